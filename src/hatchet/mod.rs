@@ -1,0 +1,8 @@
+//! The Hatchet client library: it knows nothing of the tasks, the command line or the embedded engine.
+//!
+//! - [`wire`]: the contract, and the only door to generated code
+//! - [`task`]: what a task is; knows no transport
+//! - [`client`]: talks to an engine
+//! - [`worker`]: runs tasks for an engine
+
+pub mod wire;

@@ -1,0 +1,41 @@
+//! The contract between a client, a worker and an engine, and the only door to the generated code.
+//!
+//! What crosses the wire is turned once, here, into types that cannot be wrong: ids, action ids, durations,
+//! statuses, payloads. Facts come from Hatchet's contracts and from watching a real engine (v0.101.27).
+
+mod action;
+mod duration;
+mod handshake;
+mod ids;
+mod payload;
+mod status;
+mod token;
+
+pub use action::{ActionId, BadAction};
+pub use duration::{BadDuration, format_duration, parse_duration};
+pub use handshake::Handshake;
+pub use ids::{BadId, RunId, TenantId, WorkerId};
+pub use payload::{BadPayload, check_object, has_nul};
+pub use status::RunStatus;
+pub use token::{BadToken, Claims};
+
+use std::time::SystemTime;
+
+/// Largest message that either side takes unless told otherwise, in bytes (4 MiB, the engine's default).
+pub const DEFAULT_MAX_MESSAGE: usize = 4 * 1024 * 1024;
+
+/// Generated from `proto/`; packages as in the files, so the first generation of services has none.
+#[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub)]
+pub mod proto {
+    include!(concat!(env!("OUT_DIR"), "/_.rs"));
+
+    /// Package `v1`.
+    pub mod v1 {
+        include!(concat!(env!("OUT_DIR"), "/v1.rs"));
+    }
+}
+
+/// The current time as the wire writes it.
+pub fn timestamp_now() -> prost_types::Timestamp {
+    SystemTime::now().into()
+}

@@ -1,0 +1,73 @@
+//! What an engine takes as JSON, checked before it is sent.
+
+use serde_json::value::RawValue;
+
+/// A payload that a Hatchet engine would refuse, or silently turn into `null`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadPayload {
+    /// Not JSON at all.
+    #[error("not JSON: {0}")]
+    NotJson(String),
+    /// JSON, but not an object: an engine keeps only objects.
+    #[error("a JSON {0} where Hatchet keeps only objects: wrap it, such as {{\"value\": …}}")]
+    NotAnObject(&'static str),
+    /// The character U+0000, which an engine's database cannot hold.
+    #[error("contains the NUL character \\u0000, which Hatchet cannot store: remove it")]
+    Nul,
+}
+
+/// Whether JSON text holds the character U+0000 in a string or a key.
+///
+/// In JSON it can only stand as the escape `\u0000`; a backslash before it that is itself escaped does not count.
+pub fn has_nul(json: &str) -> bool {
+    let mut rest = json;
+    while let Some(at) = rest.find("\\u0000") {
+        let backslashes = rest[..at].bytes().rev().take_while(|b| *b == b'\\').count();
+        if backslashes.is_multiple_of(2) {
+            return true;
+        }
+        rest = &rest[at + 1..];
+    }
+    false
+}
+
+/// Checks that text is a JSON object that an engine can store.
+pub fn check_object(json: &str) -> Result<(), BadPayload> {
+    let raw: &RawValue = serde_json::from_str(json).map_err(|e| BadPayload::NotJson(e.to_string()))?;
+    match raw.get().as_bytes().first() {
+        Some(b'{') => {}
+        Some(b'[') => return Err(BadPayload::NotAnObject("array")),
+        Some(b'"') => return Err(BadPayload::NotAnObject("string")),
+        Some(b't' | b'f') => return Err(BadPayload::NotAnObject("boolean")),
+        Some(b'n') => return Err(BadPayload::NotAnObject("null")),
+        _ => return Err(BadPayload::NotAnObject("number")),
+    }
+    if has_nul(json) { Err(BadPayload::Nul) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn only_clean_objects_pass() {
+        assert_eq!(check_object(" {\"a\": [1]} "), Ok(()));
+        assert!(matches!(check_object("{"), Err(BadPayload::NotJson(_))));
+        for (json, what) in
+            [("[]", "array"), ("\"x\"", "string"), ("null", "null"), ("7", "number"), ("true", "boolean")]
+        {
+            assert_eq!(check_object(json), Err(BadPayload::NotAnObject(what)));
+        }
+        assert_eq!(check_object(r#"{"a":"x\u0000"}"#), Err(BadPayload::Nul));
+        assert_eq!(check_object(r#"{"a":"x\\u0000"}"#), Ok(()), "an escaped backslash, then plain text");
+    }
+
+    proptest! {
+        #[test]
+        fn nul_is_found_exactly_where_it_is(text in "[\\\\u0\\x00a]{0,12}") {
+            let json = serde_json::json!({ "k": text }).to_string();
+            prop_assert_eq!(has_nul(&json), text.contains('\0'));
+        }
+    }
+}

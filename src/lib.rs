@@ -1,0 +1,5 @@
+//! The Hatchet quickstart in Rust.
+
+#[cfg(feature = "engine")]
+pub mod engine;
+pub mod hatchet;
