@@ -5,4 +5,5 @@
 //! - [`client`]: talks to an engine
 //! - [`worker`]: runs tasks for an engine
 
+pub mod task;
 pub mod wire;
