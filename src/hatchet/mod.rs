@@ -5,5 +5,6 @@
 //! - [`client`]: talks to an engine
 //! - [`worker`]: runs tasks for an engine
 
+pub mod client;
 pub mod task;
 pub mod wire;
