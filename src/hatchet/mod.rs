@@ -8,3 +8,4 @@
 pub mod client;
 pub mod task;
 pub mod wire;
+pub mod worker;

@@ -92,9 +92,14 @@ pub(super) fn decode<I: DeserializeOwned>(json: &str) -> Result<I, BadInput> {
         .map_err(|e| BadInput::new(e.path().to_string(), e.into_inner().to_string()))
 }
 
+/// Reads JSON as a type and writes it back, defaults filled in and unknown fields gone.
+pub(super) fn complete<T: Payload>(json: &str) -> Result<String, BadInput> {
+    serde_json::to_string(&decode::<T>(json)?).map_err(|e| BadInput::new(".", e.to_string()))
+}
+
 /// The same input would fail every time, so this is never retried.
 fn undecodable(bad: &BadInput) -> Outcome {
-    Outcome::fatal(format!("BadInput: {bad}"))
+    Outcome::fatal(format!("BadInput: input {bad}"))
 }
 
 fn conclude<O: Payload>(result: Result<O, TaskError>) -> Outcome {

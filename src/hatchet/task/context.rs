@@ -145,16 +145,16 @@ impl Context {
     /// assert_eq!(emissions.try_recv(), Ok(Emission::Log { level: LogLevel::Info, message: "hello".into() }));
     /// ```
     pub fn new(info: RunInfo) -> (Self, Canceller, mpsc::Receiver<Emission>) {
-        let (out, emissions) = mpsc::channel(EMISSIONS);
         let canceller = Canceller::default();
-        let inner = Inner {
-            info,
-            token: canceller.token.clone(),
-            reason: canceller.reason.clone(),
-            out,
-            lost: AtomicU64::new(0),
-        };
-        (Self(Arc::new(inner)), canceller, emissions)
+        let (ctx, emissions) = Self::for_attempt(info, canceller.clone());
+        (ctx, canceller, emissions)
+    }
+
+    /// [`Context::new`] for an attempt that can be cancelled before its body starts.
+    pub(crate) fn for_attempt(info: RunInfo, canceller: Canceller) -> (Self, mpsc::Receiver<Emission>) {
+        let (out, emissions) = mpsc::channel(EMISSIONS);
+        let inner = Inner { info, token: canceller.token, reason: canceller.reason, out, lost: AtomicU64::new(0) };
+        (Self(Arc::new(inner)), emissions)
     }
 
     /// Which run and attempt this is.

@@ -23,9 +23,9 @@ pub enum Retry {
     Cancelled(CancelReason),
 }
 
-/// An input that does not fit the task's type.
+/// An input or output that does not fit the task's type.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("input field `{field}`: {reason}")]
+#[error("field `{field}`: {reason}")]
 pub struct BadInput {
     field: String,
     reason: String,
@@ -36,7 +36,7 @@ impl BadInput {
         Self { field: field.into(), reason: reason.into() }
     }
 
-    /// The path of the field, `.` for the whole input.
+    /// The path of the field, `.` for the whole.
     pub fn field(&self) -> &str {
         &self.field
     }

@@ -54,6 +54,8 @@ pub struct Task {
     output_schema: Value,
     /// Reads an input and writes it back in full, defaults filled in.
     complete_input: Arc<dyn Fn(&str) -> Result<String, BadInput> + Send + Sync>,
+    /// Reads an output and writes it back as the task's type has it.
+    complete_output: Arc<dyn Fn(&str) -> Result<String, BadInput> + Send + Sync>,
     body: Body,
 }
 
@@ -125,10 +127,8 @@ impl Task {
             options: TaskOptions::default(),
             input_schema: schemars::schema_for!(I).to_value(),
             output_schema: schemars::schema_for!(O).to_value(),
-            complete_input: Arc::new(|json| {
-                let input: I = body::decode(json)?;
-                serde_json::to_string(&input).map_err(|e| BadInput::new(".", e.to_string()))
-            }),
+            complete_input: Arc::new(body::complete::<I>),
+            complete_output: Arc::new(body::complete::<O>),
             body,
         }
     }
@@ -236,6 +236,11 @@ impl Task {
     /// Checks an input against the task's type and gives it back in full, with defaults filled in.
     pub fn complete_input(&self, json: &str) -> Result<String, BadInput> {
         (self.complete_input)(json)
+    }
+
+    /// Checks an output against the task's type and gives it back as that type writes it.
+    pub fn complete_output(&self, json: &str) -> Result<String, BadInput> {
+        (self.complete_output)(json)
     }
 
     /// The body, for whoever runs it.
