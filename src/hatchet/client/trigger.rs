@@ -49,7 +49,8 @@ impl RunHandle {
         self.id
     }
 
-    pub(super) fn client(&self) -> &Client {
+    /// The client it was made with.
+    pub fn client(&self) -> &Client {
         &self.client
     }
 }
