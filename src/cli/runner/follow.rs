@@ -24,13 +24,13 @@ pub(super) async fn to_the_end(run: &RunHandle, screen: &mut Screen, timeout: Op
 
 /// Shows the end and makes the exit code of it.
 pub(super) fn conclude(screen: &mut Screen, outcome: &RunOutcome) -> Result<(), Exit> {
-    let taken = screen.seen_running();
+    let never_taken = screen.never_taken();
     screen.result(outcome)?;
     match outcome.status {
         RunStatus::Completed => Ok(()),
         RunStatus::Cancelled => {
             // A schedule timeout reads like a cancellation over gRPC.
-            if !taken {
+            if never_taken {
                 screen.note(
                     "it was never seen running: either it was cancelled, or no worker took it within its schedule timeout",
                 );
@@ -60,7 +60,10 @@ pub(super) async fn outcome(
             biased;
             outcome = &mut ended => return finish(run, outcome).await,
             seen = &mut look => {
-                if let Ok(details) = seen && !details.done {
+                if let Ok(details) = seen {
+                    if let Some(outcome) = RunOutcome::from_details(run.id(), &details) {
+                        return Ok(outcome);
+                    }
                     screen.status(details.status)?;
                 }
                 wait = (wait * 3 / 2).min(SLOWEST_LOOK);

@@ -8,10 +8,12 @@ use crate::hatchet::{
 
 /// One line: no worker, all busy, or that it cannot be told.
 pub(super) async fn why(run: &RunHandle, task: Option<&Task>) -> String {
-    let waiting = "still queued after 3 s, and waits on";
+    let waiting = "still queued after 3 s";
     let client = run.client();
     let Some(rest) = client.rest() else {
-        return format!("{waiting}; why cannot be told: the REST address is not known (set HATCHET_CLIENT_SERVER_URL)");
+        return format!(
+            "{waiting}, and why cannot be told: the REST address is not known (set HATCHET_CLIENT_SERVER_URL)"
+        );
     };
     // A run that was attached to may be of a task that is not ours.
     let Some(task) = task else { return format!("{waiting}: is a worker for it online?") };
@@ -21,7 +23,7 @@ pub(super) async fn why(run: &RunHandle, task: Option<&Task>) -> String {
         .map(|action| action.as_str().to_owned())
         .collect();
     match rest.workers().await {
-        Err(error) => format!("{waiting}; why cannot be told: {error}"),
+        Err(error) => format!("{waiting}, and why cannot be told: {error}"),
         Ok(workers) => {
             let able: Vec<WorkerSummary> = workers
                 .into_iter()

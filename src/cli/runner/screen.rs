@@ -21,13 +21,23 @@ pub(super) struct Screen {
     begun: Instant,
     status: Option<RunStatus>,
     seen_running: bool,
+    from_the_start: bool,
     events_are_data: bool,
     attach: String,
 }
 
 impl Screen {
     pub(super) fn new(format: Format, task: Option<Task>, attach: String) -> Self {
-        Self { format, task, begun: Instant::now(), status: None, seen_running: false, events_are_data: false, attach }
+        Self {
+            format,
+            task,
+            begun: Instant::now(),
+            status: None,
+            seen_running: false,
+            from_the_start: false,
+            events_are_data: false,
+            attach,
+        }
     }
 
     /// From here on, events are what was asked for.
@@ -45,9 +55,9 @@ impl Screen {
         self.task.as_ref()
     }
 
-    /// Whether the run was seen with a worker.
-    pub(super) fn seen_running(&self) -> bool {
-        self.seen_running
+    /// Whether the run was followed from its trigger on and never seen with a worker.
+    pub(super) fn never_taken(&self) -> bool {
+        self.from_the_start && !self.seen_running
     }
 
     pub(super) fn is_queued(&self) -> bool {
@@ -55,7 +65,8 @@ impl Screen {
     }
 
     /// The id, at once. It is the data where nothing else will come.
-    pub(super) fn triggered(&self, run: &RunHandle, name: &str, alone: bool) -> Result<(), Exit> {
+    pub(super) fn triggered(&mut self, run: &RunHandle, name: &str, alone: bool) -> Result<(), Exit> {
+        self.from_the_start = true;
         match (self.format, alone) {
             (Format::Json, _) => {
                 output::event("triggered", fields(json!({ "run_id": run.id().to_string(), "task": name })))

@@ -7,7 +7,7 @@ use std::{
 };
 
 use reqwest::{Method, StatusCode};
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use super::{
@@ -41,13 +41,13 @@ pub struct WorkerSummary {
     /// The name it registered with.
     pub name: String,
     /// `ACTIVE`, `INACTIVE` or `PAUSED`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_default")]
     pub status: String,
     /// The actions it runs.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_default")]
     pub actions: Vec<String>,
     /// Slots by type.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_default")]
     pub slot_config: BTreeMap<String, SlotUse>,
 }
 
@@ -96,9 +96,15 @@ pub struct RunSummary {
 }
 
 #[derive(Deserialize)]
+#[serde(bound = "T: Deserialize<'de>")]
 struct Rows<T> {
-    #[serde(default = "Vec::new")]
+    #[serde(default = "Vec::new", deserialize_with = "null_is_default")]
     rows: Vec<T>,
+}
+
+/// A real engine writes null for an empty list.
+fn null_is_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(value: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(value)?.unwrap_or_default())
 }
 
 impl RestClient {
@@ -253,4 +259,20 @@ fn http_client(root_ca: Option<&std::path::Path>) -> Result<reqwest::Client, Str
         .user_agent(concat!("hatchet-quickstart-rust/", env!("CARGO_PKG_VERSION")))
         .build()
         .map_err(|e| e.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nulls_are_empty_lists() {
+        let list: Rows<WorkerSummary> = serde_json::from_str(
+            r#"{"rows":[{"metadata":{"id":"x"},"name":"w","actions":null,"slotConfig":null,"status":null}]}"#,
+        )
+        .unwrap();
+        assert!(list.rows[0].actions.is_empty());
+        let none: Rows<WorkerSummary> = serde_json::from_str(r#"{"rows":null}"#).unwrap();
+        assert!(none.rows.is_empty());
+    }
 }
