@@ -1,0 +1,6 @@
+//! The integration tests, in one binary.
+
+#![allow(clippy::unwrap_used)]
+
+mod conformance;
+mod support;
