@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use tonic::Code;
 use uuid::Uuid;
 
+use super::deviations::missing;
 use crate::support::{Flow, RawWorker, Target, refused};
 
 fn child(flow: &Flow, parent: &str, index: Option<i32>, key: Option<&str>) -> TriggerWorkflowRequest {
@@ -73,7 +74,7 @@ async fn a_parent_that_is_not_there_is_refused() {
         parent_task_run_external_id: Some(Uuid::new_v4().to_string()),
         ..flow.request(json!({}))
     };
-    refused(target.try_trigger(request).await, Code::NotFound, "not found");
+    missing(&target, target.try_trigger(request).await, "not found");
 }
 
 #[tokio::test]

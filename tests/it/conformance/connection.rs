@@ -136,9 +136,15 @@ async fn a_message_over_4_mib_is_refused_and_one_below_is_taken() {
         if target.is_embedded() { "" } else { "received message larger than max" },
     );
 
+    // Not in one run: its details hold both, and would be over the limit themselves.
     let text = "a".repeat(3 * 1024 * 1024);
-    let run = target.trigger(&flow, json!({ "text": text })).await;
+    let large = target.trigger(&flow, json!({ "text": text })).await;
+    let run = target.trigger(&flow, json!({})).await;
     let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let action = worker.next_start().await;
+    assert_eq!(action.workflow_run_id, large);
+    assert!(action.action_payload.contains(&text), "the input is not the one sent");
+    worker.complete(&action, "{}").await;
     let action = worker.next_start().await;
     let output = json!({ "text": text }).to_string();
     worker.complete(&action, &output).await;

@@ -11,7 +11,7 @@ use serde_json::json;
 use tonic::{Code, Status};
 use uuid::Uuid;
 
-use super::deviations::Deviation;
+use super::deviations::{Deviation, missing};
 use crate::support::{Feed, Flow, RawWorker, Target, eventually, refused};
 
 const KEY: &str = "case";
@@ -40,19 +40,47 @@ fn marked(flow: &Flow, value: &str) -> TriggerWorkflowRequest {
     TriggerWorkflowRequest { additional_metadata: Some(json!({ KEY: value }).to_string()), ..flow.request(json!({})) }
 }
 
-/// Waits until the subscription is in place: runs that nobody takes are triggered until one of them is seen.
-async fn in_place(target: &Target, feed: &mut Feed<WorkflowEvent>, value: &str) -> Vec<String> {
-    let flow = target.flow("probe").await;
-    let mut probes = Vec::new();
-    eventually("the subscription is in place", async || {
-        if feed.waiting().map(Result::unwrap).is_some() {
-            return Some(());
+/// Runs that show by their events that a subscription is in place.
+struct Probes {
+    flow: Flow,
+    count: usize,
+}
+
+impl Probes {
+    /// Triggers runs that nobody takes yet, until the subscription sees one of them.
+    async fn until_seen(target: &Target, feed: &mut Feed<WorkflowEvent>, value: &str) -> Self {
+        let flow = target.flow("probe").await;
+        let mut count = 0;
+        eventually("the subscription is in place", async || {
+            if feed.waiting().map(Result::unwrap).is_some() {
+                return Some(());
+            }
+            target.try_trigger(marked(&flow, value)).await.unwrap();
+            count += 1;
+            None
+        })
+        .await;
+        Self { flow, count }
+    }
+
+    /// Completes them all, and waits for the subscription to see that: it goes on as long as a run that it has seen.
+    async fn complete(self, target: &Target, feed: &mut Feed<WorkflowEvent>) {
+        let mut worker = RawWorker::start(target, &self.flow, 100).await;
+        for _ in 0..self.count {
+            let action = worker.next_start().await;
+            worker.complete(&action, "{}").await;
         }
-        probes.push(target.try_trigger(marked(&flow, value)).await.unwrap());
-        None
-    })
-    .await;
-    probes
+        worker.close().await;
+        let mut open = self.count;
+        while open > 0 {
+            let event = feed.message().await;
+            assert!(!event.hangup, "another run is open: {event:?}");
+            if event.resource_type() == ResourceType::WorkflowRun {
+                assert_eq!(event.event_type(), Event::Completed);
+                open -= 1;
+            }
+        }
+    }
 }
 
 async fn chunk(target: &Target, run: &str, text: &str, index: Option<i64>) -> Result<(), Status> {
@@ -77,34 +105,37 @@ async fn next_of(feed: &mut Feed<WorkflowEvent>, run: &str) -> WorkflowEvent {
 }
 
 #[tokio::test]
-async fn a_subscription_by_metadata_gets_all_chunks_in_order_and_ends() {
+async fn a_subscription_by_metadata_gets_all_chunks_and_ends() {
     let target = Target::start().await;
     let flow = target.flow("chunks").await;
     let value = target.name("value");
     let mut worker = RawWorker::start(&target, &flow, 1).await;
     let mut feed = by_metadata(&target, &value);
-    let probes = in_place(&target, &mut feed, &value).await;
+    let probes = Probes::until_seen(&target, &mut feed, &value).await;
     let run = target.try_trigger(marked(&flow, &value)).await.unwrap();
     let action = worker.next_start().await;
     for index in [0, 2, 1, 4, 3, 5] {
         chunk(&target, &run, &format!("chunk {index} é"), Some(index)).await.unwrap();
     }
+    // Each has its index, and they are in no order: the engine restores it for a subscription by run only.
     let mut chunks = Vec::new();
     while chunks.len() < 6 {
         let event = next_of(&mut feed, &run).await;
         assert_eq!(event.resource_type(), ResourceType::StepRun);
         match event.event_type() {
-            Event::Started => assert!(chunks.is_empty()),
+            Event::Started => {}
             Event::Stream => {
                 assert_eq!((event.resource_id.as_str(), event.hangup), (run.as_str(), false));
-                assert_eq!(event.event_index, Some(chunks.len() as i64));
-                chunks.push(event.event_payload);
+                chunks.push((event.event_index, event.event_payload));
             }
             other => panic!("{other:?}"),
         }
     }
-    assert_eq!(chunks, (0..6).map(|index| format!("chunk {index} é")).collect::<Vec<_>>());
+    chunks.sort();
+    assert_eq!(chunks, (0..6).map(|index| (Some(index), format!("chunk {index} é"))).collect::<Vec<_>>());
 
+    // What the subscription has seen of the run keeps it open now.
+    probes.complete(&target, &mut feed).await;
     worker.complete(&action, r#"{"n":1}"#).await;
     let event = next_of(&mut feed, &run).await;
     assert_eq!((event.resource_type(), event.event_type()), (ResourceType::StepRun, Event::Completed));
@@ -113,7 +144,6 @@ async fn a_subscription_by_metadata_gets_all_chunks_in_order_and_ends() {
     assert_eq!((event.resource_type(), event.event_type()), (ResourceType::WorkflowRun, Event::Completed));
     assert_eq!((event.resource_id.as_str(), event.hangup), (run.as_str(), true));
     feed.expect_end().await;
-    target.cancel(&probes.iter().map(String::as_str).collect::<Vec<_>>()).await;
     worker.close().await;
 }
 
@@ -124,7 +154,7 @@ async fn chunks_without_an_index_are_forwarded() {
     let value = target.name("value");
     let mut worker = RawWorker::start(&target, &flow, 1).await;
     let mut feed = by_metadata(&target, &value);
-    let probes = in_place(&target, &mut feed, &value).await;
+    let probes = Probes::until_seen(&target, &mut feed, &value).await;
     let run = target.try_trigger(marked(&flow, &value)).await.unwrap();
     let action = worker.next_start().await;
     for text in ["one", "", "three"] {
@@ -138,13 +168,13 @@ async fn chunks_without_an_index_are_forwarded() {
         assert_eq!((event.event_type(), event.event_payload.as_str()), (Event::Stream, text));
         assert_eq!(event.event_index, None);
     }
+    probes.complete(&target, &mut feed).await;
     worker.complete(&action, "{}").await;
-    target.cancel(&probes.iter().map(String::as_str).collect::<Vec<_>>()).await;
     worker.close().await;
 }
 
 #[tokio::test]
-async fn a_subscription_by_run_is_live_and_ends_with_the_run() {
+async fn a_subscription_by_run_is_live_restores_the_order_and_ends_with_the_run() {
     let target = Target::start().await;
     let flow = target.flow("by-run").await;
     let mut worker = RawWorker::start(&target, &flow, 1).await;
@@ -161,6 +191,20 @@ async fn a_subscription_by_run_is_live_and_ends_with_the_run() {
     })
     .await;
     assert_eq!((first.workflow_run_id.as_str(), first.resource_type()), (run.as_str(), ResourceType::StepRun));
+    for index in [0, 2, 1, 4, 3, 5] {
+        chunk(&target, &run, &format!("chunk {index}"), Some(index)).await.unwrap();
+    }
+    let mut chunks = Vec::new();
+    while chunks.len() < 6 {
+        let event = feed.message().await;
+        // A probe may have been on its way.
+        if event.event_index.is_some() {
+            assert_eq!((event.event_type(), event.resource_id.as_str()), (Event::Stream, run.as_str()));
+            chunks.push((event.event_index, event.event_payload));
+        }
+    }
+    assert_eq!(chunks, (0..6).map(|index| (Some(index), format!("chunk {index}"))).collect::<Vec<_>>());
+
     worker.complete(&action, r#"{"n":1}"#).await;
     let mut kinds = Vec::new();
     let hangup = loop {
@@ -205,8 +249,10 @@ async fn a_failed_attempt_is_told_with_its_error() {
     let value = target.name("value");
     let mut worker = RawWorker::start(&target, &flow, 1).await;
     let mut feed = by_metadata(&target, &value);
-    let probes = in_place(&target, &mut feed, &value).await;
+    let probes = Probes::until_seen(&target, &mut feed, &value).await;
     let run = target.try_trigger(marked(&flow, &value)).await.unwrap();
+    while feed.message().await.workflow_run_id != run {}
+    probes.complete(&target, &mut feed).await;
     for attempt in 0..2 {
         let action = worker.next_start().await;
         worker.fail(&action, &format!("attempt {attempt}")).await;
@@ -225,7 +271,6 @@ async fn a_failed_attempt_is_told_with_its_error() {
     }
     let event = next_of(&mut feed, &run).await;
     assert_eq!((event.resource_type(), event.event_type()), (ResourceType::WorkflowRun, Event::Failed));
-    target.cancel(&probes.iter().map(String::as_str).collect::<Vec<_>>()).await;
     worker.close().await;
 }
 
@@ -250,7 +295,7 @@ async fn an_unknown_run_has_no_events() {
 async fn a_chunk_needs_a_run() {
     let target = Target::start().await;
     let id = Uuid::new_v4().to_string();
-    refused(chunk(&target, &id, "x", None).await, Code::NotFound, &format!("task run not found: {id}"));
+    missing(&target, chunk(&target, &id, "x", None).await, &format!("task run not found: {id}"));
     let text = "task external run id is not a valid uuid";
     refused(chunk(&target, "nope", "x", None).await, Code::InvalidArgument, text);
 }

@@ -9,13 +9,14 @@ use serde_json::json;
 use tonic::{Code, Status};
 use uuid::Uuid;
 
+use super::deviations::{Deviation, missing};
 use crate::support::{Bystander, Feed, RawWorker, Target, eventually, refused};
 
-async fn listen_refusal(target: &Target, worker_id: &str, code: Code, text: &str) {
+async fn listen(target: &Target, worker_id: &str) -> Result<(), Status> {
     let mut dispatcher = target.dispatcher();
     let request = WorkerListenRequest { worker_id: worker_id.to_owned() };
-    let mut feed = Feed::open("the refusal", async move { dispatcher.listen_v2(request).await });
-    feed.expect_refusal(code, text).await;
+    let mut feed = Feed::open("an answer", async move { dispatcher.listen_v2(request).await });
+    feed.next().await.transpose().map(|_| ())
 }
 
 async fn heartbeat(target: &Target, worker_id: &str) -> Result<(), Status> {
@@ -32,9 +33,9 @@ async fn unsubscribe(target: &Target, worker_id: &str) -> Result<(), Status> {
 async fn an_unknown_worker_is_not_found() {
     let target = Target::start().await;
     let id = Uuid::new_v4().to_string();
-    listen_refusal(&target, &id, Code::NotFound, "not found").await;
+    missing(&target, listen(&target, &id).await, "not found");
     refused(heartbeat(&target, &id).await, Code::NotFound, &format!("worker not found: {id}"));
-    refused(unsubscribe(&target, &id).await, Code::NotFound, "not found");
+    missing(&target, unsubscribe(&target, &id).await, "not found");
 }
 
 #[tokio::test]
@@ -42,7 +43,7 @@ async fn a_malformed_worker_id_is_invalid() {
     let target = Target::start().await;
     for id in ["nope", ""] {
         let text = format!("invalid worker ID format: {id}");
-        listen_refusal(&target, id, Code::InvalidArgument, &text).await;
+        refused(listen(&target, id).await, Code::InvalidArgument, &text);
         refused(heartbeat(&target, id).await, Code::InvalidArgument, &text);
         refused(unsubscribe(&target, id).await, Code::InvalidArgument, "");
     }
@@ -60,14 +61,22 @@ async fn a_heartbeat_before_the_first_stream_is_taken() {
 async fn a_heartbeat_after_the_stream_was_closed_is_refused() {
     let target = Target::start().await;
     let flow = target.flow("dropped").await;
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
-    target.trigger(&flow, json!({})).await;
-    let action = worker.next_start().await;
-    worker.complete(&action, "{}").await;
-
-    worker.stop_listening();
-    let refusal = eventually("the heartbeat is refused", async || heartbeat(&target, &worker.id).await.err()).await;
-    refused(Err::<(), _>(refusal), Code::FailedPrecondition, "Heartbeat rejected: worker stream is not active");
+    let mut worker = RawWorker::register(&target, "worker", &[&flow.action], &[("default", 1)]).await;
+    let tries = if target.deviates(Deviation::CloseIsAlwaysSeen) { 1 } else { 20 };
+    for _ in 0..tries {
+        worker.listen();
+        target.trigger(&flow, json!({})).await;
+        let action = worker.next_start().await;
+        worker.complete(&action, "{}").await;
+        worker.stop_listening();
+        for _ in 0..40 {
+            if let Err(status) = worker.heartbeat().await {
+                let text = format!("Heartbeat rejected: worker stream is not active: {}", worker.id);
+                return refused(Err::<(), _>(status), Code::FailedPrecondition, &text);
+            }
+        }
+    }
+    panic!("heartbeats are taken without a stream");
 }
 
 #[tokio::test]
@@ -87,7 +96,11 @@ async fn a_worker_that_listens_again_gets_what_was_queued() {
 
     worker.listen();
     let action = worker.next_start().await;
-    assert_eq!((action.workflow_run_id.as_str(), action.retry_count), (second.as_str(), 0));
+    assert_eq!(action.workflow_run_id, second);
+    if target.deviates(Deviation::CloseIsAlwaysSeen) {
+        // It was not tried on the closed stream.
+        assert_eq!(action.retry_count, 0);
+    }
     worker.complete(&action, "{}").await;
     worker.close().await;
 }

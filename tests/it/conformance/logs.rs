@@ -5,6 +5,7 @@ use serde_json::json;
 use tonic::{Code, Status};
 use uuid::Uuid;
 
+use super::deviations::missing;
 use crate::support::{RawWorker, Target, refused};
 
 async fn put(target: &Target, request: PutLogRequest) -> Result<(), Status> {
@@ -59,7 +60,7 @@ async fn a_log_line_with_faults_is_refused() {
         refused(put(&target, request).await, Code::InvalidArgument, "");
     }
     let id = Uuid::new_v4().to_string();
-    refused(put(&target, line(&id, "x")).await, Code::NotFound, &format!("task run not found: {id}"));
+    missing(&target, put(&target, line(&id, "x")).await, &format!("task run not found: {id}"));
     let text = "task external run id is not a valid uuid";
     refused(put(&target, line("nope", "x")).await, Code::InvalidArgument, text);
     target.cancel(&[&run]).await;

@@ -70,6 +70,8 @@ async fn slots_are_given_in_one_way_or_none() {
     refused(register(&target, both).await, Code::InvalidArgument, text);
 
     let limits = async |request: WorkerRegisterRequest| {
+        // A real engine fails to show a worker without actions.
+        let request = WorkerRegisterRequest { actions: vec![target.name("a:b")], ..request };
         let id = register(&target, request).await.unwrap().worker_id;
         let (status, worker) = target.rest.get(&format!("/api/v1/workers/{id}")).await;
         assert_eq!(status, 200, "{worker}");

@@ -7,7 +7,7 @@ use serde_json::json;
 use tonic::{Code, Status};
 use uuid::Uuid;
 
-use super::deviations::Deviation;
+use super::deviations::{Deviation, missing};
 use crate::support::{RawWorker, Target, only_task, refused};
 
 #[tokio::test]
@@ -99,7 +99,7 @@ async fn a_refresh_adds_to_the_deadline() {
     assert_eq!(target.details(&run).await.unwrap().status(), RunStatus::Running);
     worker.complete(&kept, "{}").await;
     assert_eq!(target.done(&run).await.status(), RunStatus::Completed);
-    refused(refresh(&target, &run, "1s").await, Code::NotFound, &format!("task run not found: {run}"));
+    missing(&target, refresh(&target, &run, "1s").await, &format!("task run not found: {run}"));
     worker.close().await;
 }
 
@@ -114,7 +114,7 @@ async fn a_refresh_needs_a_running_task_and_a_duration() {
         refused(refresh(&target, &run, by).await, Code::InvalidArgument, "");
     }
     let id = Uuid::new_v4().to_string();
-    refused(refresh(&target, &id, "5s").await, Code::NotFound, &format!("task run not found: {id}"));
+    missing(&target, refresh(&target, &id, "5s").await, &format!("task run not found: {id}"));
     worker.complete(&action, "{}").await;
     worker.close().await;
 }
@@ -147,7 +147,7 @@ async fn a_released_slot_leaves_the_task_running() {
         worker.complete(&action, "{}").await;
     }
     assert_eq!(target.done(&run).await.status(), RunStatus::Completed);
-    refused(release(&target, &run).await, Code::NotFound, "");
-    refused(release(&target, &Uuid::new_v4().to_string()).await, Code::NotFound, "");
+    missing(&target, release(&target, &run).await, "not found");
+    missing(&target, release(&target, &Uuid::new_v4().to_string()).await, "not found");
     worker.close().await;
 }

@@ -117,7 +117,9 @@ async fn a_desired_worker_is_a_uuid() {
 #[tokio::test]
 async fn an_unknown_workflow_is_refused_or_its_run_never_comes_to_be() {
     let target = Target::start().await;
-    let flow = target.flow("Known").await;
+    let mut definition = target.definition("known");
+    definition.name = target.name("Known");
+    let flow = target.put(&definition).await;
     for name in [target.name("unknown"), flow.name.to_lowercase(), String::new()] {
         let request = TriggerWorkflowRequest { name: name.clone(), input: "{}".to_owned(), ..Default::default() };
         match target.try_trigger(request).await {
