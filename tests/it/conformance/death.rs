@@ -3,7 +3,7 @@
 use hatchet_quickstart::hatchet::wire::proto::v1::RunStatus;
 use serde_json::json;
 
-use crate::support::{RawWorker, Target};
+use crate::support::{Embedded, RawWorker, Target, only_task};
 
 /// A target on which a worker's death is noticed in a case's time, or none.
 async fn target() -> Option<Target> {
@@ -14,7 +14,7 @@ async fn target() -> Option<Target> {
         }
         return Some(Target::start().await);
     }
-    Some(Target::start().await)
+    Some(Target::embedded(Embedded::impatient().await))
 }
 
 #[tokio::test]
@@ -36,7 +36,7 @@ async fn the_task_of_a_dead_worker_goes_to_another() {
     heir.complete(&action, r#"{"by":"the heir"}"#).await;
     let details = target.done(&run).await;
     assert_eq!(details.status(), RunStatus::Completed);
-    assert_eq!(crate::support::only_task(&details).output.as_deref(), Some(&br#"{"by":"the heir"}"#[..]));
+    assert_eq!(only_task(&details).output.as_deref(), Some(&br#"{"by":"the heir"}"#[..]));
     heir.close().await;
     dead.close().await;
 }

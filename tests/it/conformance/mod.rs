@@ -15,6 +15,7 @@
 //! The truth is what a real engine was seen to do (v0.101.27). Where the embedded engine differs on purpose, a case
 //! asks [`deviations`], and nothing else, which of the two it may expect.
 
+mod affinity;
 mod assignment;
 mod cancel;
 mod children;

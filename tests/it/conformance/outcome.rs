@@ -144,6 +144,21 @@ async fn an_error_text_is_kept_as_it_is() {
 }
 
 #[tokio::test]
+async fn an_error_text_that_is_json_with_nul_is_replaced() {
+    let target = Target::start().await;
+    let flow = target.flow("error-nul").await;
+    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let run = target.trigger(&flow, json!({})).await;
+    let action = worker.next_start().await;
+    worker.fail(&action, r#"{"message":"\u0000"}"#).await;
+    let details = target.done(&run).await;
+    assert_eq!(details.status(), RunStatus::Failed);
+    let error = only_task(&details).error.as_deref().unwrap_or_default();
+    assert!(error.starts_with(r"error message contains invalid null character \u0000."), "{error}");
+    worker.close().await;
+}
+
+#[tokio::test]
 async fn an_event_for_no_run_is_invalid() {
     let target = Target::start().await;
     let mut worker = RawWorker::register(&target, "worker", &[], &[("default", 1)]).await;
