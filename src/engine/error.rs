@@ -1,0 +1,83 @@
+//! Why an engine does not start.
+
+use std::{fmt, io, net::SocketAddr, path::Path};
+
+/// What kind of obstacle it is, to act on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EngineErrorKind {
+    /// Another live process runs an engine on this folder: join it by its handshake file.
+    Held,
+    /// The folder or a file in it cannot be used.
+    Folder,
+    /// The address cannot be listened on.
+    Address,
+    /// The system gives no thread or no randomness.
+    System,
+}
+
+/// An engine that does not start. The message is one line and says what to do.
+#[derive(Debug)]
+pub struct EngineError {
+    kind: EngineErrorKind,
+    message: String,
+    source: Option<io::Error>,
+}
+
+impl EngineError {
+    /// What kind of obstacle it is.
+    pub fn kind(&self) -> EngineErrorKind {
+        self.kind
+    }
+
+    pub(super) fn held(folder: &Path) -> Self {
+        let message = format!(
+            "another process runs an engine on {}: join it, or choose another folder or stop that process",
+            folder.display()
+        );
+        Self { kind: EngineErrorKind::Held, message, source: None }
+    }
+
+    pub(super) fn folder(doing: &str, path: &Path, error: io::Error) -> Self {
+        let advice = match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free some space",
+            io::ErrorKind::ReadOnlyFilesystem => "choose a folder on a writable file system",
+            io::ErrorKind::PermissionDenied => "give yourself write access to it, or choose another folder",
+            io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => "move the file of that name away",
+            _ => "choose another folder, or run the engine in memory",
+        };
+        let message = format!("cannot {doing} {}: {}: {advice}", path.display(), Plain(&error));
+        Self { kind: EngineErrorKind::Folder, message, source: Some(error) }
+    }
+
+    pub(super) fn address(address: SocketAddr, error: io::Error) -> Self {
+        let message = format!("cannot listen on {address}: {}: choose another address, or port 0", Plain(&error));
+        Self { kind: EngineErrorKind::Address, message, source: Some(error) }
+    }
+
+    pub(super) fn system(doing: &str, error: io::Error) -> Self {
+        let message = format!("cannot {doing}: {}", Plain(&error));
+        Self { kind: EngineErrorKind::System, message, source: Some(error) }
+    }
+}
+
+/// An input/output error in words, without its number.
+struct Plain<'a>(&'a io::Error);
+
+impl fmt::Display for Plain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.kind().fmt(f)
+    }
+}
+
+impl fmt::Display for EngineError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for EngineError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_ref().map(|e| e as _)
+    }
+}

@@ -1,0 +1,263 @@
+//! Reading a declaration: what is wrong with it is named, what this engine does not have is refused by name.
+
+use std::time::Duration;
+
+use tonic::Status;
+
+use super::check::brief;
+use crate::{
+    engine::{
+        idempotency::Expression,
+        options::Timings,
+        state::{
+            attempt::BackOff,
+            model::{Definition, Idempotency, Lease, TaskDefinition},
+        },
+    },
+    hatchet::wire::{ActionId, format_duration, parse_duration, proto::v1},
+};
+
+/// Longest back-off where the task gives a factor and no bound: a day, the real engine's.
+const MAX_BACKOFF: Duration = Duration::from_secs(86_400);
+
+/// Checks a declaration.
+pub(super) fn definition(content: v1::CreateWorkflowVersionRequest, timings: &Timings) -> Result<Definition, Status> {
+    name("Name", &content.name)?;
+    refuse(&content.name, &unsupported(&content))?;
+    let [task] = &content.tasks[..] else {
+        return Err(invalid("Tasks", "a workflow needs at least one task"));
+    };
+    let default_priority = content.default_priority.unwrap_or(1);
+    if !(1..=3).contains(&default_priority) {
+        return Err(invalid("DefaultPriority", &format!("{default_priority} is not between 1 and 3")));
+    }
+    if let Some(schema) = content.input_json_schema.as_ref().filter(|schema| !schema.is_empty()) {
+        serde_json::from_slice::<serde::de::IgnoredAny>(schema)
+            .map_err(|e| invalid("InputJsonSchema", &format!("not JSON: {e}")))?;
+    }
+    Ok(Definition {
+        name: content.name.clone(),
+        tasks: vec![self::task(task, timings)?],
+        default_priority,
+        idempotency: content.idempotency.as_ref().map(idempotency).transpose()?,
+        content,
+    })
+}
+
+fn task(task: &v1::CreateTaskOpts, timings: &Timings) -> Result<TaskDefinition, Status> {
+    name("Tasks[0].ReadableId", &task.readable_id)?;
+    let action: ActionId = task.action.parse().map_err(|e| invalid("Tasks[0].Action", &format!("{e}")))?;
+    let duration = |field: &str, text: &str, default: Duration| match text {
+        "" => Ok((default, format_duration(default))),
+        text => parse_duration(text)
+            .map(|parsed| (parsed, text.to_owned()))
+            .map_err(|e| invalid(&format!("Tasks[0].{field}"), &e.to_string())),
+    };
+    let retries = u32::try_from(task.retries)
+        .map_err(|_| invalid("Tasks[0].Retries", &format!("{} is negative", task.retries)))?;
+    Ok(TaskDefinition {
+        name: task.readable_id.clone(),
+        action: action.as_str().to_owned(),
+        needs: needs(task)?,
+        timeout: duration("Timeout", &task.timeout, timings.execution_timeout)?,
+        schedule_timeout: duration(
+            "ScheduleTimeout",
+            task.schedule_timeout.as_deref().unwrap_or_default(),
+            timings.schedule_timeout,
+        )?
+        .0,
+        retries,
+        backoff: backoff(task)?,
+    })
+}
+
+fn needs(task: &v1::CreateTaskOpts) -> Result<Vec<(String, i64)>, Status> {
+    if task.slot_requests.is_empty() {
+        return Ok(vec![("default".to_owned(), 1)]);
+    }
+    task.slot_requests
+        .iter()
+        .map(|(kind, units)| match units {
+            1.. => Ok((kind.clone(), i64::from(*units))),
+            _ => Err(invalid("Tasks[0].SlotRequests", &format!("{units} units of {}: at least 1", brief(kind)))),
+        })
+        .collect()
+}
+
+fn backoff(task: &v1::CreateTaskOpts) -> Result<Option<BackOff>, Status> {
+    let Some(factor) = task.backoff_factor else { return Ok(None) };
+    if !(1.0..=1000.0).contains(&factor) {
+        return Err(invalid("Tasks[0].RetryBackoffFactor", &format!("{factor} is not between 1 and 1000")));
+    }
+    let max = match task.backoff_max_seconds {
+        None => MAX_BACKOFF,
+        Some(seconds @ 1..=86_400) => Duration::from_secs(u64::from(seconds.unsigned_abs())),
+        Some(other) => {
+            return Err(invalid("Tasks[0].RetryBackoffMaxSeconds", &format!("{other} is not between 1 and 86400")));
+        }
+    };
+    Ok(Some(BackOff { factor: f64::from(factor), max }))
+}
+
+fn idempotency(config: &v1::IdempotencyConfig) -> Result<Idempotency, Status> {
+    let expression = Expression::compile(&config.expression).map_err(|e| invalid("Idempotency.Expression", &e))?;
+    let ttl = match u64::try_from(config.ttl_ms) {
+        Ok(ms @ 1..) => Duration::from_millis(ms),
+        _ => return Err(invalid("Idempotency.TtlMs", &format!("{} is not at least 1", config.ttl_ms))),
+    };
+    let until_end = match config.method.map(v1::IdempotencyMethod::try_from) {
+        None | Some(Ok(v1::IdempotencyMethod::Ttl)) => false,
+        Some(Ok(v1::IdempotencyMethod::Status)) => true,
+        Some(Err(unknown)) => return Err(invalid("Idempotency.Method", &format!("{unknown}: use TTL or STATUS"))),
+    };
+    Ok(Idempotency { expression, lease: Lease { ttl, until_end } })
+}
+
+/// What a declaration asks for that comes with later versions of this engine.
+fn unsupported(content: &v1::CreateWorkflowVersionRequest) -> Vec<&'static str> {
+    let tasks = &content.tasks;
+    let of_task = |asks: fn(&v1::CreateTaskOpts) -> bool| tasks.iter().any(asks);
+    [
+        (tasks.len() > 1 || of_task(|t| !t.parents.is_empty()), "several tasks with parents"),
+        (content.on_failure_task.is_some(), "an on-failure task"),
+        (!content.event_triggers.is_empty(), "event triggers"),
+        (!content.cron_triggers.is_empty(), "cron triggers"),
+        (
+            content.concurrency.is_some()
+                || !content.concurrency_arr.is_empty()
+                || of_task(|t| !t.concurrency.is_empty()),
+            "concurrency groups",
+        ),
+        (!content.default_filters.is_empty(), "default filters"),
+        (content.sticky.is_some(), "sticky workers"),
+        (of_task(|t| !t.rate_limits.is_empty()), "rate limits"),
+        (of_task(|t| !t.worker_labels.is_empty()), "worker affinity (worker_labels)"),
+        (of_task(|t| t.is_durable), "durable tasks"),
+        (of_task(|t| t.batch.is_some()), "batch tasks"),
+        (
+            of_task(|t| {
+                t.conditions.as_ref().is_some_and(|c| {
+                    !c.parent_override_conditions.is_empty()
+                        || !c.sleep_conditions.is_empty()
+                        || !c.user_event_conditions.is_empty()
+                })
+            }),
+            "conditions",
+        ),
+    ]
+    .into_iter()
+    .filter_map(|(asked, feature)| asked.then_some(feature))
+    .collect()
+}
+
+fn refuse(workflow: &str, features: &[&str]) -> Result<(), Status> {
+    if features.is_empty() {
+        return Ok(());
+    }
+    Err(Status::invalid_argument(format!(
+        "workflow `{}` uses {}: this embedded engine does not have that yet; a real Hatchet has (set \
+         HATCHET_CLIENT_TOKEN), or declare the workflow without it",
+        brief(workflow),
+        features.join(", ")
+    )))
+}
+
+/// The rule for names of workflows, tasks and workers.
+pub(super) fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
+}
+
+fn name(field: &str, text: &str) -> Result<(), Status> {
+    if is_name(text) {
+        return Ok(());
+    }
+    Err(invalid(field, &format!("`{}` is not a name: use letters, digits and . - _", brief(text))))
+}
+
+fn invalid(field: &str, reason: &str) -> Status {
+    Status::invalid_argument(format!(
+        "Validation failed with the following errors: 0: validation failed on field 'CreateWorkflowVersionOpts.{field}': {reason}"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn minimal() -> v1::CreateWorkflowVersionRequest {
+        let task = v1::CreateTaskOpts { readable_id: "t".into(), action: "W:T".into(), ..Default::default() };
+        v1::CreateWorkflowVersionRequest { name: "W".into(), tasks: vec![task], ..Default::default() }
+    }
+
+    fn with(change: impl FnOnce(&mut v1::CreateWorkflowVersionRequest)) -> Result<Definition, String> {
+        let mut content = minimal();
+        change(&mut content);
+        definition(content, &Timings::default()).map_err(|status| status.message().to_owned())
+    }
+
+    #[test]
+    fn the_least_declaration_has_the_engines_defaults() {
+        let definition = with(|_| ()).unwrap();
+        let task = &definition.tasks[0];
+        assert_eq!((task.action.as_str(), task.retries, definition.default_priority), ("w:t", 0, 1));
+        assert_eq!(task.timeout.0, Duration::from_secs(300));
+        assert_eq!(task.needs, [("default".to_owned(), 1)]);
+    }
+
+    #[test]
+    fn each_fault_names_its_field() {
+        type Change = fn(&mut v1::CreateWorkflowVersionRequest);
+        let faults: [(&str, Change); 13] = [
+            ("Opts.Name", |c| c.name = "a b".into()),
+            ("Opts.Tasks'", |c| c.tasks.clear()),
+            ("ReadableId", |c| c.tasks[0].readable_id.clear()),
+            ("Action", |c| c.tasks[0].action = "x".into()),
+            ("Timeout", |c| c.tasks[0].timeout = "60".into()),
+            ("ScheduleTimeout", |c| c.tasks[0].schedule_timeout = Some("1d".into())),
+            ("Retries", |c| c.tasks[0].retries = -1),
+            ("BackoffFactor", |c| c.tasks[0].backoff_factor = Some(0.5)),
+            ("BackoffMaxSeconds", |c| {
+                c.tasks[0].backoff_factor = Some(2.0);
+                c.tasks[0].backoff_max_seconds = Some(0);
+            }),
+            ("SlotRequests", |c| c.tasks[0].slot_requests = [("cpu".into(), 0)].into()),
+            ("DefaultPriority", |c| c.default_priority = Some(4)),
+            ("InputJsonSchema", |c| c.input_json_schema = Some(b"{".to_vec())),
+            ("Idempotency", |c| {
+                c.idempotency = Some(v1::IdempotencyConfig { expression: "input.a".into(), ..Default::default() });
+            }),
+        ];
+        for (field, change) in faults {
+            let error = with(change).unwrap_err();
+            assert!(error.contains(field) && !error.contains('\n'), "{field}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_there_yet_is_refused_by_name() {
+        type Change = fn(&mut v1::CreateWorkflowVersionRequest);
+        let asked: [(&str, Change); 12] = [
+            ("several tasks", |c| c.tasks.push(c.tasks[0].clone())),
+            ("on-failure", |c| c.on_failure_task = Some(c.tasks[0].clone())),
+            ("event triggers", |c| c.event_triggers.push("e".into())),
+            ("cron", |c| c.cron_triggers.push("* * * * *".into())),
+            ("concurrency", |c| c.tasks[0].concurrency.push(Default::default())),
+            ("filters", |c| c.default_filters.push(Default::default())),
+            ("sticky", |c| c.sticky = Some(0)),
+            ("rate limits", |c| c.tasks[0].rate_limits.push(Default::default())),
+            ("affinity", |c| c.tasks[0].worker_labels = [("l".into(), Default::default())].into()),
+            ("durable", |c| c.tasks[0].is_durable = true),
+            ("batch", |c| c.tasks[0].batch = Some(Default::default())),
+            ("conditions", |c| {
+                let conditions =
+                    v1::TaskConditions { sleep_conditions: vec![Default::default()], ..Default::default() };
+                c.tasks[0].conditions = Some(conditions);
+            }),
+        ];
+        for (feature, change) in asked {
+            let error = with(change).unwrap_err();
+            assert!(error.contains(feature) && error.contains("real Hatchet"), "{feature}: {error}");
+        }
+        assert!(with(|c| c.tasks[0].conditions = Some(Default::default())).is_ok(), "SDKs send an empty one");
+    }
+}

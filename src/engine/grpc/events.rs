@@ -1,0 +1,105 @@
+//! `EventsService`: events, log lines, stream chunks.
+
+use tonic::{Request, Response, Status};
+use uuid::Uuid;
+
+use super::{Door, check};
+use crate::hatchet::wire::{
+    RunId,
+    proto::{
+        BulkPushEventRequest, Event, Events, PushEventRequest, PutLogRequest, PutLogResponse, PutStreamEventRequest,
+        PutStreamEventResponse, ReplayEventRequest, events_service_server::EventsService,
+    },
+};
+
+/// Events in one BulkPush, and characters in one log line: the real engine's.
+const MAX_EVENTS: usize = 1000;
+const MAX_LINE: usize = 10_000;
+
+#[tonic::async_trait]
+impl EventsService for Door {
+    async fn push(&self, request: Request<PushEventRequest>) -> Result<Response<Event>, Status> {
+        self.event(request.into_inner()).map(Response::new)
+    }
+
+    async fn bulk_push(&self, request: Request<BulkPushEventRequest>) -> Result<Response<Events>, Status> {
+        let events = request.into_inner().events;
+        match events.len() {
+            0 => return Err(Status::invalid_argument("No events to ingest")),
+            n if n > MAX_EVENTS => {
+                return Err(Status::invalid_argument(format!(
+                    "Invalid request: too many events - {n} is over maximum ({MAX_EVENTS})"
+                )));
+            }
+            _ => {}
+        }
+        if events.iter().any(|event| event.key.is_empty()) {
+            return Err(Status::invalid_argument("Invalid request: an event has no key"));
+        }
+        let events = events.into_iter().map(|event| self.event(event)).collect::<Result<_, _>>()?;
+        Ok(Response::new(Events { events }))
+    }
+
+    async fn replay_single_event(&self, _: Request<ReplayEventRequest>) -> Result<Response<Event>, Status> {
+        Err(Status::unimplemented("ReplaySingleEvent is not implemented in engine version v1"))
+    }
+
+    async fn put_log(&self, request: Request<PutLogRequest>) -> Result<Response<PutLogResponse>, Status> {
+        let line = request.into_inner();
+        let id = check::task_id(&line.task_run_external_id)?;
+        let invalid = |why: &str| Err(Status::invalid_argument(format!("Invalid request: {why}")));
+        let length = line.message.chars().take(MAX_LINE + 1).count();
+        if length == 0 || length > MAX_LINE {
+            return invalid("a log message has 1 to 10000 characters");
+        }
+        let level = match line.level.as_deref() {
+            None | Some("INFO") => "INFO",
+            Some("DEBUG") => "DEBUG",
+            Some("WARN") => "WARN",
+            Some("ERROR") => "ERROR",
+            Some(_) => return invalid("the level is one of DEBUG, INFO, WARN, ERROR"),
+        };
+        // Kept as it is; what is no object is refused, and so is what would not fit beside the message.
+        let metadata = check::metadata(Some(&line.metadata), self.driver.max_message)?;
+        let kept = self.driver.with(|state, now| {
+            let at = line.created_at.as_ref().map_or(now, crate::engine::state::Moment::from_timestamp);
+            state.put_log(id, line.message, level, metadata.to_string(), line.task_retry_count, at)
+        });
+        if kept { Ok(Response::new(PutLogResponse {})) } else { Err(no_task(id)) }
+    }
+
+    async fn put_stream_event(
+        &self,
+        request: Request<PutStreamEventRequest>,
+    ) -> Result<Response<PutStreamEventResponse>, Status> {
+        let chunk = request.into_inner();
+        let id = check::task_id(&chunk.task_run_external_id)?;
+        let text = String::from_utf8(chunk.message).map_err(|_| {
+            Status::invalid_argument("the chunk is not UTF-8, as a subscriber's message must be: encode bytes first")
+        })?;
+        let known = self.driver.with(|state, now| state.put_chunk(id, text.into(), chunk.event_index, now));
+        if known { Ok(Response::new(PutStreamEventResponse {})) } else { Err(no_task(id)) }
+    }
+}
+
+impl Door {
+    /// Takes an event. No workflow here has event triggers, so it starts nothing and is not kept.
+    fn event(&self, from: PushEventRequest) -> Result<Event, Status> {
+        check::input(&from.payload, self.driver.max_message)?;
+        check::metadata(from.additional_metadata.as_deref(), self.driver.max_message)?;
+        check::priority(from.priority)?;
+        Ok(Event {
+            tenant_id: self.driver.tenant.to_string(),
+            event_id: Uuid::new_v4().to_string(),
+            key: from.key,
+            payload: from.payload,
+            event_timestamp: Some(self.driver.now().timestamp()),
+            additional_metadata: from.additional_metadata,
+            scope: None,
+        })
+    }
+}
+
+fn no_task(id: RunId) -> Status {
+    Status::not_found(format!("task run not found: {id}"))
+}

@@ -1,0 +1,171 @@
+//! One stream's queue of messages, bounded in number and in bytes: whoever puts something in never waits.
+
+use std::{
+    collections::VecDeque,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
+};
+
+use futures_util::Stream;
+use tonic::Status;
+
+/// The queue. The engine puts in, one [`Reader`] takes out.
+pub(super) struct Mailbox<T> {
+    inner: Mutex<Inner<T>>,
+    max_count: usize,
+    max_bytes: usize,
+}
+
+struct Inner<T> {
+    letters: VecDeque<(T, usize)>,
+    bytes: usize,
+    waker: Option<Waker>,
+    end: Option<End>,
+}
+
+/// How a stream ends after what is still in it.
+enum End {
+    Quietly,
+    With(Status),
+}
+
+/// The reader was too slow.
+#[derive(Debug)]
+pub(super) struct Full;
+
+impl<T> Mailbox<T> {
+    pub(super) fn new(max_count: usize, max_bytes: usize) -> Arc<Self> {
+        let inner = Inner { letters: VecDeque::new(), bytes: 0, waker: None, end: None };
+        Arc::new(Self { inner: Mutex::new(inner), max_count, max_bytes })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner<T>> {
+        // Nothing panics while it is locked; if it did, the queue would still be whole.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts something of about `bytes` in. One message always fits, however large. What comes after the end is
+    /// dropped.
+    pub(super) fn put(&self, letter: T, bytes: usize) -> Result<(), Full> {
+        let mut inner = self.lock();
+        if inner.end.is_some() {
+            return Ok(());
+        }
+        let over = inner.letters.len() >= self.max_count || inner.bytes + bytes > self.max_bytes;
+        if over && !inner.letters.is_empty() {
+            return Err(Full);
+        }
+        inner.letters.push_back((letter, bytes));
+        inner.bytes += bytes;
+        if let Some(waker) = inner.waker.take() {
+            waker.wake();
+        }
+        Ok(())
+    }
+
+    /// Ends the stream when what is in it has been read.
+    pub(super) fn close(&self) {
+        self.end(End::Quietly);
+    }
+
+    /// Ends the stream with an error; what is in it is dropped.
+    pub(super) fn fail(&self, status: Status) {
+        self.lock().letters.clear();
+        self.end(End::With(status));
+    }
+
+    fn end(&self, end: End) {
+        let mut inner = self.lock();
+        if inner.end.is_none() {
+            inner.end = Some(end);
+        }
+        if let Some(waker) = inner.waker.take() {
+            waker.wake();
+        }
+    }
+
+    fn poll(&self, context: &mut Context<'_>) -> Poll<Option<Result<T, Status>>> {
+        let mut inner = self.lock();
+        if let Some((letter, bytes)) = inner.letters.pop_front() {
+            inner.bytes -= bytes;
+            return Poll::Ready(Some(Ok(letter)));
+        }
+        match inner.end.take() {
+            None => {
+                inner.waker = Some(context.waker().clone());
+                Poll::Pending
+            }
+            Some(End::Quietly) => {
+                inner.end = Some(End::Quietly);
+                Poll::Ready(None)
+            }
+            Some(End::With(status)) => {
+                inner.end = Some(End::Quietly);
+                Poll::Ready(Some(Err(status)))
+            }
+        }
+    }
+}
+
+/// The stream of what is put in. When it is dropped, because the client has gone, the engine is told.
+pub(super) struct Reader<T> {
+    mailbox: Arc<Mailbox<T>>,
+    gone: Option<Box<dyn FnOnce() + Send>>,
+}
+
+impl<T> Reader<T> {
+    pub(super) fn new(mailbox: Arc<Mailbox<T>>, gone: impl FnOnce() + Send + 'static) -> Self {
+        Self { mailbox, gone: Some(Box::new(gone)) }
+    }
+}
+
+impl<T> Stream for Reader<T> {
+    type Item = Result<T, Status>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.mailbox.poll(context)
+    }
+}
+
+impl<T> Drop for Reader<T> {
+    fn drop(&mut self) {
+        if let Some(gone) = self.gone.take() {
+            gone();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::{FutureExt, StreamExt};
+
+    use super::*;
+
+    #[test]
+    fn bounds_order_and_ends() {
+        let mailbox = Mailbox::new(2, 10);
+        let mut reader = Reader::new(mailbox.clone(), || {});
+        assert!(mailbox.put(1, 100).is_ok(), "one always fits");
+        assert!(mailbox.put(2, 1).is_err(), "bytes");
+        assert_eq!(reader.next().now_or_never().flatten().and_then(Result::ok), Some(1));
+        assert!(mailbox.put(3, 1).is_ok() && mailbox.put(4, 1).is_ok() && mailbox.put(5, 1).is_err());
+        mailbox.close();
+        assert!(mailbox.put(6, 1).is_ok(), "dropped");
+        let rest: Vec<_> = reader.by_ref().map(Result::ok).collect().now_or_never().unwrap();
+        assert_eq!(rest, [Some(3), Some(4)]);
+    }
+
+    #[test]
+    fn an_error_comes_instead_of_the_rest_and_the_end_is_told() {
+        let mailbox = Mailbox::new(2, 10);
+        let (told, was_told) = std::sync::mpsc::channel();
+        let mut reader = Reader::new(mailbox.clone(), move || told.send(()).unwrap());
+        mailbox.put(1, 1).unwrap();
+        mailbox.fail(Status::resource_exhausted("slow"));
+        assert!(reader.next().now_or_never().flatten().is_some_and(|r| r.is_err()));
+        assert!(reader.next().now_or_never().unwrap().is_none());
+        drop(reader);
+        was_told.try_recv().unwrap();
+    }
+}

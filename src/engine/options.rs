@@ -1,0 +1,71 @@
+//! What an engine is started with.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
+
+use crate::hatchet::wire::DEFAULT_MAX_MESSAGE;
+
+/// How an engine is to run. The default is an engine in memory, on a loopback port that the system chooses.
+#[derive(Debug, Clone)]
+pub struct EngineOptions {
+    /// Where to listen. Port 0 means the port kept in the folder, or else one that the system chooses.
+    pub bind: SocketAddr,
+    /// Where the lock, the handshake file and the signing key are kept; with `None` all of it is made anew and kept
+    /// in memory.
+    pub folder: Option<PathBuf>,
+    /// How many finished runs are kept; beyond that the ones that ended first are forgotten.
+    pub keep_finished: usize,
+    /// The engine's waits.
+    pub timings: Timings,
+    /// Largest message taken or sent, in bytes.
+    pub max_message: usize,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        Self {
+            bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            folder: None,
+            keep_finished: 10_000,
+            timings: Timings::default(),
+            max_message: DEFAULT_MAX_MESSAGE,
+        }
+    }
+}
+
+/// The engine's waits and budgets. The defaults are those of a real Hatchet; tests shorten them.
+#[derive(Debug, Clone)]
+pub struct Timings {
+    /// A worker gets work only if its last heartbeat is younger than this.
+    pub heartbeat_fresh: Duration,
+    /// A worker whose last heartbeat is older than this has lost its tasks.
+    pub worker_dead: Duration,
+    /// A worker that has been silent for this long, without a stream, is forgotten.
+    pub worker_forgotten: Duration,
+    /// How often a task may lose its worker before it fails.
+    pub max_reassignments: u32,
+    /// How long a stream chunk waits for one with a lower index.
+    pub chunk_gap: Duration,
+    /// Execution timeout of a task that declares none.
+    pub execution_timeout: Duration,
+    /// Schedule timeout of a task that declares none.
+    pub schedule_timeout: Duration,
+}
+
+impl Default for Timings {
+    fn default() -> Self {
+        Self {
+            heartbeat_fresh: Duration::from_secs(5),
+            worker_dead: Duration::from_secs(30),
+            // Ours: a real engine keeps the row. One hour is far beyond any reconnect and bounds the memory.
+            worker_forgotten: Duration::from_secs(3600),
+            max_reassignments: 10,
+            chunk_gap: Duration::from_secs(5),
+            execution_timeout: Duration::from_secs(300),
+            schedule_timeout: Duration::from_secs(300),
+        }
+    }
+}

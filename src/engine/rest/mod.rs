@@ -1,0 +1,84 @@
+//! The REST part: what the SDKs, the drain, the doctor and the benchmark need, with the fields SDKs insist on.
+
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use serde_json::{Value, json};
+
+use super::driver::Driver;
+
+mod runs;
+mod tasks;
+mod workers;
+mod workflows;
+
+/// All routes.
+pub(super) fn router(driver: Arc<Driver>) -> Router {
+    Router::new()
+        .merge(workers::routes())
+        .merge(workflows::routes())
+        .merge(runs::routes())
+        .merge(tasks::routes())
+        .with_state(driver)
+}
+
+/// An answer, or a refusal in the form that every SDK can read.
+type Answer = Result<Json<Value>, Refused>;
+
+/// A refusal.
+pub(super) struct Refused(StatusCode, String);
+
+impl Refused {
+    pub(super) fn forbidden() -> Self {
+        Self(StatusCode::FORBIDDEN, "invalid auth token: send `authorization: bearer <token>`".into())
+    }
+
+    pub(super) fn not_found() -> Self {
+        Self(StatusCode::NOT_FOUND, "not found".into())
+    }
+
+    fn bad(why: impl Into<String>) -> Self {
+        Self(StatusCode::BAD_REQUEST, why.into())
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        (self.0, Json(json!({ "errors": [{ "description": self.1 }] }))).into_response()
+    }
+}
+
+/// An id in a path.
+fn id<T: std::str::FromStr>(text: &str, what: &str) -> Result<T, Refused> {
+    text.parse().map_err(|_| Refused::bad(format!("invalid {what} id")))
+}
+
+/// The tenant in a path: there is one.
+fn own_tenant(driver: &Driver, text: &str) -> Result<(), Refused> {
+    if text == driver.tenant.to_string() { Ok(()) } else { Err(Refused::not_found()) }
+}
+
+/// The `metadata` of every resource.
+fn meta(id: impl ToString, created: super::state::Moment) -> Value {
+    let at = rfc3339(created);
+    json!({ "id": id.to_string(), "createdAt": at, "updatedAt": at })
+}
+
+fn rfc3339(at: super::state::Moment) -> String {
+    at.timestamp().to_string()
+}
+
+/// A payload as REST shows it: an object, or else an empty one.
+fn shown(json: &str) -> Value {
+    serde_json::from_str(json).ok().filter(Value::is_object).unwrap_or_else(|| json!({}))
+}
+
+/// The page of a list.
+fn pagination(offset: usize, limit: usize, total: usize) -> Value {
+    let (current, pages) = (offset / limit + 1, total.div_ceil(limit));
+    json!({ "current_page": current, "next_page": (current + 1).min(pages.max(1)), "num_pages": pages })
+}

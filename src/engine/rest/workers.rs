@@ -1,0 +1,125 @@
+//! Workers and the tenant.
+
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    extract::{Path, State as Shared},
+    routing::get,
+};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::{Answer, Refused, id, meta, own_tenant, rfc3339};
+use crate::{
+    engine::{
+        driver::Driver,
+        state::{Moment, State, WorkerStatus, model::Worker},
+    },
+    hatchet::wire::WorkerId,
+};
+
+pub(super) fn routes() -> Router<Arc<Driver>> {
+    Router::new()
+        .route("/api/v1/tenants/{tenant}", get(tenant))
+        .route("/api/v1/tenants/{tenant}/worker", get(list))
+        .route("/api/v1/workers/{worker}", get(one).patch(pause))
+}
+
+async fn tenant(Shared(driver): Shared<Arc<Driver>>, Path(tenant): Path<String>) -> Answer {
+    own_tenant(&driver, &tenant)?;
+    // SDKs warn about anything but V1.
+    Ok(Json(json!({
+        "metadata": meta(driver.tenant, driver.now()),
+        "name": "embedded", "slug": "embedded", "version": "V1", "environment": "development",
+        "alertMemberEmails": false, "analyticsOptOut": true,
+    })))
+}
+
+async fn list(Shared(driver): Shared<Arc<Driver>>, Path(tenant): Path<String>) -> Answer {
+    own_tenant(&driver, &tenant)?;
+    let rows: Vec<Value> =
+        driver.with(|state, now| state.workers().map(|(id, worker)| view(state, id, worker, now)).collect());
+    let total = rows.len();
+    Ok(Json(json!({ "rows": rows, "pagination": super::pagination(0, total.max(1), total) })))
+}
+
+async fn one(Shared(driver): Shared<Arc<Driver>>, Path(worker): Path<String>) -> Answer {
+    let id: WorkerId = id(&worker, "worker")?;
+    driver.with(|state, now| found(state, id, now))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Change {
+    is_paused: Option<bool>,
+}
+
+async fn pause(
+    Shared(driver): Shared<Arc<Driver>>,
+    Path(worker): Path<String>,
+    change: Result<Json<Change>, axum::extract::rejection::JsonRejection>,
+) -> Answer {
+    let id: WorkerId = id(&worker, "worker")?;
+    let Json(change) = change.map_err(|e| Refused::bad(e.body_text()))?;
+    driver.with(|state, now| {
+        if let Some(paused) = change.is_paused {
+            state.pause(id, paused, now).map_err(|_| Refused::not_found())?;
+        }
+        found(state, id, now)
+    })
+}
+
+fn found(state: &State, id: WorkerId, now: Moment) -> Answer {
+    let worker = state.worker(id).ok_or_else(Refused::not_found)?;
+    Ok(Json(view(state, id, worker, now)))
+}
+
+fn view(state: &State, id: WorkerId, worker: &Worker, now: Moment) -> Value {
+    let slots: Map<String, Value> = worker
+        .slots
+        .iter()
+        .map(|slot| (slot.kind.to_string(), json!({ "available": slot.free(), "limit": slot.limit })))
+        .collect();
+    let labels: Vec<Value> = worker
+        .labels
+        .iter()
+        .map(|(key, label)| {
+            let value = label.str_value.clone().or(label.int_value.map(|n| n.to_string()));
+            json!({ "metadata": meta(id, worker.registered), "key": key, "value": value })
+        })
+        .collect();
+    let registered: Vec<Value> = state
+        .workflows()
+        .filter(|(_, workflow)| workflow.version.tasks.iter().any(|task| worker.serves(&task.action)))
+        .map(|(name, workflow)| json!({ "id": workflow.id.to_string(), "name": **name }))
+        .collect();
+    let status = match state.worker_status(worker, now) {
+        WorkerStatus::Active => "ACTIVE",
+        WorkerStatus::Inactive => "INACTIVE",
+        WorkerStatus::Paused => "PAUSED",
+    };
+    let mut view = json!({
+        "metadata": meta(id, worker.registered),
+        "name": worker.name,
+        "type": "SELFHOSTED",
+        "status": status,
+        "actions": worker.actions.iter().map(|action| &**action).collect::<Vec<_>>(),
+        "slotConfig": slots,
+        "labels": labels,
+        "registeredWorkflows": registered,
+    });
+    if let Some(at) = worker.heartbeat {
+        view["lastHeartbeatAt"] = rfc3339(at).into();
+    }
+    if let Some(at) = worker.listened {
+        view["lastListenerEstablished"] = rfc3339(at).into();
+    }
+    if let Some(info) = &worker.runtime {
+        view["runtimeInfo"] = json!({
+            "sdkVersion": info.sdk_version, "languageVersion": info.language_version, "os": info.os,
+            "runtimeExtra": info.extra,
+        });
+    }
+    view
+}

@@ -1,0 +1,79 @@
+//! Workflows.
+
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    extract::{Path, Query, State as Shared},
+    routing::get,
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{Answer, Refused, id, meta, own_tenant};
+use crate::engine::{driver::Driver, state::model::Workflow};
+
+pub(super) fn routes() -> Router<Arc<Driver>> {
+    Router::new()
+        .route("/api/v1/tenants/{tenant}/workflows", get(list))
+        .route("/api/v1/workflows/{workflow}", get(one))
+        .route("/api/v1/tenants/{tenant}/workflows/{workflow}/worker-count", get(worker_count))
+}
+
+#[derive(Deserialize)]
+struct Page {
+    name: Option<String>,
+    offset: Option<usize>,
+    limit: Option<usize>,
+}
+
+async fn list(Shared(driver): Shared<Arc<Driver>>, Path(tenant): Path<String>, Query(page): Query<Page>) -> Answer {
+    own_tenant(&driver, &tenant)?;
+    let (offset, limit) = (page.offset.unwrap_or(0), page.limit.unwrap_or(50).max(1));
+    let wanted = page.name.unwrap_or_default().to_lowercase();
+    let all: Vec<Value> = driver.with(|state, _| {
+        let fits = |name: &str| wanted.is_empty() || name.to_lowercase().contains(&wanted);
+        state.workflows().filter(|(name, _)| fits(name)).map(|(name, flow)| view(&driver, name, flow)).collect()
+    });
+    let total = all.len();
+    let rows: Vec<Value> = all.into_iter().skip(offset).take(limit).collect();
+    Ok(Json(json!({
+        "metadata": meta(driver.tenant, driver.now()), "rows": rows,
+        "pagination": super::pagination(offset, limit, total),
+    })))
+}
+
+async fn one(Shared(driver): Shared<Arc<Driver>>, Path(workflow): Path<String>) -> Answer {
+    let id: Uuid = id(&workflow, "workflow")?;
+    driver.with(|state, _| {
+        let flow = state.workflow(id).ok_or_else(Refused::not_found)?;
+        Ok(Json(view(&driver, &flow.version.workflow, flow)))
+    })
+}
+
+/// Free and all slots of the workers that may get this workflow's work now.
+async fn worker_count(Shared(driver): Shared<Arc<Driver>>, Path((tenant, workflow)): Path<(String, String)>) -> Answer {
+    own_tenant(&driver, &tenant)?;
+    let id: Uuid = id(&workflow, "workflow")?;
+    driver.with(|state, now| {
+        let flow = state.workflow(id).ok_or_else(Refused::not_found)?;
+        let (free, max) = state.slots_for(&flow.version, now);
+        Ok(Json(json!({ "freeSlotCount": free, "maxSlotCount": max, "workflowRunId": workflow })))
+    })
+}
+
+fn view(driver: &Driver, name: &str, flow: &Workflow) -> Value {
+    let version = &flow.version;
+    json!({
+        "metadata": meta(flow.id, flow.created),
+        "name": name,
+        "tenantId": driver.tenant.to_string(),
+        "description": version.content.description,
+        "isPaused": false,
+        "versions": [{
+            "metadata": meta(version.id, version.created), "version": version.content.version,
+            "order": version.order, "workflowId": flow.id.to_string(),
+        }],
+    })
+}

@@ -1,0 +1,173 @@
+//! Starting and stopping.
+
+use std::{net::SocketAddr, sync::Arc, thread, time::Duration};
+
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::{
+    driver::Driver,
+    error::EngineError,
+    folder::{Folder, Identity},
+    options::EngineOptions,
+    serve,
+    state::{Moment, State},
+    token::Tokens,
+};
+use crate::hatchet::wire::Handshake;
+
+/// How long calls may take to end when the engine stops; streams are hung up on before.
+const FAREWELL: Duration = Duration::from_secs(3);
+
+/// A running engine. Dropping it stops it too, without waiting for the end.
+#[derive(Debug)]
+pub struct Engine {
+    handshake: Handshake,
+    stop: Option<oneshot::Sender<()>>,
+    ended: Option<oneshot::Receiver<()>>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Engine {
+    /// Takes the folder, listens, and serves on a thread of its own, so that nothing else in the process can hold
+    /// the engine up. When this returns, the engine answers and its handshake file is written.
+    pub async fn start(options: EngineOptions) -> Result<Self, EngineError> {
+        let folder = options.folder.as_deref().map(Folder::hold).transpose()?;
+        let mut identity = match &folder {
+            Some(folder) => folder.identity()?,
+            None => Identity::new()?,
+        };
+        let listener = listen(options.bind, identity.port)?;
+        let address = listener.local_addr().map_err(|e| EngineError::address(options.bind, e))?;
+        if identity.port != Some(address.port()) {
+            identity.port = Some(address.port());
+        }
+        if let Some(folder) = &folder {
+            folder.keep(&identity)?;
+        }
+        let (grpc_address, api_url) = (address.to_string(), format!("http://{address}"));
+        let tokens = Tokens::new(&identity.key, identity.tenant, &grpc_address, &api_url, Moment::wall());
+        let handshake = Handshake {
+            token: tokens.current().to_owned(),
+            tenant_id: identity.tenant.to_string(),
+            grpc_address,
+            api_url,
+        };
+        let state = State::new(options.timings, options.keep_finished, Box::new(Uuid::new_v4));
+        let driver = Driver::new(state, identity.tenant, options.max_message);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|e| EngineError::system("start the engine's runtime", e))?;
+
+        let (stop, stopped) = oneshot::channel();
+        let (ready, is_ready) = oneshot::channel();
+        let (end, ended) = oneshot::channel();
+        let announced = handshake.clone();
+        let body = move || {
+            runtime.block_on(run(listener, driver, tokens, folder, announced, ready, stopped));
+            // What still hangs is dropped with the runtime; the receiver may be gone too.
+            drop(runtime);
+            let _ = end.send(());
+        };
+        let thread = thread::Builder::new()
+            .name("hatchet-engine".to_owned())
+            .spawn(body)
+            .map_err(|e| EngineError::system("start the engine's thread", e))?;
+        match is_ready.await {
+            Ok(outcome) => outcome?,
+            Err(_) => {
+                let error = std::io::Error::other("its thread ended early");
+                return Err(EngineError::system("start the engine", error));
+            }
+        }
+        Ok(Self { handshake, stop: Some(stop), ended: Some(ended), thread: Some(thread) })
+    }
+
+    /// Where it is and how to get in.
+    pub fn handshake(&self) -> &Handshake {
+        &self.handshake
+    }
+
+    /// Hangs up on all streams, takes the handshake file back, lets go of the folder and ends the thread.
+    pub async fn stop(mut self) {
+        drop(self.stop.take());
+        if let Some(ended) = self.ended.take() {
+            // An error means that the thread has ended, which is what is waited for.
+            let _ = ended.await;
+        }
+        if let Some(thread) = self.thread.take() {
+            // The signal was its last act, so this does not block.
+            if thread.join().is_err() {
+                tracing::error!("the engine's thread panicked");
+            }
+        }
+    }
+}
+
+/// Takes the port kept from the last start, or the one asked for, or another one.
+fn listen(wanted: SocketAddr, kept: Option<u16>) -> Result<std::net::TcpListener, EngineError> {
+    let bind = |address: SocketAddr| {
+        let listener = std::net::TcpListener::bind(address).map_err(|e| EngineError::address(address, e))?;
+        listener.set_nonblocking(true).map_err(|e| EngineError::address(address, e))?;
+        Ok(listener)
+    };
+    if let Some(port) = kept.filter(|_| wanted.port() == 0) {
+        match bind(SocketAddr::new(wanted.ip(), port)) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => tracing::warn!("the port of the last start is not free, taking another: {error}"),
+        }
+    }
+    bind(wanted)
+}
+
+async fn run(
+    listener: std::net::TcpListener,
+    driver: Arc<Driver>,
+    tokens: Tokens,
+    folder: Option<Folder>,
+    handshake: Handshake,
+    ready: oneshot::Sender<Result<(), EngineError>>,
+    stopped: oneshot::Receiver<()>,
+) {
+    let listener = match tokio::net::TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(e) => {
+            let _ = ready.send(Err(EngineError::system("listen", e)));
+            return;
+        }
+    };
+    // The listener is bound: a call that comes from here on is answered.
+    if let Some(Err(e)) = folder.as_ref().map(|folder| folder.announce(&handshake)) {
+        let _ = ready.send(Err(e));
+        return;
+    }
+    if ready.send(Ok(())).is_err() {
+        // Whoever started it has gone.
+        withdraw(&folder);
+        return;
+    }
+    let (hang_up, hung_up) = oneshot::channel::<()>();
+    let serving = serve::serve(listener, driver.clone(), tokens, async {
+        let _ = hung_up.await;
+    });
+    tokio::pin!(serving);
+    tokio::select! {
+        outcome = &mut serving => tracing::error!("the engine has stopped serving: {outcome:?}"),
+        () = driver.keep_time() => {}
+        _ = stopped => {
+            driver.hang_up();
+            drop(hang_up);
+            if tokio::time::timeout(FAREWELL, serving).await.is_err() {
+                tracing::debug!("some calls did not end in time and were cut off");
+            }
+        }
+    }
+    withdraw(&folder);
+}
+
+fn withdraw(folder: &Option<Folder>) {
+    if let Some(folder) = folder {
+        folder.withdraw();
+    }
+}

@@ -1,0 +1,92 @@
+//! One listener for both protocols, and one check at its entrance.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use axum::{
+    body::Body,
+    extract::{Request, State as Shared},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    middleware::{Next, from_fn_with_state},
+    response::{IntoResponse, Response},
+};
+use tonic::{
+    Code, Status,
+    service::Routes,
+    transport::{Server, server::TcpIncoming},
+};
+
+use super::{driver::Driver, grpc, rest, token::Tokens};
+
+/// How often a silent connection is asked whether it still lives, and how long it may take to answer.
+const PING_EVERY: Duration = Duration::from_secs(30);
+const PING_PATIENCE: Duration = Duration::from_secs(20);
+
+/// Calls at once on one connection: SDKs send the reports of hundreds of slots over one.
+const MAX_STREAMS: u32 = 2048;
+
+struct Entrance {
+    tokens: Tokens,
+    driver: Arc<Driver>,
+}
+
+/// Serves until `stop`, and then until every call has ended.
+pub(super) async fn serve(
+    listener: tokio::net::TcpListener,
+    driver: Arc<Driver>,
+    tokens: Tokens,
+    stop: impl Future<Output = ()>,
+) -> Result<(), tonic::transport::Error> {
+    let entrance = Arc::new(Entrance { tokens, driver: driver.clone() });
+    let router = grpc::routes(&driver)
+        .into_axum_router()
+        .fallback(unknown)
+        .merge(rest::router(driver))
+        .layer(from_fn_with_state(entrance, enter));
+    Server::builder()
+        .accept_http1(true)
+        .max_concurrent_streams(MAX_STREAMS)
+        .http2_keepalive_interval(Some(PING_EVERY))
+        .http2_keepalive_timeout(Some(PING_PATIENCE))
+        .add_routes(Routes::from(router))
+        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), stop)
+        .await
+}
+
+/// Lets in who has a token, and nothing else.
+async fn enter(Shared(entrance): Shared<Arc<Entrance>>, request: Request, next: Next) -> Response {
+    let token = request.headers().get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
+    if !entrance.tokens.admits(token, entrance.driver.now()) {
+        return if is_grpc(request.headers()) {
+            Status::unauthenticated("invalid auth token").into_http::<Body>()
+        } else {
+            rest::Refused::forbidden().into_response()
+        };
+    }
+    let mut response = next.run(request).await;
+    name_oversize(response.headers_mut());
+    response
+}
+
+fn is_grpc(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
+}
+
+/// A message over the limit is RESOURCE_EXHAUSTED with Hatchet and OUT_OF_RANGE with the library here.
+fn name_oversize(headers: &mut HeaderMap) {
+    const OURS: i32 = Code::OutOfRange as i32;
+    let is_ours = headers.get(Status::GRPC_STATUS).is_some_and(|code| code.as_bytes() == OURS.to_string().as_bytes());
+    if is_ours {
+        headers.insert(Status::GRPC_STATUS, HeaderValue::from(Code::ResourceExhausted as i32));
+    }
+}
+
+async fn unknown(request: Request) -> Response {
+    if is_grpc(request.headers()) {
+        let service = request.uri().path().trim_start_matches('/').split('/').next().unwrap_or_default();
+        return Status::unimplemented(format!("unknown service {service}")).into_http::<Body>();
+    }
+    if request.method() == axum::http::Method::OPTIONS {
+        return StatusCode::METHOD_NOT_ALLOWED.into_response();
+    }
+    rest::Refused::not_found().into_response()
+}

@@ -1,0 +1,67 @@
+//! Cancelling and replaying, by id or by what runs have in common.
+
+use uuid::Uuid;
+
+use super::{Moment, State, attempt::AttemptEvent, model::Run};
+use crate::{
+    engine::metadata,
+    hatchet::wire::{RunId, RunStatus},
+};
+
+/// What runs have in common. What is empty or absent chooses all.
+#[derive(Debug, Default)]
+pub(crate) struct Selection {
+    pub(crate) since: Option<Moment>,
+    pub(crate) until: Option<Moment>,
+    pub(crate) statuses: Vec<RunStatus>,
+    pub(crate) workflows: Vec<Uuid>,
+    pub(crate) metadata: Vec<(String, String)>,
+    pub(crate) parent: Option<RunId>,
+}
+
+impl State {
+    fn fits(&self, run: &Run, by: &Selection) -> bool {
+        by.since.is_none_or(|at| run.created >= at)
+            && by.until.is_none_or(|at| run.created <= at)
+            && (by.workflows.is_empty() || by.workflows.contains(&run.version.workflow_id))
+            && by.parent.is_none_or(|id| run.parent.as_ref().is_some_and(|p| p.task == id))
+            && (by.statuses.is_empty() || by.statuses.contains(&self.status(run)))
+            && by.metadata.iter().all(|(key, value)| metadata::has_pair(&run.metadata, key, value))
+    }
+
+    /// The runs that are chosen, newest first.
+    pub(crate) fn select<'a>(&'a self, by: &'a Selection) -> impl Iterator<Item = RunId> + 'a {
+        self.by_age.values().rev().copied().filter(|id| self.runs.get(id).is_some_and(|run| self.fits(run, by)))
+    }
+
+    /// Cancels a run, or one task of it, if it has not ended. Its worker is told, its slots are free at once.
+    pub(crate) fn cancel(&mut self, id: RunId, now: Moment) {
+        for task in self.tasks_of(id) {
+            self.step(task, &AttemptEvent::Cancelled, now);
+        }
+    }
+
+    /// Runs a finished run again, under the same id. One that has not ended is left alone. Answers whether there is
+    /// such a run.
+    pub(crate) fn replay(&mut self, id: RunId, now: Moment) -> bool {
+        let run_id = self.tasks.get(&id).map_or(id, |t| t.run);
+        let Some(run) = self.runs.get(&run_id) else { return false };
+        if run.finished.is_none() {
+            return true;
+        }
+        let tasks = run.tasks.clone();
+        self.reopen(run_id);
+        for task in tasks {
+            self.step(task, &AttemptEvent::Replayed, now);
+        }
+        true
+    }
+
+    /// The tasks that an id stands for: those of a run, or the task itself.
+    fn tasks_of(&self, id: RunId) -> Vec<RunId> {
+        match self.runs.get(&id) {
+            Some(run) => run.tasks.clone(),
+            None => vec![id],
+        }
+    }
+}

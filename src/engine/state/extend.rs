@@ -1,0 +1,33 @@
+//! What a running task may ask for: more time, or to go on without its slot.
+
+use std::time::Duration;
+
+use super::{Moment, State, clock::Alarm, model::Phase};
+use crate::hatchet::wire::RunId;
+
+impl State {
+    /// Adds to the deadline of a running task. Answers the new one, or `None` if no such task runs.
+    pub(crate) fn refresh_timeout(&mut self, id: RunId, by: Duration) -> Option<Moment> {
+        let task = self.tasks.get_mut(&id)?;
+        let Phase::Running(running) = &mut task.phase else { return None };
+        running.deadline = running.deadline.plus(by);
+        self.clock.take_back(task.alarm.take());
+        task.alarm = Some(self.clock.set(running.deadline, Alarm::Task(id)));
+        Some(running.deadline)
+    }
+
+    /// Frees the slots of a running task, which goes on and can still be cancelled. Answers whether it runs.
+    pub(crate) fn release_slot(&mut self, id: RunId, now: Moment) -> bool {
+        let Some(needs) = self.spec(id).map(|s| s.needs.clone()) else { return false };
+        let Some(task) = self.tasks.get_mut(&id) else { return false };
+        let Phase::Running(running) = &mut task.phase else { return false };
+        let worker = running.worker;
+        if std::mem::take(&mut running.holds) {
+            if let Some(worker) = self.workers.get_mut(&worker) {
+                worker.take(&needs, -1);
+            }
+            self.feed(worker, now);
+        }
+        true
+    }
+}

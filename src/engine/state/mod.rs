@@ -1,0 +1,163 @@
+//! The engine's core: one deterministic state machine, with no input or output of its own.
+//!
+//! Every method is an event: it takes the moment it happens at, changes the state and leaves [`Effect`]s for the
+//! driver. Nothing here reads a clock, draws a random number (ids come from the generator it is given), waits or
+//! locks, so a test can replay any history in virtual time. What an attempt may do is decided in one table,
+//! [`attempt::next`], which has the picture; the files here carry the decision out, one verb each.
+//!
+//! A run has tasks, a task has a current attempt; run and task are two things although a workflow of one task gives
+//! both the same id. Workflows of several tasks, conditions and concurrency groups have their place between
+//! `trigger` and `queue`: a task that may not be queued yet.
+
+mod assign;
+pub(crate) mod attempt;
+mod cancel;
+mod clock;
+mod extend;
+mod logs;
+pub(crate) mod model;
+mod moment;
+mod query;
+mod queue;
+mod report;
+mod settle;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod trigger;
+mod workers;
+mod workflow;
+
+pub(crate) use cancel::Selection;
+pub(crate) use moment::Moment;
+pub(crate) use report::Report;
+pub(crate) use trigger::{ParentRef, Refusal, TriggerItem, Triggered, Wanted};
+pub(crate) use workers::{Registration, WorkerError, WorkerStatus};
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    sync::Arc,
+};
+
+use uuid::Uuid;
+
+use self::{
+    clock::{AlarmKey, Clock},
+    model::{ChildKey, Run, StreamId, Task, Worker, Workflow},
+    queue::Queue,
+};
+use super::options::Timings;
+use crate::hatchet::wire::{RunId, RunStatus, WorkerId};
+
+/// Where new ids come from.
+pub(crate) type Ids = Box<dyn FnMut() -> Uuid + Send>;
+
+/// What the driver has to do after an event, in this order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// Send an attempt to a worker.
+    Start { stream: StreamId, task: RunId, attempt: i32 },
+    /// Tell a worker to stop an attempt.
+    Stop { stream: StreamId, task: RunId, attempt: i32 },
+    /// Tell those who watch a run.
+    Step { task: RunId, run: RunId, attempt: i32, what: StepEvent },
+    /// The run has come to its end: tell those who wait for it.
+    Settled { run: RunId, status: RunStatus },
+}
+
+/// What watchers of a run hear about its tasks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum StepEvent {
+    /// The task was made; as with a real engine this is called STARTED on the wire.
+    Created,
+    /// Something the task streams.
+    Chunk { text: Arc<str>, index: Option<i64> },
+    /// An attempt ended with an output.
+    Completed(Arc<str>),
+    /// An attempt ended with an error, whether or not another follows.
+    Failed(Arc<str>),
+    /// The task was cancelled.
+    Cancelled,
+}
+
+/// An idempotency key that is taken.
+#[derive(Debug)]
+struct Claim {
+    run: RunId,
+    until_end: bool,
+    alarm: AlarmKey,
+}
+
+/// All that the engine knows.
+pub(crate) struct State {
+    ids: Ids,
+    timings: Timings,
+    keep_finished: usize,
+    workflows: BTreeMap<Arc<str>, Workflow>,
+    workflow_names: HashMap<Uuid, Arc<str>>,
+    versions: i64,
+    runs: HashMap<RunId, Run>,
+    tasks: HashMap<RunId, Task>,
+    /// Runs in the order of their making.
+    by_age: BTreeMap<u64, RunId>,
+    made: u64,
+    /// Finished runs in the order of their ends.
+    finished: BTreeMap<u64, RunId>,
+    ends: u64,
+    children: HashMap<(RunId, ChildKey), RunId>,
+    claims: HashMap<Arc<str>, Claim>,
+    workers: BTreeMap<WorkerId, Worker>,
+    by_action: HashMap<Arc<str>, BTreeSet<WorkerId>>,
+    streams: HashMap<StreamId, WorkerId>,
+    opened: u64,
+    assignments: u64,
+    queue: Queue,
+    clock: Clock,
+    logs: logs::Budget,
+    effects: VecDeque<Effect>,
+}
+
+impl State {
+    /// An empty engine.
+    pub(crate) fn new(timings: Timings, keep_finished: usize, ids: Ids) -> Self {
+        Self {
+            ids,
+            timings,
+            keep_finished,
+            workflows: BTreeMap::new(),
+            workflow_names: HashMap::new(),
+            versions: 0,
+            runs: HashMap::new(),
+            tasks: HashMap::new(),
+            by_age: BTreeMap::new(),
+            made: 0,
+            finished: BTreeMap::new(),
+            ends: 0,
+            children: HashMap::new(),
+            claims: HashMap::new(),
+            workers: BTreeMap::new(),
+            by_action: HashMap::new(),
+            streams: HashMap::new(),
+            opened: 0,
+            assignments: 0,
+            queue: Queue::default(),
+            clock: Clock::default(),
+            logs: logs::Budget::default(),
+            effects: VecDeque::new(),
+        }
+    }
+
+    /// The next thing to do, in the order in which things came to be.
+    pub(crate) fn next_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// The engine's waits, which declarations fall back on.
+    pub(crate) fn timings(&self) -> &Timings {
+        &self.timings
+    }
+
+    fn new_id(&mut self) -> Uuid {
+        (self.ids)()
+    }
+}

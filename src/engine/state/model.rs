@@ -1,0 +1,285 @@
+//! The things the state is made of.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use uuid::Uuid;
+
+use super::{
+    Moment,
+    attempt::{BackOff, Stage},
+    clock::AlarmKey,
+    queue::{LaneId, Place},
+    stream::Chunks,
+};
+use crate::{
+    engine::idempotency::Expression,
+    hatchet::wire::{RunId, RunStatus, WorkerId, proto, proto::v1},
+};
+
+/// Units of each slot type that one attempt takes, in the order of their names.
+pub(crate) type Needs = Arc<[(Arc<str>, i64)]>;
+
+/// A declaration, checked at the door.
+#[derive(Debug)]
+pub(crate) struct Definition {
+    pub(crate) name: String,
+    pub(crate) tasks: Vec<TaskDefinition>,
+    pub(crate) default_priority: i32,
+    pub(crate) idempotency: Option<Idempotency>,
+    /// The declaration as it came: the same content is the same version.
+    pub(crate) content: v1::CreateWorkflowVersionRequest,
+}
+
+/// One task of a declaration.
+#[derive(Debug)]
+pub(crate) struct TaskDefinition {
+    pub(crate) name: String,
+    pub(crate) action: String,
+    pub(crate) needs: Vec<(String, i64)>,
+    /// The execution timeout and the text it was declared with, which its error repeats.
+    pub(crate) timeout: (Duration, String),
+    pub(crate) schedule_timeout: Duration,
+    pub(crate) retries: u32,
+    pub(crate) backoff: Option<BackOff>,
+}
+
+/// When a second trigger is a repetition of the first.
+#[derive(Debug)]
+pub(crate) struct Idempotency {
+    pub(crate) expression: Expression,
+    pub(crate) lease: Lease,
+}
+
+/// How long an idempotency key is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Lease {
+    pub(crate) ttl: Duration,
+    /// Also freed when the run ends.
+    pub(crate) until_end: bool,
+}
+
+/// A workflow by its name, with its newest version.
+#[derive(Debug)]
+pub(crate) struct Workflow {
+    pub(crate) id: Uuid,
+    pub(crate) created: Moment,
+    pub(crate) version: Arc<Version>,
+}
+
+/// A version of a workflow. Runs keep the one they were made with.
+#[derive(Debug)]
+pub(crate) struct Version {
+    pub(crate) id: Uuid,
+    pub(crate) workflow_id: Uuid,
+    pub(crate) workflow: Arc<str>,
+    pub(crate) order: i64,
+    pub(crate) created: Moment,
+    pub(crate) tasks: Vec<TaskSpec>,
+    pub(crate) default_priority: i32,
+    pub(crate) idempotency: Option<Idempotency>,
+    pub(crate) content: v1::CreateWorkflowVersionRequest,
+}
+
+/// A task of a version.
+#[derive(Debug)]
+pub(crate) struct TaskSpec {
+    /// `task_id` and `job_id` on the wire.
+    pub(crate) id: Uuid,
+    pub(crate) name: Arc<str>,
+    pub(crate) action: Arc<str>,
+    pub(crate) lane: LaneId,
+    pub(crate) needs: Needs,
+    pub(crate) timeout: (Duration, String),
+    pub(crate) schedule_timeout: Duration,
+    pub(crate) retries: u32,
+    pub(crate) backoff: Option<BackOff>,
+}
+
+/// A run of a workflow.
+#[derive(Debug)]
+pub(crate) struct Run {
+    /// Counts up over all runs: the order of their making.
+    pub(crate) seq: u64,
+    pub(crate) version: Arc<Version>,
+    /// A JSON object, byte for byte as it came, or `null`.
+    pub(crate) input: Arc<str>,
+    /// A JSON object.
+    pub(crate) metadata: Arc<str>,
+    pub(crate) priority: i32,
+    pub(crate) parent: Option<Parent>,
+    pub(crate) created: Moment,
+    /// In the order of the version's tasks. A workflow of one task has one id for both.
+    pub(crate) tasks: Vec<RunId>,
+    /// When it ended, and the how-manieth end that was.
+    pub(crate) finished: Option<(Moment, u64)>,
+    /// The idempotency key it holds until its end.
+    pub(crate) claim: Option<Arc<str>>,
+}
+
+/// Who triggered a child run.
+#[derive(Debug, Clone)]
+pub(crate) struct Parent {
+    pub(crate) task: RunId,
+    pub(crate) index: Option<i32>,
+    pub(crate) key: Option<Arc<str>>,
+}
+
+/// What makes two children of one parent the same.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum ChildKey {
+    Key(Arc<str>),
+    Index(i32),
+}
+
+/// A task of a run, with its current attempt.
+#[derive(Debug)]
+pub(crate) struct Task {
+    pub(crate) run: RunId,
+    /// Which of the version's tasks it is.
+    pub(crate) spec: usize,
+    pub(crate) phase: Phase,
+    /// The attempt's number, `retry_count` on the wire.
+    pub(crate) attempt: i32,
+    pub(crate) failures: u32,
+    pub(crate) reassignments: u32,
+    pub(crate) alarm: Option<AlarmKey>,
+    pub(crate) started: Option<Moment>,
+    pub(crate) finished: Option<Moment>,
+    pub(crate) chunks: Chunks,
+    pub(crate) logs: VecDeque<LogLine>,
+    /// What it triggered: forgotten with it.
+    pub(crate) children: Vec<ChildKey>,
+}
+
+/// Where a task stands, with what belongs to that stage alone.
+#[derive(Debug)]
+pub(crate) enum Phase {
+    Queued(Place),
+    BackOff,
+    Running(Running),
+    Completed(Arc<str>),
+    Failed(Arc<str>),
+    /// `true` if no worker took it in time.
+    Cancelled(bool),
+}
+
+/// An attempt on a worker.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Running {
+    pub(crate) worker: WorkerId,
+    /// Its place in the worker's list.
+    pub(crate) seq: u64,
+    /// Whether it still takes its slots.
+    pub(crate) holds: bool,
+    pub(crate) deadline: Moment,
+}
+
+impl Phase {
+    pub(crate) fn stage(&self) -> Stage {
+        match self {
+            Self::Queued(_) => Stage::Queued,
+            Self::BackOff => Stage::BackOff,
+            Self::Running(_) => Stage::Running,
+            Self::Completed(_) => Stage::Completed,
+            Self::Failed(_) => Stage::Failed,
+            Self::Cancelled(_) => Stage::Cancelled,
+        }
+    }
+
+    pub(crate) fn status(&self) -> RunStatus {
+        match self {
+            Self::Queued(_) | Self::BackOff => RunStatus::Queued,
+            Self::Running(_) => RunStatus::Running,
+            Self::Completed(_) => RunStatus::Completed,
+            Self::Failed(_) => RunStatus::Failed,
+            Self::Cancelled(_) => RunStatus::Cancelled,
+        }
+    }
+}
+
+/// A line that a task wrote.
+#[derive(Debug, Clone)]
+pub(crate) struct LogLine {
+    /// Counts up over all lines.
+    pub(crate) seq: u64,
+    pub(crate) at: Moment,
+    pub(crate) message: String,
+    pub(crate) level: &'static str,
+    /// A JSON object, or empty.
+    pub(crate) metadata: String,
+    pub(crate) attempt: i32,
+}
+
+/// One open assignment stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct StreamId(pub(crate) u64);
+
+/// A registered worker.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub(crate) name: String,
+    pub(crate) actions: Vec<Arc<str>>,
+    pub(crate) slots: Vec<Slot>,
+    pub(crate) labels: BTreeMap<String, proto::WorkerLabels>,
+    pub(crate) runtime: Option<proto::RuntimeInfo>,
+    pub(crate) registered: Moment,
+    pub(crate) heartbeat: Option<Moment>,
+    /// Open streams, the newest last: it gets the work.
+    pub(crate) streams: Vec<StreamId>,
+    /// Open streams that stand for heartbeats (the first generation of Listen).
+    pub(crate) beating: Vec<StreamId>,
+    pub(crate) listened: Option<Moment>,
+    pub(crate) paused: bool,
+    /// It said goodbye and has opened no stream since.
+    pub(crate) gone: bool,
+    /// What it runs, in the order of assignment.
+    pub(crate) running: BTreeMap<u64, RunId>,
+    pub(crate) alarm: Option<AlarmKey>,
+    /// Its last assignment: of two equally free workers the one that waited longer is next.
+    pub(crate) last: u64,
+}
+
+/// One slot type of a worker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Slot {
+    pub(crate) kind: Arc<str>,
+    pub(crate) limit: i64,
+    pub(crate) used: i64,
+}
+
+impl Slot {
+    pub(crate) fn free(&self) -> i64 {
+        self.limit - self.used
+    }
+}
+
+impl Worker {
+    /// Free units beyond what is needed, of the scarcest type; `None` if it does not fit.
+    pub(crate) fn room(&self, needs: &Needs) -> Option<i64> {
+        let mut least = i64::MAX;
+        for (kind, units) in needs.iter() {
+            let left = self.slots.iter().find(|s| s.kind == *kind)?.free() - units;
+            if left < 0 {
+                return None;
+            }
+            least = least.min(left);
+        }
+        Some(least)
+    }
+
+    pub(crate) fn take(&mut self, needs: &Needs, sign: i64) {
+        for (kind, units) in needs.iter() {
+            if let Some(slot) = self.slots.iter_mut().find(|s| s.kind == *kind) {
+                slot.used += sign * units;
+            }
+        }
+    }
+
+    pub(crate) fn serves(&self, action: &Arc<str>) -> bool {
+        self.actions.binary_search(action).is_ok()
+    }
+}

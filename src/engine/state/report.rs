@@ -1,0 +1,199 @@
+//! Carrying out what the table of attempts decides.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    Effect, Moment, State, StepEvent,
+    attempt::{self, AttemptEvent, Budget, Step},
+    clock::Alarm,
+    model::Phase,
+};
+use crate::hatchet::wire::{RunId, WorkerId};
+
+/// Error of a task that lost too many workers.
+pub(crate) const MAX_REASSIGNED: &str = "Task reached its maximum reassignment count";
+
+/// What a worker says about an attempt, checked at the door.
+#[derive(Debug, Clone)]
+pub(crate) enum Report {
+    /// It has begun, or has got the message. Running is decided by the assignment, so this changes nothing.
+    Noted,
+    /// It has an output: JSON text, or empty.
+    Completed(Arc<str>),
+    /// It failed.
+    Failed { error: Arc<str>, may_retry: bool },
+    /// The worker itself cancelled it.
+    Cancelled,
+}
+
+impl State {
+    /// Takes a worker's report. Answers whether there is such a task at all; what is about another attempt than the
+    /// current one, or about one that runs no more, is ignored.
+    pub(crate) fn report(&mut self, id: RunId, attempt: Option<i32>, report: Report, now: Moment) -> bool {
+        let Some(task) = self.tasks.get(&id) else { return false };
+        if attempt.is_some_and(|n| n != task.attempt) {
+            return true;
+        }
+        let event = match report {
+            Report::Noted => return true,
+            Report::Completed(output) => AttemptEvent::Completed(output),
+            Report::Failed { error, may_retry } => AttemptEvent::Failed { error, may_retry },
+            Report::Cancelled => AttemptEvent::Cancelled,
+        };
+        self.step(id, &event, now);
+        true
+    }
+
+    /// What the table says about an event for a task now.
+    pub(super) fn decide(&self, id: RunId, event: &AttemptEvent) -> Step {
+        let (Some(task), Some(spec)) = (self.tasks.get(&id), self.spec(id)) else { return Step::Stay };
+        let budget = Budget {
+            failures: task.failures,
+            retries: spec.retries,
+            reassignments: task.reassignments,
+            max_reassignments: self.timings.max_reassignments,
+            backoff: spec.backoff,
+        };
+        attempt::next(task.phase.stage(), event, &budget)
+    }
+
+    /// Makes an event happen to a task.
+    pub(super) fn step(&mut self, id: RunId, event: &AttemptEvent, now: Moment) {
+        let step = self.decide(id, event);
+        if step == Step::Stay {
+            return;
+        }
+        self.stop_on_worker(id, event);
+        let freed = self.leave(id);
+        match step {
+            Step::Stay | Step::Run => {}
+            Step::Retry(delay) => {
+                self.announce_failure(id, event);
+                self.next_attempt(id);
+                if let Some(task) = self.tasks.get_mut(&id) {
+                    task.failures += 1;
+                }
+                self.enqueue_after(id, delay, now);
+            }
+            Step::Reassign => {
+                self.next_attempt(id);
+                if let Some(task) = self.tasks.get_mut(&id) {
+                    task.reassignments += 1;
+                }
+                self.enqueue(id, now);
+            }
+            Step::Enqueue => self.enqueue(id, now),
+            Step::Restart => {
+                self.next_attempt(id);
+                if let Some(task) = self.tasks.get_mut(&id) {
+                    (task.failures, task.reassignments, task.finished) = (0, 0, None);
+                }
+                self.enqueue(id, now);
+            }
+            Step::Complete => {
+                let output = match event {
+                    AttemptEvent::Completed(output) => output.clone(),
+                    _ => "".into(),
+                };
+                self.end_task(id, Phase::Completed(output.clone()), StepEvent::Completed(output), now);
+            }
+            Step::Fail => {
+                let error = self.error_of(id, event);
+                self.end_task(id, Phase::Failed(error.clone()), StepEvent::Failed(error), now);
+            }
+            Step::Cancel => {
+                let untaken = *event == AttemptEvent::NotTaken;
+                self.end_task(id, Phase::Cancelled(untaken), StepEvent::Cancelled, now);
+            }
+        }
+        if let Some(worker) = freed {
+            self.feed(worker, now);
+        }
+    }
+
+    /// Takes a task out of wherever it is. Answers the worker that has room again.
+    pub(super) fn leave(&mut self, id: RunId) -> Option<WorkerId> {
+        let (lane, needs) = self.spec(id).map(|s| (s.lane, s.needs.clone()))?;
+        let task = self.tasks.get_mut(&id)?;
+        self.clock.take_back(task.alarm.take());
+        match &task.phase {
+            Phase::Queued(place) => {
+                self.queue.remove(lane, *place);
+                None
+            }
+            Phase::Running(running) => {
+                let worker = self.workers.get_mut(&running.worker)?;
+                worker.running.remove(&running.seq);
+                if running.holds {
+                    worker.take(&needs, -1);
+                }
+                Some(running.worker)
+            }
+            Phase::BackOff | Phase::Completed(_) | Phase::Failed(_) | Phase::Cancelled(_) => None,
+        }
+    }
+
+    /// A worker whose attempt ends by another's will is told. One that ended it itself, or that is lost, is not.
+    fn stop_on_worker(&mut self, id: RunId, event: &AttemptEvent) {
+        if !matches!(event, AttemptEvent::TimedOut | AttemptEvent::Cancelled) {
+            return;
+        }
+        let Some(task) = self.tasks.get(&id) else { return };
+        let Phase::Running(running) = task.phase else { return };
+        if let Some(stream) = self.workers.get(&running.worker).and_then(|w| w.streams.last()) {
+            self.effects.push_back(Effect::Stop { stream: *stream, task: id, attempt: task.attempt });
+        }
+    }
+
+    fn next_attempt(&mut self, id: RunId) {
+        self.flush_chunks(id);
+        if let Some(task) = self.tasks.get_mut(&id) {
+            task.attempt += 1;
+        }
+    }
+
+    fn enqueue_after(&mut self, id: RunId, delay: Duration, now: Moment) {
+        if delay.is_zero() {
+            return self.enqueue(id, now);
+        }
+        if let Some(task) = self.tasks.get_mut(&id) {
+            task.phase = Phase::BackOff;
+            task.alarm = Some(self.clock.set(now.plus(delay), Alarm::Task(id)));
+        }
+    }
+
+    fn error_of(&self, id: RunId, event: &AttemptEvent) -> Arc<str> {
+        match event {
+            AttemptEvent::Failed { error, .. } => error.clone(),
+            AttemptEvent::WorkerLost => MAX_REASSIGNED.into(),
+            AttemptEvent::TimedOut => {
+                let text = self.spec(id).map_or("", |s| s.timeout.1.as_str());
+                format!("Task exceeded timeout of {text}").into()
+            }
+            AttemptEvent::Assigned
+            | AttemptEvent::Completed(_)
+            | AttemptEvent::NotTaken
+            | AttemptEvent::BackOffOver
+            | AttemptEvent::Cancelled
+            | AttemptEvent::Replayed => "".into(),
+        }
+    }
+
+    fn announce_failure(&mut self, id: RunId, event: &AttemptEvent) {
+        self.flush_chunks(id);
+        let error = self.error_of(id, event);
+        let Some(task) = self.tasks.get(&id) else { return };
+        let what = StepEvent::Failed(error);
+        self.effects.push_back(Effect::Step { task: id, run: task.run, attempt: task.attempt, what });
+    }
+
+    fn end_task(&mut self, id: RunId, phase: Phase, what: StepEvent, now: Moment) {
+        self.flush_chunks(id);
+        let Some(task) = self.tasks.get_mut(&id) else { return };
+        task.phase = phase;
+        task.finished = Some(now);
+        let (run, attempt) = (task.run, task.attempt);
+        self.effects.push_back(Effect::Step { task: id, run, attempt, what });
+        self.settle(run, now);
+    }
+}

@@ -1,0 +1,95 @@
+//! What tasks stream: chunks in the order of their index.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{
+    Effect, Moment, State, StepEvent,
+    clock::{Alarm, AlarmKey},
+    model::Phase,
+};
+use crate::hatchet::wire::RunId;
+
+/// Chunks that may wait for one task; then they go on without the missing ones. A bound on memory, ours.
+const MAX_HELD: usize = 1000;
+
+/// The chunks of the current attempt.
+#[derive(Debug, Default)]
+pub(crate) struct Chunks {
+    next: i64,
+    held: BTreeMap<i64, Arc<str>>,
+    alarm: Option<AlarmKey>,
+}
+
+impl State {
+    /// Passes a chunk on: without an index at once; else when all before it have gone, or when the gap has lasted
+    /// too long, or at the end of the attempt. Answers whether there is such a task; one that has ended takes
+    /// chunks too, and they go nowhere.
+    pub(crate) fn put_chunk(&mut self, id: RunId, text: Arc<str>, index: Option<i64>, now: Moment) -> bool {
+        let Some(task) = self.tasks.get_mut(&id) else { return false };
+        match task.phase {
+            Phase::Completed(_) | Phase::Failed(_) | Phase::Cancelled(_) => return true,
+            Phase::Queued(_) | Phase::BackOff | Phase::Running(_) => {}
+        }
+        match index {
+            Some(ahead) if ahead > task.chunks.next => {
+                task.chunks.held.insert(ahead, text);
+                if task.chunks.held.len() > MAX_HELD {
+                    self.flush_gap(id);
+                } else if task.chunks.alarm.is_none() {
+                    task.chunks.alarm = Some(self.clock.set(now.plus(self.timings.chunk_gap), Alarm::Chunks(id)));
+                }
+            }
+            // One that comes after its gap was given up is late, but not lost.
+            Some(due) => {
+                let is_next = due == task.chunks.next;
+                self.emit(id, text, index);
+                if is_next {
+                    self.emit_following(id, due);
+                }
+            }
+            None => self.emit(id, text, None),
+        }
+        true
+    }
+
+    fn emit(&mut self, id: RunId, text: Arc<str>, index: Option<i64>) {
+        let Some(task) = self.tasks.get(&id) else { return };
+        let what = StepEvent::Chunk { text, index };
+        self.effects.push_back(Effect::Step { task: id, run: task.run, attempt: task.attempt, what });
+    }
+
+    fn emit_following(&mut self, id: RunId, gone: i64) {
+        let mut next = gone.saturating_add(1);
+        while let Some(text) = self.tasks.get_mut(&id).and_then(|t| t.chunks.held.remove(&next)) {
+            self.emit(id, text, Some(next));
+            next = next.saturating_add(1);
+        }
+        if let Some(task) = self.tasks.get_mut(&id) {
+            task.chunks.next = next;
+            if task.chunks.held.is_empty() {
+                self.clock.take_back(task.chunks.alarm.take());
+            }
+        }
+    }
+
+    /// Gives up waiting for the missing ones.
+    pub(super) fn flush_gap(&mut self, id: RunId) {
+        let Some(task) = self.tasks.get_mut(&id) else { return };
+        self.clock.take_back(task.chunks.alarm.take());
+        let held = std::mem::take(&mut task.chunks.held);
+        if let Some((last, _)) = held.last_key_value() {
+            task.chunks.next = last.saturating_add(1);
+        }
+        for (index, text) in held {
+            self.emit(id, text, Some(index));
+        }
+    }
+
+    /// The attempt is over: nothing more will fill the gaps, and the next one counts from zero.
+    pub(super) fn flush_chunks(&mut self, id: RunId) {
+        self.flush_gap(id);
+        if let Some(task) = self.tasks.get_mut(&id) {
+            task.chunks.next = 0;
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! Making runs.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use super::{
+    Claim, Effect, Moment, State, StepEvent,
+    clock::Alarm,
+    model::{ChildKey, Lease, Parent, Phase, Run, Task, Version},
+    stream::Chunks,
+};
+use crate::{engine::metadata, hatchet::wire::RunId};
+
+/// A run that is wanted, checked at the door.
+#[derive(Debug)]
+pub(crate) struct TriggerItem {
+    pub(crate) workflow: String,
+    /// A JSON object or `null`.
+    pub(crate) input: Arc<str>,
+    /// A JSON object.
+    pub(crate) metadata: Arc<str>,
+    pub(crate) priority: Option<i32>,
+    pub(crate) parent: Option<ParentRef>,
+    pub(crate) wanted: Option<Wanted>,
+}
+
+/// The task that triggers a child.
+#[derive(Debug)]
+pub(crate) struct ParentRef {
+    pub(crate) task: RunId,
+    pub(crate) index: Option<i32>,
+    pub(crate) key: Option<String>,
+}
+
+/// The idempotency key a run is to hold.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    pub(crate) key: String,
+    pub(crate) lease: Lease,
+}
+
+/// What became of one item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Triggered {
+    /// A new run.
+    New(RunId),
+    /// The child that this parent has already made with the same key or index.
+    Existing(RunId),
+    /// No run, because its idempotency key is taken by another.
+    Collision { existing: RunId, colliding: RunId },
+}
+
+/// Why nothing was triggered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// No workflow of this name was declared.
+    UnknownWorkflow(String),
+    /// There is no such parent task.
+    UnknownParent,
+}
+
+impl State {
+    /// What a workflow of this name is at present.
+    pub(crate) fn version_of(&self, name: &str) -> Option<&Arc<Version>> {
+        self.workflows.get(name).map(|w| &w.version)
+    }
+
+    /// Makes runs in the order given; if one of them cannot be, none is made.
+    pub(crate) fn trigger(&mut self, items: Vec<TriggerItem>, now: Moment) -> Result<Vec<Triggered>, Refusal> {
+        for item in &items {
+            if !self.workflows.contains_key(item.workflow.as_str()) {
+                return Err(Refusal::UnknownWorkflow(item.workflow.clone()));
+            }
+            if item.parent.as_ref().is_some_and(|p| !self.tasks.contains_key(&p.task)) {
+                return Err(Refusal::UnknownParent);
+            }
+        }
+        items.into_iter().map(|item| self.trigger_one(item, now)).collect()
+    }
+
+    fn trigger_one(&mut self, item: TriggerItem, now: Moment) -> Result<Triggered, Refusal> {
+        let Some(version) = self.version_of(&item.workflow).cloned() else {
+            return Err(Refusal::UnknownWorkflow(item.workflow));
+        };
+        let parent = item.parent.map(|p| Parent { task: p.task, index: p.index, key: p.key.map(Arc::from) });
+        let child = parent.as_ref().and_then(|p| {
+            let key = p.key.clone().map(ChildKey::Key).or(p.index.map(ChildKey::Index))?;
+            Some((p.task, key))
+        });
+        if let Some(existing) = child.as_ref().and_then(|child| self.children.get(child)) {
+            return Ok(Triggered::Existing(*existing));
+        }
+        let id = RunId::from(self.new_id());
+        let claim = match item.wanted {
+            Some(wanted) => match self.claim(wanted, id, now) {
+                Ok(key) => Some(key),
+                Err(existing) => return Ok(Triggered::Collision { existing, colliding: id }),
+            },
+            None => None,
+        };
+        let mut metadata = item.metadata;
+        if let Some(parent) = &parent {
+            let run = self.tasks.get(&parent.task).map_or(parent.task, |t| t.run);
+            metadata = metadata::of_child(&metadata, run, parent.task);
+        }
+        if let Some((parent, key)) = child {
+            if let Some(task) = self.tasks.get_mut(&parent) {
+                task.children.push(key.clone());
+            }
+            self.children.insert((parent, key), id);
+        }
+        self.make_run(id, version, item.input, metadata, item.priority, parent, claim, now);
+        Ok(Triggered::New(id))
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "the parts of one record, each used once")]
+    fn make_run(
+        &mut self,
+        id: RunId,
+        version: Arc<Version>,
+        input: Arc<str>,
+        metadata: Arc<str>,
+        priority: Option<i32>,
+        parent: Option<Parent>,
+        claim: Option<Arc<str>>,
+        now: Moment,
+    ) {
+        // A workflow of one task has one id for the run and the task.
+        let tasks: Vec<RunId> = match version.tasks.len() {
+            1 => vec![id],
+            n => (0..n).map(|_| self.new_id().into()).collect(),
+        };
+        let priority = priority.unwrap_or(version.default_priority);
+        self.made += 1;
+        self.by_age.insert(self.made, id);
+        let run = Run {
+            seq: self.made,
+            version,
+            input,
+            metadata,
+            priority,
+            parent,
+            created: now,
+            tasks: tasks.clone(),
+            finished: None,
+            claim,
+        };
+        self.runs.insert(id, run);
+        for (spec, task) in tasks.into_iter().enumerate() {
+            self.tasks.insert(
+                task,
+                Task {
+                    run: id,
+                    spec,
+                    phase: Phase::BackOff,
+                    attempt: 0,
+                    failures: 0,
+                    reassignments: 0,
+                    alarm: None,
+                    started: None,
+                    finished: None,
+                    chunks: Chunks::default(),
+                    logs: VecDeque::new(),
+                    children: Vec::new(),
+                },
+            );
+            self.effects.push_back(Effect::Step { task, run: id, attempt: 0, what: StepEvent::Created });
+            self.enqueue(task, now);
+        }
+    }
+
+    /// Takes a key for a run, or names the run that has it. Keys are one space for all workflows, as with a real
+    /// engine.
+    fn claim(&mut self, wanted: Wanted, run: RunId, now: Moment) -> Result<Arc<str>, RunId> {
+        if let Some(taken) = self.claims.get(wanted.key.as_str()) {
+            return Err(taken.run);
+        }
+        let key: Arc<str> = wanted.key.into();
+        let alarm = self.clock.set(now.plus(wanted.lease.ttl), Alarm::Claim(key.clone()));
+        self.claims.insert(key.clone(), Claim { run, until_end: wanted.lease.until_end, alarm });
+        Ok(key)
+    }
+
+    /// A key's time is over.
+    pub(super) fn end_claim(&mut self, key: &Arc<str>, alarm: super::AlarmKey) {
+        if self.claims.get(key).is_some_and(|claim| claim.alarm == alarm) {
+            self.claims.remove(key);
+        }
+    }
+
+    /// A run has ended: its key is free, if it was for the run's time only.
+    pub(super) fn release_claim(&mut self, key: &Arc<str>, run: RunId) {
+        if self.claims.get(key).is_some_and(|claim| claim.run == run && claim.until_end)
+            && let Some(claim) = self.claims.remove(key)
+        {
+            self.clock.take_back(Some(claim.alarm));
+        }
+    }
+}

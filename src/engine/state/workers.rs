@@ -1,0 +1,191 @@
+//! Workers: registration, streams, heartbeats, goodbye.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{
+    Moment, State,
+    attempt::AttemptEvent,
+    clock::Alarm,
+    model::{Slot, StreamId, Worker},
+};
+use crate::hatchet::wire::{WorkerId, proto};
+
+/// A worker that announces itself, checked at the door.
+#[derive(Debug, Default)]
+pub(crate) struct Registration {
+    pub(crate) name: String,
+    pub(crate) actions: Vec<String>,
+    pub(crate) slots: Vec<(String, i64)>,
+    pub(crate) labels: BTreeMap<String, proto::WorkerLabels>,
+    pub(crate) runtime: Option<proto::RuntimeInfo>,
+}
+
+/// Why a worker's call is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WorkerError {
+    /// No such worker.
+    Unknown,
+    /// It had a stream and has none now.
+    NoStream,
+}
+
+/// What REST calls a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WorkerStatus {
+    Active,
+    Inactive,
+    Paused,
+}
+
+impl State {
+    /// Every registration is a new worker, whatever its name.
+    pub(crate) fn register(&mut self, from: Registration, now: Moment) -> WorkerId {
+        let id = WorkerId::from(self.new_id());
+        let mut actions: Vec<Arc<str>> = from.actions.into_iter().map(Arc::from).collect();
+        actions.sort();
+        actions.dedup();
+        for action in &actions {
+            self.by_action.entry(action.clone()).or_default().insert(id);
+        }
+        let slots = from.slots.into_iter().map(|(kind, limit)| Slot { kind: kind.into(), limit, used: 0 }).collect();
+        let worker = Worker {
+            name: from.name,
+            actions,
+            slots,
+            labels: from.labels,
+            runtime: from.runtime,
+            registered: now,
+            heartbeat: None,
+            streams: Vec::new(),
+            beating: Vec::new(),
+            listened: None,
+            paused: false,
+            gone: false,
+            running: BTreeMap::new(),
+            alarm: None,
+            last: 0,
+        };
+        self.workers.insert(id, worker);
+        self.arm_worker(id);
+        id
+    }
+
+    /// Opens a stream for work; the newest one gets it. `beats` if the connection itself stands for heartbeats.
+    pub(crate) fn open_stream(&mut self, id: WorkerId, beats: bool, now: Moment) -> Result<StreamId, WorkerError> {
+        let worker = self.workers.get_mut(&id).ok_or(WorkerError::Unknown)?;
+        self.opened += 1;
+        let stream = StreamId(self.opened);
+        worker.streams.push(stream);
+        worker.listened = Some(now);
+        worker.gone = false;
+        if beats {
+            worker.beating.push(stream);
+            worker.heartbeat = Some(now);
+        }
+        self.streams.insert(stream, id);
+        self.arm_worker(id);
+        self.feed(id, now);
+        Ok(stream)
+    }
+
+    /// A stream has ended. What runs on its worker goes on; it gets no more work unless another stream is open.
+    pub(crate) fn close_stream(&mut self, stream: StreamId, now: Moment) {
+        let Some(id) = self.streams.remove(&stream) else { return };
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        worker.streams.retain(|s| *s != stream);
+        if worker.beating.contains(&stream) {
+            worker.beating.retain(|s| *s != stream);
+            worker.heartbeat = Some(now);
+        }
+        self.arm_worker(id);
+    }
+
+    /// A sign of life.
+    pub(crate) fn heartbeat(&mut self, id: WorkerId, now: Moment) -> Result<(), WorkerError> {
+        let worker = self.workers.get_mut(&id).ok_or(WorkerError::Unknown)?;
+        if worker.listened.is_some() && worker.streams.is_empty() {
+            return Err(WorkerError::NoStream);
+        }
+        worker.heartbeat = Some(now);
+        self.arm_worker(id);
+        self.feed(id, now);
+        Ok(())
+    }
+
+    /// The worker wants no more work. Its streams stay, so that what it still runs can be cancelled.
+    pub(crate) fn unsubscribe(&mut self, id: WorkerId) -> Result<(), WorkerError> {
+        self.workers.get_mut(&id).ok_or(WorkerError::Unknown)?.gone = true;
+        Ok(())
+    }
+
+    /// Holds back work from a worker, or lets it have work again.
+    pub(crate) fn pause(&mut self, id: WorkerId, paused: bool, now: Moment) -> Result<(), WorkerError> {
+        self.workers.get_mut(&id).ok_or(WorkerError::Unknown)?.paused = paused;
+        self.feed(id, now);
+        Ok(())
+    }
+
+    /// Adds labels, or overwrites them.
+    pub(crate) fn label(
+        &mut self,
+        id: WorkerId,
+        labels: impl IntoIterator<Item = (String, proto::WorkerLabels)>,
+    ) -> Result<(), WorkerError> {
+        self.workers.get_mut(&id).ok_or(WorkerError::Unknown)?.labels.extend(labels);
+        Ok(())
+    }
+
+    /// When a worker was last known to live.
+    fn last_sign(worker: &Worker) -> Moment {
+        worker.heartbeat.unwrap_or(worker.registered)
+    }
+
+    /// Sets the alarm that looks after a worker. It is moved only to an earlier time: each look sets the next one,
+    /// so a heartbeat costs nothing here.
+    fn arm_worker(&mut self, id: WorkerId) {
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        let at = Self::last_sign(worker).plus(self.timings.worker_dead);
+        if worker.alarm.is_none_or(|(set, _)| set > at) {
+            self.clock.take_back(worker.alarm.take());
+            worker.alarm = Some(self.clock.set(at, Alarm::Worker(id)));
+        }
+    }
+
+    /// Requeues what a silent worker runs, forgets one that has been silent for long, and looks again later.
+    pub(super) fn look_after_worker(&mut self, id: WorkerId, now: Moment) {
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        worker.alarm = None;
+        let silent = if worker.beating.is_empty() { now.since(Self::last_sign(worker)) } else { Default::default() };
+        let next = if silent >= self.timings.worker_dead {
+            let lost: Vec<_> = worker.running.values().copied().collect();
+            let over = worker.streams.is_empty() && silent >= self.timings.worker_forgotten;
+            for task in lost {
+                self.step(task, &AttemptEvent::WorkerLost, now);
+            }
+            if over {
+                return self.forget_worker(id);
+            }
+            // Not below one dead time, so that a stream that stays open and silent is no busy loop.
+            now.plus(self.timings.worker_dead.max(self.timings.worker_forgotten.saturating_sub(silent)))
+        } else {
+            now.plus(self.timings.worker_dead - silent)
+        };
+        let key = self.clock.set(next, Alarm::Worker(id));
+        if let Some(worker) = self.workers.get_mut(&id) {
+            worker.alarm = Some(key);
+        }
+    }
+
+    fn forget_worker(&mut self, id: WorkerId) {
+        let Some(worker) = self.workers.remove(&id) else { return };
+        self.clock.take_back(worker.alarm);
+        for action in worker.actions {
+            if let Some(serving) = self.by_action.get_mut(&action) {
+                serving.remove(&id);
+                if serving.is_empty() {
+                    self.by_action.remove(&action);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,341 @@
+//! Those who wait for the end of runs, and those who watch them.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use tonic::Status;
+
+use super::{
+    mailbox::Mailbox,
+    metadata,
+    state::{
+        Moment, State, StepEvent,
+        model::{Phase, Run},
+    },
+};
+use crate::hatchet::wire::{RunId, RunStatus, proto};
+
+/// Unread answers or events of one stream, after which it is ended: the client comes back and asks again.
+const MAX_UNREAD: usize = 65_536;
+
+/// The same in bytes.
+const MAX_UNREAD_BYTES: usize = 64 << 20;
+
+/// One stream of either kind.
+pub(super) type SubscriberId = u64;
+
+/// The end of a run, as SubscribeToWorkflowRuns tells it.
+#[derive(Debug)]
+pub(super) struct Answer {
+    run: RunId,
+    at: Moment,
+    results: Vec<Outcome>,
+}
+
+#[derive(Debug)]
+struct Outcome {
+    task: RunId,
+    name: Arc<str>,
+    /// Output, or else error.
+    text: Result<Arc<str>, Arc<str>>,
+}
+
+impl Answer {
+    fn of(state: &State, id: RunId, run: &Run) -> Self {
+        let outcome = |task: &RunId| {
+            let phase = &state.task(*task)?.phase;
+            let text = match phase {
+                Phase::Completed(output) => Ok(output.clone()),
+                Phase::Failed(error) => Err(error.clone()),
+                Phase::Cancelled(_) => Err("".into()),
+                Phase::Queued(_) | Phase::BackOff | Phase::Running(_) => return None,
+            };
+            Some(Outcome { task: *task, name: state.spec(*task)?.name.clone(), text })
+        };
+        let at = run.finished.map_or(run.created, |(at, _)| at);
+        Self { run: id, at, results: run.tasks.iter().filter_map(outcome).collect() }
+    }
+
+    fn bytes(&self) -> usize {
+        let text = |o: &Outcome| o.text.as_ref().map_or_else(|e| e.len(), |o| o.len());
+        200 + self.results.iter().map(text).sum::<usize>()
+    }
+
+    pub(super) fn message(&self) -> proto::WorkflowRunEvent {
+        let result = |outcome: &Outcome| {
+            let id = outcome.task.to_string();
+            proto::StepRunResult {
+                task_run_external_id: id.clone(),
+                task_name: outcome.name.to_string(),
+                job_run_id: id,
+                error: outcome.text.as_ref().err().map(|e| e.to_string()),
+                output: outcome.text.as_ref().ok().map(|o| o.to_string()),
+            }
+        };
+        proto::WorkflowRunEvent {
+            workflow_run_id: self.run.to_string(),
+            event_type: proto::WorkflowRunEventType::Finished.into(),
+            event_timestamp: Some(self.at.timestamp()),
+            results: self.results.iter().map(result).collect(),
+        }
+    }
+}
+
+struct Waiter {
+    mailbox: Arc<Mailbox<Arc<Answer>>>,
+    asked: HashSet<RunId>,
+}
+
+/// Those who wait for the end of runs. A run is forgotten when it has been answered.
+#[derive(Default)]
+pub(super) struct Waiters {
+    count: SubscriberId,
+    open: HashMap<SubscriberId, Waiter>,
+    by_run: HashMap<RunId, Vec<SubscriberId>>,
+}
+
+impl Waiters {
+    pub(super) fn open(&mut self) -> (SubscriberId, Arc<Mailbox<Arc<Answer>>>) {
+        self.count += 1;
+        let mailbox = Mailbox::new(MAX_UNREAD, MAX_UNREAD_BYTES);
+        self.open.insert(self.count, Waiter { mailbox: mailbox.clone(), asked: HashSet::new() });
+        (self.count, mailbox)
+    }
+
+    /// Answers at once if the run has ended. A run that is not known will never be, as runs are made before their
+    /// trigger is answered; asking for it is met with silence, as with a real engine.
+    pub(super) fn ask(&mut self, id: SubscriberId, run_id: RunId, state: &State) {
+        let Some((run_id, run)) = state.run(run_id) else { return };
+        let Some(waiter) = self.open.get_mut(&id) else { return };
+        if run.finished.is_some() {
+            let answer = Arc::new(Answer::of(state, run_id, run));
+            self.send(id, &answer);
+        } else if waiter.asked.insert(run_id) {
+            self.by_run.entry(run_id).or_default().push(id);
+        }
+    }
+
+    pub(super) fn settled(&mut self, run_id: RunId, state: &State) {
+        let Some(waiting) = self.by_run.remove(&run_id) else { return };
+        let Some((_, run)) = state.run(run_id) else { return };
+        let answer = Arc::new(Answer::of(state, run_id, run));
+        for id in waiting {
+            if let Some(waiter) = self.open.get_mut(&id) {
+                waiter.asked.remove(&run_id);
+            }
+            self.send(id, &answer);
+        }
+    }
+
+    fn send(&mut self, id: SubscriberId, answer: &Arc<Answer>) {
+        let Some(waiter) = self.open.get(&id) else { return };
+        if waiter.mailbox.put(answer.clone(), answer.bytes()).is_err() {
+            waiter.mailbox.fail(Status::resource_exhausted("answers were not read fast enough: subscribe again"));
+            self.close(id);
+        }
+    }
+
+    pub(super) fn close(&mut self, id: SubscriberId) {
+        let Some(waiter) = self.open.remove(&id) else { return };
+        for run in waiter.asked {
+            drop_from(&mut self.by_run, &run, id);
+        }
+    }
+
+    pub(super) fn hang_up(&mut self) {
+        for waiter in self.open.values() {
+            waiter.mailbox.close();
+        }
+    }
+}
+
+/// Something that happened to a run, as SubscribeToWorkflowEvents tells it.
+#[derive(Debug, Clone)]
+pub(super) struct Happening {
+    run: RunId,
+    task: RunId,
+    attempt: i32,
+    at: Moment,
+    what: What,
+}
+
+#[derive(Debug, Clone)]
+enum What {
+    Step(StepEvent),
+    End(RunStatus),
+}
+
+impl Happening {
+    fn bytes(&self) -> usize {
+        200 + match &self.what {
+            What::Step(StepEvent::Chunk { text, .. } | StepEvent::Completed(text) | StepEvent::Failed(text)) => {
+                text.len()
+            }
+            What::Step(StepEvent::Created | StepEvent::Cancelled) | What::End(_) => 0,
+        }
+    }
+
+    pub(super) fn message(self) -> proto::WorkflowEvent {
+        use proto::{ResourceEventType as Event, ResourceType as Resource};
+        let (event, payload, index) = match &self.what {
+            What::Step(StepEvent::Created) => (Event::Started, "", None),
+            What::Step(StepEvent::Chunk { text, index }) => (Event::Stream, &**text, *index),
+            What::Step(StepEvent::Completed(output)) => (Event::Completed, &**output, None),
+            What::Step(StepEvent::Failed(error)) => (Event::Failed, &**error, None),
+            What::Step(StepEvent::Cancelled) => (Event::Cancelled, "", None),
+            What::End(RunStatus::Completed) => (Event::Completed, "", None),
+            What::End(RunStatus::Failed) => (Event::Failed, "", None),
+            What::End(
+                RunStatus::Cancelled
+                | RunStatus::Queued
+                | RunStatus::Running
+                | RunStatus::Evicted
+                | RunStatus::Unknown(_),
+            ) => (Event::Cancelled, "", None),
+        };
+        let (resource, id, hangup) = match self.what {
+            What::Step(_) => (Resource::StepRun, self.task, false),
+            What::End(_) => (Resource::WorkflowRun, self.run, true),
+        };
+        proto::WorkflowEvent {
+            workflow_run_id: self.run.to_string(),
+            resource_type: resource.into(),
+            event_type: event.into(),
+            resource_id: id.to_string(),
+            event_timestamp: Some(self.at.timestamp()),
+            event_payload: payload.to_owned(),
+            hangup,
+            task_retries: None,
+            retry_count: (!hangup).then_some(self.attempt),
+            event_index: index,
+        }
+    }
+}
+
+/// What a watcher watches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Watched {
+    Run(RunId),
+    /// All runs whose metadata have this pair.
+    Pair(String, String),
+}
+
+struct Watcher {
+    mailbox: Arc<Mailbox<Happening>>,
+    watched: Watched,
+}
+
+/// Those who watch runs.
+#[derive(Default)]
+pub(super) struct Watchers {
+    count: SubscriberId,
+    open: HashMap<SubscriberId, Watcher>,
+    by_run: HashMap<RunId, Vec<SubscriberId>>,
+    by_pair: HashMap<String, HashMap<String, Vec<SubscriberId>>>,
+}
+
+impl Watchers {
+    /// Watches from now on. A run that has ended already is told of at once, by its last events.
+    pub(super) fn open(&mut self, watched: Watched, state: &State) -> (SubscriberId, Arc<Mailbox<Happening>>) {
+        self.count += 1;
+        let id = self.count;
+        let mailbox = Mailbox::new(MAX_UNREAD, MAX_UNREAD_BYTES);
+        match &watched {
+            Watched::Run(run) => self.by_run.entry(*run).or_default().push(id),
+            Watched::Pair(key, value) => {
+                self.by_pair.entry(key.clone()).or_default().entry(value.clone()).or_default().push(id);
+            }
+        }
+        let ended = match &watched {
+            Watched::Run(run) => state.run(*run).filter(|(_, run)| run.finished.is_some()),
+            Watched::Pair(..) => None,
+        };
+        self.open.insert(id, Watcher { mailbox: mailbox.clone(), watched });
+        if let Some((run_id, run)) = ended {
+            let at = run.finished.map_or(run.created, |(at, _)| at);
+            for task in &run.tasks {
+                let Some(it) = state.task(*task) else { continue };
+                let what = match &it.phase {
+                    Phase::Completed(output) => StepEvent::Completed(output.clone()),
+                    Phase::Failed(error) => StepEvent::Failed(error.clone()),
+                    Phase::Cancelled(_) => StepEvent::Cancelled,
+                    Phase::Queued(_) | Phase::BackOff | Phase::Running(_) => continue,
+                };
+                self.step(run_id, *task, it.attempt, what, at, state);
+            }
+            self.ended(run_id, state.status(run), at, state);
+        }
+        (id, mailbox)
+    }
+
+    /// Tells of something that happened to a task.
+    pub(super) fn step(&mut self, run: RunId, task: RunId, attempt: i32, what: StepEvent, at: Moment, state: &State) {
+        if !self.open.is_empty() {
+            self.tell(Happening { run, task, attempt, at, what: What::Step(what) }, state);
+        }
+    }
+
+    /// Tells of the end of a run, and hangs up on all who watch it.
+    pub(super) fn ended(&mut self, run: RunId, status: RunStatus, at: Moment, state: &State) {
+        if self.open.is_empty() {
+            return;
+        }
+        for id in self.tell(Happening { run, task: run, attempt: 0, at, what: What::End(status) }, state) {
+            if let Some(watcher) = self.open.get(&id) {
+                watcher.mailbox.close();
+            }
+            self.close(id);
+        }
+    }
+
+    fn tell(&mut self, happening: Happening, state: &State) -> Vec<SubscriberId> {
+        let mut ids = self.by_run.get(&happening.run).cloned().unwrap_or_default();
+        if !self.by_pair.is_empty()
+            && let Some((_, run)) = state.run(happening.run)
+        {
+            for (key, value) in metadata::pairs(&run.metadata) {
+                ids.extend(self.by_pair.get(&key).and_then(|values| values.get(&value)).into_iter().flatten());
+            }
+        }
+        for id in &ids {
+            let Some(watcher) = self.open.get(id) else { continue };
+            if watcher.mailbox.put(happening.clone(), happening.bytes()).is_err() {
+                watcher.mailbox.fail(Status::resource_exhausted("events were not read fast enough: subscribe again"));
+                self.close(*id);
+            }
+        }
+        ids
+    }
+
+    pub(super) fn close(&mut self, id: SubscriberId) {
+        let Some(watcher) = self.open.remove(&id) else { return };
+        match watcher.watched {
+            Watched::Run(run) => drop_from(&mut self.by_run, &run, id),
+            Watched::Pair(key, value) => {
+                if let Some(values) = self.by_pair.get_mut(&key) {
+                    drop_from(values, &value, id);
+                    if values.is_empty() {
+                        self.by_pair.remove(&key);
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn hang_up(&mut self) {
+        for watcher in self.open.values() {
+            watcher.mailbox.close();
+        }
+    }
+}
+
+fn drop_from<K: std::hash::Hash + Eq>(map: &mut HashMap<K, Vec<SubscriberId>>, key: &K, id: SubscriberId) {
+    if let Some(ids) = map.get_mut(key) {
+        ids.retain(|other| *other != id);
+        if ids.is_empty() {
+            map.remove(key);
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! The engine's own client tokens: JWTs signed with HMAC-SHA256.
+
+use std::time::Duration;
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use ring::{
+    hmac,
+    rand::{SecureRandom, SystemRandom},
+};
+
+use super::state::Moment;
+use crate::hatchet::wire::{Claims, TenantId};
+
+/// How long a token is good for: as long as one from a real Hatchet. Every start of the engine makes a new one.
+const LIFETIME: Duration = Duration::from_secs(90 * 24 * 3600);
+
+/// How far the clock may have been set back since a token was made.
+const LEEWAY_SECONDS: u64 = 24 * 3600;
+
+/// Bytes of a signing key: the length of the hash, as HMAC recommends.
+pub(super) const KEY_BYTES: usize = 32;
+
+/// A new random signing key.
+pub(super) fn new_key() -> std::io::Result<[u8; KEY_BYTES]> {
+    let mut key = [0; KEY_BYTES];
+    SystemRandom::new().fill(&mut key).map_err(|_| std::io::Error::other("no randomness"))?;
+    Ok(key)
+}
+
+/// Makes and checks tokens of one tenant.
+pub(super) struct Tokens {
+    key: hmac::Key,
+    tenant: TenantId,
+    current: String,
+    expires: u64,
+}
+
+impl Tokens {
+    /// Signs the token of this start.
+    pub(super) fn new(key: &[u8], tenant: TenantId, address: &str, url: &str, now: Moment) -> Self {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, key);
+        let seconds = now.0 / 1000;
+        let expires = seconds + LIFETIME.as_secs();
+        let claims = Claims {
+            sub: tenant.to_string(),
+            grpc_broadcast_address: Some(address.into()),
+            server_url: Some(url.into()),
+            aud: Some(url.into()),
+            iss: Some(url.into()),
+            iat: Some(seconds),
+            exp: Some(expires),
+            token_id: Some(uuid::Uuid::new_v4().to_string()),
+        };
+        let current = sign(&key, &serde_json::json!(claims).to_string());
+        Self { key, tenant, current, expires }
+    }
+
+    /// The token of this start.
+    pub(super) fn current(&self) -> &str {
+        &self.current
+    }
+
+    /// Whether an `authorization` header lets a call in: this start's token, or one of an earlier start with the
+    /// same key.
+    pub(super) fn admits(&self, header: Option<&[u8]>, now: Moment) -> bool {
+        let Some(token) = header.and_then(|h| std::str::from_utf8(h).ok()).and_then(bearer) else { return false };
+        let seconds = now.0 / 1000;
+        if same(token.as_bytes(), self.current.as_bytes()) {
+            return seconds < self.expires;
+        }
+        self.verify(token, seconds)
+    }
+
+    fn verify(&self, token: &str, now: u64) -> bool {
+        let Some((signed, tag)) = token.rsplit_once('.') else { return false };
+        let Ok(tag) = URL_SAFE_NO_PAD.decode(tag) else { return false };
+        if hmac::verify(&self.key, signed.as_bytes(), &tag).is_err() {
+            return false;
+        }
+        Claims::read_unverified(token).is_ok_and(|claims| {
+            claims.sub == self.tenant.to_string()
+                && claims.exp.is_some_and(|at| now < at)
+                && claims.iat.is_some_and(|at| at <= now + LEEWAY_SECONDS)
+        })
+    }
+}
+
+fn sign(key: &hmac::Key, claims: &str) -> String {
+    let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","typ":"JWT"}"#);
+    let signed = format!("{header}.{}", URL_SAFE_NO_PAD.encode(claims));
+    let tag = hmac::sign(key, signed.as_bytes());
+    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(tag))
+}
+
+/// The token in a header `bearer <token>`, the scheme in any case.
+fn bearer(header: &str) -> Option<&str> {
+    let (scheme, token) = header.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()).filter(|token| !token.is_empty())
+}
+
+/// Compares in a time that depends on the lengths alone.
+fn same(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).fold(0, |all, (a, b)| all | (a ^ b)) == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tokens(now: Moment) -> Tokens {
+        Tokens::new(&[7; KEY_BYTES], uuid::Uuid::nil().into(), "127.0.0.1:1", "http://127.0.0.1:1", now)
+    }
+
+    fn header(token: &str) -> Vec<u8> {
+        format!("BeArEr {token}").into_bytes()
+    }
+
+    #[test]
+    fn only_own_and_fresh_tokens_are_admitted() {
+        let now = Moment(1_000_000_000_000);
+        let tokens = tokens(now);
+        let good = tokens.current().to_owned();
+        assert!(good.starts_with("ey") && tokens.admits(Some(&header(&good)), now));
+        assert!(!tokens.admits(Some(&header(&good)), now.plus(LIFETIME)));
+        let claims = Claims::read_unverified(&good).unwrap();
+        assert_eq!(claims.grpc_broadcast_address.as_deref(), Some("127.0.0.1:1"));
+        let mut tampered = good.clone();
+        tampered.replace_range(40..41, if &good[40..41] == "A" { "B" } else { "A" });
+        for bad in ["", "x", "a.b.c", &tampered, &good[..good.len() - 1]] {
+            assert!(!tokens.admits(Some(&header(bad)), now), "{bad}");
+        }
+        for bad in [None, Some(&b""[..]), Some(good.as_bytes()), Some(&b"basic x"[..]), Some(&b"\xff \xff"[..])] {
+            assert!(!tokens.admits(bad, now));
+        }
+    }
+
+    #[test]
+    fn a_token_of_an_earlier_start_is_admitted_and_one_of_another_key_is_not() {
+        let now = Moment(1_000_000_000_000);
+        let (first, second) = (tokens(now), tokens(now.plus(Duration::from_secs(5))));
+        assert_ne!(first.current(), second.current());
+        assert!(second.admits(Some(&header(first.current())), now));
+        assert!(!second.admits(Some(&header(first.current())), now.plus(LIFETIME)));
+        let stranger = Tokens::new(&[8; KEY_BYTES], uuid::Uuid::nil().into(), "a:1", "http://a:1", now);
+        assert!(!second.admits(Some(&header(stranger.current())), now));
+        let tenant = Tokens::new(&[7; KEY_BYTES], uuid::Uuid::max().into(), "a:1", "http://a:1", now);
+        assert!(!second.admits(Some(&header(tenant.current())), now));
+    }
+}
