@@ -1,0 +1,112 @@
+//! Labels that a task asks of its worker.
+
+use std::collections::HashMap;
+
+use hatchet_quickstart::hatchet::wire::proto::{
+    UpsertWorkerLabelsRequest, WorkerLabels,
+    v1::{DesiredWorkerLabels, RunStatus, TriggerWorkflowRequest, WorkerLabelComparator},
+};
+use serde_json::json;
+
+use crate::support::{Bystander, Flow, RawWorker, Target};
+
+async fn label(target: &Target, worker: &RawWorker, key: &str, value: WorkerLabels) {
+    let labels = HashMap::from([(key.to_owned(), value)]);
+    let request = UpsertWorkerLabelsRequest { worker_id: worker.id.clone(), labels };
+    target.dispatcher().upsert_worker_labels(request).await.unwrap();
+}
+
+fn text(value: &str) -> WorkerLabels {
+    WorkerLabels { str_value: Some(value.to_owned()), int_value: None }
+}
+
+fn number(value: i32) -> WorkerLabels {
+    WorkerLabels { str_value: None, int_value: Some(value) }
+}
+
+/// A worker with this label, listening.
+async fn labelled(target: &Target, flow: &Flow, key: &str, value: WorkerLabels) -> RawWorker {
+    let mut worker = RawWorker::register(target, "worker", &[&flow.action], &[("default", 10)]).await;
+    label(target, &worker, key, value).await;
+    worker.listen();
+    worker
+}
+
+/// Three runs go to `right`; then one more waits although `wrong` is free.
+async fn only_right(
+    target: &Target,
+    request: impl Fn() -> TriggerWorkflowRequest,
+    mut wrong: RawWorker,
+    mut right: RawWorker,
+) {
+    let mut bystander = Bystander::start(target).await;
+    for _ in 0..3 {
+        let run = target.try_trigger(request()).await.unwrap();
+        let action = right.next_start().await;
+        assert_eq!(action.workflow_run_id, run);
+        right.complete(&action, "{}").await;
+    }
+    right.close().await;
+    let run = target.try_trigger(request()).await.unwrap();
+    bystander.pass(target).await;
+    assert!(wrong.waiting_action().is_none(), "assigned to a worker without the label");
+    target.cancel(&[&run]).await;
+    assert_eq!(target.done(&run).await.status(), RunStatus::Cancelled);
+    wrong.close().await;
+    bystander.close().await;
+}
+
+#[tokio::test]
+async fn a_required_label_is_required() {
+    let target = Target::start().await;
+    let wanted = DesiredWorkerLabels { str_value: Some("gpu".to_owned()), required: Some(true), ..Default::default() };
+    let flow = target.flow_with("required", |task| task.worker_labels = [("kind".to_owned(), wanted)].into()).await;
+    let wrong = labelled(&target, &flow, "kind", text("cpu")).await;
+    let right = labelled(&target, &flow, "kind", text("gpu")).await;
+    only_right(&target, || flow.request(json!({})), wrong, right).await;
+}
+
+#[tokio::test]
+async fn a_number_is_compared_as_asked() {
+    let target = Target::start().await;
+    let wanted = DesiredWorkerLabels {
+        int_value: Some(64),
+        required: Some(true),
+        comparator: Some(WorkerLabelComparator::GreaterThanOrEqual.into()),
+        ..Default::default()
+    };
+    let flow = target.flow_with("compared", |task| task.worker_labels = [("memory".to_owned(), wanted)].into()).await;
+    let wrong = labelled(&target, &flow, "memory", number(63)).await;
+    let right = labelled(&target, &flow, "memory", number(64)).await;
+    only_right(&target, || flow.request(json!({})), wrong, right).await;
+}
+
+#[tokio::test]
+async fn a_trigger_may_ask_for_a_label_of_its_own() {
+    let target = Target::start().await;
+    let flow = target.flow("asked").await;
+    let wrong = labelled(&target, &flow, "zone", text("a")).await;
+    let right = labelled(&target, &flow, "zone", text("b")).await;
+    let request = || {
+        let wanted =
+            DesiredWorkerLabels { str_value: Some("b".to_owned()), required: Some(true), ..Default::default() };
+        TriggerWorkflowRequest {
+            desired_worker_labels: [("zone".to_owned(), wanted)].into(),
+            ..flow.request(json!({}))
+        }
+    };
+    only_right(&target, request, wrong, right).await;
+}
+
+#[tokio::test]
+async fn a_label_that_is_not_required_is_a_wish() {
+    let target = Target::start().await;
+    let wanted = DesiredWorkerLabels { str_value: Some("gpu".to_owned()), ..Default::default() };
+    let flow = target.flow_with("wished", |task| task.worker_labels = [("kind".to_owned(), wanted)].into()).await;
+    let mut other = labelled(&target, &flow, "kind", text("cpu")).await;
+    let run = target.trigger(&flow, json!({})).await;
+    let action = other.next_start().await;
+    assert_eq!(action.workflow_run_id, run);
+    other.complete(&action, "{}").await;
+    other.close().await;
+}

@@ -1,0 +1,162 @@
+//! Cancelling runs.
+
+use hatchet_quickstart::hatchet::wire::{
+    proto::v1::{CancelTasksRequest, RunStatus, TasksFilter, TriggerWorkflowRequest},
+    timestamp_now,
+};
+use serde_json::json;
+use tonic::{Code, Status};
+use uuid::Uuid;
+
+use super::deviations::Deviation;
+use crate::support::{Bystander, RawWorker, Target, eventually, only_task, refused};
+
+#[tokio::test]
+async fn a_queued_run_is_cancelled_and_never_assigned() {
+    let target = Target::start().await;
+    let flow = target.flow("queued").await;
+    let run = target.trigger(&flow, json!({})).await;
+    target.details_until(&run, "the run exists", |_| true).await;
+    assert_eq!(target.cancel(&[&run]).await, [run.as_str()]);
+    let details = target.done(&run).await;
+    assert_eq!(details.status(), RunStatus::Cancelled);
+    let task = only_task(&details);
+    assert_eq!((task.status(), task.error.as_deref().unwrap_or_default()), (RunStatus::Cancelled, ""));
+
+    let mut worker = RawWorker::start(&target, &flow, 10).await;
+    let next = target.trigger(&flow, json!({})).await;
+    let action = worker.next_start().await;
+    assert_eq!(action.workflow_run_id, next);
+    worker.complete(&action, "{}").await;
+    worker.close().await;
+}
+
+#[tokio::test]
+async fn the_worker_of_a_running_run_is_told() {
+    let target = Target::start().await;
+    let flow = target.flow_with("running", |task| task.retries = 3).await;
+    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let run = target.trigger(&flow, json!({})).await;
+    let action = worker.next_start().await;
+    worker.fail(&action, "first").await;
+    let action = worker.next_start().await;
+    assert_eq!(action.retry_count, 1);
+    worker.started(&action).await;
+    target.cancel(&[&run]).await;
+    let cancel = worker.next_cancel().await;
+    assert_eq!((&cancel.workflow_run_id, &cancel.task_run_external_id), (&run, &run));
+    assert_eq!((cancel.retry_count, cancel.action_payload.as_str()), (1, ""));
+    assert_eq!(cancel.action_id, action.action_id);
+    assert_eq!(target.done(&run).await.status(), RunStatus::Cancelled);
+
+    // The slot is free without a word of the worker's, and there is no retry.
+    let next = target.trigger(&flow, json!({})).await;
+    let action = worker.next_start().await;
+    assert_eq!(action.workflow_run_id, next);
+    worker.complete(&action, "{}").await;
+    worker.close().await;
+}
+
+#[tokio::test]
+async fn a_run_in_back_off_is_cancelled() {
+    let target = Target::start().await;
+    let flow = target
+        .flow_with("back-off", |task| {
+            task.retries = 3;
+            task.backoff_factor = Some(1000.0);
+        })
+        .await;
+    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let run = target.trigger(&flow, json!({})).await;
+    let action = worker.next_start().await;
+    worker.fail(&action, "no").await;
+    target.details_until(&run, "it waits", |details| details.status() == RunStatus::Queued).await;
+    target.cancel(&[&run]).await;
+    assert_eq!(target.done(&run).await.status(), RunStatus::Cancelled);
+    worker.close().await;
+}
+
+#[tokio::test]
+async fn a_cancel_of_a_final_run_is_answered_and_the_run_stays_final() {
+    let target = Target::start().await;
+    let flow = target.flow("final").await;
+    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let mut bystander = Bystander::start(&target).await;
+    let run = target.trigger(&flow, json!({})).await;
+    let action = worker.next_start().await;
+    worker.complete(&action, "{}").await;
+    target.done(&run).await;
+    assert_eq!(target.cancel(&[&run]).await, [run.as_str()]);
+    bystander.pass(&target).await;
+    let details = target.details(&run).await.unwrap();
+    assert!(details.done, "{details:?}");
+    if target.deviates(Deviation::FinalRunIsNotCancelled) {
+        assert_eq!(details.status(), RunStatus::Completed);
+    } else {
+        assert!([RunStatus::Completed, RunStatus::Cancelled].contains(&details.status()), "{details:?}");
+    }
+    worker.close().await;
+    bystander.close().await;
+}
+
+async fn cancel(target: &Target, request: CancelTasksRequest) -> Result<Vec<String>, Status> {
+    Ok(target.admin().cancel_tasks(request).await?.into_inner().cancelled_tasks)
+}
+
+fn filter(workflow_ids: &[&str], metadata: &[&str]) -> TasksFilter {
+    let mut since = timestamp_now();
+    since.seconds -= 3600;
+    TasksFilter {
+        since: Some(since),
+        workflow_ids: workflow_ids.iter().map(|id| (*id).to_owned()).collect(),
+        additional_metadata: metadata.iter().map(|pair| (*pair).to_owned()).collect(),
+        ..Default::default()
+    }
+}
+
+#[tokio::test]
+async fn the_answer_to_a_cancel_names_what_was_asked_for() {
+    let target = Target::start().await;
+    let unknown = Uuid::new_v4().to_string();
+    assert_eq!(target.cancel(&[&unknown]).await, [unknown.as_str()]);
+    assert!(target.cancel(&[]).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_cancel_with_faults_is_refused() {
+    let target = Target::start().await;
+    let flow = target.flow("faults").await;
+    let by_filter = |filter| CancelTasksRequest { external_ids: Vec::new(), filter: Some(filter) };
+    let by_id = |id: &str| CancelTasksRequest { external_ids: vec![id.to_owned()], filter: None };
+    refused(cancel(&target, by_id("nope")).await, Code::InvalidArgument, "invalid external id");
+    let both =
+        CancelTasksRequest { filter: Some(filter(&[&flow.workflow_id], &[])), ..by_id(&Uuid::new_v4().to_string()) };
+    refused(cancel(&target, both).await, Code::InvalidArgument, "cannot provide both external ids and filter");
+    refused(cancel(&target, by_filter(filter(&["nope"], &[]))).await, Code::InvalidArgument, "invalid workflow id");
+    let request = by_filter(filter(&[&flow.workflow_id], &["nocolon"]));
+    refused(cancel(&target, request).await, Code::InvalidArgument, "invalid additional metadata filter: nocolon");
+}
+
+#[tokio::test]
+async fn runs_are_cancelled_by_their_metadata() {
+    let target = Target::start().await;
+    let flow = target.flow("filtered").await;
+    let with = |value: &str| TriggerWorkflowRequest {
+        additional_metadata: Some(json!({ "case": target.name(value) }).to_string()),
+        ..flow.request(json!({}))
+    };
+    let hit = target.try_trigger(with("hit")).await.unwrap();
+    let miss = target.try_trigger(with("miss")).await.unwrap();
+    target.details_until(&miss, "the run exists", |_| true).await;
+    let pair = format!("case:{}", target.name("hit"));
+    // A real engine filters by a store that lags behind, so one call may find nothing.
+    eventually("the run is cancelled", async || {
+        let request = CancelTasksRequest { external_ids: Vec::new(), filter: Some(filter(&[], &[&pair])) };
+        let named = cancel(&target, request).await.unwrap();
+        assert!(named.iter().all(|id| *id == hit), "{named:?}");
+        target.details(&hit).await.is_ok_and(|details| details.status() == RunStatus::Cancelled).then_some(())
+    })
+    .await;
+    assert_eq!(target.details(&miss).await.unwrap().status(), RunStatus::Queued);
+    target.cancel(&[&miss]).await;
+}

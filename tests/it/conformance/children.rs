@@ -1,0 +1,91 @@
+//! Children of a run, and how a retried parent does not spawn them twice.
+
+use hatchet_quickstart::hatchet::wire::proto::v1::TriggerWorkflowRequest;
+use serde_json::{Value, json};
+use tonic::Code;
+use uuid::Uuid;
+
+use super::deviations::missing;
+use crate::support::{Flow, RawWorker, Target, refused};
+
+fn child(flow: &Flow, parent: &str, index: Option<i32>, key: Option<&str>) -> TriggerWorkflowRequest {
+    TriggerWorkflowRequest {
+        parent_task_run_external_id: Some(parent.to_owned()),
+        parent_id: Some(parent.to_owned()),
+        child_index: index,
+        child_key: key.map(str::to_owned),
+        ..flow.request(json!({}))
+    }
+}
+
+#[tokio::test]
+async fn the_same_child_of_the_same_parent_is_one_run() {
+    let target = Target::start().await;
+    let (parents, flow) = (target.flow("parent").await, target.flow("child").await);
+    let parent = target.trigger(&parents, json!({})).await;
+    target.details_until(&parent, "the parent exists", |_| true).await;
+    let trigger = async |index, key| target.try_trigger(child(&flow, &parent, index, key)).await.unwrap();
+
+    let first = trigger(Some(0), None).await;
+    assert_eq!(trigger(Some(0), None).await, first);
+    let second = trigger(Some(1), None).await;
+    assert_ne!(second, first);
+    let keyed = trigger(Some(0), Some("key")).await;
+    assert!(keyed != first && keyed != second);
+    // A key wins over an index.
+    assert_eq!(trigger(Some(7), Some("key")).await, keyed);
+
+    let other = target.trigger(&parents, json!({})).await;
+    target.details_until(&other, "the parent exists", |_| true).await;
+    let elsewhere = target.try_trigger(child(&flow, &other, Some(0), None)).await.unwrap();
+    assert_ne!(elsewhere, first);
+    target.cancel(&[&parent, &other, &first, &second, &keyed, &elsewhere]).await;
+}
+
+#[tokio::test]
+async fn a_child_knows_its_parent() {
+    let target = Target::start().await;
+    let (parents, flow) = (target.flow("parent").await, target.flow("child").await);
+    let parent = target.trigger(&parents, json!({})).await;
+    target.details_until(&parent, "the parent exists", |_| true).await;
+    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    target.try_trigger(child(&flow, &parent, Some(3), Some("key"))).await.unwrap();
+    let action = worker.next_start().await;
+    assert_eq!(action.parent_workflow_run_id.as_ref(), Some(&parent));
+    assert_eq!((action.child_workflow_index, action.child_workflow_key.as_deref()), (Some(3), Some("key")));
+    let metadata: Value = serde_json::from_str(action.additional_metadata.as_deref().unwrap()).unwrap();
+    assert_eq!(metadata["hatchet__parent_workflow_run_id"], parent.as_str());
+    assert_eq!(metadata["hatchet__parent_step_run_id"], parent.as_str());
+    worker.complete(&action, "{}").await;
+    worker.close().await;
+    target.cancel(&[&parent]).await;
+}
+
+#[tokio::test]
+async fn a_parent_that_is_not_there_is_refused() {
+    let target = Target::start().await;
+    let flow = target.flow("orphan").await;
+    for id in ["nope", ""] {
+        let request =
+            TriggerWorkflowRequest { parent_task_run_external_id: Some(id.to_owned()), ..flow.request(json!({})) };
+        refused(target.try_trigger(request).await, Code::InvalidArgument, "must be a valid UUID");
+    }
+    let request = TriggerWorkflowRequest {
+        parent_task_run_external_id: Some(Uuid::new_v4().to_string()),
+        ..flow.request(json!({}))
+    };
+    missing(&target, target.try_trigger(request).await, "not found");
+}
+
+#[tokio::test]
+async fn an_index_or_a_run_without_a_parent_task_is_ignored() {
+    let target = Target::start().await;
+    let flow = target.flow("free").await;
+    let request = TriggerWorkflowRequest { child_index: Some(0), ..flow.request(json!({})) };
+    let first = target.try_trigger(request.clone()).await.unwrap();
+    let second = target.try_trigger(request).await.unwrap();
+    assert_ne!(first, second);
+    let request = TriggerWorkflowRequest { parent_id: Some(Uuid::new_v4().to_string()), ..flow.request(json!({})) };
+    let third = target.try_trigger(request).await.unwrap();
+    target.cancel(&[&first, &second, &third]).await;
+}

@@ -1,0 +1,178 @@
+//! Who may call, and what a connection must bear.
+
+use std::time::Duration;
+
+use hatchet_quickstart::hatchet::wire::proto::{
+    GetVersionRequest, GetVersionResponse, SubscribeToWorkflowEventsRequest, WorkerListenRequest,
+    dispatcher_client::DispatcherClient,
+    v1::{GetRunDetailsRequest, TriggerWorkflowRequest, admin_service_client::AdminServiceClient},
+    workflow_service_client::WorkflowServiceClient,
+};
+use serde_json::json;
+use tonic::{Code, Request, codec::CompressionEncoding, codegen::http::uri::PathAndQuery};
+use uuid::Uuid;
+
+use super::deviations::Deviation;
+use crate::support::{Link, RawWorker, Target, only_task, refused};
+
+const REFUSED: &str = "invalid auth token";
+
+/// Everything that is not `bearer <a good token>`.
+fn faults(target: &Target) -> Vec<Option<String>> {
+    let token = &target.token;
+    let tampered = match token.strip_suffix('A') {
+        Some(head) => format!("{head}Q"),
+        None => format!("{}A", &token[..token.len() - 1]),
+    };
+    // The last character of a signature holds unused bits, so another one is changed as well.
+    let middle = tampered.rfind('.').unwrap() + 10;
+    let other = if &tampered[middle..=middle] == "a" { "b" } else { "a" };
+    let tampered = format!("{}{other}{}", &tampered[..middle], &tampered[middle + 1..]);
+    vec![
+        None,
+        Some(String::new()),
+        Some(token.clone()),
+        Some(format!("basic {token}")),
+        Some("bearer".to_owned()),
+        Some("bearer garbage".to_owned()),
+        Some(format!("bearer {tampered}")),
+    ]
+}
+
+#[tokio::test]
+async fn the_version_is_told() {
+    let target = Target::start().await;
+    let version = target.dispatcher().get_version(GetVersionRequest {}).await.unwrap().into_inner().version;
+    if target.deviates(Deviation::FixedVersion) {
+        assert_eq!(version, "v0.101.27");
+    } else {
+        assert!(version.starts_with('v'), "{version}");
+    }
+}
+
+#[tokio::test]
+async fn unary_calls_without_a_good_token_are_unauthenticated() {
+    let target = Target::start().await;
+    for fault in faults(&target) {
+        let link = target.link_as(fault.as_deref());
+        refused(
+            DispatcherClient::new(link.clone()).get_version(GetVersionRequest {}).await,
+            Code::Unauthenticated,
+            REFUSED,
+        );
+        let request = GetRunDetailsRequest { external_id: Uuid::new_v4().to_string() };
+        refused(AdminServiceClient::new(link.clone()).get_run_details(request).await, Code::Unauthenticated, REFUSED);
+        let request = TriggerWorkflowRequest::default();
+        refused(WorkflowServiceClient::new(link).trigger_workflow(request).await, Code::Unauthenticated, REFUSED);
+    }
+}
+
+#[tokio::test]
+async fn streams_without_a_good_token_are_unauthenticated() {
+    let target = Target::start().await;
+    for fault in faults(&target) {
+        let mut dispatcher = DispatcherClient::new(target.link_as(fault.as_deref()));
+        let request = WorkerListenRequest { worker_id: Uuid::new_v4().to_string() };
+        refused(dispatcher.listen_v2(request).await, Code::Unauthenticated, REFUSED);
+        let request = SubscribeToWorkflowEventsRequest::default();
+        refused(dispatcher.subscribe_to_workflow_events(request).await, Code::Unauthenticated, REFUSED);
+        let requests = tokio_stream::pending();
+        refused(dispatcher.subscribe_to_workflow_runs(requests).await, Code::Unauthenticated, REFUSED);
+    }
+}
+
+#[tokio::test]
+async fn the_scheme_of_the_token_has_no_case() {
+    let target = Target::start().await;
+    for scheme in ["bearer", "Bearer", "BEARER"] {
+        let link = target.link_as(Some(&format!("{scheme} {}", target.token)));
+        DispatcherClient::new(link).get_version(GetVersionRequest {}).await.unwrap();
+    }
+}
+
+async fn call_by_path(target: &Target, path: &'static str) -> Result<GetVersionResponse, tonic::Status> {
+    let mut grpc: tonic::client::Grpc<Link> = tonic::client::Grpc::new(target.link());
+    grpc.ready().await.unwrap();
+    let codec = tonic_prost::ProstCodec::<GetVersionRequest, GetVersionResponse>::default();
+    let request = Request::new(GetVersionRequest {});
+    Ok(grpc.unary(request, PathAndQuery::from_static(path), codec).await?.into_inner())
+}
+
+#[tokio::test]
+async fn an_unknown_method_or_service_is_unimplemented() {
+    let target = Target::start().await;
+    call_by_path(&target, "/Dispatcher/GetVersion").await.unwrap();
+    refused(call_by_path(&target, "/Dispatcher/Nope").await, Code::Unimplemented, "");
+    refused(call_by_path(&target, "/v1.AdminService/Nope").await, Code::Unimplemented, "");
+    refused(call_by_path(&target, "/grpc.health.v1.Health/Check").await, Code::Unimplemented, "");
+}
+
+#[tokio::test]
+async fn requests_compressed_with_gzip_are_taken() {
+    let target = Target::start().await;
+    let flow = target.flow("gzip").await;
+    let mut workflows =
+        target.workflows().send_compressed(CompressionEncoding::Gzip).accept_compressed(CompressionEncoding::Gzip);
+    let request = flow.request(json!({"text": "a".repeat(100_000)}));
+    let run = workflows.trigger_workflow(request).await.unwrap().into_inner().workflow_run_id;
+
+    let mut admin =
+        target.admin().send_compressed(CompressionEncoding::Gzip).accept_compressed(CompressionEncoding::Gzip);
+    target.details_until(&run, "the run exists", |_| true).await;
+    let details = admin.get_run_details(GetRunDetailsRequest { external_id: run.clone() }).await.unwrap().into_inner();
+    assert_eq!(serde_json::from_slice::<serde_json::Value>(&details.input).unwrap()["text"], "a".repeat(100_000));
+    target.cancel(&[&run]).await;
+}
+
+#[tokio::test]
+async fn a_message_over_4_mib_is_refused_and_one_below_is_taken() {
+    let target = Target::start().await;
+    let flow = target.flow("large").await;
+    let mut workflows = target.workflows();
+    let request = flow.request(json!({"text": "a".repeat(5 * 1024 * 1024)}));
+    refused(
+        workflows.trigger_workflow(request).await,
+        Code::ResourceExhausted,
+        if target.is_embedded() { "" } else { "received message larger than max" },
+    );
+
+    // Not in one run: its details hold both, and would be over the limit themselves.
+    let text = "a".repeat(3 * 1024 * 1024);
+    let large = target.trigger(&flow, json!({ "text": text })).await;
+    let run = target.trigger(&flow, json!({})).await;
+    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let action = worker.next_start().await;
+    assert_eq!(action.workflow_run_id, large);
+    assert!(action.action_payload.contains(&text), "the input is not the one sent");
+    worker.complete(&action, "{}").await;
+    let action = worker.next_start().await;
+    let output = json!({ "text": text }).to_string();
+    worker.complete(&action, &output).await;
+    let details = target.done(&run).await;
+    assert!(only_task(&details).output.as_deref() == Some(output.as_bytes()), "the output is not the one sent");
+    worker.close().await;
+}
+
+/// The official clients ping each 10 s, with calls open or not. Engines built on gRPC libraries may end the connection
+/// at the third ping that comes too soon for them; pings at 6 s show that sooner and are allowed as well (from 5 s on).
+#[tokio::test]
+async fn keepalive_pings_do_not_end_a_connection() {
+    let target = Target::start().await;
+    let flow = target.flow("pings").await;
+    let endpoint = target.endpoint().http2_keep_alive_interval(Duration::from_secs(6)).keep_alive_while_idle(true);
+    let link = target.link_over(endpoint.connect_lazy());
+
+    let mut worker = RawWorker::start_over(&target, link, &flow, 1).await;
+    let run = target.trigger(&flow, json!({})).await;
+    let action = worker.next_start().await;
+    worker.complete(&action, "{}").await;
+    target.done(&run).await;
+    // This is no waiting for a state: time with nothing but pings is the matter.
+    tokio::time::sleep(Duration::from_secs(21)).await;
+    let run = target.trigger(&flow, json!({})).await;
+    let action = worker.next_start().await;
+    assert_eq!(action.workflow_run_id, run);
+    worker.complete(&action, "{}").await;
+    worker.heartbeat().await.unwrap();
+    worker.close().await;
+}

@@ -1,0 +1,59 @@
+//! Where the embedded engine differs from a real one on purpose, and real ones among themselves: the whole list.
+
+use tonic::{Code, Status};
+
+use crate::support::{Target, refused};
+
+/// A deliberate deviation of the embedded engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deviation {
+    /// The version it reports is a fixed one; a real engine reports its own.
+    FixedVersion,
+    /// A trigger of an unknown workflow is refused; a real engine mostly answers with the id of a run that never comes
+    /// to be.
+    UnknownWorkflowIsRefused,
+    /// A run can be read as soon as its trigger was answered; a real engine may not know it for a second.
+    RunIsReadableAtOnce,
+    /// Events for an attempt that is final are answered and ignored; a real engine keeps them and
+    /// reads any, mostly the last.
+    FinalAttemptStaysFinal,
+    /// A cancel of a final run is answered and ignored; a real engine mostly makes it CANCELLED.
+    FinalRunIsNotCancelled,
+    /// The event stream of a run ends with the run; a real engine hangs up after each failed attempt.
+    HangupAtTheTrueEnd,
+    /// A late subscriber to a run's events gets its end; a real engine just closes the stream.
+    LateSubscriberGetsTheEnd,
+    /// Upper case in an action id is folded; a real engine fails with INTERNAL at some positions.
+    ActionCaseIsFolded,
+    /// A broken definition is INVALID_ARGUMENT; a real engine answers INTERNAL to some.
+    BrokenDefinitionIsInvalid,
+    /// A worker is inactive as soon as its stream is closed; a real engine misses every other close (it keeps the time
+    /// of the stream's opening in milliseconds and compares it with itself in microseconds).
+    CloseIsAlwaysSeen,
+    /// A released slot is free at once; a real engine was seen to free it with the task.
+    ReleasedSlotIsFree,
+    /// The workers of a workflow are counted; a real engine answers 500 (it gave that call up).
+    WorkersAreCounted,
+    /// A worker may report that its task is cancelled; real engines do not know that event up to v0.101.
+    WorkerMayCancel,
+    /// An idempotency key that does not evaluate refuses the trigger; a real engine answers OK and makes no run.
+    BadKeyIsRefused,
+}
+
+impl Target {
+    /// Whether the engine under test deviates so.
+    pub fn deviates(&self, _: Deviation) -> bool {
+        self.is_embedded()
+    }
+}
+
+/// Asserts the refusal of what is not there. Real engines say so since v0.102; before, they answered INTERNAL.
+#[track_caller]
+pub fn missing<T: std::fmt::Debug>(target: &Target, answer: Result<T, Status>, text: &str) {
+    match answer {
+        Err(status) if status.code() == Code::Internal && !target.is_embedded() => {
+            assert_eq!(status.message(), "An internal error occurred.");
+        }
+        answer => refused(answer, Code::NotFound, text),
+    }
+}

@@ -1,0 +1,173 @@
+//! Idempotency keys.
+
+use hatchet_quickstart::hatchet::wire::proto::{
+    BulkTriggerWorkflowRequest,
+    v1::{
+        BulkTriggerIdempotencyCollisionError, IdempotencyCollisionError, IdempotencyConfig, IdempotencyMethod,
+        RunStatus, TriggerWorkflowRunRequest,
+    },
+};
+use prost::Message;
+use serde_json::json;
+use tonic::{Code, Status};
+
+use super::deviations::Deviation;
+use crate::support::{Flow, RawWorker, Target, eventually, refused};
+
+/// `google.rpc.Status`, which travels in the trailer `grpc-status-details-bin`.
+#[derive(Clone, PartialEq, prost::Message)]
+struct RpcStatus {
+    #[prost(int32, tag = "1")]
+    code: i32,
+    #[prost(string, tag = "2")]
+    message: String,
+    #[prost(message, repeated, tag = "3")]
+    details: Vec<prost_types::Any>,
+}
+
+/// The one detail of a collision.
+fn detail<T: Message + Default>(status: &Status, name: &str) -> T {
+    assert_eq!((status.code(), status.message()), (Code::AlreadyExists, "idempotency key collision"));
+    let rpc = RpcStatus::decode(status.details()).unwrap();
+    assert_eq!((rpc.code, rpc.message.as_str()), (Code::AlreadyExists as i32, "idempotency key collision"));
+    assert_eq!(rpc.details.len(), 1, "{rpc:?}");
+    assert_eq!(rpc.details[0].type_url, format!("type.googleapis.com/v1.{name}"));
+    T::decode(rpc.details[0].value.as_slice()).unwrap()
+}
+
+async fn flow(target: &Target, base: &str, method: IdempotencyMethod, ttl_ms: i64) -> Flow {
+    let mut definition = target.definition(base);
+    definition.idempotency =
+        Some(IdempotencyConfig { expression: "input.key".to_owned(), ttl_ms, method: Some(method.into()) });
+    target.put(&definition).await
+}
+
+#[tokio::test]
+async fn a_key_in_use_is_refused_with_the_run_that_has_it() {
+    let target = Target::start().await;
+    let (key, other) = (target.name("key"), target.name("other"));
+    let flow = flow(&target, "collides", IdempotencyMethod::Ttl, 600_000).await;
+    let run = target.trigger(&flow, json!({"key": key})).await;
+    let status = target.try_trigger(flow.request(json!({"key": key}))).await.unwrap_err();
+    let collision: IdempotencyCollisionError = detail(&status, "IdempotencyCollisionError");
+    assert_eq!(collision.existing_run_external_id, run);
+    assert_eq!(collision.colliding_run_external_id, "");
+
+    let request = TriggerWorkflowRunRequest {
+        workflow_name: flow.name.clone(),
+        input: json!({"key": key}).to_string().into_bytes(),
+        ..Default::default()
+    };
+    let status = target.admin().trigger_workflow_run(request).await.unwrap_err();
+    let collision: IdempotencyCollisionError = detail(&status, "IdempotencyCollisionError");
+    assert_eq!(collision.existing_run_external_id, run);
+
+    let second = target.trigger(&flow, json!({"key": other})).await;
+    assert_ne!(second, run);
+    target.cancel(&[&run, &second]).await;
+}
+
+#[tokio::test]
+async fn a_key_is_the_tenants_not_the_workflows() {
+    let target = Target::start().await;
+    let key = target.name("key");
+    let first = flow(&target, "first", IdempotencyMethod::Ttl, 600_000).await;
+    let second = flow(&target, "second", IdempotencyMethod::Ttl, 600_000).await;
+    let run = target.trigger(&first, json!({"key": key})).await;
+    let status = target.try_trigger(second.request(json!({"key": key}))).await.unwrap_err();
+    let collision: IdempotencyCollisionError = detail(&status, "IdempotencyCollisionError");
+    assert_eq!(collision.existing_run_external_id, run);
+    target.cancel(&[&run]).await;
+}
+
+#[tokio::test]
+async fn a_bulk_starts_what_does_not_collide_and_names_the_rest() {
+    let target = Target::start().await;
+    let flow = flow(&target, "bulk", IdempotencyMethod::Ttl, 600_000).await;
+    let item = |key: &str| flow.request(json!({"key": target.name(key)}));
+    let taken = target.try_trigger(item("taken")).await.unwrap();
+    let request = BulkTriggerWorkflowRequest { workflows: vec![item("a"), item("taken"), item("b"), item("a")] };
+    let status = target.workflows().bulk_trigger_workflow(request).await.unwrap_err();
+    let bulk: BulkTriggerIdempotencyCollisionError = detail(&status, "BulkTriggerIdempotencyCollisionError");
+    assert_eq!(bulk.successful_workflow_run_external_ids.len(), 2, "{bulk:?}");
+    let existing: Vec<_> = bulk.collisions.iter().map(|collision| &collision.existing_run_external_id).collect();
+    assert_eq!(existing.len(), 2, "{bulk:?}");
+    assert!(existing.contains(&&taken));
+    assert!(bulk.successful_workflow_run_external_ids.iter().any(|id| existing.contains(&id)), "{bulk:?}");
+    for run in &bulk.successful_workflow_run_external_ids {
+        target.details_until(run, "the run exists", |_| true).await;
+        target.cancel(&[run]).await;
+    }
+    target.cancel(&[&taken]).await;
+}
+
+#[tokio::test]
+async fn a_ttl_key_outlives_its_run_and_then_ends() {
+    let target = Target::start().await;
+    let key = target.name("key");
+    let flow = flow(&target, "ttl", IdempotencyMethod::Ttl, 5_000).await;
+    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let run = target.trigger(&flow, json!({"key": key})).await;
+    let action = worker.next_start().await;
+    worker.complete(&action, "{}").await;
+    assert_eq!(target.done(&run).await.status(), RunStatus::Completed);
+    let status = target.try_trigger(flow.request(json!({"key": key}))).await.unwrap_err();
+    detail::<IdempotencyCollisionError>(&status, "IdempotencyCollisionError");
+
+    let next = eventually("the key is free again", async || {
+        match target.try_trigger(flow.request(json!({"key": key}))).await {
+            Ok(run) => Some(run),
+            Err(status) => {
+                assert_eq!(status.code(), Code::AlreadyExists, "{status:?}");
+                None
+            }
+        }
+    })
+    .await;
+    assert_ne!(next, run);
+    let action = worker.next_start().await;
+    assert_eq!(action.workflow_run_id, next);
+    worker.complete(&action, "{}").await;
+    worker.close().await;
+}
+
+#[tokio::test]
+async fn a_status_key_is_free_when_its_run_ends() {
+    let target = Target::start().await;
+    let key = target.name("key");
+    let flow = flow(&target, "status", IdempotencyMethod::Status, 600_000).await;
+    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let run = target.trigger(&flow, json!({"key": key})).await;
+    let action = worker.next_start().await;
+    let status = target.try_trigger(flow.request(json!({"key": key}))).await.unwrap_err();
+    let collision: IdempotencyCollisionError = detail(&status, "IdempotencyCollisionError");
+    assert_eq!(collision.existing_run_external_id, run);
+    worker.complete(&action, "{}").await;
+    let next =
+        eventually("the key is free", async || target.try_trigger(flow.request(json!({"key": key}))).await.ok()).await;
+    let action = worker.next_start().await;
+    assert_eq!(action.workflow_run_id, next);
+    worker.complete(&action, "{}").await;
+    worker.close().await;
+}
+
+#[tokio::test]
+async fn a_key_that_does_not_evaluate_makes_no_run() {
+    let target = Target::start().await;
+    let flow = flow(&target, "no-key", IdempotencyMethod::Ttl, 600_000).await;
+    let mut worker = RawWorker::start(&target, &flow, 10).await;
+    for input in [json!({}), json!({"key": 5})] {
+        match target.try_trigger(flow.request(input)).await {
+            Ok(run) => refused(target.details(&run).await, Code::NotFound, "workflow run not found"),
+            Err(status) => {
+                assert!(target.deviates(Deviation::BadKeyIsRefused), "{status:?}");
+                assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
+            }
+        }
+    }
+    let run = target.trigger(&flow, json!({"key": target.name("key")})).await;
+    let action = worker.next_start().await;
+    assert_eq!(action.workflow_run_id, run);
+    worker.complete(&action, "{}").await;
+    worker.close().await;
+}

@@ -1,0 +1,191 @@
+//! The worker's stream and its heartbeats.
+
+use std::collections::BTreeSet;
+
+use hatchet_quickstart::hatchet::wire::proto::{
+    HeartbeatRequest, WorkerListenRequest, WorkerUnsubscribeRequest, v1::RunStatus,
+};
+use serde_json::json;
+use tonic::{Code, Status};
+use uuid::Uuid;
+
+use super::deviations::{Deviation, missing};
+use crate::support::{Bystander, Feed, RawWorker, Target, eventually, refused};
+
+async fn listen(target: &Target, worker_id: &str) -> Result<(), Status> {
+    let mut dispatcher = target.dispatcher();
+    let request = WorkerListenRequest { worker_id: worker_id.to_owned() };
+    let mut feed = Feed::open("an answer", async move { dispatcher.listen_v2(request).await });
+    feed.next().await.transpose().map(|_| ())
+}
+
+async fn heartbeat(target: &Target, worker_id: &str) -> Result<(), Status> {
+    let request = HeartbeatRequest { worker_id: worker_id.to_owned(), heartbeat_at: None };
+    target.dispatcher().heartbeat(request).await.map(|_| ())
+}
+
+async fn unsubscribe(target: &Target, worker_id: &str) -> Result<(), Status> {
+    let request = WorkerUnsubscribeRequest { worker_id: worker_id.to_owned() };
+    target.dispatcher().unsubscribe(request).await.map(|_| ())
+}
+
+#[tokio::test]
+async fn an_unknown_worker_is_not_found() {
+    let target = Target::start().await;
+    let id = Uuid::new_v4().to_string();
+    missing(&target, listen(&target, &id).await, "not found");
+    refused(heartbeat(&target, &id).await, Code::NotFound, &format!("worker not found: {id}"));
+    missing(&target, unsubscribe(&target, &id).await, "not found");
+}
+
+#[tokio::test]
+async fn a_malformed_worker_id_is_invalid() {
+    let target = Target::start().await;
+    for id in ["nope", ""] {
+        let text = format!("invalid worker ID format: {id}");
+        refused(listen(&target, id).await, Code::InvalidArgument, &text);
+        refused(heartbeat(&target, id).await, Code::InvalidArgument, &text);
+        refused(unsubscribe(&target, id).await, Code::InvalidArgument, "");
+    }
+}
+
+#[tokio::test]
+async fn a_heartbeat_before_the_first_stream_is_taken() {
+    let target = Target::start().await;
+    let mut worker = RawWorker::register(&target, "worker", &[], &[("default", 1)]).await;
+    worker.heartbeat().await.unwrap();
+    worker.close().await;
+}
+
+#[tokio::test]
+async fn a_heartbeat_after_the_stream_was_closed_is_refused() {
+    let target = Target::start().await;
+    let flow = target.flow("dropped").await;
+    let mut worker = RawWorker::register(&target, "worker", &[&flow.action], &[("default", 1)]).await;
+    let tries = if target.deviates(Deviation::CloseIsAlwaysSeen) { 1 } else { 20 };
+    for _ in 0..tries {
+        worker.listen();
+        target.trigger(&flow, json!({})).await;
+        let action = worker.next_start().await;
+        worker.complete(&action, "{}").await;
+        worker.stop_listening();
+        for _ in 0..40 {
+            if let Err(status) = worker.heartbeat().await {
+                let text = format!("Heartbeat rejected: worker stream is not active: {}", worker.id);
+                return refused(Err::<(), _>(status), Code::FailedPrecondition, &text);
+            }
+        }
+    }
+    panic!("heartbeats are taken without a stream");
+}
+
+#[tokio::test]
+async fn a_worker_that_listens_again_gets_what_was_queued() {
+    let target = Target::start().await;
+    let flow = target.flow("again").await;
+    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let first = target.trigger(&flow, json!({})).await;
+    let held = worker.next_start().await;
+    assert_eq!(held.workflow_run_id, first);
+    let second = target.trigger(&flow, json!({})).await;
+
+    worker.stop_listening();
+    // What runs is not touched by the drop, and its events need no stream.
+    worker.complete(&held, r#"{"n":1}"#).await;
+    assert_eq!(target.done(&first).await.status(), RunStatus::Completed);
+
+    worker.listen();
+    let action = worker.next_start().await;
+    assert_eq!(action.workflow_run_id, second);
+    if target.deviates(Deviation::CloseIsAlwaysSeen) {
+        // It was not tried on the closed stream.
+        assert_eq!(action.retry_count, 0);
+    }
+    worker.complete(&action, "{}").await;
+    worker.close().await;
+}
+
+#[tokio::test]
+async fn two_streams_of_one_worker_share_its_actions() {
+    let target = Target::start().await;
+    let flow = target.flow("streams").await;
+    let mut worker = RawWorker::start(&target, &flow, 10).await;
+    let warm = target.trigger(&flow, json!({})).await;
+    assert_eq!(worker.next_start().await.workflow_run_id, warm);
+
+    let (mut dispatcher, request) = (target.dispatcher(), WorkerListenRequest { worker_id: worker.id.clone() });
+    let mut second = Feed::open("an action", async move { dispatcher.listen_v2(request).await });
+    let mut runs = BTreeSet::new();
+    for _ in 0..4 {
+        runs.insert(target.trigger(&flow, json!({})).await);
+    }
+    // Each action goes to exactly one of the two; which one is not said.
+    let mut got = Vec::new();
+    eventually("all actions came", async || {
+        got.extend(worker.waiting_action());
+        got.extend(second.waiting().map(Result::unwrap));
+        (got.len() == runs.len()).then_some(())
+    })
+    .await;
+    assert_eq!(got.iter().map(|action| action.workflow_run_id.clone()).collect::<BTreeSet<_>>(), runs);
+    target.cancel(&runs.iter().chain([&warm]).map(String::as_str).collect::<Vec<_>>()).await;
+    worker.close().await;
+}
+
+#[tokio::test]
+async fn an_unsubscribed_worker_gets_nothing_and_another_takes_over() {
+    let target = Target::start().await;
+    let flow = target.flow("leaving").await;
+    let mut leaving = RawWorker::start(&target, &flow, 1).await;
+    let held = target.trigger(&flow, json!({})).await;
+    let action = leaving.next_start().await;
+    assert_eq!(action.workflow_run_id, held);
+    leaving.unsubscribe().await.unwrap();
+    leaving.stop_listening();
+
+    let mut staying = RawWorker::start(&target, &flow, 1).await;
+    let next = target.trigger(&flow, json!({})).await;
+    let taken = staying.next_start().await;
+    assert_eq!(taken.workflow_run_id, next);
+    staying.complete(&taken, "{}").await;
+    // What it was running when it left is still its own.
+    leaving.complete(&action, r#"{"late":true}"#).await;
+    assert_eq!(target.done(&held).await.status(), RunStatus::Completed);
+    staying.close().await;
+}
+
+#[tokio::test]
+async fn a_worker_paused_by_rest_gets_nothing_until_it_goes_on() {
+    let target = Target::start().await;
+    let flow = target.flow("paused").await;
+    let mut paused = RawWorker::start(&target, &flow, 10).await;
+    let mut bystander = Bystander::start(&target).await;
+    let warm = target.trigger(&flow, json!({})).await;
+    let action = paused.next_start().await;
+    assert_eq!(action.workflow_run_id, warm);
+    paused.complete(&action, "{}").await;
+
+    let path = format!("/api/v1/workers/{}", paused.id);
+    let (status, body) = target.rest.patch(&path, json!({"isPaused": true})).await;
+    assert_eq!(status, 200, "{body}");
+    target.rest.get_until(&path, "it is paused", |worker| worker["status"] == "PAUSED").await;
+    // A scheduler may work with what it knew of its workers for a moment: a run it still assigns is taken as well.
+    let waiting = loop {
+        let run = target.trigger(&flow, json!({})).await;
+        bystander.pass(&target).await;
+        match paused.waiting_action() {
+            Some(action) => paused.complete(&action, "{}").await,
+            None => break run,
+        }
+    };
+    bystander.pass(&target).await;
+    assert_eq!(target.details(&waiting).await.unwrap().status(), RunStatus::Queued);
+
+    let (status, body) = target.rest.patch(&path, json!({"isPaused": false})).await;
+    assert_eq!(status, 200, "{body}");
+    let action = paused.next_start().await;
+    assert_eq!(action.workflow_run_id, waiting);
+    paused.complete(&action, "{}").await;
+    paused.close().await;
+    bystander.close().await;
+}

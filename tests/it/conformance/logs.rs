@@ -1,0 +1,67 @@
+//! Log lines.
+
+use hatchet_quickstart::hatchet::wire::{proto::PutLogRequest, timestamp_now};
+use serde_json::json;
+use tonic::{Code, Status};
+use uuid::Uuid;
+
+use super::deviations::missing;
+use crate::support::{RawWorker, Target, refused};
+
+async fn put(target: &Target, request: PutLogRequest) -> Result<(), Status> {
+    target.events().put_log(request).await.map(|_| ())
+}
+
+fn line(run: &str, message: &str) -> PutLogRequest {
+    PutLogRequest {
+        task_run_external_id: run.to_owned(),
+        created_at: Some(timestamp_now()),
+        message: message.to_owned(),
+        level: Some("INFO".to_owned()),
+        metadata: String::new(),
+        task_retry_count: Some(0),
+    }
+}
+
+#[tokio::test]
+async fn log_lines_of_a_run_are_taken_before_and_after_its_end() {
+    let target = Target::start().await;
+    let flow = target.flow("lines").await;
+    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let run = target.trigger(&flow, json!({})).await;
+    let action = worker.next_start().await;
+    for level in ["INFO", "ERROR", "WARN", "DEBUG"] {
+        put(&target, PutLogRequest { level: Some(level.to_owned()), ..line(&run, level) }).await.unwrap();
+    }
+    let bare = PutLogRequest { created_at: None, level: None, task_retry_count: None, ..line(&run, "bare") };
+    put(&target, bare).await.unwrap();
+    put(&target, PutLogRequest { metadata: r#"{"k":1}"#.to_owned(), ..line(&run, "with metadata") }).await.unwrap();
+    put(&target, line(&run, &"x".repeat(10_000))).await.unwrap();
+    worker.complete(&action, "{}").await;
+    target.done(&run).await;
+    put(&target, line(&run, "late")).await.unwrap();
+    worker.close().await;
+}
+
+#[tokio::test]
+async fn a_log_line_with_faults_is_refused() {
+    let target = Target::start().await;
+    let flow = target.flow("faults").await;
+    let run = target.trigger(&flow, json!({})).await;
+    target.details_until(&run, "the run exists", |_| true).await;
+    refused(put(&target, line(&run, "")).await, Code::InvalidArgument, "");
+    refused(put(&target, line(&run, &"x".repeat(10_001))).await, Code::InvalidArgument, "");
+    for level in ["info", "LOUD"] {
+        let request = PutLogRequest { level: Some(level.to_owned()), ..line(&run, "x") };
+        refused(put(&target, request).await, Code::InvalidArgument, "");
+    }
+    for metadata in ["{", "[1]"] {
+        let request = PutLogRequest { metadata: metadata.to_owned(), ..line(&run, "x") };
+        refused(put(&target, request).await, Code::InvalidArgument, "");
+    }
+    let id = Uuid::new_v4().to_string();
+    missing(&target, put(&target, line(&id, "x")).await, &format!("task run not found: {id}"));
+    let text = "task external run id is not a valid uuid";
+    refused(put(&target, line("nope", "x")).await, Code::InvalidArgument, text);
+    target.cancel(&[&run]).await;
+}

@@ -1,0 +1,264 @@
+//! What a worker reports, and what becomes of it.
+
+use hatchet_quickstart::hatchet::wire::proto::{
+    StepActionEvent, StepActionEventType as Kind,
+    v1::{GetRunDetailsResponse, RunStatus},
+};
+use serde_json::json;
+use tonic::Code;
+use uuid::Uuid;
+
+use super::deviations::Deviation;
+use crate::support::{Bystander, RawWorker, Target, only_task, refused};
+
+fn output(details: &GetRunDetailsResponse) -> &str {
+    std::str::from_utf8(only_task(details).output.as_deref().unwrap_or_default()).unwrap()
+}
+
+#[tokio::test]
+async fn a_bare_completed_completes() {
+    let target = Target::start().await;
+    let flow = target.flow("bare").await;
+    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let run = target.trigger(&flow, json!({})).await;
+    let action = worker.next_start().await;
+    let event = StepActionEvent {
+        task_run_external_id: action.task_run_external_id.clone(),
+        event_type: Kind::StepEventTypeCompleted.into(),
+        event_payload: r#"{"ok":true}"#.to_owned(),
+        ..Default::default()
+    };
+    worker.send(event).await.unwrap();
+    let details = target.done(&run).await;
+    assert_eq!(details.status(), RunStatus::Completed);
+    let task = only_task(&details);
+    assert_eq!(
+        (task.status(), task.external_id.as_str(), task.readable_id.as_str()),
+        (RunStatus::Completed, run.as_str(), flow.name.as_str())
+    );
+    assert_eq!((output(&details), task.error.as_deref().unwrap_or_default()), (r#"{"ok":true}"#, ""));
+    assert!(details.task_runs.contains_key(&flow.name), "the map's keys are the tasks' names");
+    worker.close().await;
+}
+
+#[tokio::test]
+async fn started_may_come_twice_late_or_not_at_all() {
+    let target = Target::start().await;
+    let flow = target.flow("started").await;
+    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let run = target.trigger(&flow, json!({})).await;
+    let action = worker.next_start().await;
+    worker.started(&action).await;
+    worker.started(&action).await;
+    worker.report(&action, Kind::StepEventTypeAcknowledged, "").await;
+    assert_eq!(target.details(&run).await.unwrap().status(), RunStatus::Running);
+    worker.complete(&action, r#"{"n":1}"#).await;
+    worker.started(&action).await;
+    let details = target.done(&run).await;
+    worker.started(&action).await;
+    assert_eq!((details.status(), output(&details)), (RunStatus::Completed, r#"{"n":1}"#));
+    assert_eq!(target.details(&run).await.unwrap(), details);
+    worker.close().await;
+}
+
+#[tokio::test]
+async fn output_is_kept_byte_for_byte() {
+    let target = Target::start().await;
+    let flow = target.flow("bytes").await;
+    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let outputs = [
+        r#"{ "z" : 9007199254740993,  "a":1.0, "a":2, "u":"é<>&\u00e9" }"#,
+        "[1, 2]",
+        r#""text""#,
+        "12.50",
+        "null",
+        "true",
+    ];
+    for sent in outputs {
+        let run = target.trigger(&flow, json!({})).await;
+        let action = worker.next_start().await;
+        worker.complete(&action, sent).await;
+        let details = target.done(&run).await;
+        assert_eq!((details.status(), output(&details)), (RunStatus::Completed, sent));
+    }
+    worker.close().await;
+}
+
+#[tokio::test]
+async fn an_empty_output_completes() {
+    let target = Target::start().await;
+    let flow = target.flow("empty").await;
+    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let run = target.trigger(&flow, json!({})).await;
+    let action = worker.next_start().await;
+    worker.complete(&action, "").await;
+    let details = target.done(&run).await;
+    assert_eq!((details.status(), output(&details)), (RunStatus::Completed, ""));
+    worker.close().await;
+}
+
+#[tokio::test]
+async fn output_that_is_not_json_or_holds_nul_fails_the_task() {
+    let target = Target::start().await;
+    let flow = target.flow("bad-output").await;
+    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let faults = [
+        ("{", "invalid json in field `taskOutput`"),
+        ("hello", "invalid json in field `taskOutput`"),
+        (r#"{"a":"\u0000"}"#, r"encoded jsonb contains invalid null character \u0000 in field `taskOutput`"),
+    ];
+    for (sent, error) in faults {
+        let run = target.trigger(&flow, json!({})).await;
+        let action = worker.next_start().await;
+        worker.complete(&action, sent).await;
+        let details = target.done(&run).await;
+        assert_eq!(details.status(), RunStatus::Failed);
+        assert_eq!(only_task(&details).error.as_deref(), Some(error));
+        assert_eq!(output(&details), "");
+    }
+
+    // A backslash, and then the letters: no NUL.
+    let run = target.trigger(&flow, json!({})).await;
+    let action = worker.next_start().await;
+    let sent = r#"{"a":"\\u0000"}"#;
+    worker.complete(&action, sent).await;
+    let details = target.done(&run).await;
+    assert_eq!((details.status(), output(&details)), (RunStatus::Completed, sent));
+    worker.close().await;
+}
+
+#[tokio::test]
+async fn an_error_text_is_kept_as_it_is() {
+    let target = Target::start().await;
+    let flow = target.flow("error").await;
+    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let run = target.trigger(&flow, json!({})).await;
+    let action = worker.next_start().await;
+    let error = "Type: it broke \\\n  at \"line\" 1 é 😀\n\n{\"k\":1}";
+    worker.fail(&action, error).await;
+    let details = target.done(&run).await;
+    assert_eq!((details.status(), details.done), (RunStatus::Failed, true));
+    assert_eq!(only_task(&details).error.as_deref(), Some(error));
+    assert_eq!(output(&details), "");
+    worker.close().await;
+}
+
+#[tokio::test]
+async fn an_error_text_that_is_json_with_nul_is_replaced() {
+    let target = Target::start().await;
+    let flow = target.flow("error-nul").await;
+    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let run = target.trigger(&flow, json!({})).await;
+    let action = worker.next_start().await;
+    worker.fail(&action, r#"{"message":"\u0000"}"#).await;
+    let details = target.done(&run).await;
+    assert_eq!(details.status(), RunStatus::Failed);
+    let error = only_task(&details).error.as_deref().unwrap_or_default();
+    assert!(error.starts_with(r"error message contains invalid null character \u0000."), "{error}");
+    worker.close().await;
+}
+
+#[tokio::test]
+async fn an_event_for_no_run_is_invalid() {
+    let target = Target::start().await;
+    let mut worker = RawWorker::register(&target, "worker", &[], &[("default", 1)]).await;
+    let event = |id: &str, kind: Kind| StepActionEvent {
+        task_run_external_id: id.to_owned(),
+        event_type: kind.into(),
+        ..Default::default()
+    };
+    for kind in [Kind::StepEventTypeStarted, Kind::StepEventTypeCompleted, Kind::StepEventTypeFailed] {
+        let text = "invalid task external run id zz";
+        refused(worker.send(event("zz", kind)).await, Code::InvalidArgument, text);
+        let id = Uuid::new_v4().to_string();
+        let text = format!("invalid task external run id {id}");
+        refused(worker.send(event(&id, kind)).await, Code::InvalidArgument, &text);
+    }
+    worker.close().await;
+}
+
+#[tokio::test]
+async fn an_event_of_no_kind_is_invalid() {
+    let target = Target::start().await;
+    let flow = target.flow("kind").await;
+    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let run = target.trigger(&flow, json!({})).await;
+    let action = worker.next_start().await;
+    let event = worker.event(&action, Kind::StepEventTypeUnknown, "");
+    refused(worker.send(event).await, Code::InvalidArgument, &format!("invalid task external run id {run}"));
+    let event = StepActionEvent { event_type: 99, ..worker.event(&action, Kind::StepEventTypeUnknown, "") };
+    refused(worker.send(event).await, Code::InvalidArgument, &format!("invalid task external run id {run}"));
+    worker.complete(&action, "{}").await;
+    assert_eq!(target.done(&run).await.status(), RunStatus::Completed);
+    worker.close().await;
+}
+
+#[tokio::test]
+async fn an_event_needs_no_worker_id() {
+    let target = Target::start().await;
+    let flow = target.flow("whose").await;
+    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    for worker_id in [String::new(), "other".to_owned(), Uuid::new_v4().to_string()] {
+        let run = target.trigger(&flow, json!({})).await;
+        let action = worker.next_start().await;
+        let event = StepActionEvent {
+            worker_id: worker_id.clone(),
+            event_timestamp: None,
+            ..worker.event(&action, Kind::StepEventTypeCompleted, "{}")
+        };
+        let answer = target.dispatcher().send_step_action_event(event).await.unwrap().into_inner();
+        assert_eq!((answer.tenant_id, answer.worker_id), (target.tenant.clone(), worker_id));
+        assert_eq!(target.done(&run).await.status(), RunStatus::Completed);
+    }
+    worker.close().await;
+}
+
+#[tokio::test]
+async fn a_worker_may_cancel_its_task() {
+    let target = Target::start().await;
+    let flow = target.flow_with("cancels", |task| task.retries = 2).await;
+    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let run = target.trigger(&flow, json!({})).await;
+    let action = worker.next_start().await;
+    let event = worker.event(&action, Kind::StepEventTypeCancelled, "why");
+    if let Err(status) = worker.send(event).await {
+        assert!(!target.deviates(Deviation::WorkerMayCancel), "{status:?}");
+        assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
+        worker.complete(&action, "{}").await;
+        worker.close().await;
+        return;
+    }
+    let details = target.done(&run).await;
+    assert_eq!(details.status(), RunStatus::Cancelled);
+    assert_eq!(only_task(&details).error.as_deref().unwrap_or_default(), "");
+    let cancel = worker.next_cancel().await;
+    assert_eq!((cancel.task_run_external_id, cancel.retry_count), (run, 0));
+    worker.close().await;
+}
+
+/// The first outcome counts. A real engine keeps them all and reads one of them, mostly the last.
+#[tokio::test]
+async fn a_second_outcome_of_an_attempt_is_answered_and_the_run_stays_final() {
+    let target = Target::start().await;
+    let flow = target.flow_with("second", |task| task.retries = 1).await;
+    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let mut bystander = Bystander::start(&target).await;
+
+    let run = target.trigger(&flow, json!({})).await;
+    let action = worker.next_start().await;
+    worker.complete(&action, r#"{"n":1}"#).await;
+    target.done(&run).await;
+    worker.complete(&action, r#"{"n":2}"#).await;
+    worker.fail(&action, "late").await;
+    bystander.pass(&target).await;
+    let details = target.details(&run).await.unwrap();
+    assert!(details.done, "{details:?}");
+    if target.deviates(Deviation::FinalAttemptStaysFinal) {
+        assert_eq!((details.status(), output(&details)), (RunStatus::Completed, r#"{"n":1}"#));
+    } else {
+        assert!([RunStatus::Completed, RunStatus::Failed].contains(&details.status()), "{details:?}");
+    }
+    assert!(worker.waiting_action().is_none(), "a late failure is not retried");
+    worker.close().await;
+    bystander.close().await;
+}

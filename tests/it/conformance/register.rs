@@ -1,0 +1,116 @@
+//! Registering a worker.
+
+use std::collections::HashMap;
+
+use hatchet_quickstart::hatchet::wire::proto::{
+    RuntimeInfo, UpsertWorkerLabelsRequest, WorkerLabels, WorkerRegisterRequest, WorkerRegisterResponse,
+};
+use tonic::{Code, Status};
+use uuid::Uuid;
+
+use crate::support::{Target, refused};
+
+async fn register(target: &Target, request: WorkerRegisterRequest) -> Result<WorkerRegisterResponse, Status> {
+    Ok(target.dispatcher().register(request).await?.into_inner())
+}
+
+fn named(name: String) -> WorkerRegisterRequest {
+    WorkerRegisterRequest { worker_name: name, ..Default::default() }
+}
+
+fn slots(of: &[(&str, i32)]) -> HashMap<String, i32> {
+    of.iter().map(|(kind, units)| ((*kind).to_owned(), *units)).collect()
+}
+
+#[tokio::test]
+async fn each_registration_makes_a_new_worker() {
+    let target = Target::start().await;
+    let name = target.name("Twice.1_x");
+    let request = WorkerRegisterRequest {
+        actions: vec![format!("{name}:Run")],
+        slot_config: slots(&[("default", 3)]),
+        ..named(name.clone())
+    };
+    let first = register(&target, request.clone()).await.unwrap();
+    let second = register(&target, request).await.unwrap();
+    assert_eq!((first.worker_name.as_str(), second.worker_name.as_str()), (name.as_str(), name.as_str()));
+    assert_eq!((&first.tenant_id, &second.tenant_id), (&target.tenant, &target.tenant));
+    assert_ne!(first.worker_id, second.worker_id);
+    Uuid::parse_str(&first.worker_id).unwrap();
+}
+
+#[tokio::test]
+async fn a_worker_name_has_letters_digits_dot_dash_and_underscore() {
+    let target = Target::start().await;
+    for bad in [String::new(), target.name("a b"), target.name("a:b"), target.name("ä")] {
+        refused(register(&target, named(bad)).await, Code::InvalidArgument, "CreateWorkerOpts.Name");
+    }
+}
+
+#[tokio::test]
+async fn an_action_of_a_worker_has_two_or_three_parts() {
+    let target = Target::start().await;
+    for bad in ["", "a", ":b", "a:", "a:b:c:d"] {
+        let request = WorkerRegisterRequest { actions: vec![bad.to_owned()], ..named(target.name("w")) };
+        refused(register(&target, request).await, Code::InvalidArgument, "CreateWorkerOpts.Actions[0]");
+    }
+    for good in ["a:b", "a:b:c"] {
+        let action = format!("{}{good}", target.name(""));
+        let request = WorkerRegisterRequest { actions: vec![action], ..named(target.name("w")) };
+        register(&target, request).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn slots_are_given_in_one_way_or_none() {
+    let target = Target::start().await;
+    let both =
+        WorkerRegisterRequest { slots: Some(3), slot_config: slots(&[("default", 3)]), ..named(target.name("both")) };
+    let text = "either slot_config or slots (deprecated) must be provided, not both";
+    refused(register(&target, both).await, Code::InvalidArgument, text);
+
+    let limits = async |request: WorkerRegisterRequest| {
+        // A real engine fails to show a worker without actions.
+        let request = WorkerRegisterRequest { actions: vec![target.name("a:b")], ..request };
+        let id = register(&target, request).await.unwrap().worker_id;
+        let (status, worker) = target.rest.get(&format!("/api/v1/workers/{id}")).await;
+        assert_eq!(status, 200, "{worker}");
+        let config = worker["slotConfig"].as_object().unwrap().clone();
+        let mut limits: Vec<_> = config.iter().map(|(kind, slot)| (kind.clone(), slot["limit"].as_i64())).collect();
+        limits.sort();
+        limits
+    };
+    assert_eq!(limits(named(target.name("none"))).await, [("default".to_owned(), Some(100))]);
+    let old = WorkerRegisterRequest { slots: Some(7), ..named(target.name("old")) };
+    assert_eq!(limits(old).await, [("default".to_owned(), Some(7))]);
+    let new = WorkerRegisterRequest { slot_config: slots(&[("default", 5), ("cpu", 2)]), ..named(target.name("new")) };
+    assert_eq!(limits(new).await, [("cpu".to_owned(), Some(2)), ("default".to_owned(), Some(5))]);
+}
+
+#[tokio::test]
+async fn labels_and_runtime_info_are_taken() {
+    let target = Target::start().await;
+    let label = |text: Option<&str>, number| WorkerLabels { str_value: text.map(str::to_owned), int_value: number };
+    let labels = HashMap::from([
+        ("gpu".to_owned(), label(Some("yes"), None)),
+        ("memory".to_owned(), label(None, Some(64))),
+        ("empty".to_owned(), label(None, None)),
+    ]);
+    let runtime_info = RuntimeInfo {
+        sdk_version: Some("0.1.0".to_owned()),
+        language: None,
+        language_version: Some("1.95".to_owned()),
+        os: Some("linux".to_owned()),
+        extra: Some("x".to_owned()),
+    };
+    let request = WorkerRegisterRequest { labels, runtime_info: Some(runtime_info), ..named(target.name("labelled")) };
+    let worker_id = register(&target, request).await.unwrap().worker_id;
+
+    let labels = HashMap::from([("memory".to_owned(), label(None, Some(32)))]);
+    let request = UpsertWorkerLabelsRequest { worker_id: worker_id.clone(), labels: labels.clone() };
+    let upserted = target.dispatcher().upsert_worker_labels(request).await.unwrap().into_inner();
+    assert_eq!((upserted.tenant_id, upserted.worker_id), (target.tenant.clone(), worker_id));
+
+    let request = UpsertWorkerLabelsRequest { worker_id: Uuid::new_v4().to_string(), labels };
+    refused(target.dispatcher().upsert_worker_labels(request).await, Code::NotFound, "worker not found");
+}

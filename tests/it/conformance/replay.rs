@@ -1,0 +1,92 @@
+//! Replaying runs.
+
+use hatchet_quickstart::hatchet::wire::proto::v1::{ReplayTasksRequest, RunStatus};
+use serde_json::json;
+use tonic::Code;
+use uuid::Uuid;
+
+use crate::support::{RawWorker, Target, only_task, refused};
+
+#[tokio::test]
+async fn a_replay_counts_on_with_new_retries() {
+    let target = Target::start().await;
+    let flow = target.flow_with("replayed", |task| task.retries = 1).await;
+    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let run = target.trigger(&flow, json!({"a": 1})).await;
+    for attempt in 0..2 {
+        let action = worker.next_start().await;
+        assert_eq!(action.retry_count, attempt);
+        worker.fail(&action, "no").await;
+    }
+    assert_eq!(target.done(&run).await.status(), RunStatus::Failed);
+
+    assert_eq!(target.replay(&[&run]).await, [run.as_str()]);
+    let action = worker.next_start().await;
+    assert_eq!((&action.workflow_run_id, action.retry_count), (&run, 2));
+    let payload: serde_json::Value = serde_json::from_str(&action.action_payload).unwrap();
+    assert_eq!(payload["input"], json!({"a": 1}));
+    let details = target.details(&run).await.unwrap();
+    assert_eq!((details.status(), details.done), (RunStatus::Running, false));
+    worker.fail(&action, "again").await;
+    let action = worker.next_start().await;
+    assert_eq!(action.retry_count, 3);
+    worker.complete(&action, r#"{"ok":1}"#).await;
+    let details = target.details_until(&run, "it completed", |d| d.status() == RunStatus::Completed).await;
+    assert_eq!(only_task(&details).output.as_deref(), Some(&br#"{"ok":1}"#[..]));
+    worker.close().await;
+}
+
+#[tokio::test]
+async fn completed_and_cancelled_runs_are_replayed_too() {
+    let target = Target::start().await;
+    let flow = target.flow("final").await;
+    let cancelled = target.trigger(&flow, json!({})).await;
+    target.details_until(&cancelled, "the run exists", |_| true).await;
+    target.cancel(&[&cancelled]).await;
+    target.done(&cancelled).await;
+    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let completed = target.trigger(&flow, json!({})).await;
+    let action = worker.next_start().await;
+    worker.complete(&action, r#"{"n":0}"#).await;
+    target.done(&completed).await;
+
+    for run in [&cancelled, &completed] {
+        target.replay(&[run]).await;
+        let action = worker.next_start().await;
+        assert_eq!((&action.workflow_run_id, action.retry_count), (run, 1));
+        worker.complete(&action, r#"{"n":1}"#).await;
+        target
+            .details_until(run, "the new output", |details| {
+                details.status() == RunStatus::Completed
+                    && only_task(details).output.as_deref() == Some(&br#"{"n":1}"#[..])
+            })
+            .await;
+    }
+    worker.close().await;
+}
+
+#[tokio::test]
+async fn a_running_run_is_not_replayed() {
+    let target = Target::start().await;
+    let flow = target.flow("running").await;
+    let mut worker = RawWorker::start(&target, &flow, 10).await;
+    let run = target.trigger(&flow, json!({})).await;
+    let action = worker.next_start().await;
+    target.replay(&[&run]).await;
+    let next = target.trigger(&flow, json!({})).await;
+    let other = worker.next_start().await;
+    assert_eq!(other.workflow_run_id, next);
+    worker.complete(&action, r#"{"n":1}"#).await;
+    worker.complete(&other, "{}").await;
+    let details = target.done(&run).await;
+    assert_eq!(details.status(), RunStatus::Completed);
+    worker.close().await;
+}
+
+#[tokio::test]
+async fn unknown_ids_are_dropped_and_bad_ones_refused() {
+    let target = Target::start().await;
+    assert!(target.replay(&[&Uuid::new_v4().to_string()]).await.is_empty());
+    let request = ReplayTasksRequest { external_ids: vec!["nope".to_owned()], filter: None };
+    refused(target.admin().replay_tasks(request).await, Code::InvalidArgument, "invalid external id");
+}

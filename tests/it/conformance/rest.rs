@@ -1,0 +1,156 @@
+//! The part of REST that a client of this project calls.
+
+use hatchet_quickstart::hatchet::wire::proto::v1::TriggerWorkflowRequest;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::deviations::Deviation;
+use crate::support::{RawWorker, Target};
+
+#[tokio::test]
+async fn a_call_without_a_good_token_is_forbidden() {
+    let target = Target::start().await;
+    let stranger = target.rest.with_token("garbage");
+    let (status, _) = stranger.get(&format!("/api/v1/tenants/{}/worker", target.tenant)).await;
+    assert!([401, 403].contains(&status), "{status}");
+    let (status, _) = target.rest.get(&format!("/api/v1/tenants/{}/worker", Uuid::new_v4())).await;
+    assert!([401, 403, 404].contains(&status), "{status}");
+}
+
+#[tokio::test]
+async fn a_worker_is_listed_with_its_status() {
+    let target = Target::start().await;
+    let flow = target.flow("listed").await;
+    let mut worker = RawWorker::start(&target, &flow, 7).await;
+    let run = target.trigger(&flow, json!({})).await;
+    let action = worker.next_start().await;
+    assert_eq!(action.workflow_run_id, run);
+
+    let list = format!("/api/v1/tenants/{}/worker", target.tenant);
+    let listed = target
+        .rest
+        .get_until(&list, "the worker is listed", |body| {
+            body["rows"].as_array().is_some_and(|rows| rows.iter().any(|row| row["metadata"]["id"] == *worker.id))
+        })
+        .await;
+    let row = listed["rows"].as_array().unwrap().iter().find(|row| row["metadata"]["id"] == *worker.id).unwrap();
+    assert_eq!(row["name"], *worker.name);
+    assert_eq!(row["status"], "ACTIVE");
+    assert_eq!(row["actions"], json!([flow.action]));
+    assert!(row["lastHeartbeatAt"].is_string(), "{row}");
+
+    let one = format!("/api/v1/workers/{}", worker.id);
+    let view =
+        target.rest.get_until(&one, "one slot is taken", |view| view["slotConfig"]["default"]["available"] == 6).await;
+    assert_eq!(view["slotConfig"]["default"]["limit"], 7);
+    assert_eq!(view["status"], "ACTIVE");
+    worker.complete(&action, "{}").await;
+    target.rest.get_until(&one, "the slot is free", |view| view["slotConfig"]["default"]["available"] == 7).await;
+
+    let id = worker.id.clone();
+    worker.close().await;
+    target
+        .rest
+        .get_until(&format!("/api/v1/workers/{id}"), "it is inactive", |view| view["status"] == "INACTIVE")
+        .await;
+}
+
+#[tokio::test]
+async fn the_workers_of_a_workflow_are_counted() {
+    let target = Target::start().await;
+    let flow = target.flow("counted").await;
+    let path = format!("/api/v1/tenants/{}/workflows/{}/worker-count", target.tenant, flow.workflow_id);
+    let mut worker = RawWorker::start(&target, &flow, 5).await;
+    let run = target.trigger(&flow, json!({})).await;
+    let action = worker.next_start().await;
+    assert_eq!(action.workflow_run_id, run);
+    if !target.deviates(Deviation::WorkersAreCounted) {
+        assert_eq!(target.rest.get(&path).await.0, 500);
+        worker.complete(&action, "{}").await;
+        worker.close().await;
+        return;
+    }
+    let count = target.rest.get_until(&path, "the worker counts", |count| count["maxSlotCount"] == 5).await;
+    assert_eq!(count["freeSlotCount"], 4, "{count}");
+    worker.complete(&action, "{}").await;
+    worker.close().await;
+}
+
+#[tokio::test]
+async fn a_run_is_read_by_rest() {
+    let target = Target::start().await;
+    let flow = target.flow("read").await;
+    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let run = target.trigger(&flow, json!({"a": 1})).await;
+    let action = worker.next_start().await;
+    let (one, status) = (format!("/api/v1/stable/workflow-runs/{run}"), "/status");
+    target.rest.get_until(&format!("{one}{status}"), "it runs", |status| status == "RUNNING").await;
+    worker.complete(&action, r#"{"n":1}"#).await;
+    target.rest.get_until(&format!("{one}{status}"), "it completed", |status| status == "COMPLETED").await;
+    let view = target.rest.get_until(&one, "it completed", |view| view["run"]["status"] == "COMPLETED").await;
+    let view = &view["run"];
+    assert_eq!(view["metadata"]["id"], *run);
+    assert_eq!(view["output"], json!({"n": 1}));
+    assert_eq!(view["input"]["input"], json!({"a": 1}));
+    assert_eq!(view["workflowId"], *flow.workflow_id);
+    assert_eq!(view["tenantId"], *target.tenant);
+    for time in ["createdAt", "startedAt", "finishedAt"] {
+        assert!(view[time].is_string(), "{time}: {view}");
+    }
+    worker.close().await;
+}
+
+#[tokio::test]
+async fn a_failed_run_has_its_error_in_rest() {
+    let target = Target::start().await;
+    let flow = target.flow("failed").await;
+    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let run = target.trigger(&flow, json!({})).await;
+    let action = worker.next_start().await;
+    worker.fail(&action, "it broke").await;
+    let path = format!("/api/v1/stable/workflow-runs/{run}");
+    let view = target.rest.get_until(&path, "it failed", |view| view["run"]["status"] == "FAILED").await;
+    assert_eq!(view["run"]["errorMessage"], "it broke");
+    worker.close().await;
+}
+
+#[tokio::test]
+async fn runs_are_listed_by_their_metadata() {
+    let target = Target::start().await;
+    let flow = target.flow("runs").await;
+    let with = |value: &str| TriggerWorkflowRequest {
+        additional_metadata: Some(json!({ "case": target.name(value) }).to_string()),
+        ..flow.request(json!({}))
+    };
+    let hit = target.try_trigger(with("hit")).await.unwrap();
+    let miss = target.try_trigger(with("miss")).await.unwrap();
+    let path = format!(
+        "/api/v1/stable/tenants/{}/workflow-runs?since=2020-01-01T00:00:00Z&only_tasks=false&additional_metadata=case:{}",
+        target.tenant,
+        target.name("hit")
+    );
+    let list = target
+        .rest
+        .get_until(&path, "the run is listed", |list| list["rows"].as_array().is_some_and(|rows| !rows.is_empty()))
+        .await;
+    let rows = list["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), 1, "{list}");
+    assert_eq!((&rows[0]["metadata"]["id"], &rows[0]["status"]), (&json!(hit), &json!("QUEUED")));
+    assert_eq!(rows[0]["workflowName"], *flow.name);
+    assert_eq!(rows[0]["additionalMetadata"]["case"], target.name("hit"));
+    target.cancel(&[&hit, &miss]).await;
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_said_in_the_body() {
+    let target = Target::start().await;
+    let id = Uuid::new_v4();
+    let not_found = (404, json!({"message": "not found"}));
+    assert_eq!(target.rest.get(&format!("/api/v1/workers/{id}")).await, not_found);
+    assert_eq!(target.rest.get(&format!("/api/v1/stable/workflow-runs/{id}")).await, not_found);
+    assert_eq!(target.rest.get(&format!("/api/v1/stable/workflow-runs/{id}/status")).await, not_found);
+    let invalid = (400, json!({"message": "invalid workflow run id"}));
+    assert_eq!(target.rest.get("/api/v1/stable/workflow-runs/nope/status").await, invalid);
+    let invalid = (400, json!({"message": "invalid worker id"}));
+    assert_eq!(target.rest.get("/api/v1/workers/nope").await, invalid);
+}

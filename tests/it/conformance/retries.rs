@@ -1,0 +1,171 @@
+//! Retries of a failed task.
+
+use std::time::{Duration, Instant};
+
+use hatchet_quickstart::hatchet::wire::proto::{StepActionEvent, StepActionEventType as Kind, v1::RunStatus};
+use serde_json::json;
+
+use crate::support::{Bystander, RawWorker, Target, only_task};
+
+#[tokio::test]
+async fn a_task_without_retries_fails_at_once() {
+    let target = Target::start().await;
+    let flow = target.flow("once").await;
+    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let run = target.trigger(&flow, json!({})).await;
+    let action = worker.next_start().await;
+    worker.fail(&action, "no").await;
+    let details = target.done(&run).await;
+    assert_eq!(details.status(), RunStatus::Failed);
+    let task = only_task(&details);
+    assert_eq!((task.status(), task.error.as_deref()), (RunStatus::Failed, Some("no")));
+    worker.close().await;
+}
+
+#[tokio::test]
+async fn attempts_are_counted_and_keep_their_ids() {
+    let target = Target::start().await;
+    let flow = target.flow_with("counted", |task| task.retries = 2).await;
+    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let run = target.trigger(&flow, json!({"a": 1})).await;
+    for attempt in 0..3 {
+        let action = worker.next_start().await;
+        assert_eq!((action.retry_count, &action.workflow_run_id), (attempt, &run));
+        assert_eq!((&action.task_run_external_id, action.priority), (&run, 1));
+        let payload: serde_json::Value = serde_json::from_str(&action.action_payload).unwrap();
+        assert_eq!(payload["input"], json!({"a": 1}));
+        worker.fail(&action, &format!("attempt {attempt}")).await;
+    }
+    let details = target.done(&run).await;
+    assert_eq!(details.status(), RunStatus::Failed);
+    assert_eq!(only_task(&details).error.as_deref(), Some("attempt 2"));
+    worker.close().await;
+}
+
+#[tokio::test]
+async fn a_retry_that_completes_completes_the_run() {
+    let target = Target::start().await;
+    let flow = target.flow_with("recovers", |task| task.retries = 1).await;
+    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let run = target.trigger(&flow, json!({})).await;
+    let action = worker.next_start().await;
+    worker.fail(&action, "first").await;
+    let action = worker.next_start().await;
+    worker.complete(&action, r#"{"ok":1}"#).await;
+    let details = target.done(&run).await;
+    assert_eq!(details.status(), RunStatus::Completed);
+    let task = only_task(&details);
+    assert_eq!(task.output.as_deref(), Some(&br#"{"ok":1}"#[..]));
+    assert_eq!(task.error.as_deref().unwrap_or_default(), "");
+    worker.close().await;
+}
+
+#[tokio::test]
+async fn events_of_another_attempt_are_answered_and_ignored() {
+    let target = Target::start().await;
+    let flow = target.flow_with("stale", |task| task.retries = 1).await;
+    let mut worker = RawWorker::start(&target, &flow, 2).await;
+    let mut bystander = Bystander::start(&target).await;
+    let run = target.trigger(&flow, json!({})).await;
+    let stale = worker.next_start().await;
+    worker.fail(&stale, "first").await;
+    let current = worker.next_start().await;
+    assert_eq!(current.retry_count, 1);
+
+    worker.complete(&stale, r#"{"from":"the past"}"#).await;
+    let event = StepActionEvent { retry_count: Some(7), ..worker.event(&stale, Kind::StepEventTypeFailed, "ahead") };
+    worker.send(event).await.unwrap();
+    bystander.pass(&target).await;
+    let details = target.details(&run).await.unwrap();
+    assert_eq!((details.status(), details.done), (RunStatus::Running, false));
+
+    worker.complete(&current, r#"{"from":"now"}"#).await;
+    let details = target.done(&run).await;
+    assert_eq!(details.status(), RunStatus::Completed);
+    assert_eq!(only_task(&details).output.as_deref(), Some(&br#"{"from":"now"}"#[..]));
+    worker.close().await;
+    bystander.close().await;
+}
+
+#[tokio::test]
+async fn an_event_without_a_count_is_for_the_current_attempt() {
+    let target = Target::start().await;
+    let flow = target.flow_with("uncounted", |task| task.retries = 1).await;
+    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let run = target.trigger(&flow, json!({})).await;
+    for _ in 0..2 {
+        let action = worker.next_start().await;
+        let event = StepActionEvent { retry_count: None, ..worker.event(&action, Kind::StepEventTypeFailed, "no") };
+        worker.send(event).await.unwrap();
+    }
+    assert_eq!(target.done(&run).await.status(), RunStatus::Failed);
+    worker.close().await;
+}
+
+#[tokio::test]
+async fn a_task_that_must_not_be_retried_fails_at_once() {
+    let target = Target::start().await;
+    let flow = target.flow_with("fatal", |task| task.retries = 5).await;
+    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let run = target.trigger(&flow, json!({})).await;
+    let action = worker.next_start().await;
+    let event =
+        StepActionEvent { should_not_retry: Some(true), ..worker.event(&action, Kind::StepEventTypeFailed, "fatal") };
+    worker.send(event).await.unwrap();
+    let details = target.done(&run).await;
+    assert_eq!((details.status(), only_task(&details).error.as_deref()), (RunStatus::Failed, Some("fatal")));
+    // The next thing the worker sees is another run.
+    let next = target.trigger(&flow, json!({})).await;
+    let action = worker.next_start().await;
+    assert_eq!((&action.workflow_run_id, action.retry_count), (&next, 0));
+    worker.complete(&action, "{}").await;
+    worker.close().await;
+}
+
+#[tokio::test]
+async fn invalid_output_is_a_failure_like_another() {
+    let target = Target::start().await;
+    let flow = target.flow_with("bad-output", |task| task.retries = 1).await;
+    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let run = target.trigger(&flow, json!({})).await;
+    let action = worker.next_start().await;
+    worker.complete(&action, "{").await;
+    let retry = worker.next_start().await;
+    assert_eq!((&retry.workflow_run_id, retry.retry_count), (&run, 1));
+    worker.complete(&retry, "{}").await;
+    assert_eq!(target.done(&run).await.status(), RunStatus::Completed);
+    worker.close().await;
+}
+
+#[tokio::test]
+async fn a_back_off_comes_before_the_retry() {
+    let target = Target::start().await;
+    let flow = target
+        .flow_with("back-off", |task| {
+            task.retries = 1;
+            task.backoff_factor = Some(2.0);
+            task.backoff_max_seconds = Some(10);
+        })
+        .await;
+    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let run = target.trigger(&flow, json!({})).await;
+    let action = worker.next_start().await;
+    let failed = Instant::now();
+    worker.fail(&action, "no").await;
+    let details = target.details_until(&run, "it waits", |details| details.status() == RunStatus::Queued).await;
+    assert!(!details.done);
+
+    // The slot is free meanwhile.
+    let other = target.trigger(&flow, json!({})).await;
+    let action = worker.next_start().await;
+    assert_eq!(action.workflow_run_id, other);
+    worker.complete(&action, "{}").await;
+
+    let retry = worker.next_start().await;
+    assert_eq!((&retry.workflow_run_id, retry.retry_count), (&run, 1));
+    // Not before: 2^1 s, less what two clocks may differ by. How long after it is not said.
+    assert!(failed.elapsed() > Duration::from_millis(1900), "after {:?}", failed.elapsed());
+    worker.complete(&retry, "{}").await;
+    assert_eq!(target.done(&run).await.status(), RunStatus::Completed);
+    worker.close().await;
+}

@@ -1,0 +1,174 @@
+//! `SubscribeToWorkflowRuns`: the way to wait for a run.
+
+use hatchet_quickstart::hatchet::wire::proto::{
+    StepRunResult, SubscribeToWorkflowRunsRequest, WorkflowRunEvent, WorkflowRunEventType,
+};
+use serde_json::json;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio_stream::wrappers::UnboundedReceiverStream;
+use uuid::Uuid;
+
+use crate::support::{Bystander, Feed, Flow, RawWorker, Target};
+
+/// One subscription: ids go in, ends come out. Dropping `ids` closes our side.
+struct Runs {
+    ids: UnboundedSender<SubscribeToWorkflowRunsRequest>,
+    ends: Feed<WorkflowRunEvent>,
+}
+
+impl Runs {
+    fn open(target: &Target) -> Self {
+        let (ids, requests) = unbounded_channel();
+        let mut dispatcher = target.dispatcher();
+        let requests = UnboundedReceiverStream::new(requests);
+        let ends = Feed::open("the end of a run", async move { dispatcher.subscribe_to_workflow_runs(requests).await });
+        Self { ids, ends }
+    }
+
+    fn ask(&self, id: &str) {
+        self.ids.send(SubscribeToWorkflowRunsRequest { workflow_run_id: id.to_owned() }).unwrap();
+    }
+
+    async fn end_of(&mut self, run: &str) -> StepRunResult {
+        let mut event = self.ends.message().await;
+        assert_eq!(event.workflow_run_id, run);
+        assert_eq!(event.event_type(), WorkflowRunEventType::Finished);
+        assert_eq!(event.results.len(), 1, "{event:?}");
+        event.results.remove(0)
+    }
+}
+
+async fn completed(target: &Target, flow: &Flow, worker: &mut RawWorker, output: &str) -> String {
+    let run = target.trigger(flow, json!({})).await;
+    let action = worker.next_start().await;
+    worker.complete(&action, output).await;
+    target.done(&run).await;
+    run
+}
+
+#[tokio::test]
+async fn a_finished_run_is_answered() {
+    let target = Target::start().await;
+    let flow = target.flow("finished").await;
+    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let run = completed(&target, &flow, &mut worker, r#"{ "n": 1.0 }"#).await;
+    let mut runs = Runs::open(&target);
+    // An id is forgotten with its answer and can be asked for again.
+    for _ in 0..2 {
+        runs.ask(&run);
+        let result = runs.end_of(&run).await;
+        assert_eq!((&result.task_run_external_id, &result.job_run_id), (&run, &run));
+        assert_eq!(result.task_name, flow.name);
+        assert_eq!((result.output.as_deref(), result.error.as_deref()), (Some(r#"{ "n": 1.0 }"#), None));
+    }
+    worker.close().await;
+}
+
+#[tokio::test]
+async fn an_unfinished_run_is_told_when_it_ends() {
+    let target = Target::start().await;
+    let flow = target.flow_with("unfinished", |task| task.retries = 1).await;
+    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let mut runs = Runs::open(&target);
+    let run = target.trigger(&flow, json!({})).await;
+    runs.ask(&run);
+    let action = worker.next_start().await;
+    worker.fail(&action, "first").await;
+    // A retry is no end.
+    let action = worker.next_start().await;
+    assert!(runs.ends.waiting().is_none());
+    worker.fail(&action, "second").await;
+    let result = runs.end_of(&run).await;
+    assert_eq!((result.output.as_deref(), result.error.as_deref()), (None, Some("second")));
+    worker.close().await;
+}
+
+#[tokio::test]
+async fn many_runs_are_waited_for_on_one_stream() {
+    let target = Target::start().await;
+    let flow = target.flow("many").await;
+    let mut worker = RawWorker::start(&target, &flow, 30).await;
+    let mut runs = Runs::open(&target);
+    let mut open = std::collections::BTreeSet::new();
+    for n in 0..30 {
+        let run = target.trigger(&flow, json!({"n": n})).await;
+        runs.ask(&run);
+        open.insert(run);
+    }
+    for _ in 0..30 {
+        let action = worker.next_start().await;
+        worker.complete(&action, "{}").await;
+    }
+    while !open.is_empty() {
+        let event = runs.ends.message().await;
+        assert!(open.remove(&event.workflow_run_id), "{event:?}");
+    }
+    worker.close().await;
+}
+
+#[tokio::test]
+async fn an_id_asked_for_twice_is_answered_once() {
+    let target = Target::start().await;
+    let (flow, last) = (target.flow("twice").await, target.flow("last").await);
+    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let mut bystander = Bystander::start(&target).await;
+    let mut runs = Runs::open(&target);
+    let run = target.trigger(&flow, json!({})).await;
+    for _ in 0..3 {
+        runs.ask(&run);
+    }
+    let action = worker.next_start().await;
+    worker.complete(&action, "{}").await;
+    runs.end_of(&run).await;
+    bystander.pass(&target).await;
+
+    let mut other = RawWorker::start(&target, &last, 1).await;
+    let next = completed(&target, &last, &mut other, "{}").await;
+    runs.ask(&next);
+    runs.end_of(&next).await;
+    other.close().await;
+    worker.close().await;
+    bystander.close().await;
+}
+
+#[tokio::test]
+async fn ids_that_are_bad_or_unknown_are_ignored() {
+    let target = Target::start().await;
+    let flow = target.flow("ignored").await;
+    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let run = completed(&target, &flow, &mut worker, "{}").await;
+    let mut runs = Runs::open(&target);
+    for id in ["nope", "", &Uuid::new_v4().to_string(), &run] {
+        runs.ask(id);
+    }
+    runs.end_of(&run).await;
+    worker.close().await;
+}
+
+#[tokio::test]
+async fn a_cancelled_run_ends_with_an_error_that_is_there_and_empty() {
+    let target = Target::start().await;
+    let flow = target.flow("cancelled").await;
+    let run = target.trigger(&flow, json!({})).await;
+    target.details_until(&run, "the run exists", |_| true).await;
+    let mut runs = Runs::open(&target);
+    runs.ask(&run);
+    target.cancel(&[&run]).await;
+    let result = runs.end_of(&run).await;
+    assert_eq!((result.output.as_deref(), result.error.as_deref()), (None, Some("")));
+}
+
+#[tokio::test]
+async fn our_half_close_ends_the_stream() {
+    let target = Target::start().await;
+    let flow = target.flow("half-close").await;
+    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let run = completed(&target, &flow, &mut worker, "{}").await;
+    let mut runs = Runs::open(&target);
+    runs.ask(&run);
+    runs.end_of(&run).await;
+    let Runs { ids, mut ends } = runs;
+    drop(ids);
+    ends.expect_end().await;
+    worker.close().await;
+}

@@ -1,0 +1,145 @@
+//! How much a worker is given at a time.
+
+use std::collections::BTreeSet;
+
+use hatchet_quickstart::hatchet::wire::proto::v1::RunStatus;
+use serde_json::json;
+
+use crate::support::{Bystander, Flow, RawWorker, Target, eventually};
+
+async fn runs(target: &Target, flow: &Flow, count: usize) -> BTreeSet<String> {
+    let mut runs = BTreeSet::new();
+    for _ in 0..count {
+        runs.insert(target.trigger(flow, json!({})).await);
+    }
+    runs
+}
+
+#[tokio::test]
+async fn a_worker_gets_as_many_tasks_as_it_has_slots() {
+    let target = Target::start().await;
+    let flow = target.flow("limit").await;
+    let mut waiting = runs(&target, &flow, 5).await;
+    let mut bystander = Bystander::start(&target).await;
+    let mut worker = RawWorker::start(&target, &flow, 2).await;
+    let mut held = vec![worker.next_start().await, worker.next_start().await];
+    while let Some(action) = held.pop() {
+        assert!(waiting.remove(&action.workflow_run_id), "assigned twice: {action:?}");
+        bystander.pass(&target).await;
+        assert!(worker.waiting_action().is_none(), "more tasks than slots");
+        worker.complete(&action, "{}").await;
+        if waiting.len() > held.len() {
+            held.insert(0, worker.next_start().await);
+        }
+    }
+    assert!(waiting.is_empty());
+    worker.close().await;
+    bystander.close().await;
+}
+
+#[tokio::test]
+async fn a_slot_type_of_ones_own_is_counted_for_itself() {
+    let target = Target::start().await;
+    let cpu = target.flow_with("cpu", |task| task.slot_requests = [("cpu".to_owned(), 1)].into()).await;
+    let plain = target.flow("plain").await;
+    let cpu_runs = runs(&target, &cpu, 3).await;
+    let mut worker =
+        RawWorker::register(&target, "worker", &[&cpu.action, &plain.action], &[("default", 10), ("cpu", 2)]).await;
+    worker.listen();
+    let first = worker.next_start().await;
+    let second = worker.next_start().await;
+    // Another kind of slot is free, so the plain task overtakes the third.
+    let plain_run = target.trigger(&plain, json!({})).await;
+    let overtaking = worker.next_start().await;
+    assert_eq!(overtaking.workflow_run_id, plain_run);
+    worker.complete(&first, "{}").await;
+    let third = worker.next_start().await;
+    let got: BTreeSet<_> = [&first, &second, &third].map(|action| action.workflow_run_id.clone()).into();
+    assert_eq!(got, cpu_runs);
+    for action in [second, third, overtaking] {
+        worker.complete(&action, "{}").await;
+    }
+    worker.close().await;
+}
+
+#[tokio::test]
+async fn a_task_takes_as_many_units_as_it_asks_for() {
+    let target = Target::start().await;
+    let flow = target.flow_with("wide", |task| task.slot_requests = [("default".to_owned(), 2)].into()).await;
+    let all = runs(&target, &flow, 2).await;
+    let mut bystander = Bystander::start(&target).await;
+    let mut worker = RawWorker::start(&target, &flow, 3).await;
+    let first = worker.next_start().await;
+    bystander.pass(&target).await;
+    assert!(worker.waiting_action().is_none(), "4 units of 3");
+    worker.complete(&first, "{}").await;
+    let second = worker.next_start().await;
+    worker.complete(&second, "{}").await;
+    assert_eq!(BTreeSet::from([first.workflow_run_id, second.workflow_run_id]), all);
+    worker.close().await;
+    bystander.close().await;
+}
+
+#[tokio::test]
+async fn a_worker_without_the_kind_of_slot_gets_nothing() {
+    let target = Target::start().await;
+    let flow = target.flow_with("gpu", |task| task.slot_requests = [("gpu".to_owned(), 1)].into()).await;
+    let mut without = RawWorker::start(&target, &flow, 10).await;
+    let mut bystander = Bystander::start(&target).await;
+    let run = target.trigger(&flow, json!({})).await;
+    bystander.pass(&target).await;
+    assert!(without.waiting_action().is_none());
+    assert_eq!(target.details(&run).await.unwrap().status(), RunStatus::Queued);
+
+    let mut with = RawWorker::register(&target, "worker", &[&flow.action], &[("gpu", 1)]).await;
+    with.listen();
+    let action = with.next_start().await;
+    assert_eq!(action.workflow_run_id, run);
+    with.complete(&action, "{}").await;
+    with.close().await;
+    without.close().await;
+    bystander.close().await;
+}
+
+#[tokio::test]
+async fn two_workers_share_what_neither_could_hold_alone() {
+    let target = Target::start().await;
+    let flow = target.flow("shared").await;
+    let mut workers = [RawWorker::start(&target, &flow, 2).await, RawWorker::start(&target, &flow, 2).await];
+    let all = runs(&target, &flow, 4).await;
+    let mut held: [Vec<_>; 2] = Default::default();
+    eventually("both are full", async || {
+        for (worker, held) in workers.iter_mut().zip(&mut held) {
+            held.extend(worker.waiting_action());
+        }
+        held.iter().all(|held| held.len() == 2).then_some(())
+    })
+    .await;
+    let got: BTreeSet<_> = held.iter().flatten().map(|action| action.workflow_run_id.clone()).collect();
+    assert_eq!(got, all);
+    for (mut worker, held) in workers.into_iter().zip(held) {
+        for action in held {
+            worker.complete(&action, "{}").await;
+        }
+        worker.close().await;
+    }
+}
+
+#[tokio::test]
+async fn an_action_goes_only_to_workers_that_registered_it() {
+    let target = Target::start().await;
+    let (flow, other) = (target.flow("mine").await, target.flow("other").await);
+    let mut wrong = RawWorker::start(&target, &other, 10).await;
+    let mut right = RawWorker::start(&target, &flow, 10).await;
+    let all = runs(&target, &flow, 5).await;
+    let mut got = BTreeSet::new();
+    for _ in 0..5 {
+        let action = right.next_start().await;
+        right.complete(&action, "{}").await;
+        got.insert(action.workflow_run_id);
+    }
+    assert_eq!(got, all);
+    assert!(wrong.waiting_action().is_none());
+    right.close().await;
+    wrong.close().await;
+}

@@ -1,0 +1,153 @@
+//! Timeouts, and the slot given back early.
+
+use hatchet_quickstart::hatchet::wire::proto::{
+    ActionType, RefreshTimeoutRequest, ReleaseSlotRequest, StepActionEventType as Kind, v1::RunStatus,
+};
+use serde_json::json;
+use tonic::{Code, Status};
+use uuid::Uuid;
+
+use super::deviations::{Deviation, missing};
+use crate::support::{RawWorker, Target, only_task, refused};
+
+#[tokio::test]
+async fn a_task_over_its_time_fails_and_is_cancelled() {
+    let target = Target::start().await;
+    let flow = target.flow_with("slow", |task| task.timeout = "2s".to_owned()).await;
+    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let run = target.trigger(&flow, json!({})).await;
+    let action = worker.next_start().await;
+    worker.started(&action).await;
+    let cancel = worker.next_cancel().await;
+    assert_eq!((&cancel.task_run_external_id, cancel.retry_count), (&run, 0));
+    assert_eq!(cancel.action_payload, "");
+    let details = target.done(&run).await;
+    assert_eq!(details.status(), RunStatus::Failed);
+    assert_eq!(only_task(&details).error.as_deref(), Some("Task exceeded timeout of 2s"));
+    worker.close().await;
+}
+
+#[tokio::test]
+async fn a_timeout_is_retried_and_the_slot_is_free() {
+    let target = Target::start().await;
+    let flow = target
+        .flow_with("slow-retry", |task| {
+            task.timeout = "2s".to_owned();
+            task.retries = 1;
+        })
+        .await;
+    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let run = target.trigger(&flow, json!({})).await;
+    let first = worker.next_start().await;
+    assert_eq!(first.retry_count, 0);
+    // In either order: the cancel of the first attempt and the second.
+    let mut both = [worker.next_action().await, worker.next_action().await];
+    both.sort_by_key(|action| action.action_type);
+    let [retry, cancel] = both;
+    assert_eq!((retry.action_type(), retry.retry_count), (ActionType::StartStepRun, 1));
+    assert_eq!((cancel.action_type(), cancel.retry_count), (ActionType::CancelStepRun, 0));
+    worker.complete(&retry, "{}").await;
+    assert_eq!(target.done(&run).await.status(), RunStatus::Completed);
+    worker.close().await;
+}
+
+#[tokio::test]
+async fn a_run_that_nobody_takes_in_time_is_cancelled() {
+    let target = Target::start().await;
+    let flow = target
+        .flow_with("untaken", |task| {
+            task.schedule_timeout = Some("2s".to_owned());
+            task.retries = 3;
+        })
+        .await;
+    let run = target.trigger(&flow, json!({})).await;
+    let details = target.done(&run).await;
+    assert_eq!(details.status(), RunStatus::Cancelled);
+    let task = only_task(&details);
+    assert_eq!((task.status(), task.error.as_deref().unwrap_or_default()), (RunStatus::Cancelled, ""));
+
+    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let next = target.trigger(&flow, json!({})).await;
+    let action = worker.next_start().await;
+    assert_eq!(action.workflow_run_id, next);
+    worker.complete(&action, "{}").await;
+    worker.close().await;
+}
+
+async fn refresh(target: &Target, run: &str, by: &str) -> Result<prost_types::Timestamp, Status> {
+    let request = RefreshTimeoutRequest { task_run_external_id: run.to_owned(), increment_timeout_by: by.to_owned() };
+    Ok(target.dispatcher().refresh_timeout(request).await?.into_inner().timeout_at.unwrap())
+}
+
+#[tokio::test]
+async fn a_refresh_adds_to_the_deadline() {
+    let target = Target::start().await;
+    let flow = target.flow_with("refreshed", |task| task.timeout = "3s".to_owned()).await;
+    let mut worker = RawWorker::start(&target, &flow, 2).await;
+    let run = target.trigger(&flow, json!({"refreshed": true})).await;
+    let kept = worker.next_start().await;
+    let first = refresh(&target, &run, "1m").await.unwrap();
+    let second = refresh(&target, &run, "30s").await.unwrap();
+    let between = second.seconds - first.seconds;
+    assert!((29..=31).contains(&between), "30 s were added and the deadline moved by {between} s");
+
+    // A run that is begun later, with no refresh, ends by its timeout; the refreshed one is still there.
+    let other = target.trigger(&flow, json!({})).await;
+    let action = worker.next_start().await;
+    assert_eq!(action.workflow_run_id, other);
+    assert_eq!(target.done(&other).await.status(), RunStatus::Failed);
+    assert_eq!(target.details(&run).await.unwrap().status(), RunStatus::Running);
+    worker.complete(&kept, "{}").await;
+    assert_eq!(target.done(&run).await.status(), RunStatus::Completed);
+    missing(&target, refresh(&target, &run, "1s").await, &format!("task run not found: {run}"));
+    worker.close().await;
+}
+
+#[tokio::test]
+async fn a_refresh_needs_a_running_task_and_a_duration() {
+    let target = Target::start().await;
+    let flow = target.flow("refresh-faults").await;
+    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let run = target.trigger(&flow, json!({})).await;
+    let action = worker.next_start().await;
+    for by in ["", "1d", "60", "-5s"] {
+        refused(refresh(&target, &run, by).await, Code::InvalidArgument, "");
+    }
+    let id = Uuid::new_v4().to_string();
+    missing(&target, refresh(&target, &id, "5s").await, &format!("task run not found: {id}"));
+    worker.complete(&action, "{}").await;
+    worker.close().await;
+}
+
+async fn release(target: &Target, run: &str) -> Result<(), Status> {
+    let request = ReleaseSlotRequest { task_run_external_id: run.to_owned() };
+    target.dispatcher().release_slot(request).await.map(|_| ())
+}
+
+#[tokio::test]
+async fn a_released_slot_leaves_the_task_running() {
+    let target = Target::start().await;
+    let flow = target.flow("released").await;
+    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let run = target.trigger(&flow, json!({})).await;
+    let held = worker.next_start().await;
+    let waiting = target.trigger(&flow, json!({})).await;
+    release(&target, &run).await.unwrap();
+    assert_eq!(target.details(&run).await.unwrap().status(), RunStatus::Running);
+
+    if target.deviates(Deviation::ReleasedSlotIsFree) {
+        let action = worker.next_start().await;
+        assert_eq!(action.workflow_run_id, waiting);
+        worker.complete(&action, "{}").await;
+        worker.report(&held, Kind::StepEventTypeCompleted, r#"{"released":true}"#).await;
+    } else {
+        worker.report(&held, Kind::StepEventTypeCompleted, r#"{"released":true}"#).await;
+        let action = worker.next_start().await;
+        assert_eq!(action.workflow_run_id, waiting);
+        worker.complete(&action, "{}").await;
+    }
+    assert_eq!(target.done(&run).await.status(), RunStatus::Completed);
+    missing(&target, release(&target, &run).await, "not found");
+    missing(&target, release(&target, &Uuid::new_v4().to_string()).await, "not found");
+    worker.close().await;
+}

@@ -1,0 +1,218 @@
+//! Triggering: what is taken, what is refused, what becomes of the input.
+
+use hatchet_quickstart::hatchet::wire::proto::{
+    BulkTriggerWorkflowRequest,
+    v1::{TriggerWorkflowRequest, TriggerWorkflowRunRequest},
+};
+use serde_json::{Value, json};
+use tonic::{Code, Status};
+use uuid::Uuid;
+
+use super::deviations::Deviation;
+use crate::support::{Flow, RawWorker, Target, refused};
+
+fn with_input(flow: &Flow, input: &str) -> TriggerWorkflowRequest {
+    TriggerWorkflowRequest { name: flow.name.clone(), input: input.to_owned(), ..Default::default() }
+}
+
+async fn bulk(target: &Target, workflows: Vec<TriggerWorkflowRequest>) -> Result<Vec<String>, Status> {
+    let request = BulkTriggerWorkflowRequest { workflows };
+    Ok(target.workflows().bulk_trigger_workflow(request).await?.into_inner().workflow_run_ids)
+}
+
+/// What the task sees of a run's input.
+async fn seen(worker: &mut RawWorker, run: &str) -> (Value, String) {
+    let action = worker.next_start().await;
+    assert_eq!(action.workflow_run_id, run);
+    worker.complete(&action, "{}").await;
+    let payload: Value = serde_json::from_str(&action.action_payload).unwrap();
+    (payload["input"].clone(), action.action_payload)
+}
+
+#[tokio::test]
+async fn input_that_is_not_json_is_refused() {
+    let target = Target::start().await;
+    let flow = target.flow("not-json").await;
+    for input in ["{", "not json", "{\"a\":}"] {
+        let text = "invalid json in field `payload`";
+        refused(target.try_trigger(with_input(&flow, input)).await, Code::InvalidArgument, text);
+    }
+    let text = r"encoded jsonb contains invalid null character \u0000 in field `payload`";
+    refused(target.try_trigger(with_input(&flow, r#"{"a":"\u0000"}"#)).await, Code::InvalidArgument, text);
+}
+
+#[tokio::test]
+async fn input_that_is_no_object_becomes_null() {
+    let target = Target::start().await;
+    let flow = target.flow("no-object").await;
+    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    for input in ["", "[1,2]", "\"text\"", "null", "5"] {
+        let run = target.try_trigger(with_input(&flow, input)).await.unwrap();
+        assert_eq!(seen(&mut worker, &run).await.0, Value::Null, "{input}");
+    }
+    worker.close().await;
+}
+
+#[tokio::test]
+async fn input_keeps_its_values() {
+    let target = Target::start().await;
+    let flow = target.flow("values").await;
+    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let input = r#"{"z":1,"a":{"u":"é<>&\"\\ 😀","n":-1.5,"t":true,"l":[null,"",{}]},"twice":1,"twice":2}"#;
+    let run = target.try_trigger(with_input(&flow, input)).await.unwrap();
+    let (got, _) = seen(&mut worker, &run).await;
+    assert_eq!(got, json!({"z": 1, "a": {"u": "é<>&\"\\ 😀", "n": -1.5, "t": true, "l": [null, "", {}]}, "twice": 2}));
+    let details = target.done(&run).await;
+    assert_eq!(serde_json::from_slice::<Value>(&details.input).unwrap(), got);
+    worker.close().await;
+}
+
+#[tokio::test]
+async fn metadata_must_be_json() {
+    let target = Target::start().await;
+    let flow = target.flow("metadata").await;
+    let with = |metadata: &str| TriggerWorkflowRequest {
+        additional_metadata: Some(metadata.to_owned()),
+        ..flow.request(json!({}))
+    };
+    let text = "in field `additionalMetadata`";
+    refused(target.try_trigger(with("{")).await, Code::InvalidArgument, text);
+    refused(target.try_trigger(with(r#"{"a":"\u0000"}"#)).await, Code::InvalidArgument, text);
+
+    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    for metadata in ["", "[1]"] {
+        target.try_trigger(with(metadata)).await.unwrap();
+        let action = worker.next_start().await;
+        let seen: Value = serde_json::from_str(action.additional_metadata.as_deref().unwrap()).unwrap();
+        assert_eq!(seen.as_object().unwrap().keys().collect::<Vec<_>>(), ["traceparent"], "{metadata}");
+        worker.complete(&action, "{}").await;
+    }
+    worker.close().await;
+}
+
+#[tokio::test]
+async fn a_priority_is_1_to_3() {
+    let target = Target::start().await;
+    let flow = target.flow("priority").await;
+    for priority in [0, 4, -1] {
+        let request = TriggerWorkflowRequest { priority: Some(priority), ..flow.request(json!({})) };
+        let text = format!("priority must be between 1 and 3, got {priority}");
+        refused(target.try_trigger(request).await, Code::InvalidArgument, &text);
+    }
+}
+
+#[tokio::test]
+async fn a_desired_worker_is_a_uuid() {
+    let target = Target::start().await;
+    let flow = target.flow("desired").await;
+    let with = |id: &str| TriggerWorkflowRequest { desired_worker_id: Some(id.to_owned()), ..flow.request(json!({})) };
+    refused(target.try_trigger(with("nope")).await, Code::InvalidArgument, "");
+    let run = target.try_trigger(with(&Uuid::new_v4().to_string())).await.unwrap();
+    // It matters only to sticky workflows.
+    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    seen(&mut worker, &run).await;
+    worker.close().await;
+}
+
+#[tokio::test]
+async fn an_unknown_workflow_is_refused_or_its_run_never_comes_to_be() {
+    let target = Target::start().await;
+    let mut definition = target.definition("known");
+    definition.name = target.name("Known");
+    let flow = target.put(&definition).await;
+    for name in [target.name("unknown"), flow.name.to_lowercase(), String::new()] {
+        let request = TriggerWorkflowRequest { name: name.clone(), input: "{}".to_owned(), ..Default::default() };
+        match target.try_trigger(request).await {
+            // A real engine does so too when its fast path is busy.
+            Err(status) => {
+                refused(Err::<(), _>(status), Code::InvalidArgument, &format!("workflow names not found: {name}"));
+            }
+            Ok(run) => {
+                assert!(!target.deviates(Deviation::UnknownWorkflowIsRefused), "{name} was taken");
+                refused(target.details(&run).await, Code::NotFound, "workflow run not found");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_run_can_be_read_after_its_trigger() {
+    let target = Target::start().await;
+    let flow = target.flow("readable").await;
+    for _ in 0..5 {
+        let run = target.trigger(&flow, json!({})).await;
+        if target.deviates(Deviation::RunIsReadableAtOnce) {
+            target.details(&run).await.unwrap();
+        } else {
+            target.details_until(&run, "the run exists", |_| true).await;
+        }
+        target.cancel(&[&run]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_bulk_trigger_answers_in_order() {
+    let target = Target::start().await;
+    let flow = target.flow("bulk").await;
+    let runs = bulk(&target, (0..20).map(|n| flow.request(json!({"n": n}))).collect()).await.unwrap();
+    assert_eq!(runs.len(), 20);
+    let mut worker = RawWorker::start(&target, &flow, 20).await;
+    for _ in 0..20 {
+        let action = worker.next_start().await;
+        let payload: Value = serde_json::from_str(&action.action_payload).unwrap();
+        let n = payload["input"]["n"].as_u64().unwrap() as usize;
+        assert_eq!(runs[n], action.workflow_run_id);
+        worker.complete(&action, "{}").await;
+    }
+    worker.close().await;
+}
+
+#[tokio::test]
+async fn an_empty_bulk_is_an_empty_answer() {
+    let target = Target::start().await;
+    assert_eq!(bulk(&target, Vec::new()).await.unwrap(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn one_invalid_item_refuses_the_bulk() {
+    let target = Target::start().await;
+    let flow = target.flow("bulk-invalid").await;
+    let mut worker = RawWorker::start(&target, &flow, 10).await;
+    let items = vec![flow.request(json!({})), with_input(&flow, "{"), flow.request(json!({}))];
+    refused(bulk(&target, items).await, Code::InvalidArgument, "invalid json in field `payload`");
+    // The next thing the worker sees is a later run.
+    let run = target.trigger(&flow, json!({})).await;
+    seen(&mut worker, &run).await;
+    worker.close().await;
+}
+
+async fn trigger_run(target: &Target, request: TriggerWorkflowRunRequest) -> Result<String, Status> {
+    Ok(target.admin().trigger_workflow_run(request).await?.into_inner().external_id)
+}
+
+#[tokio::test]
+async fn the_admin_trigger_makes_a_run_as_well() {
+    let target = Target::start().await;
+    let flow = target.flow("admin").await;
+    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let request = TriggerWorkflowRunRequest {
+        workflow_name: flow.name.clone(),
+        input: br#"{"a":1}"#.to_vec(),
+        additional_metadata: br#"{"k":"v"}"#.to_vec(),
+        priority: Some(3),
+        ..Default::default()
+    };
+    let run = trigger_run(&target, request.clone()).await.unwrap();
+    let action = worker.next_start().await;
+    assert_eq!((action.workflow_run_id.as_str(), action.priority), (run.as_str(), 3));
+    let payload: Value = serde_json::from_str(&action.action_payload).unwrap();
+    assert_eq!(payload["input"], json!({"a": 1}));
+    let metadata: Value = serde_json::from_str(action.additional_metadata.as_deref().unwrap()).unwrap();
+    assert_eq!(metadata["k"], "v");
+    worker.complete(&action, "{}").await;
+
+    let text = "priority must be between 1 and 3, got 9";
+    let request = TriggerWorkflowRunRequest { priority: Some(9), ..request };
+    refused(trigger_run(&target, request).await, Code::InvalidArgument, text);
+    worker.close().await;
+}

@@ -1,0 +1,7 @@
+//! The integration tests, in one binary.
+
+// Nothing of a test binary can be reached from outside, so `pub` means the usual `pub(crate)` here.
+#![allow(clippy::unwrap_used, unreachable_pub)]
+
+mod conformance;
+mod support;

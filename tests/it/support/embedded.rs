@@ -1,0 +1,57 @@
+//! The embedded engine as a target.
+
+#[cfg(feature = "engine")]
+mod built {
+    use hatchet_quickstart::{
+        engine::{Engine, EngineOptions, Timings},
+        hatchet::wire::Handshake,
+    };
+
+    /// An engine of one case, in memory, on a port that the system chose. It ends with the case.
+    pub struct Embedded(Engine);
+
+    impl Embedded {
+        pub async fn start() -> Self {
+            Self::with(Timings::default()).await
+        }
+
+        pub async fn with(timings: Timings) -> Self {
+            let options = EngineOptions { timings, ..EngineOptions::default() };
+            Self(Engine::start(options).await.unwrap())
+        }
+
+        /// An engine that gives a silent worker up in a case's time.
+        pub async fn impatient() -> Self {
+            Self::with(Timings { worker_dead: std::time::Duration::from_secs(7), ..Timings::default() }).await
+        }
+
+        pub fn handshake(&self) -> Handshake {
+            self.0.handshake().clone()
+        }
+    }
+}
+
+#[cfg(not(feature = "engine"))]
+mod built {
+    use hatchet_quickstart::hatchet::wire::Handshake;
+
+    const ABSENT: &str = "this build has no embedded engine: set HATCHET_TEST_TARGET=real, or build with `engine`";
+
+    pub struct Embedded;
+
+    impl Embedded {
+        pub async fn start() -> Self {
+            panic!("{ABSENT}")
+        }
+
+        pub async fn impatient() -> Self {
+            panic!("{ABSENT}")
+        }
+
+        pub fn handshake(&self) -> Handshake {
+            unreachable!()
+        }
+    }
+}
+
+pub use built::Embedded;

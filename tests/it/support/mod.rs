@@ -1,0 +1,25 @@
+//! What the cases share: the engine under test, a raw worker, streams that are read with patience.
+
+mod embedded;
+mod feed;
+mod flow;
+mod patience;
+mod rest;
+mod target;
+mod worker;
+
+pub use embedded::Embedded;
+pub use feed::Feed;
+pub use flow::{Flow, only_task};
+pub use patience::{eventually, in_time};
+pub use rest::Rest;
+pub use target::{Dispatcher, Link, Target};
+pub use worker::{Bystander, RawWorker};
+
+/// Asserts that a call was refused with this code, and that the message holds this text.
+#[track_caller]
+pub fn refused<T: std::fmt::Debug>(answer: Result<T, tonic::Status>, code: tonic::Code, text: &str) {
+    let status = answer.expect_err("the call was not refused");
+    assert_eq!(status.code(), code, "{status:?}");
+    assert!(status.message().contains(text), "`{}` does not hold `{text}`", status.message());
+}

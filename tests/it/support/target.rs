@@ -1,0 +1,145 @@
+//! The engine under test.
+
+use hatchet_quickstart::hatchet::wire::{
+    Claims, Handshake,
+    proto::{
+        dispatcher_client::DispatcherClient, events_service_client::EventsServiceClient,
+        v1::admin_service_client::AdminServiceClient, workflow_service_client::WorkflowServiceClient,
+    },
+};
+use tonic::{
+    Request, Status,
+    metadata::{Ascii, MetadataValue},
+    service::{Interceptor, interceptor::InterceptedService},
+    transport::{Channel, ClientTlsConfig, Endpoint},
+};
+use uuid::Uuid;
+
+use super::{Rest, embedded::Embedded};
+
+/// Puts the value of the `authorization` header on each call, if there is one.
+#[derive(Clone)]
+pub struct Bearer(Option<MetadataValue<Ascii>>);
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        if let Some(value) = &self.0 {
+            request.metadata_mut().insert("authorization", value.clone());
+        }
+        Ok(request)
+    }
+}
+
+/// The transport of every stub.
+pub type Link = InterceptedService<Channel, Bearer>;
+
+pub type Dispatcher = DispatcherClient<Link>;
+
+pub struct Target {
+    pub tenant: String,
+    pub token: String,
+    pub rest: Rest,
+    endpoint: Endpoint,
+    channel: Channel,
+    namespace: String,
+    embedded: Option<Embedded>,
+}
+
+impl Target {
+    /// The embedded engine, started for this case; or the engine that the environment names, when
+    /// `HATCHET_TEST_TARGET=real` says so too.
+    pub async fn start() -> Self {
+        match std::env::var("HATCHET_TEST_TARGET").as_deref() {
+            Ok("real") => Self::connect(&real(), None),
+            Ok("embedded") | Err(_) => Self::embedded(Embedded::start().await),
+            Ok(other) => panic!("HATCHET_TEST_TARGET is `{other}`: expected `embedded` or `real`"),
+        }
+    }
+
+    pub fn embedded(engine: Embedded) -> Self {
+        let at = engine.handshake();
+        Self::connect(&at, Some(engine))
+    }
+
+    fn connect(at: &Handshake, embedded: Option<Embedded>) -> Self {
+        let tls = embedded.is_none() && std::env::var("HATCHET_CLIENT_TLS_STRATEGY").as_deref() != Ok("none");
+        let scheme = if tls { "https" } else { "http" };
+        let mut endpoint = Endpoint::from_shared(format!("{scheme}://{}", at.grpc_address)).unwrap();
+        if tls {
+            endpoint = endpoint.tls_config(ClientTlsConfig::new().with_enabled_roots()).unwrap();
+        }
+        Self {
+            tenant: at.tenant_id.clone(),
+            token: at.token.clone(),
+            rest: Rest::new(&at.api_url, &at.token),
+            channel: endpoint.connect_lazy(),
+            endpoint,
+            namespace: format!("conf-{}", &Uuid::new_v4().simple().to_string()[..12]),
+            embedded,
+        }
+    }
+
+    pub fn is_embedded(&self) -> bool {
+        self.embedded.is_some()
+    }
+
+    /// A name that no other case has.
+    pub fn name(&self, base: &str) -> String {
+        format!("{}-{base}", self.namespace)
+    }
+
+    pub fn endpoint(&self) -> Endpoint {
+        self.endpoint.clone()
+    }
+
+    /// A transport with this `authorization` header, or none.
+    pub fn link_as(&self, authorization: Option<&str>) -> Link {
+        let bearer = Bearer(authorization.map(|value| value.parse().unwrap()));
+        InterceptedService::new(self.channel.clone(), bearer)
+    }
+
+    /// An authorized transport over a connection of its own.
+    pub fn link_over(&self, channel: Channel) -> Link {
+        InterceptedService::new(channel, Bearer(Some(self.authorization().parse().unwrap())))
+    }
+
+    pub fn authorization(&self) -> String {
+        format!("bearer {}", self.token)
+    }
+
+    pub fn link(&self) -> Link {
+        self.link_over(self.channel.clone())
+    }
+
+    pub fn dispatcher(&self) -> Dispatcher {
+        DispatcherClient::new(self.link())
+    }
+
+    pub fn workflows(&self) -> WorkflowServiceClient<Link> {
+        WorkflowServiceClient::new(self.link())
+    }
+
+    pub fn admin(&self) -> AdminServiceClient<Link> {
+        AdminServiceClient::new(self.link())
+    }
+
+    pub fn events(&self) -> EventsServiceClient<Link> {
+        EventsServiceClient::new(self.link())
+    }
+}
+
+fn real() -> Handshake {
+    let var = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let token = var("HATCHET_CLIENT_TOKEN").expect("HATCHET_TEST_TARGET=real needs HATCHET_CLIENT_TOKEN");
+    let claims = Claims::read_unverified(&token).expect("HATCHET_CLIENT_TOKEN");
+    Handshake {
+        grpc_address: var("HATCHET_CLIENT_HOST_PORT")
+            .or(claims.grpc_broadcast_address)
+            .expect("set HATCHET_CLIENT_HOST_PORT: the token names no address"),
+        api_url: var("HATCHET_CLIENT_SERVER_URL")
+            .or(claims.server_url)
+            .expect("set HATCHET_CLIENT_SERVER_URL: the token names no address"),
+        tenant_id: claims.sub,
+        token,
+    }
+}
