@@ -4,4 +4,10 @@
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
 mod conformance;
+#[cfg(feature = "engine")]
+mod fake;
+#[cfg(all(unix, feature = "engine"))]
+mod process;
 mod support;
+#[cfg(feature = "engine")]
+mod worker;
