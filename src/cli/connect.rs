@@ -71,6 +71,18 @@ pub(super) fn read_handshake(folder: &Path) -> Result<Option<Handshake>, Exit> {
     })
 }
 
+/// Whether an engine of ours was here and no process holds its lock any more. Where that cannot be seen, as with a
+/// handshake file that something else wrote, the address itself will tell.
+#[cfg(feature = "engine")]
+fn is_stale(folder: &Path) -> bool {
+    folder.join("lock").exists() && matches!(crate::engine::find(folder), Ok(None))
+}
+
+#[cfg(not(feature = "engine"))]
+fn is_stale(_folder: &Path) -> bool {
+    false
+}
+
 /// The settings of a runner: by token, or by the handshake file of an embedded engine that is running.
 pub(super) fn runner_config(choice: &Choice, sources: &Sources) -> Result<ClientConfig, Exit> {
     match choice {
@@ -84,6 +96,14 @@ pub(super) fn runner_config(choice: &Choice, sources: &Sources) -> Result<Client
                     folder.display()
                 ))
             })?;
+            if is_stale(&folder) {
+                return Err(Exit::unreachable(format!(
+                    "the embedded engine at {} has ended without a goodbye ({} is from its last start): start it again \
+                     with `make run-worker` or `worker --embedded`",
+                    handshake.grpc_address,
+                    folder.join("handshake.json").display()
+                )));
+            }
             Ok(ClientConfig::from_handshake(&handshake, sources)?)
         }
     }

@@ -126,7 +126,7 @@ impl<'a> Limits<'a> {
             if let Some(at) = self.queued_word {
                 sleep_until(at).await;
                 self.queued_word = None;
-                if screen.is_queued() {
+                if screen.is_waiting() {
                     screen.note(&queued::why(self.run, screen.task()).await);
                 }
             }
