@@ -26,10 +26,7 @@ impl AdminService for Door {
         Ok(Response::new(v1::CreateWorkflowVersionResponse::default()))
     }
 
-    async fn get_run_details(
-        &self,
-        request: Request<v1::GetRunDetailsRequest>,
-    ) -> Answer<v1::GetRunDetailsResponse> {
+    async fn get_run_details(&self, request: Request<v1::GetRunDetailsRequest>) -> Answer<v1::GetRunDetailsResponse> {
         let run = request.into_inner().external_id;
         self.note(|script| {
             script.details_asked += 1;

@@ -9,12 +9,15 @@ fn words_that_cannot_be_used() {
     let place = Place::new();
     let input = |json: &'static str| [&HELLO[..], &["--input-json", json]].concat();
     for (words, parts) in [
-        (vec!["--task-name", "sync-slep-task"], &["`sync-slep-task`", "did you mean `sync-sleep-task`?", "--list-tasks"][..]),
+        (
+            vec!["--task-name", "sync-slep-task"],
+            &["`sync-slep-task`", "did you mean `sync-sleep-task`?", "--list-tasks"][..],
+        ),
         (vec!["--task-name", "zzz"], &["no task is called `zzz`", "--list-tasks"]),
         (input("{"), &["--input-json is not JSON"]),
         (input(""), &["--input-json is not JSON"]),
-        (input("[1]"), &["--input-json", "an array", "object"]),
-        (input("null"), &["--input-json", "null", "object"]),
+        (input("[1]"), &["--input-json", "JSON array", "objects"]),
+        (input("null"), &["--input-json", "null", "objects"]),
         (input(r#"{"name":7}"#), &["--input-json", "field `name`", "--list-tasks"]),
         (input(r#"{"name":"a\u0000b"}"#), &["--input-json", "NUL"]),
         ([&HELLO[..], &["--input-file", "missing.json"]].concat(), &["--input-file", "missing.json", "cannot be read"]),
@@ -79,7 +82,7 @@ fn an_input_over_the_limit_names_the_sizes() {
     let _engine = place.engine();
     place.write("large.json", &format!(r#"{{"name":"{}"}}"#, "x".repeat(4 * 1024 * 1024)));
     let words = [&HELLO[..], &["--input-file", "large.json"]].concat();
-    let parts = ["a message of 41943", "limit of 4194304", "HATCHET_CLIENT_GRPC_MAX_SEND_MESSAGE_LENGTH"];
+    let parts = ["a message of 4194408", "limit of 4194304", "HATCHET_CLIENT_GRPC_MAX_SEND_MESSAGE_LENGTH"];
     place.runner(&words).expect_error(2, &parts);
     // Where the own limit is raised, the engine's counts, and says so too.
     let mut command = place.runner_command(&[&["--embedded"], &words[..]].concat());

@@ -52,7 +52,8 @@ fn json_is_an_object_a_line_and_nothing_else() {
     let place = Place::new();
     let _worker = place.worker(&["--embedded"]);
     let base = ["--task-name", "externally-triggered-task", "--output", "json"];
-    let kinds = |lines: &[Value]| lines.iter().map(|line| line["event"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    let kinds =
+        |lines: &[Value]| lines.iter().map(|line| line["event"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
 
     let waited = place.runner(&base).expect(0).json_lines();
     assert_eq!((kinds(&waited).first().unwrap().as_str(), waited[0]["task"].as_str()), ("triggered", Some(base[1])));
@@ -115,7 +116,10 @@ fn tasks_are_listed_without_connection_or_settings() {
         ]
     );
     let tasks = run(&["--list-tasks", "--output", "json"]).expect(0).json_lines();
-    assert_eq!(tasks.iter().map(|task| task["kind"].as_str().unwrap()).collect::<Vec<_>>(), ["async", "blocking", "cpu"]);
+    assert_eq!(
+        tasks.iter().map(|task| task["kind"].as_str().unwrap()).collect::<Vec<_>>(),
+        ["async", "blocking", "cpu"]
+    );
     for task in &tasks {
         assert!(task["input_schema"]["properties"].is_object() && task["default_input"].is_object(), "{task}");
     }

@@ -27,13 +27,13 @@ fn env_files_are_read_and_the_environment_wins() {
 #[test]
 fn a_token_in_an_env_file_is_used_and_said() {
     let place = Place::new();
-    let engine = place.engine();
+    let worker = place.worker(&["--embedded"]);
     let token = place.handshake().token;
     place.write(".env", &format!("HATCHET_CLIENT_TOKEN={token}\nHATCHET_CLIENT_TLS_STRATEGY=none\n"));
     let mut command = place.runner_command(&[&HELLO[..], &["--no-wait"]].concat());
     let ended = Program::start(&mut command).wait().expect(0);
     ended.expect_said("uses the Hatchet engine by the token from .env at 127.0.0.1:");
-    engine.stop().expect(0);
+    worker.stop().expect(0);
 }
 
 #[test]
@@ -98,7 +98,9 @@ fn a_namespace_and_chosen_tasks_stand_in_the_banner() {
     let place = Place::new();
     let words = ["--embedded", "--namespace", "Team", "--tasks", "cpu-heavy-with-process-pool", "--cpu-threads", "1"];
     let worker = place.worker(&[&words[..], &["--slots", "7", "--name", "w1"]].concat());
-    for line in ["  namespace team_", "  slots     7 default, 1 cpu", "  tasks     cpu-heavy-task, cpu-heavy-with-process-pool"] {
+    for line in
+        ["  namespace team_", "  slots     7 default, 1 cpu", "  tasks     cpu-heavy-task, cpu-heavy-with-process-pool"]
+    {
         worker.err.until(line, |said| said == line);
     }
     worker.err.until("the name", |said| said.starts_with("  worker    team_w1 "));
