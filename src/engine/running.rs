@@ -93,6 +93,16 @@ impl Engine {
         &self.handshake
     }
 
+    /// Waits until the engine has ended by itself, which it does only if it cannot serve any more. Can be dropped and
+    /// called again.
+    pub async fn ended(&mut self) {
+        if let Some(ended) = &mut self.ended {
+            // An error means that the thread has ended without a word, which is an end too.
+            let _ = ended.await;
+            self.ended = None;
+        }
+    }
+
     /// Hangs up on all streams, takes the handshake file back, lets go of the folder and ends the thread.
     pub async fn stop(mut self) {
         drop(self.stop.take());
