@@ -54,6 +54,7 @@ struct Plan {
     sources: Sources,
     options: WorkerOptions,
     tasks: Vec<Task>,
+    #[cfg_attr(not(feature = "engine"), expect(dead_code, reason = "refused before it matters"))]
     engine_only: bool,
 }
 
