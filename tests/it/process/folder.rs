@@ -37,7 +37,7 @@ fn after_a_kill_the_file_is_stale_and_a_new_engine_takes_over() {
     place.worker(&["--embedded"]).kill();
     let stale = place.handshake();
     for words in [&HELLO[..], &["--task-name", "sync-sleep-task", "--stream"]] {
-        place.runner(words).expect_error(5, &["make run-worker", &stale.grpc_address]);
+        place.runner(words).expect_error(5, &["no embedded engine runs here", "make run-worker", "worker --embedded"]);
     }
     let worker = place.worker(&["--embedded"]);
     assert_eq!(place.handshake().grpc_address, stale.grpc_address, "a restart, not a stranger");
@@ -73,7 +73,7 @@ fn a_handshake_file_that_is_none() {
     let place = Place::new();
     std::fs::create_dir(place.path(".hatchet")).unwrap();
     place.write(".hatchet/handshake.json", "{}");
-    place.runner(&HELLO).expect_error(5, &["handshake.json", "remove it"]);
+    place.runner(&HELLO).expect_error(5, &["no embedded engine runs here"]);
     place.worker(&["--embedded"]).stop().expect(0);
 }
 
