@@ -104,7 +104,7 @@ impl Client {
                 parts.push(second);
                 parts.push(items);
             } else {
-                settled.extend(items.into_iter().map(|(index, _)| (index, Err(again(&error)))));
+                settled.extend(items.into_iter().map(|(index, _)| (index, Err(error.clone()))));
             }
         }
         settled
@@ -194,11 +194,6 @@ impl Calls {
 
 fn lost() -> ClientError {
     ClientError::new(ErrorKind::Engine, "the engine answered with fewer runs than were asked for")
-}
-
-/// The same failure for another item.
-fn again(error: &ClientError) -> ClientError {
-    ClientError::new(error.kind(), error.to_string())
 }
 
 #[cfg(test)]

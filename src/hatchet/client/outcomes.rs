@@ -262,15 +262,14 @@ impl Outcomes {
         self.subscription.forget(run);
         let Some(waiting) = self.waiting.remove(&run) else { return };
         for index in waiting.also {
-            let same = outcome.as_ref().map(Clone::clone).map_err(|e| ClientError::new(e.kind(), e.to_string()));
-            self.ready.push_back((index, same));
+            self.ready.push_back((index, outcome.clone()));
         }
         self.ready.push_back((waiting.index, outcome));
     }
 
     fn end_all(&mut self, error: &ClientError) {
         for run in self.waiting.keys().copied().collect::<Vec<_>>() {
-            self.settle(run, Err(ClientError::new(error.kind(), error.to_string())));
+            self.settle(run, Err(error.clone()));
         }
     }
 }
