@@ -6,6 +6,7 @@ mod embedded;
 mod exit;
 mod logging;
 mod output;
+mod run_keys;
 pub mod runner;
 mod signals;
 pub mod worker;

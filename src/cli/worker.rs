@@ -1,6 +1,6 @@
 //! `worker`: registers the tasks and runs them.
 
-use std::{process::ExitCode, time::Duration};
+use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::Parser;
 
@@ -8,6 +8,7 @@ use super::{
     ConnectionFlags, Exit,
     connect::{self, Choice},
     duration, exit, logging, output,
+    run_keys::{self, Executions},
     signals::Signals,
 };
 use crate::{
@@ -41,6 +42,16 @@ struct Args {
     /// Wait this long for an engine that is not up yet [env: HATCHET_WORKER_WAIT_FOR_ENGINE] [default: 0s]
     #[arg(long, value_name = "DURATION")]
     wait_for_engine: Option<String>,
+    /// Register each task once more as `<task>-keyed`, which takes a run key once only: for `runner bench`
+    /// [env: HATCHET_WORKER_RUN_KEYS=1]
+    #[arg(long)]
+    run_keys: bool,
+    /// File that the keyed tasks write a line to at the start of each attempt
+    #[arg(long, value_name = "FILE", requires = "run_keys")]
+    executions_file: Option<PathBuf>,
+    /// Stop, as after SIGTERM, when stdin ends: for whoever starts the worker and may die before it
+    #[arg(long)]
+    stop_with_stdin: bool,
     /// Serve the embedded engine and run no task
     #[arg(long)]
     engine_only: bool,
@@ -54,6 +65,9 @@ struct Plan {
     sources: Sources,
     options: WorkerOptions,
     tasks: Vec<Task>,
+    run_keys: bool,
+    executions: Option<Arc<Executions>>,
+    stop_with_stdin: bool,
     #[cfg_attr(not(feature = "engine"), expect(dead_code, reason = "refused before it matters"))]
     engine_only: bool,
 }
@@ -102,7 +116,10 @@ fn plan(args: Args) -> Result<Plan, Exit> {
     };
     let flag = if args.engine_only { Some(connect::When::Always) } else { args.connection.embedded };
     let choice = connect::choose(flag, &sources)?;
-    Ok(Plan { choice, sources, options, tasks, engine_only: args.engine_only })
+    let run_keys = args.run_keys || sources.flag("HATCHET_WORKER_RUN_KEYS").map_err(Exit::usage)?;
+    let executions = args.executions_file.as_deref().map(Executions::open).transpose()?.map(Arc::new);
+    let (stop_with_stdin, engine_only) = (args.stop_with_stdin, args.engine_only);
+    Ok(Plan { choice, sources, options, tasks, run_keys, executions, stop_with_stdin, engine_only })
 }
 
 /// A setting that counts something; the upper bound is where a slip of the keyboard begins.
@@ -121,6 +138,9 @@ fn time(sources: &Sources, name: &str, default: Duration) -> Result<Duration, Ex
 
 async fn run(plan: Plan) -> Result<(), Exit> {
     let mut signals = Signals::listen().map_err(|e| Exit::usage(format!("signals cannot be listened for: {e}")))?;
+    if plan.stop_with_stdin {
+        signals.and_stdin();
+    }
     match &plan.choice {
         Choice::Token(said) => {
             let config = ClientConfig::from_sources(&plan.sources)?;
@@ -169,14 +189,15 @@ async fn embedded(_plan: &Plan, _said: &str, _signals: &mut Signals) -> Result<(
 
 /// From the start to the exit code: register, run, and on a signal drain.
 async fn work(plan: &Plan, config: ClientConfig, signals: &mut Signals) -> Result<(), Exit> {
-    let mut worker = Worker::new(config.clone(), plan.options.clone()).tasks(plan.tasks.clone()).start()?;
+    let tasks = with_twins(plan, &config);
+    let mut worker = Worker::new(config.clone(), plan.options.clone()).tasks(tasks.clone()).start()?;
     let mut state = worker.state();
     let registered = tokio::select! {
         registered = worker.listening() => registered?,
         never = waiting(&mut state) => match never {},
         () = signals.next() => return drain(worker, &plan.options, signals).await,
     };
-    banner(plan, &config, &registered);
+    banner(plan, &tasks, &config, &registered);
     tokio::select! {
         ended = worker.ended() => match ended {
             Ok(_) => Ok(()),
@@ -223,9 +244,22 @@ async fn drain(worker: RunningWorker, options: &WorkerOptions, signals: &mut Sig
     Ok(())
 }
 
-fn banner(plan: &Plan, config: &ClientConfig, registered: &Registered) {
-    let tasks: Vec<&str> = plan.tasks.iter().flat_map(Task::names).collect();
-    let cpu = plan.tasks.iter().any(|task| task.slot_type() == "cpu");
+/// The tasks, and with `--run-keys` their twins.
+fn with_twins(plan: &Plan, config: &ClientConfig) -> Vec<Task> {
+    let twin = |task: &Task| {
+        let twin = run_keys::twin(task, |name| config.namespaced(name));
+        match plan.executions.clone() {
+            Some(executions) => twin.before(move |ctx| executions.note(ctx)),
+            None => twin,
+        }
+    };
+    let twins: Vec<Task> = if plan.run_keys { plan.tasks.iter().map(twin).collect() } else { Vec::new() };
+    plan.tasks.iter().cloned().chain(twins).collect()
+}
+
+fn banner(plan: &Plan, tasks: &[Task], config: &ClientConfig, registered: &Registered) {
+    let names: Vec<&str> = tasks.iter().flat_map(Task::names).collect();
+    let cpu = tasks.iter().any(|task| task.slot_type() == "cpu");
     let slots = if cpu {
         format!("{} default, {} cpu", plan.options.slots, plan.options.cpu_threads)
     } else {
@@ -239,7 +273,7 @@ fn banner(plan: &Plan, config: &ClientConfig, registered: &Registered) {
         ("namespace", namespace.to_owned()),
         ("worker", format!("{} {}", config.namespaced(&plan.options.name), registered.worker)),
         ("slots", slots),
-        ("tasks", tasks.join(", ")),
+        ("tasks", names.join(", ")),
     ];
     output::complain("hatchet-quickstart worker, listening");
     for (name, value) in lines {
