@@ -10,6 +10,7 @@ use tokio::{
 use super::{
     dispatch::{Assignment, AttemptKey, Shared},
     report::{self, Terminal},
+    watchdog::PollClock,
 };
 use crate::hatchet::task::{Body, CancelReason, Canceller, Context, Outcome, Task, panic_message};
 
@@ -25,7 +26,7 @@ enum Verdict {
     Nothing,
 }
 
-pub(super) async fn run(shared: Arc<Shared>, assignment: Assignment, canceller: Canceller) {
+pub(super) async fn run(shared: Arc<Shared>, assignment: Assignment, canceller: Canceller, polls: PollClock) {
     let _registered = ForgetOnDrop { shared: &shared, key: assignment.key };
     let task = shared.tasks.get(&assignment.action_id.to_lowercase()).cloned();
     let started = report::started(&shared.client, &assignment);
@@ -39,7 +40,7 @@ pub(super) async fn run(shared: Arc<Shared>, assignment: Assignment, canceller: 
             (_, Err(why)) => {
                 Verdict::Report(Outcome::fatal(format!("BadInput: the action's payload cannot be read: {why}")))
             }
-            (Some(task), Ok(input)) => run_body(&shared, &assignment, task, input.clone(), &canceller).await,
+            (Some(task), Ok(input)) => run_body(&shared, &assignment, task, input.clone(), &canceller, &polls).await,
         };
         let Verdict::Report(outcome) = terminal else { return };
         let terminal = match outcome {
@@ -79,12 +80,13 @@ async fn run_body(
     task: &Task,
     input: String,
     canceller: &Canceller,
+    polls: &PollClock,
 ) -> Verdict {
     let slots = if task.slot_type() == "cpu" { &shared.cpu_slots } else { &shared.default_slots };
     // The engine assigns no more than there are slots; a body that outlives its attempt still holds one, though.
     let Some(permit) = slot(slots, canceller).await else { return Verdict::Nothing };
     let (ctx, emissions) = Context::for_attempt(assignment.info.clone(), canceller.clone());
-    let mut body = Started::new(shared, task, input, ctx.clone());
+    let mut body = Started::new(shared, task, input, ctx.clone(), polls);
     let finished = oneshot::channel::<()>();
     let supervised = async {
         let verdict = supervise(shared, assignment, task, &mut body, canceller).await;
@@ -170,10 +172,13 @@ enum Started {
 }
 
 impl Started {
-    fn new(shared: &Shared, task: &Task, input: String, ctx: Context) -> Self {
+    fn new(shared: &Shared, task: &Task, input: String, ctx: Context, polls: &PollClock) -> Self {
         match task.body().clone() {
             // Called inside the task, since decoding may panic as well as the body.
-            Body::Async(body) => Self::Async(shared.bodies.spawn(async move { body(input, ctx).await })),
+            Body::Async(body) => {
+                let running = Box::pin(async move { body(input, ctx).await });
+                Self::Async(shared.bodies.spawn(polls.time(running, shared.start)))
+            }
             Body::Blocking(body) => Self::Blocking(shared.bodies.spawn_blocking(move || body(input, ctx))),
             Body::Cpu(body) => match &shared.cpu {
                 Some(pool) => Self::Cpu(pool.spawn(move || body(input, ctx))),

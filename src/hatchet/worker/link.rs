@@ -15,6 +15,7 @@ use super::{
     drain,
     register::register,
     session::{self, Ended},
+    watchdog,
 };
 use crate::hatchet::{
     client::{Client, ClientError, ErrorKind, diagnose, retry::forever},
@@ -24,7 +25,7 @@ use crate::hatchet::{
 
 /// Waits between tries: short at first, so that a blip costs little, and never long, so that an outage's end is seen.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
-const LONGEST_WAIT: Duration = Duration::from_secs(3);
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 pub(super) fn start(worker: Worker) -> Result<RunningWorker, ClientError> {
     let failed = |what: &str, e: &dyn std::fmt::Display| {
@@ -88,6 +89,7 @@ async fn run(
             return Err(refused);
         }
         drained = drained => drained,
+        never = watchdog::run(shared.clone()) => match never {},
     };
     // Unsubscribing alone would leave the stream assigning; it ends with this function, right after.
     let worker_id = current.borrow().worker.to_string();
@@ -138,9 +140,10 @@ async fn keep(
     intake_closed: &CancellationToken,
 ) -> ClientError {
     let mut waits = forever(FIRST_WAIT, LONGEST_WAIT);
+    let mut failures = 0_u32;
     loop {
         let registered = known.borrow().clone();
-        match session::run(shared, &registered, state, intake_closed).await {
+        match session::run(shared, &registered, state, intake_closed, failures).await {
             Ended::Closed => std::future::pending().await,
             Ended::Refused(error) => return error,
             Ended::Lost { why, lived } => {
@@ -148,7 +151,9 @@ async fn keep(
                 leave(state, Some(why));
                 if lived {
                     waits = forever(FIRST_WAIT, LONGEST_WAIT);
+                    failures = 0;
                 }
+                failures = failures.saturating_add(1);
             }
             Ended::Forgotten => {
                 tracing::warn!("the engine does not know this worker any more: it registers again");
