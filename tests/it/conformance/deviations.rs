@@ -30,6 +30,8 @@ pub enum Deviation {
     /// A worker is inactive as soon as its stream is closed; a real engine misses every other close (it keeps the time
     /// of the stream's opening in milliseconds and compares it with itself in microseconds).
     CloseIsAlwaysSeen,
+    /// A replay of a final run always happens; a real engine was seen to pass one over when it came right after the end.
+    ReplayAlwaysHappens,
     /// A released slot is free at once; a real engine was seen to free it with the task.
     ReleasedSlotIsFree,
     /// The workers of a workflow are counted; a real engine answers 500 (it gave that call up).

@@ -205,3 +205,36 @@ async fn a_failed_attempt_is_told_with_its_error() {
     probes.cancel(&target).await;
     worker.close().await;
 }
+
+#[tokio::test]
+async fn a_late_subscriber_to_a_run_disturbs_no_other_subscription() {
+    let target = Target::start().await;
+    let flow = target.flow("disturbs").await;
+    let value = target.name("value");
+    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let run = target.try_trigger(marked(&flow, &value)).await.unwrap();
+    let action = worker.next_start().await;
+    worker.complete(&action, "{}").await;
+    let path = format!("/api/v1/stable/workflow-runs/{run}/status");
+    target.rest.get_until(&path, "it is known to be over", |status| status == "COMPLETED").await;
+
+    let mut feed = by_metadata(&target, &value);
+    let probes = Probes::until_seen(&target, &mut feed, &value).await;
+    let request = SubscribeToWorkflowEventsRequest { workflow_run_id: Some(run.clone()), ..Default::default() };
+    let mut late = subscribe(&target, request);
+    while let Some(event) = late.next().await {
+        event.unwrap();
+    }
+    // Of the run that is over the other one hears nothing again, and it goes on.
+    let next = target.try_trigger(marked(&probes.flow, &value)).await.unwrap();
+    loop {
+        let event = feed.message().await;
+        assert_ne!(event.workflow_run_id, run, "{event:?}");
+        if event.workflow_run_id == next {
+            break;
+        }
+    }
+    target.cancel(&[&next]).await;
+    probes.cancel(&target).await;
+    worker.close().await;
+}
