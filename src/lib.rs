@@ -1,5 +1,17 @@
-//! The Hatchet quickstart in Rust.
+//! The Hatchet quickstart in Rust, as a map in reading order:
+//!
+//! - [`tasks`]: what a user writes, one file for each task
+//! - [`hatchet::task`]: what a task is
+//! - [`hatchet::client`]: trigger a run and wait for it
+//! - [`hatchet::worker`]: run tasks for an engine
+//! - [`hatchet::wire`]: the contract between them and an engine
+//! - [`engine`]: the embedded development engine, which meets the rest on the wire only
+//! - [`cli`]: words into calls, results into words
+//!
+//! The binaries `worker` and `runner` are [`cli::worker`] and [`cli::runner`] with an exit code.
 
+pub mod cli;
 #[cfg(feature = "engine")]
 pub mod engine;
 pub mod hatchet;
+pub mod tasks;

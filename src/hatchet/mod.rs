@@ -5,4 +5,7 @@
 //! - [`client`]: talks to an engine
 //! - [`worker`]: runs tasks for an engine
 
+pub mod client;
+pub mod task;
 pub mod wire;
+pub mod worker;

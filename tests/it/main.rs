@@ -4,4 +4,7 @@
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
 mod conformance;
+mod examples;
+#[cfg(unix)]
+mod readme;
 mod support;

@@ -1,0 +1,47 @@
+//! Logs: on stderr, for people on a terminal and as JSON elsewhere.
+
+use std::io::IsTerminal as _;
+
+use tracing_subscriber::{filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+
+use super::Exit;
+use crate::hatchet::client::Sources;
+
+/// Starts logging by the settings. `RUST_LOG` wins where it is set, with `target=level` lists.
+pub(super) fn start(sources: &Sources) -> Result<(), Exit> {
+    let (name, text) = match std::env::var("RUST_LOG") {
+        Ok(text) if !text.trim().is_empty() => ("RUST_LOG", text),
+        _ => ("HATCHET_CLIENT_LOG_LEVEL", sources.value("HATCHET_CLIENT_LOG_LEVEL").unwrap_or("info").to_lowercase()),
+    };
+    let levels: Targets = text
+        .parse()
+        .map_err(|_| Exit::usage(format!("{name} is `{text}`: set it to off, error, warn, info, debug or trace")))?;
+    // The transport's own chatter helps only those who ask for it by name.
+    let levels = if name == "RUST_LOG" {
+        levels
+    } else {
+        ["h2", "hyper", "hyper_util", "tonic", "tower", "reqwest", "rustls"]
+            .into_iter()
+            .fold(levels, |levels, target| levels.with_target(target, tracing::level_filters::LevelFilter::WARN))
+    };
+    let json = match sources.value("HATCHET_CLIENT_LOG_FORMAT") {
+        None => !std::io::stderr().is_terminal(),
+        Some("json") => true,
+        Some("human" | "console" | "text") => false,
+        Some(other) => {
+            return Err(Exit::usage(format!("HATCHET_CLIENT_LOG_FORMAT is `{other}`: set it to human or json")));
+        }
+    };
+    let registry = tracing_subscriber::registry().with(levels);
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    // A failed init: a test has started logging already.
+    let _ = if json {
+        registry.with(layer.json().flatten_event(true)).try_init()
+    } else {
+        registry.with(layer.with_target(false).with_ansi(std::io::stderr().is_terminal())).try_init()
+    };
+    for warning in sources.warnings() {
+        tracing::warn!("{warning}: it is passed over");
+    }
+    Ok(())
+}

@@ -1,0 +1,141 @@
+//! Follows a run's status to its end.
+
+use std::time::Duration;
+
+use tokio::time::{sleep, sleep_until};
+
+use super::{super::Exit, Signals, explain, queued, screen::Screen};
+use crate::hatchet::{
+    client::{ClientError, ErrorKind, RunDetails, RunHandle, RunOutcome},
+    wire::RunStatus,
+};
+
+/// The status is asked for this soon, then ever less often.
+const FIRST_LOOK: Duration = Duration::from_millis(20);
+const SLOWEST_LOOK: Duration = Duration::from_secs(1);
+/// A run that is still queued after this long gets a word on why.
+pub(super) const QUEUED_PATIENCE: Duration = Duration::from_secs(3);
+
+/// Follows a run, shows its end, and makes the exit code of it.
+pub(super) async fn to_the_end(run: &RunHandle, screen: &mut Screen, timeout: Option<Duration>) -> Result<(), Exit> {
+    let outcome = outcome(run, screen, timeout).await?;
+    conclude(screen, &outcome)
+}
+
+/// Shows the end and makes the exit code of it.
+pub(super) fn conclude(screen: &mut Screen, outcome: &RunOutcome) -> Result<(), Exit> {
+    let never_taken = screen.never_taken();
+    screen.result(outcome)?;
+    match outcome.status {
+        RunStatus::Completed => Ok(()),
+        RunStatus::Cancelled => {
+            // A schedule timeout reads like a cancellation over gRPC.
+            if never_taken {
+                screen.note(
+                    "it was never seen running: either it was cancelled, or no worker took it within its schedule timeout",
+                );
+            }
+            Err(Exit::cancelled())
+        }
+        RunStatus::Failed | RunStatus::Queued | RunStatus::Running | RunStatus::Evicted | RunStatus::Unknown(_) => {
+            Err(Exit::run_failed())
+        }
+    }
+}
+
+/// Follows a run until it has ended, showing each status.
+pub(super) async fn outcome(
+    run: &RunHandle,
+    screen: &mut Screen,
+    timeout: Option<Duration>,
+) -> Result<RunOutcome, Exit> {
+    let mut limits = Limits::new(run, timeout)?;
+    let ended = run.outcome();
+    tokio::pin!(ended);
+    let mut wait = FIRST_LOOK;
+    let look = look(run, wait);
+    tokio::pin!(look);
+    loop {
+        tokio::select! {
+            biased;
+            outcome = &mut ended => return finish(run, outcome).await,
+            seen = &mut look => {
+                if let Ok(details) = seen {
+                    if let Some(outcome) = RunOutcome::from_details(run.id(), &details) {
+                        return Ok(outcome);
+                    }
+                    screen.status(details.status)?;
+                }
+                wait = (wait * 3 / 2).min(SLOWEST_LOOK);
+                look.set(self::look(run, wait));
+            }
+            exit = limits.next(screen) => return Err(exit),
+        }
+    }
+}
+
+/// Asks for the run after a wait.
+pub(super) async fn look(run: &RunHandle, wait: Duration) -> Result<RunDetails, ClientError> {
+    sleep(wait).await;
+    run.details().await
+}
+
+/// The outcome, or the exit of a wait that ended without one.
+pub(super) async fn finish(run: &RunHandle, outcome: Result<RunOutcome, ClientError>) -> Result<RunOutcome, Exit> {
+    match outcome {
+        Ok(outcome) => Ok(outcome),
+        Err(error) if error.kind() == ErrorKind::NotFound => Err(error.into()),
+        Err(error) => Err(explain(run.client(), error).await),
+    }
+}
+
+/// What can end a wait from outside, and the word after the first seconds in the queue.
+pub(super) struct Limits<'a> {
+    run: &'a RunHandle,
+    signals: Signals,
+    timeout: Option<(tokio::time::Instant, Duration)>,
+    queued_word: Option<tokio::time::Instant>,
+}
+
+impl<'a> Limits<'a> {
+    pub(super) fn new(run: &'a RunHandle, timeout: Option<Duration>) -> Result<Self, Exit> {
+        let now = tokio::time::Instant::now();
+        Ok(Self {
+            run,
+            signals: Signals::listen().map_err(|e| Exit::usage(format!("signals cannot be listened for: {e}")))?,
+            timeout: timeout.map(|timeout| (now + timeout, timeout)),
+            queued_word: Some(now + QUEUED_PATIENCE),
+        })
+    }
+
+    /// Waits for the first of them. May be dropped and called again.
+    pub(super) async fn next(&mut self, screen: &Screen) -> Exit {
+        let again = format!("attach to it again with `{}`", screen.attach_command());
+        let timeout = async {
+            match self.timeout {
+                Some((at, limit)) => {
+                    sleep_until(at).await;
+                    limit
+                }
+                None => std::future::pending().await,
+            }
+        };
+        let queued = async {
+            if let Some(at) = self.queued_word {
+                sleep_until(at).await;
+                self.queued_word = None;
+                if screen.is_queued() {
+                    screen.note(&queued::why(self.run, screen.task()).await);
+                }
+            }
+            std::future::pending::<std::convert::Infallible>().await
+        };
+        tokio::select! {
+            () = self.signals.next() => Exit::interrupted(format!("interrupted; run {} goes on: {again}", self.run.id())),
+            limit = timeout => {
+                Exit::timed_out(format!("run {} has not ended within {limit:?} and goes on: {again}", self.run.id()))
+            }
+            never = queued => match never {},
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! `runner`: triggers a task by name, then follows its status or streams its events.
+
+mod follow;
+mod list;
+mod plan;
+mod queued;
+mod screen;
+mod stream;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use self::{
+    plan::{Action, Args, Mode, Plan},
+    screen::Screen,
+};
+use super::{Exit, connect, logging, output, signals::Signals};
+use crate::hatchet::{
+    client::{Client, ClientError, ErrorKind, RunHandle, TriggerOptions, diagnose},
+    task::Task,
+    wire::RunStatus,
+};
+
+/// Metadata key that every run of ours has a value of its own for, so that its events can be subscribed to before it
+/// exists: a subscription by run id starts late on a real engine, and loses what comes early.
+const STREAM_KEY: &str = "runner_stream_id";
+
+/// The binary's `main`.
+pub fn main() -> ExitCode {
+    let args = Args::parse();
+    let plan = match plan::check(args) {
+        Ok(plan) => plan,
+        Err(exit) => return exit.report(),
+    };
+    super::run(16, run(plan))
+}
+
+async fn run(plan: Plan) -> Result<(), Exit> {
+    logging::start(&plan.sources)?;
+    if let Action::List { task } = &plan.action {
+        return list::print(task.as_ref(), plan.format);
+    }
+    let choice = connect::choose(plan.embedded, &plan.sources)?;
+    let config = connect::runner_config(&choice, &plan.sources)?;
+    let mut signals = Signals::listen().map_err(|e| Exit::usage(format!("signals cannot be listened for: {e}")))?;
+    let (said, embedded) = match &choice {
+        connect::Choice::Token(said) => (said, false),
+        connect::Choice::Embedded(said) => (said, true),
+    };
+    output::complain(&format!("uses the {said} at {}", config.host_port));
+    let client = Client::new(config)?;
+    let attach = Attach { embedded };
+    tokio::select! {
+        // The run's own way of being interrupted comes first, since it can say how to go on.
+        biased;
+        result = act(&plan, &client, &attach) => result,
+        () = signals.next() => Err(Exit::interrupted("interrupted")),
+    }
+}
+
+/// How to attach to a run again, in words.
+struct Attach {
+    embedded: bool,
+}
+
+impl Attach {
+    fn command(&self, run: &RunHandle) -> String {
+        format!("runner --run-id {}{}", run.id(), if self.embedded { " --embedded" } else { "" })
+    }
+}
+
+async fn act(plan: &Plan, client: &Client, attach: &Attach) -> Result<(), Exit> {
+    match &plan.action {
+        Action::List { task } => list::print(task.as_ref(), plan.format),
+        Action::Trigger { task, name, input, options, mode } => {
+            trigger(plan, client, attach, task, name, input, options, *mode).await
+        }
+        Action::Attach { run, mode } => {
+            let run = client.run(*run);
+            let task = details_of(client, &run).await?;
+            let mut screen = Screen::new(plan.format, task, attach.command(&run));
+            match mode {
+                Mode::Stream => stream::attach(&run, &mut screen, plan.timeout).await,
+                Mode::Wait | Mode::NoWait => follow::to_the_end(&run, &mut screen, plan.timeout).await,
+            }
+        }
+        Action::Cancel { run } => cancel(plan, client, attach, &client.run(*run)).await,
+    }
+}
+
+/// The task of a run that was made earlier, if it is one of ours.
+async fn details_of(client: &Client, run: &RunHandle) -> Result<Option<Task>, Exit> {
+    match run.details().await {
+        Ok(details) => Ok(details.tasks.first().and_then(|task| crate::tasks::find(&task.name).ok())),
+        // Triggered a moment ago, or not at all: the wait finds out which.
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(explain(client, error).await),
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "the fields of one variant")]
+async fn trigger(
+    plan: &Plan,
+    client: &Client,
+    attach: &Attach,
+    task: &Task,
+    name: &str,
+    input: &serde_json::value::RawValue,
+    options: &TriggerOptions,
+    mode: Mode,
+) -> Result<(), Exit> {
+    let mut options = options.clone();
+    let stream_id = uuid::Uuid::new_v4().to_string();
+    options.additional_metadata.insert(STREAM_KEY.to_owned(), stream_id.clone().into());
+    let events = match mode {
+        Mode::Stream => match stream::subscribe(client, stream_id).await {
+            Ok(events) => Some(events),
+            Err(error) => return Err(explain(client, error).await),
+        },
+        Mode::Wait | Mode::NoWait => None,
+    };
+    let run = match client.trigger(name, &input, &options).await {
+        Ok(run) => run,
+        Err(error) => return Err(explain(client, error).await),
+    };
+    let mut screen = Screen::new(plan.format, Some(task.clone()), attach.command(&run));
+    screen.triggered(&run, name, mode == Mode::NoWait)?;
+    match (mode, events) {
+        (Mode::NoWait, _) => Ok(()),
+        (_, Some(events)) => stream::to_the_end(&run, events, &mut screen, plan.timeout).await,
+        (_, None) => follow::to_the_end(&run, &mut screen, plan.timeout).await,
+    }
+}
+
+async fn cancel(plan: &Plan, client: &Client, attach: &Attach, run: &RunHandle) -> Result<(), Exit> {
+    let before = match run.details().await {
+        Ok(details) => details,
+        Err(error) => return Err(explain(client, error).await),
+    };
+    let task = before.tasks.first().and_then(|task| crate::tasks::find(&task.name).ok());
+    let mut screen = Screen::new(plan.format, task, attach.command(run));
+    // A real engine would write CANCELLED over the outcome of a run that has ended.
+    if before.done {
+        output::complain(&format!("run {} has already ended: there is nothing to cancel", run.id()));
+        return follow::to_the_end(run, &mut screen, plan.timeout).await;
+    }
+    run.cancel().await?;
+    let outcome = follow::outcome(run, &mut screen, plan.timeout).await?;
+    screen.result(&outcome)?;
+    if outcome.status == RunStatus::Cancelled {
+        Ok(())
+    } else {
+        Err(Exit::usage(format!("run {} ended before the cancellation reached it: {}", run.id(), outcome.status)))
+    }
+}
+
+/// A failed call, with what the wire shows about the address or TLS where that is the reason.
+async fn explain(client: &Client, error: ClientError) -> Exit {
+    if matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::TimedOut)
+        && let Some(why) = diagnose(client.config()).await
+    {
+        return Exit::unreachable(why);
+    }
+    error.into()
+}

@@ -1,0 +1,215 @@
+//! Arguments as typed, then as a validated plan; only the plan goes on.
+
+use std::{io::Read as _, time::Duration};
+
+use clap::Parser;
+use serde_json::value::RawValue;
+
+use super::super::{ConnectionFlags, Exit, connect::When, exit, output::Format};
+use crate::{
+    hatchet::{
+        client::{Sources, TriggerOptions},
+        task::Task,
+        wire::{RunId, check_object, parse_duration},
+    },
+    tasks,
+};
+
+/// Triggers a task by name, then follows its status or streams its events.
+#[derive(Debug, Parser)]
+#[command(name = "runner", version, after_help = exit::CODES, after_long_help = super::super::settings_help() + "\n\n" + exit::CODES)]
+pub(super) struct Args {
+    /// Task to trigger
+    #[arg(long, value_name = "NAME", required_unless_present_any = ["list_tasks", "run_id"])]
+    task_name: Option<String>,
+    /// Input, a JSON object [default: the task's own]
+    #[arg(long, value_name = "JSON", conflicts_with_all = ["input_file", "run_id"])]
+    input_json: Option<String>,
+    /// File with the input, `-` for stdin
+    #[arg(long, value_name = "FILE", conflicts_with = "run_id")]
+    input_file: Option<String>,
+    /// Show live events: status, stream chunks, the end
+    #[arg(long, conflicts_with_all = ["no_wait", "cancel"])]
+    stream: bool,
+    /// Print the run's id and leave
+    #[arg(long, conflicts_with_all = ["run_id", "cancel"])]
+    no_wait: bool,
+    /// Attach to a run that was made earlier
+    #[arg(long, value_name = "ID", conflicts_with = "task_name")]
+    run_id: Option<String>,
+    /// Cancel the run
+    #[arg(long, requires = "run_id")]
+    cancel: bool,
+    /// List names, kinds and schemas of the tasks; needs no connection
+    #[arg(long, conflicts_with_all = ["run_id", "stream", "no_wait"])]
+    list_tasks: bool,
+    /// Wait no longer than this, such as 30s; the run goes on
+    #[arg(long, value_name = "DURATION")]
+    timeout: Option<String>,
+    /// Pair that the run can be found by; may be given again
+    #[arg(long, value_name = "K=V", conflicts_with = "run_id")]
+    metadata: Vec<String>,
+    /// 1 to 3 [default: the task's]
+    #[arg(long, value_name = "N", conflicts_with = "run_id")]
+    priority: Option<String>,
+    /// How results are written
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    output: Format,
+    #[command(flatten)]
+    connection: ConnectionFlags,
+}
+
+/// What was asked for, checked before any call.
+pub(super) struct Plan {
+    pub(super) action: Action,
+    pub(super) format: Format,
+    pub(super) timeout: Option<Duration>,
+    pub(super) embedded: Option<When>,
+    pub(super) sources: Sources,
+}
+
+pub(super) enum Action {
+    List {
+        task: Option<Task>,
+    },
+    Trigger {
+        task: Task,
+        /// The name that was asked for, which may be an alias.
+        name: String,
+        input: Box<RawValue>,
+        options: TriggerOptions,
+        mode: Mode,
+    },
+    Attach {
+        run: RunId,
+        mode: Mode,
+    },
+    Cancel {
+        run: RunId,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mode {
+    Wait,
+    Stream,
+    NoWait,
+}
+
+pub(super) fn check(args: Args) -> Result<Plan, Exit> {
+    let mode = match (args.stream, args.no_wait) {
+        (true, _) => Mode::Stream,
+        (false, true) => Mode::NoWait,
+        (false, false) => Mode::Wait,
+    };
+    let task = args.task_name.as_deref().map(tasks::find).transpose().map_err(|e| Exit::usage(e.to_string()))?;
+    let action = match (args.list_tasks, &args.run_id, task, args.task_name) {
+        (true, _, task, _) => Action::List { task },
+        (false, Some(run), _, _) => {
+            let run = run.parse().map_err(|e| Exit::usage(format!("--run-id: {e}")))?;
+            if args.cancel { Action::Cancel { run } } else { Action::Attach { run, mode } }
+        }
+        (false, None, Some(task), Some(name)) => {
+            let input = input(&task, args.input_json, args.input_file.as_deref())?;
+            let options = options(&args.metadata, args.priority.as_deref())?;
+            Action::Trigger { task, name, input, options, mode }
+        }
+        (false, None, _, _) => return Err(Exit::usage("nothing to do: name a task with --task-name")),
+    };
+    let timeout = args
+        .timeout
+        .map(|text| parse_duration(&text).map_err(|e| Exit::usage(format!("--timeout: {e}"))))
+        .transpose()?;
+    Ok(Plan {
+        action,
+        format: args.output,
+        timeout,
+        embedded: args.connection.embedded,
+        sources: args.connection.sources(),
+    })
+}
+
+/// The input in full, by the task's own type: a field that does not fit is named before anything is sent.
+fn input(task: &Task, json: Option<String>, file: Option<&str>) -> Result<Box<RawValue>, Exit> {
+    let (from, text) = match (json, file) {
+        (Some(json), _) => ("--input-json".to_owned(), json),
+        (None, Some("-")) => {
+            let mut text = String::new();
+            std::io::stdin()
+                .read_to_string(&mut text)
+                .map_err(|e| Exit::usage(format!("--input-file -: stdin cannot be read: {e}")))?;
+            ("--input-file -".to_owned(), text)
+        }
+        (None, Some(file)) => {
+            let text = std::fs::read_to_string(file)
+                .map_err(|e| Exit::usage(format!("--input-file: {file} cannot be read: {e}")))?;
+            (format!("--input-file {file}"), text)
+        }
+        (None, None) => (format!("the default input of {}", task.name()), "{}".to_owned()),
+    };
+    check_object(&text).map_err(|e| Exit::usage(format!("{from} is {e}")))?;
+    let full = task.complete_input(&text).map_err(|e| {
+        Exit::usage(format!("{from} does not fit {}: {e}: `runner --list-tasks` shows the schema", task.name()))
+    })?;
+    RawValue::from_string(full).map_err(|e| Exit::usage(format!("{from} cannot be written as JSON: {e}")))
+}
+
+fn options(metadata: &[String], priority: Option<&str>) -> Result<TriggerOptions, Exit> {
+    let mut options = TriggerOptions::default();
+    for pair in metadata {
+        match pair.split_once('=') {
+            Some((key, value)) if !key.is_empty() => {
+                options.additional_metadata.insert(key.to_owned(), value.into());
+            }
+            _ => return Err(Exit::usage(format!("--metadata is `{pair}`: write key=value"))),
+        }
+    }
+    options.priority = match priority {
+        None => None,
+        Some(text) => match text.parse() {
+            Ok(priority @ 1..=3) => Some(priority),
+            _ => return Err(Exit::usage(format!("--priority is `{text}`: it goes from 1 to 3"))),
+        },
+    };
+    Ok(options)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(words: &[&str]) -> Result<Plan, String> {
+        let args = Args::try_parse_from([&["runner"], words].concat()).map_err(|e| e.to_string())?;
+        check(args).map_err(|e| format!("{e:?}"))
+    }
+
+    #[test]
+    fn the_default_input_is_sent_in_full() {
+        let Ok(Plan { action: Action::Trigger { input, .. }, .. }) =
+            plan(&["--task-name", "externally-triggered-task"])
+        else {
+            panic!("no trigger")
+        };
+        assert_eq!(input.get(), r#"{"name":"World"}"#);
+    }
+
+    #[test]
+    fn each_bad_word_is_named() {
+        for (words, named) in [
+            (&["--task-name", "cpu-heavy-tsk"][..], "did you mean `cpu-heavy-task`"),
+            (&["--task-name", "cpu-heavy-task", "--input-json", "{"], "--input-json is not JSON"),
+            (&["--task-name", "cpu-heavy-task", "--input-json", "[]"], "array"),
+            (&["--task-name", "cpu-heavy-task", "--input-json", r#"{"limit":"x"}"#], "field `limit`"),
+            (&["--task-name", "externally-triggered-task", "--input-json", r#"{"name":"\u0000"}"#], "NUL"),
+            (&["--task-name", "cpu-heavy-task", "--priority", "4"], "--priority is `4`"),
+            (&["--task-name", "cpu-heavy-task", "--metadata", "x"], "--metadata is `x`"),
+            (&["--task-name", "cpu-heavy-task", "--timeout", "1d"], "--timeout"),
+            (&["--run-id", "x"], "--run-id"),
+            (&["--cancel"], "--run-id"),
+            (&[], "--task-name"),
+        ] {
+            let Err(message) = plan(words) else { panic!("{words:?} passed") };
+            assert!(message.contains(named), "{words:?}: {message}");
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! What the runner shows of a run, in either format.
+
+use std::time::Instant;
+
+use serde_json::{Map, Value, json};
+
+use super::super::{
+    Exit,
+    output::{self, Format},
+};
+use crate::hatchet::{
+    client::{RunHandle, RunOutcome},
+    task::Task,
+    wire::RunStatus,
+};
+
+/// Shows a run. Status lines of the human format are not data: they go to stderr, except where events were asked for.
+pub(super) struct Screen {
+    format: Format,
+    task: Option<Task>,
+    begun: Instant,
+    status: Option<RunStatus>,
+    seen_running: bool,
+    from_the_start: bool,
+    events_are_data: bool,
+    attach: String,
+}
+
+impl Screen {
+    pub(super) fn new(format: Format, task: Option<Task>, attach: String) -> Self {
+        Self {
+            format,
+            task,
+            begun: Instant::now(),
+            status: None,
+            seen_running: false,
+            from_the_start: false,
+            events_are_data: false,
+            attach,
+        }
+    }
+
+    /// From here on, events are what was asked for.
+    pub(super) fn show_events(&mut self) {
+        self.events_are_data = true;
+    }
+
+    /// The command that attaches to the run again.
+    pub(super) fn attach_command(&self) -> &str {
+        &self.attach
+    }
+
+    /// Names that the run's task goes by.
+    pub(super) fn task(&self) -> Option<&Task> {
+        self.task.as_ref()
+    }
+
+    /// Whether the run was followed from its trigger on and never seen with a worker.
+    pub(super) fn never_taken(&self) -> bool {
+        self.from_the_start && !self.seen_running
+    }
+
+    pub(super) fn is_queued(&self) -> bool {
+        matches!(self.status, None | Some(RunStatus::Queued))
+    }
+
+    /// The id, at once. It is the data where nothing else will come.
+    pub(super) fn triggered(&mut self, run: &RunHandle, name: &str, alone: bool) -> Result<(), Exit> {
+        self.from_the_start = true;
+        match (self.format, alone) {
+            (Format::Json, _) => {
+                output::event("triggered", fields(json!({ "run_id": run.id().to_string(), "task": name })))
+            }
+            (Format::Human, true) => output::data(run.id()),
+            (Format::Human, false) => {
+                output::complain(&format!("run {} of {name}", run.id()));
+                Ok(())
+            }
+        }
+    }
+
+    /// A status, where it is another than before.
+    pub(super) fn status(&mut self, status: RunStatus) -> Result<(), Exit> {
+        if self.status == Some(status) {
+            return Ok(());
+        }
+        self.status = Some(status);
+        self.seen_running |= status == RunStatus::Running;
+        match self.format {
+            Format::Json => output::event("status", fields(json!({ "status": status.to_string() }))),
+            Format::Human => self.line(&status.to_string()),
+        }
+    }
+
+    /// A chunk. A run that streams has a worker, whatever was seen so far.
+    pub(super) fn chunk(&mut self, text: &str, index: Option<i64>) -> Result<(), Exit> {
+        if self.status != Some(RunStatus::Running) {
+            self.status(RunStatus::Running)?;
+        }
+        match self.format {
+            Format::Json => output::event("chunk", fields(json!({ "index": index, "text": text }))),
+            Format::Human => self.line(&format!("chunk {}", Value::from(text))),
+        }
+    }
+
+    /// An attempt that failed; the run may go on.
+    pub(super) fn attempt_failed(&self, retry_count: Option<i32>, error: &str) -> Result<(), Exit> {
+        let attempt = retry_count.map(|count| i64::from(count) + 1);
+        match self.format {
+            Format::Json => output::event("attempt_failed", fields(json!({ "attempt": attempt, "error": error }))),
+            Format::Human => {
+                let number = attempt.map(|attempt| format!(" {attempt}")).unwrap_or_default();
+                self.line(&format!("attempt{number} failed: {}", error.lines().next().unwrap_or_default()))
+            }
+        }
+    }
+
+    /// Something worth knowing that is no data.
+    pub(super) fn note(&self, text: &str) {
+        output::complain(&format!("note: {text}"));
+    }
+
+    /// The end: status, then output or error.
+    pub(super) fn result(&mut self, outcome: &RunOutcome) -> Result<(), Exit> {
+        self.status(outcome.status)?;
+        let output = outcome.output.as_deref().map(|json| self.typed(json));
+        match self.format {
+            Format::Json => output::event(
+                "result",
+                fields(json!({
+                    "run_id": outcome.run.to_string(),
+                    "status": outcome.status.to_string(),
+                    "output": output,
+                    "error": outcome.error,
+                })),
+            ),
+            Format::Human => {
+                if let Some(output) = output {
+                    output::data(serde_json::to_string_pretty(&output).unwrap_or_else(|_| output.to_string()))?;
+                }
+                if let Some(error) = &outcome.error {
+                    output::complain(error);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// The output as the task's type has it; as it came where it does not fit, which is said.
+    fn typed(&self, json: &str) -> Value {
+        let as_it_came = || serde_json::from_str(json).unwrap_or_else(|_| Value::from(json));
+        let Some(task) = &self.task else { return as_it_came() };
+        match task.complete_output(json) {
+            Ok(typed) => serde_json::from_str(&typed).unwrap_or_else(|_| as_it_came()),
+            Err(error) => {
+                self.note(&format!("the output does not fit {}'s type ({error}); it is shown as it came", task.name()));
+                as_it_came()
+            }
+        }
+    }
+
+    fn line(&self, text: &str) -> Result<(), Exit> {
+        let line = format!("{}  {text}", output::since(self.begun.elapsed()));
+        if self.events_are_data {
+            output::data(line)
+        } else {
+            output::complain(&line);
+            Ok(())
+        }
+    }
+}
+
+fn fields(object: Value) -> Map<String, Value> {
+    match object {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    }
+}

@@ -1,0 +1,173 @@
+//! Shows a run's live events. The events tell what happens; the end is taken from a source that cannot miss it.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+use super::{
+    super::Exit,
+    STREAM_KEY, explain,
+    follow::{self, Limits, look},
+    screen::Screen,
+};
+use crate::hatchet::{
+    client::{Client, ClientError, RunEvent, RunEventKind, RunEvents, RunHandle, RunOutcome, StreamSelector},
+    wire::RunStatus,
+};
+
+/// After the end is known, the last events have this long to arrive.
+const TAIL: Duration = Duration::from_secs(3);
+/// Where the engine does not hang up (it does after a completed run), this long without an event is the end.
+const QUIET: Duration = Duration::from_millis(500);
+
+/// Subscribes to the events of the run that will be triggered with this value of [`STREAM_KEY`].
+pub(super) async fn subscribe(client: &Client, stream_id: String) -> Result<RunEvents, ClientError> {
+    client.events(StreamSelector::Metadata { key: STREAM_KEY.to_owned(), value: stream_id }).await
+}
+
+/// Attaches to a run that was made earlier.
+pub(super) async fn attach(run: &RunHandle, screen: &mut Screen, timeout: Option<Duration>) -> Result<(), Exit> {
+    let details = match run.details().await {
+        Ok(details) => details,
+        Err(error) => return Err(explain(run.client(), error).await),
+    };
+    if details.done {
+        screen.note("the run has ended: its stream is over");
+        return follow::to_the_end(run, screen, timeout).await;
+    }
+    if details.status != RunStatus::Queued {
+        screen.note("attached late: what was streamed before is not shown");
+    }
+    // A run of ours is found by its metadata, which keeps the stream through failed attempts.
+    let metadata: serde_json::Value = serde_json::from_str(&details.additional_metadata).unwrap_or_default();
+    let selector = match metadata[STREAM_KEY].as_str() {
+        Some(value) => StreamSelector::Metadata { key: STREAM_KEY.to_owned(), value: value.to_owned() },
+        None => StreamSelector::Run(run.id()),
+    };
+    let events = run.client().events(selector).await?;
+    to_the_end(run, events, screen, timeout).await
+}
+
+/// Shows events until the run has ended and its last events are shown.
+pub(super) async fn to_the_end(
+    run: &RunHandle,
+    mut events: RunEvents,
+    screen: &mut Screen,
+    timeout: Option<Duration>,
+) -> Result<(), Exit> {
+    screen.show_events();
+    let mut limits = Limits::new(run, timeout)?;
+    let mut chunks = Chunks::default();
+    let ended = run.outcome();
+    tokio::pin!(ended);
+    let mut wait = Duration::from_millis(20);
+    let seen = look(run, wait);
+    tokio::pin!(seen);
+    let mut listening = true;
+    let outcome = loop {
+        tokio::select! {
+            biased;
+            event = events.next(), if listening => listening = show(event, &mut chunks, screen)?,
+            outcome = &mut ended => break follow::finish(run, outcome).await?,
+            details = &mut seen => {
+                if let Ok(details) = details {
+                    if let Some(outcome) = RunOutcome::from_details(run.id(), &details) {
+                        break outcome;
+                    }
+                    screen.status(details.status)?;
+                }
+                wait = (wait * 3 / 2).min(Duration::from_secs(1));
+                seen.set(look(run, wait));
+            }
+            exit = limits.next(screen) => return Err(exit),
+        }
+    };
+    if listening {
+        tail(&outcome, &mut events, &mut chunks, screen).await?;
+    }
+    follow::conclude(screen, &outcome)
+}
+
+/// Shows what is still on its way when the end is known.
+async fn tail(
+    outcome: &RunOutcome,
+    events: &mut RunEvents,
+    chunks: &mut Chunks,
+    screen: &mut Screen,
+) -> Result<(), Exit> {
+    let last = Instant::now() + TAIL;
+    loop {
+        let quiet = if outcome.status == RunStatus::Completed { last } else { last.min(Instant::now() + QUIET) };
+        tokio::select! {
+            event = events.next() => {
+                if !show(event, chunks, screen)? {
+                    return Ok(());
+                }
+            }
+            () = sleep_until(quiet) => return Ok(()),
+        }
+    }
+}
+
+/// Shows one event; false when no more come.
+fn show(event: Option<Result<RunEvent, ClientError>>, chunks: &mut Chunks, screen: &mut Screen) -> Result<bool, Exit> {
+    let event = match event {
+        None => return Ok(false),
+        Some(Ok(event)) => event,
+        Some(Err(error)) => {
+            screen.note(&format!("the stream ended ({error}); waits for the end of the run"));
+            return Ok(false);
+        }
+    };
+    match event.kind {
+        RunEventKind::Created => {
+            if screen.is_queued() {
+                screen.status(RunStatus::Queued)?;
+            }
+        }
+        RunEventKind::Chunk { text, index } => {
+            if let Some(missed) = index.and_then(|index| chunks.missed_before(index)) {
+                screen.note(&missed);
+            }
+            screen.chunk(&text, index)?;
+        }
+        RunEventKind::Failed { error } => {
+            chunks.next = 0;
+            screen.attempt_failed(event.retry_count, &error)?;
+        }
+        RunEventKind::Gap => screen.note("the stream broke and was opened again: chunks may be missing"),
+        RunEventKind::Unknown { number } => screen.note(&format!("an event of the unknown type {number}")),
+        // The outcome tells the end, whichever way it comes.
+        RunEventKind::Completed | RunEventKind::Cancelled | RunEventKind::TimedOut | RunEventKind::RunEnded => {}
+    }
+    Ok(true)
+}
+
+/// The numbers of an attempt's chunks.
+#[derive(Default)]
+struct Chunks {
+    next: i64,
+}
+
+impl Chunks {
+    /// What is missing before this chunk, in words. A new attempt starts at 0 again.
+    fn missed_before(&mut self, index: i64) -> Option<String> {
+        let expected = std::mem::replace(&mut self.next, index.saturating_add(1));
+        let missed = index.saturating_sub(expected);
+        (missed > 0).then(|| format!("{missed} chunk(s) before number {index} were not received"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gaps_are_counted_and_a_new_attempt_is_none() {
+        let mut chunks = Chunks::default();
+        assert_eq!(chunks.missed_before(0), None);
+        assert_eq!(chunks.missed_before(1), None);
+        assert!(chunks.missed_before(4).unwrap().starts_with("2 chunk(s) before number 4"));
+        assert_eq!(chunks.missed_before(0), None);
+    }
+}

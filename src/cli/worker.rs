@@ -1,0 +1,248 @@
+//! `worker`: registers the tasks and runs them.
+
+use std::{process::ExitCode, time::Duration};
+
+use clap::Parser;
+
+use super::{
+    ConnectionFlags, Exit,
+    connect::{self, Choice},
+    duration, exit, logging, output,
+    signals::Signals,
+};
+use crate::{
+    hatchet::{
+        client::{ClientConfig, Source, Sources},
+        task::Task,
+        worker::{Drained, LinkState, Registered, RunningWorker, Worker, WorkerOptions},
+    },
+    tasks,
+};
+
+/// Registers tasks with a Hatchet engine and runs them.
+#[derive(Debug, Parser)]
+#[command(name = "worker", version, after_help = super::settings_help(), after_long_help = super::settings_help() + "\n\n" + exit::CODES)]
+struct Args {
+    /// Tasks to run, by name [env: HATCHET_WORKER_TASKS] [default: all]
+    #[arg(long, value_name = "NAME,…")]
+    tasks: Option<String>,
+    /// Async and blocking tasks at once [env: HATCHET_WORKER_SLOTS] [default: 100]
+    #[arg(long, value_name = "N")]
+    slots: Option<String>,
+    /// Threads of the CPU pool, and CPU tasks at once [env: HATCHET_WORKER_CPU_THREADS] [default: one for each core]
+    #[arg(long, value_name = "N")]
+    cpu_threads: Option<String>,
+    /// The worker's name [env: HATCHET_WORKER_NAME] [default: hatchet-quickstart]
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// After SIGINT or SIGTERM, what runs may go on this long [env: HATCHET_WORKER_GRACE] [default: 25s]
+    #[arg(long, value_name = "DURATION")]
+    grace: Option<String>,
+    /// Wait this long for an engine that is not up yet [env: HATCHET_WORKER_WAIT_FOR_ENGINE] [default: 0s]
+    #[arg(long, value_name = "DURATION")]
+    wait_for_engine: Option<String>,
+    /// Serve the embedded engine and run no task
+    #[arg(long)]
+    engine_only: bool,
+    #[command(flatten)]
+    connection: ConnectionFlags,
+}
+
+/// What was asked for, checked.
+struct Plan {
+    choice: Choice,
+    sources: Sources,
+    options: WorkerOptions,
+    tasks: Vec<Task>,
+    #[cfg_attr(not(feature = "engine"), expect(dead_code, reason = "refused before it matters"))]
+    engine_only: bool,
+}
+
+/// The binary's `main`.
+pub fn main() -> ExitCode {
+    let args = Args::parse();
+    let plan = match plan(args) {
+        Ok(plan) => plan,
+        Err(exit) => return exit.report(),
+    };
+    // Each slot may hold a blocking body; a few threads more are for names and files.
+    super::run(plan.options.slots.saturating_add(16), run(plan))
+}
+
+fn plan(args: Args) -> Result<Plan, Exit> {
+    let mut sources = args.connection.sources();
+    logging::start(&sources)?;
+    for (name, flag, value) in [
+        ("HATCHET_WORKER_TASKS", "--tasks", args.tasks),
+        ("HATCHET_WORKER_SLOTS", "--slots", args.slots),
+        ("HATCHET_WORKER_CPU_THREADS", "--cpu-threads", args.cpu_threads),
+        ("HATCHET_WORKER_NAME", "--name", args.name),
+        ("HATCHET_WORKER_GRACE", "--grace", args.grace),
+        ("HATCHET_WORKER_WAIT_FOR_ENGINE", "--wait-for-engine", args.wait_for_engine),
+    ] {
+        if let Some(value) = value {
+            sources.set(name, value, Source::Flag(flag));
+        }
+    }
+    let defaults = WorkerOptions::default();
+    let options = WorkerOptions {
+        name: sources.value("HATCHET_WORKER_NAME").map_or(defaults.name, str::to_owned),
+        slots: number(&sources, "HATCHET_WORKER_SLOTS", defaults.slots)?,
+        cpu_threads: number(&sources, "HATCHET_WORKER_CPU_THREADS", defaults.cpu_threads)?,
+        grace: time(&sources, "HATCHET_WORKER_GRACE", defaults.grace)?,
+        wait_for_engine: time(&sources, "HATCHET_WORKER_WAIT_FOR_ENGINE", defaults.wait_for_engine)?,
+        cancel_grace: defaults.cancel_grace,
+    };
+    let tasks = match sources.value("HATCHET_WORKER_TASKS") {
+        None => tasks::all(),
+        Some(names) => {
+            let names = names.split(',').map(str::trim).filter(|name| !name.is_empty());
+            tasks::select(names).map_err(|e| Exit::usage(e.to_string()))?
+        }
+    };
+    let flag = if args.engine_only { Some(connect::When::Always) } else { args.connection.embedded };
+    let choice = connect::choose(flag, &sources)?;
+    Ok(Plan { choice, sources, options, tasks, engine_only: args.engine_only })
+}
+
+/// A setting that counts something; the upper bound is where a slip of the keyboard begins.
+fn number(sources: &Sources, name: &str, default: usize) -> Result<usize, Exit> {
+    let Some((text, source)) = sources.get(name) else { return Ok(default) };
+    text.parse()
+        .ok()
+        .filter(|n| (1..=10_000).contains(n))
+        .ok_or_else(|| Exit::usage(format!("{name} is `{text}` (from {source}): set it to a number from 1 to 10000")))
+}
+
+fn time(sources: &Sources, name: &str, default: Duration) -> Result<Duration, Exit> {
+    let Some((text, source)) = sources.get(name) else { return Ok(default) };
+    duration(text).map_err(|e| Exit::usage(format!("{name} (from {source}): {e}")))
+}
+
+async fn run(plan: Plan) -> Result<(), Exit> {
+    let mut signals = Signals::listen().map_err(|e| Exit::usage(format!("signals cannot be listened for: {e}")))?;
+    match &plan.choice {
+        Choice::Token(said) => {
+            let config = ClientConfig::from_sources(&plan.sources)?;
+            tracing::info!("uses the {said}");
+            work(&plan, config, &mut signals).await
+        }
+        Choice::Embedded(said) => embedded(&plan, said, &mut signals).await,
+    }
+}
+
+#[cfg(feature = "engine")]
+async fn embedded(plan: &Plan, said: &str, signals: &mut Signals) -> Result<(), Exit> {
+    use super::embedded::Embedded;
+
+    let folder = connect::folder(&plan.sources);
+    let mut embedded = Embedded::start(&folder).await?;
+    let handshake = embedded.handshake().clone();
+    let at = &handshake.grpc_address;
+    match &embedded {
+        Embedded::Own(_) => tracing::info!("uses the {said}: started at {at}, folder {}", folder.display()),
+        Embedded::Joined(_) => {
+            tracing::info!("uses the {said}: joins the one of another process at {at}, folder {}", folder.display());
+        }
+    }
+    let work = async {
+        if plan.engine_only {
+            output::complain(&format!("engine at {at}, no tasks; Ctrl-C ends it"));
+            signals.next().await;
+            return Ok(());
+        }
+        let config = ClientConfig::from_handshake(&handshake, &plan.sources)?;
+        work(plan, config, signals).await
+    };
+    let result = tokio::select! {
+        result = work => result,
+        () = embedded.ended() => Err(Exit::unreachable("the embedded engine ended by itself: see the log above")),
+    };
+    embedded.stop().await;
+    result
+}
+
+#[cfg(not(feature = "engine"))]
+async fn embedded(_plan: &Plan, _said: &str, _signals: &mut Signals) -> Result<(), Exit> {
+    Err(Exit::usage("this build has no embedded engine: set HATCHET_CLIENT_TOKEN, or build with the feature `engine`"))
+}
+
+/// From the start to the exit code: register, run, and on a signal drain.
+async fn work(plan: &Plan, config: ClientConfig, signals: &mut Signals) -> Result<(), Exit> {
+    let mut worker = Worker::new(config.clone(), plan.options.clone()).tasks(plan.tasks.clone()).start()?;
+    let mut state = worker.state();
+    let registered = tokio::select! {
+        registered = worker.listening() => registered?,
+        never = waiting(&mut state) => match never {},
+        () = signals.next() => return drain(worker, &plan.options, signals).await,
+    };
+    banner(plan, &config, &registered);
+    tokio::select! {
+        ended = worker.ended() => match ended {
+            Ok(_) => Ok(()),
+            Err(error) => Err(error.into()),
+        },
+        () = signals.next() => drain(worker, &plan.options, signals).await,
+    }
+}
+
+/// Says why the worker is not registered yet, each time that changes; never ends.
+async fn waiting(state: &mut tokio::sync::watch::Receiver<LinkState>) -> std::convert::Infallible {
+    let mut said = None;
+    while state.changed().await.is_ok() {
+        if let LinkState::Connecting(Some(why)) = &*state.borrow_and_update()
+            && said.as_ref() != Some(why)
+        {
+            tracing::warn!("waits for the engine: {why}");
+            said = Some(why.clone());
+        }
+    }
+    std::future::pending().await
+}
+
+async fn drain(worker: RunningWorker, options: &WorkerOptions, signals: &mut Signals) -> Result<(), Exit> {
+    tracing::info!(
+        "stops: takes no more work, and what runs has {:?} to end; a second signal ends at once",
+        options.grace
+    );
+    let Drained { cut, left } = tokio::select! {
+        drained = worker.stop() => drained?,
+        () = signals.next() => {
+            output::complain("interrupted again: ends at once");
+            // Bodies on threads would hold up an orderly end.
+            std::process::exit(130);
+        }
+    };
+    if !cut.is_empty() {
+        tracing::warn!("cut after the grace, and reported as failures that may be retried: {}", cut.join(", "));
+    }
+    if !left.is_empty() {
+        tracing::error!("left running in spite of it: {}; Hatchet gives them to another worker", left.join(", "));
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn banner(plan: &Plan, config: &ClientConfig, registered: &Registered) {
+    let tasks: Vec<&str> = plan.tasks.iter().flat_map(Task::names).collect();
+    let cpu = plan.tasks.iter().any(|task| task.slot_type() == "cpu");
+    let slots = if cpu {
+        format!("{} default, {} cpu", plan.options.slots, plan.options.cpu_threads)
+    } else {
+        format!("{} default", plan.options.slots)
+    };
+    let namespace = if config.namespace.is_empty() { "none" } else { &config.namespace };
+    let lines = [
+        ("version", env!("CARGO_PKG_VERSION").to_owned()),
+        ("engine", format!("{} {}", config.host_port, registered.engine_version)),
+        ("tls", config.tls.word().to_owned()),
+        ("namespace", namespace.to_owned()),
+        ("worker", format!("{} {}", config.namespaced(&plan.options.name), registered.worker)),
+        ("slots", slots),
+        ("tasks", tasks.join(", ")),
+    ];
+    output::complain("hatchet-quickstart worker, listening");
+    for (name, value) in lines {
+        output::complain(&format!("  {name:<10}{value}"));
+    }
+}

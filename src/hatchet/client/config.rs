@@ -1,0 +1,339 @@
+//! A client's settings, read once, with the names and defaults of the official SDKs.
+
+use std::{
+    fmt,
+    path::PathBuf,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use super::{
+    error::{ClientError, ErrorKind},
+    sources::{Source, Sources},
+};
+use crate::hatchet::wire::{Claims, DEFAULT_MAX_MESSAGE, Handshake, TenantId};
+
+/// Everything that is needed to reach an engine. Made by [`ClientConfig::from_sources`] or
+/// [`ClientConfig::from_handshake`].
+#[derive(Debug, Clone)]
+pub struct ClientConfig {
+    /// The secret.
+    pub token: Token,
+    /// The token's tenant.
+    pub tenant: TenantId,
+    /// `host:port` of the gRPC services.
+    pub host_port: String,
+    /// Base URL of the REST part, where known, without a slash at its end.
+    pub server_url: Option<String>,
+    /// Prefix of workflow and worker names, with its `_`; empty for none.
+    pub namespace: String,
+    /// How the connection is secured.
+    pub tls: Tls,
+    /// Largest message taken, in bytes. Default 4 MiB.
+    pub max_recv_message: usize,
+    /// Largest message sent, in bytes. Default 4 MiB.
+    pub max_send_message: usize,
+    /// Where the token came from, for messages.
+    pub token_source: Source,
+}
+
+/// A client token that does not show itself.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(String);
+
+impl Token {
+    /// The secret, for the one place that sends it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// How the connection is secured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tls {
+    /// Plaintext.
+    None,
+    /// The server shows a certificate, and with an identity so does the client (mTLS).
+    On {
+        /// A PEM file with the authorities to trust instead of the system's.
+        root_ca: Option<PathBuf>,
+        /// Name that the certificate must have; the host of `host_port` by default.
+        server_name: Option<String>,
+        /// PEM files of the client's certificate and key.
+        identity: Option<(PathBuf, PathBuf)>,
+    },
+}
+
+impl Tls {
+    /// The strategy's name in the settings.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::On { identity: None, .. } => "tls",
+            Self::On { identity: Some(_), .. } => "mtls",
+        }
+    }
+}
+
+fn bad(message: impl Into<String>) -> ClientError {
+    ClientError::new(ErrorKind::Config, message)
+}
+
+impl ClientConfig {
+    /// Reads the settings; the addresses in the token count where no variable names others.
+    pub fn from_sources(sources: &Sources) -> Result<Self, ClientError> {
+        let Some((token, token_source)) = sources.get("HATCHET_CLIENT_TOKEN") else {
+            return Err(bad(
+                "no token: set HATCHET_CLIENT_TOKEN (in the environment or a .env file) to connect to a Hatchet engine, \
+                 or pass --embedded to use the engine that comes with this program",
+            ));
+        };
+        let claims = read_claims(token, token_source)?;
+        let tenant = sources.value("HATCHET_CLIENT_TENANT_ID").unwrap_or(&claims.sub);
+        let tenant = tenant.parse().map_err(|e| {
+            bad(format!(
+                "the token's tenant cannot be used: {e}: check HATCHET_CLIENT_TOKEN and HATCHET_CLIENT_TENANT_ID"
+            ))
+        })?;
+        let host_port = match sources.value("HATCHET_CLIENT_HOST_PORT").or(claims.grpc_broadcast_address.as_deref()) {
+            Some(text) => host_port(text)?,
+            None => {
+                return Err(bad("the token names no address: set HATCHET_CLIENT_HOST_PORT to the engine's host:port"));
+            }
+        };
+        let server_url = sources
+            .value("HATCHET_CLIENT_SERVER_URL")
+            .or_else(|| sources.value("HATCHET_CLIENT_API_URL"))
+            .or(claims.server_url.as_deref())
+            .map(server_url)
+            .transpose()?;
+        Ok(Self {
+            token: Token(token.to_owned()),
+            tenant,
+            host_port,
+            server_url,
+            namespace: namespace(sources.value("HATCHET_CLIENT_NAMESPACE").unwrap_or_default())?,
+            tls: tls(sources)?,
+            max_recv_message: size(sources, "HATCHET_CLIENT_GRPC_MAX_RECV_MESSAGE_LENGTH")?,
+            max_send_message: size(sources, "HATCHET_CLIENT_GRPC_MAX_SEND_MESSAGE_LENGTH")?,
+            token_source: token_source.clone(),
+        })
+    }
+
+    /// The settings of an engine on this machine, as its handshake file gives them: plaintext, its own addresses.
+    /// Namespace and message sizes come from the sources all the same.
+    pub fn from_handshake(handshake: &Handshake, sources: &Sources) -> Result<Self, ClientError> {
+        let claims = read_claims(&handshake.token, &Source::Handshake)?;
+        Ok(Self {
+            token: Token(handshake.token.clone()),
+            tenant: claims.sub.parse().map_err(|e| bad(format!("the handshake file's tenant cannot be used: {e}")))?,
+            host_port: host_port(&handshake.grpc_address)?,
+            server_url: Some(server_url(&handshake.api_url)?),
+            namespace: namespace(sources.value("HATCHET_CLIENT_NAMESPACE").unwrap_or_default())?,
+            tls: Tls::None,
+            max_recv_message: size(sources, "HATCHET_CLIENT_GRPC_MAX_RECV_MESSAGE_LENGTH")?,
+            max_send_message: size(sources, "HATCHET_CLIENT_GRPC_MAX_SEND_MESSAGE_LENGTH")?,
+            token_source: Source::Handshake,
+        })
+    }
+
+    /// A workflow's or worker's name with the namespace in front, unless it is there already.
+    pub fn namespaced(&self, name: &str) -> String {
+        if self.namespace.is_empty() || name.starts_with(&self.namespace) {
+            name.to_owned()
+        } else {
+            format!("{}{name}", self.namespace)
+        }
+    }
+
+    /// The host of `host_port`, without brackets.
+    pub fn host(&self) -> &str {
+        let host = self.host_port.rsplit_once(':').map_or(self.host_port.as_str(), |(host, _)| host);
+        host.trim_start_matches('[').trim_end_matches(']')
+    }
+}
+
+fn read_claims(token: &str, source: &Source) -> Result<Claims, ClientError> {
+    let again = "set HATCHET_CLIENT_TOKEN to a client token: it starts with `ey` and has two dots in it";
+    if !token.starts_with("ey") {
+        return Err(bad(format!(
+            "the token from {source} is not a Hatchet client token (it does not start with `ey`): {again}"
+        )));
+    }
+    let claims = Claims::read_unverified(token)
+        .map_err(|e| bad(format!("the token from {source} is not a Hatchet client token ({e}): {again}")))?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    if let Some(exp) = claims.exp.filter(|exp| *exp <= now) {
+        let when = prost_types::Timestamp { seconds: i64::try_from(exp).unwrap_or(i64::MAX), nanos: 0 };
+        return Err(bad(format!(
+            "the token from {source} expired at {when}: make a new one in Hatchet and set HATCHET_CLIENT_TOKEN"
+        )));
+    }
+    Ok(claims)
+}
+
+/// `host:port`, with a scheme and a path taken off, and a port demanded.
+fn host_port(text: &str) -> Result<String, ClientError> {
+    let wrong = || bad(format!("HATCHET_CLIENT_HOST_PORT is `{text}`: set it to host:port, such as localhost:7070"));
+    let bare = text.split_once("://").map_or(text, |(_, rest)| rest).trim_end_matches('/');
+    let (host, port) = bare.rsplit_once(':').ok_or_else(wrong)?;
+    let port: u16 = port.parse().map_err(|_| wrong())?;
+    // An IPv6 address needs its brackets, or its last group would be taken for the port.
+    let open = host.contains(':') && !(host.starts_with('[') && host.ends_with(']'));
+    if host.is_empty() || port == 0 || open || host.contains(['/', ' ', '@']) {
+        return Err(wrong());
+    }
+    Ok(format!("{host}:{port}"))
+}
+
+fn server_url(text: &str) -> Result<String, ClientError> {
+    let url = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+    match reqwest::Url::parse(&url) {
+        Ok(parsed) if matches!(parsed.scheme(), "http" | "https") && parsed.has_host() => {
+            Ok(url.trim_end_matches('/').to_owned())
+        }
+        _ => Err(bad(format!(
+            "HATCHET_CLIENT_SERVER_URL is `{text}`: set it to a URL such as https://cloud.onhatchet.run"
+        ))),
+    }
+}
+
+/// Lower-cased, with one `_` at its end, as the Python SDK does it.
+fn namespace(text: &str) -> Result<String, ClientError> {
+    if text.is_empty() {
+        return Ok(String::new());
+    }
+    let lower = text.to_lowercase();
+    if !lower.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_')) {
+        return Err(bad(format!("HATCHET_CLIENT_NAMESPACE is `{text}`: use letters, digits, `.`, `-` and `_` only")));
+    }
+    Ok(if lower.ends_with('_') { lower } else { lower + "_" })
+}
+
+fn tls(sources: &Sources) -> Result<Tls, ClientError> {
+    let file = |name: &str| sources.value(name).map(PathBuf::from);
+    let on = |identity| Tls::On {
+        root_ca: file("HATCHET_CLIENT_TLS_ROOT_CA_FILE"),
+        server_name: sources.value("HATCHET_CLIENT_TLS_SERVER_NAME").map(str::to_owned),
+        identity,
+    };
+    match sources.value("HATCHET_CLIENT_TLS_STRATEGY").map(str::to_ascii_lowercase).as_deref() {
+        None | Some("tls") => Ok(on(None)),
+        Some("none") => Ok(Tls::None),
+        Some("mtls") => match (file("HATCHET_CLIENT_TLS_CERT_FILE"), file("HATCHET_CLIENT_TLS_KEY_FILE")) {
+            (Some(cert), Some(key)) => Ok(on(Some((cert, key)))),
+            _ => Err(bad(
+                "HATCHET_CLIENT_TLS_STRATEGY is mtls: set HATCHET_CLIENT_TLS_CERT_FILE and HATCHET_CLIENT_TLS_KEY_FILE to \
+                 the client's PEM files",
+            )),
+        },
+        Some(other) => Err(bad(format!("HATCHET_CLIENT_TLS_STRATEGY is `{other}`: set it to tls, mtls or none"))),
+    }
+}
+
+fn size(sources: &Sources, name: &str) -> Result<usize, ClientError> {
+    match sources.value(name) {
+        None => Ok(DEFAULT_MAX_MESSAGE),
+        Some(text) => match text.parse() {
+            Ok(bytes) if bytes > 0 => Ok(bytes),
+            _ => Err(bad(format!("{name} is `{text}`: set it to a number of bytes, such as {DEFAULT_MAX_MESSAGE}"))),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn token(extra: &str) -> String {
+        let claims = format!(
+            r#"{{"sub":"707d0855-80ab-4e1f-a156-f1c4546cbf52","grpc_broadcast_address":"engine:7070","server_url":"http://engine:8888/"{extra}}}"#
+        );
+        format!("eyJhbGciOiJFUzI1NiJ9.{}.c2ln", URL_SAFE_NO_PAD.encode(claims))
+    }
+
+    fn config(pairs: &[(&str, &str)]) -> Result<ClientConfig, String> {
+        let token = token("");
+        let mut sources = Sources::from_pairs([("HATCHET_CLIENT_TOKEN", token.as_str())]);
+        for (name, value) in pairs {
+            sources.set(name, *value, Source::Environment);
+        }
+        ClientConfig::from_sources(&sources).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn the_token_gives_the_addresses_and_variables_win() {
+        let plain = config(&[]).unwrap();
+        assert_eq!(
+            (plain.host_port.as_str(), plain.server_url.as_deref()),
+            ("engine:7070", Some("http://engine:8888"))
+        );
+        assert_eq!(plain.tls.word(), "tls");
+        let set = config(&[
+            ("HATCHET_CLIENT_HOST_PORT", "https://other:1/"),
+            ("HATCHET_CLIENT_API_URL", "other:2"),
+            ("HATCHET_CLIENT_TLS_STRATEGY", "NONE"),
+            ("HATCHET_CLIENT_NAMESPACE", "Team"),
+        ])
+        .unwrap();
+        assert_eq!((set.host_port.as_str(), set.server_url.as_deref()), ("other:1", Some("http://other:2")));
+        assert_eq!(set.namespaced("task"), "team_task");
+        assert_eq!(set.namespaced("team_task"), "team_task");
+    }
+
+    #[test]
+    fn each_bad_setting_names_its_variable() {
+        for (name, value) in [
+            ("HATCHET_CLIENT_TOKEN", "abc"),
+            ("HATCHET_CLIENT_TOKEN", "eyabc"),
+            ("HATCHET_CLIENT_TOKEN", "ey.%.x"),
+            ("HATCHET_CLIENT_TENANT_ID", "x"),
+            ("HATCHET_CLIENT_HOST_PORT", "localhost"),
+            ("HATCHET_CLIENT_HOST_PORT", "7077"),
+            ("HATCHET_CLIENT_HOST_PORT", ":7077"),
+            ("HATCHET_CLIENT_HOST_PORT", "::1:7077"),
+            ("HATCHET_CLIENT_SERVER_URL", "ftp://x"),
+            ("HATCHET_CLIENT_TLS_STRATEGY", "ssl"),
+            ("HATCHET_CLIENT_TLS_STRATEGY", "mtls"),
+            ("HATCHET_CLIENT_NAMESPACE", "a b"),
+            ("HATCHET_CLIENT_GRPC_MAX_SEND_MESSAGE_LENGTH", "4MB"),
+        ] {
+            let message = config(&[(name, value)]).unwrap_err();
+            assert!(message.contains(name), "{name}={value}: {message}");
+            assert!(!message.contains('\n'), "{message}");
+        }
+    }
+
+    #[test]
+    fn an_expired_token_says_when() {
+        let token = token(r#","exp":1000000000"#);
+        let sources = Sources::from_pairs([("HATCHET_CLIENT_TOKEN", token.as_str())]);
+        let message = ClientConfig::from_sources(&sources).unwrap_err().to_string();
+        assert!(message.contains("expired at 2001-09-09T01:46:40Z"), "{message}");
+    }
+
+    #[test]
+    fn the_token_never_shows() {
+        let debug = format!("{:?}", config(&[]).unwrap());
+        assert!(debug.contains("[redacted]") && !debug.contains("eyJ"), "{debug}");
+    }
+
+    proptest! {
+        #[test]
+        fn any_address_is_read_or_refused(text in ".*") {
+            if let Ok(address) = host_port(&text) {
+                prop_assert_eq!(host_port(&address).unwrap(), address);
+            }
+            let _ = namespace(&text);
+            let _ = server_url(&text);
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! The only place that knows tonic's transport: one connection to an engine, authenticated, with limits.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tonic::{
+    Request, Status,
+    metadata::{Ascii, MetadataValue},
+    service::{Interceptor, interceptor::InterceptedService},
+    transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity},
+};
+
+use super::{
+    config::{ClientConfig, Tls},
+    error::{ClientError, ErrorKind},
+};
+use crate::hatchet::wire::proto::{
+    dispatcher_client::DispatcherClient, events_service_client::EventsServiceClient,
+    v1::admin_service_client::AdminServiceClient, workflow_service_client::WorkflowServiceClient,
+};
+
+/// A stub's transport: the channel with the token on every call.
+pub type Authenticated = InterceptedService<Channel, Bearer>;
+
+/// Pings an idle connection this often, as the official SDKs do; an engine closes one that pings more often than
+/// every 5 s.
+const PING_EVERY: Duration = Duration::from_secs(10);
+/// A connection whose ping is not answered for this long is dead, and is made anew by the next call.
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// One HTTP/2 connection to an engine, made by the first call and made again after it broke. Cheap to clone.
+#[derive(Clone)]
+pub struct Connection(Arc<Inner>);
+
+struct Inner {
+    endpoint: Endpoint,
+    channel: Mutex<Channel>,
+    bearer: Bearer,
+    config: ClientConfig,
+}
+
+/// Puts the token on every call.
+#[derive(Clone)]
+pub struct Bearer(MetadataValue<Ascii>);
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        request.metadata_mut().insert("authorization", self.0.clone());
+        Ok(request)
+    }
+}
+
+impl Connection {
+    /// Prepares a connection; nothing is sent yet. Fails on settings that cannot be used, such as a certificate file
+    /// that is not there. Must be called inside a tokio runtime, which then drives the connection.
+    pub fn new(config: ClientConfig) -> Result<Self, ClientError> {
+        let bad = |message: String| ClientError::new(ErrorKind::Config, message);
+        let scheme = if config.tls == Tls::None { "http" } else { "https" };
+        let mut endpoint = Endpoint::from_shared(format!("{scheme}://{}", config.host_port))
+            .map_err(|e| {
+                bad(format!("the address `{}` cannot be used: {e}: check HATCHET_CLIENT_HOST_PORT", config.host_port))
+            })?
+            .user_agent(concat!("hatchet-quickstart-rust/", env!("CARGO_PKG_VERSION")))
+            .map_err(|e| bad(format!("user agent: {e}")))?
+            .tcp_nodelay(true)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .http2_keep_alive_interval(PING_EVERY)
+            .keep_alive_timeout(PING_TIMEOUT)
+            .keep_alive_while_idle(true);
+        if let Tls::On { root_ca, server_name, identity } = &config.tls {
+            let mut tls = ClientTlsConfig::new().domain_name(server_name.as_deref().unwrap_or(config.host()));
+            tls = match root_ca {
+                Some(path) => tls.ca_certificate(Certificate::from_pem(read(path, "HATCHET_CLIENT_TLS_ROOT_CA_FILE")?)),
+                // Without system certificates the first fails as a whole, as in a bare container.
+                None if has_native_roots() => tls.with_native_roots(),
+                None => tls.with_webpki_roots(),
+            };
+            if let Some((cert, key)) = identity {
+                tls = tls.identity(Identity::from_pem(
+                    read(cert, "HATCHET_CLIENT_TLS_CERT_FILE")?,
+                    read(key, "HATCHET_CLIENT_TLS_KEY_FILE")?,
+                ));
+            }
+            endpoint = endpoint.tls_config(tls).map_err(|e| {
+                bad(format!("TLS cannot be set up ({e}): check the files that HATCHET_CLIENT_TLS_* name"))
+            })?;
+        }
+        let mut value: MetadataValue<Ascii> = format!("bearer {}", config.token.expose()).parse().map_err(|_| {
+            bad("the token has characters that no token has: set HATCHET_CLIENT_TOKEN again".to_owned())
+        })?;
+        value.set_sensitive(true);
+        let channel = Mutex::new(endpoint.connect_lazy());
+        Ok(Self(Arc::new(Inner { endpoint, channel, bearer: Bearer(value), config })))
+    }
+
+    /// The settings it was made with.
+    pub fn config(&self) -> &ClientConfig {
+        &self.0.config
+    }
+
+    /// A second connection to the same engine, for traffic that should not wait behind this one's.
+    pub fn another(&self) -> Self {
+        Self(Arc::new(Inner {
+            endpoint: self.0.endpoint.clone(),
+            channel: Mutex::new(self.0.endpoint.connect_lazy()),
+            bearer: self.0.bearer.clone(),
+            config: self.0.config.clone(),
+        }))
+    }
+
+    /// Leaves the present connection to what still uses it, and makes a new one for the next call: the way out of a
+    /// link that swallows everything without breaking.
+    pub fn renew(&self) {
+        *self.0.channel.lock().unwrap_or_else(PoisonError::into_inner) = self.0.endpoint.connect_lazy();
+    }
+
+    fn transport(&self) -> Authenticated {
+        let channel = self.0.channel.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        InterceptedService::new(channel, self.0.bearer.clone())
+    }
+
+    /// The dispatcher: work, reports, subscriptions.
+    pub fn dispatcher(&self) -> DispatcherClient<Authenticated> {
+        DispatcherClient::new(self.transport())
+            .max_decoding_message_size(self.0.config.max_recv_message)
+            .max_encoding_message_size(self.0.config.max_send_message)
+    }
+
+    /// Registration, details, cancel.
+    pub fn admin(&self) -> AdminServiceClient<Authenticated> {
+        AdminServiceClient::new(self.transport())
+            .max_decoding_message_size(self.0.config.max_recv_message)
+            .max_encoding_message_size(self.0.config.max_send_message)
+    }
+
+    /// Triggers.
+    pub fn workflows(&self) -> WorkflowServiceClient<Authenticated> {
+        WorkflowServiceClient::new(self.transport())
+            .max_decoding_message_size(self.0.config.max_recv_message)
+            .max_encoding_message_size(self.0.config.max_send_message)
+    }
+
+    /// Logs and stream chunks.
+    pub fn events(&self) -> EventsServiceClient<Authenticated> {
+        EventsServiceClient::new(self.transport())
+            .max_decoding_message_size(self.0.config.max_recv_message)
+            .max_encoding_message_size(self.0.config.max_send_message)
+    }
+}
+
+fn read(path: &std::path::Path, variable: &str) -> Result<Vec<u8>, ClientError> {
+    std::fs::read(path)
+        .map_err(|e| ClientError::new(ErrorKind::Config, format!("{variable}: {} cannot be read: {e}", path.display())))
+}
+
+/// Whether the system has certificates of its own: the folders and files that OpenSSL-like stores live in, or what
+/// the usual variables name.
+pub(super) fn has_native_roots() -> bool {
+    if cfg!(any(windows, target_os = "macos")) {
+        return true;
+    }
+    if let Some(file) = std::env::var_os("SSL_CERT_FILE") {
+        return std::path::Path::new(&file).is_file();
+    }
+    if let Some(folder) = std::env::var_os("SSL_CERT_DIR") {
+        return has_entries(std::path::Path::new(&folder));
+    }
+    [
+        "/etc/ssl/certs/ca-certificates.crt",
+        "/etc/pki/tls/certs/ca-bundle.crt",
+        "/etc/ssl/ca-bundle.pem",
+        "/etc/ssl/cert.pem",
+    ]
+    .iter()
+    .any(|file| std::path::Path::new(file).is_file())
+        || has_entries(std::path::Path::new("/etc/ssl/certs"))
+}
+
+fn has_entries(folder: &std::path::Path) -> bool {
+    std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some())
+}

@@ -1,0 +1,184 @@
+//! Why a call failed. That a run failed is not an error of a call: see [`super::RunOutcome`].
+
+use std::{error::Error as StdError, fmt};
+
+use tonic::Code;
+
+use crate::hatchet::wire::RunId;
+
+type Source = Box<dyn StdError + Send + Sync + 'static>;
+
+/// A call that failed, with what to do about it in its message and what to match on in [`ClientError::kind`].
+pub struct ClientError {
+    kind: ErrorKind,
+    message: String,
+    source: Option<Source>,
+}
+
+/// What went wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// A setting is missing or cannot be read.
+    Config,
+    /// Nothing answers at the address, or the connection broke.
+    Unreachable,
+    /// One side speaks TLS and the other does not, or a certificate is not trusted.
+    Tls,
+    /// The engine does not accept the token.
+    Unauthenticated,
+    /// The engine does not know the id or name.
+    NotFound,
+    /// The engine refused the request as it is; sending it again changes nothing.
+    Invalid,
+    /// An idempotency key is taken. Holds the run that has it, where the engine said so.
+    Duplicate(Option<RunId>),
+    /// The message is larger than one side allows.
+    TooLarge,
+    /// The engine asked to slow down.
+    Exhausted,
+    /// The call took longer than allowed.
+    TimedOut,
+    /// The worker's stream is not open.
+    StreamNotActive,
+    /// This engine does not have the feature.
+    Unsupported,
+    /// The engine failed, or answered what cannot be read.
+    Engine,
+}
+
+impl ClientError {
+    /// An error with no cause below it.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), source: None }
+    }
+
+    /// Keeps the cause, which is shown by those who print the whole chain.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Source>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// What to match on.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// Whether the same call may succeed a little later.
+    pub fn is_temporary(&self) -> bool {
+        match self.kind {
+            ErrorKind::Unreachable | ErrorKind::Exhausted | ErrorKind::TimedOut | ErrorKind::Engine => true,
+            ErrorKind::Config
+            | ErrorKind::Tls
+            | ErrorKind::Unauthenticated
+            | ErrorKind::NotFound
+            | ErrorKind::Invalid
+            | ErrorKind::Duplicate(_)
+            | ErrorKind::TooLarge
+            | ErrorKind::StreamNotActive
+            | ErrorKind::Unsupported => false,
+        }
+    }
+
+    /// From what a call was answered. `call` is what was being done, such as `trigger task-a`.
+    pub(crate) fn from_status(call: &str, status: tonic::Status) -> Self {
+        let said = status.message();
+        let (kind, message) = match status.code() {
+            Code::Unauthenticated | Code::PermissionDenied => (
+                ErrorKind::Unauthenticated,
+                format!(
+                    "{call}: the engine refused the token ({said}): set HATCHET_CLIENT_TOKEN to a token of this engine"
+                ),
+            ),
+            Code::NotFound => (ErrorKind::NotFound, format!("{call}: {said}")),
+            Code::InvalidArgument => (ErrorKind::Invalid, format!("{call}: {}", said.trim_end())),
+            Code::OutOfRange => (ErrorKind::TooLarge, too_large(call, said)),
+            Code::ResourceExhausted if said.contains("larger than max") || said.contains("too large") => {
+                (ErrorKind::TooLarge, too_large(call, said))
+            }
+            Code::ResourceExhausted => {
+                (ErrorKind::Exhausted, format!("{call}: {said}: fewer calls a second are allowed"))
+            }
+            Code::AlreadyExists => {
+                let taken = super::collision::existing_run(&status);
+                let by = taken.map(|run| format!(" by run {run}")).unwrap_or_default();
+                (ErrorKind::Duplicate(taken), format!("{call}: the idempotency key is taken{by} ({said})"))
+            }
+            Code::DeadlineExceeded => (ErrorKind::TimedOut, format!("{call}: no answer in time ({said})")),
+            Code::FailedPrecondition => (ErrorKind::StreamNotActive, format!("{call}: {said}")),
+            Code::Unimplemented => (ErrorKind::Unsupported, format!("{call}: this engine does not have it ({said})")),
+            Code::Unavailable => {
+                (ErrorKind::Unreachable, format!("{call}: the engine cannot be reached ({})", root(&status)))
+            }
+            // A connection that breaks under a call shows as Unknown or Cancelled with a transport cause.
+            Code::Unknown | Code::Cancelled if StdError::source(&status).is_some() => {
+                (ErrorKind::Unreachable, format!("{call}: the connection broke ({})", root(&status)))
+            }
+            Code::Ok | Code::Cancelled | Code::Unknown | Code::Aborted | Code::Internal | Code::DataLoss => {
+                (ErrorKind::Engine, format!("{call}: the engine failed: {said} ({:?})", status.code()))
+            }
+        };
+        Self::new(kind, message).with_source(status)
+    }
+}
+
+fn too_large(call: &str, said: &str) -> String {
+    format!(
+        "{call}: the message is too large ({said}): send less, or raise the engine's limit and \
+         HATCHET_CLIENT_GRPC_MAX_SEND_MESSAGE_LENGTH / …_RECV_MESSAGE_LENGTH"
+    )
+}
+
+/// The innermost cause in words: tonic's own message is only "transport error".
+fn root(status: &tonic::Status) -> String {
+    let mut text = status.message().to_owned();
+    let mut cause = StdError::source(status);
+    while let Some(inner) = cause {
+        text = inner.to_string();
+        cause = inner.source();
+    }
+    text
+}
+
+impl fmt::Display for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl fmt::Debug for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ClientError({:?}, {:?})", self.kind, self.message)
+    }
+}
+
+impl StdError for ClientError {
+    /// None: the message already says the cause; [`fmt::Debug`] and logs have the rest.
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        None
+    }
+}
+
+impl ClientError {
+    /// What lies below, for those who want to look.
+    pub fn cause(&self) -> Option<&(dyn StdError + Send + Sync + 'static)> {
+        self.source.as_deref()
+    }
+
+    /// The engine's status, if the failure is one.
+    pub(crate) fn status(&self) -> Option<&tonic::Status> {
+        self.cause().and_then(|cause| cause.downcast_ref())
+    }
+
+    /// Whether the request certainly never left: the connection could not be made.
+    pub(crate) fn never_sent(&self) -> bool {
+        let mut cause: Option<&(dyn StdError + 'static)> = self.cause().map(|c| c as _);
+        while let Some(error) = cause {
+            if error.downcast_ref::<tonic::ConnectError>().is_some() {
+                return true;
+            }
+            cause = error.source();
+        }
+        false
+    }
+}

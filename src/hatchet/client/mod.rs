@@ -1,0 +1,101 @@
+//! Talks to an engine: names and JSON in, runs and their outcomes out. It knows no task of ours.
+//!
+//! ```no_run
+//! use hatchet_quickstart::hatchet::client::{Client, ClientConfig, Sources, TriggerOptions};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let sources = Sources::read(std::path::Path::new("."));
+//! let client = Client::new(ClientConfig::from_sources(&sources)?)?;
+//! let input = serde_json::json!({ "name": "World" });
+//! let run = client.trigger("externally-triggered-task", &input, &TriggerOptions::default()).await?;
+//! let output: serde_json::Value = run.outcome().await?.output()?;
+//! println!("{output}");
+//! # Ok(())
+//! # }
+//! ```
+
+mod cancel;
+mod collision;
+mod config;
+mod connection;
+mod error;
+mod probe;
+mod rest;
+pub(crate) mod retry;
+mod sources;
+mod status;
+mod stream;
+mod trigger;
+mod wait;
+
+use std::sync::Arc;
+
+pub use config::{ClientConfig, Tls, Token};
+pub use connection::{Authenticated, Bearer, Connection};
+pub use error::{ClientError, ErrorKind};
+pub use probe::{Spoken, diagnose, probe};
+pub use rest::{Metadata, RestClient, RunSummary, SlotUse, WorkerSummary};
+pub use sources::{ENV_FILES, Source, Sources};
+pub use status::{RunDetails, TaskDetails};
+pub use stream::{RunEvent, RunEventKind, RunEvents, StreamSelector};
+pub use trigger::{BulkItem, RunHandle, TriggerOptions};
+pub use wait::{RunFailed, RunOutcome};
+
+use crate::hatchet::wire::{self, RunId};
+
+/// An engine's client. Cheap to clone; all clones share one connection and one subscription to results.
+#[derive(Clone)]
+pub struct Client(Arc<Inner>);
+
+struct Inner {
+    connection: Connection,
+    rest: Option<RestClient>,
+    results: wait::Results,
+}
+
+impl Client {
+    /// Prepares a client. Nothing is sent until the first call. Must be called inside a tokio runtime.
+    pub fn new(config: ClientConfig) -> Result<Self, ClientError> {
+        Self::over(Connection::new(config)?)
+    }
+
+    /// A client over an existing connection.
+    pub fn over(connection: Connection) -> Result<Self, ClientError> {
+        let rest = RestClient::new(connection.config())?;
+        let results = wait::Results::new(connection.clone());
+        Ok(Self(Arc::new(Inner { connection, rest, results })))
+    }
+
+    /// The connection, for calls that this client does not wrap.
+    pub fn connection(&self) -> &Connection {
+        &self.0.connection
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &ClientConfig {
+        self.0.connection.config()
+    }
+
+    /// The REST part, where the settings or the token name its address.
+    pub fn rest(&self) -> Option<&RestClient> {
+        self.0.rest.as_ref()
+    }
+
+    /// The engine's version, such as `v0.101.27`. One try: it is how one finds out whether the engine is there.
+    pub async fn engine_version(&self) -> Result<String, ClientError> {
+        let answer = self.0.connection.dispatcher().get_version(wire::proto::GetVersionRequest {}).await;
+        match answer {
+            Ok(answer) => Ok(answer.into_inner().version),
+            Err(status) => Err(ClientError::from_status("ask for the engine's version", status)),
+        }
+    }
+
+    /// A handle on a run that was made earlier, here or elsewhere.
+    pub fn run(&self, id: RunId) -> RunHandle {
+        RunHandle::new(self.clone(), id)
+    }
+
+    pub(crate) fn results(&self) -> &wait::Results {
+        &self.0.results
+    }
+}

@@ -1,0 +1,91 @@
+//! What really speaks at an address. A call that cannot connect says little; a few bytes say what to set.
+
+use std::time::Duration;
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::timeout,
+};
+
+use super::config::{ClientConfig, Tls};
+
+/// What answered at an address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Spoken {
+    /// Nothing: refused, no such host, or silent. In words.
+    Nothing(String),
+    /// HTTP/2 without TLS, as an engine without TLS.
+    Plaintext,
+    /// TLS.
+    Tls,
+    /// Something, but neither.
+    Other,
+}
+
+/// HTTP/2's opening by a client, with empty settings: a plaintext engine answers with its own settings frame, a TLS
+/// server with an alert.
+const OPENING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00";
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Connects and looks at the first bytes of the answer. Takes 6 s at most.
+pub async fn probe(host_port: &str) -> Spoken {
+    let mut stream = match timeout(PATIENCE, TcpStream::connect(host_port)).await {
+        Err(_) => return Spoken::Nothing("no answer".to_owned()),
+        Ok(Err(e)) => return Spoken::Nothing(e.to_string()),
+        Ok(Ok(stream)) => stream,
+    };
+    let mut answer = [0_u8; 9];
+    let exchange = async {
+        stream.write_all(OPENING).await?;
+        stream.read(&mut answer).await
+    };
+    match timeout(PATIENCE, exchange).await {
+        Ok(Ok(read)) if read > 0 => classify(&answer[..read]),
+        // Some TLS servers just close on what is no hello.
+        Ok(Ok(_) | Err(_)) | Err(_) => Spoken::Other,
+    }
+}
+
+fn classify(answer: &[u8]) -> Spoken {
+    match answer {
+        // A TLS record: alert (21) or handshake (22), version 3.x.
+        [21 | 22, 3, ..] => Spoken::Tls,
+        // An HTTP/2 frame of type SETTINGS.
+        [_, _, _, 4, ..] => Spoken::Plaintext,
+        _ => Spoken::Other,
+    }
+}
+
+/// In one line what is wrong with the address or the TLS setting, if the wire shows it.
+pub async fn diagnose(config: &ClientConfig) -> Option<String> {
+    let address = &config.host_port;
+    match (probe(address).await, &config.tls) {
+        (Spoken::Nothing(why), _) => Some(format!(
+            "nothing answers at {address} ({why}): start the engine, or set HATCHET_CLIENT_HOST_PORT to where it is"
+        )),
+        (Spoken::Plaintext, Tls::On { .. }) => {
+            Some(format!("{address} speaks plaintext and we speak TLS: set HATCHET_CLIENT_TLS_STRATEGY=none"))
+        }
+        (Spoken::Tls, Tls::None) => {
+            Some(format!("{address} speaks TLS and we speak plaintext: set HATCHET_CLIENT_TLS_STRATEGY=tls"))
+        }
+        (Spoken::Other, _) => Some(format!(
+            "{address} answers, but not as a Hatchet engine: set HATCHET_CLIENT_HOST_PORT to its gRPC port (the REST port is another)"
+        )),
+        (Spoken::Plaintext, Tls::None) | (Spoken::Tls, Tls::On { .. }) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn first_bytes() {
+        assert_eq!(classify(&[21, 3, 3, 0, 2, 2, 10]), Spoken::Tls);
+        assert_eq!(classify(&[0, 0, 18, 4, 0, 0, 0, 0, 0]), Spoken::Plaintext);
+        assert_eq!(classify(b"HTTP/1.1 "), Spoken::Other);
+        assert_eq!(classify(b"x"), Spoken::Other);
+    }
+}

@@ -1,0 +1,154 @@
+//! Where settings come from: flags, the environment, `.env` files.
+
+use std::{collections::BTreeMap, fmt, path::Path};
+
+/// The `.env` files that are read from the current folder, as the Python SDK reads them: a later one wins over an
+/// earlier one, and the process' own environment over all.
+pub const ENV_FILES: [&str; 4] = [".env", ".env.hatchet", ".env.dev", ".env.local"];
+
+/// Settings by variable name, each with where it came from.
+#[derive(Clone, Default)]
+pub struct Sources {
+    values: BTreeMap<String, (String, Source)>,
+    /// Files that are there and cannot be read, for a warning.
+    unreadable: Vec<String>,
+}
+
+/// Where a setting came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A flag of the command line.
+    Flag(&'static str),
+    /// The process' environment.
+    Environment,
+    /// A `.env` file.
+    File(&'static str),
+    /// A claim of the token.
+    Token,
+    /// A handshake file of an engine on this machine.
+    Handshake,
+    /// Nobody set it.
+    Default,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag(flag) => write!(f, "{flag}"),
+            Self::Environment => f.write_str("the environment"),
+            Self::File(file) => f.write_str(file),
+            Self::Token => f.write_str("the token"),
+            Self::Handshake => f.write_str("the engine's handshake file"),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}
+
+impl Sources {
+    /// The `.env` files of `folder`, then the process' environment over them. Only names that start with `HATCHET_`,
+    /// so that a `.env` of the application around us stays its own.
+    pub fn read(folder: &Path) -> Self {
+        let mut sources = Self::default();
+        for file in ENV_FILES {
+            let path = folder.join(file);
+            if !path.exists() {
+                continue;
+            }
+            match dotenvy::from_path_iter(&path) {
+                Ok(entries) => {
+                    for entry in entries {
+                        match entry {
+                            Ok((name, value)) => sources.put(name, value, Source::File(file)),
+                            // The error of a line quotes it, and the line may be the token's.
+                            Err(_) => sources.unreadable.push(format!("{file}: a line is not NAME=value")),
+                        }
+                    }
+                }
+                Err(e) => sources.unreadable.push(format!("{file}: {e}")),
+            }
+        }
+        for (name, value) in std::env::vars_os() {
+            if let (Ok(name), Ok(value)) = (name.into_string(), value.into_string()) {
+                sources.put(name, value, Source::Environment);
+            }
+        }
+        sources
+    }
+
+    /// Settings out of a map, for tests.
+    pub fn from_pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let mut sources = Self::default();
+        for (name, value) in pairs {
+            sources.put(name.to_owned(), value.to_owned(), Source::Environment);
+        }
+        sources
+    }
+
+    fn put(&mut self, name: String, value: String, source: Source) {
+        if name.starts_with("HATCHET_") {
+            self.values.insert(name, (value, source));
+        }
+    }
+
+    /// A flag's value over whatever there is.
+    pub fn set(&mut self, name: &str, value: impl Into<String>, source: Source) {
+        self.values.insert(name.to_owned(), (value.into(), source));
+    }
+
+    /// A setting and where it came from. Empty counts as not set, as in the official SDKs.
+    pub fn get(&self, name: &str) -> Option<(&str, &Source)> {
+        self.values.get(name).map(|(value, source)| (value.trim(), source)).filter(|(value, _)| !value.is_empty())
+    }
+
+    /// A setting alone.
+    pub fn value(&self, name: &str) -> Option<&str> {
+        self.get(name).map(|(value, _)| value)
+    }
+
+    /// `1`, `true`, `yes`, `on` are true and their opposites false, in any case; else an error in words.
+    pub fn flag(&self, name: &str) -> Result<bool, String> {
+        match self.value(name).map(str::to_ascii_lowercase).as_deref() {
+            None | Some("0" | "false" | "no" | "off") => Ok(false),
+            Some("1" | "true" | "yes" | "on") => Ok(true),
+            Some(other) => Err(format!("{name} is `{other}`: set it to true or false")),
+        }
+    }
+
+    /// What could not be read, in words.
+    pub fn warnings(&self) -> &[String] {
+        &self.unreadable
+    }
+}
+
+impl fmt::Debug for Sources {
+    /// Names and sources only: values may be secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.values.iter().map(|(name, (_, source))| (name, source))).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn later_files_win_and_strangers_stay_out() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(".env"), "HATCHET_T_A=1\nHATCHET_T_B=1\nOTHER=x\n").unwrap();
+        std::fs::write(folder.path().join(".env.local"), "HATCHET_T_B=2\nno equals sign\n").unwrap();
+        let sources = Sources::read(folder.path());
+        assert_eq!(sources.get("HATCHET_T_A"), Some(("1", &Source::File(".env"))));
+        assert_eq!(sources.get("HATCHET_T_B"), Some(("2", &Source::File(".env.local"))));
+        assert_eq!(sources.get("OTHER"), None);
+        assert_eq!(sources.warnings().len(), 1);
+    }
+
+    #[test]
+    fn flags_read_as_people_write_them() {
+        let sources = Sources::from_pairs([("HATCHET_A", "Yes"), ("HATCHET_B", "0"), ("HATCHET_C", "perhaps")]);
+        assert_eq!(sources.flag("HATCHET_A"), Ok(true));
+        assert_eq!(sources.flag("HATCHET_B"), Ok(false));
+        assert_eq!(sources.flag("HATCHET_X"), Ok(false));
+        assert!(sources.flag("HATCHET_C").unwrap_err().contains("perhaps"));
+    }
+}

@@ -1,0 +1,82 @@
+//! Where a run stands, by the engine's own word.
+
+use super::{
+    ClientError, RunHandle,
+    retry::{if_temporary, retrying},
+};
+use crate::hatchet::wire::{RunId, RunStatus, proto::v1};
+
+/// A run as the engine sees it.
+#[derive(Debug, Clone)]
+pub struct RunDetails {
+    /// The run's status.
+    pub status: RunStatus,
+    /// Whether nothing more can come.
+    pub done: bool,
+    /// The input, JSON.
+    pub input: String,
+    /// The additional metadata, JSON.
+    pub additional_metadata: String,
+    /// The tasks that exist so far, in the order of their names.
+    pub tasks: Vec<TaskDetails>,
+}
+
+/// A task in a run.
+#[derive(Debug, Clone)]
+pub struct TaskDetails {
+    /// The task run's id.
+    pub id: String,
+    /// The task's name.
+    pub name: String,
+    /// Its status.
+    pub status: RunStatus,
+    /// The output, JSON, of a completed task.
+    pub output: Option<String>,
+    /// The error text of a failed task.
+    pub error: Option<String>,
+}
+
+impl RunHandle {
+    /// Asks the engine once, and again only where that failed for a passing reason. A run that was triggered a moment
+    /// ago may be [`super::ErrorKind::NotFound`] for up to a second or so on a busy real engine.
+    pub async fn details(&self) -> Result<RunDetails, ClientError> {
+        retrying(if_temporary, || self.details_once()).await
+    }
+
+    pub(super) async fn details_once(&self) -> Result<RunDetails, ClientError> {
+        let id = self.id();
+        let request = v1::GetRunDetailsRequest { external_id: id.to_string() };
+        let answer = self.client().connection().admin().get_run_details(request).await;
+        answer.map(|answer| details(answer.into_inner())).map_err(|status| ClientError::from_status(&call(id), status))
+    }
+}
+
+fn call(id: RunId) -> String {
+    format!("ask for run {id}")
+}
+
+fn details(wire: v1::GetRunDetailsResponse) -> RunDetails {
+    let mut tasks: Vec<TaskDetails> = wire
+        .task_runs
+        .into_values()
+        .map(|task| TaskDetails {
+            id: task.external_id,
+            name: task.readable_id,
+            status: RunStatus::from_wire(task.status),
+            output: task.output.filter(|o| !o.is_empty()).map(text),
+            error: task.error.filter(|e| !e.is_empty()),
+        })
+        .collect();
+    tasks.sort_by(|a, b| a.name.cmp(&b.name));
+    RunDetails {
+        status: RunStatus::from_wire(wire.status),
+        done: wire.done,
+        input: text(wire.input),
+        additional_metadata: text(wire.additional_metadata),
+        tasks,
+    }
+}
+
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
+}

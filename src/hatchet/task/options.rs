@@ -1,0 +1,39 @@
+//! How a task wants to be run.
+
+use std::time::Duration;
+
+/// Options of a task, with the defaults of the official SDKs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TaskOptions {
+    /// Retries after a failed attempt. Default 0.
+    pub retries: u32,
+    /// Wait before a retry. Default none.
+    pub backoff: Option<Backoff>,
+    /// Longest time of one attempt, from its assignment on. Default 60 s.
+    pub execution_timeout: Duration,
+    /// Longest time in the queue, for each attempt anew. Default 5 minutes.
+    pub schedule_timeout: Duration,
+    /// 1 to 3. Default 1.
+    pub default_priority: u8,
+}
+
+/// Exponential wait between attempts, in seconds: `factor` to the power of the retry's number.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Backoff {
+    /// 1 to 1000.
+    pub factor: f32,
+    /// 1 to 86,400.
+    pub max_seconds: u32,
+}
+
+impl Default for TaskOptions {
+    fn default() -> Self {
+        Self {
+            retries: 0,
+            backoff: None,
+            execution_timeout: Duration::from_secs(60),
+            schedule_timeout: Duration::from_secs(300),
+            default_priority: 1,
+        }
+    }
+}

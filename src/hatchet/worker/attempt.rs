@@ -1,0 +1,222 @@
+//! One attempt, from its assignment to the engine's receipt of its outcome.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{Semaphore, oneshot},
+    time::{sleep, timeout},
+};
+
+use super::{
+    dispatch::{Assignment, AttemptKey, Shared},
+    report::{self, Terminal},
+};
+use crate::hatchet::task::{Body, CancelReason, Canceller, Context, Outcome, Task, panic_message};
+
+/// The engine ends an attempt that runs too long, and says so. Only when it has not, this long after, does the worker
+/// do it: the engine's clock checks about once a second, and the deadline may have been extended there.
+const TIMEOUT_MARGIN: Duration = Duration::from_secs(5);
+
+/// What is left of an attempt to tell the engine.
+enum Verdict {
+    /// This outcome.
+    Report(Outcome),
+    /// Nothing: the engine has ended it by itself.
+    Nothing,
+}
+
+pub(super) async fn run(shared: Arc<Shared>, assignment: Assignment, canceller: Canceller) {
+    let _registered = ForgetOnDrop { shared: &shared, key: assignment.key };
+    let task = shared.tasks.get(&assignment.action_id.to_lowercase()).cloned();
+    let started = report::started(&shared.client, &assignment);
+    let work = async {
+        let terminal = match (&task, &assignment.input) {
+            (None, _) => Verdict::Report(Outcome::fatal(format!(
+                "UnknownTask: this worker has no task for the action `{}`, only for {}",
+                assignment.action_id,
+                shared.tasks.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
+            ))),
+            (_, Err(why)) => {
+                Verdict::Report(Outcome::fatal(format!("BadInput: the action's payload cannot be read: {why}")))
+            }
+            (Some(task), Ok(input)) => run_body(&shared, &assignment, task, input.clone(), &canceller).await,
+        };
+        let Verdict::Report(outcome) = terminal else { return };
+        let terminal = match outcome {
+            Outcome::Completed(output) => Terminal::Completed(output),
+            // The second line is for readers that take the first for the message, as the Python SDK's does.
+            Outcome::Failed { error, may_retry } => Terminal::Failed {
+                error: format!(
+                    "{error}\n    in task {}, attempt {}",
+                    assignment.info.task_name,
+                    assignment.info.retry_count.saturating_add(1)
+                ),
+                may_retry,
+            },
+            Outcome::Cancelled => return,
+        };
+        report::terminal(&shared.client, &assignment, terminal).await;
+    };
+    // STARTED only informs, so nothing waits for its answer.
+    tokio::join!(started, work);
+}
+
+/// Takes the attempt off the table whatever way it ends.
+struct ForgetOnDrop<'a> {
+    shared: &'a Shared,
+    key: AttemptKey,
+}
+
+impl Drop for ForgetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.shared.forget(self.key);
+    }
+}
+
+async fn run_body(
+    shared: &Arc<Shared>,
+    assignment: &Assignment,
+    task: &Task,
+    input: String,
+    canceller: &Canceller,
+) -> Verdict {
+    let slots = if task.slot_type() == "cpu" { &shared.cpu_slots } else { &shared.default_slots };
+    // The engine assigns no more than there are slots; a body that outlives its attempt still holds one, though.
+    let Some(permit) = slot(slots, canceller).await else { return Verdict::Nothing };
+    let (ctx, emissions) = Context::for_attempt(assignment.info.clone(), canceller.clone());
+    let mut body = Started::new(shared, task, input, ctx.clone());
+    let finished = oneshot::channel::<()>();
+    let supervised = async {
+        let verdict = supervise(shared, assignment, task, &mut body, canceller).await;
+        let _ = finished.0.send(());
+        verdict
+    };
+    let pumped = report::pump(&shared.client, assignment, emissions, finished.1);
+    let (verdict, ()) = tokio::join!(supervised, pumped);
+    if ctx.lost_lines() > 0 {
+        tracing::warn!(run = %assignment.key.0, lines = ctx.lost_lines(), "log lines were dropped: they came faster than the engine takes them");
+    }
+    drop(permit);
+    verdict
+}
+
+async fn slot<'a>(slots: &'a Semaphore, canceller: &Canceller) -> Option<tokio::sync::SemaphorePermit<'a>> {
+    tokio::select! {
+        biased;
+        permit = slots.acquire() => permit.ok(),
+        _ = canceller.cancelled() => None,
+    }
+}
+
+/// Follows a body to its end, through cancellation and timeout.
+async fn supervise(
+    shared: &Shared,
+    assignment: &Assignment,
+    task: &Task,
+    body: &mut Started,
+    canceller: &Canceller,
+) -> Verdict {
+    let reason = tokio::select! {
+        biased;
+        outcome = body.outcome() => return match (outcome, canceller.reason()) {
+            (Outcome::Cancelled, Some(reason)) => after_cancel(Outcome::Cancelled, reason),
+            // The body says that it was cancelled and was not: without a report the run would wait for its timeout.
+            (Outcome::Cancelled, None) => Verdict::Report(Outcome::Failed {
+                error: "Cancelled: the task stopped as if cancelled, but nobody had cancelled it".to_owned(),
+                may_retry: true,
+            }),
+            (outcome, Some(reason)) => after_cancel(outcome, reason),
+            (outcome, None) => Verdict::Report(outcome),
+        },
+        reason = canceller.cancelled() => reason,
+        () = sleep(task.options().execution_timeout + TIMEOUT_MARGIN) => {
+            canceller.cancel(CancelReason::TimedOut);
+            CancelReason::TimedOut
+        }
+    };
+    if let Ok(outcome) = timeout(shared.cancel_grace, body.outcome()).await {
+        return after_cancel(outcome, reason);
+    }
+    let (run, name) = (assignment.key.0, task.name());
+    if body.abort() {
+        tracing::warn!(%run, task = name, grace = ?shared.cancel_grace, "dropped: it did not end within the grace after its cancellation ({reason})");
+    } else {
+        tracing::warn!(%run, task = name, "ignores its cancellation ({reason}) and keeps its slot: call ctx.check_cancelled()? in its loop");
+    }
+    after_cancel(body.outcome().await, reason)
+}
+
+/// What to report of a body that was asked to stop.
+fn after_cancel(outcome: Outcome, reason: CancelReason) -> Verdict {
+    match (reason, outcome) {
+        // The engine has given the attempt its end already, and a late report would change it.
+        (CancelReason::Requested | CancelReason::TimedOut, _) => Verdict::Nothing,
+        (CancelReason::Shutdown, Outcome::Cancelled) => Verdict::Report(cut_by_shutdown()),
+        (CancelReason::Shutdown, outcome) => Verdict::Report(outcome),
+    }
+}
+
+/// A failure that may be retried: the task has done nothing wrong.
+fn cut_by_shutdown() -> Outcome {
+    Outcome::Failed { error: "Shutdown: the worker was stopped before the task had ended".to_owned(), may_retry: true }
+}
+
+/// A body that runs.
+enum Started {
+    Async(tokio::task::JoinHandle<Outcome>),
+    Blocking(tokio::task::JoinHandle<Outcome>),
+    Cpu(oneshot::Receiver<Result<Outcome, Box<dyn std::any::Any + Send>>>),
+    Ended(Outcome),
+}
+
+impl Started {
+    fn new(shared: &Shared, task: &Task, input: String, ctx: Context) -> Self {
+        match task.body().clone() {
+            // Called inside the task, since decoding may panic as well as the body.
+            Body::Async(body) => Self::Async(shared.bodies.spawn(async move { body(input, ctx).await })),
+            Body::Blocking(body) => Self::Blocking(shared.bodies.spawn_blocking(move || body(input, ctx))),
+            Body::Cpu(body) => match &shared.cpu {
+                Some(pool) => Self::Cpu(pool.spawn(move || body(input, ctx))),
+                None => Self::Ended(Outcome::fatal("NoCpuPool: this worker has no threads for CPU tasks")),
+            },
+        }
+    }
+
+    /// How the body ended. May be asked again after it was given up half-way.
+    async fn outcome(&mut self) -> Outcome {
+        let outcome = match self {
+            Self::Async(body) | Self::Blocking(body) => match body.await {
+                Ok(outcome) => outcome,
+                Err(error) => match error.try_into_panic() {
+                    Ok(panic) => panicked(&*panic),
+                    // Aborted, or its runtime is gone.
+                    Err(_) => Outcome::Cancelled,
+                },
+            },
+            Self::Cpu(body) => match body.await {
+                Ok(Ok(outcome)) => outcome,
+                Ok(Err(panic)) => panicked(&*panic),
+                Err(_) => Outcome::Cancelled,
+            },
+            Self::Ended(outcome) => return outcome.clone(),
+        };
+        *self = Self::Ended(outcome.clone());
+        outcome
+    }
+
+    /// Drops an async body at its next await; a thread cannot be stopped from outside.
+    fn abort(&self) -> bool {
+        match self {
+            Self::Async(body) => {
+                body.abort();
+                true
+            }
+            Self::Blocking(_) | Self::Cpu(_) => false,
+            Self::Ended(_) => true,
+        }
+    }
+}
+
+fn panicked(panic: &(dyn std::any::Any + Send)) -> Outcome {
+    Outcome::Failed { error: panic_message(panic), may_retry: true }
+}

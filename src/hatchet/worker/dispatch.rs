@@ -1,0 +1,236 @@
+//! From a message on the stream to a running attempt. Nothing here waits: no call, no lock across an await.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use serde::Deserialize;
+use serde_json::{Map, Value, value::RawValue};
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::task::TaskTracker;
+
+use super::{attempt, cpu::CpuPool, register::action};
+use crate::hatchet::{
+    client::{Client, ClientError},
+    task::{CancelReason, Canceller, RunInfo, Task},
+    wire::{RunId, WorkerId, proto},
+};
+
+/// What identifies an attempt: a retry may arrive before the old attempt is gone.
+pub(super) type AttemptKey = (RunId, i32);
+
+/// What all attempts of a worker share.
+pub(super) struct Shared {
+    pub(super) client: Client,
+    pub(super) tasks: HashMap<String, Task>,
+    /// Where async and blocking bodies run.
+    pub(super) bodies: tokio::runtime::Handle,
+    pub(super) cpu: Option<CpuPool>,
+    pub(super) default_slots: Arc<Semaphore>,
+    pub(super) cpu_slots: Arc<Semaphore>,
+    pub(super) cancel_grace: std::time::Duration,
+    running: Mutex<HashMap<AttemptKey, Running>>,
+    /// Told each time an attempt is gone.
+    pub(super) gone: Notify,
+    pub(super) attempts: TaskTracker,
+}
+
+#[derive(Clone)]
+pub(super) struct Running {
+    pub(super) task: String,
+    pub(super) canceller: Canceller,
+}
+
+/// An assignment, read and checked.
+pub(super) struct Assignment {
+    pub(super) key: AttemptKey,
+    pub(super) worker: WorkerId,
+    pub(super) action_id: String,
+    pub(super) job_id: String,
+    pub(super) job_run_id: String,
+    pub(super) task_id: String,
+    pub(super) info: RunInfo,
+    /// The input's JSON, or why it cannot be read.
+    pub(super) input: Result<String, String>,
+}
+
+impl Shared {
+    pub(super) fn new(
+        client: Client,
+        tasks: &[Task],
+        options: &super::WorkerOptions,
+        bodies: tokio::runtime::Handle,
+        cpu: Option<CpuPool>,
+    ) -> Result<Self, ClientError> {
+        let mut by_action = HashMap::new();
+        for task in tasks {
+            for name in task.names() {
+                by_action.insert(action(&client, name)?.as_str().to_owned(), task.clone());
+            }
+        }
+        Ok(Self {
+            client,
+            tasks: by_action,
+            bodies,
+            cpu,
+            default_slots: Arc::new(Semaphore::new(options.slots.min(Semaphore::MAX_PERMITS))),
+            cpu_slots: Arc::new(Semaphore::new(options.cpu_threads.min(Semaphore::MAX_PERMITS))),
+            cancel_grace: options.cancel_grace,
+            running: Mutex::default(),
+            gone: Notify::new(),
+            attempts: TaskTracker::new(),
+        })
+    }
+
+    fn running(&self) -> MutexGuard<'_, HashMap<AttemptKey, Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many attempts there are.
+    pub(super) fn busy(&self) -> usize {
+        self.running().len()
+    }
+
+    /// What runs, for messages.
+    pub(super) fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> =
+            self.running().iter().map(|((run, _), running)| format!("{} ({run})", running.task)).collect();
+        names.sort();
+        names
+    }
+
+    /// Asks all that runs to stop.
+    pub(super) fn cancel_all(&self, reason: CancelReason) {
+        for running in self.running().values() {
+            running.canceller.cancel(reason);
+        }
+    }
+
+    pub(super) fn forget(&self, key: AttemptKey) {
+        self.running().remove(&key);
+        self.gone.notify_waiters();
+    }
+
+    /// Acts on one message of the stream.
+    pub(super) fn dispatch(self: &Arc<Self>, worker: WorkerId, message: proto::AssignedAction) {
+        match proto::ActionType::try_from(message.action_type) {
+            Ok(proto::ActionType::StartStepRun) => self.start(worker, message),
+            Ok(proto::ActionType::CancelStepRun) => self.cancel(&message),
+            Ok(kind @ (proto::ActionType::StartGetGroupKey | proto::ActionType::StartBatch)) => {
+                tracing::warn!(
+                    action = message.action_id,
+                    "ignored {}: this worker registers no such task",
+                    kind.as_str_name()
+                );
+            }
+            Err(_) => {
+                tracing::warn!(
+                    number = message.action_type,
+                    "ignored an action of a type that this version does not know"
+                );
+            }
+        }
+    }
+
+    fn start(self: &Arc<Self>, worker: WorkerId, message: proto::AssignedAction) {
+        let assignment = match read(worker, message) {
+            Ok(assignment) => assignment,
+            Err(why) => {
+                tracing::error!("ignored an assignment: {why}");
+                return;
+            }
+        };
+        let canceller = Canceller::default();
+        let running = Running { task: assignment.info.task_name.clone(), canceller: canceller.clone() };
+        if self.running().contains_key(&assignment.key) {
+            tracing::debug!(run = %assignment.key.0, "this attempt runs already");
+            return;
+        }
+        self.running().insert(assignment.key, running);
+        self.attempts.spawn(attempt::run(self.clone(), assignment, canceller));
+    }
+
+    fn cancel(&self, message: &proto::AssignedAction) {
+        let Ok(run) = message.task_run_external_id.parse() else { return };
+        // The engine cancels by attempt; one that is gone already needs nothing.
+        if let Some(running) = self.running().get(&(run, message.retry_count)) {
+            tracing::info!(run = %run, task = running.task, "cancelled by the engine");
+            running.canceller.cancel(CancelReason::Requested);
+        }
+    }
+}
+
+fn read(worker: WorkerId, message: proto::AssignedAction) -> Result<Assignment, String> {
+    /// The part of an action's payload that matters here; other keys come and go with versions.
+    #[derive(Deserialize)]
+    struct Payload<'a> {
+        #[serde(borrow, default)]
+        input: Option<&'a RawValue>,
+    }
+
+    let run: RunId = message.task_run_external_id.parse().map_err(|e| format!("{e}"))?;
+    let input = serde_json::from_str::<Payload>(&message.action_payload)
+        // An engine writes null for an input that was no object.
+        .map(|payload| payload.input.map_or("{}", RawValue::get).to_owned())
+        .map(|input| if input == "null" { "{}".to_owned() } else { input })
+        .map_err(|e| e.to_string());
+    let additional_metadata: Map<String, Value> =
+        message.additional_metadata.as_deref().and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
+    Ok(Assignment {
+        key: (run, message.retry_count),
+        worker,
+        action_id: message.action_id,
+        job_id: message.job_id,
+        job_run_id: message.job_run_id,
+        task_id: message.task_id,
+        info: RunInfo {
+            run_id: message.task_run_external_id,
+            workflow_run_id: message.workflow_run_id,
+            task_name: message.task_name,
+            retry_count: u32::try_from(message.retry_count).unwrap_or(0),
+            additional_metadata,
+        },
+        input,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn assigned(payload: &str) -> Result<Assignment, String> {
+        read(
+            WorkerId::random(),
+            proto::AssignedAction {
+                task_run_external_id: RunId::random().to_string(),
+                action_payload: payload.to_owned(),
+                additional_metadata: Some(r#"{"k": "v"}"#.to_owned()),
+                retry_count: 2,
+                ..Default::default()
+            },
+        )
+    }
+
+    #[test]
+    fn both_textual_forms_of_a_payload_are_read() {
+        let compact = assigned(r#"{"input":{"a":1},"parents":{},"triggers":{"filter_payload":null}}"#).unwrap();
+        assert_eq!((compact.input.as_deref(), compact.info.retry_count), (Ok(r#"{"a":1}"#), 2));
+        assert_eq!(compact.info.additional_metadata["k"], "v");
+        let spaced = assigned(r#"{"new": [1], "input": {"a": 1}, "triggered_by": "manual"}"#).unwrap();
+        assert_eq!(spaced.input.as_deref(), Ok(r#"{"a": 1}"#));
+    }
+
+    #[test]
+    fn a_missing_or_null_input_is_an_empty_object() {
+        for payload in ["{}", r#"{"input":null}"#] {
+            assert_eq!(assigned(payload).unwrap().input.as_deref(), Ok("{}"));
+        }
+        assert!(assigned("").unwrap().input.is_err());
+    }
+
+    #[test]
+    fn a_bad_run_id_is_refused() {
+        assert!(read(WorkerId::random(), proto::AssignedAction::default()).is_err());
+    }
+}

@@ -1,0 +1,178 @@
+//! The supervisor of everything between the worker and the engine, on its own thread.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{oneshot, watch},
+    time::{Instant, sleep},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Drained, LinkState, Registered, RunningWorker, Worker,
+    cpu::CpuPool,
+    dispatch::Shared,
+    drain,
+    register::register,
+    session::{self, Ended},
+};
+use crate::hatchet::{
+    client::{Client, ClientError, ErrorKind, diagnose, retry::forever},
+    task::{CancelReason, Kind},
+    wire::proto,
+};
+
+/// Waits between tries: short at first, so that a blip costs little, and never long, so that an outage's end is seen.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+const LONGEST_WAIT: Duration = Duration::from_secs(3);
+
+pub(super) fn start(worker: Worker) -> Result<RunningWorker, ClientError> {
+    let failed = |what: &str, e: &dyn std::fmt::Display| {
+        ClientError::new(ErrorKind::Config, format!("{what} cannot be started: {e}"))
+    };
+    let bodies = tokio::runtime::Handle::try_current().map_err(|e| failed("a worker", &e))?;
+    let cpu = if worker.tasks.iter().any(|task| task.kind() == Kind::Cpu) {
+        Some(CpuPool::new(worker.options.cpu_threads).map_err(|e| failed("the CPU pool", &e))?)
+    } else {
+        None
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| failed("the link's runtime", &e))?;
+    let (state_sender, state) = watch::channel(LinkState::Connecting(None));
+    let (result_sender, result) = oneshot::channel();
+    let (stop, abandon) = (CancellationToken::new(), CancellationToken::new());
+    let tokens = (stop.clone(), abandon.clone());
+    std::thread::Builder::new()
+        .name("hatchet-link".to_owned())
+        .spawn(move || {
+            let (stop, abandon) = tokens;
+            let result = runtime.block_on(async {
+                tokio::select! {
+                    result = run(worker, bodies, cpu, &state_sender, &stop) => result,
+                    () = abandon.cancelled() => Ok(Drained::default()),
+                }
+            });
+            state_sender.send_replace(LinkState::Stopped);
+            // A failed send: nobody waits for the end.
+            let _ = result_sender.send(result);
+        })
+        .map_err(|e| failed("the link's thread", &e))?;
+    Ok(RunningWorker { state, stop, abandon, result: Some(result) })
+}
+
+async fn run(
+    worker: Worker,
+    bodies: tokio::runtime::Handle,
+    cpu: Option<CpuPool>,
+    state: &watch::Sender<LinkState>,
+    stop: &CancellationToken,
+) -> Result<Drained, ClientError> {
+    let client = Client::new(worker.config.clone())?;
+    let shared = Arc::new(Shared::new(client, &worker.tasks, &worker.options, bodies, cpu)?);
+    let registered = tokio::select! {
+        registered = first_registration(&shared.client, &worker, state) => registered?,
+        () = stop.cancelled() => return Ok(Drained::default()),
+    };
+    let (known, current) = watch::channel(registered);
+    let intake_closed = CancellationToken::new();
+    let drained = async {
+        stop.cancelled().await;
+        state.send_replace(LinkState::Draining);
+        drain::run(&shared, &current, &intake_closed, worker.options.grace).await
+    };
+    let drained = tokio::select! {
+        refused = keep(&shared, &worker, &known, state, &intake_closed) => {
+            shared.cancel_all(CancelReason::Shutdown);
+            return Err(refused);
+        }
+        drained = drained => drained,
+    };
+    // Unsubscribing alone would leave the stream assigning; it ends with this function, right after.
+    let worker_id = current.borrow().worker.to_string();
+    let mut stub = shared.client.connection().dispatcher();
+    let goodbye = stub.unsubscribe(proto::WorkerUnsubscribeRequest { worker_id });
+    if let Ok(Err(status)) = tokio::time::timeout(Duration::from_secs(2), goodbye).await {
+        tracing::debug!(%status, "the engine did not take the goodbye");
+    }
+    Ok(drained)
+}
+
+/// Registers for the first time. An engine that does not answer is waited for only as long as the options say, and
+/// what is wrong with the address or TLS is found out and said.
+async fn first_registration(
+    client: &Client,
+    worker: &Worker,
+    state: &watch::Sender<LinkState>,
+) -> Result<Registered, ClientError> {
+    let give_up = Instant::now() + worker.options.wait_for_engine;
+    let mut waits = forever(FIRST_WAIT, LONGEST_WAIT);
+    loop {
+        let error = match register(client, &worker.options, &worker.tasks).await {
+            Ok(registered) => return Ok(registered),
+            Err(error) => error,
+        };
+        let error = match error.kind() {
+            ErrorKind::Unreachable | ErrorKind::TimedOut => match diagnose(client.config()).await {
+                Some(why) => ClientError::new(error.kind(), why),
+                None => error,
+            },
+            _ => error,
+        };
+        let left = give_up.saturating_duration_since(Instant::now());
+        if !error.is_temporary() || left.is_zero() {
+            return Err(error);
+        }
+        state.send_replace(LinkState::Connecting(Some(error.to_string())));
+        sleep(waits.next().unwrap_or(LONGEST_WAIT).min(left)).await;
+    }
+}
+
+/// Keeps the worker listening, for ever: comes back only with what trying again does not mend.
+async fn keep(
+    shared: &Arc<Shared>,
+    worker: &Worker,
+    known: &watch::Sender<Registered>,
+    state: &watch::Sender<LinkState>,
+    intake_closed: &CancellationToken,
+) -> ClientError {
+    let mut waits = forever(FIRST_WAIT, LONGEST_WAIT);
+    loop {
+        let registered = known.borrow().clone();
+        match session::run(shared, &registered, state, intake_closed).await {
+            Ended::Closed => std::future::pending().await,
+            Ended::Refused(error) => return error,
+            Ended::Lost { why, lived } => {
+                tracing::warn!("lost the engine, and tries again: {why}");
+                leave(state, Some(why));
+                if lived {
+                    waits = forever(FIRST_WAIT, LONGEST_WAIT);
+                }
+            }
+            Ended::Forgotten => {
+                tracing::warn!("the engine does not know this worker any more: it registers again");
+                leave(state, None);
+                match register(&shared.client, &worker.options, &worker.tasks).await {
+                    Ok(registered) => {
+                        tracing::info!(worker = %registered.worker, "registered again");
+                        known.send_replace(registered);
+                        waits = forever(FIRST_WAIT, LONGEST_WAIT);
+                        continue;
+                    }
+                    Err(error) if error.kind() == ErrorKind::Unauthenticated => return error,
+                    Err(error) => tracing::warn!("could not register again, and tries on: {error}"),
+                }
+            }
+        }
+        sleep(waits.next().unwrap_or(LONGEST_WAIT)).await;
+    }
+}
+
+fn leave(state: &watch::Sender<LinkState>, why: Option<String>) {
+    state.send_modify(|state| {
+        if !matches!(state, LinkState::Draining) {
+            *state = LinkState::Connecting(why);
+        }
+    });
+}

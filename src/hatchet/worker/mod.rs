@@ -1,0 +1,215 @@
+//! Runs tasks for an engine.
+//!
+//! The link to the engine has a thread and a runtime of its own, so that no task can starve it: it registers, listens,
+//! heartbeats and reports there, while async bodies run on the runtime that [`Worker::start`] was called in, blocking
+//! ones on that runtime's blocking threads, and CPU ones on a rayon pool.
+//!
+//! ```text
+//!            link thread                                              bodies
+//!  engine ─▶ listen ─▶ dispatch ─▶ attempt ── slot permit ──▶ async | blocking | cpu
+//!         ◀─────────── report ◀── outcome ◀──────────────────────────┘
+//! ```
+//!
+//! States of the link, which readiness follows ([`LinkState`]):
+//!
+//! ```text
+//!  Connecting ─▶ Listening ─▶ Draining ─▶ Stopped
+//!      ▲  ▲          │
+//!      │  └─ lost ───┤ stream or heartbeat failed: opened again under the same id
+//!      └─ forgotten ─┘ the engine does not know the worker: registered anew
+//! ```
+
+mod attempt;
+mod cpu;
+mod dispatch;
+mod drain;
+mod link;
+mod register;
+mod report;
+mod session;
+
+use std::{num::NonZeroUsize, time::Duration};
+
+use tokio::sync::{oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+pub use drain::Drained;
+
+use super::{
+    client::{ClientConfig, ClientError, ErrorKind},
+    task::Task,
+    wire::{ActionId, WorkerId},
+};
+
+/// How a worker runs.
+#[derive(Debug, Clone)]
+pub struct WorkerOptions {
+    /// Its name; letters, digits, `.`, `-` and `_`.
+    pub name: String,
+    /// Async and blocking attempts at once. Default 100. Blocking bodies need as many blocking threads of the runtime.
+    pub slots: usize,
+    /// CPU attempts at once, and threads of the pool that they share. Default: one for each core.
+    pub cpu_threads: usize,
+    /// After a stop, what runs has this long to end before it is cancelled. Default 25 s.
+    pub grace: Duration,
+    /// A cancelled async body has this long to end before it is dropped, and any other before it is named. Default 1 s.
+    pub cancel_grace: Duration,
+    /// How long to wait for an engine that does not answer at the start. Default: not at all. Once registered, the
+    /// worker tries for ever.
+    pub wait_for_engine: Duration,
+}
+
+impl Default for WorkerOptions {
+    fn default() -> Self {
+        Self {
+            name: "hatchet-quickstart".to_owned(),
+            slots: 100,
+            cpu_threads: std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
+            grace: Duration::from_secs(25),
+            cancel_grace: Duration::from_secs(1),
+            wait_for_engine: Duration::ZERO,
+        }
+    }
+}
+
+/// Where the link to the engine stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LinkState {
+    /// Not receiving work: registering, or between two streams. Why, where something failed.
+    Connecting(Option<String>),
+    /// Receiving work.
+    Listening(Registered),
+    /// Finishing what runs.
+    Draining,
+    /// Gone.
+    Stopped,
+}
+
+/// What the engine said at registration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registered {
+    /// This worker's id.
+    pub worker: WorkerId,
+    /// The engine's version, such as `v0.101.27`.
+    pub engine_version: String,
+}
+
+/// A worker before its start.
+#[derive(Debug)]
+pub struct Worker {
+    config: ClientConfig,
+    options: WorkerOptions,
+    tasks: Vec<Task>,
+}
+
+/// A started worker. Dropping it without [`RunningWorker::stop`] ends it at once, and loses what runs.
+#[derive(Debug)]
+pub struct RunningWorker {
+    state: watch::Receiver<LinkState>,
+    stop: CancellationToken,
+    abandon: CancellationToken,
+    result: Option<oneshot::Receiver<Result<Drained, ClientError>>>,
+}
+
+impl Worker {
+    /// A worker for the engine that the settings name.
+    pub fn new(config: ClientConfig, options: WorkerOptions) -> Self {
+        Self { config, options, tasks: Vec::new() }
+    }
+
+    /// Adds a task.
+    #[must_use]
+    pub fn task(mut self, task: Task) -> Self {
+        self.tasks.push(task);
+        self
+    }
+
+    /// Adds tasks.
+    #[must_use]
+    pub fn tasks(mut self, tasks: impl IntoIterator<Item = Task>) -> Self {
+        self.tasks.extend(tasks);
+        self
+    }
+
+    /// Starts it. Must be called inside a tokio runtime, on which async and blocking bodies then run.
+    ///
+    /// Fails on what can be seen without the engine: no task, two with one name, a name that engines refuse.
+    pub fn start(self) -> Result<RunningWorker, ClientError> {
+        let bad = |message: String| Err(ClientError::new(ErrorKind::Config, message));
+        if self.tasks.is_empty() {
+            return bad("the worker has no task: add one".to_owned());
+        }
+        let mut seen = std::collections::BTreeSet::new();
+        for name in self.tasks.iter().flat_map(Task::names) {
+            if !is_name(name) || ActionId::new(name, name).is_err() {
+                return bad(format!("`{name}` is no name for a task: use letters, digits, `.`, `-` and `_` only"));
+            }
+            if !seen.insert(name.to_lowercase()) {
+                return bad(format!("two tasks are called `{name}` (case does not count): rename one"));
+            }
+        }
+        let name = self.config.namespaced(&self.options.name);
+        if !is_name(&name) {
+            return bad(format!("`{name}` is no name for a worker: use letters, digits, `.`, `-` and `_` only"));
+        }
+        if self.options.slots == 0 || self.options.cpu_threads == 0 {
+            return bad("a worker needs at least one slot and one CPU thread".to_owned());
+        }
+        link::start(self)
+    }
+}
+
+/// The rule of a real engine for names of workflows, tasks and workers.
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))
+}
+
+impl RunningWorker {
+    /// The link's state, to read or to follow.
+    pub fn state(&self) -> watch::Receiver<LinkState> {
+        self.state.clone()
+    }
+
+    /// Waits until the worker receives work for the first time, or ends with why it cannot.
+    pub async fn listening(&mut self) -> Result<Registered, ClientError> {
+        loop {
+            if let LinkState::Listening(registered) = &*self.state.borrow_and_update() {
+                return Ok(registered.clone());
+            }
+            if self.state.changed().await.is_err() {
+                return match self.ended().await {
+                    Err(error) => Err(error),
+                    Ok(_) => {
+                        Err(ClientError::new(ErrorKind::Engine, "the worker was stopped before it was registered"))
+                    }
+                };
+            }
+        }
+    }
+
+    /// Waits until the worker ends by itself, which it does only for a reason that trying again does not mend.
+    pub async fn ended(&mut self) -> Result<Drained, ClientError> {
+        match self.result.as_mut() {
+            Some(result) => {
+                let ended = result.await;
+                self.result = None;
+                ended.unwrap_or_else(|_| {
+                    Err(ClientError::new(ErrorKind::Engine, "the worker's link thread ended unexpectedly"))
+                })
+            }
+            None => Err(ClientError::new(ErrorKind::Engine, "the worker has ended")),
+        }
+    }
+
+    /// Takes no more work, finishes what runs within the grace, reports it, and leaves.
+    pub async fn stop(mut self) -> Result<Drained, ClientError> {
+        self.stop.cancel();
+        self.ended().await
+    }
+}
+
+impl Drop for RunningWorker {
+    fn drop(&mut self) {
+        self.abandon.cancel();
+    }
+}

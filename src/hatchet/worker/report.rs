@@ -1,0 +1,212 @@
+//! What an attempt tells the engine: that it started, lines and chunks on the way, and how it ended.
+
+use std::time::Duration;
+
+use futures_util::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Instant, sleep, timeout, timeout_at},
+};
+
+use super::dispatch::Assignment;
+use crate::hatchet::{
+    client::{Client, ClientError, ErrorKind, retry::forever},
+    task::Emission,
+    wire::{proto, timestamp_now},
+};
+
+/// One call may take this long before it is made again.
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// An outcome is offered this long. An engine that was away longer has given the attempt to another worker (30 s after
+/// the last heartbeat), and restarts of a real one were seen to take a minute.
+const OUTCOME_PATIENCE: Duration = Duration::from_secs(300);
+/// Lines and chunks on their way at once. They are numbered, and the engine restores their order.
+const PARALLEL_EMISSIONS: usize = 16;
+/// A line or chunk is offered this long.
+const EMISSION_PATIENCE: Duration = Duration::from_secs(10);
+/// What waits to be sent when the body ends has this long, so that the outcome is not held up for ever.
+const FLUSH_PATIENCE: Duration = Duration::from_secs(15);
+
+/// How an attempt ended.
+#[derive(Debug, Clone)]
+pub(super) enum Terminal {
+    Completed(String),
+    Failed { error: String, may_retry: bool },
+}
+
+fn event(assignment: &Assignment, kind: proto::StepActionEventType, payload: String) -> proto::StepActionEvent {
+    proto::StepActionEvent {
+        worker_id: assignment.worker.to_string(),
+        job_id: assignment.job_id.clone(),
+        job_run_id: assignment.job_run_id.clone(),
+        task_id: assignment.task_id.clone(),
+        task_run_external_id: assignment.info.run_id.clone(),
+        action_id: assignment.action_id.clone(),
+        event_timestamp: Some(timestamp_now()),
+        event_type: kind.into(),
+        event_payload: payload,
+        retry_count: Some(assignment.key.1),
+        should_not_retry: Some(false),
+        retry_after_ms: None,
+    }
+}
+
+/// Says that the attempt has started: one try, since it only informs.
+pub(super) fn started(client: &Client, assignment: &Assignment) -> impl Future<Output = ()> + use<> {
+    let event = event(assignment, proto::StepActionEventType::StepEventTypeStarted, String::new());
+    let mut stub = client.connection().dispatcher();
+    async move {
+        if let Ok(Err(status)) = timeout(CALL_TIMEOUT, stub.send_step_action_event(event)).await {
+            tracing::debug!(%status, "the engine was not told of a start");
+        }
+    }
+}
+
+/// Tells the engine how the attempt ended, until it has acknowledged it or never will.
+pub(super) async fn terminal(client: &Client, assignment: &Assignment, terminal: Terminal) {
+    let event = match terminal {
+        Terminal::Completed(output) => event(assignment, proto::StepActionEventType::StepEventTypeCompleted, output),
+        Terminal::Failed { error, may_retry } => proto::StepActionEvent {
+            should_not_retry: Some(!may_retry),
+            ..event(assignment, proto::StepActionEventType::StepEventTypeFailed, error)
+        },
+    };
+    let run = assignment.key.0;
+    let error = match send(client, event).await {
+        Ok(()) => return,
+        Err(error) => error,
+    };
+    // An outcome that can never arrive must not leave the run to its timeout.
+    if error.kind() == ErrorKind::TooLarge {
+        tracing::error!(%run, %error, "the outcome is too large to report; the run fails with that");
+        let text = format!("OutputTooLarge: {error}\n    in task {}", assignment.info.task_name);
+        let substitute = proto::StepActionEvent {
+            should_not_retry: Some(true),
+            ..self::event(assignment, proto::StepActionEventType::StepEventTypeFailed, text)
+        };
+        if let Err(error) = send(client, substitute).await {
+            tracing::error!(%run, %error, "an outcome is lost");
+        }
+    } else {
+        tracing::error!(%run, task = assignment.info.task_name, %error, "an outcome is lost: the engine did not take it");
+    }
+}
+
+async fn send(client: &Client, event: proto::StepActionEvent) -> Result<(), ClientError> {
+    let give_up = Instant::now() + OUTCOME_PATIENCE;
+    let mut waits = forever(Duration::from_millis(50), Duration::from_secs(5));
+    loop {
+        let call = client.connection().dispatcher().send_step_action_event(event.clone()).within_limit().await;
+        let error = match call {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        };
+        if !error.is_temporary() || Instant::now() >= give_up {
+            return Err(error);
+        }
+        tracing::debug!(%error, "an outcome was not taken; it is offered again");
+        sleep(waits.next().unwrap_or(Duration::from_secs(5))).await;
+    }
+}
+
+/// Sends what the body emits while it runs, and what is left when it has ended, which `finished` tells.
+pub(super) async fn pump(
+    client: &Client,
+    assignment: &Assignment,
+    mut emissions: mpsc::Receiver<Emission>,
+    finished: oneshot::Receiver<()>,
+) {
+    let mut sending = FuturesUnordered::new();
+    let mut index = 0_i64;
+    let mut finished = finished.fuse();
+    let mut deadline = None;
+    loop {
+        let flush_over = async {
+            match deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            _ = &mut finished => {
+                // What was sent before stays readable; clones of the context that outlive the body send nothing more.
+                emissions.close();
+                deadline = Some(Instant::now() + FLUSH_PATIENCE);
+            }
+            Some(()) = sending.next() => {}
+            next = emissions.recv(), if sending.len() < PARALLEL_EMISSIONS => match next {
+                Some(emission) => {
+                    let chunk = matches!(emission, Emission::Chunk(_));
+                    sending.push(emit(client.clone(), assignment, emission, index));
+                    index += i64::from(chunk);
+                }
+                None => break,
+            },
+            () = flush_over => break,
+        }
+    }
+    let flushed = async { while sending.next().await.is_some() {} };
+    let deadline = deadline.unwrap_or_else(|| Instant::now() + FLUSH_PATIENCE);
+    if timeout_at(deadline, flushed).await.is_err() {
+        tracing::warn!(run = %assignment.key.0, "log lines or chunks are lost: the engine did not take them in time");
+    }
+}
+
+async fn emit(client: Client, assignment: &Assignment, emission: Emission, index: i64) {
+    let created_at = Some(timestamp_now());
+    let run = assignment.key.0;
+    let give_up = Instant::now() + EMISSION_PATIENCE;
+    let mut waits = forever(Duration::from_millis(50), Duration::from_secs(2));
+    loop {
+        let mut stub = client.connection().events();
+        let sent = match &emission {
+            Emission::Log { level, message } => {
+                stub.put_log(proto::PutLogRequest {
+                    task_run_external_id: assignment.info.run_id.clone(),
+                    created_at,
+                    message: message.clone(),
+                    level: Some(level.word().to_owned()),
+                    metadata: String::new(),
+                    task_retry_count: Some(assignment.key.1),
+                })
+                .within_limit()
+                .await
+            }
+            Emission::Chunk(chunk) => {
+                stub.put_stream_event(proto::PutStreamEventRequest {
+                    task_run_external_id: assignment.info.run_id.clone(),
+                    created_at,
+                    message: chunk.clone().into_bytes(),
+                    metadata: String::new(),
+                    event_index: Some(index),
+                })
+                .within_limit()
+                .await
+            }
+        };
+        let Err(error) = sent else { return };
+        if !error.is_temporary() || Instant::now() >= give_up {
+            tracing::warn!(%run, %error, "a log line or chunk is lost");
+            return;
+        }
+        sleep(waits.next().unwrap_or(Duration::from_secs(2))).await;
+    }
+}
+
+/// A call with a time limit, whose answer says no more than that it was taken.
+trait Call {
+    async fn within_limit(self) -> Result<(), ClientError>;
+}
+
+impl<T, F: Future<Output = Result<tonic::Response<T>, tonic::Status>>> Call for F {
+    async fn within_limit(self) -> Result<(), ClientError> {
+        match timeout(CALL_TIMEOUT, self).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(status)) => Err(ClientError::from_status("report on a run", status)),
+            Err(_) => {
+                Err(ClientError::new(ErrorKind::TimedOut, format!("report on a run: no answer for {CALL_TIMEOUT:?}")))
+            }
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! One stream of assignments with its heartbeats. The end of either is the end of both: no half-alive worker.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::{FutureExt as _, StreamExt as _, future::OptionFuture};
+use tokio::{
+    sync::watch,
+    time::{Instant, MissedTickBehavior, interval, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{LinkState, Registered, dispatch::Shared};
+use crate::hatchet::{
+    client::{ClientError, ErrorKind},
+    wire::{WorkerId, proto, timestamp_now},
+};
+
+/// The official SDKs' interval; an engine stops assigning 5 s after the last one.
+const HEARTBEAT_EVERY: Duration = Duration::from_secs(4);
+/// Shorter than the interval, so that a link that swallows everything is noticed within 7 s.
+const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(3);
+/// A heartbeat may overtake its stream's opening, and is then refused. So long after the opening that means nothing.
+const OPENING_GRACE: Duration = Duration::from_secs(2);
+const SOON: Duration = Duration::from_millis(100);
+
+/// Why a session ended.
+pub(super) enum Ended {
+    /// The stream or a heartbeat failed: open another with the same worker id.
+    Lost {
+        why: String,
+        /// Whether a heartbeat had been accepted, so that the next try may be soon.
+        lived: bool,
+    },
+    /// The engine does not know the worker: register again.
+    Forgotten,
+    /// Trying again changes nothing.
+    Refused(ClientError),
+    /// Intake was closed on purpose.
+    Closed,
+}
+
+pub(super) async fn run(
+    shared: &Arc<Shared>,
+    registered: &Registered,
+    state: &watch::Sender<LinkState>,
+    intake_closed: &CancellationToken,
+) -> Ended {
+    let worker = registered.worker;
+    let mut stub = shared.client.connection().dispatcher();
+    // An engine sends its response headers with the first assignment, so waiting for them would be waiting for work.
+    let opening = async move {
+        match stub.listen_v2(proto::WorkerListenRequest { worker_id: worker.to_string() }).await {
+            Ok(answer) => answer.into_inner().boxed(),
+            Err(status) => futures_util::stream::once(async { Err(status) }).boxed(),
+        }
+    };
+    let mut actions = futures_util::stream::once(opening).flatten().boxed();
+    let opened = Instant::now();
+    let mut ticks = interval(HEARTBEAT_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut beat = None;
+    let mut lived = false;
+    loop {
+        tokio::select! {
+            action = actions.next() => match action {
+                Some(Ok(action)) => shared.dispatch(worker, action),
+                Some(Err(status)) => {
+                    return end(ClientError::from_status("listen for work", status), lived);
+                }
+                None => return Ended::Lost { why: "the engine closed the stream".to_owned(), lived },
+            },
+            _ = ticks.tick(), if beat.is_none() => {
+                beat = Some(heartbeat(shared, worker).boxed());
+            }
+            Some(answer) = OptionFuture::from(beat.as_mut()), if beat.is_some() => {
+                beat = None;
+                match answer {
+                    Ok(()) => {
+                        if !lived {
+                            lived = true;
+                            state.send_modify(|state| if !matches!(state, LinkState::Draining) {
+                                *state = LinkState::Listening(registered.clone());
+                            });
+                        }
+                    }
+                    Err(error) if error.kind() == ErrorKind::StreamNotActive && opened.elapsed() < OPENING_GRACE => {
+                        ticks.reset_after(SOON);
+                    }
+                    Err(error) => {
+                        // What does not answer may be a dead connection that looks alive.
+                        if error.is_temporary() {
+                            shared.client.connection().renew();
+                        }
+                        return end(error, lived);
+                    }
+                }
+            }
+            () = intake_closed.cancelled() => return Ended::Closed,
+        }
+    }
+}
+
+async fn heartbeat(shared: &Arc<Shared>, worker: WorkerId) -> Result<(), ClientError> {
+    let request = proto::HeartbeatRequest { worker_id: worker.to_string(), heartbeat_at: Some(timestamp_now()) };
+    let mut stub = shared.client.connection().dispatcher();
+    match timeout(HEARTBEAT_TIMEOUT, stub.heartbeat(request)).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(status)) => Err(ClientError::from_status("heartbeat", status)),
+        Err(_) => Err(ClientError::new(ErrorKind::TimedOut, format!("heartbeat: no answer for {HEARTBEAT_TIMEOUT:?}"))),
+    }
+}
+
+fn end(error: ClientError, lived: bool) -> Ended {
+    match error.kind() {
+        ErrorKind::NotFound => Ended::Forgotten,
+        ErrorKind::Unauthenticated => Ended::Refused(error),
+        ErrorKind::Config
+        | ErrorKind::Unreachable
+        | ErrorKind::Tls
+        | ErrorKind::Invalid
+        | ErrorKind::Duplicate(_)
+        | ErrorKind::TooLarge
+        | ErrorKind::Exhausted
+        | ErrorKind::TimedOut
+        | ErrorKind::StreamNotActive
+        | ErrorKind::Unsupported
+        | ErrorKind::Engine => Ended::Lost { why: error.to_string(), lived },
+    }
+}
