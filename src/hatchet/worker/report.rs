@@ -68,7 +68,8 @@ pub(super) async fn terminal(client: &Client, assignment: &Assignment, terminal:
         Terminal::Completed(output) => event(assignment, proto::StepActionEventType::StepEventTypeCompleted, output),
         Terminal::Failed { error, may_retry } => proto::StepActionEvent {
             should_not_retry: Some(!may_retry),
-            ..event(assignment, proto::StepActionEventType::StepEventTypeFailed, error)
+            // An engine's database cannot hold the character.
+            ..event(assignment, proto::StepActionEventType::StepEventTypeFailed, error.replace('\0', "\\0"))
         },
     };
     let run = assignment.key.0;
@@ -165,7 +166,7 @@ async fn emit(client: Client, assignment: &Assignment, emission: Emission, index
                 stub.put_log(proto::PutLogRequest {
                     task_run_external_id: assignment.info.run_id.clone(),
                     created_at,
-                    message: message.clone(),
+                    message: message.replace('\0', "\\0"),
                     level: Some(level.word().to_owned()),
                     metadata: String::new(),
                     task_retry_count: Some(assignment.key.1),
