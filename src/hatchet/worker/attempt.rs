@@ -3,9 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::{
-    sync::{Semaphore, oneshot},
+    sync::{Semaphore, SemaphorePermit, oneshot},
     time::{sleep, timeout},
 };
+
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     dispatch::{Assignment, AttemptKey, Shared},
@@ -84,7 +86,10 @@ async fn run_body(
 ) -> Verdict {
     let slots = if task.slot_type() == "cpu" { &shared.cpu_slots } else { &shared.default_slots };
     // The engine assigns no more than there are slots; a body that outlives its attempt still holds one, though.
-    let Some(permit) = slot(slots, canceller).await else { return Verdict::Nothing };
+    let permit = match slot(slots, canceller).await {
+        Ok(permit) => permit,
+        Err(reason) => return after_cancel(Outcome::Cancelled, reason),
+    };
     let (ctx, emissions) = Context::for_attempt(assignment.info.clone(), canceller.clone());
     let mut body = Started::new(shared, task, input, ctx.clone(), polls);
     let finished = oneshot::channel::<()>();
@@ -102,11 +107,12 @@ async fn run_body(
     verdict
 }
 
-async fn slot<'a>(slots: &'a Semaphore, canceller: &Canceller) -> Option<tokio::sync::SemaphorePermit<'a>> {
+async fn slot<'a>(slots: &'a Semaphore, canceller: &Canceller) -> Result<SemaphorePermit<'a>, CancelReason> {
     tokio::select! {
         biased;
-        permit = slots.acquire() => permit.ok(),
-        _ = canceller.cancelled() => None,
+        // The semaphore is never closed.
+        Ok(permit) = slots.acquire() => Ok(permit),
+        reason = canceller.cancelled() => Err(reason),
     }
 }
 
@@ -165,7 +171,8 @@ fn cut_by_shutdown() -> Outcome {
 
 /// A body that runs.
 enum Started {
-    Async(tokio::task::JoinHandle<Outcome>),
+    /// Dropped with its attempt, as when the worker is abandoned.
+    Async(AbortOnDropHandle<Outcome>),
     Blocking(tokio::task::JoinHandle<Outcome>),
     Cpu(oneshot::Receiver<Result<Outcome, Box<dyn std::any::Any + Send>>>),
     Ended(Outcome),
@@ -177,7 +184,7 @@ impl Started {
             // Called inside the task, since decoding may panic as well as the body.
             Body::Async(body) => {
                 let running = Box::pin(async move { body(input, ctx).await });
-                Self::Async(shared.bodies.spawn(polls.time(running, shared.start)))
+                Self::Async(AbortOnDropHandle::new(shared.bodies.spawn(polls.time(running, shared.start))))
             }
             Body::Blocking(body) => Self::Blocking(shared.bodies.spawn_blocking(move || body(input, ctx))),
             Body::Cpu(body) => match &shared.cpu {
@@ -190,14 +197,8 @@ impl Started {
     /// How the body ended. May be asked again after it was given up half-way.
     async fn outcome(&mut self) -> Outcome {
         let outcome = match self {
-            Self::Async(body) | Self::Blocking(body) => match body.await {
-                Ok(outcome) => outcome,
-                Err(error) => match error.try_into_panic() {
-                    Ok(panic) => panicked(&*panic),
-                    // Aborted, or its runtime is gone.
-                    Err(_) => Outcome::Cancelled,
-                },
-            },
+            Self::Async(body) => joined(body.await),
+            Self::Blocking(body) => joined(body.await),
             Self::Cpu(body) => match body.await {
                 Ok(Ok(outcome)) => outcome,
                 Ok(Err(panic)) => panicked(&*panic),
@@ -219,6 +220,15 @@ impl Started {
             Self::Blocking(_) | Self::Cpu(_) => false,
             Self::Ended(_) => true,
         }
+    }
+}
+
+fn joined(result: Result<Outcome, tokio::task::JoinError>) -> Outcome {
+    match result.map_err(tokio::task::JoinError::try_into_panic) {
+        Ok(outcome) => outcome,
+        Err(Ok(panic)) => panicked(&*panic),
+        // Aborted, or its runtime is gone.
+        Err(Err(_)) => Outcome::Cancelled,
     }
 }
 
