@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures_util::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
+use prost::Message as _;
 use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, sleep, timeout, timeout_at},
@@ -94,6 +95,16 @@ pub(super) async fn terminal(client: &Client, assignment: &Assignment, terminal:
 }
 
 async fn send(client: &Client, event: proto::StepActionEvent) -> Result<(), ClientError> {
+    // Looked at here, since a message that cannot be encoded reads like a connection that broke.
+    let (size, limit) = (event.encoded_len(), client.config().max_send_message);
+    if size > limit {
+        return Err(ClientError::new(
+            ErrorKind::TooLarge,
+            format!(
+                "the outcome makes a message of {size} bytes, over the limit of {limit}: give back a reference instead"
+            ),
+        ));
+    }
     let give_up = Instant::now() + OUTCOME_PATIENCE;
     let mut waits = forever(Duration::from_millis(50), Duration::from_secs(5));
     loop {
