@@ -55,20 +55,24 @@ pub(super) fn folder(sources: &Sources) -> PathBuf {
     PathBuf::from(sources.value("HATCHET_EMBEDDED_DIR").unwrap_or(".hatchet"))
 }
 
-/// Reads the handshake file of a folder, if there is one.
-pub(super) fn read_handshake(folder: &Path) -> Result<Option<Handshake>, Exit> {
+/// The handshake of the embedded engine that runs on a folder, if one does; a file left behind by one that was killed
+/// does not count.
+#[cfg(feature = "engine")]
+pub(super) fn find(folder: &Path) -> Result<Option<Handshake>, Exit> {
+    crate::engine::find(folder).map_err(|e| Exit::unreachable(e.to_string()))
+}
+
+/// The handshake in a folder. A build without the engine cannot ask for its lock, and finds out when it connects.
+#[cfg(not(feature = "engine"))]
+pub(super) fn find(folder: &Path) -> Result<Option<Handshake>, Exit> {
     let path = folder.join("handshake.json");
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(Exit::unreachable(format!("{} cannot be read: {e}", path.display()))),
-    };
-    serde_json::from_str(&text).map(Some).map_err(|e| {
-        Exit::unreachable(format!(
-            "{} is not a handshake file ({e}): stop the worker, remove it and start again",
-            path.display()
-        ))
-    })
+    match std::fs::read_to_string(&path) {
+        Ok(text) => serde_json::from_str(&text)
+            .map(Some)
+            .map_err(|e| Exit::unreachable(format!("{} is not a handshake file ({e}): remove it", path.display()))),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(Exit::unreachable(format!("{} cannot be read: {e}", path.display()))),
+    }
 }
 
 /// The settings of a runner: by token, or by the handshake file of an embedded engine that is running.
@@ -77,9 +81,9 @@ pub(super) fn runner_config(choice: &Choice, sources: &Sources) -> Result<Client
         Choice::Token(_) => Ok(ClientConfig::from_sources(sources)?),
         Choice::Embedded(_) => {
             let folder = folder(sources);
-            let handshake = read_handshake(&folder)?.ok_or_else(|| {
+            let handshake = find(&folder)?.ok_or_else(|| {
                 Exit::unreachable(format!(
-                    "no embedded engine runs here ({} has no handshake file): start one with `make run-worker` or \
+                    "no embedded engine runs here (folder {}): start one with `make run-worker` or \
                      `worker --embedded`",
                     folder.display()
                 ))

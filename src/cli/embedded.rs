@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use super::{Exit, connect::read_handshake};
+use super::{Exit, connect::find};
 use crate::{
     engine::{Engine, EngineErrorKind, EngineOptions},
     hatchet::wire::Handshake,
@@ -32,7 +32,7 @@ impl Embedded {
     async fn join(folder: &Path) -> Result<Self, Exit> {
         let found = tokio::time::timeout(HANDSHAKE_PATIENCE, async {
             loop {
-                if let Some(handshake) = read_handshake(folder)? {
+                if let Some(handshake) = find(folder)? {
                     return Ok(Self::Joined(handshake));
                 }
                 tokio::time::sleep(Duration::from_millis(20)).await;
@@ -50,6 +50,14 @@ impl Embedded {
         match self {
             Self::Own(engine) => engine.handshake(),
             Self::Joined(handshake) => handshake,
+        }
+    }
+
+    /// Waits until our engine cannot serve any more; for ever where it is another process'.
+    pub(super) async fn ended(&mut self) {
+        match self {
+            Self::Own(engine) => engine.ended().await,
+            Self::Joined(_) => std::future::pending().await,
         }
     }
 

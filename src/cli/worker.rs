@@ -54,6 +54,7 @@ struct Plan {
     sources: Sources,
     options: WorkerOptions,
     tasks: Vec<Task>,
+    #[cfg_attr(not(feature = "engine"), expect(dead_code, reason = "refused before it matters"))]
     engine_only: bool,
 }
 
@@ -135,23 +136,27 @@ async fn embedded(plan: &Plan, said: &str, signals: &mut Signals) -> Result<(), 
     use super::embedded::Embedded;
 
     let folder = connect::folder(&plan.sources);
-    let embedded = Embedded::start(&folder).await?;
-    let at = &embedded.handshake().grpc_address;
+    let mut embedded = Embedded::start(&folder).await?;
+    let handshake = embedded.handshake().clone();
+    let at = &handshake.grpc_address;
     match &embedded {
         Embedded::Own(_) => tracing::info!("uses the {said}: started at {at}, folder {}", folder.display()),
         Embedded::Joined(_) => {
             tracing::info!("uses the {said}: joins the one of another process at {at}, folder {}", folder.display());
         }
     }
-    let result = if plan.engine_only {
-        output::complain(&format!("engine at {at}, no tasks; Ctrl-C ends it"));
-        signals.next().await;
-        Ok(())
-    } else {
-        match ClientConfig::from_handshake(embedded.handshake(), &plan.sources) {
-            Ok(config) => work(plan, config, signals).await,
-            Err(error) => Err(error.into()),
+    let work = async {
+        if plan.engine_only {
+            output::complain(&format!("engine at {at}, no tasks; Ctrl-C ends it"));
+            signals.next().await;
+            return Ok(());
         }
+        let config = ClientConfig::from_handshake(&handshake, &plan.sources)?;
+        work(plan, config, signals).await
+    };
+    let result = tokio::select! {
+        result = work => result,
+        () = embedded.ended() => Err(Exit::unreachable("the embedded engine ended by itself: see the log above")),
     };
     embedded.stop().await;
     result

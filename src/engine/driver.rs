@@ -15,11 +15,14 @@ use tonic::Status;
 
 use super::{
     assignment,
-    mailbox::{Mailbox, Reader},
+    mailbox::{Full, Mailbox, Reader},
     state::{Effect, Moment, State, WorkerError, model::StreamId},
     subscriptions::{Answer, Happening, SubscriberId, Waiters, Watched, Watchers},
 };
-use crate::hatchet::wire::{RunId, TenantId, WorkerId, proto::AssignedAction};
+use crate::hatchet::wire::{
+    RunId, TenantId, WorkerId,
+    proto::{ActionType, AssignedAction},
+};
 
 /// Room in a worker's stream beyond its slots, for cancellations and for slots that were given back early.
 const SPARE_LETTERS: usize = 256;
@@ -134,8 +137,9 @@ impl Driver {
     }
 
     fn stop_listening(&self, stream: StreamId) {
-        self.lock().streams.remove(&stream);
-        self.with(|state, now| state.close_stream(stream, now));
+        let now = self.now();
+        self.lock().close_stream(stream, now);
+        self.with(|_, _| ());
     }
 
     /// Opens a stream of answers; [`ask`](Self::ask) asks on it.
@@ -212,15 +216,148 @@ impl Shared {
         self.state.forget();
     }
 
-    /// Into a worker's queue; a worker that does not read is hung up on, and its tasks find another by the rule for
-    /// the dead.
-    fn send(&mut self, stream: StreamId, action: Option<AssignedAction>, now: Moment) {
-        let (Some(action), Some(mailbox)) = (action, self.streams.get(&stream)) else { return };
-        let bytes = prost::Message::encoded_len(&action);
-        if mailbox.put(action, bytes).is_err() {
-            mailbox.fail(Status::resource_exhausted("assignments were not read: listen again"));
-            self.streams.remove(&stream);
-            self.state.close_stream(stream, now);
+    /// Ends a worker's stream. What it has not read goes back into the queue at once.
+    fn close_stream(&mut self, stream: StreamId, now: Moment) {
+        let mailbox = self.streams.remove(&stream);
+        self.state.close_stream(stream, now);
+        for action in mailbox.iter().flat_map(|mailbox| mailbox.unread()) {
+            self.unsent(&action, now);
         }
+    }
+
+    fn unsent(&mut self, action: &AssignedAction, now: Moment) {
+        if action.action_type() == ActionType::StartStepRun
+            && let Ok(id) = action.task_run_external_id.parse()
+        {
+            self.state.undelivered(id, action.retry_count, now);
+        }
+    }
+
+    /// Into a worker's queue; a worker that does not read is hung up on.
+    fn send(&mut self, stream: StreamId, action: Option<AssignedAction>, now: Moment) {
+        let Some(action) = action else { return };
+        let Some(mailbox) = self.streams.get(&stream).cloned() else { return self.unsent(&action, now) };
+        let bytes = prost::Message::encoded_len(&action);
+        if let Err(Full(action)) = mailbox.put(action, bytes) {
+            self.close_stream(stream, now);
+            self.unsent(&action, now);
+            mailbox.fail(Status::resource_exhausted("assignments were not read: listen again"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures_util::{FutureExt, StreamExt};
+
+    use super::*;
+    use crate::{
+        engine::{
+            options::Timings,
+            state::{
+                Registration, TriggerItem, Triggered,
+                model::{Definition, TaskDefinition},
+            },
+        },
+        hatchet::wire::{RunStatus, proto::v1::CreateWorkflowVersionRequest},
+    };
+
+    fn driver() -> Arc<Driver> {
+        let state = State::new(Timings::default(), 100, Box::new(uuid::Uuid::new_v4));
+        let driver = Driver::new(state, TenantId::random(), 1 << 22);
+        let task = TaskDefinition {
+            name: "t".into(),
+            action: "t:t".into(),
+            needs: vec![("default".into(), 1)],
+            timeout: (Duration::from_secs(60), "60s".into()),
+            schedule_timeout: Duration::from_secs(60),
+            retries: 0,
+            backoff: None,
+        };
+        let definition = Definition {
+            name: "t".into(),
+            tasks: vec![task],
+            default_priority: 1,
+            idempotency: None,
+            content: CreateWorkflowVersionRequest::default(),
+        };
+        driver.with(|state, now| state.put_workflow(definition, now));
+        driver
+    }
+
+    fn worker(driver: &Arc<Driver>, slots: i64) -> (WorkerId, Reader<AssignedAction>) {
+        let registration = Registration {
+            name: "w".into(),
+            actions: vec!["t:t".into()],
+            slots: vec![("default".into(), slots)],
+            ..Default::default()
+        };
+        let id = driver.with(|state, now| state.register(registration, now));
+        (id, driver.listen(id, true).unwrap())
+    }
+
+    fn trigger(driver: &Driver) -> RunId {
+        let item = TriggerItem {
+            workflow: "t".into(),
+            input: "{}".into(),
+            metadata: "{}".into(),
+            priority: None,
+            parent: None,
+            wanted: None,
+        };
+        match driver.with(|state, now| state.trigger(vec![item], now)).unwrap()[..] {
+            [Triggered::New(id)] => id,
+            ref other => panic!("{other:?}"),
+        }
+    }
+
+    fn read(reader: &mut Reader<AssignedAction>) -> Option<(String, i32)> {
+        let action = reader.next().now_or_never()??.unwrap();
+        Some((action.task_run_external_id, action.retry_count))
+    }
+
+    #[test]
+    fn what_a_lost_stream_has_not_read_goes_to_another_worker() {
+        let driver = driver();
+        let (_, mut first) = worker(&driver, 2);
+        let (read_before, unread) = (trigger(&driver), trigger(&driver));
+        assert_eq!(read(&mut first), Some((read_before.to_string(), 0)));
+        drop(first);
+        let (_, mut second) = worker(&driver, 2);
+        assert_eq!(read(&mut second), Some((unread.to_string(), 1)));
+        assert_eq!(read(&mut second), None, "what was read may be running");
+    }
+
+    #[test]
+    fn a_worker_that_never_reads_is_hung_up_on() {
+        let driver = driver();
+        let (_, mut reader) = worker(&driver, 1);
+        let mut last = trigger(&driver);
+        // Each cancellation frees the slot, so that two messages are sent for every run.
+        for _ in 0..SPARE_LETTERS {
+            driver.with(|state, now| state.cancel(last, now));
+            last = trigger(&driver);
+        }
+        assert!(reader.next().now_or_never().flatten().is_some_and(|end| end.is_err()));
+        let status = driver.with(|state, _| state.task(last).map(|task| task.phase.status()));
+        assert_eq!(status, Some(RunStatus::Queued));
+    }
+
+    #[test]
+    fn a_slow_subscriber_is_dropped_and_holds_no_one_up() {
+        let driver = driver();
+        let (_, mut work) = worker(&driver, 1);
+        let run = trigger(&driver);
+        read(&mut work);
+        let mut slow = driver.watch(Watched::Run(run)).unwrap();
+        let mut fast = driver.watch(Watched::Run(run)).unwrap();
+        let megabyte: Arc<str> = "x".repeat(1 << 20).into();
+        for _ in 0..100 {
+            driver.with(|state, now| state.put_chunk(run, megabyte.clone(), None, now));
+            assert!(fast.next().now_or_never().flatten().is_some_and(|event| event.is_ok()));
+        }
+        assert!(slow.next().now_or_never().flatten().is_some_and(|end| end.is_err()));
     }
 }

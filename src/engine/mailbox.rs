@@ -30,9 +30,9 @@ enum End {
     With(Status),
 }
 
-/// The reader was too slow.
+/// The reader was too slow: the message comes back.
 #[derive(Debug)]
-pub(super) struct Full;
+pub(super) struct Full<T>(pub(super) T);
 
 impl<T> Mailbox<T> {
     pub(super) fn new(max_count: usize, max_bytes: usize) -> Arc<Self> {
@@ -47,14 +47,14 @@ impl<T> Mailbox<T> {
 
     /// Puts something of about `bytes` in. One message always fits, however large. What comes after the end is
     /// dropped.
-    pub(super) fn put(&self, letter: T, bytes: usize) -> Result<(), Full> {
+    pub(super) fn put(&self, letter: T, bytes: usize) -> Result<(), Full<T>> {
         let mut inner = self.lock();
         if inner.end.is_some() {
             return Ok(());
         }
         let over = inner.letters.len() >= self.max_count || inner.bytes + bytes > self.max_bytes;
         if over && !inner.letters.is_empty() {
-            return Err(Full);
+            return Err(Full(letter));
         }
         inner.letters.push_back((letter, bytes));
         inner.bytes += bytes;
@@ -71,8 +71,15 @@ impl<T> Mailbox<T> {
 
     /// Ends the stream with an error; what is in it is dropped.
     pub(super) fn fail(&self, status: Status) {
-        self.lock().letters.clear();
+        drop(self.unread());
         self.end(End::With(status));
+    }
+
+    /// Takes out what no one has read.
+    pub(super) fn unread(&self) -> Vec<T> {
+        let mut inner = self.lock();
+        inner.bytes = 0;
+        inner.letters.drain(..).map(|(letter, _)| letter).collect()
     }
 
     fn end(&self, end: End) {

@@ -1,4 +1,62 @@
-//! The embedded development engine.
+//! The embedded development engine: Hatchet's gRPC services and a small REST part, in this process, in memory.
+//!
+//! It is for development, tests and single machines. It speaks only the wire: it knows neither the client nor the
+//! worker nor any task of this crate, so that what works with it is evidence about the protocol.
+//!
+//! ```no_run
+//! use hatchet_quickstart::engine::{Engine, EngineOptions};
+//!
+//! # async fn run() -> Result<(), hatchet_quickstart::engine::EngineError> {
+//! let engine = Engine::start(EngineOptions::default()).await?;
+//! println!("token and address: {}", engine.handshake().grpc_address);
+//! engine.stop().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Where things are
+//!
+//! | step | file |
+//! |---|---|
+//! | start, stop, the thread | `running`; the folder with lock, key and handshake: `folder` |
+//! | one port for both protocols, one check of the token | `serve`, `token` |
+//! | messages in and out | `grpc`, `rest` |
+//! | the state machine: pure, with its picture | `state`, `state::attempt` |
+//! | clock, lock, delivery of effects | `driver`; queues that never make it wait: `mailbox` |
+//! | who waits for runs and who watches them | `subscriptions` |
+//!
+//! # What it does not do
+//!
+//! Nothing is kept over a restart but the key, the tenant and the port. Workflows of several tasks, on-failure tasks,
+//! event and cron triggers, schedules, conditions, concurrency groups, rate limits, sticky workers and affinity,
+//! default filters, durable and batch tasks are refused by name, at declaration or with UNIMPLEMENTED. Pushed events
+//! are answered and start nothing. Of finished runs the last [`EngineOptions::keep_finished`] are kept, of log lines
+//! 1000 a task and 64 MiB in all. A task's input and output must leave 8 KiB of the largest message free.
+//!
+//! # Where it differs from a real engine on purpose
+//!
+//! - Triggering an unknown workflow is INVALID_ARGUMENT `workflow names not found: X`, never an id without a run.
+//! - A run is visible everywhere before its trigger is answered; gRPC and REST say the same at all times, so a
+//!   schedule timeout is CANCELLED in both.
+//! - Input and output are kept byte for byte; a real engine sorts keys and turns numbers into floats.
+//! - `TriggerWorkflowRun` checks its JSON as `TriggerWorkflow` does.
+//! - An idempotency expression that yields no string refuses the trigger and says why; no run vanishes silently.
+//! - Terminal events for an attempt that has ended are ignored: what has ended stays as it ended.
+//! - The stop of a timed-out attempt is sent before the next attempt, not after it.
+//! - Timers fire when they are due: no polling second, no half minute of back-off after an idle time.
+//! - What a broken stream has not read is queued again at once, as a lost worker's task is.
+//! - A released slot is free at once, and the task that released it can still be stopped.
+//! - Unsubscribe ends the assignment of work; the stream stays, for stops. A worker with an older stream open stays
+//!   active when its newest one ends.
+//! - A worker that is silent for an hour without a stream is forgotten.
+//! - The error of a task that lost too many workers is the same over gRPC as in REST.
+//! - Event streams hang up at the true end of a run, not after each attempt; one by run id that comes late is told
+//!   the last events of the tasks and the end; one by metadata hangs up at the end of its first matching run, however
+//!   it ended. An unknown run id is NOT_FOUND at once. A timed-out attempt is announced as FAILED too.
+//! - A chunk that is not UTF-8 is refused, where a real engine breaks every subscriber's stream.
+//! - A subscriber or worker that leaves too much unread is hung up on with RESOURCE_EXHAUSTED.
+//! - `traceparent` is not added to the metadata. There is no rate limit on calls. Action ids are lower-cased.
+//! - Errors that a real engine reports as INTERNAL for bad declarations are INVALID_ARGUMENT and name the field.
 
 mod assignment;
 mod driver;

@@ -1,6 +1,11 @@
 //! Starting and stopping.
 
-use std::{net::SocketAddr, sync::Arc, thread, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
 
 use tokio::sync::oneshot;
 use uuid::Uuid;
@@ -39,13 +44,12 @@ impl Engine {
         };
         let listener = listen(options.bind, identity.port)?;
         let address = listener.local_addr().map_err(|e| EngineError::address(options.bind, e))?;
-        if identity.port != Some(address.port()) {
-            identity.port = Some(address.port());
-        }
+        identity.port = Some(address.port());
         if let Some(folder) = &folder {
             folder.keep(&identity)?;
         }
-        let (grpc_address, api_url) = (address.to_string(), format!("http://{address}"));
+        let reach = reachable(address);
+        let (grpc_address, api_url) = (reach.to_string(), format!("http://{reach}"));
         let tokens = Tokens::new(&identity.key, identity.tenant, &grpc_address, &api_url, Moment::wall());
         let handshake = Handshake {
             token: tokens.current().to_owned(),
@@ -89,6 +93,16 @@ impl Engine {
         &self.handshake
     }
 
+    /// Waits until the engine has ended by itself, which it does only if it cannot serve any more. Can be dropped and
+    /// called again.
+    pub async fn ended(&mut self) {
+        if let Some(ended) = &mut self.ended {
+            // An error means that the thread has ended without a word, which is an end too.
+            let _ = ended.await;
+            self.ended = None;
+        }
+    }
+
     /// Hangs up on all streams, takes the handshake file back, lets go of the folder and ends the thread.
     pub async fn stop(mut self) {
         drop(self.stop.take());
@@ -119,6 +133,16 @@ fn listen(wanted: SocketAddr, kept: Option<u16>) -> Result<std::net::TcpListener
         }
     }
     bind(wanted)
+}
+
+/// The address to tell others: one that listens everywhere is reached on the loopback.
+fn reachable(bound: SocketAddr) -> SocketAddr {
+    let ip = match bound.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        other => other,
+    };
+    SocketAddr::new(ip, bound.port())
 }
 
 async fn run(

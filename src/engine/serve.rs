@@ -5,7 +5,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 use axum::{
     body::Body,
     extract::{Request, State as Shared},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, header},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
 };
@@ -84,9 +84,6 @@ async fn unknown(request: Request) -> Response {
     if is_grpc(request.headers()) {
         let service = request.uri().path().trim_start_matches('/').split('/').next().unwrap_or_default();
         return Status::unimplemented(format!("unknown service {service}")).into_http::<Body>();
-    }
-    if request.method() == axum::http::Method::OPTIONS {
-        return StatusCode::METHOD_NOT_ALLOWED.into_response();
     }
     rest::Refused::not_found().into_response()
 }

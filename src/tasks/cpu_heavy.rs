@@ -71,8 +71,15 @@ fn is_prime(n: u64) -> bool {
     if n.is_multiple_of(2) {
         return false;
     }
-    // `d <= n / d` is `d * d <= n` without the overflow.
-    (3..).step_by(2).take_while(|d| *d <= n / *d).all(|d| !n.is_multiple_of(d))
+    // A plain loop: unoptimised builds are ten times slower with an iterator here.
+    let mut divisor = 3;
+    while divisor <= n / divisor {
+        if n.is_multiple_of(divisor) {
+            return false;
+        }
+        divisor += 2;
+    }
+    true
 }
 
 #[cfg(test)]

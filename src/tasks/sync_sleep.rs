@@ -50,7 +50,7 @@ pub fn run(input: Input, ctx: Context) -> Result<Output, TaskError> {
     let wanted = Duration::try_from_secs_f64(input.seconds).ok().filter(|wanted| *wanted <= LONGEST);
     let Some(wanted) = wanted else {
         // The same input would fail each time, so it is not retried.
-        return Err(TaskError::fatal(anyhow::anyhow!("seconds is {}: it goes from 0 to 3600", input.seconds)));
+        return Err(TaskError::fatal_msg(format!("seconds is {}: it goes from 0 to 3600", input.seconds)));
     };
     let begun = Instant::now();
     while let Some(left) = wanted.checked_sub(begun.elapsed()).filter(|left| !left.is_zero()) {

@@ -4,4 +4,13 @@
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
 mod conformance;
+mod examples;
+#[cfg(feature = "engine")]
+mod fake;
+#[cfg(all(unix, feature = "engine"))]
+mod process;
+#[cfg(unix)]
+mod readme;
 mod support;
+#[cfg(feature = "engine")]
+mod worker;

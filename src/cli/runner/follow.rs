@@ -1,6 +1,6 @@
 //! Follows a run's status to its end.
 
-use std::{future::Future, time::Duration};
+use std::time::Duration;
 
 use tokio::time::{sleep, sleep_until};
 
@@ -75,11 +75,9 @@ pub(super) async fn outcome(
 }
 
 /// Asks for the run after a wait.
-pub(super) fn look(run: &RunHandle, wait: Duration) -> impl Future<Output = Result<RunDetails, ClientError>> + use<'_> {
-    async move {
-        sleep(wait).await;
-        run.details().await
-    }
+pub(super) async fn look(run: &RunHandle, wait: Duration) -> Result<RunDetails, ClientError> {
+    sleep(wait).await;
+    run.details().await
 }
 
 /// The outcome, or the exit of a wait that ended without one.
@@ -126,7 +124,7 @@ impl<'a> Limits<'a> {
             if let Some(at) = self.queued_word {
                 sleep_until(at).await;
                 self.queued_word = None;
-                if screen.is_queued() {
+                if screen.is_waiting() {
                     screen.note(&queued::why(self.run, screen.task()).await);
                 }
             }

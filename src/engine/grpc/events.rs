@@ -4,6 +4,7 @@ use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use super::{Door, check};
+use crate::engine::state::Moment;
 use crate::hatchet::wire::{
     RunId,
     proto::{
@@ -59,10 +60,9 @@ impl EventsService for Door {
             Some("ERROR") => "ERROR",
             Some(_) => return invalid("the level is one of DEBUG, INFO, WARN, ERROR"),
         };
-        // Kept as it is; what is no object is refused, and so is what would not fit beside the message.
         let metadata = check::metadata(Some(&line.metadata), self.driver.max_message)?;
         let kept = self.driver.with(|state, now| {
-            let at = line.created_at.as_ref().map_or(now, crate::engine::state::Moment::from_timestamp);
+            let at = line.created_at.as_ref().map_or(now, Moment::from_timestamp);
             state.put_log(id, line.message, level, metadata.to_string(), line.task_retry_count, at)
         });
         if kept { Ok(Response::new(PutLogResponse {})) } else { Err(no_task(id)) }

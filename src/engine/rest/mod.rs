@@ -11,10 +11,14 @@ use serde_json::{Value, json};
 
 use super::driver::Driver;
 
+mod query;
 mod runs;
 mod tasks;
 mod workers;
 mod workflows;
+
+/// Rows of a list where no limit is given: the real engine's.
+const DEFAULT_ROWS: usize = 50;
 
 /// All routes.
 pub(super) fn router(driver: Arc<Driver>) -> Router {

@@ -9,22 +9,21 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{Answer, Refused, id, meta, own_tenant, rfc3339, shown};
+use super::{Answer, DEFAULT_ROWS, Refused, id, meta, own_tenant, query, rfc3339, shown};
 use crate::{
     engine::{
         assignment,
         driver::Driver,
         grpc::{metadata_pair, status_word},
         state::{
-            Moment, Selection, State,
+            Selection, State,
             model::{Phase, Run, Task},
         },
     },
     hatchet::wire::RunId,
 };
 
-/// Rows of a list where no limit is given, and at most: the real engine's default, and our bound on one answer.
-const DEFAULT_ROWS: usize = 50;
+/// Rows of one answer at most: a bound of ours.
 const MAX_ROWS: usize = 1000;
 
 pub(super) fn routes() -> Router<Arc<Driver>> {
@@ -170,7 +169,6 @@ async fn list(Shared(driver): Shared<Arc<Driver>>, Path(tenant): Path<String>, R
     let wanted = wanted(query.as_deref().unwrap_or_default()).map_err(Refused::bad)?;
     driver.with(|state, _| {
         let ids: Vec<RunId> = state.select(&wanted.selection).collect();
-        // One task is one run as long as workflows have one task.
         let rows: Vec<Value> = ids
             .iter()
             .skip(wanted.offset)
@@ -188,56 +186,24 @@ async fn list(Shared(driver): Shared<Arc<Driver>>, Path(tenant): Path<String>, R
 /// Reads a query string: arrays come as repeated keys.
 fn wanted(query: &str) -> Result<Wanted, String> {
     let mut wanted = Wanted { limit: DEFAULT_ROWS, payloads: true, ..Wanted::default() };
-    for (key, value) in url_pairs(query) {
-        let number = || value.parse().map_err(|_| format!("{key} is not a number"));
-        let yes = || value.parse().map_err(|_| format!("{key} is not true or false"));
+    for (key, value) in query::pairs(query) {
         let by = &mut wanted.selection;
         match key.as_str() {
-            "offset" => wanted.offset = number()?,
-            "limit" => wanted.limit = number()?.clamp(1, MAX_ROWS),
-            "since" => by.since = Some(moment(&value).ok_or_else(|| format!("{key} is not a time"))?),
-            "until" => by.until = Some(moment(&value).ok_or_else(|| format!("{key} is not a time"))?),
+            "offset" => wanted.offset = query::read(&key, &value)?,
+            "limit" => wanted.limit = query::read::<usize>(&key, &value)?.clamp(1, MAX_ROWS),
+            "since" => by.since = Some(query::time(&key, &value)?),
+            "until" => by.until = Some(query::time(&key, &value)?),
             "statuses" => by.statuses.push(status_word(&value)?),
-            "workflow_ids" => by.workflows.push(value.parse().map_err(|_| "invalid workflow id")?),
+            "workflow_ids" => by.workflows.push(query::read(&key, &value)?),
             "additional_metadata" => by.metadata.push(metadata_pair(&value)?),
-            "parent_task_external_id" => by.parent = Some(value.parse().map_err(|_| "invalid parent task id")?),
-            "include_payloads" => wanted.payloads = yes()?,
-            "only_tasks" => {
-                yes()?;
-            }
-            other => return Err(format!("this engine cannot filter by {other}")),
+            "parent_task_external_id" => by.parent = Some(query::read(&key, &value)?),
+            "include_payloads" => wanted.payloads = query::read(&key, &value)?,
+            // One task is one run as long as workflows have one task.
+            "only_tasks" => drop(query::read::<bool>(&key, &value)?),
+            other => return Err(query::unknown(other)),
         }
     }
     Ok(wanted)
-}
-
-fn url_pairs(query: &str) -> impl Iterator<Item = (String, String)> {
-    query.split('&').filter(|part| !part.is_empty()).map(|part| {
-        let (key, value) = part.split_once('=').unwrap_or((part, ""));
-        (decode(key), decode(value))
-    })
-}
-
-/// Undoes percent-encoding; what is not well encoded stays as it is.
-fn decode(text: &str) -> String {
-    let (bytes, mut out, mut at) = (text.as_bytes(), Vec::with_capacity(text.len()), 0);
-    while let Some(byte) = bytes.get(at) {
-        let hex = text.get(at + 1..at + 3).and_then(|two| u8::from_str_radix(two, 16).ok());
-        match (byte, hex) {
-            (b'%', Some(value)) => {
-                out.push(value);
-                at += 2;
-            }
-            (b'+', _) => out.push(b' '),
-            (other, _) => out.push(*other),
-        }
-        at += 1;
-    }
-    String::from_utf8_lossy(&out).into_owned()
-}
-
-pub(super) fn moment(text: &str) -> Option<Moment> {
-    text.parse::<prost_types::Timestamp>().ok().map(|at| Moment::from_timestamp(&at))
 }
 
 #[cfg(test)]
@@ -245,6 +211,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::engine::state::Moment;
 
     #[test]
     fn a_query_as_the_sdks_write_it() {

@@ -4,18 +4,18 @@ use std::sync::Arc;
 
 use axum::{
     Json, Router,
-    extract::{Path, Query, State as Shared, rejection::JsonRejection},
+    extract::{Path, RawQuery, State as Shared, rejection::JsonRejection},
     routing::{get, post},
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Answer, Refused, id, own_tenant, rfc3339, runs, shown};
+use super::{Answer, Refused, id, own_tenant, query, rfc3339, runs, shown};
 use crate::{
     engine::{
         driver::Driver,
         grpc::{metadata_pair, status_word},
-        state::{Moment, Selection, State},
+        state::{Moment, Selection, State, model::LogLine},
     },
     hatchet::wire::RunId,
 };
@@ -36,44 +36,65 @@ async fn one(Shared(driver): Shared<Arc<Driver>>, Path(task): Path<String>) -> A
     driver.with(|state, _| runs::task_view(&driver, state, id, true).map(Json).ok_or_else(Refused::not_found))
 }
 
-#[derive(Deserialize)]
+/// What a reader of a log asks for.
+#[derive(Default)]
 struct Lines {
     limit: Option<usize>,
-    since: Option<String>,
-    until: Option<String>,
-    search: Option<String>,
-    order_by_direction: Option<String>,
+    since: Option<Moment>,
+    until: Option<Moment>,
+    search: String,
+    levels: Vec<String>,
+    newest_first: bool,
     attempt: Option<i32>,
 }
 
-async fn logs(Shared(driver): Shared<Arc<Driver>>, Path(task): Path<String>, Query(wanted): Query<Lines>) -> Answer {
+impl Lines {
+    fn read(text: &str) -> Result<Self, String> {
+        let mut wanted = Self::default();
+        for (key, value) in query::pairs(text) {
+            match key.as_str() {
+                "limit" => wanted.limit = Some(query::read(&key, &value)?),
+                "since" => wanted.since = Some(query::time(&key, &value)?),
+                "until" => wanted.until = Some(query::time(&key, &value)?),
+                "search" => wanted.search = value,
+                "levels" => wanted.levels.push(value),
+                "order_by_direction" => wanted.newest_first = value == "DESC",
+                "attempt" => wanted.attempt = Some(query::read(&key, &value)?),
+                other => return Err(query::unknown(other)),
+            }
+        }
+        Ok(wanted)
+    }
+
+    fn fits(&self, line: &LogLine) -> bool {
+        self.since.is_none_or(|at| line.at >= at)
+            && self.until.is_none_or(|at| line.at <= at)
+            && line.message.contains(&self.search)
+            && (self.levels.is_empty() || self.levels.iter().any(|level| level == line.level))
+            && self.attempt.is_none_or(|n| n == line.attempt + 1)
+    }
+}
+
+async fn logs(Shared(driver): Shared<Arc<Driver>>, Path(task): Path<String>, RawQuery(text): RawQuery) -> Answer {
     let id: RunId = id(&task, "task")?;
-    let time = |text: &Option<String>| match text {
-        None => Ok(None),
-        Some(text) => runs::moment(text).map(Some).ok_or_else(|| Refused::bad(format!("`{text}` is not a time"))),
-    };
-    let (since, until) = (time(&wanted.since)?, time(&wanted.until)?);
+    let wanted = Lines::read(text.as_deref().unwrap_or_default()).map_err(Refused::bad)?;
     driver.with(|state, _| {
         let task = state.task(id).ok_or_else(Refused::not_found)?;
         let name = state.spec(id).map(|spec| spec.name.to_string());
-        let mut rows: Vec<Value> = task
-            .logs
-            .iter()
-            .filter(|line| since.is_none_or(|at| line.at >= at) && until.is_none_or(|at| line.at <= at))
-            .filter(|line| wanted.search.as_deref().is_none_or(|text| line.message.contains(text)))
-            .filter(|line| wanted.attempt.is_none_or(|n| n == line.attempt + 1))
-            .map(|line| {
-                json!({
-                    "createdAt": rfc3339(line.at), "message": line.message, "level": line.level,
-                    "metadata": shown(&line.metadata), "retryCount": line.attempt, "attempt": line.attempt + 1,
-                    "taskExternalId": id.to_string(), "taskDisplayName": name,
-                })
+        let view = |line: &LogLine| {
+            json!({
+                "createdAt": rfc3339(line.at), "message": line.message, "level": line.level,
+                "metadata": shown(&line.metadata), "retryCount": line.attempt, "attempt": line.attempt + 1,
+                "taskExternalId": id.to_string(), "taskDisplayName": name,
             })
-            .collect();
-        if wanted.order_by_direction.as_deref() == Some("DESC") {
-            rows.reverse();
-        }
-        rows.truncate(wanted.limit.unwrap_or(usize::MAX));
+        };
+        let limit = wanted.limit.unwrap_or(usize::MAX);
+        let lines = task.logs.iter().filter(|line| wanted.fits(line));
+        let rows: Vec<Value> = if wanted.newest_first {
+            lines.rev().take(limit).map(view).collect()
+        } else {
+            lines.take(limit).map(view).collect()
+        };
         Ok(Json(json!({ "rows": rows })))
     })
 }
@@ -137,15 +158,12 @@ fn each(
 }
 
 fn selection(filter: Filter) -> Result<Selection, String> {
-    let time = |text: Option<String>| match text {
-        None => Ok(None),
-        Some(text) => runs::moment(&text).map(Some).ok_or_else(|| format!("`{text}` is not a time")),
-    };
+    let time = |key: &str, text: Option<String>| text.map(|text| query::time(key, &text)).transpose();
     let statuses = filter.statuses.unwrap_or_default();
     let metadata = filter.additional_metadata.unwrap_or_default();
     Ok(Selection {
-        since: time(filter.since)?,
-        until: time(filter.until)?,
+        since: time("since", filter.since)?,
+        until: time("until", filter.until)?,
         statuses: statuses.iter().map(|word| status_word(word)).collect::<Result<_, _>>()?,
         workflows: filter.workflow_ids.unwrap_or_default(),
         metadata: metadata.iter().map(|pair| metadata_pair(pair)).collect::<Result<_, _>>()?,

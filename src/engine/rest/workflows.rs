@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use axum::{
     Json, Router,
-    extract::{Path, Query, State as Shared},
+    extract::{Path, RawQuery, State as Shared},
     routing::get,
 };
-use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Answer, Refused, id, meta, own_tenant};
+use super::{Answer, DEFAULT_ROWS, Refused, id, meta, own_tenant, query};
 use crate::engine::{driver::Driver, state::model::Workflow};
 
 pub(super) fn routes() -> Router<Arc<Driver>> {
@@ -21,19 +20,19 @@ pub(super) fn routes() -> Router<Arc<Driver>> {
         .route("/api/v1/tenants/{tenant}/workflows/{workflow}/worker-count", get(worker_count))
 }
 
-#[derive(Deserialize)]
-struct Page {
-    name: Option<String>,
-    offset: Option<usize>,
-    limit: Option<usize>,
-}
-
-async fn list(Shared(driver): Shared<Arc<Driver>>, Path(tenant): Path<String>, Query(page): Query<Page>) -> Answer {
+async fn list(Shared(driver): Shared<Arc<Driver>>, Path(tenant): Path<String>, RawQuery(text): RawQuery) -> Answer {
     own_tenant(&driver, &tenant)?;
-    let (offset, limit) = (page.offset.unwrap_or(0), page.limit.unwrap_or(50).max(1));
-    let wanted = page.name.unwrap_or_default().to_lowercase();
+    let (mut wanted, mut offset, mut limit) = (String::new(), 0usize, DEFAULT_ROWS);
+    for (key, value) in query::pairs(text.as_deref().unwrap_or_default()) {
+        match key.as_str() {
+            "name" => wanted = value.to_lowercase(),
+            "offset" => offset = query::read(&key, &value).map_err(Refused::bad)?,
+            "limit" => limit = query::read::<usize>(&key, &value).map_err(Refused::bad)?.max(1),
+            other => return Err(Refused::bad(query::unknown(other))),
+        }
+    }
     let all: Vec<Value> = driver.with(|state, _| {
-        let fits = |name: &str| wanted.is_empty() || name.to_lowercase().contains(&wanted);
+        let fits = |name: &str| name.to_lowercase().contains(&wanted);
         state.workflows().filter(|(name, _)| fits(name)).map(|(name, flow)| view(&driver, name, flow)).collect()
     });
     let total = all.len();

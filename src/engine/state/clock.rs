@@ -42,6 +42,11 @@ impl Clock {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.alarms.len()
+    }
+
     fn due(&mut self, now: Moment) -> Option<(AlarmKey, Alarm)> {
         let first = self.alarms.first_entry()?;
         (first.key().0 <= now).then(|| first.remove_entry())

@@ -44,6 +44,13 @@ impl State {
         true
     }
 
+    /// An assignment that no worker has read: as good as a lost worker, and known at once.
+    pub(crate) fn undelivered(&mut self, id: RunId, attempt: i32, now: Moment) {
+        if self.tasks.get(&id).is_some_and(|task| task.attempt == attempt) {
+            self.step(id, &AttemptEvent::WorkerLost, now);
+        }
+    }
+
     /// What the table says about an event for a task now.
     pub(super) fn decide(&self, id: RunId, event: &AttemptEvent) -> Step {
         let (Some(task), Some(spec)) = (self.tasks.get(&id), self.spec(id)) else { return Step::Stay };

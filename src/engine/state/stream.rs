@@ -20,6 +20,14 @@ pub(crate) struct Chunks {
     alarm: Option<AlarmKey>,
 }
 
+impl Chunks {
+    /// Whether a gap is being waited for.
+    #[cfg(test)]
+    pub(super) fn waits(&self) -> bool {
+        self.alarm.is_some()
+    }
+}
+
 impl State {
     /// Passes a chunk on: without an index at once; else when all before it have gone, or when the gap has lasted
     /// too long, or at the end of the attempt. Answers whether there is such a task; one that has ended takes

@@ -110,7 +110,7 @@ impl ClientConfig {
             .value("HATCHET_CLIENT_SERVER_URL")
             .or_else(|| sources.value("HATCHET_CLIENT_API_URL"))
             .or(claims.server_url.as_deref())
-            .map(|url| server_url(url))
+            .map(server_url)
             .transpose()?;
         Ok(Self {
             token: Token(token.to_owned()),

@@ -35,7 +35,7 @@ pub use config::{ClientConfig, Tls, Token};
 pub use connection::{Authenticated, Bearer, Connection};
 pub use error::{ClientError, ErrorKind};
 pub use probe::{Spoken, diagnose, probe};
-pub use rest::{RestClient, RunSummary, WorkerCount, WorkerSummary};
+pub use rest::{Metadata, RestClient, RunSummary, SlotUse, WorkerSummary};
 pub use sources::{ENV_FILES, Source, Sources};
 pub use status::{RunDetails, TaskDetails};
 pub use stream::{RunEvent, RunEventKind, RunEvents, StreamSelector};

@@ -69,18 +69,6 @@ pub struct Metadata {
     pub id: String,
 }
 
-/// How many slots the workers of a workflow have.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct WorkerCount {
-    /// Free now.
-    #[serde(default)]
-    pub free_slot_count: i64,
-    /// In all.
-    #[serde(default)]
-    pub max_slot_count: i64,
-}
-
 /// A run in a list.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -133,25 +121,6 @@ impl RestClient {
     pub async fn workers(&self) -> Result<Vec<WorkerSummary>, ClientError> {
         let path = format!("/api/v1/tenants/{}/worker", self.0.tenant);
         self.call::<Rows<WorkerSummary>>(Method::GET, &path, &[], None).await.map(|list| list.rows)
-    }
-
-    /// The id of a workflow by its exact name, if the engine knows it.
-    pub async fn workflow_id(&self, name: &str) -> Result<Option<String>, ClientError> {
-        #[derive(Deserialize)]
-        struct Workflow {
-            metadata: Metadata,
-            name: String,
-        }
-        let path = format!("/api/v1/tenants/{}/workflows", self.0.tenant);
-        let query = [("name", name.to_owned()), ("limit", "200".to_owned())];
-        let list = self.call::<Rows<Workflow>>(Method::GET, &path, &query, None).await?;
-        Ok(list.rows.into_iter().find(|workflow| workflow.name == name).map(|workflow| workflow.metadata.id))
-    }
-
-    /// How many slots there are for a workflow, by its id.
-    pub async fn worker_count(&self, workflow_id: &str) -> Result<WorkerCount, ClientError> {
-        let path = format!("/api/v1/tenants/{}/workflows/{workflow_id}/worker-count", self.0.tenant);
-        self.call(Method::GET, &path, &[], None).await
     }
 
     /// Runs since a time (RFC 3339) that have all of these metadata pairs, `limit` at most from `offset` on.

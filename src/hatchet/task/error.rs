@@ -53,6 +53,11 @@ impl TaskError {
         Self { retry: Retry::Allowed, type_name: "TaskError", error: anyhow::Error::msg(message) }
     }
 
+    /// A failure with just a message that is final.
+    pub fn fatal_msg(message: impl fmt::Display + fmt::Debug + Send + Sync + 'static) -> Self {
+        Self { retry: Retry::Never, ..Self::msg(message) }
+    }
+
     /// What a body returns when it stops because it was cancelled.
     pub fn cancelled(reason: CancelReason) -> Self {
         Self { retry: Retry::Cancelled(reason), ..Self::msg(format!("cancelled: {reason}")) }

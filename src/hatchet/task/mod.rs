@@ -53,11 +53,14 @@ pub struct Task {
     input_schema: Value,
     output_schema: Value,
     /// Reads an input and writes it back in full, defaults filled in.
-    complete_input: Arc<dyn Fn(&str) -> Result<String, BadInput> + Send + Sync>,
+    complete_input: Complete,
     /// Reads an output and writes it back as the task's type has it.
-    complete_output: Arc<dyn Fn(&str) -> Result<String, BadInput> + Send + Sync>,
+    complete_output: Complete,
     body: Body,
 }
+
+/// Reads JSON as a type that is not named here, and writes it back.
+type Complete = Arc<dyn Fn(&str) -> Result<String, BadInput> + Send + Sync>;
 
 /// What a body does to the thread it runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,7 +8,28 @@ use hatchet_quickstart::hatchet::wire::proto::{
 };
 use serde_json::json;
 
-use crate::support::{Bystander, Flow, RawWorker, Target};
+use tonic::Code;
+
+use super::deviations::Deviation;
+use crate::support::{Bystander, Flow, RawWorker, Target, refused};
+
+/// Whether the engine serves labels. One that does not has to say so when it is asked for them.
+async fn served(target: &Target) -> bool {
+    if !target.deviates(Deviation::LabelsAreRefused) {
+        return true;
+    }
+    let wanted = DesiredWorkerLabels { str_value: Some("x".to_owned()), ..Default::default() };
+    let mut definition = target.definition("labels");
+    definition.tasks[0].worker_labels = [("kind".to_owned(), wanted.clone())].into();
+    refused(target.try_put(&definition).await, Code::InvalidArgument, "worker_labels");
+    let flow = target.flow("plain").await;
+    let request = TriggerWorkflowRequest {
+        desired_worker_labels: [("kind".to_owned(), wanted)].into(),
+        ..flow.request(json!({}))
+    };
+    refused(target.try_trigger(request).await, Code::InvalidArgument, "desired_worker_labels");
+    false
+}
 
 async fn label(target: &Target, worker: &RawWorker, key: &str, value: WorkerLabels) {
     let labels = HashMap::from([(key.to_owned(), value)]);
@@ -59,6 +80,9 @@ async fn only_right(
 #[tokio::test]
 async fn a_required_label_is_required() {
     let target = Target::start().await;
+    if !served(&target).await {
+        return;
+    }
     let wanted = DesiredWorkerLabels { str_value: Some("gpu".to_owned()), required: Some(true), ..Default::default() };
     let flow = target.flow_with("required", |task| task.worker_labels = [("kind".to_owned(), wanted)].into()).await;
     let wrong = labelled(&target, &flow, "kind", text("cpu")).await;
@@ -69,6 +93,9 @@ async fn a_required_label_is_required() {
 #[tokio::test]
 async fn a_number_is_compared_as_asked() {
     let target = Target::start().await;
+    if !served(&target).await {
+        return;
+    }
     let wanted = DesiredWorkerLabels {
         int_value: Some(64),
         required: Some(true),
@@ -84,6 +111,9 @@ async fn a_number_is_compared_as_asked() {
 #[tokio::test]
 async fn a_trigger_may_ask_for_a_label_of_its_own() {
     let target = Target::start().await;
+    if !served(&target).await {
+        return;
+    }
     let flow = target.flow("asked").await;
     let wrong = labelled(&target, &flow, "zone", text("a")).await;
     let right = labelled(&target, &flow, "zone", text("b")).await;
@@ -101,6 +131,9 @@ async fn a_trigger_may_ask_for_a_label_of_its_own() {
 #[tokio::test]
 async fn a_label_that_is_not_required_is_a_wish() {
     let target = Target::start().await;
+    if !served(&target).await {
+        return;
+    }
     let wanted = DesiredWorkerLabels { str_value: Some("gpu".to_owned()), ..Default::default() };
     let flow = target.flow_with("wished", |task| task.worker_labels = [("kind".to_owned(), wanted)].into()).await;
     let mut other = labelled(&target, &flow, "kind", text("cpu")).await;

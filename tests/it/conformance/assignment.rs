@@ -74,11 +74,18 @@ async fn metadata_reaches_the_worker_and_the_details() {
     let details = target.details_until(&run, "the run exists", |_| true).await;
     assert_eq!(serde_json::from_slice::<Value>(&details.additional_metadata).unwrap(), given);
     worker.complete(&action, "{}").await;
+    worker.close().await;
+}
 
+#[tokio::test]
+async fn a_trace_is_begun_where_none_was_given() {
+    let target = Target::start().await;
+    let flow = target.flow("trace").await;
+    let mut worker = RawWorker::start(&target, &flow, 1).await;
     target.trigger(&flow, json!({})).await;
     let action = worker.next_start().await;
     let metadata: Value = serde_json::from_str(action.additional_metadata.as_deref().unwrap()).unwrap();
-    let trace = metadata["traceparent"].as_str().expect("a trace is begun where none was given");
+    let trace = metadata["traceparent"].as_str().expect("a traceparent");
     assert_eq!(trace.split('-').map(str::len).collect::<Vec<_>>(), [2, 32, 16, 2], "{trace}");
     worker.complete(&action, "{}").await;
     worker.close().await;

@@ -1,9 +1,9 @@
-//! Workers that die.
+//! Workers that fall silent.
 
 use hatchet_quickstart::hatchet::wire::proto::v1::RunStatus;
 use serde_json::json;
 
-use crate::support::{Embedded, RawWorker, Target, only_task};
+use crate::support::{Bystander, Embedded, RawWorker, Target, only_task};
 
 /// A target on which a worker's death is noticed in a case's time, or none.
 async fn target() -> Option<Target> {
@@ -39,4 +39,38 @@ async fn the_task_of_a_dead_worker_goes_to_another() {
     assert_eq!(only_task(&details).output.as_deref(), Some(&br#"{"by":"the heir"}"#[..]));
     heir.close().await;
     dead.close().await;
+}
+
+#[tokio::test]
+async fn a_worker_without_a_fresh_heartbeat_gets_nothing() {
+    let target = Target::start().await;
+    let flow = target.flow("silent").await;
+    let mut worker = RawWorker::start(&target, &flow, 10).await;
+    let mut bystander = Bystander::start(&target).await;
+    target.trigger(&flow, json!({})).await;
+    let action = worker.next_start().await;
+    worker.complete(&action, "{}").await;
+
+    worker.stop_heartbeats();
+    let path = format!("/api/v1/workers/{}", worker.id);
+    target.rest.get_until(&path, "it is taken for inactive", |worker| worker["status"] == "INACTIVE").await;
+    // A scheduler may work with what it knew of its workers for a moment: a run it still assigns is taken as well.
+    let waiting = loop {
+        let run = target.trigger(&flow, json!({})).await;
+        bystander.pass(&target).await;
+        match worker.waiting_action() {
+            Some(action) => worker.complete(&action, "{}").await,
+            None => break run,
+        }
+    };
+    bystander.pass(&target).await;
+    assert_eq!(target.details(&waiting).await.unwrap().status(), RunStatus::Queued);
+
+    // Its stream was open all the time, so one heartbeat is enough.
+    worker.heartbeat().await.unwrap();
+    let action = worker.next_start().await;
+    assert_eq!((&action.workflow_run_id, action.retry_count), (&waiting, 0));
+    worker.complete(&action, "{}").await;
+    worker.close().await;
+    bystander.close().await;
 }

@@ -102,7 +102,12 @@ async fn concurrency_needs_an_expression() {
     let target = Target::start().await;
     let mut definition = target.definition("grouped");
     definition.concurrency_arr = vec![Concurrency::default()];
-    refused(target.try_put(&definition).await, Code::InvalidArgument, "CEL expression is required for concurrency");
+    let text = if target.deviates(Deviation::ConcurrencyIsRefused) {
+        "concurrency"
+    } else {
+        "CEL expression is required for concurrency"
+    };
+    refused(target.try_put(&definition).await, Code::InvalidArgument, text);
 }
 
 #[tokio::test]

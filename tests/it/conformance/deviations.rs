@@ -34,6 +34,10 @@ pub enum Deviation {
     ReleasedSlotIsFree,
     /// The workers of a workflow are counted; a real engine answers 500 (it gave that call up).
     WorkersAreCounted,
+    /// Labels that a task asks of its worker are not served yet: refused, by their name.
+    LabelsAreRefused,
+    /// Concurrency groups are not served yet: refused, by their name.
+    ConcurrencyIsRefused,
     /// A worker may report that its task is cancelled; real engines do not know that event up to v0.101.
     WorkerMayCancel,
     /// An idempotency key that does not evaluate refuses the trigger; a real engine answers OK and makes no run.

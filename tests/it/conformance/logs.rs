@@ -55,13 +55,22 @@ async fn a_log_line_with_faults_is_refused() {
         let request = PutLogRequest { level: Some(level.to_owned()), ..line(&run, "x") };
         refused(put(&target, request).await, Code::InvalidArgument, "");
     }
-    for metadata in ["{", "[1]"] {
-        let request = PutLogRequest { metadata: metadata.to_owned(), ..line(&run, "x") };
-        refused(put(&target, request).await, Code::InvalidArgument, "");
-    }
     let id = Uuid::new_v4().to_string();
     missing(&target, put(&target, line(&id, "x")).await, &format!("task run not found: {id}"));
     let text = "task external run id is not a valid uuid";
     refused(put(&target, line("nope", "x")).await, Code::InvalidArgument, text);
+    target.cancel(&[&run]).await;
+}
+
+#[tokio::test]
+async fn the_metadata_of_a_log_line_is_an_object() {
+    let target = Target::start().await;
+    let flow = target.flow("metadata").await;
+    let run = target.trigger(&flow, json!({})).await;
+    target.details_until(&run, "the run exists", |_| true).await;
+    for metadata in ["{", "[1]", "5"] {
+        let request = PutLogRequest { metadata: metadata.to_owned(), ..line(&run, metadata) };
+        refused(put(&target, request).await, Code::InvalidArgument, "");
+    }
     target.cancel(&[&run]).await;
 }

@@ -28,6 +28,7 @@ mod event_stream;
 mod idempotency;
 mod listen;
 mod logs;
+mod metadata_stream;
 mod outcome;
 mod register;
 mod replay;

@@ -84,7 +84,8 @@ async fn metadata_must_be_json() {
         target.try_trigger(with(metadata)).await.unwrap();
         let action = worker.next_start().await;
         let seen: Value = serde_json::from_str(action.additional_metadata.as_deref().unwrap()).unwrap();
-        assert_eq!(seen.as_object().unwrap().keys().collect::<Vec<_>>(), ["traceparent"], "{metadata}");
+        let mut keys = seen.as_object().unwrap().keys().filter(|key| *key != "traceparent");
+        assert_eq!(keys.next(), None, "{metadata}");
         worker.complete(&action, "{}").await;
     }
     worker.close().await;

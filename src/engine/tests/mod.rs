@@ -1,9 +1,14 @@
-//! The whole line over a real socket, with raw stubs.
+//! The engine over a real socket, with raw stubs.
+
+mod calls;
+mod line;
+mod rest;
+mod start;
 
 use std::time::Duration;
 
 use tokio_stream::StreamExt;
-use tonic::{Request, Status, service::interceptor::InterceptedService, transport::Channel};
+use tonic::{Code, Request, Status, service::interceptor::InterceptedService, transport::Channel};
 
 use super::*;
 use crate::hatchet::wire::proto::{
@@ -117,65 +122,19 @@ async fn next<T>(stream: &mut tonic::Streaming<T>) -> Option<T> {
     tokio::time::timeout(PATIENCE, stream.next()).await.unwrap().map(Result::unwrap)
 }
 
-#[tokio::test]
-async fn from_trigger_to_result() {
-    let engine = Engine::start(EngineOptions::default()).await.unwrap();
-    let mut client = Client::new(&engine).await;
-    client.declare("Smoke", |_| ()).await.unwrap();
-    let (worker_id, mut work) = client.worker("smoke").await;
-
-    let (ask, asked) = tokio::sync::mpsc::channel(4);
-    let asked = tokio_stream::wrappers::ReceiverStream::new(asked);
-    let mut answers = client.dispatcher.subscribe_to_workflow_runs(asked).await.unwrap().into_inner();
-
-    let run = client.trigger("Smoke", r#"{"b":1.0,"a":9007199254740993}"#).await.unwrap();
-    let question = || proto::SubscribeToWorkflowRunsRequest { workflow_run_id: run.clone() };
-    for text in ["no id", &run, &run] {
-        ask.send(proto::SubscribeToWorkflowRunsRequest { workflow_run_id: text.to_owned() }).await.unwrap();
-    }
-    let watch = proto::SubscribeToWorkflowEventsRequest { workflow_run_id: Some(run.clone()), ..Default::default() };
-    let mut events = client.dispatcher.subscribe_to_workflow_events(watch.clone()).await.unwrap().into_inner();
-
-    let action = next(&mut work).await.unwrap();
-    assert_eq!(action.task_run_external_id, run);
-    assert_eq!((action.action_id.as_str(), action.retry_count), ("smoke:smoke", 0));
-    assert!(action.action_payload.starts_with(r#"{"input":{"b":1.0,"a":9007199254740993},"#));
-    assert_eq!(client.details(&run).await.unwrap().status(), v1::RunStatus::Running);
-
-    let chunk = proto::PutStreamEventRequest {
-        task_run_external_id: run.clone(),
-        message: b"hello".to_vec(),
-        event_index: Some(0),
-        ..Default::default()
-    };
-    client.events.put_stream_event(chunk).await.unwrap();
-    client.report(&run, 0, StepActionEventType::StepEventTypeStarted, "").await;
-    client.report(&run, 0, StepActionEventType::StepEventTypeCompleted, r#"{"ok": 1}"#).await;
-
-    let answer = next(&mut answers).await.unwrap();
-    assert_eq!(answer.results[0].output.as_deref(), Some(r#"{"ok": 1}"#));
-    let details = client.details(&run).await.unwrap();
-    assert!(details.done && details.task_runs["smoke"].output.as_deref() == Some(br#"{"ok": 1}"#));
-
-    let mut seen = Vec::new();
-    while let Some(event) = next(&mut events).await {
-        seen.push((event.event_type(), event.event_payload, event.hangup));
-    }
-    use proto::ResourceEventType::{Completed, Stream};
-    let end = [(Completed, r#"{"ok": 1}"#.to_owned(), false), (Completed, String::new(), true)];
-    assert_eq!(seen[0], (Stream, "hello".to_owned(), false));
-    assert_eq!(seen[1..], end);
-    let mut late = client.dispatcher.subscribe_to_workflow_events(watch).await.unwrap().into_inner();
-    assert_eq!(next(&mut late).await.unwrap().event_payload, r#"{"ok": 1}"#);
-    assert!(next(&mut late).await.unwrap().hangup && next(&mut late).await.is_none());
-
-    ask.send(question()).await.unwrap();
-    assert_eq!(next(&mut answers).await.unwrap().workflow_run_id, run, "asked again, answered again");
-    drop(ask);
-    assert!(next(&mut answers).await.is_none(), "the client has closed its side");
-
-    let stopping = tokio::spawn(engine.stop());
-    assert!(next(&mut work).await.is_none(), "hung up on");
-    stopping.await.unwrap();
-    assert!(client.beat(&worker_id).await.is_err());
+/// One HTTP/1 call; answers the status and the body.
+async fn rest(engine: &Engine, token: &str, call: &str, body: &str) -> (u16, serde_json::Value) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut socket = tokio::net::TcpStream::connect(&engine.handshake().grpc_address).await.unwrap();
+    let request = format!(
+        "{call} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\n\
+         connection: close\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    socket.write_all(request.as_bytes()).await.unwrap();
+    let mut text = String::new();
+    tokio::time::timeout(PATIENCE, socket.read_to_string(&mut text)).await.unwrap().unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, serde_json::from_str(body).unwrap())
 }

@@ -1,0 +1,176 @@
+//! The state machine in virtual time.
+
+mod history;
+mod random;
+mod table;
+
+use std::{sync::Arc, time::Duration};
+
+use uuid::Uuid;
+
+use super::{
+    Effect, Moment, Registration, Report, State, StepEvent, TriggerItem, Triggered,
+    attempt::BackOff,
+    model::{Definition, StreamId, TaskDefinition},
+};
+use crate::{
+    engine::options::Timings,
+    hatchet::wire::{RunId, RunStatus, WorkerId},
+};
+
+/// A state with its clock, and everything it wanted done.
+struct World {
+    state: State,
+    now: Moment,
+    done: Vec<Effect>,
+}
+
+impl World {
+    fn new() -> Self {
+        Self::keeping(1000)
+    }
+
+    fn keeping(finished: usize) -> Self {
+        let mut count = 0u128;
+        let ids = Box::new(move || {
+            count += 1;
+            Uuid::from_u128(count)
+        });
+        Self { state: State::new(Timings::default(), finished, ids), now: Moment(1_000_000), done: Vec::new() }
+    }
+
+    /// One event with all that follows.
+    fn event<R>(&mut self, event: impl FnOnce(&mut State, Moment) -> R) -> R {
+        let result = event(&mut self.state, self.now);
+        self.done.extend(std::iter::from_fn(|| self.state.next_effect()));
+        self.state.forget();
+        result
+    }
+
+    /// Lets time pass, with every deadline at its own moment.
+    fn pass(&mut self, time: Duration) {
+        let end = self.now.plus(time);
+        while let Some(at) = self.state.next_deadline().filter(|at| *at <= end) {
+            self.now = at.max(self.now);
+            self.event(State::tick);
+        }
+        self.now = end;
+    }
+
+    fn seconds(&mut self, n: u64) {
+        self.pass(Duration::from_secs(n));
+    }
+
+    fn declare(&mut self, name: &str, change: impl FnOnce(&mut TaskDefinition)) {
+        let mut task = TaskDefinition {
+            name: name.into(),
+            action: format!("{name}:{name}"),
+            needs: vec![("default".into(), 1)],
+            timeout: (Duration::from_secs(60), "60s".into()),
+            schedule_timeout: Duration::from_secs(300),
+            retries: 0,
+            backoff: None,
+        };
+        change(&mut task);
+        let content = crate::hatchet::wire::proto::v1::CreateWorkflowVersionRequest {
+            name: name.into(),
+            description: format!("{task:?}"),
+            ..Default::default()
+        };
+        let definition =
+            Definition { name: name.into(), tasks: vec![task], default_priority: 1, idempotency: None, content };
+        self.event(|state, now| state.put_workflow(definition, now));
+    }
+
+    fn item(name: &str) -> TriggerItem {
+        TriggerItem {
+            workflow: name.into(),
+            input: "{}".into(),
+            metadata: "{}".into(),
+            priority: None,
+            parent: None,
+            wanted: None,
+        }
+    }
+
+    fn trigger(&mut self, name: &str) -> RunId {
+        self.trigger_with(name, |_| ())
+    }
+
+    fn trigger_with(&mut self, name: &str, change: impl FnOnce(&mut TriggerItem)) -> RunId {
+        let mut item = Self::item(name);
+        change(&mut item);
+        match self.event(|state, now| state.trigger(vec![item], now)).unwrap()[..] {
+            [Triggered::New(id) | Triggered::Existing(id)] => id,
+            ref other => panic!("{other:?}"),
+        }
+    }
+
+    fn register(&mut self, actions: &[&str], slots: &[(&str, i64)]) -> WorkerId {
+        let registration = Registration {
+            name: "w".into(),
+            actions: actions.iter().map(|name| format!("{name}:{name}")).collect(),
+            slots: slots.iter().map(|(kind, n)| ((*kind).to_owned(), *n)).collect(),
+            ..Default::default()
+        };
+        self.event(|state, now| state.register(registration, now))
+    }
+
+    /// A worker that is ready for work.
+    fn worker(&mut self, actions: &[&str], slots: i64) -> (WorkerId, StreamId) {
+        let id = self.register(actions, &[("default", slots)]);
+        let stream = self.event(|state, now| state.open_stream(id, false, now)).unwrap();
+        self.beat(id);
+        (id, stream)
+    }
+
+    fn beat(&mut self, id: WorkerId) {
+        self.event(|state, now| state.heartbeat(id, now)).unwrap();
+    }
+
+    fn report(&mut self, id: RunId, attempt: i32, report: Report) {
+        assert!(self.event(|state, now| state.report(id, Some(attempt), report, now)));
+    }
+
+    fn complete(&mut self, id: RunId, attempt: i32) {
+        self.report(id, attempt, Report::Completed("{}".into()));
+    }
+
+    fn fail(&mut self, id: RunId, attempt: i32) {
+        self.report(id, attempt, failed("boom", true));
+    }
+
+    fn status(&self, id: RunId) -> (RunStatus, i32) {
+        let task = self.state.task(id).unwrap();
+        (task.phase.status(), task.attempt)
+    }
+
+    /// What was started, in order, since the last look.
+    fn started(&mut self) -> Vec<(RunId, i32)> {
+        self.done
+            .drain(..)
+            .filter_map(|effect| match effect {
+                Effect::Start { task, attempt, .. } => Some((task, attempt)),
+                Effect::Stop { .. } | Effect::Step { .. } | Effect::Settled { .. } => None,
+            })
+            .collect()
+    }
+}
+
+fn failed(error: &str, may_retry: bool) -> Report {
+    Report::Failed { error: error.into(), may_retry }
+}
+
+fn backoff(factor: f64, max: u64) -> Option<BackOff> {
+    Some(BackOff { factor, max: Duration::from_secs(max) })
+}
+
+fn chunks(effects: &[Effect]) -> Vec<Arc<str>> {
+    effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Step { what: StepEvent::Chunk { text, .. }, .. } => Some(text.clone()),
+            Effect::Step { .. } | Effect::Start { .. } | Effect::Stop { .. } | Effect::Settled { .. } => None,
+        })
+        .collect()
+}

@@ -1,0 +1,268 @@
+//! Random histories against the rules that must hold at every moment.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::engine::state::model::Phase;
+
+#[derive(Debug, Clone)]
+enum Op {
+    Trigger { flow: usize, priority: i32 },
+    Complete(usize),
+    Fail(usize, bool),
+    Stale(usize),
+    Cancel(usize),
+    Replay(usize),
+    Release(usize),
+    Chunk(usize, i64),
+    Register { slots: i64, cpu: i64 },
+    Open(usize, bool),
+    Close(usize),
+    Beat(usize),
+    Pause(usize, bool),
+    Goodbye(usize),
+    Pass(u64),
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let at = 0usize..64;
+    prop_oneof![
+        6 => (0usize..3, 1i32..=3).prop_map(|(flow, priority)| Op::Trigger { flow, priority }),
+        6 => at.clone().prop_map(Op::Complete),
+        3 => (at.clone(), any::<bool>()).prop_map(|(at, may)| Op::Fail(at, may)),
+        1 => at.clone().prop_map(Op::Stale),
+        1 => at.clone().prop_map(Op::Cancel),
+        1 => at.clone().prop_map(Op::Replay),
+        1 => at.clone().prop_map(Op::Release),
+        1 => (at.clone(), 0i64..4).prop_map(|(at, index)| Op::Chunk(at, index)),
+        1 => (0i64..4, 0i64..3).prop_map(|(slots, cpu)| Op::Register { slots, cpu }),
+        2 => (at.clone(), prop::bool::weighted(0.2)).prop_map(|(at, beats)| Op::Open(at, beats)),
+        1 => at.clone().prop_map(Op::Close),
+        6 => at.clone().prop_map(Op::Beat),
+        1 => (at.clone(), any::<bool>()).prop_map(|(at, paused)| Op::Pause(at, paused)),
+        1 => at.prop_map(Op::Goodbye),
+        3 => prop_oneof![0u64..500, 500u64..6000, 20_000u64..400_000].prop_map(Op::Pass),
+    ]
+}
+
+const FLOWS: [&str; 3] = ["plain", "retried", "cpu"];
+
+struct Random {
+    world: World,
+    runs: Vec<RunId>,
+    workers: Vec<WorkerId>,
+    streams: Vec<StreamId>,
+    ends: HashMap<RunId, (RunStatus, i32)>,
+}
+
+impl Random {
+    fn new() -> Self {
+        let mut world = World::new();
+        world.declare("plain", |t| t.timeout.0 = Duration::from_secs(7));
+        world.declare("retried", |t| {
+            t.retries = 2;
+            t.backoff = backoff(2.0, 60);
+            t.schedule_timeout = Duration::from_secs(20);
+        });
+        world.declare("cpu", |t| t.needs = vec![("cpu".into(), 2), ("default".into(), 1)]);
+        Self { world, runs: Vec::new(), workers: Vec::new(), streams: Vec::new(), ends: HashMap::new() }
+    }
+
+    fn apply(&mut self, op: &Op) {
+        let pick = |list: &Vec<RunId>, at: usize| list.get(at % list.len().max(1)).copied();
+        let worker = |at: usize| self.workers.get(at % self.workers.len().max(1)).copied();
+        let world = &mut self.world;
+        match *op {
+            Op::Trigger { flow, priority } => {
+                let run = world.trigger_with(FLOWS[flow], |item| item.priority = Some(priority));
+                self.runs.push(run);
+            }
+            Op::Complete(at) | Op::Fail(at, _) | Op::Stale(at) => {
+                // Mostly those that run: the others are the table's business.
+                let running: Vec<RunId> =
+                    self.runs.iter().copied().filter(|r| world.status(*r).0 == RunStatus::Running).collect();
+                let Some(run) = pick(&running, at) else { return };
+                let attempt = world.status(run).1;
+                match *op {
+                    Op::Complete(_) => world.complete(run, attempt),
+                    Op::Stale(_) => world.complete(run, attempt - 1),
+                    _ => world.report(run, attempt, failed("boom", matches!(op, Op::Fail(_, true)))),
+                }
+            }
+            Op::Cancel(at) => {
+                if let Some(run) = pick(&self.runs, at) {
+                    world.event(|state, now| state.cancel(run, now));
+                }
+            }
+            Op::Replay(at) => {
+                if let Some(run) = pick(&self.runs, at) {
+                    world.event(|state, now| state.replay(run, now));
+                    self.ends.remove(&run);
+                }
+            }
+            Op::Release(at) => {
+                if let Some(run) = pick(&self.runs, at) {
+                    world.event(|state, now| state.release_slot(run, now));
+                }
+            }
+            Op::Chunk(at, index) => {
+                if let Some(run) = pick(&self.runs, at) {
+                    world.event(|state, now| state.put_chunk(run, "c".into(), Some(index), now));
+                }
+            }
+            Op::Register { slots, cpu } => {
+                self.workers.push(world.register(&FLOWS, &[("default", slots), ("cpu", cpu)]));
+            }
+            Op::Open(at, beats) => {
+                if let Some(id) = worker(at)
+                    && let Ok(stream) = world.event(|state, now| state.open_stream(id, beats, now))
+                {
+                    self.streams.push(stream);
+                }
+            }
+            Op::Close(at) => {
+                if !self.streams.is_empty() {
+                    let stream = self.streams.swap_remove(at % self.streams.len());
+                    world.event(|state, now| state.close_stream(stream, now));
+                }
+            }
+            Op::Beat(at) => {
+                if let Some(id) = worker(at) {
+                    let _ = world.event(|state, now| state.heartbeat(id, now));
+                }
+            }
+            Op::Pause(at, paused) => {
+                if let Some(id) = worker(at) {
+                    let _ = world.event(|state, now| state.pause(id, paused, now));
+                }
+            }
+            Op::Goodbye(at) => {
+                if let Some(id) = worker(at) {
+                    let _ = world.event(|state, _| state.unsubscribe(id));
+                }
+            }
+            Op::Pass(millis) => world.pass(Duration::from_millis(millis)),
+        }
+    }
+
+    /// Tasks that wait in the queue: what they need, their priority, their age.
+    fn queued(&self) -> BTreeMap<RunId, (usize, i32, u64, i32)> {
+        let state = &self.world.state;
+        let lane = |id: RunId| FLOWS.iter().position(|f| *f == &*state.spec(id).unwrap().name).unwrap();
+        let queued = state.tasks.iter().filter(|(_, t)| matches!(t.phase, Phase::Queued(_)));
+        queued
+            .map(|(id, task)| {
+                let run = &state.runs[&task.run];
+                (*id, (lane(*id), run.priority, run.seq, task.attempt))
+            })
+            .collect()
+    }
+
+    fn check(&mut self, op: &Op, before: &BTreeMap<RunId, (usize, i32, u64, i32)>) {
+        let queued = self.queued();
+        let (state, now) = (&self.world.state, self.world.now);
+        let time_passed = matches!(op, Op::Pass(_));
+        let open = state.tasks.values().filter(|t| t.finished.is_none()).count();
+        let gaps = state.tasks.values().filter(|t| t.chunks.waits()).count();
+        assert_eq!(state.clock.len(), open + gaps + state.workers.len(), "no deadline is lost or left behind");
+        assert!(state.next_deadline().is_none_or(|at| at > now) || !time_passed, "all that was due is done");
+
+        for (id, worker) in state.workers() {
+            let mut used: BTreeMap<&str, i64> = BTreeMap::new();
+            for task in worker.running.values() {
+                let Phase::Running(running) = &state.tasks[task].phase else { panic!("{task} does not run") };
+                assert_eq!(running.worker, id);
+                if running.holds {
+                    for (kind, units) in state.spec(*task).unwrap().needs.iter() {
+                        *used.entry(kind).or_default() += units;
+                    }
+                }
+            }
+            for slot in &worker.slots {
+                assert_eq!(slot.used, used.get(&*slot.kind).copied().unwrap_or(0));
+                assert!(slot.used <= slot.limit, "more than its slots");
+            }
+            let ready = !worker.paused
+                && !worker.gone
+                && !worker.streams.is_empty()
+                && (!worker.beating.is_empty()
+                    || worker.heartbeat.is_some_and(|at| now.since(at) < Duration::from_secs(5)));
+            for id in queued.keys().filter(|_| ready) {
+                let spec = state.spec(*id).unwrap();
+                assert!(worker.room(&spec.needs).is_none(), "{id} waits although a worker has room");
+            }
+        }
+        let running = state.tasks.values().filter(|t| matches!(t.phase, Phase::Running(_))).count();
+        assert_eq!(running, state.workers().map(|(_, w)| w.running.len()).sum::<usize>(), "each on one worker");
+
+        let mut seen = BTreeSet::new();
+        for effect in &self.world.done {
+            match effect {
+                Effect::Start { stream, task, attempt } => {
+                    assert!(seen.insert((*task, *attempt)), "an attempt is sent once");
+                    if time_passed {
+                        continue;
+                    }
+                    let worker = &state.workers[&state.streams[stream]];
+                    assert!(!worker.paused && !worker.gone && worker.streams.last() == Some(stream));
+                    let fresh = worker.heartbeat.is_some_and(|at| now.since(at) < Duration::from_secs(5));
+                    assert!(fresh || !worker.beating.is_empty());
+                    // Those who waited before and still do came after it.
+                    let Some(mine) = before.get(task) else { continue };
+                    for other in before.iter().filter(|(id, was)| queued.get(*id) == Some(*was)).map(|(_, was)| was) {
+                        let same = (other.0, other.3, mine.3) == (mine.0, 0, 0);
+                        assert!(other.0 != mine.0 || other.1 <= mine.1, "a lower priority went first");
+                        assert!(!same || other.1 < mine.1 || other.2 > mine.2, "a later one went first");
+                    }
+                }
+                Effect::Settled { run, status } => {
+                    let attempt = state.tasks[run].attempt;
+                    assert!(self.ends.insert(*run, (*status, attempt)).is_none(), "{run} ended twice");
+                }
+                Effect::Stop { .. } | Effect::Step { .. } => {}
+            }
+        }
+        for (run, end) in &self.ends {
+            assert_eq!(self.world.status(*run), *end, "what has ended stays so");
+        }
+        let ended = self.runs.iter().filter(|r| self.world.status(**r).0.is_final()).count();
+        assert_eq!(ended, self.ends.len(), "every end was told");
+    }
+
+    /// A good worker comes: everything ends.
+    fn heal(&mut self) {
+        let worker = self.world.register(&FLOWS, &[("default", 1000), ("cpu", 1000)]);
+        self.world.event(|state, now| state.open_stream(worker, true, now)).unwrap();
+        for _ in 0..50 {
+            for run in self.runs.clone() {
+                let (status, attempt) = self.world.status(run);
+                if status == RunStatus::Running {
+                    self.world.complete(run, attempt);
+                }
+            }
+            self.world.seconds(10);
+        }
+        for run in &self.runs {
+            assert!(self.world.status(*run).0.is_final(), "{run} never ended");
+        }
+    }
+}
+
+proptest! {
+    // With 100 to 400 steps each this is some 25,000 steps.
+    #![proptest_config(ProptestConfig { cases: 100, max_shrink_iters: 2000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_rules_hold_in_every_history(ops in prop::collection::vec(op(), 100..400)) {
+        let mut random = Random::new();
+        for op in &ops {
+            let before = random.queued();
+            random.world.done.clear();
+            random.apply(op);
+            random.check(op, &before);
+        }
+        random.heal();
+    }
+}

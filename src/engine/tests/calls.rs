@@ -1,0 +1,129 @@
+//! Single calls: who may make them, and what is refused.
+
+use super::*;
+
+#[tokio::test]
+async fn nobody_comes_in_without_the_token() {
+    let engine = Engine::start(EngineOptions::default()).await.unwrap();
+    for token in ["", "nonsense", "a.b.c"] {
+        let mut client = Client::with_token(&engine, token).await;
+        let refused = [
+            client.details("x").await.unwrap_err(),
+            client.beat("x").await.unwrap_err(),
+            client.dispatcher.listen_v2(proto::WorkerListenRequest::default()).await.unwrap_err(),
+            client.dispatcher.get_version(proto::GetVersionRequest {}).await.unwrap_err(),
+        ];
+        for status in refused {
+            assert_eq!((status.code(), status.message()), (Code::Unauthenticated, "invalid auth token"));
+        }
+        let (status, body) = rest(&engine, token, "GET /api/v1/nowhere", "").await;
+        assert_eq!(status, 403);
+        assert!(body["errors"][0]["description"].is_string());
+    }
+    let token = engine.handshake().token.clone();
+    assert_eq!(rest(&engine, &token, "GET /api/v1/nowhere", "").await.0, 404);
+    let version = Client::new(&engine).await.dispatcher.get_version(proto::GetVersionRequest {}).await.unwrap();
+    assert_eq!(version.into_inner().version, "v0.101.27");
+    engine.stop().await;
+}
+
+#[tokio::test]
+async fn faults_are_answered_as_a_real_engine_does() {
+    let engine = Engine::start(EngineOptions::default()).await.unwrap();
+    let mut client = Client::new(&engine).await;
+    client.declare("t", |_| ()).await.unwrap();
+    let nobody = uuid::Uuid::nil().to_string();
+    let with = |change: fn(&mut v1::TriggerWorkflowRequest)| {
+        let mut request = v1::TriggerWorkflowRequest { name: "t".into(), ..Default::default() };
+        change(&mut request);
+        request
+    };
+    let faults = [
+        with(|r| r.name = "T".into()),
+        with(|r| r.input = "{".into()),
+        with(|r| r.input = r#"{"a":"\u0000"}"#.into()),
+        with(|r| r.additional_metadata = Some("nope".into())),
+        with(|r| r.priority = Some(0)),
+        with(|r| r.desired_worker_id = Some("x".into())),
+        with(|r| r.parent_task_run_external_id = Some(String::new())),
+        with(|r| r.desired_worker_labels = [("a".to_owned(), Default::default())].into()),
+    ];
+    for fault in faults {
+        let status = client.workflows.trigger_workflow(fault.clone()).await.unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument, "{fault:?}: {status}");
+        let bulk = proto::BulkTriggerWorkflowRequest { workflows: vec![with(|_| ()), fault] };
+        assert_eq!(client.workflows.bulk_trigger_workflow(bulk).await.unwrap_err().code(), Code::InvalidArgument);
+    }
+    let token = engine.handshake().token.clone();
+    let tenant = engine.handshake().tenant_id.clone();
+    let list = format!("GET /api/v1/stable/tenants/{tenant}/workflow-runs?only_tasks=false");
+    assert_eq!(rest(&engine, &token, &list, "").await.1["rows"], serde_json::json!([]), "one refuses all");
+    let orphan = v1::TriggerWorkflowRequest { parent_task_run_external_id: Some(nobody.clone()), ..with(|_| ()) };
+    assert_eq!(client.workflows.trigger_workflow(orphan).await.unwrap_err().code(), Code::NotFound);
+
+    assert_eq!(client.details("x").await.unwrap_err().code(), Code::InvalidArgument);
+    assert_eq!(client.details(&nobody).await.unwrap_err().code(), Code::NotFound);
+    assert_eq!(client.beat("x").await.unwrap_err().code(), Code::InvalidArgument);
+    assert_eq!(client.beat(&nobody).await.unwrap_err().code(), Code::NotFound);
+    let listen = proto::WorkerListenRequest { worker_id: nobody.clone() };
+    assert_eq!(client.dispatcher.listen_v2(listen).await.unwrap_err().code(), Code::NotFound);
+    let event = proto::StepActionEvent { task_run_external_id: nobody.clone(), event_type: 2, ..Default::default() };
+    assert_eq!(client.dispatcher.send_step_action_event(event).await.unwrap_err().code(), Code::InvalidArgument);
+    let both = proto::WorkerRegisterRequest {
+        worker_name: "w".into(),
+        slots: Some(1),
+        slot_config: [("a".to_owned(), 1)].into(),
+        ..Default::default()
+    };
+    assert_eq!(client.dispatcher.register(both).await.unwrap_err().code(), Code::InvalidArgument);
+    let chunk = proto::PutStreamEventRequest {
+        task_run_external_id: nobody.clone(),
+        message: vec![0xff],
+        ..Default::default()
+    };
+    assert_eq!(client.events.put_stream_event(chunk).await.unwrap_err().code(), Code::InvalidArgument);
+    let watch = proto::SubscribeToWorkflowEventsRequest { workflow_run_id: Some(nobody), ..Default::default() };
+    assert_eq!(client.dispatcher.subscribe_to_workflow_events(watch).await.unwrap_err().code(), Code::NotFound);
+    let both = v1::CancelTasksRequest { external_ids: vec!["x".into()], filter: Some(Default::default()) };
+    assert_eq!(client.admin.cancel_tasks(both).await.unwrap_err().code(), Code::InvalidArgument);
+    let schedule = proto::ScheduleWorkflowRequest::default();
+    let status = client.workflows.schedule_workflow(schedule).await.unwrap_err();
+    assert!(status.code() == Code::Unimplemented && status.message().contains("scheduled runs"));
+
+    let huge = v1::TriggerWorkflowRunRequest {
+        workflow_name: "t".into(),
+        input: format!("{{\"a\":\"{}\"}}", "x".repeat(5 << 20)).into(),
+        ..Default::default()
+    };
+    assert_eq!(client.admin.trigger_workflow_run(huge).await.unwrap_err().code(), Code::ResourceExhausted);
+    engine.stop().await;
+}
+
+#[tokio::test]
+async fn a_collision_carries_the_existing_run() {
+    use prost::Message;
+    let engine = Engine::start(EngineOptions::default()).await.unwrap();
+    let mut client = Client::new(&engine).await;
+    let rule = v1::IdempotencyConfig { expression: "input.id".into(), ttl_ms: 60_000, method: None };
+    client.declare("t", |w| w.idempotency = Some(rule)).await.unwrap();
+    let first = client.trigger("t", r#"{"id":"a"}"#).await.unwrap();
+    let status = client.trigger("t", r#"{"id":"a"}"#).await.unwrap_err();
+    assert_eq!((status.code(), status.message()), (Code::AlreadyExists, "idempotency key collision"));
+    // google.rpc.Status{3: Any{1: type, 2: value}}, read without its type.
+    let needle = v1::IdempotencyCollisionError { existing_run_external_id: first.clone(), ..Default::default() };
+    let holds = |bytes: &[u8], part: &[u8]| bytes.windows(part.len()).any(|w| w == part);
+    assert!(holds(status.details(), &needle.encode_to_vec()));
+    assert!(holds(status.details(), b"type.googleapis.com/v1.IdempotencyCollisionError"));
+    let status = client.trigger("t", r#"{"id":5}"#).await.unwrap_err();
+    assert!(status.code() == Code::InvalidArgument && status.message().contains("input.id"), "{status}");
+    let item = |id: &str| v1::TriggerWorkflowRequest {
+        name: "t".into(),
+        input: format!("{{\"id\":\"{id}\"}}"),
+        ..Default::default()
+    };
+    let bulk = proto::BulkTriggerWorkflowRequest { workflows: vec![item("b"), item("b"), item("c")] };
+    let status = client.workflows.bulk_trigger_workflow(bulk).await.unwrap_err();
+    assert_eq!(status.code(), Code::AlreadyExists);
+    assert!(holds(status.details(), b"v1.BulkTriggerIdempotencyCollisionError"));
+    engine.stop().await;
+}

@@ -1,0 +1,207 @@
+//! `SubscribeToWorkflowEvents` by metadata: the subscription that can be there before the run.
+
+use hatchet_quickstart::hatchet::wire::proto::{
+    ResourceEventType as Event, ResourceType, SubscribeToWorkflowEventsRequest, WorkflowEvent,
+    v1::TriggerWorkflowRequest,
+};
+use serde_json::json;
+
+use super::{
+    deviations::Deviation,
+    event_stream::{KEY, chunk, subscribe},
+};
+use crate::support::{Feed, Flow, RawWorker, Target, eventually};
+
+fn by_metadata(target: &Target, value: &str) -> Feed<WorkflowEvent> {
+    subscribe(
+        target,
+        SubscribeToWorkflowEventsRequest {
+            additional_meta_key: Some(KEY.to_owned()),
+            additional_meta_value: Some(value.to_owned()),
+            ..Default::default()
+        },
+    )
+}
+
+fn marked(flow: &Flow, value: &str) -> TriggerWorkflowRequest {
+    TriggerWorkflowRequest { additional_metadata: Some(json!({ KEY: value }).to_string()), ..flow.request(json!({})) }
+}
+
+/// Runs that show by their events that a subscription is in place.
+struct Probes {
+    flow: Flow,
+    runs: Vec<String>,
+}
+
+impl Probes {
+    /// Triggers runs that nobody takes yet, until the subscription sees one of them.
+    async fn until_seen(target: &Target, feed: &mut Feed<WorkflowEvent>, value: &str) -> Self {
+        let flow = target.flow("probe").await;
+        let mut runs = Vec::new();
+        eventually("the subscription is in place", async || {
+            if feed.waiting().map(Result::unwrap).is_some() {
+                return Some(());
+            }
+            runs.push(target.try_trigger(marked(&flow, value)).await.unwrap());
+            None
+        })
+        .await;
+        Self { flow, runs }
+    }
+
+    async fn cancel(self, target: &Target) {
+        target.cancel(&self.runs.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    }
+
+    /// Completes them all, and waits for the subscription to see that.
+    async fn complete(self, target: &Target, feed: &mut Feed<WorkflowEvent>) {
+        let mut worker = RawWorker::start(target, &self.flow, 100).await;
+        for _ in &self.runs {
+            let action = worker.next_start().await;
+            worker.complete(&action, "{}").await;
+        }
+        worker.close().await;
+        let mut open = self.runs.len();
+        while open > 0 {
+            let event = feed.message().await;
+            assert!(!event.hangup, "another run is open: {event:?}");
+            if event.resource_type() == ResourceType::WorkflowRun {
+                assert_eq!(event.event_type(), Event::Completed);
+                open -= 1;
+            }
+        }
+    }
+}
+
+/// The next event of this run; those of others are passed over.
+async fn next_of(feed: &mut Feed<WorkflowEvent>, run: &str) -> WorkflowEvent {
+    loop {
+        let event = feed.message().await;
+        if event.workflow_run_id == run {
+            return event;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_subscription_by_metadata_gets_all_chunks() {
+    let target = Target::start().await;
+    let flow = target.flow("chunks").await;
+    let value = target.name("value");
+    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let mut feed = by_metadata(&target, &value);
+    let probes = Probes::until_seen(&target, &mut feed, &value).await;
+    let run = target.try_trigger(marked(&flow, &value)).await.unwrap();
+    let action = worker.next_start().await;
+    for index in [0, 2, 1, 4, 3, 5] {
+        chunk(&target, &run, &format!("chunk {index} é"), Some(index)).await.unwrap();
+    }
+    // Each has its index, and they are in no order: the engine restores it for a subscription by run only.
+    let mut chunks = Vec::new();
+    while chunks.len() < 6 {
+        let event = next_of(&mut feed, &run).await;
+        assert_eq!(event.resource_type(), ResourceType::StepRun);
+        match event.event_type() {
+            Event::Started => {}
+            Event::Stream => {
+                assert_eq!((event.resource_id.as_str(), event.hangup), (run.as_str(), false));
+                chunks.push((event.event_index, event.event_payload));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    chunks.sort();
+    assert_eq!(chunks, (0..6).map(|index| (Some(index), format!("chunk {index} é"))).collect::<Vec<_>>());
+
+    worker.complete(&action, r#"{"n":1}"#).await;
+    let event = next_of(&mut feed, &run).await;
+    assert_eq!((event.resource_type(), event.event_type()), (ResourceType::StepRun, Event::Completed));
+    assert_eq!((event.event_payload.as_str(), event.retry_count), (r#"{"n":1}"#, Some(0)));
+    let event = next_of(&mut feed, &run).await;
+    assert_eq!((event.resource_type(), event.event_type()), (ResourceType::WorkflowRun, Event::Completed));
+    assert_eq!(event.resource_id, run);
+    probes.cancel(&target).await;
+    worker.close().await;
+}
+
+#[tokio::test]
+async fn a_subscription_by_metadata_ends_with_the_last_run_it_has_seen() {
+    let target = Target::start().await;
+    let flow = target.flow("last").await;
+    let value = target.name("value");
+    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let mut feed = by_metadata(&target, &value);
+    let probes = Probes::until_seen(&target, &mut feed, &value).await;
+    let run = target.try_trigger(marked(&flow, &value)).await.unwrap();
+    let action = worker.next_start().await;
+    next_of(&mut feed, &run).await;
+    probes.complete(&target, &mut feed).await;
+    worker.complete(&action, "{}").await;
+    let event = loop {
+        let event = next_of(&mut feed, &run).await;
+        if event.resource_type() == ResourceType::WorkflowRun {
+            break event;
+        }
+    };
+    assert_eq!((event.event_type(), event.resource_id.as_str()), (Event::Completed, run.as_str()));
+    assert!(event.hangup, "{event:?}");
+    feed.expect_end().await;
+    worker.close().await;
+}
+
+#[tokio::test]
+async fn chunks_without_an_index_are_forwarded() {
+    let target = Target::start().await;
+    let flow = target.flow("no-index").await;
+    let value = target.name("value");
+    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let mut feed = by_metadata(&target, &value);
+    let probes = Probes::until_seen(&target, &mut feed, &value).await;
+    let run = target.try_trigger(marked(&flow, &value)).await.unwrap();
+    let action = worker.next_start().await;
+    for text in ["one", "", "three"] {
+        chunk(&target, &run, text, None).await.unwrap();
+        let event = loop {
+            let event = next_of(&mut feed, &run).await;
+            if event.event_type() != Event::Started {
+                break event;
+            }
+        };
+        assert_eq!((event.event_type(), event.event_payload.as_str()), (Event::Stream, text));
+        assert_eq!(event.event_index, None);
+    }
+    worker.complete(&action, "{}").await;
+    probes.cancel(&target).await;
+    worker.close().await;
+}
+
+#[tokio::test]
+async fn a_failed_attempt_is_told_with_its_error() {
+    let target = Target::start().await;
+    let flow = target.flow_with("attempts", |task| task.retries = 1).await;
+    let value = target.name("value");
+    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let mut feed = by_metadata(&target, &value);
+    let probes = Probes::until_seen(&target, &mut feed, &value).await;
+    let run = target.try_trigger(marked(&flow, &value)).await.unwrap();
+    for attempt in 0..2 {
+        let action = worker.next_start().await;
+        worker.fail(&action, &format!("attempt {attempt}")).await;
+        let event = loop {
+            let event = next_of(&mut feed, &run).await;
+            let of_run = event.resource_type() == ResourceType::WorkflowRun;
+            if of_run && target.deviates(Deviation::HangupAtTheTrueEnd) {
+                panic!("a retry is no end: {event:?}");
+            }
+            if !of_run && event.event_type() != Event::Started {
+                break event;
+            }
+        };
+        assert_eq!((event.event_type(), event.retry_count), (Event::Failed, Some(attempt)));
+        assert_eq!(event.event_payload, format!("attempt {attempt}"));
+    }
+    let event = next_of(&mut feed, &run).await;
+    assert_eq!((event.resource_type(), event.event_type()), (ResourceType::WorkflowRun, Event::Failed));
+    probes.cancel(&target).await;
+    worker.close().await;
+}

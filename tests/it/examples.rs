@@ -1,0 +1,37 @@
+//! Each example prints what its documentation says.
+
+use std::{path::Path, process::Command};
+
+/// The `text` block after `Prints:` in an example's documentation.
+fn promised(source: &str) -> String {
+    let documentation = source.lines().map_while(|line| line.strip_prefix("//!")).map(str::trim_start);
+    let mut block = documentation.skip_while(|line| *line != "```text").skip(1).take_while(|line| *line != "```");
+    let mut text = String::new();
+    for line in block.by_ref() {
+        text.push_str(line);
+        text.push('\n');
+    }
+    text
+}
+
+#[test]
+fn every_example_prints_what_it_says() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    // Cargo builds examples beside the binaries before it runs tests.
+    let built = Path::new(env!("CARGO_BIN_EXE_runner")).with_file_name("examples");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let source = std::fs::read_to_string(&path).unwrap();
+        let promised = promised(&source);
+        assert!(!promised.is_empty(), "{} does not say what it prints", path.display());
+        let output = Command::new(built.join(path.file_stem().unwrap()))
+            .env("HATCHET_CLIENT_TOKEN", "")
+            .output()
+            .unwrap_or_else(|e| panic!("{} is not built: {e}", path.display()));
+        assert_eq!(String::from_utf8_lossy(&output.stdout), promised, "{}", path.display());
+        assert!(output.status.success(), "{}", path.display());
+        seen += 1;
+    }
+    assert!(seen >= 3, "the examples were found");
+}
