@@ -61,7 +61,8 @@ mod tests {
 
     #[test]
     fn the_index_goes_into_texts() {
-        let template = Template::parse(r#"{"name":"run {index} of {x}","n":"{index}","deep":[{"k":"{index}!"}],"s":1}"#);
+        let template =
+            Template::parse(r#"{"name":"run {index} of {x}","n":"{index}","deep":[{"k":"{index}!"}],"s":1}"#);
         let expected = serde_json::json!({"name":"run 7 of {x}","n":7,"deep":[{"k":"7!"}],"s":1});
         assert_eq!(template.unwrap().render(7), expected);
     }

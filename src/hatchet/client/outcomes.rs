@@ -15,7 +15,7 @@ use futures_util::{
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{Client, ClientError, ErrorKind, RunDetails, RunHandle, RunOutcome, subscription::Subscription};
-use crate::hatchet::wire::RunId;
+use crate::hatchet::wire::{RunId, proto::WorkflowRunEvent};
 
 /// Between two polls while the subscription tells of ends: five a second, for those that get lost.
 const SLOW: Duration = Duration::from_millis(200);
@@ -158,22 +158,25 @@ impl Outcomes {
             let due = self.due();
             tokio::select! {
                 biased;
-                (run, event) = self.subscription.next() => {
-                    self.told = Instant::now();
-                    self.heard();
-                    match RunOutcome::from_event(run, &event) {
-                        Some(outcome) => self.settle(run, Ok(outcome)),
-                        None => {
-                            if let Some(waiting) = self.waiting.get_mut(&run) {
-                                waiting.ended = true;
-                                self.doubtful.push_back(run);
-                            }
-                        }
+                told = self.subscription.next() => {
+                    if let Some((run, event)) = told {
+                        self.told(run, &event);
                     }
                 }
                 Some((run, answer)) = self.polls.next() => self.answered(run, answer),
                 () = sleep_until(due), if self.polls.len() < POLLS => self.poll(),
             }
+        }
+    }
+
+    fn told(&mut self, run: RunId, event: &WorkflowRunEvent) {
+        self.told = Instant::now();
+        self.heard();
+        if let Some(outcome) = RunOutcome::from_event(run, event) {
+            self.settle(run, Ok(outcome));
+        } else if let Some(waiting) = self.waiting.get_mut(&run) {
+            waiting.ended = true;
+            self.doubtful.push_back(run);
         }
     }
 

@@ -73,8 +73,9 @@ impl Subscription {
         self.trouble.as_ref()
     }
 
-    /// The next end of a run that was asked for. Waits for ever where none was. May be dropped and called again.
-    pub(super) async fn next(&mut self) -> (RunId, WorkflowRunEvent) {
+    /// The next end of a run that was asked for; none where the stream broke, which the next call opens again. Waits
+    /// for ever where nothing was asked for. May be dropped and called again.
+    pub(super) async fn next(&mut self) -> Option<(RunId, WorkflowRunEvent)> {
         loop {
             if self.open.is_empty() {
                 // Whoever adds a run has dropped this wait.
@@ -111,11 +112,17 @@ impl Subscription {
                     if let Ok(run) = event.workflow_run_id.parse()
                         && self.open.remove(&run)
                     {
-                        return (run, event);
+                        return Some((run, event));
                     }
                 }
-                Moved::Told(Ok(None)) => self.broke(None),
-                Moved::Told(Err(status)) => self.broke(Some(status)),
+                Moved::Told(Ok(None)) => {
+                    self.broke(None);
+                    return None;
+                }
+                Moved::Told(Err(status)) => {
+                    self.broke(Some(status));
+                    return None;
+                }
             }
         }
     }
