@@ -55,7 +55,7 @@ const BUCKETS: usize = 8 * 44;
 
 /// Counts of times by the logarithm.
 #[derive(Debug, Clone)]
-pub struct Histogram {
+pub(super) struct Histogram {
     counts: Vec<u64>,
     n: u64,
 }
@@ -68,14 +68,14 @@ impl Default for Histogram {
 
 impl Histogram {
     /// Counts a time in microseconds.
-    pub fn add(&mut self, micros: i64) {
+    pub(super) fn add(&mut self, micros: i64) {
         let bucket = ((micros.max(1) as f64).log2() * STEPS) as usize;
         self.counts[bucket.min(BUCKETS - 1)] += 1;
         self.n += 1;
     }
 
     /// The median in microseconds, to 5 %.
-    pub fn median(&self) -> Option<f64> {
+    pub(super) fn median(&self) -> Option<f64> {
         let mut left = self.n.div_ceil(2);
         for (bucket, count) in self.counts.iter().enumerate() {
             if *count >= left && *count > 0 {
@@ -88,7 +88,7 @@ impl Histogram {
 }
 
 /// How many of `intervals` (from, to) overlap each step of a time line: the mean over the step.
-pub fn in_use(intervals: impl Iterator<Item = (i64, i64)>, step: i64, steps: usize) -> Vec<f64> {
+pub(super) fn in_use(intervals: impl Iterator<Item = (i64, i64)>, step: i64, steps: usize) -> Vec<f64> {
     let mut busy = vec![0_i64; steps];
     for (from, to) in intervals {
         let (from, to) = (from.max(0), to.min(step * steps as i64));
@@ -104,7 +104,7 @@ pub fn in_use(intervals: impl Iterator<Item = (i64, i64)>, step: i64, steps: usi
 }
 
 /// How many times fall into each step of a time line.
-pub fn per_step(times: impl Iterator<Item = i64>, step: i64, steps: usize) -> Vec<u64> {
+pub(super) fn per_step(times: impl Iterator<Item = i64>, step: i64, steps: usize) -> Vec<u64> {
     let mut counts = vec![0; steps];
     for time in times {
         if let Some(count) = usize::try_from(time.div_euclid(step)).ok().and_then(|place| counts.get_mut(place)) {

@@ -1,5 +1,6 @@
 //! Words into calls, results into words: the only place where client, worker, engine and tasks are put together.
 
+mod bench;
 mod connect;
 #[cfg(feature = "engine")]
 mod embedded;

@@ -5,7 +5,7 @@ use std::{io::Read as _, time::Duration};
 use clap::Parser;
 use serde_json::value::RawValue;
 
-use super::super::{ConnectionFlags, Exit, connect::When, exit, output::Format};
+use super::super::{ConnectionFlags, Exit, bench, connect::When, exit, output::Format};
 use crate::{
     hatchet::{
         client::{Sources, TriggerOptions},
@@ -17,8 +17,11 @@ use crate::{
 
 /// Triggers a task by name, then follows its status or streams its events.
 #[derive(Debug, Parser)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 #[command(name = "runner", version, after_help = exit::CODES, after_long_help = super::super::settings_help() + "\n\n" + exit::CODES)]
 pub(super) struct Args {
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
     /// Task to trigger
     #[arg(long, value_name = "NAME", required_unless_present_any = ["list_tasks", "run_id", "cancel"])]
     task_name: Option<String>,
@@ -57,6 +60,13 @@ pub(super) struct Args {
     output: Format,
     #[command(flatten)]
     connection: ConnectionFlags,
+}
+
+/// What else a runner does.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// Submit many runs at once, follow them to their end, and write a report with charts
+    Bench(Box<bench::Args>),
 }
 
 /// What was asked for, checked before any call.
