@@ -22,7 +22,7 @@ use super::{
 use crate::hatchet::wire::RunStatus;
 
 /// Steps of the course, at most.
-const STEPS: usize = 120;
+const STEPS: usize = 60;
 /// A step is a whole number of these.
 const STEP: Micros = 10_000;
 /// Error texts that are shown.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::words::{ms, number};
+use super::words::{decade, number};
 
 const WIDTH: f64 = 520.0;
 const HEIGHT: f64 = 230.0;
@@ -68,9 +68,9 @@ impl Plot {
         self.text(4.0, 12.0, "start", unit);
     }
 
-    fn x_axis(&mut self, label: &str) {
+    fn x_axis(&mut self, label: &str, count: usize) {
         let (right, bottom) = (self.width - RIGHT, self.height - BOTTOM + 16.0);
-        for tick in ticks(self.x_max, 5) {
+        for tick in ticks(self.x_max, count) {
             let x = self.x(tick);
             // The last one stays within the picture.
             self.text(x, bottom, if x > right - 12.0 { "end" } else { "middle" }, &short(tick));
@@ -91,10 +91,20 @@ pub(super) struct Line<'a> {
     pub(super) filled: bool,
 }
 
-/// Lines over time, a value for each step, with a dashed limit across where there is one.
-pub(super) fn over_time(label: &str, unit: &str, step_s: f64, lines: &[Line<'_>], limit: Option<f64>) -> String {
+/// How high a chart is.
+pub(super) struct Height {
+    /// A dashed line across.
+    pub(super) limit: Option<f64>,
+    /// What is above is cut off.
+    pub(super) cut_at: Option<f64>,
+}
+
+/// Lines over time, a value for each step.
+pub(super) fn over_time(label: &str, unit: &str, step_s: f64, lines: &[Line<'_>], height: Height) -> String {
+    let Height { limit, cut_at } = height;
     let steps = lines.iter().map(|line| line.values.len()).max().unwrap_or(0);
     let most = lines.iter().flat_map(|line| line.values).copied().chain(limit).fold(0.0, f64::max);
+    let most = cut_at.map_or(most, |cut| most.min(cut));
     let mut plot = Plot::new(WIDTH, HEIGHT, steps as f64 * step_s, nice(most), label);
     plot.y_axis(unit);
     for line in lines {
@@ -120,7 +130,7 @@ pub(super) fn over_time(label: &str, unit: &str, step_s: f64, lines: &[Line<'_>]
             "<line x1=\"{LEFT}\" x2=\"{right}\" y1=\"{y:.1}\" y2=\"{y:.1}\" stroke=\"{B}\" stroke-dasharray=\"5 4\"/>"
         ));
     }
-    plot.x_axis("seconds since the start");
+    plot.x_axis("seconds since the start", 5);
     plot.end()
 }
 
@@ -157,7 +167,7 @@ pub(super) fn histogram(label: &str, kinds: &[(&'static str, &[f64])]) -> String
     for power in (low as i32)..=(high as i32) {
         let x = plot.x((f64::from(power) - low) / (high - low) * BINS as f64);
         let anchor = if x > WIDTH - RIGHT - 12.0 { "end" } else { "middle" };
-        plot.text(x, HEIGHT - BOTTOM + 16.0, anchor, &plain(&ms(10_f64.powi(power))));
+        plot.text(x, HEIGHT - BOTTOM + 16.0, anchor, &decade(power));
     }
     plot.text(f64::midpoint(LEFT, WIDTH - RIGHT), HEIGHT - 3.0, "middle", "time, logarithmic");
     plot.end()
@@ -178,7 +188,7 @@ pub(super) fn percentiles<const N: usize>(
     for power in (low as i32)..=(high as i32) {
         let y = plot.y(f64::from(power) - low);
         plot.rule(y);
-        plot.text(LEFT - 6.0, y + 4.0, "end", &plain(&ms(10_f64.powi(power))));
+        plot.text(LEFT - 6.0, y + 4.0, "end", &decade(power));
     }
     for (place, name) in names.iter().enumerate() {
         plot.text(plot.x(place as f64 + 0.2), HEIGHT - BOTTOM + 16.0, "middle", name);
@@ -234,7 +244,7 @@ pub(super) fn timeline(label: &str, runs: &[(f64, f64, f64)], ideal: Option<f64>
         let anchor = if x > WIDE - 60.0 { "end" } else { "middle" };
         plot.text(x, TOP - 8.0, anchor, "ideal end");
     }
-    plot.x_axis("seconds since the start");
+    plot.x_axis("seconds since the start", 10);
     plot.end()
 }
 
@@ -282,11 +292,17 @@ mod tests {
     #[test]
     fn empty_data_draws_an_empty_plot() {
         for svg in [
-            over_time("l", "u", 0.1, &[], None),
+            over_time("l", "u", 0.1, &[], Height { limit: None, cut_at: None }),
             histogram("l", &[(A, &[]), (B, &[])]),
             timeline("l", &[], None),
             percentiles("l", &["a", "b"], &[]),
-            over_time("l", "u", 0.1, &[Line { colour: A, values: &[1.0, 2.0], filled: true }], Some(3.0)),
+            over_time(
+                "l",
+                "u",
+                0.1,
+                &[Line { colour: A, values: &[1.0, 2.0], filled: true }],
+                Height { limit: Some(3.0), cut_at: Some(1.5) },
+            ),
         ] {
             assert!(svg.starts_with("<svg") && svg.ends_with("</svg>") && !svg.contains("NaN") && !svg.contains("inf"));
         }

@@ -9,7 +9,7 @@ use super::{
     compare::figures,
     markdown::{change, dedupe, facts, outcome_cells, percentile_cells, rows},
     page::{STYLE, escape, table},
-    words::{ms, number},
+    words::{moment, ms, number},
 };
 
 /// The whole page.
@@ -24,7 +24,7 @@ pub(in crate::bench) fn page(summary: &Summary, before: Option<&Summary>, drawn:
     let _ = writeln!(
         html,
         "<h1>{title}</h1>\n<p class=\"soft\">{} · {} {} · {} · {}</p>",
-        escape(&summary.began),
+        escape(&moment(&summary.began)),
         escape(&place.engine),
         escape(&place.engine_version),
         escape(place.machine.cpu.as_deref().unwrap_or("unknown processor")),
@@ -58,14 +58,15 @@ fn tiles(summary: &Summary) -> String {
     };
     let rate = |rate: Option<f64>| rate.map_or_else(dash, |rate| format!("{}/s", number(rate)));
     let ratio = summary.slots.taken_s.zip(summary.slots.ideal_s.filter(|ideal| *ideal > 0.0));
-    let good = if all.completed == all.total { "good" } else { "bad" };
-    let tile = |value: &str, name: &str| format!("<div class=\"tile\"><b>{value}</b><span>{name}</span></div>\n");
+    let good = if all.completed == all.total { " class=\"good\"" } else { " class=\"bad\"" };
+    let classed = |class: &str, value: &str, name: &str| {
+        format!("<div class=\"tile\"><b{class}>{value}</b><span>{name}</span></div>\n")
+    };
+    let tile = |value: &str, name: &str| classed("", value, name);
+    let whole = number(all.completed as f64);
     [
         "<div class=\"tiles\">\n".to_owned(),
-        tile(
-            &format!("<span class=\"{good}\" style=\"font-size:inherit\">{}</span>", all.completed),
-            &format!("of {} runs completed", all.total),
-        ),
+        classed(good, &whole, &format!("of {} runs completed", all.total)),
         tile(&rate(summary.throughput.accepted), "accepted"),
         tile(&rate(summary.throughput.ended), "ended"),
         tile(&percentile(|p| p.p50), "median, due to seen"),
@@ -98,17 +99,22 @@ fn charts(summary: &Summary, drawn: &Drawn) -> String {
     let line = |colour, values, filled| Line { colour, values, filled };
     let limit: i64 = summary.slots.limits.values().sum();
     let mut html = "<h2>Course</h2>\n<div class=\"charts\">\n".to_owned();
+    let most = |values: &[f64]| values.iter().copied().fold(0.0, f64::max);
+    let (peak, ended) = (most(&series.accepted), most(&series.ended));
+    // A burst of submissions would flatten everything else.
+    let burst = peak > 4.0 * ended && ended > 0.0;
+    let said = if burst { format!("{step_said}; accepted went up to {}/s", number(peak)) } else { step_said.clone() };
     html.push_str(&figure(
         "",
         "Throughput",
-        &step_said,
+        &said,
         &key(&[(B, "accepted"), (A, "ended")]),
         &chart::over_time(
             "Runs accepted and ended a second, over time",
             "runs/s",
             step,
             &[line(B, &series.accepted, false), line(A, &series.ended, true)],
-            None,
+            chart::Height { limit: None, cut_at: burst.then_some(ended * 1.5) },
         ),
     ));
     html.push_str(&figure(
@@ -121,7 +127,7 @@ fn charts(summary: &Summary, drawn: &Drawn) -> String {
             "slots",
             step,
             &[line(C, &series.in_use, true)],
-            (limit > 0).then_some(limit as f64),
+            chart::Height { limit: (limit > 0).then_some(limit as f64), cut_at: None },
         ),
     ));
     html.push_str(&figure(

@@ -8,7 +8,7 @@ use super::{
         summary::{Latency, Outcomes, Summary},
     },
     compare::figures,
-    words::{bytes, ms, number},
+    words::{bytes, moment, ms, number},
 };
 
 /// The whole report.
@@ -71,7 +71,7 @@ pub(super) fn facts(summary: &Summary) -> Vec<(&'static str, String)> {
     let load = |load: Option<f64>| load.map_or_else(|| "–".to_owned(), |load| format!("{load:.1}"));
     let tasks: Vec<String> = settings.tasks.iter().map(|t| format!("{} {}", t.workflow, t.input)).collect();
     vec![
-        ("began", summary.began.clone()),
+        ("began", moment(&summary.began)),
         ("engine", format!("{} {} at {}", place.engine, place.engine_version, place.address)),
         ("program", format!("{}, {}", place.version, if place.optimised { "optimised" } else { "not optimised" })),
         (
@@ -125,7 +125,7 @@ pub(super) fn dedupe(summary: &Summary) -> String {
              until {} at least.",
             dedupe.started,
             dedupe.duplicates,
-            dedupe.until.as_deref().unwrap_or("–")
+            dedupe.until.as_deref().map_or_else(|| "–".to_owned(), moment)
         )
     } else {
         "Dedupe is off: no worker has the tasks that take run keys (`worker --run-keys`), so the same benchmark again \

@@ -27,7 +27,7 @@ svg text{fill:var(--soft);font:12px system-ui,sans-serif}svg .grid{stroke:var(--
 th,td{text-align:right;padding:5px 10px;border-bottom:1px solid var(--line);white-space:nowrap}
 th{color:var(--soft);font-weight:500;font-size:13px}th:first-child,td:first-child{text-align:left;padding-left:0}
 td.text{white-space:normal;text-align:left;overflow-wrap:anywhere}
-.good{color:var(--good)}.bad{color:var(--bad)}
+.good,.tile b.good{color:var(--good)}.bad,.tile b.bad{color:var(--bad)}
 .doubts{background:var(--warnbg);border-radius:8px;padding:10px 14px 10px 32px;margin:10px 0}.doubts li{margin:3px 0}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:4px 16px;margin:0}dt{color:var(--soft)}
 dd{margin:0;overflow-wrap:anywhere;min-width:0}

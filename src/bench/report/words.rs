@@ -30,6 +30,23 @@ pub(super) fn in_unit(value: f64, unit: &str) -> String {
     if unit == "ms" { ms(value) } else { format!("{} {unit}", number(value)) }
 }
 
+/// A power of ten of milliseconds, for an axis.
+pub(super) fn decade(power: i32) -> String {
+    match power {
+        3.. => format!("{} s", 10_i64.saturating_pow(power.unsigned_abs() - 3)),
+        0..3 => format!("{} ms", 10_i64.pow(power.unsigned_abs())),
+        _ => format!("{} µs", 10_f64.powi(power + 3)),
+    }
+}
+
+/// A time in RFC 3339 to the second.
+pub(super) fn moment(text: &str) -> String {
+    match text.split_once('.') {
+        Some((second, _)) => format!("{} UTC", second.replace('T', " ")),
+        None => text.trim_end_matches('Z').replace('T', " ") + " UTC",
+    }
+}
+
 /// Bytes.
 pub(super) fn bytes(bytes: u64) -> String {
     let mib = bytes as f64 / (1 << 20) as f64;
@@ -47,5 +64,8 @@ mod tests {
         let shown = [ms(0.05), ms(1.5), ms(1_500.0), ms(90_000.0), ms(-3.0)];
         assert_eq!(shown, ["50.0 µs", "1.50 ms", "1.50 s", "1.50 min", "-3.00 ms"]);
         assert_eq!(bytes(150 << 20), "150 MiB");
+        assert_eq!([decade(-2), decade(0), decade(2), decade(5)], ["10 µs", "1 ms", "100 ms", "100 s"]);
+        assert_eq!(moment("2026-11-25T01:39:21.855Z"), "2026-11-25 01:39:21 UTC");
+        assert_eq!(moment("2026-11-25T01:39:21Z"), "2026-11-25 01:39:21 UTC");
     }
 }
