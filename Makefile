@@ -9,9 +9,11 @@ BIN := $(or $(CARGO_TARGET_DIR),target)/$(if $(filter dev,$(PROFILE)),debug,$(PR
 # A token in the environment or a .env file means that Hatchet; without one, the embedded engine.
 RUN := --embedded=auto
 DEMO := $(BIN)/demo
+# Of the benchmark, for each task.
+RUNS := 500
 
 .PHONY: help build demo run-worker run-worker-sync run-external-trigger run-sync-trigger run-cpu-trigger \
-        run-sync-process-pool-trigger list-tasks test conformance lint doc bench bench-build ci clean
+        run-sync-process-pool-trigger run-task-status-benchmark list-tasks test test-browser conformance lint doc bench bench-build ci clean
 
 help: ## this list
 	@echo "The Hatchet quickstart in Rust"
@@ -50,11 +52,20 @@ run-cpu-trigger: build ## trigger cpu-heavy-task
 run-sync-process-pool-trigger: build ## the same under the seed quickstart's name
 	@$(BIN)/runner $(RUN) --task-name cpu-heavy-with-process-pool
 
+run-task-status-benchmark: build ## many runs of each task at once, measured; RUNS=n, ARGS="…"
+	@$(BIN)/runner bench $(RUN) --with-worker --runs $(RUNS) \
+		--tasks externally-triggered-task,sync-sleep-task,cpu-heavy-task \
+		--input-json 'externally-triggered-task={"name":"run {index}"}' \
+		--input-json 'sync-sleep-task={"seconds":0.05}' --input-json 'cpu-heavy-task={"limit":20000}' $(ARGS)
+
 list-tasks: build ## names, kinds and schemas of the tasks
 	@$(BIN)/runner --list-tasks
 
 test: ## all tests, offline
 	@$(CARGO) test --quiet
+
+test-browser: ## the benchmark's report in a headless browser; skipped where there is none
+	@$(CARGO) test --quiet --test it bench::browser -- --ignored --nocapture
 
 conformance: ## the conformance suite on the Hatchet that HATCHET_CLIENT_TOKEN names
 	@test -n "$$HATCHET_CLIENT_TOKEN" || { echo "set HATCHET_CLIENT_TOKEN (and HATCHET_CLIENT_TLS_STRATEGY) first" >&2; exit 2; }

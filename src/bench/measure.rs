@@ -48,7 +48,7 @@ pub(super) fn summary(session: &Session, plan: &Plan, known: Known) -> Summary {
     let ended = runs.iter().filter(|run| run.end.is_some()).count();
     let started = runs.iter().filter(|run| run.accepted_as == Accepted::Started).count();
     let duplicates = runs.iter().filter(|run| run.accepted_as == Accepted::Duplicate).count();
-    let until = Timestamp::from(session.begun_wall + KEY_TTL).to_string();
+    let until = Timestamp::from(session.begun_wall + oldest_key(runs)).to_string();
     let dedupe = Dedupe {
         on: plan.keyed(),
         until: plan.keyed().then_some(until),
@@ -95,6 +95,14 @@ pub(super) fn summary(session: &Session, plan: &Plan, known: Known) -> Summary {
     let found = doubts::of(&summary, &facts);
     summary.doubts.extend(found);
     summary
+}
+
+/// When the first key is free again, after the start: those of duplicates are older than this benchmark.
+fn oldest_key(runs: &[Run]) -> Duration {
+    let taken = |run: &Run| run.created.or_else(|| (run.accepted_as == Accepted::Started).then_some(run.due));
+    let oldest = runs.iter().filter_map(taken).min().unwrap_or(0);
+    let ttl = i64::try_from(KEY_TTL.as_micros()).unwrap_or(i64::MAX);
+    Duration::from_micros(u64::try_from(ttl + oldest).unwrap_or(0))
 }
 
 fn settings(plan: &Plan) -> Settings {

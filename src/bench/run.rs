@@ -23,6 +23,8 @@ pub(super) struct Run {
     pub(super) due: Micros,
     pub(super) submitted: Option<Micros>,
     pub(super) accepted: Option<Micros>,
+    /// By the engine's clock, as REST gives it: when it took the run's key.
+    pub(super) created: Option<Micros>,
     /// By the engine's clock, as REST gives it.
     pub(super) started: Option<Micros>,
     /// By the engine's clock, as REST gives it.

@@ -71,6 +71,7 @@ fn take(plan: &Plan, runs: &mut Runs, places: &HashMap<RunId, usize>, begun: Sys
         };
     }
     let time = |text: &Option<String>| text.as_deref().and_then(|text| micros_since(begun, text));
+    run.created = time(&row.created_at).or(run.created);
     run.started = time(&row.started_at).or(run.started);
     run.finished = time(&row.finished_at).or(run.finished);
 }

@@ -77,6 +77,8 @@ pub struct RunSummary {
     pub workflow_run_external_id: String,
     /// The status' word.
     pub status: String,
+    /// RFC 3339.
+    pub created_at: Option<String>,
     /// RFC 3339, where it has started.
     pub started_at: Option<String>,
     /// RFC 3339, where it has ended.
