@@ -100,6 +100,14 @@ async fn act(plan: &Plan, client: &Client, attach: &Attach) -> Result<(), Exit> 
                 Mode::Wait | Mode::NoWait => follow::to_the_end(&run, &mut screen, plan.timeout).await,
             }
         }
+        Action::CancelWhere { metadata } => {
+            let pairs: Vec<(&str, &str)> = metadata.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+            // Longer than an engine keeps runs by default.
+            let since = std::time::SystemTime::now() - std::time::Duration::from_secs(30 * 24 * 3600);
+            client.cancel_where(since, &pairs).await?;
+            output::complain("asked the engine to cancel them; `runner --run-id ID` tells what became of each");
+            Ok(())
+        }
         Action::Cancel { run } => cancel(plan, client, attach, &client.run(*run)).await,
     }
 }

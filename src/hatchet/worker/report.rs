@@ -71,7 +71,9 @@ pub(super) fn started(client: &Client, assignment: &Assignment) -> impl Future<O
 pub(super) async fn terminal(client: &Client, assignment: &Assignment, terminal: Terminal) {
     let event = match terminal {
         Terminal::Completed(output) => event(assignment, proto::StepActionEventType::StepEventTypeCompleted, output),
-        Terminal::Failed { mut error, may_retry } => {
+        Terminal::Failed { error, may_retry } => {
+            // An engine's database cannot hold the character.
+            let mut error = error.replace('\0', "\\0");
             let most = LONGEST_ERROR.min(client.config().max_send_message / 2);
             if error.len() > most {
                 error.truncate(error.floor_char_boundary(most));
@@ -113,8 +115,8 @@ fn fits(client: &Client, size: usize) -> Result<(), ClientError> {
     Err(ClientError::new(
         ErrorKind::TooLarge,
         format!(
-            "report on a run: a message of {size} bytes is over the limit of {limit}: make it smaller, or raise the \
-             engine's limit and HATCHET_CLIENT_GRPC_MAX_SEND_MESSAGE_LENGTH"
+            "a message of {size} bytes is over the limit of {limit}: send a reference instead, or raise the engine's limit \
+             and HATCHET_CLIENT_GRPC_MAX_SEND_MESSAGE_LENGTH"
         ),
     ))
 }
@@ -198,7 +200,7 @@ async fn emit(client: Client, assignment: &Assignment, emission: Emission, index
                 stub.put_log(proto::PutLogRequest {
                     task_run_external_id: assignment.info.run_id.clone(),
                     created_at,
-                    message: message.clone(),
+                    message: message.replace('\0', "\\0"),
                     level: Some(level.word().to_owned()),
                     metadata: String::new(),
                     task_retry_count: Some(assignment.key.1),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use hatchet_quickstart::hatchet::wire::proto::{
     UpsertWorkerLabelsRequest, WorkerLabels,
-    v1::{DesiredWorkerLabels, RunStatus, TriggerWorkflowRequest, WorkerLabelComparator},
+    v1::{DesiredWorkerLabels, TriggerWorkflowRequest, WorkerLabelComparator},
 };
 use serde_json::json;
 
@@ -47,13 +47,13 @@ fn number(value: i32) -> WorkerLabels {
 
 /// A worker with this label, listening.
 async fn labelled(target: &Target, flow: &Flow, key: &str, value: WorkerLabels) -> RawWorker {
-    let mut worker = RawWorker::register(target, "worker", &[&flow.action], &[("default", 10)]).await;
+    let mut worker = RawWorker::register(target, "worker", &[&flow.action], &[("default", 1)]).await;
     label(target, &worker, key, value).await;
     worker.listen();
     worker
 }
 
-/// Three runs go to `right`; then one more waits although `wrong` is free.
+/// Three runs go to `right`, which holds the last one; one more waits for it although `wrong` is free.
 async fn only_right(
     target: &Target,
     request: impl Fn() -> TriggerWorkflowRequest,
@@ -61,19 +61,25 @@ async fn only_right(
     mut right: RawWorker,
 ) {
     let mut bystander = Bystander::start(target).await;
+    let mut held = None;
     for _ in 0..3 {
+        if let Some(action) = held.take() {
+            right.complete(&action, "{}").await;
+        }
         let run = target.try_trigger(request()).await.unwrap();
         let action = right.next_start().await;
         assert_eq!(action.workflow_run_id, run);
-        right.complete(&action, "{}").await;
+        held = Some(action);
     }
-    right.close().await;
     let run = target.try_trigger(request()).await.unwrap();
     bystander.pass(target).await;
     assert!(wrong.waiting_action().is_none(), "assigned to a worker without the label");
-    target.cancel(&[&run]).await;
-    assert_eq!(target.done(&run).await.status(), RunStatus::Cancelled);
+    right.complete(&held.unwrap(), "{}").await;
+    let action = right.next_start().await;
+    assert_eq!(action.workflow_run_id, run);
+    right.complete(&action, "{}").await;
     wrong.close().await;
+    right.close().await;
     bystander.close().await;
 }
 

@@ -14,13 +14,18 @@ pub enum Deviation {
     UnknownWorkflowIsRefused,
     /// A run can be read as soon as its trigger was answered; a real engine may not know it for a second.
     RunIsReadableAtOnce,
-    /// Events for an attempt that is final are answered and ignored; a real engine keeps them and
-    /// reads any, mostly the last.
+    /// Events for an attempt that is final are answered and ignored; a real engine keeps them all and reads any of
+    /// them, mostly the last, and was seen to retry after a failure that came right behind the end.
     FinalAttemptStaysFinal,
     /// A cancel of a final run is answered and ignored; a real engine mostly makes it CANCELLED.
     FinalRunIsNotCancelled,
     /// The event stream of a run ends with the run; a real engine hangs up after each failed attempt.
     HangupAtTheTrueEnd,
+    /// A subscription by metadata ends with the first run it matches; a real engine goes on while a run that it has seen
+    /// is open, and mostly hangs up when none is.
+    HangupAtTheFirstEnd,
+    /// No `traceparent` is added to the metadata of a run.
+    NoTraceIsBegun,
     /// A late subscriber to a run's events gets its end; a real engine just closes the stream.
     LateSubscriberGetsTheEnd,
     /// Upper case in an action id is folded; a real engine fails with INTERNAL at some positions.
@@ -30,6 +35,8 @@ pub enum Deviation {
     /// A worker is inactive as soon as its stream is closed; a real engine misses every other close (it keeps the time
     /// of the stream's opening in milliseconds and compares it with itself in microseconds).
     CloseIsAlwaysSeen,
+    /// A replay of a final run always happens; a real engine was seen to pass one over when it came right after the end.
+    ReplayAlwaysHappens,
     /// A released slot is free at once; a real engine was seen to free it with the task.
     ReleasedSlotIsFree,
     /// The workers of a workflow are counted; a real engine answers 500 (it gave that call up).

@@ -83,6 +83,17 @@ async fn next_of(feed: &mut Feed<WorkflowEvent>, run: &str) -> WorkflowEvent {
     }
 }
 
+/// The event of this run's end.
+async fn end_of(feed: &mut Feed<WorkflowEvent>, run: &str) -> WorkflowEvent {
+    loop {
+        let event = next_of(feed, run).await;
+        if event.resource_type() == ResourceType::WorkflowRun {
+            assert_eq!((event.event_type(), event.resource_id.as_str()), (Event::Completed, run));
+            return event;
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_subscription_by_metadata_gets_all_chunks() {
     let target = Target::start().await;
@@ -125,27 +136,27 @@ async fn a_subscription_by_metadata_gets_all_chunks() {
 }
 
 #[tokio::test]
-async fn a_subscription_by_metadata_ends_with_the_last_run_it_has_seen() {
+async fn a_subscription_by_metadata_goes_on_while_a_run_it_has_seen_is_open() {
     let target = Target::start().await;
-    let flow = target.flow("last").await;
+    let flow = target.flow("open").await;
     let value = target.name("value");
     let mut worker = RawWorker::start(&target, &flow, 1).await;
     let mut feed = by_metadata(&target, &value);
     let probes = Probes::until_seen(&target, &mut feed, &value).await;
     let run = target.try_trigger(marked(&flow, &value)).await.unwrap();
     let action = worker.next_start().await;
-    next_of(&mut feed, &run).await;
-    probes.complete(&target, &mut feed).await;
-    worker.complete(&action, "{}").await;
-    let event = loop {
-        let event = next_of(&mut feed, &run).await;
-        if event.resource_type() == ResourceType::WorkflowRun {
-            break event;
-        }
-    };
-    assert_eq!((event.event_type(), event.resource_id.as_str()), (Event::Completed, run.as_str()));
-    assert!(event.hangup, "{event:?}");
-    feed.expect_end().await;
+    if target.deviates(Deviation::HangupAtTheFirstEnd) {
+        worker.complete(&action, "{}").await;
+        let event = end_of(&mut feed, &run).await;
+        assert!(event.hangup, "{event:?}");
+        feed.expect_end().await;
+        probes.cancel(&target).await;
+    } else {
+        next_of(&mut feed, &run).await;
+        probes.complete(&target, &mut feed).await;
+        worker.complete(&action, "{}").await;
+        end_of(&mut feed, &run).await;
+    }
     worker.close().await;
 }
 
@@ -202,6 +213,42 @@ async fn a_failed_attempt_is_told_with_its_error() {
     }
     let event = next_of(&mut feed, &run).await;
     assert_eq!((event.resource_type(), event.event_type()), (ResourceType::WorkflowRun, Event::Failed));
+    probes.cancel(&target).await;
+    worker.close().await;
+}
+
+#[tokio::test]
+async fn a_late_subscriber_to_a_run_disturbs_no_other_subscription() {
+    let target = Target::start().await;
+    if !target.deviates(Deviation::LateSubscriberGetsTheEnd) {
+        // Nobody is told anything then.
+        return;
+    }
+    let flow = target.flow("disturbs").await;
+    let value = target.name("value");
+    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let run = target.try_trigger(marked(&flow, &value)).await.unwrap();
+    let action = worker.next_start().await;
+    worker.complete(&action, "{}").await;
+    target.done(&run).await;
+
+    let mut feed = by_metadata(&target, &value);
+    let probes = Probes::until_seen(&target, &mut feed, &value).await;
+    let request = SubscribeToWorkflowEventsRequest { workflow_run_id: Some(run.clone()), ..Default::default() };
+    let mut late = subscribe(&target, request);
+    while let Some(event) = late.next().await {
+        event.unwrap();
+    }
+    // Of the run that is over the other one hears nothing again, and it goes on.
+    let next = target.try_trigger(marked(&probes.flow, &value)).await.unwrap();
+    loop {
+        let event = feed.message().await;
+        assert_ne!(event.workflow_run_id, run, "{event:?}");
+        if event.workflow_run_id == next {
+            break;
+        }
+    }
+    target.cancel(&[&next]).await;
     probes.cancel(&target).await;
     worker.close().await;
 }

@@ -8,6 +8,8 @@
 //!   with `HATCHET_CLIENT_TLS_STRATEGY=none`. `HATCHET_CLIENT_HOST_PORT` and `HATCHET_CLIENT_SERVER_URL` win over the
 //!   addresses in the token. A token that merely happens to be set sends nothing to anyone.
 //!
+//! Most of the time is waiting, so `-- --test-threads=16` makes either several times faster.
+//!
 //! On a real Hatchet each case names what it makes with a random prefix and touches nothing else: it leaves behind a
 //! few workflows and finished runs, and no worker that listens. Set `HATCHET_TEST_SLOW=1` to add the cases that wait
 //! for an engine's own long times.

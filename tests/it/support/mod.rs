@@ -11,7 +11,7 @@ mod worker;
 pub use embedded::Embedded;
 pub use feed::Feed;
 pub use flow::{Flow, only_task};
-pub use patience::{eventually, in_time};
+pub use patience::{PATIENCE, eventually, in_time};
 pub use rest::Rest;
 pub use target::{Dispatcher, Link, Target};
 pub use worker::{Bystander, RawWorker};

@@ -67,9 +67,15 @@ impl RawWorker {
     pub fn listen(&mut self) {
         self.stop_listening();
         let (mut dispatcher, worker_id) = (self.dispatcher.clone(), self.id.clone());
-        let request = WorkerListenRequest { worker_id: worker_id.clone() };
+        let request = WorkerListenRequest { worker_id };
         self.actions = Some(Feed::open("an action", async move { dispatcher.listen_v2(request).await }));
-        let mut dispatcher = self.dispatcher.clone();
+        self.resume_heartbeats();
+    }
+
+    /// Heartbeats as the SDKs do.
+    pub fn resume_heartbeats(&mut self) {
+        self.stop_heartbeats();
+        let (mut dispatcher, worker_id) = (self.dispatcher.clone(), self.id.clone());
         self.heartbeats = Some(tokio::spawn(async move {
             loop {
                 let request = HeartbeatRequest { worker_id: worker_id.clone(), heartbeat_at: Some(timestamp_now()) };
