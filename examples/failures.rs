@@ -7,7 +7,7 @@
 //! flaky: Ok("done at attempt 3")
 //! fatal: run failed: TaskError: attempt 1 was the only one
 //! panic: run failed: Panic: not again
-//! unknown: call failed: Invalid
+//! unknown: call failed: NotFound
 //! ```
 
 use hatchet_quickstart::{

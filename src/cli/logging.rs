@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal as _;
 
+use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 use super::Exit;
@@ -9,20 +10,22 @@ use crate::hatchet::client::Sources;
 
 /// Starts logging by the settings. `RUST_LOG` wins where it is set, with `target=level` lists.
 pub(super) fn start(sources: &Sources) -> Result<(), Exit> {
-    let (name, text) = match std::env::var("RUST_LOG") {
-        Ok(text) if !text.trim().is_empty() => ("RUST_LOG", text),
-        _ => ("HATCHET_CLIENT_LOG_LEVEL", sources.value("HATCHET_CLIENT_LOG_LEVEL").unwrap_or("info").to_lowercase()),
+    let bad = |name: &str, text: &str| {
+        Exit::usage(format!("{name} is `{text}`: set it to off, error, warn, info, debug or trace"))
     };
-    let levels: Targets = text
-        .parse()
-        .map_err(|_| Exit::usage(format!("{name} is `{text}`: set it to off, error, warn, info, debug or trace")))?;
-    // The transport's own chatter helps only those who ask for it by name.
-    let levels = if name == "RUST_LOG" {
-        levels
-    } else {
-        ["h2", "hyper", "hyper_util", "tonic", "tower", "reqwest", "rustls"]
-            .into_iter()
-            .fold(levels, |levels, target| levels.with_target(target, tracing::level_filters::LevelFilter::WARN))
+    let levels: Targets = match std::env::var("RUST_LOG") {
+        Ok(text) if !text.trim().is_empty() => text.parse().map_err(|_| bad("RUST_LOG", &text))?,
+        _ => {
+            let text = sources.value("HATCHET_CLIENT_LOG_LEVEL").unwrap_or("info");
+            // A list of targets would take any word for the name of one.
+            let level: LevelFilter = text.parse().map_err(|_| bad("HATCHET_CLIENT_LOG_LEVEL", text))?;
+            // The transport's own chatter helps only those who ask for it by name.
+            ["h2", "hyper", "hyper_util", "tonic", "tower", "reqwest", "rustls"]
+                .into_iter()
+                .fold(Targets::new().with_default(level), |levels, target| {
+                    levels.with_target(target, level.min(LevelFilter::WARN))
+                })
+        }
     };
     let json = match sources.value("HATCHET_CLIENT_LOG_FORMAT") {
         None => !std::io::stderr().is_terminal(),

@@ -242,31 +242,24 @@ impl Watchers {
         self.count += 1;
         let id = self.count;
         let mailbox = Mailbox::new(MAX_UNREAD, MAX_UNREAD_BYTES);
+        if let Watched::Run(run) = &watched
+            && let Some((run_id, run)) = state.run(*run).filter(|(_, run)| run.finished.is_some())
+        {
+            for happening in last_of(run_id, run, state) {
+                let bytes = happening.bytes();
+                // A new mailbox has room for what a run leaves.
+                let _ = mailbox.put(happening, bytes);
+            }
+            mailbox.close();
+            return (id, mailbox);
+        }
         match &watched {
             Watched::Run(run) => self.by_run.entry(*run).or_default().push(id),
             Watched::Pair(key, value) => {
                 self.by_pair.entry(key.clone()).or_default().entry(value.clone()).or_default().push(id);
             }
         }
-        let ended = match &watched {
-            Watched::Run(run) => state.run(*run).filter(|(_, run)| run.finished.is_some()),
-            Watched::Pair(..) => None,
-        };
         self.open.insert(id, Watcher { mailbox: mailbox.clone(), watched });
-        if let Some((run_id, run)) = ended {
-            let at = run.finished.map_or(run.created, |(at, _)| at);
-            for task in &run.tasks {
-                let Some(it) = state.task(*task) else { continue };
-                let what = match &it.phase {
-                    Phase::Completed(output) => StepEvent::Completed(output.clone()),
-                    Phase::Failed(error) => StepEvent::Failed(error.clone()),
-                    Phase::Cancelled(_) => StepEvent::Cancelled,
-                    Phase::Queued(_) | Phase::BackOff | Phase::Running(_) => continue,
-                };
-                self.step(run_id, *task, it.attempt, what, at, state);
-            }
-            self.ended(run_id, state.status(run), at, state);
-        }
         (id, mailbox)
     }
 
@@ -329,6 +322,23 @@ impl Watchers {
             watcher.mailbox.close();
         }
     }
+}
+
+/// What a run that has ended leaves to tell: the last event of each task, and the end.
+fn last_of(run_id: RunId, run: &Run, state: &State) -> Vec<Happening> {
+    let at = run.finished.map_or(run.created, |(at, _)| at);
+    let last = |task: &RunId| {
+        let it = state.task(*task)?;
+        let what = match &it.phase {
+            Phase::Completed(output) => StepEvent::Completed(output.clone()),
+            Phase::Failed(error) => StepEvent::Failed(error.clone()),
+            Phase::Cancelled(_) => StepEvent::Cancelled,
+            Phase::Queued(_) | Phase::BackOff | Phase::Running(_) => return None,
+        };
+        Some(Happening { run: run_id, task: *task, attempt: it.attempt, at, what: What::Step(what) })
+    };
+    let end = Happening { run: run_id, task: run_id, attempt: 0, at, what: What::End(state.status(run)) };
+    run.tasks.iter().filter_map(last).chain([end]).collect()
 }
 
 fn drop_from<K: std::hash::Hash + Eq>(map: &mut HashMap<K, Vec<SubscriberId>>, key: &K, id: SubscriberId) {

@@ -5,6 +5,12 @@
 
 mod conformance;
 mod examples;
+#[cfg(feature = "engine")]
+mod fake;
+#[cfg(all(unix, feature = "engine"))]
+mod process;
 #[cfg(unix)]
 mod readme;
 mod support;
+#[cfg(feature = "engine")]
+mod worker;

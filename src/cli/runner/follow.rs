@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{sleep, sleep_until};
 
-use super::{super::Exit, Signals, explain, queued, screen::Screen};
+use super::{super::Exit, explain, queued, screen::Screen};
 use crate::hatchet::{
     client::{ClientError, ErrorKind, RunDetails, RunHandle, RunOutcome},
     wire::RunStatus,
@@ -49,7 +49,7 @@ pub(super) async fn outcome(
     screen: &mut Screen,
     timeout: Option<Duration>,
 ) -> Result<RunOutcome, Exit> {
-    let mut limits = Limits::new(run, timeout)?;
+    let mut limits = Limits::new(run, timeout);
     let ended = run.outcome();
     tokio::pin!(ended);
     let mut wait = FIRST_LOOK;
@@ -89,28 +89,21 @@ pub(super) async fn finish(run: &RunHandle, outcome: Result<RunOutcome, ClientEr
     }
 }
 
-/// What can end a wait from outside, and the word after the first seconds in the queue.
+/// The time limit of a wait, and the word after the first seconds in the queue.
 pub(super) struct Limits<'a> {
     run: &'a RunHandle,
-    signals: Signals,
     timeout: Option<(tokio::time::Instant, Duration)>,
     queued_word: Option<tokio::time::Instant>,
 }
 
 impl<'a> Limits<'a> {
-    pub(super) fn new(run: &'a RunHandle, timeout: Option<Duration>) -> Result<Self, Exit> {
+    pub(super) fn new(run: &'a RunHandle, timeout: Option<Duration>) -> Self {
         let now = tokio::time::Instant::now();
-        Ok(Self {
-            run,
-            signals: Signals::listen().map_err(|e| Exit::usage(format!("signals cannot be listened for: {e}")))?,
-            timeout: timeout.map(|timeout| (now + timeout, timeout)),
-            queued_word: Some(now + QUEUED_PATIENCE),
-        })
+        Self { run, timeout: timeout.map(|timeout| (now + timeout, timeout)), queued_word: Some(now + QUEUED_PATIENCE) }
     }
 
     /// Waits for the first of them. May be dropped and called again.
     pub(super) async fn next(&mut self, screen: &Screen) -> Exit {
-        let again = format!("attach to it again with `{}`", screen.attach_command());
         let timeout = async {
             match self.timeout {
                 Some((at, limit)) => {
@@ -123,18 +116,20 @@ impl<'a> Limits<'a> {
         let queued = async {
             if let Some(at) = self.queued_word {
                 sleep_until(at).await;
-                self.queued_word = None;
-                if screen.is_queued() {
+                if screen.is_waiting() {
                     screen.note(&queued::why(self.run, screen.task()).await);
                 }
+                // Only now: had this been dropped before, the word would still be owed.
+                self.queued_word = None;
             }
             std::future::pending::<std::convert::Infallible>().await
         };
         tokio::select! {
-            () = self.signals.next() => Exit::interrupted(format!("interrupted; run {} goes on: {again}", self.run.id())),
-            limit = timeout => {
-                Exit::timed_out(format!("run {} has not ended within {limit:?} and goes on: {again}", self.run.id()))
-            }
+            limit = timeout => Exit::timed_out(format!(
+                "run {} has not ended within {limit:?} and goes on: attach to it again with `{}`",
+                self.run.id(),
+                screen.attach_command()
+            )),
             never = queued => match never {},
         }
     }

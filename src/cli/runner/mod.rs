@@ -7,7 +7,7 @@ mod queued;
 mod screen;
 mod stream;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, sync::OnceLock};
 
 use clap::Parser as _;
 
@@ -19,7 +19,7 @@ use super::{Exit, connect, logging, output, signals::Signals};
 use crate::hatchet::{
     client::{Client, ClientError, ErrorKind, RunHandle, TriggerOptions, diagnose},
     task::Task,
-    wire::RunStatus,
+    wire::{RunId, RunStatus},
 };
 
 /// Metadata key that every run of ours has a value of its own for, so that its events can be subscribed to before it
@@ -50,23 +50,38 @@ async fn run(plan: Plan) -> Result<(), Exit> {
     };
     output::complain(&format!("uses the {said} at {}", config.host_port));
     let client = Client::new(config)?;
-    let attach = Attach { embedded };
+    let attach = Attach { embedded, run: OnceLock::new() };
     tokio::select! {
-        // The run's own way of being interrupted comes first, since it can say how to go on.
         biased;
         result = act(&plan, &client, &attach) => result,
-        () = signals.next() => Err(Exit::interrupted("interrupted")),
+        () = signals.next() => Err(Exit::interrupted(attach.interrupted())),
     }
 }
 
 /// How to attach to a run again, in words.
 struct Attach {
     embedded: bool,
+    /// The run, once there is one.
+    run: OnceLock<RunId>,
 }
 
 impl Attach {
     fn command(&self, run: &RunHandle) -> String {
-        format!("runner --run-id {}{}", run.id(), if self.embedded { " --embedded" } else { "" })
+        // Each command is about one run.
+        self.words(*self.run.get_or_init(|| run.id()))
+    }
+
+    fn words(&self, run: RunId) -> String {
+        format!("runner --run-id {run}{}", if self.embedded { " --embedded" } else { "" })
+    }
+
+    fn interrupted(&self) -> String {
+        match self.run.get() {
+            Some(run) => {
+                format!("interrupted; run {run} goes on: attach to it again with `{}`", self.words(*run))
+            }
+            None => "interrupted".to_owned(),
+        }
     }
 }
 
@@ -84,6 +99,14 @@ async fn act(plan: &Plan, client: &Client, attach: &Attach) -> Result<(), Exit> 
                 Mode::Stream => stream::attach(&run, &mut screen, plan.timeout).await,
                 Mode::Wait | Mode::NoWait => follow::to_the_end(&run, &mut screen, plan.timeout).await,
             }
+        }
+        Action::CancelWhere { metadata } => {
+            let pairs: Vec<(&str, &str)> = metadata.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+            // Longer than an engine keeps runs by default.
+            let since = std::time::SystemTime::now() - std::time::Duration::from_secs(30 * 24 * 3600);
+            client.cancel_where(since, &pairs).await?;
+            output::complain("asked the engine to cancel them; `runner --run-id ID` tells what became of each");
+            Ok(())
         }
         Action::Cancel { run } => cancel(plan, client, attach, &client.run(*run)).await,
     }

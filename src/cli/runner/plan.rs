@@ -20,7 +20,7 @@ use crate::{
 #[command(name = "runner", version, after_help = exit::CODES, after_long_help = super::super::settings_help() + "\n\n" + exit::CODES)]
 pub(super) struct Args {
     /// Task to trigger
-    #[arg(long, value_name = "NAME", required_unless_present_any = ["list_tasks", "run_id"])]
+    #[arg(long, value_name = "NAME", required_unless_present_any = ["list_tasks", "run_id", "cancel"])]
     task_name: Option<String>,
     /// Input, a JSON object [default: the task's own]
     #[arg(long, value_name = "JSON", conflicts_with_all = ["input_file", "run_id"])]
@@ -37,8 +37,8 @@ pub(super) struct Args {
     /// Attach to a run that was made earlier
     #[arg(long, value_name = "ID", conflicts_with = "task_name")]
     run_id: Option<String>,
-    /// Cancel the run
-    #[arg(long, requires = "run_id")]
+    /// Cancel the run that --run-id names, or all runs of the last 30 days with the pairs of --metadata
+    #[arg(long, conflicts_with = "task_name")]
     cancel: bool,
     /// List names, kinds and schemas of the tasks; needs no connection
     #[arg(long, conflicts_with_all = ["run_id", "stream", "no_wait"])]
@@ -87,6 +87,9 @@ pub(super) enum Action {
     Cancel {
         run: RunId,
     },
+    CancelWhere {
+        metadata: Vec<(String, String)>,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,6 +116,12 @@ pub(super) fn check(args: Args) -> Result<Plan, Exit> {
             let input = input(&task, args.input_json, args.input_file.as_deref())?;
             let options = options(&args.metadata, args.priority.as_deref())?;
             Action::Trigger { task, name, input, options, mode }
+        }
+        (false, None, _, _) if args.cancel && !args.metadata.is_empty() => Action::CancelWhere {
+            metadata: args.metadata.iter().map(|pair| key_value(pair)).collect::<Result<_, _>>()?,
+        },
+        (false, None, _, _) if args.cancel => {
+            return Err(Exit::usage("--cancel: say which run by --run-id, or which runs by --metadata key=value"));
         }
         (false, None, _, _) => return Err(Exit::usage("nothing to do: name a task with --task-name")),
     };
@@ -157,12 +166,8 @@ fn input(task: &Task, json: Option<String>, file: Option<&str>) -> Result<Box<Ra
 fn options(metadata: &[String], priority: Option<&str>) -> Result<TriggerOptions, Exit> {
     let mut options = TriggerOptions::default();
     for pair in metadata {
-        match pair.split_once('=') {
-            Some((key, value)) if !key.is_empty() => {
-                options.additional_metadata.insert(key.to_owned(), value.into());
-            }
-            _ => return Err(Exit::usage(format!("--metadata is `{pair}`: write key=value"))),
-        }
+        let (key, value) = key_value(pair)?;
+        options.additional_metadata.insert(key, value.into());
     }
     options.priority = match priority {
         None => None,
@@ -172,6 +177,13 @@ fn options(metadata: &[String], priority: Option<&str>) -> Result<TriggerOptions
         },
     };
     Ok(options)
+}
+
+fn key_value(pair: &str) -> Result<(String, String), Exit> {
+    match pair.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err(Exit::usage(format!("--metadata is `{pair}`: write key=value"))),
+    }
 }
 
 #[cfg(test)]
@@ -206,6 +218,7 @@ mod tests {
             (&["--task-name", "cpu-heavy-task", "--timeout", "1d"], "--timeout"),
             (&["--run-id", "x"], "--run-id"),
             (&["--cancel"], "--run-id"),
+            (&["--cancel", "--metadata", "x"], "--metadata is `x`"),
             (&[], "--task-name"),
         ] {
             let Err(message) = plan(words) else { panic!("{words:?} passed") };

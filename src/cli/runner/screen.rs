@@ -64,6 +64,14 @@ impl Screen {
         matches!(self.status, None | Some(RunStatus::Queued))
     }
 
+    /// Whether it waits for a worker: the engine says so, or has not shown it yet since its trigger.
+    pub(super) fn is_waiting(&self) -> bool {
+        match self.status {
+            Some(status) => status == RunStatus::Queued,
+            None => self.from_the_start,
+        }
+    }
+
     /// The id, at once. It is the data where nothing else will come.
     pub(super) fn triggered(&mut self, run: &RunHandle, name: &str, alone: bool) -> Result<(), Exit> {
         self.from_the_start = true;

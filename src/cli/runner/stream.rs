@@ -56,7 +56,7 @@ pub(super) async fn to_the_end(
     timeout: Option<Duration>,
 ) -> Result<(), Exit> {
     screen.show_events();
-    let mut limits = Limits::new(run, timeout)?;
+    let mut limits = Limits::new(run, timeout);
     let mut chunks = Chunks::default();
     let ended = run.outcome();
     tokio::pin!(ended);

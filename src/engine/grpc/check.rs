@@ -64,6 +64,9 @@ pub(super) fn output(text: &str, max_message: usize) -> Result<Arc<str>, String>
 pub(super) fn error(text: &str, max_message: usize) -> Arc<str> {
     if text.len() + ENVELOPE > max_message {
         "Error is too large to send over the Hatchet stream.".into()
+    } else if has_nul(text) && serde_json::from_str::<&RawValue>(text).is_ok() {
+        // A real engine keeps error texts as JSON where they are that, and says this.
+        "error message contains invalid null character \\u0000. Escape it or take it out.".into()
     } else if text.contains('\0') {
         text.replace('\0', "\\0").into()
     } else {

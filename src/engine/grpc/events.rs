@@ -61,6 +61,9 @@ impl EventsService for Door {
             Some(_) => return invalid("the level is one of DEBUG, INFO, WARN, ERROR"),
         };
         let metadata = check::metadata(Some(&line.metadata), self.driver.max_message)?;
+        if !line.metadata.trim_start().starts_with('{') && !line.metadata.is_empty() {
+            return invalid("the metadata of a log line is a JSON object");
+        }
         let kept = self.driver.with(|state, now| {
             let at = line.created_at.as_ref().map_or(now, Moment::from_timestamp);
             state.put_log(id, line.message, level, metadata.to_string(), line.task_retry_count, at)

@@ -52,7 +52,8 @@ impl Refused {
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        (self.0, Json(json!({ "errors": [{ "description": self.1 }] }))).into_response()
+        // A real engine says it in `message`, or in `errors` as its published API has it; the Python SDK needs the latter.
+        (self.0, Json(json!({ "message": self.1, "errors": [{ "description": self.1 }] }))).into_response()
     }
 }
 

@@ -1,7 +1,9 @@
 //! Cancels runs and starts them over.
 
+use std::time::SystemTime;
+
 use super::{
-    ClientError, RunHandle,
+    Client, ClientError, ErrorKind, RunHandle,
     retry::{if_temporary, retrying},
 };
 use crate::hatchet::wire::proto::v1;
@@ -29,5 +31,34 @@ impl RunHandle {
         let answer = self.client().connection().admin().replay_tasks(request).await;
         let answer = answer.map_err(|status| ClientError::from_status(&call, status))?;
         Ok(!answer.into_inner().replayed_tasks.is_empty())
+    }
+}
+
+impl Client {
+    /// Asks the engine to cancel all runs since a time that have all of these metadata pairs. At least one pair is
+    /// needed, so that a slip does not cancel everything.
+    ///
+    /// A real engine reads the filter against its store for lists, which lags behind by up to a second or so, and takes
+    /// 20,000 runs at most.
+    pub async fn cancel_where(&self, since: SystemTime, metadata: &[(&str, &str)]) -> Result<(), ClientError> {
+        if metadata.is_empty() {
+            return Err(ClientError::new(ErrorKind::Invalid, "cancel by metadata: name at least one key=value pair"));
+        }
+        let filter = v1::TasksFilter {
+            since: Some(since.into()),
+            additional_metadata: metadata.iter().map(|(key, value)| format!("{key}:{value}")).collect(),
+            ..Default::default()
+        };
+        retrying(if_temporary, || {
+            let request = v1::CancelTasksRequest { external_ids: Vec::new(), filter: Some(filter.clone()) };
+            let mut stub = self.connection().admin();
+            async move {
+                stub.cancel_tasks(request)
+                    .await
+                    .map_err(|status| ClientError::from_status("cancel by metadata", status))
+            }
+        })
+        .await?;
+        Ok(())
     }
 }

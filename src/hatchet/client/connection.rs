@@ -73,7 +73,7 @@ impl Connection {
         if let Tls::On { root_ca, server_name, identity } = &config.tls {
             let mut tls = ClientTlsConfig::new().domain_name(server_name.as_deref().unwrap_or(config.host()));
             tls = match root_ca {
-                Some(path) => tls.ca_certificate(Certificate::from_pem(read(path, "HATCHET_CLIENT_TLS_ROOT_CA_FILE")?)),
+                Some(path) => tls.ca_certificate(Certificate::from_pem(authorities(path)?)),
                 // Without system certificates the first fails as a whole, as in a bare container.
                 None if has_native_roots() => tls.with_native_roots(),
                 None => tls.with_webpki_roots(),
@@ -99,16 +99,6 @@ impl Connection {
     /// The settings it was made with.
     pub fn config(&self) -> &ClientConfig {
         &self.0.config
-    }
-
-    /// A second connection to the same engine, for traffic that should not wait behind this one's.
-    pub fn another(&self) -> Self {
-        Self(Arc::new(Inner {
-            endpoint: self.0.endpoint.clone(),
-            channel: Mutex::new(self.0.endpoint.connect_lazy()),
-            bearer: self.0.bearer.clone(),
-            config: self.0.config.clone(),
-        }))
     }
 
     /// Leaves the present connection to what still uses it, and makes a new one for the next call: the way out of a
@@ -154,6 +144,20 @@ impl Connection {
 fn read(path: &std::path::Path, variable: &str) -> Result<Vec<u8>, ClientError> {
     std::fs::read(path)
         .map_err(|e| ClientError::new(ErrorKind::Config, format!("{variable}: {} cannot be read: {e}", path.display())))
+}
+
+/// The authorities to trust. Junk would be taken for none, and then no engine for trusted.
+fn authorities(path: &std::path::Path) -> Result<Vec<u8>, ClientError> {
+    use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+    let variable = "HATCHET_CLIENT_TLS_ROOT_CA_FILE";
+    let pem = read(path, variable)?;
+    match CertificateDer::pem_slice_iter(&pem).next() {
+        Some(Ok(_)) => Ok(pem),
+        Some(Err(_)) | None => {
+            let message = format!("{variable}: {} holds no certificate in PEM form", path.display());
+            Err(ClientError::new(ErrorKind::Config, message))
+        }
+    }
 }
 
 /// Whether the system has certificates of its own: the folders and files that OpenSSL-like stores live in, or what

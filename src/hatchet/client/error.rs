@@ -107,11 +107,12 @@ impl ClientError {
             Code::DeadlineExceeded => (ErrorKind::TimedOut, format!("{call}: no answer in time ({said})")),
             Code::FailedPrecondition => (ErrorKind::StreamNotActive, format!("{call}: {said}")),
             Code::Unimplemented => (ErrorKind::Unsupported, format!("{call}: this engine does not have it ({said})")),
+            Code::Unavailable if let Some(why) = distrust(&status) => (ErrorKind::Tls, format!("{call}: {why}")),
             Code::Unavailable => {
                 (ErrorKind::Unreachable, format!("{call}: the engine cannot be reached ({})", root(&status)))
             }
-            // A connection that breaks under a call shows as Unknown or Cancelled with a transport cause.
-            Code::Unknown | Code::Cancelled if StdError::source(&status).is_some() => {
+            // A connection that breaks under a call shows as one of these with a transport cause.
+            Code::Unknown | Code::Cancelled | Code::Internal if StdError::source(&status).is_some() => {
                 (ErrorKind::Unreachable, format!("{call}: the connection broke ({})", root(&status)))
             }
             Code::Ok | Code::Cancelled | Code::Unknown | Code::Aborted | Code::Internal | Code::DataLoss => {
@@ -127,6 +128,31 @@ fn too_large(call: &str, said: &str) -> String {
         "{call}: the message is too large ({said}): send less, or raise the engine's limit and \
          HATCHET_CLIENT_GRPC_MAX_SEND_MESSAGE_LENGTH / …_RECV_MESSAGE_LENGTH"
     )
+}
+
+/// Why the server's certificate is not accepted, if that is it, and what to set.
+fn distrust(status: &tonic::Status) -> Option<String> {
+    use rustls::CertificateError as E;
+    let mut cause = StdError::source(status);
+    while let Some(error) = cause {
+        // An I/O error does not count its content among its sources.
+        let inner = error.downcast_ref::<std::io::Error>().and_then(|io| io.get_ref());
+        let rustls = error.downcast_ref().or_else(|| inner.and_then(|inner| inner.downcast_ref()));
+        if let Some(rustls::Error::InvalidCertificate(why)) = rustls {
+            let remedy = match why {
+                E::NotValidForName | E::NotValidForNameContext { .. } => {
+                    "set HATCHET_CLIENT_TLS_SERVER_NAME to the name in the certificate"
+                }
+                E::Expired | E::ExpiredContext { .. } | E::NotValidYet | E::NotValidYetContext { .. } => {
+                    "renew the engine's certificate, and check the clocks"
+                }
+                _ => "set HATCHET_CLIENT_TLS_ROOT_CA_FILE to the PEM file of the authority that signed it",
+            };
+            return Some(format!("the engine's certificate is not accepted ({why}): {remedy}"));
+        }
+        cause = error.source();
+    }
+    None
 }
 
 /// The innermost cause in words: tonic's own message is only "transport error".

@@ -78,7 +78,7 @@ impl Client {
         let answer = retrying(if_not_done, || {
             let (mut stub, request) = (self.connection().workflows(), request.clone());
             let call = &call;
-            async move { stub.trigger_workflow(request).await.map_err(|status| ClientError::from_status(call, status)) }
+            async move { stub.trigger_workflow(request).await.map_err(|status| refused(call, name, status)) }
         })
         .await?;
         Ok(RunHandle::new(self.clone(), run_id(&answer.into_inner().workflow_run_id)?))
@@ -142,7 +142,7 @@ impl Client {
             async move {
                 stub.bulk_trigger_workflow(proto::BulkTriggerWorkflowRequest { workflows })
                     .await
-                    .map_err(|status| ClientError::from_status(call, status))
+                    .map_err(|status| refused(call, name, status))
             }
         })
         .await;
@@ -235,6 +235,17 @@ impl Client {
         }
         Ok(request)
     }
+}
+
+/// Why a trigger was refused. The embedded engine looks the name up at once, and a busy real one does now and then;
+/// only the text tells that from other invalid arguments.
+fn refused(call: &str, name: &str, status: tonic::Status) -> ClientError {
+    if status.code() == tonic::Code::InvalidArgument && status.message().contains("workflow names not found") {
+        let message =
+            format!("{call}: the engine knows no workflow of this name: start a worker that registers {name}");
+        return ClientError::new(ErrorKind::NotFound, message).with_source(status);
+    }
+    ClientError::from_status(call, status)
 }
 
 fn run_id(text: &str) -> Result<RunId, ClientError> {

@@ -2,7 +2,8 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
+    time::Instant,
 };
 
 use serde::Deserialize;
@@ -10,7 +11,7 @@ use serde_json::{Map, Value, value::RawValue};
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::task::TaskTracker;
 
-use super::{attempt, cpu::CpuPool, register::action};
+use super::{attempt, cpu::CpuPool, register::action, watchdog::PollClock};
 use crate::hatchet::{
     client::{Client, ClientError},
     task::{CancelReason, Canceller, RunInfo, Task},
@@ -30,6 +31,8 @@ pub(super) struct Shared {
     pub(super) default_slots: Arc<Semaphore>,
     pub(super) cpu_slots: Arc<Semaphore>,
     pub(super) cancel_grace: std::time::Duration,
+    /// The watchdog's clock starts here.
+    pub(super) start: Instant,
     running: Mutex<HashMap<AttemptKey, Running>>,
     /// Told each time an attempt is gone.
     pub(super) gone: Notify,
@@ -40,6 +43,9 @@ pub(super) struct Shared {
 pub(super) struct Running {
     pub(super) task: String,
     pub(super) canceller: Canceller,
+    pub(super) polls: PollClock,
+    /// How long the watchdog last said that it blocks, in milliseconds.
+    pub(super) said_blocked_ms: Arc<AtomicU64>,
 }
 
 /// An assignment, read and checked.
@@ -77,6 +83,7 @@ impl Shared {
             default_slots: Arc::new(Semaphore::new(options.slots.min(Semaphore::MAX_PERMITS))),
             cpu_slots: Arc::new(Semaphore::new(options.cpu_threads.min(Semaphore::MAX_PERMITS))),
             cancel_grace: options.cancel_grace,
+            start: Instant::now(),
             running: Mutex::default(),
             gone: Notify::new(),
             attempts: TaskTracker::new(),
@@ -90,6 +97,11 @@ impl Shared {
     /// How many attempts there are.
     pub(super) fn busy(&self) -> usize {
         self.running().len()
+    }
+
+    /// What runs.
+    pub(super) fn all_running(&self) -> Vec<Running> {
+        self.running().values().cloned().collect()
     }
 
     /// What runs, for messages.
@@ -142,13 +154,19 @@ impl Shared {
             }
         };
         let canceller = Canceller::default();
-        let running = Running { task: assignment.info.task_name.clone(), canceller: canceller.clone() };
+        let polls = PollClock::default();
+        let running = Running {
+            task: assignment.info.task_name.clone(),
+            canceller: canceller.clone(),
+            polls: polls.clone(),
+            said_blocked_ms: Arc::default(),
+        };
         if self.running().contains_key(&assignment.key) {
             tracing::debug!(run = %assignment.key.0, "this attempt runs already");
             return;
         }
         self.running().insert(assignment.key, running);
-        self.attempts.spawn(attempt::run(self.clone(), assignment, canceller));
+        self.attempts.spawn(attempt::run(self.clone(), assignment, canceller, polls));
     }
 
     fn cancel(&self, message: &proto::AssignedAction) {

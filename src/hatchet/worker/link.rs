@@ -15,6 +15,7 @@ use super::{
     drain,
     register::register,
     session::{self, Ended},
+    watchdog,
 };
 use crate::hatchet::{
     client::{Client, ClientError, ErrorKind, diagnose, retry::forever},
@@ -24,7 +25,7 @@ use crate::hatchet::{
 
 /// Waits between tries: short at first, so that a blip costs little, and never long, so that an outage's end is seen.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
-const LONGEST_WAIT: Duration = Duration::from_secs(3);
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 pub(super) fn start(worker: Worker) -> Result<RunningWorker, ClientError> {
     let failed = |what: &str, e: &dyn std::fmt::Display| {
@@ -71,6 +72,7 @@ async fn run(
 ) -> Result<Drained, ClientError> {
     let client = Client::new(worker.config.clone())?;
     let shared = Arc::new(Shared::new(client, &worker.tasks, &worker.options, bodies, cpu)?);
+    let _cut = CutOnDrop(shared.clone());
     let registered = tokio::select! {
         registered = first_registration(&shared.client, &worker, state) => registered?,
         () = stop.cancelled() => return Ok(Drained::default()),
@@ -83,11 +85,9 @@ async fn run(
         drain::run(&shared, &current, &intake_closed, worker.options.grace).await
     };
     let drained = tokio::select! {
-        refused = keep(&shared, &worker, &known, state, &intake_closed) => {
-            shared.cancel_all(CancelReason::Shutdown);
-            return Err(refused);
-        }
+        refused = keep(&shared, &worker, &known, state, &intake_closed) => return Err(refused),
         drained = drained => drained,
+        never = watchdog::run(shared.clone()) => match never {},
     };
     // Unsubscribing alone would leave the stream assigning; it ends with this function, right after.
     let worker_id = current.borrow().worker.to_string();
@@ -97,6 +97,15 @@ async fn run(
         tracing::debug!(%status, "the engine did not take the goodbye");
     }
     Ok(drained)
+}
+
+/// Tells what still runs on threads that the worker is gone, whatever way it went.
+struct CutOnDrop(Arc<Shared>);
+
+impl Drop for CutOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel_all(CancelReason::Shutdown);
+    }
 }
 
 /// Registers for the first time. An engine that does not answer is waited for only as long as the options say, and
@@ -138,17 +147,22 @@ async fn keep(
     intake_closed: &CancellationToken,
 ) -> ClientError {
     let mut waits = forever(FIRST_WAIT, LONGEST_WAIT);
+    let mut failures = 0_u32;
     loop {
         let registered = known.borrow().clone();
-        match session::run(shared, &registered, state, intake_closed).await {
+        match session::run(shared, &registered, state, intake_closed, failures).await {
             Ended::Closed => std::future::pending().await,
+            // A new registration would be given work, since only the old one is paused.
+            Ended::Forgotten if *state.borrow() == LinkState::Draining => std::future::pending().await,
             Ended::Refused(error) => return error,
             Ended::Lost { why, lived } => {
                 tracing::warn!("lost the engine, and tries again: {why}");
                 leave(state, Some(why));
                 if lived {
                     waits = forever(FIRST_WAIT, LONGEST_WAIT);
+                    failures = 0;
                 }
+                failures = failures.saturating_add(1);
             }
             Ended::Forgotten => {
                 tracing::warn!("the engine does not know this worker any more: it registers again");

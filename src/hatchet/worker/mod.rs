@@ -27,6 +27,7 @@ mod link;
 mod register;
 mod report;
 mod session;
+mod watchdog;
 
 use std::{num::NonZeroUsize, time::Duration};
 

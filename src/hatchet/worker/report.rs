@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures_util::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
+use prost::Message as _;
 use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, sleep, timeout, timeout_at},
@@ -68,7 +69,8 @@ pub(super) async fn terminal(client: &Client, assignment: &Assignment, terminal:
         Terminal::Completed(output) => event(assignment, proto::StepActionEventType::StepEventTypeCompleted, output),
         Terminal::Failed { error, may_retry } => proto::StepActionEvent {
             should_not_retry: Some(!may_retry),
-            ..event(assignment, proto::StepActionEventType::StepEventTypeFailed, error)
+            // An engine's database cannot hold the character.
+            ..event(assignment, proto::StepActionEventType::StepEventTypeFailed, error.replace('\0', "\\0"))
         },
     };
     let run = assignment.key.0;
@@ -93,6 +95,16 @@ pub(super) async fn terminal(client: &Client, assignment: &Assignment, terminal:
 }
 
 async fn send(client: &Client, event: proto::StepActionEvent) -> Result<(), ClientError> {
+    // Looked at here, since a message that cannot be encoded reads like a connection that broke.
+    let (size, limit) = (event.encoded_len(), client.config().max_send_message);
+    if size > limit {
+        return Err(ClientError::new(
+            ErrorKind::TooLarge,
+            format!(
+                "the outcome makes a message of {size} bytes, over the limit of {limit}: give back a reference instead"
+            ),
+        ));
+    }
     let give_up = Instant::now() + OUTCOME_PATIENCE;
     let mut waits = forever(Duration::from_millis(50), Duration::from_secs(5));
     loop {
@@ -165,7 +177,7 @@ async fn emit(client: Client, assignment: &Assignment, emission: Emission, index
                 stub.put_log(proto::PutLogRequest {
                     task_run_external_id: assignment.info.run_id.clone(),
                     created_at,
-                    message: message.clone(),
+                    message: message.replace('\0', "\\0"),
                     level: Some(level.word().to_owned()),
                     metadata: String::new(),
                     task_retry_count: Some(assignment.key.1),

@@ -19,6 +19,10 @@ use crate::hatchet::{
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(4);
 /// Shorter than the interval, so that a link that swallows everything is noticed within 7 s.
 const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(3);
+/// The first heartbeat of a session after a loss has this long: where the link swallows everything, the next try should
+/// not be far off when it heals. An engine that is merely slow gets the full time after so many tries in a row.
+const FIRST_HEARTBEAT_TIMEOUT: Duration = Duration::from_millis(1_500);
+const HASTY_TRIES: u32 = 15;
 /// A heartbeat may overtake its stream's opening, and is then refused. So long after the opening that means nothing.
 const OPENING_GRACE: Duration = Duration::from_secs(2);
 const SOON: Duration = Duration::from_millis(100);
@@ -44,6 +48,7 @@ pub(super) async fn run(
     registered: &Registered,
     state: &watch::Sender<LinkState>,
     intake_closed: &CancellationToken,
+    failures: u32,
 ) -> Ended {
     let worker = registered.worker;
     let mut stub = shared.client.connection().dispatcher();
@@ -70,7 +75,9 @@ pub(super) async fn run(
                 None => return Ended::Lost { why: "the engine closed the stream".to_owned(), lived },
             },
             _ = ticks.tick(), if beat.is_none() => {
-                beat = Some(heartbeat(shared, worker).boxed());
+                let hasty = !lived && (1..=HASTY_TRIES).contains(&failures);
+                let limit = if hasty { FIRST_HEARTBEAT_TIMEOUT } else { HEARTBEAT_TIMEOUT };
+                beat = Some(heartbeat(shared, worker, limit).boxed());
             }
             Some(answer) = OptionFuture::from(beat.as_mut()), if beat.is_some() => {
                 beat = None;
@@ -100,13 +107,13 @@ pub(super) async fn run(
     }
 }
 
-async fn heartbeat(shared: &Arc<Shared>, worker: WorkerId) -> Result<(), ClientError> {
+async fn heartbeat(shared: &Arc<Shared>, worker: WorkerId, limit: Duration) -> Result<(), ClientError> {
     let request = proto::HeartbeatRequest { worker_id: worker.to_string(), heartbeat_at: Some(timestamp_now()) };
     let mut stub = shared.client.connection().dispatcher();
-    match timeout(HEARTBEAT_TIMEOUT, stub.heartbeat(request)).await {
+    match timeout(limit, stub.heartbeat(request)).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(status)) => Err(ClientError::from_status("heartbeat", status)),
-        Err(_) => Err(ClientError::new(ErrorKind::TimedOut, format!("heartbeat: no answer for {HEARTBEAT_TIMEOUT:?}"))),
+        Err(_) => Err(ClientError::new(ErrorKind::TimedOut, format!("heartbeat: no answer for {limit:?}"))),
     }
 }
 

@@ -145,12 +145,14 @@ async fn runs_are_listed_by_their_metadata() {
 async fn what_is_not_there_is_said_in_the_body() {
     let target = Target::start().await;
     let id = Uuid::new_v4();
-    let not_found = (404, json!({"message": "not found"}));
-    assert_eq!(target.rest.get(&format!("/api/v1/workers/{id}")).await, not_found);
-    assert_eq!(target.rest.get(&format!("/api/v1/stable/workflow-runs/{id}")).await, not_found);
-    assert_eq!(target.rest.get(&format!("/api/v1/stable/workflow-runs/{id}/status")).await, not_found);
-    let invalid = (400, json!({"message": "invalid workflow run id"}));
-    assert_eq!(target.rest.get("/api/v1/stable/workflow-runs/nope/status").await, invalid);
-    let invalid = (400, json!({"message": "invalid worker id"}));
-    assert_eq!(target.rest.get("/api/v1/workers/nope").await, invalid);
+    for (path, status, message) in [
+        (format!("/api/v1/workers/{id}"), 404, "not found"),
+        (format!("/api/v1/stable/workflow-runs/{id}"), 404, "not found"),
+        (format!("/api/v1/stable/workflow-runs/{id}/status"), 404, "not found"),
+        ("/api/v1/stable/workflow-runs/nope/status".to_owned(), 400, "invalid workflow run id"),
+        ("/api/v1/workers/nope".to_owned(), 400, "invalid worker id"),
+    ] {
+        let (got, body) = target.rest.get(&path).await;
+        assert_eq!((got, body["message"].as_str()), (status, Some(message)), "{path}");
+    }
 }

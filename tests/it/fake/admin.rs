@@ -1,0 +1,106 @@
+//! The doors of definitions, triggers and details.
+
+use hatchet_quickstart::hatchet::wire::{
+    RunId,
+    proto::{
+        BulkTriggerWorkflowRequest, BulkTriggerWorkflowResponse, PauseRateLimitRequest, PauseRateLimitResponse,
+        PutRateLimitRequest, PutRateLimitResponse, PutWorkflowRequest, ScheduleWorkflowRequest,
+        TriggerWorkflowResponse, WorkflowVersion,
+        v1::{self, admin_service_server::AdminService},
+        workflow_service_server::WorkflowService,
+    },
+};
+use tonic::{Request, Response, Status};
+
+use super::{Door, dispatcher::unscripted};
+
+type Answer<T> = Result<Response<T>, Status>;
+
+#[tonic::async_trait]
+impl AdminService for Door {
+    async fn put_workflow(
+        &self,
+        request: Request<v1::CreateWorkflowVersionRequest>,
+    ) -> Answer<v1::CreateWorkflowVersionResponse> {
+        self.note(|script| script.workflows.push(request.into_inner()));
+        Ok(Response::new(v1::CreateWorkflowVersionResponse::default()))
+    }
+
+    async fn get_run_details(&self, request: Request<v1::GetRunDetailsRequest>) -> Answer<v1::GetRunDetailsResponse> {
+        let run = request.into_inner().external_id;
+        self.note(|script| {
+            script.details_asked += 1;
+            if let Some(failure) = script.details_failures.pop_front() {
+                return Err(failure);
+            }
+            script.runs.get(&run).cloned().map(Response::new).ok_or_else(|| Status::not_found("run not found"))
+        })
+    }
+
+    async fn cancel_tasks(&self, _: Request<v1::CancelTasksRequest>) -> Answer<v1::CancelTasksResponse> {
+        unscripted("CancelTasks")
+    }
+
+    async fn replay_tasks(&self, _: Request<v1::ReplayTasksRequest>) -> Answer<v1::ReplayTasksResponse> {
+        unscripted("ReplayTasks")
+    }
+
+    async fn trigger_workflow_run(
+        &self,
+        _: Request<v1::TriggerWorkflowRunRequest>,
+    ) -> Answer<v1::TriggerWorkflowRunResponse> {
+        unscripted("TriggerWorkflowRun")
+    }
+
+    async fn branch_durable_task(
+        &self,
+        _: Request<v1::BranchDurableTaskRequest>,
+    ) -> Answer<v1::BranchDurableTaskResponse> {
+        unscripted("durable tasks")
+    }
+}
+
+#[tonic::async_trait]
+impl WorkflowService for Door {
+    async fn trigger_workflow(&self, request: Request<v1::TriggerWorkflowRequest>) -> Answer<TriggerWorkflowResponse> {
+        self.note(|script| {
+            script.triggers.push(request.into_inner());
+            match script.trigger_failures.pop_front() {
+                Some(failure) => Err(failure),
+                None => Ok(Response::new(TriggerWorkflowResponse { workflow_run_id: RunId::random().to_string() })),
+            }
+        })
+    }
+
+    async fn bulk_trigger_workflow(
+        &self,
+        request: Request<BulkTriggerWorkflowRequest>,
+    ) -> Answer<BulkTriggerWorkflowResponse> {
+        let items = request.into_inner().workflows;
+        self.note(|script| {
+            script.bulk_sizes.push(items.len());
+            if let Some(failure) = script.trigger_failures.pop_front() {
+                return Err(failure);
+            }
+            let workflow_run_ids = items.iter().map(|_| RunId::random().to_string()).collect();
+            script.triggers.extend(items);
+            Ok(Response::new(BulkTriggerWorkflowResponse { workflow_run_ids }))
+        })
+    }
+
+    async fn put_workflow(&self, _: Request<PutWorkflowRequest>) -> Answer<WorkflowVersion> {
+        unscripted("first generation of PutWorkflow")
+    }
+
+    async fn schedule_workflow(&self, _: Request<ScheduleWorkflowRequest>) -> Answer<WorkflowVersion> {
+        unscripted("schedules")
+    }
+
+    async fn put_rate_limit(&self, _: Request<PutRateLimitRequest>) -> Answer<PutRateLimitResponse> {
+        unscripted("rate limits")
+    }
+
+    async fn pause_rate_limit(&self, _: Request<PauseRateLimitRequest>) -> Answer<PauseRateLimitResponse> {
+        unscripted("rate limits")
+    }
+}

@@ -1,0 +1,145 @@
+//! The dispatcher's door.
+
+use std::time::Instant;
+
+use hatchet_quickstart::hatchet::wire::{WorkerId, proto::*};
+use tokio::sync::mpsc;
+use tokio_stream::{Empty, wrappers::ReceiverStream};
+use tonic::{Request, Response, Status, Streaming};
+
+use super::{Door, Finished, Report};
+
+type Answer<T> = Result<Response<T>, Status>;
+
+/// For what no test asks.
+pub(super) fn unscripted<T>(what: &str) -> Answer<T> {
+    Err(Status::unimplemented(format!("the scripted engine has no {what}")))
+}
+
+#[tonic::async_trait]
+impl dispatcher_server::Dispatcher for Door {
+    async fn register(&self, request: Request<WorkerRegisterRequest>) -> Answer<WorkerRegisterResponse> {
+        let request = request.into_inner();
+        let (worker_id, worker_name) = (WorkerId::random().to_string(), request.worker_name.clone());
+        self.note(|script| script.registered.push(request));
+        Ok(Response::new(WorkerRegisterResponse { worker_id, worker_name, ..Default::default() }))
+    }
+
+    type ListenV2Stream = ReceiverStream<Result<AssignedAction, Status>>;
+
+    async fn listen_v2(&self, request: Request<WorkerListenRequest>) -> Answer<Self::ListenV2Stream> {
+        let worker = request.into_inner().worker_id;
+        let (sender, receiver) = mpsc::channel(64);
+        self.note(|script| {
+            if script.forgotten.contains(&worker) {
+                return Err(Status::not_found("worker not found"));
+            }
+            script.streams.push((worker, sender));
+            Ok(())
+        })?;
+        Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+
+    async fn heartbeat(&self, request: Request<HeartbeatRequest>) -> Answer<HeartbeatResponse> {
+        let worker = request.into_inner().worker_id;
+        self.note(|script| {
+            if script.forgotten.contains(&worker) {
+                return Err(Status::not_found("worker not found"));
+            }
+            if let Some(failure) = script.heartbeat_failures.pop_front() {
+                return Err(failure);
+            }
+            script.heartbeats.push(Instant::now());
+            Ok(())
+        })?;
+        Ok(Response::new(HeartbeatResponse {}))
+    }
+
+    async fn send_step_action_event(&self, request: Request<StepActionEvent>) -> Answer<ActionEventResponse> {
+        let event = request.into_inner();
+        self.note(|script| {
+            if Finished::read(&event).is_some()
+                && let Some(failure) = script.end_failures.pop_front()
+            {
+                script.refused_ends += 1;
+                return Err(failure);
+            }
+            script.reports.push(Report::Event(event));
+            Ok(())
+        })?;
+        Ok(Response::new(ActionEventResponse::default()))
+    }
+
+    type SubscribeToWorkflowRunsStream = ReceiverStream<Result<WorkflowRunEvent, Status>>;
+
+    async fn subscribe_to_workflow_runs(
+        &self,
+        request: Request<Streaming<SubscribeToWorkflowRunsRequest>>,
+    ) -> Answer<Self::SubscribeToWorkflowRunsStream> {
+        let (sender, receiver) = mpsc::channel(64);
+        let place = self.note(|script| {
+            script.subscriptions.push((Vec::new(), sender));
+            script.subscriptions.len() - 1
+        });
+        let (door, mut asked) = (self.clone(), request.into_inner());
+        tokio::spawn(async move {
+            while let Ok(Some(request)) = asked.message().await {
+                door.note(|script| script.subscriptions[place].0.push(request.workflow_run_id));
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+
+    async fn unsubscribe(&self, request: Request<WorkerUnsubscribeRequest>) -> Answer<WorkerUnsubscribeResponse> {
+        let worker = request.into_inner().worker_id;
+        self.note(|script| script.unsubscribed.push(worker));
+        Ok(Response::new(WorkerUnsubscribeResponse::default()))
+    }
+
+    async fn get_version(&self, _: Request<GetVersionRequest>) -> Answer<GetVersionResponse> {
+        Ok(Response::new(GetVersionResponse { version: "v0.1.0-alpha.0".to_owned() }))
+    }
+
+    type ListenStream = Empty<Result<AssignedAction, Status>>;
+
+    async fn listen(&self, _: Request<WorkerListenRequest>) -> Answer<Self::ListenStream> {
+        unscripted("first generation of Listen")
+    }
+
+    type SubscribeToWorkflowEventsStream = Empty<Result<WorkflowEvent, Status>>;
+
+    async fn subscribe_to_workflow_events(
+        &self,
+        _: Request<SubscribeToWorkflowEventsRequest>,
+    ) -> Answer<Self::SubscribeToWorkflowEventsStream> {
+        unscripted("live events")
+    }
+
+    async fn send_batch_action_event(&self, _: Request<BatchActionEvent>) -> Answer<ActionEventResponse> {
+        unscripted("batches")
+    }
+
+    async fn send_group_key_action_event(&self, _: Request<GroupKeyActionEvent>) -> Answer<ActionEventResponse> {
+        unscripted("group keys")
+    }
+
+    async fn put_overrides_data(&self, _: Request<OverridesData>) -> Answer<OverridesDataResponse> {
+        unscripted("overrides")
+    }
+
+    async fn refresh_timeout(&self, _: Request<RefreshTimeoutRequest>) -> Answer<RefreshTimeoutResponse> {
+        unscripted("deadlines")
+    }
+
+    async fn release_slot(&self, _: Request<ReleaseSlotRequest>) -> Answer<ReleaseSlotResponse> {
+        unscripted("slots")
+    }
+
+    async fn restore_evicted_task(&self, _: Request<RestoreEvictedTaskRequest>) -> Answer<RestoreEvictedTaskResponse> {
+        unscripted("durable tasks")
+    }
+
+    async fn upsert_worker_labels(&self, _: Request<UpsertWorkerLabelsRequest>) -> Answer<UpsertWorkerLabelsResponse> {
+        unscripted("labels")
+    }
+}

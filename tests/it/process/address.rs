@@ -1,0 +1,99 @@
+//! Tokens and addresses that lead nowhere.
+
+use std::{io::Write as _, net::TcpListener, process::Command};
+
+use super::{Ended, Place, Program};
+use crate::fake::token;
+
+const HELLO: [&str; 2] = ["--task-name", "externally-triggered-task"];
+
+/// Both binaries fail the same way.
+fn both(place: &Place, settings: &[(&str, &str)], code: i32, parts: &[&str]) {
+    let run = |command: &mut Command| -> Ended {
+        command.envs(settings.iter().copied());
+        Program::start(command).wait()
+    };
+    run(&mut place.runner_command(&HELLO)).expect_error(code, parts);
+    run(&mut place.worker_command(&[])).expect_error(code, parts);
+}
+
+#[test]
+fn no_token() {
+    both(&Place::new(), &[], 2, &["HATCHET_CLIENT_TOKEN", ".env", "--embedded"]);
+    both(&Place::new(), &[("HATCHET_CLIENT_TOKEN", " ")], 2, &["HATCHET_CLIENT_TOKEN", "--embedded"]);
+}
+
+#[test]
+fn tokens_that_are_none() {
+    for text in ["abc", "eyJhbGciOiJFUzI1NiJ9", "ey.%.x", "eyJhbGciOiJFUzI1NiJ9.e30.c2ln"] {
+        let parts = ["HATCHET_CLIENT_TOKEN", "the environment", "not a Hatchet client token"];
+        both(&Place::new(), &[("HATCHET_CLIENT_TOKEN", text)], 2, &parts);
+    }
+    let expired = token("127.0.0.1:9", r#","exp":1000000000"#);
+    let parts = ["expired at 2001-09-09T01:46:40Z", "HATCHET_CLIENT_TOKEN"];
+    both(&Place::new(), &[("HATCHET_CLIENT_TOKEN", &expired)], 2, &parts);
+}
+
+#[test]
+fn a_token_never_shows() {
+    let place = Place::new();
+    let secret = "eyJhbGciOiJFUzI1NiJ9.c2VjcmV0.c2ln";
+    let mut command = place.runner_command(&HELLO);
+    command.env("HATCHET_CLIENT_TOKEN", secret).env("HATCHET_CLIENT_LOG_LEVEL", "trace");
+    let ended = Program::start(&mut command).wait().expect(2);
+    assert!(!ended.stderr.join("\n").contains("c2VjcmV0"), "{ended:?}");
+}
+
+#[test]
+fn nothing_answers_there() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let closed = listener.local_addr().unwrap().to_string();
+    drop(listener);
+    let token = token(&closed, "");
+    let parts = ["nothing answers at", closed.as_str(), "HATCHET_CLIENT_HOST_PORT"];
+    both(&Place::new(), &[("HATCHET_CLIENT_TOKEN", &token)], 5, &parts);
+}
+
+#[test]
+fn no_such_host() {
+    let token = token("no-such-host.invalid:7070", "");
+    let parts = ["nothing answers at no-such-host.invalid:7070", "HATCHET_CLIENT_HOST_PORT"];
+    both(&Place::new(), &[("HATCHET_CLIENT_TOKEN", &token)], 5, &parts);
+}
+
+#[test]
+fn an_address_without_a_port() {
+    let settings = [("HATCHET_CLIENT_TOKEN", token("h:1", "")), ("HATCHET_CLIENT_HOST_PORT", "localhost".to_owned())];
+    let settings = settings.each_ref().map(|(name, value)| (*name, value.as_str()));
+    both(&Place::new(), &settings, 2, &["HATCHET_CLIENT_HOST_PORT", "`localhost`", "host:port"]);
+}
+
+#[test]
+fn something_else_answers_there() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    // A thread of the test's process, which ends with it.
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let _ = stream.and_then(|mut stream| stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n"));
+        }
+    });
+    let token = token(&address, "");
+    for strategy in ["tls", "none"] {
+        let settings = [("HATCHET_CLIENT_TOKEN", token.as_str()), ("HATCHET_CLIENT_TLS_STRATEGY", strategy)];
+        both(&Place::new(), &settings, 5, &["not as a Hatchet engine", "HATCHET_CLIENT_HOST_PORT", &address]);
+    }
+}
+
+#[test]
+fn a_token_of_another_engine() {
+    let (place, other) = (Place::new(), Place::new());
+    let (_engine, _other) = (place.engine(), other.engine());
+    let settings = [
+        ("HATCHET_CLIENT_TOKEN", other.handshake().token),
+        ("HATCHET_CLIENT_HOST_PORT", place.handshake().grpc_address),
+        ("HATCHET_CLIENT_TLS_STRATEGY", "none".to_owned()),
+    ];
+    let settings = settings.each_ref().map(|(name, value)| (*name, value.as_str()));
+    both(&place, &settings, 5, &["refused the token", "HATCHET_CLIENT_TOKEN"]);
+}

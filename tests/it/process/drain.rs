@@ -1,0 +1,78 @@
+//! How a worker ends.
+
+use std::time::Instant;
+
+use super::Place;
+
+/// Starts a sleep and waits until a worker has it.
+fn sleeping(place: &Place, seconds: &str) -> super::Program {
+    let input = format!(r#"{{"seconds":{seconds}}}"#);
+    let runner = place.start_runner(&["--task-name", "sync-sleep-task", "--input-json", &input]);
+    runner.err.until_said("RUNNING");
+    runner
+}
+
+#[test]
+fn what_runs_is_finished_and_reported() {
+    let place = Place::new();
+    let worker = place.worker(&["--embedded"]);
+    let runner = sleeping(&place, "1");
+    let stopped = worker.stop().expect(0).expect_said("takes no more work").expect_said("stopped");
+    assert!(!stopped.stderr.iter().any(|line| line.contains("cut after")), "{stopped:?}");
+    // The engine was the worker's; it had told the end before it went.
+    let ended = runner.wait().expect(0);
+    assert!(ended.json()["slept_seconds"].as_f64().unwrap() >= 1.0, "{ended:?}");
+}
+
+#[test]
+fn what_outlives_the_grace_fails_with_the_reason() {
+    let place = Place::new();
+    let engine = place.engine();
+    let worker = place.worker(&["--embedded", "--grace", "300ms"]);
+    let runner = sleeping(&place, "600");
+    let begun = Instant::now();
+    worker.stop().expect(0).expect_said("cut after the grace").expect_said("sync-sleep-task");
+    assert!(begun.elapsed().as_secs() < 20, "it ends soon, and not with the sleep");
+    runner.wait().expect(1).expect_said("Shutdown: the worker was stopped before the task had ended");
+    engine.stop().expect(0);
+}
+
+#[test]
+fn work_that_waits_goes_to_another_worker() {
+    let place = Place::new();
+    let engine = place.engine();
+    let first = place.worker(&["--embedded", "--slots", "1"]);
+    let running = sleeping(&place, "1");
+    let queued = place.start_runner(&["--task-name", "externally-triggered-task"]);
+    queued.err.until("the id", |line| line.starts_with("run "));
+    first.stop().expect(0);
+    running.wait().expect(0);
+    let second = place.worker(&["--embedded"]);
+    queued.wait().expect(0);
+    second.stop().expect(0);
+    engine.stop().expect(0);
+}
+
+#[test]
+fn a_second_signal_ends_at_once() {
+    let place = Place::new();
+    let worker = place.worker(&["--embedded", "--grace", "10m"]);
+    let _runner = sleeping(&place, "600");
+    worker.signal("INT");
+    worker.err.until_said("takes no more work");
+    worker.signal("INT");
+    worker.wait().expect(130).expect_said("interrupted again");
+}
+
+#[test]
+fn an_idle_worker_and_an_engine_alone_end_at_once() {
+    let place = Place::new();
+    for signal in ["INT", "TERM"] {
+        let worker = place.worker(&["--embedded"]);
+        worker.signal(signal);
+        worker.wait().expect(0);
+        let engine = place.engine();
+        engine.signal(signal);
+        engine.wait().expect(0);
+    }
+}

@@ -1,0 +1,122 @@
+//! Leaving a run and coming back to it.
+
+use std::{io::BufRead as _, process::Stdio};
+
+use super::{Place, Program};
+
+const SLEEP: [&str; 3] = ["--task-name", "sync-sleep-task", "--input-json"];
+
+/// Starts a runner on a sleep and waits until the sleep has begun; gives the run's id too.
+fn sleeping(place: &Place, seconds: &str) -> (Program, String) {
+    let input = format!(r#"{{"seconds":{seconds}}}"#);
+    let runner = place.start_runner(&[&SLEEP[..], &[&input]].concat());
+    let id = runner.err.until("the id", |line| line.starts_with("run "));
+    runner.err.until_said("RUNNING");
+    (runner, id.split(' ').nth(1).unwrap().to_owned())
+}
+
+#[test]
+fn leave_at_once_and_attach_later() {
+    let place = Place::new();
+    let _worker = place.worker(&["--embedded"]);
+    let id = place.trigger(&["--task-name", "externally-triggered-task", "--input-json", r#"{"name":"later"}"#]);
+    assert_eq!(id.len(), 36, "{id}");
+    let attached = place.runner(&["--run-id", &id]).expect(0);
+    assert_eq!(attached.json()["message"], "Hello, later!");
+    // Its stream is over, and that is said.
+    let streamed = place.runner(&["--run-id", &id, "--stream"]).expect(0).expect_said("its stream is over");
+    assert!(streamed.stdout.concat().ends_with(r#"{  "message": "Hello, later!"}"#), "{streamed:?}");
+    // Nothing is left to cancel, and the outcome stays what it was.
+    place.runner(&["--run-id", &id, "--cancel"]).expect(0).expect_said("already ended");
+    assert_eq!(place.runner(&["--run-id", &id]).expect(0).json()["message"], "Hello, later!");
+}
+
+#[test]
+fn a_cancelled_run_is_exit_3_for_who_waits_and_0_for_who_cancelled() {
+    let place = Place::new();
+    let _worker = place.worker(&["--embedded"]);
+    let (waiting, id) = sleeping(&place, "30");
+    place.runner(&["--run-id", &id, "--cancel"]).expect(0).expect_said("CANCELLED");
+    let waited = waiting.wait().expect(3);
+    assert!(waited.stdout.is_empty(), "a cancelled run has no output: {waited:?}");
+    waited.expect_said("CANCELLED");
+}
+
+#[test]
+fn a_time_limit_is_exit_4_and_the_run_goes_on() {
+    let place = Place::new();
+    let _worker = place.worker(&["--embedded"]);
+    let words = [&SLEEP[..], &[r#"{"seconds":1}"#, "--timeout", "100ms"]].concat();
+    let limited = place.runner(&words).expect_error(4, &["has not ended within 100ms", "goes on", "--embedded`"]);
+    let id = limited.stderr.iter().find_map(|line| line.strip_prefix("run ")).unwrap()[..36].to_owned();
+    limited.expect_said(&format!("`runner --run-id {id} --embedded`"));
+    place.runner(&["--run-id", &id]).expect(0);
+}
+
+#[test]
+fn an_interrupt_is_exit_130_and_the_run_goes_on() {
+    let place = Place::new();
+    let _worker = place.worker(&["--embedded"]);
+    for (signal, stream) in [("INT", false), ("TERM", true)] {
+        let mut words = [&SLEEP[..], &[r#"{"seconds":1.5}"#]].concat();
+        words.extend(stream.then_some("--stream"));
+        let runner = place.start_runner(&words);
+        let id = runner.err.until("the id", |line| line.starts_with("run "))[4..40].to_owned();
+        let shown = if stream { &runner.out } else { &runner.err };
+        shown.until_said("RUNNING");
+        runner.signal(signal);
+        let attach = format!("`runner --run-id {id} --embedded`");
+        runner.wait().expect(130).expect_said(&attach).expect_said("goes on");
+        assert!(!place.details(&id).done, "the run goes on");
+        place.runner(&["--run-id", &id]).expect(0);
+    }
+}
+
+#[test]
+fn attaching_late_to_a_stream_is_said() {
+    let place = Place::new();
+    let _worker = place.worker(&["--embedded"]);
+    let (first, id) = sleeping(&place, "1.5");
+    place.runner(&["--run-id", &id, "--stream"]).expect(0).expect_said("attached late");
+    first.wait().expect(0);
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let place = Place::new();
+    let _worker = place.worker(&["--embedded"]);
+    let mut command = place.runner_command(&["--embedded", "--stream"]);
+    let mut runner = command.args(SLEEP).arg(r#"{"seconds":0.3}"#).spawn().unwrap();
+    let mut out = std::io::BufReader::new(runner.stdout.take().unwrap());
+    let mut line = String::new();
+    out.read_line(&mut line).unwrap();
+    assert!(line.contains("QUEUED") || line.contains("RUNNING"), "{line}");
+    drop(out);
+    let ended = runner.wait_with_output().unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(0), "{said}");
+    assert!(!said.contains("panicked") && !said.contains("error"), "{said}");
+}
+
+#[test]
+fn a_full_disk_under_stdout_is_said() {
+    let Ok(full) = std::fs::OpenOptions::new().write(true).open("/dev/full") else {
+        println!("skipped: this system has no /dev/full");
+        return;
+    };
+    let place = Place::new();
+    let mut command = place.runner_command(&["--list-tasks"]);
+    command.stdout(Stdio::from(full));
+    Program::start(&mut command).wait().expect_error(2, &["stdout cannot be written"]);
+}
+
+#[test]
+fn an_unknown_run_is_exit_2_in_the_end() {
+    let place = Place::new();
+    let _engine = place.engine();
+    let id = "707d0855-80ab-4e1f-a156-f1c4546cbf52";
+    place.runner(&["--run-id", id, "--cancel"]).expect_error(2, &[id, "not found"]);
+    let attached = place.runner(&["--run-id", id]).expect_error(2, &[id, "not known", "check the id"]);
+    let queued = attached.stderr.iter().any(|line| line.contains("still queued"));
+    assert!(!queued, "a run that nobody knows is not queued: {attached:?}");
+}

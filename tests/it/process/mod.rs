@@ -1,0 +1,17 @@
+//! The built binaries, each in a folder of its own and with nothing in its environment: what they print, where, and
+//! how they end.
+
+mod address;
+mod bad_input;
+mod drain;
+mod folder;
+mod follow;
+mod line;
+mod place;
+mod program;
+mod settings;
+mod sharing;
+mod tls;
+
+use place::Place;
+use program::{Ended, Program};

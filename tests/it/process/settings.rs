@@ -1,0 +1,110 @@
+//! Where settings come from, and which engine is chosen.
+
+use super::{Place, Program};
+use crate::fake::token;
+
+const HELLO: [&str; 2] = ["--task-name", "externally-triggered-task"];
+
+#[test]
+fn env_files_are_read_and_the_environment_wins() {
+    let place = Place::new();
+    let worker = |place: &Place, settings: &[(&str, &str)]| {
+        let mut command = place.worker_command(&[]);
+        command.envs(settings.iter().copied());
+        Program::start(&mut command).wait()
+    };
+    place.write(".env", "HATCHET_WORKER_SLOTS=from-env\nHATCHET_CLIENT_TOKEN=ey\nUNRELATED=1\n");
+    worker(&place, &[]).expect_error(2, &["HATCHET_WORKER_SLOTS is `from-env`", "from .env)"]);
+    place.write(".env.local", "# a comment\nexport HATCHET_WORKER_SLOTS=\"from-local\"\n");
+    worker(&place, &[]).expect_error(2, &["HATCHET_WORKER_SLOTS is `from-local`", "from .env.local"]);
+    let process = [("HATCHET_WORKER_SLOTS", "from-process")];
+    worker(&place, &process).expect_error(2, &["HATCHET_WORKER_SLOTS is `from-process`", "the environment"]);
+    let mut command = place.worker_command(&["--slots", "from-flag"]);
+    command.envs(process);
+    Program::start(&mut command).wait().expect_error(2, &["HATCHET_WORKER_SLOTS is `from-flag`", "from --slots"]);
+}
+
+#[test]
+fn a_token_in_an_env_file_is_used_and_said() {
+    let place = Place::new();
+    let worker = place.worker(&["--embedded"]);
+    let token = place.handshake().token;
+    place.write(".env", &format!("HATCHET_CLIENT_TOKEN={token}\nHATCHET_CLIENT_TLS_STRATEGY=none\n"));
+    let mut command = place.runner_command(&[&HELLO[..], &["--no-wait"]].concat());
+    let ended = Program::start(&mut command).wait().expect(0);
+    ended.expect_said("uses the Hatchet engine by the token from .env at 127.0.0.1:");
+    worker.stop().expect(0);
+}
+
+#[test]
+fn a_line_that_cannot_be_read_is_said_and_not_shown() {
+    let place = Place::new();
+    place.write(".env", "HATCHET_CLIENT_TOKEN = \"ey.secret\n");
+    let ended = Program::start(&mut place.runner_command(&HELLO)).wait().expect(2);
+    assert!(!ended.stderr.join("\n").contains("secret"), "{ended:?}");
+    ended.expect_said(".env: a line is not NAME=value");
+}
+
+#[test]
+fn the_flag_beats_the_token_and_that_is_said() {
+    let place = Place::new();
+    let mut command = place.worker_command(&["--embedded"]);
+    command.env("HATCHET_CLIENT_TOKEN", token("127.0.0.1:9", ""));
+    let worker = Program::start(&mut command);
+    worker.err.until_said("the token from the environment is passed over");
+    worker.err.until("the banner", |line| line.starts_with("  tasks "));
+    let mut command = place.runner_command(&[&["--embedded"], &HELLO[..]].concat());
+    command.env("HATCHET_CLIENT_TOKEN", token("127.0.0.1:9", ""));
+    Program::start(&mut command).wait().expect(0).expect_said("the token from the environment is passed over");
+    worker.stop().expect(0);
+}
+
+#[test]
+fn auto_takes_the_token_where_there_is_one() {
+    let place = Place::new();
+    let worker = place.worker(&["--embedded=auto"]);
+    worker.err.until_said("embedded engine (no HATCHET_CLIENT_TOKEN is set)");
+    let mut command = place.runner_command(&[&["--embedded=auto"], &HELLO[..]].concat());
+    Program::start(&mut command).wait().expect(0);
+    let mut command = place.runner_command(&[&["--embedded=auto"], &HELLO[..]].concat());
+    command.env("HATCHET_CLIENT_TOKEN", "abc");
+    Program::start(&mut command).wait().expect_error(2, &["HATCHET_CLIENT_TOKEN"]);
+    worker.stop().expect(0);
+}
+
+#[test]
+fn the_variable_stands_behind_the_token() {
+    let place = Place::new();
+    let mut command = place.worker_command(&[]);
+    command.env("HATCHET_EMBEDDED", "1");
+    let worker = Program::start(&mut command);
+    worker.err.until_said("embedded engine (HATCHET_EMBEDDED)");
+    worker.err.until("the banner", |line| line.starts_with("  tasks "));
+    let mut command = place.runner_command(&HELLO);
+    command.env("HATCHET_EMBEDDED", "true");
+    Program::start(&mut command).wait().expect(0).expect_said("embedded engine (HATCHET_EMBEDDED)");
+    let mut command = place.runner_command(&[&HELLO[..], &["--no-wait"]].concat());
+    let settings = [("HATCHET_EMBEDDED", "1"), ("HATCHET_CLIENT_TLS_STRATEGY", "none")];
+    command.envs(settings).env("HATCHET_CLIENT_TOKEN", place.handshake().token);
+    Program::start(&mut command).wait().expect(0).expect_said("HATCHET_EMBEDDED is passed over");
+    let mut command = place.runner_command(&[&["--embedded=never"], &HELLO[..]].concat());
+    command.env("HATCHET_EMBEDDED", "1");
+    Program::start(&mut command).wait().expect_error(2, &["HATCHET_CLIENT_TOKEN"]);
+    worker.stop().expect(0);
+}
+
+#[test]
+fn a_namespace_and_chosen_tasks_stand_in_the_banner() {
+    let place = Place::new();
+    let words = ["--embedded", "--namespace", "Team", "--tasks", "cpu-heavy-with-process-pool", "--cpu-threads", "1"];
+    let worker = place.worker(&[&words[..], &["--slots", "7", "--name", "w1"]].concat());
+    for line in
+        ["  namespace team_", "  slots     7 default, 1 cpu", "  tasks     cpu-heavy-task, cpu-heavy-with-process-pool"]
+    {
+        worker.err.until(line, |said| said == line);
+    }
+    worker.err.until("the name", |said| said.starts_with("  worker    team_w1 "));
+    let cpu = ["--namespace", "team", "--task-name", "cpu-heavy-with-process-pool", "--input-json", r#"{"limit":100}"#];
+    assert_eq!(place.runner(&cpu).expect(0).json()["primes"], 25);
+    worker.stop().expect(0);
+}

@@ -1,0 +1,88 @@
+//! Several processes on one engine.
+
+use super::{Place, Program};
+
+const HELLO: [&str; 2] = ["--task-name", "externally-triggered-task"];
+
+#[test]
+fn a_second_worker_joins_and_outlives_the_first() {
+    let place = Place::new();
+    let first = place.worker(&["--embedded", "--name", "first"]);
+    let second = place.worker(&["--embedded", "--name", "second"]);
+    let address = place.handshake().grpc_address;
+    second.err.until_said(&format!("joins the one of another process at {address}"));
+    first.stop().expect(0);
+    second.err.until_said("lost the engine, and tries again");
+    let engine = place.engine();
+    second.err.until_said("registered again");
+    let ended = place.runner(&[&HELLO[..], &["--timeout", "30s"]].concat()).expect(0);
+    assert_eq!(ended.json()["message"], "Hello, World!");
+    second.stop().expect(0);
+    engine.stop().expect(0);
+}
+
+#[test]
+fn an_engine_without_workers_says_so_and_the_run_waits() {
+    let place = Place::new();
+    let engine = place.engine();
+    let parts = ["knows no workflow of this name", "start a worker that registers externally-triggered-task"];
+    place.runner(&HELLO).expect_error(2, &parts);
+    // From here on the engine knows the task, and no worker is online for it.
+    place.worker(&["--embedded"]).stop().expect(0);
+    let runner = place.start_runner(&HELLO);
+    let said = runner.err.until_said("still queued after 3 s");
+    for part in ["no worker for externally-triggered-task is online", "make run-worker", "worker --tasks"] {
+        assert!(said.contains(part), "{said}");
+    }
+    let worker = place.worker(&["--embedded"]);
+    assert_eq!(runner.wait().expect(0).json()["message"], "Hello, World!");
+    worker.stop().expect(0);
+    engine.stop().expect(0);
+}
+
+#[test]
+fn a_busy_worker_is_told_from_none() {
+    let place = Place::new();
+    let worker = place.worker(&["--embedded", "--slots", "1", "--grace", "0s"]);
+    place.trigger(&["--task-name", "sync-sleep-task", "--input-json", r#"{"seconds":30}"#]);
+    let runner = place.start_runner(&HELLO);
+    let said = runner.err.until_said("still queued after 3 s");
+    assert!(said.contains("all slots") && said.contains("are taken"), "{said}");
+    drop(runner);
+    worker.stop().expect(0);
+}
+
+/// A worker that finds its engine by a token, as with a real Hatchet.
+fn by_token(place: &Place, words: &[&str]) -> Program {
+    let mut command = place.worker_command(words);
+    command.env("HATCHET_CLIENT_TLS_STRATEGY", "none");
+    Program::start(&mut command)
+}
+
+#[test]
+fn an_engine_that_comes_later_is_waited_for_only_on_request() {
+    let place = Place::new();
+    place.engine().kill();
+    place.write(".env", &format!("HATCHET_CLIENT_TOKEN={}\n", place.handshake().token));
+    let address = place.handshake().grpc_address;
+    by_token(&place, &[]).wait().expect_error(5, &["nothing answers at", &address, "HATCHET_CLIENT_HOST_PORT"]);
+    let patient = by_token(&place, &["--wait-for-engine", "30s"]);
+    patient.err.until_said("waits for the engine: nothing answers at");
+    let impatient = by_token(&place, &["--wait-for-engine", "100ms"]);
+    impatient.wait().expect_error(5, &["nothing answers at", &address]);
+    let engine = place.engine();
+    patient.err.until("the banner", |line| line.starts_with("  tasks "));
+    place.runner(&HELLO).expect(0);
+    patient.stop().expect(0);
+    engine.stop().expect(0);
+}
+
+#[test]
+fn a_signal_ends_a_wait_for_an_engine() {
+    let place = Place::new();
+    place.engine().kill();
+    place.write(".env", &format!("HATCHET_CLIENT_TOKEN={}\n", place.handshake().token));
+    let patient = by_token(&place, &["--wait-for-engine", "1h"]);
+    patient.err.until_said("waits for the engine");
+    patient.stop().expect(0);
+}

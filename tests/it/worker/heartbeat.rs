@@ -1,0 +1,97 @@
+//! Heartbeats go on whatever user code does to its threads.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use hatchet_quickstart::hatchet::{
+    task::{Context, Task},
+    worker::{Worker, WorkerOptions},
+};
+use serde_json::{Value, json};
+
+use super::options;
+use crate::fake::Fake;
+
+type Json = serde_json::Map<String, Value>;
+
+/// Four seconds is the interval, five the engine's patience; a busy machine gets half of the rest and a little more.
+const LATEST: Duration = Duration::from_millis(4_900);
+
+#[test]
+fn while_every_thread_is_held() {
+    let released = Arc::new(AtomicBool::new(false));
+    let held = Arc::new(AtomicUsize::new(0));
+    // Two threads for bodies, which the tasks hold without ever awaiting; the engine has a runtime of its own.
+    let bodies = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    let engine = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let hold = {
+        let (released, held) = (released.clone(), held.clone());
+        move || {
+            held.fetch_add(1, Ordering::SeqCst);
+            while !released.load(Ordering::SeqCst) {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
+    };
+    let (on_thread, on_pool) = (hold.clone(), hold.clone());
+    let tasks = [
+        // What must not be done, and is done.
+        Task::new_async("busy-async", move |_: Json, _: Context| {
+            let hold = hold.clone();
+            async move {
+                hold();
+                Ok(json!({}))
+            }
+        }),
+        Task::new_blocking("busy-blocking", move |_: Json, _| {
+            on_thread();
+            Ok(json!({}))
+        }),
+        Task::new_cpu("busy-cpu", move |_: Json, _| {
+            on_pool();
+            Ok(json!({}))
+        }),
+    ];
+    let fake = engine.block_on(Fake::start());
+    let options = WorkerOptions { cpu_threads: 2, ..options() };
+    let worker = {
+        let _inside = bodies.enter();
+        Worker::new(fake.config(), options).tasks(tasks).start().unwrap()
+    };
+    engine.block_on(async {
+        fake.until_listening().await;
+        let mut runs = Vec::new();
+        for task in ["busy-async", "busy-blocking", "busy-cpu"] {
+            for _ in 0..2 {
+                runs.push(fake.assign(task, "{}").await);
+            }
+        }
+        let before = fake.script(|script| script.heartbeats.len());
+        let beats = fake
+            .until("two heartbeats while all is held", |script| {
+                let all_held = held.load(Ordering::SeqCst) >= 6;
+                (all_held && script.heartbeats.len() >= before + 2).then(|| script.heartbeats.clone())
+            })
+            .await;
+        let gaps: Vec<Duration> = beats.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert!(gaps.iter().all(|gap| *gap < LATEST), "{gaps:?}");
+        released.store(true, Ordering::SeqCst);
+        for run in runs {
+            fake.finished(run).await;
+        }
+    });
+    let begun = Instant::now();
+    engine.block_on(worker.stop()).unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(10));
+    bodies.shutdown_background();
+}

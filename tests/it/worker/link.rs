@@ -1,0 +1,150 @@
+//! A link that breaks, and comes back.
+
+use hatchet_quickstart::{
+    engine::{Engine, EngineOptions},
+    hatchet::{
+        client::{Client, ClientConfig, ErrorKind, Sources, TriggerOptions},
+        task::Task,
+        worker::{LinkState, RunningWorker, Worker},
+    },
+};
+use serde_json::{Value, json};
+use tonic::Status;
+
+use super::{options, stand::outcome, within};
+use crate::fake::{Fake, Finished};
+
+type Json = serde_json::Map<String, Value>;
+
+fn echo() -> Task {
+    Task::new_async("echo", |input: Json, _| async { Ok(input) })
+}
+
+async fn worker(fake: &Fake) -> RunningWorker {
+    let worker = Worker::new(fake.config(), options()).task(echo()).start().unwrap();
+    fake.until_listening().await;
+    worker
+}
+
+/// Waits for the stream of this number and a heartbeat on it, and runs a task over it.
+async fn runs_over_stream(fake: &Fake, number: usize, heartbeats_before: usize) -> String {
+    let worker = fake
+        .until("the stream is open", |script| {
+            (script.streams.len() == number && script.heartbeats.len() > heartbeats_before)
+                .then(|| script.streams[number - 1].0.clone())
+        })
+        .await;
+    let run = fake.assign("echo", "{}").await;
+    assert_eq!(fake.finished(run).await, Finished::Completed("{}".to_owned()));
+    worker
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_ends_is_opened_again_under_the_same_id() {
+    let fake = Fake::start().await;
+    let worker = worker(&fake).await;
+    let mut known = Vec::new();
+    known.push(runs_over_stream(&fake, 1, 0).await);
+    let mut state = worker.state();
+    for (number, failure) in
+        [Some(Status::unavailable("away")), Some(Status::internal("broke")), None].into_iter().enumerate()
+    {
+        let heartbeats = fake.script(|script| script.heartbeats.len());
+        state.mark_unchanged();
+        match failure {
+            Some(failure) => fake.break_stream(failure).await,
+            // The engine hangs up in order.
+            None => fake.script(|script| {
+                let (worker, _) = script.streams.pop().unwrap();
+                script.streams.push((worker, tokio::sync::mpsc::channel(1).0));
+            }),
+        }
+        known.push(runs_over_stream(&fake, number + 2, heartbeats).await);
+        let listens = state.wait_for(|state| matches!(state, LinkState::Listening(_)));
+        within("the state says so", listens).await.unwrap();
+    }
+    known.dedup();
+    assert_eq!(known.len(), 1, "always the same id");
+    assert_eq!(fake.script(|script| script.registered.len()), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_heartbeat_opens_the_stream_again() {
+    let fake = Fake::start().await;
+    let _worker = worker(&fake).await;
+    // The grace for a heartbeat that overtakes its stream is over by the next one.
+    fake.script(|script| script.heartbeat_failures.push_back(Status::failed_precondition("stream is not active")));
+    let heartbeats = fake.script(|script| script.heartbeats.len());
+    runs_over_stream(&fake, 2, heartbeats).await;
+    assert_eq!(fake.script(|script| script.registered.len()), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_heartbeat_that_overtakes_its_stream_is_sent_again() {
+    let fake = Fake::start().await;
+    fake.script(|script| {
+        script.heartbeat_failures.push_back(Status::failed_precondition("stream is not active"));
+        script.heartbeat_failures.push_back(Status::failed_precondition("stream is not active"));
+    });
+    let _worker = worker(&fake).await;
+    runs_over_stream(&fake, 1, 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_the_engine_forgot_registers_again() {
+    let fake = Fake::start().await;
+    let worker = worker(&fake).await;
+    let first = runs_over_stream(&fake, 1, 0).await;
+    let heartbeats = fake.script(|script| {
+        script.forgotten.push(first.clone());
+        script.heartbeats.len()
+    });
+    fake.break_stream(Status::unavailable("restarts")).await;
+    let second = runs_over_stream(&fake, 2, heartbeats).await;
+    assert_ne!(first, second);
+    fake.script(|script| {
+        assert_eq!(script.registered.len(), 2);
+        assert_eq!(script.registered[0], script.registered[1], "as at the first time");
+        assert_eq!(script.workflows.len(), 2, "its workflows may be forgotten too");
+    });
+    let mut state = worker.state();
+    let listens = state.wait_for(|state| matches!(state, LinkState::Listening(r) if r.worker.to_string() == second));
+    within("the state has the new id", listens).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_that_is_refused_ends_the_worker() {
+    let fake = Fake::start().await;
+    let mut worker = worker(&fake).await;
+    fake.break_stream(Status::unauthenticated("revoked")).await;
+    let error = within("the worker ends", worker.ended()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unauthenticated);
+    assert!(error.to_string().contains("HATCHET_CLIENT_TOKEN"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_engine_that_restarts_is_found_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = EngineOptions { folder: Some(folder.path().to_owned()), ..EngineOptions::default() };
+    let engine = Engine::start(options.clone()).await.unwrap();
+    let config = ClientConfig::from_handshake(engine.handshake(), &Sources::default()).unwrap();
+    let mut worker = Worker::new(config.clone(), super::options()).task(echo()).start().unwrap();
+    within("the worker listens", worker.listening()).await.unwrap();
+    let client = Client::new(config).unwrap();
+    let run = async |n: i32| {
+        let input = json!({ "n": n });
+        let run = client.trigger("echo", &input, &TriggerOptions::default()).await.unwrap();
+        assert_eq!(outcome(&run).await.output::<Value>().unwrap(), input);
+    };
+    run(1).await;
+    engine.stop().await;
+    let mut state = worker.state();
+    let lost = state.wait_for(|state| matches!(state, LinkState::Connecting(_)));
+    within("the loss is seen", lost).await.unwrap();
+    let engine = Engine::start(options).await.unwrap();
+    let listens = state.wait_for(|state| matches!(state, LinkState::Listening(_)));
+    within("the worker listens again", listens).await.unwrap();
+    run(2).await;
+    worker.stop().await.unwrap();
+    engine.stop().await;
+}

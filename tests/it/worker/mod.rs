@@ -1,0 +1,16 @@
+//! Worker and client of the library: against the embedded engine in memory, and against a scripted one where an
+//! engine has to misbehave.
+
+mod bodies;
+mod capacity;
+mod drain;
+mod heartbeat;
+mod link;
+mod report;
+mod retries;
+mod stand;
+mod survival;
+mod trigger;
+mod wait;
+
+use stand::{Stand, options, within};

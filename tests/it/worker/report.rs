@@ -1,0 +1,161 @@
+//! What a worker tells the engine of an attempt, by a scripted engine's record.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use hatchet_quickstart::hatchet::{
+    task::{Context, LogLevel, Task, TaskError},
+    wire::{RunId, proto::StepActionEventType},
+    worker::{RunningWorker, Worker},
+};
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+use tonic::Status;
+
+use super::options;
+use crate::fake::{Fake, Finished, Report, cancel, start};
+
+type Json = serde_json::Map<String, Value>;
+
+async fn worker(fake: &Fake, tasks: impl IntoIterator<Item = Task>) -> RunningWorker {
+    let worker = Worker::new(fake.config(), options()).tasks(tasks).start().unwrap();
+    fake.until_listening().await;
+    worker
+}
+
+fn echo() -> Task {
+    Task::new_async("echo", |input: Json, _| async { Ok(input) })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lines_and_chunks_come_before_the_end_in_order() {
+    const COUNT: usize = 200;
+    let fake = Fake::start().await;
+    let talk = |ctx: &Context, n: usize| ctx.log_at(LogLevel::Warn, format!("line {n}"));
+    let talking = Task::new_async("talking", move |_: Json, ctx: Context| async move {
+        for n in 0..COUNT {
+            talk(&ctx, n);
+            ctx.put_stream(format!("chunk {n}")).await;
+        }
+        Ok(json!({}))
+    });
+    let threaded = Task::new_blocking("threaded", move |_: Json, ctx: Context| {
+        for n in 0..COUNT {
+            talk(&ctx, n);
+            ctx.put_stream_blocking(format!("chunk {n}"));
+        }
+        Ok(json!({}))
+    });
+    let _worker = worker(&fake, [talking, threaded]).await;
+    for task in ["talking", "threaded"] {
+        let run = fake.assign(task, "{}").await;
+        assert_eq!(fake.finished(run).await, Finished::Completed("{}".to_owned()));
+        let run = run.to_string();
+        let reports = fake.script(|script| script.reports.clone());
+        let end = reports.iter().position(|report| is_end(report, &run)).unwrap();
+        let of_run = |report: &&Report| match report {
+            Report::Log(of, _) | Report::Chunk(of, ..) => *of == run,
+            Report::Event(_) => false,
+        };
+        assert_eq!(reports[end..].iter().filter(of_run).count(), 0, "nothing comes after the end");
+        // On the way they may pass each other; the index puts them in order.
+        let mut chunks: Vec<(i64, String)> = reports
+            .iter()
+            .filter_map(|report| match report {
+                Report::Chunk(of, index, text) if *of == run => Some((index.unwrap(), text.clone())),
+                _ => None,
+            })
+            .collect();
+        chunks.sort();
+        let expected: Vec<(i64, String)> = (0..COUNT).map(|n| (n as i64, format!("chunk {n}"))).collect();
+        assert_eq!(chunks, expected);
+        let lines = reports.iter().filter(|report| matches!(report, Report::Log(of, _) if *of == run)).count();
+        assert_eq!(lines, COUNT);
+    }
+}
+
+fn is_end(report: &Report, run: &str) -> bool {
+    matches!(report, Report::Event(event) if event.task_run_external_id == run && Finished::read(event).is_some())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_end_that_is_refused_for_a_while_is_offered_again() {
+    let fake = Fake::start().await;
+    let _worker = worker(&fake, [echo()]).await;
+    fake.script(|script| {
+        script.end_failures = VecDeque::from([Status::unavailable("restarts"), Status::unavailable("restarts")]);
+    });
+    let run = fake.assign("echo", r#"{"n":1}"#).await;
+    assert_eq!(fake.finished(run).await, Finished::Completed(r#"{"n":1}"#.to_owned()));
+    assert_eq!(fake.script(|script| (script.refused_ends, script.finished(run).len())), (2, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_end_that_is_refused_for_good_does_not_hold_the_next() {
+    let fake = Fake::start().await;
+    let _worker = worker(&fake, [echo()]).await;
+    fake.script(|script| script.end_failures.push_back(Status::invalid_argument("never")));
+    fake.assign("echo", "{}").await;
+    fake.until("it was refused", |script| (script.refused_ends == 1).then_some(())).await;
+    let next = fake.assign("echo", r#"{"n":2}"#).await;
+    assert_eq!(fake.finished(next).await, Finished::Completed(r#"{"n":2}"#.to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_event_carries_what_the_assignment_said() {
+    let fake = Fake::start().await;
+    let _worker = worker(
+        &fake,
+        [Task::new_async("echo", |input: Json, ctx: Context| async move {
+            if ctx.attempt_number() == 3 { Err(TaskError::msg("third")) } else { Ok(input) }
+        })],
+    )
+    .await;
+    let action = start(RunId::random(), "echo:echo", r#"{"input":{}}"#, 2);
+    let run = action.task_run_external_id.parse().unwrap();
+    fake.send(action.clone()).await;
+    let Finished::Failed { error, may_retry } = fake.finished(run).await else { panic!("it fails") };
+    assert!(error.starts_with("TaskError: third\n") && error.contains("attempt 3") && may_retry, "{error}");
+    let worker_id = fake.script(|script| script.streams[0].0.clone());
+    // The two are sent side by side, so the start may come after the end.
+    fake.until("both events", |script| (script.reports.len() == 2).then_some(())).await;
+    fake.script(|script| {
+        let events: Vec<_> = script
+            .reports
+            .iter()
+            .filter_map(|report| if let Report::Event(event) = report { Some(event.clone()) } else { None })
+            .collect();
+        let kinds: Vec<_> = events.iter().map(|event| event.event_type()).collect();
+        assert!(kinds.contains(&StepActionEventType::StepEventTypeStarted), "{kinds:?}");
+        for event in events {
+            assert_eq!(event.worker_id, worker_id);
+            assert_eq!((&event.job_id, &event.job_run_id), (&action.job_id, &action.job_run_id));
+            assert_eq!((&event.task_id, &event.action_id), (&action.task_id, &action.action_id));
+            assert_eq!(event.retry_count, Some(2));
+            assert!(event.event_timestamp.is_some());
+        }
+    });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_reported_of_a_run_that_the_engine_cancelled() {
+    let fake = Fake::start().await;
+    let begun = Arc::new(Notify::new());
+    let telling = begun.clone();
+    let late = Task::new_blocking("late", move |_: Json, ctx: Context| {
+        telling.notify_one();
+        while !ctx.is_cancelled() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(json!({ "late": true }))
+    });
+    let _worker = worker(&fake, [late, echo()]).await;
+    let run = fake.assign("late", "{}").await;
+    begun.notified().await;
+    fake.send(cancel(run, "late:late")).await;
+    // What follows on the same stream is done; by then the late result would have been sent.
+    for _ in 0..3 {
+        let next = fake.assign("echo", "{}").await;
+        fake.finished(next).await;
+    }
+    assert_eq!(fake.script(|script| script.finished(run)), []);
+}

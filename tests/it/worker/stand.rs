@@ -1,0 +1,81 @@
+//! An engine in memory, a client of it, and a worker.
+
+use std::{future::Future, time::Duration};
+
+use hatchet_quickstart::{
+    engine::{Engine, EngineOptions},
+    hatchet::{
+        client::{Client, ClientConfig, RunHandle, RunOutcome, Sources, TriggerOptions},
+        task::Task,
+        worker::{RunningWorker, Worker, WorkerOptions},
+    },
+};
+use serde_json::Value;
+
+/// How long anything may take before a test gives up.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Awaits `work`, and panics with `what` when patience ends.
+pub async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(PATIENCE, work).await {
+        Ok(value) => value,
+        Err(_) => panic!("not within {PATIENCE:?}: {what}"),
+    }
+}
+
+/// Options of a worker whose waits are short.
+pub fn options() -> WorkerOptions {
+    WorkerOptions {
+        name: "test".to_owned(),
+        slots: 10,
+        cpu_threads: 2,
+        grace: Duration::ZERO,
+        cancel_grace: Duration::from_millis(100),
+        ..WorkerOptions::default()
+    }
+}
+
+pub struct Stand {
+    pub client: Client,
+    pub worker: RunningWorker,
+    pub engine: Engine,
+}
+
+impl Stand {
+    pub async fn start(tasks: impl IntoIterator<Item = Task>) -> Self {
+        Self::with(options(), &[], tasks).await
+    }
+
+    pub async fn with(
+        options: WorkerOptions,
+        settings: &[(&str, &str)],
+        tasks: impl IntoIterator<Item = Task>,
+    ) -> Self {
+        let engine = Engine::start(EngineOptions::default()).await.unwrap();
+        let sources = Sources::from_pairs(settings.iter().copied());
+        let config = ClientConfig::from_handshake(engine.handshake(), &sources).unwrap();
+        let client = Client::new(config.clone()).unwrap();
+        let mut worker = Worker::new(config, options).tasks(tasks).start().unwrap();
+        within("the worker listens", worker.listening()).await.unwrap();
+        Self { client, worker, engine }
+    }
+
+    pub async fn trigger(&self, name: &str, input: Value) -> RunHandle {
+        self.client.trigger(name, &input, &TriggerOptions::default()).await.unwrap()
+    }
+
+    /// Triggers a run and waits for its end.
+    pub async fn run(&self, name: &str, input: Value) -> RunOutcome {
+        outcome(&self.trigger(name, input).await).await
+    }
+
+    /// How many slots of a type are free, by the engine's word.
+    pub async fn free_slots(&self, kind: &str) -> i64 {
+        let workers = self.client.rest().unwrap().workers().await.unwrap();
+        workers.iter().map(|worker| worker.slot_config[kind].available).sum()
+    }
+}
+
+pub async fn outcome(run: &RunHandle) -> RunOutcome {
+    within("the run ends", run.outcome()).await.unwrap()
+}

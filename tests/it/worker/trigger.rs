@@ -1,0 +1,109 @@
+//! Triggers, one and many.
+
+use hatchet_quickstart::hatchet::{
+    client::{Client, ErrorKind, TriggerOptions},
+    task::Task,
+    wire::RunStatus,
+};
+use serde_json::{Value, json};
+use tonic::Status;
+
+use super::{Stand, stand::outcome, within};
+use crate::fake::Fake;
+
+type Json = serde_json::Map<String, Value>;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_runs_keep_their_order_and_their_own_outcomes() {
+    let stand = Stand::start([Task::new_async("echo", |input: Json, _| async { Ok(input) })]).await;
+    let input = |n: usize| match n {
+        3 => json!([n]),
+        5 => json!({ "text": "a\u{0}b" }),
+        7 => json!({ "text": "x".repeat(5 * 1024 * 1024) }),
+        n => json!({ "n": n }),
+    };
+    let items = stand.client.trigger_many("echo", (0..30).map(|n| (input(n), TriggerOptions::default()))).await;
+    assert_eq!(items.len(), 30);
+    for (n, item) in items.into_iter().enumerate() {
+        let refused = match n {
+            3 | 5 => Some(ErrorKind::Invalid),
+            7 => Some(ErrorKind::TooLarge),
+            _ => None,
+        };
+        match (item, refused) {
+            (Ok(run), None) => assert_eq!(outcome(&run).await.output::<Value>().unwrap(), json!({ "n": n })),
+            (Err(error), Some(kind)) => assert_eq!(error.kind(), kind, "{n}: {error}"),
+            (item, _) => panic!("{n}: {item:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn many_runs_are_split_by_number_and_by_size() {
+    let fake = Fake::start().await;
+    let client = Client::new(fake.config()).unwrap();
+    let inputs = |count: usize, text: &str| {
+        let text = text.to_owned();
+        (0..count).map(move |n| (json!({ "n": n, "text": text }), TriggerOptions::default()))
+    };
+    let items = client.trigger_many("echo", inputs(2_500, "")).await;
+    assert_eq!((items.len(), items.iter().filter(|item| item.is_ok()).count()), (2_500, 2_500));
+    let mut sizes = fake.script(|script| std::mem::take(&mut script.bulk_sizes));
+    sizes.sort_unstable();
+    assert_eq!(sizes, [500, 1_000, 1_000]);
+
+    // A megabyte each: three fit into the limit of four.
+    let items = client.trigger_many("echo", inputs(7, &"x".repeat(1024 * 1024))).await;
+    assert!(items.iter().all(Result::is_ok), "{items:?}");
+    let mut sizes = fake.script(|script| std::mem::take(&mut script.bulk_sizes));
+    sizes.sort_unstable();
+    assert_eq!(sizes, [1, 3, 3]);
+
+    assert!(client.trigger_many("echo", inputs(0, "")).await.is_empty());
+    assert!(fake.script(|script| script.bulk_sizes.is_empty()), "nothing to send, nothing sent");
+}
+
+#[tokio::test]
+async fn what_may_have_happened_is_not_sent_again() {
+    let fake = Fake::start().await;
+    let client = Client::new(fake.config()).unwrap();
+    let trigger = async || client.trigger("echo", &json!({}), &TriggerOptions::default()).await;
+    // The engine asks to slow down: it did nothing, so the call is made again.
+    fake.script(|script| script.trigger_failures.push_back(Status::resource_exhausted("rate limit")));
+    trigger().await.unwrap();
+    assert_eq!(fake.script(|script| script.triggers.len()), 2);
+    // The answer was lost: the run may be there.
+    fake.script(|script| script.trigger_failures.push_back(Status::unavailable("restarts")));
+    assert_eq!(trigger().await.unwrap_err().kind(), ErrorKind::Unreachable);
+    assert_eq!(fake.script(|script| script.triggers.len()), 3);
+    // A whole bulk call that fails is the failure of each of its items.
+    fake.script(|script| script.trigger_failures.push_back(Status::internal("broke")));
+    let items = client.trigger_many("echo", (0..3).map(|_| (json!({}), TriggerOptions::default()))).await;
+    assert!(items.iter().all(|item| item.as_ref().is_err_and(|error| error.kind() == ErrorKind::Engine)), "{items:?}");
+}
+
+#[tokio::test]
+async fn names_take_the_namespace_and_options_travel() {
+    let fake = Fake::start().await;
+    let client = Client::new(fake.config_with(&[("HATCHET_CLIENT_NAMESPACE", "Team")])).unwrap();
+    let mut options = TriggerOptions { priority: Some(3), ..TriggerOptions::default() };
+    options.additional_metadata.insert("k".to_owned(), "v".into());
+    client.trigger("echo", &json!({ "n": 1 }), &options).await.unwrap();
+    client.trigger_many("team_echo", [(json!({}), TriggerOptions::default())]).await;
+    fake.script(|script| {
+        let [one, many] = script.triggers.as_slice() else { panic!("{:?}", script.triggers) };
+        assert_eq!((one.name.as_str(), one.input.as_str(), one.priority), ("team_echo", r#"{"n":1}"#, Some(3)));
+        assert_eq!(one.additional_metadata.as_deref(), Some(r#"{"k":"v"}"#));
+        assert_eq!((many.name.as_str(), &many.additional_metadata, many.priority), ("team_echo", &None, None));
+    });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_can_be_waited_for_by_many_at_once() {
+    let stand = Stand::start([Task::new_async("echo", |input: Json, _| async { Ok(input) })]).await;
+    let run = stand.trigger("echo", json!({ "n": 1 })).await;
+    let all = futures_util::future::join_all((0..50).map(|_| run.outcome()));
+    for ended in within("all waits end", all).await {
+        assert_eq!(ended.unwrap().status, RunStatus::Completed);
+    }
+}

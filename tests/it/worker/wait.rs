@@ -1,0 +1,170 @@
+//! Waiting for a run's end: it cannot hang, and it takes nobody's word but the engine's.
+
+use hatchet_quickstart::hatchet::{
+    client::{Client, ClientError, ErrorKind, RunOutcome},
+    wire::{
+        RunId, RunStatus,
+        proto::{WorkflowRunEvent, v1},
+    },
+};
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+use tonic::Status;
+
+use super::within;
+use crate::fake::{Fake, ended};
+
+type Waited = JoinHandle<Result<RunOutcome, ClientError>>;
+
+/// Waits for a run on a task of its own.
+fn wait(client: &Client, run: RunId) -> Waited {
+    let run = client.run(run);
+    tokio::spawn(async move { run.outcome().await })
+}
+
+async fn result(waited: Waited) -> RunOutcome {
+    within("the wait ends", waited).await.unwrap().unwrap()
+}
+
+/// Waits until the subscription of this number, from 1, was asked for a run.
+async fn asked(fake: &Fake, number: usize, run: RunId) {
+    let run = run.to_string();
+    fake.until("the run is asked for", |script| {
+        script.subscriptions.get(number - 1).filter(|subscription| subscription.0.contains(&run)).map(|_| ())
+    })
+    .await;
+}
+
+/// Says something on the newest subscription.
+async fn tell(fake: &Fake, said: Result<WorkflowRunEvent, Status>) {
+    let stream = fake.script(|script| script.subscriptions.last().unwrap().1.clone());
+    stream.send(said).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_subscription_that_never_answers_is_outrun_by_the_poll() {
+    let fake = Fake::start().await;
+    let client = Client::new(fake.config()).unwrap();
+    let run = RunId::random();
+    fake.script(|script| script.set_run(&run.to_string(), v1::RunStatus::Running, None));
+    let waited = wait(&client, run);
+    asked(&fake, 1, run).await;
+    fake.script(|script| script.set_run(&run.to_string(), v1::RunStatus::Completed, Some(r#"{"n":1}"#)));
+    assert_eq!(result(waited).await.output::<Value>().unwrap(), json!({ "n": 1 }));
+}
+
+#[tokio::test]
+async fn a_poll_that_never_ends_is_outrun_by_the_subscription() {
+    let fake = Fake::start().await;
+    let client = Client::new(fake.config()).unwrap();
+    let (good, bad) = (RunId::random(), RunId::random());
+    for run in [good, bad] {
+        fake.script(|script| script.set_run(&run.to_string(), v1::RunStatus::Running, None));
+    }
+    let (waited_good, waited_bad) = (wait(&client, good), wait(&client, bad));
+    asked(&fake, 1, good).await;
+    asked(&fake, 1, bad).await;
+    tell(&fake, Ok(ended(&good.to_string(), Some(r#"{"n":2}"#), None))).await;
+    tell(&fake, Ok(ended(&bad.to_string(), None, Some("Error: no")))).await;
+    assert_eq!(result(waited_good).await.output::<Value>().unwrap(), json!({ "n": 2 }));
+    let bad = result(waited_bad).await;
+    assert_eq!((bad.status, bad.error.as_deref()), (RunStatus::Failed, Some("Error: no")));
+    assert_eq!(fake.script(|script| script.subscriptions.len()), 1, "all waits share one");
+}
+
+#[tokio::test]
+async fn a_broken_subscription_is_opened_again_and_every_run_asked_for_again() {
+    let fake = Fake::start().await;
+    let client = Client::new(fake.config()).unwrap();
+    let runs = [RunId::random(), RunId::random(), RunId::random()];
+    for run in runs {
+        fake.script(|script| script.set_run(&run.to_string(), v1::RunStatus::Running, None));
+    }
+    let waits = runs.map(|run| wait(&client, run));
+    for run in runs {
+        asked(&fake, 1, run).await;
+    }
+    // One ends before the break, so it is not asked for again.
+    let [first, rest @ ..] = waits;
+    tell(&fake, Ok(ended(&runs[0].to_string(), Some("{}"), None))).await;
+    result(first).await;
+    tell(&fake, Err(Status::unavailable("restarts"))).await;
+    for run in &runs[1..] {
+        asked(&fake, 2, *run).await;
+    }
+    assert!(!fake.script(|script| script.subscriptions[1].0.contains(&runs[0].to_string())));
+    for (run, waited) in runs[1..].iter().zip(rest) {
+        tell(&fake, Ok(ended(&run.to_string(), Some(r#"{"late":1}"#), None))).await;
+        assert_eq!(result(waited).await.status, RunStatus::Completed);
+    }
+}
+
+#[tokio::test]
+async fn an_empty_answer_is_asked_about_and_a_cancelled_run_is_cancelled() {
+    let fake = Fake::start().await;
+    let client = Client::new(fake.config()).unwrap();
+    // As a real engine writes a cancelled run, with and without a present error, and one with no task at all.
+    for event in [(Some(""), Some("")), (None, Some("")), (Some(""), None), (None, None)] {
+        let run = RunId::random();
+        let id = run.to_string();
+        fake.script(|script| script.set_run(&id, v1::RunStatus::Running, None));
+        let waited = wait(&client, run);
+        asked(&fake, 1, run).await;
+        fake.script(|script| script.set_run(&id, v1::RunStatus::Cancelled, None));
+        tell(&fake, Ok(ended(&id, event.0, event.1))).await;
+        let outcome = result(waited).await;
+        assert_eq!((outcome.status, outcome.output), (RunStatus::Cancelled, None), "{event:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_final_status_that_is_not_done_is_not_the_end() {
+    let fake = Fake::start().await;
+    let client = Client::new(fake.config()).unwrap();
+    let run = RunId::random();
+    let id = run.to_string();
+    fake.script(|script| {
+        script.set_run(&id, v1::RunStatus::Failed, None);
+        // A failed attempt that will be retried.
+        script.runs.get_mut(&id).unwrap().done = false;
+    });
+    let waited = wait(&client, run);
+    fake.until("it was asked twice", |script| (script.details_asked >= 2).then_some(())).await;
+    assert!(!waited.is_finished());
+    fake.script(|script| script.set_run(&id, v1::RunStatus::Completed, Some("{}")));
+    assert_eq!(result(waited).await.status, RunStatus::Completed);
+}
+
+#[tokio::test]
+async fn a_run_that_is_not_known_yet_is_asked_for_again() {
+    let fake = Fake::start().await;
+    let client = Client::new(fake.config()).unwrap();
+    let run = RunId::random();
+    let waited = wait(&client, run);
+    fake.until("it was asked for in vain", |script| (script.details_asked >= 2).then_some(())).await;
+    fake.script(|script| {
+        for _ in 0..2 {
+            script.details_failures.push_back(Status::unavailable("busy"));
+        }
+        script.set_run(&run.to_string(), v1::RunStatus::Completed, Some("{}"));
+    });
+    assert_eq!(result(waited).await.status, RunStatus::Completed);
+}
+
+#[tokio::test]
+async fn a_run_that_never_comes_to_be_ends_the_wait() {
+    let fake = Fake::start().await;
+    let client = Client::new(fake.config()).unwrap();
+    let error = within("the wait ends", client.run(RunId::random()).outcome()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert!(error.to_string().contains("start a worker"), "{error}");
+}
+
+#[tokio::test]
+async fn a_refused_token_ends_the_wait_at_once() {
+    let fake = Fake::start().await;
+    let client = Client::new(fake.config()).unwrap();
+    fake.script(|script| script.details_failures.push_back(Status::unauthenticated("revoked")));
+    let error = within("the wait ends", client.run(RunId::random()).outcome()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unauthenticated);
+}
