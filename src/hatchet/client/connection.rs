@@ -88,11 +88,10 @@ impl Connection {
                 bad(format!("TLS cannot be set up ({e}): check the files that HATCHET_CLIENT_TLS_* name"))
             })?;
         }
-        // Not marked as sensitive, which would send all of it with every call: HTTP/2 then never indexes it. The official
-        // SDKs index it as well. It stays out of logs by `Bearer` having no `Debug`.
-        let value: MetadataValue<Ascii> = format!("bearer {}", config.token.expose()).parse().map_err(|_| {
+        let mut value: MetadataValue<Ascii> = format!("bearer {}", config.token.expose()).parse().map_err(|_| {
             bad("the token has characters that no token has: set HATCHET_CLIENT_TOKEN again".to_owned())
         })?;
+        value.set_sensitive(true);
         let channel = Mutex::new(endpoint.connect_lazy());
         Ok(Self(Arc::new(Inner { endpoint, channel, bearer: Bearer(value), config })))
     }
