@@ -5,7 +5,7 @@ use std::{io::Read as _, time::Duration};
 use clap::Parser;
 use serde_json::value::RawValue;
 
-use super::super::{ConnectionFlags, Exit, connect::When, exit, output::Format};
+use super::super::{ConnectionFlags, Exit, connect::When, doctor, exit, output::Format};
 use crate::{
     hatchet::{
         client::{Sources, TriggerOptions},
@@ -18,7 +18,10 @@ use crate::{
 /// Triggers a task by name, then follows its status or streams its events.
 #[derive(Debug, Parser)]
 #[command(name = "runner", version, after_help = exit::CODES, after_long_help = super::super::settings_help() + "\n\n" + exit::CODES)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true, disable_help_subcommand = true)]
 pub(super) struct Args {
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
     /// Task to trigger
     #[arg(long, value_name = "NAME", required_unless_present_any = ["list_tasks", "run_id", "cancel"])]
     task_name: Option<String>,
@@ -57,6 +60,12 @@ pub(super) struct Args {
     output: Format,
     #[command(flatten)]
     connection: ConnectionFlags,
+}
+
+/// What is not about one run.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    Doctor(doctor::Args),
 }
 
 /// What was asked for, checked before any call.

@@ -3,6 +3,7 @@
 
 mod address;
 mod bad_input;
+mod doctor;
 mod drain;
 mod folder;
 mod follow;
