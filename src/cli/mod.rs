@@ -5,6 +5,7 @@ mod doctor;
 #[cfg(feature = "engine")]
 mod embedded;
 mod exit;
+mod explain;
 mod logging;
 mod online;
 mod output;

@@ -7,7 +7,9 @@ use clap::Parser;
 use super::{
     ConnectionFlags, Exit,
     connect::{self, Choice},
-    duration, exit, logging, output,
+    duration, exit,
+    explain::{self, Setting},
+    logging, output,
     signals::Signals,
 };
 use crate::{
@@ -44,6 +46,9 @@ struct Args {
     /// Serve the embedded engine and run no task
     #[arg(long)]
     engine_only: bool,
+    /// Print each setting with where it came from, secrets left out, and leave; `=json` for one object a line
+    #[arg(long, value_name = "FORMAT", num_args = 0..=1, require_equals = true, default_missing_value = "human")]
+    explain_config: Option<output::Format>,
     #[command(flatten)]
     connection: ConnectionFlags,
 }
@@ -61,7 +66,9 @@ struct Plan {
 /// The binary's `main`.
 pub fn main() -> ExitCode {
     let args = Args::parse();
+    let explain = args.explain_config.is_some();
     let plan = match plan(args) {
+        Ok(_) if explain => return ExitCode::SUCCESS,
         Ok(plan) => plan,
         Err(exit) => return exit.report(),
     };
@@ -71,7 +78,6 @@ pub fn main() -> ExitCode {
 
 fn plan(args: Args) -> Result<Plan, Exit> {
     let mut sources = args.connection.sources();
-    logging::start(&sources)?;
     for (name, flag, value) in [
         ("HATCHET_WORKER_TASKS", "--tasks", args.tasks),
         ("HATCHET_WORKER_SLOTS", "--slots", args.slots),
@@ -84,7 +90,12 @@ fn plan(args: Args) -> Result<Plan, Exit> {
             sources.set(name, value, Source::Flag(flag));
         }
     }
+    let flag = if args.engine_only { Some(connect::When::Always) } else { args.connection.embedded };
     let defaults = WorkerOptions::default();
+    if let Some(format) = args.explain_config {
+        explain::print(format, flag, &sources, &settings(&defaults))?;
+    }
+    logging::start(&sources)?;
     let options = WorkerOptions {
         name: sources.value("HATCHET_WORKER_NAME").map_or(defaults.name, str::to_owned),
         slots: number(&sources, "HATCHET_WORKER_SLOTS", defaults.slots)?,
@@ -100,9 +111,21 @@ fn plan(args: Args) -> Result<Plan, Exit> {
             tasks::select(names).map_err(|e| Exit::usage(e.to_string()))?
         }
     };
-    let flag = if args.engine_only { Some(connect::When::Always) } else { args.connection.embedded };
     let choice = connect::choose(flag, &sources)?;
     Ok(Plan { choice, sources, options, tasks, engine_only: args.engine_only })
+}
+
+/// The worker's own settings, for `--explain-config`.
+fn settings(defaults: &WorkerOptions) -> [Setting; 6] {
+    let setting = |variables, default: String| Setting { variables, default: Some(default) };
+    [
+        setting(&["HATCHET_WORKER_TASKS"], "all".to_owned()),
+        setting(&["HATCHET_WORKER_SLOTS"], defaults.slots.to_string()),
+        setting(&["HATCHET_WORKER_CPU_THREADS"], defaults.cpu_threads.to_string()),
+        setting(&["HATCHET_WORKER_NAME"], defaults.name.clone()),
+        setting(&["HATCHET_WORKER_GRACE"], format!("{:?}", defaults.grace)),
+        setting(&["HATCHET_WORKER_WAIT_FOR_ENGINE"], format!("{:?}", defaults.wait_for_engine)),
+    ]
 }
 
 /// A setting that counts something; the upper bound is where a slip of the keyboard begins.

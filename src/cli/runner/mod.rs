@@ -33,6 +33,9 @@ pub fn main() -> ExitCode {
         Some(Command::Doctor(args)) => return super::run(4, doctor::run(args)),
         None => {}
     }
+    if let Some(explained) = args.explain() {
+        return explained.map_or_else(Exit::report, |()| ExitCode::SUCCESS);
+    }
     let plan = match plan::check(args) {
         Ok(plan) => plan,
         Err(exit) => return exit.report(),

@@ -5,6 +5,7 @@ mod address;
 mod bad_input;
 mod doctor;
 mod drain;
+mod explain;
 mod folder;
 mod follow;
 mod line;
