@@ -108,16 +108,6 @@ impl Connection {
         &self.0.config
     }
 
-    /// A second connection to the same engine, for traffic that should not wait behind this one's.
-    pub fn another(&self) -> Self {
-        Self(Arc::new(Inner {
-            endpoint: self.0.endpoint.clone(),
-            channel: Mutex::new(self.0.endpoint.connect_lazy()),
-            bearer: self.0.bearer.clone(),
-            config: self.0.config.clone(),
-        }))
-    }
-
     /// Leaves the present connection to what still uses it, and makes a new one for the next call: the way out of a
     /// link that swallows everything without breaking.
     pub fn renew(&self) {

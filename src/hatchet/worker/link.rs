@@ -72,6 +72,7 @@ async fn run(
 ) -> Result<Drained, ClientError> {
     let client = Client::new(worker.config.clone())?;
     let shared = Arc::new(Shared::new(client, &worker.tasks, &worker.options, bodies, cpu)?);
+    let _cut = CutOnDrop(shared.clone());
     let registered = tokio::select! {
         registered = first_registration(&shared.client, &worker, state) => registered?,
         () = stop.cancelled() => return Ok(Drained::default()),
@@ -84,10 +85,7 @@ async fn run(
         drain::run(&shared, &current, &intake_closed, worker.options.grace).await
     };
     let drained = tokio::select! {
-        refused = keep(&shared, &worker, &known, state, &intake_closed) => {
-            shared.cancel_all(CancelReason::Shutdown);
-            return Err(refused);
-        }
+        refused = keep(&shared, &worker, &known, state, &intake_closed) => return Err(refused),
         drained = drained => drained,
         never = watchdog::run(shared.clone()) => match never {},
     };
@@ -99,6 +97,15 @@ async fn run(
         tracing::debug!(%status, "the engine did not take the goodbye");
     }
     Ok(drained)
+}
+
+/// Tells what still runs on threads that the worker is gone, whatever way it went.
+struct CutOnDrop(Arc<Shared>);
+
+impl Drop for CutOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel_all(CancelReason::Shutdown);
+    }
 }
 
 /// Registers for the first time. An engine that does not answer is waited for only as long as the options say, and
@@ -145,6 +152,8 @@ async fn keep(
         let registered = known.borrow().clone();
         match session::run(shared, &registered, state, intake_closed, failures).await {
             Ended::Closed => std::future::pending().await,
+            // A new registration would be given work, since only the old one is paused.
+            Ended::Forgotten if *state.borrow() == LinkState::Draining => std::future::pending().await,
             Ended::Refused(error) => return error,
             Ended::Lost { why, lived } => {
                 tracing::warn!("lost the engine, and tries again: {why}");
