@@ -6,6 +6,7 @@ mod doctor;
 mod embedded;
 mod exit;
 mod explain;
+mod health;
 mod logging;
 mod online;
 mod output;

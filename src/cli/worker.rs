@@ -1,6 +1,6 @@
 //! `worker`: registers the tasks and runs them.
 
-use std::{process::ExitCode, time::Duration};
+use std::{net::SocketAddr, process::ExitCode, time::Duration};
 
 use clap::Parser;
 
@@ -9,6 +9,7 @@ use super::{
     connect::{self, Choice},
     duration, exit,
     explain::{self, Setting},
+    health::{self, HealthFlags},
     logging, output,
     signals::Signals,
 };
@@ -50,6 +51,8 @@ struct Args {
     #[arg(long, value_name = "FORMAT", num_args = 0..=1, require_equals = true, default_missing_value = "human")]
     explain_config: Option<output::Format>,
     #[command(flatten)]
+    health: HealthFlags,
+    #[command(flatten)]
     connection: ConnectionFlags,
 }
 
@@ -59,6 +62,7 @@ struct Plan {
     sources: Sources,
     options: WorkerOptions,
     tasks: Vec<Task>,
+    health: Option<SocketAddr>,
     #[cfg_attr(not(feature = "engine"), expect(dead_code, reason = "refused before it matters"))]
     engine_only: bool,
 }
@@ -90,6 +94,7 @@ fn plan(args: Args) -> Result<Plan, Exit> {
             sources.set(name, value, Source::Flag(flag));
         }
     }
+    args.health.set(&mut sources);
     let flag = if args.engine_only { Some(connect::When::Always) } else { args.connection.embedded };
     let defaults = WorkerOptions::default();
     if let Some(format) = args.explain_config {
@@ -111,12 +116,13 @@ fn plan(args: Args) -> Result<Plan, Exit> {
             tasks::select(names).map_err(|e| Exit::usage(e.to_string()))?
         }
     };
+    let health = health::address(&sources)?;
     let choice = connect::choose(flag, &sources)?;
-    Ok(Plan { choice, sources, options, tasks, engine_only: args.engine_only })
+    Ok(Plan { choice, sources, options, tasks, health, engine_only: args.engine_only })
 }
 
 /// The worker's own settings, for `--explain-config`.
-fn settings(defaults: &WorkerOptions) -> [Setting; 6] {
+fn settings(defaults: &WorkerOptions) -> [Setting; 9] {
     let setting = |variables, default: String| Setting { variables, default: Some(default) };
     [
         setting(&["HATCHET_WORKER_TASKS"], "all".to_owned()),
@@ -125,6 +131,9 @@ fn settings(defaults: &WorkerOptions) -> [Setting; 6] {
         setting(&["HATCHET_WORKER_NAME"], defaults.name.clone()),
         setting(&["HATCHET_WORKER_GRACE"], format!("{:?}", defaults.grace)),
         setting(&["HATCHET_WORKER_WAIT_FOR_ENGINE"], format!("{:?}", defaults.wait_for_engine)),
+        setting(&[health::ENABLED], "false".to_owned()),
+        setting(&[health::PORT], health::DEFAULT_PORT.to_string()),
+        setting(&[health::BIND_ADDRESS], health::DEFAULT_BIND_ADDRESS.to_string()),
     ]
 }
 
@@ -192,14 +201,22 @@ async fn embedded(_plan: &Plan, _said: &str, _signals: &mut Signals) -> Result<(
 
 /// From the start to the exit code: register, run, and on a signal drain.
 async fn work(plan: &Plan, config: ClientConfig, signals: &mut Signals) -> Result<(), Exit> {
-    let mut worker = Worker::new(config.clone(), plan.options.clone()).tasks(plan.tasks.clone()).start()?;
+    let mut worker = Worker::new(config.clone(), plan.options.clone()).tasks(plan.tasks.clone());
+    let mut health = None;
+    if let Some(address) = plan.health {
+        let (listener, address) = health::listen(address)?;
+        tracing::info!("serves health and metrics at http://{address}");
+        worker = worker.health(listener);
+        health = Some(address);
+    }
+    let mut worker = worker.start()?;
     let mut state = worker.state();
     let registered = tokio::select! {
         registered = worker.listening() => registered?,
         never = waiting(&mut state) => match never {},
         () = signals.next() => return drain(worker, &plan.options, signals).await,
     };
-    banner(plan, &config, &registered);
+    banner(plan, &config, &registered, health);
     tokio::select! {
         ended = worker.ended() => match ended {
             Ok(_) => Ok(()),
@@ -246,7 +263,7 @@ async fn drain(worker: RunningWorker, options: &WorkerOptions, signals: &mut Sig
     Ok(())
 }
 
-fn banner(plan: &Plan, config: &ClientConfig, registered: &Registered) {
+fn banner(plan: &Plan, config: &ClientConfig, registered: &Registered, health: Option<SocketAddr>) {
     let tasks: Vec<&str> = plan.tasks.iter().flat_map(Task::names).collect();
     let cpu = plan.tasks.iter().any(|task| task.slot_type() == "cpu");
     let slots = if cpu {
@@ -265,7 +282,8 @@ fn banner(plan: &Plan, config: &ClientConfig, registered: &Registered) {
         ("tasks", tasks.join(", ")),
     ];
     output::complain("hatchet-quickstart worker, listening");
-    for (name, value) in lines {
+    let health = health.map(|address| ("health", format!("http://{address}/livez, /readyz, /health, /metrics")));
+    for (name, value) in lines.into_iter().chain(health) {
         output::complain(&format!("  {name:<10}{value}"));
     }
 }
