@@ -19,6 +19,7 @@ mod collision;
 mod config;
 mod connection;
 mod error;
+mod order;
 mod probe;
 mod rest;
 mod results;
