@@ -11,7 +11,7 @@ RUN := --embedded=auto
 DEMO := $(BIN)/demo
 
 .PHONY: help build demo run-worker run-worker-sync run-external-trigger run-sync-trigger run-cpu-trigger \
-        run-sync-process-pool-trigger list-tasks test conformance lint deny doc bench bench-build ci clean
+        run-sync-process-pool-trigger doctor list-tasks test conformance lint deny doc bench bench-build ci clean
 
 help: ## this list
 	@echo "The Hatchet quickstart in Rust"
@@ -49,6 +49,9 @@ run-cpu-trigger: build ## trigger cpu-heavy-task
 
 run-sync-process-pool-trigger: build ## the same under the seed quickstart's name
 	@$(BIN)/runner $(RUN) --task-name cpu-heavy-with-process-pool
+
+doctor: build ## check settings, connection, engine and workers
+	@$(BIN)/runner doctor $(RUN)
 
 list-tasks: build ## names, kinds and schemas of the tasks
 	@$(BIN)/runner --list-tasks
