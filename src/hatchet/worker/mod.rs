@@ -24,6 +24,7 @@ mod cpu;
 mod dispatch;
 mod drain;
 mod link;
+mod recent;
 mod register;
 mod report;
 mod session;
