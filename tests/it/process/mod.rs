@@ -13,5 +13,6 @@ mod settings;
 mod sharing;
 mod tls;
 
-use place::Place;
-use program::{Ended, Program};
+pub use place::Place;
+use program::Ended;
+pub use program::Program;
