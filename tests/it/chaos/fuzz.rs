@@ -118,7 +118,7 @@ fn a_handshake_file() {
     runtime.block_on(engine.stop());
 }
 
-/// What a task says when it fails arrives as it was said, whatever it is.
+/// What a task says when it fails arrives as it was said, whatever it is; line ends are marked as the Python SDK does.
 #[test]
 fn an_error_text() {
     if not_on_a_real_engine("error texts") {
@@ -143,7 +143,8 @@ fn an_error_text() {
             let outcome = within(30, "the run ends", run.outcome()).await.unwrap();
             prop_assert_eq!(&outcome.status, &RunStatus::Failed);
             let error = outcome.error.unwrap_or_default();
-            prop_assert!(error.starts_with(&format!("TaskError: {text}")), "{error:?} for {text:?}");
+            let said = format!("TaskError: {}\n", text.replace('\n', "\\\n"));
+            prop_assert!(error.starts_with(&said), "{error:?} for {text:?}");
             Ok(())
         })
     });
