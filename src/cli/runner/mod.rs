@@ -26,6 +26,9 @@ use crate::hatchet::{
 /// exists: a subscription by run id starts late on a real engine, and loses what comes early.
 const STREAM_KEY: &str = "runner_stream_id";
 
+/// A cancelled run ends within some 50 ms; where it has not by then, the cancellation is sent again.
+const CANCEL_AGAIN: std::time::Duration = std::time::Duration::from_secs(3);
+
 /// The binary's `main`.
 pub fn main() -> ExitCode {
     let args = Args::parse();
@@ -168,8 +171,17 @@ async fn cancel(plan: &Plan, client: &Client, attach: &Attach, run: &RunHandle) 
         output::complain(&format!("run {} has already ended: there is nothing to cancel", run.id()));
         return follow::to_the_end(run, &mut screen, plan.timeout).await;
     }
-    run.cancel().await?;
-    let outcome = follow::outcome(run, &mut screen, plan.timeout).await?;
+    // A real engine was seen to lose a cancellation of a run that was just being moved, so it is asked for again.
+    let insist = async {
+        loop {
+            run.cancel().await?;
+            tokio::time::sleep(CANCEL_AGAIN).await;
+        }
+    };
+    let outcome = tokio::select! {
+        outcome = follow::outcome(run, &mut screen, plan.timeout) => outcome?,
+        failed = insist => return failed,
+    };
     screen.result(&outcome)?;
     if outcome.status == RunStatus::Cancelled {
         Ok(())

@@ -19,8 +19,10 @@ mod collision;
 mod config;
 mod connection;
 mod error;
+mod order;
 mod probe;
 mod rest;
+mod results;
 pub(crate) mod retry;
 mod sources;
 mod status;
@@ -50,7 +52,7 @@ pub struct Client(Arc<Inner>);
 struct Inner {
     connection: Connection,
     rest: Option<RestClient>,
-    results: wait::Results,
+    results: results::Results,
 }
 
 impl Client {
@@ -62,7 +64,7 @@ impl Client {
     /// A client over an existing connection.
     pub fn over(connection: Connection) -> Result<Self, ClientError> {
         let rest = RestClient::new(connection.config())?;
-        let results = wait::Results::new(connection.clone());
+        let results = results::Results::new(connection.clone());
         Ok(Self(Arc::new(Inner { connection, rest, results })))
     }
 
@@ -95,7 +97,7 @@ impl Client {
         RunHandle::new(self.clone(), id)
     }
 
-    pub(crate) fn results(&self) -> &wait::Results {
+    pub(crate) fn results(&self) -> &results::Results {
         &self.0.results
     }
 }

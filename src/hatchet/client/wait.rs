@@ -1,25 +1,20 @@
 //! Waits for runs to end: one subscription that all waits share, raced with a poll that does not depend on it.
 //!
 //! The subscription is fast and can fall silent; the poll is slow and cannot. Whichever knows first answers, so a
-//! wait neither hangs nor lags.
+//! wait neither hangs nor lags. While the subscription tells of other runs' ends the poll holds back, or ten thousand
+//! waits would be as many calls a second.
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
-use futures_util::StreamExt as _;
 use serde::de::DeserializeOwned;
-use tokio::{
-    sync::{mpsc, oneshot},
-    time::{Instant, sleep, timeout},
-};
-use tokio_stream::wrappers::ReceiverStream;
-use tokio_util::task::AbortOnDropHandle;
+use tokio::time::{Instant, sleep, timeout};
 
-use super::{ClientError, Connection, ErrorKind, RunDetails, RunHandle, retry::forever};
+use super::{ClientError, ErrorKind, RunDetails, RunHandle, retry::forever};
 use crate::hatchet::wire::{RunId, RunStatus, proto};
 
 /// The poll starts here and slows down to [`POLL_SLOWEST`].
-const POLL_FIRST: Duration = Duration::from_millis(250);
-const POLL_SLOWEST: Duration = Duration::from_secs(5);
+pub(super) const POLL_FIRST: Duration = Duration::from_millis(250);
+pub(super) const POLL_SLOWEST: Duration = Duration::from_secs(5);
 /// A poll that takes longer is given up and made again.
 const POLL_TIMEOUT: Duration = Duration::from_secs(5);
 /// A run that the engine does not know for this long is not coming. A real engine under load was seen to need 1 s.
@@ -130,7 +125,7 @@ impl RunHandle {
                 Ok(event) => match RunOutcome::from_event(self.id(), &event) {
                     Some(outcome) => Ok(outcome),
                     // It has ended: its details follow within some 50 ms.
-                    None => self.poll(Duration::ZERO, Duration::from_millis(20)).await,
+                    None => self.poll(Duration::from_millis(20), Pace::Ended).await,
                 },
                 // The subscription is gone, as with a client that is being dropped; the poll remains.
                 Err(_) => std::future::pending().await,
@@ -138,18 +133,24 @@ impl RunHandle {
         };
         tokio::select! {
             outcome = told => outcome,
-            outcome = self.poll(POLL_FIRST, POLL_FIRST) => outcome,
+            outcome = self.poll(POLL_FIRST, Pace::Unsure) => outcome,
         }
     }
 
-    /// Asks for the details, first after `start`, then ever slower, until they are final.
-    async fn poll(&self, start: Duration, first: Duration) -> Result<RunOutcome, ClientError> {
-        sleep(start).await;
+    /// Asks for the details, ever slower, until they are final.
+    async fn poll(&self, first: Duration, pace: Pace) -> Result<RunOutcome, ClientError> {
+        let results = self.client().results();
         let mut waits = forever(first, POLL_SLOWEST);
         let begun = Instant::now();
         let (mut known, mut heard) = (begun, begun);
+        if pace == Pace::Unsure {
+            results.quiet(&mut waits).await;
+        }
         loop {
-            match timeout(POLL_TIMEOUT, self.details_once()).await {
+            let permit = results.poll_permit().await;
+            let answer = timeout(POLL_TIMEOUT, self.details_once()).await;
+            drop(permit);
+            match answer {
                 Ok(Ok(details)) => {
                     (known, heard) = (Instant::now(), Instant::now());
                     if let Some(outcome) = RunOutcome::from_details(self.id(), &details) {
@@ -186,141 +187,19 @@ impl RunHandle {
                     }
                 }
             }
-            sleep(waits.next().unwrap_or(POLL_SLOWEST)).await;
-        }
-    }
-}
-
-type Waiter = (RunId, oneshot::Sender<proto::WorkflowRunEvent>);
-
-/// The shared subscription: a handle in front of the one task that owns the stream.
-pub(crate) struct Results {
-    waiters: mpsc::Sender<Waiter>,
-    /// Ends the task with the client.
-    _owner: AbortOnDropHandle<()>,
-}
-
-impl Results {
-    pub(super) fn new(connection: Connection) -> Self {
-        let (waiters, requests) = mpsc::channel(256);
-        let owner = Pool { connection, requests, pending: HashMap::new(), prune_at: 1024 };
-        Self { waiters, _owner: AbortOnDropHandle::new(tokio::spawn(owner.run())) }
-    }
-
-    /// Asks for a run's end. The receiver fails where the subscription is gone.
-    async fn subscribe(&self, run: RunId) -> oneshot::Receiver<proto::WorkflowRunEvent> {
-        let (sender, receiver) = oneshot::channel();
-        // A failed send drops the sender, which the receiver sees.
-        let _ = self.waiters.send((run, sender)).await;
-        receiver
-    }
-}
-
-struct Pool {
-    connection: Connection,
-    requests: mpsc::Receiver<Waiter>,
-    pending: HashMap<RunId, Vec<oneshot::Sender<proto::WorkflowRunEvent>>>,
-    /// Size at which those who have stopped waiting are looked for.
-    prune_at: usize,
-}
-
-impl Pool {
-    /// Keeps a stream open while somebody waits, and asks for every pending run again after it broke.
-    async fn run(mut self) {
-        let mut waits = forever(Duration::from_millis(50), Duration::from_secs(2));
-        loop {
-            self.prune();
-            if self.pending.is_empty() {
-                match self.requests.recv().await {
-                    Some(waiter) => self.add(waiter),
-                    None => return,
-                }
-            }
-            match self.session().await {
-                Session::NoMoreWaiters => return,
-                Session::Broken { answered } => {
-                    if answered {
-                        waits = forever(Duration::from_millis(50), Duration::from_secs(2));
-                    }
-                    sleep(waits.next().unwrap_or(Duration::from_secs(2))).await;
-                }
+            match pace {
+                Pace::Ended => sleep(waits.next().unwrap_or(POLL_SLOWEST)).await,
+                Pace::Unsure => results.quiet(&mut waits).await,
             }
         }
     }
-
-    /// One stream, from its opening to its end.
-    async fn session(&mut self) -> Session {
-        let (ask, asked) = mpsc::channel(256);
-        let mut stub = self.connection.dispatcher();
-        // An engine may send its response headers with the first answer only, so the call itself is awaited among
-        // all the rest.
-        let opening = async move {
-            match stub.subscribe_to_workflow_runs(ReceiverStream::new(asked)).await {
-                Ok(answer) => answer.into_inner().boxed(),
-                Err(status) => futures_util::stream::once(async { Err(status) }).boxed(),
-            }
-        };
-        let mut answers = futures_util::stream::once(opening).flatten().boxed();
-        let mut to_ask: Vec<RunId> = self.pending.keys().copied().collect();
-        let mut answered = false;
-        loop {
-            tokio::select! {
-                permit = ask.reserve(), if !to_ask.is_empty() => {
-                    let Ok(permit) = permit else { return Session::Broken { answered } };
-                    if let Some(run) = to_ask.pop() {
-                        permit.send(proto::SubscribeToWorkflowRunsRequest { workflow_run_id: run.to_string() });
-                    }
-                }
-                answer = answers.next() => match answer {
-                    Some(Ok(event)) => {
-                        answered = true;
-                        self.settle(event);
-                    }
-                    Some(Err(status)) => {
-                        tracing::debug!(%status, "the subscription to results broke");
-                        return Session::Broken { answered };
-                    }
-                    None => return Session::Broken { answered },
-                },
-                waiter = self.requests.recv() => match waiter {
-                    Some(waiter) => {
-                        to_ask.push(waiter.0);
-                        self.add(waiter);
-                    }
-                    None => return Session::NoMoreWaiters,
-                },
-            }
-        }
-    }
-
-    fn add(&mut self, (run, sender): Waiter) {
-        if self.pending.len() >= self.prune_at {
-            self.prune();
-            self.prune_at = 1024.max(self.pending.len() * 2);
-        }
-        self.pending.entry(run).or_default().push(sender);
-    }
-
-    fn settle(&mut self, event: proto::WorkflowRunEvent) {
-        let Ok(run) = event.workflow_run_id.parse::<RunId>() else { return };
-        for sender in self.pending.remove(&run).into_iter().flatten() {
-            // A failed send: that wait was answered by its poll.
-            let _ = sender.send(event.clone());
-        }
-    }
-
-    fn prune(&mut self) {
-        self.pending.retain(|_, senders| {
-            senders.retain(|sender| !sender.is_closed());
-            !senders.is_empty()
-        });
-    }
 }
 
-enum Session {
-    Broken {
-        /// Whether anything came: if so, the next try may be soon.
-        answered: bool,
-    },
-    NoMoreWaiters,
+/// Why a run is asked about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pace {
+    /// It has ended; its details follow at any moment.
+    Ended,
+    /// Its end may have been missed.
+    Unsure,
 }

@@ -24,7 +24,8 @@ pub(super) type AttemptKey = (RunId, i32);
 /// What all attempts of a worker share.
 pub(super) struct Shared {
     pub(super) client: Client,
-    pub(super) tasks: HashMap<String, Task>,
+    /// By action. Shared, since a task carries its schemas and each attempt takes it along.
+    pub(super) tasks: HashMap<String, Arc<Task>>,
     /// Where async and blocking bodies run.
     pub(super) bodies: tokio::runtime::Handle,
     pub(super) cpu: Option<CpuPool>,
@@ -71,7 +72,7 @@ impl Shared {
         cpu: Option<CpuPool>,
     ) -> Result<Self, ClientError> {
         let mut by_action = HashMap::new();
-        for task in tasks {
+        for task in tasks.iter().cloned().map(Arc::new) {
             for name in task.names() {
                 by_action.insert(action(&client, name)?.as_str().to_owned(), task.clone());
             }

@@ -39,8 +39,11 @@ pub struct Script {
     pub trigger_failures: VecDeque<Status>,
     pub bulk_sizes: Vec<usize>,
     /// Subscriptions to ends of runs, each with the ids asked for; the last is the newest.
-    pub subscriptions: Vec<(Vec<String>, mpsc::Sender<Result<WorkflowRunEvent, Status>>)>,
+    pub subscriptions: Vec<(Vec<String>, Answers)>,
 }
+
+/// Where a subscription's answers go.
+pub type Answers = mpsc::Sender<Result<WorkflowRunEvent, Status>>;
 
 /// Something that a worker said.
 #[derive(Debug, Clone, PartialEq)]

@@ -152,15 +152,6 @@ async fn a_run_that_is_not_known_yet_is_asked_for_again() {
 }
 
 #[tokio::test]
-async fn a_run_that_never_comes_to_be_ends_the_wait() {
-    let fake = Fake::start().await;
-    let client = Client::new(fake.config()).unwrap();
-    let error = within("the wait ends", client.run(RunId::random()).outcome()).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::NotFound);
-    assert!(error.to_string().contains("start a worker"), "{error}");
-}
-
-#[tokio::test]
 async fn a_refused_token_ends_the_wait_at_once() {
     let fake = Fake::start().await;
     let client = Client::new(fake.config()).unwrap();

@@ -1,0 +1,149 @@
+//! Figures of the embedded engine and a worker under load.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use hatchet_quickstart::{
+    hatchet::task::{Context, RunInfo},
+    tasks::{cpu_heavy, sync_sleep},
+};
+use serde_json::json;
+
+use super::{
+    bare::Bare,
+    rig::{NO_OP, Rig},
+    table::{Figure, Target, median, p50, percentile, row, time},
+};
+
+/// Rounds of a figure and its limit, in turn, so that what else the machine does meets both.
+const ROUNDS: usize = 5;
+
+/// From the trigger to the result in hand, one run at a time.
+pub(crate) async fn one_at_a_time() -> Result<Figure> {
+    // Short blocks in turn: what else the machine does lasts longer than a block and so meets both sides alike.
+    const BLOCK: usize = 20;
+    const BLOCKS: usize = 100;
+    let (bare, rig) = (Bare::start().await?, Rig::start().await?);
+    let (mut trips, mut runs) = (Vec::new(), Vec::new());
+    for block in 0..BLOCKS + BLOCKS / 10 {
+        let of_bare = bare.round_trips(BLOCK).await?;
+        let mut times = Vec::with_capacity(BLOCK);
+        for _ in 0..BLOCK {
+            let begun = Instant::now();
+            rig.run(NO_OP).await?;
+            times.push(begun.elapsed());
+        }
+        // The first tenth warms up.
+        if block >= BLOCKS / 10 {
+            trips.extend(of_bare);
+            runs.extend(times);
+        }
+    }
+    rig.stop().await?;
+    let ratio = |runs: &[Duration], trips: &[Duration]| p50(runs).as_secs_f64() / p50(trips).as_secs_f64();
+    let fifths: Vec<f64> = std::iter::zip(runs.chunks(runs.len() / ROUNDS), trips.chunks(trips.len() / ROUNDS))
+        .map(|(runs, trips)| ratio(runs, trips))
+        .collect();
+    Ok(Figure {
+        number: 1,
+        what: "trigger to result, one at a time, p50",
+        measured: time(p50(&runs)),
+        limit: format!("round trip {}", time(p50(&trips))),
+        value: ratio(&runs, &trips),
+        target: Target::AtMost(4.0, "x"),
+        notes: vec![format!(
+            "p99 {}, of a round trip {}; ratio of each fifth: {}",
+            time(percentile(&runs, 0.99)),
+            time(percentile(&trips, 0.99)),
+            row(&fifths)
+        )],
+    })
+}
+
+/// Many runs of nothing at once.
+pub(crate) async fn bulk() -> Result<Figure> {
+    const RUNS: usize = 10_000;
+    let (bare, rig) = (Bare::start().await?, Rig::start().await?);
+    bare.calls_per_second(RUNS, 64).await?;
+    rig.run_many(NO_OP, &json!({}), RUNS / 10).await?;
+    let (mut rates, mut limits) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        limits.push(bare.calls_per_second(2 * RUNS, 64).await?);
+        let begun = Instant::now();
+        rig.run_many(NO_OP, &json!({}), RUNS).await?;
+        rates.push(RUNS as f64 / begun.elapsed().as_secs_f64());
+    }
+    rig.stop().await?;
+    // A task is two unary calls, its start and its end, so the transport alone allows half as many tasks as calls.
+    let share = 100.0 * median(&rates) / (median(&limits) / 2.0);
+    Ok(Figure {
+        number: 2,
+        what: "10,000 no-op tasks, bulk, 1 worker",
+        measured: format!("{:.0} tasks/s", median(&rates)),
+        limit: format!("{:.0} calls/s, 64 at once", median(&limits)),
+        value: median(&rates),
+        target: Target::AtLeast(5000.0, "/s"),
+        notes: vec![format!("{share:.0} % of the transport's own limit of 2 calls a task; rounds: {}", row(&rates))],
+    })
+}
+
+/// Blocking bodies: twice as many as slots.
+pub(crate) async fn sleeps() -> Result<Figure> {
+    const IDEAL: f64 = 0.2;
+    let rig = Rig::start().await?;
+    let mut spans = Vec::new();
+    for _ in 0..ROUNDS {
+        let begun = Instant::now();
+        rig.run_many(sync_sleep::NAME, &json!({ "seconds": 0.1 }), 200).await?;
+        spans.push(begun.elapsed().as_secs_f64());
+    }
+    rig.stop().await?;
+    Ok(Figure {
+        number: 3,
+        what: "200 sleeps of 0.1 s on 100 slots",
+        measured: format!("{:.3} s", median(&spans)),
+        limit: format!("{IDEAL:.3} s, ideal"),
+        value: median(&spans) / IDEAL,
+        target: Target::AtMost(1.10, "x"),
+        notes: vec![format!("rounds: {} s; the first starts the threads", row(&spans))],
+    })
+}
+
+/// Computing bodies against the same work on a bare pool with as many threads.
+pub(crate) async fn cpu(threads: usize) -> Result<Figure> {
+    const AT_ONCE: usize = 8;
+    // Some 0.1 s a piece of work: short rounds, many of them, so that bursts on the machine meet both sides.
+    const LIMIT: u64 = 1_000_000;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
+    let rig = Rig::start().await?;
+    let (mut ours, mut bare) = (Vec::new(), Vec::new());
+    for _ in 0..2 * ROUNDS {
+        let begun = Instant::now();
+        rig.run_many(cpu_heavy::NAME, &json!({ "limit": LIMIT }), AT_ONCE).await?;
+        ours.push(begun.elapsed().as_secs_f64());
+        let begun = Instant::now();
+        let (sender, done) = std::sync::mpsc::channel();
+        for _ in 0..AT_ONCE {
+            let sender = sender.clone();
+            pool.spawn(move || {
+                let (context, ..) = Context::new(RunInfo::default());
+                let _ = sender.send(cpu_heavy::run(cpu_heavy::Input { limit: LIMIT }, context));
+            });
+        }
+        drop(sender);
+        let counted = tokio::task::spawn_blocking(move || done.iter().filter(Result::is_ok).count()).await?;
+        (counted == AT_ONCE).then_some(()).context("the bare pool did not do its work")?;
+        bare.push(begun.elapsed().as_secs_f64());
+    }
+    rig.stop().await?;
+    let ratios: Vec<f64> = ours.iter().zip(&bare).map(|(ours, bare)| ours / bare).collect();
+    Ok(Figure {
+        number: 4,
+        what: "cpu-heavy-task, 8 at once",
+        measured: format!("{:.3} s", median(&ours)),
+        limit: format!("bare pool {:.3} s", median(&bare)),
+        value: median(&ours) / median(&bare),
+        target: Target::AtMost(1.10, "x"),
+        notes: vec![format!("ratio of each round: {}", row(&ratios))],
+    })
+}

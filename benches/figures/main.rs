@@ -1,0 +1,88 @@
+//! The project's figures, each beside a limit that is measured in the same run.
+//!
+//! `cargo bench --bench figures` measures all of them; `cargo bench --bench figures -- 1 5` only those numbers.
+//! A missed target is printed and fails nothing: machines differ, which is why the figures are ratios where they can
+//! be. Two figures need a real engine and are measured only when asked for by name (see [`real`]).
+
+mod bare;
+mod load;
+mod process;
+mod real;
+mod rig;
+mod size;
+mod slow_link;
+mod table;
+
+use std::{num::NonZeroUsize, process::ExitCode};
+
+use anyhow::Result;
+
+use table::Table;
+
+/// Threads for blocking bodies: as many as a worker has slots, and some for names and files, as in the worker binary.
+const BLOCKING_THREADS: usize = 116;
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
+    let first = arguments.next();
+    let result = match first.as_deref() {
+        Some(real::WORKER) => run(real::no_op_worker()),
+        first => {
+            let wanted: Vec<u32> =
+                first.into_iter().map(str::to_owned).chain(arguments).flat_map(|n| n.parse()).collect();
+            run(measure(&wanted))
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("figures: {error:?}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// On a runtime like the worker binary's.
+fn run(work: impl Future<Output = Result<()>>) -> Result<()> {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(BLOCKING_THREADS).build()?;
+    let result = runtime.block_on(work);
+    runtime.shutdown_background();
+    result
+}
+
+/// Measures the wanted figures, or all if none is named, and prints each as soon as it is there.
+async fn measure(wanted: &[u32]) -> Result<()> {
+    let on = |number: u32| wanted.is_empty() || wanted.contains(&number);
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let table = Table::begin(cores)?;
+    // Processes first: what they are to have to themselves, this one has not heated up yet.
+    if on(5) {
+        table.print(&process::start_to_registered().await?)?;
+    }
+    if on(6) {
+        table.print(&process::idle_memory_embedded().await?)?;
+    }
+    if on(1) {
+        table.print(&load::one_at_a_time().await?)?;
+    }
+    if on(2) {
+        table.print(&load::bulk().await?)?;
+    }
+    if on(3) {
+        table.print(&load::sleeps().await?)?;
+    }
+    if on(4) {
+        table.print(&load::cpu(cores).await?)?;
+    }
+    if on(9) {
+        table.print(&slow_link::figure().await?)?;
+    }
+    for (number, measured) in real::figures(&on).await? {
+        match measured {
+            Some(figure) => table.print(&figure)?,
+            None => table.skip(number, real::HOW)?,
+        }
+    }
+    table.end(&size::facts())
+}

@@ -1,0 +1,102 @@
+//! Figures against a real engine. Asked for by a variable of their own, since a token that happens to be set must not
+//! make a benchmark load somebody's Hatchet.
+
+use anyhow::{Context as _, Result};
+use hatchet_quickstart::hatchet::{
+    client::{Client, ClientConfig, Source, Sources},
+    worker::{Worker, WorkerOptions},
+};
+use serde_json::json;
+use tokio::process::Command;
+
+use super::{
+    process::{Process, WORKER_BINARY, idle_memory},
+    rig::{NO_OP, no_op, run_many},
+    table::{Figure, Target},
+};
+
+/// The argument that makes this program a worker of the no-op task.
+pub(crate) const WORKER: &str = "no-op-worker";
+
+pub(crate) const HOW: &str = "needs a real engine: HATCHET_BENCH_REAL=1 HATCHET_CLIENT_TOKEN=... make bench";
+
+/// The wanted ones of both figures; `None` where no real engine was given.
+pub(crate) async fn figures(on: &impl Fn(u32) -> bool) -> Result<Vec<(u32, Option<Figure>)>> {
+    let mut figures = Vec::new();
+    let asked = std::env::var("HATCHET_BENCH_REAL").is_ok_and(|value| value == "1");
+    let sources = Sources::read(std::path::Path::new("."));
+    if !asked || sources.value("HATCHET_CLIENT_TOKEN").is_none() {
+        return Ok([7, 8].into_iter().filter(|number| on(*number)).map(|number| (number, None)).collect());
+    }
+    if on(7) {
+        figures.push((7, Some(cpu_of_a_worker(sources).await?)));
+    }
+    if on(8) {
+        figures.push((8, Some(memory_of_a_worker().await?)));
+    }
+    Ok(figures)
+}
+
+/// A worker process of the no-op task, by the settings in its environment.
+pub(crate) async fn no_op_worker() -> Result<()> {
+    let config = ClientConfig::from_sources(&Sources::read(std::path::Path::new(".")))?;
+    let mut worker = Worker::new(config, WorkerOptions::default()).task(no_op()).start()?;
+    worker.listening().await?;
+    eprintln!("worker, listening");
+    worker.ended().await?;
+    Ok(())
+}
+
+/// Processor time of a worker process for runs of nothing.
+async fn cpu_of_a_worker(mut sources: Sources) -> Result<Figure> {
+    const RUNS: usize = 1_000;
+    let namespace = namespace();
+    sources.set("HATCHET_CLIENT_NAMESPACE", namespace.as_str(), Source::Default);
+    let client = Client::new(ClientConfig::from_sources(&sources)?)?;
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg(WORKER).env("HATCHET_CLIENT_NAMESPACE", &namespace);
+    let here = std::env::current_dir()?;
+    let (process, _) = Process::start(&mut command, &here).await?;
+    run_many(&client, NO_OP, &json!({}), RUNS / 20).await?;
+    let unsaid = "the system does not say how much processor time a process has used";
+    let before = process.cpu().context(unsaid)?;
+    let begun = std::time::Instant::now();
+    run_many(&client, NO_OP, &json!({}), RUNS).await?;
+    let took = begun.elapsed().as_secs_f64();
+    let used = process.cpu().context(unsaid)? - before;
+    let resident = process.resident().unwrap_or(f64::NAN);
+    process.stop().await?;
+    Ok(Figure {
+        number: 7,
+        what: "CPU of the worker per 1,000 no-op tasks",
+        measured: format!("{used:.2} s"),
+        limit: String::new(),
+        value: used,
+        target: Target::AtMost(0.25, " s"),
+        notes: vec![format!(
+            "{:.0} tasks/s, which the engine sets; resident after: {resident:.1} MiB",
+            RUNS as f64 / took
+        )],
+    })
+}
+
+async fn memory_of_a_worker() -> Result<Figure> {
+    let mut command = Command::new(WORKER_BINARY);
+    command.arg("--embedded=never").env("HATCHET_CLIENT_NAMESPACE", namespace());
+    // In this folder, whose .env files may hold the settings.
+    let resident = idle_memory(&mut command, Some(&std::env::current_dir()?)).await?;
+    Ok(Figure {
+        number: 8,
+        what: "idle worker of a real engine, resident",
+        measured: format!("{resident:.1} MiB"),
+        limit: String::new(),
+        value: resident,
+        target: Target::AtMost(10.0, " MiB"),
+        notes: Vec::new(),
+    })
+}
+
+/// A namespace that nobody else uses.
+fn namespace() -> String {
+    format!("bench-{}", &uuid::Uuid::new_v4().simple().to_string()[..12])
+}

@@ -1,0 +1,77 @@
+//! An embedded engine, a worker and a client in this process, joined by nothing but the wire.
+
+use anyhow::Result;
+use hatchet_quickstart::{
+    engine::{Engine, EngineOptions},
+    hatchet::{
+        client::{Client, ClientConfig, Sources, TriggerOptions},
+        task::{Context, Task, TaskError},
+        worker::{RunningWorker, Worker, WorkerOptions},
+    },
+    tasks,
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The task that does nothing.
+pub(crate) const NO_OP: &str = "no-op";
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+pub(crate) struct Nothing {}
+
+pub(crate) fn no_op() -> Task {
+    Task::new_async(NO_OP, async |_: Nothing, _: Context| Ok::<_, TaskError>(Nothing {}))
+}
+
+pub(crate) struct Rig {
+    pub(crate) client: Client,
+    worker: RunningWorker,
+    engine: Engine,
+}
+
+impl Rig {
+    /// Everything on loopback.
+    pub(crate) async fn start() -> Result<Self> {
+        Self::behind(async |config| Ok(config)).await
+    }
+
+    /// The worker's settings go through `link`, which may put something between it and the engine.
+    pub(crate) async fn behind(link: impl AsyncFnOnce(ClientConfig) -> Result<ClientConfig>) -> Result<Self> {
+        let engine = Engine::start(EngineOptions::default()).await?;
+        // Nothing of the environment: the figures are of the defaults.
+        let config = ClientConfig::from_handshake(engine.handshake(), &Sources::default())?;
+        let client = Client::new(config.clone())?;
+        let mut worker =
+            Worker::new(link(config).await?, WorkerOptions::default()).task(no_op()).tasks(tasks::all()).start()?;
+        worker.listening().await?;
+        Ok(Self { client, worker, engine })
+    }
+
+    /// Triggers a task and waits for its output.
+    pub(crate) async fn run(&self, task: &str) -> Result<()> {
+        let run = self.client.trigger(task, &serde_json::json!({}), &TriggerOptions::default()).await?;
+        run.outcome().await?.output::<serde_json::Value>()?;
+        Ok(())
+    }
+
+    /// Triggers many runs in bulk and waits for all their outputs.
+    pub(crate) async fn run_many(&self, task: &str, input: &serde_json::Value, count: usize) -> Result<()> {
+        run_many(&self.client, task, input, count).await
+    }
+
+    pub(crate) async fn stop(self) -> Result<()> {
+        self.worker.stop().await?;
+        self.engine.stop().await;
+        Ok(())
+    }
+}
+
+pub(crate) async fn run_many(client: &Client, task: &str, input: &serde_json::Value, count: usize) -> Result<()> {
+    let inputs = std::iter::repeat_n((input, TriggerOptions::default()), count);
+    let runs = client.trigger_many(task, inputs).await.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let outcomes = futures_util::future::try_join_all(runs.iter().map(|run| run.outcome())).await?;
+    for outcome in outcomes {
+        outcome.output::<serde_json::Value>()?;
+    }
+    Ok(())
+}

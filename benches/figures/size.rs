@@ -1,0 +1,35 @@
+//! What a build makes: numbers to print, with no target.
+
+use std::{collections::BTreeSet, process::Command};
+
+pub(crate) fn facts() -> Vec<String> {
+    let mut facts = Vec::new();
+    match (crates("normal"), crates("normal,build")) {
+        (Some(linked), Some(built)) => facts.push(format!(
+            "crates: {linked} linked, {built} with those that only build (cargo tree --edges normal,build, each once)"
+        )),
+        _ => facts.push("crates: cargo tree could not be run".to_owned()),
+    }
+    for (name, path) in [("worker", env!("CARGO_BIN_EXE_worker")), ("runner", env!("CARGO_BIN_EXE_runner"))] {
+        match std::fs::metadata(path) {
+            Ok(file) => facts.push(format!("binary {name}: {:.1} MB", file.len() as f64 / 1e6)),
+            Err(error) => facts.push(format!("binary {name}: {error}")),
+        }
+    }
+    facts
+}
+
+/// How many crates a build of the two binaries takes, ours not counted.
+fn crates(edges: &str) -> Option<usize> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["tree", "--offline", "--locked", "--prefix", "none", "--format", "{p}", "--edges", edges])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .ok()
+        .filter(|output| output.status.success())?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    let names: BTreeSet<&str> =
+        text.lines().map(|line| line.trim_end_matches(" (*)").trim_end_matches(" (proc-macro)")).collect();
+    Some(names.len().saturating_sub(1))
+}

@@ -1,0 +1,92 @@
+//! A worker far from its engine: what waits for a second round trip shows here.
+
+use std::{net::SocketAddr, time::Duration};
+
+use anyhow::Result;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{
+        TcpListener, TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::mpsc,
+    time::Instant,
+};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::{
+    rig::{NO_OP, Rig},
+    table::{Figure, Target, p50, percentile, time},
+};
+
+/// Half of the round trip of 50 ms.
+const ONE_WAY: Duration = Duration::from_millis(25);
+
+pub(crate) async fn figure() -> Result<Figure> {
+    const SAMPLES: usize = 40;
+    let mut proxy = None;
+    let rig = Rig::behind(async |mut config| {
+        let (address, accepting) = delaying_proxy(config.host_port.parse()?).await?;
+        proxy = Some(accepting);
+        config.host_port = address.to_string();
+        Ok(config)
+    })
+    .await?;
+    rig.run(NO_OP).await?;
+    let mut runs = Vec::with_capacity(SAMPLES);
+    for _ in 0..SAMPLES {
+        let begun = Instant::now();
+        rig.run(NO_OP).await?;
+        runs.push(begun.elapsed());
+    }
+    rig.stop().await?;
+    drop(proxy);
+    Ok(Figure {
+        number: 9,
+        what: "trigger to result, worker 50 ms away, p50",
+        measured: time(p50(&runs)),
+        limit: format!("link {}", time(2 * ONE_WAY)),
+        value: p50(&runs).as_secs_f64() * 1e3,
+        target: Target::AtMost(90.0, " ms"),
+        notes: vec![format!("p99 {}", time(percentile(&runs, 0.99)))],
+    })
+}
+
+/// Listens, and passes all that comes on to `target` and back, each way `ONE_WAY` later and in order.
+async fn delaying_proxy(target: SocketAddr) -> Result<(SocketAddr, AbortOnDropHandle<()>)> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    let accepting = tokio::spawn(async move {
+        let mut ways = tokio::task::JoinSet::new();
+        while let Ok((near, _)) = listener.accept().await {
+            let Ok(far) = TcpStream::connect(target).await else { continue };
+            let _ = (near.set_nodelay(true), far.set_nodelay(true));
+            let ((near_in, near_out), (far_in, far_out)) = (near.into_split(), far.into_split());
+            ways.spawn(one_way(near_in, far_out));
+            ways.spawn(one_way(far_in, near_out));
+        }
+    });
+    Ok((address, AbortOnDropHandle::new(accepting)))
+}
+
+async fn one_way(mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
+    // Bounded: a reader that does not keep up slows the writer down, as a link does.
+    let (sender, mut receiver) = mpsc::channel::<(Instant, Vec<u8>)>(1024);
+    let reading = async move {
+        let mut buffer = vec![0; 64 * 1024];
+        while let Ok(count @ 1..) = from.read(&mut buffer).await {
+            if sender.send((Instant::now() + ONE_WAY, buffer[..count].to_vec())).await.is_err() {
+                return;
+            }
+        }
+    };
+    let writing = async move {
+        while let Some((due, bytes)) = receiver.recv().await {
+            tokio::time::sleep_until(due).await;
+            if to.write_all(&bytes).await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::join!(reading, writing);
+}
