@@ -41,7 +41,9 @@ impl Site {
     }
 
     pub async fn embedded(timings: Timings) -> Self {
-        let engine = Engine::start(EngineOptions { timings, ..EngineOptions::default() }).await.unwrap();
+        // A case may ask about a run long after its end.
+        let options = EngineOptions { timings, keep_finished: 1_000_000, ..EngineOptions::default() };
+        let engine = Engine::start(options).await.unwrap();
         let config = ClientConfig::from_handshake(engine.handshake(), &Sources::default()).unwrap();
         Self { config, _engine: Some(engine) }
     }

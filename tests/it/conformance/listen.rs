@@ -151,12 +151,13 @@ async fn two_streams_of_one_worker_share_its_actions() {
     // Each action goes to exactly one of the two; which one is not said.
     let mut got = Vec::new();
     eventually("all actions came", async || {
-        got.extend(worker.waiting_action());
-        got.extend(second.waiting().map(Result::unwrap));
-        (got.len() == runs.len()).then_some(())
+        got.extend(worker.waiting_action().map(|action| action.workflow_run_id));
+        got.extend(second.waiting().map(|action| action.unwrap().workflow_run_id));
+        (got.iter().cloned().collect::<BTreeSet<_>>() == runs).then_some(())
     })
     .await;
-    assert_eq!(got.iter().map(|action| action.workflow_run_id.clone()).collect::<BTreeSet<_>>(), runs);
+    // What came before the second was open, and was not answered, comes on it again.
+    assert!(got.len() == runs.len() || target.deviates(Deviation::UnheardIsSentAgain), "{got:?}");
     target.cancel(&runs.iter().chain([&warm]).map(String::as_str).collect::<Vec<_>>()).await;
     worker.close().await;
 }
