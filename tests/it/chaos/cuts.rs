@@ -10,14 +10,14 @@ use std::{
 
 use futures_util::{StreamExt as _, stream};
 use hatchet_quickstart::hatchet::{
-    client::{Client, RunHandle},
+    client::{Client, RunHandle, TriggerOptions},
     worker::{LinkState, RunningWorker},
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{
     proxy::Proxy,
-    site::{Count, Ledger, Site, completed, many, trigger, until_listening, within, worker},
+    site::{Count, Ledger, Site, completed, many, until_listening, within, worker},
     table::{Row, long, real},
 };
 
@@ -52,7 +52,7 @@ impl Downs {
 /// Triggers small runs until it is told to stop, and gives their handles.
 async fn load(client: Client, stop: CancellationToken) -> Vec<RunHandle> {
     // A real engine on a small machine takes some 50 runs a second.
-    let every = Duration::from_millis(if real() { 250 } else { 50 });
+    let every = Duration::from_millis(if real() { 500 } else { 200 });
     let mut ticks = tokio::time::interval(every);
     let mut runs = Vec::new();
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
@@ -89,7 +89,9 @@ impl UnderLoad {
     /// How long a new run takes from now on, or none where its first assignment was lost with the link, which only a
     /// real engine lets happen.
     pub async fn probe(&mut self, since: Instant) -> Option<Duration> {
-        let run = trigger(&self.client, "count", &Count::default()).await;
+        // Before all that has queued up meanwhile: how fast an engine works that off is not the question.
+        let options = TriggerOptions { priority: Some(3), ..TriggerOptions::default() };
+        let run = self.client.trigger("count", &Count::default(), &options).await.unwrap();
         completed(&run).await;
         let took = since.elapsed();
         let first = self.ledger.of(&run).first().is_some_and(|execution| execution.attempt == 0);

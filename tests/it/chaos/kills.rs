@@ -33,7 +33,7 @@ async fn every_run_ends_and_only_what_was_in_flight_runs_again() {
         (true, true) => Plan { kills: 6, tasks: 900 },
     };
     let mut row = Row::of(format!("worker killed with -9, {} times among {} tasks", plan.kills, plan.tasks));
-    let site = if long() {
+    let site = if long() || real() {
         Site::start().await
     } else {
         // A dead worker is given up sooner than after 30 s.
