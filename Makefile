@@ -11,7 +11,7 @@ RUN := --embedded=auto
 DEMO := $(BIN)/demo
 
 .PHONY: help build demo run-worker run-worker-sync run-external-trigger run-sync-trigger run-cpu-trigger \
-        run-sync-process-pool-trigger doctor list-tasks test conformance lint deny doc bench bench-build ci clean
+        run-sync-process-pool-trigger doctor list-tasks test chaos conformance lint deny doc bench bench-build ci clean
 
 help: ## this list
 	@echo "The Hatchet quickstart in Rust"
@@ -58,6 +58,10 @@ list-tasks: build ## names, kinds and schemas of the tasks
 
 test: ## all tests, offline
 	@$(CARGO) test --quiet
+
+chaos: ## faults in full, with a table of what held; HATCHET_TEST_TARGET=real: those that a real engine allows
+	@HATCHET_CHAOS=1 PROPTEST_CASES=$${PROPTEST_CASES:-5000} $(CARGO) test --quiet --lib
+	@HATCHET_CHAOS=1 PROPTEST_CASES=$${PROPTEST_CASES:-5000} $(CARGO) test --quiet --test it chaos -- --nocapture --test-threads 1
 
 conformance: ## the conformance suite on the Hatchet that HATCHET_CLIENT_TOKEN names
 	@test -n "$$HATCHET_CLIENT_TOKEN" || { echo "set HATCHET_CLIENT_TOKEN (and HATCHET_CLIENT_TLS_STRATEGY) first" >&2; exit 2; }

@@ -27,6 +27,7 @@ mod health;
 mod histogram;
 mod link;
 mod metrics;
+mod recent;
 mod register;
 mod report;
 mod session;

@@ -25,6 +25,9 @@ const FIRST_HEARTBEAT_TIMEOUT: Duration = Duration::from_millis(1_500);
 const HASTY_TRIES: u32 = 15;
 /// A heartbeat may overtake its stream's opening, and is then refused. So long after the opening that means nothing.
 const OPENING_GRACE: Duration = Duration::from_secs(2);
+/// A message over the limit would break the stream, with all that comes after it, and come again on the next one. So more
+/// than the limit is read, and the run that is too large fails alone.
+const LARGEST_READ: usize = 64 << 20;
 const SOON: Duration = Duration::from_millis(100);
 
 /// Why a session ended.
@@ -51,7 +54,8 @@ pub(super) async fn run(
     failures: u32,
 ) -> Ended {
     let worker = registered.worker;
-    let mut stub = shared.client.connection().dispatcher();
+    let limit = shared.client.config().max_recv_message.saturating_mul(4).max(LARGEST_READ);
+    let mut stub = shared.client.connection().dispatcher().max_decoding_message_size(limit);
     // An engine sends its response headers with the first assignment, so waiting for them would be waiting for work.
     let opening = async move {
         match stub.listen_v2(proto::WorkerListenRequest { worker_id: worker.to_string() }).await {

@@ -17,5 +17,6 @@ mod settings;
 mod sharing;
 mod tls;
 
-use place::Place;
-use program::{Ended, Program};
+pub use place::Place;
+use program::Ended;
+pub use program::Program;
