@@ -13,7 +13,8 @@ DEMO := $(BIN)/demo
 RUNS := 500
 
 .PHONY: help build demo run-worker run-worker-sync run-external-trigger run-sync-trigger run-cpu-trigger \
-        run-sync-process-pool-trigger run-task-status-benchmark list-tasks test test-browser conformance lint doc bench bench-build ci clean
+        run-sync-process-pool-trigger run-task-status-benchmark doctor list-tasks test test-browser chaos \
+        conformance lint deny doc bench bench-build ci clean
 
 help: ## this list
 	@echo "The Hatchet quickstart in Rust"
@@ -58,6 +59,9 @@ run-task-status-benchmark: build ## many runs of each task at once, measured; RU
 		--input-json 'externally-triggered-task={"name":"run {index}"}' \
 		--input-json 'sync-sleep-task={"seconds":0.05}' --input-json 'cpu-heavy-task={"limit":20000}' $(ARGS)
 
+doctor: build ## check settings, connection, engine and workers
+	@$(BIN)/runner doctor $(RUN)
+
 list-tasks: build ## names, kinds and schemas of the tasks
 	@$(BIN)/runner --list-tasks
 
@@ -67,6 +71,10 @@ test: ## all tests, offline
 test-browser: ## the benchmark's report in a headless browser; skipped where there is none
 	@$(CARGO) test --quiet --test it bench::browser -- --ignored --nocapture
 
+chaos: ## faults in full, with a table of what held; HATCHET_TEST_TARGET=real: those that a real engine allows
+	@HATCHET_CHAOS=1 PROPTEST_CASES=$${PROPTEST_CASES:-5000} $(CARGO) test --quiet --lib
+	@HATCHET_CHAOS=1 PROPTEST_CASES=$${PROPTEST_CASES:-5000} $(CARGO) test --quiet --test it chaos -- --nocapture --test-threads 1
+
 conformance: ## the conformance suite on the Hatchet that HATCHET_CLIENT_TOKEN names
 	@test -n "$$HATCHET_CLIENT_TOKEN" || { echo "set HATCHET_CLIENT_TOKEN (and HATCHET_CLIENT_TLS_STRATEGY) first" >&2; exit 2; }
 	@HATCHET_TEST_TARGET=real $(CARGO) test --quiet --test it conformance
@@ -75,6 +83,13 @@ lint: ## formatting and lints, warnings denied
 	@$(CARGO) fmt --check
 	@$(CARGO) clippy --quiet --all-targets -- -D warnings
 	@$(CARGO) clippy --quiet --no-default-features --lib --bins -- -D warnings
+
+deny: ## licences, banned crates and sources of the dependencies
+	@if $(CARGO) deny --version >/dev/null 2>&1; then \
+		$(CARGO) deny --log-level error check --hide-inclusion-graph licenses bans sources; \
+	else \
+		echo "skipped: cargo-deny is not installed (cargo install --locked cargo-deny)"; \
+	fi
 
 doc: ## rustdoc, warnings denied
 	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --quiet --no-deps

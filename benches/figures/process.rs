@@ -15,6 +15,8 @@ use tokio::{
 
 use super::table::{Figure, Target, median, row};
 
+pub(crate) const WORKER_BINARY: &str = env!("CARGO_BIN_EXE_worker");
+
 /// The first line of the banner, which the worker prints when it receives work.
 const BANNER: &str = "worker, listening";
 /// Nothing here takes as long, except when it is broken.
@@ -78,13 +80,10 @@ impl Process {
     }
 }
 
-/// The worker binary, with no setting but those that are added.
-pub(crate) fn worker() -> Command {
-    without_settings(Command::new(env!("CARGO_BIN_EXE_worker")))
-}
-
-/// Takes Hatchet's settings out of a command's environment.
-pub(crate) fn without_settings(mut command: Command) -> Command {
+/// The worker binary with its engine, and none of Hatchet's settings.
+fn embedded_worker() -> Command {
+    let mut command = Command::new(WORKER_BINARY);
+    command.arg("--embedded");
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("HATCHET_") {
             command.env_remove(name);
@@ -98,7 +97,7 @@ pub(crate) async fn start_to_registered() -> Result<Figure> {
     let mut millis = Vec::new();
     for _ in 0..9 {
         let folder = tempfile::tempdir()?;
-        let (process, took) = Process::start(worker().arg("--embedded"), folder.path()).await?;
+        let (process, took) = Process::start(&mut embedded_worker(), folder.path()).await?;
         process.stop().await?;
         millis.push(took.as_secs_f64() * 1e3);
     }
@@ -115,7 +114,7 @@ pub(crate) async fn start_to_registered() -> Result<Figure> {
 
 /// What an idle worker with its engine keeps in memory.
 pub(crate) async fn idle_memory_embedded() -> Result<Figure> {
-    let resident = idle_memory(worker().arg("--embedded")).await?;
+    let resident = idle_memory(&mut embedded_worker(), None).await?;
     Ok(Figure {
         number: 6,
         what: "idle worker with engine, resident",
@@ -127,12 +126,13 @@ pub(crate) async fn idle_memory_embedded() -> Result<Figure> {
     })
 }
 
-/// The median of three processes' resident memory, each idle for a moment; NaN where the system does not say.
-pub(crate) async fn idle_memory(command: &mut Command) -> Result<f64> {
+/// The median of three processes' resident memory, each idle for a moment, in a folder of its own if none is given;
+/// NaN where the system does not say.
+pub(crate) async fn idle_memory(command: &mut Command, folder: Option<&Path>) -> Result<f64> {
     let mut resident = Vec::new();
     for _ in 0..3 {
-        let folder = tempfile::tempdir()?;
-        let (process, _) = Process::start(command, folder.path()).await?;
+        let own = tempfile::tempdir()?;
+        let (process, _) = Process::start(command, folder.unwrap_or(own.path())).await?;
         sleep(SETTLE).await;
         resident.extend(process.resident());
         process.stop().await?;

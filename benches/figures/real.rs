@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio::process::Command;
 
 use super::{
-    process::{Process, idle_memory, worker},
+    process::{Process, WORKER_BINARY, idle_memory},
     rig::{NO_OP, no_op, run_many},
     table::{Figure, Target},
 };
@@ -81,15 +81,10 @@ async fn cpu_of_a_worker(mut sources: Sources) -> Result<Figure> {
 }
 
 async fn memory_of_a_worker() -> Result<Figure> {
-    let (namespace, token) = (namespace(), std::env::var("HATCHET_CLIENT_TOKEN").unwrap_or_default());
-    let mut command = worker();
-    command.arg("--embedded=never").env("HATCHET_CLIENT_NAMESPACE", namespace).env("HATCHET_CLIENT_TOKEN", token);
-    for (name, value) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("HATCHET_CLIENT_") && name != "HATCHET_CLIENT_NAMESPACE" {
-            command.env(name, value);
-        }
-    }
-    let resident = idle_memory(&mut command).await?;
+    let mut command = Command::new(WORKER_BINARY);
+    command.arg("--embedded=never").env("HATCHET_CLIENT_NAMESPACE", namespace());
+    // In this folder, whose .env files may hold the settings.
+    let resident = idle_memory(&mut command, Some(&std::env::current_dir()?)).await?;
     Ok(Figure {
         number: 8,
         what: "idle worker of a real engine, resident",

@@ -72,7 +72,11 @@ impl Table {
             figure.limit,
             value,
             figure.target.words(),
-            if figure.target.reached(figure.value) { "yes" } else { "NO" }
+            match figure.value {
+                unknown if unknown.is_nan() => "skipped: the system does not say",
+                value if figure.target.reached(value) => "yes",
+                _ => "NO",
+            }
         ))?;
         figure.notes.iter().try_for_each(|note| say(&format!("   {note}")))
     }

@@ -2,10 +2,14 @@
 
 mod bench;
 mod connect;
+mod doctor;
 #[cfg(feature = "engine")]
 mod embedded;
 mod exit;
+mod explain;
+mod health;
 mod logging;
+mod online;
 mod output;
 mod run_keys;
 pub mod runner;

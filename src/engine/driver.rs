@@ -124,12 +124,18 @@ impl Driver {
         let slots = shared.state.worker(worker).map_or(0, |w| w.slots.iter().map(|s| s.limit.max(0)).sum::<i64>());
         let room = usize::try_from(slots).unwrap_or(usize::MAX).saturating_mul(2).saturating_add(SPARE_LETTERS);
         let mailbox = Mailbox::new(room, MAX_UNREAD_BYTES);
+        let unheard = shared.state.unheard(worker);
         let stream = shared.state.open_stream(worker, beats, now)?;
         if shared.stopped {
             mailbox.close();
         }
         // Before the delivery: opening the stream may already have brought it work.
         shared.streams.insert(stream, mailbox.clone());
+        // It may have been lost with an older stream. The attempt is the same, so that a worker that has it knows it.
+        for (task, attempt) in unheard {
+            let action = assignment::start(&shared.state, self.tenant, task, attempt);
+            shared.send(stream, action, now);
+        }
         drop(shared);
         self.with(|_, _| ());
         let driver = self.clone();
@@ -216,9 +222,10 @@ impl Shared {
         self.state.forget();
     }
 
-    /// Ends a worker's stream. What it has not read goes back into the queue at once.
+    /// Ends a worker's stream. What it has not read goes back into the queue at once, unless the worker has opened a
+    /// newer stream: there it was sent again.
     fn close_stream(&mut self, stream: StreamId, now: Moment) {
-        let mailbox = self.streams.remove(&stream);
+        let mailbox = self.streams.remove(&stream).filter(|_| !self.state.is_superseded(stream));
         self.state.close_stream(stream, now);
         for action in mailbox.iter().flat_map(|mailbox| mailbox.unread()) {
             self.unsent(&action, now);
@@ -257,7 +264,7 @@ mod tests {
         engine::{
             options::Timings,
             state::{
-                Registration, TriggerItem, Triggered,
+                Registration, Report, TriggerItem, Triggered,
                 model::{Definition, TaskDefinition},
             },
         },
@@ -328,6 +335,22 @@ mod tests {
         let (_, mut second) = worker(&driver, 2);
         assert_eq!(read(&mut second), Some((unread.to_string(), 1)));
         assert_eq!(read(&mut second), None, "what was read may be running");
+    }
+
+    #[test]
+    fn what_a_worker_has_said_nothing_of_comes_again_on_its_next_stream() {
+        let driver = driver();
+        let (id, mut old) = worker(&driver, 3);
+        let (heard, read_before, unread) = (trigger(&driver), trigger(&driver), trigger(&driver));
+        assert_eq!(read(&mut old), Some((heard.to_string(), 0)));
+        assert_eq!(read(&mut old), Some((read_before.to_string(), 0)));
+        driver.with(|state, now| state.report(heard, Some(0), Report::Noted, now));
+        // The worker comes back before the engine has seen the old stream end.
+        let mut new = driver.listen(id, true).unwrap();
+        drop(old);
+        assert_eq!(read(&mut new), Some((read_before.to_string(), 0)));
+        assert_eq!(read(&mut new), Some((unread.to_string(), 0)), "and no new attempt of it");
+        assert_eq!(read(&mut new), None);
     }
 
     #[test]

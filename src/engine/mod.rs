@@ -44,7 +44,9 @@
 //! - Terminal events for an attempt that has ended are ignored: what has ended stays as it ended.
 //! - The stop of a timed-out attempt is sent before the next attempt, not after it.
 //! - Timers fire when they are due: no polling second, no half minute of back-off after an idle time.
-//! - What a broken stream has not read is queued again at once, as a lost worker's task is.
+//! - What a broken stream has not read is queued again at once, as a lost worker's task is. What a worker has said
+//!   nothing of when it listens anew is sent again, as the same attempt; a real engine never does, and a lost
+//!   assignment ends at its execution timeout.
 //! - A released slot is free at once, and the task that released it can still be stopped.
 //! - Unsubscribe ends the assignment of work; the stream stays, for stops. A worker with an older stream open stays
 //!   active when its newest one ends.

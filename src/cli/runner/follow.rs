@@ -60,11 +60,8 @@ pub(super) async fn outcome(
             biased;
             outcome = &mut ended => return finish(run, outcome).await,
             seen = &mut look => {
-                if let Ok(details) = seen {
-                    if let Some(outcome) = RunOutcome::from_details(run.id(), &details) {
-                        return Ok(outcome);
-                    }
-                    screen.status(details.status)?;
+                if let Some(outcome) = screen.seen(run, seen)? {
+                    return Ok(outcome);
                 }
                 wait = (wait * 3 / 2).min(SLOWEST_LOOK);
                 look.set(self::look(run, wait));

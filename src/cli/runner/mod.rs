@@ -15,7 +15,7 @@ use self::{
     plan::{Action, Args, Command, Mode, Plan},
     screen::Screen,
 };
-use super::{Exit, bench, connect, logging, output, signals::Signals};
+use super::{Exit, bench, connect, doctor, logging, output, signals::Signals};
 use crate::hatchet::{
     client::{Client, ClientError, ErrorKind, RunHandle, TriggerOptions, diagnose},
     task::Task,
@@ -26,14 +26,24 @@ use crate::hatchet::{
 /// exists: a subscription by run id starts late on a real engine, and loses what comes early.
 const STREAM_KEY: &str = "runner_stream_id";
 
+/// A cancelled run ends within some 50 ms; where it has not by then, the cancellation is sent again.
+const CANCEL_AGAIN: std::time::Duration = std::time::Duration::from_secs(3);
+
 /// The binary's `main`.
 pub fn main() -> ExitCode {
     let mut args = Args::parse();
-    if let Some(Command::Bench(args)) = args.command.take() {
-        return match bench::check(*args) {
-            Ok(plan) => super::run(16, bench::run(plan)),
-            Err(exit) => exit.report(),
-        };
+    match args.command.take() {
+        Some(Command::Bench(args)) => {
+            return match bench::check(*args) {
+                Ok(plan) => super::run(16, bench::run(plan)),
+                Err(exit) => exit.report(),
+            };
+        }
+        Some(Command::Doctor(args)) => return super::run(4, doctor::run(args)),
+        None => {}
+    }
+    if let Some(explained) = args.explain() {
+        return explained.map_or_else(Exit::report, |()| ExitCode::SUCCESS);
     }
     let plan = match plan::check(args) {
         Ok(plan) => plan,
@@ -174,8 +184,17 @@ async fn cancel(plan: &Plan, client: &Client, attach: &Attach, run: &RunHandle) 
         output::complain(&format!("run {} has already ended: there is nothing to cancel", run.id()));
         return follow::to_the_end(run, &mut screen, plan.timeout).await;
     }
-    run.cancel().await?;
-    let outcome = follow::outcome(run, &mut screen, plan.timeout).await?;
+    // A real engine was seen to lose a cancellation of a run that was just being moved, so it is asked for again.
+    let insist = async {
+        loop {
+            run.cancel().await?;
+            tokio::time::sleep(CANCEL_AGAIN).await;
+        }
+    };
+    let outcome = tokio::select! {
+        outcome = follow::outcome(run, &mut screen, plan.timeout) => outcome?,
+        failed = insist => return failed,
+    };
     screen.result(&outcome)?;
     if outcome.status == RunStatus::Cancelled {
         Ok(())

@@ -70,11 +70,8 @@ pub(super) async fn to_the_end(
             event = events.next(), if listening => listening = show(event, &mut chunks, screen)?,
             outcome = &mut ended => break follow::finish(run, outcome).await?,
             details = &mut seen => {
-                if let Ok(details) = details {
-                    if let Some(outcome) = RunOutcome::from_details(run.id(), &details) {
-                        break outcome;
-                    }
-                    screen.status(details.status)?;
+                if let Some(outcome) = screen.seen(run, details)? {
+                    break outcome;
                 }
                 wait = (wait * 3 / 2).min(Duration::from_secs(1));
                 seen.set(look(run, wait));

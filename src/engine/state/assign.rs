@@ -86,7 +86,7 @@ impl State {
         worker.last = seq;
         let deadline = now.plus(timeout);
         task.alarm = Some(self.clock.set(deadline, Alarm::Task(id)));
-        task.phase = Phase::Running(Running { worker: worker_id, seq, holds: true, deadline });
+        task.phase = Phase::Running(Running { worker: worker_id, seq, holds: true, deadline, heard: false });
         task.started = Some(now);
         self.effects.push_back(Effect::Start { stream, task: id, attempt: task.attempt });
     }

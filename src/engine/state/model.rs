@@ -176,6 +176,8 @@ pub(crate) struct Running {
     /// Whether it still takes its slots.
     pub(crate) holds: bool,
     pub(crate) deadline: Moment,
+    /// Whether the worker has said anything of it: until then it may never have got it.
+    pub(crate) heard: bool,
 }
 
 impl Phase {

@@ -30,9 +30,12 @@ impl State {
     /// Takes a worker's report. Answers whether there is such a task at all; what is about another attempt than the
     /// current one, or about one that runs no more, is ignored.
     pub(crate) fn report(&mut self, id: RunId, attempt: Option<i32>, report: Report, now: Moment) -> bool {
-        let Some(task) = self.tasks.get(&id) else { return false };
+        let Some(task) = self.tasks.get_mut(&id) else { return false };
         if attempt.is_some_and(|n| n != task.attempt) {
             return true;
+        }
+        if let Phase::Running(running) = &mut task.phase {
+            running.heard = true;
         }
         let event = match report {
             Report::Noted => return true,

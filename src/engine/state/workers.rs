@@ -6,9 +6,9 @@ use super::{
     Moment, State,
     attempt::AttemptEvent,
     clock::Alarm,
-    model::{Slot, StreamId, Worker},
+    model::{Phase, Slot, StreamId, Worker},
 };
-use crate::hatchet::wire::{WorkerId, proto};
+use crate::hatchet::wire::{RunId, WorkerId, proto};
 
 /// A worker that announces itself, checked at the door.
 #[derive(Debug, Default)]
@@ -86,6 +86,20 @@ impl State {
         self.arm_worker(id);
         self.feed(id, now);
         Ok(stream)
+    }
+
+    /// What a worker has been assigned and has said nothing of: it may have been lost on the way.
+    pub(crate) fn unheard(&self, id: WorkerId) -> Vec<(RunId, i32)> {
+        let running = self.workers.get(&id).into_iter().flat_map(|worker| worker.running.values());
+        let tasks = running.filter_map(|id| Some((*id, self.tasks.get(id)?)));
+        let unheard = tasks.filter(|(_, task)| matches!(&task.phase, Phase::Running(running) if !running.heard));
+        unheard.map(|(id, task)| (id, task.attempt)).collect()
+    }
+
+    /// Whether the worker of a stream has opened a newer one.
+    pub(crate) fn is_superseded(&self, stream: StreamId) -> bool {
+        let worker = self.streams.get(&stream).and_then(|id| self.workers.get(id));
+        worker.is_some_and(|worker| worker.streams.last() != Some(&stream))
     }
 
     /// A stream has ended. What runs on its worker goes on; it gets no more work unless another stream is open.

@@ -6,8 +6,11 @@ use futures_util::StreamExt as _;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Client, ClientError, retry::forever};
+use super::{Client, ClientError, order::ChunkOrder, retry::forever};
 use crate::hatchet::wire::{RunId, proto};
+
+/// A chunk whose predecessor is missing waits for it while others come at least this often.
+const GAP_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Which runs to see.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +43,7 @@ pub struct RunEvent {
 pub enum RunEventKind {
     /// The task came to be. It says nothing about a worker.
     Created,
-    /// A chunk that the task streams.
+    /// A chunk that the task streams; those of an attempt come in order.
     Chunk {
         /// The text.
         text: String,
@@ -137,21 +140,36 @@ async fn pump(
             // A failed send: the caller has stopped waiting, which the next send to it shows.
             let _ = opened.send(());
         }
+        let mut order = ChunkOrder::default();
         let broken = loop {
             let next = match early.take() {
                 Some(first) => first,
-                None => wire.next().await,
+                None => tokio::select! {
+                    next = wire.next() => next,
+                    () = tokio::time::sleep(GAP_PATIENCE), if order.is_waiting() => {
+                        if !hand_on(&sender, order.flush()).await {
+                            return;
+                        }
+                        continue;
+                    }
+                },
             };
             let event = match next {
                 Some(Ok(event)) => event,
                 Some(Err(status)) => break status,
-                None => return,
+                None => {
+                    hand_on(&sender, order.flush()).await;
+                    return;
+                }
             };
             let hangup = event.hangup;
-            if sender.send(Ok(read(event))).await.is_err() || hangup {
+            if !hand_on(&sender, order.take(read(event))).await || hangup {
                 return;
             }
         };
+        if !hand_on(&sender, order.flush()).await {
+            return;
+        }
         let error = ClientError::from_status("stream the run's events", broken);
         if !error.is_temporary() {
             let _ = sender.send(Err(error)).await;
@@ -164,6 +182,16 @@ async fn pump(
             return;
         }
     }
+}
+
+/// False where nobody listens any more.
+async fn hand_on(sender: &mpsc::Sender<Result<RunEvent, ClientError>>, events: Vec<RunEvent>) -> bool {
+    for event in events {
+        if sender.send(Ok(event)).await.is_err() {
+            return false;
+        }
+    }
+    true
 }
 
 fn read(event: proto::WorkflowEvent) -> RunEvent {

@@ -170,6 +170,8 @@ impl RunHandle {
                 }
                 Ok(Err(error)) => return Err(error),
                 Err(_) => {
+                    // The connection may be dead and look alive; what is slow only goes on over the old one.
+                    self.client().connection().renew();
                     if heard.elapsed() > SILENCE_PATIENCE {
                         return Err(ClientError::new(
                             ErrorKind::Unreachable,

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, value::RawValue};
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::task::TaskTracker;
 
-use super::{attempt, cpu::CpuPool, register::action, watchdog::PollClock};
+use super::{attempt, cpu::CpuPool, recent::Recent, register::action, stats::Stats, watchdog::PollClock};
 use crate::hatchet::{
     client::{Client, ClientError},
     task::{CancelReason, Canceller, RunInfo, Task},
@@ -24,16 +24,19 @@ pub(super) type AttemptKey = (RunId, i32);
 /// What all attempts of a worker share.
 pub(super) struct Shared {
     pub(super) client: Client,
-    pub(super) tasks: HashMap<String, Task>,
+    /// By action. Shared, since a task carries its schemas and each attempt takes it along.
+    pub(super) tasks: HashMap<String, Arc<Task>>,
     /// Where async and blocking bodies run.
     pub(super) bodies: tokio::runtime::Handle,
     pub(super) cpu: Option<CpuPool>,
     pub(super) default_slots: Arc<Semaphore>,
     pub(super) cpu_slots: Arc<Semaphore>,
     pub(super) cancel_grace: std::time::Duration,
+    pub(super) stats: Arc<Stats>,
     /// The watchdog's clock starts here.
     pub(super) start: Instant,
     running: Mutex<HashMap<AttemptKey, Running>>,
+    ended: Mutex<Recent>,
     /// Told each time an attempt is gone.
     pub(super) gone: Notify,
     pub(super) attempts: TaskTracker,
@@ -66,11 +69,12 @@ impl Shared {
         client: Client,
         tasks: &[Task],
         options: &super::WorkerOptions,
+        stats: Arc<Stats>,
         bodies: tokio::runtime::Handle,
         cpu: Option<CpuPool>,
     ) -> Result<Self, ClientError> {
         let mut by_action = HashMap::new();
-        for task in tasks {
+        for task in tasks.iter().cloned().map(Arc::new) {
             for name in task.names() {
                 by_action.insert(action(&client, name)?.as_str().to_owned(), task.clone());
             }
@@ -80,11 +84,13 @@ impl Shared {
             tasks: by_action,
             bodies,
             cpu,
-            default_slots: Arc::new(Semaphore::new(options.slots.min(Semaphore::MAX_PERMITS))),
-            cpu_slots: Arc::new(Semaphore::new(options.cpu_threads.min(Semaphore::MAX_PERMITS))),
+            default_slots: stats.slots("default"),
+            cpu_slots: stats.slots("cpu"),
             cancel_grace: options.cancel_grace,
+            stats,
             start: Instant::now(),
             running: Mutex::default(),
+            ended: Mutex::default(),
             gone: Notify::new(),
             attempts: TaskTracker::new(),
         })
@@ -92,6 +98,10 @@ impl Shared {
 
     fn running(&self) -> MutexGuard<'_, HashMap<AttemptKey, Running>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ended(&self) -> MutexGuard<'_, Recent> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many attempts there are.
@@ -120,6 +130,7 @@ impl Shared {
     }
 
     pub(super) fn forget(&self, key: AttemptKey) {
+        self.ended().add(key);
         self.running().remove(&key);
         self.gone.notify_waiters();
     }
@@ -146,13 +157,20 @@ impl Shared {
     }
 
     fn start(self: &Arc<Self>, worker: WorkerId, message: proto::AssignedAction) {
-        let assignment = match read(worker, message) {
+        let (bytes, limit) = (prost::Message::encoded_len(&message), self.client.config().max_recv_message);
+        let mut assignment = match read(worker, message) {
             Ok(assignment) => assignment,
             Err(why) => {
                 tracing::error!("ignored an assignment: {why}");
                 return;
             }
         };
+        if bytes > limit {
+            assignment.input = Err(format!(
+                "it makes a message of {bytes} bytes, over the limit of {limit}: send less, or raise \
+                 HATCHET_CLIENT_GRPC_MAX_RECV_MESSAGE_LENGTH"
+            ));
+        }
         let canceller = Canceller::default();
         let polls = PollClock::default();
         let running = Running {
@@ -161,8 +179,8 @@ impl Shared {
             polls: polls.clone(),
             said_blocked_ms: Arc::default(),
         };
-        if self.running().contains_key(&assignment.key) {
-            tracing::debug!(run = %assignment.key.0, "this attempt runs already");
+        if self.running().contains_key(&assignment.key) || self.ended().has(assignment.key) {
+            tracing::debug!(run = %assignment.key.0, "this attempt runs already, or has ended");
             return;
         }
         self.running().insert(assignment.key, running);

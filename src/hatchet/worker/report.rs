@@ -9,7 +9,10 @@ use tokio::{
     time::{Instant, sleep, timeout, timeout_at},
 };
 
-use super::dispatch::Assignment;
+use super::{
+    dispatch::Assignment,
+    stats::{OnItsWay, Stats},
+};
 use crate::hatchet::{
     client::{Client, ClientError, ErrorKind, retry::forever},
     task::Emission,
@@ -25,6 +28,10 @@ const OUTCOME_PATIENCE: Duration = Duration::from_secs(300);
 const PARALLEL_EMISSIONS: usize = 16;
 /// A line or chunk is offered this long.
 const EMISSION_PATIENCE: Duration = Duration::from_secs(10);
+/// A longer error text is cut, in bytes: nobody reads it, and a failure must always fit into a message.
+const LONGEST_ERROR: usize = 64 * 1024;
+/// More than a message adds around its line or chunk, in bytes.
+const EMISSION_MARGIN: usize = 1024;
 /// What waits to be sent when the body ends has this long, so that the outcome is not held up for ever.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(15);
 
@@ -64,14 +71,22 @@ pub(super) fn started(client: &Client, assignment: &Assignment) -> impl Future<O
 }
 
 /// Tells the engine how the attempt ended, until it has acknowledged it or never will.
-pub(super) async fn terminal(client: &Client, assignment: &Assignment, terminal: Terminal) {
+pub(super) async fn terminal(client: &Client, stats: &Stats, assignment: &Assignment, terminal: Terminal) {
     let event = match terminal {
         Terminal::Completed(output) => event(assignment, proto::StepActionEventType::StepEventTypeCompleted, output),
-        Terminal::Failed { error, may_retry } => proto::StepActionEvent {
-            should_not_retry: Some(!may_retry),
+        Terminal::Failed { error, may_retry } => {
             // An engine's database cannot hold the character.
-            ..event(assignment, proto::StepActionEventType::StepEventTypeFailed, error.replace('\0', "\\0"))
-        },
+            let mut error = error.replace('\0', "\\0");
+            let most = LONGEST_ERROR.min(client.config().max_send_message / 2);
+            if error.len() > most {
+                error.truncate(error.floor_char_boundary(most));
+                error.push_str(" … (cut)");
+            }
+            proto::StepActionEvent {
+                should_not_retry: Some(!may_retry),
+                ..event(assignment, proto::StepActionEventType::StepEventTypeFailed, error)
+            }
+        }
     };
     let run = assignment.key.0;
     let error = match send(client, event).await {
@@ -87,24 +102,32 @@ pub(super) async fn terminal(client: &Client, assignment: &Assignment, terminal:
             ..self::event(assignment, proto::StepActionEventType::StepEventTypeFailed, text)
         };
         if let Err(error) = send(client, substitute).await {
+            stats.outcomes_lost.add(1);
             tracing::error!(%run, %error, "an outcome is lost");
         }
     } else {
+        stats.outcomes_lost.add(1);
         tracing::error!(%run, task = assignment.info.task_name, %error, "an outcome is lost: the engine did not take it");
     }
 }
 
-async fn send(client: &Client, event: proto::StepActionEvent) -> Result<(), ClientError> {
-    // Looked at here, since a message that cannot be encoded reads like a connection that broke.
-    let (size, limit) = (event.encoded_len(), client.config().max_send_message);
-    if size > limit {
-        return Err(ClientError::new(
-            ErrorKind::TooLarge,
-            format!(
-                "the outcome makes a message of {size} bytes, over the limit of {limit}: give back a reference instead"
-            ),
-        ));
+/// A message over the own limit breaks its call in a way that looks like a broken connection, so it is seen before.
+fn fits(client: &Client, size: usize) -> Result<(), ClientError> {
+    let limit = client.config().max_send_message;
+    if size <= limit {
+        return Ok(());
     }
+    Err(ClientError::new(
+        ErrorKind::TooLarge,
+        format!(
+            "a message of {size} bytes is over the limit of {limit}: send a reference instead, or raise the engine's limit \
+             and HATCHET_CLIENT_GRPC_MAX_SEND_MESSAGE_LENGTH"
+        ),
+    ))
+}
+
+async fn send(client: &Client, event: proto::StepActionEvent) -> Result<(), ClientError> {
+    fits(client, event.encoded_len())?;
     let give_up = Instant::now() + OUTCOME_PATIENCE;
     let mut waits = forever(Duration::from_millis(50), Duration::from_secs(5));
     loop {
@@ -124,6 +147,7 @@ async fn send(client: &Client, event: proto::StepActionEvent) -> Result<(), Clie
 /// Sends what the body emits while it runs, and what is left when it has ended, which `finished` tells.
 pub(super) async fn pump(
     client: &Client,
+    stats: &Stats,
     assignment: &Assignment,
     mut emissions: mpsc::Receiver<Emission>,
     finished: oneshot::Receiver<()>,
@@ -150,13 +174,17 @@ pub(super) async fn pump(
             next = emissions.recv(), if sending.len() < PARALLEL_EMISSIONS => match next {
                 Some(emission) => {
                     let chunk = matches!(emission, Emission::Chunk(_));
-                    sending.push(emit(client.clone(), assignment, emission, index));
+                    sending.push(emit(client.clone(), assignment, emission, index, stats.on_its_way(chunk)));
                     index += i64::from(chunk);
                 }
                 None => break,
             },
             () = flush_over => break,
         }
+    }
+    // What nobody takes any more.
+    while let Ok(emission) = emissions.try_recv() {
+        drop(stats.on_its_way(matches!(emission, Emission::Chunk(_))));
     }
     let flushed = async { while sending.next().await.is_some() {} };
     let deadline = deadline.unwrap_or_else(|| Instant::now() + FLUSH_PATIENCE);
@@ -165,9 +193,14 @@ pub(super) async fn pump(
     }
 }
 
-async fn emit(client: Client, assignment: &Assignment, emission: Emission, index: i64) {
+async fn emit(client: Client, assignment: &Assignment, emission: Emission, index: i64, on_its_way: OnItsWay) {
     let created_at = Some(timestamp_now());
     let run = assignment.key.0;
+    let (Emission::Log { message: text, .. } | Emission::Chunk(text)) = &emission;
+    if let Err(error) = fits(&client, text.len() + EMISSION_MARGIN) {
+        tracing::warn!(%run, %error, "a log line or chunk is lost");
+        return;
+    }
     let give_up = Instant::now() + EMISSION_PATIENCE;
     let mut waits = forever(Duration::from_millis(50), Duration::from_secs(2));
     loop {
@@ -197,7 +230,7 @@ async fn emit(client: Client, assignment: &Assignment, emission: Emission, index
                 .await
             }
         };
-        let Err(error) = sent else { return };
+        let Err(error) = sent else { return on_its_way.arrived() };
         if !error.is_temporary() || Instant::now() >= give_up {
             tracing::warn!(%run, %error, "a log line or chunk is lost");
             return;

@@ -33,7 +33,7 @@ async fn a_queued_run_is_cancelled_and_never_assigned() {
 
 #[tokio::test]
 async fn the_worker_of_a_running_run_is_told() {
-    let target = Target::start().await;
+    let target = Target::for_failures().await;
     let flow = target.flow_with("running", |task| task.retries = 3).await;
     let mut worker = RawWorker::start(&target, &flow, 1).await;
     let run = target.trigger(&flow, json!({})).await;
@@ -59,7 +59,7 @@ async fn the_worker_of_a_running_run_is_told() {
 
 #[tokio::test]
 async fn a_run_in_back_off_is_cancelled() {
-    let target = Target::start().await;
+    let target = Target::for_failures().await;
     let flow = target
         .flow_with("back-off", |task| {
             task.retries = 3;

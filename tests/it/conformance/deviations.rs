@@ -35,6 +35,8 @@ pub enum Deviation {
     /// A worker is inactive as soon as its stream is closed; a real engine misses every other close (it keeps the time
     /// of the stream's opening in milliseconds and compares it with itself in microseconds).
     CloseIsAlwaysSeen,
+    /// What a worker has said nothing of is sent again when it listens anew; a real engine leaves it to its timeout.
+    UnheardIsSentAgain,
     /// A replay of a final run always happens; a real engine was seen to pass one over when it came right after the end.
     ReplayAlwaysHappens,
     /// A released slot is free at once; a real engine was seen to free it with the task.

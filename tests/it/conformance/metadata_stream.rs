@@ -188,7 +188,7 @@ async fn chunks_without_an_index_are_forwarded() {
 
 #[tokio::test]
 async fn a_failed_attempt_is_told_with_its_error() {
-    let target = Target::start().await;
+    let target = Target::for_failures().await;
     let flow = target.flow_with("attempts", |task| task.retries = 1).await;
     let value = target.name("value");
     let mut worker = RawWorker::start(&target, &flow, 1).await;

@@ -99,7 +99,7 @@ async fn an_empty_output_completes() {
 
 #[tokio::test]
 async fn output_that_is_not_json_or_holds_nul_fails_the_task() {
-    let target = Target::start().await;
+    let target = Target::for_failures().await;
     let flow = target.flow("bad-output").await;
     let mut worker = RawWorker::start(&target, &flow, 1).await;
     let faults = [
@@ -129,7 +129,7 @@ async fn output_that_is_not_json_or_holds_nul_fails_the_task() {
 
 #[tokio::test]
 async fn an_error_text_is_kept_as_it_is() {
-    let target = Target::start().await;
+    let target = Target::for_failures().await;
     let flow = target.flow("error").await;
     let mut worker = RawWorker::start(&target, &flow, 1).await;
     let run = target.trigger(&flow, json!({})).await;
@@ -145,7 +145,7 @@ async fn an_error_text_is_kept_as_it_is() {
 
 #[tokio::test]
 async fn an_error_text_that_is_json_with_nul_is_replaced() {
-    let target = Target::start().await;
+    let target = Target::for_failures().await;
     let flow = target.flow("error-nul").await;
     let mut worker = RawWorker::start(&target, &flow, 1).await;
     let run = target.trigger(&flow, json!({})).await;
@@ -238,7 +238,7 @@ async fn a_worker_may_cancel_its_task() {
 
 #[tokio::test]
 async fn a_second_outcome_of_an_attempt_is_answered_and_the_run_stays_final() {
-    let target = Target::start().await;
+    let target = Target::for_failures().await;
     let flow = target.flow_with("second", |task| task.retries = 1).await;
     let mut worker = RawWorker::start(&target, &flow, 1).await;
     let mut bystander = Bystander::start(&target).await;

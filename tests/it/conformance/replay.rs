@@ -26,7 +26,7 @@ async fn replayed(target: &Target, worker: &mut RawWorker, run: &str) -> Assigne
 
 #[tokio::test]
 async fn a_replay_counts_on_with_new_retries() {
-    let target = Target::start().await;
+    let target = Target::for_failures().await;
     let flow = target.flow_with("replayed", |task| task.retries = 1).await;
     let mut worker = RawWorker::start(&target, &flow, 1).await;
     let run = target.trigger(&flow, json!({"a": 1})).await;

@@ -102,7 +102,7 @@ async fn a_run_is_read_by_rest() {
 
 #[tokio::test]
 async fn a_failed_run_has_its_error_in_rest() {
-    let target = Target::start().await;
+    let target = Target::for_failures().await;
     let flow = target.flow("failed").await;
     let mut worker = RawWorker::start(&target, &flow, 1).await;
     let run = target.trigger(&flow, json!({})).await;

@@ -9,7 +9,7 @@ use crate::support::{Bystander, RawWorker, Target, only_task};
 
 #[tokio::test]
 async fn a_task_without_retries_fails_at_once() {
-    let target = Target::start().await;
+    let target = Target::for_failures().await;
     let flow = target.flow("once").await;
     let mut worker = RawWorker::start(&target, &flow, 1).await;
     let run = target.trigger(&flow, json!({})).await;
@@ -24,7 +24,7 @@ async fn a_task_without_retries_fails_at_once() {
 
 #[tokio::test]
 async fn attempts_are_counted_and_keep_their_ids() {
-    let target = Target::start().await;
+    let target = Target::for_failures().await;
     let flow = target.flow_with("counted", |task| task.retries = 2).await;
     let mut worker = RawWorker::start(&target, &flow, 1).await;
     let run = target.trigger(&flow, json!({"a": 1})).await;
@@ -44,7 +44,7 @@ async fn attempts_are_counted_and_keep_their_ids() {
 
 #[tokio::test]
 async fn a_retry_that_completes_completes_the_run() {
-    let target = Target::start().await;
+    let target = Target::for_failures().await;
     let flow = target.flow_with("recovers", |task| task.retries = 1).await;
     let mut worker = RawWorker::start(&target, &flow, 1).await;
     let run = target.trigger(&flow, json!({})).await;
@@ -62,7 +62,7 @@ async fn a_retry_that_completes_completes_the_run() {
 
 #[tokio::test]
 async fn events_of_another_attempt_are_answered_and_ignored() {
-    let target = Target::start().await;
+    let target = Target::for_failures().await;
     let flow = target.flow_with("stale", |task| task.retries = 1).await;
     let mut worker = RawWorker::start(&target, &flow, 2).await;
     let mut bystander = Bystander::start(&target).await;
@@ -89,7 +89,7 @@ async fn events_of_another_attempt_are_answered_and_ignored() {
 
 #[tokio::test]
 async fn an_event_without_a_count_is_for_the_current_attempt() {
-    let target = Target::start().await;
+    let target = Target::for_failures().await;
     let flow = target.flow_with("uncounted", |task| task.retries = 1).await;
     let mut worker = RawWorker::start(&target, &flow, 1).await;
     let run = target.trigger(&flow, json!({})).await;
@@ -105,7 +105,7 @@ async fn an_event_without_a_count_is_for_the_current_attempt() {
 
 #[tokio::test]
 async fn a_task_that_must_not_be_retried_fails_at_once() {
-    let target = Target::start().await;
+    let target = Target::for_failures().await;
     let flow = target.flow_with("fatal", |task| task.retries = 5).await;
     let mut worker = RawWorker::start(&target, &flow, 1).await;
     let run = target.trigger(&flow, json!({})).await;
@@ -125,7 +125,7 @@ async fn a_task_that_must_not_be_retried_fails_at_once() {
 
 #[tokio::test]
 async fn invalid_output_is_a_failure_like_another() {
-    let target = Target::start().await;
+    let target = Target::for_failures().await;
     let flow = target.flow_with("bad-output", |task| task.retries = 1).await;
     let mut worker = RawWorker::start(&target, &flow, 1).await;
     let run = target.trigger(&flow, json!({})).await;
@@ -140,7 +140,7 @@ async fn invalid_output_is_a_failure_like_another() {
 
 #[tokio::test]
 async fn a_back_off_comes_before_the_retry() {
-    let target = Target::start().await;
+    let target = Target::for_failures().await;
     let flow = target
         .flow_with("back-off", |task| {
             task.retries = 1;

@@ -66,7 +66,7 @@ async fn a_finished_run_is_answered() {
 
 #[tokio::test]
 async fn an_unfinished_run_is_told_when_it_ends() {
-    let target = Target::start().await;
+    let target = Target::for_failures().await;
     let flow = target.flow_with("unfinished", |task| task.retries = 1).await;
     let mut worker = RawWorker::start(&target, &flow, 1).await;
     let mut runs = Runs::open(&target);

@@ -12,7 +12,7 @@ use crate::support::{Bystander, RawWorker, Target, only_task, refused};
 
 #[tokio::test]
 async fn a_task_over_its_time_fails_and_is_cancelled() {
-    let target = Target::start().await;
+    let target = Target::for_failures().await;
     let flow = target.flow_with("slow", |task| task.timeout = "2s".to_owned()).await;
     let mut worker = RawWorker::start(&target, &flow, 1).await;
     let run = target.trigger(&flow, json!({})).await;
@@ -29,7 +29,7 @@ async fn a_task_over_its_time_fails_and_is_cancelled() {
 
 #[tokio::test]
 async fn a_timeout_is_retried_and_the_slot_is_free() {
-    let target = Target::start().await;
+    let target = Target::for_failures().await;
     let flow = target
         .flow_with("slow-retry", |task| {
             task.timeout = "2s".to_owned();
@@ -82,7 +82,7 @@ async fn refresh(target: &Target, run: &str, by: &str) -> Result<prost_types::Ti
 
 #[tokio::test]
 async fn a_refresh_adds_to_the_deadline() {
-    let target = Target::start().await;
+    let target = Target::for_failures().await;
     let flow = target.flow_with("refreshed", |task| task.timeout = "3s".to_owned()).await;
     let mut worker = RawWorker::start(&target, &flow, 2).await;
     let run = target.trigger(&flow, json!({"refreshed": true})).await;

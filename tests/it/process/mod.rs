@@ -3,15 +3,20 @@
 
 mod address;
 mod bad_input;
+mod doctor;
 mod drain;
+mod explain;
 mod folder;
 mod follow;
+mod health;
 mod line;
 mod place;
 mod program;
+mod secret;
 mod settings;
 mod sharing;
 mod tls;
 
-use place::Place;
-use program::{Ended, Program};
+pub use place::Place;
+pub use program::Ended;
+pub use program::Program;

@@ -86,3 +86,25 @@ fn a_signal_ends_a_wait_for_an_engine() {
     patient.err.until_said("waits for the engine");
     patient.stop().expect(0);
 }
+
+#[test]
+fn an_engine_that_dies_under_a_runner_is_waited_for_and_that_is_said() {
+    let place = Place::new();
+    let worker = place.worker(&["--embedded"]);
+    let runners = ["--output=human", "--stream"].map(|flag| {
+        let words = ["--task-name", "sync-sleep-task", "--input-json", r#"{"seconds":600}"#, flag];
+        let runner = place.start_runner(&words);
+        if flag == "--stream" {
+            runner.out.until_said("RUNNING")
+        } else {
+            runner.err.until_said("RUNNING")
+        };
+        runner
+    });
+    worker.kill();
+    for runner in runners {
+        runner.err.until_said("waits for the engine, which does not answer");
+        runner.signal("INT");
+        runner.wait().expect(130);
+    }
+}

@@ -7,6 +7,7 @@ use hatchet_quickstart::hatchet::wire::{
         v1::admin_service_client::AdminServiceClient, workflow_service_client::WorkflowServiceClient,
     },
 };
+use tokio::sync::{Mutex, MutexGuard};
 use tonic::{
     Request, Status,
     metadata::{Ascii, MetadataValue},
@@ -43,6 +44,7 @@ pub struct Target {
     channel: Channel,
     namespace: String,
     embedded: Option<Embedded>,
+    alone: Option<MutexGuard<'static, ()>>,
 }
 
 impl Target {
@@ -54,6 +56,17 @@ impl Target {
             Ok("embedded") | Err(_) => Self::embedded(Embedded::start().await),
             Ok(other) => panic!("HATCHET_TEST_TARGET is `{other}`: expected `embedded` or `real`"),
         }
+    }
+
+    /// The target of a case whose tasks fail. On a real engine there is one such case at a time: failures that it
+    /// handles in one batch share their `retries` (v0.101), so cases at once would get attempts that they must not.
+    pub async fn for_failures() -> Self {
+        static ONE: Mutex<()> = Mutex::const_new(());
+        let mut target = Self::start().await;
+        if !target.is_embedded() {
+            target.alone = Some(ONE.lock().await);
+        }
+        target
     }
 
     pub fn embedded(engine: Embedded) -> Self {
@@ -76,6 +89,7 @@ impl Target {
             endpoint,
             namespace: format!("conf-{}", &Uuid::new_v4().simple().to_string()[..12]),
             embedded,
+            alone: None,
         }
     }
 

@@ -4,6 +4,7 @@
 mod bodies;
 mod capacity;
 mod drain;
+mod health;
 mod heartbeat;
 mod link;
 mod report;
@@ -13,4 +14,4 @@ mod survival;
 mod trigger;
 mod wait;
 
-use stand::{Stand, options, within};
+pub use stand::{Stand, options, within};

@@ -78,6 +78,43 @@ fn is_end(report: &Report, run: &str) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_larger_than_the_limit_is_not_sent_again_and_again() {
+    let fake = Fake::start().await;
+    let large = "x".repeat(5 * 1024 * 1024);
+    let talking = Task::new_async("talking", move |_: Json, ctx: Context| {
+        let large = large.clone();
+        async move {
+            ctx.put_stream("before").await;
+            ctx.put_stream(large).await;
+            ctx.put_stream("after").await;
+            Ok(json!({}))
+        }
+    });
+    let failing =
+        Task::new_async("failing", |_: Json, _| async { Err::<Json, _>(TaskError::msg("x".repeat(5 * 1024 * 1024))) });
+    let _worker = worker(&fake, [talking, failing]).await;
+    let run = fake.assign("talking", "{}").await;
+    assert_eq!(fake.finished(run).await, Finished::Completed("{}".to_owned()));
+    let mut chunks: Vec<(Option<i64>, String)> = fake.script(|script| {
+        let chunk = |report: &Report| match report {
+            Report::Chunk(_, index, text) => Some((*index, text.clone())),
+            _ => None,
+        };
+        script.reports.iter().filter_map(chunk).collect()
+    });
+    chunks.sort();
+    // The gap in the index tells a reader that one is missing.
+    assert_eq!(chunks, [(Some(0), "before".to_owned()), (Some(2), "after".to_owned())]);
+    let run = fake.assign("failing", "{}").await;
+    let Finished::Failed { error, may_retry: true } = fake.finished(run).await else { panic!("it may be retried") };
+    assert!(
+        error.starts_with("TaskError: xxx") && error.len() < 100_000 && error.ends_with("(cut)"),
+        "{}",
+        error.len()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_end_that_is_refused_for_a_while_is_offered_again() {
     let fake = Fake::start().await;
     let _worker = worker(&fake, [echo()]).await;

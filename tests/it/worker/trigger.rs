@@ -107,3 +107,39 @@ async fn a_run_can_be_waited_for_by_many_at_once() {
         assert_eq!(ended.unwrap().status, RunStatus::Completed);
     }
 }
+
+#[cfg(feature = "cel")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_taken_key_fails_its_item_alone() {
+    use hatchet_quickstart::hatchet::wire::proto::v1::{
+        CreateTaskOpts, CreateWorkflowVersionRequest, IdempotencyConfig, IdempotencyMethod,
+    };
+
+    let stand = Stand::start([Task::new_async("echo", |input: Json, _| async { Ok(input) })]).await;
+    let task = CreateTaskOpts { readable_id: "echo".to_owned(), action: "echo:echo".to_owned(), ..Default::default() };
+    let definition = CreateWorkflowVersionRequest {
+        name: "keyed".to_owned(),
+        tasks: vec![CreateTaskOpts { timeout: "60s".to_owned(), inputs: "{}".to_owned(), ..task }],
+        idempotency: Some(IdempotencyConfig {
+            expression: "input.key".to_owned(),
+            ttl_ms: 600_000,
+            method: Some(IdempotencyMethod::Ttl.into()),
+        }),
+        ..Default::default()
+    };
+    stand.client.connection().admin().put_workflow(definition).await.unwrap();
+    let taken = stand.trigger("keyed", json!({ "key": "b", "n": 0 })).await;
+    let inputs = [("a", 1), ("b", 2), ("c", 3), ("a", 4), ("d", 5)];
+    let inputs = inputs.map(|(key, n)| (json!({ "key": key, "n": n }), TriggerOptions::default()));
+    let items = stand.client.trigger_many("keyed", inputs).await;
+    let [first, second, third, fourth, fifth] = items.as_slice() else { panic!("{items:?}") };
+    for (item, n) in [(first, 1), (third, 3), (fifth, 5)] {
+        let output: Value = outcome(item.as_ref().unwrap()).await.output().unwrap();
+        assert_eq!(output["n"], n, "each item has its own run: {items:?}");
+    }
+    let kind = |item: &Result<_, hatchet_quickstart::hatchet::client::ClientError>| {
+        item.as_ref().map(|_| ()).unwrap_err().kind()
+    };
+    assert_eq!(kind(second), ErrorKind::Duplicate(Some(taken.id())));
+    assert_eq!(kind(fourth), ErrorKind::Duplicate(Some(first.as_ref().unwrap().id())));
+}

@@ -1,0 +1,100 @@
+//! Reports that fail, and attempts of one run that overlap.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
+
+use hatchet_quickstart::hatchet::{
+    task::{Context, Task},
+    wire::{RunId, proto::StepActionEventType},
+};
+use serde_json::{Map, Value, json};
+use tokio::sync::Semaphore;
+use tonic::Status;
+
+use super::{
+    site::worker,
+    table::{Row, long, not_on_a_real_engine},
+};
+use crate::fake::{Fake, Finished, Report, start};
+
+type Json = Map<String, Value>;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_report_that_fails_is_made_again() {
+    // Ten take some 20 s, since the waits between them grow.
+    let times = if long() { 10 } else { 5 };
+    let fault = format!("the report call fails {times} times, then works");
+    if not_on_a_real_engine(&fault) {
+        return;
+    }
+    let mut row = Row::of(fault);
+    let fake = Fake::start().await;
+    let running = worker(&fake.config(), [Task::new_async("echo", |input: Json, _| async { Ok(input) })]).await;
+    fake.until_listening().await;
+    fake.script(|script| script.end_failures.extend((0..times).map(|_| Status::unavailable("restarts"))));
+    let run = fake.assign("echo", r#"{"n":1}"#).await;
+    // Its own patience is 30 s a wait, so the refusals are waited for one by one.
+    for refused in 1..=times {
+        fake.until("a refusal", |script| (script.refused_ends >= refused).then_some(())).await;
+    }
+    assert_eq!(fake.finished(run).await, Finished::Completed(r#"{"n":1}"#.to_owned()));
+    let next = fake.assign("echo", r#"{"n":2}"#).await;
+    fake.finished(next).await;
+    assert_eq!(fake.script(|script| (script.refused_ends, script.finished(run).len())), (times, 1));
+    row.say("one terminal event, with the outcome");
+    running.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_attempts_of_a_run_are_kept_apart() {
+    let fault = "retry arrives while the old attempt still runs";
+    if not_on_a_real_engine(fault) {
+        return;
+    }
+    let mut row = Row::of(fault);
+    let fake = Fake::start().await;
+    let gates: Arc<HashMap<u32, Semaphore>> = Arc::new((0..2).map(|n| (n, Semaphore::new(0))).collect());
+    let executed = Arc::new(Mutex::new(Vec::new()));
+    let (body_gates, body_executed) = (gates.clone(), executed.clone());
+    let task = Task::new_async("gated", move |_: Json, ctx: Context| {
+        let (gates, executed) = (body_gates.clone(), body_executed.clone());
+        async move {
+            executed.lock().unwrap().push(ctx.retry_count());
+            let _permit = gates[&ctx.retry_count()].acquire().await?;
+            Ok(json!({ "attempt": ctx.retry_count() }))
+        }
+    });
+    let running = worker(&fake.config(), [task]).await;
+    fake.until_listening().await;
+    let run = RunId::random();
+    for attempt in [0, 1, 1, 0] {
+        fake.send(start(run, "gated:gated", r#"{"input":{}}"#, attempt)).await;
+    }
+    // The new one ends first; then the old one; and what comes again after its end is not run again.
+    let ended = async |count: usize| {
+        fake.until("an end", |script| (script.finished(run).len() >= count).then_some(())).await;
+    };
+    gates[&1].add_permits(1);
+    ended(1).await;
+    gates[&0].add_permits(1);
+    ended(2).await;
+    fake.send(start(run, "gated:gated", r#"{"input":{}}"#, 1)).await;
+    let other = RunId::random();
+    gates[&0].add_permits(1);
+    fake.send(start(other, "gated:gated", r#"{"input":{}}"#, 0)).await;
+    fake.finished(other).await;
+    let ends: Vec<(Option<i32>, String)> = fake.script(|script| {
+        let events = script.reports.iter().filter_map(|report| match report {
+            Report::Event(event) if event.task_run_external_id == run.to_string() => Some(event),
+            _ => None,
+        });
+        let ends = events.filter(|event| event.event_type() == StepActionEventType::StepEventTypeCompleted);
+        ends.map(|event| (event.retry_count, event.event_payload.clone())).collect()
+    });
+    assert_eq!(ends, [(Some(1), r#"{"attempt":1}"#.to_owned()), (Some(0), r#"{"attempt":0}"#.to_owned())]);
+    assert_eq!(executed.lock().unwrap().len(), 3, "each attempt once, and the other run");
+    row.say("each attempt executed once, each end with its own number");
+    running.stop().await.unwrap();
+}

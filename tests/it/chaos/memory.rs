@@ -1,0 +1,61 @@
+//! Many tasks with logs and chunks: the worker's memory stays.
+
+use std::time::Instant;
+
+use futures_util::{StreamExt as _, stream};
+use hatchet_quickstart::hatchet::client::{Client, ClientConfig, Sources};
+use serde_json::json;
+
+use super::{
+    child,
+    site::{completed, many},
+    table::{Row, long, not_on_a_real_engine},
+};
+use crate::process::Place;
+
+const BATCH: usize = 500;
+
+/// Resident memory of a process, in KiB.
+fn resident(process: u32) -> Option<usize> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse().ok())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_stays() {
+    let (tasks, warm) = if long() { (100_000, 10_000) } else { (1_000, 500) };
+    let fault = format!("{tasks} tasks with logs and stream chunks");
+    if not_on_a_real_engine(&fault) {
+        return;
+    }
+    let mut row = Row::of(fault);
+    let place = Place::new();
+    let engine = place.engine();
+    let config = ClientConfig::from_handshake(&place.handshake(), &Sources::default()).unwrap();
+    let worker = child::spawn(&config, &place.path("ledger"), 100);
+    let client = Client::new(config).unwrap();
+    let begun = Instant::now();
+    let (mut at_first, mut most) = (None, 0);
+    for done in (BATCH..=tasks).step_by(BATCH) {
+        let runs = many(&client, "chatty", &json!({}), BATCH).await;
+        stream::iter(runs).for_each_concurrent(BATCH, async |run| drop(completed(&run).await)).await;
+        let Some(now) = resident(worker.id()) else {
+            println!("skipped: this system has no /proc");
+            return;
+        };
+        if done == warm {
+            at_first = Some(now);
+        }
+        most = most.max(now);
+    }
+    let first = at_first.unwrap();
+    row.say(format!(
+        "{:.1} MiB after {warm}, at most {:.1} MiB; {:.0} tasks/s",
+        first as f64 / 1024.0,
+        most as f64 / 1024.0,
+        tasks as f64 / begun.elapsed().as_secs_f64()
+    ));
+    assert!(!long() || most * 10 <= first * 11, "{first} KiB grew to {most} KiB");
+    worker.kill();
+    engine.stop().expect(0);
+}

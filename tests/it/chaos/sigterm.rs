@@ -1,0 +1,60 @@
+//! A worker is asked to end in the middle of its work.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use hatchet_quickstart::hatchet::wire::RunStatus;
+
+use super::{
+    child,
+    site::{Site, trigger, within},
+    table::{Row, long},
+};
+use crate::{
+    process::{Place, Program},
+    support::eventually,
+};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_is_finished_or_may_be_retried() {
+    let mut row = Row::of("SIGTERM in the middle of 100 tasks");
+    let grace = Duration::from_secs(if long() { 5 } else { 1 });
+    let site = Site::start().await;
+    let place = Place::new();
+    let mut command = place.worker_command(&["--slots", "100", "--grace", &format!("{}s", grace.as_secs())]);
+    for (name, value) in child::settings(&site.config) {
+        command.env(name, value);
+    }
+    let program = Program::start(&mut command);
+    program.err.until("a worker that listens", |line| line.starts_with("  tasks "));
+    let client = site.client();
+    // Those that end in time come last, so that they run at the signal.
+    let seconds = (0..100).map(|n| if n < 50 { 600.0 } else { 0.2 + grace.as_secs_f64() / 2.0 });
+    let mut runs = Vec::new();
+    for seconds in seconds {
+        runs.push(trigger(&client, "sync-sleep-task", &serde_json::json!({ "seconds": seconds })).await);
+    }
+    let all_run = eventually("the last ones run", async || {
+        let last = runs[runs.len() - 1].details().await.unwrap();
+        (last.status != RunStatus::Queued).then_some(())
+    });
+    all_run.await;
+    let begun = Instant::now();
+    program.signal("TERM");
+    let ended = tokio::task::spawn_blocking(move || program.wait()).await.unwrap().expect(0);
+    let took = begun.elapsed();
+    assert!(took < grace + Duration::from_secs(5), "{took:?}: {ended:?}");
+    let outcomes = within(30, "all runs have ended", join_all(runs.iter().map(|run| run.outcome()))).await;
+    let (mut finished, mut cut) = (0, 0);
+    for outcome in outcomes.into_iter().map(Result::unwrap) {
+        match outcome.status {
+            RunStatus::Completed => finished += 1,
+            RunStatus::Failed if outcome.error.as_deref().is_some_and(|e| e.starts_with("Shutdown: ")) => cut += 1,
+            _ => panic!("neither finished nor cut: {outcome:?}"),
+        }
+    }
+    row.say(format!(
+        "exit 0 after {:.1} s of a grace of {grace:?}; {finished} finished, {cut} cut and reported as retryable",
+        took.as_secs_f64()
+    ));
+}
