@@ -98,6 +98,11 @@ pub async fn run(
         command: setting.command,
         machine,
     };
+    if let Some(before) = &setting.before
+        && (before.settings.runs, before.settings.rate) != (plan.runs, plan.rate)
+    {
+        doubts.push("It is compared with a benchmark of another number of runs, or another rate.".to_owned());
+    }
     let summary = measure::summary(&session, &plan, Known { place, ending, own_cpu, verified, answered_late, doubts });
     let unwritten = write(&mut journal, &session, &plan, &summary, setting.before.as_ref());
     Report { summary, ending, unwritten }
