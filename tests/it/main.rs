@@ -5,6 +5,8 @@
 
 mod conformance;
 mod examples;
+#[cfg(all(unix, feature = "engine"))]
+mod interop;
 #[cfg(unix)]
 mod readme;
 mod support;

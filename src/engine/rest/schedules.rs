@@ -13,9 +13,12 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{Answer, Refused, id, meta, own_tenant, page::Page, plan, query, rfc3339, shown};
-use crate::engine::{
-    driver::Driver,
-    state::{Moment, Scheduled, State, TimedError},
+use crate::{
+    engine::{
+        driver::Driver,
+        state::{Moment, Scheduled, State, TimedError},
+    },
+    hatchet::wire::RunStatus,
 };
 
 pub(super) fn routes() -> Router<Arc<Driver>> {
@@ -194,7 +197,12 @@ fn found(driver: &Driver, state: &State, id: Uuid) -> Answer {
 
 fn run_status(state: &State, scheduled: &Scheduled) -> Option<&'static str> {
     let (_, run) = state.run(scheduled.run?)?;
-    Some(state.status(run).word())
+    // These words are older than those of runs.
+    Some(match state.status(run) {
+        RunStatus::Completed => "SUCCEEDED",
+        RunStatus::Evicted | RunStatus::Unknown(_) => "RUNNING",
+        other @ (RunStatus::Queued | RunStatus::Running | RunStatus::Failed | RunStatus::Cancelled) => other.word(),
+    })
 }
 
 fn view(driver: &Driver, state: &State, id: Uuid, scheduled: &Scheduled) -> Value {
