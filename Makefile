@@ -11,7 +11,8 @@ RUN := --embedded=auto
 DEMO := $(BIN)/demo
 
 .PHONY: help build demo run-worker run-worker-sync run-external-trigger run-sync-trigger run-cpu-trigger \
-        run-sync-process-pool-trigger doctor list-tasks test chaos conformance lint deny doc bench bench-build ci clean
+        run-sync-process-pool-trigger doctor list-tasks test chaos conformance interop lint deny doc bench bench-build ci \
+        clean
 
 help: ## this list
 	@echo "The Hatchet quickstart in Rust"
@@ -66,6 +67,14 @@ chaos: ## faults in full, with a table of what held; HATCHET_TEST_TARGET=real: t
 conformance: ## the conformance suite on the Hatchet that HATCHET_CLIENT_TOKEN names
 	@test -n "$$HATCHET_CLIENT_TOKEN" || { echo "set HATCHET_CLIENT_TOKEN (and HATCHET_CLIENT_TLS_STRATEGY) first" >&2; exit 2; }
 	@HATCHET_TEST_TARGET=real $(CARGO) test --quiet --test it conformance
+
+INTEROP := target/interop
+
+interop: ## the official Python and TypeScript SDKs on the embedded engine; installs them into target/interop
+	@test -x $(INTEROP)/venv/bin/python || python3 -m venv $(INTEROP)/venv
+	@$(INTEROP)/venv/bin/pip install --quiet --disable-pip-version-check hatchet-sdk==1.43.1
+	@mkdir -p $(INTEROP)/node && cd $(INTEROP)/node && npm install --silent --no-audit --no-fund @hatchet-dev/typescript-sdk@1.33.2
+	@HATCHET_INTEROP=1 $(CARGO) test --quiet --test it interop
 
 lint: ## formatting and lints, warnings denied
 	@$(CARGO) fmt --check

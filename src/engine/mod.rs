@@ -61,6 +61,7 @@
 //! - Errors that a real engine reports as INTERNAL for bad declarations are INVALID_ARGUMENT and name the field.
 
 mod assignment;
+mod cron;
 mod driver;
 mod error;
 mod folder;
