@@ -9,10 +9,12 @@ BIN := $(or $(CARGO_TARGET_DIR),target)/$(if $(filter dev,$(PROFILE)),debug,$(PR
 # A token in the environment or a .env file means that Hatchet; without one, the embedded engine.
 RUN := --embedded=auto
 DEMO := $(BIN)/demo
+# Of the benchmark, for each task.
+RUNS := 500
 
 .PHONY: help build demo run-worker run-worker-sync run-external-trigger run-sync-trigger run-cpu-trigger \
-        run-sync-process-pool-trigger doctor list-tasks test chaos conformance interop lint deny doc bench bench-build ci \
-        clean
+        run-sync-process-pool-trigger run-task-status-benchmark doctor list-tasks test chaos test-browser conformance \
+        interop lint deny doc bench bench-build ci clean
 
 help: ## this list
 	@echo "The Hatchet quickstart in Rust"
@@ -51,6 +53,12 @@ run-cpu-trigger: build ## trigger cpu-heavy-task
 run-sync-process-pool-trigger: build ## the same under the seed quickstart's name
 	@$(BIN)/runner $(RUN) --task-name cpu-heavy-with-process-pool
 
+run-task-status-benchmark: build ## many runs of each task at once, measured; RUNS=n, ARGS="…"
+	@$(BIN)/runner bench $(RUN) --with-worker --runs $(RUNS) \
+		--tasks externally-triggered-task,sync-sleep-task,cpu-heavy-task \
+		--input-json 'externally-triggered-task={"name":"run {index}"}' \
+		--input-json 'sync-sleep-task={"seconds":0.05}' --input-json 'cpu-heavy-task={"limit":20000}' $(ARGS)
+
 doctor: build ## check settings, connection, engine and workers
 	@$(BIN)/runner doctor $(RUN)
 
@@ -63,6 +71,9 @@ test: ## all tests, offline
 chaos: ## faults in full, with a table of what held; HATCHET_TEST_TARGET=real: those that a real engine allows
 	@HATCHET_CHAOS=1 PROPTEST_CASES=$${PROPTEST_CASES:-5000} $(CARGO) test --quiet --lib
 	@HATCHET_CHAOS=1 PROPTEST_CASES=$${PROPTEST_CASES:-5000} $(CARGO) test --quiet --test it chaos -- --nocapture --test-threads 1
+
+test-browser: ## the benchmark's report in a headless browser; skipped where there is none
+	@$(CARGO) test --quiet --test it bench::browser -- --ignored --nocapture
 
 conformance: ## the conformance suite on the Hatchet that HATCHET_CLIENT_TOKEN names
 	@test -n "$$HATCHET_CLIENT_TOKEN" || { echo "set HATCHET_CLIENT_TOKEN (and HATCHET_CLIENT_TLS_STRATEGY) first" >&2; exit 2; }

@@ -25,6 +25,11 @@ impl Exit {
         Self { code: 1, message: None }
     }
 
+    /// Runs failed, which a line says.
+    pub(super) fn failed(message: impl Into<String>) -> Self {
+        Self::new(1, message)
+    }
+
     /// Wrong use: arguments, settings, input.
     pub(super) fn usage(message: impl Into<String>) -> Self {
         Self::new(2, message)

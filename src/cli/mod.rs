@@ -1,5 +1,6 @@
 //! Words into calls, results into words: the only place where client, worker, engine and tasks are put together.
 
+mod bench;
 mod connect;
 mod doctor;
 #[cfg(feature = "engine")]
@@ -10,6 +11,7 @@ mod health;
 mod logging;
 mod online;
 mod output;
+mod run_keys;
 pub mod runner;
 mod signals;
 pub mod worker;

@@ -1,6 +1,6 @@
 //! `worker`: registers the tasks and runs them.
 
-use std::{net::SocketAddr, process::ExitCode, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::Parser;
 
@@ -11,6 +11,7 @@ use super::{
     explain::{self, Setting},
     health::{self, HealthFlags},
     logging, output,
+    run_keys::{self, Executions},
     signals::Signals,
 };
 use crate::{
@@ -44,6 +45,16 @@ struct Args {
     /// Wait this long for an engine that is not up yet [env: HATCHET_WORKER_WAIT_FOR_ENGINE] [default: 0s]
     #[arg(long, value_name = "DURATION")]
     wait_for_engine: Option<String>,
+    /// Register each task once more as `<task>-keyed`, which takes a run key once only: for `runner bench`
+    /// [env: HATCHET_WORKER_RUN_KEYS=1]
+    #[arg(long)]
+    run_keys: bool,
+    /// File that the keyed tasks write a line to at the start of each attempt
+    #[arg(long, value_name = "FILE", requires = "run_keys")]
+    executions_file: Option<PathBuf>,
+    /// Stop, as after SIGTERM, when stdin ends: for whoever starts the worker and may die before it
+    #[arg(long)]
+    stop_with_stdin: bool,
     /// Serve the embedded engine and run no task
     #[arg(long)]
     engine_only: bool,
@@ -63,6 +74,9 @@ struct Plan {
     options: WorkerOptions,
     tasks: Vec<Task>,
     health: Option<SocketAddr>,
+    run_keys: bool,
+    executions: Option<Arc<Executions>>,
+    stop_with_stdin: bool,
     #[cfg_attr(not(feature = "engine"), expect(dead_code, reason = "refused before it matters"))]
     engine_only: bool,
 }
@@ -118,11 +132,14 @@ fn plan(args: Args) -> Result<Plan, Exit> {
     };
     let health = health::address(&sources)?;
     let choice = connect::choose(flag, &sources)?;
-    Ok(Plan { choice, sources, options, tasks, health, engine_only: args.engine_only })
+    let run_keys = args.run_keys || sources.flag("HATCHET_WORKER_RUN_KEYS").map_err(Exit::usage)?;
+    let executions = args.executions_file.as_deref().map(Executions::open).transpose()?.map(Arc::new);
+    let (stop_with_stdin, engine_only) = (args.stop_with_stdin, args.engine_only);
+    Ok(Plan { choice, sources, options, tasks, health, run_keys, executions, stop_with_stdin, engine_only })
 }
 
 /// The worker's own settings, for `--explain-config`.
-fn settings(defaults: &WorkerOptions) -> [Setting; 9] {
+fn settings(defaults: &WorkerOptions) -> [Setting; 10] {
     let setting = |variables, default: String| Setting { variables, default: Some(default) };
     [
         setting(&["HATCHET_WORKER_TASKS"], "all".to_owned()),
@@ -131,6 +148,7 @@ fn settings(defaults: &WorkerOptions) -> [Setting; 9] {
         setting(&["HATCHET_WORKER_NAME"], defaults.name.clone()),
         setting(&["HATCHET_WORKER_GRACE"], format!("{:?}", defaults.grace)),
         setting(&["HATCHET_WORKER_WAIT_FOR_ENGINE"], format!("{:?}", defaults.wait_for_engine)),
+        setting(&["HATCHET_WORKER_RUN_KEYS"], "false".to_owned()),
         setting(&[health::ENABLED], "false".to_owned()),
         setting(&[health::PORT], health::DEFAULT_PORT.to_string()),
         setting(&[health::BIND_ADDRESS], health::DEFAULT_BIND_ADDRESS.to_string()),
@@ -153,6 +171,9 @@ fn time(sources: &Sources, name: &str, default: Duration) -> Result<Duration, Ex
 
 async fn run(plan: Plan) -> Result<(), Exit> {
     let mut signals = Signals::listen().map_err(|e| Exit::usage(format!("signals cannot be listened for: {e}")))?;
+    if plan.stop_with_stdin {
+        signals.and_stdin();
+    }
     match &plan.choice {
         Choice::Token(said) => {
             let config = ClientConfig::from_sources(&plan.sources)?;
@@ -201,7 +222,8 @@ async fn embedded(_plan: &Plan, _said: &str, _signals: &mut Signals) -> Result<(
 
 /// From the start to the exit code: register, run, and on a signal drain.
 async fn work(plan: &Plan, config: ClientConfig, signals: &mut Signals) -> Result<(), Exit> {
-    let mut worker = Worker::new(config.clone(), plan.options.clone()).tasks(plan.tasks.clone());
+    let tasks = with_twins(plan, &config);
+    let mut worker = Worker::new(config.clone(), plan.options.clone()).tasks(tasks.clone());
     let mut health = None;
     if let Some(address) = plan.health {
         let (listener, address) = health::listen(address)?;
@@ -216,7 +238,7 @@ async fn work(plan: &Plan, config: ClientConfig, signals: &mut Signals) -> Resul
         never = waiting(&mut state) => match never {},
         () = signals.next() => return drain(worker, &plan.options, signals).await,
     };
-    banner(plan, &config, &registered, health);
+    banner(plan, &tasks, &config, &registered, health);
     tokio::select! {
         ended = worker.ended() => match ended {
             Ok(_) => Ok(()),
@@ -263,9 +285,22 @@ async fn drain(worker: RunningWorker, options: &WorkerOptions, signals: &mut Sig
     Ok(())
 }
 
-fn banner(plan: &Plan, config: &ClientConfig, registered: &Registered, health: Option<SocketAddr>) {
-    let tasks: Vec<&str> = plan.tasks.iter().flat_map(Task::names).collect();
-    let cpu = plan.tasks.iter().any(|task| task.slot_type() == "cpu");
+/// The tasks, and with `--run-keys` their twins.
+fn with_twins(plan: &Plan, config: &ClientConfig) -> Vec<Task> {
+    let twin = |task: &Task| {
+        let twin = run_keys::twin(task, |name| config.namespaced(name));
+        match plan.executions.clone() {
+            Some(executions) => twin.before(move |ctx| executions.note(ctx)),
+            None => twin,
+        }
+    };
+    let twins: Vec<Task> = if plan.run_keys { plan.tasks.iter().map(twin).collect() } else { Vec::new() };
+    plan.tasks.iter().cloned().chain(twins).collect()
+}
+
+fn banner(plan: &Plan, tasks: &[Task], config: &ClientConfig, registered: &Registered, health: Option<SocketAddr>) {
+    let names: Vec<&str> = tasks.iter().flat_map(Task::names).collect();
+    let cpu = tasks.iter().any(|task| task.slot_type() == "cpu");
     let slots = if cpu {
         format!("{} default, {} cpu", plan.options.slots, plan.options.cpu_threads)
     } else {
@@ -279,7 +314,7 @@ fn banner(plan: &Plan, config: &ClientConfig, registered: &Registered, health: O
         ("namespace", namespace.to_owned()),
         ("worker", format!("{} {}", config.namespaced(&plan.options.name), registered.worker)),
         ("slots", slots),
-        ("tasks", tasks.join(", ")),
+        ("tasks", names.join(", ")),
     ];
     output::complain("hatchet-quickstart worker, listening");
     let health = health.map(|address| ("health", format!("http://{address}/livez, /readyz, /health, /metrics")));

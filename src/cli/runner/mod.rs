@@ -15,7 +15,7 @@ use self::{
     plan::{Action, Args, Command, Mode, Plan},
     screen::Screen,
 };
-use super::{Exit, connect, doctor, logging, output, signals::Signals};
+use super::{Exit, bench, connect, doctor, logging, output, signals::Signals};
 use crate::hatchet::{
     client::{Client, ClientError, ErrorKind, RunHandle, TriggerOptions, diagnose},
     task::Task,
@@ -34,6 +34,12 @@ pub fn main() -> ExitCode {
     let mut args = Args::parse();
     match args.command.take() {
         Some(Command::Doctor(args)) => return super::run(4, doctor::run(args)),
+        Some(Command::Bench(args)) => {
+            return match bench::check(*args) {
+                Ok(plan) => super::run(16, bench::run(plan)),
+                Err(exit) => exit.report(),
+            };
+        }
         None => {}
     }
     if let Some(explained) = args.explain() {

@@ -5,7 +5,7 @@ use std::{io::Read as _, time::Duration};
 use clap::Parser;
 use serde_json::value::RawValue;
 
-use super::super::{ConnectionFlags, Exit, connect::When, doctor, exit, explain, output::Format};
+use super::super::{ConnectionFlags, Exit, bench, connect::When, doctor, exit, explain, output::Format};
 use crate::{
     hatchet::{
         client::{Sources, TriggerOptions},
@@ -78,6 +78,8 @@ impl Args {
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
     Doctor(doctor::Args),
+    /// Submit many runs at once, follow them to their end, and write a report with charts
+    Bench(Box<bench::Args>),
 }
 
 /// What was asked for, checked before any call.

@@ -29,6 +29,9 @@ pub type Authenticated = InterceptedService<Channel, Bearer>;
 const PING_EVERY: Duration = Duration::from_secs(10);
 /// A connection whose ping is not answered for this long is dead, and is made anew by the next call.
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
+/// Largest headers taken, in bytes. A refused bulk trigger tells of each collision there, some 110 bytes for each of
+/// 1,000; the transport's own limit is 16 KiB, and what is larger breaks the call.
+const MAX_HEADERS: u32 = 1 << 20;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// One HTTP/2 connection to an engine, made by the first call and made again after it broke. Cheap to clone.
@@ -76,7 +79,8 @@ impl Connection {
             .connect_timeout(CONNECT_TIMEOUT)
             .http2_keep_alive_interval(PING_EVERY)
             .keep_alive_timeout(PING_TIMEOUT)
-            .keep_alive_while_idle(true);
+            .keep_alive_while_idle(true)
+            .http2_max_header_list_size(MAX_HEADERS);
         if let Tls::On { root_ca, server_name, identity } = &config.tls {
             let mut tls = ClientTlsConfig::new().domain_name(server_name.as_deref().unwrap_or(config.host()));
             tls = match root_ca {

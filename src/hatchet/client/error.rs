@@ -1,14 +1,15 @@
 //! Why a call failed. That a run failed is not an error of a call: see [`super::RunOutcome`].
 
-use std::{error::Error as StdError, fmt};
+use std::{error::Error as StdError, fmt, sync::Arc};
 
 use tonic::Code;
 
 use crate::hatchet::wire::RunId;
 
-type Source = Box<dyn StdError + Send + Sync + 'static>;
+type Source = Arc<dyn StdError + Send + Sync + 'static>;
 
 /// A call that failed, with what to do about it in its message and what to match on in [`ClientError::kind`].
+#[derive(Clone)]
 pub struct ClientError {
     kind: ErrorKind,
     message: String,
@@ -54,8 +55,8 @@ impl ClientError {
 
     /// Keeps the cause, which is shown by those who print the whole chain.
     #[must_use]
-    pub fn with_source(mut self, source: impl Into<Source>) -> Self {
-        self.source = Some(source.into());
+    pub fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
+        self.source = Some(Arc::new(source));
         self
     }
 
@@ -197,7 +198,7 @@ impl ClientError {
     }
 
     /// Whether the request certainly never left: the connection could not be made.
-    pub(crate) fn never_sent(&self) -> bool {
+    pub fn never_sent(&self) -> bool {
         let mut cause: Option<&(dyn StdError + 'static)> = self.cause().map(|c| c as _);
         while let Some(error) = cause {
             if error.downcast_ref::<tonic::ConnectError>().is_some() {

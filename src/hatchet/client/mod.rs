@@ -14,12 +14,14 @@
 //! # }
 //! ```
 
+mod bulk;
 mod cancel;
 mod collision;
 mod config;
 mod connection;
 mod error;
 mod order;
+mod outcomes;
 mod probe;
 mod rest;
 mod results;
@@ -27,20 +29,23 @@ pub(crate) mod retry;
 mod sources;
 mod status;
 mod stream;
+mod subscription;
 mod trigger;
 mod wait;
 
 use std::sync::Arc;
 
+pub use bulk::BulkItem;
 pub use config::{ClientConfig, Tls, Token, token_claims};
 pub use connection::{Authenticated, Bearer, Connection};
 pub use error::{ClientError, ErrorKind};
+pub use outcomes::Outcomes;
 pub use probe::{Spoken, diagnose, judge, probe};
 pub use rest::{Metadata, RestClient, RunSummary, SlotUse, WorkerSummary};
 pub use sources::{ENV_FILES, Source, Sources};
 pub use status::{RunDetails, TaskDetails};
 pub use stream::{RunEvent, RunEventKind, RunEvents, StreamSelector};
-pub use trigger::{BulkItem, RunHandle, TriggerOptions};
+pub use trigger::{RunHandle, TriggerOptions};
 pub use wait::{RunFailed, RunOutcome};
 
 use crate::hatchet::wire::{self, RunId};

@@ -77,10 +77,21 @@ pub struct RunSummary {
     pub workflow_run_external_id: String,
     /// The status' word.
     pub status: String,
+    /// RFC 3339.
+    pub created_at: Option<String>,
     /// RFC 3339, where it has started.
     pub started_at: Option<String>,
     /// RFC 3339, where it has ended.
     pub finished_at: Option<String>,
+    /// The pairs that it was started with.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub additional_metadata: serde_json::Map<String, Value>,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    #[serde(default, deserialize_with = "null_is_default")]
+    name: String,
 }
 
 #[derive(Deserialize)]
@@ -121,6 +132,14 @@ impl RestClient {
     pub async fn workers(&self) -> Result<Vec<WorkerSummary>, ClientError> {
         let path = format!("/api/v1/tenants/{}/worker", self.0.tenant);
         self.call::<Rows<WorkerSummary>>(Method::GET, &path, &[], None).await.map(|list| list.rows)
+    }
+
+    /// Whether the engine knows a workflow of this name, which holds the namespace.
+    pub async fn has_workflow(&self, name: &str) -> Result<bool, ClientError> {
+        let path = format!("/api/v1/tenants/{}/workflows", self.0.tenant);
+        let query = [("name", name.to_owned()), ("limit", "100".to_owned())];
+        let list: Rows<Named> = self.call(Method::GET, &path, &query, None).await?;
+        Ok(list.rows.iter().any(|workflow| workflow.name == name))
     }
 
     /// Runs since a time (RFC 3339) that have all of these metadata pairs, `limit` at most from `offset` on.

@@ -3,29 +3,26 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
 
 use backon::ExponentialBackoff;
-use futures_util::StreamExt as _;
 use tokio::{
     sync::{Semaphore, SemaphorePermit, mpsc, oneshot},
-    time::{Instant, sleep, sleep_until},
+    time::{Instant, sleep_until},
 };
-use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     Connection,
-    retry::forever,
+    subscription::Subscription,
     wait::{POLL_FIRST, POLL_SLOWEST},
 };
-use crate::hatchet::wire::{RunId, proto};
+use crate::hatchet::wire::{RunId, proto::WorkflowRunEvent};
 
 /// Polls under way at once, of all waits of a client: thousands of waits must not be a load of their own.
 const POLLS: usize = 16;
 
-type Waiter = (RunId, oneshot::Sender<proto::WorkflowRunEvent>);
+type Waiter = (RunId, oneshot::Sender<WorkflowRunEvent>);
 
 /// The shared subscription: a handle in front of the one task that owns the stream.
 pub(crate) struct Results {
@@ -41,7 +38,8 @@ impl Results {
     pub(super) fn new(connection: Connection) -> Self {
         let (waiters, requests) = mpsc::channel(256);
         let heard = Arc::new(Mutex::new(None));
-        let owner = Pool { connection, requests, pending: HashMap::new(), prune_at: 1024, heard: heard.clone() };
+        let subscription = Subscription::new(connection);
+        let owner = Pool { subscription, requests, pending: HashMap::new(), prune_at: 1024, heard: heard.clone() };
         let _owner = AbortOnDropHandle::new(tokio::spawn(owner.run()));
         Self { waiters, heard, polls: Semaphore::new(POLLS), _owner }
     }
@@ -67,7 +65,7 @@ impl Results {
     }
 
     /// Asks for a run's end. The receiver fails where the subscription is gone.
-    pub(super) async fn subscribe(&self, run: RunId) -> oneshot::Receiver<proto::WorkflowRunEvent> {
+    pub(super) async fn subscribe(&self, run: RunId) -> oneshot::Receiver<WorkflowRunEvent> {
         let (sender, receiver) = oneshot::channel();
         // A failed send drops the sender, which the receiver sees.
         let _ = self.waiters.send((run, sender)).await;
@@ -76,78 +74,27 @@ impl Results {
 }
 
 struct Pool {
-    connection: Connection,
+    subscription: Subscription,
     requests: mpsc::Receiver<Waiter>,
-    pending: HashMap<RunId, Vec<oneshot::Sender<proto::WorkflowRunEvent>>>,
+    pending: HashMap<RunId, Vec<oneshot::Sender<WorkflowRunEvent>>>,
     /// Size at which those who have stopped waiting are looked for.
     prune_at: usize,
     heard: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Pool {
-    /// Keeps a stream open while somebody waits, and asks for every pending run again after it broke.
+    /// Passes ends on until the client is gone.
     async fn run(mut self) {
-        let mut waits = forever(Duration::from_millis(50), Duration::from_secs(2));
-        loop {
-            self.prune();
-            if self.pending.is_empty() {
-                match self.requests.recv().await {
-                    Some(waiter) => self.add(waiter),
-                    None => return,
-                }
-            }
-            match self.session().await {
-                Session::NoMoreWaiters => return,
-                Session::Broken { answered } => {
-                    if answered {
-                        waits = forever(Duration::from_millis(50), Duration::from_secs(2));
-                    }
-                    sleep(waits.next().unwrap_or(Duration::from_secs(2))).await;
-                }
-            }
-        }
-    }
-
-    /// One stream, from its opening to its end.
-    async fn session(&mut self) -> Session {
-        let (ask, asked) = mpsc::channel(256);
-        let mut stub = self.connection.dispatcher();
-        // An engine may send its response headers with the first answer only, so the call itself is awaited among
-        // all the rest.
-        let opening = async move {
-            match stub.subscribe_to_workflow_runs(ReceiverStream::new(asked)).await {
-                Ok(answer) => answer.into_inner().boxed(),
-                Err(status) => futures_util::stream::once(async { Err(status) }).boxed(),
-            }
-        };
-        let mut answers = futures_util::stream::once(opening).flatten().boxed();
-        let mut to_ask: Vec<RunId> = self.pending.keys().copied().collect();
-        let mut answered = false;
         loop {
             tokio::select! {
-                permit = ask.reserve(), if !to_ask.is_empty() => {
-                    let Ok(permit) = permit else { return Session::Broken { answered } };
-                    if let Some(run) = to_ask.pop() {
-                        permit.send(proto::SubscribeToWorkflowRunsRequest { workflow_run_id: run.to_string() });
-                    }
-                }
-                answer = answers.next() => match answer {
-                    Some(Ok(event)) => {
-                        answered = true;
-                        self.settle(event);
-                    }
-                    Some(Err(status)) => {
-                        tracing::debug!(%status, "the subscription to results broke");
-                        return Session::Broken { answered };
-                    }
-                    None => return Session::Broken { answered },
+                told = self.subscription.next() => match told {
+                    Some((run, event)) => self.settle(run, &event),
+                    // It is opened again for those who still wait.
+                    None => self.prune(),
                 },
                 waiter = self.requests.recv() => match waiter {
-                    Some(waiter) => {
-                        to_ask.push(waiter.0);
-                        self.add(waiter);
-                    }
-                    None => return Session::NoMoreWaiters,
+                    Some(waiter) => self.add(waiter),
+                    None => return,
                 },
             }
         }
@@ -158,11 +105,11 @@ impl Pool {
             self.prune();
             self.prune_at = 1024.max(self.pending.len() * 2);
         }
+        self.subscription.add(run);
         self.pending.entry(run).or_default().push(sender);
     }
 
-    fn settle(&mut self, event: proto::WorkflowRunEvent) {
-        let Ok(run) = event.workflow_run_id.parse::<RunId>() else { return };
+    fn settle(&mut self, run: RunId, event: &WorkflowRunEvent) {
         *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         for sender in self.pending.remove(&run).into_iter().flatten() {
             // A failed send: that wait was answered by its poll.
@@ -171,17 +118,12 @@ impl Pool {
     }
 
     fn prune(&mut self) {
-        self.pending.retain(|_, senders| {
+        self.pending.retain(|run, senders| {
             senders.retain(|sender| !sender.is_closed());
+            if senders.is_empty() {
+                self.subscription.forget(*run);
+            }
             !senders.is_empty()
         });
     }
-}
-
-enum Session {
-    Broken {
-        /// Whether anything came: if so, the next try may be soon.
-        answered: bool,
-    },
-    NoMoreWaiters,
 }

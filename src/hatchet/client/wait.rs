@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{ClientError, ErrorKind, RunDetails, RunHandle, retry::forever};
+use super::{ClientError, ErrorKind, RunDetails, RunHandle, outcomes::unknown, retry::forever};
 use crate::hatchet::wire::{RunId, RunStatus, proto};
 
 /// The poll starts here and slows down to [`POLL_SLOWEST`].
@@ -93,7 +93,7 @@ impl RunOutcome {
 
     /// The outcome in a subscription's answer, where it is beyond doubt. A cancelled run reads there like one without
     /// output, so the doubtful ones are asked for.
-    fn from_event(run: RunId, event: &proto::WorkflowRunEvent) -> Option<Self> {
+    pub(super) fn from_event(run: RunId, event: &proto::WorkflowRunEvent) -> Option<Self> {
         let [task] = event.results.as_slice() else { return None };
         match (&task.output, &task.error) {
             (Some(output), None) if !output.is_empty() => {
@@ -160,14 +160,7 @@ impl RunHandle {
                 Ok(Err(error)) if error.kind() == ErrorKind::NotFound => {
                     heard = Instant::now();
                     if known.elapsed() > UNKNOWN_PATIENCE {
-                        return Err(ClientError::new(
-                            ErrorKind::NotFound,
-                            format!(
-                                "run {} is not known to the engine: check the id; after a trigger it means that no \
-                                 workflow has that name: start a worker that registers it",
-                                self.id()
-                            ),
-                        ));
+                        return Err(unknown(self.id()));
                     }
                 }
                 Ok(Err(error)) if error.is_temporary() => {

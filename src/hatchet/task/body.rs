@@ -86,6 +86,27 @@ where
     })
 }
 
+/// Something to do at the start of each attempt.
+pub(super) type Hook = Arc<dyn Fn(&Context) + Send + Sync>;
+
+/// The body with a hook in front.
+pub(super) fn before(body: Body, hook: Hook) -> Body {
+    let on_thread = |body: ThreadBody, hook: Hook| -> ThreadBody {
+        Arc::new(move |json, ctx| {
+            hook(&ctx);
+            body(json, ctx)
+        })
+    };
+    match body {
+        Body::Async(body) => Body::Async(Arc::new(move |json, ctx| {
+            hook(&ctx);
+            body(json, ctx)
+        })),
+        Body::Blocking(body) => Body::Blocking(on_thread(body, hook)),
+        Body::Cpu(body) => Body::Cpu(on_thread(body, hook)),
+    }
+}
+
 pub(super) fn decode<I: DeserializeOwned>(json: &str) -> Result<I, BadInput> {
     let mut reader = serde_json::Deserializer::from_str(json);
     serde_path_to_error::deserialize(&mut reader)
@@ -154,6 +175,24 @@ mod tests {
         assert!(matches!(&array, Outcome::Failed { error, may_retry: false } if error.contains("array")), "{array:?}");
         let nul = run("{}", |_, _| Ok(std::collections::BTreeMap::from([("k", "\0")]).len()));
         assert!(matches!(nul, Outcome::Failed { may_retry: false, .. }));
+    }
+
+    #[test]
+    fn a_hook_comes_before_the_body() {
+        use std::sync::Mutex;
+        let said = Arc::new(Mutex::new(Vec::new()));
+        let (in_hook, in_body) = (said.clone(), said.clone());
+        let task = Task::new_cpu("t", move |_: Input, ctx: Context| {
+            in_body.lock().unwrap().push(format!("body {}", ctx.retry_count()));
+            Ok(())
+        })
+        .alias("u")
+        .renamed("v")
+        .before(move |ctx| in_hook.lock().unwrap().push(format!("hook {}", ctx.retry_count())));
+        assert_eq!(task.names().collect::<Vec<_>>(), ["v"]);
+        let Body::Cpu(body) = task.body() else { panic!("kind") };
+        body("{}".to_owned(), Context::new(RunInfo { retry_count: 3, ..RunInfo::default() }).0);
+        assert_eq!(*said.lock().unwrap(), ["hook 3", "body 3"]);
     }
 
     #[test]

@@ -41,7 +41,7 @@ use serde_json::Value;
 pub use body::{AsyncBody, Body, Outcome, ThreadBody, panic_message};
 pub use context::{CancelReason, Canceller, Context, Emission, LogLevel, RunInfo};
 pub use error::{BadInput, Retry, TaskError};
-pub use options::{Backoff, TaskOptions};
+pub use options::{Backoff, Idempotency, IdempotencyMethod, TaskOptions};
 
 /// A task: what a worker registers and runs. Cheap to clone.
 #[derive(Clone)]
@@ -183,6 +183,28 @@ impl Task {
     #[must_use]
     pub fn default_priority(mut self, priority: u8) -> Self {
         self.options.default_priority = priority;
+        self
+    }
+
+    /// Refuses a second run with the same key, an expression's result; see [`Idempotency`]. Without it, none.
+    #[must_use]
+    pub fn idempotency(mut self, expression: &str, ttl: std::time::Duration, method: IdempotencyMethod) -> Self {
+        self.options.idempotency = Some(Idempotency { expression: expression.to_owned(), ttl, method });
+        self
+    }
+
+    /// The same body and options under another name, and no alias.
+    #[must_use]
+    pub fn renamed(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.name);
+        self.aliases.clear();
+        self
+    }
+
+    /// Calls `hook` at the start of each attempt, on the thread that the body runs on.
+    #[must_use]
+    pub fn before(mut self, hook: impl Fn(&Context) + Send + Sync + 'static) -> Self {
+        self.body = body::before(self.body, Arc::new(hook));
         self
     }
 

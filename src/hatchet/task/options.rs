@@ -15,6 +15,31 @@ pub struct TaskOptions {
     pub schedule_timeout: Duration,
     /// 1 to 3. Default 1.
     pub default_priority: u8,
+    /// By what a second run like an earlier one is known and refused. Default none.
+    pub idempotency: Option<Idempotency>,
+}
+
+/// Runs with the same key are one run: a second trigger is refused, with the id of the run that holds the key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Idempotency {
+    /// CEL over `input` and `additional_metadata` that yields the key, a string.
+    ///
+    /// Keys count for the whole tenant, so it should hold the task's name. Where it cannot be evaluated (a field is
+    /// missing, or the result is no string), a real engine accepts the trigger and makes no run.
+    pub expression: String,
+    /// How long a key is held, from the trigger on; at least 1 ms.
+    pub ttl: Duration,
+    /// When a key is free again.
+    pub method: IdempotencyMethod,
+}
+
+/// When an idempotency key is free again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IdempotencyMethod {
+    /// After its time to live, whatever became of the run.
+    Ttl,
+    /// When its run ends, and at the latest after its time to live.
+    Status,
 }
 
 /// Exponential wait between attempts, in seconds: `factor` to the power of the retry's number.
@@ -34,6 +59,7 @@ impl Default for TaskOptions {
             execution_timeout: Duration::from_secs(60),
             schedule_timeout: Duration::from_secs(300),
             default_priority: 1,
+            idempotency: None,
         }
     }
 }

@@ -7,7 +7,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use super::{Registered, WorkerOptions};
 use crate::hatchet::{
     client::{Client, ClientError, ErrorKind},
-    task::Task,
+    task::{Idempotency, IdempotencyMethod, Task},
     wire::{
         ActionId, format_duration,
         proto::{self, v1},
@@ -88,10 +88,23 @@ async fn put_workflow(client: &Client, task: &Task, name: &str) -> Result<(), Cl
             slot_requests: HashMap::from([(task.slot_type().to_owned(), 1)]),
             ..Default::default()
         }],
+        idempotency: options.idempotency.as_ref().map(idempotency),
         ..Default::default()
     };
     match client.connection().admin().put_workflow(request).await {
         Ok(_) => Ok(()),
         Err(status) => Err(ClientError::from_status(&format!("register the task {name}"), status)),
+    }
+}
+
+fn idempotency(options: &Idempotency) -> v1::IdempotencyConfig {
+    let method = match options.method {
+        IdempotencyMethod::Ttl => v1::IdempotencyMethod::Ttl,
+        IdempotencyMethod::Status => v1::IdempotencyMethod::Status,
+    };
+    v1::IdempotencyConfig {
+        expression: options.expression.clone(),
+        ttl_ms: i64::try_from(options.ttl.as_millis()).unwrap_or(i64::MAX),
+        method: Some(method.into()),
     }
 }

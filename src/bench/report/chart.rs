@@ -1,0 +1,310 @@
+//! Charts as inline SVG, drawn by hand: the colours are the page's, so that light and dark follow it.
+
+use std::fmt::Write as _;
+
+use super::words::{decade, number};
+
+const WIDTH: f64 = 520.0;
+const HEIGHT: f64 = 230.0;
+/// Around the plot, for labels.
+const LEFT: f64 = 52.0;
+const RIGHT: f64 = 14.0;
+const TOP: f64 = 20.0;
+const BOTTOM: f64 = 36.0;
+
+/// A colour of the page.
+pub(super) const A: &str = "var(--a)";
+pub(super) const B: &str = "var(--b)";
+pub(super) const C: &str = "var(--c)";
+
+/// A plot with a linear scale on both sides.
+struct Plot {
+    svg: String,
+    width: f64,
+    height: f64,
+    x_max: f64,
+    y_max: f64,
+}
+
+impl Plot {
+    fn new(width: f64, height: f64, x_max: f64, y_max: f64, label: &str) -> Self {
+        let svg = format!(
+            "<svg viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{}\">\n",
+            super::page::escape(label)
+        );
+        Self { svg, width, height, x_max: x_max.max(1e-9), y_max: y_max.max(1e-9) }
+    }
+
+    fn x(&self, value: f64) -> f64 {
+        LEFT + (value / self.x_max).clamp(0.0, 1.0) * (self.width - LEFT - RIGHT)
+    }
+
+    fn y(&self, value: f64) -> f64 {
+        let bottom = self.height - BOTTOM;
+        bottom - (value / self.y_max).clamp(0.0, 1.0) * (bottom - TOP)
+    }
+
+    fn put(&mut self, line: &str) {
+        self.svg.push_str(line);
+        self.svg.push('\n');
+    }
+
+    fn text(&mut self, x: f64, y: f64, anchor: &str, text: &str) {
+        let text = super::page::escape(text);
+        self.put(&format!("<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{text}</text>"));
+    }
+
+    fn rule(&mut self, y: f64) {
+        let (left, right) = (LEFT, self.width - RIGHT);
+        self.put(&format!("<line class=\"grid\" x1=\"{left}\" x2=\"{right}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>"));
+    }
+
+    fn y_axis(&mut self, unit: &str) {
+        for tick in ticks(self.y_max, 4) {
+            let y = self.y(tick);
+            self.rule(y);
+            self.text(LEFT - 6.0, y + 4.0, "end", &short(tick));
+        }
+        self.text(4.0, 12.0, "start", unit);
+    }
+
+    fn x_axis(&mut self, label: &str, count: usize) {
+        let (right, bottom) = (self.width - RIGHT, self.height - BOTTOM + 16.0);
+        for tick in ticks(self.x_max, count) {
+            let x = self.x(tick);
+            // The last one stays within the picture.
+            self.text(x, bottom, if x > right - 12.0 { "end" } else { "middle" }, &short(tick));
+        }
+        self.text(f64::midpoint(LEFT, right), self.height - 3.0, "middle", label);
+    }
+
+    fn end(mut self) -> String {
+        self.svg.push_str("</svg>");
+        self.svg
+    }
+}
+
+/// One of several lines over time.
+pub(super) struct Line<'a> {
+    pub(super) colour: &'static str,
+    pub(super) values: &'a [f64],
+    pub(super) filled: bool,
+}
+
+/// How high a chart is.
+pub(super) struct Height {
+    /// A dashed line across.
+    pub(super) limit: Option<f64>,
+    /// What is above is cut off.
+    pub(super) cut_at: Option<f64>,
+}
+
+/// Lines over time, a value for each step.
+pub(super) fn over_time(label: &str, unit: &str, step_s: f64, lines: &[Line<'_>], height: Height) -> String {
+    let Height { limit, cut_at } = height;
+    let steps = lines.iter().map(|line| line.values.len()).max().unwrap_or(0);
+    let most = lines.iter().flat_map(|line| line.values).copied().chain(limit).fold(0.0, f64::max);
+    let most = cut_at.map_or(most, |cut| most.min(cut));
+    let mut plot = Plot::new(WIDTH, HEIGHT, steps as f64 * step_s, nice(most), label);
+    plot.y_axis(unit);
+    for line in lines {
+        // A step is a mean, so it is drawn as a stair.
+        let mut path = String::new();
+        for (step, value) in line.values.iter().enumerate() {
+            let (from, to) = (plot.x(step as f64 * step_s), plot.x((step + 1) as f64 * step_s));
+            let verb = if step == 0 { 'M' } else { 'L' };
+            let _ = write!(path, "{verb}{from:.1} {y:.1}L{to:.1} {y:.1}", y = plot.y(*value));
+        }
+        if line.filled && !line.values.is_empty() {
+            let (base, end) = (plot.y(0.0), plot.x(line.values.len() as f64 * step_s));
+            plot.put(&format!(
+                "<path d=\"{path}L{end:.1} {base:.1}L{LEFT} {base:.1}Z\" fill=\"{}\" fill-opacity=\"0.18\"/>",
+                line.colour
+            ));
+        }
+        plot.put(&format!("<path d=\"{path}\" fill=\"none\" stroke=\"{}\" stroke-width=\"1.8\"/>", line.colour));
+    }
+    if let Some(limit) = limit {
+        let (y, right) = (plot.y(limit), WIDTH - RIGHT);
+        plot.put(&format!(
+            "<line x1=\"{LEFT}\" x2=\"{right}\" y1=\"{y:.1}\" y2=\"{y:.1}\" stroke=\"{B}\" stroke-dasharray=\"5 4\"/>"
+        ));
+    }
+    plot.x_axis("seconds since the start", 5);
+    plot.end()
+}
+
+/// Times by the logarithm: how many runs took how long, a colour for each kind.
+pub(super) fn histogram(label: &str, kinds: &[(&'static str, &[f64])]) -> String {
+    const BINS: usize = 36;
+    // Below 10 µs the clocks of engines say nothing.
+    let exponent = |value: f64| value.max(0.01).log10();
+    let all = || kinds.iter().flat_map(|(_, values)| values.iter()).copied().map(exponent);
+    let low = all().fold(f64::INFINITY, f64::min).floor().min(2.0);
+    let high = (all().fold(f64::NEG_INFINITY, f64::max) + 1e-9).ceil().max(low + 1.0);
+    let bin = |value: f64| (((exponent(value) - low) / (high - low) * BINS as f64) as usize).min(BINS - 1);
+    let counts: Vec<(&str, Vec<f64>)> = kinds
+        .iter()
+        .map(|(colour, values)| {
+            let mut counts = vec![0.0; BINS];
+            values.iter().for_each(|value| counts[bin(*value)] += 1.0);
+            (*colour, counts)
+        })
+        .collect();
+    let most = counts.iter().flat_map(|(_, counts)| counts).copied().fold(0.0, f64::max);
+    let mut plot = Plot::new(WIDTH, HEIGHT, BINS as f64, nice(most), label);
+    plot.y_axis("runs");
+    for (colour, counts) in &counts {
+        for (bin, count) in counts.iter().enumerate().filter(|(_, count)| **count > 0.0) {
+            let (x, end, y) = (plot.x(bin as f64), plot.x((bin + 1) as f64), plot.y(*count));
+            let (width, height) = (end - x - 0.8, plot.y(0.0) - y);
+            plot.put(&format!(
+                "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" fill=\"{colour}\" \
+                 fill-opacity=\"0.6\"/>"
+            ));
+        }
+    }
+    for power in (low as i32)..=(high as i32) {
+        let x = plot.x((f64::from(power) - low) / (high - low) * BINS as f64);
+        let anchor = if x > WIDTH - RIGHT - 12.0 { "end" } else { "middle" };
+        plot.text(x, HEIGHT - BOTTOM + 16.0, anchor, &decade(power));
+    }
+    plot.text(f64::midpoint(LEFT, WIDTH - RIGHT), HEIGHT - 3.0, "middle", "time, logarithmic");
+    plot.end()
+}
+
+/// Times at some percentiles, by the logarithm, a curve for each kind.
+pub(super) fn percentiles<const N: usize>(
+    label: &str,
+    names: &[&str; N],
+    curves: &[(&'static str, [f64; N])],
+) -> String {
+    // Below 10 µs the clocks of engines say nothing.
+    let exponent = |value: f64| value.max(0.01).log10();
+    let all = || curves.iter().flat_map(|(_, values)| values).copied().map(exponent);
+    let low = all().fold(f64::INFINITY, f64::min).floor().min(0.0);
+    let high = (all().fold(f64::NEG_INFINITY, f64::max) + 1e-9).ceil().max(low + 1.0);
+    let mut plot = Plot::new(WIDTH, HEIGHT, (N - 1) as f64 + 0.4, high - low, label);
+    for power in (low as i32)..=(high as i32) {
+        let y = plot.y(f64::from(power) - low);
+        plot.rule(y);
+        plot.text(LEFT - 6.0, y + 4.0, "end", &decade(power));
+    }
+    for (place, name) in names.iter().enumerate() {
+        plot.text(plot.x(place as f64 + 0.2), HEIGHT - BOTTOM + 16.0, "middle", name);
+    }
+    for (colour, values) in curves {
+        let at = |(place, value): (usize, &f64)| (plot.x(place as f64 + 0.2), plot.y(exponent(*value) - low));
+        let points: Vec<(f64, f64)> = values.iter().enumerate().map(at).collect();
+        let line: Vec<String> = points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
+        let line = line.join(" ");
+        plot.put(&format!("<polyline points=\"{line}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.8\"/>"));
+        for (x, y) in points {
+            plot.put(&format!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\" fill=\"{colour}\"/>"));
+        }
+    }
+    plot.text(f64::midpoint(LEFT, WIDTH - RIGHT), HEIGHT - 3.0, "middle", "percentile of the runs");
+    plot.end()
+}
+
+/// Runs as rows: light while they wait, dark while they run, and where the last would end at best.
+pub(super) fn timeline(label: &str, runs: &[(f64, f64, f64)], ideal: Option<f64>) -> String {
+    const WIDE: f64 = 1060.0;
+    let row = if runs.len() > 80 { 2.6 } else { 5.2 };
+    let height = TOP + BOTTOM + runs.len() as f64 * row;
+    let end = runs.iter().map(|run| run.2).chain(ideal).fold(0.0, f64::max);
+    let mut plot = Plot::new(WIDE, height, end, 1.0, label);
+    for tick in ticks(end, 10) {
+        let (x, bottom) = (plot.x(tick), height - BOTTOM);
+        plot.put(&format!("<line class=\"grid\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{TOP}\" y2=\"{bottom:.1}\"/>"));
+    }
+    for (place, (due, started, finished)) in runs.iter().enumerate() {
+        let y = TOP + place as f64 * row;
+        let bar = |from: f64, to: f64, colour: &str, opacity: f64| {
+            let width = (to - from).max(0.7);
+            format!(
+                "<rect x=\"{from:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{:.1}\" fill=\"{colour}\" \
+                 fill-opacity=\"{opacity}\"/>",
+                row * 0.8
+            )
+        };
+        let (due, started, finished) = (plot.x(*due), plot.x(*started), plot.x(*finished));
+        if started > due {
+            plot.put(&bar(due, started, A, 0.16));
+        }
+        plot.put(&bar(started, finished, A, 0.9));
+    }
+    if let Some(to) = ideal {
+        let (x, bottom) = (plot.x(to), height - BOTTOM);
+        plot.put(&format!(
+            "<line x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{:.1}\" y2=\"{bottom:.1}\" stroke=\"{B}\" stroke-width=\"2\" \
+             stroke-dasharray=\"5 4\"/>",
+            TOP - 4.0
+        ));
+        let anchor = if x > WIDE - 60.0 { "end" } else { "middle" };
+        plot.text(x, TOP - 8.0, anchor, "ideal end");
+    }
+    plot.x_axis("seconds since the start", 10);
+    plot.end()
+}
+
+/// About `count` round numbers from 0 up to a maximum.
+fn ticks(max: f64, count: usize) -> Vec<f64> {
+    if !max.is_finite() || max <= 0.0 {
+        return vec![0.0];
+    }
+    let rough = max / count as f64;
+    let power = 10_f64.powf(rough.log10().floor());
+    let step = [1.0, 2.0, 2.5, 5.0, 10.0].into_iter().map(|m| m * power).find(|step| *step >= rough).unwrap_or(rough);
+    (0..).map(|n| f64::from(n) * step).take_while(|tick| *tick <= max * 1.0001).collect()
+}
+
+/// A round number not below this one.
+fn nice(max: f64) -> f64 {
+    let ticks = ticks(max.max(1.0), 4);
+    let step = ticks.get(1).copied().unwrap_or(1.0);
+    (max.max(1.0) / step).ceil() * step
+}
+
+fn short(value: f64) -> String {
+    if value >= 10_000.0 { format!("{} k", plain(&number(value / 1_000.0))) } else { plain(&number(value)) }
+}
+
+/// Without the zeros that say nothing: `2.50 s` is `2.5 s`.
+fn plain(text: &str) -> String {
+    let (number, unit) = text.split_once(' ').map_or((text, ""), |(number, unit)| (number, unit));
+    let number = if number.contains('.') { number.trim_end_matches('0').trim_end_matches('.') } else { number };
+    if unit.is_empty() { number.to_owned() } else { format!("{number} {unit}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn axes_have_round_numbers() {
+        assert_eq!(ticks(10.0, 5), [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]);
+        assert_eq!(ticks(0.0, 5), [0.0]);
+        assert_eq!((nice(97.0), nice(0.0), nice(1234.0)), (100.0, 1.0, 1500.0));
+        assert_eq!([short(0.0), short(2.5), short(1000.0), short(25_000.0)], ["0", "2.5", "1 000", "25 k"]);
+    }
+
+    #[test]
+    fn empty_data_draws_an_empty_plot() {
+        for svg in [
+            over_time("l", "u", 0.1, &[], Height { limit: None, cut_at: None }),
+            histogram("l", &[(A, &[]), (B, &[])]),
+            timeline("l", &[], None),
+            percentiles("l", &["a", "b"], &[]),
+            over_time(
+                "l",
+                "u",
+                0.1,
+                &[Line { colour: A, values: &[1.0, 2.0], filled: true }],
+                Height { limit: Some(3.0), cut_at: Some(1.5) },
+            ),
+        ] {
+            assert!(svg.starts_with("<svg") && svg.ends_with("</svg>") && !svg.contains("NaN") && !svg.contains("inf"));
+        }
+    }
+}

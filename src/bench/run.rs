@@ -1,0 +1,138 @@
+//! What is known of each run.
+
+use std::collections::HashMap;
+
+use serde_json::{Value, json};
+
+use super::{Plan, run_key};
+use crate::hatchet::wire::{RunId, RunStatus};
+
+/// Microseconds since the benchmark's start.
+pub(super) type Micros = i64;
+
+/// A run of a benchmark, from its plan to its end. A time that is not known is none.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Run {
+    pub(super) id: Option<RunId>,
+    pub(super) accepted_as: Accepted,
+    /// How it ended.
+    pub(super) end: Option<RunStatus>,
+    /// Its place in the benchmark's list of error texts.
+    pub(super) error: Option<usize>,
+    /// When its submission was due: what its times are counted from.
+    pub(super) due: Micros,
+    pub(super) submitted: Option<Micros>,
+    pub(super) accepted: Option<Micros>,
+    /// By the engine's clock, as REST gives it: when it took the run's key.
+    pub(super) created: Option<Micros>,
+    /// By the engine's clock, as REST gives it.
+    pub(super) started: Option<Micros>,
+    /// By the engine's clock, as REST gives it.
+    pub(super) finished: Option<Micros>,
+    /// When its end was seen here.
+    pub(super) seen: Option<Micros>,
+}
+
+/// What the engine said to a run's submission.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Accepted {
+    /// Not asked yet.
+    #[default]
+    NotSubmitted,
+    /// On its way, or its answer was lost.
+    Unanswered,
+    Started,
+    /// An earlier run holds its key, and stands for it.
+    Duplicate,
+    Refused,
+}
+
+impl Accepted {
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::NotSubmitted => "not submitted",
+            Self::Unanswered => "unanswered",
+            Self::Started => "started",
+            Self::Duplicate => "duplicate",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+/// All runs of a benchmark, by task and then index.
+#[derive(Debug)]
+pub(super) struct Runs {
+    pub(super) all: Vec<Run>,
+    /// Error texts, each once.
+    pub(super) errors: Vec<String>,
+    known_errors: HashMap<String, usize>,
+    per_task: usize,
+}
+
+/// Error texts that are told apart; what is beyond is counted under one name.
+const MOST_ERRORS: usize = 200;
+/// Characters of an error text that are kept.
+const ERROR_CHARS: usize = 500;
+
+impl Runs {
+    pub(super) fn new(plan: &Plan) -> Self {
+        let all = vec![Run::default(); plan.total()];
+        Self { all, errors: Vec::new(), known_errors: HashMap::new(), per_task: plan.runs }
+    }
+
+    /// Where a run of a task is kept.
+    pub(super) fn place(&self, task: usize, index: usize) -> usize {
+        task * self.per_task + index
+    }
+
+    /// Task and index of a run.
+    pub(super) fn of(&self, place: usize) -> (usize, usize) {
+        (place / self.per_task, place % self.per_task)
+    }
+
+    pub(super) fn of_task(&self, task: usize) -> &[Run] {
+        &self.all[task * self.per_task..(task + 1) * self.per_task]
+    }
+
+    /// Notes an error of a run. Its ids are left out, so that the same error of two runs is one text.
+    pub(super) fn note_error(&mut self, place: usize, text: &str) {
+        let mut text = text.lines().next().unwrap_or_default().to_owned();
+        if let Some(id) = self.all[place].id {
+            text = text.replace(&id.to_string(), "<id>");
+        }
+        if let Some((end, _)) = text.char_indices().nth(ERROR_CHARS) {
+            text.truncate(end);
+        }
+        if self.errors.len() >= MOST_ERRORS && !self.known_errors.contains_key(&text) {
+            "other errors".clone_into(&mut text);
+        }
+        let next = self.errors.len();
+        let number = *self.known_errors.entry(text.clone()).or_insert(next);
+        if number == next {
+            self.errors.push(text);
+        }
+        self.all[place].error = Some(number);
+    }
+
+    /// A run as a line of the report; times in milliseconds from the benchmark's start.
+    pub(super) fn line(&self, plan: &Plan, place: usize) -> Value {
+        let (run, (task, index)) = (&self.all[place], self.of(place));
+        let ms = |micros: Option<Micros>| micros.map(|micros| micros as f64 / 1e3);
+        let task = &plan.tasks[task];
+        json!({
+            "key": run_key(&plan.prefix, &task.name, index),
+            "task": task.name,
+            "index": index,
+            "run_id": run.id.map(|id| id.to_string()),
+            "accepted_as": run.accepted_as.word(),
+            "status": run.end.map_or("UNKNOWN".to_owned(), |end| end.to_string()),
+            "due_ms": run.due as f64 / 1e3,
+            "submitted_ms": ms(run.submitted),
+            "accepted_ms": ms(run.accepted),
+            "started_ms": ms(run.started),
+            "finished_ms": ms(run.finished),
+            "seen_ms": ms(run.seen),
+            "error": run.error.map(|error| self.errors[error].as_str()),
+        })
+    }
+}

@@ -1,0 +1,163 @@
+//! What is found out before anything is submitted.
+
+use std::time::{Duration, Instant};
+
+use super::{super::Exit, plan::Plan};
+use crate::{
+    bench::{self, KEYED, Observer, TaskPlan, serves},
+    hatchet::{
+        client::{Client, RestClient, TriggerOptions, WorkerSummary, diagnose},
+        task::Task,
+    },
+};
+
+/// A worker of our own is in the lists by then.
+const OWN_WORKER: Duration = Duration::from_secs(10);
+/// A run that is to tell how long one takes has this long.
+const TRIAL: Duration = Duration::from_secs(5);
+
+/// What is known before the start.
+pub(super) struct Prepared {
+    pub(super) plan: bench::Plan,
+    pub(super) engine_version: String,
+    pub(super) doubts: Vec<String>,
+}
+
+pub(super) async fn prepare(client: &Client, plan: &Plan, observer: &mut dyn Observer) -> Result<Prepared, Exit> {
+    let engine_version = match client.engine_version().await {
+        Ok(version) => version,
+        Err(error) => {
+            return Err(match diagnose(client.config()).await {
+                Some(why) => Exit::unreachable(why),
+                None => error.into(),
+            });
+        }
+    };
+    let mut doubts = Vec::new();
+    let mut doubt = |observer: &mut dyn Observer, line: String| {
+        observer.note(&line);
+        doubts.push(format!("{line}."));
+    };
+    let workers = match client.rest() {
+        None => Err("the REST address is not known (set HATCHET_CLIENT_SERVER_URL)".to_owned()),
+        Some(rest) => workers(client, rest, plan).await.map_err(|e| e.to_string()),
+    };
+    let mut tasks = Vec::with_capacity(plan.tasks.len());
+    for (task, input) in &plan.tasks {
+        let keyed = match &workers {
+            Ok(workers) => {
+                let keyed = has_twin(client, task, workers).await;
+                let name = name(task, keyed);
+                if !workers.iter().any(|worker| serves(client.config(), worker, &name)) {
+                    let line = format!(
+                        "no worker for {name} is online: its runs wait for one; start it with `worker --run-keys \
+                         --tasks {}`, or pass --with-worker",
+                        task.name()
+                    );
+                    doubt(observer, line);
+                }
+                keyed
+            }
+            Err(why) => {
+                doubt(observer, format!("which workers are online is not known: {why}"));
+                plan.with_worker
+            }
+        };
+        if !keyed {
+            doubt(
+                observer,
+                format!(
+                    "dedupe of {} is off: no worker has its twin that takes run keys; start one with `worker --run-keys`",
+                    task.name()
+                ),
+            );
+        }
+        let schedule_timeout = if keyed { bench::KEY_TTL } else { task.options().schedule_timeout };
+        tasks.push(TaskPlan {
+            name: task.name().to_owned(),
+            workflow: name(task, keyed),
+            keyed,
+            input: input.clone(),
+            slot_type: task.slot_type().to_owned(),
+            schedule_timeout,
+        });
+    }
+    for task in tasks.iter().filter(|task| task.schedule_timeout < bench::KEY_TTL) {
+        if let Ok(workers) = &workers
+            && let Some(line) = too_long(client, task, plan.runs, workers).await
+        {
+            doubt(observer, line);
+        }
+    }
+    let plan = bench::Plan {
+        tasks,
+        runs: plan.runs,
+        prefix: plan.prefix.clone(),
+        batch: plan.batch,
+        rate: plan.rate,
+        timeout: plan.timeout,
+        verify_dedupe: plan.verify_dedupe,
+    };
+    Ok(Prepared { plan, engine_version, doubts })
+}
+
+fn name(task: &Task, keyed: bool) -> String {
+    format!("{}{}", task.name(), if keyed { KEYED } else { "" })
+}
+
+/// The workers; where one of them is our own, once it is among them.
+async fn workers(
+    client: &Client,
+    rest: &RestClient,
+    plan: &Plan,
+) -> Result<Vec<WorkerSummary>, crate::hatchet::client::ClientError> {
+    let begun = Instant::now();
+    loop {
+        let workers = rest.workers().await?;
+        let there = |(task, _): &(Task, _)| workers.iter().any(|w| serves(client.config(), w, &name(task, true)));
+        if !plan.with_worker || plan.tasks.iter().all(there) || begun.elapsed() > OWN_WORKER {
+            return Ok(workers);
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Whether to trigger the twin: where a worker has it, or, where nobody has the task, where the engine knows it.
+async fn has_twin(client: &Client, task: &Task, workers: &[WorkerSummary]) -> bool {
+    let online = |name: &str| workers.iter().any(|worker| serves(client.config(), worker, name));
+    let twin = name(task, true);
+    if online(&twin) || online(task.name()) {
+        return online(&twin);
+    }
+    match client.rest() {
+        Some(rest) => rest.has_workflow(&client.config().namespaced(&twin)).await.unwrap_or(false),
+        None => false,
+    }
+}
+
+/// A warning where runs would wait longer than they may, from the time that a trial takes.
+async fn too_long(client: &Client, task: &TaskPlan, runs: usize, workers: &[WorkerSummary]) -> Option<String> {
+    let slots: i64 = workers
+        .iter()
+        .filter(|worker| serves(client.config(), worker, &task.workflow))
+        .filter_map(|worker| worker.slot_config.get(&task.slot_type))
+        .map(|slots| slots.limit)
+        .sum();
+    if slots <= 0 {
+        return None;
+    }
+    let begun = Instant::now();
+    let trial = client.trigger(&task.workflow, &task.input.render(0), &TriggerOptions::default()).await.ok()?;
+    // A trial that takes longer is at least as long.
+    let _ = tokio::time::timeout(TRIAL, trial.outcome()).await;
+    let wait = begun.elapsed().as_secs_f64() * runs as f64 / slots as f64;
+    let limit = task.schedule_timeout.as_secs_f64();
+    (wait > limit).then(|| {
+        format!(
+            "the last runs of {} will wait about {wait:.0} s for one of {slots} slots, and are given up after {limit:.0} s \
+             (a trial run took {:.1} s): fewer runs, more slots, or a worker with --run-keys",
+            task.name,
+            begun.elapsed().as_secs_f64()
+        )
+    })
+}

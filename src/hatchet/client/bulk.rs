@@ -1,0 +1,217 @@
+//! Starts many runs in few calls.
+
+use std::{collections::HashSet, sync::Arc};
+
+use futures_util::StreamExt as _;
+use prost::Message as _;
+use serde::Serialize;
+use tokio::sync::Semaphore;
+
+use super::{
+    Client, ClientError, ErrorKind, RunHandle, TriggerOptions, collision,
+    retry::{if_not_done, retrying},
+    trigger::{refused, run_id},
+};
+use crate::hatchet::wire::proto::{
+    BulkTriggerWorkflowRequest,
+    v1::{BulkTriggerIdempotencyCollisionError, TriggerWorkflowRequest},
+};
+
+/// Most runs in one bulk call: the Python SDK's number.
+const BULK_ITEMS: usize = 1_000;
+/// Bytes of one bulk call are kept this far below the limit, for what the message adds around its items.
+const BULK_MARGIN: usize = 4 * 1024;
+/// Bulk calls under way at once.
+const BULK_CALLS: usize = 4;
+/// Items asked for one by one at once, for each bulk call.
+const SINGLE_CALLS: usize = 8;
+/// Calls that look for the items which made an engine refuse a whole bulk: enough for some three among 1,000.
+const SEARCH_CALLS: usize = 64;
+
+/// What became of one item of a bulk trigger: a started run; [`ErrorKind::Duplicate`] with the run that holds its key;
+/// or why it was refused.
+pub type BulkItem = Result<RunHandle, ClientError>;
+
+/// An item on its way, with its place in the caller's order.
+type Item = (usize, TriggerWorkflowRequest);
+
+impl Client {
+    /// Starts many runs of one workflow, in the order given, and comes back when the engine has taken all of them.
+    ///
+    /// Each item has its own outcome: a refused input or a taken idempotency key fails that item alone, though an
+    /// engine refuses bulk calls as a whole. Split into calls of at most 1,000 items and the message limit, four of
+    /// them under way at once. [`Client::outcomes`] waits for all of them together.
+    ///
+    /// Where some keys are taken, the items of that call are asked for one by one, as the engine does not say which
+    /// they were; with keys that end with their run (the method STATUS), an item whose run has ended by then is
+    /// started again.
+    pub async fn trigger_many<I: Serialize>(
+        &self,
+        name: &str,
+        inputs: impl IntoIterator<Item = (I, TriggerOptions)>,
+    ) -> Vec<BulkItem> {
+        let mut outcomes: Vec<Option<BulkItem>> = Vec::new();
+        let mut calls = Calls::new(self.config().max_send_message.saturating_sub(BULK_MARGIN));
+        for (index, (input, options)) in inputs.into_iter().enumerate() {
+            match self.request(name, &input, &options) {
+                Err(error) => outcomes.push(Some(Err(error))),
+                Ok(request) => {
+                    outcomes.push(None);
+                    calls.add((index, request));
+                }
+            }
+        }
+        let permits = Arc::new(Semaphore::new(BULK_CALLS));
+        let calls = calls.calls.into_iter().map(|call| {
+            let permits = permits.clone();
+            async move {
+                // It fails where the semaphore was closed, which it never is.
+                let _permit = permits.acquire().await;
+                self.bulk_call(name, call).await
+            }
+        });
+        for call in futures_util::future::join_all(calls).await {
+            for (index, outcome) in call {
+                outcomes[index] = Some(outcome);
+            }
+        }
+        outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(|| Err(lost()))).collect()
+    }
+
+    /// One call, and where it is refused what each of its items is refused for.
+    async fn bulk_call(&self, name: &str, items: Vec<Item>) -> Vec<(usize, BulkItem)> {
+        let mut settled = Vec::with_capacity(items.len());
+        let mut parts = vec![items];
+        let mut calls = 0;
+        while let Some(mut items) = parts.pop() {
+            let error = match self.send(name, &items).await {
+                Ok(ids) => {
+                    let mut ids = ids.into_iter();
+                    settled.extend(items.into_iter().map(|(index, _)| {
+                        let id = ids.next().ok_or_else(lost).and_then(|id| run_id(&id));
+                        (index, id.map(|id| RunHandle::new(self.clone(), id)))
+                    }));
+                    continue;
+                }
+                Err(error) => error,
+            };
+            calls += 1;
+            if let Some(collision) = error.status().and_then(collision::bulk) {
+                settled.extend(self.settle_collision(name, items, &collision).await);
+            } else if error.kind() == ErrorKind::Invalid && items.len() > 1 && calls < SEARCH_CALLS {
+                // One bad item refuses all, and nothing was started: halves find it.
+                let second = items.split_off(items.len() / 2);
+                parts.push(second);
+                parts.push(items);
+            } else {
+                settled.extend(items.into_iter().map(|(index, _)| (index, Err(error.clone()))));
+            }
+        }
+        settled
+    }
+
+    async fn send(&self, name: &str, items: &[Item]) -> Result<Vec<String>, ClientError> {
+        let call = format!("trigger {} run{} of {name}", items.len(), if items.len() == 1 { "" } else { "s" });
+        let answer = retrying(if_not_done, || {
+            let mut stub = self.connection().workflows();
+            let workflows = items.iter().map(|(_, request)| request.clone()).collect();
+            let call = &call;
+            async move {
+                stub.bulk_trigger_workflow(BulkTriggerWorkflowRequest { workflows })
+                    .await
+                    .map_err(|status| refused(call, name, status))
+            }
+        })
+        .await?;
+        Ok(answer.into_inner().workflow_run_ids)
+    }
+
+    /// Finds out, one by one, what each item of a partly refused call became: the refusal names what collided but not
+    /// its place. Those that started hold their key by now and come back as duplicates of themselves.
+    async fn settle_collision(
+        &self,
+        name: &str,
+        items: Vec<Item>,
+        collision: &BulkTriggerIdempotencyCollisionError,
+    ) -> Vec<(usize, BulkItem)> {
+        let call = format!("trigger {name}");
+        let asked = items.into_iter().map(|(index, request)| {
+            let call = &call;
+            async move {
+                let answer = retrying(if_not_done, || {
+                    let (mut stub, request) = (self.connection().workflows(), request.clone());
+                    async move { stub.trigger_workflow(request).await.map_err(|status| refused(call, name, status)) }
+                })
+                .await;
+                (index, answer.and_then(|answer| run_id(&answer.into_inner().workflow_run_id)))
+            }
+        });
+        // Two items with one key: the first in order is the run, the second its duplicate.
+        let mut started: HashSet<&str> =
+            collision.successful_workflow_run_external_ids.iter().map(String::as_str).collect();
+        let answers: Vec<_> = futures_util::stream::iter(asked).buffered(SINGLE_CALLS).collect().await;
+        let outcome = |answer: Result<_, ClientError>| match answer {
+            Ok(run) => Ok(RunHandle::new(self.clone(), run)),
+            Err(error) => match error.kind() {
+                ErrorKind::Duplicate(Some(run)) if started.remove(run.to_string().as_str()) => {
+                    Ok(RunHandle::new(self.clone(), run))
+                }
+                _ => Err(error),
+            },
+        };
+        let (indexes, answers): (Vec<_>, Vec<_>) = answers.into_iter().unzip();
+        indexes.into_iter().zip(answers.into_iter().map(outcome)).collect()
+    }
+}
+
+/// Items cut into calls by number and bytes.
+struct Calls {
+    calls: Vec<Vec<Item>>,
+    bytes: usize,
+    limit: usize,
+}
+
+impl Calls {
+    fn new(limit: usize) -> Self {
+        Self { calls: Vec::new(), bytes: 0, limit }
+    }
+
+    fn add(&mut self, item: Item) {
+        // A length prefix takes at most 5 bytes, its tag 1.
+        let size = item.1.encoded_len() + 6;
+        match self.calls.last_mut() {
+            Some(call) if call.len() < BULK_ITEMS && self.bytes + size <= self.limit => {
+                call.push(item);
+                self.bytes += size;
+            }
+            _ => {
+                self.calls.push(vec![item]);
+                self.bytes = size;
+            }
+        }
+    }
+}
+
+fn lost() -> ClientError {
+    ClientError::new(ErrorKind::Engine, "the engine answered with fewer runs than were asked for")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sizes(limit: usize, inputs: &[usize]) -> Vec<usize> {
+        let mut calls = Calls::new(limit);
+        for (index, size) in inputs.iter().enumerate() {
+            calls.add((index, TriggerWorkflowRequest { input: "x".repeat(*size), ..Default::default() }));
+        }
+        calls.calls.iter().map(Vec::len).collect()
+    }
+
+    #[test]
+    fn calls_are_cut_by_number_and_by_bytes() {
+        assert_eq!(sizes(usize::MAX, &[1; 2_001]), [1_000, 1_000, 1]);
+        assert_eq!(sizes(250, &[100, 100, 100, 300, 1]), [2, 1, 1, 1]);
+        assert!(sizes(250, &[]).is_empty());
+    }
+}
