@@ -45,6 +45,7 @@
 //! - A run of several tasks shows how each one stands while it is open; a real engine shows a completed one as QUEUED
 //!   and without its output until all are final. Cancelling a run cancels its on-failure task too. Replaying one task
 //!   runs again what depends on it, and those of its parents that have not completed.
+//! - A parent's output that is no object is an empty one to its children; a real engine never starts them then.
 //! - An event starts a workflow once, however many of its keys fit. One with an empty payload starts runs too, with
 //!   the input `null`. Cron expressions are in UTC; `@every` and `CRON_TZ` are refused.
 //! - Workflows take turns at a worker; priorities count within a workflow only.

@@ -66,11 +66,11 @@ async fn a_child_starts_after_its_parents_with_their_outputs() {
     let roots = two(&mut worker).await;
     assert!(roots.values().all(|action| action.workflow_run_id == run && action.task_run_external_id != run));
     worker.complete(&roots["a"], r#"{"v":1}"#).await;
-    worker.complete(&roots["b"], r#"[2]"#).await;
+    worker.complete(&roots["b"], r#"{"v":2}"#).await;
     let child = worker.next_start().await;
     assert_eq!((child.task_name.as_str(), &child.workflow_run_id), ("c", &run));
     let sent = payload(&child);
-    assert_eq!((&sent["input"], &sent["parents"]), (&json!({"n": 1}), &json!({"a": {"v": 1}, "b": {}})));
+    assert_eq!((&sent["input"], &sent["parents"]), (&json!({"n": 1}), &json!({"a": {"v": 1}, "b": {"v": 2}})));
     worker.complete(&child, r#"{"v":3}"#).await;
     let details = target.done(&run).await;
     assert_eq!(details.status(), RunStatus::Completed);
@@ -87,7 +87,7 @@ async fn a_child_starts_after_its_parents_with_their_outputs() {
     let mut results: Vec<(&str, Option<&str>)> =
         answer.results.iter().map(|result| (result.task_name.as_str(), result.output.as_deref())).collect();
     results.sort_unstable();
-    assert_eq!(results, [("a", Some(r#"{"v":1}"#)), ("b", Some("[2]")), ("c", Some(r#"{"v":3}"#))]);
+    assert_eq!(results, [("a", Some(r#"{"v":1}"#)), ("b", Some(r#"{"v":2}"#)), ("c", Some(r#"{"v":3}"#))]);
     worker.close().await;
 }
 
