@@ -61,7 +61,7 @@ pub(super) fn payload_of(state: &State, run: &Run, spec: &TaskSpec) -> String {
             continue;
         };
         match phase {
-            // As with a real engine, an output that is no object is an empty one to the children.
+            // An output that is no object is an empty one to the children: SDKs read objects.
             Phase::Completed(output) => member(&mut outputs, &of.name, object(output).unwrap_or("{}")),
             Phase::Failed(error) => member(&mut errors, &of.name, &Value::from(&**error).to_string()),
             Phase::Waiting(_) | Phase::Queued(_) | Phase::BackOff | Phase::Running(_) | Phase::Cancelled(_) => {}
@@ -129,5 +129,22 @@ pub(super) fn output(phase: &Phase) -> Option<&str> {
         Phase::Completed(output) => Some(output),
         Phase::Waiting(_) | Phase::Queued(_) | Phase::BackOff | Phase::Running(_) => None,
         Phase::Failed(_) | Phase::Cancelled(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_payload_is_one_object_whatever_is_in_it() {
+        let (mut parents, mut errors) = (String::new(), String::new());
+        member(&mut parents, "a", object(" {\"v\": 1}").unwrap_or("{}"));
+        member(&mut parents, "b", object("[2]").unwrap_or("{}"));
+        member(&mut errors, "c", &Value::from("no\n\"way\"").to_string());
+        let sent: Value = serde_json::from_str(&payload("null", &parents, Some(&errors))).unwrap();
+        assert_eq!(sent["parents"], serde_json::json!({"a": {"v": 1}, "b": {}}));
+        assert_eq!(sent["step_run_errors"]["c"], "no\n\"way\"");
+        assert!(sent["input"].is_null() && sent["triggers"]["filter_payload"].is_null());
     }
 }

@@ -2,9 +2,9 @@
 // NODE_PATH says where the SDK is.
 
 const assert = require('node:assert/strict');
-const { Hatchet, NonRetryableError } = require('@hatchet-dev/typescript-sdk/v1');
+const { HatchetClient, NonRetryableError } = require('@hatchet-dev/typescript-sdk/v1');
 
-const hatchet = Hatchet.init();
+const hatchet = HatchetClient.init();
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 const echo = hatchet.task({ name: 'ts-echo', fn: async (input) => ({ word: input.word }) });

@@ -360,8 +360,8 @@ impl Random {
 }
 
 proptest! {
-    // With 100 to 400 steps each this is some 25,000 steps.
-    #![proptest_config(ProptestConfig { cases: 100, max_shrink_iters: 2000, ..ProptestConfig::default() })]
+    // With 100 to 400 steps each this is some 21,000 steps.
+    #![proptest_config(ProptestConfig { cases: 85, max_shrink_iters: 2000, ..ProptestConfig::default() })]
 
     #[test]
     fn the_rules_hold_in_every_history(ops in prop::collection::vec(op(), 100..400)) {
