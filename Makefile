@@ -11,7 +11,7 @@ RUN := --embedded=auto
 DEMO := $(BIN)/demo
 
 .PHONY: help build demo run-worker run-worker-sync run-external-trigger run-sync-trigger run-cpu-trigger \
-        run-sync-process-pool-trigger list-tasks test chaos conformance lint doc bench bench-build ci clean
+        run-sync-process-pool-trigger doctor list-tasks test chaos conformance lint deny doc bench bench-build ci clean
 
 help: ## this list
 	@echo "The Hatchet quickstart in Rust"
@@ -50,6 +50,9 @@ run-cpu-trigger: build ## trigger cpu-heavy-task
 run-sync-process-pool-trigger: build ## the same under the seed quickstart's name
 	@$(BIN)/runner $(RUN) --task-name cpu-heavy-with-process-pool
 
+doctor: build ## check settings, connection, engine and workers
+	@$(BIN)/runner doctor $(RUN)
+
 list-tasks: build ## names, kinds and schemas of the tasks
 	@$(BIN)/runner --list-tasks
 
@@ -68,6 +71,13 @@ lint: ## formatting and lints, warnings denied
 	@$(CARGO) fmt --check
 	@$(CARGO) clippy --quiet --all-targets -- -D warnings
 	@$(CARGO) clippy --quiet --no-default-features --lib --bins -- -D warnings
+
+deny: ## licences, banned crates and sources of the dependencies
+	@if $(CARGO) deny --version >/dev/null 2>&1; then \
+		$(CARGO) deny --log-level error check --hide-inclusion-graph licenses bans sources; \
+	else \
+		echo "skipped: cargo-deny is not installed (cargo install --locked cargo-deny)"; \
+	fi
 
 doc: ## rustdoc, warnings denied
 	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --quiet --no-deps

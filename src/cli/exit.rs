@@ -55,6 +55,11 @@ impl Exit {
         Self { code: 0, message: None }
     }
 
+    /// Why, in a line; empty where it was said already.
+    pub(super) fn message(&self) -> &str {
+        self.message.as_deref().unwrap_or_default()
+    }
+
     /// Prints the message and gives the code.
     pub fn report(self) -> ExitCode {
         if let Some(message) = self.message {

@@ -1,10 +1,14 @@
 //! Words into calls, results into words: the only place where client, worker, engine and tasks are put together.
 
 mod connect;
+mod doctor;
 #[cfg(feature = "engine")]
 mod embedded;
 mod exit;
+mod explain;
+mod health;
 mod logging;
+mod online;
 mod output;
 pub mod runner;
 mod signals;

@@ -1,13 +1,16 @@
 //! `worker`: registers the tasks and runs them.
 
-use std::{process::ExitCode, time::Duration};
+use std::{net::SocketAddr, process::ExitCode, time::Duration};
 
 use clap::Parser;
 
 use super::{
     ConnectionFlags, Exit,
     connect::{self, Choice},
-    duration, exit, logging, output,
+    duration, exit,
+    explain::{self, Setting},
+    health::{self, HealthFlags},
+    logging, output,
     signals::Signals,
 };
 use crate::{
@@ -44,6 +47,11 @@ struct Args {
     /// Serve the embedded engine and run no task
     #[arg(long)]
     engine_only: bool,
+    /// Print each setting with where it came from, secrets left out, and leave; `=json` for one object a line
+    #[arg(long, value_name = "FORMAT", num_args = 0..=1, require_equals = true, default_missing_value = "human")]
+    explain_config: Option<output::Format>,
+    #[command(flatten)]
+    health: HealthFlags,
     #[command(flatten)]
     connection: ConnectionFlags,
 }
@@ -54,6 +62,7 @@ struct Plan {
     sources: Sources,
     options: WorkerOptions,
     tasks: Vec<Task>,
+    health: Option<SocketAddr>,
     #[cfg_attr(not(feature = "engine"), expect(dead_code, reason = "refused before it matters"))]
     engine_only: bool,
 }
@@ -61,7 +70,9 @@ struct Plan {
 /// The binary's `main`.
 pub fn main() -> ExitCode {
     let args = Args::parse();
+    let explain = args.explain_config.is_some();
     let plan = match plan(args) {
+        Ok(_) if explain => return ExitCode::SUCCESS,
         Ok(plan) => plan,
         Err(exit) => return exit.report(),
     };
@@ -71,7 +82,6 @@ pub fn main() -> ExitCode {
 
 fn plan(args: Args) -> Result<Plan, Exit> {
     let mut sources = args.connection.sources();
-    logging::start(&sources)?;
     for (name, flag, value) in [
         ("HATCHET_WORKER_TASKS", "--tasks", args.tasks),
         ("HATCHET_WORKER_SLOTS", "--slots", args.slots),
@@ -84,7 +94,13 @@ fn plan(args: Args) -> Result<Plan, Exit> {
             sources.set(name, value, Source::Flag(flag));
         }
     }
+    args.health.set(&mut sources);
+    let flag = if args.engine_only { Some(connect::When::Always) } else { args.connection.embedded };
     let defaults = WorkerOptions::default();
+    if let Some(format) = args.explain_config {
+        explain::print(format, flag, &sources, &settings(&defaults))?;
+    }
+    logging::start(&sources)?;
     let options = WorkerOptions {
         name: sources.value("HATCHET_WORKER_NAME").map_or(defaults.name, str::to_owned),
         slots: number(&sources, "HATCHET_WORKER_SLOTS", defaults.slots)?,
@@ -100,9 +116,25 @@ fn plan(args: Args) -> Result<Plan, Exit> {
             tasks::select(names).map_err(|e| Exit::usage(e.to_string()))?
         }
     };
-    let flag = if args.engine_only { Some(connect::When::Always) } else { args.connection.embedded };
+    let health = health::address(&sources)?;
     let choice = connect::choose(flag, &sources)?;
-    Ok(Plan { choice, sources, options, tasks, engine_only: args.engine_only })
+    Ok(Plan { choice, sources, options, tasks, health, engine_only: args.engine_only })
+}
+
+/// The worker's own settings, for `--explain-config`.
+fn settings(defaults: &WorkerOptions) -> [Setting; 9] {
+    let setting = |variables, default: String| Setting { variables, default: Some(default) };
+    [
+        setting(&["HATCHET_WORKER_TASKS"], "all".to_owned()),
+        setting(&["HATCHET_WORKER_SLOTS"], defaults.slots.to_string()),
+        setting(&["HATCHET_WORKER_CPU_THREADS"], defaults.cpu_threads.to_string()),
+        setting(&["HATCHET_WORKER_NAME"], defaults.name.clone()),
+        setting(&["HATCHET_WORKER_GRACE"], format!("{:?}", defaults.grace)),
+        setting(&["HATCHET_WORKER_WAIT_FOR_ENGINE"], format!("{:?}", defaults.wait_for_engine)),
+        setting(&[health::ENABLED], "false".to_owned()),
+        setting(&[health::PORT], health::DEFAULT_PORT.to_string()),
+        setting(&[health::BIND_ADDRESS], health::DEFAULT_BIND_ADDRESS.to_string()),
+    ]
 }
 
 /// A setting that counts something; the upper bound is where a slip of the keyboard begins.
@@ -169,14 +201,22 @@ async fn embedded(_plan: &Plan, _said: &str, _signals: &mut Signals) -> Result<(
 
 /// From the start to the exit code: register, run, and on a signal drain.
 async fn work(plan: &Plan, config: ClientConfig, signals: &mut Signals) -> Result<(), Exit> {
-    let mut worker = Worker::new(config.clone(), plan.options.clone()).tasks(plan.tasks.clone()).start()?;
+    let mut worker = Worker::new(config.clone(), plan.options.clone()).tasks(plan.tasks.clone());
+    let mut health = None;
+    if let Some(address) = plan.health {
+        let (listener, address) = health::listen(address)?;
+        tracing::info!("serves health and metrics at http://{address}");
+        worker = worker.health(listener);
+        health = Some(address);
+    }
+    let mut worker = worker.start()?;
     let mut state = worker.state();
     let registered = tokio::select! {
         registered = worker.listening() => registered?,
         never = waiting(&mut state) => match never {},
         () = signals.next() => return drain(worker, &plan.options, signals).await,
     };
-    banner(plan, &config, &registered);
+    banner(plan, &config, &registered, health);
     tokio::select! {
         ended = worker.ended() => match ended {
             Ok(_) => Ok(()),
@@ -223,7 +263,7 @@ async fn drain(worker: RunningWorker, options: &WorkerOptions, signals: &mut Sig
     Ok(())
 }
 
-fn banner(plan: &Plan, config: &ClientConfig, registered: &Registered) {
+fn banner(plan: &Plan, config: &ClientConfig, registered: &Registered, health: Option<SocketAddr>) {
     let tasks: Vec<&str> = plan.tasks.iter().flat_map(Task::names).collect();
     let cpu = plan.tasks.iter().any(|task| task.slot_type() == "cpu");
     let slots = if cpu {
@@ -242,7 +282,8 @@ fn banner(plan: &Plan, config: &ClientConfig, registered: &Registered) {
         ("tasks", tasks.join(", ")),
     ];
     output::complain("hatchet-quickstart worker, listening");
-    for (name, value) in lines {
+    let health = health.map(|address| ("health", format!("http://{address}/livez, /readyz, /health, /metrics")));
+    for (name, value) in lines.into_iter().chain(health) {
         output::complain(&format!("  {name:<10}{value}"));
     }
 }

@@ -190,8 +190,9 @@ fn the_exit_codes_are_those_of_the_help() {
 #[test]
 fn every_flag_and_variable_of_the_help_is_in_the_readme() {
     let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
-    for binary in [env!("CARGO_BIN_EXE_runner"), env!("CARGO_BIN_EXE_worker")] {
-        let help = Command::new(binary).arg("--help").output().unwrap();
+    let (runner, worker) = (env!("CARGO_BIN_EXE_runner"), env!("CARGO_BIN_EXE_worker"));
+    for (binary, words) in [(runner, &["--help"][..]), (runner, &["doctor", "--help"]), (worker, &["--help"])] {
+        let help = Command::new(binary).args(words).output().unwrap();
         let help = String::from_utf8(help.stdout).unwrap();
         for word in help.split(|c: char| !c.is_ascii_alphanumeric() && c != '_') {
             if word.starts_with("HATCHET_") {

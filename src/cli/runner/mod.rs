@@ -12,10 +12,10 @@ use std::{process::ExitCode, sync::OnceLock};
 use clap::Parser as _;
 
 use self::{
-    plan::{Action, Args, Mode, Plan},
+    plan::{Action, Args, Command, Mode, Plan},
     screen::Screen,
 };
-use super::{Exit, connect, logging, output, signals::Signals};
+use super::{Exit, connect, doctor, logging, output, signals::Signals};
 use crate::hatchet::{
     client::{Client, ClientError, ErrorKind, RunHandle, TriggerOptions, diagnose},
     task::Task,
@@ -31,7 +31,14 @@ const CANCEL_AGAIN: std::time::Duration = std::time::Duration::from_secs(3);
 
 /// The binary's `main`.
 pub fn main() -> ExitCode {
-    let args = Args::parse();
+    let mut args = Args::parse();
+    match args.command.take() {
+        Some(Command::Doctor(args)) => return super::run(4, doctor::run(args)),
+        None => {}
+    }
+    if let Some(explained) = args.explain() {
+        return explained.map_or_else(Exit::report, |()| ExitCode::SUCCESS);
+    }
     let plan = match plan::check(args) {
         Ok(plan) => plan,
         Err(exit) => return exit.report(),

@@ -5,7 +5,7 @@ use std::{io::Read as _, time::Duration};
 use clap::Parser;
 use serde_json::value::RawValue;
 
-use super::super::{ConnectionFlags, Exit, connect::When, exit, output::Format};
+use super::super::{ConnectionFlags, Exit, connect::When, doctor, exit, explain, output::Format};
 use crate::{
     hatchet::{
         client::{Sources, TriggerOptions},
@@ -18,9 +18,12 @@ use crate::{
 /// Triggers a task by name, then follows its status or streams its events.
 #[derive(Debug, Parser)]
 #[command(name = "runner", version, after_help = exit::CODES, after_long_help = super::super::settings_help() + "\n\n" + exit::CODES)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true, disable_help_subcommand = true)]
 pub(super) struct Args {
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
     /// Task to trigger
-    #[arg(long, value_name = "NAME", required_unless_present_any = ["list_tasks", "run_id", "cancel"])]
+    #[arg(long, value_name = "NAME", required_unless_present_any = ["list_tasks", "run_id", "cancel", "explain_config"])]
     task_name: Option<String>,
     /// Input, a JSON object [default: the task's own]
     #[arg(long, value_name = "JSON", conflicts_with_all = ["input_file", "run_id"])]
@@ -55,8 +58,26 @@ pub(super) struct Args {
     /// How results are written
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     output: Format,
+    /// Print each setting with where it came from, secrets left out, and leave; `=json` for one object a line
+    #[arg(long, value_name = "FORMAT", num_args = 0..=1, require_equals = true, default_missing_value = "human")]
+    explain_config: Option<Format>,
     #[command(flatten)]
     connection: ConnectionFlags,
+}
+
+impl Args {
+    /// `--explain-config`, in words, where that was asked for.
+    pub(super) fn explain(&self) -> Option<Result<(), Exit>> {
+        let format = if self.output == Format::Json { self.output } else { self.explain_config? };
+        self.explain_config?;
+        Some(explain::print(format, self.connection.embedded, &self.connection.sources(), &[]))
+    }
+}
+
+/// What is not about one run.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    Doctor(doctor::Args),
 }
 
 /// What was asked for, checked before any call.

@@ -1,10 +1,7 @@
 //! Why a run waits, by the engine's list of workers.
 
-use crate::hatchet::{
-    client::{RunHandle, WorkerSummary},
-    task::Task,
-    wire::ActionId,
-};
+use super::super::online;
+use crate::hatchet::{client::RunHandle, task::Task};
 
 /// One line: no worker, all busy, or that it cannot be told.
 pub(super) async fn why(run: &RunHandle, task: Option<&Task>) -> String {
@@ -17,20 +14,10 @@ pub(super) async fn why(run: &RunHandle, task: Option<&Task>) -> String {
     };
     // A run that was attached to may be of a task that is not ours.
     let Some(task) = task else { return format!("{waiting}: is a worker for it online?") };
-    let actions: Vec<String> = task
-        .names()
-        .filter_map(|name| ActionId::new(&client.config().namespaced(name), name).ok())
-        .map(|action| action.as_str().to_owned())
-        .collect();
     match rest.workers().await {
         Err(error) => format!("{waiting}, and why cannot be told: {error}"),
         Ok(workers) => {
-            let able: Vec<WorkerSummary> = workers
-                .into_iter()
-                .filter(|worker| {
-                    worker.status == "ACTIVE" && worker.actions.iter().any(|action| actions.contains(action))
-                })
-                .collect();
+            let able = online::able(client, task, &workers);
             if able.is_empty() {
                 return format!(
                     "{waiting}: no worker for {} is online; start one with `make run-worker` or `worker --tasks {}`",
@@ -38,11 +25,7 @@ pub(super) async fn why(run: &RunHandle, task: Option<&Task>) -> String {
                     task.name()
                 );
             }
-            let free: i64 = able
-                .iter()
-                .filter_map(|worker| worker.slot_config.get(task.slot_type()))
-                .map(|slots| slots.available)
-                .sum();
+            let free = online::free_slots(task, &able);
             if free > 0 {
                 format!("{waiting}: {} worker(s) for {} are online with {free} free slot(s)", able.len(), task.name())
             } else {

@@ -93,7 +93,7 @@ impl ClientConfig {
                  or pass --embedded to use the engine that comes with this program",
             ));
         };
-        let claims = read_claims(token, token_source)?;
+        let claims = token_claims(token, token_source)?;
         let tenant = sources.value("HATCHET_CLIENT_TENANT_ID").unwrap_or(&claims.sub);
         let tenant = tenant.parse().map_err(|e| {
             bad(format!(
@@ -128,7 +128,7 @@ impl ClientConfig {
     /// The settings of an engine on this machine, as its handshake file gives them: plaintext, its own addresses.
     /// Namespace and message sizes come from the sources all the same.
     pub fn from_handshake(handshake: &Handshake, sources: &Sources) -> Result<Self, ClientError> {
-        let claims = read_claims(&handshake.token, &Source::Handshake)?;
+        let claims = token_claims(&handshake.token, &Source::Handshake)?;
         Ok(Self {
             token: Token(handshake.token.clone()),
             tenant: claims.sub.parse().map_err(|e| bad(format!("the handshake file's tenant cannot be used: {e}")))?,
@@ -151,6 +151,15 @@ impl ClientConfig {
         }
     }
 
+    /// Whether the engine is on this machine, by its address alone: no name is looked up.
+    pub fn is_loopback(&self) -> bool {
+        let host = self.host();
+        host.parse::<std::net::IpAddr>().map_or_else(
+            |_| host.eq_ignore_ascii_case("localhost") || host.to_ascii_lowercase().ends_with(".localhost"),
+            |address| address.is_loopback(),
+        )
+    }
+
     /// The host of `host_port`, without brackets.
     pub fn host(&self) -> &str {
         let host = self.host_port.rsplit_once(':').map_or(self.host_port.as_str(), |(host, _)| host);
@@ -158,7 +167,8 @@ impl ClientConfig {
     }
 }
 
-fn read_claims(token: &str, source: &Source) -> Result<Claims, ClientError> {
+/// What a token says of itself, if it can be used: shape and expiry, not the signature, which the engine checks.
+pub fn token_claims(token: &str, source: &Source) -> Result<Claims, ClientError> {
     let again = "set HATCHET_CLIENT_TOKEN to a client token: it starts with `ey` and has two dots in it";
     if !token.starts_with("ey") {
         return Err(bad(format!(
@@ -324,6 +334,22 @@ mod tests {
     fn the_token_never_shows() {
         let debug = format!("{:?}", config(&[]).unwrap());
         assert!(debug.contains("[redacted]") && !debug.contains("eyJ"), "{debug}");
+    }
+
+    #[test]
+    fn loopback_is_told_by_the_address() {
+        for (address, loopback) in [
+            ("127.8.0.1:1", true),
+            ("[::1]:1", true),
+            ("LocalHost:1", true),
+            ("a.localhost:1", true),
+            ("0.0.0.0:1", false),
+            ("engine:1", false),
+            ("localhost.example:1", false),
+        ] {
+            let config = config(&[("HATCHET_CLIENT_HOST_PORT", address)]).unwrap();
+            assert_eq!(config.is_loopback(), loopback, "{address}");
+        }
     }
 
     proptest! {

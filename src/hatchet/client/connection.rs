@@ -60,6 +60,13 @@ impl Connection {
     /// that is not there. Must be called inside a tokio runtime, which then drives the connection.
     pub fn new(config: ClientConfig) -> Result<Self, ClientError> {
         let bad = |message: String| ClientError::new(ErrorKind::Config, message);
+        if config.tls == Tls::None && !config.is_loopback() {
+            tracing::warn!(
+                "the token and all data go to {} unencrypted: set HATCHET_CLIENT_TLS_STRATEGY=tls unless the network \
+                 between is your own",
+                config.host_port
+            );
+        }
         let scheme = if config.tls == Tls::None { "http" } else { "https" };
         let mut endpoint = Endpoint::from_shared(format!("{scheme}://{}", config.host_port))
             .map_err(|e| {

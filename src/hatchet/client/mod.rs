@@ -32,10 +32,10 @@ mod wait;
 
 use std::sync::Arc;
 
-pub use config::{ClientConfig, Tls, Token};
+pub use config::{ClientConfig, Tls, Token, token_claims};
 pub use connection::{Authenticated, Bearer, Connection};
 pub use error::{ClientError, ErrorKind};
-pub use probe::{Spoken, diagnose, probe};
+pub use probe::{Spoken, diagnose, judge, probe};
 pub use rest::{Metadata, RestClient, RunSummary, SlotUse, WorkerSummary};
 pub use sources::{ENV_FILES, Source, Sources};
 pub use status::{RunDetails, TaskDetails};

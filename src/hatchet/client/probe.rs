@@ -59,8 +59,13 @@ fn classify(answer: &[u8]) -> Spoken {
 
 /// In one line what is wrong with the address or the TLS setting, if the wire shows it.
 pub async fn diagnose(config: &ClientConfig) -> Option<String> {
+    judge(&probe(&config.host_port).await, config)
+}
+
+/// In one line what does not fit the settings about what answered at their address.
+pub fn judge(spoken: &Spoken, config: &ClientConfig) -> Option<String> {
     let address = &config.host_port;
-    match (probe(address).await, &config.tls) {
+    match (spoken, &config.tls) {
         (Spoken::Nothing(why), _) => Some(format!(
             "nothing answers at {address} ({why}): start the engine, or set HATCHET_CLIENT_HOST_PORT to where it is"
         )),

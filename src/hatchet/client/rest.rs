@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, OnceLock},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use reqwest::{Method, StatusCode};
@@ -153,6 +153,14 @@ impl RestClient {
         self.call(Method::GET, &format!("/api/v1/stable/workflow-runs/{run}"), &[], None).await
     }
 
+    /// The time by the clock of the REST part, to the second, from the header of an answer; None where it has none.
+    pub async fn clock(&self) -> Result<Option<SystemTime>, ClientError> {
+        // Any answer will do, a refusal too.
+        let answer = self.send(Method::GET, "/api/v1/meta", &[], None).await?;
+        let date = answer.headers().get(reqwest::header::DATE).and_then(|date| date.to_str().ok());
+        Ok(date.and_then(|date| httpdate::parse_http_date(date).ok()))
+    }
+
     async fn call<T: DeserializeOwned>(
         &self,
         method: Method,
@@ -161,24 +169,9 @@ impl RestClient {
         body: Option<Value>,
     ) -> Result<T, ClientError> {
         let what = format!("{method} {}{path}", self.0.base);
-        let http = self.0.http.get_or_init(|| http_client(self.0.root_ca.as_deref()));
-        let http = http.as_ref().map_err(|e| ClientError::new(ErrorKind::Config, format!("{what}: {e}")))?;
-        let mut request =
-            http.request(method, format!("{}{path}", self.0.base)).bearer_auth(self.0.token.expose()).query(query);
-        if let Some(body) = &body {
-            request = request.json(body);
-        }
-        let unreachable = |e: reqwest::Error| {
-            let kind = if e.is_timeout() { ErrorKind::TimedOut } else { ErrorKind::Unreachable };
-            let mut root: &dyn std::error::Error = &e;
-            while let Some(source) = root.source() {
-                root = source;
-            }
-            ClientError::new(kind, format!("{what}: {root}: check HATCHET_CLIENT_SERVER_URL"))
-        };
-        let answer = request.send().await.map_err(unreachable)?;
+        let answer = self.send(method, path, query, body).await?;
         let status = answer.status();
-        let bytes = answer.bytes().await.map_err(unreachable)?;
+        let bytes = answer.bytes().await.map_err(|e| unreachable(&what, &e))?;
         if !status.is_success() {
             let said: String = String::from_utf8_lossy(&bytes).chars().take(300).collect();
             return Err(ClientError::new(kind_of(status), format!("{what}: {status}: {}", said.trim())));
@@ -188,6 +181,33 @@ impl RestClient {
         serde_json::from_slice(bytes)
             .map_err(|e| ClientError::new(ErrorKind::Engine, format!("{what}: the answer cannot be read: {e}")))
     }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, String)],
+        body: Option<Value>,
+    ) -> Result<reqwest::Response, ClientError> {
+        let what = format!("{method} {}{path}", self.0.base);
+        let http = self.0.http.get_or_init(|| http_client(self.0.root_ca.as_deref()));
+        let http = http.as_ref().map_err(|e| ClientError::new(ErrorKind::Config, format!("{what}: {e}")))?;
+        let mut request =
+            http.request(method, format!("{}{path}", self.0.base)).bearer_auth(self.0.token.expose()).query(query);
+        if let Some(body) = &body {
+            request = request.json(body);
+        }
+        request.send().await.map_err(|e| unreachable(&what, &e))
+    }
+}
+
+fn unreachable(what: &str, error: &reqwest::Error) -> ClientError {
+    let kind = if error.is_timeout() { ErrorKind::TimedOut } else { ErrorKind::Unreachable };
+    let mut root: &dyn std::error::Error = error;
+    while let Some(source) = root.source() {
+        root = source;
+    }
+    ClientError::new(kind, format!("{what}: {root}: check HATCHET_CLIENT_SERVER_URL"))
 }
 
 fn kind_of(status: StatusCode) -> ErrorKind {

@@ -105,6 +105,11 @@ impl Sources {
         self.get(name).map(|(value, _)| value)
     }
 
+    /// All names that are set, each with its source.
+    pub fn names(&self) -> impl Iterator<Item = (&str, &Source)> {
+        self.values.keys().filter_map(|name| self.get(name).map(|(_, source)| (name.as_str(), source)))
+    }
+
     /// `1`, `true`, `yes`, `on` are true and their opposites false, in any case; else an error in words.
     pub fn flag(&self, name: &str) -> Result<bool, String> {
         match self.value(name).map(str::to_ascii_lowercase).as_deref() {

@@ -5,7 +5,7 @@ use std::{pin::pin, sync::Arc, time::Duration};
 use futures_util::future::{Either, join, maybe_done, select};
 use tokio::{
     sync::{Semaphore, SemaphorePermit, oneshot},
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use tokio_util::task::AbortOnDropHandle;
@@ -13,6 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::{
     dispatch::{Assignment, AttemptKey, Shared},
     report::{self, Terminal},
+    stats::AttemptEnd,
     watchdog::PollClock,
 };
 use crate::hatchet::task::{Body, CancelReason, Canceller, Context, Outcome, Task, panic_message};
@@ -35,6 +36,7 @@ enum Verdict {
 
 pub(super) async fn run(shared: Arc<Shared>, assignment: Assignment, canceller: Canceller, polls: PollClock) {
     let _registered = ForgetOnDrop { shared: &shared, key: assignment.key };
+    let _counted = shared.stats.attempts.one();
     let task = shared.tasks.get(&assignment.action_id.to_lowercase()).cloned();
     let mut started = pin!(maybe_done(report::started(&shared.client, &assignment)));
     let work = async {
@@ -49,6 +51,7 @@ pub(super) async fn run(shared: Arc<Shared>, assignment: Assignment, canceller: 
             }
             (Some(task), Ok(input)) => run_body(&shared, &assignment, task, input.clone(), &canceller, &polls).await,
         };
+        shared.stats.ended(task.as_deref(), end_of(&verdict, canceller.reason()));
         match verdict {
             Verdict::Report(outcome) => terminal(outcome, &assignment),
             Verdict::Nothing => None,
@@ -65,7 +68,8 @@ pub(super) async fn run(shared: Arc<Shared>, assignment: Assignment, canceller: 
     };
     let report = async {
         if let Some(terminal) = terminal {
-            report::terminal(&shared.client, &assignment, terminal).await;
+            let _waiting = shared.stats.reports.one();
+            report::terminal(&shared.client, &shared.stats, &assignment, terminal).await;
         }
     };
     // In this order: the first to be polled is the first to be sent.
@@ -86,6 +90,17 @@ fn terminal(outcome: Outcome, assignment: &Assignment) -> Option<Terminal> {
             may_retry,
         }),
         Outcome::Cancelled => None,
+    }
+}
+
+fn end_of(verdict: &Verdict, reason: Option<CancelReason>) -> AttemptEnd {
+    match (verdict, reason) {
+        (Verdict::Report(Outcome::Completed(_)), _) => AttemptEnd::Completed,
+        (Verdict::Report(Outcome::Failed { may_retry: false, .. }), _) => AttemptEnd::Fatal,
+        (Verdict::Report(_), Some(CancelReason::Shutdown)) => AttemptEnd::Shutdown,
+        (Verdict::Report(_), _) => AttemptEnd::Failed,
+        (Verdict::Nothing, Some(CancelReason::TimedOut)) => AttemptEnd::TimedOut,
+        (Verdict::Nothing, _) => AttemptEnd::Cancelled,
     }
 }
 
@@ -118,14 +133,17 @@ async fn run_body(
     let (ctx, emissions) = Context::for_attempt(assignment.info.clone(), canceller.clone());
     let mut body = Started::new(shared, task, input, ctx.clone(), polls);
     let finished = oneshot::channel::<()>();
+    let begun = Instant::now();
     let supervised = async {
         let verdict = supervise(shared, assignment, task, &mut body, canceller).await;
+        shared.stats.took(task, begun.elapsed());
         let _ = finished.0.send(());
         verdict
     };
-    let pumped = report::pump(&shared.client, assignment, emissions, finished.1);
+    let pumped = report::pump(&shared.client, &shared.stats, assignment, emissions, finished.1);
     let (verdict, ()) = tokio::join!(supervised, pumped);
     if ctx.lost_lines() > 0 {
+        shared.stats.lines_lost.add(ctx.lost_lines());
         tracing::warn!(run = %assignment.key.0, lines = ctx.lost_lines(), "log lines were dropped: they came faster than the engine takes them");
     }
     drop(permit);
@@ -205,15 +223,25 @@ enum Started {
 
 impl Started {
     fn new(shared: &Shared, task: &Task, input: String, ctx: Context, polls: &PollClock) -> Self {
+        let queued = shared.stats.queued(task.kind());
         match task.body().clone() {
             // Called inside the task, since decoding may panic as well as the body.
             Body::Async(body) => {
-                let running = Box::pin(async move { body(input, ctx).await });
+                let running = Box::pin(async move {
+                    drop(queued);
+                    body(input, ctx).await
+                });
                 Self::Async(AbortOnDropHandle::new(shared.bodies.spawn(polls.time(running, shared.start))))
             }
-            Body::Blocking(body) => Self::Blocking(shared.bodies.spawn_blocking(move || body(input, ctx))),
+            Body::Blocking(body) => Self::Blocking(shared.bodies.spawn_blocking(move || {
+                drop(queued);
+                body(input, ctx)
+            })),
             Body::Cpu(body) => match &shared.cpu {
-                Some(pool) => Self::Cpu(pool.spawn(move || body(input, ctx))),
+                Some(pool) => Self::Cpu(pool.spawn(move || {
+                    drop(queued);
+                    body(input, ctx)
+                })),
                 None => Self::Ended(Outcome::fatal("NoCpuPool: this worker has no threads for CPU tasks")),
             },
         }

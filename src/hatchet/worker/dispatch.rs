@@ -11,7 +11,7 @@ use serde_json::{Map, Value, value::RawValue};
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::task::TaskTracker;
 
-use super::{attempt, cpu::CpuPool, recent::Recent, register::action, watchdog::PollClock};
+use super::{attempt, cpu::CpuPool, recent::Recent, register::action, stats::Stats, watchdog::PollClock};
 use crate::hatchet::{
     client::{Client, ClientError},
     task::{CancelReason, Canceller, RunInfo, Task},
@@ -32,6 +32,7 @@ pub(super) struct Shared {
     pub(super) default_slots: Arc<Semaphore>,
     pub(super) cpu_slots: Arc<Semaphore>,
     pub(super) cancel_grace: std::time::Duration,
+    pub(super) stats: Arc<Stats>,
     /// The watchdog's clock starts here.
     pub(super) start: Instant,
     running: Mutex<HashMap<AttemptKey, Running>>,
@@ -68,6 +69,7 @@ impl Shared {
         client: Client,
         tasks: &[Task],
         options: &super::WorkerOptions,
+        stats: Arc<Stats>,
         bodies: tokio::runtime::Handle,
         cpu: Option<CpuPool>,
     ) -> Result<Self, ClientError> {
@@ -82,9 +84,10 @@ impl Shared {
             tasks: by_action,
             bodies,
             cpu,
-            default_slots: Arc::new(Semaphore::new(options.slots.min(Semaphore::MAX_PERMITS))),
-            cpu_slots: Arc::new(Semaphore::new(options.cpu_threads.min(Semaphore::MAX_PERMITS))),
+            default_slots: stats.slots("default"),
+            cpu_slots: stats.slots("cpu"),
             cancel_grace: options.cancel_grace,
+            stats,
             start: Instant::now(),
             running: Mutex::default(),
             ended: Mutex::default(),

@@ -12,9 +12,10 @@ use super::{
     Drained, LinkState, Registered, RunningWorker, Worker,
     cpu::CpuPool,
     dispatch::Shared,
-    drain,
+    drain, health,
     register::register,
     session::{self, Ended},
+    stats::Stats,
     watchdog,
 };
 use crate::hatchet::{
@@ -27,7 +28,7 @@ use crate::hatchet::{
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
-pub(super) fn start(worker: Worker) -> Result<RunningWorker, ClientError> {
+pub(super) fn start(mut worker: Worker) -> Result<RunningWorker, ClientError> {
     let failed = |what: &str, e: &dyn std::fmt::Display| {
         ClientError::new(ErrorKind::Config, format!("{what} cannot be started: {e}"))
     };
@@ -42,6 +43,9 @@ pub(super) fn start(worker: Worker) -> Result<RunningWorker, ClientError> {
         .build()
         .map_err(|e| failed("the link's runtime", &e))?;
     let (state_sender, state) = watch::channel(LinkState::Connecting(None));
+    let stats = Arc::new(Stats::new(&worker.tasks, &worker.options, state.clone()));
+    let counted = stats.clone();
+    let health = worker.health.take();
     let (result_sender, result) = oneshot::channel();
     let (stop, abandon) = (CancellationToken::new(), CancellationToken::new());
     let tokens = (stop.clone(), abandon.clone());
@@ -51,7 +55,8 @@ pub(super) fn start(worker: Worker) -> Result<RunningWorker, ClientError> {
             let (stop, abandon) = tokens;
             let result = runtime.block_on(async {
                 tokio::select! {
-                    result = run(worker, bodies, cpu, &state_sender, &stop) => result,
+                    result = run(worker, counted.clone(), bodies, cpu, &state_sender, &stop) => result,
+                    error = serve_health(health, counted) => Err(error),
                     () = abandon.cancelled() => Ok(Drained::default()),
                 }
             });
@@ -60,23 +65,35 @@ pub(super) fn start(worker: Worker) -> Result<RunningWorker, ClientError> {
             let _ = result_sender.send(result);
         })
         .map_err(|e| failed("the link's thread", &e))?;
-    Ok(RunningWorker { state, stop, abandon, result: Some(result) })
+    Ok(RunningWorker { state, stats, stop, abandon, result: Some(result) })
+}
+
+/// Ends only where it cannot go on; a worker whose health cannot be seen would be taken for dead.
+async fn serve_health(listener: Option<std::net::TcpListener>, stats: Arc<Stats>) -> ClientError {
+    let Some(listener) = listener else { return std::future::pending().await };
+    let why = match health::serve(listener, stats).await {
+        Ok(()) => "it ended".to_owned(),
+        Err(e) => e.to_string(),
+    };
+    ClientError::new(ErrorKind::Config, format!("health and metrics cannot be served: {why}"))
 }
 
 async fn run(
     worker: Worker,
+    stats: Arc<Stats>,
     bodies: tokio::runtime::Handle,
     cpu: Option<CpuPool>,
     state: &watch::Sender<LinkState>,
     stop: &CancellationToken,
 ) -> Result<Drained, ClientError> {
     let client = Client::new(worker.config.clone())?;
-    let shared = Arc::new(Shared::new(client, &worker.tasks, &worker.options, bodies, cpu)?);
+    let shared = Arc::new(Shared::new(client, &worker.tasks, &worker.options, stats, bodies, cpu)?);
     let _cut = CutOnDrop(shared.clone());
     let registered = tokio::select! {
         registered = first_registration(&shared.client, &worker, state) => registered?,
         () = stop.cancelled() => return Ok(Drained::default()),
     };
+    shared.stats.registrations.add(1);
     let (known, current) = watch::channel(registered);
     let intake_closed = CancellationToken::new();
     let drained = async {
@@ -169,6 +186,7 @@ async fn keep(
                 leave(state, None);
                 match register(&shared.client, &worker.options, &worker.tasks).await {
                     Ok(registered) => {
+                        shared.stats.registrations.add(1);
                         tracing::info!(worker = %registered.worker, "registered again");
                         known.send_replace(registered);
                         waits = forever(FIRST_WAIT, LONGEST_WAIT);

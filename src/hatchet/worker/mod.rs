@@ -23,19 +23,24 @@ mod attempt;
 mod cpu;
 mod dispatch;
 mod drain;
+mod health;
+mod histogram;
 mod link;
+mod metrics;
 mod recent;
 mod register;
 mod report;
 mod session;
+mod stats;
 mod watchdog;
 
-use std::{num::NonZeroUsize, time::Duration};
+use std::{net::TcpListener, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 pub use drain::Drained;
+pub use stats::{AttemptEnd, Durations, Slots, TaskStats, WorkerStats};
 
 use super::{
     client::{ClientConfig, ClientError, ErrorKind},
@@ -102,12 +107,14 @@ pub struct Worker {
     config: ClientConfig,
     options: WorkerOptions,
     tasks: Vec<Task>,
+    health: Option<TcpListener>,
 }
 
 /// A started worker. Dropping it without [`RunningWorker::stop`] ends it at once, and loses what runs.
 #[derive(Debug)]
 pub struct RunningWorker {
     state: watch::Receiver<LinkState>,
+    stats: Arc<stats::Stats>,
     stop: CancellationToken,
     abandon: CancellationToken,
     result: Option<oneshot::Receiver<Result<Drained, ClientError>>>,
@@ -116,7 +123,7 @@ pub struct RunningWorker {
 impl Worker {
     /// A worker for the engine that the settings name.
     pub fn new(config: ClientConfig, options: WorkerOptions) -> Self {
-        Self { config, options, tasks: Vec::new() }
+        Self { config, options, tasks: Vec::new(), health: None }
     }
 
     /// Adds a task.
@@ -130,6 +137,15 @@ impl Worker {
     #[must_use]
     pub fn tasks(mut self, tasks: impl IntoIterator<Item = Task>) -> Self {
         self.tasks.extend(tasks);
+        self
+    }
+
+    /// Serves health and metrics over HTTP on this socket for as long as the worker lives: `/livez` (200 while the
+    /// link's thread answers), `/readyz` (200 while the worker receives work, else 503), `/health` as the Python SDK
+    /// answers it, and `/metrics` for Prometheus.
+    #[must_use]
+    pub fn health(mut self, listener: TcpListener) -> Self {
+        self.health = Some(listener);
         self
     }
 
@@ -170,6 +186,11 @@ impl RunningWorker {
     /// The link's state, to read or to follow.
     pub fn state(&self) -> watch::Receiver<LinkState> {
         self.state.clone()
+    }
+
+    /// What it has counted until now.
+    pub fn stats(&self) -> WorkerStats {
+        self.stats.read()
     }
 
     /// Waits until the worker receives work for the first time, or ends with why it cannot.

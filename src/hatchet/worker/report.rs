@@ -9,7 +9,10 @@ use tokio::{
     time::{Instant, sleep, timeout, timeout_at},
 };
 
-use super::dispatch::Assignment;
+use super::{
+    dispatch::Assignment,
+    stats::{OnItsWay, Stats},
+};
 use crate::hatchet::{
     client::{Client, ClientError, ErrorKind, retry::forever},
     task::Emission,
@@ -68,7 +71,7 @@ pub(super) fn started(client: &Client, assignment: &Assignment) -> impl Future<O
 }
 
 /// Tells the engine how the attempt ended, until it has acknowledged it or never will.
-pub(super) async fn terminal(client: &Client, assignment: &Assignment, terminal: Terminal) {
+pub(super) async fn terminal(client: &Client, stats: &Stats, assignment: &Assignment, terminal: Terminal) {
     let event = match terminal {
         Terminal::Completed(output) => event(assignment, proto::StepActionEventType::StepEventTypeCompleted, output),
         Terminal::Failed { error, may_retry } => {
@@ -99,9 +102,11 @@ pub(super) async fn terminal(client: &Client, assignment: &Assignment, terminal:
             ..self::event(assignment, proto::StepActionEventType::StepEventTypeFailed, text)
         };
         if let Err(error) = send(client, substitute).await {
+            stats.outcomes_lost.add(1);
             tracing::error!(%run, %error, "an outcome is lost");
         }
     } else {
+        stats.outcomes_lost.add(1);
         tracing::error!(%run, task = assignment.info.task_name, %error, "an outcome is lost: the engine did not take it");
     }
 }
@@ -142,6 +147,7 @@ async fn send(client: &Client, event: proto::StepActionEvent) -> Result<(), Clie
 /// Sends what the body emits while it runs, and what is left when it has ended, which `finished` tells.
 pub(super) async fn pump(
     client: &Client,
+    stats: &Stats,
     assignment: &Assignment,
     mut emissions: mpsc::Receiver<Emission>,
     finished: oneshot::Receiver<()>,
@@ -168,13 +174,17 @@ pub(super) async fn pump(
             next = emissions.recv(), if sending.len() < PARALLEL_EMISSIONS => match next {
                 Some(emission) => {
                     let chunk = matches!(emission, Emission::Chunk(_));
-                    sending.push(emit(client.clone(), assignment, emission, index));
+                    sending.push(emit(client.clone(), assignment, emission, index, stats.on_its_way(chunk)));
                     index += i64::from(chunk);
                 }
                 None => break,
             },
             () = flush_over => break,
         }
+    }
+    // What nobody takes any more.
+    while let Ok(emission) = emissions.try_recv() {
+        drop(stats.on_its_way(matches!(emission, Emission::Chunk(_))));
     }
     let flushed = async { while sending.next().await.is_some() {} };
     let deadline = deadline.unwrap_or_else(|| Instant::now() + FLUSH_PATIENCE);
@@ -183,7 +193,7 @@ pub(super) async fn pump(
     }
 }
 
-async fn emit(client: Client, assignment: &Assignment, emission: Emission, index: i64) {
+async fn emit(client: Client, assignment: &Assignment, emission: Emission, index: i64, on_its_way: OnItsWay) {
     let created_at = Some(timestamp_now());
     let run = assignment.key.0;
     let (Emission::Log { message: text, .. } | Emission::Chunk(text)) = &emission;
@@ -220,7 +230,7 @@ async fn emit(client: Client, assignment: &Assignment, emission: Emission, index
                 .await
             }
         };
-        let Err(error) = sent else { return };
+        let Err(error) = sent else { return on_its_way.arrived() };
         if !error.is_temporary() || Instant::now() >= give_up {
             tracing::warn!(%run, %error, "a log line or chunk is lost");
             return;

@@ -78,7 +78,8 @@ pub(super) async fn run(
                 }
                 None => return Ended::Lost { why: "the engine closed the stream".to_owned(), lived },
             },
-            _ = ticks.tick(), if beat.is_none() => {
+            due = ticks.tick(), if beat.is_none() => {
+                shared.stats.heartbeat_delay.add(due.elapsed());
                 let hasty = !lived && (1..=HASTY_TRIES).contains(&failures);
                 let limit = if hasty { FIRST_HEARTBEAT_TIMEOUT } else { HEARTBEAT_TIMEOUT };
                 beat = Some(heartbeat(shared, worker, limit).boxed());
@@ -89,6 +90,7 @@ pub(super) async fn run(
                     Ok(()) => {
                         if !lived {
                             lived = true;
+                            shared.stats.listens.add(1);
                             state.send_modify(|state| if !matches!(state, LinkState::Draining) {
                                 *state = LinkState::Listening(registered.clone());
                             });
@@ -98,6 +100,7 @@ pub(super) async fn run(
                         ticks.reset_after(SOON);
                     }
                     Err(error) => {
+                        shared.stats.heartbeat_failures.add(1);
                         // What does not answer may be a dead connection that looks alive.
                         if error.is_temporary() {
                             shared.client.connection().renew();
@@ -114,8 +117,13 @@ pub(super) async fn run(
 async fn heartbeat(shared: &Arc<Shared>, worker: WorkerId, limit: Duration) -> Result<(), ClientError> {
     let request = proto::HeartbeatRequest { worker_id: worker.to_string(), heartbeat_at: Some(timestamp_now()) };
     let mut stub = shared.client.connection().dispatcher();
+    let sent = Instant::now();
     match timeout(limit, stub.heartbeat(request)).await {
-        Ok(Ok(_)) => Ok(()),
+        Ok(Ok(_)) => {
+            shared.stats.heartbeats.add(1);
+            shared.stats.heartbeat_answer.add(sent.elapsed());
+            Ok(())
+        }
         Ok(Err(status)) => Err(ClientError::from_status("heartbeat", status)),
         Err(_) => Err(ClientError::new(ErrorKind::TimedOut, format!("heartbeat: no answer for {limit:?}"))),
     }

@@ -67,7 +67,9 @@ impl Drop for Reset {
 /// Looks for blocked threads for as long as the link lives; never ends.
 pub(super) async fn run(shared: Arc<Shared>) -> std::convert::Infallible {
     loop {
+        let due = Instant::now() + LOOK_EVERY;
         tokio::time::sleep(LOOK_EVERY).await;
+        shared.stats.lagged(due.elapsed());
         for running in shared.all_running() {
             let Some(blocked) = running.polls.polling_for(shared.start).filter(|blocked| *blocked >= TOO_LONG) else {
                 continue;
@@ -76,6 +78,7 @@ pub(super) async fn run(shared: Arc<Shared>) -> std::convert::Infallible {
             let said = running.said_blocked_ms.load(Ordering::Relaxed);
             let now = u64::try_from(blocked.as_millis()).unwrap_or(u64::MAX);
             if said == 0 || now >= said.saturating_mul(2) {
+                shared.stats.blocked_threads.add(u64::from(said == 0));
                 running.said_blocked_ms.store(now, Ordering::Relaxed);
                 tracing::warn!(
                     task = running.task,

@@ -15,6 +15,9 @@ use hatchet_quickstart::hatchet::wire::{
 use tokio::sync::mpsc;
 use tonic::Status;
 
+/// Where a stream's messages go in.
+pub type Outlet<T> = mpsc::Sender<Result<T, Status>>;
+
 /// Everything that was seen, in order, and the failures to answer next. An empty queue of failures means success.
 #[derive(Debug, Default)]
 pub struct Script {
@@ -23,7 +26,7 @@ pub struct Script {
     /// Worker ids that are not known any more.
     pub forgotten: Vec<String>,
     /// Streams of assignments, each with the worker's id; the last is the newest.
-    pub streams: Vec<(String, mpsc::Sender<Result<AssignedAction, Status>>)>,
+    pub streams: Vec<(String, Outlet<AssignedAction>)>,
     pub heartbeats: Vec<Instant>,
     pub heartbeat_failures: VecDeque<Status>,
     /// What was said of attempts.
@@ -39,11 +42,8 @@ pub struct Script {
     pub trigger_failures: VecDeque<Status>,
     pub bulk_sizes: Vec<usize>,
     /// Subscriptions to ends of runs, each with the ids asked for; the last is the newest.
-    pub subscriptions: Vec<(Vec<String>, Answers)>,
+    pub subscriptions: Vec<(Vec<String>, Outlet<WorkflowRunEvent>)>,
 }
-
-/// Where a subscription's answers go.
-pub type Answers = mpsc::Sender<Result<WorkflowRunEvent, Status>>;
 
 /// Something that a worker said.
 #[derive(Debug, Clone, PartialEq)]

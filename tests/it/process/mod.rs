@@ -3,12 +3,16 @@
 
 mod address;
 mod bad_input;
+mod doctor;
 mod drain;
+mod explain;
 mod folder;
 mod follow;
+mod health;
 mod line;
 mod place;
 mod program;
+mod secret;
 mod settings;
 mod sharing;
 mod tls;

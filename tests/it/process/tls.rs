@@ -8,7 +8,7 @@ use crate::fake::Fake;
 const HELLO: [&str; 2] = ["--task-name", "externally-triggered-task"];
 
 /// An engine with TLS, and its certificate in the file `ca.pem` of a place.
-async fn tls_engine(place: &Place) -> Fake {
+pub(super) async fn tls_engine(place: &Place) -> Fake {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
     let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
     place.write("ca.pem", &certificate);
@@ -17,7 +17,7 @@ async fn tls_engine(place: &Place) -> Fake {
 }
 
 /// Runs a command of a place to its end, while the engine in this test's runtime goes on.
-async fn run(mut command: Command) -> super::Ended {
+pub(super) async fn run(mut command: Command) -> super::Ended {
     tokio::task::spawn_blocking(move || Program::start(&mut command).wait()).await.unwrap()
 }
 

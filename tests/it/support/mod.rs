@@ -3,6 +3,7 @@
 mod embedded;
 mod feed;
 mod flow;
+mod page;
 mod patience;
 mod rest;
 mod target;
@@ -11,6 +12,7 @@ mod worker;
 pub use embedded::Embedded;
 pub use feed::Feed;
 pub use flow::{Flow, only_task};
+pub use page::page;
 pub use patience::{PATIENCE, eventually, in_time};
 pub use rest::Rest;
 pub use target::{Dispatcher, Link, Target};

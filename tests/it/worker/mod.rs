@@ -4,6 +4,7 @@
 mod bodies;
 mod capacity;
 mod drain;
+mod health;
 mod heartbeat;
 mod link;
 mod report;

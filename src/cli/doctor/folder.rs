@@ -1,0 +1,76 @@
+//! The embedded engine's folder.
+
+use std::path::Path;
+
+use super::{
+    super::{
+        Exit,
+        connect::{self, Choice},
+    },
+    report::Report,
+};
+
+/// Whether what depends on it can go on.
+pub(super) fn check(report: &mut Report, choice: &Choice, folder: &Path) -> Result<bool, Exit> {
+    let shown = folder.display();
+    let found = match connect::find(folder) {
+        Ok(found) => found,
+        Err(exit) if *choice == Choice::Token(String::new()) || matches!(choice, Choice::Embedded(_)) => {
+            report.broken("folder", exit.message())?;
+            return Ok(false);
+        }
+        Err(exit) => {
+            report.skipped("folder", &format!("not in use; {}", exit.message()))?;
+            return Ok(true);
+        }
+    };
+    match (choice, found) {
+        (Choice::Token(_), None) => report.skipped("folder", "no embedded engine runs here, and none is asked for")?,
+        (Choice::Token(_), Some(handshake)) => {
+            let at = handshake.grpc_address;
+            report
+                .skipped("folder", &format!("an embedded engine runs in {shown} at {at}; --embedded would use it"))?;
+        }
+        (Choice::Embedded(_), None) => {
+            report.broken(
+                "folder",
+                &format!(
+                    "no embedded engine runs here (folder {shown}): start one with `make run-worker` or \
+                     `worker --embedded`"
+                ),
+            )?;
+            return Ok(false);
+        }
+        (Choice::Embedded(_), Some(handshake)) => match exposed(folder) {
+            Some(why) => report.broken("folder", &why)?,
+            None => report.fine("folder", &format!("{shown}, its engine at {}", handshake.grpc_address))?,
+        },
+    }
+    Ok(true)
+}
+
+/// Why others could read the token in the folder, if they could.
+#[cfg(unix)]
+fn exposed(folder: &Path) -> Option<String> {
+    use std::os::unix::fs::PermissionsExt as _;
+    for path in [folder.to_owned(), folder.join("handshake.json")] {
+        let Ok(found) = std::fs::symlink_metadata(&path) else { continue };
+        if found.file_type().is_symlink() {
+            return Some(format!(
+                "{} is a symbolic link: put a real one there, or name its target with --embedded-dir",
+                path.display()
+            ));
+        }
+        let mode = found.permissions().mode() & 0o777;
+        if mode & 0o077 != 0 {
+            let shown = path.display();
+            return Some(format!("others may use {shown} (mode {mode:o}), which has the token: chmod go= {shown}"));
+        }
+    }
+    None
+}
+
+#[cfg(not(unix))]
+fn exposed(_folder: &Path) -> Option<String> {
+    None
+}

@@ -1,0 +1,47 @@
+//! `runner doctor`: looks at everything between here and a finished run, one thing after the other, and says of what
+//! is wrong how to mend it.
+
+mod engine;
+mod folder;
+mod report;
+mod settings;
+mod version;
+
+use self::report::Report;
+use super::{
+    ConnectionFlags, Exit,
+    connect::{self, Choice},
+    logging,
+    output::Format,
+};
+
+/// Checks the settings, the way to the engine, and the workers there
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// How results are written
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    output: Format,
+    #[command(flatten)]
+    connection: ConnectionFlags,
+}
+
+pub(super) async fn run(args: Args) -> Result<(), Exit> {
+    let sources = args.connection.sources();
+    logging::start(&sources)?;
+    let choice = connect::choose(args.connection.embedded, &sources)?;
+    let mut report = Report::new(args.output);
+    // A check whose ground is missing would only repeat what was said.
+    'checks: {
+        match &choice {
+            Choice::Token(said) if said.is_empty() => report.skipped("engine", "none is chosen")?,
+            Choice::Token(said) | Choice::Embedded(said) => report.fine("engine", said)?,
+        }
+        if !folder::check(&mut report, &choice, &connect::folder(&sources))? {
+            break 'checks;
+        }
+        let Some(config) = settings::check(&mut report, &choice, &sources)? else { break 'checks };
+        let Some(client) = engine::reach(&mut report, config).await? else { break 'checks };
+        engine::rest(&mut report, &client).await?;
+    }
+    report.end()
+}

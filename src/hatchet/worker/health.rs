@@ -1,0 +1,65 @@
+//! Whether the worker lives and can work, over HTTP. Served on the link's thread, so that no task can hold it up, and
+//! so that it does not answer when the link's thread does not.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    extract::State,
+    http::{StatusCode, header::CONTENT_TYPE},
+    response::IntoResponse,
+    routing::get,
+};
+use serde_json::json;
+
+use super::{LinkState, WorkerStats, metrics, stats::Stats};
+
+/// As in the Python SDK: after this, a worker that has not listened yet is no longer starting but unhealthy.
+const STARTING: Duration = Duration::from_secs(10);
+
+/// Serves for as long as the link lives; ends only with a failure.
+pub(super) async fn serve(listener: std::net::TcpListener, stats: Arc<Stats>) -> std::io::Result<()> {
+    listener.set_nonblocking(true)?;
+    let routes = Router::new()
+        .route("/livez", get(async || "alive\n"))
+        .route("/readyz", get(ready))
+        .route("/health", get(health))
+        .route("/metrics", get(measured))
+        .with_state(stats);
+    axum::serve(tokio::net::TcpListener::from_std(listener)?, routes).await
+}
+
+async fn ready(State(stats): State<Arc<Stats>>) -> impl IntoResponse {
+    // No more than the state: whoever asks need not have a right to know the rest.
+    match stats.read().link {
+        LinkState::Listening(_) => (StatusCode::OK, "listening\n"),
+        LinkState::Connecting(_) => (StatusCode::SERVICE_UNAVAILABLE, "connecting\n"),
+        LinkState::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+        LinkState::Stopped => (StatusCode::SERVICE_UNAVAILABLE, "stopped\n"),
+    }
+}
+
+/// The answer of the Python SDK: the same fields, words and codes.
+async fn health(State(stats): State<Arc<Stats>>) -> impl IntoResponse {
+    let stats = stats.read();
+    let word = word(&stats);
+    let code = if word == "HEALTHY" { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let slots: serde_json::Map<_, _> = stats
+        .slots
+        .iter()
+        .map(|(kind, slots)| ((*kind).to_owned(), json!({ "used": slots.used, "limit": slots.limit })))
+        .collect();
+    (code, [(CONTENT_TYPE, "application/json")], json!({ "status": word, "slots": slots }).to_string())
+}
+
+fn word(stats: &WorkerStats) -> &'static str {
+    match stats.link {
+        LinkState::Listening(_) => "HEALTHY",
+        LinkState::Connecting(_) if stats.registrations == 0 && stats.uptime < STARTING => "STARTING",
+        LinkState::Connecting(_) | LinkState::Draining | LinkState::Stopped => "UNHEALTHY",
+    }
+}
+
+async fn measured(State(stats): State<Arc<Stats>>) -> impl IntoResponse {
+    ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::text(&stats.read()))
+}

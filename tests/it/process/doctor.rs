@@ -1,0 +1,129 @@
+//! `runner doctor`: what it says of things that are well, and of each that is not.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::{Ended, Place, Program, tls};
+
+/// Runs it with these settings, and gives each check's status and message; of several workers, the first.
+fn checks(ended: &Ended) -> BTreeMap<String, (String, String)> {
+    let mut checks = BTreeMap::new();
+    for line in ended.json_lines() {
+        assert_eq!(line["event"], "check", "{line}");
+        let text = |field: &str| line[field].as_str().unwrap().to_owned();
+        assert!(!text("message").contains('\n'), "{line}");
+        checks.entry(text("check")).or_insert((text("status"), text("message")));
+    }
+    checks
+}
+
+fn doctor(place: &Place, words: &[&str], settings: &[(&str, &str)]) -> Ended {
+    let mut command = place.runner_command(&[&["doctor", "--output", "json"], words].concat());
+    command.envs(settings.iter().copied());
+    Program::start(&mut command).wait()
+}
+
+/// Asserts that one check failed, for this reason, and that what comes after it was left out.
+#[track_caller]
+fn expect_broken(ended: Ended, code: i32, check: &str, parts: &[&str], left_out: &[&str]) {
+    let ended = ended.expect(code);
+    let checks = checks(&ended);
+    let broken: Vec<_> = checks.iter().filter(|(_, (status, _))| status == "failed").collect();
+    assert_eq!(broken.len(), 1, "{checks:#?}");
+    assert_eq!(broken[0].0, check, "{checks:#?}");
+    for part in parts {
+        assert!(broken[0].1.1.contains(part), "no `{part}` in {broken:?}");
+    }
+    for check in left_out {
+        assert_eq!(checks[*check].0, "skipped", "{checks:#?}");
+    }
+    ended.expect_said(&format!("error: not all is well: {check}"));
+}
+
+#[test]
+fn all_is_well() {
+    let place = Place::new();
+    let worker = place.worker(&["--embedded", "--slots", "7"]);
+    let ended = doctor(&place, &["--embedded"], &[]).expect(0);
+    let found = checks(&ended);
+    assert!(found.values().all(|(status, _)| status == "ok"), "{found:#?}");
+    assert!(found["version"].1.contains("has slot types"), "{found:#?}");
+    assert!(found["clock"].1.contains("agrees"), "{found:#?}");
+    assert!(found["workers"].1.contains("1 online, 7 slot(s) free"), "{found:#?}");
+    let tasks: Vec<Value> =
+        ended.json_lines().into_iter().filter(|line| line["check"] == "workers").map(|l| l["task"].clone()).collect();
+    assert_eq!(tasks, ["externally-triggered-task", "sync-sleep-task", "cpu-heavy-task"]);
+    let human = Program::start(&mut place.runner_command(&["doctor", "--embedded"])).wait().expect(0);
+    assert!(human.stderr.is_empty() && human.stdout.iter().all(|line| line.starts_with("✓ ")), "{human:#?}");
+    worker.stop().expect(0);
+}
+
+#[test]
+fn settings_that_cannot_be_used() {
+    let place = Place::new();
+    expect_broken(doctor(&place, &[], &[]), 2, "token", &["HATCHET_CLIENT_TOKEN", "--embedded"], &["tcp", "workers"]);
+    let bad = [("HATCHET_CLIENT_TOKEN", "hello")];
+    expect_broken(doctor(&place, &[], &bad), 2, "token", &["does not start with `ey`"], &["address"]);
+    let token = crate::fake::token("127.0.0.1:9", "");
+    let bad = [("HATCHET_CLIENT_TOKEN", token.as_str()), ("HATCHET_CLIENT_HOST_PORT", "localhost")];
+    expect_broken(doctor(&place, &[], &bad), 2, "address", &["HATCHET_CLIENT_HOST_PORT"], &["tcp"]);
+}
+
+#[test]
+fn nothing_there() {
+    let place = Place::new();
+    expect_broken(doctor(&place, &["--embedded"], &[]), 5, "folder", &["make run-worker"], &["token", "tcp"]);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let closed = listener.local_addr().unwrap().to_string();
+    drop(listener);
+    let token = crate::fake::token(&closed, "");
+    let parts = ["nothing answers at", "HATCHET_CLIENT_HOST_PORT"];
+    expect_broken(doctor(&place, &[], &[("HATCHET_CLIENT_TOKEN", &token)]), 5, "tcp", &parts, &["tls", "version"]);
+}
+
+#[test]
+fn no_worker_and_an_open_folder() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let place = Place::new();
+    let engine = place.engine();
+    let ended = doctor(&place, &["--embedded"], &[]).expect(5);
+    assert_eq!(checks(&ended)["workers"].0, "failed");
+    ended.expect_said("workers of cpu-heavy-task");
+    std::fs::set_permissions(place.path(".hatchet"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let found = checks(&doctor(&place, &["--embedded"], &[]).expect(5));
+    assert!(found["folder"].1.contains("chmod go= .hatchet"), "{found:#?}");
+    engine.stop().expect(0);
+}
+
+#[test]
+fn tls_where_there_is_none_and_a_token_of_another_engine() {
+    let (place, other) = (Place::new(), Place::new());
+    let (_engine, _other) = (place.engine(), other.engine());
+    let (token, address) = (place.handshake().token, place.handshake().grpc_address);
+    let parts = ["speaks plaintext and we speak TLS: set HATCHET_CLIENT_TLS_STRATEGY=none"];
+    expect_broken(doctor(&place, &[], &[("HATCHET_CLIENT_TOKEN", &token)]), 5, "tls", &parts, &["authentication"]);
+    let stranger = other.handshake().token;
+    let settings = [
+        ("HATCHET_CLIENT_TOKEN", stranger.as_str()),
+        ("HATCHET_CLIENT_HOST_PORT", &address),
+        ("HATCHET_CLIENT_TLS_STRATEGY", "none"),
+    ];
+    let parts = ["refused the token", "HATCHET_CLIENT_TOKEN"];
+    expect_broken(doctor(&place, &[], &settings), 5, "authentication", &parts, &["version", "rest"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn tls_on_the_other_side_only_or_with_a_stranger() {
+    let place = Place::new();
+    let engine = tls::tls_engine(&place).await;
+    let token = engine.token();
+    let run = async |strategy: &str| {
+        let mut command = place.runner_command(&["doctor", "--output", "json"]);
+        command.env("HATCHET_CLIENT_TOKEN", &token).env("HATCHET_CLIENT_TLS_STRATEGY", strategy);
+        tls::run(command).await
+    };
+    let parts = ["speaks TLS and we speak plaintext: set HATCHET_CLIENT_TLS_STRATEGY=tls"];
+    expect_broken(run("none").await, 5, "tls", &parts, &["authentication"]);
+    expect_broken(run("tls").await, 5, "tls", &["HATCHET_CLIENT_TLS_ROOT_CA_FILE"], &["authentication"]);
+}

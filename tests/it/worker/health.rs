@@ -1,0 +1,238 @@
+//! What a worker says of itself over HTTP, and what it counts.
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use hatchet_quickstart::{
+    engine::{Engine, EngineOptions},
+    hatchet::{
+        client::{Client, ClientConfig, Sources, TriggerOptions},
+        task::{Context, Task, TaskError},
+        worker::{AttemptEnd, LinkState, RunningWorker, Slots, Worker, WorkerOptions},
+    },
+};
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+use tonic::Status;
+
+use super::{
+    options,
+    stand::{outcome, within},
+};
+use crate::{
+    fake::Fake,
+    support::{eventually, page},
+};
+
+type Json = serde_json::Map<String, Value>;
+
+/// A worker that serves its health, and where.
+fn start(
+    config: ClientConfig,
+    options: WorkerOptions,
+    tasks: impl IntoIterator<Item = Task>,
+) -> (RunningWorker, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    (Worker::new(config, options).tasks(tasks).health(listener).start().unwrap(), address)
+}
+
+fn echo() -> Task {
+    Task::new_async("echo", |input: Json, _| async { Ok(input) })
+}
+
+fn health(address: SocketAddr) -> (u16, Value) {
+    let (code, body) = page(address, "/health");
+    (code, serde_json::from_str(&body).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readiness_follows_the_link_and_life_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let kept = EngineOptions { folder: Some(folder.path().to_owned()), ..EngineOptions::default() };
+    let engine = Engine::start(kept.clone()).await.unwrap();
+    let config = ClientConfig::from_handshake(engine.handshake(), &Sources::default()).unwrap();
+    let (mut worker, at) = start(config, options(), [echo()]);
+    within("the worker listens", worker.listening()).await.unwrap();
+    assert_eq!(page(at, "/livez"), (200, "alive\n".to_owned()));
+    assert_eq!(page(at, "/readyz"), (200, "listening\n".to_owned()));
+    let slots = json!({ "default": { "used": 0, "limit": 10 } });
+    assert_eq!(health(at), (200, json!({ "status": "HEALTHY", "slots": slots })));
+
+    engine.stop().await;
+    let mut state = worker.state();
+    let lost = state.wait_for(|state| matches!(state, LinkState::Connecting(_)));
+    within("the loss is seen", lost).await.unwrap();
+    assert_eq!(page(at, "/readyz"), (503, "connecting\n".to_owned()));
+    assert_eq!(page(at, "/livez").0, 200);
+    assert_eq!(health(at), (503, json!({ "status": "UNHEALTHY", "slots": slots })));
+    assert!(page(at, "/metrics").1.contains("hatchet_worker_link_state{state=\"connecting\"} 1\n"));
+
+    let engine = Engine::start(kept).await.unwrap();
+    let listens = state.wait_for(|state| matches!(state, LinkState::Listening(_)));
+    within("the worker listens again", listens).await.unwrap();
+    assert_eq!(page(at, "/readyz").0, 200);
+    let stats = worker.stats();
+    assert_eq!((stats.reconnects, stats.registrations), (1, 2));
+    worker.stop().await.unwrap();
+    assert!(std::net::TcpStream::connect(at).is_err(), "it ends with the worker");
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_has_no_engine_yet_is_starting() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let closed = listener.local_addr().unwrap();
+    drop(listener);
+    let token = crate::fake::token(&closed.to_string(), "");
+    let sources =
+        Sources::from_pairs([("HATCHET_CLIENT_TOKEN", token.as_str()), ("HATCHET_CLIENT_TLS_STRATEGY", "none")]);
+    let options = WorkerOptions { wait_for_engine: Duration::from_secs(60), ..options() };
+    let (worker, at) = start(ClientConfig::from_sources(&sources).unwrap(), options, [echo()]);
+    assert_eq!(page(at, "/livez").0, 200);
+    assert_eq!(page(at, "/readyz").0, 503);
+    let (code, body) = health(at);
+    assert_eq!((code, &body["status"]), (503, &json!("STARTING")));
+    worker.stop().await.unwrap();
+}
+
+#[test]
+fn bodies_that_block_every_thread_do_not_hold_it_up() {
+    let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    // The engine has a runtime of its own: it is not what is to be held up.
+    let (elsewhere, bodies) = (runtime(), runtime());
+    let engine = elsewhere.block_on(Engine::start(EngineOptions::default())).unwrap();
+    let config = ClientConfig::from_handshake(engine.handshake(), &Sources::default()).unwrap();
+    let (blocked, free) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+    let task = {
+        let (blocked, free) = (blocked.clone(), free.clone());
+        Task::new_async("rude", move |_: Json, _| {
+            let (blocked, free) = (blocked.clone(), free.clone());
+            async move {
+                blocked.fetch_add(1, Ordering::SeqCst);
+                while !free.load(Ordering::SeqCst) {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                Ok(json!({}))
+            }
+        })
+    };
+    let (mut worker, at) = bodies.block_on(async { start(config.clone(), options(), [task]) });
+    elsewhere.block_on(async {
+        within("the worker listens", worker.listening()).await.unwrap();
+        let client = Client::new(config).unwrap();
+        for _ in 0..2 {
+            client.trigger("rude", &json!({}), &TriggerOptions::default()).await.unwrap();
+        }
+        eventually("both threads are blocked", async || (blocked.load(Ordering::SeqCst) == 2).then_some(())).await;
+        assert_eq!((page(at, "/livez").0, page(at, "/readyz").0), (200, 200));
+        assert!(page(at, "/metrics").1.contains("hatchet_worker_used_slots{slot_pool=\"default\"} 2\n"));
+        eventually("it is noticed", async || (worker.stats().blocked_threads == 2).then_some(())).await;
+        free.store(true, Ordering::SeqCst);
+        within("it stops", worker.stop()).await.unwrap();
+        engine.stop().await;
+    });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ends_are_counted_by_task_and_outcome() {
+    let engine = Engine::start(EngineOptions::default()).await.unwrap();
+    let config = ClientConfig::from_handshake(engine.handshake(), &Sources::default()).unwrap();
+    let moody = Task::new_blocking("moody", |input: Json, ctx: Context| match input["mood"].as_str() {
+        Some("good") => Ok(json!({})),
+        Some("fatal") => Err(TaskError::fatal_msg("never")),
+        Some("patient") => {
+            while !ctx.is_cancelled() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            Ok(json!({}))
+        }
+        _ => Err(std::io::Error::other("bad").into()),
+    });
+    let counting = Task::new_cpu("counting", |_: Json, _| Ok(json!({})));
+    let (mut worker, at) = start(config.clone(), options(), [moody, counting]);
+    within("the worker listens", worker.listening()).await.unwrap();
+    let client = Client::new(config).unwrap();
+    let run = async |task: &str, mood: &str| {
+        client.trigger(task, &json!({ "mood": mood }), &TriggerOptions::default()).await.unwrap()
+    };
+    for mood in ["good", "good", "bad", "fatal"] {
+        let _ = outcome(&run("moody", mood).await).await;
+    }
+    let _ = outcome(&run("counting", "").await).await;
+    let patient = run("moody", "patient").await;
+    eventually("it runs", async || (worker.stats().slots["default"].used == 1).then_some(())).await;
+    assert_eq!(worker.stats().slots["default"], Slots { limit: 10, used: 1 });
+    patient.cancel().await.unwrap();
+    let stats = eventually("all is over", async || Some(worker.stats()).filter(|stats| stats.attempts == 0)).await;
+    let ended = |end| stats.tasks["moody"].ended[&end];
+    let counted = [AttemptEnd::Completed, AttemptEnd::Failed, AttemptEnd::Fatal, AttemptEnd::Cancelled].map(ended);
+    assert_eq!(counted, [2, 1, 1, 1]);
+    assert_eq!(stats.tasks["moody"].durations.count, 5);
+    assert_eq!(stats.tasks["counting"].ended[&AttemptEnd::Completed], 1);
+    assert_eq!((stats.reports_waiting, stats.outcomes_lost, stats.queued["cpu"]), (0, 0, 0));
+    let metrics = page(at, "/metrics").1;
+    for line in [
+        "hatchet_worker_attempts_total{task=\"moody\",outcome=\"completed\"} 2",
+        "hatchet_worker_task_duration_seconds_count{task=\"counting\"} 1",
+        "hatchet_worker_slot_limit{slot_pool=\"cpu\"} 2",
+        "hatchet_worker_listener_health 1",
+        "hatchet_worker_registrations_total 1",
+    ] {
+        assert!(metrics.lines().any(|found| found == line), "no {line} in {metrics}");
+    }
+    worker.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_and_what_is_lost_is_counted() {
+    let fake = Fake::start().await;
+    let talking = Task::new_async("talking", |_: Json, ctx: Context| async move {
+        while ctx.lost_lines() < 5 {
+            ctx.log("faster than anybody takes them");
+        }
+        Ok(json!({}))
+    });
+    let (worker, at) = start(fake.config(), options(), [talking]);
+    fake.until_listening().await;
+    fake.script(|script| script.end_failures.push_back(Status::invalid_argument("no")));
+    fake.assign("talking", "{}").await;
+    let stats = eventually("it is given up", async || Some(worker.stats()).filter(|s| s.outcomes_lost > 0)).await;
+    assert_eq!(stats.lines_lost, 5);
+    assert!(page(at, "/metrics").1.contains("hatchet_worker_outcomes_lost_total 1\n"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_drains_is_not_ready() {
+    let engine = Engine::start(EngineOptions::default()).await.unwrap();
+    let config = ClientConfig::from_handshake(engine.handshake(), &Sources::default()).unwrap();
+    let (begun, end) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let task = {
+        let (begun, end) = (begun.clone(), end.clone());
+        Task::new_async("slow", move |_: Json, _| {
+            let (begun, end) = (begun.clone(), end.clone());
+            async move {
+                begun.notify_one();
+                end.notified().await;
+                Ok(json!({}))
+            }
+        })
+    };
+    let options = WorkerOptions { grace: Duration::from_secs(60), ..options() };
+    let (mut worker, at) = start(config.clone(), options, [task]);
+    within("the worker listens", worker.listening()).await.unwrap();
+    let run = Client::new(config).unwrap().trigger("slow", &json!({}), &TriggerOptions::default()).await.unwrap();
+    within("it runs", begun.notified()).await;
+    let stopping = tokio::spawn(worker.stop());
+    eventually("it drains", async || (page(at, "/readyz") == (503, "draining\n".to_owned())).then_some(())).await;
+    assert_eq!((page(at, "/livez").0, health(at).0), (200, 503));
+    end.notify_one();
+    within("it stops", stopping).await.unwrap().unwrap();
+    assert_eq!(outcome(&run).await.output::<Value>().unwrap(), json!({}));
+}
