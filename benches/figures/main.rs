@@ -6,6 +6,7 @@
 
 mod bare;
 mod load;
+mod many;
 mod process;
 mod real;
 mod rig;
@@ -77,6 +78,14 @@ async fn measure(wanted: &[u32]) -> Result<()> {
     }
     if on(9) {
         table.print(&slow_link::figure().await?)?;
+    }
+    if [10, 11, 12].into_iter().any(on) {
+        for figure in many::of_itself().await? {
+            table.print(&figure)?;
+        }
+    }
+    if on(13) {
+        table.print(&many::bulk_trigger().await?)?;
     }
     for (number, measured) in real::figures(&on).await? {
         match measured {

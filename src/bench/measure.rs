@@ -34,6 +34,8 @@ pub(super) struct Known {
     pub(super) ending: Ending,
     pub(super) own_cpu: Option<Duration>,
     pub(super) verified: Option<Verification>,
+    /// Runs whose answer was lost, and that are not known to be older.
+    pub(super) answered_late: usize,
     /// Doubts from before and after.
     pub(super) doubts: Vec<String>,
 }
@@ -86,7 +88,7 @@ pub(super) fn summary(session: &Session, plan: &Plan, known: Known) -> Summary {
     };
     let facts = Facts {
         clock_jumps: session.clock_jumps,
-        answered_late: session.answered_late,
+        answered_late: known.answered_late,
         outages: session.outages.count,
         outage: session.outages.total,
         without_times: runs.iter().filter(|run| run.end.is_some() && run.finished.is_none()).count(),

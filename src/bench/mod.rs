@@ -86,6 +86,7 @@ pub async fn run(
         observer.note(&format!("when runs started and finished is not known: {why}"));
         doubts.push(format!("When runs started and finished is not known: {why}."));
     }
+    let answered_late = session.runs.tell_late_ones();
     let file = setting.executions.as_deref();
     let verified = session.verified.take().map(|verified| executions::verification(&plan, verified, file));
     let place = Place {
@@ -97,7 +98,12 @@ pub async fn run(
         command: setting.command,
         machine,
     };
-    let summary = measure::summary(&session, &plan, Known { place, ending, own_cpu, verified, doubts });
+    if let Some(before) = &setting.before
+        && (before.settings.runs, before.settings.rate) != (plan.runs, plan.rate)
+    {
+        doubts.push("It is compared with a benchmark of another number of runs, or another rate.".to_owned());
+    }
+    let summary = measure::summary(&session, &plan, Known { place, ending, own_cpu, verified, answered_late, doubts });
     let unwritten = write(&mut journal, &session, &plan, &summary, setting.before.as_ref());
     Report { summary, ending, unwritten }
 }
@@ -105,7 +111,7 @@ pub async fn run(
 async fn fill_times(client: &Client, plan: &Plan, session: &mut Session) -> Result<(), String> {
     let rest = client.rest().ok_or("the REST address is not known (set HATCHET_CLIENT_SERVER_URL)")?;
     // Runs that stand for duplicates are as old as a key can be.
-    let old = session.runs.all.iter().any(|run| run.accepted_as == Accepted::Duplicate);
+    let old = session.runs.all.iter().any(|run| run.late || run.accepted_as == Accepted::Duplicate);
     let back = if old { KEY_TTL + MARGIN } else { MARGIN };
     let (begun, since) = (session.begun_wall, session.begun_wall - back);
     times::fill(rest, plan, &mut session.runs, begun, since).await.map_err(|e| e.to_string())

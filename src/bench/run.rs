@@ -15,6 +15,8 @@ pub(super) type Micros = i64;
 pub(super) struct Run {
     pub(super) id: Option<RunId>,
     pub(super) accepted_as: Accepted,
+    /// It came back as a duplicate after an answer was lost: of an earlier run, or of itself.
+    pub(super) late: bool,
     /// How it ended.
     pub(super) end: Option<RunStatus>,
     /// Its place in the benchmark's list of error texts.
@@ -69,6 +71,8 @@ pub(super) struct Runs {
     per_task: usize,
 }
 
+/// What clocks of two machines may differ by.
+const CLOCKS: Micros = 2_000_000;
 /// Error texts that are told apart; what is beyond is counted under one name.
 const MOST_ERRORS: usize = 200;
 /// Characters of an error text that are kept.
@@ -92,6 +96,18 @@ impl Runs {
 
     pub(super) fn of_task(&self, task: usize) -> &[Run] {
         &self.all[task * self.per_task..(task + 1) * self.per_task]
+    }
+
+    /// Whether those that came back late are duplicates of themselves, which only their times tell: this many are not
+    /// known to be older.
+    pub(super) fn tell_late_ones(&mut self) -> usize {
+        let mut own = 0;
+        for run in self.all.iter_mut().filter(|run| run.late) {
+            let older = run.created.zip(run.submitted).is_some_and(|(created, submitted)| created < submitted - CLOCKS);
+            run.accepted_as = if older { Accepted::Duplicate } else { Accepted::Started };
+            own += usize::from(!older);
+        }
+        own
     }
 
     /// Notes an error of a run. Its ids are left out, so that the same error of two runs is one text.
@@ -134,5 +150,42 @@ impl Runs {
             "seen_ms": ms(run.seen),
             "error": run.error.map(|error| self.errors[error].as_str()),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_is_older_than_its_submission_is_a_duplicate() {
+        let run = |created| Run {
+            late: true,
+            accepted_as: Accepted::Started,
+            submitted: Some(5_000_000),
+            created,
+            ..Run::default()
+        };
+        let all = vec![run(Some(-60_000_000)), run(Some(5_010_000)), run(None), Run::default()];
+        let mut runs = Runs { all, errors: Vec::new(), known_errors: HashMap::new(), per_task: 4 };
+        assert_eq!(runs.tell_late_ones(), 2);
+        let words: Vec<&str> = runs.all.iter().map(|run| run.accepted_as.word()).collect();
+        assert_eq!(words, ["duplicate", "started", "started", "not submitted"]);
+    }
+
+    #[test]
+    fn errors_of_two_runs_are_one_text() {
+        let mut runs = Runs {
+            all: vec![Run::default(), Run::default()],
+            errors: Vec::new(),
+            known_errors: HashMap::new(),
+            per_task: 2,
+        };
+        for place in 0..2 {
+            let id = RunId::random();
+            runs.all[place].id = Some(id);
+            runs.note_error(place, &format!("run {id} failed\nat a line"));
+        }
+        assert_eq!(runs.errors, ["run <id> failed"]);
     }
 }

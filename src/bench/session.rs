@@ -31,6 +31,7 @@ const FLUSH: Duration = Duration::from_millis(100);
 const SHOW_EVERY: u32 = 10;
 /// After a stop, calls under way have this long to say which runs they started.
 const LAST_CALLS: Duration = Duration::from_secs(3);
+const LAST_LOOK: Duration = Duration::from_secs(2);
 /// An engine that fails this often in a row is not asked again.
 const MOST_FAILURES: u32 = 20;
 /// A wall clock that leaves the steady one by this much has jumped.
@@ -76,8 +77,6 @@ pub(super) struct Session {
     /// Most slots that were seen, by type.
     pub(super) slots: Slots,
     pub(super) clock_jumps: usize,
-    /// Runs that came back as duplicates after their first answer was lost.
-    pub(super) answered_late: usize,
     pub(super) outages: Outage,
     pub(super) verified: Option<Verified>,
     load: Load,
@@ -98,7 +97,6 @@ impl Session {
             runs: Runs::new(&plan),
             slots: Slots::new(),
             clock_jumps: 0,
-            answered_late: 0,
             outages: Outage::default(),
             verified: None,
             load: Load::new(&plan),
@@ -171,6 +169,12 @@ impl Session {
         let last = tokio::time::Instant::now() + LAST_CALLS;
         while let Ok(Some((batch, pass, items))) = tokio::time::timeout_at(last, self.calls.next()).await {
             self.answered(batch, pass, items, journal);
+        }
+        if self.slots.is_empty()
+            && let Some(look) = look.or_else(|| self.look())
+        {
+            // It was over before the first look.
+            self.sample(tokio::time::timeout(LAST_LOOK, look).await.ok().and_then(Result::ok));
         }
         journal.flush();
         self.every_second(journal, observer);
@@ -265,9 +269,9 @@ impl Session {
             Err(error) => match error.kind() {
                 ErrorKind::Duplicate(Some(id)) => {
                     if run.accepted_as == Accepted::Unanswered {
-                        // It holds its own key.
+                        // It may hold its own key, which its times will tell.
                         run.accepted_as = Accepted::Started;
-                        self.answered_late += 1;
+                        run.late = true;
                     } else {
                         run.accepted_as = Accepted::Duplicate;
                         progress.duplicates += 1;
@@ -309,7 +313,7 @@ impl Session {
         let run = &mut self.runs.all[place];
         match outcome {
             Ok(outcome) => {
-                (run.end, run.seen) = (Some(outcome.status), Some(now));
+                (run.end, run.seen, run.error) = (Some(outcome.status), Some(now), None);
                 let micros = (run.accepted_as == Accepted::Started).then(|| now - run.due);
                 self.tally.ended(task, outcome.status, micros);
                 if let Some(error) = outcome.error {

@@ -62,7 +62,7 @@ fn take(plan: &Plan, runs: &mut Runs, places: &HashMap<RunId, usize>, begun: Sys
     let run = &mut runs.all[place];
     if run.id.is_none() {
         // Its answer was lost, and its key tells that it is there.
-        (run.id, run.accepted_as) = (Some(id), Accepted::Started);
+        (run.id, run.accepted_as, run.late, run.error) = (Some(id), Accepted::Started, true, None);
         run.end = match row.status.as_str() {
             "COMPLETED" => Some(RunStatus::Completed),
             "FAILED" => Some(RunStatus::Failed),

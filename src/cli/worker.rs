@@ -67,16 +67,19 @@ struct Args {
     connection: ConnectionFlags,
 }
 
+/// 1: the same as `--run-keys`.
+const RUN_KEYS: &str = "HATCHET_WORKER_RUN_KEYS";
+
 /// What was asked for, checked.
 struct Plan {
     choice: Choice,
     sources: Sources,
     options: WorkerOptions,
     tasks: Vec<Task>,
-    health: Option<SocketAddr>,
     run_keys: bool,
     executions: Option<Arc<Executions>>,
     stop_with_stdin: bool,
+    health: Option<SocketAddr>,
     #[cfg_attr(not(feature = "engine"), expect(dead_code, reason = "refused before it matters"))]
     engine_only: bool,
 }
@@ -132,10 +135,10 @@ fn plan(args: Args) -> Result<Plan, Exit> {
     };
     let health = health::address(&sources)?;
     let choice = connect::choose(flag, &sources)?;
-    let run_keys = args.run_keys || sources.flag("HATCHET_WORKER_RUN_KEYS").map_err(Exit::usage)?;
+    let run_keys = args.run_keys || sources.flag(RUN_KEYS).map_err(Exit::usage)?;
     let executions = args.executions_file.as_deref().map(Executions::open).transpose()?.map(Arc::new);
     let (stop_with_stdin, engine_only) = (args.stop_with_stdin, args.engine_only);
-    Ok(Plan { choice, sources, options, tasks, health, run_keys, executions, stop_with_stdin, engine_only })
+    Ok(Plan { choice, sources, options, tasks, run_keys, executions, stop_with_stdin, health, engine_only })
 }
 
 /// The worker's own settings, for `--explain-config`.
@@ -148,7 +151,7 @@ fn settings(defaults: &WorkerOptions) -> [Setting; 10] {
         setting(&["HATCHET_WORKER_NAME"], defaults.name.clone()),
         setting(&["HATCHET_WORKER_GRACE"], format!("{:?}", defaults.grace)),
         setting(&["HATCHET_WORKER_WAIT_FOR_ENGINE"], format!("{:?}", defaults.wait_for_engine)),
-        setting(&["HATCHET_WORKER_RUN_KEYS"], "false".to_owned()),
+        setting(&[RUN_KEYS], "false".to_owned()),
         setting(&[health::ENABLED], "false".to_owned()),
         setting(&[health::PORT], health::DEFAULT_PORT.to_string()),
         setting(&[health::BIND_ADDRESS], health::DEFAULT_BIND_ADDRESS.to_string()),

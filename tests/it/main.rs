@@ -3,6 +3,8 @@
 // Nothing of a test binary can be reached from outside, so `pub` means the usual `pub(crate)` here.
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
+#[cfg(feature = "engine")]
+mod bench;
 #[cfg(all(unix, feature = "engine"))]
 mod chaos;
 mod conformance;

@@ -31,7 +31,7 @@ td.text{white-space:normal;text-align:left;overflow-wrap:anywhere}
 .doubts{background:var(--warnbg);border-radius:8px;padding:10px 14px 10px 32px;margin:10px 0}.doubts li{margin:3px 0}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:4px 16px;margin:0}dt{color:var(--soft)}
 dd{margin:0;overflow-wrap:anywhere;min-width:0}
-@media(max-width:560px){main{padding:16px 12px 40px}h1{font-size:21px}dl{grid-template-columns:1fr;gap:0}
+@media(max-width:560px){.wide svg text{font-size:24px}main{padding:16px 12px 40px}h1{font-size:21px}dl{grid-template-columns:1fr;gap:0}
 dd{margin-bottom:8px}th,td{padding:5px 7px}}
 ";
 

@@ -14,7 +14,7 @@ use tokio::{
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
-    super::{Exit, connect::Choice},
+    super::{Exit, connect::Choice, health},
     plan::Plan,
 };
 
@@ -56,6 +56,8 @@ impl OwnWorker {
                 Choice::Embedded(_) => "--embedded=always",
             })
             .envs(PASSED_ON.iter().filter_map(|name| Some((name, plan.sources.value(name)?))))
+            // Its port may be another worker's.
+            .env(health::ENABLED, "false")
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

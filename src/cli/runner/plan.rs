@@ -77,9 +77,9 @@ impl Args {
 /// What is not about one run.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    Doctor(doctor::Args),
     /// Submit many runs at once, follow them to their end, and write a report with charts
     Bench(Box<bench::Args>),
+    Doctor(doctor::Args),
 }
 
 /// What was asked for, checked before any call.

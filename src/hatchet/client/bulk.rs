@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 
 use super::{
     Client, ClientError, ErrorKind, RunHandle, TriggerOptions, collision,
-    retry::{if_not_done, retrying},
+    retry::{if_not_done, if_temporary, retrying},
     trigger::{refused, run_id},
 };
 use crate::hatchet::wire::proto::{
@@ -23,8 +23,9 @@ const BULK_ITEMS: usize = 1_000;
 const BULK_MARGIN: usize = 4 * 1024;
 /// Bulk calls under way at once.
 const BULK_CALLS: usize = 4;
-/// Items asked for one by one at once, for each bulk call.
-const SINGLE_CALLS: usize = 8;
+/// Items asked for one by one at once, by all bulk calls of a client: a real engine has five places for triggers and
+/// fails what waits too long for one.
+pub(super) const SINGLE_CALLS: usize = 4;
 /// Calls that look for the items which made an engine refuse a whole bulk: enough for some three among 1,000.
 const SEARCH_CALLS: usize = 64;
 
@@ -138,7 +139,10 @@ impl Client {
         let asked = items.into_iter().map(|(index, request)| {
             let call = &call;
             async move {
-                let answer = retrying(if_not_done, || {
+                // It fails where the semaphore was closed, which it never is.
+                let _permit = self.singles().acquire().await;
+                // Items with keys may be sent twice: the second time they are duplicates of themselves.
+                let answer = retrying(if_temporary, || {
                     let (mut stub, request) = (self.connection().workflows(), request.clone());
                     async move { stub.trigger_workflow(request).await.map_err(|status| refused(call, name, status)) }
                 })

@@ -58,6 +58,8 @@ struct Inner {
     connection: Connection,
     rest: Option<RestClient>,
     results: results::Results,
+    /// To be held while an item of a bulk trigger is asked for on its own.
+    singles: tokio::sync::Semaphore,
 }
 
 impl Client {
@@ -70,7 +72,8 @@ impl Client {
     pub fn over(connection: Connection) -> Result<Self, ClientError> {
         let rest = RestClient::new(connection.config())?;
         let results = results::Results::new(connection.clone());
-        Ok(Self(Arc::new(Inner { connection, rest, results })))
+        let singles = tokio::sync::Semaphore::new(bulk::SINGLE_CALLS);
+        Ok(Self(Arc::new(Inner { connection, rest, results, singles })))
     }
 
     /// The connection, for calls that this client does not wrap.
@@ -100,6 +103,10 @@ impl Client {
     /// A handle on a run that was made earlier, here or elsewhere.
     pub fn run(&self, id: RunId) -> RunHandle {
         RunHandle::new(self.clone(), id)
+    }
+
+    pub(super) fn singles(&self) -> &tokio::sync::Semaphore {
+        &self.0.singles
     }
 
     pub(crate) fn results(&self) -> &results::Results {

@@ -18,5 +18,5 @@ mod sharing;
 mod tls;
 
 pub use place::Place;
-use program::Ended;
+pub use program::Ended;
 pub use program::Program;

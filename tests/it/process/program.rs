@@ -47,6 +47,18 @@ impl Program {
         assert!(sent.success(), "kill -{name} failed");
     }
 
+    /// The ids of the processes that it has started and that are still there.
+    #[cfg(target_os = "linux")]
+    pub fn children(&self) -> Vec<u32> {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        let of =
+            |thread: std::fs::DirEntry| std::fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+        threads
+            .flat_map(|thread| of(thread.unwrap()).split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+            .map(|id| id.parse().unwrap())
+            .collect()
+    }
+
     /// Ends it as a crash would.
     pub fn kill(mut self) {
         self.child.kill().unwrap();

@@ -14,4 +14,4 @@ mod survival;
 mod trigger;
 mod wait;
 
-use stand::{Stand, options, within};
+pub use stand::{Stand, options, within};

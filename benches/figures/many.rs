@@ -1,0 +1,116 @@
+//! The bulk benchmark itself: what it takes of the machine, and what bulk triggers save.
+
+use std::{
+    path::Path,
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use hatchet_quickstart::hatchet::client::TriggerOptions;
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use super::{
+    rig::{NO_OP, Rig},
+    table::{Figure, Target, median, row, time},
+};
+
+const RUNNER: &str = env!("CARGO_BIN_EXE_runner");
+/// Runs of the small, the middle and the large benchmark.
+const SIZES: [u64; 3] = [1_000, 10_000, 100_000];
+/// Runs that are triggered one after another, and in bulk.
+const TRIGGERS: usize = 10_000;
+const ROUNDS: usize = 3;
+
+/// The three figures of `runner bench`, on an embedded engine and a task that does nothing.
+pub(crate) async fn of_itself() -> Result<[Figure; 3]> {
+    let folder = tempfile::tempdir()?;
+    let mut each = Vec::new();
+    // The first is for the caches of the machine.
+    for (number, runs) in [SIZES[0], SIZES[0], SIZES[1], SIZES[2]].into_iter().enumerate() {
+        each.push(bench(folder.path(), number, runs).await?);
+    }
+    let figure = |summary: &Value, path: &str| summary.pointer(path).and_then(Value::as_f64).context(path.to_owned());
+    // The middle one: 1,000 runs are over within some steps of the clock that CPU time is counted by.
+    let cpu = figure(&each[2], "/own/cpu_us_per_run")?;
+    let per_run = |summary: &Value| Ok::<f64, anyhow::Error>(1e6 / figure(summary, "/throughput/ended")?);
+    let (small, large) = (per_run(&each[1])?, per_run(&each[3])?);
+    let mib = figure(&each[3], "/own/memory")? / f64::from(1 << 20);
+    Ok([
+        Figure {
+            number: 10,
+            what: "runner bench, own CPU at 5,000 runs/s",
+            measured: format!("{cpu:.1} us a run"),
+            limit: "one core".to_owned(),
+            value: cpu * 5_000.0 / 1e4,
+            target: Target::AtMost(10.0, " %"),
+            notes: vec![format!("10,000 runs at {:.0}/s", figure(&each[2], "/throughput/ended")?)],
+        },
+        Figure {
+            number: 11,
+            what: "runner bench, time per run, 100,000 runs",
+            measured: format!("{large:.0} us"),
+            limit: format!("{small:.0} us at 1,000"),
+            value: large / small,
+            target: Target::AtMost(1.2, " x"),
+            notes: vec!["engine, worker and benchmark on the same cores".to_owned()],
+        },
+        Figure {
+            number: 12,
+            what: "runner bench, memory at 100,000 runs",
+            measured: format!("{mib:.1} MiB"),
+            limit: String::new(),
+            value: mib,
+            target: Target::AtMost(150.0, " MiB"),
+            notes: Vec::new(),
+        },
+    ])
+}
+
+/// Its summary.
+async fn bench(folder: &Path, number: usize, runs: u64) -> Result<Value> {
+    let ended = Command::new(RUNNER)
+        .args(["bench", "--embedded", "--with-worker", "--output", "json", "--tasks", "sync-sleep-task"])
+        .args(["--input-json", r#"{"seconds":0}"#, "--runs", &runs.to_string(), "--out", &format!("out-{number}")])
+        .current_dir(folder)
+        .env("HATCHET_CLIENT_TOKEN", "")
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await?;
+    ensure!(ended.status.success(), "{runs} runs: {}", String::from_utf8_lossy(&ended.stderr));
+    Ok(serde_json::from_slice(&ended.stdout)?)
+}
+
+/// How much faster a bulk trigger is than as many single ones, one after another.
+pub(crate) async fn bulk_trigger() -> Result<Figure> {
+    let rig = Rig::start().await?;
+    let (input, options) = (json!({}), TriggerOptions::default());
+    let (mut single, mut bulk) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let begun = Instant::now();
+        for _ in 0..TRIGGERS {
+            rig.client.trigger(NO_OP, &input, &options).await?;
+        }
+        single.push(begun.elapsed().as_secs_f64());
+        let begun = Instant::now();
+        let items = std::iter::repeat_n((&input, options.clone()), TRIGGERS);
+        for outcome in rig.client.trigger_many(NO_OP, items).await {
+            outcome?;
+        }
+        bulk.push(begun.elapsed().as_secs_f64());
+    }
+    rig.stop().await?;
+    let ratios: Vec<f64> = single.iter().zip(&bulk).map(|(single, bulk)| single / bulk).collect();
+    let shown = |seconds: &[f64]| time(Duration::from_secs_f64(median(seconds)));
+    Ok(Figure {
+        number: 13,
+        what: "10,000 triggers in bulk",
+        measured: shown(&bulk),
+        limit: format!("{} one by one", shown(&single)),
+        value: median(&ratios),
+        target: Target::AtLeast(5.0, " x"),
+        notes: vec![format!("by round: {}", row(&ratios))],
+    })
+}

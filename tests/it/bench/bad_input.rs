@@ -1,0 +1,46 @@
+//! Each bad input: one line that names what to change, the right exit code, and nothing left behind.
+
+use super::{Place, bench};
+
+#[test]
+fn words_that_cannot_be_used() {
+    let place = Place::new();
+    place.write("file", "");
+    for (words, parts) in [
+        (&["--runs", "0"][..], &["--runs is `0`", "from 1 to"][..]),
+        (&["--runs", "-3"], &["--runs is `-3`"]),
+        (&["--batch", "0"], &["--batch is `0`"]),
+        (&["--rate", "-1"], &["--rate is `-1`", "runs a second"]),
+        (&["--rate", "NaN"], &["--rate is `NaN`"]),
+        (&["--timeout", "0s"], &["--timeout is `0s`", "10m"]),
+        (&["--timeout", "soon"], &["--timeout is `soon`"]),
+        (&["--tasks", "sync-slep-task"], &["--tasks", "did you mean `sync-sleep-task`"]),
+        (&["--tasks", ","], &["--tasks is empty"]),
+        (&["--input-json", "{"], &["--input-json", "not JSON"]),
+        (&["--input-json", r#"{"name":{index}}"#], &["--input-json", "not JSON"]),
+        (&["--input-json", "[1]"], &["--input-json", "not a JSON object"]),
+        (&["--input-json", r#"{"name":7}"#], &["field `name`", "--list-tasks"]),
+        (&["--key-prefix", "a:b"], &["--key-prefix is `a:b`", "letters, digits"]),
+        (&["--out", "file"], &["--out", "cannot be"]),
+        (&["--compare", "missing"], &["--compare", "cannot be read"]),
+    ] {
+        let ended = bench(&place, words).expect_error(2, parts);
+        assert_eq!(ended.stderr.len(), 1, "{words:?}: {ended:?}");
+    }
+    assert!(!place.path("hatchet-bench").exists(), "what is refused leaves no folder");
+}
+
+#[test]
+fn a_folder_of_another_benchmark() {
+    let place = Place::new();
+    let _worker = place.worker(&["--embedded", "--run-keys"]);
+    bench(&place, &["--runs", "1", "--key-prefix", "one", "--out", "out"]).expect(0);
+    bench(&place, &["--runs", "1", "--key-prefix", "two", "--out", "out"])
+        .expect_error(2, &["holds another benchmark", "--key-prefix one"]);
+}
+
+#[test]
+fn no_engine() {
+    let place = Place::new();
+    bench(&place, &["--runs", "1", "--out", "out"]).expect_error(5, &["no embedded engine runs here"]);
+}

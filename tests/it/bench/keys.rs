@@ -1,0 +1,57 @@
+//! Run keys: the same benchmark twice is one.
+
+use super::{Place, bench, runs, summary};
+
+#[test]
+fn the_same_prefix_starts_nothing_new() {
+    let place = Place::new();
+    let _worker = place.worker(&["--embedded", "--run-keys"]);
+    // More collisions than fit into headers of the usual size.
+    let words = ["--runs", "400", "--key-prefix", "same"];
+    bench(&place, &[&words[..], &["--out", "one"]].concat()).expect(0);
+    let ended = bench(&place, &[&words[..], &["--out", "two"]].concat()).expect(0);
+    assert!(ended.stdout.iter().any(|line| line.contains("0 started, 400 duplicates")), "{ended:?}");
+    let (one, two) = (runs(&place.path("one")), runs(&place.path("two")));
+    for (first, again) in one.iter().zip(&two) {
+        assert_eq!((&first["key"], &first["run_id"]), (&again["key"], &again["run_id"]));
+        assert_eq!((again["accepted_as"].as_str(), again["status"].as_str()), (Some("duplicate"), Some("COMPLETED")));
+    }
+    let (one, two) = (summary(&place.path("one")), summary(&place.path("two")));
+    assert_eq!(two["latency"]["total"], serde_json::Value::Null, "times of another benchmark are not this one's");
+    let until = |summary: &serde_json::Value| summary["dedupe"]["until"].as_str().unwrap()[..19].to_owned();
+    assert!(until(&two) <= until(&one), "the keys are as old as the first: {} {}", until(&one), until(&two));
+}
+
+#[test]
+fn more_runs_under_one_prefix_start_only_what_is_new() {
+    let place = Place::new();
+    let _worker = place.worker(&["--embedded", "--run-keys"]);
+    bench(&place, &["--runs", "10", "--key-prefix", "p", "--out", "out"]).expect(0);
+    let ended = bench(&place, &["--runs", "25", "--key-prefix", "p", "--out", "out"]).expect(0);
+    assert!(ended.stdout.iter().any(|line| line.contains("15 started, 10 duplicates")), "{ended:?}");
+}
+
+#[test]
+fn a_worker_of_its_own_and_executions_counted_by_the_tasks() {
+    let place = Place::new();
+    let words = ["--with-worker", "--verify-dedupe", "--runs", "50", "--out", "out"];
+    bench(&place, &words).expect(0);
+    let verified = summary(&place.path("out"))["dedupe"]["verified"].clone();
+    assert_eq!((&verified["refused"], &verified["executions"]), (&50.into(), &50.into()));
+    assert_eq!(verified["wrong"].as_array().map(Vec::len), Some(0), "{verified}");
+    // It is gone, and its engine with it.
+    let id = runs(&place.path("out"))[0]["run_id"].as_str().unwrap().to_owned();
+    place.runner(&["--run-id", &id]).expect_error(5, &["no embedded engine runs here"]);
+}
+
+#[test]
+fn without_keyed_tasks_dedupe_is_off_and_said_to_be() {
+    let place = Place::new();
+    let _worker = place.worker(&["--embedded"]);
+    let words = ["--runs", "5", "--key-prefix", "p"];
+    for out in ["one", "two"] {
+        let ended = bench(&place, &[&words[..], &["--out", out]].concat()).expect(0);
+        ended.expect_said("dedupe of externally-triggered-task is off");
+        assert_eq!(summary(&place.path(out))["dedupe"]["started"], 5);
+    }
+}

@@ -1,0 +1,95 @@
+//! Many runs waited for together.
+
+use std::collections::HashSet;
+
+use futures_util::StreamExt as _;
+use hatchet_quickstart::hatchet::{
+    client::{Client, ErrorKind, Outcomes, TriggerOptions},
+    task::{Context, Task, TaskError},
+    wire::{RunId, RunStatus, proto::v1},
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tonic::Status;
+
+use crate::{
+    fake::Fake,
+    worker::{Stand, within},
+};
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+struct Number {
+    n: u32,
+}
+
+fn echo() -> Task {
+    Task::new_async(
+        "echo",
+        async |input: Number, _: Context| {
+            if input.n % 10 == 3 { Err(TaskError::fatal_msg("three")) } else { Ok(input) }
+        },
+    )
+}
+
+#[tokio::test]
+async fn each_outcome_comes_with_its_place() {
+    let stand = Stand::start([echo()]).await;
+    let items = (0..500).map(|n| (json!({ "n": n }), TriggerOptions::default()));
+    let runs = stand.client.trigger_many("echo", items).await.into_iter().map(Result::unwrap);
+    let mut seen = HashSet::new();
+    let mut outcomes = stand.client.outcomes(runs);
+    while let Some((n, outcome)) = within("a run ends", outcomes.next()).await {
+        let outcome = outcome.unwrap();
+        assert_eq!(outcome.status == RunStatus::Failed, n % 10 == 3, "{n}: {outcome:?}");
+        if outcome.status == RunStatus::Completed {
+            assert_eq!(outcome.output::<Number>().unwrap().n as usize, n);
+        }
+        assert!(seen.insert(n));
+    }
+    assert_eq!(seen.len(), 500);
+}
+
+#[tokio::test]
+async fn a_silent_subscription_is_outrun_by_one_paced_poll() {
+    let fake = Fake::start().await;
+    let client = Client::new(fake.config()).unwrap();
+    let runs: Vec<RunId> = (0..30).map(|_| RunId::random()).collect();
+    for run in &runs {
+        fake.script(|script| script.set_run(&run.to_string(), v1::RunStatus::Completed, Some("{}")));
+    }
+    // It is told to slow down, too.
+    fake.script(|script| script.details_failures.push_back(Status::resource_exhausted("rate limit exceeded")));
+    let mut outcomes = Outcomes::new(client);
+    for (index, run) in runs.iter().enumerate() {
+        outcomes.add(index, *run);
+        // A run that is asked for twice costs nothing more.
+        outcomes.add(100 + index, *run);
+    }
+    let mut seen = HashSet::new();
+    while let Some((index, outcome)) = within("a run ends", outcomes.next()).await {
+        assert_eq!(outcome.unwrap().status, RunStatus::Completed);
+        assert!(seen.insert(index));
+    }
+    assert_eq!(seen.len(), 60);
+    assert_eq!(fake.script(|script| script.details_asked), 31, "one call a run, and the refused one again");
+    assert_eq!(fake.script(|script| script.subscriptions.len()), 1);
+}
+
+#[tokio::test]
+async fn runs_that_never_come_to_be_and_a_refused_token() {
+    let fake = Fake::start().await;
+    let client = Client::new(fake.config()).unwrap();
+    let mut outcomes = Outcomes::new(client.clone());
+    outcomes.add(0, RunId::random());
+    let (_, outcome) = within("the wait ends", outcomes.next()).await.unwrap();
+    assert_eq!(outcome.unwrap_err().kind(), ErrorKind::NotFound);
+    assert!(outcomes.is_empty() && outcomes.next().await.is_none());
+    outcomes.add(1, RunId::random());
+    outcomes.add(2, RunId::random());
+    fake.script(|script| script.details_failures.push_back(Status::unauthenticated("invalid auth token")));
+    for _ in 0..2 {
+        let (_, outcome) = within("the wait ends", outcomes.next()).await.unwrap();
+        assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Unauthenticated);
+    }
+}

@@ -1,0 +1,79 @@
+//! What a benchmark leaves behind.
+
+use super::{Place, bench, runs, summary};
+
+#[test]
+fn every_run_is_reported_with_its_times() {
+    let place = Place::new();
+    let _worker = place.worker(&["--embedded", "--run-keys"]);
+    let words = [
+        "--tasks",
+        "externally-triggered-task,sync-sleep-task",
+        "--runs",
+        "30",
+        "--batch",
+        "7",
+        "--input-json",
+        r#"externally-triggered-task={"name":"<run {index}>"}"#,
+        "--input-json",
+        r#"sync-sleep-task={"seconds":0.01}"#,
+        "--key-prefix",
+        "first",
+        "--out",
+        "out",
+    ];
+    let ended = bench(&place, &words).expect(0).expect_said("report: out/report.html");
+    assert_eq!(ended.stdout[0].split(" in ").next(), Some("60 of 60 runs completed"), "{ended:?}");
+    let out = place.path("out");
+    let runs = runs(&out);
+    assert_eq!(runs.len(), 60);
+    for run in &runs {
+        assert_eq!((run["status"].as_str(), run["accepted_as"].as_str()), (Some("COMPLETED"), Some("started")));
+        let at = |name: &str| run[name].as_f64().unwrap_or_else(|| panic!("no {name}: {run}"));
+        assert!(at("submitted_ms") <= at("accepted_ms") && at("started_ms") <= at("finished_ms"), "{run}");
+        let key = format!("first:{}:{}", run["task"].as_str().unwrap(), run["index"]);
+        assert_eq!(run["key"], *key);
+    }
+    let summary = summary(&out);
+    assert_eq!((&summary["state"], &summary["prefix"]), (&"complete".into(), &"first".into()));
+    assert_eq!(summary["latency"]["total"]["n"], 60);
+    assert_eq!(summary["settings"]["tasks"][1]["workflow"], "sync-sleep-task-keyed");
+    assert!(summary["dedupe"]["until"].is_string() && summary["dedupe"]["on"] == true, "{summary}");
+    assert!(summary["slots"]["ideal_s"].as_f64().unwrap() <= summary["slots"]["taken_s"].as_f64().unwrap() + 0.01);
+    let page = std::fs::read_to_string(out.join("report.html")).unwrap();
+    assert!(page.contains("<svg") && page.contains("Timeline") && page.ends_with("</html>\n"));
+    // Nothing from elsewhere, and no script.
+    assert!(!page.contains("http") && !page.contains("<script") && !page.contains("src="), "it is not self-contained");
+    assert!(std::fs::read_to_string(out.join("report.md")).unwrap().contains("| all | 60 | 60 |"));
+}
+
+#[test]
+fn a_rate_is_kept_by_the_clock_and_two_reports_are_compared() {
+    let place = Place::new();
+    let _worker = place.worker(&["--embedded", "--run-keys"]);
+    let small = ["--runs", "40", "--output", "json"];
+    bench(&place, &[&small[..], &["--out", "fast"]].concat()).expect(0);
+    let ended =
+        bench(&place, &[&small[..], &["--rate", "50", "--out", "slow", "--compare", "fast"]].concat()).expect(0);
+    // The fortieth is due after 0.78 s.
+    let seconds = ended.json()["seconds"].as_f64().unwrap();
+    assert!(seconds >= 0.78, "{seconds}");
+    let due: Vec<f64> = runs(&place.path("slow")).iter().map(|run| run["due_ms"].as_f64().unwrap()).collect();
+    assert!(due.contains(&780.0) && due.contains(&20.0), "{due:?}");
+    let doubts = ended.json()["doubts"].to_string();
+    assert!(doubts.contains("coordinated omission is avoided"), "{doubts}");
+    let page = std::fs::read_to_string(place.path("slow/report.html")).unwrap();
+    assert!(page.contains("Compared with"));
+    assert!(std::fs::read_to_string(place.path("slow/report.md")).unwrap().contains("| now | before | change |"));
+}
+
+#[test]
+fn runs_that_fail_alike_are_one_error() {
+    let place = Place::new();
+    let _worker = place.worker(&["--embedded", "--run-keys"]);
+    let words = ["--tasks", "sync-sleep-task", "--runs", "12", "--input-json", r#"{"seconds":9999}"#, "--out", "out"];
+    let ended = bench(&place, &words).expect(1).expect_said("12 runs did not complete");
+    assert!(ended.stdout.iter().any(|line| line.contains("12 x ") && line.contains("0 to 3600")), "{ended:?}");
+    let errors = summary(&place.path("out"))["errors"].clone();
+    assert_eq!((errors.as_array().map(Vec::len), &errors[0]["runs"]), (Some(1), &12.into()));
+}
