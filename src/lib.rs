@@ -6,7 +6,7 @@
 //! - [`hatchet::worker`]: run tasks for an engine
 //! - [`hatchet::wire`]: the contract between them and an engine
 //! - [`engine`]: the embedded development engine, which meets the rest on the wire only
-//! - [`bench`]: many runs at once, measured
+//! - [`mod@bench`]: many runs at once, measured
 //! - [`cli`]: words into calls, results into words
 //!
 //! The binaries `worker` and `runner` are [`cli::worker`] and [`cli::runner`] with an exit code.

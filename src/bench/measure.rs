@@ -50,7 +50,7 @@ pub(super) fn summary(session: &Session, plan: &Plan, known: Known) -> Summary {
     let ended = runs.iter().filter(|run| run.end.is_some()).count();
     let started = runs.iter().filter(|run| run.accepted_as == Accepted::Started).count();
     let duplicates = runs.iter().filter(|run| run.accepted_as == Accepted::Duplicate).count();
-    let until = Timestamp::from(session.begun_wall + oldest_key(runs)).to_string();
+    let until = Timestamp { nanos: 0, ..Timestamp::from(session.begun_wall + oldest_key(runs)) }.to_string();
     let dedupe = Dedupe {
         on: plan.keyed(),
         until: plan.keyed().then_some(until),

@@ -2,7 +2,7 @@
 
 use std::{io::IsTerminal as _, time::Duration};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::super::{
@@ -45,6 +45,7 @@ impl Screen {
         if let Self::Bars { all, .. } = self {
             // A terminal that cannot be written is not there.
             let _ = all.clear();
+            all.set_draw_target(ProgressDrawTarget::hidden());
         }
     }
 }
@@ -65,9 +66,10 @@ impl Observer for Screen {
 
     fn note(&mut self, line: &str) {
         match self {
-            Self::Bars { all, .. } => {
+            Self::Bars { all, .. } if !all.is_hidden() => {
                 let _ = all.println(format!("note: {line}"));
             }
+            Self::Bars { .. } => output::complain(&format!("note: {line}")),
             Self::Lines => output::complain(&format!("note: {line}")),
         }
     }
