@@ -13,8 +13,8 @@ DEMO := $(BIN)/demo
 RUNS := 500
 
 .PHONY: help build demo run-worker run-worker-sync run-external-trigger run-sync-trigger run-cpu-trigger \
-        run-sync-process-pool-trigger run-task-status-benchmark doctor list-tasks test test-browser chaos \
-        conformance lint deny doc bench bench-build ci clean
+        run-sync-process-pool-trigger run-task-status-benchmark doctor list-tasks test chaos test-browser conformance \
+        interop lint deny doc bench bench-build ci clean
 
 help: ## this list
 	@echo "The Hatchet quickstart in Rust"
@@ -68,16 +68,24 @@ list-tasks: build ## names, kinds and schemas of the tasks
 test: ## all tests, offline
 	@$(CARGO) test --quiet
 
-test-browser: ## the benchmark's report in a headless browser; skipped where there is none
-	@$(CARGO) test --quiet --test it bench::browser -- --ignored --nocapture
-
 chaos: ## faults in full, with a table of what held; HATCHET_TEST_TARGET=real: those that a real engine allows
 	@HATCHET_CHAOS=1 PROPTEST_CASES=$${PROPTEST_CASES:-5000} $(CARGO) test --quiet --lib
 	@HATCHET_CHAOS=1 PROPTEST_CASES=$${PROPTEST_CASES:-5000} $(CARGO) test --quiet --test it chaos -- --nocapture --test-threads 1
 
+test-browser: ## the benchmark's report in a headless browser; skipped where there is none
+	@$(CARGO) test --quiet --test it bench::browser -- --ignored --nocapture
+
 conformance: ## the conformance suite on the Hatchet that HATCHET_CLIENT_TOKEN names
 	@test -n "$$HATCHET_CLIENT_TOKEN" || { echo "set HATCHET_CLIENT_TOKEN (and HATCHET_CLIENT_TLS_STRATEGY) first" >&2; exit 2; }
 	@HATCHET_TEST_TARGET=real $(CARGO) test --quiet --test it conformance
+
+INTEROP := target/interop
+
+interop: ## the official Python and TypeScript SDKs on the embedded engine; installs them into target/interop
+	@test -x $(INTEROP)/venv/bin/python || python3 -m venv $(INTEROP)/venv
+	@$(INTEROP)/venv/bin/pip install --quiet --disable-pip-version-check hatchet-sdk==1.43.1
+	@mkdir -p $(INTEROP)/node && cd $(INTEROP)/node && npm install --silent --no-audit --no-fund @hatchet-dev/typescript-sdk@1.33.2
+	@HATCHET_INTEROP=1 $(CARGO) test --quiet --test it interop
 
 lint: ## formatting and lints, warnings denied
 	@$(CARGO) fmt --check

@@ -16,7 +16,7 @@ use tonic::Status;
 use super::{
     assignment,
     mailbox::{Full, Mailbox, Reader},
-    state::{Effect, Moment, State, WorkerError, model::StreamId},
+    state::{Effect, Moment, Report, State, WorkerError, model::StreamId},
     subscriptions::{Answer, Happening, SubscriberId, Waiters, Watched, Watchers},
 };
 use crate::hatchet::wire::{
@@ -84,7 +84,7 @@ impl Driver {
         let now = self.now();
         let mut shared = self.lock();
         let result = event(&mut shared.state, now);
-        shared.deliver(self.tenant, now);
+        shared.deliver(self.tenant, self.max_message, now);
         let next = shared.state.next_deadline();
         if next.is_some_and(|next| shared.armed.is_none_or(|armed| next < armed)) {
             self.sooner.notify_one();
@@ -199,12 +199,15 @@ impl Driver {
 }
 
 impl Shared {
-    fn deliver(&mut self, tenant: TenantId, now: Moment) {
+    fn deliver(&mut self, tenant: TenantId, max_message: usize, now: Moment) {
         while let Some(effect) = self.state.next_effect() {
             match effect {
                 Effect::Start { stream, task, attempt } => {
                     let action = assignment::start(&self.state, tenant, task, attempt);
-                    self.send(stream, action, now);
+                    match action.as_ref().map(prost::Message::encoded_len).filter(|bytes| *bytes > max_message) {
+                        Some(bytes) => self.too_large(task, attempt, bytes, now),
+                        None => self.send(stream, action, now),
+                    }
                 }
                 Effect::Stop { stream, task, attempt } => {
                     let action = assignment::stop(&self.state, tenant, task, attempt);
@@ -230,6 +233,16 @@ impl Shared {
         for action in mailbox.iter().flat_map(|mailbox| mailbox.unread()) {
             self.unsent(&action, now);
         }
+    }
+
+    /// The input fits a message, and so does each parent's output; all of them together may not.
+    fn too_large(&mut self, task: RunId, attempt: i32, bytes: usize, now: Moment) {
+        let error = format!(
+            "the input and the parents' outputs make an assignment of {bytes} bytes, over the limit of a message: \
+             return references instead"
+        );
+        let report = Report::Failed { error: error.into(), may_retry: false };
+        self.state.report(task, Some(attempt), report, now);
     }
 
     fn unsent(&mut self, action: &AssignedAction, now: Moment) {
@@ -265,7 +278,7 @@ mod tests {
             options::Timings,
             state::{
                 Registration, Report, TriggerItem, Triggered,
-                model::{Definition, TaskDefinition},
+                model::{Definition, Origin, TaskDefinition},
             },
         },
         hatchet::wire::{RunStatus, proto::v1::CreateWorkflowVersionRequest},
@@ -282,12 +295,17 @@ mod tests {
             schedule_timeout: Duration::from_secs(60),
             retries: 0,
             backoff: None,
+            parents: Vec::new(),
+            on_failure: false,
         };
         let definition = Definition {
             name: "t".into(),
             tasks: vec![task],
             default_priority: 1,
             idempotency: None,
+            events: Vec::new(),
+            crons: Vec::new(),
+            cron_input: "{}".into(),
             content: CreateWorkflowVersionRequest::default(),
         };
         driver.with(|state, now| state.put_workflow(definition, now));
@@ -313,6 +331,7 @@ mod tests {
             priority: None,
             parent: None,
             wanted: None,
+            origin: Origin::Call,
         };
         match driver.with(|state, now| state.trigger(vec![item], now)).unwrap()[..] {
             [Triggered::New(id)] => id,

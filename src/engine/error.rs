@@ -43,6 +43,7 @@ impl EngineError {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free some space",
             io::ErrorKind::ReadOnlyFilesystem => "choose a folder on a writable file system",
             io::ErrorKind::PermissionDenied => "give yourself write access to it, or choose another folder",
+            io::ErrorKind::InvalidInput => "it is a symbolic link, which is not followed: name the folder itself",
             io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => "move the file of that name away",
             _ => "choose another folder, or run the engine in memory",
         };

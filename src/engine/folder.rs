@@ -167,6 +167,7 @@ pub fn find(folder: &Path) -> Result<Option<Handshake>, EngineError> {
 #[cfg(unix)]
 fn make_private_folder(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+    refuse_link(path)?;
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
     let mode = fs::metadata(path)?.permissions().mode();
     // It holds the key to the engine: if others could read it, now they cannot.
@@ -181,7 +182,16 @@ fn make_private_folder(path: &Path) -> io::Result<()> {
     fs::create_dir_all(path)
 }
 
+/// What a link points to may be anybody's: the key would go there, and the file there would be overwritten.
+fn refuse_link(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.is_symlink() => Err(io::Error::from(io::ErrorKind::InvalidInput)),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
 fn open_private(path: &Path, truncate: bool) -> io::Result<File> {
+    refuse_link(path)?;
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(truncate);
     #[cfg(unix)]
@@ -192,6 +202,17 @@ fn open_private(path: &Path, truncate: bool) -> io::Result<File> {
 #[cfg(test)]
 mod tests {
     use super::{super::error::EngineErrorKind, *};
+
+    #[cfg(unix)]
+    #[test]
+    fn links_are_refused() {
+        let real = tempfile::tempdir().unwrap();
+        let link = real.path().join("link");
+        std::os::unix::fs::symlink(real.path().join("elsewhere"), &link).unwrap();
+        fs::create_dir(real.path().join("elsewhere")).unwrap();
+        assert_eq!(make_private_folder(&link).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        assert_eq!(open_private(&link, false).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    }
 
     fn handshake() -> Handshake {
         Handshake {

@@ -4,6 +4,9 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use uuid::Uuid;
+
+use super::state::Moment;
 use crate::hatchet::wire::RunId;
 
 /// The metadata of a child: what was given, and where it comes from. What the parent's own metadata said about its
@@ -12,6 +15,26 @@ pub(crate) fn of_child(given: &str, run: RunId, task: RunId) -> Arc<str> {
     let mut map: Map<String, Value> = serde_json::from_str(given).unwrap_or_default();
     map.insert("hatchet__parent_workflow_run_id".into(), run.to_string().into());
     map.insert("hatchet__parent_step_run_id".into(), task.to_string().into());
+    Value::Object(map).to_string().into()
+}
+
+/// The metadata of a run that an event starts: what was given without what is the engine's to say, and the event.
+pub(crate) fn of_event(given: &str, id: Uuid, key: &str) -> Arc<str> {
+    let mut map: Map<String, Value> = serde_json::from_str(given).unwrap_or_default();
+    map.retain(|name, _| !name.starts_with("hatchet__") || name.starts_with("hatchet__source_"));
+    map.insert("hatchet__event_id".into(), id.to_string().into());
+    map.insert("hatchet__event_key".into(), key.into());
+    Value::Object(map).to_string().into()
+}
+
+/// The metadata of a run that a cron starts.
+pub(crate) fn of_cron(given: &str, expression: &str, name: &str, due: Moment) -> Arc<str> {
+    let mut map: Map<String, Value> = serde_json::from_str(given).unwrap_or_default();
+    map.insert("hatchet__cron_expression".into(), expression.into());
+    map.insert("hatchet__cron_scheduled_at".into(), due.timestamp().to_string().into());
+    if !name.is_empty() {
+        map.insert("hatchet__cron_name".into(), name.into());
+    }
     Value::Object(map).to_string().into()
 }
 

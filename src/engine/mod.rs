@@ -27,11 +27,11 @@
 //!
 //! # What it does not do
 //!
-//! Nothing is kept over a restart but the key, the tenant and the port. Workflows of several tasks, on-failure tasks,
-//! event and cron triggers, schedules, conditions, concurrency groups, rate limits, sticky workers and affinity,
-//! default filters, durable and batch tasks are refused by name, at declaration or with UNIMPLEMENTED. Pushed events
-//! are answered and start nothing. Of finished runs the last [`EngineOptions::keep_finished`] are kept, of log lines
-//! 1000 a task and 64 MiB in all. A task's input and output must leave 8 KiB of the largest message free.
+//! Nothing is kept over a restart but the key, the tenant and the port. Conditions, concurrency groups, rate limits,
+//! sticky workers and affinity, event filters, durable and batch tasks are refused by name, at declaration or with
+//! UNIMPLEMENTED. Of finished runs and of events the last [`EngineOptions::keep_finished`] are kept (of events 64 MiB
+//! at most), of log lines 1000 a task and 64 MiB in all. A task's input and output must leave 8 KiB of the largest
+//! message free; a task whose input and parents' outputs together do not fit a message fails.
 //!
 //! # Where it differs from a real engine on purpose
 //!
@@ -40,7 +40,15 @@
 //!   schedule timeout is CANCELLED in both.
 //! - Input and output are kept byte for byte; a real engine sorts keys and turns numbers into floats.
 //! - `TriggerWorkflowRun` checks its JSON as `TriggerWorkflow` does.
-//! - An idempotency expression that yields no string refuses the trigger and says why; no run vanishes silently.
+//! - An idempotency expression that yields no string refuses the trigger and says why; no run vanishes silently. An
+//!   event, a schedule or a cron has no one to tell: there the run is left out.
+//! - A run of several tasks shows how each one stands while it is open; a real engine shows a completed one as QUEUED
+//!   and without its output until all are final. Cancelling a run cancels its on-failure task too. Replaying one task
+//!   runs again what depends on it, and those of its parents that have not completed.
+//! - A parent's output that is no object is an empty one to its children; a real engine never starts them then.
+//! - An event starts a workflow once, however many of its keys fit. One with an empty payload starts runs too, with
+//!   the input `null`. Cron expressions are in UTC; `@every` and `CRON_TZ` are refused.
+//! - Workflows take turns at a worker; priorities count within a workflow only.
 //! - Terminal events for an attempt that has ended are ignored: what has ended stays as it ended.
 //! - The stop of a timed-out attempt is sent before the next attempt, not after it.
 //! - Timers fire when they are due: no polling second, no half minute of back-off after an idle time.
@@ -61,6 +69,7 @@
 //! - Errors that a real engine reports as INTERNAL for bad declarations are INVALID_ARGUMENT and name the field.
 
 mod assignment;
+mod cron;
 mod driver;
 mod error;
 mod folder;

@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use prost::Message;
 use tonic::Status;
 
 use super::{
@@ -22,6 +23,12 @@ const MAX_UNREAD: usize = 65_536;
 
 /// The same in bytes.
 const MAX_UNREAD_BYTES: usize = 64 << 20;
+
+/// Bytes of an error that is sent where all results together are too large.
+const MAX_ERROR: usize = 1024;
+
+/// In place of a larger one.
+const TOO_LARGE: &str = "Error is too large to send over the Hatchet stream.";
 
 /// One stream of either kind.
 pub(super) type SubscriberId = u64;
@@ -50,7 +57,7 @@ impl Answer {
                 Phase::Completed(output) => Ok(output.clone()),
                 Phase::Failed(error) => Err(error.clone()),
                 Phase::Cancelled(_) => Err("".into()),
-                Phase::Queued(_) | Phase::BackOff | Phase::Running(_) => return None,
+                Phase::Waiting(_) | Phase::Queued(_) | Phase::BackOff | Phase::Running(_) => return None,
             };
             Some(Outcome { task: *task, name: state.spec(*task)?.name.clone(), text })
         };
@@ -63,14 +70,28 @@ impl Answer {
         200 + self.results.iter().map(text).sum::<usize>()
     }
 
-    pub(super) fn message(&self) -> proto::WorkflowRunEvent {
+    /// As with a real engine, what makes it larger than a message is left out: large errors, else all results.
+    pub(super) fn message(&self, max: usize) -> proto::WorkflowRunEvent {
+        let whole = self.message_with(usize::MAX);
+        if self.results.len() == 1 || whole.encoded_len() <= max {
+            return whole;
+        }
+        let mut less = self.message_with(MAX_ERROR);
+        if less.encoded_len() > max {
+            less.results.clear();
+        }
+        less
+    }
+
+    fn message_with(&self, max_error: usize) -> proto::WorkflowRunEvent {
+        let shown = |error: &Arc<str>| if error.len() > max_error { TOO_LARGE.to_owned() } else { error.to_string() };
         let result = |outcome: &Outcome| {
             let id = outcome.task.to_string();
             proto::StepRunResult {
                 task_run_external_id: id.clone(),
                 task_name: outcome.name.to_string(),
                 job_run_id: id,
-                error: outcome.text.as_ref().err().map(|e| e.to_string()),
+                error: outcome.text.as_ref().err().map(shown),
                 output: outcome.text.as_ref().ok().map(|o| o.to_string()),
             }
         };
@@ -333,7 +354,7 @@ fn last_of(run_id: RunId, run: &Run, state: &State) -> Vec<Happening> {
             Phase::Completed(output) => StepEvent::Completed(output.clone()),
             Phase::Failed(error) => StepEvent::Failed(error.clone()),
             Phase::Cancelled(_) => StepEvent::Cancelled,
-            Phase::Queued(_) | Phase::BackOff | Phase::Running(_) => return None,
+            Phase::Waiting(_) | Phase::Queued(_) | Phase::BackOff | Phase::Running(_) => return None,
         };
         Some(Happening { run: run_id, task: *task, attempt: it.attempt, at, what: What::Step(what) })
     };

@@ -12,6 +12,8 @@ mod examples;
 #[cfg(feature = "engine")]
 mod fake;
 #[cfg(all(unix, feature = "engine"))]
+mod interop;
+#[cfg(all(unix, feature = "engine"))]
 mod process;
 #[cfg(unix)]
 mod readme;

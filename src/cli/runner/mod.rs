@@ -33,13 +33,13 @@ const CANCEL_AGAIN: std::time::Duration = std::time::Duration::from_secs(3);
 pub fn main() -> ExitCode {
     let mut args = Args::parse();
     match args.command.take() {
+        Some(Command::Doctor(args)) => return super::run(4, doctor::run(args)),
         Some(Command::Bench(args)) => {
             return match bench::check(*args) {
                 Ok(plan) => super::run(16, bench::run(plan)),
                 Err(exit) => exit.report(),
             };
         }
-        Some(Command::Doctor(args)) => return super::run(4, doctor::run(args)),
         None => {}
     }
     if let Some(explained) = args.explain() {

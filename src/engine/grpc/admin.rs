@@ -96,6 +96,11 @@ impl AdminService for Door {
         // Input and output each fit, both together may not: the output is what was asked for.
         if let Some(details) = found.as_mut().filter(|details| details.encoded_len() > self.driver.max_message) {
             details.input = b"{}".to_vec();
+            if details.encoded_len() > self.driver.max_message {
+                return Err(Status::resource_exhausted(
+                    "all outputs together are larger than a message: ask for each task by its own id",
+                ));
+            }
         }
         found.map(Response::new).ok_or_else(|| Status::not_found("workflow run not found"))
     }
@@ -127,7 +132,7 @@ fn details(state: &State, id: RunId) -> Option<GetRunDetailsResponse> {
 }
 
 fn detail(state: &State, run: &Run, id: RunId) -> Option<TaskRunDetail> {
-    let task = state.task(id)?;
+    let task = state.task(id).filter(|task| task.is_made())?;
     let status = task.phase.status();
     // Present and empty where there is no error, as with a real engine.
     let error = status.is_final().then(|| State::error_text(&task.phase).unwrap_or_default().to_owned());
@@ -186,5 +191,6 @@ fn chosen(ids: &[String], filter: Option<TasksFilter>) -> Result<Chosen, Status>
         workflows: filter.workflow_ids.iter().map(workflow).collect::<Result<_, _>>()?,
         metadata: metadata.map_err(Status::invalid_argument)?,
         parent: None,
+        event: None,
     }))
 }

@@ -11,12 +11,12 @@ use crate::hatchet::wire::{RunId, RunStatus, WorkerId, has_nul};
 const ENVELOPE: usize = 8192;
 
 /// An input as tasks get it: an object byte for byte, anything else `null`.
-pub(super) fn input(text: &str, max_message: usize) -> Result<Arc<str>, Status> {
+pub(in crate::engine) fn input(text: &str, max_message: usize) -> Result<Arc<str>, Status> {
     Ok(object(text, "payload", max_message)?.unwrap_or("null").into())
 }
 
 /// Metadata: an object byte for byte, anything else empty.
-pub(super) fn metadata(text: Option<&str>, max_message: usize) -> Result<Arc<str>, Status> {
+pub(in crate::engine) fn metadata(text: Option<&str>, max_message: usize) -> Result<Arc<str>, Status> {
     Ok(object(text.unwrap_or_default(), "additionalMetadata", max_message)?.unwrap_or("{}").into())
 }
 
@@ -75,7 +75,7 @@ pub(super) fn error(text: &str, max_message: usize) -> Arc<str> {
 }
 
 /// A priority, if there is one.
-pub(super) fn priority(given: Option<i32>) -> Result<Option<i32>, Status> {
+pub(in crate::engine) fn priority(given: Option<i32>) -> Result<Option<i32>, Status> {
     match given {
         Some(n) if !(1..=3).contains(&n) => {
             Err(Status::invalid_argument(format!("Invalid request: priority must be between 1 and 3, got {n}")))

@@ -4,9 +4,13 @@ use std::time::Duration;
 
 use tonic::Status;
 
-use super::check::brief;
+use super::{
+    check::{self, brief},
+    parents,
+};
 use crate::{
     engine::{
+        cron::CronRule,
         idempotency::Expression,
         options::Timings,
         state::{
@@ -24,9 +28,9 @@ const MAX_BACKOFF: Duration = Duration::from_secs(86_400);
 pub(super) fn definition(content: v1::CreateWorkflowVersionRequest, timings: &Timings) -> Result<Definition, Status> {
     name("Name", &content.name)?;
     refuse(&content.name, &unsupported(&content))?;
-    let [task] = &content.tasks[..] else {
+    if content.tasks.is_empty() {
         return Err(invalid("Tasks", "a workflow needs at least one task"));
-    };
+    }
     let default_priority = content.default_priority.unwrap_or(1);
     if !(1..=3).contains(&default_priority) {
         return Err(invalid("DefaultPriority", &format!("{default_priority} is not between 1 and 3")));
@@ -37,28 +41,64 @@ pub(super) fn definition(content: v1::CreateWorkflowVersionRequest, timings: &Ti
     }
     Ok(Definition {
         name: content.name.clone(),
-        tasks: vec![self::task(task, timings)?],
+        tasks: tasks(&content, timings)?,
         default_priority,
+        events: events(&content)?,
+        crons: crons(&content)?,
+        cron_input: check::input(content.cron_input.as_deref().unwrap_or_default(), usize::MAX)
+            .map_err(|_| invalid("CronInput", "not JSON"))?,
         idempotency: content.idempotency.as_ref().map(idempotency).transpose()?,
         content,
     })
 }
 
-fn task(task: &v1::CreateTaskOpts, timings: &Timings) -> Result<TaskDefinition, Status> {
-    name("Tasks[0].ReadableId", &task.readable_id)?;
-    let action: ActionId = task.action.parse().map_err(|e| invalid("Tasks[0].Action", &format!("{e}")))?;
+/// All tasks, the one for failures last.
+fn tasks(content: &v1::CreateWorkflowVersionRequest, timings: &Timings) -> Result<Vec<TaskDefinition>, Status> {
+    let mut tasks = Vec::with_capacity(content.tasks.len() + 1);
+    let parents = parents::resolve(&content.tasks)?;
+    for (at, (task, parents)) in content.tasks.iter().zip(parents).enumerate() {
+        tasks.push(TaskDefinition { parents, ..self::task(&format!("Tasks[{at}]"), task, timings)? });
+    }
+    if let Some(last) = &content.on_failure_task {
+        if content.tasks.iter().any(|task| task.readable_id == last.readable_id) {
+            return Err(parents::twice(tasks.len(), &last.readable_id));
+        }
+        if !last.parents.is_empty() {
+            return Err(invalid("OnFailureTask.Parents", "a task for failures has no parents: it runs after all"));
+        }
+        tasks.push(TaskDefinition { on_failure: true, ..task("OnFailureTask", last, timings)? });
+    }
+    Ok(tasks)
+}
+
+fn events(content: &v1::CreateWorkflowVersionRequest) -> Result<Vec<String>, Status> {
+    if content.event_triggers.iter().any(String::is_empty) {
+        return Err(invalid("EventTriggers", "a key is empty"));
+    }
+    Ok(content.event_triggers.clone())
+}
+
+fn crons(content: &v1::CreateWorkflowVersionRequest) -> Result<Vec<CronRule>, Status> {
+    let rule =
+        |(at, text): (usize, &String)| CronRule::parse(text).map_err(|e| invalid(&format!("CronTriggers[{at}]"), &e));
+    content.cron_triggers.iter().enumerate().map(rule).collect()
+}
+
+fn task(at: &str, task: &v1::CreateTaskOpts, timings: &Timings) -> Result<TaskDefinition, Status> {
+    name(&format!("{at}.ReadableId"), &task.readable_id)?;
+    let action: ActionId = task.action.parse().map_err(|e| invalid(&format!("{at}.Action"), &format!("{e}")))?;
     let duration = |field: &str, text: &str, default: Duration| match text {
         "" => Ok((default, format_duration(default))),
         text => parse_duration(text)
             .map(|parsed| (parsed, text.to_owned()))
-            .map_err(|e| invalid(&format!("Tasks[0].{field}"), &e.to_string())),
+            .map_err(|e| invalid(&format!("{at}.{field}"), &e.to_string())),
     };
     let retries = u32::try_from(task.retries)
-        .map_err(|_| invalid("Tasks[0].Retries", &format!("{} is negative", task.retries)))?;
+        .map_err(|_| invalid(&format!("{at}.Retries"), &format!("{} is negative", task.retries)))?;
     Ok(TaskDefinition {
         name: task.readable_id.clone(),
         action: action.as_str().to_owned(),
-        needs: needs(task)?,
+        needs: needs(at, task)?,
         timeout: duration("Timeout", &task.timeout, timings.execution_timeout)?,
         schedule_timeout: duration(
             "ScheduleTimeout",
@@ -67,11 +107,13 @@ fn task(task: &v1::CreateTaskOpts, timings: &Timings) -> Result<TaskDefinition, 
         )?
         .0,
         retries,
-        backoff: backoff(task)?,
+        backoff: backoff(at, task)?,
+        parents: Vec::new(),
+        on_failure: false,
     })
 }
 
-fn needs(task: &v1::CreateTaskOpts) -> Result<Vec<(String, i64)>, Status> {
+fn needs(at: &str, task: &v1::CreateTaskOpts) -> Result<Vec<(String, i64)>, Status> {
     if task.slot_requests.is_empty() {
         return Ok(vec![("default".to_owned(), 1)]);
     }
@@ -79,21 +121,24 @@ fn needs(task: &v1::CreateTaskOpts) -> Result<Vec<(String, i64)>, Status> {
         .iter()
         .map(|(kind, units)| match units {
             1.. => Ok((kind.clone(), i64::from(*units))),
-            _ => Err(invalid("Tasks[0].SlotRequests", &format!("{units} units of {}: at least 1", brief(kind)))),
+            _ => Err(invalid(&format!("{at}.SlotRequests"), &format!("{units} units of {}: at least 1", brief(kind)))),
         })
         .collect()
 }
 
-fn backoff(task: &v1::CreateTaskOpts) -> Result<Option<BackOff>, Status> {
+fn backoff(at: &str, task: &v1::CreateTaskOpts) -> Result<Option<BackOff>, Status> {
     let Some(factor) = task.backoff_factor else { return Ok(None) };
     if !(1.0..=1000.0).contains(&factor) {
-        return Err(invalid("Tasks[0].RetryBackoffFactor", &format!("{factor} is not between 1 and 1000")));
+        return Err(invalid(&format!("{at}.RetryBackoffFactor"), &format!("{factor} is not between 1 and 1000")));
     }
     let max = match task.backoff_max_seconds {
         None => MAX_BACKOFF,
         Some(seconds @ 1..=86_400) => Duration::from_secs(u64::from(seconds.unsigned_abs())),
         Some(other) => {
-            return Err(invalid("Tasks[0].RetryBackoffMaxSeconds", &format!("{other} is not between 1 and 86400")));
+            return Err(invalid(
+                &format!("{at}.RetryBackoffMaxSeconds"),
+                &format!("{other} is not between 1 and 86400"),
+            ));
         }
     };
     Ok(Some(BackOff { factor: f64::from(factor), max }))
@@ -115,20 +160,16 @@ fn idempotency(config: &v1::IdempotencyConfig) -> Result<Idempotency, Status> {
 
 /// What a declaration asks for that comes with later versions of this engine.
 fn unsupported(content: &v1::CreateWorkflowVersionRequest) -> Vec<&'static str> {
-    let tasks = &content.tasks;
-    let of_task = |asks: fn(&v1::CreateTaskOpts) -> bool| tasks.iter().any(asks);
+    let of_task =
+        |asks: fn(&v1::CreateTaskOpts) -> bool| content.tasks.iter().chain(&content.on_failure_task).any(asks);
     [
-        (tasks.len() > 1 || of_task(|t| !t.parents.is_empty()), "several tasks with parents"),
-        (content.on_failure_task.is_some(), "an on-failure task"),
-        (!content.event_triggers.is_empty(), "event triggers"),
-        (!content.cron_triggers.is_empty(), "cron triggers"),
         (
             content.concurrency.is_some()
                 || !content.concurrency_arr.is_empty()
                 || of_task(|t| !t.concurrency.is_empty()),
             "concurrency groups",
         ),
-        (!content.default_filters.is_empty(), "default filters"),
+        (!content.default_filters.is_empty(), "event filters (default_filters)"),
         (content.sticky.is_some(), "sticky workers"),
         (of_task(|t| !t.rate_limits.is_empty()), "rate limits"),
         (of_task(|t| !t.worker_labels.is_empty()), "worker affinity (worker_labels)"),
@@ -174,7 +215,7 @@ fn name(field: &str, text: &str) -> Result<(), Status> {
     Err(invalid(field, &format!("`{}` is not a name: use letters, digits and . - _", brief(text))))
 }
 
-fn invalid(field: &str, reason: &str) -> Status {
+pub(super) fn invalid(field: &str, reason: &str) -> Status {
     Status::invalid_argument(format!(
         "Validation failed with the following errors: 0: validation failed on field 'CreateWorkflowVersionOpts.{field}': {reason}"
     ))
@@ -207,7 +248,7 @@ mod tests {
     #[test]
     fn each_fault_names_its_field() {
         type Change = fn(&mut v1::CreateWorkflowVersionRequest);
-        let faults: [(&str, Change); 13] = [
+        let faults: [(&str, Change); 19] = [
             ("Opts.Name", |c| c.name = "a b".into()),
             ("Opts.Tasks'", |c| c.tasks.clear()),
             ("ReadableId", |c| c.tasks[0].readable_id.clear()),
@@ -226,6 +267,17 @@ mod tests {
             ("Idempotency", |c| {
                 c.idempotency = Some(v1::IdempotencyConfig { expression: "input.a".into(), ..Default::default() });
             }),
+            ("Tasks[1].Timeout", |c| {
+                c.tasks.push(v1::CreateTaskOpts { readable_id: "u".into(), ..c.tasks[0].clone() });
+                c.tasks[1].timeout = "60".into();
+            }),
+            ("OnFailureTask.Action", |c| {
+                c.on_failure_task = Some(v1::CreateTaskOpts { readable_id: "f".into(), ..Default::default() });
+            }),
+            ("Tasks[1].ReadableId", |c| c.on_failure_task = Some(c.tasks[0].clone())),
+            ("CronTriggers[0]", |c| c.cron_triggers.push("@every 5m".into())),
+            ("CronInput", |c| c.cron_input = Some("{".into())),
+            ("EventTriggers", |c| c.event_triggers.push(String::new())),
         ];
         for (field, change) in faults {
             let error = with(change).unwrap_err();
@@ -236,11 +288,8 @@ mod tests {
     #[test]
     fn what_is_not_there_yet_is_refused_by_name() {
         type Change = fn(&mut v1::CreateWorkflowVersionRequest);
-        let asked: [(&str, Change); 12] = [
-            ("several tasks", |c| c.tasks.push(c.tasks[0].clone())),
-            ("on-failure", |c| c.on_failure_task = Some(c.tasks[0].clone())),
-            ("event triggers", |c| c.event_triggers.push("e".into())),
-            ("cron", |c| c.cron_triggers.push("* * * * *".into())),
+        let asked: [(&str, Change); 9] = [
+            ("durable", |c| c.on_failure_task = Some(v1::CreateTaskOpts { is_durable: true, ..c.tasks[0].clone() })),
             ("concurrency", |c| c.tasks[0].concurrency.push(Default::default())),
             ("filters", |c| c.default_filters.push(Default::default())),
             ("sticky", |c| c.sticky = Some(0)),

@@ -325,7 +325,7 @@ impl Stream for Answers {
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         loop {
             if let Poll::Ready(next) = self.reader.poll_next_unpin(context) {
-                return Poll::Ready(next.map(|item| item.map(|answer| answer.message())));
+                return Poll::Ready(next.map(|item| item.map(|answer| answer.message(self.driver.max_message))));
             }
             let Some(asked) = &mut self.asked else { return Poll::Ready(None) };
             match asked.poll_next_unpin(context) {

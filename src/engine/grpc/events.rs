@@ -4,7 +4,7 @@ use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use super::{Door, check};
-use crate::engine::state::Moment;
+use crate::engine::state::{Moment, Pushed};
 use crate::hatchet::wire::{
     RunId,
     proto::{
@@ -20,7 +20,10 @@ const MAX_LINE: usize = 10_000;
 #[tonic::async_trait]
 impl EventsService for Door {
     async fn push(&self, request: Request<PushEventRequest>) -> Result<Response<Event>, Status> {
-        self.event(request.into_inner()).map(Response::new)
+        let event = request.into_inner();
+        let pushed = self.checked(&event)?;
+        let (id, at) = self.driver.with(|state, now| (state.push_event(pushed, now), now));
+        Ok(Response::new(self.answer(event, id, at)))
     }
 
     async fn bulk_push(&self, request: Request<BulkPushEventRequest>) -> Result<Response<Events>, Status> {
@@ -37,7 +40,12 @@ impl EventsService for Door {
         if events.iter().any(|event| event.key.is_empty()) {
             return Err(Status::invalid_argument("Invalid request: an event has no key"));
         }
-        let events = events.into_iter().map(|event| self.event(event)).collect::<Result<_, _>>()?;
+        let checked = events.iter().map(|event| self.checked(event)).collect::<Result<Vec<_>, _>>()?;
+        let ids = self.driver.with(|state, now| {
+            let push = |pushed| (state.push_event(pushed, now), now);
+            checked.into_iter().map(push).collect::<Vec<_>>()
+        });
+        let events = events.into_iter().zip(ids).map(|(event, (id, at))| self.answer(event, id, at)).collect();
         Ok(Response::new(Events { events }))
     }
 
@@ -86,20 +94,24 @@ impl EventsService for Door {
 }
 
 impl Door {
-    /// Takes an event. No workflow here has event triggers, so it starts nothing and is not kept.
-    fn event(&self, from: PushEventRequest) -> Result<Event, Status> {
-        check::input(&from.payload, self.driver.max_message)?;
-        check::metadata(from.additional_metadata.as_deref(), self.driver.max_message)?;
-        check::priority(from.priority)?;
-        Ok(Event {
+    fn checked(&self, from: &PushEventRequest) -> Result<Pushed, Status> {
+        let max = self.driver.max_message;
+        let input = check::input(&from.payload, max)?;
+        let metadata = check::metadata(from.additional_metadata.as_deref(), max.saturating_sub(input.len()))?;
+        let priority = check::priority(from.priority)?;
+        Ok(Pushed { key: from.key.clone(), input, metadata, priority, scope: from.scope.clone() })
+    }
+
+    fn answer(&self, from: PushEventRequest, id: Uuid, at: Moment) -> Event {
+        Event {
             tenant_id: self.driver.tenant.to_string(),
-            event_id: Uuid::new_v4().to_string(),
+            event_id: id.to_string(),
             key: from.key,
             payload: from.payload,
-            event_timestamp: Some(self.driver.now().timestamp()),
+            event_timestamp: Some(at.timestamp()),
             additional_metadata: from.additional_metadata,
             scope: None,
-        })
+        }
     }
 }
 

@@ -7,10 +7,14 @@ mod declare;
 mod dispatcher;
 mod durable;
 mod events;
+mod parents;
 mod trigger;
 mod workflows;
 
-pub(super) use check::{metadata_pair, status_word};
+pub(super) use check::{
+    input as checked_input, metadata as checked_metadata, metadata_pair, priority as checked_priority, status_word,
+};
+pub(super) use trigger::one as trigger_one;
 
 use std::sync::Arc;
 

@@ -8,7 +8,10 @@ use super::{check, collision, not_here};
 use crate::{
     engine::{
         driver::Driver,
-        state::{ParentRef, Refusal, TriggerItem, Triggered, Wanted, model::Version},
+        state::{
+            ParentRef, Refusal, TriggerItem, Triggered, Wanted,
+            model::{Origin, Version},
+        },
     },
     hatchet::wire::{
         RunId,
@@ -69,11 +72,11 @@ pub(in crate::engine) fn item(
             Some(Wanted { key, lease: rule.lease })
         }
     };
-    Ok(TriggerItem { workflow: from.name, input, metadata, priority, parent, wanted })
+    Ok(TriggerItem { workflow: from.name, input, metadata, priority, parent, wanted, origin: Origin::Call })
 }
 
 /// Makes one run.
-pub(super) fn one(driver: &Driver, from: TriggerWorkflowRequest) -> Result<RunId, Status> {
+pub(in crate::engine) fn one(driver: &Driver, from: TriggerWorkflowRequest) -> Result<RunId, Status> {
     let item = item(driver, &mut Seen::default(), from)?;
     let made = driver.with(|state, now| state.trigger(vec![item], now)).map_err(refused)?;
     match made[..] {

@@ -1,12 +1,13 @@
-//! `WorkflowService`: triggering.
+//! `WorkflowService`: triggering, now and later.
 
 use tonic::{Request, Response, Status};
 
-use super::{Door, not_here, trigger};
+use super::{Door, check, not_here, trigger};
+use crate::engine::state::{Moment, Plan};
 use crate::hatchet::wire::proto::{
     BulkTriggerWorkflowRequest, BulkTriggerWorkflowResponse, PauseRateLimitRequest, PauseRateLimitResponse,
-    PutRateLimitRequest, PutRateLimitResponse, PutWorkflowRequest, ScheduleWorkflowRequest, TriggerWorkflowResponse,
-    WorkflowVersion, v1::TriggerWorkflowRequest, workflow_service_server::WorkflowService,
+    PutRateLimitRequest, PutRateLimitResponse, PutWorkflowRequest, ScheduleWorkflowRequest, ScheduledWorkflow,
+    TriggerWorkflowResponse, WorkflowVersion, v1::TriggerWorkflowRequest, workflow_service_server::WorkflowService,
 };
 
 #[tonic::async_trait]
@@ -33,9 +34,38 @@ impl WorkflowService for Door {
 
     async fn schedule_workflow(
         &self,
-        _: Request<ScheduleWorkflowRequest>,
+        request: Request<ScheduleWorkflowRequest>,
     ) -> Result<Response<WorkflowVersion>, Status> {
-        Err(not_here("scheduled runs"))
+        let request = request.into_inner();
+        if request.parent_task_run_external_id.is_some() {
+            return Err(Status::invalid_argument(not_here("scheduling child runs").message()));
+        }
+        let max = self.driver.max_message;
+        let plan = Plan {
+            input: check::input(&request.input, max)?,
+            metadata: check::metadata(request.additional_metadata.as_deref(), max.saturating_sub(request.input.len()))?,
+            priority: check::priority(request.priority)?,
+            workflow: request.name.into(),
+        };
+        let times: Vec<Moment> = request.schedules.iter().map(Moment::from_timestamp).collect();
+        let found = self.driver.with(|state, now| {
+            let ids = state.schedule(&plan, &times, now).ok()?;
+            Some((ids, state.version_of(&plan.workflow)?.clone()))
+        });
+        let (ids, version) = found.ok_or_else(|| Status::not_found("workflow not found"))?;
+        let scheduled = |(id, at): (uuid::Uuid, &Moment)| ScheduledWorkflow {
+            id: id.to_string(),
+            trigger_at: Some(at.timestamp()),
+        };
+        Ok(Response::new(WorkflowVersion {
+            id: version.id.to_string(),
+            created_at: Some(version.created.timestamp()),
+            updated_at: Some(version.created.timestamp()),
+            version: version.content.version.clone(),
+            order: version.order,
+            workflow_id: version.workflow_id.to_string(),
+            scheduled_workflows: ids.into_iter().zip(&times).map(scheduled).collect(),
+        }))
     }
 
     async fn put_rate_limit(&self, _: Request<PutRateLimitRequest>) -> Result<Response<PutRateLimitResponse>, Status> {

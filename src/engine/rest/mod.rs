@@ -11,14 +11,22 @@ use serde_json::{Value, json};
 
 use super::driver::Driver;
 
+mod crons;
+mod events;
+mod page;
+mod plan;
 mod query;
 mod runs;
+mod schedules;
 mod tasks;
 mod workers;
 mod workflows;
 
 /// Rows of a list where no limit is given: the real engine's.
 const DEFAULT_ROWS: usize = 50;
+
+/// Rows of one answer at most: a bound of ours.
+const MAX_ROWS: usize = 1000;
 
 /// All routes.
 pub(super) fn router(driver: Arc<Driver>) -> Router {
@@ -27,6 +35,9 @@ pub(super) fn router(driver: Arc<Driver>) -> Router {
         .merge(workflows::routes())
         .merge(runs::routes())
         .merge(tasks::routes())
+        .merge(schedules::routes())
+        .merge(crons::routes())
+        .merge(events::routes())
         .with_state(driver)
 }
 

@@ -168,5 +168,6 @@ fn selection(filter: Filter) -> Result<Selection, String> {
         workflows: filter.workflow_ids.unwrap_or_default(),
         metadata: metadata.iter().map(|pair| metadata_pair(pair)).collect::<Result<_, _>>()?,
         parent: None,
+        event: None,
     })
 }

@@ -14,7 +14,10 @@
 //!      │                                                   │
 //!      └──────────────────────BackOffOver──────────────────┘
 //!
-//!   COMPLETED, FAILED, CANCELLED ──Replayed──► QUEUED (attempt + 1, budgets new)
+//!   WAITING ──Released──► QUEUED        WAITING ──ParentLost, Cancelled──► CANCELLED
+//!   WAITING ──Skipped───► COMPLETED     (for its parents; an on-failure task for all others)
+//!
+//!   COMPLETED, FAILED, CANCELLED ──Replayed──► WAITING (attempt + 1, budgets new)
 //! ```
 //!
 //! What is not in the picture changes nothing: a terminal event for an attempt that is not running any more, or for
@@ -25,6 +28,8 @@ use std::{sync::Arc, time::Duration};
 /// Where an attempt stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Stage {
+    /// Waits for other tasks of its run. Every task begins so; one that needs no other is released at once.
+    Waiting,
     /// Waits for a worker.
     Queued,
     /// Waits between two attempts.
@@ -39,9 +44,25 @@ pub(crate) enum Stage {
     Cancelled,
 }
 
+impl Stage {
+    /// Whether nothing but a replay changes it any more.
+    pub(crate) fn is_final(self) -> bool {
+        match self {
+            Self::Completed | Self::Failed | Self::Cancelled => true,
+            Self::Waiting | Self::Queued | Self::BackOff | Self::Running => false,
+        }
+    }
+}
+
 /// What happens to an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum AttemptEvent {
+    /// All that it waited for has happened.
+    Released,
+    /// A parent has ended without an output.
+    ParentLost,
+    /// It is an on-failure task, and nothing has failed.
+    Skipped,
     /// The scheduler found a worker.
     Assigned,
     /// The worker reports an output (JSON text, or empty).
@@ -111,7 +132,7 @@ pub(crate) enum Step {
     Reassign,
     /// Back into the queue with the same attempt.
     Enqueue,
-    /// A new attempt with new budgets.
+    /// A new attempt with new budgets, when its parents have completed.
     Restart,
     /// Final, completed.
     Complete,
@@ -125,18 +146,24 @@ pub(crate) enum Step {
 pub(crate) fn next(stage: Stage, event: &AttemptEvent, budget: &Budget) -> Step {
     use AttemptEvent as E;
     match stage {
+        Stage::Waiting => match event {
+            E::Released => Step::Enqueue,
+            E::Skipped => Step::Complete,
+            E::ParentLost | E::Cancelled => Step::Cancel,
+            E::Assigned | E::Completed(_) | E::Failed { .. } | E::TimedOut | E::NotTaken => Step::Stay,
+            E::BackOffOver | E::WorkerLost | E::Replayed => Step::Stay,
+        },
         Stage::Queued => match event {
             E::Assigned => Step::Run,
             E::NotTaken | E::Cancelled => Step::Cancel,
-            E::Completed(_) | E::Failed { .. } | E::TimedOut | E::BackOffOver | E::WorkerLost | E::Replayed => {
-                Step::Stay
-            }
+            E::Completed(_) | E::Failed { .. } | E::TimedOut | E::BackOffOver | E::WorkerLost => Step::Stay,
+            E::Released | E::ParentLost | E::Skipped | E::Replayed => Step::Stay,
         },
         Stage::BackOff => match event {
             E::BackOffOver => Step::Enqueue,
             E::Cancelled => Step::Cancel,
             E::Assigned | E::Completed(_) | E::Failed { .. } | E::TimedOut | E::NotTaken | E::WorkerLost => Step::Stay,
-            E::Replayed => Step::Stay,
+            E::Released | E::ParentLost | E::Skipped | E::Replayed => Step::Stay,
         },
         Stage::Running => match event {
             E::Completed(_) => Step::Complete,
@@ -152,11 +179,12 @@ pub(crate) fn next(stage: Stage, event: &AttemptEvent, budget: &Budget) -> Step 
             E::WorkerLost => Step::Fail,
             E::Cancelled => Step::Cancel,
             E::Assigned | E::NotTaken | E::BackOffOver | E::Replayed => Step::Stay,
+            E::Released | E::ParentLost | E::Skipped => Step::Stay,
         },
         Stage::Completed | Stage::Failed | Stage::Cancelled => match event {
             E::Replayed => Step::Restart,
             E::Assigned | E::Completed(_) | E::Failed { .. } | E::TimedOut | E::NotTaken | E::BackOffOver => Step::Stay,
-            E::WorkerLost | E::Cancelled => Step::Stay,
+            E::WorkerLost | E::Cancelled | E::Released | E::ParentLost | E::Skipped => Step::Stay,
         },
     }
 }
@@ -166,10 +194,17 @@ mod tests {
     use super::*;
     use Step::*;
 
-    const STAGES: [Stage; 6] =
-        [Stage::Queued, Stage::BackOff, Stage::Running, Stage::Completed, Stage::Failed, Stage::Cancelled];
+    const STAGES: [Stage; 7] = [
+        Stage::Waiting,
+        Stage::Queued,
+        Stage::BackOff,
+        Stage::Running,
+        Stage::Completed,
+        Stage::Failed,
+        Stage::Cancelled,
+    ];
 
-    fn events() -> [AttemptEvent; 10] {
+    fn events() -> [AttemptEvent; 13] {
         let failed = |may_retry| AttemptEvent::Failed { error: "e".into(), may_retry };
         [
             AttemptEvent::Assigned,
@@ -182,10 +217,13 @@ mod tests {
             AttemptEvent::WorkerLost,
             AttemptEvent::Cancelled,
             AttemptEvent::Replayed,
+            AttemptEvent::Released,
+            AttemptEvent::ParentLost,
+            AttemptEvent::Skipped,
         ]
     }
 
-    fn table(budget: Budget) -> Vec<[Step; 10]> {
+    fn table(budget: Budget) -> Vec<[Step; 13]> {
         STAGES.iter().map(|stage| events().map(|event| next(*stage, &event, &budget))).collect()
     }
 
@@ -193,14 +231,17 @@ mod tests {
     fn every_stage_and_event_with_budget_left() {
         let soon = Retry(Duration::ZERO);
         let left = Budget { failures: 0, retries: 1, reassignments: 0, max_reassignments: 1, backoff: None };
-        let last = [Stay, Stay, Stay, Stay, Stay, Stay, Stay, Stay, Stay, Restart];
+        let last = [Stay, Stay, Stay, Stay, Stay, Stay, Stay, Stay, Stay, Restart, Stay, Stay, Stay];
+        let waiting = [Stay, Stay, Stay, Stay, Stay, Stay, Stay, Stay, Cancel, Stay, Enqueue, Cancel, Complete];
         assert_eq!(
             table(left),
             [
-                // Assigned Completed Failed fatal TimedOut NotTaken BackOffOver WorkerLost Cancelled Replayed
-                [Run, Stay, Stay, Stay, Stay, Cancel, Stay, Stay, Cancel, Stay],
-                [Stay, Stay, Stay, Stay, Stay, Stay, Enqueue, Stay, Cancel, Stay],
-                [Stay, Complete, soon, Fail, soon, Stay, Stay, Reassign, Cancel, Stay],
+                // Assigned Completed Failed fatal TimedOut NotTaken BackOffOver WorkerLost Cancelled Replayed Released
+                // ParentLost Skipped
+                waiting,
+                [Run, Stay, Stay, Stay, Stay, Cancel, Stay, Stay, Cancel, Stay, Stay, Stay, Stay],
+                [Stay, Stay, Stay, Stay, Stay, Stay, Enqueue, Stay, Cancel, Stay, Stay, Stay, Stay],
+                [Stay, Complete, soon, Fail, soon, Stay, Stay, Reassign, Cancel, Stay, Stay, Stay, Stay],
                 last,
                 last,
                 last,
@@ -211,13 +252,15 @@ mod tests {
     #[test]
     fn every_stage_and_event_with_budget_used_up() {
         let used = Budget { failures: 1, retries: 1, reassignments: 1, max_reassignments: 1, backoff: None };
-        let last = [Stay, Stay, Stay, Stay, Stay, Stay, Stay, Stay, Stay, Restart];
+        let last = [Stay, Stay, Stay, Stay, Stay, Stay, Stay, Stay, Stay, Restart, Stay, Stay, Stay];
+        let waiting = [Stay, Stay, Stay, Stay, Stay, Stay, Stay, Stay, Cancel, Stay, Enqueue, Cancel, Complete];
         assert_eq!(
             table(used),
             [
-                [Run, Stay, Stay, Stay, Stay, Cancel, Stay, Stay, Cancel, Stay],
-                [Stay, Stay, Stay, Stay, Stay, Stay, Enqueue, Stay, Cancel, Stay],
-                [Stay, Complete, Fail, Fail, Fail, Stay, Stay, Fail, Cancel, Stay],
+                waiting,
+                [Run, Stay, Stay, Stay, Stay, Cancel, Stay, Stay, Cancel, Stay, Stay, Stay, Stay],
+                [Stay, Stay, Stay, Stay, Stay, Stay, Enqueue, Stay, Cancel, Stay, Stay, Stay, Stay],
+                [Stay, Complete, Fail, Fail, Fail, Stay, Stay, Fail, Cancel, Stay, Stay, Stay, Stay],
                 last,
                 last,
                 last,

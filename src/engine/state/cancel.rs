@@ -2,7 +2,11 @@
 
 use uuid::Uuid;
 
-use super::{Moment, State, attempt::AttemptEvent, model::Run};
+use super::{
+    Moment, State,
+    attempt::AttemptEvent,
+    model::{Origin, Run},
+};
 use crate::{
     engine::metadata,
     hatchet::wire::{RunId, RunStatus},
@@ -17,6 +21,7 @@ pub(crate) struct Selection {
     pub(crate) workflows: Vec<Uuid>,
     pub(crate) metadata: Vec<(String, String)>,
     pub(crate) parent: Option<RunId>,
+    pub(crate) event: Option<Uuid>,
 }
 
 impl State {
@@ -25,6 +30,7 @@ impl State {
             && by.until.is_none_or(|at| run.created <= at)
             && (by.workflows.is_empty() || by.workflows.contains(&run.version.workflow_id))
             && by.parent.is_none_or(|id| run.parent.as_ref().is_some_and(|p| p.task == id))
+            && by.event.is_none_or(|id| matches!(run.origin, Origin::Event { id: of, .. } if of == id))
             && (by.statuses.is_empty() || by.statuses.contains(&self.status(run)))
             && by.metadata.iter().all(|(key, value)| metadata::has_pair(&run.metadata, key, value))
     }
@@ -34,26 +40,31 @@ impl State {
         self.by_age.values().rev().copied().filter(|id| self.runs.get(id).is_some_and(|run| self.fits(run, by)))
     }
 
-    /// Cancels a run, or one task of it, if it has not ended. Its worker is told, its slots are free at once.
+    /// Cancels a run, or one task of it with all that depend on it, if it has not ended. Workers are told, slots are
+    /// free at once.
     pub(crate) fn cancel(&mut self, id: RunId, now: Moment) {
-        for task in self.tasks_of(id) {
-            self.step(task, &AttemptEvent::Cancelled, now);
+        // The last first: an on-failure task must not start because others are cancelled.
+        for task in self.tasks_of(id).into_iter().rev() {
+            self.apply(task, &AttemptEvent::Cancelled, now);
         }
+        self.distribute(now);
     }
 
-    /// Runs a finished run again, under the same id. One that has not ended is left alone. Answers whether there is
-    /// such a run.
+    /// Runs a finished run again, under the same id, or one task of it with all that depend on it. One that has not
+    /// ended is left alone. Answers whether there is such a run.
     pub(crate) fn replay(&mut self, id: RunId, now: Moment) -> bool {
         let run_id = self.tasks.get(&id).map_or(id, |t| t.run);
         let Some(run) = self.runs.get(&run_id) else { return false };
         if run.finished.is_none() {
             return true;
         }
-        let tasks = run.tasks.clone();
         self.reopen(run_id);
-        for task in tasks {
-            self.step(task, &AttemptEvent::Replayed, now);
+        let tasks = self.again_with(id, run_id);
+        for task in &tasks {
+            self.apply(*task, &AttemptEvent::Replayed, now);
         }
+        self.arm(run_id, &tasks, now);
+        self.distribute(now);
         true
     }
 

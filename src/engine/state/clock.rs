@@ -19,6 +19,10 @@ pub(crate) enum Alarm {
     Worker(WorkerId),
     /// An idempotency key ends.
     Claim(std::sync::Arc<str>),
+    /// A scheduled run is to start.
+    Schedule(uuid::Uuid),
+    /// A cron's next run is to start.
+    Cron(uuid::Uuid),
 }
 
 /// The deadlines in order. Each is taken back when it loses its meaning, so the map never outgrows what is open.
@@ -67,6 +71,8 @@ impl State {
                 Alarm::Chunks(id) => self.flush_gap(id),
                 Alarm::Worker(id) => self.look_after_worker(id, now),
                 Alarm::Claim(text) => self.end_claim(&text, key),
+                Alarm::Schedule(id) => self.schedule_is_due(id, now),
+                Alarm::Cron(id) => self.cron_is_due(id, key.0, now),
             }
         }
     }
@@ -81,7 +87,7 @@ impl State {
             Stage::Queued => AttemptEvent::NotTaken,
             Stage::BackOff => AttemptEvent::BackOffOver,
             Stage::Running => AttemptEvent::TimedOut,
-            Stage::Completed | Stage::Failed | Stage::Cancelled => return,
+            Stage::Waiting | Stage::Completed | Stage::Failed | Stage::Cancelled => return,
         };
         self.step(id, &event, now);
     }

@@ -26,7 +26,8 @@ impl State {
             if let Some(worker) = self.workers.get_mut(&worker) {
                 worker.take(&needs, -1);
             }
-            self.feed(worker, now);
+            self.freed.push(worker);
+            self.distribute(now);
         }
         true
     }

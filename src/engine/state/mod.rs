@@ -6,20 +6,24 @@
 //! [`attempt::next`], which has the picture; the files here carry the decision out, one verb each.
 //!
 //! A run has tasks, a task has a current attempt; run and task are two things although a workflow of one task gives
-//! both the same id. Workflows of several tasks, conditions and concurrency groups have their place between
-//! `trigger` and `queue`: a task that may not be queued yet.
+//! both the same id. A task that may not be queued yet waits, for now only for its parents: conditions and concurrency
+//! groups have their place there.
 
 mod assign;
 pub(crate) mod attempt;
 mod cancel;
 mod clock;
+mod crew;
+mod events;
 mod extend;
 mod logs;
 pub(crate) mod model;
 mod moment;
+mod parents;
 mod query;
 mod queue;
 mod report;
+mod schedule;
 mod settle;
 mod stream;
 #[cfg(test)]
@@ -29,13 +33,15 @@ mod workers;
 mod workflow;
 
 pub(crate) use cancel::Selection;
+pub(crate) use events::{Event, Pushed};
 pub(crate) use moment::Moment;
 pub(crate) use report::Report;
+pub(crate) use schedule::{Cron, CronRefusal, Plan, Scheduled, TimedError};
 pub(crate) use trigger::{ParentRef, Refusal, TriggerItem, Triggered, Wanted};
 pub(crate) use workers::{Registration, WorkerError, WorkerStatus};
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
 };
 
@@ -101,19 +107,28 @@ pub(crate) struct State {
     /// Runs in the order of their making.
     by_age: BTreeMap<u64, RunId>,
     made: u64,
+    tasks_made: u64,
     /// Finished runs in the order of their ends.
     finished: BTreeMap<u64, RunId>,
     ends: u64,
     children: HashMap<(RunId, ChildKey), RunId>,
     claims: HashMap<Arc<str>, Claim>,
     workers: BTreeMap<WorkerId, Worker>,
-    by_action: HashMap<Arc<str>, BTreeSet<WorkerId>>,
+    /// Tasks that have ended and whose run has not seen it yet.
+    ended: VecDeque<RunId>,
+    /// Workers that have room again.
+    freed: Vec<WorkerId>,
+    /// Lanes that have just become busy.
+    unplaced: Vec<queue::LaneId>,
     streams: HashMap<StreamId, WorkerId>,
     opened: u64,
     assignments: u64,
     queue: Queue,
     clock: Clock,
     logs: logs::Budget,
+    events: events::Events,
+    schedules: BTreeMap<Uuid, Scheduled>,
+    crons: BTreeMap<Uuid, Cron>,
     effects: VecDeque<Effect>,
 }
 
@@ -131,18 +146,24 @@ impl State {
             tasks: HashMap::new(),
             by_age: BTreeMap::new(),
             made: 0,
+            tasks_made: 0,
             finished: BTreeMap::new(),
             ends: 0,
             children: HashMap::new(),
             claims: HashMap::new(),
             workers: BTreeMap::new(),
-            by_action: HashMap::new(),
+            ended: VecDeque::new(),
+            freed: Vec::new(),
+            unplaced: Vec::new(),
             streams: HashMap::new(),
             opened: 0,
             assignments: 0,
             queue: Queue::default(),
             clock: Clock::default(),
             logs: logs::Budget::default(),
+            events: events::Events::default(),
+            schedules: BTreeMap::new(),
+            crons: BTreeMap::new(),
             effects: VecDeque::new(),
         }
     }

@@ -12,11 +12,12 @@ use super::{
     Moment,
     attempt::{BackOff, Stage},
     clock::AlarmKey,
+    crew::CrewId,
     queue::{LaneId, Place},
     stream::Chunks,
 };
 use crate::{
-    engine::idempotency::Expression,
+    engine::{cron::CronRule, idempotency::Expression},
     hatchet::wire::{RunId, RunStatus, WorkerId, proto, proto::v1},
 };
 
@@ -30,6 +31,11 @@ pub(crate) struct Definition {
     pub(crate) tasks: Vec<TaskDefinition>,
     pub(crate) default_priority: i32,
     pub(crate) idempotency: Option<Idempotency>,
+    /// Keys of events that start a run; `*` stands for any text.
+    pub(crate) events: Vec<String>,
+    /// When runs start by themselves, and with which input.
+    pub(crate) crons: Vec<CronRule>,
+    pub(crate) cron_input: Arc<str>,
     /// The declaration as it came: the same content is the same version.
     pub(crate) content: v1::CreateWorkflowVersionRequest,
 }
@@ -45,6 +51,10 @@ pub(crate) struct TaskDefinition {
     pub(crate) schedule_timeout: Duration,
     pub(crate) retries: u32,
     pub(crate) backoff: Option<BackOff>,
+    /// Which of the definition's tasks must have completed before.
+    pub(crate) parents: Vec<usize>,
+    /// Runs when all others have ended and one has failed. At most one, the last.
+    pub(crate) on_failure: bool,
 }
 
 /// When a second trigger is a repetition of the first.
@@ -81,7 +91,15 @@ pub(crate) struct Version {
     pub(crate) tasks: Vec<TaskSpec>,
     pub(crate) default_priority: i32,
     pub(crate) idempotency: Option<Idempotency>,
+    pub(crate) events: Vec<Arc<str>>,
     pub(crate) content: v1::CreateWorkflowVersionRequest,
+}
+
+impl Version {
+    /// Which of the tasks is for failures.
+    pub(crate) fn on_failure(&self) -> Option<usize> {
+        self.tasks.len().checked_sub(1).filter(|last| self.tasks[*last].on_failure)
+    }
 }
 
 /// A task of a version.
@@ -97,6 +115,10 @@ pub(crate) struct TaskSpec {
     pub(crate) schedule_timeout: Duration,
     pub(crate) retries: u32,
     pub(crate) backoff: Option<BackOff>,
+    pub(crate) parents: Vec<usize>,
+    /// Whose parent it is.
+    pub(crate) children: Vec<usize>,
+    pub(crate) on_failure: bool,
 }
 
 /// A run of a workflow.
@@ -111,13 +133,29 @@ pub(crate) struct Run {
     pub(crate) metadata: Arc<str>,
     pub(crate) priority: i32,
     pub(crate) parent: Option<Parent>,
+    pub(crate) origin: Origin,
     pub(crate) created: Moment,
     /// In the order of the version's tasks. A workflow of one task has one id for both.
     pub(crate) tasks: Vec<RunId>,
+    /// How many of them have not ended.
+    pub(crate) open: usize,
     /// When it ended, and the how-manieth end that was.
     pub(crate) finished: Option<(Moment, u64)>,
     /// The idempotency key it holds until its end.
     pub(crate) claim: Option<Arc<str>>,
+}
+
+/// What a run came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// A call; a child's parent stands beside it.
+    Call,
+    Event {
+        id: Uuid,
+        key: Arc<str>,
+    },
+    Schedule(Uuid),
+    Cron,
 }
 
 /// Who triggered a child run.
@@ -139,6 +177,8 @@ pub(crate) enum ChildKey {
 #[derive(Debug)]
 pub(crate) struct Task {
     pub(crate) run: RunId,
+    /// Counts up over all tasks.
+    pub(crate) number: u64,
     /// Which of the version's tasks it is.
     pub(crate) spec: usize,
     pub(crate) phase: Phase,
@@ -158,6 +198,9 @@ pub(crate) struct Task {
 /// Where a task stands, with what belongs to that stage alone.
 #[derive(Debug)]
 pub(crate) enum Phase {
+    /// For so many tasks of its run: parents that have not completed, or for an on-failure task all that have not
+    /// ended.
+    Waiting(usize),
     Queued(Place),
     BackOff,
     Running(Running),
@@ -180,9 +223,17 @@ pub(crate) struct Running {
     pub(crate) heard: bool,
 }
 
+impl Task {
+    /// Whether anyone may know of it: a task that waits for others for the first time is not there yet.
+    pub(crate) fn is_made(&self) -> bool {
+        self.attempt > 0 || !matches!(self.phase, Phase::Waiting(_))
+    }
+}
+
 impl Phase {
     pub(crate) fn stage(&self) -> Stage {
         match self {
+            Self::Waiting(_) => Stage::Waiting,
             Self::Queued(_) => Stage::Queued,
             Self::BackOff => Stage::BackOff,
             Self::Running(_) => Stage::Running,
@@ -194,7 +245,7 @@ impl Phase {
 
     pub(crate) fn status(&self) -> RunStatus {
         match self {
-            Self::Queued(_) | Self::BackOff => RunStatus::Queued,
+            Self::Waiting(_) | Self::Queued(_) | Self::BackOff => RunStatus::Queued,
             Self::Running(_) => RunStatus::Running,
             Self::Completed(_) => RunStatus::Completed,
             Self::Failed(_) => RunStatus::Failed,
@@ -241,6 +292,10 @@ pub(crate) struct Worker {
     /// What it runs, in the order of assignment.
     pub(crate) running: BTreeMap<u64, RunId>,
     pub(crate) alarm: Option<AlarmKey>,
+    /// Those who serve the same actions.
+    pub(crate) crew: CrewId,
+    /// What its crew has been told about it: free units, in the order of the slots, and `last`.
+    pub(crate) offered: Option<(Vec<i64>, u64)>,
     /// Its last assignment: of two equally free workers the one that waited longer is next.
     pub(crate) last: u64,
 }

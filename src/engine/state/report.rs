@@ -13,6 +13,9 @@ use crate::hatchet::wire::{RunId, WorkerId};
 /// Error of a task that lost too many workers.
 pub(crate) const MAX_REASSIGNED: &str = "Task reached its maximum reassignment count";
 
+/// Output of an on-failure task that had nothing to do.
+pub(crate) const SKIPPED: &str = r#"{"skipped":true}"#;
+
 /// What a worker says about an attempt, checked at the door.
 #[derive(Debug, Clone)]
 pub(crate) enum Report {
@@ -67,13 +70,20 @@ impl State {
         attempt::next(task.phase.stage(), event, &budget)
     }
 
-    /// Makes an event happen to a task.
+    /// Makes an event happen to a task, and everything that follows from it.
     pub(super) fn step(&mut self, id: RunId, event: &AttemptEvent, now: Moment) {
+        self.apply(id, event, now);
+        self.distribute(now);
+    }
+
+    /// Makes an event happen to a task. What follows is left to [`distribute`](Self::distribute).
+    pub(super) fn apply(&mut self, id: RunId, event: &AttemptEvent, now: Moment) {
         let step = self.decide(id, event);
         if step == Step::Stay {
             return;
         }
         self.stop_on_worker(id, event);
+        self.announce_made(id);
         let freed = self.leave(id);
         match step {
             Step::Stay | Step::Run => {}
@@ -97,13 +107,16 @@ impl State {
                 self.next_attempt(id);
                 if let Some(task) = self.tasks.get_mut(&id) {
                     (task.failures, task.reassignments, task.finished) = (0, 0, None);
+                    task.phase = Phase::Waiting(0);
+                    if let Some(run) = self.runs.get_mut(&task.run) {
+                        run.open += 1;
+                    }
                 }
-                self.enqueue(id, now);
             }
             Step::Complete => {
                 let output = match event {
                     AttemptEvent::Completed(output) => output.clone(),
-                    _ => "".into(),
+                    _ => SKIPPED.into(),
                 };
                 self.end_task(id, Phase::Completed(output.clone()), StepEvent::Completed(output), now);
             }
@@ -116,9 +129,7 @@ impl State {
                 self.end_task(id, Phase::Cancelled(untaken), StepEvent::Cancelled, now);
             }
         }
-        if let Some(worker) = freed {
-            self.feed(worker, now);
-        }
+        self.freed.extend(freed);
     }
 
     /// Takes a task out of wherever it is. Answers the worker that has room again.
@@ -139,7 +150,15 @@ impl State {
                 }
                 Some(running.worker)
             }
-            Phase::BackOff | Phase::Completed(_) | Phase::Failed(_) | Phase::Cancelled(_) => None,
+            Phase::Waiting(_) | Phase::BackOff => None,
+            Phase::Completed(_) | Phase::Failed(_) | Phase::Cancelled(_) => None,
+        }
+    }
+
+    /// A task that is about to stop waiting for the first time comes to be: those who watch are told.
+    fn announce_made(&mut self, id: RunId) {
+        if let Some(task) = self.tasks.get(&id).filter(|task| !task.is_made()) {
+            self.effects.push_back(Effect::Step { task: id, run: task.run, attempt: 0, what: StepEvent::Created });
         }
     }
 
@@ -185,7 +204,10 @@ impl State {
             | AttemptEvent::NotTaken
             | AttemptEvent::BackOffOver
             | AttemptEvent::Cancelled
-            | AttemptEvent::Replayed => "".into(),
+            | AttemptEvent::Replayed
+            | AttemptEvent::Released
+            | AttemptEvent::ParentLost
+            | AttemptEvent::Skipped => "".into(),
         }
     }
 
@@ -203,7 +225,10 @@ impl State {
         task.phase = phase;
         task.finished = Some(now);
         let (run, attempt) = (task.run, task.attempt);
+        if let Some(run) = self.runs.get_mut(&run) {
+            run.open -= 1;
+        }
         self.effects.push_back(Effect::Step { task: id, run, attempt, what });
-        self.settle(run, now);
+        self.ended.push_back(id);
     }
 }

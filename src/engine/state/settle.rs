@@ -2,8 +2,7 @@
 
 use super::{
     Effect, Moment, State,
-    attempt::Stage,
-    model::{Phase, Run},
+    model::{Origin, Phase, Run},
 };
 use crate::hatchet::wire::{RunId, RunStatus};
 
@@ -11,11 +10,7 @@ impl State {
     /// Ends a run if all of its tasks have ended.
     pub(super) fn settle(&mut self, id: RunId, now: Moment) {
         let Some(run) = self.runs.get(&id) else { return };
-        let open = run.tasks.iter().filter_map(|t| self.tasks.get(t)).any(|t| match t.phase.stage() {
-            Stage::Queued | Stage::BackOff | Stage::Running => true,
-            Stage::Completed | Stage::Failed | Stage::Cancelled => false,
-        });
-        if open || run.finished.is_some() {
+        if run.open > 0 || run.finished.is_some() {
             return;
         }
         let status = self.status(run);
@@ -31,15 +26,15 @@ impl State {
         self.effects.push_back(Effect::Settled { run: id, status });
     }
 
-    /// The status of a run by those of its tasks: all alike, that one; else a failure makes it failed, an open task
-    /// running, a cancelled one cancelled.
+    /// The status of a run by those of its tasks: all alike, that one; else running while one is open; then a failure
+    /// makes it failed, else a cancelled one cancelled.
     pub(crate) fn status(&self, run: &Run) -> RunStatus {
         let all: Vec<RunStatus> =
             run.tasks.iter().filter_map(|t| self.tasks.get(t)).map(|t| t.phase.status()).collect();
         match all.first() {
             Some(first) if all.iter().all(|status| status == first) => *first,
+            Some(_) if run.open > 0 => RunStatus::Running,
             Some(_) if all.contains(&RunStatus::Failed) => RunStatus::Failed,
-            Some(_) if all.contains(&RunStatus::Queued) || all.contains(&RunStatus::Running) => RunStatus::Running,
             Some(_) => RunStatus::Cancelled,
             None => RunStatus::Completed,
         }
@@ -52,6 +47,9 @@ impl State {
             let Some((_, id)) = self.finished.pop_first() else { return };
             let Some(run) = self.runs.remove(&id) else { continue };
             self.by_age.remove(&run.seq);
+            if let Origin::Schedule(id) = run.origin {
+                self.schedules.remove(&id);
+            }
             for task in run.tasks {
                 let Some(gone) = self.tasks.remove(&task) else { continue };
                 self.logs.forget(&gone.logs);
@@ -74,7 +72,7 @@ impl State {
         match phase {
             Phase::Failed(error) => Some(error),
             Phase::Cancelled(_) => Some(""),
-            Phase::Queued(_) | Phase::BackOff | Phase::Running(_) | Phase::Completed(_) => None,
+            Phase::Waiting(_) | Phase::Queued(_) | Phase::BackOff | Phase::Running(_) | Phase::Completed(_) => None,
         }
     }
 }

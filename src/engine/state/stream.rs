@@ -36,7 +36,7 @@ impl State {
         let Some(task) = self.tasks.get_mut(&id) else { return false };
         match task.phase {
             Phase::Completed(_) | Phase::Failed(_) | Phase::Cancelled(_) => return true,
-            Phase::Queued(_) | Phase::BackOff | Phase::Running(_) => {}
+            Phase::Waiting(_) | Phase::Queued(_) | Phase::BackOff | Phase::Running(_) => {}
         }
         match index {
             Some(ahead) if ahead > task.chunks.next => {

@@ -3,9 +3,9 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use super::{
-    Claim, Effect, Moment, State, StepEvent,
+    Claim, Moment, State,
     clock::Alarm,
-    model::{ChildKey, Lease, Parent, Phase, Run, Task, Version},
+    model::{ChildKey, Lease, Origin, Parent, Phase, Run, Task, Version},
     stream::Chunks,
 };
 use crate::{engine::metadata, hatchet::wire::RunId};
@@ -21,6 +21,18 @@ pub(crate) struct TriggerItem {
     pub(crate) priority: Option<i32>,
     pub(crate) parent: Option<ParentRef>,
     pub(crate) wanted: Option<Wanted>,
+    pub(crate) origin: Origin,
+}
+
+/// The parts of a run that is made.
+struct NewRun {
+    version: Arc<Version>,
+    input: Arc<str>,
+    metadata: Arc<str>,
+    priority: Option<i32>,
+    parent: Option<Parent>,
+    origin: Origin,
+    claim: Option<Arc<str>>,
 }
 
 /// The task that triggers a child.
@@ -77,6 +89,19 @@ impl State {
         items.into_iter().map(|item| self.trigger_one(item, now)).collect()
     }
 
+    /// Makes a run that no one waits for. None is made if its workflow has gone, or if its idempotency key cannot be
+    /// had: there is no one to tell.
+    pub(super) fn start_unasked(&mut self, mut item: TriggerItem, now: Moment) -> Option<RunId> {
+        if let Some(rule) = &self.version_of(&item.workflow)?.idempotency {
+            let key = rule.expression.key(&item.input, &item.metadata).ok()?;
+            item.wanted = Some(Wanted { key, lease: rule.lease });
+        }
+        match self.trigger_one(item, now).ok()? {
+            Triggered::New(id) | Triggered::Existing(id) => Some(id),
+            Triggered::Collision { .. } => None,
+        }
+    }
+
     fn trigger_one(&mut self, item: TriggerItem, now: Moment) -> Result<Triggered, Refusal> {
         let Some(version) = self.version_of(&item.workflow).cloned() else {
             return Err(Refusal::UnknownWorkflow(item.workflow));
@@ -97,7 +122,7 @@ impl State {
             },
             None => None,
         };
-        let mut metadata = item.metadata;
+        let mut metadata = item.metadata.clone();
         if let Some(parent) = &parent {
             let run = self.tasks.get(&parent.task).map_or(parent.task, |t| t.run);
             metadata = metadata::of_child(&metadata, run, parent.task);
@@ -108,22 +133,14 @@ impl State {
             }
             self.children.insert((parent, key), id);
         }
-        self.make_run(id, version, item.input, metadata, item.priority, parent, claim, now);
+        let TriggerItem { input, priority, origin, .. } = item;
+        self.make_run(id, NewRun { version, input, metadata, priority, parent, origin, claim }, now);
+        self.distribute(now);
         Ok(Triggered::New(id))
     }
 
-    #[allow(clippy::too_many_arguments, reason = "the parts of one record, each used once")]
-    fn make_run(
-        &mut self,
-        id: RunId,
-        version: Arc<Version>,
-        input: Arc<str>,
-        metadata: Arc<str>,
-        priority: Option<i32>,
-        parent: Option<Parent>,
-        claim: Option<Arc<str>>,
-        now: Moment,
-    ) {
+    fn make_run(&mut self, id: RunId, new: NewRun, now: Moment) {
+        let NewRun { version, input, metadata, priority, parent, origin, claim } = new;
         // A workflow of one task has one id for the run and the task.
         let tasks: Vec<RunId> = match version.tasks.len() {
             1 => vec![id],
@@ -139,33 +156,34 @@ impl State {
             metadata,
             priority,
             parent,
+            origin,
             created: now,
             tasks: tasks.clone(),
+            open: tasks.len(),
             finished: None,
             claim,
         };
         self.runs.insert(id, run);
-        for (spec, task) in tasks.into_iter().enumerate() {
-            self.tasks.insert(
-                task,
-                Task {
-                    run: id,
-                    spec,
-                    phase: Phase::BackOff,
-                    attempt: 0,
-                    failures: 0,
-                    reassignments: 0,
-                    alarm: None,
-                    started: None,
-                    finished: None,
-                    chunks: Chunks::default(),
-                    logs: VecDeque::new(),
-                    children: Vec::new(),
-                },
-            );
-            self.effects.push_back(Effect::Step { task, run: id, attempt: 0, what: StepEvent::Created });
-            self.enqueue(task, now);
+        for (spec, task) in tasks.iter().enumerate() {
+            self.tasks_made += 1;
+            let made = Task {
+                run: id,
+                number: self.tasks_made,
+                spec,
+                phase: Phase::Waiting(0),
+                attempt: 0,
+                failures: 0,
+                reassignments: 0,
+                alarm: None,
+                started: None,
+                finished: None,
+                chunks: Chunks::default(),
+                logs: VecDeque::new(),
+                children: Vec::new(),
+            };
+            self.tasks.insert(*task, made);
         }
+        self.arm(id, &tasks, now);
     }
 
     /// Takes a key for a run, or names the run that has it. Keys are one space for all workflows, as with a real

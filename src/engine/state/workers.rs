@@ -44,9 +44,7 @@ impl State {
         let mut actions: Vec<Arc<str>> = from.actions.into_iter().map(Arc::from).collect();
         actions.sort();
         actions.dedup();
-        for action in &actions {
-            self.by_action.entry(action.clone()).or_default().insert(id);
-        }
+        let crew = self.queue.join(&actions);
         let slots = from.slots.into_iter().map(|(kind, limit)| Slot { kind: kind.into(), limit, used: 0 }).collect();
         let worker = Worker {
             name: from.name,
@@ -63,6 +61,8 @@ impl State {
             gone: false,
             running: BTreeMap::new(),
             alarm: None,
+            crew,
+            offered: None,
             last: 0,
         };
         self.workers.insert(id, worker);
@@ -112,6 +112,7 @@ impl State {
             worker.heartbeat = Some(now);
         }
         self.arm_worker(id);
+        self.offer(id, now);
     }
 
     /// A sign of life.
@@ -191,15 +192,11 @@ impl State {
     }
 
     fn forget_worker(&mut self, id: WorkerId) {
-        let Some(worker) = self.workers.remove(&id) else { return };
+        let Some(mut worker) = self.workers.remove(&id) else { return };
         self.clock.take_back(worker.alarm);
-        for action in worker.actions {
-            if let Some(serving) = self.by_action.get_mut(&action) {
-                serving.remove(&id);
-                if serving.is_empty() {
-                    self.by_action.remove(&action);
-                }
-            }
+        if let Some(crew) = self.queue.crews.get_mut(&worker.crew) {
+            crew.offer(id, &mut worker, false);
         }
+        self.queue.part(worker.crew);
     }
 }

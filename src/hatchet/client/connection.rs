@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use tokio::sync::watch;
 use tonic::{
     Request, Status,
     metadata::{Ascii, MetadataValue},
@@ -41,6 +42,7 @@ pub struct Connection(Arc<Inner>);
 struct Inner {
     endpoint: Endpoint,
     channel: Mutex<Channel>,
+    renewals: watch::Sender<()>,
     bearer: Bearer,
     config: ClientConfig,
 }
@@ -104,7 +106,7 @@ impl Connection {
         })?;
         value.set_sensitive(true);
         let channel = Mutex::new(endpoint.connect_lazy());
-        Ok(Self(Arc::new(Inner { endpoint, channel, bearer: Bearer(value), config })))
+        Ok(Self(Arc::new(Inner { endpoint, channel, renewals: watch::Sender::new(()), bearer: Bearer(value), config })))
     }
 
     /// The settings it was made with.
@@ -116,6 +118,18 @@ impl Connection {
     /// link that swallows everything without breaking.
     pub fn renew(&self) {
         *self.0.channel.lock().unwrap_or_else(PoisonError::into_inner) = self.0.endpoint.connect_lazy();
+        self.0.renewals.send_replace(());
+    }
+
+    /// Ends when the present connection is left, for calls that are better made again then than waited for.
+    pub fn renewed(&self) -> impl Future<Output = ()> + use<> {
+        let mut renewals = self.0.renewals.subscribe();
+        async move {
+            if renewals.changed().await.is_err() {
+                // The connection is gone as a whole, and its calls with it.
+                std::future::pending::<()>().await;
+            }
+        }
     }
 
     fn transport(&self) -> Authenticated {

@@ -131,7 +131,7 @@ async fn send(client: &Client, event: proto::StepActionEvent) -> Result<(), Clie
     let give_up = Instant::now() + OUTCOME_PATIENCE;
     let mut waits = forever(Duration::from_millis(50), Duration::from_secs(5));
     loop {
-        let call = client.connection().dispatcher().send_step_action_event(event.clone()).within_limit().await;
+        let call = client.connection().dispatcher().send_step_action_event(event.clone()).within_limit(client).await;
         let error = match call {
             Ok(()) => return Ok(()),
             Err(error) => error,
@@ -215,7 +215,7 @@ async fn emit(client: Client, assignment: &Assignment, emission: Emission, index
                     metadata: String::new(),
                     task_retry_count: Some(assignment.key.1),
                 })
-                .within_limit()
+                .within_limit(&client)
                 .await
             }
             Emission::Chunk(chunk) => {
@@ -226,7 +226,7 @@ async fn emit(client: Client, assignment: &Assignment, emission: Emission, index
                     metadata: String::new(),
                     event_index: Some(index),
                 })
-                .within_limit()
+                .within_limit(&client)
                 .await
             }
         };
@@ -239,19 +239,22 @@ async fn emit(client: Client, assignment: &Assignment, emission: Emission, index
     }
 }
 
-/// A call with a time limit, whose answer says no more than that it was taken.
+/// A call with a time limit, whose answer says no more than that it was taken. When the link gives its connection up
+/// the call has no answer to wait for either.
 trait Call {
-    async fn within_limit(self) -> Result<(), ClientError>;
+    async fn within_limit(self, client: &Client) -> Result<(), ClientError>;
 }
 
 impl<T, F: Future<Output = Result<tonic::Response<T>, tonic::Status>>> Call for F {
-    async fn within_limit(self) -> Result<(), ClientError> {
-        match timeout(CALL_TIMEOUT, self).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(status)) => Err(ClientError::from_status("report on a run", status)),
-            Err(_) => {
-                Err(ClientError::new(ErrorKind::TimedOut, format!("report on a run: no answer for {CALL_TIMEOUT:?}")))
-            }
+    async fn within_limit(self, client: &Client) -> Result<(), ClientError> {
+        let lost = |kind, why: &str| Err(ClientError::new(kind, format!("report on a run: {why}")));
+        tokio::select! {
+            answer = self => match answer {
+                Ok(_) => Ok(()),
+                Err(status) => Err(ClientError::from_status("report on a run", status)),
+            },
+            () = client.connection().renewed() => lost(ErrorKind::Unreachable, "the connection was given up"),
+            () = sleep(CALL_TIMEOUT) => lost(ErrorKind::TimedOut, &format!("no answer for {CALL_TIMEOUT:?}")),
         }
     }
 }

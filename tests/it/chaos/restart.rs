@@ -27,8 +27,12 @@ async fn the_worker_comes_back_by_itself() {
     let mut waiting = Vec::new();
     for _ in 0..if long() { 5 } else { 1 } {
         // One run in flight, which goes on and whose end the new engine does not know.
-        let lost = trigger(&client, "count", &Count { ms: 400 }).await;
-        waiting.push(place.start_runner(&["--run-id", &lost.id().to_string()]));
+        let lost = trigger(&client, "count", &Count { ms: 60_000 }).await;
+        if long() {
+            let runner = place.start_runner(&["--run-id", &lost.id().to_string()]);
+            runner.err.until("it follows", |line| line.contains("RUNNING") || line.contains("QUEUED"));
+            waiting.push(runner);
+        }
         engine.kill();
         until_listening(&running, false).await;
         engine = place.engine();
@@ -40,6 +44,7 @@ async fn the_worker_comes_back_by_itself() {
     }
     row.times("engine back to end of a new run", &times, None);
     if long() {
+        // The new engine does not know them either, so their ends are refused, which harms nothing.
         for runner in waiting {
             let ended = tokio::task::spawn_blocking(move || runner.wait()).await.unwrap();
             let ended = ended.expect_said("is not known to the engine");

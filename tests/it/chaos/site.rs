@@ -89,7 +89,7 @@ impl Ledger {
     }
 
     /// A task that awaits for a while and notes it. Its timeout is short, since a real engine gives a lost assignment
-    /// up only then, and its retries are for that.
+    /// up only then, and its many retries are for that.
     pub fn task(&self, timeout: Duration) -> Task {
         let ledger = self.clone();
         Task::new_async("count", move |input: Count, ctx: Context| {
@@ -102,7 +102,7 @@ impl Ledger {
             }
         })
         .execution_timeout(timeout)
-        .retries(3)
+        .retries(10)
     }
 
     pub fn begin(&self, ctx: &Context) -> usize {
@@ -142,7 +142,7 @@ pub async fn many(client: &Client, task: &str, input: &impl Serialize, count: us
 
 /// Waits for a run, which must complete.
 pub async fn completed(run: &RunHandle) -> RunOutcome {
-    let outcome = within(120, "the run ends", run.outcome()).await.unwrap();
+    let outcome = within(300, "the run ends", run.outcome()).await.unwrap();
     assert_eq!(outcome.status, RunStatus::Completed, "{outcome:?}");
     outcome
 }

@@ -49,6 +49,8 @@ pub enum Deviation {
     ConcurrencyIsRefused,
     /// A worker may report that its task is cancelled; real engines do not know that event up to v0.101.
     WorkerMayCancel,
+    /// A run that is not final shows how each of its tasks stands; a real engine shows a completed one as QUEUED.
+    OpenRunShowsItsTasks,
     /// An idempotency key that does not evaluate refuses the trigger; a real engine answers OK and makes no run.
     BadKeyIsRefused,
 }

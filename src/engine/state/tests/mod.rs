@@ -1,8 +1,11 @@
 //! The state machine in virtual time.
 
 mod history;
+mod parents;
 mod random;
 mod table;
+mod timed;
+mod turns;
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,12 +13,12 @@ use uuid::Uuid;
 
 use super::{
     Effect, Moment, Registration, Report, State, StepEvent, TriggerItem, Triggered,
-    attempt::BackOff,
-    model::{Definition, StreamId, TaskDefinition},
+    attempt::{BackOff, Stage},
+    model::{Definition, Origin, StreamId, TaskDefinition},
 };
 use crate::{
     engine::options::Timings,
-    hatchet::wire::{RunId, RunStatus, WorkerId},
+    hatchet::wire::{RunId, RunStatus, WorkerId, proto::v1::CreateWorkflowVersionRequest},
 };
 
 /// A state with its clock, and everything it wanted done.
@@ -62,24 +65,57 @@ impl World {
     }
 
     fn declare(&mut self, name: &str, change: impl FnOnce(&mut TaskDefinition)) {
-        let mut task = TaskDefinition {
+        let mut task = Self::task(name, &[]);
+        change(&mut task);
+        self.declare_all(name, vec![task], |_| ());
+    }
+
+    /// A workflow of several tasks. Their action is the workflow's, so that a worker for it serves them all.
+    fn declare_all(&mut self, name: &str, mut tasks: Vec<TaskDefinition>, change: impl FnOnce(&mut Definition)) {
+        tasks.iter_mut().for_each(|task| task.action = format!("{name}:{name}"));
+        let content =
+            CreateWorkflowVersionRequest { name: name.into(), description: format!("{tasks:?}"), ..Default::default() };
+        let mut definition = Self::definition(name, tasks, content);
+        change(&mut definition);
+        self.event(|state, now| state.put_workflow(definition, now));
+    }
+
+    fn task(name: &str, parents: &[usize]) -> TaskDefinition {
+        TaskDefinition {
             name: name.into(),
-            action: format!("{name}:{name}"),
+            action: String::new(),
             needs: vec![("default".into(), 1)],
             timeout: (Duration::from_secs(60), "60s".into()),
             schedule_timeout: Duration::from_secs(300),
             retries: 0,
             backoff: None,
-        };
-        change(&mut task);
-        let content = crate::hatchet::wire::proto::v1::CreateWorkflowVersionRequest {
+            parents: parents.to_vec(),
+            on_failure: false,
+        }
+    }
+
+    /// The task of a run by its place.
+    fn part(&self, run: RunId, at: usize) -> RunId {
+        self.state.run(run).unwrap().1.tasks[at]
+    }
+
+    /// How a run stands, and its tasks.
+    fn stand(&self, id: RunId) -> (RunStatus, Vec<Stage>) {
+        let (_, run) = self.state.run(id).unwrap();
+        (self.state.status(run), run.tasks.iter().map(|task| self.state.task(*task).unwrap().phase.stage()).collect())
+    }
+
+    fn definition(name: &str, tasks: Vec<TaskDefinition>, content: CreateWorkflowVersionRequest) -> Definition {
+        Definition {
             name: name.into(),
-            description: format!("{task:?}"),
-            ..Default::default()
-        };
-        let definition =
-            Definition { name: name.into(), tasks: vec![task], default_priority: 1, idempotency: None, content };
-        self.event(|state, now| state.put_workflow(definition, now));
+            tasks,
+            default_priority: 1,
+            idempotency: None,
+            events: Vec::new(),
+            crons: Vec::new(),
+            cron_input: "{}".into(),
+            content,
+        }
     }
 
     fn item(name: &str) -> TriggerItem {
@@ -90,6 +126,7 @@ impl World {
             priority: None,
             parent: None,
             wanted: None,
+            origin: Origin::Call,
         }
     }
 

@@ -1,0 +1,142 @@
+//! Runs that start by cron expressions.
+
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    extract::{Path, RawQuery, State as Shared, rejection::JsonRejection},
+    http::StatusCode,
+    routing::{get, post},
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{Answer, Refused, id, meta, own_tenant, page::Page, plan, query, shown};
+use crate::engine::{
+    cron::CronRule,
+    driver::Driver,
+    state::{Cron, CronRefusal, State, TimedError},
+};
+
+pub(super) fn routes() -> Router<Arc<Driver>> {
+    Router::new()
+        .route("/api/v1/tenants/{tenant}/workflows/crons", get(list))
+        .route("/api/v1/tenants/{tenant}/workflows/crons/{id}", get(one).patch(change).delete(remove))
+        .route("/api/v1/tenants/{tenant}/workflows/{workflow}/crons", post(create))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Wanted {
+    cron_name: String,
+    cron_expression: String,
+    #[serde(flatten)]
+    run: plan::Body,
+}
+
+async fn create(
+    Shared(driver): Shared<Arc<Driver>>,
+    Path((tenant, workflow)): Path<(String, String)>,
+    wanted: Result<Json<Wanted>, JsonRejection>,
+) -> Answer {
+    own_tenant(&driver, &tenant)?;
+    let Json(wanted) = wanted.map_err(|e| Refused::bad(e.body_text()))?;
+    if wanted.cron_name.is_empty() {
+        return Err(Refused::bad("cron name is required"));
+    }
+    let rule = CronRule::parse(&wanted.cron_expression).map_err(Refused::bad)?;
+    let plan = wanted.run.plan(&driver, &workflow)?;
+    driver.with(|state, now| {
+        let id = state.add_cron(plan, rule, wanted.cron_name, now).map_err(|refusal| match refusal {
+            CronRefusal::UnknownWorkflow => Refused::bad("workflow not found"),
+            CronRefusal::Twice => Refused::bad("cron trigger with that name-expression pair already exists"),
+        })?;
+        found(&driver, state, id)
+    })
+}
+
+async fn list(Shared(driver): Shared<Arc<Driver>>, Path(tenant): Path<String>, RawQuery(text): RawQuery) -> Answer {
+    own_tenant(&driver, &tenant)?;
+    let (mut page, mut by, mut name) = (Page::default(), plan::Filter::default(), None);
+    for (key, value) in query::pairs(text.as_deref().unwrap_or_default()) {
+        match key.as_str() {
+            "cronName" => name = Some(value),
+            _ if page.read(&key, &value).map_err(Refused::bad)? => {}
+            _ if by.read(&key, &value).map_err(Refused::bad)? => {}
+            other => return Err(Refused::bad(query::unknown(other))),
+        }
+    }
+    Ok(driver.with(|state, _| {
+        let mut all: Vec<(Uuid, &Cron)> = state
+            .crons()
+            .filter(|(_, cron)| by.fits(state, &cron.plan) && name.as_ref().is_none_or(|name| *name == cron.name))
+            .collect();
+        all.sort_by_key(|(_, cron)| std::cmp::Reverse(cron.created));
+        page.answer(all.into_iter().map(|(id, cron)| view(&driver, state, id, cron)))
+    }))
+}
+
+async fn one(Shared(driver): Shared<Arc<Driver>>, Path((tenant, it)): Path<(String, String)>) -> Answer {
+    own_tenant(&driver, &tenant)?;
+    let id = id(&it, "cron")?;
+    driver.with(|state, _| found(&driver, state, id))
+}
+
+#[derive(Deserialize)]
+struct Change {
+    enabled: Option<bool>,
+}
+
+async fn change(
+    Shared(driver): Shared<Arc<Driver>>,
+    Path((tenant, it)): Path<(String, String)>,
+    change: Result<Json<Change>, JsonRejection>,
+) -> Answer {
+    own_tenant(&driver, &tenant)?;
+    let id = id(&it, "cron")?;
+    let Json(change) = change.map_err(|e| Refused::bad(e.body_text()))?;
+    driver.with(|state, now| {
+        if let Some(enabled) = change.enabled {
+            state.enable_cron(id, enabled, now).map_err(refused)?;
+        }
+        found(&driver, state, id)
+    })
+}
+
+async fn remove(
+    Shared(driver): Shared<Arc<Driver>>,
+    Path((tenant, it)): Path<(String, String)>,
+) -> Result<StatusCode, Refused> {
+    own_tenant(&driver, &tenant)?;
+    let id = id(&it, "cron")?;
+    driver.with(|state, _| state.remove_cron(id)).map_err(refused)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn refused(error: TimedError) -> Refused {
+    match error {
+        TimedError::Unknown => Refused::not_found(),
+        TimedError::Over | TimedError::Declared => Refused::bad(plan::reason(error)),
+    }
+}
+
+fn found(driver: &Driver, state: &State, id: Uuid) -> Answer {
+    let cron = state.cron(id).ok_or_else(Refused::not_found)?;
+    Ok(Json(view(driver, state, id, cron)))
+}
+
+fn view(driver: &Driver, state: &State, id: Uuid, cron: &Cron) -> Value {
+    let mut view = json!({
+        "metadata": meta(id, cron.created),
+        "tenantId": driver.tenant.to_string(),
+        "cron": cron.rule.text(),
+        "name": cron.name,
+        "input": shown(&cron.plan.input),
+        "additionalMetadata": shown(&cron.plan.metadata),
+        "enabled": cron.enabled,
+        "method": if cron.declared { "DEFAULT" } else { "API" },
+    });
+    plan::add_workflow(&mut view, state, &cron.plan);
+    view
+}

@@ -1,0 +1,127 @@
+//! Events that were pushed, and what became of them.
+
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    extract::{Path, RawQuery, State as Shared},
+    routing::get,
+};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::{Answer, Refused, id, meta, own_tenant, page::Page, query, rfc3339, shown};
+use crate::{
+    engine::{
+        driver::Driver,
+        grpc::{metadata_pair, status_word},
+        metadata,
+        state::{Event, Moment, State},
+    },
+    hatchet::wire::RunStatus,
+};
+
+pub(super) fn routes() -> Router<Arc<Driver>> {
+    Router::new()
+        .route("/api/v1/stable/tenants/{tenant}/events", get(list))
+        .route("/api/v1/stable/tenants/{tenant}/events/{id}", get(one))
+}
+
+/// Which ones a list is to show. What is empty or absent chooses all.
+#[derive(Default)]
+struct Filter {
+    keys: Vec<String>,
+    since: Option<Moment>,
+    until: Option<Moment>,
+    workflows: Vec<Uuid>,
+    statuses: Vec<RunStatus>,
+    ids: Vec<Uuid>,
+    metadata: Vec<(String, String)>,
+    scopes: Vec<String>,
+}
+
+impl Filter {
+    fn read(&mut self, key: &str, value: String) -> Result<(), String> {
+        match key {
+            "keys" => self.keys.push(value),
+            "since" => self.since = Some(query::time(key, &value)?),
+            "until" => self.until = Some(query::time(key, &value)?),
+            "workflowIds" => self.workflows.push(query::read(key, &value)?),
+            "workflowRunStatuses" => self.statuses.push(status_word(&value)?),
+            "eventIds" => self.ids.push(query::read(key, &value)?),
+            "additionalMetadata" => self.metadata.push(metadata_pair(&value)?),
+            "scopes" => self.scopes.push(value),
+            other => return Err(query::unknown(other)),
+        }
+        Ok(())
+    }
+
+    fn fits(&self, state: &State, id: Uuid, event: &Event) -> bool {
+        let mut runs = event.runs.iter().filter_map(|id| state.run(*id)).map(|(_, run)| run);
+        (self.keys.is_empty() || self.keys.iter().any(|key| **key == *event.key))
+            && self.since.is_none_or(|at| event.at >= at)
+            && self.until.is_none_or(|at| event.at <= at)
+            && (self.ids.is_empty() || self.ids.contains(&id))
+            && self.metadata.iter().all(|(key, value)| metadata::has_pair(&event.metadata, key, value))
+            && (self.scopes.is_empty() || event.scope.as_ref().is_some_and(|scope| self.scopes.contains(scope)))
+            && (self.workflows.is_empty() && self.statuses.is_empty()
+                || runs.any(|run| {
+                    (self.workflows.is_empty() || self.workflows.contains(&run.version.workflow_id))
+                        && (self.statuses.is_empty() || self.statuses.contains(&state.status(run)))
+                }))
+    }
+}
+
+async fn list(Shared(driver): Shared<Arc<Driver>>, Path(tenant): Path<String>, RawQuery(text): RawQuery) -> Answer {
+    own_tenant(&driver, &tenant)?;
+    let (mut page, mut by) = (Page::default(), Filter::default());
+    for (key, value) in query::pairs(text.as_deref().unwrap_or_default()) {
+        if !page.read(&key, &value).map_err(Refused::bad)? {
+            by.read(&key, value).map_err(Refused::bad)?;
+        }
+    }
+    Ok(driver.with(|state, _| {
+        let chosen = state.events().filter(|(id, event)| by.fits(state, *id, event));
+        page.answer(chosen.map(|(id, event)| view(&driver, state, id, event)))
+    }))
+}
+
+async fn one(Shared(driver): Shared<Arc<Driver>>, Path((tenant, it)): Path<(String, String)>) -> Answer {
+    own_tenant(&driver, &tenant)?;
+    let id: Uuid = id(&it, "event")?;
+    driver.with(|state, _| {
+        let event = state.event(id).ok_or_else(Refused::not_found)?;
+        Ok(Json(view(&driver, state, id, event)))
+    })
+}
+
+fn view(driver: &Driver, state: &State, id: Uuid, event: &Event) -> Value {
+    let mut counts: Map<String, Value> = ["queued", "running", "succeeded", "failed", "cancelled"]
+        .map(|word| (word.to_owned(), 0.into()))
+        .into_iter()
+        .collect();
+    let mut runs = Vec::new();
+    for run_id in &event.runs {
+        let Some((_, run)) = state.run(*run_id) else { continue };
+        let word = match state.status(run) {
+            RunStatus::Queued => "queued",
+            RunStatus::Completed => "succeeded",
+            RunStatus::Failed => "failed",
+            RunStatus::Cancelled => "cancelled",
+            RunStatus::Running | RunStatus::Evicted | RunStatus::Unknown(_) => "running",
+        };
+        counts[word] = (counts[word].as_u64().unwrap_or_default() + 1).into();
+        runs.push(json!({ "workflowRunId": run_id.to_string() }));
+    }
+    json!({
+        "metadata": meta(id, event.at),
+        "key": *event.key,
+        "tenantId": driver.tenant.to_string(),
+        "payload": shown(&event.input),
+        "additionalMetadata": shown(&event.metadata),
+        "scope": event.scope,
+        "seenAt": rfc3339(event.at),
+        "workflowRunSummary": counts,
+        "triggeredRuns": runs,
+    })
+}

@@ -1,0 +1,43 @@
+//! Pages of lists.
+
+use axum::Json;
+use serde_json::{Value, json};
+
+use super::{DEFAULT_ROWS, MAX_ROWS, query};
+
+/// Which rows of a list are wanted.
+pub(super) struct Page {
+    offset: usize,
+    limit: usize,
+}
+
+impl Default for Page {
+    fn default() -> Self {
+        Self { offset: 0, limit: DEFAULT_ROWS }
+    }
+}
+
+impl Page {
+    /// Takes a pair of a query; answers whether it is one of these. The order of these lists is fixed.
+    pub(super) fn read(&mut self, key: &str, value: &str) -> Result<bool, String> {
+        match key {
+            "offset" => self.offset = query::read(key, value)?,
+            "limit" => self.limit = query::read::<usize>(key, value)?.clamp(1, MAX_ROWS),
+            "orderByField" | "orderByDirection" => {}
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// The rows, and where they stand among all.
+    pub(super) fn answer(&self, all: impl Iterator<Item = Value>) -> Json<Value> {
+        let (mut rows, mut total) = (Vec::new(), 0);
+        for row in all {
+            if total >= self.offset && rows.len() < self.limit {
+                rows.push(row);
+            }
+            total += 1;
+        }
+        Json(json!({ "rows": rows, "pagination": super::pagination(self.offset, self.limit, total) }))
+    }
+}

@@ -1,0 +1,108 @@
+//! What schedules and crons have in common: the run they start, and how lists choose among them.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::{Value, value::RawValue};
+use uuid::Uuid;
+
+use super::{Refused, query};
+use crate::engine::{
+    driver::Driver,
+    grpc::{checked_input, checked_metadata, checked_priority, metadata_pair},
+    metadata,
+    state::{Plan, State, TimedError},
+};
+
+/// The run that a body asks for.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Body {
+    pub(super) input: Option<Value>,
+    pub(super) additional_metadata: Option<Value>,
+    pub(super) priority: Option<i32>,
+}
+
+impl Body {
+    pub(super) fn plan(self, driver: &Driver, workflow: &str) -> Result<Plan, Refused> {
+        let text = |value: Option<Value>| value.filter(|v| !v.is_null()).map(|v| v.to_string());
+        let refused = |status: tonic::Status| Refused::bad(status.message());
+        let input = checked_input(&text(self.input).unwrap_or_else(|| "{}".into()), driver.max_message);
+        let metadata = checked_metadata(text(self.additional_metadata).as_deref(), driver.max_message);
+        Ok(Plan {
+            workflow: Arc::from(workflow),
+            input: input.map_err(refused)?,
+            metadata: metadata.map_err(refused)?,
+            priority: checked_priority(self.priority).map_err(refused)?,
+        })
+    }
+}
+
+/// Which ones a list is to show.
+#[derive(Default)]
+pub(super) struct Filter {
+    workflow: Option<Uuid>,
+    workflow_name: Option<String>,
+    metadata: Vec<(String, String)>,
+}
+
+/// The same in a body.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct BodyFilter {
+    workflow_id: Option<Uuid>,
+    additional_metadata: Option<Vec<String>>,
+    parent_workflow_run_id: Option<Box<RawValue>>,
+    parent_step_run_id: Option<Box<RawValue>>,
+}
+
+impl TryFrom<BodyFilter> for Filter {
+    type Error = String;
+
+    fn try_from(body: BodyFilter) -> Result<Self, String> {
+        if body.parent_workflow_run_id.is_some() || body.parent_step_run_id.is_some() {
+            return Err(query::unknown("a parent: schedules have none"));
+        }
+        let pairs = body.additional_metadata.unwrap_or_default();
+        let metadata = pairs.iter().map(|pair| metadata_pair(pair)).collect::<Result<_, _>>()?;
+        Ok(Self { workflow: body.workflow_id, workflow_name: None, metadata })
+    }
+}
+
+impl Filter {
+    /// Takes a pair of a query; answers whether it is one of these.
+    pub(super) fn read(&mut self, key: &str, value: &str) -> Result<bool, String> {
+        match key {
+            "workflowId" => self.workflow = Some(query::read(key, value)?),
+            "workflowName" => self.workflow_name = Some(value.to_owned()),
+            "additionalMetadata" => self.metadata.push(metadata_pair(value)?),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    pub(super) fn fits(&self, state: &State, plan: &Plan) -> bool {
+        self.workflow.is_none_or(|id| state.version_of(&plan.workflow).is_some_and(|v| v.workflow_id == id))
+            && self.workflow_name.as_deref().is_none_or(|name| name == &*plan.workflow)
+            && self.metadata.iter().all(|(key, value)| metadata::has_pair(&plan.metadata, key, value))
+    }
+}
+
+/// Names the workflow that is started.
+pub(super) fn add_workflow(view: &mut Value, state: &State, plan: &Plan) {
+    view["workflowName"] = (*plan.workflow).into();
+    if let Some(version) = state.version_of(&plan.workflow) {
+        view["workflowId"] = version.workflow_id.to_string().into();
+        view["workflowVersionId"] = version.id.to_string().into();
+        view["priority"] = plan.priority.unwrap_or(version.default_priority).into();
+    }
+}
+
+/// Why one was left as it is.
+pub(super) fn reason(error: TimedError) -> &'static str {
+    match error {
+        TimedError::Unknown => "not found",
+        TimedError::Over => "its run has started already",
+        TimedError::Declared => "it belongs to the workflow's declaration: declare the workflow without it",
+    }
+}

@@ -1,0 +1,227 @@
+//! Runs that are to start at a time.
+
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    extract::{Path, RawQuery, State as Shared, rejection::JsonRejection},
+    http::StatusCode,
+    routing::{get, post},
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{Answer, Refused, id, meta, own_tenant, page::Page, plan, query, rfc3339, shown};
+use crate::{
+    engine::{
+        driver::Driver,
+        state::{Moment, Scheduled, State, TimedError},
+    },
+    hatchet::wire::RunStatus,
+};
+
+pub(super) fn routes() -> Router<Arc<Driver>> {
+    Router::new()
+        .route("/api/v1/tenants/{tenant}/workflows/scheduled", get(list))
+        .route("/api/v1/tenants/{tenant}/workflows/scheduled/{id}", get(one).patch(change).delete(remove))
+        .route("/api/v1/tenants/{tenant}/workflows/scheduled/bulk-delete", post(remove_many))
+        .route("/api/v1/tenants/{tenant}/workflows/scheduled/bulk-update", post(change_many))
+        .route("/api/v1/tenants/{tenant}/workflows/{workflow}/scheduled", post(create))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Wanted {
+    trigger_at: String,
+    #[serde(flatten)]
+    run: plan::Body,
+}
+
+async fn create(
+    Shared(driver): Shared<Arc<Driver>>,
+    Path((tenant, workflow)): Path<(String, String)>,
+    wanted: Result<Json<Wanted>, JsonRejection>,
+) -> Answer {
+    own_tenant(&driver, &tenant)?;
+    let Json(wanted) = wanted.map_err(|e| Refused::bad(e.body_text()))?;
+    let at = query::time("triggerAt", &wanted.trigger_at).map_err(Refused::bad)?;
+    let plan = wanted.run.plan(&driver, &workflow)?;
+    driver.with(|state, now| {
+        let ids = state.schedule(&plan, &[at], now).map_err(|_| Refused::bad("workflow not found"))?;
+        ids.first().map_or(Err(Refused::not_found()), |id| found(&driver, state, *id))
+    })
+}
+
+async fn list(Shared(driver): Shared<Arc<Driver>>, Path(tenant): Path<String>, RawQuery(text): RawQuery) -> Answer {
+    own_tenant(&driver, &tenant)?;
+    let (mut page, mut by) = (Page::default(), plan::Filter::default());
+    let mut statuses: Vec<String> = Vec::new();
+    for (key, value) in query::pairs(text.as_deref().unwrap_or_default()) {
+        match key.as_str() {
+            "statuses" => statuses.push(value),
+            _ if page.read(&key, &value).map_err(Refused::bad)? => {}
+            _ if by.read(&key, &value).map_err(Refused::bad)? => {}
+            other => return Err(Refused::bad(query::unknown(other))),
+        }
+    }
+    Ok(driver.with(|state, _| {
+        let status = |scheduled: &Scheduled| run_status(state, scheduled).unwrap_or("SCHEDULED");
+        let mut all: Vec<(Uuid, &Scheduled)> = state
+            .schedules()
+            .filter(|(_, scheduled)| by.fits(state, &scheduled.plan))
+            .filter(|(_, scheduled)| statuses.is_empty() || statuses.iter().any(|word| word == status(scheduled)))
+            .collect();
+        all.sort_by_key(|(_, scheduled)| std::cmp::Reverse(scheduled.at));
+        page.answer(all.into_iter().map(|(id, scheduled)| view(&driver, state, id, scheduled)))
+    }))
+}
+
+async fn one(Shared(driver): Shared<Arc<Driver>>, Path((tenant, it)): Path<(String, String)>) -> Answer {
+    own_tenant(&driver, &tenant)?;
+    let id = id(&it, "scheduled run")?;
+    driver.with(|state, _| found(&driver, state, id))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Change {
+    trigger_at: String,
+}
+
+async fn change(
+    Shared(driver): Shared<Arc<Driver>>,
+    Path((tenant, it)): Path<(String, String)>,
+    change: Result<Json<Change>, JsonRejection>,
+) -> Answer {
+    own_tenant(&driver, &tenant)?;
+    let id = id(&it, "scheduled run")?;
+    let Json(change) = change.map_err(|e| Refused::bad(e.body_text()))?;
+    let at = query::time("triggerAt", &change.trigger_at).map_err(Refused::bad)?;
+    driver.with(|state, _| {
+        state.reschedule(id, at).map_err(refused)?;
+        found(&driver, state, id)
+    })
+}
+
+async fn remove(
+    Shared(driver): Shared<Arc<Driver>>,
+    Path((tenant, it)): Path<(String, String)>,
+) -> Result<StatusCode, Refused> {
+    own_tenant(&driver, &tenant)?;
+    let id = id(&it, "scheduled run")?;
+    driver.with(|state, _| state.unschedule(id)).map_err(refused)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Many {
+    scheduled_workflow_run_ids: Option<Vec<Uuid>>,
+    filter: Option<plan::BodyFilter>,
+}
+
+async fn remove_many(
+    Shared(driver): Shared<Arc<Driver>>,
+    Path(tenant): Path<String>,
+    many: Result<Json<Many>, JsonRejection>,
+) -> Answer {
+    own_tenant(&driver, &tenant)?;
+    let Json(many) = many.map_err(|e| Refused::bad(e.body_text()))?;
+    let filter = many.filter.map(plan::Filter::try_from).transpose().map_err(Refused::bad)?;
+    let given = many.scheduled_workflow_run_ids.unwrap_or_default();
+    if given.is_empty() == filter.is_none() {
+        return Err(Refused::bad("give either scheduledWorkflowRunIds or a filter"));
+    }
+    let done = driver.with(|state, _| {
+        let ids = match filter {
+            Some(by) => state.schedules().filter(|(_, it)| by.fits(state, &it.plan)).map(|(id, _)| id).collect(),
+            None => given,
+        };
+        each(ids, |id| state.unschedule(id))
+    });
+    Ok(Json(json!({ "deletedIds": done.0, "errors": done.1 })))
+}
+
+#[derive(Deserialize)]
+struct Updates {
+    updates: Vec<Update>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Update {
+    id: Uuid,
+    trigger_at: String,
+}
+
+async fn change_many(
+    Shared(driver): Shared<Arc<Driver>>,
+    Path(tenant): Path<String>,
+    updates: Result<Json<Updates>, JsonRejection>,
+) -> Answer {
+    own_tenant(&driver, &tenant)?;
+    let Json(Updates { updates }) = updates.map_err(|e| Refused::bad(e.body_text()))?;
+    let time = |it: Update| Ok((it.id, query::time("triggerAt", &it.trigger_at)?));
+    let times = updates.into_iter().map(time).collect::<Result<Vec<(Uuid, Moment)>, String>>().map_err(Refused::bad)?;
+    let done = driver.with(|state, _| {
+        let at = |id: Uuid| times.iter().find(|(of, _)| *of == id).map(|(_, at)| *at).unwrap_or_default();
+        each(times.iter().map(|(id, _)| *id).collect(), |id| state.reschedule(id, at(id)))
+    });
+    Ok(Json(json!({ "updatedIds": done.0, "errors": done.1 })))
+}
+
+/// Those that were done, and those that were not, each with the reason.
+fn each(ids: Vec<Uuid>, mut act: impl FnMut(Uuid) -> Result<(), TimedError>) -> (Vec<String>, Vec<Value>) {
+    let (mut done, mut errors) = (Vec::new(), Vec::new());
+    for id in ids {
+        match act(id) {
+            Ok(()) => done.push(id.to_string()),
+            Err(error) => errors.push(json!({ "id": id.to_string(), "error": plan::reason(error) })),
+        }
+    }
+    (done, errors)
+}
+
+fn refused(error: TimedError) -> Refused {
+    match error {
+        TimedError::Unknown => Refused::not_found(),
+        TimedError::Over | TimedError::Declared => Refused::bad(plan::reason(error)),
+    }
+}
+
+fn found(driver: &Driver, state: &State, id: Uuid) -> Answer {
+    let scheduled = state.scheduled(id).ok_or_else(Refused::not_found)?;
+    Ok(Json(view(driver, state, id, scheduled)))
+}
+
+fn run_status(state: &State, scheduled: &Scheduled) -> Option<&'static str> {
+    let (_, run) = state.run(scheduled.run?)?;
+    // These words are older than those of runs.
+    Some(match state.status(run) {
+        RunStatus::Completed => "SUCCEEDED",
+        RunStatus::Evicted | RunStatus::Unknown(_) => "RUNNING",
+        other @ (RunStatus::Queued | RunStatus::Running | RunStatus::Failed | RunStatus::Cancelled) => other.word(),
+    })
+}
+
+fn view(driver: &Driver, state: &State, id: Uuid, scheduled: &Scheduled) -> Value {
+    let mut view = json!({
+        "metadata": meta(id, scheduled.created),
+        "tenantId": driver.tenant.to_string(),
+        "triggerAt": rfc3339(scheduled.at),
+        "input": shown(&scheduled.plan.input),
+        "additionalMetadata": shown(&scheduled.plan.metadata),
+        "method": "API",
+    });
+    plan::add_workflow(&mut view, state, &scheduled.plan);
+    if let (Some(run), Some(status)) = (scheduled.run, run_status(state, scheduled)) {
+        view["workflowRunId"] = run.to_string().into();
+        view["workflowRunStatus"] = status.into();
+        view["workflowRunName"] = (*scheduled.plan.workflow).into();
+        if let Some((_, run)) = state.run(run) {
+            view["workflowRunCreatedAt"] = rfc3339(run.created).into();
+        }
+    }
+    view
+}

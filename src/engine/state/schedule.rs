@@ -1,0 +1,221 @@
+//! Runs that start by themselves: once at a time, or by a cron expression.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::{
+    Moment, Refusal, State, TriggerItem,
+    clock::{Alarm, AlarmKey},
+    model::Origin,
+};
+use crate::{
+    engine::{cron::CronRule, metadata},
+    hatchet::wire::RunId,
+};
+
+/// What a run that starts by itself is started with, checked at the door.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) workflow: Arc<str>,
+    /// A JSON object or `null`.
+    pub(crate) input: Arc<str>,
+    /// A JSON object.
+    pub(crate) metadata: Arc<str>,
+    pub(crate) priority: Option<i32>,
+}
+
+/// A run at a time. It stays to be read until its run is forgotten.
+#[derive(Debug)]
+pub(crate) struct Scheduled {
+    pub(crate) plan: Plan,
+    pub(crate) at: Moment,
+    pub(crate) created: Moment,
+    pub(crate) run: Option<RunId>,
+    alarm: Option<AlarmKey>,
+}
+
+/// Runs by a cron expression.
+#[derive(Debug)]
+pub(crate) struct Cron {
+    pub(crate) plan: Plan,
+    pub(crate) rule: CronRule,
+    /// Empty for one that a workflow declares.
+    pub(crate) name: String,
+    /// Part of its workflow's declaration, and replaced with it.
+    pub(crate) declared: bool,
+    pub(crate) enabled: bool,
+    pub(crate) created: Moment,
+    alarm: Option<AlarmKey>,
+}
+
+/// Why a cron is not made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum CronRefusal {
+    UnknownWorkflow,
+    /// The workflow has one of this name and expression.
+    Twice,
+}
+
+/// Why a schedule or cron is not changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TimedError {
+    Unknown,
+    /// It has started its run.
+    Over,
+    /// It belongs to a declaration: declare the workflow anew.
+    Declared,
+}
+
+impl State {
+    /// Starts a run at each time; one that is over is now.
+    pub(crate) fn schedule(&mut self, plan: &Plan, times: &[Moment], now: Moment) -> Result<Vec<Uuid>, Refusal> {
+        if self.version_of(&plan.workflow).is_none() {
+            return Err(Refusal::UnknownWorkflow(plan.workflow.to_string()));
+        }
+        let one = |at: &Moment| {
+            let id = self.new_id();
+            let alarm = Some(self.clock.set(*at, Alarm::Schedule(id)));
+            self.schedules.insert(id, Scheduled { plan: plan.clone(), at: *at, created: now, run: None, alarm });
+            id
+        };
+        Ok(times.iter().map(one).collect())
+    }
+
+    pub(crate) fn schedules(&self) -> impl Iterator<Item = (Uuid, &Scheduled)> {
+        self.schedules.iter().map(|(id, scheduled)| (*id, scheduled))
+    }
+
+    pub(crate) fn scheduled(&self, id: Uuid) -> Option<&Scheduled> {
+        self.schedules.get(&id)
+    }
+
+    /// Moves a run that has not started to another time.
+    pub(crate) fn reschedule(&mut self, id: Uuid, at: Moment) -> Result<(), TimedError> {
+        let scheduled = self.schedules.get_mut(&id).ok_or(TimedError::Unknown)?;
+        if scheduled.run.is_some() {
+            return Err(TimedError::Over);
+        }
+        self.clock.take_back(scheduled.alarm.take());
+        scheduled.at = at;
+        scheduled.alarm = Some(self.clock.set(at, Alarm::Schedule(id)));
+        Ok(())
+    }
+
+    /// Takes a schedule back. A run that it has started goes on.
+    pub(crate) fn unschedule(&mut self, id: Uuid) -> Result<(), TimedError> {
+        let scheduled = self.schedules.remove(&id).ok_or(TimedError::Unknown)?;
+        self.clock.take_back(scheduled.alarm);
+        Ok(())
+    }
+
+    pub(super) fn schedule_is_due(&mut self, id: Uuid, now: Moment) {
+        let Some(scheduled) = self.schedules.get_mut(&id) else { return };
+        scheduled.alarm = None;
+        let item = item(&scheduled.plan, Origin::Schedule(id));
+        let run = self.start_unasked(item, now);
+        match self.schedules.get_mut(&id).filter(|_| run.is_some()) {
+            Some(scheduled) => scheduled.run = run,
+            // Its idempotency key was taken: there is nothing to show for it.
+            None => drop(self.schedules.remove(&id)),
+        }
+    }
+
+    /// Starts runs by an expression.
+    pub(crate) fn add_cron(
+        &mut self,
+        plan: Plan,
+        rule: CronRule,
+        name: String,
+        now: Moment,
+    ) -> Result<Uuid, CronRefusal> {
+        if self.version_of(&plan.workflow).is_none() {
+            return Err(CronRefusal::UnknownWorkflow);
+        }
+        let same = |cron: &Cron| {
+            !cron.declared
+                && cron.plan.workflow == plan.workflow
+                && cron.name == name
+                && cron.rule.text() == rule.text()
+        };
+        if self.crons.values().any(same) {
+            return Err(CronRefusal::Twice);
+        }
+        Ok(self.put_cron(plan, rule, name, false, now))
+    }
+
+    fn put_cron(&mut self, plan: Plan, rule: CronRule, name: String, declared: bool, now: Moment) -> Uuid {
+        let id = self.new_id();
+        self.crons.insert(id, Cron { plan, rule, name, declared, enabled: true, created: now, alarm: None });
+        self.arm_cron(id, now);
+        id
+    }
+
+    fn arm_cron(&mut self, id: Uuid, now: Moment) {
+        let Some(cron) = self.crons.get_mut(&id) else { return };
+        self.clock.take_back(cron.alarm.take());
+        if let Some(next) = cron.rule.next_after(now).filter(|_| cron.enabled) {
+            cron.alarm = Some(self.clock.set(next, Alarm::Cron(id)));
+        }
+    }
+
+    /// A declaration brings its crons, in place of those of the one before.
+    pub(super) fn declare_crons(&mut self, plan: &Plan, rules: Vec<CronRule>, now: Moment) {
+        let old = self.crons.iter().filter(|(_, cron)| cron.declared && cron.plan.workflow == plan.workflow);
+        for id in old.map(|(id, _)| *id).collect::<Vec<_>>() {
+            if let Some(cron) = self.crons.remove(&id) {
+                self.clock.take_back(cron.alarm);
+            }
+        }
+        for rule in rules {
+            self.put_cron(plan.clone(), rule, String::new(), true, now);
+        }
+    }
+
+    pub(crate) fn crons(&self) -> impl Iterator<Item = (Uuid, &Cron)> {
+        self.crons.iter().map(|(id, cron)| (*id, cron))
+    }
+
+    pub(crate) fn cron(&self, id: Uuid) -> Option<&Cron> {
+        self.crons.get(&id)
+    }
+
+    /// Holds a cron back, or lets it go on.
+    pub(crate) fn enable_cron(&mut self, id: Uuid, enabled: bool, now: Moment) -> Result<(), TimedError> {
+        self.crons.get_mut(&id).ok_or(TimedError::Unknown)?.enabled = enabled;
+        self.arm_cron(id, now);
+        Ok(())
+    }
+
+    pub(crate) fn remove_cron(&mut self, id: Uuid) -> Result<(), TimedError> {
+        if self.crons.get(&id).ok_or(TimedError::Unknown)?.declared {
+            return Err(TimedError::Declared);
+        }
+        if let Some(cron) = self.crons.remove(&id) {
+            self.clock.take_back(cron.alarm);
+        }
+        Ok(())
+    }
+
+    pub(super) fn cron_is_due(&mut self, id: Uuid, due: Moment, now: Moment) {
+        let Some(cron) = self.crons.get_mut(&id) else { return };
+        cron.alarm = None;
+        let mut item = item(&cron.plan, Origin::Cron);
+        item.metadata = metadata::of_cron(&cron.plan.metadata, cron.rule.text(), &cron.name, due);
+        // From now, not from when it was due: times that were slept through are not made up for.
+        self.arm_cron(id, now);
+        self.start_unasked(item, now);
+    }
+}
+
+fn item(plan: &Plan, origin: Origin) -> TriggerItem {
+    TriggerItem {
+        workflow: plan.workflow.to_string(),
+        input: plan.input.clone(),
+        metadata: plan.metadata.clone(),
+        priority: plan.priority,
+        parent: None,
+        wanted: None,
+        origin,
+    }
+}

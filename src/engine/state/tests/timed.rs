@@ -1,0 +1,125 @@
+//! Events, schedules and crons.
+
+use super::*;
+use crate::engine::{
+    cron::CronRule,
+    metadata::has_pair,
+    state::{CronRefusal, Plan, Pushed, Refusal, TimedError},
+};
+
+fn pushed(key: &str) -> Pushed {
+    Pushed {
+        key: key.into(),
+        input: r#"{"a":1}"#.into(),
+        metadata: r#"{"m":"1","hatchet__x":"y","hatchet__source_step_run_id":"s"}"#.into(),
+        priority: Some(3),
+        scope: None,
+    }
+}
+
+fn on(world: &mut World, name: &str, keys: &[&str]) {
+    let keys: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
+    world.declare_all(name, vec![World::task(name, &[])], |definition| {
+        definition.content.event_triggers = keys.clone();
+        definition.events = keys;
+    });
+}
+
+fn plan(workflow: &str) -> Plan {
+    Plan { workflow: workflow.into(), input: "{}".into(), metadata: "{}".into(), priority: None }
+}
+
+#[test]
+fn an_event_starts_each_workflow_once() {
+    let mut world = World::new();
+    on(&mut world, "exact", &["user:new"]);
+    on(&mut world, "both", &["user:*", "*:new"]);
+    on(&mut world, "other", &["User:new"]);
+    let id = world.event(|state, now| state.push_event(pushed("user:new"), now));
+    let runs = world.state.event(id).unwrap().runs.clone();
+    let names: Vec<&str> = runs.iter().map(|id| &*world.state.run(*id).unwrap().1.version.workflow).collect();
+    assert_eq!(names, ["both", "exact"]);
+    let (_, run) = world.state.run(runs[0]).unwrap();
+    assert_eq!((&*run.input, run.priority), (r#"{"a":1}"#, 3));
+    assert!(has_pair(&run.metadata, "hatchet__event_id", &id.to_string()) && has_pair(&run.metadata, "m", "1"));
+    assert!(!has_pair(&run.metadata, "hatchet__x", "y") && has_pair(&run.metadata, "hatchet__source_step_run_id", "s"));
+
+    on(&mut world, "both", &["another"]);
+    let id = world.event(|state, now| state.push_event(pushed("user:old"), now));
+    assert!(world.state.event(id).unwrap().runs.is_empty(), "the newest declaration counts");
+}
+
+#[test]
+fn events_are_kept_up_to_a_bound() {
+    let mut world = World::keeping(2);
+    let ids = [0; 3].map(|_| world.event(|state, now| state.push_event(pushed("e"), now)));
+    assert!(world.state.event(ids[0]).is_none());
+    let kept: Vec<Uuid> = world.state.events().map(|(id, _)| id).collect();
+    assert_eq!(kept, [ids[2], ids[1]], "the newest first");
+}
+
+#[test]
+fn a_schedule_starts_its_run_in_time() {
+    let mut world = World::keeping(1);
+    world.declare("t", |_| ());
+    world.worker(&["t"], 1);
+    let (at, later) = (world.now.plus(Duration::from_secs(60)), world.now.plus(Duration::from_secs(600)));
+    let ids = world.event(|state, now| state.schedule(&plan("t"), &[at, later, Moment(0)], now)).unwrap();
+    let run = |world: &World, at: usize| world.state.scheduled(ids[at]).and_then(|s| s.run);
+    world.seconds(0);
+    assert!(run(&world, 2).is_some() && run(&world, 0).is_none(), "what is over is now");
+    assert_eq!(world.event(|state, _| state.reschedule(ids[2], at)), Err(TimedError::Over));
+    assert_eq!(world.event(|state, _| state.reschedule(ids[1], at)), Ok(()));
+    assert_eq!(world.event(|state, _| state.unschedule(ids[0])), Ok(()));
+    assert_eq!(world.event(|state, _| state.unschedule(ids[0])), Err(TimedError::Unknown));
+    world.seconds(59);
+    assert!(run(&world, 1).is_none());
+    world.seconds(1);
+    assert!(run(&world, 1).is_some());
+    for at in [2, 1] {
+        let run = run(&world, at).unwrap();
+        let (_, attempt) = world.status(run);
+        world.event(|state, now| state.cancel(run, now));
+        let _ = attempt;
+    }
+    assert!(world.state.scheduled(ids[2]).is_none(), "forgotten with its run");
+    let refused = world.event(|state, now| state.schedule(&plan("x"), &[at], now));
+    assert_eq!(refused, Err(Refusal::UnknownWorkflow("x".into())));
+}
+
+#[test]
+fn crons_start_runs_until_they_are_taken_back() {
+    let mut world = World::new();
+    let every = |seconds: u32| CronRule::parse(&format!("*/{seconds} * * * * *")).unwrap();
+    let declare = |world: &mut World, seconds: u32| {
+        world.declare_all("t", vec![World::task("t", &[])], |definition| {
+            definition.content.version = seconds.to_string();
+            definition.crons = vec![every(seconds)];
+            definition.cron_input = r#"{"by":"cron"}"#.into();
+        });
+    };
+    declare(&mut world, 10);
+    world.seconds(60);
+    assert_eq!(world.state.runs.len(), 6);
+    let run = world.state.runs.values().next().unwrap();
+    assert_eq!(&*run.input, r#"{"by":"cron"}"#);
+    assert!(has_pair(&run.metadata, "hatchet__cron_expression", "*/10 * * * * *"));
+    declare(&mut world, 30);
+    world.seconds(60);
+    assert_eq!(world.state.runs.len(), 8, "the newest declaration counts");
+    let declared = world.state.crons().next().unwrap().0;
+    assert_eq!(world.event(|state, _| state.remove_cron(declared)), Err(TimedError::Declared));
+
+    let add = |world: &mut World, workflow: &str| {
+        world.event(|state, now| state.add_cron(plan(workflow), every(20), "mine".into(), now))
+    };
+    let mine = add(&mut world, "t").unwrap();
+    assert_eq!(add(&mut world, "t"), Err(CronRefusal::Twice));
+    assert_eq!(add(&mut world, "x"), Err(CronRefusal::UnknownWorkflow));
+    world.event(|state, now| state.enable_cron(declared, false, now)).unwrap();
+    world.seconds(60);
+    assert_eq!(world.state.runs.len(), 11);
+    world.event(|state, _| state.remove_cron(mine)).unwrap();
+    world.seconds(60);
+    assert_eq!(world.state.runs.len(), 11);
+}

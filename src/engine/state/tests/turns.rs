@@ -1,0 +1,63 @@
+//! Workflows take turns, and a turn costs the same with few or many that wait.
+
+use super::*;
+
+/// Completes what has started, one after the other, and says whose workflow came next each time.
+fn work_off(world: &mut World, count: usize) -> Vec<String> {
+    let mut order = Vec::new();
+    let mut running = world.started();
+    while order.len() < count {
+        let (task, attempt) = running.remove(0);
+        order.push(world.state.spec(task).unwrap().name.to_string());
+        world.complete(task, attempt);
+        running.extend(world.started());
+    }
+    order
+}
+
+#[test]
+fn a_flood_of_one_workflow_holds_up_no_other() {
+    let mut world = World::new();
+    for name in ["flood", "second", "third"] {
+        world.declare(name, |_| ());
+    }
+    for name in ["flood"; 6].into_iter().chain(["second", "second", "third"]) {
+        world.trigger_with(name, |item| item.priority = Some(if name == "flood" { 3 } else { 1 }));
+    }
+    world.worker(&["flood", "second", "third"], 1);
+    let order = work_off(&mut world, 9);
+    assert_eq!(order, ["flood", "second", "third", "flood", "second", "flood", "flood", "flood", "flood"]);
+}
+
+#[test]
+fn a_retry_waits_for_its_workflows_turn() {
+    let mut world = World::new();
+    world.declare("a", |t| t.retries = 1);
+    world.declare("b", |_| ());
+    world.worker(&["a", "b"], 1);
+    let (a, b) = (world.trigger("a"), world.trigger("b"));
+    world.started();
+    world.fail(a, 0);
+    assert_eq!(world.started(), [(b, 0)]);
+    world.complete(b, 0);
+    assert_eq!(world.started(), [(a, 1)]);
+}
+
+#[test]
+fn workers_of_several_kinds_share_a_workflow() {
+    let mut world = World::new();
+    for name in ["a", "b"] {
+        world.declare(name, |_| ());
+    }
+    let runs = ["a", "a", "b", "b"].map(|name| world.trigger(name));
+    let (one, _) = world.worker(&["a"], 1);
+    world.worker(&["a", "b"], 1);
+    assert_eq!(world.started(), [(runs[0], 0), (runs[2], 0)], "the second worker gives b its turn");
+    world.complete(runs[0], 0);
+    assert_eq!(world.started(), [(runs[1], 0)]);
+    world.event(|state, now| state.close_stream(StreamId(1), now));
+    world.complete(runs[1], 0);
+    world.seconds(3700);
+    assert!(world.state.worker(one).is_none(), "forgotten, and its crew with it");
+    world.trigger("a");
+}

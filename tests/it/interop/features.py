@@ -1,0 +1,288 @@
+"""Uses every feature once through the Python SDK and says which work. The worker is `flows.py`."""
+
+import asyncio
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Coroutine
+from datetime import datetime, timedelta, timezone
+from typing import TypeVar
+
+from flows import (
+    Word, backoff, broken, dag, echo, fatal, flaky, hatchet, late, logs, metadata, on_cron, on_event, once, parent,
+    refresh, slow, stream,
+)  # fmt: skip
+from hatchet_sdk import BulkPushEventWithMetadata, EmptyModel
+from hatchet_sdk.clients.rest.models.v1_task_status import V1TaskStatus
+from hatchet_sdk.exceptions import IdempotencyCollisionError
+
+T = TypeVar("T")
+CASES: list[Callable[[], None]] = []
+NOTHING = EmptyModel()
+
+
+def case(body: Callable[[], None]) -> Callable[[], None]:
+    CASES.append(body)
+    return body
+
+
+# The SDK keeps one listener for the process, in the loop that used it first.
+LOOP = asyncio.new_event_loop()
+threading.Thread(target=LOOP.run_forever, daemon=True).start()
+
+
+def wait(call: Coroutine[None, None, T]) -> T:
+    return asyncio.run_coroutine_threadsafe(call, LOOP).result(60)
+
+
+def eventually(look: Callable[[], T | None], what: str, patience: float = 15) -> T:
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        if (seen := look()) is not None:
+            return seen
+        time.sleep(0.1)
+    raise AssertionError(f"it was waited for in vain: {what}")
+
+
+def fails(call: Callable[[], object]) -> str:
+    try:
+        outcome = call()
+    except Exception as error:  # noqa: BLE001
+        return f"{type(error).__name__}: {error}"
+    raise AssertionError(f"it gave {outcome}")
+
+
+def status(run: str) -> V1TaskStatus:
+    return hatchet.runs.get_status(run)
+
+
+@case
+def run_and_typed_result() -> None:
+    assert echo.run(Word(word="ä<&>"))["word"] == "ä<&>"
+    assert wait(echo.aio_run(Word(word="async")))["word"] == "async"
+
+
+@case
+def run_without_waiting_status_and_details() -> None:
+    ref = echo.run(Word(word="later"), wait_for_result=False)
+    assert ref.result()["word"] == "later"
+    assert status(ref.workflow_run_id) == V1TaskStatus.COMPLETED
+    run = hatchet.runs.get(ref.workflow_run_id)
+    assert run.run.output["word"] == "later" and run.tasks[0].status == V1TaskStatus.COMPLETED
+    details = hatchet.runs.get_details(ref.workflow_run_id)
+    assert details.done and details.task_runs["py-echo"].output["word"] == "later"
+
+
+@case
+def bulk() -> None:
+    results = echo.run_many([echo.create_bulk_run_item(Word(word=str(n))) for n in range(50)])
+    assert [r["word"] for r in results] == [str(n) for n in range(50)]
+
+
+@case
+def metadata_and_priority() -> None:
+    seen = metadata.run(NOTHING_WORD, additional_metadata={"who": "interop"}, priority=3)
+    assert seen["metadata"]["who"] == "interop" and seen["priority"] == 3
+    rows = hatchet.runs.list(additional_metadata={"who": "interop"}, only_tasks=True).rows
+    assert rows and rows[0].additional_metadata["who"] == "interop"
+
+
+NOTHING_WORD = Word()
+
+
+@case
+def retries_and_back_off() -> None:
+    assert flaky.run()["attempt"] == 2
+    begun = time.time()
+    assert backoff.run()["at"] - begun >= 0.9
+
+
+@case
+def a_fatal_failure_is_not_retried() -> None:
+    assert "never again 0" in fails(fatal.run)
+
+
+@case
+def timeouts_and_their_refresh() -> None:
+    assert "exceeded timeout of 1s" in fails(late.run)
+    assert refresh.run()["refreshed"]
+
+
+@case
+def cancel_over_rest() -> None:
+    ref = slow.run(wait_for_result=False)
+    eventually(lambda: status(ref.workflow_run_id) == V1TaskStatus.RUNNING or None, "it runs")
+    hatchet.runs.cancel(ref.workflow_run_id)
+    eventually(lambda: status(ref.workflow_run_id) == V1TaskStatus.CANCELLED or None, "it is cancelled")
+
+
+@case
+def replay() -> None:
+    ref = echo.run(Word(word="again"), wait_for_result=False)
+    ref.result()
+    hatchet.runs.replay(ref.workflow_run_id)
+    task = eventually(
+        lambda: (t := hatchet.runs.get_task_run(ref.workflow_run_id)).retry_count == 1
+        and t.status == V1TaskStatus.COMPLETED
+        and t
+        or None,
+        "it ran again",
+    )
+    assert task.attempt == 2
+
+
+@case
+def a_stream_in_order_and_complete() -> None:
+    async def read() -> list[str]:
+        ref = await stream.aio_run(wait_for_result=False)
+        return [chunk async for chunk in hatchet.runs.subscribe_to_stream(ref.workflow_run_id)]
+
+    assert wait(read()) == [f"chunk {at};" for at in range(20)]
+
+
+@case
+def log_lines() -> None:
+    ref = logs.run(wait_for_result=False)
+    ref.result()
+    lines = eventually(
+        lambda: (rows := hatchet.logs.list(ref.workflow_run_id).rows or []) and len(rows) >= 2 and rows or None, "lines"
+    )
+    assert {"first line", "second line"} <= {line.message for line in lines}
+
+
+@case
+def children_are_made_once() -> None:
+    outcome = parent.run()
+    assert outcome["words"] == ["one", "two", "three"]
+    task = outcome["runs"][0]
+    assert hatchet.runs.get(task).run.additional_metadata["hatchet__parent_workflow_run_id"]
+
+
+@case
+def a_workflow_of_several_tasks() -> None:
+    ref = dag.run(Word(word="x"), wait_for_result=False)
+    result = ref.result()
+    assert result["both"] == {"both": "xx"} and result["left"] == {"left": "x"}, result
+    details = hatchet.runs.get_details(ref.workflow_run_id)
+    assert details.status.name == "COMPLETED" and len(details.task_runs) == 4
+    run = hatchet.runs.get(ref.workflow_run_id)
+    assert {t.task_name for t in run.shape} == {"left", "right", "both", "never-on-failure"}, run.shape
+    assert wait(dag.aio_run(Word(word="y")))["both"] == {"both": "yy"}
+    row = next(r for r in hatchet.runs.list(only_tasks=False).rows if r.metadata.id == ref.workflow_run_id)
+    assert row.type == "DAG" and len(row.children) == 4
+
+
+@case
+def a_failure_cancels_what_depends_on_it_and_is_handled() -> None:
+    ref = broken.run(wait_for_result=False)
+    assert "boom" in fails(ref.result)
+    details = eventually(lambda: (d := hatchet.runs.get_details(ref.workflow_run_id)).done and d or None, "the end")
+    states = {name: task.status.name for name, task in details.task_runs.items()}
+    assert states == {"boom": "FAILED", "unreached": "CANCELLED", "rescue-on-failure": "COMPLETED"}, states
+    assert details.task_runs["rescue-on-failure"].output == {"failed": ["boom"]}
+    assert status(ref.workflow_run_id) == V1TaskStatus.FAILED
+
+
+def runs_of(event: str) -> list[str]:
+    found = hatchet.event.list(event_ids=[event]).rows or []
+    return [run.workflow_run_id for row in found for run in row.triggered_runs or []]
+
+
+@case
+def events_start_runs() -> None:
+    event = hatchet.event.push("py:exact", {"word": "pushed"}, additional_metadata={"m": "1"})
+    [run] = eventually(lambda: runs_of(event.event_id) or None, "a run")
+    eventually(lambda: status(run) == V1TaskStatus.COMPLETED or None, "its end")
+    seen = hatchet.runs.get(run).run
+    assert seen.output["word"] == "pushed" and seen.additional_metadata["m"] == "1"
+    assert seen.additional_metadata["hatchet__event_id"] == event.event_id
+    assert hatchet.event.get(event.event_id).key == "py:exact"
+    events = hatchet.event.bulk_push(
+        [BulkPushEventWithMetadata(key=f"py:wild:{n}", payload={"word": str(n)}) for n in range(3)]
+    )
+    assert all(len(runs_of(e.event_id)) == 1 for e in events)
+    assert runs_of(hatchet.event.push("py:other", {"word": "no"}).event_id) == []
+
+
+@case
+def schedules() -> None:
+    soon = datetime.now(tz=timezone.utc) + timedelta(seconds=1)
+    version = echo.schedule(soon, Word(word="scheduled"))
+    [scheduled] = version.scheduled_workflows
+    row = eventually(
+        lambda: (s := hatchet.scheduled.get(scheduled.id)).workflow_run_status == "SUCCEEDED" and s or None, "its run"
+    )
+    assert hatchet.runs.get(row.workflow_run_id).run.output["word"] == "scheduled"
+    later = datetime.now(tz=timezone.utc) + timedelta(days=1)
+    made = hatchet.scheduled.create("py-echo", later, {"word": "never"}, {"who": "schedule"})
+    listed = hatchet.scheduled.list(additional_metadata={"who": "schedule"}).rows
+    assert [r.metadata.id for r in listed] == [made.metadata.id]
+    moved = hatchet.scheduled.update(made.metadata.id, trigger_at=later + timedelta(days=1))
+    assert moved.trigger_at > later
+    hatchet.scheduled.delete(made.metadata.id)
+    gone = hatchet.scheduled.bulk_delete(scheduled_ids=[made.metadata.id])
+    assert not gone.deleted_ids and gone.errors[0].error == "not found"
+    assert not hatchet.scheduled.list(additional_metadata={"who": "schedule"}).rows
+
+
+@case
+def crons() -> None:
+    rows = eventually(
+        lambda: [
+            r for r in hatchet.runs.list(workflow_ids=[on_cron.id], only_tasks=True).rows
+            if r.status == V1TaskStatus.COMPLETED
+        ] or None,
+        "a run by cron",
+    )  # fmt: skip
+    assert rows[0].output["word"] == "cron" and rows[0].additional_metadata["hatchet__cron_expression"] == "*/1 * * * * *"
+    made = hatchet.cron.create("py-echo", "interop", "0 0 1 1 *", {"word": "new year"}, {"a": "b"})
+    assert hatchet.cron.get(made.metadata.id).cron == "0 0 1 1 *"
+    assert made.metadata.id in [r.metadata.id for r in hatchet.cron.list(cron_name="interop").rows]
+    hatchet.cron.delete(made.metadata.id)
+    assert not hatchet.cron.list(cron_name="interop").rows
+
+
+@case
+def idempotency() -> None:
+    first = once.run(Word(word="key"), wait_for_result=False)
+    try:
+        once.run(Word(word="key"), wait_for_result=False)
+        raise AssertionError("a second run was made")
+    except IdempotencyCollisionError as error:
+        assert error.existing_run_external_id == first.workflow_run_id
+
+
+@case
+def trigger_and_cancel_by_filter_over_rest() -> None:
+    made = hatchet.runs.create("py-slow", {}, {"who": "filter"})
+    run = made.run.metadata.id
+    hatchet.runs.bulk_cancel_by_filters_with_pagination(additional_metadata={"who": "filter"})
+    eventually(lambda: status(run) == V1TaskStatus.CANCELLED or None, "it is cancelled")
+
+
+@case
+def workers_and_workflows_are_listed() -> None:
+    assert any(w.name == "py-worker" and w.status == "ACTIVE" for w in hatchet.workers.list().rows)
+    assert on_event.id and hatchet.workflows.get(on_event.id).name == "py-on-event"
+
+
+def main() -> int:
+    wanted, bad = sys.argv[1:], 0
+    eventually(lambda: any(w.status == "ACTIVE" for w in hatchet.workers.list().rows or []) or None, "a worker", 60)
+    for body in CASES:
+        if wanted and body.__name__ not in wanted:
+            continue
+        begun = time.monotonic()
+        try:
+            body()
+            print(f"ok   {body.__name__} {time.monotonic() - begun:.1f}s", flush=True)
+        except Exception:  # noqa: BLE001
+            bad += 1
+            print(f"FAIL {body.__name__}\n{traceback.format_exc()}", flush=True)
+    print(f"{len(CASES) - bad} of {len(CASES)} work", flush=True)
+    return min(bad, 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

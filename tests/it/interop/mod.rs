@@ -1,0 +1,178 @@
+//! The official SDKs, unmodified, on the embedded engine; and the quickstart's tasks with either language on either
+//! side. `make interop` installs the SDKs into `target/interop` and sets `HATCHET_INTEROP=1`; without it these cases
+//! say so and pass.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use hatchet_quickstart::engine::{Engine, EngineOptions};
+
+/// Far beyond what any of it takes.
+const PATIENCE: Duration = Duration::from_secs(240);
+
+/// An engine, and where the SDKs are.
+struct Ground {
+    engine: Engine,
+    folder: tempfile::TempDir,
+}
+
+/// A process that ends with its case.
+struct Worker(Child);
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Ground {
+    async fn new() -> Option<Self> {
+        if std::env::var("HATCHET_INTEROP").as_deref() != Ok("1") {
+            println!("skipped: `make interop` installs the official SDKs and runs this");
+            return None;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let options = EngineOptions { folder: Some(folder.path().to_owned()), ..EngineOptions::default() };
+        Some(Self { engine: Engine::start(options).await.unwrap(), folder })
+    }
+
+    /// A program with no more of an environment than an SDK needs.
+    fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command
+            .current_dir(self.folder.path())
+            .env("HATCHET_CLIENT_TOKEN", &self.engine.handshake().token)
+            .env("HATCHET_CLIENT_TLS_STRATEGY", "none")
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("NODE_PATH", installed("node/node_modules"));
+        command
+    }
+
+    fn python(&self, script: &str) -> Command {
+        let mut command = self.command(&installed("venv/bin/python"));
+        command.arg(scripts().join(script));
+        command
+    }
+
+    fn worker(&self, mut command: Command) -> Worker {
+        let log = std::fs::File::create(self.folder.path().join("worker.log")).unwrap();
+        let child = command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn();
+        Worker(child.unwrap_or_else(|e| panic!("{command:?}: {e}: run `make interop`")))
+    }
+
+    /// Runs a command to its end, and shows what it and the worker said if that is no good one.
+    async fn run(&self, mut command: Command) -> String {
+        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let child = child.unwrap_or_else(|e| panic!("{command:?}: {e}: run `make interop`"));
+        let id = child.id();
+        let waiting = tokio::task::spawn_blocking(move || child.wait_with_output().unwrap());
+        let output: Output = match tokio::time::timeout(PATIENCE, waiting).await {
+            Ok(output) => output.unwrap(),
+            Err(_) => panic!("{command:?} (process {id}) did not end in time"),
+        };
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        if !output.status.success() {
+            let log = std::fs::read_to_string(self.folder.path().join("worker.log")).unwrap_or_default();
+            let tail: Vec<&str> = log.lines().rev().take(60).collect();
+            let tail: Vec<&str> = tail.into_iter().rev().collect();
+            panic!(
+                "{:?}\n{said}\n{}\nworker:\n{}",
+                command.get_args(),
+                String::from_utf8_lossy(&output.stderr),
+                tail.join("\n")
+            );
+        }
+        said
+    }
+}
+
+fn scripts() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/interop")
+}
+
+fn installed(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/interop").join(path)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_python_sdk_has_all_its_features() {
+    let Some(ground) = Ground::new().await else { return };
+    let _worker = ground.worker(ground.python("flows.py"));
+    println!("{}", ground.run(ground.python("features.py")).await);
+    ground.engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_typescript_sdk_has_a_smaller_set() {
+    let Some(ground) = Ground::new().await else { return };
+    let mut command = ground.command(Path::new("node"));
+    command.env("HATCHET_CLIENT_LOG_LEVEL", "WARN").arg(scripts().join("features.cjs"));
+    println!("{}", ground.run(command).await);
+    ground.engine.stop().await;
+}
+
+/// Waits until some worker has the tasks: a run of one of them ends.
+async fn ready(ground: &Ground) {
+    let begun = Instant::now();
+    loop {
+        let mut command = ground.command(Path::new(env!("CARGO_BIN_EXE_runner")));
+        command.args(["--task-name", "externally-triggered-task", "--timeout", "5s"]);
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        if output.status.success() {
+            return;
+        }
+        assert!(begun.elapsed() < PATIENCE, "no worker: {}", String::from_utf8_lossy(&output.stderr));
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+async fn pairing(rust_worker: bool, rust_runner: bool) {
+    let Some(ground) = Ground::new().await else { return };
+    let worker = if rust_worker {
+        ground.command(Path::new(env!("CARGO_BIN_EXE_worker")))
+    } else {
+        ground.python("quickstart_worker.py")
+    };
+    let _worker = ground.worker(worker);
+    ready(&ground).await;
+    if !rust_runner {
+        let said = ground.run(ground.python("quickstart_runner.py")).await;
+        assert_eq!(said.lines().collect::<Vec<_>>(), ["Hello, Ada!", "True", "168"]);
+        return;
+    }
+    for (task, input, field, value) in [
+        ("externally-triggered-task", r#"{"name":"Ada"}"#, "message", "\"Hello, Ada!\""),
+        ("sync-sleep-task", r#"{"seconds":0.1}"#, "slept_seconds", "0.1"),
+        ("cpu-heavy-task", r#"{"limit":1000}"#, "primes", "168"),
+    ] {
+        let mut command = ground.command(Path::new(env!("CARGO_BIN_EXE_runner")));
+        command.args(["--task-name", task, "--input-json", input]);
+        let said = ground.run(command).await;
+        let output: serde_json::Value = serde_json::from_str(&said).unwrap();
+        assert!(output[field].to_string().starts_with(value), "{task}: {said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rust_worker_and_a_rust_runner() {
+    pairing(true, true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rust_worker_and_a_python_runner() {
+    pairing(true, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_python_worker_and_a_rust_runner() {
+    pairing(false, true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_python_worker_and_a_python_runner() {
+    pairing(false, false).await;
+}
