@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{Client, ClientError, order::ChunkOrder, retry::forever};
 use crate::hatchet::wire::{RunId, proto};
 
-/// A chunk whose predecessor is missing waits for it while others come at least this often.
-const GAP_PATIENCE: Duration = Duration::from_secs(1);
+/// A chunk whose predecessor is missing is held this long and then handed on: the disorder of a real engine lies within
+/// one batch of events, and one who attaches late must not wait for what was sent before.
+const GAP_PATIENCE: Duration = Duration::from_millis(200);
 
 /// Which runs to see.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,17 +142,26 @@ async fn pump(
             let _ = opened.send(());
         }
         let mut order = ChunkOrder::default();
+        // Since when a chunk is held. Later ones do not put its end off.
+        let mut held: Option<Instant> = None;
         let broken = loop {
+            held = order.is_waiting().then(|| held.unwrap_or_else(Instant::now));
+            let given_up = async {
+                match held {
+                    Some(since) => tokio::time::sleep_until(since + GAP_PATIENCE).await,
+                    None => std::future::pending().await,
+                }
+            };
             let next = match early.take() {
                 Some(first) => first,
                 None => tokio::select! {
-                    next = wire.next() => next,
-                    () = tokio::time::sleep(GAP_PATIENCE), if order.is_waiting() => {
+                    () = given_up => {
                         if !hand_on(&sender, order.flush()).await {
                             return;
                         }
                         continue;
                     }
+                    next = wire.next() => next,
                 },
             };
             let event = match next {

@@ -12,7 +12,7 @@ pub enum BadPayload {
     #[error("a JSON {0} where Hatchet keeps only objects: wrap it, such as {{\"value\": …}}")]
     NotAnObject(&'static str),
     /// The character U+0000, which an engine's database cannot hold.
-    #[error("contains the NUL character \\u0000, which Hatchet cannot store: remove it")]
+    #[error("JSON with the NUL character \\u0000, which Hatchet cannot store: remove it")]
     Nul,
 }
 

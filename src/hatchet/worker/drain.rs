@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{
     sync::watch,
-    time::{Instant, timeout, timeout_at},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -13,6 +13,8 @@ use crate::hatchet::task::CancelReason;
 
 /// Pausing goes over REST, which may be out of reach.
 const PAUSE_TIMEOUT: Duration = Duration::from_secs(3);
+/// What was assigned before the pause arrives within some tens of milliseconds.
+const SETTLE: Duration = Duration::from_millis(400);
 /// After the grace, what was cancelled has this long to end and to be reported, over the grace of a cancellation.
 const LINGER: Duration = Duration::from_secs(4);
 
@@ -33,7 +35,7 @@ pub(super) async fn run(
 ) -> Drained {
     let end_of_grace = Instant::now() + grace;
     stop_intake(shared, registered, intake_closed).await;
-    if timeout_at(end_of_grace, idle(shared)).await.is_ok() {
+    if timeout_at(end_of_grace, settled(shared)).await.is_ok() || shared.busy() == 0 {
         return Drained::default();
     }
     let cut = shared.names();
@@ -65,6 +67,18 @@ async fn stop_intake(
     };
     tracing::warn!("the worker cannot be paused ({why}); it closes its stream instead");
     intake_closed.cancel();
+}
+
+/// Waits until no attempt is left and none has come for a while. An engine may have chosen this worker just before it
+/// took the pause: an assignment that found the stream gone would wait 30 s for another worker.
+async fn settled(shared: &Arc<Shared>) {
+    loop {
+        idle(shared).await;
+        sleep(SETTLE).await;
+        if shared.busy() == 0 {
+            return;
+        }
+    }
 }
 
 /// Waits until no attempt is left.
