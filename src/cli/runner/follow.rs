@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::{Stream, StreamExt as _, stream};
 use tokio::time::{sleep, sleep_until};
 
 use super::{super::Exit, explain, queued, screen::Screen};
@@ -52,29 +53,28 @@ pub(super) async fn outcome(
     let mut limits = Limits::new(run, timeout);
     let ended = run.outcome();
     tokio::pin!(ended);
-    let mut wait = FIRST_LOOK;
-    let look = look(run, wait);
-    tokio::pin!(look);
+    let looks = looks(run);
+    tokio::pin!(looks);
     loop {
         tokio::select! {
             biased;
             outcome = &mut ended => return finish(run, outcome).await,
-            seen = &mut look => {
+            Some(seen) = looks.next() => {
                 if let Some(outcome) = screen.seen(run, seen)? {
                     return Ok(outcome);
                 }
-                wait = (wait * 3 / 2).min(SLOWEST_LOOK);
-                look.set(self::look(run, wait));
             }
             exit = limits.next(screen) => return Err(exit),
         }
     }
 }
 
-/// Asks for the run after a wait.
-pub(super) async fn look(run: &RunHandle, wait: Duration) -> Result<RunDetails, ClientError> {
-    sleep(wait).await;
-    run.details().await
+/// Asks for the run again and again, soon at first and then ever less often.
+pub(super) fn looks(run: &RunHandle) -> impl Stream<Item = Result<RunDetails, ClientError>> {
+    stream::unfold(FIRST_LOOK, move |wait| async move {
+        sleep(wait).await;
+        Some((run.details().await, (wait * 3 / 2).min(SLOWEST_LOOK)))
+    })
 }
 
 /// The outcome, or the exit of a wait that ended without one.

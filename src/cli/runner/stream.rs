@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use tokio::time::{Instant, sleep_until};
 
 use super::{
     super::Exit,
     STREAM_KEY, explain,
-    follow::{self, Limits, look},
+    follow::{self, Limits, looks},
     screen::Screen,
 };
 use crate::hatchet::{
@@ -60,21 +61,18 @@ pub(super) async fn to_the_end(
     let mut chunks = Chunks::default();
     let ended = run.outcome();
     tokio::pin!(ended);
-    let mut wait = Duration::from_millis(20);
-    let seen = look(run, wait);
-    tokio::pin!(seen);
+    let looks = looks(run);
+    tokio::pin!(looks);
     let mut listening = true;
     let outcome = loop {
         tokio::select! {
             biased;
             event = events.next(), if listening => listening = show(event, &mut chunks, screen)?,
             outcome = &mut ended => break follow::finish(run, outcome).await?,
-            details = &mut seen => {
-                if let Some(outcome) = screen.seen(run, details)? {
+            Some(seen) = looks.next() => {
+                if let Some(outcome) = screen.seen(run, seen)? {
                     break outcome;
                 }
-                wait = (wait * 3 / 2).min(Duration::from_secs(1));
-                seen.set(look(run, wait));
             }
             exit = limits.next(screen) => return Err(exit),
         }

@@ -3,21 +3,13 @@
 use prost::Message;
 use tonic::{Code, Status};
 
-use crate::hatchet::wire::proto::v1::{BulkTriggerIdempotencyCollisionError, IdempotencyCollisionError};
+use crate::hatchet::wire::{
+    proto::v1::{BulkTriggerIdempotencyCollisionError, IdempotencyCollisionError},
+    write_detail,
+};
 
 /// Clients compare this text.
 const TEXT: &str = "idempotency key collision";
-
-/// `google.rpc.Status`, which `grpc-status-details-bin` holds.
-#[derive(Clone, PartialEq, Message)]
-struct RpcStatus {
-    #[prost(int32, tag = "1")]
-    code: i32,
-    #[prost(string, tag = "2")]
-    message: String,
-    #[prost(message, repeated, tag = "3")]
-    details: Vec<prost_types::Any>,
-}
 
 /// For one run.
 pub(super) fn single(detail: &IdempotencyCollisionError) -> Status {
@@ -30,7 +22,6 @@ pub(super) fn bulk(detail: &BulkTriggerIdempotencyCollisionError) -> Status {
 }
 
 fn status(name: &str, detail: &impl Message) -> Status {
-    let detail = prost_types::Any { type_url: format!("type.googleapis.com/v1.{name}"), value: detail.encode_to_vec() };
-    let all = RpcStatus { code: Code::AlreadyExists.into(), message: TEXT.to_owned(), details: vec![detail] };
-    Status::with_details(Code::AlreadyExists, TEXT, all.encode_to_vec().into())
+    let details = write_detail(Code::AlreadyExists.into(), TEXT, &format!("v1.{name}"), detail);
+    Status::with_details(Code::AlreadyExists, TEXT, details.into())
 }

@@ -5,9 +5,13 @@ use std::{
     time::Duration,
 };
 
+use futures_util::{
+    StreamExt as _, TryStreamExt as _,
+    stream::{self, BoxStream},
+};
 use tokio::sync::watch;
 use tonic::{
-    Request, Status,
+    Request, Response, Status, Streaming,
     metadata::{Ascii, MetadataValue},
     service::{Interceptor, interceptor::InterceptedService},
     transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity},
@@ -183,6 +187,16 @@ fn authorities(path: &std::path::Path) -> Result<Vec<u8>, ClientError> {
             Err(ClientError::new(ErrorKind::Config, message))
         }
     }
+}
+
+/// The messages of a call that answers with a stream, the call's own failure among them.
+///
+/// An engine may send its response headers with the first message only, so the call is a part of the stream: whoever
+/// waited for it alone would wait for a message. It is sent when the stream is first polled.
+pub(crate) fn messages<T: Send + 'static>(
+    call: impl Future<Output = Result<Response<Streaming<T>>, Status>> + Send + 'static,
+) -> BoxStream<'static, Result<T, Status>> {
+    stream::once(call).map_ok(Response::into_inner).try_flatten().boxed()
 }
 
 /// Whether the system has certificates of its own: the folders and files that OpenSSL-like stores live in, or what

@@ -18,7 +18,7 @@ mod bulk;
 mod cancel;
 mod collision;
 mod config;
-mod connection;
+pub(crate) mod connection;
 mod error;
 mod order;
 mod outcomes;

@@ -6,7 +6,7 @@ use futures_util::StreamExt as _;
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Client, ClientError, order::ChunkOrder, retry::forever};
+use super::{Client, ClientError, connection::messages, order::ChunkOrder, retry::forever};
 use crate::hatchet::wire::{RunId, proto};
 
 /// A chunk whose predecessor is missing is held this long and then handed on: the disorder of a real engine lies within
@@ -123,13 +123,7 @@ async fn pump(
             },
         };
         let mut stub = client.connection().dispatcher();
-        let opening = async move {
-            match stub.subscribe_to_workflow_events(request).await {
-                Ok(answer) => answer.into_inner().boxed(),
-                Err(status) => futures_util::stream::once(async { Err(status) }).boxed(),
-            }
-        };
-        let mut wire = futures_util::stream::once(opening).flatten().boxed();
+        let mut wire = messages(async move { stub.subscribe_to_workflow_events(request).await });
         let mut early = None;
         if let Some(opened) = opened.take() {
             // Polled first, so that the subscription leaves first.

@@ -6,17 +6,14 @@ use std::{
 };
 
 use backon::ExponentialBackoff;
-use futures_util::{
-    StreamExt as _,
-    stream::{self, BoxStream},
-};
+use futures_util::{StreamExt as _, stream::BoxStream};
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep_until},
 };
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::{ClientError, Connection, retry::forever};
+use super::{ClientError, Connection, connection::messages, retry::forever};
 use crate::hatchet::wire::{
     RunId,
     proto::{SubscribeToWorkflowRunsRequest, WorkflowRunEvent},
@@ -147,15 +144,8 @@ impl Session {
     fn open(connection: &Connection) -> Self {
         let (ask, asked) = mpsc::channel(ASKING);
         let mut stub = connection.dispatcher();
-        // An engine may send its response headers with the first answer only, so the call itself is awaited among
-        // all the rest.
-        let opening = async move {
-            match stub.subscribe_to_workflow_runs(ReceiverStream::new(asked)).await {
-                Ok(answer) => answer.into_inner().boxed(),
-                Err(status) => stream::once(async { Err(status) }).boxed(),
-            }
-        };
-        Self { ask, answers: stream::once(opening).flatten().boxed() }
+        let answers = messages(async move { stub.subscribe_to_workflow_runs(ReceiverStream::new(asked)).await });
+        Self { ask, answers }
     }
 }
 

@@ -4,6 +4,7 @@
 //! statuses, payloads. Facts come from Hatchet's contracts and from watching a real engine (v0.101.27).
 
 mod action;
+mod details;
 mod duration;
 mod handshake;
 mod ids;
@@ -12,6 +13,7 @@ mod status;
 mod token;
 
 pub use action::{ActionId, BadAction};
+pub use details::{read_detail, write_detail};
 pub use duration::{BadDuration, format_duration, parse_duration};
 pub use handshake::Handshake;
 pub use ids::{BadId, RunId, TenantId, WorkerId};

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{LinkState, Registered, dispatch::Shared};
 use crate::hatchet::{
-    client::{ClientError, ErrorKind},
+    client::{ClientError, ErrorKind, connection::messages},
     wire::{WorkerId, proto, timestamp_now},
 };
 
@@ -56,14 +56,8 @@ pub(super) async fn run(
     let worker = registered.worker;
     let limit = shared.client.config().max_recv_message.saturating_mul(4).max(LARGEST_READ);
     let mut stub = shared.client.connection().dispatcher().max_decoding_message_size(limit);
-    // An engine sends its response headers with the first assignment, so waiting for them would be waiting for work.
-    let opening = async move {
-        match stub.listen_v2(proto::WorkerListenRequest { worker_id: worker.to_string() }).await {
-            Ok(answer) => answer.into_inner().boxed(),
-            Err(status) => futures_util::stream::once(async { Err(status) }).boxed(),
-        }
-    };
-    let mut actions = futures_util::stream::once(opening).flatten().boxed();
+    let request = proto::WorkerListenRequest { worker_id: worker.to_string() };
+    let mut actions = messages(async move { stub.listen_v2(request).await });
     let opened = Instant::now();
     let mut ticks = interval(HEARTBEAT_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -1,0 +1,26 @@
+//! What a refusal carries beside its code and text: `google.rpc.Status`, in `grpc-status-details-bin`.
+
+use prost::Message;
+
+#[derive(Clone, PartialEq, Message)]
+struct RpcStatus {
+    #[prost(int32, tag = "1")]
+    code: i32,
+    #[prost(string, tag = "2")]
+    message: String,
+    #[prost(message, repeated, tag = "3")]
+    details: Vec<prost_types::Any>,
+}
+
+/// The bytes that carry one detail; `name` is the message's full name, such as `v1.IdempotencyCollisionError`.
+pub fn write_detail(code: i32, text: &str, name: &str, detail: &impl Message) -> Vec<u8> {
+    let any = prost_types::Any { type_url: format!("type.googleapis.com/{name}"), value: detail.encode_to_vec() };
+    RpcStatus { code, message: text.to_owned(), details: vec![any] }.encode_to_vec()
+}
+
+/// The detail with this full name, if the bytes carry one that can be read.
+pub fn read_detail<M: Message + Default>(bytes: &[u8], name: &str) -> Option<M> {
+    let status = RpcStatus::decode(bytes).ok()?;
+    let any = status.details.iter().find(|any| any.type_url.rsplit('/').next() == Some(name))?;
+    M::decode(any.value.as_slice()).ok()
+}
