@@ -76,6 +76,8 @@ mod folder;
 mod gate;
 mod grpc;
 mod idempotency;
+#[cfg(feature = "durable")]
+mod keeping;
 mod mailbox;
 mod metadata;
 mod options;
@@ -84,6 +86,8 @@ mod rest;
 mod running;
 mod serve;
 mod state;
+#[cfg(feature = "durable")]
+mod store;
 mod subscriptions;
 #[cfg(test)]
 mod tests;
