@@ -20,8 +20,9 @@ pub(super) enum Embedded {
 const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(3);
 
 impl Embedded {
-    pub(super) async fn start(folder: &Path) -> Result<Self, Exit> {
-        let options = EngineOptions { folder: Some(folder.to_owned()), ..EngineOptions::default() };
+    /// `ephemeral`: one that is started keeps nothing over restarts. One that is joined does as it was started.
+    pub(super) async fn start(folder: &Path, ephemeral: bool) -> Result<Self, Exit> {
+        let options = EngineOptions { folder: Some(folder.to_owned()), ephemeral, ..EngineOptions::default() };
         match Engine::start(options).await {
             Ok(engine) => Ok(Self::Own(engine)),
             Err(error) if error.kind() == EngineErrorKind::Held => Self::join(folder).await,
@@ -46,9 +47,10 @@ impl Embedded {
         })
     }
 
+    /// For this process.
     pub(super) fn handshake(&self) -> &Handshake {
         match self {
-            Self::Own(engine) => engine.handshake(),
+            Self::Own(engine) => engine.own_handshake(),
             Self::Joined(handshake) => handshake,
         }
     }

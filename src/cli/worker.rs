@@ -192,11 +192,15 @@ async fn embedded(plan: &Plan, said: &str, signals: &mut Signals) -> Result<(), 
     use super::embedded::Embedded;
 
     let folder = connect::folder(&plan.sources);
-    let mut embedded = Embedded::start(&folder).await?;
+    let ephemeral = plan.sources.flag(connect::EPHEMERAL).map_err(Exit::usage)?;
+    let mut embedded = Embedded::start(&folder, ephemeral).await?;
     let handshake = embedded.handshake().clone();
     let at = &handshake.grpc_address;
     match &embedded {
-        Embedded::Own(_) => tracing::info!("uses the {said}: started at {at}, folder {}", folder.display()),
+        Embedded::Own(_) => {
+            let keeps = if ephemeral { ", which keeps nothing over restarts" } else { "" };
+            tracing::info!("uses the {said}{keeps}: started at {at}, folder {}", folder.display());
+        }
         Embedded::Joined(_) => {
             tracing::info!("uses the {said}: joins the one of another process at {at}, folder {}", folder.display());
         }

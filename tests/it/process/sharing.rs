@@ -22,6 +22,40 @@ fn a_second_worker_joins_and_outlives_the_first() {
 }
 
 #[test]
+fn an_ephemeral_engine_loses_its_runs_and_the_runner_says_so() {
+    let place = Place::new();
+    let ephemeral = || {
+        let worker = place.worker(&["--embedded", "--embedded-ephemeral"]);
+        worker.err.until_said("keeps nothing over restarts");
+        worker
+    };
+    let worker = ephemeral();
+    let run = place.trigger(&["--task-name", "sync-sleep-task", "--input-json", r#"{"seconds":60}"#]);
+    let runner = place.start_runner(&["--run-id", &run]);
+    runner.err.until("it follows", |line| line.contains("RUNNING") || line.contains("QUEUED"));
+    worker.kill();
+    assert!(!place.path(".hatchet/engine.db").exists());
+    let worker = ephemeral();
+    let ended = runner.wait().expect_said("is not known to the engine");
+    assert!(matches!(ended.code, Some(1..=5)), "{ended:?}");
+    worker.stop().expect(0);
+}
+
+#[cfg(feature = "durable")]
+#[test]
+fn what_a_worker_ran_in_its_engines_process_runs_again_at_once() {
+    let place = Place::new();
+    let worker = place.worker(&["--embedded"]);
+    let run = place.trigger(&["--task-name", "sync-sleep-task", "--input-json", r#"{"seconds":1.5}"#]);
+    worker.kill();
+    let worker = place.worker(&["--embedded"]);
+    // Within its patience, which a dead worker's 30 s would use up.
+    let ended = place.runner(&["--run-id", &run, "--timeout", "20s"]).expect(0);
+    assert!(ended.stdout.len() == 1, "{ended:?}");
+    worker.stop().expect(0);
+}
+
+#[test]
 fn an_engine_without_workers_says_so_and_the_run_waits() {
     let place = Place::new();
     let engine = place.engine();
