@@ -86,6 +86,7 @@ impl From<ClientError> for Exit {
             | ErrorKind::Unreachable
             | ErrorKind::Tls
             | ErrorKind::Unauthenticated
+            | ErrorKind::Doubted
             | ErrorKind::Exhausted
             | ErrorKind::StreamNotActive
             | ErrorKind::Unsupported

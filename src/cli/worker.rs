@@ -207,7 +207,7 @@ async fn embedded(plan: &Plan, said: &str, signals: &mut Signals) -> Result<(), 
             signals.next().await;
             return Ok(());
         }
-        let config = ClientConfig::from_handshake(&handshake, &plan.sources)?;
+        let config = connect::handshake_config(&handshake, folder.clone(), &plan.sources)?;
         work(plan, config, signals).await
     };
     let result = tokio::select! {

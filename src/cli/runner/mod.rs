@@ -206,7 +206,7 @@ async fn cancel(plan: &Plan, client: &Client, attach: &Attach, run: &RunHandle) 
 /// A failed call, with what the wire shows about the address or TLS where that is the reason.
 async fn explain(client: &Client, error: ClientError) -> Exit {
     if matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::TimedOut)
-        && let Some(why) = diagnose(client.config()).await
+        && let Some(why) = diagnose(&client.config()).await
     {
         return Exit::unreachable(why);
     }

@@ -17,7 +17,7 @@ impl RunHandle {
             let request = v1::CancelTasksRequest { external_ids: vec![self.id().to_string()], filter: None };
             let mut stub = self.client().connection().admin();
             let call = &call;
-            async move { stub.cancel_tasks(request).await.map_err(|status| ClientError::from_status(call, status)) }
+            async move { stub.cancel_tasks(request).await.map_err(|status| self.client().connection().failed(call, status)) }
         })
         .await?;
         Ok(())
@@ -29,7 +29,7 @@ impl RunHandle {
         let call = format!("replay run {}", self.id());
         let request = v1::ReplayTasksRequest { external_ids: vec![self.id().to_string()], filter: None };
         let answer = self.client().connection().admin().replay_tasks(request).await;
-        let answer = answer.map_err(|status| ClientError::from_status(&call, status))?;
+        let answer = answer.map_err(|status| self.client().connection().failed(&call, status))?;
         Ok(!answer.into_inner().replayed_tasks.is_empty())
     }
 }
@@ -55,7 +55,7 @@ impl Client {
             async move {
                 stub.cancel_tasks(request)
                     .await
-                    .map_err(|status| ClientError::from_status("cancel by metadata", status))
+                    .map_err(|status| self.connection().failed("cancel by metadata", status))
             }
         })
         .await?;

@@ -47,7 +47,9 @@ impl RunHandle {
         let id = self.id();
         let request = v1::GetRunDetailsRequest { external_id: id.to_string() };
         let answer = self.client().connection().admin().get_run_details(request).await;
-        answer.map(|answer| details(answer.into_inner())).map_err(|status| ClientError::from_status(&call(id), status))
+        answer
+            .map(|answer| details(answer.into_inner()))
+            .map_err(|status| self.client().connection().failed(&call(id), status))
     }
 }
 

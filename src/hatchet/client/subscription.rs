@@ -129,7 +129,7 @@ impl Subscription {
         self.session = None;
         self.open_at = Some(Instant::now() + self.waits.next().unwrap_or(SLOWEST));
         if let Some(status) = status {
-            self.trouble = Some(ClientError::from_status("wait for runs to end", status));
+            self.trouble = Some(self.connection.failed("wait for runs to end", status));
         }
     }
 }

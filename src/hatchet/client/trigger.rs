@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{
-    Client, ClientError, ErrorKind,
+    Client, ClientError, Connection, ErrorKind,
     retry::{if_not_done, retrying},
 };
 use crate::hatchet::wire::{RunId, check_object, proto::v1};
@@ -67,7 +67,9 @@ impl Client {
         let answer = retrying(if_not_done, || {
             let (mut stub, request) = (self.connection().workflows(), request.clone());
             let call = &call;
-            async move { stub.trigger_workflow(request).await.map_err(|status| refused(call, name, status)) }
+            async move {
+                stub.trigger_workflow(request).await.map_err(|status| refused(self.connection(), call, name, status))
+            }
         })
         .await?;
         Ok(RunHandle::new(self.clone(), run_id(&answer.into_inner().workflow_run_id)?))
@@ -117,13 +119,13 @@ impl Client {
 
 /// Why a trigger was refused. The embedded engine looks the name up at once, and a busy real one does now and then;
 /// only the text tells that from other invalid arguments.
-pub(super) fn refused(call: &str, name: &str, status: tonic::Status) -> ClientError {
+pub(super) fn refused(connection: &Connection, call: &str, name: &str, status: tonic::Status) -> ClientError {
     if status.code() == tonic::Code::InvalidArgument && status.message().contains("workflow names not found") {
         let message =
             format!("{call}: the engine knows no workflow of this name: start a worker that registers {name}");
         return ClientError::new(ErrorKind::NotFound, message).with_source(status);
     }
-    ClientError::from_status(call, status)
+    connection.failed(call, status)
 }
 
 pub(super) fn run_id(text: &str) -> Result<RunId, ClientError> {

@@ -251,7 +251,7 @@ impl<T, F: Future<Output = Result<tonic::Response<T>, tonic::Status>>> Call for 
         tokio::select! {
             answer = self => match answer {
                 Ok(_) => Ok(()),
-                Err(status) => Err(ClientError::from_status("report on a run", status)),
+                Err(status) => Err(client.connection().failed("report on a run", status)),
             },
             () = client.connection().renewed() => lost(ErrorKind::Unreachable, "the connection was given up"),
             () = sleep(CALL_TIMEOUT) => lost(ErrorKind::TimedOut, &format!("no answer for {CALL_TIMEOUT:?}")),

@@ -150,10 +150,10 @@ async fn a_run_that_is_not_known_yet_is_asked_for_again() {
 }
 
 #[tokio::test]
-async fn a_refused_token_ends_the_wait_at_once() {
+async fn a_token_that_was_never_accepted_ends_the_wait_at_once() {
     let fake = Fake::start().await;
     let client = Client::new(fake.config()).unwrap();
-    fake.script(|script| script.details_failures.push_back(Status::unauthenticated("revoked")));
+    fake.script(|script| script.only_token = Some("another".to_owned()));
     let error = within("the wait ends", client.run(RunId::random()).outcome()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unauthenticated);
 }
