@@ -166,6 +166,19 @@ impl Connection {
         }
     }
 
+    /// The answer to a call, unless the connection is left before it comes. `call` says what is being done.
+    pub(crate) async fn unless_left<T>(
+        &self,
+        call: &str,
+        answer: impl Future<Output = Result<Response<T>, Status>>,
+    ) -> Result<T, ClientError> {
+        let left = self.renewed();
+        tokio::select! {
+            answer = answer => answer.map(Response::into_inner).map_err(|status| self.failed(call, status)),
+            () = left => Err(ClientError::new(ErrorKind::Unreachable, format!("{call}: the connection was given up"))),
+        }
+    }
+
     fn transport(&self) -> Authenticated {
         let present = self.present();
         Authenticated::new(present.channel.clone(), present.bearer.clone(), self.0.trust.clone())

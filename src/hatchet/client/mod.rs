@@ -24,6 +24,7 @@ mod error;
 mod order;
 mod outcomes;
 mod probe;
+mod pulse;
 mod rest;
 mod results;
 pub(crate) mod retry;

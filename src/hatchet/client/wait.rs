@@ -143,10 +143,12 @@ impl RunHandle {
         let mut waits = forever(first, POLL_SLOWEST);
         let begun = Instant::now();
         let (mut known, mut heard) = (begun, begun);
+        let connection = self.client().connection();
         if pace == Pace::Unsure {
-            results.quiet(&mut waits).await;
+            results.quiet(&mut waits, connection.renewed()).await;
         }
         loop {
+            let left = connection.renewed();
             let permit = results.poll_permit().await;
             let answer = timeout(POLL_TIMEOUT, self.details_once()).await;
             drop(permit);
@@ -171,7 +173,7 @@ impl RunHandle {
                 Ok(Err(error)) => return Err(error),
                 Err(_) => {
                     // The connection may be dead and look alive; what is slow only goes on over the old one.
-                    self.client().connection().renew();
+                    connection.renew();
                     if heard.elapsed() > SILENCE_PATIENCE {
                         return Err(ClientError::new(
                             ErrorKind::Unreachable,
@@ -182,7 +184,7 @@ impl RunHandle {
             }
             match pace {
                 Pace::Ended => sleep(waits.next().unwrap_or(POLL_SLOWEST)).await,
-                Pace::Unsure => results.quiet(&mut waits).await,
+                Pace::Unsure => results.quiet(&mut waits, left).await,
             }
         }
     }
