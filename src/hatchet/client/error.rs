@@ -32,6 +32,8 @@ pub enum ErrorKind {
     Doubted,
     /// The engine does not know the id or name.
     NotFound,
+    /// The engine knew the run before, and does not know it any more.
+    Lost,
     /// The engine refused the request as it is; sending it again changes nothing.
     Invalid,
     /// An idempotency key is taken. Holds the run that has it, where the engine said so.
@@ -80,6 +82,7 @@ impl ClientError {
             | ErrorKind::Tls
             | ErrorKind::Unauthenticated
             | ErrorKind::NotFound
+            | ErrorKind::Lost
             | ErrorKind::Invalid
             | ErrorKind::Duplicate(_)
             | ErrorKind::TooLarge

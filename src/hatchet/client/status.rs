@@ -48,7 +48,10 @@ impl RunHandle {
         let request = v1::GetRunDetailsRequest { external_id: id.to_string() };
         let connection = self.client().connection();
         let mut stub = connection.admin();
-        connection.unless_left(&format!("ask for run {id}"), stub.get_run_details(request)).await.map(details)
+        connection.unless_left(&format!("ask for run {id}"), stub.get_run_details(request)).await.map(|answer| {
+            self.saw();
+            details(answer)
+        })
     }
 }
 

@@ -1,6 +1,12 @@
 //! Starts runs.
 
-use std::fmt;
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use prost::Message as _;
 use serde::Serialize;
@@ -26,11 +32,39 @@ pub struct TriggerOptions {
 pub struct RunHandle {
     client: Client,
     id: RunId,
+    /// The engine has shown that it knows the run, to this handle or a clone.
+    seen: Arc<AtomicBool>,
 }
 
 impl RunHandle {
     pub(super) fn new(client: Client, id: RunId) -> Self {
-        Self { client, id }
+        Self { client, id, seen: Arc::default() }
+    }
+
+    /// Notes that the engine knows the run.
+    pub(super) fn saw(&self) {
+        self.seen.store(true, Ordering::Relaxed);
+    }
+
+    /// What it means that the engine does not know the run and is not going to.
+    pub(super) fn unknown(&self) -> ClientError {
+        let id = self.id;
+        if self.seen.load(Ordering::Relaxed) {
+            return ClientError::new(
+                ErrorKind::Lost,
+                format!(
+                    "the engine no longer knows run {id}, which it knew before: it was restarted without its data, or \
+                     has dropped the run since: start it again if its work is still wanted"
+                ),
+            );
+        }
+        ClientError::new(
+            ErrorKind::NotFound,
+            format!(
+                "run {id} is not known to the engine: check the id; after a trigger it means that no workflow has that \
+                 name: start a worker that registers it"
+            ),
+        )
     }
 
     /// The run's id.

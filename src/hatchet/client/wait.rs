@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{ClientError, ErrorKind, RunDetails, RunHandle, outcomes::unknown, retry::forever};
+use super::{ClientError, ErrorKind, RunDetails, RunHandle, retry::forever};
 use crate::hatchet::wire::{RunId, RunStatus, proto};
 
 /// The poll starts here and slows down to [`POLL_SLOWEST`].
@@ -116,7 +116,8 @@ fn by_name<'a>(tasks: impl Iterator<Item = (&'a str, Option<&'a str>)>) -> Strin
 impl RunHandle {
     /// Waits until the run has ended, and says how.
     ///
-    /// Ends with [`ErrorKind::NotFound`] where the engine does not know the run for 10 s, with
+    /// Ends with [`ErrorKind::NotFound`] where the engine does not know the run for 10 s ([`ErrorKind::Lost`] where it
+    /// knew it before), with
     /// [`ErrorKind::Unreachable`] where it does not answer for 5 minutes, and at once where the token is refused.
     pub async fn outcome(&self) -> Result<RunOutcome, ClientError> {
         let subscription = self.client().results().subscribe(self.id()).await;
@@ -162,7 +163,7 @@ impl RunHandle {
                 Ok(Err(error)) if error.kind() == ErrorKind::NotFound => {
                     heard = Instant::now();
                     if known.elapsed() > UNKNOWN_PATIENCE {
-                        return Err(unknown(self.id()));
+                        return Err(self.unknown());
                     }
                 }
                 Ok(Err(error)) if error.is_temporary() => {

@@ -131,6 +131,7 @@ fn end(error: ClientError, lived: bool) -> Ended {
         | ErrorKind::Unreachable
         | ErrorKind::Doubted
         | ErrorKind::Tls
+        | ErrorKind::Lost
         | ErrorKind::Invalid
         | ErrorKind::Duplicate(_)
         | ErrorKind::TooLarge
