@@ -13,6 +13,8 @@ use crate::hatchet::wire::DEFAULT_MAX_MESSAGE;
 pub struct EngineOptions {
     /// Where to listen. Port 0 means the port kept in the folder, or else one that the system chooses.
     pub bind: SocketAddr,
+    /// Where the REST part is.
+    pub rest: Rest,
     /// Where the lock, the handshake file, the signing key and, unless the engine is [ephemeral](Self::ephemeral), all
     /// that it knows are kept; with `None` all of it is made anew and kept in memory.
     pub folder: Option<PathBuf>,
@@ -36,6 +38,7 @@ impl Default for EngineOptions {
     fn default() -> Self {
         Self {
             bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            rest: Rest::Shared,
             folder: None,
             ephemeral: false,
             keep_finished: 100_000,
@@ -59,6 +62,17 @@ pub(crate) struct Retention {
     pub(crate) count: usize,
     pub(crate) age: Duration,
     pub(crate) bytes: usize,
+}
+
+/// Where the REST part is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rest {
+    /// On the address of the gRPC services.
+    Shared,
+    /// On an address of its own; both addresses then serve both.
+    At(SocketAddr),
+    /// Nowhere. SDKs that pause a worker before it stops, or ask for a run's status, need it.
+    Off,
 }
 
 /// The engine's waits and budgets. The defaults are those of a real Hatchet; tests shorten them.
