@@ -25,8 +25,8 @@ impl Table {
     /// All of them, in the order in which they are read back: each speaks only of those before it.
     pub(super) const ALL: [Self; 10] = [
         Self::Versions,
-        Self::Runs,
         Self::Workers,
+        Self::Runs,
         Self::Tasks,
         Self::Children,
         Self::Claims,

@@ -82,6 +82,13 @@ impl<M: Map> Deref for Kept<M> {
     }
 }
 
+impl<K: Clone + Eq + Hash, V: Rowed<K>> Kept<HashMap<K, V>> {
+    /// Makes room for what is about to be put back.
+    pub(super) fn reserve(&mut self, more: usize) {
+        self.map.reserve(more);
+    }
+}
+
 impl<M: Map> Kept<M> {
     /// Notes changes from now on.
     pub(super) fn note_changes(&mut self) {

@@ -34,7 +34,13 @@ pub(crate) struct Loading {
     state: State,
     now: Moment,
     declare: Declare,
-    ages: Vec<(u64, RunId)>,
+    /// All runs, in the order of their making; they are filed when their tasks are known, which come in the same
+    /// order.
+    runs: Vec<(RunId, Run)>,
+    /// The one that the next task is likely of.
+    at: usize,
+    /// What each of them takes.
+    sizes: Vec<usize>,
     waiting: Vec<RunId>,
     queued: Vec<(u64, RunId)>,
     /// What ran on workers that have not outlived the last engine, in the order of assignment.
@@ -49,7 +55,9 @@ impl Loading {
             state: State::new(timings, keep, ids),
             now,
             declare,
-            ages: Vec::new(),
+            runs: Vec::new(),
+            at: 0,
+            sizes: Vec::new(),
             waiting: Vec::new(),
             queued: Vec::new(),
             lost: BTreeMap::new(),
@@ -128,9 +136,9 @@ impl Loading {
             finished: None,
             claim: head.claim.map(Arc::from),
         };
-        self.ages.push((row.number, run_id));
         self.state.made = self.state.made.max(row.number);
-        self.state.runs.restore(run_id, run);
+        self.sizes.push(run.input.len() + run.metadata.len());
+        self.runs.push((run_id, run));
         Ok(())
     }
 
@@ -143,7 +151,12 @@ impl Loading {
     fn task(&mut self, row: Found<'_>, head: TaskHead) -> Result<(), Damaged> {
         let task_id: RunId = id(head.id, "the id")?;
         let run_id = head.run.map_or(task_id, |run| run.uuid().into());
-        let run = self.state.runs.passing(&run_id).ok_or_else(|| Damaged(format!("there is no run {run_id}")))?;
+        if self.state.tasks.is_empty() {
+            self.state.tasks.reserve(self.runs.len());
+        }
+        let later = self.runs.get(self.at..).unwrap_or_default().iter().position(|(id, _)| *id == run_id);
+        self.at += later.ok_or_else(|| Damaged(format!("there is no run {run_id} for it")))?;
+        let run = &mut self.runs[self.at].1;
         let at = usize::try_from(head.spec).unwrap_or(usize::MAX);
         let spec = run.version.tasks.get(at).ok_or_else(|| Damaged(format!("there is no task {at} in its version")))?;
         let until = Moment(head.until);
@@ -161,7 +174,7 @@ impl Loading {
             alarm: None,
             started: head.started.map(Moment),
             finished: head.finished.map(Moment),
-            chunks: Chunks::default(),
+            chunks: None,
             children: Vec::new(),
         };
         task.phase = match StageHead::try_from(head.stage) {
@@ -182,7 +195,7 @@ impl Loading {
                 let allowed = until.since(task.started.unwrap_or(until));
                 let key = alarm(allowed);
                 task.alarm = Some(key);
-                task.chunks = Chunks::resumed();
+                task.chunks = Some(Box::new(Chunks::resumed()));
                 let worker_id: WorkerId = id(head.worker, "the worker")?;
                 let seq = head.assigned;
                 match self.state.workers.passing(&worker_id) {
@@ -209,13 +222,14 @@ impl Loading {
             Ok(StageHead::Untaken) => Phase::Cancelled(true),
             Ok(StageHead::Unknown) | Err(_) => return Err(Damaged(format!("stage {} is not known", head.stage))),
         };
+        self.sizes[self.at] += task.phase.size();
         self.state.queue.has_served(spec.lane, head.assigned);
         if task.phase.stage().is_final() {
             run.open = run.open.saturating_sub(1);
             let end = task.finished.unwrap_or_default();
-            // As if it had just ended there; whether it really has is seen when all of its tasks are known.
+            // Of the last one to end; whether the run has is seen when all of its tasks are known.
             let before = run.finished.map_or(end, |(at, _)| at);
-            run.finished = Some((before.max(end), 0));
+            run.finished = Some((before.max(end), run.seq));
         }
         self.state.assignments = self.state.assignments.max(head.assigned);
         self.state.tasks_made = self.state.tasks_made.max(row.number);
@@ -322,29 +336,31 @@ impl Loading {
         Ok(())
     }
 
-    /// The state, which notes its changes from here on. What is due by now is left to the next tick.
-    pub(crate) fn finish(self) -> Result<State, Damaged> {
-        let Self { mut state, now, ages, waiting, queued, mut lost, .. } = self;
-        state.queue.resume(state.assignments);
-        let mut ended = Vec::with_capacity(ages.len());
-        for (_, id) in &ages {
-            let Some(run) = state.runs.passing(id) else { continue };
-            match run.finished.take().filter(|_| run.open == 0) {
-                Some((at, _)) => ended.push((at, run.seq, *id)),
-                None if run.open == 0 => return Err(Damaged(format!("run {id} has no tasks"))),
-                None => {}
+    /// Puts the runs where they belong, now that their tasks are known.
+    fn file_runs(&mut self) {
+        let runs = std::mem::take(&mut self.runs);
+        self.state.by_age = runs.iter().map(|(id, run)| (run.seq, *id)).collect();
+        self.state.runs.reserve(runs.len());
+        let mut ended = Vec::with_capacity(runs.len());
+        for ((id, mut run), size) in runs.into_iter().zip(&self.sizes) {
+            run.finished = run.finished.filter(|_| run.open == 0);
+            if let Some(end) = run.finished {
+                ended.push((end, id));
+                self.state.finished_bytes += size;
             }
+            self.state.runs.restore(id, run);
         }
         ended.sort_unstable();
-        for (end, (at, _, id)) in (1..).zip(&ended) {
-            if let Some(run) = state.runs.passing(id) {
-                run.finished = Some((*at, end));
-            }
-        }
-        state.ends = ended.len() as u64;
-        state.finished_bytes = ended.iter().map(|(.., id)| state.size_of(*id)).sum();
-        state.finished = (1..).zip(ended.into_iter().map(|(.., id)| id)).collect();
-        state.by_age = ages.into_iter().collect();
+        self.state.finished = ended.into_iter().collect();
+        // No number of an end is larger.
+        self.state.ends = self.state.made;
+    }
+
+    /// The state, which notes its changes from here on. What is due by now is left to the next tick.
+    pub(crate) fn finish(mut self) -> Result<State, Damaged> {
+        self.file_runs();
+        let Self { mut state, now, waiting, queued, mut lost, .. } = self;
+        state.queue.resume(state.assignments);
         for id in waiting {
             state.await_again(id)?;
         }

@@ -120,7 +120,7 @@ pub(crate) struct State {
     made: u64,
     tasks_made: u64,
     /// Finished runs in the order of their ends.
-    finished: BTreeMap<u64, RunId>,
+    finished: BTreeMap<(Moment, u64), RunId>,
     ends: u64,
     children: Kept<HashMap<(RunId, ChildKey), RunId>>,
     claims: Kept<HashMap<Arc<str>, Claim>>,

@@ -135,7 +135,7 @@ pub(crate) struct Run {
     pub(crate) tasks: Vec<RunId>,
     /// How many of them have not ended.
     pub(crate) open: usize,
-    /// When it ended, and the how-manieth end that was.
+    /// When it ended, and a number that grows from end to end.
     pub(crate) finished: Option<(Moment, u64)>,
     /// The idempotency key it holds until its end.
     pub(crate) claim: Option<Arc<str>>,
@@ -187,10 +187,14 @@ pub(crate) struct Task {
     pub(crate) alarm: Option<AlarmKey>,
     pub(crate) started: Option<Moment>,
     pub(crate) finished: Option<Moment>,
-    pub(crate) chunks: Chunks,
+    /// Only for one that has streamed.
+    pub(crate) chunks: Option<Box<Chunks>>,
     /// What it triggered: forgotten with it.
     pub(crate) children: Vec<ChildKey>,
 }
+
+/// What a task and its part of a run take beside their payloads, rounded up.
+const TASK_BYTES: usize = 1024;
 
 /// Where a task stands, with what belongs to that stage alone.
 #[derive(Debug)]
@@ -237,6 +241,14 @@ impl Phase {
             Self::Completed(_) => Stage::Completed,
             Self::Failed(_) => Stage::Failed,
             Self::Cancelled(_) => Stage::Cancelled,
+        }
+    }
+
+    /// About the memory that a task in this phase takes.
+    pub(crate) fn size(&self) -> usize {
+        match self {
+            Self::Completed(text) | Self::Failed(text) => TASK_BYTES + text.len(),
+            Self::Waiting(_) | Self::Queued(_) | Self::BackOff | Self::Running(_) | Self::Cancelled(_) => TASK_BYTES,
         }
     }
 

@@ -9,9 +9,6 @@ use crate::{
     hatchet::wire::{RunId, RunStatus},
 };
 
-/// What a task and its part of a run take beside their payloads, rounded up.
-const TASK_BYTES: usize = 1024;
-
 impl State {
     /// Ends a run if all of its tasks have ended.
     pub(super) fn settle(&mut self, id: RunId, now: Moment) {
@@ -21,11 +18,12 @@ impl State {
         }
         let status = self.status(run);
         self.ends += 1;
+        let end = (now, self.ends);
         let claim = self.runs.passing(&id).and_then(|run| {
-            run.finished = Some((now, self.ends));
+            run.finished = Some(end);
             run.claim.clone()
         });
-        self.finished.insert(self.ends, id);
+        self.finished.insert(end, id);
         self.finished_bytes += self.size_of(id);
         if let Some(key) = claim {
             self.release_claim(&key, id);
@@ -50,17 +48,8 @@ impl State {
     /// About the memory that a run takes: what its tasks hold does not change once it has ended.
     pub(super) fn size_of(&self, id: RunId) -> usize {
         let Some(run) = self.runs.get(&id) else { return 0 };
-        let task = |id: &RunId| match self.tasks.get(id).map(|task| &task.phase) {
-            Some(Phase::Completed(text) | Phase::Failed(text)) => TASK_BYTES + text.len(),
-            Some(Phase::Waiting(_) | Phase::Queued(_) | Phase::BackOff | Phase::Running(_) | Phase::Cancelled(_))
-            | None => TASK_BYTES,
-        };
+        let task = |id: &RunId| self.tasks.get(id).map_or(0, |task| task.phase.size());
         run.input.len() + run.metadata.len() + run.tasks.iter().map(task).sum::<usize>()
-    }
-
-    fn is_too_old(&self, id: RunId, now: Moment) -> bool {
-        let end = self.runs.get(&id).and_then(|run| run.finished);
-        end.is_none_or(|(at, _)| now.since(at) > self.keep.age)
     }
 
     /// Forgets the finished runs that are too many, too large together or too old, the ones that ended first. To be
@@ -68,7 +57,7 @@ impl State {
     pub(crate) fn forget(&mut self, now: Moment) {
         while let Some((end, id)) = self.finished.first_key_value().map(|(end, id)| (*end, *id)) {
             let Retention { count, bytes, .. } = self.keep;
-            if self.finished.len() <= count && self.finished_bytes <= bytes && !self.is_too_old(id, now) {
+            if self.finished.len() <= count && self.finished_bytes <= bytes && now.since(end.0) <= self.keep.age {
                 return;
             }
             self.finished.remove(&end);
@@ -91,7 +80,7 @@ impl State {
 
     /// Makes a finished run an open one.
     pub(super) fn reopen(&mut self, id: RunId) {
-        if let Some((_, end)) = self.runs.passing(&id).and_then(|run| run.finished.take()) {
+        if let Some(end) = self.runs.passing(&id).and_then(|run| run.finished.take()) {
             self.finished.remove(&end);
             self.finished_bytes = self.finished_bytes.saturating_sub(self.size_of(id));
         }

@@ -45,27 +45,28 @@ impl State {
             Phase::Completed(_) | Phase::Failed(_) | Phase::Cancelled(_) => return true,
             Phase::Waiting(_) | Phase::Queued(_) | Phase::BackOff | Phase::Running(_) => {}
         }
-        if let Some(first) = index.filter(|_| std::mem::take(&mut task.chunks.is_resumed)) {
-            task.chunks.next = first;
+        let Some(index) = index else {
+            self.emit(id, text, None);
+            return true;
+        };
+        let chunks = task.chunks.get_or_insert_default();
+        if std::mem::take(&mut chunks.is_resumed) {
+            chunks.next = index;
         }
-        match index {
-            Some(ahead) if ahead > task.chunks.next => {
-                task.chunks.held.insert(ahead, text);
-                if task.chunks.held.len() > MAX_HELD {
-                    self.flush_gap(id);
-                } else if task.chunks.alarm.is_none() {
-                    task.chunks.alarm = Some(self.clock.set(now.plus(self.timings.chunk_gap), Alarm::Chunks(id)));
-                }
+        if index > chunks.next {
+            chunks.held.insert(index, text);
+            if chunks.held.len() > MAX_HELD {
+                self.flush_gap(id);
+            } else if chunks.alarm.is_none() {
+                chunks.alarm = Some(self.clock.set(now.plus(self.timings.chunk_gap), Alarm::Chunks(id)));
             }
-            // One that comes after its gap was given up is late, but not lost.
-            Some(due) => {
-                let is_next = due == task.chunks.next;
-                self.emit(id, text, index);
-                if is_next {
-                    self.emit_following(id, due);
-                }
-            }
-            None => self.emit(id, text, None),
+            return true;
+        }
+        // One that comes after its gap was given up is late, but not lost.
+        let is_next = index == chunks.next;
+        self.emit(id, text, Some(index));
+        if is_next {
+            self.emit_following(id, index);
         }
         true
     }
@@ -76,28 +77,33 @@ impl State {
         self.effects.push_back(Effect::Step { task: id, run: task.run, attempt: task.attempt, what });
     }
 
+    fn chunks(&mut self, id: RunId) -> Option<&mut Chunks> {
+        self.tasks.passing(&id)?.chunks.as_deref_mut()
+    }
+
     fn emit_following(&mut self, id: RunId, gone: i64) {
         let mut next = gone.saturating_add(1);
-        while let Some(text) = self.tasks.passing(&id).and_then(|t| t.chunks.held.remove(&next)) {
+        while let Some(text) = self.chunks(id).and_then(|chunks| chunks.held.remove(&next)) {
             self.emit(id, text, Some(next));
             next = next.saturating_add(1);
         }
-        if let Some(task) = self.tasks.passing(&id) {
-            task.chunks.next = next;
-            if task.chunks.held.is_empty() {
-                self.clock.take_back(task.chunks.alarm.take());
+        if let Some(chunks) = self.chunks(id) {
+            chunks.next = next;
+            if chunks.held.is_empty() {
+                let alarm = chunks.alarm.take();
+                self.clock.take_back(alarm);
             }
         }
     }
 
     /// Gives up waiting for the missing ones.
     pub(super) fn flush_gap(&mut self, id: RunId) {
-        let Some(task) = self.tasks.passing(&id) else { return };
-        self.clock.take_back(task.chunks.alarm.take());
-        let held = std::mem::take(&mut task.chunks.held);
+        let Some(chunks) = self.chunks(id) else { return };
+        let (alarm, held) = (chunks.alarm.take(), std::mem::take(&mut chunks.held));
         if let Some((last, _)) = held.last_key_value() {
-            task.chunks.next = last.saturating_add(1);
+            chunks.next = last.saturating_add(1);
         }
+        self.clock.take_back(alarm);
         for (index, text) in held {
             self.emit(id, text, Some(index));
         }
@@ -107,8 +113,7 @@ impl State {
     pub(super) fn flush_chunks(&mut self, id: RunId) {
         self.flush_gap(id);
         if let Some(task) = self.tasks.passing(&id) {
-            task.chunks.next = 0;
-            task.chunks.is_resumed = false;
+            task.chunks = None;
         }
     }
 }

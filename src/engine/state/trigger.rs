@@ -6,7 +6,6 @@ use super::{
     Claim, Moment, State,
     clock::Alarm,
     model::{ChildKey, Lease, Origin, Parent, Phase, Run, Task, Version},
-    stream::Chunks,
 };
 use crate::{engine::metadata, hatchet::wire::RunId};
 
@@ -178,7 +177,7 @@ impl State {
                 alarm: None,
                 started: None,
                 finished: None,
-                chunks: Chunks::default(),
+                chunks: None,
                 children: Vec::new(),
             };
             self.tasks.insert(*task, made);

@@ -268,7 +268,7 @@ impl Random {
         let (state, now) = (&self.world.state, self.world.now);
         let time_passed = matches!(op, Op::Pass(_) | Op::Restart);
         let open = state.tasks.values().filter(|t| t.finished.is_none() && t.phase.stage() != Stage::Waiting).count();
-        let gaps = state.tasks.values().filter(|t| t.chunks.waits()).count();
+        let gaps = state.tasks.values().filter(|t| t.chunks.as_ref().is_some_and(|chunks| chunks.waits())).count();
         assert_eq!(state.clock.len(), open + gaps + state.workers.len(), "no deadline is lost or left behind");
         assert!(state.next_deadline().is_none_or(|at| at > now) || !time_passed, "all that was due is done");
 
