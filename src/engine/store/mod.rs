@@ -6,6 +6,7 @@
 
 mod error;
 mod file;
+mod parcel;
 mod sqlite;
 #[cfg(test)]
 mod tests;
@@ -19,8 +20,11 @@ use std::{
 use tokio::sync::oneshot;
 
 pub(super) use self::error::{OpenError, WriteError};
-use self::sqlite::Database;
+use self::{parcel::Parcel, sqlite::Database};
 use super::record::{Batch, Damaged, Found, Table};
+
+/// Parcels of rows that may wait for whoever opens a store.
+const PARCELS: usize = 8;
 
 /// An open store. Dropping it waits for what is being written.
 #[derive(Debug)]
@@ -45,10 +49,34 @@ pub(super) fn open(
 ) -> Result<Store, OpenError> {
     file::make_private(path).map_err(OpenError::Io)?;
     let database = Database::open(path)?;
-    for table in Table::ALL {
-        database.read(table, &mut each)?;
-    }
+    // One thread takes the rows out of the file while this one makes them what they were.
+    let database = thread::scope(|scope| {
+        let (parcels, waiting) = sync_channel(PARCELS);
+        let reader = scope.spawn(move || read(&database, &parcels).map(|()| database));
+        // An error here ends the reader too: nobody takes its parcels.
+        let outcome = waiting.into_iter().try_for_each(|parcel: Parcel| parcel.open(&mut each));
+        let read = reader.join().unwrap_or_else(|_| Err(OpenError::Io(std::io::Error::other("its reader panicked"))));
+        outcome?;
+        read
+    })?;
     Store::start(path, database)
+}
+
+fn read(database: &Database, parcels: &SyncSender<Parcel>) -> Result<(), OpenError> {
+    for table in Table::ALL {
+        let mut parcel = Parcel::of(table);
+        let mut is_wanted = true;
+        database.read(table, |row| {
+            if parcel.add(row) {
+                is_wanted = parcels.send(std::mem::replace(&mut parcel, Parcel::of(table))).is_ok();
+            }
+            is_wanted
+        })?;
+        if !is_wanted || !parcel.is_empty() && parcels.send(parcel).is_err() {
+            return Ok(());
+        }
+    }
+    Ok(())
 }
 
 /// Puts a damaged file aside, with what belongs to it, and answers its new name.

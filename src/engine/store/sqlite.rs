@@ -9,7 +9,7 @@ use rusqlite::{
 
 use super::{
     super::record::{Change, RowKey},
-    Damaged, Found, OpenError, Table, WriteError,
+    Found, OpenError, Table, WriteError,
 };
 
 /// The format of the file. It changes when what an older engine has written can no longer be read as it is; a new
@@ -68,22 +68,16 @@ impl Database {
         Ok(Self { connection, writes: 0 })
     }
 
-    /// Hands over the rows of a table in their order.
-    pub(super) fn read(
-        &self,
-        table: Table,
-        each: &mut impl FnMut(Table, Found<'_>) -> Result<(), Damaged>,
-    ) -> Result<(), OpenError> {
+    /// Hands over the rows of a table in their order, for as long as they are wanted.
+    pub(super) fn read(&self, table: Table, mut each: impl FnMut(Found<'_>) -> bool) -> Result<(), OpenError> {
         let name = table.name();
         let mut statement = self.connection.prepare(&format!("SELECT key, head, a, b FROM {name} ORDER BY key"))?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let found = found(row).map_err(|e| OpenError::Damaged(format!("a row of `{name}`: {e}")))?;
-            let which = |Damaged(why)| match found.key {
-                [] => Damaged(format!("row {} of `{name}`: {why}", found.number)),
-                _ => Damaged(format!("a row of `{name}`: {why}")),
-            };
-            each(table, found).map_err(which)?;
+            if !each(found) {
+                break;
+            }
         }
         Ok(())
     }
