@@ -20,7 +20,7 @@ use super::{
 use crate::{
     engine::{
         cron::CronRule,
-        options::Timings,
+        options::{Retention, Timings},
         record::{Damaged, Found, Table},
     },
     hatchet::wire::{RunId, WorkerId, proto::v1},
@@ -44,9 +44,9 @@ pub(crate) struct Loading {
 }
 
 impl Loading {
-    pub(crate) fn new(timings: Timings, keep_finished: usize, ids: Ids, declare: Declare, now: Moment) -> Self {
+    pub(crate) fn new(timings: Timings, keep: Retention, ids: Ids, declare: Declare, now: Moment) -> Self {
         Self {
-            state: State::new(timings, keep_finished, ids),
+            state: State::new(timings, keep, ids),
             now,
             declare,
             ages: Vec::new(),
@@ -341,6 +341,7 @@ impl Loading {
             }
         }
         state.ends = ended.len() as u64;
+        state.finished_bytes = ended.iter().map(|(.., id)| state.size_of(*id)).sum();
         state.finished = (1..).zip(ended.into_iter().map(|(.., id)| id)).collect();
         state.by_age = ages.into_iter().collect();
         for id in waiting {
@@ -360,6 +361,7 @@ impl Loading {
         }
         inside.into_iter().for_each(|id| state.forget_worker(id));
         state.drop_old_versions();
+        state.forget(now);
         // Nobody listens yet.
         state.effects.clear();
         Ok(state)
