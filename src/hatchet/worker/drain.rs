@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{
     sync::watch,
-    time::{Instant, sleep, timeout, timeout_at},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -33,15 +33,15 @@ pub(super) async fn run(
     intake_closed: &CancellationToken,
     grace: Duration,
 ) -> Drained {
-    let end_of_grace = Instant::now() + grace;
+    let begun = Instant::now();
     stop_intake(shared, registered, intake_closed).await;
-    if timeout_at(end_of_grace, settled(shared)).await.is_ok() || shared.busy() == 0 {
+    if timeout(grace.saturating_sub(begun.elapsed()), settled(shared)).await.is_ok() || shared.busy() == 0 {
         return Drained::default();
     }
     let cut = shared.names();
     tracing::warn!("the grace of {} is over: cancels {}", format_duration(grace), cut.join(", "));
     shared.cancel_all(CancelReason::Shutdown);
-    let left = match timeout(shared.cancel_grace + LINGER, idle(shared)).await {
+    let left = match timeout(shared.cancel_grace.saturating_add(LINGER), idle(shared)).await {
         Ok(()) => Vec::new(),
         Err(_) => shared.names(),
     };

@@ -31,6 +31,7 @@ mod recent;
 mod register;
 mod report;
 mod session;
+mod started;
 mod stats;
 mod watchdog;
 
