@@ -9,10 +9,11 @@ use tokio::{
 };
 
 use super::{
-    dispatch::{Assignment, AttemptKey, Shared},
+    dispatch::{Assignment, Shared},
     report::{self, Terminal},
     started::Started,
     stats::AttemptEnd,
+    table::AttemptKey,
     watchdog::PollClock,
 };
 use crate::hatchet::{
@@ -119,7 +120,7 @@ struct ForgetOnDrop<'a> {
 
 impl Drop for ForgetOnDrop<'_> {
     fn drop(&mut self) {
-        self.shared.forget(self.key);
+        self.shared.table.remove(self.key);
     }
 }
 

@@ -121,7 +121,7 @@ struct CutOnDrop(Arc<Shared>);
 
 impl Drop for CutOnDrop {
     fn drop(&mut self) {
-        self.0.cancel_all(CancelReason::Shutdown);
+        self.0.table.cancel_all(CancelReason::Shutdown);
     }
 }
 

@@ -33,6 +33,7 @@ mod report;
 mod session;
 mod started;
 mod stats;
+mod table;
 mod watchdog;
 
 use std::{net::TcpListener, num::NonZeroUsize, sync::Arc, time::Duration};
