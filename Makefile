@@ -14,7 +14,7 @@ RUNS := 500
 
 .PHONY: help build demo run-worker run-worker-sync run-external-trigger run-sync-trigger run-cpu-trigger \
         run-sync-process-pool-trigger run-task-status-benchmark doctor list-tasks test chaos test-browser conformance \
-        interop lint deny doc bench bench-build ci clean
+        interop interop-install lint deny doc bench bench-build ci clean
 
 help: ## this list
 	@echo "The Hatchet quickstart in Rust"
@@ -80,12 +80,19 @@ conformance: ## the conformance suite on the Hatchet that HATCHET_CLIENT_TOKEN n
 	@HATCHET_TEST_TARGET=real $(CARGO) test --quiet --test it conformance
 
 INTEROP := target/interop
+PYTHON_SDK := hatchet-sdk==1.43.1
+NODE_SDK := @hatchet-dev/typescript-sdk@1.33.2
 
-interop: ## the official Python and TypeScript SDKs on the embedded engine; installs them into target/interop
-	@test -x $(INTEROP)/venv/bin/python || python3 -m venv $(INTEROP)/venv
-	@$(INTEROP)/venv/bin/pip install --quiet --disable-pip-version-check hatchet-sdk==1.43.1
-	@mkdir -p $(INTEROP)/node && cd $(INTEROP)/node && npm install --silent --no-audit --no-fund @hatchet-dev/typescript-sdk@1.33.2
+interop: interop-install ## the official Python and TypeScript SDKs on the embedded engine; installs them into target/interop
 	@HATCHET_INTEROP=1 $(CARGO) test --quiet --test it interop
+
+# By itself for CI, which tells a missing package registry from a failure.
+interop-install:
+	@command -v python3 >/dev/null || { echo "make interop needs python3 with venv" >&2; exit 2; }
+	@command -v npm >/dev/null || { echo "make interop needs node and npm" >&2; exit 2; }
+	@test -x $(INTEROP)/venv/bin/pip || python3 -m venv $(INTEROP)/venv
+	@$(INTEROP)/venv/bin/pip install --quiet --disable-pip-version-check $(PYTHON_SDK)
+	@mkdir -p $(INTEROP)/node && cd $(INTEROP)/node && npm install --silent --no-audit --no-fund $(NODE_SDK)
 
 lint: ## formatting and lints, warnings denied
 	@$(CARGO) fmt --check

@@ -13,6 +13,8 @@ mod online;
 mod output;
 mod run_keys;
 pub mod runner;
+#[cfg(feature = "engine")]
+mod sidecar;
 mod signals;
 pub mod worker;
 

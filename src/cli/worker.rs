@@ -26,7 +26,7 @@ use crate::{
 
 /// Registers tasks with a Hatchet engine and runs them.
 #[derive(Debug, Parser)]
-#[command(name = "worker", version, after_help = super::settings_help(), after_long_help = super::settings_help() + "\n\n" + exit::CODES)]
+#[command(name = "worker", version, after_help = super::settings_help(), after_long_help = long_help())]
 struct Args {
     /// Tasks to run, by name [env: HATCHET_WORKER_TASKS] [default: all]
     #[arg(long, value_name = "NAME,…")]
@@ -68,6 +68,14 @@ struct Args {
     connection: ConnectionFlags,
 }
 
+fn long_help() -> String {
+    let own = "`worker -handshake-file FILE` is the engine alone, in the place of Hatchet's own embedded sidecar; add \
+               -help for its flags. The other way round, --embedded starts an official sidecar where \
+               HATCHET_CLIENT_EMBEDDED_BINARY_PATH names one, with the other HATCHET_CLIENT_EMBEDDED_ variables handed \
+               on as the official SDKs do.";
+    format!("{}\n\n{own}\n\n{}", super::settings_help(), exit::CODES)
+}
+
 /// 1: the same as `--run-keys`.
 const RUN_KEYS: &str = "HATCHET_WORKER_RUN_KEYS";
 
@@ -87,6 +95,10 @@ struct Plan {
 
 /// The binary's `main`.
 pub fn main() -> ExitCode {
+    #[cfg(feature = "engine")]
+    if let Some(args) = super::sidecar::wanted(std::env::args_os()) {
+        return super::sidecar::main(args);
+    }
     let args = Args::parse();
     let explain = args.explain_config.is_some();
     let plan = match plan(args) {
@@ -116,7 +128,8 @@ fn plan(args: Args) -> Result<Plan, Exit> {
     let flag = if args.engine_only { Some(connect::When::Always) } else { args.connection.embedded };
     let defaults = WorkerOptions::default();
     if let Some(format) = args.explain_config {
-        explain::print(format, flag, &sources, &settings(&defaults))?;
+        let own: Vec<Setting> = settings(&defaults).into_iter().chain(sidecar_settings()).collect();
+        explain::print(format, flag, &sources, &own)?;
     }
     logging::start(&sources)?;
     let options = WorkerOptions {
@@ -159,6 +172,16 @@ fn settings(defaults: &WorkerOptions) -> [Setting; 10] {
     ]
 }
 
+#[cfg(feature = "engine")]
+fn sidecar_settings() -> impl Iterator<Item = Setting> {
+    super::sidecar::VARIABLES.iter().map(|name| Setting { variables: std::slice::from_ref(name), default: None })
+}
+
+#[cfg(not(feature = "engine"))]
+fn sidecar_settings() -> impl Iterator<Item = Setting> {
+    std::iter::empty()
+}
+
 /// A setting that counts something; the upper bound is where a slip of the keyboard begins.
 fn number(sources: &Sources, name: &str, default: usize) -> Result<usize, Exit> {
     let Some((text, source)) = sources.get(name) else { return Ok(default) };
@@ -190,14 +213,21 @@ async fn run(plan: Plan) -> Result<(), Exit> {
 
 #[cfg(feature = "engine")]
 async fn embedded(plan: &Plan, said: &str, signals: &mut Signals) -> Result<(), Exit> {
-    use super::embedded::Embedded;
+    use super::{embedded::Embedded, sidecar::Official};
 
     let folder = connect::folder(&plan.sources);
-    let mut embedded = Embedded::start(&folder).await?;
+    let sidecar = Official::from(&plan.sources)?;
+    let mut embedded = tokio::select! {
+        started = Embedded::start(&folder, sidecar.as_ref()) => started?,
+        () = signals.next() => return Ok(()),
+    };
     let handshake = embedded.handshake().clone();
     let at = &handshake.grpc_address;
     match &embedded {
         Embedded::Own(_) => tracing::info!("uses the {said}: started at {at}, folder {}", folder.display()),
+        Embedded::Sidecar(_) => {
+            tracing::info!("uses the {said}: an official sidecar, started at {at}, folder {}", folder.display());
+        }
         Embedded::Joined(_) => {
             tracing::info!("uses the {said}: joins the one of another process at {at}, folder {}", folder.display());
         }
@@ -213,7 +243,7 @@ async fn embedded(plan: &Plan, said: &str, signals: &mut Signals) -> Result<(), 
     };
     let result = tokio::select! {
         result = work => result,
-        () = embedded.ended() => Err(Exit::unreachable("the embedded engine ended by itself: see the log above")),
+        why = embedded.ended() => Err(Exit::unreachable(why)),
     };
     embedded.stop().await;
     result

@@ -120,7 +120,9 @@ impl Folder {
     /// Takes the announcement back.
     pub(super) fn withdraw(&self) {
         let file = self.path.join("handshake.json");
-        if let Err(e) = fs::remove_file(&file) {
+        if let Err(e) = fs::remove_file(&file)
+            && e.kind() != io::ErrorKind::NotFound
+        {
             tracing::warn!("cannot remove {}: {e}", file.display());
         }
     }

@@ -19,7 +19,7 @@
 //! | step | file |
 //! |---|---|
 //! | start, stop, the thread | `running`; the folder with lock, key and handshake: `folder` |
-//! | one port for both protocols, one check of the token | `serve`, `token` |
+//! | one port for both protocols, one check of the token | `serve`, `token`; connections and their bounds: `incoming` |
 //! | messages in and out | `grpc`, `rest` |
 //! | the state machine: pure, with its picture | `state`, `state::attempt` |
 //! | clock, lock, delivery of effects | `driver`; queues that never make it wait: `mailbox` |
@@ -68,16 +68,20 @@
 //! - `traceparent` is not added to the metadata. There is no rate limit on calls. Action ids are lower-cased.
 //! - Errors that a real engine reports as INTERNAL for bad declarations are INVALID_ARGUMENT and name the field.
 
+mod announcement;
 mod assignment;
 mod cron;
 mod driver;
 mod error;
 mod folder;
+mod gate;
 mod grpc;
 mod idempotency;
+mod incoming;
 mod mailbox;
 mod metadata;
 mod options;
+mod record;
 mod rest;
 mod running;
 mod serve;
@@ -87,7 +91,8 @@ mod subscriptions;
 mod tests;
 mod token;
 
+pub use announcement::Announcement;
 pub use error::{EngineError, EngineErrorKind};
 pub use folder::find;
-pub use options::{EngineOptions, Timings};
+pub use options::{EngineOptions, Rest, Timings};
 pub use running::Engine;

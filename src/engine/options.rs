@@ -13,6 +13,8 @@ use crate::hatchet::wire::DEFAULT_MAX_MESSAGE;
 pub struct EngineOptions {
     /// Where to listen. Port 0 means the port kept in the folder, or else one that the system chooses.
     pub bind: SocketAddr,
+    /// Where the REST part is.
+    pub rest: Rest,
     /// Where the lock, the handshake file and the signing key are kept; with `None` all of it is made anew and kept
     /// in memory.
     pub folder: Option<PathBuf>,
@@ -28,12 +30,24 @@ impl Default for EngineOptions {
     fn default() -> Self {
         Self {
             bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            rest: Rest::Shared,
             folder: None,
             keep_finished: 10_000,
             timings: Timings::default(),
             max_message: DEFAULT_MAX_MESSAGE,
         }
     }
+}
+
+/// Where the REST part is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rest {
+    /// On the address of the gRPC services.
+    Shared,
+    /// On an address of its own; both addresses then serve both.
+    At(SocketAddr),
+    /// Nowhere. SDKs that pause a worker before it stops, or ask for a run's status, need it.
+    Off,
 }
 
 /// The engine's waits and budgets. The defaults are those of a real Hatchet; tests shorten them.

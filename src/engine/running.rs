@@ -2,7 +2,6 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::Arc,
     thread,
     time::Duration,
 };
@@ -14,8 +13,8 @@ use super::{
     driver::Driver,
     error::EngineError,
     folder::{Folder, Identity},
-    options::EngineOptions,
-    serve,
+    options::{EngineOptions, Rest},
+    serve::{self, Service},
     state::{Moment, State},
     token::Tokens,
 };
@@ -42,15 +41,21 @@ impl Engine {
             Some(folder) => folder.identity()?,
             None => Identity::new()?,
         };
-        let listener = listen(options.bind, identity.port)?;
-        let address = listener.local_addr().map_err(|e| EngineError::address(options.bind, e))?;
+        let (listener, address) = listen(options.bind, identity.port)?;
+        let (rest, rest_address) = match options.rest {
+            Rest::At(wanted) => bind(wanted).map(|(listener, address)| (Some(listener), address))?,
+            Rest::Shared | Rest::Off => (None, address),
+        };
         identity.port = Some(address.port());
         if let Some(folder) = &folder {
             folder.keep(&identity)?;
         }
-        let reach = reachable(address);
-        let (grpc_address, api_url) = (reach.to_string(), format!("http://{reach}"));
-        let tokens = Tokens::new(&identity.key, identity.tenant, &grpc_address, &api_url, Moment::wall());
+        let grpc_address = reachable(address).to_string();
+        let with_rest = options.rest != Rest::Off;
+        let server_url = format!("http://{}", reachable(rest_address));
+        let tokens = Tokens::new(&identity.key, identity.tenant, &grpc_address, &server_url, Moment::wall());
+        // The token names an address in any case: without one the Python SDK would take a public one of its own.
+        let api_url = if with_rest { server_url } else { String::new() };
         let handshake = Handshake {
             token: tokens.current().to_owned(),
             tenant_id: identity.tenant.to_string(),
@@ -68,8 +73,10 @@ impl Engine {
         let (ready, is_ready) = oneshot::channel();
         let (end, ended) = oneshot::channel();
         let announced = handshake.clone();
+        let listeners: Vec<_> = [Some(listener), rest].into_iter().flatten().collect();
+        let service = Service { driver, tokens, with_rest };
         let body = move || {
-            runtime.block_on(run(listener, driver, tokens, folder, announced, ready, stopped));
+            runtime.block_on(run(listeners, service, folder, announced, ready, stopped));
             // What still hangs is dropped with the runtime; the receiver may be gone too.
             drop(runtime);
             let _ = end.send(());
@@ -120,19 +127,22 @@ impl Engine {
 }
 
 /// Takes the port kept from the last start, or the one asked for, or another one.
-fn listen(wanted: SocketAddr, kept: Option<u16>) -> Result<std::net::TcpListener, EngineError> {
-    let bind = |address: SocketAddr| {
-        let listener = std::net::TcpListener::bind(address).map_err(|e| EngineError::address(address, e))?;
-        listener.set_nonblocking(true).map_err(|e| EngineError::address(address, e))?;
-        Ok(listener)
-    };
+fn listen(wanted: SocketAddr, kept: Option<u16>) -> Result<(std::net::TcpListener, SocketAddr), EngineError> {
     if let Some(port) = kept.filter(|_| wanted.port() == 0) {
         match bind(SocketAddr::new(wanted.ip(), port)) {
-            Ok(listener) => return Ok(listener),
+            Ok(bound) => return Ok(bound),
             Err(error) => tracing::warn!("the port of the last start is not free, taking another: {error}"),
         }
     }
     bind(wanted)
+}
+
+fn bind(wanted: SocketAddr) -> Result<(std::net::TcpListener, SocketAddr), EngineError> {
+    let failed = |e| EngineError::address(wanted, e);
+    let listener = std::net::TcpListener::bind(wanted).map_err(failed)?;
+    listener.set_nonblocking(true).map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
 }
 
 /// The address to tell others: one that listens everywhere is reached on the loopback.
@@ -146,16 +156,15 @@ fn reachable(bound: SocketAddr) -> SocketAddr {
 }
 
 async fn run(
-    listener: std::net::TcpListener,
-    driver: Arc<Driver>,
-    tokens: Tokens,
+    listeners: Vec<std::net::TcpListener>,
+    service: Service,
     folder: Option<Folder>,
     handshake: Handshake,
     ready: oneshot::Sender<Result<(), EngineError>>,
     stopped: oneshot::Receiver<()>,
 ) {
-    let listener = match tokio::net::TcpListener::from_std(listener) {
-        Ok(listener) => listener,
+    let listeners = match listeners.into_iter().map(tokio::net::TcpListener::from_std).collect::<Result<_, _>>() {
+        Ok(listeners) => listeners,
         Err(e) => {
             let _ = ready.send(Err(EngineError::system("listen", e)));
             return;
@@ -171,8 +180,9 @@ async fn run(
         withdraw(&folder);
         return;
     }
+    let driver = service.driver.clone();
     let (hang_up, hung_up) = oneshot::channel::<()>();
-    let serving = serve::serve(listener, driver.clone(), tokens, async {
+    let serving = serve::serve(listeners, service, async {
         let _ = hung_up.await;
     });
     tokio::pin!(serving);

@@ -1,4 +1,4 @@
-//! One listener for both protocols, and one check at its entrance.
+//! Every listener for both protocols, and one check at the entrance.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -9,13 +9,15 @@ use axum::{
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
 };
-use tonic::{
-    Code, Status,
-    service::Routes,
-    transport::{Server, server::TcpIncoming},
-};
+use tonic::{Code, Status, service::Routes, transport::Server};
 
-use super::{driver::Driver, grpc, rest, token::Tokens};
+use super::{
+    driver::Driver,
+    grpc,
+    incoming::{Pass, incoming},
+    rest,
+    token::Tokens,
+};
 
 /// How often a silent connection is asked whether it still lives, and how long it may take to answer.
 const PING_EVERY: Duration = Duration::from_secs(30);
@@ -24,6 +26,13 @@ const PING_PATIENCE: Duration = Duration::from_secs(20);
 /// Calls at once on one connection: SDKs send the reports of hundreds of slots over one.
 const MAX_STREAMS: u32 = 2048;
 
+/// What is served, and to whom.
+pub(super) struct Service {
+    pub(super) driver: Arc<Driver>,
+    pub(super) tokens: Tokens,
+    pub(super) with_rest: bool,
+}
+
 struct Entrance {
     tokens: Tokens,
     driver: Arc<Driver>,
@@ -31,24 +40,23 @@ struct Entrance {
 
 /// Serves until `stop`, and then until every call has ended.
 pub(super) async fn serve(
-    listener: tokio::net::TcpListener,
-    driver: Arc<Driver>,
-    tokens: Tokens,
+    listeners: Vec<tokio::net::TcpListener>,
+    Service { driver, tokens, with_rest }: Service,
     stop: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
     let entrance = Arc::new(Entrance { tokens, driver: driver.clone() });
-    let router = grpc::routes(&driver)
-        .into_axum_router()
-        .fallback(unknown)
-        .merge(rest::router(driver))
-        .layer(from_fn_with_state(entrance, enter));
+    let mut router = grpc::routes(&driver).into_axum_router().fallback(unknown);
+    if with_rest {
+        router = router.merge(rest::router(driver));
+    }
+    let router = router.layer(from_fn_with_state(entrance, enter));
     Server::builder()
         .accept_http1(true)
         .max_concurrent_streams(MAX_STREAMS)
         .http2_keepalive_interval(Some(PING_EVERY))
         .http2_keepalive_timeout(Some(PING_PATIENCE))
         .add_routes(Routes::from(router))
-        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), stop)
+        .serve_with_incoming_shutdown(incoming(listeners), stop)
         .await
 }
 
@@ -61,6 +69,9 @@ async fn enter(Shared(entrance): Shared<Arc<Entrance>>, request: Request, next: 
         } else {
             rest::Refused::forbidden().into_response()
         };
+    }
+    if let Some(pass) = request.extensions().get::<Pass>() {
+        pass.admit();
     }
     let mut response = next.run(request).await;
     name_oversize(response.headers_mut());

@@ -155,7 +155,11 @@ impl ClientConfig {
             token: Token(handshake.token.clone()),
             tenant: claims.sub.parse().map_err(|e| bad(format!("the handshake file's tenant cannot be used: {e}")))?,
             host_port: host_port(&handshake.grpc_address)?,
-            server_url: Some(server_url(&handshake.api_url)?),
+            server_url: Some(handshake.api_url.as_str())
+                .filter(|url| !url.is_empty())
+                .or(claims.server_url.as_deref().filter(|url| !url.is_empty()))
+                .map(server_url)
+                .transpose()?,
             namespace: namespace(sources.value("HATCHET_CLIENT_NAMESPACE").unwrap_or_default())?,
             tls: Tls::None,
             max_recv_message: size(sources, "HATCHET_CLIENT_GRPC_MAX_RECV_MESSAGE_LENGTH")?,

@@ -2,9 +2,11 @@
 //! side. `make interop` installs the SDKs into `target/interop` and sets `HATCHET_INTEROP=1`; without it these cases
 //! say so and pass.
 
+mod embedded;
+
 use std::{
     path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
+    process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -31,8 +33,7 @@ impl Drop for Worker {
 
 impl Ground {
     async fn new() -> Option<Self> {
-        if std::env::var("HATCHET_INTEROP").as_deref() != Ok("1") {
-            println!("skipped: `make interop` installs the official SDKs and runs this");
+        if !is_wanted() {
             return None;
         }
         let folder = tempfile::tempdir().unwrap();
@@ -68,26 +69,57 @@ impl Ground {
     async fn run(&self, mut command: Command) -> String {
         let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let child = child.unwrap_or_else(|e| panic!("{command:?}: {e}: run `make interop`"));
-        let id = child.id();
-        let waiting = tokio::task::spawn_blocking(move || child.wait_with_output().unwrap());
-        let output: Output = match tokio::time::timeout(PATIENCE, waiting).await {
-            Ok(output) => output.unwrap(),
-            Err(_) => panic!("{command:?} (process {id}) did not end in time"),
-        };
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        if !output.status.success() {
+        let ended = tokio::task::spawn_blocking(move || end_of(child, PATIENCE)).await.unwrap();
+        if !ended.good {
             let log = std::fs::read_to_string(self.folder.path().join("worker.log")).unwrap_or_default();
             let tail: Vec<&str> = log.lines().rev().take(60).collect();
             let tail: Vec<&str> = tail.into_iter().rev().collect();
-            panic!(
-                "{:?}\n{said}\n{}\nworker:\n{}",
-                command.get_args(),
-                String::from_utf8_lossy(&output.stderr),
-                tail.join("\n")
-            );
+            panic!("{:?}\n{}\n{}\nworker:\n{}", command.get_args(), ended.out, ended.err, tail.join("\n"));
         }
-        said
+        ended.out
     }
+}
+
+/// Whether the official SDKs are installed, and are to be run.
+fn is_wanted() -> bool {
+    let wanted = std::env::var("HATCHET_INTEROP").as_deref() == Ok("1");
+    if !wanted {
+        println!("skipped: `make interop` installs the official SDKs and runs this");
+    }
+    wanted
+}
+
+/// What a program said, and whether it ended well.
+#[derive(Debug)]
+struct Ended {
+    good: bool,
+    out: String,
+    err: String,
+}
+
+/// Waits for a program's end; one that takes too long is killed, which is no good end.
+fn end_of(mut child: Child, patience: Duration) -> Ended {
+    let read = |pipe: Option<Box<dyn std::io::Read + Send>>| {
+        std::thread::spawn(move || {
+            let mut said = Vec::new();
+            let _ = pipe.map(|mut pipe| pipe.read_to_end(&mut said));
+            String::from_utf8_lossy(&said).into_owned()
+        })
+    };
+    let out = read(child.stdout.take().map(|pipe| Box::new(pipe) as _));
+    let err = read(child.stderr.take().map(|pipe| Box::new(pipe) as _));
+    let deadline = Instant::now() + patience;
+    let status = loop {
+        match child.try_wait().unwrap() {
+            Some(status) => break Some(status),
+            None if Instant::now() > deadline => break None,
+            None => std::thread::sleep(Duration::from_millis(20)),
+        }
+    };
+    if status.is_none() {
+        child.kill().unwrap();
+    }
+    Ended { good: status.is_some_and(|status| status.success()), out: out.join().unwrap(), err: err.join().unwrap() }
 }
 
 fn scripts() -> PathBuf {

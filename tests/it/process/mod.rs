@@ -10,11 +10,13 @@ mod folder;
 mod follow;
 mod health;
 mod line;
+mod official;
 mod place;
 mod program;
 mod secret;
 mod settings;
 mod sharing;
+mod sidecar;
 mod tls;
 
 pub use place::Place;

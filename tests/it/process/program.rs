@@ -41,6 +41,11 @@ impl Program {
         self.child.id()
     }
 
+    /// Ends its stdin, where that is a pipe.
+    pub fn close_stdin(&mut self) {
+        drop(self.child.stdin.take());
+    }
+
     /// Sends a signal by its short name.
     pub fn signal(&self, name: &str) {
         self.signals(&[name]);

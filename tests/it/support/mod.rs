@@ -13,7 +13,7 @@ pub use embedded::Embedded;
 pub use feed::Feed;
 pub use flow::{Flow, only_task};
 pub use page::page;
-pub use patience::{PATIENCE, eventually, in_time};
+pub use patience::{PATIENCE, eventually, in_time, until};
 pub use rest::Rest;
 pub use target::{Dispatcher, Link, Target};
 pub use worker::{Bystander, RawWorker};
@@ -24,4 +24,9 @@ pub fn refused<T: std::fmt::Debug>(answer: Result<T, tonic::Status>, code: tonic
     let status = answer.expect_err("the call was not refused");
     assert_eq!(status.code(), code, "{status:?}");
     assert!(status.message().contains(text), "`{}` does not hold `{text}`", status.message());
+}
+
+/// A port of the loopback that was free a moment ago, for a program that is to be told one.
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap().port()
 }

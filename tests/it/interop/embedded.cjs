@@ -1,0 +1,19 @@
+// HatchetEmbeddedClient.init() with our worker as the sidecar.
+
+const { HatchetEmbeddedClient } = require('@hatchet-dev/typescript-sdk/v1/embedded');
+
+async function main() {
+  const hatchet = await HatchetEmbeddedClient.init();
+  const task = hatchet.task({ name: 'ts-embedded', fn: async () => ({ said: 'from the sidecar' }) });
+  const worker = await hatchet.worker('ts-embedded', { workflows: [task] });
+  void worker.start();
+  console.log((await task.run({})).said);
+  await worker.stop();
+  await hatchet.stopEmbedded();
+  process.exit(0);
+}
+
+main().catch((error) => {
+  console.error(error);
+  process.exit(1);
+});
