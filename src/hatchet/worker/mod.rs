@@ -34,6 +34,7 @@ mod session;
 mod started;
 mod stats;
 mod table;
+mod visitors;
 mod watchdog;
 
 use std::{net::TcpListener, num::NonZeroUsize, sync::Arc, time::Duration};
