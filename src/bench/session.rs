@@ -350,7 +350,7 @@ impl Session {
 
     fn sample(&mut self, workers: Option<Vec<WorkerSummary>>) {
         let Some(workers) = workers else { return };
-        let by_type = slots::by_type(self.client.config(), &self.plan, &workers);
+        let by_type = slots::by_type(&self.client.config(), &self.plan, &workers);
         let sum = |pick: fn(&(i64, i64)) -> i64| by_type.values().map(pick).sum();
         self.tally.now.slots = Some((sum(|slots| slots.0), sum(|slots| slots.1)));
         for (kind, (used, limit)) in by_type {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::Exit;
 use crate::hatchet::{
-    client::{ClientConfig, Sources},
+    client::{ClientConfig, Rediscovery, Sources},
     wire::Handshake,
 };
 
@@ -88,9 +88,19 @@ pub(super) fn runner_config(choice: &Choice, sources: &Sources) -> Result<Client
                     folder.display()
                 ))
             })?;
-            Ok(ClientConfig::from_handshake(&handshake, sources)?)
+            handshake_config(&handshake, folder, sources)
         }
     }
+}
+
+/// The settings of one who has found the embedded engine by its folder, and finds it there again when it has moved.
+pub(super) fn handshake_config(
+    handshake: &Handshake,
+    folder: PathBuf,
+    sources: &Sources,
+) -> Result<ClientConfig, Exit> {
+    let rediscovery = Some(Rediscovery::new(move || find(&folder).ok().flatten()));
+    Ok(ClientConfig { rediscovery, ..ClientConfig::from_handshake(handshake, sources)? })
 }
 
 #[cfg(test)]

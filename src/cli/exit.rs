@@ -13,7 +13,8 @@ pub struct Exit {
 
 /// The codes, for `--help`; README has the same table and a test compares the two.
 pub(super) const CODES: &str = "Exit codes: 0 completed, 1 the run failed, 2 wrong use, 3 cancelled, 4 timed out, \
-                                5 the engine cannot be reached or does not allow it, 130 interrupted.";
+                                5 the engine cannot be reached or does not allow it, 6 the engine has lost the run, \
+                                130 interrupted.";
 
 impl Exit {
     fn new(code: u8, message: impl Into<String>) -> Self {
@@ -82,10 +83,12 @@ impl From<ClientError> for Exit {
             | ErrorKind::Invalid
             | ErrorKind::Duplicate(_)
             | ErrorKind::TooLarge => 2,
+            ErrorKind::Lost => 6,
             ErrorKind::TimedOut
             | ErrorKind::Unreachable
             | ErrorKind::Tls
             | ErrorKind::Unauthenticated
+            | ErrorKind::Doubted
             | ErrorKind::Exhausted
             | ErrorKind::StreamNotActive
             | ErrorKind::Unsupported

@@ -54,28 +54,28 @@ pub fn run(blocking_threads: usize, command: impl Future<Output = Result<(), Exi
 struct ConnectionFlags {
     /// Use the engine that comes with this program: `always` (also without a value), `auto` (only where no token is
     /// set) or `never` [env: HATCHET_EMBEDDED=1]
-    #[arg(long, value_name = "WHEN", num_args = 0..=1, require_equals = true, default_missing_value = "always")]
+    #[arg(long, global = true, value_name = "WHEN", num_args = 0..=1, require_equals = true, default_missing_value = "always")]
     embedded: Option<connect::When>,
     /// Folder of the embedded engine's handshake file [env: HATCHET_EMBEDDED_DIR] [default: .hatchet]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR")]
     embedded_dir: Option<String>,
     /// Address of the engine's gRPC services [env: HATCHET_CLIENT_HOST_PORT] [default: the token's]
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, global = true, value_name = "HOST:PORT")]
     host_port: Option<String>,
     /// Base URL of the engine's REST part [env: HATCHET_CLIENT_SERVER_URL] [default: the token's]
-    #[arg(long, value_name = "URL")]
+    #[arg(long, global = true, value_name = "URL")]
     server_url: Option<String>,
     /// Prefix of workflow and worker names [env: HATCHET_CLIENT_NAMESPACE]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, global = true, value_name = "NAME")]
     namespace: Option<String>,
     /// `tls`, `mtls` or `none` [env: HATCHET_CLIENT_TLS_STRATEGY] [default: tls]
-    #[arg(long, value_name = "STRATEGY")]
+    #[arg(long, global = true, value_name = "STRATEGY")]
     tls_strategy: Option<String>,
     /// `off`, `error`, `warn`, `info`, `debug` or `trace` [env: HATCHET_CLIENT_LOG_LEVEL, RUST_LOG] [default: info]
-    #[arg(long, value_name = "LEVEL")]
+    #[arg(long, global = true, value_name = "LEVEL")]
     log_level: Option<String>,
     /// `human` or `json`, on stderr [env: HATCHET_CLIENT_LOG_FORMAT] [default: human on a terminal, else json]
-    #[arg(long, value_name = "FORMAT")]
+    #[arg(long, global = true, value_name = "FORMAT")]
     log_format: Option<String>,
 }
 

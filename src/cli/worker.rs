@@ -18,6 +18,7 @@ use crate::{
     hatchet::{
         client::{ClientConfig, Source, Sources},
         task::Task,
+        wire::format_duration,
         worker::{Drained, LinkState, Registered, RunningWorker, Worker, WorkerOptions},
     },
     tasks,
@@ -162,8 +163,8 @@ fn settings(defaults: &WorkerOptions) -> [Setting; 10] {
         setting(&["HATCHET_WORKER_SLOTS"], defaults.slots.to_string()),
         setting(&["HATCHET_WORKER_CPU_THREADS"], defaults.cpu_threads.to_string()),
         setting(&["HATCHET_WORKER_NAME"], defaults.name.clone()),
-        setting(&["HATCHET_WORKER_GRACE"], format!("{:?}", defaults.grace)),
-        setting(&["HATCHET_WORKER_WAIT_FOR_ENGINE"], format!("{:?}", defaults.wait_for_engine)),
+        setting(&["HATCHET_WORKER_GRACE"], format_duration(defaults.grace)),
+        setting(&["HATCHET_WORKER_WAIT_FOR_ENGINE"], format_duration(defaults.wait_for_engine)),
         setting(&[RUN_KEYS], "false".to_owned()),
         setting(&[health::ENABLED], "false".to_owned()),
         setting(&[health::PORT], health::DEFAULT_PORT.to_string()),
@@ -237,7 +238,7 @@ async fn embedded(plan: &Plan, said: &str, signals: &mut Signals) -> Result<(), 
             signals.next().await;
             return Ok(());
         }
-        let config = ClientConfig::from_handshake(&handshake, &plan.sources)?;
+        let config = connect::handshake_config(&handshake, folder.clone(), &plan.sources)?;
         work(plan, config, signals).await
     };
     let result = tokio::select! {
@@ -297,8 +298,8 @@ async fn waiting(state: &mut tokio::sync::watch::Receiver<LinkState>) -> std::co
 
 async fn drain(worker: RunningWorker, options: &WorkerOptions, signals: &mut Signals) -> Result<(), Exit> {
     tracing::info!(
-        "stops: takes no more work, and what runs has {:?} to end; a second signal ends at once",
-        options.grace
+        "stops: takes no more work, and what runs has {} to end; a second signal ends at once",
+        format_duration(options.grace)
     );
     let Drained { cut, left } = tokio::select! {
         drained = worker.stop() => drained?,

@@ -15,6 +15,7 @@ use tonic::Status;
 
 use super::{
     assignment,
+    gate::{Gate, Unkept},
     mailbox::{Full, Mailbox, Reader},
     state::{Effect, Moment, Report, State, WorkerError, model::StreamId},
     subscriptions::{Answer, Happening, SubscriberId, Waiters, Watched, Watchers},
@@ -35,6 +36,9 @@ pub(super) struct Driver {
     shared: Mutex<Shared>,
     /// The first deadline has become earlier.
     sooner: Notify,
+    /// There is something to keep.
+    changed: Notify,
+    gate: Arc<Gate>,
     start: (Moment, Instant),
     pub(super) tenant: TenantId,
     pub(super) max_message: usize,
@@ -45,6 +49,9 @@ struct Shared {
     streams: HashMap<StreamId, Arc<Mailbox<AssignedAction>>>,
     waiters: Waiters,
     watchers: Watchers,
+    gate: Arc<Gate>,
+    /// The batch that is being collected.
+    batch: u64,
     /// What the timer waits for.
     armed: Option<Moment>,
     stopped: bool,
@@ -52,17 +59,22 @@ struct Shared {
 
 impl Driver {
     pub(super) fn new(state: State, tenant: TenantId, max_message: usize) -> Arc<Self> {
+        let gate = Arc::new(Gate::default());
         let shared = Shared {
             state,
             streams: HashMap::new(),
-            waiters: Waiters::default(),
-            watchers: Watchers::default(),
+            waiters: Waiters::new(&gate),
+            watchers: Watchers::new(&gate),
+            gate: gate.clone(),
+            batch: 1,
             armed: None,
             stopped: false,
         };
         Arc::new(Self {
             shared: Mutex::new(shared),
             sooner: Notify::new(),
+            changed: Notify::new(),
+            gate,
             start: (Moment::wall(), Instant::now()),
             tenant,
             max_message,
@@ -79,12 +91,24 @@ impl Driver {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes something happen, and everything that follows from it.
-    pub(super) fn with<R>(&self, event: impl FnOnce(&mut State, Moment) -> R) -> R {
+    /// Makes something happen, and everything that follows from it; or looks at something. Answers when all that has
+    /// happened until then is kept, so that no answer speaks of what may be lost.
+    pub(super) async fn with<R>(&self, event: impl FnOnce(&mut State, Moment) -> R) -> Result<R, Unkept> {
+        self.gate.admit()?;
+        let result = self.now_with(event);
+        self.gate.wait(self.gate.due()).await?;
+        Ok(result)
+    }
+
+    /// The same for what is told to no one: it waits for nothing.
+    pub(super) fn now_with<R>(&self, event: impl FnOnce(&mut State, Moment) -> R) -> R {
         let now = self.now();
         let mut shared = self.lock();
         let result = event(&mut shared.state, now);
         shared.deliver(self.tenant, self.max_message, now);
+        if shared.state.is_changed() {
+            self.changed.notify_one();
+        }
         let next = shared.state.next_deadline();
         if next.is_some_and(|next| shared.armed.is_none_or(|armed| next < armed)) {
             self.sooner.notify_one();
@@ -104,7 +128,7 @@ impl Driver {
                 Some(at) => {
                     let wait = at.since(self.now());
                     tokio::select! {
-                        () = tokio::time::sleep(wait) => self.with(State::tick),
+                        () = tokio::time::sleep(wait) => self.now_with(State::tick),
                         () = self.sooner.notified() => {}
                     }
                 }
@@ -123,9 +147,10 @@ impl Driver {
         let mut shared = self.lock();
         let slots = shared.state.worker(worker).map_or(0, |w| w.slots.iter().map(|s| s.limit.max(0)).sum::<i64>());
         let room = usize::try_from(slots).unwrap_or(usize::MAX).saturating_mul(2).saturating_add(SPARE_LETTERS);
-        let mailbox = Mailbox::new(room, MAX_UNREAD_BYTES);
+        let mailbox = Mailbox::new(&self.gate, room, MAX_UNREAD_BYTES);
         let unheard = shared.state.unheard(worker);
         let stream = shared.state.open_stream(worker, beats, now)?;
+        shared.set_due();
         if shared.stopped {
             mailbox.close();
         }
@@ -137,7 +162,7 @@ impl Driver {
             shared.send(stream, action, now);
         }
         drop(shared);
-        self.with(|_, _| ());
+        self.now_with(|_, _| ());
         let driver = self.clone();
         Ok(Reader::new(mailbox, move || driver.stop_listening(stream)))
     }
@@ -145,7 +170,7 @@ impl Driver {
     fn stop_listening(&self, stream: StreamId) {
         let now = self.now();
         self.lock().close_stream(stream, now);
-        self.with(|_, _| ());
+        self.now_with(|_, _| ());
     }
 
     /// Opens a stream of answers; [`ask`](Self::ask) asks on it.
@@ -199,7 +224,13 @@ impl Driver {
 }
 
 impl Shared {
+    /// Says when what has happened so far is kept.
+    fn set_due(&self) {
+        self.gate.set_due(if self.state.is_changed() { self.batch } else { self.batch - 1 });
+    }
+
     fn deliver(&mut self, tenant: TenantId, max_message: usize, now: Moment) {
+        self.set_due();
         while let Some(effect) = self.state.next_effect() {
             match effect {
                 Effect::Start { stream, task, attempt } => {
@@ -223,6 +254,7 @@ impl Shared {
             }
         }
         self.state.forget();
+        self.set_due();
     }
 
     /// Ends a worker's stream. What it has not read goes back into the queue at once, unless the worker has opened a
@@ -308,7 +340,7 @@ mod tests {
             cron_input: "{}".into(),
             content: CreateWorkflowVersionRequest::default(),
         };
-        driver.with(|state, now| state.put_workflow(definition, now));
+        driver.now_with(|state, now| state.put_workflow(definition, now));
         driver
     }
 
@@ -319,7 +351,7 @@ mod tests {
             slots: vec![("default".into(), slots)],
             ..Default::default()
         };
-        let id = driver.with(|state, now| state.register(registration, now));
+        let id = driver.now_with(|state, now| state.register(registration, now));
         (id, driver.listen(id, true).unwrap())
     }
 
@@ -333,7 +365,7 @@ mod tests {
             wanted: None,
             origin: Origin::Call,
         };
-        match driver.with(|state, now| state.trigger(vec![item], now)).unwrap()[..] {
+        match driver.now_with(|state, now| state.trigger(vec![item], now)).unwrap()[..] {
             [Triggered::New(id)] => id,
             ref other => panic!("{other:?}"),
         }
@@ -363,7 +395,7 @@ mod tests {
         let (heard, read_before, unread) = (trigger(&driver), trigger(&driver), trigger(&driver));
         assert_eq!(read(&mut old), Some((heard.to_string(), 0)));
         assert_eq!(read(&mut old), Some((read_before.to_string(), 0)));
-        driver.with(|state, now| state.report(heard, Some(0), Report::Noted, now));
+        driver.now_with(|state, now| state.report(heard, Some(0), Report::Noted, now));
         // The worker comes back before the engine has seen the old stream end.
         let mut new = driver.listen(id, true).unwrap();
         drop(old);
@@ -379,11 +411,11 @@ mod tests {
         let mut last = trigger(&driver);
         // Each cancellation frees the slot, so that two messages are sent for every run.
         for _ in 0..SPARE_LETTERS {
-            driver.with(|state, now| state.cancel(last, now));
+            driver.now_with(|state, now| state.cancel(last, now));
             last = trigger(&driver);
         }
         assert!(reader.next().now_or_never().flatten().is_some_and(|end| end.is_err()));
-        let status = driver.with(|state, _| state.task(last).map(|task| task.phase.status()));
+        let status = driver.now_with(|state, _| state.task(last).map(|task| task.phase.status()));
         assert_eq!(status, Some(RunStatus::Queued));
     }
 
@@ -397,7 +429,7 @@ mod tests {
         let mut fast = driver.watch(Watched::Run(run)).unwrap();
         let megabyte: Arc<str> = "x".repeat(1 << 20).into();
         for _ in 0..100 {
-            driver.with(|state, now| state.put_chunk(run, megabyte.clone(), None, now));
+            driver.now_with(|state, now| state.put_chunk(run, megabyte.clone(), None, now));
             assert!(fast.next().now_or_never().flatten().is_some_and(|event| event.is_ok()));
         }
         assert!(slow.next().now_or_never().flatten().is_some_and(|end| end.is_err()));

@@ -21,6 +21,12 @@ impl Expression {
         Ok(Self { text: text.to_owned(), program })
     }
 
+    /// As it was written.
+    #[cfg(test)]
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// The key for a run. As with a real engine, numbers are floats whatever they look like.
     pub(crate) fn key(&self, input: &str, metadata: &str) -> Result<String, String> {
         let mut context = cel::Context::default();

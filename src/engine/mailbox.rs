@@ -8,20 +8,31 @@ use std::{
 };
 
 use futures_util::Stream;
+use tokio::sync::futures::OwnedNotified;
 use tonic::Status;
+
+use super::gate::Gate;
 
 /// The queue. The engine puts in, one [`Reader`] takes out.
 pub(super) struct Mailbox<T> {
     inner: Mutex<Inner<T>>,
+    gate: Arc<Gate>,
     max_count: usize,
     max_bytes: usize,
 }
 
 struct Inner<T> {
-    letters: VecDeque<(T, usize)>,
+    letters: VecDeque<Letter<T>>,
     bytes: usize,
     waker: Option<Waker>,
     end: Option<End>,
+}
+
+/// A message with its size, and the batch at which it may go out.
+struct Letter<T> {
+    message: T,
+    bytes: usize,
+    due: u64,
 }
 
 /// How a stream ends after what is still in it.
@@ -35,9 +46,9 @@ enum End {
 pub(super) struct Full<T>(pub(super) T);
 
 impl<T> Mailbox<T> {
-    pub(super) fn new(max_count: usize, max_bytes: usize) -> Arc<Self> {
+    pub(super) fn new(gate: &Arc<Gate>, max_count: usize, max_bytes: usize) -> Arc<Self> {
         let inner = Inner { letters: VecDeque::new(), bytes: 0, waker: None, end: None };
-        Arc::new(Self { inner: Mutex::new(inner), max_count, max_bytes })
+        Arc::new(Self { inner: Mutex::new(inner), gate: gate.clone(), max_count, max_bytes })
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner<T>> {
@@ -47,16 +58,16 @@ impl<T> Mailbox<T> {
 
     /// Puts something of about `bytes` in. One message always fits, however large. What comes after the end is
     /// dropped.
-    pub(super) fn put(&self, letter: T, bytes: usize) -> Result<(), Full<T>> {
+    pub(super) fn put(&self, message: T, bytes: usize) -> Result<(), Full<T>> {
         let mut inner = self.lock();
         if inner.end.is_some() {
             return Ok(());
         }
         let over = inner.letters.len() >= self.max_count || inner.bytes + bytes > self.max_bytes;
         if over && !inner.letters.is_empty() {
-            return Err(Full(letter));
+            return Err(Full(message));
         }
-        inner.letters.push_back((letter, bytes));
+        inner.letters.push_back(Letter { message, bytes, due: self.gate.due() });
         inner.bytes += bytes;
         if let Some(waker) = inner.waker.take() {
             waker.wake();
@@ -79,7 +90,7 @@ impl<T> Mailbox<T> {
     pub(super) fn unread(&self) -> Vec<T> {
         let mut inner = self.lock();
         inner.bytes = 0;
-        inner.letters.drain(..).map(|(letter, _)| letter).collect()
+        inner.letters.drain(..).map(|letter| letter.message).collect()
     }
 
     fn end(&self, end: End) {
@@ -92,11 +103,16 @@ impl<T> Mailbox<T> {
         }
     }
 
+    /// The batch that the first message waits for.
+    fn held(&self) -> Option<u64> {
+        self.lock().letters.front().map(|letter| letter.due).filter(|due| !self.gate.is_open(*due))
+    }
+
     fn poll(&self, context: &mut Context<'_>) -> Poll<Option<Result<T, Status>>> {
         let mut inner = self.lock();
-        if let Some((letter, bytes)) = inner.letters.pop_front() {
-            inner.bytes -= bytes;
-            return Poll::Ready(Some(Ok(letter)));
+        if let Some(letter) = inner.letters.pop_front() {
+            inner.bytes -= letter.bytes;
+            return Poll::Ready(Some(Ok(letter.message)));
         }
         match inner.end.take() {
             None => {
@@ -118,20 +134,33 @@ impl<T> Mailbox<T> {
 /// The stream of what is put in. When it is dropped, because the client has gone, the engine is told.
 pub(super) struct Reader<T> {
     mailbox: Arc<Mailbox<T>>,
+    /// While the first message may not go out yet.
+    held: Option<Pin<Box<OwnedNotified>>>,
     gone: Option<Box<dyn FnOnce() + Send>>,
 }
 
 impl<T> Reader<T> {
     pub(super) fn new(mailbox: Arc<Mailbox<T>>, gone: impl FnOnce() + Send + 'static) -> Self {
-        Self { mailbox, gone: Some(Box::new(gone)) }
+        Self { mailbox, held: None, gone: Some(Box::new(gone)) }
     }
 }
 
 impl<T> Stream for Reader<T> {
     type Item = Result<T, Status>;
 
-    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.mailbox.poll(context)
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let Self { mailbox, held, .. } = &mut *self;
+        while mailbox.held().is_some() {
+            let moves = held.get_or_insert_with(|| Box::pin(mailbox.gate.moves()));
+            match moves.as_mut().poll(context) {
+                // Asked once more: it may have opened before the wait began.
+                Poll::Pending if mailbox.held().is_some() => return Poll::Pending,
+                Poll::Pending => {}
+                Poll::Ready(()) => *held = None,
+            }
+        }
+        *held = None;
+        mailbox.poll(context)
     }
 }
 
@@ -151,7 +180,7 @@ mod tests {
 
     #[test]
     fn bounds_order_and_ends() {
-        let mailbox = Mailbox::new(2, 10);
+        let mailbox = Mailbox::new(&Arc::default(), 2, 10);
         let mut reader = Reader::new(mailbox.clone(), || {});
         assert!(mailbox.put(1, 100).is_ok(), "one always fits");
         assert!(mailbox.put(2, 1).is_err(), "bytes");
@@ -164,8 +193,41 @@ mod tests {
     }
 
     #[test]
+    fn a_message_waits_until_what_it_says_is_kept() {
+        let gate = Arc::new(Gate::default());
+        let mailbox = Mailbox::new(&gate, 9, 99);
+        let mut reader = Reader::new(mailbox.clone(), || {});
+        let mut next = || reader.next().now_or_never().map(|next| next.map(Result::ok));
+        mailbox.put(1, 1).unwrap();
+        gate.set_due(1);
+        mailbox.put(2, 1).unwrap();
+        gate.set_due(2);
+        mailbox.put(3, 1).unwrap();
+        mailbox.close();
+        assert_eq!((next(), next()), (Some(Some(Some(1))), None));
+        gate.open(1);
+        assert_eq!((next(), next()), (Some(Some(Some(2))), None));
+        gate.open(2);
+        assert_eq!((next(), next()), (Some(Some(Some(3))), Some(None)));
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_waits_is_woken() {
+        let gate = Arc::new(Gate::default());
+        gate.set_due(1);
+        let mailbox = Mailbox::new(&gate, 9, 99);
+        let mut reader = Reader::new(mailbox.clone(), || {});
+        mailbox.put(1, 1).unwrap();
+        let (read, ()) = tokio::join!(reader.next(), async {
+            tokio::task::yield_now().await;
+            gate.open(1);
+        });
+        assert_eq!(read.and_then(Result::ok), Some(1));
+    }
+
+    #[test]
     fn an_error_comes_instead_of_the_rest_and_the_end_is_told() {
-        let mailbox = Mailbox::new(2, 10);
+        let mailbox = Mailbox::new(&Arc::default(), 2, 10);
         let (told, was_told) = std::sync::mpsc::channel();
         let mut reader = Reader::new(mailbox.clone(), move || told.send(()).unwrap());
         mailbox.put(1, 1).unwrap();

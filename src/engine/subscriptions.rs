@@ -9,6 +9,7 @@ use prost::Message;
 use tonic::Status;
 
 use super::{
+    gate::Gate,
     mailbox::Mailbox,
     metadata,
     state::{
@@ -110,17 +111,21 @@ struct Waiter {
 }
 
 /// Those who wait for the end of runs. A run is forgotten when it has been answered.
-#[derive(Default)]
 pub(super) struct Waiters {
+    gate: Arc<Gate>,
     count: SubscriberId,
     open: HashMap<SubscriberId, Waiter>,
     by_run: HashMap<RunId, Vec<SubscriberId>>,
 }
 
 impl Waiters {
+    pub(super) fn new(gate: &Arc<Gate>) -> Self {
+        Self { gate: gate.clone(), count: 0, open: HashMap::new(), by_run: HashMap::new() }
+    }
+
     pub(super) fn open(&mut self) -> (SubscriberId, Arc<Mailbox<Arc<Answer>>>) {
         self.count += 1;
-        let mailbox = Mailbox::new(MAX_UNREAD, MAX_UNREAD_BYTES);
+        let mailbox = Mailbox::new(&self.gate, MAX_UNREAD, MAX_UNREAD_BYTES);
         self.open.insert(self.count, Waiter { mailbox: mailbox.clone(), asked: HashSet::new() });
         (self.count, mailbox)
     }
@@ -249,8 +254,8 @@ struct Watcher {
 }
 
 /// Those who watch runs.
-#[derive(Default)]
 pub(super) struct Watchers {
+    gate: Arc<Gate>,
     count: SubscriberId,
     open: HashMap<SubscriberId, Watcher>,
     by_run: HashMap<RunId, Vec<SubscriberId>>,
@@ -258,11 +263,16 @@ pub(super) struct Watchers {
 }
 
 impl Watchers {
+    pub(super) fn new(gate: &Arc<Gate>) -> Self {
+        let gate = gate.clone();
+        Self { gate, count: 0, open: HashMap::new(), by_run: HashMap::new(), by_pair: HashMap::new() }
+    }
+
     /// Watches from now on. A run that has ended already is told of at once, by its last events.
     pub(super) fn open(&mut self, watched: Watched, state: &State) -> (SubscriberId, Arc<Mailbox<Happening>>) {
         self.count += 1;
         let id = self.count;
-        let mailbox = Mailbox::new(MAX_UNREAD, MAX_UNREAD_BYTES);
+        let mailbox = Mailbox::new(&self.gate, MAX_UNREAD, MAX_UNREAD_BYTES);
         if let Watched::Run(run) = &watched
             && let Some((run_id, run)) = state.run(*run).filter(|(_, run)| run.finished.is_some())
         {

@@ -27,7 +27,7 @@ pub(super) async fn prepare(client: &Client, plan: &Plan, observer: &mut dyn Obs
     let engine_version = match client.engine_version().await {
         Ok(version) => version,
         Err(error) => {
-            return Err(match diagnose(client.config()).await {
+            return Err(match diagnose(&client.config()).await {
                 Some(why) => Exit::unreachable(why),
                 None => error.into(),
             });
@@ -48,7 +48,7 @@ pub(super) async fn prepare(client: &Client, plan: &Plan, observer: &mut dyn Obs
             Ok(workers) => {
                 let keyed = has_twin(client, task, workers).await;
                 let name = name(task, keyed);
-                if !workers.iter().any(|worker| serves(client.config(), worker, &name)) {
+                if !workers.iter().any(|worker| serves(&client.config(), worker, &name)) {
                     let line = format!(
                         "no worker for {name} is online: its runs wait for one; start it with `worker --run-keys \
                          --tasks {}`, or pass --with-worker",
@@ -114,7 +114,7 @@ async fn workers(
     let begun = Instant::now();
     loop {
         let workers = rest.workers().await?;
-        let there = |(task, _): &(Task, _)| workers.iter().any(|w| serves(client.config(), w, &name(task, true)));
+        let there = |(task, _): &(Task, _)| workers.iter().any(|w| serves(&client.config(), w, &name(task, true)));
         if !plan.with_worker || plan.tasks.iter().all(there) || begun.elapsed() > OWN_WORKER {
             return Ok(workers);
         }
@@ -124,7 +124,7 @@ async fn workers(
 
 /// Whether to trigger the twin: where a worker has it, or, where nobody has the task, where the engine knows it.
 async fn has_twin(client: &Client, task: &Task, workers: &[WorkerSummary]) -> bool {
-    let online = |name: &str| workers.iter().any(|worker| serves(client.config(), worker, name));
+    let online = |name: &str| workers.iter().any(|worker| serves(&client.config(), worker, name));
     let twin = name(task, true);
     if online(&twin) || online(task.name()) {
         return online(&twin);
@@ -139,7 +139,7 @@ async fn has_twin(client: &Client, task: &Task, workers: &[WorkerSummary]) -> bo
 async fn too_long(client: &Client, task: &TaskPlan, runs: usize, workers: &[WorkerSummary]) -> Option<String> {
     let slots: i64 = workers
         .iter()
-        .filter(|worker| serves(client.config(), worker, &task.workflow))
+        .filter(|worker| serves(&client.config(), worker, &task.workflow))
         .filter_map(|worker| worker.slot_config.get(&task.slot_type))
         .map(|slots| slots.limit)
         .sum();

@@ -122,11 +122,7 @@ impl<'a> Limits<'a> {
             std::future::pending::<std::convert::Infallible>().await
         };
         tokio::select! {
-            limit = timeout => Exit::timed_out(format!(
-                "run {} has not ended within {limit:?} and goes on: attach to it again with `{}`",
-                self.run.id(),
-                screen.attach_command()
-            )),
+            limit = timeout => screen.timed_out(self.run, limit),
             never = queued => match never {},
         }
     }

@@ -9,10 +9,8 @@ mod stream;
 
 use std::{process::ExitCode, sync::OnceLock};
 
-use clap::Parser as _;
-
 use self::{
-    plan::{Action, Args, Command, Mode, Plan},
+    plan::{Action, Command, Mode, Plan},
     screen::Screen,
 };
 use super::{Exit, bench, connect, doctor, logging, output, signals::Signals};
@@ -31,7 +29,7 @@ const CANCEL_AGAIN: std::time::Duration = std::time::Duration::from_secs(3);
 
 /// The binary's `main`.
 pub fn main() -> ExitCode {
-    let mut args = Args::parse();
+    let mut args = plan::parse(std::env::args_os()).unwrap_or_else(|e| e.exit());
     match args.command.take() {
         Some(Command::Doctor(args)) => return super::run(4, doctor::run(args)),
         Some(Command::Bench(args)) => {
@@ -120,9 +118,11 @@ async fn act(plan: &Plan, client: &Client, attach: &Attach) -> Result<(), Exit> 
             let pairs: Vec<(&str, &str)> = metadata.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
             // Longer than an engine keeps runs by default.
             let since = std::time::SystemTime::now() - std::time::Duration::from_secs(30 * 24 * 3600);
-            client.cancel_where(since, &pairs).await?;
-            output::complain("asked the engine to cancel them; `runner --run-id ID` tells what became of each");
-            Ok(())
+            let runs = match client.cancel_where(since, &pairs).await {
+                Ok(runs) => runs,
+                Err(error) => return Err(explain(client, error).await),
+            };
+            screen::cancelled(plan.format, &runs)
         }
         Action::Cancel { run } => cancel(plan, client, attach, &client.run(*run)).await,
     }
@@ -206,7 +206,7 @@ async fn cancel(plan: &Plan, client: &Client, attach: &Attach, run: &RunHandle) 
 /// A failed call, with what the wire shows about the address or TLS where that is the reason.
 async fn explain(client: &Client, error: ClientError) -> Exit {
     if matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::TimedOut)
-        && let Some(why) = diagnose(client.config()).await
+        && let Some(why) = diagnose(&client.config()).await
     {
         return Exit::unreachable(why);
     }

@@ -1,8 +1,8 @@
 //! Arguments as typed, then as a validated plan; only the plan goes on.
 
-use std::{io::Read as _, time::Duration};
+use std::{collections::BTreeSet, ffi::OsString, io::Read as _, time::Duration};
 
-use clap::Parser;
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, parser::ValueSource};
 use serde_json::value::RawValue;
 
 use super::super::{ConnectionFlags, Exit, bench, connect::When, doctor, exit, explain, output::Format};
@@ -18,7 +18,7 @@ use crate::{
 /// Triggers a task by name, then follows its status or streams its events.
 #[derive(Debug, Parser)]
 #[command(name = "runner", version, after_help = exit::CODES, after_long_help = super::super::settings_help() + "\n\n" + exit::CODES)]
-#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true, disable_help_subcommand = true)]
+#[command(subcommand_negates_reqs = true, disable_help_subcommand = true)]
 pub(super) struct Args {
     #[command(subcommand)]
     pub(super) command: Option<Command>,
@@ -72,6 +72,23 @@ impl Args {
         self.explain_config?;
         Some(explain::print(format, self.connection.embedded, &self.connection.sources(), &[]))
     }
+}
+
+/// Reads the words. Flags of the connection may stand before a subcommand as well as after it; those that are about a
+/// run say nothing to one.
+pub(super) fn parse(words: impl IntoIterator<Item: Into<OsString> + Clone>) -> Result<Args, clap::Error> {
+    let mut command = Args::command();
+    let matches = command.try_get_matches_from_mut(words)?;
+    if let Some(subcommand) = matches.subcommand_name() {
+        let typed = |arg: &&clap::Arg| {
+            !arg.is_global_set() && matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine)
+        };
+        if let Some(flag) = command.get_arguments().find(typed).and_then(clap::Arg::get_long) {
+            let message = format!("--{flag} does not go before `{subcommand}`: see `runner {subcommand} --help`");
+            return Err(command.clone().error(clap::error::ErrorKind::ArgumentConflict, message));
+        }
+    }
+    Args::from_arg_matches(&matches).map_err(|e| e.format(&mut command))
 }
 
 /// What is not about one run.
@@ -140,9 +157,9 @@ pub(super) fn check(args: Args) -> Result<Plan, Exit> {
             let options = options(&args.metadata, args.priority.as_deref())?;
             Action::Trigger { task, name, input, options, mode }
         }
-        (false, None, _, _) if args.cancel && !args.metadata.is_empty() => Action::CancelWhere {
-            metadata: args.metadata.iter().map(|pair| key_value(pair)).collect::<Result<_, _>>()?,
-        },
+        (false, None, _, _) if args.cancel && !args.metadata.is_empty() => {
+            Action::CancelWhere { metadata: key_values(&args.metadata)? }
+        }
         (false, None, _, _) if args.cancel => {
             return Err(Exit::usage("--cancel: say which run by --run-id, or which runs by --metadata key=value"));
         }
@@ -188,8 +205,7 @@ fn input(task: &Task, json: Option<String>, file: Option<&str>) -> Result<Box<Ra
 
 fn options(metadata: &[String], priority: Option<&str>) -> Result<TriggerOptions, Exit> {
     let mut options = TriggerOptions::default();
-    for pair in metadata {
-        let (key, value) = key_value(pair)?;
+    for (key, value) in key_values(metadata)? {
         options.additional_metadata.insert(key, value.into());
     }
     options.priority = match priority {
@@ -200,6 +216,21 @@ fn options(metadata: &[String], priority: Option<&str>) -> Result<TriggerOptions
         },
     };
     Ok(options)
+}
+
+/// The pairs, each key once: of two values of one key, a run has one at most.
+fn key_values(pairs: &[String]) -> Result<Vec<(String, String)>, Exit> {
+    let mut seen = BTreeSet::new();
+    pairs
+        .iter()
+        .map(|pair| {
+            let (key, value) = key_value(pair)?;
+            if !seen.insert(key.clone()) {
+                return Err(Exit::usage(format!("--metadata has the key `{key}` twice: give each key once")));
+            }
+            Ok((key, value))
+        })
+        .collect()
 }
 
 fn key_value(pair: &str) -> Result<(String, String), Exit> {
@@ -214,7 +245,7 @@ mod tests {
     use super::*;
 
     fn plan(words: &[&str]) -> Result<Plan, String> {
-        let args = Args::try_parse_from([&["runner"], words].concat()).map_err(|e| e.to_string())?;
+        let args = parse([&["runner"], words].concat()).map_err(|e| e.to_string())?;
         check(args).map_err(|e| format!("{e:?}"))
     }
 
@@ -226,6 +257,17 @@ mod tests {
             panic!("no trigger")
         };
         assert_eq!(input.get(), r#"{"name":"World"}"#);
+    }
+
+    #[test]
+    fn flags_of_the_connection_stand_before_a_subcommand_or_after_it() {
+        for words in [["runner", "--embedded", "doctor"], ["runner", "doctor", "--embedded"]] {
+            let Ok(Args { command: Some(Command::Doctor(doctor)), .. }) = parse(words) else { panic!("{words:?}") };
+            assert_eq!(format!("{:?}", doctor).matches("Some(Always)").count(), 1, "{doctor:?}");
+        }
+        let words = ["runner", "--host-port", "x:1", "bench", "--runs", "3"];
+        let Ok(Args { command: Some(Command::Bench(bench)), .. }) = parse(words) else { panic!("{words:?}") };
+        assert!(format!("{bench:?}").contains(r#"host_port: Some("x:1")"#), "{bench:?}");
     }
 
     #[test]
@@ -242,6 +284,10 @@ mod tests {
             (&["--run-id", "x"], "--run-id"),
             (&["--cancel"], "--run-id"),
             (&["--cancel", "--metadata", "x"], "--metadata is `x`"),
+            (&["--cancel", "--metadata", "k=1", "--metadata", "k=2"], "the key `k` twice"),
+            (&["--task-name", "cpu-heavy-task", "--metadata", "k=1", "--metadata", "k=1"], "the key `k` twice"),
+            (&["--task-name", "cpu-heavy-task", "doctor"], "--task-name does not go before `doctor`"),
+            (&["--timeout", "1s", "bench"], "see `runner bench --help`"),
             (&[], "--task-name"),
         ] {
             let Err(message) = plan(words) else { panic!("{words:?} passed") };

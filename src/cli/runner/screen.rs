@@ -1,6 +1,6 @@
 //! What the runner shows of a run, in either format.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 
@@ -11,7 +11,7 @@ use super::super::{
 use crate::hatchet::{
     client::{ClientError, RunDetails, RunHandle, RunOutcome},
     task::Task,
-    wire::RunStatus,
+    wire::{RunStatus, format_duration},
 };
 
 /// Shows a run. Status lines of the human format are not data: they go to stderr, except where events were asked for.
@@ -45,11 +45,6 @@ impl Screen {
     /// From here on, events are what was asked for.
     pub(super) fn show_events(&mut self) {
         self.events_are_data = true;
-    }
-
-    /// The command that attaches to the run again.
-    pub(super) fn attach_command(&self) -> &str {
-        &self.attach
     }
 
     /// Names that the run's task goes by.
@@ -157,6 +152,28 @@ impl Screen {
         output::complain(&format!("note: {text}"));
     }
 
+    /// The end of the wait, and not of the run.
+    pub(super) fn timed_out(&self, run: &RunHandle, limit: Duration) -> Exit {
+        if self.format == Format::Json {
+            let status = self.status.map(|status| status.to_string());
+            let said = json!({
+                "run_id": run.id().to_string(),
+                "status": status,
+                "limit": format_duration(limit),
+                "attach": self.attach,
+            });
+            if let Err(exit) = output::event("timed_out", fields(said)) {
+                return exit;
+            }
+        }
+        Exit::timed_out(format!(
+            "run {} has not ended within {} and goes on: attach to it again with `{}`",
+            run.id(),
+            format_duration(limit),
+            self.attach
+        ))
+    }
+
     /// The end: status, then output or error.
     pub(super) fn result(&mut self, outcome: &RunOutcome) -> Result<(), Exit> {
         self.status(outcome.status)?;
@@ -203,6 +220,25 @@ impl Screen {
         } else {
             output::complain(&line);
             Ok(())
+        }
+    }
+}
+
+/// What a cancellation by metadata found.
+pub(super) fn cancelled(format: Format, runs: &[String]) -> Result<(), Exit> {
+    match (format, runs) {
+        (Format::Json, _) => output::event("cancelled", fields(json!({ "count": runs.len(), "run_ids": runs }))),
+        (Format::Human, []) => {
+            output::complain("no run that goes on has these pairs; an engine lists a new run after a second or so");
+            Ok(())
+        }
+        (Format::Human, _) => {
+            let plural = if runs.len() == 1 { "" } else { "s" };
+            output::complain(&format!(
+                "cancels {} run{plural}; `runner --run-id ID` tells what became of each",
+                runs.len()
+            ));
+            runs.iter().try_for_each(output::data)
         }
     }
 }

@@ -32,9 +32,9 @@ impl AdminService for Door {
         &self,
         request: Request<CreateWorkflowVersionRequest>,
     ) -> Result<Response<CreateWorkflowVersionResponse>, Status> {
-        let timings = self.driver.with(|state, _| state.timings().clone());
+        let timings = self.driver.with(|state, _| state.timings().clone()).await?;
         let definition = declare::definition(request.into_inner(), &timings)?;
-        let (id, workflow_id) = self.driver.with(|state, now| state.put_workflow(definition, now));
+        let (id, workflow_id) = self.driver.with(|state, now| state.put_workflow(definition, now)).await?;
         Ok(Response::new(CreateWorkflowVersionResponse { id: id.to_string(), workflow_id: workflow_id.to_string() }))
     }
 
@@ -44,11 +44,14 @@ impl AdminService for Door {
     ) -> Result<Response<CancelTasksResponse>, Status> {
         let CancelTasksRequest { external_ids, filter } = request.into_inner();
         let chosen = chosen(&external_ids, filter)?;
-        let cancelled_tasks = self.driver.with(|state, now| {
-            let ids = chosen.resolve(state, MAX_CANCELLED);
-            ids.iter().for_each(|id| state.cancel(*id, now));
-            ids.iter().map(RunId::to_string).collect()
-        });
+        let cancelled_tasks = self
+            .driver
+            .with(|state, now| {
+                let ids = chosen.resolve(state, MAX_CANCELLED);
+                ids.iter().for_each(|id| state.cancel(*id, now));
+                ids.iter().map(RunId::to_string).collect()
+            })
+            .await?;
         Ok(Response::new(CancelTasksResponse { cancelled_tasks }))
     }
 
@@ -58,10 +61,13 @@ impl AdminService for Door {
     ) -> Result<Response<ReplayTasksResponse>, Status> {
         let ReplayTasksRequest { external_ids, filter } = request.into_inner();
         let chosen = chosen(&external_ids, filter)?;
-        let replayed_tasks = self.driver.with(|state, now| {
-            let ids = chosen.resolve(state, MAX_REPLAYED);
-            ids.iter().filter(|id| state.replay(**id, now)).map(RunId::to_string).collect()
-        });
+        let replayed_tasks = self
+            .driver
+            .with(|state, now| {
+                let ids = chosen.resolve(state, MAX_REPLAYED);
+                ids.iter().filter(|id| state.replay(**id, now)).map(RunId::to_string).collect()
+            })
+            .await?;
         Ok(Response::new(ReplayTasksResponse { replayed_tasks }))
     }
 
@@ -82,7 +88,7 @@ impl AdminService for Door {
             desired_worker_labels: request.desired_worker_labels,
             ..TriggerWorkflowRequest::default()
         };
-        let id = trigger::one(&self.driver, request)?;
+        let id = trigger::one(&self.driver, request).await?;
         Ok(Response::new(TriggerWorkflowRunResponse { external_id: id.to_string() }))
     }
 
@@ -92,7 +98,7 @@ impl AdminService for Door {
     ) -> Result<Response<GetRunDetailsResponse>, Status> {
         let id: RunId =
             request.into_inner().external_id.parse().map_err(|_| Status::invalid_argument("invalid external id"))?;
-        let mut found = self.driver.with(|state, _| details(state, id));
+        let mut found = self.driver.with(|state, _| details(state, id)).await?;
         // Input and output each fit, both together may not: the output is what was asked for.
         if let Some(details) = found.as_mut().filter(|details| details.encoded_len() > self.driver.max_message) {
             details.input = b"{}".to_vec();

@@ -50,7 +50,7 @@ impl Dispatcher for Door {
         let request = request.into_inner();
         let worker_name = request.worker_name.clone();
         let registration = registration(request)?;
-        let id = self.driver.with(|state, now| state.register(registration, now));
+        let id = self.driver.with(|state, now| state.register(registration, now)).await?;
         Ok(Response::new(WorkerRegisterResponse {
             tenant_id: self.driver.tenant.to_string(),
             worker_id: id.to_string(),
@@ -69,7 +69,8 @@ impl Dispatcher for Door {
     async fn heartbeat(&self, request: Request<HeartbeatRequest>) -> Result<Response<HeartbeatResponse>, Status> {
         let text = request.into_inner().worker_id;
         let id = check::worker_id(&text)?;
-        self.driver.with(|state, now| state.heartbeat(id, now)).map_err(|e| match e {
+        // It promises nothing, so it waits for nothing: workers stay alive while nothing can be kept.
+        self.driver.now_with(|state, now| state.heartbeat(id, now)).map_err(|e| match e {
             WorkerError::Unknown => Status::not_found(format!("worker not found: {text}")),
             WorkerError::NoStream => {
                 Status::failed_precondition(format!("Heartbeat rejected: worker stream is not active: {text}"))
@@ -128,7 +129,7 @@ impl Dispatcher for Door {
         let id = check::step_id(&event.task_run_external_id)?;
         let report = report(&event, self.driver.max_message)?;
         let attempt = event.retry_count;
-        if !self.driver.with(|state, now| state.report(id, attempt, report, now)) {
+        if !self.driver.with(|state, now| state.report(id, attempt, report, now)).await? {
             return Err(Status::invalid_argument(format!("invalid task external run id {id}: no such task run")));
         }
         Ok(Response::new(ActionEventResponse { tenant_id: self.driver.tenant.to_string(), worker_id: event.worker_id }))
@@ -159,7 +160,7 @@ impl Dispatcher for Door {
     ) -> Result<Response<WorkerUnsubscribeResponse>, Status> {
         let worker_id = request.into_inner().worker_id;
         let id = check::worker_id(&worker_id)?;
-        self.driver.with(|state, _| state.unsubscribe(id)).map_err(|e| unknown(e, &worker_id))?;
+        self.driver.with(|state, _| state.unsubscribe(id)).await?.map_err(|e| unknown(e, &worker_id))?;
         Ok(Response::new(WorkerUnsubscribeResponse { tenant_id: self.driver.tenant.to_string(), worker_id }))
     }
 
@@ -170,7 +171,7 @@ impl Dispatcher for Door {
         let request = request.into_inner();
         let id = check::task_id(&request.task_run_external_id)?;
         let by = parse_duration(&request.increment_timeout_by).map_err(|e| Status::invalid_argument(e.to_string()))?;
-        let at = self.driver.with(|state, _| state.refresh_timeout(id, by)).ok_or_else(|| no_task(id))?;
+        let at = self.driver.with(|state, _| state.refresh_timeout(id, by)).await?.ok_or_else(|| no_task(id))?;
         Ok(Response::new(RefreshTimeoutResponse { timeout_at: Some(at.timestamp()) }))
     }
 
@@ -179,7 +180,7 @@ impl Dispatcher for Door {
         request: Request<ReleaseSlotRequest>,
     ) -> Result<Response<ReleaseSlotResponse>, Status> {
         let id = check::task_id(&request.into_inner().task_run_external_id)?;
-        if !self.driver.with(|state, now| state.release_slot(id, now)) {
+        if !self.driver.with(|state, now| state.release_slot(id, now)).await? {
             return Err(no_task(id));
         }
         Ok(Response::new(ReleaseSlotResponse {}))
@@ -198,7 +199,7 @@ impl Dispatcher for Door {
     ) -> Result<Response<UpsertWorkerLabelsResponse>, Status> {
         let UpsertWorkerLabelsRequest { worker_id, labels } = request.into_inner();
         let id = check::worker_id(&worker_id)?;
-        self.driver.with(|state, _| state.label(id, labels)).map_err(|e| unknown(e, &worker_id))?;
+        self.driver.with(|state, _| state.label(id, labels)).await?.map_err(|e| unknown(e, &worker_id))?;
         Ok(Response::new(UpsertWorkerLabelsResponse { tenant_id: self.driver.tenant.to_string(), worker_id }))
     }
 
@@ -271,6 +272,7 @@ fn registration(from: WorkerRegisterRequest) -> Result<Registration, Status> {
         slots,
         labels: from.labels.into_iter().collect(),
         runtime: from.runtime_info,
+        inside: false,
     })
 }
 

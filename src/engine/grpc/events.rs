@@ -22,7 +22,7 @@ impl EventsService for Door {
     async fn push(&self, request: Request<PushEventRequest>) -> Result<Response<Event>, Status> {
         let event = request.into_inner();
         let pushed = self.checked(&event)?;
-        let (id, at) = self.driver.with(|state, now| (state.push_event(pushed, now), now));
+        let (id, at) = self.driver.with(|state, now| (state.push_event(pushed, now), now)).await?;
         Ok(Response::new(self.answer(event, id, at)))
     }
 
@@ -41,10 +41,13 @@ impl EventsService for Door {
             return Err(Status::invalid_argument("Invalid request: an event has no key"));
         }
         let checked = events.iter().map(|event| self.checked(event)).collect::<Result<Vec<_>, _>>()?;
-        let ids = self.driver.with(|state, now| {
-            let push = |pushed| (state.push_event(pushed, now), now);
-            checked.into_iter().map(push).collect::<Vec<_>>()
-        });
+        let ids = self
+            .driver
+            .with(|state, now| {
+                let push = |pushed| (state.push_event(pushed, now), now);
+                checked.into_iter().map(push).collect::<Vec<_>>()
+            })
+            .await?;
         let events = events.into_iter().zip(ids).map(|(event, (id, at))| self.answer(event, id, at)).collect();
         Ok(Response::new(Events { events }))
     }
@@ -72,10 +75,13 @@ impl EventsService for Door {
         if !line.metadata.trim_start().starts_with('{') && !line.metadata.is_empty() {
             return invalid("the metadata of a log line is a JSON object");
         }
-        let kept = self.driver.with(|state, now| {
-            let at = line.created_at.as_ref().map_or(now, Moment::from_timestamp);
-            state.put_log(id, line.message, level, metadata.to_string(), line.task_retry_count, at)
-        });
+        let kept = self
+            .driver
+            .with(|state, now| {
+                let at = line.created_at.as_ref().map_or(now, Moment::from_timestamp);
+                state.put_log(id, line.message, level, metadata.to_string(), line.task_retry_count, at)
+            })
+            .await?;
         if kept { Ok(Response::new(PutLogResponse {})) } else { Err(no_task(id)) }
     }
 
@@ -88,7 +94,7 @@ impl EventsService for Door {
         let text = String::from_utf8(chunk.message).map_err(|_| {
             Status::invalid_argument("the chunk is not UTF-8, as a subscriber's message must be: encode bytes first")
         })?;
-        let known = self.driver.with(|state, now| state.put_chunk(id, text.into(), chunk.event_index, now));
+        let known = self.driver.with(|state, now| state.put_chunk(id, text.into(), chunk.event_index, now)).await?;
         if known { Ok(Response::new(PutStreamEventResponse {})) } else { Err(no_task(id)) }
     }
 }

@@ -24,18 +24,18 @@ use crate::{
 pub(in crate::engine) struct Seen(HashMap<String, Option<Arc<Version>>>);
 
 impl Seen {
-    fn version(&mut self, driver: &Driver, name: &str) -> Option<Arc<Version>> {
+    async fn version(&mut self, driver: &Driver, name: &str) -> Result<Option<Arc<Version>>, Status> {
         if let Some(known) = self.0.get(name) {
-            return known.clone();
+            return Ok(known.clone());
         }
-        let version = driver.with(|state, _| state.version_of(name).cloned());
+        let version = driver.with(|state, _| state.version_of(name).cloned()).await?;
         self.0.insert(name.to_owned(), version.clone());
-        version
+        Ok(version)
     }
 }
 
 /// Checks one run.
-pub(in crate::engine) fn item(
+pub(in crate::engine) async fn item(
     driver: &Driver,
     seen: &mut Seen,
     from: TriggerWorkflowRequest,
@@ -64,7 +64,7 @@ pub(in crate::engine) fn item(
             Some(ParentRef { task, index: from.child_index, key: from.child_key })
         }
     };
-    let version = seen.version(driver, &from.name);
+    let version = seen.version(driver, &from.name).await?;
     let wanted = match version.as_ref().and_then(|version| version.idempotency.as_ref()) {
         None => None,
         Some(rule) => {
@@ -76,9 +76,9 @@ pub(in crate::engine) fn item(
 }
 
 /// Makes one run.
-pub(in crate::engine) fn one(driver: &Driver, from: TriggerWorkflowRequest) -> Result<RunId, Status> {
-    let item = item(driver, &mut Seen::default(), from)?;
-    let made = driver.with(|state, now| state.trigger(vec![item], now)).map_err(refused)?;
+pub(in crate::engine) async fn one(driver: &Driver, from: TriggerWorkflowRequest) -> Result<RunId, Status> {
+    let item = item(driver, &mut Seen::default(), from).await?;
+    let made = driver.with(|state, now| state.trigger(vec![item], now)).await?.map_err(refused)?;
     match made[..] {
         [Triggered::New(id) | Triggered::Existing(id)] => Ok(id),
         [Triggered::Collision { existing, .. }] => Err(collision::single(&IdempotencyCollisionError {
@@ -90,10 +90,13 @@ pub(in crate::engine) fn one(driver: &Driver, from: TriggerWorkflowRequest) -> R
 }
 
 /// Makes runs in the order given; an invalid one refuses all, a colliding one only itself.
-pub(super) fn many(driver: &Driver, all: Vec<TriggerWorkflowRequest>) -> Result<Vec<String>, Status> {
+pub(super) async fn many(driver: &Driver, all: Vec<TriggerWorkflowRequest>) -> Result<Vec<String>, Status> {
     let mut seen = Seen::default();
-    let items = all.into_iter().map(|from| item(driver, &mut seen, from)).collect::<Result<_, _>>()?;
-    let made = driver.with(|state, now| state.trigger(items, now)).map_err(refused)?;
+    let mut items = Vec::with_capacity(all.len());
+    for from in all {
+        items.push(item(driver, &mut seen, from).await?);
+    }
+    let made = driver.with(|state, now| state.trigger(items, now)).await?.map_err(refused)?;
     let (mut ids, mut collisions) = (Vec::with_capacity(made.len()), Vec::new());
     for one in made {
         match one {

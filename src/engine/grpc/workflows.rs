@@ -16,7 +16,7 @@ impl WorkflowService for Door {
         &self,
         request: Request<TriggerWorkflowRequest>,
     ) -> Result<Response<TriggerWorkflowResponse>, Status> {
-        let id = trigger::one(&self.driver, request.into_inner())?;
+        let id = trigger::one(&self.driver, request.into_inner()).await?;
         Ok(Response::new(TriggerWorkflowResponse { workflow_run_id: id.to_string() }))
     }
 
@@ -24,7 +24,7 @@ impl WorkflowService for Door {
         &self,
         request: Request<BulkTriggerWorkflowRequest>,
     ) -> Result<Response<BulkTriggerWorkflowResponse>, Status> {
-        let workflow_run_ids = trigger::many(&self.driver, request.into_inner().workflows)?;
+        let workflow_run_ids = trigger::many(&self.driver, request.into_inner().workflows).await?;
         Ok(Response::new(BulkTriggerWorkflowResponse { workflow_run_ids }))
     }
 
@@ -48,10 +48,13 @@ impl WorkflowService for Door {
             workflow: request.name.into(),
         };
         let times: Vec<Moment> = request.schedules.iter().map(Moment::from_timestamp).collect();
-        let found = self.driver.with(|state, now| {
-            let ids = state.schedule(&plan, &times, now).ok()?;
-            Some((ids, state.version_of(&plan.workflow)?.clone()))
-        });
+        let found = self
+            .driver
+            .with(|state, now| {
+                let ids = state.schedule(&plan, &times, now).ok()?;
+                Some((ids, state.version_of(&plan.workflow)?.clone()))
+            })
+            .await?;
         let (ids, version) = found.ok_or_else(|| Status::not_found("workflow not found"))?;
         let scheduled = |(id, at): (uuid::Uuid, &Moment)| ScheduledWorkflow {
             id: id.to_string(),

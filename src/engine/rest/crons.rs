@@ -47,13 +47,15 @@ async fn create(
     }
     let rule = CronRule::parse(&wanted.cron_expression).map_err(Refused::bad)?;
     let plan = wanted.run.plan(&driver, &workflow)?;
-    driver.with(|state, now| {
-        let id = state.add_cron(plan, rule, wanted.cron_name, now).map_err(|refusal| match refusal {
-            CronRefusal::UnknownWorkflow => Refused::bad("workflow not found"),
-            CronRefusal::Twice => Refused::bad("cron trigger with that name-expression pair already exists"),
-        })?;
-        found(&driver, state, id)
-    })
+    driver
+        .with(|state, now| {
+            let id = state.add_cron(plan, rule, wanted.cron_name, now).map_err(|refusal| match refusal {
+                CronRefusal::UnknownWorkflow => Refused::bad("workflow not found"),
+                CronRefusal::Twice => Refused::bad("cron trigger with that name-expression pair already exists"),
+            })?;
+            found(&driver, state, id)
+        })
+        .await?
 }
 
 async fn list(Shared(driver): Shared<Arc<Driver>>, Path(tenant): Path<String>, RawQuery(text): RawQuery) -> Answer {
@@ -67,20 +69,22 @@ async fn list(Shared(driver): Shared<Arc<Driver>>, Path(tenant): Path<String>, R
             other => return Err(Refused::bad(query::unknown(other))),
         }
     }
-    Ok(driver.with(|state, _| {
-        let mut all: Vec<(Uuid, &Cron)> = state
-            .crons()
-            .filter(|(_, cron)| by.fits(state, &cron.plan) && name.as_ref().is_none_or(|name| *name == cron.name))
-            .collect();
-        all.sort_by_key(|(_, cron)| std::cmp::Reverse(cron.created));
-        page.answer(all.into_iter().map(|(id, cron)| view(&driver, state, id, cron)))
-    }))
+    Ok(driver
+        .with(|state, _| {
+            let mut all: Vec<(Uuid, &Cron)> = state
+                .crons()
+                .filter(|(_, cron)| by.fits(state, &cron.plan) && name.as_ref().is_none_or(|name| *name == cron.name))
+                .collect();
+            all.sort_by_key(|(_, cron)| std::cmp::Reverse(cron.created));
+            page.answer(all.into_iter().map(|(id, cron)| view(&driver, state, id, cron)))
+        })
+        .await?)
 }
 
 async fn one(Shared(driver): Shared<Arc<Driver>>, Path((tenant, it)): Path<(String, String)>) -> Answer {
     own_tenant(&driver, &tenant)?;
     let id = id(&it, "cron")?;
-    driver.with(|state, _| found(&driver, state, id))
+    driver.with(|state, _| found(&driver, state, id)).await?
 }
 
 #[derive(Deserialize)]
@@ -96,12 +100,14 @@ async fn change(
     own_tenant(&driver, &tenant)?;
     let id = id(&it, "cron")?;
     let Json(change) = change.map_err(|e| Refused::bad(e.body_text()))?;
-    driver.with(|state, now| {
-        if let Some(enabled) = change.enabled {
-            state.enable_cron(id, enabled, now).map_err(refused)?;
-        }
-        found(&driver, state, id)
-    })
+    driver
+        .with(|state, now| {
+            if let Some(enabled) = change.enabled {
+                state.enable_cron(id, enabled, now).map_err(refused)?;
+            }
+            found(&driver, state, id)
+        })
+        .await?
 }
 
 async fn remove(
@@ -110,7 +116,7 @@ async fn remove(
 ) -> Result<StatusCode, Refused> {
     own_tenant(&driver, &tenant)?;
     let id = id(&it, "cron")?;
-    driver.with(|state, _| state.remove_cron(id)).map_err(refused)?;
+    driver.with(|state, _| state.remove_cron(id)).await?.map_err(refused)?;
     Ok(StatusCode::NO_CONTENT)
 }
 

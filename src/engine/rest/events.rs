@@ -80,19 +80,23 @@ async fn list(Shared(driver): Shared<Arc<Driver>>, Path(tenant): Path<String>, R
             by.read(&key, value).map_err(Refused::bad)?;
         }
     }
-    Ok(driver.with(|state, _| {
-        let chosen = state.events().filter(|(id, event)| by.fits(state, *id, event));
-        page.answer(chosen.map(|(id, event)| view(&driver, state, id, event)))
-    }))
+    Ok(driver
+        .with(|state, _| {
+            let chosen = state.events().filter(|(id, event)| by.fits(state, *id, event));
+            page.answer(chosen.map(|(id, event)| view(&driver, state, id, event)))
+        })
+        .await?)
 }
 
 async fn one(Shared(driver): Shared<Arc<Driver>>, Path((tenant, it)): Path<(String, String)>) -> Answer {
     own_tenant(&driver, &tenant)?;
     let id: Uuid = id(&it, "event")?;
-    driver.with(|state, _| {
-        let event = state.event(id).ok_or_else(Refused::not_found)?;
-        Ok(Json(view(&driver, state, id, event)))
-    })
+    driver
+        .with(|state, _| {
+            let event = state.event(id).ok_or_else(Refused::not_found)?;
+            Ok(Json(view(&driver, state, id, event)))
+        })
+        .await?
 }
 
 fn view(driver: &Driver, state: &State, id: Uuid, event: &Event) -> Value {

@@ -9,7 +9,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::driver::Driver;
+use super::{driver::Driver, gate::Unkept};
 
 mod crons;
 mod events;
@@ -58,6 +58,12 @@ impl Refused {
 
     fn bad(why: impl Into<String>) -> Self {
         Self(StatusCode::BAD_REQUEST, why.into())
+    }
+}
+
+impl From<Unkept> for Refused {
+    fn from(unkept: Unkept) -> Self {
+        Self(StatusCode::SERVICE_UNAVAILABLE, unkept.to_string())
     }
 }
 

@@ -35,15 +35,17 @@ pub(super) fn routes() -> Router<Arc<Driver>> {
 
 async fn status(Shared(driver): Shared<Arc<Driver>>, Path(run): Path<String>) -> Answer {
     let id: RunId = id(&run, "workflow run")?;
-    driver.with(|state, _| {
-        let (_, run) = state.run(id).ok_or_else(Refused::not_found)?;
-        Ok(Json(state.status(run).word().into()))
-    })
+    driver
+        .with(|state, _| {
+            let (_, run) = state.run(id).ok_or_else(Refused::not_found)?;
+            Ok(Json(state.status(run).word().into()))
+        })
+        .await?
 }
 
 async fn one(Shared(driver): Shared<Arc<Driver>>, Path(run): Path<String>) -> Answer {
     let id: RunId = id(&run, "workflow run")?;
-    details(&driver, id)
+    details(&driver, id).await
 }
 
 #[derive(Deserialize)]
@@ -69,8 +71,8 @@ async fn trigger(
         priority: wanted.priority,
         ..TriggerWorkflowRequest::default()
     };
-    let id = trigger_one(&driver, request).map_err(|status| Refused::bad(status.message()))?;
-    details(&driver, id)
+    let id = trigger_one(&driver, request).await.map_err(|status| Refused::bad(status.message()))?;
+    details(&driver, id).await
 }
 
 /// The ids of all runs that are chosen.
@@ -81,32 +83,36 @@ async fn external_ids(
 ) -> Answer {
     own_tenant(&driver, &tenant)?;
     let wanted = wanted(query.as_deref().unwrap_or_default()).map_err(Refused::bad)?;
-    Ok(Json(driver.with(|state, _| state.select(&wanted.selection).map(|id| Value::from(id.to_string())).collect())))
+    Ok(Json(
+        driver.with(|state, _| state.select(&wanted.selection).map(|id| Value::from(id.to_string())).collect()).await?,
+    ))
 }
 
 /// A run with its tasks, and what they are to each other.
-fn details(driver: &Driver, id: RunId) -> Answer {
-    driver.with(|state, _| {
-        let (run_id, run) = state.run(id).ok_or_else(Refused::not_found)?;
-        let tasks: Vec<Value> = run.tasks.iter().filter_map(|task| task_view(driver, state, *task, true)).collect();
-        let shape: Vec<Value> = run
-            .tasks
-            .iter()
-            .filter_map(|task| {
-                let spec = state.spec(*task)?;
-                let step = |at: &usize| run.version.tasks.get(*at).map(|spec| spec.id.to_string());
-                let children: Vec<String> = spec.children.iter().filter_map(step).collect();
-                Some(json!({
-                    "taskExternalId": task.to_string(), "stepId": spec.id.to_string(),
-                    "childrenStepIds": children, "taskName": *spec.name,
-                }))
-            })
-            .collect();
-        Ok(Json(json!({
-            "run": run_view(driver, state, run_id, run),
-            "tasks": tasks, "shape": shape, "taskEvents": [],
-        })))
-    })
+async fn details(driver: &Driver, id: RunId) -> Answer {
+    driver
+        .with(|state, _| {
+            let (run_id, run) = state.run(id).ok_or_else(Refused::not_found)?;
+            let tasks: Vec<Value> = run.tasks.iter().filter_map(|task| task_view(driver, state, *task, true)).collect();
+            let shape: Vec<Value> = run
+                .tasks
+                .iter()
+                .filter_map(|task| {
+                    let spec = state.spec(*task)?;
+                    let step = |at: &usize| run.version.tasks.get(*at).map(|spec| spec.id.to_string());
+                    let children: Vec<String> = spec.children.iter().filter_map(step).collect();
+                    Some(json!({
+                        "taskExternalId": task.to_string(), "stepId": spec.id.to_string(),
+                        "childrenStepIds": children, "taskName": *spec.name,
+                    }))
+                })
+                .collect();
+            Ok(Json(json!({
+                "run": run_view(driver, state, run_id, run),
+                "tasks": tasks, "shape": shape, "taskEvents": [],
+            })))
+        })
+        .await?
 }
 
 /// The run as such. With one task its input is all that the task was sent, as with a real engine; with several, its
@@ -257,23 +263,27 @@ struct Wanted {
 async fn list(Shared(driver): Shared<Arc<Driver>>, Path(tenant): Path<String>, RawQuery(query): RawQuery) -> Answer {
     own_tenant(&driver, &tenant)?;
     let wanted = wanted(query.as_deref().unwrap_or_default()).map_err(Refused::bad)?;
-    driver.with(|state, _| {
-        let runs = state.select(&wanted.selection);
-        let ids: Vec<RunId> = if wanted.only_tasks {
-            let made = |id: &RunId| state.task(*id).is_some_and(Task::is_made);
-            runs.filter_map(|run| state.run(run)).flat_map(|(_, run)| run.tasks.iter().copied().filter(made)).collect()
-        } else {
-            runs.collect()
-        };
-        let view = |id: &RunId| match wanted.only_tasks {
-            true => task_view(&driver, state, *id, wanted.payloads),
-            false => row(&driver, state, *id, wanted.payloads),
-        };
-        let rows: Vec<Value> = ids.iter().skip(wanted.offset).take(wanted.limit).filter_map(view).collect();
-        Ok(Json(json!({
-            "rows": rows, "pagination": super::pagination(wanted.offset, wanted.limit, ids.len()),
-        })))
-    })
+    driver
+        .with(|state, _| {
+            let runs = state.select(&wanted.selection);
+            let ids: Vec<RunId> = if wanted.only_tasks {
+                let made = |id: &RunId| state.task(*id).is_some_and(Task::is_made);
+                runs.filter_map(|run| state.run(run))
+                    .flat_map(|(_, run)| run.tasks.iter().copied().filter(made))
+                    .collect()
+            } else {
+                runs.collect()
+            };
+            let view = |id: &RunId| match wanted.only_tasks {
+                true => task_view(&driver, state, *id, wanted.payloads),
+                false => row(&driver, state, *id, wanted.payloads),
+            };
+            let rows: Vec<Value> = ids.iter().skip(wanted.offset).take(wanted.limit).filter_map(view).collect();
+            Ok(Json(json!({
+                "rows": rows, "pagination": super::pagination(wanted.offset, wanted.limit, ids.len()),
+            })))
+        })
+        .await?
 }
 
 /// Reads a query string: arrays come as repeated keys.

@@ -47,10 +47,12 @@ async fn create(
     let Json(wanted) = wanted.map_err(|e| Refused::bad(e.body_text()))?;
     let at = query::time("triggerAt", &wanted.trigger_at).map_err(Refused::bad)?;
     let plan = wanted.run.plan(&driver, &workflow)?;
-    driver.with(|state, now| {
-        let ids = state.schedule(&plan, &[at], now).map_err(|_| Refused::bad("workflow not found"))?;
-        ids.first().map_or(Err(Refused::not_found()), |id| found(&driver, state, *id))
-    })
+    driver
+        .with(|state, now| {
+            let ids = state.schedule(&plan, &[at], now).map_err(|_| Refused::bad("workflow not found"))?;
+            ids.first().map_or(Err(Refused::not_found()), |id| found(&driver, state, *id))
+        })
+        .await?
 }
 
 async fn list(Shared(driver): Shared<Arc<Driver>>, Path(tenant): Path<String>, RawQuery(text): RawQuery) -> Answer {
@@ -65,22 +67,24 @@ async fn list(Shared(driver): Shared<Arc<Driver>>, Path(tenant): Path<String>, R
             other => return Err(Refused::bad(query::unknown(other))),
         }
     }
-    Ok(driver.with(|state, _| {
-        let status = |scheduled: &Scheduled| run_status(state, scheduled).unwrap_or("SCHEDULED");
-        let mut all: Vec<(Uuid, &Scheduled)> = state
-            .schedules()
-            .filter(|(_, scheduled)| by.fits(state, &scheduled.plan))
-            .filter(|(_, scheduled)| statuses.is_empty() || statuses.iter().any(|word| word == status(scheduled)))
-            .collect();
-        all.sort_by_key(|(_, scheduled)| std::cmp::Reverse(scheduled.at));
-        page.answer(all.into_iter().map(|(id, scheduled)| view(&driver, state, id, scheduled)))
-    }))
+    Ok(driver
+        .with(|state, _| {
+            let status = |scheduled: &Scheduled| run_status(state, scheduled).unwrap_or("SCHEDULED");
+            let mut all: Vec<(Uuid, &Scheduled)> = state
+                .schedules()
+                .filter(|(_, scheduled)| by.fits(state, &scheduled.plan))
+                .filter(|(_, scheduled)| statuses.is_empty() || statuses.iter().any(|word| word == status(scheduled)))
+                .collect();
+            all.sort_by_key(|(_, scheduled)| std::cmp::Reverse(scheduled.at));
+            page.answer(all.into_iter().map(|(id, scheduled)| view(&driver, state, id, scheduled)))
+        })
+        .await?)
 }
 
 async fn one(Shared(driver): Shared<Arc<Driver>>, Path((tenant, it)): Path<(String, String)>) -> Answer {
     own_tenant(&driver, &tenant)?;
     let id = id(&it, "scheduled run")?;
-    driver.with(|state, _| found(&driver, state, id))
+    driver.with(|state, _| found(&driver, state, id)).await?
 }
 
 #[derive(Deserialize)]
@@ -98,10 +102,12 @@ async fn change(
     let id = id(&it, "scheduled run")?;
     let Json(change) = change.map_err(|e| Refused::bad(e.body_text()))?;
     let at = query::time("triggerAt", &change.trigger_at).map_err(Refused::bad)?;
-    driver.with(|state, _| {
-        state.reschedule(id, at).map_err(refused)?;
-        found(&driver, state, id)
-    })
+    driver
+        .with(|state, _| {
+            state.reschedule(id, at).map_err(refused)?;
+            found(&driver, state, id)
+        })
+        .await?
 }
 
 async fn remove(
@@ -110,7 +116,7 @@ async fn remove(
 ) -> Result<StatusCode, Refused> {
     own_tenant(&driver, &tenant)?;
     let id = id(&it, "scheduled run")?;
-    driver.with(|state, _| state.unschedule(id)).map_err(refused)?;
+    driver.with(|state, _| state.unschedule(id)).await?.map_err(refused)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -133,13 +139,15 @@ async fn remove_many(
     if given.is_empty() == filter.is_none() {
         return Err(Refused::bad("give either scheduledWorkflowRunIds or a filter"));
     }
-    let done = driver.with(|state, _| {
-        let ids = match filter {
-            Some(by) => state.schedules().filter(|(_, it)| by.fits(state, &it.plan)).map(|(id, _)| id).collect(),
-            None => given,
-        };
-        each(ids, |id| state.unschedule(id))
-    });
+    let done = driver
+        .with(|state, _| {
+            let ids = match filter {
+                Some(by) => state.schedules().filter(|(_, it)| by.fits(state, &it.plan)).map(|(id, _)| id).collect(),
+                None => given,
+            };
+            each(ids, |id| state.unschedule(id))
+        })
+        .await?;
     Ok(Json(json!({ "deletedIds": done.0, "errors": done.1 })))
 }
 
@@ -164,10 +172,12 @@ async fn change_many(
     let Json(Updates { updates }) = updates.map_err(|e| Refused::bad(e.body_text()))?;
     let time = |it: Update| Ok((it.id, query::time("triggerAt", &it.trigger_at)?));
     let times = updates.into_iter().map(time).collect::<Result<Vec<(Uuid, Moment)>, String>>().map_err(Refused::bad)?;
-    let done = driver.with(|state, _| {
-        let at = |id: Uuid| times.iter().find(|(of, _)| *of == id).map(|(_, at)| *at).unwrap_or_default();
-        each(times.iter().map(|(id, _)| *id).collect(), |id| state.reschedule(id, at(id)))
-    });
+    let done = driver
+        .with(|state, _| {
+            let at = |id: Uuid| times.iter().find(|(of, _)| *of == id).map(|(_, at)| *at).unwrap_or_default();
+            each(times.iter().map(|(id, _)| *id).collect(), |id| state.reschedule(id, at(id)))
+        })
+        .await?;
     Ok(Json(json!({ "updatedIds": done.0, "errors": done.1 })))
 }
 

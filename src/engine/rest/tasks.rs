@@ -33,7 +33,7 @@ pub(super) fn routes() -> Router<Arc<Driver>> {
 
 async fn one(Shared(driver): Shared<Arc<Driver>>, Path(task): Path<String>) -> Answer {
     let id: RunId = id(&task, "task")?;
-    driver.with(|state, _| runs::task_view(&driver, state, id, true).map(Json).ok_or_else(Refused::not_found))
+    driver.with(|state, _| runs::task_view(&driver, state, id, true).map(Json).ok_or_else(Refused::not_found)).await?
 }
 
 /// What a reader of a log asks for.
@@ -78,25 +78,27 @@ impl Lines {
 async fn logs(Shared(driver): Shared<Arc<Driver>>, Path(task): Path<String>, RawQuery(text): RawQuery) -> Answer {
     let id: RunId = id(&task, "task")?;
     let wanted = Lines::read(text.as_deref().unwrap_or_default()).map_err(Refused::bad)?;
-    driver.with(|state, _| {
-        let task = state.task(id).ok_or_else(Refused::not_found)?;
-        let name = state.spec(id).map(|spec| spec.name.to_string());
-        let view = |line: &LogLine| {
-            json!({
-                "createdAt": rfc3339(line.at), "message": line.message, "level": line.level,
-                "metadata": shown(&line.metadata), "retryCount": line.attempt, "attempt": line.attempt + 1,
-                "taskExternalId": id.to_string(), "taskDisplayName": name,
-            })
-        };
-        let limit = wanted.limit.unwrap_or(usize::MAX);
-        let lines = task.logs.iter().filter(|line| wanted.fits(line));
-        let rows: Vec<Value> = if wanted.newest_first {
-            lines.rev().take(limit).map(view).collect()
-        } else {
-            lines.take(limit).map(view).collect()
-        };
-        Ok(Json(json!({ "rows": rows })))
-    })
+    driver
+        .with(|state, _| {
+            state.task(id).ok_or_else(Refused::not_found)?;
+            let name = state.spec(id).map(|spec| spec.name.to_string());
+            let view = |line: &LogLine| {
+                json!({
+                    "createdAt": rfc3339(line.at), "message": line.message, "level": line.level,
+                    "metadata": shown(&line.metadata), "retryCount": line.attempt, "attempt": line.attempt + 1,
+                    "taskExternalId": id.to_string(), "taskDisplayName": name,
+                })
+            };
+            let limit = wanted.limit.unwrap_or(usize::MAX);
+            let lines = state.lines(id).filter(|line| wanted.fits(line));
+            let rows: Vec<Value> = if wanted.newest_first {
+                lines.rev().take(limit).map(view).collect()
+            } else {
+                lines.take(limit).map(view).collect()
+            };
+            Ok(Json(json!({ "rows": rows })))
+        })
+        .await?
 }
 
 #[derive(Deserialize)]
@@ -125,6 +127,7 @@ async fn cancel(
         state.cancel(id, now);
         true
     })
+    .await
 }
 
 async fn replay(
@@ -132,10 +135,10 @@ async fn replay(
     Path(tenant): Path<String>,
     chosen: Result<Json<Chosen>, JsonRejection>,
 ) -> Answer {
-    each(&driver, &tenant, chosen, State::replay)
+    each(&driver, &tenant, chosen, State::replay).await
 }
 
-fn each(
+async fn each(
     driver: &Driver,
     tenant: &str,
     chosen: Result<Json<Chosen>, JsonRejection>,
@@ -147,13 +150,15 @@ fn each(
     if selection.is_some() && chosen.external_ids.as_ref().is_some_and(|ids| !ids.is_empty()) {
         return Err(Refused::bad("cannot provide both external ids and filter"));
     }
-    let ids: Vec<String> = driver.with(|state, now| {
-        let ids = match &selection {
-            Some(selection) => state.select(selection).take(MAX_CHOSEN).collect(),
-            None => chosen.external_ids.unwrap_or_default(),
-        };
-        ids.into_iter().filter(|id| act(state, *id, now)).map(|id| id.to_string()).collect()
-    });
+    let ids: Vec<String> = driver
+        .with(|state, now| {
+            let ids = match &selection {
+                Some(selection) => state.select(selection).take(MAX_CHOSEN).collect(),
+                None => chosen.external_ids.unwrap_or_default(),
+            };
+            ids.into_iter().filter(|id| act(state, *id, now)).map(|id| id.to_string()).collect()
+        })
+        .await?;
     Ok(Json(json!({ "ids": ids })))
 }
 

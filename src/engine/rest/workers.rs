@@ -39,14 +39,14 @@ async fn tenant(Shared(driver): Shared<Arc<Driver>>, Path(tenant): Path<String>)
 async fn list(Shared(driver): Shared<Arc<Driver>>, Path(tenant): Path<String>) -> Answer {
     own_tenant(&driver, &tenant)?;
     let rows: Vec<Value> =
-        driver.with(|state, now| state.workers().map(|(id, worker)| view(state, id, worker, now)).collect());
+        driver.with(|state, now| state.workers().map(|(id, worker)| view(state, id, worker, now)).collect()).await?;
     let total = rows.len();
     Ok(Json(json!({ "rows": rows, "pagination": super::pagination(0, total.max(1), total) })))
 }
 
 async fn one(Shared(driver): Shared<Arc<Driver>>, Path(worker): Path<String>) -> Answer {
     let id: WorkerId = id(&worker, "worker")?;
-    driver.with(|state, now| found(state, id, now))
+    driver.with(|state, now| found(state, id, now)).await?
 }
 
 #[derive(Deserialize)]
@@ -62,12 +62,14 @@ async fn pause(
 ) -> Answer {
     let id: WorkerId = id(&worker, "worker")?;
     let Json(change) = change.map_err(|e| Refused::bad(e.body_text()))?;
-    driver.with(|state, now| {
-        if let Some(paused) = change.is_paused {
-            state.pause(id, paused, now).map_err(|_| Refused::not_found())?;
-        }
-        found(state, id, now)
-    })
+    driver
+        .with(|state, now| {
+            if let Some(paused) = change.is_paused {
+                state.pause(id, paused, now).map_err(|_| Refused::not_found())?;
+            }
+            found(state, id, now)
+        })
+        .await?
 }
 
 fn found(state: &State, id: WorkerId, now: Moment) -> Answer {

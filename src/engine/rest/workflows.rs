@@ -31,10 +31,12 @@ async fn list(Shared(driver): Shared<Arc<Driver>>, Path(tenant): Path<String>, R
             other => return Err(Refused::bad(query::unknown(other))),
         }
     }
-    let all: Vec<Value> = driver.with(|state, _| {
-        let fits = |name: &str| name.to_lowercase().contains(&wanted);
-        state.workflows().filter(|(name, _)| fits(name)).map(|(name, flow)| view(&driver, name, flow)).collect()
-    });
+    let all: Vec<Value> = driver
+        .with(|state, _| {
+            let fits = |name: &str| name.to_lowercase().contains(&wanted);
+            state.workflows().filter(|(name, _)| fits(name)).map(|(name, flow)| view(&driver, name, flow)).collect()
+        })
+        .await?;
     let total = all.len();
     let rows: Vec<Value> = all.into_iter().skip(offset).take(limit).collect();
     Ok(Json(json!({
@@ -45,21 +47,25 @@ async fn list(Shared(driver): Shared<Arc<Driver>>, Path(tenant): Path<String>, R
 
 async fn one(Shared(driver): Shared<Arc<Driver>>, Path(workflow): Path<String>) -> Answer {
     let id: Uuid = id(&workflow, "workflow")?;
-    driver.with(|state, _| {
-        let flow = state.workflow(id).ok_or_else(Refused::not_found)?;
-        Ok(Json(view(&driver, &flow.version.workflow, flow)))
-    })
+    driver
+        .with(|state, _| {
+            let flow = state.workflow(id).ok_or_else(Refused::not_found)?;
+            Ok(Json(view(&driver, &flow.version.workflow, flow)))
+        })
+        .await?
 }
 
 /// Free and all slots of the workers that may get this workflow's work now.
 async fn worker_count(Shared(driver): Shared<Arc<Driver>>, Path((tenant, workflow)): Path<(String, String)>) -> Answer {
     own_tenant(&driver, &tenant)?;
     let id: Uuid = id(&workflow, "workflow")?;
-    driver.with(|state, now| {
-        let flow = state.workflow(id).ok_or_else(Refused::not_found)?;
-        let (free, max) = state.slots_for(&flow.version, now);
-        Ok(Json(json!({ "freeSlotCount": free, "maxSlotCount": max, "workflowRunId": workflow })))
-    })
+    driver
+        .with(|state, now| {
+            let flow = state.workflow(id).ok_or_else(Refused::not_found)?;
+            let (free, max) = state.slots_for(&flow.version, now);
+            Ok(Json(json!({ "freeSlotCount": free, "maxSlotCount": max, "workflowRunId": workflow })))
+        })
+        .await?
 }
 
 fn view(driver: &Driver, name: &str, flow: &Workflow) -> Value {

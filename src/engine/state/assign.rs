@@ -96,7 +96,7 @@ impl State {
     /// Tells a worker's crew what it has free.
     pub(super) fn offer(&mut self, id: WorkerId, now: Moment) {
         let ready = self.workers.get(&id).is_some_and(|worker| self.ready(worker, now).is_some());
-        if let Some(worker) = self.workers.get_mut(&id)
+        if let Some(worker) = self.workers.passing(&id)
             && let Some(crew) = self.queue.crews.get_mut(&worker.crew)
         {
             crew.offer(id, worker, ready);
@@ -110,7 +110,7 @@ impl State {
         self.leave(id);
         let spec = self.spec(id).map(|s| (s.needs.clone(), s.timeout.0, s.lane));
         let Some((needs, timeout, lane)) = spec else { return };
-        let (Some(task), Some(worker)) = (self.tasks.get_mut(&id), self.workers.get_mut(&worker_id)) else { return };
+        let (Some(task), Some(worker)) = (self.tasks.get_mut(&id), self.workers.passing(&worker_id)) else { return };
         self.assignments += 1;
         let seq = self.assignments;
         worker.take(&needs, 1);
@@ -120,6 +120,7 @@ impl State {
         task.alarm = Some(self.clock.set(deadline, Alarm::Task(id)));
         task.phase = Phase::Running(Running { worker: worker_id, seq, holds: true, deadline, heard: false });
         task.started = Some(now);
+        task.assigned = seq;
         self.effects.push_back(Effect::Start { stream, task: id, attempt: task.attempt });
         self.queue.served(lane);
         self.offer(worker_id, now);

@@ -47,6 +47,11 @@ impl Clock {
     }
 
     #[cfg(test)]
+    pub(super) fn all(&self) -> impl Iterator<Item = (Moment, &Alarm)> {
+        self.alarms.iter().map(|((at, _), alarm)| (*at, alarm))
+    }
+
+    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.alarms.len()
     }
@@ -78,7 +83,7 @@ impl State {
     }
 
     fn task_is_due(&mut self, id: RunId, key: AlarmKey, now: Moment) {
-        let Some(task) = self.tasks.get_mut(&id) else { return };
+        let Some(task) = self.tasks.passing(&id) else { return };
         if task.alarm != Some(key) {
             return;
         }

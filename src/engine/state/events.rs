@@ -1,13 +1,13 @@
 //! Pushed events, and the runs they start.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
 use uuid::Uuid;
 
-use super::{Moment, State, TriggerItem, model::Origin};
+use super::{Moment, State, TriggerItem, kept::Kept, model::Origin};
 use crate::{engine::metadata, hatchet::wire::RunId};
 
 /// Bytes of the events that are kept to be read; the oldest go first. Ours.
@@ -28,6 +28,7 @@ pub(crate) struct Pushed {
 /// An event that was pushed.
 #[derive(Debug)]
 pub(crate) struct Event {
+    pub(crate) id: Uuid,
     pub(crate) key: Arc<str>,
     pub(crate) input: Arc<str>,
     pub(crate) metadata: Arc<str>,
@@ -39,8 +40,9 @@ pub(crate) struct Event {
 /// The last events, and which workflows are started by which keys.
 #[derive(Debug, Default)]
 pub(super) struct Events {
-    kept: HashMap<Uuid, Event>,
-    order: VecDeque<Uuid>,
+    pub(super) kept: Kept<BTreeMap<u64, Event>>,
+    by_id: HashMap<Uuid, u64>,
+    count: u64,
     bytes: usize,
     exact: HashMap<Arc<str>, BTreeSet<Arc<str>>>,
     patterns: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
@@ -73,12 +75,23 @@ impl Events {
         self.exact.get(key).into_iter().chain(by_pattern).flatten().cloned().collect()
     }
 
-    fn keep(&mut self, id: Uuid, event: Event, most: usize) {
+    /// Puts back an event that was kept.
+    pub(super) fn restore(&mut self, at: u64, event: Event) {
+        self.count = self.count.max(at);
         self.bytes += size(&event);
-        self.kept.insert(id, event);
-        self.order.push_back(id);
-        while self.order.len() > most || self.bytes > BYTES {
-            let Some(event) = self.order.pop_front().and_then(|old| self.kept.remove(&old)) else { return };
+        self.by_id.insert(event.id, at);
+        self.kept.restore(at, event);
+    }
+
+    fn keep(&mut self, event: Event, most: usize) {
+        self.count += 1;
+        self.bytes += size(&event);
+        self.by_id.insert(event.id, self.count);
+        self.kept.insert(self.count, event);
+        while self.kept.len() > most || self.bytes > BYTES {
+            let oldest = self.kept.first_key_value().map(|(at, _)| *at);
+            let Some(event) = oldest.and_then(|oldest| self.kept.remove(&oldest)) else { return };
+            self.by_id.remove(&event.id);
             self.bytes -= size(&event);
         }
     }
@@ -123,18 +136,18 @@ impl State {
         };
         let items: Vec<TriggerItem> = flows.into_iter().map(item).collect();
         let runs = items.into_iter().filter_map(|item| self.start_unasked(item, now)).collect();
-        self.events.keep(id, Event { key, input, metadata, scope, at: now, runs }, self.keep_finished);
+        self.events.keep(Event { id, key, input, metadata, scope, at: now, runs }, self.keep_finished);
         id
     }
 
     /// An event that is still kept.
     pub(crate) fn event(&self, id: Uuid) -> Option<&Event> {
-        self.events.kept.get(&id)
+        self.events.kept.get(self.events.by_id.get(&id)?)
     }
 
     /// The events that are kept, the newest first.
     pub(crate) fn events(&self) -> impl Iterator<Item = (Uuid, &Event)> {
-        self.events.order.iter().rev().filter_map(|id| Some((*id, self.events.kept.get(id)?)))
+        self.events.kept.values().rev().map(|event| (event.id, event))
     }
 }
 

@@ -23,7 +23,7 @@ impl State {
         let Phase::Running(running) = &mut task.phase else { return false };
         let worker = running.worker;
         if std::mem::take(&mut running.holds) {
-            if let Some(worker) = self.workers.get_mut(&worker) {
+            if let Some(worker) = self.workers.passing(&worker) {
                 worker.take(&needs, -1);
             }
             self.freed.push(worker);

@@ -1,9 +1,12 @@
 //! What tasks log, up to a bound.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use super::{Moment, State, model::LogLine};
+use super::{Moment, State, kept::Kept, model::LogLine};
 use crate::hatchet::wire::RunId;
+
+/// How bad a line can be.
+pub(crate) const LEVELS: [&str; 4] = ["DEBUG", "INFO", "WARN", "ERROR"];
 
 /// Lines kept for one task; the oldest go first. Ours: enough to read, and a loop that logs cannot fill the memory.
 const LINES_PER_TASK: usize = 1000;
@@ -11,20 +14,53 @@ const LINES_PER_TASK: usize = 1000;
 /// Bytes kept for all tasks together; the oldest lines go first.
 const BYTES: usize = 64 << 20;
 
-/// Entries in the order of all lines, those of lines that are already gone among them.
-const ENTRIES: usize = 500_000;
-
-/// How much is kept, and in which order it goes.
+/// All lines, in the order in which they came.
 #[derive(Debug, Default)]
-pub(super) struct Budget {
+pub(super) struct Logs {
+    pub(super) lines: Kept<BTreeMap<u64, LogLine>>,
+    by_task: HashMap<RunId, VecDeque<u64>>,
     bytes: usize,
     count: u64,
-    order: VecDeque<(RunId, u64)>,
 }
 
-impl Budget {
-    pub(super) fn forget(&mut self, lines: &VecDeque<LogLine>) {
-        self.bytes -= lines.iter().map(size).sum::<usize>();
+impl Logs {
+    fn keep(&mut self, line: LogLine) {
+        self.count += 1;
+        self.file(self.count, &line);
+        self.lines.insert(self.count, line);
+    }
+
+    /// Puts back a line that was kept.
+    pub(super) fn restore(&mut self, at: u64, line: LogLine) {
+        self.count = self.count.max(at);
+        self.file(at, &line);
+        self.lines.restore(at, line);
+    }
+
+    fn file(&mut self, at: u64, line: &LogLine) {
+        self.bytes += size(line);
+        self.by_task.entry(line.task).or_default().push_back(at);
+    }
+
+    fn drop_line(&mut self, at: u64) {
+        let Some(line) = self.lines.remove(&at) else { return };
+        self.bytes -= size(&line);
+        // It is the first of its task: lines go in the order in which they came.
+        if let Some(of) = self.by_task.get_mut(&line.task) {
+            of.pop_front();
+            if of.is_empty() {
+                self.by_task.remove(&line.task);
+            }
+        }
+    }
+
+    /// Drops the lines of a task.
+    pub(super) fn forget(&mut self, task: RunId) {
+        for at in self.by_task.remove(&task).into_iter().flatten() {
+            if let Some(line) = self.lines.remove(&at) {
+                self.bytes -= size(&line);
+            }
+        }
     }
 }
 
@@ -44,36 +80,24 @@ impl State {
         attempt: Option<i32>,
         now: Moment,
     ) -> bool {
-        let Some(task) = self.tasks.get_mut(&id) else { return false };
-        self.logs.count += 1;
-        let seq = self.logs.count;
-        let line = LogLine { seq, at: now, message, level, metadata, attempt: attempt.unwrap_or(task.attempt) };
-        self.logs.bytes += size(&line);
-        self.logs.order.push_back((id, seq));
-        task.logs.push_back(line);
-        if task.logs.len() > LINES_PER_TASK
-            && let Some(old) = task.logs.pop_front()
+        let Some(task) = self.tasks.get(&id) else { return false };
+        let attempt = attempt.unwrap_or(task.attempt);
+        self.logs.keep(LogLine { task: id, at: now, message, level, metadata, attempt });
+        if let Some(of) = self.logs.by_task.get(&id).filter(|of| of.len() > LINES_PER_TASK)
+            && let Some(first) = of.front().copied()
         {
-            self.logs.bytes -= size(&old);
+            self.logs.drop_line(first);
         }
-        self.trim_logs();
+        while self.logs.bytes > BYTES
+            && let Some(first) = self.logs.lines.first_key_value().map(|(at, _)| *at)
+        {
+            self.logs.drop_line(first);
+        }
         true
     }
 
-    /// Drops the oldest lines of all while there are too many; entries of lines that went before are passed over.
-    fn trim_logs(&mut self) {
-        let stale = |tasks: &std::collections::HashMap<RunId, super::model::Task>, (id, seq): (RunId, u64)| {
-            tasks.get(&id).and_then(|t| t.logs.front()).is_none_or(|line| line.seq != seq)
-        };
-        while let Some(first) = self.logs.order.front().copied() {
-            let gone = stale(&self.tasks, first);
-            if !gone && self.logs.bytes <= BYTES && self.logs.order.len() <= ENTRIES {
-                return;
-            }
-            self.logs.order.pop_front();
-            if !gone && let Some(line) = self.tasks.get_mut(&first.0).and_then(|t| t.logs.pop_front()) {
-                self.logs.bytes -= size(&line);
-            }
-        }
+    /// The lines of a task, in the order in which they came.
+    pub(crate) fn lines(&self, id: RunId) -> impl DoubleEndedIterator<Item = &LogLine> {
+        self.logs.by_task.get(&id).into_iter().flatten().filter_map(|at| self.logs.lines.get(at))
     }
 }

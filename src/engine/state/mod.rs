@@ -16,13 +16,17 @@ mod clock;
 mod crew;
 mod events;
 mod extend;
+mod kept;
+mod load;
 mod logs;
 pub(crate) mod model;
 mod moment;
 mod parents;
 mod query;
 mod queue;
+mod record;
 mod report;
+mod save;
 mod schedule;
 mod settle;
 mod stream;
@@ -34,6 +38,7 @@ mod workflow;
 
 pub(crate) use cancel::Selection;
 pub(crate) use events::{Event, Pushed};
+pub(crate) use load::{Declare, Loading};
 pub(crate) use moment::Moment;
 pub(crate) use report::Report;
 pub(crate) use schedule::{Cron, CronRefusal, Plan, Scheduled, TimedError};
@@ -49,7 +54,8 @@ use uuid::Uuid;
 
 use self::{
     clock::{AlarmKey, Clock},
-    model::{ChildKey, Run, StreamId, Task, Worker, Workflow},
+    kept::Kept,
+    model::{ChildKey, Run, StreamId, Task, Version, Worker, Workflow},
     queue::Queue,
 };
 use super::options::Timings;
@@ -90,7 +96,7 @@ pub(crate) enum StepEvent {
 #[derive(Debug)]
 struct Claim {
     run: RunId,
-    until_end: bool,
+    lease: model::Lease,
     alarm: AlarmKey,
 }
 
@@ -101,9 +107,11 @@ pub(crate) struct State {
     keep_finished: usize,
     workflows: BTreeMap<Arc<str>, Workflow>,
     workflow_names: HashMap<Uuid, Arc<str>>,
-    versions: i64,
-    runs: HashMap<RunId, Run>,
-    tasks: HashMap<RunId, Task>,
+    /// All versions that are the newest or have runs, by their order.
+    versions: Kept<BTreeMap<i64, Arc<Version>>>,
+    declared: i64,
+    runs: Kept<HashMap<RunId, Run>>,
+    tasks: Kept<HashMap<RunId, Task>>,
     /// Runs in the order of their making.
     by_age: BTreeMap<u64, RunId>,
     made: u64,
@@ -111,9 +119,9 @@ pub(crate) struct State {
     /// Finished runs in the order of their ends.
     finished: BTreeMap<u64, RunId>,
     ends: u64,
-    children: HashMap<(RunId, ChildKey), RunId>,
-    claims: HashMap<Arc<str>, Claim>,
-    workers: BTreeMap<WorkerId, Worker>,
+    children: Kept<HashMap<(RunId, ChildKey), RunId>>,
+    claims: Kept<HashMap<Arc<str>, Claim>>,
+    workers: Kept<BTreeMap<WorkerId, Worker>>,
     /// Tasks that have ended and whose run has not seen it yet.
     ended: VecDeque<RunId>,
     /// Workers that have room again.
@@ -125,10 +133,10 @@ pub(crate) struct State {
     assignments: u64,
     queue: Queue,
     clock: Clock,
-    logs: logs::Budget,
+    logs: logs::Logs,
     events: events::Events,
-    schedules: BTreeMap<Uuid, Scheduled>,
-    crons: BTreeMap<Uuid, Cron>,
+    schedules: Kept<BTreeMap<Uuid, Scheduled>>,
+    crons: Kept<BTreeMap<Uuid, Cron>>,
     effects: VecDeque<Effect>,
 }
 
@@ -141,17 +149,18 @@ impl State {
             keep_finished,
             workflows: BTreeMap::new(),
             workflow_names: HashMap::new(),
-            versions: 0,
-            runs: HashMap::new(),
-            tasks: HashMap::new(),
+            versions: Kept::default(),
+            declared: 0,
+            runs: Kept::default(),
+            tasks: Kept::default(),
             by_age: BTreeMap::new(),
             made: 0,
             tasks_made: 0,
             finished: BTreeMap::new(),
             ends: 0,
-            children: HashMap::new(),
-            claims: HashMap::new(),
-            workers: BTreeMap::new(),
+            children: Kept::default(),
+            claims: Kept::default(),
+            workers: Kept::default(),
             ended: VecDeque::new(),
             freed: Vec::new(),
             unplaced: Vec::new(),
@@ -160,10 +169,10 @@ impl State {
             assignments: 0,
             queue: Queue::default(),
             clock: Clock::default(),
-            logs: logs::Budget::default(),
+            logs: logs::Logs::default(),
             events: events::Events::default(),
-            schedules: BTreeMap::new(),
-            crons: BTreeMap::new(),
+            schedules: Kept::default(),
+            crons: Kept::default(),
             effects: VecDeque::new(),
         }
     }

@@ -1,10 +1,6 @@
 //! The things the state is made of.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use uuid::Uuid;
 
@@ -41,7 +37,7 @@ pub(crate) struct Definition {
 }
 
 /// One task of a declaration.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct TaskDefinition {
     pub(crate) name: String,
     pub(crate) action: String,
@@ -186,11 +182,12 @@ pub(crate) struct Task {
     pub(crate) attempt: i32,
     pub(crate) failures: u32,
     pub(crate) reassignments: u32,
+    /// The how-manieth assignment of all its last one was; zero before the first.
+    pub(crate) assigned: u64,
     pub(crate) alarm: Option<AlarmKey>,
     pub(crate) started: Option<Moment>,
     pub(crate) finished: Option<Moment>,
     pub(crate) chunks: Chunks,
-    pub(crate) logs: VecDeque<LogLine>,
     /// What it triggered: forgotten with it.
     pub(crate) children: Vec<ChildKey>,
 }
@@ -257,8 +254,7 @@ impl Phase {
 /// A line that a task wrote.
 #[derive(Debug, Clone)]
 pub(crate) struct LogLine {
-    /// Counts up over all lines.
-    pub(crate) seq: u64,
+    pub(crate) task: RunId,
     pub(crate) at: Moment,
     pub(crate) message: String,
     pub(crate) level: &'static str,
@@ -289,6 +285,8 @@ pub(crate) struct Worker {
     pub(crate) paused: bool,
     /// It said goodbye and has opened no stream since.
     pub(crate) gone: bool,
+    /// It lives in the engine's process, and ends with it.
+    pub(crate) inside: bool,
     /// What it runs, in the order of assignment.
     pub(crate) running: BTreeMap<u64, RunId>,
     pub(crate) alarm: Option<AlarmKey>,

@@ -37,7 +37,7 @@ impl State {
         }
     }
 
-    fn waits_for(&self, version: &Version, tasks: &[RunId], at: usize) -> usize {
+    pub(super) fn waits_for(&self, version: &Version, tasks: &[RunId], at: usize) -> usize {
         let Some(spec) = version.tasks.get(at) else { return 0 };
         let stage = |other: usize| self.stage_of(tasks, other);
         if spec.on_failure {
@@ -80,7 +80,7 @@ impl State {
 
     fn count_down(&mut self, version: &Version, tasks: &[RunId], at: usize, now: Moment) {
         let Some(id) = tasks.get(at) else { return };
-        let Some(Phase::Waiting(wait)) = self.tasks.get_mut(id).map(|task| &mut task.phase) else { return };
+        let Some(Phase::Waiting(wait)) = self.tasks.passing(id).map(|task| &mut task.phase) else { return };
         *wait = wait.saturating_sub(1);
         if *wait == 0 {
             let event = self.release(version, tasks, at);

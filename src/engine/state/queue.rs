@@ -158,6 +158,30 @@ impl Queue {
         }
     }
 
+    /// A workflow had this turn before the engine was started again.
+    pub(crate) fn has_served(&mut self, lane: LaneId, turn: u64) {
+        let flow = &mut self.flows[self.lanes[lane.0].flow.0];
+        flow.turn = flow.turn.max(turn);
+    }
+
+    #[cfg(test)]
+    pub(super) fn turn_of(&self, lane: LaneId) -> u64 {
+        self.flows[self.lanes[lane.0].flow.0].turn
+    }
+
+    /// The turns go on where they were. Before anything is [put back](Self::put_back).
+    pub(crate) fn resume(&mut self, turns: u64) {
+        self.turns = turns;
+    }
+
+    /// Puts a task back into its old place.
+    pub(crate) fn put_back(&mut self, id: LaneId, place: Place, task: RunId) {
+        self.count = self.count.max(place.1);
+        self.with_head(id, |waiting| {
+            waiting.insert(place, task);
+        });
+    }
+
     /// The crews that serve an action.
     pub(crate) fn crews_for(&self, action: &Arc<str>) -> impl Iterator<Item = &Crew> {
         self.serving.get(action).into_iter().flatten().filter_map(|id| self.crews.get(id))

@@ -33,11 +33,13 @@ impl State {
     /// Takes a worker's report. Answers whether there is such a task at all; what is about another attempt than the
     /// current one, or about one that runs no more, is ignored.
     pub(crate) fn report(&mut self, id: RunId, attempt: Option<i32>, report: Report, now: Moment) -> bool {
-        let Some(task) = self.tasks.get_mut(&id) else { return false };
+        let Some(task) = self.tasks.get(&id) else { return false };
         if attempt.is_some_and(|n| n != task.attempt) {
             return true;
         }
-        if let Phase::Running(running) = &mut task.phase {
+        if matches!(&task.phase, Phase::Running(running) if !running.heard)
+            && let Some(Phase::Running(running)) = self.tasks.get_mut(&id).map(|task| &mut task.phase)
+        {
             running.heard = true;
         }
         let event = match report {
@@ -108,7 +110,7 @@ impl State {
                 if let Some(task) = self.tasks.get_mut(&id) {
                     (task.failures, task.reassignments, task.finished) = (0, 0, None);
                     task.phase = Phase::Waiting(0);
-                    if let Some(run) = self.runs.get_mut(&task.run) {
+                    if let Some(run) = self.runs.passing(&task.run) {
                         run.open += 1;
                     }
                 }
@@ -135,7 +137,7 @@ impl State {
     /// Takes a task out of wherever it is. Answers the worker that has room again.
     pub(super) fn leave(&mut self, id: RunId) -> Option<WorkerId> {
         let (lane, needs) = self.spec(id).map(|s| (s.lane, s.needs.clone()))?;
-        let task = self.tasks.get_mut(&id)?;
+        let task = self.tasks.passing(&id)?;
         self.clock.take_back(task.alarm.take());
         match &task.phase {
             Phase::Queued(place) => {
@@ -143,7 +145,7 @@ impl State {
                 None
             }
             Phase::Running(running) => {
-                let worker = self.workers.get_mut(&running.worker)?;
+                let worker = self.workers.passing(&running.worker)?;
                 worker.running.remove(&running.seq);
                 if running.holds {
                     worker.take(&needs, -1);
@@ -225,7 +227,7 @@ impl State {
         task.phase = phase;
         task.finished = Some(now);
         let (run, attempt) = (task.run, task.attempt);
-        if let Some(run) = self.runs.get_mut(&run) {
+        if let Some(run) = self.runs.passing(&run) {
             run.open -= 1;
         }
         self.effects.push_back(Effect::Step { task: id, run, attempt, what });

@@ -67,6 +67,20 @@ pub(crate) enum TimedError {
     Declared,
 }
 
+impl Cron {
+    /// One that was kept.
+    pub(super) fn kept(
+        plan: Plan,
+        rule: CronRule,
+        name: String,
+        declared: bool,
+        enabled: bool,
+        created: Moment,
+    ) -> Self {
+        Self { plan, rule, name, declared, enabled, created, alarm: None }
+    }
+}
+
 impl State {
     /// Starts a run at each time; one that is over is now.
     pub(crate) fn schedule(&mut self, plan: &Plan, times: &[Moment], now: Moment) -> Result<Vec<Uuid>, Refusal> {
@@ -80,6 +94,12 @@ impl State {
             id
         };
         Ok(times.iter().map(one).collect())
+    }
+
+    /// Puts back a schedule that was kept. One that is overdue starts at once.
+    pub(super) fn restore_schedule(&mut self, id: Uuid, plan: Plan, at: Moment, created: Moment, run: Option<RunId>) {
+        let alarm = run.is_none().then(|| self.clock.set(at, Alarm::Schedule(id)));
+        self.schedules.restore(id, Scheduled { plan, at, created, run, alarm });
     }
 
     pub(crate) fn schedules(&self) -> impl Iterator<Item = (Uuid, &Scheduled)> {
@@ -110,7 +130,7 @@ impl State {
     }
 
     pub(super) fn schedule_is_due(&mut self, id: Uuid, now: Moment) {
-        let Some(scheduled) = self.schedules.get_mut(&id) else { return };
+        let Some(scheduled) = self.schedules.passing(&id) else { return };
         scheduled.alarm = None;
         let item = item(&scheduled.plan, Origin::Schedule(id));
         let run = self.start_unasked(item, now);
@@ -152,7 +172,7 @@ impl State {
     }
 
     fn arm_cron(&mut self, id: Uuid, now: Moment) {
-        let Some(cron) = self.crons.get_mut(&id) else { return };
+        let Some(cron) = self.crons.passing(&id) else { return };
         self.clock.take_back(cron.alarm.take());
         if let Some(next) = cron.rule.next_after(now).filter(|_| cron.enabled) {
             cron.alarm = Some(self.clock.set(next, Alarm::Cron(id)));
@@ -170,6 +190,12 @@ impl State {
         for rule in rules {
             self.put_cron(plan.clone(), rule, String::new(), true, now);
         }
+    }
+
+    /// Puts back a cron that was kept. As with a real engine, what it has missed is not made up for.
+    pub(super) fn restore_cron(&mut self, id: Uuid, cron: Cron, now: Moment) {
+        self.crons.restore(id, cron);
+        self.arm_cron(id, now);
     }
 
     pub(crate) fn crons(&self) -> impl Iterator<Item = (Uuid, &Cron)> {
@@ -198,7 +224,7 @@ impl State {
     }
 
     pub(super) fn cron_is_due(&mut self, id: Uuid, due: Moment, now: Moment) {
-        let Some(cron) = self.crons.get_mut(&id) else { return };
+        let Some(cron) = self.crons.passing(&id) else { return };
         cron.alarm = None;
         let mut item = item(&cron.plan, Origin::Cron);
         item.metadata = metadata::of_cron(&cron.plan.metadata, cron.rule.text(), &cron.name, due);

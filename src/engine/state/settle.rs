@@ -15,7 +15,7 @@ impl State {
         }
         let status = self.status(run);
         self.ends += 1;
-        let claim = self.runs.get_mut(&id).and_then(|run| {
+        let claim = self.runs.passing(&id).and_then(|run| {
             run.finished = Some((now, self.ends));
             run.claim.clone()
         });
@@ -50,9 +50,10 @@ impl State {
             if let Origin::Schedule(id) = run.origin {
                 self.schedules.remove(&id);
             }
+            self.retire(&run.version);
             for task in run.tasks {
                 let Some(gone) = self.tasks.remove(&task) else { continue };
-                self.logs.forget(&gone.logs);
+                self.logs.forget(task);
                 for key in gone.children {
                     self.children.remove(&(task, key));
                 }
@@ -62,7 +63,7 @@ impl State {
 
     /// Makes a finished run an open one.
     pub(super) fn reopen(&mut self, id: RunId) {
-        if let Some((_, end)) = self.runs.get_mut(&id).and_then(|run| run.finished.take()) {
+        if let Some((_, end)) = self.runs.passing(&id).and_then(|run| run.finished.take()) {
             self.finished.remove(&end);
         }
     }

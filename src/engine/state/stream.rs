@@ -33,7 +33,7 @@ impl State {
     /// too long, or at the end of the attempt. Answers whether there is such a task; one that has ended takes
     /// chunks too, and they go nowhere.
     pub(crate) fn put_chunk(&mut self, id: RunId, text: Arc<str>, index: Option<i64>, now: Moment) -> bool {
-        let Some(task) = self.tasks.get_mut(&id) else { return false };
+        let Some(task) = self.tasks.passing(&id) else { return false };
         match task.phase {
             Phase::Completed(_) | Phase::Failed(_) | Phase::Cancelled(_) => return true,
             Phase::Waiting(_) | Phase::Queued(_) | Phase::BackOff | Phase::Running(_) => {}
@@ -68,11 +68,11 @@ impl State {
 
     fn emit_following(&mut self, id: RunId, gone: i64) {
         let mut next = gone.saturating_add(1);
-        while let Some(text) = self.tasks.get_mut(&id).and_then(|t| t.chunks.held.remove(&next)) {
+        while let Some(text) = self.tasks.passing(&id).and_then(|t| t.chunks.held.remove(&next)) {
             self.emit(id, text, Some(next));
             next = next.saturating_add(1);
         }
-        if let Some(task) = self.tasks.get_mut(&id) {
+        if let Some(task) = self.tasks.passing(&id) {
             task.chunks.next = next;
             if task.chunks.held.is_empty() {
                 self.clock.take_back(task.chunks.alarm.take());
@@ -82,7 +82,7 @@ impl State {
 
     /// Gives up waiting for the missing ones.
     pub(super) fn flush_gap(&mut self, id: RunId) {
-        let Some(task) = self.tasks.get_mut(&id) else { return };
+        let Some(task) = self.tasks.passing(&id) else { return };
         self.clock.take_back(task.chunks.alarm.take());
         let held = std::mem::take(&mut task.chunks.held);
         if let Some((last, _)) = held.last_key_value() {
@@ -96,7 +96,7 @@ impl State {
     /// The attempt is over: nothing more will fill the gaps, and the next one counts from zero.
     pub(super) fn flush_chunks(&mut self, id: RunId) {
         self.flush_gap(id);
-        if let Some(task) = self.tasks.get_mut(&id) {
+        if let Some(task) = self.tasks.passing(&id) {
             task.chunks.next = 0;
         }
     }

@@ -1,6 +1,6 @@
 //! Making runs.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::sync::Arc;
 
 use super::{
     Claim, Moment, State,
@@ -128,7 +128,7 @@ impl State {
             metadata = metadata::of_child(&metadata, run, parent.task);
         }
         if let Some((parent, key)) = child {
-            if let Some(task) = self.tasks.get_mut(&parent) {
+            if let Some(task) = self.tasks.passing(&parent) {
                 task.children.push(key.clone());
             }
             self.children.insert((parent, key), id);
@@ -174,11 +174,11 @@ impl State {
                 attempt: 0,
                 failures: 0,
                 reassignments: 0,
+                assigned: 0,
                 alarm: None,
                 started: None,
                 finished: None,
                 chunks: Chunks::default(),
-                logs: VecDeque::new(),
                 children: Vec::new(),
             };
             self.tasks.insert(*task, made);
@@ -194,7 +194,7 @@ impl State {
         }
         let key: Arc<str> = wanted.key.into();
         let alarm = self.clock.set(now.plus(wanted.lease.ttl), Alarm::Claim(key.clone()));
-        self.claims.insert(key.clone(), Claim { run, until_end: wanted.lease.until_end, alarm });
+        self.claims.insert(key.clone(), Claim { run, lease: wanted.lease, alarm });
         Ok(key)
     }
 
@@ -207,7 +207,7 @@ impl State {
 
     /// A run has ended: its key is free, if it was for the run's time only.
     pub(super) fn release_claim(&mut self, key: &Arc<str>, run: RunId) {
-        if self.claims.get(key).is_some_and(|claim| claim.run == run && claim.until_end)
+        if self.claims.get(key).is_some_and(|claim| claim.run == run && claim.lease.until_end)
             && let Some(claim) = self.claims.remove(key)
         {
             self.clock.take_back(Some(claim.alarm));

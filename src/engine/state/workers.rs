@@ -18,6 +18,8 @@ pub(crate) struct Registration {
     pub(crate) slots: Vec<(String, i64)>,
     pub(crate) labels: BTreeMap<String, proto::WorkerLabels>,
     pub(crate) runtime: Option<proto::RuntimeInfo>,
+    /// It lives in the engine's process.
+    pub(crate) inside: bool,
 }
 
 /// Why a worker's call is refused.
@@ -59,6 +61,7 @@ impl State {
             listened: None,
             paused: false,
             gone: false,
+            inside: from.inside,
             running: BTreeMap::new(),
             alarm: None,
             crew,
@@ -105,7 +108,7 @@ impl State {
     /// A stream has ended. What runs on its worker goes on; it gets no more work unless another stream is open.
     pub(crate) fn close_stream(&mut self, stream: StreamId, now: Moment) {
         let Some(id) = self.streams.remove(&stream) else { return };
-        let Some(worker) = self.workers.get_mut(&id) else { return };
+        let Some(worker) = self.workers.passing(&id) else { return };
         worker.streams.retain(|s| *s != stream);
         if worker.beating.contains(&stream) {
             worker.beating.retain(|s| *s != stream);
@@ -117,7 +120,7 @@ impl State {
 
     /// A sign of life.
     pub(crate) fn heartbeat(&mut self, id: WorkerId, now: Moment) -> Result<(), WorkerError> {
-        let worker = self.workers.get_mut(&id).ok_or(WorkerError::Unknown)?;
+        let worker = self.workers.passing(&id).ok_or(WorkerError::Unknown)?;
         if worker.listened.is_some() && worker.streams.is_empty() {
             return Err(WorkerError::NoStream);
         }
@@ -157,8 +160,8 @@ impl State {
 
     /// Sets the alarm that looks after a worker. It is moved only to an earlier time: each look sets the next one,
     /// so a heartbeat costs nothing here.
-    fn arm_worker(&mut self, id: WorkerId) {
-        let Some(worker) = self.workers.get_mut(&id) else { return };
+    pub(super) fn arm_worker(&mut self, id: WorkerId) {
+        let Some(worker) = self.workers.passing(&id) else { return };
         let at = Self::last_sign(worker).plus(self.timings.worker_dead);
         if worker.alarm.is_none_or(|(set, _)| set > at) {
             self.clock.take_back(worker.alarm.take());
@@ -168,7 +171,7 @@ impl State {
 
     /// Requeues what a silent worker runs, forgets one that has been silent for long, and looks again later.
     pub(super) fn look_after_worker(&mut self, id: WorkerId, now: Moment) {
-        let Some(worker) = self.workers.get_mut(&id) else { return };
+        let Some(worker) = self.workers.passing(&id) else { return };
         worker.alarm = None;
         let silent = if worker.beating.is_empty() { now.since(Self::last_sign(worker)) } else { Default::default() };
         let next = if silent >= self.timings.worker_dead {
@@ -186,12 +189,12 @@ impl State {
             now.plus(self.timings.worker_dead - silent)
         };
         let key = self.clock.set(next, Alarm::Worker(id));
-        if let Some(worker) = self.workers.get_mut(&id) {
+        if let Some(worker) = self.workers.passing(&id) {
             worker.alarm = Some(key);
         }
     }
 
-    fn forget_worker(&mut self, id: WorkerId) {
+    pub(super) fn forget_worker(&mut self, id: WorkerId) {
         let Some(mut worker) = self.workers.remove(&id) else { return };
         self.clock.take_back(worker.alarm);
         if let Some(crew) = self.queue.crews.get_mut(&worker.crew) {

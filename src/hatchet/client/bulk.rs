@@ -120,7 +120,7 @@ impl Client {
             async move {
                 stub.bulk_trigger_workflow(BulkTriggerWorkflowRequest { workflows })
                     .await
-                    .map_err(|status| refused(call, name, status))
+                    .map_err(|status| refused(self.connection(), call, name, status))
             }
         })
         .await?;
@@ -144,7 +144,11 @@ impl Client {
                 // Items with keys may be sent twice: the second time they are duplicates of themselves.
                 let answer = retrying(if_temporary, || {
                     let (mut stub, request) = (self.connection().workflows(), request.clone());
-                    async move { stub.trigger_workflow(request).await.map_err(|status| refused(call, name, status)) }
+                    async move {
+                        stub.trigger_workflow(request)
+                            .await
+                            .map_err(|status| refused(self.connection(), call, name, status))
+                    }
                 })
                 .await;
                 (index, answer.and_then(|answer| run_id(&answer.into_inner().workflow_run_id)))

@@ -3,6 +3,7 @@
 use std::{
     fmt,
     path::PathBuf,
+    sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -34,6 +35,26 @@ pub struct ClientConfig {
     pub max_send_message: usize,
     /// Where the token came from, for messages.
     pub token_source: Source,
+    /// How to find the engine again when it has gone or refuses the token; only where it was found by a handshake file.
+    pub rediscovery: Option<Rediscovery>,
+}
+
+/// Reads a handshake file again: the engine that wrote it may have come back at another address, with another token.
+#[derive(Clone)]
+pub struct Rediscovery(Arc<dyn Fn() -> Option<Handshake> + Send + Sync>);
+
+impl Rediscovery {
+    /// `read` gives what the file says now, or none where no engine runs. It is called from async code, so it must not
+    /// take longer than a look at a small file.
+    pub fn new(read: impl Fn() -> Option<Handshake> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(read))
+    }
+}
+
+impl fmt::Debug for Rediscovery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Rediscovery")
+    }
 }
 
 /// A client token that does not show itself.
@@ -122,6 +143,7 @@ impl ClientConfig {
             max_recv_message: size(sources, "HATCHET_CLIENT_GRPC_MAX_RECV_MESSAGE_LENGTH")?,
             max_send_message: size(sources, "HATCHET_CLIENT_GRPC_MAX_SEND_MESSAGE_LENGTH")?,
             token_source: token_source.clone(),
+            rediscovery: None,
         })
     }
 
@@ -143,6 +165,23 @@ impl ClientConfig {
             max_recv_message: size(sources, "HATCHET_CLIENT_GRPC_MAX_RECV_MESSAGE_LENGTH")?,
             max_send_message: size(sources, "HATCHET_CLIENT_GRPC_MAX_SEND_MESSAGE_LENGTH")?,
             token_source: Source::Handshake,
+            rediscovery: None,
+        })
+    }
+
+    /// The settings with what the handshake file says now, where that is something else.
+    pub(super) fn found_again(&self) -> Option<Self> {
+        let found = (self.rediscovery.as_ref()?.0)()?;
+        if found.token == self.token.0 && host_port(&found.grpc_address).ok()? == self.host_port {
+            return None;
+        }
+        let now = Self::from_handshake(&found, &Sources::default()).ok()?;
+        Some(Self {
+            token: now.token,
+            tenant: now.tenant,
+            host_port: now.host_port,
+            server_url: now.server_url,
+            ..self.clone()
         })
     }
 

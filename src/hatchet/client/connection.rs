@@ -1,7 +1,7 @@
 //! The only place that knows tonic's transport: one connection to an engine, authenticated, with limits.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -9,25 +9,23 @@ use futures_util::{
     StreamExt as _, TryStreamExt as _,
     stream::{self, BoxStream},
 };
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 use tonic::{
-    Request, Response, Status, Streaming,
-    metadata::{Ascii, MetadataValue},
-    service::{Interceptor, interceptor::InterceptedService},
+    Response, Status, Streaming,
+    codegen::http::HeaderValue,
     transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity},
 };
 
 use super::{
+    authenticated::Authenticated,
     config::{ClientConfig, Tls},
     error::{ClientError, ErrorKind},
+    trust::Trust,
 };
 use crate::hatchet::wire::proto::{
     dispatcher_client::DispatcherClient, events_service_client::EventsServiceClient,
     v1::admin_service_client::AdminServiceClient, workflow_service_client::WorkflowServiceClient,
 };
-
-/// A stub's transport: the channel with the token on every call.
-pub type Authenticated = InterceptedService<Channel, Bearer>;
 
 /// Pings an idle connection this often, as the official SDKs do; an engine closes one that pings more often than
 /// every 5 s.
@@ -38,27 +36,38 @@ const PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// 1,000; the transport's own limit is 16 KiB, and what is larger breaks the call.
 const MAX_HEADERS: u32 = 1 << 20;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Calls fail by the thousand where an engine is away; its handshake file is looked at no more often than this then.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// One HTTP/2 connection to an engine, made by the first call and made again after it broke. Cheap to clone.
 #[derive(Clone)]
 pub struct Connection(Arc<Inner>);
 
 struct Inner {
-    endpoint: Endpoint,
-    channel: Mutex<Channel>,
+    present: Mutex<Present>,
     renewals: watch::Sender<()>,
-    bearer: Bearer,
-    config: ClientConfig,
+    trust: Arc<Trust>,
+    looked: Mutex<Option<Instant>>,
 }
 
-/// Puts the token on every call.
-#[derive(Clone)]
-pub struct Bearer(MetadataValue<Ascii>);
+/// The engine that is talked to, by its address and token. An engine that is found by its handshake file may come back
+/// with others.
+struct Present {
+    endpoint: Endpoint,
+    channel: Channel,
+    bearer: HeaderValue,
+    config: Arc<ClientConfig>,
+}
 
-impl Interceptor for Bearer {
-    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        request.metadata_mut().insert("authorization", self.0.clone());
-        Ok(request)
+impl Present {
+    fn new(config: ClientConfig) -> Result<Self, ClientError> {
+        let endpoint = endpoint(&config)?;
+        let mut bearer = HeaderValue::from_str(&format!("bearer {}", config.token.expose())).map_err(|_| {
+            let message = "the token has characters that no token has: set HATCHET_CLIENT_TOKEN again";
+            ClientError::new(ErrorKind::Config, message)
+        })?;
+        bearer.set_sensitive(true);
+        Ok(Self { channel: endpoint.connect_lazy(), endpoint, bearer, config: Arc::new(config) })
     }
 }
 
@@ -66,7 +75,6 @@ impl Connection {
     /// Prepares a connection; nothing is sent yet. Fails on settings that cannot be used, such as a certificate file
     /// that is not there. Must be called inside a tokio runtime, which then drives the connection.
     pub fn new(config: ClientConfig) -> Result<Self, ClientError> {
-        let bad = |message: String| ClientError::new(ErrorKind::Config, message);
         if config.tls == Tls::None && !config.is_loopback() {
             tracing::warn!(
                 "the token and all data go to {} unencrypted: set HATCHET_CLIENT_TLS_STRATEGY=tls unless the network \
@@ -74,55 +82,77 @@ impl Connection {
                 config.host_port
             );
         }
-        let scheme = if config.tls == Tls::None { "http" } else { "https" };
-        let mut endpoint = Endpoint::from_shared(format!("{scheme}://{}", config.host_port))
-            .map_err(|e| {
-                bad(format!("the address `{}` cannot be used: {e}: check HATCHET_CLIENT_HOST_PORT", config.host_port))
-            })?
-            .user_agent(concat!("hatchet-quickstart-rust/", env!("CARGO_PKG_VERSION")))
-            .map_err(|e| bad(format!("user agent: {e}")))?
-            .tcp_nodelay(true)
-            .connect_timeout(CONNECT_TIMEOUT)
-            .http2_keep_alive_interval(PING_EVERY)
-            .keep_alive_timeout(PING_TIMEOUT)
-            .keep_alive_while_idle(true)
-            .http2_max_header_list_size(MAX_HEADERS);
-        if let Tls::On { root_ca, server_name, identity } = &config.tls {
-            let mut tls = ClientTlsConfig::new().domain_name(server_name.as_deref().unwrap_or(config.host()));
-            tls = match root_ca {
-                Some(path) => tls.ca_certificate(Certificate::from_pem(authorities(path)?)),
-                // Without system certificates the first fails as a whole, as in a bare container.
-                None if has_native_roots() => tls.with_native_roots(),
-                None => tls.with_webpki_roots(),
-            };
-            if let Some((cert, key)) = identity {
-                tls = tls.identity(Identity::from_pem(
-                    read(cert, "HATCHET_CLIENT_TLS_CERT_FILE")?,
-                    read(key, "HATCHET_CLIENT_TLS_KEY_FILE")?,
-                ));
-            }
-            endpoint = endpoint.tls_config(tls).map_err(|e| {
-                bad(format!("TLS cannot be set up ({e}): check the files that HATCHET_CLIENT_TLS_* name"))
-            })?;
-        }
-        let mut value: MetadataValue<Ascii> = format!("bearer {}", config.token.expose()).parse().map_err(|_| {
-            bad("the token has characters that no token has: set HATCHET_CLIENT_TOKEN again".to_owned())
-        })?;
-        value.set_sensitive(true);
-        let channel = Mutex::new(endpoint.connect_lazy());
-        Ok(Self(Arc::new(Inner { endpoint, channel, renewals: watch::Sender::new(()), bearer: Bearer(value), config })))
+        let present = Mutex::new(Present::new(config)?);
+        let (renewals, trust, looked) = (watch::Sender::new(()), Arc::default(), Mutex::default());
+        Ok(Self(Arc::new(Inner { present, renewals, trust, looked })))
     }
 
-    /// The settings it was made with.
-    pub fn config(&self) -> &ClientConfig {
-        &self.0.config
+    fn present(&self) -> MutexGuard<'_, Present> {
+        self.0.present.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The settings: those it was made with, or those that the engine's handshake file has had since.
+    pub fn config(&self) -> Arc<ClientConfig> {
+        self.present().config.clone()
     }
 
     /// Leaves the present connection to what still uses it, and makes a new one for the next call: the way out of a
     /// link that swallows everything without breaking.
     pub fn renew(&self) {
-        *self.0.channel.lock().unwrap_or_else(PoisonError::into_inner) = self.0.endpoint.connect_lazy();
+        if !self.moved() {
+            let mut present = self.present();
+            present.channel = present.endpoint.connect_lazy();
+        }
         self.0.renewals.send_replace(());
+    }
+
+    /// Why a call failed, after what a failure may mean for the connection as a whole: the engine may have moved, and
+    /// its refusal of a token that it took before may pass. Every failed call goes through here.
+    pub(crate) fn failed(&self, call: &str, status: Status) -> ClientError {
+        let error = ClientError::from_status(call, status);
+        match error.kind() {
+            ErrorKind::Unauthenticated if self.moved() => {
+                self.0.renewals.send_replace(());
+                ClientError::new(
+                    ErrorKind::Doubted,
+                    format!("{call}: the engine has a new token: it is used from now on"),
+                )
+            }
+            ErrorKind::Unauthenticated => self.0.trust.judge(error),
+            ErrorKind::Unreachable => {
+                let due = {
+                    let mut looked = self.0.looked.lock().unwrap_or_else(PoisonError::into_inner);
+                    let due = looked.is_none_or(|at| at.elapsed() >= LOOK_AGAIN);
+                    if due {
+                        *looked = Some(Instant::now());
+                    }
+                    due
+                };
+                if due && self.moved() {
+                    self.0.renewals.send_replace(());
+                }
+                error
+            }
+            _ => error,
+        }
+    }
+
+    /// Looks at the handshake file again, if that is where the settings came from, and follows what has changed there.
+    fn moved(&self) -> bool {
+        let Some(config) = self.config().found_again() else { return false };
+        let (address, renewed) = (config.host_port.clone(), Present::new(config));
+        match renewed {
+            Ok(renewed) => {
+                *self.present() = renewed;
+                self.0.trust.forget();
+                tracing::info!("the engine's handshake file has changed: follows it to {address}");
+                true
+            }
+            Err(error) => {
+                tracing::warn!("the engine's handshake file has changed and cannot be followed: {error}");
+                false
+            }
+        }
     }
 
     /// Ends when the present connection is left, for calls that are better made again then than waited for.
@@ -136,38 +166,92 @@ impl Connection {
         }
     }
 
+    /// The answer to a call, unless the connection is left before it comes. `call` says what is being done.
+    pub(crate) async fn unless_left<T>(
+        &self,
+        call: &str,
+        answer: impl Future<Output = Result<Response<T>, Status>>,
+    ) -> Result<T, ClientError> {
+        let left = self.renewed();
+        tokio::select! {
+            answer = answer => answer.map(Response::into_inner).map_err(|status| self.failed(call, status)),
+            () = left => Err(ClientError::new(ErrorKind::Unreachable, format!("{call}: the connection was given up"))),
+        }
+    }
+
     fn transport(&self) -> Authenticated {
-        let channel = self.0.channel.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        InterceptedService::new(channel, self.0.bearer.clone())
+        let present = self.present();
+        Authenticated::new(present.channel.clone(), present.bearer.clone(), self.0.trust.clone())
     }
 
     /// The dispatcher: work, reports, subscriptions.
     pub fn dispatcher(&self) -> DispatcherClient<Authenticated> {
+        let config = self.config();
         DispatcherClient::new(self.transport())
-            .max_decoding_message_size(self.0.config.max_recv_message)
-            .max_encoding_message_size(self.0.config.max_send_message)
+            .max_decoding_message_size(config.max_recv_message)
+            .max_encoding_message_size(config.max_send_message)
     }
 
     /// Registration, details, cancel.
     pub fn admin(&self) -> AdminServiceClient<Authenticated> {
+        let config = self.config();
         AdminServiceClient::new(self.transport())
-            .max_decoding_message_size(self.0.config.max_recv_message)
-            .max_encoding_message_size(self.0.config.max_send_message)
+            .max_decoding_message_size(config.max_recv_message)
+            .max_encoding_message_size(config.max_send_message)
     }
 
     /// Triggers.
     pub fn workflows(&self) -> WorkflowServiceClient<Authenticated> {
+        let config = self.config();
         WorkflowServiceClient::new(self.transport())
-            .max_decoding_message_size(self.0.config.max_recv_message)
-            .max_encoding_message_size(self.0.config.max_send_message)
+            .max_decoding_message_size(config.max_recv_message)
+            .max_encoding_message_size(config.max_send_message)
     }
 
     /// Logs and stream chunks.
     pub fn events(&self) -> EventsServiceClient<Authenticated> {
+        let config = self.config();
         EventsServiceClient::new(self.transport())
-            .max_decoding_message_size(self.0.config.max_recv_message)
-            .max_encoding_message_size(self.0.config.max_send_message)
+            .max_decoding_message_size(config.max_recv_message)
+            .max_encoding_message_size(config.max_send_message)
     }
+}
+
+/// How to connect, by the settings.
+fn endpoint(config: &ClientConfig) -> Result<Endpoint, ClientError> {
+    let bad = |message: String| ClientError::new(ErrorKind::Config, message);
+    let scheme = if config.tls == Tls::None { "http" } else { "https" };
+    let mut endpoint = Endpoint::from_shared(format!("{scheme}://{}", config.host_port))
+        .map_err(|e| {
+            bad(format!("the address `{}` cannot be used: {e}: check HATCHET_CLIENT_HOST_PORT", config.host_port))
+        })?
+        .user_agent(concat!("hatchet-quickstart-rust/", env!("CARGO_PKG_VERSION")))
+        .map_err(|e| bad(format!("user agent: {e}")))?
+        .tcp_nodelay(true)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .http2_keep_alive_interval(PING_EVERY)
+        .keep_alive_timeout(PING_TIMEOUT)
+        .keep_alive_while_idle(true)
+        .http2_max_header_list_size(MAX_HEADERS);
+    if let Tls::On { root_ca, server_name, identity } = &config.tls {
+        let mut tls = ClientTlsConfig::new().domain_name(server_name.as_deref().unwrap_or(config.host()));
+        tls = match root_ca {
+            Some(path) => tls.ca_certificate(Certificate::from_pem(authorities(path)?)),
+            // Without system certificates the first fails as a whole, as in a bare container.
+            None if has_native_roots() => tls.with_native_roots(),
+            None => tls.with_webpki_roots(),
+        };
+        if let Some((cert, key)) = identity {
+            tls = tls.identity(Identity::from_pem(
+                read(cert, "HATCHET_CLIENT_TLS_CERT_FILE")?,
+                read(key, "HATCHET_CLIENT_TLS_KEY_FILE")?,
+            ));
+        }
+        endpoint = endpoint
+            .tls_config(tls)
+            .map_err(|e| bad(format!("TLS cannot be set up ({e}): check the files that HATCHET_CLIENT_TLS_* name")))?;
+    }
+    Ok(endpoint)
 }
 
 fn read(path: &std::path::Path, variable: &str) -> Result<Vec<u8>, ClientError> {

@@ -27,8 +27,13 @@ pub enum ErrorKind {
     Tls,
     /// The engine does not accept the token.
     Unauthenticated,
+    /// The engine refuses the token that it accepted before, and may accept it again; or there is a new token, which
+    /// the next call has.
+    Doubted,
     /// The engine does not know the id or name.
     NotFound,
+    /// The engine knew the run before, and does not know it any more.
+    Lost,
     /// The engine refused the request as it is; sending it again changes nothing.
     Invalid,
     /// An idempotency key is taken. Holds the run that has it, where the engine said so.
@@ -68,11 +73,16 @@ impl ClientError {
     /// Whether the same call may succeed a little later.
     pub fn is_temporary(&self) -> bool {
         match self.kind {
-            ErrorKind::Unreachable | ErrorKind::Exhausted | ErrorKind::TimedOut | ErrorKind::Engine => true,
+            ErrorKind::Unreachable
+            | ErrorKind::Doubted
+            | ErrorKind::Exhausted
+            | ErrorKind::TimedOut
+            | ErrorKind::Engine => true,
             ErrorKind::Config
             | ErrorKind::Tls
             | ErrorKind::Unauthenticated
             | ErrorKind::NotFound
+            | ErrorKind::Lost
             | ErrorKind::Invalid
             | ErrorKind::Duplicate(_)
             | ErrorKind::TooLarge
@@ -81,8 +91,14 @@ impl ClientError {
         }
     }
 
-    /// From what a call was answered. `call` is what was being done, such as `trigger task-a`.
-    pub(crate) fn from_status(call: &str, status: tonic::Status) -> Self {
+    /// The same cause, seen as something else.
+    pub(super) fn into_kind(self, kind: ErrorKind, message: String) -> Self {
+        Self { kind, message, source: self.source }
+    }
+
+    /// From what a call was answered. `call` is what was being done, such as `trigger task-a`. Only
+    /// [`super::Connection`] calls it, which knows more of what a failure means.
+    pub(super) fn from_status(call: &str, status: tonic::Status) -> Self {
         let said = status.message();
         let (kind, message) = match status.code() {
             Code::Unauthenticated | Code::PermissionDenied => (

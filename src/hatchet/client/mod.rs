@@ -14,6 +14,7 @@
 //! # }
 //! ```
 
+mod authenticated;
 mod bulk;
 mod cancel;
 mod collision;
@@ -23,6 +24,7 @@ mod error;
 mod order;
 mod outcomes;
 mod probe;
+mod pulse;
 mod rest;
 mod results;
 pub(crate) mod retry;
@@ -31,13 +33,15 @@ mod status;
 mod stream;
 mod subscription;
 mod trigger;
+mod trust;
 mod wait;
 
 use std::sync::Arc;
 
+pub use authenticated::Authenticated;
 pub use bulk::BulkItem;
-pub use config::{ClientConfig, Tls, Token, token_claims};
-pub use connection::{Authenticated, Bearer, Connection};
+pub use config::{ClientConfig, Rediscovery, Tls, Token, token_claims};
+pub use connection::Connection;
 pub use error::{ClientError, ErrorKind};
 pub use outcomes::Outcomes;
 pub use probe::{Spoken, diagnose, judge, probe};
@@ -70,7 +74,7 @@ impl Client {
 
     /// A client over an existing connection.
     pub fn over(connection: Connection) -> Result<Self, ClientError> {
-        let rest = RestClient::new(connection.config())?;
+        let rest = RestClient::new(connection.clone());
         let results = results::Results::new(connection.clone());
         let singles = tokio::sync::Semaphore::new(bulk::SINGLE_CALLS);
         Ok(Self(Arc::new(Inner { connection, rest, results, singles })))
@@ -81,8 +85,8 @@ impl Client {
         &self.0.connection
     }
 
-    /// The settings.
-    pub fn config(&self) -> &ClientConfig {
+    /// The settings, as [`Connection::config`] has them.
+    pub fn config(&self) -> Arc<ClientConfig> {
         self.0.connection.config()
     }
 
@@ -96,7 +100,7 @@ impl Client {
         let answer = self.0.connection.dispatcher().get_version(wire::proto::GetVersionRequest {}).await;
         match answer {
             Ok(answer) => Ok(answer.into_inner().version),
-            Err(status) => Err(ClientError::from_status("ask for the engine's version", status)),
+            Err(status) => Err(self.0.connection.failed("ask for the engine's version", status)),
         }
     }
 

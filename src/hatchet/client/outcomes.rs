@@ -59,6 +59,7 @@ pub struct Outcomes {
 }
 
 struct Waiting {
+    run: RunHandle,
     index: usize,
     /// Further places that wait for the same run.
     also: Vec<usize>,
@@ -81,7 +82,7 @@ impl Client {
     ) -> BoxStream<'static, (usize, Result<RunOutcome, ClientError>)> {
         let mut outcomes = Outcomes::new(self.clone());
         for (index, run) in runs.into_iter().enumerate() {
-            outcomes.add(index, run.id());
+            outcomes.add_handle(index, run);
         }
         stream::unfold(outcomes, async |mut outcomes| {
             let next = outcomes.next().await?;
@@ -113,6 +114,11 @@ impl Outcomes {
 
     /// Waits for one more; `index` comes back with its outcome.
     pub fn add(&mut self, index: usize, run: RunId) {
+        self.add_handle(index, self.client.run(run));
+    }
+
+    fn add_handle(&mut self, index: usize, handle: RunHandle) {
+        let run = handle.id();
         let now = Instant::now();
         if self.waiting.is_empty() {
             // Silence counts from where there is something to hear.
@@ -124,7 +130,14 @@ impl Outcomes {
         }
         self.waiting.insert(
             run,
-            Waiting { index, also: Vec::new(), poll_at: now + FIRST_POLL, ended: false, unknown_since: None },
+            Waiting {
+                run: handle,
+                index,
+                also: Vec::new(),
+                poll_at: now + FIRST_POLL,
+                ended: false,
+                unknown_since: None,
+            },
         );
         self.subscription.add(run);
         self.queue.push_back(run);
@@ -199,12 +212,11 @@ impl Outcomes {
         }
         let due = |run: &mut RunId| waiting.get(run).is_some_and(|waiting| waiting.poll_at <= now);
         let Some(run) = self.doubtful.pop_front().or_else(|| self.queue.pop_front_if(due)) else { return };
-        if let Some(waiting) = self.waiting.get_mut(&run) {
-            waiting.poll_at = now + NEXT_POLL;
-        }
+        let Some(waiting) = self.waiting.get_mut(&run) else { return };
+        waiting.poll_at = now + NEXT_POLL;
+        let run_handle = waiting.run.clone();
         let talks = self.doubtful.is_empty() && self.told.elapsed() < QUIET;
         self.next_poll = now + if talks { SLOW } else { FAST } + self.penalty;
-        let run_handle = self.client.run(run);
         self.polls.push(Box::pin(async move {
             let answer = timeout(POLL_TIMEOUT, run_handle.details_once()).await;
             let silent = |_| {
@@ -233,9 +245,10 @@ impl Outcomes {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 let since = *waiting.unknown_since.get_or_insert_with(Instant::now);
                 waiting.poll_at = Instant::now() + FIRST_POLL;
+                let unknown = waiting.run.unknown();
                 self.heard();
                 if since.elapsed() > UNKNOWN_PATIENCE {
-                    self.settle(run, Err(unknown(run)));
+                    self.settle(run, Err(unknown));
                 } else {
                     self.queue.push_back(run);
                 }
@@ -275,14 +288,4 @@ impl Outcomes {
             self.settle(run, Err(error.clone()));
         }
     }
-}
-
-pub(super) fn unknown(run: RunId) -> ClientError {
-    ClientError::new(
-        ErrorKind::NotFound,
-        format!(
-            "run {run} is not known to the engine: check the id; after a trigger it means that no workflow has that \
-             name: start a worker that registers it"
-        ),
-    )
 }

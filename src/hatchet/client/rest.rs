@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    path::Path,
     sync::{Arc, OnceLock},
     time::{Duration, SystemTime},
 };
@@ -11,8 +12,8 @@ use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use super::{
-    config::{ClientConfig, Tls, Token},
-    connection::has_native_roots,
+    config::Tls,
+    connection::{Connection, has_native_roots},
     error::{ClientError, ErrorKind},
 };
 use crate::hatchet::wire::{RunId, TenantId, WorkerId};
@@ -24,10 +25,8 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 pub struct RestClient(Arc<Inner>);
 
 struct Inner {
-    base: String,
-    tenant: TenantId,
-    token: Token,
-    root_ca: Option<std::path::PathBuf>,
+    /// Has the address and the token of the moment.
+    connection: Connection,
     /// Made when first used: certificates take memory that most workers never need.
     http: OnceLock<Result<reqwest::Client, String>>,
 }
@@ -107,19 +106,14 @@ fn null_is_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(val
 }
 
 impl RestClient {
-    pub(super) fn new(config: &ClientConfig) -> Result<Option<Self>, ClientError> {
-        let Some(base) = config.server_url.clone() else { return Ok(None) };
-        let root_ca = match &config.tls {
-            Tls::On { root_ca, .. } => root_ca.clone(),
-            Tls::None => None,
-        };
-        Ok(Some(Self(Arc::new(Inner {
-            base,
-            tenant: config.tenant,
-            token: config.token.clone(),
-            root_ca,
-            http: OnceLock::new(),
-        }))))
+    /// None where the settings name no address for it.
+    pub(super) fn new(connection: Connection) -> Option<Self> {
+        connection.config().server_url.as_ref()?;
+        Some(Self(Arc::new(Inner { connection, http: OnceLock::new() })))
+    }
+
+    fn tenant(&self) -> TenantId {
+        self.0.connection.config().tenant
     }
 
     /// Stops (or lets go on) the assignment of work to a worker.
@@ -130,13 +124,13 @@ impl RestClient {
 
     /// The tenant's workers, most recent first; those long gone may be among them, INACTIVE.
     pub async fn workers(&self) -> Result<Vec<WorkerSummary>, ClientError> {
-        let path = format!("/api/v1/tenants/{}/worker", self.0.tenant);
+        let path = format!("/api/v1/tenants/{}/worker", self.tenant());
         self.call::<Rows<WorkerSummary>>(Method::GET, &path, &[], None).await.map(|list| list.rows)
     }
 
     /// Whether the engine knows a workflow of this name, which holds the namespace.
     pub async fn has_workflow(&self, name: &str) -> Result<bool, ClientError> {
-        let path = format!("/api/v1/tenants/{}/workflows", self.0.tenant);
+        let path = format!("/api/v1/tenants/{}/workflows", self.tenant());
         let query = [("name", name.to_owned()), ("limit", "100".to_owned())];
         let list: Rows<Named> = self.call(Method::GET, &path, &query, None).await?;
         Ok(list.rows.iter().any(|workflow| workflow.name == name))
@@ -150,7 +144,7 @@ impl RestClient {
         limit: u32,
         offset: u64,
     ) -> Result<Vec<RunSummary>, ClientError> {
-        let path = format!("/api/v1/stable/tenants/{}/workflow-runs", self.0.tenant);
+        let path = format!("/api/v1/stable/tenants/{}/workflow-runs", self.tenant());
         let mut query = vec![
             ("since", since.to_owned()),
             ("only_tasks", "false".to_owned()),
@@ -175,7 +169,7 @@ impl RestClient {
     /// The time by the clock of the REST part, to the second, from the header of an answer; None where it has none.
     pub async fn clock(&self) -> Result<Option<SystemTime>, ClientError> {
         // Any answer will do, a refusal too.
-        let answer = self.send(Method::GET, "/api/v1/meta", &[], None).await?;
+        let (_, answer) = self.send(Method::GET, "/api/v1/meta", &[], None).await?;
         let date = answer.headers().get(reqwest::header::DATE).and_then(|date| date.to_str().ok());
         Ok(date.and_then(|date| httpdate::parse_http_date(date).ok()))
     }
@@ -187,8 +181,7 @@ impl RestClient {
         query: &[(&str, String)],
         body: Option<Value>,
     ) -> Result<T, ClientError> {
-        let what = format!("{method} {}{path}", self.0.base);
-        let answer = self.send(method, path, query, body).await?;
+        let (what, answer) = self.send(method, path, query, body).await?;
         let status = answer.status();
         let bytes = answer.bytes().await.map_err(|e| unreachable(&what, &e))?;
         if !status.is_success() {
@@ -201,22 +194,31 @@ impl RestClient {
             .map_err(|e| ClientError::new(ErrorKind::Engine, format!("{what}: the answer cannot be read: {e}")))
     }
 
+    /// The answer, with the call in words.
     async fn send(
         &self,
         method: Method,
         path: &str,
         query: &[(&str, String)],
         body: Option<Value>,
-    ) -> Result<reqwest::Response, ClientError> {
-        let what = format!("{method} {}{path}", self.0.base);
-        let http = self.0.http.get_or_init(|| http_client(self.0.root_ca.as_deref()));
+    ) -> Result<(String, reqwest::Response), ClientError> {
+        let config = self.0.connection.config();
+        let url = format!("{}{path}", config.server_url.as_deref().unwrap_or_default());
+        let what = format!("{method} {url}");
+        let root_ca = match &config.tls {
+            Tls::On { root_ca, .. } => root_ca.as_deref(),
+            Tls::None => None,
+        };
+        let http = self.0.http.get_or_init(|| http_client(root_ca));
         let http = http.as_ref().map_err(|e| ClientError::new(ErrorKind::Config, format!("{what}: {e}")))?;
-        let mut request =
-            http.request(method, format!("{}{path}", self.0.base)).bearer_auth(self.0.token.expose()).query(query);
+        let mut request = http.request(method, url).bearer_auth(config.token.expose()).query(query);
         if let Some(body) = &body {
             request = request.json(body);
         }
-        request.send().await.map_err(|e| unreachable(&what, &e))
+        match request.send().await {
+            Ok(answer) => Ok((what, answer)),
+            Err(e) => Err(unreachable(&what, &e)),
+        }
     }
 }
 
@@ -240,7 +242,7 @@ fn kind_of(status: StatusCode) -> ErrorKind {
 }
 
 /// Trusts the given file's authorities, else the system's, else those that are built in.
-fn http_client(root_ca: Option<&std::path::Path>) -> Result<reqwest::Client, String> {
+fn http_client(root_ca: Option<&Path>) -> Result<reqwest::Client, String> {
     use rustls::pki_types::{CertificateDer, pem::PemObject as _};
     let mut roots = rustls::RootCertStore::empty();
     match root_ca {

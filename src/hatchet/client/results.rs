@@ -2,10 +2,12 @@
 
 use std::{
     collections::HashMap,
+    pin::pin,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use backon::ExponentialBackoff;
+use futures_util::FutureExt as _;
 use tokio::{
     sync::{Semaphore, SemaphorePermit, mpsc, oneshot},
     time::{Instant, sleep_until},
@@ -14,6 +16,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     Connection,
+    retry::forever,
     subscription::Subscription,
     wait::{POLL_FIRST, POLL_SLOWEST},
 };
@@ -51,12 +54,21 @@ impl Results {
     }
 
     /// Waits until a poll is due: by `waits`, and not while the subscription tells of ends, since it will tell of this
-    /// one as well. A poll is put off for [`POLL_SLOWEST`] in all, as a single end may get lost.
-    pub(super) async fn quiet(&self, waits: &mut ExponentialBackoff) {
+    /// one as well. A poll is put off for [`POLL_SLOWEST`] in all, as a single end may get lost; and it is due soon when
+    /// the connection was `left`, over which one may have got lost.
+    pub(super) async fn quiet(&self, waits: &mut ExponentialBackoff, left: impl Future<Output = ()>) {
         let latest = Instant::now() + POLL_SLOWEST;
+        let mut left = pin!(left.fuse());
         loop {
             let wait = waits.next().unwrap_or(POLL_SLOWEST);
-            sleep_until((Instant::now() + wait).min(latest)).await;
+            tokio::select! {
+                biased;
+                () = &mut left => {
+                    *waits = forever(POLL_FIRST, POLL_SLOWEST);
+                    continue;
+                }
+                () = sleep_until((Instant::now() + wait).min(latest)) => {}
+            }
             let heard = *self.heard.lock().unwrap_or_else(PoisonError::into_inner);
             if Instant::now() >= latest || heard.is_none_or(|at| at.elapsed() > POLL_FIRST) {
                 return;

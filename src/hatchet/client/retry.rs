@@ -41,5 +41,5 @@ pub(crate) fn if_temporary(error: &ClientError) -> bool {
 
 /// For calls that must not happen twice: only where the engine certainly did not act.
 pub(crate) fn if_not_done(error: &ClientError) -> bool {
-    (error.never_sent() && error.is_temporary()) || error.kind() == ErrorKind::Exhausted
+    (error.never_sent() && error.is_temporary()) || matches!(error.kind(), ErrorKind::Exhausted | ErrorKind::Doubted)
 }

@@ -4,7 +4,7 @@ use super::{
     ClientError, RunHandle,
     retry::{if_temporary, retrying},
 };
-use crate::hatchet::wire::{RunId, RunStatus, proto::v1};
+use crate::hatchet::wire::{RunStatus, proto::v1};
 
 /// A run as the engine sees it.
 #[derive(Debug, Clone)]
@@ -46,13 +46,13 @@ impl RunHandle {
     pub(super) async fn details_once(&self) -> Result<RunDetails, ClientError> {
         let id = self.id();
         let request = v1::GetRunDetailsRequest { external_id: id.to_string() };
-        let answer = self.client().connection().admin().get_run_details(request).await;
-        answer.map(|answer| details(answer.into_inner())).map_err(|status| ClientError::from_status(&call(id), status))
+        let connection = self.client().connection();
+        let mut stub = connection.admin();
+        connection.unless_left(&format!("ask for run {id}"), stub.get_run_details(request)).await.map(|answer| {
+            self.saw();
+            details(answer)
+        })
     }
-}
-
-fn call(id: RunId) -> String {
-    format!("ask for run {id}")
 }
 
 fn details(wire: v1::GetRunDetailsResponse) -> RunDetails {

@@ -174,7 +174,7 @@ async fn pump(
         if !hand_on(&sender, order.flush()).await {
             return;
         }
-        let error = ClientError::from_status("stream the run's events", broken);
+        let error = client.connection().failed("stream the run's events", broken);
         if !error.is_temporary() {
             let _ = sender.send(Err(error)).await;
             return;

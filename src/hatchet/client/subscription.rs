@@ -1,4 +1,4 @@
-//! One stream that tells of the ends of any number of runs, opened again whenever it breaks.
+//! One stream that tells of the ends of any number of runs, opened again whenever it breaks or falls silent.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -6,17 +6,17 @@ use std::{
 };
 
 use backon::ExponentialBackoff;
-use futures_util::{StreamExt as _, stream::BoxStream};
+use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::BoxStream};
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep_until},
 };
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::{ClientError, Connection, connection::messages, retry::forever};
+use super::{ClientError, Connection, connection::messages, pulse::Pulse, retry::forever};
 use crate::hatchet::wire::{
     RunId,
-    proto::{SubscribeToWorkflowRunsRequest, WorkflowRunEvent},
+    proto::{GetVersionRequest, SubscribeToWorkflowRunsRequest, WorkflowRunEvent},
 };
 
 /// Requests on their way to the stream.
@@ -30,6 +30,7 @@ pub(super) struct Subscription {
     open: HashSet<RunId>,
     to_ask: VecDeque<RunId>,
     session: Option<Session>,
+    pulse: Pulse,
     open_at: Option<Instant>,
     waits: ExponentialBackoff,
     trouble: Option<ClientError>,
@@ -38,12 +39,20 @@ pub(super) struct Subscription {
 struct Session {
     ask: mpsc::Sender<SubscribeToWorkflowRunsRequest>,
     answers: BoxStream<'static, Result<WorkflowRunEvent, tonic::Status>>,
+    /// Ends when the connection that it was opened on is left.
+    given_up: BoxFuture<'static, ()>,
 }
 
 impl Subscription {
     pub(super) fn new(connection: Connection) -> Self {
+        let asked = connection.clone();
+        let pulse = Pulse::new(move || {
+            let mut stub = asked.dispatcher();
+            async move { drop(stub.get_version(GetVersionRequest {}).await) }.boxed()
+        });
         Self {
             connection,
+            pulse,
             open: HashSet::new(),
             to_ask: VecDeque::new(),
             session: None,
@@ -81,6 +90,7 @@ impl Subscription {
             if let Some(at) = self.open_at {
                 sleep_until(at).await;
                 self.open_at = None;
+                self.pulse.lives();
             }
             let session = self.session.get_or_insert_with(|| {
                 self.to_ask = self.open.iter().copied().collect();
@@ -100,10 +110,19 @@ impl Subscription {
                     (Ok(_), None) => Moved::Asked,
                     (Err(_), _) => Moved::Told(Ok(None)),
                 },
+                () = &mut session.given_up => Moved::GivenUp,
+                () = self.pulse.stops() => Moved::Silent,
             };
             match moved {
                 Moved::Asked => {}
+                Moved::GivenUp => self.session = None,
+                Moved::Silent => {
+                    tracing::debug!("the connection to the engine is silent: makes another one");
+                    // The session ends with it.
+                    self.connection.renew();
+                }
                 Moved::Told(Ok(Some(event))) => {
+                    self.pulse.lives();
                     self.waits = waits();
                     self.trouble = None;
                     if let Ok(run) = event.workflow_run_id.parse()
@@ -129,7 +148,7 @@ impl Subscription {
         self.session = None;
         self.open_at = Some(Instant::now() + self.waits.next().unwrap_or(SLOWEST));
         if let Some(status) = status {
-            self.trouble = Some(ClientError::from_status("wait for runs to end", status));
+            self.trouble = Some(self.connection.failed("wait for runs to end", status));
         }
     }
 }
@@ -138,14 +157,19 @@ enum Moved {
     Asked,
     /// An event, the stream's end, or what broke it.
     Told(Result<Option<WorkflowRunEvent>, tonic::Status>),
+    /// The connection was left.
+    GivenUp,
+    /// The engine does not answer any more.
+    Silent,
 }
 
 impl Session {
     fn open(connection: &Connection) -> Self {
+        let given_up = connection.renewed().boxed();
         let (ask, asked) = mpsc::channel(ASKING);
         let mut stub = connection.dispatcher();
         let answers = messages(async move { stub.subscribe_to_workflow_runs(ReceiverStream::new(asked)).await });
-        Self { ask, answers }
+        Self { ask, answers, given_up }
     }
 }
 

@@ -1,13 +1,19 @@
 //! Starts runs.
 
-use std::fmt;
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use prost::Message as _;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{
-    Client, ClientError, ErrorKind,
+    Client, ClientError, Connection, ErrorKind,
     retry::{if_not_done, retrying},
 };
 use crate::hatchet::wire::{RunId, check_object, proto::v1};
@@ -26,11 +32,39 @@ pub struct TriggerOptions {
 pub struct RunHandle {
     client: Client,
     id: RunId,
+    /// The engine has shown that it knows the run, to this handle or a clone.
+    seen: Arc<AtomicBool>,
 }
 
 impl RunHandle {
     pub(super) fn new(client: Client, id: RunId) -> Self {
-        Self { client, id }
+        Self { client, id, seen: Arc::default() }
+    }
+
+    /// Notes that the engine knows the run.
+    pub(super) fn saw(&self) {
+        self.seen.store(true, Ordering::Relaxed);
+    }
+
+    /// What it means that the engine does not know the run and is not going to.
+    pub(super) fn unknown(&self) -> ClientError {
+        let id = self.id;
+        if self.seen.load(Ordering::Relaxed) {
+            return ClientError::new(
+                ErrorKind::Lost,
+                format!(
+                    "the engine no longer knows run {id}, which it knew before: it was restarted without its data, or \
+                     has dropped the run since: start it again if its work is still wanted"
+                ),
+            );
+        }
+        ClientError::new(
+            ErrorKind::NotFound,
+            format!(
+                "run {id} is not known to the engine: check the id; after a trigger it means that no workflow has that \
+                 name: start a worker that registers it"
+            ),
+        )
     }
 
     /// The run's id.
@@ -67,7 +101,9 @@ impl Client {
         let answer = retrying(if_not_done, || {
             let (mut stub, request) = (self.connection().workflows(), request.clone());
             let call = &call;
-            async move { stub.trigger_workflow(request).await.map_err(|status| refused(call, name, status)) }
+            async move {
+                stub.trigger_workflow(request).await.map_err(|status| refused(self.connection(), call, name, status))
+            }
         })
         .await?;
         Ok(RunHandle::new(self.clone(), run_id(&answer.into_inner().workflow_run_id)?))
@@ -117,13 +153,13 @@ impl Client {
 
 /// Why a trigger was refused. The embedded engine looks the name up at once, and a busy real one does now and then;
 /// only the text tells that from other invalid arguments.
-pub(super) fn refused(call: &str, name: &str, status: tonic::Status) -> ClientError {
+pub(super) fn refused(connection: &Connection, call: &str, name: &str, status: tonic::Status) -> ClientError {
     if status.code() == tonic::Code::InvalidArgument && status.message().contains("workflow names not found") {
         let message =
             format!("{call}: the engine knows no workflow of this name: start a worker that registers {name}");
         return ClientError::new(ErrorKind::NotFound, message).with_source(status);
     }
-    ClientError::from_status(call, status)
+    connection.failed(call, status)
 }
 
 pub(super) fn run_id(text: &str) -> Result<RunId, ClientError> {

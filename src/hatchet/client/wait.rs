@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{ClientError, ErrorKind, RunDetails, RunHandle, outcomes::unknown, retry::forever};
+use super::{ClientError, ErrorKind, RunDetails, RunHandle, retry::forever};
 use crate::hatchet::wire::{RunId, RunStatus, proto};
 
 /// The poll starts here and slows down to [`POLL_SLOWEST`].
@@ -116,7 +116,8 @@ fn by_name<'a>(tasks: impl Iterator<Item = (&'a str, Option<&'a str>)>) -> Strin
 impl RunHandle {
     /// Waits until the run has ended, and says how.
     ///
-    /// Ends with [`ErrorKind::NotFound`] where the engine does not know the run for 10 s, with
+    /// Ends with [`ErrorKind::NotFound`] where the engine does not know the run for 10 s ([`ErrorKind::Lost`] where it
+    /// knew it before), with
     /// [`ErrorKind::Unreachable`] where it does not answer for 5 minutes, and at once where the token is refused.
     pub async fn outcome(&self) -> Result<RunOutcome, ClientError> {
         let subscription = self.client().results().subscribe(self.id()).await;
@@ -143,10 +144,12 @@ impl RunHandle {
         let mut waits = forever(first, POLL_SLOWEST);
         let begun = Instant::now();
         let (mut known, mut heard) = (begun, begun);
+        let connection = self.client().connection();
         if pace == Pace::Unsure {
-            results.quiet(&mut waits).await;
+            results.quiet(&mut waits, connection.renewed()).await;
         }
         loop {
+            let left = connection.renewed();
             let permit = results.poll_permit().await;
             let answer = timeout(POLL_TIMEOUT, self.details_once()).await;
             drop(permit);
@@ -160,7 +163,7 @@ impl RunHandle {
                 Ok(Err(error)) if error.kind() == ErrorKind::NotFound => {
                     heard = Instant::now();
                     if known.elapsed() > UNKNOWN_PATIENCE {
-                        return Err(unknown(self.id()));
+                        return Err(self.unknown());
                     }
                 }
                 Ok(Err(error)) if error.is_temporary() => {
@@ -171,7 +174,7 @@ impl RunHandle {
                 Ok(Err(error)) => return Err(error),
                 Err(_) => {
                     // The connection may be dead and look alive; what is slow only goes on over the old one.
-                    self.client().connection().renew();
+                    connection.renew();
                     if heard.elapsed() > SILENCE_PATIENCE {
                         return Err(ClientError::new(
                             ErrorKind::Unreachable,
@@ -182,7 +185,7 @@ impl RunHandle {
             }
             match pace {
                 Pace::Ended => sleep(waits.next().unwrap_or(POLL_SLOWEST)).await,
-                Pace::Unsure => results.quiet(&mut waits).await,
+                Pace::Unsure => results.quiet(&mut waits, left).await,
             }
         }
     }

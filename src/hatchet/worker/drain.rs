@@ -9,7 +9,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{Registered, dispatch::Shared};
-use crate::hatchet::task::CancelReason;
+use crate::hatchet::{task::CancelReason, wire::format_duration};
 
 /// Pausing goes over REST, which may be out of reach.
 const PAUSE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -39,7 +39,7 @@ pub(super) async fn run(
         return Drained::default();
     }
     let cut = shared.names();
-    tracing::warn!("the grace of {grace:?} is over: cancels {}", cut.join(", "));
+    tracing::warn!("the grace of {} is over: cancels {}", format_duration(grace), cut.join(", "));
     shared.cancel_all(CancelReason::Shutdown);
     let left = match timeout(shared.cancel_grace + LINGER, idle(shared)).await {
         Ok(()) => Vec::new(),

@@ -140,7 +140,7 @@ async fn first_registration(
             Err(error) => error,
         };
         let error = match error.kind() {
-            ErrorKind::Unreachable | ErrorKind::TimedOut => match diagnose(client.config()).await {
+            ErrorKind::Unreachable | ErrorKind::TimedOut => match diagnose(&client.config()).await {
                 Some(why) => ClientError::new(error.kind(), why),
                 None => error,
             },

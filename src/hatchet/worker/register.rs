@@ -55,7 +55,7 @@ pub(super) async fn register(
         ..Default::default()
     };
     let answer = client.connection().dispatcher().register(request).await;
-    let answer = answer.map_err(|status| ClientError::from_status("register the worker", status))?.into_inner();
+    let answer = answer.map_err(|status| client.connection().failed("register the worker", status))?.into_inner();
     let worker = answer
         .worker_id
         .parse()
@@ -93,7 +93,7 @@ async fn put_workflow(client: &Client, task: &Task, name: &str) -> Result<(), Cl
     };
     match client.connection().admin().put_workflow(request).await {
         Ok(_) => Ok(()),
-        Err(status) => Err(ClientError::from_status(&format!("register the task {name}"), status)),
+        Err(status) => Err(client.connection().failed(&format!("register the task {name}"), status)),
     }
 }
 

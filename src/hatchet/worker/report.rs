@@ -247,14 +247,10 @@ trait Call {
 
 impl<T, F: Future<Output = Result<tonic::Response<T>, tonic::Status>>> Call for F {
     async fn within_limit(self, client: &Client) -> Result<(), ClientError> {
-        let lost = |kind, why: &str| Err(ClientError::new(kind, format!("report on a run: {why}")));
-        tokio::select! {
-            answer = self => match answer {
-                Ok(_) => Ok(()),
-                Err(status) => Err(ClientError::from_status("report on a run", status)),
-            },
-            () = client.connection().renewed() => lost(ErrorKind::Unreachable, "the connection was given up"),
-            () = sleep(CALL_TIMEOUT) => lost(ErrorKind::TimedOut, &format!("no answer for {CALL_TIMEOUT:?}")),
+        let call = "report on a run";
+        match timeout(CALL_TIMEOUT, client.connection().unless_left(call, self)).await {
+            Ok(answer) => answer.map(drop),
+            Err(_) => Err(ClientError::new(ErrorKind::TimedOut, format!("{call}: no answer for {CALL_TIMEOUT:?}"))),
         }
     }
 }

@@ -68,7 +68,7 @@ pub(super) async fn run(
             action = actions.next() => match action {
                 Some(Ok(action)) => shared.dispatch(worker, action),
                 Some(Err(status)) => {
-                    return end(ClientError::from_status("listen for work", status), lived);
+                    return end(shared.client.connection().failed("listen for work", status), lived);
                 }
                 None => return Ended::Lost { why: "the engine closed the stream".to_owned(), lived },
             },
@@ -118,7 +118,7 @@ async fn heartbeat(shared: &Arc<Shared>, worker: WorkerId, limit: Duration) -> R
             shared.stats.heartbeat_answer.add(sent.elapsed());
             Ok(())
         }
-        Ok(Err(status)) => Err(ClientError::from_status("heartbeat", status)),
+        Ok(Err(status)) => Err(shared.client.connection().failed("heartbeat", status)),
         Err(_) => Err(ClientError::new(ErrorKind::TimedOut, format!("heartbeat: no answer for {limit:?}"))),
     }
 }
@@ -129,7 +129,9 @@ fn end(error: ClientError, lived: bool) -> Ended {
         ErrorKind::Unauthenticated => Ended::Refused(error),
         ErrorKind::Config
         | ErrorKind::Unreachable
+        | ErrorKind::Doubted
         | ErrorKind::Tls
+        | ErrorKind::Lost
         | ErrorKind::Invalid
         | ErrorKind::Duplicate(_)
         | ErrorKind::TooLarge

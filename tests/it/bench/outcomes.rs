@@ -77,7 +77,7 @@ async fn a_silent_subscription_is_outrun_by_one_paced_poll() {
 }
 
 #[tokio::test]
-async fn runs_that_never_come_to_be_and_a_refused_token() {
+async fn runs_that_never_come_to_be() {
     let fake = Fake::start().await;
     let client = Client::new(fake.config()).unwrap();
     let mut outcomes = Outcomes::new(client.clone());
@@ -85,9 +85,15 @@ async fn runs_that_never_come_to_be_and_a_refused_token() {
     let (_, outcome) = within("the wait ends", outcomes.next()).await.unwrap();
     assert_eq!(outcome.unwrap_err().kind(), ErrorKind::NotFound);
     assert!(outcomes.is_empty() && outcomes.next().await.is_none());
+}
+
+#[tokio::test]
+async fn a_token_that_was_never_accepted_ends_all_waits() {
+    let fake = Fake::start().await;
+    fake.script(|script| script.only_token = Some("another".to_owned()));
+    let mut outcomes = Outcomes::new(Client::new(fake.config()).unwrap());
     outcomes.add(1, RunId::random());
     outcomes.add(2, RunId::random());
-    fake.script(|script| script.details_failures.push_back(Status::unauthenticated("invalid auth token")));
     for _ in 0..2 {
         let (_, outcome) = within("the wait ends", outcomes.next()).await.unwrap();
         assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Unauthenticated);

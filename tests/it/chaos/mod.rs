@@ -15,6 +15,7 @@ mod junk;
 mod kills;
 mod memory;
 mod outage;
+mod peers;
 mod proxy;
 mod restart;
 mod sigterm;

@@ -66,7 +66,13 @@ impl Proxy {
 
     /// Takes connections and swallows all bytes, both ways.
     pub fn black_hole(&self) {
-        self.rules.send_modify(|rules| (rules.lose_up, rules.lose_down) = (true, true));
+        self.hole_maker()();
+    }
+
+    /// [`Proxy::black_hole`] for later.
+    pub fn hole_maker(&self) -> impl FnOnce() + Send + use<> {
+        let rules = self.rules.clone();
+        move || rules.send_modify(|rules| (rules.lose_up, rules.lose_down) = (true, true))
     }
 
     /// Swallows what the engine says; it hears the client.

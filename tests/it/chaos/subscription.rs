@@ -47,15 +47,37 @@ async fn it_is_reset() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_dies_silently() {
     let mut row = Row::of("waiting runner's connection silently dead right after the trigger");
+    // What has been lost by then stays lost; new connections pass.
     let break_it = |proxy: &Proxy| {
         proxy.black_hole();
-        // What has been lost by then stays lost; new connections pass.
-        let heal = proxy.healer();
+        heal_after(proxy, 600);
+    };
+    let delays = delays(if long() { 10 } else { 1 }, 1_000, break_it).await;
+    row.times("completion to result", &delays, Some(Duration::from_secs(2)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_dies_silently_at_the_end() {
+    let mut row = Row::of("waiting runner's connection silently dead at the run's end");
+    let break_it = |proxy: &Proxy| {
+        let (hole, heal) = (proxy.hole_maker(), proxy.healer());
         tokio::spawn(async move {
-            tokio::time::sleep(Duration::from_millis(600)).await;
+            tokio::time::sleep(Duration::from_millis(7_900)).await;
+            hole();
+            // The news of the end is lost in it, and with that the connection.
+            tokio::time::sleep(Duration::from_millis(300)).await;
             heal();
         });
     };
-    let delays = delays(if long() { 5 } else { 1 }, 1_000, break_it).await;
-    row.times("completion to result", &delays, Some(Duration::from_secs(8)));
+    // By then the poll is at its slowest.
+    let delays = delays(if long() { 5 } else { 1 }, if long() { 8_000 } else { 1_000 }, break_it).await;
+    row.times("completion to result", &delays, Some(Duration::from_secs(2)));
+}
+
+fn heal_after(proxy: &Proxy, millis: u64) {
+    let heal = proxy.healer();
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(millis)).await;
+        heal();
+    });
 }

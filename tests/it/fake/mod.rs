@@ -28,7 +28,7 @@ use hatchet_quickstart::hatchet::{
 use tokio::{net::TcpListener, sync::Notify};
 use tokio_util::task::AbortOnDropHandle;
 use tonic::{
-    Status,
+    Request, Status,
     transport::{Identity, Server, ServerTlsConfig, server::TcpIncoming},
 };
 
@@ -58,6 +58,16 @@ impl Door {
         self.0.script.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn check_token(&self, call: Request<()>) -> Result<Request<()>, Status> {
+        let sent = call.metadata().get("authorization").and_then(|value| value.to_str().ok());
+        match &self.script().only_token {
+            Some(only) if sent != Some(format!("bearer {only}").as_str()) => {
+                Err(Status::unauthenticated("invalid auth token"))
+            }
+            _ => Ok(call),
+        }
+    }
+
     /// Notes something and wakes who waits for it.
     fn note<T>(&self, change: impl FnOnce(&mut Script) -> T) -> T {
         let value = change(&mut self.script());
@@ -83,11 +93,15 @@ impl Fake {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let door = Door(Arc::new(Shared { script: Mutex::default(), changed: Notify::new() }));
+        let guard = |door: &Door| {
+            let door = door.clone();
+            move |call| door.check_token(call)
+        };
         let serving = server
-            .add_service(DispatcherServer::new(door.clone()))
-            .add_service(AdminServiceServer::new(door.clone()))
-            .add_service(WorkflowServiceServer::new(door.clone()))
-            .add_service(EventsServiceServer::new(door.clone()))
+            .add_service(DispatcherServer::with_interceptor(door.clone(), guard(&door)))
+            .add_service(AdminServiceServer::with_interceptor(door.clone(), guard(&door)))
+            .add_service(WorkflowServiceServer::with_interceptor(door.clone(), guard(&door)))
+            .add_service(EventsServiceServer::with_interceptor(door.clone(), guard(&door)))
             .serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true)));
         let serving = tokio::spawn(async move { serving.await.unwrap() });
         Self { address, door, _serving: AbortOnDropHandle::new(serving) }
@@ -104,14 +118,18 @@ impl Fake {
     }
 
     pub fn config_with(&self, settings: &[(&str, &str)]) -> ClientConfig {
-        let handshake = Handshake {
+        ClientConfig::from_handshake(&self.handshake(), &Sources::from_pairs(settings.iter().copied())).unwrap()
+    }
+
+    /// What its handshake file would say.
+    pub fn handshake(&self) -> Handshake {
+        Handshake {
             token: self.token(),
             tenant_id: TenantId::random().to_string(),
             grpc_address: self.address.to_string(),
             // Nothing listens on the discard port of a test machine; what asks there is refused at once.
             api_url: "http://127.0.0.1:9".to_owned(),
-        };
-        ClientConfig::from_handshake(&handshake, &Sources::from_pairs(settings.iter().copied())).unwrap()
+        }
     }
 
     /// Changes what it will answer.

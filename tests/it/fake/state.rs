@@ -21,6 +21,8 @@ pub type Outlet<T> = mpsc::Sender<Result<T, Status>>;
 /// Everything that was seen, in order, and the failures to answer next. An empty queue of failures means success.
 #[derive(Debug, Default)]
 pub struct Script {
+    /// The only token that is accepted; any, where there is none.
+    pub only_token: Option<String>,
     pub workflows: Vec<CreateWorkflowVersionRequest>,
     pub registered: Vec<WorkerRegisterRequest>,
     /// Worker ids that are not known any more.

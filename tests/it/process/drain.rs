@@ -60,8 +60,20 @@ fn a_second_signal_ends_at_once() {
     let _runner = sleeping(&place, "600");
     worker.signal("INT");
     worker.err.until_said("takes no more work");
-    worker.signal("INT");
-    worker.wait().expect(130).expect_said("interrupted again");
+    // So soon after the first it may still count as its echo; a person goes on pressing Ctrl-C.
+    worker.signal_to_the_end("INT").expect(130).expect_said("interrupted again");
+}
+
+#[test]
+fn two_signals_at_the_same_moment_are_one() {
+    let place = Place::new();
+    let worker = place.worker(&["--embedded", "--grace", "10m"]);
+    let runner = sleeping(&place, "1");
+    // As GNU timeout does it: to the process, and to its group.
+    worker.signals(&["TERM", "INT"]);
+    let stopped = worker.wait().expect(0).expect_said("stopped");
+    assert!(!stopped.stderr.iter().any(|line| line.contains("interrupted again")), "{stopped:?}");
+    runner.wait().expect(0);
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use std::{io::BufRead as _, process::Stdio};
 
+use serde_json::json;
+
 use super::{Place, Program};
 
 const SLEEP: [&str; 3] = ["--task-name", "sync-sleep-task", "--input-json"];
@@ -50,7 +52,57 @@ fn a_time_limit_is_exit_4_and_the_run_goes_on() {
     let limited = place.runner(&words).expect_error(4, &["has not ended within 100ms", "goes on", "--embedded`"]);
     let id = limited.stderr.iter().find_map(|line| line.strip_prefix("run ")).unwrap()[..36].to_owned();
     limited.expect_said(&format!("`runner --run-id {id} --embedded`"));
+    // In JSON it is an object too, for whoever reads nothing else.
+    let limited = place.runner(&["--run-id", &id, "--timeout", "0s", "--output", "json"]).expect(4);
+    let said = limited.json_lines().pop().unwrap();
+    assert_eq!((&said["event"], &said["run_id"], &said["limit"]), (&json!("timed_out"), &json!(id), &json!("0s")));
+    assert_eq!(said["attach"], format!("runner --run-id {id} --embedded"));
+    limited.expect_said("has not ended within 0s and goes on");
     place.runner(&["--run-id", &id]).expect(0);
+}
+
+#[test]
+fn runs_are_cancelled_by_their_metadata_and_named() {
+    let place = Place::new();
+    let _worker = place.worker(&["--embedded"]);
+    let sleep = |pair: &str| place.trigger(&[&SLEEP[..], &[r#"{"seconds":600}"#, "--metadata", pair]].concat());
+    let ended = ["--task-name", "externally-triggered-task", "--metadata", "team=blue", "--no-wait"];
+    let ended = place.trigger(&ended[..4]);
+    place.runner(&["--run-id", &ended]).expect(0);
+    let (mut blue, red) = ([sleep("team=blue"), sleep("team=blue")].to_vec(), sleep("team=red"));
+    let cancel = ["--cancel", "--metadata", "team=blue"];
+    let mut cancelled = place.runner(&cancel).expect(0).expect_said("cancels 2 runs");
+    cancelled.stdout.sort();
+    blue.sort();
+    assert_eq!(cancelled.stdout, blue, "not the one that has ended, and not the red one");
+    for run in &blue {
+        place.runner(&["--run-id", run]).expect(3);
+    }
+    place.runner(&["--run-id", &ended]).expect(0);
+    let none = place.runner(&cancel).expect(0).expect_said("no run that goes on has these pairs");
+    assert!(none.stdout.is_empty(), "{none:?}");
+    let words = ["--cancel", "--metadata", "team=red", "--output", "json"];
+    let said = place.runner(&words).expect(0).json_lines();
+    assert_eq!(
+        (&said[0]["event"], &said[0]["count"], &said[0]["run_ids"]),
+        (&json!("cancelled"), &json!(1), &json!([red]))
+    );
+}
+
+#[test]
+fn a_run_that_went_with_its_engine_is_exit_6() {
+    let place = Place::new();
+    let engine = place.engine();
+    let worker = place.worker(&["--embedded"]);
+    let (waiting, id) = sleeping(&place, "600");
+    engine.kill();
+    waiting.err.until_said("waits for the engine");
+    // Whatever it keeps from start to start.
+    std::fs::remove_dir_all(place.path(".hatchet")).unwrap();
+    let engine = place.engine();
+    waiting.wait().expect_error(6, &["no longer knows run", &id, "restarted without its data"]);
+    worker.kill();
+    engine.stop().expect(0);
 }
 
 #[test]

@@ -48,8 +48,23 @@ impl Program {
 
     /// Sends a signal by its short name.
     pub fn signal(&self, name: &str) {
-        let sent = Command::new("sh").args(["-c", &format!("kill -{name} {}", self.child.id())]).status().unwrap();
-        assert!(sent.success(), "kill -{name} failed");
+        self.signals(&[name]);
+    }
+
+    /// Sends several signals, one right after the other.
+    pub fn signals(&self, names: &[&str]) {
+        let kills: Vec<String> = names.iter().map(|name| format!("kill -{name} {}", self.child.id())).collect();
+        let sent = Command::new("sh").args(["-c", &kills.join(" && ")]).status().unwrap();
+        assert!(sent.success(), "{kills:?} failed");
+    }
+
+    /// Sends a signal again and again until it has ended.
+    pub fn signal_to_the_end(mut self, name: &str) -> Ended {
+        while self.child.try_wait().unwrap().is_none() {
+            self.signal(name);
+            thread::sleep(Duration::from_millis(20));
+        }
+        self.wait()
     }
 
     /// The ids of the processes that it has started and that are still there.

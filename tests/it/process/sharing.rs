@@ -22,6 +22,30 @@ fn a_second_worker_joins_and_outlives_the_first() {
 }
 
 #[test]
+fn an_engine_that_comes_back_as_a_stranger_is_followed() {
+    let place = Place::new();
+    let engine = place.engine();
+    let worker = place.worker(&["--embedded"]);
+    let before = place.handshake();
+    engine.kill();
+    worker.err.until_said("lost the engine, and tries again");
+    // Another key, another tenant, and somebody else at the old port.
+    std::fs::remove_file(place.path(".hatchet/engine.json")).unwrap();
+    let _in_the_way = std::net::TcpListener::bind(&before.grpc_address).unwrap();
+    let engine = place.engine();
+    let now = place.handshake();
+    assert!(now.grpc_address != before.grpc_address && now.token != before.token);
+    worker.err.until_said(&format!("follows it to {}", now.grpc_address));
+    worker.err.until_said("registered again");
+    let ended = place.runner(&[&HELLO[..], &["--timeout", "30s"]].concat()).expect(0);
+    assert_eq!(ended.json()["message"], "Hello, World!");
+    // It is paused there, not at the old address.
+    let ended = worker.stop().expect(0);
+    assert!(!ended.stderr.iter().any(|line| line.contains("cannot be paused")), "{ended:?}");
+    engine.stop().expect(0);
+}
+
+#[test]
 fn an_engine_without_workers_says_so_and_the_run_waits() {
     let place = Place::new();
     let engine = place.engine();

@@ -3,7 +3,7 @@
 use hatchet_quickstart::{
     engine::{Engine, EngineOptions},
     hatchet::{
-        client::{Client, ClientConfig, ErrorKind, Sources, TriggerOptions},
+        client::{Client, ClientConfig, Sources, TriggerOptions},
         task::Task,
         worker::{LinkState, RunningWorker, Worker},
     },
@@ -110,16 +110,6 @@ async fn a_worker_that_the_engine_forgot_registers_again() {
     let mut state = worker.state();
     let listens = state.wait_for(|state| matches!(state, LinkState::Listening(r) if r.worker.to_string() == second));
     within("the state has the new id", listens).await.unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_token_that_is_refused_ends_the_worker() {
-    let fake = Fake::start().await;
-    let mut worker = worker(&fake).await;
-    fake.break_stream(Status::unauthenticated("revoked")).await;
-    let error = within("the worker ends", worker.ended()).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unauthenticated);
-    assert!(error.to_string().contains("HATCHET_CLIENT_TOKEN"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

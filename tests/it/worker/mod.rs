@@ -11,6 +11,7 @@ mod report;
 mod retries;
 mod stand;
 mod survival;
+mod token;
 mod trigger;
 mod wait;
 

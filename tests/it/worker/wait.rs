@@ -1,5 +1,6 @@
 //! Waiting for a run's end: it cannot hang, and it takes nobody's word but the engine's.
 
+use futures_util::StreamExt as _;
 use hatchet_quickstart::hatchet::{
     client::{Client, ClientError, ErrorKind, RunOutcome},
     wire::{
@@ -150,10 +151,33 @@ async fn a_run_that_is_not_known_yet_is_asked_for_again() {
 }
 
 #[tokio::test]
-async fn a_refused_token_ends_the_wait_at_once() {
+async fn a_token_that_was_never_accepted_ends_the_wait_at_once() {
     let fake = Fake::start().await;
     let client = Client::new(fake.config()).unwrap();
-    fake.script(|script| script.details_failures.push_back(Status::unauthenticated("revoked")));
+    fake.script(|script| script.only_token = Some("another".to_owned()));
     let error = within("the wait ends", client.run(RunId::random()).outcome()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unauthenticated);
+}
+
+#[tokio::test]
+async fn a_run_that_was_known_before_is_lost() {
+    let fake = Fake::start().await;
+    let client = Client::new(fake.config()).unwrap();
+    let run = client.run(RunId::random());
+    let id = run.id().to_string();
+    fake.script(|script| script.set_run(&id, v1::RunStatus::Running, None));
+    let waited = tokio::spawn({
+        let run = run.clone();
+        async move { run.outcome().await }
+    });
+    let mut outcomes = client.outcomes([run.clone()]);
+    let among_many = tokio::spawn(async move { outcomes.next().await.unwrap().1 });
+    fake.until("both have seen it", |script| (script.details_asked >= 2).then_some(())).await;
+    assert!(run.details().await.is_ok(), "and a clone of the handle has");
+    fake.script(|script| script.runs.clear());
+    for waited in [waited, among_many] {
+        let error = within("the wait ends", waited).await.unwrap().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Lost);
+        assert!(error.to_string().contains("which it knew before"), "{error}");
+    }
 }

@@ -3,6 +3,7 @@
 mod history;
 mod parents;
 mod random;
+mod saved;
 mod table;
 mod timed;
 mod turns;
@@ -12,12 +13,12 @@ use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
 
 use super::{
-    Effect, Moment, Registration, Report, State, StepEvent, TriggerItem, Triggered,
+    Effect, Moment, ParentRef, Plan, Pushed, Registration, Report, State, StepEvent, TriggerItem, Triggered, Wanted,
     attempt::{BackOff, Stage},
-    model::{Definition, Origin, StreamId, TaskDefinition},
+    model::{Definition, Idempotency, Lease, Origin, StreamId, TaskDefinition},
 };
 use crate::{
-    engine::options::Timings,
+    engine::{cron::CronRule, idempotency::Expression, options::Timings},
     hatchet::wire::{RunId, RunStatus, WorkerId, proto::v1::CreateWorkflowVersionRequest},
 };
 
@@ -26,6 +27,9 @@ struct World {
     state: State,
     now: Moment,
     done: Vec<Effect>,
+    /// All that were declared, as they are read again after a restart.
+    definitions: Vec<Definition>,
+    restarts: u64,
 }
 
 impl World {
@@ -39,7 +43,13 @@ impl World {
             count += 1;
             Uuid::from_u128(count)
         });
-        Self { state: State::new(Timings::default(), finished, ids), now: Moment(1_000_000), done: Vec::new() }
+        Self {
+            state: State::new(Timings::default(), finished, ids),
+            now: Moment(1_000_000),
+            done: Vec::new(),
+            definitions: Vec::new(),
+            restarts: 0,
+        }
     }
 
     /// One event with all that follows.
@@ -77,6 +87,7 @@ impl World {
             CreateWorkflowVersionRequest { name: name.into(), description: format!("{tasks:?}"), ..Default::default() };
         let mut definition = Self::definition(name, tasks, content);
         change(&mut definition);
+        self.definitions.push(saved::copy(&definition));
         self.event(|state, now| state.put_workflow(definition, now));
     }
 

@@ -9,7 +9,10 @@ use crate::engine::state::model::{Needs, Phase};
 
 #[derive(Debug, Clone)]
 enum Op {
-    Trigger { flow: usize, priority: i32 },
+    Trigger {
+        flow: usize,
+        priority: i32,
+    },
     Complete(usize),
     Fail(usize, bool),
     Stale(usize),
@@ -19,13 +22,19 @@ enum Op {
     Replay(usize),
     Release(usize),
     Chunk(usize, i64),
-    Register { slots: i64, cpu: i64 },
+    Register {
+        slots: i64,
+        cpu: i64,
+    },
     Open(usize, bool),
     Close(usize),
     Beat(usize),
     Pause(usize, bool),
     Goodbye(usize),
     Pass(u64),
+    /// What has changed is kept; without it, the next restart does that.
+    Keep,
+    Restart,
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -47,6 +56,8 @@ fn op() -> impl Strategy<Value = Op> {
         6 => at.clone().prop_map(Op::Beat),
         1 => (at.clone(), any::<bool>()).prop_map(|(at, paused)| Op::Pause(at, paused)),
         1 => at.prop_map(Op::Goodbye),
+        1 => Just(Op::Keep),
+        1 => Just(Op::Restart),
         3 => prop_oneof![0u64..500, 500u64..6000, 20_000u64..400_000].prop_map(Op::Pass),
     ]
 }
@@ -55,6 +66,7 @@ const FLOWS: [&str; 4] = ["plain", "retried", "cpu", "dag"];
 
 struct Random {
     world: World,
+    disk: saved::Disk,
     runs: Vec<RunId>,
     workers: Vec<WorkerId>,
     streams: Vec<StreamId>,
@@ -84,6 +96,7 @@ impl Waits {
 impl Random {
     fn new() -> Self {
         let mut world = World::new();
+        world.state.note_changes();
         world.declare("plain", |t| t.timeout.0 = Duration::from_secs(7));
         world.declare("retried", |t| {
             t.retries = 2;
@@ -100,6 +113,7 @@ impl Random {
             turns: HashMap::new(),
             served: 0,
             world,
+            disk: saved::Disk::default(),
             runs: Vec::new(),
             workers: Vec::new(),
             streams: Vec::new(),
@@ -188,6 +202,11 @@ impl Random {
                     let _ = world.event(|state, _| state.unsubscribe(id));
                 }
             }
+            Op::Keep => self.disk.keep(&mut world.state),
+            Op::Restart => {
+                world.restart(&mut self.disk);
+                self.streams.clear();
+            }
             Op::Pass(millis) => world.pass(Duration::from_millis(millis)),
         }
     }
@@ -247,7 +266,7 @@ impl Random {
         let open = self.runs.iter().filter(|run| !self.ends.contains_key(*run));
         open.for_each(|run| self.check_parents(*run));
         let (state, now) = (&self.world.state, self.world.now);
-        let time_passed = matches!(op, Op::Pass(_));
+        let time_passed = matches!(op, Op::Pass(_) | Op::Restart);
         let open = state.tasks.values().filter(|t| t.finished.is_none() && t.phase.stage() != Stage::Waiting).count();
         let gaps = state.tasks.values().filter(|t| t.chunks.waits()).count();
         assert_eq!(state.clock.len(), open + gaps + state.workers.len(), "no deadline is lost or left behind");
@@ -361,7 +380,7 @@ impl Random {
 
 proptest! {
     // With 100 to 400 steps each this is some 21,000 steps.
-    #![proptest_config(ProptestConfig { cases: 85, max_shrink_iters: 2000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 85, max_shrink_iters: 2000, max_shrink_time: 60_000, ..ProptestConfig::default() })]
 
     #[test]
     fn the_rules_hold_in_every_history(ops in prop::collection::vec(op(), 100..400)) {

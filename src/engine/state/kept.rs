@@ -1,0 +1,195 @@
+//! Collections whose changes are written down, so that none can be forgotten.
+//!
+//! Reading goes through [`Deref`]. Whatever could change a value notes its key; what is noted is collected by
+//! [`Kept::take`], once for each key however often it was changed. A state in memory notes nothing.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    hash::Hash,
+    ops::Deref,
+};
+
+use crate::engine::record::{Batch, Change, Row, RowKey, Table};
+
+/// A value that is kept: it knows its row.
+pub(super) trait Rowed<K> {
+    fn row_key(&self, key: &K) -> RowKey;
+}
+
+/// The two kinds of map.
+pub(super) trait Map: Default {
+    type Key: Clone + Eq + Hash;
+    type Value: Rowed<Self::Key>;
+    fn read(&self, key: &Self::Key) -> Option<&Self::Value>;
+    fn change(&mut self, key: &Self::Key) -> Option<&mut Self::Value>;
+    fn put(&mut self, key: Self::Key, value: Self::Value);
+    fn take_out(&mut self, key: &Self::Key) -> Option<Self::Value>;
+}
+
+macro_rules! map {
+    ($map:ident, $bound:ident) => {
+        impl<K: Clone + Eq + Hash + $bound, V: Rowed<K>> Map for $map<K, V> {
+            type Key = K;
+            type Value = V;
+
+            fn read(&self, key: &K) -> Option<&V> {
+                self.get(key)
+            }
+
+            fn change(&mut self, key: &K) -> Option<&mut V> {
+                self.get_mut(key)
+            }
+
+            fn put(&mut self, key: K, value: V) {
+                self.insert(key, value);
+            }
+
+            fn take_out(&mut self, key: &K) -> Option<V> {
+                self.remove(key)
+            }
+        }
+    };
+}
+
+map!(HashMap, Hash);
+map!(BTreeMap, Ord);
+
+/// A collection that is kept.
+#[derive(Debug)]
+pub(super) struct Kept<M: Map> {
+    map: M,
+    /// `None` where nothing is to be kept.
+    noted: Option<Noted<M::Key>>,
+}
+
+#[derive(Debug)]
+struct Noted<K> {
+    changed: HashSet<K>,
+    gone: Vec<RowKey>,
+}
+
+impl<M: Map> Default for Kept<M> {
+    fn default() -> Self {
+        Self { map: M::default(), noted: None }
+    }
+}
+
+impl<M: Map> Deref for Kept<M> {
+    type Target = M;
+
+    fn deref(&self) -> &M {
+        &self.map
+    }
+}
+
+impl<M: Map> Kept<M> {
+    /// Notes changes from now on.
+    pub(super) fn note_changes(&mut self) {
+        self.noted = Some(Noted { changed: HashSet::new(), gone: Vec::new() });
+    }
+
+    /// A value to change.
+    pub(super) fn get_mut(&mut self, key: &M::Key) -> Option<&mut M::Value> {
+        let value = self.map.change(key)?;
+        if let Some(noted) = &mut self.noted
+            && !noted.changed.contains(key)
+        {
+            noted.changed.insert(key.clone());
+        }
+        Some(value)
+    }
+
+    /// A value, to change what is not kept of it: alarms, streams, slots in use, and whatever else is made anew at
+    /// the next start.
+    pub(super) fn passing(&mut self, key: &M::Key) -> Option<&mut M::Value> {
+        self.map.change(key)
+    }
+
+    pub(super) fn insert(&mut self, key: M::Key, value: M::Value) {
+        if let Some(noted) = &mut self.noted {
+            noted.changed.insert(key.clone());
+        }
+        self.map.put(key, value);
+    }
+
+    pub(super) fn remove(&mut self, key: &M::Key) -> Option<M::Value> {
+        let value = self.map.take_out(key)?;
+        if let Some(noted) = &mut self.noted {
+            noted.changed.remove(key);
+            noted.gone.push(value.row_key(key));
+        }
+        Some(value)
+    }
+
+    /// Puts back what was kept.
+    pub(super) fn restore(&mut self, key: M::Key, value: M::Value) {
+        self.map.put(key, value);
+    }
+
+    pub(super) fn is_changed(&self) -> bool {
+        self.noted.as_ref().is_some_and(|noted| !noted.changed.is_empty() || !noted.gone.is_empty())
+    }
+
+    /// Hands over all changes since the last time: first what has gone, as its key may be taken again.
+    pub(super) fn take(&mut self, table: Table, batch: &mut Batch, row: impl Fn(&M::Key, &M::Value) -> Row) {
+        let Some(noted) = &mut self.noted else { return };
+        batch.extend(noted.gone.drain(..).map(|key| Change::Delete(table, key)));
+        for key in noted.changed.drain() {
+            if let Some(value) = self.map.read(&key) {
+                batch.push(Change::Put(table, value.row_key(&key), row(&key, value)));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl Rowed<u64> for &'static str {
+        fn row_key(&self, key: &u64) -> RowKey {
+            RowKey::Number(*key)
+        }
+    }
+
+    fn taken(kept: &mut Kept<BTreeMap<u64, &'static str>>) -> Vec<String> {
+        let mut batch = Batch::new();
+        kept.take(Table::Runs, &mut batch, |_, text| Row { head: text.as_bytes().to_vec(), texts: [None, None] });
+        let mut said: Vec<String> = batch
+            .iter()
+            .map(|change| match change {
+                Change::Put(_, key, row) => format!("{key:?}={}", String::from_utf8_lossy(&row.head)),
+                Change::Delete(_, key) => format!("no {key:?}"),
+            })
+            .collect();
+        said.sort();
+        said
+    }
+
+    #[test]
+    fn each_key_is_handed_over_once_as_it_is_then() {
+        let mut kept = Kept::<BTreeMap<u64, &'static str>>::default();
+        kept.insert(1, "before");
+        kept.note_changes();
+        assert!(!kept.is_changed());
+        kept.insert(2, "new");
+        *kept.get_mut(&2).unwrap() = "newer";
+        *kept.get_mut(&2).unwrap() = "newest";
+        *kept.passing(&1).unwrap() = "unseen";
+        assert!(kept.get_mut(&3).is_none() && kept.is_changed());
+        assert_eq!(taken(&mut kept), ["Number(2)=newest"]);
+        assert!(!kept.is_changed());
+        kept.remove(&2);
+        kept.remove(&1);
+        kept.insert(1, "again");
+        assert_eq!(taken(&mut kept), ["Number(1)=again", "no Number(1)", "no Number(2)"]);
+    }
+
+    #[test]
+    fn in_memory_nothing_is_noted() {
+        let mut kept = Kept::<BTreeMap<u64, &'static str>>::default();
+        kept.insert(1, "x");
+        kept.remove(&1);
+        assert!(!kept.is_changed() && taken(&mut kept).is_empty());
+    }
+}

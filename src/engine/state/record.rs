@@ -1,0 +1,268 @@
+//! The small records of what is kept. A new field takes a new number; a number is never used again.
+
+use std::collections::BTreeMap;
+
+use prost::Message;
+use uuid::Uuid;
+
+use crate::{
+    engine::record::Damaged,
+    hatchet::wire::{proto, proto::v1},
+};
+
+/// An id, without a heap.
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
+pub(super) struct Id {
+    #[prost(fixed64, tag = "1")]
+    high: u64,
+    #[prost(fixed64, tag = "2")]
+    low: u64,
+}
+
+impl Id {
+    pub(super) fn of(id: Uuid) -> Option<Self> {
+        let (high, low) = id.as_u64_pair();
+        Some(Self { high, low })
+    }
+
+    pub(super) fn uuid(self) -> Uuid {
+        Uuid::from_u64_pair(self.high, self.low)
+    }
+}
+
+/// An id that must be there.
+pub(super) fn id<T: From<Uuid>>(field: Option<Id>, what: &str) -> Result<T, Damaged> {
+    field.map(|id| id.uuid().into()).ok_or_else(|| Damaged(format!("{what} is missing")))
+}
+
+pub(super) fn read<T: Message + Default>(head: &[u8]) -> Result<T, Damaged> {
+    T::decode(head).map_err(|e| Damaged(e.to_string()))
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct VersionHead {
+    #[prost(message, optional, tag = "1")]
+    pub(super) id: Option<Id>,
+    #[prost(message, optional, tag = "2")]
+    pub(super) workflow: Option<Id>,
+    #[prost(uint64, tag = "3")]
+    pub(super) created: u64,
+    #[prost(uint64, tag = "4")]
+    pub(super) workflow_created: u64,
+    #[prost(message, repeated, tag = "5")]
+    pub(super) tasks: Vec<Id>,
+    #[prost(message, optional, tag = "6")]
+    pub(super) content: Option<v1::CreateWorkflowVersionRequest>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct RunHead {
+    #[prost(message, optional, tag = "1")]
+    pub(super) id: Option<Id>,
+    #[prost(int64, tag = "2")]
+    pub(super) version: i64,
+    #[prost(int32, tag = "3")]
+    pub(super) priority: i32,
+    #[prost(uint64, tag = "4")]
+    pub(super) created: u64,
+    #[prost(message, optional, tag = "5")]
+    pub(super) parent: Option<ParentHead>,
+    #[prost(message, optional, tag = "6")]
+    pub(super) event: Option<Id>,
+    #[prost(string, optional, tag = "7")]
+    pub(super) event_key: Option<String>,
+    #[prost(message, optional, tag = "8")]
+    pub(super) schedule: Option<Id>,
+    #[prost(bool, tag = "9")]
+    pub(super) cron: bool,
+    /// Empty for a single task, which has the run's id.
+    #[prost(message, repeated, tag = "10")]
+    pub(super) tasks: Vec<Id>,
+    #[prost(string, optional, tag = "11")]
+    pub(super) claim: Option<String>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct ParentHead {
+    #[prost(message, optional, tag = "1")]
+    pub(super) task: Option<Id>,
+    #[prost(int32, optional, tag = "2")]
+    pub(super) index: Option<i32>,
+    #[prost(string, optional, tag = "3")]
+    pub(super) key: Option<String>,
+}
+
+/// Where a task stands. The text beside it is its output or its error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, prost::Enumeration)]
+#[repr(i32)]
+pub(super) enum StageHead {
+    Unknown = 0,
+    Waiting = 1,
+    Queued = 2,
+    BackOff = 3,
+    Running = 4,
+    Completed = 5,
+    Failed = 6,
+    Cancelled = 7,
+    /// Cancelled because no worker took it.
+    Untaken = 8,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct TaskHead {
+    #[prost(message, optional, tag = "1")]
+    pub(super) id: Option<Id>,
+    /// Absent where the run has the same id.
+    #[prost(message, optional, tag = "2")]
+    pub(super) run: Option<Id>,
+    #[prost(uint32, tag = "3")]
+    pub(super) spec: u32,
+    #[prost(enumeration = "StageHead", tag = "4")]
+    pub(super) stage: i32,
+    #[prost(int32, tag = "5")]
+    pub(super) attempt: i32,
+    #[prost(uint32, tag = "6")]
+    pub(super) failures: u32,
+    #[prost(uint32, tag = "7")]
+    pub(super) reassignments: u32,
+    #[prost(uint64, tag = "8")]
+    pub(super) assigned: u64,
+    #[prost(uint64, optional, tag = "9")]
+    pub(super) started: Option<u64>,
+    #[prost(uint64, optional, tag = "10")]
+    pub(super) finished: Option<u64>,
+    /// The end of its present wait or of its attempt.
+    #[prost(uint64, tag = "11")]
+    pub(super) until: u64,
+    /// Its place in the queue.
+    #[prost(uint64, tag = "12")]
+    pub(super) place: u64,
+    #[prost(message, optional, tag = "13")]
+    pub(super) worker: Option<Id>,
+    #[prost(bool, tag = "14")]
+    pub(super) holds: bool,
+    #[prost(bool, tag = "15")]
+    pub(super) heard: bool,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct ChildHead {
+    #[prost(message, optional, tag = "1")]
+    pub(super) parent: Option<Id>,
+    #[prost(message, optional, tag = "2")]
+    pub(super) run: Option<Id>,
+    #[prost(string, optional, tag = "3")]
+    pub(super) key: Option<String>,
+    #[prost(int32, tag = "4")]
+    pub(super) index: i32,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct ClaimHead {
+    #[prost(message, optional, tag = "1")]
+    pub(super) run: Option<Id>,
+    #[prost(uint64, tag = "2")]
+    pub(super) ttl: u64,
+    #[prost(bool, tag = "3")]
+    pub(super) until_end: bool,
+    #[prost(uint64, tag = "4")]
+    pub(super) until: u64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct WorkerHead {
+    #[prost(message, optional, tag = "1")]
+    pub(super) id: Option<Id>,
+    #[prost(string, tag = "2")]
+    pub(super) name: String,
+    #[prost(string, repeated, tag = "3")]
+    pub(super) actions: Vec<String>,
+    #[prost(message, repeated, tag = "4")]
+    pub(super) slots: Vec<SlotHead>,
+    #[prost(btree_map = "string, message", tag = "5")]
+    pub(super) labels: BTreeMap<String, proto::WorkerLabels>,
+    #[prost(message, optional, tag = "6")]
+    pub(super) runtime: Option<proto::RuntimeInfo>,
+    #[prost(uint64, tag = "7")]
+    pub(super) registered: u64,
+    #[prost(uint64, optional, tag = "8")]
+    pub(super) listened: Option<u64>,
+    #[prost(bool, tag = "9")]
+    pub(super) paused: bool,
+    #[prost(bool, tag = "10")]
+    pub(super) gone: bool,
+    #[prost(bool, tag = "11")]
+    pub(super) inside: bool,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct SlotHead {
+    #[prost(string, tag = "1")]
+    pub(super) kind: String,
+    #[prost(int64, tag = "2")]
+    pub(super) limit: i64,
+}
+
+/// The texts beside it are the message and the metadata.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct LineHead {
+    #[prost(message, optional, tag = "1")]
+    pub(super) task: Option<Id>,
+    #[prost(uint64, tag = "2")]
+    pub(super) at: u64,
+    #[prost(string, tag = "3")]
+    pub(super) level: String,
+    #[prost(int32, tag = "4")]
+    pub(super) attempt: i32,
+}
+
+/// The texts beside it, and those of the next two, are the input and the metadata.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct EventHead {
+    #[prost(message, optional, tag = "1")]
+    pub(super) id: Option<Id>,
+    #[prost(string, tag = "2")]
+    pub(super) key: String,
+    #[prost(string, optional, tag = "3")]
+    pub(super) scope: Option<String>,
+    #[prost(uint64, tag = "4")]
+    pub(super) at: u64,
+    #[prost(message, repeated, tag = "5")]
+    pub(super) runs: Vec<Id>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct ScheduleHead {
+    #[prost(message, optional, tag = "1")]
+    pub(super) id: Option<Id>,
+    #[prost(string, tag = "2")]
+    pub(super) workflow: String,
+    #[prost(int32, optional, tag = "3")]
+    pub(super) priority: Option<i32>,
+    #[prost(uint64, tag = "4")]
+    pub(super) at: u64,
+    #[prost(uint64, tag = "5")]
+    pub(super) created: u64,
+    #[prost(message, optional, tag = "6")]
+    pub(super) run: Option<Id>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct CronHead {
+    #[prost(message, optional, tag = "1")]
+    pub(super) id: Option<Id>,
+    #[prost(string, tag = "2")]
+    pub(super) workflow: String,
+    #[prost(int32, optional, tag = "3")]
+    pub(super) priority: Option<i32>,
+    #[prost(string, tag = "4")]
+    pub(super) rule: String,
+    #[prost(string, tag = "5")]
+    pub(super) name: String,
+    #[prost(bool, tag = "6")]
+    pub(super) declared: bool,
+    #[prost(bool, tag = "7")]
+    pub(super) enabled: bool,
+    #[prost(uint64, tag = "8")]
+    pub(super) created: u64,
+}

@@ -1,0 +1,287 @@
+//! What is kept makes the same state again.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::engine::{
+    record::{Change, Damaged, Found, Row, RowKey, Table},
+    state::{Loading, clock::Alarm, model::Phase},
+};
+
+/// A store in memory.
+#[derive(Default)]
+pub(super) struct Disk(BTreeMap<(Table, RowKey), Row>);
+
+impl Disk {
+    pub(super) fn keep(&mut self, state: &mut State) {
+        for change in state.take_changes() {
+            match change {
+                Change::Put(table, key, row) => drop(self.0.insert((table, key), row)),
+                Change::Delete(table, key) => drop(self.0.remove(&(table, key))),
+            }
+        }
+        assert!(!state.is_changed());
+    }
+
+    pub(super) fn load(&self, world: &World) -> Result<State, Damaged> {
+        let definitions = world.definitions.iter().map(copy).collect::<Vec<_>>();
+        let declare = move |content: CreateWorkflowVersionRequest| {
+            definitions.iter().find(|of| of.content == content).map(copy).ok_or_else(|| "unknown".to_owned())
+        };
+        let mut count = u128::from(world.restarts + 1) << 64;
+        let ids = Box::new(move || {
+            count += 1;
+            Uuid::from_u128(count)
+        });
+        let mut loading =
+            Loading::new(Timings::default(), world.state.keep_finished, ids, Box::new(declare), world.now);
+        for table in Table::ALL {
+            for ((of, key), row) in self.0.iter().filter(|((of, _), _)| *of == table) {
+                let (number, key) = match key {
+                    RowKey::Number(number) => (*number, &[][..]),
+                    RowKey::Bytes(bytes) => (0, &bytes[..]),
+                };
+                let [first, second] = &row.texts;
+                loading
+                    .put(*of, Found { number, key, head: &row.head, texts: [first.as_deref(), second.as_deref()] })?;
+            }
+        }
+        loading.finish()
+    }
+}
+
+/// A definition once more.
+pub(super) fn copy(of: &Definition) -> Definition {
+    Definition {
+        name: of.name.clone(),
+        tasks: of.tasks.clone(),
+        default_priority: of.default_priority,
+        idempotency: of.idempotency.as_ref().map(|rule| Idempotency {
+            expression: Expression::compile(rule.expression.text()).unwrap(),
+            lease: rule.lease,
+        }),
+        events: of.events.clone(),
+        crons: of.crons.clone(),
+        cron_input: of.cron_input.clone(),
+        content: of.content.clone(),
+    }
+}
+
+impl World {
+    /// The engine dies and starts again, with what was kept.
+    pub(super) fn restart(&mut self, disk: &mut Disk) {
+        disk.keep(&mut self.state);
+        self.restarts += 1;
+        let state = disk.load(self).unwrap();
+        let (before, after) = (visible(&self.state), visible(&state));
+        let differ = before.iter().zip(&after).find(|(before, after)| before != after);
+        assert!(differ.is_none() && before.len() == after.len(), "before and after: {differ:#?}");
+        self.state = state;
+    }
+}
+
+/// All that anyone could ever notice of a state, but for streams and signs of life, which a restart ends.
+pub(super) fn visible(state: &State) -> Vec<String> {
+    let mut all = Vec::new();
+    for id in state.by_age.values() {
+        let run = &state.runs[id];
+        all.push(format!(
+            "run {id} {} {} {} {} {} {:?} {:?} {:?} {:?} {:?} {} {:?}",
+            run.seq,
+            run.version.id,
+            run.input,
+            run.metadata,
+            run.priority,
+            run.parent,
+            run.origin,
+            run.created,
+            run.tasks,
+            run.claim,
+            run.open,
+            run.finished.map(|(at, _)| at)
+        ));
+        for id in &run.tasks {
+            let task = &state.tasks[id];
+            all.push(format!(
+                "task {id} {} {} {} {:?} {} {} {} {} {:?} {:?} {:?} {:?}",
+                task.run,
+                task.number,
+                task.spec,
+                task.phase,
+                task.attempt,
+                task.failures,
+                task.reassignments,
+                task.assigned,
+                task.alarm.map(|(at, _)| at),
+                task.started,
+                task.finished,
+                sorted(&task.children),
+            ));
+            all.extend(state.lines(*id).map(|line| format!("{line:?}")));
+            if let Phase::Queued(_) = task.phase {
+                let lane = state.spec(*id).unwrap().lane;
+                all.push(format!("turn {:?}", state.queue.turn_of(lane)));
+            }
+        }
+    }
+    for (id, worker) in state.workers() {
+        all.push(format!(
+            "worker {id} {} {:?} {:?} {:?} {} {} {:?}",
+            worker.name, worker.actions, worker.slots, worker.listened, worker.paused, worker.gone, worker.running
+        ));
+    }
+    for (name, flow) in state.workflows() {
+        all.push(format!("flow {name} {} {:?} {}", flow.id, flow.created, flow.version.id));
+    }
+    all.extend(state.events().map(|event| format!("{event:?}")));
+    all.extend(state.schedules().map(|(id, it)| format!("{id} {:?} {:?} {:?}", it.plan, it.at, it.run)));
+    all.extend(state.crons().map(|(id, it)| format!("{id} {:?} {} {}", it.plan, it.rule.text(), it.enabled)));
+    let mut rest: Vec<String> =
+        state.claims.iter().map(|(key, it)| format!("{key} {} {:?}", it.run, it.lease)).collect();
+    rest.extend(state.children.iter().map(|it| format!("{it:?}")));
+    rest.extend(state.clock.all().filter_map(|(at, alarm)| match alarm {
+        Alarm::Worker(_) | Alarm::Chunks(_) => None,
+        Alarm::Task(_) | Alarm::Claim(_) | Alarm::Schedule(_) | Alarm::Cron(_) => Some(format!("{at:?} {alarm:?}")),
+    }));
+    all.extend(sorted(&rest));
+    all
+}
+
+fn sorted<T: Ord + Clone>(all: &[T]) -> Vec<T> {
+    let mut all = all.to_vec();
+    all.sort();
+    all
+}
+
+fn keeping() -> (World, Disk) {
+    let mut world = World::new();
+    world.state.note_changes();
+    (world, Disk::default())
+}
+
+#[test]
+fn everything_that_is_kept_comes_back() {
+    let (mut world, mut disk) = keeping();
+    let once = |definition: &mut Definition| {
+        definition.events = vec!["a:*".into()];
+        definition.crons = vec![CronRule::parse("*/5 * * * *").unwrap()];
+        definition.idempotency = cfg!(feature = "cel").then(|| Idempotency {
+            expression: Expression::compile("has(input.k) ? input.k : ''").unwrap(),
+            lease: Lease { ttl: Duration::from_secs(3600), until_end: false },
+        });
+    };
+    world.declare_all("all", vec![World::task("a", &[]), World::task("b", &[0])], once);
+    world.declare("plain", |task| task.retries = 1);
+    let parent = world.trigger("plain");
+    for (index, key) in [(Some(4), None), (None, Some("k".to_owned()))] {
+        let task = ParentRef { task: parent, index, key };
+        world.trigger_with("plain", |item| item.parent = Some(task));
+    }
+    let lease = Lease { ttl: Duration::from_secs(60), until_end: true };
+    let claimed = world.trigger_with("plain", |item| item.wanted = Some(Wanted { key: "key".into(), lease }));
+    world.event(|state, now| state.put_log(parent, "said".into(), "WARN", r#"{"a":1}"#.into(), None, now));
+    let pushed =
+        Pushed { key: "a:b".into(), input: "{}".into(), metadata: "{}".into(), priority: Some(3), scope: None };
+    world.event(|state, now| state.push_event(pushed, now));
+    let plan = Plan { workflow: "plain".into(), input: "null".into(), metadata: "{}".into(), priority: Some(2) };
+    let later = world.now.plus(Duration::from_secs(100));
+    world.event(|state, now| state.schedule(&plan, &[later], now)).unwrap();
+    let rule = CronRule::parse("0 0 * * *").unwrap();
+    world.event(|state, now| state.add_cron(plan, rule, "name".into(), now)).unwrap();
+    let (worker, _) = world.worker(&["plain", "all"], 2);
+    world.event(|state, now| state.pause(worker, true, now)).unwrap();
+    world.complete(parent, 0);
+    world.restart(&mut disk);
+    world.seconds(200);
+    world.restart(&mut disk);
+    // A second declaration of the same content is the same; what is taken stays taken.
+    let known = world.state.workflow_names.len();
+    world.declare("plain", |task| task.retries = 1);
+    assert_eq!(world.state.workflow_names.len(), known);
+    assert!(world.state.run(claimed).is_some());
+}
+
+#[test]
+fn what_ran_in_the_dead_process_runs_again_at_once_and_what_ran_elsewhere_goes_on() {
+    let (mut world, mut disk) = keeping();
+    world.declare("t", |_| ());
+    let (outside, _) = world.worker(&["t"], 1);
+    let elsewhere = world.trigger("t");
+    let inside = world.event(|state, now| {
+        let slots = vec![("default".to_owned(), 1)];
+        let actions = vec!["t:t".to_owned()];
+        state.register(Registration { name: "in".into(), actions, slots, inside: true, ..Default::default() }, now)
+    });
+    world.event(|state, now| state.open_stream(inside, true, now)).unwrap();
+    let here = world.trigger("t");
+    assert_eq!((world.status(elsewhere), world.status(here)), ((RunStatus::Running, 0), (RunStatus::Running, 0)));
+    disk.keep(&mut world.state);
+    world.state = disk.load(&world).unwrap();
+    assert_eq!((world.status(elsewhere), world.status(here)), ((RunStatus::Running, 0), (RunStatus::Queued, 1)));
+    assert!(world.state.worker(inside).is_none());
+    assert!(world.event(|state, now| state.heartbeat(outside, now)).is_err(), "it has to listen again");
+    world.seconds(20);
+    world.event(|state, now| state.open_stream(outside, true, now)).unwrap();
+    world.complete(elsewhere, 0);
+    assert_eq!(world.status(here), (RunStatus::Running, 1));
+}
+
+#[test]
+fn a_worker_that_does_not_come_back_loses_what_it_runs() {
+    let (mut world, mut disk) = keeping();
+    world.declare("t", |_| ());
+    world.worker(&["t"], 1);
+    let run = world.trigger("t");
+    world.restart(&mut disk);
+    world.seconds(29);
+    assert_eq!(world.status(run), (RunStatus::Running, 0));
+    world.seconds(2);
+    assert_eq!(world.status(run), (RunStatus::Queued, 1));
+}
+
+#[test]
+fn a_clock_that_was_set_back_makes_no_wait_longer() {
+    let (mut world, mut disk) = keeping();
+    world.declare("t", |task| {
+        task.timeout.0 = Duration::from_secs(60);
+        task.retries = 1;
+        task.backoff = backoff(3.0, 60);
+        task.schedule_timeout = Duration::from_secs(5);
+    });
+    world.now = Moment(10_000_000);
+    let (worker, _) = world.worker(&["t"], 2);
+    let (failing, running, queued) = (world.trigger("t"), world.trigger("t"), world.trigger("t"));
+    world.event(|state, now| state.pause(worker, true, now)).unwrap();
+    world.fail(failing, 0);
+    disk.keep(&mut world.state);
+    world.now = Moment(10_000_000 - 3_600_000);
+    world.state = disk.load(&world).unwrap();
+    world.seconds(5);
+    assert_eq!(world.status(queued).0, RunStatus::Cancelled);
+    assert_eq!(world.status(failing), (RunStatus::Queued, 1), "its back-off of 3 s is over");
+    assert_eq!(world.status(running), (RunStatus::Running, 0));
+    world.seconds(60);
+    assert_ne!(world.status(running), (RunStatus::Running, 0));
+}
+
+#[test]
+fn damaged_rows_are_refused() {
+    let (mut world, mut disk) = keeping();
+    world.declare("t", |_| ());
+    let run = world.trigger("t");
+    disk.keep(&mut world.state);
+    let broken = |at: Table, change: &dyn Fn(&mut Row)| {
+        let mut rows = disk.0.clone();
+        rows.iter_mut().filter(|((table, _), _)| *table == at).for_each(|(_, row)| change(row));
+        Disk(rows).load(&world).err().expect("refused").0
+    };
+    assert!(broken(Table::Runs, &|row| row.texts[0] = None).contains("input"));
+    assert!(broken(Table::Runs, &|row| row.head.clear()).contains("id is missing"));
+    assert!(!broken(Table::Tasks, &|row| row.head = vec![0xff; 9]).is_empty());
+    let orphan =
+        Disk(disk.0.iter().filter(|((of, _), _)| *of != Table::Tasks).map(|(k, v)| (k.clone(), v.clone())).collect());
+    assert!(orphan.load(&world).is_ok(), "its run stays open");
+    let gone =
+        Disk(disk.0.iter().filter(|((of, _), _)| *of != Table::Runs).map(|(k, v)| (k.clone(), v.clone())).collect());
+    assert!(gone.load(&world).err().expect("refused").0.contains(&run.to_string()));
+}

@@ -1,0 +1,13 @@
+// A worker with one small task, for comparisons. NODE_PATH says where the SDK is.
+
+const { HatchetClient } = require('@hatchet-dev/typescript-sdk/v1');
+
+const hatchet = HatchetClient.init();
+const count = hatchet.task({
+  name: 'count',
+  executionTimeout: '15s',
+  retries: 10,
+  fn: async (_, ctx) => ({ attempt: ctx.retryCount() }),
+});
+
+hatchet.worker('count', { workflows: [count], slots: 100 }).then((worker) => worker.start());

@@ -1,0 +1,143 @@
+//! A token that the engine refuses, and an engine that comes back with another one.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use futures_util::StreamExt as _;
+use hatchet_quickstart::hatchet::{
+    client::{Client, ClientConfig, ErrorKind, Rediscovery, RunOutcome, TriggerOptions},
+    task::Task,
+    wire::{Handshake, RunStatus, proto::v1},
+    worker::{LinkState, RunningWorker, Worker, WorkerOptions},
+};
+use serde_json::{Value, json};
+use tonic::Status;
+
+use super::{options, within};
+use crate::fake::{Fake, Finished};
+
+type Json = serde_json::Map<String, Value>;
+
+fn worker(config: ClientConfig) -> RunningWorker {
+    let echo = Task::new_async("echo", |input: Json, _| async { Ok(input) });
+    Worker::new(config, options()).task(echo).start().unwrap()
+}
+
+/// Settings with a handshake file that the test writes.
+fn found(fake: &Fake) -> (ClientConfig, Arc<Mutex<Handshake>>) {
+    let file = Arc::new(Mutex::new(fake.handshake()));
+    let read = file.clone();
+    let rediscovery = Some(Rediscovery::new(move || Some(read.lock().unwrap().clone())));
+    (ClientConfig { rediscovery, ..fake.config() }, file)
+}
+
+async fn runs_a_task(fake: &Fake) {
+    let run = fake.assign("echo", "{}").await;
+    assert_eq!(fake.finished(run).await, Finished::Completed("{}".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_was_never_accepted_ends_the_worker_at_once() {
+    let fake = Fake::start().await;
+    fake.script(|script| script.only_token = Some("another".to_owned()));
+    let patient = WorkerOptions { wait_for_engine: Duration::from_secs(3600), ..options() };
+    let echo = Task::new_async("echo", |input: Json, _| async { Ok(input) });
+    let mut worker = Worker::new(fake.config(), patient).task(echo).start().unwrap();
+    let error = within("the worker ends", worker.ended()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unauthenticated);
+    assert!(error.to_string().contains("HATCHET_CLIENT_TOKEN"), "{error}");
+    assert!(fake.script(|script| script.registered.is_empty()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_was_accepted_before_is_offered_again_and_the_worker_is_not_ready() {
+    let fake = Fake::start().await;
+    let worker = worker(fake.config());
+    fake.until_listening().await;
+    runs_a_task(&fake).await;
+    let mut state = worker.state();
+    fake.script(|script| script.only_token = Some("another".to_owned()));
+    fake.break_stream(Status::unavailable("its database is away")).await;
+    let refused = state.wait_for(|state| match state {
+        LinkState::Connecting(Some(why)) => why.contains("accepted before") && why.contains("invalid auth token"),
+        _ => false,
+    });
+    within("the worker says why it is not ready", refused).await.unwrap();
+    fake.script(|script| script.only_token = None);
+    let listens = state.wait_for(|state| matches!(state, LinkState::Listening(_)));
+    within("the worker listens again", listens).await.unwrap();
+    runs_a_task(&fake).await;
+    assert_eq!(fake.script(|script| script.registered.len()), 1, "under the same id");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_outcome_is_not_lost_over_it() {
+    let fake = Fake::start().await;
+    let worker = worker(fake.config());
+    fake.until_listening().await;
+    fake.script(|script| {
+        script.end_failures.extend((0..4).map(|_| Status::unauthenticated("invalid auth token")));
+    });
+    runs_a_task(&fake).await;
+    assert_eq!(fake.script(|script| script.refused_ends), 4);
+    let drained = within("the worker stops", worker.stop()).await.unwrap();
+    assert!(drained.left.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wait_goes_on_over_it() {
+    let fake = Fake::start().await;
+    let client = Client::new(fake.config()).unwrap();
+    // Only these two calls were accepted.
+    let (input, options) = (json!({}), TriggerOptions::default());
+    let runs = [(); 2].map(|()| client.trigger("echo", &input, &options));
+    let runs = futures_util::future::try_join_all(runs).await.unwrap();
+    fake.script(|script| {
+        script.details_failures.extend((0..4).map(|_| Status::unauthenticated("invalid auth token")));
+        for run in &runs {
+            script.set_run(&run.id().to_string(), v1::RunStatus::Completed, Some("{}"));
+        }
+    });
+    let alone = async { runs[0].outcome().await };
+    let among_many = async { client.outcomes([runs[1].clone()]).next().await.unwrap().1 };
+    let (alone, among_many) = within("both waits end", async { tokio::join!(alone, among_many) }).await;
+    let status = |outcome: Result<RunOutcome, _>| outcome.unwrap().status;
+    assert_eq!([alone, among_many].map(status), [RunStatus::Completed; 2]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_engine_that_comes_back_elsewhere_with_another_token_is_followed() {
+    let first = Fake::start().await;
+    let (config, file) = found(&first);
+    let client = Client::new(config.clone()).unwrap();
+    let _worker = worker(config);
+    first.until_listening().await;
+    runs_a_task(&first).await;
+    client.engine_version().await.unwrap();
+    let second = Fake::start().await;
+    second.script(|script| script.only_token = Some(second.token()));
+    *file.lock().unwrap() = second.handshake();
+    first.script(|script| script.only_token = Some(second.token()));
+    first.break_stream(Status::unavailable("goes away")).await;
+    second.until_listening().await;
+    runs_a_task(&second).await;
+    // The first call is refused, and the next one goes to where the engine is now.
+    within("the client follows", async { while client.engine_version().await.is_err() {} }).await;
+    assert_eq!(client.config().host_port, second.address.to_string());
+    assert_eq!(client.config().token.expose(), second.token());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_token_at_the_same_address_is_read_before_the_refusal_is_final() {
+    let fake = Fake::start().await;
+    let (config, file) = found(&fake);
+    let token = crate::fake::token(&fake.address.to_string(), r#","token_id":"another""#);
+    *file.lock().unwrap() = Handshake { token: token.clone(), ..fake.handshake() };
+    fake.script(|script| script.only_token = Some(token));
+    let client = Client::new(config).unwrap();
+    // It was never accepted, so this would be final.
+    let run = within("the trigger", client.trigger("echo", &json!({}), &TriggerOptions::default())).await;
+    assert!(run.is_ok(), "{run:?}");
+}
