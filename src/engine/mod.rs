@@ -20,6 +20,7 @@
 //! |---|---|
 //! | start, stop, the thread | `running`; the folder with lock, key and handshake: `folder` |
 //! | one port for both protocols, one check of the token | `serve`, `token`; connections and their bounds: `incoming` |
+//! | a page to look at it all | `rest::look`; whose pages may ask: `host` |
 //! | messages in and out | `grpc`, `rest` |
 //! | the state machine: pure, with its picture | `state`, `state::attempt` |
 //! | clock, lock, delivery of effects | `driver`; queues that never make it wait: `mailbox` |
@@ -76,6 +77,7 @@ mod error;
 mod folder;
 mod gate;
 mod grpc;
+mod host;
 mod idempotency;
 mod incoming;
 mod mailbox;

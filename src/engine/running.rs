@@ -13,6 +13,7 @@ use super::{
     driver::Driver,
     error::EngineError,
     folder::{Folder, Identity},
+    host::Names,
     options::{EngineOptions, Rest},
     serve::{self, Service},
     state::{Moment, State},
@@ -74,7 +75,7 @@ impl Engine {
         let (end, ended) = oneshot::channel();
         let announced = handshake.clone();
         let listeners: Vec<_> = [Some(listener), rest].into_iter().flatten().collect();
-        let service = Service { driver, tokens, with_rest };
+        let service = Service { driver, tokens, names: Names::of(address.ip()), with_rest };
         let body = move || {
             runtime.block_on(run(listeners, service, folder, announced, ready, stopped));
             // What still hangs is dropped with the runtime; the receiver may be gone too.

@@ -16,6 +16,7 @@ use super::{
         VersionHead, WorkerHead, id, read,
     },
     stream::Chunks,
+    trail::Trail,
 };
 use crate::{
     engine::{
@@ -162,8 +163,12 @@ impl Loading {
             started: head.started.map(Moment),
             finished: head.finished.map(Moment),
             chunks: Chunks::default(),
+            trail: Trail::after(head.trail_gone),
             children: Vec::new(),
         };
+        for mark in head.trail {
+            task.trail.push(mark.mark()?);
+        }
         task.phase = match StageHead::try_from(head.stage) {
             Ok(StageHead::Waiting) => {
                 self.waiting.push(task_id);
