@@ -66,6 +66,8 @@
 //!   it ended. An unknown run id is NOT_FOUND at once. A timed-out attempt is announced as FAILED too.
 //! - A chunk that is not UTF-8 is refused, where a real engine breaks every subscriber's stream.
 //! - A subscriber or worker that leaves too much unread is hung up on with RESOURCE_EXHAUSTED.
+//! - The REST part answers under loopback names only; see [`EngineOptions::bind`]. Task events of a run or task are the
+//!   last 64 of each task, and are there as soon as they happened.
 //! - `traceparent` is not added to the metadata. There is no rate limit on calls. Action ids are lower-cased.
 //! - Errors that a real engine reports as INTERNAL for bad declarations are INVALID_ARGUMENT and name the field.
 

@@ -143,3 +143,19 @@ fn words(mark: &Mark) -> (&'static str, String, &str) {
         What::SlotReleased => plain("SLOT_RELEASED"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::engine::state::Moment;
+
+    #[test]
+    fn a_wait_is_told_with_its_end() {
+        let what = What::Retrying(Duration::from_millis(1440));
+        let mark = Mark { at: Moment(1_000), attempt: 2, what };
+        let message = "This is retry number 2. Retrying in 1.44s (1970-01-01T00:00:02.440Z).";
+        assert_eq!(words(&mark), ("RETRYING", message.to_owned(), ""));
+    }
+}

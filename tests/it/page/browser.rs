@@ -39,6 +39,7 @@ async fn runs_are_shown_live_as_text_and_only_with_the_token() {
     let engine = Embedded::start().await;
     let handshake = engine.handshake();
     let target = Target::embedded(engine);
+    // Names cannot hold any of it.
     let flow = target.flow("greets").await;
     let mut worker = RawWorker::start(&target, &flow, 3).await;
     let failed = run(&target, &mut worker, &flow, true).await;

@@ -72,8 +72,8 @@ function drawCounts({ tasks, rates }) {
   const rate = (name) => (rates ? rates[name].toLocaleString(undefined, { maximumFractionDigits: 1 }) : '–');
   return [
     tile('tasks queued', count('QUEUED')), tile('running', count('RUNNING')), tile('completed', count('COMPLETED')),
-    tile('failed', count('FAILED')), tile('cancelled', count('CANCELLED')), tile('runs triggered / s', rate('runsMade')),
-    tile('tasks assigned / s', rate('tasksAssigned')), tile('runs ended / s', rate('runsEnded')),
+    tile('failed', count('FAILED')), tile('cancelled', count('CANCELLED')), tile('triggered / s', rate('runsMade')),
+    tile('assigned / s', rate('tasksAssigned')), tile('ended / s', rate('runsEnded')),
   ];
 }
 
@@ -128,8 +128,9 @@ function drawTask(task, run, from, to, several) {
     make('span', 'quiet', (line.level ?? '').toLowerCase()), make('span', '', line.message)));
   const parts = [];
   if (several) parts.push(make('h3', '', task.displayName, ' ', status(task.status)));
+  if (steps.length) parts.push(make('h3', '', 'Timeline'));
   if (task.startedAt) parts.push(bar(task, from, to));
-  if (steps.length) parts.push(make('h3', '', 'Timeline'), make('ol', '', ...steps));
+  if (steps.length) parts.push(make('ol', '', ...steps));
   if (several) parts.push(...block('Output', task.output), ...block('Error', task.errorMessage, 'bad'));
   if (logs.length) parts.push(make('h3', '', 'Logs'), make('ol', 'logs', ...logs));
   return parts;
@@ -141,7 +142,7 @@ function drawRun(details) {
   const from = millis(run.createdAt ?? run.metadata.createdAt);
   const ends = details.taskEvents.map((event) => millis(event.timestamp));
   const to = run.finishedAt ? millis(run.finishedAt) : Math.max(from, ...ends);
-  const close = make('button', '', 'Close');
+  const close = make('button', 'last', 'Close');
   close.type = 'button';
   close.addEventListener('click', () => choose(''));
   const head = make('div', 'line', make('h2', '', run.displayName), status(run.status), close);
