@@ -19,6 +19,10 @@ pub(super) enum When {
     Never,
 }
 
+/// 1: the embedded engine keeps nothing over restarts.
+#[cfg(feature = "engine")]
+pub(super) const EPHEMERAL: &str = "HATCHET_EMBEDDED_EPHEMERAL";
+
 /// The decision, with a line that says it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Choice {

@@ -27,15 +27,16 @@ pub(super) enum Embedded {
 const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(3);
 
 impl Embedded {
-    /// With a sidecar named, that one is started and no engine of ours.
-    pub(super) async fn start(folder: &Path, sidecar: Option<&Official>) -> Result<Self, Exit> {
+    /// With a sidecar named, that one is started and no engine of ours. `ephemeral`: ours keeps nothing over restarts.
+    /// One that is joined does as it was started.
+    pub(super) async fn start(folder: &Path, sidecar: Option<&Official>, ephemeral: bool) -> Result<Self, Exit> {
         if let Some(sidecar) = sidecar {
             return match sidecar.start(folder).await? {
                 Some(running) => Ok(Self::Sidecar(Box::new(running))),
                 None => of_another_process(folder).await.map(Self::Joined),
             };
         }
-        let options = EngineOptions { folder: Some(folder.to_owned()), ..EngineOptions::default() };
+        let options = EngineOptions { folder: Some(folder.to_owned()), ephemeral, ..EngineOptions::default() };
         match Engine::start(options).await {
             Ok(engine) => Ok(Self::Own(engine)),
             Err(error) if error.kind() == EngineErrorKind::Held => of_another_process(folder).await.map(Self::Joined),
@@ -43,9 +44,10 @@ impl Embedded {
         }
     }
 
+    /// For this process.
     pub(super) fn handshake(&self) -> &Handshake {
         match self {
-            Self::Own(engine) => engine.handshake(),
+            Self::Own(engine) => engine.own_handshake(),
             Self::Sidecar(sidecar) => sidecar.handshake(),
             Self::Joined(handshake) => handshake,
         }

@@ -71,6 +71,7 @@ fn shared() -> Vec<Setting> {
         default(&["HATCHET_CLIENT_LOG_FORMAT"], "human on a terminal, else json"),
         bare(&["HATCHET_EMBEDDED"]),
         default(&["HATCHET_EMBEDDED_DIR"], ".hatchet"),
+        default(&["HATCHET_EMBEDDED_EPHEMERAL"], "false"),
     ]
 }
 

@@ -56,9 +56,13 @@ struct ConnectionFlags {
     /// set) or `never` [env: HATCHET_EMBEDDED=1]
     #[arg(long, global = true, value_name = "WHEN", num_args = 0..=1, require_equals = true, default_missing_value = "always")]
     embedded: Option<connect::When>,
-    /// Folder of the embedded engine's handshake file [env: HATCHET_EMBEDDED_DIR] [default: .hatchet]
+    /// Folder of the embedded engine: its handshake file, and what it keeps over restarts [env: HATCHET_EMBEDDED_DIR]
+    /// [default: .hatchet]
     #[arg(long, global = true, value_name = "DIR")]
     embedded_dir: Option<String>,
+    /// An embedded engine that is started keeps nothing over restarts [env: HATCHET_EMBEDDED_EPHEMERAL=1]
+    #[arg(long, global = true)]
+    embedded_ephemeral: bool,
     /// Address of the engine's gRPC services [env: HATCHET_CLIENT_HOST_PORT] [default: the token's]
     #[arg(long, global = true, value_name = "HOST:PORT")]
     host_port: Option<String>,
@@ -89,6 +93,7 @@ impl ConnectionFlags {
             }
         };
         set("HATCHET_EMBEDDED_DIR", "--embedded-dir", &self.embedded_dir);
+        set("HATCHET_EMBEDDED_EPHEMERAL", "--embedded-ephemeral", &self.embedded_ephemeral.then(|| "1".to_owned()));
         set("HATCHET_CLIENT_HOST_PORT", "--host-port", &self.host_port);
         set("HATCHET_CLIENT_SERVER_URL", "--server-url", &self.server_url);
         set("HATCHET_CLIENT_NAMESPACE", "--namespace", &self.namespace);

@@ -216,15 +216,19 @@ async fn embedded(plan: &Plan, said: &str, signals: &mut Signals) -> Result<(), 
     use super::{embedded::Embedded, sidecar::Official};
 
     let folder = connect::folder(&plan.sources);
+    let ephemeral = plan.sources.flag(connect::EPHEMERAL).map_err(Exit::usage)?;
     let sidecar = Official::from(&plan.sources)?;
     let mut embedded = tokio::select! {
-        started = Embedded::start(&folder, sidecar.as_ref()) => started?,
+        started = Embedded::start(&folder, sidecar.as_ref(), ephemeral) => started?,
         () = signals.next() => return Ok(()),
     };
     let handshake = embedded.handshake().clone();
     let at = &handshake.grpc_address;
     match &embedded {
-        Embedded::Own(_) => tracing::info!("uses the {said}: started at {at}, folder {}", folder.display()),
+        Embedded::Own(_) => {
+            let keeps = if ephemeral { ", which keeps nothing over restarts" } else { "" };
+            tracing::info!("uses the {said}{keeps}: started at {at}, folder {}", folder.display());
+        }
         Embedded::Sidecar(_) => {
             tracing::info!("uses the {said}: an official sidecar, started at {at}, folder {}", folder.display());
         }

@@ -51,6 +51,13 @@ impl EngineError {
         Self { kind: EngineErrorKind::Folder, message, source: Some(error) }
     }
 
+    /// A file whose content is in the way.
+    #[cfg(feature = "durable")]
+    pub(super) fn file(path: &Path, why: &str, advice: &str) -> Self {
+        let message = format!("cannot use {}: {why}: {advice}", path.display());
+        Self { kind: EngineErrorKind::Folder, message, source: None }
+    }
+
     pub(super) fn address(address: SocketAddr, error: io::Error) -> Self {
         let message = format!("cannot listen on {address}: {}: choose another address, or port 0", Plain(&error));
         Self { kind: EngineErrorKind::Address, message, source: Some(error) }

@@ -85,6 +85,11 @@ impl Folder {
         Err(EngineError::held(path))
     }
 
+    #[cfg(feature = "durable")]
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The identity kept here, or a new one. A file that cannot be read is put aside, never overwritten.
     pub(super) fn identity(&self) -> Result<Identity, EngineError> {
         let file = self.path.join("engine.json");
@@ -185,14 +190,14 @@ fn make_private_folder(path: &Path) -> io::Result<()> {
 }
 
 /// What a link points to may be anybody's: the key would go there, and the file there would be overwritten.
-fn refuse_link(path: &Path) -> io::Result<()> {
+pub(super) fn refuse_link(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Ok(found) if found.is_symlink() => Err(io::Error::from(io::ErrorKind::InvalidInput)),
         Ok(_) | Err(_) => Ok(()),
     }
 }
 
-fn open_private(path: &Path, truncate: bool) -> io::Result<File> {
+pub(super) fn open_private(path: &Path, truncate: bool) -> io::Result<File> {
     refuse_link(path)?;
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(truncate);

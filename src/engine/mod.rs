@@ -1,4 +1,4 @@
-//! The embedded development engine: Hatchet's gRPC services and a small REST part, in this process, in memory.
+//! The embedded development engine: Hatchet's gRPC services and a small REST part, in this process.
 //!
 //! It is for development, tests and single machines. It speaks only the wire: it knows neither the client nor the
 //! worker nor any task of this crate, so that what works with it is evidence about the protocol.
@@ -24,11 +24,29 @@
 //! | messages in and out | `grpc`, `rest` |
 //! | the state machine: pure, with its picture | `state`, `state::attempt` |
 //! | clock, lock, delivery of effects | `driver`; queues that never make it wait: `mailbox` |
+//! | what a restart must not lose | noted by `state::kept`, made rows by `state::save`, a state again by `state::load` |
+//! | the file with these rows | `keeping`, `store`; no answer before them: `gate` |
 //! | who waits for runs and who watches them | `subscriptions` |
+//!
+//! # What a restart keeps
+//!
+//! With a folder, and unless it is [ephemeral](EngineOptions::ephemeral), the engine keeps all that it has acknowledged
+//! in `engine.db` there: no answer and no message of a stream goes out before what it says is written. `kill -9` at any
+//! moment loses nothing of it. A loss of power may: the disk is not waited for. Only one engine holds the folder.
+//!
+//! - Open runs go on: queued ones in their places, those in back-off when it is over, timeouts when they are due.
+//! - A worker of another process has [`Timings::worker_dead`] to listen again, under its id and with what it runs, as
+//!   if it had just been heard. Its heartbeats are not kept: it can only be given up later by that, never too early.
+//! - A worker in the engine's process ([`Engine::own_handshake`]) has died with it: what it ran is queued again at once.
+//! - A schedule that was missed starts at once; times of crons that were missed are not made up for, as with a real
+//!   engine. Both follow the wall clock. Other waits are never longer than they were to be, wherever the clock was set.
+//! - Not kept: streams and who waits on them, chunks that wait for a gap.
+//! - While the file cannot be written, nothing is acknowledged: calls end with UNAVAILABLE and the reason after some
+//!   seconds, new ones at once; when it can be written again all goes on.
 //!
 //! # What it does not do
 //!
-//! Nothing is kept over a restart but the key, the tenant and the port. Conditions, concurrency groups, rate limits,
+//! Conditions, concurrency groups, rate limits,
 //! sticky workers and affinity, event filters, durable and batch tasks are refused by name, at declaration or with
 //! UNIMPLEMENTED. Of finished runs and of events the last [`EngineOptions::keep_finished`] are kept (of events 64 MiB
 //! at most), of log lines 1000 a task and 64 MiB in all. A task's input and output must leave 8 KiB of the largest
@@ -82,6 +100,8 @@ mod grpc;
 mod host;
 mod idempotency;
 mod incoming;
+#[cfg(feature = "durable")]
+mod keeping;
 mod mailbox;
 mod metadata;
 mod options;
@@ -90,6 +110,8 @@ mod rest;
 mod running;
 mod serve;
 mod state;
+#[cfg(feature = "durable")]
+mod store;
 mod subscriptions;
 #[cfg(test)]
 mod tests;

@@ -12,15 +12,24 @@ use crate::hatchet::wire::DEFAULT_MAX_MESSAGE;
 #[derive(Debug, Clone)]
 pub struct EngineOptions {
     /// Where to listen. On a loopback address the REST part answers under loopback names only, so that no page of a
-    /// stranger can reach it through a browser on this machine; on another address under IP addresses too. Port 0 means the port kept in the folder, or else one that the system chooses.
+    /// stranger can reach it through a browser on this machine; on another address under IP addresses too. Port 0
+    /// means the port kept in the folder, or else one that the system chooses.
     pub bind: SocketAddr,
     /// Where the REST part is.
     pub rest: Rest,
-    /// Where the lock, the handshake file and the signing key are kept; with `None` all of it is made anew and kept
-    /// in memory.
+    /// Where the lock, the handshake file, the signing key and, unless the engine is [ephemeral](Self::ephemeral), all
+    /// that it knows are kept; with `None` all of it is made anew and kept in memory.
     pub folder: Option<PathBuf>,
-    /// How many finished runs are kept; beyond that the ones that ended first are forgotten.
+    /// Keep nothing over a restart, in spite of the folder. So it is without a folder, and in a build without the
+    /// cargo feature `durable`.
+    pub ephemeral: bool,
+    /// How many finished runs are kept; beyond that the ones that ended first are forgotten. The last that many
+    /// events are kept too.
     pub keep_finished: usize,
+    /// How long a finished run is kept.
+    pub keep_finished_for: Duration,
+    /// Bytes of finished runs that are kept: payloads, and about 1 KiB a task beside them.
+    pub keep_finished_bytes: usize,
     /// The engine's waits.
     pub timings: Timings,
     /// Largest message taken or sent, in bytes.
@@ -33,11 +42,28 @@ impl Default for EngineOptions {
             bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             rest: Rest::Shared,
             folder: None,
-            keep_finished: 10_000,
+            ephemeral: false,
+            keep_finished: 100_000,
+            keep_finished_for: Duration::from_secs(7 * 24 * 3600),
+            keep_finished_bytes: 256 << 20,
             timings: Timings::default(),
             max_message: DEFAULT_MAX_MESSAGE,
         }
     }
+}
+
+impl EngineOptions {
+    pub(super) fn keep(&self) -> Retention {
+        Retention { count: self.keep_finished, age: self.keep_finished_for, bytes: self.keep_finished_bytes }
+    }
+}
+
+/// How much of what is over is kept.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Retention {
+    pub(crate) count: usize,
+    pub(crate) age: Duration,
+    pub(crate) bytes: usize,
 }
 
 /// Where the REST part is.

@@ -91,6 +91,16 @@ pub(super) enum Change {
     Delete(Table, RowKey),
 }
 
+impl Change {
+    /// Where it belongs in its batch: table by table, what goes before what comes, and each in the order of the keys.
+    pub(super) fn place(&self) -> (Table, bool, &RowKey) {
+        match self {
+            Self::Delete(table, key) => (*table, false, key),
+            Self::Put(table, key, _) => (*table, true, key),
+        }
+    }
+}
+
 /// Changes that are kept together or not at all.
 pub(super) type Batch = Vec<Change>;
 

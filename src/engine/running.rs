@@ -19,6 +19,8 @@ use super::{
     state::{Moment, State},
     token::Tokens,
 };
+#[cfg(feature = "durable")]
+use super::{keeping, store::Store};
 use crate::hatchet::wire::Handshake;
 
 /// How long calls may take to end when the engine stops; streams are hung up on before.
@@ -28,6 +30,7 @@ const FAREWELL: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub struct Engine {
     handshake: Handshake,
+    inside: Handshake,
     stop: Option<oneshot::Sender<()>>,
     ended: Option<oneshot::Receiver<()>>,
     thread: Option<thread::JoinHandle<()>>,
@@ -63,8 +66,7 @@ impl Engine {
             grpc_address,
             api_url,
         };
-        let state = State::new(options.timings, options.keep_finished, Box::new(Uuid::new_v4));
-        let driver = Driver::new(state, identity.tenant, options.max_message);
+        let inside = Handshake { token: tokens.inside().to_owned(), ..handshake.clone() };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -75,9 +77,17 @@ impl Engine {
         let (end, ended) = oneshot::channel();
         let announced = handshake.clone();
         let listeners: Vec<_> = [Some(listener), rest].into_iter().flatten().collect();
-        let service = Service { driver, tokens, names: Names::of(address.ip()), with_rest };
         let body = move || {
-            runtime.block_on(run(listeners, service, folder, announced, ready, stopped));
+            // Here and not before: there may be much to read.
+            match Kept::open(&options, folder.as_ref()) {
+                Ok(Kept { state, store }) => {
+                    let driver = Driver::new(state, identity.tenant, options.max_message);
+                    let service = Service { driver, tokens, names: Names::of(address.ip()), with_rest };
+                    runtime.block_on(run(listeners, service, store, folder, announced, ready, stopped));
+                }
+                // The receiver may be gone.
+                Err(error) => drop(ready.send(Err(error))),
+            }
             // What still hangs is dropped with the runtime; the receiver may be gone too.
             drop(runtime);
             let _ = end.send(());
@@ -93,12 +103,18 @@ impl Engine {
                 return Err(EngineError::system("start the engine", error));
             }
         }
-        Ok(Self { handshake, stop: Some(stop), ended: Some(ended), thread: Some(thread) })
+        Ok(Self { handshake, inside, stop: Some(stop), ended: Some(ended), thread: Some(thread) })
     }
 
-    /// Where it is and how to get in.
+    /// Where it is and how to get in, as its handshake file says too.
     pub fn handshake(&self) -> &Handshake {
         &self.handshake
+    }
+
+    /// The same for a worker in this process: when an engine starts again on the folder, what that worker ran is
+    /// queued again at once, as it can only have died. Not to be handed to another process.
+    pub fn own_handshake(&self) -> &Handshake {
+        &self.inside
     }
 
     /// Waits until the engine has ended by itself, which it does only if it cannot serve any more. Can be dropped and
@@ -124,6 +140,46 @@ impl Engine {
                 tracing::error!("the engine's thread panicked");
             }
         }
+    }
+}
+
+/// What the engine starts with.
+struct Kept {
+    state: State,
+    store: Option<Store>,
+}
+
+impl Kept {
+    fn open(options: &EngineOptions, folder: Option<&Folder>) -> Result<Self, EngineError> {
+        #[cfg(feature = "durable")]
+        if let Some(folder) = folder.filter(|_| !options.ephemeral) {
+            let (state, store) = keeping::open(folder.path(), options)?;
+            return Ok(Self { state, store: Some(store) });
+        }
+        #[cfg(not(feature = "durable"))]
+        if folder.is_some() && !options.ephemeral {
+            tracing::warn!("nothing is kept over a restart: this build lacks the cargo feature `durable`");
+        }
+        let state = State::new(options.timings.clone(), options.keep(), Box::new(Uuid::new_v4));
+        Ok(Self { state, store: None })
+    }
+}
+
+/// Without the cargo feature there is none.
+#[cfg(not(feature = "durable"))]
+enum Store {}
+
+/// Keeps what changes; for ever where nothing is to be kept.
+async fn keep(driver: &Driver, store: Option<&Store>) {
+    match store {
+        #[cfg(feature = "durable")]
+        Some(store) => driver.keep(store).await,
+        #[cfg(not(feature = "durable"))]
+        Some(never) => {
+            let _ = driver;
+            match *never {}
+        }
+        None => std::future::pending().await,
     }
 }
 
@@ -159,6 +215,7 @@ fn reachable(bound: SocketAddr) -> SocketAddr {
 async fn run(
     listeners: Vec<std::net::TcpListener>,
     service: Service,
+    store: Option<Store>,
     folder: Option<Folder>,
     handshake: Handshake,
     ready: oneshot::Sender<Result<(), EngineError>>,
@@ -186,17 +243,27 @@ async fn run(
     let serving = serve::serve(listeners, service, async {
         let _ = hung_up.await;
     });
-    tokio::pin!(serving);
+    let keeping = keep(&driver, store.as_ref());
+    tokio::pin!(serving, keeping);
     tokio::select! {
         outcome = &mut serving => tracing::error!("the engine has stopped serving: {outcome:?}"),
         () = driver.keep_time() => {}
+        () = &mut keeping => {}
         _ = stopped => {
             driver.hang_up();
             drop(hang_up);
-            if tokio::time::timeout(FAREWELL, serving).await.is_err() {
-                tracing::debug!("some calls did not end in time and were cut off");
+            tokio::select! {
+                ended = tokio::time::timeout(FAREWELL, serving) => if ended.is_err() {
+                    tracing::debug!("some calls did not end in time and were cut off");
+                },
+                () = &mut keeping => {}
             }
         }
+    }
+    #[cfg(feature = "durable")]
+    if store.is_some() {
+        driver.stop_keeping();
+        keeping.await;
     }
     withdraw(&folder);
 }

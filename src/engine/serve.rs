@@ -67,15 +67,16 @@ pub(super) async fn serve(
 }
 
 /// Lets in who has a token, and nothing else.
-async fn enter(Shared(entrance): Shared<Arc<Entrance>>, request: Request, next: Next) -> Response {
+async fn enter(Shared(entrance): Shared<Arc<Entrance>>, mut request: Request, next: Next) -> Response {
     let token = request.headers().get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
-    if !entrance.tokens.admits(token, entrance.driver.now()) {
+    let Some(caller) = entrance.tokens.admit(token, entrance.driver.now()) else {
         return if is_grpc(request.headers()) {
             Status::unauthenticated("invalid auth token").into_http::<Body>()
         } else {
             rest::Refused::forbidden().into_response()
         };
-    }
+    };
+    request.extensions_mut().insert(caller);
     if let Some(pass) = request.extensions().get::<Pass>() {
         pass.admit();
     }

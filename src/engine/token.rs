@@ -32,16 +32,26 @@ pub(super) struct Tokens {
     key: hmac::Key,
     tenant: TenantId,
     current: String,
+    inside: String,
     expires: u64,
 }
 
+/// Who has presented a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Caller {
+    /// Someone in the engine's own process, who ends with it.
+    Inside,
+    /// Anyone.
+    Outside,
+}
+
 impl Tokens {
-    /// Signs the token of this start.
+    /// Signs the tokens of this start: they differ in their ids alone.
     pub(super) fn new(key: &[u8], tenant: TenantId, address: &str, url: &str, now: Moment) -> Self {
         let key = hmac::Key::new(hmac::HMAC_SHA256, key);
         let seconds = now.0 / 1000;
         let expires = seconds + LIFETIME.as_secs();
-        let claims = Claims {
+        let claims = || Claims {
             sub: tenant.to_string(),
             grpc_broadcast_address: Some(address.into()),
             server_url: Some(url.into()),
@@ -51,8 +61,14 @@ impl Tokens {
             exp: Some(expires),
             token_id: Some(uuid::Uuid::new_v4().to_string()),
         };
-        let current = sign(&key, &serde_json::json!(claims).to_string());
-        Self { key, tenant, current, expires }
+        let token = || sign(&key, &serde_json::json!(claims()).to_string());
+        let (current, inside) = (token(), token());
+        Self { key, tenant, current, inside, expires }
+    }
+
+    /// The token of this start for the engine's own process, which no other may have.
+    pub(super) fn inside(&self) -> &str {
+        &self.inside
     }
 
     /// The token of this start.
@@ -60,15 +76,17 @@ impl Tokens {
         &self.current
     }
 
-    /// Whether an `authorization` header lets a call in: this start's token, or one of an earlier start with the
-    /// same key.
-    pub(super) fn admits(&self, header: Option<&[u8]>, now: Moment) -> bool {
-        let Some(token) = header.and_then(|h| std::str::from_utf8(h).ok()).and_then(bearer) else { return false };
+    /// Whom an `authorization` header lets in: one with this start's tokens, or with one of an earlier start with the
+    /// same key, whose process has ended.
+    pub(super) fn admit(&self, header: Option<&[u8]>, now: Moment) -> Option<Caller> {
+        let token = header.and_then(|h| std::str::from_utf8(h).ok()).and_then(bearer)?;
         let seconds = now.0 / 1000;
-        if same(token.as_bytes(), self.current.as_bytes()) {
-            return seconds < self.expires;
+        for (known, caller) in [(&self.current, Caller::Outside), (&self.inside, Caller::Inside)] {
+            if same(token.as_bytes(), known.as_bytes()) {
+                return Some(caller).filter(|_| seconds < self.expires);
+            }
         }
-        self.verify(token, seconds)
+        self.verify(token, seconds).then_some(Caller::Outside)
     }
 
     fn verify(&self, token: &str, now: u64) -> bool {
@@ -111,6 +129,12 @@ mod tests {
         Tokens::new(&[7; KEY_BYTES], uuid::Uuid::nil().into(), "127.0.0.1:1", "http://127.0.0.1:1", now)
     }
 
+    impl Tokens {
+        fn admits(&self, header: Option<&[u8]>, now: Moment) -> bool {
+            self.admit(header, now).is_some()
+        }
+    }
+
     fn header(token: &str) -> Vec<u8> {
         format!("BeArEr {token}").into_bytes()
     }
@@ -132,6 +156,17 @@ mod tests {
         for bad in [None, Some(&b""[..]), Some(good.as_bytes()), Some(&b"basic x"[..]), Some(&b"\xff \xff"[..])] {
             assert!(!tokens.admits(bad, now));
         }
+    }
+
+    #[test]
+    fn the_own_process_is_told_from_others_until_it_ends() {
+        let now = Moment(1_000_000_000_000);
+        let (first, second) = (tokens(now), tokens(now));
+        let who = |tokens: &Tokens, token: &str| tokens.admit(Some(&header(token)), now);
+        assert_eq!(who(&first, first.inside()), Some(Caller::Inside));
+        assert_eq!(who(&first, first.current()), Some(Caller::Outside));
+        assert_eq!(who(&second, first.inside()), Some(Caller::Outside));
+        assert!(first.admit(Some(&header(first.inside())), now.plus(LIFETIME)).is_none());
     }
 
     #[test]

@@ -26,12 +26,13 @@ const GRACE: &str = "5s";
 /// What its banner ends with.
 const LISTENS: &str = "  tasks ";
 /// Settings that a flag of ours may have changed.
-const PASSED_ON: [&str; 5] = [
+const PASSED_ON: [&str; 6] = [
     "HATCHET_CLIENT_HOST_PORT",
     "HATCHET_CLIENT_SERVER_URL",
     "HATCHET_CLIENT_NAMESPACE",
     "HATCHET_CLIENT_TLS_STRATEGY",
     "HATCHET_EMBEDDED_DIR",
+    "HATCHET_EMBEDDED_EPHEMERAL",
 ];
 
 /// A worker of our own. It stops with us, whatever becomes of us: its stdin ends.

@@ -25,7 +25,10 @@ use crate::{
 const MAX_BACKOFF: Duration = Duration::from_secs(86_400);
 
 /// Checks a declaration.
-pub(super) fn definition(content: v1::CreateWorkflowVersionRequest, timings: &Timings) -> Result<Definition, Status> {
+pub(in crate::engine) fn definition(
+    content: v1::CreateWorkflowVersionRequest,
+    timings: &Timings,
+) -> Result<Definition, Status> {
     name("Name", &content.name)?;
     refuse(&content.name, &unsupported(&content))?;
     if content.tasks.is_empty() {

@@ -17,6 +17,7 @@ use crate::{
         mailbox::Reader,
         state::{Registration, Report, WorkerError},
         subscriptions::{Answer, Happening, SubscriberId, Watched},
+        token::Caller,
     },
     hatchet::wire::{
         ActionId, RunId, parse_duration,
@@ -47,9 +48,10 @@ impl Dispatcher for Door {
         &self,
         request: Request<WorkerRegisterRequest>,
     ) -> Result<Response<WorkerRegisterResponse>, Status> {
+        let inside = request.extensions().get() == Some(&Caller::Inside);
         let request = request.into_inner();
         let worker_name = request.worker_name.clone();
-        let registration = registration(request)?;
+        let registration = Registration { inside, ..registration(request)? };
         let id = self.driver.with(|state, now| state.register(registration, now)).await?;
         Ok(Response::new(WorkerRegisterResponse {
             tenant_id: self.driver.tenant.to_string(),

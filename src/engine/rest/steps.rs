@@ -89,7 +89,7 @@ fn steps(state: &State, id: RunId, task: &Task) -> Vec<Step> {
     let mut worker = None;
     let mut steps = Vec::new();
     for (number, mark) in task.trail.numbered() {
-        let (kind, message, error) = words(mark);
+        let (kind, message, error) = words(&mark);
         match &mark.what {
             What::Assigned(id) => worker = Some(id.to_string()),
             What::Started | What::Finished | What::Refreshed(_) | What::SlotReleased => {}

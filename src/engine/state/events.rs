@@ -136,7 +136,7 @@ impl State {
         };
         let items: Vec<TriggerItem> = flows.into_iter().map(item).collect();
         let runs = items.into_iter().filter_map(|item| self.start_unasked(item, now)).collect();
-        self.events.keep(Event { id, key, input, metadata, scope, at: now, runs }, self.keep_finished);
+        self.events.keep(Event { id, key, input, metadata, scope, at: now, runs }, self.keep.count);
         id
     }
 

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     engine::{
         cron::CronRule,
-        options::Timings,
+        options::{Retention, Timings},
         record::{Damaged, Found, Table},
     },
     hatchet::wire::{RunId, WorkerId, proto::v1},
@@ -45,9 +45,9 @@ pub(crate) struct Loading {
 }
 
 impl Loading {
-    pub(crate) fn new(timings: Timings, keep_finished: usize, ids: Ids, declare: Declare, now: Moment) -> Self {
+    pub(crate) fn new(timings: Timings, keep: Retention, ids: Ids, declare: Declare, now: Moment) -> Self {
         Self {
-            state: State::new(timings, keep_finished, ids),
+            state: State::new(timings, keep, ids),
             now,
             declare,
             ages: Vec::new(),
@@ -163,12 +163,9 @@ impl Loading {
             started: head.started.map(Moment),
             finished: head.finished.map(Moment),
             chunks: Chunks::default(),
-            trail: Trail::after(head.trail_gone),
+            trail: head.trail.map(Trail::of).unwrap_or_default(),
             children: Vec::new(),
         };
-        for mark in head.trail {
-            task.trail.push(mark.mark()?);
-        }
         task.phase = match StageHead::try_from(head.stage) {
             Ok(StageHead::Waiting) => {
                 self.waiting.push(task_id);
@@ -346,6 +343,7 @@ impl Loading {
             }
         }
         state.ends = ended.len() as u64;
+        state.finished_bytes = ended.iter().map(|(.., id)| state.size_of(*id)).sum();
         state.finished = (1..).zip(ended.into_iter().map(|(.., id)| id)).collect();
         state.by_age = ages.into_iter().collect();
         for id in waiting {
@@ -365,6 +363,7 @@ impl Loading {
         }
         inside.into_iter().for_each(|id| state.forget_worker(id));
         state.drop_old_versions();
+        state.forget(now);
         // Nobody listens yet.
         state.effects.clear();
         Ok(state)

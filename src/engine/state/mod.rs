@@ -39,7 +39,8 @@ mod workflow;
 
 pub(crate) use cancel::Selection;
 pub(crate) use events::{Event, Pushed};
-pub(crate) use load::{Declare, Loading};
+#[cfg(any(feature = "durable", test))]
+pub(crate) use load::Loading;
 pub(crate) use moment::Moment;
 pub(crate) use report::Report;
 pub(crate) use schedule::{Cron, CronRefusal, Plan, Scheduled, TimedError};
@@ -60,7 +61,7 @@ use self::{
     model::{ChildKey, Run, StreamId, Task, Version, Worker, Workflow},
     queue::Queue,
 };
-use super::options::Timings;
+use super::options::{Retention, Timings};
 use crate::hatchet::wire::{RunId, RunStatus, WorkerId};
 
 /// Where new ids come from.
@@ -106,7 +107,9 @@ struct Claim {
 pub(crate) struct State {
     ids: Ids,
     timings: Timings,
-    keep_finished: usize,
+    keep: Retention,
+    /// Bytes of finished runs.
+    finished_bytes: usize,
     workflows: BTreeMap<Arc<str>, Workflow>,
     workflow_names: HashMap<Uuid, Arc<str>>,
     /// All versions that are the newest or have runs, by their order.
@@ -144,11 +147,12 @@ pub(crate) struct State {
 
 impl State {
     /// An empty engine.
-    pub(crate) fn new(timings: Timings, keep_finished: usize, ids: Ids) -> Self {
+    pub(crate) fn new(timings: Timings, keep: Retention, ids: Ids) -> Self {
         Self {
             ids,
             timings,
-            keep_finished,
+            keep,
+            finished_bytes: 0,
             workflows: BTreeMap::new(),
             workflow_names: HashMap::new(),
             versions: Kept::default(),

@@ -147,11 +147,20 @@ pub(super) struct TaskHead {
     pub(super) holds: bool,
     #[prost(bool, tag = "15")]
     pub(super) heard: bool,
-    #[prost(message, repeated, tag = "16")]
-    pub(super) trail: Vec<MarkHead>,
+    #[prost(message, optional, tag = "16")]
+    pub(super) trail: Option<TrailHead>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct TrailHead {
+    /// [`MarkHead`]s, each behind its length: most are never looked at.
+    #[prost(bytes, tag = "1")]
+    pub(super) written: Vec<u8>,
+    #[prost(uint32, tag = "2")]
+    pub(super) count: u32,
     /// Steps that went before those.
-    #[prost(uint64, tag = "17")]
-    pub(super) trail_gone: u64,
+    #[prost(uint64, tag = "3")]
+    pub(super) gone: u64,
 }
 
 /// A step of a task.

@@ -11,7 +11,7 @@ use super::{
     kept::Rowed,
     model::{ChildKey, LogLine, Origin, Phase, Run, Task, Version, Worker},
     record::{
-        ChildHead, ClaimHead, CronHead, EventHead, Id, LineHead, MarkHead, ParentHead, RunHead, ScheduleHead, SlotHead,
+        ChildHead, ClaimHead, CronHead, EventHead, Id, LineHead, ParentHead, RunHead, ScheduleHead, SlotHead,
         StageHead, TaskHead, VersionHead, WorkerHead,
     },
 };
@@ -127,8 +127,7 @@ fn task_row(id: &RunId, task: &Task) -> Row {
         started: task.started.map(|at| at.0),
         finished: task.finished.map(|at| at.0),
         until: task.alarm.map_or(0, |(at, _)| at.0),
-        trail: task.trail.numbered().map(|(_, mark)| MarkHead::of(mark)).collect(),
-        trail_gone: task.trail.gone,
+        trail: Some(task.trail.head()),
         ..TaskHead::default()
     };
     let (stage, text) = match &task.phase {

@@ -4,7 +4,13 @@ use super::{
     Effect, Moment, State,
     model::{Origin, Phase, Run},
 };
-use crate::hatchet::wire::{RunId, RunStatus};
+use crate::{
+    engine::options::Retention,
+    hatchet::wire::{RunId, RunStatus},
+};
+
+/// What a task and its part of a run take beside their payloads, rounded up.
+const TASK_BYTES: usize = 1024;
 
 impl State {
     /// Ends a run if all of its tasks have ended.
@@ -20,6 +26,7 @@ impl State {
             run.claim.clone()
         });
         self.finished.insert(self.ends, id);
+        self.finished_bytes += self.size_of(id);
         if let Some(key) = claim {
             self.release_claim(&key, id);
         }
@@ -40,11 +47,32 @@ impl State {
         }
     }
 
-    /// Forgets the finished runs that are too many, the ones that ended first. To be called when the effects have
-    /// been carried out: they may still speak of those runs.
-    pub(crate) fn forget(&mut self) {
-        while self.finished.len() > self.keep_finished {
-            let Some((_, id)) = self.finished.pop_first() else { return };
+    /// About the memory that a run takes: what its tasks hold does not change once it has ended.
+    pub(super) fn size_of(&self, id: RunId) -> usize {
+        let Some(run) = self.runs.get(&id) else { return 0 };
+        let task = |id: &RunId| match self.tasks.get(id).map(|task| &task.phase) {
+            Some(Phase::Completed(text) | Phase::Failed(text)) => TASK_BYTES + text.len(),
+            Some(Phase::Waiting(_) | Phase::Queued(_) | Phase::BackOff | Phase::Running(_) | Phase::Cancelled(_))
+            | None => TASK_BYTES,
+        };
+        run.input.len() + run.metadata.len() + run.tasks.iter().map(task).sum::<usize>()
+    }
+
+    fn is_too_old(&self, id: RunId, now: Moment) -> bool {
+        let end = self.runs.get(&id).and_then(|run| run.finished);
+        end.is_none_or(|(at, _)| now.since(at) > self.keep.age)
+    }
+
+    /// Forgets the finished runs that are too many, too large together or too old, the ones that ended first. To be
+    /// called when the effects have been carried out: they may still speak of those runs.
+    pub(crate) fn forget(&mut self, now: Moment) {
+        while let Some((end, id)) = self.finished.first_key_value().map(|(end, id)| (*end, *id)) {
+            let Retention { count, bytes, .. } = self.keep;
+            if self.finished.len() <= count && self.finished_bytes <= bytes && !self.is_too_old(id, now) {
+                return;
+            }
+            self.finished.remove(&end);
+            self.finished_bytes = self.finished_bytes.saturating_sub(self.size_of(id));
             let Some(run) = self.runs.remove(&id) else { continue };
             self.by_age.remove(&run.seq);
             if let Origin::Schedule(id) = run.origin {
@@ -65,6 +93,7 @@ impl State {
     pub(super) fn reopen(&mut self, id: RunId) {
         if let Some((_, end)) = self.runs.passing(&id).and_then(|run| run.finished.take()) {
             self.finished.remove(&end);
+            self.finished_bytes = self.finished_bytes.saturating_sub(self.size_of(id));
         }
     }
 

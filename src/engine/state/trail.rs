@@ -1,12 +1,19 @@
 //! What has happened to a task, step by step, for whoever wants to look.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use super::{Moment, State, attempt::AttemptEvent, model::Task};
+use prost::Message;
+
+use super::{
+    Moment, State,
+    attempt::AttemptEvent,
+    model::Task,
+    record::{MarkHead, TrailHead},
+};
 use crate::hatchet::wire::{RunId, WorkerId};
 
 /// Marks kept for one task. Ours: the last dozen attempts.
-const MARKS: usize = 64;
+const MARKS: u32 = 64;
 
 /// One step of a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,41 +48,58 @@ pub(crate) enum What {
     SlotReleased,
 }
 
-/// The last steps of a task, the oldest first.
+/// The last steps of a task, the oldest first: written down at once, small as they are kept, and read again only by
+/// whoever looks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Trail {
-    marks: VecDeque<Mark>,
+    /// [`MarkHead`]s, each behind its length.
+    written: Vec<u8>,
+    count: u32,
     /// How many went before them.
-    pub(super) gone: u64,
+    gone: u64,
 }
 
 impl Trail {
-    /// One that goes on after so many steps that are not kept.
-    pub(super) fn after(gone: u64) -> Self {
-        Self { gone, ..Self::default() }
+    pub(super) fn push(&mut self, mark: &Mark) {
+        if self.count >= MARKS {
+            let mut rest = &self.written[..];
+            if MarkHead::decode_length_delimited(&mut rest).is_ok() {
+                let length = self.written.len() - rest.len();
+                self.written.drain(..length);
+                self.count -= 1;
+                self.gone += 1;
+            }
+        }
+        self.count += 1;
+        let head = MarkHead::of(mark);
+        self.written.reserve_exact(head.encoded_len() + 2);
+        self.written.extend_from_slice(&head.encode_length_delimited_to_vec());
     }
 
-    pub(super) fn push(&mut self, mark: Mark) {
-        if self.marks.is_empty() {
-            // Most queued tasks have one.
-            self.marks.reserve_exact(1);
-        }
-        if self.marks.len() >= MARKS {
-            self.marks.pop_front();
-            self.gone += 1;
-        }
-        self.marks.push_back(mark);
+    /// As it is kept.
+    pub(super) fn head(&self) -> TrailHead {
+        TrailHead { written: self.written.clone(), count: self.count, gone: self.gone }
     }
 
-    /// Each with its number in the whole of the task's life.
-    pub(crate) fn numbered(&self) -> impl DoubleEndedIterator<Item = (u64, &Mark)> {
-        self.marks.iter().enumerate().map(|(at, mark)| (self.gone + at as u64, mark))
+    /// As it was kept.
+    pub(super) fn of(head: TrailHead) -> Self {
+        Self { written: head.written, count: head.count, gone: head.gone }
+    }
+
+    /// Each with its number in the whole of the task's life. What cannot be read ends them.
+    pub(crate) fn numbered(&self) -> impl Iterator<Item = (u64, Mark)> {
+        let mut rest = &self.written[..];
+        let mark = move || {
+            let head = if rest.is_empty() { None } else { MarkHead::decode_length_delimited(&mut rest).ok() };
+            head?.mark().ok()
+        };
+        (self.gone..).zip(std::iter::from_fn(mark))
     }
 }
 
 impl Task {
     pub(super) fn mark(&mut self, what: What, now: Moment) {
-        self.trail.push(Mark { at: now, attempt: self.attempt, what });
+        self.trail.push(&Mark { at: now, attempt: self.attempt, what });
     }
 }
 
@@ -110,12 +134,38 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_oldest_go_first_and_numbers_stay() {
+    fn the_oldest_go_first_and_numbers_stay_over_a_restart() {
         let mut trail = Trail::default();
         for n in 0..100 {
-            trail.push(Mark { at: Moment(n), attempt: 0, what: What::Queued });
+            trail.push(&Mark { at: Moment(n), attempt: 0, what: What::Queued });
         }
+        let trail = Trail::of(trail.head());
         let kept: Vec<(u64, u64)> = trail.numbered().map(|(n, mark)| (n, mark.at.0)).collect();
-        assert_eq!((kept.len(), kept[0], kept[MARKS - 1]), (MARKS, (36, 36), (99, 99)));
+        assert_eq!((kept.len(), kept[0], kept[63]), (64, (36, 36), (99, 99)));
+    }
+
+    #[test]
+    fn every_step_is_read_as_it_was_written() {
+        let wait = Duration::from_millis(1500);
+        let all = [
+            What::Queued,
+            What::Assigned(WorkerId::from(uuid::Uuid::from_u128(7))),
+            What::Started,
+            What::Finished,
+            What::Failed("error".into()),
+            What::TimedOut("late".into()),
+            What::NotTaken,
+            What::Cancelled,
+            What::Reassigned,
+            What::Retrying(wait),
+            What::Replayed,
+            What::Skipped,
+            What::Refreshed(wait),
+            What::SlotReleased,
+        ];
+        let marks = all.map(|what| Mark { at: Moment(5), attempt: 3, what });
+        let mut trail = Trail::default();
+        marks.iter().for_each(|mark| trail.push(mark));
+        assert_eq!(trail.numbered().map(|(_, mark)| mark).collect::<Vec<_>>(), marks);
     }
 }

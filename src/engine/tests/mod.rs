@@ -1,6 +1,8 @@
 //! The engine over a real socket, with raw stubs.
 
 mod calls;
+#[cfg(feature = "durable")]
+mod kept;
 mod line;
 mod rest;
 mod start;

@@ -1,4 +1,4 @@
-//! The engine is killed and comes back with the same key and port.
+//! The engine is killed and comes back with the same key and port, and with all that it knew.
 
 use std::time::Instant;
 
@@ -8,7 +8,7 @@ use super::{
     site::{Count, Ledger, completed, trigger, until_listening, worker},
     table::{Row, long, not_on_a_real_engine},
 };
-use crate::process::Place;
+use crate::{process::Place, support::eventually};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_worker_comes_back_by_itself() {
@@ -24,15 +24,18 @@ async fn the_worker_comes_back_by_itself() {
     let running = worker(&config, [ledger.task(std::time::Duration::from_secs(900))]).await;
     let client = Client::new(config.clone()).unwrap();
     let mut times = Vec::new();
+    let mut in_flight = Vec::new();
     let mut waiting = Vec::new();
     for _ in 0..if long() { 5 } else { 1 } {
-        // One run in flight, which goes on and whose end the new engine does not know.
-        let lost = trigger(&client, "count", &Count { ms: 60_000 }).await;
+        // One run in flight, which goes on and whose end the new engine takes.
+        let run = trigger(&client, "count", &Count { ms: if long() { 20_000 } else { 3_000 } }).await;
+        eventually("it runs", async || (!ledger.of(&run).is_empty()).then_some(())).await;
         if long() {
-            let runner = place.start_runner(&["--run-id", &lost.id().to_string()]);
+            let runner = place.start_runner(&["--run-id", &run.id().to_string()]);
             runner.err.until("it follows", |line| line.contains("RUNNING") || line.contains("QUEUED"));
             waiting.push(runner);
         }
+        in_flight.push(run);
         engine.kill();
         until_listening(&running, false).await;
         engine = place.engine();
@@ -43,15 +46,14 @@ async fn the_worker_comes_back_by_itself() {
         times.push(back.elapsed());
     }
     row.times("engine back to end of a new run", &times, None);
-    if long() {
-        // The new engine does not know them either, so their ends are refused, which harms nothing.
-        for runner in waiting {
-            let ended = tokio::task::spawn_blocking(move || runner.wait()).await.unwrap();
-            let ended = ended.expect_said("the engine no longer knows run");
-            assert_eq!(ended.code, Some(6), "{ended:?}");
-        }
-        row.say("waiting runners said that their run is gone");
+    for run in &in_flight {
+        completed(run).await;
+        assert_eq!(ledger.of(run).len(), 1, "it went on");
     }
+    for runner in waiting {
+        tokio::task::spawn_blocking(move || runner.wait()).await.unwrap().expect(0);
+    }
+    row.say("what was in flight went on and was executed once");
     running.stop().await.unwrap();
     engine.stop().expect(0);
 }

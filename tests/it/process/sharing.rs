@@ -14,11 +14,43 @@ fn a_second_worker_joins_and_outlives_the_first() {
     first.stop().expect(0);
     second.err.until_said("lost the engine, and tries again");
     let engine = place.engine();
-    second.err.until_said("registered again");
     let ended = place.runner(&[&HELLO[..], &["--timeout", "30s"]].concat()).expect(0);
     assert_eq!(ended.json()["message"], "Hello, World!");
     second.stop().expect(0);
     engine.stop().expect(0);
+}
+
+#[test]
+fn an_ephemeral_engine_loses_its_runs_and_the_runner_says_so() {
+    let place = Place::new();
+    let ephemeral = || {
+        let worker = place.worker(&["--embedded", "--embedded-ephemeral"]);
+        worker.err.until_said("keeps nothing over restarts");
+        worker
+    };
+    let worker = ephemeral();
+    let run = place.trigger(&["--task-name", "sync-sleep-task", "--input-json", r#"{"seconds":60}"#]);
+    let runner = place.start_runner(&["--run-id", &run]);
+    runner.err.until("it follows", |line| line.contains("RUNNING") || line.contains("QUEUED"));
+    worker.kill();
+    assert!(!place.path(".hatchet/engine.db").exists());
+    let worker = ephemeral();
+    let ended = runner.wait().expect_said("the engine no longer knows run");
+    assert_eq!(ended.code, Some(6), "{ended:?}");
+    worker.stop().expect(0);
+}
+
+#[cfg(feature = "durable")]
+#[test]
+fn what_a_worker_ran_in_its_engines_process_runs_again_at_once() {
+    let place = Place::new();
+    let worker = place.worker(&["--embedded"]);
+    let run = place.trigger(&["--task-name", "sync-sleep-task", "--input-json", r#"{"seconds":1.5}"#]);
+    worker.kill();
+    let worker = place.worker(&["--embedded"]);
+    // Within its patience, which a dead worker's 30 s would use up.
+    place.runner(&["--run-id", &run, "--timeout", "20s"]).expect(0);
+    worker.stop().expect(0);
 }
 
 #[test]
@@ -29,8 +61,12 @@ fn an_engine_that_comes_back_as_a_stranger_is_followed() {
     let before = place.handshake();
     engine.kill();
     worker.err.until_said("lost the engine, and tries again");
-    // Another key, another tenant, and somebody else at the old port.
+    // Another key, another tenant, nothing that it knows, and somebody else at the old port.
     std::fs::remove_file(place.path(".hatchet/engine.json")).unwrap();
+    for file in ["engine.db", "engine.db-wal", "engine.db-shm"] {
+        // A build without the feature has none.
+        let _ = std::fs::remove_file(place.path(".hatchet").join(file));
+    }
     let _in_the_way = std::net::TcpListener::bind(&before.grpc_address).unwrap();
     let engine = place.engine();
     let now = place.handshake();

@@ -149,10 +149,4 @@ impl Tab {
         let sent = self.events.iter().filter(|event| event["method"] == "Network.requestWillBeSent");
         sent.filter_map(|event| event["params"]["request"]["url"].as_str()).collect()
     }
-
-    /// All headers that were sent so far, by address.
-    pub fn sent_headers(&self) -> String {
-        let sent = self.events.iter().filter(|event| event["method"] == "Network.requestWillBeSent");
-        sent.map(|event| format!("{}\n", event["params"]["request"])).collect()
-    }
 }

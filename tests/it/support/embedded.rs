@@ -7,8 +7,9 @@ mod built {
         hatchet::wire::Handshake,
     };
 
-    /// An engine of one case, in memory, on a port that the system chose. It ends with the case.
-    pub struct Embedded(Engine);
+    /// An engine of one case, on a port that the system chose: in memory, or with `HATCHET_TEST_TARGET=durable` on a
+    /// folder of its own. It ends with the case.
+    pub struct Embedded(Engine, #[expect(dead_code, reason = "it goes with the engine")] Option<tempfile::TempDir>);
 
     impl Embedded {
         pub async fn start() -> Self {
@@ -16,8 +17,11 @@ mod built {
         }
 
         pub async fn with(timings: Timings) -> Self {
-            let options = EngineOptions { timings, ..EngineOptions::default() };
-            Self(Engine::start(options).await.unwrap())
+            let durable = std::env::var("HATCHET_TEST_TARGET").is_ok_and(|target| target == "durable");
+            let folder = durable.then(|| tempfile::tempdir().unwrap());
+            let at = folder.as_ref().map(|folder| folder.path().to_owned());
+            let options = EngineOptions { timings, folder: at, ..EngineOptions::default() };
+            Self(Engine::start(options).await.unwrap(), folder)
         }
 
         /// An engine that gives a silent worker up in a case's time.

@@ -48,13 +48,13 @@ pub struct Target {
 }
 
 impl Target {
-    /// The embedded engine, started for this case; or the engine that the environment names, when
+    /// The embedded engine, started for this case, with `HATCHET_TEST_TARGET=durable` on a folder; or the engine that the environment names, when
     /// `HATCHET_TEST_TARGET=real` says so too.
     pub async fn start() -> Self {
         match std::env::var("HATCHET_TEST_TARGET").as_deref() {
             Ok("real") => Self::connect(&real(), None),
-            Ok("embedded") | Err(_) => Self::embedded(Embedded::start().await),
-            Ok(other) => panic!("HATCHET_TEST_TARGET is `{other}`: expected `embedded` or `real`"),
+            Ok("embedded" | "durable") | Err(_) => Self::embedded(Embedded::start().await),
+            Ok(other) => panic!("HATCHET_TEST_TARGET is `{other}`: expected `embedded`, `durable` or `real`"),
         }
     }
 

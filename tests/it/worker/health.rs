@@ -209,6 +209,29 @@ async fn what_waits_and_what_is_lost_is_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_who_never_finish_their_request_keep_no_probe_out() {
+    use std::io::{Read as _, Write as _};
+    let fake = Fake::start().await;
+    let (worker, at) = start(fake.config(), options(), [echo()]);
+    fake.until_listening().await;
+    let mut slow = Vec::new();
+    for _ in 0..100 {
+        let mut visitor = std::net::TcpStream::connect(at).unwrap();
+        visitor.write_all(b"GET /livez HTTP/1.1\r\nhost: ").unwrap();
+        slow.push(visitor);
+        if slow.len() % 20 == 0 {
+            assert_eq!(page(at, "/livez"), (200, "alive\n".to_owned()));
+        }
+    }
+    // The first had to make room: the end of its connection, by whichever word.
+    let closed = tokio::task::spawn_blocking(move || matches!(slow[0].read(&mut [0]), Ok(0) | Err(_)));
+    assert!(within("the oldest is closed", closed).await.unwrap());
+    let run = fake.assign("echo", "{}").await;
+    fake.finished(run).await;
+    worker.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_that_drains_is_not_ready() {
     let engine = Engine::start(EngineOptions::default()).await.unwrap();
     let config = ClientConfig::from_handshake(engine.handshake(), &Sources::default()).unwrap();

@@ -18,7 +18,11 @@ use super::{
     model::{Definition, Idempotency, Lease, Origin, StreamId, TaskDefinition},
 };
 use crate::{
-    engine::{cron::CronRule, idempotency::Expression, options::Timings},
+    engine::{
+        cron::CronRule,
+        idempotency::Expression,
+        options::{EngineOptions, Retention, Timings},
+    },
     hatchet::wire::{RunId, RunStatus, WorkerId, proto::v1::CreateWorkflowVersionRequest},
 };
 
@@ -44,7 +48,11 @@ impl World {
             Uuid::from_u128(count)
         });
         Self {
-            state: State::new(Timings::default(), finished, ids),
+            state: State::new(
+                Timings::default(),
+                Retention { count: finished, ..EngineOptions::default().keep() },
+                ids,
+            ),
             now: Moment(1_000_000),
             done: Vec::new(),
             definitions: Vec::new(),
@@ -56,7 +64,7 @@ impl World {
     fn event<R>(&mut self, event: impl FnOnce(&mut State, Moment) -> R) -> R {
         let result = event(&mut self.state, self.now);
         self.done.extend(std::iter::from_fn(|| self.state.next_effect()));
-        self.state.forget();
+        self.state.forget(self.now);
         result
     }
 

@@ -33,8 +33,7 @@ impl Disk {
             count += 1;
             Uuid::from_u128(count)
         });
-        let mut loading =
-            Loading::new(Timings::default(), world.state.keep_finished, ids, Box::new(declare), world.now);
+        let mut loading = Loading::new(Timings::default(), world.state.keep, ids, Box::new(declare), world.now);
         for table in Table::ALL {
             for ((of, key), row) in self.0.iter().filter(|((of, _), _)| *of == table) {
                 let (number, key) = match key {

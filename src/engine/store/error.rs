@@ -1,0 +1,68 @@
+//! What can go wrong with the file.
+
+use std::{fmt, io};
+
+use rusqlite::ErrorCode;
+
+use super::Damaged;
+
+/// Why a file is not opened.
+#[derive(Debug)]
+pub(in crate::engine) enum OpenError {
+    /// It cannot be used as a file.
+    Io(io::Error),
+    /// SQLite refuses it, for another reason than damage.
+    Sqlite(rusqlite::Error),
+    /// A newer version of this engine has written it: its format, and the newest that is known here.
+    Newer { found: i64, known: i64 },
+    /// It is no database, or a damaged one, or another program's.
+    Damaged(String),
+}
+
+impl From<rusqlite::Error> for OpenError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged(error.to_string()),
+            _ => Self::Sqlite(error),
+        }
+    }
+}
+
+impl From<Damaged> for OpenError {
+    fn from(Damaged(why): Damaged) -> Self {
+        Self::Damaged(why)
+    }
+}
+
+/// Why a batch was not kept.
+#[derive(Debug)]
+pub(in crate::engine) struct WriteError(String);
+
+impl WriteError {
+    /// Its thread has ended, by a panic.
+    pub(super) fn ended() -> Self {
+        Self("the store has ended by itself: restart the process".into())
+    }
+}
+
+impl From<rusqlite::Error> for WriteError {
+    fn from(error: rusqlite::Error) -> Self {
+        let advice = match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => "free some space",
+            Some(ErrorCode::SystemIoFailure) => "free some space, or see what the system says of the disk",
+            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => "give yourself write access to it",
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => "close the program that has it locked",
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                "it is damaged: restart the process, which puts it aside"
+            }
+            _ => "see the folder, or restart the process",
+        };
+        Self(format!("{error}: {advice}"))
+    }
+}
+
+impl fmt::Display for WriteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

@@ -1,0 +1,103 @@
+//! The store: rows in a file, written in batches, read back once at the start.
+//!
+//! This is all that the engine knows of it: [`open`], [`Store::write`], and that a batch is kept whole or not at all.
+//! Behind it is SQLite, on a thread of its own. What is kept outlives the end of the process at any moment, by
+//! `kill -9` too. It need not outlive a loss of power: the operating system is not waited for.
+
+mod error;
+mod file;
+mod sqlite;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    thread,
+};
+
+use tokio::sync::oneshot;
+
+pub(super) use self::error::{OpenError, WriteError};
+use self::sqlite::Database;
+use super::record::{Batch, Damaged, Found, Table};
+
+/// An open store. Dropping it waits for what is being written.
+#[derive(Debug)]
+pub(super) struct Store {
+    path: PathBuf,
+    jobs: Option<SyncSender<Job>>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+struct Job {
+    batch: Batch,
+    done: oneshot::Sender<Done>,
+}
+
+/// A batch that could not be kept comes back.
+type Done = Result<(), (Batch, WriteError)>;
+
+/// Opens the file, or makes it, and hands over all its rows, table by table in the order of [`Table::ALL`].
+pub(super) fn open(
+    path: &Path,
+    mut each: impl FnMut(Table, Found<'_>) -> Result<(), Damaged>,
+) -> Result<Store, OpenError> {
+    file::make_private(path).map_err(OpenError::Io)?;
+    let database = Database::open(path)?;
+    for table in Table::ALL {
+        database.read(table, &mut each)?;
+    }
+    Store::start(path, database)
+}
+
+/// Puts a damaged file aside, with what belongs to it, and answers its new name.
+pub(super) fn put_aside(path: &Path) -> std::io::Result<PathBuf> {
+    file::put_aside(path)
+}
+
+impl Store {
+    fn start(path: &Path, database: Database) -> Result<Self, OpenError> {
+        // One at a time: the next batch is collected while this one is written.
+        let (jobs, waiting) = sync_channel(1);
+        let thread = thread::Builder::new()
+            .name("hatchet-store".to_owned())
+            .spawn(move || work(database, &waiting))
+            .map_err(OpenError::Io)?;
+        Ok(Self { path: path.to_owned(), jobs: Some(jobs), thread: Some(thread) })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Keeps a batch, or gives it back with the reason why not.
+    pub(super) async fn write(&self, batch: Batch) -> Done {
+        let (done, is_done) = oneshot::channel();
+        if let Some(jobs) = &self.jobs
+            && let Err(error) = jobs.try_send(Job { batch, done })
+        {
+            let (std::sync::mpsc::TrySendError::Full(job) | std::sync::mpsc::TrySendError::Disconnected(job)) = error;
+            return Err((job.batch, WriteError::ended()));
+        }
+        is_done.await.unwrap_or_else(|_| Err((Batch::new(), WriteError::ended())))
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        drop(self.jobs.take());
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the store's thread panicked");
+        }
+    }
+}
+
+fn work(mut database: Database, jobs: &Receiver<Job>) {
+    while let Ok(Job { mut batch, done }) = jobs.recv() {
+        // One behind the other in the file.
+        batch.sort_by(|a, b| a.place().cmp(&b.place()));
+        let outcome = database.write(&batch).map_err(|error| (batch, error));
+        // Whoever asked may have gone, with the engine.
+        let _ = done.send(outcome);
+        database.tidy();
+    }
+}

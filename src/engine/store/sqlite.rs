@@ -1,0 +1,190 @@
+//! The tables.
+
+use std::{path::Path, time::Duration};
+
+use rusqlite::{
+    Connection, OpenFlags, Row, ToSql,
+    types::{FromSqlError, ToSqlOutput, ValueRef},
+};
+
+use super::{
+    super::record::{Change, RowKey},
+    Damaged, Found, OpenError, Table, WriteError,
+};
+
+/// The format of the file. It changes when what an older engine has written can no longer be read as it is; a new
+/// field of a record changes nothing.
+const FORMAT: i64 = 1;
+
+/// What tells our files from those of others: "Htch".
+const APPLICATION: i64 = 0x4874_6368;
+
+/// Another program that reads the file may hold it for a moment.
+const BUSY: Duration = Duration::from_secs(1);
+
+/// Pages in the log before they are written into the file, 16 MiB: one long write in many short ones.
+const CHECKPOINT_PAGES: u32 = 4096;
+
+/// The log is cut to this after it has been larger, in bytes.
+const MAX_LOG: u32 = 32 << 20;
+
+/// Of the file in memory, in KiB.
+const CACHE_KIB: i32 = 8 << 10;
+
+/// Batches between two looks at the free pages, the least of them that are worth giving back, and how many of them
+/// are given back at once: 4 MiB.
+const TIDY_EVERY: u32 = 64;
+const TIDY_PAGES: i64 = 1024;
+
+#[derive(Debug)]
+pub(super) struct Database {
+    connection: Connection,
+    writes: u32,
+}
+
+impl Database {
+    pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
+        let flags =
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+        // It is there: its folder may be reached by a link, only the file itself may not be one.
+        let path = path.canonicalize().map_err(OpenError::Io)?;
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(BUSY)?;
+        let application: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+        let format: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        match (application, format) {
+            (APPLICATION, FORMAT) => {}
+            (0, 0) if tables == 0 => make(&connection)?,
+            (APPLICATION, found) if found > FORMAT => return Err(OpenError::Newer { found, known: FORMAT }),
+            _ => return Err(OpenError::Damaged("it is another program's database".into())),
+        }
+        connection.pragma_update(None, "journal_mode", "wal")?;
+        // The log is written before each answer, and not waited for: the process may die, the machine may not.
+        connection.pragma_update(None, "synchronous", "normal")?;
+        connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+        connection.pragma_update(None, "journal_size_limit", MAX_LOG)?;
+        connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+        Ok(Self { connection, writes: 0 })
+    }
+
+    /// Hands over the rows of a table in their order.
+    pub(super) fn read(
+        &self,
+        table: Table,
+        each: &mut impl FnMut(Table, Found<'_>) -> Result<(), Damaged>,
+    ) -> Result<(), OpenError> {
+        let name = table.name();
+        let mut statement = self.connection.prepare(&format!("SELECT key, head, a, b FROM {name} ORDER BY key"))?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let found = found(row).map_err(|e| OpenError::Damaged(format!("a row of `{name}`: {e}")))?;
+            let which = |Damaged(why)| match found.key {
+                [] => Damaged(format!("row {} of `{name}`: {why}", found.number)),
+                _ => Damaged(format!("a row of `{name}`: {why}")),
+            };
+            each(table, found).map_err(which)?;
+        }
+        Ok(())
+    }
+
+    /// Keeps a batch whole, or nothing of it.
+    pub(super) fn write(&mut self, batch: &[Change]) -> Result<(), WriteError> {
+        let transaction = self.connection.transaction()?;
+        for change in batch {
+            match change {
+                Change::Put(table, key, row) => {
+                    let sql = put(*table);
+                    let [a, b] = &row.texts;
+                    transaction.prepare_cached(sql)?.execute((key, &row.head, a.as_deref(), b.as_deref()))?;
+                }
+                Change::Delete(table, key) => drop(transaction.prepare_cached(delete(*table))?.execute((key,))?),
+            }
+        }
+        transaction.commit()?;
+        self.writes += 1;
+        Ok(())
+    }
+
+    /// Gives pages back to the system that deleted rows have left, so that the file does not stay as large as it once
+    /// was. What fails here fails again where it matters.
+    pub(super) fn tidy(&mut self) {
+        if !self.writes.is_multiple_of(TIDY_EVERY) {
+            return;
+        }
+        let free = self.connection.pragma_query_value(None, "freelist_count", |row| row.get::<_, i64>(0));
+        if free.is_ok_and(|free| free >= 2 * TIDY_PAGES)
+            && let Err(e) = self.connection.execute_batch(&format!("PRAGMA incremental_vacuum({TIDY_PAGES})"))
+        {
+            tracing::debug!("free pages of the store stay where they are: {e}");
+        }
+    }
+
+    /// Lets the file grow no more.
+    #[cfg(test)]
+    pub(super) fn limit_pages(&self, more: i64) {
+        let now: i64 = self.connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+        self.connection.pragma_query_value(None, &format!("max_page_count({})", now + more), |_| Ok(())).unwrap();
+    }
+}
+
+/// The tables of an empty file. All have one form: what a row is, is in its head.
+fn make(connection: &Connection) -> Result<(), OpenError> {
+    connection.pragma_update(None, "auto_vacuum", "incremental")?;
+    let mut sql = String::from("BEGIN;");
+    for table in Table::ALL {
+        let (key, end) = if table.is_numbered() {
+            ("INTEGER PRIMARY KEY", "")
+        } else {
+            ("BLOB PRIMARY KEY NOT NULL", " WITHOUT ROWID")
+        };
+        sql += &format!("CREATE TABLE {} (key {key}, head BLOB NOT NULL, a TEXT, b TEXT){end};", table.name());
+    }
+    sql += &format!("PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {FORMAT}; COMMIT;");
+    Ok(connection.execute_batch(&sql)?)
+}
+
+fn found<'a>(row: &'a Row<'_>) -> Result<Found<'a>, FromSqlError> {
+    let value = |at: usize| row.get_ref(at).map_err(|e| FromSqlError::Other(Box::new(e)));
+    let (number, key) = match value(0)? {
+        ValueRef::Integer(number) => (u64::try_from(number).map_err(|_| FromSqlError::OutOfRange(number))?, &[][..]),
+        other => (0, other.as_blob()?),
+    };
+    let texts = [value(2)?.as_str_or_null()?, value(3)?.as_str_or_null()?];
+    Ok(Found { number, key, head: value(1)?.as_blob()?, texts })
+}
+
+macro_rules! sql {
+    ($table:expr, $before:literal, $after:literal) => {
+        match $table {
+            Table::Versions => concat!($before, "versions", $after),
+            Table::Runs => concat!($before, "runs", $after),
+            Table::Tasks => concat!($before, "tasks", $after),
+            Table::Children => concat!($before, "children", $after),
+            Table::Claims => concat!($before, "claims", $after),
+            Table::Workers => concat!($before, "workers", $after),
+            Table::Lines => concat!($before, "lines", $after),
+            Table::Events => concat!($before, "events", $after),
+            Table::Schedules => concat!($before, "schedules", $after),
+            Table::Crons => concat!($before, "crons", $after),
+        }
+    };
+}
+
+fn put(table: Table) -> &'static str {
+    sql!(table, "REPLACE INTO ", " VALUES (?, ?, ?, ?)")
+}
+
+fn delete(table: Table) -> &'static str {
+    sql!(table, "DELETE FROM ", " WHERE key = ?")
+}
+
+impl ToSql for RowKey {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        match self {
+            // The numbers count from one: none is as large as half of them all.
+            Self::Number(number) => Ok(ToSqlOutput::from(number.cast_signed())),
+            Self::Bytes(bytes) => bytes.to_sql(),
+        }
+    }
+}
