@@ -5,6 +5,8 @@
 //! be. Two figures need a real engine and are measured only when asked for by name (see [`real`]).
 
 mod bare;
+#[cfg(feature = "durable")]
+mod durable;
 mod load;
 mod many;
 mod process;
@@ -86,6 +88,18 @@ async fn measure(wanted: &[u32]) -> Result<()> {
     }
     if on(13) {
         table.print(&many::bulk_trigger().await?)?;
+    }
+    #[cfg(feature = "durable")]
+    {
+        if on(14) {
+            table.print(&durable::throughput().await?)?;
+        }
+        if on(15) {
+            table.print(&durable::start().await?)?;
+        }
+        if on(16) {
+            table.print(&durable::queued_memory().await?)?;
+        }
     }
     for (number, measured) in real::figures(&on).await? {
         match measured {

@@ -14,6 +14,7 @@ use tonic::{Code, Status, service::Routes, transport::Server};
 use super::{
     driver::Driver,
     grpc,
+    host::Names,
     incoming::{Pass, incoming},
     rest,
     token::Tokens,
@@ -30,6 +31,7 @@ const MAX_STREAMS: u32 = 2048;
 pub(super) struct Service {
     pub(super) driver: Arc<Driver>,
     pub(super) tokens: Tokens,
+    pub(super) names: Names,
     pub(super) with_rest: bool,
 }
 
@@ -41,7 +43,7 @@ struct Entrance {
 /// Serves until `stop`, and then until every call has ended.
 pub(super) async fn serve(
     listeners: Vec<tokio::net::TcpListener>,
-    Service { driver, tokens, with_rest }: Service,
+    Service { driver, tokens, names, with_rest }: Service,
     stop: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
     let entrance = Arc::new(Entrance { tokens, driver: driver.clone() });
@@ -49,7 +51,11 @@ pub(super) async fn serve(
     if with_rest {
         router = router.merge(rest::router(driver));
     }
-    let router = router.layer(from_fn_with_state(entrance, enter));
+    let mut router = router.layer(from_fn_with_state(entrance, enter));
+    if with_rest {
+        router = router.merge(rest::look::routes());
+    }
+    let router = router.layer(from_fn_with_state(names, look_at));
     Server::builder()
         .accept_http1(true)
         .max_concurrent_streams(MAX_STREAMS)
@@ -76,6 +82,23 @@ async fn enter(Shared(entrance): Shared<Arc<Entrance>>, mut request: Request, ne
     }
     let mut response = next.run(request).await;
     name_oversize(response.headers_mut());
+    response
+}
+
+/// What is not gRPC a browser may send, led here by a stranger's page: none is answered that does not name this engine,
+/// and no answer is taken for anything but what it says it is, or kept.
+async fn look_at(Shared(names): Shared<Names>, request: Request, next: Next) -> Response {
+    if is_grpc(request.headers()) {
+        return next.run(request).await;
+    }
+    let mut response = if names.admit(request.uri(), request.headers()) {
+        next.run(request).await
+    } else {
+        rest::Refused::misnamed().into_response()
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 

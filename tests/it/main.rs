@@ -14,6 +14,8 @@ mod fake;
 #[cfg(all(unix, feature = "engine"))]
 mod interop;
 #[cfg(all(unix, feature = "engine"))]
+mod page;
+#[cfg(all(unix, feature = "engine"))]
 mod process;
 #[cfg(unix)]
 mod readme;

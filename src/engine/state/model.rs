@@ -11,6 +11,7 @@ use super::{
     crew::CrewId,
     queue::{LaneId, Place},
     stream::Chunks,
+    trail::Trail,
 };
 use crate::{
     engine::{cron::CronRule, idempotency::Expression},
@@ -188,6 +189,7 @@ pub(crate) struct Task {
     pub(crate) started: Option<Moment>,
     pub(crate) finished: Option<Moment>,
     pub(crate) chunks: Chunks,
+    pub(crate) trail: Trail,
     /// What it triggered: forgotten with it.
     pub(crate) children: Vec<ChildKey>,
 }

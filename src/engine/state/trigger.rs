@@ -7,6 +7,7 @@ use super::{
     clock::Alarm,
     model::{ChildKey, Lease, Origin, Parent, Phase, Run, Task, Version},
     stream::Chunks,
+    trail::Trail,
 };
 use crate::{engine::metadata, hatchet::wire::RunId};
 
@@ -179,6 +180,7 @@ impl State {
                 started: None,
                 finished: None,
                 chunks: Chunks::default(),
+                trail: Trail::default(),
                 children: Vec::new(),
             };
             self.tasks.insert(*task, made);
