@@ -9,6 +9,8 @@ use axum::{
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
 };
+use http_body_util::BodyExt as _;
+use tokio::sync::Semaphore;
 use tonic::{Code, Status, service::Routes, transport::Server};
 
 use super::{
@@ -27,6 +29,9 @@ const PING_PATIENCE: Duration = Duration::from_secs(20);
 /// Calls at once on one connection: SDKs send the reports of hundreds of slots over one.
 const MAX_STREAMS: u32 = 2048;
 
+/// Calls at once on all connections, streams among them: a worker process has some five, a waiting runner one.
+const MAX_CALLS: usize = 8192;
+
 /// What is served, and to whom.
 pub(super) struct Service {
     pub(super) driver: Arc<Driver>,
@@ -35,8 +40,11 @@ pub(super) struct Service {
     pub(super) with_rest: bool,
 }
 
+const TOO_MANY: &str = "too many calls and streams are open at once: close some, or use one for many runs";
+
 struct Entrance {
     tokens: Tokens,
+    calls: Arc<Semaphore>,
     driver: Arc<Driver>,
 }
 
@@ -46,7 +54,7 @@ pub(super) async fn serve(
     Service { driver, tokens, names, with_rest }: Service,
     stop: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
-    let entrance = Arc::new(Entrance { tokens, driver: driver.clone() });
+    let entrance = Arc::new(Entrance { tokens, calls: Arc::new(Semaphore::new(MAX_CALLS)), driver: driver.clone() });
     let mut router = grpc::routes(&driver).into_axum_router().fallback(unknown);
     if with_rest {
         router = router.merge(rest::router(driver));
@@ -80,9 +88,25 @@ async fn enter(Shared(entrance): Shared<Arc<Entrance>>, mut request: Request, ne
     if let Some(pass) = request.extensions().get::<Pass>() {
         pass.admit();
     }
+    let Ok(call) = entrance.calls.clone().try_acquire_owned() else {
+        return if is_grpc(request.headers()) {
+            Status::resource_exhausted(TOO_MANY).into_http::<Body>()
+        } else {
+            rest::Refused::too_many(TOO_MANY).into_response()
+        };
+    };
     let mut response = next.run(request).await;
     name_oversize(response.headers_mut());
-    response
+    if !is_grpc(response.headers()) {
+        return response;
+    }
+    // The call ends with its answer: a stream may go on for days.
+    response.map(|body| {
+        Body::new(body.map_frame(move |frame| {
+            let _until_the_end = &call;
+            frame
+        }))
+    })
 }
 
 /// What is not gRPC a browser may send, led here by a stranger's page: none is answered that does not name this engine,
@@ -96,10 +120,19 @@ async fn look_at(Shared(names): Shared<Names>, request: Request, next: Next) -> 
     } else {
         rest::Refused::misnamed().into_response()
     };
+    // What the router itself refuses, such as a path that is no text or a method that no route has.
+    let refused = response.status().is_client_error() && !is_json(response.headers());
+    if refused {
+        response = rest::Refused::plainly(response.status()).into_response();
+    }
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"))
 }
 
 fn is_grpc(headers: &HeaderMap) -> bool {

@@ -8,6 +8,8 @@ mod bench;
 #[cfg(all(unix, feature = "engine"))]
 mod chaos;
 mod conformance;
+#[cfg(all(unix, feature = "engine"))]
+mod doors;
 mod examples;
 #[cfg(feature = "engine")]
 mod fake;

@@ -66,6 +66,14 @@ impl Refused {
         Self(StatusCode::FORBIDDEN, why.into())
     }
 
+    pub(super) fn too_many(why: &str) -> Self {
+        Self(StatusCode::SERVICE_UNAVAILABLE, why.into())
+    }
+
+    pub(super) fn plainly(status: StatusCode) -> Self {
+        Self(status, status.canonical_reason().unwrap_or("refused").to_lowercase())
+    }
+
     fn bad(why: impl Into<String>) -> Self {
         Self(StatusCode::BAD_REQUEST, why.into())
     }

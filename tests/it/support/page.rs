@@ -19,7 +19,8 @@ pub fn page(address: SocketAddr, path: &str) -> (u16, String) {
     (answer.status, answer.body)
 }
 
-/// The whole answer to a request with these headers; without a `Host` among them, with the address in it.
+/// The whole answer to a request with these headers; without a `Host` among them, with the address in it. A path may
+/// have a method in front.
 pub fn page_as(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Answer {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
@@ -28,7 +29,8 @@ pub fn page_as(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Ans
     let has_host = headers.iter().any(|(name, _)| *name == "Host");
     let headers = own.iter().filter(|_| !has_host).chain(headers);
     let lines: String = headers.map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    write!(stream, "GET {path} HTTP/1.1\r\n{lines}Connection: close\r\n\r\n").unwrap();
+    let (method, path) = path.split_once(' ').unwrap_or(("GET", path));
+    write!(stream, "{method} {path} HTTP/1.1\r\n{lines}Connection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
