@@ -73,8 +73,8 @@ chaos: ## faults in full, with a table of what held; HATCHET_TEST_TARGET=real: t
 	@HATCHET_CHAOS=1 PROPTEST_CASES=$${PROPTEST_CASES:-5000} $(CARGO) test --quiet --lib
 	@HATCHET_CHAOS=1 PROPTEST_CASES=$${PROPTEST_CASES:-5000} $(CARGO) test --quiet --test it chaos -- --nocapture --test-threads 1
 
-test-browser: ## the benchmark's report in a headless browser; skipped where there is none
-	@$(CARGO) test --quiet --test it bench::browser -- --ignored --nocapture
+test-browser: ## the benchmark's report and the engine's page in a headless browser; skipped where there is none
+	@$(CARGO) test --quiet --test it browser:: -- --ignored --nocapture
 
 conformance: ## the conformance suite on the Hatchet that HATCHET_CLIENT_TOKEN names
 	@test -n "$$HATCHET_CLIENT_TOKEN" || { echo "set HATCHET_CLIENT_TOKEN (and HATCHET_CLIENT_TLS_STRATEGY) first" >&2; exit 2; }

@@ -4,9 +4,11 @@ use serde_json::Value;
 
 /// What stands for the run's index.
 const INDEX: &str = "{index}";
+/// What stands for its digits, also where they are the whole text.
+const DIGITS: &str = "{index:text}";
 
 /// A JSON object in which `{index}` stands for a run's index: inside a text it becomes digits, and a text that is
-/// nothing else becomes a number. Keys stay as they are.
+/// nothing else becomes a number. `{index:text}` becomes digits everywhere. Keys stay as they are.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Template {
     object: Value,
@@ -36,7 +38,7 @@ impl Template {
 
 fn holds_index(value: &Value) -> bool {
     match value {
-        Value::String(text) => text.contains(INDEX),
+        Value::String(text) => text.contains(INDEX) || text.contains(DIGITS),
         Value::Array(all) => all.iter().any(holds_index),
         Value::Object(all) => all.values().any(holds_index),
         Value::Null | Value::Bool(_) | Value::Number(_) => false,
@@ -46,7 +48,10 @@ fn holds_index(value: &Value) -> bool {
 fn render(value: &Value, index: usize) -> Value {
     match value {
         Value::String(text) if text == INDEX => index.into(),
-        Value::String(text) => text.replace(INDEX, &index.to_string()).into(),
+        Value::String(text) => {
+            let digits = index.to_string();
+            text.replace(INDEX, &digits).replace(DIGITS, &digits).into()
+        }
         Value::Array(all) => all.iter().map(|value| render(value, index)).collect(),
         Value::Object(all) => {
             Value::Object(all.iter().map(|(key, value)| (key.clone(), render(value, index))).collect())
@@ -65,6 +70,12 @@ mod tests {
             Template::parse(r#"{"name":"run {index} of {x}","n":"{index}","deep":[{"k":"{index}!"}],"s":1}"#);
         let expected = serde_json::json!({"name":"run 7 of {x}","n":7,"deep":[{"k":"7!"}],"s":1});
         assert_eq!(template.unwrap().render(7), expected);
+    }
+
+    #[test]
+    fn digits_stay_a_text() {
+        let template = Template::parse(r#"{"id":"{index:text}","both":"{index}-{index:text}"}"#).unwrap();
+        assert_eq!(template.render(7), serde_json::json!({"id":"7","both":"7-7"}));
     }
 
     #[test]

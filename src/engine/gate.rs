@@ -8,7 +8,7 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -19,6 +19,9 @@ use tonic::Status;
 /// How long calls wait while nothing can be kept. Then they are refused, and new ones at once.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// Bytes that may wait to be read on all streams together. Beyond it a stream may leave one message unread and no more.
+const MAX_UNREAD_BYTES: usize = 512 << 20;
+
 /// How far the keeping has come.
 #[derive(Debug, Default)]
 pub(super) struct Gate {
@@ -27,6 +30,8 @@ pub(super) struct Gate {
     kept: AtomicU64,
     moved: Arc<Notify>,
     trouble: Mutex<Option<Trouble>>,
+    /// Bytes in all mailboxes together.
+    unread: AtomicUsize,
 }
 
 /// Why nothing can be kept at present.
@@ -58,6 +63,21 @@ impl From<Unkept> for Status {
 }
 
 impl Gate {
+    /// Whether there is no room for so many bytes more.
+    pub(super) fn is_crowded(&self, bytes: usize) -> bool {
+        self.unread.load(Ordering::Relaxed).saturating_add(bytes) > MAX_UNREAD_BYTES
+    }
+
+    /// So many bytes wait to be read.
+    pub(super) fn wait_unread(&self, bytes: usize) {
+        self.unread.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// So many do not any more.
+    pub(super) fn leave_unread(&self, bytes: usize) {
+        self.unread.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
     fn trouble(&self) -> MutexGuard<'_, Option<Trouble>> {
         // Nothing panics while it is locked.
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner)

@@ -64,11 +64,12 @@ impl<T> Mailbox<T> {
             return Ok(());
         }
         let over = inner.letters.len() >= self.max_count || inner.bytes + bytes > self.max_bytes;
-        if over && !inner.letters.is_empty() {
+        if (over || self.gate.is_crowded(bytes)) && !inner.letters.is_empty() {
             return Err(Full(message));
         }
         inner.letters.push_back(Letter { message, bytes, due: self.gate.due() });
         inner.bytes += bytes;
+        self.gate.wait_unread(bytes);
         if let Some(waker) = inner.waker.take() {
             waker.wake();
         }
@@ -89,7 +90,7 @@ impl<T> Mailbox<T> {
     /// Takes out what no one has read.
     pub(super) fn unread(&self) -> Vec<T> {
         let mut inner = self.lock();
-        inner.bytes = 0;
+        self.gate.leave_unread(std::mem::take(&mut inner.bytes));
         inner.letters.drain(..).map(|letter| letter.message).collect()
     }
 
@@ -112,6 +113,7 @@ impl<T> Mailbox<T> {
         let mut inner = self.lock();
         if let Some(letter) = inner.letters.pop_front() {
             inner.bytes -= letter.bytes;
+            self.gate.leave_unread(letter.bytes);
             return Poll::Ready(Some(Ok(letter.message)));
         }
         match inner.end.take() {
@@ -128,6 +130,12 @@ impl<T> Mailbox<T> {
                 Poll::Ready(Some(Err(status)))
             }
         }
+    }
+}
+
+impl<T> Drop for Mailbox<T> {
+    fn drop(&mut self) {
+        drop(self.unread());
     }
 }
 
@@ -236,5 +244,20 @@ mod tests {
         assert!(reader.next().now_or_never().unwrap().is_none());
         drop(reader);
         was_told.try_recv().unwrap();
+    }
+
+    #[test]
+    fn all_streams_together_are_bounded_and_a_reader_is_not_held_up() {
+        let gate = Arc::new(Gate::default());
+        let (slow, fast) = (Mailbox::new(&gate, 10, usize::MAX), Mailbox::new(&gate, 10, usize::MAX));
+        slow.put(1, 500 << 20).unwrap();
+        assert!(slow.put(2, 500 << 20).is_err(), "all");
+        let mut reader = Reader::new(fast.clone(), || {});
+        for n in 0..3 {
+            fast.put(n, 500 << 20).unwrap();
+            assert_eq!(reader.next().now_or_never().flatten().and_then(Result::ok), Some(n));
+        }
+        drop(slow);
+        assert!(fast.put(0, 1).is_ok() && fast.put(1, 500 << 20).is_ok(), "what is dropped does not count");
     }
 }

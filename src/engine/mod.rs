@@ -20,6 +20,7 @@
 //! |---|---|
 //! | start, stop, the thread | `running`; the folder with lock, key and handshake: `folder` |
 //! | one port for both protocols, one check of the token | `serve`, `token`; connections and their bounds: `incoming` |
+//! | a page to look at it all | `rest::look`; whose pages may ask: `host` |
 //! | messages in and out | `grpc`, `rest` |
 //! | the state machine: pure, with its picture | `state`, `state::attempt` |
 //! | clock, lock, delivery of effects | `driver`; queues that never make it wait: `mailbox` |
@@ -83,6 +84,8 @@
 //!   it ended. An unknown run id is NOT_FOUND at once. A timed-out attempt is announced as FAILED too.
 //! - A chunk that is not UTF-8 is refused, where a real engine breaks every subscriber's stream.
 //! - A subscriber or worker that leaves too much unread is hung up on with RESOURCE_EXHAUSTED.
+//! - The REST part answers under loopback names only; see [`EngineOptions::bind`]. Task events of a run or task are the
+//!   last 64 of each task, and are there as soon as they happened.
 //! - `traceparent` is not added to the metadata. There is no rate limit on calls. Action ids are lower-cased.
 //! - Errors that a real engine reports as INTERNAL for bad declarations are INVALID_ARGUMENT and name the field.
 
@@ -94,6 +97,7 @@ mod error;
 mod folder;
 mod gate;
 mod grpc;
+mod host;
 mod idempotency;
 mod incoming;
 #[cfg(feature = "durable")]

@@ -11,7 +11,9 @@ use crate::hatchet::wire::DEFAULT_MAX_MESSAGE;
 /// How an engine is to run. The default is an engine in memory, on a loopback port that the system chooses.
 #[derive(Debug, Clone)]
 pub struct EngineOptions {
-    /// Where to listen. Port 0 means the port kept in the folder, or else one that the system chooses.
+    /// Where to listen. On a loopback address the REST part answers under loopback names only, so that no page of a
+    /// stranger can reach it through a browser on this machine; on another address under IP addresses too. Port 0
+    /// means the port kept in the folder, or else one that the system chooses.
     pub bind: SocketAddr,
     /// Where the REST part is.
     pub rest: Rest,

@@ -13,6 +13,7 @@ use super::{
     driver::Driver,
     error::EngineError,
     folder::{Folder, Identity},
+    host::Names,
     options::{EngineOptions, Rest},
     serve::{self, Service},
     state::{Moment, State},
@@ -81,7 +82,7 @@ impl Engine {
             match Kept::open(&options, folder.as_ref()) {
                 Ok(Kept { state, store }) => {
                     let driver = Driver::new(state, identity.tenant, options.max_message);
-                    let service = Service { driver, tokens, with_rest };
+                    let service = Service { driver, tokens, names: Names::of(address.ip()), with_rest };
                     runtime.block_on(run(listeners, service, store, folder, announced, ready, stopped));
                 }
                 // The receiver may be gone.

@@ -9,11 +9,14 @@ use axum::{
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
 };
+use http_body_util::BodyExt as _;
+use tokio::sync::Semaphore;
 use tonic::{Code, Status, service::Routes, transport::Server};
 
 use super::{
     driver::Driver,
     grpc,
+    host::Names,
     incoming::{Pass, incoming},
     rest,
     token::Tokens,
@@ -26,30 +29,41 @@ const PING_PATIENCE: Duration = Duration::from_secs(20);
 /// Calls at once on one connection: SDKs send the reports of hundreds of slots over one.
 const MAX_STREAMS: u32 = 2048;
 
+/// Calls at once on all connections, streams among them: a worker process has some five, a waiting runner one.
+const MAX_CALLS: usize = 8192;
+
 /// What is served, and to whom.
 pub(super) struct Service {
     pub(super) driver: Arc<Driver>,
     pub(super) tokens: Tokens,
+    pub(super) names: Names,
     pub(super) with_rest: bool,
 }
 
+const TOO_MANY: &str = "too many calls and streams are open at once: close some, or use one for many runs";
+
 struct Entrance {
     tokens: Tokens,
+    calls: Arc<Semaphore>,
     driver: Arc<Driver>,
 }
 
 /// Serves until `stop`, and then until every call has ended.
 pub(super) async fn serve(
     listeners: Vec<tokio::net::TcpListener>,
-    Service { driver, tokens, with_rest }: Service,
+    Service { driver, tokens, names, with_rest }: Service,
     stop: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
-    let entrance = Arc::new(Entrance { tokens, driver: driver.clone() });
+    let entrance = Arc::new(Entrance { tokens, calls: Arc::new(Semaphore::new(MAX_CALLS)), driver: driver.clone() });
     let mut router = grpc::routes(&driver).into_axum_router().fallback(unknown);
     if with_rest {
         router = router.merge(rest::router(driver));
     }
-    let router = router.layer(from_fn_with_state(entrance, enter));
+    let mut router = router.layer(from_fn_with_state(entrance, enter));
+    if with_rest {
+        router = router.merge(rest::look::routes());
+    }
+    let router = router.layer(from_fn_with_state(names, look_at));
     Server::builder()
         .accept_http1(true)
         .max_concurrent_streams(MAX_STREAMS)
@@ -74,9 +88,51 @@ async fn enter(Shared(entrance): Shared<Arc<Entrance>>, mut request: Request, ne
     if let Some(pass) = request.extensions().get::<Pass>() {
         pass.admit();
     }
+    let Ok(call) = entrance.calls.clone().try_acquire_owned() else {
+        return if is_grpc(request.headers()) {
+            Status::resource_exhausted(TOO_MANY).into_http::<Body>()
+        } else {
+            rest::Refused::too_many(TOO_MANY).into_response()
+        };
+    };
     let mut response = next.run(request).await;
     name_oversize(response.headers_mut());
+    if !is_grpc(response.headers()) {
+        return response;
+    }
+    // The call ends with its answer: a stream may go on for days.
+    response.map(|body| {
+        Body::new(body.map_frame(move |frame| {
+            let _until_the_end = &call;
+            frame
+        }))
+    })
+}
+
+/// What is not gRPC a browser may send, led here by a stranger's page: none is answered that does not name this engine,
+/// and no answer is taken for anything but what it says it is, or kept.
+async fn look_at(Shared(names): Shared<Names>, request: Request, next: Next) -> Response {
+    if is_grpc(request.headers()) {
+        return next.run(request).await;
+    }
+    let mut response = if names.admit(request.uri(), request.headers()) {
+        next.run(request).await
+    } else {
+        rest::Refused::misnamed().into_response()
+    };
+    // What the router itself refuses, such as a path that is no text or a method that no route has.
+    let refused = response.status().is_client_error() && !is_json(response.headers());
+    if refused {
+        response = rest::Refused::plainly(response.status()).into_response();
+    }
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"))
 }
 
 fn is_grpc(headers: &HeaderMap) -> bool {

@@ -8,11 +8,15 @@ mod bench;
 #[cfg(all(unix, feature = "engine"))]
 mod chaos;
 mod conformance;
+#[cfg(all(unix, feature = "engine"))]
+mod doors;
 mod examples;
 #[cfg(feature = "engine")]
 mod fake;
 #[cfg(all(unix, feature = "engine"))]
 mod interop;
+#[cfg(all(unix, feature = "engine"))]
+mod page;
 #[cfg(all(unix, feature = "engine"))]
 mod process;
 #[cfg(unix)]

@@ -24,7 +24,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value = "1000", allow_hyphen_values = true)]
     runs: String,
     /// Input of each run, a JSON object, or TASK=JSON for one of several tasks; `{index}` in a text stands for the
-    /// run's index [default: the task's own]
+    /// run's index, and a text that is nothing else becomes a number; `{index:text}` stays a text [default: the
+    /// task's own]
     #[arg(long, value_name = "JSON")]
     input_json: Vec<String>,
     /// What the run keys begin with; the same again attaches to the runs that are there [default: the time]

@@ -58,7 +58,6 @@ pub(super) async fn to_the_end(
 ) -> Result<(), Exit> {
     screen.show_events();
     let mut limits = Limits::new(run, timeout);
-    let mut chunks = Chunks::default();
     let ended = run.outcome();
     tokio::pin!(ended);
     let looks = looks(run);
@@ -67,7 +66,7 @@ pub(super) async fn to_the_end(
     let outcome = loop {
         tokio::select! {
             biased;
-            event = events.next(), if listening => listening = show(event, &mut chunks, screen)?,
+            event = events.next(), if listening => listening = show(event, screen)?,
             outcome = &mut ended => break follow::finish(run, outcome).await?,
             Some(seen) = looks.next() => {
                 if let Some(outcome) = screen.seen(run, seen)? {
@@ -78,24 +77,19 @@ pub(super) async fn to_the_end(
         }
     };
     if listening {
-        tail(&outcome, &mut events, &mut chunks, screen).await?;
+        tail(&outcome, &mut events, screen).await?;
     }
     follow::conclude(screen, &outcome)
 }
 
 /// Shows what is still on its way when the end is known.
-async fn tail(
-    outcome: &RunOutcome,
-    events: &mut RunEvents,
-    chunks: &mut Chunks,
-    screen: &mut Screen,
-) -> Result<(), Exit> {
+async fn tail(outcome: &RunOutcome, events: &mut RunEvents, screen: &mut Screen) -> Result<(), Exit> {
     let last = Instant::now() + TAIL;
     loop {
         let quiet = if outcome.status == RunStatus::Completed { last } else { last.min(Instant::now() + QUIET) };
         tokio::select! {
             event = events.next() => {
-                if !show(event, chunks, screen)? {
+                if !show(event, screen)? {
                     return Ok(());
                 }
             }
@@ -105,7 +99,7 @@ async fn tail(
 }
 
 /// Shows one event; false when no more come.
-fn show(event: Option<Result<RunEvent, ClientError>>, chunks: &mut Chunks, screen: &mut Screen) -> Result<bool, Exit> {
+fn show(event: Option<Result<RunEvent, ClientError>>, screen: &mut Screen) -> Result<bool, Exit> {
     let event = match event {
         None => return Ok(false),
         Some(Ok(event)) => event,
@@ -120,49 +114,15 @@ fn show(event: Option<Result<RunEvent, ClientError>>, chunks: &mut Chunks, scree
                 screen.status(RunStatus::Queued)?;
             }
         }
-        RunEventKind::Chunk { text, index } => {
-            if let Some(missed) = index.and_then(|index| chunks.missed_before(index)) {
-                screen.note(&missed);
-            }
-            screen.chunk(&text, index)?;
+        RunEventKind::Chunk { text, index } => screen.chunk(&text, index)?,
+        RunEventKind::Missed { chunks, before } => {
+            screen.note(&format!("{chunks} chunk(s) before number {before} were not received"));
         }
-        RunEventKind::Failed { error } => {
-            chunks.next = 0;
-            screen.attempt_failed(event.retry_count, &error)?;
-        }
+        RunEventKind::Failed { error } => screen.attempt_failed(event.retry_count, &error)?,
         RunEventKind::Gap => screen.note("the stream broke and was opened again: chunks may be missing"),
         RunEventKind::Unknown { number } => screen.note(&format!("an event of the unknown type {number}")),
         // The outcome tells the end, whichever way it comes.
         RunEventKind::Completed | RunEventKind::Cancelled | RunEventKind::TimedOut | RunEventKind::RunEnded => {}
     }
     Ok(true)
-}
-
-/// The numbers of an attempt's chunks.
-#[derive(Default)]
-struct Chunks {
-    next: i64,
-}
-
-impl Chunks {
-    /// What is missing before this chunk, in words. A new attempt starts at 0 again.
-    fn missed_before(&mut self, index: i64) -> Option<String> {
-        let expected = std::mem::replace(&mut self.next, index.saturating_add(1));
-        let missed = index.saturating_sub(expected);
-        (missed > 0).then(|| format!("{missed} chunk(s) before number {index} were not received"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn gaps_are_counted_and_a_new_attempt_is_none() {
-        let mut chunks = Chunks::default();
-        assert_eq!(chunks.missed_before(0), None);
-        assert_eq!(chunks.missed_before(1), None);
-        assert!(chunks.missed_before(4).unwrap().starts_with("2 chunk(s) before number 4"));
-        assert_eq!(chunks.missed_before(0), None);
-    }
 }

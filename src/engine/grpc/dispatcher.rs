@@ -173,7 +173,7 @@ impl Dispatcher for Door {
         let request = request.into_inner();
         let id = check::task_id(&request.task_run_external_id)?;
         let by = parse_duration(&request.increment_timeout_by).map_err(|e| Status::invalid_argument(e.to_string()))?;
-        let at = self.driver.with(|state, _| state.refresh_timeout(id, by)).await?.ok_or_else(|| no_task(id))?;
+        let at = self.driver.with(|state, now| state.refresh_timeout(id, by, now)).await?.ok_or_else(|| no_task(id))?;
         Ok(Response::new(RefreshTimeoutResponse { timeout_at: Some(at.timestamp()) }))
     }
 

@@ -11,13 +11,16 @@ use serde_json::{Value, json};
 
 use super::{driver::Driver, gate::Unkept};
 
+mod counts;
 mod crons;
 mod events;
+pub(super) mod look;
 mod page;
 mod plan;
 mod query;
 mod runs;
 mod schedules;
+mod steps;
 mod tasks;
 mod workers;
 mod workflows;
@@ -35,6 +38,8 @@ pub(super) fn router(driver: Arc<Driver>) -> Router {
         .merge(workflows::routes())
         .merge(runs::routes())
         .merge(tasks::routes())
+        .merge(steps::routes())
+        .merge(counts::routes())
         .merge(schedules::routes())
         .merge(crons::routes())
         .merge(events::routes())
@@ -54,6 +59,19 @@ impl Refused {
 
     pub(super) fn not_found() -> Self {
         Self(StatusCode::NOT_FOUND, "not found".into())
+    }
+
+    pub(super) fn misnamed() -> Self {
+        let why = "the Host header names no address of this engine: ask for it as localhost, or by its IP address";
+        Self(StatusCode::FORBIDDEN, why.into())
+    }
+
+    pub(super) fn too_many(why: &str) -> Self {
+        Self(StatusCode::SERVICE_UNAVAILABLE, why.into())
+    }
+
+    pub(super) fn plainly(status: StatusCode) -> Self {
+        Self(status, status.canonical_reason().unwrap_or("refused").to_lowercase())
     }
 
     fn bad(why: impl Into<String>) -> Self {

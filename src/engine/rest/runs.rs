@@ -10,7 +10,7 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Answer, DEFAULT_ROWS, MAX_ROWS, Refused, id, meta, own_tenant, query, rfc3339, shown};
+use super::{Answer, DEFAULT_ROWS, MAX_ROWS, Refused, id, meta, own_tenant, query, rfc3339, shown, steps};
 use crate::{
     engine::{
         assignment,
@@ -109,7 +109,7 @@ async fn details(driver: &Driver, id: RunId) -> Answer {
                 .collect();
             Ok(Json(json!({
                 "run": run_view(driver, state, run_id, run),
-                "tasks": tasks, "shape": shape, "taskEvents": [],
+                "tasks": tasks, "shape": shape, "taskEvents": steps::of(state, run),
             })))
         })
         .await?

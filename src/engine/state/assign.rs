@@ -6,6 +6,7 @@ use super::{
     clock::Alarm,
     model::{Phase, Running, StreamId, TaskSpec, Worker},
     queue::LaneId,
+    trail::What,
 };
 use crate::hatchet::wire::{RunId, WorkerId};
 
@@ -26,6 +27,7 @@ impl State {
             self.unplaced.push(lane);
         }
         task.phase = Phase::Queued(self.queue.put(lane, priority, id));
+        task.mark(What::Queued, now);
         task.alarm = Some(self.clock.set(now.plus(patience), Alarm::Task(id)));
     }
 
@@ -121,6 +123,7 @@ impl State {
         task.phase = Phase::Running(Running { worker: worker_id, seq, holds: true, deadline, heard: false });
         task.started = Some(now);
         task.assigned = seq;
+        task.mark(What::Assigned(worker_id), now);
         self.effects.push_back(Effect::Start { stream, task: id, attempt: task.attempt });
         self.queue.served(lane);
         self.offer(worker_id, now);

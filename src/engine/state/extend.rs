@@ -2,18 +2,20 @@
 
 use std::time::Duration;
 
-use super::{Moment, State, clock::Alarm, model::Phase};
+use super::{Moment, State, clock::Alarm, model::Phase, trail::What};
 use crate::hatchet::wire::RunId;
 
 impl State {
     /// Adds to the deadline of a running task. Answers the new one, or `None` if no such task runs.
-    pub(crate) fn refresh_timeout(&mut self, id: RunId, by: Duration) -> Option<Moment> {
+    pub(crate) fn refresh_timeout(&mut self, id: RunId, by: Duration, now: Moment) -> Option<Moment> {
         let task = self.tasks.get_mut(&id)?;
         let Phase::Running(running) = &mut task.phase else { return None };
-        running.deadline = running.deadline.plus(by);
+        let deadline = running.deadline.plus(by);
+        running.deadline = deadline;
         self.clock.take_back(task.alarm.take());
-        task.alarm = Some(self.clock.set(running.deadline, Alarm::Task(id)));
-        Some(running.deadline)
+        task.alarm = Some(self.clock.set(deadline, Alarm::Task(id)));
+        task.mark(What::Refreshed(by), now);
+        Some(deadline)
     }
 
     /// Frees the slots of a running task, which goes on and can still be cancelled. Answers whether it runs.
@@ -23,6 +25,7 @@ impl State {
         let Phase::Running(running) = &mut task.phase else { return false };
         let worker = running.worker;
         if std::mem::take(&mut running.holds) {
+            task.mark(What::SlotReleased, now);
             if let Some(worker) = self.workers.passing(&worker) {
                 worker.take(&needs, -1);
             }

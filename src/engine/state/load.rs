@@ -16,6 +16,7 @@ use super::{
         VersionHead, WorkerHead, id, read,
     },
     stream::Chunks,
+    trail::Trail,
 };
 use crate::{
     engine::{
@@ -175,6 +176,7 @@ impl Loading {
             started: head.started.map(Moment),
             finished: head.finished.map(Moment),
             chunks: None,
+            trail: head.trail.map(Trail::of).unwrap_or_default(),
             children: Vec::new(),
         };
         task.phase = match StageHead::try_from(head.stage) {

@@ -32,6 +32,7 @@ mod settle;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod trail;
 mod trigger;
 mod workers;
 mod workflow;
@@ -43,6 +44,7 @@ pub(crate) use load::Loading;
 pub(crate) use moment::Moment;
 pub(crate) use report::Report;
 pub(crate) use schedule::{Cron, CronRefusal, Plan, Scheduled, TimedError};
+pub(crate) use trail::{Mark, What};
 pub(crate) use trigger::{ParentRef, Refusal, TriggerItem, Triggered, Wanted};
 pub(crate) use workers::{Registration, WorkerError, WorkerStatus};
 

@@ -11,6 +11,7 @@ use super::{
     crew::CrewId,
     queue::{LaneId, Place},
     stream::Chunks,
+    trail::Trail,
 };
 use crate::{
     engine::{cron::CronRule, idempotency::Expression},
@@ -189,6 +190,7 @@ pub(crate) struct Task {
     pub(crate) finished: Option<Moment>,
     /// Only for one that has streamed.
     pub(crate) chunks: Option<Box<Chunks>>,
+    pub(crate) trail: Trail,
     /// What it triggered: forgotten with it.
     pub(crate) children: Vec<ChildKey>,
 }

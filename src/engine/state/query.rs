@@ -12,6 +12,11 @@ use super::{
 use crate::hatchet::wire::{RunId, WorkerId};
 
 impl State {
+    /// Runs made, tasks assigned and runs ended so far.
+    pub(crate) fn totals(&self) -> [u64; 3] {
+        [self.made, self.assignments, self.ends]
+    }
+
     /// A run by its own id, or by that of one of its tasks.
     pub(crate) fn run(&self, id: RunId) -> Option<(RunId, &Run)> {
         let id = self.tasks.get(&id).map_or(id, |task| task.run);

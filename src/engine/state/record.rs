@@ -1,10 +1,14 @@
 //! The small records of what is kept. A new field takes a new number; a number is never used again.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use prost::Message;
 use uuid::Uuid;
 
+use super::{
+    Moment,
+    trail::{Mark, What},
+};
 use crate::{
     engine::record::Damaged,
     hatchet::wire::{proto, proto::v1},
@@ -143,6 +147,126 @@ pub(super) struct TaskHead {
     pub(super) holds: bool,
     #[prost(bool, tag = "15")]
     pub(super) heard: bool,
+    #[prost(message, optional, tag = "16")]
+    pub(super) trail: Option<TrailHead>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct TrailHead {
+    /// [`MarkHead`]s, each behind its length: most are never looked at.
+    #[prost(bytes, tag = "1")]
+    pub(super) written: Vec<u8>,
+    #[prost(uint32, tag = "2")]
+    pub(super) count: u32,
+    /// Steps that went before those.
+    #[prost(uint64, tag = "3")]
+    pub(super) gone: u64,
+}
+
+/// A step of a task.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct MarkHead {
+    #[prost(uint64, tag = "1")]
+    pub(super) at: u64,
+    #[prost(int32, tag = "2")]
+    pub(super) attempt: i32,
+    #[prost(enumeration = "MarkKind", tag = "3")]
+    pub(super) kind: i32,
+    /// An error, cut to [`MarkHead::TEXT`].
+    #[prost(string, tag = "4")]
+    pub(super) text: String,
+    #[prost(message, optional, tag = "5")]
+    pub(super) worker: Option<Id>,
+    /// Milliseconds.
+    #[prost(uint64, tag = "6")]
+    pub(super) wait: u64,
+}
+
+impl MarkHead {
+    /// Characters of an error that are kept for a step: the row is written anew with each of them.
+    const TEXT: usize = 500;
+
+    pub(super) fn of(mark: &Mark) -> Self {
+        let mut head = Self { at: mark.at.0, attempt: mark.attempt, ..Self::default() };
+        let text = |text: &str| text.chars().take(Self::TEXT).collect();
+        let millis = |wait: &Duration| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        let kind = match &mark.what {
+            What::Queued => MarkKind::Queued,
+            What::Assigned(worker) => {
+                head.worker = Id::of(worker.uuid());
+                MarkKind::Assigned
+            }
+            What::Started => MarkKind::Started,
+            What::Finished => MarkKind::Finished,
+            What::Failed(error) => {
+                head.text = text(error);
+                MarkKind::Failed
+            }
+            What::TimedOut(error) => {
+                head.text = text(error);
+                MarkKind::TimedOut
+            }
+            What::NotTaken => MarkKind::NotTaken,
+            What::Cancelled => MarkKind::Cancelled,
+            What::Reassigned => MarkKind::Reassigned,
+            What::Retrying(wait) => {
+                head.wait = millis(wait);
+                MarkKind::Retrying
+            }
+            What::Replayed => MarkKind::Replayed,
+            What::Skipped => MarkKind::Skipped,
+            What::Refreshed(by) => {
+                head.wait = millis(by);
+                MarkKind::Refreshed
+            }
+            What::SlotReleased => MarkKind::SlotReleased,
+        };
+        head.set_kind(kind);
+        head
+    }
+
+    pub(super) fn mark(self) -> Result<Mark, Damaged> {
+        let wait = Duration::from_millis(self.wait);
+        let what = match self.kind() {
+            MarkKind::Queued => What::Queued,
+            MarkKind::Assigned => What::Assigned(id(self.worker, "the step's worker")?),
+            MarkKind::Started => What::Started,
+            MarkKind::Finished => What::Finished,
+            MarkKind::Failed => What::Failed(self.text.into()),
+            MarkKind::TimedOut => What::TimedOut(self.text.into()),
+            MarkKind::NotTaken => What::NotTaken,
+            MarkKind::Cancelled => What::Cancelled,
+            MarkKind::Reassigned => What::Reassigned,
+            MarkKind::Retrying => What::Retrying(wait),
+            MarkKind::Replayed => What::Replayed,
+            MarkKind::Skipped => What::Skipped,
+            MarkKind::Refreshed => What::Refreshed(wait),
+            MarkKind::SlotReleased => What::SlotReleased,
+            MarkKind::Unknown => return Err(Damaged(format!("step {} is not known", self.kind))),
+        };
+        Ok(Mark { at: Moment(self.at), attempt: self.attempt, what })
+    }
+}
+
+/// Which step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, prost::Enumeration)]
+#[repr(i32)]
+pub(super) enum MarkKind {
+    Unknown = 0,
+    Queued = 1,
+    Assigned = 2,
+    Started = 3,
+    Finished = 4,
+    Failed = 5,
+    TimedOut = 6,
+    NotTaken = 7,
+    Cancelled = 8,
+    Reassigned = 9,
+    Retrying = 10,
+    Replayed = 11,
+    Skipped = 12,
+    Refreshed = 13,
+    SlotReleased = 14,
 }
 
 #[derive(Clone, PartialEq, Message)]

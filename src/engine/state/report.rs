@@ -7,6 +7,7 @@ use super::{
     attempt::{self, AttemptEvent, Budget, Step},
     clock::Alarm,
     model::Phase,
+    trail::{What, end_of},
 };
 use crate::hatchet::wire::{RunId, WorkerId};
 
@@ -38,9 +39,12 @@ impl State {
             return true;
         }
         if matches!(&task.phase, Phase::Running(running) if !running.heard)
-            && let Some(Phase::Running(running)) = self.tasks.get_mut(&id).map(|task| &mut task.phase)
+            && let Some(task) = self.tasks.get_mut(&id)
         {
-            running.heard = true;
+            if let Phase::Running(running) = &mut task.phase {
+                running.heard = true;
+            }
+            task.mark(What::Started, now);
         }
         let event = match report {
             Report::Noted => return true,
@@ -90,10 +94,11 @@ impl State {
         match step {
             Step::Stay | Step::Run => {}
             Step::Retry(delay) => {
-                self.announce_failure(id, event);
+                self.announce_failure(id, event, now);
                 self.next_attempt(id);
                 if let Some(task) = self.tasks.get_mut(&id) {
                     task.failures += 1;
+                    task.mark(What::Retrying(delay), now);
                 }
                 self.enqueue_after(id, delay, now);
             }
@@ -101,6 +106,7 @@ impl State {
                 self.next_attempt(id);
                 if let Some(task) = self.tasks.get_mut(&id) {
                     task.reassignments += 1;
+                    task.mark(What::Reassigned, now);
                 }
                 self.enqueue(id, now);
             }
@@ -110,12 +116,14 @@ impl State {
                 if let Some(task) = self.tasks.get_mut(&id) {
                     (task.failures, task.reassignments, task.finished) = (0, 0, None);
                     task.phase = Phase::Waiting(0);
+                    task.mark(What::Replayed, now);
                     if let Some(run) = self.runs.passing(&task.run) {
                         run.open += 1;
                     }
                 }
             }
             Step::Complete => {
+                self.mark(id, end_of(event, &"".into()), now);
                 let output = match event {
                     AttemptEvent::Completed(output) => output.clone(),
                     _ => SKIPPED.into(),
@@ -124,10 +132,12 @@ impl State {
             }
             Step::Fail => {
                 let error = self.error_of(id, event);
+                self.mark(id, end_of(event, &error), now);
                 self.end_task(id, Phase::Failed(error.clone()), StepEvent::Failed(error), now);
             }
             Step::Cancel => {
                 let untaken = *event == AttemptEvent::NotTaken;
+                self.mark(id, end_of(event, &"".into()), now);
                 self.end_task(id, Phase::Cancelled(untaken), StepEvent::Cancelled, now);
             }
         }
@@ -213,9 +223,10 @@ impl State {
         }
     }
 
-    fn announce_failure(&mut self, id: RunId, event: &AttemptEvent) {
+    fn announce_failure(&mut self, id: RunId, event: &AttemptEvent, now: Moment) {
         self.flush_chunks(id);
         let error = self.error_of(id, event);
+        self.mark(id, end_of(event, &error), now);
         let Some(task) = self.tasks.get(&id) else { return };
         let what = StepEvent::Failed(error);
         self.effects.push_back(Effect::Step { task: id, run: task.run, attempt: task.attempt, what });

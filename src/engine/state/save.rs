@@ -127,6 +127,7 @@ fn task_row(id: &RunId, task: &Task) -> Row {
         started: task.started.map(|at| at.0),
         finished: task.finished.map(|at| at.0),
         until: task.alarm.map_or(0, |(at, _)| at.0),
+        trail: Some(task.trail.head()),
         ..TaskHead::default()
     };
     let (stage, text) = match &task.phase {

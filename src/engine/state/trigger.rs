@@ -6,6 +6,7 @@ use super::{
     Claim, Moment, State,
     clock::Alarm,
     model::{ChildKey, Lease, Origin, Parent, Phase, Run, Task, Version},
+    trail::Trail,
 };
 use crate::{engine::metadata, hatchet::wire::RunId};
 
@@ -178,6 +179,7 @@ impl State {
                 started: None,
                 finished: None,
                 chunks: None,
+                trail: Trail::default(),
                 children: Vec::new(),
             };
             self.tasks.insert(*task, made);

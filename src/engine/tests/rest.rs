@@ -83,3 +83,64 @@ async fn rest_shows_runs_workers_and_logs() {
     }
     engine.stop().await;
 }
+
+/// The types, messages and errors of a run's events, the oldest first.
+async fn events(engine: &Engine, run: &str) -> Vec<[String; 3]> {
+    let token = &engine.handshake().token;
+    let path = format!("GET /api/v1/stable/workflow-runs/{run}/task-events");
+    let (_, answer) = super::rest(engine, token, &path, "").await;
+    let text = |row: &serde_json::Value, field: &str| row[field].as_str().unwrap().to_owned();
+    let rows = answer["rows"].as_array().unwrap().iter().rev();
+    rows.map(|row| [text(row, "eventType"), text(row, "message"), text(row, "errorMessage")]).collect()
+}
+
+#[tokio::test]
+async fn task_events_tell_what_happened_in_hatchets_words() {
+    let engine = Engine::start(EngineOptions::default()).await.unwrap();
+    let mut client = Client::new(&engine).await;
+    client.declare("t", |definition| definition.tasks[0].retries = 1).await.unwrap();
+    let (worker, mut work) = client.worker("t").await;
+    let run = client.trigger("t", "{}").await.unwrap();
+    next(&mut work).await.unwrap();
+    client.report(&run, 0, StepActionEventType::StepEventTypeStarted, "").await;
+    client.report(&run, 0, StepActionEventType::StepEventTypeStarted, "").await;
+    client.report(&run, 0, StepActionEventType::StepEventTypeFailed, "boom").await;
+    next(&mut work).await.unwrap();
+    let release = proto::ReleaseSlotRequest { task_run_external_id: run.clone() };
+    client.dispatcher.release_slot(release).await.unwrap();
+    let more = proto::RefreshTimeoutRequest { task_run_external_id: run.clone(), increment_timeout_by: "10s".into() };
+    client.dispatcher.refresh_timeout(more).await.unwrap();
+    client.report(&run, 1, StepActionEventType::StepEventTypeCompleted, r#"{"b":2}"#).await;
+    let told = events(&engine, &run).await;
+    let kinds: Vec<&str> = told.iter().map(|[kind, ..]| kind.as_str()).collect();
+    let first = ["QUEUED", "ASSIGNED", "SENT_TO_WORKER", "STARTED", "FAILED", "RETRYING"];
+    let second = ["QUEUED", "ASSIGNED", "SENT_TO_WORKER", "SLOT_RELEASED", "TIMEOUT_REFRESHED", "STARTED", "FINISHED"];
+    assert_eq!(kinds, [&first[..], &second[..]].concat());
+    assert_eq!(told[2][1], "Sent task run to the assigned worker");
+    assert_eq!(told[4][2], "boom");
+    assert_eq!(told[5][1], "This is retry number 1.");
+    assert_eq!(told[10][1], "Timeout refreshed by 10s");
+
+    let (token, tenant) = (engine.handshake().token.clone(), engine.handshake().tenant_id.clone());
+    let get = async |path: String| super::rest(&engine, &token, &format!("GET {path}"), "").await;
+    let (_, page) = get(format!("/api/v1/stable/tasks/{run}/task-events?offset=0&limit=1")).await;
+    let newest = &page["rows"][0];
+    assert_eq!(page["rows"].as_array().unwrap().len(), 1);
+    assert_eq!((&newest["output"], &newest["retryCount"]), (&r#"{"b":2}"#.into(), &1.into()));
+    assert_eq!((&newest["taskId"], &newest["workerId"]), (&run.as_str().into(), &worker.as_str().into()));
+    let (_, details) = get(format!("/api/v1/stable/workflow-runs/{run}")).await;
+    assert_eq!(details["taskEvents"].as_array().unwrap().len(), told.len());
+    let (_, counts) = get(format!("/api/v1/stable/tenants/{tenant}/task-metrics?since=2020-01-01T00:00:00Z")).await;
+    assert_eq!(counts[1], serde_json::json!({ "status": "COMPLETED", "count": 1 }));
+    let (_, totals) = get(format!("/api/v1/tenants/{tenant}/embedded-counts")).await;
+    assert_eq!([&totals["runsMade"], &totals["tasksAssigned"], &totals["runsEnded"]], [&1, &2, &1]);
+    assert_eq!(get(format!("/api/v1/stable/tasks/{run}/task-events?limit=x")).await.0, 400);
+
+    let replay = format!("POST /api/v1/stable/tenants/{tenant}/tasks/replay");
+    super::rest(&engine, &token, &replay, &format!("{{\"externalIds\":[\"{run}\"]}}")).await;
+    let cancel = format!("POST /api/v1/stable/tenants/{tenant}/tasks/cancel");
+    super::rest(&engine, &token, &cancel, &format!("{{\"externalIds\":[\"{run}\"]}}")).await;
+    let kinds: Vec<String> = events(&engine, &run).await.into_iter().skip(told.len()).map(|[kind, ..]| kind).collect();
+    assert_eq!(kinds, ["RETRIED_BY_USER", "QUEUED", "ASSIGNED", "SENT_TO_WORKER", "CANCELLED"]);
+    engine.stop().await;
+}

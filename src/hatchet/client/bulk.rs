@@ -1,6 +1,12 @@
 //! Starts many runs in few calls.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use futures_util::StreamExt as _;
 use prost::Message as _;
@@ -12,9 +18,12 @@ use super::{
     retry::{if_not_done, if_temporary, retrying},
     trigger::{refused, run_id},
 };
-use crate::hatchet::wire::proto::{
-    BulkTriggerWorkflowRequest,
-    v1::{BulkTriggerIdempotencyCollisionError, TriggerWorkflowRequest},
+use crate::hatchet::wire::{
+    RunId,
+    proto::{
+        BulkTriggerWorkflowRequest,
+        v1::{BulkTriggerIdempotencyCollisionError, TriggerWorkflowRequest},
+    },
 };
 
 /// Most runs in one bulk call: the Python SDK's number.
@@ -142,33 +151,60 @@ impl Client {
                 // It fails where the semaphore was closed, which it never is.
                 let _permit = self.singles().acquire().await;
                 // Items with keys may be sent twice: the second time they are duplicates of themselves.
+                let unanswered = AtomicBool::new(false);
                 let answer = retrying(if_temporary, || {
                     let (mut stub, request) = (self.connection().workflows(), request.clone());
+                    let unanswered = &unanswered;
                     async move {
-                        stub.trigger_workflow(request)
-                            .await
-                            .map_err(|status| refused(self.connection(), call, name, status))
+                        let answer = stub.trigger_workflow(request).await;
+                        let answer = answer.map_err(|status| refused(self.connection(), call, name, status));
+                        if answer.as_ref().is_err_and(|error| error.is_temporary() && !error.never_sent()) {
+                            unanswered.store(true, Ordering::Relaxed);
+                        }
+                        answer
                     }
                 })
                 .await;
-                (index, answer.and_then(|answer| run_id(&answer.into_inner().workflow_run_id)))
+                let answer = answer.and_then(|answer| run_id(&answer.into_inner().workflow_run_id));
+                (index, answer, unanswered.into_inner())
             }
         });
-        // Two items with one key: the first in order is the run, the second its duplicate.
-        let mut started: HashSet<&str> =
-            collision.successful_workflow_run_external_ids.iter().map(String::as_str).collect();
         let answers: Vec<_> = futures_util::stream::iter(asked).buffered(SINGLE_CALLS).collect().await;
-        let outcome = |answer: Result<_, ClientError>| match answer {
-            Ok(run) => Ok(RunHandle::new(self.clone(), run)),
-            Err(error) => match error.kind() {
-                ErrorKind::Duplicate(Some(run)) if started.remove(run.to_string().as_str()) => {
-                    Ok(RunHandle::new(self.clone(), run))
-                }
+        let mut own = Own::new(collision, answers.iter().filter_map(|(_, answer, _)| answer.as_ref().ok().copied()));
+        let outcome = |(index, answer, unanswered): (usize, Result<RunId, ClientError>, bool)| {
+            let run = answer.or_else(|error| match error.kind() {
+                ErrorKind::Duplicate(Some(run)) if own.claim(run, unanswered) => Ok(run),
                 _ => Err(error),
-            },
+            });
+            (index, run.map(|run| RunHandle::new(self.clone(), run)))
         };
-        let (indexes, answers): (Vec<_>, Vec<_>) = answers.into_iter().unzip();
-        indexes.into_iter().zip(answers.into_iter().map(outcome)).collect()
+        answers.into_iter().map(outcome).collect()
+    }
+}
+
+/// Tells an item that is a duplicate of itself from one that is another's.
+struct Own {
+    /// Runs that the refused bulk call started, until an item has claimed them.
+    started: HashSet<RunId>,
+    /// Runs that were there before, or that an item has got already: of two items with one key the first in order is the
+    /// run, and the second its duplicate.
+    taken: HashSet<RunId>,
+}
+
+impl Own {
+    fn new(collision: &BulkTriggerIdempotencyCollisionError, answered: impl Iterator<Item = RunId>) -> Self {
+        let parse = |id: &String| id.parse().ok();
+        let before = collision.collisions.iter().filter_map(|one| parse(&one.existing_run_external_id));
+        let started: HashSet<RunId> = collision.successful_workflow_run_external_ids.iter().filter_map(parse).collect();
+        // Within the bulk, an item may have collided with one that it started.
+        let taken = before.filter(|run| !started.contains(run)).chain(answered).collect();
+        Self { started, taken }
+    }
+
+    /// Whether the run that holds an item's key is the item's own. `unanswered`: a call of the item's own may have
+    /// started it and lost its answer.
+    fn claim(&mut self, run: RunId, unanswered: bool) -> bool {
+        self.started.remove(&run) || (unanswered && self.taken.insert(run))
     }
 }
 

@@ -8,16 +8,25 @@ use super::{RunEvent, RunEventKind};
 
 /// Chunks of one run that wait for an earlier one; more than these are handed on as they are.
 const MOST_EARLY: usize = 1_000;
+/// Runs whose numbers are kept. The end of a run takes it off, but an end may get lost, and a chunk may come after it; of
+/// more runs than these, the half that has been silent longest is forgotten.
+const MOST_RUNS: usize = 2_000;
 
 /// Chunks that came early, by run.
 #[derive(Default)]
-pub(super) struct ChunkOrder(HashMap<String, Run>);
+pub(super) struct ChunkOrder {
+    runs: HashMap<String, Run>,
+    /// Counts the chunks.
+    clock: u64,
+}
 
 #[derive(Default)]
 struct Run {
     /// The number that comes next in this attempt.
     next: i64,
     early: BTreeMap<i64, RunEvent>,
+    /// The clock at its last chunk.
+    touched: u64,
 }
 
 impl ChunkOrder {
@@ -26,7 +35,14 @@ impl ChunkOrder {
         match &event.kind {
             RunEventKind::Chunk { index: Some(index), .. } => {
                 let index = *index;
-                self.0.entry(event.run.clone()).or_default().chunk(index, event)
+                self.clock += 1;
+                let run = self.runs.entry(event.run.clone()).or_default();
+                run.touched = self.clock;
+                let mut events = run.chunk(index, event);
+                if self.runs.len() > MOST_RUNS {
+                    events.extend(self.forget_half());
+                }
+                events
             }
             // The attempt is over: what is missing will not come, and the next one counts from 0.
             RunEventKind::Completed
@@ -34,12 +50,13 @@ impl ChunkOrder {
             | RunEventKind::Cancelled
             | RunEventKind::TimedOut
             | RunEventKind::RunEnded => {
-                let mut events = self.0.remove(&event.run).map(Run::flush).unwrap_or_default();
+                let mut events = self.runs.remove(&event.run).map(|mut run| run.flush()).unwrap_or_default();
                 events.push(event);
                 events
             }
             RunEventKind::Created
             | RunEventKind::Chunk { index: None, .. }
+            | RunEventKind::Missed { .. }
             | RunEventKind::Gap
             | RunEventKind::Unknown { .. } => vec![event],
         }
@@ -47,12 +64,19 @@ impl ChunkOrder {
 
     /// Whether something waits for an earlier chunk.
     pub(super) fn is_waiting(&self) -> bool {
-        self.0.values().any(|run| !run.early.is_empty())
+        self.runs.values().any(|run| !run.early.is_empty())
     }
 
     /// Gives up on what is missing.
     pub(super) fn flush(&mut self) -> Vec<RunEvent> {
-        self.0.values_mut().flat_map(|run| std::mem::take(run).flush_and_keep(run)).collect::<Vec<_>>()
+        self.runs.values_mut().flat_map(Run::flush).collect()
+    }
+
+    fn forget_half(&mut self) -> Vec<RunEvent> {
+        let mut touched: Vec<u64> = self.runs.values().map(|run| run.touched).collect();
+        let (_, median, _) = touched.select_nth_unstable(MOST_RUNS / 2);
+        let old = self.runs.extract_if(|_, run| run.touched < *median);
+        old.flat_map(|(_, mut run)| run.flush()).collect()
     }
 }
 
@@ -60,10 +84,7 @@ impl Run {
     fn chunk(&mut self, index: i64, event: RunEvent) -> Vec<RunEvent> {
         if index > self.next {
             self.early.insert(index, event);
-            if self.early.len() <= MOST_EARLY {
-                return Vec::new();
-            }
-            return std::mem::take(self).flush_and_keep(self);
+            return if self.early.len() > MOST_EARLY { self.flush() } else { Vec::new() };
         }
         if index < self.next && index > 0 {
             // One that was given up on.
@@ -72,25 +93,29 @@ impl Run {
         let mut events = Vec::new();
         if index < self.next {
             // A new attempt, whose predecessor's end was not told.
-            events = std::mem::take(self).flush();
+            events = self.flush();
         }
-        self.next = index + 1;
+        self.next = index.saturating_add(1);
         events.push(event);
         while let Some(event) = self.early.remove(&self.next) {
-            self.next += 1;
+            self.next = self.next.saturating_add(1);
             events.push(event);
         }
         events
     }
 
-    fn flush(self) -> Vec<RunEvent> {
-        self.early.into_values().collect()
-    }
-
-    /// The same, and goes on behind what was given.
-    fn flush_and_keep(self, rest: &mut Self) -> Vec<RunEvent> {
-        rest.next = self.early.last_key_value().map_or(self.next, |(last, _)| last + 1);
-        self.flush()
+    /// Gives what came early, with a word wherever something is missing, and goes on behind it.
+    fn flush(&mut self) -> Vec<RunEvent> {
+        let mut events = Vec::new();
+        for (index, event) in std::mem::take(&mut self.early) {
+            if index > self.next {
+                let kind = RunEventKind::Missed { chunks: index.saturating_sub(self.next), before: index };
+                events.push(RunEvent { run: event.run.clone(), retry_count: event.retry_count, kind });
+            }
+            self.next = index.saturating_add(1);
+            events.push(event);
+        }
+        events
     }
 }
 
@@ -123,7 +148,8 @@ mod tests {
         assert_eq!(indexes(&order.take(chunk(2))), [] as [i64; 0]);
         assert!(order.is_waiting());
         let events = order.take(end());
-        assert_eq!((indexes(&events), events.len()), (vec![2], 2));
+        assert_eq!(events[0].kind, RunEventKind::Missed { chunks: 2, before: 2 });
+        assert_eq!((indexes(&events), events.len()), (vec![2], 3));
         assert_eq!(indexes(&order.take(chunk(0))), [0]);
         assert!(!order.is_waiting());
     }
@@ -134,7 +160,40 @@ mod tests {
         order.take(chunk(5));
         assert_eq!(indexes(&order.flush()), [5]);
         assert_eq!(indexes(&order.take(chunk(6))), [6]);
-        assert_eq!(indexes(&order.take(chunk(3))), [3], "late, but not lost");
+        let late = order.take(chunk(3));
+        assert_eq!((indexes(&late), late.len()), (vec![3], 1), "late, but not lost");
+        let next = order.take(chunk(7));
+        assert_eq!((indexes(&next), next.len()), (vec![7], 1), "and what was late makes no gap");
+    }
+
+    #[test]
+    fn each_gap_is_said_once_with_its_size() {
+        let mut order = ChunkOrder::default();
+        for index in [0, 1, 4, 5, 9] {
+            order.take(chunk(index));
+        }
+        let missed = |events: Vec<RunEvent>| {
+            events.into_iter().filter_map(|event| match event.kind {
+                RunEventKind::Missed { chunks, before } => Some((chunks, before)),
+                _ => None,
+            })
+        };
+        assert_eq!(missed(order.flush()).collect::<Vec<_>>(), [(2, 4), (3, 9)]);
+        assert_eq!(missed(order.take(end())).count(), 0);
+    }
+
+    #[test]
+    fn runs_whose_end_was_never_told_are_not_kept_for_ever() {
+        let mut order = ChunkOrder::default();
+        let mut handed_on = 0;
+        for run in 0..MOST_RUNS * 5 {
+            // Each holds a chunk back.
+            handed_on += indexes(&order.take(RunEvent { run: run.to_string(), ..chunk(1) })).len();
+            assert!(order.runs.len() <= MOST_RUNS);
+        }
+        handed_on += indexes(&order.flush()).len();
+        assert_eq!(handed_on, MOST_RUNS * 5, "forgotten, and not lost");
+        assert!(order.runs.contains_key(&(MOST_RUNS * 5 - 1).to_string()), "the youngest stay");
     }
 
     proptest! {

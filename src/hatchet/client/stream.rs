@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
+use backon::ExponentialBackoff;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Client, ClientError, connection::messages, order::ChunkOrder, retry::forever};
+use super::{Client, ClientError, connection::messages, held::InOrder, order::ChunkOrder, retry::forever};
 use crate::hatchet::wire::{RunId, proto};
 
-/// A chunk whose predecessor is missing is held this long and then handed on: the disorder of a real engine lies within
-/// one batch of events, and one who attaches late must not wait for what was sent before.
-const GAP_PATIENCE: Duration = Duration::from_millis(200);
+/// A subscription that held this long was a good one: after it, the next try is soon again.
+const GOOD: Duration = Duration::from_secs(5);
 
 /// Which runs to see.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +65,13 @@ pub enum RunEventKind {
     /// The engine says that the run as a whole has ended, in its store for lists. On a real engine this also comes
     /// after each failed attempt.
     RunEnded,
+    /// Chunks of this attempt were not received: they were sent before one looked, or got lost.
+    Missed {
+        /// How many.
+        chunks: i64,
+        /// The number of the chunk that comes next instead.
+        before: i64,
+    },
     /// The subscription broke and was made again: events may be missing.
     Gap,
     /// Something that this version does not know.
@@ -110,7 +117,8 @@ async fn pump(
     opened: tokio::sync::oneshot::Sender<()>,
 ) {
     let mut opened = Some(opened);
-    let mut waits = forever(Duration::from_millis(100), Duration::from_secs(2));
+    let mut waits = backoff();
+    let mut order = ChunkOrder::default();
     loop {
         let request = match &selector {
             StreamSelector::Run(run) => {
@@ -124,55 +132,35 @@ async fn pump(
         };
         let mut stub = client.connection().dispatcher();
         let mut wire = messages(async move { stub.subscribe_to_workflow_events(request).await });
-        let mut early = None;
         if let Some(opened) = opened.take() {
             // Polled first, so that the subscription leaves first.
+            let mut first = None;
             tokio::select! {
                 biased;
-                first = wire.next() => early = Some(first),
+                early = wire.next() => first = Some(early),
                 _ = client.engine_version() => {}
+            }
+            if let Some(first) = first {
+                wire = stream::iter(first).chain(wire).boxed();
             }
             // A failed send: the caller has stopped waiting, which the next send to it shows.
             let _ = opened.send(());
         }
-        let mut order = ChunkOrder::default();
-        // Since when a chunk is held. Later ones do not put its end off.
-        let mut held: Option<Instant> = None;
+        let since = Instant::now();
+        let mut events = InOrder::new(wire.map_ok(|event| (event.hangup, read(event))), &mut order);
         let broken = loop {
-            held = order.is_waiting().then(|| held.unwrap_or_else(Instant::now));
-            let given_up = async {
-                match held {
-                    Some(since) => tokio::time::sleep_until(since + GAP_PATIENCE).await,
-                    None => std::future::pending().await,
-                }
-            };
-            let next = match early.take() {
-                Some(first) => first,
-                None => tokio::select! {
-                    () = given_up => {
-                        if !hand_on(&sender, order.flush()).await {
-                            return;
-                        }
-                        continue;
+            match events.next().await {
+                Some(Ok(event)) => {
+                    if sender.send(Ok(event)).await.is_err() {
+                        return;
                     }
-                    next = wire.next() => next,
-                },
-            };
-            let event = match next {
-                Some(Ok(event)) => event,
-                Some(Err(status)) => break status,
-                None => {
-                    hand_on(&sender, order.flush()).await;
-                    return;
                 }
-            };
-            let hangup = event.hangup;
-            if !hand_on(&sender, order.take(read(event))).await || hangup {
-                return;
+                Some(Err(status)) => break status,
+                None => return,
             }
         };
-        if !hand_on(&sender, order.flush()).await {
-            return;
+        if since.elapsed() > GOOD {
+            waits = backoff();
         }
         let error = client.connection().failed("stream the run's events", broken);
         if !error.is_temporary() {
@@ -188,14 +176,8 @@ async fn pump(
     }
 }
 
-/// False where nobody listens any more.
-async fn hand_on(sender: &mpsc::Sender<Result<RunEvent, ClientError>>, events: Vec<RunEvent>) -> bool {
-    for event in events {
-        if sender.send(Ok(event)).await.is_err() {
-            return false;
-        }
-    }
-    true
+fn backoff() -> ExponentialBackoff {
+    forever(Duration::from_millis(100), Duration::from_secs(2))
 }
 
 fn read(event: proto::WorkflowEvent) -> RunEvent {

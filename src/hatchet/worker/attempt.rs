@@ -8,19 +8,25 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use tokio_util::task::AbortOnDropHandle;
-
 use super::{
-    dispatch::{Assignment, AttemptKey, Shared},
+    dispatch::{Assignment, Shared},
     report::{self, Terminal},
+    started::Started,
     stats::AttemptEnd,
+    table::AttemptKey,
     watchdog::PollClock,
 };
-use crate::hatchet::task::{Body, CancelReason, Canceller, Context, Outcome, Task, panic_message};
+use crate::hatchet::{
+    task::{CancelReason, Canceller, Context, Outcome, Task},
+    wire::format_duration,
+};
 
 /// The engine ends an attempt that runs too long, and says so. Only when it has not, this long after, does the worker
 /// do it: the engine's clock checks about once a second, and the deadline may have been extended there.
 const TIMEOUT_MARGIN: Duration = Duration::from_secs(5);
+
+/// Before such a timeout is reported, the engine has this long to say where the run stands.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// STARTED, which carries its own time, waits this long for the body's end: of a body that is quicker, both reports
 /// leave in one packet, which saves a wake-up of each side. Far below what anybody watching a run can see.
@@ -34,13 +40,14 @@ enum Verdict {
     Nothing,
 }
 
-pub(super) async fn run(shared: Arc<Shared>, assignment: Assignment, canceller: Canceller, polls: PollClock) {
+pub(super) async fn run(shared: Arc<Shared>, mut assignment: Assignment, canceller: Canceller, polls: PollClock) {
     let _registered = ForgetOnDrop { shared: &shared, key: assignment.key };
     let _counted = shared.stats.attempts.one();
+    let input = std::mem::replace(&mut assignment.input, Ok(String::new()));
     let task = shared.tasks.get(&assignment.action_id.to_lowercase()).cloned();
     let mut started = pin!(maybe_done(report::started(&shared.client, &assignment)));
     let work = async {
-        let verdict = match (&task, &assignment.input) {
+        let verdict = match (&task, input) {
             (None, _) => Verdict::Report(Outcome::fatal(format!(
                 "UnknownTask: this worker has no task for the action `{}`, only for {}",
                 assignment.action_id,
@@ -49,31 +56,31 @@ pub(super) async fn run(shared: Arc<Shared>, assignment: Assignment, canceller: 
             (_, Err(why)) => {
                 Verdict::Report(Outcome::fatal(format!("BadInput: the action's payload cannot be read: {why}")))
             }
-            (Some(task), Ok(input)) => run_body(&shared, &assignment, task, input.clone(), &canceller, &polls).await,
+            (Some(task), Ok(input)) => run_body(&shared, &assignment, task, input, &canceller, &polls).await,
         };
         shared.stats.ended(task.as_deref(), end_of(&verdict, canceller.reason()));
-        match verdict {
-            Verdict::Report(outcome) => terminal(outcome, &assignment),
-            Verdict::Nothing => None,
-        }
+        verdict
     };
     let mut work = pin!(work);
-    let terminal = match timeout(STARTED_HOLD, &mut work).await {
-        Ok(terminal) => terminal,
+    let verdict = match timeout(STARTED_HOLD, &mut work).await {
+        Ok(verdict) => verdict,
         // STARTED only informs, so nothing waits for its answer.
         Err(_) => match select(work, started.as_mut()).await {
-            Either::Left((terminal, _)) => terminal,
+            Either::Left((verdict, _)) => verdict,
             Either::Right(((), work)) => work.await,
         },
     };
-    let report = async {
-        if let Some(terminal) = terminal {
-            let _waiting = shared.stats.reports.one();
-            report::terminal(&shared.client, &shared.stats, &assignment, terminal).await;
-        }
-    };
     // In this order: the first to be polled is the first to be sent.
-    join(started, report).await;
+    join(started, report_end(&shared, &assignment, verdict)).await;
+}
+
+/// Tells the engine how the attempt ended, if it is to know.
+async fn report_end(shared: &Shared, assignment: &Assignment, verdict: Verdict) {
+    let Verdict::Report(outcome) = verdict else { return };
+    if let Some(terminal) = terminal(outcome, assignment) {
+        let _waiting = shared.stats.reports.one();
+        report::terminal(&shared.client, &shared.stats, assignment, terminal).await;
+    }
 }
 
 /// What to tell of an outcome, if anything.
@@ -98,6 +105,7 @@ fn end_of(verdict: &Verdict, reason: Option<CancelReason>) -> AttemptEnd {
         (Verdict::Report(Outcome::Completed(_)), _) => AttemptEnd::Completed,
         (Verdict::Report(Outcome::Failed { may_retry: false, .. }), _) => AttemptEnd::Fatal,
         (Verdict::Report(_), Some(CancelReason::Shutdown)) => AttemptEnd::Shutdown,
+        (Verdict::Report(_), Some(CancelReason::TimedOut)) => AttemptEnd::TimedOut,
         (Verdict::Report(_), _) => AttemptEnd::Failed,
         (Verdict::Nothing, Some(CancelReason::TimedOut)) => AttemptEnd::TimedOut,
         (Verdict::Nothing, _) => AttemptEnd::Cancelled,
@@ -112,7 +120,7 @@ struct ForgetOnDrop<'a> {
 
 impl Drop for ForgetOnDrop<'_> {
     fn drop(&mut self) {
-        self.shared.forget(self.key);
+        self.shared.table.remove(self.key);
     }
 }
 
@@ -180,21 +188,57 @@ async fn supervise(
             (outcome, None) => Verdict::Report(outcome),
         },
         reason = canceller.cancelled() => reason,
-        () = sleep(task.options().execution_timeout + TIMEOUT_MARGIN) => {
+        () = sleep(task.options().execution_timeout.saturating_add(TIMEOUT_MARGIN)) => {
             canceller.cancel(CancelReason::TimedOut);
             CancelReason::TimedOut
         }
     };
-    if let Ok(outcome) = timeout(shared.cancel_grace, body.outcome()).await {
-        return after_cancel(outcome, reason);
+    let run = assignment.key.0;
+    let name = task.name();
+    let outcome = match timeout(shared.cancel_grace, body.outcome()).await {
+        Ok(outcome) => outcome,
+        Err(_) if body.abort() => {
+            tracing::warn!(%run, task = name, grace = ?shared.cancel_grace, "dropped: it did not end within the grace after its cancellation ({reason})");
+            body.outcome().await
+        }
+        Err(_) => {
+            shared.stats.cancellations_ignored.add(1);
+            tracing::warn!(%run, task = name, "ignores its cancellation ({reason}) and keeps its slot: call ctx.check_cancelled()? in its loop");
+            if reason == CancelReason::TimedOut {
+                // The run need not wait for the body.
+                let told = async {
+                    let verdict = overdue(shared, assignment, task).await;
+                    report_end(shared, assignment, verdict).await;
+                };
+                join(told, body.outcome()).await;
+                return Verdict::Nothing;
+            }
+            body.outcome().await
+        }
+    };
+    match reason {
+        CancelReason::TimedOut => overdue(shared, assignment, task).await,
+        CancelReason::Requested | CancelReason::Shutdown => after_cancel(outcome, reason),
     }
-    let (run, name) = (assignment.key.0, task.name());
-    if body.abort() {
-        tracing::warn!(%run, task = name, grace = ?shared.cancel_grace, "dropped: it did not end within the grace after its cancellation ({reason})");
-    } else {
-        tracing::warn!(%run, task = name, "ignores its cancellation ({reason}) and keeps its slot: call ctx.check_cancelled()? in its loop");
+}
+
+/// What to report of an attempt that the worker ended for its timeout: a failure, unless the engine has ended it in the
+/// meantime and the word of it was lost. A failure would change the end that it has there; one that comes after a
+/// retry was made is of another attempt, and passed over.
+async fn overdue(shared: &Shared, assignment: &Assignment, task: &Task) -> Verdict {
+    let looked = timeout(LOOK_TIMEOUT, shared.client.run(assignment.key.0).details()).await;
+    if let Ok(Ok(details)) = looked
+        && details.done
+    {
+        return Verdict::Nothing;
     }
-    after_cancel(body.outcome().await, reason)
+    let error = format!(
+        "TimedOut: the attempt ran longer than its execution timeout of {}; the engine had not ended it {} later, so the \
+         worker did",
+        format_duration(task.options().execution_timeout),
+        format_duration(TIMEOUT_MARGIN)
+    );
+    Verdict::Report(Outcome::Failed { error, may_retry: true })
 }
 
 /// What to report of a body that was asked to stop.
@@ -210,81 +254,4 @@ fn after_cancel(outcome: Outcome, reason: CancelReason) -> Verdict {
 /// A failure that may be retried: the task has done nothing wrong.
 fn cut_by_shutdown() -> Outcome {
     Outcome::Failed { error: "Shutdown: the worker was stopped before the task had ended".to_owned(), may_retry: true }
-}
-
-/// A body that runs.
-enum Started {
-    /// Dropped with its attempt, as when the worker is abandoned.
-    Async(AbortOnDropHandle<Outcome>),
-    Blocking(tokio::task::JoinHandle<Outcome>),
-    Cpu(oneshot::Receiver<Result<Outcome, Box<dyn std::any::Any + Send>>>),
-    Ended(Outcome),
-}
-
-impl Started {
-    fn new(shared: &Shared, task: &Task, input: String, ctx: Context, polls: &PollClock) -> Self {
-        let queued = shared.stats.queued(task.kind());
-        match task.body().clone() {
-            // Called inside the task, since decoding may panic as well as the body.
-            Body::Async(body) => {
-                let running = Box::pin(async move {
-                    drop(queued);
-                    body(input, ctx).await
-                });
-                Self::Async(AbortOnDropHandle::new(shared.bodies.spawn(polls.time(running, shared.start))))
-            }
-            Body::Blocking(body) => Self::Blocking(shared.bodies.spawn_blocking(move || {
-                drop(queued);
-                body(input, ctx)
-            })),
-            Body::Cpu(body) => match &shared.cpu {
-                Some(pool) => Self::Cpu(pool.spawn(move || {
-                    drop(queued);
-                    body(input, ctx)
-                })),
-                None => Self::Ended(Outcome::fatal("NoCpuPool: this worker has no threads for CPU tasks")),
-            },
-        }
-    }
-
-    /// How the body ended. May be asked again after it was given up half-way.
-    async fn outcome(&mut self) -> Outcome {
-        let outcome = match self {
-            Self::Async(body) => joined(body.await),
-            Self::Blocking(body) => joined(body.await),
-            Self::Cpu(body) => match body.await {
-                Ok(Ok(outcome)) => outcome,
-                Ok(Err(panic)) => panicked(&*panic),
-                Err(_) => Outcome::Cancelled,
-            },
-            Self::Ended(outcome) => return outcome.clone(),
-        };
-        *self = Self::Ended(outcome.clone());
-        outcome
-    }
-
-    /// Drops an async body at its next await; a thread cannot be stopped from outside.
-    fn abort(&self) -> bool {
-        match self {
-            Self::Async(body) => {
-                body.abort();
-                true
-            }
-            Self::Blocking(_) | Self::Cpu(_) => false,
-            Self::Ended(_) => true,
-        }
-    }
-}
-
-fn joined(result: Result<Outcome, tokio::task::JoinError>) -> Outcome {
-    match result.map_err(tokio::task::JoinError::try_into_panic) {
-        Ok(outcome) => outcome,
-        Err(Ok(panic)) => panicked(&*panic),
-        // Aborted, or its runtime is gone.
-        Err(Err(_)) => Outcome::Cancelled,
-    }
-}
-
-fn panicked(panic: &(dyn std::any::Any + Send)) -> Outcome {
-    Outcome::Failed { error: panic_message(panic), may_retry: true }
 }

@@ -1,25 +1,24 @@
 //! From a message on the stream to a running attempt. Nothing here waits: no call, no lock across an await.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
-    time::Instant,
-};
+use std::{collections::HashMap, sync::Arc, time::Instant};
 
 use serde::Deserialize;
 use serde_json::{Map, Value, value::RawValue};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
-use super::{attempt, cpu::CpuPool, recent::Recent, register::action, stats::Stats, watchdog::PollClock};
+use super::{
+    attempt,
+    cpu::CpuPool,
+    register::action,
+    stats::Stats,
+    table::{AttemptKey, Running, Table},
+};
 use crate::hatchet::{
     client::{Client, ClientError},
-    task::{CancelReason, Canceller, RunInfo, Task},
+    task::{CancelReason, RunInfo, Task},
     wire::{RunId, WorkerId, proto},
 };
-
-/// What identifies an attempt: a retry may arrive before the old attempt is gone.
-pub(super) type AttemptKey = (RunId, i32);
 
 /// What all attempts of a worker share.
 pub(super) struct Shared {
@@ -35,20 +34,8 @@ pub(super) struct Shared {
     pub(super) stats: Arc<Stats>,
     /// The watchdog's clock starts here.
     pub(super) start: Instant,
-    running: Mutex<HashMap<AttemptKey, Running>>,
-    ended: Mutex<Recent>,
-    /// Told each time an attempt is gone.
-    pub(super) gone: Notify,
+    pub(super) table: Table,
     pub(super) attempts: TaskTracker,
-}
-
-#[derive(Clone)]
-pub(super) struct Running {
-    pub(super) task: String,
-    pub(super) canceller: Canceller,
-    pub(super) polls: PollClock,
-    /// How long the watchdog last said that it blocks, in milliseconds.
-    pub(super) said_blocked_ms: Arc<AtomicU64>,
 }
 
 /// An assignment, read and checked.
@@ -89,50 +76,9 @@ impl Shared {
             cancel_grace: options.cancel_grace,
             stats,
             start: Instant::now(),
-            running: Mutex::default(),
-            ended: Mutex::default(),
-            gone: Notify::new(),
+            table: Table::default(),
             attempts: TaskTracker::new(),
         })
-    }
-
-    fn running(&self) -> MutexGuard<'_, HashMap<AttemptKey, Running>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn ended(&self) -> MutexGuard<'_, Recent> {
-        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// How many attempts there are.
-    pub(super) fn busy(&self) -> usize {
-        self.running().len()
-    }
-
-    /// What runs.
-    pub(super) fn all_running(&self) -> Vec<Running> {
-        self.running().values().cloned().collect()
-    }
-
-    /// What runs, for messages.
-    pub(super) fn names(&self) -> Vec<String> {
-        let mut names: Vec<String> =
-            self.running().iter().map(|((run, _), running)| format!("{} ({run})", running.task)).collect();
-        names.sort();
-        names
-    }
-
-    /// Asks all that runs to stop.
-    pub(super) fn cancel_all(&self, reason: CancelReason) {
-        for running in self.running().values() {
-            running.canceller.cancel(reason);
-        }
-    }
-
-    pub(super) fn forget(&self, key: AttemptKey) {
-        self.ended().add(key);
-        self.running().remove(&key);
-        self.gone.notify_waiters();
     }
 
     /// Acts on one message of the stream.
@@ -171,26 +117,18 @@ impl Shared {
                  HATCHET_CLIENT_GRPC_MAX_RECV_MESSAGE_LENGTH"
             ));
         }
-        let canceller = Canceller::default();
-        let polls = PollClock::default();
-        let running = Running {
-            task: assignment.info.task_name.clone(),
-            canceller: canceller.clone(),
-            polls: polls.clone(),
-            said_blocked_ms: Arc::default(),
-        };
-        if self.running().contains_key(&assignment.key) || self.ended().has(assignment.key) {
+        let running = Running::new(assignment.info.task_name.clone());
+        if !self.table.add(assignment.key, running.clone()) {
             tracing::debug!(run = %assignment.key.0, "this attempt runs already, or has ended");
             return;
         }
-        self.running().insert(assignment.key, running);
-        self.attempts.spawn(attempt::run(self.clone(), assignment, canceller, polls));
+        self.attempts.spawn(attempt::run(self.clone(), assignment, running.canceller, running.polls));
     }
 
     fn cancel(&self, message: &proto::AssignedAction) {
         let Ok(run) = message.task_run_external_id.parse() else { return };
         // The engine cancels by attempt; one that is gone already needs nothing.
-        if let Some(running) = self.running().get(&(run, message.retry_count)) {
+        if let Some(running) = self.table.get((run, message.retry_count)) {
             tracing::info!(run = %run, task = running.task, "cancelled by the engine");
             running.canceller.cancel(CancelReason::Requested);
         }

@@ -4,11 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{
     sync::watch,
-    time::{Instant, sleep, timeout, timeout_at},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Registered, dispatch::Shared};
+use super::{Registered, dispatch::Shared, table::Table};
 use crate::hatchet::{task::CancelReason, wire::format_duration};
 
 /// Pausing goes over REST, which may be out of reach.
@@ -33,17 +33,18 @@ pub(super) async fn run(
     intake_closed: &CancellationToken,
     grace: Duration,
 ) -> Drained {
-    let end_of_grace = Instant::now() + grace;
+    let begun = Instant::now();
     stop_intake(shared, registered, intake_closed).await;
-    if timeout_at(end_of_grace, settled(shared)).await.is_ok() || shared.busy() == 0 {
+    if timeout(grace.saturating_sub(begun.elapsed()), settled(&shared.table)).await.is_ok() || shared.table.busy() == 0
+    {
         return Drained::default();
     }
-    let cut = shared.names();
+    let cut = shared.table.names();
     tracing::warn!("the grace of {} is over: cancels {}", format_duration(grace), cut.join(", "));
-    shared.cancel_all(CancelReason::Shutdown);
-    let left = match timeout(shared.cancel_grace + LINGER, idle(shared)).await {
+    shared.table.cancel_all(CancelReason::Shutdown);
+    let left = match timeout(shared.cancel_grace.saturating_add(LINGER), shared.table.idle()).await {
         Ok(()) => Vec::new(),
-        Err(_) => shared.names(),
+        Err(_) => shared.table.names(),
     };
     Drained { cut, left }
 }
@@ -71,26 +72,52 @@ async fn stop_intake(
 
 /// Waits until no attempt is left and none has come for a while. An engine may have chosen this worker just before it
 /// took the pause: an assignment that found the stream gone would wait 30 s for another worker.
-async fn settled(shared: &Arc<Shared>) {
+async fn settled(table: &Table) {
     loop {
-        idle(shared).await;
+        table.idle().await;
         sleep(SETTLE).await;
-        if shared.busy() == 0 {
+        if table.busy() == 0 {
             return;
         }
     }
 }
 
-/// Waits until no attempt is left.
-async fn idle(shared: &Arc<Shared>) {
-    loop {
-        let gone = shared.gone.notified();
-        tokio::pin!(gone);
-        // Armed before the look, so that no end between the two is missed.
-        gone.as_mut().enable();
-        if shared.busy() == 0 {
-            return;
+#[cfg(test)]
+mod tests {
+    use tokio::{task::yield_now, time::advance};
+
+    use super::{super::table::Running, *};
+    use crate::hatchet::wire::RunId;
+
+    /// Lets all that is ready run.
+    async fn breathe() {
+        for _ in 0..10 {
+            yield_now().await;
         }
-        gone.await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_assigned_just_before_the_pause_is_run() {
+        let table = Arc::new(Table::default());
+        let waiting = tokio::spawn({
+            let table = table.clone();
+            async move { settled(&table).await }
+        });
+        breathe().await;
+        assert!(!waiting.is_finished(), "idle, and something may be on its way");
+        advance(SETTLE - Duration::from_millis(1)).await;
+        breathe().await;
+        // Here it comes.
+        let late = (RunId::random(), 0);
+        assert!(table.add(late, Running::new("late".to_owned())));
+        advance(Duration::from_secs(600)).await;
+        breathe().await;
+        assert!(!waiting.is_finished(), "it runs");
+        table.remove(late);
+        breathe().await;
+        assert!(!waiting.is_finished(), "and another one may come");
+        advance(SETTLE).await;
+        breathe().await;
+        assert!(waiting.is_finished());
     }
 }

@@ -12,7 +12,7 @@ use axum::{
 };
 use serde_json::json;
 
-use super::{LinkState, WorkerStats, metrics, stats::Stats};
+use super::{LinkState, WorkerStats, metrics, stats::Stats, visitors::Visitors};
 
 /// As in the Python SDK: after this, a worker that has not listened yet is no longer starting but unhealthy.
 const STARTING: Duration = Duration::from_secs(10);
@@ -26,7 +26,7 @@ pub(super) async fn serve(listener: std::net::TcpListener, stats: Arc<Stats>) ->
         .route("/health", get(health))
         .route("/metrics", get(measured))
         .with_state(stats);
-    axum::serve(tokio::net::TcpListener::from_std(listener)?, routes).await
+    axum::serve(Visitors::new(tokio::net::TcpListener::from_std(listener)?), routes).await
 }
 
 async fn ready(State(stats): State<Arc<Stats>>) -> impl IntoResponse {

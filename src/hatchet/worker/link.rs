@@ -121,7 +121,7 @@ struct CutOnDrop(Arc<Shared>);
 
 impl Drop for CutOnDrop {
     fn drop(&mut self) {
-        self.0.cancel_all(CancelReason::Shutdown);
+        self.0.table.cancel_all(CancelReason::Shutdown);
     }
 }
 
@@ -132,7 +132,7 @@ async fn first_registration(
     worker: &Worker,
     state: &watch::Sender<LinkState>,
 ) -> Result<Registered, ClientError> {
-    let give_up = Instant::now() + worker.options.wait_for_engine;
+    let begun = Instant::now();
     let mut waits = forever(FIRST_WAIT, LONGEST_WAIT);
     loop {
         let error = match register(client, &worker.options, &worker.tasks).await {
@@ -146,7 +146,7 @@ async fn first_registration(
             },
             _ => error,
         };
-        let left = give_up.saturating_duration_since(Instant::now());
+        let left = worker.options.wait_for_engine.saturating_sub(begun.elapsed());
         if !error.is_temporary() || left.is_zero() {
             return Err(error);
         }

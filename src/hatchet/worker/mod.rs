@@ -31,7 +31,10 @@ mod recent;
 mod register;
 mod report;
 mod session;
+mod started;
 mod stats;
+mod table;
+mod visitors;
 mod watchdog;
 
 use std::{net::TcpListener, num::NonZeroUsize, sync::Arc, time::Duration};

@@ -5,7 +5,7 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use super::dispatch::AttemptKey;
+use super::table::AttemptKey;
 
 /// Far more than end while a message crosses another.
 const KEPT: usize = 4096;

@@ -70,7 +70,7 @@ pub(super) async fn run(shared: Arc<Shared>) -> std::convert::Infallible {
         let due = Instant::now() + LOOK_EVERY;
         tokio::time::sleep(LOOK_EVERY).await;
         shared.stats.lagged(due.elapsed());
-        for running in shared.all_running() {
+        for running in shared.table.all() {
             let Some(blocked) = running.polls.polling_for(shared.start).filter(|blocked| *blocked >= TOO_LONG) else {
                 continue;
             };

@@ -1,25 +1,14 @@
 //! The report in a headless browser: drawn without an error, and without a request to anywhere.
 
-use std::{path::PathBuf, process::Command};
+use std::process::Command;
 
 use super::{Place, bench};
-
-/// Beside its default, what CI systems call it.
-fn browser() -> Option<PathBuf> {
-    let named = std::env::var_os("BROWSER").map(PathBuf::from).filter(|path| path.is_file());
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let names = ["chromium", "chromium-browser", "google-chrome"];
-    let found = || std::env::split_paths(&path).flat_map(|dir| names.map(|name| dir.join(name))).find(|p| p.is_file());
-    named.or_else(found)
-}
+use crate::support::browser;
 
 #[test]
 #[ignore = "needs a browser: `make test-browser`"]
 fn the_report_is_drawn_without_error_or_request() {
-    let Some(browser) = browser() else {
-        println!("skipped: no browser; install chromium, or set BROWSER to the path of one");
-        return;
-    };
+    let Some(browser) = browser() else { return };
     let place = Place::new();
     let _worker = place.worker(&["--embedded", "--run-keys"]);
     let words = ["--runs", "200", "--out", "out"];

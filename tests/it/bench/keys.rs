@@ -57,6 +57,19 @@ fn a_worker_of_its_own_and_executions_counted_by_the_tasks() {
 }
 
 #[test]
+fn runs_that_would_wait_too_long_for_a_slot_are_said_before() {
+    let place = Place::new();
+    let _worker = place.worker(&["--embedded", "--slots", "1"]);
+    // A trial takes half a second and more, so the last of so many waits for ten minutes, twice what it may.
+    let words = ["--tasks", "sync-sleep-task", "--input-json", r#"{"seconds":0.5}"#, "--runs", "1200"];
+    let program = super::start(&place, &words);
+    let said = program.err.until_said("the last runs of sync-sleep-task will wait about");
+    for part in ["for one of 1 slots", "given up after 300 s", "--run-keys"] {
+        assert!(said.contains(part), "{said}");
+    }
+}
+
+#[test]
 fn without_keyed_tasks_dedupe_is_off_and_said_to_be() {
     let place = Place::new();
     let _worker = place.worker(&["--embedded"]);

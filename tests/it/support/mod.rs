@@ -1,5 +1,7 @@
 //! What the cases share: the engine under test, a raw worker, streams that are read with patience.
 
+#[cfg(unix)]
+mod browser;
 mod embedded;
 mod feed;
 mod flow;
@@ -9,10 +11,12 @@ mod rest;
 mod target;
 mod worker;
 
+#[cfg(unix)]
+pub use browser::{Tab, browser};
 pub use embedded::Embedded;
 pub use feed::Feed;
 pub use flow::{Flow, only_task};
-pub use page::page;
+pub use page::{page, page_as};
 pub use patience::{PATIENCE, eventually, in_time, until};
 pub use rest::Rest;
 pub use target::{Dispatcher, Link, Target};

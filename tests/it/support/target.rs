@@ -111,6 +111,11 @@ impl Target {
         self.embedded.is_some()
     }
 
+    /// Where the engine of this case is.
+    pub fn embedded_address(&self) -> std::net::SocketAddr {
+        self.endpoint.uri().authority().unwrap().as_str().parse().unwrap()
+    }
+
     /// A name that no other case has.
     pub fn name(&self, base: &str) -> String {
         format!("{}-{base}", self.namespace)

@@ -80,7 +80,8 @@ async fn readiness_follows_the_link_and_life_goes_on() {
     within("the worker listens again", listens).await.unwrap();
     assert_eq!(page(at, "/readyz").0, 200);
     let stats = worker.stats();
-    assert_eq!((stats.reconnects, stats.registrations), (1, 2));
+    // The engine keeps its workers over a restart.
+    assert_eq!((stats.reconnects, stats.registrations), (1, 1));
     worker.stop().await.unwrap();
     assert!(std::net::TcpStream::connect(at).is_err(), "it ends with the worker");
     engine.stop().await;
@@ -207,6 +208,29 @@ async fn what_waits_and_what_is_lost_is_counted() {
     let stats = eventually("it is given up", async || Some(worker.stats()).filter(|s| s.outcomes_lost > 0)).await;
     assert_eq!(stats.lines_lost, 5);
     assert!(page(at, "/metrics").1.contains("hatchet_worker_outcomes_lost_total 1\n"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_who_never_finish_their_request_keep_no_probe_out() {
+    use std::io::{Read as _, Write as _};
+    let fake = Fake::start().await;
+    let (worker, at) = start(fake.config(), options(), [echo()]);
+    fake.until_listening().await;
+    let mut slow = Vec::new();
+    for _ in 0..100 {
+        let mut visitor = std::net::TcpStream::connect(at).unwrap();
+        visitor.write_all(b"GET /livez HTTP/1.1\r\nhost: ").unwrap();
+        slow.push(visitor);
+        if slow.len() % 20 == 0 {
+            assert_eq!(page(at, "/livez"), (200, "alive\n".to_owned()));
+        }
+    }
+    // The first had to make room: the end of its connection, by whichever word.
+    let closed = tokio::task::spawn_blocking(move || matches!(slow[0].read(&mut [0]), Ok(0) | Err(_)));
+    assert!(within("the oldest is closed", closed).await.unwrap());
+    let run = fake.assign("echo", "{}").await;
+    fake.finished(run).await;
+    worker.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

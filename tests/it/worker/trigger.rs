@@ -3,10 +3,14 @@
 use hatchet_quickstart::hatchet::{
     client::{Client, ErrorKind, TriggerOptions},
     task::Task,
-    wire::RunStatus,
+    wire::{
+        RunId, RunStatus,
+        proto::v1::{BulkTriggerIdempotencyCollisionError, IdempotencyCollisionError},
+        write_detail,
+    },
 };
 use serde_json::{Value, json};
-use tonic::Status;
+use tonic::{Code, Status};
 
 use super::{Stand, stand::outcome, within};
 use crate::fake::Fake;
@@ -80,6 +84,39 @@ async fn what_may_have_happened_is_not_sent_again() {
     fake.script(|script| script.trigger_failures.push_back(Status::internal("broke")));
     let items = client.trigger_many("echo", (0..3).map(|_| (json!({}), TriggerOptions::default()))).await;
     assert!(items.iter().all(|item| item.as_ref().is_err_and(|error| error.kind() == ErrorKind::Engine)), "{items:?}");
+}
+
+/// A refusal that carries which run holds a key.
+fn collision(name: &str, detail: &impl prost::Message) -> Status {
+    let text = "idempotency key collision";
+    Status::with_details(Code::AlreadyExists, text, write_detail(6, text, name, detail).into())
+}
+
+#[tokio::test]
+async fn an_item_that_lost_its_answer_is_no_duplicate_of_itself() {
+    let fake = Fake::start().await;
+    let client = Client::new(fake.config()).unwrap();
+    let (own, other) = (RunId::random(), RunId::random());
+    for (holder, before, expected) in [
+        // It was started by the call whose answer was lost.
+        (own, other, Ok(own)),
+        // The bulk call had met the holder already.
+        (other, other, Err(ErrorKind::Duplicate(Some(other)))),
+    ] {
+        let held = IdempotencyCollisionError { existing_run_external_id: before.to_string(), ..Default::default() };
+        let bulk = BulkTriggerIdempotencyCollisionError { collisions: vec![held], ..Default::default() };
+        let single = IdempotencyCollisionError { existing_run_external_id: holder.to_string(), ..Default::default() };
+        fake.script(|script| {
+            script.trigger_failures.extend([
+                collision("v1.BulkTriggerIdempotencyCollisionError", &bulk),
+                Status::unavailable("the answer is lost"),
+                collision("v1.IdempotencyCollisionError", &single),
+            ]);
+        });
+        let items = client.trigger_many("echo", [(json!({}), TriggerOptions::default())]).await;
+        let item = items[0].as_ref().map(|run| run.id()).map_err(|error| error.kind());
+        assert_eq!(item, expected);
+    }
 }
 
 #[tokio::test]

@@ -124,7 +124,7 @@ fn a_timeout_stops_the_old_attempt_and_says_the_registered_text() {
     let stream = world.event(|state, now| state.open_stream(worker, true, now)).unwrap();
     let run = world.trigger("t");
     assert_eq!(
-        world.event(|state, _| state.refresh_timeout(run, Duration::from_secs(2))),
+        world.event(|state, now| state.refresh_timeout(run, Duration::from_secs(2), now)),
         Some(world.now.plus(Duration::from_secs(5)))
     );
     world.seconds(4);

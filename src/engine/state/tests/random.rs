@@ -378,9 +378,13 @@ impl Random {
     }
 }
 
+/// Of 100 to 400 steps each: some 21,000 steps, and with `make chaos` some 1,050,000.
+fn histories() -> u32 {
+    if std::env::var("HATCHET_CHAOS").as_deref() == Ok("1") { 4200 } else { 85 }
+}
+
 proptest! {
-    // With 100 to 400 steps each this is some 21,000 steps.
-    #![proptest_config(ProptestConfig { cases: 85, max_shrink_iters: 2000, max_shrink_time: 60_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: histories(), max_shrink_iters: 2000, max_shrink_time: 60_000, ..ProptestConfig::default() })]
 
     #[test]
     fn the_rules_hold_in_every_history(ops in prop::collection::vec(op(), 100..400)) {

@@ -1,0 +1,161 @@
+//! What happened to tasks, step by step: Hatchet's task events.
+
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    extract::{Path, RawQuery, State as Shared},
+    routing::get,
+};
+use serde_json::{Value, json};
+
+use super::{Answer, Refused, id, query, rfc3339};
+use crate::{
+    engine::{
+        assignment,
+        driver::Driver,
+        state::{
+            Mark, State, What,
+            model::{Run, Task},
+        },
+    },
+    hatchet::wire::RunId,
+};
+
+pub(super) fn routes() -> Router<Arc<Driver>> {
+    Router::new()
+        .route("/api/v1/stable/tasks/{task}/task-events", get(of_task))
+        .route("/api/v1/stable/workflow-runs/{run}/task-events", get(of_run))
+}
+
+async fn of_task(Shared(driver): Shared<Arc<Driver>>, Path(task): Path<String>, RawQuery(text): RawQuery) -> Answer {
+    let id: RunId = id(&task, "task")?;
+    let part = part(text.as_deref())?;
+    driver
+        .with(|state, _| {
+            let task = state.task(id).filter(|task| task.is_made()).ok_or_else(Refused::not_found)?;
+            Ok(rows(newest_first(steps(state, id, task)), part))
+        })
+        .await?
+}
+
+async fn of_run(Shared(driver): Shared<Arc<Driver>>, Path(run): Path<String>, RawQuery(text): RawQuery) -> Answer {
+    let id: RunId = id(&run, "workflow run")?;
+    let part = part(text.as_deref())?;
+    driver
+        .with(|state, _| {
+            let (_, run) = state.run(id).ok_or_else(Refused::not_found)?;
+            Ok(rows(of(state, run), part))
+        })
+        .await?
+}
+
+/// All of a run's, the newest first.
+pub(super) fn of(state: &State, run: &Run) -> Vec<Value> {
+    let tasks = run.tasks.iter().filter_map(|id| Some((*id, state.task(*id)?)));
+    newest_first(tasks.flat_map(|(id, task)| steps(state, id, task)).collect())
+}
+
+/// How many to pass over, and how many to show.
+fn part(query: Option<&str>) -> Result<(usize, usize), Refused> {
+    let mut part = (0, usize::MAX);
+    for (key, value) in query::pairs(query.unwrap_or_default()) {
+        let number = query::read(&key, &value).map_err(Refused::bad);
+        match key.as_str() {
+            "offset" => part.0 = number?,
+            "limit" => part.1 = number?,
+            other => return Err(Refused::bad(query::unknown(other))),
+        }
+    }
+    Ok(part)
+}
+
+fn rows(all: Vec<Value>, (offset, limit): (usize, usize)) -> Json<Value> {
+    let rows: Vec<Value> = all.into_iter().skip(offset).take(limit).collect();
+    // The real engine's is empty here too.
+    Json(json!({ "pagination": {}, "rows": rows }))
+}
+
+/// A step with what it is sorted by: its time and its number.
+type Step = ((u64, u64), Value);
+
+fn newest_first(mut steps: Vec<Step>) -> Vec<Value> {
+    steps.sort_by_key(|(place, _)| std::cmp::Reverse(*place));
+    steps.into_iter().map(|(_, step)| step).collect()
+}
+
+fn steps(state: &State, id: RunId, task: &Task) -> Vec<Step> {
+    let name = state.spec(id).map(|spec| spec.name.to_string());
+    let mut worker = None;
+    let mut steps = Vec::new();
+    for (number, mark) in task.trail.numbered() {
+        let (kind, message, error) = words(&mark);
+        match &mark.what {
+            What::Assigned(id) => worker = Some(id.to_string()),
+            What::Started | What::Finished | What::Refreshed(_) | What::SlotReleased => {}
+            What::Queued | What::Failed(_) | What::TimedOut(_) | What::NotTaken | What::Cancelled => worker = None,
+            What::Reassigned | What::Retrying(_) | What::Replayed | What::Skipped => worker = None,
+        }
+        let output = assignment::output(&task.phase).filter(|_| mark.attempt == task.attempt);
+        // A number of the task's and room for each of its steps, two for an assignment.
+        let number = (task.number << 24) + 2 * number;
+        let view = |number: u64, kind: &str, message: &str| {
+            let mut view = json!({
+                "id": number, "taskId": id.to_string(), "timestamp": rfc3339(mark.at), "eventType": kind,
+                "message": message, "errorMessage": error, "taskDisplayName": name,
+                "output": output.filter(|_| mark.what == What::Finished).unwrap_or_default(),
+                "retryCount": mark.attempt, "attempt": mark.attempt + 1,
+            });
+            if let Some(worker) = &worker {
+                view["workerId"] = worker.as_str().into();
+            }
+            ((mark.at.0, number), view)
+        };
+        steps.push(view(number, kind, &message));
+        if matches!(mark.what, What::Assigned(_)) {
+            steps.push(view(number + 1, "SENT_TO_WORKER", "Sent task run to the assigned worker"));
+        }
+    }
+    steps
+}
+
+/// The type, the message and the error of a step, as a real engine words them.
+fn words(mark: &Mark) -> (&'static str, String, &str) {
+    let plain = |kind| (kind, String::new(), "");
+    match &mark.what {
+        What::Queued => plain("QUEUED"),
+        What::Assigned(_) => plain("ASSIGNED"),
+        What::Started => plain("STARTED"),
+        What::Finished => plain("FINISHED"),
+        What::Failed(error) => ("FAILED", String::new(), error),
+        What::TimedOut(error) => ("TIMED_OUT", error.to_string(), ""),
+        What::NotTaken => plain("SCHEDULING_TIMED_OUT"),
+        What::Cancelled => plain("CANCELLED"),
+        What::Reassigned => plain("REASSIGNED"),
+        What::Retrying(wait) if wait.is_zero() => ("RETRYING", format!("This is retry number {}.", mark.attempt), ""),
+        What::Retrying(wait) => {
+            let at = rfc3339(mark.at.plus(*wait));
+            ("RETRYING", format!("This is retry number {}. Retrying in {wait:?} ({at}).", mark.attempt), "")
+        }
+        What::Replayed => ("RETRIED_BY_USER", "Task was replayed, resetting task result.".to_owned(), ""),
+        What::Skipped => plain("SKIPPED"),
+        What::Refreshed(by) => ("TIMEOUT_REFRESHED", format!("Timeout refreshed by {by:?}"), ""),
+        What::SlotReleased => plain("SLOT_RELEASED"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::engine::state::Moment;
+
+    #[test]
+    fn a_wait_is_told_with_its_end() {
+        let what = What::Retrying(Duration::from_millis(1440));
+        let mark = Mark { at: Moment(1_000), attempt: 2, what };
+        let message = "This is retry number 2. Retrying in 1.44s (1970-01-01T00:00:02.440Z).";
+        assert_eq!(words(&mark), ("RETRYING", message.to_owned(), ""));
+    }
+}

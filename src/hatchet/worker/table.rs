@@ -1,0 +1,112 @@
+//! The attempts that there are, and those that have just ended.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
+};
+
+use tokio::sync::Notify;
+
+use super::{recent::Recent, watchdog::PollClock};
+use crate::hatchet::{
+    task::{CancelReason, Canceller},
+    wire::RunId,
+};
+
+/// What identifies an attempt: a retry may arrive before the old attempt is gone.
+pub(super) type AttemptKey = (RunId, i32);
+
+/// All attempts of a worker.
+#[derive(Default)]
+pub(super) struct Table {
+    running: Mutex<HashMap<AttemptKey, Running>>,
+    ended: Mutex<Recent>,
+    /// Told each time an attempt is gone.
+    gone: Notify,
+}
+
+/// An attempt, for those who want to stop or name it.
+#[derive(Clone)]
+pub(super) struct Running {
+    pub(super) task: String,
+    pub(super) canceller: Canceller,
+    pub(super) polls: PollClock,
+    /// How long the watchdog last said that it blocks, in milliseconds.
+    pub(super) said_blocked_ms: Arc<AtomicU64>,
+}
+
+impl Running {
+    pub(super) fn new(task: String) -> Self {
+        Self { task, canceller: Canceller::default(), polls: PollClock::default(), said_blocked_ms: Arc::default() }
+    }
+}
+
+impl Table {
+    fn running(&self) -> MutexGuard<'_, HashMap<AttemptKey, Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ended(&self) -> MutexGuard<'_, Recent> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes an attempt in. False where it runs already, or has ended.
+    pub(super) fn add(&self, key: AttemptKey, attempt: Running) -> bool {
+        if self.running().contains_key(&key) || self.ended().has(key) {
+            return false;
+        }
+        self.running().insert(key, attempt);
+        true
+    }
+
+    /// An attempt has ended.
+    pub(super) fn remove(&self, key: AttemptKey) {
+        self.ended().add(key);
+        self.running().remove(&key);
+        self.gone.notify_waiters();
+    }
+
+    /// An attempt that runs.
+    pub(super) fn get(&self, key: AttemptKey) -> Option<Running> {
+        self.running().get(&key).cloned()
+    }
+
+    /// How many there are.
+    pub(super) fn busy(&self) -> usize {
+        self.running().len()
+    }
+
+    /// What runs.
+    pub(super) fn all(&self) -> Vec<Running> {
+        self.running().values().cloned().collect()
+    }
+
+    /// What runs, for messages.
+    pub(super) fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> =
+            self.running().iter().map(|((run, _), running)| format!("{} ({run})", running.task)).collect();
+        names.sort();
+        names
+    }
+
+    /// Asks all that runs to stop.
+    pub(super) fn cancel_all(&self, reason: CancelReason) {
+        for running in self.running().values() {
+            running.canceller.cancel(reason);
+        }
+    }
+
+    /// Waits until no attempt is left.
+    pub(super) async fn idle(&self) {
+        loop {
+            let gone = self.gone.notified();
+            tokio::pin!(gone);
+            // Armed before the look, so that no end between the two is missed.
+            gone.as_mut().enable();
+            if self.busy() == 0 {
+                return;
+            }
+            gone.await;
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! The engine's doors under those who mean no good or know no better.
+
+mod flood;
+mod ids;
+mod unread;
+
+use hatchet_quickstart::{
+    engine::{Engine, EngineErrorKind, EngineOptions},
+    hatchet::wire::proto::{GetVersionRequest, dispatcher_client::DispatcherClient},
+};
+use tonic::Code;
+
+use crate::support::{Embedded, Target, page_as, refused};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_token_of_another_engine_opens_nothing() {
+    let target = Target::embedded(Embedded::start().await);
+    let other = Embedded::start().await.handshake();
+    let link = target.link_as(Some(&format!("bearer {}", other.token)));
+    let mut stranger = DispatcherClient::new(link);
+    refused(stranger.get_version(GetVersionRequest {}).await, Code::Unauthenticated, "invalid auth token");
+    let bearer = format!("Bearer {}", other.token);
+    for tenant in [&target.tenant, &other.tenant_id] {
+        let path = format!("/api/v1/tenants/{tenant}");
+        let answer = page_as(target.embedded_address(), &path, &[("Authorization", &bearer)]);
+        assert_eq!(answer.status, 403, "{}", answer.body);
+    }
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_named() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let bind = taken.local_addr().unwrap();
+    let error = Engine::start(EngineOptions { bind, ..EngineOptions::default() }).await.unwrap_err();
+    assert_eq!(error.kind(), EngineErrorKind::Address);
+    assert_eq!(
+        error.to_string(),
+        format!("cannot listen on {bind}: address in use: choose another address, or port 0")
+    );
+}

@@ -1,0 +1,133 @@
+//! The page in a headless browser, with a run that would like to be more than text.
+
+use serde_json::json;
+
+use hatchet_quickstart::hatchet::wire::{proto::PutLogRequest, timestamp_now};
+
+use crate::support::{Embedded, Flow, RawWorker, Tab, Target, browser};
+
+/// Put where a run may have text.
+const EVIL: &str = r#"<img src="x" onerror="window.owned=1"><script>window.owned=1</script>"#;
+
+async fn run(target: &Target, worker: &mut RawWorker, flow: &Flow, fails: bool) -> String {
+    let mut request = flow.request(json!({ "name": EVIL }));
+    request.additional_metadata = Some(json!({ "note": EVIL }).to_string());
+    let run = target.try_trigger(request).await.unwrap();
+    let action = worker.next_start().await;
+    for (level, message) in [("INFO", "a line"), ("ERROR", EVIL)] {
+        let line = PutLogRequest {
+            task_run_external_id: run.clone(),
+            created_at: Some(timestamp_now()),
+            message: message.to_owned(),
+            level: Some(level.to_owned()),
+            ..Default::default()
+        };
+        target.events().put_log(line).await.unwrap();
+    }
+    if fails {
+        worker.fail(&action, &format!("ValueError: {EVIL}\n  at line 1")).await;
+    } else {
+        worker.complete(&action, &json!({ "greeting": EVIL }).to_string()).await;
+    }
+    run
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser: `make test-browser`"]
+async fn runs_are_shown_live_as_text_and_only_with_the_token() {
+    let Some(program) = browser() else { return };
+    let engine = Embedded::start().await;
+    let handshake = engine.handshake();
+    let target = Target::embedded(engine);
+    // Names cannot hold any of it.
+    let flow = target.flow("greets").await;
+    let mut worker = RawWorker::start(&target, &flow, 3).await;
+    let failed = run(&target, &mut worker, &flow, true).await;
+    let folder = tempfile::tempdir().unwrap();
+    // Its calls block, and the worker's heartbeats must not.
+    tokio::task::block_in_place(|| {
+        let mut tab = Tab::open(&program, folder.path());
+        tab.call("Page.navigate", json!({ "url": format!("{}/", handshake.api_url) }));
+        tab.until("!document.getElementById('enter')?.hidden && document.readyState === 'complete'");
+        assert_eq!(tab.value("document.getElementById('look').hidden"), true);
+        assert!(!tab.value("document.body.innerHTML").to_string().contains("greets"), "nothing without a token");
+        tab.picture(&folder.path().join("enter.png"), 1200, false);
+
+        // A wrong token, then the right one.
+        for token in ["nonsense", &format!("{}x", handshake.token), &handshake.token] {
+            tab.value(&format!(
+                "document.getElementById('token').value = {token:?}; document.querySelector('#enter button').click()"
+            ));
+            if *token != handshake.token {
+                tab.until("document.getElementById('refused').textContent !== ''");
+                assert_eq!(tab.value("document.getElementById('look').hidden"), true);
+                tab.value("document.getElementById('refused').textContent = ''");
+            }
+        }
+        tab.until("document.querySelectorAll('#runs tbody tr').length === 1");
+        let refusals = tab.errors().len();
+        assert_eq!(refusals, 1, "the browser notes the refused token: {:?}", tab.errors());
+
+        // Live: what happens from now on is there without a reload.
+        let runtime = tokio::runtime::Handle::current();
+        let completed = runtime.block_on(run(&target, &mut worker, &flow, false));
+        tab.until("document.querySelectorAll('#runs tbody tr').length === 2");
+        tab.until("document.querySelectorAll('#workers tbody tr').length === 1");
+
+        for (id, status) in [(&completed, "completed"), (&failed, "failed")] {
+            tab.value(&format!("location.hash = '{id}'"));
+            tab.until(&format!(
+                "document.querySelector('#run .id')?.textContent === '{id}' && \
+                 document.querySelector('#run .status').textContent === '{status}'"
+            ));
+            let said = tab.value("document.getElementById('run').innerText").to_string();
+            let said = said.replace("\\\"", "\"").replace("\\\\\"", "\"").replace('\\', "");
+            for part in ["onerror=\"window.owned=1\"", "a line", "queued", "assigned", "Timeline", "Logs", "Metadata"] {
+                assert!(said.contains(part), "no {part} in {said}");
+            }
+            let end = if status == "failed" { "ValueError" } else { "greeting" };
+            assert!(
+                said.contains(end) && said.contains(if status == "failed" { "failed" } else { "finished" }),
+                "{said}"
+            );
+            for (name, width, dark) in [("light", 1200, false), ("dark", 1200, true), ("phone", 390, false)] {
+                tab.picture(&folder.path().join(format!("{status}-{name}.png")), width, dark);
+                let over = "document.documentElement.scrollWidth > document.documentElement.clientWidth";
+                assert_eq!(tab.value(over), false, "{name}: wider than the screen");
+            }
+        }
+
+        // The filter.
+        tab.value(
+            "const by = document.getElementById('status'); by.value = 'FAILED'; by.dispatchEvent(new Event('change'))",
+        );
+        tab.until("document.querySelectorAll('#runs tbody tr').length === 1");
+        assert_eq!(tab.value("document.querySelector('#runs .status').textContent"), "failed");
+
+        // None of the text became a part of the page, nothing was asked of anyone else, and the token was in no address.
+        assert_eq!(
+            tab.value("window.owned === undefined && document.querySelectorAll('main img, main script').length"),
+            0
+        );
+        assert_eq!(tab.errors().len(), refusals, "{:?}", tab.errors());
+        let requests = tab.requests();
+        assert!(requests.len() > 10, "{requests:?}");
+        let own = |url: &&str| url.starts_with(&handshake.api_url) || url.starts_with("data:") || *url == "about:blank";
+        assert!(requests.iter().all(|url| own(url)), "{requests:?}");
+        assert!(!requests.iter().any(|url| url.contains(&handshake.token)), "the token in an address");
+
+        // And it can be forgotten.
+        tab.value("document.getElementById('leave').click()");
+        assert!(!tab.value("document.body.innerHTML").to_string().contains("greets"));
+        assert_eq!(tab.value("sessionStorage.length + localStorage.length + document.cookie.length"), 0);
+        if let Ok(keep) = std::env::var("HATCHET_TEST_PICTURES") {
+            for file in std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().path()) {
+                if file.extension().is_some_and(|ext| ext == "png") {
+                    std::fs::copy(&file, std::path::Path::new(&keep).join(file.file_name().unwrap())).unwrap();
+                }
+            }
+        }
+        println!("the page: live, all of it text, no console error, no request to others");
+    });
+    worker.close().await;
+}
