@@ -80,8 +80,7 @@ async fn readiness_follows_the_link_and_life_goes_on() {
     within("the worker listens again", listens).await.unwrap();
     assert_eq!(page(at, "/readyz").0, 200);
     let stats = worker.stats();
-    // The engine keeps its workers over a restart.
-    assert_eq!((stats.reconnects, stats.registrations), (1, 1));
+    assert_eq!((stats.reconnects, stats.registrations), (1, 2));
     worker.stop().await.unwrap();
     assert!(std::net::TcpStream::connect(at).is_err(), "it ends with the worker");
     engine.stop().await;
