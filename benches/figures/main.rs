@@ -5,6 +5,7 @@
 //! be. Two figures need a real engine and are measured only when asked for by name (see [`real`]).
 
 mod bare;
+mod depth;
 mod load;
 mod many;
 mod process;
@@ -86,6 +87,9 @@ async fn measure(wanted: &[u32]) -> Result<()> {
     }
     if on(13) {
         table.print(&many::bulk_trigger().await?)?;
+    }
+    if on(14) {
+        table.print(&depth::figure().await?)?;
     }
     for (number, measured) in real::figures(&on).await? {
         match measured {
