@@ -65,8 +65,9 @@ doctor: build ## check settings, connection, engine and workers
 list-tasks: build ## names, kinds and schemas of the tasks
 	@$(BIN)/runner --list-tasks
 
-test: ## all tests, offline
+test: ## all tests, offline; the conformance suite on an engine in memory and on one that keeps everything
 	@$(CARGO) test --quiet
+	@HATCHET_TEST_TARGET=durable $(CARGO) test --quiet --test it conformance
 
 chaos: ## faults in full, with a table of what held; HATCHET_TEST_TARGET=real: those that a real engine allows
 	@HATCHET_CHAOS=1 PROPTEST_CASES=$${PROPTEST_CASES:-5000} $(CARGO) test --quiet --lib

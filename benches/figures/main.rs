@@ -6,6 +6,8 @@
 
 mod bare;
 mod depth;
+#[cfg(feature = "durable")]
+mod durable;
 mod load;
 mod many;
 mod process;
@@ -88,8 +90,20 @@ async fn measure(wanted: &[u32]) -> Result<()> {
     if on(13) {
         table.print(&many::bulk_trigger().await?)?;
     }
-    if on(14) {
+    if on(17) {
         table.print(&depth::figure().await?)?;
+    }
+    #[cfg(feature = "durable")]
+    {
+        if on(14) {
+            table.print(&durable::throughput().await?)?;
+        }
+        if on(15) {
+            table.print(&durable::start().await?)?;
+        }
+        if on(16) {
+            table.print(&durable::queued_memory().await?)?;
+        }
     }
     for (number, measured) in real::figures(&on).await? {
         match measured {

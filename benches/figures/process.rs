@@ -22,7 +22,7 @@ const BANNER: &str = "worker, listening";
 /// Nothing here takes as long, except when it is broken.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// What a process sets up lazily after its start is set up by then.
-const SETTLE: Duration = Duration::from_secs(2);
+pub(crate) const SETTLE: Duration = Duration::from_secs(2);
 
 /// A process that is killed when dropped.
 pub(crate) struct Process {
@@ -81,7 +81,7 @@ impl Process {
 }
 
 /// The worker binary with its engine, and none of Hatchet's settings.
-fn embedded_worker() -> Command {
+pub(crate) fn embedded_worker() -> Command {
     let mut command = Command::new(WORKER_BINARY);
     command.arg("--embedded");
     for (name, _) in std::env::vars_os() {

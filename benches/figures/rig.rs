@@ -35,9 +35,19 @@ impl Rig {
         Self::behind(async |config| Ok(config)).await
     }
 
+    /// With an engine that keeps everything in a folder.
+    #[cfg(feature = "durable")]
+    pub(crate) async fn kept(folder: &std::path::Path) -> Result<Self> {
+        let options = EngineOptions { folder: Some(folder.to_owned()), ..EngineOptions::default() };
+        Self::on(Engine::start(options).await?, async |config| Ok(config)).await
+    }
+
     /// The worker's settings go through `link`, which may put something between it and the engine.
     pub(crate) async fn behind(link: impl AsyncFnOnce(ClientConfig) -> Result<ClientConfig>) -> Result<Self> {
-        let engine = Engine::start(EngineOptions::default()).await?;
+        Self::on(Engine::start(EngineOptions::default()).await?, link).await
+    }
+
+    async fn on(engine: Engine, link: impl AsyncFnOnce(ClientConfig) -> Result<ClientConfig>) -> Result<Self> {
         // Nothing of the environment: the figures are of the defaults.
         let config = ClientConfig::from_handshake(engine.handshake(), &Sources::default())?;
         let client = Client::new(config.clone())?;

@@ -2,7 +2,11 @@
 
 use std::{io, time::Duration};
 
-use tokio::{io::AsyncReadExt as _, time::Instant};
+use futures_util::FutureExt as _;
+use tokio::{
+    io::AsyncReadExt as _,
+    time::{Instant, sleep_until},
+};
 
 /// Signals no further apart are one: a supervisor such as GNU `timeout` sends one to the process and another to its
 /// group. A person is slower.
@@ -12,28 +16,13 @@ const ONE_SIGNAL: Duration = Duration::from_millis(50);
 pub(super) struct Signals {
     received: Received,
     stdin: Option<tokio::io::Stdin>,
-    echo: Echo,
-}
-
-/// Tells a signal from the echo of the one before.
-#[derive(Default)]
-struct Echo(Option<Instant>);
-
-impl Echo {
-    /// Whether a signal that came now is one of its own.
-    fn is_new(&mut self) -> bool {
-        let now = Instant::now();
-        let new = self.0.is_none_or(|before| now.duration_since(before) > ONE_SIGNAL);
-        if new {
-            self.0 = Some(now);
-        }
-        new
-    }
+    /// What comes until then is the echo of the signal before.
+    echo_until: Option<Instant>,
 }
 
 impl Signals {
     pub(super) fn listen() -> io::Result<Self> {
-        Ok(Self { received: Received::listen()?, stdin: None, echo: Echo::default() })
+        Ok(Self { received: Received::listen()?, stdin: None, echo_until: None })
     }
 
     /// Takes the end of stdin for one more signal.
@@ -43,11 +32,18 @@ impl Signals {
 
     /// Waits for the next one. May be dropped and called again.
     pub(super) async fn next(&mut self) {
-        loop {
+        if let Some(until) = self.echo_until {
             tokio::select! {
-                () = self.received.next() => if self.echo.is_new() { return },
+                () = sleep_until(until) => {}
                 () = end_of(&mut self.stdin) => return,
             }
+            // By the time they are looked at, not by the time they are noticed: a busy machine notices late.
+            while self.received.next().now_or_never().is_some() {}
+            self.echo_until = None;
+        }
+        tokio::select! {
+            () = self.received.next() => self.echo_until = Some(Instant::now() + ONE_SIGNAL),
+            () = end_of(&mut self.stdin) => {}
         }
     }
 }
@@ -94,23 +90,5 @@ impl Received {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use tokio::time::advance;
-
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn an_echo_is_no_second_signal() {
-        let mut echo = Echo::default();
-        assert!(echo.is_new());
-        assert!(!echo.is_new(), "at the same moment");
-        advance(ONE_SIGNAL).await;
-        assert!(!echo.is_new());
-        advance(Duration::from_millis(1)).await;
-        assert!(echo.is_new(), "a second one");
     }
 }

@@ -224,6 +224,8 @@ async fn embedded(plan: &Plan, said: &str, signals: &mut Signals) -> Result<(), 
     };
     let handshake = embedded.handshake().clone();
     let at = &handshake.grpc_address;
+    // An engine of this process' own ends it when it ends, and does not move.
+    let may_move = matches!(embedded, Embedded::Joined(_));
     match &embedded {
         Embedded::Own(_) => {
             let keeps = if ephemeral { ", which keeps nothing over restarts" } else { "" };
@@ -242,7 +244,11 @@ async fn embedded(plan: &Plan, said: &str, signals: &mut Signals) -> Result<(), 
             signals.next().await;
             return Ok(());
         }
-        let config = connect::handshake_config(&handshake, folder.clone(), &plan.sources)?;
+        let config = if may_move {
+            connect::handshake_config(&handshake, folder.clone(), &plan.sources)?
+        } else {
+            ClientConfig::from_handshake(&handshake, &plan.sources)?
+        };
         work(plan, config, signals).await
     };
     let result = tokio::select! {

@@ -45,7 +45,7 @@ impl EngineError {
             io::ErrorKind::PermissionDenied => "give yourself write access to it, or choose another folder",
             io::ErrorKind::InvalidInput => "it is a symbolic link, which is not followed: name the folder itself",
             io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => "move the file of that name away",
-            _ => "choose another folder, or run the engine in memory",
+            _ => "choose another folder with --embedded-dir or HATCHET_EMBEDDED_DIR",
         };
         let message = format!("cannot {doing} {}: {}: {advice}", path.display(), Plain(&error));
         Self { kind: EngineErrorKind::Folder, message, source: Some(error) }

@@ -43,17 +43,30 @@ pub(super) fn check(report: &mut Report, choice: &Choice, folder: &Path) -> Resu
         }
         (Choice::Embedded(_), Some(handshake)) => match exposed(folder) {
             Some(why) => report.broken("folder", &why)?,
-            None => report.fine("folder", &format!("{shown}, its engine at {}", handshake.grpc_address))?,
+            None => report
+                .fine("folder", &format!("{shown}, its engine at {}, {}", handshake.grpc_address, kept(folder)))?,
         },
     }
     Ok(true)
+}
+
+/// What the engine keeps.
+fn kept(folder: &Path) -> String {
+    // The names that SQLite gives.
+    let sizes = ["engine.db", "engine.db-wal"].map(|name| std::fs::metadata(folder.join(name)).map(|file| file.len()));
+    match sizes {
+        [Err(_), _] => "which keeps nothing over restarts".to_owned(),
+        [Ok(file), log] => {
+            format!("which keeps {:.1} MiB over restarts", (file + log.unwrap_or(0)) as f64 / f64::from(1 << 20))
+        }
+    }
 }
 
 /// Why others could read the token in the folder, if they could.
 #[cfg(unix)]
 fn exposed(folder: &Path) -> Option<String> {
     use std::os::unix::fs::PermissionsExt as _;
-    for path in [folder.to_owned(), folder.join("handshake.json")] {
+    for path in [folder.to_owned(), folder.join("handshake.json"), folder.join("engine.db")] {
         let Ok(found) = std::fs::symlink_metadata(&path) else { continue };
         if found.file_type().is_symlink() {
             return Some(format!(
@@ -64,7 +77,9 @@ fn exposed(folder: &Path) -> Option<String> {
         let mode = found.permissions().mode() & 0o777;
         if mode & 0o077 != 0 {
             let shown = path.display();
-            return Some(format!("others may use {shown} (mode {mode:o}), which has the token: chmod go= {shown}"));
+            return Some(format!(
+                "others may use {shown} (mode {mode:o}), which has what the engine keeps: chmod go= {shown}"
+            ));
         }
     }
     None

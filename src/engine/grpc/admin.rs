@@ -32,7 +32,7 @@ impl AdminService for Door {
         &self,
         request: Request<CreateWorkflowVersionRequest>,
     ) -> Result<Response<CreateWorkflowVersionResponse>, Status> {
-        let timings = self.driver.with(|state, _| state.timings().clone()).await?;
+        let timings = self.driver.now_with(|state, _| state.timings().clone());
         let definition = declare::definition(request.into_inner(), &timings)?;
         let (id, workflow_id) = self.driver.with(|state, now| state.put_workflow(definition, now)).await?;
         Ok(Response::new(CreateWorkflowVersionResponse { id: id.to_string(), workflow_id: workflow_id.to_string() }))

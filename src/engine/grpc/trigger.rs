@@ -24,18 +24,18 @@ use crate::{
 pub(in crate::engine) struct Seen(HashMap<String, Option<Arc<Version>>>);
 
 impl Seen {
-    async fn version(&mut self, driver: &Driver, name: &str) -> Result<Option<Arc<Version>>, Status> {
+    fn version(&mut self, driver: &Driver, name: &str) -> Option<Arc<Version>> {
         if let Some(known) = self.0.get(name) {
-            return Ok(known.clone());
+            return known.clone();
         }
-        let version = driver.with(|state, _| state.version_of(name).cloned()).await?;
+        let version = driver.now_with(|state, _| state.version_of(name).cloned());
         self.0.insert(name.to_owned(), version.clone());
-        Ok(version)
+        version
     }
 }
 
 /// Checks one run.
-pub(in crate::engine) async fn item(
+pub(in crate::engine) fn item(
     driver: &Driver,
     seen: &mut Seen,
     from: TriggerWorkflowRequest,
@@ -64,7 +64,7 @@ pub(in crate::engine) async fn item(
             Some(ParentRef { task, index: from.child_index, key: from.child_key })
         }
     };
-    let version = seen.version(driver, &from.name).await?;
+    let version = seen.version(driver, &from.name);
     let wanted = match version.as_ref().and_then(|version| version.idempotency.as_ref()) {
         None => None,
         Some(rule) => {
@@ -77,7 +77,7 @@ pub(in crate::engine) async fn item(
 
 /// Makes one run.
 pub(in crate::engine) async fn one(driver: &Driver, from: TriggerWorkflowRequest) -> Result<RunId, Status> {
-    let item = item(driver, &mut Seen::default(), from).await?;
+    let item = item(driver, &mut Seen::default(), from)?;
     let made = driver.with(|state, now| state.trigger(vec![item], now)).await?.map_err(refused)?;
     match made[..] {
         [Triggered::New(id) | Triggered::Existing(id)] => Ok(id),
@@ -92,10 +92,7 @@ pub(in crate::engine) async fn one(driver: &Driver, from: TriggerWorkflowRequest
 /// Makes runs in the order given; an invalid one refuses all, a colliding one only itself.
 pub(super) async fn many(driver: &Driver, all: Vec<TriggerWorkflowRequest>) -> Result<Vec<String>, Status> {
     let mut seen = Seen::default();
-    let mut items = Vec::with_capacity(all.len());
-    for from in all {
-        items.push(item(driver, &mut seen, from).await?);
-    }
+    let items = all.into_iter().map(|from| item(driver, &mut seen, from)).collect::<Result<_, _>>()?;
     let made = driver.with(|state, now| state.trigger(items, now)).await?.map_err(refused)?;
     let (mut ids, mut collisions) = (Vec::with_capacity(made.len()), Vec::new());
     for one in made {

@@ -184,6 +184,7 @@ impl Loading {
                 let allowed = until.since(task.started.unwrap_or(until));
                 let key = alarm(allowed);
                 task.alarm = Some(key);
+                task.chunks = Chunks::resumed();
                 let worker_id: WorkerId = id(head.worker, "the worker")?;
                 let seq = head.assigned;
                 match self.state.workers.passing(&worker_id) {

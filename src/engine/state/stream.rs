@@ -18,9 +18,16 @@ pub(crate) struct Chunks {
     next: i64,
     held: BTreeMap<i64, Arc<str>>,
     alarm: Option<AlarmKey>,
+    /// The attempt began under an engine that is gone, and what it has streamed there is not known.
+    is_resumed: bool,
 }
 
 impl Chunks {
+    /// Those of an attempt that goes on after a restart: the first to come is taken for the next.
+    pub(super) fn resumed() -> Self {
+        Self { is_resumed: true, ..Self::default() }
+    }
+
     /// Whether a gap is being waited for.
     #[cfg(test)]
     pub(super) fn waits(&self) -> bool {
@@ -37,6 +44,9 @@ impl State {
         match task.phase {
             Phase::Completed(_) | Phase::Failed(_) | Phase::Cancelled(_) => return true,
             Phase::Waiting(_) | Phase::Queued(_) | Phase::BackOff | Phase::Running(_) => {}
+        }
+        if let Some(first) = index.filter(|_| std::mem::take(&mut task.chunks.is_resumed)) {
+            task.chunks.next = first;
         }
         match index {
             Some(ahead) if ahead > task.chunks.next => {
@@ -98,6 +108,7 @@ impl State {
         self.flush_gap(id);
         if let Some(task) = self.tasks.passing(&id) {
             task.chunks.next = 0;
+            task.chunks.is_resumed = false;
         }
     }
 }

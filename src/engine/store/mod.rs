@@ -7,6 +7,8 @@
 mod error;
 mod file;
 mod sqlite;
+#[cfg(test)]
+mod tests;
 
 use std::{
     path::{Path, PathBuf},

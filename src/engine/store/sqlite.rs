@@ -114,17 +114,25 @@ impl Database {
         }
         let free = self.connection.pragma_query_value(None, "freelist_count", |row| row.get::<_, i64>(0));
         if free.is_ok_and(|free| free >= 2 * TIDY_PAGES)
-            && let Err(e) = self.connection.execute_batch(&format!("PRAGMA incremental_vacuum({TIDY_PAGES})"))
+            && let Err(e) = self.give_back(TIDY_PAGES)
         {
             tracing::debug!("free pages of the store stay where they are: {e}");
         }
+    }
+
+    fn give_back(&self, pages: i64) -> rusqlite::Result<()> {
+        // Each step gives one page back.
+        let mut statement = self.connection.prepare(&format!("PRAGMA incremental_vacuum({pages})"))?;
+        let mut steps = statement.query([])?;
+        while steps.next()?.is_some() {}
+        Ok(())
     }
 
     /// Lets the file grow no more.
     #[cfg(test)]
     pub(super) fn limit_pages(&self, more: i64) {
         let now: i64 = self.connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
-        self.connection.pragma_query_value(None, &format!("max_page_count({})", now + more), |_| Ok(())).unwrap();
+        self.connection.pragma_update_and_check(None, "max_page_count", now + more, |_| Ok(())).unwrap();
     }
 }
 

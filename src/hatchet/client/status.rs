@@ -1,10 +1,17 @@
 //! Where a run stands, by the engine's own word.
 
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
 use super::{
-    ClientError, RunHandle,
-    retry::{if_temporary, retrying},
+    ClientError, ErrorKind, RunHandle,
+    retry::{forever, if_temporary, retrying},
 };
 use crate::hatchet::wire::{RunStatus, proto::v1};
+
+/// Twice what a real engine under load was seen to need until it knew a run that it had taken.
+const NEW_RUN_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A run as the engine sees it.
 #[derive(Debug, Clone)]
@@ -37,10 +44,23 @@ pub struct TaskDetails {
 }
 
 impl RunHandle {
-    /// Asks the engine once, and again only where that failed for a passing reason. A run that was triggered a moment
-    /// ago may be [`super::ErrorKind::NotFound`] for up to a second or so on a busy real engine.
+    /// Asks the engine, and again where that failed for a reason that passes. A busy real engine may not know a run for up
+    /// to a second after its trigger, so an id is [`ErrorKind::NotFound`] only after 2 s.
     pub async fn details(&self) -> Result<RunDetails, ClientError> {
-        retrying(if_temporary, || self.details_once()).await
+        let begun = Instant::now();
+        let mut waits = forever(Duration::from_millis(100), Duration::from_millis(500));
+        loop {
+            match retrying(if_temporary, || self.details_once()).await {
+                Err(error)
+                    if error.kind() == ErrorKind::NotFound
+                        && !self.was_seen()
+                        && begun.elapsed() < NEW_RUN_PATIENCE =>
+                {
+                    sleep(waits.next().unwrap_or(NEW_RUN_PATIENCE)).await;
+                }
+                answer => return answer,
+            }
+        }
     }
 
     pub(super) async fn details_once(&self) -> Result<RunDetails, ClientError> {

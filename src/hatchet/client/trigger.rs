@@ -46,10 +46,15 @@ impl RunHandle {
         self.seen.store(true, Ordering::Relaxed);
     }
 
+    /// Whether it ever did.
+    pub(super) fn was_seen(&self) -> bool {
+        self.seen.load(Ordering::Relaxed)
+    }
+
     /// What it means that the engine does not know the run and is not going to.
     pub(super) fn unknown(&self) -> ClientError {
         let id = self.id;
-        if self.seen.load(Ordering::Relaxed) {
+        if self.was_seen() {
             return ClientError::new(
                 ErrorKind::Lost,
                 format!(

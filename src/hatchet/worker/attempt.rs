@@ -202,6 +202,7 @@ async fn supervise(
             body.outcome().await
         }
         Err(_) => {
+            shared.stats.cancellations_ignored.add(1);
             tracing::warn!(%run, task = name, "ignores its cancellation ({reason}) and keeps its slot: call ctx.check_cancelled()? in its loop");
             if reason == CancelReason::TimedOut {
                 // The run need not wait for the body.

@@ -57,6 +57,7 @@ pub(super) fn text(stats: &WorkerStats) -> String {
     }
     page.gauge("reports_waiting", "Outcomes the engine has not acknowledged yet", stats.reports_waiting);
     page.counter("outcomes_lost_total", "Outcomes given up", stats.outcomes_lost);
+    page.counter("cancellations_ignored_total", "Bodies that did not end when told to", stats.cancellations_ignored);
     page.counter("log_lines_lost_total", "Log lines dropped or given up", stats.lines_lost);
     page.counter("stream_chunks_lost_total", "Stream chunks given up", stats.chunks_lost);
     page.counter("blocked_threads_total", "Times a task was found to block an async thread", stats.blocked_threads);

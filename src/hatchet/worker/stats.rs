@@ -83,6 +83,8 @@ pub struct WorkerStats {
     pub reports_waiting: usize,
     /// Outcomes that were given up.
     pub outcomes_lost: u64,
+    /// Bodies on threads that had not ended a grace after their cancellation; each keeps its slot until it does.
+    pub cancellations_ignored: u64,
     /// Log lines that were dropped or given up.
     pub lines_lost: u64,
     /// Stream chunks that were given up.
@@ -127,6 +129,7 @@ pub(super) struct Stats {
     pub(super) heartbeat_delay: Histogram,
     pub(super) heartbeat_answer: Histogram,
     pub(super) outcomes_lost: Counter,
+    pub(super) cancellations_ignored: Counter,
     pub(super) lines_lost: Counter,
     pub(super) chunks_lost: Counter,
     pub(super) blocked_threads: Counter,
@@ -220,6 +223,7 @@ impl Stats {
             heartbeat_delay: Histogram::default(),
             heartbeat_answer: Histogram::default(),
             outcomes_lost: Counter::default(),
+            cancellations_ignored: Counter::default(),
             lines_lost: Counter::default(),
             chunks_lost: Counter::default(),
             blocked_threads: Counter::default(),
@@ -285,6 +289,7 @@ impl Stats {
             tasks: known.chain([("(unknown)", &self.unknown)]).map(task).collect(),
             reports_waiting: self.reports.read(),
             outcomes_lost: self.outcomes_lost.read(),
+            cancellations_ignored: self.cancellations_ignored.read(),
             lines_lost: self.lines_lost.read(),
             chunks_lost: self.chunks_lost.read(),
             blocked_threads: self.blocked_threads.read(),

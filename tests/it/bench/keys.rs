@@ -22,6 +22,18 @@ fn the_same_prefix_starts_nothing_new() {
     assert!(until(&two) <= until(&one), "the keys are as old as the first: {} {}", until(&one), until(&two));
 }
 
+#[cfg(feature = "durable")]
+#[test]
+fn also_with_a_worker_and_an_engine_of_its_own_each_time() {
+    let place = Place::new();
+    let words = ["--with-worker", "--runs", "40", "--key-prefix", "same"];
+    bench(&place, &[&words[..], &["--out", "one"]].concat()).expect(0);
+    let ended = bench(&place, &[&words[..], &["--out", "two"]].concat()).expect(0);
+    assert!(ended.stdout.iter().any(|line| line.contains("0 started, 40 duplicates")), "{ended:?}");
+    let ended = bench(&place, &[&words[..], &["--embedded-ephemeral", "--out", "three"]].concat()).expect(0);
+    assert!(ended.stdout.iter().any(|line| line.contains("40 started, 0 duplicates")), "{ended:?}");
+}
+
 #[test]
 fn more_runs_under_one_prefix_start_only_what_is_new() {
     let place = Place::new();

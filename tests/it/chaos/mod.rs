@@ -8,6 +8,8 @@ mod attempts;
 mod blocked;
 mod busy;
 mod child;
+#[cfg(feature = "durable")]
+mod crash;
 mod cuts;
 mod doors;
 mod fuzz;

@@ -3,6 +3,7 @@
 //! The engine under test is the target:
 //!
 //! - The embedded engine, always, each case with one of its own: `cargo test --test it conformance`
+//! - The same with a folder that keeps everything: `HATCHET_TEST_TARGET=durable cargo test --test it conformance`
 //! - A real Hatchet, when told so and where it is:
 //!   `HATCHET_TEST_TARGET=real HATCHET_CLIENT_TOKEN=… cargo test --test it conformance`, for an engine without TLS
 //!   with `HATCHET_CLIENT_TLS_STRATEGY=none`. `HATCHET_CLIENT_HOST_PORT` and `HATCHET_CLIENT_SERVER_URL` win over the

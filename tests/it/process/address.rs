@@ -63,9 +63,11 @@ fn no_such_host() {
 
 #[test]
 fn an_address_without_a_port() {
-    let settings = [("HATCHET_CLIENT_TOKEN", token("h:1", "")), ("HATCHET_CLIENT_HOST_PORT", "localhost".to_owned())];
-    let settings = settings.each_ref().map(|(name, value)| (*name, value.as_str()));
-    both(&Place::new(), &settings, 2, &["HATCHET_CLIENT_HOST_PORT", "`localhost`", "host:port"]);
+    let token = token("h:1", "");
+    for address in ["localhost", "7077", "http://localhost", "localhost:http"] {
+        let settings = [("HATCHET_CLIENT_TOKEN", token.as_str()), ("HATCHET_CLIENT_HOST_PORT", address)];
+        both(&Place::new(), &settings, 2, &["HATCHET_CLIENT_HOST_PORT", &format!("`{address}`"), "host:port"]);
+    }
 }
 
 #[test]

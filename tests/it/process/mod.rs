@@ -3,6 +3,8 @@
 
 mod address;
 mod bad_input;
+#[cfg(all(target_os = "linux", feature = "durable"))]
+mod disk;
 mod doctor;
 mod drain;
 mod explain;

@@ -74,9 +74,23 @@ impl Target {
         Self::connect(&at, Some(engine))
     }
 
+    /// An engine that runs already, in the clear.
+    pub fn at(at: &Handshake) -> Self {
+        Self::connect_by("http", at, None)
+    }
+
+    /// `HOST:PORT` of its gRPC services.
+    pub fn address(&self) -> String {
+        self.endpoint.uri().authority().map(ToString::to_string).unwrap_or_default()
+    }
+
     fn connect(at: &Handshake, embedded: Option<Embedded>) -> Self {
         let tls = embedded.is_none() && std::env::var("HATCHET_CLIENT_TLS_STRATEGY").as_deref() != Ok("none");
-        let scheme = if tls { "https" } else { "http" };
+        Self::connect_by(if tls { "https" } else { "http" }, at, embedded)
+    }
+
+    fn connect_by(scheme: &str, at: &Handshake, embedded: Option<Embedded>) -> Self {
+        let tls = scheme == "https";
         let mut endpoint = Endpoint::from_shared(format!("{scheme}://{}", at.grpc_address)).unwrap();
         if tls {
             endpoint = endpoint.tls_config(ClientTlsConfig::new().with_enabled_roots()).unwrap();

@@ -55,7 +55,8 @@ fn health(address: SocketAddr) -> (u16, Value) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn readiness_follows_the_link_and_life_goes_on() {
     let folder = tempfile::tempdir().unwrap();
-    let kept = EngineOptions { folder: Some(folder.path().to_owned()), ..EngineOptions::default() };
+    // The same address and key, and no memory of the worker.
+    let kept = EngineOptions { folder: Some(folder.path().to_owned()), ephemeral: true, ..EngineOptions::default() };
     let engine = Engine::start(kept.clone()).await.unwrap();
     let config = ClientConfig::from_handshake(engine.handshake(), &Sources::default()).unwrap();
     let (mut worker, at) = start(config, options(), [echo()]);

@@ -61,6 +61,7 @@ async fn each_kind_fails_for_another_try_and_a_deaf_body_is_not_waited_for() {
         expect_timed_out(&fake.finished(*run).await);
     }
     assert_eq!(worker.stats().slots["default"].used, 1, "the deaf one's thread is taken");
+    assert_eq!(worker.stats().cancellations_ignored, 1, "and that is counted");
     *gate.0.lock().unwrap() = true;
     gate.1.notify_all();
     within("the deaf one ends", ended.recv()).await.unwrap();

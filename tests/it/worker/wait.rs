@@ -160,6 +160,27 @@ async fn a_token_that_was_never_accepted_ends_the_wait_at_once() {
 }
 
 #[tokio::test]
+async fn details_of_a_run_are_asked_for_again_until_the_engine_knows_it() {
+    let fake = Fake::start().await;
+    let client = Client::new(fake.config()).unwrap();
+    let run = client.run(RunId::random());
+    let asking = tokio::spawn({
+        let run = run.clone();
+        async move { run.details().await }
+    });
+    fake.until("it was asked for in vain", |script| (script.details_asked >= 1).then_some(())).await;
+    fake.script(|script| script.set_run(&run.id().to_string(), v1::RunStatus::Queued, None));
+    assert_eq!(within("it is known", asking).await.unwrap().unwrap().status, RunStatus::Queued);
+    let unknown = within("the asking ends", client.run(RunId::random()).details()).await;
+    assert_eq!(unknown.unwrap_err().kind(), ErrorKind::NotFound);
+    // What was known before is gone for good.
+    fake.script(|script| script.runs.clear());
+    let asked = fake.script(|script| script.details_asked);
+    assert_eq!(run.details().await.unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(fake.script(|script| script.details_asked), asked + 1);
+}
+
+#[tokio::test]
 async fn a_run_that_was_known_before_is_lost() {
     let fake = Fake::start().await;
     let client = Client::new(fake.config()).unwrap();

@@ -226,6 +226,23 @@ fn what_ran_in_the_dead_process_runs_again_at_once_and_what_ran_elsewhere_goes_o
 }
 
 #[test]
+fn an_attempt_that_goes_on_streams_on_where_it_was() {
+    let (mut world, mut disk) = keeping();
+    world.declare("t", |_| ());
+    world.worker(&["t"], 1);
+    let run = world.trigger("t");
+    for index in 0..3 {
+        world.event(|state, now| state.put_chunk(run, "before".into(), Some(index), now));
+    }
+    world.restart(&mut disk);
+    world.done.clear();
+    for index in [3, 5, 4] {
+        world.event(|state, now| state.put_chunk(run, index.to_string().into(), Some(index), now));
+    }
+    assert_eq!(chunks(&world.done).iter().map(|text| &**text).collect::<Vec<_>>(), ["3", "4", "5"]);
+}
+
+#[test]
 fn a_worker_that_does_not_come_back_loses_what_it_runs() {
     let (mut world, mut disk) = keeping();
     world.declare("t", |_| ());

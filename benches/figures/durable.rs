@@ -1,0 +1,123 @@
+//! What it costs that the engine keeps what it acknowledges, and how it starts with much of it.
+
+use std::{path::Path, time::Instant};
+
+use anyhow::{Context as _, Result};
+use hatchet_quickstart::{
+    engine::find,
+    hatchet::client::{Client, ClientConfig, Sources, TriggerOptions},
+};
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use super::{
+    process::{Process, SETTLE, embedded_worker},
+    rig::{NO_OP, Rig},
+    table::{Figure, Target, median, row},
+};
+
+/// In both, in turn.
+const ROUNDS: usize = 5;
+
+/// What is kept, or waits.
+const MANY: usize = 100_000;
+
+/// The same load on an engine that keeps everything and on one in memory.
+pub(crate) async fn throughput() -> Result<Figure> {
+    const COUNT: usize = 10_000;
+    let folder = tempfile::tempdir()?;
+    let (durable, memory) = (Rig::kept(folder.path()).await?, Rig::start().await?);
+    let (mut kept, mut passing) = (Vec::new(), Vec::new());
+    for round in 0..=ROUNDS {
+        for (rig, rates) in [(&durable, &mut kept), (&memory, &mut passing)] {
+            let begun = Instant::now();
+            rig.run_many(NO_OP, &json!({}), COUNT).await?;
+            // The first one warms up.
+            if round > 0 {
+                rates.push(COUNT as f64 / begun.elapsed().as_secs_f64());
+            }
+        }
+    }
+    durable.stop().await?;
+    memory.stop().await?;
+    let ratios: Vec<f64> = kept.iter().zip(&passing).map(|(kept, passing)| kept / passing).collect();
+    Ok(Figure {
+        number: 14,
+        what: "10,000 no-op tasks in bulk, durable",
+        measured: format!("{:.0}/s", median(&kept)),
+        limit: format!("in memory {:.0}/s", median(&passing)),
+        value: median(&ratios),
+        target: Target::AtLeast(0.5, "x"),
+        notes: vec![format!("ratio of each round: {}", row(&ratios))],
+    })
+}
+
+/// From the start of a worker process with its engine to its banner, on a folder with many finished runs.
+pub(crate) async fn start() -> Result<Figure> {
+    let folder = tempfile::tempdir()?;
+    let rig = Rig::kept(&folder.path().join(".hatchet")).await?;
+    for _ in 0..MANY / 10_000 {
+        rig.run_many(NO_OP, &json!({}), 10_000).await?;
+    }
+    rig.stop().await?;
+    let (mut millis, mut fresh, mut resident) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..7 {
+        let (process, took) = Process::start(&mut embedded_worker(), folder.path()).await?;
+        resident.extend(process.resident());
+        process.stop().await?;
+        millis.push(took.as_secs_f64() * 1e3);
+        let empty = tempfile::tempdir()?;
+        let (process, took) = Process::start(&mut embedded_worker(), empty.path()).await?;
+        process.stop().await?;
+        fresh.push(took.as_secs_f64() * 1e3);
+    }
+    let size = std::fs::metadata(folder.path().join(".hatchet/engine.db"))?.len() >> 20;
+    Ok(Figure {
+        number: 15,
+        what: "start with 100,000 finished runs kept",
+        measured: format!("{:.0} ms", median(&millis)),
+        limit: format!("with none {:.1} ms", median(&fresh)),
+        value: median(&millis),
+        target: Target::AtMost(300.0, " ms"),
+        notes: vec![format!(
+            "starts: {} ms; the file has {size} MiB, the process then {:.0} MiB",
+            row(&millis),
+            median(&resident)
+        )],
+    })
+}
+
+/// What a worker with its engine keeps in memory while many runs wait.
+pub(crate) async fn queued_memory() -> Result<Figure> {
+    let folder = tempfile::tempdir()?;
+    let mut command = embedded_worker();
+    command.args(["--tasks", "sync-sleep-task", "--slots", "1"]);
+    let (process, _) = Process::start(&mut command, folder.path()).await?;
+    let before = process.resident().unwrap_or(f64::NAN);
+    let client = client(&folder.path().join(".hatchet"))?;
+    let input = json!({ "seconds": 3600, "pad": "x".repeat(1000) });
+    trigger(&client, &input, MANY).await?;
+    sleep(SETTLE).await;
+    let resident = process.resident().unwrap_or(f64::NAN);
+    process.stop().await?;
+    Ok(Figure {
+        number: 16,
+        what: "100,000 queued runs of 1 KiB, resident",
+        measured: format!("{resident:.0} MiB"),
+        limit: String::new(),
+        value: resident,
+        target: Target::AtMost(300.0, " MiB"),
+        notes: vec![format!("{before:.1} MiB before them")],
+    })
+}
+
+fn client(folder: &Path) -> Result<Client> {
+    let handshake = find(folder)?.context("no engine in the folder")?;
+    Ok(Client::new(ClientConfig::from_handshake(&handshake, &Sources::default())?)?)
+}
+
+async fn trigger(client: &Client, input: &Value, count: usize) -> Result<()> {
+    let inputs = std::iter::repeat_n((input, TriggerOptions::default()), count);
+    client.trigger_many("sync-sleep-task", inputs).await.into_iter().collect::<Result<Vec<_>, _>>()?;
+    Ok(())
+}

@@ -1,0 +1,60 @@
+//! The file by itself.
+
+use std::sync::Arc;
+
+use super::{
+    super::record::{Change, Row, RowKey},
+    *,
+};
+
+fn put(number: u64, bytes: usize) -> Change {
+    let row = Row { head: vec![1], texts: [Some(Arc::from("x".repeat(bytes))), None] };
+    Change::Put(Table::Runs, RowKey::Number(number), row)
+}
+
+fn numbers(path: &Path) -> Vec<u64> {
+    let mut numbers = Vec::new();
+    let each = |_: Table, row: Found<'_>| {
+        numbers.push(row.number);
+        Ok(())
+    };
+    drop(open(path, each).unwrap());
+    numbers
+}
+
+#[test]
+fn a_batch_is_kept_whole_or_not_at_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("engine.db");
+    drop(open(&path, |_, _| Ok(())).unwrap());
+    let mut database = Database::open(&path).unwrap();
+    database.write(&[put(1, 10), put(2, 10)]).unwrap();
+    database.limit_pages(4);
+    let error = database.write(&[put(3, 10), put(4, 100_000)]).unwrap_err().to_string();
+    assert!(error.contains("full") && error.contains("free some space"), "{error}");
+    database.limit_pages(1000);
+    database.write(&[Change::Delete(Table::Runs, RowKey::Number(1)), put(5, 10)]).unwrap();
+    drop(database);
+    assert_eq!(numbers(&path), [2, 5]);
+}
+
+#[test]
+fn the_file_shrinks_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("engine.db");
+    drop(open(&path, |_, _| Ok(())).unwrap());
+    let mut database = Database::open(&path).unwrap();
+    let all = 0..4000;
+    for some in all.clone().collect::<Vec<_>>().chunks(100) {
+        database.write(&some.iter().map(|n| put(*n, 10_000)).collect::<Vec<_>>()).unwrap();
+    }
+    database.write(&all.map(|n| Change::Delete(Table::Runs, RowKey::Number(n))).collect::<Vec<_>>()).unwrap();
+    for n in 0..1000 {
+        database.write(&[put(100_000, n % 7)]).unwrap();
+        database.tidy();
+    }
+    drop(database);
+    let size = std::fs::metadata(&path).unwrap().len();
+    // It had 40 MB; what is left is what is not worth giving back.
+    assert!(size < 9 << 20, "{size}");
+}

@@ -1,0 +1,60 @@
+//! The engine is killed with -9 at random moments under load: nothing that it acknowledged is lost or done again.
+
+mod book;
+mod hand;
+mod load;
+
+use std::{sync::Arc, time::Duration};
+
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+
+use self::{book::Book, hand::Hand, load::Load};
+use super::{
+    site::within,
+    table::{Row, long, not_on_a_real_engine},
+};
+use crate::{
+    process::Place,
+    support::{Target, eventually},
+};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_acknowledged_survives_every_kill() {
+    let kills = if long() { 200 } else { 8 };
+    let fault = format!("engine killed with -9 under load, {kills} times");
+    if not_on_a_real_engine(&fault) {
+        return;
+    }
+    let mut row = Row::of(fault);
+    let place = Place::new();
+    let mut engine = place.engine();
+    let target = Arc::new(Target::at(&place.handshake()));
+    let book = Arc::new(Book::default());
+    load::declare(&target).await;
+    let stop = CancellationToken::new();
+    let hand = Hand::register(&target, &book).await;
+    let working = AbortOnDropHandle::new(tokio::spawn(hand.work(stop.clone())));
+    let mut back = Vec::new();
+    for cycle in 0..kills {
+        let load = Load { target: target.clone(), book: book.clone(), cycle };
+        let all = AbortOnDropHandle::new(tokio::spawn(load.until_it_fails()));
+        // From before the first answer to well into the load.
+        tokio::time::sleep(Duration::from_millis(load::random(if cycle % 4 == 0 { 30 } else { 400 }))).await;
+        engine.kill();
+        within(30, "the load sees the kill", all).await.unwrap();
+        let begun = std::time::Instant::now();
+        engine = place.engine();
+        back.push(begun.elapsed());
+        assert_eq!(place.handshake().grpc_address, target.address(), "the same address");
+        book.check(&target, false).await;
+        assert!(!working.is_finished(), "the worker has ended");
+    }
+    // All that is open ends, and all that was ever acknowledged is still there.
+    eventually("every run ends", async || book.all_ended(&target).await.then_some(())).await;
+    book.check(&target, true).await;
+    stop.cancel();
+    within(30, "the worker ends", working).await.unwrap();
+    row.say(book.counts());
+    row.times("engine back", &back, None);
+    engine.stop().expect(0);
+}

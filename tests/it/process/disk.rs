@@ -1,0 +1,70 @@
+//! The disk is full, and then it is not.
+
+use std::process::Command;
+
+use hatchet_quickstart::hatchet::wire::proto::v1::{
+    CreateTaskOpts, CreateWorkflowVersionRequest, GetRunDetailsRequest, TriggerWorkflowRequest,
+};
+use tonic::{Code, Status};
+
+use super::{Place, Program};
+use crate::support::{Target, eventually, in_time};
+
+/// Limits the size of the files that a process writes.
+fn limit(process: &Program, bytes: &str) {
+    let set = Command::new("prlimit").args(["--pid", &process.id().to_string(), &format!("--fsize={bytes}:")]).status();
+    assert!(set.unwrap().success());
+}
+
+async fn trigger(target: &Target) -> Result<String, Status> {
+    let input = format!(r#"{{"pad":"{}"}}"#, "x".repeat(4000));
+    let request = TriggerWorkflowRequest { name: "t".into(), input, ..Default::default() };
+    Ok(target.workflows().trigger_workflow(request).await?.into_inner().workflow_run_id)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_acknowledged_while_it_is_full_and_all_goes_on_after() {
+    let place = Place::new();
+    let worker = env!("CARGO_BIN_EXE_worker");
+    // The signal of the limit would end the process; a full disk sends none.
+    let mut command = place.command("sh", &["-c", &format!("trap '' XFSZ; exec {worker} --engine-only")]);
+    let engine = Program::start(&mut command);
+    engine.err.until("an engine that serves", |line| line.starts_with("engine at "));
+    let target = Target::at(&place.handshake());
+    let task = CreateTaskOpts { readable_id: "t".into(), action: "t:t".into(), ..Default::default() };
+    let definition = CreateWorkflowVersionRequest { name: "t".into(), tasks: vec![task], ..Default::default() };
+    target.admin().put_workflow(definition).await.unwrap();
+
+    let log = place.path(".hatchet/engine.db-wal");
+    limit(&engine, &(std::fs::metadata(log).unwrap().len() + 300_000).to_string());
+    let mut runs = Vec::new();
+    let refused = loop {
+        match in_time("a trigger is answered", trigger(&target)).await {
+            Ok(run) => runs.push(run),
+            Err(status) => break status,
+        }
+    };
+    assert!(!runs.is_empty() && runs.len() < 200, "{}", runs.len());
+    assert_eq!(refused.code(), Code::Unavailable);
+    for part in ["cannot keep anything", ".hatchet/engine.db", "free some space", "may take effect later"] {
+        assert!(refused.message().contains(part), "no `{part}` in: {}", refused.message());
+    }
+    engine.err.until_said("nothing is acknowledged until it can be written again");
+    // From now on at once, and without doing anything.
+    let refused = trigger(&target).await.unwrap_err();
+    assert!(refused.message().contains("nothing was done"), "{refused:?}");
+    let (status, body) = target.rest.get(&format!("/api/v1/stable/workflow-runs/{}", runs[0])).await;
+    assert_eq!(status, 503, "{body}");
+
+    limit(&engine, "unlimited");
+    engine.err.until_said("is written again");
+    runs.push(eventually("it takes runs again", async || trigger(&target).await.ok()).await);
+    engine.kill();
+    let engine = place.engine();
+    let target = Target::at(&place.handshake());
+    for run in runs {
+        let request = GetRunDetailsRequest { external_id: run.clone() };
+        target.admin().get_run_details(request).await.unwrap_or_else(|e| panic!("{run}: {e}"));
+    }
+    engine.stop().expect(0);
+}
