@@ -5,6 +5,7 @@
 //! be. Two figures need a real engine and are measured only when asked for by name (see [`real`]).
 
 mod bare;
+mod depth;
 #[cfg(feature = "durable")]
 mod durable;
 mod load;
@@ -88,6 +89,9 @@ async fn measure(wanted: &[u32]) -> Result<()> {
     }
     if on(13) {
         table.print(&many::bulk_trigger().await?)?;
+    }
+    if on(17) {
+        table.print(&depth::figure().await?)?;
     }
     #[cfg(feature = "durable")]
     {

@@ -1,0 +1,245 @@
+//! What an assignment costs the engine, by how much is queued, by how many workers and workflows there are.
+//!
+//! The cost is the CPU time of the engine's own thread, so that what the stubs in this process do does not count. It
+//! holds all of a task's way: the assignment, its message, the report, and the end of the run.
+
+use std::{collections::HashMap, sync::Arc};
+
+use anyhow::{Context as _, Result, ensure};
+use futures_util::StreamExt as _;
+use hatchet_quickstart::{
+    engine::{Engine, EngineOptions},
+    hatchet::wire::proto::{
+        ActionType, BulkTriggerWorkflowRequest, HeartbeatRequest, StepActionEvent, StepActionEventType,
+        WorkerListenRequest, WorkerRegisterRequest,
+        dispatcher_client::DispatcherClient,
+        v1::{
+            CreateTaskOpts, CreateWorkflowVersionRequest, TriggerWorkflowRequest,
+            admin_service_client::AdminServiceClient,
+        },
+        workflow_service_client::WorkflowServiceClient,
+    },
+};
+use tokio::{sync::Semaphore, task::JoinSet};
+use tonic::{
+    Request, Status,
+    service::{Interceptor, interceptor::InterceptedService},
+    transport::{Channel, Endpoint},
+};
+
+use super::table::{Figure, Target, median};
+
+const QUEUED: [usize; 2] = [1_000, 200_000];
+const WORKERS: [usize; 2] = [1, 50];
+const WORKFLOWS: [usize; 2] = [1, 500];
+/// Of all workers together.
+const SLOTS: usize = 100;
+/// Assignments in one measurement; the queue is deeper by as many when it begins.
+const ASSIGNMENTS: usize = 2_000;
+const ROUNDS: usize = 5;
+/// Triggers in one call.
+const BATCH: usize = 1_000;
+
+#[derive(Clone)]
+struct Bearer(tonic::metadata::MetadataValue<tonic::metadata::Ascii>);
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        request.metadata_mut().insert("authorization", self.0.clone());
+        Ok(request)
+    }
+}
+
+type Link = InterceptedService<Channel, Bearer>;
+
+/// The dearest of all the combinations, deep against shallow.
+pub(crate) async fn figure() -> Result<Figure> {
+    let mut costs = HashMap::new();
+    let mut notes = Vec::new();
+    for workers in WORKERS {
+        for workflows in WORKFLOWS {
+            let mut row = Vec::new();
+            for queued in QUEUED {
+                let cost = cost(queued, workers, workflows).await?;
+                costs.insert((queued, workers, workflows), cost);
+                row.push(cost);
+            }
+            notes.push(format!(
+                "{workers} worker(s), {workflows} workflow(s): {:.1} us with 1,000 queued, {:.1} us with 200,000, {:.2} x",
+                row[0],
+                row[1],
+                row[1] / row[0]
+            ));
+        }
+    }
+    let base = costs[&(QUEUED[0], 1, 1)];
+    let ratio = |workers, workflows| costs[&(QUEUED[1], workers, workflows)] / costs[&(QUEUED[0], workers, workflows)];
+    let worst = WORKERS.iter().flat_map(|w| WORKFLOWS.map(|f| ratio(*w, f))).fold(0.0, f64::max);
+    let dearest = costs.values().copied().fold(0.0, f64::max);
+    notes.push(format!(
+        "the dearest of all is {:.2} x the cost with 1,000 queued, 1 worker, 1 workflow",
+        dearest / base
+    ));
+    Ok(Figure {
+        number: 17,
+        what: "engine CPU per task, 200,000 queued",
+        measured: format!("{dearest:.1} us at most"),
+        limit: format!("{base:.1} us at 1,000"),
+        value: worst,
+        target: Target::AtMost(1.3, " x"),
+        notes,
+    })
+}
+
+/// Microseconds of the engine's thread for each task, while at least so many wait.
+async fn cost(queued: usize, workers: usize, workflows: usize) -> Result<f64> {
+    let engine = Engine::start(EngineOptions::default()).await?;
+    let bearer = Bearer(format!("bearer {}", engine.handshake().token).parse()?);
+    let endpoint = Endpoint::from_shared(format!("http://{}", engine.handshake().grpc_address))?.tcp_nodelay(true);
+    let link = InterceptedService::new(endpoint.connect().await?, bearer);
+    declare(&link, workflows).await?;
+    trigger(&link, queued + ASSIGNMENTS, workflows).await?;
+    // As many tasks as are let through are answered, so that a measurement ends where it should.
+    let allowed = Arc::new(Semaphore::new(0));
+    let (done, mut ended) = tokio::sync::mpsc::channel(1024);
+    let mut crew = JoinSet::new();
+    for number in 0..workers {
+        crew.spawn(work(link.clone(), number, SLOTS / workers, workflows, allowed.clone(), done.clone()));
+    }
+    drop(done);
+    let thread = engine_thread()?;
+    let mut costs = Vec::new();
+    // The first round is for the caches.
+    for round in 0..=ROUNDS {
+        if round > 0 {
+            trigger(&link, ASSIGNMENTS, workflows).await?;
+        }
+        let before = cpu_micros(&thread)?;
+        allowed.add_permits(ASSIGNMENTS);
+        for _ in 0..ASSIGNMENTS {
+            tokio::select! {
+                one = ended.recv() => one.context("the workers ended")?,
+                Some(end) = crew.join_next() => end??,
+            }
+        }
+        if round > 0 {
+            costs.push((cpu_micros(&thread)? - before) / ASSIGNMENTS as f64);
+        }
+    }
+    crew.shutdown().await;
+    engine.stop().await;
+    Ok(median(&costs))
+}
+
+fn name(workflow: usize) -> String {
+    format!("depth-{workflow}")
+}
+
+async fn declare(link: &Link, workflows: usize) -> Result<()> {
+    let mut admin = AdminServiceClient::new(link.clone());
+    for workflow in 0..workflows {
+        let task = CreateTaskOpts {
+            readable_id: "t".to_owned(),
+            action: format!("{}:t", name(workflow)),
+            timeout: "10m".to_owned(),
+            schedule_timeout: Some("1h".to_owned()),
+            inputs: "{}".to_owned(),
+            ..Default::default()
+        };
+        let definition = CreateWorkflowVersionRequest { name: name(workflow), tasks: vec![task], ..Default::default() };
+        admin.put_workflow(definition).await?;
+    }
+    Ok(())
+}
+
+async fn trigger(link: &Link, runs: usize, workflows: usize) -> Result<()> {
+    let mut door = WorkflowServiceClient::new(link.clone());
+    for first in (0..runs).step_by(BATCH) {
+        let item = |run: usize| TriggerWorkflowRequest {
+            name: name(run % workflows),
+            input: r#"{"n":1}"#.to_owned(),
+            ..Default::default()
+        };
+        let items = (first..runs.min(first + BATCH)).map(item).collect();
+        door.bulk_trigger_workflow(BulkTriggerWorkflowRequest { workflows: items }).await?;
+    }
+    Ok(())
+}
+
+/// A worker of stubs: completes what it gets as far as it is allowed to, and says so.
+async fn work(
+    link: Link,
+    number: usize,
+    slots: usize,
+    workflows: usize,
+    allowed: Arc<Semaphore>,
+    done: tokio::sync::mpsc::Sender<()>,
+) -> Result<()> {
+    let mut dispatcher = DispatcherClient::new(link);
+    let request = WorkerRegisterRequest {
+        worker_name: format!("depth-{number}"),
+        actions: (0..workflows).map(|workflow| format!("{}:t", name(workflow))).collect(),
+        slot_config: HashMap::from([("default".to_owned(), i32::try_from(slots)?)]),
+        ..Default::default()
+    };
+    let worker_id = dispatcher.register(request).await?.into_inner().worker_id;
+    let listen = WorkerListenRequest { worker_id: worker_id.clone() };
+    let mut actions = dispatcher.listen_v2(listen).await?.into_inner();
+    let mut beats = dispatcher.clone();
+    let beat = async move {
+        loop {
+            let at = Some(hatchet_quickstart::hatchet::wire::timestamp_now());
+            beats.heartbeat(HeartbeatRequest { worker_id: worker_id.clone(), heartbeat_at: at }).await?;
+            tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+        }
+        #[expect(unreachable_code, reason = "names the error")]
+        Ok::<(), anyhow::Error>(())
+    };
+    let complete = async {
+        let mut reports = JoinSet::new();
+        while let Some(action) = actions.next().await {
+            let action = action?;
+            ensure!(action.action_type() == ActionType::StartStepRun, "{action:?}");
+            let event = StepActionEvent {
+                task_run_external_id: action.task_run_external_id,
+                action_id: action.action_id,
+                event_type: StepActionEventType::StepEventTypeCompleted.into(),
+                event_payload: "{}".to_owned(),
+                retry_count: Some(action.retry_count),
+                ..Default::default()
+            };
+            let (mut dispatcher, allowed, done) = (dispatcher.clone(), allowed.clone(), done.clone());
+            reports.spawn(async move {
+                allowed.acquire().await?.forget();
+                dispatcher.send_step_action_event(event).await?;
+                done.send(()).await?;
+                Ok::<(), anyhow::Error>(())
+            });
+            while let Some(report) = reports.try_join_next() {
+                report??;
+            }
+        }
+        Ok(())
+    };
+    tokio::select! {
+        end = beat => end,
+        end = complete => end,
+    }
+}
+
+/// Where the system keeps the times of the engine's thread.
+fn engine_thread() -> Result<std::path::PathBuf> {
+    for task in std::fs::read_dir("/proc/self/task").context("only Linux tells the times of a thread")? {
+        let task = task?.path();
+        if std::fs::read_to_string(task.join("comm"))?.trim() == "hatchet-engine" {
+            return Ok(task.join("schedstat"));
+        }
+    }
+    anyhow::bail!("the engine has no thread of its own")
+}
+
+fn cpu_micros(thread: &std::path::Path) -> Result<f64> {
+    let text = std::fs::read_to_string(thread)?;
+    let nanos: u64 = text.split(' ').next().unwrap_or_default().parse()?;
+    Ok(nanos as f64 / 1e3)
+}
