@@ -113,7 +113,7 @@ async fn runs_are_shown_live_as_text_and_only_with_the_token() {
         let requests = tab.requests();
         assert!(requests.len() > 10, "{requests:?}");
         let own = |url: &&str| url.starts_with(&handshake.api_url) || url.starts_with("data:") || *url == "about:blank";
-        assert!(requests.iter().all(|url| own(url)), "{requests:?}");
+        assert!(requests.iter().all(own), "{requests:?}");
         assert!(!requests.iter().any(|url| url.contains(&handshake.token)), "the token in an address");
 
         // And it can be forgotten.
