@@ -99,6 +99,7 @@ lint: ## formatting and lints, warnings denied
 	@$(CARGO) fmt --check
 	@$(CARGO) clippy --quiet --all-targets -- -D warnings
 	@$(CARGO) clippy --quiet --no-default-features --lib --bins -- -D warnings
+	@$(CARGO) clippy --quiet --no-default-features --features engine --lib --bins -- -D warnings
 
 deny: ## licences, banned crates and sources of the dependencies
 	@if $(CARGO) deny --version >/dev/null 2>&1; then \

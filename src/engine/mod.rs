@@ -95,6 +95,7 @@ mod cron;
 mod driver;
 mod error;
 mod folder;
+#[cfg_attr(not(feature = "durable"), allow(dead_code, reason = "only the file is left out of such a build"))]
 mod gate;
 mod grpc;
 mod host;
@@ -105,10 +106,12 @@ mod keeping;
 mod mailbox;
 mod metadata;
 mod options;
+#[cfg_attr(not(feature = "durable"), allow(dead_code, reason = "only the file is left out of such a build"))]
 mod record;
 mod rest;
 mod running;
 mod serve;
+#[cfg_attr(not(feature = "durable"), allow(dead_code, reason = "only the file is left out of such a build"))]
 mod state;
 #[cfg(feature = "durable")]
 mod store;

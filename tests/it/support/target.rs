@@ -75,11 +75,13 @@ impl Target {
     }
 
     /// An engine that runs already, in the clear.
+    #[cfg(feature = "durable")]
     pub fn at(at: &Handshake) -> Self {
         Self::connect_by("http", at, None)
     }
 
     /// `HOST:PORT` of its gRPC services.
+    #[cfg(feature = "durable")]
     pub fn address(&self) -> String {
         self.endpoint.uri().authority().map(ToString::to_string).unwrap_or_default()
     }
