@@ -25,6 +25,23 @@ use crate::hatchet::wire::{Handshake, TenantId};
 const TRIES: u32 = 5;
 const TRY_AGAIN: Duration = Duration::from_millis(10);
 
+/// The name of the file that is locked.
+pub(super) const LOCK: &str = "lock";
+
+/// What makes a file this one and no other of the same name; on systems that do not say it, nothing.
+pub(super) fn identity(metadata: &fs::Metadata) -> (u64, u64) {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        (metadata.dev(), metadata.ino())
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = metadata;
+        (0, 0)
+    }
+}
+
 /// What an engine keeps from start to start.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Identity {
@@ -64,19 +81,19 @@ impl Identity {
 pub(super) struct Folder {
     path: PathBuf,
     /// Locked; closing it lets go.
-    _lock: File,
+    lock: File,
 }
 
 impl Folder {
     /// Makes the folder if need be and takes hold of it.
     pub(super) fn hold(path: &Path) -> Result<Self, EngineError> {
         make_private_folder(path).map_err(|e| EngineError::folder("use the engine's folder", path, e))?;
-        let file = path.join("lock");
+        let file = path.join(LOCK);
         let failed = |e| EngineError::folder("lock", &file, e);
         let lock = open_private(&file, false).map_err(failed)?;
         for again in (0..TRIES).rev() {
             match lock.try_lock() {
-                Ok(()) => return Ok(Self { path: path.to_owned(), _lock: lock }),
+                Ok(()) => return Ok(Self { path: path.to_owned(), lock }),
                 Err(TryLockError::Error(e)) => return Err(failed(e)),
                 Err(TryLockError::WouldBlock) if again > 0 => std::thread::sleep(TRY_AGAIN),
                 Err(TryLockError::WouldBlock) => {}
@@ -122,8 +139,18 @@ impl Folder {
         self.write("handshake.json", &serde_json::json!(handshake))
     }
 
-    /// Takes the announcement back.
+    /// Whether the folder is still the one that is held.
+    fn is_ours(&self) -> bool {
+        let there = fs::metadata(self.path.join(LOCK)).map(|metadata| identity(&metadata));
+        let held = self.lock.metadata().map(|metadata| identity(&metadata));
+        matches!((there, held), (Ok(there), Ok(held)) if there == held)
+    }
+
+    /// Takes the announcement back, unless the folder has become another engine's.
     pub(super) fn withdraw(&self) {
+        if !self.is_ours() {
+            return;
+        }
         let file = self.path.join("handshake.json");
         if let Err(e) = fs::remove_file(&file)
             && e.kind() != io::ErrorKind::NotFound
@@ -243,6 +270,21 @@ mod tests {
         drop(folder);
         assert_eq!(find(&path).unwrap(), None, "what a kill leaves behind is not alive");
         Folder::hold(&path).unwrap().announce(&handshake()).unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_has_become_another_engine_s_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = Folder::hold(dir.path()).unwrap();
+        first.announce(&handshake()).unwrap();
+        fs::remove_file(dir.path().join(LOCK)).unwrap();
+        let second = Folder::hold(dir.path()).unwrap();
+        second.announce(&handshake()).unwrap();
+        first.withdraw();
+        assert_eq!(find(dir.path()).unwrap(), Some(handshake()));
+        second.withdraw();
+        assert_eq!(find(dir.path()).unwrap(), None);
     }
 
     #[test]

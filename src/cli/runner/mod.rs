@@ -182,7 +182,9 @@ async fn cancel(plan: &Plan, client: &Client, attach: &Attach, run: &RunHandle) 
     // A real engine would write CANCELLED over the outcome of a run that has ended.
     if before.done {
         output::complain(&format!("run {} has already ended: there is nothing to cancel", run.id()));
-        return follow::to_the_end(run, &mut screen, plan.timeout).await;
+        let outcome = follow::outcome(run, &mut screen, plan.timeout).await?;
+        screen.result(&outcome)?;
+        return cancelled(run, outcome.status);
     }
     // A real engine was seen to lose a cancellation of a run that was just being moved, so it is asked for again.
     let insist = async {
@@ -196,10 +198,15 @@ async fn cancel(plan: &Plan, client: &Client, attach: &Attach, run: &RunHandle) 
         failed = insist => return failed,
     };
     screen.result(&outcome)?;
-    if outcome.status == RunStatus::Cancelled {
+    cancelled(run, outcome.status)
+}
+
+/// How a cancellation ends by what became of the run.
+fn cancelled(run: &RunHandle, status: RunStatus) -> Result<(), Exit> {
+    if status == RunStatus::Cancelled {
         Ok(())
     } else {
-        Err(Exit::usage(format!("run {} ended before the cancellation reached it: {}", run.id(), outcome.status)))
+        Err(Exit::failed(format!("run {} ended before it was cancelled: {status}", run.id())))
     }
 }
 

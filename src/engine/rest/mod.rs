@@ -119,6 +119,6 @@ fn shown(json: &str) -> Value {
 
 /// The page of a list.
 fn pagination(offset: usize, limit: usize, total: usize) -> Value {
-    let (current, pages) = (offset / limit + 1, total.div_ceil(limit));
+    let (current, pages) = ((offset / limit).saturating_add(1), total.div_ceil(limit));
     json!({ "current_page": current, "next_page": (current + 1).min(pages.max(1)), "num_pages": pages })
 }

@@ -39,6 +39,11 @@ impl From<Damaged> for OpenError {
 pub(in crate::engine) struct WriteError(String);
 
 impl WriteError {
+    /// A file is no longer where it was.
+    pub(super) fn left(path: &std::path::Path) -> Self {
+        Self(format!("{} was removed, moved or replaced while the engine ran: restart the process", path.display()))
+    }
+
     /// Its thread has ended, by a panic.
     pub(super) fn ended() -> Self {
         Self("the store has ended by itself: restart the process".into())

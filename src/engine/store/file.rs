@@ -9,7 +9,30 @@ use std::{
 use crate::engine::folder;
 
 /// What SQLite writes beside the file, in its mode.
-const COMPANIONS: [&str; 2] = ["-wal", "-shm"];
+const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
+
+/// Files that have to stay where they are while the engine writes. Who removes the lock lets a second engine at the
+/// file; what is written into a file without a name is lost.
+#[derive(Debug)]
+pub(super) struct Places(Vec<(PathBuf, (u64, u64))>);
+
+impl Places {
+    /// The places of the database and of the lock beside it, if there is one.
+    pub(super) fn of(database: &Path) -> io::Result<Self> {
+        let mut places = vec![(database.to_owned(), folder::identity(&fs::metadata(database)?))];
+        let lock = database.with_file_name(folder::LOCK);
+        if let Ok(metadata) = fs::metadata(&lock) {
+            places.push((lock, folder::identity(&metadata)));
+        }
+        Ok(Self(places))
+    }
+
+    /// Which of them is gone, or is another file by now.
+    pub(super) fn left(&self) -> Option<&Path> {
+        let is_there = |path: &Path, identity| fs::metadata(path).is_ok_and(|now| folder::identity(&now) == identity);
+        self.0.iter().find(|(path, identity)| !is_there(path, *identity)).map(|(path, _)| path.as_path())
+    }
+}
 
 /// Makes the file if need be, for its owner only. Links are refused, also in the place of what SQLite writes beside it.
 pub(super) fn make_private(path: &Path) -> io::Result<()> {
@@ -23,6 +46,12 @@ pub(super) fn make_private(path: &Path) -> io::Result<()> {
         fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
     }
     Ok(())
+}
+
+/// Whether the file is empty and has a log: SQLite would take it for a new one and delete the log.
+pub(super) fn is_emptied(path: &Path) -> bool {
+    let bytes = |path: &Path| fs::metadata(path).map_or(0, |metadata| metadata.len());
+    bytes(path) == 0 && bytes(&with(path, COMPANIONS[0])) > 0
 }
 
 /// Renames a damaged file, and what is beside it in the same way, so that nothing is overwritten and it can still be

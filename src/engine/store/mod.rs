@@ -20,7 +20,7 @@ use std::{
 use tokio::sync::oneshot;
 
 pub(super) use self::error::{OpenError, WriteError};
-use self::{parcel::Parcel, sqlite::Database};
+use self::{file::Places, parcel::Parcel, sqlite::Database};
 use super::record::{Batch, Damaged, Found, Table};
 
 /// Parcels of rows that may wait for whoever opens a store.
@@ -48,6 +48,9 @@ pub(super) fn open(
     mut each: impl FnMut(Table, Found<'_>) -> Result<(), Damaged>,
 ) -> Result<Store, OpenError> {
     file::make_private(path).map_err(OpenError::Io)?;
+    if file::is_emptied(path) {
+        return Err(OpenError::Damaged("it is empty, and there is a log beside it".into()));
+    }
     let database = Database::open(path)?;
     // One thread takes the rows out of the file while this one makes them what they were.
     let database = thread::scope(|scope| {
@@ -88,9 +91,10 @@ impl Store {
     fn start(path: &Path, database: Database) -> Result<Self, OpenError> {
         // One at a time: the next batch is collected while this one is written.
         let (jobs, waiting) = sync_channel(1);
+        let places = Places::of(path).map_err(OpenError::Io)?;
         let thread = thread::Builder::new()
             .name("hatchet-store".to_owned())
-            .spawn(move || work(database, &waiting))
+            .spawn(move || work(database, &places, &waiting))
             .map_err(OpenError::Io)?;
         Ok(Self { path: path.to_owned(), jobs: Some(jobs), thread: Some(thread) })
     }
@@ -121,11 +125,14 @@ impl Drop for Store {
     }
 }
 
-fn work(mut database: Database, jobs: &Receiver<Job>) {
+fn work(mut database: Database, places: &Places, jobs: &Receiver<Job>) {
     while let Ok(Job { mut batch, done }) = jobs.recv() {
         // One behind the other in the file.
         batch.sort_by(|a, b| a.place().cmp(&b.place()));
-        let outcome = database.write(&batch).map_err(|error| (batch, error));
+        let outcome = match places.left() {
+            Some(path) => Err((batch, WriteError::left(path))),
+            None => database.write(&batch).map_err(|error| (batch, error)),
+        };
         // Whoever asked may have gone, with the engine.
         let _ = done.send(outcome);
         database.tidy();

@@ -58,3 +58,32 @@ fn the_file_shrinks_again() {
     // It had 40 MB; what is left is what is not worth giving back.
     assert!(size < 9 << 20, "{size}");
 }
+
+#[test]
+fn an_emptied_file_is_not_taken_for_a_new_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("engine.db");
+    std::fs::write(&path, "").unwrap();
+    std::fs::write(dir.path().join("engine.db-wal"), "rows").unwrap();
+    let error = open(&path, |_, _| Ok(())).unwrap_err();
+    assert!(matches!(error, OpenError::Damaged(_)), "{error:?}");
+    let aside = put_aside(&path).unwrap();
+    assert_eq!(std::fs::read(format!("{}-wal", aside.display())).unwrap(), b"rows");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn nothing_is_kept_once_the_lock_or_the_file_is_another() {
+    for gone in ["lock", "engine.db"] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("engine.db");
+        std::fs::write(dir.path().join("lock"), "").unwrap();
+        let store = open(&path, |_, _| Ok(())).unwrap();
+        store.write(vec![put(1, 10)]).await.unwrap();
+        // Its number stays taken, so that the new one has another.
+        std::fs::rename(dir.path().join(gone), dir.path().join("away")).unwrap();
+        std::fs::write(dir.path().join(gone), "").unwrap();
+        let (_, error) = store.write(vec![put(2, 10)]).await.unwrap_err();
+        assert!(error.to_string().contains(gone) && error.to_string().contains("restart"), "{error}");
+    }
+}

@@ -3,9 +3,10 @@
 use std::{
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
-use futures_util::{FutureExt as _, TryFutureExt as _, future::BoxFuture};
+use futures_util::{FutureExt as _, future::BoxFuture};
 use tonic::{
     Code, Status,
     body::Body,
@@ -16,7 +17,14 @@ use tonic::{
     transport::{Channel, Error},
 };
 
-use super::trust::Trust;
+use super::{heard::Heard, trust::Trust};
+
+/// No call waits longer for the beginning of its answer, not for an engine or a handshake that never says anything:
+/// twice the longest that a call has been seen to take on a busy real engine, and more than any limit of its caller.
+const CALL_LIMIT: Duration = Duration::from_secs(30);
+
+/// Streams, whose first word comes when there is something to say.
+const OPEN_ENDED: [&str; 4] = ["Listen", "ListenV2", "SubscribeToWorkflowEvents", "SubscribeToWorkflowRuns"];
 
 /// A channel that sends the token with every call.
 #[derive(Clone)]
@@ -24,11 +32,12 @@ pub struct Authenticated {
     channel: Channel,
     bearer: HeaderValue,
     trust: Arc<Trust>,
+    heard: Heard,
 }
 
 impl Authenticated {
-    pub(super) fn new(channel: Channel, bearer: HeaderValue, trust: Arc<Trust>) -> Self {
-        Self { channel, bearer, trust }
+    pub(super) fn new(channel: Channel, bearer: HeaderValue, trust: Arc<Trust>, heard: Heard) -> Self {
+        Self { channel, bearer, trust, heard }
     }
 }
 
@@ -43,15 +52,28 @@ impl Service<Request<Body>> for Authenticated {
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         request.headers_mut().insert(AUTHORIZATION, self.bearer.clone());
-        let trust = self.trust.clone();
-        self.channel
-            .call(request)
-            .inspect_ok(move |answer| {
-                if answer.status().is_success() && shows_acceptance(answer.headers()) {
-                    trust.accepted();
+        let (trust, heard) = (self.trust.clone(), self.heard.clone());
+        let method = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
+        let answer = self.channel.call(request);
+        async move {
+            let answer = if OPEN_ENDED.contains(&method.as_str()) {
+                answer.await?
+            } else {
+                match tokio::time::timeout(CALL_LIMIT, answer).await {
+                    Ok(answer) => answer?,
+                    Err(_) => {
+                        let late = Status::deadline_exceeded(format!("{method}: no answer for {CALL_LIMIT:?}"));
+                        return Ok(late.into_http());
+                    }
                 }
-            })
-            .boxed()
+            };
+            heard.more();
+            if answer.status().is_success() && shows_acceptance(answer.headers()) {
+                trust.accepted();
+            }
+            Ok(answer.map(|body| heard.counting(body)))
+        }
+        .boxed()
     }
 }
 

@@ -20,6 +20,7 @@ use super::{
     authenticated::Authenticated,
     config::{ClientConfig, Tls},
     error::{ClientError, ErrorKind},
+    heard::Heard,
     trust::Trust,
 };
 use crate::hatchet::wire::proto::{
@@ -55,6 +56,8 @@ struct Inner {
 struct Present {
     endpoint: Endpoint,
     channel: Channel,
+    /// What has arrived on this one.
+    heard: Heard,
     bearer: HeaderValue,
     config: Arc<ClientConfig>,
 }
@@ -67,7 +70,13 @@ impl Present {
             ClientError::new(ErrorKind::Config, message)
         })?;
         bearer.set_sensitive(true);
-        Ok(Self { channel: endpoint.connect_lazy(), endpoint, bearer, config: Arc::new(config) })
+        Ok(Self {
+            channel: endpoint.connect_lazy(),
+            heard: Heard::default(),
+            endpoint,
+            bearer,
+            config: Arc::new(config),
+        })
     }
 }
 
@@ -87,6 +96,11 @@ impl Connection {
         Ok(Self(Arc::new(Inner { present, renewals, trust, looked })))
     }
 
+    /// What has arrived on the present connection.
+    pub(crate) fn heard(&self) -> Heard {
+        self.present().heard.clone()
+    }
+
     fn present(&self) -> MutexGuard<'_, Present> {
         self.0.present.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -102,6 +116,7 @@ impl Connection {
         if !self.moved() {
             let mut present = self.present();
             present.channel = present.endpoint.connect_lazy();
+            present.heard = Heard::default();
         }
         self.0.renewals.send_replace(());
     }
@@ -181,7 +196,7 @@ impl Connection {
 
     fn transport(&self) -> Authenticated {
         let present = self.present();
-        Authenticated::new(present.channel.clone(), present.bearer.clone(), self.0.trust.clone())
+        Authenticated::new(present.channel.clone(), present.bearer.clone(), self.0.trust.clone(), present.heard.clone())
     }
 
     /// The dispatcher: work, reports, subscriptions.

@@ -21,6 +21,7 @@ mod collision;
 mod config;
 pub(crate) mod connection;
 mod error;
+mod heard;
 mod held;
 mod order;
 mod outcomes;

@@ -18,15 +18,20 @@ const LONGEST: Duration = Duration::from_secs(5);
 /// The questions, one at a time.
 pub(super) struct Pulse {
     ask: Box<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>,
-    asked: Option<(Instant, BoxFuture<'static, ()>)>,
+    heard: Box<dyn Fn() -> u64 + Send + Sync>,
+    /// When, what had been heard by then, and the answer.
+    asked: Option<(Instant, u64, BoxFuture<'static, ()>)>,
     next: Instant,
     limit: Duration,
 }
 
 impl Pulse {
-    /// `ask` is a call that ends with any answer, a refusal too.
-    pub(super) fn new(ask: impl Fn() -> BoxFuture<'static, ()> + Send + Sync + 'static) -> Self {
-        Self { ask: Box::new(ask), asked: None, next: Instant::now() + EVERY, limit: SHORTEST }
+    /// `ask` is a call that ends with any answer, a refusal too; `heard` counts what arrives on the connection.
+    pub(super) fn new(
+        ask: impl Fn() -> BoxFuture<'static, ()> + Send + Sync + 'static,
+        heard: impl Fn() -> u64 + Send + Sync + 'static,
+    ) -> Self {
+        Self { ask: Box::new(ask), heard: Box::new(heard), asked: None, next: Instant::now() + EVERY, limit: SHORTEST }
     }
 
     /// The connection has shown by other means that it lives.
@@ -39,18 +44,19 @@ impl Pulse {
     /// and called again.
     pub(super) async fn stops(&mut self) {
         loop {
-            let (at, answer) = match &mut self.asked {
+            let (at, before, answer) = match &mut self.asked {
                 Some(asked) => asked,
                 none => {
                     sleep_until(self.next).await;
-                    none.insert((Instant::now(), (self.ask)()))
+                    none.insert((Instant::now(), (self.heard)(), (self.ask)()))
                 }
             };
-            let (at, answered) = (*at, timeout_at(*at + self.limit, answer).await.is_ok());
+            let (at, before) = (*at, *before);
+            let answered = timeout_at(at + self.limit, answer).await.is_ok();
             self.lives();
             if answered {
                 self.limit = (at.elapsed() * 4).clamp(SHORTEST, LONGEST);
-            } else {
+            } else if (self.heard)() == before {
                 // A longer wait next time: so many questions without an answer may also be too many for the engine.
                 self.limit = (self.limit * 2).min(LONGEST);
                 return;
@@ -75,7 +81,7 @@ mod tests {
     fn pulse(millis: u64) -> (Pulse, Arc<AtomicU64>) {
         let takes = Arc::new(AtomicU64::new(millis));
         let asks = takes.clone();
-        (Pulse::new(move || sleep(Duration::from_millis(asks.load(Ordering::Relaxed))).boxed()), takes)
+        (Pulse::new(move || sleep(Duration::from_millis(asks.load(Ordering::Relaxed))).boxed(), || 0), takes)
     }
 
     #[tokio::test(start_paused = true)]

@@ -45,11 +45,12 @@ struct Session {
 
 impl Subscription {
     pub(super) fn new(connection: Connection) -> Self {
-        let asked = connection.clone();
-        let pulse = Pulse::new(move || {
+        let (asked, heard) = (connection.clone(), connection.clone());
+        let ask = move || {
             let mut stub = asked.dispatcher();
             async move { drop(stub.get_version(GetVersionRequest {}).await) }.boxed()
-        });
+        };
+        let pulse = Pulse::new(ask, move || heard.heard().pieces());
         Self {
             connection,
             pulse,

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 use super::{ClientError, ErrorKind, RunDetails, RunHandle, retry::forever};
 use crate::hatchet::wire::{RunId, RunStatus, proto};
@@ -151,7 +151,7 @@ impl RunHandle {
         loop {
             let left = connection.renewed();
             let permit = results.poll_permit().await;
-            let answer = timeout(POLL_TIMEOUT, self.details_once()).await;
+            let answer = connection.heard().while_heard(POLL_TIMEOUT, self.details_once()).await;
             drop(permit);
             match answer {
                 Ok(Ok(details)) => {

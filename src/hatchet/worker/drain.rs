@@ -17,6 +17,9 @@ const PAUSE_TIMEOUT: Duration = Duration::from_secs(3);
 const SETTLE: Duration = Duration::from_millis(400);
 /// After the grace, what was cancelled has this long to end and to be reported, over the grace of a cancellation.
 const LINGER: Duration = Duration::from_secs(4);
+/// A worker without a stream is taken for dead after 30 s, and what it runs is given to another: the cut has to come
+/// before.
+const UNHEARD_GRACE: Duration = Duration::from_secs(20);
 
 /// What a drain came to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -35,6 +38,16 @@ pub(super) async fn run(
 ) -> Drained {
     let begun = Instant::now();
     stop_intake(shared, registered, intake_closed).await;
+    let grace = if intake_closed.is_cancelled() && grace > UNHEARD_GRACE + begun.elapsed() {
+        tracing::warn!(
+            "the grace of {} is cut to {}: the engine gives what runs to another worker after 30 s without a stream",
+            format_duration(grace),
+            format_duration(UNHEARD_GRACE)
+        );
+        UNHEARD_GRACE + begun.elapsed()
+    } else {
+        grace
+    };
     if timeout(grace.saturating_sub(begun.elapsed()), settled(&shared.table)).await.is_ok() || shared.table.busy() == 0
     {
         return Drained::default();

@@ -1,6 +1,6 @@
 //! The supervisor of everything between the worker and the engine, on its own thread.
 
-use std::{sync::Arc, time::Duration};
+use std::{mem, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{oneshot, watch},
@@ -27,6 +27,8 @@ use crate::hatchet::{
 /// Waits between tries: short at first, so that a blip costs little, and never long, so that an outage's end is seen.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
+/// A registration that was forgotten sooner than this is followed by a wait.
+const STORM: Duration = Duration::from_secs(2);
 
 pub(super) fn start(mut worker: Worker) -> Result<RunningWorker, ClientError> {
     let failed = |what: &str, e: &dyn std::fmt::Display| {
@@ -165,6 +167,7 @@ async fn keep(
 ) -> ClientError {
     let mut waits = forever(FIRST_WAIT, LONGEST_WAIT);
     let mut failures = 0_u32;
+    let mut since = Instant::now();
     loop {
         let registered = known.borrow().clone();
         match session::run(shared, &registered, state, intake_closed, failures).await {
@@ -189,8 +192,11 @@ async fn keep(
                         shared.stats.registrations.add(1);
                         tracing::info!(worker = %registered.worker, "registered again");
                         known.send_replace(registered);
-                        waits = forever(FIRST_WAIT, LONGEST_WAIT);
-                        continue;
+                        // An engine that forgets a worker at once is not to be stormed with new ones.
+                        if mem::replace(&mut since, Instant::now()).elapsed() > STORM {
+                            waits = forever(FIRST_WAIT, LONGEST_WAIT);
+                            continue;
+                        }
                     }
                     Err(error) if error.kind() == ErrorKind::Unauthenticated => return error,
                     Err(error) => tracing::warn!("could not register again, and tries on: {error}"),

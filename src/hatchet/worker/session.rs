@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use futures_util::{FutureExt as _, StreamExt as _, future::OptionFuture};
 use tokio::{
     sync::watch,
-    time::{Instant, MissedTickBehavior, interval, timeout},
+    time::{Instant, MissedTickBehavior, interval},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -112,7 +112,8 @@ async fn heartbeat(shared: &Arc<Shared>, worker: WorkerId, limit: Duration) -> R
     let request = proto::HeartbeatRequest { worker_id: worker.to_string(), heartbeat_at: Some(timestamp_now()) };
     let mut stub = shared.client.connection().dispatcher();
     let sent = Instant::now();
-    match timeout(limit, stub.heartbeat(request)).await {
+    // The answer queues behind an assignment that is still arriving.
+    match shared.client.connection().heard().while_heard(limit, stub.heartbeat(request)).await {
         Ok(Ok(_)) => {
             shared.stats.heartbeats.add(1);
             shared.stats.heartbeat_answer.add(sent.elapsed());

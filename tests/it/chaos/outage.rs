@@ -3,6 +3,11 @@
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use hatchet_quickstart::hatchet::{
+    client::Client,
+    task::{Context, Task},
+};
+use serde_json::{Value, json};
 
 use super::{
     cuts::UnderLoad,
@@ -63,4 +68,43 @@ async fn the_link_is_slow() {
     assert!(together < Duration::from_secs(12), "{together:?}");
     assert!(ledger.all().values().all(|executions| executions.len() == 1));
     running.stop().await.unwrap();
+}
+
+/// What does not shrink, in about so many bytes.
+fn noise(bytes: usize) -> String {
+    (0..bytes.div_ceil(32)).map(|_| uuid::Uuid::new_v4().simple().to_string()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_message_takes_its_time_on_a_slow_link() {
+    let mut row = Row::of("1.5 MB over a link of 250 kB/s");
+    let site = Site::start().await;
+    let (proxy, slow) = site.proxied().await;
+    let text = noise(1_500_000);
+    // The input reaches the worker in one piece, while its heartbeats are answered late.
+    let take =
+        Task::new_async("take", |_: Value, ctx: Context| async move { Ok(json!({ "attempt": ctx.retry_count() })) });
+    let behind = worker(&slow, [take]).await;
+    proxy.rate(250_000);
+    let client = site.client();
+    let begun = Instant::now();
+    let outcome = completed(&trigger(&client, "take", &json!({ "text": text })).await).await;
+    assert_eq!(outcome.output::<Value>().unwrap()["attempt"], 0);
+    assert_eq!(behind.stats().reconnects, 0, "what arrives is a sign of life");
+    row.say(format!("to the worker: {:.1?}", begun.elapsed()));
+    behind.stop().await.unwrap();
+    // And an output reaches one who waits behind such a link.
+    let output = text.clone();
+    let give = Task::new_async("give", move |_: Value, _: Context| {
+        let output = output.clone();
+        async move { Ok(json!({ "text": output })) }
+    });
+    let direct = worker(&site.config, [give]).await;
+    let run = trigger(&client, "give", &json!({})).await;
+    let waiting = Client::new(slow).unwrap().run(run.id());
+    let begun = Instant::now();
+    let outcome = completed(&waiting).await;
+    assert_eq!(outcome.output::<Value>().unwrap()["text"], text);
+    row.say(format!("to the one who waits: {:.1?}", begun.elapsed()));
+    direct.stop().await.unwrap();
 }

@@ -9,7 +9,7 @@ use tokio::{
         tcp::{ReadHalf, WriteHalf},
     },
     sync::{mpsc, oneshot, watch},
-    time::{Instant, sleep_until},
+    time::{Instant, sleep, sleep_until},
 };
 
 /// The link. It lives on a thread of its own, so that nothing in the test holds it up, and ends when it is dropped.
@@ -30,6 +30,8 @@ struct Rules {
     lose_down: bool,
     /// How long bytes are on their way.
     delay: Duration,
+    /// Bytes a second each way; 0: as many as there are.
+    rate: u32,
     /// Goes up when all connections are to be reset.
     resets: u64,
 }
@@ -88,6 +90,11 @@ impl Proxy {
     /// Makes every byte take this long, each way.
     pub fn delay(&self, delay: Duration) {
         self.rules.send_modify(|rules| rules.delay = delay);
+    }
+
+    /// Lets so many bytes a second pass, each way and for each connection.
+    pub fn rate(&self, bytes: u32) {
+        self.rules.send_modify(|rules| rules.rate = bytes);
     }
 
     /// New connections pass again, and those that have lost nothing.
@@ -153,10 +160,10 @@ async fn pump(
     rules: &watch::Receiver<Rules>,
     loses: Loses,
 ) -> std::io::Result<()> {
-    let (on_the_way, mut arriving) = mpsc::channel::<(Instant, Vec<u8>)>(1024);
+    let (on_the_way, mut arriving) = mpsc::channel::<(Instant, Vec<u8>)>(16);
     let read = async move {
         let mut lost = false;
-        let mut buffer = vec![0; 64 << 10];
+        let mut buffer = vec![0; 8 << 10];
         loop {
             let read = from.read(&mut buffer).await;
             let now = *rules.borrow();
@@ -177,6 +184,10 @@ async fn pump(
         while let Some((at, bytes)) = arriving.recv().await {
             sleep_until(at).await;
             to.write_all(&bytes).await?;
+            let rate = rules.borrow().rate;
+            if rate > 0 {
+                sleep(Duration::from_secs_f64(bytes.len() as f64 / f64::from(rate))).await;
+            }
         }
         to.shutdown().await
     };

@@ -29,7 +29,7 @@ fn leave_at_once_and_attach_later() {
     let streamed = place.runner(&["--run-id", &id, "--stream"]).expect(0).expect_said("its stream is over");
     assert!(streamed.stdout.concat().ends_with(r#"{  "message": "Hello, later!"}"#), "{streamed:?}");
     // Nothing is left to cancel, and the outcome stays what it was.
-    place.runner(&["--run-id", &id, "--cancel"]).expect(0).expect_said("already ended");
+    place.runner(&["--run-id", &id, "--cancel"]).expect(1).expect_said("already ended");
     assert_eq!(place.runner(&["--run-id", &id]).expect(0).json()["message"], "Hello, later!");
 }
 
