@@ -17,7 +17,7 @@ use tonic::{
     transport::{Channel, Error},
 };
 
-use super::{heard::Heard, trust::Trust};
+use super::trust::Trust;
 
 /// No call waits longer for the beginning of its answer, not for an engine or a handshake that never says anything:
 /// twice the longest that a call has been seen to take on a busy real engine, and more than any limit of its caller.
@@ -32,12 +32,11 @@ pub struct Authenticated {
     channel: Channel,
     bearer: HeaderValue,
     trust: Arc<Trust>,
-    heard: Heard,
 }
 
 impl Authenticated {
-    pub(super) fn new(channel: Channel, bearer: HeaderValue, trust: Arc<Trust>, heard: Heard) -> Self {
-        Self { channel, bearer, trust, heard }
+    pub(super) fn new(channel: Channel, bearer: HeaderValue, trust: Arc<Trust>) -> Self {
+        Self { channel, bearer, trust }
     }
 }
 
@@ -52,7 +51,7 @@ impl Service<Request<Body>> for Authenticated {
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         request.headers_mut().insert(AUTHORIZATION, self.bearer.clone());
-        let (trust, heard) = (self.trust.clone(), self.heard.clone());
+        let trust = self.trust.clone();
         let method = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
         let answer = self.channel.call(request);
         async move {
@@ -67,11 +66,10 @@ impl Service<Request<Body>> for Authenticated {
                     }
                 }
             };
-            heard.more();
             if answer.status().is_success() && shows_acceptance(answer.headers()) {
                 trust.accepted();
             }
-            Ok(answer.map(|body| heard.counting(body)))
+            Ok(answer)
         }
         .boxed()
     }

@@ -20,7 +20,7 @@ use super::{
     authenticated::Authenticated,
     config::{ClientConfig, Tls},
     error::{ClientError, ErrorKind},
-    heard::Heard,
+    heard::{Dial, Heard},
     trust::Trust,
 };
 use crate::hatchet::wire::proto::{
@@ -70,13 +70,9 @@ impl Present {
             ClientError::new(ErrorKind::Config, message)
         })?;
         bearer.set_sensitive(true);
-        Ok(Self {
-            channel: endpoint.connect_lazy(),
-            heard: Heard::default(),
-            endpoint,
-            bearer,
-            config: Arc::new(config),
-        })
+        let heard = Heard::default();
+        let channel = endpoint.connect_with_connector_lazy(Dial::new(heard.clone()));
+        Ok(Self { channel, heard, endpoint, bearer, config: Arc::new(config) })
     }
 }
 
@@ -115,8 +111,8 @@ impl Connection {
     pub fn renew(&self) {
         if !self.moved() {
             let mut present = self.present();
-            present.channel = present.endpoint.connect_lazy();
             present.heard = Heard::default();
+            present.channel = present.endpoint.connect_with_connector_lazy(Dial::new(present.heard.clone()));
         }
         self.0.renewals.send_replace(());
     }
@@ -196,7 +192,7 @@ impl Connection {
 
     fn transport(&self) -> Authenticated {
         let present = self.present();
-        Authenticated::new(present.channel.clone(), present.bearer.clone(), self.0.trust.clone(), present.heard.clone())
+        Authenticated::new(present.channel.clone(), present.bearer.clone(), self.0.trust.clone())
     }
 
     /// The dispatcher: work, reports, subscriptions.
@@ -242,7 +238,6 @@ fn endpoint(config: &ClientConfig) -> Result<Endpoint, ClientError> {
         })?
         .user_agent(concat!("hatchet-quickstart-rust/", env!("CARGO_PKG_VERSION")))
         .map_err(|e| bad(format!("user agent: {e}")))?
-        .tcp_nodelay(true)
         .connect_timeout(CONNECT_TIMEOUT)
         .http2_keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_TIMEOUT)

@@ -5,20 +5,26 @@
 
 use std::{
     future::Future,
+    io,
     pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
-use http_body::{Frame, SizeHint};
-use tokio::time::{error::Elapsed, timeout};
-use tonic::{Status, body::Body};
+use futures_util::{FutureExt as _, TryFutureExt as _, future::BoxFuture};
+use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    time::{error::Elapsed, timeout},
+};
+use tonic::codegen::{Service, http::Uri};
 
-/// Counts the pieces of all answers on one connection.
+/// Counts what arrives on one connection, piece by piece.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Heard(Arc<AtomicU64>);
 
@@ -29,11 +35,6 @@ impl Heard {
 
     pub(super) fn more(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// An answer whose pieces are counted.
-    pub(super) fn counting(&self, body: Body) -> Body {
-        Body::new(Counted { body, heard: self.clone() })
     }
 
     /// Awaits a call until nothing has arrived on the connection for `limit`.
@@ -54,32 +55,80 @@ impl Heard {
     }
 }
 
-struct Counted {
-    body: Body,
+/// Makes connections on which is counted what arrives.
+#[derive(Clone)]
+pub(super) struct Dial {
+    tcp: HttpConnector,
     heard: Heard,
 }
 
-impl http_body::Body for Counted {
-    type Data = bytes::Bytes;
-    type Error = Status;
+impl Dial {
+    pub(super) fn new(heard: Heard) -> Self {
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        Self { tcp, heard }
+    }
+}
 
-    fn poll_frame(
+impl Service<Uri> for Dial {
+    type Response = TokioIo<Counted>;
+    type Error = <HttpConnector as Service<Uri>>::Error;
+    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.tcp.poll_ready(context)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let heard = self.heard.clone();
+        self.tcp.call(uri).map_ok(|io| TokioIo::new(Counted { stream: io.into_inner(), heard })).boxed()
+    }
+}
+
+pub(super) struct Counted {
+    stream: TcpStream,
+    heard: Heard,
+}
+
+impl AsyncRead for Counted {
+    fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(context);
-        if let Poll::Ready(Some(Ok(_))) = &polled {
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        if buffer.filled().len() > before {
             self.heard.more();
         }
-        polled
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Counted {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
     }
 
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, bytes)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
     }
 }
 

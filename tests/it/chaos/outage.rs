@@ -81,9 +81,10 @@ async fn a_large_message_takes_its_time_on_a_slow_link() {
     let site = Site::start().await;
     let (proxy, slow) = site.proxied().await;
     let text = noise(1_500_000);
-    // The input reaches the worker in one piece, while its heartbeats are answered late.
-    let take =
-        Task::new_async("take", |_: Value, ctx: Context| async move { Ok(json!({ "attempt": ctx.retry_count() })) });
+    // Input and output go in one piece, while the heartbeats between are answered late.
+    let take = Task::new_async("take", |input: Value, ctx: Context| async move {
+        Ok(json!({ "text": input["text"], "attempt": ctx.retry_count() }))
+    });
     let behind = worker(&slow, [take]).await;
     proxy.rate(250_000);
     let client = site.client();
@@ -91,7 +92,7 @@ async fn a_large_message_takes_its_time_on_a_slow_link() {
     let outcome = completed(&trigger(&client, "take", &json!({ "text": text })).await).await;
     assert_eq!(outcome.output::<Value>().unwrap()["attempt"], 0);
     assert_eq!(behind.stats().reconnects, 0, "what arrives is a sign of life");
-    row.say(format!("to the worker: {:.1?}", begun.elapsed()));
+    row.say(format!("to the worker and back: {:.1?}", begun.elapsed()));
     behind.stop().await.unwrap();
     // And an output reaches one who waits behind such a link.
     let output = text.clone();
