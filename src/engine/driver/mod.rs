@@ -5,7 +5,8 @@
 //! the engine wait, so every stream sees events in the order in which they happened.
 
 #[cfg(feature = "durable")]
-use std::time::Duration;
+mod keep;
+
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -22,8 +23,6 @@ use super::{
     state::{Effect, Moment, Report, State, WorkerError, model::StreamId},
     subscriptions::{Answer, Happening, SubscriberId, Waiters, Watched, Watchers},
 };
-#[cfg(feature = "durable")]
-use super::{record::Batch, store::Store};
 use crate::hatchet::wire::{
     RunId, TenantId, WorkerId,
     proto::{ActionType, AssignedAction},
@@ -34,14 +33,6 @@ const SPARE_LETTERS: usize = 256;
 
 /// Bytes that may wait in a worker's stream. A worker that leaves that much unread is hung up on.
 const MAX_UNREAD_BYTES: usize = 256 << 20;
-
-/// How long after a failed write the next try comes, at first and at most.
-#[cfg(feature = "durable")]
-const TRY_AGAIN: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
-
-/// How long a write is tried when the engine is to end.
-#[cfg(feature = "durable")]
-const LAST_TRIES: Duration = Duration::from_secs(2);
 
 /// Drives one engine.
 pub(super) struct Driver {
@@ -154,60 +145,6 @@ impl Driver {
         }
     }
 
-    /// Keeps all changes, batch by batch, until [told](Self::stop_keeping) that there will be no more.
-    #[cfg(feature = "durable")]
-    pub(super) async fn keep(&self, store: &Store) {
-        loop {
-            let (batch, is_over) = {
-                let mut shared = self.lock();
-                (shared.take_batch(), shared.is_over)
-            };
-            match batch {
-                Some((number, batch)) => {
-                    if !self.keep_batch(store, number, batch).await {
-                        return;
-                    }
-                }
-                None if is_over => return,
-                None => self.changed.notified().await,
-            }
-        }
-    }
-
-    /// Tries until it is kept. Answers whether it is, which it is not if the engine is to end before.
-    #[cfg(feature = "durable")]
-    async fn keep_batch(&self, store: &Store, number: u64, mut batch: Batch) -> bool {
-        let (begun, mut pause) = (Instant::now(), TRY_AGAIN.0);
-        let path = store.path().display();
-        let mut failed = false;
-        loop {
-            let Err((back, error)) = store.write(batch).await else { break };
-            batch = back;
-            failed = true;
-            if self.gate.fails(&format!("{path}: {error}")) {
-                tracing::error!("cannot write {path}: {error}; nothing is acknowledged until it can be written again");
-            }
-            if self.lock().is_over && begun.elapsed() > LAST_TRIES {
-                tracing::error!("what was not acknowledged is lost: {path} cannot be written");
-                return false;
-            }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(TRY_AGAIN.1);
-        }
-        self.gate.open(number);
-        if failed {
-            tracing::warn!("{path} is written again, after {:.1} s", begun.elapsed().as_secs_f64());
-        }
-        true
-    }
-
-    /// There will be no more changes.
-    #[cfg(feature = "durable")]
-    pub(super) fn stop_keeping(&self) {
-        self.lock().is_over = true;
-        self.changed.notify_one();
-    }
-
     /// Opens a worker's stream.
     pub(super) fn listen(
         self: &Arc<Self>,
@@ -298,16 +235,6 @@ impl Shared {
     /// Says when what has happened so far is kept.
     fn set_due(&self) {
         self.gate.set_due(if self.state.is_changed() { self.batch } else { self.batch - 1 });
-    }
-
-    /// What has changed since the last batch, as the next one.
-    #[cfg(feature = "durable")]
-    fn take_batch(&mut self) -> Option<(u64, Batch)> {
-        let batch = self.state.is_changed().then(|| self.state.take_changes())?;
-        let number = self.batch;
-        self.batch += 1;
-        self.set_due();
-        Some((number, batch))
     }
 
     fn deliver(&mut self, tenant: TenantId, max_message: usize, now: Moment) {
