@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     error::EngineError,
+    place::Place,
     token::{KEY_BYTES, new_key},
 };
 use crate::hatchet::wire::{Handshake, TenantId};
@@ -27,20 +28,6 @@ const TRY_AGAIN: Duration = Duration::from_millis(10);
 
 /// The name of the file that is locked.
 pub(super) const LOCK: &str = "lock";
-
-/// What makes a file this one and no other of the same name; on systems that do not say it, nothing.
-pub(super) fn identity(metadata: &fs::Metadata) -> (u64, u64) {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt as _;
-        (metadata.dev(), metadata.ino())
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = metadata;
-        (0, 0)
-    }
-}
 
 /// What an engine keeps from start to start.
 #[derive(Clone, PartialEq, Eq)]
@@ -80,8 +67,10 @@ impl Identity {
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
+    /// Of the lock.
+    place: Place,
     /// Locked; closing it lets go.
-    lock: File,
+    _lock: File,
 }
 
 impl Folder {
@@ -91,9 +80,12 @@ impl Folder {
         let file = path.join(LOCK);
         let failed = |e| EngineError::folder("lock", &file, e);
         let lock = open_private(&file, false).map_err(failed)?;
+        let metadata = lock.metadata().map_err(failed)?;
         for again in (0..TRIES).rev() {
             match lock.try_lock() {
-                Ok(()) => return Ok(Self { path: path.to_owned(), lock }),
+                Ok(()) => {
+                    return Ok(Self { path: path.to_owned(), place: Place::of(file, &metadata), _lock: lock });
+                }
                 Err(TryLockError::Error(e)) => return Err(failed(e)),
                 Err(TryLockError::WouldBlock) if again > 0 => std::thread::sleep(TRY_AGAIN),
                 Err(TryLockError::WouldBlock) => {}
@@ -139,16 +131,9 @@ impl Folder {
         self.write("handshake.json", &serde_json::json!(handshake))
     }
 
-    /// Whether the folder is still the one that is held.
-    fn is_ours(&self) -> bool {
-        let there = fs::metadata(self.path.join(LOCK)).map(|metadata| identity(&metadata));
-        let held = self.lock.metadata().map(|metadata| identity(&metadata));
-        matches!((there, held), (Ok(there), Ok(held)) if there == held)
-    }
-
     /// Takes the announcement back, unless the folder has become another engine's.
     pub(super) fn withdraw(&self) {
-        if !self.is_ours() {
+        if self.place.left().is_some() {
             return;
         }
         let file = self.path.join("handshake.json");
@@ -159,23 +144,16 @@ impl Folder {
         }
     }
 
-    /// Writes a file that no one ever sees half-written.
     fn write(&self, name: &str, content: &serde_json::Value) -> Result<(), EngineError> {
         let (file, draft) = (self.path.join(name), self.path.join(format!("{name}.new")));
-        let write = || {
-            let mut out = open_private(&draft, true)?;
-            out.write_all(format!("{content:#}\n").as_bytes())?;
-            out.sync_all()?;
-            fs::rename(&draft, &file)
-        };
-        write().map_err(|e| EngineError::folder("write", &file, e))
+        write_whole(&file, &draft, &format!("{content:#}\n")).map_err(|e| EngineError::folder("write", &file, e))
     }
 }
 
 /// Finds the engine that another process runs on a folder: its handshake, or `None` if no live process holds the
 /// folder or the one that does is not serving yet.
 pub fn find(folder: &Path) -> Result<Option<Handshake>, EngineError> {
-    let lock = folder.join("lock");
+    let lock = folder.join(LOCK);
     let held = match File::open(&lock) {
         Ok(file) => match file.try_lock_shared() {
             Ok(()) => false,
@@ -231,6 +209,20 @@ pub(super) fn open_private(path: &Path, truncate: bool) -> io::Result<File> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path)
+}
+
+/// Writes a file for its owner only, which no one ever sees half-written; `draft` is beside it, and this writer's own.
+pub(crate) fn write_whole(file: &Path, draft: &Path, text: &str) -> io::Result<()> {
+    let write = || {
+        let mut out = open_private(draft, true)?;
+        out.write_all(text.as_bytes())?;
+        out.sync_all()?;
+        fs::rename(draft, file)
+    };
+    write().inspect_err(|_| {
+        // It may never have been made.
+        let _ = fs::remove_file(draft);
+    })
 }
 
 #[cfg(test)]

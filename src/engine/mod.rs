@@ -106,6 +106,7 @@ mod keeping;
 mod mailbox;
 mod metadata;
 mod options;
+mod place;
 #[cfg_attr(not(feature = "durable"), allow(dead_code, reason = "only the file is left out of such a build"))]
 mod record;
 mod rest;
@@ -123,5 +124,6 @@ mod token;
 pub use announcement::Announcement;
 pub use error::{EngineError, EngineErrorKind};
 pub use folder::find;
+pub(crate) use folder::write_whole;
 pub use options::{EngineOptions, Rest, Timings};
 pub use running::Engine;

@@ -5,8 +5,7 @@
 
 use std::{
     ffi::OsString,
-    fs,
-    io::{self, Write as _},
+    io,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::ExitCode,
@@ -17,7 +16,7 @@ use clap::Parser;
 
 use super::super::{Exit, embedded, logging, signals::Signals};
 use crate::{
-    engine::{Engine, EngineErrorKind, EngineOptions, Rest},
+    engine::{Engine, EngineErrorKind, EngineOptions, Rest, write_whole},
     hatchet::{
         client::{Source, Sources},
         wire::Handshake,
@@ -200,20 +199,7 @@ fn tell(file: &Path, handshake: &Handshake) -> Result<(), Exit> {
         _ => return Err(failed(io::ErrorKind::IsADirectory.into())),
     };
     let draft = folder.join(format!("{}.{}.tmp", name.to_string_lossy(), std::process::id()));
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    // It holds the token.
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let written = options
-        .open(&draft)
-        .and_then(|mut out| out.write_all(serde_json::json!(handshake).to_string().as_bytes()))
-        .and_then(|()| fs::rename(&draft, file));
-    if written.is_err() {
-        // It may never have been made.
-        let _ = fs::remove_file(&draft);
-    }
-    written.map_err(failed)
+    write_whole(file, &draft, &serde_json::json!(handshake).to_string()).map_err(failed)
 }
 
 #[cfg(test)]

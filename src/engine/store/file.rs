@@ -6,32 +6,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::engine::folder;
+use crate::engine::{folder, place::Place};
 
 /// What SQLite writes beside the file, in its mode.
 const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
 
-/// Files that have to stay where they are while the engine writes. Who removes the lock lets a second engine at the
-/// file; what is written into a file without a name is lost.
-#[derive(Debug)]
-pub(super) struct Places(Vec<(PathBuf, (u64, u64))>);
-
-impl Places {
-    /// The places of the database and of the lock beside it, if there is one.
-    pub(super) fn of(database: &Path) -> io::Result<Self> {
-        let mut places = vec![(database.to_owned(), folder::identity(&fs::metadata(database)?))];
-        let lock = database.with_file_name(folder::LOCK);
-        if let Ok(metadata) = fs::metadata(&lock) {
-            places.push((lock, folder::identity(&metadata)));
-        }
-        Ok(Self(places))
-    }
-
-    /// Which of them is gone, or is another file by now.
-    pub(super) fn left(&self) -> Option<&Path> {
-        let is_there = |path: &Path, identity| fs::metadata(path).is_ok_and(|now| folder::identity(&now) == identity);
-        self.0.iter().find(|(path, identity)| !is_there(path, *identity)).map(|(path, _)| path.as_path())
-    }
+/// Files that have to stay where they are while the engine writes: the database, and the lock beside it, if there is
+/// one. Who removes the lock lets a second engine at the file; what is written into a file without a name is lost.
+pub(super) fn places(database: &Path) -> io::Result<Vec<Place>> {
+    let lock = database.with_file_name(folder::LOCK);
+    let mut places = vec![Place::of(database.to_owned(), &fs::metadata(database)?)];
+    places.extend(fs::metadata(&lock).map(|metadata| Place::of(lock, &metadata)));
+    Ok(places)
 }
 
 /// Makes the file if need be, for its owner only. Links are refused, also in the place of what SQLite writes beside it.

@@ -20,8 +20,11 @@ use std::{
 use tokio::sync::oneshot;
 
 pub(super) use self::error::{OpenError, WriteError};
-use self::{file::Places, parcel::Parcel, sqlite::Database};
-use super::record::{Batch, Damaged, Found, Table};
+use self::{parcel::Parcel, sqlite::Database};
+use super::{
+    place::Place,
+    record::{Batch, Damaged, Found, Table},
+};
 
 /// Parcels of rows that may wait for whoever opens a store.
 const PARCELS: usize = 8;
@@ -91,7 +94,7 @@ impl Store {
     fn start(path: &Path, database: Database) -> Result<Self, OpenError> {
         // One at a time: the next batch is collected while this one is written.
         let (jobs, waiting) = sync_channel(1);
-        let places = Places::of(path).map_err(OpenError::Io)?;
+        let places = file::places(path).map_err(OpenError::Io)?;
         let thread = thread::Builder::new()
             .name("hatchet-store".to_owned())
             .spawn(move || work(database, &places, &waiting))
@@ -125,11 +128,11 @@ impl Drop for Store {
     }
 }
 
-fn work(mut database: Database, places: &Places, jobs: &Receiver<Job>) {
+fn work(mut database: Database, places: &[Place], jobs: &Receiver<Job>) {
     while let Ok(Job { mut batch, done }) = jobs.recv() {
         // One behind the other in the file.
         batch.sort_by(|a, b| a.place().cmp(&b.place()));
-        let outcome = match places.left() {
+        let outcome = match places.iter().find_map(Place::left) {
             Some(path) => Err((batch, WriteError::left(path))),
             None => database.write(&batch).map_err(|error| (batch, error)),
         };
