@@ -180,33 +180,27 @@ async fn cancel(plan: &Plan, client: &Client, attach: &Attach, run: &RunHandle) 
     let task = before.tasks.first().and_then(|task| crate::tasks::find(&task.name).ok());
     let mut screen = Screen::new(plan.format, task, attach.command(run));
     // A real engine would write CANCELLED over the outcome of a run that has ended.
-    if before.done {
+    let outcome = if before.done {
         output::complain(&format!("run {} has already ended: there is nothing to cancel", run.id()));
-        let outcome = follow::outcome(run, &mut screen, plan.timeout).await?;
-        screen.result(&outcome)?;
-        return cancelled(run, outcome.status);
-    }
-    // A real engine was seen to lose a cancellation of a run that was just being moved, so it is asked for again.
-    let insist = async {
-        loop {
-            run.cancel().await?;
-            tokio::time::sleep(CANCEL_AGAIN).await;
+        follow::outcome(run, &mut screen, plan.timeout).await?
+    } else {
+        // A real engine was seen to lose a cancellation of a run that was just being moved, so it is asked for again.
+        let insist = async {
+            loop {
+                run.cancel().await?;
+                tokio::time::sleep(CANCEL_AGAIN).await;
+            }
+        };
+        tokio::select! {
+            outcome = follow::outcome(run, &mut screen, plan.timeout) => outcome?,
+            failed = insist => return failed,
         }
     };
-    let outcome = tokio::select! {
-        outcome = follow::outcome(run, &mut screen, plan.timeout) => outcome?,
-        failed = insist => return failed,
-    };
     screen.result(&outcome)?;
-    cancelled(run, outcome.status)
-}
-
-/// How a cancellation ends by what became of the run.
-fn cancelled(run: &RunHandle, status: RunStatus) -> Result<(), Exit> {
-    if status == RunStatus::Cancelled {
+    if outcome.status == RunStatus::Cancelled {
         Ok(())
     } else {
-        Err(Exit::failed(format!("run {} ended before it was cancelled: {status}", run.id())))
+        Err(Exit::failed(format!("run {} ended before it was cancelled: {}", run.id(), outcome.status)))
     }
 }
 

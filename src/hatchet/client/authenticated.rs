@@ -7,6 +7,7 @@ use std::{
 };
 
 use futures_util::{FutureExt as _, future::BoxFuture};
+use tokio::time::timeout;
 use tonic::{
     Code, Status,
     body::Body,
@@ -19,8 +20,8 @@ use tonic::{
 
 use super::trust::Trust;
 
-/// No call waits longer for the beginning of its answer, not for an engine or a handshake that never says anything:
-/// twice the longest that a call has been seen to take on a busy real engine, and more than any limit of its caller.
+/// No call waits longer for the beginning of its answer, not for an engine or a handshake that never says anything. More
+/// than any limit of a caller's own.
 const CALL_LIMIT: Duration = Duration::from_secs(30);
 
 /// Streams, whose first word comes when there is something to say.
@@ -52,19 +53,17 @@ impl Service<Request<Body>> for Authenticated {
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         request.headers_mut().insert(AUTHORIZATION, self.bearer.clone());
         let trust = self.trust.clone();
-        let method = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
+        let uri = request.uri().clone();
         let answer = self.channel.call(request);
         async move {
-            let answer = if OPEN_ENDED.contains(&method.as_str()) {
+            let method = uri.path().rsplit('/').next().unwrap_or_default();
+            let answer = if OPEN_ENDED.contains(&method) {
                 answer.await?
+            } else if let Ok(answer) = timeout(CALL_LIMIT, answer).await {
+                answer?
             } else {
-                match tokio::time::timeout(CALL_LIMIT, answer).await {
-                    Ok(answer) => answer?,
-                    Err(_) => {
-                        let late = Status::deadline_exceeded(format!("{method}: no answer for {CALL_LIMIT:?}"));
-                        return Ok(late.into_http());
-                    }
-                }
+                let late = Status::deadline_exceeded(format!("{method}: no answer for {CALL_LIMIT:?}"));
+                return Ok(late.into_http());
             };
             if answer.status().is_success() && shows_acceptance(answer.headers()) {
                 trust.accepted();

@@ -70,8 +70,7 @@ impl Present {
             ClientError::new(ErrorKind::Config, message)
         })?;
         bearer.set_sensitive(true);
-        let heard = Heard::default();
-        let channel = endpoint.connect_with_connector_lazy(Dial::new(heard.clone()));
+        let (channel, heard) = dial(&endpoint);
         Ok(Self { channel, heard, endpoint, bearer, config: Arc::new(config) })
     }
 }
@@ -111,8 +110,7 @@ impl Connection {
     pub fn renew(&self) {
         if !self.moved() {
             let mut present = self.present();
-            present.heard = Heard::default();
-            present.channel = present.endpoint.connect_with_connector_lazy(Dial::new(present.heard.clone()));
+            (present.channel, present.heard) = dial(&present.endpoint);
         }
         self.0.renewals.send_replace(());
     }
@@ -190,42 +188,49 @@ impl Connection {
         }
     }
 
-    fn transport(&self) -> Authenticated {
+    fn transport(&self) -> (Authenticated, Arc<ClientConfig>) {
         let present = self.present();
-        Authenticated::new(present.channel.clone(), present.bearer.clone(), self.0.trust.clone())
+        let transport = Authenticated::new(present.channel.clone(), present.bearer.clone(), self.0.trust.clone());
+        (transport, present.config.clone())
     }
 
     /// The dispatcher: work, reports, subscriptions.
     pub fn dispatcher(&self) -> DispatcherClient<Authenticated> {
-        let config = self.config();
-        DispatcherClient::new(self.transport())
+        let (transport, config) = self.transport();
+        DispatcherClient::new(transport)
             .max_decoding_message_size(config.max_recv_message)
             .max_encoding_message_size(config.max_send_message)
     }
 
     /// Registration, details, cancel.
     pub fn admin(&self) -> AdminServiceClient<Authenticated> {
-        let config = self.config();
-        AdminServiceClient::new(self.transport())
+        let (transport, config) = self.transport();
+        AdminServiceClient::new(transport)
             .max_decoding_message_size(config.max_recv_message)
             .max_encoding_message_size(config.max_send_message)
     }
 
     /// Triggers.
     pub fn workflows(&self) -> WorkflowServiceClient<Authenticated> {
-        let config = self.config();
-        WorkflowServiceClient::new(self.transport())
+        let (transport, config) = self.transport();
+        WorkflowServiceClient::new(transport)
             .max_decoding_message_size(config.max_recv_message)
             .max_encoding_message_size(config.max_send_message)
     }
 
     /// Logs and stream chunks.
     pub fn events(&self) -> EventsServiceClient<Authenticated> {
-        let config = self.config();
-        EventsServiceClient::new(self.transport())
+        let (transport, config) = self.transport();
+        EventsServiceClient::new(transport)
             .max_decoding_message_size(config.max_recv_message)
             .max_encoding_message_size(config.max_send_message)
     }
+}
+
+/// A connection that is made by its first call, and what arrives on it.
+fn dial(endpoint: &Endpoint) -> (Channel, Heard) {
+    let heard = Heard::default();
+    (endpoint.connect_with_connector_lazy(Dial::new(heard.clone())), heard)
 }
 
 /// How to connect, by the settings.

@@ -5,23 +5,21 @@
 
 use std::{
     future::Future,
-    io,
-    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
     time::Duration,
 };
 
 use futures_util::{FutureExt as _, TryFutureExt as _, future::BoxFuture};
 use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
     time::{error::Elapsed, timeout},
 };
+use tokio_util::io::InspectReader;
 use tonic::codegen::{Service, http::Uri};
 
 /// Counts what arrives on one connection, piece by piece.
@@ -33,7 +31,7 @@ impl Heard {
         self.0.load(Ordering::Relaxed)
     }
 
-    pub(super) fn more(&self) {
+    fn more(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -71,8 +69,11 @@ impl Dial {
     }
 }
 
+/// Is shown what is read.
+type Look = Box<dyn FnMut(&[u8]) + Send>;
+
 impl Service<Uri> for Dial {
-    type Response = TokioIo<Counted>;
+    type Response = TokioIo<InspectReader<TcpStream, Look>>;
     type Error = <HttpConnector as Service<Uri>>::Error;
     type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
 
@@ -82,53 +83,12 @@ impl Service<Uri> for Dial {
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         let heard = self.heard.clone();
-        self.tcp.call(uri).map_ok(|io| TokioIo::new(Counted { stream: io.into_inner(), heard })).boxed()
-    }
-}
-
-pub(super) struct Counted {
-    stream: TcpStream,
-    heard: Heard,
-}
-
-impl AsyncRead for Counted {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
-        if buffer.filled().len() > before {
-            self.heard.more();
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Counted {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, bytes)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        let look: Look = Box::new(move |read| {
+            if !read.is_empty() {
+                heard.more();
+            }
+        });
+        self.tcp.call(uri).map_ok(|io| TokioIo::new(InspectReader::new(io.into_inner(), look))).boxed()
     }
 }
 
