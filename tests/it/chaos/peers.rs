@@ -4,8 +4,7 @@
 //! that serves a task `count`, such as one built on the Go SDK. Only a long run makes this comparison.
 
 use std::{
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -21,6 +20,10 @@ use super::{
     site::{Count, Ledger, Site, within, worker},
     table::{Row, long},
 };
+use crate::{
+    interop::{installed, scripts},
+    process::Program,
+};
 
 /// How often a new run is tried until one has ended. A run whose assignment was lost says nothing of the link.
 const PROBE_EVERY: Duration = Duration::from_millis(250);
@@ -32,34 +35,22 @@ struct Peer {
     name: &'static str,
     client: Client,
     times: Vec<Duration>,
-    _process: Option<Process>,
-}
-
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+    _process: Option<Program>,
 }
 
 /// The commands of those workers that are there.
 fn commands() -> Vec<(&'static str, Command)> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let installed = |path: &str| Some(root.join("target/interop").join(path)).filter(|path| path.exists());
-    let script = |name: &str| -> PathBuf { root.join("tests/it/interop").join(name) };
     let mut found = Vec::new();
-    if let Some(python) = installed("venv/bin/python") {
+    let python = installed("venv/bin/python");
+    if python.exists() {
         let mut command = Command::new(python);
-        command.arg(script("count.py")).env("PYTHONDONTWRITEBYTECODE", "1");
+        command.arg(scripts().join("count.py")).env("PYTHONDONTWRITEBYTECODE", "1");
         found.push(("Python", command));
     }
-    if let Some(modules) =
-        installed("node/node_modules/@hatchet-dev/typescript-sdk").and(installed("node/node_modules"))
-    {
+    let modules = installed("node/node_modules");
+    if modules.join("@hatchet-dev/typescript-sdk").exists() {
         let mut command = Command::new("node");
-        command.arg(script("count.cjs")).env("NODE_PATH", modules);
+        command.arg(scripts().join("count.cjs")).env("NODE_PATH", modules);
         found.push(("TypeScript", command));
     }
     if let Some(other) = std::env::var_os("HATCHET_CHAOS_PEER") {
@@ -102,12 +93,6 @@ async fn recoveries(peers: &[Peer], since: Instant) -> Vec<Duration> {
     within(180, "every worker takes work again", join_all(peers.iter().map(|peer| recovery(&peer.client, since)))).await
 }
 
-fn median(times: &[Duration]) -> Duration {
-    let mut sorted = times.to_vec();
-    sorted.sort();
-    sorted[sorted.len() / 2]
-}
-
 async fn side_by_side(fault: &str, times: usize, fail: fn(&Proxy), length: Duration) {
     if !long() {
         return println!("skipped: {fault}, beside the official SDKs (make chaos runs it)");
@@ -122,16 +107,15 @@ async fn side_by_side(fault: &str, times: usize, fail: fn(&Proxy), length: Durat
     let ours = worker(&apart(&through, "rust"), [Ledger::default().task(Duration::from_secs(15))]).await;
     let mut peers = vec![Peer { name: "Rust", client: client(&site, "rust"), times: Vec::new(), _process: None }];
     for (name, mut command) in commands {
-        let child = command
+        command
             .envs(settings(&apart(&through, name)))
             // The Go SDK adds the underscore even where there is one.
             .env("HATCHET_CLIENT_NAMESPACE", apart(&through, name).namespace.trim_end_matches('_'))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap_or_else(|e| panic!("{command:?}: {e}"));
-        peers.push(Peer { name, client: client(&site, name), times: Vec::new(), _process: Some(Process(child)) });
+            .stderr(Stdio::null());
+        let process = Some(Program::start(&mut command));
+        peers.push(Peer { name, client: client(&site, name), times: Vec::new(), _process: process });
     }
     recoveries(&peers, Instant::now()).await;
     for _ in 0..times {
@@ -143,11 +127,8 @@ async fn side_by_side(fault: &str, times: usize, fail: fn(&Proxy), length: Durat
         let times = recoveries(&peers, since).await;
         peers.iter_mut().zip(times).for_each(|(peer, took)| peer.times.push(took));
     }
-    for peer in &peers {
-        row.times(peer.name, &peer.times, None);
-    }
-    let best = peers[1..].iter().map(|peer| median(&peer.times)).min().unwrap_or_default();
-    let own = median(&peers[0].times);
+    let medians: Vec<Duration> = peers.iter().filter_map(|peer| row.times(peer.name, &peer.times, None)).collect();
+    let (own, best) = (medians[0], medians[1..].iter().min().copied().unwrap_or_default());
     assert!(own <= best + SAME, "ours took {own:?}, the best official SDK {best:?}");
     ours.stop().await.unwrap();
 }

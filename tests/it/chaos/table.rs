@@ -47,16 +47,17 @@ impl Row {
     }
 
     /// Adds the median and the worst of some times, and asserts the median's bound where the run is a long one: in a
-    /// short one the times of a busy machine mean nothing.
+    /// short one the times of a busy machine mean nothing. Gives the median.
     #[track_caller]
-    pub fn times(&mut self, what: &str, times: &[Duration], bound: Option<Duration>) {
+    pub fn times(&mut self, what: &str, times: &[Duration], bound: Option<Duration>) -> Option<Duration> {
         let mut sorted = times.to_vec();
         sorted.sort();
-        let (Some(median), Some(worst)) = (sorted.get(sorted.len() / 2), sorted.last()) else { return };
-        self.say(format!("{what}: median {:.2} s, worst {:.2} s of {}", secs(*median), secs(*worst), sorted.len()));
+        let (median, worst) = (sorted.get(sorted.len() / 2).copied()?, sorted.last()?);
+        self.say(format!("{what}: median {:.2} s, worst {:.2} s of {}", secs(median), secs(*worst), sorted.len()));
         if let Some(bound) = bound.filter(|_| long() && !real()) {
-            assert!(*median <= bound, "{what}: median {median:?}, over {bound:?}: {sorted:?}");
+            assert!(median <= bound, "{what}: median {median:?}, over {bound:?}: {sorted:?}");
         }
+        Some(median)
     }
 }
 

@@ -137,11 +137,13 @@ fn end_of(mut child: Child, patience: Duration) -> Ended {
     Ended { good: status.is_some_and(|status| status.success()), out: out.join().unwrap(), err: err.join().unwrap() }
 }
 
-fn scripts() -> PathBuf {
+/// Where the programs are that use the SDKs.
+pub fn scripts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/interop")
 }
 
-fn installed(path: &str) -> PathBuf {
+/// Where `make interop` installs the SDKs.
+pub fn installed(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("target/interop").join(path)
 }
 
