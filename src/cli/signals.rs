@@ -48,6 +48,26 @@ impl Signals {
     }
 }
 
+/// From now on a write over a limit on the size of files (`ulimit -f`) fails with an error that says so, as on a full
+/// disk. Unless it is listened for, SIGXFSZ ends the process there, and all that runs with it.
+#[cfg(unix)]
+pub(super) fn outlive_size_limits() -> io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    /// On Linux, macOS and the BSDs; MIPS counts differently.
+    const SIGXFSZ: i32 = 25;
+    if cfg!(any(target_arch = "mips", target_arch = "mips64")) {
+        return Ok(());
+    }
+    // To have listened once is enough; the error comes with the write.
+    signal(SignalKind::from_raw(SIGXFSZ)).map(drop)
+}
+
+/// There is no such signal.
+#[cfg(not(unix))]
+pub(super) fn outlive_size_limits() -> io::Result<()> {
+    Ok(())
+}
+
 /// Reads to the end, which comes once.
 async fn end_of(stdin: &mut Option<tokio::io::Stdin>) {
     let Some(open) = stdin else { return std::future::pending().await };
