@@ -53,6 +53,8 @@ async fn nothing_is_acknowledged_while_it_is_full_and_all_goes_on_after() {
     assert!(refused.message().contains("nothing was done"), "{refused:?}");
     let (status, body) = target.rest.get(&format!("/api/v1/stable/workflow-runs/{}", runs[0])).await;
     assert_eq!(status, 503, "{body}");
+    let parts = ["cannot serve at present", ".hatchet/engine.db", "free some space"];
+    place.runner(&["--task-name", "externally-triggered-task"]).expect_error(5, &parts);
 
     limit(&engine, "unlimited");
     engine.err.until_said("is written again");
