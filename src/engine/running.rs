@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::{
-    driver::Driver,
+    driver::{Driver, Time},
     error::EngineError,
     folder::{Folder, Identity},
     host::Names,
@@ -79,9 +79,10 @@ impl Engine {
         let listeners: Vec<_> = [Some(listener), rest].into_iter().flatten().collect();
         let body = move || {
             // Here and not before: there may be much to read.
-            match Kept::open(&options, folder.as_ref()) {
+            let time = Time::start();
+            match Kept::open(&options, folder.as_ref(), &time) {
                 Ok(Kept { state, store }) => {
-                    let driver = Driver::new(state, identity.tenant, options.max_message);
+                    let driver = Driver::new(state, time, identity.tenant, options.max_message);
                     let service = Service { driver, tokens, names: Names::of(address.ip()), with_rest };
                     runtime.block_on(run(listeners, service, store, folder, announced, ready, stopped));
                 }
@@ -150,10 +151,10 @@ struct Kept {
 }
 
 impl Kept {
-    fn open(options: &EngineOptions, folder: Option<&Folder>) -> Result<Self, EngineError> {
+    fn open(options: &EngineOptions, folder: Option<&Folder>, time: &Time) -> Result<Self, EngineError> {
         #[cfg(feature = "durable")]
         if let Some(folder) = folder.filter(|_| !options.ephemeral) {
-            let (state, store) = keeping::open(folder.path(), options)?;
+            let (state, store) = keeping::open(folder.path(), options, time.now())?;
             return Ok(Self { state, store: Some(store) });
         }
         #[cfg(not(feature = "durable"))]

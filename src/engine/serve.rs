@@ -77,7 +77,7 @@ pub(super) async fn serve(
 /// Lets in who has a token, and nothing else.
 async fn enter(Shared(entrance): Shared<Arc<Entrance>>, mut request: Request, next: Next) -> Response {
     let token = request.headers().get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
-    let Some(caller) = entrance.tokens.admit(token, entrance.driver.now()) else {
+    let Some(caller) = entrance.tokens.admit(token, entrance.driver.now().wall) else {
         return if is_grpc(request.headers()) {
             Status::unauthenticated("invalid auth token").into_http::<Body>()
         } else {

@@ -15,7 +15,7 @@ use crate::{
     engine::{
         driver::Driver,
         grpc::{metadata_pair, status_word},
-        state::{Moment, Selection, State, model::LogLine},
+        state::{Moment, Now, Selection, State, model::LogLine},
     },
     hatchet::wire::RunId,
 };
@@ -142,7 +142,7 @@ async fn each(
     driver: &Driver,
     tenant: &str,
     chosen: Result<Json<Chosen>, JsonRejection>,
-    act: impl Fn(&mut State, RunId, Moment) -> bool,
+    act: impl Fn(&mut State, RunId, Now) -> bool,
 ) -> Answer {
     own_tenant(driver, tenant)?;
     let Json(chosen) = chosen.map_err(|e| Refused::bad(e.body_text()))?;
