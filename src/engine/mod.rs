@@ -66,6 +66,8 @@
 //! - Triggering an unknown workflow is INVALID_ARGUMENT `workflow names not found: X`, never an id without a run.
 //! - A run is visible everywhere before its trigger is answered; gRPC and REST say the same at all times, so a
 //!   schedule timeout is CANCELLED in both.
+//! - Cancelling or replaying by a filter without its `since` over REST is refused; a real engine answers OK and finds
+//!   nothing.
 //! - Input and output are kept byte for byte; a real engine sorts keys and turns numbers into floats.
 //! - `TriggerWorkflowRun` checks its JSON as `TriggerWorkflow` does.
 //! - An idempotency expression that yields no string refuses the trigger and says why; no run vanishes silently. An
