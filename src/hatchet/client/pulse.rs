@@ -8,6 +8,8 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+use super::traffic::Traffic;
+
 /// Between an answer and the next question. With [`SHORTEST`] it makes 1.25 s, so that what happens on a dead
 /// connection is known within 2 s.
 const EVERY: Duration = Duration::from_millis(500);
@@ -15,23 +17,29 @@ const EVERY: Duration = Duration::from_millis(500);
 const SHORTEST: Duration = Duration::from_millis(750);
 const LONGEST: Duration = Duration::from_secs(5);
 
+/// A question's answer, and what moves on the connection that it went over.
+type Question = (Traffic, BoxFuture<'static, ()>);
+
 /// The questions, one at a time.
 pub(super) struct Pulse {
-    ask: Box<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>,
-    heard: Box<dyn Fn() -> u64 + Send + Sync>,
-    /// When, what had been heard by then, and the answer.
-    asked: Option<(Instant, u64, BoxFuture<'static, ()>)>,
+    ask: Box<dyn Fn() -> Question + Send + Sync>,
+    asked: Option<Asked>,
     next: Instant,
     limit: Duration,
 }
 
+struct Asked {
+    at: Instant,
+    traffic: Traffic,
+    /// What had arrived by then.
+    before: u64,
+    answer: BoxFuture<'static, ()>,
+}
+
 impl Pulse {
-    /// `ask` is a call that ends with any answer, a refusal too; `heard` counts what arrives on the connection.
-    pub(super) fn new(
-        ask: impl Fn() -> BoxFuture<'static, ()> + Send + Sync + 'static,
-        heard: impl Fn() -> u64 + Send + Sync + 'static,
-    ) -> Self {
-        Self { ask: Box::new(ask), heard: Box::new(heard), asked: None, next: Instant::now() + EVERY, limit: SHORTEST }
+    /// `ask` makes a call that ends with any answer, a refusal too.
+    pub(super) fn new(ask: impl Fn() -> Question + Send + Sync + 'static) -> Self {
+        Self { ask: Box::new(ask), asked: None, next: Instant::now() + EVERY, limit: SHORTEST }
     }
 
     /// The connection has shown by other means that it lives.
@@ -44,19 +52,20 @@ impl Pulse {
     /// and called again.
     pub(super) async fn stops(&mut self) {
         loop {
-            let (at, before, answer) = match &mut self.asked {
+            let asked = match &mut self.asked {
                 Some(asked) => asked,
                 none => {
                     sleep_until(self.next).await;
-                    none.insert((Instant::now(), (self.heard)(), (self.ask)()))
+                    let (traffic, answer) = (self.ask)();
+                    none.insert(Asked { at: Instant::now(), before: traffic.arrived(), traffic, answer })
                 }
             };
-            let (at, before) = (*at, *before);
-            let answered = timeout_at(at + self.limit, answer).await.is_ok();
+            let answered = timeout_at(asked.at + self.limit, &mut asked.answer).await.is_ok();
+            let (took, silent) = (asked.at.elapsed(), asked.traffic.arrived() == asked.before);
             self.lives();
             if answered {
-                self.limit = (at.elapsed() * 4).clamp(SHORTEST, LONGEST);
-            } else if (self.heard)() == before {
+                self.limit = (took * 4).clamp(SHORTEST, LONGEST);
+            } else if silent {
                 // A longer wait next time: so many questions without an answer may also be too many for the engine.
                 self.limit = (self.limit * 2).min(LONGEST);
                 return;
@@ -81,7 +90,8 @@ mod tests {
     fn pulse(millis: u64) -> (Pulse, Arc<AtomicU64>) {
         let takes = Arc::new(AtomicU64::new(millis));
         let asks = takes.clone();
-        (Pulse::new(move || sleep(Duration::from_millis(asks.load(Ordering::Relaxed))).boxed(), || 0), takes)
+        let ask = move || (Traffic::default(), sleep(Duration::from_millis(asks.load(Ordering::Relaxed))).boxed());
+        (Pulse::new(ask), takes)
     }
 
     #[tokio::test(start_paused = true)]

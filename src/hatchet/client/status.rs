@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
+use tonic::Request;
 
 use super::{
     ClientError, ErrorKind, RunHandle,
+    patience::within,
     retry::{forever, if_temporary, retrying},
 };
 use crate::hatchet::wire::{RunStatus, proto::v1};
@@ -50,7 +52,7 @@ impl RunHandle {
         let begun = Instant::now();
         let mut waits = forever(Duration::from_millis(100), Duration::from_millis(500));
         loop {
-            match retrying(if_temporary, || self.details_once()).await {
+            match retrying(if_temporary, || self.look(Request::new(self.question()))).await {
                 Err(error)
                     if error.kind() == ErrorKind::NotFound
                         && !self.was_seen()
@@ -63,15 +65,22 @@ impl RunHandle {
         }
     }
 
-    pub(super) async fn details_once(&self) -> Result<RunDetails, ClientError> {
-        let id = self.id();
-        let request = v1::GetRunDetailsRequest { external_id: id.to_string() };
+    /// Asks once, and waits no longer than this without a sign of life.
+    pub(crate) async fn details_within(&self, limit: Duration) -> Result<RunDetails, ClientError> {
+        self.look(within(limit, self.question())).await
+    }
+
+    fn question(&self) -> v1::GetRunDetailsRequest {
+        v1::GetRunDetailsRequest { external_id: self.id().to_string() }
+    }
+
+    async fn look(&self, request: Request<v1::GetRunDetailsRequest>) -> Result<RunDetails, ClientError> {
         let connection = self.client().connection();
         let mut stub = connection.admin();
-        connection.unless_left(&format!("ask for run {id}"), stub.get_run_details(request)).await.map(|answer| {
-            self.saw();
-            details(answer)
-        })
+        let answer =
+            connection.unless_left(&format!("ask for run {}", self.id()), stub.get_run_details(request)).await?;
+        self.saw();
+        Ok(details(answer))
     }
 }
 

@@ -16,7 +16,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use super::{ClientError, Connection, connection::messages, pulse::Pulse, retry::forever};
 use crate::hatchet::wire::{
     RunId,
-    proto::{GetVersionRequest, SubscribeToWorkflowRunsRequest, WorkflowRunEvent},
+    proto::{SubscribeToWorkflowRunsRequest, WorkflowRunEvent},
 };
 
 /// Requests on their way to the stream.
@@ -45,12 +45,11 @@ struct Session {
 
 impl Subscription {
     pub(super) fn new(connection: Connection) -> Self {
-        let (asked, heard) = (connection.clone(), connection.clone());
-        let ask = move || {
-            let mut stub = asked.dispatcher();
-            async move { drop(stub.get_version(GetVersionRequest {}).await) }.boxed()
-        };
-        let pulse = Pulse::new(ask, move || heard.heard().pieces());
+        let asked = connection.clone();
+        let pulse = Pulse::new(move || {
+            let (traffic, answer) = asked.question();
+            (traffic, answer.boxed())
+        });
         Self {
             connection,
             pulse,
