@@ -103,19 +103,20 @@ async fn a_large_message_takes_its_time_on_a_slow_link() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_large_outcome_arrives_over_a_slow_link() {
-    let mut row = Row::of("outcome of 3.3 MB over a link of 290 kB/s");
+    let mut row = Row::of("outcome of 3.9 MB over a link of 250 kB/s");
     let site = Site::start().await;
     let (proxy, slow) = site.proxied().await;
-    let text = noise(3_300_000);
+    let text = noise(3_900_000);
     let output = text.clone();
     let give = Task::new_async("give", move |_: Value, _: Context| {
         let output = output.clone();
         async move { Ok(json!({ "text": output })) }
     });
     let behind = worker(&slow, [give]).await;
-    proxy.rate(290_000);
+    proxy.rate(250_000);
     let begun = Instant::now();
-    // It takes longer than the call's limit without a sign of life: begun anew, it would be so again and again.
+    // It takes longer than the limit of its call by more than the link has under way at once: begun anew then, it would
+    // be so again and again.
     let outcome = completed(&trigger(&site.client(), "give", &json!({})).await).await;
     assert_eq!(outcome.output::<Value>().unwrap()["text"], text);
     assert_eq!(behind.stats().reconnects, 0, "what arrives is a sign of life");
