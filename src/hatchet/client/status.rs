@@ -8,7 +8,7 @@ use tonic::Request;
 use super::{
     ClientError, ErrorKind, RunHandle,
     patience::within,
-    retry::{forever, if_temporary, retrying},
+    retry::{Waits, if_temporary, retrying},
 };
 use crate::hatchet::wire::{RunStatus, proto::v1};
 
@@ -50,7 +50,7 @@ impl RunHandle {
     /// to a second after its trigger, so an id is [`ErrorKind::NotFound`] only after 2 s.
     pub async fn details(&self) -> Result<RunDetails, ClientError> {
         let begun = Instant::now();
-        let mut waits = forever(Duration::from_millis(100), Duration::from_millis(500));
+        let mut waits = Waits::new(Duration::from_millis(100), Duration::from_millis(500));
         loop {
             match retrying(if_temporary, || self.look(Request::new(self.question()))).await {
                 Err(error)
@@ -58,7 +58,7 @@ impl RunHandle {
                         && !self.was_seen()
                         && begun.elapsed() < NEW_RUN_PATIENCE =>
                 {
-                    sleep(waits.next().unwrap_or(NEW_RUN_PATIENCE)).await;
+                    sleep(waits.again()).await;
                 }
                 answer => return answer,
             }

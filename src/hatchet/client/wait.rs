@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep};
 
-use super::{ClientError, ErrorKind, RunDetails, RunHandle, retry::forever};
+use super::{ClientError, ErrorKind, RunDetails, RunHandle, retry::Waits};
 use crate::hatchet::wire::{RunId, RunStatus, proto};
 
 /// The poll starts here and slows down to [`POLL_SLOWEST`].
@@ -141,7 +141,7 @@ impl RunHandle {
     /// Asks for the details, ever slower, until they are final.
     async fn poll(&self, first: Duration, pace: Pace) -> Result<RunOutcome, ClientError> {
         let results = self.client().results();
-        let mut waits = forever(first, POLL_SLOWEST);
+        let mut waits = Waits::new(first, POLL_SLOWEST);
         let begun = Instant::now();
         let (mut known, mut heard) = (begun, begun);
         let connection = self.client().connection();
@@ -179,7 +179,7 @@ impl RunHandle {
                 Err(error) => return Err(error),
             }
             match pace {
-                Pace::Ended => sleep(waits.next().unwrap_or(POLL_SLOWEST)).await,
+                Pace::Ended => sleep(waits.again()).await,
                 Pace::Unsure => results.quiet(&mut waits, left).await,
             }
         }

@@ -14,7 +14,7 @@ use super::{
     stats::{OnItsWay, Stats},
 };
 use crate::hatchet::{
-    client::{Client, ClientError, ErrorKind, patience::within, retry::forever},
+    client::{Client, ClientError, ErrorKind, patience::within, retry::Waits},
     task::Emission,
     wire::{proto, timestamp_now},
 };
@@ -129,7 +129,7 @@ fn fits(client: &Client, size: usize) -> Result<(), ClientError> {
 async fn send(client: &Client, event: proto::StepActionEvent) -> Result<(), ClientError> {
     fits(client, event.encoded_len())?;
     let give_up = Instant::now() + OUTCOME_PATIENCE;
-    let mut waits = forever(Duration::from_millis(50), Duration::from_secs(5));
+    let mut waits = Waits::new(Duration::from_millis(50), Duration::from_secs(5));
     loop {
         let mut stub = client.connection().dispatcher();
         let call = stub.send_step_action_event(within(CALL_TIMEOUT, event.clone()));
@@ -141,7 +141,7 @@ async fn send(client: &Client, event: proto::StepActionEvent) -> Result<(), Clie
             return Err(error);
         }
         tracing::debug!(%error, "an outcome was not taken; it is offered again");
-        sleep(waits.next().unwrap_or(Duration::from_secs(5))).await;
+        sleep(waits.again()).await;
     }
 }
 
@@ -203,7 +203,7 @@ async fn emit(client: Client, assignment: &Assignment, emission: Emission, index
         return;
     }
     let give_up = Instant::now() + EMISSION_PATIENCE;
-    let mut waits = forever(Duration::from_millis(50), Duration::from_secs(2));
+    let mut waits = Waits::new(Duration::from_millis(50), Duration::from_secs(2));
     loop {
         let mut stub = client.connection().events();
         let sent = match &emission {
@@ -234,7 +234,7 @@ async fn emit(client: Client, assignment: &Assignment, emission: Emission, index
             tracing::warn!(%run, %error, "a log line or chunk is lost");
             return;
         }
-        sleep(waits.next().unwrap_or(Duration::from_secs(2))).await;
+        sleep(waits.again()).await;
     }
 }
 
