@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt as _, stream};
-use tokio::time::{sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{super::Exit, deadline::Deadline, explain, queued, screen::Screen};
 use crate::hatchet::{
@@ -13,7 +13,10 @@ use crate::hatchet::{
 
 /// The status is asked for this soon, then ever less often.
 const FIRST_LOOK: Duration = Duration::from_millis(20);
-const SLOWEST_LOOK: Duration = Duration::from_secs(1);
+const SLOW_LOOK: Duration = Duration::from_secs(1);
+/// After [`SETTLED`], of a run that runs. All that is left to be seen is its end, which the wait does not have from here.
+const SLOWEST_LOOK: Duration = Duration::from_secs(5);
+const SETTLED: Duration = Duration::from_secs(10);
 /// A run that is still queued after this long gets a word on why.
 pub(super) const QUEUED_PATIENCE: Duration = Duration::from_secs(3);
 
@@ -67,9 +70,13 @@ pub(super) async fn outcome(run: &RunHandle, screen: &mut Screen, deadline: Dead
 
 /// Asks for the run again and again, soon at first and then ever less often.
 pub(super) fn looks(run: &RunHandle) -> impl Stream<Item = Result<RunDetails, ClientError>> {
+    let begun = Instant::now();
     stream::unfold(FIRST_LOOK, move |wait| async move {
         sleep(wait).await;
-        Some((run.details().await, (wait * 3 / 2).min(SLOWEST_LOOK)))
+        let seen = run.details().await;
+        let runs = seen.as_ref().is_ok_and(|details| details.status == RunStatus::Running);
+        let slowest = if runs && begun.elapsed() > SETTLED { SLOWEST_LOOK } else { SLOW_LOOK };
+        Some((seen, (wait * 3 / 2).min(slowest)))
     })
 }
 
@@ -86,12 +93,12 @@ pub(super) async fn finish(run: &RunHandle, outcome: Result<RunOutcome, ClientEr
 pub(super) struct Limits<'a> {
     run: &'a RunHandle,
     deadline: Deadline,
-    queued_word: Option<tokio::time::Instant>,
+    queued_word: Option<Instant>,
 }
 
 impl<'a> Limits<'a> {
     pub(super) fn new(run: &'a RunHandle, deadline: Deadline) -> Self {
-        Self { run, deadline, queued_word: Some(tokio::time::Instant::now() + QUEUED_PATIENCE) }
+        Self { run, deadline, queued_word: Some(Instant::now() + QUEUED_PATIENCE) }
     }
 
     /// Waits for the first of them. May be dropped and called again.

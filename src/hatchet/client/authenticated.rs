@@ -1,69 +1,76 @@
-//! A stub's transport: the token on every call, and an eye on whether it is taken.
+//! A stub's transport: the token on every call, an eye on whether it is taken, and patience with the answer.
 
 use std::{
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use futures_util::{FutureExt as _, future::BoxFuture};
-use tokio::time::timeout;
 use tonic::{
-    Code, Status,
+    Code, GrpcMethod, Status,
     body::Body,
     codegen::{
-        Service,
+        Service, StdError,
         http::{HeaderMap, HeaderValue, Request, Response, header::AUTHORIZATION},
     },
-    transport::{Channel, Error},
+    transport::Channel,
 };
 
-use super::trust::Trust;
-
-/// No call waits longer for the beginning of its answer, not for an engine or a handshake that never says anything. More
-/// than any limit of a caller's own.
-const CALL_LIMIT: Duration = Duration::from_secs(30);
+use super::{patience::Patience, traffic::Traffic, trust::Trust};
 
 /// Streams, whose first word comes when there is something to say.
 const OPEN_ENDED: [&str; 4] = ["Listen", "ListenV2", "SubscribeToWorkflowEvents", "SubscribeToWorkflowRuns"];
 
-/// A channel that sends the token with every call.
+/// A channel that sends the token with every call, and ends each whose answer does not come, with DEADLINE_EXCEEDED.
+/// A call has 30 s without a sign of life, in all ten times that and the time of its own bytes, unless it asks for less;
+/// streams have no limit.
 #[derive(Clone)]
 pub struct Authenticated {
     channel: Channel,
+    /// What moves on the channel's connection.
+    traffic: Traffic,
     bearer: HeaderValue,
     trust: Arc<Trust>,
 }
 
 impl Authenticated {
-    pub(super) fn new(channel: Channel, bearer: HeaderValue, trust: Arc<Trust>) -> Self {
-        Self { channel, bearer, trust }
+    pub(super) fn new(channel: Channel, traffic: Traffic, bearer: HeaderValue, trust: Arc<Trust>) -> Self {
+        Self { channel, traffic, bearer, trust }
+    }
+
+    pub(super) fn traffic(&self) -> &Traffic {
+        &self.traffic
     }
 }
 
 impl Service<Request<Body>> for Authenticated {
     type Response = Response<Body>;
-    type Error = Error;
-    type Future = BoxFuture<'static, Result<Response<Body>, Error>>;
+    type Error = StdError;
+    type Future = BoxFuture<'static, Result<Response<Body>, StdError>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.channel.poll_ready(cx)
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StdError>> {
+        self.channel.poll_ready(cx).map_err(Into::into)
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         request.headers_mut().insert(AUTHORIZATION, self.bearer.clone());
         let trust = self.trust.clone();
-        let uri = request.uri().clone();
+        // Generated stubs say it of every call.
+        let call = request.extensions().get().cloned().unwrap_or_else(|| GrpcMethod::new("", "a call"));
+        let patience = (!OPEN_ENDED.contains(&call.method()))
+            .then(|| Patience::new(call, request.extensions(), self.traffic.clone()));
+        let request = match &patience {
+            Some(patience) => request.map(|body| patience.counted(body)),
+            None => request,
+        };
         let answer = self.channel.call(request);
         async move {
-            let method = uri.path().rsplit('/').next().unwrap_or_default();
-            let answer = if OPEN_ENDED.contains(&method) {
-                answer.await?
-            } else if let Ok(answer) = timeout(CALL_LIMIT, answer).await {
-                answer?
-            } else {
-                let late = Status::deadline_exceeded(format!("{method}: no answer for {CALL_LIMIT:?}"));
-                return Ok(late.into_http());
+            let answer = match patience {
+                None => answer.await?,
+                Some(patience) => {
+                    let head = patience.wait(answer).await??;
+                    patience.watched(head)
+                }
             };
             if answer.status().is_success() && shows_acceptance(answer.headers()) {
                 trust.accepted();

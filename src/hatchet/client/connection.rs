@@ -20,11 +20,11 @@ use super::{
     authenticated::Authenticated,
     config::{ClientConfig, Tls},
     error::{ClientError, ErrorKind},
-    heard::{Dial, Heard},
+    traffic::{Dial, Traffic},
     trust::Trust,
 };
 use crate::hatchet::wire::proto::{
-    dispatcher_client::DispatcherClient, events_service_client::EventsServiceClient,
+    GetVersionRequest, dispatcher_client::DispatcherClient, events_service_client::EventsServiceClient,
     v1::admin_service_client::AdminServiceClient, workflow_service_client::WorkflowServiceClient,
 };
 
@@ -56,8 +56,8 @@ struct Inner {
 struct Present {
     endpoint: Endpoint,
     channel: Channel,
-    /// What has arrived on this one.
-    heard: Heard,
+    /// What moves on this one.
+    traffic: Traffic,
     bearer: HeaderValue,
     config: Arc<ClientConfig>,
 }
@@ -70,8 +70,8 @@ impl Present {
             ClientError::new(ErrorKind::Config, message)
         })?;
         bearer.set_sensitive(true);
-        let (channel, heard) = dial(&endpoint);
-        Ok(Self { channel, heard, endpoint, bearer, config: Arc::new(config) })
+        let (channel, traffic) = dial(&endpoint);
+        Ok(Self { channel, traffic, endpoint, bearer, config: Arc::new(config) })
     }
 }
 
@@ -91,11 +91,6 @@ impl Connection {
         Ok(Self(Arc::new(Inner { present, renewals, trust, looked })))
     }
 
-    /// What has arrived on the present connection.
-    pub(crate) fn heard(&self) -> Heard {
-        self.present().heard.clone()
-    }
-
     fn present(&self) -> MutexGuard<'_, Present> {
         self.0.present.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -110,7 +105,7 @@ impl Connection {
     pub fn renew(&self) {
         if !self.moved() {
             let mut present = self.present();
-            (present.channel, present.heard) = dial(&present.endpoint);
+            (present.channel, present.traffic) = dial(&present.endpoint);
         }
         self.0.renewals.send_replace(());
     }
@@ -188,9 +183,18 @@ impl Connection {
         }
     }
 
+    /// A small question that any answer will do for, a refusal too, and what moves on the connection that it goes over.
+    pub(super) fn question(&self) -> (Traffic, impl Future<Output = ()> + use<>) {
+        let (transport, _) = self.transport();
+        let traffic = transport.traffic().clone();
+        let mut stub = DispatcherClient::new(transport);
+        (traffic, async move { drop(stub.get_version(GetVersionRequest {}).await) })
+    }
+
     fn transport(&self) -> (Authenticated, Arc<ClientConfig>) {
         let present = self.present();
-        let transport = Authenticated::new(present.channel.clone(), present.bearer.clone(), self.0.trust.clone());
+        let (channel, traffic, bearer) = (present.channel.clone(), present.traffic.clone(), present.bearer.clone());
+        let transport = Authenticated::new(channel, traffic, bearer, self.0.trust.clone());
         (transport, present.config.clone())
     }
 
@@ -227,10 +231,10 @@ impl Connection {
     }
 }
 
-/// A connection that is made by its first call, and what arrives on it.
-fn dial(endpoint: &Endpoint) -> (Channel, Heard) {
-    let heard = Heard::default();
-    (endpoint.connect_with_connector_lazy(Dial::new(heard.clone())), heard)
+/// A connection that is made by its first call, and what moves on it.
+fn dial(endpoint: &Endpoint) -> (Channel, Traffic) {
+    let traffic = Traffic::default();
+    (endpoint.connect_with_connector_lazy(Dial::new(traffic.clone())), traffic)
 }
 
 /// How to connect, by the settings.

@@ -12,7 +12,7 @@ use futures_util::{
     StreamExt as _,
     stream::{self, BoxStream, FuturesUnordered},
 };
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
 use super::{Client, ClientError, ErrorKind, RunDetails, RunHandle, RunOutcome, subscription::Subscription};
 use crate::hatchet::wire::{RunId, proto::WorkflowRunEvent};
@@ -25,7 +25,7 @@ const FAST: Duration = Duration::from_millis(10);
 const SLOWEST: Duration = Duration::from_secs(5);
 /// Polls under way at once.
 const POLLS: usize = 16;
-/// A poll that takes longer is given up and made again.
+/// A poll without a sign of life for this long is given up and made again.
 const POLL_TIMEOUT: Duration = Duration::from_secs(5);
 /// A subscription that has told nothing for this long does not keep the poll slow.
 const QUIET: Duration = Duration::from_secs(2);
@@ -217,14 +217,7 @@ impl Outcomes {
         let run_handle = waiting.run.clone();
         let talks = self.doubtful.is_empty() && self.told.elapsed() < QUIET;
         self.next_poll = now + if talks { SLOW } else { FAST } + self.penalty;
-        self.polls.push(Box::pin(async move {
-            let answer = timeout(POLL_TIMEOUT, run_handle.details_once()).await;
-            let silent = |_| {
-                let message = format!("the engine has not answered about run {run} within {POLL_TIMEOUT:?}");
-                Err(ClientError::new(ErrorKind::TimedOut, message))
-            };
-            (run, answer.unwrap_or_else(silent))
-        }));
+        self.polls.push(Box::pin(async move { (run, run_handle.details_within(POLL_TIMEOUT).await) }));
     }
 
     fn answered(&mut self, run: RunId, answer: Result<RunDetails, ClientError>) {

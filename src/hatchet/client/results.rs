@@ -6,7 +6,6 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use backon::ExponentialBackoff;
 use futures_util::FutureExt as _;
 use tokio::{
     sync::{Semaphore, SemaphorePermit, mpsc, oneshot},
@@ -16,7 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     Connection,
-    retry::forever,
+    retry::Waits,
     subscription::Subscription,
     wait::{POLL_FIRST, POLL_SLOWEST},
 };
@@ -56,15 +55,15 @@ impl Results {
     /// Waits until a poll is due: by `waits`, and not while the subscription tells of ends, since it will tell of this
     /// one as well. A poll is put off for [`POLL_SLOWEST`] in all, as a single end may get lost; and it is due soon when
     /// the connection was `left`, over which one may have got lost.
-    pub(super) async fn quiet(&self, waits: &mut ExponentialBackoff, left: impl Future<Output = ()>) {
+    pub(super) async fn quiet(&self, waits: &mut Waits, left: impl Future<Output = ()>) {
         let latest = Instant::now() + POLL_SLOWEST;
         let mut left = pin!(left.fuse());
         loop {
-            let wait = waits.next().unwrap_or(POLL_SLOWEST);
+            let wait = waits.again();
             tokio::select! {
                 biased;
                 () = &mut left => {
-                    *waits = forever(POLL_FIRST, POLL_SLOWEST);
+                    waits.start_over();
                     continue;
                 }
                 () = sleep_until((Instant::now() + wait).min(latest)) => {}

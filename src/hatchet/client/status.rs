@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
+use tonic::Request;
 
 use super::{
     ClientError, ErrorKind, RunHandle,
-    retry::{forever, if_temporary, retrying},
+    patience::within,
+    retry::{Waits, if_temporary, retrying},
 };
 use crate::hatchet::wire::{RunStatus, proto::v1};
 
@@ -48,30 +50,37 @@ impl RunHandle {
     /// to a second after its trigger, so an id is [`ErrorKind::NotFound`] only after 2 s.
     pub async fn details(&self) -> Result<RunDetails, ClientError> {
         let begun = Instant::now();
-        let mut waits = forever(Duration::from_millis(100), Duration::from_millis(500));
+        let mut waits = Waits::new(Duration::from_millis(100), Duration::from_millis(500));
         loop {
-            match retrying(if_temporary, || self.details_once()).await {
+            match retrying(if_temporary, || self.look(Request::new(self.question()))).await {
                 Err(error)
                     if error.kind() == ErrorKind::NotFound
                         && !self.was_seen()
                         && begun.elapsed() < NEW_RUN_PATIENCE =>
                 {
-                    sleep(waits.next().unwrap_or(NEW_RUN_PATIENCE)).await;
+                    sleep(waits.again()).await;
                 }
                 answer => return answer,
             }
         }
     }
 
-    pub(super) async fn details_once(&self) -> Result<RunDetails, ClientError> {
-        let id = self.id();
-        let request = v1::GetRunDetailsRequest { external_id: id.to_string() };
+    /// Asks once, and waits no longer than this without a sign of life.
+    pub(crate) async fn details_within(&self, limit: Duration) -> Result<RunDetails, ClientError> {
+        self.look(within(limit, self.question())).await
+    }
+
+    fn question(&self) -> v1::GetRunDetailsRequest {
+        v1::GetRunDetailsRequest { external_id: self.id().to_string() }
+    }
+
+    async fn look(&self, request: Request<v1::GetRunDetailsRequest>) -> Result<RunDetails, ClientError> {
         let connection = self.client().connection();
         let mut stub = connection.admin();
-        connection.unless_left(&format!("ask for run {id}"), stub.get_run_details(request)).await.map(|answer| {
-            self.saw();
-            details(answer)
-        })
+        let answer =
+            connection.unless_left(&format!("ask for run {}", self.id()), stub.get_run_details(request)).await?;
+        self.saw();
+        Ok(details(answer))
     }
 }
 

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use backon::ExponentialBackoff;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Client, ClientError, connection::messages, held::InOrder, order::ChunkOrder, retry::forever};
+use super::{Client, ClientError, connection::messages, held::InOrder, order::ChunkOrder, retry::Waits};
 use crate::hatchet::wire::{RunId, proto};
 
 /// A subscription that held this long was a good one: after it, the next try is soon again.
@@ -117,7 +116,7 @@ async fn pump(
     opened: tokio::sync::oneshot::Sender<()>,
 ) {
     let mut opened = Some(opened);
-    let mut waits = backoff();
+    let mut waits = Waits::new(Duration::from_millis(100), Duration::from_secs(2));
     let mut order = ChunkOrder::default();
     loop {
         let request = match &selector {
@@ -159,25 +158,19 @@ async fn pump(
                 None => return,
             }
         };
-        if since.elapsed() > GOOD {
-            waits = backoff();
-        }
+        let wait = waits.after(since.elapsed(), GOOD);
         let error = client.connection().failed("stream the run's events", broken);
         if !error.is_temporary() {
             let _ = sender.send(Err(error)).await;
             return;
         }
         tracing::debug!(%error, "the subscription to events broke");
-        tokio::time::sleep(waits.next().unwrap_or(Duration::from_secs(2))).await;
+        tokio::time::sleep(wait).await;
         let gap = RunEvent { run: String::new(), retry_count: None, kind: RunEventKind::Gap };
         if sender.send(Ok(gap)).await.is_err() {
             return;
         }
     }
-}
-
-fn backoff() -> ExponentialBackoff {
-    forever(Duration::from_millis(100), Duration::from_secs(2))
 }
 
 fn read(event: proto::WorkflowEvent) -> RunEvent {

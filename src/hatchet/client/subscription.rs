@@ -5,7 +5,6 @@ use std::{
     time::Duration,
 };
 
-use backon::ExponentialBackoff;
 use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::BoxStream};
 use tokio::{
     sync::mpsc,
@@ -13,14 +12,16 @@ use tokio::{
 };
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::{ClientError, Connection, connection::messages, pulse::Pulse, retry::forever};
+use super::{ClientError, Connection, connection::messages, pulse::Pulse, retry::Waits};
 use crate::hatchet::wire::{
     RunId,
-    proto::{GetVersionRequest, SubscribeToWorkflowRunsRequest, WorkflowRunEvent},
+    proto::{SubscribeToWorkflowRunsRequest, WorkflowRunEvent},
 };
 
 /// Requests on their way to the stream.
 const ASKING: usize = 256;
+/// Before it is opened again.
+const SOONEST: Duration = Duration::from_millis(50);
 const SLOWEST: Duration = Duration::from_secs(2);
 
 /// A subscription without a task of its own: it moves while [`Subscription::next`] is polled.
@@ -32,7 +33,7 @@ pub(super) struct Subscription {
     session: Option<Session>,
     pulse: Pulse,
     open_at: Option<Instant>,
-    waits: ExponentialBackoff,
+    waits: Waits,
     trouble: Option<ClientError>,
 }
 
@@ -45,12 +46,11 @@ struct Session {
 
 impl Subscription {
     pub(super) fn new(connection: Connection) -> Self {
-        let (asked, heard) = (connection.clone(), connection.clone());
-        let ask = move || {
-            let mut stub = asked.dispatcher();
-            async move { drop(stub.get_version(GetVersionRequest {}).await) }.boxed()
-        };
-        let pulse = Pulse::new(ask, move || heard.heard().pieces());
+        let asked = connection.clone();
+        let pulse = Pulse::new(move || {
+            let (traffic, answer) = asked.question();
+            (traffic, answer.boxed())
+        });
         Self {
             connection,
             pulse,
@@ -58,7 +58,7 @@ impl Subscription {
             to_ask: VecDeque::new(),
             session: None,
             open_at: None,
-            waits: waits(),
+            waits: Waits::new(SOONEST, SLOWEST),
             trouble: None,
         }
     }
@@ -124,7 +124,7 @@ impl Subscription {
                 }
                 Moved::Told(Ok(Some(event))) => {
                     self.pulse.lives();
-                    self.waits = waits();
+                    self.waits.start_over();
                     self.trouble = None;
                     if let Ok(run) = event.workflow_run_id.parse()
                         && self.open.remove(&run)
@@ -147,7 +147,7 @@ impl Subscription {
     fn broke(&mut self, status: Option<tonic::Status>) {
         tracing::debug!(?status, "the subscription to results broke");
         self.session = None;
-        self.open_at = Some(Instant::now() + self.waits.next().unwrap_or(SLOWEST));
+        self.open_at = Some(Instant::now() + self.waits.again());
         if let Some(status) = status {
             self.trouble = Some(self.connection.failed("wait for runs to end", status));
         }
@@ -172,8 +172,4 @@ impl Session {
         let answers = messages(async move { stub.subscribe_to_workflow_runs(ReceiverStream::new(asked)).await });
         Self { ask, answers, given_up }
     }
-}
-
-fn waits() -> ExponentialBackoff {
-    forever(Duration::from_millis(50), SLOWEST)
 }

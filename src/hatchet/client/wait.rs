@@ -9,13 +9,13 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep};
 
-use super::{ClientError, ErrorKind, RunDetails, RunHandle, retry::forever};
+use super::{ClientError, ErrorKind, RunDetails, RunHandle, retry::Waits};
 use crate::hatchet::wire::{RunId, RunStatus, proto};
 
 /// The poll starts here and slows down to [`POLL_SLOWEST`].
 pub(super) const POLL_FIRST: Duration = Duration::from_millis(250);
 pub(super) const POLL_SLOWEST: Duration = Duration::from_secs(5);
-/// A poll that takes longer is given up and made again.
+/// A poll without a sign of life for this long is given up and made again.
 const POLL_TIMEOUT: Duration = Duration::from_secs(5);
 /// A run that the engine does not know for this long is not coming. A real engine under load was seen to need 1 s.
 const UNKNOWN_PATIENCE: Duration = Duration::from_secs(10);
@@ -141,7 +141,7 @@ impl RunHandle {
     /// Asks for the details, ever slower, until they are final.
     async fn poll(&self, first: Duration, pace: Pace) -> Result<RunOutcome, ClientError> {
         let results = self.client().results();
-        let mut waits = forever(first, POLL_SLOWEST);
+        let mut waits = Waits::new(first, POLL_SLOWEST);
         let begun = Instant::now();
         let (mut known, mut heard) = (begun, begun);
         let connection = self.client().connection();
@@ -151,40 +151,35 @@ impl RunHandle {
         loop {
             let left = connection.renewed();
             let permit = results.poll_permit().await;
-            let answer = connection.heard().while_heard(POLL_TIMEOUT, self.details_once()).await;
+            let answer = self.details_within(POLL_TIMEOUT).await;
             drop(permit);
             match answer {
-                Ok(Ok(details)) => {
+                Ok(details) => {
                     (known, heard) = (Instant::now(), Instant::now());
                     if let Some(outcome) = RunOutcome::from_details(self.id(), &details) {
                         return Ok(outcome);
                     }
                 }
-                Ok(Err(error)) if error.kind() == ErrorKind::NotFound => {
+                Err(error) if error.kind() == ErrorKind::NotFound => {
                     heard = Instant::now();
                     if known.elapsed() > UNKNOWN_PATIENCE {
                         return Err(self.unknown());
                     }
                 }
-                Ok(Err(error)) if error.is_temporary() => {
+                Err(error) if error.is_temporary() => {
+                    if error.kind() == ErrorKind::TimedOut {
+                        // The connection may be dead and look alive; what is slow only goes on over the old one.
+                        connection.renew();
+                    }
                     if heard.elapsed() > SILENCE_PATIENCE {
-                        return Err(error);
+                        let message = format!("the engine has not answered for {SILENCE_PATIENCE:?}: {error}");
+                        return Err(error.into_kind(ErrorKind::Unreachable, message));
                     }
                 }
-                Ok(Err(error)) => return Err(error),
-                Err(_) => {
-                    // The connection may be dead and look alive; what is slow only goes on over the old one.
-                    connection.renew();
-                    if heard.elapsed() > SILENCE_PATIENCE {
-                        return Err(ClientError::new(
-                            ErrorKind::Unreachable,
-                            format!("the engine has not answered about run {} for {SILENCE_PATIENCE:?}", self.id()),
-                        ));
-                    }
-                }
+                Err(error) => return Err(error),
             }
             match pace {
-                Pace::Ended => sleep(waits.next().unwrap_or(POLL_SLOWEST)).await,
+                Pace::Ended => sleep(waits.again()).await,
                 Pace::Unsure => results.quiet(&mut waits, left).await,
             }
         }

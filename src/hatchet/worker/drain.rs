@@ -99,8 +99,14 @@ async fn settled(table: &Table) {
 mod tests {
     use tokio::{task::yield_now, time::advance};
 
-    use super::{super::table::Running, *};
-    use crate::hatchet::wire::RunId;
+    use super::{
+        super::{LinkState, WorkerOptions, stats::Stats, table::Running},
+        *,
+    };
+    use crate::hatchet::{
+        client::{Client, ClientConfig, Sources},
+        wire::{Handshake, RunId, WorkerId},
+    };
 
     /// Lets all that is ready run.
     async fn breathe() {
@@ -132,5 +138,46 @@ mod tests {
         advance(SETTLE).await;
         breathe().await;
         assert!(waiting.is_finished());
+    }
+
+    /// What the attempts of a worker share that knows no REST address.
+    fn without_rest() -> Arc<Shared> {
+        let claims = "eyJzdWIiOiI3MDdkMDg1NS04MGFiLTRlMWYtYTE1Ni1mMWM0NTQ2Y2JmNTIifQ";
+        let handshake = Handshake {
+            token: format!("eyJhbGciOiJFUzI1NiJ9.{claims}.c2ln"),
+            tenant_id: "707d0855-80ab-4e1f-a156-f1c4546cbf52".to_owned(),
+            // Nothing is asked there.
+            grpc_address: "127.0.0.1:9".to_owned(),
+            api_url: String::new(),
+        };
+        let client = Client::new(ClientConfig::from_handshake(&handshake, &Sources::default()).unwrap()).unwrap();
+        assert!(client.rest().is_none());
+        let options = WorkerOptions::default();
+        let stats = Arc::new(Stats::new(&[], &options, watch::channel(LinkState::Draining).1));
+        let bodies = tokio::runtime::Handle::current();
+        Arc::new(Shared::new(client, &[], &options, stats, bodies, None).unwrap())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_rest_what_runs_is_cut_before_the_engine_gives_it_away() {
+        for (grace, cut_after) in [(UNHEARD_GRACE * 10, UNHEARD_GRACE), (UNHEARD_GRACE / 2, UNHEARD_GRACE / 2)] {
+            let shared = without_rest();
+            let running = Running::new("long".to_owned());
+            let key = (RunId::random(), 0);
+            assert!(shared.table.add(key, running.clone()));
+            let registered = Registered { worker: WorkerId::random(), engine_version: String::new() };
+            let (known, intake_closed) = (watch::channel(registered).1, CancellationToken::new());
+            let begun = Instant::now();
+            let drained = tokio::spawn({
+                let (shared, intake_closed) = (shared.clone(), intake_closed.clone());
+                async move { run(&shared, &known, &intake_closed, grace).await }
+            });
+            assert_eq!(running.canceller.cancelled().await, CancelReason::Shutdown);
+            assert!(intake_closed.is_cancelled(), "the stream is closed");
+            assert_eq!(begun.elapsed(), cut_after);
+            shared.table.remove(key);
+            let drained = drained.await.unwrap();
+            assert_eq!((drained.cut, drained.left), (vec![format!("long ({})", key.0)], Vec::new()));
+        }
     }
 }

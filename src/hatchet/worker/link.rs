@@ -19,7 +19,7 @@ use super::{
     watchdog,
 };
 use crate::hatchet::{
-    client::{Client, ClientError, ErrorKind, diagnose, retry::forever},
+    client::{Client, ClientError, ErrorKind, diagnose, retry::Waits},
     task::{CancelReason, Kind},
     wire::proto,
 };
@@ -138,7 +138,7 @@ async fn first_registration(
     state: &watch::Sender<LinkState>,
 ) -> Result<Registered, ClientError> {
     let begun = Instant::now();
-    let mut waits = forever(FIRST_WAIT, LONGEST_WAIT);
+    let mut waits = Waits::new(FIRST_WAIT, LONGEST_WAIT);
     loop {
         let patience = worker.options.wait_for_engine.saturating_sub(begun.elapsed()).max(FIRST_ANSWER);
         let error = match timeout(patience, register(client, &worker.options, &worker.tasks)).await {
@@ -161,7 +161,7 @@ async fn first_registration(
             return Err(error);
         }
         state.send_replace(LinkState::Connecting(Some(error.to_string())));
-        sleep(waits.next().unwrap_or(LONGEST_WAIT).min(left)).await;
+        sleep(waits.again().min(left)).await;
     }
 }
 
@@ -173,7 +173,7 @@ async fn keep(
     state: &watch::Sender<LinkState>,
     intake_closed: &CancellationToken,
 ) -> ClientError {
-    let mut waits = forever(FIRST_WAIT, LONGEST_WAIT);
+    let mut waits = Waits::new(FIRST_WAIT, LONGEST_WAIT);
     let mut failures = 0_u32;
     let mut since = Instant::now();
     loop {
@@ -187,7 +187,7 @@ async fn keep(
                 tracing::warn!("lost the engine, and tries again: {why}");
                 leave(state, Some(why));
                 if lived {
-                    waits = forever(FIRST_WAIT, LONGEST_WAIT);
+                    waits.start_over();
                     failures = 0;
                 }
                 failures = failures.saturating_add(1);
@@ -200,19 +200,27 @@ async fn keep(
                         shared.stats.registrations.add(1);
                         tracing::info!(worker = %registered.worker, "registered again");
                         known.send_replace(registered);
-                        // An engine that forgets a worker at once is not to be stormed with new ones.
-                        if mem::replace(&mut since, Instant::now()).elapsed() > STORM {
-                            waits = forever(FIRST_WAIT, LONGEST_WAIT);
-                            continue;
-                        }
+                        let kept = mem::replace(&mut since, Instant::now()).elapsed();
+                        sleep(before_listening(&mut waits, kept)).await;
+                        continue;
                     }
                     Err(error) if error.kind() == ErrorKind::Unauthenticated => return error,
                     Err(error) => tracing::warn!("could not register again, and tries on: {error}"),
                 }
             }
         }
-        sleep(waits.next().unwrap_or(LONGEST_WAIT)).await;
+        sleep(waits.again()).await;
     }
+}
+
+/// The wait between a registration and its stream, where the one before it was kept for so long. An engine that
+/// forgets a worker at once is not to be stormed with new ones.
+fn before_listening(waits: &mut Waits, kept: Duration) -> Duration {
+    if kept > STORM {
+        waits.start_over();
+        return Duration::ZERO;
+    }
+    waits.again()
 }
 
 fn leave(state: &watch::Sender<LinkState>, why: Option<String>) {
@@ -221,4 +229,19 @@ fn leave(state: &watch::Sender<LinkState>, why: Option<String>) {
             *state = LinkState::Connecting(why);
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn registrations_that_are_forgotten_at_once_are_spaced() {
+        let mut waits = Waits::new(FIRST_WAIT, LONGEST_WAIT);
+        assert_eq!(before_listening(&mut waits, STORM * 2), Duration::ZERO, "an engine that was restarted");
+        let spaced: Vec<Duration> = (0..10).map(|_| before_listening(&mut waits, Duration::ZERO)).collect();
+        assert!(spaced[0] >= FIRST_WAIT && spaced[4..].iter().all(|wait| *wait >= LONGEST_WAIT), "{spaced:?}");
+        assert_eq!(before_listening(&mut waits, STORM * 2), Duration::ZERO, "the storm is over");
+        assert!(before_listening(&mut waits, Duration::ZERO) <= FIRST_WAIT * 2, "and the next one begins anew");
+    }
 }

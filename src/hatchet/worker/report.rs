@@ -6,7 +6,7 @@ use futures_util::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
 use prost::Message as _;
 use tokio::{
     sync::{mpsc, oneshot},
-    time::{Instant, sleep, timeout, timeout_at},
+    time::{Instant, sleep, timeout_at},
 };
 
 use super::{
@@ -14,12 +14,12 @@ use super::{
     stats::{OnItsWay, Stats},
 };
 use crate::hatchet::{
-    client::{Client, ClientError, ErrorKind, retry::forever},
+    client::{Client, ClientError, ErrorKind, patience::within, retry::Waits},
     task::Emission,
     wire::{proto, timestamp_now},
 };
 
-/// One call may take this long before it is made again.
+/// A call without a sign of life for this long is made again.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// An outcome is offered this long. An engine that was away longer has given the attempt to another worker (30 s after
 /// the last heartbeat), and restarts of a real one were seen to take a minute.
@@ -64,7 +64,7 @@ pub(super) fn started(client: &Client, assignment: &Assignment) -> impl Future<O
     let event = event(assignment, proto::StepActionEventType::StepEventTypeStarted, String::new());
     let mut stub = client.connection().dispatcher();
     async move {
-        if let Ok(Err(status)) = timeout(CALL_TIMEOUT, stub.send_step_action_event(event)).await {
+        if let Err(status) = stub.send_step_action_event(within(CALL_TIMEOUT, event)).await {
             tracing::debug!(%status, "the engine was not told of a start");
         }
     }
@@ -129,10 +129,11 @@ fn fits(client: &Client, size: usize) -> Result<(), ClientError> {
 async fn send(client: &Client, event: proto::StepActionEvent) -> Result<(), ClientError> {
     fits(client, event.encoded_len())?;
     let give_up = Instant::now() + OUTCOME_PATIENCE;
-    let mut waits = forever(Duration::from_millis(50), Duration::from_secs(5));
+    let mut waits = Waits::new(Duration::from_millis(50), Duration::from_secs(5));
     loop {
-        let call = client.connection().dispatcher().send_step_action_event(event.clone()).within_limit(client).await;
-        let error = match call {
+        let mut stub = client.connection().dispatcher();
+        let call = stub.send_step_action_event(within(CALL_TIMEOUT, event.clone()));
+        let error = match taken(client, call).await {
             Ok(()) => return Ok(()),
             Err(error) => error,
         };
@@ -140,7 +141,7 @@ async fn send(client: &Client, event: proto::StepActionEvent) -> Result<(), Clie
             return Err(error);
         }
         tracing::debug!(%error, "an outcome was not taken; it is offered again");
-        sleep(waits.next().unwrap_or(Duration::from_secs(5))).await;
+        sleep(waits.again()).await;
     }
 }
 
@@ -202,32 +203,30 @@ async fn emit(client: Client, assignment: &Assignment, emission: Emission, index
         return;
     }
     let give_up = Instant::now() + EMISSION_PATIENCE;
-    let mut waits = forever(Duration::from_millis(50), Duration::from_secs(2));
+    let mut waits = Waits::new(Duration::from_millis(50), Duration::from_secs(2));
     loop {
         let mut stub = client.connection().events();
         let sent = match &emission {
             Emission::Log { level, message } => {
-                stub.put_log(proto::PutLogRequest {
+                let line = proto::PutLogRequest {
                     task_run_external_id: assignment.info.run_id.clone(),
                     created_at,
                     message: message.replace('\0', "\\0"),
                     level: Some(level.word().to_owned()),
                     metadata: String::new(),
                     task_retry_count: Some(assignment.key.1),
-                })
-                .within_limit(&client)
-                .await
+                };
+                taken(&client, stub.put_log(within(CALL_TIMEOUT, line))).await
             }
             Emission::Chunk(chunk) => {
-                stub.put_stream_event(proto::PutStreamEventRequest {
+                let chunk = proto::PutStreamEventRequest {
                     task_run_external_id: assignment.info.run_id.clone(),
                     created_at,
                     message: chunk.clone().into_bytes(),
                     metadata: String::new(),
                     event_index: Some(index),
-                })
-                .within_limit(&client)
-                .await
+                };
+                taken(&client, stub.put_stream_event(within(CALL_TIMEOUT, chunk))).await
             }
         };
         let Err(error) = sent else { return on_its_way.arrived() };
@@ -235,22 +234,15 @@ async fn emit(client: Client, assignment: &Assignment, emission: Emission, index
             tracing::warn!(%run, %error, "a log line or chunk is lost");
             return;
         }
-        sleep(waits.next().unwrap_or(Duration::from_secs(2))).await;
+        sleep(waits.again()).await;
     }
 }
 
-/// A call with a time limit, whose answer says no more than that it was taken. When the link gives its connection up
-/// the call has no answer to wait for either.
-trait Call {
-    async fn within_limit(self, client: &Client) -> Result<(), ClientError>;
-}
-
-impl<T, F: Future<Output = Result<tonic::Response<T>, tonic::Status>>> Call for F {
-    async fn within_limit(self, client: &Client) -> Result<(), ClientError> {
-        let call = "report on a run";
-        match timeout(CALL_TIMEOUT, client.connection().unless_left(call, self)).await {
-            Ok(answer) => answer.map(drop),
-            Err(_) => Err(ClientError::new(ErrorKind::TimedOut, format!("{call}: no answer for {CALL_TIMEOUT:?}"))),
-        }
-    }
+/// A call whose answer says no more than that it was taken. When the link gives its connection up the call has no answer
+/// to wait for either.
+async fn taken<T>(
+    client: &Client,
+    call: impl Future<Output = Result<tonic::Response<T>, tonic::Status>>,
+) -> Result<(), ClientError> {
+    client.connection().unless_left("report on a run", call).await.map(drop)
 }

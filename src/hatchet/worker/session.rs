@@ -11,13 +11,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::{LinkState, Registered, dispatch::Shared};
 use crate::hatchet::{
-    client::{ClientError, ErrorKind, connection::messages},
+    client::{ClientError, ErrorKind, connection::messages, patience::within},
     wire::{WorkerId, proto, timestamp_now},
 };
 
 /// The official SDKs' interval; an engine stops assigning 5 s after the last one.
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(4);
-/// Shorter than the interval, so that a link that swallows everything is noticed within 7 s.
+/// Without a sign of life. Shorter than the interval, so that a link that swallows everything is noticed within 7 s.
 const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(3);
 /// The first heartbeat of a session after a loss has this long: where the link swallows everything, the next try should
 /// not be far off when it heals. An engine that is merely slow gets the full time after so many tries in a row.
@@ -112,15 +112,13 @@ async fn heartbeat(shared: &Arc<Shared>, worker: WorkerId, limit: Duration) -> R
     let request = proto::HeartbeatRequest { worker_id: worker.to_string(), heartbeat_at: Some(timestamp_now()) };
     let mut stub = shared.client.connection().dispatcher();
     let sent = Instant::now();
-    // The answer queues behind an assignment that is still arriving.
-    match shared.client.connection().heard().while_heard(limit, stub.heartbeat(request)).await {
-        Ok(Ok(_)) => {
+    match stub.heartbeat(within(limit, request)).await {
+        Ok(_) => {
             shared.stats.heartbeats.add(1);
             shared.stats.heartbeat_answer.add(sent.elapsed());
             Ok(())
         }
-        Ok(Err(status)) => Err(shared.client.connection().failed("heartbeat", status)),
-        Err(_) => Err(ClientError::new(ErrorKind::TimedOut, format!("heartbeat: no answer for {limit:?}"))),
+        Err(status) => Err(shared.client.connection().failed("heartbeat", status)),
     }
 }
 

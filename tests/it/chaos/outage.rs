@@ -2,19 +2,24 @@
 
 use std::time::{Duration, Instant};
 
-use futures_util::future::join_all;
+use futures_util::{
+    StreamExt as _,
+    future::{join, join_all},
+};
 use hatchet_quickstart::hatchet::{
-    client::Client,
+    client::{Client, ClientConfig},
     task::{Context, Task},
+    wire::{RunId, proto::v1},
 };
 use serde_json::{Value, json};
 
 use super::{
     cuts::UnderLoad,
     proxy::Proxy,
-    site::{Count, Ledger, Site, completed, many, trigger, until_listening, worker},
+    site::{Count, Ledger, Site, completed, many, trigger, until_listening, within, worker},
     table::{Row, long},
 };
+use crate::fake::Fake;
 
 /// A link that is broken for `length`, `times` times: how long after its end a new run takes.
 async fn outages(fault: &str, times: usize, length: Duration, bound: Duration, begin: fn(&Proxy)) {
@@ -94,18 +99,53 @@ async fn a_large_message_takes_its_time_on_a_slow_link() {
     assert_eq!(behind.stats().reconnects, 0, "what arrives is a sign of life");
     row.say(format!("to the worker and back: {:.1?}", begun.elapsed()));
     behind.stop().await.unwrap();
-    // And an output reaches one who waits behind such a link.
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_outcome_arrives_over_a_slow_link() {
+    let mut row = Row::of("outcome of 3.9 MB over a link of 250 kB/s");
+    let site = Site::start().await;
+    let (proxy, slow) = site.proxied().await;
+    let text = noise(3_900_000);
     let output = text.clone();
     let give = Task::new_async("give", move |_: Value, _: Context| {
         let output = output.clone();
         async move { Ok(json!({ "text": output })) }
     });
-    let direct = worker(&site.config, [give]).await;
-    let run = trigger(&client, "give", &json!({})).await;
-    let waiting = Client::new(slow).unwrap().run(run.id());
+    let behind = worker(&slow, [give]).await;
+    proxy.rate(250_000);
     let begun = Instant::now();
-    let outcome = completed(&waiting).await;
+    // It takes longer than the limit of its call by more than the link has under way at once: begun anew then, it would
+    // be so again and again.
+    let outcome = completed(&trigger(&site.client(), "give", &json!({})).await).await;
     assert_eq!(outcome.output::<Value>().unwrap()["text"], text);
-    row.say(format!("to the one who waits: {:.1?}", begun.elapsed()));
-    direct.stop().await.unwrap();
+    assert_eq!(behind.stats().reconnects, 0, "what arrives is a sign of life");
+    row.say(format!("from the worker: {:.1?}", begun.elapsed()));
+    behind.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_result_is_asked_for_once_over_a_slow_link() {
+    let mut row = Row::of("result of 1.7 MB over a link of 250 kB/s");
+    // Its subscriptions say nothing, so that each wait has its polls alone.
+    let (fake, run) = (Fake::start().await, RunId::random());
+    let output = json!({ "text": noise(1_700_000) }).to_string();
+    fake.script(|script| script.set_run(&run.to_string(), v1::RunStatus::Completed, Some(&output)));
+    let slow = async || {
+        let proxy = Proxy::to(fake.address).await;
+        proxy.rate(250_000);
+        let config = ClientConfig { host_port: proxy.address.to_string(), ..fake.config() };
+        (Client::new(config).unwrap(), proxy)
+    };
+    let ((one, _by_one), (many, _by_many)) = (slow().await, slow().await);
+    let begun = Instant::now();
+    let waiting = one.run(run);
+    let mut waits = many.outcomes([many.run(run)]);
+    let among_many = within(60, "the wait for many ends", waits.next());
+    let (alone, among_many) = join(completed(&waiting), among_many).await;
+    for outcome in [alone, among_many.unwrap().1.unwrap()] {
+        assert_eq!(outcome.output.as_ref(), Some(&output));
+    }
+    assert_eq!(fake.script(|script| script.details_asked), 2, "what is slow only is not begun anew");
+    row.say(format!("to one who waits, alone and among many: {:.1?}", begun.elapsed()));
 }
