@@ -65,7 +65,7 @@ pub(super) fn open(
         outcome?;
         read
     })?;
-    Store::start(path, database)
+    Store::start(path, database.claim()?)
 }
 
 fn read(database: &Database, parcels: &SyncSender<Parcel>) -> Result<(), OpenError> {
@@ -133,6 +133,7 @@ fn work(mut database: Database, places: &[Place], jobs: &Receiver<Job>) {
         // One behind the other in the file.
         batch.sort_by(|a, b| a.place().cmp(&b.place()));
         let outcome = match places.iter().find_map(Place::left) {
+            Some(_) if database.is_taken().unwrap_or(false) => Err((batch, WriteError::taken())),
             Some(path) => Err((batch, WriteError::left(path))),
             None => database.write(&batch).map_err(|error| (batch, error)),
         };

@@ -3,9 +3,10 @@
 use std::{path::Path, time::Duration};
 
 use rusqlite::{
-    Connection, OpenFlags, Row, ToSql,
+    Connection, OpenFlags, Row, ToSql, TransactionBehavior,
     types::{FromSqlError, ToSqlOutput, ValueRef},
 };
+use uuid::Uuid;
 
 use super::{
     super::record::{Change, RowKey},
@@ -40,6 +41,8 @@ const TIDY_PAGES: i64 = 1024;
 pub(super) struct Database {
     connection: Connection,
     writes: u32,
+    /// What the file says of whom it belongs to while it is this engine's.
+    owner: Uuid,
 }
 
 impl Database {
@@ -65,7 +68,22 @@ impl Database {
         connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
         connection.pragma_update(None, "journal_size_limit", MAX_LOG)?;
         connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
-        Ok(Self { connection, writes: 0 })
+        // Until it is claimed no other can write, so nothing is missed of what is read; a damaged one stays as it is.
+        connection.execute_batch("BEGIN IMMEDIATE")?;
+        Ok(Self { connection, writes: 0, owner: Uuid::new_v4() })
+    }
+
+    /// Makes the file this engine's, after it was read: an engine that still has it open can write no more.
+    pub(super) fn claim(self) -> Result<Self, OpenError> {
+        self.connection.execute_batch(OWNER)?;
+        self.connection.execute("REPLACE INTO owner VALUES (1, ?)", (self.owner.as_bytes(),))?;
+        self.connection.execute_batch("COMMIT")?;
+        Ok(self)
+    }
+
+    /// Whether another engine has opened the file since.
+    pub(super) fn is_taken(&self) -> rusqlite::Result<bool> {
+        is_taken(&self.connection, self.owner)
     }
 
     /// Hands over the rows of a table in their order, for as long as they are wanted.
@@ -84,7 +102,11 @@ impl Database {
 
     /// Keeps a batch whole, or nothing of it.
     pub(super) fn write(&mut self, batch: &[Change]) -> Result<(), WriteError> {
-        let transaction = self.connection.transaction()?;
+        // The one who writes is the only one, from here to the end: no other can take the file in between.
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        if is_taken(&transaction, self.owner)? {
+            return Err(WriteError::taken());
+        }
         for change in batch {
             match change {
                 Change::Put(table, key, row) => {
@@ -122,12 +144,28 @@ impl Database {
         Ok(())
     }
 
+    /// Makes the file one of an earlier version.
+    #[cfg(test)]
+    pub(super) fn forget_owner(&self) {
+        self.connection.execute_batch("DROP TABLE owner").unwrap();
+    }
+
     /// Lets the file grow no more.
     #[cfg(test)]
     pub(super) fn limit_pages(&self, more: i64) {
         let now: i64 = self.connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
         self.connection.pragma_update_and_check(None, "max_page_count", now + more, |_| Ok(())).unwrap();
     }
+}
+
+/// Whose the file is: one row. Files of earlier versions have no such table.
+const OWNER: &str = "CREATE TABLE IF NOT EXISTS owner (one INTEGER PRIMARY KEY CHECK (one = 1), id BLOB NOT NULL)";
+
+fn is_taken(connection: &Connection, owner: Uuid) -> rusqlite::Result<bool> {
+    let mut statement = connection.prepare_cached("SELECT id FROM owner")?;
+    let mut rows = statement.query([])?;
+    let row = rows.next()?;
+    Ok(!row.is_some_and(|row| row.get_ref(0).is_ok_and(|id| id.as_blob().is_ok_and(|id| id == owner.as_bytes()))))
 }
 
 /// The tables of an empty file. All have one form: what a row is, is in its head.
