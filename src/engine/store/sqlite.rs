@@ -47,18 +47,16 @@ pub(super) struct Database {
 
 impl Database {
     pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
-        let flags =
-            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
         // It is there: its folder may be reached by a link, only the file itself may not be one.
         let path = path.canonicalize().map_err(OpenError::Io)?;
-        let connection = Connection::open_with_flags(path, flags)?;
+        let connection = Connection::open_with_flags(path, flags())?;
         connection.busy_timeout(BUSY)?;
         let application: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
         let format: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
         let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
         match (application, format) {
             (APPLICATION, FORMAT) => {}
-            (0, 0) if tables == 0 => make(&connection)?,
+            (0, 0) if tables == 0 => return Err(OpenError::Damaged("there is nothing in it".into())),
             (APPLICATION, found) if found > FORMAT => return Err(OpenError::Newer { found, known: FORMAT }),
             _ => return Err(OpenError::Damaged("it is another program's database".into())),
         }
@@ -168,8 +166,12 @@ fn is_taken(connection: &Connection, owner: Uuid) -> rusqlite::Result<bool> {
     Ok(!row.is_some_and(|row| row.get_ref(0).is_ok_and(|id| id.as_blob().is_ok_and(|id| id == owner.as_bytes()))))
 }
 
-/// The tables of an empty file. All have one form: what a row is, is in its head.
-fn make(connection: &Connection) -> Result<(), OpenError> {
+/// Makes an empty file a database without a row. It is to get its name when it is whole, so that an empty file of that
+/// name is never a new one. All tables have one form: what a row is, is in its head.
+pub(super) fn make(path: &Path) -> Result<(), OpenError> {
+    let connection = Connection::open_with_flags(path.canonicalize().map_err(OpenError::Io)?, flags())?;
+    // There is nothing to go back to, so nothing is written beside it.
+    connection.pragma_update(None, "journal_mode", "memory")?;
     connection.pragma_update(None, "auto_vacuum", "incremental")?;
     let mut sql = String::from("BEGIN;");
     for table in Table::ALL {
@@ -181,7 +183,12 @@ fn make(connection: &Connection) -> Result<(), OpenError> {
         sql += &format!("CREATE TABLE {} (key {key}, head BLOB NOT NULL, a TEXT, b TEXT){end};", table.name());
     }
     sql += &format!("PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {FORMAT}; COMMIT;");
-    Ok(connection.execute_batch(&sql)?)
+    connection.execute_batch(&sql)?;
+    Ok(connection.close().map_err(|(_, error)| error)?)
+}
+
+fn flags() -> OpenFlags {
+    OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW
 }
 
 fn found<'a>(row: &'a Row<'_>) -> Result<Found<'a>, FromSqlError> {

@@ -61,14 +61,34 @@ fn the_file_shrinks_again() {
 
 #[test]
 fn an_emptied_file_is_not_taken_for_a_new_one() {
+    for (is_there, log) in [(true, None), (true, Some("-wal")), (true, Some("-journal")), (false, Some("-wal"))] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("engine.db");
+        if is_there {
+            std::fs::write(&path, "").unwrap();
+        }
+        if let Some(log) = log {
+            std::fs::write(dir.path().join(format!("engine.db{log}")), "rows").unwrap();
+        }
+        let error = open(&path, |_, _| Ok(())).unwrap_err();
+        assert!(matches!(error, OpenError::Damaged(_)), "{error:?}");
+        let aside = put_aside(&path).unwrap();
+        if let Some(log) = log {
+            assert_eq!(std::fs::read(format!("{}{log}", aside.display())).unwrap(), b"rows");
+        }
+        drop(open(&path, |_, _| Ok(())).unwrap());
+        assert_eq!(put_aside(&path).unwrap(), dir.path().join("engine.db.damaged.1"), "the first is not overwritten");
+    }
+}
+
+#[test]
+fn a_start_that_was_cut_short_leaves_nothing_in_the_way() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("engine.db");
-    std::fs::write(&path, "").unwrap();
-    std::fs::write(dir.path().join("engine.db-wal"), "rows").unwrap();
-    let error = open(&path, |_, _| Ok(())).unwrap_err();
-    assert!(matches!(error, OpenError::Damaged(_)), "{error:?}");
-    let aside = put_aside(&path).unwrap();
-    assert_eq!(std::fs::read(format!("{}-wal", aside.display())).unwrap(), b"rows");
+    std::fs::write(dir.path().join("engine.db.new"), "half of it").unwrap();
+    drop(open(&path, |_, _| Ok(())).unwrap());
+    assert!(!dir.path().join("engine.db.new").exists());
+    assert_eq!(numbers(&path), [0_u64; 0]);
 }
 
 #[cfg(unix)]
