@@ -132,8 +132,6 @@ async fn act(plan: &Plan, client: &Client, attach: &Attach) -> Result<(), Exit> 
 async fn details_of(client: &Client, run: &RunHandle) -> Result<Option<Task>, Exit> {
     match run.details().await {
         Ok(details) => Ok(details.tasks.first().and_then(|task| crate::tasks::find(&task.name).ok())),
-        // Triggered a moment ago, or not at all: the wait finds out which.
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(explain(client, error).await),
     }
 }
