@@ -6,19 +6,22 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 use super::Exit;
-use crate::hatchet::client::Sources;
+use crate::hatchet::client::{Source, Sources};
 
 /// Starts logging by the settings. `RUST_LOG` wins where it is set, with `target=level` lists.
 pub(super) fn start(sources: &Sources) -> Result<(), Exit> {
-    let bad = |name: &str, text: &str| {
-        Exit::usage(format!("{name} is `{text}`: set it to off, error, warn, info, debug or trace"))
+    let bad = |name: &str, text: &str, source: &Source| {
+        let levels = "off, error, warn, info, debug or trace";
+        Exit::usage(format!("{name} is `{text}` (from {source}): set it to {levels}"))
     };
     let levels: Targets = match std::env::var("RUST_LOG") {
-        Ok(text) if !text.trim().is_empty() => text.parse().map_err(|_| bad("RUST_LOG", &text))?,
+        Ok(text) if !text.trim().is_empty() => {
+            text.parse().map_err(|_| bad("RUST_LOG", &text, &Source::Environment))?
+        }
         _ => {
-            let text = sources.value("HATCHET_CLIENT_LOG_LEVEL").unwrap_or("info");
+            let (text, source) = sources.get("HATCHET_CLIENT_LOG_LEVEL").unwrap_or(("info", &Source::Default));
             // A list of targets would take any word for the name of one.
-            let level: LevelFilter = text.parse().map_err(|_| bad("HATCHET_CLIENT_LOG_LEVEL", text))?;
+            let level: LevelFilter = text.parse().map_err(|_| bad("HATCHET_CLIENT_LOG_LEVEL", text, source))?;
             // The transport's own chatter helps only those who ask for it by name.
             ["h2", "hyper", "hyper_util", "tonic", "tower", "reqwest", "rustls"]
                 .into_iter()

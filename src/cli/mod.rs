@@ -35,7 +35,11 @@ pub fn run(blocking_threads: usize, command: impl Future<Output = Result<(), Exi
         tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(blocking_threads).build();
     let result = match runtime {
         Ok(runtime) => {
-            let result = runtime.block_on(command);
+            let result = runtime.block_on(async {
+                signals::outlive_size_limits()
+                    .map_err(|e| Exit::usage(format!("signals cannot be listened for: {e}")))?;
+                command.await
+            });
             // A body that ignores its cancellation may hold a thread for ever.
             runtime.shutdown_background();
             result

@@ -12,7 +12,8 @@ use tokio::{
 /// group. A person is slower.
 const ONE_SIGNAL: Duration = Duration::from_millis(50);
 
-/// SIGINT and SIGTERM, from their first use on no longer deadly by themselves.
+/// SIGINT, SIGTERM and SIGHUP, from their first use on no longer deadly by themselves. A SIGHUP that was ignored from
+/// the start, as under `nohup`, stays ignored.
 pub(super) struct Signals {
     received: Received,
     stdin: Option<tokio::io::Stdin>,
@@ -48,6 +49,26 @@ impl Signals {
     }
 }
 
+/// From now on a write over a limit on the size of files (`ulimit -f`) fails with an error that says so, as on a full
+/// disk. Unless it is listened for, SIGXFSZ ends the process there, and all that runs with it.
+#[cfg(unix)]
+pub(super) fn outlive_size_limits() -> io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    /// On Linux, macOS and the BSDs; MIPS counts differently.
+    const SIGXFSZ: i32 = 25;
+    if cfg!(any(target_arch = "mips", target_arch = "mips64")) {
+        return Ok(());
+    }
+    // To have listened once is enough; the error comes with the write.
+    signal(SignalKind::from_raw(SIGXFSZ)).map(drop)
+}
+
+/// There is no such signal.
+#[cfg(not(unix))]
+pub(super) fn outlive_size_limits() -> io::Result<()> {
+    Ok(())
+}
+
 /// Reads to the end, which comes once.
 async fn end_of(stdin: &mut Option<tokio::io::Stdin>) {
     let Some(open) = stdin else { return std::future::pending().await };
@@ -60,21 +81,38 @@ async fn end_of(stdin: &mut Option<tokio::io::Stdin>) {
 struct Received {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
+    hangup: Option<tokio::signal::unix::Signal>,
 }
 
 #[cfg(unix)]
 impl Received {
     fn listen() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        let hangup = SignalKind::hangup();
+        Ok(Self {
+            hangup: (!is_ignored(hangup)).then(|| signal(hangup)).transpose()?,
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
     }
 
     async fn next(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
+            Some(_) = async { self.hangup.as_mut()?.recv().await } => {}
         }
     }
+}
+
+/// Whether the process was started with a signal ignored, before anything listens for it. Where the system does not
+/// tell it, what it does by itself is left as it is: a listener would end what `nohup` is to keep.
+#[cfg(unix)]
+fn is_ignored(signal: tokio::signal::unix::SignalKind) -> bool {
+    let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return true };
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let Some(mask) = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()) else { return true };
+    mask >> (signal.as_raw_value() - 1) & 1 == 1
 }
 
 #[cfg(not(unix))]

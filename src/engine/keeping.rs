@@ -8,7 +8,7 @@ use super::{
     error::EngineError,
     grpc::definition,
     options::EngineOptions,
-    state::{Loading, Moment, State},
+    state::{Loading, Now, State},
     store::{self, OpenError, Store},
 };
 
@@ -17,10 +17,10 @@ pub(super) const FILE: &str = "engine.db";
 
 /// What was kept in a folder, with the store that keeps what follows. A damaged file is put aside, never overwritten,
 /// and the engine starts with nothing.
-pub(super) fn open(folder: &Path, options: &EngineOptions) -> Result<(State, Store), EngineError> {
+pub(super) fn open(folder: &Path, options: &EngineOptions, now: Now) -> Result<(State, Store), EngineError> {
     let path = folder.join(FILE);
     let refused = |error| refused(&path, error);
-    match load(&path, options) {
+    match load(&path, options, now) {
         Err(OpenError::Damaged(why)) => {
             let aside = store::put_aside(&path).map_err(|e| EngineError::folder("put aside", &path, e))?;
             tracing::error!(
@@ -28,17 +28,17 @@ pub(super) fn open(folder: &Path, options: &EngineOptions) -> Result<(State, Sto
                 path.display(),
                 aside.display()
             );
-            load(&path, options).map_err(refused)
+            load(&path, options, now).map_err(refused)
         }
         other => other.map_err(refused),
     }
 }
 
-fn load(path: &Path, options: &EngineOptions) -> Result<(State, Store), OpenError> {
+fn load(path: &Path, options: &EngineOptions, now: Now) -> Result<(State, Store), OpenError> {
     let timings = options.timings.clone();
     let declare = Box::new(move |content| definition(content, &timings).map_err(|e| e.message().to_owned()));
     let ids = Box::new(Uuid::new_v4);
-    let mut loading = Loading::new(options.timings.clone(), options.keep(), ids, declare, Moment::wall());
+    let mut loading = Loading::new(options.timings.clone(), options.keep(), ids, declare, now);
     let store = store::open(path, |table, row| loading.put(table, row))?;
     Ok((loading.finish()?, store))
 }

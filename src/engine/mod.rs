@@ -44,6 +44,15 @@
 //! - While the file cannot be written, nothing is acknowledged: calls end with UNAVAILABLE and the reason after some
 //!   seconds, new ones at once; when it can be written again all goes on.
 //!
+//! # The clocks
+//!
+//! Schedules and crons follow the wall clock: when it is set, or the machine wakes, they start within 10 s what has
+//! become due; a cron once, however many of its times were leapt over. When it is set back nothing starts twice: a cron
+//! waits until the time after its last one comes, or goes by the new time at once if that is 3 h earlier or more.
+//! Times that are shown go forward with it and never back: they stand still until it has caught up. Timeouts, leases,
+//! back-off and the ends of idempotency keys go by a clock that nobody sets, and that stands still while the machine
+//! sleeps, under Linux.
+//!
 //! # What it does not do
 //!
 //! Conditions, concurrency groups, rate limits,
@@ -57,6 +66,8 @@
 //! - Triggering an unknown workflow is INVALID_ARGUMENT `workflow names not found: X`, never an id without a run.
 //! - A run is visible everywhere before its trigger is answered; gRPC and REST say the same at all times, so a
 //!   schedule timeout is CANCELLED in both.
+//! - Cancelling or replaying by a filter without its `since` over REST is refused; a real engine answers OK and finds
+//!   nothing.
 //! - Input and output are kept byte for byte; a real engine sorts keys and turns numbers into floats.
 //! - `TriggerWorkflowRun` checks its JSON as `TriggerWorkflow` does.
 //! - An idempotency expression that yields no string refuses the trigger and says why; no run vanishes silently. An

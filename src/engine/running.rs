@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::{
-    driver::Driver,
+    driver::{Driver, Time},
     error::EngineError,
     folder::{Folder, Identity},
     host::Names,
@@ -79,11 +79,13 @@ impl Engine {
         let listeners: Vec<_> = [Some(listener), rest].into_iter().flatten().collect();
         let body = move || {
             // Here and not before: there may be much to read.
-            match Kept::open(&options, folder.as_ref()) {
+            let time = Time::start();
+            match Kept::open(&options, folder.as_ref(), &time) {
                 Ok(Kept { state, store }) => {
-                    let driver = Driver::new(state, identity.tenant, options.max_message);
+                    let driver = Driver::new(state, time, identity.tenant, options.max_message);
                     let service = Service { driver, tokens, names: Names::of(address.ip()), with_rest };
-                    runtime.block_on(run(listeners, service, store, folder, announced, ready, stopped));
+                    let held = Held { store, folder };
+                    runtime.block_on(run(listeners, service, held, announced, ready, stopped));
                 }
                 // The receiver may be gone.
                 Err(error) => drop(ready.send(Err(error))),
@@ -150,10 +152,10 @@ struct Kept {
 }
 
 impl Kept {
-    fn open(options: &EngineOptions, folder: Option<&Folder>) -> Result<Self, EngineError> {
+    fn open(options: &EngineOptions, folder: Option<&Folder>, time: &Time) -> Result<Self, EngineError> {
         #[cfg(feature = "durable")]
         if let Some(folder) = folder.filter(|_| !options.ephemeral) {
-            let (state, store) = keeping::open(folder.path(), options)?;
+            let (state, store) = keeping::open(folder.path(), options, time.now())?;
             return Ok(Self { state, store: Some(store) });
         }
         #[cfg(not(feature = "durable"))]
@@ -163,6 +165,12 @@ impl Kept {
         let state = State::new(options.timings.clone(), options.keep(), Box::new(Uuid::new_v4));
         Ok(Self { state, store: None })
     }
+}
+
+/// What an engine has to itself. The fields are dropped in their order: who gets the lock finds the file closed.
+struct Held {
+    store: Option<Store>,
+    folder: Option<Folder>,
 }
 
 /// Without the cargo feature there is none.
@@ -215,8 +223,7 @@ fn reachable(bound: SocketAddr) -> SocketAddr {
 async fn run(
     listeners: Vec<std::net::TcpListener>,
     service: Service,
-    store: Option<Store>,
-    folder: Option<Folder>,
+    held: Held,
     handshake: Handshake,
     ready: oneshot::Sender<Result<(), EngineError>>,
     stopped: oneshot::Receiver<()>,
@@ -229,13 +236,13 @@ async fn run(
         }
     };
     // The listener is bound: a call that comes from here on is answered.
-    if let Some(Err(e)) = folder.as_ref().map(|folder| folder.announce(&handshake)) {
+    if let Some(Err(e)) = held.folder.as_ref().map(|folder| folder.announce(&handshake)) {
         let _ = ready.send(Err(e));
         return;
     }
     if ready.send(Ok(())).is_err() {
         // Whoever started it has gone.
-        withdraw(&folder);
+        withdraw(&held.folder);
         return;
     }
     let driver = service.driver.clone();
@@ -243,7 +250,7 @@ async fn run(
     let serving = serve::serve(listeners, service, async {
         let _ = hung_up.await;
     });
-    let keeping = keep(&driver, store.as_ref());
+    let keeping = keep(&driver, held.store.as_ref());
     tokio::pin!(serving, keeping);
     tokio::select! {
         outcome = &mut serving => tracing::error!("the engine has stopped serving: {outcome:?}"),
@@ -261,15 +268,54 @@ async fn run(
         }
     }
     #[cfg(feature = "durable")]
-    if store.is_some() {
+    if held.store.is_some() {
         driver.stop_keeping();
         keeping.await;
     }
-    withdraw(&folder);
+    withdraw(&held.folder);
 }
 
 fn withdraw(folder: &Option<Folder>) {
     if let Some(folder) = folder {
         folder.withdraw();
+    }
+}
+
+#[cfg(all(test, feature = "durable"))]
+mod tests {
+    use std::{path::Path, sync::Arc};
+
+    use futures_util::FutureExt as _;
+
+    use super::*;
+    use crate::engine::{
+        record::{Change, Row, RowKey, Table},
+        store,
+    };
+
+    fn held(path: &Path) -> Held {
+        let folder = Folder::hold(path).unwrap();
+        let store = store::open(&path.join("engine.db"), |_, _| Ok(())).unwrap();
+        Held { store: Some(store), folder: Some(folder) }
+    }
+
+    #[test]
+    fn who_gets_the_lock_finds_the_file_closed() {
+        let dir = tempfile::tempdir().unwrap();
+        let held = held(dir.path());
+        // Something to write while it is let go of: SQLite removes its log when it closes the file.
+        let text: Arc<str> = "x".repeat(8 << 20).into();
+        let row = |number| {
+            Change::Put(Table::Runs, RowKey::Number(number), Row { head: vec![1], texts: [Some(text.clone()), None] })
+        };
+        let written = held.store.as_ref().unwrap().write((1..8).map(row).collect()).now_or_never();
+        assert!(written.is_none(), "it is still to be written");
+        let path = dir.path().to_owned();
+        let next = thread::spawn(move || {
+            let folder = std::iter::repeat_with(|| Folder::hold(&path)).find_map(Result::ok);
+            (folder.is_some(), path.join("engine.db-wal").exists())
+        });
+        drop(held);
+        assert_eq!(next.join().unwrap(), (true, false));
     }
 }

@@ -5,7 +5,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 use axum::{
     body::Body,
     extract::{Request, State as Shared},
-    http::{HeaderMap, HeaderValue, header},
+    http::{HeaderMap, HeaderValue, Method, Version, header},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
 };
@@ -77,8 +77,8 @@ pub(super) async fn serve(
 /// Lets in who has a token, and nothing else.
 async fn enter(Shared(entrance): Shared<Arc<Entrance>>, mut request: Request, next: Next) -> Response {
     let token = request.headers().get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
-    let Some(caller) = entrance.tokens.admit(token, entrance.driver.now()) else {
-        return if is_grpc(request.headers()) {
+    let Some(caller) = entrance.tokens.admit(token, entrance.driver.now().wall) else {
+        return if is_grpc_call(&request) {
             Status::unauthenticated("invalid auth token").into_http::<Body>()
         } else {
             rest::Refused::forbidden().into_response()
@@ -89,7 +89,7 @@ async fn enter(Shared(entrance): Shared<Arc<Entrance>>, mut request: Request, ne
         pass.admit();
     }
     let Ok(call) = entrance.calls.clone().try_acquire_owned() else {
-        return if is_grpc(request.headers()) {
+        return if is_grpc_call(&request) {
             Status::resource_exhausted(TOO_MANY).into_http::<Body>()
         } else {
             rest::Refused::too_many(TOO_MANY).into_response()
@@ -112,7 +112,7 @@ async fn enter(Shared(entrance): Shared<Arc<Entrance>>, mut request: Request, ne
 /// What is not gRPC a browser may send, led here by a stranger's page: none is answered that does not name this engine,
 /// and no answer is taken for anything but what it says it is, or kept.
 async fn look_at(Shared(names): Shared<Names>, request: Request, next: Next) -> Response {
-    if is_grpc(request.headers()) {
+    if is_grpc_call(&request) {
         return next.run(request).await;
     }
     let mut response = if names.admit(request.uri(), request.headers()) {
@@ -135,8 +135,15 @@ fn is_json(headers: &HeaderMap) -> bool {
     headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"))
 }
 
+/// Whether a request is a call of gRPC, which no page can have a browser send: browsers speak HTTP/2 over TLS alone,
+/// which this engine does not.
+fn is_grpc_call(request: &Request) -> bool {
+    request.method() == Method::POST && request.version() == Version::HTTP_2 && is_grpc(request.headers())
+}
+
 fn is_grpc(headers: &HeaderMap) -> bool {
-    headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
+    let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    kind.is_some_and(|kind| kind == b"application/grpc" || kind == b"application/grpc+proto")
 }
 
 /// A message over the limit is RESOURCE_EXHAUSTED with Hatchet and OUT_OF_RANGE with the library here.
@@ -149,7 +156,7 @@ fn name_oversize(headers: &mut HeaderMap) {
 }
 
 async fn unknown(request: Request) -> Response {
-    if is_grpc(request.headers()) {
+    if is_grpc_call(&request) {
         let service = request.uri().path().trim_start_matches('/').split('/').next().unwrap_or_default();
         return Status::unimplemented(format!("unknown service {service}")).into_http::<Body>();
     }

@@ -11,8 +11,10 @@ use ring::{
 use super::state::Moment;
 use crate::hatchet::wire::{Claims, TenantId};
 
-/// How long a token is good for: as long as one from a real Hatchet. Every start of the engine makes a new one.
-const LIFETIME: Duration = Duration::from_secs(90 * 24 * 3600);
+/// How long a token says that it is good for: 100 years, so never less than the engine runs. A real Hatchet's ends after
+/// 90 days, and its users make another; here there is no one to do so, and who may read the handshake file may read the
+/// key beside it. The claim is there because clients refuse a token whose time is over.
+const LIFETIME: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// How far the clock may have been set back since a token was made.
 const LEEWAY_SECONDS: u64 = 24 * 3600;
@@ -33,7 +35,6 @@ pub(super) struct Tokens {
     tenant: TenantId,
     current: String,
     inside: String,
-    expires: u64,
 }
 
 /// Who has presented a token.
@@ -50,7 +51,6 @@ impl Tokens {
     pub(super) fn new(key: &[u8], tenant: TenantId, address: &str, url: &str, now: Moment) -> Self {
         let key = hmac::Key::new(hmac::HMAC_SHA256, key);
         let seconds = now.0 / 1000;
-        let expires = seconds + LIFETIME.as_secs();
         let claims = || Claims {
             sub: tenant.to_string(),
             grpc_broadcast_address: Some(address.into()),
@@ -58,12 +58,12 @@ impl Tokens {
             aud: Some(url.into()),
             iss: Some(url.into()),
             iat: Some(seconds),
-            exp: Some(expires),
+            exp: Some(seconds + LIFETIME.as_secs()),
             token_id: Some(uuid::Uuid::new_v4().to_string()),
         };
         let token = || sign(&key, &serde_json::json!(claims()).to_string());
         let (current, inside) = (token(), token());
-        Self { key, tenant, current, inside, expires }
+        Self { key, tenant, current, inside }
     }
 
     /// The token of this start for the engine's own process, which no other may have.
@@ -76,17 +76,16 @@ impl Tokens {
         &self.current
     }
 
-    /// Whom an `authorization` header lets in: one with this start's tokens, or with one of an earlier start with the
-    /// same key, whose process has ended.
+    /// Whom an `authorization` header lets in: one with this start's tokens, wherever the clock has been set since, or
+    /// with one of an earlier start with the same key, whose process has ended, for as long as it says.
     pub(super) fn admit(&self, header: Option<&[u8]>, now: Moment) -> Option<Caller> {
         let token = header.and_then(|h| std::str::from_utf8(h).ok()).and_then(bearer)?;
-        let seconds = now.0 / 1000;
         for (known, caller) in [(&self.current, Caller::Outside), (&self.inside, Caller::Inside)] {
             if same(token.as_bytes(), known.as_bytes()) {
-                return Some(caller).filter(|_| seconds < self.expires);
+                return Some(caller);
             }
         }
-        self.verify(token, seconds).then_some(Caller::Outside)
+        self.verify(token, now.0 / 1000).then_some(Caller::Outside)
     }
 
     fn verify(&self, token: &str, now: u64) -> bool {
@@ -140,12 +139,11 @@ mod tests {
     }
 
     #[test]
-    fn only_own_and_fresh_tokens_are_admitted() {
+    fn only_own_tokens_are_admitted() {
         let now = Moment(1_000_000_000_000);
         let tokens = tokens(now);
         let good = tokens.current().to_owned();
         assert!(good.starts_with("ey") && tokens.admits(Some(&header(&good)), now));
-        assert!(!tokens.admits(Some(&header(&good)), now.plus(LIFETIME)));
         let claims = Claims::read_unverified(&good).unwrap();
         assert_eq!(claims.grpc_broadcast_address.as_deref(), Some("127.0.0.1:1"));
         let mut tampered = good.clone();
@@ -166,7 +164,7 @@ mod tests {
         assert_eq!(who(&first, first.inside()), Some(Caller::Inside));
         assert_eq!(who(&first, first.current()), Some(Caller::Outside));
         assert_eq!(who(&second, first.inside()), Some(Caller::Outside));
-        assert!(first.admit(Some(&header(first.inside())), now.plus(LIFETIME)).is_none());
+        assert_eq!(first.admit(Some(&header(first.inside())), now.plus(LIFETIME)), Some(Caller::Inside));
     }
 
     #[test]
@@ -175,10 +173,37 @@ mod tests {
         let (first, second) = (tokens(now), tokens(now.plus(Duration::from_secs(5))));
         assert_ne!(first.current(), second.current());
         assert!(second.admits(Some(&header(first.current())), now));
-        assert!(!second.admits(Some(&header(first.current())), now.plus(LIFETIME)));
         let stranger = Tokens::new(&[8; KEY_BYTES], uuid::Uuid::nil().into(), "a:1", "http://a:1", now);
         assert!(!second.admits(Some(&header(stranger.current())), now));
         let tenant = Tokens::new(&[7; KEY_BYTES], uuid::Uuid::max().into(), "a:1", "http://a:1", now);
         assert!(!second.admits(Some(&header(tenant.current())), now));
+    }
+
+    #[test]
+    fn an_engine_that_runs_for_long_takes_its_own_tokens_and_so_do_its_clients() {
+        let begun = Moment(1_800_000_000_000);
+        let (earlier, tokens) = (tokens(begun), tokens(begun));
+        for days in [0, 89, 90, 91, 20 * 365] {
+            let now = begun.plus(Duration::from_secs(days * 24 * 3600));
+            for token in [tokens.current(), tokens.inside(), earlier.current()] {
+                assert!(tokens.admits(Some(&header(token)), now), "after {days} days");
+                let exp = Claims::read_unverified(token).unwrap().exp;
+                assert!(exp.is_some_and(|exp| exp > now.0 / 1000), "a client would refuse it after {days} days");
+            }
+        }
+        // Set back by years: what is from this start is.
+        assert!(tokens.admits(Some(&header(tokens.current())), Moment(1_000_000_000_000)));
+        assert!(!tokens.admits(Some(&header(earlier.current())), Moment(1_000_000_000_000)));
+    }
+
+    #[test]
+    fn a_token_of_an_earlier_version_ends_when_it_says() {
+        let now = Moment(1_800_000_000_000);
+        let tokens = tokens(now);
+        let mut claims = Claims::read_unverified(tokens.current()).unwrap();
+        claims.exp = Some(now.0 / 1000 + 10);
+        let token = sign(&tokens.key, &serde_json::json!(claims).to_string());
+        assert!(tokens.admits(Some(&header(&token)), now.plus(Duration::from_secs(9))));
+        assert!(!tokens.admits(Some(&header(&token)), now.plus(Duration::from_secs(10))));
     }
 }

@@ -2,18 +2,23 @@
 
 use std::time::{Duration, SystemTime};
 
+use tokio::time::timeout;
+
 use super::{
     super::{Exit, online},
     report::Report,
     version,
 };
 use crate::{
-    hatchet::client::{Client, ClientConfig, ErrorKind, Spoken, Tls, judge, probe},
+    hatchet::client::{Client, ClientConfig, ClientError, ErrorKind, Spoken, Tls, judge, probe},
     tasks,
 };
 
 /// The header of the engine's time has whole seconds, and answers take time; up to this a difference means nothing.
 const CLOCKS_AGREE: Duration = Duration::from_secs(5);
+
+/// An engine has this long to answer a call for its version.
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// From the first packet to an accepted call. A client, if the engine can be worked with.
 pub(super) async fn reach(report: &mut Report, config: ClientConfig) -> Result<Option<Client>, Exit> {
@@ -24,12 +29,13 @@ pub(super) async fn reach(report: &mut Report, config: ClientConfig) -> Result<O
         return Ok(None);
     }
     report.fine("tcp", &format!("{} takes connections", config.host_port))?;
-    // Some TLS servers just close on what is no hello: there the call finds out.
-    let silent_tls = spoken == Spoken::Other && config.tls != Tls::None;
-    if let Some(why) = objection.as_ref().filter(|_| !silent_tls) {
-        report.broken("tls", why)?;
+    if let Some(why) = objection {
+        report.broken("tls", &why)?;
         return Ok(None);
     }
+    // Some TLS servers just close on what is no hello: there the call finds out.
+    let silent_tls = matches!(spoken, Spoken::Silent(_));
+    let address = config.host_port.clone();
     let tls = match &config.tls {
         Tls::None if config.is_loopback() => "none on either side, on this machine".to_owned(),
         Tls::None => "none on either side: the token and all data go unencrypted".to_owned(),
@@ -42,7 +48,14 @@ pub(super) async fn reach(report: &mut Report, config: ClientConfig) -> Result<O
             return Ok(None);
         }
     };
-    match client.engine_version().await {
+    let answer = timeout(ANSWER, client.engine_version()).await.unwrap_or_else(|_| {
+        let message = format!(
+            "{address} has not answered a call for {ANSWER:?}: an engine that hangs (look at its log), or none at all \
+             (HATCHET_CLIENT_HOST_PORT is its gRPC port)"
+        );
+        Err(ClientError::new(ErrorKind::TimedOut, message))
+    });
+    match answer {
         Ok(version) => {
             report.fine("tls", &tls)?;
             report.fine("authentication", "the engine takes the token")?;
@@ -53,7 +66,7 @@ pub(super) async fn reach(report: &mut Report, config: ClientConfig) -> Result<O
             Ok(Some(client))
         }
         Err(error) => {
-            let message = objection.unwrap_or_else(|| error.to_string());
+            let message = error.to_string();
             if error.kind() == ErrorKind::Tls || silent_tls {
                 report.broken("tls", &message)?;
             } else {

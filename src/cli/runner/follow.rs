@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::{Stream, StreamExt as _, stream};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::{super::Exit, explain, queued, screen::Screen};
+use super::{super::Exit, deadline::Deadline, explain, queued, screen::Screen};
 use crate::hatchet::{
     client::{ClientError, ErrorKind, RunDetails, RunHandle, RunOutcome},
     wire::RunStatus,
@@ -21,8 +21,8 @@ const SETTLED: Duration = Duration::from_secs(10);
 pub(super) const QUEUED_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Follows a run, shows its end, and makes the exit code of it.
-pub(super) async fn to_the_end(run: &RunHandle, screen: &mut Screen, timeout: Option<Duration>) -> Result<(), Exit> {
-    let outcome = outcome(run, screen, timeout).await?;
+pub(super) async fn to_the_end(run: &RunHandle, screen: &mut Screen, deadline: Deadline) -> Result<(), Exit> {
+    let outcome = outcome(run, screen, deadline).await?;
     conclude(screen, &outcome)
 }
 
@@ -48,12 +48,8 @@ pub(super) fn conclude(screen: &mut Screen, outcome: &RunOutcome) -> Result<(), 
 }
 
 /// Follows a run until it has ended, showing each status.
-pub(super) async fn outcome(
-    run: &RunHandle,
-    screen: &mut Screen,
-    timeout: Option<Duration>,
-) -> Result<RunOutcome, Exit> {
-    let mut limits = Limits::new(run, timeout);
+pub(super) async fn outcome(run: &RunHandle, screen: &mut Screen, deadline: Deadline) -> Result<RunOutcome, Exit> {
+    let mut limits = Limits::new(run, deadline);
     let ended = run.outcome();
     tokio::pin!(ended);
     let looks = looks(run);
@@ -96,27 +92,17 @@ pub(super) async fn finish(run: &RunHandle, outcome: Result<RunOutcome, ClientEr
 /// The time limit of a wait, and the word after the first seconds in the queue.
 pub(super) struct Limits<'a> {
     run: &'a RunHandle,
-    timeout: Option<(Instant, Duration)>,
+    deadline: Deadline,
     queued_word: Option<Instant>,
 }
 
 impl<'a> Limits<'a> {
-    pub(super) fn new(run: &'a RunHandle, timeout: Option<Duration>) -> Self {
-        let now = Instant::now();
-        Self { run, timeout: timeout.map(|timeout| (now + timeout, timeout)), queued_word: Some(now + QUEUED_PATIENCE) }
+    pub(super) fn new(run: &'a RunHandle, deadline: Deadline) -> Self {
+        Self { run, deadline, queued_word: Some(Instant::now() + QUEUED_PATIENCE) }
     }
 
     /// Waits for the first of them. May be dropped and called again.
     pub(super) async fn next(&mut self, screen: &Screen) -> Exit {
-        let timeout = async {
-            match self.timeout {
-                Some((at, limit)) => {
-                    sleep_until(at).await;
-                    limit
-                }
-                None => std::future::pending().await,
-            }
-        };
         let queued = async {
             if let Some(at) = self.queued_word {
                 sleep_until(at).await;
@@ -129,7 +115,7 @@ impl<'a> Limits<'a> {
             std::future::pending::<std::convert::Infallible>().await
         };
         tokio::select! {
-            limit = timeout => screen.timed_out(self.run, limit),
+            limit = self.deadline.over() => screen.timed_out(self.run, limit),
             never = queued => match never {},
         }
     }

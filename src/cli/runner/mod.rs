@@ -1,5 +1,6 @@
 //! `runner`: triggers a task by name, then follows its status or streams its events.
 
+mod deadline;
 mod follow;
 mod list;
 mod plan;
@@ -10,10 +11,15 @@ mod stream;
 use std::{process::ExitCode, sync::OnceLock};
 
 use self::{
+    deadline::Deadline,
     plan::{Action, Command, Mode, Plan},
     screen::Screen,
 };
-use super::{Exit, bench, connect, doctor, logging, output, signals::Signals};
+use super::{
+    Exit, bench, connect, doctor, logging,
+    output::{self, Format},
+    signals::Signals,
+};
 use crate::hatchet::{
     client::{Client, ClientError, ErrorKind, RunHandle, TriggerOptions, diagnose},
     task::Task,
@@ -100,45 +106,61 @@ impl Attach {
 }
 
 async fn act(plan: &Plan, client: &Client, attach: &Attach) -> Result<(), Exit> {
+    let deadline = Deadline::after(plan.timeout);
     match &plan.action {
         Action::List { task } => list::print(task.as_ref(), plan.format),
         Action::Trigger { task, name, input, options, mode } => {
-            trigger(plan, client, attach, task, name, input, options, *mode).await
+            trigger(plan.format, deadline, client, attach, task, name, input, options, *mode).await
         }
         Action::Attach { run, mode } => {
             let run = client.run(*run);
-            let task = details_of(client, &run).await?;
+            let task = details_of(client, &run, deadline).await?;
             let mut screen = Screen::new(plan.format, task, attach.command(&run));
             match mode {
-                Mode::Stream => stream::attach(&run, &mut screen, plan.timeout).await,
-                Mode::Wait | Mode::NoWait => follow::to_the_end(&run, &mut screen, plan.timeout).await,
+                Mode::Stream => stream::attach(&run, &mut screen, deadline).await,
+                Mode::Wait | Mode::NoWait => follow::to_the_end(&run, &mut screen, deadline).await,
             }
         }
         Action::CancelWhere { metadata } => {
             let pairs: Vec<(&str, &str)> = metadata.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
             // Longer than an engine keeps runs by default.
             let since = std::time::SystemTime::now() - std::time::Duration::from_secs(30 * 24 * 3600);
-            let runs = match client.cancel_where(since, &pairs).await {
-                Ok(runs) => runs,
-                Err(error) => return Err(explain(client, error).await),
-            };
+            let left_open = "and which runs were cancelled is not known";
+            let runs = answered(client, deadline, client.cancel_where(since, &pairs), left_open).await?;
             screen::cancelled(plan.format, &runs)
         }
-        Action::Cancel { run } => cancel(plan, client, attach, &client.run(*run)).await,
+        Action::Cancel { run } => cancel(plan.format, deadline, attach, &client.run(*run)).await,
+    }
+}
+
+/// The answer to a call that must be answered before the deadline.
+async fn answered<T>(
+    client: &Client,
+    deadline: Deadline,
+    call: impl Future<Output = Result<T, ClientError>>,
+    left_open: &str,
+) -> Result<T, Exit> {
+    match deadline.before(call).await {
+        Some(Ok(answer)) => Ok(answer),
+        Some(Err(error)) => Err(explain(client, error).await),
+        None => Err(deadline.unanswered(&client.config().host_port, left_open)),
     }
 }
 
 /// The task of a run that was made earlier, if it is one of ours.
-async fn details_of(client: &Client, run: &RunHandle) -> Result<Option<Task>, Exit> {
-    match run.details().await {
-        Ok(details) => Ok(details.tasks.first().and_then(|task| crate::tasks::find(&task.name).ok())),
-        Err(error) => Err(explain(client, error).await),
+async fn details_of(client: &Client, run: &RunHandle, deadline: Deadline) -> Result<Option<Task>, Exit> {
+    match deadline.before(run.details()).await {
+        Some(Ok(details)) => Ok(details.tasks.first().and_then(|task| crate::tasks::find(&task.name).ok())),
+        // The wait ends at once, with its own word.
+        None => Ok(None),
+        Some(Err(error)) => Err(explain(client, error).await),
     }
 }
 
 #[expect(clippy::too_many_arguments, reason = "the fields of one variant")]
 async fn trigger(
-    plan: &Plan,
+    format: Format,
+    deadline: Deadline,
     client: &Client,
     attach: &Attach,
     task: &Task,
@@ -151,36 +173,31 @@ async fn trigger(
     let stream_id = uuid::Uuid::new_v4().to_string();
     options.additional_metadata.insert(STREAM_KEY.to_owned(), stream_id.clone().into());
     let events = match mode {
-        Mode::Stream => match stream::subscribe(client, stream_id).await {
-            Ok(events) => Some(events),
-            Err(error) => return Err(explain(client, error).await),
-        },
+        Mode::Stream => {
+            let subscribed = stream::subscribe(client, stream_id);
+            Some(answered(client, deadline, subscribed, "and no run was started").await?)
+        }
         Mode::Wait | Mode::NoWait => None,
     };
-    let run = match client.trigger(name, &input, &options).await {
-        Ok(run) => run,
-        Err(error) => return Err(explain(client, error).await),
-    };
-    let mut screen = Screen::new(plan.format, Some(task.clone()), attach.command(&run));
+    let left_open = "and whether a run was started is not known";
+    let run = answered(client, deadline, client.trigger(name, &input, &options), left_open).await?;
+    let mut screen = Screen::new(format, Some(task.clone()), attach.command(&run));
     screen.triggered(&run, name, mode == Mode::NoWait)?;
     match (mode, events) {
         (Mode::NoWait, _) => Ok(()),
-        (_, Some(events)) => stream::to_the_end(&run, events, &mut screen, plan.timeout).await,
-        (_, None) => follow::to_the_end(&run, &mut screen, plan.timeout).await,
+        (_, Some(events)) => stream::to_the_end(&run, events, &mut screen, deadline).await,
+        (_, None) => follow::to_the_end(&run, &mut screen, deadline).await,
     }
 }
 
-async fn cancel(plan: &Plan, client: &Client, attach: &Attach, run: &RunHandle) -> Result<(), Exit> {
-    let before = match run.details().await {
-        Ok(details) => details,
-        Err(error) => return Err(explain(client, error).await),
-    };
+async fn cancel(format: Format, deadline: Deadline, attach: &Attach, run: &RunHandle) -> Result<(), Exit> {
+    let before = answered(run.client(), deadline, run.details(), "and nothing was cancelled").await?;
     let task = before.tasks.first().and_then(|task| crate::tasks::find(&task.name).ok());
-    let mut screen = Screen::new(plan.format, task, attach.command(run));
+    let mut screen = Screen::new(format, task, attach.command(run));
     // A real engine would write CANCELLED over the outcome of a run that has ended.
     let outcome = if before.done {
         output::complain(&format!("run {} has already ended: there is nothing to cancel", run.id()));
-        follow::outcome(run, &mut screen, plan.timeout).await?
+        follow::outcome(run, &mut screen, deadline).await?
     } else {
         // A real engine was seen to lose a cancellation of a run that was just being moved, so it is asked for again.
         let insist = async {
@@ -190,7 +207,7 @@ async fn cancel(plan: &Plan, client: &Client, attach: &Attach, run: &RunHandle) 
             }
         };
         tokio::select! {
-            outcome = follow::outcome(run, &mut screen, plan.timeout) => outcome?,
+            outcome = follow::outcome(run, &mut screen, deadline) => outcome?,
             failed = insist => return failed,
         }
     };

@@ -46,7 +46,7 @@ pub(super) struct Args {
     /// List names, kinds and schemas of the tasks; needs no connection
     #[arg(long, conflicts_with_all = ["run_id", "stream", "no_wait"])]
     list_tasks: bool,
-    /// Wait no longer than this, such as 30s; the run goes on
+    /// Wait no longer than this in all, such as 30s; the run goes on
     #[arg(long, value_name = "DURATION")]
     timeout: Option<String>,
     /// Pair that the run can be found by; may be given again

@@ -7,7 +7,9 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{
     super::Exit,
-    STREAM_KEY, explain,
+    STREAM_KEY,
+    deadline::Deadline,
+    explain,
     follow::{self, Limits, looks},
     screen::Screen,
 };
@@ -27,14 +29,16 @@ pub(super) async fn subscribe(client: &Client, stream_id: String) -> Result<RunE
 }
 
 /// Attaches to a run that was made earlier.
-pub(super) async fn attach(run: &RunHandle, screen: &mut Screen, timeout: Option<Duration>) -> Result<(), Exit> {
-    let details = match run.details().await {
-        Ok(details) => details,
-        Err(error) => return Err(explain(run.client(), error).await),
+pub(super) async fn attach(run: &RunHandle, screen: &mut Screen, deadline: Deadline) -> Result<(), Exit> {
+    let details = match deadline.before(run.details()).await {
+        Some(Ok(details)) => details,
+        Some(Err(error)) => return Err(explain(run.client(), error).await),
+        // Ends at once, with the word of a wait.
+        None => return follow::to_the_end(run, screen, deadline).await,
     };
     if details.done {
         screen.note("the run has ended: its stream is over");
-        return follow::to_the_end(run, screen, timeout).await;
+        return follow::to_the_end(run, screen, deadline).await;
     }
     if details.status != RunStatus::Queued {
         screen.note("attached late: what was streamed before is not shown");
@@ -45,8 +49,11 @@ pub(super) async fn attach(run: &RunHandle, screen: &mut Screen, timeout: Option
         Some(value) => StreamSelector::Metadata { key: STREAM_KEY.to_owned(), value: value.to_owned() },
         None => StreamSelector::Run(run.id()),
     };
-    let events = run.client().events(selector).await?;
-    to_the_end(run, events, screen, timeout).await
+    let events = match deadline.before(run.client().events(selector)).await {
+        Some(events) => events?,
+        None => return follow::to_the_end(run, screen, deadline).await,
+    };
+    to_the_end(run, events, screen, deadline).await
 }
 
 /// Shows events until the run has ended and its last events are shown.
@@ -54,10 +61,10 @@ pub(super) async fn to_the_end(
     run: &RunHandle,
     mut events: RunEvents,
     screen: &mut Screen,
-    timeout: Option<Duration>,
+    deadline: Deadline,
 ) -> Result<(), Exit> {
     screen.show_events();
-    let mut limits = Limits::new(run, timeout);
+    let mut limits = Limits::new(run, deadline);
     let ended = run.outcome();
     tokio::pin!(ended);
     let looks = looks(run);

@@ -129,7 +129,7 @@ fn plan(args: Args) -> Result<Plan, Exit> {
         // Hatchet's own sidecar keeps Postgres there.
         Some(folder) => folder.join("hatchet-quickstart"),
         // A worker of ours that starts us holds this folder, and waits for the file in it.
-        None if args.handshake_file.starts_with(".hatchet") => PathBuf::from(".hatchet/sidecar"),
+        None if is_in(&args.handshake_file, Path::new(".hatchet")) => PathBuf::from(".hatchet/sidecar"),
         None => PathBuf::from(".hatchet"),
     };
     let options = EngineOptions {
@@ -144,6 +144,15 @@ fn plan(args: Args) -> Result<Plan, Exit> {
     };
     let anywhere = options.bind.port() == 0 && options.rest == Rest::Shared;
     Ok(Plan { handshake_file: args.handshake_file, folder, options, anywhere })
+}
+
+/// Whether a file is or would be in a folder, however either is spelled. Nothing is in a folder that is not there.
+fn is_in(file: &Path, folder: &Path) -> bool {
+    let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match (parent.canonicalize(), folder.canonicalize()) {
+        (Ok(parent), Ok(folder)) => parent.starts_with(folder),
+        (Ok(_) | Err(_), _) => false,
+    }
 }
 
 /// Serves until it is told to stop. While another process runs an engine on the same folder, that one is handed on,
@@ -231,6 +240,23 @@ mod tests {
         assert_eq!(planned("worker -handshake-file f -no-api").unwrap().options.rest, Rest::Off);
         assert_eq!(planned("worker -handshake-file f -no-api=false").unwrap().options.rest, Rest::Shared);
         assert!(planned("worker -handshake-file f -database-url=").is_ok(), "not set");
+    }
+
+    #[test]
+    fn a_file_is_in_a_folder_however_both_are_spelled() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().join("data");
+        let file = folder.join("inner/../handshake.json");
+        assert!(!is_in(&file, &folder), "neither is there");
+        std::fs::create_dir_all(folder.join("inner")).unwrap();
+        assert!(is_in(&file, &folder) && is_in(&folder.join("inner/f"), &place.path().join("./data/")));
+        assert!(!is_in(&place.path().join("data-too"), &folder) && !is_in(&folder, &folder));
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink(&folder, place.path().join("link")).unwrap();
+            assert!(is_in(&place.path().join("link/f"), &folder) && is_in(&file, &place.path().join("link")));
+        }
+        assert!(is_in(Path::new("f"), Path::new(".")));
     }
 
     #[test]

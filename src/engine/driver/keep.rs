@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    super::{record::Batch, store::Store},
+    super::{record::Batch, state::Now, store::Store},
     Driver, Shared,
 };
 
@@ -19,7 +19,7 @@ impl Driver {
         loop {
             let (batch, is_over) = {
                 let mut shared = self.lock();
-                (shared.take_batch(), shared.is_over)
+                (shared.take_batch(self.now()), shared.is_over)
             };
             match batch {
                 Some((number, batch)) => {
@@ -68,8 +68,8 @@ impl Driver {
 
 impl Shared {
     /// What has changed since the last batch, as the next one.
-    fn take_batch(&mut self) -> Option<(u64, Batch)> {
-        let batch = self.state.is_changed().then(|| self.state.take_changes())?;
+    fn take_batch(&mut self, now: Now) -> Option<(u64, Batch)> {
+        let batch = self.state.is_changed().then(|| self.state.take_changes(now))?;
         let number = self.batch;
         self.batch += 1;
         self.set_due();

@@ -6,21 +6,22 @@
 
 #[cfg(feature = "durable")]
 mod keep;
+mod time;
 
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
 };
 
 use tokio::sync::Notify;
 use tonic::Status;
 
+pub(super) use self::time::Time;
 use super::{
     assignment,
     gate::{Gate, Unkept},
     mailbox::{Full, Mailbox, Reader},
-    state::{Effect, Moment, Report, State, WorkerError, model::StreamId},
+    state::{Effect, Next, Now, Report, State, WorkerError, model::StreamId},
     subscriptions::{Answer, Happening, SubscriberId, Waiters, Watched, Watchers},
 };
 use crate::hatchet::wire::{
@@ -42,7 +43,7 @@ pub(super) struct Driver {
     /// There is something to keep.
     changed: Notify,
     gate: Arc<Gate>,
-    start: (Moment, Instant),
+    time: Time,
     pub(super) tenant: TenantId,
     pub(super) max_message: usize,
 }
@@ -56,7 +57,7 @@ struct Shared {
     /// The batch that is being collected.
     batch: u64,
     /// What the timer waits for.
-    armed: Option<Moment>,
+    armed: Next,
     stopped: bool,
     /// There will be no more changes.
     #[cfg(feature = "durable")]
@@ -64,7 +65,7 @@ struct Shared {
 }
 
 impl Driver {
-    pub(super) fn new(state: State, tenant: TenantId, max_message: usize) -> Arc<Self> {
+    pub(super) fn new(state: State, time: Time, tenant: TenantId, max_message: usize) -> Arc<Self> {
         let gate = Arc::new(Gate::default());
         let shared = Shared {
             state,
@@ -73,7 +74,7 @@ impl Driver {
             watchers: Watchers::new(&gate),
             gate: gate.clone(),
             batch: 1,
-            armed: None,
+            armed: Next::default(),
             stopped: false,
             #[cfg(feature = "durable")]
             is_over: false,
@@ -83,15 +84,15 @@ impl Driver {
             sooner: Notify::new(),
             changed: Notify::new(),
             gate,
-            start: (Moment::wall(), Instant::now()),
+            time,
             tenant,
             max_message,
         })
     }
 
     /// The present moment.
-    pub(super) fn now(&self) -> Moment {
-        self.start.0.plus(self.start.1.elapsed())
+    pub(super) fn now(&self) -> Now {
+        self.time.now()
     }
 
     fn lock(&self) -> MutexGuard<'_, Shared> {
@@ -101,7 +102,7 @@ impl Driver {
 
     /// Makes something happen, and everything that follows from it; or looks at something. Answers when all that has
     /// happened until then is kept, so that no answer speaks of what may be lost.
-    pub(super) async fn with<R>(&self, event: impl FnOnce(&mut State, Moment) -> R) -> Result<R, Unkept> {
+    pub(super) async fn with<R>(&self, event: impl FnOnce(&mut State, Now) -> R) -> Result<R, Unkept> {
         self.gate.admit()?;
         let result = self.now_with(event);
         self.gate.wait(self.gate.due()).await?;
@@ -109,7 +110,7 @@ impl Driver {
     }
 
     /// The same for what is told to no one: it waits for nothing.
-    pub(super) fn now_with<R>(&self, event: impl FnOnce(&mut State, Moment) -> R) -> R {
+    pub(super) fn now_with<R>(&self, event: impl FnOnce(&mut State, Now) -> R) -> R {
         let now = self.now();
         let mut shared = self.lock();
         let result = event(&mut shared.state, now);
@@ -117,8 +118,7 @@ impl Driver {
         if shared.state.is_changed() {
             self.changed.notify_one();
         }
-        let next = shared.state.next_deadline();
-        if next.is_some_and(|next| shared.armed.is_none_or(|armed| next < armed)) {
+        if shared.state.next_deadline().is_sooner(shared.armed) {
             self.sooner.notify_one();
         }
         result
@@ -132,14 +132,11 @@ impl Driver {
                 shared.armed = shared.state.next_deadline();
                 shared.armed
             };
-            match next {
-                Some(at) => {
-                    let wait = at.since(self.now());
-                    tokio::select! {
-                        () = tokio::time::sleep(wait) => self.now_with(State::tick),
-                        () = self.sooner.notified() => {}
-                    }
-                }
+            match next.wait(self.now()) {
+                Some(wait) => tokio::select! {
+                    () = tokio::time::sleep(wait) => self.now_with(State::tick),
+                    () = self.sooner.notified() => {}
+                },
                 None => self.sooner.notified().await,
             }
         }
@@ -237,7 +234,7 @@ impl Shared {
         self.gate.set_due(if self.state.is_changed() { self.batch } else { self.batch - 1 });
     }
 
-    fn deliver(&mut self, tenant: TenantId, max_message: usize, now: Moment) {
+    fn deliver(&mut self, tenant: TenantId, max_message: usize, now: Now) {
         self.set_due();
         while let Some(effect) = self.state.next_effect() {
             match effect {
@@ -253,11 +250,11 @@ impl Shared {
                     self.send(stream, action, now);
                 }
                 Effect::Step { task, run, attempt, what } => {
-                    self.watchers.step(run, task, attempt, what, now, &self.state);
+                    self.watchers.step(run, task, attempt, what, now.shown, &self.state);
                 }
                 Effect::Settled { run, status } => {
                     self.waiters.settled(run, &self.state);
-                    self.watchers.ended(run, status, now, &self.state);
+                    self.watchers.ended(run, status, now.shown, &self.state);
                 }
             }
         }
@@ -267,7 +264,7 @@ impl Shared {
 
     /// Ends a worker's stream. What it has not read goes back into the queue at once, unless the worker has opened a
     /// newer stream: there it was sent again.
-    fn close_stream(&mut self, stream: StreamId, now: Moment) {
+    fn close_stream(&mut self, stream: StreamId, now: Now) {
         let mailbox = self.streams.remove(&stream).filter(|_| !self.state.is_superseded(stream));
         self.state.close_stream(stream, now);
         for action in mailbox.iter().flat_map(|mailbox| mailbox.unread()) {
@@ -276,7 +273,7 @@ impl Shared {
     }
 
     /// The input fits a message, and so does each parent's output; all of them together may not.
-    fn too_large(&mut self, task: RunId, attempt: i32, bytes: usize, now: Moment) {
+    fn too_large(&mut self, task: RunId, attempt: i32, bytes: usize, now: Now) {
         let error = format!(
             "the input and the parents' outputs make an assignment of {bytes} bytes, over the limit of a message: \
              return references instead"
@@ -285,7 +282,7 @@ impl Shared {
         self.state.report(task, Some(attempt), report, now);
     }
 
-    fn unsent(&mut self, action: &AssignedAction, now: Moment) {
+    fn unsent(&mut self, action: &AssignedAction, now: Now) {
         if action.action_type() == ActionType::StartStepRun
             && let Ok(id) = action.task_run_external_id.parse()
         {
@@ -294,7 +291,7 @@ impl Shared {
     }
 
     /// Into a worker's queue; a worker that does not read is hung up on.
-    fn send(&mut self, stream: StreamId, action: Option<AssignedAction>, now: Moment) {
+    fn send(&mut self, stream: StreamId, action: Option<AssignedAction>, now: Now) {
         let Some(action) = action else { return };
         let Some(mailbox) = self.streams.get(&stream).cloned() else { return self.unsent(&action, now) };
         let bytes = prost::Message::encoded_len(&action);
@@ -326,7 +323,7 @@ mod tests {
 
     fn driver() -> Arc<Driver> {
         let state = State::new(Timings::default(), EngineOptions::default().keep(), Box::new(uuid::Uuid::new_v4));
-        let driver = Driver::new(state, TenantId::random(), 1 << 22);
+        let driver = Driver::new(state, Time::start(), TenantId::random(), 1 << 22);
         let task = TaskDefinition {
             name: "t".into(),
             action: "t:t".into(),

@@ -22,7 +22,7 @@ impl EventsService for Door {
     async fn push(&self, request: Request<PushEventRequest>) -> Result<Response<Event>, Status> {
         let event = request.into_inner();
         let pushed = self.checked(&event)?;
-        let (id, at) = self.driver.with(|state, now| (state.push_event(pushed, now), now)).await?;
+        let (id, at) = self.driver.with(|state, now| (state.push_event(pushed, now), now.shown)).await?;
         Ok(Response::new(self.answer(event, id, at)))
     }
 
@@ -44,7 +44,7 @@ impl EventsService for Door {
         let ids = self
             .driver
             .with(|state, now| {
-                let push = |pushed| (state.push_event(pushed, now), now);
+                let push = |pushed| (state.push_event(pushed, now), now.shown);
                 checked.into_iter().map(push).collect::<Vec<_>>()
             })
             .await?;
@@ -78,7 +78,7 @@ impl EventsService for Door {
         let kept = self
             .driver
             .with(|state, now| {
-                let at = line.created_at.as_ref().map_or(now, Moment::from_timestamp);
+                let at = line.created_at.as_ref().map_or(now.shown, Moment::from_timestamp);
                 state.put_log(id, line.message, level, metadata.to_string(), line.task_retry_count, at)
             })
             .await?;

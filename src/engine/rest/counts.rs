@@ -72,5 +72,5 @@ fn wanted(text: &str) -> Result<Selection, String> {
 async fn totals(Shared(driver): Shared<Arc<Driver>>, Path(tenant): Path<String>) -> Answer {
     own_tenant(&driver, &tenant)?;
     let (at, [made, assigned, ended]) = driver.with(|state, now| (now, state.totals())).await?;
-    Ok(Json(json!({ "atMillis": at.0, "runsMade": made, "tasksAssigned": assigned, "runsEnded": ended })))
+    Ok(Json(json!({ "atMillis": at.shown.0, "runsMade": made, "tasksAssigned": assigned, "runsEnded": ended })))
 }

@@ -120,5 +120,5 @@ fn shown(json: &str) -> Value {
 /// The page of a list.
 fn pagination(offset: usize, limit: usize, total: usize) -> Value {
     let (current, pages) = ((offset / limit).saturating_add(1), total.div_ceil(limit));
-    json!({ "current_page": current, "next_page": (current + 1).min(pages.max(1)), "num_pages": pages })
+    json!({ "current_page": current, "next_page": current.saturating_add(1).min(pages.max(1)), "num_pages": pages })
 }

@@ -14,7 +14,7 @@ use super::{Answer, Refused, id, meta, own_tenant, rfc3339};
 use crate::{
     engine::{
         driver::Driver,
-        state::{Moment, State, WorkerStatus, model::Worker},
+        state::{Now, State, WorkerStatus, model::Worker},
     },
     hatchet::wire::WorkerId,
 };
@@ -30,7 +30,7 @@ async fn tenant(Shared(driver): Shared<Arc<Driver>>, Path(tenant): Path<String>)
     own_tenant(&driver, &tenant)?;
     // SDKs warn about anything but V1.
     Ok(Json(json!({
-        "metadata": meta(driver.tenant, driver.now()),
+        "metadata": meta(driver.tenant, driver.now().shown),
         "name": "embedded", "slug": "embedded", "version": "V1", "environment": "development",
         "alertMemberEmails": false, "analyticsOptOut": true,
     })))
@@ -72,12 +72,12 @@ async fn pause(
         .await?
 }
 
-fn found(state: &State, id: WorkerId, now: Moment) -> Answer {
+fn found(state: &State, id: WorkerId, now: Now) -> Answer {
     let worker = state.worker(id).ok_or_else(Refused::not_found)?;
     Ok(Json(view(state, id, worker, now)))
 }
 
-fn view(state: &State, id: WorkerId, worker: &Worker, now: Moment) -> Value {
+fn view(state: &State, id: WorkerId, worker: &Worker, now: Now) -> Value {
     let slots: Map<String, Value> = worker
         .slots
         .iter()

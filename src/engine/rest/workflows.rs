@@ -40,7 +40,7 @@ async fn list(Shared(driver): Shared<Arc<Driver>>, Path(tenant): Path<String>, R
     let total = all.len();
     let rows: Vec<Value> = all.into_iter().skip(offset).take(limit).collect();
     Ok(Json(json!({
-        "metadata": meta(driver.tenant, driver.now()), "rows": rows,
+        "metadata": meta(driver.tenant, driver.now().shown), "rows": rows,
         "pagination": super::pagination(offset, limit, total),
     })))
 }

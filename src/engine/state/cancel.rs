@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::{
-    Moment, State,
+    Moment, Now, State,
     attempt::AttemptEvent,
     model::{Origin, Run},
 };
@@ -42,7 +42,7 @@ impl State {
 
     /// Cancels a run, or one task of it with all that depend on it, if it has not ended. Workers are told, slots are
     /// free at once.
-    pub(crate) fn cancel(&mut self, id: RunId, now: Moment) {
+    pub(crate) fn cancel(&mut self, id: RunId, now: Now) {
         // The last first: an on-failure task must not start because others are cancelled.
         for task in self.tasks_of(id).into_iter().rev() {
             self.apply(task, &AttemptEvent::Cancelled, now);
@@ -52,7 +52,7 @@ impl State {
 
     /// Runs a finished run again, under the same id, or one task of it with all that depend on it. One that has not
     /// ended is left alone. Answers whether there is such a run.
-    pub(crate) fn replay(&mut self, id: RunId, now: Moment) -> bool {
+    pub(crate) fn replay(&mut self, id: RunId, now: Now) -> bool {
         let run_id = self.tasks.get(&id).map_or(id, |t| t.run);
         let Some(run) = self.runs.get(&run_id) else { return false };
         if run.finished.is_none() {

@@ -7,7 +7,7 @@ use std::{
 
 use uuid::Uuid;
 
-use super::{Moment, State, TriggerItem, kept::Kept, model::Origin};
+use super::{Moment, Now, State, TriggerItem, kept::Kept, model::Origin};
 use crate::{engine::metadata, hatchet::wire::RunId};
 
 /// Bytes of the events that are kept to be read; the oldest go first. Ours.
@@ -119,7 +119,7 @@ fn fits(pattern: &str, key: &str) -> bool {
 
 impl State {
     /// Takes an event: every workflow that its key starts gets a run. Answers the event's id.
-    pub(crate) fn push_event(&mut self, pushed: Pushed, now: Moment) -> Uuid {
+    pub(crate) fn push_event(&mut self, pushed: Pushed, now: Now) -> Uuid {
         let id = self.new_id();
         let Pushed { key, input, metadata, priority, scope } = pushed;
         let key: Arc<str> = key.into();
@@ -136,7 +136,7 @@ impl State {
         };
         let items: Vec<TriggerItem> = flows.into_iter().map(item).collect();
         let runs = items.into_iter().filter_map(|item| self.start_unasked(item, now)).collect();
-        self.events.keep(Event { id, key, input, metadata, scope, at: now, runs }, self.keep.count);
+        self.events.keep(Event { id, key, input, metadata, scope, at: now.shown, runs }, self.keep.count);
         id
     }
 

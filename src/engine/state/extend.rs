@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::{Moment, State, clock::Alarm, model::Phase, trail::What};
+use super::{Moment, Now, State, clock::Alarm, model::Phase, trail::What};
 use crate::hatchet::wire::RunId;
 
 impl State {
     /// Adds to the deadline of a running task. Answers the new one, or `None` if no such task runs.
-    pub(crate) fn refresh_timeout(&mut self, id: RunId, by: Duration, now: Moment) -> Option<Moment> {
+    pub(crate) fn refresh_timeout(&mut self, id: RunId, by: Duration, now: Now) -> Option<Moment> {
         let task = self.tasks.get_mut(&id)?;
         let Phase::Running(running) = &mut task.phase else { return None };
         let deadline = running.deadline.plus(by);
@@ -15,11 +15,11 @@ impl State {
         self.clock.take_back(task.alarm.take());
         task.alarm = Some(self.clock.set(deadline, Alarm::Task(id)));
         task.mark(What::Refreshed(by), now);
-        Some(deadline)
+        Some(now.when(deadline))
     }
 
     /// Frees the slots of a running task, which goes on and can still be cancelled. Answers whether it runs.
-    pub(crate) fn release_slot(&mut self, id: RunId, now: Moment) -> bool {
+    pub(crate) fn release_slot(&mut self, id: RunId, now: Now) -> bool {
         let Some(needs) = self.spec(id).map(|s| s.needs.clone()) else { return false };
         let Some(task) = self.tasks.get_mut(&id) else { return false };
         let Phase::Running(running) = &mut task.phase else { return false };

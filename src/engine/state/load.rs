@@ -3,7 +3,7 @@
 use std::{cmp::Reverse, collections::BTreeMap, sync::Arc, time::Duration};
 
 use super::{
-    Claim, Cron, Event, Ids, Moment, Plan, State,
+    Claim, Cron, Event, Ids, Moment, Now, Plan, State,
     attempt::AttemptEvent,
     clock::Alarm,
     logs::LEVELS,
@@ -33,7 +33,7 @@ pub(crate) type Declare = Box<dyn FnMut(v1::CreateWorkflowVersionRequest) -> Res
 /// A state that is being put together, table by table in the order of [`Table::ALL`].
 pub(crate) struct Loading {
     state: State,
-    now: Moment,
+    now: Now,
     declare: Declare,
     /// All runs, in the order of their making; they are filed when their tasks are known, which come in the same
     /// order.
@@ -51,7 +51,7 @@ pub(crate) struct Loading {
 }
 
 impl Loading {
-    pub(crate) fn new(timings: Timings, keep: Retention, ids: Ids, declare: Declare, now: Moment) -> Self {
+    pub(crate) fn new(timings: Timings, keep: Retention, ids: Ids, declare: Declare, now: Now) -> Self {
         Self {
             state: State::new(timings, keep, ids),
             now,
@@ -161,7 +161,10 @@ impl Loading {
         let at = usize::try_from(head.spec).unwrap_or(usize::MAX);
         let spec = run.version.tasks.get(at).ok_or_else(|| Damaged(format!("there is no task {at} in its version")))?;
         let until = Moment(head.until);
-        let mut alarm = |least: Duration| self.state.clock.set(until.min(self.now.plus(least)), Alarm::Task(task_id));
+        let now = self.now;
+        // It was kept by the wall clock, the only one that goes on between two starts, and that may have been set back.
+        let mut alarm =
+            |most: Duration| self.state.clock.set(now.plus(until.since(now.wall).min(most)), Alarm::Task(task_id));
         let text = |what: &str| row.texts[0].map(Arc::from).ok_or_else(|| Damaged(format!("{what} is missing")));
         let mut task = Task {
             run: run_id,
@@ -251,8 +254,8 @@ impl Loading {
     fn claim(&mut self, key: &[u8], head: &ClaimHead) -> Result<(), Damaged> {
         let key: Arc<str> = std::str::from_utf8(key).map_err(|e| Damaged(e.to_string()))?.into();
         let lease = Lease { ttl: Duration::from_millis(head.ttl), until_end: head.until_end };
-        let until = Moment(head.until).min(self.now.plus(lease.ttl));
-        let alarm = self.state.clock.set(until, Alarm::Claim(key.clone()));
+        let left = Moment(head.until).since(self.now.wall).min(lease.ttl);
+        let alarm = self.state.clock.set(self.now.plus(left), Alarm::Claim(key.clone()));
         self.state.claims.restore(key, Claim { run: id(head.run, "the run")?, lease, alarm });
         Ok(())
     }
@@ -269,7 +272,8 @@ impl Loading {
             labels: head.labels,
             runtime: head.runtime,
             registered: Moment(head.registered),
-            heartbeat: Some(self.now),
+            heartbeat: Some(self.now.shown),
+            sign: self.now.steady,
             streams: Vec::new(),
             beating: Vec::new(),
             listened: head.listened.map(Moment),

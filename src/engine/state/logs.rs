@@ -78,11 +78,11 @@ impl State {
         level: &'static str,
         metadata: String,
         attempt: Option<i32>,
-        now: Moment,
+        at: Moment,
     ) -> bool {
         let Some(task) = self.tasks.get(&id) else { return false };
         let attempt = attempt.unwrap_or(task.attempt);
-        self.logs.keep(LogLine { task: id, at: now, message, level, metadata, attempt });
+        self.logs.keep(LogLine { task: id, at, message, level, metadata, attempt });
         if let Some(of) = self.logs.by_task.get(&id).filter(|of| of.len() > LINES_PER_TASK)
             && let Some(first) = of.front().copied()
         {

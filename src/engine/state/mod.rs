@@ -38,10 +38,11 @@ mod workers;
 mod workflow;
 
 pub(crate) use cancel::Selection;
+pub(crate) use clock::Next;
 pub(crate) use events::{Event, Pushed};
 #[cfg(any(feature = "durable", test))]
 pub(crate) use load::Loading;
-pub(crate) use moment::Moment;
+pub(crate) use moment::{Moment, Now, Steady};
 pub(crate) use report::Report;
 pub(crate) use schedule::{Cron, CronRefusal, Plan, Scheduled, TimedError};
 pub(crate) use trail::{Mark, What};
@@ -56,7 +57,7 @@ use std::{
 use uuid::Uuid;
 
 use self::{
-    clock::{AlarmKey, Clock},
+    clock::{Alarm, AlarmKey, Date, Deadlines},
     kept::Kept,
     model::{ChildKey, Run, StreamId, Task, Version, Worker, Workflow},
     queue::Queue,
@@ -137,7 +138,10 @@ pub(crate) struct State {
     opened: u64,
     assignments: u64,
     queue: Queue,
-    clock: Clock,
+    clock: Deadlines<Steady, Alarm>,
+    calendar: Deadlines<Moment, Date>,
+    /// The wall clock at the last tick.
+    looked: Moment,
     logs: logs::Logs,
     events: events::Events,
     schedules: Kept<BTreeMap<Uuid, Scheduled>>,
@@ -174,7 +178,9 @@ impl State {
             opened: 0,
             assignments: 0,
             queue: Queue::default(),
-            clock: Clock::default(),
+            clock: Deadlines::default(),
+            calendar: Deadlines::default(),
+            looked: Moment::default(),
             logs: logs::Logs::default(),
             events: events::Events::default(),
             schedules: Kept::default(),

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use uuid::Uuid;
 
 use super::{
-    Moment,
+    Moment, Now, Steady,
     attempt::{BackOff, Stage},
     clock::AlarmKey,
     crew::CrewId,
@@ -221,7 +221,7 @@ pub(crate) struct Running {
     pub(crate) seq: u64,
     /// Whether it still takes its slots.
     pub(crate) holds: bool,
-    pub(crate) deadline: Moment,
+    pub(crate) deadline: Steady,
     /// Whether the worker has said anything of it: until then it may never have got it.
     pub(crate) heard: bool,
 }
@@ -291,6 +291,8 @@ pub(crate) struct Worker {
     pub(crate) runtime: Option<proto::RuntimeInfo>,
     pub(crate) registered: Moment,
     pub(crate) heartbeat: Option<Moment>,
+    /// The heartbeat, or else the registration: when it was last known to live.
+    pub(crate) sign: Steady,
     /// Open streams, the newest last: it gets the work.
     pub(crate) streams: Vec<StreamId>,
     /// Open streams that stand for heartbeats (the first generation of Listen).
@@ -327,6 +329,12 @@ impl Slot {
 }
 
 impl Worker {
+    /// It has given a sign of life.
+    pub(crate) fn lives(&mut self, now: Now) {
+        self.heartbeat = Some(now.shown);
+        self.sign = now.steady;
+    }
+
     /// Free units beyond what is needed, of the scarcest type; `None` if it does not fit.
     pub(crate) fn room(&self, needs: &Needs) -> Option<i64> {
         let mut least = i64::MAX;

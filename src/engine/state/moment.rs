@@ -1,17 +1,61 @@
-//! Time as the state sees it.
+//! Time as the state sees it: by two clocks, that each event comes with.
 
 use std::time::{Duration, SystemTime};
 
-/// A moment in milliseconds since 1970, by a clock that never goes back.
-///
-/// The driver reads the wall clock once and counts on from there, so a clock that is set back moves no deadline.
+/// A moment of the wall clock, in milliseconds since 1970: what is shown, and what schedules and crons name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub(crate) struct Moment(pub(crate) u64);
+
+/// A moment of a clock that nobody sets, in milliseconds since some start: waits end by it. Under Linux it stands still
+/// while the machine is suspended, so that no worker's lease has run out at the wake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub(crate) struct Steady(pub(crate) u64);
+
+/// When an event happens, by all clocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Now {
+    /// The wall clock as it is set: it may leap, and go back.
+    pub(crate) wall: Moment,
+    /// The latest that the wall clock has been. While it is set back this stands still: what happens later is never
+    /// shown as earlier.
+    pub(crate) shown: Moment,
+    pub(crate) steady: Steady,
+}
+
+impl Now {
+    /// When a wait will be over by the wall clock, if nobody sets it.
+    pub(crate) fn when(self, end: Steady) -> Moment {
+        let ago = self.steady.since(end);
+        Moment(self.wall.plus(end.since(self.steady)).0.saturating_sub(millis(ago)))
+    }
+
+    /// The end of a wait that begins now.
+    pub(crate) fn plus(self, wait: Duration) -> Steady {
+        self.steady.plus(wait)
+    }
+
+    /// How long ago a moment of the steady clock was; zero if it is still to come.
+    pub(crate) fn since(self, earlier: Steady) -> Duration {
+        self.steady.since(earlier)
+    }
+}
+
+impl Steady {
+    /// This moment and a while.
+    pub(crate) fn plus(self, while_: Duration) -> Self {
+        Self(self.0.saturating_add(millis(while_)))
+    }
+
+    /// How long ago another moment was; zero if it is still to come.
+    pub(crate) fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+}
 
 impl Moment {
     /// This moment and a while.
     pub(crate) fn plus(self, while_: Duration) -> Self {
-        Self(self.0.saturating_add(u64::try_from(while_.as_millis()).unwrap_or(u64::MAX)))
+        Self(self.0.saturating_add(millis(while_)))
     }
 
     /// How long ago another moment was; zero if it is still to come.
@@ -37,4 +81,8 @@ impl Moment {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Self::default().plus(since)
     }
+}
+
+fn millis(of: Duration) -> u64 {
+    u64::try_from(of.as_millis()).unwrap_or(u64::MAX)
 }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    Effect, Moment, State, StepEvent,
+    Effect, Now, State, StepEvent,
     attempt::{self, AttemptEvent, Budget, Step},
     clock::Alarm,
     model::Phase,
@@ -33,7 +33,7 @@ pub(crate) enum Report {
 impl State {
     /// Takes a worker's report. Answers whether there is such a task at all; what is about another attempt than the
     /// current one, or about one that runs no more, is ignored.
-    pub(crate) fn report(&mut self, id: RunId, attempt: Option<i32>, report: Report, now: Moment) -> bool {
+    pub(crate) fn report(&mut self, id: RunId, attempt: Option<i32>, report: Report, now: Now) -> bool {
         let Some(task) = self.tasks.get(&id) else { return false };
         if attempt.is_some_and(|n| n != task.attempt) {
             return true;
@@ -57,7 +57,7 @@ impl State {
     }
 
     /// An assignment that no worker has read: as good as a lost worker, and known at once.
-    pub(crate) fn undelivered(&mut self, id: RunId, attempt: i32, now: Moment) {
+    pub(crate) fn undelivered(&mut self, id: RunId, attempt: i32, now: Now) {
         if self.tasks.get(&id).is_some_and(|task| task.attempt == attempt) {
             self.step(id, &AttemptEvent::WorkerLost, now);
         }
@@ -77,13 +77,13 @@ impl State {
     }
 
     /// Makes an event happen to a task, and everything that follows from it.
-    pub(super) fn step(&mut self, id: RunId, event: &AttemptEvent, now: Moment) {
+    pub(super) fn step(&mut self, id: RunId, event: &AttemptEvent, now: Now) {
         self.apply(id, event, now);
         self.distribute(now);
     }
 
     /// Makes an event happen to a task. What follows is left to [`distribute`](Self::distribute).
-    pub(super) fn apply(&mut self, id: RunId, event: &AttemptEvent, now: Moment) {
+    pub(super) fn apply(&mut self, id: RunId, event: &AttemptEvent, now: Now) {
         let step = self.decide(id, event);
         if step == Step::Stay {
             return;
@@ -193,7 +193,7 @@ impl State {
         }
     }
 
-    fn enqueue_after(&mut self, id: RunId, delay: Duration, now: Moment) {
+    fn enqueue_after(&mut self, id: RunId, delay: Duration, now: Now) {
         if delay.is_zero() {
             return self.enqueue(id, now);
         }
@@ -223,7 +223,7 @@ impl State {
         }
     }
 
-    fn announce_failure(&mut self, id: RunId, event: &AttemptEvent, now: Moment) {
+    fn announce_failure(&mut self, id: RunId, event: &AttemptEvent, now: Now) {
         self.flush_chunks(id);
         let error = self.error_of(id, event);
         self.mark(id, end_of(event, &error), now);
@@ -232,11 +232,11 @@ impl State {
         self.effects.push_back(Effect::Step { task: id, run: task.run, attempt: task.attempt, what });
     }
 
-    fn end_task(&mut self, id: RunId, phase: Phase, what: StepEvent, now: Moment) {
+    fn end_task(&mut self, id: RunId, phase: Phase, what: StepEvent, now: Now) {
         self.flush_chunks(id);
         let Some(task) = self.tasks.get_mut(&id) else { return };
         task.phase = phase;
-        task.finished = Some(now);
+        task.finished = Some(now.shown);
         let (run, attempt) = (task.run, task.attempt);
         if let Some(run) = self.runs.passing(&run) {
             run.open -= 1;

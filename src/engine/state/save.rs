@@ -7,7 +7,7 @@ use prost::Message;
 use uuid::Uuid;
 
 use super::{
-    Claim, Cron, Event, Moment, Scheduled, State,
+    Claim, Cron, Event, Moment, Now, Scheduled, State,
     kept::Rowed,
     model::{ChildKey, LogLine, Origin, Phase, Run, Task, Version, Worker},
     record::{
@@ -49,8 +49,8 @@ impl State {
             || self.versions.is_changed()
     }
 
-    /// All changes since the last time.
-    pub(crate) fn take_changes(&mut self) -> Batch {
+    /// All changes since the last time. The ends of waits are kept as the wall clock will show them.
+    pub(crate) fn take_changes(&mut self, now: Now) -> Batch {
         let mut batch = Batch::new();
         let workflows = &self.workflows;
         self.versions.take(Table::Versions, &mut batch, |_, version| {
@@ -58,9 +58,9 @@ impl State {
             version_row(version, created)
         });
         self.runs.take(Table::Runs, &mut batch, run_row);
-        self.tasks.take(Table::Tasks, &mut batch, task_row);
+        self.tasks.take(Table::Tasks, &mut batch, |id, task| task_row(id, task, now));
         self.children.take(Table::Children, &mut batch, child_row);
-        self.claims.take(Table::Claims, &mut batch, |_, claim| claim_row(claim));
+        self.claims.take(Table::Claims, &mut batch, |_, claim| claim_row(claim, now));
         self.workers.take(Table::Workers, &mut batch, worker_row);
         self.logs.lines.take(Table::Lines, &mut batch, |_, line| line_row(line));
         self.events.kept.take(Table::Events, &mut batch, |_, event| event_row(event));
@@ -115,7 +115,7 @@ fn run_row(id: &RunId, run: &Run) -> Row {
     row(&head, Some(&run.input), Some(&run.metadata))
 }
 
-fn task_row(id: &RunId, task: &Task) -> Row {
+fn task_row(id: &RunId, task: &Task, now: Now) -> Row {
     let mut head = TaskHead {
         id: Id::of(id.uuid()),
         run: Id::of(task.run.uuid()).filter(|_| task.run != *id),
@@ -126,7 +126,7 @@ fn task_row(id: &RunId, task: &Task) -> Row {
         assigned: task.assigned,
         started: task.started.map(|at| at.0),
         finished: task.finished.map(|at| at.0),
-        until: task.alarm.map_or(0, |(at, _)| at.0),
+        until: task.alarm.map_or(0, |(at, _)| now.when(at).0),
         trail: Some(task.trail.head()),
         ..TaskHead::default()
     };
@@ -139,7 +139,7 @@ fn task_row(id: &RunId, task: &Task) -> Row {
         Phase::BackOff => (StageHead::BackOff, None),
         Phase::Running(running) => {
             head.worker = Id::of(running.worker.uuid());
-            (head.holds, head.heard, head.until) = (running.holds, running.heard, running.deadline.0);
+            (head.holds, head.heard, head.until) = (running.holds, running.heard, now.when(running.deadline).0);
             (StageHead::Running, None)
         }
         Phase::Completed(output) => (StageHead::Completed, Some(output)),
@@ -159,12 +159,12 @@ fn child_row((parent, key): &(RunId, ChildKey), run: &RunId) -> Row {
     row(&ChildHead { parent: Id::of(parent.uuid()), run: Id::of(run.uuid()), key, index }, None, None)
 }
 
-fn claim_row(claim: &Claim) -> Row {
+fn claim_row(claim: &Claim, now: Now) -> Row {
     let head = ClaimHead {
         run: Id::of(claim.run.uuid()),
         ttl: u64::try_from(claim.lease.ttl.as_millis()).unwrap_or(u64::MAX),
         until_end: claim.lease.until_end,
-        until: claim.alarm.0.0,
+        until: now.when(claim.alarm.0).0,
     };
     row(&head, None, None)
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::{
-    Moment, Refusal, State, TriggerItem,
-    clock::{Alarm, AlarmKey},
+    Moment, Now, Refusal, State, TriggerItem,
+    clock::{Date, DateKey},
     model::Origin,
 };
 use crate::{
@@ -32,7 +32,7 @@ pub(crate) struct Scheduled {
     pub(crate) at: Moment,
     pub(crate) created: Moment,
     pub(crate) run: Option<RunId>,
-    alarm: Option<AlarmKey>,
+    alarm: Option<DateKey>,
 }
 
 /// Runs by a cron expression.
@@ -46,7 +46,7 @@ pub(crate) struct Cron {
     pub(crate) declared: bool,
     pub(crate) enabled: bool,
     pub(crate) created: Moment,
-    alarm: Option<AlarmKey>,
+    alarm: Option<DateKey>,
 }
 
 /// Why a cron is not made.
@@ -83,14 +83,14 @@ impl Cron {
 
 impl State {
     /// Starts a run at each time; one that is over is now.
-    pub(crate) fn schedule(&mut self, plan: &Plan, times: &[Moment], now: Moment) -> Result<Vec<Uuid>, Refusal> {
+    pub(crate) fn schedule(&mut self, plan: &Plan, times: &[Moment], now: Now) -> Result<Vec<Uuid>, Refusal> {
         if self.version_of(&plan.workflow).is_none() {
             return Err(Refusal::UnknownWorkflow(plan.workflow.to_string()));
         }
         let one = |at: &Moment| {
             let id = self.new_id();
-            let alarm = Some(self.clock.set(*at, Alarm::Schedule(id)));
-            self.schedules.insert(id, Scheduled { plan: plan.clone(), at: *at, created: now, run: None, alarm });
+            let alarm = Some(self.calendar.set(*at, Date::Schedule(id)));
+            self.schedules.insert(id, Scheduled { plan: plan.clone(), at: *at, created: now.shown, run: None, alarm });
             id
         };
         Ok(times.iter().map(one).collect())
@@ -98,7 +98,7 @@ impl State {
 
     /// Puts back a schedule that was kept. One that is overdue starts at once.
     pub(super) fn restore_schedule(&mut self, id: Uuid, plan: Plan, at: Moment, created: Moment, run: Option<RunId>) {
-        let alarm = run.is_none().then(|| self.clock.set(at, Alarm::Schedule(id)));
+        let alarm = run.is_none().then(|| self.calendar.set(at, Date::Schedule(id)));
         self.schedules.restore(id, Scheduled { plan, at, created, run, alarm });
     }
 
@@ -116,20 +116,20 @@ impl State {
         if scheduled.run.is_some() {
             return Err(TimedError::Over);
         }
-        self.clock.take_back(scheduled.alarm.take());
+        self.calendar.take_back(scheduled.alarm.take());
         scheduled.at = at;
-        scheduled.alarm = Some(self.clock.set(at, Alarm::Schedule(id)));
+        scheduled.alarm = Some(self.calendar.set(at, Date::Schedule(id)));
         Ok(())
     }
 
     /// Takes a schedule back. A run that it has started goes on.
     pub(crate) fn unschedule(&mut self, id: Uuid) -> Result<(), TimedError> {
         let scheduled = self.schedules.remove(&id).ok_or(TimedError::Unknown)?;
-        self.clock.take_back(scheduled.alarm);
+        self.calendar.take_back(scheduled.alarm);
         Ok(())
     }
 
-    pub(super) fn schedule_is_due(&mut self, id: Uuid, now: Moment) {
+    pub(super) fn schedule_is_due(&mut self, id: Uuid, now: Now) {
         let Some(scheduled) = self.schedules.passing(&id) else { return };
         scheduled.alarm = None;
         let item = item(&scheduled.plan, Origin::Schedule(id));
@@ -142,13 +142,7 @@ impl State {
     }
 
     /// Starts runs by an expression.
-    pub(crate) fn add_cron(
-        &mut self,
-        plan: Plan,
-        rule: CronRule,
-        name: String,
-        now: Moment,
-    ) -> Result<Uuid, CronRefusal> {
+    pub(crate) fn add_cron(&mut self, plan: Plan, rule: CronRule, name: String, now: Now) -> Result<Uuid, CronRefusal> {
         if self.version_of(&plan.workflow).is_none() {
             return Err(CronRefusal::UnknownWorkflow);
         }
@@ -164,27 +158,34 @@ impl State {
         Ok(self.put_cron(plan, rule, name, false, now))
     }
 
-    fn put_cron(&mut self, plan: Plan, rule: CronRule, name: String, declared: bool, now: Moment) -> Uuid {
+    fn put_cron(&mut self, plan: Plan, rule: CronRule, name: String, declared: bool, now: Now) -> Uuid {
         let id = self.new_id();
-        self.crons.insert(id, Cron { plan, rule, name, declared, enabled: true, created: now, alarm: None });
+        self.crons.insert(id, Cron { plan, rule, name, declared, enabled: true, created: now.shown, alarm: None });
         self.arm_cron(id, now);
         id
     }
 
-    fn arm_cron(&mut self, id: Uuid, now: Moment) {
+    fn arm_cron(&mut self, id: Uuid, now: Now) {
         let Some(cron) = self.crons.passing(&id) else { return };
-        self.clock.take_back(cron.alarm.take());
-        if let Some(next) = cron.rule.next_after(now).filter(|_| cron.enabled) {
-            cron.alarm = Some(self.clock.set(next, Alarm::Cron(id)));
+        self.calendar.take_back(cron.alarm.take());
+        if let Some(next) = cron.rule.next_after(now.wall).filter(|_| cron.enabled) {
+            cron.alarm = Some(self.calendar.set(next, Date::Cron(id)));
+        }
+    }
+
+    /// The wall clock was wrong, and crons have waited for what it said.
+    pub(super) fn rearm_crons(&mut self, now: Now) {
+        for id in self.crons.keys().copied().collect::<Vec<_>>() {
+            self.arm_cron(id, now);
         }
     }
 
     /// A declaration brings its crons, in place of those of the one before.
-    pub(super) fn declare_crons(&mut self, plan: &Plan, rules: Vec<CronRule>, now: Moment) {
+    pub(super) fn declare_crons(&mut self, plan: &Plan, rules: Vec<CronRule>, now: Now) {
         let old = self.crons.iter().filter(|(_, cron)| cron.declared && cron.plan.workflow == plan.workflow);
         for id in old.map(|(id, _)| *id).collect::<Vec<_>>() {
             if let Some(cron) = self.crons.remove(&id) {
-                self.clock.take_back(cron.alarm);
+                self.calendar.take_back(cron.alarm);
             }
         }
         for rule in rules {
@@ -193,7 +194,7 @@ impl State {
     }
 
     /// Puts back a cron that was kept. As with a real engine, what it has missed is not made up for.
-    pub(super) fn restore_cron(&mut self, id: Uuid, cron: Cron, now: Moment) {
+    pub(super) fn restore_cron(&mut self, id: Uuid, cron: Cron, now: Now) {
         self.crons.restore(id, cron);
         self.arm_cron(id, now);
     }
@@ -207,7 +208,7 @@ impl State {
     }
 
     /// Holds a cron back, or lets it go on.
-    pub(crate) fn enable_cron(&mut self, id: Uuid, enabled: bool, now: Moment) -> Result<(), TimedError> {
+    pub(crate) fn enable_cron(&mut self, id: Uuid, enabled: bool, now: Now) -> Result<(), TimedError> {
         self.crons.get_mut(&id).ok_or(TimedError::Unknown)?.enabled = enabled;
         self.arm_cron(id, now);
         Ok(())
@@ -218,12 +219,12 @@ impl State {
             return Err(TimedError::Declared);
         }
         if let Some(cron) = self.crons.remove(&id) {
-            self.clock.take_back(cron.alarm);
+            self.calendar.take_back(cron.alarm);
         }
         Ok(())
     }
 
-    pub(super) fn cron_is_due(&mut self, id: Uuid, due: Moment, now: Moment) {
+    pub(super) fn cron_is_due(&mut self, id: Uuid, due: Moment, now: Now) {
         let Some(cron) = self.crons.passing(&id) else { return };
         cron.alarm = None;
         let mut item = item(&cron.plan, Origin::Cron);

@@ -1,7 +1,7 @@
 //! The end of runs, and what is forgotten after it.
 
 use super::{
-    Effect, Moment, State,
+    Effect, Now, State,
     model::{Origin, Phase, Run},
 };
 use crate::{
@@ -11,14 +11,14 @@ use crate::{
 
 impl State {
     /// Ends a run if all of its tasks have ended.
-    pub(super) fn settle(&mut self, id: RunId, now: Moment) {
+    pub(super) fn settle(&mut self, id: RunId, now: Now) {
         let Some(run) = self.runs.get(&id) else { return };
         if run.open > 0 || run.finished.is_some() {
             return;
         }
         let status = self.status(run);
         self.ends += 1;
-        let end = (now, self.ends);
+        let end = (now.shown, self.ends);
         let claim = self.runs.passing(&id).and_then(|run| {
             run.finished = Some(end);
             run.claim.clone()
@@ -54,10 +54,10 @@ impl State {
 
     /// Forgets the finished runs that are too many, too large together or too old, the ones that ended first. To be
     /// called when the effects have been carried out: they may still speak of those runs.
-    pub(crate) fn forget(&mut self, now: Moment) {
+    pub(crate) fn forget(&mut self, now: Now) {
         while let Some((end, id)) = self.finished.first_key_value().map(|(end, id)| (*end, *id)) {
             let Retention { count, bytes, .. } = self.keep;
-            if self.finished.len() <= count && self.finished_bytes <= bytes && now.since(end.0) <= self.keep.age {
+            if self.finished.len() <= count && self.finished_bytes <= bytes && now.shown.since(end.0) <= self.keep.age {
                 return;
             }
             self.finished.remove(&end);

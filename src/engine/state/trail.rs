@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use prost::Message;
 
 use super::{
-    Moment, State,
+    Moment, Now, State,
     attempt::AttemptEvent,
     model::Task,
     record::{MarkHead, TrailHead},
@@ -98,14 +98,14 @@ impl Trail {
 }
 
 impl Task {
-    pub(super) fn mark(&mut self, what: What, now: Moment) {
-        self.trail.push(&Mark { at: now, attempt: self.attempt, what });
+    pub(super) fn mark(&mut self, what: What, now: Now) {
+        self.trail.push(&Mark { at: now.shown, attempt: self.attempt, what });
     }
 }
 
 impl State {
     /// Marks a step where one is made, before the attempt's number changes.
-    pub(super) fn mark(&mut self, id: RunId, what: What, now: Moment) {
+    pub(super) fn mark(&mut self, id: RunId, what: What, now: Now) {
         if let Some(task) = self.tasks.get_mut(&id) {
             task.mark(what, now);
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    Claim, Moment, State,
+    Claim, Now, State,
     clock::Alarm,
     model::{ChildKey, Lease, Origin, Parent, Phase, Run, Task, Version},
     trail::Trail,
@@ -77,7 +77,7 @@ impl State {
     }
 
     /// Makes runs in the order given; if one of them cannot be, none is made.
-    pub(crate) fn trigger(&mut self, items: Vec<TriggerItem>, now: Moment) -> Result<Vec<Triggered>, Refusal> {
+    pub(crate) fn trigger(&mut self, items: Vec<TriggerItem>, now: Now) -> Result<Vec<Triggered>, Refusal> {
         for item in &items {
             if !self.workflows.contains_key(item.workflow.as_str()) {
                 return Err(Refusal::UnknownWorkflow(item.workflow.clone()));
@@ -91,7 +91,7 @@ impl State {
 
     /// Makes a run that no one waits for. None is made if its workflow has gone, or if its idempotency key cannot be
     /// had: there is no one to tell.
-    pub(super) fn start_unasked(&mut self, mut item: TriggerItem, now: Moment) -> Option<RunId> {
+    pub(super) fn start_unasked(&mut self, mut item: TriggerItem, now: Now) -> Option<RunId> {
         if let Some(rule) = &self.version_of(&item.workflow)?.idempotency {
             let key = rule.expression.key(&item.input, &item.metadata).ok()?;
             item.wanted = Some(Wanted { key, lease: rule.lease });
@@ -102,7 +102,7 @@ impl State {
         }
     }
 
-    fn trigger_one(&mut self, item: TriggerItem, now: Moment) -> Result<Triggered, Refusal> {
+    fn trigger_one(&mut self, item: TriggerItem, now: Now) -> Result<Triggered, Refusal> {
         let Some(version) = self.version_of(&item.workflow).cloned() else {
             return Err(Refusal::UnknownWorkflow(item.workflow));
         };
@@ -139,7 +139,7 @@ impl State {
         Ok(Triggered::New(id))
     }
 
-    fn make_run(&mut self, id: RunId, new: NewRun, now: Moment) {
+    fn make_run(&mut self, id: RunId, new: NewRun, now: Now) {
         let NewRun { version, input, metadata, priority, parent, origin, claim } = new;
         // A workflow of one task has one id for the run and the task.
         let tasks: Vec<RunId> = match version.tasks.len() {
@@ -157,7 +157,7 @@ impl State {
             priority,
             parent,
             origin,
-            created: now,
+            created: now.shown,
             tasks: tasks.clone(),
             open: tasks.len(),
             finished: None,
@@ -189,7 +189,7 @@ impl State {
 
     /// Takes a key for a run, or names the run that has it. Keys are one space for all workflows, as with a real
     /// engine.
-    fn claim(&mut self, wanted: Wanted, run: RunId, now: Moment) -> Result<Arc<str>, RunId> {
+    fn claim(&mut self, wanted: Wanted, run: RunId, now: Now) -> Result<Arc<str>, RunId> {
         if let Some(taken) = self.claims.get(wanted.key.as_str()) {
             return Err(taken.run);
         }

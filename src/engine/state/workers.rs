@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    Moment, State,
+    Now, State,
     attempt::AttemptEvent,
     clock::Alarm,
     model::{Phase, Slot, StreamId, Worker},
@@ -41,7 +41,7 @@ pub(crate) enum WorkerStatus {
 
 impl State {
     /// Every registration is a new worker, whatever its name.
-    pub(crate) fn register(&mut self, from: Registration, now: Moment) -> WorkerId {
+    pub(crate) fn register(&mut self, from: Registration, now: Now) -> WorkerId {
         let id = WorkerId::from(self.new_id());
         let mut actions: Vec<Arc<str>> = from.actions.into_iter().map(Arc::from).collect();
         actions.sort();
@@ -54,8 +54,9 @@ impl State {
             slots,
             labels: from.labels,
             runtime: from.runtime,
-            registered: now,
+            registered: now.shown,
             heartbeat: None,
+            sign: now.steady,
             streams: Vec::new(),
             beating: Vec::new(),
             listened: None,
@@ -74,16 +75,16 @@ impl State {
     }
 
     /// Opens a stream for work; the newest one gets it. `beats` if the connection itself stands for heartbeats.
-    pub(crate) fn open_stream(&mut self, id: WorkerId, beats: bool, now: Moment) -> Result<StreamId, WorkerError> {
+    pub(crate) fn open_stream(&mut self, id: WorkerId, beats: bool, now: Now) -> Result<StreamId, WorkerError> {
         let worker = self.workers.get_mut(&id).ok_or(WorkerError::Unknown)?;
         self.opened += 1;
         let stream = StreamId(self.opened);
         worker.streams.push(stream);
-        worker.listened = Some(now);
+        worker.listened = Some(now.shown);
         worker.gone = false;
         if beats {
             worker.beating.push(stream);
-            worker.heartbeat = Some(now);
+            worker.lives(now);
         }
         self.streams.insert(stream, id);
         self.arm_worker(id);
@@ -106,25 +107,25 @@ impl State {
     }
 
     /// A stream has ended. What runs on its worker goes on; it gets no more work unless another stream is open.
-    pub(crate) fn close_stream(&mut self, stream: StreamId, now: Moment) {
+    pub(crate) fn close_stream(&mut self, stream: StreamId, now: Now) {
         let Some(id) = self.streams.remove(&stream) else { return };
         let Some(worker) = self.workers.passing(&id) else { return };
         worker.streams.retain(|s| *s != stream);
         if worker.beating.contains(&stream) {
             worker.beating.retain(|s| *s != stream);
-            worker.heartbeat = Some(now);
+            worker.lives(now);
         }
         self.arm_worker(id);
         self.offer(id, now);
     }
 
     /// A sign of life.
-    pub(crate) fn heartbeat(&mut self, id: WorkerId, now: Moment) -> Result<(), WorkerError> {
+    pub(crate) fn heartbeat(&mut self, id: WorkerId, now: Now) -> Result<(), WorkerError> {
         let worker = self.workers.passing(&id).ok_or(WorkerError::Unknown)?;
         if worker.listened.is_some() && worker.streams.is_empty() {
             return Err(WorkerError::NoStream);
         }
-        worker.heartbeat = Some(now);
+        worker.lives(now);
         self.arm_worker(id);
         self.feed(id, now);
         Ok(())
@@ -137,7 +138,7 @@ impl State {
     }
 
     /// Holds back work from a worker, or lets it have work again.
-    pub(crate) fn pause(&mut self, id: WorkerId, paused: bool, now: Moment) -> Result<(), WorkerError> {
+    pub(crate) fn pause(&mut self, id: WorkerId, paused: bool, now: Now) -> Result<(), WorkerError> {
         self.workers.get_mut(&id).ok_or(WorkerError::Unknown)?.paused = paused;
         self.feed(id, now);
         Ok(())
@@ -153,16 +154,11 @@ impl State {
         Ok(())
     }
 
-    /// When a worker was last known to live.
-    fn last_sign(worker: &Worker) -> Moment {
-        worker.heartbeat.unwrap_or(worker.registered)
-    }
-
     /// Sets the alarm that looks after a worker. It is moved only to an earlier time: each look sets the next one,
     /// so a heartbeat costs nothing here.
     pub(super) fn arm_worker(&mut self, id: WorkerId) {
         let Some(worker) = self.workers.passing(&id) else { return };
-        let at = Self::last_sign(worker).plus(self.timings.worker_dead);
+        let at = worker.sign.plus(self.timings.worker_dead);
         if worker.alarm.is_none_or(|(set, _)| set > at) {
             self.clock.take_back(worker.alarm.take());
             worker.alarm = Some(self.clock.set(at, Alarm::Worker(id)));
@@ -170,10 +166,10 @@ impl State {
     }
 
     /// Requeues what a silent worker runs, forgets one that has been silent for long, and looks again later.
-    pub(super) fn look_after_worker(&mut self, id: WorkerId, now: Moment) {
+    pub(super) fn look_after_worker(&mut self, id: WorkerId, now: Now) {
         let Some(worker) = self.workers.passing(&id) else { return };
         worker.alarm = None;
-        let silent = if worker.beating.is_empty() { now.since(Self::last_sign(worker)) } else { Default::default() };
+        let silent = if worker.beating.is_empty() { now.since(worker.sign) } else { Default::default() };
         let next = if silent >= self.timings.worker_dead {
             let lost: Vec<_> = worker.running.values().copied().collect();
             let over = worker.streams.is_empty() && silent >= self.timings.worker_forgotten;

@@ -144,3 +144,28 @@ async fn task_events_tell_what_happened_in_hatchets_words() {
     assert_eq!(kinds, ["RETRIED_BY_USER", "QUEUED", "ASSIGNED", "SENT_TO_WORKER", "CANCELLED"]);
     engine.stop().await;
 }
+
+#[tokio::test]
+async fn every_list_has_a_page_beyond_its_end() {
+    let engine = Engine::start(EngineOptions::default()).await.unwrap();
+    let (token, tenant) = (engine.handshake().token.clone(), engine.handshake().tenant_id.clone());
+    let mut client = Client::new(&engine).await;
+    client.declare("t", |_| ()).await.unwrap();
+    let run = client.trigger("t", "{}").await.unwrap();
+    for list in [
+        format!("/api/v1/stable/tenants/{tenant}/workflow-runs"),
+        format!("/api/v1/stable/tenants/{tenant}/events"),
+        format!("/api/v1/tenants/{tenant}/workflows"),
+        format!("/api/v1/tenants/{tenant}/workflows/crons"),
+        format!("/api/v1/tenants/{tenant}/workflows/scheduled"),
+        format!("/api/v1/stable/tasks/{run}/task-events"),
+        format!("/api/v1/stable/workflow-runs/{run}/task-events"),
+    ] {
+        for offset in [i64::MAX.unsigned_abs(), u64::MAX - 1, u64::MAX] {
+            let call = format!("GET {list}?limit=1&offset={offset}");
+            let (status, page) = super::rest(&engine, &token, &call, "").await;
+            assert_eq!((status, &page["rows"]), (200, &serde_json::json!([])), "{call}");
+        }
+    }
+    engine.stop().await;
+}

@@ -125,6 +125,10 @@ impl ClientError {
             Code::FailedPrecondition => (ErrorKind::StreamNotActive, format!("{call}: {said}")),
             Code::Unimplemented => (ErrorKind::Unsupported, format!("{call}: this engine does not have it ({said})")),
             Code::Unavailable if let Some(why) = distrust(&status) => (ErrorKind::Tls, format!("{call}: {why}")),
+            // What the engine itself says, or a proxy before it, such as that its disk is full.
+            Code::Unavailable if StdError::source(&status).is_none() => {
+                (ErrorKind::Unreachable, format!("{call}: the engine cannot serve at present: {said}"))
+            }
             Code::Unavailable => {
                 (ErrorKind::Unreachable, format!("{call}: the engine cannot be reached ({})", root(&status)))
             }

@@ -21,6 +21,8 @@ pub enum Spoken {
     Tls,
     /// Something, but neither.
     Other,
+    /// A connection was taken, and then nothing came. How it ended, in words.
+    Silent(String),
 }
 
 /// HTTP/2's opening by a client, with empty settings: a plaintext engine answers with its own settings frame, a TLS
@@ -41,9 +43,10 @@ pub async fn probe(host_port: &str) -> Spoken {
         stream.read(&mut answer).await
     };
     match timeout(PATIENCE, exchange).await {
-        Ok(Ok(read)) if read > 0 => classify(&answer[..read]),
-        // Some TLS servers just close on what is no hello.
-        Ok(Ok(_) | Err(_)) | Err(_) => Spoken::Other,
+        Ok(Ok(0)) => Spoken::Silent("closed it".to_owned()),
+        Ok(Ok(read)) => classify(&answer[..read]),
+        Ok(Err(e)) => Spoken::Silent(format!("broke it: {e}")),
+        Err(_) => Spoken::Silent(format!("said nothing for {PATIENCE:?}")),
     }
 }
 
@@ -78,7 +81,12 @@ pub fn judge(spoken: &Spoken, config: &ClientConfig) -> Option<String> {
         (Spoken::Other, _) => Some(format!(
             "{address} answers, but not as a Hatchet engine: set HATCHET_CLIENT_HOST_PORT to its gRPC port (the REST port is another)"
         )),
-        (Spoken::Plaintext, Tls::None) | (Spoken::Tls, Tls::On { .. }) => None,
+        (Spoken::Silent(how), Tls::None) => Some(format!(
+            "{address} took the connection and {how}: an engine that is just ending or starting, one with TLS \
+             (HATCHET_CLIENT_TLS_STRATEGY=tls), or none at all (HATCHET_CLIENT_HOST_PORT is its gRPC port)"
+        )),
+        // Some TLS servers just close on what is no hello.
+        (Spoken::Silent(_) | Spoken::Tls, Tls::On { .. }) | (Spoken::Plaintext, Tls::None) => None,
     }
 }
 

@@ -4,7 +4,7 @@ use std::{mem, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{oneshot, watch},
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +27,9 @@ use crate::hatchet::{
 /// Waits between tries: short at first, so that a blip costs little, and never long, so that an outage's end is seen.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
+/// A try at the first registration has this long at least, however little patience the options leave: a real engine
+/// under load was seen to need seconds.
+const FIRST_ANSWER: Duration = Duration::from_secs(10);
 /// A registration that was forgotten sooner than this is followed by a wait.
 const STORM: Duration = Duration::from_secs(2);
 
@@ -112,7 +115,7 @@ async fn run(
     let worker_id = current.borrow().worker.to_string();
     let mut stub = shared.client.connection().dispatcher();
     let goodbye = stub.unsubscribe(proto::WorkerUnsubscribeRequest { worker_id });
-    if let Ok(Err(status)) = tokio::time::timeout(Duration::from_secs(2), goodbye).await {
+    if let Ok(Err(status)) = timeout(Duration::from_secs(2), goodbye).await {
         tracing::debug!(%status, "the engine did not take the goodbye");
     }
     Ok(drained)
@@ -137,9 +140,14 @@ async fn first_registration(
     let begun = Instant::now();
     let mut waits = Waits::new(FIRST_WAIT, LONGEST_WAIT);
     loop {
-        let error = match register(client, &worker.options, &worker.tasks).await {
-            Ok(registered) => return Ok(registered),
-            Err(error) => error,
+        let patience = worker.options.wait_for_engine.saturating_sub(begun.elapsed()).max(FIRST_ANSWER);
+        let error = match timeout(patience, register(client, &worker.options, &worker.tasks)).await {
+            Ok(Ok(registered)) => return Ok(registered),
+            Ok(Err(error)) => error,
+            Err(_) => {
+                let message = format!("{} has not answered for {patience:?}", client.config().host_port);
+                ClientError::new(ErrorKind::TimedOut, message)
+            }
         };
         let error = match error.kind() {
             ErrorKind::Unreachable | ErrorKind::TimedOut => match diagnose(&client.config()).await {

@@ -160,3 +160,26 @@ async fn runs_are_cancelled_by_their_metadata() {
     assert_eq!(target.details(&miss).await.unwrap().status(), RunStatus::Queued);
     target.cancel(&[&miss]).await;
 }
+
+#[tokio::test]
+async fn a_filter_that_says_nothing_chooses_nothing() {
+    let target = Target::start().await;
+    let flow = target.flow("nothing").await;
+    let run = target.trigger(&flow, json!({})).await;
+    target.details_until(&run, "the run exists", |_| true).await;
+    for act in ["cancel", "replay"] {
+        let path = format!("/api/v1/stable/tenants/{}/tasks/{act}", target.tenant);
+        for filter in [json!({}), json!({ "since": null }), json!({ "statuses": ["QUEUED"] })] {
+            let (status, answer) = target.rest.post(&path, json!({ "filter": filter })).await;
+            if target.deviates(Deviation::SinceIsRequired) {
+                let why = answer["message"].as_str().unwrap_or_default();
+                assert!(status == 400 && why.contains("`since`"), "{status} {answer}");
+            } else {
+                assert_eq!((status, &answer["ids"]), (200, &json!([])));
+            }
+        }
+        assert_eq!(target.rest.post(&path, json!({ "filter": { "since": "x" } })).await.0, 400);
+    }
+    assert_eq!(target.details(&run).await.unwrap().status(), RunStatus::Queued);
+    target.cancel(&[&run]).await;
+}

@@ -51,6 +51,8 @@ pub enum Deviation {
     WorkerMayCancel,
     /// A run that is not final shows how each of its tasks stands; a real engine shows a completed one as QUEUED.
     OpenRunShowsItsTasks,
+    /// A filter over REST without its `since` is refused; a real engine answers OK and finds nothing.
+    SinceIsRequired,
     /// An idempotency key that does not evaluate refuses the trigger; a real engine answers OK and makes no run.
     BadKeyIsRefused,
 }

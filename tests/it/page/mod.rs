@@ -2,6 +2,16 @@
 
 mod browser;
 
+use std::future::poll_fn;
+
+use tonic::{
+    codegen::{
+        Service as _,
+        http::{Method, Request},
+    },
+    transport::Endpoint,
+};
+
 use crate::support::{Embedded, page_as};
 
 /// An engine, and `GET`s to it by a socket alone.
@@ -44,9 +54,41 @@ async fn other_names_and_other_origins_get_nothing() {
             assert_eq!(answer.status, 200, "{path} as {host}: {}", answer.body);
         }
     }
+    // What only calls itself gRPC is looked at like all else.
+    for kind in ["application/grpc", "application/grpc+proto", "application/grpc-web", "application/grpcx"] {
+        for path in [tenant.clone(), format!("POST {tenant}"), "POST /Dispatcher/Heartbeat".to_owned()] {
+            let words = [("Host", "evil.example"), ("Content-Type", kind), ("Authorization", &bearer)];
+            let answer = page_as(address, &path, &words);
+            assert_eq!(answer.status, 403, "{path} as {kind}: {}", answer.body);
+            assert!(answer.head.contains("cache-control: no-store"), "{}", answer.head);
+        }
+    }
     // Another origin may send what it likes: it is not allowed to read the answer.
     let words = [("Host", "localhost"), ("Origin", "http://evil.example"), ("Authorization", &bearer)];
     let answer = page_as(address, &tenant, &words);
     assert!(!answer.head.to_lowercase().contains("access-control"), "{}", answer.head);
     assert!(answer.head.contains("cache-control: no-store"), "{}", answer.head);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_http_2_only_a_call_of_grpc_goes_by_any_name() {
+    let (engine, address) = engine().await;
+    let bearer = format!("Bearer {}", engine.handshake().token);
+    let tenant = format!("/api/v1/tenants/{}", engine.handshake().tenant_id);
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
+    let channel = endpoint.origin("http://evil.example".parse().unwrap()).connect().await.unwrap();
+    let ask = async |method: Method, path: &str, kind: &str| {
+        let mut channel = channel.clone();
+        let request = Request::builder().method(method).uri(path).header("content-type", kind);
+        let request = request.header("authorization", &bearer).body(tonic::body::Body::empty()).unwrap();
+        poll_fn(|context| channel.poll_ready(context)).await.unwrap();
+        channel.call(request).await.unwrap().status().as_u16()
+    };
+    for kind in ["application/json", "application/grpc-web", "application/grpcx"] {
+        assert_eq!(ask(Method::POST, "/Dispatcher/GetVersion", kind).await, 403, "{kind}");
+    }
+    assert_eq!(ask(Method::GET, &tenant, "application/grpc").await, 403);
+    for kind in ["application/grpc", "application/grpc+proto"] {
+        assert_eq!(ask(Method::POST, "/Dispatcher/GetVersion", kind).await, 200, "{kind}");
+    }
 }

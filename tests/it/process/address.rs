@@ -70,16 +70,73 @@ fn an_address_without_a_port() {
     }
 }
 
-#[test]
-fn something_else_answers_there() {
+/// Takes connections, says this on each, and leaves it open or closes it.
+pub(super) fn stranger(words: &'static [u8], stays: bool) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     // A thread of the test's process, which ends with it.
     std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let _ = stream.and_then(|mut stream| stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n"));
+        let mut open = Vec::new();
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.write_all(words);
+            open.extend(stays.then_some(stream));
         }
     });
+    address
+}
+
+/// What a server without TLS says first, an HTTP/2 frame of settings.
+pub(super) const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
+
+#[test]
+fn something_that_closes_answers_there() {
+    let address = stranger(b"", false);
+    let token = token(&address, "");
+    let settings = [("HATCHET_CLIENT_TOKEN", token.as_str()), ("HATCHET_CLIENT_TLS_STRATEGY", "none")];
+    let parts = ["took the connection and", "just ending or starting", "HATCHET_CLIENT_HOST_PORT", &address];
+    both(&Place::new(), &settings, 5, &parts);
+}
+
+#[test]
+fn nothing_is_ever_said_there() {
+    let place = Place::new();
+    for words in [b"", SETTINGS] {
+        let address = stranger(words, true);
+        let token = token(&address, "");
+        let run = |words: &[&str]| {
+            let mut command = place.runner_command(words);
+            command.env("HATCHET_CLIENT_TOKEN", &token).env("HATCHET_CLIENT_TLS_STRATEGY", "none");
+            Program::start(&mut command).wait()
+        };
+        let unanswered = format!("the engine at {address} has not answered within 300ms");
+        let limit = ["--timeout", "300ms"];
+        let id = uuid::Uuid::new_v4().to_string();
+        for (words, left_open) in [
+            (&HELLO[..], "whether a run was started is not known"),
+            (&[&HELLO[..], &["--no-wait"]].concat(), "whether a run was started is not known"),
+            (&["--run-id", &id, "--cancel"], "nothing was cancelled"),
+        ] {
+            run(&[words, &limit].concat()).expect_error(4, &[&unanswered, left_open, "runner doctor"]);
+        }
+        for mode in [&[][..], &["--stream"]] {
+            let words = [&["--run-id", &id][..], &limit, mode].concat();
+            run(&words).expect_error(4, &["has not ended within 300ms", &id]);
+        }
+    }
+}
+
+#[test]
+fn a_worker_does_not_wait_for_ever_for_the_first_answer() {
+    let address = stranger(SETTINGS, true);
+    let place = Place::new();
+    let mut command = place.worker_command(&[]);
+    command.env("HATCHET_CLIENT_TOKEN", token(&address, "")).env("HATCHET_CLIENT_TLS_STRATEGY", "none");
+    Program::start(&mut command).wait().expect_error(5, &[&address, "has not answered for 10s"]);
+}
+
+#[test]
+fn something_else_answers_there() {
+    let address = stranger(b"HTTP/1.1 400 Bad Request\r\n\r\n", false);
     let token = token(&address, "");
     for strategy in ["tls", "none"] {
         let settings = [("HATCHET_CLIENT_TOKEN", token.as_str()), ("HATCHET_CLIENT_TLS_STRATEGY", strategy)];

@@ -62,7 +62,7 @@ fn settings_that_cannot_be_used() {
         (&["--name", "a b"], "", "", &["`a b`", "letters"]),
         (&["--tasks", ","], "", "", &["task"]),
         (&["--namespace", "a b"], "", "", &["HATCHET_CLIENT_NAMESPACE", "`a b`"]),
-        (&["--log-level", "loud"], "", "", &["HATCHET_CLIENT_LOG_LEVEL", "`loud`", "debug"]),
+        (&["--log-level", "loud"], "", "", &["HATCHET_CLIENT_LOG_LEVEL", "`loud`", "--log-level", "debug"]),
         (&["--log-format", "xml"], "", "", &["HATCHET_CLIENT_LOG_FORMAT", "`xml`", "human or json"]),
         (&[], "HATCHET_EMBEDDED", "perhaps", &["HATCHET_EMBEDDED", "`perhaps`", "true or false"]),
     ] {

@@ -26,9 +26,7 @@ async fn trigger(target: &Target) -> Result<String, Status> {
 async fn nothing_is_acknowledged_while_it_is_full_and_all_goes_on_after() {
     let place = Place::new();
     let worker = env!("CARGO_BIN_EXE_worker");
-    // The signal of the limit would end the process; a full disk sends none.
-    let mut command = place.command("sh", &["-c", &format!("trap '' XFSZ; exec {worker} --engine-only")]);
-    let engine = Program::start(&mut command);
+    let engine = Program::start(&mut place.command(worker, &["--engine-only"]));
     engine.err.until("an engine that serves", |line| line.starts_with("engine at "));
     let target = Target::at(&place.handshake());
     let task = CreateTaskOpts { readable_id: "t".into(), action: "t:t".into(), ..Default::default() };
@@ -55,6 +53,8 @@ async fn nothing_is_acknowledged_while_it_is_full_and_all_goes_on_after() {
     assert!(refused.message().contains("nothing was done"), "{refused:?}");
     let (status, body) = target.rest.get(&format!("/api/v1/stable/workflow-runs/{}", runs[0])).await;
     assert_eq!(status, 503, "{body}");
+    let parts = ["cannot serve at present", ".hatchet/engine.db", "free some space"];
+    place.runner(&["--task-name", "externally-triggered-task"]).expect_error(5, &parts);
 
     limit(&engine, "unlimited");
     engine.err.until_said("is written again");

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Ended, Place, Program, tls};
+use super::{Ended, Place, Program, address, tls};
+use crate::fake::token;
 
 /// Runs it with these settings, and gives each check's status and message; of several workers, the first.
 fn checks(ended: &Ended) -> BTreeMap<String, (String, String)> {
@@ -67,7 +68,7 @@ fn settings_that_cannot_be_used() {
     expect_broken(doctor(&place, &[], &[]), 2, "token", &["HATCHET_CLIENT_TOKEN", "--embedded"], &["tcp", "workers"]);
     let bad = [("HATCHET_CLIENT_TOKEN", "hello")];
     expect_broken(doctor(&place, &[], &bad), 2, "token", &["does not start with `ey`"], &["address"]);
-    let token = crate::fake::token("127.0.0.1:9", "");
+    let token = token("127.0.0.1:9", "");
     let bad = [("HATCHET_CLIENT_TOKEN", token.as_str()), ("HATCHET_CLIENT_HOST_PORT", "localhost")];
     expect_broken(doctor(&place, &[], &bad), 2, "address", &["HATCHET_CLIENT_HOST_PORT"], &["tcp"]);
 }
@@ -79,7 +80,7 @@ fn nothing_there() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let closed = listener.local_addr().unwrap().to_string();
     drop(listener);
-    let token = crate::fake::token(&closed, "");
+    let token = token(&closed, "");
     let parts = ["nothing answers at", "HATCHET_CLIENT_HOST_PORT"];
     expect_broken(doctor(&place, &[], &[("HATCHET_CLIENT_TOKEN", &token)]), 5, "tcp", &parts, &["tls", "version"]);
 }
@@ -128,4 +129,18 @@ async fn tls_on_the_other_side_only_or_with_a_stranger() {
     let parts = ["speaks TLS and we speak plaintext: set HATCHET_CLIENT_TLS_STRATEGY=tls"];
     expect_broken(run("none").await, 5, "tls", &parts, &["authentication"]);
     expect_broken(run("tls").await, 5, "tls", &["HATCHET_CLIENT_TLS_ROOT_CA_FILE"], &["authentication"]);
+}
+
+#[test]
+fn an_engine_that_says_nothing() {
+    for (words, check, parts) in [
+        (&b""[..], "tls", ["took the connection and said nothing", "HATCHET_CLIENT_HOST_PORT"]),
+        (address::SETTINGS, "authentication", ["has not answered a call", "an engine that hangs"]),
+    ] {
+        let address = address::stranger(words, true);
+        let token = token(&address, "");
+        let settings = [("HATCHET_CLIENT_TOKEN", token.as_str()), ("HATCHET_CLIENT_TLS_STRATEGY", "none")];
+        let ended = doctor(&Place::new(), &[], &settings);
+        expect_broken(ended, 5, check, &[&parts[..], &[&address]].concat(), &["workers"]);
+    }
 }

@@ -79,7 +79,7 @@ fn two_signals_at_the_same_moment_are_one() {
 #[test]
 fn an_idle_worker_and_an_engine_alone_end_at_once() {
     let place = Place::new();
-    for signal in ["INT", "TERM"] {
+    for signal in ["INT", "TERM", "HUP"] {
         let worker = place.worker(&["--embedded"]);
         worker.signal(signal);
         worker.wait().expect(0);
@@ -87,4 +87,18 @@ fn an_idle_worker_and_an_engine_alone_end_at_once() {
         engine.signal(signal);
         engine.wait().expect(0);
     }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_closed_terminal_is_nothing_to_what_nohup_started() {
+    let place = Place::new();
+    // As `nohup` starts it, which would write to a file besides.
+    let script = format!("trap '' HUP; exec {} --embedded", env!("CARGO_BIN_EXE_worker"));
+    let worker = super::Program::start(&mut place.command("sh", &["-c", &script]));
+    worker.err.until_said("listening");
+    worker.signal("HUP");
+    place.runner(&["--task-name", "externally-triggered-task"]).expect(0);
+    let stopped = worker.stop().expect(0);
+    assert_eq!(stopped.stderr.iter().filter(|line| line.contains("takes no more work")).count(), 1, "{stopped:?}");
 }

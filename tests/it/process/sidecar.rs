@@ -135,7 +135,7 @@ fn what_it_cannot_do_it_says_in_a_line() {
         (&["-rabbitmq-url", "amqp://u:geheim@h"], 2, &["-rabbitmq-url", "no RabbitMQ"]),
         (&["-grpc-port", &port], 5, &["cannot listen on 127.0.0.1:", "address in use"]),
         (&["-api-port", &port], 5, &["cannot listen on 127.0.0.1:", "address in use"]),
-        (&["-log-level", "loud"], 2, &["`loud`"]),
+        (&["-log-level", "loud"], 2, &["`loud`", "from -log-level"]),
     ] {
         let ended = Program::start(&mut sidecar_command(&place, words)).wait().expect_error(code, parts);
         assert!(!ended.stderr.concat().contains("geheim"), "{ended:?}");

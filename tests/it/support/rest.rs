@@ -1,4 +1,4 @@
-//! The REST part of an engine, in two calls.
+//! The REST part of an engine, in a few calls.
 
 use reqwest::Method;
 use serde_json::Value;
@@ -38,6 +38,10 @@ impl Rest {
 
     pub async fn get(&self, path: &str) -> (u16, Value) {
         self.call(Method::GET, path, None).await
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> (u16, Value) {
+        self.call(Method::POST, path, Some(body)).await
     }
 
     pub async fn patch(&self, path: &str, body: Value) -> (u16, Value) {

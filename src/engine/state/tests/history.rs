@@ -125,7 +125,7 @@ fn a_timeout_stops_the_old_attempt_and_says_the_registered_text() {
     let run = world.trigger("t");
     assert_eq!(
         world.event(|state, now| state.refresh_timeout(run, Duration::from_secs(2), now)),
-        Some(world.now.plus(Duration::from_secs(5)))
+        Some(world.now.wall.plus(Duration::from_secs(5)))
     );
     world.seconds(4);
     assert_eq!(world.status(run), (RunStatus::Running, 0));
@@ -180,7 +180,7 @@ fn a_silent_worker_is_forgotten_in_the_end() {
     assert!(world.state.worker(worker).is_some());
     world.seconds(31);
     assert!(world.state.worker(worker).is_none());
-    assert_eq!(world.state.next_deadline(), None);
+    assert_eq!(world.state.next_deadline().wait(world.now), None);
 }
 
 #[test]
@@ -284,7 +284,7 @@ fn finished_runs_are_forgotten_oldest_end_first() {
     world.worker(&["t"], 10);
     let runs: Vec<RunId> = (0..4).map(|_| world.trigger("t")).collect();
     for at in [2, 0, 1] {
-        assert!(world.event(|s, now| s.put_log(runs[at], "line".into(), "INFO", String::new(), None, now)));
+        assert!(world.event(|s, now| s.put_log(runs[at], "line".into(), "INFO", String::new(), None, now.shown)));
         world.complete(runs[at], 0);
     }
     let known: Vec<bool> = runs.iter().map(|id| world.state.run(*id).is_some()).collect();

@@ -13,7 +13,8 @@ use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
 
 use super::{
-    Effect, Moment, ParentRef, Plan, Pushed, Registration, Report, State, StepEvent, TriggerItem, Triggered, Wanted,
+    Effect, Moment, Now, ParentRef, Plan, Pushed, Registration, Report, State, Steady, StepEvent, TriggerItem,
+    Triggered, Wanted,
     attempt::{BackOff, Stage},
     model::{Definition, Idempotency, Lease, Origin, StreamId, TaskDefinition},
 };
@@ -29,7 +30,7 @@ use crate::{
 /// A state with its clock, and everything it wanted done.
 struct World {
     state: State,
-    now: Moment,
+    now: Now,
     done: Vec<Effect>,
     /// All that were declared, as they are read again after a restart.
     definitions: Vec<Definition>,
@@ -53,7 +54,7 @@ impl World {
                 Retention { count: finished, ..EngineOptions::default().keep() },
                 ids,
             ),
-            now: Moment(1_000_000),
+            now: Now { wall: Moment(1_000_000), shown: Moment(1_000_000), steady: Steady(1_000_000) },
             done: Vec::new(),
             definitions: Vec::new(),
             restarts: 0,
@@ -61,21 +62,33 @@ impl World {
     }
 
     /// One event with all that follows.
-    fn event<R>(&mut self, event: impl FnOnce(&mut State, Moment) -> R) -> R {
+    fn event<R>(&mut self, event: impl FnOnce(&mut State, Now) -> R) -> R {
         let result = event(&mut self.state, self.now);
         self.done.extend(std::iter::from_fn(|| self.state.next_effect()));
         self.state.forget(self.now);
         result
     }
 
-    /// Lets time pass, with every deadline at its own moment.
-    fn pass(&mut self, time: Duration) {
-        let end = self.now.plus(time);
-        while let Some(at) = self.state.next_deadline().filter(|at| *at <= end) {
-            self.now = at.max(self.now);
+    /// Lets time pass, with every deadline at its own moment, as the driver's timer does.
+    fn pass(&mut self, mut time: Duration) {
+        while let Some(wait) = self.state.next_deadline().wait(self.now).filter(|wait| *wait <= time) {
+            self.move_on(wait);
+            time -= wait;
             self.event(State::tick);
         }
-        self.now = end;
+        self.move_on(time);
+    }
+
+    fn move_on(&mut self, time: Duration) {
+        self.now.steady = self.now.steady.plus(time);
+        self.now.wall = self.now.wall.plus(time);
+        self.now.shown = self.now.shown.max(self.now.wall);
+    }
+
+    /// Sets the wall clock; nothing else happens.
+    fn set_wall(&mut self, to: impl FnOnce(u64) -> u64) {
+        self.now.wall = Moment(to(self.now.wall.0));
+        self.now.shown = self.now.shown.max(self.now.wall);
     }
 
     fn seconds(&mut self, n: u64) {

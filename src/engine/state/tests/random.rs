@@ -202,7 +202,7 @@ impl Random {
                     let _ = world.event(|state, _| state.unsubscribe(id));
                 }
             }
-            Op::Keep => self.disk.keep(&mut world.state),
+            Op::Keep => self.disk.keep(&mut world.state, world.now),
             Op::Restart => {
                 world.restart(&mut self.disk);
                 self.streams.clear();
@@ -270,7 +270,8 @@ impl Random {
         let open = state.tasks.values().filter(|t| t.finished.is_none() && t.phase.stage() != Stage::Waiting).count();
         let gaps = state.tasks.values().filter(|t| t.chunks.as_ref().is_some_and(|chunks| chunks.waits())).count();
         assert_eq!(state.clock.len(), open + gaps + state.workers.len(), "no deadline is lost or left behind");
-        assert!(state.next_deadline().is_none_or(|at| at > now) || !time_passed, "all that was due is done");
+        let is_due = state.next_deadline().wait(now).is_some_and(|wait| wait.is_zero());
+        assert!(!is_due || !time_passed, "all that was due is done");
 
         for (id, worker) in state.workers() {
             let mut used: BTreeMap<&str, i64> = BTreeMap::new();
@@ -291,7 +292,7 @@ impl Random {
                 && !worker.gone
                 && !worker.streams.is_empty()
                 && (!worker.beating.is_empty()
-                    || worker.heartbeat.is_some_and(|at| now.since(at) < Duration::from_secs(5)));
+                    || worker.heartbeat.is_some() && now.since(worker.sign) < Duration::from_secs(5));
             for id in queued.keys().filter(|_| ready) {
                 let spec = state.spec(*id).unwrap();
                 assert!(worker.room(&spec.needs).is_none(), "{id} waits although a worker has room");
@@ -310,7 +311,7 @@ impl Random {
                     }
                     let worker = &state.workers[&state.streams[stream]];
                     assert!(!worker.paused && !worker.gone && worker.streams.last() == Some(stream));
-                    let fresh = worker.heartbeat.is_some_and(|at| now.since(at) < Duration::from_secs(5));
+                    let fresh = worker.heartbeat.is_some() && now.since(worker.sign) < Duration::from_secs(5);
                     assert!(fresh || !worker.beating.is_empty());
                 }
                 Effect::Settled { run, status } => {

@@ -13,8 +13,8 @@ use crate::engine::{
 pub(super) struct Disk(BTreeMap<(Table, RowKey), Row>);
 
 impl Disk {
-    pub(super) fn keep(&mut self, state: &mut State) {
-        for change in state.take_changes() {
+    pub(super) fn keep(&mut self, state: &mut State, now: Now) {
+        for change in state.take_changes(now) {
             match change {
                 Change::Put(table, key, row) => drop(self.0.insert((table, key), row)),
                 Change::Delete(table, key) => drop(self.0.remove(&(table, key))),
@@ -69,7 +69,7 @@ pub(super) fn copy(of: &Definition) -> Definition {
 impl World {
     /// The engine dies and starts again, with what was kept.
     pub(super) fn restart(&mut self, disk: &mut Disk) {
-        disk.keep(&mut self.state);
+        disk.keep(&mut self.state, self.now);
         self.restarts += 1;
         let state = disk.load(self).unwrap();
         let (before, after) = (visible(&self.state), visible(&state));
@@ -140,8 +140,9 @@ pub(super) fn visible(state: &State) -> Vec<String> {
     rest.extend(state.children.iter().map(|it| format!("{it:?}")));
     rest.extend(state.clock.all().filter_map(|(at, alarm)| match alarm {
         Alarm::Worker(_) | Alarm::Chunks(_) => None,
-        Alarm::Task(_) | Alarm::Claim(_) | Alarm::Schedule(_) | Alarm::Cron(_) => Some(format!("{at:?} {alarm:?}")),
+        Alarm::Task(_) | Alarm::Claim(_) => Some(format!("{at:?} {alarm:?}")),
     }));
+    rest.extend(state.calendar.all().map(|(at, date)| format!("{at:?} {date:?}")));
     all.extend(sorted(&rest));
     all
 }
@@ -152,7 +153,7 @@ fn sorted<T: Ord + Clone>(all: &[T]) -> Vec<T> {
     all
 }
 
-fn keeping() -> (World, Disk) {
+pub(super) fn keeping() -> (World, Disk) {
     let mut world = World::new();
     world.state.note_changes();
     (world, Disk::default())
@@ -178,12 +179,12 @@ fn everything_that_is_kept_comes_back() {
     }
     let lease = Lease { ttl: Duration::from_secs(60), until_end: true };
     let claimed = world.trigger_with("plain", |item| item.wanted = Some(Wanted { key: "key".into(), lease }));
-    world.event(|state, now| state.put_log(parent, "said".into(), "WARN", r#"{"a":1}"#.into(), None, now));
+    world.event(|state, now| state.put_log(parent, "said".into(), "WARN", r#"{"a":1}"#.into(), None, now.shown));
     let pushed =
         Pushed { key: "a:b".into(), input: "{}".into(), metadata: "{}".into(), priority: Some(3), scope: None };
     world.event(|state, now| state.push_event(pushed, now));
     let plan = Plan { workflow: "plain".into(), input: "null".into(), metadata: "{}".into(), priority: Some(2) };
-    let later = world.now.plus(Duration::from_secs(100));
+    let later = world.now.wall.plus(Duration::from_secs(100));
     world.event(|state, now| state.schedule(&plan, &[later], now)).unwrap();
     let rule = CronRule::parse("0 0 * * *").unwrap();
     world.event(|state, now| state.add_cron(plan, rule, "name".into(), now)).unwrap();
@@ -214,7 +215,7 @@ fn what_ran_in_the_dead_process_runs_again_at_once_and_what_ran_elsewhere_goes_o
     world.event(|state, now| state.open_stream(inside, true, now)).unwrap();
     let here = world.trigger("t");
     assert_eq!((world.status(elsewhere), world.status(here)), ((RunStatus::Running, 0), (RunStatus::Running, 0)));
-    disk.keep(&mut world.state);
+    disk.keep(&mut world.state, world.now);
     world.state = disk.load(&world).unwrap();
     assert_eq!((world.status(elsewhere), world.status(here)), ((RunStatus::Running, 0), (RunStatus::Queued, 1)));
     assert!(world.state.worker(inside).is_none());
@@ -264,13 +265,13 @@ fn a_clock_that_was_set_back_makes_no_wait_longer() {
         task.backoff = backoff(3.0, 60);
         task.schedule_timeout = Duration::from_secs(5);
     });
-    world.now = Moment(10_000_000);
+    world.seconds(9_000);
     let (worker, _) = world.worker(&["t"], 2);
     let (failing, running, queued) = (world.trigger("t"), world.trigger("t"), world.trigger("t"));
     world.event(|state, now| state.pause(worker, true, now)).unwrap();
     world.fail(failing, 0);
-    disk.keep(&mut world.state);
-    world.now = Moment(10_000_000 - 3_600_000);
+    disk.keep(&mut world.state, world.now);
+    world.set_wall(|wall| wall - 3_600_000);
     world.state = disk.load(&world).unwrap();
     world.seconds(5);
     assert_eq!(world.status(queued).0, RunStatus::Cancelled);
@@ -285,7 +286,7 @@ fn damaged_rows_are_refused() {
     let (mut world, mut disk) = keeping();
     world.declare("t", |_| ());
     let run = world.trigger("t");
-    disk.keep(&mut world.state);
+    disk.keep(&mut world.state, world.now);
     let broken = |at: Table, change: &dyn Fn(&mut Row)| {
         let mut rows = disk.0.clone();
         rows.iter_mut().filter(|((table, _), _)| *table == at).for_each(|(_, row)| change(row));

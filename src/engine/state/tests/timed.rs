@@ -63,7 +63,7 @@ fn a_schedule_starts_its_run_in_time() {
     let mut world = World::keeping(1);
     world.declare("t", |_| ());
     world.worker(&["t"], 1);
-    let (at, later) = (world.now.plus(Duration::from_secs(60)), world.now.plus(Duration::from_secs(600)));
+    let (at, later) = (world.now.wall.plus(Duration::from_secs(60)), world.now.wall.plus(Duration::from_secs(600)));
     let ids = world.event(|state, now| state.schedule(&plan("t"), &[at, later, Moment(0)], now)).unwrap();
     let run = |world: &World, at: usize| world.state.scheduled(ids[at]).and_then(|s| s.run);
     world.seconds(0);
@@ -122,4 +122,84 @@ fn crons_start_runs_until_they_are_taken_back() {
     world.event(|state, _| state.remove_cron(mine)).unwrap();
     world.seconds(60);
     assert_eq!(world.state.runs.len(), 11);
+}
+
+/// Runs of one workflow.
+fn runs(world: &World, name: &str) -> usize {
+    world.state.runs.values().filter(|run| &*run.version.workflow == name).count()
+}
+
+/// When a run is made that is made now.
+fn made(world: &mut World) -> Moment {
+    let run = world.trigger("runs");
+    world.state.run(run).unwrap().1.created
+}
+
+#[test]
+fn a_clock_that_is_set_forward_brings_schedules_and_crons_and_ends_no_wait() {
+    let mut world = World::new();
+    for name in ["scheduled", "hourly", "runs"] {
+        world.declare(name, |task| task.timeout.0 = Duration::from_secs(60));
+    }
+    let (worker, _) = world.worker(&["runs"], 1);
+    let (running, waits) = (world.trigger("runs"), world.trigger("runs"));
+    let at = world.now.wall.plus(Duration::from_secs(1800));
+    world.event(|state, now| state.schedule(&plan("scheduled"), &[at], now)).unwrap();
+    let rule = CronRule::parse("0 * * * *").unwrap();
+    world.event(|state, now| state.add_cron(plan("hourly"), rule, "c".into(), now)).unwrap();
+    world.seconds(1);
+    world.set_wall(|wall| wall + 2 * 3_600_000);
+    world.seconds(10);
+    assert_eq!([runs(&world, "scheduled"), runs(&world, "hourly")], [1, 1], "what was leapt over is one run of a cron");
+    assert_eq!(world.status(running), (RunStatus::Running, 0), "neither its timeout nor its worker's lease is over");
+    assert_eq!(world.status(waits), (RunStatus::Queued, 0));
+    assert!(world.state.worker(worker).is_some());
+    let later = world.trigger("runs");
+    assert_eq!(world.state.run(later).unwrap().1.created, world.now.wall, "what is shown has gone with it");
+    world.seconds(60);
+    assert_ne!(world.status(running), (RunStatus::Running, 0));
+}
+
+#[test]
+fn a_clock_that_is_set_back_starts_nothing_twice_and_shows_nothing_as_earlier() {
+    let mut world = World::new();
+    for name in ["scheduled", "hourly", "runs"] {
+        world.declare(name, |_| ());
+    }
+    let times = [0, 1800].map(|seconds| world.now.wall.plus(Duration::from_secs(seconds)));
+    world.event(|state, now| state.schedule(&plan("scheduled"), &times, now)).unwrap();
+    let rule = CronRule::parse("0 * * * *").unwrap();
+    world.event(|state, now| state.add_cron(plan("hourly"), rule, "c".into(), now)).unwrap();
+    // To the full hour, and a while.
+    world.seconds(3600 - 1000 + 60);
+    let (created, before) = (made(&mut world), world.now.shown);
+    assert_eq!([runs(&world, "scheduled"), runs(&world, "hourly")], [2, 1]);
+    world.set_wall(|wall| wall - 3_600_000);
+    world.seconds(3600);
+    assert_eq!([runs(&world, "scheduled"), runs(&world, "hourly")], [2, 1], "the same hour again");
+    let after = made(&mut world);
+    assert!(after >= created && after >= before);
+    world.seconds(3600);
+    assert_eq!(runs(&world, "hourly"), 2, "the next hour is a new one");
+    // A day too far, and put right: crons go by the right time at once.
+    world.set_wall(|wall| wall + 24 * 3_600_000);
+    world.seconds(10);
+    world.set_wall(|wall| wall - 24 * 3_600_000);
+    world.seconds(3610);
+    assert_eq!(runs(&world, "hourly"), 4, "one at the leap, and one in the hour after");
+}
+
+#[test]
+fn waits_that_are_kept_over_a_restart_count_by_the_clock_as_it_is_then() {
+    let (mut world, mut disk) = super::saved::keeping();
+    world.declare("t", |task| task.timeout.0 = Duration::from_secs(60));
+    world.worker(&["t"], 1);
+    world.set_wall(|wall| wall + 3_600_000);
+    let run = world.trigger("t");
+    disk.keep(&mut world.state, world.now);
+    world.move_on(Duration::from_secs(20));
+    world.now.steady = Steady(0);
+    world.state = disk.load(&world).unwrap();
+    world.seconds(29);
+    assert_eq!(world.status(run), (RunStatus::Running, 0), "it has 40 s left, and its worker 30 s to come back");
 }

@@ -1,0 +1,49 @@
+//! `--timeout`: one limit for all that a command waits for, from its first call on.
+
+use std::{future::Future, time::Duration};
+
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use super::super::Exit;
+use crate::hatchet::{client::ClientError, wire::format_duration};
+
+/// When a command stops waiting, if it ever does.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Deadline(Option<(Instant, Duration)>);
+
+impl Deadline {
+    /// From now on.
+    pub(super) fn after(limit: Option<Duration>) -> Self {
+        Self(limit.map(|limit| (Instant::now() + limit, limit)))
+    }
+
+    /// Waits until it is over, and says how long that was.
+    pub(super) async fn over(self) -> Duration {
+        match self.0 {
+            Some((at, limit)) => {
+                sleep_until(at).await;
+                limit
+            }
+            None => std::future::pending().await,
+        }
+    }
+
+    /// The answer to a call, if it comes before the deadline.
+    pub(super) async fn before<T>(
+        self,
+        call: impl Future<Output = Result<T, ClientError>>,
+    ) -> Option<Result<T, ClientError>> {
+        match self.0 {
+            Some((at, _)) => timeout_at(at, call).await.ok(),
+            None => Some(call.await),
+        }
+    }
+
+    /// Why a command ends whose call was not answered before. `left_open` is what cannot be told.
+    pub(super) fn unanswered(self, address: &str, left_open: &str) -> Exit {
+        let limit = self.0.map(|(_, limit)| format_duration(limit)).unwrap_or_default();
+        Exit::timed_out(format!(
+            "the engine at {address} has not answered within {limit}, {left_open}: `runner doctor` looks for the reason"
+        ))
+    }
+}
