@@ -153,8 +153,6 @@ async fn details_of(client: &Client, run: &RunHandle, deadline: Deadline) -> Res
         Some(Ok(details)) => Ok(details.tasks.first().and_then(|task| crate::tasks::find(&task.name).ok())),
         // The wait ends at once, with its own word.
         None => Ok(None),
-        // Triggered a moment ago, or not at all: the wait finds out which.
-        Some(Err(error)) if error.kind() == ErrorKind::NotFound => Ok(None),
         Some(Err(error)) => Err(explain(client, error).await),
     }
 }

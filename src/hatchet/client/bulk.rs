@@ -99,7 +99,7 @@ impl Client {
                     let mut ids = ids.into_iter();
                     settled.extend(items.into_iter().map(|(index, _)| {
                         let id = ids.next().ok_or_else(lost).and_then(|id| run_id(&id));
-                        (index, id.map(|id| RunHandle::new(self.clone(), id)))
+                        (index, id.map(|id| RunHandle::triggered(self.clone(), id)))
                     }));
                     continue;
                 }
@@ -176,7 +176,7 @@ impl Client {
                 ErrorKind::Duplicate(Some(run)) if own.claim(run, unanswered) => Ok(run),
                 _ => Err(error),
             });
-            (index, run.map(|run| RunHandle::new(self.clone(), run)))
+            (index, run.map(|run| RunHandle::triggered(self.clone(), run)))
         };
         answers.into_iter().map(outcome).collect()
     }

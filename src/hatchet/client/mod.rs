@@ -107,9 +107,10 @@ impl Client {
         }
     }
 
-    /// A handle on a run that was made earlier, here or elsewhere.
+    /// A handle on a run that was made earlier, here or elsewhere. An id that the engine does not know is refused after
+    /// 2 s.
     pub fn run(&self, id: RunId) -> RunHandle {
-        RunHandle::new(self.clone(), id)
+        RunHandle::given(self.clone(), id)
     }
 
     pub(super) fn singles(&self) -> &tokio::sync::Semaphore {

@@ -33,8 +33,6 @@ const QUIET: Duration = Duration::from_secs(2);
 const FIRST_POLL: Duration = Duration::from_secs(1);
 /// And no sooner than this after its last poll.
 const NEXT_POLL: Duration = Duration::from_secs(5);
-/// A run that the engine does not know for this long is not coming. A real engine under load was seen to need 1 s.
-const UNKNOWN_PATIENCE: Duration = Duration::from_secs(10);
 /// Without any answer from the engine for this long, all waits end.
 const SILENCE_PATIENCE: Duration = Duration::from_secs(300);
 
@@ -112,9 +110,9 @@ impl Outcomes {
         }
     }
 
-    /// Waits for one more; `index` comes back with its outcome.
+    /// Waits for one more, which was triggered just now; `index` comes back with its outcome.
     pub fn add(&mut self, index: usize, run: RunId) {
-        self.add_handle(index, self.client.run(run));
+        self.add_handle(index, RunHandle::triggered(self.client.clone(), run));
     }
 
     fn add_handle(&mut self, index: usize, handle: RunHandle) {
@@ -238,9 +236,9 @@ impl Outcomes {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 let since = *waiting.unknown_since.get_or_insert_with(Instant::now);
                 waiting.poll_at = Instant::now() + FIRST_POLL;
-                let unknown = waiting.run.unknown();
+                let (unknown, patience) = (waiting.run.unknown(), waiting.run.patience());
                 self.heard();
-                if since.elapsed() > UNKNOWN_PATIENCE {
+                if since.elapsed() > patience {
                     self.settle(run, Err(unknown));
                 } else {
                     self.queue.push_back(run);

@@ -12,9 +12,6 @@ use super::{
 };
 use crate::hatchet::wire::{RunStatus, proto::v1};
 
-/// Twice what a real engine under load was seen to need until it knew a run that it had taken.
-const NEW_RUN_PATIENCE: Duration = Duration::from_secs(2);
-
 /// A run as the engine sees it.
 #[derive(Debug, Clone)]
 pub struct RunDetails {
@@ -47,17 +44,17 @@ pub struct TaskDetails {
 
 impl RunHandle {
     /// Asks the engine, and again where that failed for a reason that passes. A busy real engine may not know a run for up
-    /// to a second after its trigger, so an id is [`ErrorKind::NotFound`] only after 2 s.
+    /// to a second after its trigger, so an id that was given is [`ErrorKind::NotFound`] only after 2 s, and one that was
+    /// triggered here after 10 s.
     pub async fn details(&self) -> Result<RunDetails, ClientError> {
         let begun = Instant::now();
         let mut waits = Waits::new(Duration::from_millis(100), Duration::from_millis(500));
         loop {
             match retrying(if_temporary, || self.look(Request::new(self.question()))).await {
-                Err(error)
-                    if error.kind() == ErrorKind::NotFound
-                        && !self.was_seen()
-                        && begun.elapsed() < NEW_RUN_PATIENCE =>
-                {
+                Err(error) if error.kind() == ErrorKind::NotFound && !self.was_seen() => {
+                    if begun.elapsed() >= self.patience() {
+                        return Err(self.unknown());
+                    }
                     sleep(waits.again()).await;
                 }
                 answer => return answer,

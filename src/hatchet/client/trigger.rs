@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use prost::Message as _;
@@ -27,18 +28,37 @@ pub struct TriggerOptions {
     pub priority: Option<u8>,
 }
 
+/// A run that this client has triggered may not be known to a busy real engine for a moment: one under load was seen to
+/// need 1 s.
+const TRIGGERED_PATIENCE: Duration = Duration::from_secs(10);
+/// Twice that second, for an id that somebody gives, who waits for the answer that it is wrong.
+const GIVEN_PATIENCE: Duration = Duration::from_secs(2);
+
 /// A started run.
 #[derive(Clone)]
 pub struct RunHandle {
     client: Client,
     id: RunId,
+    /// It was triggered by this client.
+    triggered: bool,
     /// The engine has shown that it knows the run, to this handle or a clone.
     seen: Arc<AtomicBool>,
 }
 
 impl RunHandle {
-    pub(super) fn new(client: Client, id: RunId) -> Self {
-        Self { client, id, seen: Arc::default() }
+    /// A run that this client has just triggered.
+    pub(super) fn triggered(client: Client, id: RunId) -> Self {
+        Self { client, id, triggered: true, seen: Arc::default() }
+    }
+
+    /// A run by an id that was given.
+    pub(super) fn given(client: Client, id: RunId) -> Self {
+        Self { client, id, triggered: false, seen: Arc::default() }
+    }
+
+    /// A run that the engine does not know for this long is not coming, or not coming back.
+    pub(super) fn patience(&self) -> Duration {
+        if self.triggered || self.was_seen() { TRIGGERED_PATIENCE } else { GIVEN_PATIENCE }
     }
 
     /// Notes that the engine knows the run.
@@ -63,13 +83,14 @@ impl RunHandle {
                 ),
             );
         }
-        ClientError::new(
-            ErrorKind::NotFound,
-            format!(
-                "run {id} is not known to the engine: check the id; after a trigger it means that no workflow has that \
-                 name: start a worker that registers it"
-            ),
-        )
+        let remedy = if self.triggered {
+            "no workflow has the name that it was triggered by: start a worker that registers it"
+        } else {
+            "check the id, and that the run is one of this engine"
+        };
+        let patience = self.patience();
+        let message = format!("run {id} is not known to the engine, which was asked for {patience:?}: {remedy}");
+        ClientError::new(ErrorKind::NotFound, message)
     }
 
     /// The run's id.
@@ -111,7 +132,7 @@ impl Client {
             }
         })
         .await?;
-        Ok(RunHandle::new(self.clone(), run_id(&answer.into_inner().workflow_run_id)?))
+        Ok(RunHandle::triggered(self.clone(), run_id(&answer.into_inner().workflow_run_id)?))
     }
 
     pub(super) fn request(

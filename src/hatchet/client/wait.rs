@@ -17,8 +17,6 @@ pub(super) const POLL_FIRST: Duration = Duration::from_millis(250);
 pub(super) const POLL_SLOWEST: Duration = Duration::from_secs(5);
 /// A poll without a sign of life for this long is given up and made again.
 const POLL_TIMEOUT: Duration = Duration::from_secs(5);
-/// A run that the engine does not know for this long is not coming. A real engine under load was seen to need 1 s.
-const UNKNOWN_PATIENCE: Duration = Duration::from_secs(10);
 /// Without any answer from the engine for this long, the wait ends.
 const SILENCE_PATIENCE: Duration = Duration::from_secs(300);
 
@@ -116,9 +114,9 @@ fn by_name<'a>(tasks: impl Iterator<Item = (&'a str, Option<&'a str>)>) -> Strin
 impl RunHandle {
     /// Waits until the run has ended, and says how.
     ///
-    /// Ends with [`ErrorKind::NotFound`] where the engine does not know the run for 10 s ([`ErrorKind::Lost`] where it
-    /// knew it before), with
-    /// [`ErrorKind::Unreachable`] where it does not answer for 5 minutes, and at once where the token is refused.
+    /// Ends with [`ErrorKind::NotFound`] where the engine does not know the run for 10 s (2 s for an id from
+    /// [`super::Client::run`], [`ErrorKind::Lost`] where it knew the run before), with [`ErrorKind::Unreachable`] where it
+    /// does not answer for 5 minutes, and at once where the token is refused.
     pub async fn outcome(&self) -> Result<RunOutcome, ClientError> {
         let subscription = self.client().results().subscribe(self.id()).await;
         let told = async {
@@ -162,9 +160,10 @@ impl RunHandle {
                 }
                 Err(error) if error.kind() == ErrorKind::NotFound => {
                     heard = Instant::now();
-                    if known.elapsed() > UNKNOWN_PATIENCE {
+                    if known.elapsed() > self.patience() {
                         return Err(self.unknown());
                     }
+                    waits.start_over();
                 }
                 Err(error) if error.is_temporary() => {
                     if error.kind() == ErrorKind::TimedOut {

@@ -17,6 +17,7 @@ mod junk;
 mod kills;
 mod memory;
 mod outage;
+mod overdue;
 mod peers;
 mod proxy;
 mod restart;

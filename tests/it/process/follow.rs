@@ -167,8 +167,9 @@ fn an_unknown_run_is_exit_2_in_the_end() {
     let place = Place::new();
     let _engine = place.engine();
     let id = "707d0855-80ab-4e1f-a156-f1c4546cbf52";
-    place.runner(&["--run-id", id, "--cancel"]).expect_error(2, &[id, "not found"]);
-    let attached = place.runner(&["--run-id", id]).expect_error(2, &[id, "not known", "check the id"]);
+    let words = [id, "not known", "asked for 2s: check the id"];
+    place.runner(&["--run-id", id, "--cancel"]).expect_error(2, &words);
+    let attached = place.runner(&["--run-id", id]).expect_error(2, &words);
     let queued = attached.stderr.iter().any(|line| line.contains("still queued"));
     assert!(!queued, "a run that nobody knows is not queued: {attached:?}");
 }

@@ -2,7 +2,7 @@
 
 use futures_util::StreamExt as _;
 use hatchet_quickstart::hatchet::{
-    client::{Client, ClientError, ErrorKind, RunOutcome},
+    client::{Client, ClientError, ErrorKind, RunOutcome, TriggerOptions},
     wire::{
         RunId, RunStatus,
         proto::{WorkflowRunEvent, v1},
@@ -200,5 +200,35 @@ async fn a_run_that_was_known_before_is_lost() {
         let error = within("the wait ends", waited).await.unwrap().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Lost);
         assert!(error.to_string().contains("which it knew before"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_id_is_refused_soon_and_a_run_that_was_triggered_is_waited_for() {
+    let fake = Fake::start().await;
+    let client = Client::new(fake.config()).unwrap();
+    let given = client.run(RunId::random());
+    let error = within("the wait ends", given.outcome()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert!(error.to_string().contains("asked for 2s: check the id"), "{error}");
+    // Each question comes a quarter of a second after the one before, or later.
+    let asked = fake.script(|script| std::mem::take(&mut script.details_asked));
+    assert!(asked <= 10, "{asked} questions");
+    let run = client.trigger("echo", &json!({}), &TriggerOptions::default()).await.unwrap();
+    let waits = [
+        tokio::spawn({
+            let run = run.clone();
+            async move { run.outcome().await.map(|outcome| outcome.status) }
+        }),
+        tokio::spawn({
+            let run = run.clone();
+            async move { run.details().await.map(|details| details.status) }
+        }),
+    ];
+    // An unknown id would have been given up after ten questions of the one and seven of the other.
+    fake.until("both ask on", |script| (script.details_asked > 17).then_some(())).await;
+    fake.script(|script| script.set_run(&run.id().to_string(), v1::RunStatus::Completed, Some("{}")));
+    for waited in waits {
+        assert_eq!(within("it is known", waited).await.unwrap().unwrap(), RunStatus::Completed);
     }
 }
