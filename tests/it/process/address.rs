@@ -133,7 +133,9 @@ fn a_worker_does_not_wait_for_ever_for_the_first_answer() {
     let place = Place::new();
     let mut command = place.worker_command(&[]);
     command.env("HATCHET_CLIENT_TOKEN", token(&address, "")).env("HATCHET_CLIENT_TLS_STRATEGY", "none");
-    Program::start(&mut command).wait().expect_error(5, &[&address, "has not answered for 10s"]);
+    Program::start(&mut command)
+        .wait()
+        .expect_error(5, &[&address, "has not answered for 10s", "HATCHET_CLIENT_HOST_PORT"]);
 }
 
 #[test]
