@@ -160,6 +160,7 @@ impl Kept {
         }
         #[cfg(not(feature = "durable"))]
         if folder.is_some() && !options.ephemeral {
+            let _ = time;
             tracing::warn!("nothing is kept over a restart: this build lacks the cargo feature `durable`");
         }
         let state = State::new(options.timings.clone(), options.keep(), Box::new(Uuid::new_v4));
@@ -252,27 +253,34 @@ async fn run(
     });
     let keeping = keep(&driver, held.store.as_ref());
     tokio::pin!(serving, keeping);
-    let mut is_kept = held.store.is_none();
-    tokio::select! {
-        outcome = &mut serving => tracing::error!("the engine has stopped serving: {outcome:?}"),
-        () = driver.keep_time() => {}
-        () = &mut keeping => is_kept = true,
+    let keeps = tokio::select! {
+        outcome = &mut serving => {
+            tracing::error!("the engine has stopped serving: {outcome:?}");
+            true
+        }
+        () = driver.keep_time() => true,
+        () = &mut keeping => false,
         _ = stopped => {
             driver.hang_up();
             drop(hang_up);
             tokio::select! {
-                ended = tokio::time::timeout(FAREWELL, serving) => if ended.is_err() {
-                    tracing::debug!("some calls did not end in time and were cut off");
-                },
-                () = &mut keeping => is_kept = true,
+                ended = tokio::time::timeout(FAREWELL, serving) => {
+                    if ended.is_err() {
+                        tracing::debug!("some calls did not end in time and were cut off");
+                    }
+                    true
+                }
+                () = &mut keeping => false,
             }
         }
-    }
+    };
     #[cfg(feature = "durable")]
-    if !is_kept {
+    if keeps && held.store.is_some() {
         driver.stop_keeping();
         keeping.await;
     }
+    #[cfg(not(feature = "durable"))]
+    let _ = keeps;
     withdraw(&held.folder);
 }
 
