@@ -2,6 +2,7 @@
 
 mod bench;
 mod connect;
+mod deadline;
 mod doctor;
 #[cfg(feature = "engine")]
 mod embedded;

@@ -41,6 +41,7 @@ impl EngineError {
     pub(super) fn folder(doing: &str, path: &Path, error: io::Error) -> Self {
         let advice = match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free some space",
+            io::ErrorKind::FileTooLarge => "raise the limit on the size of files (ulimit -f)",
             io::ErrorKind::ReadOnlyFilesystem => "choose a folder on a writable file system",
             io::ErrorKind::PermissionDenied => "give yourself write access to it, or choose another folder",
             io::ErrorKind::InvalidInput => "it is a symbolic link, which is not followed: name the folder itself",

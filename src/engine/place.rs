@@ -18,7 +18,8 @@ impl Place {
         Self { path, file: file(metadata) }
     }
 
-    /// The path, if nothing is there any more, or another file.
+    /// The path, if nothing is there any more, or another file. Where the system does not say which file it is, as
+    /// outside Unix, only that nothing is there is noticed; that another engine has taken the file, the store notices.
     pub(super) fn left(&self) -> Option<&Path> {
         let is_there = fs::metadata(&self.path).is_ok_and(|now| file(&now) == self.file);
         (!is_there).then_some(&self.path)

@@ -252,10 +252,11 @@ async fn run(
     });
     let keeping = keep(&driver, held.store.as_ref());
     tokio::pin!(serving, keeping);
+    let mut is_kept = held.store.is_none();
     tokio::select! {
         outcome = &mut serving => tracing::error!("the engine has stopped serving: {outcome:?}"),
         () = driver.keep_time() => {}
-        () = &mut keeping => {}
+        () = &mut keeping => is_kept = true,
         _ = stopped => {
             driver.hang_up();
             drop(hang_up);
@@ -263,12 +264,12 @@ async fn run(
                 ended = tokio::time::timeout(FAREWELL, serving) => if ended.is_err() {
                     tracing::debug!("some calls did not end in time and were cut off");
                 },
-                () = &mut keeping => {}
+                () = &mut keeping => is_kept = true,
             }
         }
     }
     #[cfg(feature = "durable")]
-    if held.store.is_some() {
+    if !is_kept {
         driver.stop_keeping();
         keeping.await;
     }

@@ -181,7 +181,7 @@ fn the_exit_codes_are_those_of_the_help() {
     let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
     let help = Command::new(env!("CARGO_BIN_EXE_runner")).arg("--help").output().unwrap();
     let help = String::from_utf8(help.stdout).unwrap();
-    for code in ["0", "1", "2", "3", "4", "5", "130"] {
+    for code in ["0", "1", "2", "3", "4", "5", "6", "130"] {
         assert!(readme.contains(&format!("| {code} | ")), "README: {code}");
         assert!(help.contains(&format!("{code} ")), "--help: {code}");
     }
@@ -199,5 +199,41 @@ fn every_flag_and_variable_of_the_help_is_in_the_readme() {
                 assert!(readme.contains(word.split('=').next().unwrap()), "{word}");
             }
         }
+    }
+}
+
+/// No container is built here; what its file names has to exist, and the build that it asks for has to be a checked one.
+#[test]
+fn the_container_is_built_of_what_there_is() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let (_, rest) = readme.split_once("```dockerfile\n").expect("the README has a container");
+    let (file, _) = rest.split_once("```").unwrap();
+    let line =
+        |word: &str| file.lines().find(|line| line.contains(word)).unwrap_or_else(|| panic!("no {word}: {file}"));
+
+    let build: Vec<&str> = line("cargo build").split_whitespace().collect();
+    let binary = build[build.iter().position(|word| *word == "--bin").expect("one binary") + 1];
+    let program = std::path::Path::new(env!("CARGO_BIN_EXE_worker"));
+    assert_eq!(Some(binary), program.file_stem().and_then(|name| name.to_str()), "{build:?}");
+    let makefile = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Makefile")).unwrap();
+    assert!(build.contains(&"--release") && build.contains(&"--locked"), "{build:?}");
+    let features: Vec<&str> = build.iter().copied().filter(|word| word.contains("features")).collect();
+    assert_eq!(features, ["--no-default-features"]);
+    assert!(makefile.contains("clippy --quiet --no-default-features --lib --bins"), "nobody checks {features:?}");
+
+    let source = file.lines().find_map(|line| line.strip_prefix("COPY . ")).expect("the sources are copied");
+    assert!(build.windows(2).any(|words| words == ["cd", source]), "{build:?} is not in {source}");
+    let copied: Vec<&str> = line("--from=build").split_whitespace().collect();
+    assert_eq!(copied[2], format!("{source}/target/release/{binary}"));
+    let entry = line("ENTRYPOINT").strip_prefix("ENTRYPOINT ").unwrap();
+    let entry: Vec<String> =
+        serde_json::from_str(entry).expect("the form without a shell, which keeps signals from it");
+    assert_eq!(Some(entry[0].as_str()), copied[3].rsplit('/').next());
+
+    let help = Command::new(env!("CARGO_BIN_EXE_worker")).arg("--help").output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    for setting in line("ENV").split_whitespace().skip(1) {
+        let variable = setting.split('=').next().unwrap();
+        assert!(help.contains(variable), "{variable} is not in --help");
     }
 }

@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::{super::Exit, plan::Plan};
+use super::{
+    super::{Exit, deadline::Deadline},
+    plan::Plan,
+};
 use crate::{
     bench::{self, KEYED, Observer, TaskPlan, serves},
     hatchet::{
@@ -24,14 +27,16 @@ pub(super) struct Prepared {
 }
 
 pub(super) async fn prepare(client: &Client, plan: &Plan, observer: &mut dyn Observer) -> Result<Prepared, Exit> {
-    let engine_version = match client.engine_version().await {
-        Ok(version) => version,
-        Err(error) => {
-            return Err(match diagnose(&client.config()).await {
+    let deadline = Deadline::after(Some(plan.timeout));
+    let engine_version = match deadline.before(client.engine_version()).await {
+        Some(Ok(version)) => version,
+        Some(Err(error)) => {
+            return Err(match deadline.before(diagnose(&client.config())).await.flatten() {
                 Some(why) => Exit::unreachable(why),
                 None => error.into(),
             });
         }
+        None => return Err(deadline.unanswered(&client.config().host_port, "and no run was submitted")),
     };
     let mut doubts = Vec::new();
     let mut doubt = |observer: &mut dyn Observer, line: String| {

@@ -87,10 +87,14 @@ pub(super) async fn rest(report: &mut Report, client: &Client) -> Result<(), Exi
         }
         return Ok(());
     };
-    let before = SystemTime::now();
-    let clock = rest.clock().await;
-    let middle = before + before.elapsed().unwrap_or_default() / 2;
-    let workers = match rest.workers().await {
+    let clock = async {
+        let before = SystemTime::now();
+        let clock = rest.clock().await;
+        (before + before.elapsed().unwrap_or_default() / 2, clock)
+    };
+    // Together, so that a REST address that says nothing costs the limit of one call.
+    let ((middle, clock), workers) = tokio::join!(clock, rest.workers());
+    let workers = match workers {
         Ok(workers) => workers,
         Err(error) => {
             let message = format!("{error} (a worker's drain and some messages are the poorer without it)");

@@ -5,7 +5,11 @@ use std::time::Duration;
 use futures_util::{Stream, StreamExt as _, stream};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::{super::Exit, deadline::Deadline, explain, queued, screen::Screen};
+use super::{
+    super::{Exit, deadline::Deadline},
+    explain, queued,
+    screen::Screen,
+};
 use crate::hatchet::{
     client::{ClientError, ErrorKind, RunDetails, RunHandle, RunOutcome},
     wire::RunStatus,
@@ -57,7 +61,7 @@ pub(super) async fn outcome(run: &RunHandle, screen: &mut Screen, deadline: Dead
     loop {
         tokio::select! {
             biased;
-            outcome = &mut ended => return finish(run, outcome).await,
+            outcome = &mut ended => return finish(run, outcome, deadline).await,
             Some(seen) = looks.next() => {
                 if let Some(outcome) = screen.seen(run, seen)? {
                     return Ok(outcome);
@@ -81,11 +85,15 @@ pub(super) fn looks(run: &RunHandle) -> impl Stream<Item = Result<RunDetails, Cl
 }
 
 /// The outcome, or the exit of a wait that ended without one.
-pub(super) async fn finish(run: &RunHandle, outcome: Result<RunOutcome, ClientError>) -> Result<RunOutcome, Exit> {
+pub(super) async fn finish(
+    run: &RunHandle,
+    outcome: Result<RunOutcome, ClientError>,
+    deadline: Deadline,
+) -> Result<RunOutcome, Exit> {
     match outcome {
         Ok(outcome) => Ok(outcome),
         Err(error) if error.kind() == ErrorKind::NotFound => Err(error.into()),
-        Err(error) => Err(explain(run.client(), error).await),
+        Err(error) => Err(explain(run.client(), error, deadline).await),
     }
 }
 

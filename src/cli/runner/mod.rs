@@ -1,6 +1,5 @@
 //! `runner`: triggers a task by name, then follows its status or streams its events.
 
-mod deadline;
 mod follow;
 mod list;
 mod plan;
@@ -11,12 +10,13 @@ mod stream;
 use std::{process::ExitCode, sync::OnceLock};
 
 use self::{
-    deadline::Deadline,
     plan::{Action, Command, Mode, Plan},
     screen::Screen,
 };
 use super::{
-    Exit, bench, connect, doctor, logging,
+    Exit, bench, connect,
+    deadline::Deadline,
+    doctor, logging,
     output::{self, Format},
     signals::Signals,
 };
@@ -142,7 +142,7 @@ async fn answered<T>(
 ) -> Result<T, Exit> {
     match deadline.before(call).await {
         Some(Ok(answer)) => Ok(answer),
-        Some(Err(error)) => Err(explain(client, error).await),
+        Some(Err(error)) => Err(explain(client, error, deadline).await),
         None => Err(deadline.unanswered(&client.config().host_port, left_open)),
     }
 }
@@ -153,7 +153,7 @@ async fn details_of(client: &Client, run: &RunHandle, deadline: Deadline) -> Res
         Some(Ok(details)) => Ok(details.tasks.first().and_then(|task| crate::tasks::find(&task.name).ok())),
         // The wait ends at once, with its own word.
         None => Ok(None),
-        Some(Err(error)) => Err(explain(client, error).await),
+        Some(Err(error)) => Err(explain(client, error, deadline).await),
     }
 }
 
@@ -219,10 +219,11 @@ async fn cancel(format: Format, deadline: Deadline, attach: &Attach, run: &RunHa
     }
 }
 
-/// A failed call, with what the wire shows about the address or TLS where that is the reason.
-async fn explain(client: &Client, error: ClientError) -> Exit {
+/// A failed call, with what the wire shows about the address or TLS where that is the reason. Looking takes seconds,
+/// but none beyond the deadline.
+async fn explain(client: &Client, error: ClientError, deadline: Deadline) -> Exit {
     if matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::TimedOut)
-        && let Some(why) = diagnose(&client.config()).await
+        && let Some(Some(why)) = deadline.before(diagnose(&client.config())).await
     {
         return Exit::unreachable(why);
     }

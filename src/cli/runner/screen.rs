@@ -166,12 +166,15 @@ impl Screen {
                 return exit;
             }
         }
-        Exit::timed_out(format!(
-            "run {} has not ended within {} and goes on: attach to it again with `{}`",
-            run.id(),
-            format_duration(limit),
-            self.attach
-        ))
+        let (id, limit, attach) = (run.id(), format_duration(limit), &self.attach);
+        // Of a run that was attached to, nothing is known before the engine has told it.
+        Exit::timed_out(if self.status.is_none() && !self.from_the_start {
+            format!(
+                "the engine has not told within {limit} what became of run {id}: attach to it again with `{attach}`"
+            )
+        } else {
+            format!("run {id} has not ended within {limit} and goes on: attach to it again with `{attach}`")
+        })
     }
 
     /// The end: status, then output or error.

@@ -6,10 +6,8 @@ use futures_util::StreamExt as _;
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    super::Exit,
-    STREAM_KEY,
-    deadline::Deadline,
-    explain,
+    super::{Exit, deadline::Deadline},
+    STREAM_KEY, explain,
     follow::{self, Limits, looks},
     screen::Screen,
 };
@@ -32,7 +30,7 @@ pub(super) async fn subscribe(client: &Client, stream_id: String) -> Result<RunE
 pub(super) async fn attach(run: &RunHandle, screen: &mut Screen, deadline: Deadline) -> Result<(), Exit> {
     let details = match deadline.before(run.details()).await {
         Some(Ok(details)) => details,
-        Some(Err(error)) => return Err(explain(run.client(), error).await),
+        Some(Err(error)) => return Err(explain(run.client(), error, deadline).await),
         // Ends at once, with the word of a wait.
         None => return follow::to_the_end(run, screen, deadline).await,
     };
@@ -74,7 +72,7 @@ pub(super) async fn to_the_end(
         tokio::select! {
             biased;
             event = events.next(), if listening => listening = show(event, screen)?,
-            outcome = &mut ended => break follow::finish(run, outcome).await?,
+            outcome = &mut ended => break follow::finish(run, outcome, deadline).await?,
             Some(seen) = looks.next() => {
                 if let Some(outcome) = screen.seen(run, seen)? {
                     break outcome;

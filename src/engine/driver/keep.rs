@@ -14,7 +14,8 @@ const TRY_AGAIN: (Duration, Duration) = (Duration::from_millis(50), Duration::fr
 const LAST_TRIES: Duration = Duration::from_secs(2);
 
 impl Driver {
-    /// Keeps all changes, batch by batch, until [told](Self::stop_keeping) that there will be no more.
+    /// Keeps all changes, batch by batch, until [told](Self::stop_keeping) that there will be no more. Ends before that
+    /// only if nothing can ever be kept again.
     pub(in super::super) async fn keep(&self, store: &Store) {
         loop {
             let (batch, is_over) = {
@@ -40,6 +41,11 @@ impl Driver {
         let mut failed = false;
         loop {
             let Err((back, error)) = store.write(batch).await else { break };
+            if error.is_final() {
+                self.gate.fails(&format!("{path}: {error}"));
+                tracing::error!("{path}: {error}");
+                return false;
+            }
             batch = back;
             failed = true;
             if self.gate.fails(&format!("{path}: {error}")) {

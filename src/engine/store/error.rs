@@ -36,17 +36,38 @@ impl From<Damaged> for OpenError {
 
 /// Why a batch was not kept.
 #[derive(Debug)]
-pub(in crate::engine) struct WriteError(String);
+pub(in crate::engine) struct WriteError {
+    why: String,
+    is_final: bool,
+}
 
 impl WriteError {
+    /// Another engine has opened the file.
+    pub(super) fn taken() -> Self {
+        let why = "another engine has taken this folder: it goes on with what was acknowledged, and this one ends";
+        Self { why: why.to_owned(), is_final: true }
+    }
+
+    /// Whether trying again is of no use, whatever anyone does.
+    pub(in crate::engine) fn is_final(&self) -> bool {
+        self.is_final
+    }
+
+    fn passing(why: String) -> Self {
+        Self { why, is_final: false }
+    }
+
     /// A file is no longer where it was.
     pub(super) fn left(path: &std::path::Path) -> Self {
-        Self(format!("{} was removed, moved or replaced while the engine ran: restart the process", path.display()))
+        Self::passing(format!(
+            "{} was removed, moved or replaced while the engine ran: restart the process",
+            path.display()
+        ))
     }
 
     /// Its thread has ended, by a panic.
     pub(super) fn ended() -> Self {
-        Self("the store has ended by itself: restart the process".into())
+        Self::passing("the store has ended by itself: restart the process".into())
     }
 }
 
@@ -62,12 +83,12 @@ impl From<rusqlite::Error> for WriteError {
             }
             _ => "see the folder, or restart the process",
         };
-        Self(format!("{error}: {advice}"))
+        Self::passing(format!("{error}: {advice}"))
     }
 }
 
 impl fmt::Display for WriteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.why)
     }
 }

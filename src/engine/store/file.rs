@@ -20,30 +20,64 @@ pub(super) fn places(database: &Path) -> io::Result<Vec<Place>> {
     Ok(places)
 }
 
-/// Makes the file if need be, for its owner only. Links are refused, also in the place of what SQLite writes beside it.
-pub(super) fn make_private(path: &Path) -> io::Result<()> {
-    for companion in COMPANIONS {
-        folder::refuse_link(&with(path, companion))?;
+/// What is where the file is to be.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// Nothing, and nothing beside it.
+    Nothing,
+    /// Some file.
+    Something,
+    /// No file or an empty one, which none of ours ever is, and what else there is of it.
+    Emptied(&'static str),
+}
+
+/// Looks. Links are refused, also in the place of what SQLite writes beside the file; other users are locked out of it.
+pub(super) fn look(path: &Path) -> io::Result<Found> {
+    let companions = COMPANIONS.map(|companion| with(path, companion));
+    for file in companions.iter().map(PathBuf::as_path).chain([path]) {
+        folder::refuse_link(file)?;
     }
-    folder::open_private(path, false)?;
+    let bytes = |path: &Path| fs::metadata(path).map_or(0, |metadata| metadata.len());
+    // SQLite would take an empty file for a new one, and delete the log or go by it.
+    let has_log = [0, 2].iter().any(|at| bytes(&companions[*at]) > 0);
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.len() > 0 => {
+            lock_others_out(path)?;
+            Ok(Found::Something)
+        }
+        Ok(_) if has_log => Ok(Found::Emptied("it is empty, and there is a log beside it")),
+        Ok(_) => Ok(Found::Emptied("it is empty")),
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+        Err(_) if has_log => Ok(Found::Emptied("it is gone, and there is a log of it")),
+        Err(_) => Ok(Found::Nothing),
+    }
+}
+
+fn lock_others_out(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
         fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
     }
+    #[cfg(not(unix))]
+    let _ = path;
     Ok(())
 }
 
-/// Whether the file is empty and has a log: SQLite would take it for a new one and delete the log.
-pub(super) fn is_emptied(path: &Path) -> bool {
-    let bytes = |path: &Path| fs::metadata(path).map_or(0, |metadata| metadata.len());
-    bytes(path) == 0 && bytes(&with(path, COMPANIONS[0])) > 0
+/// An empty file for its owner only, beside the one that it is to become.
+pub(super) fn draft(path: &Path) -> io::Result<PathBuf> {
+    let draft = with(path, ".new");
+    folder::open_private(&draft, true)?;
+    Ok(draft)
 }
 
 /// Renames a damaged file, and what is beside it in the same way, so that nothing is overwritten and it can still be
 /// looked at.
 pub(super) fn put_aside(path: &Path) -> io::Result<PathBuf> {
-    let free = |aside: &PathBuf| fs::symlink_metadata(aside).is_err();
+    let free = |aside: &PathBuf| {
+        let names = COMPANIONS.map(|companion| with(aside, companion));
+        names.iter().chain([aside]).all(|name| fs::symlink_metadata(name).is_err())
+    };
     let numbered = |n: u32| with(path, &if n == 0 { ".damaged".to_owned() } else { format!(".damaged.{n}") });
     let aside = (0..).map(numbered).find(free).unwrap_or_else(|| numbered(u32::MAX));
     for companion in COMPANIONS {
@@ -52,8 +86,10 @@ pub(super) fn put_aside(path: &Path) -> io::Result<PathBuf> {
             Ok(()) | Err(_) => {}
         }
     }
-    fs::rename(path, &aside)?;
-    Ok(aside)
+    match fs::rename(path, &aside) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+        Ok(()) | Err(_) => Ok(aside),
+    }
 }
 
 fn with(path: &Path, ending: &str) -> PathBuf {

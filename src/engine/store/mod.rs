@@ -50,9 +50,14 @@ pub(super) fn open(
     path: &Path,
     mut each: impl FnMut(Table, Found<'_>) -> Result<(), Damaged>,
 ) -> Result<Store, OpenError> {
-    file::make_private(path).map_err(OpenError::Io)?;
-    if file::is_emptied(path) {
-        return Err(OpenError::Damaged("it is empty, and there is a log beside it".into()));
+    match file::look(path).map_err(OpenError::Io)? {
+        file::Found::Something => {}
+        file::Found::Emptied(why) => return Err(OpenError::Damaged(why.into())),
+        file::Found::Nothing => {
+            let draft = file::draft(path).map_err(OpenError::Io)?;
+            sqlite::make(&draft)?;
+            std::fs::rename(&draft, path).map_err(OpenError::Io)?;
+        }
     }
     let database = Database::open(path)?;
     // One thread takes the rows out of the file while this one makes them what they were.
@@ -65,7 +70,7 @@ pub(super) fn open(
         outcome?;
         read
     })?;
-    Store::start(path, database)
+    Store::start(path, database.claim()?)
 }
 
 fn read(database: &Database, parcels: &SyncSender<Parcel>) -> Result<(), OpenError> {
@@ -133,6 +138,7 @@ fn work(mut database: Database, places: &[Place], jobs: &Receiver<Job>) {
         // One behind the other in the file.
         batch.sort_by(|a, b| a.place().cmp(&b.place()));
         let outcome = match places.iter().find_map(Place::left) {
+            Some(_) if database.is_taken().unwrap_or(false) => Err((batch, WriteError::taken())),
             Some(path) => Err((batch, WriteError::left(path))),
             None => database.write(&batch).map_err(|error| (batch, error)),
         };

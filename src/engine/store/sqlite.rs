@@ -3,9 +3,10 @@
 use std::{path::Path, time::Duration};
 
 use rusqlite::{
-    Connection, OpenFlags, Row, ToSql,
+    Connection, OpenFlags, Row, ToSql, TransactionBehavior,
     types::{FromSqlError, ToSqlOutput, ValueRef},
 };
+use uuid::Uuid;
 
 use super::{
     super::record::{Change, RowKey},
@@ -40,22 +41,22 @@ const TIDY_PAGES: i64 = 1024;
 pub(super) struct Database {
     connection: Connection,
     writes: u32,
+    /// What the file says of whom it belongs to while it is this engine's.
+    owner: Uuid,
 }
 
 impl Database {
     pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
-        let flags =
-            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
         // It is there: its folder may be reached by a link, only the file itself may not be one.
         let path = path.canonicalize().map_err(OpenError::Io)?;
-        let connection = Connection::open_with_flags(path, flags)?;
+        let connection = Connection::open_with_flags(path, flags())?;
         connection.busy_timeout(BUSY)?;
         let application: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
         let format: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
         let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
         match (application, format) {
             (APPLICATION, FORMAT) => {}
-            (0, 0) if tables == 0 => make(&connection)?,
+            (0, 0) if tables == 0 => return Err(OpenError::Damaged("there is nothing in it".into())),
             (APPLICATION, found) if found > FORMAT => return Err(OpenError::Newer { found, known: FORMAT }),
             _ => return Err(OpenError::Damaged("it is another program's database".into())),
         }
@@ -65,7 +66,22 @@ impl Database {
         connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
         connection.pragma_update(None, "journal_size_limit", MAX_LOG)?;
         connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
-        Ok(Self { connection, writes: 0 })
+        // Until it is claimed no other can write, so nothing is missed of what is read; a damaged one stays as it is.
+        connection.execute_batch("BEGIN IMMEDIATE")?;
+        Ok(Self { connection, writes: 0, owner: Uuid::new_v4() })
+    }
+
+    /// Makes the file this engine's, after it was read: an engine that still has it open can write no more.
+    pub(super) fn claim(self) -> Result<Self, OpenError> {
+        self.connection.execute_batch(OWNER)?;
+        self.connection.execute("REPLACE INTO owner VALUES (1, ?)", (self.owner.as_bytes(),))?;
+        self.connection.execute_batch("COMMIT")?;
+        Ok(self)
+    }
+
+    /// Whether another engine has opened the file since.
+    pub(super) fn is_taken(&self) -> rusqlite::Result<bool> {
+        is_taken(&self.connection, self.owner)
     }
 
     /// Hands over the rows of a table in their order, for as long as they are wanted.
@@ -84,7 +100,11 @@ impl Database {
 
     /// Keeps a batch whole, or nothing of it.
     pub(super) fn write(&mut self, batch: &[Change]) -> Result<(), WriteError> {
-        let transaction = self.connection.transaction()?;
+        // The one who writes is the only one, from here to the end: no other can take the file in between.
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        if is_taken(&transaction, self.owner)? {
+            return Err(WriteError::taken());
+        }
         for change in batch {
             match change {
                 Change::Put(table, key, row) => {
@@ -122,6 +142,12 @@ impl Database {
         Ok(())
     }
 
+    /// Makes the file one of an earlier version.
+    #[cfg(test)]
+    pub(super) fn forget_owner(&self) {
+        self.connection.execute_batch("DROP TABLE owner").unwrap();
+    }
+
     /// Lets the file grow no more.
     #[cfg(test)]
     pub(super) fn limit_pages(&self, more: i64) {
@@ -130,8 +156,22 @@ impl Database {
     }
 }
 
-/// The tables of an empty file. All have one form: what a row is, is in its head.
-fn make(connection: &Connection) -> Result<(), OpenError> {
+/// Whose the file is: one row. Files of earlier versions have no such table.
+const OWNER: &str = "CREATE TABLE IF NOT EXISTS owner (one INTEGER PRIMARY KEY CHECK (one = 1), id BLOB NOT NULL)";
+
+fn is_taken(connection: &Connection, owner: Uuid) -> rusqlite::Result<bool> {
+    let mut statement = connection.prepare_cached("SELECT id FROM owner")?;
+    let mut rows = statement.query([])?;
+    let row = rows.next()?;
+    Ok(!row.is_some_and(|row| row.get_ref(0).is_ok_and(|id| id.as_blob().is_ok_and(|id| id == owner.as_bytes()))))
+}
+
+/// Makes an empty file a database without a row. It is to get its name when it is whole, so that an empty file of that
+/// name is never a new one. All tables have one form: what a row is, is in its head.
+pub(super) fn make(path: &Path) -> Result<(), OpenError> {
+    let connection = Connection::open_with_flags(path.canonicalize().map_err(OpenError::Io)?, flags())?;
+    // There is nothing to go back to, so nothing is written beside it.
+    connection.pragma_update(None, "journal_mode", "memory")?;
     connection.pragma_update(None, "auto_vacuum", "incremental")?;
     let mut sql = String::from("BEGIN;");
     for table in Table::ALL {
@@ -143,7 +183,12 @@ fn make(connection: &Connection) -> Result<(), OpenError> {
         sql += &format!("CREATE TABLE {} (key {key}, head BLOB NOT NULL, a TEXT, b TEXT){end};", table.name());
     }
     sql += &format!("PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {FORMAT}; COMMIT;");
-    Ok(connection.execute_batch(&sql)?)
+    connection.execute_batch(&sql)?;
+    Ok(connection.close().map_err(|(_, error)| error)?)
+}
+
+fn flags() -> OpenFlags {
+    OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW
 }
 
 fn found<'a>(row: &'a Row<'_>) -> Result<Found<'a>, FromSqlError> {

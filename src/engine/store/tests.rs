@@ -27,7 +27,7 @@ fn a_batch_is_kept_whole_or_not_at_all() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("engine.db");
     drop(open(&path, |_, _| Ok(())).unwrap());
-    let mut database = Database::open(&path).unwrap();
+    let mut database = Database::open(&path).unwrap().claim().unwrap();
     database.write(&[put(1, 10), put(2, 10)]).unwrap();
     database.limit_pages(4);
     let error = database.write(&[put(3, 10), put(4, 100_000)]).unwrap_err().to_string();
@@ -43,7 +43,7 @@ fn the_file_shrinks_again() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("engine.db");
     drop(open(&path, |_, _| Ok(())).unwrap());
-    let mut database = Database::open(&path).unwrap();
+    let mut database = Database::open(&path).unwrap().claim().unwrap();
     let all = 0..4000;
     for some in all.clone().collect::<Vec<_>>().chunks(100) {
         database.write(&some.iter().map(|n| put(*n, 10_000)).collect::<Vec<_>>()).unwrap();
@@ -61,14 +61,34 @@ fn the_file_shrinks_again() {
 
 #[test]
 fn an_emptied_file_is_not_taken_for_a_new_one() {
+    for (is_there, log) in [(true, None), (true, Some("-wal")), (true, Some("-journal")), (false, Some("-wal"))] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("engine.db");
+        if is_there {
+            std::fs::write(&path, "").unwrap();
+        }
+        if let Some(log) = log {
+            std::fs::write(dir.path().join(format!("engine.db{log}")), "rows").unwrap();
+        }
+        let error = open(&path, |_, _| Ok(())).unwrap_err();
+        assert!(matches!(error, OpenError::Damaged(_)), "{error:?}");
+        let aside = put_aside(&path).unwrap();
+        if let Some(log) = log {
+            assert_eq!(std::fs::read(format!("{}{log}", aside.display())).unwrap(), b"rows");
+        }
+        drop(open(&path, |_, _| Ok(())).unwrap());
+        assert_eq!(put_aside(&path).unwrap(), dir.path().join("engine.db.damaged.1"), "the first is not overwritten");
+    }
+}
+
+#[test]
+fn a_start_that_was_cut_short_leaves_nothing_in_the_way() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("engine.db");
-    std::fs::write(&path, "").unwrap();
-    std::fs::write(dir.path().join("engine.db-wal"), "rows").unwrap();
-    let error = open(&path, |_, _| Ok(())).unwrap_err();
-    assert!(matches!(error, OpenError::Damaged(_)), "{error:?}");
-    let aside = put_aside(&path).unwrap();
-    assert_eq!(std::fs::read(format!("{}-wal", aside.display())).unwrap(), b"rows");
+    std::fs::write(dir.path().join("engine.db.new"), "half of it").unwrap();
+    drop(open(&path, |_, _| Ok(())).unwrap());
+    assert!(!dir.path().join("engine.db.new").exists());
+    assert_eq!(numbers(&path), [0_u64; 0]);
 }
 
 #[cfg(unix)]
@@ -86,4 +106,33 @@ async fn nothing_is_kept_once_the_lock_or_the_file_is_another() {
         let (_, error) = store.write(vec![put(2, 10)]).await.unwrap_err();
         assert!(error.to_string().contains(gone) && error.to_string().contains("restart"), "{error}");
     }
+}
+
+#[tokio::test]
+async fn who_opens_the_file_last_has_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("engine.db");
+    let first = open(&path, |_, _| Ok(())).unwrap();
+    first.write(vec![put(1, 10)]).await.unwrap();
+    let second = open(&path, |_, _| Ok(())).unwrap();
+    let (back, error) = first.write(vec![put(2, 10)]).await.unwrap_err();
+    assert!(back.len() == 1 && error.is_final() && error.to_string().contains("another engine"), "{error}");
+    second.write(vec![put(3, 10)]).await.unwrap();
+    assert!(first.write(vec![put(4, 10)]).await.is_err());
+    drop((first, second));
+    assert_eq!(numbers(&path), [1, 3]);
+}
+
+#[test]
+fn a_file_of_an_earlier_version_is_taken_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("engine.db");
+    drop(open(&path, |_, _| Ok(())).unwrap());
+    let mut database = Database::open(&path).unwrap().claim().unwrap();
+    database.write(&[put(1, 10)]).unwrap();
+    database.forget_owner();
+    drop(database);
+    assert_eq!(numbers(&path), [1]);
+    Database::open(&path).unwrap().claim().unwrap().write(&[put(2, 10)]).unwrap();
+    assert_eq!(numbers(&path), [1, 2]);
 }

@@ -202,3 +202,30 @@ async fn the_file_is_for_its_owner_only_and_no_link() {
         assert!(fs::read(elsewhere.path()).unwrap().is_empty());
     }
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn an_engine_whose_folder_another_has_taken_acknowledges_nothing_and_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut first, mut client) = start(dir.path()).await;
+    client.declare("t", |_| ()).await.unwrap();
+    let before = client.trigger("t", "{}").await.unwrap();
+    fs::remove_file(dir.path().join("lock")).unwrap();
+    let (second, mut other) = start(dir.path()).await;
+    client.trigger("t", "{}").await.expect_err("it may not be there tomorrow");
+    tokio::time::timeout(PATIENCE, first.ended()).await.unwrap();
+    first.stop().await;
+    other.details(&before).await.unwrap();
+    let after = other.trigger("t", "{}").await.unwrap();
+    assert!(dir.path().join("handshake.json").exists(), "it is the second engine's");
+    second.stop().await;
+    let (again, mut client) = start(dir.path()).await;
+    for run in [before, after] {
+        client.details(&run).await.unwrap();
+    }
+    let tenant = &again.handshake().tenant_id;
+    let list = format!("GET /api/v1/stable/tenants/{tenant}/workflow-runs");
+    let (_, all) = rest(&again, &again.handshake().token, &list, "").await;
+    assert_eq!(all["rows"].as_array().map(Vec::len), Some(2), "{all}");
+    again.stop().await;
+}

@@ -145,7 +145,11 @@ async fn first_registration(
             Ok(Ok(registered)) => return Ok(registered),
             Ok(Err(error)) => error,
             Err(_) => {
-                let message = format!("{} has not answered for {patience:?}", client.config().host_port);
+                let message = format!(
+                    "{} has not answered for {patience:?}: an engine that hangs (look at its log), or none at all \
+                     (HATCHET_CLIENT_HOST_PORT is its gRPC port)",
+                    client.config().host_port
+                );
                 ClientError::new(ErrorKind::TimedOut, message)
             }
         };

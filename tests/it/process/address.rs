@@ -110,17 +110,19 @@ fn nothing_is_ever_said_there() {
         };
         let unanswered = format!("the engine at {address} has not answered within 300ms");
         let limit = ["--timeout", "300ms"];
-        let id = uuid::Uuid::new_v4().to_string();
+        let (id, out) = (uuid::Uuid::new_v4().to_string(), uuid::Uuid::new_v4().to_string());
         for (words, left_open) in [
             (&HELLO[..], "whether a run was started is not known"),
             (&[&HELLO[..], &["--no-wait"]].concat(), "whether a run was started is not known"),
             (&["--run-id", &id, "--cancel"], "nothing was cancelled"),
+            (&["--cancel", "--metadata", "team=blue"], "which runs were cancelled is not known"),
+            (&["bench", "--runs", "1", "--out", &out], "no run was submitted"),
         ] {
             run(&[words, &limit].concat()).expect_error(4, &[&unanswered, left_open, "runner doctor"]);
         }
         for mode in [&[][..], &["--stream"]] {
             let words = [&["--run-id", &id][..], &limit, mode].concat();
-            run(&words).expect_error(4, &["has not ended within 300ms", &id]);
+            run(&words).expect_error(4, &["has not told within 300ms what became of run", &id, "attach to it again"]);
         }
     }
 }
@@ -131,7 +133,9 @@ fn a_worker_does_not_wait_for_ever_for_the_first_answer() {
     let place = Place::new();
     let mut command = place.worker_command(&[]);
     command.env("HATCHET_CLIENT_TOKEN", token(&address, "")).env("HATCHET_CLIENT_TLS_STRATEGY", "none");
-    Program::start(&mut command).wait().expect_error(5, &[&address, "has not answered for 10s"]);
+    Program::start(&mut command)
+        .wait()
+        .expect_error(5, &[&address, "has not answered for 10s", "HATCHET_CLIENT_HOST_PORT"]);
 }
 
 #[test]

@@ -14,14 +14,17 @@ fn sleeping(place: &Place, seconds: &str) -> super::Program {
 
 #[test]
 fn what_runs_is_finished_and_reported() {
-    let place = Place::new();
-    let worker = place.worker(&["--embedded"]);
-    let runner = sleeping(&place, "1");
-    let stopped = worker.stop().expect(0).expect_said("takes no more work").expect_said("stopped");
-    assert!(!stopped.stderr.iter().any(|line| line.contains("cut after")), "{stopped:?}");
-    // The engine was the worker's; it had told the end before it went.
-    let ended = runner.wait().expect(0);
-    assert!(ended.json()["slept_seconds"].as_f64().unwrap() >= 1.0, "{ended:?}");
+    for signal in ["TERM", "HUP"] {
+        let place = Place::new();
+        let worker = place.worker(&["--embedded"]);
+        let runner = sleeping(&place, "1");
+        worker.signal(signal);
+        let stopped = worker.wait().expect(0).expect_said("takes no more work").expect_said("stopped");
+        assert!(!stopped.stderr.iter().any(|line| line.contains("cut after")), "{stopped:?}");
+        // The engine was the worker's; it had told the end before it went.
+        let ended = runner.wait().expect(0);
+        assert!(ended.json()["slept_seconds"].as_f64().unwrap() >= 1.0, "{ended:?}");
+    }
 }
 
 #[test]
@@ -55,13 +58,15 @@ fn work_that_waits_goes_to_another_worker() {
 
 #[test]
 fn a_second_signal_ends_at_once() {
-    let place = Place::new();
-    let worker = place.worker(&["--embedded", "--grace", "10m"]);
-    let _runner = sleeping(&place, "600");
-    worker.signal("INT");
-    worker.err.until_said("takes no more work");
-    // So soon after the first it may still count as its echo; a person goes on pressing Ctrl-C.
-    worker.signal_to_the_end("INT").expect(130).expect_said("interrupted again");
+    for (first, second) in [("INT", "INT"), ("HUP", "TERM"), ("TERM", "HUP")] {
+        let place = Place::new();
+        let worker = place.worker(&["--embedded", "--grace", "10m"]);
+        let _runner = sleeping(&place, "600");
+        worker.signal(first);
+        worker.err.until_said("takes no more work");
+        // So soon after the first it may still count as its echo; a person goes on pressing Ctrl-C.
+        worker.signal_to_the_end(second).expect(130).expect_said("interrupted again");
+    }
 }
 
 #[test]

@@ -57,7 +57,7 @@ fn a_time_limit_is_exit_4_and_the_run_goes_on() {
     let said = limited.json_lines().pop().unwrap();
     assert_eq!((&said["event"], &said["run_id"], &said["limit"]), (&json!("timed_out"), &json!(id), &json!("0s")));
     assert_eq!(said["attach"], format!("runner --run-id {id} --embedded"));
-    limited.expect_said("has not ended within 0s and goes on");
+    limited.expect_said(&format!("has not told within 0s what became of run {id}"));
     place.runner(&["--run-id", &id]).expect(0);
 }
 
@@ -109,7 +109,7 @@ fn a_run_that_went_with_its_engine_is_exit_6() {
 fn an_interrupt_is_exit_130_and_the_run_goes_on() {
     let place = Place::new();
     let _worker = place.worker(&["--embedded"]);
-    for (signal, stream) in [("INT", false), ("TERM", true)] {
+    for (signal, stream) in [("INT", false), ("TERM", true), ("HUP", false)] {
         let mut words = [&SLEEP[..], &[r#"{"seconds":1.5}"#]].concat();
         words.extend(stream.then_some("--stream"));
         let runner = place.start_runner(&words);

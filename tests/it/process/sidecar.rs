@@ -148,3 +148,22 @@ fn what_it_cannot_do_it_says_in_a_line() {
     Program::start(&mut command).wait().expect_error(2, &["-handshake-file: none/h.json cannot be written"]);
     assert!(!place.path(".hatchet/handshake.json").exists(), "the engine has ended");
 }
+
+#[test]
+fn whoever_holds_the_folder_and_waits_for_the_file_in_it_gets_an_engine_of_its_own() {
+    let place = Place::new();
+    let engine = place.engine();
+    let others = place.handshake();
+    std::os::unix::fs::symlink(place.path(""), place.path("link")).unwrap();
+    let all = place.path(".hatchet/h.json");
+    for file in [".hatchet/h.json", "./.hatchet/h.json", all.to_str().unwrap(), "link/.hatchet/h.json"] {
+        let mut command = place.worker_command(&["-handshake-file", file]);
+        let sidecar = Program::start(command.stdin(Stdio::piped()));
+        let read = || serde_json::from_str(&std::fs::read_to_string(&all).ok()?).ok();
+        let own: Handshake = until("a handshake file", read);
+        assert_ne!(own.grpc_address, others.grpc_address, "{file}");
+        sidecar.stop().expect(0);
+        std::fs::remove_file(&all).unwrap();
+    }
+    engine.stop().expect(0);
+}

@@ -4,8 +4,8 @@ use std::{future::Future, time::Duration};
 
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::super::Exit;
-use crate::hatchet::{client::ClientError, wire::format_duration};
+use super::Exit;
+use crate::hatchet::wire::format_duration;
 
 /// When a command stops waiting, if it ever does.
 #[derive(Debug, Clone, Copy)]
@@ -28,11 +28,8 @@ impl Deadline {
         }
     }
 
-    /// The answer to a call, if it comes before the deadline.
-    pub(super) async fn before<T>(
-        self,
-        call: impl Future<Output = Result<T, ClientError>>,
-    ) -> Option<Result<T, ClientError>> {
+    /// What a call comes to, if it does before the deadline.
+    pub(super) async fn before<T>(self, call: impl Future<Output = T>) -> Option<T> {
         match self.0 {
             Some((at, _)) => timeout_at(at, call).await.ok(),
             None => Some(call.await),
