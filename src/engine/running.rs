@@ -282,7 +282,8 @@ fn withdraw(folder: &Option<Folder>) {
     }
 }
 
-#[cfg(all(test, feature = "durable"))]
+#[cfg(test)]
+#[cfg(feature = "durable")]
 mod tests {
     use std::{path::Path, sync::Arc};
 
