@@ -17,6 +17,7 @@ use super::{
     watchdog::PollClock,
 };
 use crate::hatchet::{
+    client::retry::Waits,
     task::{CancelReason, Canceller, Context, Outcome, Task},
     wire::format_duration,
 };
@@ -25,7 +26,8 @@ use crate::hatchet::{
 /// do it: the engine's clock checks about once a second, and the deadline may have been extended there.
 const TIMEOUT_MARGIN: Duration = Duration::from_secs(5);
 
-/// Before such a timeout is reported, the engine has this long to say where the run stands.
+/// Before such a timeout is reported the engine is asked where the run stands. Without a sign of life for this long it is
+/// asked again.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// STARTED, which carries its own time, waits this long for the body's end: of a body that is quicker, both reports
@@ -36,6 +38,8 @@ const STARTED_HOLD: Duration = Duration::from_millis(1);
 enum Verdict {
     /// This outcome.
     Report(Outcome),
+    /// That it ran longer than this, its execution timeout, unless the engine knows it already.
+    Overdue(Duration),
     /// Nothing: the engine has ended it by itself.
     Nothing,
 }
@@ -76,9 +80,13 @@ pub(super) async fn run(shared: Arc<Shared>, mut assignment: Assignment, cancell
 
 /// Tells the engine how the attempt ended, if it is to know.
 async fn report_end(shared: &Shared, assignment: &Assignment, verdict: Verdict) {
-    let Verdict::Report(outcome) = verdict else { return };
-    if let Some(terminal) = terminal(outcome, assignment) {
-        let _waiting = shared.stats.reports.one();
+    let _waiting = shared.stats.reports.one();
+    let outcome = match verdict {
+        Verdict::Report(outcome) => Some(outcome),
+        Verdict::Overdue(limit) => overdue(shared, assignment, limit).await,
+        Verdict::Nothing => None,
+    };
+    if let Some(terminal) = outcome.and_then(|outcome| terminal(outcome, assignment)) {
         report::terminal(&shared.client, &shared.stats, assignment, terminal).await;
     }
 }
@@ -107,7 +115,7 @@ fn end_of(verdict: &Verdict, reason: Option<CancelReason>) -> AttemptEnd {
         (Verdict::Report(_), Some(CancelReason::Shutdown)) => AttemptEnd::Shutdown,
         (Verdict::Report(_), Some(CancelReason::TimedOut)) => AttemptEnd::TimedOut,
         (Verdict::Report(_), _) => AttemptEnd::Failed,
-        (Verdict::Nothing, Some(CancelReason::TimedOut)) => AttemptEnd::TimedOut,
+        (Verdict::Overdue(_), _) | (Verdict::Nothing, Some(CancelReason::TimedOut)) => AttemptEnd::TimedOut,
         (Verdict::Nothing, _) => AttemptEnd::Cancelled,
     }
 }
@@ -193,8 +201,8 @@ async fn supervise(
             CancelReason::TimedOut
         }
     };
-    let run = assignment.key.0;
-    let name = task.name();
+    let (run, name) = (assignment.key.0, task.name());
+    let overdue = Verdict::Overdue(task.options().execution_timeout);
     let outcome = match timeout(shared.cancel_grace, body.outcome()).await {
         Ok(outcome) => outcome,
         Err(_) if body.abort() => {
@@ -206,39 +214,40 @@ async fn supervise(
             tracing::warn!(%run, task = name, "ignores its cancellation ({reason}) and keeps its slot: call ctx.check_cancelled()? in its loop");
             if reason == CancelReason::TimedOut {
                 // The run need not wait for the body.
-                let told = async {
-                    let verdict = overdue(shared, assignment, task).await;
-                    report_end(shared, assignment, verdict).await;
-                };
-                join(told, body.outcome()).await;
+                join(report_end(shared, assignment, overdue), body.outcome()).await;
                 return Verdict::Nothing;
             }
             body.outcome().await
         }
     };
     match reason {
-        CancelReason::TimedOut => overdue(shared, assignment, task).await,
+        CancelReason::TimedOut => overdue,
         CancelReason::Requested | CancelReason::Shutdown => after_cancel(outcome, reason),
     }
 }
 
 /// What to report of an attempt that the worker ended for its timeout: a failure, unless the engine has ended it in the
-/// meantime and the word of it was lost. A failure would change the end that it has there; one that comes after a
-/// retry was made is of another attempt, and passed over.
-async fn overdue(shared: &Shared, assignment: &Assignment, task: &Task) -> Verdict {
-    let looked = timeout(LOOK_TIMEOUT, shared.client.run(assignment.key.0).details()).await;
-    if let Ok(Ok(details)) = looked
-        && details.done
-    {
-        return Verdict::Nothing;
+/// meantime and the word of it was lost, as with the link. A failure would be written over the end that it has there;
+/// one that comes after a retry was made is of another attempt, and passed over. So the engine is asked until it answers.
+async fn overdue(shared: &Shared, assignment: &Assignment, limit: Duration) -> Option<Outcome> {
+    let run = shared.client.run(assignment.key.0);
+    let give_up = Instant::now() + report::OUTCOME_PATIENCE;
+    let mut waits = Waits::new(Duration::from_millis(50), LOOK_TIMEOUT);
+    loop {
+        match run.details_within(LOOK_TIMEOUT).await {
+            Ok(details) if details.done => return None,
+            Err(error) if error.is_temporary() && Instant::now() < give_up => sleep(waits.again()).await,
+            // Where it refuses to say, it takes the report or counts as lost.
+            Ok(_) | Err(_) => break,
+        }
     }
     let error = format!(
         "TimedOut: the attempt ran longer than its execution timeout of {}; the engine had not ended it {} later, so the \
          worker did",
-        format_duration(task.options().execution_timeout),
+        format_duration(limit),
         format_duration(TIMEOUT_MARGIN)
     );
-    Verdict::Report(Outcome::Failed { error, may_retry: true })
+    Some(Outcome::Failed { error, may_retry: true })
 }
 
 /// What to report of a body that was asked to stop.

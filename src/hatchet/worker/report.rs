@@ -23,7 +23,7 @@ use crate::hatchet::{
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// An outcome is offered this long. An engine that was away longer has given the attempt to another worker (30 s after
 /// the last heartbeat), and restarts of a real one were seen to take a minute.
-const OUTCOME_PATIENCE: Duration = Duration::from_secs(300);
+pub(super) const OUTCOME_PATIENCE: Duration = Duration::from_secs(300);
 /// Lines and chunks on their way at once. They are numbered, and the engine restores their order.
 const PARALLEL_EMISSIONS: usize = 16;
 /// A line or chunk is offered this long.
