@@ -16,7 +16,7 @@ use super::{
     host::Names,
     options::{EngineOptions, Rest},
     serve::{self, Service},
-    state::{Moment, State},
+    state::{Moment, Now, State},
     token::Tokens,
 };
 #[cfg(feature = "durable")]
@@ -80,7 +80,7 @@ impl Engine {
         let body = move || {
             // Here and not before: there may be much to read.
             let time = Time::start();
-            match Kept::open(&options, folder.as_ref(), &time) {
+            match Kept::open(&options, folder.as_ref(), time.now()) {
                 Ok(Kept { state, store }) => {
                     let driver = Driver::new(state, time, identity.tenant, options.max_message);
                     let service = Service { driver, tokens, names: Names::of(address.ip()), with_rest };
@@ -152,14 +152,15 @@ struct Kept {
 }
 
 impl Kept {
-    fn open(options: &EngineOptions, folder: Option<&Folder>, time: &Time) -> Result<Self, EngineError> {
+    fn open(options: &EngineOptions, folder: Option<&Folder>, now: Now) -> Result<Self, EngineError> {
         #[cfg(feature = "durable")]
         if let Some(folder) = folder.filter(|_| !options.ephemeral) {
-            let (state, store) = keeping::open(folder.path(), options, time.now())?;
+            let (state, store) = keeping::open(folder.path(), options, now)?;
             return Ok(Self { state, store: Some(store) });
         }
         #[cfg(not(feature = "durable"))]
         if folder.is_some() && !options.ephemeral {
+            let _ = now;
             tracing::warn!("nothing is kept over a restart: this build lacks the cargo feature `durable`");
         }
         let state = State::new(options.timings.clone(), options.keep(), Box::new(Uuid::new_v4));
@@ -189,6 +190,14 @@ async fn keep(driver: &Driver, store: Option<&Store>) {
         }
         None => std::future::pending().await,
     }
+}
+
+/// There will be no more changes.
+fn stop_keeping(driver: &Driver) {
+    #[cfg(feature = "durable")]
+    driver.stop_keeping();
+    #[cfg(not(feature = "durable"))]
+    let _ = driver;
 }
 
 /// Takes the port kept from the last start, or the one asked for, or another one.
@@ -268,9 +277,8 @@ async fn run(
             }
         }
     }
-    #[cfg(feature = "durable")]
     if !is_kept {
-        driver.stop_keeping();
+        stop_keeping(&driver);
         keeping.await;
     }
     withdraw(&held.folder);
