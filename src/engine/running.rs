@@ -16,7 +16,7 @@ use super::{
     host::Names,
     options::{EngineOptions, Rest},
     serve::{self, Service},
-    state::{Moment, State},
+    state::{Moment, Now, State},
     token::Tokens,
 };
 #[cfg(feature = "durable")]
@@ -80,7 +80,7 @@ impl Engine {
         let body = move || {
             // Here and not before: there may be much to read.
             let time = Time::start();
-            match Kept::open(&options, folder.as_ref(), &time) {
+            match Kept::open(&options, folder.as_ref(), time.now()) {
                 Ok(Kept { state, store }) => {
                     let driver = Driver::new(state, time, identity.tenant, options.max_message);
                     let service = Service { driver, tokens, names: Names::of(address.ip()), with_rest };
@@ -152,15 +152,15 @@ struct Kept {
 }
 
 impl Kept {
-    fn open(options: &EngineOptions, folder: Option<&Folder>, time: &Time) -> Result<Self, EngineError> {
+    fn open(options: &EngineOptions, folder: Option<&Folder>, now: Now) -> Result<Self, EngineError> {
         #[cfg(feature = "durable")]
         if let Some(folder) = folder.filter(|_| !options.ephemeral) {
-            let (state, store) = keeping::open(folder.path(), options, time.now())?;
+            let (state, store) = keeping::open(folder.path(), options, now)?;
             return Ok(Self { state, store: Some(store) });
         }
         #[cfg(not(feature = "durable"))]
         if folder.is_some() && !options.ephemeral {
-            let _ = time;
+            let _ = now;
             tracing::warn!("nothing is kept over a restart: this build lacks the cargo feature `durable`");
         }
         let state = State::new(options.timings.clone(), options.keep(), Box::new(Uuid::new_v4));
@@ -190,6 +190,14 @@ async fn keep(driver: &Driver, store: Option<&Store>) {
         }
         None => std::future::pending().await,
     }
+}
+
+/// There will be no more changes.
+fn stop_keeping(driver: &Driver) {
+    #[cfg(feature = "durable")]
+    driver.stop_keeping();
+    #[cfg(not(feature = "durable"))]
+    let _ = driver;
 }
 
 /// Takes the port kept from the last start, or the one asked for, or another one.
@@ -253,34 +261,26 @@ async fn run(
     });
     let keeping = keep(&driver, held.store.as_ref());
     tokio::pin!(serving, keeping);
-    let keeps = tokio::select! {
-        outcome = &mut serving => {
-            tracing::error!("the engine has stopped serving: {outcome:?}");
-            true
-        }
-        () = driver.keep_time() => true,
-        () = &mut keeping => false,
+    let mut is_kept = held.store.is_none();
+    tokio::select! {
+        outcome = &mut serving => tracing::error!("the engine has stopped serving: {outcome:?}"),
+        () = driver.keep_time() => {}
+        () = &mut keeping => is_kept = true,
         _ = stopped => {
             driver.hang_up();
             drop(hang_up);
             tokio::select! {
-                ended = tokio::time::timeout(FAREWELL, serving) => {
-                    if ended.is_err() {
-                        tracing::debug!("some calls did not end in time and were cut off");
-                    }
-                    true
-                }
-                () = &mut keeping => false,
+                ended = tokio::time::timeout(FAREWELL, serving) => if ended.is_err() {
+                    tracing::debug!("some calls did not end in time and were cut off");
+                },
+                () = &mut keeping => is_kept = true,
             }
         }
-    };
-    #[cfg(feature = "durable")]
-    if keeps && held.store.is_some() {
-        driver.stop_keeping();
+    }
+    if !is_kept {
+        stop_keeping(&driver);
         keeping.await;
     }
-    #[cfg(not(feature = "durable"))]
-    let _ = keeps;
     withdraw(&held.folder);
 }
 
