@@ -40,7 +40,7 @@ struct Args {
     /// The worker's name [env: HATCHET_WORKER_NAME] [default: hatchet-quickstart]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// After SIGINT, SIGTERM or SIGHUP, what runs may go on this long [env: HATCHET_WORKER_GRACE] [default: 25s]
+    /// After SIGINT or SIGTERM (on Linux SIGHUP), what runs may go on this long [env: HATCHET_WORKER_GRACE] [default: 25s]
     #[arg(long, value_name = "DURATION")]
     grace: Option<String>,
     /// Wait this long for an engine that is not up yet [env: HATCHET_WORKER_WAIT_FOR_ENGINE] [default: 0s]

@@ -100,6 +100,11 @@ impl Connection {
         self.present().config.clone()
     }
 
+    /// How many bytes have arrived on the present connection: where these are more than before, it lives.
+    pub(crate) fn arrived(&self) -> u64 {
+        self.present().traffic.arrived()
+    }
+
     /// Leaves the present connection to what still uses it, and makes a new one for the next call: the way out of a
     /// link that swallows everything without breaking.
     pub fn renew(&self) {

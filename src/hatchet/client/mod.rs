@@ -100,8 +100,14 @@ impl Client {
 
     /// The engine's version, such as `v0.101.27`. One try: it is how one finds out whether the engine is there.
     pub async fn engine_version(&self) -> Result<String, ClientError> {
-        let answer = self.0.connection.dispatcher().get_version(wire::proto::GetVersionRequest {}).await;
-        match answer {
+        self.version(tonic::Request::new(wire::proto::GetVersionRequest {})).await
+    }
+
+    pub(crate) async fn version(
+        &self,
+        request: tonic::Request<wire::proto::GetVersionRequest>,
+    ) -> Result<String, ClientError> {
+        match self.0.connection.dispatcher().get_version(request).await {
             Ok(answer) => Ok(answer.into_inner().version),
             Err(status) => Err(self.0.connection.failed("ask for the engine's version", status)),
         }

@@ -14,7 +14,11 @@ use futures_util::{
 };
 use tokio::time::{Instant, sleep_until};
 
-use super::{Client, ClientError, ErrorKind, RunDetails, RunHandle, RunOutcome, subscription::Subscription};
+use super::{
+    Client, ClientError, ErrorKind, RunDetails, RunHandle, RunOutcome,
+    subscription::Subscription,
+    wait::{LONGEST_POLL_TIMEOUT, POLL_TIMEOUT},
+};
 use crate::hatchet::wire::{RunId, proto::WorkflowRunEvent};
 
 /// Between two polls while the subscription tells of ends: five a second, for those that get lost.
@@ -25,8 +29,6 @@ const FAST: Duration = Duration::from_millis(10);
 const SLOWEST: Duration = Duration::from_secs(5);
 /// Polls under way at once.
 const POLLS: usize = 16;
-/// A poll without a sign of life for this long is given up and made again.
-const POLL_TIMEOUT: Duration = Duration::from_secs(5);
 /// A subscription that has told nothing for this long does not keep the poll slow.
 const QUIET: Duration = Duration::from_secs(2);
 /// A run is polled for no sooner than this after it was added.
@@ -65,6 +67,8 @@ struct Waiting {
     /// The subscription told of its end.
     ended: bool,
     unknown_since: Option<Instant>,
+    /// Of its next poll.
+    limit: Duration,
 }
 
 type Poll = std::pin::Pin<Box<dyn Future<Output = (RunId, Result<RunDetails, ClientError>)> + Send>>;
@@ -135,6 +139,7 @@ impl Outcomes {
                 poll_at: now + FIRST_POLL,
                 ended: false,
                 unknown_since: None,
+                limit: POLL_TIMEOUT,
             },
         );
         self.subscription.add(run);
@@ -212,10 +217,10 @@ impl Outcomes {
         let Some(run) = self.doubtful.pop_front().or_else(|| self.queue.pop_front_if(due)) else { return };
         let Some(waiting) = self.waiting.get_mut(&run) else { return };
         waiting.poll_at = now + NEXT_POLL;
-        let run_handle = waiting.run.clone();
+        let (run_handle, limit) = (waiting.run.clone(), waiting.limit);
         let talks = self.doubtful.is_empty() && self.told.elapsed() < QUIET;
         self.next_poll = now + if talks { SLOW } else { FAST } + self.penalty;
-        self.polls.push(Box::pin(async move { (run, run_handle.details_within(POLL_TIMEOUT).await) }));
+        self.polls.push(Box::pin(async move { (run, run_handle.details_within(limit).await) }));
     }
 
     fn answered(&mut self, run: RunId, answer: Result<RunDetails, ClientError>) {
@@ -245,6 +250,9 @@ impl Outcomes {
                 }
             }
             Err(error) if error.is_temporary() => {
+                if error.kind() == ErrorKind::TimedOut {
+                    waiting.limit = (waiting.limit * 2).min(LONGEST_POLL_TIMEOUT);
+                }
                 if error.kind() == ErrorKind::Exhausted {
                     self.penalty = (self.penalty * 2).clamp(FAST, SLOWEST);
                     self.heard();

@@ -15,8 +15,10 @@ use crate::hatchet::wire::{RunId, RunStatus, proto};
 /// The poll starts here and slows down to [`POLL_SLOWEST`].
 pub(super) const POLL_FIRST: Duration = Duration::from_millis(250);
 pub(super) const POLL_SLOWEST: Duration = Duration::from_secs(5);
-/// A poll without a sign of life for this long is given up and made again.
-const POLL_TIMEOUT: Duration = Duration::from_secs(5);
+/// A poll without a sign of life for this long is given up and made again, with twice the time up to the second: a slow
+/// engine is not a dead one.
+pub(super) const POLL_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const LONGEST_POLL_TIMEOUT: Duration = Duration::from_secs(30);
 /// Without any answer from the engine for this long, the wait ends.
 const SILENCE_PATIENCE: Duration = Duration::from_secs(300);
 
@@ -140,8 +142,8 @@ impl RunHandle {
     async fn poll(&self, first: Duration, pace: Pace) -> Result<RunOutcome, ClientError> {
         let results = self.client().results();
         let mut waits = Waits::new(first, POLL_SLOWEST);
-        let begun = Instant::now();
-        let (mut known, mut heard) = (begun, begun);
+        let (mut unknown_since, mut heard) = (None, Instant::now());
+        let mut limit = POLL_TIMEOUT;
         let connection = self.client().connection();
         if pace == Pace::Unsure {
             results.quiet(&mut waits, connection.renewed()).await;
@@ -149,26 +151,30 @@ impl RunHandle {
         loop {
             let left = connection.renewed();
             let permit = results.poll_permit().await;
-            let answer = self.details_within(POLL_TIMEOUT).await;
+            let arrived = connection.arrived();
+            let answer = self.details_within(limit).await;
             drop(permit);
             match answer {
                 Ok(details) => {
-                    (known, heard) = (Instant::now(), Instant::now());
+                    (unknown_since, heard) = (None, Instant::now());
                     if let Some(outcome) = RunOutcome::from_details(self.id(), &details) {
                         return Ok(outcome);
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::NotFound => {
                     heard = Instant::now();
-                    if known.elapsed() > self.patience() {
+                    if unknown_since.get_or_insert(heard).elapsed() > self.patience() {
                         return Err(self.unknown());
                     }
                     waits.start_over();
                 }
                 Err(error) if error.is_temporary() => {
                     if error.kind() == ErrorKind::TimedOut {
-                        // The connection may be dead and look alive; what is slow only goes on over the old one.
-                        connection.renew();
+                        limit = (limit * 2).min(LONGEST_POLL_TIMEOUT);
+                        // It may be dead and look alive.
+                        if connection.arrived() == arrived {
+                            connection.renew();
+                        }
                     }
                     if heard.elapsed() > SILENCE_PATIENCE {
                         let message = format!("the engine has not answered for {SILENCE_PATIENCE:?}: {error}");

@@ -27,8 +27,10 @@ use crate::hatchet::{
 /// Waits between tries: short at first, so that a blip costs little, and never long, so that an outage's end is seen.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
-/// A try at the first registration has this long at least, however little patience the options leave: a real engine
-/// under load was seen to need seconds.
+/// Each call of a registration has this long without a sign of life.
+const ANSWER: Duration = Duration::from_secs(30);
+/// And of the first one this long at least, however little patience the options leave: a real engine under load was seen
+/// to need seconds.
 const FIRST_ANSWER: Duration = Duration::from_secs(10);
 /// A registration that was forgotten sooner than this is followed by a wait.
 const STORM: Duration = Duration::from_secs(2);
@@ -140,22 +142,22 @@ async fn first_registration(
     let begun = Instant::now();
     let mut waits = Waits::new(FIRST_WAIT, LONGEST_WAIT);
     loop {
-        let patience = worker.options.wait_for_engine.saturating_sub(begun.elapsed()).max(FIRST_ANSWER);
-        let error = match timeout(patience, register(client, &worker.options, &worker.tasks)).await {
-            Ok(Ok(registered)) => return Ok(registered),
-            Ok(Err(error)) => error,
-            Err(_) => {
-                let message = format!(
-                    "{} has not answered for {patience:?}: an engine that hangs (look at its log), or none at all \
-                     (HATCHET_CLIENT_HOST_PORT is its gRPC port)",
-                    client.config().host_port
-                );
-                ClientError::new(ErrorKind::TimedOut, message)
-            }
+        let patience = worker.options.wait_for_engine.saturating_sub(begun.elapsed()).clamp(FIRST_ANSWER, ANSWER);
+        let error = match register(client, &worker.options, &worker.tasks, patience).await {
+            Ok(registered) => return Ok(registered),
+            Err(error) => error,
         };
         let error = match error.kind() {
             ErrorKind::Unreachable | ErrorKind::TimedOut => match diagnose(&client.config()).await {
                 Some(why) => ClientError::new(error.kind(), why),
+                None if error.kind() == ErrorKind::TimedOut => ClientError::new(
+                    ErrorKind::TimedOut,
+                    format!(
+                        "{} has not answered for {patience:?}: an engine that hangs (look at its log), or none at all \
+                         (HATCHET_CLIENT_HOST_PORT is its gRPC port)",
+                        client.config().host_port
+                    ),
+                ),
                 None => error,
             },
             _ => error,
@@ -199,7 +201,7 @@ async fn keep(
             Ended::Forgotten => {
                 tracing::warn!("the engine does not know this worker any more: it registers again");
                 leave(state, None);
-                match register(&shared.client, &worker.options, &worker.tasks).await {
+                match register(&shared.client, &worker.options, &worker.tasks, ANSWER).await {
                     Ok(registered) => {
                         shared.stats.registrations.add(1);
                         tracing::info!(worker = %registered.worker, "registered again");

@@ -1,12 +1,12 @@
 //! Makes the engine know the tasks, then the worker.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
 
 use super::{Registered, WorkerOptions};
 use crate::hatchet::{
-    client::{Client, ClientError, ErrorKind},
+    client::{Client, ClientError, ErrorKind, patience::within},
     task::{Idempotency, IdempotencyMethod, Task},
     wire::{
         ActionId, format_duration,
@@ -18,15 +18,16 @@ use crate::hatchet::{
 const PARALLEL_PUTS: usize = 5;
 
 /// Puts all workflows, then registers the worker: in this order, so that a worker never listens for a workflow that
-/// the engine does not know.
+/// the engine does not know. `limit` is that of each call.
 pub(super) async fn register(
     client: &Client,
     options: &WorkerOptions,
     tasks: &[Task],
+    limit: Duration,
 ) -> Result<Registered, ClientError> {
-    let version = client.engine_version().await?;
+    let version = client.version(within(limit, proto::GetVersionRequest {})).await?;
     let puts: Vec<_> = tasks.iter().flat_map(|task| task.names().map(move |name| (task, name))).collect();
-    futures_util::stream::iter(puts.iter().map(|(task, name)| put_workflow(client, task, name)))
+    futures_util::stream::iter(puts.iter().map(|(task, name)| put_workflow(client, task, name, limit)))
         .buffer_unordered(PARALLEL_PUTS)
         .try_collect::<Vec<()>>()
         .await?;
@@ -54,7 +55,7 @@ pub(super) async fn register(
         }),
         ..Default::default()
     };
-    let answer = client.connection().dispatcher().register(request).await;
+    let answer = client.connection().dispatcher().register(within(limit, request)).await;
     let answer = answer.map_err(|status| client.connection().failed("register the worker", status))?.into_inner();
     let worker = answer
         .worker_id
@@ -69,7 +70,7 @@ pub(super) fn action(client: &Client, name: &str) -> Result<ActionId, ClientErro
         .map_err(|e| ClientError::new(ErrorKind::Config, e.to_string()))
 }
 
-async fn put_workflow(client: &Client, task: &Task, name: &str) -> Result<(), ClientError> {
+async fn put_workflow(client: &Client, task: &Task, name: &str, limit: Duration) -> Result<(), ClientError> {
     let options = task.options();
     let request = v1::CreateWorkflowVersionRequest {
         name: client.config().namespaced(name),
@@ -91,7 +92,7 @@ async fn put_workflow(client: &Client, task: &Task, name: &str) -> Result<(), Cl
         idempotency: options.idempotency.as_ref().map(idempotency),
         ..Default::default()
     };
-    match client.connection().admin().put_workflow(request).await {
+    match client.connection().admin().put_workflow(within(limit, request)).await {
         Ok(_) => Ok(()),
         Err(status) => Err(client.connection().failed(&format!("register the task {name}"), status)),
     }

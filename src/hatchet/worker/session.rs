@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures_util::{FutureExt as _, StreamExt as _, future::OptionFuture};
+use futures_util::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
 use tokio::{
     sync::watch,
     time::{Instant, MissedTickBehavior, interval},
@@ -19,6 +19,11 @@ use crate::hatchet::{
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(4);
 /// Without a sign of life. Shorter than the interval, so that a link that swallows everything is noticed within 7 s.
 const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Where there are other signs of life: a slow engine, or an answer behind a large message. After as long without a
+/// heartbeat an engine gives the worker's attempts to another.
+const UNANSWERED: Duration = Duration::from_secs(30);
+/// As many are sent within that time: the next one goes out whether the last was answered or not.
+const HEARTBEATS: usize = 8;
 /// The first heartbeat of a session after a loss has this long: where the link swallows everything, the next try should
 /// not be far off when it heals. An engine that is merely slow gets the full time after so many tries in a row.
 const FIRST_HEARTBEAT_TIMEOUT: Duration = Duration::from_millis(1_500);
@@ -61,7 +66,8 @@ pub(super) async fn run(
     let opened = Instant::now();
     let mut ticks = interval(HEARTBEAT_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut beat = None;
+    let mut beats = FuturesUnordered::new();
+    let mut answered = opened;
     let mut lived = false;
     loop {
         tokio::select! {
@@ -72,16 +78,17 @@ pub(super) async fn run(
                 }
                 None => return Ended::Lost { why: "the engine closed the stream".to_owned(), lived },
             },
-            due = ticks.tick(), if beat.is_none() => {
+            due = ticks.tick(), if beats.len() < HEARTBEATS => {
                 shared.stats.heartbeat_delay.add(due.elapsed());
                 let hasty = !lived && (1..=HASTY_TRIES).contains(&failures);
                 let limit = if hasty { FIRST_HEARTBEAT_TIMEOUT } else { HEARTBEAT_TIMEOUT };
-                beat = Some(heartbeat(shared, worker, limit).boxed());
+                let (sent, arrived) = (Instant::now(), shared.client.connection().arrived());
+                beats.push(heartbeat(shared, worker, limit).map(move |answer| (sent, arrived, answer)));
             }
-            Some(answer) = OptionFuture::from(beat.as_mut()), if beat.is_some() => {
-                beat = None;
+            Some((sent, arrived, answer)) = beats.next() => {
                 match answer {
                     Ok(()) => {
+                        answered = answered.max(sent);
                         if !lived {
                             lived = true;
                             shared.stats.listens.add(1);
@@ -92,6 +99,13 @@ pub(super) async fn run(
                     }
                     Err(error) if error.kind() == ErrorKind::StreamNotActive && opened.elapsed() < OPENING_GRACE => {
                         ticks.reset_after(SOON);
+                    }
+                    Err(error)
+                        if error.kind() == ErrorKind::TimedOut
+                            && shared.client.connection().arrived() != arrived
+                            && answered.elapsed() < UNANSWERED =>
+                    {
+                        tracing::debug!(%error, "a heartbeat was not answered, and the engine lives");
                     }
                     Err(error) => {
                         shared.stats.heartbeat_failures.add(1);

@@ -28,6 +28,8 @@ impl AdminService for Door {
 
     async fn get_run_details(&self, request: Request<v1::GetRunDetailsRequest>) -> Answer<v1::GetRunDetailsResponse> {
         let run = request.into_inner().external_id;
+        let takes = self.note(|script| script.details_take);
+        tokio::time::sleep(takes).await;
         self.note(|script| {
             script.details_asked += 1;
             if let Some(failure) = script.details_failures.pop_front() {

@@ -52,6 +52,8 @@ impl dispatcher_server::Dispatcher for Door {
             script.heartbeats.push(Instant::now());
             Ok(())
         })?;
+        let takes = self.note(|script| script.heartbeat_takes);
+        tokio::time::sleep(takes).await;
         Ok(Response::new(HeartbeatResponse {}))
     }
 

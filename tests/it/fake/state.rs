@@ -2,7 +2,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use hatchet_quickstart::hatchet::wire::{
@@ -31,6 +31,8 @@ pub struct Script {
     pub streams: Vec<(String, Outlet<AssignedAction>)>,
     pub heartbeats: Vec<Instant>,
     pub heartbeat_failures: VecDeque<Status>,
+    /// Each is answered after this.
+    pub heartbeat_takes: Duration,
     /// What was said of attempts.
     pub reports: Vec<Report>,
     /// Events of attempts' ends that were refused.
@@ -40,6 +42,8 @@ pub struct Script {
     pub runs: HashMap<String, GetRunDetailsResponse>,
     pub details_asked: usize,
     pub details_failures: VecDeque<Status>,
+    /// Each is answered after this.
+    pub details_take: Duration,
     pub triggers: Vec<TriggerWorkflowRequest>,
     pub trigger_failures: VecDeque<Status>,
     pub bulk_sizes: Vec<usize>,

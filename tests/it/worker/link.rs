@@ -1,5 +1,7 @@
 //! A link that breaks, and comes back.
 
+use std::time::Duration;
+
 use hatchet_quickstart::{
     engine::{Engine, EngineOptions},
     hatchet::{
@@ -66,6 +68,22 @@ async fn a_stream_that_ends_is_opened_again_under_the_same_id() {
     known.dedup();
     assert_eq!(known.len(), 1, "always the same id");
     assert_eq!(fake.script(|script| script.registered.len()), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slow_answers_to_heartbeats_do_not_cost_a_link_that_lives() {
+    let fake = Fake::start().await;
+    let _worker = worker(&fake).await;
+    let before = fake.script(|script| {
+        // More than one has without another sign of life.
+        script.heartbeat_takes = Duration::from_millis(3_500);
+        script.heartbeats.len()
+    });
+    while fake.script(|script| script.heartbeats.len()) < before + 3 {
+        let run = fake.assign("echo", "{}").await;
+        assert_eq!(fake.finished(run).await, Finished::Completed("{}".to_owned()));
+    }
+    assert_eq!(fake.script(|script| script.streams.len()), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,5 +1,7 @@
 //! Waiting for a run's end: it cannot hang, and it takes nobody's word but the engine's.
 
+use std::time::Duration;
+
 use futures_util::StreamExt as _;
 use hatchet_quickstart::hatchet::{
     client::{Client, ClientError, ErrorKind, RunOutcome, TriggerOptions},
@@ -52,6 +54,24 @@ async fn a_subscription_that_never_answers_is_outrun_by_the_poll() {
     asked(&fake, 1, run).await;
     fake.script(|script| script.set_run(&run.to_string(), v1::RunStatus::Completed, Some(r#"{"n":1}"#)));
     assert_eq!(result(waited).await.output::<Value>().unwrap(), json!({ "n": 1 }));
+}
+
+#[tokio::test]
+async fn a_slow_engine_is_given_the_time_it_needs_and_its_connection_kept() {
+    let fake = Fake::start().await;
+    let client = Client::new(fake.config()).unwrap();
+    let run = RunId::random();
+    fake.script(|script| {
+        script.set_run(&run.to_string(), v1::RunStatus::Completed, Some(r#"{"n":1}"#));
+        // More than a first try has.
+        script.details_take = Duration::from_secs(6);
+    });
+    let together = client.outcomes([client.run(run)]);
+    let (one, many) = tokio::join!(result(wait(&client, run)), within("the wait ends", together.collect::<Vec<_>>()));
+    assert_eq!(one.output::<Value>().unwrap(), json!({ "n": 1 }));
+    assert_eq!(many.into_iter().map(|(_, outcome)| outcome.unwrap()).collect::<Vec<_>>(), [one]);
+    let subscriptions = fake.script(|script| script.subscriptions.len());
+    assert_eq!(subscriptions, 2, "one of each wait: the connection answers other calls");
 }
 
 #[tokio::test]
