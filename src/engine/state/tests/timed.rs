@@ -203,3 +203,23 @@ fn waits_that_are_kept_over_a_restart_count_by_the_clock_as_it_is_then() {
     world.seconds(29);
     assert_eq!(world.status(run), (RunStatus::Running, 0), "it has 40 s left, and its worker 30 s to come back");
 }
+
+#[test]
+fn a_clock_that_leaps_forward_and_back_makes_no_run_old() {
+    const DAY: u64 = 24 * 3_600_000;
+    let mut world = World::new();
+    world.declare("t", |_| ());
+    let run = world.trigger("t");
+    world.event(|state, now| state.cancel(run, now));
+    for days in [8, 365] {
+        world.set_wall(|wall| wall + days * DAY);
+        world.trigger("t");
+        assert!(world.state.run(run).is_some(), "{days} days on");
+        world.set_wall(|wall| wall - days * DAY);
+        world.trigger("t");
+        assert!(world.state.run(run).is_some(), "{days} days back");
+    }
+    world.move_on(Duration::from_millis(7 * DAY));
+    world.trigger("t");
+    assert!(world.state.run(run).is_none(), "now it is");
+}
