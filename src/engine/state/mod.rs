@@ -141,7 +141,7 @@ pub(crate) struct State {
     queue: Queue,
     clock: Deadlines<Steady, Alarm>,
     calendar: Deadlines<Moment, Date>,
-    /// The wall clock at the last tick.
+    /// The wall clock at the last tick, or the latest that a cron has been armed at since.
     looked: Moment,
     logs: logs::Logs,
     events: events::Events,

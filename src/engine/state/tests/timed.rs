@@ -190,6 +190,28 @@ fn a_clock_that_is_set_back_starts_nothing_twice_and_shows_nothing_as_earlier() 
 }
 
 #[test]
+fn a_cron_that_is_made_while_the_clock_is_wrong_goes_by_the_right_one() {
+    let hourly = || CronRule::parse("0 * * * *").unwrap();
+    let (mut world, mut disk) = super::saved::keeping();
+    world.declare("hourly", |_| ());
+    world.declare("later", |_| ());
+    world.set_wall(|wall| wall + 24 * 3_600_000);
+    world.event(|state, now| state.add_cron(plan("hourly"), hourly(), "c".into(), now)).unwrap();
+    // Put right before anything was due, and another one is made.
+    world.set_wall(|wall| wall - 24 * 3_600_000);
+    world.event(|state, now| state.add_cron(plan("later"), hourly(), "c".into(), now)).unwrap();
+    world.seconds(3600);
+    assert_eq!([runs(&world, "hourly"), runs(&world, "later")], [1, 1]);
+    // So it is at a start.
+    disk.keep(&mut world.state, world.now);
+    world.set_wall(|wall| wall + 24 * 3_600_000);
+    world.state = disk.load(&world).unwrap();
+    world.set_wall(|wall| wall - 24 * 3_600_000);
+    world.seconds(3600);
+    assert_eq!([runs(&world, "hourly"), runs(&world, "later")], [2, 2]);
+}
+
+#[test]
 fn waits_that_are_kept_over_a_restart_count_by_the_clock_as_it_is_then() {
     let (mut world, mut disk) = super::saved::keeping();
     world.declare("t", |task| task.timeout.0 = Duration::from_secs(60));
