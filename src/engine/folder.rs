@@ -8,6 +8,7 @@ use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, Write},
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
@@ -69,6 +70,8 @@ pub(super) struct Folder {
     path: PathBuf,
     /// Of the lock.
     place: Place,
+    /// What the handshake file says if it is still this holder's.
+    announced: Mutex<Option<Handshake>>,
     /// Locked; closing it lets go.
     _lock: File,
 }
@@ -84,7 +87,8 @@ impl Folder {
         for again in (0..TRIES).rev() {
             match lock.try_lock() {
                 Ok(()) => {
-                    return Ok(Self { path: path.to_owned(), place: Place::of(file, &metadata), _lock: lock });
+                    let place = Place::of(file, &metadata);
+                    return Ok(Self { path: path.to_owned(), place, announced: Mutex::default(), _lock: lock });
                 }
                 Err(TryLockError::Error(e)) => return Err(failed(e)),
                 Err(TryLockError::WouldBlock) if again > 0 => std::thread::sleep(TRY_AGAIN),
@@ -128,15 +132,18 @@ impl Folder {
 
     /// Tells others where the engine is.
     pub(super) fn announce(&self, handshake: &Handshake) -> Result<(), EngineError> {
+        *self.announced.lock().unwrap_or_else(PoisonError::into_inner) = Some(handshake.clone());
         self.write("handshake.json", &serde_json::json!(handshake))
     }
 
-    /// Takes the announcement back, unless the folder has become another engine's.
+    /// Takes the announcement back, unless the folder has become another engine's, or another one is announced there.
     pub(super) fn withdraw(&self) {
-        if self.place.left().is_some() {
+        let file = self.path.join("handshake.json");
+        let announced = self.announced.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let found = fs::read(&file).ok().and_then(|text| serde_json::from_slice(&text).ok());
+        if self.place.left().is_some() || found.is_none() || found != announced {
             return;
         }
-        let file = self.path.join("handshake.json");
         if let Err(e) = fs::remove_file(&file)
             && e.kind() != io::ErrorKind::NotFound
         {
@@ -276,6 +283,21 @@ mod tests {
         first.withdraw();
         assert_eq!(find(dir.path()).unwrap(), Some(handshake()));
         second.withdraw();
+        assert_eq!(find(dir.path()).unwrap(), None);
+    }
+
+    #[test]
+    fn what_another_has_announced_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::hold(dir.path()).unwrap();
+        folder.announce(&handshake()).unwrap();
+        // The lock is where it was, and who took the rest does not go by it.
+        let other = Handshake { token: "another".into(), ..handshake() };
+        fs::write(dir.path().join("handshake.json"), serde_json::json!(other).to_string()).unwrap();
+        folder.withdraw();
+        assert_eq!(find(dir.path()).unwrap(), Some(other));
+        folder.announce(&handshake()).unwrap();
+        folder.withdraw();
         assert_eq!(find(dir.path()).unwrap(), None);
     }
 

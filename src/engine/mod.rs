@@ -49,9 +49,10 @@
 //! Schedules and crons follow the wall clock: when it is set, or the machine wakes, they start within 10 s what has
 //! become due; a cron once, however many of its times were leapt over. When it is set back nothing starts twice: a cron
 //! waits until the time after its last one comes, or goes by the new time at once if that is 3 h earlier or more.
-//! Times that are shown go forward with it and never back: they stand still until it has caught up. Timeouts, leases,
-//! back-off and the ends of idempotency keys go by a clock that nobody sets, and that stands still while the machine
-//! sleeps, under Linux.
+//! Times that are shown go forward with it and never back, from one start to the next: they stand still until it has
+//! caught up. Timeouts, leases, back-off, the ends of idempotency keys and the age of finished runs go by a clock that
+//! nobody sets, and that stands still while the machine sleeps, under Linux. Only what has passed between two starts is
+//! taken from the wall clock, as it is at the second. What is forgotten first is what ended first, whatever the times.
 //!
 //! # What it does not do
 //!

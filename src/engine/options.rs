@@ -26,7 +26,8 @@ pub struct EngineOptions {
     /// How many finished runs are kept; beyond that the ones that ended first are forgotten. The last that many
     /// events are kept too.
     pub keep_finished: usize,
-    /// How long a finished run is kept.
+    /// How long a finished run is kept: while the engine runs by a clock that nobody sets, from start to start by the
+    /// wall clock.
     pub keep_finished_for: Duration,
     /// Bytes of finished runs that are kept: payloads, and about 1 KiB a task beside them.
     pub keep_finished_bytes: usize,

@@ -62,7 +62,7 @@ impl Answer {
             };
             Some(Outcome { task: *task, name: state.spec(*task)?.name.clone(), text })
         };
-        let at = run.finished.map_or(run.created, |(at, _)| at);
+        let at = run.finished.map_or(run.created, |end| end.at);
         Self { run: id, at, results: run.tasks.iter().filter_map(outcome).collect() }
     }
 
@@ -357,7 +357,7 @@ impl Watchers {
 
 /// What a run that has ended leaves to tell: the last event of each task, and the end.
 fn last_of(run_id: RunId, run: &Run, state: &State) -> Vec<Happening> {
-    let at = run.finished.map_or(run.created, |(at, _)| at);
+    let at = run.finished.map_or(run.created, |end| end.at);
     let last = |task: &RunId| {
         let it = state.task(*task)?;
         let what = match &it.phase {

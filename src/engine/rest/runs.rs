@@ -144,7 +144,7 @@ fn run_view(driver: &Driver, state: &State, id: RunId, run: &Run) -> Value {
         }
     }
     let started = tasks().filter_map(|(task, _)| task.started).min();
-    times(&mut view, started, run.finished.map(|(at, _)| at));
+    times(&mut view, started, run.finished.map(|end| end.at));
     view
 }
 

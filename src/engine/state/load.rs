@@ -8,7 +8,7 @@ use super::{
     clock::Alarm,
     logs::LEVELS,
     model::{
-        ChildKey, Definition, Lease, LogLine, Origin, Parent, Phase, Run, Running, Slot, Task, Version, Worker,
+        ChildKey, Definition, End, Lease, LogLine, Origin, Parent, Phase, Run, Running, Slot, Task, Version, Worker,
         Workflow,
     },
     record::{
@@ -178,6 +178,7 @@ impl Loading {
             alarm: None,
             started: head.started.map(Moment),
             finished: head.finished.map(Moment),
+            end: head.end,
             chunks: None,
             trail: head.trail.map(Trail::of).unwrap_or_default(),
             children: Vec::new(),
@@ -231,11 +232,15 @@ impl Loading {
         self.state.queue.has_served(spec.lane, head.assigned);
         if task.phase.stage().is_final() {
             run.open = run.open.saturating_sub(1);
-            let end = task.finished.unwrap_or_default();
+            let at = task.finished.unwrap_or_default();
+            // Only the wall clock has gone on since.
+            let until = now.plus(self.state.keep.age.saturating_sub(now.shown.since(at)));
+            let end = End { at, number: task.end, until };
             // Of the last one to end; whether the run has is seen when all of its tasks are known.
-            let before = run.finished.map_or(end, |(at, _)| at);
-            run.finished = Some((before.max(end), run.seq));
+            let is_later = |before: &End| (before.number, before.at) > (end.number, end.at);
+            run.finished = Some(run.finished.filter(is_later).unwrap_or(end));
         }
+        self.state.ends = self.state.ends.max(task.end);
         self.state.assignments = self.state.assignments.max(head.assigned);
         self.state.tasks_made = self.state.tasks_made.max(row.number);
         self.state.tasks.restore(task_id, task);
@@ -350,16 +355,22 @@ impl Loading {
         let mut ended = Vec::with_capacity(runs.len());
         for ((id, mut run), size) in runs.into_iter().zip(&self.sizes) {
             run.finished = run.finished.filter(|_| run.open == 0);
-            if let Some(end) = run.finished {
-                ended.push((end, id));
+            if let Some(End { number, at, .. }) = run.finished {
+                // By the last two where an earlier version has not kept the first.
+                ended.push((number, at, run.seq, id));
                 self.state.finished_bytes += size;
             }
             self.state.runs.restore(id, run);
         }
         ended.sort_unstable();
-        self.state.finished = ended.into_iter().collect();
-        // No number of an end is larger.
-        self.state.ends = self.state.made;
+        // Numbered anew, so that each has its own; those to come are larger, here and in the file.
+        self.state.ends = self.state.ends.max(ended.len() as u64);
+        for (number, (.., id)) in (1..).zip(ended) {
+            if let Some(end) = self.state.runs.passing(&id).and_then(|run| run.finished.as_mut()) {
+                end.number = number;
+            }
+            self.state.finished.insert(number, id);
+        }
     }
 
     /// The state, which notes its changes from here on. What is due by now is left to the next tick.

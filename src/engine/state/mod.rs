@@ -123,7 +123,8 @@ pub(crate) struct State {
     made: u64,
     tasks_made: u64,
     /// Finished runs in the order of their ends.
-    finished: BTreeMap<(Moment, u64), RunId>,
+    finished: BTreeMap<u64, RunId>,
+    /// Ends of tasks.
     ends: u64,
     children: Kept<HashMap<(RunId, ChildKey), RunId>>,
     claims: Kept<HashMap<Arc<str>, Claim>>,
@@ -140,7 +141,7 @@ pub(crate) struct State {
     queue: Queue,
     clock: Deadlines<Steady, Alarm>,
     calendar: Deadlines<Moment, Date>,
-    /// The wall clock at the last tick.
+    /// The wall clock at the last tick, or the latest that a cron has been armed at since.
     looked: Moment,
     logs: logs::Logs,
     events: events::Events,

@@ -136,10 +136,20 @@ pub(crate) struct Run {
     pub(crate) tasks: Vec<RunId>,
     /// How many of them have not ended.
     pub(crate) open: usize,
-    /// When it ended, and a number that grows from end to end.
-    pub(crate) finished: Option<(Moment, u64)>,
+    pub(crate) finished: Option<End>,
     /// The idempotency key it holds until its end.
     pub(crate) claim: Option<Arc<str>>,
+}
+
+/// The end of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct End {
+    /// As it is shown.
+    pub(crate) at: Moment,
+    /// Grows from end to end, whatever the wall clock says.
+    pub(crate) number: u64,
+    /// When it is too old to be kept.
+    pub(crate) until: Steady,
 }
 
 /// What a run came from.
@@ -188,6 +198,8 @@ pub(crate) struct Task {
     pub(crate) alarm: Option<AlarmKey>,
     pub(crate) started: Option<Moment>,
     pub(crate) finished: Option<Moment>,
+    /// The how-manieth end of all its last one was, over restarts too; zero before the first.
+    pub(crate) end: u64,
     /// Only for one that has streamed.
     pub(crate) chunks: Option<Box<Chunks>>,
     pub(crate) trail: Trail,

@@ -149,6 +149,9 @@ pub(super) struct TaskHead {
     pub(super) heard: bool,
     #[prost(message, optional, tag = "16")]
     pub(super) trail: Option<TrailHead>,
+    /// The how-manieth end of all its last one was; zero in files of earlier versions.
+    #[prost(uint64, tag = "17")]
+    pub(super) end: u64,
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -235,6 +235,8 @@ impl State {
     fn end_task(&mut self, id: RunId, phase: Phase, what: StepEvent, now: Now) {
         self.flush_chunks(id);
         let Some(task) = self.tasks.get_mut(&id) else { return };
+        self.ends += 1;
+        task.end = self.ends;
         task.phase = phase;
         task.finished = Some(now.shown);
         let (run, attempt) = (task.run, task.attempt);

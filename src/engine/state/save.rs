@@ -126,6 +126,7 @@ fn task_row(id: &RunId, task: &Task, now: Now) -> Row {
         assigned: task.assigned,
         started: task.started.map(|at| at.0),
         finished: task.finished.map(|at| at.0),
+        end: task.end,
         until: task.alarm.map_or(0, |(at, _)| now.when(at).0),
         trail: Some(task.trail.head()),
         ..TaskHead::default()

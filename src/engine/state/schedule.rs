@@ -166,6 +166,8 @@ impl State {
     }
 
     fn arm_cron(&mut self, id: Uuid, now: Now) {
+        // Should the clock be wrong and put right before the next tick, that tick is to notice.
+        self.looked = self.looked.max(now.wall);
         let Some(cron) = self.crons.passing(&id) else { return };
         self.calendar.take_back(cron.alarm.take());
         if let Some(next) = cron.rule.next_after(now.wall).filter(|_| cron.enabled) {

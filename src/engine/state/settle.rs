@@ -2,7 +2,7 @@
 
 use super::{
     Effect, Now, State,
-    model::{Origin, Phase, Run},
+    model::{End, Origin, Phase, Run},
 };
 use crate::{
     engine::options::Retention,
@@ -17,13 +17,13 @@ impl State {
             return;
         }
         let status = self.status(run);
-        self.ends += 1;
-        let end = (now.shown, self.ends);
+        let number = run.tasks.iter().filter_map(|task| self.tasks.get(task)).map(|task| task.end).max();
+        let end = End { at: now.shown, number: number.unwrap_or_default(), until: now.plus(self.keep.age) };
         let claim = self.runs.passing(&id).and_then(|run| {
             run.finished = Some(end);
             run.claim.clone()
         });
-        self.finished.insert(end, id);
+        self.finished.insert(end.number, id);
         self.finished_bytes += self.size_of(id);
         if let Some(key) = claim {
             self.release_claim(&key, id);
@@ -52,15 +52,18 @@ impl State {
         run.input.len() + run.metadata.len() + run.tasks.iter().map(task).sum::<usize>()
     }
 
-    /// Forgets the finished runs that are too many, too large together or too old, the ones that ended first. To be
-    /// called when the effects have been carried out: they may still speak of those runs.
+    /// Forgets the finished runs that are too many, too large together or too old, the ones that ended first. Age is by
+    /// the clock that nobody sets: a leap of the other one must not lose them all. To be called when the effects have
+    /// been carried out: they may still speak of those runs.
     pub(crate) fn forget(&mut self, now: Now) {
-        while let Some((end, id)) = self.finished.first_key_value().map(|(end, id)| (*end, *id)) {
+        while let Some((number, id)) = self.finished.first_key_value().map(|(number, id)| (*number, *id)) {
             let Retention { count, bytes, .. } = self.keep;
-            if self.finished.len() <= count && self.finished_bytes <= bytes && now.shown.since(end.0) <= self.keep.age {
+            let is_old = |run: &Run| run.finished.is_some_and(|end| end.until <= now.steady);
+            let is_old = self.runs.get(&id).is_none_or(is_old);
+            if self.finished.len() <= count && self.finished_bytes <= bytes && !is_old {
                 return;
             }
-            self.finished.remove(&end);
+            self.finished.remove(&number);
             self.finished_bytes = self.finished_bytes.saturating_sub(self.size_of(id));
             let Some(run) = self.runs.remove(&id) else { continue };
             self.by_age.remove(&run.seq);
@@ -81,7 +84,7 @@ impl State {
     /// Makes a finished run an open one.
     pub(super) fn reopen(&mut self, id: RunId) {
         if let Some(end) = self.runs.passing(&id).and_then(|run| run.finished.take()) {
-            self.finished.remove(&end);
+            self.finished.remove(&end.number);
             self.finished_bytes = self.finished_bytes.saturating_sub(self.size_of(id));
         }
     }

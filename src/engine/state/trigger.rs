@@ -178,6 +178,7 @@ impl State {
                 alarm: None,
                 started: None,
                 finished: None,
+                end: 0,
                 chunks: None,
                 trail: Trail::default(),
                 children: Vec::new(),

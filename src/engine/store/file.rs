@@ -72,7 +72,7 @@ pub(super) fn draft(path: &Path) -> io::Result<PathBuf> {
 }
 
 /// Renames a damaged file, and what is beside it in the same way, so that nothing is overwritten and it can still be
-/// looked at.
+/// looked at. One that is cut short is found at the next look, and what is still there is put aside then.
 pub(super) fn put_aside(path: &Path) -> io::Result<PathBuf> {
     let free = |aside: &PathBuf| {
         let names = COMPANIONS.map(|companion| with(aside, companion));
@@ -80,16 +80,19 @@ pub(super) fn put_aside(path: &Path) -> io::Result<PathBuf> {
     };
     let numbered = |n: u32| with(path, &if n == 0 { ".damaged".to_owned() } else { format!(".damaged.{n}") });
     let aside = (0..).map(numbered).find(free).unwrap_or_else(|| numbered(u32::MAX));
-    for companion in COMPANIONS {
-        match fs::rename(with(path, companion), with(&aside, companion)) {
+    for (from, to) in renames(path, &aside) {
+        match fs::rename(from, to) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
             Ok(()) | Err(_) => {}
         }
     }
-    match fs::rename(path, &aside) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
-        Ok(()) | Err(_) => Ok(aside),
-    }
+    Ok(aside)
+}
+
+/// In their order: the file first, because without its log it would pass for whole, with old rows, while a log without
+/// its file is seen to be what it is.
+pub(super) fn renames(path: &Path, aside: &Path) -> impl Iterator<Item = (PathBuf, PathBuf)> {
+    [""].into_iter().chain(COMPANIONS).map(move |ending| (with(path, ending), with(aside, ending)))
 }
 
 fn with(path: &Path, ending: &str) -> PathBuf {

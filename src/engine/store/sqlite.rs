@@ -160,10 +160,24 @@ impl Database {
 const OWNER: &str = "CREATE TABLE IF NOT EXISTS owner (one INTEGER PRIMARY KEY CHECK (one = 1), id BLOB NOT NULL)";
 
 fn is_taken(connection: &Connection, owner: Uuid) -> rusqlite::Result<bool> {
+    match is_owned(connection, owner) {
+        Ok(is_owned) => Ok(!is_owned),
+        // The table was there when the file was claimed: somebody has written it anew since.
+        Err(_) if !has_owner(connection)? => Ok(true),
+        Err(e) => Err(e),
+    }
+}
+
+fn is_owned(connection: &Connection, owner: Uuid) -> rusqlite::Result<bool> {
     let mut statement = connection.prepare_cached("SELECT id FROM owner")?;
     let mut rows = statement.query([])?;
     let row = rows.next()?;
-    Ok(!row.is_some_and(|row| row.get_ref(0).is_ok_and(|id| id.as_blob().is_ok_and(|id| id == owner.as_bytes()))))
+    Ok(row.is_some_and(|row| row.get_ref(0).is_ok_and(|id| id.as_blob().is_ok_and(|id| id == owner.as_bytes()))))
+}
+
+fn has_owner(connection: &Connection) -> rusqlite::Result<bool> {
+    let sql = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'owner'";
+    connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map(|count| count > 0)
 }
 
 /// Makes an empty file a database without a row. It is to get its name when it is whole, so that an empty file of that

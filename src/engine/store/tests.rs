@@ -82,6 +82,24 @@ fn an_emptied_file_is_not_taken_for_a_new_one() {
 }
 
 #[test]
+fn a_file_of_which_only_a_part_was_put_aside_is_not_taken_for_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, aside) = (dir.path().join("engine.db"), dir.path().join("engine.db.damaged"));
+    drop(open(&path, |_, _| Ok(())).unwrap());
+    let mut database = Database::open(&path).unwrap().claim().unwrap();
+    database.write(&[put(1, 10)]).unwrap();
+    // As a kill leaves them: the rows are in the log.
+    std::mem::forget(database);
+    let (from, to) = file::renames(&path, &aside).next().unwrap();
+    std::fs::rename(from, to).unwrap();
+    let error = open(&path, |_, _| Ok(())).unwrap_err();
+    assert!(matches!(error, OpenError::Damaged(_)), "{error:?}");
+    assert_eq!(put_aside(&path).unwrap(), dir.path().join("engine.db.damaged.1"));
+    assert!(aside.exists() && dir.path().join("engine.db.damaged.1-wal").exists(), "nothing is lost of it");
+    assert_eq!(numbers(&path), [0_u64; 0]);
+}
+
+#[test]
 fn a_start_that_was_cut_short_leaves_nothing_in_the_way() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("engine.db");
@@ -121,6 +139,21 @@ async fn who_opens_the_file_last_has_it() {
     assert!(first.write(vec![put(4, 10)]).await.is_err());
     drop((first, second));
     assert_eq!(numbers(&path), [1, 3]);
+}
+
+#[test]
+fn a_file_that_was_written_anew_is_another_s() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("engine.db");
+    drop(open(&path, |_, _| Ok(())).unwrap());
+    let mut database = Database::open(&path).unwrap().claim().unwrap();
+    database.write(&[put(1, 10)]).unwrap();
+    rusqlite::Connection::open(&path).unwrap().execute_batch("DROP TABLE owner").unwrap();
+    let error = database.write(&[put(2, 10)]).unwrap_err();
+    assert!(error.is_final() && error.to_string().contains("another engine"), "{error}");
+    assert!(database.is_taken().unwrap());
+    drop(database);
+    assert_eq!(numbers(&path), [1]);
 }
 
 #[test]

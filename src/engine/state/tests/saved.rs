@@ -97,7 +97,7 @@ pub(super) fn visible(state: &State) -> Vec<String> {
             run.tasks,
             run.claim,
             run.open,
-            run.finished.map(|(at, _)| at)
+            run.finished.map(|end| end.at)
         ));
         for id in &run.tasks {
             let task = &state.tasks[id];
@@ -123,6 +123,7 @@ pub(super) fn visible(state: &State) -> Vec<String> {
             }
         }
     }
+    all.push(format!("ended {:?}", state.finished.values()));
     for (id, worker) in state.workers() {
         all.push(format!(
             "worker {id} {} {:?} {:?} {:?} {} {} {:?}",
@@ -279,6 +280,45 @@ fn a_clock_that_was_set_back_makes_no_wait_longer() {
     assert_eq!(world.status(running), (RunStatus::Running, 0));
     world.seconds(60);
     assert_ne!(world.status(running), (RunStatus::Running, 0));
+}
+
+#[test]
+fn what_ends_after_a_restart_is_forgotten_last_wherever_the_clock_is() {
+    let (mut world, mut disk) = (World::keeping(2), Disk::default());
+    world.state.note_changes();
+    world.declare("t", |_| ());
+    world.seconds(9_000);
+    let end = |world: &mut World| {
+        let run = world.trigger("t");
+        world.event(|state, now| state.cancel(run, now));
+        run
+    };
+    let mut runs = vec![end(&mut world), end(&mut world)];
+    for set in [|wall| wall - 3_600_000, |wall| wall + 7_200_000, |wall| wall - 3_600_000] {
+        world.set_wall(set);
+        world.now.shown = world.now.wall;
+        world.restart(&mut disk);
+        // One from before and one from after, each time.
+        runs.push(end(&mut world));
+        let known: Vec<bool> = runs.iter().rev().map(|id| world.state.run(*id).is_some()).collect();
+        assert_eq!(known[..3], [true, true, false], "the last two are kept");
+    }
+}
+
+#[test]
+fn what_an_earlier_version_has_kept_is_forgotten_by_its_shown_end() {
+    let (mut world, mut disk) = keeping();
+    world.declare("t", |_| ());
+    let runs = [0; 3].map(|_| world.trigger("t"));
+    for at in [1, 0, 2] {
+        world.seconds(1);
+        world.event(|state, now| state.cancel(runs[at], now));
+    }
+    for task in runs {
+        world.state.tasks.get_mut(&task).unwrap().end = 0;
+    }
+    world.restart(&mut disk);
+    assert_eq!(world.state.finished.values().copied().collect::<Vec<_>>(), [runs[1], runs[0], runs[2]]);
 }
 
 #[test]

@@ -190,6 +190,28 @@ fn a_clock_that_is_set_back_starts_nothing_twice_and_shows_nothing_as_earlier() 
 }
 
 #[test]
+fn a_cron_that_is_made_while_the_clock_is_wrong_goes_by_the_right_one() {
+    let hourly = || CronRule::parse("0 * * * *").unwrap();
+    let (mut world, mut disk) = super::saved::keeping();
+    world.declare("hourly", |_| ());
+    world.declare("later", |_| ());
+    world.set_wall(|wall| wall + 24 * 3_600_000);
+    world.event(|state, now| state.add_cron(plan("hourly"), hourly(), "c".into(), now)).unwrap();
+    // Put right before anything was due, and another one is made.
+    world.set_wall(|wall| wall - 24 * 3_600_000);
+    world.event(|state, now| state.add_cron(plan("later"), hourly(), "c".into(), now)).unwrap();
+    world.seconds(3600);
+    assert_eq!([runs(&world, "hourly"), runs(&world, "later")], [1, 1]);
+    // So it is at a start.
+    disk.keep(&mut world.state, world.now);
+    world.set_wall(|wall| wall + 24 * 3_600_000);
+    world.state = disk.load(&world).unwrap();
+    world.set_wall(|wall| wall - 24 * 3_600_000);
+    world.seconds(3600);
+    assert_eq!([runs(&world, "hourly"), runs(&world, "later")], [2, 2]);
+}
+
+#[test]
 fn waits_that_are_kept_over_a_restart_count_by_the_clock_as_it_is_then() {
     let (mut world, mut disk) = super::saved::keeping();
     world.declare("t", |task| task.timeout.0 = Duration::from_secs(60));
@@ -202,4 +224,24 @@ fn waits_that_are_kept_over_a_restart_count_by_the_clock_as_it_is_then() {
     world.state = disk.load(&world).unwrap();
     world.seconds(29);
     assert_eq!(world.status(run), (RunStatus::Running, 0), "it has 40 s left, and its worker 30 s to come back");
+}
+
+#[test]
+fn a_clock_that_leaps_forward_and_back_makes_no_run_old() {
+    const DAY: u64 = 24 * 3_600_000;
+    let mut world = World::new();
+    world.declare("t", |_| ());
+    let run = world.trigger("t");
+    world.event(|state, now| state.cancel(run, now));
+    for days in [8, 365] {
+        world.set_wall(|wall| wall + days * DAY);
+        world.trigger("t");
+        assert!(world.state.run(run).is_some(), "{days} days on");
+        world.set_wall(|wall| wall - days * DAY);
+        world.trigger("t");
+        assert!(world.state.run(run).is_some(), "{days} days back");
+    }
+    world.move_on(Duration::from_millis(7 * DAY));
+    world.trigger("t");
+    assert!(world.state.run(run).is_none(), "now it is");
 }
