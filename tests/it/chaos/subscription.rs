@@ -62,15 +62,15 @@ async fn it_dies_silently_at_the_end() {
     let break_it = |proxy: &Proxy| {
         let (hole, heal) = (proxy.hole_maker(), proxy.healer());
         tokio::spawn(async move {
-            tokio::time::sleep(Duration::from_millis(7_900)).await;
+            tokio::time::sleep(Duration::from_millis(13_900)).await;
             hole();
             // The news of the end is lost in it, and with that the connection.
             tokio::time::sleep(Duration::from_millis(300)).await;
             heal();
         });
     };
-    // By then the poll is at its slowest.
-    let delays = delays(if long() { 5 } else { 1 }, if long() { 8_000 } else { 1_000 }, break_it).await;
+    // By then poll and questions are at their slowest.
+    let delays = delays(if long() { 5 } else { 1 }, if long() { 14_000 } else { 1_000 }, break_it).await;
     row.times("completion to result", &delays, Some(Duration::from_secs(2)));
 }
 
