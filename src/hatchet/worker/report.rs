@@ -6,7 +6,7 @@ use futures_util::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
 use prost::Message as _;
 use tokio::{
     sync::{mpsc, oneshot},
-    time::{Instant, sleep, timeout_at},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 
 use super::{
@@ -89,7 +89,7 @@ pub(super) async fn terminal(client: &Client, stats: &Stats, assignment: &Assign
         }
     };
     let run = assignment.key.0;
-    let error = match send(client, event).await {
+    let error = match send(client, stats, event).await {
         Ok(()) => return,
         Err(error) => error,
     };
@@ -101,7 +101,7 @@ pub(super) async fn terminal(client: &Client, stats: &Stats, assignment: &Assign
             should_not_retry: Some(true),
             ..self::event(assignment, proto::StepActionEventType::StepEventTypeFailed, text)
         };
-        if let Err(error) = send(client, substitute).await {
+        if let Err(error) = send(client, stats, substitute).await {
             stats.outcomes_lost.add(1);
             tracing::error!(%run, %error, "an outcome is lost");
         }
@@ -126,7 +126,8 @@ fn fits(client: &Client, size: usize) -> Result<(), ClientError> {
     ))
 }
 
-async fn send(client: &Client, event: proto::StepActionEvent) -> Result<(), ClientError> {
+/// Offers it until it is taken, at once when the link is back: after an outage little may be left of the attempt's time.
+async fn send(client: &Client, stats: &Stats, event: proto::StepActionEvent) -> Result<(), ClientError> {
     fits(client, event.encoded_len())?;
     let give_up = Instant::now() + OUTCOME_PATIENCE;
     let mut waits = Waits::new(Duration::from_millis(50), Duration::from_secs(5));
@@ -141,7 +142,7 @@ async fn send(client: &Client, event: proto::StepActionEvent) -> Result<(), Clie
             return Err(error);
         }
         tracing::debug!(%error, "an outcome was not taken; it is offered again");
-        sleep(waits.again()).await;
+        let _ = timeout(waits.again(), stats.link_comes_back()).await;
     }
 }
 

@@ -231,6 +231,19 @@ impl Stats {
         }
     }
 
+    /// Ends when the link next begins to listen.
+    pub(super) async fn link_comes_back(&self) {
+        let mut state = self.state.clone();
+        state.mark_unchanged();
+        while state.changed().await.is_ok() {
+            if matches!(*state.borrow_and_update(), LinkState::Listening(_)) {
+                return;
+            }
+        }
+        // The link has ended.
+        std::future::pending::<()>().await;
+    }
+
     /// The slots of a type; of one that no task has, none.
     pub(super) fn slots(&self, kind: &str) -> Arc<Semaphore> {
         self.slots.get(kind).map_or_else(|| Arc::new(Semaphore::new(0)), |(_, permits)| permits.clone())

@@ -75,11 +75,17 @@ pub struct UnderLoad {
 }
 
 impl UnderLoad {
-    pub async fn start() -> Self {
+    /// `broken` is how long the link is at a time. What is executed right before has its timeout left after it, or it
+    /// would be executed again whatever the worker does.
+    pub async fn start(broken: Duration) -> Self {
         let site = Site::start().await;
         let (proxy, config) = site.proxied().await;
         let ledger = Ledger::default();
-        let worker = worker(&config, [ledger.task(Duration::from_secs(if real() { 15 } else { 60 }))]).await;
+        let worker = worker(
+            &config,
+            [ledger.task(if real() { broken + Duration::from_secs(15) } else { Duration::from_secs(60) })],
+        )
+        .await;
         let (client, stop) = (site.client(), CancellationToken::new());
         let load = tokio::spawn(load(client.clone(), stop.clone()));
         let downs = Downs::follow(&worker);
@@ -133,7 +139,7 @@ async fn the_connection_is_reset() {
     } else {
         30
     };
-    let mut case = UnderLoad::start().await;
+    let mut case = UnderLoad::start(Duration::ZERO).await;
     let mut times = Vec::new();
     for _ in 0..cuts {
         until_listening(&case.worker, true).await;
@@ -160,7 +166,7 @@ fn long_only(fault: &str) -> bool {
 /// Breaks the link silently until the worker has noticed, and heals it.
 async fn silent_cuts(fault: &str, cuts: usize, cut: fn(&Proxy)) {
     let mut row = Row::of(fault);
-    let mut case = UnderLoad::start().await;
+    let mut case = UnderLoad::start(Duration::ZERO).await;
     let (mut noticed, mut times) = (Vec::new(), Vec::new());
     for _ in 0..cuts {
         until_listening(&case.worker, true).await;

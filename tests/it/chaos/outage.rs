@@ -24,7 +24,7 @@ use crate::fake::Fake;
 /// A link that is broken for `length`, `times` times: how long after its end a new run takes.
 async fn outages(fault: &str, times: usize, length: Duration, bound: Duration, begin: fn(&Proxy)) {
     let mut row = Row::of(format!("{fault} for {:.0?}, under load", length));
-    let mut case = UnderLoad::start().await;
+    let mut case = UnderLoad::start(length).await;
     let mut took = Vec::new();
     for _ in 0..times {
         until_listening(&case.worker, true).await;
