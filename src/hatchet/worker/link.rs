@@ -25,7 +25,7 @@ use crate::hatchet::{
 };
 
 /// Waits between tries: short at first, so that a blip costs little, and never long, so that an outage's end is seen.
-const FIRST_WAIT: Duration = Duration::from_millis(100);
+const FIRST_WAIT: Duration = Duration::from_millis(20);
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// Each call of a registration has this long without a sign of life.
 const ANSWER: Duration = Duration::from_secs(30);
@@ -246,7 +246,7 @@ mod tests {
         let mut waits = Waits::new(FIRST_WAIT, LONGEST_WAIT);
         assert_eq!(before_listening(&mut waits, STORM * 2), Duration::ZERO, "an engine that was restarted");
         let spaced: Vec<Duration> = (0..10).map(|_| before_listening(&mut waits, Duration::ZERO)).collect();
-        assert!(spaced[0] >= FIRST_WAIT && spaced[4..].iter().all(|wait| *wait >= LONGEST_WAIT), "{spaced:?}");
+        assert!(spaced[0] >= FIRST_WAIT && spaced[6..].iter().all(|wait| *wait >= LONGEST_WAIT), "{spaced:?}");
         assert_eq!(before_listening(&mut waits, STORM * 2), Duration::ZERO, "the storm is over");
         assert!(before_listening(&mut waits, Duration::ZERO) <= FIRST_WAIT * 2, "and the next one begins anew");
     }
