@@ -2,15 +2,13 @@
 
 use std::time::{Duration, SystemTime};
 
-use tokio::time::timeout;
-
 use super::{
     super::{Exit, online},
     report::Report,
     version,
 };
 use crate::{
-    hatchet::client::{Client, ClientConfig, ClientError, ErrorKind, Spoken, Tls, judge, probe},
+    hatchet::client::{Client, ClientConfig, ErrorKind, Spoken, Tls, judge, probe, unanswered},
     tasks,
 };
 
@@ -35,7 +33,6 @@ pub(super) async fn reach(report: &mut Report, config: ClientConfig) -> Result<O
     }
     // Some TLS servers just close on what is no hello: there the call finds out.
     let silent_tls = matches!(spoken, Spoken::Silent(_));
-    let address = config.host_port.clone();
     let tls = match &config.tls {
         Tls::None if config.is_loopback() => "none on either side, on this machine".to_owned(),
         Tls::None => "none on either side: the token and all data go unencrypted".to_owned(),
@@ -48,14 +45,7 @@ pub(super) async fn reach(report: &mut Report, config: ClientConfig) -> Result<O
             return Ok(None);
         }
     };
-    let answer = timeout(ANSWER, client.engine_version()).await.unwrap_or_else(|_| {
-        let message = format!(
-            "{address} has not answered a call for {ANSWER:?}: an engine that hangs (look at its log), or none at all \
-             (HATCHET_CLIENT_HOST_PORT is its gRPC port)"
-        );
-        Err(ClientError::new(ErrorKind::TimedOut, message))
-    });
-    match answer {
+    match client.engine_version_within(ANSWER).await {
         Ok(version) => {
             report.fine("tls", &tls)?;
             report.fine("authentication", "the engine takes the token")?;
@@ -66,7 +56,10 @@ pub(super) async fn reach(report: &mut Report, config: ClientConfig) -> Result<O
             Ok(Some(client))
         }
         Err(error) => {
-            let message = error.to_string();
+            let message = match error.kind() {
+                ErrorKind::TimedOut => unanswered(&client.config(), ANSWER),
+                _ => error.to_string(),
+            };
             if error.kind() == ErrorKind::Tls || silent_tls {
                 report.broken("tls", &message)?;
             } else {

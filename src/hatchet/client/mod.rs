@@ -39,7 +39,9 @@ mod trigger;
 mod trust;
 mod wait;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+
+use tonic::Request;
 
 pub use authenticated::Authenticated;
 pub use bulk::BulkItem;
@@ -47,7 +49,7 @@ pub use config::{ClientConfig, Rediscovery, Tls, Token, token_claims};
 pub use connection::Connection;
 pub use error::{ClientError, ErrorKind};
 pub use outcomes::Outcomes;
-pub use probe::{Spoken, diagnose, judge, probe};
+pub use probe::{Spoken, diagnose, judge, probe, unanswered};
 pub use rest::{Metadata, RestClient, RunSummary, SlotUse, WorkerSummary};
 pub use sources::{ENV_FILES, Source, Sources};
 pub use status::{RunDetails, TaskDetails};
@@ -55,7 +57,7 @@ pub use stream::{RunEvent, RunEventKind, RunEvents, StreamSelector};
 pub use trigger::{RunHandle, TriggerOptions};
 pub use wait::{RunFailed, RunOutcome};
 
-use crate::hatchet::wire::{self, RunId};
+use crate::hatchet::wire::{RunId, proto::GetVersionRequest};
 
 /// An engine's client. Cheap to clone; all clones share one connection and one subscription to results.
 #[derive(Clone)]
@@ -100,13 +102,15 @@ impl Client {
 
     /// The engine's version, such as `v0.101.27`. One try: it is how one finds out whether the engine is there.
     pub async fn engine_version(&self) -> Result<String, ClientError> {
-        self.version(tonic::Request::new(wire::proto::GetVersionRequest {})).await
+        self.version(Request::new(GetVersionRequest {})).await
     }
 
-    pub(crate) async fn version(
-        &self,
-        request: tonic::Request<wire::proto::GetVersionRequest>,
-    ) -> Result<String, ClientError> {
+    /// The same, but waits no longer than this without a sign of life.
+    pub(crate) async fn engine_version_within(&self, limit: Duration) -> Result<String, ClientError> {
+        self.version(patience::within(limit, GetVersionRequest {})).await
+    }
+
+    async fn version(&self, request: Request<GetVersionRequest>) -> Result<String, ClientError> {
         match self.0.connection.dispatcher().get_version(request).await {
             Ok(answer) => Ok(answer.into_inner().version),
             Err(status) => Err(self.0.connection.failed("ask for the engine's version", status)),

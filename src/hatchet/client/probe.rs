@@ -90,6 +90,15 @@ pub fn judge(spoken: &Spoken, config: &ClientConfig) -> Option<String> {
     }
 }
 
+/// In one line what to look for where the wire shows nothing wrong, and yet a call had no answer for so long.
+pub fn unanswered(config: &ClientConfig, silent_for: Duration) -> String {
+    format!(
+        "{} has not answered a call for {silent_for:?}: an engine that hangs (look at its log), or none at all \
+         (HATCHET_CLIENT_HOST_PORT is its gRPC port)",
+        config.host_port
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

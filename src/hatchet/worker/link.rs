@@ -19,7 +19,7 @@ use super::{
     watchdog,
 };
 use crate::hatchet::{
-    client::{Client, ClientError, ErrorKind, diagnose, retry::Waits},
+    client::{Client, ClientError, ErrorKind, diagnose, retry::Waits, unanswered},
     task::{CancelReason, Kind},
     wire::proto,
 };
@@ -150,14 +150,9 @@ async fn first_registration(
         let error = match error.kind() {
             ErrorKind::Unreachable | ErrorKind::TimedOut => match diagnose(&client.config()).await {
                 Some(why) => ClientError::new(error.kind(), why),
-                None if error.kind() == ErrorKind::TimedOut => ClientError::new(
-                    ErrorKind::TimedOut,
-                    format!(
-                        "{} has not answered for {patience:?}: an engine that hangs (look at its log), or none at all \
-                         (HATCHET_CLIENT_HOST_PORT is its gRPC port)",
-                        client.config().host_port
-                    ),
-                ),
+                None if error.kind() == ErrorKind::TimedOut => {
+                    ClientError::new(ErrorKind::TimedOut, unanswered(&client.config(), patience))
+                }
                 None => error,
             },
             _ => error,

@@ -25,7 +25,7 @@ pub(super) async fn register(
     tasks: &[Task],
     limit: Duration,
 ) -> Result<Registered, ClientError> {
-    let version = client.version(within(limit, proto::GetVersionRequest {})).await?;
+    let version = client.engine_version_within(limit).await?;
     let puts: Vec<_> = tasks.iter().flat_map(|task| task.names().map(move |name| (task, name))).collect();
     futures_util::stream::iter(puts.iter().map(|(task, name)| put_workflow(client, task, name, limit)))
         .buffer_unordered(PARALLEL_PUTS)

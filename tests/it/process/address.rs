@@ -135,7 +135,7 @@ fn a_worker_does_not_wait_for_ever_for_the_first_answer() {
     command.env("HATCHET_CLIENT_TOKEN", token(&address, "")).env("HATCHET_CLIENT_TLS_STRATEGY", "none");
     Program::start(&mut command)
         .wait()
-        .expect_error(5, &[&address, "has not answered for 10s", "HATCHET_CLIENT_HOST_PORT"]);
+        .expect_error(5, &[&address, "has not answered a call for 10s", "HATCHET_CLIENT_HOST_PORT"]);
 }
 
 #[test]
