@@ -33,7 +33,7 @@ use tonic::{
 use super::traffic::Traffic;
 
 /// Of calls that say no other.
-const LIMIT: Duration = Duration::from_secs(30);
+pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 /// What a link carries at least on which large messages get through, in bytes a second. Five times what a waiting
 /// runner's own questions come to.
 const SLOWEST: f64 = 16_384.0;

@@ -19,7 +19,7 @@ use super::{
     watchdog,
 };
 use crate::hatchet::{
-    client::{Client, ClientError, ErrorKind, diagnose, retry::Waits, unanswered},
+    client::{Client, ClientError, ErrorKind, diagnose, patience::LIMIT, retry::Waits, unanswered},
     task::{CancelReason, Kind},
     wire::proto,
 };
@@ -27,10 +27,8 @@ use crate::hatchet::{
 /// Waits between tries: short at first, so that a blip costs little, and never long, so that an outage's end is seen.
 const FIRST_WAIT: Duration = Duration::from_millis(20);
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
-/// Each call of a registration has this long without a sign of life.
-const ANSWER: Duration = Duration::from_secs(30);
-/// And of the first one this long at least, however little patience the options leave: a real engine under load was seen
-/// to need seconds.
+/// Each call of the first registration has this long without a sign of life at least, however little patience the
+/// options leave: a real engine under load was seen to need seconds.
 const FIRST_ANSWER: Duration = Duration::from_secs(10);
 /// A registration that was forgotten sooner than this is followed by a wait.
 const STORM: Duration = Duration::from_secs(2);
@@ -142,7 +140,7 @@ async fn first_registration(
     let begun = Instant::now();
     let mut waits = Waits::new(FIRST_WAIT, LONGEST_WAIT);
     loop {
-        let patience = worker.options.wait_for_engine.saturating_sub(begun.elapsed()).clamp(FIRST_ANSWER, ANSWER);
+        let patience = worker.options.wait_for_engine.saturating_sub(begun.elapsed()).clamp(FIRST_ANSWER, LIMIT);
         let error = match register(client, &worker.options, &worker.tasks, patience).await {
             Ok(registered) => return Ok(registered),
             Err(error) => error,
@@ -196,7 +194,7 @@ async fn keep(
             Ended::Forgotten => {
                 tracing::warn!("the engine does not know this worker any more: it registers again");
                 leave(state, None);
-                match register(&shared.client, &worker.options, &worker.tasks, ANSWER).await {
+                match register(&shared.client, &worker.options, &worker.tasks, LIMIT).await {
                     Ok(registered) => {
                         shared.stats.registrations.add(1);
                         tracing::info!(worker = %registered.worker, "registered again");
