@@ -96,7 +96,7 @@ async fn settled(table: &Table) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use tokio::{task::yield_now, time::advance};
 
     use super::{
@@ -140,17 +140,22 @@ mod tests {
         assert!(waiting.is_finished());
     }
 
-    /// What the attempts of a worker share that knows no REST address.
-    fn without_rest() -> Arc<Shared> {
+    /// The settings of an engine at this address that has no REST part, with a token that nobody checks.
+    pub(in super::super) fn config(address: String) -> ClientConfig {
         let claims = "eyJzdWIiOiI3MDdkMDg1NS04MGFiLTRlMWYtYTE1Ni1mMWM0NTQ2Y2JmNTIifQ";
         let handshake = Handshake {
             token: format!("eyJhbGciOiJFUzI1NiJ9.{claims}.c2ln"),
             tenant_id: "707d0855-80ab-4e1f-a156-f1c4546cbf52".to_owned(),
-            // Nothing is asked there.
-            grpc_address: "127.0.0.1:9".to_owned(),
+            grpc_address: address,
             api_url: String::new(),
         };
-        let client = Client::new(ClientConfig::from_handshake(&handshake, &Sources::default()).unwrap()).unwrap();
+        ClientConfig::from_handshake(&handshake, &Sources::default()).unwrap()
+    }
+
+    /// What the attempts of a worker share that knows no REST address.
+    fn without_rest() -> Arc<Shared> {
+        // Nothing is asked there.
+        let client = Client::new(config("127.0.0.1:9".to_owned())).unwrap();
         assert!(client.rest().is_none());
         let options = WorkerOptions::default();
         let stats = Arc::new(Stats::new(&[], &options, watch::channel(LinkState::Draining).1));

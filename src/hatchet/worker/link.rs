@@ -12,24 +12,23 @@ use super::{
     Drained, LinkState, Registered, RunningWorker, Worker,
     cpu::CpuPool,
     dispatch::Shared,
-    drain, health,
+    drain,
+    first::first_registration,
+    health,
     register::register,
     session::{self, Ended},
     stats::Stats,
     watchdog,
 };
 use crate::hatchet::{
-    client::{Client, ClientError, ErrorKind, diagnose, patience::LIMIT, retry::Waits, unanswered},
+    client::{Client, ClientError, ErrorKind, patience::LIMIT, retry::Waits},
     task::{CancelReason, Kind},
     wire::proto,
 };
 
 /// Waits between tries: short at first, so that a blip costs little, and never long, so that an outage's end is seen.
-const FIRST_WAIT: Duration = Duration::from_millis(20);
-const LONGEST_WAIT: Duration = Duration::from_secs(1);
-/// Each call of the first registration has this long without a sign of life at least, however little patience the
-/// options leave: a real engine under load was seen to need seconds.
-const FIRST_ANSWER: Duration = Duration::from_secs(10);
+pub(super) const FIRST_WAIT: Duration = Duration::from_millis(20);
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// A registration that was forgotten sooner than this is followed by a wait.
 const STORM: Duration = Duration::from_secs(2);
 
@@ -127,40 +126,6 @@ struct CutOnDrop(Arc<Shared>);
 impl Drop for CutOnDrop {
     fn drop(&mut self) {
         self.0.table.cancel_all(CancelReason::Shutdown);
-    }
-}
-
-/// Registers for the first time. An engine that does not answer is waited for only as long as the options say, and
-/// what is wrong with the address or TLS is found out and said.
-async fn first_registration(
-    client: &Client,
-    worker: &Worker,
-    state: &watch::Sender<LinkState>,
-) -> Result<Registered, ClientError> {
-    let begun = Instant::now();
-    let mut waits = Waits::new(FIRST_WAIT, LONGEST_WAIT);
-    loop {
-        let patience = worker.options.wait_for_engine.saturating_sub(begun.elapsed()).clamp(FIRST_ANSWER, LIMIT);
-        let error = match register(client, &worker.options, &worker.tasks, patience).await {
-            Ok(registered) => return Ok(registered),
-            Err(error) => error,
-        };
-        let error = match error.kind() {
-            ErrorKind::Unreachable | ErrorKind::TimedOut => match diagnose(&client.config()).await {
-                Some(why) => ClientError::new(error.kind(), why),
-                None if error.kind() == ErrorKind::TimedOut => {
-                    ClientError::new(ErrorKind::TimedOut, unanswered(&client.config(), patience))
-                }
-                None => error,
-            },
-            _ => error,
-        };
-        let left = worker.options.wait_for_engine.saturating_sub(begun.elapsed());
-        if !error.is_temporary() || left.is_zero() {
-            return Err(error);
-        }
-        state.send_replace(LinkState::Connecting(Some(error.to_string())));
-        sleep(waits.again().min(left)).await;
     }
 }
 

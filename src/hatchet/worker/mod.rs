@@ -23,6 +23,7 @@ mod attempt;
 mod cpu;
 mod dispatch;
 mod drain;
+mod first;
 mod health;
 mod histogram;
 mod link;
