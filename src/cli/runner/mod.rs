@@ -21,7 +21,7 @@ use super::{
     signals::Signals,
 };
 use crate::hatchet::{
-    client::{Client, ClientError, ErrorKind, RunHandle, TriggerOptions, diagnose},
+    client::{Client, ClientError, ErrorKind, RunDetails, RunHandle, TriggerOptions, diagnose},
     task::Task,
     wire::{RunId, RunStatus},
 };
@@ -114,11 +114,16 @@ async fn act(plan: &Plan, client: &Client, attach: &Attach) -> Result<(), Exit> 
         }
         Action::Attach { run, mode } => {
             let run = client.run(*run);
-            let task = details_of(client, &run, deadline).await?;
-            let mut screen = Screen::new(plan.format, task, attach.command(&run));
-            match mode {
-                Mode::Stream => stream::attach(&run, &mut screen, deadline).await,
-                Mode::Wait | Mode::NoWait => follow::to_the_end(&run, &mut screen, deadline).await,
+            let details = match deadline.before(run.details()).await {
+                Some(Ok(details)) => Some(details),
+                // The wait ends at once, with its own word.
+                None => None,
+                Some(Err(error)) => return Err(explain(client, error, deadline).await),
+            };
+            let mut screen = Screen::new(plan.format, details.as_ref().and_then(task_of), attach.command(&run));
+            match (mode, details) {
+                (Mode::Stream, Some(details)) => stream::attach(&run, &details, &mut screen, deadline).await,
+                (Mode::Stream | Mode::Wait | Mode::NoWait, _) => follow::to_the_end(&run, &mut screen, deadline).await,
             }
         }
         Action::CancelWhere { metadata } => {
@@ -148,13 +153,8 @@ async fn answered<T>(
 }
 
 /// The task of a run that was made earlier, if it is one of ours.
-async fn details_of(client: &Client, run: &RunHandle, deadline: Deadline) -> Result<Option<Task>, Exit> {
-    match deadline.before(run.details()).await {
-        Some(Ok(details)) => Ok(details.tasks.first().and_then(|task| crate::tasks::find(&task.name).ok())),
-        // The wait ends at once, with its own word.
-        None => Ok(None),
-        Some(Err(error)) => Err(explain(client, error, deadline).await),
-    }
+fn task_of(details: &RunDetails) -> Option<Task> {
+    details.tasks.first().and_then(|task| crate::tasks::find(&task.name).ok())
 }
 
 #[expect(clippy::too_many_arguments, reason = "the fields of one variant")]
@@ -192,8 +192,7 @@ async fn trigger(
 
 async fn cancel(format: Format, deadline: Deadline, attach: &Attach, run: &RunHandle) -> Result<(), Exit> {
     let before = answered(run.client(), deadline, run.details(), "and nothing was cancelled").await?;
-    let task = before.tasks.first().and_then(|task| crate::tasks::find(&task.name).ok());
-    let mut screen = Screen::new(format, task, attach.command(run));
+    let mut screen = Screen::new(format, task_of(&before), attach.command(run));
     // A real engine would write CANCELLED over the outcome of a run that has ended.
     let outcome = if before.done {
         output::complain(&format!("run {} has already ended: there is nothing to cancel", run.id()));

@@ -7,12 +7,14 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{
     super::{Exit, deadline::Deadline},
-    STREAM_KEY, explain,
+    STREAM_KEY,
     follow::{self, Limits, looks},
     screen::Screen,
 };
 use crate::hatchet::{
-    client::{Client, ClientError, RunEvent, RunEventKind, RunEvents, RunHandle, RunOutcome, StreamSelector},
+    client::{
+        Client, ClientError, RunDetails, RunEvent, RunEventKind, RunEvents, RunHandle, RunOutcome, StreamSelector,
+    },
     wire::RunStatus,
 };
 
@@ -26,14 +28,13 @@ pub(super) async fn subscribe(client: &Client, stream_id: String) -> Result<RunE
     client.events(StreamSelector::Metadata { key: STREAM_KEY.to_owned(), value: stream_id }).await
 }
 
-/// Attaches to a run that was made earlier.
-pub(super) async fn attach(run: &RunHandle, screen: &mut Screen, deadline: Deadline) -> Result<(), Exit> {
-    let details = match deadline.before(run.details()).await {
-        Some(Ok(details)) => details,
-        Some(Err(error)) => return Err(explain(run.client(), error, deadline).await),
-        // Ends at once, with the word of a wait.
-        None => return follow::to_the_end(run, screen, deadline).await,
-    };
+/// Attaches to a run that was made earlier, and was like this just now.
+pub(super) async fn attach(
+    run: &RunHandle,
+    details: &RunDetails,
+    screen: &mut Screen,
+    deadline: Deadline,
+) -> Result<(), Exit> {
     if details.done {
         screen.note("the run has ended: its stream is over");
         return follow::to_the_end(run, screen, deadline).await;
@@ -49,6 +50,7 @@ pub(super) async fn attach(run: &RunHandle, screen: &mut Screen, deadline: Deadl
     };
     let events = match deadline.before(run.client().events(selector)).await {
         Some(events) => events?,
+        // Ends at once, with the word of a wait.
         None => return follow::to_the_end(run, screen, deadline).await,
     };
     to_the_end(run, events, screen, deadline).await

@@ -114,6 +114,7 @@ impl dispatcher_server::Dispatcher for Door {
         &self,
         _: Request<SubscribeToWorkflowEventsRequest>,
     ) -> Answer<Self::SubscribeToWorkflowEventsStream> {
+        self.note(|script| script.events_after.push(script.details_asked));
         unscripted("live events")
     }
 

@@ -41,6 +41,8 @@ pub struct Script {
     pub unsubscribed: Vec<String>,
     pub runs: HashMap<String, GetRunDetailsResponse>,
     pub details_asked: usize,
+    /// How often it had been asked for details at each subscription to live events.
+    pub events_after: Vec<usize>,
     pub details_failures: VecDeque<Status>,
     /// Each is answered after this.
     pub details_take: Duration,

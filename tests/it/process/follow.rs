@@ -2,9 +2,11 @@
 
 use std::{io::BufRead as _, process::Stdio};
 
+use hatchet_quickstart::hatchet::wire::proto::v1::RunStatus;
 use serde_json::json;
 
 use super::{Place, Program};
+use crate::fake::Fake;
 
 const SLEEP: [&str; 3] = ["--task-name", "sync-sleep-task", "--input-json"];
 
@@ -131,6 +133,16 @@ fn attaching_late_to_a_stream_is_said() {
     let (first, id) = sleeping(&place, "1.5");
     place.runner(&["--run-id", &id, "--stream"]).expect(0).expect_said("attached late");
     first.wait().expect(0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn attaching_to_a_stream_asks_for_the_run_once() {
+    let (place, fake, id) = (Place::new(), Fake::start().await, "707d0855-80ab-4e1f-a156-f1c4546cbf52");
+    fake.script(|script| script.set_run(id, RunStatus::Running, None));
+    let mut command = place.runner_command(&["--run-id", id, "--stream", "--tls-strategy", "none"]);
+    let _runner = Program::start(command.env("HATCHET_CLIENT_TOKEN", fake.token()));
+    let asked = fake.until("it subscribes", |script| script.events_after.first().copied()).await;
+    assert_eq!(asked, 1, "what it is attached to is known by one answer");
 }
 
 #[test]
