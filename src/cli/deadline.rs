@@ -5,7 +5,7 @@ use std::{future::Future, time::Duration};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::Exit;
-use crate::hatchet::wire::format_duration;
+use crate::hatchet::{client::Client, wire::format_duration};
 
 /// When a command stops waiting, if it ever does.
 #[derive(Debug, Clone, Copy)]
@@ -36,9 +36,25 @@ impl Deadline {
         }
     }
 
+    /// What a call comes to that must come to something before the deadline.
+    pub(super) async fn answered<T>(
+        self,
+        client: &Client,
+        left_open: &str,
+        call: impl Future<Output = T>,
+    ) -> Result<T, Exit> {
+        let answer = self.before(call).await;
+        answer.ok_or_else(|| self.unanswered(&client.config().host_port, left_open))
+    }
+
+    /// The limit that it was made with, in words.
+    pub(super) fn limit(self) -> String {
+        self.0.map(|(_, limit)| format_duration(limit)).unwrap_or_default()
+    }
+
     /// Why a command ends whose call was not answered before. `left_open` is what cannot be told.
-    pub(super) fn unanswered(self, address: &str, left_open: &str) -> Exit {
-        let limit = self.0.map(|(_, limit)| format_duration(limit)).unwrap_or_default();
+    fn unanswered(self, address: &str, left_open: &str) -> Exit {
+        let limit = self.limit();
         Exit::timed_out(format!(
             "the engine at {address} has not answered within {limit}, {left_open}: `runner doctor` looks for the reason"
         ))

@@ -37,7 +37,7 @@ pub(crate) struct Args {
     /// Submit so many runs a second, by the clock [default: as fast as they are accepted]
     #[arg(long, value_name = "RUNS/S", allow_hyphen_values = true)]
     rate: Option<String>,
-    /// Wait for the runs no longer than this
+    /// Wait for the runs no longer than this, and before them no longer for the engine and a trial run
     #[arg(long, value_name = "DURATION", default_value = "10m")]
     timeout: String,
     /// Folder for the report [default: hatchet-bench/<key prefix>]

@@ -19,6 +19,9 @@ const OWN_WORKER: Duration = Duration::from_secs(10);
 /// A run that is to tell how long one takes has this long.
 const TRIAL: Duration = Duration::from_secs(5);
 
+/// What is left open when an engine does not answer.
+const NOTHING_DONE: &str = "and no run was submitted";
+
 /// What is known before the start.
 pub(super) struct Prepared {
     pub(super) plan: bench::Plan,
@@ -26,17 +29,17 @@ pub(super) struct Prepared {
     pub(super) doubts: Vec<String>,
 }
 
+/// Looks at the engine and the workers, for as long as the runs may take at most.
 pub(super) async fn prepare(client: &Client, plan: &Plan, observer: &mut dyn Observer) -> Result<Prepared, Exit> {
     let deadline = Deadline::after(Some(plan.timeout));
-    let engine_version = match deadline.before(client.engine_version()).await {
-        Some(Ok(version)) => version,
-        Some(Err(error)) => {
+    let engine_version = match deadline.answered(client, NOTHING_DONE, client.engine_version()).await? {
+        Ok(version) => version,
+        Err(error) => {
             return Err(match deadline.before(diagnose(&client.config())).await.flatten() {
                 Some(why) => Exit::unreachable(why),
                 None => error.into(),
             });
         }
-        None => return Err(deadline.unanswered(&client.config().host_port, "and no run was submitted")),
     };
     let mut doubts = Vec::new();
     let mut doubt = |observer: &mut dyn Observer, line: String| {
@@ -45,13 +48,16 @@ pub(super) async fn prepare(client: &Client, plan: &Plan, observer: &mut dyn Obs
     };
     let workers = match client.rest() {
         None => Err("the REST address is not known (set HATCHET_CLIENT_SERVER_URL)".to_owned()),
-        Some(rest) => workers(client, rest, plan).await.map_err(|e| e.to_string()),
+        Some(rest) => {
+            let workers = workers(client, rest, plan);
+            deadline.answered(client, NOTHING_DONE, workers).await?.map_err(|e| e.to_string())
+        }
     };
     let mut tasks = Vec::with_capacity(plan.tasks.len());
     for (task, input) in &plan.tasks {
         let keyed = match &workers {
             Ok(workers) => {
-                let keyed = has_twin(client, task, workers).await;
+                let keyed = deadline.answered(client, NOTHING_DONE, has_twin(client, task, workers)).await?;
                 let name = name(task, keyed);
                 if !workers.iter().any(|worker| serves(&client.config(), worker, &name)) {
                     let line = format!(
@@ -89,7 +95,7 @@ pub(super) async fn prepare(client: &Client, plan: &Plan, observer: &mut dyn Obs
     }
     for task in tasks.iter().filter(|task| task.schedule_timeout < bench::KEY_TTL) {
         if let Ok(workers) = &workers
-            && let Some(line) = too_long(client, task, plan.runs, workers).await
+            && let Some(line) = too_long(client, task, plan.runs, workers, deadline).await?
         {
             doubt(observer, line);
         }
@@ -141,7 +147,13 @@ async fn has_twin(client: &Client, task: &Task, workers: &[WorkerSummary]) -> bo
 }
 
 /// A warning where runs would wait longer than they may, from the time that a trial takes.
-async fn too_long(client: &Client, task: &TaskPlan, runs: usize, workers: &[WorkerSummary]) -> Option<String> {
+async fn too_long(
+    client: &Client,
+    task: &TaskPlan,
+    runs: usize,
+    workers: &[WorkerSummary],
+    deadline: Deadline,
+) -> Result<Option<String>, Exit> {
     let slots: i64 = workers
         .iter()
         .filter(|worker| serves(&client.config(), worker, &task.workflow))
@@ -149,20 +161,31 @@ async fn too_long(client: &Client, task: &TaskPlan, runs: usize, workers: &[Work
         .map(|slots| slots.limit)
         .sum();
     if slots <= 0 {
-        return None;
+        return Ok(None);
     }
     let begun = Instant::now();
-    let trial = client.trigger(&task.workflow, &task.input.render(0), &TriggerOptions::default()).await.ok()?;
+    let (input, options) = (task.input.render(0), TriggerOptions::default());
+    let trigger = client.trigger(&task.workflow, &input, &options);
+    let left_open = "and whether a trial run was started is not known";
+    let Ok(trial) = deadline.answered(client, left_open, trigger).await? else { return Ok(None) };
     // A trial that takes longer is at least as long.
-    let _ = tokio::time::timeout(TRIAL, trial.outcome()).await;
+    if deadline.before(tokio::time::timeout(TRIAL, trial.outcome())).await.is_none() {
+        return Err(Exit::timed_out(format!(
+            "a trial run of {} ({}) has not ended within {}, and the benchmark has not begun: set a longer --timeout, or do \
+             without a trial: start a worker with --run-keys",
+            task.name,
+            trial.id(),
+            deadline.limit()
+        )));
+    }
     let wait = begun.elapsed().as_secs_f64() * runs as f64 / slots as f64;
     let limit = task.schedule_timeout.as_secs_f64();
-    (wait > limit).then(|| {
+    Ok((wait > limit).then(|| {
         format!(
             "the last runs of {} will wait about {wait:.0} s for one of {slots} slots, and are given up after {limit:.0} s \
              (a trial run took {:.1} s): fewer runs, more slots, or a worker with --run-keys",
             task.name,
             begun.elapsed().as_secs_f64()
         )
-    })
+    }))
 }

@@ -145,10 +145,9 @@ async fn answered<T>(
     call: impl Future<Output = Result<T, ClientError>>,
     left_open: &str,
 ) -> Result<T, Exit> {
-    match deadline.before(call).await {
-        Some(Ok(answer)) => Ok(answer),
-        Some(Err(error)) => Err(explain(client, error, deadline).await),
-        None => Err(deadline.unanswered(&client.config().host_port, left_open)),
+    match deadline.answered(client, left_open, call).await? {
+        Ok(answer) => Ok(answer),
+        Err(error) => Err(explain(client, error, deadline).await),
     }
 }
 

@@ -28,6 +28,15 @@ fn time_is_over() {
 }
 
 #[test]
+fn time_is_over_in_the_trial_run() {
+    let place = Place::new();
+    let _worker = place.worker(&["--embedded"]);
+    let words = [&SLEEPS[..], &["--input-json", r#"{"seconds":600}"#, "--timeout", "1s"]].concat();
+    let parts = ["a trial run of sync-sleep-task", "has not ended within 1s", "has not begun", "--run-keys"];
+    bench(&place, &words).expect_error(4, &parts);
+}
+
+#[test]
 fn an_interrupted_benchmark_is_gone_on_with() {
     let place = Place::new();
     let _worker = place.worker(&["--embedded", "--run-keys", "--slots", "1"]);
