@@ -11,16 +11,36 @@ use serde_json::Value;
 
 /// The file with a line for each run.
 const RUNS: &str = "runs.jsonl";
+/// What the worker of a benchmark says.
+pub const WORKER_LOG: &str = "worker.log";
+/// The file where the tasks of a benchmark count their executions.
+pub const EXECUTIONS: &str = "executions.log";
 /// The file with the figures.
 pub(super) const SUMMARY: &str = "summary.json";
 
-/// A benchmark's folder.
+/// A benchmark's folder. Until it has begun it is as it was before: dropped without that, what was made is taken back.
 #[derive(Debug)]
 pub struct Journal {
     folder: PathBuf,
+    made: Made,
+    /// What the summary says while the benchmark runs.
+    mark: String,
     runs: BufWriter<File>,
     /// Why no more lines are written.
     failed: Option<io::Error>,
+}
+
+/// What was not there before, each before what it is in. Goes when it is dropped.
+#[derive(Debug)]
+struct Made(Vec<PathBuf>);
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        for path in &self.0 {
+            // What fails is not there yet, or has something in it that is not ours.
+            let _ = fs::remove_file(path).or_else(|_| fs::remove_dir(path));
+        }
+    }
 }
 
 /// What a summary says of whose it is.
@@ -32,15 +52,15 @@ struct Mark {
 
 impl Journal {
     /// Opens the folder for the benchmark with this prefix. In one line why not: it cannot be written, or holds another
-    /// benchmark. A benchmark that is resumed takes up its own folder.
+    /// benchmark. A benchmark that is resumed takes up its own folder, and what is there stays until it begins.
     pub fn open(folder: &Path, prefix: &str) -> Result<Self, String> {
         let at = |path: &Path, e: &dyn std::fmt::Display| {
             format!("--out: {} cannot be written: {e}: choose another folder", path.display())
         };
-        let summary = folder.join(SUMMARY);
-        match fs::read_to_string(&summary) {
+        let (summary, runs) = (folder.join(SUMMARY), folder.join(RUNS));
+        let there = match fs::read_to_string(&summary) {
             Ok(text) => match serde_json::from_str::<Mark>(&text) {
-                Ok(mark) if mark.prefix == prefix => {}
+                Ok(mark) if mark.prefix == prefix => true,
                 Ok(mark) => {
                     return Err(format!(
                         "--out: {} holds another benchmark, with the key prefix {}: choose another folder, or \
@@ -54,17 +74,34 @@ impl Journal {
                     return Err(format!("--out: {} is not ours: choose another folder", summary.display()));
                 }
             },
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) if e.kind() == io::ErrorKind::NotFound => false,
             Err(e) => return Err(format!("--out: {} cannot be read: {e}: choose another folder", summary.display())),
-        }
+        };
+        let files = [&summary, &runs, &folder.join(WORKER_LOG), &folder.join(EXECUTIONS)].map(|path| path.to_owned());
+        let folders = folder.ancestors().filter(|path| !path.as_os_str().is_empty()).map(Path::to_owned);
+        let made = files.into_iter().chain(folders).filter(|path| path.symlink_metadata().is_err());
+        let made = Made(made.collect());
         fs::create_dir_all(folder).map_err(|e| at(folder, &e))?;
-        let runs = folder.join(RUNS);
-        let runs = File::create(&runs).map_err(|e| at(&runs, &e))?;
-        let journal = Self { folder: folder.to_owned(), runs: BufWriter::new(runs), failed: None };
+        // Shows that they can be written, and changes nothing that is there.
+        let open = |path: &Path| File::options().append(true).create(true).open(path).map_err(|e| at(path, &e));
+        let runs = open(&runs)?;
+        let mut marked = open(&summary)?;
         let mark = Mark { prefix: prefix.to_owned(), state: "running".to_owned() };
         let mark = serde_json::to_string(&mark).map_err(|e| at(&summary, &e))?;
-        journal.write(SUMMARY, &mark).map_err(|e| at(&summary, &e))?;
-        Ok(journal)
+        if !there {
+            marked.write_all(mark.as_bytes()).map_err(|e| at(&summary, &e))?;
+        }
+        Ok(Self { folder: folder.to_owned(), made, mark, runs: BufWriter::new(runs), failed: None })
+    }
+
+    /// From now on there is something to report. What an earlier run of this benchmark left makes way.
+    pub(super) fn begin(&mut self) {
+        self.made.0.clear();
+        let begun = self.write(SUMMARY, &self.mark).and_then(|()| File::create(self.folder.join(RUNS)));
+        match begun {
+            Ok(runs) => self.runs = BufWriter::new(runs),
+            Err(e) => self.failed = Some(e),
+        }
     }
 
     /// Where it is.
@@ -128,8 +165,8 @@ mod tests {
     fn a_folder_has_one_benchmark() {
         let place = tempfile::tempdir().unwrap();
         let folder = place.path().join("deep/out");
-        Journal::open(&folder, "one").unwrap();
-        Journal::open(&folder, "one").unwrap();
+        Journal::open(&folder, "one").unwrap().begin();
+        Journal::open(&folder, "one").unwrap().begin();
         let said = Journal::open(&folder, "two").unwrap_err();
         assert!(said.contains("key prefix one") && !said.contains('\n'), "{said}");
         fs::write(folder.join(SUMMARY), "hello").unwrap();
@@ -140,9 +177,41 @@ mod tests {
     }
 
     #[test]
+    fn what_has_not_begun_leaves_all_as_it_was() {
+        let place = tempfile::tempdir().unwrap();
+        let (top, folder) = (place.path().join("deep"), place.path().join("deep/out"));
+        let journal = Journal::open(&folder, "one").unwrap();
+        journal.write(WORKER_LOG, "a word").unwrap();
+        assert!(folder.join(SUMMARY).is_file() && folder.join(RUNS).is_file(), "they can be written");
+        drop(journal);
+        assert!(!top.exists());
+        // Another's file keeps the folder.
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("notes"), "mine").unwrap();
+        drop(Journal::open(&folder, "one").unwrap());
+        let left: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["notes"]);
+        // And an earlier benchmark's report is whole until it is gone on with.
+        let mut journal = Journal::open(&folder, "one").unwrap();
+        journal.begin();
+        journal.line(&serde_json::json!({"a": 1}));
+        journal.write(SUMMARY, r#"{"prefix":"one","state":"complete"}"#).unwrap();
+        drop(journal);
+        let state = || {
+            let summary = fs::read_to_string(folder.join(SUMMARY)).unwrap();
+            (summary.contains("complete"), fs::read_to_string(folder.join(RUNS)).unwrap())
+        };
+        drop(Journal::open(&folder, "one").unwrap());
+        assert_eq!(state(), (true, "{\"a\":1}\n".to_owned()));
+        Journal::open(&folder, "one").unwrap().begin();
+        assert_eq!(state(), (false, String::new()));
+    }
+
+    #[test]
     fn lines_are_rewritten_whole() {
         let place = tempfile::tempdir().unwrap();
         let mut journal = Journal::open(place.path(), "p").unwrap();
+        journal.begin();
         journal.line(&serde_json::json!({"a": 1}));
         journal.flush();
         assert_eq!(fs::read_to_string(place.path().join(RUNS)).unwrap(), "{\"a\":1}\n");

@@ -19,7 +19,7 @@ mod summary;
 mod template;
 mod times;
 
-pub use journal::Journal;
+pub use journal::{EXECUTIONS, Journal, WORKER_LOG};
 pub use keys::{KEY_PREFIX, KEY_TTL, KEYED, RUN_KEY, check_prefix, prefix_now, run_key};
 pub use plan::{Plan, TaskPlan};
 pub use progress::{Observer, Progress, TaskProgress};
@@ -73,6 +73,7 @@ pub async fn run(
     stop: &CancellationToken,
     observer: &mut dyn Observer,
 ) -> Report {
+    journal.begin();
     let plan = Arc::new(plan);
     let mut machine = Machine::look();
     let cpu_before = machine::own_cpu();

@@ -17,6 +17,7 @@ use super::{
     super::{Exit, connect::Choice, health},
     plan::Plan,
 };
+use crate::bench::{EXECUTIONS, WORKER_LOG};
 
 /// A debug build on a busy machine takes a second; beyond this it is not coming.
 const START: Duration = Duration::from_secs(30);
@@ -76,19 +77,17 @@ impl OwnWorker {
         let stdin = child.stdin.take();
         let stderr = child.stderr.take().ok_or_else(|| failed(&"it has no stderr"))?;
         let mut lines = BufReader::new(stderr).lines();
-        let path = folder.join("worker.log");
+        let path = folder.join(WORKER_LOG);
         let mut log = tokio::fs::File::create(&path)
             .await
             .map_err(|e| Exit::usage(format!("--out: {} cannot be written: {e}", path.display())))?;
-        let said = timeout(START, until_it_listens(&mut lines, &mut log)).await;
-        match said {
-            Ok(Ok(())) => {}
-            Ok(Err(last)) => return Err(Exit::unreachable(format!("--with-worker: the worker ended: {last}"))),
+        let mut last = "without a word".to_owned();
+        match timeout(START, until_it_listens(&mut lines, &mut log, &mut last)).await {
+            Ok(true) => {}
+            Ok(false) => return Err(Exit::unreachable(format!("--with-worker: the worker ended: {last}"))),
             Err(_) => {
-                return Err(Exit::unreachable(format!(
-                    "--with-worker: the worker does not listen after {START:?}: {} tells why",
-                    path.display()
-                )));
+                let message = format!("--with-worker: the worker does not listen after {START:?}: {last}");
+                return Err(Exit::unreachable(message));
             }
         }
         let log = AbortOnDropHandle::new(tokio::spawn(async move {
@@ -119,7 +118,7 @@ impl OwnWorker {
 
 /// The file where the tasks of a benchmark count their executions.
 pub(super) fn executions(folder: &Path) -> PathBuf {
-    folder.join("executions.log")
+    folder.join(EXECUTIONS)
 }
 
 fn sibling() -> Result<PathBuf, Exit> {
@@ -133,15 +132,18 @@ fn sibling() -> Result<PathBuf, Exit> {
     }
 }
 
-/// Or else the last that it said.
-async fn until_it_listens(lines: &mut Lines<BufReader<ChildStderr>>, log: &mut tokio::fs::File) -> Result<(), String> {
-    let mut last = "without a word".to_owned();
+/// Whether it comes to that; `last` is the last that it said.
+async fn until_it_listens(
+    lines: &mut Lines<BufReader<ChildStderr>>,
+    log: &mut tokio::fs::File,
+    last: &mut String,
+) -> bool {
     while let Ok(Some(line)) = lines.next_line().await {
         let _ = log.write_all(format!("{line}\n").as_bytes()).await;
         if line.starts_with(LISTENS) {
-            return Ok(());
+            return true;
         }
-        last = line.trim_start_matches("error: ").to_owned();
+        *last = line.trim_start_matches("error: ").to_owned();
     }
-    Err(last)
+    false
 }

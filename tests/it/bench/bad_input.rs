@@ -1,6 +1,7 @@
 //! Each bad input: one line that names what to change, the right exit code, and nothing left behind.
 
-use super::{Place, bench};
+use super::{Place, Program, bench};
+use crate::fake::token;
 
 #[test]
 fn words_that_cannot_be_used() {
@@ -43,4 +44,17 @@ fn a_folder_of_another_benchmark() {
 fn no_engine() {
     let place = Place::new();
     bench(&place, &["--runs", "1", "--out", "out"]).expect_error(5, &["no embedded engine runs here"]);
+    bench(&place, &["--runs", "1"]).expect_error(5, &["no embedded engine runs here"]);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let token = token(&listener.local_addr().unwrap().to_string(), "");
+    drop(listener);
+    for (words, said) in [(&[][..], "nothing answers at"), (&["--with-worker"], "the worker ended: nothing answers at")]
+    {
+        let mut command = place.runner_command(&[&["bench", "--runs", "1"], words].concat());
+        command.env("HATCHET_CLIENT_TOKEN", &token);
+        Program::start(&mut command).wait().expect_error(5, &[said]);
+    }
+    for folder in ["out", "hatchet-bench"] {
+        assert!(!place.path(folder).exists(), "what has not begun leaves no folder");
+    }
 }

@@ -34,6 +34,7 @@ fn time_is_over_in_the_trial_run() {
     let words = [&SLEEPS[..], &["--input-json", r#"{"seconds":600}"#, "--timeout", "1s"]].concat();
     let parts = ["a trial run of sync-sleep-task", "has not ended within 1s", "has not begun", "--run-keys"];
     bench(&place, &words).expect_error(4, &parts);
+    assert!(!place.path("hatchet-bench").exists(), "what has not begun leaves no folder");
 }
 
 #[test]
