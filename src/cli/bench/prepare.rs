@@ -171,8 +171,8 @@ async fn too_long(
     // A trial that takes longer is at least as long.
     if deadline.before(tokio::time::timeout(TRIAL, trial.outcome())).await.is_none() {
         return Err(Exit::timed_out(format!(
-            "a trial run of {} ({}) has not ended within {}, and the benchmark has not begun: set a longer --timeout, or do \
-             without a trial: start a worker with --run-keys",
+            "a trial run of {} ({}) has not ended within {}, and the benchmark has not begun: set a longer --timeout, or \
+             start a worker with --run-keys, which needs no trial",
             task.name,
             trial.id(),
             deadline.limit()
