@@ -180,7 +180,7 @@ impl Outcomes {
                     }
                 }
                 Some((run, answer)) = self.polls.next() => self.answered(run, answer),
-                () = sleep_until(due), if self.polls.len() < POLLS => self.poll(),
+                () = sleep_until(due), if self.may_poll() => self.poll(),
             }
         }
     }
@@ -194,6 +194,12 @@ impl Outcomes {
             waiting.ended = true;
             self.doubtful.push_back(run);
         }
+    }
+
+    /// Whether a poll can be made at all. While each run has one under way there is none to ask for, and to look for one
+    /// would be all that is done until an answer comes.
+    fn may_poll(&self) -> bool {
+        self.polls.len() < POLLS && !(self.doubtful.is_empty() && self.queue.is_empty())
     }
 
     /// When the next poll is due.

@@ -1,6 +1,10 @@
 //! Waiting for a run's end: it cannot hang, and it takes nobody's word but the engine's.
 
-use std::time::Duration;
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    time::Duration,
+};
 
 use futures_util::StreamExt as _;
 use hatchet_quickstart::hatchet::{
@@ -72,6 +76,34 @@ async fn a_slow_engine_is_given_the_time_it_needs_and_its_connection_kept() {
     assert_eq!(many.into_iter().map(|(_, outcome)| outcome.unwrap()).collect::<Vec<_>>(), [one]);
     let subscriptions = fake.script(|script| script.subscriptions.len());
     assert_eq!(subscriptions, 2, "one of each wait: the connection answers other calls");
+}
+
+/// Awaits what waits, and panics where it is busy instead: there the virtual clock, which moves while all is idle, would
+/// stand still for ever.
+async fn idly<T>(work: impl Future<Output = T>) -> T {
+    let (mut work, mut turns) = (pin!(work), 0);
+    poll_fn(|cx| {
+        turns += 1;
+        assert!(turns < 1_000, "it is busy, not waiting");
+        work.as_mut().poll(cx)
+    })
+    .await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_for_many_rests_while_every_run_is_being_asked_about() {
+    let fake = Fake::start().await;
+    let client = Client::new(fake.config()).unwrap();
+    let runs = [RunId::random(), RunId::random()];
+    fake.script(|script| {
+        for run in runs {
+            script.set_run(&run.to_string(), v1::RunStatus::Completed, Some("{}"));
+        }
+        script.details_take = Duration::from_secs(4);
+    });
+    let outcomes = client.outcomes(runs.map(|run| client.run(run))).collect::<Vec<_>>();
+    let statuses = idly(outcomes).await.into_iter().map(|(_, outcome)| outcome.unwrap().status);
+    assert!(statuses.eq([RunStatus::Completed; 2]));
 }
 
 #[tokio::test]
