@@ -29,7 +29,8 @@ use crate::hatchet::{
 /// Waits between tries: short at first, so that a blip costs little, and never long, so that an outage's end is seen.
 pub(super) const FIRST_WAIT: Duration = Duration::from_millis(20);
 pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(1);
-/// A registration that was forgotten sooner than this is followed by a wait.
+/// What broke sooner than this did not hold: the waits after it grow. So they do where heartbeats are taken and every
+/// stream is cut at once, as by a proxy that cannot stream, and where each registration is forgotten.
 const STORM: Duration = Duration::from_secs(2);
 
 pub(super) fn start(mut worker: Worker) -> Result<RunningWorker, ClientError> {
@@ -142,7 +143,8 @@ async fn keep(
     let mut since = Instant::now();
     loop {
         let registered = known.borrow().clone();
-        match session::run(shared, &registered, state, intake_closed, failures).await {
+        let opened = Instant::now();
+        let wait = match session::run(shared, &registered, state, intake_closed, failures).await {
             Ended::Closed => std::future::pending().await,
             // A new registration would be given work, since only the old one is paused.
             Ended::Forgotten if *state.borrow() == LinkState::Draining => std::future::pending().await,
@@ -150,11 +152,9 @@ async fn keep(
             Ended::Lost { why, lived } => {
                 tracing::warn!("lost the engine, and tries again: {why}");
                 leave(state, Some(why));
-                if lived {
-                    waits.start_over();
-                    failures = 0;
-                }
-                failures = failures.saturating_add(1);
+                failures = if lived { 1 } else { failures.saturating_add(1) };
+                let held = if lived { opened.elapsed() } else { Duration::ZERO };
+                waits.after(held, STORM)
             }
             Ended::Forgotten => {
                 tracing::warn!("the engine does not know this worker any more: it registers again");
@@ -165,15 +165,17 @@ async fn keep(
                         tracing::info!(worker = %registered.worker, "registered again");
                         known.send_replace(registered);
                         let kept = mem::replace(&mut since, Instant::now()).elapsed();
-                        sleep(before_listening(&mut waits, kept)).await;
-                        continue;
+                        before_listening(&mut waits, kept)
                     }
                     Err(error) if error.kind() == ErrorKind::Unauthenticated => return error,
-                    Err(error) => tracing::warn!("could not register again, and tries on: {error}"),
+                    Err(error) => {
+                        tracing::warn!("could not register again, and tries on: {error}");
+                        waits.again()
+                    }
                 }
             }
-        }
-        sleep(waits.again()).await;
+        };
+        sleep(wait).await;
     }
 }
 

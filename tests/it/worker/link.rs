@@ -71,6 +71,22 @@ async fn a_stream_that_ends_is_opened_again_under_the_same_id() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_that_are_cut_at_once_are_opened_ever_more_slowly_though_heartbeats_are_taken() {
+    let fake = Fake::start().await;
+    let worker = worker(&fake).await;
+    let mut state = worker.state();
+    for number in 1..=8 {
+        fake.until("a stream is open", |script| (script.streams.len() == number).then_some(())).await;
+        let listens = state.wait_for(|state| matches!(state, LinkState::Listening(_)));
+        within("its heartbeat is taken", listens).await.unwrap();
+        fake.break_stream(Status::unavailable("no streams here")).await;
+    }
+    let beats = fake.script(|script| script.heartbeats.clone());
+    // Each wait is at least twice the one before: 20 ms to 640.
+    assert!(beats[7] - beats[0] > Duration::from_secs(1), "{beats:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slow_answers_to_heartbeats_do_not_cost_a_link_that_lives() {
     let fake = Fake::start().await;
     let _worker = worker(&fake).await;
