@@ -19,7 +19,7 @@ pub(super) const POLL_SLOWEST: Duration = Duration::from_secs(5);
 /// engine is not a dead one.
 pub(super) const POLL_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) const LONGEST_POLL_TIMEOUT: Duration = Duration::from_secs(30);
-/// Without any answer from the engine for this long, the wait ends.
+/// Without an answer of use for this long, the wait ends.
 const SILENCE_PATIENCE: Duration = Duration::from_secs(300);
 
 /// How a run ended, by the engine's word.
@@ -118,7 +118,8 @@ impl RunHandle {
     ///
     /// Ends with [`ErrorKind::NotFound`] where the engine does not know the run for 10 s (2 s for an id from
     /// [`super::Client::run`], [`ErrorKind::Lost`] where it knew the run before), with [`ErrorKind::Unreachable`] where it
-    /// does not answer for 5 minutes, and at once where the token is refused.
+    /// does not answer for 5 minutes, with what it answers last where that is failures for as long, and at once where the
+    /// token is refused. An engine that asks to slow down is waited for however long it does.
     pub async fn outcome(&self) -> Result<RunOutcome, ClientError> {
         let subscription = self.client().results().subscribe(self.id()).await;
         let told = async {
@@ -176,9 +177,11 @@ impl RunHandle {
                             connection.renew();
                         }
                     }
+                    if error.kind() == ErrorKind::Exhausted {
+                        heard = Instant::now();
+                    }
                     if heard.elapsed() > SILENCE_PATIENCE {
-                        let message = format!("the engine has not answered for {SILENCE_PATIENCE:?}: {error}");
-                        return Err(error.into_kind(ErrorKind::Unreachable, message));
+                        return Err(given_up(error));
                     }
                 }
                 Err(error) => return Err(error),
@@ -189,6 +192,15 @@ impl RunHandle {
             }
         }
     }
+}
+
+/// What a wait ends with that has heard nothing of use for too long. What the engine said itself stays as it said it.
+fn given_up(error: ClientError) -> ClientError {
+    if !matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::Unreachable) {
+        return error;
+    }
+    let message = format!("the engine has not answered for {SILENCE_PATIENCE:?}: {error}");
+    error.into_kind(ErrorKind::Unreachable, message)
 }
 
 /// Why a run is asked about.

@@ -211,6 +211,32 @@ async fn a_token_that_was_never_accepted_ends_the_wait_at_once() {
     assert_eq!(error.kind(), ErrorKind::Unauthenticated);
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_engine_that_asks_to_slow_down_is_waited_for() {
+    let fake = Fake::start().await;
+    let client = Client::new(fake.config()).unwrap();
+    let run = RunId::random();
+    fake.script(|script| {
+        // Ten minutes of them, at the slowest.
+        script.details_failures.extend(vec![Status::resource_exhausted("rate limit"); 120]);
+        script.set_run(&run.to_string(), v1::RunStatus::Completed, Some("{}"));
+    });
+    let outcome = client.run(run).outcome().await.unwrap();
+    assert_eq!(outcome.status, RunStatus::Completed);
+    assert!(fake.script(|script| script.details_failures.is_empty()), "after all of them");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_engine_that_fails_for_too_long_is_quoted_and_not_said_to_be_silent() {
+    let fake = Fake::start().await;
+    let client = Client::new(fake.config()).unwrap();
+    let run = RunId::random();
+    fake.script(|script| script.details_failures.extend(vec![Status::internal("no disk is left"); 1_000]));
+    let error = client.run(run).outcome().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Engine, "{error}");
+    assert_eq!(error.to_string(), format!("ask for run {run}: the engine failed: no disk is left (Internal)"));
+}
+
 #[tokio::test]
 async fn details_of_a_run_are_asked_for_again_until_the_engine_knows_it() {
     let fake = Fake::start().await;
