@@ -17,7 +17,7 @@ use super::{
     watchdog::PollClock,
 };
 use crate::hatchet::{
-    client::retry::Waits,
+    client::{ErrorKind, retry::Waits},
     task::{CancelReason, Canceller, Context, Outcome, Task},
     wire::format_duration,
 };
@@ -228,7 +228,9 @@ async fn supervise(
 
 /// What to report of an attempt that the worker ended for its timeout: a failure, unless the engine has ended it in the
 /// meantime and the word of it was lost, as with the link. A failure would be written over the end that it has there;
-/// one that comes after a retry was made is of another attempt, and passed over. So the engine is asked until it answers.
+/// one that comes after a retry was made is of another attempt, and passed over. So the engine is asked until it answers,
+/// for up to [`report::OUTCOME_PATIENCE`]. Details that are too large to be received are an answer as well: the run has an
+/// output there, so it has ended.
 async fn overdue(shared: &Shared, assignment: &Assignment, limit: Duration) -> Option<Outcome> {
     let run = shared.client.run(assignment.key.0);
     let give_up = Instant::now() + report::OUTCOME_PATIENCE;
@@ -236,6 +238,7 @@ async fn overdue(shared: &Shared, assignment: &Assignment, limit: Duration) -> O
     loop {
         match run.details_within(LOOK_TIMEOUT).await {
             Ok(details) if details.done => return None,
+            Err(error) if error.kind() == ErrorKind::TooLarge => return None,
             Err(error) if error.is_temporary() && Instant::now() < give_up => sleep(waits.again()).await,
             // Where it refuses to say, it takes the report or counts as lost.
             Ok(_) | Err(_) => break,

@@ -92,6 +92,29 @@ async fn what_the_engine_has_ended_meanwhile_keeps_its_end() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_whose_output_is_too_large_to_be_looked_at_keeps_its_end() {
+    let fake = Fake::start().await;
+    let polite = Task::new_async("polite", |_: Json, ctx: Context| async move {
+        ctx.cancelled().await;
+        Ok(json!({}))
+    });
+    let config = fake.config_with(&[("HATCHET_CLIENT_GRPC_MAX_RECV_MESSAGE_LENGTH", "4096")]);
+    let worker = Worker::new(config, options()).task(polite.execution_timeout(TIMEOUT)).start().unwrap();
+    fake.until_listening().await;
+    let run = fake.assign("polite", "{}").await;
+    let output = json!("x".repeat(8192)).to_string();
+    fake.script(|script| script.set_run(&run.to_string(), v1::RunStatus::Completed, Some(&output)));
+    fake.until("the engine is asked", |script| (script.details_asked > 0).then_some(())).await;
+    within("nothing is left to be reported", async {
+        while worker.stats().reports_waiting > 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert!(fake.script(|script| script.finished(run)).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_longest_of_all_times_are_no_overflow() {
     let fake = Fake::start().await;
     let forever = WorkerOptions {
