@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep_until};
 use super::{
     Client, ClientError, ErrorKind, RunDetails, RunHandle, RunOutcome,
     subscription::Subscription,
-    wait::{LONGEST_POLL_TIMEOUT, POLL_TIMEOUT},
+    wait::{LONGEST_POLL_TIMEOUT, POLL_TIMEOUT, SILENCE_PATIENCE},
 };
 use crate::hatchet::wire::{RunId, proto::WorkflowRunEvent};
 
@@ -35,8 +35,6 @@ const QUIET: Duration = Duration::from_secs(2);
 const FIRST_POLL: Duration = Duration::from_secs(1);
 /// And no sooner than this after its last poll.
 const NEXT_POLL: Duration = Duration::from_secs(5);
-/// Without any answer from the engine for this long, all waits end.
-const SILENCE_PATIENCE: Duration = Duration::from_secs(300);
 
 /// Runs whose ends are waited for together. Nothing happens unless [`Outcomes::next`] is polled.
 pub struct Outcomes {

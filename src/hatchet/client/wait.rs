@@ -19,8 +19,8 @@ pub(super) const POLL_SLOWEST: Duration = Duration::from_secs(5);
 /// engine is not a dead one.
 pub(super) const POLL_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) const LONGEST_POLL_TIMEOUT: Duration = Duration::from_secs(30);
-/// Without an answer of use for this long, the wait ends.
-const SILENCE_PATIENCE: Duration = Duration::from_secs(300);
+/// Without an answer of use for this long, a wait ends, be it for one run or for many.
+pub(super) const SILENCE_PATIENCE: Duration = Duration::from_secs(300);
 
 /// How a run ended, by the engine's word.
 #[derive(Debug, Clone, PartialEq, Eq)]
