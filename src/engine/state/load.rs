@@ -365,6 +365,7 @@ impl Loading {
             self.state.runs.restore(id, run);
         }
         ended.sort_unstable();
+        self.state.runs_ended = ended.len() as u64;
         // Numbered anew, so that each has its own; those to come are larger, here and in the file.
         self.state.ends = self.state.ends.max(ended.len() as u64);
         for (number, (.., id)) in (1..).zip(ended) {
