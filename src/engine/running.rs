@@ -267,11 +267,11 @@ async fn run(
     });
     let keeping = keep(&driver, held.store.as_ref());
     tokio::pin!(serving, keeping);
-    let mut is_kept = held.store.is_none();
+    let mut keeping_is_over = held.store.is_none();
     tokio::select! {
         outcome = &mut serving => tracing::error!("the engine has stopped serving: {outcome:?}"),
         () = driver.keep_time() => {}
-        () = &mut keeping => is_kept = true,
+        () = &mut keeping => keeping_is_over = true,
         _ = stopped => {
             driver.hang_up();
             drop(hang_up);
@@ -279,11 +279,11 @@ async fn run(
                 ended = tokio::time::timeout(FAREWELL, serving) => if ended.is_err() {
                     tracing::debug!("some calls did not end in time and were cut off");
                 },
-                () = &mut keeping => is_kept = true,
+                () = &mut keeping => keeping_is_over = true,
             }
         }
     }
-    if !is_kept {
+    if !keeping_is_over {
         stop_keeping(&driver);
         keeping.await;
     }
