@@ -19,7 +19,7 @@ use std::{
 
 use tokio::sync::oneshot;
 
-pub(super) use self::error::{OpenError, WriteError};
+pub(super) use self::error::{OpenError, WriteError, advice};
 use self::{parcel::Parcel, sqlite::Database};
 use super::{
     place::Place,

@@ -215,6 +215,18 @@ async fn a_start_that_fails_has_let_go_of_the_folder_before_it_says_so() {
     assert_eq!(starting.await.unwrap_err().kind(), EngineErrorKind::Folder);
 }
 
+#[tokio::test]
+async fn a_file_that_another_program_has_locked_says_to_close_that_one() {
+    let dir = tempfile::tempdir().unwrap();
+    start(dir.path()).await.0.stop().await;
+    let other = rusqlite::Connection::open(dir.path().join("engine.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let said = Engine::start(options(dir.path())).await.unwrap_err().to_string();
+    assert!(said.ends_with("database is locked: close the program that has it locked"), "{said}");
+    other.execute_batch("COMMIT").unwrap();
+    start(dir.path()).await.0.stop().await;
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn the_file_is_for_its_owner_only_and_no_link() {
