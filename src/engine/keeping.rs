@@ -46,7 +46,10 @@ fn load(path: &Path, options: &EngineOptions, now: Now) -> Result<(State, Store)
 fn refused(path: &Path, error: OpenError) -> EngineError {
     match error {
         OpenError::Io(e) => EngineError::folder("open", path, e),
-        OpenError::Sqlite(e) => EngineError::file(path, &e.to_string(), "choose another folder, or keep nothing"),
+        OpenError::Sqlite(e) => {
+            let advice = store::advice(&e).unwrap_or("choose another folder, or keep nothing");
+            EngineError::file(path, &e.to_string(), advice)
+        }
         OpenError::Newer { found, known } => EngineError::file(
             path,
             &format!("a newer version of this engine has written it (format {found}; this one knows {known})"),

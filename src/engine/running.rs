@@ -87,8 +87,12 @@ impl Engine {
                     let held = Held { store, folder };
                     runtime.block_on(run(listeners, service, held, announced, ready, stopped));
                 }
-                // The receiver may be gone.
-                Err(error) => drop(ready.send(Err(error))),
+                Err(error) => {
+                    // Before it is told: who starts again at once finds the folder and its port free.
+                    drop((listeners, folder));
+                    // The receiver may be gone.
+                    let _ = ready.send(Err(error));
+                }
             }
             // What still hangs is dropped with the runtime; the receiver may be gone too.
             drop(runtime);
@@ -240,12 +244,14 @@ async fn run(
     let listeners = match listeners.into_iter().map(tokio::net::TcpListener::from_std).collect::<Result<_, _>>() {
         Ok(listeners) => listeners,
         Err(e) => {
+            drop(held);
             let _ = ready.send(Err(EngineError::system("listen", e)));
             return;
         }
     };
     // The listener is bound: a call that comes from here on is answered.
     if let Some(Err(e)) = held.folder.as_ref().map(|folder| folder.announce(&handshake)) {
+        drop((listeners, held));
         let _ = ready.send(Err(e));
         return;
     }
@@ -261,11 +267,11 @@ async fn run(
     });
     let keeping = keep(&driver, held.store.as_ref());
     tokio::pin!(serving, keeping);
-    let mut is_kept = held.store.is_none();
+    let mut keeping_is_over = held.store.is_none();
     tokio::select! {
         outcome = &mut serving => tracing::error!("the engine has stopped serving: {outcome:?}"),
         () = driver.keep_time() => {}
-        () = &mut keeping => is_kept = true,
+        () = &mut keeping => keeping_is_over = true,
         _ = stopped => {
             driver.hang_up();
             drop(hang_up);
@@ -273,11 +279,11 @@ async fn run(
                 ended = tokio::time::timeout(FAREWELL, serving) => if ended.is_err() {
                     tracing::debug!("some calls did not end in time and were cut off");
                 },
-                () = &mut keeping => is_kept = true,
+                () = &mut keeping => keeping_is_over = true,
             }
         }
     }
-    if !is_kept {
+    if !keeping_is_over {
         stop_keeping(&driver);
         keeping.await;
     }

@@ -198,7 +198,9 @@ impl Loading {
                 Phase::BackOff
             }
             Ok(StageHead::Running) => {
-                let allowed = until.since(task.started.unwrap_or(until));
+                // More than was declared if it asked for more. By the shown clock, which stands still while the wall
+                // clock is set back: the two may be further apart than the attempt may take.
+                let allowed = until.since(task.started.unwrap_or(until)).max(spec.timeout.0);
                 let key = alarm(allowed);
                 task.alarm = Some(key);
                 task.chunks = Some(Box::new(Chunks::resumed()));
@@ -363,6 +365,7 @@ impl Loading {
             self.state.runs.restore(id, run);
         }
         ended.sort_unstable();
+        self.state.runs_ended = ended.len() as u64;
         // Numbered anew, so that each has its own; those to come are larger, here and in the file.
         self.state.ends = self.state.ends.max(ended.len() as u64);
         for (number, (.., id)) in (1..).zip(ended) {

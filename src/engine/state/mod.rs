@@ -126,6 +126,8 @@ pub(crate) struct State {
     finished: BTreeMap<u64, RunId>,
     /// Ends of tasks.
     ends: u64,
+    /// Ends of runs: since the start, and one for each that was kept from before.
+    runs_ended: u64,
     children: Kept<HashMap<(RunId, ChildKey), RunId>>,
     claims: Kept<HashMap<Arc<str>, Claim>>,
     workers: Kept<BTreeMap<WorkerId, Worker>>,
@@ -169,6 +171,7 @@ impl State {
             tasks_made: 0,
             finished: BTreeMap::new(),
             ends: 0,
+            runs_ended: 0,
             children: Kept::default(),
             claims: Kept::default(),
             workers: Kept::default(),

@@ -14,7 +14,7 @@ use crate::hatchet::wire::{RunId, WorkerId};
 impl State {
     /// Runs made, tasks assigned and runs ended so far.
     pub(crate) fn totals(&self) -> [u64; 3] {
-        [self.made, self.assignments, self.ends]
+        [self.made, self.assignments, self.runs_ended]
     }
 
     /// A run by its own id, or by that of one of its tasks.

@@ -23,6 +23,7 @@ impl State {
             run.finished = Some(end);
             run.claim.clone()
         });
+        self.runs_ended += 1;
         self.finished.insert(end.number, id);
         self.finished_bytes += self.size_of(id);
         if let Some(key) = claim {

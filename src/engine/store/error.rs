@@ -34,6 +34,17 @@ impl From<Damaged> for OpenError {
     }
 }
 
+/// What to do about an obstacle that is outside of the file, whoever meets it.
+pub(in crate::engine) fn advice(error: &rusqlite::Error) -> Option<&'static str> {
+    match error.sqlite_error_code()? {
+        ErrorCode::DiskFull => Some("free some space"),
+        ErrorCode::SystemIoFailure => Some("free some space, or see what the system says of the disk"),
+        ErrorCode::ReadOnly | ErrorCode::PermissionDenied => Some("give yourself write access to it"),
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Some("close the program that has it locked"),
+        _ => None,
+    }
+}
+
 /// Why a batch was not kept.
 #[derive(Debug)]
 pub(in crate::engine) struct WriteError {
@@ -74,14 +85,10 @@ impl WriteError {
 impl From<rusqlite::Error> for WriteError {
     fn from(error: rusqlite::Error) -> Self {
         let advice = match error.sqlite_error_code() {
-            Some(ErrorCode::DiskFull) => "free some space",
-            Some(ErrorCode::SystemIoFailure) => "free some space, or see what the system says of the disk",
-            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => "give yourself write access to it",
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => "close the program that has it locked",
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
                 "it is damaged: restart the process, which puts it aside"
             }
-            _ => "see the folder, or restart the process",
+            _ => advice(&error).unwrap_or("see the folder, or restart the process"),
         };
         Self::passing(format!("{error}: {advice}"))
     }

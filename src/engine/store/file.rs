@@ -22,7 +22,7 @@ pub(super) fn places(database: &Path) -> io::Result<Vec<Place>> {
 
 /// What is where the file is to be.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Found {
+pub(super) enum Presence {
     /// Nothing, and nothing beside it.
     Nothing,
     /// Some file.
@@ -32,7 +32,7 @@ pub(super) enum Found {
 }
 
 /// Looks. Links are refused, also in the place of what SQLite writes beside the file; other users are locked out of it.
-pub(super) fn look(path: &Path) -> io::Result<Found> {
+pub(super) fn look(path: &Path) -> io::Result<Presence> {
     let companions = COMPANIONS.map(|companion| with(path, companion));
     for file in companions.iter().map(PathBuf::as_path).chain([path]) {
         folder::refuse_link(file)?;
@@ -43,13 +43,13 @@ pub(super) fn look(path: &Path) -> io::Result<Found> {
     match fs::metadata(path) {
         Ok(metadata) if metadata.len() > 0 => {
             lock_others_out(path)?;
-            Ok(Found::Something)
+            Ok(Presence::Something)
         }
-        Ok(_) if has_log => Ok(Found::Emptied("it is empty, and there is a log beside it")),
-        Ok(_) => Ok(Found::Emptied("it is empty")),
+        Ok(_) if has_log => Ok(Presence::Emptied("it is empty, and there is a log beside it")),
+        Ok(_) => Ok(Presence::Emptied("it is empty")),
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
-        Err(_) if has_log => Ok(Found::Emptied("it is gone, and there is a log of it")),
-        Err(_) => Ok(Found::Nothing),
+        Err(_) if has_log => Ok(Presence::Emptied("it is gone, and there is a log of it")),
+        Err(_) => Ok(Presence::Nothing),
     }
 }
 

@@ -19,7 +19,7 @@ use std::{
 
 use tokio::sync::oneshot;
 
-pub(super) use self::error::{OpenError, WriteError};
+pub(super) use self::error::{OpenError, WriteError, advice};
 use self::{parcel::Parcel, sqlite::Database};
 use super::{
     place::Place,
@@ -51,9 +51,9 @@ pub(super) fn open(
     mut each: impl FnMut(Table, Found<'_>) -> Result<(), Damaged>,
 ) -> Result<Store, OpenError> {
     match file::look(path).map_err(OpenError::Io)? {
-        file::Found::Something => {}
-        file::Found::Emptied(why) => return Err(OpenError::Damaged(why.into())),
-        file::Found::Nothing => {
+        file::Presence::Something => {}
+        file::Presence::Emptied(why) => return Err(OpenError::Damaged(why.into())),
+        file::Presence::Nothing => {
             let draft = file::draft(path).map_err(OpenError::Io)?;
             sqlite::make(&draft)?;
             std::fs::rename(&draft, path).map_err(OpenError::Io)?;

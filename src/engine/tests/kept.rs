@@ -1,6 +1,12 @@
 //! What outlives an engine with a folder.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    pin::pin,
+    sync::{Arc, mpsc},
+    task::{Context, Wake, Waker},
+};
 
 use super::*;
 
@@ -180,6 +186,45 @@ async fn a_damaged_file_is_put_aside_and_a_newer_one_refused() {
         let aside = if at == 0 { "engine.db.damaged".to_owned() } else { format!("engine.db.damaged.{at}") };
         assert!(fs::read(dir.path().join(&aside)).unwrap() == damaged, "{aside}");
     }
+}
+
+/// Takes the folder as soon as there is news of its engine, on the thread that tells it.
+struct Heir {
+    folder: PathBuf,
+    outcome: mpsc::Sender<Result<(), EngineError>>,
+}
+
+impl Wake for Heir {
+    fn wake(self: Arc<Self>) {
+        self.outcome.send(folder::Folder::hold(&self.folder).map(drop)).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_start_that_fails_has_let_go_of_the_folder_before_it_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    start(dir.path()).await.0.stop().await;
+    // The engine waits for a second, which is time enough to listen for its answer.
+    let other = rusqlite::Connection::open(dir.path().join("engine.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let (outcome, outcomes) = mpsc::channel();
+    let heir = Waker::from(Arc::new(Heir { folder: dir.path().to_owned(), outcome }));
+    let mut starting = pin!(Engine::start(options(dir.path())));
+    assert!(starting.as_mut().poll(&mut Context::from_waker(&heir)).is_pending());
+    outcomes.recv_timeout(PATIENCE).unwrap().unwrap();
+    assert_eq!(starting.await.unwrap_err().kind(), EngineErrorKind::Folder);
+}
+
+#[tokio::test]
+async fn a_file_that_another_program_has_locked_says_to_close_that_one() {
+    let dir = tempfile::tempdir().unwrap();
+    start(dir.path()).await.0.stop().await;
+    let other = rusqlite::Connection::open(dir.path().join("engine.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let said = Engine::start(options(dir.path())).await.unwrap_err().to_string();
+    assert!(said.ends_with("database is locked: close the program that has it locked"), "{said}");
+    other.execute_batch("COMMIT").unwrap();
+    start(dir.path()).await.0.stop().await;
 }
 
 #[cfg(unix)]

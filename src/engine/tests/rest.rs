@@ -146,6 +146,28 @@ async fn task_events_tell_what_happened_in_hatchets_words() {
 }
 
 #[tokio::test]
+async fn a_run_of_several_tasks_ends_once() {
+    let engine = Engine::start(EngineOptions::default()).await.unwrap();
+    let (token, tenant) = (engine.handshake().token.clone(), engine.handshake().tenant_id.clone());
+    let mut client = Client::new(&engine).await;
+    let second = |definition: &mut v1::CreateWorkflowVersionRequest| {
+        let second = v1::CreateTaskOpts { readable_id: "second".into(), ..definition.tasks[0].clone() };
+        definition.tasks.push(second);
+    };
+    client.declare("t", second).await.unwrap();
+    let (_, mut work) = client.worker("t").await;
+    client.trigger("t", "{}").await.unwrap();
+    let call = format!("GET /api/v1/tenants/{tenant}/embedded-counts");
+    for ended in [0, 1] {
+        let task = next(&mut work).await.unwrap().task_run_external_id;
+        client.report(&task, 0, StepActionEventType::StepEventTypeCompleted, "{}").await;
+        let (_, totals) = super::rest(&engine, &token, &call, "").await;
+        assert_eq!([&totals["runsMade"], &totals["runsEnded"]], [&1, &ended]);
+    }
+    engine.stop().await;
+}
+
+#[tokio::test]
 async fn every_list_has_a_page_beyond_its_end() {
     let engine = Engine::start(EngineOptions::default()).await.unwrap();
     let (token, tenant) = (engine.handshake().token.clone(), engine.handshake().tenant_id.clone());

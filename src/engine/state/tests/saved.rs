@@ -283,6 +283,24 @@ fn a_clock_that_was_set_back_makes_no_wait_longer() {
 }
 
 #[test]
+fn an_attempt_that_began_with_the_clock_set_back_has_the_rest_of_its_time() {
+    let (mut world, mut disk) = keeping();
+    world.declare("t", |task| task.timeout.0 = Duration::from_secs(20));
+    world.seconds(9_000);
+    world.set_wall(|wall| wall - 3_600_000);
+    world.worker(&["t"], 1);
+    let run = world.trigger("t");
+    world.seconds(5);
+    disk.keep(&mut world.state, world.now);
+    world.now.shown = world.now.wall;
+    world.state = disk.load(&world).unwrap();
+    world.seconds(14);
+    assert_eq!(world.status(run), (RunStatus::Running, 0));
+    world.seconds(1);
+    assert_eq!(world.status(run), (RunStatus::Failed, 0), "no more than that");
+}
+
+#[test]
 fn what_ends_after_a_restart_is_forgotten_last_wherever_the_clock_is() {
     let (mut world, mut disk) = (World::keeping(2), Disk::default());
     world.state.note_changes();
