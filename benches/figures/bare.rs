@@ -1,59 +1,139 @@
-//! The limit: bare tonic calls on loopback, with the process laid out as with an embedded engine. The server has a
-//! thread with a runtime of its own, the client shares the main runtime.
+//! The limit: bare tonic on loopback with the messages of the real thing, the process laid out as with an embedded
+//! engine. The server has a thread with a runtime of its own, the client shares the main runtime.
 
-use std::time::{Duration, Instant};
+use std::{
+    convert::Infallible,
+    future::{Ready, ready},
+    iter,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
 
 use anyhow::Result;
-use futures_util::{StreamExt as _, TryStreamExt as _};
+use futures_util::{
+    FutureExt as _, StreamExt as _, TryStreamExt as _,
+    future::{BoxFuture, try_join},
+    stream::{self, Iter},
+};
 use hatchet_quickstart::hatchet::wire::proto::{
-    BulkPushEventRequest, Event, Events, PushEventRequest, PutLogRequest, PutLogResponse, PutStreamEventRequest,
-    PutStreamEventResponse, ReplayEventRequest,
-    events_service_client::EventsServiceClient,
-    events_service_server::{EventsService, EventsServiceServer},
+    ActionEventResponse, AssignedAction, StepActionEvent, StepActionEventType, WorkerListenRequest,
+    dispatcher_client::DispatcherClient,
 };
 use tokio::sync::oneshot;
 use tonic::{
     Request, Response, Status,
+    body::Body,
+    codegen::{Service, http},
+    metadata::{Ascii, MetadataValue},
+    server::{Grpc, NamedService, ServerStreamingService, UnaryService},
     transport::{Channel, Endpoint, Server, server::TcpIncoming},
 };
+use tonic_prost::ProstCodec;
 
-/// A server that answers one call with nothing, and a client of it.
+/// A server that hands out assignments and takes reports without a thought, and a client of it.
 pub(crate) struct Bare {
-    client: EventsServiceClient<Channel>,
+    client: DispatcherClient<Channel>,
+    /// Goes with every call, as with a real one's: each is a long header that the transport does not index.
+    bearer: MetadataValue<Ascii>,
     /// Ends the server when dropped.
     _stop: oneshot::Sender<()>,
 }
 
+/// As long as the ids of a real assignment.
+const ID: &str = "00000000-0000-0000-0000-000000000000";
+
+/// Of the dispatcher's calls the two that every task needs.
+#[derive(Clone)]
 struct Answers;
 
-#[tonic::async_trait]
-impl EventsService for Answers {
-    async fn put_log(&self, _: Request<PutLogRequest>) -> Result<Response<PutLogResponse>, Status> {
-        Ok(Response::new(PutLogResponse {}))
+impl NamedService for Answers {
+    const NAME: &'static str = "Dispatcher";
+}
+
+impl Service<http::Request<Body>> for Answers {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
     }
 
-    async fn push(&self, _: Request<PushEventRequest>) -> Result<Response<Event>, Status> {
-        Err(Status::unimplemented(""))
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        async move {
+            Ok(match request.uri().path() {
+                "/Dispatcher/ListenV2" => Grpc::new(ProstCodec::default()).server_streaming(Answers, request).await,
+                "/Dispatcher/SendStepActionEvent" => Grpc::new(ProstCodec::default()).unary(Answers, request).await,
+                other => Status::unimplemented(other).into_http(),
+            })
+        }
+        .boxed()
     }
+}
 
-    async fn bulk_push(&self, _: Request<BulkPushEventRequest>) -> Result<Response<Events>, Status> {
-        Err(Status::unimplemented(""))
+impl ServerStreamingService<WorkerListenRequest> for Answers {
+    type Response = AssignedAction;
+    type ResponseStream = Iter<iter::Take<iter::RepeatWith<fn() -> Result<AssignedAction, Status>>>>;
+    type Future = Ready<Result<Response<Self::ResponseStream>, Status>>;
+
+    /// As many assignments as the request's worker id says.
+    fn call(&mut self, request: Request<WorkerListenRequest>) -> Self::Future {
+        let count = request.get_ref().worker_id.parse().unwrap_or_default();
+        let assignments: fn() -> Result<AssignedAction, Status> = || Ok(assignment());
+        ready(Ok(Response::new(stream::iter(iter::repeat_with(assignments).take(count)))))
     }
+}
 
-    async fn replay_single_event(&self, _: Request<ReplayEventRequest>) -> Result<Response<Event>, Status> {
-        Err(Status::unimplemented(""))
+impl UnaryService<StepActionEvent> for Answers {
+    type Response = ActionEventResponse;
+    type Future = Ready<Result<Response<ActionEventResponse>, Status>>;
+
+    fn call(&mut self, _: Request<StepActionEvent>) -> Self::Future {
+        ready(Ok(Response::new(ActionEventResponse { tenant_id: ID.to_owned(), worker_id: ID.to_owned() })))
     }
+}
 
-    async fn put_stream_event(
-        &self,
-        _: Request<PutStreamEventRequest>,
-    ) -> Result<Response<PutStreamEventResponse>, Status> {
-        Err(Status::unimplemented(""))
+/// What an engine sends of a run of the no-op task.
+fn assignment() -> AssignedAction {
+    let id = || ID.to_owned();
+    AssignedAction {
+        tenant_id: id(),
+        workflow_run_id: id(),
+        job_id: id(),
+        job_name: "no-op".to_owned(),
+        job_run_id: id(),
+        task_id: id(),
+        task_run_external_id: id(),
+        action_id: "no-op:no-op".to_owned(),
+        task_name: "no-op".to_owned(),
+        action_payload: r#"{"input":{},"triggered_by":"manual","parents":{},"triggers":{"filter_payload":null},"user_data":null,"overrides":null}"#.to_owned(),
+        additional_metadata: Some("{}".to_owned()),
+        workflow_id: Some(id()),
+        workflow_version_id: Some(id()),
+        ..AssignedAction::default()
+    }
+}
+
+/// What a worker sends of it.
+fn report(of: &AssignedAction, kind: StepActionEventType, output: &str) -> StepActionEvent {
+    StepActionEvent {
+        worker_id: ID.to_owned(),
+        job_id: of.job_id.clone(),
+        job_run_id: of.job_run_id.clone(),
+        task_id: of.task_id.clone(),
+        task_run_external_id: of.task_run_external_id.clone(),
+        action_id: of.action_id.clone(),
+        event_timestamp: Some(std::time::SystemTime::now().into()),
+        event_type: kind.into(),
+        event_payload: output.to_owned(),
+        retry_count: Some(0),
+        should_not_retry: Some(false),
+        retry_after_ms: None,
     }
 }
 
 impl Bare {
-    pub(crate) async fn start() -> Result<Self> {
+    pub(crate) async fn start(token: &str) -> Result<Self> {
         let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
@@ -63,7 +143,7 @@ impl Bare {
             runtime.block_on(async {
                 let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
                 let served = Server::builder()
-                    .add_service(EventsServiceServer::new(Answers))
+                    .add_service(Answers)
                     .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), async {
                         let _ = stopped.await;
                     })
@@ -74,26 +154,22 @@ impl Bare {
             });
         })?;
         let channel = Endpoint::from_shared(format!("http://{address}"))?.tcp_nodelay(true).connect().await?;
-        Ok(Self { client: EventsServiceClient::new(channel), _stop: stop })
+        let bearer = format!("bearer {token}").parse()?;
+        Ok(Self { client: DispatcherClient::new(channel), bearer, _stop: stop })
     }
 
-    /// One call with about as much in it as in a report of an attempt.
-    async fn call(&self) -> Result<()> {
-        let request = PutLogRequest {
-            task_run_external_id: "00000000-0000-0000-0000-000000000000".to_owned(),
-            message: "x".repeat(200),
-            ..Default::default()
-        };
-        self.client.clone().put_log(request).await?;
-        Ok(())
+    async fn report(&self, of: &AssignedAction, kind: StepActionEventType, output: &str) -> Result<(), Status> {
+        let mut request = Request::new(report(of, kind, output));
+        request.metadata_mut().insert("authorization", self.bearer.clone());
+        self.client.clone().send_step_action_event(request).await.map(drop)
     }
 
     /// The times of calls made one after the other.
     pub(crate) async fn round_trips(&self, count: usize) -> Result<Vec<Duration>> {
-        let mut times = Vec::with_capacity(count);
+        let (assignment, mut times) = (assignment(), Vec::with_capacity(count));
         for _ in 0..count {
             let begun = Instant::now();
-            self.call().await?;
+            self.report(&assignment, StepActionEventType::StepEventTypeCompleted, "{}").await?;
             times.push(begun.elapsed());
         }
         Ok(times)
@@ -101,11 +177,24 @@ impl Bare {
 
     /// Calls a second with so many under way at once.
     pub(crate) async fn calls_per_second(&self, count: usize, in_flight: usize) -> Result<f64> {
+        let (assignment, begun) = (assignment(), Instant::now());
+        let call = || self.report(&assignment, StepActionEventType::StepEventTypeCompleted, "{}");
+        stream::iter((0..count).map(|_| call())).buffer_unordered(in_flight).try_collect::<Vec<()>>().await?;
+        Ok(count as f64 / begun.elapsed().as_secs_f64())
+    }
+
+    /// Tasks a second with so many under way at once: for each an assignment on a stream, and the reports of its start
+    /// and end, both sent together.
+    pub(crate) async fn tasks_per_second(&self, count: usize, in_flight: usize) -> Result<f64> {
         let begun = Instant::now();
-        futures_util::stream::iter((0..count).map(|_| self.call()))
-            .buffer_unordered(in_flight)
-            .try_collect::<Vec<()>>()
-            .await?;
+        let assignments = self.client.clone().listen_v2(WorkerListenRequest { worker_id: count.to_string() }).await?;
+        let reported = assignments.into_inner().map_ok(|assignment| async move {
+            let started = self.report(&assignment, StepActionEventType::StepEventTypeStarted, "");
+            let ended = self.report(&assignment, StepActionEventType::StepEventTypeCompleted, "{}");
+            try_join(started, ended).await.map(drop)
+        });
+        let done = reported.try_buffer_unordered(in_flight).try_collect::<Vec<()>>().await?.len();
+        anyhow::ensure!(done == count, "{done} of {count} bare tasks came");
         Ok(count as f64 / begun.elapsed().as_secs_f64())
     }
 }

@@ -4,7 +4,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use hatchet_quickstart::{
-    hatchet::task::{Context, RunInfo},
+    hatchet::{
+        task::{Context, RunInfo},
+        worker::WorkerOptions,
+    },
     tasks::{cpu_heavy, sync_sleep},
 };
 use serde_json::json;
@@ -18,12 +21,16 @@ use super::{
 /// Rounds of a figure and its limit, in turn, so that what else the machine does meets both.
 const ROUNDS: usize = 5;
 
+/// Of a figure of many.
+const RUNS: usize = 10_000;
+
 /// From the trigger to the result in hand, one run at a time.
 pub(crate) async fn one_at_a_time() -> Result<Figure> {
     // Short blocks in turn: what else the machine does lasts longer than a block and so meets both sides alike.
     const BLOCK: usize = 20;
     const BLOCKS: usize = 100;
-    let (bare, rig) = (Bare::start().await?, Rig::start().await?);
+    let rig = Rig::start().await?;
+    let bare = Bare::start(rig.token()).await?;
     let (mut trips, mut runs) = (Vec::new(), Vec::new());
     for block in 0..BLOCKS + BLOCKS / 10 {
         let of_bare = bare.round_trips(BLOCK).await?;
@@ -60,10 +67,10 @@ pub(crate) async fn one_at_a_time() -> Result<Figure> {
     })
 }
 
-/// Many runs of nothing at once.
+/// Many runs of nothing at once, from their trigger to their outcomes.
 pub(crate) async fn bulk() -> Result<Figure> {
-    const RUNS: usize = 10_000;
-    let (bare, rig) = (Bare::start().await?, Rig::start().await?);
+    let rig = Rig::start().await?;
+    let bare = Bare::start(rig.token()).await?;
     bare.calls_per_second(RUNS, 64).await?;
     rig.run_many(NO_OP, &json!({}), RUNS / 10).await?;
     let (mut rates, mut limits) = (Vec::new(), Vec::new());
@@ -83,7 +90,33 @@ pub(crate) async fn bulk() -> Result<Figure> {
         limit: format!("{:.0} calls/s, 64 at once", median(&limits)),
         value: median(&rates),
         target: Target::AtLeast(5000.0, "/s"),
-        notes: vec![format!("{share:.0} % of the transport's own limit of 2 calls a task; rounds: {}", row(&rates))],
+        notes: vec![format!("{share:.0} % of two bare calls a task; rounds: {}", row(&rates))],
+    })
+}
+
+/// What engine and worker make of a full queue, beside bare gRPC with the same messages: an assignment on a stream and
+/// two unary calls a task.
+pub(crate) async fn messages() -> Result<Figure> {
+    let mut rig = Rig::start().await?;
+    let bare = Bare::start(rig.token()).await?;
+    let slots = WorkerOptions::default().slots;
+    bare.tasks_per_second(RUNS, slots).await?;
+    rig.work_off(NO_OP, RUNS / 10).await?;
+    let (mut rates, mut limits) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        limits.push(bare.tasks_per_second(RUNS, slots).await?);
+        rates.push(RUNS as f64 / rig.work_off(NO_OP, RUNS).await?.as_secs_f64());
+    }
+    rig.stop().await?;
+    let shares: Vec<f64> = rates.iter().zip(&limits).map(|(rate, limit)| 100.0 * rate / limit).collect();
+    Ok(Figure {
+        number: 18,
+        what: "10,000 no-op tasks, engine and worker alone",
+        measured: format!("{:.0} tasks/s", median(&rates)),
+        limit: format!("{:.0} tasks/s, bare gRPC", median(&limits)),
+        value: median(&shares),
+        target: Target::AtLeast(60.0, " %"),
+        notes: vec![format!("the same messages on either side; share of each round: {} %", row(&shares))],
     })
 }
 

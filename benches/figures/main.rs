@@ -73,6 +73,9 @@ async fn measure(wanted: &[u32]) -> Result<()> {
     if on(2) {
         table.print(&load::bulk().await?)?;
     }
+    if on(18) {
+        table.print(&load::messages().await?)?;
+    }
     if on(3) {
         table.print(&load::sleeps().await?)?;
     }

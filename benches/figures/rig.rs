@@ -1,6 +1,9 @@
 //! An embedded engine, a worker and a client in this process, joined by nothing but the wire.
 
+use std::time::{Duration, Instant};
+
 use anyhow::Result;
+use futures_util::future::try_join_all;
 use hatchet_quickstart::{
     engine::{Engine, EngineOptions},
     hatchet::{
@@ -12,9 +15,13 @@ use hatchet_quickstart::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tokio::time::sleep;
 
 /// The task that does nothing.
 pub(crate) const NO_OP: &str = "no-op";
+
+/// How often a worker's count is looked at: rarely enough to take nothing from it.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
 
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Nothing {}
@@ -25,7 +32,10 @@ pub(crate) fn no_op() -> Task {
 
 pub(crate) struct Rig {
     pub(crate) client: Client,
-    worker: RunningWorker,
+    /// Where the worker finds the engine.
+    link: ClientConfig,
+    /// None only while [`Rig::work_off`] fills the queue.
+    worker: Option<RunningWorker>,
     engine: Engine,
 }
 
@@ -51,10 +61,13 @@ impl Rig {
         // Nothing of the environment: the figures are of the defaults.
         let config = ClientConfig::from_handshake(engine.handshake(), &Sources::default())?;
         let client = Client::new(config.clone())?;
-        let mut worker =
-            Worker::new(link(config).await?, WorkerOptions::default()).task(no_op()).tasks(tasks::all()).start()?;
-        worker.listening().await?;
-        Ok(Self { client, worker, engine })
+        let link = link(config).await?;
+        let worker = Some(listening(&link).await?);
+        Ok(Self { client, link, worker, engine })
+    }
+
+    pub(crate) fn token(&self) -> &str {
+        &self.engine.handshake().token
     }
 
     /// Triggers a task and waits for its output.
@@ -70,16 +83,52 @@ impl Rig {
     }
 
     pub(crate) async fn stop(self) -> Result<()> {
-        self.worker.stop().await?;
+        if let Some(worker) = self.worker {
+            worker.stop().await?;
+        }
         self.engine.stop().await;
         Ok(())
     }
+
+    /// How long a worker takes for runs that are queued already, from its first connection until the engine has taken
+    /// the last report: engine and worker alone, without the trigger's and the waiting runner's messages.
+    pub(crate) async fn work_off(&mut self, task: &str, count: usize) -> Result<Duration> {
+        if let Some(worker) = self.worker.take() {
+            worker.stop().await?;
+        }
+        let input = serde_json::json!({});
+        let inputs = std::iter::repeat_n((&input, TriggerOptions::default()), count);
+        let runs = self.client.trigger_many(task, inputs).await.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let begun = Instant::now();
+        let worker = self.worker.insert(listening(&self.link).await?);
+        loop {
+            let stats = worker.stats();
+            if stats.attempts == 0
+                && stats.tasks.get(task).is_some_and(|task| task.ended.values().sum::<u64>() == count as u64)
+            {
+                break;
+            }
+            sleep(LOOK_EVERY).await;
+        }
+        let took = begun.elapsed();
+        for outcome in try_join_all(runs.iter().map(|run| run.outcome())).await? {
+            outcome.output::<serde_json::Value>()?;
+        }
+        Ok(took)
+    }
+}
+
+/// A worker that receives work.
+async fn listening(link: &ClientConfig) -> Result<RunningWorker> {
+    let mut worker = Worker::new(link.clone(), WorkerOptions::default()).task(no_op()).tasks(tasks::all()).start()?;
+    worker.listening().await?;
+    Ok(worker)
 }
 
 pub(crate) async fn run_many(client: &Client, task: &str, input: &serde_json::Value, count: usize) -> Result<()> {
     let inputs = std::iter::repeat_n((input, TriggerOptions::default()), count);
     let runs = client.trigger_many(task, inputs).await.into_iter().collect::<Result<Vec<_>, _>>()?;
-    let outcomes = futures_util::future::try_join_all(runs.iter().map(|run| run.outcome())).await?;
+    let outcomes = try_join_all(runs.iter().map(|run| run.outcome())).await?;
     for outcome in outcomes {
         outcome.output::<serde_json::Value>()?;
     }

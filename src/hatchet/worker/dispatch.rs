@@ -122,7 +122,8 @@ impl Shared {
             tracing::debug!(run = %assignment.key.0, "this attempt runs already, or has ended");
             return;
         }
-        self.attempts.spawn(attempt::run(self.clone(), assignment, running.canceller, running.polls));
+        // Boxed, since it is large, and spawning would copy it several times.
+        self.attempts.spawn(Box::pin(attempt::run(self.clone(), assignment, running.canceller, running.polls)));
     }
 
     fn cancel(&self, message: &proto::AssignedAction) {

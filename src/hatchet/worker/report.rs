@@ -1,6 +1,6 @@
 //! What an attempt tells the engine: that it started, lines and chunks on the way, and how it ended.
 
-use std::time::Duration;
+use std::{pin::Pin, time::Duration};
 
 use futures_util::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
 use prost::Message as _;
@@ -64,7 +64,7 @@ pub(super) fn started(client: &Client, assignment: &Assignment) -> impl Future<O
     let event = event(assignment, proto::StepActionEventType::StepEventTypeStarted, String::new());
     let mut stub = client.connection().dispatcher();
     async move {
-        if let Err(status) = stub.send_step_action_event(within(CALL_TIMEOUT, event)).await {
+        if let Err(status) = Box::pin(stub.send_step_action_event(within(CALL_TIMEOUT, event))).await {
             tracing::debug!(%status, "the engine was not told of a start");
         }
     }
@@ -133,7 +133,7 @@ async fn send(client: &Client, stats: &Stats, event: proto::StepActionEvent) -> 
     let mut waits = Waits::new(Duration::from_millis(50), Duration::from_secs(5));
     loop {
         let mut stub = client.connection().dispatcher();
-        let call = stub.send_step_action_event(within(CALL_TIMEOUT, event.clone()));
+        let call = Box::pin(stub.send_step_action_event(within(CALL_TIMEOUT, event.clone())));
         let error = match taken(client, call).await {
             Ok(()) => return Ok(()),
             Err(error) => error,
@@ -217,7 +217,7 @@ async fn emit(client: Client, assignment: &Assignment, emission: Emission, index
                     metadata: String::new(),
                     task_retry_count: Some(assignment.key.1),
                 };
-                taken(&client, stub.put_log(within(CALL_TIMEOUT, line))).await
+                taken(&client, Box::pin(stub.put_log(within(CALL_TIMEOUT, line)))).await
             }
             Emission::Chunk(chunk) => {
                 let chunk = proto::PutStreamEventRequest {
@@ -227,7 +227,7 @@ async fn emit(client: Client, assignment: &Assignment, emission: Emission, index
                     metadata: String::new(),
                     event_index: Some(index),
                 };
-                taken(&client, stub.put_stream_event(within(CALL_TIMEOUT, chunk))).await
+                taken(&client, Box::pin(stub.put_stream_event(within(CALL_TIMEOUT, chunk)))).await
             }
         };
         let Err(error) = sent else { return on_its_way.arrived() };
@@ -240,10 +240,10 @@ async fn emit(client: Client, assignment: &Assignment, emission: Emission, index
 }
 
 /// A call whose answer says no more than that it was taken. When the link gives its connection up the call has no answer
-/// to wait for either.
+/// to wait for either. Calls come boxed: each is some kilobytes, and would be copied at every step on the way to its poll.
 async fn taken<T>(
     client: &Client,
-    call: impl Future<Output = Result<tonic::Response<T>, tonic::Status>>,
+    call: Pin<Box<impl Future<Output = Result<tonic::Response<T>, tonic::Status>>>>,
 ) -> Result<(), ClientError> {
     client.connection().unless_left("report on a run", call).await.map(drop)
 }
