@@ -33,7 +33,7 @@ use tonic_prost::ProstCodec;
 /// A server that hands out assignments and takes reports without a thought, and a client of it.
 pub(crate) struct Bare {
     client: DispatcherClient<Channel>,
-    /// Goes with every call, as with a real one's: each is a long header that the transport does not index.
+    /// Goes with every report, as with a real one: a long header that the transport does not index.
     bearer: MetadataValue<Ascii>,
     /// Ends the server when dropped.
     _stop: oneshot::Sender<()>,

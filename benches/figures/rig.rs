@@ -2,32 +2,34 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use futures_util::future::try_join_all;
 use hatchet_quickstart::{
     engine::{Engine, EngineOptions},
     hatchet::{
         client::{Client, ClientConfig, Sources, TriggerOptions},
-        task::{Context, Task, TaskError},
+        task::{self, Task, TaskError},
         worker::{RunningWorker, Worker, WorkerOptions},
     },
     tasks,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 /// The task that does nothing.
 pub(crate) const NO_OP: &str = "no-op";
 
 /// How often a worker's count is looked at: rarely enough to take nothing from it.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
+/// A full queue takes a second or so.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Nothing {}
 
 pub(crate) fn no_op() -> Task {
-    Task::new_async(NO_OP, async |_: Nothing, _: Context| Ok::<_, TaskError>(Nothing {}))
+    Task::new_async(NO_OP, async |_: Nothing, _: task::Context| Ok::<_, TaskError>(Nothing {}))
 }
 
 pub(crate) struct Rig {
@@ -101,15 +103,17 @@ impl Rig {
         let runs = self.client.trigger_many(task, inputs).await.into_iter().collect::<Result<Vec<_>, _>>()?;
         let begun = Instant::now();
         let worker = self.worker.insert(listening(&self.link).await?);
-        loop {
+        let ended = |worker: &RunningWorker| {
             let stats = worker.stats();
-            if stats.attempts == 0
-                && stats.tasks.get(task).is_some_and(|task| task.ended.values().sum::<u64>() == count as u64)
-            {
-                break;
+            let ended = stats.tasks.get(task).map_or(0, |task| task.ended.values().sum::<u64>());
+            stats.attempts == 0 && ended >= count as u64
+        };
+        let all = async {
+            while !ended(worker) {
+                sleep(LOOK_EVERY).await;
             }
-            sleep(LOOK_EVERY).await;
-        }
+        };
+        timeout(PATIENCE, all).await.with_context(|| format!("{count} queued runs have not ended in {PATIENCE:?}"))?;
         let took = begun.elapsed();
         for outcome in try_join_all(runs.iter().map(|run| run.outcome())).await? {
             outcome.output::<serde_json::Value>()?;

@@ -3,11 +3,12 @@
 use std::{
     fs::{self, File},
     io::{self, BufWriter, Write as _},
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use uuid::Uuid;
 
 /// The file with a line for each run.
 const RUNS: &str = "runs.jsonl";
@@ -23,22 +24,35 @@ pub(super) const SUMMARY: &str = "summary.json";
 pub struct Journal {
     folder: PathBuf,
     made: Made,
-    /// What the summary says while the benchmark runs.
-    mark: String,
     runs: BufWriter<File>,
     /// Why no more lines are written.
     failed: Option<io::Error>,
 }
 
-/// What was not there before, each before what it is in. Goes when it is dropped.
+/// What was not there before. Goes when it is dropped, unless another has made it theirs meanwhile.
 #[derive(Debug)]
-struct Made(Vec<PathBuf>);
+struct Made {
+    /// The summary and the file of runs.
+    files: Option<(PathBuf, PathBuf)>,
+    /// What the summary says while the benchmark runs, unlike that of any other.
+    mark: String,
+    /// Each before what it is in.
+    folders: Vec<PathBuf>,
+}
 
 impl Drop for Made {
     fn drop(&mut self) {
-        for path in &self.0 {
-            // What fails is not there yet, or has something in it that is not ours.
-            let _ = fs::remove_file(path).or_else(|_| fs::remove_dir(path));
+        if let Some((summary, runs)) = &self.files
+            && fs::read_to_string(summary).is_ok_and(|text| text == self.mark)
+        {
+            let _ = fs::remove_file(summary);
+            if fs::metadata(runs).is_ok_and(|runs| runs.len() == 0) {
+                let _ = fs::remove_file(runs);
+            }
+        }
+        for folder in &self.folders {
+            // What fails is not there, or has something in it, such as the log of a worker that did not start.
+            let _ = fs::remove_dir(folder);
         }
     }
 }
@@ -48,6 +62,8 @@ impl Drop for Made {
 struct Mark {
     prefix: String,
     state: String,
+    #[serde(default)]
+    start: Uuid,
 }
 
 impl Journal {
@@ -57,6 +73,12 @@ impl Journal {
         let at = |path: &Path, e: &dyn std::fmt::Display| {
             format!("--out: {} cannot be written: {e}: choose another folder", path.display())
         };
+        // Where a part of the path is `..`, what is in what cannot be told from it.
+        let is_plain = !folder.components().any(|part| part == Component::ParentDir);
+        let is_new = |path: &&Path| is_plain && !path.as_os_str().is_empty() && path.symlink_metadata().is_err();
+        let folders = folder.ancestors().filter(is_new).map(Path::to_owned).collect();
+        let mut made = Made { files: None, mark: String::new(), folders };
+        fs::create_dir_all(folder).map_err(|e| at(folder, &e))?;
         let (summary, runs) = (folder.join(SUMMARY), folder.join(RUNS));
         let there = match fs::read_to_string(&summary) {
             Ok(text) => match serde_json::from_str::<Mark>(&text) {
@@ -77,27 +99,26 @@ impl Journal {
             Err(e) if e.kind() == io::ErrorKind::NotFound => false,
             Err(e) => return Err(format!("--out: {} cannot be read: {e}: choose another folder", summary.display())),
         };
-        let files = [&summary, &runs, &folder.join(WORKER_LOG), &folder.join(EXECUTIONS)].map(|path| path.to_owned());
-        let folders = folder.ancestors().filter(|path| !path.as_os_str().is_empty()).map(Path::to_owned);
-        let made = files.into_iter().chain(folders).filter(|path| path.symlink_metadata().is_err());
-        let made = Made(made.collect());
-        fs::create_dir_all(folder).map_err(|e| at(folder, &e))?;
         // Shows that they can be written, and changes nothing that is there.
         let open = |path: &Path| File::options().append(true).create(true).open(path).map_err(|e| at(path, &e));
-        let runs = open(&runs)?;
+        let lines = open(&runs)?;
         let mut marked = open(&summary)?;
-        let mark = Mark { prefix: prefix.to_owned(), state: "running".to_owned() };
-        let mark = serde_json::to_string(&mark).map_err(|e| at(&summary, &e))?;
+        let mark = Mark { prefix: prefix.to_owned(), state: "running".to_owned(), start: Uuid::new_v4() };
+        made.mark = serde_json::to_string(&mark).map_err(|e| at(&summary, &e))?;
         if !there {
-            marked.write_all(mark.as_bytes()).map_err(|e| at(&summary, &e))?;
+            marked.write_all(made.mark.as_bytes()).map_err(|e| at(&summary, &e))?;
+            made.files = Some((summary, runs));
         }
-        Ok(Self { folder: folder.to_owned(), made, mark, runs: BufWriter::new(runs), failed: None })
+        Ok(Self { folder: folder.to_owned(), made, runs: BufWriter::new(lines), failed: None })
     }
 
     /// From now on there is something to report. What an earlier run of this benchmark left makes way.
     pub(super) fn begin(&mut self) {
-        self.made.0.clear();
-        let begun = self.write(SUMMARY, &self.mark).and_then(|()| File::create(self.folder.join(RUNS)));
+        // Another with the same prefix may have taken an empty folder back.
+        let begun = fs::create_dir_all(&self.folder)
+            .and_then(|()| self.write(SUMMARY, &self.made.mark))
+            .and_then(|()| File::create(self.folder.join(RUNS)));
+        (self.made.files, self.made.folders) = (None, Vec::new());
         match begun {
             Ok(runs) => self.runs = BufWriter::new(runs),
             Err(e) => self.failed = Some(e),
@@ -181,7 +202,6 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let (top, folder) = (place.path().join("deep"), place.path().join("deep/out"));
         let journal = Journal::open(&folder, "one").unwrap();
-        journal.write(WORKER_LOG, "a word").unwrap();
         assert!(folder.join(SUMMARY).is_file() && folder.join(RUNS).is_file(), "they can be written");
         drop(journal);
         assert!(!top.exists());
@@ -191,6 +211,15 @@ mod tests {
         drop(Journal::open(&folder, "one").unwrap());
         let left: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(left, ["notes"]);
+        // As does what another with the same prefix has made of it meanwhile.
+        let stays = top.join("stays");
+        let first = Journal::open(&stays, "one").unwrap();
+        Journal::open(&stays, "one").unwrap().begin();
+        drop(first);
+        assert!(stays.join(SUMMARY).is_file() && stays.join(RUNS).is_file());
+        // Or what lies where a path leads only once its folders are there.
+        let said = Journal::open(&top.join("new/../stays"), "two").unwrap_err();
+        assert!(said.contains("holds another benchmark"), "{said}");
         // And an earlier benchmark's report is whole until it is gone on with.
         let mut journal = Journal::open(&folder, "one").unwrap();
         journal.begin();

@@ -11,6 +11,7 @@ use crate::{
     hatchet::{
         client::{Client, RestClient, TriggerOptions, WorkerSummary, diagnose},
         task::Task,
+        wire::format_duration,
     },
 };
 
@@ -49,15 +50,16 @@ pub(super) async fn prepare(client: &Client, plan: &Plan, observer: &mut dyn Obs
     let workers = match client.rest() {
         None => Err("the REST address is not known (set HATCHET_CLIENT_SERVER_URL)".to_owned()),
         Some(rest) => {
-            let workers = workers(client, rest, plan);
-            deadline.answered(client, NOTHING_DONE, workers).await?.map_err(|e| e.to_string())
+            let listed = deadline.before(workers(client, rest, plan)).await;
+            let limit = format_duration(plan.timeout);
+            listed.unwrap_or_else(|| Err(format!("REST has not listed them within {limit}")))
         }
     };
     let mut tasks = Vec::with_capacity(plan.tasks.len());
     for (task, input) in &plan.tasks {
         let keyed = match &workers {
             Ok(workers) => {
-                let keyed = deadline.answered(client, NOTHING_DONE, has_twin(client, task, workers)).await?;
+                let keyed = deadline.before(has_twin(client, task, workers)).await.unwrap_or(false);
                 let name = name(task, keyed);
                 if !workers.iter().any(|worker| serves(&client.config(), worker, &name)) {
                     let line = format!(
@@ -117,14 +119,10 @@ fn name(task: &Task, keyed: bool) -> String {
 }
 
 /// The workers; where one of them is our own, once it is among them.
-async fn workers(
-    client: &Client,
-    rest: &RestClient,
-    plan: &Plan,
-) -> Result<Vec<WorkerSummary>, crate::hatchet::client::ClientError> {
+async fn workers(client: &Client, rest: &RestClient, plan: &Plan) -> Result<Vec<WorkerSummary>, String> {
     let begun = Instant::now();
     loop {
-        let workers = rest.workers().await?;
+        let workers = rest.workers().await.map_err(|e| e.to_string())?;
         let there = |(task, _): &(Task, _)| workers.iter().any(|w| serves(&client.config(), w, &name(task, true)));
         if !plan.with_worker || plan.tasks.iter().all(there) || begun.elapsed() > OWN_WORKER {
             return Ok(workers);
@@ -170,12 +168,12 @@ async fn too_long(
     let Ok(trial) = deadline.answered(client, left_open, trigger).await? else { return Ok(None) };
     // A trial that takes longer is at least as long.
     if deadline.before(tokio::time::timeout(TRIAL, trial.outcome())).await.is_none() {
-        return Err(Exit::timed_out(format!(
-            "a trial run of {} ({}) has not ended within {}, and the benchmark has not begun: set a longer --timeout, or \
-             start a worker with --run-keys, which needs no trial",
+        return Ok(Some(format!(
+            "a trial run of {} ({}) was given up after {:.1} s, as all that comes before the runs has --timeout in all: \
+             whether the runs end in time is not known; a worker with --run-keys needs no trial",
             task.name,
             trial.id(),
-            deadline.limit()
+            begun.elapsed().as_secs_f64()
         )));
     }
     let wait = begun.elapsed().as_secs_f64() * runs as f64 / slots as f64;

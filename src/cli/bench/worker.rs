@@ -78,16 +78,24 @@ impl OwnWorker {
         let stderr = child.stderr.take().ok_or_else(|| failed(&"it has no stderr"))?;
         let mut lines = BufReader::new(stderr).lines();
         let path = folder.join(WORKER_LOG);
-        let mut log = tokio::fs::File::create(&path)
+        let mut log = tokio::fs::File::options()
+            .append(true)
+            .create(true)
+            .open(&path)
             .await
             .map_err(|e| Exit::usage(format!("--out: {} cannot be written: {e}", path.display())))?;
         let mut last = "without a word".to_owned();
         match timeout(START, until_it_listens(&mut lines, &mut log, &mut last)).await {
             Ok(true) => {}
-            Ok(false) => return Err(Exit::unreachable(format!("--with-worker: the worker ended: {last}"))),
-            Err(_) => {
-                let message = format!("--with-worker: the worker does not listen after {START:?}: {last}");
+            Ok(false) => {
+                let message = format!("--with-worker: the worker ended: {last} ({} has all it said)", path.display());
                 return Err(Exit::unreachable(message));
+            }
+            Err(_) => {
+                return Err(Exit::unreachable(format!(
+                    "--with-worker: the worker does not listen after {START:?}: {} tells why",
+                    path.display()
+                )));
             }
         }
         let log = AbortOnDropHandle::new(tokio::spawn(async move {

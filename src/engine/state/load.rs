@@ -199,7 +199,8 @@ impl Loading {
             }
             Ok(StageHead::Running) => {
                 // More than was declared if it asked for more. By the shown clock, which stands still while the wall
-                // clock is set back: the two may be further apart than the attempt may take.
+                // clock is set back: the two may lie so far apart that what it asked for is lost, but never what was
+                // declared.
                 let allowed = until.since(task.started.unwrap_or(until)).max(spec.timeout.0);
                 let key = alarm(allowed);
                 task.alarm = Some(key);

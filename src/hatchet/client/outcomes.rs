@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep_until};
 use super::{
     Client, ClientError, ErrorKind, RunDetails, RunHandle, RunOutcome,
     subscription::Subscription,
-    wait::{LONGEST_POLL_TIMEOUT, POLL_TIMEOUT, SILENCE_PATIENCE},
+    wait::{LONGEST_POLL_TIMEOUT, POLL_TIMEOUT, SILENCE_PATIENCE, given_up},
 };
 use crate::hatchet::wire::{RunId, proto::WorkflowRunEvent};
 
@@ -263,7 +263,7 @@ impl Outcomes {
                 }
                 self.queue.push_back(run);
                 if self.heard.elapsed() > SILENCE_PATIENCE {
-                    self.end_all(&error);
+                    self.end_all(&given_up(error.clone()));
                 }
                 self.trouble = Some(error);
             }

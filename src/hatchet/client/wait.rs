@@ -194,9 +194,15 @@ impl RunHandle {
     }
 }
 
-/// What a wait ends with that has heard nothing of use for too long. What the engine said itself stays as it said it.
-fn given_up(error: ClientError) -> ClientError {
-    if !matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::Unreachable) {
+/// What a wait ends with that has heard nothing of use for too long. What the engine said itself, or a proxy before it,
+/// stays as it was said.
+pub(super) fn given_up(error: ClientError) -> ClientError {
+    let is_silence = match error.kind() {
+        ErrorKind::TimedOut => true,
+        ErrorKind::Unreachable => error.status().is_none_or(|status| std::error::Error::source(status).is_some()),
+        _ => false,
+    };
+    if !is_silence {
         return error;
     }
     let message = format!("the engine has not answered for {SILENCE_PATIENCE:?}: {error}");

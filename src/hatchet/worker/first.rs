@@ -48,7 +48,8 @@ pub(super) async fn first_registration(
 
 /// One try, with this much of the options' patience left.
 async fn once(client: &Client, worker: &Worker, left: Duration) -> Result<Registered, ClientError> {
-    let patience = left.clamp(FIRST_ANSWER, LIMIT);
+    // Whole seconds, for people to read.
+    let patience = Duration::from_secs(left.clamp(FIRST_ANSWER, LIMIT).as_secs());
     let registered = tokio::select! {
         biased;
         registered = register(client, &worker.options, &worker.tasks, patience) => registered,

@@ -29,8 +29,9 @@ use crate::hatchet::{
 /// Waits between tries: short at first, so that a blip costs little, and never long, so that an outage's end is seen.
 pub(super) const FIRST_WAIT: Duration = Duration::from_millis(20);
 pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(1);
-/// What broke sooner than this did not hold: the waits after it grow. So they do where heartbeats are taken and every
-/// stream is cut at once, as by a proxy that cannot stream, and where each registration is forgotten.
+/// What broke sooner than this, and had brought no work, did not hold: the waits after it grow. So they do where
+/// heartbeats are taken and every stream is cut at once, as by a proxy that cannot stream, and where each registration is
+/// forgotten.
 const STORM: Duration = Duration::from_secs(2);
 
 pub(super) fn start(mut worker: Worker) -> Result<RunningWorker, ClientError> {
@@ -149,12 +150,13 @@ async fn keep(
             // A new registration would be given work, since only the old one is paused.
             Ended::Forgotten if *state.borrow() == LinkState::Draining => std::future::pending().await,
             Ended::Refused(error) => return error,
-            Ended::Lost { why, lived } => {
+            Ended::Lost { why, signs } => {
                 tracing::warn!("lost the engine, and tries again: {why}");
                 leave(state, Some(why));
-                failures = if lived { 1 } else { failures.saturating_add(1) };
-                let held = if lived { opened.elapsed() } else { Duration::ZERO };
-                waits.after(held, STORM)
+                failures = if signs.heartbeat { 1 } else { failures.saturating_add(1) };
+                // A stream that has brought work is worth having again at once, however short it was.
+                let held = if signs.work { Duration::MAX } else { opened.elapsed() };
+                waits.after(if signs.heartbeat { held } else { Duration::ZERO }, STORM)
             }
             Ended::Forgotten => {
                 tracing::warn!("the engine does not know this worker any more: it registers again");

@@ -38,17 +38,22 @@ const SOON: Duration = Duration::from_millis(100);
 /// Why a session ended.
 pub(super) enum Ended {
     /// The stream or a heartbeat failed: open another with the same worker id.
-    Lost {
-        why: String,
-        /// Whether a heartbeat had been accepted, so that the next try may be soon.
-        lived: bool,
-    },
+    Lost { why: String, signs: Signs },
     /// The engine does not know the worker: register again.
     Forgotten,
     /// Trying again changes nothing.
     Refused(ClientError),
     /// Intake was closed on purpose.
     Closed,
+}
+
+/// What a session has shown of itself.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Signs {
+    /// A heartbeat was accepted: the engine lives.
+    pub(super) heartbeat: bool,
+    /// Work came over the stream: what is between lets streams through.
+    pub(super) work: bool,
 }
 
 pub(super) async fn run(
@@ -68,19 +73,22 @@ pub(super) async fn run(
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut beats = FuturesUnordered::new();
     let mut answered = opened;
-    let mut lived = false;
+    let mut signs = Signs::default();
     loop {
         tokio::select! {
             action = actions.next() => match action {
-                Some(Ok(action)) => shared.dispatch(worker, action),
-                Some(Err(status)) => {
-                    return end(shared.client.connection().failed("listen for work", status), lived);
+                Some(Ok(action)) => {
+                    signs.work = true;
+                    shared.dispatch(worker, action);
                 }
-                None => return Ended::Lost { why: "the engine closed the stream".to_owned(), lived },
+                Some(Err(status)) => {
+                    return end(shared.client.connection().failed("listen for work", status), signs);
+                }
+                None => return Ended::Lost { why: "the engine closed the stream".to_owned(), signs },
             },
             due = ticks.tick(), if beats.len() < HEARTBEATS => {
                 shared.stats.heartbeat_delay.add(due.elapsed());
-                let hasty = !lived && (1..=HASTY_TRIES).contains(&failures);
+                let hasty = !signs.heartbeat && (1..=HASTY_TRIES).contains(&failures);
                 let limit = if hasty { FIRST_HEARTBEAT_TIMEOUT } else { HEARTBEAT_TIMEOUT };
                 let (sent, arrived) = (Instant::now(), shared.client.connection().arrived());
                 beats.push(heartbeat(shared, worker, limit).map(move |answer| (sent, arrived, answer)));
@@ -89,8 +97,8 @@ pub(super) async fn run(
                 match answer {
                     Ok(()) => {
                         answered = answered.max(sent);
-                        if !lived {
-                            lived = true;
+                        if !signs.heartbeat {
+                            signs.heartbeat = true;
                             shared.stats.listens.add(1);
                             state.send_modify(|state| if !matches!(state, LinkState::Draining) {
                                 *state = LinkState::Listening(registered.clone());
@@ -113,7 +121,7 @@ pub(super) async fn run(
                         if error.is_temporary() {
                             shared.client.connection().renew();
                         }
-                        return end(error, lived);
+                        return end(error, signs);
                     }
                 }
             }
@@ -136,7 +144,7 @@ async fn heartbeat(shared: &Arc<Shared>, worker: WorkerId, limit: Duration) -> R
     }
 }
 
-fn end(error: ClientError, lived: bool) -> Ended {
+fn end(error: ClientError, signs: Signs) -> Ended {
     match error.kind() {
         ErrorKind::NotFound => Ended::Forgotten,
         ErrorKind::Unauthenticated => Ended::Refused(error),
@@ -152,6 +160,6 @@ fn end(error: ClientError, lived: bool) -> Ended {
         | ErrorKind::TimedOut
         | ErrorKind::StreamNotActive
         | ErrorKind::Unsupported
-        | ErrorKind::Engine => Ended::Lost { why: error.to_string(), lived },
+        | ErrorKind::Engine => Ended::Lost { why: error.to_string(), signs },
     }
 }

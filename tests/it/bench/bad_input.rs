@@ -48,13 +48,18 @@ fn no_engine() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let token = token(&listener.local_addr().unwrap().to_string(), "");
     drop(listener);
-    for (words, said) in [(&[][..], "nothing answers at"), (&["--with-worker"], "the worker ended: nothing answers at")]
-    {
+    let ended = |words: &[&str]| {
         let mut command = place.runner_command(&[&["bench", "--runs", "1"], words].concat());
         command.env("HATCHET_CLIENT_TOKEN", &token);
-        Program::start(&mut command).wait().expect_error(5, &[said]);
-    }
+        Program::start(&mut command).wait()
+    };
+    ended(&[]).expect_error(5, &["nothing answers at"]);
     for folder in ["out", "hatchet-bench"] {
         assert!(!place.path(folder).exists(), "what has not begun leaves no folder");
     }
+    // But what tells why a worker did not start, it does.
+    let said = ["the worker ended: nothing answers at", "out/worker.log has all it said"];
+    ended(&["--with-worker", "--out", "out"]).expect_error(5, &said);
+    let left: Vec<_> = std::fs::read_dir(place.path("out")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["worker.log"]);
 }

@@ -228,13 +228,22 @@ async fn an_engine_that_asks_to_slow_down_is_waited_for() {
 
 #[tokio::test(start_paused = true)]
 async fn an_engine_that_fails_for_too_long_is_quoted_and_not_said_to_be_silent() {
-    let fake = Fake::start().await;
-    let client = Client::new(fake.config()).unwrap();
-    let run = RunId::random();
-    fake.script(|script| script.details_failures.extend(vec![Status::internal("no disk is left"); 1_000]));
-    let error = client.run(run).outcome().await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Engine, "{error}");
-    assert_eq!(error.to_string(), format!("ask for run {run}: the engine failed: no disk is left (Internal)"));
+    let failures = [
+        (Status::internal("no disk is left"), ErrorKind::Engine, "the engine failed: no disk is left (Internal)"),
+        (
+            Status::unavailable("no disk is left"),
+            ErrorKind::Unreachable,
+            "the engine cannot serve at present: no disk is left",
+        ),
+    ];
+    for (failure, kind, said) in failures {
+        let fake = Fake::start().await;
+        let client = Client::new(fake.config()).unwrap();
+        let run = RunId::random();
+        fake.script(|script| script.details_failures.extend(vec![failure; 1_000]));
+        let error = client.run(run).outcome().await.unwrap_err();
+        assert_eq!((error.kind(), error.to_string()), (kind, format!("ask for run {run}: {said}")));
+    }
 }
 
 #[tokio::test]
