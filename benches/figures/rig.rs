@@ -84,6 +84,13 @@ impl Rig {
         run_many(&self.client, task, input, count).await
     }
 
+    /// Runs of nothing a second, so many in bulk, from their trigger to their outcomes.
+    pub(crate) async fn no_ops_per_second(&self, count: usize) -> Result<f64> {
+        let begun = Instant::now();
+        self.run_many(NO_OP, &serde_json::json!({}), count).await?;
+        Ok(count as f64 / begun.elapsed().as_secs_f64())
+    }
+
     pub(crate) async fn stop(self) -> Result<()> {
         if let Some(worker) = self.worker {
             worker.stop().await?;

@@ -12,10 +12,6 @@ use uuid::Uuid;
 
 /// The file with a line for each run.
 const RUNS: &str = "runs.jsonl";
-/// What the worker of a benchmark says.
-pub const WORKER_LOG: &str = "worker.log";
-/// The file where the tasks of a benchmark count their executions.
-pub const EXECUTIONS: &str = "executions.log";
 /// The file with the figures.
 pub(super) const SUMMARY: &str = "summary.json";
 

@@ -19,7 +19,7 @@ mod summary;
 mod template;
 mod times;
 
-pub use journal::{EXECUTIONS, Journal, WORKER_LOG};
+pub use journal::Journal;
 pub use keys::{KEY_PREFIX, KEY_TTL, KEYED, RUN_KEY, check_prefix, prefix_now, run_key};
 pub use plan::{Plan, TaskPlan};
 pub use progress::{Observer, Progress, TaskProgress};

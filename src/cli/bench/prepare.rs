@@ -11,7 +11,6 @@ use crate::{
     hatchet::{
         client::{Client, RestClient, TriggerOptions, WorkerSummary, diagnose},
         task::Task,
-        wire::format_duration,
     },
 };
 
@@ -51,8 +50,7 @@ pub(super) async fn prepare(client: &Client, plan: &Plan, observer: &mut dyn Obs
         None => Err("the REST address is not known (set HATCHET_CLIENT_SERVER_URL)".to_owned()),
         Some(rest) => {
             let listed = deadline.before(workers(client, rest, plan)).await;
-            let limit = format_duration(plan.timeout);
-            listed.unwrap_or_else(|| Err(format!("REST has not listed them within {limit}")))
+            listed.unwrap_or_else(|| Err(format!("REST has not listed them within {}", deadline.limit())))
         }
     };
     let mut tasks = Vec::with_capacity(plan.tasks.len());

@@ -17,7 +17,6 @@ use super::{
     super::{Exit, connect::Choice, health},
     plan::Plan,
 };
-use crate::bench::{EXECUTIONS, WORKER_LOG};
 
 /// A debug build on a busy machine takes a second; beyond this it is not coming.
 const START: Duration = Duration::from_secs(30);
@@ -77,7 +76,7 @@ impl OwnWorker {
         let stdin = child.stdin.take();
         let stderr = child.stderr.take().ok_or_else(|| failed(&"it has no stderr"))?;
         let mut lines = BufReader::new(stderr).lines();
-        let path = folder.join(WORKER_LOG);
+        let path = folder.join("worker.log");
         let mut log = tokio::fs::File::options()
             .append(true)
             .create(true)
@@ -126,7 +125,7 @@ impl OwnWorker {
 
 /// The file where the tasks of a benchmark count their executions.
 pub(super) fn executions(folder: &Path) -> PathBuf {
-    folder.join(EXECUTIONS)
+    folder.join("executions.log")
 }
 
 fn sibling() -> Result<PathBuf, Exit> {
