@@ -32,23 +32,38 @@ pub(super) enum Choice {
     Embedded(String),
 }
 
-/// The flag beats the token, and the token beats `HATCHET_EMBEDDED=1`; what was passed over is said.
+/// The flag beats the token, and the token beats `HATCHET_EMBEDDED=1`; what was passed over is said. Fails where the
+/// choice depends on whether there is a token and one may be in what could not be read.
 pub(super) fn choose(flag: Option<When>, sources: &Sources) -> Result<Choice, Exit> {
     let token = sources.get("HATCHET_CLIENT_TOKEN").map(|(_, source)| source.to_string());
     let variable = sources.flag("HATCHET_EMBEDDED").map_err(Exit::usage)?;
+    let no_token = || match sources.lost() {
+        [] => Ok(()),
+        lost => Err(Exit::usage(format!(
+            "no HATCHET_CLIENT_TOKEN is set, but one may be in what cannot be read ({}): correct it, or choose with \
+             --embedded or --embedded=never",
+            lost.join(", ")
+        ))),
+    };
     match (flag, token) {
         (Some(When::Always), Some(token)) => {
             Ok(Choice::Embedded(format!("embedded engine (--embedded); the token from {token} is passed over")))
         }
         (Some(When::Always), None) => Ok(Choice::Embedded("embedded engine (--embedded)".to_owned())),
-        (Some(When::Auto), None) => Ok(Choice::Embedded("embedded engine (no HATCHET_CLIENT_TOKEN is set)".to_owned())),
+        (Some(When::Auto), None) => {
+            no_token()?;
+            Ok(Choice::Embedded("embedded engine (no HATCHET_CLIENT_TOKEN is set)".to_owned()))
+        }
         (Some(When::Auto | When::Never) | None, Some(token)) if variable => {
             Ok(Choice::Token(format!("Hatchet engine by the token from {token}; HATCHET_EMBEDDED is passed over")))
         }
         (Some(When::Auto | When::Never) | None, Some(token)) => {
             Ok(Choice::Token(format!("Hatchet engine by the token from {token}")))
         }
-        (None, None) if variable => Ok(Choice::Embedded("embedded engine (HATCHET_EMBEDDED)".to_owned())),
+        (None, None) if variable => {
+            no_token()?;
+            Ok(Choice::Embedded("embedded engine (HATCHET_EMBEDDED)".to_owned()))
+        }
         // The settings' own error names the variable and the flag.
         (Some(When::Never) | None, None) => Ok(Choice::Token(String::new())),
     }

@@ -20,8 +20,8 @@ const fn bare(variables: &'static [&'static str]) -> Setting {
     Setting { variables, default: None }
 }
 
-/// Prints the settings that both binaries have and those of this one, then what is set and not read. Fails, after
-/// that, where they cannot be used.
+/// Prints the settings that both binaries have and those of this one, then what is set and not read, and what cannot be
+/// read. Fails, after that, where they cannot be used.
 pub(super) fn print(format: Format, flag: Option<When>, sources: &Sources, own: &[Setting]) -> Result<(), Exit> {
     let choice = connect::choose(flag, sources);
     let config = choice.as_ref().ok().and_then(|choice| connect::runner_config(choice, sources).ok());
@@ -43,6 +43,9 @@ pub(super) fn print(format: Format, flag: Option<When>, sources: &Sources, own: 
         if !known && (!workers || !own.is_empty()) {
             line(format, name, None, &format!("{source}, and not read by this program"))?;
         }
+    }
+    for warning in sources.warnings() {
+        line(format, "ignored", None, warning)?;
     }
     match choice? {
         choice @ Choice::Token(_) => connect::runner_config(&choice, sources).map(drop),

@@ -47,7 +47,7 @@ pub(super) fn start(sources: &Sources) -> Result<(), Exit> {
         registry.with(layer.with_target(false).with_ansi(std::io::stderr().is_terminal())).try_init()
     };
     for warning in sources.warnings() {
-        tracing::warn!("{warning}: it is passed over");
+        tracing::warn!("{warning}: it is ignored");
     }
     Ok(())
 }

@@ -28,10 +28,19 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args) -> Result<(), Exit> {
     let sources = args.connection.sources();
     logging::start(&sources)?;
-    let choice = connect::choose(args.connection.embedded, &sources)?;
     let mut report = Report::new(args.output);
+    for warning in sources.warnings() {
+        report.skipped("settings", &format!("{warning}: it is ignored"))?;
+    }
     // A check whose ground is missing would only repeat what was said.
     'checks: {
+        let choice = match connect::choose(args.connection.embedded, &sources) {
+            Ok(choice) => choice,
+            Err(exit) => {
+                report.wrong("engine", exit.message())?;
+                break 'checks;
+            }
+        };
         match &choice {
             Choice::Token(said) if said.is_empty() => report.skipped("engine", "none is chosen")?,
             Choice::Token(said) | Choice::Embedded(said) => report.fine("engine", said)?,

@@ -20,6 +20,7 @@ mod cancel;
 mod collision;
 mod config;
 pub(crate) mod connection;
+mod dotenv;
 mod error;
 mod held;
 mod order;

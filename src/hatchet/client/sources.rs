@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, fmt, path::Path};
 
+use super::dotenv::{self, Unreadable};
+
 /// The `.env` files that are read from the current folder, as the Python SDK reads them: a later one wins over an
 /// earlier one, and the process' own environment over all.
 pub const ENV_FILES: [&str; 4] = [".env", ".env.hatchet", ".env.dev", ".env.local"];
@@ -10,8 +12,10 @@ pub const ENV_FILES: [&str; 4] = [".env", ".env.hatchet", ".env.dev", ".env.loca
 #[derive(Clone, Default)]
 pub struct Sources {
     values: BTreeMap<String, (String, Source)>,
-    /// Files that are there and cannot be read, for a warning.
-    unreadable: Vec<String>,
+    /// Files, lines and variables that are there and were not read: where, and why.
+    warnings: Vec<String>,
+    /// Those of them that may hold settings.
+    lost: Vec<String>,
 }
 
 /// Where a setting came from.
@@ -50,26 +54,26 @@ impl Sources {
     pub fn read(folder: &Path) -> Self {
         let mut sources = Self::default();
         for file in ENV_FILES {
-            let path = folder.join(file);
-            if !path.exists() {
-                continue;
-            }
-            match dotenvy::from_path_iter(&path) {
-                Ok(entries) => {
-                    for entry in entries {
-                        match entry {
-                            Ok((name, value)) => sources.put(name, value, Source::File(file)),
-                            // The error of a line quotes it, and the line may be the token's.
-                            Err(_) => sources.unreadable.push(format!("{file}: a line is not NAME=value")),
-                        }
+            match dotenv::read(&folder.join(file), |name| std::env::var(name).ok()) {
+                Ok(None) => {}
+                Ok(Some(env)) => {
+                    for (name, value) in env.values {
+                        sources.put(name, value, Source::File(file));
+                    }
+                    for line in env.bad_lines {
+                        sources.lose(format!("{file}:{}", line.number), line.reason);
                     }
                 }
-                Err(e) => sources.unreadable.push(format!("{file}: {e}")),
+                Err(error @ Unreadable::NotAFile(_)) => sources.warnings.push(format!("{file} {error}")),
+                Err(error) => sources.lose(file.to_owned(), error),
             }
         }
         for (name, value) in std::env::vars_os() {
-            if let (Ok(name), Ok(value)) = (name.into_string(), value.into_string()) {
-                sources.put(name, value, Source::Environment);
+            let Ok(name) = name.into_string() else { continue };
+            match value.into_string() {
+                Ok(value) => sources.put(name, value, Source::Environment),
+                Err(_) if is_ours(&name) => sources.lose(name, "(from the environment) is not UTF-8 text"),
+                Err(_) => {}
             }
         }
         sources
@@ -85,9 +89,15 @@ impl Sources {
     }
 
     fn put(&mut self, name: String, value: String, source: Source) {
-        if name.starts_with("HATCHET_") {
+        if is_ours(&name) {
             self.values.insert(name, (value, source));
         }
+    }
+
+    /// Something that may hold settings was not read.
+    fn lose(&mut self, place: String, why: impl fmt::Display) {
+        self.warnings.push(format!("{place} {why}"));
+        self.lost.push(place);
     }
 
     /// A flag's value over whatever there is.
@@ -119,10 +129,21 @@ impl Sources {
         }
     }
 
-    /// What could not be read, in words.
+    /// Files, lines and variables that were skipped: where, and why. None of them quotes a value.
     pub fn warnings(&self) -> &[String] {
-        &self.unreadable
+        &self.warnings
     }
+
+    /// The places of [`Sources::warnings`] that may hold settings, such as `.env:3`: a setting that is not set may be
+    /// there.
+    pub fn lost(&self) -> &[String] {
+        &self.lost
+    }
+}
+
+/// Whether a variable is one of Hatchet's.
+fn is_ours(name: &str) -> bool {
+    name.starts_with("HATCHET_")
 }
 
 impl fmt::Debug for Sources {
@@ -145,7 +166,17 @@ mod tests {
         assert_eq!(sources.get("HATCHET_T_A"), Some(("1", &Source::File(".env"))));
         assert_eq!(sources.get("HATCHET_T_B"), Some(("2", &Source::File(".env.local"))));
         assert_eq!(sources.get("OTHER"), None);
-        assert_eq!(sources.warnings().len(), 1);
+        assert_eq!(sources.warnings(), [".env.local:2 is not NAME=value"]);
+        assert_eq!(sources.lost(), [".env.local:2"]);
+    }
+
+    #[test]
+    fn directory_is_skipped_with_a_warning_and_loses_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join(".env")).unwrap();
+        let sources = Sources::read(folder.path());
+        assert_eq!(sources.warnings(), [".env is a directory, not a file"]);
+        assert!(sources.lost().is_empty());
     }
 
     #[test]

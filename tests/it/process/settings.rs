@@ -36,13 +36,79 @@ fn a_token_in_an_env_file_is_used_and_said() {
     worker.stop().expect(0);
 }
 
+/// `.env` files with a line that cannot be read, and that line's number.
+const UNREADABLE: [(&str, usize); 3] = [
+    ("HATCHET_CLIENT_TOKEN = \"ey.secret\n", 1),
+    ("# it\nX='secret\nHATCHET_CLIENT_NAMESPACE=team\n", 2),
+    ("\nHATCHET_CLIENT_TOKEN ey.secret\n", 2),
+];
+
 #[test]
-fn a_line_that_cannot_be_read_is_said_and_not_shown() {
+fn unreadable_line_is_named_and_not_shown() {
+    for (text, number) in UNREADABLE {
+        let place = Place::new();
+        place.write(".env", text);
+        let ended = Program::start(&mut place.runner_command(&HELLO)).wait().expect(2);
+        assert!(!ended.stderr.join("\n").contains("secret"), "{ended:?}");
+        ended.expect_said(&format!(".env:{number} "));
+    }
+}
+
+#[test]
+fn auto_does_not_guess_after_an_unreadable_line() {
+    for (text, number) in UNREADABLE {
+        let place = Place::new();
+        place.write(".env", text);
+        let place_of_it = format!("(.env:{number})");
+        let parts = [place_of_it.as_str(), "HATCHET_CLIENT_TOKEN", "--embedded"];
+        Program::start(&mut place.worker_command(&["--embedded=auto"])).wait().expect_error(2, &parts);
+        let mut command = place.runner_command(&[&HELLO[..], &["--embedded=auto"]].concat());
+        Program::start(&mut command).wait().expect_error(2, &parts);
+        let mut command = place.worker_command(&[]);
+        Program::start(command.env("HATCHET_EMBEDDED", "1")).wait().expect_error(2, &parts);
+        assert!(!place.path(".hatchet").exists());
+        // A token from elsewhere settles it.
+        let mut command = place.runner_command(&["--embedded=auto", "--explain-config=json"]);
+        let ended = Program::start(command.env("HATCHET_CLIENT_TOKEN", token("engine:7070", ""))).wait().expect(0);
+        assert!(ended.stdout.iter().any(|line| line.contains(&format!(".env:{number} "))), "{ended:#?}");
+    }
+}
+
+#[test]
+fn lines_after_an_odd_one_are_read() {
+    for odd in ["MSG=it's", "PW=a{\"b", "X='a", "\u{feff}A=1", "A=1\r", "export A='x", "no equals sign"] {
+        let place = Place::new();
+        place.write(".env", &format!("{odd}\nHATCHET_CLIENT_TOKEN={}\n", token("engine:7070", "")));
+        let mut command = place.runner_command(&["--embedded=auto", "--explain-config=json"]);
+        let ended = Program::start(&mut command).wait().expect(0);
+        assert!(ended.stdout[0].contains("the token from .env"), "{odd}: {ended:#?}");
+    }
     let place = Place::new();
-    place.write(".env", "HATCHET_CLIENT_TOKEN = \"ey.secret\n");
-    let ended = Program::start(&mut place.runner_command(&HELLO)).wait().expect(2);
-    assert!(!ended.stderr.join("\n").contains("secret"), "{ended:?}");
-    ended.expect_said(".env: a line is not NAME=value");
+    place.write(".env", &format!("\u{feff}HATCHET_CLIENT_TOKEN={}\r\n", token("engine:7070", "")));
+    let ended =
+        Program::start(&mut place.runner_command(&["--embedded=auto", "--explain-config=json"])).wait().expect(0);
+    assert!(ended.stdout[0].contains("the token from .env"), "{ended:#?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn env_file_that_is_no_file_is_skipped_with_a_warning() {
+    type Make = fn(&std::path::Path);
+    let makes: [(Make, &str); 3] = [
+        (|path| std::fs::create_dir(path).unwrap(), "a directory"),
+        (|path| assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success()), "a pipe"),
+        (|path| std::os::unix::fs::symlink("nowhere", path).unwrap(), "a symbolic link"),
+    ];
+    for (make, kind) in makes {
+        let place = Place::new();
+        make(&place.path(".env"));
+        let worker = place.worker(&["--embedded=auto"]);
+        worker.err.until_said(&format!(".env is {kind}"));
+        Program::start(&mut place.runner_command(&[&HELLO[..], &["--embedded=auto"]].concat())).wait().expect(0);
+        let doctor = Program::start(&mut place.runner_command(&["doctor", "--embedded=auto"])).wait().expect(0);
+        assert!(doctor.stdout[0].contains(&format!(".env is {kind}")), "{doctor:#?}");
+        worker.stop().expect(0);
+    }
 }
 
 #[test]

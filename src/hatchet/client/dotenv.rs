@@ -1,0 +1,255 @@
+//! Reads `.env` files by python-dotenv's grammar, which the Python SDK reads them by.
+//!
+//! A statement is `[export] NAME=value` with an optional comment behind it. A value in single or double quotes may span
+//! lines; one without quotes ends at the line's end or at a `#` with a space before it. `${NAME}` and
+//! `${NAME:-default}` are replaced in every value.
+//!
+//! Unlike python-dotenv, a statement that cannot be read never costs more than its first line: a quote that is closed
+//! by the quote of a later value does not take the lines between with it.
+
+use std::{
+    collections::HashMap,
+    fs::{self, File},
+    io::{self, Read as _},
+    path::Path,
+};
+
+/// Largest file that is read, in bytes. A file of settings has a few kilobytes.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// The contents of a file.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Env {
+    /// Names with their values, in the file's order. A name may be there several times; the last one counts.
+    pub(super) values: Vec<(String, String)>,
+    pub(super) bad_lines: Vec<BadLine>,
+}
+
+/// A line that was skipped.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct BadLine {
+    /// Counted from 1.
+    pub(super) number: usize,
+    /// Never quotes the line, which may hold a secret.
+    pub(super) reason: &'static str,
+}
+
+/// Why a file was skipped as a whole.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unreadable {
+    #[error("is {0}, not a file")]
+    NotAFile(&'static str),
+    #[error("cannot be read: {0}")]
+    Io(#[from] io::Error),
+    #[error("is larger than {} KiB", MAX_BYTES >> 10)]
+    TooLarge,
+    #[error("is not UTF-8 text; save it as UTF-8")]
+    NotText,
+}
+
+/// Reads a file; `None` if there is none. `lookup` gives the process' own variables, for `${NAME}`.
+///
+/// Opens nothing but regular files: the open of a named pipe would block, and the read of a folder fails for ever.
+pub(super) fn read(path: &Path, lookup: impl Fn(&str) -> Option<String>) -> Result<Option<Env>, Unreadable> {
+    let kind = match fs::metadata(path) {
+        Ok(found) if found.is_file() => None,
+        Ok(found) if found.is_dir() => Some("a directory"),
+        Ok(_) => Some("a pipe, socket or device"),
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e.into()),
+        Err(_) if fs::symlink_metadata(path).is_ok() => Some("a symbolic link to nothing"),
+        Err(_) => return Ok(None),
+    };
+    if let Some(kind) = kind {
+        return Err(Unreadable::NotAFile(kind));
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(Unreadable::TooLarge);
+    }
+    // UTF-16, as some editors on Windows save it.
+    if bytes.contains(&0) {
+        return Err(Unreadable::NotText);
+    }
+    Ok(Some(parse(&String::from_utf8_lossy(&bytes), lookup)))
+}
+
+/// Reads a file's text.
+fn parse(text: &str, lookup: impl Fn(&str) -> Option<String>) -> Env {
+    // As Python opens text files: CRLF and CR are line ends too, in quotes as well.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n").replace('\r', "\n");
+    let mut env = Env::default();
+    let mut earlier: HashMap<String, String> = HashMap::new();
+    let (mut rest, mut number) = (text.as_str(), 1);
+    loop {
+        let begin = rest.trim_start();
+        number += lines(&rest[..rest.len() - begin.len()]);
+        if begin.is_empty() {
+            return env;
+        }
+        match statement(begin) {
+            Ok((statement, after)) => {
+                if let Some((name, value)) = statement {
+                    let value = value
+                        .map(|value| interpolate(&value, |name| earlier.get(name).cloned().or_else(|| lookup(name))));
+                    earlier.insert(name.to_owned(), value.clone().unwrap_or_default());
+                    env.values.extend(value.map(|value| (name.to_owned(), value)));
+                }
+                number += lines(&begin[..begin.len() - after.len()]);
+                rest = after;
+            }
+            Err(reason) => {
+                env.bad_lines.push(BadLine { number, reason });
+                // The line end stays, and is counted with the space before the next statement.
+                rest = begin.find('\n').map_or("", |end| &begin[end..]);
+            }
+        }
+    }
+}
+
+fn lines(text: &str) -> usize {
+    text.bytes().filter(|byte| *byte == b'\n').count()
+}
+
+/// A name and its value; a name alone has none, and a comment neither.
+type Statement<'a> = Option<(&'a str, Option<String>)>;
+
+/// Reads one statement up to its line's end, which stays in the rest.
+fn statement(text: &str) -> Result<(Statement<'_>, &str), &'static str> {
+    if text.starts_with('#') {
+        return Ok((None, end_of_line(text)?));
+    }
+    let (name, rest) = name(skip_export(text))?;
+    let rest = skip_blanks(rest);
+    let (value, rest) = match rest.strip_prefix('=') {
+        None => (None, rest),
+        Some(rest) => {
+            let (value, rest) = value(rest)?;
+            (Some(value), rest)
+        }
+    };
+    let after = end_of_line(rest)?;
+    // What was no UTF-8.
+    if text[..text.len() - after.len()].contains('\u{fffd}') {
+        return Err("is not UTF-8 text");
+    }
+    Ok((Some((name, value)), after))
+}
+
+fn skip_blanks(text: &str) -> &str {
+    text.trim_start_matches(|c: char| c != '\n' && c.is_whitespace())
+}
+
+fn skip_export(text: &str) -> &str {
+    match text.strip_prefix("export") {
+        Some(rest) if skip_blanks(rest).len() < rest.len() => skip_blanks(rest),
+        _ => text,
+    }
+}
+
+fn name(text: &str) -> Result<(&str, &str), &'static str> {
+    const NO_NAME: &str = "is not NAME=value";
+    if let Some(quoted) = text.strip_prefix('\'') {
+        return quoted.split_once('\'').filter(|(name, _)| !name.is_empty()).ok_or(NO_NAME);
+    }
+    let end = text.find(|c: char| matches!(c, '=' | '#') || c.is_whitespace()).unwrap_or(text.len());
+    if end == 0 { Err(NO_NAME) } else { Ok(text.split_at(end)) }
+}
+
+/// Reads what follows the `=`.
+fn value(text: &str) -> Result<(String, &str), &'static str> {
+    let begin = skip_blanks(text);
+    match begin.chars().next() {
+        Some(quote @ ('\'' | '"')) => quoted(&begin[1..], quote).ok_or("has a quote that does not close"),
+        // A comment only where a space stands before it.
+        Some('#') if begin.len() < text.len() => Ok((String::new(), begin)),
+        _ => {
+            let (line, rest) = begin.split_at(begin.find('\n').unwrap_or(begin.len()));
+            Ok((uncommented(line).trim_end().to_owned(), rest))
+        }
+    }
+}
+
+/// Takes off a comment: a `#` with a space before it, and all that follows.
+fn uncommented(line: &str) -> &str {
+    let comment =
+        line.match_indices('#').find(|(at, _)| line[..*at].chars().next_back().is_some_and(char::is_whitespace));
+    comment.map_or(line, |(at, _)| &line[..at])
+}
+
+/// Reads up to the closing quote. A backslash keeps whatever follows it from closing the value.
+fn quoted(text: &str, quote: char) -> Option<(String, &str)> {
+    let mut value = String::new();
+    let mut rest = text.chars();
+    loop {
+        match rest.next()? {
+            '\\' => {
+                let escaped = rest.next()?;
+                match unescape(escaped, quote) {
+                    Some(c) => value.push(c),
+                    None => value.extend(['\\', escaped]),
+                }
+            }
+            c if c == quote => return Some((value, rest.as_str())),
+            c => value.push(c),
+        }
+    }
+}
+
+/// The character that an escape stands for; other backslashes are as they are.
+fn unescape(escaped: char, quote: char) -> Option<char> {
+    match escaped {
+        '\\' | '\'' => Some(escaped),
+        _ if quote == '\'' => None,
+        '"' => Some('"'),
+        'a' => Some('\u{7}'),
+        'b' => Some('\u{8}'),
+        'f' => Some('\u{c}'),
+        'n' => Some('\n'),
+        'r' => Some('\r'),
+        't' => Some('\t'),
+        'v' => Some('\u{b}'),
+        _ => None,
+    }
+}
+
+/// Skips blanks and a comment; anything else before the line's end is an error.
+fn end_of_line(text: &str) -> Result<&str, &'static str> {
+    let rest = skip_blanks(text);
+    let end = rest.find('\n').unwrap_or(rest.len());
+    if end == 0 || rest.starts_with('#') { Ok(&rest[end..]) } else { Err("is not NAME=value") }
+}
+
+/// Replaces `${NAME}` and `${NAME:-default}`. A variable that is not set and has no default is empty.
+fn interpolate(value: &str, lookup: impl Fn(&str) -> Option<String>) -> String {
+    let mut result = String::new();
+    let mut rest = value;
+    while let Some(at) = rest.find("${") {
+        let (before, variable) = rest.split_at(at);
+        result.push_str(before);
+        match reference(&variable[2..]) {
+            Some((name, default, after)) => {
+                result.push_str(&lookup(name).unwrap_or_else(|| default.to_owned()));
+                rest = after;
+            }
+            None => {
+                result.push_str("${");
+                rest = &variable[2..];
+            }
+        }
+    }
+    result + rest
+}
+
+/// A variable's name and default, up to its closing brace.
+fn reference(text: &str) -> Option<(&str, &str, &str)> {
+    let (name, rest) = text.split_at(text.find([':', '}'])?);
+    let (default, after) = match rest.strip_prefix(":-") {
+        Some(rest) => rest.split_once('}')?,
+        None => ("", rest.strip_prefix('}')?),
+    };
+    Some((name, default, after))
+}
+
+#[cfg(test)]
+mod tests;
