@@ -68,6 +68,10 @@ fn shared() -> Vec<Setting> {
         bare(&["HATCHET_CLIENT_TLS_CERT_FILE"]),
         bare(&["HATCHET_CLIENT_TLS_KEY_FILE"]),
         bare(&["HATCHET_CLIENT_TLS_SERVER_NAME"]),
+        bare(&["HTTPS_PROXY", "https_proxy"]),
+        bare(&["HTTP_PROXY", "http_proxy"]),
+        bare(&["ALL_PROXY", "all_proxy"]),
+        bare(&["NO_PROXY", "no_proxy"]),
         default(&["HATCHET_CLIENT_GRPC_MAX_RECV_MESSAGE_LENGTH"], &bytes),
         default(&["HATCHET_CLIENT_GRPC_MAX_SEND_MESSAGE_LENGTH"], &bytes),
         default(&["RUST_LOG", "HATCHET_CLIENT_LOG_LEVEL"], "info"),
@@ -135,10 +139,15 @@ fn redacted(name: &str, value: &str) -> String {
     if name == "HATCHET_CLIENT_TOKEN" {
         return format!("[redacted, {} characters]", value.chars().count());
     }
-    // A URL may carry a password.
-    match (value.find("://"), value.rfind('@')) {
-        (Some(scheme), Some(at)) if scheme < at => format!("{}://[redacted]{}", &value[..scheme], &value[at..]),
-        _ => value.to_owned(),
+    // A URL may carry a password, that of a proxy without a scheme too.
+    let begin = match value.find("://") {
+        Some(scheme) => scheme + 3,
+        None if name.to_ascii_uppercase().ends_with("_PROXY") => 0,
+        None => return value.to_owned(),
+    };
+    match value.rfind('@') {
+        Some(at) if begin <= at => format!("{}[redacted]{}", &value[..begin], &value[at..]),
+        Some(_) | None => value.to_owned(),
     }
 }
 
@@ -164,5 +173,6 @@ mod tests {
         assert_eq!(redacted("HATCHET_CLIENT_TOKEN", "eyabc"), "[redacted, 5 characters]");
         assert_eq!(redacted("HATCHET_CLIENT_SERVER_URL", "http://me:pass@host/x"), "http://[redacted]@host/x");
         assert_eq!(redacted("HATCHET_CLIENT_SERVER_URL", "http://host/x"), "http://host/x");
+        assert_eq!(redacted("HTTPS_PROXY", "me:pass@host:1"), "[redacted]@host:1");
     }
 }

@@ -23,7 +23,7 @@ pub(super) fn start(sources: &Sources) -> Result<(), Exit> {
             // A list of targets would take any word for the name of one.
             let level: LevelFilter = text.parse().map_err(|_| bad("HATCHET_CLIENT_LOG_LEVEL", text, source))?;
             // The transport's own chatter helps only those who ask for it by name.
-            ["h2", "hyper", "hyper_util", "tonic", "tower", "reqwest", "rustls"]
+            ["h2", "hyper", "hyper_util", "tonic", "tower", "rustls"]
                 .into_iter()
                 .fold(Targets::new().with_default(level), |levels, target| {
                     levels.with_target(target, level.min(LevelFilter::WARN))

@@ -20,9 +20,12 @@ const ANSWER: Duration = Duration::from_secs(5);
 
 /// From the first packet to an accepted call. A client, if the engine can be worked with.
 pub(super) async fn reach(report: &mut Report, config: ClientConfig) -> Result<Option<Client>, Exit> {
-    let spoken = probe(&config.host_port).await;
+    if let Some(said) = config.proxy() {
+        report.fine("proxy", &said)?;
+    }
+    let spoken = probe(&config).await;
     let objection = judge(&spoken, &config);
-    if let Spoken::Nothing(why) = &spoken {
+    if let Spoken::Nothing(why) | Spoken::Blocked(why) = &spoken {
         report.broken("tcp", &objection.unwrap_or_else(|| why.clone()))?;
         return Ok(None);
     }
@@ -91,7 +94,10 @@ pub(super) async fn rest(report: &mut Report, client: &Client) -> Result<(), Exi
         Ok(workers) => workers,
         Err(error) => {
             let message = format!("{error} (a worker's drain and some messages are the poorer without it)");
-            return report.broken("rest", &message);
+            return match error.kind() {
+                ErrorKind::Config => report.wrong("rest", &message),
+                _ => report.broken("rest", &message),
+            };
         }
     };
     report.fine("rest", client.config().server_url.as_deref().unwrap_or_default())?;

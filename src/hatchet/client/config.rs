@@ -9,7 +9,9 @@ use std::{
 
 use super::{
     error::{ClientError, ErrorKind},
+    server_url::ServerUrl,
     sources::{Source, Sources},
+    transport::{Proxies, Route, is_loopback},
 };
 use crate::hatchet::wire::{Claims, DEFAULT_MAX_MESSAGE, Handshake, TenantId};
 
@@ -29,6 +31,8 @@ pub struct ClientConfig {
     pub namespace: String,
     /// How the connection is secured.
     pub tls: Tls,
+    /// The proxies of the environment.
+    pub proxies: Proxies,
     /// Largest message taken, in bytes. Default 4 MiB.
     pub max_recv_message: usize,
     /// Largest message sent, in bytes. Default 4 MiB.
@@ -99,6 +103,14 @@ impl Tls {
             Self::On { identity: Some(_), .. } => "mtls",
         }
     }
+
+    /// The name that a server's certificate must have, where that is not the host's.
+    pub(super) fn server_name(&self) -> Option<&str> {
+        match self {
+            Self::None => None,
+            Self::On { server_name, .. } => server_name.as_deref(),
+        }
+    }
 }
 
 fn bad(message: impl Into<String>) -> ClientError {
@@ -131,20 +143,25 @@ impl ClientConfig {
             .value("HATCHET_CLIENT_SERVER_URL")
             .or_else(|| sources.value("HATCHET_CLIENT_API_URL"))
             .or(claims.server_url.as_deref())
-            .map(server_url)
+            .map(ServerUrl::normalized)
             .transpose()?;
-        Ok(Self {
+        let config = Self {
             token: Token(token.to_owned()),
             tenant,
             host_port,
             server_url,
             namespace: namespace(sources.value("HATCHET_CLIENT_NAMESPACE").unwrap_or_default())?,
             tls: tls(sources)?,
+            proxies: Proxies::from_sources(sources),
             max_recv_message: size(sources, "HATCHET_CLIENT_GRPC_MAX_RECV_MESSAGE_LENGTH")?,
             max_send_message: size(sources, "HATCHET_CLIENT_GRPC_MAX_SEND_MESSAGE_LENGTH")?,
             token_source: token_source.clone(),
             rediscovery: None,
-        })
+        };
+        // A proxy that cannot be used is a wrong setting like any other.
+        config.route()?;
+        config.rest_route()?;
+        Ok(config)
     }
 
     /// The settings of an engine on this machine, as its handshake file gives them: plaintext, its own addresses.
@@ -158,10 +175,11 @@ impl ClientConfig {
             server_url: Some(handshake.api_url.as_str())
                 .filter(|url| !url.is_empty())
                 .or(claims.server_url.as_deref().filter(|url| !url.is_empty()))
-                .map(server_url)
+                .map(ServerUrl::normalized)
                 .transpose()?,
             namespace: namespace(sources.value("HATCHET_CLIENT_NAMESPACE").unwrap_or_default())?,
             tls: Tls::None,
+            proxies: Proxies::from_sources(sources),
             max_recv_message: size(sources, "HATCHET_CLIENT_GRPC_MAX_RECV_MESSAGE_LENGTH")?,
             max_send_message: size(sources, "HATCHET_CLIENT_GRPC_MAX_SEND_MESSAGE_LENGTH")?,
             token_source: Source::Handshake,
@@ -196,11 +214,45 @@ impl ClientConfig {
 
     /// Whether the engine is on this machine, by its address alone: no name is looked up.
     pub fn is_loopback(&self) -> bool {
-        let host = self.host();
-        host.parse::<std::net::IpAddr>().map_or_else(
-            |_| host.eq_ignore_ascii_case("localhost") || host.to_ascii_lowercase().ends_with(".localhost"),
-            |address| address.is_loopback(),
-        )
+        is_loopback(self.host())
+    }
+
+    /// The way to the gRPC services.
+    pub(super) fn route(&self) -> Result<Route, ClientError> {
+        let port = self.host_port.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or_default();
+        Ok(Route::new(self.host(), port, self.proxies.find(self.host(), port, self.tls != Tls::None)?))
+    }
+
+    /// The way to the REST part, where its address is known.
+    pub(super) fn rest_route(&self) -> Result<Option<Route>, ClientError> {
+        let Some(url) = &self.server_url else { return Ok(None) };
+        self.route_to(&ServerUrl::parse(url)?).map(Some)
+    }
+
+    /// The way to a REST address.
+    pub(super) fn route_to(&self, url: &ServerUrl) -> Result<Route, ClientError> {
+        Ok(Route::new(&url.host, url.port, self.proxies.find(&url.host, url.port, url.tls)?))
+    }
+
+    /// The proxies on the way to the engine, with their variables, for people; none where no proxy is used.
+    pub fn proxy(&self) -> Option<String> {
+        let shown = |to: &str, route: Option<Route>| Some(format!("{to} through {}", route?.proxy()?));
+        let both = [shown("gRPC", self.route().ok()), shown("REST", self.rest_route().ok().flatten())];
+        let said: Vec<String> = both.into_iter().flatten().collect();
+        (!said.is_empty()).then(|| said.join(", "))
+    }
+
+    /// Fails where REST would take the token over the network unencrypted and the settings do not allow that.
+    pub(super) fn check_rest_is_private(&self) -> Result<(), ClientError> {
+        let Some(url) = &self.server_url else { return Ok(()) };
+        let parsed = ServerUrl::parse(url)?;
+        if parsed.tls || self.tls == Tls::None || is_loopback(&parsed.host) {
+            return Ok(());
+        }
+        Err(bad(format!(
+            "the token would go to {url} unencrypted: set HATCHET_CLIENT_SERVER_URL to an https:// address, or \
+             HATCHET_CLIENT_TLS_STRATEGY=none if the network between is your own"
+        )))
     }
 
     /// The host of `host_port`, without brackets.
@@ -242,18 +294,6 @@ fn host_port(text: &str) -> Result<String, ClientError> {
         return Err(wrong());
     }
     Ok(format!("{host}:{port}"))
-}
-
-fn server_url(text: &str) -> Result<String, ClientError> {
-    let url = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
-    match reqwest::Url::parse(&url) {
-        Ok(parsed) if matches!(parsed.scheme(), "http" | "https") && parsed.has_host() => {
-            Ok(url.trim_end_matches('/').to_owned())
-        }
-        _ => Err(bad(format!(
-            "HATCHET_CLIENT_SERVER_URL is `{text}`: set it to a URL such as https://cloud.onhatchet.run"
-        ))),
-    }
 }
 
 /// Lower-cased, with one `_` at its end, as the Python SDK does it.
@@ -402,7 +442,7 @@ mod tests {
                 prop_assert_eq!(host_port(&address).unwrap(), address);
             }
             let _ = namespace(&text);
-            let _ = server_url(&text);
+            let _ = ServerUrl::normalized(&text);
         }
     }
 }

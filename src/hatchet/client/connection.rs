@@ -1,4 +1,4 @@
-//! The only place that knows tonic's transport: one connection to an engine, authenticated, with limits.
+//! The only place that knows tonic's channels: one connection to an engine, authenticated, with limits.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -12,15 +12,16 @@ use futures_util::{
 use tokio::{sync::watch, time::Instant};
 use tonic::{
     Response, Status, Streaming,
-    codegen::http::HeaderValue,
-    transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity},
+    codegen::http::{HeaderValue, Uri},
+    transport::{Channel, Endpoint},
 };
 
 use super::{
     authenticated::Authenticated,
     config::{ClientConfig, Tls},
     error::{ClientError, ErrorKind},
-    traffic::{Dial, Traffic},
+    traffic::Traffic,
+    transport::{Connector, Dialer, Protocol, SharedTls},
     trust::Trust,
 };
 use crate::hatchet::wire::proto::{
@@ -36,6 +37,9 @@ const PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// Largest headers taken, in bytes. A refused bulk trigger tells of each collision there, some 110 bytes for each of
 /// 1,000; the transport's own limit is 16 KiB, and what is larger breaks the call.
 const MAX_HEADERS: u32 = 1 << 20;
+/// How this client names itself.
+pub(super) const USER_AGENT: &str = concat!("hatchet-quickstart-rust/", env!("CARGO_PKG_VERSION"));
+/// For the connection as a whole: name, proxy, TCP and TLS.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Calls fail by the thousand where an engine is away; its handshake file is looked at no more often than this then.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
@@ -55,6 +59,9 @@ struct Inner {
 /// with others.
 struct Present {
     endpoint: Endpoint,
+    dialer: Dialer,
+    /// Of both protocols.
+    tls: SharedTls,
     channel: Channel,
     /// What moves on this one.
     traffic: Traffic,
@@ -70,8 +77,14 @@ impl Present {
             ClientError::new(ErrorKind::Config, message)
         })?;
         bearer.set_sensitive(true);
-        let (channel, traffic) = dial(&endpoint);
-        Ok(Self { channel, traffic, endpoint, bearer, config: Arc::new(config) })
+        let tls = SharedTls::default();
+        let secured = match &config.tls {
+            Tls::None => None,
+            on @ Tls::On { .. } => Some(tls.get(on)?),
+        };
+        let dialer = Dialer::new(config.route()?, secured, config.tls.server_name(), Protocol::Http2)?;
+        let (channel, traffic) = dial(&endpoint, &dialer);
+        Ok(Self { channel, traffic, endpoint, dialer, tls, bearer, config: Arc::new(config) })
     }
 }
 
@@ -85,6 +98,12 @@ impl Connection {
                  between is your own",
                 config.host_port
             );
+        }
+        if let Some(proxies) = config.proxy() {
+            tracing::info!("connects by a proxy: {proxies}");
+        }
+        if let Err(error) = config.check_rest_is_private() {
+            tracing::warn!("REST is not used: {error}");
         }
         let present = Mutex::new(Present::new(config)?);
         let (renewals, trust, looked) = (watch::Sender::new(()), Arc::default(), Mutex::default());
@@ -100,6 +119,12 @@ impl Connection {
         self.present().config.clone()
     }
 
+    /// The settings, and the TLS configuration by them.
+    pub(super) fn secured(&self) -> (Arc<ClientConfig>, SharedTls) {
+        let present = self.present();
+        (present.config.clone(), present.tls.clone())
+    }
+
     /// How many bytes have arrived on the present connection: where these are more than before, it lives.
     pub(crate) fn arrived(&self) -> u64 {
         self.present().traffic.arrived()
@@ -110,7 +135,7 @@ impl Connection {
     pub fn renew(&self) {
         if !self.moved() {
             let mut present = self.present();
-            (present.channel, present.traffic) = dial(&present.endpoint);
+            (present.channel, present.traffic) = dial(&present.endpoint, &present.dialer);
         }
         self.0.renewals.send_replace(());
     }
@@ -237,64 +262,29 @@ impl Connection {
 }
 
 /// A connection that is made by its first call, and what moves on it.
-fn dial(endpoint: &Endpoint) -> (Channel, Traffic) {
+fn dial(endpoint: &Endpoint, dialer: &Dialer) -> (Channel, Traffic) {
     let traffic = Traffic::default();
-    (endpoint.connect_with_connector_lazy(Dial::new(traffic.clone())), traffic)
+    (endpoint.connect_with_connector_lazy(Connector::new(dialer.clone(), traffic.clone())), traffic)
 }
 
-/// How to connect, by the settings.
+/// The channel's settings. TLS is the connector's business, so only the calls' own URIs say `https`.
 fn endpoint(config: &ClientConfig) -> Result<Endpoint, ClientError> {
-    let bad = |message: String| ClientError::new(ErrorKind::Config, message);
+    let bad = |e: &dyn std::fmt::Display| {
+        let message = format!("the address `{}` cannot be used: {e}: check HATCHET_CLIENT_HOST_PORT", config.host_port);
+        ClientError::new(ErrorKind::Config, message)
+    };
     let scheme = if config.tls == Tls::None { "http" } else { "https" };
-    let mut endpoint = Endpoint::from_shared(format!("{scheme}://{}", config.host_port))
-        .map_err(|e| {
-            bad(format!("the address `{}` cannot be used: {e}: check HATCHET_CLIENT_HOST_PORT", config.host_port))
-        })?
-        .user_agent(concat!("hatchet-quickstart-rust/", env!("CARGO_PKG_VERSION")))
-        .map_err(|e| bad(format!("user agent: {e}")))?
+    let origin: Uri = format!("{scheme}://{}", config.host_port).parse().map_err(|e| bad(&e))?;
+    let endpoint = Endpoint::from_shared(format!("http://{}", config.host_port))
+        .and_then(|endpoint| endpoint.user_agent(USER_AGENT))
+        .map_err(|e| bad(&e))?
+        .origin(origin)
         .connect_timeout(CONNECT_TIMEOUT)
         .http2_keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_TIMEOUT)
         .keep_alive_while_idle(true)
         .http2_max_header_list_size(MAX_HEADERS);
-    if let Tls::On { root_ca, server_name, identity } = &config.tls {
-        let mut tls = ClientTlsConfig::new().domain_name(server_name.as_deref().unwrap_or(config.host()));
-        tls = match root_ca {
-            Some(path) => tls.ca_certificate(Certificate::from_pem(authorities(path)?)),
-            // Without system certificates the first fails as a whole, as in a bare container.
-            None if has_native_roots() => tls.with_native_roots(),
-            None => tls.with_webpki_roots(),
-        };
-        if let Some((cert, key)) = identity {
-            tls = tls.identity(Identity::from_pem(
-                read(cert, "HATCHET_CLIENT_TLS_CERT_FILE")?,
-                read(key, "HATCHET_CLIENT_TLS_KEY_FILE")?,
-            ));
-        }
-        endpoint = endpoint
-            .tls_config(tls)
-            .map_err(|e| bad(format!("TLS cannot be set up ({e}): check the files that HATCHET_CLIENT_TLS_* name")))?;
-    }
     Ok(endpoint)
-}
-
-fn read(path: &std::path::Path, variable: &str) -> Result<Vec<u8>, ClientError> {
-    std::fs::read(path)
-        .map_err(|e| ClientError::new(ErrorKind::Config, format!("{variable}: {} cannot be read: {e}", path.display())))
-}
-
-/// The authorities to trust. Junk would be taken for none, and then no engine for trusted.
-fn authorities(path: &std::path::Path) -> Result<Vec<u8>, ClientError> {
-    use rustls::pki_types::{CertificateDer, pem::PemObject as _};
-    let variable = "HATCHET_CLIENT_TLS_ROOT_CA_FILE";
-    let pem = read(path, variable)?;
-    match CertificateDer::pem_slice_iter(&pem).next() {
-        Some(Ok(_)) => Ok(pem),
-        Some(Err(_)) | None => {
-            let message = format!("{variable}: {} holds no certificate in PEM form", path.display());
-            Err(ClientError::new(ErrorKind::Config, message))
-        }
-    }
 }
 
 /// The messages of a call that answers with a stream, the call's own failure among them.
@@ -305,31 +295,4 @@ pub(crate) fn messages<T: Send + 'static>(
     call: impl Future<Output = Result<Response<Streaming<T>>, Status>> + Send + 'static,
 ) -> BoxStream<'static, Result<T, Status>> {
     stream::once(call).map_ok(Response::into_inner).try_flatten().boxed()
-}
-
-/// Whether the system has certificates of its own: the folders and files that OpenSSL-like stores live in, or what
-/// the usual variables name.
-pub(super) fn has_native_roots() -> bool {
-    if cfg!(any(windows, target_os = "macos")) {
-        return true;
-    }
-    if let Some(file) = std::env::var_os("SSL_CERT_FILE") {
-        return std::path::Path::new(&file).is_file();
-    }
-    if let Some(folder) = std::env::var_os("SSL_CERT_DIR") {
-        return has_entries(std::path::Path::new(&folder));
-    }
-    [
-        "/etc/ssl/certs/ca-certificates.crt",
-        "/etc/pki/tls/certs/ca-bundle.crt",
-        "/etc/ssl/ca-bundle.pem",
-        "/etc/ssl/cert.pem",
-    ]
-    .iter()
-    .any(|file| std::path::Path::new(file).is_file())
-        || has_entries(std::path::Path::new("/etc/ssl/certs"))
-}
-
-fn has_entries(folder: &std::path::Path) -> bool {
-    std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some())
 }

@@ -151,10 +151,10 @@ fn too_large(call: &str, said: &str) -> String {
     )
 }
 
-/// Why the server's certificate is not accepted, if that is it, and what to set.
-fn distrust(status: &tonic::Status) -> Option<String> {
+/// Why the server's certificate is not accepted, if that is among the causes of an error, and what to set.
+pub(super) fn distrust(error: &(dyn StdError + 'static)) -> Option<String> {
     use rustls::CertificateError as E;
-    let mut cause = StdError::source(status);
+    let mut cause = error.source();
     while let Some(error) = cause {
         // An I/O error does not count its content among its sources.
         let inner = error.downcast_ref::<std::io::Error>().and_then(|io| io.get_ref());

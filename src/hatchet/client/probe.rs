@@ -4,17 +4,21 @@ use std::time::Duration;
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
     time::timeout,
 };
 
-use super::config::{ClientConfig, Tls};
+use super::{
+    config::{ClientConfig, Tls},
+    transport::{ConnectError, root_cause},
+};
 
 /// What answered at an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Spoken {
     /// Nothing: refused, no such host, or silent. In words.
     Nothing(String),
+    /// The proxy on the way there does not connect. In words, with what to do.
+    Blocked(String),
     /// HTTP/2 without TLS, as an engine without TLS.
     Plaintext,
     /// TLS.
@@ -30,11 +34,19 @@ pub enum Spoken {
 const OPENING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00";
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Connects and looks at the first bytes of the answer. Takes 6 s at most.
-pub async fn probe(host_port: &str) -> Spoken {
-    let mut stream = match timeout(PATIENCE, TcpStream::connect(host_port)).await {
+/// Connects to the gRPC address, by the proxy that its calls take, and looks at the first bytes of the answer. Takes 6 s
+/// at most, by a proxy 7 s.
+pub async fn probe(config: &ClientConfig) -> Spoken {
+    let route = match config.route() {
+        Ok(route) => route,
+        Err(e) => return Spoken::Blocked(e.to_string()),
+    };
+    // A proxy has a limit of its own, and names itself.
+    let limit = if route.proxy().is_some() { PATIENCE * 2 } else { PATIENCE };
+    let mut stream = match timeout(limit, route.open()).await {
         Err(_) => return Spoken::Nothing("no answer".to_owned()),
-        Ok(Err(e)) => return Spoken::Nothing(e.to_string()),
+        Ok(Err(ConnectError::Proxy(why))) => return Spoken::Blocked(why),
+        Ok(Err(e)) => return Spoken::Nothing(root_cause(&e)),
         Ok(Ok(stream)) => stream,
     };
     let mut answer = [0_u8; 9];
@@ -62,7 +74,7 @@ fn classify(answer: &[u8]) -> Spoken {
 
 /// In one line what is wrong with the address or the TLS setting, if the wire shows it.
 pub async fn diagnose(config: &ClientConfig) -> Option<String> {
-    judge(&probe(&config.host_port).await, config)
+    judge(&probe(config).await, config)
 }
 
 /// In one line what does not fit the settings about what answered at their address.
@@ -72,6 +84,7 @@ pub fn judge(spoken: &Spoken, config: &ClientConfig) -> Option<String> {
         (Spoken::Nothing(why), _) => Some(format!(
             "nothing answers at {address} ({why}): start the engine, or set HATCHET_CLIENT_HOST_PORT to where it is"
         )),
+        (Spoken::Blocked(why), _) => Some(why.clone()),
         (Spoken::Plaintext, Tls::On { .. }) => {
             Some(format!("{address} speaks plaintext and we speak TLS: set HATCHET_CLIENT_TLS_STRATEGY=none"))
         }

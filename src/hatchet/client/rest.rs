@@ -1,34 +1,29 @@
 //! The few REST calls that gRPC has no counterpart for: pausing a worker, and lists.
 
-use std::{
-    collections::BTreeMap,
-    path::Path,
-    sync::{Arc, OnceLock},
-    time::{Duration, SystemTime},
-};
+use std::{collections::BTreeMap, time::SystemTime};
 
-use reqwest::{Method, StatusCode};
+use bytes::Bytes;
+use http_body_util::Full;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::{Value, json};
+use tonic::codegen::http::{HeaderValue, Method, Request, Response, StatusCode, header};
 
 use super::{
-    config::Tls,
-    connection::{Connection, has_native_roots},
-    error::{ClientError, ErrorKind},
+    config::ClientConfig,
+    connection::{Connection, USER_AGENT},
+    error::{ClientError, ErrorKind, distrust},
+    server_url::ServerUrl,
+    transport::{ConnectError, Dialer, HttpError, Protocol, SharedTls, exchange, root_cause},
 };
 use crate::hatchet::wire::{RunId, TenantId, WorkerId};
 
-const TIMEOUT: Duration = Duration::from_secs(10);
-
-/// A client of an engine's REST part. Cheap to clone; connects when first used.
+/// A client of an engine's REST part. Cheap to clone. Each call has a connection of its own, by the same proxy and TLS
+/// settings as gRPC, takes 10 s at most and a response of 16 MiB at most, and follows no redirect.
 #[derive(Clone)]
-pub struct RestClient(Arc<Inner>);
-
-struct Inner {
+pub struct RestClient {
     /// Has the address and the token of the moment.
     connection: Connection,
-    /// Made when first used: certificates take memory that most workers never need.
-    http: OnceLock<Result<reqwest::Client, String>>,
 }
 
 /// A worker, as the engine lists it.
@@ -109,11 +104,11 @@ impl RestClient {
     /// None where the settings name no address for it.
     pub(super) fn new(connection: Connection) -> Option<Self> {
         connection.config().server_url.as_ref()?;
-        Some(Self(Arc::new(Inner { connection, http: OnceLock::new() })))
+        Some(Self { connection })
     }
 
     fn tenant(&self) -> TenantId {
-        self.0.connection.config().tenant
+        self.connection.config().tenant
     }
 
     /// Stops (or lets go on) the assignment of work to a worker.
@@ -170,7 +165,7 @@ impl RestClient {
     pub async fn clock(&self) -> Result<Option<SystemTime>, ClientError> {
         // Any answer will do, a refusal too.
         let (_, answer) = self.send(Method::GET, "/api/v1/meta", &[], None).await?;
-        let date = answer.headers().get(reqwest::header::DATE).and_then(|date| date.to_str().ok());
+        let date = answer.headers().get(header::DATE).and_then(|date| date.to_str().ok());
         Ok(date.and_then(|date| httpdate::parse_http_date(date).ok()))
     }
 
@@ -183,13 +178,21 @@ impl RestClient {
     ) -> Result<T, ClientError> {
         let (what, answer) = self.send(method, path, query, body).await?;
         let status = answer.status();
-        let bytes = answer.bytes().await.map_err(|e| unreachable(&what, &e))?;
+        if let Some(to) = answer.headers().get(header::LOCATION).filter(|_| status.is_redirection()) {
+            let to: String = String::from_utf8_lossy(to.as_bytes()).chars().take(300).collect();
+            let message = format!(
+                "{what}: {status} to {to}, which is not followed: set HATCHET_CLIENT_SERVER_URL to the address of \
+                 Hatchet's REST API"
+            );
+            return Err(ClientError::new(ErrorKind::Engine, message));
+        }
+        let bytes = answer.body().as_ref();
         if !status.is_success() {
-            let said: String = String::from_utf8_lossy(&bytes).chars().take(300).collect();
+            let said: String = String::from_utf8_lossy(bytes).chars().take(300).collect();
             return Err(ClientError::new(kind_of(status), format!("{what}: {status}: {}", said.trim())));
         }
         // An empty answer stands for `null`.
-        let bytes = if bytes.is_empty() { b"null".as_slice() } else { &bytes };
+        let bytes = if bytes.is_empty() { b"null".as_slice() } else { bytes };
         serde_json::from_slice(bytes)
             .map_err(|e| ClientError::new(ErrorKind::Engine, format!("{what}: the answer cannot be read: {e}")))
     }
@@ -201,34 +204,73 @@ impl RestClient {
         path: &str,
         query: &[(&str, String)],
         body: Option<Value>,
-    ) -> Result<(String, reqwest::Response), ClientError> {
-        let config = self.0.connection.config();
-        let url = format!("{}{path}", config.server_url.as_deref().unwrap_or_default());
-        let what = format!("{method} {url}");
-        let root_ca = match &config.tls {
-            Tls::On { root_ca, .. } => root_ca.as_deref(),
-            Tls::None => None,
-        };
-        let http = self.0.http.get_or_init(|| http_client(root_ca));
-        let http = http.as_ref().map_err(|e| ClientError::new(ErrorKind::Config, format!("{what}: {e}")))?;
-        let mut request = http.request(method, url).bearer_auth(config.token.expose()).query(query);
-        if let Some(body) = &body {
-            request = request.json(body);
-        }
-        match request.send().await {
+    ) -> Result<(String, Response<Bytes>), ClientError> {
+        let (config, tls) = self.connection.secured();
+        config.check_rest_is_private()?;
+        let url = ServerUrl::parse(config.server_url.as_deref().unwrap_or_default())?;
+        let what = format!("{method} {url}{path}");
+        let dialer = dialer(&config, &url, &tls)?;
+        let request = request(&config, &url, method, &with_query(path, query), body)
+            .map_err(|e| ClientError::new(ErrorKind::Config, format!("{what}: {e}")))?;
+        match exchange(&dialer, request).await {
             Ok(answer) => Ok((what, answer)),
-            Err(e) => Err(unreachable(&what, &e)),
+            Err(e) => Err(failed(&what, &e)),
         }
     }
 }
 
-fn unreachable(what: &str, error: &reqwest::Error) -> ClientError {
-    let kind = if error.is_timeout() { ErrorKind::TimedOut } else { ErrorKind::Unreachable };
-    let mut root: &dyn std::error::Error = error;
-    while let Some(source) = root.source() {
-        root = source;
-    }
-    ClientError::new(kind, format!("{what}: {root}: check HATCHET_CLIENT_SERVER_URL"))
+fn dialer(config: &ClientConfig, url: &ServerUrl, tls: &SharedTls) -> Result<Dialer, ClientError> {
+    let secured = if url.tls { Some(tls.get(&config.tls)?) } else { None };
+    Dialer::new(config.route_to(url)?, secured, config.tls.server_name(), Protocol::Http1)
+}
+
+fn request(
+    config: &ClientConfig,
+    url: &ServerUrl,
+    method: Method,
+    path: &str,
+    body: Option<Value>,
+) -> Result<Request<Full<Bytes>>, tonic::codegen::http::Error> {
+    let mut bearer = HeaderValue::try_from(format!("Bearer {}", config.token.expose()))?;
+    bearer.set_sensitive(true);
+    let mut request = Request::builder()
+        .method(method)
+        .uri(format!("{}{path}", url.path))
+        .header(header::HOST, &url.authority)
+        .header(header::AUTHORIZATION, bearer)
+        .header(header::USER_AGENT, USER_AGENT)
+        .header(header::ACCEPT, "application/json")
+        .header(header::CONNECTION, "close");
+    let body = match body {
+        None => Bytes::new(),
+        Some(body) => {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+            body.to_string().into()
+        }
+    };
+    request.body(Full::new(body))
+}
+
+fn with_query(path: &str, query: &[(&str, String)]) -> String {
+    let encoded = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
+    let pairs: Vec<String> =
+        query.iter().map(|(name, value)| format!("{}={}", encoded(name), encoded(value.as_str()))).collect();
+    if pairs.is_empty() { path.to_owned() } else { format!("{path}?{}", pairs.join("&")) }
+}
+
+fn failed(what: &str, error: &HttpError) -> ClientError {
+    let check = "check HATCHET_CLIENT_SERVER_URL";
+    let (kind, why) = match error {
+        HttpError::Timeout => (ErrorKind::TimedOut, format!("{error}: {check}")),
+        HttpError::TooLarge => (ErrorKind::Engine, format!("{error}: {check}")),
+        // What to do is in it.
+        HttpError::Connect(ConnectError::Proxy(why)) => (ErrorKind::Unreachable, why.clone()),
+        HttpError::Connect(_) | HttpError::Broken(_) => match distrust(error) {
+            Some(why) => (ErrorKind::Tls, why),
+            None => (ErrorKind::Unreachable, format!("{}: {check}", root_cause(error))),
+        },
+    };
+    ClientError::new(kind, format!("{what}: {why}"))
 }
 
 fn kind_of(status: StatusCode) -> ErrorKind {
@@ -239,36 +281,6 @@ fn kind_of(status: StatusCode) -> ErrorKind {
         other if other.is_client_error() => ErrorKind::Invalid,
         _ => ErrorKind::Engine,
     }
-}
-
-/// Trusts the given file's authorities, else the system's, else those that are built in.
-fn http_client(root_ca: Option<&Path>) -> Result<reqwest::Client, String> {
-    use rustls::pki_types::{CertificateDer, pem::PemObject as _};
-    let mut roots = rustls::RootCertStore::empty();
-    match root_ca {
-        Some(path) => {
-            let certificates = CertificateDer::pem_file_iter(path)
-                .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-                .map_err(|e| format!("HATCHET_CLIENT_TLS_ROOT_CA_FILE: {} cannot be read: {e}", path.display()))?;
-            roots.add_parsable_certificates(certificates);
-        }
-        None if has_native_roots() => {
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        }
-        None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let tls = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|e| e.to_string())?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    reqwest::Client::builder()
-        .tls_backend_preconfigured(tls)
-        .timeout(TIMEOUT)
-        .user_agent(concat!("hatchet-quickstart-rust/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .map_err(|e| e.to_string())
 }
 
 #[cfg(test)]

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, fmt, path::Path};
 
-use super::dotenv::{self, Unreadable};
+use super::{
+    dotenv::{self, Unreadable},
+    transport::PROXY_VARIABLES,
+};
 
 /// The `.env` files that are read from the current folder, as the Python SDK reads them: a later one wins over an
 /// earlier one, and the process' own environment over all.
@@ -50,7 +53,7 @@ impl fmt::Display for Source {
 
 impl Sources {
     /// The `.env` files of `folder`, then the process' environment over them. Only names that start with `HATCHET_`,
-    /// so that a `.env` of the application around us stays its own.
+    /// so that a `.env` of the application around us stays its own, and from the environment those of proxies.
     pub fn read(folder: &Path) -> Self {
         let mut sources = Self::default();
         for file in ENV_FILES {
@@ -89,7 +92,9 @@ impl Sources {
     }
 
     fn put(&mut self, name: String, value: String, source: Source) {
-        if is_ours(&name) {
+        // Proxies are the environment's: no SDK reads them from a file.
+        let proxy = source == Source::Environment && PROXY_VARIABLES.as_flattened().contains(&name.as_str());
+        if proxy || is_ours(&name) {
             self.values.insert(name, (value, source));
         }
     }

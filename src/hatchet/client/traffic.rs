@@ -1,19 +1,13 @@
 //! What moves on a connection, counted on the socket: whoever waits for an answer can see whether the other side lives
 //! and whether the link is busy, whatever the bytes belong to.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    task::{Context, Poll},
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
 };
 
-use futures_util::{FutureExt as _, TryFutureExt as _, future::BoxFuture};
-use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::io::{InspectReader, InspectWriter};
-use tonic::codegen::{Service, http::Uri};
 
 /// Counts the bytes of one connection.
 #[derive(Debug, Clone, Default)]
@@ -46,41 +40,18 @@ impl Traffic {
     }
 }
 
-/// Makes connections on which is counted.
-#[derive(Clone)]
-pub(super) struct Dial {
-    tcp: HttpConnector,
-    traffic: Traffic,
-}
-
-impl Dial {
-    pub(super) fn new(traffic: Traffic) -> Self {
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        Self { tcp, traffic }
-    }
-}
+/// A stream whose bytes are counted.
+pub(super) type Counted<T> = InspectReader<InspectWriter<T, Look>, Look>;
 
 /// Is shown what passes.
 type Look = Box<dyn FnMut(&[u8]) + Send>;
 
-impl Service<Uri> for Dial {
-    type Response = TokioIo<InspectReader<InspectWriter<TcpStream, Look>, Look>>;
-    type Error = <HttpConnector as Service<Uri>>::Error;
-    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.tcp.poll_ready(context)
-    }
-
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        let (reads, writes) = (self.traffic.clone(), self.traffic.clone());
+impl Traffic {
+    /// Counts what passes on a stream from now on.
+    pub(super) fn counted<T: AsyncRead + AsyncWrite>(&self, stream: T) -> Counted<T> {
+        let (reads, writes) = (self.clone(), self.clone());
         let read: Look = Box::new(move |bytes| reads.arrive(bytes.len()));
         let written: Look = Box::new(move |bytes| writes.send(bytes.len()));
-        let watched = |io: TokioIo<TcpStream>| {
-            TokioIo::new(InspectReader::new(InspectWriter::new(io.into_inner(), written), read))
-        };
-        self.tcp.call(uri).map_ok(watched).boxed()
+        InspectReader::new(InspectWriter::new(stream, written), read)
     }
 }

@@ -78,14 +78,14 @@ async fn nobody(client: &Client, left: Duration) -> ClientError {
     let (begun, before) = (Instant::now(), client.connection().arrived());
     let look = async {
         sleep(OPENING).await;
-        probe(&client.config().host_port).await
+        probe(&client.config()).await
     };
     let (spoken, ()) = tokio::join!(look, sleep(left));
     if client.connection().arrived() != before {
         return pending().await;
     }
     match spoken {
-        Spoken::Nothing(_) | Spoken::Silent(_) => {
+        Spoken::Nothing(_) | Spoken::Blocked(_) | Spoken::Silent(_) => {
             let config = client.config();
             let silent_for = Duration::from_secs(begun.elapsed().as_secs());
             let why = judge(&spoken, &config).unwrap_or_else(|| unanswered(&config, silent_for));

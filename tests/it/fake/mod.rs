@@ -29,7 +29,7 @@ use tokio::{net::TcpListener, sync::Notify};
 use tokio_util::task::AbortOnDropHandle;
 use tonic::{
     Request, Status,
-    transport::{Identity, Server, ServerTlsConfig, server::TcpIncoming},
+    transport::{Certificate, Identity, Server, ServerTlsConfig, server::TcpIncoming},
 };
 
 pub use state::{Finished, Report, Script, ended};
@@ -84,6 +84,14 @@ impl Fake {
     /// With TLS, by a certificate and its key in PEM.
     pub async fn start_tls(certificate: &str, key: &str) -> Self {
         let tls = ServerTlsConfig::new().identity(Identity::from_pem(certificate, key));
+        Self::serve(Server::builder().tls_config(tls).unwrap()).await
+    }
+
+    /// With TLS that wants a certificate of the client, by an authority in PEM.
+    pub async fn start_mtls(certificate: &str, key: &str, authority: &str) -> Self {
+        let tls = ServerTlsConfig::new()
+            .identity(Identity::from_pem(certificate, key))
+            .client_ca_root(Certificate::from_pem(authority));
         Self::serve(Server::builder().tls_config(tls).unwrap()).await
     }
 

@@ -15,6 +15,7 @@ mod line;
 mod official;
 mod place;
 mod program;
+mod proxy;
 mod secret;
 mod settings;
 mod sharing;

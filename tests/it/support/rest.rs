@@ -1,21 +1,25 @@
 //! The REST part of an engine, in a few calls.
 
-use reqwest::Method;
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
 use serde_json::Value;
+use tonic::codegen::http::{Method, Request};
 
 use super::eventually;
 
 pub struct Rest {
-    client: reqwest::Client,
+    client: Client<HttpConnector, Full<Bytes>>,
     base: String,
     token: String,
 }
 
 impl Rest {
     pub fn new(base: &str, token: &str) -> Self {
-        // Whichever test comes first installs it.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let client = Client::builder(TokioExecutor::new()).build_http();
         Self { client, base: base.trim_end_matches('/').to_owned(), token: token.to_owned() }
     }
 
@@ -26,13 +30,15 @@ impl Rest {
 
     /// The status and the body; a body that is not JSON is given as null.
     async fn call(&self, method: Method, path: &str, body: Option<Value>) -> (u16, Value) {
-        let mut request = self.client.request(method, format!("{}{path}", self.base)).bearer_auth(&self.token);
-        if let Some(body) = body {
-            request = request.json(&body);
-        }
-        let response = request.send().await.unwrap();
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.base))
+            .header("authorization", format!("Bearer {}", self.token))
+            .header("content-type", "application/json");
+        let body = body.map(|body| body.to_string()).unwrap_or_default();
+        let response = self.client.request(request.body(Full::from(body)).unwrap()).await.unwrap();
         let status = response.status().as_u16();
-        let bytes = response.bytes().await.unwrap();
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
         (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
     }
 
