@@ -1,9 +1,9 @@
 //! The settings of the worker's health and metrics, and the socket that they are served on.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 
 use super::Exit;
-use crate::hatchet::client::{Source, Sources};
+use crate::hatchet::client::{Source, Sources, parse_integer};
 
 pub(super) const ENABLED: &str = "HATCHET_CLIENT_WORKER_HEALTHCHECK_ENABLED";
 pub(super) const PORT: &str = "HATCHET_CLIENT_WORKER_HEALTHCHECK_PORT";
@@ -23,7 +23,7 @@ pub(super) struct HealthFlags {
     /// Port for them, 0 for any; turns them on [env: HATCHET_CLIENT_WORKER_HEALTHCHECK_PORT] [default: 8001]
     #[arg(long, value_name = "PORT", conflicts_with = "engine_only")]
     health_port: Option<String>,
-    /// Address for them, such as 0.0.0.0; turns them on [env: HATCHET_CLIENT_WORKER_HEALTHCHECK_BIND_ADDRESS]
+    /// Address for them, such as 0.0.0.0, or None for all; turns them on [env: HATCHET_CLIENT_WORKER_HEALTHCHECK_BIND_ADDRESS]
     /// [default: 127.0.0.1]
     #[arg(long, value_name = "ADDRESS", conflicts_with = "engine_only")]
     health_bind: Option<String>,
@@ -46,37 +46,45 @@ impl HealthFlags {
     }
 }
 
-/// Where to serve, if at all.
-pub(super) fn address(sources: &Sources) -> Result<Option<SocketAddr>, Exit> {
+/// Where to serve, if at all: the first of these that can be bound.
+pub(super) fn addresses(sources: &Sources) -> Result<Option<Vec<SocketAddr>>, Exit> {
     if !sources.flag(ENABLED).map_err(Exit::usage)? {
         return Ok(None);
     }
     let port = match sources.value(PORT) {
         None => DEFAULT_PORT,
-        Some(text) => {
-            text.parse().map_err(|_| Exit::usage(format!("{PORT} is `{text}`: set it to a number from 0 to 65535")))?
+        Some(text) => parse_integer(text)
+            .and_then(|port| u16::try_from(port).ok())
+            .ok_or_else(|| Exit::usage(format!("{PORT} is `{text}`: set it to a number from 0 to 65535")))?,
+    };
+    let addresses = match sources.value(BIND_ADDRESS) {
+        None => vec![DEFAULT_BIND_ADDRESS],
+        Some(text) if text.eq_ignore_ascii_case("localhost") => vec![DEFAULT_BIND_ADDRESS],
+        // The Python SDK's word for all addresses: those of both families where the system has IPv6.
+        Some(text) if text.eq_ignore_ascii_case("none") => {
+            vec![Ipv6Addr::UNSPECIFIED.into(), Ipv4Addr::UNSPECIFIED.into()]
         }
+        Some(text) => vec![text.trim_start_matches('[').trim_end_matches(']').parse().map_err(|_| {
+            Exit::usage(format!(
+                "{BIND_ADDRESS} is `{text}`: set it to an IP address, such as 127.0.0.1 or 0.0.0.0, or to None for all"
+            ))
+        })?],
     };
-    let address = match sources.value(BIND_ADDRESS) {
-        None | Some("localhost") => DEFAULT_BIND_ADDRESS,
-        Some(text) => text.trim_start_matches('[').trim_end_matches(']').parse().map_err(|_| {
-            Exit::usage(format!("{BIND_ADDRESS} is `{text}`: set it to an IP address, such as 127.0.0.1 or 0.0.0.0"))
-        })?,
-    };
-    Ok(Some(SocketAddr::new(address, port)))
+    Ok(Some(addresses.into_iter().map(|address| SocketAddr::new(address, port)).collect()))
 }
 
-/// The socket, with the port that it has in truth.
-pub(super) fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Exit> {
+/// The socket, with the address that it has in truth.
+pub(super) fn listen(addresses: &[SocketAddr]) -> Result<(TcpListener, SocketAddr), Exit> {
     let listen = || {
-        let listener = TcpListener::bind(address)?;
+        let listener = TcpListener::bind(addresses)?;
         let real = listener.local_addr()?;
         Ok((listener, real))
     };
     listen().map_err(|e: std::io::Error| {
         Exit::usage(format!(
-            "health and metrics cannot be served at {address} ({e}): set {PORT} (--health-port) or {BIND_ADDRESS} \
-             (--health-bind) to what is free here"
+            "health and metrics cannot be served at {} ({e}): set {PORT} (--health-port) or {BIND_ADDRESS} \
+             (--health-bind) to what is free here",
+            addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(" or ")
         ))
     })
 }
@@ -87,15 +95,29 @@ mod tests {
 
     #[test]
     fn off_unless_asked_for_and_then_on_loopback() {
-        let of = |pairs: &[(&str, &str)]| {
-            address(&Sources::from_pairs(pairs.iter().copied())).map_err(|e| e.message().to_owned())
+        let of = |pairs: &[(&str, &str)]| match addresses(&Sources::from_pairs(pairs.iter().copied())) {
+            Ok(None) => Ok("off".to_owned()),
+            Ok(Some(addresses)) => Ok(addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(" ")),
+            Err(exit) => Err(exit.message().to_owned()),
         };
-        assert_eq!(of(&[(PORT, "9")]), Ok(None));
-        assert_eq!(of(&[(ENABLED, "true")]), Ok(Some(SocketAddr::from(([127, 0, 0, 1], 8001)))));
-        let open = [(ENABLED, "1"), (PORT, "9"), (BIND_ADDRESS, "0.0.0.0")];
-        assert_eq!(of(&open), Ok(Some(SocketAddr::from(([0, 0, 0, 0], 9)))));
-        assert_eq!(of(&[(ENABLED, "1"), (BIND_ADDRESS, "[::1]")]).unwrap().unwrap().to_string(), "[::1]:8001");
-        for (name, value) in [(ENABLED, "perhaps"), (PORT, "66000"), (BIND_ADDRESS, "everywhere")] {
+        assert_eq!(of(&[(PORT, "9")]).unwrap(), "off");
+        assert_eq!(of(&[(ENABLED, "true")]).unwrap(), "127.0.0.1:8001");
+        for (name, value, expected) in [
+            (PORT, "9", "127.0.0.1:9"),
+            (PORT, " 9_001.0 ", "127.0.0.1:9001"),
+            (PORT, "0", "127.0.0.1:0"),
+            (BIND_ADDRESS, "0.0.0.0", "0.0.0.0:8001"),
+            (BIND_ADDRESS, "[::1]", "[::1]:8001"),
+            (BIND_ADDRESS, "::", "[::]:8001"),
+            (BIND_ADDRESS, "Localhost", "127.0.0.1:8001"),
+            // What is not asked for is not opened to others; the Python SDK takes an empty value for all addresses.
+            (BIND_ADDRESS, " ", "127.0.0.1:8001"),
+            (BIND_ADDRESS, "None", "[::]:8001 0.0.0.0:8001"),
+            (BIND_ADDRESS, "none", "[::]:8001 0.0.0.0:8001"),
+        ] {
+            assert_eq!(of(&[(ENABLED, "1"), (name, value)]).unwrap(), expected, "{name}={value}");
+        }
+        for (name, value) in [(ENABLED, "perhaps"), (PORT, "66000"), (PORT, "-1"), (BIND_ADDRESS, "everywhere")] {
             let error = of(&[(ENABLED, "1"), (name, value)]).unwrap_err();
             assert!(error.contains(name) && error.contains(value), "{error}");
         }

@@ -21,7 +21,7 @@ pub(super) fn start(sources: &Sources) -> Result<(), Exit> {
         _ => {
             let (text, source) = sources.get("HATCHET_CLIENT_LOG_LEVEL").unwrap_or(("info", &Source::Default));
             // A list of targets would take any word for the name of one.
-            let level: LevelFilter = text.parse().map_err(|_| bad("HATCHET_CLIENT_LOG_LEVEL", text, source))?;
+            let level = level(text).ok_or_else(|| bad("HATCHET_CLIENT_LOG_LEVEL", text, source))?;
             // The transport's own chatter helps only those who ask for it by name.
             ["h2", "hyper", "hyper_util", "tonic", "tower", "rustls"]
                 .into_iter()
@@ -30,7 +30,7 @@ pub(super) fn start(sources: &Sources) -> Result<(), Exit> {
                 })
         }
     };
-    let json = match sources.value("HATCHET_CLIENT_LOG_FORMAT") {
+    let json = match sources.value("HATCHET_CLIENT_LOG_FORMAT").map(str::to_ascii_lowercase).as_deref() {
         None => !std::io::stderr().is_terminal(),
         Some("json") => true,
         Some("human" | "console" | "text") => false,
@@ -50,4 +50,39 @@ pub(super) fn start(sources: &Sources) -> Result<(), Exit> {
         tracing::warn!("{warning}: it is ignored");
     }
     Ok(())
+}
+
+/// A level by its name in any case, also by those that only the Go and Python SDKs have.
+fn level(text: &str) -> Option<LevelFilter> {
+    match text.to_ascii_lowercase().as_str() {
+        "warning" => Some(LevelFilter::WARN),
+        "fatal" | "panic" | "critical" => Some(LevelFilter::ERROR),
+        "disabled" => Some(LevelFilter::OFF),
+        other => other.parse().ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_are_those_of_the_official_sdks() {
+        for (text, expected) in [
+            ("OFF", LevelFilter::OFF),
+            ("disabled", LevelFilter::OFF),
+            ("ERROR", LevelFilter::ERROR),
+            ("fatal", LevelFilter::ERROR),
+            ("panic", LevelFilter::ERROR),
+            ("CRITICAL", LevelFilter::ERROR),
+            ("Warn", LevelFilter::WARN),
+            ("WARNING", LevelFilter::WARN),
+            ("info", LevelFilter::INFO),
+            ("DEBUG", LevelFilter::DEBUG),
+            ("trace", LevelFilter::TRACE),
+        ] {
+            assert_eq!(level(text), Some(expected), "{text}");
+        }
+        assert_eq!(level("loud"), None);
+    }
 }

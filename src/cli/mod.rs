@@ -120,7 +120,8 @@ fn settings_help() -> String {
         "Every setting is read from the environment and, below it, from {} in the current folder, under the names that \
          the official SDKs use: HATCHET_CLIENT_TOKEN, …_TLS_ROOT_CA_FILE, …_TLS_CERT_FILE, …_TLS_KEY_FILE, \
          …_TLS_SERVER_NAME, …_GRPC_MAX_RECV_MESSAGE_LENGTH, …_GRPC_MAX_SEND_MESSAGE_LENGTH and those named above. A \
-         flag wins over the environment.",
+         flag wins over the environment. HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY are read from the environment \
+         alone.",
         ENV_FILES.join(", ")
     )
 }

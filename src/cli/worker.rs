@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     hatchet::{
-        client::{ClientConfig, Source, Sources},
+        client::{ClientConfig, Source, Sources, parse_integer},
         task::Task,
         wire::format_duration,
         worker::{Drained, LinkState, Registered, RunningWorker, Worker, WorkerOptions},
@@ -88,7 +88,8 @@ struct Plan {
     run_keys: bool,
     executions: Option<Arc<Executions>>,
     stop_with_stdin: bool,
-    health: Option<SocketAddr>,
+    /// The first of these that can be bound.
+    health: Option<Vec<SocketAddr>>,
     #[cfg_attr(not(feature = "engine"), expect(dead_code, reason = "refused before it matters"))]
     engine_only: bool,
 }
@@ -147,7 +148,7 @@ fn plan(args: Args) -> Result<Plan, Exit> {
             tasks::select(names).map_err(|e| Exit::usage(e.to_string()))?
         }
     };
-    let health = health::address(&sources)?;
+    let health = health::addresses(&sources)?;
     let choice = connect::choose(flag, &sources)?;
     let run_keys = args.run_keys || sources.flag(RUN_KEYS).map_err(Exit::usage)?;
     let executions = args.executions_file.as_deref().map(Executions::open).transpose()?.map(Arc::new);
@@ -185,8 +186,8 @@ fn sidecar_settings() -> impl Iterator<Item = Setting> {
 /// A setting that counts something; the upper bound is where a slip of the keyboard begins.
 fn number(sources: &Sources, name: &str, default: usize) -> Result<usize, Exit> {
     let Some((text, source)) = sources.get(name) else { return Ok(default) };
-    text.parse()
-        .ok()
+    parse_integer(text)
+        .and_then(|n| usize::try_from(n).ok())
         .filter(|n| (1..=10_000).contains(n))
         .ok_or_else(|| Exit::usage(format!("{name} is `{text}` (from {source}): set it to a number from 1 to 10000")))
 }
@@ -269,8 +270,8 @@ async fn work(plan: &Plan, config: ClientConfig, signals: &mut Signals) -> Resul
     let tasks = with_twins(plan, &config);
     let mut worker = Worker::new(config.clone(), plan.options.clone()).tasks(tasks.clone());
     let mut health = None;
-    if let Some(address) = plan.health {
-        let (listener, address) = health::listen(address)?;
+    if let Some(addresses) = &plan.health {
+        let (listener, address) = health::listen(addresses)?;
         tracing::info!("serves health and metrics at http://{address}");
         worker = worker.health(listener);
         health = Some(address);

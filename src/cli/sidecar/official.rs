@@ -111,9 +111,14 @@ impl Official {
         let ready = match sources.value(READY) {
             None => READY_TIMEOUT,
             Some(text) => {
-                text.parse().ok().filter(|seconds: &f64| *seconds > 0.0 && *seconds <= 86_400.0).ok_or_else(|| {
-                    Exit::usage(format!("{READY} is `{text}`: set it to a number of seconds, at most a day"))
-                })?
+                // Python writes 1_000 too.
+                text.replace('_', "")
+                    .parse()
+                    .ok()
+                    .filter(|seconds: &f64| *seconds > 0.0 && *seconds <= 86_400.0)
+                    .ok_or_else(|| {
+                        Exit::usage(format!("{READY} is `{text}`: set it to a number of seconds, at most a day"))
+                    })?
             }
         };
         let checksum = sources.value(CHECKSUM).map(str::to_ascii_lowercase);

@@ -108,8 +108,11 @@ impl Client {
             calls += 1;
             if let Some(collision) = error.status().and_then(collision::bulk) {
                 settled.extend(self.settle_collision(name, items, &collision).await);
-            } else if error.kind() == ErrorKind::Invalid && items.len() > 1 && calls < SEARCH_CALLS {
-                // One bad item refuses all, and nothing was started: halves find it.
+            } else if matches!(error.kind(), ErrorKind::Invalid | ErrorKind::TooLarge)
+                && items.len() > 1
+                && calls < SEARCH_CALLS
+            {
+                // One bad item refuses all, or the engine's limit is below ours; nothing was started: halves find it.
                 let second = items.split_off(items.len() / 2);
                 parts.push(second);
                 parts.push(items);

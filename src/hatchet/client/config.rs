@@ -10,7 +10,7 @@ use std::{
 use super::{
     error::{ClientError, ErrorKind},
     server_url::ServerUrl,
-    sources::{Source, Sources},
+    sources::{Source, Sources, parse_integer},
     transport::{Proxies, Route, is_loopback},
 };
 use crate::hatchet::wire::{Claims, DEFAULT_MAX_MESSAGE, Handshake, TenantId};
@@ -127,7 +127,9 @@ impl ClientConfig {
             ));
         };
         let claims = token_claims(token, token_source)?;
-        let tenant = sources.value("HATCHET_CLIENT_TENANT_ID").unwrap_or(&claims.sub);
+        // As in the Go SDK, the nil UUID stands for none.
+        let named = sources.value("HATCHET_CLIENT_TENANT_ID").filter(|id| *id != uuid::Uuid::nil().to_string());
+        let tenant = named.unwrap_or(&claims.sub);
         let tenant = tenant.parse().map_err(|e| {
             bad(format!(
                 "the token's tenant cannot be used: {e}: check HATCHET_CLIENT_TOKEN and HATCHET_CLIENT_TENANT_ID"
@@ -285,7 +287,8 @@ pub fn token_claims(token: &str, source: &Source) -> Result<Claims, ClientError>
 /// `host:port`, with a scheme and a path taken off, and a port demanded.
 fn host_port(text: &str) -> Result<String, ClientError> {
     let wrong = || bad(format!("HATCHET_CLIENT_HOST_PORT is `{text}`: set it to host:port, such as localhost:7070"));
-    let bare = text.split_once("://").map_or(text, |(_, rest)| rest).trim_end_matches('/');
+    // gRPC's own form is dns:///host:port.
+    let bare = text.split_once("://").map_or(text, |(_, rest)| rest).trim_matches('/');
     let (host, port) = bare.rsplit_once(':').ok_or_else(wrong)?;
     let port: u16 = port.parse().map_err(|_| wrong())?;
     // An IPv6 address needs its brackets, or its last group would be taken for the port.
@@ -329,120 +332,17 @@ fn tls(sources: &Sources) -> Result<Tls, ClientError> {
     }
 }
 
+/// Bytes; -1 is gRPC's word for no limit but its own, which is 4 GiB.
 fn size(sources: &Sources, name: &str) -> Result<usize, ClientError> {
-    match sources.value(name) {
-        None => Ok(DEFAULT_MAX_MESSAGE),
-        Some(text) => match text.parse() {
-            Ok(bytes) if bytes > 0 => Ok(bytes),
-            _ => Err(bad(format!("{name} is `{text}`: set it to a number of bytes, such as {DEFAULT_MAX_MESSAGE}"))),
-        },
+    let Some(text) = sources.value(name) else { return Ok(DEFAULT_MAX_MESSAGE) };
+    match parse_integer(text) {
+        Some(-1) => Ok(u32::MAX as usize),
+        Some(bytes) if bytes > 0 => Ok(usize::try_from(bytes).unwrap_or(usize::MAX)),
+        Some(_) | None => Err(bad(format!(
+            "{name} is `{text}`: set it to a number of bytes, such as {DEFAULT_MAX_MESSAGE}, or to -1 for no limit"
+        ))),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn token(extra: &str) -> String {
-        let claims = format!(
-            r#"{{"sub":"707d0855-80ab-4e1f-a156-f1c4546cbf52","grpc_broadcast_address":"engine:7070","server_url":"http://engine:8888/"{extra}}}"#
-        );
-        format!("eyJhbGciOiJFUzI1NiJ9.{}.c2ln", URL_SAFE_NO_PAD.encode(claims))
-    }
-
-    fn config(pairs: &[(&str, &str)]) -> Result<ClientConfig, String> {
-        let token = token("");
-        let mut sources = Sources::from_pairs([("HATCHET_CLIENT_TOKEN", token.as_str())]);
-        for (name, value) in pairs {
-            sources.set(name, *value, Source::Environment);
-        }
-        ClientConfig::from_sources(&sources).map_err(|e| e.to_string())
-    }
-
-    #[test]
-    fn the_token_gives_the_addresses_and_variables_win() {
-        let plain = config(&[]).unwrap();
-        assert_eq!(
-            (plain.host_port.as_str(), plain.server_url.as_deref()),
-            ("engine:7070", Some("http://engine:8888"))
-        );
-        assert_eq!(plain.tls.word(), "tls");
-        let set = config(&[
-            ("HATCHET_CLIENT_HOST_PORT", "https://other:1/"),
-            ("HATCHET_CLIENT_API_URL", "other:2"),
-            ("HATCHET_CLIENT_TLS_STRATEGY", "NONE"),
-            ("HATCHET_CLIENT_NAMESPACE", "Team"),
-        ])
-        .unwrap();
-        assert_eq!((set.host_port.as_str(), set.server_url.as_deref()), ("other:1", Some("http://other:2")));
-        assert_eq!(set.namespaced("task"), "team_task");
-        assert_eq!(set.namespaced("team_task"), "team_task");
-    }
-
-    #[test]
-    fn each_bad_setting_names_its_variable() {
-        for (name, value) in [
-            ("HATCHET_CLIENT_TOKEN", "abc"),
-            ("HATCHET_CLIENT_TOKEN", "eyabc"),
-            ("HATCHET_CLIENT_TOKEN", "ey.%.x"),
-            ("HATCHET_CLIENT_TENANT_ID", "x"),
-            ("HATCHET_CLIENT_HOST_PORT", "localhost"),
-            ("HATCHET_CLIENT_HOST_PORT", "7077"),
-            ("HATCHET_CLIENT_HOST_PORT", ":7077"),
-            ("HATCHET_CLIENT_HOST_PORT", "::1:7077"),
-            ("HATCHET_CLIENT_SERVER_URL", "ftp://x"),
-            ("HATCHET_CLIENT_TLS_STRATEGY", "ssl"),
-            ("HATCHET_CLIENT_TLS_STRATEGY", "mtls"),
-            ("HATCHET_CLIENT_NAMESPACE", "a b"),
-            ("HATCHET_CLIENT_GRPC_MAX_SEND_MESSAGE_LENGTH", "4MB"),
-        ] {
-            let message = config(&[(name, value)]).unwrap_err();
-            assert!(message.contains(name), "{name}={value}: {message}");
-            assert!(!message.contains('\n'), "{message}");
-        }
-    }
-
-    #[test]
-    fn an_expired_token_says_when() {
-        let token = token(r#","exp":1000000000"#);
-        let sources = Sources::from_pairs([("HATCHET_CLIENT_TOKEN", token.as_str())]);
-        let message = ClientConfig::from_sources(&sources).unwrap_err().to_string();
-        assert!(message.contains("expired at 2001-09-09T01:46:40Z"), "{message}");
-    }
-
-    #[test]
-    fn the_token_never_shows() {
-        let debug = format!("{:?}", config(&[]).unwrap());
-        assert!(debug.contains("[redacted]") && !debug.contains("eyJ"), "{debug}");
-    }
-
-    #[test]
-    fn loopback_is_told_by_the_address() {
-        for (address, loopback) in [
-            ("127.8.0.1:1", true),
-            ("[::1]:1", true),
-            ("LocalHost:1", true),
-            ("a.localhost:1", true),
-            ("0.0.0.0:1", false),
-            ("engine:1", false),
-            ("localhost.example:1", false),
-        ] {
-            let config = config(&[("HATCHET_CLIENT_HOST_PORT", address)]).unwrap();
-            assert_eq!(config.is_loopback(), loopback, "{address}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn any_address_is_read_or_refused(text in ".*") {
-            if let Ok(address) = host_port(&text) {
-                prop_assert_eq!(host_port(&address).unwrap(), address);
-            }
-            let _ = namespace(&text);
-            let _ = ServerUrl::normalized(&text);
-        }
-    }
-}
+mod tests;

@@ -125,11 +125,12 @@ impl Sources {
         self.values.keys().filter_map(|name| self.get(name).map(|(_, source)| (name.as_str(), source)))
     }
 
-    /// `1`, `true`, `yes`, `on` are true and their opposites false, in any case; else an error in words.
+    /// `1`, `true`, `t`, `yes`, `y`, `on` are true and their opposites false, in any case, as the Python and Go SDKs have
+    /// it; else an error in words.
     pub fn flag(&self, name: &str) -> Result<bool, String> {
         match self.value(name).map(str::to_ascii_lowercase).as_deref() {
-            None | Some("0" | "false" | "no" | "off") => Ok(false),
-            Some("1" | "true" | "yes" | "on") => Ok(true),
+            None | Some("0" | "false" | "f" | "no" | "n" | "off") => Ok(false),
+            Some("1" | "true" | "t" | "yes" | "y" | "on") => Ok(true),
             Some(other) => Err(format!("{name} is `{other}`: set it to true or false")),
         }
     }
@@ -144,6 +145,18 @@ impl Sources {
     pub fn lost(&self) -> &[String] {
         &self.lost
     }
+}
+
+/// A whole number as the Python SDK writes and reads it: `4194304`, `+8001`, `4_194_304`, `8001.0`.
+pub fn parse_integer(text: &str) -> Option<i64> {
+    let text = text.trim();
+    let whole = text.split_once('.').map_or(Some(text), |(whole, zeros)| {
+        (!zeros.is_empty() && zeros.bytes().all(|digit| digit == b'0')).then_some(whole)
+    })?;
+    // An underscore stands between two digits.
+    let wrong =
+        whole.starts_with(['_']) || whole.ends_with('_') || ["__", "+_", "-_"].iter().any(|two| whole.contains(two));
+    if wrong { None } else { whole.replace('_', "").parse().ok() }
 }
 
 /// Whether a variable is one of Hatchet's.
@@ -185,11 +198,34 @@ mod tests {
     }
 
     #[test]
-    fn flags_read_as_people_write_them() {
-        let sources = Sources::from_pairs([("HATCHET_A", "Yes"), ("HATCHET_B", "0"), ("HATCHET_C", "perhaps")]);
-        assert_eq!(sources.flag("HATCHET_A"), Ok(true));
-        assert_eq!(sources.flag("HATCHET_B"), Ok(false));
-        assert_eq!(sources.flag("HATCHET_X"), Ok(false));
-        assert!(sources.flag("HATCHET_C").unwrap_err().contains("perhaps"));
+    fn flags_are_those_of_the_official_sdks() {
+        for (text, value) in [("1", true), ("t", true), ("T", true), ("true", true), ("True", true), ("TRUE", true)]
+            .into_iter()
+            .chain([("y", true), ("Y", true), ("yes", true), ("on", true), ("ON", true), (" true ", true)])
+            .chain([("0", false), ("f", false), ("F", false), ("false", false), ("False", false), ("n", false)])
+            .chain([("no", false), ("off", false), ("OFF", false), ("", false), ("  ", false)])
+        {
+            assert_eq!(Sources::from_pairs([("HATCHET_A", text)]).flag("HATCHET_A"), Ok(value), "{text:?}");
+        }
+        assert_eq!(Sources::default().flag("HATCHET_A"), Ok(false));
+        for text in ["perhaps", "2", "-1", "none", "None", "enabled"] {
+            let error = Sources::from_pairs([("HATCHET_A", text)]).flag("HATCHET_A").unwrap_err();
+            assert!(error.contains("HATCHET_A") && error.contains("true or false"), "{error}");
+        }
+    }
+
+    #[test]
+    fn integers_are_those_of_the_python_sdk() {
+        for (text, value) in [("8001", 8001), (" 8001 ", 8001), ("8_001", 8001), ("+8001", 8001), ("8001.0", 8001)]
+            .into_iter()
+            .chain([("8001.00", 8001), ("-1", -1), ("0", 0), ("08001", 8001), ("8001\n", 8001)])
+        {
+            assert_eq!(parse_integer(text), Some(value), "{text:?}");
+        }
+        for text in
+            ["8001.5", "0x1f", "1e3", "", "8__1", "_8", "8_", "+_8", "8001.", ".0", "4MB", "99999999999999999999"]
+        {
+            assert_eq!(parse_integer(text), None, "{text:?}");
+        }
     }
 }

@@ -53,3 +53,22 @@ fn a_port_that_is_taken_and_settings_that_are_wrong() {
         run(&[(name, value)]).expect_error(2, &[name, value]);
     }
 }
+
+#[test]
+fn bind_address_none_is_all_addresses() {
+    let place = Place::new();
+    for word in ["None", "none"] {
+        let mut command = place.worker_command(&["--embedded"]);
+        command.envs([
+            ("HATCHET_CLIENT_WORKER_HEALTHCHECK_ENABLED", "t"),
+            ("HATCHET_CLIENT_WORKER_HEALTHCHECK_PORT", "0"),
+            ("HATCHET_CLIENT_WORKER_HEALTHCHECK_BIND_ADDRESS", word),
+        ]);
+        let worker = Program::start(&mut command);
+        worker.err.until("the banner", |line| line.starts_with("  tasks "));
+        let at = address(&worker);
+        assert!(at.ip().is_unspecified(), "{at}");
+        assert_eq!(page(SocketAddr::from(([127, 0, 0, 1], at.port())), "/readyz").0, 200);
+        worker.stop().expect(0);
+    }
+}
