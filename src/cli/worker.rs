@@ -19,7 +19,7 @@ use crate::{
         client::{ClientConfig, Source, Sources},
         task::Task,
         wire::format_duration,
-        worker::{Drained, LinkState, Registered, RunningWorker, Worker, WorkerOptions},
+        worker::{Drained, LinkState, Registered, RegisteredWorker, RunningWorker, Worker, WorkerOptions},
     },
     tasks,
 };
@@ -37,7 +37,8 @@ struct Args {
     /// Threads of the CPU pool, and CPU tasks at once [env: HATCHET_WORKER_CPU_THREADS] [default: one for each core]
     #[arg(long, value_name = "N")]
     cpu_threads: Option<String>,
-    /// The worker's name [env: HATCHET_WORKER_NAME] [default: hatchet-quickstart]
+    /// The worker's name; CPU tasks are registered as a worker called `<name>-cpu` [env: HATCHET_WORKER_NAME] [default:
+    /// hatchet-quickstart]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
     /// After SIGINT or SIGTERM (on Linux SIGHUP), what runs may go on this long [env: HATCHET_WORKER_GRACE] [default: 25s]
@@ -282,7 +283,7 @@ async fn work(plan: &Plan, config: ClientConfig, signals: &mut Signals) -> Resul
         never = waiting(&mut state) => match never {},
         () = signals.next() => return drain(worker, &plan.options, signals).await,
     };
-    banner(plan, &tasks, &config, &registered, health);
+    banner(&tasks, &config, &registered, health);
     tokio::select! {
         ended = worker.ended() => match ended {
             Ok(_) => Ok(()),
@@ -342,27 +343,21 @@ fn with_twins(plan: &Plan, config: &ClientConfig) -> Vec<Task> {
     plan.tasks.iter().cloned().chain(twins).collect()
 }
 
-fn banner(plan: &Plan, tasks: &[Task], config: &ClientConfig, registered: &Registered, health: Option<SocketAddr>) {
+fn banner(tasks: &[Task], config: &ClientConfig, registered: &Registered, health: Option<SocketAddr>) {
     let names: Vec<&str> = tasks.iter().flat_map(Task::names).collect();
-    let cpu = tasks.iter().any(|task| task.slot_type() == "cpu");
-    let slots = if cpu {
-        format!("{} default, {} cpu", plan.options.slots, plan.options.cpu_threads)
-    } else {
-        format!("{} default", plan.options.slots)
-    };
     let namespace = if config.namespace.is_empty() { "none" } else { &config.namespace };
-    let lines = [
+    let mut lines = vec![
         ("version", env!("CARGO_PKG_VERSION").to_owned()),
         ("engine", format!("{} {}", config.host_port, registered.engine_version)),
         ("tls", config.tls.word().to_owned()),
         ("namespace", namespace.to_owned()),
-        ("worker", format!("{} {}", config.namespaced(&plan.options.name), registered.worker)),
-        ("slots", slots),
-        ("tasks", names.join(", ")),
     ];
+    let worker = |worker: &RegisteredWorker| format!("{} {}, {} slot(s)", worker.name, worker.id, worker.slots);
+    lines.extend(registered.workers.iter().map(|registered| ("worker", worker(registered))));
+    lines.push(("tasks", names.join(", ")));
+    lines.extend(health.map(|address| ("health", format!("http://{address}/livez, /readyz, /health, /metrics"))));
     output::complain("hatchet-quickstart worker, listening");
-    let health = health.map(|address| ("health", format!("http://{address}/livez, /readyz, /health, /metrics")));
-    for (name, value) in lines.into_iter().chain(health) {
+    for (name, value) in lines {
         output::complain(&format!("  {name:<10}{value}"));
     }
 }

@@ -140,7 +140,7 @@ async fn run_body(
     canceller: &Canceller,
     polls: &PollClock,
 ) -> Verdict {
-    let slots = if task.slot_type() == "cpu" { &shared.cpu_slots } else { &shared.default_slots };
+    let slots = if task.slot_pool() == "cpu" { &shared.cpu_slots } else { &shared.default_slots };
     // The engine assigns no more than there are slots; a body that outlives its attempt still holds one, though.
     let permit = match slot(slots, canceller).await {
         Ok(permit) => permit,

@@ -2,13 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{
-    sync::watch,
-    time::{Instant, sleep, timeout},
-};
+use futures_util::future::try_join_all;
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{Registered, dispatch::Shared, table::Table};
+use super::{RegisteredWorker, dispatch::Shared, state::Links, table::Table};
 use crate::hatchet::{task::CancelReason, wire::format_duration};
 
 /// Pausing goes over REST, which may be out of reach.
@@ -32,12 +30,12 @@ pub struct Drained {
 
 pub(super) async fn run(
     shared: &Arc<Shared>,
-    registered: &watch::Receiver<Registered>,
+    links: &Links,
     intake_closed: &CancellationToken,
     grace: Duration,
 ) -> Drained {
     let begun = Instant::now();
-    stop_intake(shared, registered, intake_closed).await;
+    stop_intake(shared, &links.workers(), intake_closed).await;
     let grace = if intake_closed.is_cancelled() && grace > UNHEARD_GRACE + begun.elapsed() {
         tracing::warn!(
             "the grace of {} is cut to {}: the engine gives what runs to another worker after 30 s without a stream",
@@ -62,22 +60,21 @@ pub(super) async fn run(
     Drained { cut, left }
 }
 
-/// Pauses the worker, so that the engine assigns nothing more while results and cancels still flow. Where that cannot
-/// be done the stream is closed, which stops assignment as well, but then cancels do not arrive, and heartbeats with
-/// no stream are refused, so that 30 s are left.
-async fn stop_intake(
-    shared: &Arc<Shared>,
-    registered: &watch::Receiver<Registered>,
-    intake_closed: &CancellationToken,
-) {
-    let worker = registered.borrow().worker;
+/// Pauses the workers, so that the engine assigns nothing more while results and cancels still flow. If one cannot be
+/// paused, all streams are closed, which stops assignment as well, but then cancels do not arrive, and heartbeats
+/// without a stream are refused, so that 30 s are left.
+async fn stop_intake(shared: &Arc<Shared>, workers: &[RegisteredWorker], intake_closed: &CancellationToken) {
     let why = match shared.client.rest() {
         None => "the REST address is not known: set HATCHET_CLIENT_SERVER_URL".to_owned(),
-        Some(rest) => match timeout(PAUSE_TIMEOUT, rest.pause_worker(worker, true)).await {
-            Ok(Ok(())) => return,
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("no answer for {PAUSE_TIMEOUT:?}"),
-        },
+        Some(rest) => {
+            match timeout(PAUSE_TIMEOUT, try_join_all(workers.iter().map(|worker| rest.pause_worker(worker.id, true))))
+                .await
+            {
+                Ok(Ok(_)) => return,
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => format!("no answer for {PAUSE_TIMEOUT:?}"),
+            }
+        }
     };
     tracing::warn!("the worker cannot be paused ({why}); it closes its stream instead");
     intake_closed.cancel();
@@ -97,10 +94,10 @@ async fn settled(table: &Table) {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use tokio::{task::yield_now, time::advance};
+    use tokio::{sync::watch, task::yield_now, time::advance};
 
     use super::{
-        super::{LinkState, WorkerOptions, stats::Stats, table::Running},
+        super::{LinkState, Registered, WorkerOptions, stats::Stats, table::Running},
         *,
     };
     use crate::hatchet::{
@@ -170,12 +167,13 @@ pub(super) mod tests {
             let running = Running::new("long".to_owned());
             let key = (RunId::random(), 0);
             assert!(shared.table.add(key, running.clone()));
-            let registered = Registered { worker: WorkerId::random(), engine_version: String::new() };
-            let (known, intake_closed) = (watch::channel(registered).1, CancellationToken::new());
-            let begun = Instant::now();
+            let worker = RegisteredWorker { id: WorkerId::random(), name: "w".to_owned(), slots: 1 };
+            let registered = Registered { workers: vec![worker], engine_version: String::new() };
+            let links = Links::new(registered, watch::Sender::new(LinkState::Draining), shared.stats.clone());
+            let (begun, intake_closed) = (Instant::now(), CancellationToken::new());
             let drained = tokio::spawn({
                 let (shared, intake_closed) = (shared.clone(), intake_closed.clone());
-                async move { run(&shared, &known, &intake_closed, grace).await }
+                async move { run(&shared, &links, &intake_closed, grace).await }
             });
             assert_eq!(running.canceller.cancelled().await, CancelReason::Shutdown);
             assert!(intake_closed.is_cancelled(), "the stream is closed");

@@ -34,6 +34,9 @@ impl dispatcher_server::Dispatcher for Door {
             if script.forgotten.contains(&worker) {
                 return Err(Status::not_found("worker not found"));
             }
+            if let Some(failure) = script.listen_failures.pop_front() {
+                return Err(failure);
+            }
             script.streams.push((worker, sender));
             Ok(())
         })?;
@@ -99,6 +102,7 @@ impl dispatcher_server::Dispatcher for Door {
     }
 
     async fn get_version(&self, _: Request<GetVersionRequest>) -> Answer<GetVersionResponse> {
+        self.note(|script| script.versions_asked += 1);
         Ok(Response::new(GetVersionResponse { version: "v0.1.0-alpha.0".to_owned() }))
     }
 
