@@ -44,7 +44,8 @@ struct Args {
     /// After SIGINT or SIGTERM (on Linux SIGHUP), what runs may go on this long [env: HATCHET_WORKER_GRACE] [default: 25s]
     #[arg(long, value_name = "DURATION")]
     grace: Option<String>,
-    /// Wait this long for an engine that is not up yet [env: HATCHET_WORKER_WAIT_FOR_ENGINE] [default: 0s]
+    /// Wait this long for an engine that is not up yet; one that answers that it failed is asked again for 30s at least
+    /// [env: HATCHET_WORKER_WAIT_FOR_ENGINE] [default: 0s]
     #[arg(long, value_name = "DURATION")]
     wait_for_engine: Option<String>,
     /// Register each task once more as `<task>-keyed`, which takes a run key once only: for `runner bench`

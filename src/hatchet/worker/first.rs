@@ -13,7 +13,11 @@ use super::{
     register::{Registration, register},
 };
 use crate::hatchet::client::{
-    Client, ClientError, ErrorKind, Spoken, diagnose, judge, patience::LIMIT, probe, retry::Waits, unanswered,
+    Client, ClientError, ErrorKind, Spoken, diagnose, judge,
+    patience::LIMIT,
+    probe,
+    retry::{RegistrationTimeout, Waits},
+    unanswered,
 };
 
 /// Each call has this long without a sign of life at least, however little patience the options leave: a real engine
@@ -24,7 +28,8 @@ const FIRST_ANSWER: Duration = Duration::from_secs(10);
 const OPENING: Duration = Duration::from_secs(1);
 
 /// Registers for the first time. An engine that does not answer is waited for only as long as `wait_for_engine`, and
-/// what is wrong with the address or TLS is found out and said.
+/// what is wrong with the address or TLS is found out and said. One that answers that it failed is asked again for at
+/// least [`RegistrationTimeout::LEAST`].
 pub(super) async fn first_registration(
     client: &Client,
     registrations: &[Registration],
@@ -33,9 +38,10 @@ pub(super) async fn first_registration(
 ) -> Result<Registered, ClientError> {
     let begun = Instant::now();
     let left = || wait_for_engine.saturating_sub(begun.elapsed());
+    let timeout = RegistrationTimeout::begin(wait_for_engine);
     let mut waits = Waits::new(FIRST_WAIT, LONGEST_WAIT);
     loop {
-        let error = match once(client, registrations, left()).await {
+        let error = match once(client, registrations, left(), &timeout).await {
             Ok(registered) => return Ok(registered),
             Err(error) => error,
         };
@@ -48,12 +54,17 @@ pub(super) async fn first_registration(
 }
 
 /// One try, with this much of the options' patience left.
-async fn once(client: &Client, registrations: &[Registration], left: Duration) -> Result<Registered, ClientError> {
+async fn once(
+    client: &Client,
+    registrations: &[Registration],
+    left: Duration,
+    timeout: &RegistrationTimeout,
+) -> Result<Registered, ClientError> {
     // Whole seconds, for people to read.
     let patience = Duration::from_secs(left.clamp(FIRST_ANSWER, LIMIT).as_secs());
     let registered = tokio::select! {
         biased;
-        registered = register(client, registrations, patience) => registered,
+        registered = register(client, registrations, patience, timeout) => registered,
         nobody = nobody(client, left) => return Err(nobody),
     };
     let error = match registered {

@@ -23,7 +23,11 @@ use super::{
     watchdog,
 };
 use crate::hatchet::{
-    client::{Client, ClientError, ErrorKind, patience::LIMIT, retry::Waits},
+    client::{
+        Client, ClientError, ErrorKind,
+        patience::LIMIT,
+        retry::{RegistrationTimeout, Waits},
+    },
     task::{CancelReason, Kind},
     wire::{WorkerId, proto},
 };
@@ -175,7 +179,8 @@ async fn keep(
             Ended::Forgotten => {
                 tracing::warn!(name, "the engine does not know this worker any more: it registers again");
                 links.lost(number, None);
-                match register(&shared.client, slice::from_ref(registration), LIMIT).await {
+                let timeout = RegistrationTimeout::begin(Duration::ZERO);
+                match register(&shared.client, slice::from_ref(registration), LIMIT, &timeout).await {
                     Ok(registered) => {
                         for worker in registered.workers {
                             shared.stats.registrations.add(1);

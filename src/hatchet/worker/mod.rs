@@ -69,8 +69,9 @@ pub struct WorkerOptions {
     pub grace: Duration,
     /// A cancelled async body has this long to end before it is dropped, and any other before it is named. Default 1 s.
     pub cancel_grace: Duration,
-    /// How long to wait for an engine that does not answer at the start. Default: not at all. Once registered, the
-    /// worker tries for ever.
+    /// How long to wait for an engine that does not answer at the start. Default: not at all. If a live engine answers
+    /// that it failed (INTERNAL, UNAVAILABLE or ABORTED), as a real one does when several workers register the same new
+    /// tasks at once, the registration is retried for 30 s at least. Once registered, the worker retries without a limit.
     pub wait_for_engine: Duration,
 }
 

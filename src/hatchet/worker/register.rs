@@ -6,7 +6,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, future::try_join_all};
 
 use super::{Registered, RegisteredWorker, Worker};
 use crate::hatchet::{
-    client::{Client, ClientError, ErrorKind, patience::within},
+    client::{Client, ClientError, ErrorKind, patience::within, retry::RegistrationTimeout},
     task::{Idempotency, IdempotencyMethod, Kind, Task},
     wire::{
         ActionId, SLOT_TYPE, format_duration,
@@ -47,21 +47,23 @@ pub(super) fn registrations(worker: &Worker) -> Vec<Registration> {
 }
 
 /// Puts all workflows, then registers the workers: in this order, so that a worker never listens for a workflow that
-/// the engine does not know. `limit` is that of each call.
+/// the engine does not know. `limit` is that of each call; one that a live engine fails is retried until `timeout` is over.
 pub(super) async fn register(
     client: &Client,
     registrations: &[Registration],
     limit: Duration,
+    timeout: &RegistrationTimeout,
 ) -> Result<Registered, ClientError> {
-    let engine_version = client.engine_version_within(limit).await?;
+    let engine_version = timeout.retrying(|| client.engine_version_within(limit)).await?;
     let tasks = registrations.iter().flat_map(|registration| &registration.tasks);
     let puts: Vec<_> = tasks.flat_map(|task| task.names().map(move |name| (task, name))).collect();
-    futures_util::stream::iter(puts.iter().map(|(task, name)| put_workflow(client, task, name, limit)))
+    let put = |(task, name)| timeout.retrying(move || put_workflow(client, task, name, limit));
+    futures_util::stream::iter(puts.into_iter().map(put))
         .buffer_unordered(PARALLEL_PUTS)
         .try_collect::<Vec<()>>()
         .await?;
-    let workers = registrations.iter().map(|registration| register_worker(client, registration, limit));
-    Ok(Registered { workers: try_join_all(workers).await?, engine_version })
+    let register = |registration| timeout.retrying(move || register_worker(client, registration, limit));
+    Ok(Registered { workers: try_join_all(registrations.iter().map(register)).await?, engine_version })
 }
 
 async fn register_worker(

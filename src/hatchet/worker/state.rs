@@ -53,12 +53,12 @@ impl Links {
 
     /// A registration receives work.
     pub(super) fn listens(&self, number: usize) {
-        let again = self.change(number, |link| {
+        self.change(number, |link| {
             link.listens = true;
             link.lost = None;
-            std::mem::replace(&mut link.listened, true)
+            // Counted before the state says so: a reader of both sees no reconnect that is not counted.
+            self.stats.listens(std::mem::replace(&mut link.listened, true));
         });
-        self.stats.listens(again);
     }
 
     /// A registration receives no work any more.
@@ -84,11 +84,10 @@ impl Links {
         *self.state.borrow() == LinkState::Draining
     }
 
-    fn change<T>(&self, number: usize, change: impl FnOnce(&mut Link) -> T) -> T {
+    fn change(&self, number: usize, change: impl FnOnce(&mut Link)) {
         let mut links = self.lock();
-        let changed = change(&mut links[number]);
+        change(&mut links[number]);
         self.publish(&links);
-        changed
     }
 
     fn publish(&self, links: &[Link]) {

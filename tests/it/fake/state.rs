@@ -24,7 +24,10 @@ pub struct Script {
     /// The only token that is accepted; any, where there is none.
     pub only_token: Option<String>,
     pub versions_asked: usize,
+    pub version_failures: VecDeque<Status>,
     pub workflows: Vec<CreateWorkflowVersionRequest>,
+    pub put_failures: VecDeque<Status>,
+    pub register_failures: VecDeque<Status>,
     pub registered: Vec<WorkerRegisterRequest>,
     /// Worker ids that are not known any more.
     pub forgotten: Vec<String>,

@@ -273,3 +273,56 @@ async fn worker_of_another_sdk_shares_cpu_runs() {
     release.send(()).unwrap();
     assert_eq!(outcome(&ours).await.status, RunStatus::Completed);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn registration_that_the_engine_fails_is_retried() {
+    let fake = Fake::start().await;
+    fake.script(|script| {
+        script.version_failures.push_back(Status::unavailable("starting"));
+        let answers = [Status::internal("An internal error occurred."), Status::aborted("conflict")];
+        script.put_failures.extend(answers.clone());
+        script.register_failures.extend(answers);
+    });
+    let worker = both(&fake).await;
+    fake.script(|script| {
+        assert!(script.put_failures.is_empty() && script.register_failures.is_empty(), "{script:?}");
+        let made = (script.versions_asked, script.workflows.len(), script.registered.len());
+        assert_eq!(made, (2, 2, 2), "only what failed is made again");
+    });
+    assert_eq!(worker.stats().registrations, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn registration_that_the_engine_refuses_ends_at_once() {
+    for refused in [Status::invalid_argument("bad"), Status::permission_denied("bad"), Status::unimplemented("bad")] {
+        for register in [false, true] {
+            let fake = Fake::start().await;
+            fake.script(|script| {
+                let failures = if register { &mut script.register_failures } else { &mut script.put_failures };
+                failures.extend([refused.clone(), refused.clone()]);
+            });
+            let mut worker = Worker::new(fake.config(), options()).task(echo()).start().unwrap();
+            let error = within("it ends", worker.listening()).await.unwrap_err();
+            assert!(error.to_string().contains("register the ") && error.to_string().contains("bad"), "{error}");
+            let left = fake.script(|script| script.register_failures.len() + script.put_failures.len());
+            assert_eq!(left, 1, "{error}: one try");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn registering_again_retries_only_the_call_that_failed() {
+    let fake = Fake::start().await;
+    let mut worker = both(&fake).await;
+    let [_, cpu] = ids(&mut worker).await;
+    fake.script(|script| {
+        script.forgotten.push(cpu.clone());
+        script.register_failures.extend([Status::internal("busy"), Status::unavailable("busy")]);
+    });
+    break_stream(&fake, &cpu).await;
+    fake.until("it registers again", |script| (script.registered.len() == 3).then_some(())).await;
+    fake.script(|script| {
+        assert!(script.register_failures.is_empty());
+        assert_eq!((script.versions_asked, script.workflows.len()), (2, 3), "{script:?}");
+    });
+}
