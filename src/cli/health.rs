@@ -3,7 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 
 use super::Exit;
-use crate::hatchet::client::{Source, Sources};
+use crate::hatchet::{
+    client::{Source, Sources},
+    os_error::explain,
+};
 
 pub(super) const ENABLED: &str = "HATCHET_CLIENT_WORKER_HEALTHCHECK_ENABLED";
 pub(super) const PORT: &str = "HATCHET_CLIENT_WORKER_HEALTHCHECK_PORT";
@@ -74,10 +77,8 @@ pub(super) fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), E
         Ok((listener, real))
     };
     listen().map_err(|e: std::io::Error| {
-        Exit::usage(format!(
-            "health and metrics cannot be served at {address} ({e}): set {PORT} (--health-port) or {BIND_ADDRESS} \
-             (--health-bind) to what is free here"
-        ))
+        let advice = format!("set {PORT} (--health-port) or {BIND_ADDRESS} (--health-bind) to what is free here");
+        Exit::usage(format!("health and metrics cannot be served at {address}: {}", explain(&e, &advice)))
     })
 }
 

@@ -199,7 +199,7 @@ fn time(sources: &Sources, name: &str, default: Duration) -> Result<Duration, Ex
 }
 
 async fn run(plan: Plan) -> Result<(), Exit> {
-    let mut signals = Signals::listen().map_err(|e| Exit::usage(format!("signals cannot be listened for: {e}")))?;
+    let mut signals = Signals::listen().map_err(super::no_signals)?;
     if plan.stop_with_stdin {
         signals.and_stdin();
     }
@@ -313,7 +313,7 @@ async fn drain(worker: RunningWorker, options: &WorkerOptions, signals: &mut Sig
         "stops: takes no more work, and what runs has {} to end; a second signal ends at once",
         format_duration(options.grace)
     );
-    let Drained { cut, left } = tokio::select! {
+    let drained = tokio::select! {
         drained = worker.stop() => drained?,
         () = signals.next() => {
             output::complain("interrupted again: ends at once");
@@ -321,14 +321,34 @@ async fn drain(worker: RunningWorker, options: &WorkerOptions, signals: &mut Sig
             std::process::exit(130);
         }
     };
-    if !cut.is_empty() {
-        tracing::warn!("cut after the grace, and reported as failures that may be retried: {}", cut.join(", "));
-    }
-    if !left.is_empty() {
-        tracing::error!("left running in spite of it: {}; Hatchet gives them to another worker", left.join(", "));
-    }
+    say(&drained);
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Names what did not end in order.
+fn say(Drained { cut, left, unreported }: &Drained) {
+    let reported: Vec<&str> =
+        cut.iter().filter(|name| !left.contains(name) && !unreported.contains(name)).map(String::as_str).collect();
+    if !reported.is_empty() {
+        tracing::warn!(
+            "cut after the grace, and reported, as failures that may be retried unless they still completed: {}",
+            reported.join(", ")
+        );
+    }
+    if !left.is_empty() {
+        tracing::error!(
+            "ignored their cancellation, and were left running: {}; Hatchet gives them to another worker after 30 s",
+            left.join(", ")
+        );
+    }
+    if !unreported.is_empty() {
+        tracing::error!(
+            "ended, and the engine did not acknowledge the outcome: {}; unless it has taken it all the same, Hatchet runs \
+             them again on another worker after 30 s",
+            unreported.join(", ")
+        );
+    }
 }
 
 /// The tasks, and with `--run-keys` their twins.

@@ -22,8 +22,9 @@ const ANSWER: Duration = Duration::from_secs(5);
 pub(super) async fn reach(report: &mut Report, config: ClientConfig) -> Result<Option<Client>, Exit> {
     let spoken = probe(&config.host_port).await;
     let objection = judge(&spoken, &config);
-    if let Spoken::Nothing(why) = &spoken {
-        report.broken("tcp", &objection.unwrap_or_else(|| why.clone()))?;
+    let there = !matches!(spoken, Spoken::Nothing(_) | Spoken::NotAsked(_));
+    if let Some(why) = objection.as_deref().filter(|_| !there) {
+        report.broken("tcp", why)?;
         return Ok(None);
     }
     report.fine("tcp", &format!("{} takes connections", config.host_port))?;

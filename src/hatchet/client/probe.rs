@@ -9,12 +9,15 @@ use tokio::{
 };
 
 use super::config::{ClientConfig, Tls};
+use crate::hatchet::os_error::out_of_files;
 
 /// What answered at an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Spoken {
     /// Nothing: refused, no such host, or silent. In words.
     Nothing(String),
+    /// It was not asked: this process cannot open a connection. Why, and what to do, in words.
+    NotAsked(&'static str),
     /// HTTP/2 without TLS, as an engine without TLS.
     Plaintext,
     /// TLS.
@@ -34,7 +37,9 @@ const PATIENCE: Duration = Duration::from_secs(3);
 pub async fn probe(host_port: &str) -> Spoken {
     let mut stream = match timeout(PATIENCE, TcpStream::connect(host_port)).await {
         Err(_) => return Spoken::Nothing("no answer".to_owned()),
-        Ok(Err(e)) => return Spoken::Nothing(e.to_string()),
+        Ok(Err(e)) => {
+            return out_of_files(&e).map_or_else(|| Spoken::Nothing(e.to_string()), Spoken::NotAsked);
+        }
         Ok(Ok(stream)) => stream,
     };
     let mut answer = [0_u8; 9];
@@ -72,6 +77,7 @@ pub fn judge(spoken: &Spoken, config: &ClientConfig) -> Option<String> {
         (Spoken::Nothing(why), _) => Some(format!(
             "nothing answers at {address} ({why}): start the engine, or set HATCHET_CLIENT_HOST_PORT to where it is"
         )),
+        (Spoken::NotAsked(why), _) => Some(format!("no connection to {address} can be opened: {why}")),
         (Spoken::Plaintext, Tls::On { .. }) => {
             Some(format!("{address} speaks plaintext and we speak TLS: set HATCHET_CLIENT_TLS_STRATEGY=none"))
         }

@@ -97,7 +97,7 @@ async fn nobody(client: &Client, left: Duration) -> ClientError {
         return pending().await;
     }
     match spoken {
-        Spoken::Nothing(_) | Spoken::Silent(_) => {
+        Spoken::Nothing(_) | Spoken::NotAsked(_) | Spoken::Silent(_) => {
             let config = client.config();
             let silent_for = Duration::from_secs(begun.elapsed().as_secs());
             let why = judge(&spoken, &config).unwrap_or_else(|| unanswered(&config, silent_for));

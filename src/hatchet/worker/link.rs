@@ -28,6 +28,7 @@ use crate::hatchet::{
         patience::LIMIT,
         retry::{RegistrationTimeout, Waits},
     },
+    os_error::OsError,
     task::{CancelReason, Kind},
     wire::{WorkerId, proto},
 };
@@ -54,7 +55,7 @@ pub(super) fn start(mut worker: Worker) -> Result<RunningWorker, ClientError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|e| failed("the link's runtime", &e))?;
+        .map_err(|e| failed("the link's runtime", &OsError(&e)))?;
     let (state_sender, state) = watch::channel(LinkState::Connecting(None));
     let stats = Arc::new(Stats::new(&worker.tasks, &worker.options, state.clone()));
     let counted = stats.clone();
@@ -77,7 +78,7 @@ pub(super) fn start(mut worker: Worker) -> Result<RunningWorker, ClientError> {
             // A failed send: nobody waits for the end.
             let _ = result_sender.send(result);
         })
-        .map_err(|e| failed("the link's thread", &e))?;
+        .map_err(|e| failed("the link's thread", &OsError(&e)))?;
     Ok(RunningWorker { state, stats, stop, abandon, result: Some(result) })
 }
 
@@ -86,7 +87,7 @@ async fn serve_health(listener: Option<std::net::TcpListener>, stats: Arc<Stats>
     let Some(listener) = listener else { return std::future::pending().await };
     let why = match health::serve(listener, stats).await {
         Ok(()) => "it ended".to_owned(),
-        Err(e) => e.to_string(),
+        Err(e) => OsError(&e).to_string(),
     };
     ClientError::new(ErrorKind::Config, format!("health and metrics cannot be served: {why}"))
 }
