@@ -2,7 +2,7 @@
 //!
 //! `cargo bench --bench figures` measures all of them; `cargo bench --bench figures -- 1 5` only those numbers.
 //! A missed target is printed and fails nothing: machines differ, which is why the figures are ratios where they can
-//! be. Two figures need a real engine and are measured only when asked for by name (see [`real`]).
+//! be. Three figures need a real engine and are measured only when asked for by name (see [`real`]).
 
 mod bare;
 mod depth;

@@ -1,10 +1,15 @@
 //! Figures against a real engine. Asked for by a variable of their own, since a token that happens to be set must not
 //! make a benchmark load somebody's Hatchet.
 
+use std::time::Instant;
+
 use anyhow::{Context as _, Result};
-use hatchet_quickstart::hatchet::{
-    client::{Client, ClientConfig, Source, Sources},
-    worker::{Worker, WorkerOptions},
+use hatchet_quickstart::{
+    hatchet::{
+        client::{Client, ClientConfig, Source, Sources},
+        worker::{Worker, WorkerOptions},
+    },
+    tasks::{cpu_heavy, sync_sleep},
 };
 use serde_json::json;
 use tokio::process::Command;
@@ -12,7 +17,7 @@ use tokio::process::Command;
 use super::{
     process::{Process, WORKER_BINARY, idle_memory},
     rig::{NO_OP, no_op, run_many},
-    table::{Figure, Target},
+    table::{Figure, Target, median, row},
 };
 
 /// The argument that makes this program a worker of the no-op task.
@@ -20,19 +25,22 @@ pub(crate) const WORKER: &str = "no-op-worker";
 
 pub(crate) const HOW: &str = "needs a real engine: HATCHET_BENCH_REAL=1 HATCHET_CLIENT_TOKEN=... make bench";
 
-/// The wanted ones of both figures; `None` where no real engine was given.
+/// The wanted ones of these figures; `None` where no real engine was given.
 pub(crate) async fn figures(on: &impl Fn(u32) -> bool) -> Result<Vec<(u32, Option<Figure>)>> {
     let mut figures = Vec::new();
     let asked = std::env::var("HATCHET_BENCH_REAL").is_ok_and(|value| value == "1");
     let sources = Sources::read(std::path::Path::new("."));
     if !asked || sources.value("HATCHET_CLIENT_TOKEN").is_none() {
-        return Ok([7, 8].into_iter().filter(|number| on(*number)).map(|number| (number, None)).collect());
+        return Ok([7, 8, 19].into_iter().filter(|number| on(*number)).map(|number| (number, None)).collect());
     }
     if on(7) {
-        figures.push((7, Some(cpu_of_a_worker(sources).await?)));
+        figures.push((7, Some(cpu_of_a_worker(sources.clone()).await?)));
     }
     if on(8) {
         figures.push((8, Some(memory_of_a_worker().await?)));
+    }
+    if on(19) {
+        figures.push((19, Some(cpu_runs_beside_sleeps(sources).await?)));
     }
     Ok(figures)
 }
@@ -93,6 +101,47 @@ async fn memory_of_a_worker() -> Result<Figure> {
         value: resident,
         target: Target::AtMost(10.0, " MiB"),
         notes: Vec::new(),
+    })
+}
+
+/// Runs of the CPU task beside as many sleeps on as many slots, in turn. Neither body takes any time to speak of, so
+/// both rates are those at which the engine hands out freed slots.
+async fn cpu_runs_beside_sleeps(mut sources: Sources) -> Result<Figure> {
+    const RUNS: usize = 40;
+    const SLOTS: usize = 2;
+    const ROUNDS: usize = 5;
+    sources.set("HATCHET_CLIENT_NAMESPACE", namespace(), Source::Default);
+    let config = ClientConfig::from_sources(&sources)?;
+    let client = Client::new(config.clone())?;
+    let options = WorkerOptions { slots: SLOTS, cpu_threads: SLOTS, ..WorkerOptions::default() };
+    let mut worker = Worker::new(config, options).tasks([cpu_heavy::task(), sync_sleep::task()]).start()?;
+    worker.listening().await?;
+    let per_second = async |task: &str, input: serde_json::Value| {
+        let begun = Instant::now();
+        run_many(&client, task, &input, RUNS).await?;
+        anyhow::Ok(RUNS as f64 / begun.elapsed().as_secs_f64())
+    };
+    let (mut cpu, mut sleeps) = (Vec::new(), Vec::new());
+    // The first round warms up.
+    for round in 0..=ROUNDS {
+        let rates = [
+            per_second(cpu_heavy::NAME, json!({ "limit": 1_000 })).await?,
+            per_second(sync_sleep::NAME, json!({ "seconds": 0 })).await?,
+        ];
+        if round > 0 {
+            cpu.push(rates[0]);
+            sleeps.push(rates[1]);
+        }
+    }
+    worker.stop().await?;
+    Ok(Figure {
+        number: 19,
+        what: "40 CPU runs on 2 slots, real engine",
+        measured: format!("{:.1} runs/s", median(&cpu)),
+        limit: format!("as many sleeps: {:.1} runs/s", median(&sleeps)),
+        value: median(&cpu) / median(&sleeps),
+        target: Target::AtLeast(0.8, "x"),
+        notes: vec![format!("rounds: {} runs/s; sleeps: {} runs/s", row(&cpu), row(&sleeps))],
     })
 }
 

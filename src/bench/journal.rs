@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::hatchet::os_error::explain;
+
 /// The file with a line for each run.
 const RUNS: &str = "runs.jsonl";
 /// The file with the figures.
@@ -66,15 +68,15 @@ impl Journal {
     /// Opens the folder for the benchmark with this prefix. In one line why not: it cannot be written, or holds another
     /// benchmark. A benchmark that is resumed takes up its own folder, and what is there stays until it begins.
     pub fn open(folder: &Path, prefix: &str) -> Result<Self, String> {
-        let at = |path: &Path, e: &dyn std::fmt::Display| {
-            format!("--out: {} cannot be written: {e}: choose another folder", path.display())
+        let at = |path: &Path, e: io::Error| {
+            format!("--out: {} cannot be written: {}", path.display(), explain(&e, "choose another folder"))
         };
         // Where a part of the path is `..`, what is in what cannot be told from it.
         let is_plain = !folder.components().any(|part| part == Component::ParentDir);
         let is_new = |path: &&Path| is_plain && !path.as_os_str().is_empty() && path.symlink_metadata().is_err();
         let folders = folder.ancestors().filter(is_new).map(Path::to_owned).collect();
         let mut made = Made { files: None, mark: String::new(), folders };
-        fs::create_dir_all(folder).map_err(|e| at(folder, &e))?;
+        fs::create_dir_all(folder).map_err(|e| at(folder, e))?;
         let (summary, runs) = (folder.join(SUMMARY), folder.join(RUNS));
         let there = match fs::read_to_string(&summary) {
             Ok(text) => match serde_json::from_str::<Mark>(&text) {
@@ -93,16 +95,19 @@ impl Journal {
                 }
             },
             Err(e) if e.kind() == io::ErrorKind::NotFound => false,
-            Err(e) => return Err(format!("--out: {} cannot be read: {e}: choose another folder", summary.display())),
+            Err(e) => {
+                let why = explain(&e, "choose another folder");
+                return Err(format!("--out: {} cannot be read: {why}", summary.display()));
+            }
         };
         // Shows that they can be written, and changes nothing that is there.
-        let open = |path: &Path| File::options().append(true).create(true).open(path).map_err(|e| at(path, &e));
+        let open = |path: &Path| File::options().append(true).create(true).open(path).map_err(|e| at(path, e));
         let lines = open(&runs)?;
         let mut marked = open(&summary)?;
         let mark = Mark { prefix: prefix.to_owned(), state: "running".to_owned(), start: Uuid::new_v4() };
-        made.mark = serde_json::to_string(&mark).map_err(|e| at(&summary, &e))?;
+        made.mark = serde_json::to_string(&mark).map_err(|e| at(&summary, e.into()))?;
         if !there {
-            marked.write_all(made.mark.as_bytes()).map_err(|e| at(&summary, &e))?;
+            marked.write_all(made.mark.as_bytes()).map_err(|e| at(&summary, e))?;
             made.files = Some((summary, runs));
         }
         Ok(Self { folder: folder.to_owned(), made, runs: BufWriter::new(lines), failed: None })

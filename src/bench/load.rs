@@ -140,7 +140,7 @@ mod tests {
             workflow: "t".into(),
             keyed: true,
             input: Template::parse("{}").unwrap(),
-            slot_type: "default".into(),
+            slot_pool: "default",
             schedule_timeout: Duration::from_secs(1),
         };
         Load::new(&Plan {

@@ -206,13 +206,14 @@ fn course(session: &Session, plan: &Plan) -> (Series, Slots) {
         ended: per_second(|run| run.seen),
         in_use: if busy.is_empty() { Vec::new() } else { stats::in_use(busy.iter().copied(), step, steps) },
     };
-    let limits: BTreeMap<String, i64> = session.slots.iter().map(|(kind, slots)| (kind.clone(), slots.1)).collect();
-    // Each type of slot is a machine of its own, and the slowest decides.
+    let limits: BTreeMap<String, i64> =
+        session.slots.iter().map(|(pool, slots)| ((*pool).to_owned(), slots.1)).collect();
+    // Each pool of slots is a machine of its own, and the slowest decides.
     let mut needed: BTreeMap<&str, Micros> = BTreeMap::new();
     let mut longest = 0;
     for (task, t) in plan.tasks.iter().enumerate() {
         for (from, to) in intervals(session.runs.of_task(task)) {
-            *needed.entry(&t.slot_type).or_default() += to - from;
+            *needed.entry(t.slot_pool).or_default() += to - from;
             longest = longest.max(to - from);
         }
     }

@@ -35,8 +35,8 @@ pub struct TaskPlan {
     pub keyed: bool,
     /// The input of each run.
     pub input: Template,
-    /// Type of slot that a run takes.
-    pub slot_type: String,
+    /// The pool of a worker's slots that a run takes one of ([`Task::slot_pool`](crate::hatchet::task::Task::slot_pool)).
+    pub slot_pool: &'static str,
     /// Longest wait for a worker.
     pub schedule_timeout: Duration,
 }

@@ -74,7 +74,7 @@ pub(super) struct Session {
     begun: Instant,
     pub(super) begun_wall: SystemTime,
     pub(super) runs: Runs,
-    /// Most slots that were seen, by type.
+    /// Most slots that were seen, by pool.
     pub(super) slots: Slots,
     pub(super) clock_jumps: usize,
     pub(super) outages: Outage,
@@ -350,11 +350,10 @@ impl Session {
 
     fn sample(&mut self, workers: Option<Vec<WorkerSummary>>) {
         let Some(workers) = workers else { return };
-        let by_type = slots::by_type(&self.client.config(), &self.plan, &workers);
-        let sum = |pick: fn(&(i64, i64)) -> i64| by_type.values().map(pick).sum();
-        self.tally.now.slots = Some((sum(|slots| slots.0), sum(|slots| slots.1)));
-        for (kind, (used, limit)) in by_type {
-            let most = self.slots.entry(kind).or_default();
+        let config = self.client.config();
+        self.tally.now.slots = Some(slots::of(&config, &self.plan.tasks, &workers));
+        for (pool, (used, limit)) in slots::by_pool(&config, &self.plan, &workers) {
+            let most = self.slots.entry(pool).or_default();
             *most = (most.0.max(used), most.1.max(limit));
         }
     }

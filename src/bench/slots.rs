@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::Plan;
+use super::{Plan, TaskPlan};
 use crate::hatchet::{
     client::{ClientConfig, WorkerSummary},
-    wire::ActionId,
+    wire::{ActionId, SLOT_TYPE},
 };
 
-/// Slots in use and in all, by type.
-pub(super) type Slots = BTreeMap<String, (i64, i64)>;
+/// Slots in use and in all, by the name of their pool.
+pub(super) type Slots = BTreeMap<&'static str, (i64, i64)>;
 
 /// Whether the worker takes work for this workflow.
 pub fn serves(config: &ClientConfig, worker: &WorkerSummary, workflow: &str) -> bool {
@@ -17,21 +17,77 @@ pub fn serves(config: &ClientConfig, worker: &WorkerSummary, workflow: &str) -> 
     worker.status == "ACTIVE" && action.is_ok_and(|action| worker.actions.iter().any(|a| a == action.as_str()))
 }
 
-/// Used and all slots by type, over the workers that take work for any task of the plan.
-pub(super) fn by_type(config: &ClientConfig, plan: &Plan, workers: &[WorkerSummary]) -> Slots {
-    let mut slots = BTreeMap::new();
-    for task in &plan.tasks {
-        // Two tasks may share a type, whose slots count once.
-        if slots.contains_key(&task.slot_type) {
-            continue;
+/// Slots in use and in all of the workers that take work for any of these tasks.
+pub(super) fn of<'a>(
+    config: &ClientConfig,
+    tasks: impl IntoIterator<Item = &'a TaskPlan> + Clone,
+    workers: &[WorkerSummary],
+) -> (i64, i64) {
+    let serving =
+        |worker: &&WorkerSummary| tasks.clone().into_iter().any(|task| serves(config, worker, &task.workflow));
+    let slots = workers.iter().filter(serving).filter_map(|worker| worker.slot_config.get(SLOT_TYPE));
+    slots.fold((0, 0), |(used, all), slots| (used + slots.limit - slots.available, all + slots.limit))
+}
+
+/// The same for the tasks of each pool. A worker of another SDK may serve several pools, and counts in each.
+pub(super) fn by_pool(config: &ClientConfig, plan: &Plan, workers: &[WorkerSummary]) -> Slots {
+    let pools = plan.tasks.iter().map(|task| task.slot_pool);
+    pools.map(|pool| (pool, of(config, plan.tasks.iter().filter(|task| task.slot_pool == pool), workers))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{super::Template, *};
+    use crate::hatchet::{client::Sources, wire::Handshake};
+
+    fn task(name: &str, slot_pool: &'static str) -> TaskPlan {
+        TaskPlan {
+            name: name.into(),
+            workflow: name.into(),
+            keyed: false,
+            input: Template::parse("{}").unwrap(),
+            slot_pool,
+            schedule_timeout: Duration::from_secs(1),
         }
-        let sharing = |worker: &&WorkerSummary| {
-            plan.tasks.iter().any(|t| t.slot_type == task.slot_type && serves(config, worker, &t.workflow))
-        };
-        let units = workers.iter().filter(sharing).filter_map(|worker| worker.slot_config.get(&task.slot_type));
-        let (used, all) =
-            units.fold((0, 0), |(used, all), slots| (used + slots.limit - slots.available, all + slots.limit));
-        slots.insert(task.slot_type.clone(), (used, all));
     }
-    slots
+
+    fn worker(names: &[&str], available: i64, limit: i64) -> WorkerSummary {
+        let actions: Vec<String> = names.iter().map(|name| format!("{name}:{name}")).collect();
+        serde_json::from_value(serde_json::json!({
+            "metadata": { "id": "x" },
+            "name": "w",
+            "status": "ACTIVE",
+            "actions": actions,
+            "slotConfig": { "default": { "available": available, "limit": limit } },
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn workers_count_once_in_all_and_in_each_pool_they_serve() {
+        let handshake = Handshake {
+            token: "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiI3MDdkMDg1NS04MGFiLTRlMWYtYTE1Ni1mMWM0NTQ2Y2JmNTIifQ.c2ln".into(),
+            tenant_id: "707d0855-80ab-4e1f-a156-f1c4546cbf52".into(),
+            grpc_address: "127.0.0.1:9".into(),
+            api_url: String::new(),
+        };
+        let config = ClientConfig::from_handshake(&handshake, &Sources::default()).unwrap();
+        let plan = Plan {
+            tasks: vec![task("sleep", "default"), task("hello", "default"), task("primes", "cpu")],
+            runs: 1,
+            prefix: "p".into(),
+            batch: 1,
+            rate: None,
+            timeout: Duration::from_secs(1),
+            verify_dedupe: false,
+        };
+        // A process of this library, which is two workers, and one of another SDK; then one without a task of the plan.
+        let mut workers = vec![worker(&["sleep", "hello"], 90, 100), worker(&["primes"], 0, 2)];
+        workers.extend([worker(&["primes", "sleep"], 4, 5), worker(&["other"], 7, 7)]);
+        assert_eq!(of(&config, &plan.tasks, &workers), (13, 107));
+        let by_pool = by_pool(&config, &plan, &workers);
+        assert_eq!(by_pool, [("cpu", (3, 7)), ("default", (11, 105))].into());
+    }
 }

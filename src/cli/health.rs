@@ -3,7 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 
 use super::Exit;
-use crate::hatchet::client::{Source, Sources, parse_integer};
+use crate::hatchet::{
+    client::{Source, Sources, parse_integer},
+    os_error::explain,
+};
 
 pub(super) const ENABLED: &str = "HATCHET_CLIENT_WORKER_HEALTHCHECK_ENABLED";
 pub(super) const PORT: &str = "HATCHET_CLIENT_WORKER_HEALTHCHECK_PORT";
@@ -81,11 +84,9 @@ pub(super) fn listen(addresses: &[SocketAddr]) -> Result<(TcpListener, SocketAdd
         Ok((listener, real))
     };
     listen().map_err(|e: std::io::Error| {
-        Exit::usage(format!(
-            "health and metrics cannot be served at {} ({e}): set {PORT} (--health-port) or {BIND_ADDRESS} \
-             (--health-bind) to what is free here",
-            addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(" or ")
-        ))
+        let advice = format!("set {PORT} (--health-port) or {BIND_ADDRESS} (--health-bind) to what is free here");
+        let addresses = addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(" or ");
+        Exit::usage(format!("health and metrics cannot be served at {addresses}: {}", explain(&e, &advice)))
     })
 }
 

@@ -21,10 +21,11 @@ pub mod worker;
 
 pub use exit::Exit;
 
-use std::{process::ExitCode, time::Duration};
+use std::{io, process::ExitCode, time::Duration};
 
 use crate::hatchet::{
     client::{ENV_FILES, Source, Sources},
+    os_error::{OsError, out_of_files},
     wire::parse_duration,
 };
 
@@ -32,25 +33,52 @@ use crate::hatchet::{
 ///
 /// `blocking_threads` bounds the threads for blocking bodies.
 pub fn run(blocking_threads: usize, command: impl Future<Output = Result<(), Exit>>) -> ExitCode {
+    if let Err(e) = spare_descriptors() {
+        return Exit::usage(format!("cannot start: {}", OsError(&e))).report();
+    }
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(blocking_threads).build();
     let result = match runtime {
         Ok(runtime) => {
             let result = runtime.block_on(async {
-                signals::outlive_size_limits()
-                    .map_err(|e| Exit::usage(format!("signals cannot be listened for: {e}")))?;
+                signals::outlive_size_limits().map_err(no_signals)?;
                 command.await
             });
             // A body that ignores its cancellation may hold a thread for ever.
             runtime.shutdown_background();
             result
         }
-        Err(e) => Err(Exit::usage(format!("the runtime cannot be started: {e}"))),
+        Err(e) => Err(Exit::usage(format!("the runtime cannot be started: {}", OsError(&e)))),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(exit) => exit.report(),
     }
+}
+
+/// File descriptors that are free at the start: a worker with the embedded engine and its first connections holds about
+/// two dozen.
+const DESCRIPTORS: usize = 32;
+
+/// Fails where so few file descriptors are free that what follows would fail half-way, and some of it by a panic (tokio's
+/// signals).
+fn spare_descriptors() -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::fd::AsFd as _;
+        let stderr = io::stderr();
+        let spare = (0..DESCRIPTORS).map(|_| stderr.as_fd().try_clone_to_owned()).collect::<io::Result<Vec<_>>>();
+        if let Err(e) = spare
+            && out_of_files(&e).is_some()
+        {
+            return Err(e);
+        }
+    }
+    Ok(())
+}
+
+fn no_signals(error: io::Error) -> Exit {
+    Exit::usage(format!("signals cannot be listened for: {}", OsError(&error)))
 }
 
 /// Flags that both binaries have, for what the official SDKs read from the environment.

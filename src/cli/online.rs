@@ -3,7 +3,7 @@
 use crate::hatchet::{
     client::{Client, WorkerSummary},
     task::Task,
-    wire::ActionId,
+    wire::{ActionId, SLOT_TYPE},
 };
 
 /// Those of the list that are online for a task, by whichever of its names.
@@ -20,7 +20,7 @@ pub(super) fn able(client: &Client, task: &Task, workers: &[WorkerSummary]) -> V
         .collect()
 }
 
-/// Free slots of a task's type on these workers.
-pub(super) fn free_slots(task: &Task, able: &[WorkerSummary]) -> i64 {
-    able.iter().filter_map(|worker| worker.slot_config.get(task.slot_type())).map(|slots| slots.available).sum()
+/// Free slots on these workers.
+pub(super) fn free_slots(able: &[WorkerSummary]) -> i64 {
+    able.iter().filter_map(|worker| worker.slot_config.get(SLOT_TYPE)).map(|slots| slots.available).sum()
 }

@@ -53,7 +53,7 @@ mod tests {
         let task = tasks::find("cpu-heavy-task").unwrap();
         let twin = twin(&task, |name| format!("ns_{name}"));
         assert_eq!(twin.names().collect::<Vec<_>>(), ["cpu-heavy-task-keyed"]);
-        assert_eq!((twin.slot_type(), twin.options().schedule_timeout), ("cpu", KEY_TTL));
+        assert_eq!((twin.slot_pool(), twin.options().schedule_timeout), ("cpu", KEY_TTL));
         let idempotency = twin.options().idempotency.as_ref().unwrap();
         assert_eq!(idempotency.expression, "'ns_cpu-heavy-task-keyed:' + additional_metadata.run_key");
     }

@@ -19,7 +19,7 @@ use crate::{
         client::{ClientConfig, Source, Sources, parse_integer},
         task::Task,
         wire::format_duration,
-        worker::{Drained, LinkState, Registered, RunningWorker, Worker, WorkerOptions},
+        worker::{Drained, LinkState, Registered, RegisteredWorker, RunningWorker, Worker, WorkerOptions},
     },
     tasks,
 };
@@ -37,13 +37,15 @@ struct Args {
     /// Threads of the CPU pool, and CPU tasks at once [env: HATCHET_WORKER_CPU_THREADS] [default: one for each core]
     #[arg(long, value_name = "N")]
     cpu_threads: Option<String>,
-    /// The worker's name [env: HATCHET_WORKER_NAME] [default: hatchet-quickstart]
+    /// The worker's name; CPU tasks are registered as a worker called `<name>-cpu` [env: HATCHET_WORKER_NAME] [default:
+    /// hatchet-quickstart]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
     /// After SIGINT or SIGTERM (on Linux SIGHUP), what runs may go on this long [env: HATCHET_WORKER_GRACE] [default: 25s]
     #[arg(long, value_name = "DURATION")]
     grace: Option<String>,
-    /// Wait this long for an engine that is not up yet [env: HATCHET_WORKER_WAIT_FOR_ENGINE] [default: 0s]
+    /// Wait this long for an engine that is not up yet; one that answers that it failed is asked again for 30s at least
+    /// [env: HATCHET_WORKER_WAIT_FOR_ENGINE] [default: 0s]
     #[arg(long, value_name = "DURATION")]
     wait_for_engine: Option<String>,
     /// Register each task once more as `<task>-keyed`, which takes a run key once only: for `runner bench`
@@ -198,7 +200,7 @@ fn time(sources: &Sources, name: &str, default: Duration) -> Result<Duration, Ex
 }
 
 async fn run(plan: Plan) -> Result<(), Exit> {
-    let mut signals = Signals::listen().map_err(|e| Exit::usage(format!("signals cannot be listened for: {e}")))?;
+    let mut signals = Signals::listen().map_err(super::no_signals)?;
     if plan.stop_with_stdin {
         signals.and_stdin();
     }
@@ -283,7 +285,7 @@ async fn work(plan: &Plan, config: ClientConfig, signals: &mut Signals) -> Resul
         never = waiting(&mut state) => match never {},
         () = signals.next() => return drain(worker, &plan.options, signals).await,
     };
-    banner(plan, &tasks, &config, &registered, health);
+    banner(&tasks, &config, &registered, health);
     tokio::select! {
         ended = worker.ended() => match ended {
             Ok(_) => Ok(()),
@@ -312,7 +314,7 @@ async fn drain(worker: RunningWorker, options: &WorkerOptions, signals: &mut Sig
         "stops: takes no more work, and what runs has {} to end; a second signal ends at once",
         format_duration(options.grace)
     );
-    let Drained { cut, left } = tokio::select! {
+    let drained = tokio::select! {
         drained = worker.stop() => drained?,
         () = signals.next() => {
             output::complain("interrupted again: ends at once");
@@ -320,14 +322,34 @@ async fn drain(worker: RunningWorker, options: &WorkerOptions, signals: &mut Sig
             std::process::exit(130);
         }
     };
-    if !cut.is_empty() {
-        tracing::warn!("cut after the grace, and reported as failures that may be retried: {}", cut.join(", "));
-    }
-    if !left.is_empty() {
-        tracing::error!("left running in spite of it: {}; Hatchet gives them to another worker", left.join(", "));
-    }
+    say(&drained);
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Names what did not end in order.
+fn say(Drained { cut, left, unreported }: &Drained) {
+    let reported: Vec<&str> =
+        cut.iter().filter(|name| !left.contains(name) && !unreported.contains(name)).map(String::as_str).collect();
+    if !reported.is_empty() {
+        tracing::warn!(
+            "cut after the grace, and reported, as failures that may be retried unless they still completed: {}",
+            reported.join(", ")
+        );
+    }
+    if !left.is_empty() {
+        tracing::error!(
+            "ignored their cancellation, and were left running: {}; Hatchet gives them to another worker after 30 s",
+            left.join(", ")
+        );
+    }
+    if !unreported.is_empty() {
+        tracing::error!(
+            "ended, and the engine did not acknowledge the outcome: {}; unless it has taken it all the same, Hatchet runs \
+             them again on another worker after 30 s",
+            unreported.join(", ")
+        );
+    }
 }
 
 /// The tasks, and with `--run-keys` their twins.
@@ -343,27 +365,21 @@ fn with_twins(plan: &Plan, config: &ClientConfig) -> Vec<Task> {
     plan.tasks.iter().cloned().chain(twins).collect()
 }
 
-fn banner(plan: &Plan, tasks: &[Task], config: &ClientConfig, registered: &Registered, health: Option<SocketAddr>) {
+fn banner(tasks: &[Task], config: &ClientConfig, registered: &Registered, health: Option<SocketAddr>) {
     let names: Vec<&str> = tasks.iter().flat_map(Task::names).collect();
-    let cpu = tasks.iter().any(|task| task.slot_type() == "cpu");
-    let slots = if cpu {
-        format!("{} default, {} cpu", plan.options.slots, plan.options.cpu_threads)
-    } else {
-        format!("{} default", plan.options.slots)
-    };
     let namespace = if config.namespace.is_empty() { "none" } else { &config.namespace };
-    let lines = [
+    let mut lines = vec![
         ("version", env!("CARGO_PKG_VERSION").to_owned()),
         ("engine", format!("{} {}", config.host_port, registered.engine_version)),
         ("tls", config.tls.word().to_owned()),
         ("namespace", namespace.to_owned()),
-        ("worker", format!("{} {}", config.namespaced(&plan.options.name), registered.worker)),
-        ("slots", slots),
-        ("tasks", names.join(", ")),
     ];
+    let worker = |worker: &RegisteredWorker| format!("{} {}, {} slot(s)", worker.name, worker.id, worker.slots);
+    lines.extend(registered.workers.iter().map(|registered| ("worker", worker(registered))));
+    lines.push(("tasks", names.join(", ")));
+    lines.extend(health.map(|address| ("health", format!("http://{address}/livez, /readyz, /health, /metrics"))));
     output::complain("hatchet-quickstart worker, listening");
-    let health = health.map(|address| ("health", format!("http://{address}/livez, /readyz, /health, /metrics")));
-    for (name, value) in lines.into_iter().chain(health) {
+    for (name, value) in lines {
         output::complain(&format!("  {name:<10}{value}"));
     }
 }

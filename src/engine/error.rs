@@ -2,6 +2,8 @@
 
 use std::{fmt, io, net::SocketAddr, path::Path};
 
+use crate::hatchet::os_error::out_of_files;
+
 /// What kind of obstacle it is, to act on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -48,7 +50,7 @@ impl EngineError {
             io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => "move the file of that name away",
             _ => "choose another folder with --embedded-dir or HATCHET_EMBEDDED_DIR",
         };
-        let message = format!("cannot {doing} {}: {}: {advice}", path.display(), Plain(&error));
+        let message = format!("cannot {doing} {}: {}", path.display(), explain(&error, advice));
         Self { kind: EngineErrorKind::Folder, message, source: Some(error) }
     }
 
@@ -60,14 +62,20 @@ impl EngineError {
     }
 
     pub(super) fn address(address: SocketAddr, error: io::Error) -> Self {
-        let message = format!("cannot listen on {address}: {}: choose another address, or port 0", Plain(&error));
+        let message = format!("cannot listen on {address}: {}", explain(&error, "choose another address, or port 0"));
         Self { kind: EngineErrorKind::Address, message, source: Some(error) }
     }
 
     pub(super) fn system(doing: &str, error: io::Error) -> Self {
-        let message = format!("cannot {doing}: {}", Plain(&error));
+        let why = out_of_files(&error).map_or_else(|| Plain(&error).to_string(), str::to_owned);
+        let message = format!("cannot {doing}: {why}");
         Self { kind: EngineErrorKind::System, message, source: Some(error) }
     }
+}
+
+/// An error in words, with what to do about it: `advice`, unless file descriptors have run out.
+fn explain(error: &io::Error, advice: &str) -> String {
+    out_of_files(error).map_or_else(|| format!("{}: {advice}", Plain(error)), str::to_owned)
 }
 
 /// An input/output error in words, without its number.
@@ -75,7 +83,12 @@ struct Plain<'a>(&'a io::Error);
 
 impl fmt::Display for Plain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.kind().fmt(f)
+        // The standard library has one kind, without a name, for all that it does not tell apart.
+        let unnamed = io::Error::from_raw_os_error(i32::MAX).kind();
+        match (self.0.kind(), self.0.to_string().split_once(" (os error")) {
+            (kind, Some((text, _))) if kind == unnamed => f.write_str(&text.to_lowercase()),
+            (kind, _) => kind.fmt(f),
+        }
     }
 }
 
@@ -88,5 +101,28 @@ impl fmt::Display for EngineError {
 impl std::error::Error for EngineError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.source.as_ref().map(|e| e as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn obstacles_are_named_by_their_cause() {
+        let (emfile, eio) = (|| io::Error::from_raw_os_error(24), || io::Error::from_raw_os_error(5));
+        let path = Path::new("folder/lock");
+        for error in [
+            EngineError::folder("lock", path, emfile()),
+            EngineError::address(SocketAddr::from(([127, 0, 0, 1], 1)), emfile()),
+            EngineError::system("start the engine's runtime", emfile()),
+        ] {
+            let said = error.to_string();
+            assert!(said.contains("too many open files in this process: raise its limit (`ulimit -n`)"), "{said}");
+            assert!(!said.contains("choose"), "{said}");
+        }
+        let said = EngineError::folder("lock", path, eio()).to_string();
+        assert!(said.starts_with("cannot lock folder/lock: input/output error: choose another folder"), "{said}");
     }
 }

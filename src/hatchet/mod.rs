@@ -6,6 +6,7 @@
 //! - [`worker`]: runs tasks for an engine
 
 pub mod client;
+pub(crate) mod os_error;
 pub mod task;
 pub mod wire;
 pub mod worker;

@@ -20,7 +20,7 @@ pub(super) use plan::{Args, Plan, check};
 pub(super) async fn run(plan: Plan) -> Result<(), Exit> {
     logging::start(&plan.sources)?;
     let choice = connect::choose(plan.embedded, &plan.sources)?;
-    let mut signals = Signals::listen().map_err(|e| Exit::usage(format!("signals cannot be listened for: {e}")))?;
+    let mut signals = Signals::listen().map_err(super::no_signals)?;
     let mut worker = None;
     if plan.with_worker {
         worker = tokio::select! {

@@ -11,6 +11,7 @@ use crate::{
     hatchet::{
         client::{Client, RestClient, TriggerOptions, WorkerSummary, diagnose},
         task::Task,
+        wire::SLOT_TYPE,
     },
 };
 
@@ -89,7 +90,7 @@ pub(super) async fn prepare(client: &Client, plan: &Plan, observer: &mut dyn Obs
             workflow: name(task, keyed),
             keyed,
             input: input.clone(),
-            slot_type: task.slot_type().to_owned(),
+            slot_pool: task.slot_pool(),
             schedule_timeout,
         });
     }
@@ -153,7 +154,7 @@ async fn too_long(
     let slots: i64 = workers
         .iter()
         .filter(|worker| serves(&client.config(), worker, &task.workflow))
-        .filter_map(|worker| worker.slot_config.get(&task.slot_type))
+        .filter_map(|worker| worker.slot_config.get(SLOT_TYPE))
         .map(|slots| slots.limit)
         .sum();
     if slots <= 0 {

@@ -117,7 +117,7 @@ pub(super) async fn rest(report: &mut Report, client: &Client) -> Result<(), Exi
                 format!("none is online: start one with `make run-worker` or `worker --tasks {}`", task.name());
             report.workers(task.name(), false, &message)?;
         } else {
-            let free = online::free_slots(&task, &able);
+            let free = online::free_slots(&able);
             report.workers(task.name(), true, &format!("{} online, {free} slot(s) free", able.len()))?;
         }
     }

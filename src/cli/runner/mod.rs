@@ -63,7 +63,7 @@ async fn run(plan: Plan) -> Result<(), Exit> {
     }
     let choice = connect::choose(plan.embedded, &plan.sources)?;
     let config = connect::runner_config(&choice, &plan.sources)?;
-    let mut signals = Signals::listen().map_err(|e| Exit::usage(format!("signals cannot be listened for: {e}")))?;
+    let mut signals = Signals::listen().map_err(super::no_signals)?;
     let (said, embedded) = match &choice {
         connect::Choice::Token(said) => (said, false),
         connect::Choice::Embedded(said) => (said, true),

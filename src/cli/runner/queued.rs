@@ -25,7 +25,7 @@ pub(super) async fn why(run: &RunHandle, task: Option<&Task>) -> String {
                     task.name()
                 );
             }
-            let free = online::free_slots(task, &able);
+            let free = online::free_slots(&able);
             if free > 0 {
                 format!("{waiting}: {} worker(s) for {} are online with {free} free slot(s)", able.len(), task.name())
             } else {

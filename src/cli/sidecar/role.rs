@@ -158,7 +158,7 @@ fn is_in(file: &Path, folder: &Path) -> bool {
 /// Serves until it is told to stop. While another process runs an engine on the same folder, that one is handed on,
 /// and when it ends this one takes its place, at its address and with its key.
 async fn serve(plan: Plan) -> Result<(), Exit> {
-    let mut signals = Signals::listen().map_err(|e| Exit::usage(format!("signals cannot be listened for: {e}")))?;
+    let mut signals = Signals::listen().map_err(super::super::no_signals)?;
     signals.and_stdin();
     let mut told: Option<Handshake> = None;
     loop {

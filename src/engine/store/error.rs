@@ -40,6 +40,10 @@ pub(in crate::engine) fn advice(error: &rusqlite::Error) -> Option<&'static str>
         ErrorCode::DiskFull => Some("free some space"),
         ErrorCode::SystemIoFailure => Some("free some space, or see what the system says of the disk"),
         ErrorCode::ReadOnly | ErrorCode::PermissionDenied => Some("give yourself write access to it"),
+        // SQLite does not say why.
+        ErrorCode::CannotOpen => {
+            Some("give yourself write access to its folder, or raise the limit on open files (ulimit -n)")
+        }
         ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Some("close the program that has it locked"),
         _ => None,
     }

@@ -9,15 +9,17 @@ use tokio::{
 
 use super::{
     config::{ClientConfig, Tls},
-    transport::{ConnectError, root_cause},
+    transport::{ConnectError, io_source, root_cause},
 };
+use crate::hatchet::os_error::out_of_files;
 
 /// What answered at an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Spoken {
     /// Nothing: refused, no such host, or silent. In words.
     Nothing(String),
-    /// The proxy on the way there does not connect. In words, with what to do.
+    /// No connection could be opened, for a reason on this side: the proxy on the way there does not connect, or this
+    /// process may open no more files. In words, with what to do.
     Blocked(String),
     /// HTTP/2 without TLS, as an engine without TLS.
     Plaintext,
@@ -46,7 +48,12 @@ pub async fn probe(config: &ClientConfig) -> Spoken {
     let mut stream = match timeout(limit, route.open()).await {
         Err(_) => return Spoken::Nothing("no answer".to_owned()),
         Ok(Err(ConnectError::Proxy(why))) => return Spoken::Blocked(why),
-        Ok(Err(e)) => return Spoken::Nothing(root_cause(&e)),
+        Ok(Err(e)) => {
+            return match io_source(&e).and_then(out_of_files) {
+                Some(why) => Spoken::Blocked(format!("no connection to {} can be opened: {why}", config.host_port)),
+                None => Spoken::Nothing(root_cause(&e)),
+            };
+        }
         Ok(Ok(stream)) => stream,
     };
     let mut answer = [0_u8; 9];

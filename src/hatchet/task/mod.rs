@@ -111,8 +111,8 @@ impl Task {
         Self::with_body::<I, O>(name, Body::Blocking(body::erase_thread(body)))
     }
 
-    /// A task whose body computes. It runs inside the process' rayon pool, so that `par_iter` uses that pool, and
-    /// takes a slot of the type `cpu`, of which a worker has as many as the pool has threads.
+    /// A task whose body computes. It runs inside the process' rayon pool, so that `par_iter` uses that pool. As many
+    /// attempts run at once as the pool has threads.
     pub fn new_cpu<I, O, F>(name: &str, body: F) -> Self
     where
         I: Payload,
@@ -237,11 +237,12 @@ impl Task {
         }
     }
 
-    /// The type of slot that an attempt takes: `cpu` for computing bodies, else Hatchet's `default`.
+    /// The pool of the worker process whose slots an attempt takes: `cpu` for computing bodies, else `default`. Health
+    /// and metrics count slots by these names.
     ///
-    /// The execution timeout runs from the assignment, so a CPU task that waited for the pool inside the worker
-    /// would use it up waiting; with a slot type of its own the engine does the queueing.
-    pub fn slot_type(&self) -> &'static str {
+    /// An engine knows nothing of pools: to it every attempt takes one slot of the type
+    /// [`SLOT_TYPE`](crate::hatchet::wire::SLOT_TYPE), and each pool is a worker of its own.
+    pub fn slot_pool(&self) -> &'static str {
         match self.kind() {
             Kind::Cpu => "cpu",
             Kind::Async | Kind::Blocking => "default",

@@ -26,6 +26,10 @@ use std::time::SystemTime;
 /// Largest message that either side takes unless told otherwise, in bytes (4 MiB, the engine's default).
 pub const DEFAULT_MAX_MESSAGE: usize = 4 * 1024 * 1024;
 
+/// The slot type that workers offer and tasks request, here and in the official SDKs. Engines take other types too, but a
+/// real one notices a freed slot of another type only on a tick of 1.0 to 1.5 s.
+pub const SLOT_TYPE: &str = "default";
+
 /// Generated from `proto/`; packages as in the files, so the first generation of services has none.
 #[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub)]
 pub mod proto {

@@ -13,8 +13,7 @@ use super::{
     report::{self, Terminal},
     started::Started,
     stats::AttemptEnd,
-    table::AttemptKey,
-    watchdog::PollClock,
+    table::{AttemptKey, Running},
 };
 use crate::hatchet::{
     client::{ErrorKind, retry::Waits},
@@ -44,7 +43,7 @@ enum Verdict {
     Nothing,
 }
 
-pub(super) async fn run(shared: Arc<Shared>, mut assignment: Assignment, canceller: Canceller, polls: PollClock) {
+pub(super) async fn run(shared: Arc<Shared>, mut assignment: Assignment, running: Running) {
     let _registered = ForgetOnDrop { shared: &shared, key: assignment.key };
     let _counted = shared.stats.attempts.one();
     let input = std::mem::replace(&mut assignment.input, Ok(String::new()));
@@ -60,9 +59,10 @@ pub(super) async fn run(shared: Arc<Shared>, mut assignment: Assignment, cancell
             (_, Err(why)) => {
                 Verdict::Report(Outcome::fatal(format!("BadInput: the action's payload cannot be read: {why}")))
             }
-            (Some(task), Ok(input)) => run_body(&shared, &assignment, task, input, &canceller, &polls).await,
+            (Some(task), Ok(input)) => run_body(&shared, &assignment, task, input, &running).await,
         };
-        shared.stats.ended(task.as_deref(), end_of(&verdict, canceller.reason()));
+        running.end();
+        shared.stats.ended(task.as_deref(), end_of(&verdict, running.canceller.reason()));
         verdict
     };
     let mut work = pin!(work);
@@ -137,17 +137,17 @@ async fn run_body(
     assignment: &Assignment,
     task: &Task,
     input: String,
-    canceller: &Canceller,
-    polls: &PollClock,
+    running: &Running,
 ) -> Verdict {
-    let slots = if task.slot_type() == "cpu" { &shared.cpu_slots } else { &shared.default_slots };
+    let canceller = &running.canceller;
+    let slots = if task.slot_pool() == "cpu" { &shared.cpu_slots } else { &shared.default_slots };
     // The engine assigns no more than there are slots; a body that outlives its attempt still holds one, though.
     let permit = match slot(slots, canceller).await {
         Ok(permit) => permit,
         Err(reason) => return after_cancel(Outcome::Cancelled, reason),
     };
     let (ctx, emissions) = Context::for_attempt(assignment.info.clone(), canceller.clone());
-    let mut body = Started::new(shared, task, input, ctx.clone(), polls);
+    let mut body = Started::new(shared, task, input, ctx.clone(), &running.polls);
     let finished = oneshot::channel::<()>();
     let begun = Instant::now();
     let supervised = async {

@@ -123,7 +123,7 @@ impl Shared {
             return;
         }
         // Boxed, since it is large, and spawning would copy it several times.
-        self.attempts.spawn(Box::pin(attempt::run(self.clone(), assignment, running.canceller, running.polls)));
+        self.attempts.spawn(Box::pin(attempt::run(self.clone(), assignment, running)));
     }
 
     fn cancel(&self, message: &proto::AssignedAction) {

@@ -2,42 +2,50 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{
-    sync::watch,
-    time::{Instant, sleep, timeout},
-};
+use futures_util::future::try_join_all;
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{Registered, dispatch::Shared, table::Table};
+use super::{
+    RegisteredWorker,
+    dispatch::Shared,
+    state::Links,
+    table::{Outstanding, Table},
+};
 use crate::hatchet::{task::CancelReason, wire::format_duration};
 
 /// Pausing goes over REST, which may be out of reach.
 const PAUSE_TIMEOUT: Duration = Duration::from_secs(3);
 /// What was assigned before the pause arrives within some tens of milliseconds.
 const SETTLE: Duration = Duration::from_millis(400);
-/// After the grace, what was cancelled has this long to end and to be reported, over the grace of a cancellation.
+/// After the grace, bodies have this long to end and outcomes to be reported, over the grace of a cancellation.
 const LINGER: Duration = Duration::from_secs(4);
 /// A worker without a stream is taken for dead after 30 s, and what it runs is given to another: the cut has to come
 /// before.
 const UNHEARD_GRACE: Duration = Duration::from_secs(20);
 
-/// What a drain came to.
+/// What a drain came to. Each attempt is named as `task (run id)`.
+///
+/// A body that was cut either ended and was reported, or is in one of the other lists as well. The engine gives what is in
+/// those to another worker, 30 s after the last heartbeat.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Drained {
-    /// What was cancelled when the grace was over, as `task (run id)`.
+    /// Bodies that were cancelled when the grace was over.
     pub cut: Vec<String>,
-    /// What ignored that, or could not be reported: the engine gives it to another worker after 30 s.
+    /// Bodies that ignored that and still ran at the end.
     pub left: Vec<String>,
+    /// Attempts whose body had ended, and whose outcome the engine had not acknowledged at the end.
+    pub unreported: Vec<String>,
 }
 
 pub(super) async fn run(
     shared: &Arc<Shared>,
-    registered: &watch::Receiver<Registered>,
+    links: &Links,
     intake_closed: &CancellationToken,
     grace: Duration,
 ) -> Drained {
     let begun = Instant::now();
-    stop_intake(shared, registered, intake_closed).await;
+    stop_intake(shared, &links.workers(), intake_closed).await;
     let grace = if intake_closed.is_cancelled() && grace > UNHEARD_GRACE + begun.elapsed() {
         tracing::warn!(
             "the grace of {} is cut to {}: the engine gives what runs to another worker after 30 s without a stream",
@@ -52,32 +60,40 @@ pub(super) async fn run(
     {
         return Drained::default();
     }
-    let cut = shared.table.names();
-    tracing::warn!("the grace of {} is over: cancels {}", format_duration(grace), cut.join(", "));
+    let Outstanding { bodies: cut, reports } = shared.table.outstanding();
+    let (grace, linger) = (format_duration(grace), shared.cancel_grace.saturating_add(LINGER));
+    if !cut.is_empty() {
+        tracing::warn!("the grace of {grace} is over: cancels {}", cut.join(", "));
+    }
+    if !reports.is_empty() {
+        tracing::warn!(
+            "the grace of {grace} is over, and the engine has not acknowledged the outcome of {}: offers it for {} more",
+            reports.join(", "),
+            format_duration(linger)
+        );
+    }
     shared.table.cancel_all(CancelReason::Shutdown);
-    let left = match timeout(shared.cancel_grace.saturating_add(LINGER), shared.table.idle()).await {
-        Ok(()) => Vec::new(),
-        Err(_) => shared.table.names(),
-    };
-    Drained { cut, left }
+    // What is left when that is over is named by the caller.
+    let _ = timeout(linger, shared.table.idle()).await;
+    let Outstanding { bodies: left, reports: unreported } = shared.table.outstanding();
+    Drained { cut, left, unreported }
 }
 
-/// Pauses the worker, so that the engine assigns nothing more while results and cancels still flow. Where that cannot
-/// be done the stream is closed, which stops assignment as well, but then cancels do not arrive, and heartbeats with
-/// no stream are refused, so that 30 s are left.
-async fn stop_intake(
-    shared: &Arc<Shared>,
-    registered: &watch::Receiver<Registered>,
-    intake_closed: &CancellationToken,
-) {
-    let worker = registered.borrow().worker;
+/// Pauses the workers, so that the engine assigns nothing more while results and cancels still flow. If one cannot be
+/// paused, all streams are closed, which stops assignment as well, but then cancels do not arrive, and heartbeats
+/// without a stream are refused, so that 30 s are left.
+async fn stop_intake(shared: &Arc<Shared>, workers: &[RegisteredWorker], intake_closed: &CancellationToken) {
     let why = match shared.client.rest() {
         None => "the REST address is not known: set HATCHET_CLIENT_SERVER_URL".to_owned(),
-        Some(rest) => match timeout(PAUSE_TIMEOUT, rest.pause_worker(worker, true)).await {
-            Ok(Ok(())) => return,
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("no answer for {PAUSE_TIMEOUT:?}"),
-        },
+        Some(rest) => {
+            match timeout(PAUSE_TIMEOUT, try_join_all(workers.iter().map(|worker| rest.pause_worker(worker.id, true))))
+                .await
+            {
+                Ok(Ok(_)) => return,
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => format!("no answer for {PAUSE_TIMEOUT:?}"),
+            }
+        }
     };
     tracing::warn!("the worker cannot be paused ({why}); it closes its stream instead");
     intake_closed.cancel();
@@ -97,10 +113,10 @@ async fn settled(table: &Table) {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use tokio::{task::yield_now, time::advance};
+    use tokio::{sync::watch, task::yield_now, time::advance};
 
     use super::{
-        super::{LinkState, WorkerOptions, stats::Stats, table::Running},
+        super::{LinkState, Registered, WorkerOptions, stats::Stats, table::Running},
         *,
     };
     use crate::hatchet::{
@@ -163,6 +179,36 @@ pub(super) mod tests {
         Arc::new(Shared::new(client, &[], &options, stats, bodies, None).unwrap())
     }
 
+    /// Links of a process with one worker, which drains.
+    fn links(shared: &Shared) -> Links {
+        let worker = RegisteredWorker { id: WorkerId::random(), name: "w".to_owned(), slots: 1 };
+        let registered = Registered { workers: vec![worker], engine_version: String::new() };
+        Links::new(registered, watch::Sender::new(LinkState::Draining), shared.stats.clone())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn outstanding_report_is_told_from_running_body() {
+        let shared = without_rest();
+        let [deaf, polite, reporting] = ["deaf", "polite", "reporting"].map(|task| {
+            let (key, running) = ((RunId::random(), 0), Running::new(task.to_owned()));
+            assert!(shared.table.add(key, running.clone()));
+            (key, running, format!("{task} ({})", key.0))
+        });
+        reporting.1.end();
+        let links = links(&shared);
+        let drained = tokio::spawn({
+            let shared = shared.clone();
+            async move { run(&shared, &links, &CancellationToken::new(), Duration::from_secs(1)).await }
+        });
+        polite.1.canceller.cancelled().await;
+        // It ends, and the engine does not take its outcome.
+        polite.1.end();
+        let drained = drained.await.unwrap();
+        assert_eq!(drained.cut, [deaf.2.clone(), polite.2.clone()]);
+        assert_eq!(drained.left, [deaf.2]);
+        assert_eq!(drained.unreported, [polite.2, reporting.2]);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn without_rest_what_runs_is_cut_before_the_engine_gives_it_away() {
         for (grace, cut_after) in [(UNHEARD_GRACE * 10, UNHEARD_GRACE), (UNHEARD_GRACE / 2, UNHEARD_GRACE / 2)] {
@@ -170,12 +216,11 @@ pub(super) mod tests {
             let running = Running::new("long".to_owned());
             let key = (RunId::random(), 0);
             assert!(shared.table.add(key, running.clone()));
-            let registered = Registered { worker: WorkerId::random(), engine_version: String::new() };
-            let (known, intake_closed) = (watch::channel(registered).1, CancellationToken::new());
-            let begun = Instant::now();
+            let links = links(&shared);
+            let (begun, intake_closed) = (Instant::now(), CancellationToken::new());
             let drained = tokio::spawn({
                 let (shared, intake_closed) = (shared.clone(), intake_closed.clone());
-                async move { run(&shared, &known, &intake_closed, grace).await }
+                async move { run(&shared, &links, &intake_closed, grace).await }
             });
             assert_eq!(running.canceller.cancelled().await, CancelReason::Shutdown);
             assert!(intake_closed.is_cancelled(), "the stream is closed");

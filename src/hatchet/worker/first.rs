@@ -8,12 +8,16 @@ use tokio::{
 };
 
 use super::{
-    LinkState, Registered, Worker,
+    LinkState, Registered,
     link::{FIRST_WAIT, LONGEST_WAIT},
-    register::register,
+    register::{Registration, register},
 };
 use crate::hatchet::client::{
-    Client, ClientError, ErrorKind, Spoken, diagnose, judge, patience::LIMIT, probe, retry::Waits, unanswered,
+    Client, ClientError, ErrorKind, Spoken, diagnose, judge,
+    patience::LIMIT,
+    probe,
+    retry::{RegistrationTimeout, Waits},
+    unanswered,
 };
 
 /// Each call has this long without a sign of life at least, however little patience the options leave: a real engine
@@ -23,18 +27,21 @@ const FIRST_ANSWER: Duration = Duration::from_secs(10);
 /// brought nothing, a second connection is made to see whether anybody is there.
 const OPENING: Duration = Duration::from_secs(1);
 
-/// Registers for the first time. An engine that does not answer is waited for only as long as the options say, and
-/// what is wrong with the address or TLS is found out and said.
+/// Registers for the first time. An engine that does not answer is waited for only as long as `wait_for_engine`, and
+/// what is wrong with the address or TLS is found out and said. One that answers that it failed is asked again for at
+/// least [`RegistrationTimeout::LEAST`].
 pub(super) async fn first_registration(
     client: &Client,
-    worker: &Worker,
+    registrations: &[Registration],
+    wait_for_engine: Duration,
     state: &watch::Sender<LinkState>,
 ) -> Result<Registered, ClientError> {
     let begun = Instant::now();
-    let left = || worker.options.wait_for_engine.saturating_sub(begun.elapsed());
+    let left = || wait_for_engine.saturating_sub(begun.elapsed());
+    let timeout = RegistrationTimeout::begin(wait_for_engine);
     let mut waits = Waits::new(FIRST_WAIT, LONGEST_WAIT);
     loop {
-        let error = match once(client, worker, left()).await {
+        let error = match once(client, registrations, left(), &timeout).await {
             Ok(registered) => return Ok(registered),
             Err(error) => error,
         };
@@ -47,12 +54,17 @@ pub(super) async fn first_registration(
 }
 
 /// One try, with this much of the options' patience left.
-async fn once(client: &Client, worker: &Worker, left: Duration) -> Result<Registered, ClientError> {
+async fn once(
+    client: &Client,
+    registrations: &[Registration],
+    left: Duration,
+    timeout: &RegistrationTimeout,
+) -> Result<Registered, ClientError> {
     // Whole seconds, for people to read.
     let patience = Duration::from_secs(left.clamp(FIRST_ANSWER, LIMIT).as_secs());
     let registered = tokio::select! {
         biased;
-        registered = register(client, &worker.options, &worker.tasks, patience) => registered,
+        registered = register(client, registrations, patience, timeout) => registered,
         nobody = nobody(client, left) => return Err(nobody),
     };
     let error = match registered {
@@ -103,7 +115,7 @@ mod tests {
     use super::*;
     use crate::hatchet::{
         client::{ClientConfig, Tls},
-        worker::{WorkerOptions, drain::tests::config},
+        worker::drain::tests::config,
     };
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -111,9 +123,9 @@ mod tests {
     /// What a registration ends with, and after how long, at the address of this listener.
     async fn ended(listener: &TcpListener, tls: Tls, wait_for_engine: Duration) -> (String, Duration) {
         let config = ClientConfig { tls, ..config(listener.local_addr().unwrap().to_string()) };
-        let worker = Worker::new(config.clone(), WorkerOptions { wait_for_engine, ..WorkerOptions::default() });
         let (client, begun) = (Client::new(config).unwrap(), Instant::now());
-        let error = first_registration(&client, &worker, &watch::Sender::new(LinkState::Connecting(None))).await;
+        let state = watch::Sender::new(LinkState::Connecting(None));
+        let error = first_registration(&client, &[], wait_for_engine, &state).await;
         (error.unwrap_err().to_string(), begun.elapsed())
     }
 

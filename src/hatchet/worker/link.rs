@@ -1,7 +1,8 @@
 //! The supervisor of everything between the worker and the engine, on its own thread.
 
-use std::{mem, sync::Arc, time::Duration};
+use std::{mem, slice, sync::Arc, time::Duration};
 
+use futures_util::{StreamExt as _, future::join_all, stream::FuturesUnordered};
 use tokio::{
     sync::{oneshot, watch},
     time::{Instant, sleep, timeout},
@@ -9,21 +10,27 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Drained, LinkState, Registered, RunningWorker, Worker,
+    Drained, LinkState, RunningWorker, Worker,
     cpu::CpuPool,
     dispatch::Shared,
     drain,
     first::first_registration,
     health,
-    register::register,
+    register::{Registration, register, registrations},
     session::{self, Ended},
+    state::Links,
     stats::Stats,
     watchdog,
 };
 use crate::hatchet::{
-    client::{Client, ClientError, ErrorKind, patience::LIMIT, retry::Waits},
+    client::{
+        Client, ClientError, ErrorKind,
+        patience::LIMIT,
+        retry::{RegistrationTimeout, Waits},
+    },
+    os_error::OsError,
     task::{CancelReason, Kind},
-    wire::proto,
+    wire::{WorkerId, proto},
 };
 
 /// Waits between tries: short at first, so that a blip costs little, and never long, so that an outage's end is seen.
@@ -33,6 +40,7 @@ pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// heartbeats are taken and every stream is cut at once, as by a proxy that cannot stream, and where each registration is
 /// forgotten.
 const STORM: Duration = Duration::from_secs(2);
+const UNSUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(super) fn start(mut worker: Worker) -> Result<RunningWorker, ClientError> {
     let failed = |what: &str, e: &dyn std::fmt::Display| {
@@ -47,7 +55,7 @@ pub(super) fn start(mut worker: Worker) -> Result<RunningWorker, ClientError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|e| failed("the link's runtime", &e))?;
+        .map_err(|e| failed("the link's runtime", &OsError(&e)))?;
     let (state_sender, state) = watch::channel(LinkState::Connecting(None));
     let stats = Arc::new(Stats::new(&worker.tasks, &worker.options, state.clone()));
     let counted = stats.clone();
@@ -70,7 +78,7 @@ pub(super) fn start(mut worker: Worker) -> Result<RunningWorker, ClientError> {
             // A failed send: nobody waits for the end.
             let _ = result_sender.send(result);
         })
-        .map_err(|e| failed("the link's thread", &e))?;
+        .map_err(|e| failed("the link's thread", &OsError(&e)))?;
     Ok(RunningWorker { state, stats, stop, abandon, result: Some(result) })
 }
 
@@ -79,7 +87,7 @@ async fn serve_health(listener: Option<std::net::TcpListener>, stats: Arc<Stats>
     let Some(listener) = listener else { return std::future::pending().await };
     let why = match health::serve(listener, stats).await {
         Ok(()) => "it ended".to_owned(),
-        Err(e) => e.to_string(),
+        Err(e) => OsError(&e).to_string(),
     };
     ClientError::new(ErrorKind::Config, format!("health and metrics cannot be served: {why}"))
 }
@@ -95,31 +103,41 @@ async fn run(
     let client = Client::new(worker.config.clone())?;
     let shared = Arc::new(Shared::new(client, &worker.tasks, &worker.options, stats, bodies, cpu)?);
     let _cut = CutOnDrop(shared.clone());
+    let registrations = registrations(&worker);
     let registered = tokio::select! {
-        registered = first_registration(&shared.client, &worker, state) => registered?,
+        registered = first_registration(&shared.client, &registrations, worker.options.wait_for_engine, state) => registered?,
         () = stop.cancelled() => return Ok(Drained::default()),
     };
-    shared.stats.registrations.add(1);
-    let (known, current) = watch::channel(registered);
+    shared.stats.registrations.add(registered.workers.len() as u64);
+    let links = Links::new(registered, state.clone(), shared.stats.clone());
     let intake_closed = CancellationToken::new();
+    let mut kept: FuturesUnordered<_> = registrations
+        .iter()
+        .enumerate()
+        .map(|(number, registration)| keep(&shared, registration, number, &links, &intake_closed))
+        .collect();
     let drained = async {
         stop.cancelled().await;
-        state.send_replace(LinkState::Draining);
-        drain::run(&shared, &current, &intake_closed, worker.options.grace).await
+        links.drain();
+        drain::run(&shared, &links, &intake_closed, worker.options.grace).await
     };
     let drained = tokio::select! {
-        refused = keep(&shared, &worker, &known, state, &intake_closed) => return Err(refused),
+        Some(refused) = kept.next() => return Err(refused),
         drained = drained => drained,
         never = watchdog::run(shared.clone()) => match never {},
     };
-    // Unsubscribing alone would leave the stream assigning; it ends with this function, right after.
-    let worker_id = current.borrow().worker.to_string();
-    let mut stub = shared.client.connection().dispatcher();
-    let goodbye = stub.unsubscribe(proto::WorkerUnsubscribeRequest { worker_id });
-    if let Ok(Err(status)) = timeout(Duration::from_secs(2), goodbye).await {
-        tracing::debug!(%status, "the engine did not take the goodbye");
-    }
+    // Unsubscribing alone would leave the streams assigning; they end with this function, right after.
+    join_all(links.workers().iter().map(|worker| unsubscribe(&shared, worker.id))).await;
     Ok(drained)
+}
+
+/// Tells the engine that a worker leaves. One try, since the engine notices it without.
+async fn unsubscribe(shared: &Shared, worker: WorkerId) {
+    let mut stub = shared.client.connection().dispatcher();
+    let call = stub.unsubscribe(proto::WorkerUnsubscribeRequest { worker_id: worker.to_string() });
+    if let Ok(Err(status)) = timeout(UNSUBSCRIBE_TIMEOUT, call).await {
+        tracing::debug!(%worker, %status, "unsubscribing failed");
+    }
 }
 
 /// Tells what still runs on threads that the worker is gone, whatever way it went.
@@ -131,47 +149,51 @@ impl Drop for CutOnDrop {
     }
 }
 
-/// Keeps the worker listening, for ever: comes back only with what trying again does not mend.
+/// Keeps one registration listening: reopens its stream, and registers it anew if the engine has forgotten it. Returns
+/// only an error that another try does not mend.
 async fn keep(
     shared: &Arc<Shared>,
-    worker: &Worker,
-    known: &watch::Sender<Registered>,
-    state: &watch::Sender<LinkState>,
+    registration: &Registration,
+    number: usize,
+    links: &Links,
     intake_closed: &CancellationToken,
 ) -> ClientError {
+    let name = registration.name();
     let mut waits = Waits::new(FIRST_WAIT, LONGEST_WAIT);
     let mut failures = 0_u32;
     let mut since = Instant::now();
     loop {
-        let registered = known.borrow().clone();
         let opened = Instant::now();
-        let wait = match session::run(shared, &registered, state, intake_closed, failures).await {
+        let wait = match session::run(shared, links, number, intake_closed, failures).await {
             Ended::Closed => std::future::pending().await,
             // A new registration would be given work, since only the old one is paused.
-            Ended::Forgotten if *state.borrow() == LinkState::Draining => std::future::pending().await,
+            Ended::Forgotten if links.is_draining() => std::future::pending().await,
             Ended::Refused(error) => return error,
             Ended::Lost { why, signs } => {
-                tracing::warn!("lost the engine, and tries again: {why}");
-                leave(state, Some(why));
+                tracing::warn!(name, "lost the engine, and tries again: {why}");
+                links.lost(number, Some(why));
                 failures = if signs.heartbeat { 1 } else { failures.saturating_add(1) };
                 // A stream that has brought work is worth having again at once, however short it was.
                 let held = if signs.work { Duration::MAX } else { opened.elapsed() };
                 waits.after(if signs.heartbeat { held } else { Duration::ZERO }, STORM)
             }
             Ended::Forgotten => {
-                tracing::warn!("the engine does not know this worker any more: it registers again");
-                leave(state, None);
-                match register(&shared.client, &worker.options, &worker.tasks, LIMIT).await {
+                tracing::warn!(name, "the engine does not know this worker any more: it registers again");
+                links.lost(number, None);
+                let timeout = RegistrationTimeout::begin(Duration::ZERO);
+                match register(&shared.client, slice::from_ref(registration), LIMIT, &timeout).await {
                     Ok(registered) => {
-                        shared.stats.registrations.add(1);
-                        tracing::info!(worker = %registered.worker, "registered again");
-                        known.send_replace(registered);
+                        for worker in registered.workers {
+                            shared.stats.registrations.add(1);
+                            tracing::info!(name, worker = %worker.id, "registered again");
+                            links.registered(number, worker);
+                        }
                         let kept = mem::replace(&mut since, Instant::now()).elapsed();
                         before_listening(&mut waits, kept)
                     }
                     Err(error) if error.kind() == ErrorKind::Unauthenticated => return error,
                     Err(error) => {
-                        tracing::warn!("could not register again, and tries on: {error}");
+                        tracing::warn!(name, "could not register again, and tries on: {error}");
                         waits.again()
                     }
                 }
@@ -189,14 +211,6 @@ fn before_listening(waits: &mut Waits, kept: Duration) -> Duration {
         return Duration::ZERO;
     }
     waits.again()
-}
-
-fn leave(state: &watch::Sender<LinkState>, why: Option<String>) {
-    state.send_modify(|state| {
-        if !matches!(state, LinkState::Draining) {
-            *state = LinkState::Connecting(why);
-        }
-    });
 }
 
 #[cfg(test)]

@@ -10,13 +10,15 @@
 //!         ◀─────────── report ◀── outcome ◀──────────────────────────┘
 //! ```
 //!
-//! States of the link, which readiness follows ([`LinkState`]):
+//! The process registers as one worker for its async and blocking tasks and as another one for its CPU tasks, each with
+//! its own stream and heartbeats over one shared connection; all else is shared. States of the process, which readiness
+//! follows ([`LinkState`]); it listens only while all of its workers do:
 //!
 //! ```text
 //!  Connecting ─▶ Listening ─▶ Draining ─▶ Stopped
 //!      ▲  ▲          │
-//!      │  └─ lost ───┤ stream or heartbeat failed: opened again under the same id
-//!      └─ forgotten ─┘ the engine does not know the worker: registered anew
+//!      │  └─ lost ───┤ stream or heartbeat of a worker failed: opened again under the same id
+//!      └─ forgotten ─┘ the engine does not know a worker: that one is registered anew
 //! ```
 
 mod attempt;
@@ -33,6 +35,7 @@ mod register;
 mod report;
 mod session;
 mod started;
+mod state;
 mod stats;
 mod table;
 mod visitors;
@@ -55,7 +58,8 @@ use super::{
 /// How a worker runs.
 #[derive(Debug, Clone)]
 pub struct WorkerOptions {
-    /// Its name; letters, digits, `.`, `-` and `_`.
+    /// Its name; letters, digits, `.`, `-` and `_`. CPU tasks are registered as a worker of their own, called
+    /// `<name>-cpu`.
     pub name: String,
     /// Async and blocking attempts at once. Default 100. Blocking bodies need as many blocking threads of the runtime.
     pub slots: usize,
@@ -65,8 +69,9 @@ pub struct WorkerOptions {
     pub grace: Duration,
     /// A cancelled async body has this long to end before it is dropped, and any other before it is named. Default 1 s.
     pub cancel_grace: Duration,
-    /// How long to wait for an engine that does not answer at the start. Default: not at all. Once registered, the
-    /// worker tries for ever.
+    /// How long to wait for an engine that does not answer at the start. Default: not at all. If a live engine answers
+    /// that it failed (INTERNAL, UNAVAILABLE or ABORTED), as a real one does when several workers register the same new
+    /// tasks at once, the registration is retried for 30 s at least. Once registered, the worker retries without a limit.
     pub wait_for_engine: Duration,
 }
 
@@ -96,13 +101,25 @@ pub enum LinkState {
     Stopped,
 }
 
-/// What the engine said at registration.
+/// A registered worker process, as the engine knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Registered {
-    /// This worker's id.
-    pub worker: WorkerId,
+    /// The workers that the process registered as: one for its async and blocking tasks and one for its CPU tasks, each
+    /// only if it has such tasks.
+    pub workers: Vec<RegisteredWorker>,
     /// The engine's version, such as `v0.101.27`.
     pub engine_version: String,
+}
+
+/// One worker of a process. The engine lists it and counts its slots like those of any other worker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegisteredWorker {
+    /// The id that the engine gave it.
+    pub id: WorkerId,
+    /// The process' name with the namespace; of the worker for CPU tasks, with the suffix `-cpu`.
+    pub name: String,
+    /// Attempts at once.
+    pub slots: usize,
 }
 
 /// A worker before its start.

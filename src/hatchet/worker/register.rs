@@ -1,15 +1,15 @@
-//! Makes the engine know the tasks, then the worker.
+//! Registers the tasks with the engine, then the process as a worker for each of its slot pools.
 
 use std::{collections::HashMap, time::Duration};
 
-use futures_util::{StreamExt as _, TryStreamExt as _};
+use futures_util::{StreamExt as _, TryStreamExt as _, future::try_join_all};
 
-use super::{Registered, WorkerOptions};
+use super::{Registered, RegisteredWorker, Worker};
 use crate::hatchet::{
-    client::{Client, ClientError, ErrorKind, patience::within},
-    task::{Idempotency, IdempotencyMethod, Task},
+    client::{Client, ClientError, ErrorKind, patience::within, retry::RegistrationTimeout},
+    task::{Idempotency, IdempotencyMethod, Kind, Task},
     wire::{
-        ActionId, format_duration,
+        ActionId, SLOT_TYPE, format_duration,
         proto::{self, v1},
     },
 };
@@ -17,34 +17,68 @@ use crate::hatchet::{
 /// Workflows put at once, as the Python SDK does it.
 const PARALLEL_PUTS: usize = 5;
 
-/// Puts all workflows, then registers the worker: in this order, so that a worker never listens for a workflow that
-/// the engine does not know. `limit` is that of each call.
+/// A worker to register: the tasks of one slot pool, and the slots of that pool.
+pub(super) struct Registration {
+    /// With the namespace.
+    name: String,
+    slots: usize,
+    tasks: Vec<Task>,
+}
+
+impl Registration {
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+/// What a worker process registers: async and blocking tasks under its name, CPU tasks under its name with the suffix
+/// `-cpu`, and neither without a task.
+///
+/// Two workers, since the engine is to queue each kind by its own number of slots: the execution timeout counts from the
+/// assignment, so an attempt that waited for a thread inside the process would use it up waiting. A slot type for CPU
+/// tasks would do the same for one worker only: official SDKs' workers have no such slots, and a real engine refills
+/// them slowly (see [`SLOT_TYPE`]).
+pub(super) fn registrations(worker: &Worker) -> Vec<Registration> {
+    let (cpu, others): (Vec<Task>, Vec<Task>) = worker.tasks.iter().cloned().partition(|task| task.kind() == Kind::Cpu);
+    let (name, options) = (worker.config.namespaced(&worker.options.name), &worker.options);
+    let cpu = Registration { name: format!("{name}-cpu"), slots: options.cpu_threads, tasks: cpu };
+    let others = Registration { name, slots: options.slots, tasks: others };
+    [others, cpu].into_iter().filter(|registration| !registration.tasks.is_empty()).collect()
+}
+
+/// Puts all workflows, then registers the workers: in this order, so that a worker never listens for a workflow that
+/// the engine does not know. `limit` is that of each call; one that a live engine fails is retried until `timeout` is over.
 pub(super) async fn register(
     client: &Client,
-    options: &WorkerOptions,
-    tasks: &[Task],
+    registrations: &[Registration],
     limit: Duration,
+    timeout: &RegistrationTimeout,
 ) -> Result<Registered, ClientError> {
-    let version = client.engine_version_within(limit).await?;
-    let puts: Vec<_> = tasks.iter().flat_map(|task| task.names().map(move |name| (task, name))).collect();
-    futures_util::stream::iter(puts.iter().map(|(task, name)| put_workflow(client, task, name, limit)))
+    let engine_version = timeout.retrying(|| client.engine_version_within(limit)).await?;
+    let tasks = registrations.iter().flat_map(|registration| &registration.tasks);
+    let puts: Vec<_> = tasks.flat_map(|task| task.names().map(move |name| (task, name))).collect();
+    let put = |(task, name)| timeout.retrying(move || put_workflow(client, task, name, limit));
+    futures_util::stream::iter(puts.into_iter().map(put))
         .buffer_unordered(PARALLEL_PUTS)
         .try_collect::<Vec<()>>()
         .await?;
-    let actions: Vec<String> = puts
-        .iter()
-        .map(|(_, name)| action(client, name).map(|action| action.as_str().to_owned()))
-        .collect::<Result<_, _>>()?;
-    // `slot_config` whatever the version says: development builds call themselves v0.1.0-alpha.0 and take it as well.
-    let mut slot_config = HashMap::new();
-    for task in tasks {
-        let units = if task.slot_type() == "cpu" { options.cpu_threads } else { options.slots };
-        slot_config.insert(task.slot_type().to_owned(), i32::try_from(units).unwrap_or(i32::MAX));
-    }
+    let register = |registration| timeout.retrying(move || register_worker(client, registration, limit));
+    Ok(Registered { workers: try_join_all(registrations.iter().map(register)).await?, engine_version })
+}
+
+async fn register_worker(
+    client: &Client,
+    registration: &Registration,
+    limit: Duration,
+) -> Result<RegisteredWorker, ClientError> {
+    let names = registration.tasks.iter().flat_map(Task::names);
+    let actions: Vec<String> =
+        names.map(|name| action(client, name).map(|action| action.as_str().to_owned())).collect::<Result<_, _>>()?;
     let request = proto::WorkerRegisterRequest {
-        worker_name: client.config().namespaced(&options.name),
+        worker_name: registration.name.clone(),
         actions,
-        slot_config,
+        // Whatever the version says: development builds call themselves v0.1.0-alpha.0 and take it as well.
+        slot_config: HashMap::from([(SLOT_TYPE.to_owned(), i32::try_from(registration.slots).unwrap_or(i32::MAX))]),
         runtime_info: Some(proto::RuntimeInfo {
             sdk_version: Some(concat!("rust-", env!("CARGO_PKG_VERSION")).to_owned()),
             // An engine knows four languages and refuses any other number.
@@ -55,13 +89,14 @@ pub(super) async fn register(
         }),
         ..Default::default()
     };
+    let call = format!("register the worker {}", registration.name);
     let answer = client.connection().dispatcher().register(within(limit, request)).await;
-    let answer = answer.map_err(|status| client.connection().failed("register the worker", status))?.into_inner();
-    let worker = answer
+    let answer = answer.map_err(|status| client.connection().failed(&call, status))?.into_inner();
+    let id = answer
         .worker_id
         .parse()
         .map_err(|e| ClientError::new(ErrorKind::Engine, format!("the engine's answer cannot be read: {e}")))?;
-    Ok(Registered { worker, engine_version: version })
+    Ok(RegisteredWorker { id, name: registration.name.clone(), slots: registration.slots })
 }
 
 /// The action of a task that is a workflow of its own; the namespace goes on the workflow's part only.
@@ -86,7 +121,7 @@ async fn put_workflow(client: &Client, task: &Task, name: &str, limit: Duration)
             retries: i32::try_from(options.retries).unwrap_or(i32::MAX),
             backoff_factor: options.backoff.map(|backoff| backoff.factor),
             backoff_max_seconds: options.backoff.map(|b| i32::try_from(b.max_seconds).unwrap_or(i32::MAX)),
-            slot_requests: HashMap::from([(task.slot_type().to_owned(), 1)]),
+            slot_requests: HashMap::from([(SLOT_TYPE.to_owned(), 1)]),
             ..Default::default()
         }],
         idempotency: options.idempotency.as_ref().map(idempotency),

@@ -1,15 +1,12 @@
 //! One stream of assignments with its heartbeats. The end of either is the end of both: no half-alive worker.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
-use tokio::{
-    sync::watch,
-    time::{Instant, MissedTickBehavior, interval},
-};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::{LinkState, Registered, dispatch::Shared};
+use super::{dispatch::Shared, state::Links};
 use crate::hatchet::{
     client::{ClientError, ErrorKind, connection::messages, patience::within},
     wire::{WorkerId, proto, timestamp_now},
@@ -56,14 +53,18 @@ pub(super) struct Signs {
     pub(super) work: bool,
 }
 
+/// Listens and heartbeats for the registration of this number; `failures` sessions of it in a row have shown no life.
 pub(super) async fn run(
     shared: &Arc<Shared>,
-    registered: &Registered,
-    state: &watch::Sender<LinkState>,
+    links: &Links,
+    number: usize,
     intake_closed: &CancellationToken,
     failures: u32,
 ) -> Ended {
-    let worker = registered.worker;
+    let worker = links.id(number);
+    // Heartbeats go over the present connection. If another registration gives that up, this stream stays behind on the
+    // old one, and heartbeats would say nothing of it any more.
+    let mut left = pin!(shared.client.connection().renewed());
     let limit = shared.client.config().max_recv_message.saturating_mul(4).max(LARGEST_READ);
     let mut stub = shared.client.connection().dispatcher().max_decoding_message_size(limit);
     let request = proto::WorkerListenRequest { worker_id: worker.to_string() };
@@ -99,10 +100,7 @@ pub(super) async fn run(
                         answered = answered.max(sent);
                         if !signs.heartbeat {
                             signs.heartbeat = true;
-                            shared.stats.listens.add(1);
-                            state.send_modify(|state| if !matches!(state, LinkState::Draining) {
-                                *state = LinkState::Listening(registered.clone());
-                            });
+                            links.listens(number);
                         }
                     }
                     Err(error) if error.kind() == ErrorKind::StreamNotActive && opened.elapsed() < OPENING_GRACE => {
@@ -125,6 +123,7 @@ pub(super) async fn run(
                     }
                 }
             }
+            () = &mut left => return Ended::Lost { why: "the connection was given up".to_owned(), signs },
             () = intake_closed.cancelled() => return Ended::Closed,
         }
     }

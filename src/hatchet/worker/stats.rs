@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 
 pub use super::histogram::Durations;
 use super::{LinkState, WorkerOptions, histogram::Histogram};
@@ -57,7 +57,7 @@ pub struct WorkerStats {
     pub link: LinkState,
     /// Since the worker's start.
     pub uptime: Duration,
-    /// How often it registered.
+    /// How often it registered. This and the next three counts are sums over the workers that the process registers as.
     pub registrations: u64,
     /// How often it listened again after a loss.
     pub reconnects: u64,
@@ -71,7 +71,7 @@ pub struct WorkerStats {
     pub heartbeat_answer: Durations,
     /// How late the link's thread last was with something that was due.
     pub link_lag: Duration,
-    /// Slots, by type.
+    /// Slots, by [pool](Task::slot_pool).
     pub slots: BTreeMap<&'static str, Slots>,
     /// Attempts that were assigned and are not reported yet.
     pub attempts: usize,
@@ -93,7 +93,7 @@ pub struct WorkerStats {
     pub blocked_threads: u64,
 }
 
-/// Slots of one type.
+/// Slots of one pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Slots {
     /// In all.
@@ -123,7 +123,7 @@ pub(super) struct Stats {
     pub(super) attempts: Gauge,
     pub(super) reports: Gauge,
     pub(super) registrations: Counter,
-    pub(super) listens: Counter,
+    reconnects: Counter,
     pub(super) heartbeats: Counter,
     pub(super) heartbeat_failures: Counter,
     pub(super) heartbeat_delay: Histogram,
@@ -134,6 +134,8 @@ pub(super) struct Stats {
     pub(super) chunks_lost: Counter,
     pub(super) blocked_threads: Counter,
     link_lag: Mutex<Duration>,
+    /// Told each time a registration begins to listen.
+    listening: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -210,14 +212,14 @@ impl Stats {
         Self {
             start: Instant::now(),
             state,
-            slots: tasks.iter().map(Task::slot_type).map(|kind| (kind, slots(kind))).collect(),
+            slots: tasks.iter().map(Task::slot_pool).map(|kind| (kind, slots(kind))).collect(),
             tasks: tasks.iter().map(|task| (task.name().to_owned(), TaskCounters::default())).collect(),
             unknown: TaskCounters::default(),
             queued: Default::default(),
             attempts: Gauge::default(),
             reports: Gauge::default(),
             registrations: Counter::default(),
-            listens: Counter::default(),
+            reconnects: Counter::default(),
             heartbeats: Counter::default(),
             heartbeat_failures: Counter::default(),
             heartbeat_delay: Histogram::default(),
@@ -228,23 +230,22 @@ impl Stats {
             chunks_lost: Counter::default(),
             blocked_threads: Counter::default(),
             link_lag: Mutex::default(),
+            listening: Notify::new(),
         }
     }
 
-    /// Ends when the link next begins to listen.
+    /// A registration listens: for the first time, or `again` after a loss.
+    pub(super) fn listens(&self, again: bool) {
+        self.reconnects.add(u64::from(again));
+        self.listening.notify_waiters();
+    }
+
+    /// Ends when the next registration begins to listen. All share one connection, so calls get through then.
     pub(super) async fn link_comes_back(&self) {
-        let mut state = self.state.clone();
-        state.mark_unchanged();
-        while state.changed().await.is_ok() {
-            if matches!(*state.borrow_and_update(), LinkState::Listening(_)) {
-                return;
-            }
-        }
-        // The link has ended.
-        std::future::pending::<()>().await;
+        self.listening.notified().await;
     }
 
-    /// The slots of a type; of one that no task has, none.
+    /// The slots of a pool; of one that no task has, none.
     pub(super) fn slots(&self, kind: &str) -> Arc<Semaphore> {
         self.slots.get(kind).map_or_else(|| Arc::new(Semaphore::new(0)), |(_, permits)| permits.clone())
     }
@@ -290,7 +291,7 @@ impl Stats {
             link: self.state.borrow().clone(),
             uptime: self.start.elapsed(),
             registrations: self.registrations.read(),
-            reconnects: self.listens.read().saturating_sub(1),
+            reconnects: self.reconnects.read(),
             heartbeats: self.heartbeats.read(),
             heartbeat_failures: self.heartbeat_failures.read(),
             heartbeat_delay: self.heartbeat_delay.read(),

@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 use tokio::sync::Notify;
@@ -33,11 +36,33 @@ pub(super) struct Running {
     pub(super) polls: PollClock,
     /// How long the watchdog last said that it blocks, in milliseconds.
     pub(super) said_blocked_ms: Arc<AtomicU64>,
+    /// The body has ended: only the report of its outcome is outstanding.
+    ended: Arc<AtomicBool>,
+}
+
+/// Attempts in words, as `task (run id)`, by what is outstanding of them.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Outstanding {
+    /// The body, which runs or waits for its slot.
+    pub(super) bodies: Vec<String>,
+    /// Only the report of the outcome.
+    pub(super) reports: Vec<String>,
 }
 
 impl Running {
     pub(super) fn new(task: String) -> Self {
-        Self { task, canceller: Canceller::default(), polls: PollClock::default(), said_blocked_ms: Arc::default() }
+        Self {
+            task,
+            canceller: Canceller::default(),
+            polls: PollClock::default(),
+            said_blocked_ms: Arc::default(),
+            ended: Arc::default(),
+        }
+    }
+
+    /// The body has ended.
+    pub(super) fn end(&self) {
+        self.ended.store(true, Ordering::Relaxed);
     }
 }
 
@@ -81,12 +106,17 @@ impl Table {
         self.running().values().cloned().collect()
     }
 
-    /// What runs, for messages.
-    pub(super) fn names(&self) -> Vec<String> {
-        let mut names: Vec<String> =
-            self.running().iter().map(|((run, _), running)| format!("{} ({run})", running.task)).collect();
-        names.sort();
-        names
+    /// What there is, in the order of the names.
+    pub(super) fn outstanding(&self) -> Outstanding {
+        let mut outstanding = Outstanding::default();
+        for ((run, _), running) in &*self.running() {
+            let ended = running.ended.load(Ordering::Relaxed);
+            let list = if ended { &mut outstanding.reports } else { &mut outstanding.bodies };
+            list.push(format!("{} ({run})", running.task));
+        }
+        outstanding.bodies.sort();
+        outstanding.reports.sort();
+        outstanding
     }
 
     /// Asks all that runs to stop.

@@ -77,3 +77,14 @@ fn runs_that_fail_alike_are_one_error() {
     let errors = summary(&place.path("out"))["errors"].clone();
     assert_eq!((errors.as_array().map(Vec::len), &errors[0]["runs"]), (Some(1), &12.into()));
 }
+
+#[test]
+fn slots_of_both_workers_of_a_process_are_counted() {
+    let place = Place::new();
+    let _worker = place.worker(&["--embedded", "--run-keys", "--slots", "7", "--cpu-threads", "3"]);
+    let words = ["--tasks", "sync-sleep-task,cpu-heavy-task", "--runs", "10", "--out", "out"];
+    let inputs =
+        ["--input-json", r#"sync-sleep-task={"seconds":0.2}"#, "--input-json", r#"cpu-heavy-task={"limit":1000}"#];
+    bench(&place, &[&words[..], &inputs].concat()).expect(0);
+    assert_eq!(summary(&place.path("out"))["slots"]["limits"], serde_json::json!({ "cpu": 3, "default": 7 }));
+}

@@ -22,7 +22,13 @@ impl AdminService for Door {
         &self,
         request: Request<v1::CreateWorkflowVersionRequest>,
     ) -> Answer<v1::CreateWorkflowVersionResponse> {
-        self.note(|script| script.workflows.push(request.into_inner()));
+        self.note(|script| match script.put_failures.pop_front() {
+            Some(failure) => Err(failure),
+            None => {
+                script.workflows.push(request.into_inner());
+                Ok(())
+            }
+        })?;
         Ok(Response::new(v1::CreateWorkflowVersionResponse::default()))
     }
 

@@ -21,7 +21,13 @@ impl dispatcher_server::Dispatcher for Door {
     async fn register(&self, request: Request<WorkerRegisterRequest>) -> Answer<WorkerRegisterResponse> {
         let request = request.into_inner();
         let (worker_id, worker_name) = (WorkerId::random().to_string(), request.worker_name.clone());
-        self.note(|script| script.registered.push(request));
+        self.note(|script| match script.register_failures.pop_front() {
+            Some(failure) => Err(failure),
+            None => {
+                script.registered.push(request);
+                Ok(())
+            }
+        })?;
         Ok(Response::new(WorkerRegisterResponse { worker_id, worker_name, ..Default::default() }))
     }
 
@@ -34,6 +40,9 @@ impl dispatcher_server::Dispatcher for Door {
             if script.forgotten.contains(&worker) {
                 return Err(Status::not_found("worker not found"));
             }
+            if let Some(failure) = script.listen_failures.pop_front() {
+                return Err(failure);
+            }
             script.streams.push((worker, sender));
             Ok(())
         })?;
@@ -45,6 +54,11 @@ impl dispatcher_server::Dispatcher for Door {
         self.note(|script| {
             if script.forgotten.contains(&worker) {
                 return Err(Status::not_found("worker not found"));
+            }
+            // While streams are refused, so are heartbeats without one, as by a real engine.
+            let open = script.streams.iter().any(|(of, stream)| *of == worker && !stream.is_closed());
+            if !script.listen_failures.is_empty() && !open {
+                return Err(Status::failed_precondition("stream is not active"));
             }
             if let Some(failure) = script.heartbeat_failures.pop_front() {
                 return Err(failure);
@@ -99,6 +113,10 @@ impl dispatcher_server::Dispatcher for Door {
     }
 
     async fn get_version(&self, _: Request<GetVersionRequest>) -> Answer<GetVersionResponse> {
+        self.note(|script| {
+            script.versions_asked += 1;
+            script.version_failures.pop_front().map_or(Ok(()), Err)
+        })?;
         Ok(Response::new(GetVersionResponse { version: "v0.1.0-alpha.0".to_owned() }))
     }
 

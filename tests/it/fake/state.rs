@@ -23,10 +23,16 @@ pub type Outlet<T> = mpsc::Sender<Result<T, Status>>;
 pub struct Script {
     /// The only token that is accepted; any, where there is none.
     pub only_token: Option<String>,
+    pub versions_asked: usize,
+    pub version_failures: VecDeque<Status>,
     pub workflows: Vec<CreateWorkflowVersionRequest>,
+    pub put_failures: VecDeque<Status>,
+    pub register_failures: VecDeque<Status>,
     pub registered: Vec<WorkerRegisterRequest>,
     /// Worker ids that are not known any more.
     pub forgotten: Vec<String>,
+    /// Answers to calls that open a stream of assignments.
+    pub listen_failures: VecDeque<Status>,
     /// Streams of assignments, each with the worker's id; the last is the newest.
     pub streams: Vec<(String, Outlet<AssignedAction>)>,
     pub heartbeats: Vec<Instant>,

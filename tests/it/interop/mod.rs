@@ -25,7 +25,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hatchet_quickstart::engine::{Engine, EngineOptions};
+use hatchet_quickstart::{
+    engine::{Engine, EngineOptions},
+    hatchet::client::{Client, ClientConfig, Sources, TriggerOptions},
+};
+
+use crate::support::eventually;
 
 /// Far beyond what any of it takes.
 const PATIENCE: Duration = Duration::from_secs(240);
@@ -177,6 +182,38 @@ async fn ready(ground: &Ground) {
         assert!(begun.elapsed() < PATIENCE, "no worker: {}", String::from_utf8_lossy(&output.stderr));
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
+}
+
+/// Runs of a CPU task while a worker of ours and one of the Python SDK are there: both get some.
+#[tokio::test(flavor = "multi_thread")]
+async fn rust_and_python_workers_share_cpu_runs() {
+    const RUNS: usize = 40;
+    let Some(ground) = Ground::new().await else { return };
+    let _python = ground.worker(ground.python("quickstart_worker.py"));
+    ready(&ground).await;
+    // Registered last: a workflow is as its last registration has it.
+    let mut command = ground.command(Path::new(env!("CARGO_BIN_EXE_worker")));
+    command.args(["--tasks", "cpu-heavy-task", "--cpu-threads", "1"]);
+    let log = ground.folder.path().join("rust.log");
+    let child = command.stdin(Stdio::null()).stderr(std::fs::File::create(&log).unwrap()).spawn();
+    let _rust = Worker(child.unwrap());
+    eventually("our worker listens", async || {
+        std::fs::read_to_string(&log).unwrap().contains("listening").then_some(())
+    })
+    .await;
+    let sources = Sources::default();
+    let client = Client::new(ClientConfig::from_handshake(ground.engine.handshake(), &sources).unwrap()).unwrap();
+    let inputs = std::iter::repeat_n((serde_json::json!({ "limit": 20_000 }), TriggerOptions::default()), RUNS);
+    let runs = client.trigger_many("cpu-heavy-task", inputs).await;
+    let mut by_python = 0;
+    for run in runs {
+        let output: serde_json::Value = run.unwrap().outcome().await.unwrap().output().unwrap();
+        assert_eq!(output["primes"], 2_262);
+        // What the Python task says, and ours never: it has taken some time.
+        by_python += usize::from(output["seconds"] == 0.0);
+    }
+    assert!((1..RUNS).contains(&by_python), "{by_python} of {RUNS} runs went to Python");
+    ground.engine.stop().await;
 }
 
 async fn pairing(rust_worker: bool, rust_runner: bool) {

@@ -45,7 +45,7 @@ fn expect_broken(ended: Ended, code: i32, check: &str, parts: &[&str], left_out:
 #[test]
 fn all_is_well() {
     let place = Place::new();
-    let worker = place.worker(&["--embedded", "--slots", "7"]);
+    let worker = place.worker(&["--embedded", "--slots", "7", "--cpu-threads", "3"]);
     // The flag may stand on either side of the word.
     Program::start(&mut place.runner_command(&["--embedded", "doctor"])).wait().expect(0);
     let ended = doctor(&place, &["--embedded"], &[]).expect(0);
@@ -54,9 +54,10 @@ fn all_is_well() {
     assert!(found["version"].1.contains("has slot types"), "{found:#?}");
     assert!(found["clock"].1.contains("agrees"), "{found:#?}");
     assert!(found["workers"].1.contains("1 online, 7 slot(s) free"), "{found:#?}");
-    let tasks: Vec<Value> =
-        ended.json_lines().into_iter().filter(|line| line["check"] == "workers").map(|l| l["task"].clone()).collect();
+    let workers: Vec<Value> = ended.json_lines().into_iter().filter(|line| line["check"] == "workers").collect();
+    let tasks: Vec<&Value> = workers.iter().map(|line| &line["task"]).collect();
     assert_eq!(tasks, ["externally-triggered-task", "sync-sleep-task", "cpu-heavy-task"]);
+    assert_eq!(workers[2]["message"], "1 online, 3 slot(s) free", "the process' worker for CPU tasks");
     let human = Program::start(&mut place.runner_command(&["doctor", "--embedded"])).wait().expect(0);
     assert!(human.stderr.is_empty() && human.stdout.iter().all(|line| line.starts_with("✓ ")), "{human:#?}");
     worker.stop().expect(0);

@@ -2,10 +2,13 @@
 
 use std::time::Instant;
 
-use super::Place;
+use tonic::Status;
+
+use super::{Place, Program};
+use crate::fake::Fake;
 
 /// Starts a sleep and waits until a worker has it.
-fn sleeping(place: &Place, seconds: &str) -> super::Program {
+fn sleeping(place: &Place, seconds: &str) -> Program {
     let input = format!(r#"{{"seconds":{seconds}}}"#);
     let runner = place.start_runner(&["--task-name", "sync-sleep-task", "--input-json", &input]);
     runner.err.until_said("RUNNING");
@@ -100,10 +103,31 @@ fn a_closed_terminal_is_nothing_to_what_nohup_started() {
     let place = Place::new();
     // As `nohup` starts it, which would write to a file besides.
     let script = format!("trap '' HUP; exec {} --embedded", env!("CARGO_BIN_EXE_worker"));
-    let worker = super::Program::start(&mut place.command("sh", &["-c", &script]));
+    let worker = Program::start(&mut place.command("sh", &["-c", &script]));
     worker.err.until_said("listening");
     worker.signal("HUP");
     place.runner(&["--task-name", "externally-triggered-task"]).expect(0);
     let stopped = worker.stop().expect(0);
     assert_eq!(stopped.stderr.iter().filter(|line| line.contains("takes no more work")).count(), 1, "{stopped:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn outcome_that_the_engine_does_not_take_is_said_to_be_that() {
+    let (place, fake) = (Place::new(), Fake::start().await);
+    fake.script(|script| script.end_failures.extend(vec![Status::unavailable("away"); 10_000]));
+    let mut command = place.worker_command(&["--grace", "0s", "--tasks", "externally-triggered-task"]);
+    command.env("HATCHET_CLIENT_TOKEN", fake.token()).env("HATCHET_CLIENT_TLS_STRATEGY", "none");
+    let worker = Program::start(&mut command);
+    fake.until_listening().await;
+    let run = fake.assign("externally-triggered-task", "{}").await;
+    fake.until("its report is refused", |script| (script.refused_ends > 0).then_some(())).await;
+    let stopped = tokio::task::spawn_blocking(move || worker.stop()).await.unwrap().expect(0);
+    let about: Vec<&String> = stopped.stderr.iter().filter(|line| line.contains(&run.to_string())).collect();
+    assert!(
+        about.iter().any(|line| line.contains("ended, and the engine did not acknowledge the outcome")),
+        "{about:?}"
+    );
+    for wrong in ["cancels", "cut after the grace", "left running"] {
+        assert!(!about.iter().any(|line| line.contains(wrong)), "{wrong}: {about:?}");
+    }
 }

@@ -91,3 +91,26 @@ fn a_full_disk_under_the_folder() {
     assert!(!place.path(".hatchet/engine.json").exists(), "no file is left half-written");
     place.worker(&["--embedded"]).stop().expect(0);
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn too_few_file_descriptors_are_named_before_anything_is_done() {
+    let place = Place::new();
+    for (program, words) in [
+        (env!("CARGO_BIN_EXE_worker"), "--embedded"),
+        (env!("CARGO_BIN_EXE_runner"), "--embedded --task-name sync-sleep-task"),
+        (env!("CARGO_BIN_EXE_runner"), "doctor --embedded"),
+    ] {
+        // From where the runtime panics to where the worker has an engine and no connection to it.
+        for limit in [6, 9, 17, 20, 23] {
+            let script = format!("ulimit -n {limit} && exec {program} {words}");
+            let ended = Program::start(&mut place.command("sh", &["-c", &script])).wait();
+            ended.expect_error(2, &["too many open files in this process", "`ulimit -n`"]);
+        }
+    }
+    assert!(!place.path(".hatchet").exists(), "nothing was begun");
+    let script = format!("ulimit -n 64 && exec {} --embedded", env!("CARGO_BIN_EXE_worker"));
+    let worker = Program::start(&mut place.command("sh", &["-c", &script]));
+    worker.err.until_said("listening");
+    worker.stop().expect(0);
+}

@@ -164,13 +164,23 @@ fn a_namespace_and_chosen_tasks_stand_in_the_banner() {
     let place = Place::new();
     let words = ["--embedded", "--namespace", "Team", "--tasks", "cpu-heavy-with-process-pool", "--cpu-threads", "1"];
     let worker = place.worker(&[&words[..], &["--slots", "7", "--name", "w1"]].concat());
-    for line in
-        ["  namespace team_", "  slots     7 default, 1 cpu", "  tasks     cpu-heavy-task, cpu-heavy-with-process-pool"]
-    {
+    for line in ["  namespace team_", "  tasks     cpu-heavy-task, cpu-heavy-with-process-pool"] {
         worker.err.until(line, |said| said == line);
     }
-    worker.err.until("the name", |said| said.starts_with("  worker    team_w1 "));
+    let cpu_worker = |said: &str| said.starts_with("  worker    team_w1-cpu ") && said.ends_with(", 1 slot(s)");
+    worker.err.until("the worker for CPU tasks", cpu_worker);
     let cpu = ["--namespace", "team", "--task-name", "cpu-heavy-with-process-pool", "--input-json", r#"{"limit":100}"#];
     assert_eq!(place.runner(&cpu).expect(0).json()["primes"], 25);
+    worker.stop().expect(0);
+}
+
+#[test]
+fn banner_shows_a_worker_for_each_kind_of_slots() {
+    let place = Place::new();
+    let worker = place.worker(&["--embedded", "--name", "w1", "--slots", "7", "--cpu-threads", "3"]);
+    for (name, slots) in [("w1", 7), ("w1-cpu", 3)] {
+        let (head, tail) = (format!("  worker    {name} "), format!(", {slots} slot(s)"));
+        worker.err.until(name, |said| said.starts_with(&head) && said.ends_with(&tail));
+    }
     worker.stop().expect(0);
 }

@@ -44,7 +44,7 @@ async fn a_panic_fails_its_run_and_nothing_else() {
         let echoed = stand.run("echo", json!({ "still": "here" })).await;
         assert_eq!(echoed.output::<Value>().unwrap(), json!({ "still": "here" }));
     }
-    assert_eq!((stand.free_slots("default").await, stand.free_slots("cpu").await), (10, 2));
+    assert_eq!((stand.free_slots("test").await, stand.free_slots("test-cpu").await), (10, 2));
 }
 
 #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]

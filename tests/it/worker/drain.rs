@@ -10,6 +10,7 @@ use hatchet_quickstart::hatchet::{
 };
 use serde_json::{Value, json};
 use tokio::sync::{Notify, mpsc};
+use tonic::Status;
 
 use super::{Stand, options, within};
 use crate::fake::{Fake, Finished};
@@ -120,8 +121,23 @@ async fn what_ignores_even_that_is_named_and_left() {
     begun.notified().await;
     let drained = within("the worker stops all the same", worker.stop()).await.unwrap();
     assert_eq!(drained.left, [format!("deaf ({run})")]);
+    assert!(drained.unreported.is_empty(), "its body runs: {drained:?}");
     assert_eq!(fake.script(|script| script.finished(run)), []);
     drop(release);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn outcome_that_the_engine_does_not_take_is_named_as_unreported() {
+    let fake = Fake::start().await;
+    fake.script(|script| script.end_failures.extend(vec![Status::unavailable("away"); 10_000]));
+    let quick = Task::new_async("quick", |input: Json, _| async { Ok(input) });
+    let worker = Worker::new(fake.config(), options()).task(quick).start().unwrap();
+    fake.until_listening().await;
+    let run = fake.assign("quick", "{}").await;
+    fake.until("its report is refused", |script| (script.refused_ends > 0).then_some(())).await;
+    let drained = within("the worker stops", worker.stop()).await.unwrap();
+    assert_eq!(drained.unreported, [format!("quick ({run})")]);
+    assert!(drained.cut.is_empty() && drained.left.is_empty(), "nothing was cancelled, and nothing runs: {drained:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

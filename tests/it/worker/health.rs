@@ -184,7 +184,8 @@ async fn ends_are_counted_by_task_and_outcome() {
         "hatchet_worker_task_duration_seconds_count{task=\"counting\"} 1",
         "hatchet_worker_slot_limit{slot_pool=\"cpu\"} 2",
         "hatchet_worker_listener_health 1",
-        "hatchet_worker_registrations_total 1",
+        // One as the worker of `moody`, one as that of `counting`.
+        "hatchet_worker_registrations_total 2",
     ] {
         assert!(metrics.lines().any(|found| found == line), "no {line} in {metrics}");
     }

@@ -142,7 +142,8 @@ async fn a_worker_that_the_engine_forgot_registers_again() {
         assert_eq!(script.workflows.len(), 2, "its workflows may be forgotten too");
     });
     let mut state = worker.state();
-    let listens = state.wait_for(|state| matches!(state, LinkState::Listening(r) if r.worker.to_string() == second));
+    let listens =
+        state.wait_for(|state| matches!(state, LinkState::Listening(r) if r.workers[0].id.to_string() == second));
     within("the state has the new id", listens).await.unwrap();
 }
 

@@ -8,6 +8,7 @@ mod health;
 mod heartbeat;
 mod link;
 mod overdue;
+mod registrations;
 mod report;
 mod retries;
 mod stand;

@@ -69,10 +69,11 @@ impl Stand {
         outcome(&self.trigger(name, input).await).await
     }
 
-    /// How many slots of a type are free, by the engine's word.
-    pub async fn free_slots(&self, kind: &str) -> i64 {
+    /// How many slots of the worker of this name are free, by the engine's word.
+    pub async fn free_slots(&self, name: &str) -> i64 {
         let workers = self.client.rest().unwrap().workers().await.unwrap();
-        workers.iter().map(|worker| worker.slot_config[kind].available).sum()
+        let named = workers.iter().filter(|worker| worker.name == name);
+        named.map(|worker| worker.slot_config["default"].available).sum()
     }
 }
 

@@ -191,6 +191,18 @@ impl Service<Uri> for Connector {
     }
 }
 
+/// The operating system's error behind an error, if there is one.
+pub(super) fn io_source<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a std::io::Error> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
+}
+
 /// The innermost cause of an error in words: those around it only say that something failed.
 pub(super) fn root_cause(error: &(dyn StdError + 'static)) -> String {
     let mut root = error;

@@ -1,0 +1,328 @@
+//! A worker process that has CPU tasks is two workers to the engine.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex,
+        mpsc::{Receiver, Sender, channel},
+    },
+    time::Duration,
+};
+
+use hatchet_quickstart::hatchet::{
+    client::RunHandle,
+    task::Task,
+    wire::{
+        RunStatus, WorkerId,
+        proto::{AssignedAction, HeartbeatRequest, WorkerListenRequest, WorkerRegisterRequest},
+    },
+    worker::{LinkState, RunningWorker, Worker, WorkerOptions},
+};
+use serde_json::{Value, json};
+use tonic::Status;
+
+use super::{Stand, options, stand::outcome, within};
+use crate::fake::{Fake, Finished, Report};
+
+type Json = serde_json::Map<String, Value>;
+
+fn echo() -> Task {
+    Task::new_async("echo", |input: Json, _| async { Ok(input) })
+}
+
+fn compute() -> Task {
+    Task::new_cpu("compute", |input: Json, _| Ok(input))
+}
+
+/// A CPU task that waits for a message before it ends.
+fn held() -> (Task, Sender<()>) {
+    let (release, released): (Sender<()>, Receiver<()>) = channel();
+    let released = Arc::new(Mutex::new(released));
+    let task = Task::new_cpu("held", move |input: Json, _| {
+        released.lock().unwrap().recv()?;
+        Ok(input)
+    });
+    (task, release)
+}
+
+/// A worker of both kinds of tasks, listening.
+async fn both(fake: &Fake) -> RunningWorker {
+    let mut worker = Worker::new(fake.config(), options()).tasks([echo(), compute()]).start().unwrap();
+    within("it listens", worker.listening()).await.unwrap();
+    worker
+}
+
+/// The ids of the process' workers: of its async and blocking tasks, and of its CPU tasks.
+async fn ids(worker: &mut RunningWorker) -> [String; 2] {
+    let registered = within("it listens", worker.listening()).await.unwrap();
+    [0, 1].map(|n| registered.workers[n].id.to_string())
+}
+
+/// Breaks the newest stream of a worker.
+async fn break_stream(fake: &Fake, worker: &str) {
+    let stream = fake.script(|script| {
+        script.streams.iter().rev().find(|(of, _)| of == worker).map(|(_, stream)| stream.clone()).unwrap()
+    });
+    stream.send(Err(Status::unavailable("cut"))).await.unwrap();
+}
+
+/// Ends when a worker of this id has opened so many streams.
+async fn streams(fake: &Fake, worker: &str, number: usize) {
+    let open = |script: &crate::fake::Script| script.streams.iter().filter(|(of, _)| of == worker).count() >= number;
+    fake.until("the stream is open", |script| open(script).then_some(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cpu_tasks_register_as_a_worker_of_their_own() {
+    let fake = Fake::start().await;
+    let mut worker = both(&fake).await;
+    let registered = within("it listens", worker.listening()).await.unwrap();
+    let named: Vec<_> = registered.workers.iter().map(|worker| (worker.name.as_str(), worker.slots)).collect();
+    assert_eq!(named, [("test", 10), ("test-cpu", 2)]);
+    fake.script(|script| {
+        let registered: HashMap<_, _> = script
+            .registered
+            .iter()
+            .map(|w| (w.worker_name.as_str(), (w.actions.clone(), w.slot_config.clone())))
+            .collect();
+        let slots = |units| HashMap::from([("default".to_owned(), units)]);
+        assert_eq!(registered["test"], (vec!["echo:echo".to_owned()], slots(10)));
+        assert_eq!(registered["test-cpu"], (vec!["compute:compute".to_owned()], slots(2)));
+        let mut workflows: Vec<&str> = script.workflows.iter().map(|workflow| workflow.name.as_str()).collect();
+        workflows.sort_unstable();
+        assert_eq!(workflows, ["compute", "echo"], "each is put once");
+        let requests = script.workflows.iter().map(|workflow| &workflow.tasks[0].slot_requests);
+        assert!(requests.clone().all(|slots| *slots == HashMap::from([("default".to_owned(), 1)])), "{script:?}");
+        assert_eq!(script.versions_asked, 1);
+    });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn worker_without_other_tasks_registers_for_cpu_tasks_only() {
+    let fake = Fake::start().await;
+    let mut worker = Worker::new(fake.config(), options()).task(compute()).start().unwrap();
+    within("it listens", worker.listening()).await.unwrap();
+    let names = fake.script(|script| script.registered.iter().map(|w| w.worker_name.clone()).collect::<Vec<_>>());
+    assert_eq!(names, ["test-cpu"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn process_listens_only_while_all_its_workers_do() {
+    let fake = Fake::start().await;
+    let mut worker = both(&fake).await;
+    let [others, cpu] = ids(&mut worker).await;
+    let mut state = worker.state();
+    fake.script(|script| script.listen_failures.extend(vec![Status::unavailable("no streams here"); 10_000]));
+    break_stream(&fake, &cpu).await;
+    let lost = state.wait_for(|state| matches!(state, LinkState::Connecting(Some(why)) if why.contains("no streams")));
+    within("the loss is seen, with its reason", lost).await.unwrap();
+    // The other worker goes on.
+    let stream = fake.script(|script| script.streams.iter().find(|(of, _)| *of == others).unwrap().1.clone());
+    let action =
+        crate::fake::start(hatchet_quickstart::hatchet::wire::RunId::random(), "echo:echo", r#"{"input":{}}"#, 0);
+    let run = action.task_run_external_id.parse().unwrap();
+    stream.send(Ok(action)).await.unwrap();
+    assert_eq!(fake.finished(run).await, Finished::Completed("{}".to_owned()));
+    assert!(matches!(*state.borrow(), LinkState::Connecting(_)));
+    fake.script(|script| script.listen_failures.clear());
+    let listens = state.wait_for(|state| matches!(state, LinkState::Listening(_)));
+    within("it listens again", listens).await.unwrap();
+    assert_eq!(ids(&mut worker).await, [others, cpu], "under the same ids");
+    assert_eq!(worker.stats().reconnects, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn forgotten_worker_registers_alone() {
+    let fake = Fake::start().await;
+    let mut worker = both(&fake).await;
+    let [others, cpu] = ids(&mut worker).await;
+    fake.script(|script| script.forgotten.push(cpu.clone()));
+    break_stream(&fake, &cpu).await;
+    let mut state = worker.state();
+    let again = state.wait_for(|state| {
+        matches!(state, LinkState::Listening(r) if r.workers[0].id.to_string() == others && r.workers[1].id.to_string() != cpu)
+    });
+    within("it listens under a new id", again).await.unwrap();
+    fake.script(|script| {
+        let names: Vec<&str> = script.registered.iter().map(|worker| worker.worker_name.as_str()).collect();
+        assert_eq!((names.len(), names[2]), (3, "test-cpu"));
+        let puts = |name| script.workflows.iter().filter(|workflow| workflow.name == name).count();
+        assert_eq!((puts("echo"), puts("compute")), (1, 2), "its workflows only");
+    });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_follow_when_a_worker_gives_the_connection_up() {
+    let fake = Fake::start().await;
+    let mut worker = both(&fake).await;
+    let [others, cpu] = ids(&mut worker).await;
+    // One heartbeat, of either worker, fails as on a dead connection: the other worker's stream must not stay behind.
+    fake.script(|script| script.heartbeat_failures.push_back(Status::unavailable("dead")));
+    streams(&fake, &others, 2).await;
+    streams(&fake, &cpu, 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reports_name_the_worker_that_was_assigned() {
+    let fake = Fake::start().await;
+    let mut worker = both(&fake).await;
+    let ids = ids(&mut worker).await;
+    for (id, name) in ids.iter().zip(["echo", "compute"]) {
+        let stream = fake.script(|script| script.streams.iter().find(|(of, _)| of == id).unwrap().1.clone());
+        let run = hatchet_quickstart::hatchet::wire::RunId::random();
+        stream.send(Ok(crate::fake::start(run, &format!("{name}:{name}"), r#"{"input":{}}"#, 0))).await.unwrap();
+        fake.finished(run).await;
+        let reported = fake.script(|script| {
+            let events = script.reports.iter().filter_map(|report| match report {
+                Report::Event(event) if event.task_run_external_id == run.to_string() => Some(event.worker_id.clone()),
+                _ => None,
+            });
+            events.collect::<Vec<_>>()
+        });
+        assert!(!reported.is_empty() && reported.iter().all(|worker| worker == id), "{name}: {reported:?}");
+    }
+    within("it stops", worker.stop()).await.unwrap();
+    let mut left = fake.script(|script| script.unsubscribed.clone());
+    left.sort();
+    let mut ids = ids.to_vec();
+    ids.sort();
+    assert_eq!(left, ids, "both are unsubscribed");
+}
+
+async fn trigger(stand: &Stand, name: &str) -> RunHandle {
+    stand.trigger(name, json!({})).await
+}
+
+/// Ends when a run is seen in this status.
+async fn reaches(run: &RunHandle, status: RunStatus) {
+    let reached = async {
+        while run.details().await.unwrap().status != status {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    within("the run gets there", reached).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cpu_run_waits_in_the_engine_for_a_thread() {
+    let (task, release) = held();
+    let options = WorkerOptions { cpu_threads: 1, ..options() };
+    let stand = Stand::with(options, &[], [task, echo()]).await;
+    let (first, second) = (trigger(&stand, "held").await, trigger(&stand, "held").await);
+    reaches(&first, RunStatus::Running).await;
+    // What is triggered later, and takes the slots of the other worker, has gone through.
+    assert_eq!(stand.run("echo", json!({})).await.status, RunStatus::Completed);
+    assert_eq!(second.details().await.unwrap().status, RunStatus::Queued);
+    release.send(()).unwrap();
+    reaches(&second, RunStatus::Running).await;
+    release.send(()).unwrap();
+    for run in [first, second] {
+        assert_eq!(outcome(&run).await.status, RunStatus::Completed);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn drain_pauses_every_worker() {
+    let (task, release) = held();
+    let long = WorkerOptions { cpu_threads: 1, grace: Duration::from_secs(60), ..options() };
+    let Stand { client, worker, engine: _engine } = Stand::with(long, &[], [task, echo()]).await;
+    let trigger = async |name: &str| client.trigger(name, &json!({}), &Default::default()).await.unwrap();
+    let running = trigger("held").await;
+    reaches(&running, RunStatus::Running).await;
+    let stopped = tokio::spawn(worker.stop());
+    let rest = client.rest().unwrap();
+    within("both are paused", async {
+        while rest.workers().await.unwrap().iter().any(|worker| worker.status == "ACTIVE") {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    let late = [trigger("held").await, trigger("echo").await];
+    release.send(()).unwrap();
+    let drained = within("the worker stops", stopped).await.unwrap().unwrap();
+    assert!(drained.cut.is_empty() && drained.left.is_empty(), "{drained:?}");
+    assert_eq!(running.details().await.unwrap().status, RunStatus::Completed);
+    for run in late {
+        assert_eq!(run.details().await.unwrap().status, RunStatus::Queued);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn worker_of_another_sdk_shares_cpu_runs() {
+    let (task, release) = held();
+    let stand = Stand::with(WorkerOptions { cpu_threads: 1, ..options() }, &[], [task]).await;
+    // As an official SDK registers a task: with slots of the type `default`, and no other.
+    let mut dispatcher = stand.client.connection().dispatcher();
+    let request = WorkerRegisterRequest {
+        worker_name: "python".to_owned(),
+        actions: vec!["held:held".to_owned()],
+        slot_config: HashMap::from([("default".to_owned(), 5)]),
+        ..Default::default()
+    };
+    let worker_id = dispatcher.register(request).await.unwrap().into_inner().worker_id;
+    assert!(worker_id.parse::<WorkerId>().is_ok());
+    let ours = trigger(&stand, "held").await;
+    reaches(&ours, RunStatus::Running).await;
+    let listen = WorkerListenRequest { worker_id: worker_id.clone() };
+    let mut listener = dispatcher.clone();
+    let mut actions = within("it listens", listener.listen_v2(listen)).await.unwrap().into_inner();
+    dispatcher.heartbeat(HeartbeatRequest { worker_id, heartbeat_at: None }).await.unwrap();
+    let theirs = trigger(&stand, "held").await;
+    let assigned: AssignedAction = within("it is assigned", actions.message()).await.unwrap().unwrap();
+    assert_eq!(assigned.workflow_run_id, theirs.id().to_string());
+    release.send(()).unwrap();
+    assert_eq!(outcome(&ours).await.status, RunStatus::Completed);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn registration_that_the_engine_fails_is_retried() {
+    let fake = Fake::start().await;
+    fake.script(|script| {
+        script.version_failures.push_back(Status::unavailable("starting"));
+        let answers = [Status::internal("An internal error occurred."), Status::aborted("conflict")];
+        script.put_failures.extend(answers.clone());
+        script.register_failures.extend(answers);
+    });
+    let worker = both(&fake).await;
+    fake.script(|script| {
+        assert!(script.put_failures.is_empty() && script.register_failures.is_empty(), "{script:?}");
+        let made = (script.versions_asked, script.workflows.len(), script.registered.len());
+        assert_eq!(made, (2, 2, 2), "only what failed is made again");
+    });
+    assert_eq!(worker.stats().registrations, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn registration_that_the_engine_refuses_ends_at_once() {
+    for refused in [Status::invalid_argument("bad"), Status::permission_denied("bad"), Status::unimplemented("bad")] {
+        for register in [false, true] {
+            let fake = Fake::start().await;
+            fake.script(|script| {
+                let failures = if register { &mut script.register_failures } else { &mut script.put_failures };
+                failures.extend([refused.clone(), refused.clone()]);
+            });
+            let mut worker = Worker::new(fake.config(), options()).task(echo()).start().unwrap();
+            let error = within("it ends", worker.listening()).await.unwrap_err();
+            assert!(error.to_string().contains("register the ") && error.to_string().contains("bad"), "{error}");
+            let left = fake.script(|script| script.register_failures.len() + script.put_failures.len());
+            assert_eq!(left, 1, "{error}: one try");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn registering_again_retries_only_the_call_that_failed() {
+    let fake = Fake::start().await;
+    let mut worker = both(&fake).await;
+    let [_, cpu] = ids(&mut worker).await;
+    fake.script(|script| {
+        script.forgotten.push(cpu.clone());
+        script.register_failures.extend([Status::internal("busy"), Status::unavailable("busy")]);
+    });
+    break_stream(&fake, &cpu).await;
+    fake.until("it registers again", |script| (script.registered.len() == 3).then_some(())).await;
+    fake.script(|script| {
+        assert!(script.register_failures.is_empty());
+        assert_eq!((script.versions_asked, script.workflows.len()), (2, 3), "{script:?}");
+    });
+}
