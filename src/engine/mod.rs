@@ -136,6 +136,5 @@ mod token;
 pub use announcement::Announcement;
 pub use error::{EngineError, EngineErrorKind};
 pub use folder::find;
-pub(crate) use folder::write_whole;
 pub use options::{EngineOptions, Rest, Timings};
 pub use running::Engine;

@@ -20,7 +20,7 @@ use std::{
 use tokio::sync::oneshot;
 
 pub(super) use self::error::{OpenError, WriteError, advice};
-use self::{parcel::Parcel, sqlite::Database};
+use self::{file::LastWrite, parcel::Parcel, sqlite::Database};
 use super::{
     place::Place,
     record::{Batch, Damaged, Found, Table},
@@ -100,9 +100,10 @@ impl Store {
         // One at a time: the next batch is collected while this one is written.
         let (jobs, waiting) = sync_channel(1);
         let places = file::places(path).map_err(OpenError::Io)?;
+        let file = path.to_owned();
         let thread = thread::Builder::new()
             .name("hatchet-store".to_owned())
-            .spawn(move || work(database, &places, &waiting))
+            .spawn(move || work(database, &file, &places, &waiting))
             .map_err(OpenError::Io)?;
         Ok(Self { path: path.to_owned(), jobs: Some(jobs), thread: Some(thread) })
     }
@@ -133,17 +134,28 @@ impl Drop for Store {
     }
 }
 
-fn work(mut database: Database, places: &[Place], jobs: &Receiver<Job>) {
+fn work(mut database: Database, path: &Path, places: &[Place], jobs: &Receiver<Job>) {
+    let mut last_write = LastWrite::of(path);
     while let Ok(Job { mut batch, done }) = jobs.recv() {
         // One behind the other in the file.
         batch.sort_by(|a, b| a.place().cmp(&b.place()));
-        let outcome = match places.iter().find_map(Place::left) {
+        let interference = match places.iter().find_map(Place::left) {
+            Some(path) => Some(WriteError::left(path)),
+            None => (LastWrite::of(path) != last_write).then(|| WriteError::changed(path)),
+        };
+        let outcome = match interference {
             Some(_) if database.is_taken().unwrap_or(false) => Err((batch, WriteError::taken())),
-            Some(path) => Err((batch, WriteError::left(path))),
+            Some(error) => Err((batch, error)),
             None => database.write(&batch).map_err(|error| (batch, error)),
         };
+        // Before the answer, so that a later change by another program is never taken for this write.
+        if outcome.is_ok() {
+            last_write = LastWrite::of(path);
+        }
         // Whoever asked may have gone, with the engine.
         let _ = done.send(outcome);
-        database.tidy();
+        if database.tidy() {
+            last_write = LastWrite::of(path);
+        }
     }
 }

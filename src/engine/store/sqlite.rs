@@ -121,17 +121,19 @@ impl Database {
     }
 
     /// Gives pages back to the system that deleted rows have left, so that the file does not stay as large as it once
-    /// was. What fails here fails again where it matters.
-    pub(super) fn tidy(&mut self) {
+    /// was. Answers whether it wrote. What fails here fails again where it matters.
+    pub(super) fn tidy(&mut self) -> bool {
         if !self.writes.is_multiple_of(TIDY_EVERY) {
-            return;
+            return false;
         }
         let free = self.connection.pragma_query_value(None, "freelist_count", |row| row.get::<_, i64>(0));
-        if free.is_ok_and(|free| free >= 2 * TIDY_PAGES)
-            && let Err(e) = self.give_back(TIDY_PAGES)
-        {
+        if !free.is_ok_and(|free| free >= 2 * TIDY_PAGES) {
+            return false;
+        }
+        if let Err(e) = self.give_back(TIDY_PAGES) {
             tracing::debug!("free pages of the store stay where they are: {e}");
         }
+        true
     }
 
     fn give_back(&self, pages: i64) -> rusqlite::Result<()> {

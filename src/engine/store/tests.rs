@@ -126,6 +126,44 @@ async fn nothing_is_kept_once_the_lock_or_the_file_is_another() {
     }
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn write_is_refused_after_the_files_were_changed_by_another_program() {
+    type Damage = fn(&Path);
+    let truncate: Damage = |path| std::fs::File::options().write(true).open(path).unwrap().set_len(4096).unwrap();
+    let overwrite: Damage = |path| {
+        let length = std::fs::metadata(path).unwrap().len();
+        std::fs::write(path, vec![b'x'; usize::try_from(length).unwrap()]).unwrap();
+    };
+    for (file, damage) in [("engine.db", truncate), ("engine.db", overwrite), ("engine.db-wal", truncate)] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("engine.db");
+        let store = open(&path, |_, _| Ok(())).unwrap();
+        store.write(vec![put(1, 100_000)]).await.unwrap();
+        store.write(vec![put(2, 10)]).await.unwrap();
+        damage(&dir.path().join(file));
+        let (back, error) = store.write(vec![put(3, 10)]).await.unwrap_err();
+        assert!(back.len() == 1 && error.to_string().contains("changed by another program"), "{file}: {error}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn linked_database_files_are_refused() {
+    for name in ["engine.db", "engine.db-wal"] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("engine.db");
+        drop(open(&path, |_, _| Ok(())).unwrap());
+        let file = dir.path().join(name);
+        if !file.exists() {
+            std::fs::write(&file, "").unwrap();
+        }
+        std::fs::hard_link(&file, dir.path().join("elsewhere")).unwrap();
+        let error = open(&path, |_, _| Ok(())).unwrap_err();
+        assert!(matches!(&error, OpenError::Io(e) if e.to_string().contains("2 hard links")), "{error:?}");
+    }
+}
+
 #[tokio::test]
 async fn who_opens_the_file_last_has_it() {
     let dir = tempfile::tempdir().unwrap();

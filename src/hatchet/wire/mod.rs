@@ -9,6 +9,7 @@ mod duration;
 mod handshake;
 mod ids;
 mod payload;
+pub mod private_file;
 mod status;
 mod token;
 
