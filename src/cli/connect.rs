@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use super::Exit;
+#[cfg(not(feature = "engine"))]
+use crate::hatchet::wire::private_file;
 use crate::hatchet::{
     client::{ClientConfig, Rediscovery, Sources},
     wire::Handshake,
 };
-#[cfg(not(feature = "engine"))]
-use crate::hatchet::wire::private_file;
 
 /// When to use the embedded engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

@@ -156,7 +156,8 @@ impl Folder {
 
     fn write(&self, name: &str, content: &serde_json::Value) -> Result<(), EngineError> {
         let (file, draft) = (self.path.join(name), self.path.join(format!("{name}.new")));
-        private_file::replace(&file, &draft, &format!("{content:#}\n")).map_err(|e| EngineError::folder("write", &file, e))
+        private_file::replace(&file, &draft, &format!("{content:#}\n"))
+            .map_err(|e| EngineError::folder("write", &file, e))
     }
 }
 
