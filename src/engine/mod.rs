@@ -121,6 +121,7 @@ mod options;
 mod place;
 #[cfg_attr(not(feature = "durable"), allow(dead_code, reason = "only the file is left out of such a build"))]
 mod record;
+mod recurring;
 mod rest;
 mod running;
 mod serve;
