@@ -110,7 +110,6 @@ mod folder;
 #[cfg_attr(not(feature = "durable"), allow(dead_code, reason = "only the file is left out of such a build"))]
 mod gate;
 mod grpc;
-mod host;
 mod idempotency;
 mod incoming;
 #[cfg(feature = "durable")]
