@@ -16,7 +16,7 @@ use super::{Answer, Refused, id, meta, own_tenant, page::Page, plan, query, show
 use crate::engine::{
     cron::CronRule,
     driver::Driver,
-    state::{Cron, CronRefusal, State, TimedError},
+    state::{Cron, CronRefusal, Room, State, TimedError},
 };
 
 pub(super) fn routes() -> Router<Arc<Driver>> {
@@ -48,7 +48,7 @@ async fn create(
     let rule = CronRule::parse(&wanted.cron_expression).map_err(Refused::bad)?;
     let plan = wanted.run.plan(&driver, &workflow)?;
     driver
-        .with(|state, now| {
+        .add(Room::Load, |state, now| {
             let id = state.add_cron(plan, rule, wanted.cron_name, now).map_err(|refusal| match refusal {
                 CronRefusal::UnknownWorkflow => Refused::bad("workflow not found"),
                 CronRefusal::Twice => Refused::bad("cron trigger with that name-expression pair already exists"),

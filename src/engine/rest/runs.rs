@@ -71,7 +71,7 @@ async fn trigger(
         priority: wanted.priority,
         ..TriggerWorkflowRequest::default()
     };
-    let id = trigger_one(&driver, request).await.map_err(|status| Refused::bad(status.message()))?;
+    let id = trigger_one(&driver, request).await.map_err(|status| Refused::as_grpc(&status))?;
     details(&driver, id).await
 }
 

@@ -16,7 +16,7 @@ use super::{Answer, Refused, id, meta, own_tenant, page::Page, plan, query, rfc3
 use crate::{
     engine::{
         driver::Driver,
-        state::{Moment, Scheduled, State, TimedError},
+        state::{Moment, Room, Scheduled, State, TimedError},
     },
     hatchet::wire::RunStatus,
 };
@@ -48,7 +48,7 @@ async fn create(
     let at = query::time("triggerAt", &wanted.trigger_at).map_err(Refused::bad)?;
     let plan = wanted.run.plan(&driver, &workflow)?;
     driver
-        .with(|state, now| {
+        .add(Room::Load, |state, now| {
             let ids = state.schedule(&plan, &[at], now).map_err(|_| Refused::bad("workflow not found"))?;
             ids.first().map_or(Err(Refused::not_found()), |id| found(&driver, state, *id))
         })

@@ -72,6 +72,7 @@ impl State {
                 self.schedules.remove(&id);
             }
             self.retire(&run.version);
+            self.runs.shrink();
             for task in run.tasks {
                 let Some(gone) = self.tasks.remove(&task) else { continue };
                 self.logs.forget(task);
@@ -79,6 +80,8 @@ impl State {
                     self.children.remove(&(task, key));
                 }
             }
+            self.tasks.shrink();
+            self.children.shrink();
         }
     }
 

@@ -13,8 +13,9 @@ mod tests;
 
 use std::{
     path::{Path, PathBuf},
-    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     thread,
+    time::Duration,
 };
 
 use tokio::sync::oneshot;
@@ -28,6 +29,9 @@ use super::{
 
 /// Parcels of rows that may wait for whoever opens a store.
 const PARCELS: usize = 8;
+
+/// Without a batch for this long, pages that deleted rows have left are given back.
+const IDLE: Duration = Duration::from_millis(100);
 
 /// An open store. Dropping it waits for what is being written.
 #[derive(Debug)]
@@ -136,26 +140,51 @@ impl Drop for Store {
 
 fn work(mut database: Database, path: &Path, places: &[Place], jobs: &Receiver<Job>) {
     let mut last_write = LastWrite::of(path);
-    while let Ok(Job { mut batch, done }) = jobs.recv() {
-        // One behind the other in the file.
-        batch.sort_by(|a, b| a.place().cmp(&b.place()));
-        let interference = match places.iter().find_map(Place::left) {
-            Some(path) => Some(WriteError::left(path)),
-            None => (LastWrite::of(path) != last_write).then(|| WriteError::changed(path)),
-        };
-        let outcome = match interference {
-            Some(_) if database.is_taken().unwrap_or(false) => Err((batch, WriteError::taken())),
-            Some(error) => Err((batch, error)),
-            None => database.write(&batch).map_err(|error| (batch, error)),
-        };
-        // Before the answer, so that a later change by another program is never taken for this write.
-        if outcome.is_ok() {
-            last_write = LastWrite::of(path);
+    let mut is_tidy = true;
+    loop {
+        let next = if is_tidy { jobs.recv().map_err(Into::into) } else { jobs.recv_timeout(IDLE) };
+        match next {
+            Ok(job) => {
+                is_tidy = false;
+                run(job, &mut database, path, places, &mut last_write);
+            }
+            // What another program has done to the file is for the next batch to find.
+            Err(RecvTimeoutError::Timeout) if LastWrite::of(path) != last_write => is_tidy = true,
+            Err(RecvTimeoutError::Timeout) => {
+                is_tidy = !database.tidy_when_idle();
+                last_write = LastWrite::of(path);
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
         }
-        // Whoever asked may have gone, with the engine.
-        let _ = done.send(outcome);
-        if database.tidy() {
-            last_write = LastWrite::of(path);
-        }
+    }
+}
+
+/// Writes a batch and answers for it.
+fn run(
+    Job { mut batch, done }: Job,
+    database: &mut Database,
+    path: &Path,
+    places: &[Place],
+    last_write: &mut LastWrite,
+) {
+    // One behind the other in the file.
+    batch.sort_by(|a, b| a.place().cmp(&b.place()));
+    let interference = match places.iter().find_map(Place::left) {
+        Some(path) => Some(WriteError::left(path)),
+        None => (LastWrite::of(path) != *last_write).then(|| WriteError::changed(path)),
+    };
+    let outcome = match interference {
+        Some(_) if database.is_taken().unwrap_or(false) => Err((batch, WriteError::taken())),
+        Some(error) => Err((batch, error)),
+        None => database.write(&batch).map_err(|error| (batch, error)),
+    };
+    // Before the answer, so that a later change by another program is never taken for this write.
+    if outcome.is_ok() {
+        *last_write = LastWrite::of(path);
+    }
+    // Whoever asked may have gone, with the engine.
+    let _ = done.send(outcome);
+    if database.tidy() {
+        *last_write = LastWrite::of(path);
     }
 }

@@ -59,6 +59,29 @@ fn the_file_shrinks_again() {
     assert!(size < 9 << 20, "{size}");
 }
 
+#[tokio::test]
+async fn file_shrinks_once_the_load_has_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("engine.db");
+    let store = open(&path, |_, _| Ok(())).unwrap();
+    for some in (0..4000).collect::<Vec<_>>().chunks(100) {
+        store.write(some.iter().map(|n| put(*n, 10_000)).collect()).await.unwrap();
+    }
+    store.write((0..4000).map(|n| Change::Delete(Table::Runs, RowKey::Number(n))).collect()).await.unwrap();
+    // No batch follows.
+    let size = || ["", "-wal"].map(|end| std::fs::metadata(format!("{}{end}", path.display())).unwrap().len());
+    let shrinks = async {
+        while size().iter().sum::<u64>() > 5 << 20 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let shrunk = tokio::time::timeout(Duration::from_secs(20), shrinks).await;
+    assert!(shrunk.is_ok(), "{:?}", size());
+    store.write(vec![put(5000, 10)]).await.unwrap();
+    drop(store);
+    assert_eq!(numbers(&path), [5000]);
+}
+
 #[test]
 fn an_emptied_file_is_not_taken_for_a_new_one() {
     for (is_there, log) in [(true, None), (true, Some("-wal")), (true, Some("-journal")), (false, Some("-wal"))] {
