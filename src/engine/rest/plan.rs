@@ -10,7 +10,7 @@ use super::{Refused, query};
 use crate::engine::{
     driver::Driver,
     grpc::{checked_input, checked_metadata, checked_priority, metadata_pair},
-    metadata,
+    metadata::PairFilter,
     state::{Plan, State, TimedError},
 };
 
@@ -43,7 +43,7 @@ impl Body {
 pub(super) struct Filter {
     workflow: Option<Uuid>,
     workflow_name: Option<String>,
-    metadata: Vec<(String, String)>,
+    metadata: PairFilter,
 }
 
 /// The same in a body.
@@ -64,7 +64,7 @@ impl TryFrom<BodyFilter> for Filter {
             return Err(query::unknown("a parent: schedules have none"));
         }
         let pairs = body.additional_metadata.unwrap_or_default();
-        let metadata = pairs.iter().map(|pair| metadata_pair(pair)).collect::<Result<_, _>>()?;
+        let metadata = pairs.iter().map(|pair| only_pair(pair)).collect::<Result<_, _>>()?;
         Ok(Self { workflow: body.workflow_id, workflow_name: None, metadata })
     }
 }
@@ -75,7 +75,7 @@ impl Filter {
         match key {
             "workflowId" => self.workflow = Some(query::read(key, value)?),
             "workflowName" => self.workflow_name = Some(value.to_owned()),
-            "additionalMetadata" => self.metadata.push(metadata_pair(value)?),
+            "additionalMetadata" => self.metadata.add(only_pair(value)?),
             _ => return Ok(false),
         }
         Ok(true)
@@ -84,8 +84,16 @@ impl Filter {
     pub(super) fn fits(&self, state: &State, plan: &Plan) -> bool {
         self.workflow.is_none_or(|id| state.version_of(&plan.workflow).is_some_and(|v| v.workflow_id == id))
             && self.workflow_name.as_deref().is_none_or(|name| name == &*plan.workflow)
-            && self.metadata.iter().all(|(key, value)| metadata::has_pair(&plan.metadata, key, value))
+            && self.metadata.fits_all(&plan.metadata)
     }
+}
+
+/// Unlike in the filters of runs, a second colon is refused, as by a real engine.
+fn only_pair(text: &str) -> Result<(String, String), String> {
+    metadata_pair(text)
+        .ok()
+        .filter(|(_, value)| !value.contains(':'))
+        .ok_or_else(|| "Additional metadata filters must be in the format key:value.".to_owned())
 }
 
 /// Names the workflow that is started.

@@ -79,7 +79,7 @@ async fn a_watcher_by_metadata_loses_nothing_and_sees_every_attempt() {
     let mut events = client.dispatcher.subscribe_to_workflow_events(watch).await.unwrap().into_inner();
     let request = v1::TriggerWorkflowRequest {
         name: "t".into(),
-        additional_metadata: Some(r#"{"n":5}"#.into()),
+        additional_metadata: Some(r#"{"n":"5"}"#.into()),
         ..Default::default()
     };
     let run = client.workflows.trigger_workflow(request).await.unwrap().into_inner().workflow_run_id;
