@@ -25,10 +25,11 @@ pub(super) struct Body {
 
 impl Body {
     pub(super) fn plan(self, driver: &Driver, workflow: &str) -> Result<Plan, Refused> {
-        let text = |value: Option<Value>| value.filter(|v| !v.is_null()).map(|v| v.to_string());
         let refused = |status: tonic::Status| Refused::bad(status.message());
-        let input = checked_input(&text(self.input).unwrap_or_else(|| "{}".into()), driver.max_message);
-        let metadata = checked_metadata(text(self.additional_metadata).as_deref(), driver.max_message);
+        let input = object("input", self.input)?.unwrap_or_else(|| "{}".into());
+        let input = checked_input(&input, driver.max_message);
+        let metadata = object("additionalMetadata", self.additional_metadata)?;
+        let metadata = checked_metadata(metadata.as_deref(), driver.max_message);
         Ok(Plan {
             workflow: Arc::from(workflow),
             input: input.map_err(refused)?,
@@ -36,6 +37,20 @@ impl Body {
             priority: checked_priority(self.priority).map_err(refused)?,
         })
     }
+}
+
+/// The text of a field that may be an object, null or absent. Unlike gRPC, where anything else counts as absent, REST
+/// refuses it, as with a real engine.
+pub(super) fn object(field: &str, value: Option<Value>) -> Result<Option<String>, Refused> {
+    let kind = match value {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::Object(object)) => return Ok(Some(Value::Object(object).to_string())),
+        Some(Value::Array(_)) => "an array",
+        Some(Value::String(_)) => "a string",
+        Some(Value::Number(_)) => "a number",
+        Some(Value::Bool(_)) => "a boolean",
+    };
+    Err(Refused::bad(format!("invalid {field}: it is {kind}: send a JSON object")))
 }
 
 /// Which ones a list is to show.

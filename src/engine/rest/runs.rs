@@ -10,7 +10,9 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Answer, DEFAULT_ROWS, MAX_ROWS, Refused, id, meta, own_tenant, query, rfc3339, shown, steps};
+use super::{
+    Answer, DEFAULT_ROWS, MAX_ROWS, Refused, id, meta, own_tenant, plan::object, query, rfc3339, shown, steps,
+};
 use crate::{
     engine::{
         assignment,
@@ -52,7 +54,7 @@ async fn one(Shared(driver): Shared<Arc<Driver>>, Path(run): Path<String>) -> An
 #[serde(rename_all = "camelCase")]
 struct Trigger {
     workflow_name: String,
-    input: Value,
+    input: Option<Value>,
     additional_metadata: Option<Value>,
     priority: Option<i32>,
 }
@@ -66,8 +68,8 @@ async fn trigger(
     let Json(wanted) = wanted.map_err(|e| Refused::bad(e.body_text()))?;
     let request = TriggerWorkflowRequest {
         name: wanted.workflow_name,
-        input: wanted.input.to_string(),
-        additional_metadata: wanted.additional_metadata.map(|metadata| metadata.to_string()),
+        input: object("input", wanted.input)?.unwrap_or_default(),
+        additional_metadata: object("additionalMetadata", wanted.additional_metadata)?,
         priority: wanted.priority,
         ..TriggerWorkflowRequest::default()
     };
