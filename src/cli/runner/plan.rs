@@ -43,7 +43,8 @@ pub(super) struct Args {
     /// Attach to a run that was made earlier
     #[arg(long, value_name = "ID", conflicts_with = "task_name")]
     run_id: Option<String>,
-    /// Cancel the run that --run-id names, or all runs of the last 30 days with the pairs of --metadata
+    /// Cancel the run that --run-id names, or all runs, however old, that have not ended and
+    /// have every pair of --metadata as strings; prints their ids
     #[arg(long, conflicts_with = "task_name")]
     cancel: bool,
     /// List names, kinds and schemas of the tasks; needs no connection

@@ -197,6 +197,7 @@ fn chosen(ids: &[String], filter: Option<TasksFilter>) -> Result<Chosen, Status>
         statuses: statuses.map_err(Status::invalid_argument)?,
         workflows: filter.workflow_ids.iter().map(workflow).collect::<Result<_, _>>()?,
         metadata: metadata.map_err(Status::invalid_argument)?,
+        all_pairs: false,
         parent: None,
         event: None,
     }))

@@ -15,7 +15,7 @@ use crate::{
     engine::{
         driver::Driver,
         grpc::{metadata_pair, status_word},
-        metadata,
+        metadata::PairFilter,
         state::{Event, Moment, State},
     },
     hatchet::wire::RunStatus,
@@ -27,7 +27,7 @@ pub(super) fn routes() -> Router<Arc<Driver>> {
         .route("/api/v1/stable/tenants/{tenant}/events/{id}", get(one))
 }
 
-/// Which ones a list is to show. What is empty or absent chooses all.
+/// Which ones a list is to show. What is empty or absent chooses all. An event must have every pair.
 #[derive(Default)]
 struct Filter {
     keys: Vec<String>,
@@ -36,7 +36,7 @@ struct Filter {
     workflows: Vec<Uuid>,
     statuses: Vec<RunStatus>,
     ids: Vec<Uuid>,
-    metadata: Vec<(String, String)>,
+    metadata: PairFilter,
     scopes: Vec<String>,
 }
 
@@ -49,7 +49,7 @@ impl Filter {
             "workflowIds" => self.workflows.push(query::read(key, &value)?),
             "workflowRunStatuses" => self.statuses.push(status_word(&value)?),
             "eventIds" => self.ids.push(query::read(key, &value)?),
-            "additionalMetadata" => self.metadata.push(metadata_pair(&value)?),
+            "additionalMetadata" => self.metadata.add(metadata_pair(&value)?),
             "scopes" => self.scopes.push(value),
             other => return Err(query::unknown(other)),
         }
@@ -62,7 +62,7 @@ impl Filter {
             && self.since.is_none_or(|at| event.at >= at)
             && self.until.is_none_or(|at| event.at <= at)
             && (self.ids.is_empty() || self.ids.contains(&id))
-            && self.metadata.iter().all(|(key, value)| metadata::has_pair(&event.metadata, key, value))
+            && self.metadata.fits_all(&event.metadata)
             && (self.scopes.is_empty() || event.scope.as_ref().is_some_and(|scope| self.scopes.contains(scope)))
             && (self.workflows.is_empty() && self.statuses.is_empty()
                 || runs.any(|run| {

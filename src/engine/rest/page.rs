@@ -13,11 +13,16 @@ pub(super) struct Page {
 
 impl Default for Page {
     fn default() -> Self {
-        Self { offset: 0, limit: DEFAULT_ROWS }
+        Self::of(DEFAULT_ROWS)
     }
 }
 
 impl Page {
+    /// The first page, of this many rows unless the query says another limit.
+    pub(super) fn of(limit: usize) -> Self {
+        Self { offset: 0, limit }
+    }
+
     /// Takes a pair of a query; answers whether it is one of these. The order of these lists is fixed.
     pub(super) fn read(&mut self, key: &str, value: &str) -> Result<bool, String> {
         match key {

@@ -10,7 +10,9 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Answer, DEFAULT_ROWS, MAX_ROWS, Refused, id, meta, own_tenant, query, rfc3339, shown, steps};
+use super::{
+    Answer, DEFAULT_ROWS, MAX_ROWS, Refused, id, meta, own_tenant, plan::object, query, rfc3339, shown, steps,
+};
 use crate::{
     engine::{
         assignment,
@@ -52,7 +54,7 @@ async fn one(Shared(driver): Shared<Arc<Driver>>, Path(run): Path<String>) -> An
 #[serde(rename_all = "camelCase")]
 struct Trigger {
     workflow_name: String,
-    input: Value,
+    input: Option<Value>,
     additional_metadata: Option<Value>,
     priority: Option<i32>,
 }
@@ -66,8 +68,8 @@ async fn trigger(
     let Json(wanted) = wanted.map_err(|e| Refused::bad(e.body_text()))?;
     let request = TriggerWorkflowRequest {
         name: wanted.workflow_name,
-        input: wanted.input.to_string(),
-        additional_metadata: wanted.additional_metadata.map(|metadata| metadata.to_string()),
+        input: object("input", wanted.input)?.unwrap_or_default(),
+        additional_metadata: object("additionalMetadata", wanted.additional_metadata)?,
         priority: wanted.priority,
         ..TriggerWorkflowRequest::default()
     };
@@ -83,6 +85,10 @@ async fn external_ids(
 ) -> Answer {
     own_tenant(&driver, &tenant)?;
     let wanted = wanted(query.as_deref().unwrap_or_default()).map_err(Refused::bad)?;
+    if wanted.selection.all_pairs {
+        // A real engine ignores the operator here.
+        return Err(Refused::bad(query::unknown("all pairs in this list: any pair is enough")));
+    }
     Ok(Json(
         driver.with(|state, _| state.select(&wanted.selection).map(|id| Value::from(id.to_string())).collect()).await?,
     ))
@@ -298,7 +304,8 @@ fn wanted(query: &str) -> Result<Wanted, String> {
             "until" => by.until = Some(query::time(&key, &value)?),
             "statuses" => by.statuses.push(status_word(&value)?),
             "workflow_ids" => by.workflows.push(query::read(&key, &value)?),
-            "additional_metadata" => by.metadata.push(metadata_pair(&value)?),
+            "additional_metadata" => by.metadata.add(metadata_pair(&value)?),
+            "additional_metadata_operator" => by.all_pairs = all_pairs(&value)?,
             "parent_task_external_id" => by.parent = Some(query::read(&key, &value)?),
             "include_payloads" => wanted.payloads = query::read(&key, &value)?,
             "triggering_event_external_id" => by.event = Some(query::read(&key, &value)?),
@@ -307,6 +314,17 @@ fn wanted(query: &str) -> Result<Wanted, String> {
         }
     }
     Ok(wanted)
+}
+
+fn all_pairs(operator: &str) -> Result<bool, String> {
+    match operator {
+        "AND" => Ok(true),
+        "OR" => Ok(false),
+        other => Err(format!(
+            "`{}` is no value for additional_metadata_operator: use AND or OR",
+            other.chars().take(80).collect::<String>()
+        )),
+    }
 }
 
 #[cfg(test)]
@@ -325,7 +343,7 @@ mod tests {
         assert_eq!((wanted.offset, wanted.limit, wanted.payloads), (2, 5, false));
         assert_eq!(wanted.selection.since, Some(Moment(1_767_323_045_678)));
         assert_eq!(wanted.selection.statuses.len(), 2);
-        assert_eq!(wanted.selection.metadata, [("a".to_owned(), "b".to_owned())]);
+        assert!(wanted.selection.metadata.fits_all(r#"{"a":"b"}"#) && !wanted.selection.metadata.fits_any("{}"));
     }
 
     #[test]
@@ -335,6 +353,7 @@ mod tests {
             ("since=yesterday", "since"),
             ("statuses=done", "done"),
             ("additional_metadata=x", "x"),
+            ("additional_metadata_operator=and", "use AND or OR"),
             ("worker_id=1", "worker_id"),
         ] {
             assert!(wanted(query).is_err_and(|e| e.contains(word)), "{query}");

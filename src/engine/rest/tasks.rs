@@ -177,6 +177,7 @@ fn selection(filter: Filter) -> Result<Selection, String> {
         statuses: statuses.iter().map(|word| status_word(word)).collect::<Result<_, _>>()?,
         workflows: filter.workflow_ids.unwrap_or_default(),
         metadata: metadata.iter().map(|pair| metadata_pair(pair)).collect::<Result<_, _>>()?,
+        all_pairs: false,
         parent: None,
         event: None,
     })

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use axum::{
     Json, Router,
-    extract::{Path, State as Shared},
+    extract::{Path, RawQuery, State as Shared},
     routing::get,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{Answer, Refused, id, meta, own_tenant, rfc3339};
+use super::{Answer, Refused, id, meta, own_tenant, page::Page, query, rfc3339};
 use crate::{
     engine::{
         driver::Driver,
@@ -18,6 +18,9 @@ use crate::{
     },
     hatchet::wire::WorkerId,
 };
+
+/// Workers of a list where no limit is given: the real engine's.
+const DEFAULT_WORKERS: usize = 10_000;
 
 pub(super) fn routes() -> Router<Arc<Driver>> {
     Router::new()
@@ -36,12 +39,22 @@ async fn tenant(Shared(driver): Shared<Arc<Driver>>, Path(tenant): Path<String>)
     })))
 }
 
-async fn list(Shared(driver): Shared<Arc<Driver>>, Path(tenant): Path<String>) -> Answer {
+async fn list(Shared(driver): Shared<Arc<Driver>>, Path(tenant): Path<String>, RawQuery(text): RawQuery) -> Answer {
     own_tenant(&driver, &tenant)?;
-    let rows: Vec<Value> =
-        driver.with(|state, now| state.workers().map(|(id, worker)| view(state, id, worker, now)).collect()).await?;
-    let total = rows.len();
-    Ok(Json(json!({ "rows": rows, "pagination": super::pagination(0, total.max(1), total) })))
+    let mut page = Page::of(DEFAULT_WORKERS);
+    for (key, value) in query::pairs(text.as_deref().unwrap_or_default()) {
+        if !page.read(&key, &value).map_err(Refused::bad)? {
+            return Err(Refused::bad(query::unknown(&key)));
+        }
+    }
+    Ok(driver
+        .with(|state, now| {
+            let mut all: Vec<(WorkerId, &Worker)> = state.workers().collect();
+            // The most recent first; the id keeps the order of those of one moment from page to page.
+            all.sort_by_key(|(id, worker)| (std::cmp::Reverse(worker.registered), *id));
+            page.answer(all.into_iter().map(|(id, worker)| view(state, id, worker, now)))
+        })
+        .await?)
 }
 
 async fn one(Shared(driver): Shared<Arc<Driver>>, Path(worker): Path<String>) -> Answer {

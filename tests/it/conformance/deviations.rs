@@ -21,9 +21,6 @@ pub enum Deviation {
     FinalRunIsNotCancelled,
     /// The event stream of a run ends with the run; a real engine hangs up after each failed attempt.
     HangupAtTheTrueEnd,
-    /// A subscription by metadata ends with the first run it matches; a real engine goes on while a run that it has seen
-    /// is open, and mostly hangs up when none is.
-    HangupAtTheFirstEnd,
     /// No `traceparent` is added to the metadata of a run.
     NoTraceIsBegun,
     /// A late subscriber to a run's events gets its end; a real engine just closes the stream.

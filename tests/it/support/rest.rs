@@ -24,6 +24,10 @@ impl Rest {
         Self { client: self.client.clone(), base: self.base.clone(), token: token.to_owned() }
     }
 
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
     /// The status and the body; a body that is not JSON is given as null.
     async fn call(&self, method: Method, path: &str, body: Option<Value>) -> (u16, Value) {
         let mut request = self.client.request(method, format!("{}{path}", self.base)).bearer_auth(&self.token);
