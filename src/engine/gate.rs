@@ -92,6 +92,8 @@ impl fmt::Display for Unkept {
     }
 }
 
+impl std::error::Error for Unkept {}
+
 impl From<Unkept> for Status {
     fn from(unkept: Unkept) -> Self {
         Self::unavailable(unkept.to_string())

@@ -25,6 +25,7 @@ mod runs;
 mod schedules;
 mod steps;
 mod tasks;
+mod view;
 mod workers;
 mod workflows;
 

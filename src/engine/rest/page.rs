@@ -1,7 +1,6 @@
 //! Pages of lists.
 
-use axum::Json;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{DEFAULT_ROWS, MAX_ROWS, query};
 
@@ -34,15 +33,14 @@ impl Page {
         Ok(true)
     }
 
-    /// The rows, and where they stand among all.
-    pub(super) fn answer(&self, all: impl Iterator<Item = Value>) -> Json<Value> {
-        let (mut rows, mut total) = (Vec::new(), 0);
-        for row in all {
-            if total >= self.offset && rows.len() < self.limit {
-                rows.push(row);
-            }
-            total += 1;
-        }
-        Json(json!({ "rows": rows, "pagination": super::pagination(self.offset, self.limit, total) }))
+    /// The part of a list of this many rows.
+    pub(super) fn range(&self, total: usize) -> std::ops::Range<usize> {
+        let from = self.offset.min(total);
+        from..from.saturating_add(self.limit).min(total)
+    }
+
+    /// Where the rows stand among all.
+    pub(super) fn place(&self, total: usize) -> Value {
+        super::pagination(self.offset, self.limit, total)
     }
 }

@@ -6,7 +6,10 @@ use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 use uuid::Uuid;
 
-use super::{Refused, query};
+use super::{
+    Refused, query,
+    view::{Payload, View},
+};
 use crate::engine::{
     driver::Driver,
     grpc::{checked_input, checked_metadata, checked_priority, metadata_pair},
@@ -119,6 +122,11 @@ pub(super) fn add_workflow(view: &mut Value, state: &State, plan: &Plan) {
         view["workflowVersionId"] = version.id.to_string().into();
         view["priority"] = plan.priority.unwrap_or(version.default_priority).into();
     }
+}
+
+pub(super) fn add_payloads(view: &mut View, plan: &Plan) {
+    view.payload("input", Payload::Json(plan.input.clone()));
+    view.payload("additionalMetadata", Payload::Json(plan.metadata.clone()));
 }
 
 /// Why one was left as it is.

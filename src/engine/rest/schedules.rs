@@ -12,7 +12,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Answer, Refused, id, meta, own_tenant, page::Page, plan, query, rfc3339, shown};
+use super::{
+    Answer, Refused, id, meta, own_tenant,
+    page::Page,
+    plan, query, rfc3339,
+    view::{Listing, View},
+};
 use crate::{
     engine::{
         driver::Driver,
@@ -42,7 +47,7 @@ async fn create(
     Shared(driver): Shared<Arc<Driver>>,
     Path((tenant, workflow)): Path<(String, String)>,
     wanted: Result<Json<Wanted>, JsonRejection>,
-) -> Answer {
+) -> Result<View, Refused> {
     own_tenant(&driver, &tenant)?;
     let Json(wanted) = wanted.map_err(|e| Refused::bad(e.body_text()))?;
     let at = query::time("triggerAt", &wanted.trigger_at).map_err(Refused::bad)?;
@@ -55,7 +60,11 @@ async fn create(
         .await?
 }
 
-async fn list(Shared(driver): Shared<Arc<Driver>>, Path(tenant): Path<String>, RawQuery(text): RawQuery) -> Answer {
+async fn list(
+    Shared(driver): Shared<Arc<Driver>>,
+    Path(tenant): Path<String>,
+    RawQuery(text): RawQuery,
+) -> Result<Listing, Refused> {
     own_tenant(&driver, &tenant)?;
     let (mut page, mut by) = (Page::default(), plan::Filter::default());
     let mut statuses: Vec<String> = Vec::new();
@@ -67,7 +76,7 @@ async fn list(Shared(driver): Shared<Arc<Driver>>, Path(tenant): Path<String>, R
             other => return Err(Refused::bad(query::unknown(other))),
         }
     }
-    Ok(driver
+    let chosen = driver
         .with(|state, _| {
             let status = |scheduled: &Scheduled| run_status(state, scheduled).unwrap_or("SCHEDULED");
             let mut all: Vec<(Uuid, &Scheduled)> = state
@@ -76,12 +85,15 @@ async fn list(Shared(driver): Shared<Arc<Driver>>, Path(tenant): Path<String>, R
                 .filter(|(_, scheduled)| statuses.is_empty() || statuses.iter().any(|word| word == status(scheduled)))
                 .collect();
             all.sort_by_key(|(_, scheduled)| std::cmp::Reverse(scheduled.at));
-            page.answer(all.into_iter().map(|(id, scheduled)| view(&driver, state, id, scheduled)))
+            all.into_iter().map(|(id, _)| id).collect::<Vec<Uuid>>()
         })
-        .await?)
+        .await?;
+    Ok(Listing::new(&driver, &page, chosen, |driver, state, _, id| {
+        state.scheduled(*id).map(|scheduled| view(driver, state, *id, scheduled))
+    }))
 }
 
-async fn one(Shared(driver): Shared<Arc<Driver>>, Path((tenant, it)): Path<(String, String)>) -> Answer {
+async fn one(Shared(driver): Shared<Arc<Driver>>, Path((tenant, it)): Path<(String, String)>) -> Result<View, Refused> {
     own_tenant(&driver, &tenant)?;
     let id = id(&it, "scheduled run")?;
     driver.with(|state, _| found(&driver, state, id)).await?
@@ -97,7 +109,7 @@ async fn change(
     Shared(driver): Shared<Arc<Driver>>,
     Path((tenant, it)): Path<(String, String)>,
     change: Result<Json<Change>, JsonRejection>,
-) -> Answer {
+) -> Result<View, Refused> {
     own_tenant(&driver, &tenant)?;
     let id = id(&it, "scheduled run")?;
     let Json(change) = change.map_err(|e| Refused::bad(e.body_text()))?;
@@ -200,9 +212,9 @@ fn refused(error: TimedError) -> Refused {
     }
 }
 
-fn found(driver: &Driver, state: &State, id: Uuid) -> Answer {
+fn found(driver: &Driver, state: &State, id: Uuid) -> Result<View, Refused> {
     let scheduled = state.scheduled(id).ok_or_else(Refused::not_found)?;
-    Ok(Json(view(driver, state, id, scheduled)))
+    Ok(view(driver, state, id, scheduled))
 }
 
 fn run_status(state: &State, scheduled: &Scheduled) -> Option<&'static str> {
@@ -215,13 +227,11 @@ fn run_status(state: &State, scheduled: &Scheduled) -> Option<&'static str> {
     })
 }
 
-fn view(driver: &Driver, state: &State, id: Uuid, scheduled: &Scheduled) -> Value {
+fn view(driver: &Driver, state: &State, id: Uuid, scheduled: &Scheduled) -> View {
     let mut view = json!({
         "metadata": meta(id, scheduled.created),
         "tenantId": driver.tenant.to_string(),
         "triggerAt": rfc3339(scheduled.at),
-        "input": shown(&scheduled.plan.input),
-        "additionalMetadata": shown(&scheduled.plan.metadata),
         "method": "API",
     });
     plan::add_workflow(&mut view, state, &scheduled.plan);
@@ -233,5 +243,7 @@ fn view(driver: &Driver, state: &State, id: Uuid, scheduled: &Scheduled) -> Valu
             view["workflowRunCreatedAt"] = rfc3339(run.created).into();
         }
     }
+    let mut view = View::of(view);
+    plan::add_payloads(&mut view, &scheduled.plan);
     view
 }
