@@ -11,7 +11,7 @@ use crate::engine::{
     driver::Driver,
     grpc::{checked_input, checked_metadata, checked_priority, metadata_pair},
     metadata::PairFilter,
-    state::{Plan, State, TimedError},
+    state::{Plan, State},
 };
 
 /// The run that a body asks for.
@@ -118,14 +118,5 @@ pub(super) fn add_workflow(view: &mut Value, state: &State, plan: &Plan) {
         view["workflowId"] = version.workflow_id.to_string().into();
         view["workflowVersionId"] = version.id.to_string().into();
         view["priority"] = plan.priority.unwrap_or(version.default_priority).into();
-    }
-}
-
-/// Why one was left as it is.
-pub(super) fn reason(error: TimedError) -> &'static str {
-    match error {
-        TimedError::Unknown => "not found",
-        TimedError::Over => "its run has started already",
-        TimedError::Declared => "it belongs to the workflow's declaration: declare the workflow without it",
     }
 }
