@@ -21,7 +21,7 @@ use super::{
 use crate::engine::{
     cron::CronRule,
     driver::Driver,
-    state::{Cron, CronRefusal, Room, State, TimedError},
+    state::{Cron, CronRefusal, Room, State},
 };
 
 pub(super) fn routes() -> Router<Arc<Driver>> {
@@ -114,8 +114,10 @@ async fn change(
     let Json(change) = change.map_err(|e| Refused::bad(e.body_text()))?;
     driver
         .with(|state, now| {
-            if let Some(enabled) = change.enabled {
-                state.enable_cron(id, enabled, now).map_err(refused)?;
+            if let Some(enabled) = change.enabled
+                && !state.enable_cron(id, enabled, now)
+            {
+                return Err(Refused::not_found());
             }
             found(&driver, state, id)
         })
@@ -128,14 +130,9 @@ async fn remove(
 ) -> Result<StatusCode, Refused> {
     own_tenant(&driver, &tenant)?;
     let id = id(&it, "cron")?;
-    driver.with(|state, _| state.remove_cron(id)).await?.map_err(refused)?;
-    Ok(StatusCode::NO_CONTENT)
-}
-
-fn refused(error: TimedError) -> Refused {
-    match error {
-        TimedError::Unknown => Refused::not_found(),
-        TimedError::Over | TimedError::Declared => Refused::bad(plan::reason(error)),
+    match driver.with(|state, _| state.remove_cron(id)).await? {
+        true => Ok(StatusCode::NO_CONTENT),
+        false => Err(Refused::not_found()),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::engine::{
     driver::Driver,
     grpc::{checked_input, checked_metadata, checked_priority, metadata_pair},
     metadata::PairFilter,
-    state::{Plan, State, TimedError},
+    state::{Plan, State},
 };
 
 /// The run that a body asks for.
@@ -127,13 +127,4 @@ pub(super) fn add_workflow(view: &mut Value, state: &State, plan: &Plan) {
 pub(super) fn add_payloads(view: &mut View, plan: &Plan) {
     view.payload("input", Payload::Json(plan.input.clone()));
     view.payload("additionalMetadata", Payload::Json(plan.metadata.clone()));
-}
-
-/// Why one was left as it is.
-pub(super) fn reason(error: TimedError) -> &'static str {
-    match error {
-        TimedError::Unknown => "not found",
-        TimedError::Over => "its run has started already",
-        TimedError::Declared => "it belongs to the workflow's declaration: declare the workflow without it",
-    }
 }

@@ -18,13 +18,13 @@ use super::{
     plan, query, rfc3339,
     view::{Listing, View},
 };
-use crate::{
-    engine::{
-        driver::Driver,
-        state::{Moment, Room, Scheduled, State, TimedError},
-    },
-    hatchet::wire::RunStatus,
+use crate::engine::{
+    driver::Driver,
+    state::{Moment, Room, Scheduled, State},
 };
+
+/// The status of all schedules that there are: the runs that they start are in the lists of runs.
+const STATUS: &str = "SCHEDULED";
 
 pub(super) fn routes() -> Router<Arc<Driver>> {
     Router::new()
@@ -78,12 +78,9 @@ async fn list(
     }
     let chosen = driver
         .with(|state, _| {
-            let status = |scheduled: &Scheduled| run_status(state, scheduled).unwrap_or("SCHEDULED");
-            let mut all: Vec<(Uuid, &Scheduled)> = state
-                .schedules()
-                .filter(|(_, scheduled)| by.fits(state, &scheduled.plan))
-                .filter(|(_, scheduled)| statuses.is_empty() || statuses.iter().any(|word| word == status(scheduled)))
-                .collect();
+            let wanted = statuses.is_empty() || statuses.iter().any(|status| status == STATUS);
+            let all = state.schedules().filter(|(_, scheduled)| wanted && by.fits(state, &scheduled.plan));
+            let mut all: Vec<(Uuid, &Scheduled)> = all.collect();
             all.sort_by_key(|(_, scheduled)| std::cmp::Reverse(scheduled.at));
             all.into_iter().map(|(id, _)| id).collect::<Vec<Uuid>>()
         })
@@ -116,7 +113,9 @@ async fn change(
     let at = query::time("triggerAt", &change.trigger_at).map_err(Refused::bad)?;
     driver
         .with(|state, _| {
-            state.reschedule(id, at).map_err(refused)?;
+            if !state.reschedule(id, at) {
+                return Err(Refused::not_found());
+            }
             found(&driver, state, id)
         })
         .await?
@@ -128,8 +127,10 @@ async fn remove(
 ) -> Result<StatusCode, Refused> {
     own_tenant(&driver, &tenant)?;
     let id = id(&it, "scheduled run")?;
-    driver.with(|state, _| state.unschedule(id)).await?.map_err(refused)?;
-    Ok(StatusCode::NO_CONTENT)
+    match driver.with(|state, _| state.unschedule(id)).await? {
+        true => Ok(StatusCode::NO_CONTENT),
+        false => Err(Refused::not_found()),
+    }
 }
 
 #[derive(Deserialize)]
@@ -193,38 +194,21 @@ async fn change_many(
     Ok(Json(json!({ "updatedIds": done.0, "errors": done.1 })))
 }
 
-/// Those that were done, and those that were not, each with the reason.
-fn each(ids: Vec<Uuid>, mut act: impl FnMut(Uuid) -> Result<(), TimedError>) -> (Vec<String>, Vec<Value>) {
+/// Those that were done, and those that were not found.
+fn each(ids: Vec<Uuid>, mut act: impl FnMut(Uuid) -> bool) -> (Vec<String>, Vec<Value>) {
     let (mut done, mut errors) = (Vec::new(), Vec::new());
     for id in ids {
         match act(id) {
-            Ok(()) => done.push(id.to_string()),
-            Err(error) => errors.push(json!({ "id": id.to_string(), "error": plan::reason(error) })),
+            true => done.push(id.to_string()),
+            false => errors.push(json!({ "id": id.to_string(), "error": "not found" })),
         }
     }
     (done, errors)
 }
 
-fn refused(error: TimedError) -> Refused {
-    match error {
-        TimedError::Unknown => Refused::not_found(),
-        TimedError::Over | TimedError::Declared => Refused::bad(plan::reason(error)),
-    }
-}
-
 fn found(driver: &Driver, state: &State, id: Uuid) -> Result<View, Refused> {
     let scheduled = state.scheduled(id).ok_or_else(Refused::not_found)?;
     Ok(view(driver, state, id, scheduled))
-}
-
-fn run_status(state: &State, scheduled: &Scheduled) -> Option<&'static str> {
-    let (_, run) = state.run(scheduled.run?)?;
-    // These words are older than those of runs.
-    Some(match state.status(run) {
-        RunStatus::Completed => "SUCCEEDED",
-        RunStatus::Evicted | RunStatus::Unknown(_) => "RUNNING",
-        other @ (RunStatus::Queued | RunStatus::Running | RunStatus::Failed | RunStatus::Cancelled) => other.word(),
-    })
 }
 
 fn view(driver: &Driver, state: &State, id: Uuid, scheduled: &Scheduled) -> View {
@@ -235,14 +219,6 @@ fn view(driver: &Driver, state: &State, id: Uuid, scheduled: &Scheduled) -> View
         "method": "API",
     });
     plan::add_workflow(&mut view, state, &scheduled.plan);
-    if let (Some(run), Some(status)) = (scheduled.run, run_status(state, scheduled)) {
-        view["workflowRunId"] = run.to_string().into();
-        view["workflowRunStatus"] = status.into();
-        view["workflowRunName"] = (*scheduled.plan.workflow).into();
-        if let Some((_, run)) = state.run(run) {
-            view["workflowRunCreatedAt"] = rfc3339(run.created).into();
-        }
-    }
     let mut view = View::of(view);
     plan::add_payloads(&mut view, &scheduled.plan);
     view

@@ -44,7 +44,7 @@ pub(crate) use events::{Event, Pushed};
 pub(crate) use load::Loading;
 pub(crate) use moment::{Moment, Now, Steady};
 pub(crate) use report::Report;
-pub(crate) use schedule::{Cron, CronRefusal, Plan, Scheduled, TimedError};
+pub(crate) use schedule::{Cron, CronRefusal, Plan, Scheduled};
 pub(crate) use trail::{Mark, What};
 pub(crate) use trigger::{ParentRef, Refusal, TriggerItem, Triggered, Wanted};
 pub(crate) use workers::{Registration, WorkerError, WorkerStatus};

@@ -215,7 +215,7 @@ fn schedule_row(id: &Uuid, scheduled: &Scheduled) -> Row {
         priority: scheduled.plan.priority,
         at: scheduled.at.0,
         created: scheduled.created.0,
-        run: scheduled.run.and_then(|run| Id::of(run.uuid())),
+        run: None,
     };
     row(&head, Some(&scheduled.plan.input), Some(&scheduled.plan.metadata))
 }

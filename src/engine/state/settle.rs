@@ -2,7 +2,7 @@
 
 use super::{
     Effect, Now, State,
-    model::{End, Origin, Phase, Run},
+    model::{End, Phase, Run},
 };
 use crate::{
     engine::options::Retention,
@@ -68,9 +68,6 @@ impl State {
             self.finished_bytes = self.finished_bytes.saturating_sub(self.size_of(id));
             let Some(run) = self.runs.remove(&id) else { continue };
             self.by_age.remove(&run.seq);
-            if let Origin::Schedule(id) = run.origin {
-                self.schedules.remove(&id);
-            }
             self.retire(&run.version);
             self.runs.shrink();
             for task in run.tasks {

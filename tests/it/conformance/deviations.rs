@@ -50,6 +50,9 @@ pub enum Deviation {
     OpenRunShowsItsTasks,
     /// A filter over REST without its `since` is refused; a real engine answers OK and finds nothing.
     SinceIsRequired,
+    /// A metadata filter of a list without a colon, or for all pairs in a list that has no such operator, is refused; a
+    /// real engine ignores it.
+    BadFilterIsRefused,
     /// An idempotency key that does not evaluate refuses the trigger; a real engine answers OK and makes no run.
     BadKeyIsRefused,
 }

@@ -7,6 +7,7 @@ use hatchet_quickstart::hatchet::wire::{
 };
 use serde_json::{Value, json};
 
+use super::deviations::Deviation;
 use crate::support::{Flow, Target, eventually};
 
 /// Queued runs of one workflow by the pairs they have, with metadata keys that no other case uses.
@@ -98,6 +99,21 @@ async fn list_with_the_and_operator_finds_runs_with_all_pairs() {
     // Strings only: there is no number among them.
     let (_, list) = target.rest.get(&runs.list(&target, &and)).await;
     assert_eq!(list["rows"].as_array().unwrap().len(), 1, "{list}");
+    runs.cancel(&target).await;
+}
+
+#[tokio::test]
+async fn filter_that_cannot_be_read_is_refused() {
+    let target = Target::start().await;
+    let runs = Runs::trigger(&target).await;
+    let of_flow = format!("limit=1&workflow_ids={}", runs.flow.workflow_id);
+    let no_colon = runs.list(&target, &format!("{of_flow}&additional_metadata={}", runs.a));
+    let ids = runs.list(&target, &format!("{}&additional_metadata_operator=AND", runs.pairs()));
+    let ids = ids.replace("workflow-runs?", "workflow-runs/external-ids?");
+    let expected = if target.deviates(Deviation::BadFilterIsRefused) { 400 } else { 200 };
+    for path in [no_colon, ids] {
+        assert_eq!(target.rest.get(&path).await.0, expected, "{path}");
+    }
     runs.cancel(&target).await;
 }
 

@@ -48,6 +48,10 @@ impl Rest {
         self.call(Method::POST, path, Some(body)).await
     }
 
+    pub async fn delete(&self, path: &str) -> (u16, Value) {
+        self.call(Method::DELETE, path, None).await
+    }
+
     pub async fn patch(&self, path: &str, body: Value) -> (u16, Value) {
         self.call(Method::PATCH, path, Some(body)).await
     }
