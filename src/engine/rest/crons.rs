@@ -90,7 +90,8 @@ async fn list(
         .await?;
     Ok(Listing::new(&driver, &page, chosen, |driver, state, _, id| {
         state.cron(*id).map(|cron| view(driver, state, *id, cron))
-    }))
+    })
+    .await?)
 }
 
 async fn one(Shared(driver): Shared<Arc<Driver>>, Path((tenant, it)): Path<(String, String)>) -> Result<View, Refused> {

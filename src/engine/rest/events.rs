@@ -97,7 +97,8 @@ async fn list(
         .await?;
     Ok(Listing::new(&driver, &page, chosen, |driver, state, _, id| {
         state.event(*id).map(|event| view(driver, state, *id, event))
-    }))
+    })
+    .await?)
 }
 
 async fn one(Shared(driver): Shared<Arc<Driver>>, Path((tenant, it)): Path<(String, String)>) -> Result<View, Refused> {

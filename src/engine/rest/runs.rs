@@ -288,7 +288,8 @@ async fn list(
         .await?;
     Ok(Listing::new(&driver, &page, ids, move |driver, state, _, id| {
         if only_tasks { task_view(driver, state, *id, payloads) } else { row(driver, state, *id, payloads) }
-    }))
+    })
+    .await?)
 }
 
 /// Reads a query string: arrays come as repeated keys.

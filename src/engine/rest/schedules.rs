@@ -87,7 +87,8 @@ async fn list(
         .await?;
     Ok(Listing::new(&driver, &page, chosen, |driver, state, _, id| {
         state.scheduled(*id).map(|scheduled| view(driver, state, *id, scheduled))
-    }))
+    })
+    .await?)
 }
 
 async fn one(Shared(driver): Shared<Arc<Driver>>, Path((tenant, it)): Path<(String, String)>) -> Result<View, Refused> {

@@ -5,14 +5,14 @@
 //! at a time, when the reader takes them, so that an answer of any size neither fills the memory nor keeps other calls
 //! waiting.
 
-use std::{borrow::Cow, collections::VecDeque, convert::Infallible, sync::Arc, time::Instant};
+use std::{borrow::Cow, collections::VecDeque, sync::Arc, time::Instant};
 
 use axum::{
     body::{Body, Bytes},
     http::header::CONTENT_TYPE,
     response::{IntoResponse, Response},
 };
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
 
 use super::page::Page;
@@ -143,12 +143,9 @@ fn write_json(to: &mut Vec<u8>, value: &(impl serde::Serialize + ?Sized)) {
 
 impl IntoResponse for View {
     fn into_response(self) -> Response {
-        let body = stream::once(async move {
-            let mut text = Vec::new();
-            self.write(&mut text);
-            Ok::<_, Infallible>(Bytes::from(text))
-        });
-        ([(CONTENT_TYPE, "application/json")], Body::from_stream(body)).into_response()
+        let mut text = Vec::new();
+        self.write(&mut text);
+        ([(CONTENT_TYPE, "application/json")], text).into_response()
     }
 }
 
@@ -163,13 +160,13 @@ impl IntoResponse for Listing {
 
 impl Listing {
     /// Those of these rows that are on the page, each made from its key. A row that is gone when its turn comes is left
-    /// out.
-    pub(super) fn new<K: Send + 'static>(
+    /// out. An answer of one piece has its length in its head.
+    pub(super) async fn new<K: Send + 'static>(
         driver: &Arc<Driver>,
         page: &Page,
         mut keys: Vec<K>,
         view: impl FnMut(&Driver, &State, Now, &K) -> Option<View> + Send + 'static,
-    ) -> Self {
+    ) -> Result<Self, Unkept> {
         let total = keys.len();
         let keys: Vec<K> = keys.drain(page.range(total)).collect();
         let rows = Rows {
@@ -180,7 +177,14 @@ impl Listing {
             end: json!({ "pagination": page.place(total) }),
             stage: Stage::First,
         };
-        Self(Body::from_stream(stream::try_unfold(rows, Rows::next)))
+        let Some((first, rows)) = rows.next().await? else { return Ok(Self(Body::empty())) };
+        Ok(Self(match rows.stage {
+            Stage::Ended => Body::from(first),
+            Stage::First | Stage::More => {
+                let first = stream::once(async { Ok(first) });
+                Body::from_stream(first.chain(stream::try_unfold(rows, Rows::next)))
+            }
+        }))
     }
 }
 

@@ -70,7 +70,8 @@ async fn list(
         .await?;
     Ok(Listing::new(&driver, &page, ids, move |_, state, now, id| {
         state.worker(*id).map(|worker| View::of(view(state, *id, worker, now, served.workflows(worker))))
-    }))
+    })
+    .await?)
 }
 
 /// The workflows that have a task of an action, by action. A list of workers is made with one look at all workflows,
