@@ -35,8 +35,11 @@ async fn main() -> anyhow::Result<()> {
     let options = TriggerOptions { additional_metadata: [(key, value.into())].into_iter().collect(), priority: None };
     let run = client.trigger(externally_triggered::NAME, &input, &options).await?;
     while let Some(event) = events.next().await {
-        if let RunEventKind::Chunk { text, index: Some(index) } = event?.kind {
-            println!("chunk {index}: {text:?}");
+        match event?.kind {
+            RunEventKind::Chunk { text, index: Some(index) } => println!("chunk {index}: {text:?}"),
+            // The engine closes the stream when the run has completed, and leaves it open when the run has failed.
+            RunEventKind::RunEnded => break,
+            _ => {}
         }
     }
     let outcome = run.outcome().await?;

@@ -8,6 +8,7 @@ mod bare;
 mod depth;
 #[cfg(feature = "durable")]
 mod durable;
+mod lists;
 mod load;
 mod many;
 mod process;
@@ -95,6 +96,9 @@ async fn measure(wanted: &[u32]) -> Result<()> {
     }
     if on(17) {
         table.print(&depth::figure().await?)?;
+    }
+    if on(20) {
+        table.print(&lists::figure().await?)?;
     }
     #[cfg(feature = "durable")]
     {

@@ -16,8 +16,6 @@ use crate::hatchet::{
     wire::{RunId, RunStatus},
 };
 
-/// Rows of one answer.
-const PAGE: u32 = 1_000;
 /// A real engine's lists lag behind: how often they are read, and the wait between.
 const READINGS: usize = 4;
 const BETWEEN: Duration = Duration::from_secs(1);
@@ -32,16 +30,10 @@ pub(super) async fn fill(
 ) -> Result<(), ClientError> {
     let places: HashMap<RunId, usize> =
         runs.all.iter().enumerate().filter_map(|(place, run)| Some((run.id?, place))).collect();
-    let since = Timestamp::from(since).to_string();
     let mut missing = usize::MAX;
     for reading in 0..READINGS {
-        let mut offset = 0;
-        loop {
-            let rows = rest.runs(&since, &[(KEY_PREFIX, &plan.prefix)], PAGE, offset).await?;
-            if rows.is_empty() {
-                break;
-            }
-            offset += rows.len() as u64;
+        let mut pages = rest.runs(since, &[(KEY_PREFIX, &plan.prefix)], &[]);
+        while let Some(rows) = pages.next().await? {
             for row in &rows {
                 take(plan, runs, &places, begun, row);
             }

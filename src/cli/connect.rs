@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::Exit;
+#[cfg(not(feature = "engine"))]
+use crate::hatchet::wire::private_file;
 use crate::hatchet::{
     client::{ClientConfig, Rediscovery, Sources},
     wire::Handshake,
@@ -85,12 +87,11 @@ pub(super) fn find(folder: &Path) -> Result<Option<Handshake>, Exit> {
 #[cfg(not(feature = "engine"))]
 pub(super) fn find(folder: &Path) -> Result<Option<Handshake>, Exit> {
     let path = folder.join("handshake.json");
-    match std::fs::read_to_string(&path) {
-        Ok(text) => serde_json::from_str(&text)
-            .map(Some)
-            .map_err(|e| Exit::unreachable(format!("{} is not a handshake file ({e}): remove it", path.display()))),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(Exit::unreachable(format!("{} cannot be read: {e}", path.display()))),
+    let failed = |e| Exit::unreachable(format!("{} cannot be read as a handshake file: {e}", path.display()));
+    match private_file::check_folder(folder) {
+        Err(e) if matches!(e.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => Ok(None),
+        Err(e) => Err(Exit::unreachable(format!("{} cannot be used: {e}", folder.display()))),
+        Ok(()) => Handshake::read(&path).map_err(failed),
     }
 }
 

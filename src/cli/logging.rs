@@ -22,11 +22,12 @@ pub(super) fn start(sources: &Sources) -> Result<(), Exit> {
             let (text, source) = sources.get("HATCHET_CLIENT_LOG_LEVEL").unwrap_or(("info", &Source::Default));
             // A list of targets would take any word for the name of one.
             let level = level(text).ok_or_else(|| bad("HATCHET_CLIENT_LOG_LEVEL", text, source))?;
-            // The transport's own chatter helps only those who ask for it by name.
+            // What the transport warns of, a peer without a token can cause thousands of times a second; every fault of
+            // a call reaches its caller as an error. RUST_LOG shows the warnings by name, as `info,h2=warn`.
             ["h2", "hyper", "hyper_util", "tonic", "tower", "rustls"]
                 .into_iter()
                 .fold(Targets::new().with_default(level), |levels, target| {
-                    levels.with_target(target, level.min(LevelFilter::WARN))
+                    levels.with_target(target, level.min(LevelFilter::ERROR))
                 })
         }
     };

@@ -2,7 +2,7 @@
 
 use std::{fmt, io, net::SocketAddr, path::Path};
 
-use crate::hatchet::os_error::out_of_files;
+use crate::hatchet::{os_error::out_of_files, wire::private_file::Untrusted};
 
 /// What kind of obstacle it is, to act on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,12 +41,15 @@ impl EngineError {
     }
 
     pub(super) fn folder(doing: &str, path: &Path, error: io::Error) -> Self {
+        if let Some(why) = Untrusted::of(&error) {
+            let message = format!("cannot {doing} {}: {why}", path.display());
+            return Self { kind: EngineErrorKind::Folder, message, source: Some(error) };
+        }
         let advice = match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free some space",
             io::ErrorKind::FileTooLarge => "raise the limit on the size of files (ulimit -f)",
             io::ErrorKind::ReadOnlyFilesystem => "choose a folder on a writable file system",
             io::ErrorKind::PermissionDenied => "give yourself write access to it, or choose another folder",
-            io::ErrorKind::InvalidInput => "it is a symbolic link, which is not followed: name the folder itself",
             io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => "move the file of that name away",
             _ => "choose another folder with --embedded-dir or HATCHET_EMBEDDED_DIR",
         };

@@ -5,8 +5,8 @@
 //! says where the engine is; it is there only while the engine serves, or after a kill, until the next start.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
-    io::{self, Write},
+    fs::{self, File, TryLockError},
+    io,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
     time::Duration,
@@ -20,7 +20,7 @@ use super::{
     place::Place,
     token::{KEY_BYTES, new_key},
 };
-use crate::hatchet::wire::{Handshake, TenantId};
+use crate::hatchet::wire::{Handshake, TenantId, private_file};
 
 /// How often a held lock is tried again, and how long apart: one who only looks whether it is held holds it for a
 /// moment.
@@ -29,6 +29,9 @@ const TRY_AGAIN: Duration = Duration::from_millis(10);
 
 /// The name of the file that is locked.
 pub(super) const LOCK: &str = "lock";
+
+/// Largest `engine.json` that is read, in bytes. Ours has less than 200.
+const LARGEST_IDENTITY: usize = 4 << 10;
 
 /// What an engine keeps from start to start.
 #[derive(Clone, PartialEq, Eq)]
@@ -82,7 +85,7 @@ impl Folder {
         make_private_folder(path).map_err(|e| EngineError::folder("use the engine's folder", path, e))?;
         let file = path.join(LOCK);
         let failed = |e| EngineError::folder("lock", &file, e);
-        let lock = open_private(&file, false).map_err(failed)?;
+        let lock = private_file::open_or_create(&file).map_err(failed)?;
         let metadata = lock.metadata().map_err(failed)?;
         for again in (0..TRIES).rev() {
             match lock.try_lock() {
@@ -106,7 +109,7 @@ impl Folder {
     /// The identity kept here, or a new one. A file that cannot be read is put aside, never overwritten.
     pub(super) fn identity(&self) -> Result<Identity, EngineError> {
         let file = self.path.join("engine.json");
-        match fs::read(&file) {
+        match private_file::read(&file, LARGEST_IDENTITY) {
             Ok(text) => {
                 if let Some(identity) = Identity::read(&text) {
                     return Ok(identity);
@@ -140,7 +143,7 @@ impl Folder {
     pub(super) fn withdraw(&self) {
         let file = self.path.join("handshake.json");
         let announced = self.announced.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let found = fs::read(&file).ok().and_then(|text| serde_json::from_slice(&text).ok());
+        let found = Handshake::read(&file).ok().flatten();
         if self.place.left().is_some() || found.is_none() || found != announced {
             return;
         }
@@ -153,41 +156,45 @@ impl Folder {
 
     fn write(&self, name: &str, content: &serde_json::Value) -> Result<(), EngineError> {
         let (file, draft) = (self.path.join(name), self.path.join(format!("{name}.new")));
-        write_whole(&file, &draft, &format!("{content:#}\n")).map_err(|e| EngineError::folder("write", &file, e))
+        private_file::replace(&file, &draft, &format!("{content:#}\n"))
+            .map_err(|e| EngineError::folder("write", &file, e))
     }
 }
 
 /// Finds the engine that another process runs on a folder: its handshake, or `None` if no live process holds the
 /// folder or the one that does is not serving yet.
 pub fn find(folder: &Path) -> Result<Option<Handshake>, EngineError> {
+    let is_missing = |e: &io::Error| matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
+    match private_file::check_folder(folder) {
+        Err(e) if is_missing(&e) => return Ok(None),
+        Err(e) => return Err(EngineError::folder("use the engine's folder", folder, e)),
+        Ok(()) => {}
+    }
     let lock = folder.join(LOCK);
-    let held = match File::open(&lock) {
+    let held = match private_file::open(&lock) {
         Ok(file) => match file.try_lock_shared() {
             Ok(()) => false,
             Err(TryLockError::WouldBlock) => true,
             Err(TryLockError::Error(e)) => return Err(EngineError::folder("look at", &lock, e)),
         },
-        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => false,
+        Err(e) if is_missing(&e) => false,
         Err(e) => return Err(EngineError::folder("look at", &lock, e)),
     };
     if !held {
         return Ok(None);
     }
     let file = folder.join("handshake.json");
-    match fs::read(&file) {
-        Ok(text) => serde_json::from_slice(&text)
-            .map(Some)
-            .map_err(|e| EngineError::folder("read", &file, io::Error::new(io::ErrorKind::InvalidData, e))),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(EngineError::folder("read", &file, e)),
-    }
+    Handshake::read(&file).map_err(|e| EngineError::folder("read", &file, e))
 }
 
 #[cfg(unix)]
 fn make_private_folder(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-    refuse_link(path)?;
+    if path.is_symlink() {
+        return Err(private_file::Untrusted::Link.into());
+    }
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    private_file::check_folder(path)?;
     let mode = fs::metadata(path)?.permissions().mode();
     // It holds the key to the engine: if others could read it, now they cannot.
     if mode & 0o077 != 0 {
@@ -201,37 +208,6 @@ fn make_private_folder(path: &Path) -> io::Result<()> {
     fs::create_dir_all(path)
 }
 
-/// What a link points to may be anybody's: the key would go there, and the file there would be overwritten.
-pub(super) fn refuse_link(path: &Path) -> io::Result<()> {
-    match fs::symlink_metadata(path) {
-        Ok(found) if found.is_symlink() => Err(io::Error::from(io::ErrorKind::InvalidInput)),
-        Ok(_) | Err(_) => Ok(()),
-    }
-}
-
-pub(super) fn open_private(path: &Path, truncate: bool) -> io::Result<File> {
-    refuse_link(path)?;
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(truncate);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
-}
-
-/// Writes a file for its owner only, which no one ever sees half-written; `draft` is beside it, and this writer's own.
-pub(crate) fn write_whole(file: &Path, draft: &Path, text: &str) -> io::Result<()> {
-    let write = || {
-        let mut out = open_private(draft, true)?;
-        out.write_all(text.as_bytes())?;
-        out.sync_all()?;
-        fs::rename(draft, file)
-    };
-    write().inspect_err(|_| {
-        // It may never have been made.
-        let _ = fs::remove_file(draft);
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::{super::error::EngineErrorKind, *};
@@ -243,8 +219,91 @@ mod tests {
         let link = real.path().join("link");
         std::os::unix::fs::symlink(real.path().join("elsewhere"), &link).unwrap();
         fs::create_dir(real.path().join("elsewhere")).unwrap();
-        assert_eq!(make_private_folder(&link).unwrap_err().kind(), io::ErrorKind::InvalidInput);
-        assert_eq!(open_private(&link, false).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        for error in [Folder::hold(&link).unwrap_err(), find(&link).unwrap_err()] {
+            assert!(error.to_string().contains("symbolic link"), "{error}");
+        }
+        let folder = real.path().join("folder");
+        drop(Folder::hold(&folder).unwrap());
+        fs::remove_file(folder.join(LOCK)).unwrap();
+        std::os::unix::fs::symlink(real.path().join("elsewhere"), folder.join(LOCK)).unwrap();
+        assert!(Folder::hold(&folder).unwrap_err().to_string().contains("symbolic link"));
+    }
+
+    /// What a start says and what a search says, with this done to a folder that was used before.
+    #[cfg(unix)]
+    fn with_prepared(prepare: impl FnOnce(&Path)) -> [Option<String>; 2] {
+        let dir = tempfile::tempdir().unwrap();
+        let first = Folder::hold(dir.path()).unwrap();
+        first.keep(&Identity::new().unwrap()).unwrap();
+        drop(first);
+        prepare(dir.path());
+        // As the engine holds it that the search finds.
+        let held = File::open(dir.path().join(LOCK)).unwrap();
+        held.try_lock_shared().unwrap();
+        let found = find(dir.path()).err();
+        drop(held);
+        let started = Folder::hold(dir.path()).and_then(|folder| folder.identity().map(drop)).err();
+        [started, found].map(|error| error.map(|error| error.to_string()))
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn identity_of_another_user_is_refused() {
+        // Only root can give a file away.
+        if rustix::process::geteuid().is_root() {
+            let [started, _] = with_prepared(|path| {
+                std::os::unix::fs::chown(path.join("engine.json"), Some(65534), None).unwrap();
+            });
+            let said = started.unwrap();
+            assert!(said.contains("engine.json") && said.contains("belongs to the user with id 65534"), "{said}");
+            let [started, found] = with_prepared(|path| std::os::unix::fs::chown(path, Some(65534), None).unwrap());
+            for said in [started.unwrap(), found.unwrap()] {
+                assert!(said.contains("belongs to the user with id 65534"), "{said}");
+            }
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn hard_linked_files_are_refused() {
+        let [started, _] = with_prepared(|path| {
+            fs::hard_link(path.join("engine.json"), path.join("elsewhere")).unwrap();
+        });
+        assert!(started.unwrap().contains("2 hard links"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn fifo_in_the_folder_blocks_nobody() {
+        let fifo = |path: &Path| {
+            let _ = fs::remove_file(path);
+            rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        };
+        let [started, _] = with_prepared(|path| fifo(&path.join("engine.json")));
+        assert!(started.unwrap().contains("no regular file"));
+        let [_, found] = with_prepared(|path| fifo(&path.join("handshake.json")));
+        assert!(found.is_none(), "nobody holds the folder exclusively");
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::hold(dir.path()).unwrap();
+        fifo(&dir.path().join("handshake.json"));
+        assert!(find(dir.path()).unwrap_err().to_string().contains("no regular file"));
+        // Replaced, and never opened.
+        folder.announce(&handshake()).unwrap();
+        assert_eq!(find(dir.path()).unwrap(), Some(handshake()));
+    }
+
+    #[test]
+    fn large_files_are_not_read_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::hold(dir.path()).unwrap();
+        folder.announce(&handshake()).unwrap();
+        for name in ["engine.json", "handshake.json"] {
+            // Sparse.
+            private_file::create(&dir.path().join(name)).unwrap().set_len(4 << 30).unwrap();
+        }
+        for error in [folder.identity().err().unwrap(), find(dir.path()).unwrap_err()] {
+            assert!(error.to_string().contains("is larger than"), "{error}");
+        }
     }
 
     fn handshake() -> Handshake {

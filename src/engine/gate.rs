@@ -41,6 +41,42 @@ struct Trouble {
     why: Arc<str>,
 }
 
+/// Why a call that would add something is refused.
+#[derive(Debug, Clone)]
+pub(super) enum NotAdded {
+    /// It could not be kept.
+    Unkept(Unkept),
+    /// The engine holds as much as it may.
+    NoRoom,
+}
+
+const NO_ROOM: &str = "the embedded engine holds as many bytes as it may in runs that have not ended, workflows, \
+                       workers, schedules and crons: let a worker run the queued runs, or cancel some";
+
+impl From<Unkept> for NotAdded {
+    fn from(unkept: Unkept) -> Self {
+        Self::Unkept(unkept)
+    }
+}
+
+impl From<NotAdded> for Status {
+    fn from(refused: NotAdded) -> Self {
+        match refused {
+            NotAdded::Unkept(unkept) => unkept.into(),
+            NotAdded::NoRoom => Self::resource_exhausted(NO_ROOM),
+        }
+    }
+}
+
+impl fmt::Display for NotAdded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unkept(unkept) => unkept.fmt(f),
+            Self::NoRoom => f.write_str(NO_ROOM),
+        }
+    }
+}
+
 /// The answer cannot be given: what it says may be lost.
 #[derive(Debug, Clone)]
 pub(super) struct Unkept {
@@ -55,6 +91,8 @@ impl fmt::Display for Unkept {
         f.write_str(if self.done { "; this call may take effect later" } else { "; nothing was done" })
     }
 }
+
+impl std::error::Error for Unkept {}
 
 impl From<Unkept> for Status {
     fn from(unkept: Unkept) -> Self {

@@ -69,6 +69,8 @@
 //!   schedule timeout is CANCELLED in both.
 //! - Cancelling or replaying by a filter without its `since` over REST is refused; a real engine answers OK and finds
 //!   nothing.
+//! - A filter over REST that this engine does not know, or that cannot be read, is refused; a real engine ignores it and
+//!   lists everything.
 //! - Input and output are kept byte for byte; a real engine sorts keys and turns numbers into floats.
 //! - `TriggerWorkflowRun` checks its JSON as `TriggerWorkflow` does.
 //! - An idempotency expression that yields no string refuses the trigger and says why; no run vanishes silently. An
@@ -91,9 +93,9 @@
 //!   active when its newest one ends.
 //! - A worker that is silent for an hour without a stream is forgotten.
 //! - The error of a task that lost too many workers is the same over gRPC as in REST.
-//! - Event streams hang up at the true end of a run, not after each attempt; one by run id that comes late is told
-//!   the last events of the tasks and the end; one by metadata hangs up at the end of its first matching run, however
-//!   it ended. An unknown run id is NOT_FOUND at once. A timed-out attempt is announced as FAILED too.
+//! - Event streams by run id hang up at the true end of the run, not after each attempt; one that comes late is told
+//!   the last events of the tasks and the end. An unknown run id is NOT_FOUND at once. A timed-out attempt is announced
+//!   as FAILED too.
 //! - A chunk that is not UTF-8 is refused, where a real engine breaks every subscriber's stream.
 //! - A subscriber or worker that leaves too much unread is hung up on with RESOURCE_EXHAUSTED.
 //! - The REST part answers under loopback names only; see [`EngineOptions::bind`]. Task events of a run or task are the
@@ -110,7 +112,6 @@ mod folder;
 #[cfg_attr(not(feature = "durable"), allow(dead_code, reason = "only the file is left out of such a build"))]
 mod gate;
 mod grpc;
-mod host;
 mod idempotency;
 mod incoming;
 #[cfg(feature = "durable")]
@@ -121,6 +122,7 @@ mod options;
 mod place;
 #[cfg_attr(not(feature = "durable"), allow(dead_code, reason = "only the file is left out of such a build"))]
 mod record;
+mod recurring;
 mod rest;
 mod running;
 mod serve;
@@ -136,6 +138,5 @@ mod token;
 pub use announcement::Announcement;
 pub use error::{EngineError, EngineErrorKind};
 pub use folder::find;
-pub(crate) use folder::write_whole;
 pub use options::{EngineOptions, Rest, Timings};
 pub use running::Engine;

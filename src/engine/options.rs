@@ -31,6 +31,10 @@ pub struct EngineOptions {
     pub keep_finished_for: Duration,
     /// Bytes of finished runs that are kept: payloads, and about 1 KiB a task beside them.
     pub keep_finished_bytes: usize,
+    /// Bytes that the engine holds at most: payloads and metadata of all runs, finished ones among them, declared
+    /// workflows, workers with their labels, schedules and crons, and about 1 KiB for each task. Beyond it calls that
+    /// would add to them are refused with `RESOURCE_EXHAUSTED` until runs have ended. Default 1 GiB.
+    pub max_held_bytes: usize,
     /// The engine's waits.
     pub timings: Timings,
     /// Largest message taken or sent, in bytes.
@@ -47,6 +51,7 @@ impl Default for EngineOptions {
             keep_finished: 100_000,
             keep_finished_for: Duration::from_secs(7 * 24 * 3600),
             keep_finished_bytes: 256 << 20,
+            max_held_bytes: 1 << 30,
             timings: Timings::default(),
             max_message: DEFAULT_MAX_MESSAGE,
         }
@@ -55,16 +60,23 @@ impl Default for EngineOptions {
 
 impl EngineOptions {
     pub(super) fn keep(&self) -> Retention {
-        Retention { count: self.keep_finished, age: self.keep_finished_for, bytes: self.keep_finished_bytes }
+        Retention {
+            count: self.keep_finished,
+            age: self.keep_finished_for,
+            bytes: self.keep_finished_bytes,
+            held_bytes: self.max_held_bytes,
+        }
     }
 }
 
-/// How much of what is over is kept.
+/// How much of what is over is kept, and how much is held in all.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Retention {
     pub(crate) count: usize,
     pub(crate) age: Duration,
     pub(crate) bytes: usize,
+    /// [`EngineOptions::max_held_bytes`].
+    pub(crate) held_bytes: usize,
 }
 
 /// Where the REST part is.

@@ -13,7 +13,6 @@ use super::{
     driver::{Driver, Time},
     error::EngineError,
     folder::{Folder, Identity},
-    host::Names,
     options::{EngineOptions, Rest},
     serve::{self, Service},
     state::{Moment, Now, State},
@@ -21,7 +20,7 @@ use super::{
 };
 #[cfg(feature = "durable")]
 use super::{keeping, store::Store};
-use crate::hatchet::wire::Handshake;
+use crate::hatchet::wire::{Handshake, HostNames};
 
 /// How long calls may take to end when the engine stops; streams are hung up on before.
 const FAREWELL: Duration = Duration::from_secs(3);
@@ -83,7 +82,7 @@ impl Engine {
             match Kept::open(&options, folder.as_ref(), time.now()) {
                 Ok(Kept { state, store }) => {
                     let driver = Driver::new(state, time, identity.tenant, options.max_message);
-                    let service = Service { driver, tokens, names: Names::of(address.ip()), with_rest };
+                    let service = Service { driver, tokens, names: HostNames::of(address.ip()), with_rest };
                     let held = Held { store, folder };
                     runtime.block_on(run(listeners, service, held, announced, ready, stopped));
                 }

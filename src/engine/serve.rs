@@ -16,11 +16,11 @@ use tonic::{Code, Status, service::Routes, transport::Server};
 use super::{
     driver::Driver,
     grpc,
-    host::Names,
     incoming::{Pass, incoming},
     rest,
     token::Tokens,
 };
+use crate::hatchet::wire::HostNames;
 
 /// How often a silent connection is asked whether it still lives, and how long it may take to answer.
 const PING_EVERY: Duration = Duration::from_secs(30);
@@ -36,7 +36,7 @@ const MAX_CALLS: usize = 8192;
 pub(super) struct Service {
     pub(super) driver: Arc<Driver>,
     pub(super) tokens: Tokens,
-    pub(super) names: Names,
+    pub(super) names: HostNames,
     pub(super) with_rest: bool,
 }
 
@@ -111,7 +111,7 @@ async fn enter(Shared(entrance): Shared<Arc<Entrance>>, mut request: Request, ne
 
 /// What is not gRPC a browser may send, led here by a stranger's page: none is answered that does not name this engine,
 /// and no answer is taken for anything but what it says it is, or kept.
-async fn look_at(Shared(names): Shared<Names>, request: Request, next: Next) -> Response {
+async fn look_at(Shared(names): Shared<HostNames>, request: Request, next: Next) -> Response {
     if is_grpc_call(&request) {
         return next.run(request).await;
     }

@@ -185,6 +185,8 @@ pub(super) struct Happening {
     attempt: i32,
     at: Moment,
     what: What,
+    /// Whether the stream ends with it.
+    hangup: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -221,9 +223,9 @@ impl Happening {
                 | RunStatus::Unknown(_),
             ) => (Event::Cancelled, "", None),
         };
-        let (resource, id, hangup) = match self.what {
-            What::Step(_) => (Resource::StepRun, self.task, false),
-            What::End(_) => (Resource::WorkflowRun, self.run, true),
+        let (resource, id, retry_count) = match self.what {
+            What::Step(_) => (Resource::StepRun, self.task, Some(self.attempt)),
+            What::End(_) => (Resource::WorkflowRun, self.run, None),
         };
         proto::WorkflowEvent {
             workflow_run_id: self.run.to_string(),
@@ -232,9 +234,9 @@ impl Happening {
             resource_id: id.to_string(),
             event_timestamp: Some(self.at.timestamp()),
             event_payload: payload.to_owned(),
-            hangup,
+            hangup: self.hangup,
             task_retries: None,
-            retry_count: (!hangup).then_some(self.attempt),
+            retry_count,
             event_index: index,
         }
     }
@@ -251,6 +253,27 @@ pub(super) enum Watched {
 struct Watcher {
     mailbox: Arc<Mailbox<Happening>>,
     watched: Watched,
+    /// Of a pair: the runs that were seen and have not completed since.
+    going: HashSet<RunId>,
+}
+
+impl Watcher {
+    /// Whether the stream ends with this. That of a run ends with the run. That of a pair ends, as with a real engine,
+    /// when every run that it has seen has completed: one that failed or was cancelled may be replayed.
+    fn ends_with(&mut self, happening: &Happening) -> bool {
+        match (&self.watched, &happening.what) {
+            (Watched::Run(_), What::Step(_)) => false,
+            (Watched::Run(_), What::End(_)) => true,
+            (Watched::Pair(..), What::End(RunStatus::Completed)) => {
+                self.going.remove(&happening.run);
+                self.going.is_empty()
+            }
+            (Watched::Pair(..), What::Step(_) | What::End(_)) => {
+                self.going.insert(happening.run);
+                false
+            }
+        }
+    }
 }
 
 /// Those who watch runs.
@@ -290,31 +313,24 @@ impl Watchers {
                 self.by_pair.entry(key.clone()).or_default().entry(value.clone()).or_default().push(id);
             }
         }
-        self.open.insert(id, Watcher { mailbox: mailbox.clone(), watched });
+        self.open.insert(id, Watcher { mailbox: mailbox.clone(), watched, going: HashSet::new() });
         (id, mailbox)
     }
 
     /// Tells of something that happened to a task.
     pub(super) fn step(&mut self, run: RunId, task: RunId, attempt: i32, what: StepEvent, at: Moment, state: &State) {
-        if !self.open.is_empty() {
-            self.tell(Happening { run, task, attempt, at, what: What::Step(what) }, state);
-        }
+        self.tell(Happening { run, task, attempt, at, what: What::Step(what), hangup: false }, state);
     }
 
-    /// Tells of the end of a run, and hangs up on all who watch it.
+    /// Tells of the end of a run.
     pub(super) fn ended(&mut self, run: RunId, status: RunStatus, at: Moment, state: &State) {
+        self.tell(Happening { run, task: run, attempt: 0, at, what: What::End(status), hangup: false }, state);
+    }
+
+    fn tell(&mut self, happening: Happening, state: &State) {
         if self.open.is_empty() {
             return;
         }
-        for id in self.tell(Happening { run, task: run, attempt: 0, at, what: What::End(status) }, state) {
-            if let Some(watcher) = self.open.get(&id) {
-                watcher.mailbox.close();
-            }
-            self.close(id);
-        }
-    }
-
-    fn tell(&mut self, happening: Happening, state: &State) -> Vec<SubscriberId> {
         let mut ids = self.by_run.get(&happening.run).cloned().unwrap_or_default();
         if !self.by_pair.is_empty()
             && let Some((_, run)) = state.run(happening.run)
@@ -323,14 +339,17 @@ impl Watchers {
                 ids.extend(self.by_pair.get(&key).and_then(|values| values.get(&value)).into_iter().flatten());
             }
         }
-        for id in &ids {
-            let Some(watcher) = self.open.get(id) else { continue };
-            if watcher.mailbox.put(happening.clone(), happening.bytes()).is_err() {
+        for id in ids {
+            let Some(watcher) = self.open.get_mut(&id) else { continue };
+            let hangup = watcher.ends_with(&happening);
+            if watcher.mailbox.put(Happening { hangup, ..happening.clone() }, happening.bytes()).is_err() {
                 watcher.mailbox.fail(Status::resource_exhausted("events were not read fast enough: subscribe again"));
-                self.close(*id);
+                self.close(id);
+            } else if hangup {
+                watcher.mailbox.close();
+                self.close(id);
             }
         }
-        ids
     }
 
     pub(super) fn close(&mut self, id: SubscriberId) {
@@ -366,9 +385,10 @@ fn last_of(run_id: RunId, run: &Run, state: &State) -> Vec<Happening> {
             Phase::Cancelled(_) => StepEvent::Cancelled,
             Phase::Waiting(_) | Phase::Queued(_) | Phase::BackOff | Phase::Running(_) => return None,
         };
-        Some(Happening { run: run_id, task: *task, attempt: it.attempt, at, what: What::Step(what) })
+        Some(Happening { run: run_id, task: *task, attempt: it.attempt, at, what: What::Step(what), hangup: false })
     };
-    let end = Happening { run: run_id, task: run_id, attempt: 0, at, what: What::End(state.status(run)) };
+    let what = What::End(state.status(run));
+    let end = Happening { run: run_id, task: run_id, attempt: 0, at, what, hangup: true };
     run.tasks.iter().filter_map(last).chain([end]).collect()
 }
 

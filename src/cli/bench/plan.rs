@@ -1,12 +1,11 @@
 //! Arguments as typed, then as a validated plan; only the plan goes on.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use super::super::{ConnectionFlags, Exit, connect::When, duration, exit, output::Format};
+use super::super::{ConnectionFlags, Exit, bounded, connect::When, duration, exit, output::Format};
 use crate::{
     bench::{Journal, Summary, Template, check_prefix, prefix_now},
     hatchet::{client::Sources, task::Task},
@@ -164,9 +163,12 @@ fn inputs(tasks: Vec<Task>, given: &[String]) -> Result<Vec<(Task, Template)>, E
     tasks.into_iter().map(input).collect()
 }
 
+/// Largest summary of an earlier benchmark that is read, in bytes. One of a million runs has less than 100 kB.
+const LARGEST_SUMMARY: usize = 16 << 20;
+
 fn earlier(folder: &Path) -> Result<Summary, Exit> {
     let path = folder.join("summary.json");
-    let text = fs::read_to_string(&path).map_err(|e| {
+    let text = bounded::read_file(&path, LARGEST_SUMMARY).map_err(|e| {
         Exit::usage(format!("--compare: {} cannot be read: {e}: name a report's folder", path.display()))
     })?;
     serde_json::from_str(&text).map_err(|e| {

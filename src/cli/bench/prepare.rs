@@ -9,7 +9,7 @@ use super::{
 use crate::{
     bench::{self, KEYED, Observer, TaskPlan, serves},
     hatchet::{
-        client::{Client, RestClient, TriggerOptions, WorkerSummary, diagnose},
+        client::{Client, ClientError, RestClient, TriggerOptions, WorkerSummary, diagnose},
         task::Task,
         wire::SLOT_TYPE,
     },
@@ -58,7 +58,8 @@ pub(super) async fn prepare(client: &Client, plan: &Plan, observer: &mut dyn Obs
     for (task, input) in &plan.tasks {
         let keyed = match &workers {
             Ok(workers) => {
-                let keyed = deadline.before(has_twin(client, task, workers)).await.unwrap_or(false);
+                // Without an answer, all runs of an earlier benchmark with this prefix might start again.
+                let keyed = deadline.answered(client, NOTHING_DONE, has_twin(client, task, workers)).await??;
                 let name = name(task, keyed);
                 if !workers.iter().any(|worker| serves(&client.config(), worker, &name)) {
                     let line = format!(
@@ -131,15 +132,15 @@ async fn workers(client: &Client, rest: &RestClient, plan: &Plan) -> Result<Vec<
 }
 
 /// Whether to trigger the twin: where a worker has it, or, where nobody has the task, where the engine knows it.
-async fn has_twin(client: &Client, task: &Task, workers: &[WorkerSummary]) -> bool {
+async fn has_twin(client: &Client, task: &Task, workers: &[WorkerSummary]) -> Result<bool, ClientError> {
     let online = |name: &str| workers.iter().any(|worker| serves(&client.config(), worker, name));
     let twin = name(task, true);
     if online(&twin) || online(task.name()) {
-        return online(&twin);
+        return Ok(online(&twin));
     }
     match client.rest() {
-        Some(rest) => rest.has_workflow(&client.config().namespaced(&twin)).await.unwrap_or(false),
-        None => false,
+        Some(rest) => rest.has_workflow(&client.config().namespaced(&twin)).await,
+        None => Ok(false),
     }
 }
 

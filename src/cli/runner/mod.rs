@@ -126,14 +126,7 @@ async fn act(plan: &Plan, client: &Client, attach: &Attach) -> Result<(), Exit> 
                 (Mode::Stream | Mode::Wait | Mode::NoWait, _) => follow::to_the_end(&run, &mut screen, deadline).await,
             }
         }
-        Action::CancelWhere { metadata } => {
-            let pairs: Vec<(&str, &str)> = metadata.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-            // Longer than an engine keeps runs by default.
-            let since = std::time::SystemTime::now() - std::time::Duration::from_secs(30 * 24 * 3600);
-            let left_open = "and which runs were cancelled is not known";
-            let runs = answered(client, deadline, client.cancel_where(since, &pairs), left_open).await?;
-            screen::cancelled(plan.format, &runs)
-        }
+        Action::CancelWhere { metadata } => cancel_where(plan.format, deadline, client, metadata).await,
         Action::Cancel { run } => cancel(plan.format, deadline, attach, &client.run(*run)).await,
     }
 }
@@ -215,6 +208,25 @@ async fn cancel(format: Format, deadline: Deadline, attach: &Attach, run: &RunHa
     } else {
         Err(Exit::failed(format!("run {} ended before it was cancelled: {}", run.id(), outcome.status)))
     }
+}
+
+/// Cancels all open runs with these pairs, and prints the ids of each batch as soon as its cancellation is answered.
+async fn cancel_where(
+    format: Format,
+    deadline: Deadline,
+    client: &Client,
+    metadata: &[(String, String)],
+) -> Result<(), Exit> {
+    let pairs: Vec<(&str, &str)> = metadata.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    let open = answered(client, deadline, client.open_runs(&pairs), "and nothing was cancelled").await?;
+    let mut cancelled = 0;
+    for batch in open.chunks(Client::CANCEL_BATCH) {
+        let left_open = format!("and whether {} of {} runs were cancelled is not known", batch.len(), open.len());
+        let runs = answered(client, deadline, client.cancel_many(batch), &left_open).await?;
+        screen::cancelled(format, &runs)?;
+        cancelled += runs.len();
+    }
+    screen::cancelled_in_all(format, cancelled)
 }
 
 /// A failed call, with what the wire shows about the address or TLS where that is the reason. Looking takes seconds,

@@ -1,11 +1,11 @@
 //! Arguments as typed, then as a validated plan; only the plan goes on.
 
-use std::{collections::BTreeSet, ffi::OsString, io::Read as _, time::Duration};
+use std::{collections::BTreeSet, ffi::OsString, path::Path, time::Duration};
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, parser::ValueSource};
 use serde_json::value::RawValue;
 
-use super::super::{ConnectionFlags, Exit, bench, connect::When, doctor, exit, explain, output::Format};
+use super::super::{ConnectionFlags, Exit, bench, bounded, connect::When, doctor, exit, explain, output::Format};
 use crate::{
     hatchet::{
         client::{Sources, TriggerOptions},
@@ -14,6 +14,9 @@ use crate::{
     },
     tasks,
 };
+
+/// Largest input that is read, in bytes: far more than a message to an engine may have by default (4 MiB).
+const LARGEST_INPUT: usize = 64 << 20;
 
 /// Triggers a task by name, then follows its status or streams its events.
 #[derive(Debug, Parser)]
@@ -40,7 +43,8 @@ pub(super) struct Args {
     /// Attach to a run that was made earlier
     #[arg(long, value_name = "ID", conflicts_with = "task_name")]
     run_id: Option<String>,
-    /// Cancel the run that --run-id names, or all runs of the last 30 days with the pairs of --metadata
+    /// Cancel the run that --run-id names, or all runs, however old, that have not ended and
+    /// have every pair of --metadata as strings; prints their ids
     #[arg(long, conflicts_with = "task_name")]
     cancel: bool,
     /// List names, kinds and schemas of the tasks; needs no connection
@@ -183,14 +187,12 @@ fn input(task: &Task, json: Option<String>, file: Option<&str>) -> Result<Box<Ra
     let (from, text) = match (json, file) {
         (Some(json), _) => ("--input-json".to_owned(), json),
         (None, Some("-")) => {
-            let mut text = String::new();
-            std::io::stdin()
-                .read_to_string(&mut text)
+            let text = bounded::read(std::io::stdin(), LARGEST_INPUT)
                 .map_err(|e| Exit::usage(format!("--input-file -: stdin cannot be read: {e}")))?;
             ("--input-file -".to_owned(), text)
         }
         (None, Some(file)) => {
-            let text = std::fs::read_to_string(file)
+            let text = bounded::read_file(Path::new(file), LARGEST_INPUT)
                 .map_err(|e| Exit::usage(format!("--input-file: {file} cannot be read: {e}")))?;
             (format!("--input-file {file}"), text)
         }

@@ -11,7 +11,7 @@ use super::super::{
 use crate::hatchet::{
     client::{ClientError, RunDetails, RunHandle, RunOutcome},
     task::Task,
-    wire::{RunStatus, format_duration},
+    wire::{RunId, RunStatus, format_duration},
 };
 
 /// Shows a run. Status lines of the human format are not data: they go to stderr, except where events were asked for.
@@ -227,21 +227,31 @@ impl Screen {
     }
 }
 
-/// What a cancellation by metadata found.
-pub(super) fn cancelled(format: Format, runs: &[String]) -> Result<(), Exit> {
-    match (format, runs) {
-        (Format::Json, _) => output::event("cancelled", fields(json!({ "count": runs.len(), "run_ids": runs }))),
-        (Format::Human, []) => {
+/// Runs that a cancellation by metadata has asked the engine to cancel.
+pub(super) fn cancelled(format: Format, runs: &[RunId]) -> Result<(), Exit> {
+    match format {
+        Format::Json if runs.is_empty() => Ok(()),
+        Format::Json => {
+            let ids: Vec<String> = runs.iter().map(RunId::to_string).collect();
+            output::event("cancelled", fields(json!({ "count": runs.len(), "run_ids": ids })))
+        }
+        Format::Human => runs.iter().try_for_each(output::data),
+    }
+}
+
+/// The end of a cancellation by metadata.
+pub(super) fn cancelled_in_all(format: Format, count: usize) -> Result<(), Exit> {
+    match (format, count) {
+        (Format::Json, 0) => output::event("cancelled", fields(json!({ "count": 0, "run_ids": [] }))),
+        (Format::Json, _) => Ok(()),
+        (Format::Human, 0) => {
             output::complain("no run that goes on has these pairs; an engine lists a new run after a second or so");
             Ok(())
         }
         (Format::Human, _) => {
-            let plural = if runs.len() == 1 { "" } else { "s" };
-            output::complain(&format!(
-                "cancels {} run{plural}; `runner --run-id ID` tells what became of each",
-                runs.len()
-            ));
-            runs.iter().try_for_each(output::data)
+            let plural = if count == 1 { "" } else { "s" };
+            output::complain(&format!("cancels {count} run{plural}; `runner --run-id ID` tells what became of each"));
+            Ok(())
         }
     }
 }

@@ -199,13 +199,13 @@ impl Official {
         let begun = Instant::now();
         let (mut told, mut unread) = (false, 0);
         loop {
-            let problem = match fs::read(file).map(|text| serde_json::from_slice(&text)) {
-                Ok(Ok(handshake)) => return Ok(handshake),
-                Ok(Err(e)) => {
+            let problem = match Handshake::read(file) {
+                Ok(Some(handshake)) => return Ok(handshake),
+                Ok(None) => None,
+                Err(e) => {
                     unread += 1;
                     Some(e)
                 }
-                Err(_) => None,
             };
             if let Some(problem) = problem.filter(|_| unread >= UNREADABLE) {
                 return Err(Exit::unreachable(format!("{program} wrote a handshake file that is none: {problem}")));

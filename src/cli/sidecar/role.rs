@@ -16,10 +16,10 @@ use clap::Parser;
 
 use super::super::{Exit, embedded, logging, signals::Signals};
 use crate::{
-    engine::{Engine, EngineErrorKind, EngineOptions, Rest, write_whole},
+    engine::{Engine, EngineErrorKind, EngineOptions, Rest},
     hatchet::{
         client::{Source, Sources},
-        wire::Handshake,
+        wire::{Handshake, private_file},
     },
 };
 
@@ -208,7 +208,7 @@ fn tell(file: &Path, handshake: &Handshake) -> Result<(), Exit> {
         _ => return Err(failed(io::ErrorKind::IsADirectory.into())),
     };
     let draft = folder.join(format!("{}.{}.tmp", name.to_string_lossy(), std::process::id()));
-    write_whole(file, &draft, &serde_json::json!(handshake).to_string()).map_err(failed)
+    private_file::replace(file, &draft, &serde_json::json!(handshake).to_string()).map_err(failed)
 }
 
 #[cfg(test)]

@@ -19,9 +19,9 @@ use tonic::Status;
 pub(super) use self::time::Time;
 use super::{
     assignment,
-    gate::{Gate, Unkept},
+    gate::{Gate, NotAdded, Unkept},
     mailbox::{Full, Mailbox, Reader},
-    state::{Effect, Next, Now, Report, State, WorkerError, model::StreamId},
+    state::{Effect, Next, Now, Report, Room, State, WorkerError, model::StreamId},
     subscriptions::{Answer, Happening, SubscriberId, Waiters, Watched, Watchers},
 };
 use crate::hatchet::wire::{
@@ -107,6 +107,12 @@ impl Driver {
         let result = self.now_with(event);
         self.gate.wait(self.gate.due()).await?;
         Ok(result)
+    }
+
+    /// The same for what adds something that stays: refused where the engine holds as much as it may.
+    pub(super) async fn add<R>(&self, room: Room, event: impl FnOnce(&mut State, Now) -> R) -> Result<R, NotAdded> {
+        let added = self.with(|state, now| state.has_room(room).then(|| event(state, now))).await?;
+        added.ok_or(NotAdded::NoRoom)
     }
 
     /// The same for what is told to no one: it waits for nothing.

@@ -9,7 +9,7 @@ use super::{Door, check, declare, not_here, trigger};
 use crate::{
     engine::{
         assignment,
-        state::{Moment, Selection, State, model::Run},
+        state::{Moment, Room, Selection, State, model::Run},
     },
     hatchet::wire::{
         RunId, RunStatus,
@@ -34,7 +34,8 @@ impl AdminService for Door {
     ) -> Result<Response<CreateWorkflowVersionResponse>, Status> {
         let timings = self.driver.now_with(|state, _| state.timings().clone());
         let definition = declare::definition(request.into_inner(), &timings)?;
-        let (id, workflow_id) = self.driver.with(|state, now| state.put_workflow(definition, now)).await?;
+        let (id, workflow_id) =
+            self.driver.add(Room::Workers, |state, now| state.put_workflow(definition, now)).await?;
         Ok(Response::new(CreateWorkflowVersionResponse { id: id.to_string(), workflow_id: workflow_id.to_string() }))
     }
 
@@ -196,6 +197,7 @@ fn chosen(ids: &[String], filter: Option<TasksFilter>) -> Result<Chosen, Status>
         statuses: statuses.map_err(Status::invalid_argument)?,
         workflows: filter.workflow_ids.iter().map(workflow).collect::<Result<_, _>>()?,
         metadata: metadata.map_err(Status::invalid_argument)?,
+        all_pairs: false,
         parent: None,
         event: None,
     }))

@@ -15,7 +15,7 @@ use crate::{
     engine::{
         driver::Driver,
         mailbox::Reader,
-        state::{Registration, Report, WorkerError},
+        state::{Registration, Report, Room, WorkerError},
         subscriptions::{Answer, Happening, SubscriberId, Watched},
         token::Caller,
     },
@@ -52,7 +52,7 @@ impl Dispatcher for Door {
         let request = request.into_inner();
         let worker_name = request.worker_name.clone();
         let registration = Registration { inside, ..registration(request)? };
-        let id = self.driver.with(|state, now| state.register(registration, now)).await?;
+        let id = self.driver.add(Room::Workers, |state, now| state.register(registration, now)).await?;
         Ok(Response::new(WorkerRegisterResponse {
             tenant_id: self.driver.tenant.to_string(),
             worker_id: id.to_string(),
@@ -201,7 +201,10 @@ impl Dispatcher for Door {
     ) -> Result<Response<UpsertWorkerLabelsResponse>, Status> {
         let UpsertWorkerLabelsRequest { worker_id, labels } = request.into_inner();
         let id = check::worker_id(&worker_id)?;
-        self.driver.with(|state, _| state.label(id, labels)).await?.map_err(|e| unknown(e, &worker_id))?;
+        self.driver
+            .add(Room::Workers, |state, _| state.label(id, labels))
+            .await?
+            .map_err(|e| unknown(e, &worker_id))?;
         Ok(Response::new(UpsertWorkerLabelsResponse { tenant_id: self.driver.tenant.to_string(), worker_id }))
     }
 

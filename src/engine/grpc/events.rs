@@ -4,7 +4,7 @@ use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use super::{Door, check};
-use crate::engine::state::{Moment, Pushed};
+use crate::engine::state::{Moment, Pushed, Room};
 use crate::hatchet::wire::{
     RunId,
     proto::{
@@ -22,7 +22,7 @@ impl EventsService for Door {
     async fn push(&self, request: Request<PushEventRequest>) -> Result<Response<Event>, Status> {
         let event = request.into_inner();
         let pushed = self.checked(&event)?;
-        let (id, at) = self.driver.with(|state, now| (state.push_event(pushed, now), now.shown)).await?;
+        let (id, at) = self.driver.add(Room::Load, |state, now| (state.push_event(pushed, now), now.shown)).await?;
         Ok(Response::new(self.answer(event, id, at)))
     }
 
@@ -43,7 +43,7 @@ impl EventsService for Door {
         let checked = events.iter().map(|event| self.checked(event)).collect::<Result<Vec<_>, _>>()?;
         let ids = self
             .driver
-            .with(|state, now| {
+            .add(Room::Load, |state, now| {
                 let push = |pushed| (state.push_event(pushed, now), now.shown);
                 checked.into_iter().map(push).collect::<Vec<_>>()
             })

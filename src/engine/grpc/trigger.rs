@@ -9,7 +9,7 @@ use crate::{
     engine::{
         driver::Driver,
         state::{
-            ParentRef, Refusal, TriggerItem, Triggered, Wanted,
+            ParentRef, Refusal, Room, TriggerItem, Triggered, Wanted,
             model::{Origin, Version},
         },
     },
@@ -78,7 +78,7 @@ pub(in crate::engine) fn item(
 /// Makes one run.
 pub(in crate::engine) async fn one(driver: &Driver, from: TriggerWorkflowRequest) -> Result<RunId, Status> {
     let item = item(driver, &mut Seen::default(), from)?;
-    let made = driver.with(|state, now| state.trigger(vec![item], now)).await?.map_err(refused)?;
+    let made = driver.add(Room::Load, |state, now| state.trigger(vec![item], now)).await?.map_err(refused)?;
     match made[..] {
         [Triggered::New(id) | Triggered::Existing(id)] => Ok(id),
         [Triggered::Collision { existing, .. }] => Err(collision::single(&IdempotencyCollisionError {
@@ -93,7 +93,7 @@ pub(in crate::engine) async fn one(driver: &Driver, from: TriggerWorkflowRequest
 pub(super) async fn many(driver: &Driver, all: Vec<TriggerWorkflowRequest>) -> Result<Vec<String>, Status> {
     let mut seen = Seen::default();
     let items = all.into_iter().map(|from| item(driver, &mut seen, from)).collect::<Result<_, _>>()?;
-    let made = driver.with(|state, now| state.trigger(items, now)).await?.map_err(refused)?;
+    let made = driver.add(Room::Load, |state, now| state.trigger(items, now)).await?.map_err(refused)?;
     let (mut ids, mut collisions) = (Vec::with_capacity(made.len()), Vec::new());
     for one in made {
         match one {

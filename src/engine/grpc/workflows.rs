@@ -3,7 +3,7 @@
 use tonic::{Request, Response, Status};
 
 use super::{Door, check, not_here, trigger};
-use crate::engine::state::{Moment, Plan};
+use crate::engine::state::{Moment, Plan, Room};
 use crate::hatchet::wire::proto::{
     BulkTriggerWorkflowRequest, BulkTriggerWorkflowResponse, PauseRateLimitRequest, PauseRateLimitResponse,
     PutRateLimitRequest, PutRateLimitResponse, PutWorkflowRequest, ScheduleWorkflowRequest, ScheduledWorkflow,
@@ -50,7 +50,7 @@ impl WorkflowService for Door {
         let times: Vec<Moment> = request.schedules.iter().map(Moment::from_timestamp).collect();
         let found = self
             .driver
-            .with(|state, now| {
+            .add(Room::Load, |state, now| {
                 let ids = state.schedule(&plan, &times, now).ok()?;
                 Some((ids, state.version_of(&plan.workflow)?.clone()))
             })

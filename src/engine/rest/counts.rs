@@ -61,7 +61,7 @@ fn wanted(text: &str) -> Result<Selection, String> {
             "workflow_ids" => by.workflows.push(query::read(&key, &value)?),
             "parent_task_external_id" => by.parent = Some(query::read(&key, &value)?),
             "triggering_event_external_id" => by.event = Some(query::read(&key, &value)?),
-            "additional_metadata" => by.metadata.push(metadata_pair(&value)?),
+            "additional_metadata" => by.metadata.add(metadata_pair(&value)?),
             other => return Err(query::unknown(other)),
         }
     }

@@ -9,14 +9,19 @@ use axum::{
     routing::{get, post},
 };
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use uuid::Uuid;
 
-use super::{Answer, Refused, id, meta, own_tenant, page::Page, plan, query, shown};
+use super::{
+    Refused, id, meta, own_tenant,
+    page::Page,
+    plan, query,
+    view::{Listing, View},
+};
 use crate::engine::{
     cron::CronRule,
     driver::Driver,
-    state::{Cron, CronRefusal, State, TimedError},
+    state::{Cron, CronRefusal, Room, State},
 };
 
 pub(super) fn routes() -> Router<Arc<Driver>> {
@@ -39,7 +44,7 @@ async fn create(
     Shared(driver): Shared<Arc<Driver>>,
     Path((tenant, workflow)): Path<(String, String)>,
     wanted: Result<Json<Wanted>, JsonRejection>,
-) -> Answer {
+) -> Result<View, Refused> {
     own_tenant(&driver, &tenant)?;
     let Json(wanted) = wanted.map_err(|e| Refused::bad(e.body_text()))?;
     if wanted.cron_name.is_empty() {
@@ -48,7 +53,7 @@ async fn create(
     let rule = CronRule::parse(&wanted.cron_expression).map_err(Refused::bad)?;
     let plan = wanted.run.plan(&driver, &workflow)?;
     driver
-        .with(|state, now| {
+        .add(Room::Load, |state, now| {
             let id = state.add_cron(plan, rule, wanted.cron_name, now).map_err(|refusal| match refusal {
                 CronRefusal::UnknownWorkflow => Refused::bad("workflow not found"),
                 CronRefusal::Twice => Refused::bad("cron trigger with that name-expression pair already exists"),
@@ -58,7 +63,11 @@ async fn create(
         .await?
 }
 
-async fn list(Shared(driver): Shared<Arc<Driver>>, Path(tenant): Path<String>, RawQuery(text): RawQuery) -> Answer {
+async fn list(
+    Shared(driver): Shared<Arc<Driver>>,
+    Path(tenant): Path<String>,
+    RawQuery(text): RawQuery,
+) -> Result<Listing, Refused> {
     own_tenant(&driver, &tenant)?;
     let (mut page, mut by, mut name) = (Page::default(), plan::Filter::default(), None);
     for (key, value) in query::pairs(text.as_deref().unwrap_or_default()) {
@@ -69,19 +78,23 @@ async fn list(Shared(driver): Shared<Arc<Driver>>, Path(tenant): Path<String>, R
             other => return Err(Refused::bad(query::unknown(other))),
         }
     }
-    Ok(driver
+    let chosen = driver
         .with(|state, _| {
             let mut all: Vec<(Uuid, &Cron)> = state
                 .crons()
                 .filter(|(_, cron)| by.fits(state, &cron.plan) && name.as_ref().is_none_or(|name| *name == cron.name))
                 .collect();
             all.sort_by_key(|(_, cron)| std::cmp::Reverse(cron.created));
-            page.answer(all.into_iter().map(|(id, cron)| view(&driver, state, id, cron)))
+            all.into_iter().map(|(id, _)| id).collect::<Vec<Uuid>>()
         })
-        .await?)
+        .await?;
+    Ok(Listing::new(&driver, &page, chosen, |driver, state, _, id| {
+        state.cron(*id).map(|cron| view(driver, state, *id, cron))
+    })
+    .await?)
 }
 
-async fn one(Shared(driver): Shared<Arc<Driver>>, Path((tenant, it)): Path<(String, String)>) -> Answer {
+async fn one(Shared(driver): Shared<Arc<Driver>>, Path((tenant, it)): Path<(String, String)>) -> Result<View, Refused> {
     own_tenant(&driver, &tenant)?;
     let id = id(&it, "cron")?;
     driver.with(|state, _| found(&driver, state, id)).await?
@@ -96,14 +109,16 @@ async fn change(
     Shared(driver): Shared<Arc<Driver>>,
     Path((tenant, it)): Path<(String, String)>,
     change: Result<Json<Change>, JsonRejection>,
-) -> Answer {
+) -> Result<View, Refused> {
     own_tenant(&driver, &tenant)?;
     let id = id(&it, "cron")?;
     let Json(change) = change.map_err(|e| Refused::bad(e.body_text()))?;
     driver
         .with(|state, now| {
-            if let Some(enabled) = change.enabled {
-                state.enable_cron(id, enabled, now).map_err(refused)?;
+            if let Some(enabled) = change.enabled
+                && !state.enable_cron(id, enabled, now)
+            {
+                return Err(Refused::not_found());
             }
             found(&driver, state, id)
         })
@@ -116,33 +131,28 @@ async fn remove(
 ) -> Result<StatusCode, Refused> {
     own_tenant(&driver, &tenant)?;
     let id = id(&it, "cron")?;
-    driver.with(|state, _| state.remove_cron(id)).await?.map_err(refused)?;
-    Ok(StatusCode::NO_CONTENT)
-}
-
-fn refused(error: TimedError) -> Refused {
-    match error {
-        TimedError::Unknown => Refused::not_found(),
-        TimedError::Over | TimedError::Declared => Refused::bad(plan::reason(error)),
+    match driver.with(|state, _| state.remove_cron(id)).await? {
+        true => Ok(StatusCode::NO_CONTENT),
+        false => Err(Refused::not_found()),
     }
 }
 
-fn found(driver: &Driver, state: &State, id: Uuid) -> Answer {
+fn found(driver: &Driver, state: &State, id: Uuid) -> Result<View, Refused> {
     let cron = state.cron(id).ok_or_else(Refused::not_found)?;
-    Ok(Json(view(driver, state, id, cron)))
+    Ok(view(driver, state, id, cron))
 }
 
-fn view(driver: &Driver, state: &State, id: Uuid, cron: &Cron) -> Value {
+fn view(driver: &Driver, state: &State, id: Uuid, cron: &Cron) -> View {
     let mut view = json!({
         "metadata": meta(id, cron.created),
         "tenantId": driver.tenant.to_string(),
         "cron": cron.rule.text(),
         "name": cron.name,
-        "input": shown(&cron.plan.input),
-        "additionalMetadata": shown(&cron.plan.metadata),
         "enabled": cron.enabled,
         "method": if cron.declared { "DEFAULT" } else { "API" },
     });
     plan::add_workflow(&mut view, state, &cron.plan);
+    let mut view = View::of(view);
+    plan::add_payloads(&mut view, &cron.plan);
     view
 }

@@ -3,19 +3,24 @@
 use std::sync::Arc;
 
 use axum::{
-    Json, Router,
+    Router,
     extract::{Path, RawQuery, State as Shared},
     routing::get,
 };
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::{Answer, Refused, id, meta, own_tenant, page::Page, query, rfc3339, shown};
+use super::{
+    Refused, id, meta, own_tenant,
+    page::Page,
+    query, rfc3339,
+    view::{Listing, Payload, View},
+};
 use crate::{
     engine::{
         driver::Driver,
         grpc::{metadata_pair, status_word},
-        metadata,
+        metadata::PairFilter,
         state::{Event, Moment, State},
     },
     hatchet::wire::RunStatus,
@@ -27,7 +32,7 @@ pub(super) fn routes() -> Router<Arc<Driver>> {
         .route("/api/v1/stable/tenants/{tenant}/events/{id}", get(one))
 }
 
-/// Which ones a list is to show. What is empty or absent chooses all.
+/// Which ones a list is to show. What is empty or absent chooses all. An event must have every pair.
 #[derive(Default)]
 struct Filter {
     keys: Vec<String>,
@@ -36,7 +41,7 @@ struct Filter {
     workflows: Vec<Uuid>,
     statuses: Vec<RunStatus>,
     ids: Vec<Uuid>,
-    metadata: Vec<(String, String)>,
+    metadata: PairFilter,
     scopes: Vec<String>,
 }
 
@@ -49,7 +54,7 @@ impl Filter {
             "workflowIds" => self.workflows.push(query::read(key, &value)?),
             "workflowRunStatuses" => self.statuses.push(status_word(&value)?),
             "eventIds" => self.ids.push(query::read(key, &value)?),
-            "additionalMetadata" => self.metadata.push(metadata_pair(&value)?),
+            "additionalMetadata" => self.metadata.add(metadata_pair(&value)?),
             "scopes" => self.scopes.push(value),
             other => return Err(query::unknown(other)),
         }
@@ -62,7 +67,7 @@ impl Filter {
             && self.since.is_none_or(|at| event.at >= at)
             && self.until.is_none_or(|at| event.at <= at)
             && (self.ids.is_empty() || self.ids.contains(&id))
-            && self.metadata.iter().all(|(key, value)| metadata::has_pair(&event.metadata, key, value))
+            && self.metadata.fits_all(&event.metadata)
             && (self.scopes.is_empty() || event.scope.as_ref().is_some_and(|scope| self.scopes.contains(scope)))
             && (self.workflows.is_empty() && self.statuses.is_empty()
                 || runs.any(|run| {
@@ -72,7 +77,11 @@ impl Filter {
     }
 }
 
-async fn list(Shared(driver): Shared<Arc<Driver>>, Path(tenant): Path<String>, RawQuery(text): RawQuery) -> Answer {
+async fn list(
+    Shared(driver): Shared<Arc<Driver>>,
+    Path(tenant): Path<String>,
+    RawQuery(text): RawQuery,
+) -> Result<Listing, Refused> {
     own_tenant(&driver, &tenant)?;
     let (mut page, mut by) = (Page::default(), Filter::default());
     for (key, value) in query::pairs(text.as_deref().unwrap_or_default()) {
@@ -80,26 +89,30 @@ async fn list(Shared(driver): Shared<Arc<Driver>>, Path(tenant): Path<String>, R
             by.read(&key, value).map_err(Refused::bad)?;
         }
     }
-    Ok(driver
+    let chosen = driver
         .with(|state, _| {
             let chosen = state.events().filter(|(id, event)| by.fits(state, *id, event));
-            page.answer(chosen.map(|(id, event)| view(&driver, state, id, event)))
+            chosen.map(|(id, _)| id).collect::<Vec<Uuid>>()
         })
-        .await?)
+        .await?;
+    Ok(Listing::new(&driver, &page, chosen, |driver, state, _, id| {
+        state.event(*id).map(|event| view(driver, state, *id, event))
+    })
+    .await?)
 }
 
-async fn one(Shared(driver): Shared<Arc<Driver>>, Path((tenant, it)): Path<(String, String)>) -> Answer {
+async fn one(Shared(driver): Shared<Arc<Driver>>, Path((tenant, it)): Path<(String, String)>) -> Result<View, Refused> {
     own_tenant(&driver, &tenant)?;
     let id: Uuid = id(&it, "event")?;
     driver
         .with(|state, _| {
             let event = state.event(id).ok_or_else(Refused::not_found)?;
-            Ok(Json(view(&driver, state, id, event)))
+            Ok(view(&driver, state, id, event))
         })
         .await?
 }
 
-fn view(driver: &Driver, state: &State, id: Uuid, event: &Event) -> Value {
+fn view(driver: &Driver, state: &State, id: Uuid, event: &Event) -> View {
     let mut counts: Map<String, Value> = ["queued", "running", "succeeded", "failed", "cancelled"]
         .map(|word| (word.to_owned(), 0.into()))
         .into_iter()
@@ -117,15 +130,16 @@ fn view(driver: &Driver, state: &State, id: Uuid, event: &Event) -> Value {
         counts[word] = (counts[word].as_u64().unwrap_or_default() + 1).into();
         runs.push(json!({ "workflowRunId": run_id.to_string() }));
     }
-    json!({
+    let mut view = View::of(json!({
         "metadata": meta(id, event.at),
         "key": *event.key,
         "tenantId": driver.tenant.to_string(),
-        "payload": shown(&event.input),
-        "additionalMetadata": shown(&event.metadata),
         "scope": event.scope,
         "seenAt": rfc3339(event.at),
         "workflowRunSummary": counts,
         "triggeredRuns": runs,
-    })
+    }));
+    view.payload("payload", Payload::Json(event.input.clone()));
+    view.payload("additionalMetadata", Payload::Json(event.metadata.clone()));
+    view
 }

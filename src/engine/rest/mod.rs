@@ -9,7 +9,10 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{driver::Driver, gate::Unkept};
+use super::{
+    driver::Driver,
+    gate::{NotAdded, Unkept},
+};
 
 mod counts;
 mod crons;
@@ -22,6 +25,7 @@ mod runs;
 mod schedules;
 mod steps;
 mod tasks;
+mod view;
 mod workers;
 mod workflows;
 
@@ -74,8 +78,25 @@ impl Refused {
         Self(status, status.canonical_reason().unwrap_or("refused").to_lowercase())
     }
 
+    /// What the gRPC service refuses for the same request.
+    fn as_grpc(status: &tonic::Status) -> Self {
+        match status.code() {
+            tonic::Code::ResourceExhausted | tonic::Code::Unavailable => Self::too_many(status.message()),
+            _ => Self::bad(status.message()),
+        }
+    }
+
     fn bad(why: impl Into<String>) -> Self {
         Self(StatusCode::BAD_REQUEST, why.into())
+    }
+}
+
+impl From<NotAdded> for Refused {
+    fn from(refused: NotAdded) -> Self {
+        match refused {
+            NotAdded::Unkept(unkept) => unkept.into(),
+            NotAdded::NoRoom => Self::too_many(&refused.to_string()),
+        }
     }
 }
 

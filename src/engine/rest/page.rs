@@ -1,7 +1,6 @@
 //! Pages of lists.
 
-use axum::Json;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{DEFAULT_ROWS, MAX_ROWS, query};
 
@@ -13,11 +12,16 @@ pub(super) struct Page {
 
 impl Default for Page {
     fn default() -> Self {
-        Self { offset: 0, limit: DEFAULT_ROWS }
+        Self::of(DEFAULT_ROWS)
     }
 }
 
 impl Page {
+    /// The first page, of this many rows unless the query says another limit.
+    pub(super) fn of(limit: usize) -> Self {
+        Self { offset: 0, limit }
+    }
+
     /// Takes a pair of a query; answers whether it is one of these. The order of these lists is fixed.
     pub(super) fn read(&mut self, key: &str, value: &str) -> Result<bool, String> {
         match key {
@@ -29,15 +33,14 @@ impl Page {
         Ok(true)
     }
 
-    /// The rows, and where they stand among all.
-    pub(super) fn answer(&self, all: impl Iterator<Item = Value>) -> Json<Value> {
-        let (mut rows, mut total) = (Vec::new(), 0);
-        for row in all {
-            if total >= self.offset && rows.len() < self.limit {
-                rows.push(row);
-            }
-            total += 1;
-        }
-        Json(json!({ "rows": rows, "pagination": super::pagination(self.offset, self.limit, total) }))
+    /// The part of a list of this many rows.
+    pub(super) fn range(&self, total: usize) -> std::ops::Range<usize> {
+        let from = self.offset.min(total);
+        from..from.saturating_add(self.limit).min(total)
+    }
+
+    /// Where the rows stand among all.
+    pub(super) fn place(&self, total: usize) -> Value {
+        super::pagination(self.offset, self.limit, total)
     }
 }

@@ -6,12 +6,15 @@ use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 use uuid::Uuid;
 
-use super::{Refused, query};
+use super::{
+    Refused, query,
+    view::{Payload, View},
+};
 use crate::engine::{
     driver::Driver,
     grpc::{checked_input, checked_metadata, checked_priority, metadata_pair},
-    metadata,
-    state::{Plan, State, TimedError},
+    metadata::PairFilter,
+    state::{Plan, State},
 };
 
 /// The run that a body asks for.
@@ -25,10 +28,11 @@ pub(super) struct Body {
 
 impl Body {
     pub(super) fn plan(self, driver: &Driver, workflow: &str) -> Result<Plan, Refused> {
-        let text = |value: Option<Value>| value.filter(|v| !v.is_null()).map(|v| v.to_string());
         let refused = |status: tonic::Status| Refused::bad(status.message());
-        let input = checked_input(&text(self.input).unwrap_or_else(|| "{}".into()), driver.max_message);
-        let metadata = checked_metadata(text(self.additional_metadata).as_deref(), driver.max_message);
+        let input = object("input", self.input)?.unwrap_or_else(|| "{}".into());
+        let input = checked_input(&input, driver.max_message);
+        let metadata = object("additionalMetadata", self.additional_metadata)?;
+        let metadata = checked_metadata(metadata.as_deref(), driver.max_message);
         Ok(Plan {
             workflow: Arc::from(workflow),
             input: input.map_err(refused)?,
@@ -38,12 +42,26 @@ impl Body {
     }
 }
 
+/// The text of a field that may be an object, null or absent. Unlike gRPC, where anything else counts as absent, REST
+/// refuses it, as with a real engine.
+pub(super) fn object(field: &str, value: Option<Value>) -> Result<Option<String>, Refused> {
+    let kind = match value {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::Object(object)) => return Ok(Some(Value::Object(object).to_string())),
+        Some(Value::Array(_)) => "an array",
+        Some(Value::String(_)) => "a string",
+        Some(Value::Number(_)) => "a number",
+        Some(Value::Bool(_)) => "a boolean",
+    };
+    Err(Refused::bad(format!("invalid {field}: it is {kind}: send a JSON object")))
+}
+
 /// Which ones a list is to show.
 #[derive(Default)]
 pub(super) struct Filter {
     workflow: Option<Uuid>,
     workflow_name: Option<String>,
-    metadata: Vec<(String, String)>,
+    metadata: PairFilter,
 }
 
 /// The same in a body.
@@ -64,7 +82,7 @@ impl TryFrom<BodyFilter> for Filter {
             return Err(query::unknown("a parent: schedules have none"));
         }
         let pairs = body.additional_metadata.unwrap_or_default();
-        let metadata = pairs.iter().map(|pair| metadata_pair(pair)).collect::<Result<_, _>>()?;
+        let metadata = pairs.iter().map(|pair| only_pair(pair)).collect::<Result<_, _>>()?;
         Ok(Self { workflow: body.workflow_id, workflow_name: None, metadata })
     }
 }
@@ -75,7 +93,7 @@ impl Filter {
         match key {
             "workflowId" => self.workflow = Some(query::read(key, value)?),
             "workflowName" => self.workflow_name = Some(value.to_owned()),
-            "additionalMetadata" => self.metadata.push(metadata_pair(value)?),
+            "additionalMetadata" => self.metadata.add(only_pair(value)?),
             _ => return Ok(false),
         }
         Ok(true)
@@ -84,8 +102,16 @@ impl Filter {
     pub(super) fn fits(&self, state: &State, plan: &Plan) -> bool {
         self.workflow.is_none_or(|id| state.version_of(&plan.workflow).is_some_and(|v| v.workflow_id == id))
             && self.workflow_name.as_deref().is_none_or(|name| name == &*plan.workflow)
-            && self.metadata.iter().all(|(key, value)| metadata::has_pair(&plan.metadata, key, value))
+            && self.metadata.fits_all(&plan.metadata)
     }
+}
+
+/// Unlike in the filters of runs, a second colon is refused, as by a real engine.
+fn only_pair(text: &str) -> Result<(String, String), String> {
+    metadata_pair(text)
+        .ok()
+        .filter(|(_, value)| !value.contains(':'))
+        .ok_or_else(|| "Additional metadata filters must be in the format key:value.".to_owned())
 }
 
 /// Names the workflow that is started.
@@ -98,11 +124,7 @@ pub(super) fn add_workflow(view: &mut Value, state: &State, plan: &Plan) {
     }
 }
 
-/// Why one was left as it is.
-pub(super) fn reason(error: TimedError) -> &'static str {
-    match error {
-        TimedError::Unknown => "not found",
-        TimedError::Over => "its run has started already",
-        TimedError::Declared => "it belongs to the workflow's declaration: declare the workflow without it",
-    }
+pub(super) fn add_payloads(view: &mut View, plan: &Plan) {
+    view.payload("input", Payload::Json(plan.input.clone()));
+    view.payload("additionalMetadata", Payload::Json(plan.metadata.clone()));
 }

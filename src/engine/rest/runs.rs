@@ -10,10 +10,15 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Answer, DEFAULT_ROWS, MAX_ROWS, Refused, id, meta, own_tenant, query, rfc3339, shown, steps};
+use super::{
+    Answer, Refused, id, meta, own_tenant,
+    page::Page,
+    plan::object,
+    query, rfc3339, steps,
+    view::{Listing, Payload, View},
+};
 use crate::{
     engine::{
-        assignment,
         driver::Driver,
         grpc::{metadata_pair, status_word, trigger_one},
         state::{
@@ -43,7 +48,7 @@ async fn status(Shared(driver): Shared<Arc<Driver>>, Path(run): Path<String>) ->
         .await?
 }
 
-async fn one(Shared(driver): Shared<Arc<Driver>>, Path(run): Path<String>) -> Answer {
+async fn one(Shared(driver): Shared<Arc<Driver>>, Path(run): Path<String>) -> Result<View, Refused> {
     let id: RunId = id(&run, "workflow run")?;
     details(&driver, id).await
 }
@@ -52,7 +57,7 @@ async fn one(Shared(driver): Shared<Arc<Driver>>, Path(run): Path<String>) -> An
 #[serde(rename_all = "camelCase")]
 struct Trigger {
     workflow_name: String,
-    input: Value,
+    input: Option<Value>,
     additional_metadata: Option<Value>,
     priority: Option<i32>,
 }
@@ -61,17 +66,17 @@ async fn trigger(
     Shared(driver): Shared<Arc<Driver>>,
     Path(tenant): Path<String>,
     wanted: Result<Json<Trigger>, JsonRejection>,
-) -> Answer {
+) -> Result<View, Refused> {
     own_tenant(&driver, &tenant)?;
     let Json(wanted) = wanted.map_err(|e| Refused::bad(e.body_text()))?;
     let request = TriggerWorkflowRequest {
         name: wanted.workflow_name,
-        input: wanted.input.to_string(),
-        additional_metadata: wanted.additional_metadata.map(|metadata| metadata.to_string()),
+        input: object("input", wanted.input)?.unwrap_or_default(),
+        additional_metadata: object("additionalMetadata", wanted.additional_metadata)?,
         priority: wanted.priority,
         ..TriggerWorkflowRequest::default()
     };
-    let id = trigger_one(&driver, request).await.map_err(|status| Refused::bad(status.message()))?;
+    let id = trigger_one(&driver, request).await.map_err(|status| Refused::as_grpc(&status))?;
     details(&driver, id).await
 }
 
@@ -83,17 +88,21 @@ async fn external_ids(
 ) -> Answer {
     own_tenant(&driver, &tenant)?;
     let wanted = wanted(query.as_deref().unwrap_or_default()).map_err(Refused::bad)?;
+    if wanted.selection.all_pairs {
+        // A real engine ignores the operator here.
+        return Err(Refused::bad(query::unknown("all pairs in this list: any pair is enough")));
+    }
     Ok(Json(
         driver.with(|state, _| state.select(&wanted.selection).map(|id| Value::from(id.to_string())).collect()).await?,
     ))
 }
 
 /// A run with its tasks, and what they are to each other.
-async fn details(driver: &Driver, id: RunId) -> Answer {
+async fn details(driver: &Driver, id: RunId) -> Result<View, Refused> {
     driver
         .with(|state, _| {
             let (run_id, run) = state.run(id).ok_or_else(Refused::not_found)?;
-            let tasks: Vec<Value> = run.tasks.iter().filter_map(|task| task_view(driver, state, *task, true)).collect();
+            let tasks = run.tasks.iter().filter_map(|task| task_view(driver, state, *task, true)).collect();
             let shape: Vec<Value> = run
                 .tasks
                 .iter()
@@ -107,41 +116,39 @@ async fn details(driver: &Driver, id: RunId) -> Answer {
                     }))
                 })
                 .collect();
-            Ok(Json(json!({
-                "run": run_view(driver, state, run_id, run),
-                "tasks": tasks, "shape": shape, "taskEvents": steps::of(state, run),
-            })))
+            let mut view = View::default();
+            view.view("run", run_view(driver, state, run_id, run, true));
+            view.views("tasks", tasks);
+            view.set("shape", shape);
+            view.views("taskEvents", steps::of(state, run));
+            Ok(view)
         })
         .await?
 }
 
 /// The run as such. With one task its input is all that the task was sent, as with a real engine; with several, its
 /// output holds theirs by their names.
-fn run_view(driver: &Driver, state: &State, id: RunId, run: &Run) -> Value {
-    let mut view = json!({
+fn run_view(driver: &Driver, state: &State, id: RunId, run: &Run, payloads: bool) -> View {
+    let mut view = View::of(json!({
         "metadata": meta(id, run.created),
         "status": state.status(run).word(),
         "tenantId": driver.tenant.to_string(),
         "displayName": *run.version.workflow,
         "workflowId": run.version.workflow_id.to_string(),
         "workflowVersionId": run.version.id.to_string(),
-        "additionalMetadata": shown(&run.metadata),
         "createdAt": rfc3339(run.created),
-        "input": shown(&assignment::payload(&run.input, "", None)),
-        "output": {},
-    });
+    }));
+    view.payload("additionalMetadata", Payload::Json(run.metadata.clone()));
+    add_payload(&mut view, "input", payloads.then(|| Payload::Envelope(run.input.clone())));
     let tasks = || run.tasks.iter().filter_map(|id| Some((state.task(*id)?, state.spec(*id)?)));
     if run.tasks.len() == 1 {
-        tasks().for_each(|(task, _)| outcome(&mut view, task));
+        tasks().for_each(|(task, _)| outcome(&mut view, task, payloads));
         return view;
     }
-    for (task, spec) in tasks() {
-        if let Some(output) = assignment::output(&task.phase) {
-            view["output"][&*spec.name] = shown(output);
-        }
-        if let (Some(error), None) = (error_message(&task.phase), view.get("errorMessage")) {
-            view["errorMessage"] = error.into();
-        }
+    let outputs = tasks().filter_map(|(task, spec)| Some((spec.name.clone(), output(&task.phase)?))).collect();
+    add_payload(&mut view, "output", payloads.then_some(Payload::Members(outputs)));
+    if let Some(error) = tasks().find_map(|(task, _)| error_message(&task.phase)) {
+        view.set("errorMessage", error);
     }
     let started = tasks().filter_map(|(task, _)| task.started).min();
     times(&mut view, started, run.finished.map(|end| end.at));
@@ -149,39 +156,31 @@ fn run_view(driver: &Driver, state: &State, id: RunId, run: &Run) -> Value {
 }
 
 /// A run as a row of a list: its one task, or the run with its tasks as children.
-fn row(driver: &Driver, state: &State, id: RunId, payloads: bool) -> Option<Value> {
+fn row(driver: &Driver, state: &State, id: RunId, payloads: bool) -> Option<View> {
     let (_, run) = state.run(id)?;
     if let [only] = run.tasks[..] {
         return task_view(driver, state, only, payloads);
     }
     let made = || run.tasks.iter().filter(|id| state.task(**id).is_some_and(Task::is_made));
-    let mut view = run_view(driver, state, id, run);
-    let more = json!({
-        "type": "DAG",
-        "taskExternalId": id.to_string(),
-        "taskId": run.seq,
-        "taskInsertedAt": rfc3339(run.created),
-        "workflowName": *run.version.workflow,
-        "workflowRunExternalId": id.to_string(),
-        "numSpawnedChildren": made().count(),
-        "isEvicted": false,
-        "children": made().filter_map(|id| task_view(driver, state, *id, payloads)).collect::<Vec<_>>(),
-    });
-    if let (Value::Object(view), Value::Object(more)) = (&mut view, more) {
-        view.extend(more);
-    }
-    if !payloads {
-        (view["input"], view["output"]) = (json!({}), json!({}));
-    }
+    let mut view = run_view(driver, state, id, run, payloads);
+    view.set("type", "DAG");
+    view.set("taskExternalId", id.to_string());
+    view.set("taskId", run.seq);
+    view.set("taskInsertedAt", rfc3339(run.created));
+    view.set("workflowName", &*run.version.workflow);
+    view.set("workflowRunExternalId", id.to_string());
+    view.set("numSpawnedChildren", made().count());
+    view.set("isEvicted", false);
+    view.views("children", made().filter_map(|id| task_view(driver, state, *id, payloads)).collect());
     Some(view)
 }
 
 /// A task, as lists and details show it.
-pub(super) fn task_view(driver: &Driver, state: &State, id: RunId, payloads: bool) -> Option<Value> {
+pub(super) fn task_view(driver: &Driver, state: &State, id: RunId, payloads: bool) -> Option<View> {
     let task = state.task(id).filter(|task| task.is_made())?;
     let (run_id, run) = state.run(task.run)?;
     let spec = run.version.tasks.get(task.spec)?;
-    let mut view = json!({
+    let mut view = View::of(json!({
         "metadata": meta(id, run.created),
         "type": "TASK",
         "taskExternalId": id.to_string(),
@@ -200,42 +199,52 @@ pub(super) fn task_view(driver: &Driver, state: &State, id: RunId, payloads: boo
         "workflowName": *run.version.workflow,
         "workflowVersionId": run.version.id.to_string(),
         "workflowRunExternalId": run_id.to_string(),
-        "additionalMetadata": shown(&run.metadata),
         "numSpawnedChildren": task.children.len(),
         "isEvicted": false,
         "isDurable": false,
         "children": [],
-        "input": if payloads { shown(&run.input) } else { json!({}) },
-        "output": {},
-    });
+    }));
+    view.payload("additionalMetadata", Payload::Json(run.metadata.clone()));
+    add_payload(&mut view, "input", payloads.then(|| Payload::Json(run.input.clone())));
     if let Some(parent) = &run.parent {
-        view["parentTaskExternalId"] = parent.task.to_string().into();
+        view.set("parentTaskExternalId", parent.task.to_string());
     }
-    outcome(&mut view, task);
-    if !payloads {
-        view["output"] = json!({});
-    }
+    outcome(&mut view, task, payloads);
     Some(view)
 }
 
-fn outcome(view: &mut Value, task: &Task) {
-    if let Some(output) = assignment::output(&task.phase) {
-        view["output"] = shown(output);
-    }
+fn outcome(view: &mut View, task: &Task, payloads: bool) {
+    add_payload(view, "output", output(&task.phase).filter(|_| payloads).map(Payload::Json));
     if let Some(error) = error_message(&task.phase) {
-        view["errorMessage"] = error.into();
+        view.set("errorMessage", error);
     }
     times(view, task.started, task.finished);
 }
 
-fn times(view: &mut Value, started: Option<Moment>, finished: Option<Moment>) {
+/// A payload, or an empty object where there is none or it is not wanted.
+fn add_payload(view: &mut View, name: &'static str, payload: Option<Payload>) {
+    match payload {
+        Some(payload) => view.payload(name, payload),
+        None => view.set(name, json!({})),
+    }
+}
+
+fn output(phase: &Phase) -> Option<Arc<str>> {
+    match phase {
+        Phase::Completed(output) => Some(output.clone()),
+        Phase::Waiting(_) | Phase::Queued(_) | Phase::BackOff | Phase::Running(_) => None,
+        Phase::Failed(_) | Phase::Cancelled(_) => None,
+    }
+}
+
+fn times(view: &mut View, started: Option<Moment>, finished: Option<Moment>) {
     if let Some(at) = started {
-        view["startedAt"] = rfc3339(at).into();
+        view.set("startedAt", rfc3339(at));
     }
     if let Some(at) = finished {
-        view["finishedAt"] = rfc3339(at).into();
+        view.set("finishedAt", rfc3339(at));
         if let Some(started) = started {
-            view["duration"] = (at.since(started).as_millis() as u64).into();
+            view.set("duration", at.since(started).as_millis() as u64);
         }
     }
 }
@@ -254,51 +263,48 @@ fn error_message(phase: &Phase) -> Option<&str> {
 #[derive(Default)]
 struct Wanted {
     selection: Selection,
-    offset: usize,
-    limit: usize,
+    page: Page,
     payloads: bool,
     only_tasks: bool,
 }
 
-async fn list(Shared(driver): Shared<Arc<Driver>>, Path(tenant): Path<String>, RawQuery(query): RawQuery) -> Answer {
+async fn list(
+    Shared(driver): Shared<Arc<Driver>>,
+    Path(tenant): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Listing, Refused> {
     own_tenant(&driver, &tenant)?;
-    let wanted = wanted(query.as_deref().unwrap_or_default()).map_err(Refused::bad)?;
-    driver
+    let Wanted { selection, page, payloads, only_tasks } =
+        wanted(query.as_deref().unwrap_or_default()).map_err(Refused::bad)?;
+    let ids: Vec<RunId> = driver
         .with(|state, _| {
-            let runs = state.select(&wanted.selection);
-            let ids: Vec<RunId> = if wanted.only_tasks {
-                let made = |id: &RunId| state.task(*id).is_some_and(Task::is_made);
-                runs.filter_map(|run| state.run(run))
-                    .flat_map(|(_, run)| run.tasks.iter().copied().filter(made))
-                    .collect()
-            } else {
-                runs.collect()
-            };
-            let view = |id: &RunId| match wanted.only_tasks {
-                true => task_view(&driver, state, *id, wanted.payloads),
-                false => row(&driver, state, *id, wanted.payloads),
-            };
-            let rows: Vec<Value> = ids.iter().skip(wanted.offset).take(wanted.limit).filter_map(view).collect();
-            Ok(Json(json!({
-                "rows": rows, "pagination": super::pagination(wanted.offset, wanted.limit, ids.len()),
-            })))
+            let runs = state.select(&selection);
+            if !only_tasks {
+                return runs.collect();
+            }
+            let made = |id: &RunId| state.task(*id).is_some_and(Task::is_made);
+            runs.filter_map(|run| state.run(run)).flat_map(|(_, run)| run.tasks.iter().copied().filter(made)).collect()
         })
-        .await?
+        .await?;
+    Ok(Listing::new(&driver, &page, ids, move |driver, state, _, id| {
+        if only_tasks { task_view(driver, state, *id, payloads) } else { row(driver, state, *id, payloads) }
+    })
+    .await?)
 }
 
 /// Reads a query string: arrays come as repeated keys.
 fn wanted(query: &str) -> Result<Wanted, String> {
-    let mut wanted = Wanted { limit: DEFAULT_ROWS, payloads: true, ..Wanted::default() };
+    let mut wanted = Wanted { payloads: true, ..Wanted::default() };
     for (key, value) in query::pairs(query) {
         let by = &mut wanted.selection;
         match key.as_str() {
-            "offset" => wanted.offset = query::read(&key, &value)?,
-            "limit" => wanted.limit = query::read::<usize>(&key, &value)?.clamp(1, MAX_ROWS),
+            "offset" | "limit" => drop(wanted.page.read(&key, &value)?),
             "since" => by.since = Some(query::time(&key, &value)?),
             "until" => by.until = Some(query::time(&key, &value)?),
             "statuses" => by.statuses.push(status_word(&value)?),
             "workflow_ids" => by.workflows.push(query::read(&key, &value)?),
-            "additional_metadata" => by.metadata.push(metadata_pair(&value)?),
+            "additional_metadata" => by.metadata.add(metadata_pair(&value)?),
+            "additional_metadata_operator" => by.all_pairs = all_pairs(&value)?,
             "parent_task_external_id" => by.parent = Some(query::read(&key, &value)?),
             "include_payloads" => wanted.payloads = query::read(&key, &value)?,
             "triggering_event_external_id" => by.event = Some(query::read(&key, &value)?),
@@ -307,6 +313,17 @@ fn wanted(query: &str) -> Result<Wanted, String> {
         }
     }
     Ok(wanted)
+}
+
+fn all_pairs(operator: &str) -> Result<bool, String> {
+    match operator {
+        "AND" => Ok(true),
+        "OR" => Ok(false),
+        other => Err(format!(
+            "`{}` is no value for additional_metadata_operator: use AND or OR",
+            other.chars().take(80).collect::<String>()
+        )),
+    }
 }
 
 #[cfg(test)]
@@ -322,10 +339,10 @@ mod tests {
              &additional_metadata=a%3Ab&only_tasks=false&include_payloads=false",
         )
         .unwrap();
-        assert_eq!((wanted.offset, wanted.limit, wanted.payloads), (2, 5, false));
+        assert_eq!((wanted.page.range(100), wanted.payloads), (2..7, false));
         assert_eq!(wanted.selection.since, Some(Moment(1_767_323_045_678)));
         assert_eq!(wanted.selection.statuses.len(), 2);
-        assert_eq!(wanted.selection.metadata, [("a".to_owned(), "b".to_owned())]);
+        assert!(wanted.selection.metadata.fits_all(r#"{"a":"b"}"#) && !wanted.selection.metadata.fits_any("{}"));
     }
 
     #[test]
@@ -335,6 +352,7 @@ mod tests {
             ("since=yesterday", "since"),
             ("statuses=done", "done"),
             ("additional_metadata=x", "x"),
+            ("additional_metadata_operator=and", "use AND or OR"),
             ("worker_id=1", "worker_id"),
         ] {
             assert!(wanted(query).is_err_and(|e| e.contains(word)), "{query}");

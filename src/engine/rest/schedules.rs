@@ -12,14 +12,19 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Answer, Refused, id, meta, own_tenant, page::Page, plan, query, rfc3339, shown};
-use crate::{
-    engine::{
-        driver::Driver,
-        state::{Moment, Scheduled, State, TimedError},
-    },
-    hatchet::wire::RunStatus,
+use super::{
+    Answer, Refused, id, meta, own_tenant,
+    page::Page,
+    plan, query, rfc3339,
+    view::{Listing, View},
 };
+use crate::engine::{
+    driver::Driver,
+    state::{Moment, Room, Scheduled, State},
+};
+
+/// The status of all schedules that there are: the runs that they start are in the lists of runs.
+const STATUS: &str = "SCHEDULED";
 
 pub(super) fn routes() -> Router<Arc<Driver>> {
     Router::new()
@@ -42,20 +47,24 @@ async fn create(
     Shared(driver): Shared<Arc<Driver>>,
     Path((tenant, workflow)): Path<(String, String)>,
     wanted: Result<Json<Wanted>, JsonRejection>,
-) -> Answer {
+) -> Result<View, Refused> {
     own_tenant(&driver, &tenant)?;
     let Json(wanted) = wanted.map_err(|e| Refused::bad(e.body_text()))?;
     let at = query::time("triggerAt", &wanted.trigger_at).map_err(Refused::bad)?;
     let plan = wanted.run.plan(&driver, &workflow)?;
     driver
-        .with(|state, now| {
+        .add(Room::Load, |state, now| {
             let ids = state.schedule(&plan, &[at], now).map_err(|_| Refused::bad("workflow not found"))?;
             ids.first().map_or(Err(Refused::not_found()), |id| found(&driver, state, *id))
         })
         .await?
 }
 
-async fn list(Shared(driver): Shared<Arc<Driver>>, Path(tenant): Path<String>, RawQuery(text): RawQuery) -> Answer {
+async fn list(
+    Shared(driver): Shared<Arc<Driver>>,
+    Path(tenant): Path<String>,
+    RawQuery(text): RawQuery,
+) -> Result<Listing, Refused> {
     own_tenant(&driver, &tenant)?;
     let (mut page, mut by) = (Page::default(), plan::Filter::default());
     let mut statuses: Vec<String> = Vec::new();
@@ -67,21 +76,22 @@ async fn list(Shared(driver): Shared<Arc<Driver>>, Path(tenant): Path<String>, R
             other => return Err(Refused::bad(query::unknown(other))),
         }
     }
-    Ok(driver
+    let chosen = driver
         .with(|state, _| {
-            let status = |scheduled: &Scheduled| run_status(state, scheduled).unwrap_or("SCHEDULED");
-            let mut all: Vec<(Uuid, &Scheduled)> = state
-                .schedules()
-                .filter(|(_, scheduled)| by.fits(state, &scheduled.plan))
-                .filter(|(_, scheduled)| statuses.is_empty() || statuses.iter().any(|word| word == status(scheduled)))
-                .collect();
+            let wanted = statuses.is_empty() || statuses.iter().any(|status| status == STATUS);
+            let all = state.schedules().filter(|(_, scheduled)| wanted && by.fits(state, &scheduled.plan));
+            let mut all: Vec<(Uuid, &Scheduled)> = all.collect();
             all.sort_by_key(|(_, scheduled)| std::cmp::Reverse(scheduled.at));
-            page.answer(all.into_iter().map(|(id, scheduled)| view(&driver, state, id, scheduled)))
+            all.into_iter().map(|(id, _)| id).collect::<Vec<Uuid>>()
         })
-        .await?)
+        .await?;
+    Ok(Listing::new(&driver, &page, chosen, |driver, state, _, id| {
+        state.scheduled(*id).map(|scheduled| view(driver, state, *id, scheduled))
+    })
+    .await?)
 }
 
-async fn one(Shared(driver): Shared<Arc<Driver>>, Path((tenant, it)): Path<(String, String)>) -> Answer {
+async fn one(Shared(driver): Shared<Arc<Driver>>, Path((tenant, it)): Path<(String, String)>) -> Result<View, Refused> {
     own_tenant(&driver, &tenant)?;
     let id = id(&it, "scheduled run")?;
     driver.with(|state, _| found(&driver, state, id)).await?
@@ -97,14 +107,16 @@ async fn change(
     Shared(driver): Shared<Arc<Driver>>,
     Path((tenant, it)): Path<(String, String)>,
     change: Result<Json<Change>, JsonRejection>,
-) -> Answer {
+) -> Result<View, Refused> {
     own_tenant(&driver, &tenant)?;
     let id = id(&it, "scheduled run")?;
     let Json(change) = change.map_err(|e| Refused::bad(e.body_text()))?;
     let at = query::time("triggerAt", &change.trigger_at).map_err(Refused::bad)?;
     driver
         .with(|state, _| {
-            state.reschedule(id, at).map_err(refused)?;
+            if !state.reschedule(id, at) {
+                return Err(Refused::not_found());
+            }
             found(&driver, state, id)
         })
         .await?
@@ -116,8 +128,10 @@ async fn remove(
 ) -> Result<StatusCode, Refused> {
     own_tenant(&driver, &tenant)?;
     let id = id(&it, "scheduled run")?;
-    driver.with(|state, _| state.unschedule(id)).await?.map_err(refused)?;
-    Ok(StatusCode::NO_CONTENT)
+    match driver.with(|state, _| state.unschedule(id)).await? {
+        true => Ok(StatusCode::NO_CONTENT),
+        false => Err(Refused::not_found()),
+    }
 }
 
 #[derive(Deserialize)]
@@ -181,57 +195,32 @@ async fn change_many(
     Ok(Json(json!({ "updatedIds": done.0, "errors": done.1 })))
 }
 
-/// Those that were done, and those that were not, each with the reason.
-fn each(ids: Vec<Uuid>, mut act: impl FnMut(Uuid) -> Result<(), TimedError>) -> (Vec<String>, Vec<Value>) {
+/// Those that were done, and those that were not found.
+fn each(ids: Vec<Uuid>, mut act: impl FnMut(Uuid) -> bool) -> (Vec<String>, Vec<Value>) {
     let (mut done, mut errors) = (Vec::new(), Vec::new());
     for id in ids {
         match act(id) {
-            Ok(()) => done.push(id.to_string()),
-            Err(error) => errors.push(json!({ "id": id.to_string(), "error": plan::reason(error) })),
+            true => done.push(id.to_string()),
+            false => errors.push(json!({ "id": id.to_string(), "error": "not found" })),
         }
     }
     (done, errors)
 }
 
-fn refused(error: TimedError) -> Refused {
-    match error {
-        TimedError::Unknown => Refused::not_found(),
-        TimedError::Over | TimedError::Declared => Refused::bad(plan::reason(error)),
-    }
-}
-
-fn found(driver: &Driver, state: &State, id: Uuid) -> Answer {
+fn found(driver: &Driver, state: &State, id: Uuid) -> Result<View, Refused> {
     let scheduled = state.scheduled(id).ok_or_else(Refused::not_found)?;
-    Ok(Json(view(driver, state, id, scheduled)))
+    Ok(view(driver, state, id, scheduled))
 }
 
-fn run_status(state: &State, scheduled: &Scheduled) -> Option<&'static str> {
-    let (_, run) = state.run(scheduled.run?)?;
-    // These words are older than those of runs.
-    Some(match state.status(run) {
-        RunStatus::Completed => "SUCCEEDED",
-        RunStatus::Evicted | RunStatus::Unknown(_) => "RUNNING",
-        other @ (RunStatus::Queued | RunStatus::Running | RunStatus::Failed | RunStatus::Cancelled) => other.word(),
-    })
-}
-
-fn view(driver: &Driver, state: &State, id: Uuid, scheduled: &Scheduled) -> Value {
+fn view(driver: &Driver, state: &State, id: Uuid, scheduled: &Scheduled) -> View {
     let mut view = json!({
         "metadata": meta(id, scheduled.created),
         "tenantId": driver.tenant.to_string(),
         "triggerAt": rfc3339(scheduled.at),
-        "input": shown(&scheduled.plan.input),
-        "additionalMetadata": shown(&scheduled.plan.metadata),
         "method": "API",
     });
     plan::add_workflow(&mut view, state, &scheduled.plan);
-    if let (Some(run), Some(status)) = (scheduled.run, run_status(state, scheduled)) {
-        view["workflowRunId"] = run.to_string().into();
-        view["workflowRunStatus"] = status.into();
-        view["workflowRunName"] = (*scheduled.plan.workflow).into();
-        if let Some((_, run)) = state.run(run) {
-            view["workflowRunCreatedAt"] = rfc3339(run.created).into();
-        }
-    }
+    let mut view = View::of(view);
+    plan::add_payloads(&mut view, &scheduled.plan);
     view
 }

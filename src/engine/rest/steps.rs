@@ -3,20 +3,22 @@
 use std::sync::Arc;
 
 use axum::{
-    Json, Router,
+    Router,
     extract::{Path, RawQuery, State as Shared},
     routing::get,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{Answer, Refused, id, query, rfc3339};
+use super::{
+    Refused, id, query, rfc3339,
+    view::{Payload, View},
+};
 use crate::{
     engine::{
-        assignment,
         driver::Driver,
         state::{
             Mark, State, What,
-            model::{Run, Task},
+            model::{Phase, Run, Task},
         },
     },
     hatchet::wire::RunId,
@@ -28,7 +30,11 @@ pub(super) fn routes() -> Router<Arc<Driver>> {
         .route("/api/v1/stable/workflow-runs/{run}/task-events", get(of_run))
 }
 
-async fn of_task(Shared(driver): Shared<Arc<Driver>>, Path(task): Path<String>, RawQuery(text): RawQuery) -> Answer {
+async fn of_task(
+    Shared(driver): Shared<Arc<Driver>>,
+    Path(task): Path<String>,
+    RawQuery(text): RawQuery,
+) -> Result<View, Refused> {
     let id: RunId = id(&task, "task")?;
     let part = part(text.as_deref())?;
     driver
@@ -39,7 +45,11 @@ async fn of_task(Shared(driver): Shared<Arc<Driver>>, Path(task): Path<String>, 
         .await?
 }
 
-async fn of_run(Shared(driver): Shared<Arc<Driver>>, Path(run): Path<String>, RawQuery(text): RawQuery) -> Answer {
+async fn of_run(
+    Shared(driver): Shared<Arc<Driver>>,
+    Path(run): Path<String>,
+    RawQuery(text): RawQuery,
+) -> Result<View, Refused> {
     let id: RunId = id(&run, "workflow run")?;
     let part = part(text.as_deref())?;
     driver
@@ -51,7 +61,7 @@ async fn of_run(Shared(driver): Shared<Arc<Driver>>, Path(run): Path<String>, Ra
 }
 
 /// All of a run's, the newest first.
-pub(super) fn of(state: &State, run: &Run) -> Vec<Value> {
+pub(super) fn of(state: &State, run: &Run) -> Vec<View> {
     let tasks = run.tasks.iter().filter_map(|id| Some((*id, state.task(*id)?)));
     newest_first(tasks.flat_map(|(id, task)| steps(state, id, task)).collect())
 }
@@ -70,16 +80,17 @@ fn part(query: Option<&str>) -> Result<(usize, usize), Refused> {
     Ok(part)
 }
 
-fn rows(all: Vec<Value>, (offset, limit): (usize, usize)) -> Json<Value> {
-    let rows: Vec<Value> = all.into_iter().skip(offset).take(limit).collect();
-    // The real engine's is empty here too.
-    Json(json!({ "pagination": {}, "rows": rows }))
+fn rows(all: Vec<View>, (offset, limit): (usize, usize)) -> View {
+    // The real engine's pagination is empty here too.
+    let mut view = View::of(json!({ "pagination": {} }));
+    view.views("rows", all.into_iter().skip(offset).take(limit).collect());
+    view
 }
 
 /// A step with what it is sorted by: its time and its number.
-type Step = ((u64, u64), Value);
+type Step = ((u64, u64), View);
 
-fn newest_first(mut steps: Vec<Step>) -> Vec<Value> {
+fn newest_first(mut steps: Vec<Step>) -> Vec<View> {
     steps.sort_by_key(|(place, _)| std::cmp::Reverse(*place));
     steps.into_iter().map(|(_, step)| step).collect()
 }
@@ -96,18 +107,21 @@ fn steps(state: &State, id: RunId, task: &Task) -> Vec<Step> {
             What::Queued | What::Failed(_) | What::TimedOut(_) | What::NotTaken | What::Cancelled => worker = None,
             What::Reassigned | What::Retrying(_) | What::Replayed | What::Skipped => worker = None,
         }
-        let output = assignment::output(&task.phase).filter(|_| mark.attempt == task.attempt);
+        let output = match &task.phase {
+            Phase::Completed(output) if mark.attempt == task.attempt && mark.what == What::Finished => Some(output),
+            _ => None,
+        };
         // A number of the task's and room for each of its steps, two for an assignment.
         let number = (task.number << 24) + 2 * number;
         let view = |number: u64, kind: &str, message: &str| {
-            let mut view = json!({
+            let mut view = View::of(json!({
                 "id": number, "taskId": id.to_string(), "timestamp": rfc3339(mark.at), "eventType": kind,
                 "message": message, "errorMessage": error, "taskDisplayName": name,
-                "output": output.filter(|_| mark.what == What::Finished).unwrap_or_default(),
                 "retryCount": mark.attempt, "attempt": mark.attempt + 1,
-            });
+            }));
+            view.payload("output", Payload::Text(output.cloned().unwrap_or_else(|| "".into())));
             if let Some(worker) = &worker {
-                view["workerId"] = worker.as_str().into();
+                view.set("workerId", worker.as_str());
             }
             ((mark.at.0, number), view)
         };

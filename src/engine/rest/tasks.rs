@@ -10,7 +10,7 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Answer, Refused, id, own_tenant, query, rfc3339, runs, shown};
+use super::{Answer, Refused, id, own_tenant, query, rfc3339, runs, shown, view::View};
 use crate::{
     engine::{
         driver::Driver,
@@ -35,9 +35,9 @@ pub(super) fn routes() -> Router<Arc<Driver>> {
         .route("/api/v1/stable/tenants/{tenant}/tasks/replay", post(replay))
 }
 
-async fn one(Shared(driver): Shared<Arc<Driver>>, Path(task): Path<String>) -> Answer {
+async fn one(Shared(driver): Shared<Arc<Driver>>, Path(task): Path<String>) -> Result<View, Refused> {
     let id: RunId = id(&task, "task")?;
-    driver.with(|state, _| runs::task_view(&driver, state, id, true).map(Json).ok_or_else(Refused::not_found)).await?
+    driver.with(|state, _| runs::task_view(&driver, state, id, true).ok_or_else(Refused::not_found)).await?
 }
 
 /// What a reader of a log asks for.
@@ -177,6 +177,7 @@ fn selection(filter: Filter) -> Result<Selection, String> {
         statuses: statuses.iter().map(|word| status_word(word)).collect::<Result<_, _>>()?,
         workflows: filter.workflow_ids.unwrap_or_default(),
         metadata: metadata.iter().map(|pair| metadata_pair(pair)).collect::<Result<_, _>>()?,
+        all_pairs: false,
         parent: None,
         event: None,
     })

@@ -1,16 +1,25 @@
 //! Workers and the tenant.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use axum::{
     Json, Router,
-    extract::{Path, State as Shared},
+    extract::{Path, RawQuery, State as Shared},
     routing::get,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use uuid::Uuid;
 
-use super::{Answer, Refused, id, meta, own_tenant, rfc3339};
+use super::{
+    Answer, Refused, id, meta, own_tenant,
+    page::Page,
+    query, rfc3339,
+    view::{Listing, View},
+};
 use crate::{
     engine::{
         driver::Driver,
@@ -18,6 +27,9 @@ use crate::{
     },
     hatchet::wire::WorkerId,
 };
+
+/// Workers of a list where no limit is given: the real engine's.
+const DEFAULT_WORKERS: usize = 10_000;
 
 pub(super) fn routes() -> Router<Arc<Driver>> {
     Router::new()
@@ -36,12 +48,53 @@ async fn tenant(Shared(driver): Shared<Arc<Driver>>, Path(tenant): Path<String>)
     })))
 }
 
-async fn list(Shared(driver): Shared<Arc<Driver>>, Path(tenant): Path<String>) -> Answer {
+async fn list(
+    Shared(driver): Shared<Arc<Driver>>,
+    Path(tenant): Path<String>,
+    RawQuery(text): RawQuery,
+) -> Result<Listing, Refused> {
     own_tenant(&driver, &tenant)?;
-    let rows: Vec<Value> =
-        driver.with(|state, now| state.workers().map(|(id, worker)| view(state, id, worker, now)).collect()).await?;
-    let total = rows.len();
-    Ok(Json(json!({ "rows": rows, "pagination": super::pagination(0, total.max(1), total) })))
+    let mut page = Page::of(DEFAULT_WORKERS);
+    for (key, value) in query::pairs(text.as_deref().unwrap_or_default()) {
+        if !page.read(&key, &value).map_err(Refused::bad)? {
+            return Err(Refused::bad(query::unknown(&key)));
+        }
+    }
+    let (ids, served) = driver
+        .with(|state, _| {
+            let mut all: Vec<(WorkerId, &Worker)> = state.workers().collect();
+            // The most recent first; the id keeps the order of those of one moment from page to page.
+            all.sort_by_key(|(id, worker)| (std::cmp::Reverse(worker.registered), *id));
+            (all.into_iter().map(|(id, _)| id).collect::<Vec<WorkerId>>(), Served::by(state))
+        })
+        .await?;
+    Ok(Listing::new(&driver, &page, ids, move |_, state, now, id| {
+        state.worker(*id).map(|worker| View::of(view(state, *id, worker, now, served.workflows(worker))))
+    })
+    .await?)
+}
+
+/// The workflows that have a task of an action, by action. A list of workers is made with one look at all workflows,
+/// in place of one for each worker.
+struct Served(HashMap<Arc<str>, Vec<(Uuid, Arc<str>)>>);
+
+impl Served {
+    fn by(state: &State) -> Self {
+        let mut by_action: HashMap<Arc<str>, Vec<(Uuid, Arc<str>)>> = HashMap::new();
+        for (name, workflow) in state.workflows() {
+            for task in &workflow.version.tasks {
+                by_action.entry(task.action.clone()).or_default().push((workflow.id, name.clone()));
+            }
+        }
+        Self(by_action)
+    }
+
+    /// Those of a worker, by name and each once.
+    fn workflows(&self, worker: &Worker) -> Vec<Value> {
+        let served = worker.actions.iter().filter_map(|action| self.0.get(action)).flatten();
+        let by_name: BTreeMap<&str, Uuid> = served.map(|(id, name)| (&**name, *id)).collect();
+        by_name.into_iter().map(|(name, id)| json!({ "id": id.to_string(), "name": name })).collect()
+    }
 }
 
 async fn one(Shared(driver): Shared<Arc<Driver>>, Path(worker): Path<String>) -> Answer {
@@ -74,10 +127,10 @@ async fn pause(
 
 fn found(state: &State, id: WorkerId, now: Now) -> Answer {
     let worker = state.worker(id).ok_or_else(Refused::not_found)?;
-    Ok(Json(view(state, id, worker, now)))
+    Ok(Json(view(state, id, worker, now, Served::by(state).workflows(worker))))
 }
 
-fn view(state: &State, id: WorkerId, worker: &Worker, now: Now) -> Value {
+fn view(state: &State, id: WorkerId, worker: &Worker, now: Now, registered: Vec<Value>) -> Value {
     let slots: Map<String, Value> = worker
         .slots
         .iter()
@@ -90,11 +143,6 @@ fn view(state: &State, id: WorkerId, worker: &Worker, now: Now) -> Value {
             let value = label.str_value.clone().or(label.int_value.map(|n| n.to_string()));
             json!({ "metadata": meta(id, worker.registered), "key": key, "value": value })
         })
-        .collect();
-    let registered: Vec<Value> = state
-        .workflows()
-        .filter(|(_, workflow)| workflow.version.tasks.iter().any(|task| worker.serves(&task.action)))
-        .map(|(name, workflow)| json!({ "id": workflow.id.to_string(), "name": **name }))
         .collect();
     let status = match state.worker_status(worker, now) {
         WorkerStatus::Active => "ACTIVE",

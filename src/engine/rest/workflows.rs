@@ -10,7 +10,7 @@ use axum::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Answer, DEFAULT_ROWS, Refused, id, meta, own_tenant, query};
+use super::{Answer, DEFAULT_ROWS, MAX_ROWS, Refused, id, meta, own_tenant, query};
 use crate::engine::{driver::Driver, state::model::Workflow};
 
 pub(super) fn routes() -> Router<Arc<Driver>> {
@@ -27,18 +27,24 @@ async fn list(Shared(driver): Shared<Arc<Driver>>, Path(tenant): Path<String>, R
         match key.as_str() {
             "name" => wanted = value.to_lowercase(),
             "offset" => offset = query::read(&key, &value).map_err(Refused::bad)?,
-            "limit" => limit = query::read::<usize>(&key, &value).map_err(Refused::bad)?.max(1),
+            "limit" => limit = query::read::<usize>(&key, &value).map_err(Refused::bad)?.clamp(1, MAX_ROWS),
             other => return Err(Refused::bad(query::unknown(other))),
         }
     }
-    let all: Vec<Value> = driver
+    let ids: Vec<Uuid> = driver
         .with(|state, _| {
             let fits = |name: &str| name.to_lowercase().contains(&wanted);
-            state.workflows().filter(|(name, _)| fits(name)).map(|(name, flow)| view(&driver, name, flow)).collect()
+            state.workflows().filter(|(name, _)| fits(name)).map(|(_, flow)| flow.id).collect()
         })
         .await?;
-    let total = all.len();
-    let rows: Vec<Value> = all.into_iter().skip(offset).take(limit).collect();
+    let total = ids.len();
+    let ids: Vec<Uuid> = ids.into_iter().skip(offset).take(limit).collect();
+    let rows: Vec<Value> = driver
+        .with(|state, _| {
+            let flows = ids.iter().filter_map(|id| state.workflow(*id));
+            flows.map(|flow| view(&driver, &flow.version.workflow, flow)).collect()
+        })
+        .await?;
     Ok(Json(json!({
         "metadata": meta(driver.tenant, driver.now().shown), "rows": rows,
         "pagination": super::pagination(offset, limit, total),

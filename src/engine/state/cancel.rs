@@ -8,7 +8,7 @@ use super::{
     model::{Origin, Run},
 };
 use crate::{
-    engine::metadata,
+    engine::metadata::PairFilter,
     hatchet::wire::{RunId, RunStatus},
 };
 
@@ -19,7 +19,9 @@ pub(crate) struct Selection {
     pub(crate) until: Option<Moment>,
     pub(crate) statuses: Vec<RunStatus>,
     pub(crate) workflows: Vec<Uuid>,
-    pub(crate) metadata: Vec<(String, String)>,
+    /// Any of its pairs is enough, unless `all_pairs` says otherwise.
+    pub(crate) metadata: PairFilter,
+    pub(crate) all_pairs: bool,
     pub(crate) parent: Option<RunId>,
     pub(crate) event: Option<Uuid>,
 }
@@ -32,7 +34,10 @@ impl State {
             && by.parent.is_none_or(|id| run.parent.as_ref().is_some_and(|p| p.task == id))
             && by.event.is_none_or(|id| matches!(run.origin, Origin::Event { id: of, .. } if of == id))
             && (by.statuses.is_empty() || by.statuses.contains(&self.status(run)))
-            && by.metadata.iter().all(|(key, value)| metadata::has_pair(&run.metadata, key, value))
+            && match by.all_pairs {
+                true => by.metadata.fits_all(&run.metadata),
+                false => by.metadata.fits_any(&run.metadata),
+            }
     }
 
     /// The runs that are chosen, newest first.

@@ -14,6 +14,9 @@ use crate::engine::record::{Batch, Change, Row, RowKey, Table};
 /// A value that is kept: it knows its row.
 pub(super) trait Rowed<K> {
     fn row_key(&self, key: &K) -> RowKey;
+
+    /// About the memory that it takes. It changes only through [`Kept::resize`]; 0 where another bound holds.
+    fn bytes(&self) -> usize;
 }
 
 /// The two kinds of map.
@@ -22,7 +25,7 @@ pub(super) trait Map: Default {
     type Value: Rowed<Self::Key>;
     fn read(&self, key: &Self::Key) -> Option<&Self::Value>;
     fn change(&mut self, key: &Self::Key) -> Option<&mut Self::Value>;
-    fn put(&mut self, key: Self::Key, value: Self::Value);
+    fn put(&mut self, key: Self::Key, value: Self::Value) -> Option<Self::Value>;
     fn take_out(&mut self, key: &Self::Key) -> Option<Self::Value>;
 }
 
@@ -40,8 +43,8 @@ macro_rules! map {
                 self.get_mut(key)
             }
 
-            fn put(&mut self, key: K, value: V) {
-                self.insert(key, value);
+            fn put(&mut self, key: K, value: V) -> Option<V> {
+                self.insert(key, value)
             }
 
             fn take_out(&mut self, key: &K) -> Option<V> {
@@ -54,10 +57,17 @@ macro_rules! map {
 map!(HashMap, Hash);
 map!(BTreeMap, Ord);
 
+/// Entries from which on a map that has become almost empty gives its room back.
+const SHRINK_FROM: usize = 4096;
+
 /// A collection that is kept.
 #[derive(Debug)]
 pub(super) struct Kept<M: Map> {
     map: M,
+    /// Of all values.
+    bytes: usize,
+    /// Entries at the fullest time since the map last gave memory back.
+    fullest: usize,
     /// `None` where nothing is to be kept.
     noted: Option<Noted<M::Key>>,
 }
@@ -70,7 +80,7 @@ struct Noted<K> {
 
 impl<M: Map> Default for Kept<M> {
     fn default() -> Self {
-        Self { map: M::default(), noted: None }
+        Self { map: M::default(), bytes: 0, fullest: 0, noted: None }
     }
 }
 
@@ -87,9 +97,33 @@ impl<K: Clone + Eq + Hash, V: Rowed<K>> Kept<HashMap<K, V>> {
     pub(super) fn reserve(&mut self, more: usize) {
         self.map.reserve(more);
     }
+
+    /// Gives memory back after a load has gone: a map keeps the room of its fullest time.
+    pub(super) fn shrink(&mut self) {
+        // Its capacity does not tell: places of removed entries count only when they are taken again.
+        self.fullest = self.fullest.max(self.map.len());
+        if self.fullest > SHRINK_FROM && self.map.len() < self.fullest / 8 {
+            self.fullest = self.map.len();
+            self.map.shrink_to(self.map.len() * 2);
+        }
+    }
 }
 
 impl<M: Map> Kept<M> {
+    /// About the memory that all values take.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Changes a value whose size changes with it.
+    pub(super) fn resize(&mut self, key: &M::Key, change: impl FnOnce(&mut M::Value)) {
+        let Some(value) = self.get_mut(key) else { return };
+        let before = value.bytes();
+        change(value);
+        let after = value.bytes();
+        self.bytes = self.bytes.saturating_sub(before).saturating_add(after);
+    }
+
     /// Notes changes from now on.
     pub(super) fn note_changes(&mut self) {
         self.noted = Some(Noted { changed: HashSet::new(), gone: Vec::new() });
@@ -116,11 +150,18 @@ impl<M: Map> Kept<M> {
         if let Some(noted) = &mut self.noted {
             noted.changed.insert(key.clone());
         }
-        self.map.put(key, value);
+        self.put(key, value);
+    }
+
+    fn put(&mut self, key: M::Key, value: M::Value) {
+        self.bytes += value.bytes();
+        let before = self.map.put(key, value);
+        self.bytes = self.bytes.saturating_sub(before.map_or(0, |before| before.bytes()));
     }
 
     pub(super) fn remove(&mut self, key: &M::Key) -> Option<M::Value> {
         let value = self.map.take_out(key)?;
+        self.bytes = self.bytes.saturating_sub(value.bytes());
         if let Some(noted) = &mut self.noted {
             noted.changed.remove(key);
             noted.gone.push(value.row_key(key));
@@ -130,7 +171,7 @@ impl<M: Map> Kept<M> {
 
     /// Puts back what was kept.
     pub(super) fn restore(&mut self, key: M::Key, value: M::Value) {
-        self.map.put(key, value);
+        self.put(key, value);
     }
 
     pub(super) fn is_changed(&self) -> bool {
@@ -157,6 +198,37 @@ mod tests {
         fn row_key(&self, key: &u64) -> RowKey {
             RowKey::Number(*key)
         }
+
+        fn bytes(&self) -> usize {
+            self.len()
+        }
+    }
+
+    #[test]
+    fn bytes_follow_every_change() {
+        let mut kept = Kept::<HashMap<u64, &'static str>>::default();
+        kept.insert(1, "one");
+        kept.restore(2, "two and more");
+        assert_eq!(kept.bytes(), 15);
+        kept.insert(1, "o");
+        kept.resize(&2, |text| *text = "two");
+        kept.resize(&3, |text| *text = "none");
+        assert_eq!(kept.bytes(), 4);
+        kept.remove(&1);
+        kept.remove(&2);
+        assert_eq!((kept.bytes(), kept.remove(&2)), (0, None));
+    }
+
+    #[test]
+    fn map_that_was_large_gives_its_room_back() {
+        let mut kept = Kept::<HashMap<u64, &'static str>>::default();
+        (0..100_000).for_each(|n| kept.insert(n, "x"));
+        kept.shrink();
+        assert_eq!(kept.fullest, 100_000);
+        (10..100_000).for_each(|n| assert_eq!(kept.remove(&n), Some("x")));
+        kept.shrink();
+        assert_eq!((kept.fullest, kept.len()), (10, 10));
+        assert!(kept.capacity() < 1000, "{}", kept.capacity());
     }
 
     fn taken(kept: &mut Kept<BTreeMap<u64, &'static str>>) -> Vec<String> {

@@ -2,6 +2,8 @@
 
 use std::{cmp::Reverse, collections::BTreeMap, sync::Arc, time::Duration};
 
+use uuid::Uuid;
+
 use super::{
     Claim, Cron, Event, Ids, Moment, Now, Plan, State,
     attempt::AttemptEvent,
@@ -46,6 +48,8 @@ pub(crate) struct Loading {
     queued: Vec<(u64, RunId)>,
     /// What ran on workers that have not outlived the last engine, in the order of assignment.
     lost: BTreeMap<u64, RunId>,
+    /// Schedules that have started their run, which are dropped: see [`ScheduleHead::run`].
+    triggered: Vec<Uuid>,
     /// Texts that many runs have in common.
     shared: Arc<str>,
 }
@@ -62,6 +66,7 @@ impl Loading {
             waiting: Vec::new(),
             queued: Vec::new(),
             lost: BTreeMap::new(),
+            triggered: Vec::new(),
             shared: "{}".into(),
         }
     }
@@ -337,8 +342,9 @@ impl Loading {
 
     fn schedule(&mut self, row: Found<'_>, head: &ScheduleHead) -> Result<(), Damaged> {
         let plan = self.plan(row, &head.workflow, head.priority)?;
-        let run = head.run.map(|run| run.uuid().into());
-        self.state.restore_schedule(id(head.id, "the id")?, plan, Moment(head.at), Moment(head.created), run);
+        let id = id(head.id, "the id")?;
+        self.state.restore_schedule(id, plan, Moment(head.at), Moment(head.created));
+        self.triggered.extend(head.run.map(|_| id));
         Ok(())
     }
 
@@ -380,7 +386,7 @@ impl Loading {
     /// The state, which notes its changes from here on. What is due by now is left to the next tick.
     pub(crate) fn finish(mut self) -> Result<State, Damaged> {
         self.file_runs();
-        let Self { mut state, now, waiting, queued, mut lost, .. } = self;
+        let Self { mut state, now, waiting, queued, mut lost, triggered, .. } = self;
         state.queue.resume(state.assignments);
         for id in waiting {
             state.await_again(id)?;
@@ -389,6 +395,9 @@ impl Loading {
             state.queue_again(id, place)?;
         }
         state.note_changes();
+        for id in triggered {
+            state.unschedule(id);
+        }
         let inside: Vec<WorkerId> =
             state.workers.iter().filter(|(_, worker)| worker.inside).map(|(id, _)| *id).collect();
         for id in &inside {

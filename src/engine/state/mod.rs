@@ -44,7 +44,7 @@ pub(crate) use events::{Event, Pushed};
 pub(crate) use load::Loading;
 pub(crate) use moment::{Moment, Now, Steady};
 pub(crate) use report::Report;
-pub(crate) use schedule::{Cron, CronRefusal, Plan, Scheduled, TimedError};
+pub(crate) use schedule::{Cron, CronRefusal, Plan, Scheduled};
 pub(crate) use trail::{Mark, What};
 pub(crate) use trigger::{ParentRef, Refusal, TriggerItem, Triggered, Wanted};
 pub(crate) use workers::{Registration, WorkerError, WorkerStatus};
@@ -103,6 +103,18 @@ struct Claim {
     lease: model::Lease,
     alarm: AlarmKey,
 }
+
+/// What a bound on what the engine holds is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// Runs, and what makes them: events, schedules, crons.
+    Load,
+    /// Workers and their workflows, which take the load away: there is room for them when there is none for it.
+    Workers,
+}
+
+/// Bytes beyond the bound that are for workers and their workflows.
+const WORKER_RESERVE: usize = 64 << 20;
 
 /// All that the engine knows.
 pub(crate) struct State {
@@ -196,6 +208,23 @@ impl State {
     /// The next thing to do, in the order in which things came to be.
     pub(crate) fn next_effect(&mut self) -> Option<Effect> {
         self.effects.pop_front()
+    }
+
+    /// Whether there is room for something new, by [`Retention::held_bytes`].
+    pub(crate) fn has_room(&self, room: Room) -> bool {
+        let reserve = match room {
+            Room::Load => 0,
+            Room::Workers => WORKER_RESERVE,
+        };
+        let held = self.runs.bytes()
+            + self.tasks.bytes()
+            + self.children.bytes()
+            + self.claims.bytes()
+            + self.versions.bytes()
+            + self.workers.bytes()
+            + self.schedules.bytes()
+            + self.crons.bytes();
+        held < self.keep.held_bytes.saturating_add(reserve)
     }
 
     /// The engine's waits, which declarations fall back on.

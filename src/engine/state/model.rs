@@ -208,7 +208,7 @@ pub(crate) struct Task {
 }
 
 /// What a task and its part of a run take beside their payloads, rounded up.
-const TASK_BYTES: usize = 1024;
+pub(super) const TASK_BYTES: usize = 1024;
 
 /// Where a task stands, with what belongs to that stage alone.
 #[derive(Debug)]

@@ -370,6 +370,7 @@ pub(super) struct ScheduleHead {
     pub(super) at: u64,
     #[prost(uint64, tag = "5")]
     pub(super) created: u64,
+    /// The run that it has started. Set by earlier versions only, which kept a schedule as long as its run.
     #[prost(message, optional, tag = "6")]
     pub(super) run: Option<Id>,
 }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{
     Claim, Cron, Event, Moment, Now, Scheduled, State,
     kept::Rowed,
-    model::{ChildKey, LogLine, Origin, Phase, Run, Task, Version, Worker},
+    model::{self, ChildKey, LogLine, Origin, Phase, Run, Task, Version, Worker},
     record::{
         ChildHead, ClaimHead, CronHead, EventHead, Id, LineHead, ParentHead, RunHead, ScheduleHead, SlotHead,
         StageHead, TaskHead, VersionHead, WorkerHead,
@@ -19,6 +19,9 @@ use crate::{
     engine::record::{Batch, Row, RowKey, Table},
     hatchet::wire::{RunId, WorkerId},
 };
+
+/// About what an entry takes beside its texts.
+const ENTRY: usize = 256;
 
 impl State {
     /// From now on changes are noted, for [`take_changes`](Self::take_changes).
@@ -212,7 +215,7 @@ fn schedule_row(id: &Uuid, scheduled: &Scheduled) -> Row {
         priority: scheduled.plan.priority,
         at: scheduled.at.0,
         created: scheduled.created.0,
-        run: scheduled.run.and_then(|run| Id::of(run.uuid())),
+        run: None,
     };
     row(&head, Some(&scheduled.plan.input), Some(&scheduled.plan.metadata))
 }
@@ -239,17 +242,29 @@ impl Rowed<i64> for Arc<Version> {
     fn row_key(&self, order: &i64) -> RowKey {
         RowKey::Number(order.unsigned_abs())
     }
+
+    fn bytes(&self) -> usize {
+        prost::Message::encoded_len(&self.content) + ENTRY
+    }
 }
 
 impl Rowed<RunId> for Run {
     fn row_key(&self, _: &RunId) -> RowKey {
         RowKey::Number(self.seq)
     }
+
+    fn bytes(&self) -> usize {
+        self.input.len() + self.metadata.len() + ENTRY
+    }
 }
 
 impl Rowed<RunId> for Task {
     fn row_key(&self, _: &RunId) -> RowKey {
         RowKey::Number(self.number)
+    }
+
+    fn bytes(&self) -> usize {
+        model::TASK_BYTES
     }
 }
 
@@ -268,11 +283,19 @@ impl Rowed<(RunId, ChildKey)> for RunId {
         }
         RowKey::Bytes(bytes)
     }
+
+    fn bytes(&self) -> usize {
+        ENTRY
+    }
 }
 
 impl Rowed<Arc<str>> for Claim {
     fn row_key(&self, key: &Arc<str>) -> RowKey {
         RowKey::Bytes(key.as_bytes().to_vec())
+    }
+
+    fn bytes(&self) -> usize {
+        ENTRY
     }
 }
 
@@ -280,11 +303,23 @@ impl Rowed<WorkerId> for Worker {
     fn row_key(&self, id: &WorkerId) -> RowKey {
         bytes(id.uuid())
     }
+
+    fn bytes(&self) -> usize {
+        let labels = self.labels.iter().map(|(key, value)| key.len() + prost::Message::encoded_len(value) + ENTRY);
+        let actions = self.actions.iter().map(|action| action.len() + size_of::<Arc<str>>());
+        let runtime = self.runtime.as_ref().map_or(0, prost::Message::encoded_len);
+        self.name.len() + labels.sum::<usize>() + actions.sum::<usize>() + runtime + ENTRY
+    }
 }
 
 impl Rowed<u64> for LogLine {
     fn row_key(&self, at: &u64) -> RowKey {
         RowKey::Number(*at)
+    }
+
+    fn bytes(&self) -> usize {
+        // The log has a bound of its own.
+        0
     }
 }
 
@@ -292,16 +327,29 @@ impl Rowed<u64> for Event {
     fn row_key(&self, at: &u64) -> RowKey {
         RowKey::Number(*at)
     }
+
+    fn bytes(&self) -> usize {
+        // Events have a bound of their own.
+        0
+    }
 }
 
 impl Rowed<Uuid> for Scheduled {
     fn row_key(&self, id: &Uuid) -> RowKey {
         bytes(*id)
     }
+
+    fn bytes(&self) -> usize {
+        self.plan.input.len() + self.plan.metadata.len() + ENTRY
+    }
 }
 
 impl Rowed<Uuid> for Cron {
     fn row_key(&self, id: &Uuid) -> RowKey {
         bytes(*id)
+    }
+
+    fn bytes(&self) -> usize {
+        self.plan.input.len() + self.plan.metadata.len() + self.name.len() + ENTRY
     }
 }

@@ -9,10 +9,7 @@ use super::{
     clock::{Date, DateKey},
     model::Origin,
 };
-use crate::{
-    engine::{cron::CronRule, metadata},
-    hatchet::wire::RunId,
-};
+use crate::engine::{cron::CronRule, metadata};
 
 /// What a run that starts by itself is started with, checked at the door.
 #[derive(Debug, Clone)]
@@ -25,13 +22,12 @@ pub(crate) struct Plan {
     pub(crate) priority: Option<i32>,
 }
 
-/// A run at a time. It stays to be read until its run is forgotten.
+/// A run at a time. As with a real engine, it is gone once it has started its run.
 #[derive(Debug)]
 pub(crate) struct Scheduled {
     pub(crate) plan: Plan,
     pub(crate) at: Moment,
     pub(crate) created: Moment,
-    pub(crate) run: Option<RunId>,
     alarm: Option<DateKey>,
 }
 
@@ -57,16 +53,6 @@ pub(crate) enum CronRefusal {
     Twice,
 }
 
-/// Why a schedule or cron is not changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum TimedError {
-    Unknown,
-    /// It has started its run.
-    Over,
-    /// It belongs to a declaration: declare the workflow anew.
-    Declared,
-}
-
 impl Cron {
     /// One that was kept.
     pub(super) fn kept(
@@ -90,16 +76,16 @@ impl State {
         let one = |at: &Moment| {
             let id = self.new_id();
             let alarm = Some(self.calendar.set(*at, Date::Schedule(id)));
-            self.schedules.insert(id, Scheduled { plan: plan.clone(), at: *at, created: now.shown, run: None, alarm });
+            self.schedules.insert(id, Scheduled { plan: plan.clone(), at: *at, created: now.shown, alarm });
             id
         };
         Ok(times.iter().map(one).collect())
     }
 
     /// Puts back a schedule that was kept. One that is overdue starts at once.
-    pub(super) fn restore_schedule(&mut self, id: Uuid, plan: Plan, at: Moment, created: Moment, run: Option<RunId>) {
-        let alarm = run.is_none().then(|| self.calendar.set(at, Date::Schedule(id)));
-        self.schedules.restore(id, Scheduled { plan, at, created, run, alarm });
+    pub(super) fn restore_schedule(&mut self, id: Uuid, plan: Plan, at: Moment, created: Moment) {
+        let alarm = Some(self.calendar.set(at, Date::Schedule(id)));
+        self.schedules.restore(id, Scheduled { plan, at, created, alarm });
     }
 
     pub(crate) fn schedules(&self) -> impl Iterator<Item = (Uuid, &Scheduled)> {
@@ -110,35 +96,25 @@ impl State {
         self.schedules.get(&id)
     }
 
-    /// Moves a run that has not started to another time.
-    pub(crate) fn reschedule(&mut self, id: Uuid, at: Moment) -> Result<(), TimedError> {
-        let scheduled = self.schedules.get_mut(&id).ok_or(TimedError::Unknown)?;
-        if scheduled.run.is_some() {
-            return Err(TimedError::Over);
-        }
+    /// Moves a run to another time. False if there is no such schedule.
+    pub(crate) fn reschedule(&mut self, id: Uuid, at: Moment) -> bool {
+        let Some(scheduled) = self.schedules.get_mut(&id) else { return false };
         self.calendar.take_back(scheduled.alarm.take());
         scheduled.at = at;
         scheduled.alarm = Some(self.calendar.set(at, Date::Schedule(id)));
-        Ok(())
+        true
     }
 
-    /// Takes a schedule back. A run that it has started goes on.
-    pub(crate) fn unschedule(&mut self, id: Uuid) -> Result<(), TimedError> {
-        let scheduled = self.schedules.remove(&id).ok_or(TimedError::Unknown)?;
+    /// Takes a schedule back. False if there is no such schedule.
+    pub(crate) fn unschedule(&mut self, id: Uuid) -> bool {
+        let Some(scheduled) = self.schedules.remove(&id) else { return false };
         self.calendar.take_back(scheduled.alarm);
-        Ok(())
+        true
     }
 
     pub(super) fn schedule_is_due(&mut self, id: Uuid, now: Now) {
-        let Some(scheduled) = self.schedules.passing(&id) else { return };
-        scheduled.alarm = None;
-        let item = item(&scheduled.plan, Origin::Schedule(id));
-        let run = self.start_unasked(item, now);
-        match self.schedules.get_mut(&id).filter(|_| run.is_some()) {
-            Some(scheduled) => scheduled.run = run,
-            // Its idempotency key was taken: there is nothing to show for it.
-            None => drop(self.schedules.remove(&id)),
-        }
+        let Some(scheduled) = self.schedules.remove(&id) else { return };
+        self.start_unasked(item(&scheduled.plan, Origin::Schedule(id)), now);
     }
 
     /// Starts runs by an expression.
@@ -209,21 +185,20 @@ impl State {
         self.crons.get(&id)
     }
 
-    /// Holds a cron back, or lets it go on.
-    pub(crate) fn enable_cron(&mut self, id: Uuid, enabled: bool, now: Now) -> Result<(), TimedError> {
-        self.crons.get_mut(&id).ok_or(TimedError::Unknown)?.enabled = enabled;
+    /// Holds a cron back, or lets it go on. False if there is no such cron.
+    pub(crate) fn enable_cron(&mut self, id: Uuid, enabled: bool, now: Now) -> bool {
+        let Some(cron) = self.crons.get_mut(&id) else { return false };
+        cron.enabled = enabled;
         self.arm_cron(id, now);
-        Ok(())
+        true
     }
 
-    pub(crate) fn remove_cron(&mut self, id: Uuid) -> Result<(), TimedError> {
-        if self.crons.get(&id).ok_or(TimedError::Unknown)?.declared {
-            return Err(TimedError::Declared);
-        }
-        if let Some(cron) = self.crons.remove(&id) {
-            self.calendar.take_back(cron.alarm);
-        }
-        Ok(())
+    /// Removes a cron; one that its workflow declares until another version of the workflow is declared. False if there
+    /// is no such cron.
+    pub(crate) fn remove_cron(&mut self, id: Uuid) -> bool {
+        let Some(cron) = self.crons.remove(&id) else { return false };
+        self.calendar.take_back(cron.alarm);
+        true
     }
 
     pub(super) fn cron_is_due(&mut self, id: Uuid, due: Moment, now: Now) {

@@ -2,7 +2,7 @@
 
 use super::{
     Effect, Now, State,
-    model::{End, Origin, Phase, Run},
+    model::{End, Phase, Run},
 };
 use crate::{
     engine::options::Retention,
@@ -68,10 +68,8 @@ impl State {
             self.finished_bytes = self.finished_bytes.saturating_sub(self.size_of(id));
             let Some(run) = self.runs.remove(&id) else { continue };
             self.by_age.remove(&run.seq);
-            if let Origin::Schedule(id) = run.origin {
-                self.schedules.remove(&id);
-            }
             self.retire(&run.version);
+            self.runs.shrink();
             for task in run.tasks {
                 let Some(gone) = self.tasks.remove(&task) else { continue };
                 self.logs.forget(task);
@@ -79,6 +77,8 @@ impl State {
                     self.children.remove(&(task, key));
                 }
             }
+            self.tasks.shrink();
+            self.children.shrink();
         }
     }
 

@@ -150,7 +150,10 @@ impl State {
         id: WorkerId,
         labels: impl IntoIterator<Item = (String, proto::WorkerLabels)>,
     ) -> Result<(), WorkerError> {
-        self.workers.get_mut(&id).ok_or(WorkerError::Unknown)?.labels.extend(labels);
+        if !self.workers.contains_key(&id) {
+            return Err(WorkerError::Unknown);
+        }
+        self.workers.resize(&id, |worker| worker.labels.extend(labels));
         Ok(())
     }
 

@@ -80,6 +80,15 @@ impl WriteError {
         ))
     }
 
+    /// Another program has truncated or overwritten the database or its log.
+    pub(super) fn changed(path: &std::path::Path) -> Self {
+        Self::passing(format!(
+            "{} or its log was changed by another program while the engine ran: restart the process, which puts a \
+             damaged file aside",
+            path.display()
+        ))
+    }
+
     /// Its thread has ended, by a panic.
     pub(super) fn ended() -> Self {
         Self::passing("the store has ended by itself: restart the process".into())

@@ -4,9 +4,13 @@ use std::{
     ffi::OsString,
     fs, io,
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
-use crate::engine::{folder, place::Place};
+use crate::{
+    engine::{folder, place::Place},
+    hatchet::wire::private_file,
+};
 
 /// What SQLite writes beside the file, in its mode.
 const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
@@ -20,6 +24,24 @@ pub(super) fn places(database: &Path) -> io::Result<Vec<Place>> {
     Ok(places)
 }
 
+/// Length and time of the last change of the database and its log, as this engine left them.
+///
+/// Only this engine writes to them, so a difference means that another program truncated or overwrote one. SQLite does
+/// not notice: it goes on with the pages it has in memory, and what it acknowledges then is lost at the next start.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct LastWrite([Option<(u64, SystemTime)>; 2]);
+
+impl LastWrite {
+    /// Reads both from the file system.
+    pub(super) fn of(database: &Path) -> Self {
+        let read = |path: &Path| {
+            let metadata = fs::metadata(path).ok()?;
+            Some((metadata.len(), metadata.modified().ok()?))
+        };
+        Self([read(database), read(&with(database, COMPANIONS[0]))])
+    }
+}
+
 /// What is where the file is to be.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Presence {
@@ -31,20 +53,22 @@ pub(super) enum Presence {
     Emptied(&'static str),
 }
 
-/// Looks. Links are refused, also in the place of what SQLite writes beside the file; other users are locked out of it.
+/// Looks. A file that another user may have written is refused, also among those that SQLite writes beside it; other
+/// users are locked out of them all. Must come before the file is opened: closing it once would take the locks away
+/// that SQLite has on it in this process.
 pub(super) fn look(path: &Path) -> io::Result<Presence> {
     let companions = COMPANIONS.map(|companion| with(path, companion));
     for file in companions.iter().map(PathBuf::as_path).chain([path]) {
-        folder::refuse_link(file)?;
+        match private_file::secure(file) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+            Ok(_) | Err(_) => {}
+        }
     }
     let bytes = |path: &Path| fs::metadata(path).map_or(0, |metadata| metadata.len());
     // SQLite would take an empty file for a new one, and delete the log or go by it.
     let has_log = [0, 2].iter().any(|at| bytes(&companions[*at]) > 0);
     match fs::metadata(path) {
-        Ok(metadata) if metadata.len() > 0 => {
-            lock_others_out(path)?;
-            Ok(Presence::Something)
-        }
+        Ok(metadata) if metadata.len() > 0 => Ok(Presence::Something),
         Ok(_) if has_log => Ok(Presence::Emptied("it is empty, and there is a log beside it")),
         Ok(_) => Ok(Presence::Emptied("it is empty")),
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
@@ -53,21 +77,10 @@ pub(super) fn look(path: &Path) -> io::Result<Presence> {
     }
 }
 
-fn lock_others_out(path: &Path) -> io::Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
-    }
-    #[cfg(not(unix))]
-    let _ = path;
-    Ok(())
-}
-
 /// An empty file for its owner only, beside the one that it is to become.
 pub(super) fn draft(path: &Path) -> io::Result<PathBuf> {
     let draft = with(path, ".new");
-    folder::open_private(&draft, true)?;
+    private_file::create(&draft)?;
     Ok(draft)
 }
 

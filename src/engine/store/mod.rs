@@ -13,14 +13,15 @@ mod tests;
 
 use std::{
     path::{Path, PathBuf},
-    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     thread,
+    time::Duration,
 };
 
 use tokio::sync::oneshot;
 
 pub(super) use self::error::{OpenError, WriteError, advice};
-use self::{parcel::Parcel, sqlite::Database};
+use self::{file::LastWrite, parcel::Parcel, sqlite::Database};
 use super::{
     place::Place,
     record::{Batch, Damaged, Found, Table},
@@ -28,6 +29,9 @@ use super::{
 
 /// Parcels of rows that may wait for whoever opens a store.
 const PARCELS: usize = 8;
+
+/// Without a batch for this long, pages that deleted rows have left are given back.
+const IDLE: Duration = Duration::from_millis(100);
 
 /// An open store. Dropping it waits for what is being written.
 #[derive(Debug)]
@@ -100,9 +104,10 @@ impl Store {
         // One at a time: the next batch is collected while this one is written.
         let (jobs, waiting) = sync_channel(1);
         let places = file::places(path).map_err(OpenError::Io)?;
+        let file = path.to_owned();
         let thread = thread::Builder::new()
             .name("hatchet-store".to_owned())
-            .spawn(move || work(database, &places, &waiting))
+            .spawn(move || work(database, &file, &places, &waiting))
             .map_err(OpenError::Io)?;
         Ok(Self { path: path.to_owned(), jobs: Some(jobs), thread: Some(thread) })
     }
@@ -133,17 +138,53 @@ impl Drop for Store {
     }
 }
 
-fn work(mut database: Database, places: &[Place], jobs: &Receiver<Job>) {
-    while let Ok(Job { mut batch, done }) = jobs.recv() {
-        // One behind the other in the file.
-        batch.sort_by(|a, b| a.place().cmp(&b.place()));
-        let outcome = match places.iter().find_map(Place::left) {
-            Some(_) if database.is_taken().unwrap_or(false) => Err((batch, WriteError::taken())),
-            Some(path) => Err((batch, WriteError::left(path))),
-            None => database.write(&batch).map_err(|error| (batch, error)),
-        };
-        // Whoever asked may have gone, with the engine.
-        let _ = done.send(outcome);
-        database.tidy();
+fn work(mut database: Database, path: &Path, places: &[Place], jobs: &Receiver<Job>) {
+    let mut last_write = LastWrite::of(path);
+    let mut is_tidy = true;
+    loop {
+        let next = if is_tidy { jobs.recv().map_err(Into::into) } else { jobs.recv_timeout(IDLE) };
+        match next {
+            Ok(job) => {
+                is_tidy = false;
+                run(job, &mut database, path, places, &mut last_write);
+            }
+            // What another program has done to the file is for the next batch to find.
+            Err(RecvTimeoutError::Timeout) if LastWrite::of(path) != last_write => is_tidy = true,
+            Err(RecvTimeoutError::Timeout) => {
+                is_tidy = !database.tidy_when_idle();
+                last_write = LastWrite::of(path);
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}
+
+/// Writes a batch and answers for it.
+fn run(
+    Job { mut batch, done }: Job,
+    database: &mut Database,
+    path: &Path,
+    places: &[Place],
+    last_write: &mut LastWrite,
+) {
+    // One behind the other in the file.
+    batch.sort_by(|a, b| a.place().cmp(&b.place()));
+    let interference = match places.iter().find_map(Place::left) {
+        Some(path) => Some(WriteError::left(path)),
+        None => (LastWrite::of(path) != *last_write).then(|| WriteError::changed(path)),
+    };
+    let outcome = match interference {
+        Some(_) if database.is_taken().unwrap_or(false) => Err((batch, WriteError::taken())),
+        Some(error) => Err((batch, error)),
+        None => database.write(&batch).map_err(|error| (batch, error)),
+    };
+    // Before the answer, so that a later change by another program is never taken for this write.
+    if outcome.is_ok() {
+        *last_write = LastWrite::of(path);
+    }
+    // Whoever asked may have gone, with the engine.
+    let _ = done.send(outcome);
+    if database.tidy() {
+        *last_write = LastWrite::of(path);
     }
 }

@@ -41,6 +41,8 @@ const TIDY_PAGES: i64 = 1024;
 pub(super) struct Database {
     connection: Connection,
     writes: u32,
+    /// No pages were given back since the log was emptied.
+    is_cut: bool,
     /// What the file says of whom it belongs to while it is this engine's.
     owner: Uuid,
 }
@@ -68,7 +70,7 @@ impl Database {
         connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
         // Until it is claimed no other can write, so nothing is missed of what is read; a damaged one stays as it is.
         connection.execute_batch("BEGIN IMMEDIATE")?;
-        Ok(Self { connection, writes: 0, owner: Uuid::new_v4() })
+        Ok(Self { connection, writes: 0, is_cut: true, owner: Uuid::new_v4() })
     }
 
     /// Makes the file this engine's, after it was read: an engine that still has it open can write no more.
@@ -121,17 +123,39 @@ impl Database {
     }
 
     /// Gives pages back to the system that deleted rows have left, so that the file does not stay as large as it once
-    /// was. What fails here fails again where it matters.
-    pub(super) fn tidy(&mut self) {
-        if !self.writes.is_multiple_of(TIDY_EVERY) {
-            return;
+    /// was: a step now and then while there is load. Answers whether it wrote. What fails here fails again where it
+    /// matters.
+    pub(super) fn tidy(&mut self) -> bool {
+        self.writes.is_multiple_of(TIDY_EVERY) && self.free_pages() >= 2 * TIDY_PAGES && self.step()
+    }
+
+    /// The same where nothing else is to be written: a step. Answers whether there is more to give back; after the last
+    /// step the log is emptied, and with that the file is cut.
+    pub(super) fn tidy_when_idle(&mut self) -> bool {
+        if self.free_pages() >= TIDY_PAGES && self.step() {
+            self.is_cut = false;
+            return true;
         }
-        let free = self.connection.pragma_query_value(None, "freelist_count", |row| row.get::<_, i64>(0));
-        if free.is_ok_and(|free| free >= 2 * TIDY_PAGES)
-            && let Err(e) = self.give_back(TIDY_PAGES)
-        {
+        if !self.is_cut {
+            self.is_cut = true;
+            let emptied = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+            if let Err(e) = emptied {
+                tracing::debug!("the store's log is not emptied: {e}");
+            }
+        }
+        false
+    }
+
+    fn free_pages(&self) -> i64 {
+        self.connection.pragma_query_value(None, "freelist_count", |row| row.get(0)).unwrap_or(0)
+    }
+
+    fn step(&self) -> bool {
+        let given = self.give_back(TIDY_PAGES);
+        if let Err(e) = &given {
             tracing::debug!("free pages of the store stay where they are: {e}");
         }
+        given.is_ok()
     }
 
     fn give_back(&self, pages: i64) -> rusqlite::Result<()> {

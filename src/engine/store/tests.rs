@@ -59,6 +59,29 @@ fn the_file_shrinks_again() {
     assert!(size < 9 << 20, "{size}");
 }
 
+#[tokio::test]
+async fn file_shrinks_once_the_load_has_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("engine.db");
+    let store = open(&path, |_, _| Ok(())).unwrap();
+    for some in (0..4000).collect::<Vec<_>>().chunks(100) {
+        store.write(some.iter().map(|n| put(*n, 10_000)).collect()).await.unwrap();
+    }
+    store.write((0..4000).map(|n| Change::Delete(Table::Runs, RowKey::Number(n))).collect()).await.unwrap();
+    // No batch follows.
+    let size = || ["", "-wal"].map(|end| std::fs::metadata(format!("{}{end}", path.display())).unwrap().len());
+    let shrinks = async {
+        while size().iter().sum::<u64>() > 5 << 20 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let shrunk = tokio::time::timeout(Duration::from_secs(20), shrinks).await;
+    assert!(shrunk.is_ok(), "{:?}", size());
+    store.write(vec![put(5000, 10)]).await.unwrap();
+    drop(store);
+    assert_eq!(numbers(&path), [5000]);
+}
+
 #[test]
 fn an_emptied_file_is_not_taken_for_a_new_one() {
     for (is_there, log) in [(true, None), (true, Some("-wal")), (true, Some("-journal")), (false, Some("-wal"))] {
@@ -123,6 +146,44 @@ async fn nothing_is_kept_once_the_lock_or_the_file_is_another() {
         std::fs::write(dir.path().join(gone), "").unwrap();
         let (_, error) = store.write(vec![put(2, 10)]).await.unwrap_err();
         assert!(error.to_string().contains(gone) && error.to_string().contains("restart"), "{error}");
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn write_is_refused_after_the_files_were_changed_by_another_program() {
+    type Damage = fn(&Path);
+    let truncate: Damage = |path| std::fs::File::options().write(true).open(path).unwrap().set_len(4096).unwrap();
+    let overwrite: Damage = |path| {
+        let length = std::fs::metadata(path).unwrap().len();
+        std::fs::write(path, vec![b'x'; usize::try_from(length).unwrap()]).unwrap();
+    };
+    for (file, damage) in [("engine.db", truncate), ("engine.db", overwrite), ("engine.db-wal", truncate)] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("engine.db");
+        let store = open(&path, |_, _| Ok(())).unwrap();
+        store.write(vec![put(1, 100_000)]).await.unwrap();
+        store.write(vec![put(2, 10)]).await.unwrap();
+        damage(&dir.path().join(file));
+        let (back, error) = store.write(vec![put(3, 10)]).await.unwrap_err();
+        assert!(back.len() == 1 && error.to_string().contains("changed by another program"), "{file}: {error}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn linked_database_files_are_refused() {
+    for name in ["engine.db", "engine.db-wal"] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("engine.db");
+        drop(open(&path, |_, _| Ok(())).unwrap());
+        let file = dir.path().join(name);
+        if !file.exists() {
+            std::fs::write(&file, "").unwrap();
+        }
+        std::fs::hard_link(&file, dir.path().join("elsewhere")).unwrap();
+        let error = open(&path, |_, _| Ok(())).unwrap_err();
+        assert!(matches!(&error, OpenError::Io(e) if e.to_string().contains("2 hard links")), "{error:?}");
     }
 }
 

@@ -28,6 +28,72 @@ async fn nobody_comes_in_without_the_token() {
 }
 
 #[tokio::test]
+async fn full_engine_refuses_load_until_runs_have_ended() {
+    let bound = EngineOptions { max_held_bytes: 200_000, keep_finished: 0, ..EngineOptions::default() };
+    let engine = Engine::start(bound).await.unwrap();
+    let (token, tenant) = (engine.handshake().token.clone(), engine.handshake().tenant_id.clone());
+    let mut client = Client::new(&engine).await;
+    client.declare("t", |_| ()).await.unwrap();
+    let input = format!(r#"{{"x":"{}"}}"#, "x".repeat(10_000));
+    let mut runs = Vec::new();
+    let full = loop {
+        match client.trigger("t", &input).await {
+            Ok(run) => runs.push(run),
+            Err(status) => break status,
+        }
+    };
+    assert_eq!(full.code(), Code::ResourceExhausted, "{full}");
+    assert!(full.message().contains("let a worker run the queued runs"), "{full}");
+    assert!((10..20).contains(&runs.len()), "{}", runs.len());
+    let schedule = proto::ScheduleWorkflowRequest {
+        name: "t".into(),
+        schedules: vec![std::time::SystemTime::now().into()],
+        input: "{}".into(),
+        ..Default::default()
+    };
+    let event = proto::PushEventRequest { key: "k".into(), payload: "{}".into(), ..Default::default() };
+    let bulk = proto::BulkPushEventRequest { events: vec![event.clone()] };
+    for status in [
+        client.workflows.schedule_workflow(schedule).await.unwrap_err(),
+        client.events.push(event).await.unwrap_err(),
+        client.events.bulk_push(bulk).await.unwrap_err(),
+    ] {
+        assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
+    }
+    let body = r#"{"workflowName": "t", "input": {}}"#;
+    let post = format!("POST /api/v1/stable/tenants/{tenant}/workflow-runs/trigger");
+    assert_eq!(rest(&engine, &token, &post, body).await.0, 503);
+    // What takes the load away has room: workers and their workflows.
+    client.declare("u", |_| ()).await.unwrap();
+    let worker = proto::WorkerRegisterRequest { worker_name: "w".into(), ..Default::default() };
+    client.dispatcher.register(worker).await.unwrap();
+    let cancel = v1::CancelTasksRequest { external_ids: runs, filter: None };
+    client.admin.cancel_tasks(cancel).await.unwrap();
+    client.trigger("t", &input).await.unwrap();
+    engine.stop().await;
+}
+
+#[tokio::test]
+async fn worker_labels_count_as_held() {
+    let engine = Engine::start(EngineOptions { max_held_bytes: 1, ..EngineOptions::default() }).await.unwrap();
+    let mut client = Client::new(&engine).await;
+    let worker = proto::WorkerRegisterRequest { worker_name: "w".into(), ..Default::default() };
+    let worker_id = client.dispatcher.register(worker).await.unwrap().into_inner().worker_id;
+    let full = loop {
+        let labels = (0..20).map(|_| {
+            let value = proto::WorkerLabels { str_value: Some("x".repeat(100_000)), ..Default::default() };
+            (uuid::Uuid::new_v4().to_string(), value)
+        });
+        let request = proto::UpsertWorkerLabelsRequest { worker_id: worker_id.clone(), labels: labels.collect() };
+        if let Err(status) = client.dispatcher.upsert_worker_labels(request).await {
+            break status;
+        }
+    };
+    assert_eq!(full.code(), Code::ResourceExhausted, "{full}");
+    engine.stop().await;
+}
+
+#[tokio::test]
 async fn faults_are_answered_as_a_real_engine_does() {
     let engine = Engine::start(EngineOptions::default()).await.unwrap();
     let mut client = Client::new(&engine).await;

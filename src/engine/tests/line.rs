@@ -79,14 +79,15 @@ async fn a_watcher_by_metadata_loses_nothing_and_sees_every_attempt() {
     let mut events = client.dispatcher.subscribe_to_workflow_events(watch).await.unwrap().into_inner();
     let request = v1::TriggerWorkflowRequest {
         name: "t".into(),
-        additional_metadata: Some(r#"{"n":5}"#.into()),
+        additional_metadata: Some(r#"{"n":"5"}"#.into()),
         ..Default::default()
     };
     let run = client.workflows.trigger_workflow(request).await.unwrap().into_inner().workflow_run_id;
     client.report(&run, 0, StepActionEventType::StepEventTypeFailed, "once").await;
     client.report(&run, 1, StepActionEventType::StepEventTypeFailed, "twice").await;
     let mut seen = Vec::new();
-    while let Some(event) = next(&mut events).await {
+    for _ in 0..4 {
+        let event = next(&mut events).await.unwrap();
         seen.push((event.event_type(), event.retry_count, event.event_payload, event.hangup));
     }
     use proto::ResourceEventType::{Failed, Started};
@@ -94,10 +95,52 @@ async fn a_watcher_by_metadata_loses_nothing_and_sees_every_attempt() {
         (Started, Some(0), String::new(), false),
         (Failed, Some(0), "once".into(), false),
         (Failed, Some(1), "twice".into(), false),
-        (Failed, None, String::new(), true),
+        (Failed, None, String::new(), false),
     ];
     assert_eq!(seen, expected);
     assert_eq!((next(&mut work).await.unwrap().retry_count, next(&mut work).await.unwrap().retry_count), (0, 1));
+    engine.stop().await;
+}
+
+#[tokio::test]
+async fn watcher_by_metadata_is_closed_when_all_its_runs_have_completed() {
+    let engine = Engine::start(EngineOptions::default()).await.unwrap();
+    let mut client = Client::new(&engine).await;
+    client.declare("t", |_| ()).await.unwrap();
+    let (_, _work) = client.worker("t").await;
+    let watch = proto::SubscribeToWorkflowEventsRequest {
+        additional_meta_key: Some("n".into()),
+        additional_meta_value: Some("5".into()),
+        ..Default::default()
+    };
+    let mut events = client.dispatcher.subscribe_to_workflow_events(watch).await.unwrap().into_inner();
+    let mut runs = Vec::new();
+    for metadata in [r#"{"n":"5"}"#, r#"{"n":"5"}"#, r#"{"n":5}"#] {
+        let additional_metadata = Some(metadata.into());
+        let request = v1::TriggerWorkflowRequest { name: "t".into(), additional_metadata, ..Default::default() };
+        runs.push(client.workflows.trigger_workflow(request).await.unwrap().into_inner().workflow_run_id);
+    }
+    for run in &runs {
+        client.report(run, 0, StepActionEventType::StepEventTypeCompleted, "{}").await;
+    }
+    let mut seen = Vec::new();
+    while let Some(event) = next(&mut events).await {
+        let place = runs.iter().position(|run| *run == event.workflow_run_id).unwrap();
+        seen.push((place, event.event_type(), event.resource_type(), event.hangup));
+    }
+    use proto::{
+        ResourceEventType::{Completed, Started},
+        ResourceType::{StepRun, WorkflowRun},
+    };
+    let expected = [
+        (0, Started, StepRun, false),
+        (1, Started, StepRun, false),
+        (0, Completed, StepRun, false),
+        (0, Completed, WorkflowRun, false),
+        (1, Completed, StepRun, false),
+        (1, Completed, WorkflowRun, true),
+    ];
+    assert_eq!(seen, expected, "the third has the number, not the string");
     engine.stop().await;
 }
 

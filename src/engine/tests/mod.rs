@@ -126,6 +126,13 @@ async fn next<T>(stream: &mut tonic::Streaming<T>) -> Option<T> {
 
 /// One HTTP/1 call; answers the status and the body.
 async fn rest(engine: &Engine, token: &str, call: &str, body: &str) -> (u16, serde_json::Value) {
+    let (head, body) = answer(engine, token, call, body).await;
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, serde_json::from_str(&body).unwrap())
+}
+
+/// The head of an answer, and its body put together.
+async fn answer(engine: &Engine, token: &str, call: &str, body: &str) -> (String, String) {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let mut socket = tokio::net::TcpStream::connect(&engine.handshake().grpc_address).await.unwrap();
     let request = format!(
@@ -137,6 +144,17 @@ async fn rest(engine: &Engine, token: &str, call: &str, body: &str) -> (u16, ser
     let mut text = String::new();
     tokio::time::timeout(PATIENCE, socket.read_to_string(&mut text)).await.unwrap().unwrap();
     let (head, body) = text.split_once("\r\n\r\n").unwrap();
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    (status, serde_json::from_str(body).unwrap())
+    if !head.contains("transfer-encoding: chunked") {
+        return (head.to_owned(), body.to_owned());
+    }
+    let (mut rest, mut whole) = (body, String::new());
+    loop {
+        let (length, chunk) = rest.split_once("\r\n").unwrap();
+        let length = usize::from_str_radix(length, 16).unwrap();
+        if length == 0 {
+            return (head.to_owned(), whole);
+        }
+        whole.push_str(&chunk[..length]);
+        rest = &chunk[length + 2..];
+    }
 }

@@ -3,6 +3,30 @@
 use super::*;
 
 #[tokio::test]
+async fn large_list_is_streamed_with_payloads_as_stored() {
+    let engine = Engine::start(EngineOptions::default()).await.unwrap();
+    let (token, tenant) = (engine.handshake().token.clone(), engine.handshake().tenant_id.clone());
+    let mut client = Client::new(&engine).await;
+    client.declare("t", |_| ()).await.unwrap();
+    let mut runs = Vec::new();
+    for n in 0..12 {
+        let input = format!(r#"{{"z":{n}.0,  "a":"{}"}}"#, "x".repeat(100_000));
+        runs.push(client.trigger("t", &input).await.unwrap());
+    }
+    let list = format!("GET /api/v1/stable/tenants/{tenant}/workflow-runs?only_tasks=false&since=2020-01-01T00:00:00Z");
+    let (head, body) = answer(&engine, &token, &format!("{list}&limit=10"), "").await;
+    assert!(head.contains("transfer-encoding: chunked"), "{head}");
+    assert!(body.contains(r#""input":{"z":11.0,  "a":"xx"#), "the newest, as it came");
+    let page: serde_json::Value = serde_json::from_str(&body).unwrap();
+    let ids: Vec<_> = page["rows"].as_array().unwrap().iter().map(|row| row["workflowRunExternalId"].clone()).collect();
+    let newest: Vec<_> = runs.iter().rev().take(10).map(|run| serde_json::json!(run)).collect();
+    assert_eq!((ids, &page["pagination"]["num_pages"]), (newest, &2.into()));
+    let (head, body) = answer(&engine, &token, &format!("{list}&include_payloads=false"), "").await;
+    assert!(head.contains("content-length: ") && !body.contains("xxx"), "{head}");
+    engine.stop().await;
+}
+
+#[tokio::test]
 async fn rest_shows_runs_workers_and_logs() {
     let engine = Engine::start(EngineOptions::default()).await.unwrap();
     let (token, tenant) = (engine.handshake().token.clone(), engine.handshake().tenant_id.clone());

@@ -53,7 +53,7 @@ pub use connection::Connection;
 pub use error::{ClientError, ErrorKind};
 pub use outcomes::Outcomes;
 pub use probe::{Spoken, diagnose, judge, probe, unanswered};
-pub use rest::{Metadata, RestClient, RunSummary, SlotUse, WorkerSummary};
+pub use rest::{Metadata, RestClient, RunPages, RunSummary, SlotUse, WorkerSummary};
 pub use sources::{ENV_FILES, Source, Sources, parse_integer};
 pub use status::{RunDetails, TaskDetails};
 pub use stream::{RunEvent, RunEventKind, RunEvents, StreamSelector};

@@ -18,7 +18,12 @@ pub enum StreamSelector {
     /// One run. A real engine starts such a subscription up to a second late, replays nothing, and hangs up after the
     /// first failed attempt.
     Run(RunId),
-    /// All runs with this pair in their metadata. Opened before the trigger, it misses nothing.
+    /// All runs with this pair in their metadata, the value a string. Opened before the trigger, it misses nothing of a
+    /// run.
+    ///
+    /// The engine ends it when every run that it has seen has completed. A run that was triggered before is not cut off
+    /// by the end of another; for runs that are triggered later, subscribe again. A run that failed or was cancelled
+    /// counts as open, so then the subscription stays.
     Metadata {
         /// The key.
         key: String,

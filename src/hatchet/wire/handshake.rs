@@ -1,6 +1,13 @@
 //! The handshake file: how an engine that runs on this machine tells its clients where it is.
 
+use std::{io, path::Path};
+
 use serde::{Deserialize, Serialize};
+
+use super::private_file;
+
+/// Largest handshake file that is read, in bytes. Ours has less than 2 kB.
+const LARGEST: usize = 64 << 10;
 
 /// The content of a handshake file, with the fields of Hatchet's own embedded sidecar.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,6 +20,18 @@ pub struct Handshake {
     pub grpc_address: String,
     /// Base URL of the REST part.
     pub api_url: String,
+}
+
+impl Handshake {
+    /// Reads a handshake file, or answers `None` where there is none. Refuses one that another user may have written,
+    /// with the checks of [`private_file::open`]; content that is no handshake is [`io::ErrorKind::InvalidData`].
+    pub fn read(path: &Path) -> io::Result<Option<Self>> {
+        match private_file::read(path, LARGEST) {
+            Ok(content) => serde_json::from_slice(&content).map(Some).map_err(io::Error::from),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
 }
 
 impl std::fmt::Debug for Handshake {

@@ -7,8 +7,10 @@ mod action;
 mod details;
 mod duration;
 mod handshake;
+mod host;
 mod ids;
 mod payload;
+pub mod private_file;
 mod status;
 mod token;
 
@@ -16,6 +18,7 @@ pub use action::{ActionId, BadAction};
 pub use details::{read_detail, write_detail};
 pub use duration::{BadDuration, format_duration, parse_duration};
 pub use handshake::Handshake;
+pub use host::HostNames;
 pub use ids::{BadId, RunId, TenantId, WorkerId};
 pub use payload::{BadPayload, check_object, has_nul};
 pub use status::RunStatus;

@@ -1,18 +1,24 @@
 //! Whether the worker lives and can work, over HTTP. Served on the link's thread, so that no task can hold it up, and
 //! so that it does not answer when the link's thread does not.
+//!
+//! Bound to the loopback, it answers only requests that address it by a loopback name, so that a web page cannot read
+//! it through a name of its own ([`HostNames`]). Bound to anything else, it answers by any name: probes and scrapers use
+//! service names, and whoever can reach the port was meant to.
 
 use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::State,
+    extract::{Request, State},
     http::{StatusCode, header::CONTENT_TYPE},
-    response::IntoResponse,
+    middleware::{Next, from_fn},
+    response::{IntoResponse, Response},
     routing::get,
 };
 use serde_json::json;
 
 use super::{LinkState, WorkerStats, metrics, stats::Stats, visitors::Visitors};
+use crate::hatchet::wire::HostNames;
 
 /// As in the Python SDK: after this, a worker that has not listened yet is no longer starting but unhealthy.
 const STARTING: Duration = Duration::from_secs(10);
@@ -20,13 +26,25 @@ const STARTING: Duration = Duration::from_secs(10);
 /// Serves for as long as the link lives; ends only with a failure.
 pub(super) async fn serve(listener: std::net::TcpListener, stats: Arc<Stats>) -> std::io::Result<()> {
     listener.set_nonblocking(true)?;
-    let routes = Router::new()
+    let is_local = listener.local_addr()?.ip().is_loopback();
+    let mut routes = Router::new()
         .route("/livez", get(async || "alive\n"))
         .route("/readyz", get(ready))
         .route("/health", get(health))
         .route("/metrics", get(measured))
         .with_state(stats);
+    if is_local {
+        routes = routes.layer(from_fn(check_host));
+    }
     axum::serve(Visitors::new(tokio::net::TcpListener::from_std(listener)?), routes).await
+}
+
+async fn check_host(request: Request, next: Next) -> Response {
+    if HostNames::Loopback.admit(request.uri(), request.headers()) {
+        return next.run(request).await;
+    }
+    let said = "the Host header names another machine: ask by localhost or 127.0.0.1\n";
+    (StatusCode::FORBIDDEN, said).into_response()
 }
 
 async fn ready(State(stats): State<Arc<Stats>>) -> impl IntoResponse {

@@ -18,8 +18,9 @@ use tokio::{
 };
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-/// Connections at once. Of more, the oldest is closed, so that a new one always gets in: a probe takes milliseconds.
-const MOST: usize = 32;
+/// Connections at once. Of more, the oldest is closed, so that a new one always gets in. Many more than the 128 that
+/// the runtime accepts in one turn: a probe, which takes milliseconds, is answered before so many have come after it.
+const MOST: usize = 256;
 /// A connection that has had no answer for this long is closed: one whose request does not come to its end, one that is
 /// kept for later, and one that does not take its answer. Prometheus and probes simply connect again.
 const PATIENCE: Duration = Duration::from_secs(10);

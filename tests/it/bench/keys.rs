@@ -1,6 +1,8 @@
 //! Run keys: the same benchmark twice is one.
 
 use super::{Place, bench, runs, summary};
+#[cfg(feature = "durable")]
+use crate::support::Target;
 
 #[test]
 fn the_same_prefix_starts_nothing_new() {
@@ -67,6 +69,27 @@ fn runs_that_would_wait_too_long_for_a_slot_are_said_before() {
     for part in ["for one of 1 slots", "given up after 300 s", "--run-keys"] {
         assert!(said.contains(part), "{said}");
     }
+}
+
+#[cfg(feature = "durable")]
+#[tokio::test]
+async fn keyed_task_is_found_among_many_names_without_a_worker() {
+    let place = Place::new();
+    place.worker(&["--embedded", "--run-keys"]).stop();
+    let engine = place.engine();
+    let target = Target::at(&place.handshake());
+    let other = |n: usize| {
+        let mut definition = target.definition("other");
+        // They contain the name that is looked for, and stand before it.
+        definition.name = format!("a{n:04}-externally-triggered-task-keyed");
+        definition
+    };
+    for n in 0..1100 {
+        target.put(&other(n)).await;
+    }
+    let ended = bench(&place, &["--runs", "3", "--timeout", "2s", "--out", "out"]).expect(4);
+    ended.expect_said("no worker for externally-triggered-task-keyed is online");
+    engine.stop().expect(0);
 }
 
 #[test]

@@ -21,9 +21,6 @@ pub enum Deviation {
     FinalRunIsNotCancelled,
     /// The event stream of a run ends with the run; a real engine hangs up after each failed attempt.
     HangupAtTheTrueEnd,
-    /// A subscription by metadata ends with the first run it matches; a real engine goes on while a run that it has seen
-    /// is open, and mostly hangs up when none is.
-    HangupAtTheFirstEnd,
     /// No `traceparent` is added to the metadata of a run.
     NoTraceIsBegun,
     /// A late subscriber to a run's events gets its end; a real engine just closes the stream.
@@ -53,6 +50,9 @@ pub enum Deviation {
     OpenRunShowsItsTasks,
     /// A filter over REST without its `since` is refused; a real engine answers OK and finds nothing.
     SinceIsRequired,
+    /// A metadata filter of a list without a colon, or for all pairs in a list that has no such operator, is refused; a
+    /// real engine ignores it.
+    BadFilterIsRefused,
     /// An idempotency key that does not evaluate refuses the trigger; a real engine answers OK and makes no run.
     BadKeyIsRefused,
 }

@@ -151,18 +151,66 @@ async fn a_subscription_by_metadata_goes_on_while_a_run_it_has_seen_is_open() {
     let probes = Probes::until_seen(&target, &mut feed, &value).await;
     let run = target.try_trigger(marked(&flow, &value)).await.unwrap();
     let action = worker.next_start().await;
-    if target.deviates(Deviation::HangupAtTheFirstEnd) {
-        worker.complete(&action, "{}").await;
-        let event = end_of(&mut feed, &run).await;
-        assert!(event.hangup, "{event:?}");
-        feed.expect_end().await;
-        probes.cancel(&target).await;
-    } else {
-        next_of(&mut feed, &run).await;
-        probes.complete(&target, &mut feed).await;
-        worker.complete(&action, "{}").await;
-        end_of(&mut feed, &run).await;
+    next_of(&mut feed, &run).await;
+    probes.complete(&target, &mut feed).await;
+    worker.complete(&action, "{}").await;
+    end_of(&mut feed, &run).await;
+    worker.close().await;
+}
+
+#[tokio::test]
+async fn subscription_by_metadata_outlasts_the_end_of_one_of_its_runs() {
+    let target = Target::start().await;
+    let flow = target.flow("two").await;
+    let value = target.name("value");
+    let mut worker = RawWorker::start(&target, &flow, 2).await;
+    let mut feed = by_metadata(&target, &value);
+    let probes = Probes::until_seen(&target, &mut feed, &value).await;
+    let first = target.try_trigger(marked(&flow, &value)).await.unwrap();
+    let ending = worker.next_start().await;
+    let second = target.try_trigger(marked(&flow, &value)).await.unwrap();
+    let going = worker.next_start().await;
+    chunk(&target, &second, "early", Some(0)).await.unwrap();
+    while next_of(&mut feed, &second).await.event_type() != Event::Stream {}
+    worker.complete(&ending, "{}").await;
+    assert!(!end_of(&mut feed, &first).await.hangup);
+    chunk(&target, &second, "late", Some(1)).await.unwrap();
+    let event = loop {
+        let event = next_of(&mut feed, &second).await;
+        if event.event_type() != Event::Started {
+            break event;
+        }
+    };
+    assert_eq!((event.event_type(), event.event_payload.as_str()), (Event::Stream, "late"));
+    worker.complete(&going, "{}").await;
+    assert!(!end_of(&mut feed, &second).await.hangup, "the probes have not ended");
+    probes.cancel(&target).await;
+    worker.close().await;
+}
+
+#[tokio::test]
+async fn subscription_by_metadata_outlasts_a_cancelled_run() {
+    let target = Target::start().await;
+    let flow = target.flow("cancelled").await;
+    let value = target.name("value");
+    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let mut feed = by_metadata(&target, &value);
+    let probes = Probes::until_seen(&target, &mut feed, &value).await;
+    let mut open = probes.runs.len();
+    probes.cancel(&target).await;
+    while open > 0 {
+        let event = feed.message().await;
+        assert!(!event.hangup, "{event:?}");
+        if event.resource_type() == ResourceType::WorkflowRun {
+            assert_eq!(event.event_type(), Event::Cancelled);
+            open -= 1;
+        }
     }
+    // No run is open; a run that comes now is seen all the same.
+    let run = target.try_trigger(marked(&flow, &value)).await.unwrap();
+    let action = worker.next_start().await;
+    worker.complete(&action, "{}").await;
+    assert!(!end_of(&mut feed, &run).await.hangup);
     worker.close().await;
 }
 

@@ -32,6 +32,7 @@ mod families;
 mod idempotency;
 mod listen;
 mod logs;
+mod metadata_filter;
 mod metadata_stream;
 mod outcome;
 mod register;

@@ -142,6 +142,37 @@ async fn runs_are_listed_by_their_metadata() {
 }
 
 #[tokio::test]
+async fn payload_that_is_no_object_is_refused() {
+    let target = Target::start().await;
+    let flow = target.flow("payload").await;
+    let workflows = format!("/api/v1/tenants/{}/workflows", target.tenant);
+    let trigger = format!("/api/v1/stable/tenants/{}/workflow-runs/trigger", target.tenant);
+    let routes = [
+        (trigger.clone(), json!({ "workflowName": flow.name })),
+        (format!("{workflows}/{}/scheduled", flow.name), json!({ "triggerAt": "2099-01-01T00:00:00Z" })),
+        (format!("{workflows}/{}/crons", flow.name), json!({ "cronName": "n", "cronExpression": "0 0 1 1 *" })),
+    ];
+    for (path, fields) in &routes {
+        for wrong in [json!([1]), json!([]), json!("x"), json!(5), json!(true)] {
+            for field in ["input", "additionalMetadata"] {
+                let mut body = fields.clone();
+                (body["input"], body["additionalMetadata"]) = (json!({}), json!({}));
+                body[field] = wrong.clone();
+                let (status, answer) = target.rest.post(path, body).await;
+                let said = answer["message"].as_str().unwrap_or_default();
+                assert!(status == 400 && said.contains(field), "{path} {field} {wrong}: {status} {answer}");
+            }
+        }
+    }
+    // Null and nothing are no input and no metadata.
+    for body in [json!({ "workflowName": flow.name, "input": null, "additionalMetadata": null }), routes[0].1.clone()] {
+        let (status, run) = target.rest.post(&trigger, body).await;
+        assert_eq!((status, &run["run"]["input"]["input"]), (200, &json!(null)), "{run}");
+        target.cancel(&[run["run"]["metadata"]["id"].as_str().unwrap()]).await;
+    }
+}
+
+#[tokio::test]
 async fn what_is_not_there_is_said_in_the_body() {
     let target = Target::start().await;
     let id = Uuid::new_v4();

@@ -123,4 +123,51 @@ async fn crons_are_made_read_and_taken_back() {
     );
     let one = format!("/api/v1/tenants/{tenant}/workflows/crons/{}", row["metadata"]["id"].as_str().unwrap());
     assert_eq!(target.rest.get(&one).await.1["cron"], json!("0 0 1 1 *"));
+
+    // A declared one can be deleted too: it comes back with another version of the workflow, not with the same again.
+    let listed = async || target.rest.get(&crons).await.1["rows"].as_array().map_or(0, Vec::len);
+    assert_eq!(target.rest.delete(&one).await.0, 204);
+    assert_eq!(listed().await, 0);
+    target.put(&definition).await;
+    assert_eq!(listed().await, 0);
+    definition.description = "another".to_owned();
+    target.put(&definition).await;
+    assert_eq!(listed().await, 1);
+    definition.cron_triggers.clear();
+    target.put(&definition).await;
+    assert_eq!(listed().await, 0);
+}
+
+#[tokio::test]
+async fn triggered_schedule_is_gone() {
+    let target = Target::start().await;
+    let flow = target.flow("gone").await;
+    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let schedules = format!("/api/v1/tenants/{}/workflows/scheduled", target.tenant);
+    let list = format!("{schedules}?workflowId={}", flow.workflow_id);
+    let schedule = async |at: &str| {
+        let path = format!("/api/v1/tenants/{}/workflows/{}/scheduled", target.tenant, flow.name);
+        let (status, body) = target.rest.post(&path, json!({ "triggerAt": at, "input": {} })).await;
+        assert_eq!(status, 200, "{body}");
+        format!("{schedules}/{}", body["metadata"]["id"].as_str().unwrap())
+    };
+    let later = schedule("2099-01-01T00:00:00Z").await;
+    let soon = prost_types::Timestamp::from(SystemTime::now() + Duration::from_secs(1)).to_string();
+    let soon = schedule(&soon).await;
+    let action = worker.next_start().await;
+    let left = |list: &Value| list["rows"].as_array().is_some_and(|rows| rows.len() == 1);
+    let listed = target.rest.get_until(&list, "the schedule is gone", left).await;
+    assert!(later.ends_with(listed["rows"][0]["metadata"]["id"].as_str().unwrap()), "{listed}");
+    assert_eq!(target.rest.get(&soon).await.0, 404);
+    assert_eq!(target.rest.delete(&soon).await.0, 404);
+    let again = json!({ "triggerAt": "2099-01-01T00:00:00Z" });
+    assert_eq!(target.rest.patch(&soon, again).await.0, 404);
+    let with_status = async |status: &str| {
+        let (_, list) = target.rest.get(&format!("{list}&statuses={status}")).await;
+        list["rows"].as_array().map_or(0, Vec::len)
+    };
+    assert_eq!((with_status("SCHEDULED").await, with_status("RUNNING").await), (1, 0));
+    worker.complete(&action, "{}").await;
+    assert_eq!(target.rest.delete(&later).await.0, 204);
+    worker.close().await;
 }

@@ -1,8 +1,13 @@
 //! Connections and streams by the hundred.
 
 use std::{
+    collections::VecDeque,
     io::{ErrorKind, Read as _, Write as _},
     net::{SocketAddr, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -16,8 +21,11 @@ use crate::{
     support::{Embedded, Target, eventually, page_as, until},
 };
 
-/// As many strangers as `incoming` lets stay.
-const MAX_STRANGERS: usize = 64;
+/// As many unauthenticated connections as the engine keeps.
+const MAX_UNAUTHENTICATED: usize = 512;
+
+/// Connections of a flood that new clients get through: many times those that the engine keeps.
+const FLOOD: usize = 5000;
 
 fn strangers(address: SocketAddr, count: usize) -> Vec<TcpStream> {
     let stranger = |n: usize| {
@@ -45,11 +53,11 @@ async fn a_flood_of_strangers_is_turned_away_and_guests_stay() {
     let address: SocketAddr = target.embedded_address();
     // A guest from before.
     target.dispatcher().get_version(GetVersionRequest {}).await.unwrap();
-    let mut flood = tokio::task::block_in_place(|| strangers(address, 400));
+    let mut flood = tokio::task::block_in_place(|| strangers(address, 700));
     tokio::task::block_in_place(|| {
         until("room again", || {
             let open = flood.iter_mut().filter_map(|stream| is_open(stream).then_some(())).count();
-            (open <= MAX_STRANGERS).then_some(())
+            (open <= MAX_UNAUTHENTICATED).then_some(())
         });
     });
     target.dispatcher().get_version(GetVersionRequest {}).await.unwrap();
@@ -59,6 +67,41 @@ async fn a_flood_of_strangers_is_turned_away_and_guests_stay() {
         new.get_version(GetVersionRequest {}).await.unwrap();
     }
     drop(flood);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn new_clients_get_through_a_connect_flood() {
+    let target = Target::embedded(Embedded::start().await);
+    let address: SocketAddr = target.embedded_address();
+    let (is_over, connected) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let flood = || {
+        let (is_over, connected) = (is_over.clone(), connected.clone());
+        std::thread::spawn(move || {
+            let mut open = VecDeque::new();
+            while !is_over.load(Ordering::Relaxed) {
+                open.extend(TcpStream::connect_timeout(&address, Duration::from_secs(1)));
+                connected.fetch_add(1, Ordering::Relaxed);
+                // Fewer than the files that this process may open.
+                if open.len() > 150 {
+                    open.pop_front();
+                }
+            }
+        })
+    };
+    let floods = [flood(), flood()];
+    let (mut calls, mut refused) = (0, Vec::new());
+    while calls < 100 || connected.load(Ordering::Relaxed) < FLOOD {
+        let call = async {
+            let channel = target.endpoint().connect().await.map_err(|e| format!("{e:?}"))?;
+            let mut new = DispatcherClient::new(target.link_over(channel));
+            new.get_version(GetVersionRequest {}).await.map_err(|e| format!("{e:?}"))
+        };
+        calls += 1;
+        refused.extend(call.await.err());
+    }
+    is_over.store(true, Ordering::Relaxed);
+    floods.into_iter().for_each(|flood| flood.join().unwrap());
+    assert!(refused.is_empty(), "{} of {calls} were refused: {:?}", refused.len(), refused.first());
 }
 
 #[test]

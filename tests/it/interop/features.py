@@ -210,10 +210,9 @@ def schedules() -> None:
     soon = datetime.now(tz=timezone.utc) + timedelta(seconds=1)
     version = echo.schedule(soon, Word(word="scheduled"))
     [scheduled] = version.scheduled_workflows
-    row = eventually(
-        lambda: (s := hatchet.scheduled.get(scheduled.id)).workflow_run_status == "SUCCEEDED" and s or None, "its run"
-    )
-    assert hatchet.runs.get(row.workflow_run_id).run.output["word"] == "scheduled"
+    outputs = lambda: [r.output.get("word") for r in hatchet.runs.list(workflow_ids=[echo.id], only_tasks=True).rows]  # noqa: E731
+    eventually(lambda: "scheduled" in outputs() or None, "its run")
+    assert scheduled.id not in [r.metadata.id for r in hatchet.scheduled.list().rows or []]
     later = datetime.now(tz=timezone.utc) + timedelta(days=1)
     made = hatchet.scheduled.create("py-echo", later, {"word": "never"}, {"who": "schedule"})
     listed = hatchet.scheduled.list(additional_metadata={"who": "schedule"}).rows
@@ -241,6 +240,9 @@ def crons() -> None:
     assert made.metadata.id in [r.metadata.id for r in hatchet.cron.list(cron_name="interop").rows]
     hatchet.cron.delete(made.metadata.id)
     assert not hatchet.cron.list(cron_name="interop").rows
+    [declared] = hatchet.cron.list(workflow_id=on_cron.id).rows
+    hatchet.cron.delete(declared.metadata.id)
+    assert not hatchet.cron.list(workflow_id=on_cron.id).rows
 
 
 @case

@@ -97,6 +97,12 @@ async fn runs_are_shown_live_as_text_and_only_with_the_token() {
             }
         }
 
+        // An address that names no run says so, beside the list.
+        tab.value("location.hash = 'no-run'");
+        tab.until("document.getElementById('run').innerText.includes('does not know the run no-run')");
+        tab.until("document.getElementById('link').textContent.startsWith('live')");
+        assert_eq!(tab.value("document.querySelectorAll('#runs tbody tr').length"), 2);
+
         // The filter.
         tab.value(
             "const by = document.getElementById('status'); by.value = 'FAILED'; by.dispatchEvent(new Event('change'))",

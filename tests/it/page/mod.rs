@@ -54,6 +54,10 @@ async fn other_names_and_other_origins_get_nothing() {
             assert_eq!(answer.status, 200, "{path} as {host}: {}", answer.body);
         }
     }
+    for second in ["evil.example", "localhost"] {
+        let answer = page_as(address, "/", &[("Host", "localhost"), ("Host", second), ("Authorization", &bearer)]);
+        assert_eq!(answer.status, 403, "with a second Host header, {second}: {}", answer.body);
+    }
     // What only calls itself gRPC is looked at like all else.
     for kind in ["application/grpc", "application/grpc+proto", "application/grpc-web", "application/grpcx"] {
         for path in [tenant.clone(), format!("POST {tenant}"), "POST /Dispatcher/Heartbeat".to_owned()] {

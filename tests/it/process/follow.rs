@@ -92,6 +92,37 @@ fn runs_are_cancelled_by_their_metadata_and_named() {
 }
 
 #[test]
+fn cancel_takes_only_runs_with_all_metadata_pairs() {
+    let place = Place::new();
+    let _worker = place.worker(&["--embedded"]);
+    let sleep = |pairs: &[&str]| {
+        let pairs = pairs.iter().flat_map(|pair| ["--metadata", pair]);
+        place.trigger(&SLEEP.into_iter().chain([r#"{"seconds":600}"#]).chain(pairs).collect::<Vec<_>>())
+    };
+    let (both, other) = (sleep(&["team=blue", "env:x=prod"]), sleep(&["team=blue", "env:x=test"]));
+    let cancel = ["--cancel", "--metadata", "team=blue", "--metadata", "env:x=prod"];
+    let cancelled = place.runner(&cancel).expect(0).expect_said("cancels 1 run;");
+    assert_eq!(cancelled.stdout, [both.as_str()]);
+    place.runner(&["--run-id", &both]).expect(3);
+    assert!(!place.details(&other).done);
+    place.runner(&["--cancel", "--metadata", "env:x=test"]).expect(0).expect_said("cancels 1 run;");
+}
+
+#[test]
+fn cancel_by_metadata_without_rest_cancels_nothing() {
+    let place = Place::new();
+    let _worker = place.worker(&["--embedded"]);
+    let run = place.trigger(&[&SLEEP[..], &[r#"{"seconds":600}"#, "--metadata", "team=blue"]].concat());
+    let engine = place.handshake();
+    let mut cancel = place.runner_command(&["--cancel", "--metadata", "team=blue"]);
+    cancel.env("HATCHET_CLIENT_TOKEN", engine.token).env("HATCHET_CLIENT_HOST_PORT", engine.grpc_address);
+    cancel.env("HATCHET_CLIENT_TLS_STRATEGY", "none").env("HATCHET_CLIENT_SERVER_URL", "http://127.0.0.1:9");
+    let parts = ["list runs by metadata", "http://127.0.0.1:9", "HATCHET_CLIENT_SERVER_URL"];
+    Program::start(&mut cancel).wait().expect_error(5, &parts);
+    assert!(!place.details(&run).done);
+}
+
+#[test]
 fn a_run_that_went_with_its_engine_is_exit_6() {
     let place = Place::new();
     let engine = place.engine();

@@ -28,6 +28,10 @@ impl Rest {
         Self { client: self.client.clone(), base: self.base.clone(), token: token.to_owned() }
     }
 
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
     /// The status and the body; a body that is not JSON is given as null.
     async fn call(&self, method: Method, path: &str, body: Option<Value>) -> (u16, Value) {
         let request = Request::builder()
@@ -48,6 +52,10 @@ impl Rest {
 
     pub async fn post(&self, path: &str, body: Value) -> (u16, Value) {
         self.call(Method::POST, path, Some(body)).await
+    }
+
+    pub async fn delete(&self, path: &str) -> (u16, Value) {
+        self.call(Method::DELETE, path, None).await
     }
 
     pub async fn patch(&self, path: &str, body: Value) -> (u16, Value) {

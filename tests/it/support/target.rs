@@ -1,10 +1,13 @@
 //! The engine under test.
 
-use hatchet_quickstart::hatchet::wire::{
-    Claims, Handshake,
-    proto::{
-        dispatcher_client::DispatcherClient, events_service_client::EventsServiceClient,
-        v1::admin_service_client::AdminServiceClient, workflow_service_client::WorkflowServiceClient,
+use hatchet_quickstart::hatchet::{
+    client::{Client, ClientConfig, Sources},
+    wire::{
+        Claims, Handshake,
+        proto::{
+            dispatcher_client::DispatcherClient, events_service_client::EventsServiceClient,
+            v1::admin_service_client::AdminServiceClient, workflow_service_client::WorkflowServiceClient,
+        },
     },
 };
 use tokio::sync::{Mutex, MutexGuard};
@@ -144,6 +147,18 @@ impl Target {
 
     pub fn link(&self) -> Link {
         self.link_over(self.channel.clone())
+    }
+
+    /// This project's own client of the engine.
+    pub fn client(&self) -> Client {
+        let tls = self.endpoint.uri().scheme_str() == Some("https");
+        let sources = Sources::from_pairs([
+            ("HATCHET_CLIENT_TOKEN", self.token.as_str()),
+            ("HATCHET_CLIENT_HOST_PORT", self.endpoint.uri().authority().unwrap().as_str()),
+            ("HATCHET_CLIENT_SERVER_URL", self.rest.base()),
+            ("HATCHET_CLIENT_TLS_STRATEGY", if tls { "tls" } else { "none" }),
+        ]);
+        Client::new(ClientConfig::from_sources(&sources).unwrap()).unwrap()
     }
 
     pub fn dispatcher(&self) -> Dispatcher {

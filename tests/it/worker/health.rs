@@ -1,7 +1,8 @@
 //! What a worker says of itself over HTTP, and what it counts.
 
 use std::{
-    net::{SocketAddr, TcpListener},
+    collections::VecDeque,
+    net::{SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -27,7 +28,7 @@ use super::{
 };
 use crate::{
     fake::Fake,
-    support::{eventually, page},
+    support::{eventually, page, page_as},
 };
 
 type Json = serde_json::Map<String, Value>;
@@ -53,6 +54,31 @@ fn health(address: SocketAddr) -> (u16, Value) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn livez_is_answered_among_silent_connections() {
+    let engine = Engine::start(EngineOptions::default()).await.unwrap();
+    let config = ClientConfig::from_handshake(engine.handshake(), &Sources::default()).unwrap();
+    let (worker, at) = start(config, options(), [echo()]);
+    let flood = std::thread::spawn(move || {
+        let mut silent = VecDeque::new();
+        for _ in 0..3000 {
+            silent.push_back(TcpStream::connect(at).unwrap());
+            // Fewer than the files that this process may open.
+            if silent.len() > 150 {
+                silent.pop_front();
+            }
+        }
+    });
+    tokio::task::block_in_place(|| {
+        while !flood.is_finished() {
+            assert_eq!(page(at, "/livez"), (200, "alive\n".to_owned()));
+        }
+        flood.join().unwrap();
+    });
+    worker.stop().await.unwrap();
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn readiness_follows_the_link_and_life_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     // The same address and key, and no memory of the worker.
@@ -63,6 +89,11 @@ async fn readiness_follows_the_link_and_life_goes_on() {
     within("the worker listens", worker.listening()).await.unwrap();
     assert_eq!(page(at, "/livez"), (200, "alive\n".to_owned()));
     assert_eq!(page(at, "/readyz"), (200, "listening\n".to_owned()));
+    // A page of another name that was made to point here gets nothing.
+    for path in ["/livez", "/health", "/metrics"] {
+        let answer = page_as(at, path, &[("Host", "evil.example")]);
+        assert!(answer.status == 403 && answer.body.contains("Host header"), "{path}: {}", answer.body);
+    }
     let slots = json!({ "default": { "used": 0, "limit": 10 } });
     assert_eq!(health(at), (200, json!({ "status": "HEALTHY", "slots": slots })));
 

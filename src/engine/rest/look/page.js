@@ -157,6 +157,7 @@ function drawRun(details) {
 }
 
 async function lookAtRun(id) {
+  if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(id)) return { lost: id };
   const details = await get(`/api/v1/stable/workflow-runs/${encodeURIComponent(id)}`);
   if (!details) return { lost: id };
   const logs = await Promise.all(details.tasks.map(async (task) =>
@@ -204,7 +205,8 @@ async function look() {
   } catch (error) {
     if (mine !== round) return;
     if (error instanceof Refused) return leave(error.message);
-    byId('link').textContent = 'the engine does not answer; this is how it was';
+    const why = error instanceof TypeError ? 'the engine does not answer' : error.message;
+    byId('link').textContent = `${why}; this is how it was`;
     byId('link').className = 'bad';
   }
   timer = setTimeout(look, EVERY);

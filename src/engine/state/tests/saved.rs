@@ -134,7 +134,7 @@ pub(super) fn visible(state: &State) -> Vec<String> {
         all.push(format!("flow {name} {} {:?} {}", flow.id, flow.created, flow.version.id));
     }
     all.extend(state.events().map(|event| format!("{event:?}")));
-    all.extend(state.schedules().map(|(id, it)| format!("{id} {:?} {:?} {:?}", it.plan, it.at, it.run)));
+    all.extend(state.schedules().map(|(id, it)| format!("{id} {:?} {:?}", it.plan, it.at)));
     all.extend(state.crons().map(|(id, it)| format!("{id} {:?} {} {}", it.plan, it.rule.text(), it.enabled)));
     let mut rest: Vec<String> =
         state.claims.iter().map(|(key, it)| format!("{key} {} {:?}", it.run, it.lease)).collect();

@@ -4,7 +4,7 @@ use super::*;
 use crate::engine::{
     cron::CronRule,
     metadata::has_pair,
-    state::{CronRefusal, Plan, Pushed, Refusal, TimedError},
+    state::{CronRefusal, Plan, Pushed, Refusal},
 };
 
 fn pushed(key: &str) -> Pushed {
@@ -60,29 +60,22 @@ fn events_are_kept_up_to_a_bound() {
 
 #[test]
 fn a_schedule_starts_its_run_in_time() {
-    let mut world = World::keeping(1);
+    let mut world = World::new();
     world.declare("t", |_| ());
     world.worker(&["t"], 1);
     let (at, later) = (world.now.wall.plus(Duration::from_secs(60)), world.now.wall.plus(Duration::from_secs(600)));
     let ids = world.event(|state, now| state.schedule(&plan("t"), &[at, later, Moment(0)], now)).unwrap();
-    let run = |world: &World, at: usize| world.state.scheduled(ids[at]).and_then(|s| s.run);
+    let left = |world: &World| ids.iter().filter(|id| world.state.scheduled(**id).is_some()).count();
     world.seconds(0);
-    assert!(run(&world, 2).is_some() && run(&world, 0).is_none(), "what is over is now");
-    assert_eq!(world.event(|state, _| state.reschedule(ids[2], at)), Err(TimedError::Over));
-    assert_eq!(world.event(|state, _| state.reschedule(ids[1], at)), Ok(()));
-    assert_eq!(world.event(|state, _| state.unschedule(ids[0])), Ok(()));
-    assert_eq!(world.event(|state, _| state.unschedule(ids[0])), Err(TimedError::Unknown));
+    assert_eq!((runs(&world, "t"), left(&world)), (1, 2), "what is over is now, and it is gone then");
+    assert!(!world.event(|state, _| state.reschedule(ids[2], at)));
+    assert!(world.event(|state, _| state.reschedule(ids[1], at)));
+    assert!(world.event(|state, _| state.unschedule(ids[0])));
+    assert!(!world.event(|state, _| state.unschedule(ids[0])));
     world.seconds(59);
-    assert!(run(&world, 1).is_none());
+    assert_eq!((runs(&world, "t"), left(&world)), (1, 1));
     world.seconds(1);
-    assert!(run(&world, 1).is_some());
-    for at in [2, 1] {
-        let run = run(&world, at).unwrap();
-        let (_, attempt) = world.status(run);
-        world.event(|state, now| state.cancel(run, now));
-        let _ = attempt;
-    }
-    assert!(world.state.scheduled(ids[2]).is_none(), "forgotten with its run");
+    assert_eq!((runs(&world, "t"), left(&world)), (2, 0));
     let refused = world.event(|state, now| state.schedule(&plan("x"), &[at], now));
     assert_eq!(refused, Err(Refusal::UnknownWorkflow("x".into())));
 }
@@ -108,7 +101,6 @@ fn crons_start_runs_until_they_are_taken_back() {
     world.seconds(60);
     assert_eq!(world.state.runs.len(), 8, "the newest declaration counts");
     let declared = world.state.crons().next().unwrap().0;
-    assert_eq!(world.event(|state, _| state.remove_cron(declared)), Err(TimedError::Declared));
 
     let add = |world: &mut World, workflow: &str| {
         world.event(|state, now| state.add_cron(plan(workflow), every(20), "mine".into(), now))
@@ -116,12 +108,33 @@ fn crons_start_runs_until_they_are_taken_back() {
     let mine = add(&mut world, "t").unwrap();
     assert_eq!(add(&mut world, "t"), Err(CronRefusal::Twice));
     assert_eq!(add(&mut world, "x"), Err(CronRefusal::UnknownWorkflow));
-    world.event(|state, now| state.enable_cron(declared, false, now)).unwrap();
+    assert!(world.event(|state, now| state.enable_cron(declared, false, now)));
     world.seconds(60);
     assert_eq!(world.state.runs.len(), 11);
-    world.event(|state, _| state.remove_cron(mine)).unwrap();
+    assert!(world.event(|state, _| state.remove_cron(mine)));
+    assert!(!world.event(|state, _| state.remove_cron(mine)));
     world.seconds(60);
     assert_eq!(world.state.runs.len(), 11);
+}
+
+#[test]
+fn removed_declared_cron_comes_back_with_another_version() {
+    let mut world = World::new();
+    let declare = |world: &mut World, version: &str| {
+        world.declare_all("t", vec![World::task("t", &[])], |definition| {
+            definition.content.version = version.into();
+            definition.crons = vec![CronRule::parse("*/10 * * * * *").unwrap()];
+        });
+    };
+    declare(&mut world, "1");
+    let declared = world.state.crons().next().unwrap().0;
+    assert!(world.event(|state, _| state.remove_cron(declared)));
+    declare(&mut world, "1");
+    world.seconds(60);
+    assert_eq!(world.state.runs.len(), 0, "the same content is no new version");
+    declare(&mut world, "2");
+    world.seconds(60);
+    assert_eq!(world.state.runs.len(), 6);
 }
 
 /// Runs of one workflow.

@@ -1,14 +1,23 @@
 //! The few REST calls that gRPC has no counterpart for: pausing a worker, and lists.
 
-use std::{collections::BTreeMap, time::SystemTime};
+mod pages;
+mod rows;
+mod runs;
+
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use http_body_util::Full;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tonic::codegen::http::{HeaderValue, Method, Request, Response, StatusCode, header};
 
+use self::{pages::Pages, rows::WorkflowSummary};
+pub use self::{
+    rows::{Metadata, RunSummary, SlotUse, WorkerSummary},
+    runs::RunPages,
+};
 use super::{
     config::ClientConfig,
     connection::{Connection, USER_AGENT},
@@ -16,7 +25,7 @@ use super::{
     server_url::ServerUrl,
     transport::{ConnectError, Dialer, HttpError, Protocol, SharedTls, exchange, root_cause},
 };
-use crate::hatchet::wire::{RunId, TenantId, WorkerId};
+use crate::hatchet::wire::{RunId, RunStatus, TenantId, WorkerId};
 
 /// A client of an engine's REST part. Cheap to clone. Each call has a connection of its own, by the same proxy and TLS
 /// settings as gRPC, takes 10 s at most and a response of 16 MiB at most, and follows no redirect.
@@ -24,80 +33,6 @@ use crate::hatchet::wire::{RunId, TenantId, WorkerId};
 pub struct RestClient {
     /// Has the address and the token of the moment.
     connection: Connection,
-}
-
-/// A worker, as the engine lists it.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct WorkerSummary {
-    /// Ids and times.
-    pub metadata: Metadata,
-    /// The name it registered with.
-    pub name: String,
-    /// `ACTIVE`, `INACTIVE` or `PAUSED`.
-    #[serde(default, deserialize_with = "null_is_default")]
-    pub status: String,
-    /// The actions it runs.
-    #[serde(default, deserialize_with = "null_is_default")]
-    pub actions: Vec<String>,
-    /// Slots by type.
-    #[serde(default, deserialize_with = "null_is_default")]
-    pub slot_config: BTreeMap<String, SlotUse>,
-}
-
-/// Slots of one type.
-#[derive(Debug, Clone, Copy, Deserialize)]
-pub struct SlotUse {
-    /// Free now.
-    #[serde(default)]
-    pub available: i64,
-    /// In all.
-    #[serde(default)]
-    pub limit: i64,
-}
-
-/// Id of a thing in REST.
-#[derive(Debug, Clone, Deserialize)]
-pub struct Metadata {
-    /// The id.
-    pub id: String,
-}
-
-/// A run in a list.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct RunSummary {
-    /// The run's id.
-    pub workflow_run_external_id: String,
-    /// The status' word.
-    pub status: String,
-    /// RFC 3339.
-    pub created_at: Option<String>,
-    /// RFC 3339, where it has started.
-    pub started_at: Option<String>,
-    /// RFC 3339, where it has ended.
-    pub finished_at: Option<String>,
-    /// The pairs that it was started with.
-    #[serde(default, deserialize_with = "null_is_default")]
-    pub additional_metadata: serde_json::Map<String, Value>,
-}
-
-#[derive(Deserialize)]
-struct Named {
-    #[serde(default, deserialize_with = "null_is_default")]
-    name: String,
-}
-
-#[derive(Deserialize)]
-#[serde(bound = "T: Deserialize<'de>")]
-struct Rows<T> {
-    #[serde(default = "Vec::new", deserialize_with = "null_is_default")]
-    rows: Vec<T>,
-}
-
-/// A real engine writes null for an empty list.
-fn null_is_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(value: D) -> Result<T, D::Error> {
-    Ok(Option::deserialize(value)?.unwrap_or_default())
 }
 
 impl RestClient {
@@ -120,35 +55,27 @@ impl RestClient {
     /// The tenant's workers, most recent first; those long gone may be among them, INACTIVE.
     pub async fn workers(&self) -> Result<Vec<WorkerSummary>, ClientError> {
         let path = format!("/api/v1/tenants/{}/worker", self.tenant());
-        self.call::<Rows<WorkerSummary>>(Method::GET, &path, &[], None).await.map(|list| list.rows)
+        Pages::new(self.clone(), path, Vec::new()).all().await
     }
 
     /// Whether the engine knows a workflow of this name, which holds the namespace.
     pub async fn has_workflow(&self, name: &str) -> Result<bool, ClientError> {
         let path = format!("/api/v1/tenants/{}/workflows", self.tenant());
-        let query = [("name", name.to_owned()), ("limit", "100".to_owned())];
-        let list: Rows<Named> = self.call(Method::GET, &path, &query, None).await?;
-        Ok(list.rows.iter().any(|workflow| workflow.name == name))
+        // The filter also finds names that contain this one.
+        let mut pages = Pages::<WorkflowSummary>::new(self.clone(), path, vec![("name", name.to_owned())]);
+        while let Some(rows) = pages.next().await? {
+            if rows.iter().any(|workflow| workflow.name == name) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
-    /// Runs since a time (RFC 3339) that have all of these metadata pairs, `limit` at most from `offset` on.
-    pub async fn runs(
-        &self,
-        since: &str,
-        metadata: &[(&str, &str)],
-        limit: u32,
-        offset: u64,
-    ) -> Result<Vec<RunSummary>, ClientError> {
+    /// Runs that were triggered since a time and have all of these metadata pairs, most recent first: those with one of
+    /// these statuses, or all if none is named.
+    pub fn runs(&self, since: SystemTime, metadata: &[(&str, &str)], statuses: &[RunStatus]) -> RunPages {
         let path = format!("/api/v1/stable/tenants/{}/workflow-runs", self.tenant());
-        let mut query = vec![
-            ("since", since.to_owned()),
-            ("only_tasks", "false".to_owned()),
-            ("include_payloads", "false".to_owned()),
-            ("limit", limit.to_string()),
-            ("offset", offset.to_string()),
-        ];
-        query.extend(metadata.iter().map(|(key, value)| ("additional_metadata", format!("{key}:{value}"))));
-        self.call::<Rows<RunSummary>>(Method::GET, &path, &query, None).await.map(|list| list.rows)
+        RunPages::new(self, path, since, metadata, statuses)
     }
 
     /// A run's status word. The REST store of a real engine lags behind gRPC, by 0.05 to 0.5 s and more.
@@ -280,21 +207,5 @@ fn kind_of(status: StatusCode) -> ErrorKind {
         StatusCode::TOO_MANY_REQUESTS => ErrorKind::Exhausted,
         other if other.is_client_error() => ErrorKind::Invalid,
         _ => ErrorKind::Engine,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nulls_are_empty_lists() {
-        let list: Rows<WorkerSummary> = serde_json::from_str(
-            r#"{"rows":[{"metadata":{"id":"x"},"name":"w","actions":null,"slotConfig":null,"status":null}]}"#,
-        )
-        .unwrap();
-        assert!(list.rows[0].actions.is_empty());
-        let none: Rows<WorkerSummary> = serde_json::from_str(r#"{"rows":null}"#).unwrap();
-        assert!(none.rows.is_empty());
     }
 }

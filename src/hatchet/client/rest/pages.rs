@@ -1,0 +1,201 @@
+//! Reads the engine's lists to their end.
+
+use std::{collections::HashSet, marker::PhantomData};
+
+use serde::de::DeserializeOwned;
+use tonic::codegen::http::Method;
+
+use super::{RestClient, rows::Rows};
+use crate::hatchet::client::error::{ClientError, ErrorKind};
+
+/// Rows asked for at once. The embedded engine gives no more.
+const PAGE: usize = 1000;
+
+/// Requests for one list at most, so that a list that grows faster than it is read ends in an error.
+const MAX_REQUESTS: usize = 5000;
+
+/// A row of a list.
+pub(super) trait Row: DeserializeOwned {
+    fn id(&self) -> &str;
+}
+
+/// A list that is read page by page. Each row is given once, and none that is in the list all the time is left out.
+pub(super) struct Pages<T> {
+    rest: RestClient,
+    path: String,
+    query: Vec<(&'static str, String)>,
+    cursor: Cursor,
+    requests: usize,
+    rows: PhantomData<fn() -> T>,
+}
+
+impl<T: Row> Pages<T> {
+    pub(super) fn new(rest: RestClient, path: String, query: Vec<(&'static str, String)>) -> Self {
+        Self { rest, path, query, cursor: Cursor::default(), requests: 0, rows: PhantomData }
+    }
+
+    /// The next rows, none at the end. After an error the same call asks for the same page again.
+    pub(super) async fn next(&mut self) -> Result<Option<Vec<T>>, ClientError> {
+        while !self.cursor.at_end {
+            if self.requests == MAX_REQUESTS {
+                let text = format!(
+                    "list {}: it has not ended after {MAX_REQUESTS} pages of {PAGE} rows: ask for fewer rows",
+                    self.path
+                );
+                return Err(ClientError::new(ErrorKind::TooLarge, text));
+            }
+            self.requests += 1;
+            let place = [("limit", PAGE.to_string()), ("offset", self.cursor.offset.to_string())];
+            let query: Vec<_> = self.query.iter().cloned().chain(place).collect();
+            let page: Rows<T> = self.rest.call(Method::GET, &self.path, &query, None).await?;
+            let new = self.cursor.take(page.rows);
+            if !new.is_empty() {
+                return Ok(Some(new));
+            }
+        }
+        Ok(None)
+    }
+
+    /// All rows that are left.
+    pub(super) async fn all(mut self) -> Result<Vec<T>, ClientError> {
+        let mut all = Vec::new();
+        while let Some(rows) = self.next().await? {
+            all.extend(rows);
+        }
+        Ok(all)
+    }
+}
+
+/// How far a list is read. Lists are paged by offset, while rows come and go:
+///
+/// - Rows that come stand first, and push rows that were read into the next page, which the ids tell.
+/// - Rows that go pull later ones to the front, out of the next page. So each page overlaps the one before, and where
+///   its first row is not known, rows may lie between: the reading steps back.
+#[derive(Default)]
+struct Cursor {
+    offset: usize,
+    /// Rows of the next page that were read, in a list that does not change.
+    overlap: usize,
+    read: HashSet<String>,
+    /// The first row of the last page.
+    first: Option<String>,
+    at_end: bool,
+}
+
+impl Cursor {
+    /// Takes the page at the offset, and gives those of its rows that were not read before.
+    fn take<T: Row>(&mut self, page: Vec<T>) -> Vec<T> {
+        let first = page.first().map(|row| row.id().to_owned());
+        let joins = self.offset == 0 || first.as_ref().is_some_and(|id| self.read.contains(id));
+        if !joins {
+            self.offset = self.offset.saturating_sub(PAGE / 2);
+            self.first = first;
+            return Vec::new();
+        }
+        let rows = page.len();
+        let new: Vec<T> = page.into_iter().filter(|row| self.read.insert(row.id().to_owned())).collect();
+        // An engine that knows no pages gives the same rows at each offset.
+        let repeated = first == self.first;
+        self.at_end = new.is_empty() && (rows <= self.overlap || repeated);
+        self.overlap = (rows / 10).max(1);
+        self.offset += rows.saturating_sub(self.overlap);
+        self.first = first;
+        new
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Deserialize)]
+    struct Id(String);
+
+    impl Row for Id {
+        fn id(&self) -> &str {
+            &self.0
+        }
+    }
+
+    /// Reads a list of numbers to its end. `change` is called between the pages.
+    fn read(mut list: Vec<usize>, cap: usize, mut change: impl FnMut(&mut Vec<usize>, usize)) -> (Vec<usize>, usize) {
+        let (mut cursor, mut read) = (Cursor::default(), Vec::new());
+        for request in 1..200 {
+            let page = list.iter().skip(cursor.offset).take(cap.min(PAGE)).map(|n| Id(n.to_string())).collect();
+            read.extend(cursor.take::<Id>(page).into_iter().map(|id| id.0.parse::<usize>().unwrap()));
+            if cursor.at_end {
+                return (read, request);
+            }
+            change(&mut list, request);
+        }
+        panic!("no end");
+    }
+
+    #[test]
+    fn lists_are_read_to_their_end() {
+        for rows in [0, 1, 2, 9, 100, 999, 1000, 1001, 5000] {
+            let (read, requests) = read((0..rows).collect(), PAGE, |_, _| {});
+            assert_eq!(read, (0..rows).collect::<Vec<_>>());
+            assert!(requests <= 2 + rows / 900, "{rows}: {requests}");
+        }
+    }
+
+    #[test]
+    fn engine_with_smaller_pages_is_read_to_the_end() {
+        for cap in [7, 50, 500] {
+            assert_eq!(read((0..120).collect(), cap, |_, _| {}).0, (0..120).collect::<Vec<_>>(), "{cap}");
+        }
+    }
+
+    #[test]
+    fn engine_without_pages_is_asked_twice() {
+        let mut cursor = Cursor::default();
+        let page = || (0..50).map(|n| Id(n.to_string())).collect::<Vec<_>>();
+        assert_eq!(cursor.take(page()).len(), 50);
+        assert!(cursor.take(page()).is_empty() && cursor.at_end);
+    }
+
+    #[test]
+    fn rows_that_go_hide_no_others() {
+        // 700 rows of those that were read go after the first page.
+        let (read, _) = read((0..3000).collect(), PAGE, |list, request| {
+            if request == 1 {
+                list.drain(100..800);
+            }
+        });
+        assert_eq!(read, (0..3000).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn many_new_rows_are_no_end() {
+        let (read, _) = read((0..3000).collect(), PAGE, |list, request| {
+            if request == 1 {
+                list.splice(0..0, 10_000..12_500);
+            }
+        });
+        assert!((0..3000).all(|row| read.contains(&row)));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+        #[test]
+        fn rows_that_stay_are_all_read(
+            rows in 0usize..3000,
+            changes in proptest::collection::vec((0usize..1500, 0usize..3000, 0usize..1500), 0..6),
+        ) {
+            let mut gone = HashSet::new();
+            let (read, _) = read((0..rows).collect(), PAGE, |list, request| {
+                if let Some((new, at, count)) = changes.get(request - 1) {
+                    let from = (*at).min(list.len());
+                    gone.extend(list.drain(from..(from + count).min(list.len())));
+                    list.splice(0..0, (0..*new).map(|n| 10_000 * request + n));
+                }
+            });
+            prop_assert!((0..rows).filter(|row| !gone.contains(row)).all(|row| read.contains(&row)));
+            prop_assert_eq!(read.iter().collect::<HashSet<_>>().len(), read.len());
+        }
+    }
+}
