@@ -23,6 +23,16 @@ impl Disk {
         assert!(!state.is_changed());
     }
 
+    /// Appends a protobuf field to the record of the first row of a table.
+    pub(super) fn add_field(&mut self, table: Table, field: &[u8]) {
+        let (_, row) = self.0.iter_mut().find(|((of, _), _)| *of == table).unwrap();
+        row.head.extend_from_slice(field);
+    }
+
+    pub(super) fn rows(&self, table: Table) -> usize {
+        self.0.keys().filter(|(of, _)| *of == table).count()
+    }
+
     pub(super) fn load(&self, world: &World) -> Result<State, Damaged> {
         let definitions = world.definitions.iter().map(copy).collect::<Vec<_>>();
         let declare = move |content: CreateWorkflowVersionRequest| {

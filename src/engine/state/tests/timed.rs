@@ -4,6 +4,7 @@ use super::*;
 use crate::engine::{
     cron::CronRule,
     metadata::has_pair,
+    record::Table,
     state::{CronRefusal, Plan, Pushed, Refusal},
 };
 
@@ -135,6 +136,24 @@ fn removed_declared_cron_comes_back_with_another_version() {
     declare(&mut world, "2");
     world.seconds(60);
     assert_eq!(world.state.runs.len(), 6);
+}
+
+#[test]
+fn triggered_schedule_of_an_earlier_version_is_dropped_at_a_start() {
+    let (mut world, mut disk) = super::saved::keeping();
+    world.declare("t", |_| ());
+    let at = world.now.wall.plus(Duration::from_secs(60));
+    world.event(|state, now| state.schedule(&plan("t"), &[at, at], now)).unwrap();
+    disk.keep(&mut world.state, world.now);
+    // Field 6: the id of its run.
+    let run = [&[0x32, 18, 0x09][..], &[1; 8], &[0x11], &[2; 8]].concat();
+    disk.add_field(Table::Schedules, &run);
+    world.state = disk.load(&world).unwrap();
+    assert_eq!(world.state.schedules().count(), 1);
+    disk.keep(&mut world.state, world.now);
+    assert_eq!(disk.rows(Table::Schedules), 1);
+    world.seconds(60);
+    assert_eq!((runs(&world, "t"), world.state.schedules().count()), (1, 0));
 }
 
 /// Runs of one workflow.
