@@ -27,6 +27,7 @@
 //! | what a restart must not lose | noted by `state::kept`, made rows by `state::save`, a state again by `state::load` |
 //! | the file with these rows | `keeping`, `store`; no answer before them: `gate` |
 //! | who waits for runs and who watches them | `subscriptions` |
+//! | idempotency expressions | `idempotency`, evaluated within a cost limit by `cel` |
 //!
 //! # What a restart keeps
 //!
@@ -71,8 +72,9 @@
 //!   nothing.
 //! - Input and output are kept byte for byte; a real engine sorts keys and turns numbers into floats.
 //! - `TriggerWorkflowRun` checks its JSON as `TriggerWorkflow` does.
-//! - An idempotency expression that yields no string refuses the trigger and says why; no run vanishes silently. An
-//!   event, a schedule or a cron has no one to tell: there the run is left out.
+//! - An idempotency expression that yields no string, or costs more than a few milliseconds, refuses the trigger and
+//!   says why; no run vanishes silently. For an event, a schedule or a cron the run is left out and the log says why.
+//!   Expressions have no bytes, timestamps, durations or string extensions, and are nested at most 60 deep.
 //! - A run of several tasks shows how each one stands while it is open; a real engine shows a completed one as QUEUED
 //!   and without its output until all are final. Cancelling a run cancels its on-failure task too. Replaying one task
 //!   runs again what depends on it, and those of its parents that have not completed.
@@ -103,6 +105,8 @@
 
 mod announcement;
 mod assignment;
+#[cfg(feature = "cel")]
+mod cel;
 mod cron;
 mod driver;
 mod error;

@@ -41,13 +41,8 @@ impl EventsService for Door {
             return Err(Status::invalid_argument("Invalid request: an event has no key"));
         }
         let checked = events.iter().map(|event| self.checked(event)).collect::<Result<Vec<_>, _>>()?;
-        let ids = self
-            .driver
-            .with(|state, now| {
-                let push = |pushed| (state.push_event(pushed, now), now.shown);
-                checked.into_iter().map(push).collect::<Vec<_>>()
-            })
-            .await?;
+        let ids =
+            self.driver.with_each(checked, |state, pushed, now| (state.push_event(pushed, now), now.shown)).await?;
         let events = events.into_iter().zip(ids).map(|(event, (id, at))| self.answer(event, id, at)).collect();
         Ok(Response::new(Events { events }))
     }

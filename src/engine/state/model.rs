@@ -1,6 +1,6 @@
 //! The things the state is made of.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use uuid::Uuid;
 
@@ -163,6 +163,17 @@ pub(crate) enum Origin {
     },
     Schedule(Uuid),
     Cron,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Call => f.write_str("a call"),
+            Self::Event { id, key } => write!(f, "event {id} (`{key}`)"),
+            Self::Schedule(id) => write!(f, "schedule {id}"),
+            Self::Cron => f.write_str("its cron"),
+        }
+    }
 }
 
 /// Who triggered a child run.

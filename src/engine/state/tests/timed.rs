@@ -124,6 +124,28 @@ fn crons_start_runs_until_they_are_taken_back() {
     assert_eq!(world.state.runs.len(), 11);
 }
 
+#[cfg(feature = "cel")]
+#[test]
+fn cron_with_a_costly_expression_starts_no_run_and_holds_nothing_up() {
+    use crate::engine::{
+        idempotency::Expression,
+        state::model::{Idempotency, Lease},
+    };
+    let mut world = World::new();
+    let lists = (0..8).map(|at| format!("[0,1,2,3,4,5,6,7,8,9].all(x{at}, ")).collect::<String>();
+    for (name, text) in [("costly", format!("{lists}true{} ? 'a' : 'b'", ")".repeat(8))), ("cheap", "'c'".into())] {
+        world.declare_all(name, vec![World::task("t", &[])], |definition| {
+            definition.crons = vec![CronRule::parse("*/20 * * * * *").unwrap()];
+            definition.idempotency = Some(Idempotency {
+                expression: Expression::compile(&text).unwrap(),
+                lease: Lease { ttl: Duration::from_secs(1), until_end: false },
+            });
+        });
+    }
+    world.seconds(60);
+    assert_eq!((runs(&world, "costly"), runs(&world, "cheap")), (0, 3));
+}
+
 /// Runs of one workflow.
 fn runs(world: &World, name: &str) -> usize {
     world.state.runs.values().filter(|run| &*run.version.workflow == name).count()
