@@ -54,6 +54,8 @@
 //! caught up. Timeouts, leases, back-off, the ends of idempotency keys and the age of finished runs go by a clock that
 //! nobody sets, and that stands still while the machine sleeps, under Linux. Only what has passed between two starts is
 //! taken from the wall clock, as it is at the second. What is forgotten first is what ended first, whatever the times.
+//! When that clock shows that the engine itself stood still, as after SIGSTOP, every worker gets a fresh lease before
+//! anything is taken from it; other waits go on as if nothing had been, as with a real engine.
 //!
 //! # What it does not do
 //!

@@ -282,6 +282,7 @@ impl Loading {
             registered: Moment(head.registered),
             heartbeat: Some(self.now.shown),
             sign: self.now.steady,
+            lease: self.now.steady,
             streams: Vec::new(),
             beating: Vec::new(),
             listened: head.listened.map(Moment),
@@ -295,6 +296,7 @@ impl Loading {
             offered: None,
             last: 0,
         };
+        self.state.start_watch(self.now);
         self.state.workers.restore(worker_id, worker);
         self.state.arm_worker(worker_id);
         Ok(())

@@ -316,6 +316,8 @@ pub(crate) struct Worker {
     pub(crate) heartbeat: Option<Moment>,
     /// The heartbeat, or else the registration: when it was last known to live.
     pub(crate) sign: Steady,
+    /// From when its silence counts: the last sign of life, or the end of a gap in which the engine itself stood still.
+    pub(crate) lease: Steady,
     /// Open streams, the newest last: it gets the work.
     pub(crate) streams: Vec<StreamId>,
     /// Open streams that stand for heartbeats (the first generation of Listen).
@@ -356,6 +358,7 @@ impl Worker {
     pub(crate) fn lives(&mut self, now: Now) {
         self.heartbeat = Some(now.shown);
         self.sign = now.steady;
+        self.lease = now.steady;
     }
 
     /// Free units beyond what is needed, of the scarcest type; `None` if it does not fit.
