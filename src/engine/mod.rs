@@ -82,7 +82,9 @@
 //!   runs again what depends on it, and those of its parents that have not completed.
 //! - A parent's output that is no object is an empty one to its children; a real engine never starts them then.
 //! - An event starts a workflow once, however many of its keys fit. One with an empty payload starts runs too, with
-//!   the input `null`. Cron expressions are in UTC; `@every` and `CRON_TZ` are refused.
+//!   the input `null`.
+//! - A cron expression that never fires is refused, and over REST also one that is none; a real engine takes both and
+//!   forgets them. One that is named twice in a declaration counts once. Time zones need the system's zone data.
 //! - Workflows take turns at a worker; priorities count within a workflow only.
 //! - Terminal events for an attempt that has ended are ignored: what has ended stays as it ended.
 //! - The stop of a timed-out attempt is sent before the next attempt, not after it.

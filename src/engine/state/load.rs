@@ -346,7 +346,7 @@ impl Loading {
 
     fn cron(&mut self, row: Found<'_>, head: CronHead) -> Result<(), Damaged> {
         let plan = self.plan(row, &head.workflow, head.priority)?;
-        let rule = CronRule::parse(&head.rule).map_err(Damaged)?;
+        let rule = CronRule::restored(head.rule);
         let cron = Cron::kept(plan, rule, head.name, head.declared, head.enabled, Moment(head.created));
         self.state.restore_cron(id(head.id, "the id")?, cron, self.now);
         Ok(())

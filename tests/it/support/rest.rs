@@ -48,6 +48,10 @@ impl Rest {
         self.call(Method::PATCH, path, Some(body)).await
     }
 
+    pub async fn delete(&self, path: &str) -> (u16, Value) {
+        self.call(Method::DELETE, path, None).await
+    }
+
     /// Asks until the answer is a 200 that satisfies `good`: a real engine's REST store lags behind.
     pub async fn get_until(&self, path: &str, what: &str, good: impl Fn(&Value) -> bool) -> Value {
         eventually(what, async || {
