@@ -267,3 +267,22 @@ fn a_clock_that_leaps_forward_and_back_makes_no_run_old() {
     world.trigger("t");
     assert!(world.state.run(run).is_none(), "now it is");
 }
+
+#[test]
+fn deadline_that_is_refreshed_beyond_all_time_overflows_nothing() {
+    let mut world = World::new();
+    let longest = crate::hatchet::wire::parse_duration("2562047h47m16.854775807s").unwrap();
+    world.declare("t", |task| {
+        task.timeout.0 = longest;
+        task.schedule_timeout = longest;
+    });
+    let run = world.trigger("t");
+    world.seconds(60);
+    world.worker(&["t"], 1);
+    for _ in 0..10_000 {
+        world.event(|state, now| state.refresh_timeout(run, longest, now)).unwrap();
+    }
+    assert!(world.state.next_deadline().wait(world.now).is_some());
+    world.complete(run, 0);
+    assert_eq!(world.status(run).0, RunStatus::Completed);
+}
