@@ -31,7 +31,8 @@ impl Expression {
     /// refused. As with a real engine, numbers are doubles whatever they look like.
     pub(crate) fn key(&self, input: &str, metadata: &str) -> Result<String, String> {
         use super::cel::Value;
-        let (input, metadata) = (parse(input)?, parse(metadata)?);
+        let parse = |json: &str| serde_json::from_str(json).map_err(|e| self.failed(&one_line(&e.to_string())));
+        let (input, metadata): (serde_json::Value, serde_json::Value) = (parse(input)?, parse(metadata)?);
         let variables = [("input", Value::from_json(&input)), ("additional_metadata", Value::from_json(&metadata))];
         match self.program.evaluate(&variables) {
             Ok(Value::Text(key)) => Ok(key.to_string()),
@@ -57,14 +58,20 @@ impl Expression {
     }
 
     /// Never called: there is no value of this type.
+    #[cfg(test)]
+    pub(crate) fn text(&self) -> &str {
+        match *self {}
+    }
+
+    /// Never called: there is no value of this type.
     pub(crate) fn key(&self, _input: &str, _metadata: &str) -> Result<String, String> {
         match *self {}
     }
 }
 
 #[cfg(feature = "cel")]
-fn parse(json: &str) -> Result<serde_json::Value, String> {
-    serde_json::from_str(json).map_err(|e| e.to_string().split_whitespace().collect::<Vec<_>>().join(" "))
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(all(test, feature = "cel"))]

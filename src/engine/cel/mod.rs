@@ -9,6 +9,9 @@
 //! `all`, `exists`, `exists_one`, `map` and `filter`, and the functions of [`functions`]. It has no optional values and
 //! no messages. Numbers from JSON are doubles, as they are with a real engine.
 //!
+//! An expression is nested at most [`parser::MAX_DEPTH`] deep and a value hardly deeper, so that nothing overflows the
+//! stack.
+//!
 //! | step | file |
 //! |---|---|
 //! | text to tokens | `lexer` |

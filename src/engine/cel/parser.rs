@@ -13,6 +13,10 @@ use super::{
 /// bracket is several.
 pub(super) const MAX_DEPTH: u32 = 60;
 
+/// Most list and map literals and macros of an expression. Each adds one level to a value at most, so that this bounds
+/// the stack of everything that walks a value.
+pub(super) const MAX_CONTAINERS: u32 = 250;
+
 /// A node of the tree.
 #[derive(Debug)]
 pub(super) enum Node {
@@ -142,7 +146,7 @@ const RESERVED: [&str; 18] = [
 
 /// Parses a text; the error is one line.
 pub(super) fn parse(text: &str) -> Result<Node, String> {
-    let mut parser = Parser { text, tokens: tokens(text)?, at: 0, depth: 0 };
+    let mut parser = Parser { text, tokens: tokens(text)?, at: 0, depth: 0, containers: 0 };
     let node = parser.expression()?;
     if *parser.peek() != Token::End {
         return Err(parser.unexpected());
@@ -155,6 +159,7 @@ struct Parser<'t> {
     tokens: Vec<(usize, Token)>,
     at: usize,
     depth: u32,
+    containers: u32,
 }
 
 impl Parser<'_> {
@@ -210,6 +215,14 @@ impl Parser<'_> {
         };
         self.depth -= 1;
         Ok(node)
+    }
+
+    fn count_container(&mut self) -> Result<(), String> {
+        if self.containers == MAX_CONTAINERS {
+            return Err(format!("the expression has more than {MAX_CONTAINERS} lists, maps and macros"));
+        }
+        self.containers += 1;
+        Ok(())
     }
 
     fn or(&mut self) -> Result<Node, String> {
@@ -309,6 +322,7 @@ impl Parser<'_> {
             ("filter", 2) => FoldKind::Filter,
             _ => return Ok(Step::Call(Function::member(name).ok_or_else(|| unknown(name, &at))?, arguments)),
         };
+        self.count_container()?;
         let body = arguments.pop();
         let guard = (arguments.len() == 2).then(|| arguments.pop()).flatten();
         match (arguments.pop(), body) {
@@ -330,8 +344,14 @@ impl Parser<'_> {
                 self.expect(")")?;
                 Ok(inner)
             }
-            Token::Sign("[") => Ok(Node::List(self.list("]")?)),
-            Token::Sign("{") => Ok(Node::Map(self.entries()?)),
+            Token::Sign("[") => {
+                self.count_container()?;
+                Ok(Node::List(self.list("]")?))
+            }
+            Token::Sign("{") => {
+                self.count_container()?;
+                Ok(Node::Map(self.entries()?))
+            }
             Token::Sign(".") => {
                 let name = self.name()?;
                 self.named(name)

@@ -3,7 +3,10 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
-use super::{Fault, MAX_TEXT, Program, Value, parser::MAX_DEPTH};
+use super::{
+    Fault, MAX_TEXT, Program, Value,
+    parser::{MAX_CONTAINERS, MAX_DEPTH},
+};
 
 /// The value as JSON; whole numbers of JSON are integers of the language, others are doubles.
 fn json_of(value: &Value<'_>) -> Json {
@@ -136,6 +139,7 @@ fn bad_text_is_refused_with_its_place() {
         ("'\\q'", "unknown escape"),
         ("#", "unexpected character `#`"),
         (&deep, "nested more than"),
+        (&format!("[1]{}", ".map(x, [x])".repeat(5000)), "lists, maps and macros"),
         (&long, "characters"),
     ] {
         let why = Program::compile(text).unwrap_err();
@@ -199,7 +203,7 @@ fn deepest_and_longest_expressions_fit_the_stack() {
         format!("{}1{}", "{1:".repeat(depth), "}".repeat(depth)),
         format!("{}1", "true?1:".repeat(depth)),
         format!("{}true{}", "[1].all(x,".repeat(depth), ")".repeat(depth)),
-        format!("{}[]{}", "size(".repeat(1), ")".repeat(1)),
+        format!("{deep} == {deep}", deep = "[1]".to_owned() + &".map(x, [x])".repeat(MAX_CONTAINERS as usize / 4 - 1)),
         format!("1{}", "+1".repeat(most)),
         format!("{}true", "!".repeat(most * 2)),
         format!("{}1", "-".repeat(most * 2)),
