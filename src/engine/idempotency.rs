@@ -5,7 +5,7 @@
 #[derive(Debug)]
 pub(crate) struct Expression {
     text: String,
-    program: cel::Program,
+    program: super::cel::Program,
 }
 
 /// Without the feature `cel` there is none: a workflow that declares one is refused.
@@ -17,7 +17,7 @@ pub(crate) enum Expression {}
 impl Expression {
     /// Compiles, or says why not, in one line.
     pub(crate) fn compile(text: &str) -> Result<Self, String> {
-        let program = cel::Program::compile(text).map_err(|e| one_line(&e.to_string()))?;
+        let program = super::cel::Program::compile(text)?;
         Ok(Self { text: text.to_owned(), program })
     }
 
@@ -27,20 +27,26 @@ impl Expression {
         &self.text
     }
 
-    /// The key for a run. As with a real engine, numbers are floats whatever they look like.
+    /// The key for a run. Takes a few milliseconds at most, beside parsing the input: an expression that costs more is
+    /// refused. As with a real engine, numbers are doubles whatever they look like.
     pub(crate) fn key(&self, input: &str, metadata: &str) -> Result<String, String> {
-        let mut context = cel::Context::default();
-        context.add_variable_from_value("input", parse(input)?);
-        context.add_variable_from_value("additional_metadata", parse(metadata)?);
-        match self.program.execute(&context) {
-            Ok(cel::Value::String(key)) => Ok(key.to_string()),
-            Ok(other) => Err(self.failed(&format!("it yields {:?}, not a string", other.type_of()))),
-            Err(e) => Err(self.failed(&one_line(&e.to_string()))),
+        use super::cel::Value;
+        let parse = |json: &str| serde_json::from_str(json).map_err(|e| self.failed(&one_line(&e.to_string())));
+        let (input, metadata): (serde_json::Value, serde_json::Value) = (parse(input)?, parse(metadata)?);
+        let variables = [("input", Value::from_json(&input)), ("additional_metadata", Value::from_json(&metadata))];
+        match self.program.evaluate(&variables) {
+            Ok(Value::Text(key)) => Ok(key.to_string()),
+            Ok(other) => Err(self.failed(&format!("it yields {}, not a string", other.type_name()))),
+            Err(fault) => Err(self.failed(fault.reason())),
         }
     }
 
     fn failed(&self, why: &str) -> String {
-        format!("the idempotency expression `{}` has no key for this run: {why}", self.text)
+        /// Characters of an expression that fit an error, which travels in a header.
+        const SHOWN: usize = 500;
+        let text: String = self.text.chars().take(SHOWN).collect();
+        let cut = if text.len() < self.text.len() { "…" } else { "" };
+        format!("the idempotency expression `{text}{cut}` has no key for this run: {why}")
     }
 }
 
@@ -52,6 +58,12 @@ impl Expression {
     }
 
     /// Never called: there is no value of this type.
+    #[cfg(test)]
+    pub(crate) fn text(&self) -> &str {
+        match *self {}
+    }
+
+    /// Never called: there is no value of this type.
     pub(crate) fn key(&self, _input: &str, _metadata: &str) -> Result<String, String> {
         match *self {}
     }
@@ -60,27 +72,6 @@ impl Expression {
 #[cfg(feature = "cel")]
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-#[cfg(feature = "cel")]
-fn parse(json: &str) -> Result<cel::Value, String> {
-    let value: serde_json::Value = serde_json::from_str(json).map_err(|e| one_line(&e.to_string()))?;
-    Ok(convert(value))
-}
-
-#[cfg(feature = "cel")]
-fn convert(json: serde_json::Value) -> cel::Value {
-    use std::collections::HashMap;
-    match json {
-        serde_json::Value::Null => cel::Value::Null,
-        serde_json::Value::Bool(b) => b.into(),
-        serde_json::Value::Number(n) => cel::Value::Float(n.as_f64().unwrap_or(f64::NAN)),
-        serde_json::Value::String(s) => s.into(),
-        serde_json::Value::Array(all) => all.into_iter().map(convert).collect::<Vec<_>>().into(),
-        serde_json::Value::Object(all) => {
-            all.into_iter().map(|(k, v)| (k, convert(v))).collect::<HashMap<String, cel::Value>>().into()
-        }
-    }
 }
 
 #[cfg(all(test, feature = "cel"))]
@@ -98,5 +89,12 @@ mod tests {
             assert!(error.contains(text) && !error.contains('\n'), "{error}");
         }
         assert!(Expression::compile("input.").is_err());
+    }
+
+    #[test]
+    fn long_expression_is_cut_in_its_error() {
+        let text = format!("'{}' == ''", "é".repeat(50_000));
+        let error = Expression::compile(&text).unwrap().key("{}", "{}").unwrap_err();
+        assert!(error.contains("yields bool") && error.len() < 2000, "{error}");
     }
 }

@@ -27,6 +27,7 @@
 //! | what a restart must not lose | noted by `state::kept`, made rows by `state::save`, a state again by `state::load` |
 //! | the file with these rows | `keeping`, `store`; no answer before them: `gate` |
 //! | who waits for runs and who watches them | `subscriptions` |
+//! | idempotency expressions | `idempotency`, evaluated within a cost limit by `cel` |
 //!
 //! # What a restart keeps
 //!
@@ -53,6 +54,8 @@
 //! caught up. Timeouts, leases, back-off, the ends of idempotency keys and the age of finished runs go by a clock that
 //! nobody sets, and that stands still while the machine sleeps, under Linux. Only what has passed between two starts is
 //! taken from the wall clock, as it is at the second. What is forgotten first is what ended first, whatever the times.
+//! When that clock shows that the engine itself stood still, as after SIGSTOP, every worker gets a fresh lease before
+//! anything is taken from it; other waits go on as if nothing had been, as with a real engine.
 //!
 //! # What it does not do
 //!
@@ -73,14 +76,17 @@
 //!   lists everything.
 //! - Input and output are kept byte for byte; a real engine sorts keys and turns numbers into floats.
 //! - `TriggerWorkflowRun` checks its JSON as `TriggerWorkflow` does.
-//! - An idempotency expression that yields no string refuses the trigger and says why; no run vanishes silently. An
-//!   event, a schedule or a cron has no one to tell: there the run is left out.
+//! - An idempotency expression that yields no string, or costs more than a few milliseconds, refuses the trigger and
+//!   says why; no run vanishes silently. For an event, a schedule or a cron the run is left out and the log says why.
+//!   Expressions have no bytes, timestamps, durations or string extensions, and are nested at most 60 deep.
 //! - A run of several tasks shows how each one stands while it is open; a real engine shows a completed one as QUEUED
 //!   and without its output until all are final. Cancelling a run cancels its on-failure task too. Replaying one task
 //!   runs again what depends on it, and those of its parents that have not completed.
 //! - A parent's output that is no object is an empty one to its children; a real engine never starts them then.
 //! - An event starts a workflow once, however many of its keys fit. One with an empty payload starts runs too, with
-//!   the input `null`. Cron expressions are in UTC; `@every` and `CRON_TZ` are refused.
+//!   the input `null`.
+//! - A cron expression that never fires is refused, and over REST also one that is none; a real engine takes both and
+//!   forgets them. One that is named twice in a declaration counts once. Time zones need the system's zone data.
 //! - Workflows take turns at a worker; priorities count within a workflow only.
 //! - Terminal events for an attempt that has ended are ignored: what has ended stays as it ended.
 //! - The stop of a timed-out attempt is sent before the next attempt, not after it.
@@ -105,6 +111,8 @@
 
 mod announcement;
 mod assignment;
+#[cfg(feature = "cel")]
+mod cel;
 mod cron;
 mod driver;
 mod error;

@@ -115,6 +115,27 @@ impl Driver {
         added.ok_or(NotAdded::NoRoom)
     }
 
+    /// Adds something for each item and answers when all of it is kept. Other calls have their turn between two items,
+    /// so that a thousand idempotency expressions do not stop the engine.
+    pub(super) async fn add_each<T, R>(
+        &self,
+        room: Room,
+        items: Vec<T>,
+        event: impl Fn(&mut State, T, Now) -> R,
+    ) -> Result<Vec<R>, NotAdded> {
+        self.gate.admit()?;
+        if !self.now_with(|state, _| state.has_room(room)) {
+            return Err(NotAdded::NoRoom);
+        }
+        let mut results = Vec::with_capacity(items.len());
+        for item in items {
+            results.push(self.now_with(|state, now| event(state, item, now)));
+            tokio::task::yield_now().await;
+        }
+        self.gate.wait(self.gate.due()).await?;
+        Ok(results)
+    }
+
     /// The same for what is told to no one: it waits for nothing.
     pub(super) fn now_with<R>(&self, event: impl FnOnce(&mut State, Now) -> R) -> R {
         let now = self.now();

@@ -1,6 +1,6 @@
 //! Reading a declaration: what is wrong with it is named, what this engine does not have is refused by name.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use tonic::Status;
 
@@ -55,6 +55,21 @@ pub(in crate::engine) fn definition(
     })
 }
 
+/// Reads a declaration that was kept. It may hold what an earlier version took and this one refuses, which is no reason
+/// to lose it: crons, which are kept by themselves, and empty schedule timeouts, which are the default.
+#[cfg(feature = "durable")]
+pub(in crate::engine) fn stored(
+    content: v1::CreateWorkflowVersionRequest,
+    timings: &Timings,
+) -> Result<Definition, Status> {
+    let mut checked = content.clone();
+    checked.cron_triggers.clear();
+    for task in checked.tasks.iter_mut().chain(&mut checked.on_failure_task) {
+        task.schedule_timeout = task.schedule_timeout.take().filter(|timeout| !timeout.is_empty());
+    }
+    Ok(Definition { content, ..definition(checked, timings)? })
+}
+
 /// All tasks, the one for failures last.
 fn tasks(content: &v1::CreateWorkflowVersionRequest, timings: &Timings) -> Result<Vec<TaskDefinition>, Status> {
     let mut tasks = Vec::with_capacity(content.tasks.len() + 1);
@@ -82,17 +97,22 @@ fn events(content: &v1::CreateWorkflowVersionRequest) -> Result<Vec<String>, Sta
 }
 
 fn crons(content: &v1::CreateWorkflowVersionRequest) -> Result<Vec<CronRule>, Status> {
-    let rule =
-        |(at, text): (usize, &String)| CronRule::parse(text).map_err(|e| invalid(&format!("CronTriggers[{at}]"), &e));
-    content.cron_triggers.iter().enumerate().map(rule).collect()
+    let rule = |(at, text): (usize, &String)| {
+        CronRule::parse_declared(text).map_err(|e| invalid(&format!("CronTriggers[{at}]"), &e))
+    };
+    let mut rules = content.cron_triggers.iter().enumerate().map(rule).collect::<Result<Vec<_>, _>>()?;
+    // One that is named twice fires once.
+    let mut known = HashSet::new();
+    rules.retain(|rule| known.insert(rule.text().to_owned()));
+    Ok(rules)
 }
 
 fn task(at: &str, task: &v1::CreateTaskOpts, timings: &Timings) -> Result<TaskDefinition, Status> {
     name(&format!("{at}.ReadableId"), &task.readable_id)?;
     let action: ActionId = task.action.parse().map_err(|e| invalid(&format!("{at}.Action"), &format!("{e}")))?;
-    let duration = |field: &str, text: &str, default: Duration| match text {
-        "" => Ok((default, format_duration(default))),
-        text => parse_duration(text)
+    let duration = |field: &str, text: Option<&str>, default: Duration| match text {
+        None => Ok((default, format_duration(default))),
+        Some(text) => parse_duration(text)
             .map(|parsed| (parsed, text.to_owned()))
             .map_err(|e| invalid(&format!("{at}.{field}"), &e.to_string())),
     };
@@ -102,13 +122,12 @@ fn task(at: &str, task: &v1::CreateTaskOpts, timings: &Timings) -> Result<TaskDe
         name: task.readable_id.clone(),
         action: action.as_str().to_owned(),
         needs: needs(at, task)?,
-        timeout: duration("Timeout", &task.timeout, timings.execution_timeout)?,
-        schedule_timeout: duration(
-            "ScheduleTimeout",
-            task.schedule_timeout.as_deref().unwrap_or_default(),
-            timings.schedule_timeout,
-        )?
-        .0,
+        timeout: duration(
+            "Timeout",
+            Some(task.timeout.as_str()).filter(|text| !text.is_empty()),
+            timings.execution_timeout,
+        )?,
+        schedule_timeout: duration("ScheduleTimeout", task.schedule_timeout.as_deref(), timings.schedule_timeout)?.0,
         retries,
         backoff: backoff(at, task)?,
         parents: Vec::new(),
@@ -249,15 +268,35 @@ mod tests {
     }
 
     #[test]
+    fn cron_named_twice_is_one() {
+        let definition = with(|c| c.cron_triggers = ["0 0 1 1 *", "0 0 2 1 *", "0 0 1 1 *"].map(String::from).into());
+        let crons: Vec<_> = definition.unwrap().crons.iter().map(|rule| rule.text().to_owned()).collect();
+        assert_eq!(crons, ["0 0 1 1 *", "0 0 2 1 *"]);
+    }
+
+    #[cfg(feature = "durable")]
+    #[test]
+    fn stored_declaration_keeps_content_that_is_refused_by_now() {
+        let mut content = minimal();
+        content.cron_triggers = vec!["0 0 L * *".into()];
+        content.tasks[0].schedule_timeout = Some(String::new());
+        assert!(definition(content.clone(), &Timings::default()).is_err());
+        let stored = stored(content.clone(), &Timings::default()).unwrap();
+        assert_eq!((stored.content, stored.crons.len()), (content, 0));
+        assert_eq!(stored.tasks[0].schedule_timeout, Timings::default().schedule_timeout);
+    }
+
+    #[test]
     fn each_fault_names_its_field() {
         type Change = fn(&mut v1::CreateWorkflowVersionRequest);
-        let faults: [(&str, Change); 19] = [
+        let faults: [(&str, Change); 22] = [
             ("Opts.Name", |c| c.name = "a b".into()),
             ("Opts.Tasks'", |c| c.tasks.clear()),
             ("ReadableId", |c| c.tasks[0].readable_id.clear()),
             ("Action", |c| c.tasks[0].action = "x".into()),
             ("Timeout", |c| c.tasks[0].timeout = "60".into()),
             ("ScheduleTimeout", |c| c.tasks[0].schedule_timeout = Some("1d".into())),
+            ("ScheduleTimeout", |c| c.tasks[0].schedule_timeout = Some(String::new())),
             ("Retries", |c| c.tasks[0].retries = -1),
             ("BackoffFactor", |c| c.tasks[0].backoff_factor = Some(0.5)),
             ("BackoffMaxSeconds", |c| {
@@ -279,6 +318,8 @@ mod tests {
             }),
             ("Tasks[1].ReadableId", |c| c.on_failure_task = Some(c.tasks[0].clone())),
             ("CronTriggers[0]", |c| c.cron_triggers.push("@every 5m".into())),
+            ("CronTriggers[0]", |c| c.cron_triggers.push("0 0 30 2 *".into())),
+            ("CronTriggers[1]", |c| c.cron_triggers = vec!["0 0 1 1 *".into(), "0 0 L * *".into()]),
             ("CronInput", |c| c.cron_input = Some("{".into())),
             ("EventTriggers", |c| c.event_triggers.push(String::new())),
         ];

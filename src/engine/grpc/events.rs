@@ -4,7 +4,7 @@ use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use super::{Door, check};
-use crate::engine::state::{Moment, Pushed, Room};
+use crate::engine::state::{Moment, Now, Pushed, Room, State};
 use crate::hatchet::wire::{
     RunId,
     proto::{
@@ -41,13 +41,8 @@ impl EventsService for Door {
             return Err(Status::invalid_argument("Invalid request: an event has no key"));
         }
         let checked = events.iter().map(|event| self.checked(event)).collect::<Result<Vec<_>, _>>()?;
-        let ids = self
-            .driver
-            .add(Room::Load, |state, now| {
-                let push = |pushed| (state.push_event(pushed, now), now.shown);
-                checked.into_iter().map(push).collect::<Vec<_>>()
-            })
-            .await?;
+        let push = |state: &mut State, pushed, now: Now| (state.push_event(pushed, now), now.shown);
+        let ids = self.driver.add_each(Room::Load, checked, push).await?;
         let events = events.into_iter().zip(ids).map(|(event, (id, at))| self.answer(event, id, at)).collect();
         Ok(Response::new(Events { events }))
     }

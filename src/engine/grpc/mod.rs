@@ -15,7 +15,7 @@ pub(super) use check::{
     input as checked_input, metadata as checked_metadata, metadata_pair, priority as checked_priority, status_word,
 };
 #[cfg(feature = "durable")]
-pub(super) use declare::definition;
+pub(super) use declare::stored as stored_definition;
 pub(super) use trigger::one as trigger_one;
 
 use std::sync::Arc;

@@ -92,7 +92,12 @@ pub(in crate::engine) async fn one(driver: &Driver, from: TriggerWorkflowRequest
 /// Makes runs in the order given; an invalid one refuses all, a colliding one only itself.
 pub(super) async fn many(driver: &Driver, all: Vec<TriggerWorkflowRequest>) -> Result<Vec<String>, Status> {
     let mut seen = Seen::default();
-    let items = all.into_iter().map(|from| item(driver, &mut seen, from)).collect::<Result<_, _>>()?;
+    let mut items = Vec::with_capacity(all.len());
+    for from in all {
+        items.push(item(driver, &mut seen, from)?);
+        // An idempotency expression may take milliseconds: other calls have their turn between two of them.
+        tokio::task::yield_now().await;
+    }
     let made = driver.add(Room::Load, |state, now| state.trigger(items, now)).await?.map_err(refused)?;
     let (mut ids, mut collisions) = (Vec::with_capacity(made.len()), Vec::new());
     for one in made {

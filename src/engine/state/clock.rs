@@ -117,7 +117,7 @@ fn sooner<T: Ord>(one: Option<T>, other: Option<T>) -> bool {
 impl State {
     /// When [`tick`](Self::tick) is wanted next.
     pub(crate) fn next_deadline(&self) -> Next {
-        Next { steady: self.clock.next(), wall: self.calendar.next() }
+        Next { steady: self.clock.next().into_iter().chain(self.next_watch()).min(), wall: self.calendar.next() }
     }
 
     /// Carries out all that is due.
@@ -126,6 +126,7 @@ impl State {
             self.rearm_crons(now);
         }
         self.looked = now.wall;
+        self.watch_own_clock(now);
         while let Some((key, alarm)) = self.clock.due(now.steady) {
             match alarm {
                 Alarm::Task(id) => self.task_is_due(id, key, now),

@@ -287,6 +287,7 @@ impl Loading {
             registered: Moment(head.registered),
             heartbeat: Some(self.now.shown),
             sign: self.now.steady,
+            lease: self.now.steady,
             streams: Vec::new(),
             beating: Vec::new(),
             listened: head.listened.map(Moment),
@@ -300,6 +301,7 @@ impl Loading {
             offered: None,
             last: 0,
         };
+        self.state.start_watch(self.now);
         self.state.workers.restore(worker_id, worker);
         self.state.arm_worker(worker_id);
         Ok(())
@@ -350,7 +352,7 @@ impl Loading {
 
     fn cron(&mut self, row: Found<'_>, head: CronHead) -> Result<(), Damaged> {
         let plan = self.plan(row, &head.workflow, head.priority)?;
-        let rule = CronRule::parse(&head.rule).map_err(Damaged)?;
+        let rule = CronRule::restored(head.rule);
         let cron = Cron::kept(plan, rule, head.name, head.declared, head.enabled, Moment(head.created));
         self.state.restore_cron(id(head.id, "the id")?, cron, self.now);
         Ok(())

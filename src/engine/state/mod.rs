@@ -157,6 +157,8 @@ pub(crate) struct State {
     calendar: Deadlines<Moment, Date>,
     /// The wall clock at the last tick, or the latest that a cron has been armed at since.
     looked: Moment,
+    /// When the engine looks at its own clock next, while it has workers.
+    watch: Steady,
     logs: logs::Logs,
     events: events::Events,
     schedules: Kept<BTreeMap<Uuid, Scheduled>>,
@@ -197,6 +199,7 @@ impl State {
             clock: Deadlines::default(),
             calendar: Deadlines::default(),
             looked: Moment::default(),
+            watch: Steady::default(),
             logs: logs::Logs::default(),
             events: events::Events::default(),
             schedules: Kept::default(),

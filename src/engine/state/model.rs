@@ -1,6 +1,6 @@
 //! The things the state is made of.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use uuid::Uuid;
 
@@ -165,6 +165,17 @@ pub(crate) enum Origin {
     Cron,
 }
 
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Call => f.write_str("a call"),
+            Self::Event { id, key } => write!(f, "event {id} (`{key}`)"),
+            Self::Schedule(id) => write!(f, "schedule {id}"),
+            Self::Cron => f.write_str("its cron"),
+        }
+    }
+}
+
 /// Who triggered a child run.
 #[derive(Debug, Clone)]
 pub(crate) struct Parent {
@@ -305,6 +316,8 @@ pub(crate) struct Worker {
     pub(crate) heartbeat: Option<Moment>,
     /// The heartbeat, or else the registration: when it was last known to live.
     pub(crate) sign: Steady,
+    /// From when its silence counts: the last sign of life, or the end of a gap in which the engine itself stood still.
+    pub(crate) lease: Steady,
     /// Open streams, the newest last: it gets the work.
     pub(crate) streams: Vec<StreamId>,
     /// Open streams that stand for heartbeats (the first generation of Listen).
@@ -345,6 +358,7 @@ impl Worker {
     pub(crate) fn lives(&mut self, now: Now) {
         self.heartbeat = Some(now.shown);
         self.sign = now.steady;
+        self.lease = now.steady;
     }
 
     /// Free units beyond what is needed, of the scarcest type; `None` if it does not fit.

@@ -90,11 +90,16 @@ impl State {
     }
 
     /// Makes a run that no one waits for. None is made if its workflow has gone, or if its idempotency key cannot be
-    /// had: there is no one to tell.
+    /// had: there is no one to tell but the log. The expression is evaluated here, which its cost limit allows.
     pub(super) fn start_unasked(&mut self, mut item: TriggerItem, now: Now) -> Option<RunId> {
         if let Some(rule) = &self.version_of(&item.workflow)?.idempotency {
-            let key = rule.expression.key(&item.input, &item.metadata).ok()?;
-            item.wanted = Some(Wanted { key, lease: rule.lease });
+            match rule.expression.key(&item.input, &item.metadata) {
+                Ok(key) => item.wanted = Some(Wanted { key, lease: rule.lease }),
+                Err(why) => {
+                    tracing::warn!("no run of workflow `{}` was started by {}: {why}", item.workflow, item.origin);
+                    return None;
+                }
+            }
         }
         match self.trigger_one(item, now).ok()? {
             Triggered::New(id) | Triggered::Existing(id) => Some(id),

@@ -1,14 +1,17 @@
 //! Workers: registration, streams, heartbeats, goodbye.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use super::{
-    Now, State,
+    Now, State, Steady,
     attempt::AttemptEvent,
     clock::Alarm,
     model::{Phase, Slot, StreamId, Worker},
 };
 use crate::hatchet::wire::{RunId, WorkerId, proto};
+
+/// A timer of an engine that is only busy is not later than this.
+const LATE: Duration = Duration::from_secs(1);
 
 /// A worker that announces itself, checked at the door.
 #[derive(Debug, Default)]
@@ -57,6 +60,7 @@ impl State {
             registered: now.shown,
             heartbeat: None,
             sign: now.steady,
+            lease: now.steady,
             streams: Vec::new(),
             beating: Vec::new(),
             listened: None,
@@ -69,6 +73,7 @@ impl State {
             offered: None,
             last: 0,
         };
+        self.start_watch(now);
         self.workers.insert(id, worker);
         self.arm_worker(id);
         id
@@ -161,10 +166,44 @@ impl State {
     /// so a heartbeat costs nothing here.
     pub(super) fn arm_worker(&mut self, id: WorkerId) {
         let Some(worker) = self.workers.passing(&id) else { return };
-        let at = worker.sign.plus(self.timings.worker_dead);
+        let at = worker.lease.plus(self.timings.worker_dead);
         if worker.alarm.is_none_or(|(set, _)| set > at) {
             self.clock.take_back(worker.alarm.take());
             worker.alarm = Some(self.clock.set(at, Alarm::Worker(id)));
+        }
+    }
+
+    /// How often the engine looks at its own clock while it has workers: a sixth of a lease, so that a gap which could
+    /// use a lease up cannot fall between two looks.
+    fn watch_interval(&self) -> Duration {
+        self.timings.worker_dead / 6
+    }
+
+    /// Begins to watch the engine's own clock when the first worker comes.
+    pub(super) fn start_watch(&mut self, now: Now) {
+        if self.workers.is_empty() {
+            self.watch = now.plus(self.watch_interval());
+        }
+    }
+
+    /// When the engine looks at its own clock next; not without workers.
+    pub(super) fn next_watch(&self) -> Option<Steady> {
+        (!self.workers.is_empty()).then_some(self.watch)
+    }
+
+    /// Gives every worker a fresh lease if this look at the clock is late: then the engine itself stood still, as when
+    /// it was stopped by a signal or its machine was, and has heard no heartbeat whoever sent one. What runs on a worker
+    /// that is gone is requeued one lease later.
+    pub(super) fn watch_own_clock(&mut self, now: Now) {
+        if now.since(self.watch) >= self.watch_interval().max(LATE) {
+            for id in self.workers.keys().copied().collect::<Vec<_>>() {
+                if let Some(worker) = self.workers.passing(&id) {
+                    worker.lease = now.steady;
+                }
+            }
+        }
+        if now.steady >= self.watch {
+            self.watch = now.plus(self.watch_interval());
         }
     }
 
@@ -172,7 +211,7 @@ impl State {
     pub(super) fn look_after_worker(&mut self, id: WorkerId, now: Now) {
         let Some(worker) = self.workers.passing(&id) else { return };
         worker.alarm = None;
-        let silent = if worker.beating.is_empty() { now.since(worker.sign) } else { Default::default() };
+        let silent = if worker.beating.is_empty() { now.since(worker.lease) } else { Default::default() };
         let next = if silent >= self.timings.worker_dead {
             let lost: Vec<_> = worker.running.values().copied().collect();
             let over = worker.streams.is_empty() && silent >= self.timings.worker_forgotten;

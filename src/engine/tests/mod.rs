@@ -1,6 +1,8 @@
 //! The engine over a real socket, with raw stubs.
 
 mod calls;
+#[cfg(feature = "cel")]
+mod costly;
 #[cfg(feature = "durable")]
 mod kept;
 mod line;
@@ -37,6 +39,7 @@ impl tonic::service::Interceptor for Bearer {
     }
 }
 
+#[derive(Clone)]
 struct Client {
     dispatcher: DispatcherClient<Authorized>,
     workflows: WorkflowServiceClient<Authorized>,

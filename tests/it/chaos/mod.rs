@@ -24,4 +24,5 @@ mod restart;
 mod sigterm;
 mod site;
 mod subscription;
+mod suspend;
 mod table;

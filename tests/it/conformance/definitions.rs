@@ -65,7 +65,8 @@ fn invalid(target: &Target) -> Vec<(CreateWorkflowVersionRequest, &'static str)>
     };
     add("Name", &|d| d.name = String::new());
     add("Name", &|d| d.name = "not a name".to_owned());
-    for duration in ["1d", "60", "-5s", "5ns", "soon"] {
+    add("ScheduleTimeout", &|d| d.tasks[0].schedule_timeout = Some(String::new()));
+    for duration in ["1d", "60", "-5s", "+5s", "5ns", ".s", "1.5.5s", "1h 30m", "2562047h47m17s", "2562048h", "soon"] {
         add("Timeout", &|d| d.tasks[0].timeout = duration.to_owned());
         add("ScheduleTimeout", &|d| d.tasks[0].schedule_timeout = Some(duration.to_owned()));
     }
@@ -135,8 +136,12 @@ async fn a_broken_definition_is_refused() {
 #[tokio::test]
 async fn all_units_of_a_duration_are_taken() {
     let target = Target::start().await;
-    for duration in ["500ms", "1.5h", "1h30m", "90s"] {
-        target.flow_with("durations", |task| task.timeout = duration.to_owned()).await;
+    for duration in ["500ms", "1.5h", "1h30m", "90s", ".5s", "5.s", "0.0001ms", "2562047h", "2562047h47m16s"] {
+        let both = |task: &mut CreateTaskOpts| {
+            task.timeout = duration.to_owned();
+            task.schedule_timeout = Some(duration.to_owned());
+        };
+        target.flow_with("durations", both).await;
     }
 }
 

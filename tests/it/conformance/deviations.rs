@@ -53,6 +53,11 @@ pub enum Deviation {
     /// A metadata filter of a list without a colon, or for all pairs in a list that has no such operator, is refused; a
     /// real engine ignores it.
     BadFilterIsRefused,
+    /// A cron that never fires, or that is no expression, is refused; a real engine takes the first everywhere and both
+    /// over REST, and forgets them.
+    UselessCronIsRefused,
+    /// A cron that is named twice in a declaration is one; a real engine fails with INTERNAL.
+    CronNamedTwiceIsOne,
     /// An idempotency key that does not evaluate refuses the trigger; a real engine answers OK and makes no run.
     BadKeyIsRefused,
 }

@@ -184,3 +184,21 @@ async fn a_key_that_does_not_evaluate_makes_no_run() {
     worker.complete(&action, "{}").await;
     worker.close().await;
 }
+
+/// Keys keep their meaning when a program moves between engines.
+#[tokio::test]
+async fn expression_writes_numbers_as_go_does() {
+    let target = Target::start().await;
+    let mut definition = target.definition("numbers");
+    let expression = format!("'{}:' + (type(input.k) == string ? input.k : string(input.k))", target.name("k"));
+    definition.idempotency =
+        Some(IdempotencyConfig { expression, ttl_ms: 600_000, method: Some(IdempotencyMethod::Ttl.into()) });
+    let flow = target.put(&definition).await;
+    for (number, text) in [(json!(5), "5"), (json!(1_234_567), "1.234567e+06"), (json!(0.00001), "1e-05")] {
+        let run = target.trigger(&flow, json!({"k": number})).await;
+        let status = target.try_trigger(flow.request(json!({"k": text}))).await.unwrap_err();
+        let collision: IdempotencyCollisionError = detail(&status, "IdempotencyCollisionError");
+        assert_eq!(collision.existing_run_external_id, run, "{text}");
+        target.cancel(&[&run]).await;
+    }
+}

@@ -23,6 +23,7 @@ mod assignment;
 mod cancel;
 mod children;
 mod connection;
+mod crons;
 mod death;
 mod definitions;
 mod details;

@@ -1,7 +1,8 @@
 //! Timeouts, and the slot given back early.
 
 use hatchet_quickstart::hatchet::wire::proto::{
-    ActionType, RefreshTimeoutRequest, ReleaseSlotRequest, StepActionEventType as Kind, v1::RunStatus,
+    ActionType, RefreshTimeoutRequest, ReleaseSlotRequest, StepActionEventType as Kind,
+    v1::{CreateTaskOpts, RunStatus},
 };
 use serde_json::json;
 use tonic::{Code, Status};
@@ -150,5 +151,26 @@ async fn a_released_slot_leaves_the_task_running() {
     assert_eq!(target.done(&run).await.status(), RunStatus::Completed);
     missing(&target, release(&target, &run).await, "not found");
     missing(&target, release(&target, &Uuid::new_v4().to_string()).await, "not found");
+    worker.close().await;
+}
+
+#[tokio::test]
+async fn run_with_the_longest_timeouts_completes() {
+    const LONGEST: &str = "2562047h";
+    let target = Target::start().await;
+    let longest = |task: &mut CreateTaskOpts| {
+        task.timeout = LONGEST.to_owned();
+        task.schedule_timeout = Some(LONGEST.to_owned());
+    };
+    let flow = target.flow_with("longest", longest).await;
+    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let run = target.trigger(&flow, json!({})).await;
+    let action = worker.next_start().await;
+    worker.started(&action).await;
+    let first = refresh(&target, &run, LONGEST).await.unwrap();
+    let second = refresh(&target, &run, LONGEST).await.unwrap();
+    assert!(second.seconds > first.seconds, "{first}, {second}");
+    worker.complete(&action, "{}").await;
+    assert_eq!(target.done(&run).await.status(), RunStatus::Completed);
     worker.close().await;
 }

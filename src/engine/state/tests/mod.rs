@@ -1,5 +1,6 @@
 //! The state machine in virtual time.
 
+mod gaps;
 mod history;
 mod parents;
 mod random;

@@ -156,6 +156,28 @@ fn triggered_schedule_of_an_earlier_version_is_dropped_at_a_start() {
     assert_eq!((runs(&world, "t"), world.state.schedules().count()), (1, 0));
 }
 
+#[cfg(feature = "cel")]
+#[test]
+fn cron_with_a_costly_expression_starts_no_run_and_holds_nothing_up() {
+    use crate::engine::{
+        idempotency::Expression,
+        state::model::{Idempotency, Lease},
+    };
+    let mut world = World::new();
+    let lists = (0..8).map(|at| format!("[0,1,2,3,4,5,6,7,8,9].all(x{at}, ")).collect::<String>();
+    for (name, text) in [("costly", format!("{lists}true{} ? 'a' : 'b'", ")".repeat(8))), ("cheap", "'c'".into())] {
+        world.declare_all(name, vec![World::task("t", &[])], |definition| {
+            definition.crons = vec![CronRule::parse("*/20 * * * * *").unwrap()];
+            definition.idempotency = Some(Idempotency {
+                expression: Expression::compile(&text).unwrap(),
+                lease: Lease { ttl: Duration::from_secs(1), until_end: false },
+            });
+        });
+    }
+    world.seconds(60);
+    assert_eq!((runs(&world, "costly"), runs(&world, "cheap")), (0, 3));
+}
+
 /// Runs of one workflow.
 fn runs(world: &World, name: &str) -> usize {
     world.state.runs.values().filter(|run| &*run.version.workflow == name).count()
@@ -276,4 +298,23 @@ fn a_clock_that_leaps_forward_and_back_makes_no_run_old() {
     world.move_on(Duration::from_millis(7 * DAY));
     world.trigger("t");
     assert!(world.state.run(run).is_none(), "now it is");
+}
+
+#[test]
+fn deadline_that_is_refreshed_beyond_all_time_overflows_nothing() {
+    let mut world = World::new();
+    let longest = crate::hatchet::wire::parse_duration("2562047h47m16.854775807s").unwrap();
+    world.declare("t", |task| {
+        task.timeout.0 = longest;
+        task.schedule_timeout = longest;
+    });
+    let run = world.trigger("t");
+    world.seconds(60);
+    world.worker(&["t"], 1);
+    for _ in 0..10_000 {
+        world.event(|state, now| state.refresh_timeout(run, longest, now)).unwrap();
+    }
+    assert!(world.state.next_deadline().wait(world.now).is_some());
+    world.complete(run, 0);
+    assert_eq!(world.status(run).0, RunStatus::Completed);
 }

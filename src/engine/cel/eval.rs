@@ -1,0 +1,244 @@
+//! A tree to a value.
+
+use super::{
+    Budget, Fault, functions, operators,
+    parser::{Fold, FoldKind, Node, Step},
+    value::{Map, TYPES, Text, Value},
+};
+
+type Outcome<'a> = Result<Value<'a>, Fault>;
+
+/// The variables that an expression sees: those of the macros around it, the innermost first, then the given ones.
+struct Scope<'s, 'a> {
+    name: &'a str,
+    value: Value<'a>,
+    outer: Option<&'s Scope<'s, 'a>>,
+}
+
+/// Evaluates a tree.
+pub(super) fn evaluate<'a>(node: &'a Node, variables: &[(&'a str, Value<'a>)], budget: &mut Budget) -> Outcome<'a> {
+    Evaluation { variables, budget }.value(node, None)
+}
+
+struct Evaluation<'e, 'a> {
+    variables: &'e [(&'a str, Value<'a>)],
+    budget: &'e mut Budget,
+}
+
+impl<'a> Evaluation<'_, 'a> {
+    fn value(&mut self, node: &'a Node, scope: Option<&Scope<'_, 'a>>) -> Outcome<'a> {
+        self.budget.spend(1)?;
+        match node {
+            Node::Null => Ok(Value::Null),
+            Node::Bool(b) => Ok(Value::Bool(*b)),
+            Node::Int(n) => Ok(Value::Int(*n)),
+            Node::Uint(n) => Ok(Value::Uint(*n)),
+            Node::Double(n) => Ok(Value::Double(*n)),
+            Node::Text(text) => Ok(Value::Text(Text::Borrowed(text))),
+            Node::Name(name) => self.variable(name, scope),
+            Node::List(nodes) => Ok(Value::list(self.values(nodes, scope)?)),
+            Node::Map(entries) => self.map(entries, scope),
+            Node::Not(of) => operators::not(&self.value(of, scope)?),
+            Node::Negate(of) => operators::negate(&self.value(of, scope)?),
+            Node::And(nodes) => self.logic(nodes, false, scope),
+            Node::Or(nodes) => self.logic(nodes, true, scope),
+            Node::If(parts) => {
+                let (condition, then, otherwise) = &**parts;
+                let taken = if self.condition(condition, scope)? { then } else { otherwise };
+                self.value(taken, scope)
+            }
+            Node::Chain(first, rest) => {
+                let mut left = self.value(first, scope)?;
+                for (operator, node) in rest {
+                    let right = self.value(node, scope)?;
+                    left = operators::apply(*operator, left, right, self.budget)?;
+                }
+                Ok(left)
+            }
+            Node::Call(function, nodes) => {
+                let arguments = self.values(nodes, scope)?;
+                functions::call(*function, &arguments, self.budget)
+            }
+            Node::Path(of, steps) => {
+                let mut value = self.value(of, scope)?;
+                for step in steps {
+                    value = self.step(value, step, scope)?;
+                }
+                Ok(value)
+            }
+            Node::Has(of, field) => match self.value(of, scope)? {
+                Value::Map(map) => Ok(Value::Bool(operators::field(&map, field, self.budget)?.is_some())),
+                other => Err(no_field(&other, field)),
+            },
+        }
+    }
+
+    fn variable(&self, name: &'a str, scope: Option<&Scope<'_, 'a>>) -> Outcome<'a> {
+        let mut next = scope;
+        while let Some(scope) = next {
+            if scope.name == name {
+                return Ok(scope.value.clone());
+            }
+            next = scope.outer;
+        }
+        if let Some((_, value)) = self.variables.iter().find(|(known, _)| *known == name) {
+            return Ok(value.clone());
+        }
+        match TYPES.iter().find(|known| **known == name) {
+            Some(known) => Ok(Value::Type(known)),
+            None => Err(Fault::Error(format!("unknown variable `{}`", brief(name)))),
+        }
+    }
+
+    fn values(&mut self, nodes: &'a [Node], scope: Option<&Scope<'_, 'a>>) -> Result<Vec<Value<'a>>, Fault> {
+        nodes.iter().map(|node| self.value(node, scope)).collect()
+    }
+
+    fn map(&mut self, entries: &'a [(Node, Node)], scope: Option<&Scope<'_, 'a>>) -> Outcome<'a> {
+        let mut map: Vec<(Value<'a>, Value<'a>)> = Vec::with_capacity(entries.len());
+        for (key, value) in entries {
+            let key = self.value(key, scope)?;
+            if !matches!(key, Value::Bool(_) | Value::Int(_) | Value::Uint(_) | Value::Text(_)) {
+                return Err(Fault::Error(format!("{} is no key of a map", key.type_name())));
+            }
+            if operators::entry(&map, &key, self.budget)?.is_some() {
+                return Err(Fault::Error("a map has the same key twice".to_owned()));
+            }
+            map.push((key, self.value(value, scope)?));
+        }
+        Ok(Value::Map(Map::Shared(map.into())))
+    }
+
+    fn condition(&mut self, node: &'a Node, scope: Option<&Scope<'_, 'a>>) -> Result<bool, Fault> {
+        match self.value(node, scope)? {
+            Value::Bool(b) => Ok(b),
+            other => Err(Fault::Error(format!("a condition is {}, not bool", other.type_name()))),
+        }
+    }
+
+    /// `&&` and `||`: an operand that decides the result does so in spite of errors beside it.
+    fn logic(&mut self, nodes: &'a [Node], deciding: bool, scope: Option<&Scope<'_, 'a>>) -> Outcome<'a> {
+        let mut decision = Decision::new(deciding);
+        for node in nodes {
+            if decision.takes(self.condition(node, scope))? {
+                break;
+            }
+        }
+        decision.value()
+    }
+
+    fn step(&mut self, value: Value<'a>, step: &'a Step, scope: Option<&Scope<'_, 'a>>) -> Outcome<'a> {
+        self.budget.spend(1)?;
+        match step {
+            Step::Field(field) => match &value {
+                Value::Map(map) => operators::field(map, field, self.budget)?
+                    .ok_or_else(|| Fault::Error(format!("no such key: {}", brief(field)))),
+                other => Err(no_field(other, field)),
+            },
+            Step::Index(node) => {
+                let at = self.value(node, scope)?;
+                operators::index(&value, &at, self.budget)
+            }
+            Step::Call(function, nodes) => {
+                let mut arguments = vec![value];
+                arguments.extend(self.values(nodes, scope)?);
+                functions::call(*function, &arguments, self.budget)
+            }
+            Step::Fold(fold) => self.fold(&value, fold, scope),
+        }
+    }
+
+    fn fold(&mut self, range: &Value<'a>, fold: &'a Fold, scope: Option<&Scope<'_, 'a>>) -> Outcome<'a> {
+        match range {
+            Value::List(list) => self.fold_over(list.iter(), fold, scope),
+            Value::Map(Map::Json(map)) => {
+                self.fold_over(map.keys().map(|key| Value::Text(Text::Borrowed(key))), fold, scope)
+            }
+            Value::Map(Map::Shared(entries)) => self.fold_over(entries.iter().map(|(key, _)| key.clone()), fold, scope),
+            other => Err(Fault::Error(format!("a macro goes over a list or a map, not {}", other.type_name()))),
+        }
+    }
+
+    fn fold_over(
+        &mut self,
+        elements: impl Iterator<Item = Value<'a>>,
+        fold: &'a Fold,
+        outer: Option<&Scope<'_, 'a>>,
+    ) -> Outcome<'a> {
+        let mut found = Vec::new();
+        let mut count = 0;
+        let mut decision = Decision::new(fold.kind == FoldKind::Exists);
+        for element in elements {
+            self.budget.spend(1)?;
+            let scope = Scope { name: &fold.variable, value: element, outer };
+            match fold.kind {
+                FoldKind::All | FoldKind::Exists => {
+                    if decision.takes(self.condition(&fold.body, Some(&scope)))? {
+                        break;
+                    }
+                }
+                FoldKind::ExistsOne => count += usize::from(self.condition(&fold.body, Some(&scope))?),
+                FoldKind::Filter => {
+                    if self.condition(&fold.body, Some(&scope))? {
+                        found.push(scope.value);
+                    }
+                }
+                FoldKind::Map => {
+                    let wanted = match &fold.guard {
+                        Some(guard) => self.condition(guard, Some(&scope))?,
+                        None => true,
+                    };
+                    if wanted {
+                        found.push(self.value(&fold.body, Some(&scope))?);
+                    }
+                }
+            }
+        }
+        match fold.kind {
+            FoldKind::All | FoldKind::Exists => decision.value(),
+            FoldKind::ExistsOne => Ok(Value::Bool(count == 1)),
+            FoldKind::Filter | FoldKind::Map => Ok(Value::list(found)),
+        }
+    }
+}
+
+/// The result of `&&`, `||`, `all` and `exists` so far.
+struct Decision {
+    /// The operand that decides: `false` for `&&` and `all`.
+    deciding: bool,
+    decided: bool,
+    error: Option<String>,
+}
+
+impl Decision {
+    fn new(deciding: bool) -> Self {
+        Self { deciding, decided: false, error: None }
+    }
+
+    /// Takes an operand; answers whether it decides. An error waits for what follows, unless it is that the budget
+    /// is exhausted.
+    fn takes(&mut self, operand: Result<bool, Fault>) -> Result<bool, Fault> {
+        match operand {
+            Ok(value) => self.decided = value == self.deciding,
+            Err(Fault::Error(why)) => self.error = Some(why),
+            Err(exhausted @ Fault::Exhausted(_)) => return Err(exhausted),
+        }
+        Ok(self.decided)
+    }
+
+    fn value<'a>(self) -> Outcome<'a> {
+        match self.error {
+            Some(why) if !self.decided => Err(Fault::Error(why)),
+            _ => Ok(Value::Bool(self.decided == self.deciding)),
+        }
+    }
+}
+
+fn no_field(value: &Value<'_>, field: &str) -> Fault {
+    Fault::Error(format!("{} has no field `{}`", value.type_name(), brief(field)))
+}
+
+/// As much of a name as fits an error.
+fn brief(name: &str) -> String {
+    name.chars().take(40).collect()
+}

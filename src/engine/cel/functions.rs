@@ -1,0 +1,203 @@
+//! The functions of the language.
+
+use regex::RegexBuilder;
+
+use super::{
+    Budget, Fault,
+    value::{Text, Value},
+};
+
+type Outcome<'a> = Result<Value<'a>, Fault>;
+
+/// Largest compiled regular expression, in bytes: room for some Unicode classes, and compiled in about a millisecond.
+const MAX_REGEX: usize = 1 << 18;
+
+/// A function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Function {
+    Bool,
+    Contains,
+    Double,
+    Dyn,
+    EndsWith,
+    Int,
+    Matches,
+    Size,
+    StartsWith,
+    String,
+    Type,
+    Uint,
+}
+
+/// The functions by their names.
+const NAMES: [(&str, Function); 12] = [
+    ("bool", Function::Bool),
+    ("contains", Function::Contains),
+    ("double", Function::Double),
+    ("dyn", Function::Dyn),
+    ("endsWith", Function::EndsWith),
+    ("int", Function::Int),
+    ("matches", Function::Matches),
+    ("size", Function::Size),
+    ("startsWith", Function::StartsWith),
+    ("string", Function::String),
+    ("type", Function::Type),
+    ("uint", Function::Uint),
+];
+
+impl Function {
+    /// One that is called as `name(x)`.
+    pub(super) fn global(name: &str) -> Option<Self> {
+        Self::named(name).filter(|function| !matches!(function, Self::Contains | Self::EndsWith | Self::StartsWith))
+    }
+
+    /// One that is called as `x.name()`.
+    pub(super) fn member(name: &str) -> Option<Self> {
+        Self::named(name).filter(|function| {
+            matches!(function, Self::Contains | Self::EndsWith | Self::Matches | Self::Size | Self::StartsWith)
+        })
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        NAMES.iter().find(|(known, _)| *known == name).map(|(_, function)| *function)
+    }
+
+    fn name(self) -> &'static str {
+        NAMES.iter().find(|(_, known)| *known == self).map_or("", |(name, _)| name)
+    }
+
+    /// All names, for errors.
+    pub(super) fn names() -> String {
+        NAMES.map(|(name, _)| name).join(", ")
+    }
+}
+
+/// Calls a function. A member's target is its first argument.
+pub(super) fn call<'a>(function: Function, arguments: &[Value<'a>], budget: &mut Budget) -> Outcome<'a> {
+    budget.spend(1)?;
+    match (function, arguments) {
+        (Function::Dyn, [value]) => Ok(value.clone()),
+        (Function::Type, [value]) => Ok(Value::Type(value.type_name())),
+        (Function::Size, [value]) => size(value, budget),
+        (Function::Bool, [Value::Bool(b)]) => Ok(Value::Bool(*b)),
+        (Function::Bool, [Value::Text(text)]) => match &**text {
+            "1" | "t" | "true" | "True" | "TRUE" => Ok(Value::Bool(true)),
+            "0" | "f" | "false" | "False" | "FALSE" => Ok(Value::Bool(false)),
+            _ => Err(no_number(function)),
+        },
+        (Function::Contains, [Value::Text(text), Value::Text(part)]) => {
+            budget.spend_text(text.len() + part.len())?;
+            Ok(Value::Bool(text.contains(&**part)))
+        }
+        (Function::StartsWith, [Value::Text(text), Value::Text(part)]) => {
+            budget.spend_text(part.len())?;
+            Ok(Value::Bool(text.starts_with(&**part)))
+        }
+        (Function::EndsWith, [Value::Text(text), Value::Text(part)]) => {
+            budget.spend_text(part.len())?;
+            Ok(Value::Bool(text.ends_with(&**part)))
+        }
+        (Function::Matches, [Value::Text(text), Value::Text(pattern)]) => matches(text, pattern, budget),
+        (Function::String, [value]) => string(value),
+        (Function::Double, [value]) => double(value),
+        (Function::Int, [value]) => int(value),
+        (Function::Uint, [value]) => uint(value),
+        _ => Err(no_overload(function, arguments)),
+    }
+}
+
+fn no_overload(function: Function, arguments: &[Value<'_>]) -> Fault {
+    let types: Vec<_> = arguments.iter().take(4).map(Value::type_name).collect();
+    Fault::Error(format!("`{}` does not take ({})", function.name(), types.join(", ")))
+}
+
+fn no_number(function: Function) -> Fault {
+    Fault::Error(format!("the argument of `{}` cannot be converted", function.name()))
+}
+
+fn size<'a>(value: &Value<'a>, budget: &mut Budget) -> Outcome<'a> {
+    let size = match value {
+        Value::Text(text) => {
+            budget.spend_text(text.len())?;
+            text.chars().count()
+        }
+        Value::List(list) => list.len(),
+        Value::Map(map) => map.len(),
+        other => return Err(no_overload(Function::Size, std::slice::from_ref(other))),
+    };
+    i64::try_from(size).map(Value::Int).map_err(|_| no_number(Function::Size))
+}
+
+fn matches<'a>(text: &str, pattern: &str, budget: &mut Budget) -> Outcome<'a> {
+    budget.spend_regex(pattern.len(), text.len())?;
+    let regex = RegexBuilder::new(pattern).size_limit(MAX_REGEX).build().map_err(|e| {
+        let why = e.to_string();
+        let why = why.split_whitespace().collect::<Vec<_>>().join(" ");
+        Fault::Error(format!("invalid regular expression: {}", why.chars().take(200).collect::<String>()))
+    })?;
+    Ok(Value::Bool(regex.is_match(text)))
+}
+
+fn string<'a>(value: &Value<'a>) -> Outcome<'a> {
+    Ok(match value {
+        Value::Text(text) => Value::Text(text.clone()),
+        Value::Bool(true) => Value::Text(Text::Borrowed("true")),
+        Value::Bool(false) => Value::Text(Text::Borrowed("false")),
+        Value::Int(n) => Value::text(n.to_string()),
+        Value::Uint(n) => Value::text(n.to_string()),
+        Value::Double(n) => Value::text(double_text(*n)),
+        other => return Err(no_overload(Function::String, std::slice::from_ref(other))),
+    })
+}
+
+/// A double as Go's `%g` writes it: the fewest digits that read back as the same, with an exponent from 1e+06 up and
+/// below 0.0001. A real engine's keys have this form.
+fn double_text(n: f64) -> String {
+    if n.is_nan() {
+        return "NaN".to_owned();
+    }
+    if n.is_infinite() {
+        return if n > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
+    }
+    let scientific = format!("{n:e}");
+    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    if (-4..6).contains(&exponent) {
+        return n.to_string();
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{digits}e{sign}{:02}", exponent.abs())
+}
+
+fn double<'a>(value: &Value<'a>) -> Outcome<'a> {
+    Ok(Value::Double(match value {
+        Value::Double(n) => *n,
+        Value::Int(n) => *n as f64,
+        Value::Uint(n) => *n as f64,
+        Value::Text(text) => text.parse().map_err(|_| no_number(Function::Double))?,
+        other => return Err(no_overload(Function::Double, std::slice::from_ref(other))),
+    }))
+}
+
+fn int<'a>(value: &Value<'a>) -> Outcome<'a> {
+    let number = match value {
+        Value::Int(n) => Some(*n),
+        Value::Uint(n) => i64::try_from(*n).ok(),
+        // Both bounds are exact as doubles; cel-go excludes them too.
+        Value::Double(n) => (*n > i64::MIN as f64 && *n < i64::MAX as f64).then_some(*n as i64),
+        Value::Text(text) => text.parse().ok(),
+        other => return Err(no_overload(Function::Int, std::slice::from_ref(other))),
+    };
+    number.map(Value::Int).ok_or_else(|| no_number(Function::Int))
+}
+
+fn uint<'a>(value: &Value<'a>) -> Outcome<'a> {
+    let number = match value {
+        Value::Uint(n) => Some(*n),
+        Value::Int(n) => u64::try_from(*n).ok(),
+        Value::Double(n) => (*n >= 0.0 && *n < u64::MAX as f64).then_some(*n as u64),
+        Value::Text(text) => text.parse().ok(),
+        other => return Err(no_overload(Function::Uint, std::slice::from_ref(other))),
+    };
+    number.map(Value::Uint).ok_or_else(|| no_number(Function::Uint))
+}

@@ -1,0 +1,441 @@
+//! Tokens to a tree.
+//!
+//! Chains (`a + b + c`, `a.b.c`, `a && b`) are one node each, so that a tree is only as deep as its brackets,
+//! conditionals and macros are nested. [`MAX_DEPTH`] bounds that, and with it the stack of everything that walks a
+//! tree.
+
+use super::{
+    functions::Function,
+    lexer::{Token, place, tokens},
+};
+
+/// Deepest nesting of brackets, calls, conditionals and macros. cel-go takes 250 levels of its grammar, of which one
+/// bracket is several.
+pub(super) const MAX_DEPTH: u32 = 60;
+
+/// Most list and map literals and macros of an expression. Each adds one level to a value at most, so that this bounds
+/// the stack of everything that walks a value.
+pub(super) const MAX_CONTAINERS: u32 = 250;
+
+/// A node of the tree.
+#[derive(Debug)]
+pub(super) enum Node {
+    Null,
+    Bool(bool),
+    Int(i64),
+    Uint(u64),
+    Double(f64),
+    Text(String),
+    Name(String),
+    List(Vec<Node>),
+    Map(Vec<(Node, Node)>),
+    Not(Box<Node>),
+    Negate(Box<Node>),
+    And(Vec<Node>),
+    Or(Vec<Node>),
+    /// Condition, value if true, value if false.
+    If(Box<(Node, Node, Node)>),
+    /// Operators of one precedence, from left to right.
+    Chain(Box<Node>, Vec<(Operator, Node)>),
+    Call(Function, Vec<Node>),
+    Path(Box<Node>, Vec<Step>),
+    /// Whether the value of a path has a field.
+    Has(Box<Node>, String),
+}
+
+/// A step of a path.
+#[derive(Debug)]
+pub(super) enum Step {
+    Field(String),
+    Index(Node),
+    Call(Function, Vec<Node>),
+    Fold(Box<Fold>),
+}
+
+/// A macro over the elements of a list or the keys of a map.
+#[derive(Debug)]
+pub(super) struct Fold {
+    pub(super) kind: FoldKind,
+    pub(super) variable: String,
+    /// Which elements `map` with three arguments takes.
+    pub(super) guard: Option<Node>,
+    pub(super) body: Node,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum FoldKind {
+    All,
+    Exists,
+    ExistsOne,
+    Map,
+    Filter,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Operator {
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
+    Remainder,
+    Equal,
+    NotEqual,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+    In,
+}
+
+impl Operator {
+    /// As it is written.
+    pub(super) fn sign(self) -> &'static str {
+        match self {
+            Self::Add => "+",
+            Self::Subtract => "-",
+            Self::Multiply => "*",
+            Self::Divide => "/",
+            Self::Remainder => "%",
+            Self::Equal => "==",
+            Self::NotEqual => "!=",
+            Self::Less => "<",
+            Self::LessOrEqual => "<=",
+            Self::Greater => ">",
+            Self::GreaterOrEqual => ">=",
+            Self::In => "in",
+        }
+    }
+}
+
+/// The operators between two values by precedence, the loosest first.
+const PRECEDENCE: [&[Operator]; 3] = [
+    &[
+        Operator::Equal,
+        Operator::NotEqual,
+        Operator::Less,
+        Operator::LessOrEqual,
+        Operator::Greater,
+        Operator::GreaterOrEqual,
+        Operator::In,
+    ],
+    &[Operator::Add, Operator::Subtract],
+    &[Operator::Multiply, Operator::Divide, Operator::Remainder],
+];
+
+/// Names that the language keeps for itself.
+const RESERVED: [&str; 18] = [
+    "as",
+    "break",
+    "const",
+    "continue",
+    "else",
+    "for",
+    "function",
+    "if",
+    "import",
+    "in",
+    "let",
+    "loop",
+    "package",
+    "namespace",
+    "return",
+    "var",
+    "void",
+    "while",
+];
+
+/// Parses a text; the error is one line.
+pub(super) fn parse(text: &str) -> Result<Node, String> {
+    let mut parser = Parser { text, tokens: tokens(text)?, at: 0, depth: 0, containers: 0 };
+    let node = parser.expression()?;
+    if *parser.peek() != Token::End {
+        return Err(parser.unexpected());
+    }
+    Ok(node)
+}
+
+struct Parser<'t> {
+    text: &'t str,
+    tokens: Vec<(usize, Token)>,
+    at: usize,
+    depth: u32,
+    containers: u32,
+}
+
+impl Parser<'_> {
+    fn peek(&self) -> &Token {
+        self.tokens.get(self.at).map_or(&Token::End, |(_, token)| token)
+    }
+
+    /// Takes the next token; the end stays.
+    fn next(&mut self) -> Token {
+        let token = self.peek().clone();
+        self.at += usize::from(token != Token::End);
+        token
+    }
+
+    fn takes(&mut self, sign: &str) -> bool {
+        let found = matches!(self.peek(), Token::Sign(found) if *found == sign);
+        self.at += usize::from(found);
+        found
+    }
+
+    fn expect(&mut self, sign: &str) -> Result<(), String> {
+        if self.takes(sign) { Ok(()) } else { Err(format!("{}: expected `{sign}`", self.unexpected())) }
+    }
+
+    fn here(&self) -> String {
+        place(self.text, self.tokens.get(self.at).map_or(self.text.len(), |(at, _)| *at))
+    }
+
+    fn unexpected(&self) -> String {
+        let found = match self.peek() {
+            Token::Name(name) => format!("`{}`", name.chars().take(40).collect::<String>()),
+            Token::Sign(sign) => format!("`{sign}`"),
+            Token::Int(_) | Token::Uint(_) | Token::Double(_) => "number".to_owned(),
+            Token::Text(_) => "string".to_owned(),
+            Token::End => "end".to_owned(),
+        };
+        format!("unexpected {found} at {}", self.here())
+    }
+
+    /// A whole expression. All nesting comes through here, so this is where its depth is bounded.
+    fn expression(&mut self) -> Result<Node, String> {
+        if self.depth == MAX_DEPTH {
+            return Err(format!("the expression is nested more than {MAX_DEPTH} deep at {}", self.here()));
+        }
+        self.depth += 1;
+        let condition = self.or()?;
+        let node = if self.takes("?") {
+            let then = self.or()?;
+            self.expect(":")?;
+            Node::If(Box::new((condition, then, self.expression()?)))
+        } else {
+            condition
+        };
+        self.depth -= 1;
+        Ok(node)
+    }
+
+    fn count_container(&mut self) -> Result<(), String> {
+        if self.containers == MAX_CONTAINERS {
+            return Err(format!("the expression has more than {MAX_CONTAINERS} lists, maps and macros"));
+        }
+        self.containers += 1;
+        Ok(())
+    }
+
+    fn or(&mut self) -> Result<Node, String> {
+        let mut all = vec![self.and()?];
+        while self.takes("||") {
+            all.push(self.and()?);
+        }
+        Ok(single(all, Node::Or))
+    }
+
+    fn and(&mut self) -> Result<Node, String> {
+        let mut all = vec![self.chain(0)?];
+        while self.takes("&&") {
+            all.push(self.chain(0)?);
+        }
+        Ok(single(all, Node::And))
+    }
+
+    fn chain(&mut self, precedence: usize) -> Result<Node, String> {
+        let Some(operators) = PRECEDENCE.get(precedence) else { return self.unary() };
+        let first = self.chain(precedence + 1)?;
+        let mut rest = Vec::new();
+        while let Some(operator) = operators.iter().copied().find(|operator| self.takes_operator(*operator)) {
+            rest.push((operator, self.chain(precedence + 1)?));
+        }
+        Ok(if rest.is_empty() { first } else { Node::Chain(Box::new(first), rest) })
+    }
+
+    fn takes_operator(&mut self, operator: Operator) -> bool {
+        if operator != Operator::In {
+            return self.takes(operator.sign());
+        }
+        let found = matches!(self.peek(), Token::Name(name) if name == "in");
+        self.at += usize::from(found);
+        found
+    }
+
+    /// A value with its `!` or `-`; two of them are none.
+    fn unary(&mut self) -> Result<Node, String> {
+        for (sign, wrap) in [("!", Node::Not as fn(Box<Node>) -> Node), ("-", Node::Negate)] {
+            let mut count = 0;
+            while self.takes(sign) {
+                count += 1;
+            }
+            if count == 0 {
+                continue;
+            }
+            // The smallest integer has no positive counterpart.
+            if sign == "-" && count % 2 == 1 && *self.peek() == Token::Int(i64::MIN.unsigned_abs()) {
+                self.at += 1;
+                return self.path(Node::Int(i64::MIN));
+            }
+            let value = self.primary()?;
+            let value = self.path(value)?;
+            return Ok(if count % 2 == 1 { wrap(Box::new(value)) } else { wrap(Box::new(wrap(Box::new(value)))) });
+        }
+        let value = self.primary()?;
+        self.path(value)
+    }
+
+    /// The steps after a value.
+    fn path(&mut self, of: Node) -> Result<Node, String> {
+        let mut steps = Vec::new();
+        loop {
+            if self.takes("[") {
+                steps.push(Step::Index(self.expression()?));
+                self.expect("]")?;
+            } else if self.takes(".") {
+                let name = self.name()?;
+                steps.push(if self.takes("(") { self.member_call(&name)? } else { Step::Field(name) });
+            } else {
+                break;
+            }
+        }
+        Ok(if steps.is_empty() { of } else { Node::Path(Box::new(of), steps) })
+    }
+
+    fn name(&mut self) -> Result<String, String> {
+        match self.peek() {
+            Token::Name(name) if !RESERVED.contains(&name.as_str()) => {
+                let name = name.clone();
+                self.at += 1;
+                Ok(name)
+            }
+            _ => Err(format!("{}: expected a name", self.unexpected())),
+        }
+    }
+
+    fn member_call(&mut self, name: &str) -> Result<Step, String> {
+        let at = self.here();
+        let mut arguments = self.list(")")?;
+        let kind = match (name, arguments.len()) {
+            ("all", 2) => FoldKind::All,
+            ("exists", 2) => FoldKind::Exists,
+            ("exists_one" | "existsOne", 2) => FoldKind::ExistsOne,
+            ("map", 2 | 3) => FoldKind::Map,
+            ("filter", 2) => FoldKind::Filter,
+            _ => return Ok(Step::Call(Function::member(name).ok_or_else(|| unknown(name, &at))?, arguments)),
+        };
+        self.count_container()?;
+        let body = arguments.pop();
+        let guard = (arguments.len() == 2).then(|| arguments.pop()).flatten();
+        match (arguments.pop(), body) {
+            (Some(Node::Name(variable)), Some(body)) => Ok(Step::Fold(Box::new(Fold { kind, variable, guard, body }))),
+            _ => Err(format!("the first argument of `{name}` at {at} is a variable's name")),
+        }
+    }
+
+    fn primary(&mut self) -> Result<Node, String> {
+        match self.next() {
+            Token::Int(n) => Ok(Node::Int(
+                i64::try_from(n).map_err(|_| format!("number `{n}` is out of range before {}", self.here()))?,
+            )),
+            Token::Uint(n) => Ok(Node::Uint(n)),
+            Token::Double(n) => Ok(Node::Double(n)),
+            Token::Text(text) => Ok(Node::Text(text)),
+            Token::Sign("(") => {
+                let inner = self.expression()?;
+                self.expect(")")?;
+                Ok(inner)
+            }
+            Token::Sign("[") => {
+                self.count_container()?;
+                Ok(Node::List(self.list("]")?))
+            }
+            Token::Sign("{") => {
+                self.count_container()?;
+                Ok(Node::Map(self.entries()?))
+            }
+            Token::Sign(".") => {
+                let name = self.name()?;
+                self.named(name)
+            }
+            Token::Name(name) => match name.as_str() {
+                "null" => Ok(Node::Null),
+                "true" => Ok(Node::Bool(true)),
+                "false" => Ok(Node::Bool(false)),
+                _ => {
+                    self.at -= 1;
+                    let name = self.name()?;
+                    self.named(name)
+                }
+            },
+            Token::Sign(_) => {
+                self.at -= 1;
+                Err(self.unexpected())
+            }
+            Token::End => Err(self.unexpected()),
+        }
+    }
+
+    /// A name, or a call of a function of that name.
+    fn named(&mut self, name: String) -> Result<Node, String> {
+        let at = self.here();
+        if !self.takes("(") {
+            return Ok(Node::Name(name));
+        }
+        let mut arguments = self.list(")")?;
+        if name != "has" {
+            return Ok(Node::Call(Function::global(&name).ok_or_else(|| unknown(&name, &at))?, arguments));
+        }
+        let not_a_field = || format!("the argument of `has` at {at} is a field, such as `input.id`");
+        match (arguments.pop(), arguments.is_empty()) {
+            (Some(Node::Path(of, mut steps)), true) => match steps.pop() {
+                Some(Step::Field(field)) if steps.is_empty() => Ok(Node::Has(of, field)),
+                Some(Step::Field(field)) => Ok(Node::Has(Box::new(Node::Path(of, steps)), field)),
+                _ => Err(not_a_field()),
+            },
+            _ => Err(not_a_field()),
+        }
+    }
+
+    /// Expressions up to a closing bracket; a comma may be the last before it.
+    fn list(&mut self, closing: &str) -> Result<Vec<Node>, String> {
+        let mut all = Vec::new();
+        while !self.takes(closing) {
+            all.push(self.expression()?);
+            if !self.takes(",") {
+                self.expect(closing)?;
+                break;
+            }
+        }
+        Ok(all)
+    }
+
+    fn entries(&mut self) -> Result<Vec<(Node, Node)>, String> {
+        let mut all = Vec::new();
+        while !self.takes("}") {
+            let key = self.expression()?;
+            self.expect(":")?;
+            all.push((key, self.expression()?));
+            if !self.takes(",") {
+                self.expect("}")?;
+                break;
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// One node alone, or several under an operator.
+fn single(mut all: Vec<Node>, of_many: fn(Vec<Node>) -> Node) -> Node {
+    match all.pop() {
+        Some(only) if all.is_empty() => only,
+        Some(last) => {
+            all.push(last);
+            of_many(all)
+        }
+        None => of_many(all),
+    }
+}
+
+fn unknown(name: &str, at: &str) -> String {
+    let name: String = name.chars().take(40).collect();
+    format!("unknown function `{name}` at {at}: the embedded engine has {}", Function::names())
+}

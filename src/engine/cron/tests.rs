@@ -1,0 +1,127 @@
+use std::fmt::Write as _;
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// 2026-01-02 03:04:05.678 UTC, a Friday.
+const FROM: Moment = Moment(1_767_323_045_678);
+
+#[test]
+fn the_next_time_is_after_now_and_in_utc() {
+    let next = |text: &str| CronRule::parse(text).unwrap().next_after(FROM).unwrap().timestamp().to_string();
+    for (text, time) in [
+        ("* * * * *", "2026-01-02T03:05:00Z"),
+        ("*/10 * * * * *", "2026-01-02T03:04:10Z"),
+        ("5 4 3 2 *", "2026-02-03T04:05:00Z"),
+        ("0 0 * * 0", "2026-01-04T00:00:00Z"),
+        ("0 12 13 * FRI", "2026-01-02T12:00:00Z"),
+        ("@hourly", "2026-01-02T04:00:00Z"),
+        ("@midnight", "2026-01-03T00:00:00Z"),
+    ] {
+        assert_eq!(next(text), time, "{text}");
+    }
+    let exact = Moment(1_767_323_100_000);
+    assert!(CronRule::parse("* * * * *").unwrap().next_after(exact).unwrap() > exact, "never now again");
+}
+
+#[test]
+fn what_is_no_expression_is_said() {
+    for text in ["", "* * * *", "* * * * * * *", "61 * * * *", "x"] {
+        let error = CronRule::parse(text).unwrap_err();
+        assert!(!error.contains('\n') && !error.is_empty(), "{text}: {error}");
+    }
+}
+
+#[test]
+fn refusal_names_the_field_and_the_rule() {
+    for (text, part) in [
+        ("0 0 * * 7", "`7` is no weekday: the values are 0 to 6 (Sunday is 0)"),
+        ("0 0 L * *", "`L` is no day of the month: write numbers"),
+        ("0 0 * * 1#2", "`1#2` is no weekday"),
+        ("5-1 * * * *", "the first of a range"),
+        ("*/0 * * * *", "step"),
+        ("* * *", "3 fields"),
+        ("@Daily", "lower case"),
+        ("TZ=UTC", "no fields"),
+        ("TZ=Nowhere/X * * * * *", "`Nowhere/X`"),
+        ("0 0 30 2 *", "never fires"),
+        (", * * * * *", "never fires"),
+    ] {
+        let error = CronRule::parse(text).unwrap_err();
+        assert!(error.contains(part), "{text}: {error}");
+    }
+}
+
+#[test]
+fn declaration_takes_no_descriptors() {
+    for text in ["@daily", "@every 5m", "TZ=UTC @daily", " @hourly"] {
+        assert!(CronRule::parse_declared(text).unwrap_err().contains("descriptors"), "{text}");
+    }
+    assert!(CronRule::parse_declared("TZ=UTC 0 0 * * *").is_ok());
+}
+
+#[test]
+fn restored_rule_that_is_refused_by_now_never_fires() {
+    let rule = CronRule::restored("0 0 L * *".to_owned());
+    assert_eq!((rule.text(), rule.next_after(FROM)), ("0 0 L * *", None));
+}
+
+/// How an expression behaves, as the table writes it.
+fn behaviour(text: &str, from: i64, days: i64) -> String {
+    let rule = match CronRule::parse(text) {
+        Ok(rule) => rule,
+        Err(why) if why.contains("never fires") => return "NEVER".to_owned(),
+        Err(_) => return "REFUSED".to_owned(),
+    };
+    let (mut count, mut hash, mut first) = (0, 0xcbf2_9ce4_8422_2325_u64, String::new());
+    let mut time = Moment(u64::try_from(from).unwrap() * 1000);
+    let until = time.0 + u64::try_from(days).unwrap() * 86_400_000;
+    while let Some(next) = rule.next_after(time).filter(|next| next.0 < until && count < 500) {
+        time = next;
+        count += 1;
+        for byte in format!("{}\n", next.0 / 1000).bytes() {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+        }
+        if count <= 2 {
+            let _ = write!(first, "{}{}", if count == 1 { "" } else { " " }, next.timestamp());
+        }
+    }
+    format!("{from}\t{days}\t{count}\t{hash:016x}\t{first}")
+}
+
+#[test]
+fn expressions_fire_when_robfig_cron_fires_them() {
+    let mut wrong = Vec::new();
+    let rows = include_str!("times.tsv").lines().filter(|line| !line.starts_with('#'));
+    for row in rows {
+        let (text, expected) = row.split_once('\t').map_or((row, ""), |_| {
+            // An expression may have tabs; what follows it has a known number of them.
+            let fields = if row.ends_with("REFUSED") || row.ends_with("NEVER") { 1 } else { 5 };
+            let cut = row.rmatch_indices('\t').nth(fields - 1).unwrap().0;
+            (&row[..cut], &row[cut + 1..])
+        });
+        let mut parts = expected.split('\t').map(|part| part.parse::<i64>().unwrap_or(0));
+        let found = behaviour(text, parts.next().unwrap_or(0), parts.next().unwrap_or(0));
+        if found != expected {
+            wrong.push(format!("`{text}`\n  robfig/cron: {expected}\n  here:        {found}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{} rows differ:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_read_or_refused(text in "[ *,/@0-9a-zA-Z#?-]{0,20}") {
+        let _ = CronRule::parse(&text).map(|rule| rule.next_after(FROM));
+    }
+
+    #[test]
+    fn next_time_is_later_and_ends_anywhere(text in "([0-9*,/-]{1,4} ){4}[0-9*,/-]{1,4}", from in 0..u64::MAX / 2) {
+        if let Ok(rule) = CronRule::parse(&text) {
+            for from in [Moment(from), Moment(from % 4_000_000_000_000)] {
+                prop_assert!(rule.next_after(from).is_none_or(|next| next > from));
+            }
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Time zones: Unix seconds to what a clock shows there, and back.
+
+use jiff::{Timestamp, tz::TimeZone};
+
+const DAY: i64 = 86_400;
+
+/// A time zone.
+#[derive(Debug, Clone)]
+pub(super) struct Zone(TimeZone);
+
+/// What a clock shows. The month and the day may lie beyond their range, which [`Zone::unix`] carries over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Local {
+    pub(super) year: i64,
+    pub(super) month: i64,
+    pub(super) day: i64,
+    pub(super) hour: i64,
+    pub(super) minute: i64,
+    pub(super) second: i64,
+}
+
+impl Zone {
+    /// The zone of a name, exactly as it is written in the system's zone data. As for a real engine's scheduler, no name
+    /// and `Local` are UTC.
+    pub(super) fn find(name: &str) -> Result<Self, String> {
+        if matches!(name, "" | "UTC" | "Local") {
+            return Ok(Self(TimeZone::UTC));
+        }
+        match TimeZone::get(name) {
+            Ok(zone) if zone.iana_name() == Some(name) => Ok(Self(zone)),
+            _ if jiff::tz::db().is_definitively_empty() => Err(format!(
+                "the time zone `{}` is unknown, as this system has no zone data: install the package tzdata, or write \
+                 the times in UTC",
+                brief(name)
+            )),
+            _ => Err(format!("unknown time zone `{}`: use a name such as Europe/Berlin", brief(name))),
+        }
+    }
+
+    /// What a clock shows at a time.
+    pub(super) fn local(&self, time: i64) -> Local {
+        let there = time + self.offset(time);
+        let (year, month, day) = date(there.div_euclid(DAY));
+        let second = there.rem_euclid(DAY);
+        Local { year, month, day, hour: second / 3600, minute: second / 60 % 60, second: second % 60 }
+    }
+
+    /// The time at which a clock shows this. Of a time that is left out or comes twice, it is what Go's `time.Date`
+    /// takes: by the offset at that time of UTC, or the one before or after if that does not hold.
+    pub(super) fn unix(&self, local: Local) -> i64 {
+        let utc = local.days() * DAY + local.hour * 3600 + local.minute * 60 + local.second;
+        utc - self.offset(utc - self.offset(utc))
+    }
+
+    /// Seconds east of Greenwich.
+    fn offset(&self, time: i64) -> i64 {
+        // Beyond jiff's range, the year 9999, no cron fires.
+        Timestamp::from_second(time).map_or(0, |time| self.0.to_offset(time).seconds().into())
+    }
+}
+
+impl Local {
+    /// The beginning of the day.
+    pub(super) fn midnight(self) -> Self {
+        Self { hour: 0, minute: 0, second: 0, ..self }
+    }
+
+    /// 0 is Sunday.
+    pub(super) fn weekday(self) -> i64 {
+        // 1970-01-01 was a Thursday.
+        (self.days() + 4).rem_euclid(7)
+    }
+
+    /// Days since 1970-01-01, by the Gregorian calendar: years begin in March, so that the leap day is a year's last.
+    fn days(self) -> i64 {
+        let months = self.year * 12 + self.month - 3;
+        let (year, month) = (months.div_euclid(12), months.rem_euclid(12));
+        let days_of_years = year * 365 + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
+        // From March on the months have 31, 30, 31, 30, 31 days, and again.
+        days_of_years + (153 * month + 2) / 5 + self.day - 1 - DAYS_BEFORE_1970
+    }
+}
+
+/// From March 1 of the year 0 to 1970-01-01.
+const DAYS_BEFORE_1970: i64 = 719_468;
+
+/// The year, month and day of a day since 1970-01-01.
+fn date(days: i64) -> (i64, i64, i64) {
+    let days = days + DAYS_BEFORE_1970;
+    let era = days.div_euclid(146_097);
+    let of_era = days.rem_euclid(146_097);
+    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let year = era * 400 + year_of_era;
+    if month < 10 { (year, month + 3, day) } else { (year + 1, month - 9, day) }
+}
+
+fn brief(name: &str) -> String {
+    name.chars().take(40).collect()
+}

@@ -1,0 +1,49 @@
+//! Engine and worker stand still together, as on a laptop that is closed.
+
+use std::time::Duration;
+
+use hatchet_quickstart::hatchet::client::{Client, ClientConfig, Sources};
+
+use super::{
+    child,
+    site::{Count, completed, trigger},
+    table::{Row, long, not_on_a_real_engine},
+};
+use crate::{process::Place, support::eventually};
+
+/// Longer than a worker's lease, in the long form.
+fn gap() -> Duration {
+    Duration::from_secs(if long() { 40 } else { 2 })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn run_is_executed_once_when_engine_and_worker_are_suspended() {
+    let fault = format!("engine and worker suspended together for {:?}", gap());
+    if not_on_a_real_engine(&fault) {
+        return;
+    }
+    let mut row = Row::of(fault);
+    let place = Place::new();
+    let engine = place.engine();
+    let config = ClientConfig::from_handshake(&place.handshake(), &Sources::default()).unwrap();
+    let ledger = place.path("ledger");
+    let (settings, file) = (config.clone(), ledger.clone());
+    let worker = tokio::task::spawn_blocking(move || child::spawn(&settings, &file, 1)).await.unwrap();
+    let client = Client::new(config).unwrap();
+    let run = trigger(&client, "count", &Count { ms: 5_000 + u64::try_from(gap().as_millis()).unwrap() }).await;
+    eventually("it runs", async || (!child::read(&ledger).is_empty()).then_some(())).await;
+    for program in [&engine, &worker] {
+        program.signal("STOP");
+    }
+    // The length of the gap is the fault itself, and no wait for something.
+    tokio::time::sleep(gap()).await;
+    for program in [&engine, &worker] {
+        program.signal("CONT");
+    }
+    completed(&run).await;
+    let lines = child::read(&ledger);
+    assert_eq!(lines.iter().filter(|line| !line.ended).count(), 1, "{lines:?}");
+    row.say("the run in flight was executed once");
+    worker.kill();
+    engine.stop().expect(0);
+}

@@ -1,0 +1,138 @@
+//! Which cron expressions are taken. None of them fires while a case runs: all are for a month half a year away.
+
+use std::time::{Duration, SystemTime};
+
+use serde_json::json;
+use tonic::Code;
+
+use super::deviations::Deviation;
+use crate::support::{Target, refused};
+
+/// The month half a year from now, which stands for `M` in the expressions below.
+fn far_month() -> String {
+    let later = prost_types::Timestamp::from(SystemTime::now() + Duration::from_secs(183 * 86_400)).to_string();
+    later[5..7].trim_start_matches('0').to_owned()
+}
+
+fn expression(pattern: &str) -> String {
+    pattern.replace('M', &far_month())
+}
+
+#[tokio::test]
+async fn declared_expression_is_of_the_dialect_of_a_real_engine() {
+    let target = Target::start().await;
+    let mut definition = target.definition("dialect");
+    let fine = [
+        "0 0 1 M *",
+        "30 0 0 1 M *",
+        "1/5 0 1 M *",
+        "1,2,3/2 0 1 M *",
+        "+1 0 1 M *",
+        "*/+2 0 1 M *",
+        "5-10/3,20 4 1 M *",
+        "0-59/99 0 1 M *",
+        "*-5 0 1 M *",
+        ",5, 0 1 M *",
+        "? ? 1 M ?",
+        "0 0 1 M */2",
+        "0 0 1 M sun-Tue,SAT",
+        " 0\t0  1 M * ",
+        "TZ=Europe/Berlin 0 0 1 M *",
+        "CRON_TZ=America/New_York 0 0 1 M *",
+        "TZ= 0 0 1 M *",
+    ];
+    for pattern in fine {
+        definition.cron_triggers = vec![expression(pattern)];
+        target.try_put(&definition).await.unwrap_or_else(|status| panic!("`{pattern}`: {status:?}"));
+    }
+    let wrong = [
+        "0 0 1 M 7",
+        "0 0 L M *",
+        "0 0 LW M *",
+        "0 0 15W M *",
+        "0 0 1 M 5L",
+        "0 0 1 M 1#2",
+        "0 0 1 M SUNDAY",
+        "@Daily",
+        "@daily",
+        "@every 1000h",
+        "TZ=UTC @yearly",
+        "TZ=Nowhere/X 0 0 1 M *",
+        "TZ=europe/berlin 0 0 1 M *",
+        "tz=UTC 0 0 1 M *",
+        " TZ=UTC 0 0 1 M *",
+        "0 0 0 M *",
+        "0 0 32 M *",
+        "60 0 1 M *",
+        "0 24 1 M *",
+        "0 0 1 13 *",
+        "5-1 0 1 M *",
+        "*/0 0 1 M *",
+        "-1 0 1 M *",
+        "1-2-3 0 1 M *",
+        "1/2/3 0 1 M *",
+        "1.5 0 1 M *",
+        "0 0 1 M",
+        "0 0 0 0 1 M *",
+        "",
+    ];
+    for pattern in wrong {
+        definition.cron_triggers = vec![expression(pattern)];
+        let status = target.try_put(&definition).await.expect_err(pattern);
+        assert_eq!(status.code(), Code::InvalidArgument, "`{pattern}`: {status:?}");
+        assert!(status.message().contains("CronTriggers[0]"), "`{pattern}`: {status:?}");
+    }
+    for never in ["0 0 30 2 *", "0 0 31 2,4 *", ", 0 1 M *"] {
+        definition.cron_triggers = vec![expression(never)];
+        let answer = target.try_put(&definition).await;
+        if target.deviates(Deviation::UselessCronIsRefused) {
+            refused(answer, Code::InvalidArgument, "never fires");
+        } else {
+            answer.unwrap();
+        }
+    }
+    definition.cron_triggers.clear();
+    target.put(&definition).await;
+}
+
+#[tokio::test]
+async fn cron_named_twice_in_a_declaration_is_one() {
+    let target = Target::start().await;
+    let mut definition = target.definition("twice");
+    definition.cron_triggers = vec![expression("0 0 1 M *"); 2];
+    if !target.deviates(Deviation::CronNamedTwiceIsOne) {
+        return refused(target.try_put(&definition).await, Code::Internal, "");
+    }
+    let flow = target.put(&definition).await;
+    let crons = format!("/api/v1/tenants/{}/workflows/crons?workflowId={}", target.tenant, flow.workflow_id);
+    assert_eq!(target.rest.get(&crons).await.1["rows"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn cron_over_rest_may_be_a_descriptor() {
+    let target = Target::start().await;
+    let flow = target.flow("over-rest").await;
+    let crons = format!("/api/v1/tenants/{}/workflows", target.tenant);
+    let mut made = Vec::new();
+    let mut create = async |text: &str| {
+        let wanted = json!({"cronName": "c", "cronExpression": text, "input": {}, "additionalMetadata": {}});
+        let (status, body) = target.rest.post(&format!("{crons}/{}/crons", flow.name), wanted).await;
+        made.extend(body["metadata"]["id"].as_str().map(str::to_owned).filter(|_| status == 200));
+        (status, body)
+    };
+    for text in ["@every 1000h", "@every 2562047h", &expression("TZ=Asia/Tokyo 0 0 1 M *")] {
+        let (status, body) = create(text).await;
+        assert_eq!((status, &body["cron"]), (200, &json!(text)), "{body}");
+    }
+    let useless = ["@Yearly", "@every soon", "nonsense", "0 0 30 2 *", "0 0 1 M 7"];
+    if target.deviates(Deviation::UselessCronIsRefused) {
+        for text in useless {
+            let (status, body) = create(&expression(text)).await;
+            let why = body.to_string();
+            assert!(status == 400 && why.contains("cron") | why.contains("never fires"), "{text}: {body}");
+        }
+    }
+    for id in made {
+        assert_eq!(target.rest.delete(&format!("{crons}/crons/{id}")).await.0, 204);
+    }
+}
