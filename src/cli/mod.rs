@@ -1,6 +1,7 @@
 //! Words into calls, results into words: the only place where client, worker, engine and tasks are put together.
 
 mod bench;
+mod command;
 mod connect;
 mod deadline;
 mod doctor;

@@ -181,7 +181,7 @@ fn the_exit_codes_are_those_of_the_help() {
     let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
     let help = Command::new(env!("CARGO_BIN_EXE_runner")).arg("--help").output().unwrap();
     let help = String::from_utf8(help.stdout).unwrap();
-    for code in ["0", "1", "2", "3", "4", "5", "6", "130"] {
+    for code in ["0", "1", "2", "3", "4", "5", "6", "7", "8", "130"] {
         assert!(readme.contains(&format!("| {code} | ")), "README: {code}");
         assert!(help.contains(&format!("{code} ")), "--help: {code}");
     }

@@ -27,6 +27,7 @@ mod outcomes;
 pub(crate) mod patience;
 mod probe;
 mod pulse;
+mod recovery;
 mod rest;
 mod results;
 pub(crate) mod retry;
@@ -54,7 +55,7 @@ pub use rest::{Metadata, RestClient, RunSummary, SlotUse, WorkerSummary};
 pub use sources::{ENV_FILES, Source, Sources};
 pub use status::{RunDetails, TaskDetails};
 pub use stream::{RunEvent, RunEventKind, RunEvents, StreamSelector};
-pub use trigger::{RunHandle, TriggerOptions};
+pub use trigger::{RunHandle, TRIGGER_KEY, TriggerOptions};
 pub use wait::{RunFailed, RunOutcome};
 
 use crate::hatchet::wire::{RunId, proto::GetVersionRequest};
