@@ -170,6 +170,9 @@ fn row(driver: &Driver, state: &State, id: RunId, payloads: bool) -> Option<Valu
     if let (Value::Object(view), Value::Object(more)) = (&mut view, more) {
         view.extend(more);
     }
+    if let Some(parent) = &run.parent {
+        view["parentTaskExternalId"] = parent.task.to_string().into();
+    }
     if !payloads {
         (view["input"], view["output"]) = (json!({}), json!({}));
     }
