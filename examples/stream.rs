@@ -32,7 +32,10 @@ async fn main() -> anyhow::Result<()> {
     let mut events = client.events(StreamSelector::Metadata { key: key.clone(), value: value.clone() }).await?;
 
     let input = externally_triggered::Input { name: "Ada".to_owned() };
-    let options = TriggerOptions { additional_metadata: [(key, value.into())].into_iter().collect(), priority: None };
+    let options = TriggerOptions {
+        additional_metadata: [(key, value.into())].into_iter().collect(),
+        ..TriggerOptions::default()
+    };
     let run = client.trigger(externally_triggered::NAME, &input, &options).await?;
     while let Some(event) = events.next().await {
         match event?.kind {

@@ -92,7 +92,8 @@ pub(super) fn of(summary: &Summary, facts: &Facts) -> Vec<String> {
     }
     if facts.answered_late > 0 {
         say(format!(
-            "{} runs count as started that were found by their key after the answer to their submission was lost.",
+            "{} runs count as started that were found after the answer to their submission was lost: their times of \
+             acceptance are too late.",
             facts.answered_late
         ));
     }

@@ -141,7 +141,8 @@ fn count(runs: &[Run]) -> Outcomes {
             (_, Some(_)) => &mut outcomes.failed,
             (Accepted::Refused, None) => &mut outcomes.refused,
             (Accepted::Started | Accepted::Duplicate, None) => &mut outcomes.unaccounted,
-            (Accepted::NotSubmitted | Accepted::Unanswered, None) => &mut outcomes.not_submitted,
+            (Accepted::Unanswered, None) => &mut outcomes.unconfirmed,
+            (Accepted::NotSubmitted, None) => &mut outcomes.not_submitted,
         };
         *place += 1;
     }
@@ -260,10 +261,12 @@ mod tests {
             run(Accepted::Refused, None),
             run(Accepted::Started, None),
             run(Accepted::Unanswered, None),
+            run(Accepted::NotSubmitted, None),
         ];
         let o = count(&runs);
-        assert_eq!((o.total, o.duplicates), (6, 1));
-        assert_eq!([o.completed, o.failed, o.cancelled, o.refused, o.unaccounted, o.not_submitted], [1; 6]);
+        assert_eq!((o.total, o.duplicates), (7, 1));
+        let counts = [o.completed, o.failed, o.cancelled, o.refused, o.unaccounted, o.unconfirmed, o.not_submitted];
+        assert_eq!(counts, [1; 7]);
     }
 
     #[test]

@@ -15,7 +15,8 @@ pub(super) type Micros = i64;
 pub(super) struct Run {
     pub(super) id: Option<RunId>,
     pub(super) accepted_as: Accepted,
-    /// It came back as a duplicate after an answer was lost: of an earlier run, or of itself.
+    /// Its answer was lost, and it was found later: by the engine's list, or as a duplicate of an earlier run or of
+    /// itself.
     pub(super) late: bool,
     /// How it ended.
     pub(super) end: Option<RunStatus>,
@@ -23,6 +24,7 @@ pub(super) struct Run {
     pub(super) error: Option<usize>,
     /// When its submission was due: what its times are counted from.
     pub(super) due: Micros,
+    /// When it was first sent; none where it certainly was not.
     pub(super) submitted: Option<Micros>,
     pub(super) accepted: Option<Micros>,
     /// By the engine's clock, as REST gives it: when it took the run's key.
@@ -38,10 +40,10 @@ pub(super) struct Run {
 /// What the engine said to a run's submission.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Accepted {
-    /// Not asked yet.
+    /// Not asked yet, or the answer may still come.
     #[default]
     NotSubmitted,
-    /// On its way, or its answer was lost.
+    /// An answer was lost, so that it may have started.
     Unanswered,
     Started,
     /// An earlier run holds its key, and stands for it.
@@ -96,6 +98,15 @@ impl Runs {
 
     pub(super) fn of_task(&self, task: usize) -> &[Run] {
         &self.all[task * self.per_task..(task + 1) * self.per_task]
+    }
+
+    /// Takes the answers that have not come by now for lost.
+    pub(super) fn give_up_unanswered(&mut self) {
+        for run in self.all.iter_mut().filter(|run| run.submitted.is_some()) {
+            if run.accepted_as == Accepted::NotSubmitted {
+                run.accepted_as = Accepted::Unanswered;
+            }
+        }
     }
 
     /// Whether those that came back late are duplicates of themselves, which only their times tell: this many are not

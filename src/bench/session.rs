@@ -170,6 +170,7 @@ impl Session {
         while let Ok(Some((batch, pass, items))) = tokio::time::timeout_at(last, self.calls.next()).await {
             self.answered(batch, pass, items, journal);
         }
+        self.runs.give_up_unanswered();
         if self.slots.is_empty()
             && let Some(look) = look.or_else(|| self.look())
         {
@@ -203,7 +204,11 @@ impl Session {
                     pair(KEY_PREFIX, plan.prefix.clone().into());
                     (task.input.render(*index), options)
                 });
-                let items = client.trigger_many(&task.workflow, inputs).await;
+                let items = if task.keyed {
+                    client.trigger_many_keyed(&task.workflow, inputs).await
+                } else {
+                    client.trigger_many(&task.workflow, inputs).await
+                };
                 (batch, pass, items)
             }));
         }
@@ -235,8 +240,11 @@ impl Session {
             Some(error) => {
                 for index in &again.indexes {
                     let place = self.runs.place(again.task, *index);
-                    if !error.never_sent() && self.runs.all[place].accepted_as == Accepted::NotSubmitted {
-                        self.runs.all[place].accepted_as = Accepted::Unanswered;
+                    let run = &mut self.runs.all[place];
+                    match run.accepted_as {
+                        Accepted::NotSubmitted if error.never_sent() => run.submitted = None,
+                        Accepted::NotSubmitted => run.accepted_as = Accepted::Unanswered,
+                        Accepted::Unanswered | Accepted::Started | Accepted::Duplicate | Accepted::Refused => {}
                     }
                 }
                 self.failures += u32::from(error.kind() == ErrorKind::Engine);
@@ -264,6 +272,7 @@ impl Session {
         let id = match item {
             Ok(handle) => {
                 run.accepted_as = Accepted::Started;
+                run.late = handle.was_found();
                 handle.id()
             }
             Err(error) => match error.kind() {
@@ -279,7 +288,8 @@ impl Session {
                     id
                 }
                 kind => {
-                    let unanswered = error.is_temporary() || matches!(kind, ErrorKind::Duplicate(_));
+                    let unanswered =
+                        error.is_temporary() || matches!(kind, ErrorKind::Duplicate(_) | ErrorKind::Unconfirmed(_));
                     run.accepted_as = if unanswered { Accepted::Unanswered } else { Accepted::Refused };
                     *(if unanswered { &mut progress.lost } else { &mut progress.refused }) += 1;
                     self.runs.note_error(place, &error.to_string());

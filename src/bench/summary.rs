@@ -105,7 +105,10 @@ pub struct Outcomes {
     pub refused: usize,
     /// Accepted, and their end is not known.
     pub unaccounted: usize,
-    /// Not submitted, or whether they were accepted is not known.
+    /// Not known whether they started: the answer to their submission was lost.
+    #[serde(default)]
+    pub unconfirmed: usize,
+    /// Not submitted.
     pub not_submitted: usize,
 }
 
@@ -219,6 +222,7 @@ impl Outcomes {
             cancelled: self.cancelled + other.cancelled,
             refused: self.refused + other.refused,
             unaccounted: self.unaccounted + other.unaccounted,
+            unconfirmed: self.unconfirmed + other.unconfirmed,
             not_submitted: self.not_submitted + other.not_submitted,
         }
     }

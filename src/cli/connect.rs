@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Exit;
+use super::{Exit, command::ConnectionWords};
 #[cfg(not(feature = "engine"))]
 use crate::hatchet::wire::private_file;
 use crate::hatchet::{
@@ -101,16 +101,17 @@ pub(super) fn runner_config(choice: &Choice, sources: &Sources) -> Result<Client
         Choice::Token(_) => Ok(ClientConfig::from_sources(sources)?),
         Choice::Embedded(_) => {
             let folder = folder(sources);
-            let handshake = find(&folder)?.ok_or_else(|| {
-                Exit::unreachable(format!(
-                    "no embedded engine runs here (folder {}): start one with `make run-worker` or \
-                     `worker --embedded`",
-                    folder.display()
-                ))
-            })?;
+            let handshake = find(&folder)?.ok_or_else(|| Exit::unreachable(not_running(&folder, sources)))?;
             handshake_config(&handshake, folder, sources)
         }
     }
+}
+
+/// Why there is no engine to reach, and how to start one.
+pub(super) fn not_running(folder: &Path, sources: &Sources) -> String {
+    let start = ConnectionWords::new(Some(When::Always), sources).command(&["worker"]);
+    let folder = folder.display();
+    format!("no embedded engine runs here (folder {folder}): start one with `make run-worker` or `{start}`")
 }
 
 /// The settings of one who has found the embedded engine by its folder, and finds it there again when it has moved.

@@ -4,7 +4,7 @@ use std::{future::Future, time::Duration};
 
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::Exit;
+use super::{Exit, command::ConnectionWords};
 use crate::hatchet::{client::Client, wire::format_duration};
 
 /// When a command stops waiting, if it ever does.
@@ -36,27 +36,26 @@ impl Deadline {
         }
     }
 
-    /// What a call comes to that must come to something before the deadline.
+    /// What a call comes to that must come to something before the deadline. `left_open` is what else cannot be told.
     pub(super) async fn answered<T>(
         self,
         client: &Client,
+        words: &ConnectionWords,
         left_open: &str,
         call: impl Future<Output = T>,
     ) -> Result<T, Exit> {
         let answer = self.before(call).await;
-        answer.ok_or_else(|| self.unanswered(&client.config().host_port, left_open))
+        answer.ok_or_else(|| {
+            let (address, limit) = (&client.config().host_port, self.limit());
+            let doctor = words.command(&["runner", "doctor"]);
+            Exit::timed_out(format!(
+                "the engine at {address} has not answered within {limit}, {left_open}: `{doctor}` looks for the reason"
+            ))
+        })
     }
 
     /// The limit that it was made with, in words.
     pub(super) fn limit(self) -> String {
         self.0.map(|(_, limit)| format_duration(limit)).unwrap_or_default()
-    }
-
-    /// Why a command ends whose call was not answered before. `left_open` is what cannot be told.
-    fn unanswered(self, address: &str, left_open: &str) -> Exit {
-        let limit = self.limit();
-        Exit::timed_out(format!(
-            "the engine at {address} has not answered within {limit}, {left_open}: `runner doctor` looks for the reason"
-        ))
     }
 }

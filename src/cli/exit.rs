@@ -14,6 +14,7 @@ pub struct Exit {
 /// The codes, for `--help`; README has the same table and a test compares the two.
 pub(super) const CODES: &str = "Exit codes: 0 completed, 1 the run failed, 2 wrong use, 3 cancelled, 4 timed out, \
                                 5 the engine cannot be reached or does not allow it, 6 the engine has lost the run, \
+                                7 not known whether a run started, 8 no worker has registered the task, \
                                 130 interrupted.";
 
 impl Exit {
@@ -51,6 +52,16 @@ impl Exit {
         Self::new(5, message)
     }
 
+    /// Whether a run was started is not known.
+    pub(super) fn unconfirmed(message: impl Into<String>) -> Self {
+        Self::new(7, message)
+    }
+
+    /// The engine does not know the task: no worker has registered it.
+    pub(super) fn not_registered(message: impl Into<String>) -> Self {
+        Self::new(8, message)
+    }
+
     /// A signal.
     pub(super) fn interrupted(message: impl Into<String>) -> Self {
         Self::new(130, message)
@@ -84,6 +95,7 @@ impl From<ClientError> for Exit {
             | ErrorKind::Duplicate(_)
             | ErrorKind::TooLarge => 2,
             ErrorKind::Lost => 6,
+            ErrorKind::Unconfirmed(_) => 7,
             ErrorKind::TimedOut
             | ErrorKind::Unreachable
             | ErrorKind::Tls

@@ -2,6 +2,7 @@
 
 mod bench;
 mod bounded;
+mod command;
 mod connect;
 mod deadline;
 mod doctor;

@@ -1,23 +1,17 @@
 //! Which workers can run a task, by the engine's list.
 
-use crate::hatchet::{
-    client::{Client, WorkerSummary},
-    task::Task,
-    wire::{ActionId, SLOT_TYPE},
+use crate::{
+    bench::serves,
+    hatchet::{
+        client::{Client, WorkerSummary},
+        wire::SLOT_TYPE,
+    },
 };
 
-/// Those of the list that are online for a task, by whichever of its names.
-pub(super) fn able(client: &Client, task: &Task, workers: &[WorkerSummary]) -> Vec<WorkerSummary> {
-    let actions: Vec<String> = task
-        .names()
-        .filter_map(|name| ActionId::new(&client.config().namespaced(name), name).ok())
-        .map(|action| action.as_str().to_owned())
-        .collect();
-    workers
-        .iter()
-        .filter(|worker| worker.status == "ACTIVE" && worker.actions.iter().any(|action| actions.contains(action)))
-        .cloned()
-        .collect()
+/// Those of the list that are online for runs triggered by this name. A task's other names do not help: each is a
+/// workflow of its own.
+pub(super) fn able(client: &Client, name: &str, workers: &[WorkerSummary]) -> Vec<WorkerSummary> {
+    workers.iter().filter(|worker| serves(&client.config(), worker, name)).cloned().collect()
 }
 
 /// Free slots on these workers.

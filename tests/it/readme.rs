@@ -1,7 +1,8 @@
 //! The README's commands, run word for word from the project's folder, and what it shows of their output.
 //!
 //! A comment before a block says what to do with it: `run` runs it to its end, `background` keeps it until all is run,
-//! `not run: <why>` leaves it out. The `text` block that follows, if any, shows lines of its output.
+//! `not run: <why>` leaves it out. The `text` block that follows, if any, shows lines of its output; one that ends with
+//! ` …` may go on. A block after `paste` is Rust, which `.ci/paste` tries.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -42,6 +43,7 @@ fn blocks(readme: &str) -> Vec<Block> {
                 Some("run") => Mode::Run,
                 Some("background") => Mode::Background,
                 Some("not run") => Mode::NotRun,
+                Some("paste") => continue,
                 _ => panic!("the README has an unknown comment: {comment}"),
             });
         } else if let Some(kind) = line.strip_prefix("```") {
@@ -125,7 +127,11 @@ impl Running {
         while let Some(line) = wanted.peek() {
             match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(said) => {
-                    if steady(&said) == steady(line) {
+                    let shown = match line.strip_suffix(" …") {
+                        Some(begun) => steady(&said).starts_with(&steady(begun)),
+                        None => steady(&said) == steady(line),
+                    };
+                    if shown {
                         wanted.next();
                     }
                     self.said.push(said);
@@ -181,7 +187,7 @@ fn the_exit_codes_are_those_of_the_help() {
     let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
     let help = Command::new(env!("CARGO_BIN_EXE_runner")).arg("--help").output().unwrap();
     let help = String::from_utf8(help.stdout).unwrap();
-    for code in ["0", "1", "2", "3", "4", "5", "6", "130"] {
+    for code in ["0", "1", "2", "3", "4", "5", "6", "7", "8", "130"] {
         assert!(readme.contains(&format!("| {code} | ")), "README: {code}");
         assert!(help.contains(&format!("{code} ")), "--help: {code}");
     }

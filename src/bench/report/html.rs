@@ -7,7 +7,7 @@ use super::{
     Drawn,
     chart::{self, A, B, C, Line},
     compare::figures,
-    markdown::{change, dedupe, facts, outcome_cells, percentile_cells, rows},
+    markdown::{OUTCOME_HEAD, change, dedupe, facts, outcome_cells, percentile_cells, rows},
     page::{STYLE, escape, table},
     words::{moment, ms, number},
 };
@@ -201,9 +201,7 @@ fn outcomes(summary: &Summary) -> String {
     if all.len() > 1 {
         all.push(row("all", &summary.all()));
     }
-    let head =
-        ["task", "runs", "completed", "failed", "cancelled", "refused", "unaccounted", "not submitted", "duplicates"];
-    format!("<h2>Outcomes</h2>\n{}<p>{}</p>\n", table(&head, &all), escape(&dedupe(summary)))
+    format!("<h2>Outcomes</h2>\n{}<p>{}</p>\n", table(&OUTCOME_HEAD, &all), escape(&dedupe(summary)))
 }
 
 fn compared(summary: &Summary, before: Option<&Summary>) -> String {

@@ -26,8 +26,8 @@ pub(in crate::bench) fn markdown(summary: &Summary, before: Option<&Summary>) ->
         put(&format!("| {name} | {} |", cell(&value)));
     }
     put("\n## Outcomes\n");
-    put("| task | runs | completed | failed | cancelled | refused | unaccounted | not submitted | duplicates |");
-    put("|---|---:|---:|---:|---:|---:|---:|---:|---:|");
+    put(&format!("| {} |", OUTCOME_HEAD.join(" | ")));
+    put(&format!("|---|{}", "---:|".repeat(OUTCOME_HEAD.len() - 1)));
     for (name, o) in summary.outcomes.iter().map(|(name, o)| (name.as_str(), o)).chain([("all", &all)]) {
         let cells: Vec<String> = outcome_cells(o).iter().map(usize::to_string).collect();
         put(&format!("| {name} | {} |", cells.join(" | ")));
@@ -161,8 +161,32 @@ pub(super) fn percentile_cells(p: &Percentiles) -> Vec<String> {
     [p.min, p.mean, p.p50, p.p90, p.p99, p.p999, p.max].into_iter().map(ms).collect()
 }
 
-pub(super) fn outcome_cells(o: &Outcomes) -> [usize; 8] {
-    [o.total, o.completed, o.failed, o.cancelled, o.refused, o.unaccounted, o.not_submitted, o.duplicates]
+/// The columns of a table of outcomes: the task, then those of [`outcome_cells`].
+pub(super) const OUTCOME_HEAD: [&str; 10] = [
+    "task",
+    "runs",
+    "completed",
+    "failed",
+    "cancelled",
+    "refused",
+    "unaccounted",
+    "not known whether started",
+    "not submitted",
+    "duplicates",
+];
+
+pub(super) fn outcome_cells(o: &Outcomes) -> [usize; 9] {
+    [
+        o.total,
+        o.completed,
+        o.failed,
+        o.cancelled,
+        o.refused,
+        o.unaccounted,
+        o.unconfirmed,
+        o.not_submitted,
+        o.duplicates,
+    ]
 }
 
 /// A change in per cent.

@@ -8,7 +8,12 @@ mod worker;
 use tokio_util::sync::CancellationToken;
 
 use self::{screen::Screen, worker::OwnWorker};
-use super::{Exit, connect, logging, output, signals::Signals};
+use super::{
+    Exit,
+    command::{self, ConnectionWords},
+    connect, logging, output,
+    signals::Signals,
+};
 use crate::{
     bench::{self, Ending, Observer as _, Report, Setting},
     hatchet::client::Client,
@@ -48,9 +53,10 @@ async fn measure(
     };
     output::complain(&format!("uses the {said} at {}", config.host_port));
     let client = Client::new(config)?;
+    let words = ConnectionWords::new(plan.embedded, &plan.sources);
     let mut screen = Screen::new(plan.tasks.iter().map(|(task, _)| task.name()), plan.runs);
     let prepared = tokio::select! {
-        prepared = prepare::prepare(&client, &plan, &mut screen) => prepared?,
+        prepared = prepare::prepare(&client, &plan, &words, &mut screen) => prepared?,
         () = signals.next() => return Err(Exit::interrupted("interrupted before anything was submitted")),
     };
     let setting = Setting {
@@ -98,7 +104,7 @@ async fn measure(
         }
     };
     screen.clear();
-    conclude(&report, &mut screen, &prefix, &folder, before.as_ref(), format)
+    conclude(&report, &mut screen, &prefix, &folder, before.as_ref(), format, &words)
 }
 
 /// Shows the figures and makes the exit code.
@@ -109,6 +115,7 @@ fn conclude(
     folder: &std::path::Path,
     before: Option<&bench::Summary>,
     format: output::Format,
+    words: &ConnectionWords,
 ) -> Result<(), Exit> {
     screen::result(report, before, format)?;
     for line in &report.unwritten {
@@ -123,7 +130,7 @@ fn conclude(
         "go on with the same command and `--key-prefix {prefix}{}`",
         if summary.dedupe.on { "" } else { "` (dedupe is off, so it starts over) and another `--out DIR" }
     );
-    let open = all.unaccounted + all.not_submitted;
+    let open = all.unaccounted + all.unconfirmed + all.not_submitted;
     match report.ending {
         Ending::Interrupted => {
             return Err(Exit::interrupted(format!(
@@ -142,6 +149,14 @@ fn conclude(
     if let Some(wrong) = summary.dedupe.verified.as_ref().and_then(|verified| verified.wrong.first()) {
         return Err(Exit::failed(format!("dedupe did not hold: {wrong}")));
     }
+    if all.unconfirmed > 0 {
+        let find = words.command(&["runner", "--find", &format!("{}=KEY", bench::RUN_KEY)]);
+        return Err(Exit::unconfirmed(format!(
+            "not known whether {} of {} runs started: `{find}` looks for one again, with its key from runs.jsonl, where \
+             it is `unanswered`",
+            all.unconfirmed, all.total
+        )));
+    }
     if summary.is_good() {
         Ok(())
     } else {
@@ -150,11 +165,7 @@ fn conclude(
 }
 
 fn command_line() -> String {
-    let word = |word: String| {
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:".contains(c);
-        if !word.is_empty() && word.chars().all(plain) { word } else { format!("'{}'", word.replace('\'', r"'\''")) }
-    };
     // The path says more of the machine than of the command.
-    let words = std::env::args_os().skip(1).map(|arg| word(arg.to_string_lossy().into_owned()));
-    std::iter::once("runner".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
+    let words: Vec<String> = std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect();
+    command::line(std::iter::once("runner").chain(words.iter().map(String::as_str)))
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    super::{Exit, deadline::Deadline},
+    super::{Exit, command::ConnectionWords, deadline::Deadline},
     plan::Plan,
 };
 use crate::{
@@ -31,9 +31,14 @@ pub(super) struct Prepared {
 }
 
 /// Looks at the engine and the workers, for as long as the runs may take at most.
-pub(super) async fn prepare(client: &Client, plan: &Plan, observer: &mut dyn Observer) -> Result<Prepared, Exit> {
+pub(super) async fn prepare(
+    client: &Client,
+    plan: &Plan,
+    words: &ConnectionWords,
+    observer: &mut dyn Observer,
+) -> Result<Prepared, Exit> {
     let deadline = Deadline::after(Some(plan.timeout));
-    let engine_version = match deadline.answered(client, NOTHING_DONE, client.engine_version()).await? {
+    let engine_version = match deadline.answered(client, words, NOTHING_DONE, client.engine_version()).await? {
         Ok(version) => version,
         Err(error) => {
             return Err(match deadline.before(diagnose(&client.config())).await.flatten() {
@@ -59,13 +64,12 @@ pub(super) async fn prepare(client: &Client, plan: &Plan, observer: &mut dyn Obs
         let keyed = match &workers {
             Ok(workers) => {
                 // Without an answer, all runs of an earlier benchmark with this prefix might start again.
-                let keyed = deadline.answered(client, NOTHING_DONE, has_twin(client, task, workers)).await??;
+                let keyed = deadline.answered(client, words, NOTHING_DONE, has_twin(client, task, workers)).await??;
                 let name = name(task, keyed);
                 if !workers.iter().any(|worker| serves(&client.config(), worker, &name)) {
                     let line = format!(
-                        "no worker for {name} is online: its runs wait for one; start it with `worker --run-keys \
-                         --tasks {}`, or pass --with-worker",
-                        task.name()
+                        "no worker for {name} is online: its runs wait for one; start it with `{}`, or pass --with-worker",
+                        words.command(&["worker", "--run-keys", "--tasks", task.name()])
                     );
                     doubt(observer, line);
                 }
@@ -80,8 +84,9 @@ pub(super) async fn prepare(client: &Client, plan: &Plan, observer: &mut dyn Obs
             doubt(
                 observer,
                 format!(
-                    "dedupe of {} is off: no worker has its twin that takes run keys; start one with `worker --run-keys`",
-                    task.name()
+                    "dedupe of {} is off: no worker has its twin that takes run keys; start one with `{}`",
+                    task.name(),
+                    words.command(&["worker", "--run-keys"])
                 ),
             );
         }
@@ -97,7 +102,7 @@ pub(super) async fn prepare(client: &Client, plan: &Plan, observer: &mut dyn Obs
     }
     for task in tasks.iter().filter(|task| task.schedule_timeout < bench::KEY_TTL) {
         if let Ok(workers) = &workers
-            && let Some(line) = too_long(client, task, plan.runs, workers, deadline).await?
+            && let Some(line) = too_long(client, task, plan.runs, workers, words, deadline).await?
         {
             doubt(observer, line);
         }
@@ -150,6 +155,7 @@ async fn too_long(
     task: &TaskPlan,
     runs: usize,
     workers: &[WorkerSummary],
+    words: &ConnectionWords,
     deadline: Deadline,
 ) -> Result<Option<String>, Exit> {
     let slots: i64 = workers
@@ -165,7 +171,7 @@ async fn too_long(
     let (input, options) = (task.input.render(0), TriggerOptions::default());
     let trigger = client.trigger(&task.workflow, &input, &options);
     let left_open = "and whether a trial run was started is not known";
-    let Ok(trial) = deadline.answered(client, left_open, trigger).await? else { return Ok(None) };
+    let Ok(trial) = deadline.answered(client, words, left_open, trigger).await? else { return Ok(None) };
     // A trial that takes longer is at least as long.
     if deadline.before(tokio::time::timeout(TRIAL, trial.outcome())).await.is_none() {
         return Ok(Some(format!(

@@ -141,6 +141,7 @@ pub(super) fn result(report: &Report, before: Option<&crate::bench::Summary>, fo
         (all.cancelled, "cancelled"),
         (all.refused, "refused"),
         (all.unaccounted, "unaccounted for"),
+        (all.unconfirmed, "not known whether started"),
         (all.not_submitted, "not submitted"),
     ] {
         if count > 0 {

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::{
-    super::{Exit, online},
+    super::{Exit, command::ConnectionWords, online},
     report::Report,
     version,
 };
@@ -75,7 +75,7 @@ pub(super) async fn reach(report: &mut Report, config: ClientConfig) -> Result<O
 }
 
 /// What comes over REST: the clock, and the workers.
-pub(super) async fn rest(report: &mut Report, client: &Client) -> Result<(), Exit> {
+pub(super) async fn rest(report: &mut Report, client: &Client, words: &ConnectionWords) -> Result<(), Exit> {
     let Some(rest) = client.rest() else {
         let unknown = "its address is not known: set HATCHET_CLIENT_SERVER_URL";
         for check in ["rest", "clock", "workers"] {
@@ -111,14 +111,16 @@ pub(super) async fn rest(report: &mut Report, client: &Client) -> Result<(), Exi
         Err(error) => report.skipped("clock", &error.to_string())?,
     }
     for task in tasks::all() {
-        let able = online::able(client, &task, &workers);
-        if able.is_empty() {
-            let message =
-                format!("none is online: start one with `make run-worker` or `worker --tasks {}`", task.name());
-            report.workers(task.name(), false, &message)?;
-        } else {
-            let free = online::free_slots(&able);
-            report.workers(task.name(), true, &format!("{} online, {free} slot(s) free", able.len()))?;
+        for name in task.names() {
+            let able = online::able(client, name, &workers);
+            if able.is_empty() {
+                let start = words.command(&["worker", "--tasks", name]);
+                let message = format!("none is online: start one with `make run-worker` or `{start}`");
+                report.workers(name, false, &message)?;
+            } else {
+                let free = online::free_slots(&able);
+                report.workers(name, true, &format!("{} online, {free} slot(s) free", able.len()))?;
+            }
         }
     }
     Ok(())

@@ -9,9 +9,11 @@ use super::{
     },
     report::Report,
 };
+use crate::hatchet::client::Sources;
 
 /// Whether what depends on it can go on.
-pub(super) fn check(report: &mut Report, choice: &Choice, folder: &Path) -> Result<bool, Exit> {
+pub(super) fn check(report: &mut Report, choice: &Choice, sources: &Sources) -> Result<bool, Exit> {
+    let folder = &connect::folder(sources);
     let shown = folder.display();
     let found = match connect::find(folder) {
         Ok(found) => found,
@@ -32,13 +34,7 @@ pub(super) fn check(report: &mut Report, choice: &Choice, folder: &Path) -> Resu
                 .skipped("folder", &format!("an embedded engine runs in {shown} at {at}; --embedded would use it"))?;
         }
         (Choice::Embedded(_), None) => {
-            report.broken(
-                "folder",
-                &format!(
-                    "no embedded engine runs here (folder {shown}): start one with `make run-worker` or \
-                     `worker --embedded`"
-                ),
-            )?;
+            report.broken("folder", &connect::not_running(folder, sources))?;
             return Ok(false);
         }
         (Choice::Embedded(_), Some(handshake)) => match exposed(folder) {

@@ -10,6 +10,7 @@ mod version;
 use self::report::Report;
 use super::{
     ConnectionFlags, Exit,
+    command::ConnectionWords,
     connect::{self, Choice},
     logging,
     output::Format,
@@ -45,12 +46,13 @@ pub(super) async fn run(args: Args) -> Result<(), Exit> {
             Choice::Token(said) if said.is_empty() => report.skipped("engine", "none is chosen")?,
             Choice::Token(said) | Choice::Embedded(said) => report.fine("engine", said)?,
         }
-        if !folder::check(&mut report, &choice, &connect::folder(&sources))? {
+        if !folder::check(&mut report, &choice, &sources)? {
             break 'checks;
         }
         let Some(config) = settings::check(&mut report, &choice, &sources)? else { break 'checks };
         let Some(client) = engine::reach(&mut report, config).await? else { break 'checks };
-        engine::rest(&mut report, &client).await?;
+        let words = ConnectionWords::new(args.connection.embedded, &sources);
+        engine::rest(&mut report, &client, &words).await?;
     }
     report.end()
 }

@@ -61,7 +61,7 @@ pub(super) async fn outcome(run: &RunHandle, screen: &mut Screen, deadline: Dead
     loop {
         tokio::select! {
             biased;
-            outcome = &mut ended => return finish(run, outcome, deadline).await,
+            outcome = &mut ended => return finish(run, outcome, screen, deadline).await,
             Some(seen) = looks.next() => {
                 if let Some(outcome) = screen.seen(run, seen)? {
                     return Ok(outcome);
@@ -88,11 +88,15 @@ pub(super) fn looks(run: &RunHandle) -> impl Stream<Item = Result<RunDetails, Cl
 pub(super) async fn finish(
     run: &RunHandle,
     outcome: Result<RunOutcome, ClientError>,
+    screen: &Screen,
     deadline: Deadline,
 ) -> Result<RunOutcome, Exit> {
     match outcome {
         Ok(outcome) => Ok(outcome),
-        Err(error) if error.kind() == ErrorKind::NotFound => Err(error.into()),
+        // A real engine gives the id of a run that never comes to be.
+        Err(error) if error.kind() == ErrorKind::NotFound && screen.was_triggered() => {
+            Err(Exit::not_registered(error.to_string()))
+        }
         Err(error) => Err(explain(run.client(), error, deadline).await),
     }
 }
@@ -115,7 +119,7 @@ impl<'a> Limits<'a> {
             if let Some(at) = self.queued_word {
                 sleep_until(at).await;
                 if screen.is_waiting() {
-                    screen.note(&queued::why(self.run, screen.task()).await);
+                    screen.note(&queued::why(self.run, screen.task(), screen.words()).await);
                 }
                 // Only now: had this been dropped before, the word would still be owed.
                 self.queued_word = None;

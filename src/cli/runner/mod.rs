@@ -7,28 +7,29 @@ mod queued;
 mod screen;
 mod stream;
 
-use std::{process::ExitCode, sync::OnceLock};
+use std::{process::ExitCode, sync::OnceLock, time::SystemTime};
 
 use self::{
     plan::{Action, Command, Mode, Plan},
     screen::Screen,
 };
 use super::{
-    Exit, bench, connect,
+    Exit, bench,
+    command::ConnectionWords,
+    connect,
     deadline::Deadline,
     doctor, logging,
     output::{self, Format},
     signals::Signals,
 };
 use crate::hatchet::{
-    client::{Client, ClientError, ErrorKind, RunDetails, RunHandle, TriggerOptions, diagnose},
+    client::{Client, ClientError, ErrorKind, RunDetails, RunHandle, TRIGGER_KEY, TriggerOptions, diagnose},
     task::Task,
-    wire::{RunId, RunStatus},
+    wire::{RunId, RunStatus, TriggerId},
 };
 
-/// Metadata key that every run of ours has a value of its own for, so that its events can be subscribed to before it
-/// exists: a subscription by run id starts late on a real engine, and loses what comes early.
-const STREAM_KEY: &str = "runner_stream_id";
+/// How far back runs are looked for by their metadata: longer than an engine keeps them by default.
+const LOOK_BACK: std::time::Duration = std::time::Duration::from_secs(30 * 24 * 3600);
 
 /// A cancelled run ends within some 50 ms; where it has not by then, the cancellation is sent again.
 const CANCEL_AGAIN: std::time::Duration = std::time::Duration::from_secs(3);
@@ -64,13 +65,11 @@ async fn run(plan: Plan) -> Result<(), Exit> {
     let choice = connect::choose(plan.embedded, &plan.sources)?;
     let config = connect::runner_config(&choice, &plan.sources)?;
     let mut signals = Signals::listen().map_err(super::no_signals)?;
-    let (said, embedded) = match &choice {
-        connect::Choice::Token(said) => (said, false),
-        connect::Choice::Embedded(said) => (said, true),
-    };
+    let (connect::Choice::Token(said) | connect::Choice::Embedded(said)) = &choice;
     output::complain(&format!("uses the {said} at {}", config.host_port));
     let client = Client::new(config)?;
-    let attach = Attach { embedded, run: OnceLock::new() };
+    let words = ConnectionWords::new(plan.embedded, &plan.sources);
+    let attach = Attach { words, trigger: OnceLock::new(), run: OnceLock::new() };
     tokio::select! {
         biased;
         result = act(&plan, &client, &attach) => result,
@@ -78,31 +77,58 @@ async fn run(plan: Plan) -> Result<(), Exit> {
     }
 }
 
-/// How to attach to a run again, in words.
+/// The commands that come back to the run of this one.
 struct Attach {
-    embedded: bool,
+    words: ConnectionWords,
+    /// The trigger's id and its mode, once the engine may have received it.
+    trigger: OnceLock<(TriggerId, Mode)>,
     /// The run, once there is one.
     run: OnceLock<RunId>,
 }
 
 impl Attach {
-    fn command(&self, run: &RunHandle) -> String {
+    /// Attaches to a run.
+    fn by_id(&self, run: &RunHandle) -> String {
         // Each command is about one run.
-        self.words(*self.run.get_or_init(|| run.id()))
+        self.run_id(*self.run.get_or_init(|| run.id()))
     }
 
-    fn words(&self, run: RunId) -> String {
-        format!("runner --run-id {run}{}", if self.embedded { " --embedded" } else { "" })
+    fn run_id(&self, run: RunId) -> String {
+        self.words.command(&["runner", "--run-id", &run.to_string()])
+    }
+
+    /// Looks for the run of a trigger that is not answered.
+    fn by_trigger(&self, trigger: TriggerId, mode: Mode) -> String {
+        let (trigger, mode) = *self.trigger.get_or_init(|| (trigger, mode));
+        self.find(trigger, mode)
+    }
+
+    fn find(&self, trigger: TriggerId, mode: Mode) -> String {
+        let pair = format!("{TRIGGER_KEY}={trigger}");
+        let no_wait = (mode == Mode::NoWait).then_some("--no-wait");
+        let words: Vec<&str> = ["runner", "--find", &pair].into_iter().chain(no_wait).collect();
+        self.words.command(&words)
     }
 
     fn interrupted(&self) -> String {
-        match self.run.get() {
-            Some(run) => {
-                format!("interrupted; run {run} goes on: attach to it again with `{}`", self.words(*run))
+        match (self.run.get(), self.trigger.get()) {
+            (Some(run), _) => {
+                format!("interrupted; run {run} goes on: attach to it again with `{}`", self.run_id(*run))
             }
-            None => "interrupted".to_owned(),
+            (None, Some((trigger, mode))) => format!(
+                "interrupted, and not known whether a run was started: look for it with `{}`",
+                self.find(*trigger, *mode)
+            ),
+            (None, None) => "interrupted".to_owned(),
         }
     }
+}
+
+/// A task, and that of its names by which a run of it was triggered.
+#[derive(Debug, Clone)]
+struct Triggered {
+    task: Task,
+    name: String,
 }
 
 async fn act(plan: &Plan, client: &Client, attach: &Attach) -> Result<(), Exit> {
@@ -112,21 +138,27 @@ async fn act(plan: &Plan, client: &Client, attach: &Attach) -> Result<(), Exit> 
         Action::Trigger { task, name, input, options, mode } => {
             trigger(plan.format, deadline, client, attach, task, name, input, options, *mode).await
         }
-        Action::Attach { run, mode } => {
-            let run = client.run(*run);
-            let details = match deadline.before(run.details()).await {
-                Some(Ok(details)) => Some(details),
-                // The wait ends at once, with its own word.
-                None => None,
-                Some(Err(error)) => return Err(explain(client, error, deadline).await),
-            };
-            let mut screen = Screen::new(plan.format, details.as_ref().and_then(task_of), attach.command(&run));
-            match (mode, details) {
-                (Mode::Stream, Some(details)) => stream::attach(&run, &details, &mut screen, deadline).await,
-                (Mode::Stream | Mode::Wait | Mode::NoWait, _) => follow::to_the_end(&run, &mut screen, deadline).await,
+        Action::Attach { run, mode } => to_given(plan.format, deadline, attach, &client.run(*run), *mode).await,
+        Action::Find { key, value, mode } => {
+            let search = client.find_runs(key, value, SystemTime::now() - LOOK_BACK);
+            let left_open = "and whether there is such a run is not known";
+            let runs = answered(client, deadline, attach, search, left_open).await?;
+            match runs.as_slice() {
+                [run] if *mode == Mode::NoWait => screen::found(plan.format, run),
+                [run] => to_given(plan.format, deadline, attach, run, *mode).await,
+                [] => Err(Exit::unconfirmed(format!(
+                    "the engine lists no run with the metadata {key}={value}: not known whether one was started; an \
+                     engine that was away may need a minute"
+                ))),
+                many => {
+                    let ids: Vec<String> = many.iter().take(10).map(|run| run.id().to_string()).collect();
+                    let count = many.len();
+                    let ids = ids.join(" ");
+                    Err(Exit::usage(format!("--find: {count} runs have {key}={value}: name one with --run-id: {ids}")))
+                }
             }
         }
-        Action::CancelWhere { metadata } => cancel_where(plan.format, deadline, client, metadata).await,
+        Action::CancelWhere { metadata } => cancel_where(plan.format, deadline, client, attach, metadata).await,
         Action::Cancel { run } => cancel(plan.format, deadline, attach, &client.run(*run)).await,
     }
 }
@@ -135,18 +167,41 @@ async fn act(plan: &Plan, client: &Client, attach: &Attach) -> Result<(), Exit> 
 async fn answered<T>(
     client: &Client,
     deadline: Deadline,
+    attach: &Attach,
     call: impl Future<Output = Result<T, ClientError>>,
     left_open: &str,
 ) -> Result<T, Exit> {
-    match deadline.answered(client, left_open, call).await? {
+    match deadline.answered(client, &attach.words, left_open, call).await? {
         Ok(answer) => Ok(answer),
         Err(error) => Err(explain(client, error, deadline).await),
     }
 }
 
 /// The task of a run that was made earlier, if it is one of ours.
-fn task_of(details: &RunDetails) -> Option<Task> {
-    details.tasks.first().and_then(|task| crate::tasks::find(&task.name).ok())
+fn task_of(details: &RunDetails) -> Option<Triggered> {
+    let name = &details.tasks.first()?.name;
+    Some(Triggered { task: crate::tasks::find(name).ok()?, name: name.clone() })
+}
+
+/// Attaches to a run that was made earlier.
+async fn to_given(
+    format: Format,
+    deadline: Deadline,
+    attach: &Attach,
+    run: &RunHandle,
+    mode: Mode,
+) -> Result<(), Exit> {
+    let details = match deadline.before(run.details()).await {
+        Some(Ok(details)) => Some(details),
+        // The wait ends at once, with its own word.
+        None => None,
+        Some(Err(error)) => return Err(explain(run.client(), error, deadline).await),
+    };
+    let mut screen = Screen::new(format, details.as_ref().and_then(task_of), attach.by_id(run), attach.words.clone());
+    match (mode, details) {
+        (Mode::Stream, Some(details)) => stream::attach(run, &details, &mut screen, deadline).await,
+        (Mode::Stream | Mode::Wait | Mode::NoWait, _) => follow::to_the_end(run, &mut screen, deadline).await,
+    }
 }
 
 #[expect(clippy::too_many_arguments, reason = "the fields of one variant")]
@@ -161,19 +216,28 @@ async fn trigger(
     options: &TriggerOptions,
     mode: Mode,
 ) -> Result<(), Exit> {
-    let mut options = options.clone();
-    let stream_id = uuid::Uuid::new_v4().to_string();
-    options.additional_metadata.insert(STREAM_KEY.to_owned(), stream_id.clone().into());
+    let trigger = TriggerId::random();
+    let options = TriggerOptions { trigger_id: Some(trigger), ..options.clone() };
     let events = match mode {
         Mode::Stream => {
-            let subscribed = stream::subscribe(client, stream_id);
-            Some(answered(client, deadline, subscribed, "and no run was started").await?)
+            let subscribed = stream::subscribe(client, trigger);
+            Some(answered(client, deadline, attach, subscribed, "and no run was started").await?)
         }
         Mode::Wait | Mode::NoWait => None,
     };
-    let left_open = "and whether a run was started is not known";
-    let run = answered(client, deadline, client.trigger(name, &input, &options), left_open).await?;
-    let mut screen = Screen::new(format, Some(task.clone()), attach.command(&run));
+    let find = attach.by_trigger(trigger, mode);
+    let left_open = format!("and whether a run was started is not known, which `{find}` finds out");
+    let run = match deadline.answered(client, &attach.words, &left_open, client.trigger(name, &input, &options)).await?
+    {
+        Ok(run) => run,
+        Err(error) if matches!(error.kind(), ErrorKind::Unconfirmed(_)) => {
+            return Err(Exit::unconfirmed(format!("{error}: look again with `{find}`")));
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => return Err(Exit::not_registered(error.to_string())),
+        Err(error) => return Err(explain(client, error, deadline).await),
+    };
+    let triggered = Triggered { task: task.clone(), name: name.to_owned() };
+    let mut screen = Screen::new(format, Some(triggered), attach.by_id(&run), attach.words.clone());
     screen.triggered(&run, name, mode == Mode::NoWait)?;
     match (mode, events) {
         (Mode::NoWait, _) => Ok(()),
@@ -183,8 +247,8 @@ async fn trigger(
 }
 
 async fn cancel(format: Format, deadline: Deadline, attach: &Attach, run: &RunHandle) -> Result<(), Exit> {
-    let before = answered(run.client(), deadline, run.details(), "and nothing was cancelled").await?;
-    let mut screen = Screen::new(format, task_of(&before), attach.command(run));
+    let before = answered(run.client(), deadline, attach, run.details(), "and nothing was cancelled").await?;
+    let mut screen = Screen::new(format, task_of(&before), attach.by_id(run), attach.words.clone());
     // A real engine would write CANCELLED over the outcome of a run that has ended.
     let outcome = if before.done {
         output::complain(&format!("run {} has already ended: there is nothing to cancel", run.id()));
@@ -215,18 +279,19 @@ async fn cancel_where(
     format: Format,
     deadline: Deadline,
     client: &Client,
+    attach: &Attach,
     metadata: &[(String, String)],
 ) -> Result<(), Exit> {
     let pairs: Vec<(&str, &str)> = metadata.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-    let open = answered(client, deadline, client.open_runs(&pairs), "and nothing was cancelled").await?;
+    let open = answered(client, deadline, attach, client.open_runs(&pairs), "and nothing was cancelled").await?;
     let mut cancelled = 0;
     for batch in open.chunks(Client::CANCEL_BATCH) {
         let left_open = format!("and whether {} of {} runs were cancelled is not known", batch.len(), open.len());
-        let runs = answered(client, deadline, client.cancel_many(batch), &left_open).await?;
+        let runs = answered(client, deadline, attach, client.cancel_many(batch), &left_open).await?;
         screen::cancelled(format, &runs)?;
         cancelled += runs.len();
     }
-    screen::cancelled_in_all(format, cancelled)
+    screen::cancelled_in_all(format, cancelled, &attach.words)
 }
 
 /// A failed call, with what the wire shows about the address or TLS where that is the reason. Looking takes seconds,

@@ -26,7 +26,7 @@ pub(super) struct Args {
     #[command(subcommand)]
     pub(super) command: Option<Command>,
     /// Task to trigger
-    #[arg(long, value_name = "NAME", required_unless_present_any = ["list_tasks", "run_id", "cancel", "explain_config"])]
+    #[arg(long, value_name = "NAME", required_unless_present_any = ["list_tasks", "run_id", "find", "cancel", "explain_config"])]
     task_name: Option<String>,
     /// Input, a JSON object [default: the task's own]
     #[arg(long, value_name = "JSON", conflicts_with_all = ["input_file", "run_id"])]
@@ -43,6 +43,9 @@ pub(super) struct Args {
     /// Attach to a run that was made earlier
     #[arg(long, value_name = "ID", conflicts_with = "task_name")]
     run_id: Option<String>,
+    /// Attach to the one run of the last 30 days that has this pair in its metadata
+    #[arg(long, value_name = "K=V", conflicts_with_all = ["task_name", "run_id", "input_json", "input_file", "cancel", "list_tasks", "metadata", "priority"])]
+    find: Option<String>,
     /// Cancel the run that --run-id names, or all runs, however old, that have not ended and
     /// have every pair of --metadata as strings; prints their ids
     #[arg(long, conflicts_with = "task_name")]
@@ -128,6 +131,11 @@ pub(super) enum Action {
         run: RunId,
         mode: Mode,
     },
+    Find {
+        key: String,
+        value: String,
+        mode: Mode,
+    },
     Cancel {
         run: RunId,
     },
@@ -155,6 +163,10 @@ pub(super) fn check(args: Args) -> Result<Plan, Exit> {
         (false, Some(run), _, _) => {
             let run = run.parse().map_err(|e| Exit::usage(format!("--run-id: {e}")))?;
             if args.cancel { Action::Cancel { run } } else { Action::Attach { run, mode } }
+        }
+        (false, None, None, None) if let Some(pair) = &args.find => {
+            let (key, value) = key_value("--find", pair)?;
+            Action::Find { key, value, mode }
         }
         (false, None, Some(task), Some(name)) => {
             let input = input(&task, args.input_json, args.input_file.as_deref())?;
@@ -226,7 +238,7 @@ fn key_values(pairs: &[String]) -> Result<Vec<(String, String)>, Exit> {
     pairs
         .iter()
         .map(|pair| {
-            let (key, value) = key_value(pair)?;
+            let (key, value) = key_value("--metadata", pair)?;
             if !seen.insert(key.clone()) {
                 return Err(Exit::usage(format!("--metadata has the key `{key}` twice: give each key once")));
             }
@@ -235,10 +247,10 @@ fn key_values(pairs: &[String]) -> Result<Vec<(String, String)>, Exit> {
         .collect()
 }
 
-fn key_value(pair: &str) -> Result<(String, String), Exit> {
+fn key_value(flag: &str, pair: &str) -> Result<(String, String), Exit> {
     match pair.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err(Exit::usage(format!("--metadata is `{pair}`: write key=value"))),
+        _ => Err(Exit::usage(format!("{flag} is `{pair}`: write key=value"))),
     }
 }
 
@@ -285,6 +297,7 @@ mod tests {
             (&["--task-name", "cpu-heavy-task", "--timeout", "1d"], "--timeout"),
             (&["--run-id", "x"], "--run-id"),
             (&["--cancel"], "--run-id"),
+            (&["--find", "x"], "--find is `x`"),
             (&["--cancel", "--metadata", "x"], "--metadata is `x`"),
             (&["--cancel", "--metadata", "k=1", "--metadata", "k=2"], "the key `k` twice"),
             (&["--task-name", "cpu-heavy-task", "--metadata", "k=1", "--metadata", "k=1"], "the key `k` twice"),

@@ -1,10 +1,13 @@
 //! Why a run waits, by the engine's list of workers.
 
-use super::super::online;
-use crate::hatchet::{client::RunHandle, task::Task};
+use super::{
+    super::{command::ConnectionWords, online},
+    Triggered,
+};
+use crate::hatchet::client::RunHandle;
 
 /// One line: no worker, all busy, or that it cannot be told.
-pub(super) async fn why(run: &RunHandle, task: Option<&Task>) -> String {
+pub(super) async fn why(run: &RunHandle, task: Option<&Triggered>, words: &ConnectionWords) -> String {
     let waiting = "still queued after 3 s";
     let client = run.client();
     let Some(rest) = client.rest() else {
@@ -13,23 +16,22 @@ pub(super) async fn why(run: &RunHandle, task: Option<&Task>) -> String {
         );
     };
     // A run that was attached to may be of a task that is not ours.
-    let Some(task) = task else { return format!("{waiting}: is a worker for it online?") };
+    let Some(Triggered { name, .. }) = task else { return format!("{waiting}: is a worker for it online?") };
     match rest.workers().await {
         Err(error) => format!("{waiting}, and why cannot be told: {error}"),
         Ok(workers) => {
-            let able = online::able(client, task, &workers);
+            let able = online::able(client, name, &workers);
             if able.is_empty() {
+                let start = words.command(&["worker", "--tasks", name]);
                 return format!(
-                    "{waiting}: no worker for {} is online; start one with `make run-worker` or `worker --tasks {}`",
-                    task.name(),
-                    task.name()
+                    "{waiting}: no worker for {name} is online; start one with `make run-worker` or `{start}`"
                 );
             }
             let free = online::free_slots(&able);
             if free > 0 {
-                format!("{waiting}: {} worker(s) for {} are online with {free} free slot(s)", able.len(), task.name())
+                format!("{waiting}: {} worker(s) for {name} are online with {free} free slot(s)", able.len())
             } else {
-                format!("{waiting}: all slots of the {} worker(s) for {} are taken", able.len(), task.name())
+                format!("{waiting}: all slots of the {} worker(s) for {name} are taken", able.len())
             }
         }
     }

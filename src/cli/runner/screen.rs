@@ -4,20 +4,23 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 
-use super::super::{
-    Exit,
-    output::{self, Format},
+use super::{
+    super::{
+        Exit,
+        command::ConnectionWords,
+        output::{self, Format},
+    },
+    Triggered,
 };
 use crate::hatchet::{
     client::{ClientError, RunDetails, RunHandle, RunOutcome},
-    task::Task,
     wire::{RunId, RunStatus, format_duration},
 };
 
 /// Shows a run. Status lines of the human format are not data: they go to stderr, except where events were asked for.
 pub(super) struct Screen {
     format: Format,
-    task: Option<Task>,
+    task: Option<Triggered>,
     begun: Instant,
     status: Option<RunStatus>,
     seen_running: bool,
@@ -25,10 +28,12 @@ pub(super) struct Screen {
     from_the_start: bool,
     events_are_data: bool,
     attach: String,
+    words: ConnectionWords,
 }
 
 impl Screen {
-    pub(super) fn new(format: Format, task: Option<Task>, attach: String) -> Self {
+    /// `attach` is the command that attaches to the run again.
+    pub(super) fn new(format: Format, task: Option<Triggered>, attach: String, words: ConnectionWords) -> Self {
         Self {
             format,
             task,
@@ -39,6 +44,7 @@ impl Screen {
             from_the_start: false,
             events_are_data: false,
             attach,
+            words,
         }
     }
 
@@ -47,9 +53,19 @@ impl Screen {
         self.events_are_data = true;
     }
 
-    /// Names that the run's task goes by.
-    pub(super) fn task(&self) -> Option<&Task> {
+    /// The run's task, where it is one of ours.
+    pub(super) fn task(&self) -> Option<&Triggered> {
         self.task.as_ref()
+    }
+
+    /// The flags for commands that reach the run's engine.
+    pub(super) fn words(&self) -> &ConnectionWords {
+        &self.words
+    }
+
+    /// Whether this command has triggered the run.
+    pub(super) fn was_triggered(&self) -> bool {
+        self.from_the_start
     }
 
     /// Whether the run was followed from its trigger on and never seen with a worker.
@@ -206,7 +222,7 @@ impl Screen {
     /// The output as the task's type has it; as it came where it does not fit, which is said.
     fn typed(&self, json: &str) -> Value {
         let as_it_came = || serde_json::from_str(json).unwrap_or_else(|_| Value::from(json));
-        let Some(task) = &self.task else { return as_it_came() };
+        let Some(Triggered { task, .. }) = &self.task else { return as_it_came() };
         match task.complete_output(json) {
             Ok(typed) => serde_json::from_str(&typed).unwrap_or_else(|_| as_it_came()),
             Err(error) => {
@@ -227,6 +243,14 @@ impl Screen {
     }
 }
 
+/// A run that was found and is not waited for: its id is the data.
+pub(super) fn found(format: Format, run: &RunHandle) -> Result<(), Exit> {
+    match format {
+        Format::Json => output::event("found", fields(json!({ "run_id": run.id().to_string() }))),
+        Format::Human => output::data(run.id()),
+    }
+}
+
 /// Runs that a cancellation by metadata has asked the engine to cancel.
 pub(super) fn cancelled(format: Format, runs: &[RunId]) -> Result<(), Exit> {
     match format {
@@ -240,7 +264,7 @@ pub(super) fn cancelled(format: Format, runs: &[RunId]) -> Result<(), Exit> {
 }
 
 /// The end of a cancellation by metadata.
-pub(super) fn cancelled_in_all(format: Format, count: usize) -> Result<(), Exit> {
+pub(super) fn cancelled_in_all(format: Format, count: usize, words: &ConnectionWords) -> Result<(), Exit> {
     match (format, count) {
         (Format::Json, 0) => output::event("cancelled", fields(json!({ "count": 0, "run_ids": [] }))),
         (Format::Json, _) => Ok(()),
@@ -250,7 +274,8 @@ pub(super) fn cancelled_in_all(format: Format, count: usize) -> Result<(), Exit>
         }
         (Format::Human, _) => {
             let plural = if count == 1 { "" } else { "s" };
-            output::complain(&format!("cancels {count} run{plural}; `runner --run-id ID` tells what became of each"));
+            let tell = words.command(&["runner", "--run-id", "ID"]);
+            output::complain(&format!("cancels {count} run{plural}; `{tell}` tells what became of each"));
             Ok(())
         }
     }

@@ -7,15 +7,15 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{
     super::{Exit, deadline::Deadline},
-    STREAM_KEY,
     follow::{self, Limits, looks},
     screen::Screen,
 };
 use crate::hatchet::{
     client::{
         Client, ClientError, RunDetails, RunEvent, RunEventKind, RunEvents, RunHandle, RunOutcome, StreamSelector,
+        TRIGGER_KEY,
     },
-    wire::RunStatus,
+    wire::{RunStatus, TriggerId},
 };
 
 /// After the end is known, the last events have this long to arrive.
@@ -23,9 +23,10 @@ const TAIL: Duration = Duration::from_secs(3);
 /// Where the engine does not hang up (it does after a completed run), this long without an event is the end.
 const QUIET: Duration = Duration::from_millis(500);
 
-/// Subscribes to the events of the run that will be triggered with this value of [`STREAM_KEY`].
-pub(super) async fn subscribe(client: &Client, stream_id: String) -> Result<RunEvents, ClientError> {
-    client.events(StreamSelector::Metadata { key: STREAM_KEY.to_owned(), value: stream_id }).await
+/// Subscribes to the events of a run before it is triggered, by its trigger's id: a subscription by run id starts late
+/// on a real engine, and loses what comes early.
+pub(super) async fn subscribe(client: &Client, trigger: TriggerId) -> Result<RunEvents, ClientError> {
+    client.events(StreamSelector::Metadata { key: TRIGGER_KEY.to_owned(), value: trigger.to_string() }).await
 }
 
 /// Attaches to a run that was made earlier, and was like this just now.
@@ -44,8 +45,8 @@ pub(super) async fn attach(
     }
     // A run of ours is found by its metadata, which keeps the stream through failed attempts.
     let metadata: serde_json::Value = serde_json::from_str(&details.additional_metadata).unwrap_or_default();
-    let selector = match metadata[STREAM_KEY].as_str() {
-        Some(value) => StreamSelector::Metadata { key: STREAM_KEY.to_owned(), value: value.to_owned() },
+    let selector = match metadata[TRIGGER_KEY].as_str() {
+        Some(value) => StreamSelector::Metadata { key: TRIGGER_KEY.to_owned(), value: value.to_owned() },
         None => StreamSelector::Run(run.id()),
     };
     let events = match deadline.before(run.client().events(selector)).await {
@@ -74,7 +75,7 @@ pub(super) async fn to_the_end(
         tokio::select! {
             biased;
             event = events.next(), if listening => listening = show(event, screen)?,
-            outcome = &mut ended => break follow::finish(run, outcome, deadline).await?,
+            outcome = &mut ended => break follow::finish(run, outcome, screen, deadline).await?,
             Some(seen) = looks.next() => {
                 if let Some(outcome) = screen.seen(run, seen)? {
                     break outcome;

@@ -172,6 +172,9 @@ fn row(driver: &Driver, state: &State, id: RunId, payloads: bool) -> Option<View
     view.set("numSpawnedChildren", made().count());
     view.set("isEvicted", false);
     view.views("children", made().filter_map(|id| task_view(driver, state, *id, payloads)).collect());
+    if let Some(parent) = &run.parent {
+        view.set("parentTaskExternalId", parent.task.to_string());
+    }
     Some(view)
 }
 

@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::SystemTime,
 };
 
 use futures_util::StreamExt as _;
@@ -16,14 +17,11 @@ use tokio::sync::Semaphore;
 use super::{
     Client, ClientError, ErrorKind, RunHandle, TriggerOptions, collision,
     retry::{if_not_done, if_temporary, retrying},
-    trigger::{refused, run_id},
+    trigger::{Item, Mark, refused, run_id},
 };
 use crate::hatchet::wire::{
-    RunId,
-    proto::{
-        BulkTriggerWorkflowRequest,
-        v1::{BulkTriggerIdempotencyCollisionError, TriggerWorkflowRequest},
-    },
+    RunId, TriggerId,
+    proto::{BulkTriggerWorkflowRequest, v1::BulkTriggerIdempotencyCollisionError},
 };
 
 /// Most runs in one bulk call: the Python SDK's number.
@@ -42,8 +40,14 @@ const SEARCH_CALLS: usize = 64;
 /// or why it was refused.
 pub type BulkItem = Result<RunHandle, ClientError>;
 
-/// An item on its way, with its place in the caller's order.
-type Item = (usize, TriggerWorkflowRequest);
+/// What to do about a bulk call whose answer was lost.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lost {
+    /// Look for its runs.
+    Recover,
+    /// Report the failure.
+    Report,
+}
 
 impl Client {
     /// Starts many runs of one workflow, in the order given, and comes back when the engine has taken all of them.
@@ -55,19 +59,47 @@ impl Client {
     /// Where some keys are taken, the items of that call are asked for one by one, as the engine does not say which
     /// they were; with keys that end with their run (the method STATUS), an item whose run has ended by then is
     /// started again.
+    ///
+    /// The runs of a call whose answer was lost are looked for as [`Client::trigger`] does; an item that is not found
+    /// is [`ErrorKind::Unconfirmed`].
     pub async fn trigger_many<I: Serialize>(
         &self,
         name: &str,
         inputs: impl IntoIterator<Item = (I, TriggerOptions)>,
     ) -> Vec<BulkItem> {
+        self.submit(name, inputs, Lost::Recover).await
+    }
+
+    /// [`Client::trigger_many`] for a workflow whose runs have idempotency keys: where an answer is lost, its items fail
+    /// with the call's error, as they may simply be sent again.
+    pub(crate) async fn trigger_many_keyed<I: Serialize>(
+        &self,
+        name: &str,
+        inputs: impl IntoIterator<Item = (I, TriggerOptions)>,
+    ) -> Vec<BulkItem> {
+        self.submit(name, inputs, Lost::Report).await
+    }
+
+    async fn submit<I: Serialize>(
+        &self,
+        name: &str,
+        inputs: impl IntoIterator<Item = (I, TriggerOptions)>,
+        lost: Lost,
+    ) -> Vec<BulkItem> {
         let mut outcomes: Vec<Option<BulkItem>> = Vec::new();
         let mut calls = Calls::new(self.config().max_send_message.saturating_sub(BULK_MARGIN));
+        let mut call = TriggerId::random();
         for (index, (input, options)) in inputs.into_iter().enumerate() {
-            match self.request(name, &input, &options) {
+            if index > 0 && index.is_multiple_of(BULK_ITEMS) {
+                // About one for each call, so that the runs of a lost one are not looked for among all.
+                call = TriggerId::random();
+            }
+            let mark = Mark { trigger: options.trigger_id.unwrap_or_else(TriggerId::random), call: Some(call) };
+            match self.item(name, &input, &options, index, mark) {
                 Err(error) => outcomes.push(Some(Err(error))),
-                Ok(request) => {
+                Ok(item) => {
                     outcomes.push(None);
-                    calls.add((index, request));
+                    calls.add(item);
                 }
             }
         }
@@ -77,7 +109,7 @@ impl Client {
             async move {
                 // It fails where the semaphore was closed, which it never is.
                 let _permit = permits.acquire().await;
-                self.bulk_call(name, call).await
+                self.bulk_call(name, call, lost).await
             }
         });
         for call in futures_util::future::join_all(calls).await {
@@ -85,21 +117,26 @@ impl Client {
                 outcomes[index] = Some(outcome);
             }
         }
-        outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(|| Err(lost()))).collect()
+        outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(|| Err(too_few()))).collect()
     }
 
     /// One call, and where it is refused what each of its items is refused for.
-    async fn bulk_call(&self, name: &str, items: Vec<Item>) -> Vec<(usize, BulkItem)> {
+    async fn bulk_call(&self, name: &str, items: Vec<Item>, lost: Lost) -> Vec<(usize, BulkItem)> {
+        let call = format!("trigger {name}");
+        if let Err(error) = retrying(if_not_done, || self.connection().reach(&call)).await {
+            return items.into_iter().map(|item| (item.index, Err(error.clone()))).collect();
+        }
         let mut settled = Vec::with_capacity(items.len());
         let mut parts = vec![items];
         let mut calls = 0;
         while let Some(mut items) = parts.pop() {
+            let begun = SystemTime::now();
             let error = match self.send(name, &items).await {
                 Ok(ids) => {
                     let mut ids = ids.into_iter();
-                    settled.extend(items.into_iter().map(|(index, _)| {
-                        let id = ids.next().ok_or_else(lost).and_then(|id| run_id(&id));
-                        (index, id.map(|id| RunHandle::triggered(self.clone(), id)))
+                    settled.extend(items.into_iter().map(|item| {
+                        let id = ids.next().ok_or_else(too_few).and_then(|id| run_id(&id));
+                        (item.index, id.map(|id| RunHandle::triggered(self.clone(), id)))
                     }));
                     continue;
                 }
@@ -116,8 +153,10 @@ impl Client {
                 let second = items.split_off(items.len() / 2);
                 parts.push(second);
                 parts.push(items);
+            } else if lost == Lost::Recover && error.answer_was_lost() {
+                settled.extend(self.recover(items, begun, &error).await);
             } else {
-                settled.extend(items.into_iter().map(|(index, _)| (index, Err(error.clone()))));
+                settled.extend(items.into_iter().map(|item| (item.index, Err(error.clone()))));
             }
         }
         settled
@@ -127,7 +166,7 @@ impl Client {
         let call = format!("trigger {} run{} of {name}", items.len(), if items.len() == 1 { "" } else { "s" });
         let answer = retrying(if_not_done, || {
             let mut stub = self.connection().workflows();
-            let workflows = items.iter().map(|(_, request)| request.clone()).collect();
+            let workflows = items.iter().map(|item| item.request.clone()).collect();
             let call = &call;
             async move {
                 stub.bulk_trigger_workflow(BulkTriggerWorkflowRequest { workflows })
@@ -148,7 +187,7 @@ impl Client {
         collision: &BulkTriggerIdempotencyCollisionError,
     ) -> Vec<(usize, BulkItem)> {
         let call = format!("trigger {name}");
-        let asked = items.into_iter().map(|(index, request)| {
+        let asked = items.into_iter().map(|Item { index, request, .. }| {
             let call = &call;
             async move {
                 // It fails where the semaphore was closed, which it never is.
@@ -225,7 +264,7 @@ impl Calls {
 
     fn add(&mut self, item: Item) {
         // A length prefix takes at most 5 bytes, its tag 1.
-        let size = item.1.encoded_len() + 6;
+        let size = item.request.encoded_len() + 6;
         match self.calls.last_mut() {
             Some(call) if call.len() < BULK_ITEMS && self.bytes + size <= self.limit => {
                 call.push(item);
@@ -239,18 +278,21 @@ impl Calls {
     }
 }
 
-fn lost() -> ClientError {
+fn too_few() -> ClientError {
     ClientError::new(ErrorKind::Engine, "the engine answered with fewer runs than were asked for")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hatchet::wire::proto::v1::TriggerWorkflowRequest;
 
     fn sizes(limit: usize, inputs: &[usize]) -> Vec<usize> {
         let mut calls = Calls::new(limit);
         for (index, size) in inputs.iter().enumerate() {
-            calls.add((index, TriggerWorkflowRequest { input: "x".repeat(*size), ..Default::default() }));
+            let request = TriggerWorkflowRequest { input: "x".repeat(*size), ..Default::default() };
+            let mark = Mark { trigger: TriggerId::random(), call: None };
+            calls.add(Item { index, mark, request });
         }
         calls.calls.iter().map(Vec::len).collect()
     }

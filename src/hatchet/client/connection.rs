@@ -154,21 +154,29 @@ impl Connection {
             }
             ErrorKind::Unauthenticated => self.0.trust.judge(error),
             ErrorKind::Unreachable => {
-                let due = {
-                    let mut looked = self.0.looked.lock().unwrap_or_else(PoisonError::into_inner);
-                    let due = looked.is_none_or(|at| at.elapsed() >= LOOK_AGAIN);
-                    if due {
-                        *looked = Some(Instant::now());
-                    }
-                    due
-                };
-                if due && self.moved() {
-                    self.0.renewals.send_replace(());
-                }
+                self.follow();
                 error
             }
             _ => error,
         }
+    }
+
+    /// Follows an engine that was found by its handshake file and has moved since; looks at most every [`LOOK_AGAIN`].
+    /// True where it has moved.
+    pub(super) fn follow(&self) -> bool {
+        let due = {
+            let mut looked = self.0.looked.lock().unwrap_or_else(PoisonError::into_inner);
+            let due = looked.is_none_or(|at| at.elapsed() >= LOOK_AGAIN);
+            if due {
+                *looked = Some(Instant::now());
+            }
+            due
+        };
+        let moved = due && self.moved();
+        if moved {
+            self.0.renewals.send_replace(());
+        }
+        moved
     }
 
     /// Looks at the handshake file again, if that is where the settings came from, and follows what has changed there.
@@ -210,6 +218,23 @@ impl Connection {
         tokio::select! {
             answer = answer => answer.map(Response::into_inner).map_err(|status| self.failed(call, status)),
             () = left => Err(ClientError::new(ErrorKind::Unreachable, format!("{call}: the connection was given up"))),
+        }
+    }
+
+    /// Makes sure that an engine answers here, by a call that does nothing, unless one has answered before. To be called
+    /// before what must not be done twice: without an engine at the address nothing can have been done, and a failure
+    /// would not tell.
+    pub(super) async fn reach(&self, call: &str) -> Result<(), ClientError> {
+        if self.0.trust.was_accepted() {
+            return Ok(());
+        }
+        match self.dispatcher().get_version(GetVersionRequest {}).await {
+            Ok(_) => Ok(()),
+            Err(status) => match self.failed(call, status) {
+                // Ancient engines.
+                error if error.kind() == ErrorKind::Unsupported => Ok(()),
+                error => Err(error),
+            },
         }
     }
 

@@ -4,7 +4,7 @@ use std::{error::Error as StdError, fmt, sync::Arc};
 
 use tonic::Code;
 
-use crate::hatchet::wire::RunId;
+use crate::hatchet::wire::{RunId, TriggerId};
 
 type Source = Arc<dyn StdError + Send + Sync + 'static>;
 
@@ -38,6 +38,9 @@ pub enum ErrorKind {
     Invalid,
     /// An idempotency key is taken. Holds the run that has it, where the engine said so.
     Duplicate(Option<RunId>),
+    /// Whether a run was started is not known: the answer to its trigger was lost, and the run was not found. Holds
+    /// what it is found by, should it have started: its value of [`super::TRIGGER_KEY`].
+    Unconfirmed(TriggerId),
     /// The message is larger than one side allows.
     TooLarge,
     /// The engine asked to slow down.
@@ -85,6 +88,7 @@ impl ClientError {
             | ErrorKind::Lost
             | ErrorKind::Invalid
             | ErrorKind::Duplicate(_)
+            | ErrorKind::Unconfirmed(_)
             | ErrorKind::TooLarge
             | ErrorKind::StreamNotActive
             | ErrorKind::Unsupported => false,
@@ -215,6 +219,16 @@ impl ClientError {
     /// The engine's status, if the failure is one.
     pub(crate) fn status(&self) -> Option<&tonic::Status> {
         self.cause().and_then(|cause| cause.downcast_ref())
+    }
+
+    /// Whether the request was sent, or may have been, and no answer came: the connection broke, or the time was over.
+    pub(super) fn answer_was_lost(&self) -> bool {
+        let broke = || self.status().is_some_and(|status| StdError::source(status).is_some());
+        match self.kind {
+            ErrorKind::TimedOut => true,
+            ErrorKind::Unreachable => broke() && !self.never_sent(),
+            _ => false,
+        }
     }
 
     /// Whether the request certainly never left: the connection could not be made.

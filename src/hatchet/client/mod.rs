@@ -28,6 +28,7 @@ mod outcomes;
 pub(crate) mod patience;
 mod probe;
 mod pulse;
+mod recovery;
 mod rest;
 mod results;
 pub(crate) mod retry;
@@ -58,7 +59,7 @@ pub use sources::{ENV_FILES, Source, Sources, parse_integer};
 pub use status::{RunDetails, TaskDetails};
 pub use stream::{RunEvent, RunEventKind, RunEvents, StreamSelector};
 pub use transport::Proxies;
-pub use trigger::{RunHandle, TriggerOptions};
+pub use trigger::{RunHandle, TRIGGER_KEY, TriggerOptions};
 pub use wait::{RunFailed, RunOutcome};
 
 use crate::hatchet::wire::{RunId, proto::GetVersionRequest};

@@ -6,18 +6,28 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use prost::Message as _;
-use serde::Serialize;
+use serde::{Serialize, Serializer, ser::SerializeMap as _};
 use serde_json::{Map, Value};
 
 use super::{
     Client, ClientError, Connection, ErrorKind,
     retry::{if_not_done, retrying},
 };
-use crate::hatchet::wire::{RunId, check_object, proto::v1};
+use crate::hatchet::wire::{RunId, TriggerId, check_object, proto::v1};
+
+/// Metadata key of every run that this client triggers: a [`TriggerId`] of its own, by which the run is found where the
+/// answer to its trigger is lost.
+///
+/// A value that [`TriggerOptions::additional_metadata`] has for this key is replaced. Children of the run inherit it,
+/// unless they have their own.
+pub const TRIGGER_KEY: &str = "rust_sdk_trigger";
+/// Metadata key of the runs of [`Client::trigger_many`]: an id that up to 1,000 of them share, by which those of a lost
+/// call are found together.
+pub(super) const CALL_KEY: &str = "rust_sdk_call";
 
 /// What a run is started with beside its input.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -26,6 +36,26 @@ pub struct TriggerOptions {
     pub additional_metadata: Map<String, Value>,
     /// 1 to 3; the task's default where none is given.
     pub priority: Option<u8>,
+    /// The run's value of [`TRIGGER_KEY`], for callers that need it before the run exists; a random one where none is
+    /// given. An id must not be used twice.
+    pub trigger_id: Option<TriggerId>,
+}
+
+/// A run to be started.
+pub(super) struct Item {
+    /// Its place in the caller's order; 0 for a single run.
+    pub(super) index: usize,
+    pub(super) mark: Mark,
+    pub(super) request: v1::TriggerWorkflowRequest,
+}
+
+/// What a run has in its metadata to be found by.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Mark {
+    /// The value of [`TRIGGER_KEY`].
+    pub(super) trigger: TriggerId,
+    /// The value of [`CALL_KEY`], of an item of a bulk trigger.
+    pub(super) call: Option<TriggerId>,
 }
 
 /// A run that this client has triggered may not be known to a busy real engine for a moment: one under load was seen to
@@ -41,6 +71,8 @@ pub struct RunHandle {
     id: RunId,
     /// It was triggered by this client.
     triggered: bool,
+    /// The answer to its trigger was lost.
+    found: bool,
     /// The engine has shown that it knows the run, to this handle or a clone.
     seen: Arc<AtomicBool>,
 }
@@ -48,12 +80,17 @@ pub struct RunHandle {
 impl RunHandle {
     /// A run that this client has just triggered.
     pub(super) fn triggered(client: Client, id: RunId) -> Self {
-        Self { client, id, triggered: true, seen: Arc::default() }
+        Self { client, id, triggered: true, found: false, seen: Arc::default() }
+    }
+
+    /// A run that this client has just triggered, without an answer, and found in the engine's list.
+    pub(super) fn found(client: Client, id: RunId) -> Self {
+        Self { found: true, ..Self::triggered(client, id) }
     }
 
     /// A run by an id that was given.
     pub(super) fn given(client: Client, id: RunId) -> Self {
-        Self { client, id, triggered: false, seen: Arc::default() }
+        Self { client, id, triggered: false, found: false, seen: Arc::default() }
     }
 
     /// A run that the engine does not know for this long is not coming, or not coming back.
@@ -98,6 +135,11 @@ impl RunHandle {
         self.id
     }
 
+    /// Whether the answer to its trigger was lost, and the run was found by [`TRIGGER_KEY`].
+    pub fn was_found(&self) -> bool {
+        self.found
+    }
+
     /// The client it was made with.
     pub fn client(&self) -> &Client {
         &self.client
@@ -115,6 +157,11 @@ impl Client {
     ///
     /// The input must be a JSON object. Errors: [`ErrorKind::Invalid`] for what an engine would refuse,
     /// [`ErrorKind::TooLarge`] over the message limit, [`ErrorKind::Duplicate`] where an idempotency key is taken.
+    ///
+    /// Where the answer is lost after the request was sent, looks for the run in the engine's list (12 s, or up to 72 s
+    /// while the engine is away) and returns it as if the answer had come; else fails with
+    /// [`ErrorKind::Unconfirmed`]: triggering again may run the task twice.
+    ///
     /// A real engine answers with the id of a run that never comes to be when it does not know the name.
     pub async fn trigger(
         &self,
@@ -122,44 +169,52 @@ impl Client {
         input: &impl Serialize,
         options: &TriggerOptions,
     ) -> Result<RunHandle, ClientError> {
-        let request = self.request(name, input, options)?;
+        let trigger = options.trigger_id.unwrap_or_else(TriggerId::random);
+        let item = self.item(name, input, options, 0, Mark { trigger, call: None })?;
         let call = format!("trigger {name}");
+        retrying(if_not_done, || self.connection().reach(&call)).await?;
+        let begun = SystemTime::now();
         let answer = retrying(if_not_done, || {
-            let (mut stub, request) = (self.connection().workflows(), request.clone());
+            let (mut stub, request) = (self.connection().workflows(), item.request.clone());
             let call = &call;
             async move {
                 stub.trigger_workflow(request).await.map_err(|status| refused(self.connection(), call, name, status))
             }
         })
-        .await?;
-        Ok(RunHandle::triggered(self.clone(), run_id(&answer.into_inner().workflow_run_id)?))
+        .await;
+        match answer {
+            Ok(answer) => Ok(RunHandle::triggered(self.clone(), run_id(&answer.into_inner().workflow_run_id)?)),
+            Err(error) if error.answer_was_lost() => {
+                let mut recovered = self.recover(vec![item], begun, &error).await;
+                recovered.pop().map_or(Err(error), |(_, run)| run)
+            }
+            Err(error) => Err(error),
+        }
     }
 
-    pub(super) fn request(
+    /// Checks and builds a request.
+    pub(super) fn item(
         &self,
         name: &str,
         input: &impl Serialize,
         options: &TriggerOptions,
-    ) -> Result<v1::TriggerWorkflowRequest, ClientError> {
+        index: usize,
+        mark: Mark,
+    ) -> Result<Item, ClientError> {
         let bad = |message: String| ClientError::new(ErrorKind::Invalid, message);
         let input = serde_json::to_string(input)
             .map_err(|e| bad(format!("the input of {name} cannot be written as JSON: {e}")))?;
         check_object(&input).map_err(|e| bad(format!("the input of {name} is {e}")))?;
-        let additional_metadata = if options.additional_metadata.is_empty() {
-            None
-        } else {
-            let json = serde_json::to_string(&options.additional_metadata)
-                .map_err(|e| bad(format!("the metadata cannot be written as JSON: {e}")))?;
-            check_object(&json).map_err(|e| bad(format!("the metadata is {e}")))?;
-            Some(json)
-        };
+        let metadata = serde_json::to_string(&Marked { given: &options.additional_metadata, mark })
+            .map_err(|e| bad(format!("the metadata cannot be written as JSON: {e}")))?;
+        check_object(&metadata).map_err(|e| bad(format!("the metadata is {e}")))?;
         if let Some(priority) = options.priority.filter(|p| !(1..=3).contains(p)) {
             return Err(bad(format!("priority is {priority}: it goes from 1 to 3")));
         }
         let request = v1::TriggerWorkflowRequest {
             name: self.config().namespaced(name),
             input,
-            additional_metadata,
+            additional_metadata: Some(metadata),
             priority: options.priority.map(i32::from),
             ..Default::default()
         };
@@ -173,7 +228,29 @@ impl Client {
                 ),
             ));
         }
-        Ok(request)
+        Ok(Item { index, mark, request })
+    }
+}
+
+/// Metadata with the client's own keys.
+struct Marked<'a> {
+    given: &'a Map<String, Value>,
+    mark: Mark,
+}
+
+impl Serialize for Marked<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for (key, value) in self.given {
+            if key != TRIGGER_KEY && key != CALL_KEY {
+                map.serialize_entry(key, value)?;
+            }
+        }
+        map.serialize_entry(TRIGGER_KEY, &self.mark.trigger)?;
+        if let Some(call) = &self.mark.call {
+            map.serialize_entry(CALL_KEY, call)?;
+        }
+        map.end()
     }
 }
 

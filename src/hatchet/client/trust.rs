@@ -43,6 +43,11 @@ impl Trust {
         *self.state() = State { accepted: true, refused: None };
     }
 
+    /// Whether an engine has taken the token.
+    pub(super) fn was_accepted(&self) -> bool {
+        self.state().accepted
+    }
+
     /// It is another token from now on.
     pub(super) fn forget(&self) {
         *self.state() = State::default();

@@ -69,6 +69,10 @@ id!(
     WorkerId, "worker id"
 );
 id!(
+    /// A trigger. It identifies a run before the engine has given it an id, as a part of its metadata.
+    TriggerId, "trigger id"
+);
+id!(
     /// The tenant a token belongs to: the token's `sub`.
     TenantId, "tenant id"
 );

@@ -19,7 +19,7 @@ pub use details::{read_detail, write_detail};
 pub use duration::{BadDuration, format_duration, parse_duration};
 pub use handshake::Handshake;
 pub use host::HostNames;
-pub use ids::{BadId, RunId, TenantId, WorkerId};
+pub use ids::{BadId, RunId, TenantId, TriggerId, WorkerId};
 pub use payload::{BadPayload, check_object, has_nul};
 pub use status::RunStatus;
 pub use token::{BadToken, Claims};

@@ -154,6 +154,7 @@ fn end(error: ClientError, signs: Signs) -> Ended {
         | ErrorKind::Lost
         | ErrorKind::Invalid
         | ErrorKind::Duplicate(_)
+        | ErrorKind::Unconfirmed(_)
         | ErrorKind::TooLarge
         | ErrorKind::Exhausted
         | ErrorKind::TimedOut

@@ -19,7 +19,7 @@ mod memory;
 mod outage;
 mod overdue;
 mod peers;
-mod proxy;
+pub mod proxy;
 mod restart;
 mod sigterm;
 mod site;

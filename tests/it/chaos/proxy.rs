@@ -1,6 +1,12 @@
 //! A TCP link between a client and an engine that a test can break in every way in which links break.
 
-use std::{future::Future, net::SocketAddr, thread, time::Duration};
+use std::{
+    future::Future,
+    net::SocketAddr,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Duration,
+};
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -34,9 +40,9 @@ struct Rules {
     rate: u32,
     /// Goes up when all connections are to be reset.
     resets: u64,
+    /// A connection on which the client sends these bytes is deaf from then on, as with [`Proxy::deaf_client`].
+    deaf_after: Option<&'static [u8]>,
 }
-
-type Loses = fn(&Rules) -> bool;
 
 impl Proxy {
     pub async fn to(upstream: SocketAddr) -> Self {
@@ -85,6 +91,12 @@ impl Proxy {
     /// Swallows what the client says; it hears the engine.
     pub fn deaf_engine(&self) {
         self.rules.send_modify(|rules| rules.lose_up = true);
+    }
+
+    /// Swallows what the engine says on every connection on which the client sends these bytes from now on, until
+    /// [`Proxy::heal`].
+    pub fn deaf_client_after(&self, sent: &'static [u8]) {
+        self.rules.send_modify(|rules| rules.deaf_after = Some(sent));
     }
 
     /// Makes every byte take this long, each way.
@@ -138,8 +150,14 @@ async fn carry(mut client: TcpStream, upstream: SocketAddr, rules: watch::Receiv
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let closed_in_order = {
         let ((client_in, client_out), (server_in, server_out)) = (client.split(), server.split());
-        let up = pump(client_in, server_out, &rules, |rules| rules.lose_up);
-        let down = pump(server_in, client_out, &rules, |rules| rules.lose_down);
+        let deaf = AtomicBool::new(false);
+        let up = pump(client_in, server_out, &rules, |rules, bytes| {
+            if rules.deaf_after.is_some_and(|sent| bytes.windows(sent.len()).any(|window| window == sent)) {
+                deaf.store(true, Ordering::SeqCst);
+            }
+            rules.lose_up
+        });
+        let down = pump(server_in, client_out, &rules, |rules, _| rules.lose_down || deaf.load(Ordering::SeqCst));
         let mut watched = rules.clone();
         tokio::select! {
             carried = async { tokio::try_join!(up, down) } => carried.is_ok(),
@@ -158,7 +176,7 @@ async fn pump(
     mut from: ReadHalf<'_>,
     mut to: WriteHalf<'_>,
     rules: &watch::Receiver<Rules>,
-    loses: Loses,
+    loses: impl Fn(&Rules, &[u8]) -> bool,
 ) -> std::io::Result<()> {
     let (on_the_way, mut arriving) = mpsc::channel::<(Instant, Vec<u8>)>(16);
     let read = async move {
@@ -167,7 +185,7 @@ async fn pump(
         loop {
             let read = from.read(&mut buffer).await;
             let now = *rules.borrow();
-            lost |= loses(&now);
+            lost |= loses(&now, &buffer[..*read.as_ref().unwrap_or(&0)]);
             match read {
                 Ok(0) | Err(_) if lost => std::future::pending().await,
                 Ok(0) => return Ok(()),

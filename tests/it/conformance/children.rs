@@ -1,6 +1,8 @@
 //! Children of a run, and how a retried parent does not spawn them twice.
 
-use hatchet_quickstart::hatchet::wire::proto::v1::TriggerWorkflowRequest;
+use std::collections::BTreeMap;
+
+use hatchet_quickstart::hatchet::wire::proto::v1::{CreateTaskOpts, TriggerWorkflowRequest};
 use serde_json::{Value, json};
 use tonic::Code;
 use uuid::Uuid;
@@ -59,6 +61,37 @@ async fn a_child_knows_its_parent() {
     worker.complete(&action, "{}").await;
     worker.close().await;
     target.cancel(&[&parent]).await;
+}
+
+#[tokio::test]
+async fn listed_child_names_its_parent_task() {
+    let target = Target::start().await;
+    let (parents, single) = (target.flow("parent").await, target.flow("single").await);
+    let mut definition = target.definition("several");
+    definition.tasks.push(CreateTaskOpts { readable_id: "second".to_owned(), ..definition.tasks[0].clone() });
+    definition.tasks[1].action = format!("{}:second", definition.name);
+    let several = target.put(&definition).await;
+    // The client tells a run from a child that inherited its metadata by this.
+    let metadata = Some(json!({ "case": target.name("family") }).to_string());
+    let with = |request| TriggerWorkflowRequest { additional_metadata: metadata.clone(), ..request };
+    let parent = target.try_trigger(with(parents.request(json!({})))).await.unwrap();
+    target.details_until(&parent, "the parent exists", |_| true).await;
+    let mut expected = BTreeMap::from([(parent.clone(), Value::Null)]);
+    for flow in [&single, &several] {
+        let run = target.try_trigger(with(child(flow, &parent, Some(expected.len() as i32), None))).await.unwrap();
+        expected.insert(run, json!(parent));
+    }
+    let path = format!(
+        "/api/v1/stable/tenants/{}/workflow-runs?since=2020-01-01T00:00:00Z&only_tasks=false&additional_metadata=case:{}",
+        target.tenant,
+        target.name("family")
+    );
+    let all = |list: &Value| list["rows"].as_array().is_some_and(|rows| rows.len() == 3);
+    let list = target.rest.get_until(&path, "all are listed", all).await;
+    let row =
+        |row: &Value| (row["workflowRunExternalId"].as_str().unwrap().to_owned(), row["parentTaskExternalId"].clone());
+    assert_eq!(list["rows"].as_array().unwrap().iter().map(row).collect::<BTreeMap<_, _>>(), expected);
+    target.cancel(&expected.keys().map(String::as_str).collect::<Vec<_>>()).await;
 }
 
 #[tokio::test]

@@ -2,7 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use hatchet_quickstart::hatchet::{
+    client::{ClientConfig, Sources},
+    task::Task,
+    worker::{Worker, WorkerOptions},
+};
+use serde_json::{Map, Value};
 
 use super::{Ended, Place, Program, address, tls};
 use crate::fake::token;
@@ -54,9 +59,12 @@ fn all_is_well() {
     assert!(found["version"].1.contains("has slot types"), "{found:#?}");
     assert!(found["clock"].1.contains("agrees"), "{found:#?}");
     assert!(found["workers"].1.contains("1 online, 7 slot(s) free"), "{found:#?}");
-    let workers: Vec<Value> = ended.json_lines().into_iter().filter(|line| line["check"] == "workers").collect();
+    let mut workers: Vec<Value> = ended.json_lines().into_iter().filter(|line| line["check"] == "workers").collect();
+    let names = ["externally-triggered-task", "sync-sleep-task", "cpu-heavy-task", "cpu-heavy-with-process-pool"];
+    // Beside the quickstart's there may be others.
+    workers.retain(|line| names.iter().any(|name| line["task"] == *name));
     let tasks: Vec<&Value> = workers.iter().map(|line| &line["task"]).collect();
-    assert_eq!(tasks, ["externally-triggered-task", "sync-sleep-task", "cpu-heavy-task"]);
+    assert_eq!(tasks, names, "an alias is a workflow of its own");
     assert_eq!(workers[2]["message"], "1 online, 3 slot(s) free", "the process' worker for CPU tasks");
     let human = Program::start(&mut place.runner_command(&["doctor", "--embedded"])).wait().expect(0);
     assert!(human.stderr.is_empty() && human.stdout.iter().all(|line| line.starts_with("✓ ")), "{human:#?}");
@@ -98,6 +106,28 @@ fn no_worker_and_an_open_folder() {
     let found = checks(&doctor(&place, &["--embedded"], &[]).expect(5));
     assert!(found["folder"].1.contains("chmod go= .hatchet"), "{found:#?}");
     engine.stop().expect(0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn task_registered_by_its_alias_only_is_reported() {
+    let place = Place::new();
+    let _engine = place.engine();
+    let config = ClientConfig::from_handshake(&place.handshake(), &Sources::default()).unwrap();
+    let alias = Task::new_async("cpu-heavy-with-process-pool", |input: Map<String, Value>, _| async { Ok(input) });
+    let mut worker = Worker::new(config, WorkerOptions::default()).task(alias).start().unwrap();
+    worker.listening().await.unwrap();
+    let ended = doctor(&place, &["--embedded"], &[]).expect(5);
+    let found: BTreeMap<String, String> = ended
+        .json_lines()
+        .into_iter()
+        .filter(|line| line["check"] == "workers")
+        .map(|line| (line["task"].as_str().unwrap().to_owned(), line["status"].as_str().unwrap().to_owned()))
+        .collect();
+    assert_eq!((found["cpu-heavy-task"].as_str(), found["cpu-heavy-with-process-pool"].as_str()), ("failed", "ok"));
+    // As it is triggered, so it was checked.
+    let trigger = |name: &str| place.runner(&["--task-name", name, "--input-json", r#"{"limit":10}"#, "--no-wait"]);
+    trigger("cpu-heavy-task").expect_error(8, &["start a worker that registers cpu-heavy-task"]);
+    trigger("cpu-heavy-with-process-pool").expect(0);
 }
 
 #[test]

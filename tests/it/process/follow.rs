@@ -2,7 +2,7 @@
 
 use std::{io::BufRead as _, process::Stdio};
 
-use hatchet_quickstart::hatchet::wire::proto::v1::RunStatus;
+use hatchet_quickstart::hatchet::wire::{Handshake, proto::v1::RunStatus};
 use serde_json::json;
 
 use super::{Place, Program};
@@ -61,6 +61,38 @@ fn a_time_limit_is_exit_4_and_the_run_goes_on() {
     assert_eq!(said["attach"], format!("runner --run-id {id} --embedded"));
     limited.expect_said(&format!("has not told within 0s what became of run {id}"));
     place.runner(&["--run-id", &id]).expect(0);
+}
+
+#[test]
+fn attach_command_works_as_it_is_printed() {
+    let place = Place::new();
+    let engine = ["--embedded", "--embedded-dir", "it's here", "--namespace", "team"];
+    let _worker = place.worker(&engine);
+    let at: Handshake =
+        serde_json::from_str(&std::fs::read_to_string(place.path("it's here/handshake.json")).unwrap()).unwrap();
+    let (grpc, rest) = (at.grpc_address.as_str(), at.api_url.as_str());
+    let address = [
+        "--host-port",
+        grpc,
+        "--server-url",
+        rest,
+        "--tls-strategy",
+        "none",
+        "--namespace",
+        "team",
+        "--embedded=never",
+    ];
+    // What the environment says is of no use without the flags.
+    let run = |command: &mut std::process::Command| {
+        command.env("HATCHET_CLIENT_TOKEN", &at.token).env("HATCHET_CLIENT_HOST_PORT", "127.0.0.1:9");
+        Program::start(command.env("HATCHET_CLIENT_SERVER_URL", "http://127.0.0.1:9")).wait()
+    };
+    for connection in [&engine[..], &address] {
+        let words = [&SLEEP[..], &[r#"{"seconds":2}"#, "--timeout", "1s"], connection].concat();
+        let attach = run(&mut place.runner_command(&words)).expect(4).printed_command("attach to it again with ");
+        let attached = run(&mut place.shell(&attach)).expect(0);
+        assert!(attached.json()["slept_seconds"].is_number(), "{attached:?}");
+    }
 }
 
 #[test]

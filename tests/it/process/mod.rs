@@ -12,6 +12,7 @@ mod folder;
 mod follow;
 mod health;
 mod line;
+mod lost_answer;
 mod official;
 mod place;
 mod program;

@@ -1,7 +1,7 @@
 //! A folder to start the binaries in.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -50,6 +50,13 @@ impl Place {
 
     pub fn runner_command(&self, words: &[&str]) -> Command {
         self.command(env!("CARGO_BIN_EXE_runner"), words)
+    }
+
+    /// A command line for a shell in this folder, which finds the binaries.
+    pub fn shell(&self, line: &str) -> Command {
+        let mut command = self.command("/bin/sh", &["-c", line]);
+        command.env("PATH", Path::new(env!("CARGO_BIN_EXE_runner")).parent().unwrap());
+        command
     }
 
     /// Starts a worker and waits until it listens.

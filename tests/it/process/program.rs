@@ -146,6 +146,13 @@ impl Ended {
         self
     }
 
+    /// The command between backticks that follows these words in the last line on stderr.
+    #[track_caller]
+    pub fn printed_command(&self, after: &str) -> String {
+        let command = self.stderr.last().and_then(|line| line.split_once(after)?.1.split('`').nth(1));
+        command.unwrap_or_else(|| panic!("no command after `{after}`: {self:#?}")).to_owned()
+    }
+
     /// The whole of stdout as JSON.
     #[track_caller]
     pub fn json(&self) -> serde_json::Value {

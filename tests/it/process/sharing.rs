@@ -86,7 +86,7 @@ fn an_engine_without_workers_says_so_and_the_run_waits() {
     let place = Place::new();
     let engine = place.engine();
     let parts = ["knows no workflow of this name", "start a worker that registers externally-triggered-task"];
-    place.runner(&HELLO).expect_error(2, &parts);
+    place.runner(&HELLO).expect_error(8, &parts);
     // From here on the engine knows the task, and no worker is online for it.
     place.worker(&["--embedded"]).stop().expect(0);
     let runner = place.start_runner(&HELLO);

@@ -22,6 +22,8 @@ pub use rest::Rest;
 pub use target::{Dispatcher, Link, Target};
 pub use worker::{Bystander, RawWorker};
 
+use hatchet_quickstart::hatchet::client::RunSummary;
+
 /// Asserts that a call was refused with this code, and that the message holds this text.
 #[track_caller]
 pub fn refused<T: std::fmt::Debug>(answer: Result<T, tonic::Status>, code: tonic::Code, text: &str) {
@@ -33,4 +35,14 @@ pub fn refused<T: std::fmt::Debug>(answer: Result<T, tonic::Status>, code: tonic
 /// A port of the loopback that was free a moment ago, for a program that is to be told one.
 pub fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap().port()
+}
+
+/// All runs that the engine lists over REST.
+pub async fn all_runs(client: &hatchet_quickstart::hatchet::client::Client) -> Vec<RunSummary> {
+    let mut pages = client.rest().unwrap().runs(std::time::UNIX_EPOCH, &[], &[]);
+    let mut all = Vec::new();
+    while let Some(rows) = pages.next().await.unwrap() {
+        all.extend(rows);
+    }
+    all
 }

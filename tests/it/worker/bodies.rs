@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use hatchet_quickstart::hatchet::{
-    client::TriggerOptions,
+    client::{TRIGGER_KEY, TriggerOptions},
     task::{Context, Task, TaskError},
     wire::RunStatus,
 };
@@ -106,7 +106,9 @@ async fn a_body_sees_its_metadata_and_ids() {
     options.additional_metadata.insert("team".to_owned(), "blue".into());
     options.additional_metadata.insert("level".to_owned(), 3.into());
     let run = stand.client.trigger("look", &json!({}), &options).await.unwrap();
-    let seen: Value = outcome(&run).await.output().unwrap();
+    let mut seen: Value = outcome(&run).await.output().unwrap();
+    let own = seen["metadata"].as_object_mut().unwrap().remove(TRIGGER_KEY);
+    assert!(own.is_some(), "what the run would be found by: {seen}");
     let id = run.id().to_string();
     assert_eq!((&seen["run"], &seen["workflow"], &seen["task"]), (&json!(id), &json!(id), &json!("look")));
     assert_eq!((&seen["attempt"], &seen["metadata"]), (&json!(1), &json!({ "team": "blue", "level": 3 })));

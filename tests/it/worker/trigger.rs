@@ -1,11 +1,11 @@
 //! Triggers, one and many.
 
 use hatchet_quickstart::hatchet::{
-    client::{Client, ErrorKind, TriggerOptions},
+    client::{Client, ErrorKind, TRIGGER_KEY, TriggerOptions},
     task::Task,
     wire::{
-        RunId, RunStatus,
-        proto::v1::{BulkTriggerIdempotencyCollisionError, IdempotencyCollisionError},
+        RunId, RunStatus, TriggerId,
+        proto::v1::{BulkTriggerIdempotencyCollisionError, IdempotencyCollisionError, TriggerWorkflowRequest},
         write_detail,
     },
 };
@@ -125,13 +125,19 @@ async fn names_take_the_namespace_and_options_travel() {
     let client = Client::new(fake.config_with(&[("HATCHET_CLIENT_NAMESPACE", "Team")])).unwrap();
     let mut options = TriggerOptions { priority: Some(3), ..TriggerOptions::default() };
     options.additional_metadata.insert("k".to_owned(), "v".into());
+    options.additional_metadata.insert(TRIGGER_KEY.to_owned(), "mine".into());
     client.trigger("echo", &json!({ "n": 1 }), &options).await.unwrap();
     client.trigger_many("team_echo", [(json!({}), TriggerOptions::default())]).await;
     fake.script(|script| {
         let [one, many] = script.triggers.as_slice() else { panic!("{:?}", script.triggers) };
         assert_eq!((one.name.as_str(), one.input.as_str(), one.priority), ("team_echo", r#"{"n":1}"#, Some(3)));
-        assert_eq!(one.additional_metadata.as_deref(), Some(r#"{"k":"v"}"#));
-        assert_eq!((many.name.as_str(), &many.additional_metadata, many.priority), ("team_echo", &None, None));
+        assert_eq!((many.name.as_str(), many.priority), ("team_echo", None));
+        let metadata = |request: &TriggerWorkflowRequest| -> Json {
+            serde_json::from_str(request.additional_metadata.as_deref().unwrap()).unwrap()
+        };
+        assert_eq!(metadata(one)["k"], "v");
+        let ids = [one, many].map(|request| metadata(request)[TRIGGER_KEY].as_str().unwrap().parse::<TriggerId>());
+        assert!(ids[0].is_ok() && ids[1].is_ok() && ids[0] != ids[1], "each run has its own: {ids:?}");
     });
 }
 

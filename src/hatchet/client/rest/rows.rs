@@ -52,6 +52,9 @@ pub struct RunSummary {
     pub workflow_run_external_id: String,
     /// The status' word.
     pub status: String,
+    /// The run's parent task, of a child.
+    #[serde(default)]
+    pub parent_task_external_id: Option<String>,
     /// RFC 3339.
     pub created_at: Option<String>,
     /// RFC 3339, where it has started.

@@ -1,0 +1,172 @@
+//! Triggers whose answer is lost between the engine and the client.
+
+use std::net::SocketAddr;
+
+use hatchet_quickstart::engine::{Engine, EngineOptions};
+use hatchet_quickstart::hatchet::{
+    client::{BulkItem, Client, ClientConfig, ClientError, ErrorKind, RunHandle, Sources, TRIGGER_KEY, TriggerOptions},
+    task::Task,
+    wire::{RunId, TriggerId},
+};
+use serde_json::{Value, json};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::{
+    Stand,
+    stand::{outcome, within},
+};
+use crate::{
+    chaos::proxy::Proxy,
+    fake::Fake,
+    support::{all_runs, eventually},
+};
+
+type Json = serde_json::Map<String, Value>;
+
+/// An engine with a worker, and a client behind a link whose connection is up.
+struct Case {
+    stand: Stand,
+    proxy: Proxy,
+    client: Client,
+}
+
+impl Case {
+    async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    async fn with(change: impl FnOnce(&mut ClientConfig)) -> Self {
+        let stand = Stand::start([Task::new_async("echo", |input: Json, _| async { Ok(input) })]).await;
+        let mut config = ClientConfig::from_handshake(stand.engine.handshake(), &Sources::default()).unwrap();
+        let upstream: SocketAddr = config.host_port.parse().unwrap();
+        let proxy = Proxy::to(upstream).await;
+        config.host_port = proxy.address.to_string();
+        change(&mut config);
+        let client = Client::new(config).unwrap();
+        client.engine_version().await.unwrap();
+        Self { stand, proxy, client }
+    }
+
+    /// All runs, by the engine's list.
+    async fn listed(&self) -> Vec<RunId> {
+        let rows = all_runs(&self.stand.client).await;
+        rows.iter().map(|row| row.workflow_run_external_id.parse().unwrap()).collect()
+    }
+
+    /// What a trigger comes to whose answer is lost after the engine has accepted so many runs.
+    async fn lose_answer<T: Send + 'static>(
+        &self,
+        runs: usize,
+        trigger: impl Future<Output = T> + Send + 'static,
+    ) -> T {
+        self.proxy.deaf_client();
+        let trigger = AbortOnDropHandle::new(tokio::spawn(trigger));
+        eventually("the engine has accepted it", async || (self.listed().await.len() >= runs).then_some(())).await;
+        self.proxy.heal();
+        self.proxy.reset();
+        within("the trigger ends", trigger).await.unwrap()
+    }
+}
+
+fn unconfirmed(item: Result<RunHandle, ClientError>) -> (TriggerId, String) {
+    let error = item.unwrap_err();
+    match error.kind() {
+        ErrorKind::Unconfirmed(trigger) => (trigger, error.to_string()),
+        kind => panic!("{kind:?}: {error}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lost_answer_returns_the_started_run() {
+    let case = Case::start().await;
+    let client = case.client.clone();
+    let trigger = async move { client.trigger("echo", &json!({ "n": 1 }), &TriggerOptions::default()).await };
+    let run = case.lose_answer(1, trigger).await.unwrap();
+    assert!(run.was_found());
+    assert_eq!(outcome(&run).await.output::<Value>().unwrap(), json!({ "n": 1 }));
+    assert_eq!(case.listed().await, [run.id()], "it was triggered once");
+    let answered = case.client.trigger("echo", &json!({}), &TriggerOptions::default()).await.unwrap();
+    assert!(!answered.was_found());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lost_bulk_answer_returns_each_items_run() {
+    let case = Case::start().await;
+    let client = case.client.clone();
+    let inputs = (0..30).map(|n| (json!({ "n": n }), TriggerOptions::default()));
+    let trigger = async move { client.trigger_many("echo", inputs).await };
+    let items: Vec<BulkItem> = case.lose_answer(30, trigger).await;
+    for (n, item) in items.into_iter().enumerate() {
+        let run = item.unwrap();
+        assert!(run.was_found());
+        assert_eq!(outcome(&run).await.output::<Value>().unwrap(), json!({ "n": n }), "each item has its own run");
+    }
+    assert_eq!(case.listed().await.len(), 30, "nothing was triggered twice");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn run_that_is_not_listed_is_unconfirmed() {
+    // Triggers go to an engine that starts nothing, and the list of runs is another's.
+    let (engine, fake) = (Engine::start(EngineOptions::default()).await.unwrap(), Fake::start().await);
+    let mut config = ClientConfig::from_handshake(engine.handshake(), &Sources::default()).unwrap();
+    let proxy = Proxy::to(fake.address).await;
+    config.host_port = proxy.address.to_string();
+    let (client, id) = (Client::new(config).unwrap(), TriggerId::random());
+    client.engine_version().await.unwrap();
+    proxy.deaf_client();
+    let trigger = tokio::spawn(async move {
+        let options = TriggerOptions { trigger_id: Some(id), ..TriggerOptions::default() };
+        client.trigger("echo", &json!({}), &options).await
+    });
+    fake.until("it is triggered", |script| script.triggers.first().map(drop)).await;
+    proxy.reset();
+    let (trigger, said) = unconfirmed(within("the search ends", trigger).await.unwrap());
+    assert_eq!(trigger, id);
+    for part in [
+        "not known whether it started",
+        "the connection broke",
+        &format!("0 run(s) with the metadata {TRIGGER_KEY}={id}"),
+    ] {
+        assert!(said.contains(part), "no `{part}` in: {said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lost_answer_is_unconfirmed_without_a_list_of_runs() {
+    for (url, reason) in [(None, "HATCHET_CLIENT_SERVER_URL"), (Some("/nowhere"), "404")] {
+        let case = Case::with(|config| {
+            let base = config.server_url.take().unwrap();
+            config.server_url = url.map(|path| format!("{base}{path}"));
+        })
+        .await;
+        let client = case.client.clone();
+        let trigger = async move { client.trigger("echo", &json!({}), &TriggerOptions::default()).await };
+        let (trigger, said) = unconfirmed(case.lose_answer(1, trigger).await);
+        assert!(said.contains("not known whether it started") && said.contains(reason), "{said}");
+        // The run is found by the id in the error.
+        let since = std::time::SystemTime::now() - std::time::Duration::from_secs(600);
+        let found = case.stand.client.find_runs(TRIGGER_KEY, &trigger.to_string(), since).await.unwrap();
+        assert_eq!(found.iter().map(RunHandle::id).collect::<Vec<_>>(), case.listed().await);
+    }
+}
+
+#[tokio::test]
+async fn engine_that_was_never_reached_has_started_nothing() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    // Takes connections, and closes them when it has been sent something.
+    let closing = AbortOnDropHandle::new(tokio::spawn(async move {
+        while let Ok((connection, _)) = listener.accept().await {
+            connection.readable().await.unwrap();
+        }
+    }));
+    let fake = Fake::start().await;
+    let config = ClientConfig { host_port: address.to_string(), ..fake.config() };
+    let client = Client::new(config).unwrap();
+    let single = client.trigger("echo", &json!({}), &TriggerOptions::default()).await;
+    let many = client.trigger_many("echo", [(json!({}), TriggerOptions::default())]).await;
+    for item in many.into_iter().chain([single]) {
+        assert_eq!(item.unwrap_err().kind(), ErrorKind::Unreachable);
+    }
+    drop(closing);
+}
