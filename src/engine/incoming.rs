@@ -74,7 +74,13 @@ impl Shared {
     fn enter(&self) -> Option<(u64, CancellationToken)> {
         let mut register = self.lock();
         let is_full = register.unauthenticated.len() + register.admitted.len() >= MAX_CONNECTIONS;
-        if (is_full || register.unauthenticated.len() >= MAX_UNAUTHENTICATED) && !register.close_oldest() && is_full {
+        let has_room = if is_full || register.unauthenticated.len() >= MAX_UNAUTHENTICATED {
+            register.close_oldest()
+        } else {
+            true
+        };
+        // All that are open have shown a token.
+        if !has_room {
             if let Some(times) = register.is_full.report() {
                 tracing::warn!("{MAX_CONNECTIONS} connections are open: another one was refused{times}");
             }
