@@ -19,7 +19,7 @@ use crate::{
         client::{ClientConfig, Source, Sources, parse_integer},
         task::Task,
         wire::format_duration,
-        worker::{Drained, LinkState, Registered, RegisteredWorker, RunningWorker, Worker, WorkerOptions},
+        worker::{Drained, LinkState, Registered, RegisteredWorker, RunningWorker, Worker, WorkerOptions, some_of},
     },
     tasks,
 };
@@ -334,20 +334,20 @@ fn say(Drained { cut, left, unreported }: &Drained) {
     if !reported.is_empty() {
         tracing::warn!(
             "cut after the grace, and reported, as failures that may be retried unless they still completed: {}",
-            reported.join(", ")
+            some_of(&reported)
         );
     }
     if !left.is_empty() {
         tracing::error!(
             "ignored their cancellation, and were left running: {}; Hatchet gives them to another worker after 30 s",
-            left.join(", ")
+            some_of(left)
         );
     }
     if !unreported.is_empty() {
         tracing::error!(
             "ended, and the engine did not acknowledge the outcome: {}; unless it has taken it all the same, Hatchet runs \
              them again on another worker after 30 s",
-            unreported.join(", ")
+            unsome_of(&reported)
         );
     }
 }

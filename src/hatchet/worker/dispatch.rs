@@ -20,6 +20,11 @@ use crate::hatchet::{
     wire::{RunId, WorkerId, proto},
 };
 
+/// Attempts beyond twice the slots that a worker takes from its streams: those that end while their reports are on
+/// their way, and those whose body has outlived them. An engine that keeps to the slots sends no more; from any other the
+/// stream is not read until there is room, so that its assignments cannot fill the memory.
+const SPARE_ATTEMPTS: usize = 256;
+
 /// What all attempts of a worker share.
 pub(super) struct Shared {
     pub(super) client: Client,
@@ -35,6 +40,8 @@ pub(super) struct Shared {
     /// The watchdog's clock starts here.
     pub(super) start: Instant,
     pub(super) table: Table,
+    /// The most attempts that the table takes from streams.
+    pub(super) most_attempts: usize,
     pub(super) attempts: TaskTracker,
 }
 
@@ -77,6 +84,7 @@ impl Shared {
             stats,
             start: Instant::now(),
             table: Table::default(),
+            most_attempts: options.slots.saturating_add(options.cpu_threads).saturating_mul(2).saturating_add(SPARE_ATTEMPTS),
             attempts: TaskTracker::new(),
         })
     }

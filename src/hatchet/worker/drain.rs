@@ -24,6 +24,18 @@ const LINGER: Duration = Duration::from_secs(4);
 /// before.
 const UNHEARD_GRACE: Duration = Duration::from_secs(20);
 
+/// Names in one log line.
+const NAMED: usize = 20;
+
+/// The first of these names, and how many more there are.
+pub(crate) fn some_of(names: &[impl AsRef<str>]) -> String {
+    let shown: Vec<&str> = names.iter().take(NAMED).map(AsRef::as_ref).collect();
+    match names.len().saturating_sub(NAMED) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
 /// What a drain came to. Each attempt is named as `task (run id)`.
 ///
 /// A body that was cut either ended and was reported, or is in one of the other lists as well. The engine gives what is in
@@ -63,12 +75,12 @@ pub(super) async fn run(
     let Outstanding { bodies: cut, reports } = shared.table.outstanding();
     let (grace, linger) = (format_duration(grace), shared.cancel_grace.saturating_add(LINGER));
     if !cut.is_empty() {
-        tracing::warn!("the grace of {grace} is over: cancels {}", cut.join(", "));
+        tracing::warn!("the grace of {grace} is over: cancels {}", some_of(&cut));
     }
     if !reports.is_empty() {
         tracing::warn!(
             "the grace of {grace} is over, and the engine has not acknowledged the outcome of {}: offers it for {} more",
-            reports.join(", "),
+            some_of(&reports),
             format_duration(linger)
         );
     }
@@ -123,6 +135,14 @@ pub(super) mod tests {
         client::{Client, ClientConfig, Sources},
         wire::{Handshake, RunId, WorkerId},
     };
+
+    #[test]
+    fn long_list_of_names_is_cut() {
+        let names: Vec<String> = (1..=NAMED + 2).map(|n| n.to_string()).collect();
+        assert_eq!(some_of(&names[..2]), "1, 2");
+        assert!(some_of(&names).ends_with(", 19, 20 and 2 more"), "{}", some_of(&names));
+        assert_eq!(some_of(&[""; 0]), "");
+    }
 
     /// Lets all that is ready run.
     async fn breathe() {

@@ -47,6 +47,7 @@ use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 pub use drain::Drained;
+pub(crate) use drain::some_of;
 pub use stats::{AttemptEnd, Durations, Slots, TaskStats, WorkerStats};
 
 use super::{

@@ -75,9 +75,18 @@ pub(super) async fn run(
     let mut beats = FuturesUnordered::new();
     let mut answered = opened;
     let mut signs = Signs::default();
+    let mut was_full = false;
     loop {
+        let has_room = shared.table.busy() < shared.most_attempts;
+        if !has_room && !std::mem::replace(&mut was_full, true) {
+            tracing::warn!(
+                "the engine has assigned {} attempts, far more than this worker has slots: no more are read until some end",
+                shared.most_attempts
+            );
+        }
         tokio::select! {
-            action = actions.next() => match action {
+            () = shared.table.fewer_than(shared.most_attempts), if !has_room => {}
+            action = actions.next(), if has_room => match action {
                 Some(Ok(action)) => {
                     signs.work = true;
                     shared.dispatch(worker, action);

@@ -128,12 +128,17 @@ impl Table {
 
     /// Waits until no attempt is left.
     pub(super) async fn idle(&self) {
+        self.fewer_than(1).await;
+    }
+
+    /// Waits until there are fewer attempts than this.
+    pub(super) async fn fewer_than(&self, count: usize) {
         loop {
             let gone = self.gone.notified();
             tokio::pin!(gone);
             // Armed before the look, so that no end between the two is missed.
             gone.as_mut().enable();
-            if self.busy() == 0 {
+            if self.busy() < count {
                 return;
             }
             gone.await;

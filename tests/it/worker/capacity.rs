@@ -12,7 +12,7 @@ use hatchet_quickstart::hatchet::{
     client::{RunHandle, TriggerOptions},
     task::{Context, Task, TaskError},
     wire::RunStatus,
-    worker::WorkerOptions,
+    worker::{Worker, WorkerOptions},
 };
 use serde_json::{Value, json};
 use tokio::sync::{Notify, mpsc};
@@ -21,6 +21,7 @@ use super::{
     Stand,
     stand::{outcome, within},
 };
+use crate::{fake::Fake, support::eventually};
 
 type Json = serde_json::Map<String, Value>;
 
@@ -165,4 +166,56 @@ async fn a_blocking_body_that_ignores_cancellation_keeps_its_slot_and_its_result
     // The late result was not sent: the run is what it was.
     let details = run.details().await.unwrap();
     assert_eq!((details.status, &details.tasks[0].output), (RunStatus::Cancelled, &None));
+}
+
+/// An engine that does not keep to the slots.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn assignments_far_beyond_the_slots_stay_in_the_stream() {
+    const ASSIGNED: usize = 1500;
+    // Twice the slots and CPU threads, and 256.
+    const MOST: usize = 2 * (1 + 1) + 256;
+    let fake = Fake::start().await;
+    let opened = Arc::new(Notify::new());
+    let gate = opened.clone();
+    let waiting = Task::new_async("waiting", move |input: Json, _| {
+        let gate = gate.clone();
+        async move {
+            gate.notified().await;
+            gate.notify_one();
+            Ok(input)
+        }
+    });
+    let options = WorkerOptions { slots: 1, cpu_threads: 1, ..super::options() };
+    let worker = Worker::new(fake.config(), options).task(waiting).start().unwrap();
+    fake.until_listening().await;
+    let assigning = async {
+        let mut runs = Vec::new();
+        for _ in 0..ASSIGNED {
+            runs.push(fake.assign("waiting", "{}").await);
+        }
+        runs
+    };
+    let filling = async {
+        eventually("a full worker", async || (worker.stats().attempts == MOST).then_some(())).await;
+        opened.notify_one();
+    };
+    let ending = async {
+        let (runs, ()) = tokio::join!(assigning, filling);
+        for run in runs {
+            fake.finished(run).await;
+        }
+    };
+    let mut most = 0;
+    let watching = async {
+        loop {
+            most = most.max(worker.stats().attempts);
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::select! {
+        () = within("all of them end", ending) => {}
+        () = watching => unreachable!(),
+    }
+    assert_eq!(most, MOST);
+    worker.stop().await.unwrap();
 }
