@@ -347,7 +347,7 @@ fn say(Drained { cut, left, unreported }: &Drained) {
         tracing::error!(
             "ended, and the engine did not acknowledge the outcome: {}; unless it has taken it all the same, Hatchet runs \
              them again on another worker after 30 s",
-            unsome_of(&reported)
+            some_of(unreported)
         );
     }
 }

@@ -3,9 +3,9 @@
 //!
 //! A connection is unauthenticated until a token was shown on it. Where there is no room for another connection, by one
 //! of the bounds here or because the system gives no more file descriptors, the oldest unauthenticated one is closed.
-//! One that has shown a token is never closed for another. So a new client gets in through a flood: it shows its token
-//! with its first message, within milliseconds, and [`MAX_UNAUTHENTICATED`] more connections have to come before it is
-//! the oldest.
+//! One that has shown a token is never closed for another, and each connection has [`TIME_TO_SHOW_TOKEN`] before it can
+//! be closed: until then no more are accepted, and wait in the system's queue. So a new client gets in through a flood,
+//! since it shows its token with its first message.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,6 +23,7 @@ use futures_util::{Stream, stream};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
+    time::Instant,
 };
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::transport::server::Connected;
@@ -33,9 +34,13 @@ use super::recurring::Recurring;
 /// five for a worker.
 const MAX_CONNECTIONS: usize = 768;
 
-/// Those of them on which no token was shown yet. The engine takes some 10,000 connections a second at most, so each
-/// has about 50 ms to show one. More than the 128 that the runtime takes in one turn, so that each is read at least once.
+/// Those of them on which no token was shown yet. Within [`TIME_TO_SHOW_TOKEN`] so many are accepted at most, which is
+/// 5,120 a second.
 const MAX_UNAUTHENTICATED: usize = 512;
+
+/// For how long a connection is not closed for another one. A client's first message takes some milliseconds, on a
+/// machine whose cores are all busy some tens.
+const TIME_TO_SHOW_TOKEN: Duration = Duration::from_millis(100);
 
 /// How long to wait where the system gives no more connections: for most that is until another one ends.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
@@ -47,17 +52,37 @@ const CLOSED_AGAIN: Duration = Duration::from_millis(1);
 struct Register {
     count: u64,
     /// By the order in which they came.
-    unauthenticated: BTreeMap<u64, CancellationToken>,
+    unauthenticated: BTreeMap<u64, Unauthenticated>,
     admitted: BTreeSet<u64>,
     is_full: Recurring,
     no_descriptor: Recurring,
 }
 
+struct Unauthenticated {
+    since: Instant,
+    close: CancellationToken,
+}
+
+/// What becomes of a new connection.
+enum Entry {
+    /// It has this number, and the token tells it to close.
+    Entered(u64, CancellationToken),
+    /// There may be room after this time.
+    Later(Duration),
+    /// There is no room: all that are open have shown a token.
+    Refused,
+}
+
 impl Register {
-    /// Closes the connection that has been unauthenticated longest, if there is one.
-    fn close_oldest(&mut self) -> bool {
-        let oldest = self.unauthenticated.pop_first();
-        oldest.inspect(|(_, close)| close.cancel()).is_some()
+    /// Closes the connection that has been unauthenticated longest. Answers after which time it may be if that is too
+    /// early, or `None` if there is none.
+    fn close_oldest(&mut self) -> Option<Duration> {
+        let oldest = self.unauthenticated.first_entry()?;
+        let left = TIME_TO_SHOW_TOKEN.saturating_sub(oldest.get().since.elapsed());
+        if left.is_zero() {
+            oldest.remove().close.cancel();
+        }
+        Some(left)
     }
 }
 
@@ -70,32 +95,35 @@ impl Shared {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A new connection's number, and what tells it to close; `None` if there is no room.
-    fn enter(&self) -> Option<(u64, CancellationToken)> {
+    fn enter(&self) -> Entry {
         let mut register = self.lock();
         let is_full = register.unauthenticated.len() + register.admitted.len() >= MAX_CONNECTIONS;
-        let has_room = if is_full || register.unauthenticated.len() >= MAX_UNAUTHENTICATED {
-            register.close_oldest()
-        } else {
-            true
-        };
-        // All that are open have shown a token.
-        if !has_room {
-            if let Some(times) = register.is_full.report() {
-                tracing::warn!("{MAX_CONNECTIONS} connections are open: another one was refused{times}");
+        if is_full || register.unauthenticated.len() >= MAX_UNAUTHENTICATED {
+            match register.close_oldest() {
+                Some(Duration::ZERO) => {}
+                Some(left) => return Entry::Later(left),
+                None => {
+                    if let Some(times) = register.is_full.report() {
+                        tracing::warn!("{MAX_CONNECTIONS} connections are open: another one was refused{times}");
+                    }
+                    return Entry::Refused;
+                }
             }
-            return None;
         }
         register.count += 1;
         let (number, close) = (register.count, CancellationToken::new());
-        register.unauthenticated.insert(number, close.clone());
-        Some((number, close))
+        register.unauthenticated.insert(number, Unauthenticated { since: Instant::now(), close: close.clone() });
+        Entry::Entered(number, close)
     }
 
     /// The system gave no connection. Answers when to ask for one again.
     fn failed(&self, error: &io::Error) -> Duration {
         let mut register = self.lock();
-        let again = if register.close_oldest() { CLOSED_AGAIN } else { ACCEPT_AGAIN };
+        let again = match register.close_oldest() {
+            Some(Duration::ZERO) => CLOSED_AGAIN,
+            Some(left) => left,
+            None => ACCEPT_AGAIN,
+        };
         if let Some(times) = register.no_descriptor.report() {
             tracing::warn!("the system gives no connection: {error}; the engine tries again{times}");
         }
@@ -167,11 +195,17 @@ pub(super) fn incoming(listeners: Vec<TcpListener>) -> impl Stream<Item = io::Re
 }
 
 async fn next(listener: &TcpListener, shared: &Shared) -> Connection {
-    loop {
+    'next: loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                // One without room is dropped, which closes it.
-                let Some((number, close)) = shared.enter() else { continue };
+                let (number, close) = loop {
+                    match shared.enter() {
+                        Entry::Entered(number, close) => break (number, close),
+                        Entry::Later(left) => tokio::time::sleep(left).await,
+                        // Dropped, which closes it.
+                        Entry::Refused => continue 'next,
+                    }
+                };
                 if let Err(e) = stream.set_nodelay(true) {
                     tracing::debug!("a connection keeps its delay: {e}");
                 }
@@ -226,59 +260,76 @@ impl AsyncWrite for Connection {
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::advance;
+
     use super::*;
 
-    #[test]
-    fn oldest_unauthenticated_connection_makes_room() {
+    fn entered(shared: &Shared) -> (u64, CancellationToken) {
+        match shared.enter() {
+            Entry::Entered(number, close) => (number, close),
+            Entry::Later(left) => panic!("no room for {left:?}"),
+            Entry::Refused => panic!("no room"),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn oldest_unauthenticated_connection_makes_room_after_its_time() {
         let shared = Shared::default();
-        let (authenticated, stays) = shared.enter().unwrap();
+        let (authenticated, stays) = entered(&shared);
         shared.admit(authenticated);
-        let (_, oldest) = shared.enter().unwrap();
-        let others: Vec<_> = (1..MAX_UNAUTHENTICATED).map(|_| shared.enter().unwrap().1).collect();
+        let (_, oldest) = entered(&shared);
+        let others: Vec<_> = (1..MAX_UNAUTHENTICATED).map(|_| entered(&shared).1).collect();
+        advance(TIME_TO_SHOW_TOKEN / 4).await;
+        assert!(matches!(shared.enter(), Entry::Later(left) if left == TIME_TO_SHOW_TOKEN * 3 / 4));
         assert!(!oldest.is_cancelled());
-        shared.enter().unwrap();
+        advance(TIME_TO_SHOW_TOKEN * 3 / 4).await;
+        entered(&shared);
         assert!(oldest.is_cancelled() && !stays.is_cancelled() && others.iter().all(|other| !other.is_cancelled()));
     }
 
-    #[test]
-    fn authenticated_connections_are_bounded_and_leave_room_when_they_end() {
+    #[tokio::test(start_paused = true)]
+    async fn authenticated_connections_are_bounded_and_leave_room_when_they_end() {
         let shared = Shared::default();
         for _ in 0..MAX_CONNECTIONS {
-            shared.admit(shared.enter().unwrap().0);
+            shared.admit(entered(&shared).0);
         }
-        assert!(shared.enter().is_none());
+        assert!(matches!(shared.enter(), Entry::Refused));
         shared.leave(1);
-        assert!(shared.enter().is_some());
+        entered(&shared);
     }
 
-    #[test]
-    fn unauthenticated_connections_keep_no_authenticated_one_out() {
+    #[tokio::test(start_paused = true)]
+    async fn unauthenticated_connections_keep_no_authenticated_one_out() {
         let shared = Shared::default();
-        let flood: Vec<_> = (0..MAX_UNAUTHENTICATED).map(|_| shared.enter().unwrap().1).collect();
+        let flood: Vec<_> = (0..MAX_UNAUTHENTICATED).map(|_| entered(&shared).1).collect();
+        advance(TIME_TO_SHOW_TOKEN).await;
         for _ in 0..MAX_CONNECTIONS {
-            shared.admit(shared.enter().unwrap().0);
+            shared.admit(entered(&shared).0);
         }
         assert!(flood.iter().all(CancellationToken::is_cancelled));
         let register = shared.lock();
         assert_eq!((register.unauthenticated.len(), register.admitted.len()), (0, MAX_CONNECTIONS));
     }
 
-    #[test]
-    fn exhausted_descriptors_close_the_oldest_unauthenticated_connection() {
+    #[tokio::test(start_paused = true)]
+    async fn exhausted_descriptors_close_the_oldest_unauthenticated_connection() {
         let shared = Shared::default();
-        let (authenticated, stays) = shared.enter().unwrap();
+        let (authenticated, stays) = entered(&shared);
         shared.admit(authenticated);
-        let (_, oldest) = shared.enter().unwrap();
-        shared.failed(&io::ErrorKind::OutOfMemory.into());
-        shared.failed(&io::ErrorKind::OutOfMemory.into());
+        let (_, oldest) = entered(&shared);
+        let error = io::Error::from(io::ErrorKind::OutOfMemory);
+        assert_eq!(shared.failed(&error), TIME_TO_SHOW_TOKEN);
+        advance(TIME_TO_SHOW_TOKEN).await;
+        assert_eq!((shared.failed(&error), shared.failed(&error)), (CLOSED_AGAIN, ACCEPT_AGAIN));
         assert!(oldest.is_cancelled() && !stays.is_cancelled());
     }
 
-    #[test]
-    fn closed_connection_is_not_admitted_by_a_late_token() {
+    #[tokio::test(start_paused = true)]
+    async fn closed_connection_is_not_admitted_by_a_late_token() {
         let shared = Shared::default();
-        let (first, _) = shared.enter().unwrap();
-        (0..MAX_UNAUTHENTICATED).for_each(|_| drop(shared.enter().unwrap()));
+        let (first, _) = entered(&shared);
+        advance(TIME_TO_SHOW_TOKEN).await;
+        (0..MAX_UNAUTHENTICATED).for_each(|_| drop(entered(&shared)));
         shared.admit(first);
         assert!(shared.lock().admitted.is_empty());
     }

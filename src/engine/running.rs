@@ -25,6 +25,10 @@ use crate::hatchet::wire::{Handshake, HostNames};
 /// How long calls may take to end when the engine stops; streams are hung up on before.
 const FAREWELL: Duration = Duration::from_secs(3);
 
+/// Connections that may wait to be accepted, unless the system allows fewer.
+#[cfg(unix)]
+const WAITING_CONNECTIONS: i32 = 4096;
+
 /// A running engine. Dropping it stops it too, without waiting for the end.
 #[derive(Debug)]
 pub struct Engine {
@@ -217,6 +221,9 @@ fn listen(wanted: SocketAddr, kept: Option<u16>) -> Result<(std::net::TcpListene
 fn bind(wanted: SocketAddr) -> Result<(std::net::TcpListener, SocketAddr), EngineError> {
     let failed = |e| EngineError::address(wanted, e);
     let listener = std::net::TcpListener::bind(wanted).map_err(failed)?;
+    // Connections that wait while no more are accepted. The standard library asks for 128; calling it again changes that.
+    #[cfg(unix)]
+    rustix::net::listen(&listener, WAITING_CONNECTIONS).map_err(|e| failed(e.into()))?;
     listener.set_nonblocking(true).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     Ok((listener, address))

@@ -176,12 +176,14 @@ fn run(
     let outcome = match interference {
         Some(_) if database.is_taken().unwrap_or(false) => Err((batch, WriteError::taken())),
         Some(error) => Err((batch, error)),
-        None => database.write(&batch).map_err(|error| (batch, error)),
+        None => {
+            let written = database.write(&batch);
+            // Also where it failed, as on a full disk, and before the answer, so that a later change by another program is
+            // never taken for this one.
+            *last_write = LastWrite::of(path);
+            written.map_err(|error| (batch, error))
+        }
     };
-    // Before the answer, so that a later change by another program is never taken for this write.
-    if outcome.is_ok() {
-        *last_write = LastWrite::of(path);
-    }
     // Whoever asked may have gone, with the engine.
     let _ = done.send(outcome);
     if database.tidy() {

@@ -84,7 +84,11 @@ impl Shared {
             stats,
             start: Instant::now(),
             table: Table::default(),
-            most_attempts: options.slots.saturating_add(options.cpu_threads).saturating_mul(2).saturating_add(SPARE_ATTEMPTS),
+            most_attempts: options
+                .slots
+                .saturating_add(options.cpu_threads)
+                .saturating_mul(2)
+                .saturating_add(SPARE_ATTEMPTS),
             attempts: TaskTracker::new(),
         })
     }

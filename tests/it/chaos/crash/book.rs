@@ -26,7 +26,11 @@ pub enum Kept {
     },
     Cancelled(String),
     Event(String),
-    Schedule(String),
+    /// A schedule, whose run has this in its metadata.
+    Schedule {
+        id: String,
+        mark: String,
+    },
     Line {
         run: String,
         message: String,
@@ -79,7 +83,7 @@ impl Book {
                 Kept::Output { .. } => "results",
                 Kept::Cancelled(_) => "cancels",
                 Kept::Event(_) => "events",
-                Kept::Schedule(_) => "schedules",
+                Kept::Schedule { .. } => "schedules",
                 Kept::Line { .. } => "log lines",
             };
             *counts.entry(word).or_default() += 1;
@@ -111,9 +115,11 @@ impl Book {
             .iter()
             .filter_map(|kept| match kept {
                 Kept::Key { run, .. } | Kept::Run(run) => Some(run.clone()),
-                Kept::Output { .. } | Kept::Cancelled(_) | Kept::Event(_) | Kept::Schedule(_) | Kept::Line { .. } => {
-                    None
-                }
+                Kept::Output { .. }
+                | Kept::Cancelled(_)
+                | Kept::Event(_)
+                | Kept::Schedule { .. }
+                | Kept::Line { .. } => None,
             })
             .collect();
         for run in runs {
@@ -149,9 +155,16 @@ async fn check(target: &Target, kept: &Kept) {
             assert_eq!(status, 200, "event {id}");
             assert_eq!(event["triggeredRuns"].as_array().map(Vec::len), Some(1), "{event}");
         }
-        Kept::Schedule(id) => {
+        Kept::Schedule { id, mark } => {
             let (status, _) = target.rest.get(&format!("/api/v1/tenants/{tenant}/workflows/scheduled/{id}")).await;
-            assert_eq!(status, 200, "schedule {id}");
+            // It goes when it starts its run.
+            if status != 200 {
+                let list = format!(
+                    "/api/v1/stable/tenants/{tenant}/workflow-runs?only_tasks=false&since=2020-01-01T00:00:00Z"
+                );
+                let (_, runs) = target.rest.get(&format!("{list}&additional_metadata=schedule:{mark}")).await;
+                assert_eq!(runs["rows"].as_array().map(Vec::len), Some(1), "schedule {id} ({status}): {runs}");
+            }
         }
         Kept::Line { run, message } => {
             let (_, lines) = target.rest.get(&format!("/api/v1/stable/tasks/{run}/logs")).await;

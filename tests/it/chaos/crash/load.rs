@@ -143,16 +143,18 @@ impl Load {
     async fn schedules(&self) {
         loop {
             let at = std::time::SystemTime::now() + Duration::from_millis(random(1500));
+            let mark = uuid::Uuid::new_v4().to_string();
             let request = ScheduleWorkflowRequest {
                 name: PLAIN.into(),
                 schedules: vec![at.into()],
                 input: "{}".into(),
+                additional_metadata: Some(serde_json::json!({ "schedule": mark }).to_string()),
                 ..Default::default()
             };
             match self.target.workflows().schedule_workflow(request).await {
                 Ok(made) => {
                     made.into_inner().scheduled_workflows.into_iter().for_each(|it| {
-                        self.book.note(Kept::Schedule(it.id));
+                        self.book.note(Kept::Schedule { id: it.id, mark: mark.clone() });
                     });
                 }
                 Err(status) => return dead(&status),
