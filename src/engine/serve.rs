@@ -3,7 +3,7 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use axum::{
-    body::Body,
+    body::{Body, HttpBody as _},
     extract::{Request, State as Shared},
     http::{HeaderMap, HeaderValue, Method, Version, header},
     middleware::{Next, from_fn_with_state},
@@ -97,10 +97,11 @@ async fn enter(Shared(entrance): Shared<Arc<Entrance>>, mut request: Request, ne
     };
     let mut response = next.run(request).await;
     name_oversize(response.headers_mut());
-    if !is_grpc(response.headers()) {
+    // Of this length it is in memory already, and written at once.
+    if response.body().size_hint().exact().is_some() {
         return response;
     }
-    // The call ends with its answer: a stream may go on for days.
+    // The call ends with its answer: a stream may go on for days, and a list for as long as its reader takes.
     response.map(|body| {
         Body::new(body.map_frame(move |frame| {
             let _until_the_end = &call;

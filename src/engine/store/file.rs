@@ -54,8 +54,8 @@ pub(super) enum Presence {
 }
 
 /// Looks. A file that another user may have written is refused, also among those that SQLite writes beside it; other
-/// users are locked out of them all. Must come before the file is opened: closing it once would take the locks away
-/// that SQLite has on it in this process.
+/// users are locked out of them all. Call it before SQLite opens the file: closing any descriptor of a file releases all
+/// POSIX locks that this process holds on it.
 pub(super) fn look(path: &Path) -> io::Result<Presence> {
     let companions = COMPANIONS.map(|companion| with(path, companion));
     for file in companions.iter().map(PathBuf::as_path).chain([path]) {

@@ -41,8 +41,8 @@ const TIDY_PAGES: i64 = 1024;
 pub(super) struct Database {
     connection: Connection,
     writes: u32,
-    /// No pages were given back since the log was emptied.
-    is_cut: bool,
+    /// Pages were given back while idle; the file is cut when the log is emptied.
+    needs_checkpoint: bool,
     /// What the file says of whom it belongs to while it is this engine's.
     owner: Uuid,
 }
@@ -70,7 +70,7 @@ impl Database {
         connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
         // Until it is claimed no other can write, so nothing is missed of what is read; a damaged one stays as it is.
         connection.execute_batch("BEGIN IMMEDIATE")?;
-        Ok(Self { connection, writes: 0, is_cut: true, owner: Uuid::new_v4() })
+        Ok(Self { connection, writes: 0, needs_checkpoint: false, owner: Uuid::new_v4() })
     }
 
     /// Makes the file this engine's, after it was read: an engine that still has it open can write no more.
@@ -123,21 +123,24 @@ impl Database {
     }
 
     /// Gives pages back to the system that deleted rows have left, so that the file does not stay as large as it once
-    /// was: a step now and then while there is load. Answers whether it wrote. What fails here fails again where it
-    /// matters.
+    /// was: a step now and then while there is load. Answers whether it may have written, also in vain. What fails here
+    /// fails again where it matters.
     pub(super) fn tidy(&mut self) -> bool {
-        self.writes.is_multiple_of(TIDY_EVERY) && self.free_pages() >= 2 * TIDY_PAGES && self.step()
+        let is_due = self.writes.is_multiple_of(TIDY_EVERY) && self.free_pages() >= 2 * TIDY_PAGES;
+        if is_due {
+            self.vacuum_step();
+        }
+        is_due
     }
 
     /// The same where nothing else is to be written: a step. Answers whether there is more to give back; after the last
     /// step the log is emptied, and with that the file is cut.
     pub(super) fn tidy_when_idle(&mut self) -> bool {
-        if self.free_pages() >= TIDY_PAGES && self.step() {
-            self.is_cut = false;
+        if self.free_pages() >= TIDY_PAGES && self.vacuum_step() {
+            self.needs_checkpoint = true;
             return true;
         }
-        if !self.is_cut {
-            self.is_cut = true;
+        if std::mem::take(&mut self.needs_checkpoint) {
             let emptied = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
             if let Err(e) = emptied {
                 tracing::debug!("the store's log is not emptied: {e}");
@@ -150,7 +153,7 @@ impl Database {
         self.connection.pragma_query_value(None, "freelist_count", |row| row.get(0)).unwrap_or(0)
     }
 
-    fn step(&self) -> bool {
+    fn vacuum_step(&self) -> bool {
         let given = self.give_back(TIDY_PAGES);
         if let Err(e) = &given {
             tracing::debug!("free pages of the store stay where they are: {e}");

@@ -141,10 +141,16 @@ async fn run_body(
 ) -> Verdict {
     let canceller = &running.canceller;
     let slots = if task.slot_pool() == "cpu" { &shared.cpu_slots } else { &shared.default_slots };
-    // The engine assigns no more than there are slots; a body that outlives its attempt still holds one, though.
-    let permit = match slot(slots, canceller).await {
-        Ok(permit) => permit,
-        Err(reason) => return after_cancel(Outcome::Cancelled, reason),
+    // The engine assigns no more than there are slots; a body that outlives its attempt still holds one, though. For the
+    // engine the attempt runs since its assignment, so that the wait counts.
+    let limit = task.options().execution_timeout;
+    let permit = match timeout(limit.saturating_add(TIMEOUT_MARGIN), slot(slots, canceller)).await {
+        Ok(Ok(permit)) => permit,
+        Ok(Err(reason)) => return after_cancel(Outcome::Cancelled, reason),
+        Err(_) => {
+            canceller.cancel(CancelReason::TimedOut);
+            return Verdict::Overdue(limit);
+        }
     };
     let (ctx, emissions) = Context::for_attempt(assignment.info.clone(), canceller.clone());
     let mut body = Started::new(shared, task, input, ctx.clone(), &running.polls);

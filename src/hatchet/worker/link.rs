@@ -181,7 +181,13 @@ async fn keep(
                 tracing::warn!(name, "the engine does not know this worker any more: it registers again");
                 links.lost(number, None);
                 let timeout = RegistrationTimeout::begin(Duration::ZERO);
-                match register(&shared.client, slice::from_ref(registration), LIMIT, &timeout).await {
+                let registered = tokio::select! {
+                    biased;
+                    // A worker that registers now would not be among those that the drain has paused.
+                    () = links.draining() => std::future::pending().await,
+                    registered = register(&shared.client, slice::from_ref(registration), LIMIT, &timeout) => registered,
+                };
+                match registered {
                     Ok(registered) => {
                         for worker in registered.workers {
                             shared.stats.registrations.add(1);

@@ -79,6 +79,12 @@ impl Links {
         self.state.send_replace(LinkState::Draining);
     }
 
+    /// Waits for that.
+    pub(super) async fn draining(&self) {
+        // The sender is this one's own, so the state is never lost.
+        let _ = self.state.subscribe().wait_for(|state| *state == LinkState::Draining).await;
+    }
+
     /// Whether it does.
     pub(super) fn is_draining(&self) -> bool {
         *self.state.borrow() == LinkState::Draining

@@ -14,13 +14,15 @@ use axum::serve::Listener;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
-    time::{Instant, Sleep, sleep},
+    time::{Instant, Sleep, sleep, sleep_until},
 };
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-/// Connections at once. Of more, the oldest is closed, so that a new one always gets in. Many more than the 128 that
-/// the runtime accepts in one turn: a probe, which takes milliseconds, is answered before so many have come after it.
+/// Connections at once. Of more, the oldest is closed, so that a new one always gets in.
 const MOST: usize = 256;
+/// For how long a connection is not closed for another one: a probe, which takes milliseconds, is answered within. While
+/// all are younger no more are accepted, and wait in the system's queue.
+const TIME_TO_ASK: Duration = Duration::from_millis(100);
 /// A connection that has had no answer for this long is closed: one whose request does not come to its end, one that is
 /// kept for later, and one that does not take its answer. Prometheus and probes simply connect again.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -28,8 +30,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A listener that keeps the rules.
 pub(super) struct Visitors {
     listener: TcpListener,
-    /// Oldest first; some of them may have gone by themselves.
-    inside: VecDeque<CancellationToken>,
+    /// Oldest first, with the time at which it came; some of them may have gone by themselves.
+    inside: VecDeque<(Instant, CancellationToken)>,
 }
 
 impl Visitors {
@@ -44,14 +46,15 @@ impl Listener for Visitors {
 
     async fn accept(&mut self) -> (Self::Io, SocketAddr) {
         let (stream, address) = Listener::accept(&mut self.listener).await;
-        self.inside.retain(|visitor| !visitor.is_cancelled());
+        self.inside.retain(|(_, visitor)| !visitor.is_cancelled());
         if self.inside.len() >= MOST
-            && let Some(oldest) = self.inside.pop_front()
+            && let Some((since, oldest)) = self.inside.pop_front()
         {
+            sleep_until(since + TIME_TO_ASK).await;
             oldest.cancel();
         }
         let cut = CancellationToken::new();
-        self.inside.push_back(cut.clone());
+        self.inside.push_back((Instant::now(), cut.clone()));
         (Visitor::new(stream, cut), address)
     }
 

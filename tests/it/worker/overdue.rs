@@ -71,6 +71,33 @@ async fn each_kind_fails_for_another_try_and_a_deaf_body_is_not_waited_for() {
     }
 }
 
+/// Where a body that ignores its cancellation keeps the slot, and the engine's word that an attempt is over is lost.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn attempt_without_a_slot_ends_at_its_execution_timeout() {
+    let fake = Fake::start().await;
+    let gate = Arc::new((Mutex::new(false), Condvar::new()));
+    let opened = gate.clone();
+    let deaf = Task::new_blocking("deaf", move |_: Json, _| {
+        drop(opened.1.wait_while(opened.0.lock().unwrap(), |open| !*open).unwrap());
+        Ok(json!({}))
+    });
+    let one = WorkerOptions { slots: 1, ..options() };
+    let worker = Worker::new(fake.config(), one).task(deaf.execution_timeout(TIMEOUT)).start().unwrap();
+    fake.until_listening().await;
+    fake.assign("deaf", "{}").await;
+    within("the slot is taken", async {
+        while worker.stats().slots["default"].used == 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let waiting = fake.assign("deaf", "{}").await;
+    expect_timed_out(&fake.finished(waiting).await);
+    *gate.0.lock().unwrap() = true;
+    gate.1.notify_all();
+    within("the worker stops", worker.stop()).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_engine_has_ended_meanwhile_keeps_its_end() {
     let fake = Fake::start().await;

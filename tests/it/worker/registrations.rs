@@ -326,3 +326,31 @@ async fn registering_again_retries_only_the_call_that_failed() {
         assert_eq!((script.versions_asked, script.workflows.len()), (2, 3), "{script:?}");
     });
 }
+
+/// Only what was registered before the drain is paused by it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn draining_worker_does_not_register_again() {
+    let fake = Fake::start().await;
+    let endless = Task::new_async("endless", |_: Json, _| async {
+        std::future::pending::<()>().await;
+        Ok(json!({}))
+    });
+    let options = WorkerOptions { grace: Duration::from_secs(2), ..options() };
+    let worker = Worker::new(fake.config(), options).task(endless).start().unwrap();
+    fake.until_listening().await;
+    // The drain has this to wait for.
+    fake.assign("endless", "{}").await;
+    let id = fake.script(|script| script.streams[0].0.clone());
+    fake.script(|script| {
+        script.forgotten.push(id.clone());
+        script.register_failures.extend(std::iter::repeat_n(Status::unavailable("busy"), 100));
+    });
+    break_stream(&fake, &id).await;
+    fake.until("it tries to register again", |script| (script.register_failures.len() < 100).then_some(())).await;
+    let mut state = worker.state();
+    let stopping = tokio::spawn(worker.stop());
+    within("it drains", state.wait_for(|state| *state == LinkState::Draining)).await.unwrap();
+    fake.script(|script| script.register_failures.clear());
+    within("it stops", stopping).await.unwrap().unwrap();
+    assert_eq!(fake.script(|script| script.registered.len()), 1);
+}
