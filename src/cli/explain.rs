@@ -139,10 +139,17 @@ fn redacted(name: &str, value: &str) -> String {
     if name == "HATCHET_CLIENT_TOKEN" {
         return format!("[redacted, {} characters]", value.chars().count());
     }
-    // A URL may carry a password, that of a proxy without a scheme too.
+    // Of a database a password can also stand among the parameters.
+    if let Some(at) = value.to_ascii_lowercase().find("password=") {
+        let begin = at + "password=".len();
+        let end = value[begin..].find(['&', ' ']).map_or(value.len(), |length| begin + length);
+        return redacted(name, &format!("{}[redacted]{}", &value[..at], &value[end..]));
+    }
+    // An address may carry one before its host, without a scheme too.
+    let is_address = ["_URL", "_HOST_PORT", "_PROXY"].iter().any(|end| name.to_ascii_uppercase().ends_with(end));
     let begin = match value.find("://") {
         Some(scheme) => scheme + 3,
-        None if name.to_ascii_uppercase().ends_with("_PROXY") => 0,
+        None if is_address => 0,
         None => return value.to_owned(),
     };
     match value.rfind('@') {
@@ -173,6 +180,11 @@ mod tests {
         assert_eq!(redacted("HATCHET_CLIENT_TOKEN", "eyabc"), "[redacted, 5 characters]");
         assert_eq!(redacted("HATCHET_CLIENT_SERVER_URL", "http://me:pass@host/x"), "http://[redacted]@host/x");
         assert_eq!(redacted("HATCHET_CLIENT_SERVER_URL", "http://host/x"), "http://host/x");
+        assert_eq!(redacted("HATCHET_CLIENT_SERVER_URL", "me:p@ss@host"), "[redacted]@host");
+        assert_eq!(redacted("HATCHET_EMBEDDED_DIR", "/data/me@work"), "/data/me@work");
+        let database = "HATCHET_CLIENT_EMBEDDED_DATABASE_URL";
+        assert_eq!(redacted(database, "host=h Password=p@ss user=u"), "host=h [redacted] user=u");
+        assert_eq!(redacted(database, "postgres://h/d?password=p&x=1"), "postgres://h/d?[redacted]&x=1");
         assert_eq!(redacted("HTTPS_PROXY", "me:pass@host:1"), "[redacted]@host:1");
     }
 }

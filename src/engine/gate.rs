@@ -14,7 +14,9 @@ use std::{
 };
 
 use tokio::sync::{Notify, futures::OwnedNotified};
-use tonic::Status;
+use tonic::{Status, metadata::MetadataValue};
+
+use crate::hatchet::wire::MAY_TAKE_EFFECT;
 
 /// How long calls wait while nothing can be kept. Then they are refused, and new ones at once.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -96,7 +98,11 @@ impl std::error::Error for Unkept {}
 
 impl From<Unkept> for Status {
     fn from(unkept: Unkept) -> Self {
-        Self::unavailable(unkept.to_string())
+        let mut status = Self::unavailable(unkept.to_string());
+        if unkept.done {
+            status.metadata_mut().insert(MAY_TAKE_EFFECT, MetadataValue::from_static("true"));
+        }
+        status
     }
 }
 

@@ -9,8 +9,8 @@
 //! `all`, `exists`, `exists_one`, `map` and `filter`, and the functions of [`functions`]. It has no optional values and
 //! no messages. Numbers from JSON are doubles, as they are with a real engine.
 //!
-//! An expression is nested at most [`parser::MAX_DEPTH`] deep and a value hardly deeper, so that nothing overflows the
-//! stack.
+//! An expression is nested at most [`parser::MAX_DEPTH`] deep, and a value at most [`parser::MAX_CONTAINERS`] deeper than
+//! its input, which JSON bounds at 128, so that nothing overflows the stack.
 //!
 //! | step | file |
 //! |---|---|

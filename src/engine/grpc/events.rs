@@ -41,8 +41,14 @@ impl EventsService for Door {
             return Err(Status::invalid_argument("Invalid request: an event has no key"));
         }
         let checked = events.iter().map(|event| self.checked(event)).collect::<Result<Vec<_>, _>>()?;
-        let push = |state: &mut State, pushed, now: Now| (state.push_event(pushed, now), now.shown);
-        let ids = self.driver.add_each(Room::Load, checked, push).await?;
+        let driver = self.driver.clone();
+        // By itself, so that a caller who goes away half-way does not leave half of the events pushed, which it would push
+        // again. It ends within the cost limits of the expressions.
+        let pushing = tokio::spawn(async move {
+            let push = |state: &mut State, pushed, now: Now| (state.push_event(pushed, now), now.shown);
+            driver.add_each(Room::Load, checked, push).await
+        });
+        let ids = pushing.await.map_err(|e| Status::internal(format!("events were not pushed: {e}")))??;
         let events = events.into_iter().zip(ids).map(|(event, (id, at))| self.answer(event, id, at)).collect();
         Ok(Response::new(Events { events }))
     }

@@ -29,7 +29,7 @@ const LOCKED_MILLIS: u128 = 5;
 /// Bytes that are written in one go. Another call may be served after them.
 const WRITTEN_AT_ONCE: usize = 64 << 10;
 
-/// A JSON object. Of two members of one name the later is meant to be the only one.
+/// A JSON object. The names of its members are unique.
 #[derive(Default)]
 pub(super) struct View(Vec<(Cow<'static, str>, Part)>);
 
@@ -215,7 +215,8 @@ impl<K, F: FnMut(&Driver, &State, Now, &K) -> Option<View>> Rows<K, F> {
         }
         let mut text = if self.stage == Stage::First { br#"{"rows":["#.to_vec() } else { Vec::new() };
         while text.len() < WRITTEN_AT_ONCE {
-            if self.made.is_empty() {
+            // Those that were to come next may all be gone.
+            while self.made.is_empty() && self.keys.len() > 0 {
                 self.make().await?;
             }
             let Some(row) = self.made.pop_front() else {

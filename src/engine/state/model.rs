@@ -219,7 +219,7 @@ pub(crate) struct Task {
 }
 
 /// What a task and its part of a run take beside their payloads, rounded up.
-pub(super) const TASK_BYTES: usize = 1024;
+const TASK_BYTES: usize = 1024;
 
 /// Where a task stands, with what belongs to that stage alone.
 #[derive(Debug)]

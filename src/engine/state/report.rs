@@ -113,13 +113,15 @@ impl State {
             Step::Enqueue => self.enqueue(id, now),
             Step::Restart => {
                 self.next_attempt(id);
-                if let Some(task) = self.tasks.get_mut(&id) {
+                self.tasks.resize(&id, |task| {
                     (task.failures, task.reassignments, task.finished) = (0, 0, None);
                     task.phase = Phase::Waiting(0);
                     task.mark(What::Replayed, now);
-                    if let Some(run) = self.runs.passing(&task.run) {
-                        run.open += 1;
-                    }
+                });
+                if let Some(task) = self.tasks.get(&id)
+                    && let Some(run) = self.runs.passing(&task.run)
+                {
+                    run.open += 1;
                 }
             }
             Step::Complete => {
@@ -234,12 +236,15 @@ impl State {
 
     fn end_task(&mut self, id: RunId, phase: Phase, what: StepEvent, now: Now) {
         self.flush_chunks(id);
-        let Some(task) = self.tasks.get_mut(&id) else { return };
-        self.ends += 1;
-        task.end = self.ends;
-        task.phase = phase;
-        task.finished = Some(now.shown);
+        let Some(task) = self.tasks.get(&id) else { return };
         let (run, attempt) = (task.run, task.attempt);
+        self.ends += 1;
+        let end = self.ends;
+        self.tasks.resize(&id, |task| {
+            task.end = end;
+            task.phase = phase;
+            task.finished = Some(now.shown);
+        });
         if let Some(run) = self.runs.passing(&run) {
             run.open -= 1;
         }

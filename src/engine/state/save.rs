@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{
     Claim, Cron, Event, Moment, Now, Scheduled, State,
     kept::Rowed,
-    model::{self, ChildKey, LogLine, Origin, Phase, Run, Task, Version, Worker},
+    model::{ChildKey, LogLine, Origin, Phase, Run, Task, Version, Worker},
     record::{
         ChildHead, ClaimHead, CronHead, EventHead, Id, LineHead, ParentHead, RunHead, ScheduleHead, SlotHead,
         StageHead, TaskHead, VersionHead, WorkerHead,
@@ -264,7 +264,7 @@ impl Rowed<RunId> for Task {
     }
 
     fn bytes(&self) -> usize {
-        model::TASK_BYTES
+        self.phase.size()
     }
 }
 

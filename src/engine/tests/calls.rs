@@ -74,6 +74,38 @@ async fn full_engine_refuses_load_until_runs_have_ended() {
 }
 
 #[tokio::test]
+async fn outputs_of_open_runs_count_as_held() {
+    let engine = Engine::start(EngineOptions { max_held_bytes: 200_000, ..EngineOptions::default() }).await.unwrap();
+    let mut client = Client::new(&engine).await;
+    // The second task waits for a worker that never comes, so that the run stays open.
+    client
+        .declare("t", |definition| {
+            let second = v1::CreateTaskOpts {
+                readable_id: "second".into(),
+                action: "other:second".into(),
+                parents: vec!["t".into()],
+                ..Default::default()
+            };
+            definition.tasks.push(second);
+        })
+        .await
+        .unwrap();
+    let (_worker, mut work) = client.worker("t").await;
+    let output = format!(r#"{{"x":"{}"}}"#, "x".repeat(50_000));
+    let mut runs = 0;
+    let full = loop {
+        if let Err(status) = client.trigger("t", "{}").await {
+            break status;
+        }
+        runs += 1;
+        let action = next(&mut work).await.unwrap();
+        client.report(&action.task_run_external_id, 0, StepActionEventType::StepEventTypeCompleted, &output).await;
+    };
+    assert_eq!((full.code(), runs), (Code::ResourceExhausted, 4), "{full}");
+    engine.stop().await;
+}
+
+#[tokio::test]
 async fn worker_labels_count_as_held() {
     let engine = Engine::start(EngineOptions { max_held_bytes: 1, ..EngineOptions::default() }).await.unwrap();
     let mut client = Client::new(&engine).await;

@@ -232,6 +232,8 @@ fn interpolate(value: &str, lookup: impl Fn(&str) -> Option<String>) -> String {
                 result.push_str(&lookup(name).unwrap_or_else(|| default.to_owned()));
                 rest = after;
             }
+            // Without a brace up to the end, no later reference has one.
+            None if !variable.contains('}') => return result + variable,
             None => {
                 result.push_str("${");
                 rest = &variable[2..];

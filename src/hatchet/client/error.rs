@@ -4,7 +4,7 @@ use std::{error::Error as StdError, fmt, sync::Arc};
 
 use tonic::Code;
 
-use crate::hatchet::wire::{RunId, TriggerId};
+use crate::hatchet::wire::{MAY_TAKE_EFFECT, RunId, TriggerId};
 
 type Source = Arc<dyn StdError + Send + Sync + 'static>;
 
@@ -43,7 +43,7 @@ pub enum ErrorKind {
     Unconfirmed(TriggerId),
     /// The message is larger than one side allows.
     TooLarge,
-    /// The engine asked to slow down.
+    /// The engine is at one of its limits: too many calls a second, or as many bytes as it may hold.
     Exhausted,
     /// The call took longer than allowed.
     TimedOut,
@@ -117,9 +117,7 @@ impl ClientError {
             Code::ResourceExhausted if said.contains("larger than max") || said.contains("too large") => {
                 (ErrorKind::TooLarge, too_large(call, said))
             }
-            Code::ResourceExhausted => {
-                (ErrorKind::Exhausted, format!("{call}: {said}: fewer calls a second are allowed"))
-            }
+            Code::ResourceExhausted => (ErrorKind::Exhausted, format!("{call}: the engine is at a limit: {said}")),
             Code::AlreadyExists => {
                 let taken = super::collision::existing_run(&status);
                 let by = taken.map(|run| format!(" by run {run}")).unwrap_or_default();
@@ -222,7 +220,11 @@ impl ClientError {
     }
 
     /// Whether the request was sent, or may have been, and no answer came: the connection broke, or the time was over.
+    /// So it is too where the embedded engine answers that it has done what was asked and could not keep it yet.
     pub(super) fn answer_was_lost(&self) -> bool {
+        if self.status().is_some_and(|status| status.metadata().contains_key(MAY_TAKE_EFFECT)) {
+            return true;
+        }
         let broke = || self.status().is_some_and(|status| StdError::source(status).is_some());
         match self.kind {
             ErrorKind::TimedOut => true,
@@ -241,5 +243,19 @@ impl ClientError {
             cause = error.source();
         }
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusal_that_may_take_effect_is_a_lost_answer() {
+        let refused = || tonic::Status::unavailable("the disk is full");
+        assert!(!ClientError::from_status("trigger t", refused()).answer_was_lost());
+        let mut done = refused();
+        done.metadata_mut().insert(MAY_TAKE_EFFECT, "true".parse().unwrap());
+        assert!(ClientError::from_status("trigger t", done).answer_was_lost());
     }
 }

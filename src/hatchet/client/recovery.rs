@@ -104,6 +104,7 @@ impl Client {
         // The most rows that were seen, and until when there may be more.
         let mut last: Option<(usize, Instant)> = None;
         loop {
+            let asked = self.config();
             match listed(rest, key, value, since).await {
                 Ok(rows) if is_complete(&rows) => return Ok(Search { rows, missing: None }),
                 Ok(rows) => {
@@ -124,7 +125,10 @@ impl Client {
                 Err(error) => {
                     // An engine that was away may need its time once more.
                     last = None;
-                    let moved = self.connection().follow();
+                    // Another search may have followed it already.
+                    self.connection().follow();
+                    let now = self.config();
+                    let moved = now.host_port != asked.host_port || now.token.expose() != asked.token.expose();
                     if !(moved || error.is_temporary()) || begun.elapsed() >= AWAY {
                         return Err(error);
                     }

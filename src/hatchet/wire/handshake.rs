@@ -27,7 +27,10 @@ impl Handshake {
     /// with the checks of [`private_file::open`]; content that is no handshake is [`io::ErrorKind::InvalidData`].
     pub fn read(path: &Path) -> io::Result<Option<Self>> {
         match private_file::read(path, LARGEST) {
-            Ok(content) => serde_json::from_slice(&content).map(Some).map_err(io::Error::from),
+            Ok(content) => {
+                let invalid = |e| io::Error::new(io::ErrorKind::InvalidData, e);
+                serde_json::from_slice(&content).map(Some).map_err(invalid)
+            }
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(e),
         }

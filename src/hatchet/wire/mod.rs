@@ -26,6 +26,10 @@ pub use token::{BadToken, Claims};
 
 use std::time::SystemTime;
 
+/// Metadata of an UNAVAILABLE status: the call was executed and may take effect, though it could not be kept yet. Set by
+/// the embedded engine, whose status otherwise means that nothing was done.
+pub const MAY_TAKE_EFFECT: &str = "hatchet-may-take-effect";
+
 /// Largest message that either side takes unless told otherwise, in bytes (4 MiB, the engine's default).
 pub const DEFAULT_MAX_MESSAGE: usize = 4 * 1024 * 1024;
 

@@ -190,3 +190,10 @@ fn pipe_and_dangling_link_are_refused_without_opening_them() {
     assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
     assert_eq!(read(&path, lookup).unwrap_err().to_string(), "is a pipe, socket or device, not a file");
 }
+
+#[test]
+fn references_that_do_not_close_stay_as_they_are() {
+    let value = "${".repeat(500_000);
+    assert_eq!(super::interpolate(&value, lookup), value);
+    assert_eq!(super::interpolate("a${A_ENV}${x", lookup), "aenv${x");
+}

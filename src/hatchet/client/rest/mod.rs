@@ -148,7 +148,9 @@ impl RestClient {
 
 fn dialer(config: &ClientConfig, url: &ServerUrl, tls: &SharedTls) -> Result<Dialer, ClientError> {
     let secured = if url.tls { Some(tls.get(&config.tls)?) } else { None };
-    Dialer::new(config.route_to(url)?, secured, config.tls.server_name(), Protocol::Http1)
+    // It names the certificate of the gRPC address, which REST has where it is the same host.
+    let server_name = config.tls.server_name().filter(|_| url.host.eq_ignore_ascii_case(config.host()));
+    Dialer::new(config.route_to(url)?, secured, server_name, Protocol::Http1)
 }
 
 fn request(

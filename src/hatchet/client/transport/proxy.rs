@@ -217,6 +217,10 @@ impl Proxy {
         while !head.ends_with(b"\r\n\r\n") && head.len() < MAX_HEAD {
             head.push(stream.read_u8().await?);
         }
+        if !head.ends_with(b"\r\n\r\n") {
+            let why = format!("the head of its answer is longer than {MAX_HEAD} bytes");
+            return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, why));
+        }
         Ok(head)
     }
 }
@@ -227,6 +231,24 @@ mod tests {
 
     fn proxies(pairs: &[(&str, &str)]) -> Proxies {
         Proxies::from_sources(&Sources::from_pairs(pairs.iter().copied()))
+    }
+
+    #[tokio::test]
+    async fn endless_head_is_no_tunnel() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let answering = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            // It ends when the other side has seen enough.
+            let mut answer = b"HTTP/1.1 200 OK\r\nX: ".to_vec();
+            while stream.write_all(&answer).await.is_ok() {
+                answer = vec![b'x'; 1024];
+            }
+        });
+        let proxy = proxies(&[("HTTP_PROXY", &address)]).find("engine.example", 7070, false).unwrap().unwrap();
+        let error = proxy.tunnel("engine.example", 7070).await.unwrap_err();
+        assert!(error.to_string().contains("longer than"), "{error}");
+        answering.await.unwrap();
     }
 
     #[test]
