@@ -145,6 +145,8 @@ impl Client {
             calls += 1;
             if let Some(collision) = error.status().and_then(collision::bulk) {
                 settled.extend(self.settle_collision(name, items, &collision).await);
+            } else if lost == Lost::Recover && error.answer_was_lost() {
+                settled.extend(self.recover(items, begun, &error).await);
             } else if matches!(error.kind(), ErrorKind::Invalid | ErrorKind::TooLarge)
                 && items.len() > 1
                 && calls < SEARCH_CALLS
@@ -153,8 +155,6 @@ impl Client {
                 let second = items.split_off(items.len() / 2);
                 parts.push(second);
                 parts.push(items);
-            } else if lost == Lost::Recover && error.answer_was_lost() {
-                settled.extend(self.recover(items, begun, &error).await);
             } else {
                 settled.extend(items.into_iter().map(|item| (item.index, Err(error.clone()))));
             }

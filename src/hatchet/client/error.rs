@@ -222,7 +222,9 @@ impl ClientError {
     /// Whether the request was sent, or may have been, and no answer came: the connection broke, or the time was over.
     /// So it is too where the embedded engine answers that it has done what was asked and could not keep it yet.
     pub(super) fn answer_was_lost(&self) -> bool {
-        if self.status().is_some_and(|status| status.metadata().contains_key(MAY_TAKE_EFFECT)) {
+        // An answer over the client's own limit came and is not read; an engine's limit is RESOURCE_EXHAUSTED.
+        let unread = |status: &tonic::Status| status.code() == Code::OutOfRange;
+        if self.status().is_some_and(|status| unread(status) || status.metadata().contains_key(MAY_TAKE_EFFECT)) {
             return true;
         }
         let broke = || self.status().is_some_and(|status| StdError::source(status).is_some());
@@ -257,5 +259,8 @@ mod tests {
         let mut done = refused();
         done.metadata_mut().insert(MAY_TAKE_EFFECT, "true".parse().unwrap());
         assert!(ClientError::from_status("trigger t", done).answer_was_lost());
+        assert!(ClientError::from_status("trigger t", tonic::Status::out_of_range("40 of 20")).answer_was_lost());
+        let full = tonic::Status::resource_exhausted("received message larger than max");
+        assert!(!ClientError::from_status("trigger t", full).answer_was_lost());
     }
 }

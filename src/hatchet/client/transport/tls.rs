@@ -1,5 +1,6 @@
 //! The TLS configuration, made once from the settings for both protocols.
 
+use std::io::Read as _;
 use std::{
     path::Path,
     sync::{Arc, OnceLock},
@@ -54,8 +55,23 @@ fn bad(message: String) -> ClientError {
     ClientError::new(ErrorKind::Config, message)
 }
 
+/// Largest PEM file that is read, in bytes. All authorities of a system have some 250 kB.
+const MAX_PEM: u64 = 16 << 20;
+
+/// Reads a PEM file. Only a regular file: a FIFO would block the start for as long as nobody writes, and a device has no
+/// end.
 fn read(path: &Path, variable: &str) -> Result<Vec<u8>, ClientError> {
-    std::fs::read(path).map_err(|e| bad(format!("{variable}: {} cannot be read: {e}", path.display())))
+    let failed = |why: &dyn std::fmt::Display| bad(format!("{variable}: {} cannot be read: {why}", path.display()));
+    if !std::fs::metadata(path).map_err(|e| failed(&e))?.is_file() {
+        return Err(failed(&"it is no regular file: name a PEM file"));
+    }
+    let mut pem = Vec::new();
+    let file = std::fs::File::open(path).map_err(|e| failed(&e))?;
+    file.take(MAX_PEM + 1).read_to_end(&mut pem).map_err(|e| failed(&e))?;
+    if pem.len() as u64 > MAX_PEM {
+        return Err(failed(&format!("it is larger than {MAX_PEM} bytes: name a PEM file")));
+    }
+    Ok(pem)
 }
 
 /// The certificates of a PEM file. A file without any is refused: it would be taken for an empty list, and then no
@@ -111,4 +127,25 @@ fn has_native_roots() -> bool {
 
 fn has_entries(folder: &Path) -> bool {
     std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn only_pem_files_of_a_sensible_size_are_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let (fifo, large) = (dir.path().join("fifo"), dir.path().join("large"));
+        rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        // Sparse.
+        std::fs::File::create(&large).unwrap().set_len(4 << 30).unwrap();
+        for (path, why) in
+            [(&*fifo, "no regular file"), (Path::new("/dev/zero"), "no regular file"), (&large, "larger")]
+        {
+            let error = read(path, ROOT_CA).unwrap_err().to_string();
+            assert!(error.contains(ROOT_CA) && error.contains(why), "{error}");
+        }
+    }
 }
