@@ -18,7 +18,7 @@ use super::{
     signals::Signals,
 };
 use crate::{
-    bench::{self, Ending, Observer as _, Report, Setting},
+    bench::{self, BenchmarkInfo, BenchmarkResult, EndReason, Observer as _},
     hatchet::client::Client,
 };
 
@@ -62,20 +62,20 @@ async fn measure(
         prepared = prepare::prepare(&client, &plan, &words, &mut screen) => prepared?,
         () = signals.next() => return Err(Exit::interrupted("interrupted before anything was submitted")),
     };
-    let setting = Setting {
+    let info = BenchmarkInfo {
         engine: engine.to_owned(),
         engine_version: prepared.engine_version,
         command: command_line(),
-        executions: plan.verify_dedupe.then(|| own_worker::executions(plan.journal.folder())),
+        executions: plan.verify_dedupe.then(|| own_worker::executions(plan.journal.path())),
         before: plan.before.clone(),
-        doubts: prepared.doubts,
+        warnings: prepared.doubts,
     };
-    let folder = plan.journal.folder().to_owned();
+    let folder = plan.journal.path().to_owned();
     output::complain(&format!("key prefix {}, report in {}", plan.prefix, folder.display()));
     let (prefix, format, before) = (plan.prefix.clone(), plan.format, plan.before);
     let stop = CancellationToken::new();
     let report = {
-        let running = bench::run(&client, prepared.plan, setting, plan.journal, &stop, &mut screen);
+        let running = bench::run(&client, prepared.plan, info, plan.journal, &stop, &mut screen);
         tokio::pin!(running);
         let worker_ended = async {
             match worker {
@@ -112,7 +112,7 @@ async fn measure(
 
 /// Shows the figures and makes the exit code.
 fn conclude(
-    report: &Report,
+    report: &BenchmarkResult,
     screen: &mut Screen,
     prefix: &str,
     folder: &std::path::Path,
@@ -121,10 +121,10 @@ fn conclude(
     words: &ConnectionWords,
 ) -> Result<(), Exit> {
     progress::result(report, before, format)?;
-    for line in &report.unwritten {
+    for line in &report.write_errors {
         screen.note(line);
     }
-    if report.unwritten.is_empty() {
+    if report.write_errors.is_empty() {
         output::complain(&format!("report: {}", folder.join("report.html").display()));
     }
     let summary = &report.summary;
@@ -134,22 +134,22 @@ fn conclude(
         if summary.dedupe.on { "" } else { "` (dedupe is off, so it starts over) and another `--out DIR" }
     );
     let open = all.unaccounted + all.unconfirmed + all.not_submitted;
-    match report.ending {
-        Ending::Interrupted => {
+    match report.end {
+        EndReason::Interrupted => {
             return Err(Exit::interrupted(format!(
                 "interrupted: {open} of {} runs have not ended: {again}",
                 all.total
             )));
         }
-        Ending::TimedOut => {
+        EndReason::TimedOut => {
             return Err(Exit::timed_out(format!("{open} of {} runs have not ended in time: {again}", all.total)));
         }
-        Ending::Complete => {}
+        EndReason::Completed => {}
     }
-    if !report.unwritten.is_empty() {
+    if !report.write_errors.is_empty() {
         return Err(Exit::usage("the report is not whole: see above"));
     }
-    if let Some(wrong) = summary.dedupe.verified.as_ref().and_then(|verified| verified.wrong.first()) {
+    if let Some(wrong) = summary.dedupe.verified.as_ref().and_then(|verified| verified.violations.first()) {
         return Err(Exit::failed(format!("dedupe did not hold: {wrong}")));
     }
     if all.unconfirmed > 0 {
@@ -160,7 +160,7 @@ fn conclude(
             all.unconfirmed, all.total
         )));
     }
-    if summary.is_good() {
+    if summary.is_success() {
         Ok(())
     } else {
         Err(Exit::failed(format!("{} runs did not complete", all.total - all.completed)))

@@ -45,7 +45,7 @@ pub(super) struct OwnWorker {
 impl OwnWorker {
     /// Starts the worker binary beside this one, on the chosen engine, and waits until it listens.
     pub(super) async fn start(plan: &Plan, choice: &Choice) -> Result<Self, Exit> {
-        let folder = plan.journal.folder();
+        let folder = plan.journal.path();
         let program = sibling()?;
         let names: Vec<&str> = plan.tasks.iter().map(|(task, _)| task.name()).collect();
         let mut command = Command::new(&program);

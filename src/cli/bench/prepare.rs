@@ -7,7 +7,7 @@ use super::{
     request::Plan,
 };
 use crate::{
-    bench::{self, KEYED, Observer, TaskPlan, serves},
+    bench::{self, KEYED_SUFFIX, Observer, PlannedTask, serves},
     hatchet::{
         client::{Client, ClientError, RestClient, TriggerOptions, WorkerSummary, diagnose},
         task::Task,
@@ -25,7 +25,7 @@ const NOTHING_DONE: &str = "and no run was submitted";
 
 /// What is known before the start.
 pub(super) struct Prepared {
-    pub(super) plan: bench::Plan,
+    pub(super) plan: bench::LoadPlan,
     pub(super) engine_version: String,
     pub(super) doubts: Vec<String>,
 }
@@ -91,7 +91,7 @@ pub(super) async fn prepare(
             );
         }
         let schedule_timeout = if keyed { bench::KEY_TTL } else { task.options().schedule_timeout };
-        tasks.push(TaskPlan {
+        tasks.push(PlannedTask {
             name: task.name().to_owned(),
             workflow: name(task, keyed),
             keyed,
@@ -107,7 +107,7 @@ pub(super) async fn prepare(
             doubt(observer, line);
         }
     }
-    let plan = bench::Plan {
+    let plan = bench::LoadPlan {
         tasks,
         runs: plan.runs,
         prefix: plan.prefix.clone(),
@@ -120,7 +120,7 @@ pub(super) async fn prepare(
 }
 
 fn name(task: &Task, keyed: bool) -> String {
-    format!("{}{}", task.name(), if keyed { KEYED } else { "" })
+    format!("{}{}", task.name(), if keyed { KEYED_SUFFIX } else { "" })
 }
 
 /// The workers; where one of them is our own, once it is among them.
@@ -152,7 +152,7 @@ async fn has_twin(client: &Client, task: &Task, workers: &[WorkerSummary]) -> Re
 /// A warning where runs would wait longer than they may, from the time that a trial takes.
 async fn too_long(
     client: &Client,
-    task: &TaskPlan,
+    task: &PlannedTask,
     runs: usize,
     workers: &[WorkerSummary],
     words: &ConnectionWords,

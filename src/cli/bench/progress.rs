@@ -9,7 +9,7 @@ use super::super::{
     Exit,
     output::{self, Format},
 };
-use crate::bench::{Observer, Progress, Report, TaskProgress, figures};
+use crate::bench::{BenchmarkResult, Observer, Progress, TaskProgress, figures};
 
 /// Bars on a terminal; a JSON line a second elsewhere. Both on stderr.
 pub(super) enum Screen {
@@ -55,7 +55,7 @@ impl Observer for Screen {
         match self {
             Self::Bars { tasks, sum, .. } => {
                 for (bar, task) in tasks.iter().zip(&progress.tasks) {
-                    bar.set_position(task.settled() as u64);
+                    bar.set_position(task.finished() as u64);
                     bar.set_message(counts(task));
                 }
                 sum.set_message(line(progress));
@@ -82,9 +82,9 @@ fn counts(task: &TaskProgress) -> String {
         (task.failed, "failed"),
         (task.cancelled, "cancelled"),
         (task.refused, "refused"),
-        (task.lost, "lost"),
+        (task.unaccounted, "unaccounted for"),
         (task.duplicates, "duplicates"),
-        (task.accepted - task.accepted.min(task.completed + task.failed + task.cancelled + task.lost), "open"),
+        (task.accepted - task.accepted.min(task.completed + task.failed + task.cancelled + task.unaccounted), "open"),
     ];
     let mut words: Vec<String> =
         counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
@@ -112,7 +112,7 @@ fn json_line(progress: &Progress) -> Value {
         json!({
             "task": task.name, "total": task.total, "accepted": task.accepted, "duplicates": task.duplicates,
             "refused": task.refused, "completed": task.completed, "failed": task.failed, "cancelled": task.cancelled,
-            "lost": task.lost, "p50_ms": task.p50_ms.map(rounded),
+            "lost": task.unaccounted, "p50_ms": task.p50_ms.map(rounded),
         })
     };
     json!({
@@ -127,7 +127,11 @@ fn json_line(progress: &Progress) -> Value {
 }
 
 /// The figures on stdout.
-pub(super) fn result(report: &Report, before: Option<&crate::bench::Summary>, format: Format) -> Result<(), Exit> {
+pub(super) fn result(
+    report: &BenchmarkResult,
+    before: Option<&crate::bench::Summary>,
+    format: Format,
+) -> Result<(), Exit> {
     let summary = &report.summary;
     if format == Format::Json {
         return output::data(

@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    bench::{Journal, Summary, Template, check_prefix, prefix_now},
+    bench::{ReportFolder, Summary, Template, generate_prefix, validate_prefix},
     cli::{ConnectionFlags, Exit, connection::engine::When, duration, exit, output::Format, settings::bounded},
     hatchet::{client::Sources, task::Task},
     tasks,
@@ -66,7 +66,7 @@ pub(crate) struct Plan {
     pub(super) batch: usize,
     pub(super) rate: Option<f64>,
     pub(super) timeout: Duration,
-    pub(super) journal: Journal,
+    pub(super) journal: ReportFolder,
     pub(super) before: Option<Summary>,
     pub(super) with_worker: bool,
     pub(super) verify_dedupe: bool,
@@ -91,13 +91,13 @@ pub(crate) fn check(args: Args) -> Result<Plan, Exit> {
         .ok()
         .filter(|timeout| !timeout.is_zero())
         .ok_or_else(|| Exit::usage(format!("--timeout is `{}`: set it to a time such as 10m", args.timeout)))?;
-    let prefix = args.key_prefix.unwrap_or_else(prefix_now);
-    check_prefix(&prefix).map_err(|e| Exit::usage(format!("--key-prefix is {e}")))?;
+    let prefix = args.key_prefix.unwrap_or_else(generate_prefix);
+    validate_prefix(&prefix).map_err(|e| Exit::usage(format!("--key-prefix is `{prefix}`: {e}")))?;
     let tasks = inputs(tasks, &args.input_json)?;
     let before = args.compare.as_deref().map(earlier).transpose()?;
     // Last, so that nothing is left behind by what is refused.
     let out = args.out.unwrap_or_else(|| Path::new("hatchet-bench").join(&prefix));
-    let journal = Journal::open(&out, &prefix).map_err(Exit::usage)?;
+    let journal = ReportFolder::open(&out, &prefix).map_err(Exit::usage)?;
     Ok(Plan {
         tasks,
         runs,

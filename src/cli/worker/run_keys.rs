@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    bench::{KEY_TTL, KEYED, RUN_KEY},
+    bench::{KEY_TTL, KEYED_SUFFIX, RUN_KEY},
     cli::Exit,
     hatchet::task::{Context, IdempotencyMethod, Task},
 };
@@ -18,7 +18,7 @@ use crate::{
 /// Keys count for the whole tenant, so the key holds the workflow's name, `namespaced`. There is no fallback for a
 /// run without a key: any fallback would be a key like all others. A run may wait as long as its key is held.
 pub(in crate::cli) fn twin(task: &Task, namespaced: impl Fn(&str) -> String) -> Task {
-    let name = format!("{}{KEYED}", task.name());
+    let name = format!("{}{KEYED_SUFFIX}", task.name());
     let expression = format!("'{}:' + additional_metadata.{RUN_KEY}", namespaced(&name));
     task.clone().renamed(&name).schedule_timeout(KEY_TTL).idempotency(&expression, KEY_TTL, IdempotencyMethod::Ttl)
 }
