@@ -7,11 +7,15 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+mod dotenv;
+mod server_url;
+mod sources;
+
+pub(in crate::hatchet) use self::server_url::ServerUrl;
+pub use self::sources::{ENV_FILES, Source, Sources, parse_integer};
 use super::{
+    dial::{Proxies, Route, is_loopback},
     error::{ClientError, ErrorKind},
-    server_url::ServerUrl,
-    sources::{Source, Sources, parse_integer},
-    transport::{Proxies, Route, is_loopback},
 };
 use crate::hatchet::wire::{Claims, DEFAULT_MAX_MESSAGE, Handshake, TenantId};
 
@@ -105,7 +109,7 @@ impl Tls {
     }
 
     /// The name that a server's certificate must have, where that is not the host's.
-    pub(super) fn server_name(&self) -> Option<&str> {
+    pub(in crate::hatchet) fn server_name(&self) -> Option<&str> {
         match self {
             Self::None => None,
             Self::On { server_name, .. } => server_name.as_deref(),
@@ -190,7 +194,7 @@ impl ClientConfig {
     }
 
     /// The settings with what the handshake file says now, where that is something else.
-    pub(super) fn found_again(&self) -> Option<Self> {
+    pub(in crate::hatchet) fn found_again(&self) -> Option<Self> {
         let found = (self.rediscovery.as_ref()?.0)()?;
         if found.token == self.token.0 && host_port(&found.grpc_address).ok()? == self.host_port {
             return None;
@@ -220,19 +224,19 @@ impl ClientConfig {
     }
 
     /// The way to the gRPC services.
-    pub(super) fn route(&self) -> Result<Route, ClientError> {
+    pub(in crate::hatchet) fn route(&self) -> Result<Route, ClientError> {
         let port = self.host_port.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or_default();
         Ok(Route::new(self.host(), port, self.proxies.find(self.host(), port, self.tls != Tls::None)?))
     }
 
     /// The way to the REST part, where its address is known.
-    pub(super) fn rest_route(&self) -> Result<Option<Route>, ClientError> {
+    pub(in crate::hatchet) fn rest_route(&self) -> Result<Option<Route>, ClientError> {
         let Some(url) = &self.server_url else { return Ok(None) };
         self.route_to(&ServerUrl::parse(url)?).map(Some)
     }
 
     /// The way to a REST address.
-    pub(super) fn route_to(&self, url: &ServerUrl) -> Result<Route, ClientError> {
+    pub(in crate::hatchet) fn route_to(&self, url: &ServerUrl) -> Result<Route, ClientError> {
         Ok(Route::new(&url.host, url.port, self.proxies.find(&url.host, url.port, url.tls)?))
     }
 
@@ -245,7 +249,7 @@ impl ClientConfig {
     }
 
     /// Fails where REST would take the token over the network unencrypted and the settings do not allow that.
-    pub(super) fn check_rest_is_private(&self) -> Result<(), ClientError> {
+    pub(in crate::hatchet) fn check_rest_is_private(&self) -> Result<(), ClientError> {
         let Some(url) = &self.server_url else { return Ok(()) };
         let parsed = ServerUrl::parse(url)?;
         if parsed.tls || self.tls == Tls::None || is_loopback(&parsed.host) {

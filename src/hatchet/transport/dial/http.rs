@@ -10,16 +10,16 @@ use hyper_util::rt::TokioIo;
 use tokio::{pin, time::timeout};
 use tonic::codegen::http::{Request, Response};
 
-use super::{super::traffic::Traffic, ConnectError, Dialer};
+use super::{super::io_counters::Traffic, ConnectError, Dialer};
 
 /// From the connection's first packet to the response's last byte.
-pub(in super::super) const TIMEOUT: Duration = Duration::from_secs(10);
+pub(in crate::hatchet) const TIMEOUT: Duration = Duration::from_secs(10);
 /// Largest response body, in bytes. The largest that is asked for is a page of 1,000 runs, some 2 MiB.
-pub(in super::super) const MAX_RESPONSE: usize = 16 << 20;
+pub(in crate::hatchet) const MAX_RESPONSE: usize = 16 << 20;
 
 /// Why there is no response.
 #[derive(Debug, thiserror::Error)]
-pub(in super::super) enum HttpError {
+pub(in crate::hatchet) enum HttpError {
     #[error("{0}")]
     Connect(#[from] ConnectError),
     #[error("no complete response within {} s", TIMEOUT.as_secs())]
@@ -32,7 +32,7 @@ pub(in super::super) enum HttpError {
 
 /// Sends a request, and reads the response whole: [`MAX_RESPONSE`] bytes at most, within [`TIMEOUT`]. Redirects are
 /// responses like any other. The request's URI is the path alone.
-pub(in super::super) async fn exchange(
+pub(in crate::hatchet) async fn exchange(
     dialer: &Dialer,
     request: Request<Full<Bytes>>,
 ) -> Result<Response<Bytes>, HttpError> {

@@ -20,7 +20,7 @@ const APART: Duration = Duration::from_secs(30);
 
 /// What is known of the token of a connection.
 #[derive(Default)]
-pub(super) struct Trust(Mutex<State>);
+pub(in crate::hatchet) struct Trust(Mutex<State>);
 
 #[derive(Default)]
 struct State {
@@ -39,22 +39,22 @@ impl Trust {
     }
 
     /// The engine took the token.
-    pub(super) fn accepted(&self) {
+    pub(in crate::hatchet) fn accepted(&self) {
         *self.state() = State { accepted: true, refused: None };
     }
 
     /// Whether an engine has taken the token.
-    pub(super) fn was_accepted(&self) -> bool {
+    pub(in crate::hatchet) fn was_accepted(&self) -> bool {
         self.state().accepted
     }
 
     /// It is another token from now on.
-    pub(super) fn forget(&self) {
+    pub(in crate::hatchet) fn forget(&self) {
         *self.state() = State::default();
     }
 
     /// A refusal: as it is where it is final, else [`ErrorKind::Doubted`].
-    pub(super) fn judge(&self, error: ClientError) -> ClientError {
+    pub(in crate::hatchet) fn judge(&self, error: ClientError) -> ClientError {
         let now = Instant::now();
         let mut state = self.state();
         if !state.accepted {

@@ -20,19 +20,19 @@ use tokio_util::either::Either;
 use tonic::codegen::{Service, http::Uri};
 
 pub use self::proxy::Proxies;
-pub(super) use self::{
+pub(in crate::hatchet) use self::{
     http::{HttpError, exchange},
     proxy::{Proxy, VARIABLES as PROXY_VARIABLES},
     tls::SharedTls,
 };
 use super::{
     error::{ClientError, ErrorKind},
-    traffic::{Counted, Traffic},
+    io_counters::{Counted, Traffic},
 };
 
 /// The protocol spoken on a connection, by its name in TLS (ALPN).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Protocol {
+pub(in crate::hatchet) enum Protocol {
     /// HTTP/2, for gRPC. A TLS server must agree to it.
     Http2,
     /// HTTP/1.1, for REST.
@@ -41,7 +41,7 @@ pub(super) enum Protocol {
 
 /// A server's address and the proxy on the way there, if any.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Route {
+pub(in crate::hatchet) struct Route {
     /// Without brackets.
     host: String,
     port: u16,
@@ -50,7 +50,7 @@ pub(super) struct Route {
 
 /// Why no connection was made.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ConnectError {
+pub(in crate::hatchet) enum ConnectError {
     #[error("the address cannot be used")]
     Address(#[from] tonic::codegen::http::Error),
     #[error("no connection to the address")]
@@ -64,20 +64,20 @@ pub(super) enum ConnectError {
 }
 
 /// A TCP connection with counters, with or without TLS on it.
-pub(super) type Stream = Either<Counted<TcpStream>, TlsStream<Counted<TcpStream>>>;
+pub(in crate::hatchet) type Stream = Either<Counted<TcpStream>, TlsStream<Counted<TcpStream>>>;
 
 impl Route {
     /// The route to a host, whose name or address has no brackets.
-    pub(super) fn new(host: &str, port: u16, proxy: Option<Proxy>) -> Self {
+    pub(in crate::hatchet) fn new(host: &str, port: u16, proxy: Option<Proxy>) -> Self {
         Self { host: host.to_owned(), port, proxy }
     }
 
-    pub(super) fn proxy(&self) -> Option<&Proxy> {
+    pub(in crate::hatchet) fn proxy(&self) -> Option<&Proxy> {
         self.proxy.as_ref()
     }
 
     /// Opens a TCP connection to the server, through a tunnel of the proxy where there is one.
-    pub(super) async fn open(&self) -> Result<TcpStream, ConnectError> {
+    pub(in crate::hatchet) async fn open(&self) -> Result<TcpStream, ConnectError> {
         match &self.proxy {
             None => tcp(&self.host, self.port).await,
             Some(proxy) => proxy.tunnel(&self.host, self.port).await,
@@ -91,7 +91,7 @@ fn authority(host: &str, port: u16) -> String {
 }
 
 /// Splits `host[:port]`, and takes an IPv6 address out of its brackets. None if there is no host, or no such port.
-pub(super) fn split_authority(text: &str, default_port: u16) -> Option<(&str, u16)> {
+pub(in crate::hatchet) fn split_authority(text: &str, default_port: u16) -> Option<(&str, u16)> {
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok().filter(|port| *port != 0)?),
         Some(_) | None => (text, default_port),
@@ -110,7 +110,7 @@ async fn tcp(host: &str, port: u16) -> Result<TcpStream, ConnectError> {
 }
 
 /// Whether a host is this machine, by its name or address alone: no name is looked up.
-pub(super) fn is_loopback(host: &str) -> bool {
+pub(in crate::hatchet) fn is_loopback(host: &str) -> bool {
     let host = host.strip_suffix('.').unwrap_or(host);
     host.parse::<IpAddr>().map_or_else(
         |_| host.eq_ignore_ascii_case("localhost") || host.to_ascii_lowercase().ends_with(".localhost"),
@@ -120,7 +120,7 @@ pub(super) fn is_loopback(host: &str) -> bool {
 
 /// Makes connections on one route. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Dialer {
+pub(in crate::hatchet) struct Dialer {
     route: Route,
     tls: Option<(TlsConnector, ServerName<'static>)>,
     protocol: Protocol,
@@ -128,7 +128,7 @@ pub(super) struct Dialer {
 
 impl Dialer {
     /// `server_name` is the name that the certificate must have, instead of the host's.
-    pub(super) fn new(
+    pub(in crate::hatchet) fn new(
         route: Route,
         tls: Option<&rustls::ClientConfig>,
         server_name: Option<&str>,
@@ -152,7 +152,7 @@ impl Dialer {
     }
 
     /// A new connection, whose bytes are counted below TLS.
-    pub(super) async fn dial(&self, traffic: &Traffic) -> Result<Stream, ConnectError> {
+    pub(in crate::hatchet) async fn dial(&self, traffic: &Traffic) -> Result<Stream, ConnectError> {
         let stream = traffic.counted(self.route.open().await?);
         let Some((connector, name)) = &self.tls else { return Ok(Either::Left(stream)) };
         let stream = connector.connect(name.clone(), stream).await.map_err(ConnectError::Tls)?;
@@ -165,13 +165,13 @@ impl Dialer {
 
 /// Makes the connections of a channel, and counts their bytes together.
 #[derive(Clone)]
-pub(super) struct Connector {
+pub(in crate::hatchet) struct Connector {
     dialer: Dialer,
     traffic: Traffic,
 }
 
 impl Connector {
-    pub(super) fn new(dialer: Dialer, traffic: Traffic) -> Self {
+    pub(in crate::hatchet) fn new(dialer: Dialer, traffic: Traffic) -> Self {
         Self { dialer, traffic }
     }
 }
@@ -192,7 +192,7 @@ impl Service<Uri> for Connector {
 }
 
 /// The operating system's error behind an error, if there is one.
-pub(super) fn io_source<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a std::io::Error> {
+pub(in crate::hatchet) fn io_source<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a std::io::Error> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(found) = error.downcast_ref() {
@@ -204,7 +204,7 @@ pub(super) fn io_source<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a s
 }
 
 /// The innermost cause of an error in words: those around it only say that something failed.
-pub(super) fn root_cause(error: &(dyn StdError + 'static)) -> String {
+pub(in crate::hatchet) fn root_cause(error: &(dyn StdError + 'static)) -> String {
     let mut root = error;
     while let Some(source) = root.source() {
         root = source;

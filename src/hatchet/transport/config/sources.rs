@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, fmt, path::Path};
 
 use super::{
+    super::dial::PROXY_VARIABLES,
     dotenv::{self, Unreadable},
-    transport::PROXY_VARIABLES,
 };
 
 /// The `.env` files that are read from the current folder, as the Python SDK reads them: a later one wins over an

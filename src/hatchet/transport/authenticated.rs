@@ -16,7 +16,7 @@ use tonic::{
     transport::Channel,
 };
 
-use super::{patience::Patience, traffic::Traffic, trust::Trust};
+use super::{auth_grace::Trust, call_deadline::Patience, io_counters::Traffic};
 
 /// Streams, whose first word comes when there is something to say.
 const OPEN_ENDED: [&str; 4] = ["Listen", "ListenV2", "SubscribeToWorkflowEvents", "SubscribeToWorkflowRuns"];
@@ -34,11 +34,11 @@ pub struct Authenticated {
 }
 
 impl Authenticated {
-    pub(super) fn new(channel: Channel, traffic: Traffic, bearer: HeaderValue, trust: Arc<Trust>) -> Self {
+    pub(in crate::hatchet) fn new(channel: Channel, traffic: Traffic, bearer: HeaderValue, trust: Arc<Trust>) -> Self {
         Self { channel, traffic, bearer, trust }
     }
 
-    pub(super) fn traffic(&self) -> &Traffic {
+    pub(in crate::hatchet) fn traffic(&self) -> &Traffic {
         &self.traffic
     }
 }

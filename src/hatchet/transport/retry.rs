@@ -16,25 +16,25 @@ const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(3);
 
 /// Endless waits between tries: from `first`, doubling up to `cap`, each with jitter of up to as much again.
-pub(crate) struct Waits {
+pub(in crate::hatchet) struct Waits {
     first: Duration,
     cap: Duration,
     next: ExponentialBackoff,
 }
 
 impl Waits {
-    pub(crate) fn new(first: Duration, cap: Duration) -> Self {
+    pub(in crate::hatchet) fn new(first: Duration, cap: Duration) -> Self {
         let waits = ExponentialBuilder::default().with_min_delay(first).with_max_delay(cap);
         Self { first, cap, next: waits.with_jitter().without_max_times().build() }
     }
 
     /// The wait before the next try.
-    pub(crate) fn again(&mut self) -> Duration {
+    pub(in crate::hatchet) fn again(&mut self) -> Duration {
         self.next.next().unwrap_or(self.cap)
     }
 
     /// The wait before the next try, which is short again if what broke had held for longer than `good`.
-    pub(crate) fn after(&mut self, held: Duration, good: Duration) -> Duration {
+    pub(in crate::hatchet) fn after(&mut self, held: Duration, good: Duration) -> Duration {
         if held > good {
             self.start_over();
         }
@@ -42,13 +42,13 @@ impl Waits {
     }
 
     /// The next wait is the first one again.
-    pub(crate) fn start_over(&mut self) {
+    pub(in crate::hatchet) fn start_over(&mut self) {
         *self = Self::new(self.first, self.cap);
     }
 }
 
 /// Makes a call up to five times while `again` says that its failure may pass.
-pub(crate) async fn retrying<T, F>(
+pub(in crate::hatchet) async fn retrying<T, F>(
     again: fn(&ClientError) -> bool,
     mut call: impl FnMut() -> F,
 ) -> Result<T, ClientError>
@@ -66,22 +66,22 @@ where
 }
 
 /// The time limit that the calls of a registration share, while the engine answers that it failed.
-pub(crate) struct RegistrationTimeout {
+pub(in crate::hatchet) struct RegistrationTimeout {
     begun: Instant,
     timeout: Duration,
 }
 
 impl RegistrationTimeout {
     /// The shortest. Workers that register the same new workflows at the same moment need a second or two.
-    pub(crate) const LEAST: Duration = Duration::from_secs(30);
+    pub(in crate::hatchet) const LEAST: Duration = Duration::from_secs(30);
 
     /// Begins now, and is this long or [`Self::LEAST`].
-    pub(crate) fn begin(timeout: Duration) -> Self {
+    pub(in crate::hatchet) fn begin(timeout: Duration) -> Self {
         Self { begun: Instant::now(), timeout: timeout.max(Self::LEAST) }
     }
 
     /// Makes a call until it succeeds, fails for good (see [`if_engine_failed`]), or the time is over.
-    pub(crate) async fn retrying<T, F>(&self, mut call: impl FnMut() -> F) -> Result<T, ClientError>
+    pub(in crate::hatchet) async fn retrying<T, F>(&self, mut call: impl FnMut() -> F) -> Result<T, ClientError>
     where
         F: Future<Output = Result<T, ClientError>>,
     {
@@ -114,12 +114,12 @@ fn if_engine_failed(error: &ClientError) -> bool {
 }
 
 /// For calls that change nothing, or the same thing twice.
-pub(crate) fn if_temporary(error: &ClientError) -> bool {
+pub(in crate::hatchet) fn if_temporary(error: &ClientError) -> bool {
     error.is_temporary()
 }
 
 /// For calls that must not happen twice: only where the engine certainly did not act.
-pub(crate) fn if_not_done(error: &ClientError) -> bool {
+pub(in crate::hatchet) fn if_not_done(error: &ClientError) -> bool {
     (error.never_sent() && error.is_temporary()) || matches!(error.kind(), ErrorKind::Exhausted | ErrorKind::Doubted)
 }
 

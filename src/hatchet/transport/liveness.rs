@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::traffic::Traffic;
+use super::io_counters::Traffic;
 
 /// Between an answer and the next question, for [`SOON`] after something happened. With [`SHORTEST`] it makes 1.25 s.
 const EVERY: Duration = Duration::from_millis(500);
@@ -27,7 +27,7 @@ const LONGEST: Duration = Duration::from_secs(5);
 type Question = (Traffic, BoxFuture<'static, ()>);
 
 /// The questions, one at a time.
-pub(super) struct Pulse {
+pub(in crate::hatchet) struct Pulse {
     ask: Box<dyn Fn() -> Question + Send + Sync>,
     asked: Option<Asked>,
     next: Instant,
@@ -46,13 +46,13 @@ struct Asked {
 
 impl Pulse {
     /// `ask` makes a call that ends with any answer, a refusal too.
-    pub(super) fn new(ask: impl Fn() -> Question + Send + Sync + 'static) -> Self {
+    pub(in crate::hatchet) fn new(ask: impl Fn() -> Question + Send + Sync + 'static) -> Self {
         let now = Instant::now();
         Self { ask: Box::new(ask), asked: None, next: now + EVERY, happened: now, limit: SHORTEST }
     }
 
     /// Something has happened: the connection has shown by other means that it lives, or is a new one.
-    pub(super) fn lives(&mut self) {
+    pub(in crate::hatchet) fn lives(&mut self) {
         self.happened = Instant::now();
         self.rest();
     }
@@ -65,7 +65,7 @@ impl Pulse {
 
     /// Ends when an answer did not come in time; the next question goes over another connection then. May be dropped
     /// and called again.
-    pub(super) async fn stops(&mut self) {
+    pub(in crate::hatchet) async fn stops(&mut self) {
         loop {
             let asked = match &mut self.asked {
                 Some(asked) => asked,

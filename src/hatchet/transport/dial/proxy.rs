@@ -16,8 +16,8 @@ use tonic::codegen::http::Uri;
 
 use super::{
     super::{
+        config::Sources,
         error::{ClientError, ErrorKind},
-        sources::Sources,
     },
     ConnectError, authority, is_loopback, root_cause, split_authority, tcp,
 };
@@ -30,7 +30,7 @@ const PLAIN: [&str; 4] = ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
 const EXCEPT: [&str; 2] = ["NO_PROXY", "no_proxy"];
 
 /// All variables that name proxies, each group by its spelling in either case.
-pub(in super::super) const VARIABLES: [[&str; 2]; 4] =
+pub(in crate::hatchet) const VARIABLES: [[&str; 2]; 4] =
     [[SECURE[0], SECURE[1]], [PLAIN[0], PLAIN[1]], [SECURE[2], SECURE[3]], EXCEPT];
 
 /// For a tunnel: less than a connection as a whole has, so that the error names the proxy.
@@ -63,7 +63,7 @@ impl fmt::Debug for Proxies {
 
 impl Proxies {
     /// The proxies that the settings name.
-    pub(in super::super) fn from_sources(sources: &Sources) -> Self {
+    pub(in crate::hatchet) fn from_sources(sources: &Sources) -> Self {
         let first = |names: [&'static str; 4]| {
             let set = names.into_iter().find_map(|variable| Some((variable, sources.value(variable)?)))?;
             Some(Named { variable: set.0, url: set.1.to_owned() })
@@ -73,7 +73,7 @@ impl Proxies {
     }
 
     /// The proxy for connections to a host, if one is to be used.
-    pub(in super::super) fn find(&self, host: &str, port: u16, tls: bool) -> Result<Option<Proxy>, ClientError> {
+    pub(in crate::hatchet) fn find(&self, host: &str, port: u16, tls: bool) -> Result<Option<Proxy>, ClientError> {
         match if tls { &self.secure } else { &self.plain } {
             Some(named) if !is_loopback(host) && !is_excepted(&self.except, host, port) => {
                 Proxy::parse(named, host).map(Some)
@@ -127,7 +127,7 @@ fn has_address(entry: &str, host: &str) -> bool {
 
 /// An HTTP proxy.
 #[derive(Clone, PartialEq, Eq)]
-pub(in super::super) struct Proxy {
+pub(in crate::hatchet) struct Proxy {
     variable: &'static str,
     host: String,
     port: u16,
@@ -177,7 +177,7 @@ impl Proxy {
     }
 
     /// A connection through the proxy to a server.
-    pub(super) async fn tunnel(&self, host: &str, port: u16) -> Result<TcpStream, ConnectError> {
+    pub(in crate::hatchet) async fn tunnel(&self, host: &str, port: u16) -> Result<TcpStream, ConnectError> {
         let target = authority(host, port);
         let tunnel = timeout(TIMEOUT, self.open(&target)).await;
         tunnel.unwrap_or_else(|_| Err(format!("no answer for {TIMEOUT:?}"))).map_err(|why| {

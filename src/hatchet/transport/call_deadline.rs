@@ -30,10 +30,10 @@ use tonic::{
     codegen::http::{Extensions, Response},
 };
 
-use super::traffic::Traffic;
+use super::io_counters::Traffic;
 
 /// Of calls that say no other.
-pub(crate) const LIMIT: Duration = Duration::from_secs(30);
+pub(in crate::hatchet) const LIMIT: Duration = Duration::from_secs(30);
 /// What a link carries at least on which large messages get through, in bytes a second. Five times what a waiting
 /// runner's own questions come to.
 const SLOWEST: f64 = 16_384.0;
@@ -41,7 +41,7 @@ const SLOWEST: f64 = 16_384.0;
 const LIMITS: u32 = 10;
 
 /// A message to be sent with this limit in place of 30 s.
-pub(crate) fn within<T>(limit: Duration, message: T) -> Request<T> {
+pub(in crate::hatchet) fn within<T>(limit: Duration, message: T) -> Request<T> {
     let mut request = Request::new(message);
     request.extensions_mut().insert(Limit(limit));
     request
@@ -51,7 +51,7 @@ pub(crate) fn within<T>(limit: Duration, message: T) -> Request<T> {
 struct Limit(Duration);
 
 /// What is left for one call.
-pub(super) struct Patience {
+pub(in crate::hatchet) struct Patience {
     call: GrpcMethod<'static>,
     limit: Duration,
     traffic: Traffic,
@@ -76,13 +76,13 @@ fn carried(bytes: u64) -> Duration {
 
 impl Patience {
     /// Begins now; `asked` may hold what [`within`] put there.
-    pub(super) fn new(call: GrpcMethod<'static>, asked: &Extensions, traffic: Traffic) -> Self {
+    pub(in crate::hatchet) fn new(call: GrpcMethod<'static>, asked: &Extensions, traffic: Traffic) -> Self {
         let limit = asked.get().map_or(LIMIT, |Limit(limit)| *limit);
         Self { call, limit, traffic, own: Own::default(), begun: Instant::now() }
     }
 
     /// The request's body, counted on its way.
-    pub(super) fn counted(&self, request: Body) -> Body {
+    pub(in crate::hatchet) fn counted(&self, request: Body) -> Body {
         let own = self.own.clone();
         Body::new(request.map_frame(move |frame| {
             own.add(frame.data_ref().map(|data| data.len()));
@@ -91,7 +91,7 @@ impl Patience {
     }
 
     /// An answer whose pieces are waited for no longer than this has patience.
-    pub(super) fn watched(self, answer: Response<Body>) -> Response<Body> {
+    pub(in crate::hatchet) fn watched(self, answer: Response<Body>) -> Response<Body> {
         answer.map(|body| {
             let pieces = stream::unfold(Some((body, self)), async |rest| {
                 let (mut body, patience) = rest?;
@@ -114,7 +114,7 @@ impl Patience {
     }
 
     /// Awaits a part of the call.
-    pub(super) async fn wait<T>(&self, part: impl Future<Output = T>) -> Result<T, Status> {
+    pub(in crate::hatchet) async fn wait<T>(&self, part: impl Future<Output = T>) -> Result<T, Status> {
         tokio::pin!(part);
         let mut until = Instant::now() + self.limit;
         let (mut arrived, mut sent) = (self.traffic.arrived(), self.traffic.sent());

@@ -23,11 +23,11 @@ const KEY: &str = "HATCHET_CLIENT_TLS_KEY_FILE";
 /// The configuration by a client's settings, for all of its connections. Made when first used: the system's
 /// certificates take memory, and most clients without TLS never need them.
 #[derive(Clone, Default)]
-pub(in super::super) struct SharedTls(Arc<OnceLock<Result<rustls::ClientConfig, ClientError>>>);
+pub(in crate::hatchet) struct SharedTls(Arc<OnceLock<Result<rustls::ClientConfig, ClientError>>>);
 
 impl SharedTls {
     /// `tls` are the settings, the same at each call.
-    pub(in super::super) fn get(&self, tls: &Tls) -> Result<&rustls::ClientConfig, ClientError> {
+    pub(in crate::hatchet) fn get(&self, tls: &Tls) -> Result<&rustls::ClientConfig, ClientError> {
         self.0.get_or_init(|| client_config(tls)).as_ref().map_err(Clone::clone)
     }
 }

@@ -17,12 +17,12 @@ use tonic::{
 };
 
 use super::{
+    auth_grace::Trust,
     authenticated::Authenticated,
     config::{ClientConfig, Tls},
+    dial::{Connector, Dialer, Protocol, SharedTls},
     error::{ClientError, ErrorKind},
-    traffic::Traffic,
-    transport::{Connector, Dialer, Protocol, SharedTls},
-    trust::Trust,
+    io_counters::Traffic,
 };
 use crate::hatchet::wire::proto::{
     GetVersionRequest, dispatcher_client::DispatcherClient, events_service_client::EventsServiceClient,
@@ -38,7 +38,7 @@ const PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// 1,000; the transport's own limit is 16 KiB, and what is larger breaks the call.
 const MAX_HEADERS: u32 = 1 << 20;
 /// How this client names itself.
-pub(super) const USER_AGENT: &str = concat!("hatchet-quickstart-rust/", env!("CARGO_PKG_VERSION"));
+pub(in crate::hatchet) const USER_AGENT: &str = concat!("hatchet-quickstart-rust/", env!("CARGO_PKG_VERSION"));
 /// For the connection as a whole: name, proxy, TCP and TLS.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Calls fail by the thousand where an engine is away; its handshake file is looked at no more often than this then.
@@ -120,13 +120,13 @@ impl Connection {
     }
 
     /// The settings, and the TLS configuration by them.
-    pub(super) fn secured(&self) -> (Arc<ClientConfig>, SharedTls) {
+    pub(in crate::hatchet) fn secured(&self) -> (Arc<ClientConfig>, SharedTls) {
         let present = self.present();
         (present.config.clone(), present.tls.clone())
     }
 
     /// How many bytes have arrived on the present connection: where these are more than before, it lives.
-    pub(crate) fn arrived(&self) -> u64 {
+    pub(in crate::hatchet) fn arrived(&self) -> u64 {
         self.present().traffic.arrived()
     }
 
@@ -142,7 +142,7 @@ impl Connection {
 
     /// Why a call failed, after what a failure may mean for the connection as a whole: the engine may have moved, and
     /// its refusal of a token that it took before may pass. Every failed call goes through here.
-    pub(crate) fn failed(&self, call: &str, status: Status) -> ClientError {
+    pub(in crate::hatchet) fn failed(&self, call: &str, status: Status) -> ClientError {
         let error = ClientError::from_status(call, status);
         match error.kind() {
             ErrorKind::Unauthenticated if self.moved() => {
@@ -163,7 +163,7 @@ impl Connection {
 
     /// Follows an engine that was found by its handshake file and has moved since; looks at most every [`LOOK_AGAIN`].
     /// True where it has moved.
-    pub(super) fn follow(&self) -> bool {
+    pub(in crate::hatchet) fn follow(&self) -> bool {
         let due = {
             let mut looked = self.0.looked.lock().unwrap_or_else(PoisonError::into_inner);
             let due = looked.is_none_or(|at| at.elapsed() >= LOOK_AGAIN);
@@ -209,7 +209,7 @@ impl Connection {
     }
 
     /// The answer to a call, unless the connection is left before it comes. `call` says what is being done.
-    pub(crate) async fn unless_left<T>(
+    pub(in crate::hatchet) async fn unless_left<T>(
         &self,
         call: &str,
         answer: impl Future<Output = Result<Response<T>, Status>>,
@@ -224,7 +224,7 @@ impl Connection {
     /// Makes sure that an engine answers here, by a call that does nothing, unless one has answered before. To be called
     /// before what must not be done twice: without an engine at the address nothing can have been done, and a failure
     /// would not tell.
-    pub(super) async fn reach(&self, call: &str) -> Result<(), ClientError> {
+    pub(in crate::hatchet) async fn reach(&self, call: &str) -> Result<(), ClientError> {
         if self.0.trust.was_accepted() {
             return Ok(());
         }
@@ -239,7 +239,7 @@ impl Connection {
     }
 
     /// A small question that any answer will do for, a refusal too, and what moves on the connection that it goes over.
-    pub(super) fn question(&self) -> (Traffic, impl Future<Output = ()> + use<>) {
+    pub(in crate::hatchet) fn question(&self) -> (Traffic, impl Future<Output = ()> + use<>) {
         let (transport, _) = self.transport();
         let traffic = transport.traffic().clone();
         let mut stub = DispatcherClient::new(transport);
@@ -316,7 +316,7 @@ fn endpoint(config: &ClientConfig) -> Result<Endpoint, ClientError> {
 ///
 /// An engine may send its response headers with the first message only, so the call is a part of the stream: whoever
 /// waited for it alone would wait for a message. It is sent when the stream is first polled.
-pub(crate) fn messages<T: Send + 'static>(
+pub(in crate::hatchet) fn messages<T: Send + 'static>(
     call: impl Future<Output = Result<Response<Streaming<T>>, Status>> + Send + 'static,
 ) -> BoxStream<'static, Result<T, Status>> {
     stream::once(call).map_ok(Response::into_inner).try_flatten().boxed()

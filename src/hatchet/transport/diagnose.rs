@@ -9,7 +9,7 @@ use tokio::{
 
 use super::{
     config::{ClientConfig, Tls},
-    transport::{ConnectError, io_source, root_cause},
+    dial::{ConnectError, io_source, root_cause},
 };
 use crate::hatchet::os_error::out_of_files;
 

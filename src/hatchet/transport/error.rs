@@ -1,10 +1,10 @@
-//! Why a call failed. That a run failed is not an error of a call: see [`super::RunOutcome`].
+//! Why a call failed. That a run failed is not an error of a call: see [`RunOutcome`](crate::hatchet::client::RunOutcome).
 
 use std::{error::Error as StdError, fmt, sync::Arc};
 
 use tonic::Code;
 
-use crate::hatchet::wire::{MAY_TAKE_EFFECT, RunId, TriggerId};
+use crate::hatchet::wire::{MAY_TAKE_EFFECT, RunId, TriggerId, proto::v1, read_detail};
 
 type Source = Arc<dyn StdError + Send + Sync + 'static>;
 
@@ -39,7 +39,7 @@ pub enum ErrorKind {
     /// An idempotency key is taken. Holds the run that has it, where the engine said so.
     Duplicate(Option<RunId>),
     /// Whether a run was started is not known: the answer to its trigger was lost, and the run was not found. Holds
-    /// what it is found by, should it have started: its value of [`super::TRIGGER_KEY`].
+    /// what it is found by, should it have started: its value of [`TRIGGER_KEY`](crate::hatchet::client::TRIGGER_KEY).
     Unconfirmed(TriggerId),
     /// The message is larger than one side allows.
     TooLarge,
@@ -96,13 +96,13 @@ impl ClientError {
     }
 
     /// The same cause, seen as something else.
-    pub(super) fn into_kind(self, kind: ErrorKind, message: String) -> Self {
+    pub(in crate::hatchet) fn into_kind(self, kind: ErrorKind, message: String) -> Self {
         Self { kind, message, source: self.source }
     }
 
     /// From what a call was answered. `call` is what was being done, such as `trigger task-a`. Only
     /// [`super::Connection`] calls it, which knows more of what a failure means.
-    pub(super) fn from_status(call: &str, status: tonic::Status) -> Self {
+    pub(in crate::hatchet) fn from_status(call: &str, status: tonic::Status) -> Self {
         let said = status.message();
         let (kind, message) = match status.code() {
             Code::Unauthenticated | Code::PermissionDenied => (
@@ -119,7 +119,7 @@ impl ClientError {
             }
             Code::ResourceExhausted => (ErrorKind::Exhausted, format!("{call}: the engine is at a limit: {said}")),
             Code::AlreadyExists => {
-                let taken = super::collision::existing_run(&status);
+                let taken = existing_run(&status);
                 let by = taken.map(|run| format!(" by run {run}")).unwrap_or_default();
                 (ErrorKind::Duplicate(taken), format!("{call}: the idempotency key is taken{by} ({said})"))
             }
@@ -146,6 +146,12 @@ impl ClientError {
     }
 }
 
+/// The run that holds an idempotency key, from the refusal of a trigger.
+fn existing_run(status: &tonic::Status) -> Option<RunId> {
+    let collision: v1::IdempotencyCollisionError = read_detail(status.details(), "v1.IdempotencyCollisionError")?;
+    collision.existing_run_external_id.parse().ok()
+}
+
 fn too_large(call: &str, said: &str) -> String {
     format!(
         "{call}: the message is too large ({said}): send less, or raise the engine's limit and \
@@ -154,7 +160,7 @@ fn too_large(call: &str, said: &str) -> String {
 }
 
 /// Why the server's certificate is not accepted, if that is among the causes of an error, and what to set.
-pub(super) fn distrust(error: &(dyn StdError + 'static)) -> Option<String> {
+pub(in crate::hatchet) fn distrust(error: &(dyn StdError + 'static)) -> Option<String> {
     use rustls::CertificateError as E;
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -215,13 +221,13 @@ impl ClientError {
     }
 
     /// The engine's status, if the failure is one.
-    pub(crate) fn status(&self) -> Option<&tonic::Status> {
+    pub(in crate::hatchet) fn status(&self) -> Option<&tonic::Status> {
         self.cause().and_then(|cause| cause.downcast_ref())
     }
 
     /// Whether the request was sent, or may have been, and no answer came: the connection broke, or the time was over.
     /// So it is too where the embedded engine answers that it has done what was asked and could not keep it yet.
-    pub(super) fn answer_was_lost(&self) -> bool {
+    pub(in crate::hatchet) fn answer_was_lost(&self) -> bool {
         // An answer over the client's own limit came and is not read; an engine's limit is RESOURCE_EXHAUSTED.
         let unread = |status: &tonic::Status| status.code() == Code::OutOfRange;
         if self.status().is_some_and(|status| unread(status) || status.metadata().contains_key(MAY_TAKE_EFFECT)) {

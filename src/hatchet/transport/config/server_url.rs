@@ -4,31 +4,31 @@ use std::fmt;
 
 use tonic::codegen::http::Uri;
 
-use super::{
+use super::super::{
+    dial::split_authority,
     error::{ClientError, ErrorKind},
-    transport::split_authority,
 };
 
 /// The parts of a REST base URL. A user and password are left out: what is sent is the token.
-pub(super) struct ServerUrl {
-    pub(super) tls: bool,
+pub(in crate::hatchet) struct ServerUrl {
+    pub(in crate::hatchet) tls: bool,
     /// Without brackets.
-    pub(super) host: String,
-    pub(super) port: u16,
+    pub(in crate::hatchet) host: String,
+    pub(in crate::hatchet) port: u16,
     /// `host[:port]`, as it was written.
-    pub(super) authority: String,
+    pub(in crate::hatchet) authority: String,
     /// Without a slash at its end.
-    pub(super) path: String,
+    pub(in crate::hatchet) path: String,
 }
 
 impl ServerUrl {
     /// A setting's text as a URL without a slash at its end; `http://` where it has no scheme.
-    pub(super) fn normalized(text: &str) -> Result<String, ClientError> {
+    pub(in crate::hatchet) fn normalized(text: &str) -> Result<String, ClientError> {
         let url = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
         Self::parse(&url).map(|url| url.to_string())
     }
 
-    pub(super) fn parse(text: &str) -> Result<Self, ClientError> {
+    pub(in crate::hatchet) fn parse(text: &str) -> Result<Self, ClientError> {
         let wrong = || {
             let shown = text.rsplit_once('@').map_or(text, |(_, rest)| rest);
             let message =
