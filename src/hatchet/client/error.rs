@@ -119,7 +119,7 @@ impl ClientError {
             }
             Code::ResourceExhausted => (ErrorKind::Exhausted, format!("{call}: the engine is at a limit: {said}")),
             Code::AlreadyExists => {
-                let taken = super::collision::existing_run(&status);
+                let taken = super::trigger::existing_run(&status);
                 let by = taken.map(|run| format!(" by run {run}")).unwrap_or_default();
                 (ErrorKind::Duplicate(taken), format!("{call}: the idempotency key is taken{by} ({said})"))
             }

@@ -15,52 +15,39 @@
 //! ```
 
 mod authenticated;
-mod bulk;
-mod cancel;
-mod collision;
 mod config;
 pub(crate) mod connection;
 mod dotenv;
 mod error;
-mod held;
-mod order;
-mod outcomes;
 pub(crate) mod patience;
 mod probe;
 mod pulse;
-mod recovery;
 mod rest;
-mod results;
 pub(crate) mod retry;
+mod runs;
 mod server_url;
 mod sources;
-mod status;
 mod stream;
-mod subscription;
 mod traffic;
 mod transport;
 mod trigger;
 mod trust;
-mod wait;
 
 use std::{sync::Arc, time::Duration};
 
 use tonic::Request;
 
 pub use authenticated::Authenticated;
-pub use bulk::BulkItem;
 pub use config::{ClientConfig, Rediscovery, Tls, Token, token_claims};
 pub use connection::Connection;
 pub use error::{ClientError, ErrorKind};
-pub use outcomes::Outcomes;
 pub use probe::{Spoken, diagnose, judge, probe, unanswered};
 pub use rest::{Metadata, RestClient, RunPages, RunSummary, SlotUse, WorkerSummary};
+pub use runs::{Outcomes, RunDetails, RunFailed, RunOutcome, TaskDetails};
 pub use sources::{ENV_FILES, Source, Sources, parse_integer};
-pub use status::{RunDetails, TaskDetails};
 pub use stream::{RunEvent, RunEventKind, RunEvents, StreamSelector};
 pub use transport::Proxies;
-pub use trigger::{RunHandle, TRIGGER_KEY, TriggerOptions};
-pub use wait::{RunFailed, RunOutcome};
+pub use trigger::{BulkItem, RunHandle, TRIGGER_KEY, TriggerOptions};
 
 use crate::hatchet::wire::{RunId, proto::GetVersionRequest};
 
@@ -71,7 +58,7 @@ pub struct Client(Arc<Inner>);
 struct Inner {
     connection: Connection,
     rest: Option<RestClient>,
-    results: results::Results,
+    results: runs::Results,
     /// To be held while an item of a bulk trigger is asked for on its own.
     singles: tokio::sync::Semaphore,
 }
@@ -85,8 +72,8 @@ impl Client {
     /// A client over an existing connection.
     pub fn over(connection: Connection) -> Result<Self, ClientError> {
         let rest = RestClient::new(connection.clone());
-        let results = results::Results::new(connection.clone());
-        let singles = tokio::sync::Semaphore::new(bulk::SINGLE_CALLS);
+        let results = runs::Results::new(connection.clone());
+        let singles = tokio::sync::Semaphore::new(trigger::SINGLE_CALLS);
         Ok(Self(Arc::new(Inner { connection, rest, results, singles })))
     }
 
@@ -132,7 +119,7 @@ impl Client {
         &self.0.singles
     }
 
-    pub(crate) fn results(&self) -> &results::Results {
+    pub(crate) fn results(&self) -> &runs::Results {
         &self.0.results
     }
 }

@@ -3,7 +3,7 @@
 use crate::hatchet::wire::{RunId, proto::v1, read_detail};
 
 /// The run that holds the key, from the refusal of a single trigger.
-pub(super) fn existing_run(status: &tonic::Status) -> Option<RunId> {
+pub(in crate::hatchet::client) fn existing_run(status: &tonic::Status) -> Option<RunId> {
     let collision: v1::IdempotencyCollisionError = read_detail(status.details(), "v1.IdempotencyCollisionError")?;
     collision.existing_run_external_id.parse().ok()
 }
