@@ -14,12 +14,13 @@ use tokio::{
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
-    Connection,
-    retry::Waits,
     subscription::Subscription,
     wait::{POLL_FIRST, POLL_SLOWEST},
 };
-use crate::hatchet::wire::{RunId, proto::WorkflowRunEvent};
+use crate::hatchet::{
+    client::{Connection, retry::Waits},
+    wire::{RunId, proto::WorkflowRunEvent},
+};
 
 /// Polls under way at once, of all waits of a client: thousands of waits must not be a load of their own.
 const POLLS: usize = 16;
@@ -37,7 +38,7 @@ pub(crate) struct Results {
 }
 
 impl Results {
-    pub(super) fn new(connection: Connection) -> Self {
+    pub(in crate::hatchet::client) fn new(connection: Connection) -> Self {
         let (waiters, requests) = mpsc::channel(256);
         let heard = Arc::new(Mutex::new(None));
         let subscription = Subscription::new(connection);

@@ -5,12 +5,14 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tonic::Request;
 
-use super::{
-    ClientError, ErrorKind, RunHandle,
-    patience::within,
-    retry::{Waits, if_temporary, retrying},
+use crate::hatchet::{
+    client::{
+        ClientError, ErrorKind, RunHandle,
+        patience::within,
+        retry::{Waits, if_temporary, retrying},
+    },
+    wire::{RunStatus, proto::v1},
 };
-use crate::hatchet::wire::{RunStatus, proto::v1};
 
 /// A run as the engine sees it.
 #[derive(Debug, Clone)]

@@ -1,13 +1,19 @@
 //! Live events of runs. They tell what happens while one looks; how a run ended is [`super::RunHandle::outcome`]'s.
 
+mod ordered;
+mod reorder;
+
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Client, ClientError, connection::messages, held::InOrder, order::ChunkOrder, retry::Waits};
-use crate::hatchet::wire::{RunId, proto};
+use self::{ordered::InOrder, reorder::ChunkOrder};
+use crate::hatchet::{
+    client::{Client, ClientError, connection::messages, retry::Waits},
+    wire::{RunId, proto},
+};
 
 /// A subscription that held this long was a good one: after it, the next try is soon again.
 const GOOD: Duration = Duration::from_secs(5);

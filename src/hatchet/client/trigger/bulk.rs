@@ -14,14 +14,16 @@ use prost::Message as _;
 use serde::Serialize;
 use tokio::sync::Semaphore;
 
-use super::{
-    Client, ClientError, ErrorKind, RunHandle, TriggerOptions, collision,
-    retry::{if_not_done, if_temporary, retrying},
-    trigger::{Item, Mark, refused, run_id},
-};
-use crate::hatchet::wire::{
-    RunId, TriggerId,
-    proto::{BulkTriggerWorkflowRequest, v1::BulkTriggerIdempotencyCollisionError},
+use super::{Item, Mark, RunHandle, TriggerOptions, collision, refused, run_id};
+use crate::hatchet::{
+    client::{
+        Client, ClientError, ErrorKind,
+        retry::{if_not_done, if_temporary, retrying},
+    },
+    wire::{
+        RunId, TriggerId,
+        proto::{BulkTriggerWorkflowRequest, v1::BulkTriggerIdempotencyCollisionError},
+    },
 };
 
 /// Most runs in one bulk call: the Python SDK's number.
@@ -32,7 +34,7 @@ const BULK_MARGIN: usize = 4 * 1024;
 const BULK_CALLS: usize = 4;
 /// Items asked for one by one at once, by all bulk calls of a client: a real engine has five places for triggers and
 /// fails what waits too long for one.
-pub(super) const SINGLE_CALLS: usize = 4;
+pub(in crate::hatchet::client) const SINGLE_CALLS: usize = 4;
 /// Calls that look for the items which made an engine refuse a whole bulk: enough for some three among 1,000.
 const SEARCH_CALLS: usize = 64;
 

@@ -1,5 +1,9 @@
 //! Starts runs.
 
+mod bulk;
+mod collision;
+mod lost_answer;
+
 use std::{
     fmt,
     sync::{
@@ -13,11 +17,15 @@ use prost::Message as _;
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
 use serde_json::{Map, Value};
 
-use super::{
-    Client, ClientError, Connection, ErrorKind,
-    retry::{if_not_done, retrying},
+pub use self::bulk::BulkItem;
+pub(super) use self::bulk::SINGLE_CALLS;
+use crate::hatchet::{
+    client::{
+        Client, ClientError, Connection, ErrorKind,
+        retry::{if_not_done, retrying},
+    },
+    wire::{RunId, TriggerId, check_object, proto::v1},
 };
-use crate::hatchet::wire::{RunId, TriggerId, check_object, proto::v1};
 
 /// Metadata key of every run that this client triggers: a [`TriggerId`] of its own, by which the run is found where the
 /// answer to its trigger is lost.
@@ -79,37 +87,37 @@ pub struct RunHandle {
 
 impl RunHandle {
     /// A run that this client has just triggered.
-    pub(super) fn triggered(client: Client, id: RunId) -> Self {
+    pub(in crate::hatchet::client) fn triggered(client: Client, id: RunId) -> Self {
         Self { client, id, triggered: true, found: false, seen: Arc::default() }
     }
 
     /// A run that this client has just triggered, without an answer, and found in the engine's list.
-    pub(super) fn found(client: Client, id: RunId) -> Self {
+    pub(in crate::hatchet::client) fn found(client: Client, id: RunId) -> Self {
         Self { found: true, ..Self::triggered(client, id) }
     }
 
     /// A run by an id that was given.
-    pub(super) fn given(client: Client, id: RunId) -> Self {
+    pub(in crate::hatchet::client) fn given(client: Client, id: RunId) -> Self {
         Self { client, id, triggered: false, found: false, seen: Arc::default() }
     }
 
     /// A run that the engine does not know for this long is not coming, or not coming back.
-    pub(super) fn patience(&self) -> Duration {
+    pub(in crate::hatchet::client) fn patience(&self) -> Duration {
         if self.triggered || self.was_seen() { TRIGGERED_PATIENCE } else { GIVEN_PATIENCE }
     }
 
     /// Notes that the engine knows the run.
-    pub(super) fn saw(&self) {
+    pub(in crate::hatchet::client) fn saw(&self) {
         self.seen.store(true, Ordering::Relaxed);
     }
 
     /// Whether it ever did.
-    pub(super) fn was_seen(&self) -> bool {
+    pub(in crate::hatchet::client) fn was_seen(&self) -> bool {
         self.seen.load(Ordering::Relaxed)
     }
 
     /// What it means that the engine does not know the run and is not going to.
-    pub(super) fn unknown(&self) -> ClientError {
+    pub(in crate::hatchet::client) fn unknown(&self) -> ClientError {
         let id = self.id;
         if self.was_seen() {
             return ClientError::new(

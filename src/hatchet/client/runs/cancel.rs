@@ -4,11 +4,13 @@ use std::time::SystemTime;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::{
-    Client, ClientError, ErrorKind, RunHandle,
-    retry::{if_temporary, retrying},
+use crate::hatchet::{
+    client::{
+        Client, ClientError, ErrorKind, RunHandle,
+        retry::{if_temporary, retrying},
+    },
+    wire::{RunId, RunStatus, proto::v1},
 };
-use crate::hatchet::wire::{RunId, RunStatus, proto::v1};
 
 /// Runs whose status is asked for at once.
 const LOOKS: usize = 16;

@@ -9,8 +9,11 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep};
 
-use super::{ClientError, ErrorKind, RunDetails, RunHandle, retry::Waits};
-use crate::hatchet::wire::{RunId, RunStatus, proto};
+use super::RunDetails;
+use crate::hatchet::{
+    client::{ClientError, ErrorKind, RunHandle, retry::Waits},
+    wire::{RunId, RunStatus, proto},
+};
 
 /// The poll starts here and slows down to [`POLL_SLOWEST`].
 pub(super) const POLL_FIRST: Duration = Duration::from_millis(250);

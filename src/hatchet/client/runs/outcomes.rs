@@ -15,11 +15,14 @@ use futures_util::{
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    Client, ClientError, ErrorKind, RunDetails, RunHandle, RunOutcome,
+    RunDetails, RunOutcome,
     subscription::Subscription,
     wait::{LONGEST_POLL_TIMEOUT, POLL_TIMEOUT, SILENCE_PATIENCE, given_up},
 };
-use crate::hatchet::wire::{RunId, proto::WorkflowRunEvent};
+use crate::hatchet::{
+    client::{Client, ClientError, ErrorKind, RunHandle},
+    wire::{RunId, proto::WorkflowRunEvent},
+};
 
 /// Between two polls while the subscription tells of ends: five a second, for those that get lost.
 const SLOW: Duration = Duration::from_millis(200);

@@ -13,13 +13,11 @@ use std::{
 
 use tokio::time::{Instant, sleep};
 
-use super::{
-    Client, ClientError, ErrorKind, RestClient, RunHandle, RunSummary,
-    bulk::BulkItem,
-    retry::Waits,
-    trigger::{CALL_KEY, Item, TRIGGER_KEY},
+use super::{CALL_KEY, Item, RunHandle, TRIGGER_KEY, bulk::BulkItem};
+use crate::hatchet::{
+    client::{Client, ClientError, ErrorKind, RestClient, RunSummary, retry::Waits},
+    wire::{RunId, TriggerId, format_duration},
 };
-use crate::hatchet::wire::{RunId, TriggerId, format_duration};
 
 /// How long an engine that answers has to list another run. A real one was seen to need 0.05 to 2 s.
 const LISTED_WITHIN: Duration = Duration::from_secs(12);

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, time::Duration};
 use futures_util::{Stream, StreamExt as _};
 use tokio::time::{Instant, sleep_until};
 
-use super::{RunEvent, order::ChunkOrder};
+use super::{RunEvent, reorder::ChunkOrder};
 
 /// A chunk whose predecessor is missing is held this long and then handed on: the disorder of a real engine lies within
 /// one batch of events, and one who attaches late must not wait for what was sent before.

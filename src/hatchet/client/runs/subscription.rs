@@ -12,10 +12,12 @@ use tokio::{
 };
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::{ClientError, Connection, connection::messages, pulse::Pulse, retry::Waits};
-use crate::hatchet::wire::{
-    RunId,
-    proto::{SubscribeToWorkflowRunsRequest, WorkflowRunEvent},
+use crate::hatchet::{
+    client::{ClientError, Connection, connection::messages, pulse::Pulse, retry::Waits},
+    wire::{
+        RunId,
+        proto::{SubscribeToWorkflowRunsRequest, WorkflowRunEvent},
+    },
 };
 
 /// Requests on their way to the stream.
