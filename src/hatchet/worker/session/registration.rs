@@ -4,21 +4,21 @@ use std::{collections::HashMap, time::Duration};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, future::try_join_all};
 
-use super::{Registered, RegisteredWorker, Worker};
 use crate::hatchet::{
     client::{Client, ClientError, ErrorKind, patience::within, retry::RegistrationTimeout},
     task::{Idempotency, IdempotencyMethod, Kind, Task},
     wire::{
-        ActionId, SLOT_TYPE, format_duration,
+        SLOT_TYPE, format_duration,
         proto::{self, v1},
     },
+    worker::{Registered, RegisteredWorker, Worker, attempt::action},
 };
 
 /// Workflows put at once, as the Python SDK does it.
 const PARALLEL_PUTS: usize = 5;
 
 /// A worker to register: the tasks of one slot pool, and the slots of that pool.
-pub(super) struct Registration {
+pub(in crate::hatchet::worker) struct Registration {
     /// With the namespace.
     name: String,
     slots: usize,
@@ -26,7 +26,7 @@ pub(super) struct Registration {
 }
 
 impl Registration {
-    pub(super) fn name(&self) -> &str {
+    pub(in crate::hatchet::worker) fn name(&self) -> &str {
         &self.name
     }
 }
@@ -38,7 +38,7 @@ impl Registration {
 /// assignment, so an attempt that waited for a thread inside the process would use it up waiting. A slot type for CPU
 /// tasks would do the same for one worker only: official SDKs' workers have no such slots, and a real engine refills
 /// them slowly (see [`SLOT_TYPE`]).
-pub(super) fn registrations(worker: &Worker) -> Vec<Registration> {
+pub(in crate::hatchet::worker) fn registrations(worker: &Worker) -> Vec<Registration> {
     let (cpu, others): (Vec<Task>, Vec<Task>) = worker.tasks.iter().cloned().partition(|task| task.kind() == Kind::Cpu);
     let (name, options) = (worker.config.namespaced(&worker.options.name), &worker.options);
     let cpu = Registration { name: format!("{name}-cpu"), slots: options.cpu_threads, tasks: cpu };
@@ -48,7 +48,7 @@ pub(super) fn registrations(worker: &Worker) -> Vec<Registration> {
 
 /// Puts all workflows, then registers the workers: in this order, so that a worker never listens for a workflow that
 /// the engine does not know. `limit` is that of each call; one that a live engine fails is retried until `timeout` is over.
-pub(super) async fn register(
+pub(in crate::hatchet::worker) async fn register(
     client: &Client,
     registrations: &[Registration],
     limit: Duration,
@@ -97,12 +97,6 @@ async fn register_worker(
         .parse()
         .map_err(|e| ClientError::new(ErrorKind::Engine, format!("the engine's answer cannot be read: {e}")))?;
     Ok(RegisteredWorker { id, name: registration.name.clone(), slots: registration.slots })
-}
-
-/// The action of a task that is a workflow of its own; the namespace goes on the workflow's part only.
-pub(super) fn action(client: &Client, name: &str) -> Result<ActionId, ClientError> {
-    ActionId::new(&client.config().namespaced(name), name)
-        .map_err(|e| ClientError::new(ErrorKind::Config, e.to_string()))
 }
 
 async fn put_workflow(client: &Client, task: &Task, name: &str, limit: Duration) -> Result<(), ClientError> {

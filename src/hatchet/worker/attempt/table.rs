@@ -10,18 +10,19 @@ use std::{
 
 use tokio::sync::Notify;
 
-use super::{recent::Recent, watchdog::PollClock};
+use super::recent::Recent;
 use crate::hatchet::{
     task::{CancelReason, Canceller},
     wire::RunId,
+    worker::watchdog::PollClock,
 };
 
 /// What identifies an attempt: a retry may arrive before the old attempt is gone.
-pub(super) type AttemptKey = (RunId, i32);
+pub(in crate::hatchet::worker) type AttemptKey = (RunId, i32);
 
 /// All attempts of a worker.
 #[derive(Default)]
-pub(super) struct Table {
+pub(in crate::hatchet::worker) struct Table {
     running: Mutex<HashMap<AttemptKey, Running>>,
     ended: Mutex<Recent>,
     /// Told each time an attempt is gone.
@@ -30,27 +31,27 @@ pub(super) struct Table {
 
 /// An attempt, for those who want to stop or name it.
 #[derive(Clone)]
-pub(super) struct Running {
-    pub(super) task: String,
-    pub(super) canceller: Canceller,
-    pub(super) polls: PollClock,
+pub(in crate::hatchet::worker) struct Running {
+    pub(in crate::hatchet::worker) task: String,
+    pub(in crate::hatchet::worker) canceller: Canceller,
+    pub(in crate::hatchet::worker) polls: PollClock,
     /// How long the watchdog last said that it blocks, in milliseconds.
-    pub(super) said_blocked_ms: Arc<AtomicU64>,
+    pub(in crate::hatchet::worker) said_blocked_ms: Arc<AtomicU64>,
     /// The body has ended: only the report of its outcome is outstanding.
     ended: Arc<AtomicBool>,
 }
 
 /// Attempts in words, as `task (run id)`, by what is outstanding of them.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Outstanding {
+pub(in crate::hatchet::worker) struct Outstanding {
     /// The body, which runs or waits for its slot.
-    pub(super) bodies: Vec<String>,
+    pub(in crate::hatchet::worker) bodies: Vec<String>,
     /// Only the report of the outcome.
-    pub(super) reports: Vec<String>,
+    pub(in crate::hatchet::worker) reports: Vec<String>,
 }
 
 impl Running {
-    pub(super) fn new(task: String) -> Self {
+    pub(in crate::hatchet::worker) fn new(task: String) -> Self {
         Self {
             task,
             canceller: Canceller::default(),
@@ -61,7 +62,7 @@ impl Running {
     }
 
     /// The body has ended.
-    pub(super) fn end(&self) {
+    pub(in crate::hatchet::worker) fn end(&self) {
         self.ended.store(true, Ordering::Relaxed);
     }
 }
@@ -76,7 +77,7 @@ impl Table {
     }
 
     /// Takes an attempt in. False where it runs already, or has ended.
-    pub(super) fn add(&self, key: AttemptKey, attempt: Running) -> bool {
+    pub(in crate::hatchet::worker) fn add(&self, key: AttemptKey, attempt: Running) -> bool {
         if self.running().contains_key(&key) || self.ended().has(key) {
             return false;
         }
@@ -85,29 +86,29 @@ impl Table {
     }
 
     /// An attempt has ended.
-    pub(super) fn remove(&self, key: AttemptKey) {
+    pub(in crate::hatchet::worker) fn remove(&self, key: AttemptKey) {
         self.ended().add(key);
         self.running().remove(&key);
         self.gone.notify_waiters();
     }
 
     /// An attempt that runs.
-    pub(super) fn get(&self, key: AttemptKey) -> Option<Running> {
+    pub(in crate::hatchet::worker) fn get(&self, key: AttemptKey) -> Option<Running> {
         self.running().get(&key).cloned()
     }
 
     /// How many there are.
-    pub(super) fn busy(&self) -> usize {
+    pub(in crate::hatchet::worker) fn busy(&self) -> usize {
         self.running().len()
     }
 
     /// What runs.
-    pub(super) fn all(&self) -> Vec<Running> {
+    pub(in crate::hatchet::worker) fn all(&self) -> Vec<Running> {
         self.running().values().cloned().collect()
     }
 
     /// What there is, in the order of the names.
-    pub(super) fn outstanding(&self) -> Outstanding {
+    pub(in crate::hatchet::worker) fn outstanding(&self) -> Outstanding {
         let mut outstanding = Outstanding::default();
         for ((run, _), running) in &*self.running() {
             let ended = running.ended.load(Ordering::Relaxed);
@@ -120,19 +121,19 @@ impl Table {
     }
 
     /// Asks all that runs to stop.
-    pub(super) fn cancel_all(&self, reason: CancelReason) {
+    pub(in crate::hatchet::worker) fn cancel_all(&self, reason: CancelReason) {
         for running in self.running().values() {
             running.canceller.cancel(reason);
         }
     }
 
     /// Waits until no attempt is left.
-    pub(super) async fn idle(&self) {
+    pub(in crate::hatchet::worker) async fn idle(&self) {
         self.fewer_than(1).await;
     }
 
     /// Waits until there are fewer attempts than this.
-    pub(super) async fn fewer_than(&self, count: usize) {
+    pub(in crate::hatchet::worker) async fn fewer_than(&self, count: usize) {
         loop {
             let gone = self.gone.notified();
             tokio::pin!(gone);

@@ -9,21 +9,19 @@ use tokio::{
     time::{Instant, sleep, timeout, timeout_at},
 };
 
-use super::{
-    dispatch::Assignment,
-    stats::{OnItsWay, Stats},
-};
+use super::dispatch::Assignment;
 use crate::hatchet::{
     client::{Client, ClientError, ErrorKind, patience::within, retry::Waits},
     task::Emission,
     wire::{proto, timestamp_now},
+    worker::health::{OnItsWay, Stats},
 };
 
 /// A call without a sign of life for this long is made again.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// An outcome is offered this long. An engine that was away longer has given the attempt to another worker (30 s after
 /// the last heartbeat), and restarts of a real one were seen to take a minute.
-pub(super) const OUTCOME_PATIENCE: Duration = Duration::from_secs(300);
+pub(in crate::hatchet::worker) const OUTCOME_PATIENCE: Duration = Duration::from_secs(300);
 /// Lines and chunks on their way at once. They are numbered, and the engine restores their order.
 const PARALLEL_EMISSIONS: usize = 16;
 /// A line or chunk is offered this long.
@@ -37,7 +35,7 @@ const FLUSH_PATIENCE: Duration = Duration::from_secs(15);
 
 /// How an attempt ended.
 #[derive(Debug, Clone)]
-pub(super) enum Terminal {
+pub(in crate::hatchet::worker) enum Terminal {
     Completed(String),
     Failed { error: String, may_retry: bool },
 }
@@ -60,7 +58,10 @@ fn event(assignment: &Assignment, kind: proto::StepActionEventType, payload: Str
 }
 
 /// Says that the attempt has started: one try, since it only informs.
-pub(super) fn started(client: &Client, assignment: &Assignment) -> impl Future<Output = ()> + use<> {
+pub(in crate::hatchet::worker) fn started(
+    client: &Client,
+    assignment: &Assignment,
+) -> impl Future<Output = ()> + use<> {
     let event = event(assignment, proto::StepActionEventType::StepEventTypeStarted, String::new());
     let mut stub = client.connection().dispatcher();
     async move {
@@ -71,7 +72,12 @@ pub(super) fn started(client: &Client, assignment: &Assignment) -> impl Future<O
 }
 
 /// Tells the engine how the attempt ended, until it has acknowledged it or never will.
-pub(super) async fn terminal(client: &Client, stats: &Stats, assignment: &Assignment, terminal: Terminal) {
+pub(in crate::hatchet::worker) async fn terminal(
+    client: &Client,
+    stats: &Stats,
+    assignment: &Assignment,
+    terminal: Terminal,
+) {
     let event = match terminal {
         Terminal::Completed(output) => event(assignment, proto::StepActionEventType::StepEventTypeCompleted, output),
         Terminal::Failed { error, may_retry } => {
@@ -147,7 +153,7 @@ async fn send(client: &Client, stats: &Stats, event: proto::StepActionEvent) -> 
 }
 
 /// Sends what the body emits while it runs, and what is left when it has ended, which `finished` tells.
-pub(super) async fn pump(
+pub(in crate::hatchet::worker) async fn pump(
     client: &Client,
     stats: &Stats,
     assignment: &Assignment,

@@ -7,17 +7,19 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::{
-    LinkState, Registered,
-    link::{FIRST_WAIT, LONGEST_WAIT},
-    register::{Registration, register},
-};
-use crate::hatchet::client::{
-    Client, ClientError, ErrorKind, Spoken, diagnose, judge,
-    patience::LIMIT,
-    probe,
-    retry::{RegistrationTimeout, Waits},
-    unanswered,
+use super::registration::{Registration, register};
+use crate::hatchet::{
+    client::{
+        Client, ClientError, ErrorKind, Spoken, diagnose, judge,
+        patience::LIMIT,
+        probe,
+        retry::{RegistrationTimeout, Waits},
+        unanswered,
+    },
+    worker::{
+        LinkState, Registered,
+        lifecycle::{FIRST_WAIT, LONGEST_WAIT},
+    },
 };
 
 /// Each call has this long without a sign of life at least, however little patience the options leave: a real engine
@@ -30,7 +32,7 @@ const OPENING: Duration = Duration::from_secs(1);
 /// Registers for the first time. An engine that does not answer is waited for only as long as `wait_for_engine`, and
 /// what is wrong with the address or TLS is found out and said. One that answers that it failed is asked again for at
 /// least [`RegistrationTimeout::LEAST`].
-pub(super) async fn first_registration(
+pub(in crate::hatchet::worker) async fn first_registration(
     client: &Client,
     registrations: &[Registration],
     wait_for_engine: Duration,

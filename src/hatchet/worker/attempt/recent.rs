@@ -12,13 +12,13 @@ const KEPT: usize = 4096;
 
 /// The last attempts that ended.
 #[derive(Default)]
-pub(super) struct Recent {
+pub(in crate::hatchet::worker) struct Recent {
     keys: HashSet<AttemptKey>,
     order: VecDeque<AttemptKey>,
 }
 
 impl Recent {
-    pub(super) fn add(&mut self, key: AttemptKey) {
+    pub(in crate::hatchet::worker) fn add(&mut self, key: AttemptKey) {
         if !self.keys.insert(key) {
             return;
         }
@@ -30,7 +30,7 @@ impl Recent {
         }
     }
 
-    pub(super) fn has(&self, key: AttemptKey) -> bool {
+    pub(in crate::hatchet::worker) fn has(&self, key: AttemptKey) -> bool {
         self.keys.contains(&key)
     }
 }

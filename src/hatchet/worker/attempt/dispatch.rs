@@ -8,16 +8,15 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use super::{
-    attempt,
-    cpu::CpuPool,
-    register::action,
-    stats::Stats,
+    cpu_pool::CpuPool,
+    execute,
     table::{AttemptKey, Running, Table},
 };
 use crate::hatchet::{
-    client::{Client, ClientError},
+    client::{Client, ClientError, ErrorKind},
     task::{CancelReason, RunInfo, Task},
-    wire::{RunId, WorkerId, proto},
+    wire::{ActionId, RunId, WorkerId, proto},
+    worker::{WorkerOptions, health::Stats},
 };
 
 /// Attempts beyond twice the slots that a worker takes from its streams: those that end while their reports are on
@@ -26,43 +25,43 @@ use crate::hatchet::{
 const SPARE_ATTEMPTS: usize = 256;
 
 /// What all attempts of a worker share.
-pub(super) struct Shared {
-    pub(super) client: Client,
+pub(in crate::hatchet::worker) struct Shared {
+    pub(in crate::hatchet::worker) client: Client,
     /// By action. Shared, since a task carries its schemas and each attempt takes it along.
-    pub(super) tasks: HashMap<String, Arc<Task>>,
+    pub(in crate::hatchet::worker) tasks: HashMap<String, Arc<Task>>,
     /// Where async and blocking bodies run.
-    pub(super) bodies: tokio::runtime::Handle,
-    pub(super) cpu: Option<CpuPool>,
-    pub(super) default_slots: Arc<Semaphore>,
-    pub(super) cpu_slots: Arc<Semaphore>,
-    pub(super) cancel_grace: std::time::Duration,
-    pub(super) stats: Arc<Stats>,
+    pub(in crate::hatchet::worker) bodies: tokio::runtime::Handle,
+    pub(in crate::hatchet::worker) cpu: Option<CpuPool>,
+    pub(in crate::hatchet::worker) default_slots: Arc<Semaphore>,
+    pub(in crate::hatchet::worker) cpu_slots: Arc<Semaphore>,
+    pub(in crate::hatchet::worker) cancel_grace: std::time::Duration,
+    pub(in crate::hatchet::worker) stats: Arc<Stats>,
     /// The watchdog's clock starts here.
-    pub(super) start: Instant,
-    pub(super) table: Table,
+    pub(in crate::hatchet::worker) start: Instant,
+    pub(in crate::hatchet::worker) table: Table,
     /// The most attempts that the table takes from streams.
-    pub(super) most_attempts: usize,
-    pub(super) attempts: TaskTracker,
+    pub(in crate::hatchet::worker) most_attempts: usize,
+    pub(in crate::hatchet::worker) attempts: TaskTracker,
 }
 
 /// An assignment, read and checked.
-pub(super) struct Assignment {
-    pub(super) key: AttemptKey,
-    pub(super) worker: WorkerId,
-    pub(super) action_id: String,
-    pub(super) job_id: String,
-    pub(super) job_run_id: String,
-    pub(super) task_id: String,
-    pub(super) info: RunInfo,
+pub(in crate::hatchet::worker) struct Assignment {
+    pub(in crate::hatchet::worker) key: AttemptKey,
+    pub(in crate::hatchet::worker) worker: WorkerId,
+    pub(in crate::hatchet::worker) action_id: String,
+    pub(in crate::hatchet::worker) job_id: String,
+    pub(in crate::hatchet::worker) job_run_id: String,
+    pub(in crate::hatchet::worker) task_id: String,
+    pub(in crate::hatchet::worker) info: RunInfo,
     /// The input's JSON, or why it cannot be read.
-    pub(super) input: Result<String, String>,
+    pub(in crate::hatchet::worker) input: Result<String, String>,
 }
 
 impl Shared {
-    pub(super) fn new(
+    pub(in crate::hatchet::worker) fn new(
         client: Client,
         tasks: &[Task],
-        options: &super::WorkerOptions,
+        options: &WorkerOptions,
         stats: Arc<Stats>,
         bodies: tokio::runtime::Handle,
         cpu: Option<CpuPool>,
@@ -94,7 +93,7 @@ impl Shared {
     }
 
     /// Acts on one message of the stream.
-    pub(super) fn dispatch(self: &Arc<Self>, worker: WorkerId, message: proto::AssignedAction) {
+    pub(in crate::hatchet::worker) fn dispatch(self: &Arc<Self>, worker: WorkerId, message: proto::AssignedAction) {
         match proto::ActionType::try_from(message.action_type) {
             Ok(proto::ActionType::StartStepRun) => self.start(worker, message),
             Ok(proto::ActionType::CancelStepRun) => self.cancel(&message),
@@ -135,7 +134,7 @@ impl Shared {
             return;
         }
         // Boxed, since it is large, and spawning would copy it several times.
-        self.attempts.spawn(Box::pin(attempt::run(self.clone(), assignment, running)));
+        self.attempts.spawn(Box::pin(execute::run(self.clone(), assignment, running)));
     }
 
     fn cancel(&self, message: &proto::AssignedAction) {
@@ -146,6 +145,12 @@ impl Shared {
             running.canceller.cancel(CancelReason::Requested);
         }
     }
+}
+
+/// The action of a task that is a workflow of its own; the namespace goes on the workflow's part only.
+pub(in super::super) fn action(client: &Client, name: &str) -> Result<ActionId, ClientError> {
+    ActionId::new(&client.config().namespaced(name), name)
+        .map_err(|e| ClientError::new(ErrorKind::Config, e.to_string()))
 }
 
 fn read(worker: WorkerId, message: proto::AssignedAction) -> Result<Assignment, String> {

@@ -9,16 +9,16 @@ use tokio::{
 };
 
 use super::{
+    body::Started,
     dispatch::{Assignment, Shared},
     report::{self, Terminal},
-    started::Started,
-    stats::AttemptEnd,
     table::{AttemptKey, Running},
 };
 use crate::hatchet::{
     client::{ErrorKind, retry::Waits},
     task::{CancelReason, Canceller, Context, Outcome, Task},
     wire::format_duration,
+    worker::health::AttemptEnd,
 };
 
 /// The engine ends an attempt that runs too long, and says so. Only when it has not, this long after, does the worker
@@ -43,7 +43,7 @@ enum Verdict {
     Nothing,
 }
 
-pub(super) async fn run(shared: Arc<Shared>, mut assignment: Assignment, running: Running) {
+pub(in crate::hatchet::worker) async fn run(shared: Arc<Shared>, mut assignment: Assignment, running: Running) {
     let _registered = ForgetOnDrop { shared: &shared, key: assignment.key };
     let _counted = shared.stats.attempts.one();
     let input = std::mem::replace(&mut assignment.input, Ok(String::new()));

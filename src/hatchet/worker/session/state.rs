@@ -4,12 +4,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use super::{LinkState, Registered, RegisteredWorker, stats::Stats};
-use crate::hatchet::wire::WorkerId;
+use crate::hatchet::{
+    wire::WorkerId,
+    worker::{LinkState, Registered, RegisteredWorker, health::Stats},
+};
 
 /// The registrations of a process, each with its link. The process listens only while all of them do: work of a task
 /// whose registration is lost would wait while the process says that it is ready.
-pub(super) struct Links {
+pub(in crate::hatchet::worker) struct Links {
     links: Mutex<Vec<Link>>,
     engine_version: String,
     state: watch::Sender<LinkState>,
@@ -28,7 +30,11 @@ struct Link {
 
 impl Links {
     /// Of a process that has just registered.
-    pub(super) fn new(registered: Registered, state: watch::Sender<LinkState>, stats: Arc<Stats>) -> Self {
+    pub(in crate::hatchet::worker) fn new(
+        registered: Registered,
+        state: watch::Sender<LinkState>,
+        stats: Arc<Stats>,
+    ) -> Self {
         let Registered { workers, engine_version } = registered;
         let link = |worker| Link { worker, listens: false, listened: false, lost: None };
         let links = Mutex::new(workers.into_iter().map(link).collect());
@@ -42,17 +48,17 @@ impl Links {
     }
 
     /// The workers, in the order of the registrations.
-    pub(super) fn workers(&self) -> Vec<RegisteredWorker> {
+    pub(in crate::hatchet::worker) fn workers(&self) -> Vec<RegisteredWorker> {
         self.lock().iter().map(|link| link.worker.clone()).collect()
     }
 
     /// The id that a registration has now.
-    pub(super) fn id(&self, number: usize) -> WorkerId {
+    pub(in crate::hatchet::worker) fn id(&self, number: usize) -> WorkerId {
         self.lock()[number].worker.id
     }
 
     /// A registration receives work.
-    pub(super) fn listens(&self, number: usize) {
+    pub(in crate::hatchet::worker) fn listens(&self, number: usize) {
         self.change(number, |link| {
             link.listens = true;
             link.lost = None;
@@ -62,7 +68,7 @@ impl Links {
     }
 
     /// A registration receives no work any more.
-    pub(super) fn lost(&self, number: usize, why: Option<String>) {
+    pub(in crate::hatchet::worker) fn lost(&self, number: usize, why: Option<String>) {
         self.change(number, |link| {
             link.listens = false;
             link.lost = why;
@@ -70,23 +76,23 @@ impl Links {
     }
 
     /// A registration was made anew; it does not listen yet.
-    pub(super) fn registered(&self, number: usize, worker: RegisteredWorker) {
+    pub(in crate::hatchet::worker) fn registered(&self, number: usize, worker: RegisteredWorker) {
         self.change(number, |link| link.worker = worker);
     }
 
     /// From now on the process finishes what runs.
-    pub(super) fn drain(&self) {
+    pub(in crate::hatchet::worker) fn drain(&self) {
         self.state.send_replace(LinkState::Draining);
     }
 
     /// Waits for that.
-    pub(super) async fn draining(&self) {
+    pub(in crate::hatchet::worker) async fn draining(&self) {
         // The sender is this one's own, so the state is never lost.
         let _ = self.state.subscribe().wait_for(|state| *state == LinkState::Draining).await;
     }
 
     /// Whether it does.
-    pub(super) fn is_draining(&self) -> bool {
+    pub(in crate::hatchet::worker) fn is_draining(&self) -> bool {
         *self.state.borrow() == LinkState::Draining
     }
 

@@ -3,11 +3,12 @@
 use tokio::sync::oneshot;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{dispatch::Shared, watchdog::PollClock};
+use super::dispatch::Shared;
 use crate::hatchet::task::{Body, Context, Outcome, Task, panic_message};
+use crate::hatchet::worker::watchdog::PollClock;
 
 /// A body that runs.
-pub(super) enum Started {
+pub(in crate::hatchet::worker) enum Started {
     /// Dropped with its attempt, as when the worker is abandoned.
     Async(AbortOnDropHandle<Outcome>),
     Blocking(tokio::task::JoinHandle<Outcome>),
@@ -16,7 +17,13 @@ pub(super) enum Started {
 }
 
 impl Started {
-    pub(super) fn new(shared: &Shared, task: &Task, input: String, ctx: Context, polls: &PollClock) -> Self {
+    pub(in crate::hatchet::worker) fn new(
+        shared: &Shared,
+        task: &Task,
+        input: String,
+        ctx: Context,
+        polls: &PollClock,
+    ) -> Self {
         let queued = shared.stats.queued(task.kind());
         match task.body().clone() {
             // Called inside the task, since decoding may panic as well as the body.
@@ -42,7 +49,7 @@ impl Started {
     }
 
     /// How the body ended. May be asked again after it was given up half-way.
-    pub(super) async fn outcome(&mut self) -> Outcome {
+    pub(in crate::hatchet::worker) async fn outcome(&mut self) -> Outcome {
         let outcome = match self {
             Self::Async(body) => joined(body.await),
             Self::Blocking(body) => joined(body.await),
@@ -58,7 +65,7 @@ impl Started {
     }
 
     /// Drops an async body at its next await; a thread cannot be stopped from outside.
-    pub(super) fn abort(&self) -> bool {
+    pub(in crate::hatchet::worker) fn abort(&self) -> bool {
         match self {
             Self::Async(body) => {
                 body.abort();

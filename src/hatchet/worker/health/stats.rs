@@ -11,9 +11,11 @@ use std::{
 
 use tokio::sync::{Notify, Semaphore, watch};
 
-pub use super::histogram::Durations;
-use super::{LinkState, WorkerOptions, histogram::Histogram};
-use crate::hatchet::task::{Kind, Task};
+use super::histogram::{Durations, Histogram};
+use crate::hatchet::{
+    task::{Kind, Task},
+    worker::{LinkState, WorkerOptions},
+};
 
 /// How an attempt ended, as far as this worker knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -113,26 +115,26 @@ pub struct TaskStats {
 
 /// The counters behind [`WorkerStats`].
 #[derive(Debug)]
-pub(super) struct Stats {
+pub(in crate::hatchet::worker) struct Stats {
     start: Instant,
     state: watch::Receiver<LinkState>,
     slots: BTreeMap<&'static str, (usize, Arc<Semaphore>)>,
     tasks: BTreeMap<String, TaskCounters>,
     unknown: TaskCounters,
     queued: [Gauge; 3],
-    pub(super) attempts: Gauge,
-    pub(super) reports: Gauge,
-    pub(super) registrations: Counter,
+    pub(in crate::hatchet::worker) attempts: Gauge,
+    pub(in crate::hatchet::worker) reports: Gauge,
+    pub(in crate::hatchet::worker) registrations: Counter,
     reconnects: Counter,
-    pub(super) heartbeats: Counter,
-    pub(super) heartbeat_failures: Counter,
-    pub(super) heartbeat_delay: Histogram,
-    pub(super) heartbeat_answer: Histogram,
-    pub(super) outcomes_lost: Counter,
-    pub(super) cancellations_ignored: Counter,
-    pub(super) lines_lost: Counter,
-    pub(super) chunks_lost: Counter,
-    pub(super) blocked_threads: Counter,
+    pub(in crate::hatchet::worker) heartbeats: Counter,
+    pub(in crate::hatchet::worker) heartbeat_failures: Counter,
+    pub(in crate::hatchet::worker) heartbeat_delay: Histogram,
+    pub(in crate::hatchet::worker) heartbeat_answer: Histogram,
+    pub(in crate::hatchet::worker) outcomes_lost: Counter,
+    pub(in crate::hatchet::worker) cancellations_ignored: Counter,
+    pub(in crate::hatchet::worker) lines_lost: Counter,
+    pub(in crate::hatchet::worker) chunks_lost: Counter,
+    pub(in crate::hatchet::worker) blocked_threads: Counter,
     link_lag: Mutex<Duration>,
     /// Told each time a registration begins to listen.
     listening: Notify,
@@ -146,10 +148,10 @@ struct TaskCounters {
 
 /// Only grows.
 #[derive(Debug, Default, Clone)]
-pub(super) struct Counter(Arc<AtomicU64>);
+pub(in crate::hatchet::worker) struct Counter(Arc<AtomicU64>);
 
 impl Counter {
-    pub(super) fn add(&self, n: u64) {
+    pub(in crate::hatchet::worker) fn add(&self, n: u64) {
         self.0.fetch_add(n, Ordering::Relaxed);
     }
 
@@ -160,11 +162,11 @@ impl Counter {
 
 /// How many there are now.
 #[derive(Debug, Default, Clone)]
-pub(super) struct Gauge(Arc<AtomicUsize>);
+pub(in crate::hatchet::worker) struct Gauge(Arc<AtomicUsize>);
 
 impl Gauge {
     /// One more, for as long as what is given back lives.
-    pub(super) fn one(&self) -> Counted {
+    pub(in crate::hatchet::worker) fn one(&self) -> Counted {
         self.0.fetch_add(1, Ordering::Relaxed);
         Counted(self.clone())
     }
@@ -176,7 +178,7 @@ impl Gauge {
 
 /// Is counted while it lives.
 #[derive(Debug)]
-pub(super) struct Counted(Gauge);
+pub(in crate::hatchet::worker) struct Counted(Gauge);
 
 impl Drop for Counted {
     fn drop(&mut self) {
@@ -185,12 +187,12 @@ impl Drop for Counted {
 }
 
 /// A line or chunk on its way: lost, unless said otherwise before it is dropped.
-pub(super) struct OnItsWay {
+pub(in crate::hatchet::worker) struct OnItsWay {
     lost: Option<Counter>,
 }
 
 impl OnItsWay {
-    pub(super) fn arrived(mut self) {
+    pub(in crate::hatchet::worker) fn arrived(mut self) {
         self.lost = None;
     }
 }
@@ -206,7 +208,11 @@ impl Drop for OnItsWay {
 const KINDS: [Kind; 3] = [Kind::Async, Kind::Blocking, Kind::Cpu];
 
 impl Stats {
-    pub(super) fn new(tasks: &[Task], options: &WorkerOptions, state: watch::Receiver<LinkState>) -> Self {
+    pub(in crate::hatchet::worker) fn new(
+        tasks: &[Task],
+        options: &WorkerOptions,
+        state: watch::Receiver<LinkState>,
+    ) -> Self {
         let limit = |kind| if kind == "cpu" { options.cpu_threads } else { options.slots };
         let slots = |kind| (limit(kind), Arc::new(Semaphore::new(limit(kind).min(Semaphore::MAX_PERMITS))));
         Self {
@@ -235,33 +241,33 @@ impl Stats {
     }
 
     /// A registration listens: for the first time, or `again` after a loss.
-    pub(super) fn listens(&self, again: bool) {
+    pub(in crate::hatchet::worker) fn listens(&self, again: bool) {
         self.reconnects.add(u64::from(again));
         self.listening.notify_waiters();
     }
 
     /// Ends when the next registration begins to listen. All share one connection, so calls get through then.
-    pub(super) async fn link_comes_back(&self) {
+    pub(in crate::hatchet::worker) async fn link_comes_back(&self) {
         self.listening.notified().await;
     }
 
     /// The slots of a pool; of one that no task has, none.
-    pub(super) fn slots(&self, kind: &str) -> Arc<Semaphore> {
+    pub(in crate::hatchet::worker) fn slots(&self, kind: &str) -> Arc<Semaphore> {
         self.slots.get(kind).map_or_else(|| Arc::new(Semaphore::new(0)), |(_, permits)| permits.clone())
     }
 
     /// Counts a body that waits for its executor.
-    pub(super) fn queued(&self, kind: Kind) -> Counted {
+    pub(in crate::hatchet::worker) fn queued(&self, kind: Kind) -> Counted {
         self.queued[kind as usize].one()
     }
 
     /// Counts the end of an attempt.
-    pub(super) fn ended(&self, task: Option<&Task>, end: AttemptEnd) {
+    pub(in crate::hatchet::worker) fn ended(&self, task: Option<&Task>, end: AttemptEnd) {
         self.of(task).ended[end as usize].add(1);
     }
 
     /// Counts how long a body ran.
-    pub(super) fn took(&self, task: &Task, duration: Duration) {
+    pub(in crate::hatchet::worker) fn took(&self, task: &Task, duration: Duration) {
         self.of(Some(task)).durations.add(duration);
     }
 
@@ -270,15 +276,15 @@ impl Stats {
     }
 
     /// Follows a chunk, or a line, on its way.
-    pub(super) fn on_its_way(&self, chunk: bool) -> OnItsWay {
+    pub(in crate::hatchet::worker) fn on_its_way(&self, chunk: bool) -> OnItsWay {
         OnItsWay { lost: Some(if chunk { &self.chunks_lost } else { &self.lines_lost }.clone()) }
     }
 
-    pub(super) fn lagged(&self, lag: Duration) {
+    pub(in crate::hatchet::worker) fn lagged(&self, lag: Duration) {
         *self.link_lag.lock().unwrap_or_else(PoisonError::into_inner) = lag;
     }
 
-    pub(super) fn read(&self) -> WorkerStats {
+    pub(in crate::hatchet::worker) fn read(&self) -> WorkerStats {
         let task = |(name, counters): (&str, &TaskCounters)| {
             let ended = AttemptEnd::ALL.map(|end| (end, counters.ended[end as usize].read())).into();
             (name.to_owned(), TaskStats { ended, durations: counters.durations.read() })

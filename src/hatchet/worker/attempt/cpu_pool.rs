@@ -10,17 +10,17 @@ use tokio::sync::oneshot;
 
 /// The pool that CPU bodies share. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct CpuPool(Arc<rayon::ThreadPool>);
+pub(in crate::hatchet::worker) struct CpuPool(Arc<rayon::ThreadPool>);
 
 impl CpuPool {
     /// Starts the threads; fails where the system gives none.
-    pub(super) fn new(threads: usize) -> Result<Self, rayon::ThreadPoolBuildError> {
+    pub(in crate::hatchet::worker) fn new(threads: usize) -> Result<Self, rayon::ThreadPoolBuildError> {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(|n| format!("hatchet-cpu-{n}"));
         Ok(Self(Arc::new(pool.build()?)))
     }
 
     /// Runs a body in the pool, so that its `par_iter` uses the pool. A panic comes back as its payload.
-    pub(super) fn spawn<T: Send + 'static>(
+    pub(in crate::hatchet::worker) fn spawn<T: Send + 'static>(
         &self,
         body: impl FnOnce() -> T + Send + 'static,
     ) -> oneshot::Receiver<Result<T, Box<dyn Any + Send>>> {

@@ -11,15 +11,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Drained, LinkState, RunningWorker, Worker,
-    cpu::CpuPool,
-    dispatch::Shared,
+    attempt::{CpuPool, Shared},
     drain,
-    first::first_registration,
-    health,
-    register::{Registration, register, registrations},
-    session::{self, Ended},
-    state::Links,
-    stats::Stats,
+    health::{self, Stats},
+    session::{self, Ended, Links, Registration, first_registration, register, registrations},
     watchdog,
 };
 use crate::hatchet::{

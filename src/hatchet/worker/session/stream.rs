@@ -6,10 +6,11 @@ use futures_util::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::{dispatch::Shared, state::Links};
+use super::state::Links;
 use crate::hatchet::{
     client::{ClientError, ErrorKind, connection::messages, patience::within},
     wire::{WorkerId, proto, timestamp_now},
+    worker::attempt::Shared,
 };
 
 /// The official SDKs' interval; an engine stops assigning 5 s after the last one.
@@ -33,7 +34,7 @@ const LARGEST_READ: usize = 64 << 20;
 const SOON: Duration = Duration::from_millis(100);
 
 /// Why a session ended.
-pub(super) enum Ended {
+pub(in crate::hatchet::worker) enum Ended {
     /// The stream or a heartbeat failed: open another with the same worker id.
     Lost { why: String, signs: Signs },
     /// The engine does not know the worker: register again.
@@ -46,15 +47,15 @@ pub(super) enum Ended {
 
 /// What a session has shown of itself.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Signs {
+pub(in crate::hatchet::worker) struct Signs {
     /// A heartbeat was accepted: the engine lives.
-    pub(super) heartbeat: bool,
+    pub(in crate::hatchet::worker) heartbeat: bool,
     /// Work came over the stream: what is between lets streams through.
-    pub(super) work: bool,
+    pub(in crate::hatchet::worker) work: bool,
 }
 
 /// Listens and heartbeats for the registration of this number; `failures` sessions of it in a row have shown no life.
-pub(super) async fn run(
+pub(in crate::hatchet::worker) async fn run(
     shared: &Arc<Shared>,
     links: &Links,
     number: usize,

@@ -2,14 +2,15 @@
 
 use std::fmt::{Display, Write as _};
 
-use super::{LinkState, WorkerStats, stats::Durations};
+use super::{histogram::Durations, stats::WorkerStats};
+use crate::hatchet::worker::LinkState;
 
 const PREFIX: &str = "hatchet_worker_";
 
 /// The content type of the text.
-pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+pub(in crate::hatchet::worker) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-pub(super) fn text(stats: &WorkerStats) -> String {
+pub(in crate::hatchet::worker) fn text(stats: &WorkerStats) -> String {
     let mut page = Page(String::new());
     let listening = matches!(stats.link, LinkState::Listening(_));
     page.gauge("listener_health", "Listener health (1 healthy, 0 unhealthy)", u8::from(listening));

@@ -17,14 +17,23 @@ use axum::{
 };
 use serde_json::json;
 
-use super::{LinkState, WorkerStats, metrics, stats::Stats, visitors::Visitors};
-use crate::hatchet::wire::HostNames;
+use super::{
+    prometheus,
+    stats::{Stats, WorkerStats},
+};
+use crate::hatchet::{
+    wire::HostNames,
+    worker::{LinkState, visitors::Visitors},
+};
 
 /// As in the Python SDK: after this, a worker that has not listened yet is no longer starting but unhealthy.
 const STARTING: Duration = Duration::from_secs(10);
 
 /// Serves for as long as the link lives; ends only with a failure.
-pub(super) async fn serve(listener: std::net::TcpListener, stats: Arc<Stats>) -> std::io::Result<()> {
+pub(in crate::hatchet::worker) async fn serve(
+    listener: std::net::TcpListener,
+    stats: Arc<Stats>,
+) -> std::io::Result<()> {
     listener.set_nonblocking(true)?;
     let is_local = listener.local_addr()?.ip().is_loopback();
     let mut routes = Router::new()
@@ -79,5 +88,5 @@ fn word(stats: &WorkerStats) -> &'static str {
 }
 
 async fn measured(State(stats): State<Arc<Stats>>) -> impl IntoResponse {
-    ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::text(&stats.read()))
+    ([(CONTENT_TYPE, prometheus::CONTENT_TYPE)], prometheus::text(&stats.read()))
 }

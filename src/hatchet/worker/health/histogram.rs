@@ -10,7 +10,7 @@ const BOUNDS_MS: [u64; 12] = [1, 5, 10, 50, 100, 500, 1_000, 5_000, 10_000, 60_0
 
 /// Counts durations. Never waits.
 #[derive(Debug, Default)]
-pub(super) struct Histogram {
+pub(in crate::hatchet::worker) struct Histogram {
     /// Each duration counts in the smallest bucket that holds it; the last is for those that none holds.
     buckets: [AtomicU64; BOUNDS_MS.len() + 1],
     sum_micros: AtomicU64,
@@ -28,13 +28,13 @@ pub struct Durations {
 }
 
 impl Histogram {
-    pub(super) fn add(&self, duration: Duration) {
+    pub(in crate::hatchet::worker) fn add(&self, duration: Duration) {
         let bucket = BOUNDS_MS.partition_point(|bound| Duration::from_millis(*bound) < duration);
         self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
         self.sum_micros.fetch_add(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    pub(super) fn read(&self) -> Durations {
+    pub(in crate::hatchet::worker) fn read(&self) -> Durations {
         let mut count = 0;
         let counts: Vec<u64> = self
             .buckets
