@@ -9,6 +9,8 @@ use std::{
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+#[cfg(feature = "durable")]
+use super::{driver::open, persistence::store::Store};
 use super::{
     driver::{Driver, Time},
     error::EngineError,
@@ -18,8 +20,6 @@ use super::{
     state::{Moment, Now, State},
     token::Tokens,
 };
-#[cfg(feature = "durable")]
-use super::{keeping, store::Store};
 use crate::hatchet::wire::{Handshake, HostNames};
 
 /// How long calls may take to end when the engine stops; streams are hung up on before.
@@ -162,7 +162,7 @@ impl Kept {
     fn open(options: &EngineOptions, folder: Option<&Folder>, now: Now) -> Result<Self, EngineError> {
         #[cfg(feature = "durable")]
         if let Some(folder) = folder.filter(|_| !options.ephemeral) {
-            let (state, store) = keeping::open(folder.path(), options, now)?;
+            let (state, store) = open::open(folder.path(), options, now)?;
             return Ok(Self { state, store: Some(store) });
         }
         #[cfg(not(feature = "durable"))]
@@ -311,8 +311,8 @@ mod tests {
 
     use super::*;
     use crate::engine::{
-        record::{Change, Row, RowKey, Table},
-        store,
+        persistence::row::{Change, Row, RowKey, Table},
+        persistence::store,
     };
 
     fn held(path: &Path) -> Held {

@@ -4,9 +4,15 @@
 //! across an await. An event is applied and all its effects are delivered in one go, into queues that never make
 //! the engine wait, so every stream sees events in the order in which they happened.
 
+pub(super) mod assignment;
+mod clock;
 #[cfg(feature = "durable")]
-mod keep;
-mod time;
+#[cfg(feature = "durable")]
+pub(super) mod open;
+#[cfg(feature = "durable")]
+mod persist;
+pub(super) mod send_queue;
+pub(super) mod subscriptions;
 
 use std::{
     collections::HashMap,
@@ -16,13 +22,12 @@ use std::{
 use tokio::sync::Notify;
 use tonic::Status;
 
-pub(super) use self::time::Time;
+pub(crate) use self::clock::Time;
+use self::send_queue::{Full, Mailbox, Reader};
+use self::subscriptions::{Answer, Happening, SubscriberId, Waiters, Watched, Watchers};
 use super::{
-    assignment,
-    gate::{Gate, NotAdded, Unkept},
-    mailbox::{Full, Mailbox, Reader},
+    persistence::barrier::{Gate, NotAdded, Unkept},
     state::{Effect, Next, Now, Report, Room, State, WorkerError, model::StreamId},
-    subscriptions::{Answer, Happening, SubscriberId, Waiters, Watched, Watchers},
 };
 use crate::hatchet::wire::{
     RunId, TenantId, WorkerId,
@@ -36,7 +41,7 @@ const SPARE_LETTERS: usize = 256;
 const MAX_UNREAD_BYTES: usize = 256 << 20;
 
 /// Drives one engine.
-pub(super) struct Driver {
+pub(crate) struct Driver {
     shared: Mutex<Shared>,
     /// The first deadline has become earlier.
     sooner: Notify,
@@ -44,8 +49,8 @@ pub(super) struct Driver {
     changed: Notify,
     gate: Arc<Gate>,
     time: Time,
-    pub(super) tenant: TenantId,
-    pub(super) max_message: usize,
+    pub(crate) tenant: TenantId,
+    pub(crate) max_message: usize,
 }
 
 struct Shared {
@@ -65,7 +70,7 @@ struct Shared {
 }
 
 impl Driver {
-    pub(super) fn new(state: State, time: Time, tenant: TenantId, max_message: usize) -> Arc<Self> {
+    pub(crate) fn new(state: State, time: Time, tenant: TenantId, max_message: usize) -> Arc<Self> {
         let gate = Arc::new(Gate::default());
         let shared = Shared {
             state,
@@ -91,7 +96,7 @@ impl Driver {
     }
 
     /// The present moment.
-    pub(super) fn now(&self) -> Now {
+    pub(crate) fn now(&self) -> Now {
         self.time.now()
     }
 
@@ -102,7 +107,7 @@ impl Driver {
 
     /// Makes something happen, and everything that follows from it; or looks at something. Answers when all that has
     /// happened until then is kept, so that no answer speaks of what may be lost.
-    pub(super) async fn with<R>(&self, event: impl FnOnce(&mut State, Now) -> R) -> Result<R, Unkept> {
+    pub(crate) async fn with<R>(&self, event: impl FnOnce(&mut State, Now) -> R) -> Result<R, Unkept> {
         self.gate.admit()?;
         let result = self.now_with(event);
         self.gate.wait(self.gate.due()).await?;
@@ -110,14 +115,14 @@ impl Driver {
     }
 
     /// The same for what adds something that stays: refused where the engine holds as much as it may.
-    pub(super) async fn add<R>(&self, room: Room, event: impl FnOnce(&mut State, Now) -> R) -> Result<R, NotAdded> {
+    pub(crate) async fn add<R>(&self, room: Room, event: impl FnOnce(&mut State, Now) -> R) -> Result<R, NotAdded> {
         let added = self.with(|state, now| state.has_room(room).then(|| event(state, now))).await?;
         added.ok_or(NotAdded::NoRoom)
     }
 
     /// Adds something for each item and answers when all of it is kept. Other calls have their turn between two items,
     /// so that a thousand idempotency expressions do not stop the engine.
-    pub(super) async fn add_each<T, R>(
+    pub(crate) async fn add_each<T, R>(
         &self,
         room: Room,
         items: Vec<T>,
@@ -137,7 +142,7 @@ impl Driver {
     }
 
     /// The same for what is told to no one: it waits for nothing.
-    pub(super) fn now_with<R>(&self, event: impl FnOnce(&mut State, Now) -> R) -> R {
+    pub(crate) fn now_with<R>(&self, event: impl FnOnce(&mut State, Now) -> R) -> R {
         let now = self.now();
         let mut shared = self.lock();
         let result = event(&mut shared.state, now);
@@ -152,7 +157,7 @@ impl Driver {
     }
 
     /// Keeps the deadlines. Ends only by being dropped.
-    pub(super) async fn keep_time(&self) {
+    pub(crate) async fn keep_time(&self) {
         loop {
             let next = {
                 let mut shared = self.lock();
@@ -170,7 +175,7 @@ impl Driver {
     }
 
     /// Opens a worker's stream.
-    pub(super) fn listen(
+    pub(crate) fn listen(
         self: &Arc<Self>,
         worker: WorkerId,
         beats: bool,
@@ -206,7 +211,7 @@ impl Driver {
     }
 
     /// Opens a stream of answers; [`ask`](Self::ask) asks on it.
-    pub(super) fn wait(self: &Arc<Self>) -> (SubscriberId, Reader<Arc<Answer>>) {
+    pub(crate) fn wait(self: &Arc<Self>) -> (SubscriberId, Reader<Arc<Answer>>) {
         let (id, mailbox) = {
             let mut shared = self.lock();
             let (id, mailbox) = shared.waiters.open();
@@ -220,14 +225,14 @@ impl Driver {
     }
 
     /// Asks for the end of a run.
-    pub(super) fn ask(&self, waiter: SubscriberId, run: RunId) {
+    pub(crate) fn ask(&self, waiter: SubscriberId, run: RunId) {
         let mut shared = self.lock();
         let Shared { waiters, state, .. } = &mut *shared;
         waiters.ask(waiter, run, state);
     }
 
     /// Opens a stream of events; `None` if the run is not known.
-    pub(super) fn watch(self: &Arc<Self>, watched: Watched) -> Option<Reader<Happening>> {
+    pub(crate) fn watch(self: &Arc<Self>, watched: Watched) -> Option<Reader<Happening>> {
         let (id, mailbox) = {
             let mut shared = self.lock();
             let Shared { watchers, state, stopped, .. } = &mut *shared;
@@ -246,7 +251,7 @@ impl Driver {
     }
 
     /// Ends all streams, the ones that are opened later too.
-    pub(super) fn hang_up(&self) {
+    pub(crate) fn hang_up(&self) {
         let mut shared = self.lock();
         shared.stopped = true;
         shared.streams.values().for_each(|mailbox| mailbox.close());

@@ -8,7 +8,7 @@ use tonic::{Request, Response, Status};
 use super::{Door, check, declare, not_here, trigger};
 use crate::{
     engine::{
-        assignment,
+        driver::assignment,
         state::{Moment, Room, Selection, State, model::Run},
     },
     hatchet::wire::{

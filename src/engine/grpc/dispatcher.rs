@@ -14,9 +14,9 @@ use super::{Door, VERSION, check, declare, not_here};
 use crate::{
     engine::{
         driver::Driver,
-        mailbox::Reader,
+        driver::send_queue::Reader,
+        driver::subscriptions::{Answer, Happening, SubscriberId, Watched},
         state::{Registration, Report, Room, WorkerError},
-        subscriptions::{Answer, Happening, SubscriberId, Watched},
         token::Caller,
     },
     hatchet::wire::{

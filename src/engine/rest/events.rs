@@ -20,7 +20,7 @@ use crate::{
     engine::{
         driver::Driver,
         grpc::{metadata_pair, status_word},
-        metadata::PairFilter,
+        state::triggers::metadata::PairFilter,
         state::{Event, Moment, State},
     },
     hatchet::wire::RunStatus,

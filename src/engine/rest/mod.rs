@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::{
     driver::Driver,
-    gate::{NotAdded, Unkept},
+    persistence::barrier::{NotAdded, Unkept},
 };
 
 mod counts;

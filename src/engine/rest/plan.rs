@@ -13,7 +13,7 @@ use super::{
 use crate::engine::{
     driver::Driver,
     grpc::{checked_input, checked_metadata, checked_priority, metadata_pair},
-    metadata::PairFilter,
+    state::triggers::metadata::PairFilter,
     state::{Plan, State},
 };
 

@@ -17,9 +17,9 @@ use serde_json::{Value, json};
 
 use super::page::Page;
 use crate::engine::{
-    assignment,
     driver::Driver,
-    gate::Unkept,
+    driver::assignment,
+    persistence::barrier::Unkept,
     state::{Now, State},
 };
 

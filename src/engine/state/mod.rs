@@ -9,45 +9,31 @@
 //! both the same id. A task that may not be queued yet waits, for now only for its parents: conditions and concurrency
 //! groups have their place there.
 
-mod assign;
 pub(crate) mod attempt;
-mod cancel;
-mod clock;
-mod crew;
-mod events;
-mod extend;
-mod kept;
-mod load;
 mod logs;
 pub(crate) mod model;
-mod moment;
-mod parents;
-mod query;
-mod queue;
-mod record;
-mod report;
-mod save;
-mod schedule;
-mod settle;
-mod stream;
+mod operations;
+mod runs;
+mod scheduler;
+mod snapshot;
 #[cfg(test)]
 mod tests;
-mod trail;
-mod trigger;
-mod workers;
-mod workflow;
+mod time;
+mod timers;
+pub(in crate::engine) mod triggers;
+mod workflows;
 
-pub(crate) use cancel::Selection;
-pub(crate) use clock::Next;
-pub(crate) use events::{Event, Pushed};
+pub(crate) use operations::control::Selection;
+pub(crate) use operations::transition::Report;
+pub(crate) use operations::trigger::{ParentRef, Refusal, TriggerItem, Triggered, Wanted};
+pub(crate) use operations::workers::{Registration, WorkerError, WorkerStatus};
+pub(crate) use runs::history::{Mark, What};
 #[cfg(any(feature = "durable", test))]
-pub(crate) use load::Loading;
-pub(crate) use moment::{Moment, Now, Steady};
-pub(crate) use report::Report;
-pub(crate) use schedule::{Cron, CronRefusal, Plan, Scheduled};
-pub(crate) use trail::{Mark, What};
-pub(crate) use trigger::{ParentRef, Refusal, TriggerItem, Triggered, Wanted};
-pub(crate) use workers::{Registration, WorkerError, WorkerStatus};
+pub(crate) use snapshot::load::Loading;
+pub(crate) use time::{Moment, Now, Steady};
+pub(crate) use timers::Next;
+pub(crate) use triggers::events::{Event, Pushed};
+pub(crate) use triggers::schedules::{Cron, CronRefusal, Plan, Scheduled};
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -57,12 +43,12 @@ use std::{
 use uuid::Uuid;
 
 use self::{
-    clock::{Alarm, AlarmKey, Date, Deadlines},
-    kept::Kept,
     model::{ChildKey, Run, StreamId, Task, Version, Worker, Workflow},
-    queue::Queue,
+    scheduler::queues::Queue,
+    timers::{Alarm, AlarmKey, Date, Deadlines},
 };
 use super::options::{Retention, Timings};
+use super::persistence::tracked::Kept;
 use crate::hatchet::wire::{RunId, RunStatus, WorkerId};
 
 /// Where new ids come from.
@@ -148,7 +134,7 @@ pub(crate) struct State {
     /// Workers that have room again.
     freed: Vec<WorkerId>,
     /// Lanes that have just become busy.
-    unplaced: Vec<queue::LaneId>,
+    unplaced: Vec<scheduler::queues::LaneId>,
     streams: HashMap<StreamId, WorkerId>,
     opened: u64,
     assignments: u64,
@@ -160,7 +146,7 @@ pub(crate) struct State {
     /// When the engine looks at its own clock next, while it has workers.
     watch: Steady,
     logs: logs::Logs,
-    events: events::Events,
+    events: triggers::events::Events,
     schedules: Kept<BTreeMap<Uuid, Scheduled>>,
     crons: Kept<BTreeMap<Uuid, Cron>>,
     effects: VecDeque<Effect>,
@@ -201,7 +187,7 @@ impl State {
             looked: Moment::default(),
             watch: Steady::default(),
             logs: logs::Logs::default(),
-            events: events::Events::default(),
+            events: triggers::events::Events::default(),
             schedules: Kept::default(),
             crons: Kept::default(),
             effects: VecDeque::new(),

@@ -7,14 +7,14 @@ use uuid::Uuid;
 use super::{
     Moment, Now, Steady,
     attempt::{BackOff, Stage},
-    clock::AlarmKey,
-    crew::CrewId,
-    queue::{LaneId, Place},
-    stream::Chunks,
-    trail::Trail,
+    runs::chunks::Chunks,
+    runs::history::Trail,
+    scheduler::pool::CrewId,
+    scheduler::queues::{LaneId, Place},
+    timers::AlarmKey,
 };
 use crate::{
-    engine::{cron::CronRule, idempotency::Expression},
+    engine::{cron::CronRule, state::triggers::idempotency::Expression},
     hatchet::wire::{RunId, RunStatus, WorkerId, proto, proto::v1},
 };
 

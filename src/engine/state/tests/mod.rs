@@ -1,13 +1,13 @@
 //! The state machine in virtual time.
 
-mod gaps;
-mod history;
-mod parents;
-mod random;
-mod saved;
-mod table;
-mod timed;
-mod turns;
+mod clock_gaps;
+mod dependencies;
+mod fairness;
+mod random_operations;
+mod restart;
+mod rules;
+mod stage_table;
+mod triggers;
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,8 +22,8 @@ use super::{
 use crate::{
     engine::{
         cron::CronRule,
-        idempotency::Expression,
         options::{EngineOptions, Retention, Timings},
+        state::triggers::idempotency::Expression,
     },
     hatchet::wire::{RunId, RunStatus, WorkerId, proto::v1::CreateWorkflowVersionRequest},
 };
@@ -109,7 +109,7 @@ impl World {
             CreateWorkflowVersionRequest { name: name.into(), description: format!("{tasks:?}"), ..Default::default() };
         let mut definition = Self::definition(name, tasks, content);
         change(&mut definition);
-        self.definitions.push(saved::copy(&definition));
+        self.definitions.push(restart::copy(&definition));
         self.event(|state, now| state.put_workflow(definition, now));
     }
 
