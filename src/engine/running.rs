@@ -17,7 +17,7 @@ use super::{
     folder::{Folder, Identity},
     options::{EngineOptions, Rest},
     serve::{self, Service},
-    state::{Moment, Now, State},
+    state::{ClockReading, State, Timestamp},
     token::Tokens,
 };
 use crate::hatchet::wire::{Handshake, HostNames};
@@ -60,7 +60,7 @@ impl Engine {
         let grpc_address = reachable(address).to_string();
         let with_rest = options.rest != Rest::Off;
         let server_url = format!("http://{}", reachable(rest_address));
-        let tokens = Tokens::new(&identity.key, identity.tenant, &grpc_address, &server_url, Moment::wall());
+        let tokens = Tokens::new(&identity.key, identity.tenant, &grpc_address, &server_url, Timestamp::wall());
         // The token names an address in any case: without one the Python SDK would take a public one of its own.
         let api_url = if with_rest { server_url } else { String::new() };
         let handshake = Handshake {
@@ -159,7 +159,7 @@ struct Kept {
 }
 
 impl Kept {
-    fn open(options: &EngineOptions, folder: Option<&Folder>, now: Now) -> Result<Self, EngineError> {
+    fn open(options: &EngineOptions, folder: Option<&Folder>, now: ClockReading) -> Result<Self, EngineError> {
         #[cfg(feature = "durable")]
         if let Some(folder) = folder.filter(|_| !options.ephemeral) {
             let (state, store) = open::open(folder.path(), options, now)?;

@@ -118,7 +118,7 @@ fn common(tenant: TenantId, id: RunId, attempt: i32, task: &Task, run: &Run, spe
         triggering_event_key: event_key,
         workflow_id: Some(run.version.workflow_id.to_string()),
         workflow_version_id: Some(run.version.id.to_string()),
-        task_inserted_at: Some(run.created.timestamp()),
+        task_inserted_at: Some(run.created.to_wire()),
         ..AssignedAction::default()
     }
 }

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::engine::state::{Moment, Now, Steady};
+use crate::engine::state::{ClockReading, MonotonicInstant, Timestamp};
 
 /// Reads the clocks.
 #[derive(Debug)]
@@ -22,13 +22,17 @@ impl Time {
     }
 
     /// The present moment.
-    pub(crate) fn now(&self) -> Now {
-        self.at(Moment::wall(), self.begun.elapsed())
+    pub(crate) fn now(&self) -> ClockReading {
+        self.at(Timestamp::wall(), self.begun.elapsed())
     }
 
-    fn at(&self, wall: Moment, steady: Duration) -> Now {
+    fn at(&self, wall: Timestamp, steady: Duration) -> ClockReading {
         let before = self.shown.fetch_max(wall.0, Ordering::Relaxed);
-        Now { wall, shown: Moment(before.max(wall.0)), steady: Steady::default().plus(steady) }
+        ClockReading {
+            wall,
+            display: Timestamp(before.max(wall.0)),
+            monotonic: MonotonicInstant::default().plus(steady),
+        }
     }
 }
 
@@ -40,9 +44,9 @@ mod tests {
     fn what_is_shown_goes_with_the_wall_clock_and_never_back() {
         let time = Time::start();
         let read = |wall, steady| {
-            let now = time.at(Moment(wall), Duration::from_millis(steady));
-            assert_eq!((now.wall, now.steady), (Moment(wall), Steady(steady)));
-            now.shown.0
+            let now = time.at(Timestamp(wall), Duration::from_millis(steady));
+            assert_eq!((now.wall, now.monotonic), (Timestamp(wall), MonotonicInstant(steady)));
+            now.display.0
         };
         // Set forward by an hour, set back by two, and on until it has caught up.
         assert_eq!(

@@ -9,7 +9,7 @@ use crate::engine::{
     grpc::stored_definition,
     options::EngineOptions,
     persistence::store::{self, OpenError, Store},
-    state::{Loading, Now, State},
+    state::{ClockReading, Loading, State},
 };
 
 /// The file in the folder.
@@ -17,7 +17,7 @@ pub(crate) const FILE: &str = "engine.db";
 
 /// What was kept in a folder, with the store that keeps what follows. A damaged file is put aside, never overwritten,
 /// and the engine starts with nothing.
-pub(crate) fn open(folder: &Path, options: &EngineOptions, now: Now) -> Result<(State, Store), EngineError> {
+pub(crate) fn open(folder: &Path, options: &EngineOptions, now: ClockReading) -> Result<(State, Store), EngineError> {
     let path = folder.join(FILE);
     let refused = |error| refused(&path, error);
     match load(&path, options, now) {
@@ -34,7 +34,7 @@ pub(crate) fn open(folder: &Path, options: &EngineOptions, now: Now) -> Result<(
     }
 }
 
-fn load(path: &Path, options: &EngineOptions, now: Now) -> Result<(State, Store), OpenError> {
+fn load(path: &Path, options: &EngineOptions, now: ClockReading) -> Result<(State, Store), OpenError> {
     let timings = options.timings.clone();
     let declare = Box::new(move |content| stored_definition(content, &timings).map_err(|e| e.message().to_owned()));
     let ids = Box::new(Uuid::new_v4);

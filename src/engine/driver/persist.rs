@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::{Driver, Shared};
 use crate::engine::{
     persistence::{row::Batch, store::Store},
-    state::Now,
+    state::ClockReading,
 };
 
 /// How long after a failed write the next try comes, at first and at most.
@@ -75,7 +75,7 @@ impl Driver {
 
 impl Shared {
     /// What has changed since the last batch, as the next one.
-    fn take_batch(&mut self, now: Now) -> Option<(u64, Batch)> {
+    fn take_batch(&mut self, now: ClockReading) -> Option<(u64, Batch)> {
         let batch = self.state.is_changed().then(|| self.state.take_changes(now))?;
         let number = self.batch;
         self.batch += 1;

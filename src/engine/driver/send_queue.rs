@@ -11,12 +11,12 @@ use futures_util::Stream;
 use tokio::sync::futures::OwnedNotified;
 use tonic::Status;
 
-use crate::engine::persistence::barrier::Gate;
+use crate::engine::persistence::barrier::CommitBarrier;
 
-/// The queue. The engine puts in, one [`Reader`] takes out.
-pub(crate) struct Mailbox<T> {
+/// The queue. The engine puts in, one [`QueueReader`] takes out.
+pub(crate) struct SendQueue<T> {
     inner: Mutex<Inner<T>>,
-    gate: Arc<Gate>,
+    gate: Arc<CommitBarrier>,
     max_count: usize,
     max_bytes: usize,
 }
@@ -45,8 +45,8 @@ enum End {
 #[derive(Debug)]
 pub(crate) struct Full<T>(pub(crate) T);
 
-impl<T> Mailbox<T> {
-    pub(crate) fn new(gate: &Arc<Gate>, max_count: usize, max_bytes: usize) -> Arc<Self> {
+impl<T> SendQueue<T> {
+    pub(crate) fn new(gate: &Arc<CommitBarrier>, max_count: usize, max_bytes: usize) -> Arc<Self> {
         let inner = Inner { letters: VecDeque::new(), bytes: 0, waker: None, end: None };
         Arc::new(Self { inner: Mutex::new(inner), gate: gate.clone(), max_count, max_bytes })
     }
@@ -133,27 +133,27 @@ impl<T> Mailbox<T> {
     }
 }
 
-impl<T> Drop for Mailbox<T> {
+impl<T> Drop for SendQueue<T> {
     fn drop(&mut self) {
         drop(self.unread());
     }
 }
 
 /// The stream of what is put in. When it is dropped, because the client has gone, the engine is told.
-pub(crate) struct Reader<T> {
-    mailbox: Arc<Mailbox<T>>,
+pub(crate) struct QueueReader<T> {
+    mailbox: Arc<SendQueue<T>>,
     /// While the first message may not go out yet.
     held: Option<Pin<Box<OwnedNotified>>>,
     gone: Option<Box<dyn FnOnce() + Send>>,
 }
 
-impl<T> Reader<T> {
-    pub(crate) fn new(mailbox: Arc<Mailbox<T>>, gone: impl FnOnce() + Send + 'static) -> Self {
+impl<T> QueueReader<T> {
+    pub(crate) fn new(mailbox: Arc<SendQueue<T>>, gone: impl FnOnce() + Send + 'static) -> Self {
         Self { mailbox, held: None, gone: Some(Box::new(gone)) }
     }
 }
 
-impl<T> Stream for Reader<T> {
+impl<T> Stream for QueueReader<T> {
     type Item = Result<T, Status>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -172,7 +172,7 @@ impl<T> Stream for Reader<T> {
     }
 }
 
-impl<T> Drop for Reader<T> {
+impl<T> Drop for QueueReader<T> {
     fn drop(&mut self) {
         if let Some(gone) = self.gone.take() {
             gone();
@@ -188,8 +188,8 @@ mod tests {
 
     #[test]
     fn bounds_order_and_ends() {
-        let mailbox = Mailbox::new(&Arc::default(), 2, 10);
-        let mut reader = Reader::new(mailbox.clone(), || {});
+        let mailbox = SendQueue::new(&Arc::default(), 2, 10);
+        let mut reader = QueueReader::new(mailbox.clone(), || {});
         assert!(mailbox.put(1, 100).is_ok(), "one always fits");
         assert!(mailbox.put(2, 1).is_err(), "bytes");
         assert_eq!(reader.next().now_or_never().flatten().and_then(Result::ok), Some(1));
@@ -202,9 +202,9 @@ mod tests {
 
     #[test]
     fn a_message_waits_until_what_it_says_is_kept() {
-        let gate = Arc::new(Gate::default());
-        let mailbox = Mailbox::new(&gate, 9, 99);
-        let mut reader = Reader::new(mailbox.clone(), || {});
+        let gate = Arc::new(CommitBarrier::default());
+        let mailbox = SendQueue::new(&gate, 9, 99);
+        let mut reader = QueueReader::new(mailbox.clone(), || {});
         let mut next = || reader.next().now_or_never().map(|next| next.map(Result::ok));
         mailbox.put(1, 1).unwrap();
         gate.set_due(1);
@@ -221,10 +221,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_reader_that_waits_is_woken() {
-        let gate = Arc::new(Gate::default());
+        let gate = Arc::new(CommitBarrier::default());
         gate.set_due(1);
-        let mailbox = Mailbox::new(&gate, 9, 99);
-        let mut reader = Reader::new(mailbox.clone(), || {});
+        let mailbox = SendQueue::new(&gate, 9, 99);
+        let mut reader = QueueReader::new(mailbox.clone(), || {});
         mailbox.put(1, 1).unwrap();
         let (read, ()) = tokio::join!(reader.next(), async {
             tokio::task::yield_now().await;
@@ -235,9 +235,9 @@ mod tests {
 
     #[test]
     fn an_error_comes_instead_of_the_rest_and_the_end_is_told() {
-        let mailbox = Mailbox::new(&Arc::default(), 2, 10);
+        let mailbox = SendQueue::new(&Arc::default(), 2, 10);
         let (told, was_told) = std::sync::mpsc::channel();
-        let mut reader = Reader::new(mailbox.clone(), move || told.send(()).unwrap());
+        let mut reader = QueueReader::new(mailbox.clone(), move || told.send(()).unwrap());
         mailbox.put(1, 1).unwrap();
         mailbox.fail(Status::resource_exhausted("slow"));
         assert!(reader.next().now_or_never().flatten().is_some_and(|r| r.is_err()));
@@ -248,11 +248,11 @@ mod tests {
 
     #[test]
     fn all_streams_together_are_bounded_and_a_reader_is_not_held_up() {
-        let gate = Arc::new(Gate::default());
-        let (slow, fast) = (Mailbox::new(&gate, 10, usize::MAX), Mailbox::new(&gate, 10, usize::MAX));
+        let gate = Arc::new(CommitBarrier::default());
+        let (slow, fast) = (SendQueue::new(&gate, 10, usize::MAX), SendQueue::new(&gate, 10, usize::MAX));
         slow.put(1, 500 << 20).unwrap();
         assert!(slow.put(2, 500 << 20).is_err(), "all");
-        let mut reader = Reader::new(fast.clone(), || {});
+        let mut reader = QueueReader::new(fast.clone(), || {});
         for n in 0..3 {
             fast.put(n, 500 << 20).unwrap();
             assert_eq!(reader.next().now_or_never().flatten().and_then(Result::ok), Some(n));

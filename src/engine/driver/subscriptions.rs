@@ -9,11 +9,11 @@ use prost::Message;
 use tonic::Status;
 
 use crate::engine::{
-    driver::send_queue::Mailbox,
-    persistence::barrier::Gate,
+    driver::send_queue::SendQueue,
+    persistence::barrier::CommitBarrier,
     state::triggers::metadata,
     state::{
-        Moment, State, StepEvent,
+        State, TaskEvent, Timestamp,
         model::{Phase, Run},
     },
 };
@@ -36,9 +36,9 @@ pub(crate) type SubscriberId = u64;
 
 /// The end of a run, as SubscribeToWorkflowRuns tells it.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct RunResult {
     run: RunId,
-    at: Moment,
+    at: Timestamp,
     results: Vec<Outcome>,
 }
 
@@ -50,7 +50,7 @@ struct Outcome {
     text: Result<Arc<str>, Arc<str>>,
 }
 
-impl Answer {
+impl RunResult {
     fn of(state: &State, id: RunId, run: &Run) -> Self {
         let outcome = |task: &RunId| {
             let phase = &state.task(*task)?.phase;
@@ -99,33 +99,33 @@ impl Answer {
         proto::WorkflowRunEvent {
             workflow_run_id: self.run.to_string(),
             event_type: proto::WorkflowRunEventType::Finished.into(),
-            event_timestamp: Some(self.at.timestamp()),
+            event_timestamp: Some(self.at.to_wire()),
             results: self.results.iter().map(result).collect(),
         }
     }
 }
 
 struct Waiter {
-    mailbox: Arc<Mailbox<Arc<Answer>>>,
+    mailbox: Arc<SendQueue<Arc<RunResult>>>,
     asked: HashSet<RunId>,
 }
 
 /// Those who wait for the end of runs. A run is forgotten when it has been answered.
 pub(crate) struct Waiters {
-    gate: Arc<Gate>,
+    gate: Arc<CommitBarrier>,
     count: SubscriberId,
     open: HashMap<SubscriberId, Waiter>,
     by_run: HashMap<RunId, Vec<SubscriberId>>,
 }
 
 impl Waiters {
-    pub(crate) fn new(gate: &Arc<Gate>) -> Self {
+    pub(crate) fn new(gate: &Arc<CommitBarrier>) -> Self {
         Self { gate: gate.clone(), count: 0, open: HashMap::new(), by_run: HashMap::new() }
     }
 
-    pub(crate) fn open(&mut self) -> (SubscriberId, Arc<Mailbox<Arc<Answer>>>) {
+    pub(crate) fn open(&mut self) -> (SubscriberId, Arc<SendQueue<Arc<RunResult>>>) {
         self.count += 1;
-        let mailbox = Mailbox::new(&self.gate, MAX_UNREAD, MAX_UNREAD_BYTES);
+        let mailbox = SendQueue::new(&self.gate, MAX_UNREAD, MAX_UNREAD_BYTES);
         self.open.insert(self.count, Waiter { mailbox: mailbox.clone(), asked: HashSet::new() });
         (self.count, mailbox)
     }
@@ -136,7 +136,7 @@ impl Waiters {
         let Some((run_id, run)) = state.run(run_id) else { return };
         let Some(waiter) = self.open.get_mut(&id) else { return };
         if run.finished.is_some() {
-            let answer = Arc::new(Answer::of(state, run_id, run));
+            let answer = Arc::new(RunResult::of(state, run_id, run));
             self.send(id, &answer);
         } else if waiter.asked.insert(run_id) {
             self.by_run.entry(run_id).or_default().push(id);
@@ -146,7 +146,7 @@ impl Waiters {
     pub(crate) fn settled(&mut self, run_id: RunId, state: &State) {
         let Some(waiting) = self.by_run.remove(&run_id) else { return };
         let Some((_, run)) = state.run(run_id) else { return };
-        let answer = Arc::new(Answer::of(state, run_id, run));
+        let answer = Arc::new(RunResult::of(state, run_id, run));
         for id in waiting {
             if let Some(waiter) = self.open.get_mut(&id) {
                 waiter.asked.remove(&run_id);
@@ -155,7 +155,7 @@ impl Waiters {
         }
     }
 
-    fn send(&mut self, id: SubscriberId, answer: &Arc<Answer>) {
+    fn send(&mut self, id: SubscriberId, answer: &Arc<RunResult>) {
         let Some(waiter) = self.open.get(&id) else { return };
         if waiter.mailbox.put(answer.clone(), answer.bytes()).is_err() {
             waiter.mailbox.fail(Status::resource_exhausted("answers were not read fast enough: subscribe again"));
@@ -179,43 +179,43 @@ impl Waiters {
 
 /// Something that happened to a run, as SubscribeToWorkflowEvents tells it.
 #[derive(Debug, Clone)]
-pub(crate) struct Happening {
+pub(crate) struct RunEvent {
     run: RunId,
     task: RunId,
     attempt: i32,
-    at: Moment,
-    what: What,
+    at: Timestamp,
+    what: HistoryEventKind,
     /// Whether the stream ends with it.
     hangup: bool,
 }
 
 #[derive(Debug, Clone)]
-enum What {
-    Step(StepEvent),
+enum HistoryEventKind {
+    Step(TaskEvent),
     End(RunStatus),
 }
 
-impl Happening {
+impl RunEvent {
     fn bytes(&self) -> usize {
         200 + match &self.what {
-            What::Step(StepEvent::Chunk { text, .. } | StepEvent::Completed(text) | StepEvent::Failed(text)) => {
-                text.len()
-            }
-            What::Step(StepEvent::Created | StepEvent::Cancelled) | What::End(_) => 0,
+            HistoryEventKind::Step(
+                TaskEvent::Chunk { text, .. } | TaskEvent::Completed(text) | TaskEvent::Failed(text),
+            ) => text.len(),
+            HistoryEventKind::Step(TaskEvent::Created | TaskEvent::Cancelled) | HistoryEventKind::End(_) => 0,
         }
     }
 
     pub(crate) fn message(self) -> proto::WorkflowEvent {
         use proto::{ResourceEventType as Event, ResourceType as Resource};
         let (event, payload, index) = match &self.what {
-            What::Step(StepEvent::Created) => (Event::Started, "", None),
-            What::Step(StepEvent::Chunk { text, index }) => (Event::Stream, &**text, *index),
-            What::Step(StepEvent::Completed(output)) => (Event::Completed, &**output, None),
-            What::Step(StepEvent::Failed(error)) => (Event::Failed, &**error, None),
-            What::Step(StepEvent::Cancelled) => (Event::Cancelled, "", None),
-            What::End(RunStatus::Completed) => (Event::Completed, "", None),
-            What::End(RunStatus::Failed) => (Event::Failed, "", None),
-            What::End(
+            HistoryEventKind::Step(TaskEvent::Created) => (Event::Started, "", None),
+            HistoryEventKind::Step(TaskEvent::Chunk { text, index }) => (Event::Stream, &**text, *index),
+            HistoryEventKind::Step(TaskEvent::Completed(output)) => (Event::Completed, &**output, None),
+            HistoryEventKind::Step(TaskEvent::Failed(error)) => (Event::Failed, &**error, None),
+            HistoryEventKind::Step(TaskEvent::Cancelled) => (Event::Cancelled, "", None),
+            HistoryEventKind::End(RunStatus::Completed) => (Event::Completed, "", None),
+            HistoryEventKind::End(RunStatus::Failed) => (Event::Failed, "", None),
+            HistoryEventKind::End(
                 RunStatus::Cancelled
                 | RunStatus::Queued
                 | RunStatus::Running
@@ -224,15 +224,15 @@ impl Happening {
             ) => (Event::Cancelled, "", None),
         };
         let (resource, id, retry_count) = match self.what {
-            What::Step(_) => (Resource::StepRun, self.task, Some(self.attempt)),
-            What::End(_) => (Resource::WorkflowRun, self.run, None),
+            HistoryEventKind::Step(_) => (Resource::StepRun, self.task, Some(self.attempt)),
+            HistoryEventKind::End(_) => (Resource::WorkflowRun, self.run, None),
         };
         proto::WorkflowEvent {
             workflow_run_id: self.run.to_string(),
             resource_type: resource.into(),
             event_type: event.into(),
             resource_id: id.to_string(),
-            event_timestamp: Some(self.at.timestamp()),
+            event_timestamp: Some(self.at.to_wire()),
             event_payload: payload.to_owned(),
             hangup: self.hangup,
             task_retries: None,
@@ -244,15 +244,15 @@ impl Happening {
 
 /// What a watcher watches.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Watched {
+pub(crate) enum EventFilter {
     Run(RunId),
     /// All runs whose metadata have this pair.
     Pair(String, String),
 }
 
 struct Watcher {
-    mailbox: Arc<Mailbox<Happening>>,
-    watched: Watched,
+    mailbox: Arc<SendQueue<RunEvent>>,
+    watched: EventFilter,
     /// Of a pair: the runs that were seen and have not completed since.
     going: HashSet<RunId>,
 }
@@ -260,15 +260,15 @@ struct Watcher {
 impl Watcher {
     /// Whether the stream ends with this. That of a run ends with the run. That of a pair ends, as with a real engine,
     /// when every run that it has seen has completed: one that failed or was cancelled may be replayed.
-    fn ends_with(&mut self, happening: &Happening) -> bool {
+    fn ends_with(&mut self, happening: &RunEvent) -> bool {
         match (&self.watched, &happening.what) {
-            (Watched::Run(_), What::Step(_)) => false,
-            (Watched::Run(_), What::End(_)) => true,
-            (Watched::Pair(..), What::End(RunStatus::Completed)) => {
+            (EventFilter::Run(_), HistoryEventKind::Step(_)) => false,
+            (EventFilter::Run(_), HistoryEventKind::End(_)) => true,
+            (EventFilter::Pair(..), HistoryEventKind::End(RunStatus::Completed)) => {
                 self.going.remove(&happening.run);
                 self.going.is_empty()
             }
-            (Watched::Pair(..), What::Step(_) | What::End(_)) => {
+            (EventFilter::Pair(..), HistoryEventKind::Step(_) | HistoryEventKind::End(_)) => {
                 self.going.insert(happening.run);
                 false
             }
@@ -278,7 +278,7 @@ impl Watcher {
 
 /// Those who watch runs.
 pub(crate) struct Watchers {
-    gate: Arc<Gate>,
+    gate: Arc<CommitBarrier>,
     count: SubscriberId,
     open: HashMap<SubscriberId, Watcher>,
     by_run: HashMap<RunId, Vec<SubscriberId>>,
@@ -286,17 +286,17 @@ pub(crate) struct Watchers {
 }
 
 impl Watchers {
-    pub(crate) fn new(gate: &Arc<Gate>) -> Self {
+    pub(crate) fn new(gate: &Arc<CommitBarrier>) -> Self {
         let gate = gate.clone();
         Self { gate, count: 0, open: HashMap::new(), by_run: HashMap::new(), by_pair: HashMap::new() }
     }
 
     /// Watches from now on. A run that has ended already is told of at once, by its last events.
-    pub(crate) fn open(&mut self, watched: Watched, state: &State) -> (SubscriberId, Arc<Mailbox<Happening>>) {
+    pub(crate) fn open(&mut self, watched: EventFilter, state: &State) -> (SubscriberId, Arc<SendQueue<RunEvent>>) {
         self.count += 1;
         let id = self.count;
-        let mailbox = Mailbox::new(&self.gate, MAX_UNREAD, MAX_UNREAD_BYTES);
-        if let Watched::Run(run) = &watched
+        let mailbox = SendQueue::new(&self.gate, MAX_UNREAD, MAX_UNREAD_BYTES);
+        if let EventFilter::Run(run) = &watched
             && let Some((run_id, run)) = state.run(*run).filter(|(_, run)| run.finished.is_some())
         {
             for happening in last_of(run_id, run, state) {
@@ -308,8 +308,8 @@ impl Watchers {
             return (id, mailbox);
         }
         match &watched {
-            Watched::Run(run) => self.by_run.entry(*run).or_default().push(id),
-            Watched::Pair(key, value) => {
+            EventFilter::Run(run) => self.by_run.entry(*run).or_default().push(id),
+            EventFilter::Pair(key, value) => {
                 self.by_pair.entry(key.clone()).or_default().entry(value.clone()).or_default().push(id);
             }
         }
@@ -318,16 +318,27 @@ impl Watchers {
     }
 
     /// Tells of something that happened to a task.
-    pub(crate) fn step(&mut self, run: RunId, task: RunId, attempt: i32, what: StepEvent, at: Moment, state: &State) {
-        self.tell(Happening { run, task, attempt, at, what: What::Step(what), hangup: false }, state);
+    pub(crate) fn step(
+        &mut self,
+        run: RunId,
+        task: RunId,
+        attempt: i32,
+        what: TaskEvent,
+        at: Timestamp,
+        state: &State,
+    ) {
+        self.tell(RunEvent { run, task, attempt, at, what: HistoryEventKind::Step(what), hangup: false }, state);
     }
 
     /// Tells of the end of a run.
-    pub(crate) fn ended(&mut self, run: RunId, status: RunStatus, at: Moment, state: &State) {
-        self.tell(Happening { run, task: run, attempt: 0, at, what: What::End(status), hangup: false }, state);
+    pub(crate) fn ended(&mut self, run: RunId, status: RunStatus, at: Timestamp, state: &State) {
+        self.tell(
+            RunEvent { run, task: run, attempt: 0, at, what: HistoryEventKind::End(status), hangup: false },
+            state,
+        );
     }
 
-    fn tell(&mut self, happening: Happening, state: &State) {
+    fn tell(&mut self, happening: RunEvent, state: &State) {
         if self.open.is_empty() {
             return;
         }
@@ -342,7 +353,7 @@ impl Watchers {
         for id in ids {
             let Some(watcher) = self.open.get_mut(&id) else { continue };
             let hangup = watcher.ends_with(&happening);
-            if watcher.mailbox.put(Happening { hangup, ..happening.clone() }, happening.bytes()).is_err() {
+            if watcher.mailbox.put(RunEvent { hangup, ..happening.clone() }, happening.bytes()).is_err() {
                 watcher.mailbox.fail(Status::resource_exhausted("events were not read fast enough: subscribe again"));
                 self.close(id);
             } else if hangup {
@@ -355,8 +366,8 @@ impl Watchers {
     pub(crate) fn close(&mut self, id: SubscriberId) {
         let Some(watcher) = self.open.remove(&id) else { return };
         match watcher.watched {
-            Watched::Run(run) => drop_from(&mut self.by_run, &run, id),
-            Watched::Pair(key, value) => {
+            EventFilter::Run(run) => drop_from(&mut self.by_run, &run, id),
+            EventFilter::Pair(key, value) => {
                 if let Some(values) = self.by_pair.get_mut(&key) {
                     drop_from(values, &value, id);
                     if values.is_empty() {
@@ -375,20 +386,27 @@ impl Watchers {
 }
 
 /// What a run that has ended leaves to tell: the last event of each task, and the end.
-fn last_of(run_id: RunId, run: &Run, state: &State) -> Vec<Happening> {
+fn last_of(run_id: RunId, run: &Run, state: &State) -> Vec<RunEvent> {
     let at = run.finished.map_or(run.created, |end| end.at);
     let last = |task: &RunId| {
         let it = state.task(*task)?;
         let what = match &it.phase {
-            Phase::Completed(output) => StepEvent::Completed(output.clone()),
-            Phase::Failed(error) => StepEvent::Failed(error.clone()),
-            Phase::Cancelled(_) => StepEvent::Cancelled,
+            Phase::Completed(output) => TaskEvent::Completed(output.clone()),
+            Phase::Failed(error) => TaskEvent::Failed(error.clone()),
+            Phase::Cancelled(_) => TaskEvent::Cancelled,
             Phase::Waiting(_) | Phase::Queued(_) | Phase::BackOff | Phase::Running(_) => return None,
         };
-        Some(Happening { run: run_id, task: *task, attempt: it.attempt, at, what: What::Step(what), hangup: false })
+        Some(RunEvent {
+            run: run_id,
+            task: *task,
+            attempt: it.attempt,
+            at,
+            what: HistoryEventKind::Step(what),
+            hangup: false,
+        })
     };
-    let what = What::End(state.status(run));
-    let end = Happening { run: run_id, task: run_id, attempt: 0, at, what, hangup: true };
+    let what = HistoryEventKind::End(state.status(run));
+    let end = RunEvent { run: run_id, task: run_id, attempt: 0, at, what, hangup: true };
     run.tasks.iter().filter_map(last).chain([end]).collect()
 }
 

@@ -26,7 +26,7 @@ const MAX_UNREAD_BYTES: usize = 512 << 20;
 
 /// How far the keeping has come.
 #[derive(Debug, Default)]
-pub(crate) struct Gate {
+pub(crate) struct CommitBarrier {
     /// The batch after which everything that has happened so far is kept.
     due: AtomicU64,
     kept: AtomicU64,
@@ -45,59 +45,59 @@ struct Trouble {
 
 /// Why a call that would add something is refused.
 #[derive(Debug, Clone)]
-pub(crate) enum NotAdded {
+pub(crate) enum AddError {
     /// It could not be kept.
-    Unkept(Unkept),
+    NotDurable(NotDurable),
     /// The engine holds as much as it may.
-    NoRoom,
+    AtCapacity,
 }
 
 const NO_ROOM: &str = "the embedded engine holds as many bytes as it may in runs that have not ended, workflows, \
                        workers, schedules and crons: let a worker run the queued runs, or cancel some";
 
-impl From<Unkept> for NotAdded {
-    fn from(unkept: Unkept) -> Self {
-        Self::Unkept(unkept)
+impl From<NotDurable> for AddError {
+    fn from(unkept: NotDurable) -> Self {
+        Self::NotDurable(unkept)
     }
 }
 
-impl From<NotAdded> for Status {
-    fn from(refused: NotAdded) -> Self {
+impl From<AddError> for Status {
+    fn from(refused: AddError) -> Self {
         match refused {
-            NotAdded::Unkept(unkept) => unkept.into(),
-            NotAdded::NoRoom => Self::resource_exhausted(NO_ROOM),
+            AddError::NotDurable(unkept) => unkept.into(),
+            AddError::AtCapacity => Self::resource_exhausted(NO_ROOM),
         }
     }
 }
 
-impl fmt::Display for NotAdded {
+impl fmt::Display for AddError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unkept(unkept) => unkept.fmt(f),
-            Self::NoRoom => f.write_str(NO_ROOM),
+            Self::NotDurable(unkept) => unkept.fmt(f),
+            Self::AtCapacity => f.write_str(NO_ROOM),
         }
     }
 }
 
 /// The answer cannot be given: what it says may be lost.
 #[derive(Debug, Clone)]
-pub(crate) struct Unkept {
+pub(crate) struct NotDurable {
     why: Arc<str>,
     /// Whether what was asked for has been done, so that it may still take effect.
     done: bool,
 }
 
-impl fmt::Display for Unkept {
+impl fmt::Display for NotDurable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the embedded engine cannot keep anything at present: {}", self.why)?;
         f.write_str(if self.done { "; this call may take effect later" } else { "; nothing was done" })
     }
 }
 
-impl std::error::Error for Unkept {}
+impl std::error::Error for NotDurable {}
 
-impl From<Unkept> for Status {
-    fn from(unkept: Unkept) -> Self {
+impl From<NotDurable> for Status {
+    fn from(unkept: NotDurable) -> Self {
         let mut status = Self::unavailable(unkept.to_string());
         if unkept.done {
             status.metadata_mut().insert(MAY_TAKE_EFFECT, MetadataValue::from_static("true"));
@@ -106,7 +106,7 @@ impl From<Unkept> for Status {
     }
 }
 
-impl Gate {
+impl CommitBarrier {
     /// Whether there is no room for so many bytes more.
     pub(crate) fn is_crowded(&self, bytes: usize) -> bool {
         self.unread.load(Ordering::Relaxed).saturating_add(bytes) > MAX_UNREAD_BYTES
@@ -160,20 +160,20 @@ impl Gate {
         is_new
     }
 
-    fn lasting(&self, done: bool) -> Result<(), Unkept> {
+    fn lasting(&self, done: bool) -> Result<(), NotDurable> {
         match &*self.trouble() {
-            Some(trouble) if trouble.since.elapsed() >= PATIENCE => Err(Unkept { why: trouble.why.clone(), done }),
+            Some(trouble) if trouble.since.elapsed() >= PATIENCE => Err(NotDurable { why: trouble.why.clone(), done }),
             Some(_) | None => Ok(()),
         }
     }
 
     /// Refuses a call while nothing can be kept, so that no more piles up.
-    pub(crate) fn admit(&self) -> Result<(), Unkept> {
+    pub(crate) fn admit(&self) -> Result<(), NotDurable> {
         self.lasting(false)
     }
 
     /// Waits until what is due at a batch may go out.
-    pub(crate) async fn wait(&self, due: u64) -> Result<(), Unkept> {
+    pub(crate) async fn wait(&self, due: u64) -> Result<(), NotDurable> {
         while !self.is_open(due) {
             let moved = self.moved.notified();
             tokio::pin!(moved);

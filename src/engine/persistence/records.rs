@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use prost::Message;
 use uuid::Uuid;
 
-use crate::engine::state::{Mark, Moment, What};
+use crate::engine::state::{HistoryEvent, HistoryEventKind, Timestamp};
 use crate::{
     engine::persistence::row::Damaged,
     hatchet::wire::{proto, proto::v1},
@@ -145,7 +145,7 @@ pub(crate) struct TaskHead {
     #[prost(bool, tag = "15")]
     pub(crate) heard: bool,
     #[prost(message, optional, tag = "16")]
-    pub(crate) trail: Option<TrailHead>,
+    pub(crate) history: Option<TrailHead>,
     /// The how-manieth end of all its last one was; zero in files of earlier versions.
     #[prost(uint64, tag = "17")]
     pub(crate) end: u64,
@@ -186,65 +186,65 @@ impl MarkHead {
     /// Characters of an error that are kept for a step: the row is written anew with each of them.
     const TEXT: usize = 500;
 
-    pub(crate) fn of(mark: &Mark) -> Self {
-        let mut head = Self { at: mark.at.0, attempt: mark.attempt, ..Self::default() };
+    pub(crate) fn of(event: &HistoryEvent) -> Self {
+        let mut head = Self { at: event.at.0, attempt: event.attempt, ..Self::default() };
         let text = |text: &str| text.chars().take(Self::TEXT).collect();
         let millis = |wait: &Duration| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-        let kind = match &mark.what {
-            What::Queued => MarkKind::Queued,
-            What::Assigned(worker) => {
+        let kind = match &event.kind {
+            HistoryEventKind::Queued => MarkKind::Queued,
+            HistoryEventKind::Assigned(worker) => {
                 head.worker = Id::of(worker.uuid());
                 MarkKind::Assigned
             }
-            What::Started => MarkKind::Started,
-            What::Finished => MarkKind::Finished,
-            What::Failed(error) => {
+            HistoryEventKind::Started => MarkKind::Started,
+            HistoryEventKind::Finished => MarkKind::Finished,
+            HistoryEventKind::Failed(error) => {
                 head.text = text(error);
                 MarkKind::Failed
             }
-            What::TimedOut(error) => {
+            HistoryEventKind::TimedOut(error) => {
                 head.text = text(error);
                 MarkKind::TimedOut
             }
-            What::NotTaken => MarkKind::NotTaken,
-            What::Cancelled => MarkKind::Cancelled,
-            What::Reassigned => MarkKind::Reassigned,
-            What::Retrying(wait) => {
+            HistoryEventKind::NotTaken => MarkKind::NotTaken,
+            HistoryEventKind::Cancelled => MarkKind::Cancelled,
+            HistoryEventKind::Reassigned => MarkKind::Reassigned,
+            HistoryEventKind::Retrying(wait) => {
                 head.wait = millis(wait);
                 MarkKind::Retrying
             }
-            What::Replayed => MarkKind::Replayed,
-            What::Skipped => MarkKind::Skipped,
-            What::Refreshed(by) => {
+            HistoryEventKind::Replayed => MarkKind::Replayed,
+            HistoryEventKind::Skipped => MarkKind::Skipped,
+            HistoryEventKind::Refreshed(by) => {
                 head.wait = millis(by);
                 MarkKind::Refreshed
             }
-            What::SlotReleased => MarkKind::SlotReleased,
+            HistoryEventKind::SlotReleased => MarkKind::SlotReleased,
         };
         head.set_kind(kind);
         head
     }
 
-    pub(crate) fn mark(self) -> Result<Mark, Damaged> {
+    pub(crate) fn mark(self) -> Result<HistoryEvent, Damaged> {
         let wait = Duration::from_millis(self.wait);
         let what = match self.kind() {
-            MarkKind::Queued => What::Queued,
-            MarkKind::Assigned => What::Assigned(id(self.worker, "the step's worker")?),
-            MarkKind::Started => What::Started,
-            MarkKind::Finished => What::Finished,
-            MarkKind::Failed => What::Failed(self.text.into()),
-            MarkKind::TimedOut => What::TimedOut(self.text.into()),
-            MarkKind::NotTaken => What::NotTaken,
-            MarkKind::Cancelled => What::Cancelled,
-            MarkKind::Reassigned => What::Reassigned,
-            MarkKind::Retrying => What::Retrying(wait),
-            MarkKind::Replayed => What::Replayed,
-            MarkKind::Skipped => What::Skipped,
-            MarkKind::Refreshed => What::Refreshed(wait),
-            MarkKind::SlotReleased => What::SlotReleased,
+            MarkKind::Queued => HistoryEventKind::Queued,
+            MarkKind::Assigned => HistoryEventKind::Assigned(id(self.worker, "the step's worker")?),
+            MarkKind::Started => HistoryEventKind::Started,
+            MarkKind::Finished => HistoryEventKind::Finished,
+            MarkKind::Failed => HistoryEventKind::Failed(self.text.into()),
+            MarkKind::TimedOut => HistoryEventKind::TimedOut(self.text.into()),
+            MarkKind::NotTaken => HistoryEventKind::NotTaken,
+            MarkKind::Cancelled => HistoryEventKind::Cancelled,
+            MarkKind::Reassigned => HistoryEventKind::Reassigned,
+            MarkKind::Retrying => HistoryEventKind::Retrying(wait),
+            MarkKind::Replayed => HistoryEventKind::Replayed,
+            MarkKind::Skipped => HistoryEventKind::Skipped,
+            MarkKind::Refreshed => HistoryEventKind::Refreshed(wait),
+            MarkKind::SlotReleased => HistoryEventKind::SlotReleased,
             MarkKind::Unknown => return Err(Damaged(format!("step {} is not known", self.kind))),
         };
-        Ok(Mark { at: Moment(self.at), attempt: self.attempt, what })
+        Ok(HistoryEvent { at: Timestamp(self.at), attempt: self.attempt, kind: what })
     }
 }
 

@@ -69,11 +69,11 @@ pub(crate) struct Kept<M: Map> {
     /// Entries at the fullest time since the map last gave memory back.
     fullest: usize,
     /// `None` where nothing is to be kept.
-    noted: Option<Noted<M::Key>>,
+    noted: Option<Acknowledged<M::Key>>,
 }
 
 #[derive(Debug)]
-struct Noted<K> {
+struct Acknowledged<K> {
     changed: HashSet<K>,
     gone: Vec<RowKey>,
 }
@@ -126,7 +126,7 @@ impl<M: Map> Kept<M> {
 
     /// Notes changes from now on.
     pub(crate) fn note_changes(&mut self) {
-        self.noted = Some(Noted { changed: HashSet::new(), gone: Vec::new() });
+        self.noted = Some(Acknowledged { changed: HashSet::new(), gone: Vec::new() });
     }
 
     /// A value to change.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use super::{Moment, State, model::LogLine};
+use super::{State, Timestamp, model::LogLine};
 use crate::engine::persistence::tracked::Kept;
 use crate::hatchet::wire::RunId;
 
@@ -79,7 +79,7 @@ impl State {
         level: &'static str,
         metadata: String,
         attempt: Option<i32>,
-        at: Moment,
+        at: Timestamp,
     ) -> bool {
         let Some(task) = self.tasks.get(&id) else { return false };
         let attempt = attempt.unwrap_or(task.attempt);

@@ -23,17 +23,17 @@ mod timers;
 pub(in crate::engine) mod triggers;
 mod workflows;
 
-pub(crate) use operations::control::Selection;
-pub(crate) use operations::transition::Report;
-pub(crate) use operations::trigger::{ParentRef, Refusal, TriggerItem, Triggered, Wanted};
+pub(crate) use operations::control::RunFilter;
+pub(crate) use operations::transition::AttemptReport;
+pub(crate) use operations::trigger::{ClaimRequest, ParentRef, TriggerError, TriggerItem, Triggered};
 pub(crate) use operations::workers::{Registration, WorkerError, WorkerStatus};
-pub(crate) use runs::history::{Mark, What};
+pub(crate) use runs::history::{HistoryEvent, HistoryEventKind};
 #[cfg(any(feature = "durable", test))]
 pub(crate) use snapshot::load::Loading;
-pub(crate) use time::{Moment, Now, Steady};
+pub(crate) use time::{ClockReading, MonotonicInstant, Timestamp};
 pub(crate) use timers::Next;
-pub(crate) use triggers::events::{Event, Pushed};
-pub(crate) use triggers::schedules::{Cron, CronRefusal, Plan, Scheduled};
+pub(crate) use triggers::events::{Event, PushedEvent};
+pub(crate) use triggers::schedules::{Cron, CronError, RunTemplate, ScheduledRun};
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -62,14 +62,14 @@ pub(crate) enum Effect {
     /// Tell a worker to stop an attempt.
     Stop { stream: StreamId, task: RunId, attempt: i32 },
     /// Tell those who watch a run.
-    Step { task: RunId, run: RunId, attempt: i32, what: StepEvent },
+    Step { task: RunId, run: RunId, attempt: i32, what: TaskEvent },
     /// The run has come to its end: tell those who wait for it.
-    Settled { run: RunId, status: RunStatus },
+    RunFinished { run: RunId, status: RunStatus },
 }
 
 /// What watchers of a run hear about its tasks.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum StepEvent {
+pub(crate) enum TaskEvent {
     /// The task was made; as with a real engine this is called STARTED on the wire.
     Created,
     /// Something the task streams.
@@ -92,9 +92,9 @@ struct Claim {
 
 /// What a bound on what the engine holds is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Room {
+pub(crate) enum Capacity {
     /// Runs, and what makes them: events, schedules, crons.
-    Load,
+    Runs,
     /// Workers and their workflows, which take the load away: there is room for them when there is none for it.
     Workers,
 }
@@ -139,15 +139,15 @@ pub(crate) struct State {
     opened: u64,
     assignments: u64,
     queue: Queue,
-    clock: Deadlines<Steady, Alarm>,
-    calendar: Deadlines<Moment, Date>,
+    clock: Deadlines<MonotonicInstant, Alarm>,
+    calendar: Deadlines<Timestamp, Date>,
     /// The wall clock at the last tick, or the latest that a cron has been armed at since.
-    looked: Moment,
+    looked: Timestamp,
     /// When the engine looks at its own clock next, while it has workers.
-    watch: Steady,
+    watch: MonotonicInstant,
     logs: logs::Logs,
     events: triggers::events::Events,
-    schedules: Kept<BTreeMap<Uuid, Scheduled>>,
+    schedules: Kept<BTreeMap<Uuid, ScheduledRun>>,
     crons: Kept<BTreeMap<Uuid, Cron>>,
     effects: VecDeque<Effect>,
 }
@@ -184,8 +184,8 @@ impl State {
             queue: Queue::default(),
             clock: Deadlines::default(),
             calendar: Deadlines::default(),
-            looked: Moment::default(),
-            watch: Steady::default(),
+            looked: Timestamp::default(),
+            watch: MonotonicInstant::default(),
             logs: logs::Logs::default(),
             events: triggers::events::Events::default(),
             schedules: Kept::default(),
@@ -200,10 +200,10 @@ impl State {
     }
 
     /// Whether there is room for something new, by [`Retention::held_bytes`].
-    pub(crate) fn has_room(&self, room: Room) -> bool {
+    pub(crate) fn has_room(&self, room: Capacity) -> bool {
         let reserve = match room {
-            Room::Load => 0,
-            Room::Workers => WORKER_RESERVE,
+            Capacity::Runs => 0,
+            Capacity::Workers => WORKER_RESERVE,
         };
         let held = self.runs.bytes()
             + self.tasks.bytes()

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{Moment, Now, State, Steady, attempt::AttemptEvent, attempt::Stage};
+use super::{ClockReading, MonotonicInstant, State, Timestamp, attempt::AttemptEvent, attempt::Stage};
 use crate::hatchet::wire::{RunId, WorkerId};
 
 /// How often the wall clock is looked at while something waits for it: when it is set, or the machine wakes, what has
@@ -14,10 +14,10 @@ const LOOK: Duration = Duration::from_secs(10);
 const CORRECTION: Duration = Duration::from_secs(3 * 3600);
 
 /// Names one deadline, so that it can be taken back.
-pub(crate) type AlarmKey = (Steady, u64);
+pub(crate) type AlarmKey = (MonotonicInstant, u64);
 
 /// The same on the wall clock.
-pub(crate) type DateKey = (Moment, u64);
+pub(crate) type DateKey = (Timestamp, u64);
 
 /// What a deadline is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,15 +91,15 @@ impl<T: Ord + Copy, A> Deadlines<T, A> {
 /// The first deadlines by each clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Next {
-    steady: Option<Steady>,
-    wall: Option<Moment>,
+    steady: Option<MonotonicInstant>,
+    wall: Option<Timestamp>,
 }
 
 impl Next {
     /// How long to wait from now: until the first deadline, and never longer than until the next look at the wall clock
     /// where something waits for that. `None` if there is nothing to wait for.
-    pub(crate) fn wait(self, now: Now) -> Option<Duration> {
-        let steady = self.steady.map(|at| at.since(now.steady));
+    pub(crate) fn wait(self, now: ClockReading) -> Option<Duration> {
+        let steady = self.steady.map(|at| at.since(now.monotonic));
         let wall = self.wall.map(|at| at.since(now.wall).min(LOOK));
         [steady, wall].into_iter().flatten().min()
     }
@@ -121,13 +121,13 @@ impl State {
     }
 
     /// Carries out all that is due.
-    pub(crate) fn tick(&mut self, now: Now) {
+    pub(crate) fn tick(&mut self, now: ClockReading) {
         if self.looked.since(now.wall) >= CORRECTION {
             self.rearm_crons(now);
         }
         self.looked = now.wall;
         self.watch_own_clock(now);
-        while let Some((key, alarm)) = self.clock.due(now.steady) {
+        while let Some((key, alarm)) = self.clock.due(now.monotonic) {
             match alarm {
                 Alarm::Task(id) => self.task_is_due(id, key, now),
                 Alarm::Chunks(id) => self.flush_gap(id),
@@ -143,7 +143,7 @@ impl State {
         }
     }
 
-    fn task_is_due(&mut self, id: RunId, key: AlarmKey, now: Now) {
+    fn task_is_due(&mut self, id: RunId, key: AlarmKey, now: ClockReading) {
         let Some(task) = self.tasks.passing(&id) else { return };
         if task.alarm != Some(key) {
             return;

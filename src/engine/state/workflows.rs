@@ -5,7 +5,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::{
-    Moment, Now, Plan, State,
+    ClockReading, RunTemplate, State, Timestamp,
     model::{Definition, Needs, TaskDefinition, TaskSpec, Version, Workflow},
     scheduler::queues::Queue,
 };
@@ -13,24 +13,24 @@ use super::{
 impl State {
     /// Declares a workflow. The same content again keeps its ids; a new content is a new version, which new runs
     /// take. Answers the version's id and the workflow's.
-    pub(crate) fn put_workflow(&mut self, mut definition: Definition, now: Now) -> (Uuid, Uuid) {
+    pub(crate) fn put_workflow(&mut self, mut definition: Definition, now: ClockReading) -> (Uuid, Uuid) {
         let known = self.workflows.get(definition.name.as_str());
         if let Some(same) = known.filter(|w| w.version.content == definition.content) {
             return (same.version.id, same.id);
         }
         let known = known.map(|w| (w.id, w.created, w.version.events.clone()));
-        let (workflow_id, created, events_before) = known.unwrap_or_else(|| (self.new_id(), now.shown, Vec::new()));
+        let (workflow_id, created, events_before) = known.unwrap_or_else(|| (self.new_id(), now.display, Vec::new()));
         let name: Arc<str> = definition.name.as_str().into();
-        let plan = Plan {
+        let template = RunTemplate {
             workflow: name.clone(),
             input: definition.cron_input.clone(),
             metadata: "{}".into(),
             priority: Some(definition.default_priority),
         };
-        self.declare_crons(&plan, std::mem::take(&mut definition.crons), now);
+        self.declare_crons(&template, std::mem::take(&mut definition.crons), now);
         self.declared += 1;
         let version =
-            Arc::new(Version::of(definition, workflow_id, self.declared, now.shown, &mut self.queue, &mut self.ids));
+            Arc::new(Version::of(definition, workflow_id, self.declared, now.display, &mut self.queue, &mut self.ids));
         self.events.declare(&name, &events_before, &version.events);
         let ids = (version.id, workflow_id);
         self.workflow_names.insert(workflow_id, name.clone());
@@ -56,7 +56,7 @@ impl Version {
         definition: Definition,
         workflow_id: Uuid,
         order: i64,
-        created: Moment,
+        created: Timestamp,
         queue: &mut Queue,
         ids: &mut dyn FnMut() -> Uuid,
     ) -> Self {

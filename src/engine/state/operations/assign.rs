@@ -1,10 +1,10 @@
 //! Bringing queued tasks to workers.
 
 use crate::engine::state::{
-    Effect, Now, State,
+    ClockReading, Effect, State,
     attempt::{AttemptEvent, Step},
     model::{Phase, Running, StreamId, TaskSpec, Worker},
-    runs::history::What,
+    runs::history::HistoryEventKind,
     scheduler::queues::LaneId,
     timers::Alarm,
 };
@@ -18,7 +18,7 @@ impl State {
     }
 
     /// Puts a task at the end of its priority. [`distribute`](Self::distribute) looks for a worker.
-    pub(crate) fn enqueue(&mut self, id: RunId, now: Now) {
+    pub(crate) fn enqueue(&mut self, id: RunId, now: ClockReading) {
         let Some((lane, patience)) = self.spec(id).map(|s| (s.lane, s.schedule_timeout)) else { return };
         let Some(task) = self.tasks.get_mut(&id) else { return };
         let Some(priority) = self.runs.get(&task.run).map(|r| r.priority) else { return };
@@ -27,13 +27,13 @@ impl State {
             self.unplaced.push(lane);
         }
         task.phase = Phase::Queued(self.queue.put(lane, priority, id));
-        task.mark(What::Queued, now);
+        task.mark(HistoryEventKind::Queued, now);
         task.alarm = Some(self.clock.set(now.plus(patience), Alarm::Task(id)));
     }
 
     /// Carries out what follows from a change: what tasks wait for, then workers with room again, whose turn is not
     /// for those who have just come, then lanes that were empty.
-    pub(crate) fn distribute(&mut self, now: Now) {
+    pub(crate) fn distribute(&mut self, now: ClockReading) {
         while let Some(task) = self.ended.pop_front() {
             self.follow(task, now);
         }
@@ -46,7 +46,7 @@ impl State {
     }
 
     /// Gives the head of a lane to the worker with the most room, of equals to the one that waited longest.
-    fn place(&mut self, lane: LaneId, now: Now) -> bool {
+    fn place(&mut self, lane: LaneId, now: ClockReading) -> bool {
         let Some(task) = self.queue.head(lane) else { return false };
         let wants = self.queue.lane(lane);
         let (mut best, mut stale) = (None, Vec::new());
@@ -73,7 +73,7 @@ impl State {
     }
 
     /// Gives a worker all that it can take, one workflow after the other.
-    pub(crate) fn feed(&mut self, id: WorkerId, now: Now) {
+    pub(crate) fn feed(&mut self, id: WorkerId, now: ClockReading) {
         self.offer(id, now);
         loop {
             let Some(worker) = self.workers.get(&id) else { return };
@@ -89,14 +89,14 @@ impl State {
     }
 
     /// The stream that work for a worker goes to; `None` if it may not get work now.
-    pub(crate) fn ready(&self, worker: &Worker, now: Now) -> Option<StreamId> {
+    pub(crate) fn ready(&self, worker: &Worker, now: ClockReading) -> Option<StreamId> {
         let fresh = !worker.beating.is_empty()
             || worker.heartbeat.is_some() && now.since(worker.sign) < self.timings.heartbeat_fresh;
         if worker.paused || worker.gone || !fresh { None } else { worker.streams.last().copied() }
     }
 
     /// Tells a worker's crew what it has free.
-    pub(crate) fn offer(&mut self, id: WorkerId, now: Now) {
+    pub(crate) fn offer(&mut self, id: WorkerId, now: ClockReading) {
         let ready = self.workers.get(&id).is_some_and(|worker| self.ready(worker, now).is_some());
         if let Some(worker) = self.workers.passing(&id)
             && let Some(crew) = self.queue.crews.get_mut(&worker.crew)
@@ -105,7 +105,7 @@ impl State {
         }
     }
 
-    fn assign(&mut self, id: RunId, worker_id: WorkerId, stream: StreamId, now: Now) {
+    fn assign(&mut self, id: RunId, worker_id: WorkerId, stream: StreamId, now: ClockReading) {
         if self.decide(id, &AttemptEvent::Assigned) != Step::Run {
             return;
         }
@@ -121,9 +121,9 @@ impl State {
         let deadline = now.plus(timeout);
         task.alarm = Some(self.clock.set(deadline, Alarm::Task(id)));
         task.phase = Phase::Running(Running { worker: worker_id, seq, holds: true, deadline, heard: false });
-        task.started = Some(now.shown);
+        task.started = Some(now.display);
         task.assigned = seq;
-        task.mark(What::Assigned(worker_id), now);
+        task.mark(HistoryEventKind::Assigned(worker_id), now);
         self.effects.push_back(Effect::Start { stream, task: id, attempt: task.attempt });
         self.queue.served(lane);
         self.offer(worker_id, now);

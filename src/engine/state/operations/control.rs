@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use crate::engine::state::{
-    Moment, Now, State,
+    ClockReading, State, Timestamp,
     attempt::AttemptEvent,
     model::{Origin, Run},
 };
@@ -14,9 +14,9 @@ use crate::{
 
 /// What runs have in common. What is empty or absent chooses all.
 #[derive(Debug, Default)]
-pub(crate) struct Selection {
-    pub(crate) since: Option<Moment>,
-    pub(crate) until: Option<Moment>,
+pub(crate) struct RunFilter {
+    pub(crate) since: Option<Timestamp>,
+    pub(crate) until: Option<Timestamp>,
     pub(crate) statuses: Vec<RunStatus>,
     pub(crate) workflows: Vec<Uuid>,
     /// Any of its pairs is enough, unless `all_pairs` says otherwise.
@@ -27,7 +27,7 @@ pub(crate) struct Selection {
 }
 
 impl State {
-    fn fits(&self, run: &Run, by: &Selection) -> bool {
+    fn fits(&self, run: &Run, by: &RunFilter) -> bool {
         by.since.is_none_or(|at| run.created >= at)
             && by.until.is_none_or(|at| run.created <= at)
             && (by.workflows.is_empty() || by.workflows.contains(&run.version.workflow_id))
@@ -41,13 +41,13 @@ impl State {
     }
 
     /// The runs that are chosen, newest first.
-    pub(crate) fn select<'a>(&'a self, by: &'a Selection) -> impl Iterator<Item = RunId> + 'a {
+    pub(crate) fn select<'a>(&'a self, by: &'a RunFilter) -> impl Iterator<Item = RunId> + 'a {
         self.by_age.values().rev().copied().filter(|id| self.runs.get(id).is_some_and(|run| self.fits(run, by)))
     }
 
     /// Cancels a run, or one task of it with all that depend on it, if it has not ended. Workers are told, slots are
     /// free at once.
-    pub(crate) fn cancel(&mut self, id: RunId, now: Now) {
+    pub(crate) fn cancel(&mut self, id: RunId, now: ClockReading) {
         // The last first: an on-failure task must not start because others are cancelled.
         for task in self.tasks_of(id).into_iter().rev() {
             self.apply(task, &AttemptEvent::Cancelled, now);
@@ -57,7 +57,7 @@ impl State {
 
     /// Runs a finished run again, under the same id, or one task of it with all that depend on it. One that has not
     /// ended is left alone. Answers whether there is such a run.
-    pub(crate) fn replay(&mut self, id: RunId, now: Now) -> bool {
+    pub(crate) fn replay(&mut self, id: RunId, now: ClockReading) -> bool {
         let run_id = self.tasks.get(&id).map_or(id, |t| t.run);
         let Some(run) = self.runs.get(&run_id) else { return false };
         if run.finished.is_none() {

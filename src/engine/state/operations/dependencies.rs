@@ -1,7 +1,7 @@
 //! What the tasks of one run are to each other: parents before children, the on-failure task after all.
 
 use crate::engine::state::{
-    Now, State,
+    ClockReading, State,
     attempt::{AttemptEvent, Stage},
     model::{Phase, Version},
 };
@@ -14,7 +14,7 @@ impl State {
     }
 
     /// Lets tasks that have just been made, or made anew, wait for what they need. What needs nothing goes on at once.
-    pub(crate) fn arm(&mut self, run: RunId, tasks: &[RunId], now: Now) {
+    pub(crate) fn arm(&mut self, run: RunId, tasks: &[RunId], now: ClockReading) {
         let Some(run) = self.runs.get(&run) else { return };
         if let [only] = run.tasks[..] {
             return self.apply(only, &AttemptEvent::Released, now);
@@ -58,7 +58,7 @@ impl State {
     }
 
     /// A task has ended: its children, the on-failure task and the run see what that means for them.
-    pub(crate) fn follow(&mut self, id: RunId, now: Now) {
+    pub(crate) fn follow(&mut self, id: RunId, now: ClockReading) {
         let Some(task) = self.tasks.get(&id) else { return };
         let (run_id, at, completed) = (task.run, task.spec, task.phase.stage() == Stage::Completed);
         let Some(run) = self.runs.get(&run_id) else { return };
@@ -78,7 +78,7 @@ impl State {
         self.settle(run_id, now);
     }
 
-    fn count_down(&mut self, version: &Version, tasks: &[RunId], at: usize, now: Now) {
+    fn count_down(&mut self, version: &Version, tasks: &[RunId], at: usize, now: ClockReading) {
         let Some(id) = tasks.get(at) else { return };
         let Some(Phase::Waiting(wait)) = self.tasks.passing(id).map(|task| &mut task.phase) else { return };
         *wait = wait.saturating_sub(1);

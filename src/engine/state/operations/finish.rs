@@ -1,7 +1,7 @@
 //! The end of runs, and what is forgotten after it.
 
 use crate::engine::state::{
-    Effect, Now, State,
+    ClockReading, Effect, State,
     model::{End, Phase, Run},
 };
 use crate::{
@@ -11,14 +11,14 @@ use crate::{
 
 impl State {
     /// Ends a run if all of its tasks have ended.
-    pub(crate) fn settle(&mut self, id: RunId, now: Now) {
+    pub(crate) fn settle(&mut self, id: RunId, now: ClockReading) {
         let Some(run) = self.runs.get(&id) else { return };
         if run.open > 0 || run.finished.is_some() {
             return;
         }
         let status = self.status(run);
         let number = run.tasks.iter().filter_map(|task| self.tasks.get(task)).map(|task| task.end).max();
-        let end = End { at: now.shown, number: number.unwrap_or_default(), until: now.plus(self.keep.age) };
+        let end = End { at: now.display, number: number.unwrap_or_default(), until: now.plus(self.keep.age) };
         let claim = self.runs.passing(&id).and_then(|run| {
             run.finished = Some(end);
             run.claim.clone()
@@ -29,7 +29,7 @@ impl State {
         if let Some(key) = claim {
             self.release_claim(&key, id);
         }
-        self.effects.push_back(Effect::Settled { run: id, status });
+        self.effects.push_back(Effect::RunFinished { run: id, status });
     }
 
     /// The status of a run by those of its tasks: all alike, that one; else running while one is open; then a failure
@@ -56,10 +56,10 @@ impl State {
     /// Forgets the finished runs that are too many, too large together or too old, the ones that ended first. Age is by
     /// the clock that nobody sets: a leap of the other one must not lose them all. To be called when the effects have
     /// been carried out: they may still speak of those runs.
-    pub(crate) fn forget(&mut self, now: Now) {
+    pub(crate) fn forget(&mut self, now: ClockReading) {
         while let Some((number, id)) = self.finished.first_key_value().map(|(number, id)| (*number, *id)) {
             let Retention { count, bytes, .. } = self.keep;
-            let is_old = |run: &Run| run.finished.is_some_and(|end| end.until <= now.steady);
+            let is_old = |run: &Run| run.finished.is_some_and(|end| end.until <= now.monotonic);
             let is_old = self.runs.get(&id).is_none_or(is_old);
             if self.finished.len() <= count && self.finished_bytes <= bytes && !is_old {
                 return;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::engine::state::{
-    Now, State,
+    ClockReading, State,
     model::{Run, Task, Version, Worker, Workflow},
     operations::workers::WorkerStatus,
 };
@@ -36,7 +36,7 @@ impl State {
     }
 
     /// What REST says of a worker.
-    pub(crate) fn worker_status(&self, worker: &Worker, now: Now) -> WorkerStatus {
+    pub(crate) fn worker_status(&self, worker: &Worker, now: ClockReading) -> WorkerStatus {
         if worker.paused {
             WorkerStatus::Paused
         } else if self.ready(worker, now).is_some() {
@@ -56,7 +56,7 @@ impl State {
     }
 
     /// Free and all units of a workflow, over the workers that may get work: for each task, how often it would fit.
-    pub(crate) fn slots_for(&self, version: &Version, now: Now) -> (i64, i64) {
+    pub(crate) fn slots_for(&self, version: &Version, now: ClockReading) -> (i64, i64) {
         let mut counts = (0, 0);
         for spec in &version.tasks {
             let serving = self.workers.values().filter(|w| w.serves(&spec.action) && self.ready(w, now).is_some());

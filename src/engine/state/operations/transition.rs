@@ -3,10 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::engine::state::{
-    Effect, Now, State, StepEvent,
+    ClockReading, Effect, State, TaskEvent,
     attempt::{self, AttemptEvent, Budget, Step},
     model::Phase,
-    runs::history::{What, end_of},
+    runs::history::{HistoryEventKind, end_of},
     timers::Alarm,
 };
 use crate::hatchet::wire::{RunId, WorkerId};
@@ -19,9 +19,9 @@ pub(crate) const SKIPPED: &str = r#"{"skipped":true}"#;
 
 /// What a worker says about an attempt, checked at the door.
 #[derive(Debug, Clone)]
-pub(crate) enum Report {
+pub(crate) enum AttemptReport {
     /// It has begun, or has got the message. Running is decided by the assignment, so this changes nothing.
-    Noted,
+    Acknowledged,
     /// It has an output: JSON text, or empty.
     Completed(Arc<str>),
     /// It failed.
@@ -33,7 +33,7 @@ pub(crate) enum Report {
 impl State {
     /// Takes a worker's report. Answers whether there is such a task at all; what is about another attempt than the
     /// current one, or about one that runs no more, is ignored.
-    pub(crate) fn report(&mut self, id: RunId, attempt: Option<i32>, report: Report, now: Now) -> bool {
+    pub(crate) fn report(&mut self, id: RunId, attempt: Option<i32>, report: AttemptReport, now: ClockReading) -> bool {
         let Some(task) = self.tasks.get(&id) else { return false };
         if attempt.is_some_and(|n| n != task.attempt) {
             return true;
@@ -44,20 +44,20 @@ impl State {
             if let Phase::Running(running) = &mut task.phase {
                 running.heard = true;
             }
-            task.mark(What::Started, now);
+            task.mark(HistoryEventKind::Started, now);
         }
         let event = match report {
-            Report::Noted => return true,
-            Report::Completed(output) => AttemptEvent::Completed(output),
-            Report::Failed { error, may_retry } => AttemptEvent::Failed { error, may_retry },
-            Report::Cancelled => AttemptEvent::Cancelled,
+            AttemptReport::Acknowledged => return true,
+            AttemptReport::Completed(output) => AttemptEvent::Completed(output),
+            AttemptReport::Failed { error, may_retry } => AttemptEvent::Failed { error, may_retry },
+            AttemptReport::Cancelled => AttemptEvent::Cancelled,
         };
         self.step(id, &event, now);
         true
     }
 
     /// An assignment that no worker has read: as good as a lost worker, and known at once.
-    pub(crate) fn undelivered(&mut self, id: RunId, attempt: i32, now: Now) {
+    pub(crate) fn undelivered(&mut self, id: RunId, attempt: i32, now: ClockReading) {
         if self.tasks.get(&id).is_some_and(|task| task.attempt == attempt) {
             self.step(id, &AttemptEvent::WorkerLost, now);
         }
@@ -77,13 +77,13 @@ impl State {
     }
 
     /// Makes an event happen to a task, and everything that follows from it.
-    pub(crate) fn step(&mut self, id: RunId, event: &AttemptEvent, now: Now) {
+    pub(crate) fn step(&mut self, id: RunId, event: &AttemptEvent, now: ClockReading) {
         self.apply(id, event, now);
         self.distribute(now);
     }
 
     /// Makes an event happen to a task. What follows is left to [`distribute`](Self::distribute).
-    pub(crate) fn apply(&mut self, id: RunId, event: &AttemptEvent, now: Now) {
+    pub(crate) fn apply(&mut self, id: RunId, event: &AttemptEvent, now: ClockReading) {
         let step = self.decide(id, event);
         if step == Step::Stay {
             return;
@@ -98,7 +98,7 @@ impl State {
                 self.next_attempt(id);
                 if let Some(task) = self.tasks.get_mut(&id) {
                     task.failures += 1;
-                    task.mark(What::Retrying(delay), now);
+                    task.mark(HistoryEventKind::Retrying(delay), now);
                 }
                 self.enqueue_after(id, delay, now);
             }
@@ -106,7 +106,7 @@ impl State {
                 self.next_attempt(id);
                 if let Some(task) = self.tasks.get_mut(&id) {
                     task.reassignments += 1;
-                    task.mark(What::Reassigned, now);
+                    task.mark(HistoryEventKind::Reassigned, now);
                 }
                 self.enqueue(id, now);
             }
@@ -116,7 +116,7 @@ impl State {
                 self.tasks.resize(&id, |task| {
                     (task.failures, task.reassignments, task.finished) = (0, 0, None);
                     task.phase = Phase::Waiting(0);
-                    task.mark(What::Replayed, now);
+                    task.mark(HistoryEventKind::Replayed, now);
                 });
                 if let Some(task) = self.tasks.get(&id)
                     && let Some(run) = self.runs.passing(&task.run)
@@ -130,17 +130,17 @@ impl State {
                     AttemptEvent::Completed(output) => output.clone(),
                     _ => SKIPPED.into(),
                 };
-                self.end_task(id, Phase::Completed(output.clone()), StepEvent::Completed(output), now);
+                self.end_task(id, Phase::Completed(output.clone()), TaskEvent::Completed(output), now);
             }
             Step::Fail => {
                 let error = self.error_of(id, event);
                 self.mark(id, end_of(event, &error), now);
-                self.end_task(id, Phase::Failed(error.clone()), StepEvent::Failed(error), now);
+                self.end_task(id, Phase::Failed(error.clone()), TaskEvent::Failed(error), now);
             }
             Step::Cancel => {
                 let untaken = *event == AttemptEvent::NotTaken;
                 self.mark(id, end_of(event, &"".into()), now);
-                self.end_task(id, Phase::Cancelled(untaken), StepEvent::Cancelled, now);
+                self.end_task(id, Phase::Cancelled(untaken), TaskEvent::Cancelled, now);
             }
         }
         self.freed.extend(freed);
@@ -172,7 +172,7 @@ impl State {
     /// A task that is about to stop waiting for the first time comes to be: those who watch are told.
     fn announce_made(&mut self, id: RunId) {
         if let Some(task) = self.tasks.get(&id).filter(|task| !task.is_made()) {
-            self.effects.push_back(Effect::Step { task: id, run: task.run, attempt: 0, what: StepEvent::Created });
+            self.effects.push_back(Effect::Step { task: id, run: task.run, attempt: 0, what: TaskEvent::Created });
         }
     }
 
@@ -195,7 +195,7 @@ impl State {
         }
     }
 
-    fn enqueue_after(&mut self, id: RunId, delay: Duration, now: Now) {
+    fn enqueue_after(&mut self, id: RunId, delay: Duration, now: ClockReading) {
         if delay.is_zero() {
             return self.enqueue(id, now);
         }
@@ -225,16 +225,16 @@ impl State {
         }
     }
 
-    fn announce_failure(&mut self, id: RunId, event: &AttemptEvent, now: Now) {
+    fn announce_failure(&mut self, id: RunId, event: &AttemptEvent, now: ClockReading) {
         self.flush_chunks(id);
         let error = self.error_of(id, event);
         self.mark(id, end_of(event, &error), now);
         let Some(task) = self.tasks.get(&id) else { return };
-        let what = StepEvent::Failed(error);
+        let what = TaskEvent::Failed(error);
         self.effects.push_back(Effect::Step { task: id, run: task.run, attempt: task.attempt, what });
     }
 
-    fn end_task(&mut self, id: RunId, phase: Phase, what: StepEvent, now: Now) {
+    fn end_task(&mut self, id: RunId, phase: Phase, what: TaskEvent, now: ClockReading) {
         self.flush_chunks(id);
         let Some(task) = self.tasks.get(&id) else { return };
         let (run, attempt) = (task.run, task.attempt);
@@ -243,7 +243,7 @@ impl State {
         self.tasks.resize(&id, |task| {
             task.end = end;
             task.phase = phase;
-            task.finished = Some(now.shown);
+            task.finished = Some(now.display);
         });
         if let Some(run) = self.runs.passing(&run) {
             run.open -= 1;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::engine::state::{
-    Claim, Now, State,
+    Claim, ClockReading, State,
     model::{ChildKey, Lease, Origin, Parent, Phase, Run, Task, Version},
     runs::history::Trail,
     timers::Alarm,
@@ -20,7 +20,7 @@ pub(crate) struct TriggerItem {
     pub(crate) metadata: Arc<str>,
     pub(crate) priority: Option<i32>,
     pub(crate) parent: Option<ParentRef>,
-    pub(crate) wanted: Option<Wanted>,
+    pub(crate) claim: Option<ClaimRequest>,
     pub(crate) origin: Origin,
 }
 
@@ -45,7 +45,7 @@ pub(crate) struct ParentRef {
 
 /// The idempotency key a run is to hold.
 #[derive(Debug)]
-pub(crate) struct Wanted {
+pub(crate) struct ClaimRequest {
     pub(crate) key: String,
     pub(crate) lease: Lease,
 }
@@ -63,7 +63,7 @@ pub(crate) enum Triggered {
 
 /// Why nothing was triggered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Refusal {
+pub(crate) enum TriggerError {
     /// No workflow of this name was declared.
     UnknownWorkflow(String),
     /// There is no such parent task.
@@ -77,13 +77,17 @@ impl State {
     }
 
     /// Makes runs in the order given; if one of them cannot be, none is made.
-    pub(crate) fn trigger(&mut self, items: Vec<TriggerItem>, now: Now) -> Result<Vec<Triggered>, Refusal> {
+    pub(crate) fn trigger(
+        &mut self,
+        items: Vec<TriggerItem>,
+        now: ClockReading,
+    ) -> Result<Vec<Triggered>, TriggerError> {
         for item in &items {
             if !self.workflows.contains_key(item.workflow.as_str()) {
-                return Err(Refusal::UnknownWorkflow(item.workflow.clone()));
+                return Err(TriggerError::UnknownWorkflow(item.workflow.clone()));
             }
             if item.parent.as_ref().is_some_and(|p| !self.tasks.contains_key(&p.task)) {
-                return Err(Refusal::UnknownParent);
+                return Err(TriggerError::UnknownParent);
             }
         }
         items.into_iter().map(|item| self.trigger_one(item, now)).collect()
@@ -91,10 +95,10 @@ impl State {
 
     /// Makes a run that no one waits for. None is made if its workflow has gone, or if its idempotency key cannot be
     /// had: there is no one to tell but the log. The expression is evaluated here, which its cost limit allows.
-    pub(crate) fn start_unasked(&mut self, mut item: TriggerItem, now: Now) -> Option<RunId> {
+    pub(crate) fn start_unasked(&mut self, mut item: TriggerItem, now: ClockReading) -> Option<RunId> {
         if let Some(rule) = &self.version_of(&item.workflow)?.idempotency {
             match rule.expression.key(&item.input, &item.metadata) {
-                Ok(key) => item.wanted = Some(Wanted { key, lease: rule.lease }),
+                Ok(key) => item.claim = Some(ClaimRequest { key, lease: rule.lease }),
                 Err(why) => {
                     tracing::warn!("no run of workflow `{}` was started by {}: {why}", item.workflow, item.origin);
                     return None;
@@ -107,9 +111,9 @@ impl State {
         }
     }
 
-    fn trigger_one(&mut self, item: TriggerItem, now: Now) -> Result<Triggered, Refusal> {
+    fn trigger_one(&mut self, item: TriggerItem, now: ClockReading) -> Result<Triggered, TriggerError> {
         let Some(version) = self.version_of(&item.workflow).cloned() else {
-            return Err(Refusal::UnknownWorkflow(item.workflow));
+            return Err(TriggerError::UnknownWorkflow(item.workflow));
         };
         let parent = item.parent.map(|p| Parent { task: p.task, index: p.index, key: p.key.map(Arc::from) });
         let child = parent.as_ref().and_then(|p| {
@@ -120,8 +124,8 @@ impl State {
             return Ok(Triggered::Existing(*existing));
         }
         let id = RunId::from(self.new_id());
-        let claim = match item.wanted {
-            Some(wanted) => match self.claim(wanted, id, now) {
+        let claim = match item.claim {
+            Some(claim) => match self.claim(claim, id, now) {
                 Ok(key) => Some(key),
                 Err(existing) => return Ok(Triggered::Collision { existing, colliding: id }),
             },
@@ -144,7 +148,7 @@ impl State {
         Ok(Triggered::New(id))
     }
 
-    fn make_run(&mut self, id: RunId, new: NewRun, now: Now) {
+    fn make_run(&mut self, id: RunId, new: NewRun, now: ClockReading) {
         let NewRun { version, input, metadata, priority, parent, origin, claim } = new;
         // A workflow of one task has one id for the run and the task.
         let tasks: Vec<RunId> = match version.tasks.len() {
@@ -162,7 +166,7 @@ impl State {
             priority,
             parent,
             origin,
-            created: now.shown,
+            created: now.display,
             tasks: tasks.clone(),
             open: tasks.len(),
             finished: None,
@@ -173,7 +177,7 @@ impl State {
             self.tasks_made += 1;
             let made = Task {
                 run: id,
-                number: self.tasks_made,
+                seq: self.tasks_made,
                 spec,
                 phase: Phase::Waiting(0),
                 attempt: 0,
@@ -185,7 +189,7 @@ impl State {
                 finished: None,
                 end: 0,
                 chunks: None,
-                trail: Trail::default(),
+                history: Trail::default(),
                 children: Vec::new(),
             };
             self.tasks.insert(*task, made);
@@ -195,13 +199,13 @@ impl State {
 
     /// Takes a key for a run, or names the run that has it. Keys are one space for all workflows, as with a real
     /// engine.
-    fn claim(&mut self, wanted: Wanted, run: RunId, now: Now) -> Result<Arc<str>, RunId> {
-        if let Some(taken) = self.claims.get(wanted.key.as_str()) {
+    fn claim(&mut self, claim: ClaimRequest, run: RunId, now: ClockReading) -> Result<Arc<str>, RunId> {
+        if let Some(taken) = self.claims.get(claim.key.as_str()) {
             return Err(taken.run);
         }
-        let key: Arc<str> = wanted.key.into();
-        let alarm = self.clock.set(now.plus(wanted.lease.ttl), Alarm::Claim(key.clone()));
-        self.claims.insert(key.clone(), Claim { run, lease: wanted.lease, alarm });
+        let key: Arc<str> = claim.key.into();
+        let alarm = self.clock.set(now.plus(claim.lease.ttl), Alarm::Claim(key.clone()));
+        self.claims.insert(key.clone(), Claim { run, lease: claim.lease, alarm });
         Ok(key)
     }
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use crate::engine::state::{
-    Now, State, Steady,
+    ClockReading, MonotonicInstant, State,
     attempt::AttemptEvent,
     model::{Phase, Slot, StreamId, Worker},
     timers::Alarm,
@@ -44,7 +44,7 @@ pub(crate) enum WorkerStatus {
 
 impl State {
     /// Every registration is a new worker, whatever its name.
-    pub(crate) fn register(&mut self, from: Registration, now: Now) -> WorkerId {
+    pub(crate) fn register(&mut self, from: Registration, now: ClockReading) -> WorkerId {
         let id = WorkerId::from(self.new_id());
         let mut actions: Vec<Arc<str>> = from.actions.into_iter().map(Arc::from).collect();
         actions.sort();
@@ -57,10 +57,10 @@ impl State {
             slots,
             labels: from.labels,
             runtime: from.runtime,
-            registered: now.shown,
+            registered: now.display,
             heartbeat: None,
-            sign: now.steady,
-            lease: now.steady,
+            sign: now.monotonic,
+            lease: now.monotonic,
             streams: Vec::new(),
             beating: Vec::new(),
             listened: None,
@@ -80,12 +80,17 @@ impl State {
     }
 
     /// Opens a stream for work; the newest one gets it. `beats` if the connection itself stands for heartbeats.
-    pub(crate) fn open_stream(&mut self, id: WorkerId, beats: bool, now: Now) -> Result<StreamId, WorkerError> {
+    pub(crate) fn open_stream(
+        &mut self,
+        id: WorkerId,
+        beats: bool,
+        now: ClockReading,
+    ) -> Result<StreamId, WorkerError> {
         let worker = self.workers.get_mut(&id).ok_or(WorkerError::Unknown)?;
         self.opened += 1;
         let stream = StreamId(self.opened);
         worker.streams.push(stream);
-        worker.listened = Some(now.shown);
+        worker.listened = Some(now.display);
         worker.gone = false;
         if beats {
             worker.beating.push(stream);
@@ -112,7 +117,7 @@ impl State {
     }
 
     /// A stream has ended. What runs on its worker goes on; it gets no more work unless another stream is open.
-    pub(crate) fn close_stream(&mut self, stream: StreamId, now: Now) {
+    pub(crate) fn close_stream(&mut self, stream: StreamId, now: ClockReading) {
         let Some(id) = self.streams.remove(&stream) else { return };
         let Some(worker) = self.workers.passing(&id) else { return };
         worker.streams.retain(|s| *s != stream);
@@ -125,7 +130,7 @@ impl State {
     }
 
     /// A sign of life.
-    pub(crate) fn heartbeat(&mut self, id: WorkerId, now: Now) -> Result<(), WorkerError> {
+    pub(crate) fn heartbeat(&mut self, id: WorkerId, now: ClockReading) -> Result<(), WorkerError> {
         let worker = self.workers.passing(&id).ok_or(WorkerError::Unknown)?;
         if worker.listened.is_some() && worker.streams.is_empty() {
             return Err(WorkerError::NoStream);
@@ -143,7 +148,7 @@ impl State {
     }
 
     /// Holds back work from a worker, or lets it have work again.
-    pub(crate) fn pause(&mut self, id: WorkerId, paused: bool, now: Now) -> Result<(), WorkerError> {
+    pub(crate) fn pause(&mut self, id: WorkerId, paused: bool, now: ClockReading) -> Result<(), WorkerError> {
         self.workers.get_mut(&id).ok_or(WorkerError::Unknown)?.paused = paused;
         self.feed(id, now);
         Ok(())
@@ -180,35 +185,35 @@ impl State {
     }
 
     /// Begins to watch the engine's own clock when the first worker comes.
-    pub(crate) fn start_watch(&mut self, now: Now) {
+    pub(crate) fn start_watch(&mut self, now: ClockReading) {
         if self.workers.is_empty() {
             self.watch = now.plus(self.watch_interval());
         }
     }
 
     /// When the engine looks at its own clock next; not without workers.
-    pub(crate) fn next_watch(&self) -> Option<Steady> {
+    pub(crate) fn next_watch(&self) -> Option<MonotonicInstant> {
         (!self.workers.is_empty()).then_some(self.watch)
     }
 
     /// Gives every worker a fresh lease if this look at the clock is late: then the engine itself stood still, as when
     /// it was stopped by a signal or its machine was, and has heard no heartbeat whoever sent one. What runs on a worker
     /// that is gone is requeued one lease later.
-    pub(crate) fn watch_own_clock(&mut self, now: Now) {
+    pub(crate) fn watch_own_clock(&mut self, now: ClockReading) {
         if now.since(self.watch) >= self.watch_interval().max(LATE) {
             for id in self.workers.keys().copied().collect::<Vec<_>>() {
                 if let Some(worker) = self.workers.passing(&id) {
-                    worker.lease = now.steady;
+                    worker.lease = now.monotonic;
                 }
             }
         }
-        if now.steady >= self.watch {
+        if now.monotonic >= self.watch {
             self.watch = now.plus(self.watch_interval());
         }
     }
 
     /// Requeues what a silent worker runs, forgets one that has been silent for long, and looks again later.
-    pub(crate) fn look_after_worker(&mut self, id: WorkerId, now: Now) {
+    pub(crate) fn look_after_worker(&mut self, id: WorkerId, now: ClockReading) {
         let Some(worker) = self.workers.passing(&id) else { return };
         worker.alarm = None;
         let silent = if worker.beating.is_empty() { now.since(worker.lease) } else { Default::default() };

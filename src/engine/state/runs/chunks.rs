@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::engine::state::{
-    Effect, Now, State, StepEvent,
+    ClockReading, Effect, State, TaskEvent,
     model::Phase,
     timers::{Alarm, AlarmKey},
 };
@@ -39,7 +39,7 @@ impl State {
     /// Passes a chunk on: without an index at once; else when all before it have gone, or when the gap has lasted
     /// too long, or at the end of the attempt. Answers whether there is such a task; one that has ended takes
     /// chunks too, and they go nowhere.
-    pub(crate) fn put_chunk(&mut self, id: RunId, text: Arc<str>, index: Option<i64>, now: Now) -> bool {
+    pub(crate) fn put_chunk(&mut self, id: RunId, text: Arc<str>, index: Option<i64>, now: ClockReading) -> bool {
         let Some(task) = self.tasks.passing(&id) else { return false };
         match task.phase {
             Phase::Completed(_) | Phase::Failed(_) | Phase::Cancelled(_) => return true,
@@ -73,7 +73,7 @@ impl State {
 
     fn emit(&mut self, id: RunId, text: Arc<str>, index: Option<i64>) {
         let Some(task) = self.tasks.get(&id) else { return };
-        let what = StepEvent::Chunk { text, index };
+        let what = TaskEvent::Chunk { text, index };
         self.effects.push_back(Effect::Step { task: id, run: task.run, attempt: task.attempt, what });
     }
 

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use prost::Message;
 
 use crate::engine::persistence::records::{MarkHead, TrailHead};
-use crate::engine::state::{Moment, Now, State, attempt::AttemptEvent, model::Task};
+use crate::engine::state::{ClockReading, State, Timestamp, attempt::AttemptEvent, model::Task};
 use crate::hatchet::wire::{RunId, WorkerId};
 
 /// Marks kept for one task. Ours: the last dozen attempts.
@@ -13,15 +13,15 @@ const MARKS: u32 = 64;
 
 /// One step of a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Mark {
-    pub(crate) at: Moment,
+pub(crate) struct HistoryEvent {
+    pub(crate) at: Timestamp,
     pub(crate) attempt: i32,
-    pub(crate) what: What,
+    pub(crate) kind: HistoryEventKind,
 }
 
 /// What it was, in Hatchet's words.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum What {
+pub(crate) enum HistoryEventKind {
     Queued,
     Assigned(WorkerId),
     /// The worker has said so.
@@ -56,7 +56,7 @@ pub(crate) struct Trail {
 }
 
 impl Trail {
-    pub(crate) fn push(&mut self, mark: &Mark) {
+    pub(crate) fn push(&mut self, mark: &HistoryEvent) {
         if self.count >= MARKS {
             let mut rest = &self.written[..];
             if MarkHead::decode_length_delimited(&mut rest).is_ok() {
@@ -83,7 +83,7 @@ impl Trail {
     }
 
     /// Each with its number in the whole of the task's life. What cannot be read ends them.
-    pub(crate) fn numbered(&self) -> impl Iterator<Item = (u64, Mark)> {
+    pub(crate) fn numbered(&self) -> impl Iterator<Item = (u64, HistoryEvent)> {
         let mut rest = &self.written[..];
         let mark = move || {
             let head = if rest.is_empty() { None } else { MarkHead::decode_length_delimited(&mut rest).ok() };
@@ -94,14 +94,14 @@ impl Trail {
 }
 
 impl Task {
-    pub(crate) fn mark(&mut self, what: What, now: Now) {
-        self.trail.push(&Mark { at: now.shown, attempt: self.attempt, what });
+    pub(crate) fn mark(&mut self, kind: HistoryEventKind, now: ClockReading) {
+        self.history.push(&HistoryEvent { at: now.display, attempt: self.attempt, kind });
     }
 }
 
 impl State {
     /// Marks a step where one is made, before the attempt's number changes.
-    pub(crate) fn mark(&mut self, id: RunId, what: What, now: Now) {
+    pub(crate) fn mark(&mut self, id: RunId, what: HistoryEventKind, now: ClockReading) {
         if let Some(task) = self.tasks.get_mut(&id) {
             task.mark(what, now);
         }
@@ -109,19 +109,19 @@ impl State {
 }
 
 /// How an attempt that did not complete is marked.
-pub(crate) fn end_of(event: &AttemptEvent, error: &Arc<str>) -> What {
+pub(crate) fn end_of(event: &AttemptEvent, error: &Arc<str>) -> HistoryEventKind {
     match event {
-        AttemptEvent::TimedOut => What::TimedOut(error.clone()),
-        AttemptEvent::NotTaken => What::NotTaken,
-        AttemptEvent::Cancelled | AttemptEvent::ParentLost => What::Cancelled,
-        AttemptEvent::Skipped => What::Skipped,
-        AttemptEvent::Completed(_) => What::Finished,
+        AttemptEvent::TimedOut => HistoryEventKind::TimedOut(error.clone()),
+        AttemptEvent::NotTaken => HistoryEventKind::NotTaken,
+        AttemptEvent::Cancelled | AttemptEvent::ParentLost => HistoryEventKind::Cancelled,
+        AttemptEvent::Skipped => HistoryEventKind::Skipped,
+        AttemptEvent::Completed(_) => HistoryEventKind::Finished,
         AttemptEvent::Failed { .. }
         | AttemptEvent::WorkerLost
         | AttemptEvent::Assigned
         | AttemptEvent::BackOffOver
         | AttemptEvent::Replayed
-        | AttemptEvent::Released => What::Failed(error.clone()),
+        | AttemptEvent::Released => HistoryEventKind::Failed(error.clone()),
     }
 }
 
@@ -131,12 +131,12 @@ mod tests {
 
     #[test]
     fn the_oldest_go_first_and_numbers_stay_over_a_restart() {
-        let mut trail = Trail::default();
+        let mut history = Trail::default();
         for n in 0..100 {
-            trail.push(&Mark { at: Moment(n), attempt: 0, what: What::Queued });
+            history.push(&HistoryEvent { at: Timestamp(n), attempt: 0, kind: HistoryEventKind::Queued });
         }
-        let trail = Trail::of(trail.head());
-        let kept: Vec<(u64, u64)> = trail.numbered().map(|(n, mark)| (n, mark.at.0)).collect();
+        let history = Trail::of(history.head());
+        let kept: Vec<(u64, u64)> = history.numbered().map(|(n, event)| (n, event.at.0)).collect();
         assert_eq!((kept.len(), kept[0], kept[63]), (64, (36, 36), (99, 99)));
     }
 
@@ -144,24 +144,24 @@ mod tests {
     fn every_step_is_read_as_it_was_written() {
         let wait = Duration::from_millis(1500);
         let all = [
-            What::Queued,
-            What::Assigned(WorkerId::from(uuid::Uuid::from_u128(7))),
-            What::Started,
-            What::Finished,
-            What::Failed("error".into()),
-            What::TimedOut("late".into()),
-            What::NotTaken,
-            What::Cancelled,
-            What::Reassigned,
-            What::Retrying(wait),
-            What::Replayed,
-            What::Skipped,
-            What::Refreshed(wait),
-            What::SlotReleased,
+            HistoryEventKind::Queued,
+            HistoryEventKind::Assigned(WorkerId::from(uuid::Uuid::from_u128(7))),
+            HistoryEventKind::Started,
+            HistoryEventKind::Finished,
+            HistoryEventKind::Failed("error".into()),
+            HistoryEventKind::TimedOut("late".into()),
+            HistoryEventKind::NotTaken,
+            HistoryEventKind::Cancelled,
+            HistoryEventKind::Reassigned,
+            HistoryEventKind::Retrying(wait),
+            HistoryEventKind::Replayed,
+            HistoryEventKind::Skipped,
+            HistoryEventKind::Refreshed(wait),
+            HistoryEventKind::SlotReleased,
         ];
-        let marks = all.map(|what| Mark { at: Moment(5), attempt: 3, what });
-        let mut trail = Trail::default();
-        marks.iter().for_each(|mark| trail.push(mark));
-        assert_eq!(trail.numbered().map(|(_, mark)| mark).collect::<Vec<_>>(), marks);
+        let marks = all.map(|what| HistoryEvent { at: Timestamp(5), attempt: 3, kind: what });
+        let mut history = Trail::default();
+        marks.iter().for_each(|mark| history.push(mark));
+        assert_eq!(history.numbered().map(|(_, mark)| mark).collect::<Vec<_>>(), marks);
     }
 }

@@ -9,7 +9,7 @@ use crate::engine::persistence::records::{
     WorkerHead, id, read,
 };
 use crate::engine::state::{
-    Claim, Cron, Event, Ids, Moment, Now, Plan, State,
+    Claim, ClockReading, Cron, Event, Ids, RunTemplate, State, Timestamp,
     attempt::AttemptEvent,
     logs::LEVELS,
     model::{
@@ -35,7 +35,7 @@ pub(crate) type Declare = Box<dyn FnMut(v1::CreateWorkflowVersionRequest) -> Res
 /// A state that is being put together, table by table in the order of [`Table::ALL`].
 pub(crate) struct Loading {
     state: State,
-    now: Now,
+    now: ClockReading,
     declare: Declare,
     /// All runs, in the order of their making; they are filed when their tasks are known, which come in the same
     /// order.
@@ -55,7 +55,7 @@ pub(crate) struct Loading {
 }
 
 impl Loading {
-    pub(crate) fn new(timings: Timings, keep: Retention, ids: Ids, declare: Declare, now: Now) -> Self {
+    pub(crate) fn new(timings: Timings, keep: Retention, ids: Ids, declare: Declare, now: ClockReading) -> Self {
         Self {
             state: State::new(timings, keep, ids),
             now,
@@ -98,13 +98,13 @@ impl Loading {
         let mut ids = std::iter::once(version_id).chain(head.tasks.iter().map(|task| task.uuid()));
         let mut ids = || ids.next().unwrap_or_default();
         let state = &mut self.state;
-        let version = Version::of(definition, workflow_id, order, Moment(head.created), &mut state.queue, &mut ids);
+        let version = Version::of(definition, workflow_id, order, Timestamp(head.created), &mut state.queue, &mut ids);
         let version = Arc::new(version);
         state.declared = state.declared.max(order);
         state.versions.restore(order, version.clone());
         state.workflow_names.insert(workflow_id, version.workflow.clone());
         // They come in their order: the last of a workflow is its newest.
-        let flow = Workflow { id: workflow_id, created: Moment(head.workflow_created), version: version.clone() };
+        let flow = Workflow { id: workflow_id, created: Timestamp(head.workflow_created), version: version.clone() };
         let before = state.workflows.insert(version.workflow.clone(), flow);
         let before = before.map(|flow| flow.version.events.clone()).unwrap_or_default();
         state.events.declare(&version.workflow, &before, &version.events);
@@ -136,7 +136,7 @@ impl Loading {
             priority: head.priority,
             parent: parent.transpose()?,
             origin,
-            created: Moment(head.created),
+            created: Timestamp(head.created),
             open: tasks.len(),
             tasks,
             finished: None,
@@ -165,7 +165,7 @@ impl Loading {
         let run = &mut self.runs[self.at].1;
         let at = usize::try_from(head.spec).unwrap_or(usize::MAX);
         let spec = run.version.tasks.get(at).ok_or_else(|| Damaged(format!("there is no task {at} in its version")))?;
-        let until = Moment(head.until);
+        let until = Timestamp(head.until);
         let now = self.now;
         // It was kept by the wall clock, the only one that goes on between two starts, and that may have been set back.
         let mut alarm =
@@ -173,7 +173,7 @@ impl Loading {
         let text = |what: &str| row.texts[0].map(Arc::from).ok_or_else(|| Damaged(format!("{what} is missing")));
         let mut task = Task {
             run: run_id,
-            number: row.number,
+            seq: row.number,
             spec: at,
             phase: Phase::Waiting(0),
             attempt: head.attempt,
@@ -181,11 +181,11 @@ impl Loading {
             reassignments: head.reassignments,
             assigned: head.assigned,
             alarm: None,
-            started: head.started.map(Moment),
-            finished: head.finished.map(Moment),
+            started: head.started.map(Timestamp),
+            finished: head.finished.map(Timestamp),
             end: head.end,
             chunks: None,
-            trail: head.trail.map(Trail::of).unwrap_or_default(),
+            history: head.history.map(Trail::of).unwrap_or_default(),
             children: Vec::new(),
         };
         task.phase = match StageHead::try_from(head.stage) {
@@ -242,7 +242,7 @@ impl Loading {
             run.open = run.open.saturating_sub(1);
             let at = task.finished.unwrap_or_default();
             // Only the wall clock has gone on since.
-            let until = now.plus(self.state.keep.age.saturating_sub(now.shown.since(at)));
+            let until = now.plus(self.state.keep.age.saturating_sub(now.display.since(at)));
             let end = End { at, number: task.end, until };
             // Of the last one to end; whether the run has is seen when all of its tasks are known.
             let is_later = |before: &End| (before.number, before.at) > (end.number, end.at);
@@ -267,7 +267,7 @@ impl Loading {
     fn claim(&mut self, key: &[u8], head: &ClaimHead) -> Result<(), Damaged> {
         let key: Arc<str> = std::str::from_utf8(key).map_err(|e| Damaged(e.to_string()))?.into();
         let lease = Lease { ttl: Duration::from_millis(head.ttl), until_end: head.until_end };
-        let left = Moment(head.until).since(self.now.wall).min(lease.ttl);
+        let left = Timestamp(head.until).since(self.now.wall).min(lease.ttl);
         let alarm = self.state.clock.set(self.now.plus(left), Alarm::Claim(key.clone()));
         self.state.claims.restore(key, Claim { run: id(head.run, "the run")?, lease, alarm });
         Ok(())
@@ -284,13 +284,13 @@ impl Loading {
             slots: slots.collect(),
             labels: head.labels,
             runtime: head.runtime,
-            registered: Moment(head.registered),
-            heartbeat: Some(self.now.shown),
-            sign: self.now.steady,
-            lease: self.now.steady,
+            registered: Timestamp(head.registered),
+            heartbeat: Some(self.now.display),
+            sign: self.now.monotonic,
+            lease: self.now.monotonic,
             streams: Vec::new(),
             beating: Vec::new(),
-            listened: head.listened.map(Moment),
+            listened: head.listened.map(Timestamp),
             paused: head.paused,
             gone: head.gone,
             inside: head.inside,
@@ -313,7 +313,7 @@ impl Loading {
         let level = level.ok_or_else(|| Damaged(format!("level `{}` is not known", head.level)))?;
         let line = LogLine {
             task: id(head.task, "the task")?,
-            at: Moment(head.at),
+            at: Timestamp(head.at),
             message: text(0),
             level,
             metadata: text(1),
@@ -330,30 +330,35 @@ impl Loading {
             input: self.text(row.texts[0], "the payload")?,
             metadata: self.text(row.texts[1], "the metadata")?,
             scope: head.scope,
-            at: Moment(head.at),
+            at: Timestamp(head.at),
             runs: ids(&head.runs),
         };
         self.state.events.restore(row.number, event);
         Ok(())
     }
 
-    fn plan(&self, row: Found<'_>, workflow: &str, priority: Option<i32>) -> Result<Plan, Damaged> {
+    fn template(&self, row: Found<'_>, workflow: &str, priority: Option<i32>) -> Result<RunTemplate, Damaged> {
         let input = self.text(row.texts[0], "the input")?;
-        Ok(Plan { workflow: workflow.into(), input, metadata: self.text(row.texts[1], "the metadata")?, priority })
+        Ok(RunTemplate {
+            workflow: workflow.into(),
+            input,
+            metadata: self.text(row.texts[1], "the metadata")?,
+            priority,
+        })
     }
 
     fn schedule(&mut self, row: Found<'_>, head: &ScheduleHead) -> Result<(), Damaged> {
-        let plan = self.plan(row, &head.workflow, head.priority)?;
+        let template = self.template(row, &head.workflow, head.priority)?;
         let id = id(head.id, "the id")?;
-        self.state.restore_schedule(id, plan, Moment(head.at), Moment(head.created));
+        self.state.restore_schedule(id, template, Timestamp(head.at), Timestamp(head.created));
         self.triggered.extend(head.run.map(|_| id));
         Ok(())
     }
 
     fn cron(&mut self, row: Found<'_>, head: CronHead) -> Result<(), Damaged> {
-        let plan = self.plan(row, &head.workflow, head.priority)?;
+        let template = self.template(row, &head.workflow, head.priority)?;
         let rule = CronRule::restored(head.rule);
-        let cron = Cron::kept(plan, rule, head.name, head.declared, head.enabled, Moment(head.created));
+        let cron = Cron::kept(template, rule, head.name, head.declared, head.enabled, Timestamp(head.created));
         self.state.restore_cron(id(head.id, "the id")?, cron, self.now);
         Ok(())
     }

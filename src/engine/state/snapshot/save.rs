@@ -11,7 +11,7 @@ use crate::engine::persistence::records::{
     TaskHead, VersionHead, WorkerHead,
 };
 use crate::engine::state::{
-    Claim, Cron, Event, Moment, Now, Scheduled, State,
+    Claim, ClockReading, Cron, Event, ScheduledRun, State, Timestamp,
     model::{ChildKey, LogLine, Origin, Phase, Run, Task, Version, Worker},
 };
 use crate::{
@@ -55,7 +55,7 @@ impl State {
     }
 
     /// All changes since the last time. The ends of waits are kept as the wall clock will show them.
-    pub(crate) fn take_changes(&mut self, now: Now) -> Batch {
+    pub(crate) fn take_changes(&mut self, now: ClockReading) -> Batch {
         let mut batch = Batch::new();
         let workflows = &self.workflows;
         self.versions.take(Table::Versions, &mut batch, |_, version| {
@@ -79,7 +79,7 @@ fn row(head: &impl Message, first: Option<&Arc<str>>, second: Option<&Arc<str>>)
     Row { head: head.encode_to_vec(), texts: [first.cloned(), second.cloned()] }
 }
 
-fn version_row(version: &Version, workflow_created: Moment) -> Row {
+fn version_row(version: &Version, workflow_created: Timestamp) -> Row {
     let head = VersionHead {
         id: Id::of(version.id),
         workflow: Id::of(version.workflow_id),
@@ -120,7 +120,7 @@ fn run_row(id: &RunId, run: &Run) -> Row {
     row(&head, Some(&run.input), Some(&run.metadata))
 }
 
-fn task_row(id: &RunId, task: &Task, now: Now) -> Row {
+fn task_row(id: &RunId, task: &Task, now: ClockReading) -> Row {
     let mut head = TaskHead {
         id: Id::of(id.uuid()),
         run: Id::of(task.run.uuid()).filter(|_| task.run != *id),
@@ -133,7 +133,7 @@ fn task_row(id: &RunId, task: &Task, now: Now) -> Row {
         finished: task.finished.map(|at| at.0),
         end: task.end,
         until: task.alarm.map_or(0, |(at, _)| now.when(at).0),
-        trail: Some(task.trail.head()),
+        history: Some(task.history.head()),
         ..TaskHead::default()
     };
     let (stage, text) = match &task.phase {
@@ -165,7 +165,7 @@ fn child_row((parent, key): &(RunId, ChildKey), run: &RunId) -> Row {
     row(&ChildHead { parent: Id::of(parent.uuid()), run: Id::of(run.uuid()), key, index }, None, None)
 }
 
-fn claim_row(claim: &Claim, now: Now) -> Row {
+fn claim_row(claim: &Claim, now: ClockReading) -> Row {
     let head = ClaimHead {
         run: Id::of(claim.run.uuid()),
         ttl: u64::try_from(claim.lease.ttl.as_millis()).unwrap_or(u64::MAX),
@@ -210,30 +210,30 @@ fn event_row(event: &Event) -> Row {
     row(&head, Some(&event.input), Some(&event.metadata))
 }
 
-fn schedule_row(id: &Uuid, scheduled: &Scheduled) -> Row {
+fn schedule_row(id: &Uuid, scheduled: &ScheduledRun) -> Row {
     let head = ScheduleHead {
         id: Id::of(*id),
-        workflow: scheduled.plan.workflow.to_string(),
-        priority: scheduled.plan.priority,
+        workflow: scheduled.template.workflow.to_string(),
+        priority: scheduled.template.priority,
         at: scheduled.at.0,
         created: scheduled.created.0,
         run: None,
     };
-    row(&head, Some(&scheduled.plan.input), Some(&scheduled.plan.metadata))
+    row(&head, Some(&scheduled.template.input), Some(&scheduled.template.metadata))
 }
 
 fn cron_row(id: &Uuid, cron: &Cron) -> Row {
     let head = CronHead {
         id: Id::of(*id),
-        workflow: cron.plan.workflow.to_string(),
-        priority: cron.plan.priority,
+        workflow: cron.template.workflow.to_string(),
+        priority: cron.template.priority,
         rule: cron.rule.text().to_owned(),
         name: cron.name.clone(),
         declared: cron.declared,
         enabled: cron.enabled,
         created: cron.created.0,
     };
-    row(&head, Some(&cron.plan.input), Some(&cron.plan.metadata))
+    row(&head, Some(&cron.template.input), Some(&cron.template.metadata))
 }
 
 fn bytes(id: Uuid) -> RowKey {
@@ -262,7 +262,7 @@ impl Rowed<RunId> for Run {
 
 impl Rowed<RunId> for Task {
     fn row_key(&self, _: &RunId) -> RowKey {
-        RowKey::Number(self.number)
+        RowKey::Number(self.seq)
     }
 
     fn bytes(&self) -> usize {
@@ -336,13 +336,13 @@ impl Rowed<u64> for Event {
     }
 }
 
-impl Rowed<Uuid> for Scheduled {
+impl Rowed<Uuid> for ScheduledRun {
     fn row_key(&self, id: &Uuid) -> RowKey {
         bytes(*id)
     }
 
     fn bytes(&self) -> usize {
-        self.plan.input.len() + self.plan.metadata.len() + ENTRY
+        self.template.input.len() + self.template.metadata.len() + ENTRY
     }
 }
 
@@ -352,6 +352,6 @@ impl Rowed<Uuid> for Cron {
     }
 
     fn bytes(&self) -> usize {
-        self.plan.input.len() + self.plan.metadata.len() + self.name.len() + ENTRY
+        self.template.input.len() + self.template.metadata.len() + self.name.len() + ENTRY
     }
 }

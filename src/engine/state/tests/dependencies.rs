@@ -14,7 +14,7 @@ fn diamond() -> World {
 
 fn settled(world: &World, run: RunId) -> Vec<RunStatus> {
     let end = |effect: &Effect| match effect {
-        Effect::Settled { run: id, status } if *id == run => Some(*status),
+        Effect::RunFinished { run: id, status } if *id == run => Some(*status),
         _ => None,
     };
     world.done.iter().filter_map(end).collect()
@@ -33,11 +33,11 @@ fn children_start_when_all_parents_have_completed() {
     assert_eq!(world.stand(run), (RunStatus::Running, vec![Completed, Running, Waiting, Waiting]));
     assert!(!world.state.task(c).unwrap().is_made());
     world.complete(b, 0);
-    assert!(world.done.contains(&Effect::Step { task: c, run, attempt: 0, what: StepEvent::Created }));
+    assert!(world.done.contains(&Effect::Step { task: c, run, attempt: 0, what: TaskEvent::Created }));
     assert_eq!(world.started(), [(c, 0)]);
     world.complete(c, 0);
     assert_eq!(world.stand(run), (RunStatus::Completed, vec![Completed; 4]));
-    let skipped = StepEvent::Completed(r#"{"skipped":true}"#.into());
+    let skipped = TaskEvent::Completed(r#"{"skipped":true}"#.into());
     assert!(world.done.contains(&Effect::Step { task: rescue, run, attempt: 0, what: skipped }));
     assert_eq!(settled(&world, run), [RunStatus::Completed]);
 }

@@ -314,7 +314,7 @@ impl Random {
                     let fresh = worker.heartbeat.is_some() && now.since(worker.sign) < Duration::from_secs(5);
                     assert!(fresh || !worker.beating.is_empty());
                 }
-                Effect::Settled { run, status } => {
+                Effect::RunFinished { run, status } => {
                     let stand = self.stand(*run);
                     assert_eq!(stand.0, *status);
                     assert!(self.ends.insert(*run, stand).is_none(), "{run} ended twice");
@@ -338,7 +338,7 @@ impl Random {
             .iter()
             .filter_map(|effect| match effect {
                 Effect::Start { task, .. } => Some(*task),
-                Effect::Stop { .. } | Effect::Step { .. } | Effect::Settled { .. } => None,
+                Effect::Stop { .. } | Effect::Step { .. } | Effect::RunFinished { .. } => None,
             })
             .collect();
         for task in started {

@@ -13,7 +13,7 @@ use crate::engine::{
 pub(super) struct Disk(BTreeMap<(Table, RowKey), Row>);
 
 impl Disk {
-    pub(super) fn keep(&mut self, state: &mut State, now: Now) {
+    pub(super) fn keep(&mut self, state: &mut State, now: ClockReading) {
         for change in state.take_changes(now) {
             match change {
                 Change::Put(table, key, row) => drop(self.0.insert((table, key), row)),
@@ -114,7 +114,7 @@ pub(super) fn visible(state: &State) -> Vec<String> {
             all.push(format!(
                 "task {id} {} {} {} {:?} {} {} {} {} {:?} {:?} {:?} {:?}",
                 task.run,
-                task.number,
+                task.seq,
                 task.spec,
                 task.phase,
                 task.attempt,
@@ -144,8 +144,8 @@ pub(super) fn visible(state: &State) -> Vec<String> {
         all.push(format!("flow {name} {} {:?} {}", flow.id, flow.created, flow.version.id));
     }
     all.extend(state.events().map(|event| format!("{event:?}")));
-    all.extend(state.schedules().map(|(id, it)| format!("{id} {:?} {:?}", it.plan, it.at)));
-    all.extend(state.crons().map(|(id, it)| format!("{id} {:?} {} {}", it.plan, it.rule.text(), it.enabled)));
+    all.extend(state.schedules().map(|(id, it)| format!("{id} {:?} {:?}", it.template, it.at)));
+    all.extend(state.crons().map(|(id, it)| format!("{id} {:?} {} {}", it.template, it.rule.text(), it.enabled)));
     let mut rest: Vec<String> =
         state.claims.iter().map(|(key, it)| format!("{key} {} {:?}", it.run, it.lease)).collect();
     rest.extend(state.children.iter().map(|it| format!("{it:?}")));
@@ -189,16 +189,17 @@ fn everything_that_is_kept_comes_back() {
         world.trigger_with("plain", |item| item.parent = Some(task));
     }
     let lease = Lease { ttl: Duration::from_secs(60), until_end: true };
-    let claimed = world.trigger_with("plain", |item| item.wanted = Some(Wanted { key: "key".into(), lease }));
-    world.event(|state, now| state.put_log(parent, "said".into(), "WARN", r#"{"a":1}"#.into(), None, now.shown));
+    let claimed = world.trigger_with("plain", |item| item.claim = Some(ClaimRequest { key: "key".into(), lease }));
+    world.event(|state, now| state.put_log(parent, "said".into(), "WARN", r#"{"a":1}"#.into(), None, now.display));
     let pushed =
-        Pushed { key: "a:b".into(), input: "{}".into(), metadata: "{}".into(), priority: Some(3), scope: None };
+        PushedEvent { key: "a:b".into(), input: "{}".into(), metadata: "{}".into(), priority: Some(3), scope: None };
     world.event(|state, now| state.push_event(pushed, now));
-    let plan = Plan { workflow: "plain".into(), input: "null".into(), metadata: "{}".into(), priority: Some(2) };
+    let template =
+        RunTemplate { workflow: "plain".into(), input: "null".into(), metadata: "{}".into(), priority: Some(2) };
     let later = world.now.wall.plus(Duration::from_secs(100));
-    world.event(|state, now| state.schedule(&plan, &[later], now)).unwrap();
+    world.event(|state, now| state.schedule(&template, &[later], now)).unwrap();
     let rule = CronRule::parse("0 0 * * *").unwrap();
-    world.event(|state, now| state.add_cron(plan, rule, "name".into(), now)).unwrap();
+    world.event(|state, now| state.add_cron(template, rule, "name".into(), now)).unwrap();
     let (worker, _) = world.worker(&["plain", "all"], 2);
     world.event(|state, now| state.pause(worker, true, now)).unwrap();
     world.complete(parent, 0);
@@ -302,7 +303,7 @@ fn an_attempt_that_began_with_the_clock_set_back_has_the_rest_of_its_time() {
     let run = world.trigger("t");
     world.seconds(5);
     disk.keep(&mut world.state, world.now);
-    world.now.shown = world.now.wall;
+    world.now.display = world.now.wall;
     world.state = disk.load(&world).unwrap();
     world.seconds(14);
     assert_eq!(world.status(run), (RunStatus::Running, 0));
@@ -324,7 +325,7 @@ fn what_ends_after_a_restart_is_forgotten_last_wherever_the_clock_is() {
     let mut runs = vec![end(&mut world), end(&mut world)];
     for set in [|wall| wall - 3_600_000, |wall| wall + 7_200_000, |wall| wall - 3_600_000] {
         world.set_wall(set);
-        world.now.shown = world.now.wall;
+        world.now.display = world.now.wall;
         world.restart(&mut disk);
         // One from before and one from after, each time.
         runs.push(end(&mut world));

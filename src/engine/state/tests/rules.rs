@@ -1,7 +1,7 @@
 //! Single histories: the rules one by one.
 
 use super::*;
-use crate::engine::state::{ParentRef, Refusal, Wanted, WorkerError, model::Lease};
+use crate::engine::state::{ClaimRequest, ParentRef, TriggerError, WorkerError, model::Lease};
 
 #[test]
 fn high_priority_first_then_first_come() {
@@ -45,7 +45,7 @@ fn the_emptier_worker_gets_the_work() {
         .iter()
         .filter_map(|e| match e {
             Effect::Start { stream, .. } => Some(*stream),
-            Effect::Stop { .. } | Effect::Step { .. } | Effect::Settled { .. } => None,
+            Effect::Stop { .. } | Effect::Step { .. } | Effect::RunFinished { .. } => None,
         })
         .collect();
     for stream in [first, second] {
@@ -109,7 +109,7 @@ fn retries_with_back_off_then_failure_then_replay() {
     assert_eq!(world.status(run), (RunStatus::Running, 3));
     world.fail(run, 3);
     assert_eq!(world.status(run).0, RunStatus::Queued, "the budget is new");
-    let end = world.done.iter().filter(|e| matches!(e, Effect::Settled { .. })).count();
+    let end = world.done.iter().filter(|e| matches!(e, Effect::RunFinished { .. })).count();
     assert_eq!(end, 1);
 }
 
@@ -135,7 +135,7 @@ fn a_timeout_stops_the_old_attempt_and_says_the_registered_text() {
     world.complete(run, 0);
     assert_eq!(world.status(run), (RunStatus::Running, 1), "the old attempt's word counts no more");
     world.seconds(3);
-    let error = StepEvent::Failed("Task exceeded timeout of 3s".into());
+    let error = TaskEvent::Failed("Task exceeded timeout of 3s".into());
     assert!(world.done.contains(&Effect::Step { task: run, run, attempt: 1, what: error }));
 }
 
@@ -167,7 +167,7 @@ fn ten_lost_workers_are_enough() {
         world.seconds(30);
     }
     assert_eq!(world.status(run), (RunStatus::Failed, 10));
-    let error = StepEvent::Failed("Task reached its maximum reassignment count".into());
+    let error = TaskEvent::Failed("Task reached its maximum reassignment count".into());
     assert!(world.done.contains(&Effect::Step { task: run, run, attempt: 10, what: error }));
 }
 
@@ -216,10 +216,10 @@ fn children_are_made_once_per_parent_and_key() {
     let mut item = World::item("t");
     item.parent = Some(ParentRef { task: RunId::random(), index: None, key: None });
     let all = vec![World::item("t"), item];
-    assert_eq!(world.event(|state, now| state.trigger(all, now)), Err(Refusal::UnknownParent));
+    assert_eq!(world.event(|state, now| state.trigger(all, now)), Err(TriggerError::UnknownParent));
     let all = vec![World::item("t"), World::item("T")];
     let refused = world.event(|state, now| state.trigger(all, now));
-    assert_eq!(refused, Err(Refusal::UnknownWorkflow("T".into())));
+    assert_eq!(refused, Err(TriggerError::UnknownWorkflow("T".into())));
     assert_eq!(world.state.runs.len(), 6 - 1, "one invalid item refuses all");
 }
 
@@ -230,7 +230,7 @@ fn idempotency_keys_by_time_and_by_status() {
     world.worker(&["t"], 10);
     let claim = |world: &mut World, key: &str, until_end| {
         let mut item = World::item("t");
-        item.wanted = Some(Wanted { key: key.into(), lease: Lease { ttl: Duration::from_secs(8), until_end } });
+        item.claim = Some(ClaimRequest { key: key.into(), lease: Lease { ttl: Duration::from_secs(8), until_end } });
         world.event(|state, now| state.trigger(vec![item], now)).unwrap()[0]
     };
     let Triggered::New(by_time) = claim(&mut world, "a", false) else { panic!() };
@@ -284,7 +284,7 @@ fn finished_runs_are_forgotten_oldest_end_first() {
     world.worker(&["t"], 10);
     let runs: Vec<RunId> = (0..4).map(|_| world.trigger("t")).collect();
     for at in [2, 0, 1] {
-        assert!(world.event(|s, now| s.put_log(runs[at], "line".into(), "INFO", String::new(), None, now.shown)));
+        assert!(world.event(|s, now| s.put_log(runs[at], "line".into(), "INFO", String::new(), None, now.display)));
         world.complete(runs[at], 0);
     }
     let known: Vec<bool> = runs.iter().map(|id| world.state.run(*id).is_some()).collect();

@@ -19,7 +19,7 @@ enum At {
 /// What happens to it.
 #[derive(Debug, Clone, Copy)]
 enum Happens {
-    Noted,
+    Acknowledged,
     Completes,
     Fails,
     FailsForGood,
@@ -60,15 +60,15 @@ fn brought_to(at: At) -> (World, RunId, WorkerId) {
 fn happen(world: &mut World, run: RunId, worker: WorkerId, what: Happens) {
     let attempt = world.status(run).1;
     match what {
-        Happens::Noted => world.report(run, attempt, Report::Noted),
+        Happens::Acknowledged => world.report(run, attempt, AttemptReport::Acknowledged),
         Happens::Completes => world.complete(run, attempt),
         Happens::Fails => world.fail(run, attempt),
         Happens::FailsForGood => world.report(run, attempt, failed("x", false)),
         Happens::OldAttemptCompletes => world.complete(run, attempt - 1),
         Happens::UnnamedAttemptCompletes => {
-            assert!(world.event(|state, now| state.report(run, None, Report::Completed("{}".into()), now)));
+            assert!(world.event(|state, now| state.report(run, None, AttemptReport::Completed("{}".into()), now)));
         }
-        Happens::WorkerCancels => world.report(run, attempt, Report::Cancelled),
+        Happens::WorkerCancels => world.report(run, attempt, AttemptReport::Cancelled),
         Happens::IsCancelled => world.event(|state, now| state.cancel(run, now)),
         Happens::IsReplayed => assert!(world.event(|state, now| state.replay(run, now))),
         // With the worker alive and paused, so that what is queued stays so.
@@ -96,7 +96,7 @@ fn every_stage_and_every_event() {
     let (r, c, f, x) = (Running, Completed, Failed, Cancelled);
     // Status and attempt after the event, by stage in the order above.
     let table: [(Happens, [(RunStatus, i32); 8]); 12] = [
-        (H::Noted, [(q, 0), (q, 1), (r, 0), (r, 0), (r, 1), (c, 0), (f, 0), (x, 0)]),
+        (H::Acknowledged, [(q, 0), (q, 1), (r, 0), (r, 0), (r, 1), (c, 0), (f, 0), (x, 0)]),
         (H::Completes, [(q, 0), (q, 1), (c, 0), (c, 0), (c, 1), (c, 0), (f, 0), (x, 0)]),
         (H::Fails, [(q, 0), (q, 1), (r, 1), (r, 1), (f, 1), (c, 0), (f, 0), (x, 0)]),
         (H::FailsForGood, [(q, 0), (q, 1), (f, 0), (f, 0), (f, 1), (c, 0), (f, 0), (x, 0)]),
@@ -116,7 +116,7 @@ fn every_stage_and_every_event() {
             let was_final = world.status(run).0.is_final();
             happen(&mut world, run, worker, event);
             assert_eq!(world.status(run), after, "{stage:?} and then {event:?}");
-            let ends = world.done.iter().filter(|e| matches!(e, Effect::Settled { .. })).count();
+            let ends = world.done.iter().filter(|e| matches!(e, Effect::RunFinished { .. })).count();
             let ended = after.0.is_final() && !was_final;
             assert_eq!(ends, usize::from(ended), "{stage:?} and then {event:?}: told of its end");
         }

@@ -5,11 +5,11 @@ use crate::engine::{
     cron::CronRule,
     persistence::row::Table,
     state::triggers::metadata::has_pair,
-    state::{CronRefusal, Plan, Pushed, Refusal},
+    state::{CronError, PushedEvent, RunTemplate, TriggerError},
 };
 
-fn pushed(key: &str) -> Pushed {
-    Pushed {
+fn pushed(key: &str) -> PushedEvent {
+    PushedEvent {
         key: key.into(),
         input: r#"{"a":1}"#.into(),
         metadata: r#"{"m":"1","hatchet__x":"y","hatchet__source_step_run_id":"s"}"#.into(),
@@ -26,8 +26,8 @@ fn on(world: &mut World, name: &str, keys: &[&str]) {
     });
 }
 
-fn plan(workflow: &str) -> Plan {
-    Plan { workflow: workflow.into(), input: "{}".into(), metadata: "{}".into(), priority: None }
+fn template(workflow: &str) -> RunTemplate {
+    RunTemplate { workflow: workflow.into(), input: "{}".into(), metadata: "{}".into(), priority: None }
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn a_schedule_starts_its_run_in_time() {
     world.declare("t", |_| ());
     world.worker(&["t"], 1);
     let (at, later) = (world.now.wall.plus(Duration::from_secs(60)), world.now.wall.plus(Duration::from_secs(600)));
-    let ids = world.event(|state, now| state.schedule(&plan("t"), &[at, later, Moment(0)], now)).unwrap();
+    let ids = world.event(|state, now| state.schedule(&template("t"), &[at, later, Timestamp(0)], now)).unwrap();
     let left = |world: &World| ids.iter().filter(|id| world.state.scheduled(**id).is_some()).count();
     world.seconds(0);
     assert_eq!((runs(&world, "t"), left(&world)), (1, 2), "what is over is now, and it is gone then");
@@ -77,8 +77,8 @@ fn a_schedule_starts_its_run_in_time() {
     assert_eq!((runs(&world, "t"), left(&world)), (1, 1));
     world.seconds(1);
     assert_eq!((runs(&world, "t"), left(&world)), (2, 0));
-    let refused = world.event(|state, now| state.schedule(&plan("x"), &[at], now));
-    assert_eq!(refused, Err(Refusal::UnknownWorkflow("x".into())));
+    let refused = world.event(|state, now| state.schedule(&template("x"), &[at], now));
+    assert_eq!(refused, Err(TriggerError::UnknownWorkflow("x".into())));
 }
 
 #[test]
@@ -104,11 +104,11 @@ fn crons_start_runs_until_they_are_taken_back() {
     let declared = world.state.crons().next().unwrap().0;
 
     let add = |world: &mut World, workflow: &str| {
-        world.event(|state, now| state.add_cron(plan(workflow), every(20), "mine".into(), now))
+        world.event(|state, now| state.add_cron(template(workflow), every(20), "mine".into(), now))
     };
     let mine = add(&mut world, "t").unwrap();
-    assert_eq!(add(&mut world, "t"), Err(CronRefusal::Twice));
-    assert_eq!(add(&mut world, "x"), Err(CronRefusal::UnknownWorkflow));
+    assert_eq!(add(&mut world, "t"), Err(CronError::Duplicate));
+    assert_eq!(add(&mut world, "x"), Err(CronError::UnknownWorkflow));
     assert!(world.event(|state, now| state.enable_cron(declared, false, now)));
     world.seconds(60);
     assert_eq!(world.state.runs.len(), 11);
@@ -143,7 +143,7 @@ fn triggered_schedule_of_an_earlier_version_is_dropped_at_a_start() {
     let (mut world, mut disk) = super::restart::keeping();
     world.declare("t", |_| ());
     let at = world.now.wall.plus(Duration::from_secs(60));
-    world.event(|state, now| state.schedule(&plan("t"), &[at, at], now)).unwrap();
+    world.event(|state, now| state.schedule(&template("t"), &[at, at], now)).unwrap();
     disk.keep(&mut world.state, world.now);
     // Field 6: the id of its run.
     let run = [&[0x32, 18, 0x09][..], &[1; 8], &[0x11], &[2; 8]].concat();
@@ -184,7 +184,7 @@ fn runs(world: &World, name: &str) -> usize {
 }
 
 /// When a run is made that is made now.
-fn made(world: &mut World) -> Moment {
+fn made(world: &mut World) -> Timestamp {
     let run = world.trigger("runs");
     world.state.run(run).unwrap().1.created
 }
@@ -198,9 +198,9 @@ fn a_clock_that_is_set_forward_brings_schedules_and_crons_and_ends_no_wait() {
     let (worker, _) = world.worker(&["runs"], 1);
     let (running, waits) = (world.trigger("runs"), world.trigger("runs"));
     let at = world.now.wall.plus(Duration::from_secs(1800));
-    world.event(|state, now| state.schedule(&plan("scheduled"), &[at], now)).unwrap();
+    world.event(|state, now| state.schedule(&template("scheduled"), &[at], now)).unwrap();
     let rule = CronRule::parse("0 * * * *").unwrap();
-    world.event(|state, now| state.add_cron(plan("hourly"), rule, "c".into(), now)).unwrap();
+    world.event(|state, now| state.add_cron(template("hourly"), rule, "c".into(), now)).unwrap();
     world.seconds(1);
     world.set_wall(|wall| wall + 2 * 3_600_000);
     world.seconds(10);
@@ -221,12 +221,12 @@ fn a_clock_that_is_set_back_starts_nothing_twice_and_shows_nothing_as_earlier() 
         world.declare(name, |_| ());
     }
     let times = [0, 1800].map(|seconds| world.now.wall.plus(Duration::from_secs(seconds)));
-    world.event(|state, now| state.schedule(&plan("scheduled"), &times, now)).unwrap();
+    world.event(|state, now| state.schedule(&template("scheduled"), &times, now)).unwrap();
     let rule = CronRule::parse("0 * * * *").unwrap();
-    world.event(|state, now| state.add_cron(plan("hourly"), rule, "c".into(), now)).unwrap();
+    world.event(|state, now| state.add_cron(template("hourly"), rule, "c".into(), now)).unwrap();
     // To the full hour, and a while.
     world.seconds(3600 - 1000 + 60);
-    let (created, before) = (made(&mut world), world.now.shown);
+    let (created, before) = (made(&mut world), world.now.display);
     assert_eq!([runs(&world, "scheduled"), runs(&world, "hourly")], [2, 1]);
     world.set_wall(|wall| wall - 3_600_000);
     world.seconds(3600);
@@ -250,10 +250,10 @@ fn a_cron_that_is_made_while_the_clock_is_wrong_goes_by_the_right_one() {
     world.declare("hourly", |_| ());
     world.declare("later", |_| ());
     world.set_wall(|wall| wall + 24 * 3_600_000);
-    world.event(|state, now| state.add_cron(plan("hourly"), hourly(), "c".into(), now)).unwrap();
+    world.event(|state, now| state.add_cron(template("hourly"), hourly(), "c".into(), now)).unwrap();
     // Put right before anything was due, and another one is made.
     world.set_wall(|wall| wall - 24 * 3_600_000);
-    world.event(|state, now| state.add_cron(plan("later"), hourly(), "c".into(), now)).unwrap();
+    world.event(|state, now| state.add_cron(template("later"), hourly(), "c".into(), now)).unwrap();
     world.seconds(3600);
     assert_eq!([runs(&world, "hourly"), runs(&world, "later")], [1, 1]);
     // So it is at a start.
@@ -274,7 +274,7 @@ fn waits_that_are_kept_over_a_restart_count_by_the_clock_as_it_is_then() {
     let run = world.trigger("t");
     disk.keep(&mut world.state, world.now);
     world.move_on(Duration::from_secs(20));
-    world.now.steady = Steady(0);
+    world.now.monotonic = MonotonicInstant(0);
     world.state = disk.load(&world).unwrap();
     world.seconds(29);
     assert_eq!(world.status(run), (RunStatus::Running, 0), "it has 40 s left, and its worker 30 s to come back");

@@ -7,7 +7,7 @@ use std::{
 
 use uuid::Uuid;
 
-use crate::engine::state::{Moment, Now, State, TriggerItem, model::Origin};
+use crate::engine::state::{ClockReading, State, Timestamp, TriggerItem, model::Origin};
 use crate::{
     engine::{persistence::tracked::Kept, state::triggers::metadata},
     hatchet::wire::RunId,
@@ -18,7 +18,7 @@ const BYTES: usize = 64 << 20;
 
 /// An event that is pushed, checked at the door.
 #[derive(Debug)]
-pub(crate) struct Pushed {
+pub(crate) struct PushedEvent {
     pub(crate) key: String,
     /// The payload as runs get it: a JSON object or `null`.
     pub(crate) input: Arc<str>,
@@ -36,7 +36,7 @@ pub(crate) struct Event {
     pub(crate) input: Arc<str>,
     pub(crate) metadata: Arc<str>,
     pub(crate) scope: Option<String>,
-    pub(crate) at: Moment,
+    pub(crate) at: Timestamp,
     pub(crate) runs: Vec<RunId>,
 }
 
@@ -122,9 +122,9 @@ fn fits(pattern: &str, key: &str) -> bool {
 
 impl State {
     /// Takes an event: every workflow that its key starts gets a run. Answers the event's id.
-    pub(crate) fn push_event(&mut self, pushed: Pushed, now: Now) -> Uuid {
+    pub(crate) fn push_event(&mut self, pushed: PushedEvent, now: ClockReading) -> Uuid {
         let id = self.new_id();
-        let Pushed { key, input, metadata, priority, scope } = pushed;
+        let PushedEvent { key, input, metadata, priority, scope } = pushed;
         let key: Arc<str> = key.into();
         let of_runs = metadata::of_event(&metadata, id, &key);
         let flows = self.events.started_by(&key);
@@ -134,12 +134,12 @@ impl State {
             metadata: of_runs.clone(),
             priority,
             parent: None,
-            wanted: None,
+            claim: None,
             origin: Origin::Event { id, key: key.clone() },
         };
         let items: Vec<TriggerItem> = flows.into_iter().map(item).collect();
         let runs = items.into_iter().filter_map(|item| self.start_unasked(item, now)).collect();
-        self.events.keep(Event { id, key, input, metadata, scope, at: now.shown, runs }, self.keep.count);
+        self.events.keep(Event { id, key, input, metadata, scope, at: now.display, runs }, self.keep.count);
         id
     }
 

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use uuid::Uuid;
 
-use crate::engine::state::Moment;
+use crate::engine::state::Timestamp;
 use crate::hatchet::wire::RunId;
 
 /// The metadata of a child: what was given, and where it comes from. What the parent's own metadata said about its
@@ -28,10 +28,10 @@ pub(crate) fn of_event(given: &str, id: Uuid, key: &str) -> Arc<str> {
 }
 
 /// The metadata of a run that a cron starts.
-pub(crate) fn of_cron(given: &str, expression: &str, name: &str, due: Moment) -> Arc<str> {
+pub(crate) fn of_cron(given: &str, expression: &str, name: &str, due: Timestamp) -> Arc<str> {
     let mut map: Map<String, Value> = serde_json::from_str(given).unwrap_or_default();
     map.insert("hatchet__cron_expression".into(), expression.into());
-    map.insert("hatchet__cron_scheduled_at".into(), due.timestamp().to_string().into());
+    map.insert("hatchet__cron_scheduled_at".into(), due.to_wire().to_string().into());
     if !name.is_empty() {
         map.insert("hatchet__cron_name".into(), name.into());
     }

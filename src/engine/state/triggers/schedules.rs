@@ -5,7 +5,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::engine::state::{
-    Moment, Now, Refusal, State, TriggerItem,
+    ClockReading, State, Timestamp, TriggerError, TriggerItem,
     model::Origin,
     timers::{Date, DateKey},
 };
@@ -13,7 +13,7 @@ use crate::engine::{cron::CronRule, state::triggers::metadata};
 
 /// What a run that starts by itself is started with, checked at the door.
 #[derive(Debug, Clone)]
-pub(crate) struct Plan {
+pub(crate) struct RunTemplate {
     pub(crate) workflow: Arc<str>,
     /// A JSON object or `null`.
     pub(crate) input: Arc<str>,
@@ -24,80 +24,86 @@ pub(crate) struct Plan {
 
 /// A run at a time. As with a real engine, it is gone once it has started its run.
 #[derive(Debug)]
-pub(crate) struct Scheduled {
-    pub(crate) plan: Plan,
-    pub(crate) at: Moment,
-    pub(crate) created: Moment,
+pub(crate) struct ScheduledRun {
+    pub(crate) template: RunTemplate,
+    pub(crate) at: Timestamp,
+    pub(crate) created: Timestamp,
     alarm: Option<DateKey>,
 }
 
 /// Runs by a cron expression.
 #[derive(Debug)]
 pub(crate) struct Cron {
-    pub(crate) plan: Plan,
+    pub(crate) template: RunTemplate,
     pub(crate) rule: CronRule,
     /// Empty for one that a workflow declares.
     pub(crate) name: String,
     /// Part of its workflow's declaration, and replaced with it.
     pub(crate) declared: bool,
     pub(crate) enabled: bool,
-    pub(crate) created: Moment,
+    pub(crate) created: Timestamp,
     alarm: Option<DateKey>,
 }
 
 /// Why a cron is not made.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum CronRefusal {
+pub(crate) enum CronError {
     UnknownWorkflow,
     /// The workflow has one of this name and expression.
-    Twice,
+    Duplicate,
 }
 
 impl Cron {
     /// One that was kept.
     pub(crate) fn kept(
-        plan: Plan,
+        template: RunTemplate,
         rule: CronRule,
         name: String,
         declared: bool,
         enabled: bool,
-        created: Moment,
+        created: Timestamp,
     ) -> Self {
-        Self { plan, rule, name, declared, enabled, created, alarm: None }
+        Self { template, rule, name, declared, enabled, created, alarm: None }
     }
 }
 
 impl State {
     /// Starts a run at each time; one that is over is now.
-    pub(crate) fn schedule(&mut self, plan: &Plan, times: &[Moment], now: Now) -> Result<Vec<Uuid>, Refusal> {
-        if self.version_of(&plan.workflow).is_none() {
-            return Err(Refusal::UnknownWorkflow(plan.workflow.to_string()));
+    pub(crate) fn schedule(
+        &mut self,
+        template: &RunTemplate,
+        times: &[Timestamp],
+        now: ClockReading,
+    ) -> Result<Vec<Uuid>, TriggerError> {
+        if self.version_of(&template.workflow).is_none() {
+            return Err(TriggerError::UnknownWorkflow(template.workflow.to_string()));
         }
-        let one = |at: &Moment| {
+        let one = |at: &Timestamp| {
             let id = self.new_id();
             let alarm = Some(self.calendar.set(*at, Date::Schedule(id)));
-            self.schedules.insert(id, Scheduled { plan: plan.clone(), at: *at, created: now.shown, alarm });
+            self.schedules
+                .insert(id, ScheduledRun { template: template.clone(), at: *at, created: now.display, alarm });
             id
         };
         Ok(times.iter().map(one).collect())
     }
 
     /// Puts back a schedule that was kept. One that is overdue starts at once.
-    pub(crate) fn restore_schedule(&mut self, id: Uuid, plan: Plan, at: Moment, created: Moment) {
+    pub(crate) fn restore_schedule(&mut self, id: Uuid, template: RunTemplate, at: Timestamp, created: Timestamp) {
         let alarm = Some(self.calendar.set(at, Date::Schedule(id)));
-        self.schedules.restore(id, Scheduled { plan, at, created, alarm });
+        self.schedules.restore(id, ScheduledRun { template, at, created, alarm });
     }
 
-    pub(crate) fn schedules(&self) -> impl Iterator<Item = (Uuid, &Scheduled)> {
+    pub(crate) fn schedules(&self) -> impl Iterator<Item = (Uuid, &ScheduledRun)> {
         self.schedules.iter().map(|(id, scheduled)| (*id, scheduled))
     }
 
-    pub(crate) fn scheduled(&self, id: Uuid) -> Option<&Scheduled> {
+    pub(crate) fn scheduled(&self, id: Uuid) -> Option<&ScheduledRun> {
         self.schedules.get(&id)
     }
 
     /// Moves a run to another time. False if there is no such schedule.
-    pub(crate) fn reschedule(&mut self, id: Uuid, at: Moment) -> bool {
+    pub(crate) fn reschedule(&mut self, id: Uuid, at: Timestamp) -> bool {
         let Some(scheduled) = self.schedules.get_mut(&id) else { return false };
         self.calendar.take_back(scheduled.alarm.take());
         scheduled.at = at;
@@ -112,36 +118,50 @@ impl State {
         true
     }
 
-    pub(crate) fn schedule_is_due(&mut self, id: Uuid, now: Now) {
+    pub(crate) fn schedule_is_due(&mut self, id: Uuid, now: ClockReading) {
         let Some(scheduled) = self.schedules.remove(&id) else { return };
-        self.start_unasked(item(&scheduled.plan, Origin::Schedule(id)), now);
+        self.start_unasked(item(&scheduled.template, Origin::Schedule(id)), now);
     }
 
     /// Starts runs by an expression.
-    pub(crate) fn add_cron(&mut self, plan: Plan, rule: CronRule, name: String, now: Now) -> Result<Uuid, CronRefusal> {
-        if self.version_of(&plan.workflow).is_none() {
-            return Err(CronRefusal::UnknownWorkflow);
+    pub(crate) fn add_cron(
+        &mut self,
+        template: RunTemplate,
+        rule: CronRule,
+        name: String,
+        now: ClockReading,
+    ) -> Result<Uuid, CronError> {
+        if self.version_of(&template.workflow).is_none() {
+            return Err(CronError::UnknownWorkflow);
         }
         let same = |cron: &Cron| {
             !cron.declared
-                && cron.plan.workflow == plan.workflow
+                && cron.template.workflow == template.workflow
                 && cron.name == name
                 && cron.rule.text() == rule.text()
         };
         if self.crons.values().any(same) {
-            return Err(CronRefusal::Twice);
+            return Err(CronError::Duplicate);
         }
-        Ok(self.put_cron(plan, rule, name, false, now))
+        Ok(self.put_cron(template, rule, name, false, now))
     }
 
-    fn put_cron(&mut self, plan: Plan, rule: CronRule, name: String, declared: bool, now: Now) -> Uuid {
+    fn put_cron(
+        &mut self,
+        template: RunTemplate,
+        rule: CronRule,
+        name: String,
+        declared: bool,
+        now: ClockReading,
+    ) -> Uuid {
         let id = self.new_id();
-        self.crons.insert(id, Cron { plan, rule, name, declared, enabled: true, created: now.shown, alarm: None });
+        self.crons
+            .insert(id, Cron { template, rule, name, declared, enabled: true, created: now.display, alarm: None });
         self.arm_cron(id, now);
         id
     }
 
-    fn arm_cron(&mut self, id: Uuid, now: Now) {
+    fn arm_cron(&mut self, id: Uuid, now: ClockReading) {
         // Should the clock be wrong and put right before the next tick, that tick is to notice.
         self.looked = self.looked.max(now.wall);
         let Some(cron) = self.crons.passing(&id) else { return };
@@ -152,27 +172,27 @@ impl State {
     }
 
     /// The wall clock was wrong, and crons have waited for what it said.
-    pub(crate) fn rearm_crons(&mut self, now: Now) {
+    pub(crate) fn rearm_crons(&mut self, now: ClockReading) {
         for id in self.crons.keys().copied().collect::<Vec<_>>() {
             self.arm_cron(id, now);
         }
     }
 
     /// A declaration brings its crons, in place of those of the one before.
-    pub(crate) fn declare_crons(&mut self, plan: &Plan, rules: Vec<CronRule>, now: Now) {
-        let old = self.crons.iter().filter(|(_, cron)| cron.declared && cron.plan.workflow == plan.workflow);
+    pub(crate) fn declare_crons(&mut self, template: &RunTemplate, rules: Vec<CronRule>, now: ClockReading) {
+        let old = self.crons.iter().filter(|(_, cron)| cron.declared && cron.template.workflow == template.workflow);
         for id in old.map(|(id, _)| *id).collect::<Vec<_>>() {
             if let Some(cron) = self.crons.remove(&id) {
                 self.calendar.take_back(cron.alarm);
             }
         }
         for rule in rules {
-            self.put_cron(plan.clone(), rule, String::new(), true, now);
+            self.put_cron(template.clone(), rule, String::new(), true, now);
         }
     }
 
     /// Puts back a cron that was kept. As with a real engine, what it has missed is not made up for.
-    pub(crate) fn restore_cron(&mut self, id: Uuid, cron: Cron, now: Now) {
+    pub(crate) fn restore_cron(&mut self, id: Uuid, cron: Cron, now: ClockReading) {
         self.crons.restore(id, cron);
         self.arm_cron(id, now);
     }
@@ -186,7 +206,7 @@ impl State {
     }
 
     /// Holds a cron back, or lets it go on. False if there is no such cron.
-    pub(crate) fn enable_cron(&mut self, id: Uuid, enabled: bool, now: Now) -> bool {
+    pub(crate) fn enable_cron(&mut self, id: Uuid, enabled: bool, now: ClockReading) -> bool {
         let Some(cron) = self.crons.get_mut(&id) else { return false };
         cron.enabled = enabled;
         self.arm_cron(id, now);
@@ -201,25 +221,25 @@ impl State {
         true
     }
 
-    pub(crate) fn cron_is_due(&mut self, id: Uuid, due: Moment, now: Now) {
+    pub(crate) fn cron_is_due(&mut self, id: Uuid, due: Timestamp, now: ClockReading) {
         let Some(cron) = self.crons.passing(&id) else { return };
         cron.alarm = None;
-        let mut item = item(&cron.plan, Origin::Cron);
-        item.metadata = metadata::of_cron(&cron.plan.metadata, cron.rule.text(), &cron.name, due);
+        let mut item = item(&cron.template, Origin::Cron);
+        item.metadata = metadata::of_cron(&cron.template.metadata, cron.rule.text(), &cron.name, due);
         // From now, not from when it was due: times that were slept through are not made up for.
         self.arm_cron(id, now);
         self.start_unasked(item, now);
     }
 }
 
-fn item(plan: &Plan, origin: Origin) -> TriggerItem {
+fn item(template: &RunTemplate, origin: Origin) -> TriggerItem {
     TriggerItem {
-        workflow: plan.workflow.to_string(),
-        input: plan.input.clone(),
-        metadata: plan.metadata.clone(),
-        priority: plan.priority,
+        workflow: template.workflow.to_string(),
+        input: template.input.clone(),
+        metadata: template.metadata.clone(),
+        priority: template.priority,
         parent: None,
-        wanted: None,
+        claim: None,
         origin,
     }
 }
