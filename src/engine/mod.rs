@@ -110,35 +110,24 @@
 //! - Errors that a real engine reports as INTERNAL for bad declarations are INVALID_ARGUMENT and name the field.
 
 mod announcement;
-mod assignment;
 #[cfg(feature = "cel")]
 mod cel;
 mod cron;
 mod driver;
 mod error;
 mod folder;
-#[cfg_attr(not(feature = "durable"), allow(dead_code, reason = "only the file is left out of such a build"))]
-mod gate;
 mod grpc;
-mod idempotency;
 mod incoming;
-#[cfg(feature = "durable")]
-mod keeping;
-mod mailbox;
-mod metadata;
 mod options;
-mod place;
 #[cfg_attr(not(feature = "durable"), allow(dead_code, reason = "only the file is left out of such a build"))]
-mod record;
+mod persistence;
+mod place;
 mod recurring;
 mod rest;
 mod running;
 mod serve;
 #[cfg_attr(not(feature = "durable"), allow(dead_code, reason = "only the file is left out of such a build"))]
 mod state;
-#[cfg(feature = "durable")]
-mod store;
-mod subscriptions;
 #[cfg(test)]
 mod tests;
 mod token;

@@ -8,7 +8,7 @@ use ring::{
     rand::{SecureRandom, SystemRandom},
 };
 
-use super::state::Moment;
+use super::state::Timestamp;
 use crate::hatchet::wire::{Claims, TenantId};
 
 /// How long a token says that it is good for: 100 years, so never less than the engine runs. A real Hatchet's ends after
@@ -48,7 +48,7 @@ pub(super) enum Caller {
 
 impl Tokens {
     /// Signs the tokens of this start: they differ in their ids alone.
-    pub(super) fn new(key: &[u8], tenant: TenantId, address: &str, url: &str, now: Moment) -> Self {
+    pub(super) fn new(key: &[u8], tenant: TenantId, address: &str, url: &str, now: Timestamp) -> Self {
         let key = hmac::Key::new(hmac::HMAC_SHA256, key);
         let seconds = now.0 / 1000;
         let claims = || Claims {
@@ -78,7 +78,7 @@ impl Tokens {
 
     /// Whom an `authorization` header lets in: one with this start's tokens, wherever the clock has been set since, or
     /// with one of an earlier start with the same key, whose process has ended, for as long as it says.
-    pub(super) fn admit(&self, header: Option<&[u8]>, now: Moment) -> Option<Caller> {
+    pub(super) fn admit(&self, header: Option<&[u8]>, now: Timestamp) -> Option<Caller> {
         let token = header.and_then(|h| std::str::from_utf8(h).ok()).and_then(bearer)?;
         for (known, caller) in [(&self.current, Caller::Outside), (&self.inside, Caller::Inside)] {
             if same(token.as_bytes(), known.as_bytes()) {
@@ -124,12 +124,12 @@ fn same(a: &[u8], b: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    fn tokens(now: Moment) -> Tokens {
+    fn tokens(now: Timestamp) -> Tokens {
         Tokens::new(&[7; KEY_BYTES], uuid::Uuid::nil().into(), "127.0.0.1:1", "http://127.0.0.1:1", now)
     }
 
     impl Tokens {
-        fn admits(&self, header: Option<&[u8]>, now: Moment) -> bool {
+        fn admits(&self, header: Option<&[u8]>, now: Timestamp) -> bool {
             self.admit(header, now).is_some()
         }
     }
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn only_own_tokens_are_admitted() {
-        let now = Moment(1_000_000_000_000);
+        let now = Timestamp(1_000_000_000_000);
         let tokens = tokens(now);
         let good = tokens.current().to_owned();
         assert!(good.starts_with("ey") && tokens.admits(Some(&header(&good)), now));
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn the_own_process_is_told_from_others_until_it_ends() {
-        let now = Moment(1_000_000_000_000);
+        let now = Timestamp(1_000_000_000_000);
         let (first, second) = (tokens(now), tokens(now));
         let who = |tokens: &Tokens, token: &str| tokens.admit(Some(&header(token)), now);
         assert_eq!(who(&first, first.inside()), Some(Caller::Inside));
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_token_of_an_earlier_start_is_admitted_and_one_of_another_key_is_not() {
-        let now = Moment(1_000_000_000_000);
+        let now = Timestamp(1_000_000_000_000);
         let (first, second) = (tokens(now), tokens(now.plus(Duration::from_secs(5))));
         assert_ne!(first.current(), second.current());
         assert!(second.admits(Some(&header(first.current())), now));
@@ -181,7 +181,7 @@ mod tests {
 
     #[test]
     fn an_engine_that_runs_for_long_takes_its_own_tokens_and_so_do_its_clients() {
-        let begun = Moment(1_800_000_000_000);
+        let begun = Timestamp(1_800_000_000_000);
         let (earlier, tokens) = (tokens(begun), tokens(begun));
         for days in [0, 89, 90, 91, 20 * 365] {
             let now = begun.plus(Duration::from_secs(days * 24 * 3600));
@@ -192,13 +192,13 @@ mod tests {
             }
         }
         // Set back by years: what is from this start is.
-        assert!(tokens.admits(Some(&header(tokens.current())), Moment(1_000_000_000_000)));
-        assert!(!tokens.admits(Some(&header(earlier.current())), Moment(1_000_000_000_000)));
+        assert!(tokens.admits(Some(&header(tokens.current())), Timestamp(1_000_000_000_000)));
+        assert!(!tokens.admits(Some(&header(earlier.current())), Timestamp(1_000_000_000_000)));
     }
 
     #[test]
     fn a_token_of_an_earlier_version_ends_when_it_says() {
-        let now = Moment(1_800_000_000_000);
+        let now = Timestamp(1_800_000_000_000);
         let tokens = tokens(now);
         let mut claims = Claims::read_unverified(tokens.current()).unwrap();
         claims.exp = Some(now.0 / 1000 + 10);

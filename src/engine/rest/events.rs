@@ -20,8 +20,8 @@ use crate::{
     engine::{
         driver::Driver,
         grpc::{metadata_pair, status_word},
-        metadata::PairFilter,
-        state::{Event, Moment, State},
+        state::triggers::metadata::PairFilter,
+        state::{Event, State, Timestamp},
     },
     hatchet::wire::RunStatus,
 };
@@ -36,8 +36,8 @@ pub(super) fn routes() -> Router<Arc<Driver>> {
 #[derive(Default)]
 struct Filter {
     keys: Vec<String>,
-    since: Option<Moment>,
-    until: Option<Moment>,
+    since: Option<Timestamp>,
+    until: Option<Timestamp>,
     workflows: Vec<Uuid>,
     statuses: Vec<RunStatus>,
     ids: Vec<Uuid>,

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::{
     driver::Driver,
-    gate::{NotAdded, Unkept},
+    persistence::barrier::{AddError, NotDurable},
 };
 
 mod counts;
@@ -91,17 +91,17 @@ impl Refused {
     }
 }
 
-impl From<NotAdded> for Refused {
-    fn from(refused: NotAdded) -> Self {
+impl From<AddError> for Refused {
+    fn from(refused: AddError) -> Self {
         match refused {
-            NotAdded::Unkept(unkept) => unkept.into(),
-            NotAdded::NoRoom => Self::too_many(&refused.to_string()),
+            AddError::NotDurable(unkept) => unkept.into(),
+            AddError::AtCapacity => Self::too_many(&refused.to_string()),
         }
     }
 }
 
-impl From<Unkept> for Refused {
-    fn from(unkept: Unkept) -> Self {
+impl From<NotDurable> for Refused {
+    fn from(unkept: NotDurable) -> Self {
         Self(StatusCode::SERVICE_UNAVAILABLE, unkept.to_string())
     }
 }
@@ -124,13 +124,13 @@ fn own_tenant(driver: &Driver, text: &str) -> Result<(), Refused> {
 }
 
 /// The `metadata` of every resource.
-fn meta(id: impl ToString, created: super::state::Moment) -> Value {
+fn meta(id: impl ToString, created: super::state::Timestamp) -> Value {
     let at = rfc3339(created);
     json!({ "id": id.to_string(), "createdAt": at, "updatedAt": at })
 }
 
-fn rfc3339(at: super::state::Moment) -> String {
-    at.timestamp().to_string()
+fn rfc3339(at: super::state::Timestamp) -> String {
+    at.to_wire().to_string()
 }
 
 /// A payload as REST shows it: an object, or else an empty one.
