@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::hatchet::os_error::explain;
+use crate::hatchet::system::os_error::explain;
 
 /// The file with a line for each run.
 const RUNS: &str = "runs.jsonl";

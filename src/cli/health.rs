@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use super::Exit;
 use crate::hatchet::{
     client::{Source, Sources, parse_integer},
-    os_error::explain,
+    system::os_error::explain,
 };
 
 pub(super) const ENABLED: &str = "HATCHET_CLIENT_WORKER_HEALTHCHECK_ENABLED";

@@ -2,7 +2,7 @@
 
 use std::{fmt, io, net::SocketAddr, path::Path};
 
-use crate::hatchet::{os_error::out_of_files, wire::private_file::Untrusted};
+use crate::hatchet::system::{os_error::out_of_files, private_file::Untrusted};
 
 /// What kind of obstacle it is, to act on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

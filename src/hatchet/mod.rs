@@ -1,12 +1,13 @@
 //! The Hatchet client library: it knows nothing of the tasks, the command line or the embedded engine.
 //!
-//! - [`wire`]: the contract, and the only door to generated code
+//! - [`wire`]: the protocol; the only module that names generated types
+//! - [`system`]: private files, host names, errors of the operating system; no protocol
 //! - [`task`]: what a task is; knows no transport
 //! - [`client`]: talks to an engine
 //! - [`worker`]: runs tasks for an engine
 
 pub mod client;
-pub(crate) mod os_error;
+pub mod system;
 pub mod task;
 pub mod wire;
 pub mod worker;

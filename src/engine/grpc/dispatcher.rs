@@ -10,14 +10,15 @@ use std::{
 use futures_util::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{Door, VERSION, check, declare, not_here};
+use super::{Door, VERSION, not_here};
 use crate::{
     engine::{
         driver::Driver,
+        http::token::Caller,
         mailbox::Reader,
         state::{Registration, Report, Room, WorkerError},
         subscriptions::{Answer, Happening, SubscriberId, Watched},
-        token::Caller,
+        validate::{definition as declare, payload as check},
     },
     hatchet::wire::{
         ActionId, RunId, parse_duration,

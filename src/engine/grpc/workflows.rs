@@ -2,8 +2,9 @@
 
 use tonic::{Request, Response, Status};
 
-use super::{Door, check, not_here, trigger};
+use super::{Door, not_here};
 use crate::engine::state::{Moment, Plan, Room};
+use crate::engine::validate::{payload as check, trigger};
 use crate::hatchet::wire::proto::{
     BulkTriggerWorkflowRequest, BulkTriggerWorkflowResponse, PauseRateLimitRequest, PauseRateLimitResponse,
     PutRateLimitRequest, PutRateLimitResponse, PutWorkflowRequest, ScheduleWorkflowRequest, ScheduledWorkflow,

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::{
     Refused, id, meta, own_tenant,
     page::Page,
-    plan, query,
+    planned, query,
     view::{Listing, View},
 };
 use crate::engine::{
@@ -37,7 +37,7 @@ struct Wanted {
     cron_name: String,
     cron_expression: String,
     #[serde(flatten)]
-    run: plan::Body,
+    run: planned::Body,
 }
 
 async fn create(
@@ -69,7 +69,7 @@ async fn list(
     RawQuery(text): RawQuery,
 ) -> Result<Listing, Refused> {
     own_tenant(&driver, &tenant)?;
-    let (mut page, mut by, mut name) = (Page::default(), plan::Filter::default(), None);
+    let (mut page, mut by, mut name) = (Page::default(), planned::Filter::default(), None);
     for (key, value) in query::pairs(text.as_deref().unwrap_or_default()) {
         match key.as_str() {
             "cronName" => name = Some(value),
@@ -151,8 +151,8 @@ fn view(driver: &Driver, state: &State, id: Uuid, cron: &Cron) -> View {
         "enabled": cron.enabled,
         "method": if cron.declared { "DEFAULT" } else { "API" },
     });
-    plan::add_workflow(&mut view, state, &cron.plan);
+    planned::add_workflow(&mut view, state, &cron.plan);
     let mut view = View::of(view);
-    plan::add_payloads(&mut view, &cron.plan);
+    planned::add_payloads(&mut view, &cron.plan);
     view
 }

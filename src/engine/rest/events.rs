@@ -19,9 +19,9 @@ use super::{
 use crate::{
     engine::{
         driver::Driver,
-        grpc::{metadata_pair, status_word},
         metadata::PairFilter,
         state::{Event, Moment, State},
+        validate::payload::{metadata_pair, status_word},
     },
     hatchet::wire::RunStatus,
 };

@@ -14,16 +14,15 @@ use super::{
     gate::{NotAdded, Unkept},
 };
 
-mod counts;
 mod crons;
 mod events;
-pub(super) mod look;
+mod metrics;
 mod page;
-mod plan;
+mod planned;
 mod query;
 mod runs;
 mod schedules;
-mod steps;
+mod task_events;
 mod tasks;
 mod view;
 mod workers;
@@ -42,8 +41,8 @@ pub(super) fn router(driver: Arc<Driver>) -> Router {
         .merge(workflows::routes())
         .merge(runs::routes())
         .merge(tasks::routes())
-        .merge(steps::routes())
-        .merge(counts::routes())
+        .merge(task_events::routes())
+        .merge(metrics::routes())
         .merge(schedules::routes())
         .merge(crons::routes())
         .merge(events::routes())

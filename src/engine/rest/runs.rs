@@ -13,17 +13,20 @@ use serde_json::{Value, json};
 use super::{
     Answer, Refused, id, meta, own_tenant,
     page::Page,
-    plan::object,
-    query, rfc3339, steps,
+    planned::object,
+    query, rfc3339, task_events,
     view::{Listing, Payload, View},
 };
 use crate::{
     engine::{
         driver::Driver,
-        grpc::{metadata_pair, status_word, trigger_one},
         state::{
             Moment, Selection, State,
             model::{Phase, Run, Task},
+        },
+        validate::{
+            payload::{metadata_pair, status_word},
+            trigger::one as trigger_one,
         },
     },
     hatchet::wire::{RunId, proto::v1::TriggerWorkflowRequest},
@@ -120,7 +123,7 @@ async fn details(driver: &Driver, id: RunId) -> Result<View, Refused> {
             view.view("run", run_view(driver, state, run_id, run, true));
             view.views("tasks", tasks);
             view.set("shape", shape);
-            view.views("taskEvents", steps::of(state, run));
+            view.views("taskEvents", task_events::of(state, run));
             Ok(view)
         })
         .await?

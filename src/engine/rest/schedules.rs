@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::{
     Answer, Refused, id, meta, own_tenant,
     page::Page,
-    plan, query, rfc3339,
+    planned, query, rfc3339,
     view::{Listing, View},
 };
 use crate::engine::{
@@ -40,7 +40,7 @@ pub(super) fn routes() -> Router<Arc<Driver>> {
 struct Wanted {
     trigger_at: String,
     #[serde(flatten)]
-    run: plan::Body,
+    run: planned::Body,
 }
 
 async fn create(
@@ -66,7 +66,7 @@ async fn list(
     RawQuery(text): RawQuery,
 ) -> Result<Listing, Refused> {
     own_tenant(&driver, &tenant)?;
-    let (mut page, mut by) = (Page::default(), plan::Filter::default());
+    let (mut page, mut by) = (Page::default(), planned::Filter::default());
     let mut statuses: Vec<String> = Vec::new();
     for (key, value) in query::pairs(text.as_deref().unwrap_or_default()) {
         match key.as_str() {
@@ -138,7 +138,7 @@ async fn remove(
 #[serde(rename_all = "camelCase")]
 struct Many {
     scheduled_workflow_run_ids: Option<Vec<Uuid>>,
-    filter: Option<plan::BodyFilter>,
+    filter: Option<planned::BodyFilter>,
 }
 
 async fn remove_many(
@@ -148,7 +148,7 @@ async fn remove_many(
 ) -> Answer {
     own_tenant(&driver, &tenant)?;
     let Json(many) = many.map_err(|e| Refused::bad(e.body_text()))?;
-    let filter = many.filter.map(plan::Filter::try_from).transpose().map_err(Refused::bad)?;
+    let filter = many.filter.map(planned::Filter::try_from).transpose().map_err(Refused::bad)?;
     let given = many.scheduled_workflow_run_ids.unwrap_or_default();
     if given.is_empty() == filter.is_none() {
         return Err(Refused::bad("give either scheduledWorkflowRunIds or a filter"));
@@ -219,8 +219,8 @@ fn view(driver: &Driver, state: &State, id: Uuid, scheduled: &Scheduled) -> View
         "triggerAt": rfc3339(scheduled.at),
         "method": "API",
     });
-    plan::add_workflow(&mut view, state, &scheduled.plan);
+    planned::add_workflow(&mut view, state, &scheduled.plan);
     let mut view = View::of(view);
-    plan::add_payloads(&mut view, &scheduled.plan);
+    planned::add_payloads(&mut view, &scheduled.plan);
     view
 }

@@ -14,8 +14,8 @@ use super::{Answer, Refused, id, own_tenant, query, rfc3339, runs, shown, view::
 use crate::{
     engine::{
         driver::Driver,
-        grpc::{metadata_pair, status_word},
         state::{Moment, Now, Selection, State, model::LogLine},
+        validate::payload::{metadata_pair, status_word},
     },
     hatchet::wire::RunId,
 };

@@ -23,7 +23,7 @@ use tokio::sync::oneshot;
 pub(super) use self::error::{OpenError, WriteError, advice};
 use self::{file::LastWrite, parcel::Parcel, sqlite::Database};
 use super::{
-    place::Place,
+    file_id::Place,
     record::{Batch, Damaged, Found, Table},
 };
 

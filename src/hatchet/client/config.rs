@@ -13,7 +13,10 @@ use super::{
     sources::{Source, Sources, parse_integer},
     transport::{Proxies, Route, is_loopback},
 };
-use crate::hatchet::wire::{Claims, DEFAULT_MAX_MESSAGE, Handshake, TenantId};
+use crate::hatchet::{
+    system::Handshake,
+    wire::{Claims, DEFAULT_MAX_MESSAGE, TenantId},
+};
 
 /// Everything that is needed to reach an engine. Made by [`ClientConfig::from_sources`] or
 /// [`ClientConfig::from_handshake`].

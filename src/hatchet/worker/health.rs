@@ -18,7 +18,7 @@ use axum::{
 use serde_json::json;
 
 use super::{LinkState, WorkerStats, metrics, stats::Stats, visitors::Visitors};
-use crate::hatchet::wire::HostNames;
+use crate::hatchet::system::HostNames;
 
 /// As in the Python SDK: after this, a worker that has not listened yet is no longer starting but unhealthy.
 const STARTING: Duration = Duration::from_secs(10);

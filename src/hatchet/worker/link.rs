@@ -28,7 +28,7 @@ use crate::hatchet::{
         patience::LIMIT,
         retry::{RegistrationTimeout, Waits},
     },
-    os_error::OsError,
+    system::os_error::OsError,
     task::{CancelReason, Kind},
     wire::{WorkerId, proto},
 };

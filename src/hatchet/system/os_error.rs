@@ -1,6 +1,6 @@
 //! Errors of the operating system that have nothing to do with what was being done, and what to do about them.
 //!
-//! Like [`wire`](super::wire), it stands below all other modules, and each of them may use it.
+//! Like [`wire`](crate::hatchet::wire), it stands below all other modules, and each of them may use it.
 
 use std::{fmt, io};
 

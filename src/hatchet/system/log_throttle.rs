@@ -9,15 +9,15 @@ const EVERY: Duration = Duration::from_secs(10);
 
 /// How often a condition has occurred since it was last logged.
 #[derive(Debug, Default)]
-pub(super) struct Recurring {
+pub(crate) struct LogThrottle {
     last: Option<Instant>,
     unlogged: u64,
 }
 
-impl Recurring {
+impl LogThrottle {
     /// Counts an occurrence. Answers what to add to its log line, or `None` where none is due: for the first occurrence
     /// nothing, for a later one how many were not logged.
-    pub(super) fn report(&mut self) -> Option<String> {
+    pub(crate) fn report(&mut self) -> Option<String> {
         let now = Instant::now();
         if self.last.is_some_and(|last| now.duration_since(last) < EVERY) {
             self.unlogged += 1;
@@ -37,7 +37,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn repeated_condition_is_logged_once_and_then_summarised() {
-        let mut condition = Recurring::default();
+        let mut condition = LogThrottle::default();
         assert_eq!(condition.report().as_deref(), Some(""));
         for _ in 0..1000 {
             assert_eq!(condition.report(), None);

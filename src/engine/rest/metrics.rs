@@ -13,8 +13,8 @@ use super::{Answer, Refused, own_tenant, query};
 use crate::{
     engine::{
         driver::Driver,
-        grpc::metadata_pair,
         state::{Selection, model::Task},
+        validate::payload::metadata_pair,
     },
     hatchet::wire::RunStatus,
 };

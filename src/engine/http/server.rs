@@ -14,13 +14,13 @@ use tokio::sync::Semaphore;
 use tonic::{Code, Status, service::Routes, transport::Server};
 
 use super::{
-    driver::Driver,
-    grpc,
-    incoming::{Pass, incoming},
-    rest,
+    connections::{Pass, incoming},
     token::Tokens,
 };
-use crate::hatchet::wire::HostNames;
+use crate::{
+    engine::{dashboard, driver::Driver, grpc, rest},
+    hatchet::system::HostNames,
+};
 
 /// How often a silent connection is asked whether it still lives, and how long it may take to answer.
 const PING_EVERY: Duration = Duration::from_secs(30);
@@ -33,11 +33,11 @@ const MAX_STREAMS: u32 = 2048;
 const MAX_CALLS: usize = 8192;
 
 /// What is served, and to whom.
-pub(super) struct Service {
-    pub(super) driver: Arc<Driver>,
-    pub(super) tokens: Tokens,
-    pub(super) names: HostNames,
-    pub(super) with_rest: bool,
+pub(in crate::engine) struct Service {
+    pub(in crate::engine) driver: Arc<Driver>,
+    pub(in crate::engine) tokens: Tokens,
+    pub(in crate::engine) names: HostNames,
+    pub(in crate::engine) with_rest: bool,
 }
 
 const TOO_MANY: &str = "too many calls and streams are open at once: close some, or use one for many runs";
@@ -49,7 +49,7 @@ struct Entrance {
 }
 
 /// Serves until `stop`, and then until every call has ended.
-pub(super) async fn serve(
+pub(in crate::engine) async fn serve(
     listeners: Vec<tokio::net::TcpListener>,
     Service { driver, tokens, names, with_rest }: Service,
     stop: impl Future<Output = ()>,
@@ -61,7 +61,7 @@ pub(super) async fn serve(
     }
     let mut router = router.layer(from_fn_with_state(entrance, enter));
     if with_rest {
-        router = router.merge(rest::look::routes());
+        router = router.merge(dashboard::routes());
     }
     let router = router.layer(from_fn_with_state(names, look_at));
     Server::builder()

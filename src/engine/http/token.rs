@@ -8,7 +8,7 @@ use ring::{
     rand::{SecureRandom, SystemRandom},
 };
 
-use super::state::Moment;
+use crate::engine::state::Moment;
 use crate::hatchet::wire::{Claims, TenantId};
 
 /// How long a token says that it is good for: 100 years, so never less than the engine runs. A real Hatchet's ends after
@@ -20,17 +20,17 @@ const LIFETIME: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 const LEEWAY_SECONDS: u64 = 24 * 3600;
 
 /// Bytes of a signing key: the length of the hash, as HMAC recommends.
-pub(super) const KEY_BYTES: usize = 32;
+pub(in crate::engine) const KEY_BYTES: usize = 32;
 
 /// A new random signing key.
-pub(super) fn new_key() -> std::io::Result<[u8; KEY_BYTES]> {
+pub(in crate::engine) fn new_key() -> std::io::Result<[u8; KEY_BYTES]> {
     let mut key = [0; KEY_BYTES];
     SystemRandom::new().fill(&mut key).map_err(|_| std::io::Error::other("no randomness"))?;
     Ok(key)
 }
 
 /// Makes and checks tokens of one tenant.
-pub(super) struct Tokens {
+pub(in crate::engine) struct Tokens {
     key: hmac::Key,
     tenant: TenantId,
     current: String,
@@ -39,7 +39,7 @@ pub(super) struct Tokens {
 
 /// Who has presented a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Caller {
+pub(in crate::engine) enum Caller {
     /// Someone in the engine's own process, who ends with it.
     Inside,
     /// Anyone.
@@ -48,7 +48,7 @@ pub(super) enum Caller {
 
 impl Tokens {
     /// Signs the tokens of this start: they differ in their ids alone.
-    pub(super) fn new(key: &[u8], tenant: TenantId, address: &str, url: &str, now: Moment) -> Self {
+    pub(in crate::engine) fn new(key: &[u8], tenant: TenantId, address: &str, url: &str, now: Moment) -> Self {
         let key = hmac::Key::new(hmac::HMAC_SHA256, key);
         let seconds = now.0 / 1000;
         let claims = || Claims {
@@ -67,18 +67,18 @@ impl Tokens {
     }
 
     /// The token of this start for the engine's own process, which no other may have.
-    pub(super) fn inside(&self) -> &str {
+    pub(in crate::engine) fn inside(&self) -> &str {
         &self.inside
     }
 
     /// The token of this start.
-    pub(super) fn current(&self) -> &str {
+    pub(in crate::engine) fn current(&self) -> &str {
         &self.current
     }
 
     /// Whom an `authorization` header lets in: one with this start's tokens, wherever the clock has been set since, or
     /// with one of an earlier start with the same key, whose process has ended, for as long as it says.
-    pub(super) fn admit(&self, header: Option<&[u8]>, now: Moment) -> Option<Caller> {
+    pub(in crate::engine) fn admit(&self, header: Option<&[u8]>, now: Moment) -> Option<Caller> {
         let token = header.and_then(|h| std::str::from_utf8(h).ok()).and_then(bearer)?;
         for (known, caller) in [(&self.current, Caller::Outside), (&self.inside, Caller::Inside)] {
             if same(token.as_bytes(), known.as_bytes()) {

@@ -28,7 +28,7 @@ use tokio::{
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::transport::server::Connected;
 
-use super::recurring::Recurring;
+use crate::hatchet::system::log_throttle::LogThrottle;
 
 /// Connections at once. A process may usually open 1024 files, and the engine is not alone in it; an SDK opens four or
 /// five for a worker.
@@ -54,8 +54,8 @@ struct Register {
     /// By the order in which they came.
     unauthenticated: BTreeMap<u64, Unauthenticated>,
     admitted: BTreeSet<u64>,
-    is_full: Recurring,
-    no_descriptor: Recurring,
+    is_full: LogThrottle,
+    no_descriptor: LogThrottle,
 }
 
 struct Unauthenticated {

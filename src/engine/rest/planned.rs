@@ -12,9 +12,11 @@ use super::{
 };
 use crate::engine::{
     driver::Driver,
-    grpc::{checked_input, checked_metadata, checked_priority, metadata_pair},
     metadata::PairFilter,
     state::{Plan, State},
+    validate::payload::{
+        input as checked_input, metadata as checked_metadata, metadata_pair, priority as checked_priority,
+    },
 };
 
 /// The run that a body asks for.

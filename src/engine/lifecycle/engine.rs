@@ -9,18 +9,22 @@ use std::{
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::{
-    driver::{Driver, Time},
-    error::EngineError,
-    folder::{Folder, Identity},
-    options::{EngineOptions, Rest},
-    serve::{self, Service},
-    state::{Moment, Now, State},
-    token::Tokens,
-};
+use super::data_folder::{Folder, Identity};
 #[cfg(feature = "durable")]
-use super::{keeping, store::Store};
-use crate::hatchet::wire::{Handshake, HostNames};
+use crate::engine::{keeping, store::Store};
+use crate::{
+    engine::{
+        driver::{Driver, Time},
+        error::EngineError,
+        http::{
+            server::{self, Service},
+            token::Tokens,
+        },
+        options::{EngineOptions, Rest},
+        state::{Moment, Now, State},
+    },
+    hatchet::system::{Handshake, HostNames},
+};
 
 /// How long calls may take to end when the engine stops; streams are hung up on before.
 const FAREWELL: Duration = Duration::from_secs(3);
@@ -268,7 +272,7 @@ async fn run(
     }
     let driver = service.driver.clone();
     let (hang_up, hung_up) = oneshot::channel::<()>();
-    let serving = serve::serve(listeners, service, async {
+    let serving = server::serve(listeners, service, async {
         let _ = hung_up.await;
     });
     let keeping = keep(&driver, held.store.as_ref());
