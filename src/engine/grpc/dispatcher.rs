@@ -10,11 +10,10 @@ use std::{
 use futures_util::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{Door, VERSION, not_here};
+use super::{Caller, Door, VERSION, not_here};
 use crate::{
     engine::{
         driver::Driver,
-        http::token::Caller,
         mailbox::Reader,
         state::{Registration, Report, Room, WorkerError},
         subscriptions::{Answer, Happening, SubscriberId, Watched},
@@ -49,7 +48,7 @@ impl Dispatcher for Door {
         &self,
         request: Request<WorkerRegisterRequest>,
     ) -> Result<Response<WorkerRegisterResponse>, Status> {
-        let inside = request.extensions().get() == Some(&Caller::Inside);
+        let inside = request.extensions().get() == Some(&Caller::SameProcess);
         let request = request.into_inner();
         let worker_name = request.worker_name.clone();
         let registration = Registration { inside, ..registration(request)? };

@@ -22,6 +22,15 @@ use crate::hatchet::wire::proto::{
 /// What the engine says its version is: the newest whose features it has; SDKs choose their protocol by it.
 const VERSION: &str = "v0.101.27";
 
+/// Who sent a request. The HTTP server adds it to the request's extensions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Caller {
+    /// A client in the engine's own process, which ends with it.
+    SameProcess,
+    /// Any other client.
+    OtherProcess,
+}
+
 /// Every service answers from the same driver.
 #[derive(Clone)]
 struct Door {

@@ -1,4 +1,8 @@
-//! The engine's own client tokens: JWTs signed with HMAC-SHA256.
+//! The engine's client tokens: JWTs signed with HMAC-SHA256.
+//!
+//! The signing key is stored in the data folder, so a token stays valid when the engine restarts. Each start also signs
+//! two new tokens. One is announced in the handshake file; the other is only for the engine's own process, so that the
+//! engine can tell a worker that lives and dies with it from all others.
 
 use std::time::Duration;
 
@@ -8,46 +12,39 @@ use ring::{
     rand::{SecureRandom, SystemRandom},
 };
 
-use crate::engine::state::Moment;
-use crate::hatchet::wire::{Claims, TenantId};
+use crate::{
+    engine::{grpc::Caller, state::Moment},
+    hatchet::wire::{Claims, TenantId},
+};
 
-/// How long a token says that it is good for: 100 years, so never less than the engine runs. A real Hatchet's ends after
-/// 90 days, and its users make another; here there is no one to do so, and who may read the handshake file may read the
-/// key beside it. The claim is there because clients refuse a token whose time is over.
+/// Validity of a token: 100 years, which exceeds any engine's uptime. A real Hatchet's tokens expire after 90 days and
+/// its users create new ones. Here nobody would, and a shorter validity would protect nothing: a process that can read
+/// the handshake file can read the signing key beside it. Clients refuse a token whose `exp` is over.
 const LIFETIME: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
-/// How far the clock may have been set back since a token was made.
+/// Distance by which the clock may have been set back since a token was signed.
 const LEEWAY_SECONDS: u64 = 24 * 3600;
 
-/// Bytes of a signing key: the length of the hash, as HMAC recommends.
+/// Bytes of a signing key: the length of the hash, as recommended for HMAC.
 pub(in crate::engine) const KEY_BYTES: usize = 32;
 
 /// A new random signing key.
 pub(in crate::engine) fn new_key() -> std::io::Result<[u8; KEY_BYTES]> {
     let mut key = [0; KEY_BYTES];
-    SystemRandom::new().fill(&mut key).map_err(|_| std::io::Error::other("no randomness"))?;
+    SystemRandom::new().fill(&mut key).map_err(|_| std::io::Error::other("the system provides no random numbers"))?;
     Ok(key)
 }
 
-/// Makes and checks tokens of one tenant.
+/// Signs and verifies tokens of one tenant.
 pub(in crate::engine) struct Tokens {
     key: hmac::Key,
     tenant: TenantId,
     current: String,
-    inside: String,
-}
-
-/// Who has presented a token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::engine) enum Caller {
-    /// Someone in the engine's own process, who ends with it.
-    Inside,
-    /// Anyone.
-    Outside,
+    in_process: String,
 }
 
 impl Tokens {
-    /// Signs the tokens of this start: they differ in their ids alone.
+    /// Signs the two tokens of this start. They differ only in their ids.
     pub(in crate::engine) fn new(key: &[u8], tenant: TenantId, address: &str, url: &str, now: Moment) -> Self {
         let key = hmac::Key::new(hmac::HMAC_SHA256, key);
         let seconds = now.0 / 1000;
@@ -62,30 +59,30 @@ impl Tokens {
             token_id: Some(uuid::Uuid::new_v4().to_string()),
         };
         let token = || sign(&key, &serde_json::json!(claims()).to_string());
-        let (current, inside) = (token(), token());
-        Self { key, tenant, current, inside }
+        let (current, in_process) = (token(), token());
+        Self { key, tenant, current, in_process }
     }
 
-    /// The token of this start for the engine's own process, which no other may have.
-    pub(in crate::engine) fn inside(&self) -> &str {
-        &self.inside
+    /// The token for clients in the engine's own process.
+    pub(in crate::engine) fn in_process(&self) -> &str {
+        &self.in_process
     }
 
-    /// The token of this start.
+    /// The token for clients in other processes.
     pub(in crate::engine) fn current(&self) -> &str {
         &self.current
     }
 
-    /// Whom an `authorization` header lets in: one with this start's tokens, wherever the clock has been set since, or
-    /// with one of an earlier start with the same key, whose process has ended, for as long as it says.
-    pub(in crate::engine) fn admit(&self, header: Option<&[u8]>, now: Moment) -> Option<Caller> {
+    /// Returns the caller that an `authorization` header authenticates: by a token of this start, whatever the clock
+    /// says, or by a token of an earlier start with the same key until it expires.
+    pub(super) fn authenticate(&self, header: Option<&[u8]>, now: Moment) -> Option<Caller> {
         let token = header.and_then(|h| std::str::from_utf8(h).ok()).and_then(bearer)?;
-        for (known, caller) in [(&self.current, Caller::Outside), (&self.inside, Caller::Inside)] {
-            if same(token.as_bytes(), known.as_bytes()) {
+        for (known, caller) in [(&self.current, Caller::OtherProcess), (&self.in_process, Caller::SameProcess)] {
+            if equal_in_constant_time(token.as_bytes(), known.as_bytes()) {
                 return Some(caller);
             }
         }
-        self.verify(token, now.0 / 1000).then_some(Caller::Outside)
+        self.verify(token, now.0 / 1000).then_some(Caller::OtherProcess)
     }
 
     fn verify(&self, token: &str, now: u64) -> bool {
@@ -109,14 +106,14 @@ fn sign(key: &hmac::Key, claims: &str) -> String {
     format!("{signed}.{}", URL_SAFE_NO_PAD.encode(tag))
 }
 
-/// The token in a header `bearer <token>`, the scheme in any case.
+/// The token in a header `bearer <token>`; the scheme is case-insensitive.
 fn bearer(header: &str) -> Option<&str> {
     let (scheme, token) = header.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()).filter(|token| !token.is_empty())
 }
 
-/// Compares in a time that depends on the lengths alone.
-fn same(a: &[u8], b: &[u8]) -> bool {
+/// Compares in a time that depends only on the lengths, so that a token cannot be guessed byte by byte.
+fn equal_in_constant_time(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && a.iter().zip(b).fold(0, |all, (a, b)| all | (a ^ b)) == 0
 }
 
@@ -129,8 +126,8 @@ mod tests {
     }
 
     impl Tokens {
-        fn admits(&self, header: Option<&[u8]>, now: Moment) -> bool {
-            self.admit(header, now).is_some()
+        fn accepts(&self, header: Option<&[u8]>, now: Moment) -> bool {
+            self.authenticate(header, now).is_some()
         }
     }
 
@@ -139,71 +136,74 @@ mod tests {
     }
 
     #[test]
-    fn only_own_tokens_are_admitted() {
+    fn only_own_tokens_authenticate() {
         let now = Moment(1_000_000_000_000);
         let tokens = tokens(now);
         let good = tokens.current().to_owned();
-        assert!(good.starts_with("ey") && tokens.admits(Some(&header(&good)), now));
+        assert!(good.starts_with("ey") && tokens.accepts(Some(&header(&good)), now));
         let claims = Claims::read_unverified(&good).unwrap();
         assert_eq!(claims.grpc_broadcast_address.as_deref(), Some("127.0.0.1:1"));
         let mut tampered = good.clone();
         tampered.replace_range(40..41, if &good[40..41] == "A" { "B" } else { "A" });
         for bad in ["", "x", "a.b.c", &tampered, &good[..good.len() - 1]] {
-            assert!(!tokens.admits(Some(&header(bad)), now), "{bad}");
+            assert!(!tokens.accepts(Some(&header(bad)), now), "{bad}");
         }
         for bad in [None, Some(&b""[..]), Some(good.as_bytes()), Some(&b"basic x"[..]), Some(&b"\xff \xff"[..])] {
-            assert!(!tokens.admits(bad, now));
+            assert!(!tokens.accepts(bad, now));
         }
     }
 
     #[test]
-    fn the_own_process_is_told_from_others_until_it_ends() {
+    fn in_process_token_identifies_the_same_process() {
         let now = Moment(1_000_000_000_000);
         let (first, second) = (tokens(now), tokens(now));
-        let who = |tokens: &Tokens, token: &str| tokens.admit(Some(&header(token)), now);
-        assert_eq!(who(&first, first.inside()), Some(Caller::Inside));
-        assert_eq!(who(&first, first.current()), Some(Caller::Outside));
-        assert_eq!(who(&second, first.inside()), Some(Caller::Outside));
-        assert_eq!(first.admit(Some(&header(first.inside())), now.plus(LIFETIME)), Some(Caller::Inside));
+        let caller = |tokens: &Tokens, token: &str| tokens.authenticate(Some(&header(token)), now);
+        assert_eq!(caller(&first, first.in_process()), Some(Caller::SameProcess));
+        assert_eq!(caller(&first, first.current()), Some(Caller::OtherProcess));
+        assert_eq!(caller(&second, first.in_process()), Some(Caller::OtherProcess));
+        assert_eq!(
+            first.authenticate(Some(&header(first.in_process())), now.plus(LIFETIME)),
+            Some(Caller::SameProcess)
+        );
     }
 
     #[test]
-    fn a_token_of_an_earlier_start_is_admitted_and_one_of_another_key_is_not() {
+    fn token_of_earlier_start_authenticates_and_one_of_another_key_does_not() {
         let now = Moment(1_000_000_000_000);
         let (first, second) = (tokens(now), tokens(now.plus(Duration::from_secs(5))));
         assert_ne!(first.current(), second.current());
-        assert!(second.admits(Some(&header(first.current())), now));
-        let stranger = Tokens::new(&[8; KEY_BYTES], uuid::Uuid::nil().into(), "a:1", "http://a:1", now);
-        assert!(!second.admits(Some(&header(stranger.current())), now));
-        let tenant = Tokens::new(&[7; KEY_BYTES], uuid::Uuid::max().into(), "a:1", "http://a:1", now);
-        assert!(!second.admits(Some(&header(tenant.current())), now));
+        assert!(second.accepts(Some(&header(first.current())), now));
+        let other_key = Tokens::new(&[8; KEY_BYTES], uuid::Uuid::nil().into(), "a:1", "http://a:1", now);
+        assert!(!second.accepts(Some(&header(other_key.current())), now));
+        let other_tenant = Tokens::new(&[7; KEY_BYTES], uuid::Uuid::max().into(), "a:1", "http://a:1", now);
+        assert!(!second.accepts(Some(&header(other_tenant.current())), now));
     }
 
     #[test]
-    fn an_engine_that_runs_for_long_takes_its_own_tokens_and_so_do_its_clients() {
+    fn tokens_stay_valid_however_long_the_engine_runs() {
         let begun = Moment(1_800_000_000_000);
         let (earlier, tokens) = (tokens(begun), tokens(begun));
         for days in [0, 89, 90, 91, 20 * 365] {
             let now = begun.plus(Duration::from_secs(days * 24 * 3600));
-            for token in [tokens.current(), tokens.inside(), earlier.current()] {
-                assert!(tokens.admits(Some(&header(token)), now), "after {days} days");
+            for token in [tokens.current(), tokens.in_process(), earlier.current()] {
+                assert!(tokens.accepts(Some(&header(token)), now), "after {days} days");
                 let exp = Claims::read_unverified(token).unwrap().exp;
                 assert!(exp.is_some_and(|exp| exp > now.0 / 1000), "a client would refuse it after {days} days");
             }
         }
-        // Set back by years: what is from this start is.
-        assert!(tokens.admits(Some(&header(tokens.current())), Moment(1_000_000_000_000)));
-        assert!(!tokens.admits(Some(&header(earlier.current())), Moment(1_000_000_000_000)));
+        // The clock was set back by years: only tokens of this start are accepted.
+        assert!(tokens.accepts(Some(&header(tokens.current())), Moment(1_000_000_000_000)));
+        assert!(!tokens.accepts(Some(&header(earlier.current())), Moment(1_000_000_000_000)));
     }
 
     #[test]
-    fn a_token_of_an_earlier_version_ends_when_it_says() {
+    fn token_expires_at_its_expiry_claim() {
         let now = Moment(1_800_000_000_000);
         let tokens = tokens(now);
         let mut claims = Claims::read_unverified(tokens.current()).unwrap();
         claims.exp = Some(now.0 / 1000 + 10);
         let token = sign(&tokens.key, &serde_json::json!(claims).to_string());
-        assert!(tokens.admits(Some(&header(&token)), now.plus(Duration::from_secs(9))));
-        assert!(!tokens.admits(Some(&header(&token)), now.plus(Duration::from_secs(10))));
+        assert!(tokens.accepts(Some(&header(&token)), now.plus(Duration::from_secs(9))));
+        assert!(!tokens.accepts(Some(&header(&token)), now.plus(Duration::from_secs(10))));
     }
 }

@@ -19,7 +19,7 @@ use crate::{
     engine::{
         error::EngineError,
         file_id::Place,
-        http::token::{KEY_BYTES, new_key},
+        http::{KEY_BYTES, new_key},
     },
     hatchet::{
         system::{Handshake, private_file},
@@ -286,13 +286,13 @@ mod tests {
             rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
         };
         let [started, _] = with_prepared(|path| fifo(&path.join("engine.json")));
-        assert!(started.unwrap().contains("no regular file"));
+        assert!(started.unwrap().contains("not a regular file"));
         let [_, found] = with_prepared(|path| fifo(&path.join("handshake.json")));
         assert!(found.is_none(), "nobody holds the folder exclusively");
         let dir = tempfile::tempdir().unwrap();
         let folder = Folder::hold(dir.path()).unwrap();
         fifo(&dir.path().join("handshake.json"));
-        assert!(find(dir.path()).unwrap_err().to_string().contains("no regular file"));
+        assert!(find(dir.path()).unwrap_err().to_string().contains("not a regular file"));
         // Replaced, and never opened.
         folder.announce(&handshake()).unwrap();
         assert_eq!(find(dir.path()).unwrap(), Some(handshake()));

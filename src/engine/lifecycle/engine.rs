@@ -16,10 +16,7 @@ use crate::{
     engine::{
         driver::{Driver, Time},
         error::EngineError,
-        http::{
-            server::{self, Service},
-            token::Tokens,
-        },
+        http::{self, Service, Tokens},
         options::{EngineOptions, Rest},
         state::{Moment, Now, State},
     },
@@ -73,7 +70,7 @@ impl Engine {
             grpc_address,
             api_url,
         };
-        let inside = Handshake { token: tokens.inside().to_owned(), ..handshake.clone() };
+        let inside = Handshake { token: tokens.in_process().to_owned(), ..handshake.clone() };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -90,7 +87,7 @@ impl Engine {
             match Kept::open(&options, folder.as_ref(), time.now()) {
                 Ok(Kept { state, store }) => {
                     let driver = Driver::new(state, time, identity.tenant, options.max_message);
-                    let service = Service { driver, tokens, names: HostNames::of(address.ip()), with_rest };
+                    let service = Service { driver, tokens, host_names: HostNames::of(address.ip()), with_rest };
                     let held = Held { store, folder };
                     runtime.block_on(run(listeners, service, held, announced, ready, stopped));
                 }
@@ -272,7 +269,7 @@ async fn run(
     }
     let driver = service.driver.clone();
     let (hang_up, hung_up) = oneshot::channel::<()>();
-    let serving = server::serve(listeners, service, async {
+    let serving = http::serve(listeners, service, async {
         let _ = hung_up.await;
     });
     let keeping = keep(&driver, held.store.as_ref());

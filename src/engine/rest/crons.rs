@@ -13,7 +13,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{
-    Refused, id, meta, own_tenant,
+    ApiError, id, meta, own_tenant,
     page::Page,
     planned, query,
     view::{Listing, View},
@@ -44,19 +44,21 @@ async fn create(
     Shared(driver): Shared<Arc<Driver>>,
     Path((tenant, workflow)): Path<(String, String)>,
     wanted: Result<Json<Wanted>, JsonRejection>,
-) -> Result<View, Refused> {
+) -> Result<View, ApiError> {
     own_tenant(&driver, &tenant)?;
-    let Json(wanted) = wanted.map_err(|e| Refused::bad(e.body_text()))?;
+    let Json(wanted) = wanted.map_err(|e| ApiError::bad_request(e.body_text()))?;
     if wanted.cron_name.is_empty() {
-        return Err(Refused::bad("cron name is required"));
+        return Err(ApiError::bad_request("cron name is required"));
     }
-    let rule = CronRule::parse(&wanted.cron_expression).map_err(Refused::bad)?;
+    let rule = CronRule::parse(&wanted.cron_expression).map_err(ApiError::bad_request)?;
     let plan = wanted.run.plan(&driver, &workflow)?;
     driver
         .add(Room::Load, |state, now| {
             let id = state.add_cron(plan, rule, wanted.cron_name, now).map_err(|refusal| match refusal {
-                CronRefusal::UnknownWorkflow => Refused::bad("workflow not found"),
-                CronRefusal::Twice => Refused::bad("cron trigger with that name-expression pair already exists"),
+                CronRefusal::UnknownWorkflow => ApiError::bad_request("workflow not found"),
+                CronRefusal::Twice => {
+                    ApiError::bad_request("cron trigger with that name-expression pair already exists")
+                }
             })?;
             found(&driver, state, id)
         })
@@ -67,15 +69,15 @@ async fn list(
     Shared(driver): Shared<Arc<Driver>>,
     Path(tenant): Path<String>,
     RawQuery(text): RawQuery,
-) -> Result<Listing, Refused> {
+) -> Result<Listing, ApiError> {
     own_tenant(&driver, &tenant)?;
     let (mut page, mut by, mut name) = (Page::default(), planned::Filter::default(), None);
     for (key, value) in query::pairs(text.as_deref().unwrap_or_default()) {
         match key.as_str() {
             "cronName" => name = Some(value),
-            _ if page.read(&key, &value).map_err(Refused::bad)? => {}
-            _ if by.read(&key, &value).map_err(Refused::bad)? => {}
-            other => return Err(Refused::bad(query::unknown(other))),
+            _ if page.read(&key, &value).map_err(ApiError::bad_request)? => {}
+            _ if by.read(&key, &value).map_err(ApiError::bad_request)? => {}
+            other => return Err(ApiError::bad_request(query::unknown(other))),
         }
     }
     let chosen = driver
@@ -94,7 +96,10 @@ async fn list(
     .await?)
 }
 
-async fn one(Shared(driver): Shared<Arc<Driver>>, Path((tenant, it)): Path<(String, String)>) -> Result<View, Refused> {
+async fn one(
+    Shared(driver): Shared<Arc<Driver>>,
+    Path((tenant, it)): Path<(String, String)>,
+) -> Result<View, ApiError> {
     own_tenant(&driver, &tenant)?;
     let id = id(&it, "cron")?;
     driver.with(|state, _| found(&driver, state, id)).await?
@@ -109,16 +114,16 @@ async fn change(
     Shared(driver): Shared<Arc<Driver>>,
     Path((tenant, it)): Path<(String, String)>,
     change: Result<Json<Change>, JsonRejection>,
-) -> Result<View, Refused> {
+) -> Result<View, ApiError> {
     own_tenant(&driver, &tenant)?;
     let id = id(&it, "cron")?;
-    let Json(change) = change.map_err(|e| Refused::bad(e.body_text()))?;
+    let Json(change) = change.map_err(|e| ApiError::bad_request(e.body_text()))?;
     driver
         .with(|state, now| {
             if let Some(enabled) = change.enabled
                 && !state.enable_cron(id, enabled, now)
             {
-                return Err(Refused::not_found());
+                return Err(ApiError::not_found());
             }
             found(&driver, state, id)
         })
@@ -128,17 +133,17 @@ async fn change(
 async fn remove(
     Shared(driver): Shared<Arc<Driver>>,
     Path((tenant, it)): Path<(String, String)>,
-) -> Result<StatusCode, Refused> {
+) -> Result<StatusCode, ApiError> {
     own_tenant(&driver, &tenant)?;
     let id = id(&it, "cron")?;
     match driver.with(|state, _| state.remove_cron(id)).await? {
         true => Ok(StatusCode::NO_CONTENT),
-        false => Err(Refused::not_found()),
+        false => Err(ApiError::not_found()),
     }
 }
 
-fn found(driver: &Driver, state: &State, id: Uuid) -> Result<View, Refused> {
-    let cron = state.cron(id).ok_or_else(Refused::not_found)?;
+fn found(driver: &Driver, state: &State, id: Uuid) -> Result<View, ApiError> {
+    let cron = state.cron(id).ok_or_else(ApiError::not_found)?;
     Ok(view(driver, state, id, cron))
 }
 

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Answer, Refused, id, meta, own_tenant,
+    Answer, ApiError, id, meta, own_tenant,
     page::Page,
     planned::object,
     query, rfc3339, task_events,
@@ -45,13 +45,13 @@ async fn status(Shared(driver): Shared<Arc<Driver>>, Path(run): Path<String>) ->
     let id: RunId = id(&run, "workflow run")?;
     driver
         .with(|state, _| {
-            let (_, run) = state.run(id).ok_or_else(Refused::not_found)?;
+            let (_, run) = state.run(id).ok_or_else(ApiError::not_found)?;
             Ok(Json(state.status(run).word().into()))
         })
         .await?
 }
 
-async fn one(Shared(driver): Shared<Arc<Driver>>, Path(run): Path<String>) -> Result<View, Refused> {
+async fn one(Shared(driver): Shared<Arc<Driver>>, Path(run): Path<String>) -> Result<View, ApiError> {
     let id: RunId = id(&run, "workflow run")?;
     details(&driver, id).await
 }
@@ -69,9 +69,9 @@ async fn trigger(
     Shared(driver): Shared<Arc<Driver>>,
     Path(tenant): Path<String>,
     wanted: Result<Json<Trigger>, JsonRejection>,
-) -> Result<View, Refused> {
+) -> Result<View, ApiError> {
     own_tenant(&driver, &tenant)?;
-    let Json(wanted) = wanted.map_err(|e| Refused::bad(e.body_text()))?;
+    let Json(wanted) = wanted.map_err(|e| ApiError::bad_request(e.body_text()))?;
     let request = TriggerWorkflowRequest {
         name: wanted.workflow_name,
         input: object("input", wanted.input)?.unwrap_or_default(),
@@ -79,7 +79,7 @@ async fn trigger(
         priority: wanted.priority,
         ..TriggerWorkflowRequest::default()
     };
-    let id = trigger_one(&driver, request).await.map_err(|status| Refused::as_grpc(&status))?;
+    let id = trigger_one(&driver, request).await.map_err(|status| ApiError::as_grpc(&status))?;
     details(&driver, id).await
 }
 
@@ -90,10 +90,10 @@ async fn external_ids(
     RawQuery(query): RawQuery,
 ) -> Answer {
     own_tenant(&driver, &tenant)?;
-    let wanted = wanted(query.as_deref().unwrap_or_default()).map_err(Refused::bad)?;
+    let wanted = wanted(query.as_deref().unwrap_or_default()).map_err(ApiError::bad_request)?;
     if wanted.selection.all_pairs {
         // A real engine ignores the operator here.
-        return Err(Refused::bad(query::unknown("all pairs in this list: any pair is enough")));
+        return Err(ApiError::bad_request(query::unknown("all pairs in this list: any pair is enough")));
     }
     Ok(Json(
         driver.with(|state, _| state.select(&wanted.selection).map(|id| Value::from(id.to_string())).collect()).await?,
@@ -101,10 +101,10 @@ async fn external_ids(
 }
 
 /// A run with its tasks, and what they are to each other.
-async fn details(driver: &Driver, id: RunId) -> Result<View, Refused> {
+async fn details(driver: &Driver, id: RunId) -> Result<View, ApiError> {
     driver
         .with(|state, _| {
-            let (run_id, run) = state.run(id).ok_or_else(Refused::not_found)?;
+            let (run_id, run) = state.run(id).ok_or_else(ApiError::not_found)?;
             let tasks = run.tasks.iter().filter_map(|task| task_view(driver, state, *task, true)).collect();
             let shape: Vec<Value> = run
                 .tasks
@@ -278,10 +278,10 @@ async fn list(
     Shared(driver): Shared<Arc<Driver>>,
     Path(tenant): Path<String>,
     RawQuery(query): RawQuery,
-) -> Result<Listing, Refused> {
+) -> Result<Listing, ApiError> {
     own_tenant(&driver, &tenant)?;
     let Wanted { selection, page, payloads, only_tasks } =
-        wanted(query.as_deref().unwrap_or_default()).map_err(Refused::bad)?;
+        wanted(query.as_deref().unwrap_or_default()).map_err(ApiError::bad_request)?;
     let ids: Vec<RunId> = driver
         .with(|state, _| {
             let runs = state.select(&selection);

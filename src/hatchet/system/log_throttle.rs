@@ -1,32 +1,32 @@
-//! Log lines about what others can cause as often as they like: the first is written, the following are counted.
+//! Limits log lines about events that a peer can cause at any rate.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The shortest time between two lines about one condition.
-const EVERY: Duration = Duration::from_secs(10);
+/// Shortest time between two lines about the same kind of event.
+const INTERVAL: Duration = Duration::from_secs(10);
 
-/// How often a condition has occurred since it was last logged.
+/// Decides for one kind of event which occurrences are logged: the first, and then at most one in [`INTERVAL`].
 #[derive(Debug, Default)]
-pub(crate) struct LogThrottle {
+pub(super) struct LogThrottle {
     last: Option<Instant>,
-    unlogged: u64,
+    suppressed: u64,
 }
 
 impl LogThrottle {
-    /// Counts an occurrence. Answers what to add to its log line, or `None` where none is due: for the first occurrence
-    /// nothing, for a later one how many were not logged.
-    pub(crate) fn report(&mut self) -> Option<String> {
+    /// Records an occurrence. Returns the end of its log line, which counts the occurrences suppressed since the last
+    /// line, or `None` if this occurrence is suppressed.
+    pub(super) fn log(&mut self) -> Option<String> {
         let now = Instant::now();
-        if self.last.is_some_and(|last| now.duration_since(last) < EVERY) {
-            self.unlogged += 1;
+        if self.last.is_some_and(|last| now.duration_since(last) < INTERVAL) {
+            self.suppressed += 1;
             return None;
         }
         self.last = Some(now);
-        Some(match std::mem::take(&mut self.unlogged) {
+        Some(match std::mem::take(&mut self.suppressed) {
             0 => String::new(),
-            unlogged => format!(" (and {unlogged} times since the last message)"),
+            suppressed => format!(" ({suppressed} more since the last message)"),
         })
     }
 }
@@ -36,15 +36,15 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn repeated_condition_is_logged_once_and_then_summarised() {
-        let mut condition = LogThrottle::default();
-        assert_eq!(condition.report().as_deref(), Some(""));
+    async fn repeated_event_is_logged_once_per_interval() {
+        let mut throttle = LogThrottle::default();
+        assert_eq!(throttle.log().as_deref(), Some(""));
         for _ in 0..1000 {
-            assert_eq!(condition.report(), None);
+            assert_eq!(throttle.log(), None);
         }
-        tokio::time::advance(EVERY).await;
-        assert_eq!(condition.report().as_deref(), Some(" (and 1000 times since the last message)"));
-        tokio::time::advance(EVERY).await;
-        assert_eq!(condition.report().as_deref(), Some(""));
+        tokio::time::advance(INTERVAL).await;
+        assert_eq!(throttle.log().as_deref(), Some(" (1000 more since the last message)"));
+        tokio::time::advance(INTERVAL).await;
+        assert_eq!(throttle.log().as_deref(), Some(""));
     }
 }

@@ -1,36 +1,43 @@
-//! Errors of the operating system that have nothing to do with what was being done, and what to do about them.
+//! Texts of operating system errors for users.
 //!
-//! Like [`wire`](crate::hatchet::wire), it stands below all other modules, and each of them may use it.
+//! A process that has no file descriptor left fails in places that have nothing to do with the cause, such as opening
+//! a folder. The texts here then name that cause and its remedy, in place of advice about the folder.
 
 use std::{fmt, io};
 
-/// The errno of a process that has as many files open as it may, on Linux, macOS and the BSDs.
+/// Error number of a process at its limit of open files, on Linux, macOS and the BSDs.
 const EMFILE: i32 = 24;
-/// The errno of a system that has.
+/// Error number of a system at its limit of open files.
 const ENFILE: i32 = 23;
 
-/// The error in words; if file descriptors have run out, with what to do about it.
+/// Displays an error in lower case and without its number. If file descriptors have run out, the text says what to do.
 pub(crate) struct OsError<'a>(pub(crate) &'a io::Error);
 
 impl fmt::Display for OsError<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match out_of_files(self.0) {
-            Some(text) => f.write_str(text),
-            None => self.0.fmt(f),
+        if let Some(text) = out_of_files(self.0) {
+            return f.write_str(text);
+        }
+        // The standard library has a single kind, without a name, for all errors that it does not distinguish.
+        let unnamed = io::Error::from_raw_os_error(i32::MAX).kind();
+        let text = self.0.to_string();
+        match (self.0.kind(), text.split_once(" (os error")) {
+            (kind, Some((text, _))) if kind == unnamed => f.write_str(&text.to_lowercase()),
+            (kind, Some(_)) => kind.fmt(f),
+            (_, None) => f.write_str(&text),
         }
     }
 }
 
-/// The error in words with what to do next: `advice`, unless file descriptors have run out, which no other folder,
-/// address or port mends.
-pub(crate) fn explain(error: &io::Error, advice: &str) -> String {
+/// An error followed by advice. If file descriptors have run out, the advice to raise that limit replaces the given one.
+pub(crate) fn with_advice(error: &io::Error, advice: &str) -> String {
     match out_of_files(error) {
         Some(text) => text.to_owned(),
-        None => format!("{error}: {advice}"),
+        None => format!("{}: {advice}", OsError(error)),
     }
 }
 
-/// That file descriptors have run out, if that is what the error says, and what to do about it.
+/// The cause and the remedy if the error says that file descriptors have run out.
 pub(crate) fn out_of_files(error: &io::Error) -> Option<&'static str> {
     if !cfg!(unix) {
         return None;
@@ -47,17 +54,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn missing_descriptors_are_named_instead_of_the_advice() {
+    fn exhausted_file_descriptors_replace_the_advice() {
         for (number, part) in [(EMFILE, "ulimit -n"), (ENFILE, "fs.file-max")] {
             let error = io::Error::from_raw_os_error(number);
-            // So does the system call it.
+            // The system's own text.
             assert!(error.to_string().to_lowercase().contains("too many open files"), "{error}");
-            let said = explain(&error, "choose another folder");
-            assert!(said.contains("too many open files") && said.contains(part), "{said}");
-            assert!(!said.contains("folder"), "{said}");
-            assert_eq!(OsError(&error).to_string(), said);
+            let text = with_advice(&error, "choose another folder");
+            assert!(text.contains("too many open files") && text.contains(part), "{text}");
+            assert!(!text.contains("folder"), "{text}");
+            assert_eq!(OsError(&error).to_string(), text);
         }
-        let other = io::Error::from(io::ErrorKind::PermissionDenied);
-        assert_eq!(explain(&other, "choose another folder"), format!("{other}: choose another folder"));
+    }
+
+    #[test]
+    fn other_errors_keep_the_advice_and_lose_their_number() {
+        let denied = io::Error::from_raw_os_error(13);
+        assert_eq!(with_advice(&denied, "choose another folder"), "permission denied: choose another folder");
+        let own = io::Error::other("its thread ended");
+        assert_eq!(OsError(&own).to_string(), "its thread ended");
     }
 }

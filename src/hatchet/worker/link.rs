@@ -28,7 +28,7 @@ use crate::hatchet::{
         patience::LIMIT,
         retry::{RegistrationTimeout, Waits},
     },
-    system::os_error::OsError,
+    system::OsError,
     task::{CancelReason, Kind},
     wire::{WorkerId, proto},
 };

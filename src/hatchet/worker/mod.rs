@@ -38,7 +38,6 @@ mod started;
 mod state;
 mod stats;
 mod table;
-mod visitors;
 mod watchdog;
 
 use std::{net::TcpListener, num::NonZeroUsize, sync::Arc, time::Duration};
