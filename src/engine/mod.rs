@@ -109,7 +109,6 @@
 //! - `traceparent` is not added to the metadata. There is no rate limit on calls. Action ids are lower-cased.
 //! - Errors that a real engine reports as INTERNAL for bad declarations are INVALID_ARGUMENT and name the field.
 
-mod assignment;
 #[cfg(feature = "cel")]
 mod cel;
 mod cron;
@@ -117,25 +116,15 @@ mod dashboard;
 mod driver;
 mod error;
 mod file_id;
-#[cfg_attr(not(feature = "durable"), allow(dead_code, reason = "only the file is left out of such a build"))]
-mod gate;
 mod grpc;
 mod http;
-mod idempotency;
-#[cfg(feature = "durable")]
-mod keeping;
 mod lifecycle;
-mod mailbox;
-mod metadata;
 mod options;
 #[cfg_attr(not(feature = "durable"), allow(dead_code, reason = "only the file is left out of such a build"))]
-mod record;
+mod persistence;
 mod rest;
 #[cfg_attr(not(feature = "durable"), allow(dead_code, reason = "only the file is left out of such a build"))]
 mod state;
-#[cfg(feature = "durable")]
-mod store;
-mod subscriptions;
 #[cfg(test)]
 mod tests;
 mod validate;

@@ -13,7 +13,7 @@ use ring::{
 };
 
 use crate::{
-    engine::{grpc::Caller, state::Moment},
+    engine::{grpc::Caller, state::Timestamp},
     hatchet::wire::{Claims, TenantId},
 };
 
@@ -45,7 +45,7 @@ pub(in crate::engine) struct Tokens {
 
 impl Tokens {
     /// Signs the two tokens of this start. They differ only in their ids.
-    pub(in crate::engine) fn new(key: &[u8], tenant: TenantId, address: &str, url: &str, now: Moment) -> Self {
+    pub(in crate::engine) fn new(key: &[u8], tenant: TenantId, address: &str, url: &str, now: Timestamp) -> Self {
         let key = hmac::Key::new(hmac::HMAC_SHA256, key);
         let seconds = now.0 / 1000;
         let claims = || Claims {
@@ -75,7 +75,7 @@ impl Tokens {
 
     /// Returns the caller that an `authorization` header authenticates: by a token of this start, whatever the clock
     /// says, or by a token of an earlier start with the same key until it expires.
-    pub(super) fn authenticate(&self, header: Option<&[u8]>, now: Moment) -> Option<Caller> {
+    pub(super) fn authenticate(&self, header: Option<&[u8]>, now: Timestamp) -> Option<Caller> {
         let token = header.and_then(|h| std::str::from_utf8(h).ok()).and_then(bearer)?;
         for (known, caller) in [(&self.current, Caller::OtherProcess), (&self.in_process, Caller::SameProcess)] {
             if equal_in_constant_time(token.as_bytes(), known.as_bytes()) {
@@ -121,12 +121,12 @@ fn equal_in_constant_time(a: &[u8], b: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    fn tokens(now: Moment) -> Tokens {
+    fn tokens(now: Timestamp) -> Tokens {
         Tokens::new(&[7; KEY_BYTES], uuid::Uuid::nil().into(), "127.0.0.1:1", "http://127.0.0.1:1", now)
     }
 
     impl Tokens {
-        fn accepts(&self, header: Option<&[u8]>, now: Moment) -> bool {
+        fn accepts(&self, header: Option<&[u8]>, now: Timestamp) -> bool {
             self.authenticate(header, now).is_some()
         }
     }
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn only_own_tokens_authenticate() {
-        let now = Moment(1_000_000_000_000);
+        let now = Timestamp(1_000_000_000_000);
         let tokens = tokens(now);
         let good = tokens.current().to_owned();
         assert!(good.starts_with("ey") && tokens.accepts(Some(&header(&good)), now));
@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn in_process_token_identifies_the_same_process() {
-        let now = Moment(1_000_000_000_000);
+        let now = Timestamp(1_000_000_000_000);
         let (first, second) = (tokens(now), tokens(now));
         let caller = |tokens: &Tokens, token: &str| tokens.authenticate(Some(&header(token)), now);
         assert_eq!(caller(&first, first.in_process()), Some(Caller::SameProcess));
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn token_of_earlier_start_authenticates_and_one_of_another_key_does_not() {
-        let now = Moment(1_000_000_000_000);
+        let now = Timestamp(1_000_000_000_000);
         let (first, second) = (tokens(now), tokens(now.plus(Duration::from_secs(5))));
         assert_ne!(first.current(), second.current());
         assert!(second.accepts(Some(&header(first.current())), now));
@@ -181,7 +181,7 @@ mod tests {
 
     #[test]
     fn tokens_stay_valid_however_long_the_engine_runs() {
-        let begun = Moment(1_800_000_000_000);
+        let begun = Timestamp(1_800_000_000_000);
         let (earlier, tokens) = (tokens(begun), tokens(begun));
         for days in [0, 89, 90, 91, 20 * 365] {
             let now = begun.plus(Duration::from_secs(days * 24 * 3600));
@@ -192,13 +192,13 @@ mod tests {
             }
         }
         // The clock was set back by years: only tokens of this start are accepted.
-        assert!(tokens.accepts(Some(&header(tokens.current())), Moment(1_000_000_000_000)));
-        assert!(!tokens.accepts(Some(&header(earlier.current())), Moment(1_000_000_000_000)));
+        assert!(tokens.accepts(Some(&header(tokens.current())), Timestamp(1_000_000_000_000)));
+        assert!(!tokens.accepts(Some(&header(earlier.current())), Timestamp(1_000_000_000_000)));
     }
 
     #[test]
     fn token_expires_at_its_expiry_claim() {
-        let now = Moment(1_800_000_000_000);
+        let now = Timestamp(1_800_000_000_000);
         let tokens = tokens(now);
         let mut claims = Claims::read_unverified(tokens.current()).unwrap();
         claims.exp = Some(now.0 / 1000 + 10);

@@ -11,14 +11,14 @@ use uuid::Uuid;
 
 use super::data_folder::{Folder, Identity};
 #[cfg(feature = "durable")]
-use crate::engine::{keeping, store::Store};
+use crate::engine::{driver::open, persistence::store::Store};
 use crate::{
     engine::{
         driver::{Driver, Time},
         error::EngineError,
         http::{self, Service, Tokens},
         options::{EngineOptions, Rest},
-        state::{Moment, Now, State},
+        state::{ClockReading, State, Timestamp},
     },
     hatchet::system::{Handshake, HostNames},
 };
@@ -61,7 +61,7 @@ impl Engine {
         let grpc_address = reachable(address).to_string();
         let with_rest = options.rest != Rest::Off;
         let server_url = format!("http://{}", reachable(rest_address));
-        let tokens = Tokens::new(&identity.key, identity.tenant, &grpc_address, &server_url, Moment::wall());
+        let tokens = Tokens::new(&identity.key, identity.tenant, &grpc_address, &server_url, Timestamp::wall());
         // The token names an address in any case: without one the Python SDK would take a public one of its own.
         let api_url = if with_rest { server_url } else { String::new() };
         let handshake = Handshake {
@@ -160,10 +160,10 @@ struct Kept {
 }
 
 impl Kept {
-    fn open(options: &EngineOptions, folder: Option<&Folder>, now: Now) -> Result<Self, EngineError> {
+    fn open(options: &EngineOptions, folder: Option<&Folder>, now: ClockReading) -> Result<Self, EngineError> {
         #[cfg(feature = "durable")]
         if let Some(folder) = folder.filter(|_| !options.ephemeral) {
-            let (state, store) = keeping::open(folder.path(), options, now)?;
+            let (state, store) = open::open(folder.path(), options, now)?;
             return Ok(Self { state, store: Some(store) });
         }
         #[cfg(not(feature = "durable"))]
@@ -312,8 +312,8 @@ mod tests {
 
     use super::*;
     use crate::engine::{
-        record::{Change, Row, RowKey, Table},
-        store,
+        persistence::row::{Change, Row, RowKey, Table},
+        persistence::store,
     };
 
     fn held(path: &Path) -> Held {

@@ -21,7 +21,7 @@ use super::{
 use crate::engine::{
     cron::CronRule,
     driver::Driver,
-    state::{Cron, CronRefusal, Room, State},
+    state::{Capacity, Cron, CronError, State},
 };
 
 pub(super) fn routes() -> Router<Arc<Driver>> {
@@ -53,10 +53,10 @@ async fn create(
     let rule = CronRule::parse(&wanted.cron_expression).map_err(ApiError::bad_request)?;
     let plan = wanted.run.plan(&driver, &workflow)?;
     driver
-        .add(Room::Load, |state, now| {
+        .add(Capacity::Runs, |state, now| {
             let id = state.add_cron(plan, rule, wanted.cron_name, now).map_err(|refusal| match refusal {
-                CronRefusal::UnknownWorkflow => ApiError::bad_request("workflow not found"),
-                CronRefusal::Twice => {
+                CronError::UnknownWorkflow => ApiError::bad_request("workflow not found"),
+                CronError::Duplicate => {
                     ApiError::bad_request("cron trigger with that name-expression pair already exists")
                 }
             })?;
@@ -84,7 +84,9 @@ async fn list(
         .with(|state, _| {
             let mut all: Vec<(Uuid, &Cron)> = state
                 .crons()
-                .filter(|(_, cron)| by.fits(state, &cron.plan) && name.as_ref().is_none_or(|name| *name == cron.name))
+                .filter(|(_, cron)| {
+                    by.fits(state, &cron.template) && name.as_ref().is_none_or(|name| *name == cron.name)
+                })
                 .collect();
             all.sort_by_key(|(_, cron)| std::cmp::Reverse(cron.created));
             all.into_iter().map(|(id, _)| id).collect::<Vec<Uuid>>()
@@ -156,8 +158,8 @@ fn view(driver: &Driver, state: &State, id: Uuid, cron: &Cron) -> View {
         "enabled": cron.enabled,
         "method": if cron.declared { "DEFAULT" } else { "API" },
     });
-    planned::add_workflow(&mut view, state, &cron.plan);
+    planned::add_workflow(&mut view, state, &cron.template);
     let mut view = View::of(view);
-    planned::add_payloads(&mut view, &cron.plan);
+    planned::add_payloads(&mut view, &cron.template);
     view
 }

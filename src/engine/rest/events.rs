@@ -19,8 +19,8 @@ use super::{
 use crate::{
     engine::{
         driver::Driver,
-        metadata::PairFilter,
-        state::{Event, Moment, State},
+        state::triggers::metadata::PairFilter,
+        state::{Event, State, Timestamp},
         validate::payload::{metadata_pair, status_word},
     },
     hatchet::wire::RunStatus,
@@ -36,8 +36,8 @@ pub(super) fn routes() -> Router<Arc<Driver>> {
 #[derive(Default)]
 struct Filter {
     keys: Vec<String>,
-    since: Option<Moment>,
-    until: Option<Moment>,
+    since: Option<Timestamp>,
+    until: Option<Timestamp>,
     workflows: Vec<Uuid>,
     statuses: Vec<RunStatus>,
     ids: Vec<Uuid>,

@@ -13,7 +13,7 @@ use super::{Answer, ApiError, own_tenant, query};
 use crate::{
     engine::{
         driver::Driver,
-        state::{Selection, model::Task},
+        state::{RunFilter, model::Task},
         validate::payload::metadata_pair,
     },
     hatchet::wire::RunStatus,
@@ -52,8 +52,8 @@ async fn tasks(Shared(driver): Shared<Arc<Driver>>, Path(tenant): Path<String>, 
     Ok(Json(Value::from(rows.to_vec())))
 }
 
-fn wanted(text: &str) -> Result<Selection, String> {
-    let mut by = Selection::default();
+fn wanted(text: &str) -> Result<RunFilter, String> {
+    let mut by = RunFilter::default();
     for (key, value) in query::pairs(text) {
         match key.as_str() {
             "since" => by.since = Some(query::time(&key, &value)?),
@@ -72,5 +72,5 @@ fn wanted(text: &str) -> Result<Selection, String> {
 async fn totals(Shared(driver): Shared<Arc<Driver>>, Path(tenant): Path<String>) -> Answer {
     own_tenant(&driver, &tenant)?;
     let (at, [made, assigned, ended]) = driver.with(|state, now| (now, state.totals())).await?;
-    Ok(Json(json!({ "atMillis": at.shown.0, "runsMade": made, "tasksAssigned": assigned, "runsEnded": ended })))
+    Ok(Json(json!({ "atMillis": at.display.0, "runsMade": made, "tasksAssigned": assigned, "runsEnded": ended })))
 }

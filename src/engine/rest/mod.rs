@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::{
     driver::Driver,
-    gate::{NotAdded, Unkept},
+    persistence::barrier::{AddError, NotDurable},
 };
 
 mod crons;
@@ -90,17 +90,17 @@ impl ApiError {
     }
 }
 
-impl From<NotAdded> for ApiError {
-    fn from(refused: NotAdded) -> Self {
+impl From<AddError> for ApiError {
+    fn from(refused: AddError) -> Self {
         match refused {
-            NotAdded::Unkept(unkept) => unkept.into(),
-            NotAdded::NoRoom => Self::unavailable(&refused.to_string()),
+            AddError::NotDurable(unkept) => unkept.into(),
+            AddError::AtCapacity => Self::unavailable(&refused.to_string()),
         }
     }
 }
 
-impl From<Unkept> for ApiError {
-    fn from(unkept: Unkept) -> Self {
+impl From<NotDurable> for ApiError {
+    fn from(unkept: NotDurable) -> Self {
         Self(StatusCode::SERVICE_UNAVAILABLE, unkept.to_string())
     }
 }
@@ -123,13 +123,13 @@ fn own_tenant(driver: &Driver, text: &str) -> Result<(), ApiError> {
 }
 
 /// The `metadata` of every resource.
-fn meta(id: impl ToString, created: super::state::Moment) -> Value {
+fn meta(id: impl ToString, created: super::state::Timestamp) -> Value {
     let at = rfc3339(created);
     json!({ "id": id.to_string(), "createdAt": at, "updatedAt": at })
 }
 
-fn rfc3339(at: super::state::Moment) -> String {
-    at.timestamp().to_string()
+fn rfc3339(at: super::state::Timestamp) -> String {
+    at.to_wire().to_string()
 }
 
 /// A payload as REST shows it: an object, or else an empty one.

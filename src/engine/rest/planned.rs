@@ -12,8 +12,8 @@ use super::{
 };
 use crate::engine::{
     driver::Driver,
-    metadata::PairFilter,
-    state::{Plan, State},
+    state::triggers::metadata::PairFilter,
+    state::{RunTemplate, State},
     validate::payload::{
         input as checked_input, metadata as checked_metadata, metadata_pair, priority as checked_priority,
     },
@@ -29,13 +29,13 @@ pub(super) struct Body {
 }
 
 impl Body {
-    pub(super) fn plan(self, driver: &Driver, workflow: &str) -> Result<Plan, ApiError> {
+    pub(super) fn plan(self, driver: &Driver, workflow: &str) -> Result<RunTemplate, ApiError> {
         let refused = |status: tonic::Status| ApiError::bad_request(status.message());
         let input = object("input", self.input)?.unwrap_or_else(|| "{}".into());
         let input = checked_input(&input, driver.max_message);
         let metadata = object("additionalMetadata", self.additional_metadata)?;
         let metadata = checked_metadata(metadata.as_deref(), driver.max_message);
-        Ok(Plan {
+        Ok(RunTemplate {
             workflow: Arc::from(workflow),
             input: input.map_err(refused)?,
             metadata: metadata.map_err(refused)?,
@@ -101,7 +101,7 @@ impl Filter {
         Ok(true)
     }
 
-    pub(super) fn fits(&self, state: &State, plan: &Plan) -> bool {
+    pub(super) fn fits(&self, state: &State, plan: &RunTemplate) -> bool {
         self.workflow.is_none_or(|id| state.version_of(&plan.workflow).is_some_and(|v| v.workflow_id == id))
             && self.workflow_name.as_deref().is_none_or(|name| name == &*plan.workflow)
             && self.metadata.fits_all(&plan.metadata)
@@ -117,7 +117,7 @@ fn only_pair(text: &str) -> Result<(String, String), String> {
 }
 
 /// Names the workflow that is started.
-pub(super) fn add_workflow(view: &mut Value, state: &State, plan: &Plan) {
+pub(super) fn add_workflow(view: &mut Value, state: &State, plan: &RunTemplate) {
     view["workflowName"] = (*plan.workflow).into();
     if let Some(version) = state.version_of(&plan.workflow) {
         view["workflowId"] = version.workflow_id.to_string().into();
@@ -126,7 +126,7 @@ pub(super) fn add_workflow(view: &mut Value, state: &State, plan: &Plan) {
     }
 }
 
-pub(super) fn add_payloads(view: &mut View, plan: &Plan) {
+pub(super) fn add_payloads(view: &mut View, plan: &RunTemplate) {
     view.payload("input", Payload::Json(plan.input.clone()));
     view.payload("additionalMetadata", Payload::Json(plan.metadata.clone()));
 }

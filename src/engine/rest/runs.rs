@@ -21,7 +21,7 @@ use crate::{
     engine::{
         driver::Driver,
         state::{
-            Moment, Selection, State,
+            RunFilter, State, Timestamp,
             model::{Phase, Run, Task},
         },
         validate::{
@@ -191,7 +191,7 @@ pub(super) fn task_view(driver: &Driver, state: &State, id: RunId, payloads: boo
         "type": "TASK",
         "taskExternalId": id.to_string(),
         // Real engines number their rows; so do we.
-        "taskId": task.number,
+        "taskId": task.seq,
         "taskInsertedAt": rfc3339(run.created),
         "createdAt": rfc3339(run.created),
         "displayName": *spec.name,
@@ -243,7 +243,7 @@ fn output(phase: &Phase) -> Option<Arc<str>> {
     }
 }
 
-fn times(view: &mut View, started: Option<Moment>, finished: Option<Moment>) {
+fn times(view: &mut View, started: Option<Timestamp>, finished: Option<Timestamp>) {
     if let Some(at) = started {
         view.set("startedAt", rfc3339(at));
     }
@@ -268,7 +268,7 @@ fn error_message(phase: &Phase) -> Option<&str> {
 /// What a list asks for.
 #[derive(Default)]
 struct Wanted {
-    selection: Selection,
+    selection: RunFilter,
     page: Page,
     payloads: bool,
     only_tasks: bool,
@@ -346,7 +346,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!((wanted.page.range(100), wanted.payloads), (2..7, false));
-        assert_eq!(wanted.selection.since, Some(Moment(1_767_323_045_678)));
+        assert_eq!(wanted.selection.since, Some(Timestamp(1_767_323_045_678)));
         assert_eq!(wanted.selection.statuses.len(), 2);
         assert!(wanted.selection.metadata.fits_all(r#"{"a":"b"}"#) && !wanted.selection.metadata.fits_any("{}"));
     }

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::engine::{
     driver::Driver,
-    state::{Moment, Room, Scheduled, State},
+    state::{Capacity, ScheduledRun, State, Timestamp},
 };
 
 /// The status of all schedules that there are: the runs that they start are in the lists of runs.
@@ -53,7 +53,7 @@ async fn create(
     let at = query::time("triggerAt", &wanted.trigger_at).map_err(ApiError::bad_request)?;
     let plan = wanted.run.plan(&driver, &workflow)?;
     driver
-        .add(Room::Load, |state, now| {
+        .add(Capacity::Runs, |state, now| {
             let ids = state.schedule(&plan, &[at], now).map_err(|_| ApiError::bad_request("workflow not found"))?;
             ids.first().map_or(Err(ApiError::not_found()), |id| found(&driver, state, *id))
         })
@@ -79,8 +79,8 @@ async fn list(
     let chosen = driver
         .with(|state, _| {
             let wanted = statuses.is_empty() || statuses.iter().any(|status| status == STATUS);
-            let all = state.schedules().filter(|(_, scheduled)| wanted && by.fits(state, &scheduled.plan));
-            let mut all: Vec<(Uuid, &Scheduled)> = all.collect();
+            let all = state.schedules().filter(|(_, scheduled)| wanted && by.fits(state, &scheduled.template));
+            let mut all: Vec<(Uuid, &ScheduledRun)> = all.collect();
             all.sort_by_key(|(_, scheduled)| std::cmp::Reverse(scheduled.at));
             all.into_iter().map(|(id, _)| id).collect::<Vec<Uuid>>()
         })
@@ -159,7 +159,9 @@ async fn remove_many(
     let done = driver
         .with(|state, _| {
             let ids = match filter {
-                Some(by) => state.schedules().filter(|(_, it)| by.fits(state, &it.plan)).map(|(id, _)| id).collect(),
+                Some(by) => {
+                    state.schedules().filter(|(_, it)| by.fits(state, &it.template)).map(|(id, _)| id).collect()
+                }
                 None => given,
             };
             each(ids, |id| state.unschedule(id))
@@ -191,7 +193,7 @@ async fn change_many(
     let times = updates
         .into_iter()
         .map(time)
-        .collect::<Result<Vec<(Uuid, Moment)>, String>>()
+        .collect::<Result<Vec<(Uuid, Timestamp)>, String>>()
         .map_err(ApiError::bad_request)?;
     let done = driver
         .with(|state, _| {
@@ -219,15 +221,15 @@ fn found(driver: &Driver, state: &State, id: Uuid) -> Result<View, ApiError> {
     Ok(view(driver, state, id, scheduled))
 }
 
-fn view(driver: &Driver, state: &State, id: Uuid, scheduled: &Scheduled) -> View {
+fn view(driver: &Driver, state: &State, id: Uuid, scheduled: &ScheduledRun) -> View {
     let mut view = json!({
         "metadata": meta(id, scheduled.created),
         "tenantId": driver.tenant.to_string(),
         "triggerAt": rfc3339(scheduled.at),
         "method": "API",
     });
-    planned::add_workflow(&mut view, state, &scheduled.plan);
+    planned::add_workflow(&mut view, state, &scheduled.template);
     let mut view = View::of(view);
-    planned::add_payloads(&mut view, &scheduled.plan);
+    planned::add_payloads(&mut view, &scheduled.template);
     view
 }

@@ -17,7 +17,7 @@ use crate::{
     engine::{
         driver::Driver,
         state::{
-            Mark, State, What,
+            HistoryEvent, HistoryEventKind, State,
             model::{Phase, Run, Task},
         },
     },
@@ -99,34 +99,46 @@ fn steps(state: &State, id: RunId, task: &Task) -> Vec<Step> {
     let name = state.spec(id).map(|spec| spec.name.to_string());
     let mut worker = None;
     let mut steps = Vec::new();
-    for (number, mark) in task.trail.numbered() {
-        let (kind, message, error) = words(&mark);
-        match &mark.what {
-            What::Assigned(id) => worker = Some(id.to_string()),
-            What::Started | What::Finished | What::Refreshed(_) | What::SlotReleased => {}
-            What::Queued | What::Failed(_) | What::TimedOut(_) | What::NotTaken | What::Cancelled => worker = None,
-            What::Reassigned | What::Retrying(_) | What::Replayed | What::Skipped => worker = None,
+    for (number, event) in task.history.numbered() {
+        let (kind, message, error) = words(&event);
+        match &event.kind {
+            HistoryEventKind::Assigned(id) => worker = Some(id.to_string()),
+            HistoryEventKind::Started
+            | HistoryEventKind::Finished
+            | HistoryEventKind::Refreshed(_)
+            | HistoryEventKind::SlotReleased => {}
+            HistoryEventKind::Queued
+            | HistoryEventKind::Failed(_)
+            | HistoryEventKind::TimedOut(_)
+            | HistoryEventKind::NotTaken
+            | HistoryEventKind::Cancelled => worker = None,
+            HistoryEventKind::Reassigned
+            | HistoryEventKind::Retrying(_)
+            | HistoryEventKind::Replayed
+            | HistoryEventKind::Skipped => worker = None,
         }
         let output = match &task.phase {
-            Phase::Completed(output) if mark.attempt == task.attempt && mark.what == What::Finished => Some(output),
+            Phase::Completed(output) if event.attempt == task.attempt && event.kind == HistoryEventKind::Finished => {
+                Some(output)
+            }
             _ => None,
         };
         // A number of the task's and room for each of its steps, two for an assignment.
-        let number = (task.number << 24) + 2 * number;
+        let number = (task.seq << 24) + 2 * number;
         let view = |number: u64, kind: &str, message: &str| {
             let mut view = View::of(json!({
-                "id": number, "taskId": id.to_string(), "timestamp": rfc3339(mark.at), "eventType": kind,
+                "id": number, "taskId": id.to_string(), "timestamp": rfc3339(event.at), "eventType": kind,
                 "message": message, "errorMessage": error, "taskDisplayName": name,
-                "retryCount": mark.attempt, "attempt": mark.attempt + 1,
+                "retryCount": event.attempt, "attempt": event.attempt + 1,
             }));
             view.payload("output", Payload::Text(output.cloned().unwrap_or_else(|| "".into())));
             if let Some(worker) = &worker {
                 view.set("workerId", worker.as_str());
             }
-            ((mark.at.0, number), view)
+            ((event.at.0, number), view)
         };
         steps.push(view(number, kind, &message));
-        if matches!(mark.what, What::Assigned(_)) {
+        if matches!(event.kind, HistoryEventKind::Assigned(_)) {
             steps.push(view(number + 1, "SENT_TO_WORKER", "Sent task run to the assigned worker"));
         }
     }
@@ -134,27 +146,29 @@ fn steps(state: &State, id: RunId, task: &Task) -> Vec<Step> {
 }
 
 /// The type, the message and the error of a step, as a real engine words them.
-fn words(mark: &Mark) -> (&'static str, String, &str) {
+fn words(event: &HistoryEvent) -> (&'static str, String, &str) {
     let plain = |kind| (kind, String::new(), "");
-    match &mark.what {
-        What::Queued => plain("QUEUED"),
-        What::Assigned(_) => plain("ASSIGNED"),
-        What::Started => plain("STARTED"),
-        What::Finished => plain("FINISHED"),
-        What::Failed(error) => ("FAILED", String::new(), error),
-        What::TimedOut(error) => ("TIMED_OUT", error.to_string(), ""),
-        What::NotTaken => plain("SCHEDULING_TIMED_OUT"),
-        What::Cancelled => plain("CANCELLED"),
-        What::Reassigned => plain("REASSIGNED"),
-        What::Retrying(wait) if wait.is_zero() => ("RETRYING", format!("This is retry number {}.", mark.attempt), ""),
-        What::Retrying(wait) => {
-            let at = rfc3339(mark.at.plus(*wait));
-            ("RETRYING", format!("This is retry number {}. Retrying in {wait:?} ({at}).", mark.attempt), "")
+    match &event.kind {
+        HistoryEventKind::Queued => plain("QUEUED"),
+        HistoryEventKind::Assigned(_) => plain("ASSIGNED"),
+        HistoryEventKind::Started => plain("STARTED"),
+        HistoryEventKind::Finished => plain("FINISHED"),
+        HistoryEventKind::Failed(error) => ("FAILED", String::new(), error),
+        HistoryEventKind::TimedOut(error) => ("TIMED_OUT", error.to_string(), ""),
+        HistoryEventKind::NotTaken => plain("SCHEDULING_TIMED_OUT"),
+        HistoryEventKind::Cancelled => plain("CANCELLED"),
+        HistoryEventKind::Reassigned => plain("REASSIGNED"),
+        HistoryEventKind::Retrying(wait) if wait.is_zero() => {
+            ("RETRYING", format!("This is retry number {}.", event.attempt), "")
         }
-        What::Replayed => ("RETRIED_BY_USER", "Task was replayed, resetting task result.".to_owned(), ""),
-        What::Skipped => plain("SKIPPED"),
-        What::Refreshed(by) => ("TIMEOUT_REFRESHED", format!("Timeout refreshed by {by:?}"), ""),
-        What::SlotReleased => plain("SLOT_RELEASED"),
+        HistoryEventKind::Retrying(wait) => {
+            let at = rfc3339(event.at.plus(*wait));
+            ("RETRYING", format!("This is retry number {}. Retrying in {wait:?} ({at}).", event.attempt), "")
+        }
+        HistoryEventKind::Replayed => ("RETRIED_BY_USER", "Task was replayed, resetting task result.".to_owned(), ""),
+        HistoryEventKind::Skipped => plain("SKIPPED"),
+        HistoryEventKind::Refreshed(by) => ("TIMEOUT_REFRESHED", format!("Timeout refreshed by {by:?}"), ""),
+        HistoryEventKind::SlotReleased => plain("SLOT_RELEASED"),
     }
 }
 
@@ -163,13 +177,13 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::engine::state::Moment;
+    use crate::engine::state::Timestamp;
 
     #[test]
     fn a_wait_is_told_with_its_end() {
-        let what = What::Retrying(Duration::from_millis(1440));
-        let mark = Mark { at: Moment(1_000), attempt: 2, what };
+        let what = HistoryEventKind::Retrying(Duration::from_millis(1440));
+        let event = HistoryEvent { at: Timestamp(1_000), attempt: 2, kind: what };
         let message = "This is retry number 2. Retrying in 1.44s (1970-01-01T00:00:02.440Z).";
-        assert_eq!(words(&mark), ("RETRYING", message.to_owned(), ""));
+        assert_eq!(words(&event), ("RETRYING", message.to_owned(), ""));
     }
 }

@@ -14,7 +14,7 @@ use super::{Answer, ApiError, id, own_tenant, query, rfc3339, runs, shown, view:
 use crate::{
     engine::{
         driver::Driver,
-        state::{Moment, Now, Selection, State, model::LogLine},
+        state::{ClockReading, RunFilter, State, Timestamp, model::LogLine},
         validate::payload::{metadata_pair, status_word},
     },
     hatchet::wire::RunId,
@@ -44,8 +44,8 @@ async fn one(Shared(driver): Shared<Arc<Driver>>, Path(task): Path<String>) -> R
 #[derive(Default)]
 struct Lines {
     limit: Option<usize>,
-    since: Option<Moment>,
-    until: Option<Moment>,
+    since: Option<Timestamp>,
+    until: Option<Timestamp>,
     search: String,
     levels: Vec<String>,
     newest_first: bool,
@@ -146,7 +146,7 @@ async fn each(
     driver: &Driver,
     tenant: &str,
     chosen: Result<Json<Chosen>, JsonRejection>,
-    act: impl Fn(&mut State, RunId, Now) -> bool,
+    act: impl Fn(&mut State, RunId, ClockReading) -> bool,
 ) -> Answer {
     own_tenant(driver, tenant)?;
     let Json(chosen) = chosen.map_err(|e| ApiError::bad_request(e.body_text()))?;
@@ -166,12 +166,12 @@ async fn each(
     Ok(Json(json!({ "ids": ids })))
 }
 
-fn selection(filter: Filter) -> Result<Selection, String> {
+fn selection(filter: Filter) -> Result<RunFilter, String> {
     // A real engine takes the filter for one of the year 1, finds nothing and says OK: see the head of `engine`.
     let since = filter.since.ok_or(NO_SINCE)?;
     let statuses = filter.statuses.unwrap_or_default();
     let metadata = filter.additional_metadata.unwrap_or_default();
-    Ok(Selection {
+    Ok(RunFilter {
         since: Some(query::time("since", &since)?),
         until: filter.until.map(|text| query::time("until", &text)).transpose()?,
         statuses: statuses.iter().map(|word| status_word(word)).collect::<Result<_, _>>()?,

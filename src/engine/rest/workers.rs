@@ -23,7 +23,7 @@ use super::{
 use crate::{
     engine::{
         driver::Driver,
-        state::{Now, State, WorkerStatus, model::Worker},
+        state::{ClockReading, State, WorkerStatus, model::Worker},
     },
     hatchet::wire::WorkerId,
 };
@@ -42,7 +42,7 @@ async fn tenant(Shared(driver): Shared<Arc<Driver>>, Path(tenant): Path<String>)
     own_tenant(&driver, &tenant)?;
     // SDKs warn about anything but V1.
     Ok(Json(json!({
-        "metadata": meta(driver.tenant, driver.now().shown),
+        "metadata": meta(driver.tenant, driver.now().display),
         "name": "embedded", "slug": "embedded", "version": "V1", "environment": "development",
         "alertMemberEmails": false, "analyticsOptOut": true,
     })))
@@ -125,12 +125,12 @@ async fn pause(
         .await?
 }
 
-fn found(state: &State, id: WorkerId, now: Now) -> Answer {
+fn found(state: &State, id: WorkerId, now: ClockReading) -> Answer {
     let worker = state.worker(id).ok_or_else(ApiError::not_found)?;
     Ok(Json(view(state, id, worker, now, Served::by(state).workflows(worker))))
 }
 
-fn view(state: &State, id: WorkerId, worker: &Worker, now: Now, registered: Vec<Value>) -> Value {
+fn view(state: &State, id: WorkerId, worker: &Worker, now: ClockReading, registered: Vec<Value>) -> Value {
     let slots: Map<String, Value> = worker
         .slots
         .iter()

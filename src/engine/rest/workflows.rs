@@ -46,7 +46,7 @@ async fn list(Shared(driver): Shared<Arc<Driver>>, Path(tenant): Path<String>, R
         })
         .await?;
     Ok(Json(json!({
-        "metadata": meta(driver.tenant, driver.now().shown), "rows": rows,
+        "metadata": meta(driver.tenant, driver.now().display), "rows": rows,
         "pagination": super::pagination(offset, limit, total),
     })))
 }

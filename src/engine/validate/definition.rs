@@ -11,8 +11,8 @@ use super::{
 use crate::{
     engine::{
         cron::CronRule,
-        idempotency::Expression,
         options::Timings,
+        state::triggers::idempotency::Expression,
         state::{
             attempt::BackOff,
             model::{Definition, Idempotency, Lease, TaskDefinition},

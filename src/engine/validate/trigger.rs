@@ -10,7 +10,7 @@ use crate::{
         driver::Driver,
         grpc::{collision, not_here},
         state::{
-            ParentRef, Refusal, Room, TriggerItem, Triggered, Wanted,
+            Capacity, ClaimRequest, ParentRef, TriggerError, TriggerItem, Triggered,
             model::{Origin, Version},
         },
     },
@@ -29,7 +29,7 @@ impl Seen {
         if let Some(known) = self.0.get(name) {
             return known.clone();
         }
-        let version = driver.now_with(|state, _| state.version_of(name).cloned());
+        let version = driver.apply(|state, _| state.version_of(name).cloned());
         self.0.insert(name.to_owned(), version.clone());
         version
     }
@@ -66,20 +66,20 @@ pub(in crate::engine) fn item(
         }
     };
     let version = seen.version(driver, &from.name);
-    let wanted = match version.as_ref().and_then(|version| version.idempotency.as_ref()) {
+    let claim = match version.as_ref().and_then(|version| version.idempotency.as_ref()) {
         None => None,
         Some(rule) => {
             let key = rule.expression.key(&input, &metadata).map_err(Status::invalid_argument)?;
-            Some(Wanted { key, lease: rule.lease })
+            Some(ClaimRequest { key, lease: rule.lease })
         }
     };
-    Ok(TriggerItem { workflow: from.name, input, metadata, priority, parent, wanted, origin: Origin::Call })
+    Ok(TriggerItem { workflow: from.name, input, metadata, priority, parent, claim, origin: Origin::Call })
 }
 
 /// Makes one run.
 pub(in crate::engine) async fn one(driver: &Driver, from: TriggerWorkflowRequest) -> Result<RunId, Status> {
     let item = item(driver, &mut Seen::default(), from)?;
-    let made = driver.add(Room::Load, |state, now| state.trigger(vec![item], now)).await?.map_err(refused)?;
+    let made = driver.add(Capacity::Runs, |state, now| state.trigger(vec![item], now)).await?.map_err(refused)?;
     match made[..] {
         [Triggered::New(id) | Triggered::Existing(id)] => Ok(id),
         [Triggered::Collision { existing, .. }] => Err(collision::single(&IdempotencyCollisionError {
@@ -99,7 +99,7 @@ pub(in crate::engine) async fn many(driver: &Driver, all: Vec<TriggerWorkflowReq
         // An idempotency expression may take milliseconds: other calls have their turn between two of them.
         tokio::task::yield_now().await;
     }
-    let made = driver.add(Room::Load, |state, now| state.trigger(items, now)).await?.map_err(refused)?;
+    let made = driver.add(Capacity::Runs, |state, now| state.trigger(items, now)).await?.map_err(refused)?;
     let (mut ids, mut collisions) = (Vec::with_capacity(made.len()), Vec::new());
     for one in made {
         match one {
@@ -119,11 +119,11 @@ pub(in crate::engine) async fn many(driver: &Driver, all: Vec<TriggerWorkflowReq
     }))
 }
 
-fn refused(refusal: Refusal) -> Status {
+fn refused(refusal: TriggerError) -> Status {
     match refusal {
-        Refusal::UnknownWorkflow(name) => {
+        TriggerError::UnknownWorkflow(name) => {
             Status::invalid_argument(format!("workflow names not found: {}", check::brief(&name)))
         }
-        Refusal::UnknownParent => Status::not_found("not found"),
+        TriggerError::UnknownParent => Status::not_found("not found"),
     }
 }
