@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::hatchet::os_error::explain;
+use crate::hatchet::system::with_advice;
 
 /// The file with a line for each run.
 const RUNS: &str = "runs.jsonl";
@@ -69,7 +69,7 @@ impl Journal {
     /// benchmark. A benchmark that is resumed takes up its own folder, and what is there stays until it begins.
     pub fn open(folder: &Path, prefix: &str) -> Result<Self, String> {
         let at = |path: &Path, e: io::Error| {
-            format!("--out: {} cannot be written: {}", path.display(), explain(&e, "choose another folder"))
+            format!("--out: {} cannot be written: {}", path.display(), with_advice(&e, "choose another folder"))
         };
         // Where a part of the path is `..`, what is in what cannot be told from it.
         let is_plain = !folder.components().any(|part| part == Component::ParentDir);
@@ -96,7 +96,7 @@ impl Journal {
             },
             Err(e) if e.kind() == io::ErrorKind::NotFound => false,
             Err(e) => {
-                let why = explain(&e, "choose another folder");
+                let why = with_advice(&e, "choose another folder");
                 return Err(format!("--out: {} cannot be read: {why}", summary.display()));
             }
         };

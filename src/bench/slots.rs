@@ -40,7 +40,7 @@ mod tests {
     use std::time::Duration;
 
     use super::{super::Template, *};
-    use crate::hatchet::{client::Sources, wire::Handshake};
+    use crate::hatchet::{client::Sources, system::Handshake};
 
     fn task(name: &str, slot_pool: &'static str) -> TaskPlan {
         TaskPlan {

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use super::{Exit, command::ConnectionWords};
 #[cfg(not(feature = "engine"))]
-use crate::hatchet::wire::private_file;
+use crate::hatchet::system::private_file;
 use crate::hatchet::{
     client::{ClientConfig, Rediscovery, Sources},
-    wire::Handshake,
+    system::Handshake,
 };
 
 /// When to use the embedded engine.

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use super::Exit;
 use crate::hatchet::{
     client::{Source, Sources, parse_integer},
-    os_error::explain,
+    system::with_advice,
 };
 
 pub(super) const ENABLED: &str = "HATCHET_CLIENT_WORKER_HEALTHCHECK_ENABLED";
@@ -86,7 +86,7 @@ pub(super) fn listen(addresses: &[SocketAddr]) -> Result<(TcpListener, SocketAdd
     listen().map_err(|e: std::io::Error| {
         let advice = format!("set {PORT} (--health-port) or {BIND_ADDRESS} (--health-bind) to what is free here");
         let addresses = addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(" or ");
-        Exit::usage(format!("health and metrics cannot be served at {addresses}: {}", explain(&e, &advice)))
+        Exit::usage(format!("health and metrics cannot be served at {addresses}: {}", with_advice(&e, &advice)))
     })
 }
 

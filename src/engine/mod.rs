@@ -109,31 +109,26 @@
 //! - `traceparent` is not added to the metadata. There is no rate limit on calls. Action ids are lower-cased.
 //! - Errors that a real engine reports as INTERNAL for bad declarations are INVALID_ARGUMENT and name the field.
 
-mod announcement;
 #[cfg(feature = "cel")]
 mod cel;
 mod cron;
+mod dashboard;
 mod driver;
 mod error;
-mod folder;
+mod file_id;
 mod grpc;
-mod incoming;
+mod http;
+mod lifecycle;
 mod options;
 #[cfg_attr(not(feature = "durable"), allow(dead_code, reason = "only the file is left out of such a build"))]
 mod persistence;
-mod place;
-mod recurring;
 mod rest;
-mod running;
-mod serve;
 #[cfg_attr(not(feature = "durable"), allow(dead_code, reason = "only the file is left out of such a build"))]
 mod state;
 #[cfg(test)]
 mod tests;
-mod token;
+mod validate;
 
-pub use announcement::Announcement;
 pub use error::{EngineError, EngineErrorKind};
-pub use folder::find;
+pub use lifecycle::{Announcement, Engine, find};
 pub use options::{EngineOptions, Rest, Timings};
-pub use running::Engine;

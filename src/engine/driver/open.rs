@@ -6,7 +6,6 @@ use uuid::Uuid;
 
 use crate::engine::{
     error::EngineError,
-    grpc::stored_definition,
     options::EngineOptions,
     persistence::store::{self, OpenError, Store},
     state::{ClockReading, Loading, State},
@@ -36,7 +35,9 @@ pub(crate) fn open(folder: &Path, options: &EngineOptions, now: ClockReading) ->
 
 fn load(path: &Path, options: &EngineOptions, now: ClockReading) -> Result<(State, Store), OpenError> {
     let timings = options.timings.clone();
-    let declare = Box::new(move |content| stored_definition(content, &timings).map_err(|e| e.message().to_owned()));
+    let declare = Box::new(move |content| {
+        crate::engine::validate::definition::stored(content, &timings).map_err(|e| e.message().to_owned())
+    });
     let ids = Box::new(Uuid::new_v4);
     let mut loading = Loading::new(options.timings.clone(), options.keep(), ids, declare, now);
     let store = store::open(path, |table, row| loading.put(table, row))?;

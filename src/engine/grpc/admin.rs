@@ -5,11 +5,12 @@ use std::collections::HashMap;
 use prost::Message;
 use tonic::{Request, Response, Status};
 
-use super::{Door, check, declare, not_here, trigger};
+use super::{Door, not_here};
 use crate::{
     engine::{
         driver::assignment,
         state::{Capacity, RunFilter, State, Timestamp, model::Run},
+        validate::{definition as declare, payload as check, trigger},
     },
     hatchet::wire::{
         RunId, RunStatus,

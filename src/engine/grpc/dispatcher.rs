@@ -10,14 +10,14 @@ use std::{
 use futures_util::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{Door, VERSION, check, declare, not_here};
+use super::{Caller, Door, VERSION, not_here};
 use crate::{
     engine::{
         driver::Driver,
         driver::send_queue::QueueReader,
         driver::subscriptions::{EventFilter, RunEvent, RunResult, SubscriberId},
         state::{AttemptReport, Capacity, Registration, WorkerError},
-        token::Caller,
+        validate::{definition as declare, payload as check},
     },
     hatchet::wire::{
         ActionId, RunId, parse_duration,
@@ -48,7 +48,7 @@ impl Dispatcher for Door {
         &self,
         request: Request<WorkerRegisterRequest>,
     ) -> Result<Response<WorkerRegisterResponse>, Status> {
-        let inside = request.extensions().get() == Some(&Caller::Inside);
+        let inside = request.extensions().get() == Some(&Caller::SameProcess);
         let request = request.into_inner();
         let worker_name = request.worker_name.clone();
         let registration = Registration { inside, ..registration(request)? };

@@ -3,8 +3,9 @@
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::{Door, check};
+use super::Door;
 use crate::engine::state::{Capacity, ClockReading, PushedEvent, State, Timestamp};
+use crate::engine::validate::payload as check;
 use crate::hatchet::wire::{
     RunId,
     proto::{

@@ -2,8 +2,9 @@
 
 use tonic::{Request, Response, Status};
 
-use super::{Door, check, not_here, trigger};
+use super::{Door, not_here};
 use crate::engine::state::{Capacity, RunTemplate, Timestamp};
+use crate::engine::validate::{payload as check, trigger};
 use crate::hatchet::wire::proto::{
     BulkTriggerWorkflowRequest, BulkTriggerWorkflowResponse, PauseRateLimitRequest, PauseRateLimitResponse,
     PutRateLimitRequest, PutRateLimitResponse, PutWorkflowRequest, ScheduleWorkflowRequest, ScheduledWorkflow,

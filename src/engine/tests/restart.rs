@@ -196,7 +196,7 @@ struct Heir {
 
 impl Wake for Heir {
     fn wake(self: Arc<Self>) {
-        self.outcome.send(folder::Folder::hold(&self.folder).map(drop)).unwrap();
+        self.outcome.send(lifecycle::data_folder::Folder::hold(&self.folder).map(drop)).unwrap();
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
     config::{ClientConfig, Tls},
     dial::{ConnectError, io_source, root_cause},
 };
-use crate::hatchet::os_error::out_of_files;
+use crate::hatchet::system::out_of_files;
 
 /// What answered at an address.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -132,7 +132,8 @@ pub(super) mod tests {
     };
     use crate::hatchet::{
         client::{Client, ClientConfig, Sources},
-        wire::{Handshake, RunId, WorkerId},
+        system::Handshake,
+        wire::{RunId, WorkerId},
     };
 
     #[test]

@@ -23,7 +23,7 @@ use crate::hatchet::{
         patience::LIMIT,
         retry::{RegistrationTimeout, Waits},
     },
-    os_error::OsError,
+    system::OsError,
     task::{CancelReason, Kind},
     wire::{WorkerId, proto},
 };

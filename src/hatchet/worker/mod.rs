@@ -26,7 +26,6 @@ mod drain;
 mod health;
 mod lifecycle;
 mod session;
-mod visitors;
 mod watchdog;
 
 use std::{net::TcpListener, num::NonZeroUsize, sync::Arc, time::Duration};

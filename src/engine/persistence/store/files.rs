@@ -8,8 +8,8 @@ use std::{
 };
 
 use crate::{
-    engine::{folder, place::Place},
-    hatchet::wire::private_file,
+    engine::{file_id::Place, lifecycle::data_folder as folder},
+    hatchet::system::private_file,
 };
 
 /// What SQLite writes beside the file, in its mode.

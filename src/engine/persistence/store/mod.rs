@@ -23,8 +23,8 @@ use tokio::sync::oneshot;
 pub(crate) use self::error::{OpenError, WriteError, advice};
 use self::{files::LastWrite, row_batch::Parcel, sqlite::Database};
 use crate::engine::{
+    file_id::Place,
     persistence::row::{Batch, Damaged, Found, Table},
-    place::Place,
 };
 
 /// Parcels of rows that may wait for whoever opens a store.

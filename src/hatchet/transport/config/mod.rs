@@ -17,7 +17,10 @@ use super::{
     dial::{Proxies, Route, is_loopback},
     error::{ClientError, ErrorKind},
 };
-use crate::hatchet::wire::{Claims, DEFAULT_MAX_MESSAGE, Handshake, TenantId};
+use crate::hatchet::{
+    system::Handshake,
+    wire::{Claims, DEFAULT_MAX_MESSAGE, TenantId},
+};
 
 /// Everything that is needed to reach an engine. Made by [`ClientConfig::from_sources`] or
 /// [`ClientConfig::from_handshake`].

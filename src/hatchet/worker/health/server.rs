@@ -22,12 +22,20 @@ use super::{
     stats::{Stats, WorkerStats},
 };
 use crate::hatchet::{
-    wire::HostNames,
-    worker::{LinkState, visitors::Visitors},
+    system::{ConnectionLimits, HostNames, LimitedListener},
+    worker::LinkState,
 };
 
 /// As in the Python SDK: after this, a worker that has not listened yet is no longer starting but unhealthy.
 const STARTING: Duration = Duration::from_secs(10);
+
+/// Probes and scrapers take milliseconds and simply connect again, so a connection without a response for 10 s is closed.
+const CONNECTION_LIMITS: ConnectionLimits = ConnectionLimits {
+    total: 256,
+    unauthenticated: 256,
+    grace_period: Duration::from_millis(100),
+    response_timeout: Some(Duration::from_secs(10)),
+};
 
 /// Serves for as long as the link lives; ends only with a failure.
 pub(in crate::hatchet::worker) async fn serve(
@@ -45,11 +53,12 @@ pub(in crate::hatchet::worker) async fn serve(
     if is_local {
         routes = routes.layer(from_fn(check_host));
     }
-    axum::serve(Visitors::new(tokio::net::TcpListener::from_std(listener)?), routes).await
+    let listener = LimitedListener::new(tokio::net::TcpListener::from_std(listener)?, CONNECTION_LIMITS);
+    axum::serve(listener, routes).await
 }
 
 async fn check_host(request: Request, next: Next) -> Response {
-    if HostNames::Loopback.admit(request.uri(), request.headers()) {
+    if HostNames::Loopback.match_request(request.uri(), request.headers()) {
         return next.run(request).await;
     }
     let said = "the Host header names another machine: ask by localhost or 127.0.0.1\n";

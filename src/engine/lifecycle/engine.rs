@@ -9,18 +9,19 @@ use std::{
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use super::data_folder::{Folder, Identity};
 #[cfg(feature = "durable")]
-use super::{driver::open, persistence::store::Store};
-use super::{
-    driver::{Driver, Time},
-    error::EngineError,
-    folder::{Folder, Identity},
-    options::{EngineOptions, Rest},
-    serve::{self, Service},
-    state::{ClockReading, State, Timestamp},
-    token::Tokens,
+use crate::engine::{driver::open, persistence::store::Store};
+use crate::{
+    engine::{
+        driver::{Driver, Time},
+        error::EngineError,
+        http::{self, Service, Tokens},
+        options::{EngineOptions, Rest},
+        state::{ClockReading, State, Timestamp},
+    },
+    hatchet::system::{Handshake, HostNames},
 };
-use crate::hatchet::wire::{Handshake, HostNames};
 
 /// How long calls may take to end when the engine stops; streams are hung up on before.
 const FAREWELL: Duration = Duration::from_secs(3);
@@ -69,7 +70,7 @@ impl Engine {
             grpc_address,
             api_url,
         };
-        let inside = Handshake { token: tokens.inside().to_owned(), ..handshake.clone() };
+        let inside = Handshake { token: tokens.in_process().to_owned(), ..handshake.clone() };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -86,7 +87,7 @@ impl Engine {
             match Kept::open(&options, folder.as_ref(), time.now()) {
                 Ok(Kept { state, store }) => {
                     let driver = Driver::new(state, time, identity.tenant, options.max_message);
-                    let service = Service { driver, tokens, names: HostNames::of(address.ip()), with_rest };
+                    let service = Service { driver, tokens, host_names: HostNames::of(address.ip()), with_rest };
                     let held = Held { store, folder };
                     runtime.block_on(run(listeners, service, held, announced, ready, stopped));
                 }
@@ -268,7 +269,7 @@ async fn run(
     }
     let driver = service.driver.clone();
     let (hang_up, hung_up) = oneshot::channel::<()>();
-    let serving = serve::serve(listeners, service, async {
+    let serving = http::serve(listeners, service, async {
         let _ = hung_up.await;
     });
     let keeping = keep(&driver, held.store.as_ref());

@@ -1,34 +1,34 @@
-//! Validates the `Host` header, which prevents DNS rebinding: a page whose name was made to point to this machine could
-//! otherwise have a browser send requests here and read the answers as its own.
+//! Validates the `Host` header, which prevents DNS rebinding: without it, a web page whose domain name was changed to
+//! point at this machine could have the browser send requests here and could read the responses.
 
 use std::net::IpAddr;
 
 use http::{HeaderMap, Uri, header};
 
-/// The names by which an HTTP server may be addressed.
+/// The host names by which an HTTP server may be addressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HostNames {
-    /// Those of the loopback: `localhost`, names below it, 127.0.0.0/8, `[::1]`.
+    /// `localhost`, names below it, 127.0.0.0/8 and `[::1]`.
     Loopback,
-    /// Any IP address too, for a server that listens on more than the loopback. A name could be made to point anywhere.
+    /// These and any IP address, for a server that listens on more than the loopback interface. Domain names stay
+    /// excluded, since their owner can make them point anywhere.
     Addresses,
 }
 
 impl HostNames {
-    /// The names of a server that is bound to this address.
+    /// The host names of a server that is bound to this address.
     pub fn of(bound: IpAddr) -> Self {
         if bound.is_loopback() { Self::Loopback } else { Self::Addresses }
     }
 
-    /// Whether every name that a request gives for the server is one of them, and it gives at least one. HTTP/2 has the
-    /// name in the address and HTTP/1 in the header; a request with two headers is refused, since programs disagree on
-    /// which one counts.
-    pub fn admit(self, uri: &Uri, headers: &HeaderMap) -> bool {
+    /// Whether the request names the server, and only by allowed names. HTTP/2 has the name in the URI, HTTP/1 in the
+    /// header. A request with two headers is refused, since programs disagree about which of them counts.
+    pub fn match_request(self, uri: &Uri, headers: &HeaderMap) -> bool {
         let mut hosts = headers.get_all(header::HOST).iter();
         let (host, second) = (hosts.next(), hosts.next());
-        let named = uri.authority().map(|authority| authority.as_str());
+        let authority = uri.authority().map(|authority| authority.as_str());
         let host = host.map(|host| host.to_str().unwrap_or_default());
-        let mut names = [named, host].into_iter().flatten().peekable();
+        let mut names = [authority, host].into_iter().flatten().peekable();
         second.is_none() && names.peek().is_some() && names.all(|name| self.contains(name))
     }
 
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_names_of_the_loopback_are_contained() {
+    fn only_loopback_names_are_contained() {
         for name in
             ["localhost", "LOCALHOST:80", "a.localhost:1", "localhost.", "127.0.0.1:9", "127.1.2.3", "[::1]:7", "[::1]"]
         {
@@ -81,16 +81,18 @@ mod tests {
     }
 
     #[test]
-    fn every_name_of_a_request_must_be_contained() {
-        let admits = |uri: &'static str, hosts: &[&'static str]| {
+    fn request_matches_only_if_each_of_its_names_does() {
+        let matches = |uri: &'static str, hosts: &[&'static str]| {
             let mut headers = HeaderMap::new();
             for host in hosts {
                 headers.append(header::HOST, HeaderValue::from_static(host));
             }
-            HostNames::Loopback.admit(&Uri::from_static(uri), &headers)
+            HostNames::Loopback.match_request(&Uri::from_static(uri), &headers)
         };
-        assert!(admits("/", &["localhost"]) && admits("http://localhost/", &[]) && admits("http://[::1]/", &["[::1]"]));
-        assert!(!admits("/", &[]) && !admits("http://evil.example/", &["localhost"]));
-        assert!(!admits("/", &["localhost", "evil.example"]) && !admits("/", &["localhost", "localhost"]));
+        assert!(
+            matches("/", &["localhost"]) && matches("http://localhost/", &[]) && matches("http://[::1]/", &["[::1]"])
+        );
+        assert!(!matches("/", &[]) && !matches("http://evil.example/", &["localhost"]));
+        assert!(!matches("/", &["localhost", "evil.example"]) && !matches("/", &["localhost", "localhost"]));
     }
 }

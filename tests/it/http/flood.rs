@@ -124,7 +124,7 @@ fn an_engine_that_may_open_few_files_outlives_a_flood() {
         stream
     };
     let guests: Vec<TcpStream> = (0..200).map(guest).collect();
-    engine.err.until_said("the system gives no connection");
+    engine.err.until_said("cannot accept a connection");
     drop((flood, guests));
     until("the engine again", || (page_as(address, &path, &[("Authorization", &bearer)]).status == 200).then_some(()));
     engine.stop().expect(0);

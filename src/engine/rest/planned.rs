@@ -7,14 +7,16 @@ use serde_json::{Value, value::RawValue};
 use uuid::Uuid;
 
 use super::{
-    Refused, query,
+    ApiError, query,
     view::{Payload, View},
 };
 use crate::engine::{
     driver::Driver,
-    grpc::{checked_input, checked_metadata, checked_priority, metadata_pair},
     state::triggers::metadata::PairFilter,
     state::{RunTemplate, State},
+    validate::payload::{
+        input as checked_input, metadata as checked_metadata, metadata_pair, priority as checked_priority,
+    },
 };
 
 /// The run that a body asks for.
@@ -27,8 +29,8 @@ pub(super) struct Body {
 }
 
 impl Body {
-    pub(super) fn plan(self, driver: &Driver, workflow: &str) -> Result<RunTemplate, Refused> {
-        let refused = |status: tonic::Status| Refused::bad(status.message());
+    pub(super) fn plan(self, driver: &Driver, workflow: &str) -> Result<RunTemplate, ApiError> {
+        let refused = |status: tonic::Status| ApiError::bad_request(status.message());
         let input = object("input", self.input)?.unwrap_or_else(|| "{}".into());
         let input = checked_input(&input, driver.max_message);
         let metadata = object("additionalMetadata", self.additional_metadata)?;
@@ -44,7 +46,7 @@ impl Body {
 
 /// The text of a field that may be an object, null or absent. Unlike gRPC, where anything else counts as absent, REST
 /// refuses it, as with a real engine.
-pub(super) fn object(field: &str, value: Option<Value>) -> Result<Option<String>, Refused> {
+pub(super) fn object(field: &str, value: Option<Value>) -> Result<Option<String>, ApiError> {
     let kind = match value {
         None | Some(Value::Null) => return Ok(None),
         Some(Value::Object(object)) => return Ok(Some(Value::Object(object).to_string())),
@@ -53,7 +55,7 @@ pub(super) fn object(field: &str, value: Option<Value>) -> Result<Option<String>
         Some(Value::Number(_)) => "a number",
         Some(Value::Bool(_)) => "a boolean",
     };
-    Err(Refused::bad(format!("invalid {field}: it is {kind}: send a JSON object")))
+    Err(ApiError::bad_request(format!("invalid {field}: it is {kind}: send a JSON object")))
 }
 
 /// Which ones a list is to show.

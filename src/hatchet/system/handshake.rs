@@ -1,4 +1,4 @@
-//! The handshake file: how an engine that runs on this machine tells its clients where it is.
+//! The handshake file, by which an engine on this machine announces its address and its token.
 
 use std::{io, path::Path};
 
@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::private_file;
 
-/// Largest handshake file that is read, in bytes. Ours has less than 2 kB.
-const LARGEST: usize = 64 << 10;
+/// Largest handshake file that is read, in bytes. The embedded engine writes less than 2 kB.
+const MAX_BYTES: usize = 64 << 10;
 
-/// The content of a handshake file, with the fields of Hatchet's own embedded sidecar.
+/// Content of a handshake file. The fields are those of Hatchet's own embedded sidecar.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Handshake {
     /// The client token, a secret.
@@ -18,15 +18,17 @@ pub struct Handshake {
     pub tenant_id: String,
     /// `host:port` of the gRPC services, without TLS.
     pub grpc_address: String,
-    /// Base URL of the REST part.
+    /// Base URL of the REST API; empty if the engine serves none.
     pub api_url: String,
 }
 
 impl Handshake {
-    /// Reads a handshake file, or answers `None` where there is none. Refuses one that another user may have written,
-    /// with the checks of [`private_file::open`]; content that is no handshake is [`io::ErrorKind::InvalidData`].
+    /// Reads a handshake file; `None` if there is none.
+    ///
+    /// Fails for a file that another user may have written, by the checks of [`private_file::open`], and with
+    /// [`io::ErrorKind::InvalidData`] for content that is not a handshake.
     pub fn read(path: &Path) -> io::Result<Option<Self>> {
-        match private_file::read(path, LARGEST) {
+        match private_file::read(path, MAX_BYTES) {
             Ok(content) => {
                 let invalid = |e| io::Error::new(io::ErrorKind::InvalidData, e);
                 serde_json::from_slice(&content).map(Some).map_err(invalid)

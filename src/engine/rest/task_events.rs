@@ -10,7 +10,7 @@ use axum::{
 use serde_json::json;
 
 use super::{
-    Refused, id, query, rfc3339,
+    ApiError, id, query, rfc3339,
     view::{Payload, View},
 };
 use crate::{
@@ -34,12 +34,12 @@ async fn of_task(
     Shared(driver): Shared<Arc<Driver>>,
     Path(task): Path<String>,
     RawQuery(text): RawQuery,
-) -> Result<View, Refused> {
+) -> Result<View, ApiError> {
     let id: RunId = id(&task, "task")?;
     let part = part(text.as_deref())?;
     driver
         .with(|state, _| {
-            let task = state.task(id).filter(|task| task.is_made()).ok_or_else(Refused::not_found)?;
+            let task = state.task(id).filter(|task| task.is_made()).ok_or_else(ApiError::not_found)?;
             Ok(rows(newest_first(steps(state, id, task)), part))
         })
         .await?
@@ -49,12 +49,12 @@ async fn of_run(
     Shared(driver): Shared<Arc<Driver>>,
     Path(run): Path<String>,
     RawQuery(text): RawQuery,
-) -> Result<View, Refused> {
+) -> Result<View, ApiError> {
     let id: RunId = id(&run, "workflow run")?;
     let part = part(text.as_deref())?;
     driver
         .with(|state, _| {
-            let (_, run) = state.run(id).ok_or_else(Refused::not_found)?;
+            let (_, run) = state.run(id).ok_or_else(ApiError::not_found)?;
             Ok(rows(of(state, run), part))
         })
         .await?
@@ -67,14 +67,14 @@ pub(super) fn of(state: &State, run: &Run) -> Vec<View> {
 }
 
 /// How many to pass over, and how many to show.
-fn part(query: Option<&str>) -> Result<(usize, usize), Refused> {
+fn part(query: Option<&str>) -> Result<(usize, usize), ApiError> {
     let mut part = (0, usize::MAX);
     for (key, value) in query::pairs(query.unwrap_or_default()) {
-        let number = query::read(&key, &value).map_err(Refused::bad);
+        let number = query::read(&key, &value).map_err(ApiError::bad_request);
         match key.as_str() {
             "offset" => part.0 = number?,
             "limit" => part.1 = number?,
-            other => return Err(Refused::bad(query::unknown(other))),
+            other => return Err(ApiError::bad_request(query::unknown(other))),
         }
     }
     Ok(part)

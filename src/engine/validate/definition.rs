@@ -5,8 +5,8 @@ use std::{collections::HashSet, time::Duration};
 use tonic::Status;
 
 use super::{
-    check::{self, brief},
     parents,
+    payload::{self as check, brief},
 };
 use crate::{
     engine::{
@@ -226,7 +226,7 @@ fn refuse(workflow: &str, features: &[&str]) -> Result<(), Status> {
 }
 
 /// The rule for names of workflows, tasks and workers.
-pub(super) fn is_name(text: &str) -> bool {
+pub(in crate::engine) fn is_name(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
 }
 
@@ -237,7 +237,7 @@ fn name(field: &str, text: &str) -> Result<(), Status> {
     Err(invalid(field, &format!("`{}` is not a name: use letters, digits and . - _", brief(text))))
 }
 
-pub(super) fn invalid(field: &str, reason: &str) -> Status {
+pub(in crate::engine) fn invalid(field: &str, reason: &str) -> Status {
     Status::invalid_argument(format!(
         "Validation failed with the following errors: 0: validation failed on field 'CreateWorkflowVersionOpts.{field}': {reason}"
     ))

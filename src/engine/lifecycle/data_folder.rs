@@ -15,12 +15,17 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 
-use super::{
-    error::EngineError,
-    place::Place,
-    token::{KEY_BYTES, new_key},
+use crate::{
+    engine::{
+        error::EngineError,
+        file_id::Place,
+        http::{KEY_BYTES, new_key},
+    },
+    hatchet::{
+        system::{Handshake, private_file},
+        wire::TenantId,
+    },
 };
-use crate::hatchet::wire::{Handshake, TenantId, private_file};
 
 /// How often a held lock is tried again, and how long apart: one who only looks whether it is held holds it for a
 /// moment.
@@ -28,17 +33,17 @@ const TRIES: u32 = 5;
 const TRY_AGAIN: Duration = Duration::from_millis(10);
 
 /// The name of the file that is locked.
-pub(super) const LOCK: &str = "lock";
+pub(in crate::engine) const LOCK: &str = "lock";
 
 /// Largest `engine.json` that is read, in bytes. Ours has less than 200.
 const LARGEST_IDENTITY: usize = 4 << 10;
 
 /// What an engine keeps from start to start.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Identity {
-    pub(super) key: [u8; KEY_BYTES],
-    pub(super) tenant: TenantId,
-    pub(super) port: Option<u16>,
+pub(in crate::engine) struct Identity {
+    pub(in crate::engine) key: [u8; KEY_BYTES],
+    pub(in crate::engine) tenant: TenantId,
+    pub(in crate::engine) port: Option<u16>,
 }
 
 /// `engine.json`.
@@ -50,7 +55,7 @@ struct Kept {
 }
 
 impl Identity {
-    pub(super) fn new() -> Result<Self, EngineError> {
+    pub(in crate::engine) fn new() -> Result<Self, EngineError> {
         let key = new_key().map_err(|e| EngineError::system("make a signing key", e))?;
         Ok(Self { key, tenant: TenantId::random(), port: None })
     }
@@ -69,7 +74,7 @@ impl Identity {
 
 /// A folder that this process holds.
 #[derive(Debug)]
-pub(super) struct Folder {
+pub(in crate::engine) struct Folder {
     path: PathBuf,
     /// Of the lock.
     place: Place,
@@ -81,7 +86,7 @@ pub(super) struct Folder {
 
 impl Folder {
     /// Makes the folder if need be and takes hold of it.
-    pub(super) fn hold(path: &Path) -> Result<Self, EngineError> {
+    pub(in crate::engine) fn hold(path: &Path) -> Result<Self, EngineError> {
         make_private_folder(path).map_err(|e| EngineError::folder("use the engine's folder", path, e))?;
         let file = path.join(LOCK);
         let failed = |e| EngineError::folder("lock", &file, e);
@@ -102,12 +107,12 @@ impl Folder {
     }
 
     #[cfg(feature = "durable")]
-    pub(super) fn path(&self) -> &Path {
+    pub(in crate::engine) fn path(&self) -> &Path {
         &self.path
     }
 
     /// The identity kept here, or a new one. A file that cannot be read is put aside, never overwritten.
-    pub(super) fn identity(&self) -> Result<Identity, EngineError> {
+    pub(in crate::engine) fn identity(&self) -> Result<Identity, EngineError> {
         let file = self.path.join("engine.json");
         match private_file::read(&file, LARGEST_IDENTITY) {
             Ok(text) => {
@@ -129,18 +134,18 @@ impl Folder {
     }
 
     /// Keeps the identity for the next start.
-    pub(super) fn keep(&self, identity: &Identity) -> Result<(), EngineError> {
+    pub(in crate::engine) fn keep(&self, identity: &Identity) -> Result<(), EngineError> {
         self.write("engine.json", &identity.written())
     }
 
     /// Tells others where the engine is.
-    pub(super) fn announce(&self, handshake: &Handshake) -> Result<(), EngineError> {
+    pub(in crate::engine) fn announce(&self, handshake: &Handshake) -> Result<(), EngineError> {
         *self.announced.lock().unwrap_or_else(PoisonError::into_inner) = Some(handshake.clone());
         self.write("handshake.json", &serde_json::json!(handshake))
     }
 
     /// Takes the announcement back, unless the folder has become another engine's, or another one is announced there.
-    pub(super) fn withdraw(&self) {
+    pub(in crate::engine) fn withdraw(&self) {
         let file = self.path.join("handshake.json");
         let announced = self.announced.lock().unwrap_or_else(PoisonError::into_inner).take();
         let found = Handshake::read(&file).ok().flatten();
@@ -210,7 +215,8 @@ fn make_private_folder(path: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::error::EngineErrorKind, *};
+    use super::*;
+    use crate::engine::EngineErrorKind;
 
     #[cfg(unix)]
     #[test]
@@ -280,13 +286,13 @@ mod tests {
             rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
         };
         let [started, _] = with_prepared(|path| fifo(&path.join("engine.json")));
-        assert!(started.unwrap().contains("no regular file"));
+        assert!(started.unwrap().contains("not a regular file"));
         let [_, found] = with_prepared(|path| fifo(&path.join("handshake.json")));
         assert!(found.is_none(), "nobody holds the folder exclusively");
         let dir = tempfile::tempdir().unwrap();
         let folder = Folder::hold(dir.path()).unwrap();
         fifo(&dir.path().join("handshake.json"));
-        assert!(find(dir.path()).unwrap_err().to_string().contains("no regular file"));
+        assert!(find(dir.path()).unwrap_err().to_string().contains("not a regular file"));
         // Replaced, and never opened.
         folder.announce(&handshake()).unwrap();
         assert_eq!(find(dir.path()).unwrap(), Some(handshake()));

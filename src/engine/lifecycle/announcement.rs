@@ -2,15 +2,15 @@
 
 use std::path::Path;
 
-use super::{EngineError, folder::Folder};
-use crate::hatchet::wire::Handshake;
+use super::data_folder::Folder;
+use crate::{engine::EngineError, hatchet::system::Handshake};
 
 /// A held folder. Letting go of it takes the handshake file back.
 #[derive(Debug)]
 pub struct Announcement(Folder);
 
 impl Announcement {
-    /// Takes hold of the folder, as an engine of ours does; fails with [`Held`](super::EngineErrorKind::Held) where
+    /// Takes hold of the folder, as an engine of ours does; fails with [`Held`](crate::engine::EngineErrorKind::Held) where
     /// another process has it.
     pub fn hold(folder: &Path) -> Result<Self, EngineError> {
         Folder::hold(folder).map(Self)

@@ -9,12 +9,12 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{Answer, Refused, own_tenant, query};
+use super::{Answer, ApiError, own_tenant, query};
 use crate::{
     engine::{
         driver::Driver,
-        grpc::metadata_pair,
         state::{RunFilter, model::Task},
+        validate::payload::metadata_pair,
     },
     hatchet::wire::RunStatus,
 };
@@ -28,7 +28,7 @@ pub(super) fn routes() -> Router<Arc<Driver>> {
 /// Tasks by status.
 async fn tasks(Shared(driver): Shared<Arc<Driver>>, Path(tenant): Path<String>, RawQuery(text): RawQuery) -> Answer {
     own_tenant(&driver, &tenant)?;
-    let wanted = wanted(text.as_deref().unwrap_or_default()).map_err(Refused::bad)?;
+    let wanted = wanted(text.as_deref().unwrap_or_default()).map_err(ApiError::bad_request)?;
     let counts: HashMap<RunStatus, usize> = driver
         .with(|state, _| {
             let mut counts = HashMap::new();

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use tonic::Status;
 
-use super::{check::brief, declare::invalid};
+use super::{definition::invalid, payload::brief};
 use crate::hatchet::wire::proto::v1::CreateTaskOpts;
 
 /// The parents of each task, by their places in the list; refuses what is not there and what goes in a circle.
-pub(super) fn resolve(tasks: &[CreateTaskOpts]) -> Result<Vec<Vec<usize>>, Status> {
+pub(in crate::engine) fn resolve(tasks: &[CreateTaskOpts]) -> Result<Vec<Vec<usize>>, Status> {
     let mut places: HashMap<&str, usize> = HashMap::new();
     for (at, task) in tasks.iter().enumerate() {
         if places.insert(&task.readable_id, at).is_some() {
@@ -42,7 +42,7 @@ pub(super) fn resolve(tasks: &[CreateTaskOpts]) -> Result<Vec<Vec<usize>>, Statu
 }
 
 /// Two tasks of one name.
-pub(super) fn twice(at: usize, name: &str) -> Status {
+pub(in crate::engine) fn twice(at: usize, name: &str) -> Status {
     invalid(&format!("Tasks[{at}].ReadableId"), &format!("`{}` is the name of another task too", brief(name)))
 }
 

@@ -6,12 +6,12 @@ use crate::support::{Embedded, page_as};
 
 /// All routes, as the source declares them.
 const SOURCES: [&str; 9] = [
-    include_str!("../../../src/engine/rest/counts.rs"),
+    include_str!("../../../src/engine/rest/metrics.rs"),
     include_str!("../../../src/engine/rest/crons.rs"),
     include_str!("../../../src/engine/rest/events.rs"),
     include_str!("../../../src/engine/rest/runs.rs"),
     include_str!("../../../src/engine/rest/schedules.rs"),
-    include_str!("../../../src/engine/rest/steps.rs"),
+    include_str!("../../../src/engine/rest/task_events.rs"),
     include_str!("../../../src/engine/rest/tasks.rs"),
     include_str!("../../../src/engine/rest/workers.rs"),
     include_str!("../../../src/engine/rest/workflows.rs"),

@@ -1,16 +1,16 @@
-//! Files that hold secrets: they are written for their owner only, and read only if nobody else can have written them.
+//! Files with secrets: written for their owner only, and read only if no other user can have written them.
 //!
-//! An engine's folder may lie where another user can prepare it, such as below `/tmp`. A key or a handshake file that
-//! another user placed there would give that user a token that this process accepts, and a hard link would show this
-//! process's secrets under another user's permissions. So every file is checked after it was opened, on its
-//! descriptor, which a later rename or replacement of the path cannot change:
+//! An engine's folder may lie where another user can prepare it, such as below `/tmp`. A signing key that another user
+//! placed there would give that user tokens that this process accepts, and a hard link would expose this process's
+//! secrets under another user's permissions. So each file is checked after it was opened, on its descriptor, which a
+//! later rename or replacement of the path cannot change:
 //!
 //! - it is a regular file (a FIFO would block the reader, a directory cannot be read),
 //! - this process's user owns it,
-//! - it has one name (a second hard link has the permissions and the folder of somebody else's choice),
-//! - no other user may write to it.
+//! - it has one hard link (another could be in a folder of another user),
+//! - no other user can write to it.
 //!
-//! Outside Unix these properties cannot be asked for, and only the type and the size are checked.
+//! Outside Unix only the type and the size are checked.
 
 use std::{
     error::Error,
@@ -20,24 +20,24 @@ use std::{
     path::Path,
 };
 
-/// Why a file or folder is not used.
+/// Why a file or folder is not trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Untrusted {
     /// It is a symbolic link, which is not followed.
     Link,
-    /// It is no regular file: a folder, a FIFO, a socket or a device.
+    /// It is not a regular file but a folder, a FIFO, a socket or a device.
     NotAFile,
-    /// Another user owns it: the ids of that user and of this process.
+    /// Another user owns it.
     Owner {
         /// The user id of the file's owner.
         owner: u32,
         /// The user id of this process.
         user: u32,
     },
-    /// It has this many names (hard links) instead of one.
+    /// It has this many hard links instead of one.
     Links(u64),
-    /// Other users may write to it, by this mode.
+    /// Other users can write to it, by this mode.
     Writable(u32),
     /// It is larger than this limit, in bytes.
     TooLarge(usize),
@@ -47,7 +47,7 @@ impl fmt::Display for Untrusted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Link => write!(f, "it is a symbolic link, which is not followed: name the target itself"),
-            Self::NotAFile => write!(f, "it is no regular file: remove it, or choose another folder"),
+            Self::NotAFile => write!(f, "it is not a regular file: remove it, or choose another folder"),
             Self::Owner { owner, user } => write!(
                 f,
                 "it belongs to the user with id {owner} and this process runs as {user}: choose another folder, or \
@@ -58,7 +58,7 @@ impl fmt::Display for Untrusted {
             }
             Self::Writable(mode) => write!(
                 f,
-                "other users may write to it (mode {:o}): remove it, or run `chmod go-w` if you trust its content",
+                "other users can write to it (mode {:o}): remove it, or run `chmod go-w` if you trust its content",
                 mode & 0o777
             ),
             Self::TooLarge(limit) => write!(f, "it is larger than {limit} bytes: remove it"),
@@ -69,7 +69,7 @@ impl fmt::Display for Untrusted {
 impl Error for Untrusted {}
 
 impl Untrusted {
-    /// The reason in an error of this module, if that is what it is.
+    /// The reason, if the error is one of this module.
     pub fn of(error: &io::Error) -> Option<Self> {
         error.get_ref()?.downcast_ref().copied()
     }
@@ -81,13 +81,13 @@ impl From<Untrusted> for io::Error {
     }
 }
 
-/// Opens a file to read it, and checks it.
+/// Opens a file for reading, and checks it.
 pub fn open(path: &Path) -> io::Result<File> {
     checked(path, OpenOptions::new().read(true))
 }
 
-/// Opens a file to read and write it, creating it for its owner only where there is none, and checks it. A file that
-/// other users may read becomes private.
+/// Opens a file for reading and writing, and checks it. Creates a missing file for its owner only, and makes an existing
+/// one private if other users can read it.
 pub fn open_or_create(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
@@ -96,13 +96,13 @@ pub fn open_or_create(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Checks a file that is there, and makes it private where other users may read it.
+/// Checks an existing file, and makes it private if other users can read it.
 pub fn secure(path: &Path) -> io::Result<()> {
     make_private(&open(path)?)
 }
 
-/// Creates an empty file for its owner only. What has the name is removed first, so that nothing is written into a
-/// file that somebody else holds open or has linked.
+/// Creates an empty file for its owner only. Removes an existing file of that name first, so that nothing is written to
+/// a file that another process has open or that has another link.
 pub fn create(path: &Path) -> io::Result<File> {
     match fs::remove_file(path) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
@@ -111,7 +111,7 @@ pub fn create(path: &Path) -> io::Result<File> {
     private(OpenOptions::new().write(true).create_new(true)).open(path)
 }
 
-/// Reads a file that is to be no larger than `limit` bytes, after the checks of [`open`].
+/// Reads a file of at most `limit` bytes, after the checks of [`open`].
 pub fn read(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
     let file = open(path)?;
     let mut content = Vec::new();
@@ -122,8 +122,8 @@ pub fn read(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
     Ok(content)
 }
 
-/// Replaces a file in one step: a reader sees the old content or the new one, never a part. `draft` is a name in the
-/// same folder that only this writer uses.
+/// Replaces a file atomically: a reader sees the old content or the new one, never a part. `draft` is a path in the same
+/// folder that only this writer uses.
 pub fn replace(path: &Path, draft: &Path, content: &str) -> io::Result<()> {
     let write = || {
         let mut out = create(draft)?;
@@ -132,12 +132,12 @@ pub fn replace(path: &Path, draft: &Path, content: &str) -> io::Result<()> {
         fs::rename(draft, path)
     };
     write().inspect_err(|_| {
-        // It may never have been made.
+        // The draft may not exist.
         let _ = fs::remove_file(draft);
     })
 }
 
-/// Checks a folder: a real one that this process's user owns. Files in it are checked by themselves.
+/// Checks that a folder is not a link and belongs to this process's user. Does not check the files in it.
 pub fn check_folder(path: &Path) -> io::Result<()> {
     let metadata = fs::symlink_metadata(path)?;
     if metadata.is_symlink() {
@@ -149,9 +149,9 @@ pub fn check_folder(path: &Path) -> io::Result<()> {
     check_owner(&metadata)
 }
 
-/// Opens without following a link at the end of the path and without waiting for the other end of a FIFO.
+/// Opens without following a link at the end of the path and without waiting for the writer of a FIFO.
 fn checked(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
-    // What this sees can have changed at the next line; it tells the usual cases apart, and the flags hold the others.
+    // Names the usual cases. The path may change right after this check; the flags below cover that.
     match fs::symlink_metadata(path) {
         Ok(found) if found.is_symlink() => return Err(Untrusted::Link.into()),
         Ok(found) if !found.is_file() => return Err(Untrusted::NotAFile.into()),
@@ -233,8 +233,8 @@ mod tests {
         (dir, file)
     }
 
-    /// Why each way to open an existing file refuses this one; all must give the same reason.
-    fn refused(file: &Path) -> Untrusted {
+    /// The reason for which every way to open an existing file refuses this one.
+    fn refusal(file: &Path) -> Untrusted {
         let reasons = [read(file, LIMIT).err(), open(file).err(), secure(file).err(), open_or_create(file).err()];
         let reasons = reasons.map(|error| Untrusted::of(&error.unwrap()).unwrap());
         assert!(reasons.iter().all(|reason| *reason == reasons[0]), "{reasons:?}");
@@ -266,15 +266,15 @@ mod tests {
     }
 
     #[test]
-    fn file_that_is_not_regular_is_refused_without_waiting() {
+    fn special_file_is_refused_without_blocking() {
         let (dir, file) = folder();
         fs::remove_file(&file).unwrap();
         make_fifo(&file);
-        assert_eq!(refused(&file), Untrusted::NotAFile);
-        assert_eq!(refused(dir.path()), Untrusted::NotAFile);
+        assert_eq!(refusal(&file), Untrusted::NotAFile);
+        assert_eq!(refusal(dir.path()), Untrusted::NotAFile);
         let link = dir.path().join("link");
         symlink(&file, &link).unwrap();
-        assert_eq!(refused(&link), Untrusted::Link);
+        assert_eq!(refusal(&link), Untrusted::Link);
     }
 
     #[test]
@@ -282,7 +282,7 @@ mod tests {
         let (_dir, file) = folder();
         fs::remove_file(&file).unwrap();
         make_fifo(&file);
-        // What the first look at the path sees is passed over here, as if the FIFO had come right after it.
+        // Skips the check of the path, as if the FIFO had been created right after it.
         let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
         let opened = rustix::fs::open(&file, flags, rustix::fs::Mode::empty()).map(File::from).unwrap();
         assert_eq!(Untrusted::of(&check(&opened.metadata().unwrap()).unwrap_err()), Some(Untrusted::NotAFile));
@@ -292,20 +292,20 @@ mod tests {
     fn hard_linked_file_is_refused() {
         let (dir, file) = folder();
         fs::hard_link(&file, dir.path().join("elsewhere")).unwrap();
-        assert_eq!(refused(&file), Untrusted::Links(2));
+        assert_eq!(refusal(&file), Untrusted::Links(2));
     }
 
     #[test]
-    fn file_that_others_may_write_is_refused() {
+    fn file_writable_by_others_is_refused() {
         let (_dir, file) = folder();
         for mode in [0o620, 0o602, 0o666] {
             fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
-            assert!(matches!(refused(&file), Untrusted::Writable(found) if found & 0o777 == mode));
+            assert!(matches!(refusal(&file), Untrusted::Writable(found) if found & 0o777 == mode));
         }
     }
 
     #[test]
-    fn file_that_others_may_read_becomes_private() {
+    fn file_readable_by_others_becomes_private() {
         let (_dir, file) = folder();
         fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
         open_or_create(&file).unwrap();
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn file_of_another_user_is_refused() {
+    fn file_of_another_owner_is_refused() {
         let (dir, file) = folder();
         let user = rustix::process::geteuid().as_raw();
         // Only root can give a file away.
@@ -324,14 +324,14 @@ mod tests {
             return;
         }
         std::os::unix::fs::chown(&file, Some(65534), None).unwrap();
-        assert_eq!(refused(&file), Untrusted::Owner { owner: 65534, user });
+        assert_eq!(refusal(&file), Untrusted::Owner { owner: 65534, user });
         std::os::unix::fs::chown(dir.path(), Some(65534), None).unwrap();
         let error = check_folder(dir.path()).unwrap_err();
         assert_eq!(Untrusted::of(&error), Some(Untrusted::Owner { owner: 65534, user }));
     }
 
     #[test]
-    fn replaced_file_shares_nothing_with_a_prepared_one() {
+    fn replacing_writes_nothing_through_a_link() {
         let (dir, file) = folder();
         let (draft, elsewhere) = (dir.path().join("draft"), dir.path().join("elsewhere"));
         for prepare in [|from: &Path, to: &Path| fs::hard_link(from, to), |from: &Path, to: &Path| symlink(from, to)] {

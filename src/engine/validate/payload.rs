@@ -46,7 +46,7 @@ fn json<'a>(text: &'a str, field: &str) -> Result<&'a str, String> {
 }
 
 /// An output, or the error that its task ends with instead.
-pub(super) fn output(text: &str, max_message: usize) -> Result<Arc<str>, String> {
+pub(in crate::engine) fn output(text: &str, max_message: usize) -> Result<Arc<str>, String> {
     if text.len() + ENVELOPE > max_message {
         return Err(format!(
             "the output has {} bytes, more than the {} that can be sent on: return a reference instead",
@@ -61,7 +61,7 @@ pub(super) fn output(text: &str, max_message: usize) -> Result<Arc<str>, String>
 }
 
 /// An error text as it can be sent on.
-pub(super) fn error(text: &str, max_message: usize) -> Arc<str> {
+pub(in crate::engine) fn error(text: &str, max_message: usize) -> Arc<str> {
     if text.len() + ENVELOPE > max_message {
         "Error is too large to send over the Hatchet stream.".into()
     } else if has_nul(text) && serde_json::from_str::<&RawValue>(text).is_ok() {
@@ -85,19 +85,19 @@ pub(in crate::engine) fn priority(given: Option<i32>) -> Result<Option<i32>, Sta
 }
 
 /// A worker's id.
-pub(super) fn worker_id(text: &str) -> Result<WorkerId, Status> {
+pub(in crate::engine) fn worker_id(text: &str) -> Result<WorkerId, Status> {
     text.parse().map_err(|_| Status::invalid_argument(format!("invalid worker ID format: {}", brief(text))))
 }
 
 /// A task run's id in a step event.
-pub(super) fn step_id(text: &str) -> Result<RunId, Status> {
+pub(in crate::engine) fn step_id(text: &str) -> Result<RunId, Status> {
     text.parse().map_err(|_| {
         Status::invalid_argument(format!("invalid task external run id {}: it is not a UUID", brief(text)))
     })
 }
 
 /// A task run's id anywhere else.
-pub(super) fn task_id(text: &str) -> Result<RunId, Status> {
+pub(in crate::engine) fn task_id(text: &str) -> Result<RunId, Status> {
     text.parse().map_err(|_| Status::invalid_argument("task external run id is not a valid uuid"))
 }
 
@@ -125,7 +125,7 @@ pub(in crate::engine) fn status_word(text: &str) -> Result<RunStatus, String> {
 }
 
 /// As much of a text as fits an error: a long one would break the client, whose headers are limited.
-pub(super) fn brief(text: &str) -> String {
+pub(in crate::engine) fn brief(text: &str) -> String {
     text.chars().take(200).collect()
 }
 

@@ -4,10 +4,11 @@ use std::{collections::HashMap, sync::Arc};
 
 use tonic::Status;
 
-use super::{check, collision, not_here};
+use super::payload as check;
 use crate::{
     engine::{
         driver::Driver,
+        grpc::{collision, not_here},
         state::{
             Capacity, ClaimRequest, ParentRef, TriggerError, TriggerItem, Triggered,
             model::{Origin, Version},
@@ -90,7 +91,7 @@ pub(in crate::engine) async fn one(driver: &Driver, from: TriggerWorkflowRequest
 }
 
 /// Makes runs in the order given; an invalid one refuses all, a colliding one only itself.
-pub(super) async fn many(driver: &Driver, all: Vec<TriggerWorkflowRequest>) -> Result<Vec<String>, Status> {
+pub(in crate::engine) async fn many(driver: &Driver, all: Vec<TriggerWorkflowRequest>) -> Result<Vec<String>, Status> {
     let mut seen = Seen::default();
     let mut items = Vec::with_capacity(all.len());
     for from in all {
