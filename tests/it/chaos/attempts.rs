@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use tonic::Status;
 
 use super::{
-    site::worker,
+    fixture::worker,
     table::{Row, long, not_on_a_real_engine},
 };
 use crate::fake::{Fake, Finished, Report, start};

@@ -17,7 +17,7 @@
 //! | cron and schedule delete | done, and reported as an error: the SDK takes no 204 | the same |
 //! | a workflow that nobody has registered | refused | waits for ever |
 
-mod embedded;
+mod sidecar;
 
 use std::{
     path::{Path, PathBuf},

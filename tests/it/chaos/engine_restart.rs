@@ -5,7 +5,7 @@ use std::time::Instant;
 use hatchet_quickstart::hatchet::client::{Client, ClientConfig, Sources};
 
 use super::{
-    site::{Count, Ledger, completed, trigger, until_listening, worker},
+    fixture::{Count, Ledger, completed, trigger, until_listening, worker},
     table::{Row, long, not_on_a_real_engine},
 };
 use crate::{process::Place, support::eventually};

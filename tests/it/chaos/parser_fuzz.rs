@@ -17,7 +17,7 @@ use proptest::{prelude::*, test_runner::TestRunner};
 use serde_json::{Map, Value, json};
 
 use super::{
-    site::{Site, trigger, within, worker},
+    fixture::{TestEngine, trigger, within, worker},
     table::not_on_a_real_engine,
 };
 
@@ -126,13 +126,13 @@ fn an_error_text() {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let (_site, client, running) = runtime.block_on(async {
-        let site = Site::start().await;
+        let engine = TestEngine::start().await;
         let task = Task::new_async("fails", |input: Map<String, Value>, _| async move {
             Err::<Map<String, Value>, _>(TaskError::fatal_msg(input["text"].as_str().unwrap_or_default().to_owned()))
         });
-        let running = worker(&site.config, [task]).await;
-        let client = site.client();
-        (site, client, running)
+        let running = worker(&engine.config, [task]).await;
+        let client = engine.client();
+        (engine, client, running)
     });
     let texts = prop_oneof![".{0,60}", "(\\\\|\n|\r|\"|\\{|\\}|: |a|%|é){0,40}"];
     let texts = texts.prop_filter("an input with NUL is refused before it is sent", |text| !text.contains('\0'));

@@ -12,7 +12,7 @@ use tonic::{
 };
 
 use super::{
-    site::within,
+    fixture::within,
     table::{Row, not_on_a_real_engine},
 };
 use crate::support::{Link, Target};

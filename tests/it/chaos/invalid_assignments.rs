@@ -11,7 +11,7 @@ use proptest::{prelude::*, test_runner::TestRunner};
 use serde_json::{Map, Value, json};
 
 use super::{
-    site::{Count, worker},
+    fixture::{Count, worker},
     table::{Row, not_on_a_real_engine},
 };
 use crate::fake::{Fake, Finished, start};

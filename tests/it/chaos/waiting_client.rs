@@ -5,19 +5,19 @@ use std::time::{Duration, Instant};
 use hatchet_quickstart::hatchet::client::Client;
 
 use super::{
+    fixture::{Count, Ledger, TestEngine, completed, trigger, worker},
     proxy::Proxy,
-    site::{Count, Ledger, Site, completed, trigger, worker},
     table::{Row, long},
 };
 
 /// How long after its completion a result arrives, if `break_it` happened right after the trigger.
 async fn delays(times: usize, run_ms: u64, break_it: fn(&Proxy)) -> Vec<Duration> {
-    let site = Site::start().await;
+    let engine = TestEngine::start().await;
     let ledger = Ledger::default();
-    let running = worker(&site.config, [ledger.task(Duration::from_secs(60))]).await;
+    let running = worker(&engine.config, [ledger.task(Duration::from_secs(60))]).await;
     let mut delays = Vec::new();
     for _ in 0..times {
-        let (proxy, config) = site.proxied().await;
+        let (proxy, config) = engine.proxied().await;
         let client = Client::new(config).unwrap();
         let run = trigger(&client, "count", &Count { ms: run_ms }).await;
         let waiting = tokio::spawn({

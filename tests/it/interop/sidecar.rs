@@ -33,7 +33,7 @@ impl Place {
     }
 
     fn python(&self) -> Command {
-        self.command(&installed("venv/bin/python"), "embedded.py")
+        self.command(&installed("venv/bin/python"), "sidecar.py")
     }
 
     fn engine_is_gone(&self, folder: &str) -> bool {
@@ -100,6 +100,6 @@ fn it_ends_with_a_python_program_that_is_killed() {
 #[test]
 fn the_typescript_sdk_does_too() {
     let Some(place) = Place::new() else { return };
-    well(place.command(Path::new("node"), "embedded.cjs"));
+    well(place.command(Path::new("node"), "sidecar.cjs"));
     until("the engine's end", || place.engine_is_gone(".hatchet").then_some(()));
 }
