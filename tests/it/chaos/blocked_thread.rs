@@ -12,7 +12,7 @@ use crate::fake::Fake;
 const FRESH: Duration = Duration::from_secs(5);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn heartbeats_go_on_and_the_watchdog_names_it() {
+async fn heartbeats_continue_while_async_body_blocks_thread() {
     let seconds = if long() { 40 } else { 9 };
     let fault = format!("an async body blocks its thread for {seconds} s");
     if not_on_a_real_engine(&fault) {

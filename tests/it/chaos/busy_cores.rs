@@ -34,7 +34,7 @@ fn seconds() -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn heartbeats_are_on_time() {
+async fn heartbeats_are_on_time_while_cores_are_busy() {
     if not_on_a_real_engine("heartbeat delay") {
         return;
     }
@@ -66,7 +66,7 @@ async fn heartbeats_are_on_time() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_reassigned() {
+async fn no_run_is_reassigned_while_cores_are_busy() {
     let seconds = if long() { seconds() } else { 2 };
     let mut row = Row::of(format!("every core busy for {seconds} s with CPU tasks: reassignment"));
     let engine = TestEngine::start().await;

@@ -11,7 +11,7 @@ use super::{
 use crate::{process::Place, support::eventually};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_worker_comes_back_by_itself() {
+async fn worker_reconnects_after_engine_restart() {
     let fault = "engine killed and restarted, same key and port";
     if not_on_a_real_engine(fault) {
         return;

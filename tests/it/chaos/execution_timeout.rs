@@ -39,7 +39,7 @@ fn stuck(retries: u32, begun: mpsc::UnboundedSender<Option<CancelReason>>, execu
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_timeout_passes_in_a_black_hole() {
+async fn execution_timeout_in_black_hole_ends_attempt_once() {
     let mut row = Row::of("execution timeout passes while the link is a black hole");
     // A real engine loses what it assigns to a stream that is gone, and finds out by the next timeouts.
     for retries in [0, 10] {

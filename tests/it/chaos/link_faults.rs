@@ -130,7 +130,7 @@ impl UnderLoad {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_connection_is_reset() {
+async fn worker_recovers_after_connection_reset() {
     let mut row = Row::of("worker's connection reset, under load");
     let cuts = if !long() {
         5
@@ -194,12 +194,12 @@ fn cuts() -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_worker_goes_deaf() {
+async fn worker_recovers_after_losing_received_bytes() {
     silent_cuts("link half-open: worker hears nothing, under load", cuts(), Proxy::deaf_client).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_engine_goes_deaf() {
+async fn worker_recovers_after_losing_sent_bytes() {
     let fault = "link half-open: engine hears nothing, under load";
     if !long_only(fault) {
         silent_cuts(fault, cuts(), Proxy::deaf_engine).await;
@@ -207,7 +207,7 @@ async fn the_engine_goes_deaf() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_connection_dies_silently() {
+async fn worker_recovers_after_silent_connection_loss() {
     let fault = "link silently dead both ways, under load";
     if !long_only(fault) {
         silent_cuts(fault, cuts(), Proxy::black_hole).await;

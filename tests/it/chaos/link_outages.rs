@@ -40,20 +40,20 @@ async fn outages(fault: &str, times: usize, length: Duration, bound: Duration, b
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_link_is_down() {
+async fn worker_recovers_after_link_is_down() {
     let (times, seconds) = if long() { (5, 10) } else { (1, 1) };
     outages("link down", times, Duration::from_secs(seconds), Duration::from_secs(2), Proxy::down).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_link_is_a_black_hole() {
+async fn worker_recovers_after_black_hole() {
     // Longer than heartbeat interval and timeout together, so that the worker has noticed.
     let (times, seconds) = if long() { (3, 20) } else { (1, 8) };
     outages("black hole", times, Duration::from_secs(seconds), Duration::from_secs(3), Proxy::black_hole).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_link_is_slow() {
+async fn runs_complete_over_link_with_latency() {
     let mut row = Row::of("link of 2 x 150 ms");
     let engine = TestEngine::start().await;
     let (proxy, config) = engine.proxied().await;
@@ -81,7 +81,7 @@ fn noise(bytes: usize) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_large_message_takes_its_time_on_a_slow_link() {
+async fn large_input_and_output_pass_a_slow_link() {
     let mut row = Row::of("1.5 MB over a link of 250 kB/s");
     let engine = TestEngine::start().await;
     let (proxy, slow) = engine.proxied().await;
@@ -102,7 +102,7 @@ async fn a_large_message_takes_its_time_on_a_slow_link() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_large_outcome_arrives_over_a_slow_link() {
+async fn large_outcome_passes_a_slow_link() {
     let mut row = Row::of("outcome of 3.9 MB over a link of 250 kB/s");
     let engine = TestEngine::start().await;
     let (proxy, slow) = engine.proxied().await;
@@ -125,7 +125,7 @@ async fn a_large_outcome_arrives_over_a_slow_link() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_large_result_is_asked_for_once_over_a_slow_link() {
+async fn large_result_is_requested_once_over_slow_link() {
     let mut row = Row::of("result of 1.7 MB over a link of 250 kB/s");
     // Its subscriptions say nothing, so that each wait has its polls alone.
     let (fake, run) = (Fake::start().await, RunId::random());

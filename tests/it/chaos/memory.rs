@@ -22,7 +22,7 @@ fn resident(process: u32) -> Option<usize> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_stays() {
+async fn worker_memory_stays_bounded_under_load() {
     let (tasks, warm) = if long() { (100_000, 10_000) } else { (1_000, 500) };
     let fault = format!("{tasks} tasks with logs and stream chunks");
     if not_on_a_real_engine(&fault) {

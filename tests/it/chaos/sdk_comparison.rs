@@ -138,16 +138,16 @@ fn client(engine: &TestEngine, name: &str) -> Client {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_connections_are_reset() {
+async fn recovery_after_reset_matches_best_sdk() {
     side_by_side("connections reset", 5, Proxy::reset, Duration::ZERO).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_link_is_down() {
+async fn recovery_after_link_down_matches_best_sdk() {
     side_by_side("link down for 10 s", 3, Proxy::down, Duration::from_secs(10)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_link_is_a_black_hole() {
+async fn recovery_after_black_hole_matches_best_sdk() {
     side_by_side("black hole for 20 s", 3, Proxy::black_hole, Duration::from_secs(20)).await;
 }

@@ -16,7 +16,7 @@ use crate::{
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn all_is_finished_or_may_be_retried() {
+async fn sigterm_finishes_runs_or_reports_retryable_failures() {
     let mut row = Row::of("SIGTERM in the middle of 100 tasks");
     let grace = Duration::from_secs(if long() { 5 } else { 1 });
     let engine = TestEngine::start().await;

@@ -17,7 +17,7 @@ fn gap() -> Duration {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn run_is_executed_once_when_engine_and_worker_are_suspended() {
+async fn suspended_engine_and_worker_execute_run_once() {
     let fault = format!("engine and worker suspended together for {:?}", gap());
     if not_on_a_real_engine(&fault) {
         return;

@@ -26,7 +26,7 @@ struct Plan {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_run_ends_and_only_what_was_in_flight_runs_again() {
+async fn killed_worker_repeats_only_attempts_in_flight() {
     let plan = match (long(), real()) {
         (false, _) => Plan { kills: 2, tasks: 60 },
         (true, false) => Plan { kills: 20, tasks: 5_000 },
