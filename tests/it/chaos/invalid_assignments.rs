@@ -11,7 +11,7 @@ use proptest::{prelude::*, test_runner::TestRunner};
 use serde_json::{Map, Value, json};
 
 use super::{
-    site::{Count, worker},
+    fixture::{Count, worker},
     table::{Row, not_on_a_real_engine},
 };
 use crate::fake::{Fake, Finished, start};
@@ -42,7 +42,7 @@ async fn failed_once(fake: &Fake, run: RunId) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_message_over_the_limit_fails_its_run_alone() {
+async fn oversized_message_fails_only_its_run() {
     let fault = "messages of more than 4 MiB, both ways";
     if not_on_a_real_engine(fault) {
         return;
@@ -88,7 +88,7 @@ fn actions() -> impl Strategy<Value = AssignedAction> {
 }
 
 #[test]
-fn any_action_is_answered_once_or_ignored() {
+fn random_action_is_answered_once_or_ignored() {
     let fault = "unknown action types, unknown enum values, garbage payloads";
     if not_on_a_real_engine(fault) {
         return;

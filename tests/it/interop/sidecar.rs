@@ -33,7 +33,7 @@ impl Place {
     }
 
     fn python(&self) -> Command {
-        self.command(&installed("venv/bin/python"), "embedded.py")
+        self.command(&installed("venv/bin/python"), "sidecar.py")
     }
 
     fn engine_is_gone(&self, folder: &str) -> bool {
@@ -53,14 +53,14 @@ fn well(command: Command) {
 }
 
 #[test]
-fn the_python_sdk_starts_uses_and_stops_it() {
+fn python_sdk_starts_uses_and_stops_sidecar() {
     let Some(place) = Place::new() else { return };
     well(place.python());
     assert!(place.engine_is_gone(".hatchet"));
 }
 
 #[test]
-fn the_python_sdk_hands_all_its_settings_on() {
+fn sidecar_accepts_all_python_sdk_settings() {
     let Some(place) = Place::new() else { return };
     for (api, ports) in [("true", true), ("false", false)] {
         let mut command = place.python();
@@ -85,7 +85,7 @@ fn the_python_sdk_hands_all_its_settings_on() {
 }
 
 #[test]
-fn it_ends_with_a_python_program_that_is_killed() {
+fn sidecar_exits_when_python_program_is_killed() {
     let Some(place) = Place::new() else { return };
     let mut command = place.python();
     let child = command.arg("hold").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
@@ -98,8 +98,8 @@ fn it_ends_with_a_python_program_that_is_killed() {
 }
 
 #[test]
-fn the_typescript_sdk_does_too() {
+fn typescript_sdk_starts_uses_and_stops_sidecar() {
     let Some(place) = Place::new() else { return };
-    well(place.command(Path::new("node"), "embedded.cjs"));
+    well(place.command(Path::new("node"), "sidecar.cjs"));
     until("the engine's end", || place.engine_is_gone(".hatchet").then_some(()));
 }

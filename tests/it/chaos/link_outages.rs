@@ -14,9 +14,9 @@ use hatchet_quickstart::hatchet::{
 use serde_json::{Value, json};
 
 use super::{
-    cuts::UnderLoad,
+    fixture::{Count, Ledger, TestEngine, completed, many, trigger, until_listening, within, worker},
+    link_faults::UnderLoad,
     proxy::Proxy,
-    site::{Count, Ledger, Site, completed, many, trigger, until_listening, within, worker},
     table::{Row, long},
 };
 use crate::fake::Fake;
@@ -40,27 +40,27 @@ async fn outages(fault: &str, times: usize, length: Duration, bound: Duration, b
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_link_is_down() {
+async fn worker_recovers_after_link_is_down() {
     let (times, seconds) = if long() { (5, 10) } else { (1, 1) };
     outages("link down", times, Duration::from_secs(seconds), Duration::from_secs(2), Proxy::down).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_link_is_a_black_hole() {
+async fn worker_recovers_after_black_hole() {
     // Longer than heartbeat interval and timeout together, so that the worker has noticed.
     let (times, seconds) = if long() { (3, 20) } else { (1, 8) };
     outages("black hole", times, Duration::from_secs(seconds), Duration::from_secs(3), Proxy::black_hole).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_link_is_slow() {
+async fn runs_complete_over_link_with_latency() {
     let mut row = Row::of("link of 2 x 150 ms");
-    let site = Site::start().await;
-    let (proxy, config) = site.proxied().await;
+    let engine = TestEngine::start().await;
+    let (proxy, config) = engine.proxied().await;
     let ledger = Ledger::default();
     let running = worker(&config, [ledger.task(Duration::from_secs(60))]).await;
     proxy.delay(Duration::from_millis(150));
-    let client = site.client();
+    let client = engine.client();
     let begun = Instant::now();
     let runs = many(&client, "count", &Count { ms: 10 }, 100).await;
     // At once: to look at a run that has ended takes a real engine a third of a second.
@@ -81,10 +81,10 @@ fn noise(bytes: usize) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_large_message_takes_its_time_on_a_slow_link() {
+async fn large_input_and_output_pass_a_slow_link() {
     let mut row = Row::of("1.5 MB over a link of 250 kB/s");
-    let site = Site::start().await;
-    let (proxy, slow) = site.proxied().await;
+    let engine = TestEngine::start().await;
+    let (proxy, slow) = engine.proxied().await;
     let text = noise(1_500_000);
     // Input and output go in one piece, while the heartbeats between are answered late.
     let take = Task::new_async("take", |input: Value, ctx: Context| async move {
@@ -92,7 +92,7 @@ async fn a_large_message_takes_its_time_on_a_slow_link() {
     });
     let behind = worker(&slow, [take]).await;
     proxy.rate(250_000);
-    let client = site.client();
+    let client = engine.client();
     let begun = Instant::now();
     let outcome = completed(&trigger(&client, "take", &json!({ "text": text })).await).await;
     assert_eq!(outcome.output::<Value>().unwrap()["attempt"], 0);
@@ -102,10 +102,10 @@ async fn a_large_message_takes_its_time_on_a_slow_link() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_large_outcome_arrives_over_a_slow_link() {
+async fn large_outcome_passes_a_slow_link() {
     let mut row = Row::of("outcome of 3.9 MB over a link of 250 kB/s");
-    let site = Site::start().await;
-    let (proxy, slow) = site.proxied().await;
+    let engine = TestEngine::start().await;
+    let (proxy, slow) = engine.proxied().await;
     let text = noise(3_900_000);
     let output = text.clone();
     let give = Task::new_async("give", move |_: Value, _: Context| {
@@ -117,7 +117,7 @@ async fn a_large_outcome_arrives_over_a_slow_link() {
     let begun = Instant::now();
     // It takes longer than the limit of its call by more than the link has under way at once: begun anew then, it would
     // be so again and again.
-    let outcome = completed(&trigger(&site.client(), "give", &json!({})).await).await;
+    let outcome = completed(&trigger(&engine.client(), "give", &json!({})).await).await;
     assert_eq!(outcome.output::<Value>().unwrap()["text"], text);
     assert_eq!(behind.stats().reconnects, 0, "what arrives is a sign of life");
     row.say(format!("from the worker: {:.1?}", begun.elapsed()));
@@ -125,7 +125,7 @@ async fn a_large_outcome_arrives_over_a_slow_link() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_large_result_is_asked_for_once_over_a_slow_link() {
+async fn large_result_is_requested_once_over_slow_link() {
     let mut row = Row::of("result of 1.7 MB over a link of 250 kB/s");
     // Its subscriptions say nothing, so that each wait has its polls alone.
     let (fake, run) = (Fake::start().await, RunId::random());

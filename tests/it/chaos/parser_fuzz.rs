@@ -18,7 +18,7 @@ use proptest::{prelude::*, test_runner::TestRunner};
 use serde_json::{Map, Value, json};
 
 use super::{
-    site::{Site, trigger, within, worker},
+    fixture::{TestEngine, trigger, within, worker},
     table::not_on_a_real_engine,
 };
 
@@ -51,7 +51,7 @@ fn claims() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn a_token(head in "(ey)?[a-zA-Z0-9]{0,9}", claims in claims(), cut in any::<prop::sample::Index>()) {
+    fn token_parser_accepts_or_rejects_any_text(head in "(ey)?[a-zA-Z0-9]{0,9}", claims in claims(), cut in any::<prop::sample::Index>()) {
         let whole = format!("{head}.{}.c2ln", URL_SAFE_NO_PAD.encode(&claims));
         for token in [whole.as_str(), &whole[..cut.index(whole.len() + 1)]] {
             let _ = Claims::read_unverified(token);
@@ -66,7 +66,7 @@ proptest! {
     }
 
     #[test]
-    fn an_env_file(bytes in prop_oneof![
+    fn env_file_parser_accepts_or_rejects_any_text(bytes in prop_oneof![
         proptest::collection::vec(any::<u8>(), 0..200),
         "(HATCHET_[A-Z]{1,3}|export|[a-z]|=|\"|'|\\$|\\{|\\}|#|\n|\\\\| ){0,30}".prop_map(String::into_bytes),
     ]) {
@@ -79,12 +79,12 @@ proptest! {
     }
 
     #[test]
-    fn a_duration(text in prop_oneof![".{0,20}", "[0-9.]{0,25}(ns|us|ms|s|m|h|d)?[0-9]{0,3}(s|m)?"]) {
+    fn duration_parser_accepts_or_rejects_any_text(text in prop_oneof![".{0,20}", "[0-9.]{0,25}(ns|us|ms|s|m|h|d)?[0-9]{0,3}(s|m)?"]) {
         let _ = parse_duration(&text);
     }
 
     #[test]
-    fn a_handshake(bytes in almost_json()) {
+    fn handshake_parser_accepts_or_rejects_any_text(bytes in almost_json()) {
         if let Ok(handshake) = serde_json::from_slice::<Handshake>(&bytes) {
             let _ = ClientConfig::from_handshake(&handshake, &Sources::default());
             let shown = format!("{handshake:?}").contains(&format!("token: {:?}", handshake.token));
@@ -95,7 +95,7 @@ proptest! {
 
 /// The file that lies in the folder of an engine that runs, spoilt.
 #[test]
-fn a_handshake_file() {
+fn handshake_file_reader_accepts_or_rejects_any_bytes() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let options = EngineOptions { folder: Some(folder.path().to_owned()), ..EngineOptions::default() };
@@ -121,19 +121,19 @@ fn a_handshake_file() {
 
 /// What a task says when it fails arrives as it was said, whatever it is; line ends are marked as the Python SDK does.
 #[test]
-fn an_error_text() {
+fn error_text_of_any_content_is_reported() {
     if not_on_a_real_engine("error texts") {
         return;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let (_site, client, running) = runtime.block_on(async {
-        let site = Site::start().await;
+        let engine = TestEngine::start().await;
         let task = Task::new_async("fails", |input: Map<String, Value>, _| async move {
             Err::<Map<String, Value>, _>(TaskError::fatal_msg(input["text"].as_str().unwrap_or_default().to_owned()))
         });
-        let running = worker(&site.config, [task]).await;
-        let client = site.client();
-        (site, client, running)
+        let running = worker(&engine.config, [task]).await;
+        let client = engine.client();
+        (engine, client, running)
     });
     let texts = prop_oneof![".{0,60}", "(\\\\|\n|\r|\"|\\{|\\}|: |a|%|é){0,40}"];
     let texts = texts.prop_filter("an input with NUL is refused before it is sent", |text| !text.contains('\0'));

@@ -25,12 +25,12 @@ use uuid::Uuid;
 use super::{proxy::Proxy, table::real};
 
 /// An engine in memory, or the one that the environment names, with a namespace of this case.
-pub struct Site {
+pub struct TestEngine {
     pub config: ClientConfig,
     _engine: Option<Engine>,
 }
 
-impl Site {
+impl TestEngine {
     pub async fn start() -> Self {
         if !real() {
             return Self::embedded(Timings::default()).await;

@@ -10,8 +10,8 @@ use hatchet_quickstart::engine::Timings;
 use hatchet_quickstart::hatchet::client::RunHandle;
 
 use super::{
-    child::{self, Line},
-    site::{Count, Site, completed, many},
+    child_worker::{self, Line},
+    fixture::{Count, TestEngine, completed, many},
     table::{Row, long, real},
 };
 use crate::{process::Program, support::eventually};
@@ -26,37 +26,37 @@ struct Plan {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_run_ends_and_only_what_was_in_flight_runs_again() {
+async fn killed_worker_repeats_only_attempts_in_flight() {
     let plan = match (long(), real()) {
         (false, _) => Plan { kills: 2, tasks: 60 },
         (true, false) => Plan { kills: 20, tasks: 5_000 },
         (true, true) => Plan { kills: 6, tasks: 900 },
     };
     let mut row = Row::of(format!("worker killed with -9, {} times among {} tasks", plan.kills, plan.tasks));
-    let site = if long() || real() {
-        Site::start().await
+    let engine = if long() || real() {
+        TestEngine::start().await
     } else {
         // A dead worker is given up sooner than after 30 s.
-        Site::embedded(Timings { worker_dead: Duration::from_secs(5), ..Timings::default() }).await
+        TestEngine::embedded(Timings { worker_dead: Duration::from_secs(5), ..Timings::default() }).await
     };
     let folder = tempfile::tempdir().unwrap();
     let ledger = folder.path().join("ledger");
-    let (client, mut killed, mut runs) = (site.client(), HashMap::new(), Vec::<RunHandle>::new());
-    let mut workers: Vec<Program> = (0..2).map(|_| child::spawn(&site.config, &ledger, SLOTS)).collect();
+    let (client, mut killed, mut runs) = (engine.client(), HashMap::new(), Vec::<RunHandle>::new());
+    let mut workers: Vec<Program> = (0..2).map(|_| child_worker::spawn(&engine.config, &ledger, SLOTS)).collect();
     for _ in 0..plan.kills {
         runs.extend(many(&client, "count", &Count { ms: 50 }, plan.tasks / plan.kills).await);
         let victim = workers.remove(0);
         eventually("the victim is in the middle of its work", async || {
-            let begun = child::read(&ledger).iter().filter(|line| line.process == victim.id()).count();
+            let begun = child_worker::read(&ledger).iter().filter(|line| line.process == victim.id()).count();
             (begun >= SLOTS).then_some(())
         })
         .await;
-        killed.insert(victim.id(), child::now());
+        killed.insert(victim.id(), child_worker::now());
         victim.kill();
-        workers.push(child::spawn(&site.config, &ledger, SLOTS));
+        workers.push(child_worker::spawn(&engine.config, &ledger, SLOTS));
     }
     stream::iter(&runs).for_each_concurrent(50, async |run| drop(completed(run).await)).await;
-    let repeats = check(&child::read(&ledger), &killed, runs.len());
+    let repeats = check(&child_worker::read(&ledger), &killed, runs.len());
     assert!(repeats <= plan.kills * SLOTS, "{repeats} repeats");
     row.say(format!("all runs completed; {repeats} repeats, all of attempts in flight at a kill"));
 }

@@ -12,7 +12,7 @@ use tonic::{
 };
 
 use super::{
-    site::within,
+    fixture::within,
     table::{Row, not_on_a_real_engine},
 };
 use crate::support::{Link, Target};
@@ -136,7 +136,7 @@ async fn knock(link: Link, path: PathAndQuery, streams: bool, message: Vec<u8>) 
 }
 
 #[test]
-fn every_message_is_answered() {
+fn engine_answers_every_random_message() {
     let fault = "random bytes and messages at every gRPC door of the engine";
     if not_on_a_real_engine(fault) {
         return;

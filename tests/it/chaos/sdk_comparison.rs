@@ -15,9 +15,9 @@ use hatchet_quickstart::hatchet::{
 };
 
 use super::{
-    child::settings,
+    child_worker::settings,
+    fixture::{Count, Ledger, TestEngine, within, worker},
     proxy::Proxy,
-    site::{Count, Ledger, Site, within, worker},
     table::{Row, long},
 };
 use crate::{
@@ -102,10 +102,10 @@ async fn side_by_side(fault: &str, times: usize, fail: fn(&Proxy), length: Durat
         return println!("skipped: {fault}, beside the official SDKs: `make interop` installs them");
     }
     let mut row = Row::of(format!("{fault}, beside the official SDKs"));
-    let site = Site::start().await;
-    let (proxy, through) = site.proxied().await;
+    let engine = TestEngine::start().await;
+    let (proxy, through) = engine.proxied().await;
     let ours = worker(&apart(&through, "rust"), [Ledger::default().task(Duration::from_secs(15))]).await;
-    let mut peers = vec![Peer { name: "Rust", client: client(&site, "rust"), times: Vec::new(), _process: None }];
+    let mut peers = vec![Peer { name: "Rust", client: client(&engine, "rust"), times: Vec::new(), _process: None }];
     for (name, mut command) in commands {
         command
             .envs(settings(&apart(&through, name)))
@@ -115,7 +115,7 @@ async fn side_by_side(fault: &str, times: usize, fail: fn(&Proxy), length: Durat
             .stdout(Stdio::null())
             .stderr(Stdio::null());
         let process = Some(Program::start(&mut command));
-        peers.push(Peer { name, client: client(&site, name), times: Vec::new(), _process: process });
+        peers.push(Peer { name, client: client(&engine, name), times: Vec::new(), _process: process });
     }
     recoveries(&peers, Instant::now()).await;
     for _ in 0..times {
@@ -133,21 +133,21 @@ async fn side_by_side(fault: &str, times: usize, fail: fn(&Proxy), length: Durat
     ours.stop().await.unwrap();
 }
 
-fn client(site: &Site, name: &str) -> Client {
-    Client::new(apart(&site.config, name)).unwrap()
+fn client(engine: &TestEngine, name: &str) -> Client {
+    Client::new(apart(&engine.config, name)).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_connections_are_reset() {
+async fn recovery_after_reset_matches_best_sdk() {
     side_by_side("connections reset", 5, Proxy::reset, Duration::ZERO).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_link_is_down() {
+async fn recovery_after_link_down_matches_best_sdk() {
     side_by_side("link down for 10 s", 3, Proxy::down, Duration::from_secs(10)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_link_is_a_black_hole() {
+async fn recovery_after_black_hole_matches_best_sdk() {
     side_by_side("black hole for 20 s", 3, Proxy::black_hole, Duration::from_secs(20)).await;
 }

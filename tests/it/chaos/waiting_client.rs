@@ -5,19 +5,19 @@ use std::time::{Duration, Instant};
 use hatchet_quickstart::hatchet::client::Client;
 
 use super::{
+    fixture::{Count, Ledger, TestEngine, completed, trigger, worker},
     proxy::Proxy,
-    site::{Count, Ledger, Site, completed, trigger, worker},
     table::{Row, long},
 };
 
 /// How long after its completion a result arrives, if `break_it` happened right after the trigger.
 async fn delays(times: usize, run_ms: u64, break_it: fn(&Proxy)) -> Vec<Duration> {
-    let site = Site::start().await;
+    let engine = TestEngine::start().await;
     let ledger = Ledger::default();
-    let running = worker(&site.config, [ledger.task(Duration::from_secs(60))]).await;
+    let running = worker(&engine.config, [ledger.task(Duration::from_secs(60))]).await;
     let mut delays = Vec::new();
     for _ in 0..times {
-        let (proxy, config) = site.proxied().await;
+        let (proxy, config) = engine.proxied().await;
         let client = Client::new(config).unwrap();
         let run = trigger(&client, "count", &Count { ms: run_ms }).await;
         let waiting = tokio::spawn({
@@ -35,7 +35,7 @@ async fn delays(times: usize, run_ms: u64, break_it: fn(&Proxy)) -> Vec<Duration
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_is_reset() {
+async fn result_arrives_after_connection_reset() {
     let mut row = Row::of("waiting runner's connection reset right after the trigger");
     let delays = delays(if long() { 20 } else { 3 }, 700, Proxy::reset).await;
     if long() {
@@ -45,7 +45,7 @@ async fn it_is_reset() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_dies_silently() {
+async fn result_arrives_after_silent_connection_loss() {
     let mut row = Row::of("waiting runner's connection silently dead right after the trigger");
     // What has been lost by then stays lost; new connections pass.
     let break_it = |proxy: &Proxy| {
@@ -57,7 +57,7 @@ async fn it_dies_silently() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_dies_silently_at_the_end() {
+async fn result_arrives_after_silent_loss_at_run_end() {
     let mut row = Row::of("waiting runner's connection silently dead at the run's end");
     let break_it = |proxy: &Proxy| {
         let (hole, heal) = (proxy.hole_maker(), proxy.healer());

@@ -5,13 +5,13 @@ use std::time::Instant;
 use hatchet_quickstart::hatchet::client::{Client, ClientConfig, Sources};
 
 use super::{
-    site::{Count, Ledger, completed, trigger, until_listening, worker},
+    fixture::{Count, Ledger, completed, trigger, until_listening, worker},
     table::{Row, long, not_on_a_real_engine},
 };
 use crate::{process::Place, support::eventually};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_worker_comes_back_by_itself() {
+async fn worker_reconnects_after_engine_restart() {
     let fault = "engine killed and restarted, same key and port";
     if not_on_a_real_engine(fault) {
         return;

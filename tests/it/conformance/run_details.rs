@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::support::{RawWorker, Target, only_task, refused};
 
 #[tokio::test]
-async fn an_id_that_is_bad_or_unknown_is_refused() {
+async fn invalid_or_unknown_run_id_is_rejected() {
     let target = Target::start().await;
     refused(target.details("nope").await, Code::InvalidArgument, "invalid external id");
     refused(target.details("").await, Code::InvalidArgument, "invalid external id");
@@ -17,7 +17,7 @@ async fn an_id_that_is_bad_or_unknown_is_refused() {
 }
 
 #[tokio::test]
-async fn an_open_run_has_neither_output_nor_error() {
+async fn open_run_has_neither_output_nor_error() {
     let target = Target::start().await;
     let flow = target.flow("open").await;
     let run = target.trigger(&flow, json!({"a": [1, "é"]})).await;

@@ -18,7 +18,7 @@ async fn target() -> Option<Target> {
 }
 
 #[tokio::test]
-async fn the_task_of_a_dead_worker_goes_to_another() {
+async fn task_of_lost_worker_is_reassigned() {
     let Some(target) = target().await else { return };
     let flow = target.flow("dies").await;
     let mut dead = RawWorker::start(&target, &flow, 1).await;
@@ -42,7 +42,7 @@ async fn the_task_of_a_dead_worker_goes_to_another() {
 }
 
 #[tokio::test]
-async fn a_worker_without_a_fresh_heartbeat_gets_nothing() {
+async fn worker_without_recent_heartbeat_gets_no_run() {
     let target = Target::start().await;
     let flow = target.flow("silent").await;
     let mut worker = RawWorker::start(&target, &flow, 10).await;

@@ -58,7 +58,7 @@ async fn two(worker: &mut RawWorker) -> BTreeMap<String, AssignedAction> {
 }
 
 #[tokio::test]
-async fn a_child_starts_after_its_parents_with_their_outputs() {
+async fn task_starts_after_its_parents_with_their_outputs() {
     let target = Target::start().await;
     let definition = family(&target, "joined", &[("a", &[]), ("b", &[]), ("c", &["a", "b"])], None);
     let (flow, mut worker) = worker(&target, &definition).await;
@@ -92,7 +92,7 @@ async fn a_child_starts_after_its_parents_with_their_outputs() {
 }
 
 #[tokio::test]
-async fn a_completed_task_of_an_open_run_is_shown() {
+async fn completed_task_of_open_run_is_listed() {
     let target = Target::start().await;
     let definition = family(&target, "partly", &[("a", &[]), ("b", &["a"])], None);
     let (flow, mut worker) = worker(&target, &definition).await;
@@ -113,7 +113,7 @@ async fn a_completed_task_of_an_open_run_is_shown() {
 }
 
 #[tokio::test]
-async fn a_failure_cancels_its_children_and_is_handed_to_the_last_task() {
+async fn failed_task_cancels_children_and_triggers_on_failure_task() {
     let target = Target::start().await;
     let tasks: &[(&str, &[&str])] = &[("boom", &[]), ("fine", &[]), ("child", &["boom"])];
     let definition = family(&target, "failing", tasks, Some("rescue"));
@@ -140,7 +140,7 @@ async fn a_failure_cancels_its_children_and_is_handed_to_the_last_task() {
 }
 
 #[tokio::test]
-async fn a_last_task_with_nothing_to_do_is_skipped() {
+async fn on_failure_task_of_successful_run_is_skipped() {
     let target = Target::start().await;
     let definition = family(&target, "unfailing", &[("a", &[])], Some("rescue"));
     let (flow, mut worker) = worker(&target, &definition).await;
@@ -155,7 +155,7 @@ async fn a_last_task_with_nothing_to_do_is_skipped() {
 }
 
 #[tokio::test]
-async fn cancelling_a_run_cancels_all_its_tasks() {
+async fn cancelled_run_cancels_all_its_tasks() {
     let target = Target::start().await;
     let definition = family(&target, "cancelled", &[("a", &[]), ("b", &["a"])], None);
     let (flow, mut worker) = worker(&target, &definition).await;
@@ -171,7 +171,7 @@ async fn cancelling_a_run_cancels_all_its_tasks() {
 }
 
 #[tokio::test]
-async fn a_replay_of_a_run_runs_all_its_tasks_again() {
+async fn replayed_run_executes_all_its_tasks() {
     let target = Target::start().await;
     let definition = family(&target, "replayed", &[("a", &[]), ("b", &["a"])], None);
     let (flow, mut worker) = worker(&target, &definition).await;
@@ -191,7 +191,7 @@ async fn a_replay_of_a_run_runs_all_its_tasks_again() {
 }
 
 #[tokio::test]
-async fn parents_that_cannot_be_are_refused() {
+async fn invalid_parents_are_rejected() {
     let target = Target::start().await;
     let definition = family(&target, "orphan", &[("t", &["nope"])], None);
     let text = "dag parent not found: parent step 'nope' not found for step 't'";

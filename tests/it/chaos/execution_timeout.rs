@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::{
-    site::{Site, completed, trigger, within, worker},
+    fixture::{TestEngine, completed, trigger, within, worker},
     table::Row,
 };
 
@@ -39,16 +39,16 @@ fn stuck(retries: u32, begun: mpsc::UnboundedSender<Option<CancelReason>>, execu
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_timeout_passes_in_a_black_hole() {
+async fn execution_timeout_in_black_hole_ends_attempt_once() {
     let mut row = Row::of("execution timeout passes while the link is a black hole");
     // A real engine loses what it assigns to a stream that is gone, and finds out by the next timeouts.
     for retries in [0, 10] {
-        let site = Site::start().await;
-        let (proxy, config) = site.proxied().await;
+        let engine = TestEngine::start().await;
+        let (proxy, config) = engine.proxied().await;
         let (sender, mut told) = mpsc::unbounded_channel();
         let executed = Arc::new(AtomicUsize::new(0));
         let behind = worker(&config, [stuck(retries, sender, executed.clone())]).await;
-        let run = trigger(&site.client(), "stuck", &json!({})).await;
+        let run = trigger(&engine.client(), "stuck", &json!({})).await;
         assert_eq!(within(30, "the body begins", told.recv()).await, Some(None));
         proxy.black_hole();
         let reason = within(30, "the worker ends the attempt", told.recv()).await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    child,
+    child_worker,
     table::{Row, long, not_on_a_real_engine},
 };
 use crate::fake::Fake;
@@ -12,7 +12,7 @@ use crate::fake::Fake;
 const FRESH: Duration = Duration::from_secs(5);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn heartbeats_go_on_and_the_watchdog_names_it() {
+async fn heartbeats_continue_while_async_body_blocks_thread() {
     let seconds = if long() { 40 } else { 9 };
     let fault = format!("an async body blocks its thread for {seconds} s");
     if not_on_a_real_engine(&fault) {
@@ -23,7 +23,7 @@ async fn heartbeats_go_on_and_the_watchdog_names_it() {
     let folder = tempfile::tempdir().unwrap();
     // Started where it may block: reading a child's lines does.
     let (config, ledger) = (fake.config(), folder.path().join("ledger"));
-    let worker = tokio::task::spawn_blocking(move || child::spawn(&config, &ledger, 10)).await.unwrap();
+    let worker = tokio::task::spawn_blocking(move || child_worker::spawn(&config, &ledger, 10)).await.unwrap();
     fake.until_listening().await;
     let before = fake.script(|script| script.heartbeats.len());
     let run = fake.assign("blocker", &format!(r#"{{"ms":{}}}"#, seconds * 1000)).await;

@@ -16,8 +16,8 @@ use hatchet_quickstart::hatchet::{
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{
+    fixture::{Count, Ledger, TestEngine, completed, many, until_listening, within, worker},
     proxy::Proxy,
-    site::{Count, Ledger, Site, completed, many, until_listening, within, worker},
     table::{Row, long, real},
 };
 
@@ -63,7 +63,7 @@ async fn load(client: Client, stop: CancellationToken) -> Vec<RunHandle> {
 
 /// A worker behind a link, under load; at the end every run must have completed, by one execution.
 pub struct UnderLoad {
-    site: Site,
+    engine: TestEngine,
     pub client: Client,
     pub proxy: Proxy,
     pub worker: RunningWorker,
@@ -78,18 +78,18 @@ impl UnderLoad {
     /// `broken` is how long the link is at a time. What is executed right before has its timeout left after it, or it
     /// would be executed again whatever the worker does.
     pub async fn start(broken: Duration) -> Self {
-        let site = Site::start().await;
-        let (proxy, config) = site.proxied().await;
+        let engine = TestEngine::start().await;
+        let (proxy, config) = engine.proxied().await;
         let ledger = Ledger::default();
         let worker = worker(
             &config,
             [ledger.task(if real() { broken + Duration::from_secs(15) } else { Duration::from_secs(60) })],
         )
         .await;
-        let (client, stop) = (site.client(), CancellationToken::new());
+        let (client, stop) = (engine.client(), CancellationToken::new());
         let load = tokio::spawn(load(client.clone(), stop.clone()));
         let downs = Downs::follow(&worker);
-        Self { site, client, proxy, worker, ledger, downs, stop, load, probes: Vec::new() }
+        Self { engine, client, proxy, worker, ledger, downs, stop, load, probes: Vec::new() }
     }
 
     /// How long a new run takes from now on, or none where its first assignment was lost with the link, which only a
@@ -125,12 +125,12 @@ impl UnderLoad {
         row.say(format!("readiness went down {} times", self.downs.seen()));
         row.say(format!("{} runs, each completed by one execution, {late} of them at a later attempt", runs.len()));
         within(20, "the worker stops", self.worker.stop()).await.unwrap();
-        drop(self.site);
+        drop(self.engine);
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_connection_is_reset() {
+async fn worker_recovers_after_connection_reset() {
     let mut row = Row::of("worker's connection reset, under load");
     let cuts = if !long() {
         5
@@ -155,7 +155,7 @@ async fn the_connection_is_reset() {
     row.times("reset to end of a new run", &times, Some(Duration::from_millis(300)));
 }
 
-/// Whether this is a short run, which says so and leaves it to [`super::outage`], whose black hole is as silent.
+/// Whether this is a short run, which says so and leaves it to [`super::link_outages`], whose black hole is as silent.
 fn long_only(fault: &str) -> bool {
     if !long() {
         println!("skipped: {fault} (make chaos runs it)");
@@ -194,12 +194,12 @@ fn cuts() -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_worker_goes_deaf() {
+async fn worker_recovers_after_losing_received_bytes() {
     silent_cuts("link half-open: worker hears nothing, under load", cuts(), Proxy::deaf_client).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_engine_goes_deaf() {
+async fn worker_recovers_after_losing_sent_bytes() {
     let fault = "link half-open: engine hears nothing, under load";
     if !long_only(fault) {
         silent_cuts(fault, cuts(), Proxy::deaf_engine).await;
@@ -207,7 +207,7 @@ async fn the_engine_goes_deaf() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_connection_dies_silently() {
+async fn worker_recovers_after_silent_connection_loss() {
     let fault = "link silently dead both ways, under load";
     if !long_only(fault) {
         silent_cuts(fault, cuts(), Proxy::black_hole).await;

@@ -6,7 +6,7 @@ use hatchet_quickstart::hatchet::task::{Context, Task};
 use serde_json::json;
 
 use super::{
-    site::{Count, Ledger, Site, completed, many, worker},
+    fixture::{Count, Ledger, TestEngine, completed, many, worker},
     table::{Row, long, not_on_a_real_engine},
 };
 use crate::fake::Fake;
@@ -34,7 +34,7 @@ fn seconds() -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn heartbeats_are_on_time() {
+async fn heartbeats_are_on_time_while_cores_are_busy() {
     if not_on_a_real_engine("heartbeat delay") {
         return;
     }
@@ -66,15 +66,15 @@ async fn heartbeats_are_on_time() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_reassigned() {
+async fn no_run_is_reassigned_while_cores_are_busy() {
     let seconds = if long() { seconds() } else { 2 };
     let mut row = Row::of(format!("every core busy for {seconds} s with CPU tasks: reassignment"));
-    let site = Site::start().await;
+    let engine = TestEngine::start().await;
     let ledger = Ledger::default();
-    let running = worker(&site.config, [busy(&ledger)]).await;
+    let running = worker(&engine.config, [busy(&ledger)]).await;
     // Two at once, one pair after the other.
     let ms = seconds * 1000 * 2 / TASKS as u64;
-    let runs = many(&site.client(), "busy", &Count { ms }, TASKS).await;
+    let runs = many(&engine.client(), "busy", &Count { ms }, TASKS).await;
     for run in runs {
         completed(&run).await;
     }

@@ -28,7 +28,7 @@ async fn started_by(target: &Target, base: &str, keys: &[&str]) -> (Flow, RawWor
 }
 
 #[tokio::test]
-async fn an_event_starts_a_run_that_knows_it() {
+async fn event_triggers_run_that_names_it() {
     let target = Target::start().await;
     let (_, mut worker) = started_by(&target, "on-event", &["key", "wild:*"]).await;
     let sent = PushEventRequest {
@@ -58,7 +58,7 @@ async fn an_event_starts_a_run_that_knows_it() {
 }
 
 #[tokio::test]
-async fn events_in_bulk_are_all_or_none() {
+async fn bulk_events_are_all_or_nothing() {
     let target = Target::start().await;
     let (_, mut worker) = started_by(&target, "in-bulk", &["key"]).await;
     let bulk = async |events| target.events().bulk_push(BulkPushEventRequest { events }).await;
@@ -79,7 +79,7 @@ async fn events_in_bulk_are_all_or_none() {
 }
 
 #[tokio::test]
-async fn a_scheduled_run_starts_in_time() {
+async fn scheduled_run_starts_at_its_time() {
     let target = Target::start().await;
     let flow = target.flow("scheduled").await;
     let mut worker = RawWorker::start(&target, &flow, 1).await;
@@ -105,7 +105,7 @@ async fn a_scheduled_run_starts_in_time() {
 }
 
 #[tokio::test]
-async fn crons_are_made_read_and_taken_back() {
+async fn cron_is_created_read_and_deleted() {
     let target = Target::start().await;
     let mut definition = target.definition("timed");
     definition.cron_triggers = vec!["not a cron".to_owned()];
@@ -139,7 +139,7 @@ async fn crons_are_made_read_and_taken_back() {
 }
 
 #[tokio::test]
-async fn triggered_schedule_is_gone() {
+async fn triggered_schedule_is_deleted() {
     let target = Target::start().await;
     let flow = target.flow("gone").await;
     let mut worker = RawWorker::start(&target, &flow, 1).await;

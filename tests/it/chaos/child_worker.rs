@@ -17,7 +17,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::site::Count;
+use super::fixture::Count;
 use crate::process::Program;
 
 const LEDGER: &str = "CHAOS_CHILD_LEDGER";
@@ -27,7 +27,7 @@ const SLOTS: &str = "CHAOS_CHILD_SLOTS";
 pub fn spawn(config: &ClientConfig, ledger: &Path, slots: usize) -> Program {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
-        .args(["--exact", "chaos::child::acts_as_a_worker", "--nocapture", "--test-threads", "1"])
+        .args(["--exact", "chaos::child_worker::acts_as_a_worker", "--nocapture", "--test-threads", "1"])
         .env_clear()
         .env(LEDGER, ledger)
         .env(SLOTS, slots.to_string())
