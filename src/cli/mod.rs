@@ -20,7 +20,7 @@ use std::{io, process::ExitCode, time::Duration};
 
 use crate::hatchet::{
     client::{ENV_FILES, Source, Sources},
-    os_error::{OsError, out_of_files},
+    system::{OsError, out_of_files},
     wire::parse_duration,
 };
 

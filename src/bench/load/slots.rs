@@ -42,7 +42,7 @@ mod tests {
     use super::*;
     use crate::{
         bench::plan::test_plan,
-        hatchet::{client::Sources, wire::Handshake},
+        hatchet::{client::Sources, system::Handshake},
     };
 
     fn worker(names: &[&str], available: i64, limit: i64) -> WorkerSummary {

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use super::command::ConnectionWords;
 #[cfg(not(feature = "engine"))]
-use crate::hatchet::wire::private_file;
+use crate::hatchet::system::private_file;
 use crate::{
     cli::Exit,
     hatchet::{
         client::{ClientConfig, Rediscovery, Sources},
-        wire::Handshake,
+        system::Handshake,
     },
 };
 

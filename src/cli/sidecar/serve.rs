@@ -19,7 +19,7 @@ use crate::{
     engine::{Engine, EngineErrorKind, EngineOptions, Rest},
     hatchet::{
         client::{Source, Sources},
-        wire::{Handshake, private_file},
+        system::{Handshake, private_file},
     },
 };
 

@@ -10,7 +10,7 @@ use crate::{
         sidecar::{Official, Running},
     },
     engine::{Engine, EngineErrorKind, EngineOptions},
-    hatchet::wire::Handshake,
+    hatchet::system::Handshake,
 };
 
 /// An engine to work with.

@@ -6,7 +6,7 @@ use crate::{
     cli::Exit,
     hatchet::{
         client::{Source, Sources, parse_integer},
-        os_error::explain,
+        system::with_advice,
     },
 };
 
@@ -88,7 +88,7 @@ pub(in crate::cli) fn listen(addresses: &[SocketAddr]) -> Result<(TcpListener, S
     listen().map_err(|e: std::io::Error| {
         let advice = format!("set {PORT} (--health-port) or {BIND_ADDRESS} (--health-bind) to what is free here");
         let addresses = addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(" or ");
-        Exit::usage(format!("health and metrics cannot be served at {addresses}: {}", explain(&e, &advice)))
+        Exit::usage(format!("health and metrics cannot be served at {addresses}: {}", with_advice(&e, &advice)))
     })
 }
 
