@@ -33,7 +33,7 @@ fn time_is_over_in_the_trial_run() {
     let _worker = place.worker(&["--embedded"]);
     let words = [&SLEEPS[..], &["--input-json", r#"{"seconds":600}"#, "--timeout", "1s"]].concat();
     let ended = bench(&place, &words).expect(4).expect_said("a trial run of sync-sleep-task");
-    ended.expect_said("was given up after").expect_said("runs have not ended in time");
+    ended.expect_said("was abandoned after").expect_said("runs have not ended in time");
 }
 
 #[test]
@@ -45,7 +45,7 @@ fn an_interrupted_benchmark_is_gone_on_with() {
     let first = start(&place, &words);
     first.err.until_said(r#""event":"progress""#);
     first.signal("INT");
-    first.wait().expect(130).expect_said("go on with the same command").expect_said("report: out/report.html");
+    first.wait().expect(130).expect_said("continue with the same command").expect_said("report: out/report.html");
     assert_eq!(summary(&place.path("out"))["state"], "interrupted");
     let again = bench(&place, &words).expect(0);
     assert!(again.stdout[0].starts_with("12 of 12 runs completed"), "{again:?}");
@@ -63,7 +63,7 @@ fn the_engine_goes_away_half_way() {
     program.err.until_said(r#""accepted":5"#);
     engine.kill();
     let ended = program.wait().expect(4).expect_said("no answer from the engine for");
-    ended.expect_said("when runs started and finished is not known");
+    ended.expect_said("the times of starts and finishes are not known");
     let doubts = summary(&place.path("out"))["doubts"].to_string();
     assert!(doubts.contains("did not answer"), "{doubts}");
 }
@@ -94,7 +94,7 @@ fn the_disk_is_full() {
         std::os::unix::fs::symlink("/dev/full", place.path("out").join(name)).unwrap();
     }
     let ended = bench(&place, &["--runs", "500", "--out", "out"]).expect(2);
-    let ended = ended.expect_said("No space left").expect_said("the report is not whole");
+    let ended = ended.expect_said("No space left").expect_said("the report is incomplete");
     assert!(ended.stdout[0].starts_with("500 of 500"), "the figures are shown all the same: {ended:?}");
     assert_eq!(summary(&place.path("out"))["state"], "complete");
 }

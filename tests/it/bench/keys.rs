@@ -66,7 +66,7 @@ fn runs_that_would_wait_too_long_for_a_slot_are_said_before() {
     let words = ["--tasks", "sync-sleep-task", "--input-json", r#"{"seconds":0.5}"#, "--runs", "1200"];
     let program = super::start(&place, &words);
     let said = program.err.until_said("the last runs of sync-sleep-task will wait about");
-    for part in ["for one of 1 slots", "given up after 300 s", "--run-keys"] {
+    for part in ["for one of 1 slots", "cancelled after 300 s", "--run-keys"] {
         assert!(said.contains(part), "{said}");
     }
 }

@@ -44,7 +44,7 @@ fn expect_broken(ended: Ended, code: i32, check: &str, parts: &[&str], left_out:
     for check in left_out {
         assert_eq!(checks[*check].0, "skipped", "{checks:#?}");
     }
-    ended.expect_said(&format!("error: not all is well: {check}"));
+    ended.expect_said(&format!("error: checks failed: {check}"));
 }
 
 #[test]

@@ -23,7 +23,7 @@ fn what_runs_is_finished_and_reported() {
         let runner = sleeping(&place, "1");
         worker.signal(signal);
         let stopped = worker.wait().expect(0).expect_said("takes no more work").expect_said("stopped");
-        assert!(!stopped.stderr.iter().any(|line| line.contains("cut after")), "{stopped:?}");
+        assert!(!stopped.stderr.iter().any(|line| line.contains("cut off after")), "{stopped:?}");
         // The engine was the worker's; it had told the end before it went.
         let ended = runner.wait().expect(0);
         assert!(ended.json()["slept_seconds"].as_f64().unwrap() >= 1.0, "{ended:?}");
@@ -37,7 +37,7 @@ fn what_outlives_the_grace_fails_with_the_reason() {
     let worker = place.worker(&["--embedded", "--grace", "300ms"]);
     let runner = sleeping(&place, "600");
     let begun = Instant::now();
-    worker.stop().expect(0).expect_said("cut after the grace").expect_said("sync-sleep-task");
+    worker.stop().expect(0).expect_said("cut off after the grace").expect_said("sync-sleep-task");
     assert!(begun.elapsed().as_secs() < 20, "it ends soon, and not with the sleep");
     runner.wait().expect(1).expect_said("Shutdown: the worker was stopped before the task had ended");
     engine.stop().expect(0);
@@ -124,10 +124,10 @@ async fn outcome_that_the_engine_does_not_take_is_said_to_be_that() {
     let stopped = tokio::task::spawn_blocking(move || worker.stop()).await.unwrap().expect(0);
     let about: Vec<&String> = stopped.stderr.iter().filter(|line| line.contains(&run.to_string())).collect();
     assert!(
-        about.iter().any(|line| line.contains("ended, and the engine did not acknowledge the outcome")),
+        about.iter().any(|line| line.contains("ended, but the engine did not acknowledge the outcome")),
         "{about:?}"
     );
-    for wrong in ["cancels", "cut after the grace", "left running"] {
+    for wrong in ["cancels", "cut off after the grace", "left running"] {
         assert!(!about.iter().any(|line| line.contains(wrong)), "{wrong}: {about:?}");
     }
 }

@@ -68,7 +68,7 @@ fn what_cannot_be_used_is_shown_before_it_is_refused() {
     let mut command = place.worker_command(&["--explain-config=json", "--slots", "many"]);
     let ended = Program::start(command.env("HATCHET_CLIENT_TOKEN", &token)).wait().expect(2);
     assert_eq!(of(&ended, "HATCHET_WORKER_SLOTS"), (Some("many".to_owned()), "--slots".to_owned()));
-    ended.expect_said("error: HATCHET_WORKER_SLOTS is `many`");
+    ended.expect_said("error: invalid HATCHET_WORKER_SLOTS \"many\"");
     let mut command = place.runner_command(&["--explain-config=json", "--host-port", "nowhere"]);
     let ended = Program::start(command.env("HATCHET_CLIENT_TOKEN", &token)).wait().expect(2);
     assert_eq!(of(&ended, "HATCHET_CLIENT_HOST_PORT"), (Some("nowhere".to_owned()), "--host-port".to_owned()));

@@ -234,7 +234,7 @@ fn a_full_disk_under_stdout_is_said() {
     let place = Place::new();
     let mut command = place.runner_command(&["--list-tasks"]);
     command.stdout(Stdio::from(full));
-    Program::start(&mut command).wait().expect_error(2, &["stdout cannot be written"]);
+    Program::start(&mut command).wait().expect_error(2, &["writing to stdout failed"]);
 }
 
 #[test]

@@ -57,7 +57,7 @@ fn it_is_started_used_by_all_and_ended_with_the_worker() {
     // A runner finds it, and so does a second worker.
     assert_eq!(place.runner(&HELLO).expect(0).json()["message"], "Hello, World!");
     let second = Program::start(&mut worker_command(&place, &sidecar));
-    second.err.until_said("joins the one of another process");
+    second.err.until_said("joins the engine of another process");
     second.stop().expect(0);
     worker.stop().expect(0);
     assert!(std::fs::read_to_string(format!("/proc/{child}/stat")).is_err(), "waited for");
@@ -81,7 +81,7 @@ fn its_end_is_the_workers() {
     let worker = worker(&place, stand_in(&place));
     let killed = Command::new("kill").args(["-KILL", &worker.children()[0].to_string()]).status().unwrap();
     assert!(killed.success());
-    worker.wait().expect_error(5, &["the sidecar ended by itself", "signal: 9"]);
+    worker.wait().expect_error(5, &["the sidecar ended unexpectedly", "signal: 9"]);
 }
 
 #[cfg(target_os = "linux")]
@@ -92,7 +92,7 @@ fn our_own_program_means_our_own_engine() {
     let mut command = worker_command(&place, place.path("link"));
     command.env("HATCHET_CLIENT_EMBEDDED_GRPC_PORT", "7077");
     let worker = Program::start(&mut command);
-    worker.err.until_said("passed over, as HATCHET_CLIENT_EMBEDDED_BINARY_PATH names no official sidecar: ");
+    worker.err.until_said("ignored, since HATCHET_CLIENT_EMBEDDED_BINARY_PATH names no official sidecar: ");
     worker.err.until("a worker that listens", |line| line.starts_with("  tasks "));
     assert!(worker.children().is_empty());
     worker.stop().expect(0);
@@ -127,9 +127,9 @@ fn what_is_no_sidecar_is_said() {
     let place = Place::new();
     place.write("plain", "no program");
     for (path, code, parts) in [
-        ("none", 2, &[PATH, "`none`", "the environment", "No such file"][..]),
-        (".", 2, &[PATH, "is no file"]),
-        ("plain", 2, &[PATH, "cannot be started", "Permission denied"]),
+        ("none", 2, &[PATH, "\"none\"", "the environment", "No such file"][..]),
+        (".", 2, &[PATH, "is not a file"]),
+        ("plain", 2, &[PATH, "starting", "Permission denied"]),
     ] {
         Program::start(&mut worker_command(&place, path)).wait().expect_error(code, parts);
     }
@@ -148,10 +148,14 @@ fn one_that_does_not_come_up_is_said_with_its_last_words() {
     Program::start(&mut ends).wait().expect_error(5, &parts);
     let mut silent = script("echo still at it >&2; cat >/dev/null");
     silent.env("HATCHET_CLIENT_EMBEDDED_READY_TIMEOUT_SECONDS", "0.5");
-    let parts = ["no handshake file after 500ms", "HATCHET_CLIENT_EMBEDDED_READY_TIMEOUT_SECONDS", "still at it"];
+    let parts = [
+        "has not written a handshake file within 500ms",
+        "HATCHET_CLIENT_EMBEDDED_READY_TIMEOUT_SECONDS",
+        "still at it",
+    ];
     Program::start(&mut silent).wait().expect_error(5, &parts);
     let mut garbage = script(r#"echo '{"token":' >"$2"; cat >/dev/null"#);
-    Program::start(&mut garbage).wait().expect_error(5, &["wrote a handshake file that is none", "EOF"]);
+    Program::start(&mut garbage).wait().expect_error(5, &["wrote an invalid handshake file", "EOF"]);
     let mut stranger =
         script(r#"echo '{"token":"ey","tenant_id":"","grpc_address":"","api_url":""}' >"$2"; cat >/dev/null"#);
     Program::start(&mut stranger).wait().expect_error(2, &["handshake file"]);

@@ -14,14 +14,14 @@ fn env_files_are_read_and_the_environment_wins() {
         Program::start(&mut command).wait()
     };
     place.write(".env", "HATCHET_WORKER_SLOTS=from-env\nHATCHET_CLIENT_TOKEN=ey\nUNRELATED=1\n");
-    worker(&place, &[]).expect_error(2, &["HATCHET_WORKER_SLOTS is `from-env`", "from .env)"]);
+    worker(&place, &[]).expect_error(2, &[r#"HATCHET_WORKER_SLOTS "from-env""#, "from .env)"]);
     place.write(".env.local", "# a comment\nexport HATCHET_WORKER_SLOTS=\"from-local\"\n");
-    worker(&place, &[]).expect_error(2, &["HATCHET_WORKER_SLOTS is `from-local`", "from .env.local"]);
+    worker(&place, &[]).expect_error(2, &[r#"HATCHET_WORKER_SLOTS "from-local""#, "from .env.local"]);
     let process = [("HATCHET_WORKER_SLOTS", "from-process")];
-    worker(&place, &process).expect_error(2, &["HATCHET_WORKER_SLOTS is `from-process`", "the environment"]);
+    worker(&place, &process).expect_error(2, &[r#"HATCHET_WORKER_SLOTS "from-process""#, "the environment"]);
     let mut command = place.worker_command(&["--slots", "from-flag"]);
     command.envs(process);
-    Program::start(&mut command).wait().expect_error(2, &["HATCHET_WORKER_SLOTS is `from-flag`", "from --slots"]);
+    Program::start(&mut command).wait().expect_error(2, &[r#"HATCHET_WORKER_SLOTS "from-flag""#, "from --slots"]);
 }
 
 #[test]
@@ -117,11 +117,11 @@ fn the_flag_beats_the_token_and_that_is_said() {
     let mut command = place.worker_command(&["--embedded"]);
     command.env("HATCHET_CLIENT_TOKEN", token("127.0.0.1:9", ""));
     let worker = Program::start(&mut command);
-    worker.err.until_said("the token from the environment is passed over");
+    worker.err.until_said("the token from the environment is ignored");
     worker.err.until("the banner", |line| line.starts_with("  tasks "));
     let mut command = place.runner_command(&[&["--embedded"], &HELLO[..]].concat());
     command.env("HATCHET_CLIENT_TOKEN", token("127.0.0.1:9", ""));
-    Program::start(&mut command).wait().expect(0).expect_said("the token from the environment is passed over");
+    Program::start(&mut command).wait().expect(0).expect_said("the token from the environment is ignored");
     worker.stop().expect(0);
 }
 
@@ -152,7 +152,7 @@ fn the_variable_stands_behind_the_token() {
     let mut command = place.runner_command(&[&HELLO[..], &["--no-wait"]].concat());
     let settings = [("HATCHET_EMBEDDED", "1"), ("HATCHET_CLIENT_TLS_STRATEGY", "none")];
     command.envs(settings).env("HATCHET_CLIENT_TOKEN", place.handshake().token);
-    Program::start(&mut command).wait().expect(0).expect_said("HATCHET_EMBEDDED is passed over");
+    Program::start(&mut command).wait().expect(0).expect_said("HATCHET_EMBEDDED is ignored");
     let mut command = place.runner_command(&[&["--embedded=never"], &HELLO[..]].concat());
     command.env("HATCHET_EMBEDDED", "1");
     Program::start(&mut command).wait().expect_error(2, &["HATCHET_CLIENT_TOKEN"]);

@@ -10,7 +10,7 @@ fn a_second_worker_joins_and_outlives_the_first() {
     let first = place.worker(&["--embedded", "--name", "first"]);
     let second = place.worker(&["--embedded", "--name", "second"]);
     let address = place.handshake().grpc_address;
-    second.err.until_said(&format!("joins the one of another process at {address}"));
+    second.err.until_said(&format!("joins the engine of another process at {address}"));
     first.stop().expect(0);
     second.err.until_said("lost the engine, and tries again");
     let engine = place.engine();
@@ -25,7 +25,7 @@ fn an_ephemeral_engine_loses_its_runs_and_the_runner_says_so() {
     let place = Place::new();
     let ephemeral = || {
         let worker = place.worker(&["--embedded", "--embedded-ephemeral"]);
-        worker.err.until_said("keeps nothing over restarts");
+        worker.err.until_said("without persistence");
         worker
     };
     let worker = ephemeral();

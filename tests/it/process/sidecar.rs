@@ -43,11 +43,11 @@ fn it_tells_where_it_is_serves_and_ends_with_its_stdin() {
     assert_eq!(handshake.api_url, format!("http://{}", handshake.grpc_address));
     // Where an SDK is, a worker of ours on the same folder is too.
     let worker = place.worker(&["--embedded"]);
-    worker.err.until_said("joins the one of another process");
+    worker.err.until_said("joins the engine of another process");
     place.runner(&HELLO).expect(0);
     worker.stop().expect(0);
     sidecar.close_stdin();
-    sidecar.wait().expect(0).expect_said("serves at");
+    sidecar.wait().expect(0).expect_said("serving at");
     assert!(!place.path(".hatchet/handshake.json").exists(), "an end in order");
 }
 
@@ -111,7 +111,7 @@ fn an_engine_of_another_process_is_handed_on_and_succeeded() {
     let (sidecar, handshake) = sidecar(&place, &["-log-level", "info"]);
     assert_eq!(handshake.grpc_address, place.handshake().grpc_address);
     engine.stop().expect(0);
-    sidecar.err.until_said(&format!("serves at {}", handshake.grpc_address));
+    sidecar.err.until_said(&format!("serving at {}", handshake.grpc_address));
     assert_eq!(tenant_page(&handshake.api_url, &handshake), 200, "the token that was told is good");
     sidecar.stop().expect(0);
 }
@@ -135,7 +135,7 @@ fn what_it_cannot_do_it_says_in_a_line() {
         (&["-rabbitmq-url", "amqp://u:geheim@h"], 2, &["-rabbitmq-url", "no RabbitMQ"]),
         (&["-grpc-port", &port], 5, &["cannot listen on 127.0.0.1:", "address in use"]),
         (&["-api-port", &port], 5, &["cannot listen on 127.0.0.1:", "address in use"]),
-        (&["-log-level", "loud"], 2, &["`loud`", "from -log-level"]),
+        (&["-log-level", "loud"], 2, &["\"loud\"", "from -log-level"]),
     ] {
         let ended = Program::start(&mut sidecar_command(&place, words)).wait().expect_error(code, parts);
         assert!(!ended.stderr.concat().contains("geheim"), "{ended:?}");
@@ -145,7 +145,7 @@ fn what_it_cannot_do_it_says_in_a_line() {
         Program::start(&mut sidecar_command(&place, words)).wait().expect(2);
     }
     let mut command = place.worker_command(&["-handshake-file", "none/h.json"]);
-    Program::start(&mut command).wait().expect_error(2, &["-handshake-file: none/h.json cannot be written"]);
+    Program::start(&mut command).wait().expect_error(2, &["-handshake-file: writing none/h.json failed"]);
     assert!(!place.path(".hatchet/handshake.json").exists(), "the engine has ended");
 }
 

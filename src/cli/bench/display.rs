@@ -1,23 +1,25 @@
-//! What is seen of a benchmark while it runs, and at its end.
+//! Shows the progress of a benchmark, and its results.
 
 use std::{io::IsTerminal as _, time::Duration};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
-use super::super::{
-    Exit,
-    output::{self, Format},
+use crate::{
+    bench::{BenchmarkResult, Observer, Progress, Summary, TaskProgress, figures},
+    cli::{
+        Exit,
+        output::{OutputFormat, print_line, print_message},
+    },
 };
-use crate::bench::{BenchmarkResult, Observer, Progress, TaskProgress, figures};
 
-/// Bars on a terminal; a JSON line a second elsewhere. Both on stderr.
-pub(super) enum Screen {
-    Bars { all: MultiProgress, tasks: Vec<ProgressBar>, sum: ProgressBar },
+/// Shows progress on stderr: bars on a terminal, a JSON line per second elsewhere.
+pub(super) enum ProgressDisplay {
+    Bars { all: MultiProgress, tasks: Vec<ProgressBar>, total: ProgressBar },
     Lines,
 }
 
-impl Screen {
+impl ProgressDisplay {
     pub(super) fn new<'a>(tasks: impl Iterator<Item = &'a str>, runs: usize) -> Self {
         if !std::io::stderr().is_terminal() {
             return Self::Lines;
@@ -35,32 +37,32 @@ impl Screen {
             bar
         };
         let tasks = tasks.map(bar).collect();
-        let sum = all.add(ProgressBar::new(0));
-        sum.set_style(style("{msg}"));
-        Self::Bars { all, tasks, sum }
+        let total = all.add(ProgressBar::new(0));
+        total.set_style(style("{msg}"));
+        Self::Bars { all, tasks, total }
     }
 
-    /// Takes the bars away.
+    /// Removes the bars.
     pub(super) fn clear(&self) {
         if let Self::Bars { all, .. } = self {
-            // A terminal that cannot be written is not there.
+            // Fails if the terminal is gone.
             let _ = all.clear();
             all.set_draw_target(ProgressDrawTarget::hidden());
         }
     }
 }
 
-impl Observer for Screen {
+impl Observer for ProgressDisplay {
     fn progress(&mut self, progress: &Progress) {
         match self {
-            Self::Bars { tasks, sum, .. } => {
+            Self::Bars { tasks, total, .. } => {
                 for (bar, task) in tasks.iter().zip(&progress.tasks) {
                     bar.set_position(task.finished() as u64);
                     bar.set_message(counts(task));
                 }
-                sum.set_message(line(progress));
+                total.set_message(total_line(progress));
             }
-            Self::Lines => output::complain(&json_line(progress).to_string()),
+            Self::Lines => print_message(&json_line(progress).to_string()),
         }
     }
 
@@ -69,13 +71,12 @@ impl Observer for Screen {
             Self::Bars { all, .. } if !all.is_hidden() => {
                 let _ = all.println(format!("note: {line}"));
             }
-            Self::Bars { .. } => output::complain(&format!("note: {line}")),
-            Self::Lines => output::complain(&format!("note: {line}")),
+            Self::Bars { .. } | Self::Lines => print_message(&format!("note: {line}")),
         }
     }
 }
 
-/// The counts that are not zero.
+/// The counts of a task, without zeros.
 fn counts(task: &TaskProgress) -> String {
     let counts = [
         (task.completed, "completed"),
@@ -86,23 +87,29 @@ fn counts(task: &TaskProgress) -> String {
         (task.duplicates, "duplicates"),
         (task.accepted - task.accepted.min(task.completed + task.failed + task.cancelled + task.unaccounted), "open"),
     ];
-    let mut words: Vec<String> =
-        counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
-    words.extend(task.p50_ms.map(|p50| format!("p50 {p50:.0} ms")));
-    words.join(", ")
+    let mut parts: Vec<String> =
+        counts.iter().filter(|(count, _)| *count > 0).map(|(count, name)| format!("{count} {name}")).collect();
+    parts.extend(task.p50_ms.map(|p50| format!("p50 {p50:.0} ms")));
+    parts.join(", ")
 }
 
-fn line(progress: &Progress) -> String {
+fn total_line(progress: &Progress) -> String {
     let slots = progress.slots.map(|(used, all)| format!(", {used} of {all} slots in use")).unwrap_or_default();
-    let left = progress.left.filter(|left| !left.is_zero()).map(|left| format!(", {} left", whole(left)));
-    format!("{:.0} runs/s{slots}, {} so far{}", progress.rate, whole(progress.elapsed), left.unwrap_or_default())
+    let left = progress.left.filter(|left| !left.is_zero()).map(|left| format!(", {} left", whole_seconds(left)));
+    format!(
+        "{:.0} runs/s{slots}, {} elapsed{}",
+        progress.rate,
+        whole_seconds(progress.elapsed),
+        left.unwrap_or_default()
+    )
 }
 
-fn whole(time: Duration) -> String {
+fn whole_seconds(time: Duration) -> String {
     let seconds = time.as_secs();
     if seconds < 60 { format!("{seconds} s") } else { format!("{} min {} s", seconds / 60, seconds % 60) }
 }
 
+/// Rounds to three decimals.
 fn rounded(number: f64) -> f64 {
     (number * 1e3).round() / 1e3
 }
@@ -126,21 +133,21 @@ fn json_line(progress: &Progress) -> Value {
     })
 }
 
-/// The figures on stdout.
-pub(super) fn result(
-    report: &BenchmarkResult,
-    before: Option<&crate::bench::Summary>,
-    format: Format,
+/// Prints the results to stdout.
+pub(super) fn print_result(
+    result: &BenchmarkResult,
+    before: Option<&Summary>,
+    format: OutputFormat,
 ) -> Result<(), Exit> {
-    let summary = &report.summary;
-    if format == Format::Json {
-        return output::data(
+    let summary = &result.summary;
+    if format == OutputFormat::Json {
+        return print_line(
             serde_json::to_string(summary).unwrap_or_else(|e| json!({ "error": e.to_string() }).to_string()),
         );
     }
     let all = summary.all();
-    output::data(format!("{} of {} runs completed in {:.2} s", all.completed, all.total, summary.seconds))?;
-    for (count, word) in [
+    print_line(format!("{} of {} runs completed in {:.2} s", all.completed, all.total, summary.seconds))?;
+    for (count, name) in [
         (all.failed, "failed"),
         (all.cancelled, "cancelled"),
         (all.refused, "refused"),
@@ -149,13 +156,13 @@ pub(super) fn result(
         (all.not_submitted, "not submitted"),
     ] {
         if count > 0 {
-            output::data(format!("  {count} {word}"))?;
+            print_line(format!("  {count} {name}"))?;
         }
     }
     let dedupe = &summary.dedupe;
     if dedupe.on {
-        output::data(format!(
-            "  {} started, {} duplicates of earlier runs; the keys hold until {}",
+        print_line(format!(
+            "  {} started, {} duplicates of earlier runs; the keys are held until {}",
             dedupe.started,
             dedupe.duplicates,
             dedupe.until.as_deref().unwrap_or("–")
@@ -164,10 +171,10 @@ pub(super) fn result(
     for figure in figures(summary, before) {
         let earlier = figure.before.map(|before| format!("  before {before}")).unwrap_or_default();
         let change = figure.change.map(|change| format!("  {change:+.0} %")).unwrap_or_default();
-        output::data(format!("  {:<26}{:>12}{earlier}{change}", figure.name, figure.now))?;
+        print_line(format!("  {:<26}{:>12}{earlier}{change}", figure.name, figure.now))?;
     }
     for error in &summary.errors {
-        output::data(format!("  {} x {}", error.runs, error.text))?;
+        print_line(format!("  {} x {}", error.runs, error.text))?;
     }
     Ok(())
 }
