@@ -11,9 +11,9 @@ use super::{Ended, PATIENCE, Worker, end_of, installed, is_wanted, scripts};
 use crate::support::until;
 
 /// A folder, where an SDK starts its engine.
-struct Place(tempfile::TempDir);
+struct Workspace(tempfile::TempDir);
 
-impl Place {
+impl Workspace {
     fn new() -> Option<Self> {
         is_wanted().then(|| Self(tempfile::tempdir().unwrap()))
     }
@@ -54,14 +54,14 @@ fn well(command: Command) {
 
 #[test]
 fn python_sdk_starts_uses_and_stops_sidecar() {
-    let Some(place) = Place::new() else { return };
+    let Some(place) = Workspace::new() else { return };
     well(place.python());
     assert!(place.engine_is_gone(".hatchet"));
 }
 
 #[test]
 fn sidecar_accepts_all_python_sdk_settings() {
-    let Some(place) = Place::new() else { return };
+    let Some(place) = Workspace::new() else { return };
     for (api, ports) in [("true", true), ("false", false)] {
         let mut command = place.python();
         command
@@ -86,7 +86,7 @@ fn sidecar_accepts_all_python_sdk_settings() {
 
 #[test]
 fn sidecar_exits_when_python_program_is_killed() {
-    let Some(place) = Place::new() else { return };
+    let Some(place) = Workspace::new() else { return };
     let mut command = place.python();
     let child = command.arg("hold").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
     let mut program = Worker(child.unwrap());
@@ -99,7 +99,7 @@ fn sidecar_exits_when_python_program_is_killed() {
 
 #[test]
 fn typescript_sdk_starts_uses_and_stops_sidecar() {
-    let Some(place) = Place::new() else { return };
+    let Some(place) = Workspace::new() else { return };
     well(place.command(Path::new("node"), "sidecar.cjs"));
     until("the engine's end", || place.engine_is_gone(".hatchet").then_some(()));
 }

@@ -1,4 +1,4 @@
-//! A folder to start the binaries in.
+//! A folder in which tests run the binaries.
 
 use std::{
     path::{Path, PathBuf},
@@ -13,10 +13,11 @@ use tempfile::TempDir;
 
 use super::{Ended, Program};
 
-/// A temporary folder. Programs in it see it as their current folder and as their home, and no variable but `PATH`.
-pub struct Place(TempDir);
+/// A temporary folder. It is the current folder and the home of programs that run in it; their only other environment
+/// variable is `PATH`.
+pub struct Workspace(TempDir);
 
-impl Place {
+impl Workspace {
     pub fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
@@ -29,11 +30,11 @@ impl Place {
         std::fs::write(self.path(name), text).unwrap();
     }
 
-    /// A command in this folder, to be changed further.
-    pub fn command(&self, program: &str, words: &[&str]) -> Command {
+    /// A command in this folder.
+    pub fn command(&self, program: &str, args: &[&str]) -> Command {
         let mut command = Command::new(program);
         command
-            .args(words)
+            .args(args)
             .current_dir(self.0.path())
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
@@ -44,25 +45,25 @@ impl Place {
         command
     }
 
-    pub fn worker_command(&self, words: &[&str]) -> Command {
-        self.command(env!("CARGO_BIN_EXE_worker"), words)
+    pub fn worker_command(&self, args: &[&str]) -> Command {
+        self.command(env!("CARGO_BIN_EXE_worker"), args)
     }
 
-    pub fn runner_command(&self, words: &[&str]) -> Command {
-        self.command(env!("CARGO_BIN_EXE_runner"), words)
+    pub fn runner_command(&self, args: &[&str]) -> Command {
+        self.command(env!("CARGO_BIN_EXE_runner"), args)
     }
 
-    /// A command line for a shell in this folder, which finds the binaries.
+    /// A shell command in this folder, with the binaries in its `PATH`.
     pub fn shell(&self, line: &str) -> Command {
         let mut command = self.command("/bin/sh", &["-c", line]);
         command.env("PATH", Path::new(env!("CARGO_BIN_EXE_runner")).parent().unwrap());
         command
     }
 
-    /// Starts a worker and waits until it listens.
-    pub fn worker(&self, words: &[&str]) -> Program {
-        let worker = Program::start(&mut self.worker_command(words));
-        worker.err.until("a worker that listens", |line| line.starts_with("  tasks "));
+    /// Starts a worker and waits until it is registered.
+    pub fn worker(&self, args: &[&str]) -> Program {
+        let worker = Program::start(&mut self.worker_command(args));
+        worker.err.until("a registered worker", |line| line.starts_with("  tasks "));
         worker
     }
 
@@ -73,24 +74,24 @@ impl Place {
         engine
     }
 
-    /// Runs a worker that is to end by itself.
-    pub fn failing_worker(&self, words: &[&str]) -> Ended {
-        Program::start(&mut self.worker_command(words)).wait()
+    /// Runs a worker that is expected to fail.
+    pub fn failing_worker(&self, args: &[&str]) -> Ended {
+        Program::start(&mut self.worker_command(args)).wait()
     }
 
-    /// Starts a runner on the engine of this folder.
-    pub fn start_runner(&self, words: &[&str]) -> Program {
-        Program::start(&mut self.runner_command(&[&["--embedded"], words].concat()))
+    /// Starts a runner on the embedded engine of this folder.
+    pub fn start_runner(&self, args: &[&str]) -> Program {
+        Program::start(&mut self.runner_command(&[&["--embedded"], args].concat()))
     }
 
-    /// Runs a runner on the engine of this folder to its end.
-    pub fn runner(&self, words: &[&str]) -> Ended {
-        self.start_runner(words).wait()
+    /// Runs a runner on the embedded engine of this folder to its end.
+    pub fn runner(&self, args: &[&str]) -> Ended {
+        self.start_runner(args).wait()
     }
 
-    /// Starts a run and gives its id.
-    pub fn trigger(&self, words: &[&str]) -> String {
-        let ended = self.runner(&[words, &["--no-wait"]].concat()).expect(0);
+    /// Triggers a run. Returns its id.
+    pub fn trigger(&self, args: &[&str]) -> String {
+        let ended = self.runner(&[args, &["--no-wait"]].concat()).expect(0);
         assert_eq!(ended.stdout.len(), 1, "{ended:?}");
         ended.stdout[0].clone()
     }
@@ -99,7 +100,7 @@ impl Place {
         serde_json::from_str(&std::fs::read_to_string(self.path(".hatchet/handshake.json")).unwrap()).unwrap()
     }
 
-    /// What the engine of this folder says of a run.
+    /// Details of a run from the engine of this folder.
     pub fn details(&self, run: &str) -> RunDetails {
         let config = ClientConfig::from_handshake(&self.handshake(), &Sources::default()).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

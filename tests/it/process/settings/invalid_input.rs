@@ -1,14 +1,14 @@
-//! Each bad input: one line that names what to change, the right exit code, and no data.
+//! Invalid input: one error line that names what to change, the exit code, and nothing on stdout.
 
-use super::{Place, Program};
+use crate::process::{Program, Workspace};
 
 const HELLO: [&str; 2] = ["--task-name", "externally-triggered-task"];
 
 #[test]
-fn words_that_cannot_be_used() {
-    let place = Place::new();
+fn invalid_argument_is_named() {
+    let workspace = Workspace::new();
     let input = |json: &'static str| [&HELLO[..], &["--input-json", json]].concat();
-    for (words, parts) in [
+    for (args, parts) in [
         (
             vec!["--task-name", "sync-slep-task"],
             &["`sync-slep-task`", "did you mean `sync-sleep-task`?", "--list-tasks"][..],
@@ -27,15 +27,15 @@ fn words_that_cannot_be_used() {
         ([&HELLO[..], &["--timeout", "soon"]].concat(), &["--timeout", "soon", "30s"]),
         (vec!["--run-id", "x"], &["--run-id", "x"]),
     ] {
-        let ended = place.runner(&words).expect_error(2, parts);
-        assert_eq!(ended.stderr.len(), 1, "{words:?}: {ended:?}");
+        let ended = workspace.runner(&args).expect_error(2, parts);
+        assert_eq!(ended.stderr.len(), 1, "{args:?}: {ended:?}");
     }
 }
 
 #[test]
-fn wrong_use_is_exit_2() {
-    let place = Place::new();
-    for words in [
+fn invalid_usage_is_exit_2() {
+    let workspace = Workspace::new();
+    for args in [
         &[][..],
         &["--no-such-flag"],
         &["--cancel"],
@@ -43,15 +43,15 @@ fn wrong_use_is_exit_2() {
         &["--run-id", "y", "--input-json", "{}"],
         &["--task-name", "x", "--output", "xml"],
     ] {
-        let ended = Program::start(&mut place.runner_command(words)).wait().expect(2);
-        assert!(ended.stderr[0].starts_with("error: ") && ended.stdout.is_empty(), "{words:?}: {ended:?}");
+        let ended = Program::start(&mut workspace.runner_command(args)).wait().expect(2);
+        assert!(ended.stderr[0].starts_with("error: ") && ended.stdout.is_empty(), "{args:?}: {ended:?}");
     }
 }
 
 #[test]
-fn settings_that_cannot_be_used() {
-    let place = Place::new();
-    for (words, name, value, parts) in [
+fn invalid_setting_is_named() {
+    let workspace = Workspace::new();
+    for (args, name, value, parts) in [
         (&["--slots", "0"][..], "", "", &["HATCHET_WORKER_SLOTS", "--slots", "1 to 10000"][..]),
         (&["--slots", "many"], "", "", &["HATCHET_WORKER_SLOTS", "\"many\""]),
         (&[], "HATCHET_WORKER_SLOTS", "-1", &["HATCHET_WORKER_SLOTS", "the environment"]),
@@ -66,9 +66,9 @@ fn settings_that_cannot_be_used() {
         (&["--log-format", "xml"], "", "", &["HATCHET_CLIENT_LOG_FORMAT", "\"xml\"", "human or json"]),
         (&[], "HATCHET_EMBEDDED", "perhaps", &["HATCHET_EMBEDDED", "`perhaps`", "true or false"]),
     ] {
-        // The variable is to be judged, not beaten by the flag.
+        // The flag would take precedence over the variable.
         let flag = if name == "HATCHET_EMBEDDED" { "--log-level=info" } else { "--embedded" };
-        let mut command = place.worker_command(&[&[flag], words].concat());
+        let mut command = workspace.worker_command(&[&[flag], args].concat());
         if !name.is_empty() {
             command.env(name, value);
         }
@@ -77,15 +77,15 @@ fn settings_that_cannot_be_used() {
 }
 
 #[test]
-fn an_input_over_the_limit_names_the_sizes() {
-    let place = Place::new();
-    let _engine = place.engine();
-    place.write("large.json", &format!(r#"{{"name":"{}"}}"#, "x".repeat(4 * 1024 * 1024)));
-    let words = [&HELLO[..], &["--input-file", "large.json"]].concat();
+fn input_over_the_limit_names_the_sizes() {
+    let workspace = Workspace::new();
+    let _engine = workspace.engine();
+    workspace.write("large.json", &format!(r#"{{"name":"{}"}}"#, "x".repeat(4 * 1024 * 1024)));
+    let args = [&HELLO[..], &["--input-file", "large.json"]].concat();
     let parts = ["a message of 4194408", "limit of 4194304", "HATCHET_CLIENT_GRPC_MAX_SEND_MESSAGE_LENGTH"];
-    place.runner(&words).expect_error(2, &parts);
-    // Where the own limit is raised, the engine's counts, and says so too.
-    let mut command = place.runner_command(&[&["--embedded"], &words[..]].concat());
+    workspace.runner(&args).expect_error(2, &parts);
+    // With a higher limit of the client, the engine refuses the input.
+    let mut command = workspace.runner_command(&[&["--embedded"], &args[..]].concat());
     command.env("HATCHET_CLIENT_GRPC_MAX_SEND_MESSAGE_LENGTH", "8000000");
     Program::start(&mut command).wait().expect_error(2, &["too large", "4194304"]);
 }

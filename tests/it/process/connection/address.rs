@@ -1,112 +1,97 @@
-//! Tokens and addresses that lead nowhere.
+//! Invalid tokens, and addresses without an engine.
 
-use std::{io::Write as _, net::TcpListener, process::Command};
+use std::{net::TcpListener, process::Command};
 
-use super::{Ended, Place, Program};
-use crate::fake::token;
+use super::{HTTP2_SETTINGS, silent_server, start_server};
+use crate::{
+    fake::token,
+    process::{Ended, Program, Workspace},
+};
 
 const HELLO: [&str; 2] = ["--task-name", "externally-triggered-task"];
 
-/// Both binaries fail the same way.
-fn both(place: &Place, settings: &[(&str, &str)], code: i32, parts: &[&str]) {
+/// Asserts that both binaries fail with this exit code and error.
+fn both_fail(workspace: &Workspace, settings: &[(&str, &str)], code: i32, parts: &[&str]) {
     let run = |command: &mut Command| -> Ended {
         command.envs(settings.iter().copied());
         Program::start(command).wait()
     };
-    run(&mut place.runner_command(&HELLO)).expect_error(code, parts);
-    run(&mut place.worker_command(&[])).expect_error(code, parts);
+    run(&mut workspace.runner_command(&HELLO)).expect_error(code, parts);
+    run(&mut workspace.worker_command(&[])).expect_error(code, parts);
 }
 
 #[test]
-fn no_token() {
-    both(&Place::new(), &[], 2, &["HATCHET_CLIENT_TOKEN", ".env", "--embedded"]);
-    both(&Place::new(), &[("HATCHET_CLIENT_TOKEN", " ")], 2, &["HATCHET_CLIENT_TOKEN", "--embedded"]);
+fn missing_token_is_exit_2() {
+    both_fail(&Workspace::new(), &[], 2, &["HATCHET_CLIENT_TOKEN", ".env", "--embedded"]);
+    both_fail(&Workspace::new(), &[("HATCHET_CLIENT_TOKEN", " ")], 2, &["HATCHET_CLIENT_TOKEN", "--embedded"]);
 }
 
 #[test]
-fn tokens_that_are_none() {
+fn malformed_or_expired_token_is_exit_2() {
     for text in ["abc", "eyJhbGciOiJFUzI1NiJ9", "ey.%.x", "eyJhbGciOiJFUzI1NiJ9.e30.c2ln"] {
         let parts = ["HATCHET_CLIENT_TOKEN", "the environment", "not a Hatchet client token"];
-        both(&Place::new(), &[("HATCHET_CLIENT_TOKEN", text)], 2, &parts);
+        both_fail(&Workspace::new(), &[("HATCHET_CLIENT_TOKEN", text)], 2, &parts);
     }
     let expired = token("127.0.0.1:9", r#","exp":1000000000"#);
     let parts = ["expired at 2001-09-09T01:46:40Z", "HATCHET_CLIENT_TOKEN"];
-    both(&Place::new(), &[("HATCHET_CLIENT_TOKEN", &expired)], 2, &parts);
+    both_fail(&Workspace::new(), &[("HATCHET_CLIENT_TOKEN", &expired)], 2, &parts);
 }
 
 #[test]
-fn a_token_never_shows() {
-    let place = Place::new();
+fn malformed_token_is_not_printed() {
+    let workspace = Workspace::new();
     let secret = "eyJhbGciOiJFUzI1NiJ9.c2VjcmV0.c2ln";
-    let mut command = place.runner_command(&HELLO);
+    let mut command = workspace.runner_command(&HELLO);
     command.env("HATCHET_CLIENT_TOKEN", secret).env("HATCHET_CLIENT_LOG_LEVEL", "trace");
     let ended = Program::start(&mut command).wait().expect(2);
     assert!(!ended.stderr.join("\n").contains("c2VjcmV0"), "{ended:?}");
 }
 
 #[test]
-fn nothing_answers_there() {
+fn closed_port_is_exit_5() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let closed = listener.local_addr().unwrap().to_string();
     drop(listener);
     let token = token(&closed, "");
     let parts = ["nothing answers at", closed.as_str(), "HATCHET_CLIENT_HOST_PORT"];
-    both(&Place::new(), &[("HATCHET_CLIENT_TOKEN", &token)], 5, &parts);
+    both_fail(&Workspace::new(), &[("HATCHET_CLIENT_TOKEN", &token)], 5, &parts);
 }
 
 #[test]
-fn no_such_host() {
+fn unknown_host_is_exit_5() {
     let token = token("no-such-host.invalid:7070", "");
     let parts = ["nothing answers at no-such-host.invalid:7070", "HATCHET_CLIENT_HOST_PORT"];
-    both(&Place::new(), &[("HATCHET_CLIENT_TOKEN", &token)], 5, &parts);
+    both_fail(&Workspace::new(), &[("HATCHET_CLIENT_TOKEN", &token)], 5, &parts);
 }
 
 #[test]
-fn an_address_without_a_port() {
+fn address_without_port_is_exit_2() {
     let token = token("h:1", "");
     for address in ["localhost", "7077", "http://localhost", "localhost:http"] {
         let settings = [("HATCHET_CLIENT_TOKEN", token.as_str()), ("HATCHET_CLIENT_HOST_PORT", address)];
-        both(&Place::new(), &settings, 2, &["HATCHET_CLIENT_HOST_PORT", &format!("`{address}`"), "host:port"]);
+        both_fail(&Workspace::new(), &settings, 2, &["HATCHET_CLIENT_HOST_PORT", &format!("`{address}`"), "host:port"]);
     }
 }
 
-/// Takes connections, says this on each, and leaves it open or closes it.
-pub(super) fn stranger(words: &'static [u8], stays: bool) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    // A thread of the test's process, which ends with it.
-    std::thread::spawn(move || {
-        let mut open = Vec::new();
-        for mut stream in listener.incoming().flatten() {
-            let _ = stream.write_all(words);
-            open.extend(stays.then_some(stream));
-        }
-    });
-    address
-}
-
-/// What a server without TLS says first, an HTTP/2 frame of settings.
-pub(super) const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
-
 #[test]
-fn something_that_closes_answers_there() {
-    let address = stranger(b"", false);
+fn server_that_closes_is_exit_5() {
+    let address = start_server(b"", false);
     let token = token(&address, "");
     let settings = [("HATCHET_CLIENT_TOKEN", token.as_str()), ("HATCHET_CLIENT_TLS_STRATEGY", "none")];
     let parts = ["took the connection and", "just ending or starting", "HATCHET_CLIENT_HOST_PORT", &address];
-    both(&Place::new(), &settings, 5, &parts);
+    both_fail(&Workspace::new(), &settings, 5, &parts);
 }
 
 #[test]
-fn nothing_is_ever_said_there() {
-    let place = Place::new();
-    // Connections to it are made, and never answered.
+fn silent_server_ends_calls_at_the_timeout() {
+    let workspace = Workspace::new();
+    // Accepts connections without answering.
     let rest = TcpListener::bind("127.0.0.1:0").unwrap();
-    for words in [b"", SETTINGS] {
-        let address = stranger(words, true);
+    for args in [b"", HTTP2_SETTINGS] {
+        let address = silent_server(args);
         let token = token(&address, "");
-        let run = |words: &[&str]| {
-            let mut command = place.runner_command(words);
+        let run = |args: &[&str]| {
+            let mut command = workspace.runner_command(args);
             command.env("HATCHET_CLIENT_TOKEN", &token).env("HATCHET_CLIENT_TLS_STRATEGY", "none");
             command.env("HATCHET_CLIENT_SERVER_URL", format!("http://{}", rest.local_addr().unwrap()));
             Program::start(&mut command).wait()
@@ -114,33 +99,33 @@ fn nothing_is_ever_said_there() {
         let unanswered = format!("the engine at {address} has not answered within 300ms");
         let limit = ["--timeout", "300ms"];
         let (id, out) = (uuid::Uuid::new_v4().to_string(), uuid::Uuid::new_v4().to_string());
-        for (words, left_open) in [
+        for (args, left_open) in [
             (&HELLO[..], "whether a run was started is not known"),
             (&[&HELLO[..], &["--no-wait"]].concat(), "whether a run was started is not known"),
             (&["--run-id", &id, "--cancel"], "nothing was cancelled"),
             (&["--cancel", "--metadata", "team=blue"], "nothing was cancelled"),
             (&["bench", "--runs", "1", "--out", &out], "no run was submitted"),
         ] {
-            run(&[words, &limit].concat()).expect_error(4, &[&unanswered, left_open, "runner doctor"]);
+            run(&[args, &limit].concat()).expect_error(4, &[&unanswered, left_open, "runner doctor"]);
         }
         for mode in [&[][..], &["--stream"]] {
-            let words = [&["--run-id", &id][..], &limit, mode].concat();
-            run(&words).expect_error(4, &["has not told within 300ms what became of run", &id, "attach to it again"]);
+            let args = [&["--run-id", &id][..], &limit, mode].concat();
+            run(&args).expect_error(4, &["has not told within 300ms what became of run", &id, "attach to it again"]);
         }
     }
 }
 
 #[test]
-fn a_worker_does_not_wait_for_ever_for_the_first_answer() {
-    let place = Place::new();
-    // One that opens its side may be slow; one that says nothing at all, with and without TLS, is nobody.
-    for (words, tls, said) in [
-        (SETTINGS, "none", "has not answered a call for 10s"),
+fn worker_gives_up_on_a_silent_server() {
+    let workspace = Workspace::new();
+    // A server that sends its SETTINGS frame may be slow; one that sends nothing is not an engine.
+    for (args, tls, said) in [
+        (HTTP2_SETTINGS, "none", "has not answered a call for 10s"),
         (b"", "none", "took the connection and said nothing for 3s"),
         (b"", "tls", "has not answered a call for"),
     ] {
-        let address = stranger(words, true);
-        let mut command = place.worker_command(&["--wait-for-engine", "2s"]);
+        let address = silent_server(args);
+        let mut command = workspace.worker_command(&["--wait-for-engine", "2s"]);
         command.env("HATCHET_CLIENT_TOKEN", token(&address, "")).env("HATCHET_CLIENT_TLS_STRATEGY", tls);
         let parts = [&address, said, "an engine that", "HATCHET_CLIENT_HOST_PORT"];
         Program::start(&mut command).wait().expect_error(5, &parts);
@@ -148,24 +133,24 @@ fn a_worker_does_not_wait_for_ever_for_the_first_answer() {
 }
 
 #[test]
-fn something_else_answers_there() {
-    let address = stranger(b"HTTP/1.1 400 Bad Request\r\n\r\n", false);
+fn http1_server_is_exit_5() {
+    let address = start_server(b"HTTP/1.1 400 Bad Request\r\n\r\n", false);
     let token = token(&address, "");
     for strategy in ["tls", "none"] {
         let settings = [("HATCHET_CLIENT_TOKEN", token.as_str()), ("HATCHET_CLIENT_TLS_STRATEGY", strategy)];
-        both(&Place::new(), &settings, 5, &["not as a Hatchet engine", "HATCHET_CLIENT_HOST_PORT", &address]);
+        both_fail(&Workspace::new(), &settings, 5, &["not as a Hatchet engine", "HATCHET_CLIENT_HOST_PORT", &address]);
     }
 }
 
 #[test]
-fn a_token_of_another_engine() {
-    let (place, other) = (Place::new(), Place::new());
-    let (_engine, _other) = (place.engine(), other.engine());
+fn token_of_another_engine_is_exit_5() {
+    let (workspace, other) = (Workspace::new(), Workspace::new());
+    let (_engine, _other) = (workspace.engine(), other.engine());
     let settings = [
         ("HATCHET_CLIENT_TOKEN", other.handshake().token),
-        ("HATCHET_CLIENT_HOST_PORT", place.handshake().grpc_address),
+        ("HATCHET_CLIENT_HOST_PORT", workspace.handshake().grpc_address),
         ("HATCHET_CLIENT_TLS_STRATEGY", "none".to_owned()),
     ];
     let settings = settings.each_ref().map(|(name, value)| (*name, value.as_str()));
-    both(&place, &settings, 5, &["refused the token", "HATCHET_CLIENT_TOKEN"]);
+    both_fail(&workspace, &settings, 5, &["refused the token", "HATCHET_CLIENT_TOKEN"]);
 }

@@ -1,4 +1,4 @@
-//! The disk is full, and then it is not.
+//! A disk that is full for a while.
 
 use std::process::Command;
 
@@ -8,7 +8,7 @@ use hatchet_quickstart::hatchet::wire::{
 };
 use tonic::{Code, Status};
 
-use super::{Place, Program};
+use crate::process::{Program, Workspace};
 use crate::support::{Target, eventually, in_time};
 
 /// Limits the size of the files that a process writes.
@@ -24,17 +24,17 @@ async fn trigger(target: &Target) -> Result<String, Status> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_acknowledged_while_it_is_full_and_all_goes_on_after() {
-    let place = Place::new();
+async fn full_disk_refuses_triggers_until_space_is_free() {
+    let workspace = Workspace::new();
     let worker = env!("CARGO_BIN_EXE_worker");
-    let engine = Program::start(&mut place.command(worker, &["--engine-only"]));
+    let engine = Program::start(&mut workspace.command(worker, &["--engine-only"]));
     engine.err.until("an engine that serves", |line| line.starts_with("engine at "));
-    let target = Target::at(&place.handshake());
+    let target = Target::at(&workspace.handshake());
     let task = CreateTaskOpts { readable_id: "t".into(), action: "t:t".into(), ..Default::default() };
     let definition = CreateWorkflowVersionRequest { name: "t".into(), tasks: vec![task], ..Default::default() };
     target.admin().put_workflow(definition).await.unwrap();
 
-    let log = place.path(".hatchet/engine.db-wal");
+    let log = workspace.path(".hatchet/engine.db-wal");
     limit(&engine, &(std::fs::metadata(log).unwrap().len() + 300_000).to_string());
     let mut runs = Vec::new();
     let refused = loop {
@@ -49,22 +49,22 @@ async fn nothing_is_acknowledged_while_it_is_full_and_all_goes_on_after() {
     for part in ["cannot keep anything", ".hatchet/engine.db", "free some space", "may take effect later"] {
         assert!(refused.message().contains(part), "no `{part}` in: {}", refused.message());
     }
-    engine.err.until_said("nothing is acknowledged until it can be written again");
-    // From now on at once, and without doing anything.
+    engine.err.wait_for("nothing is acknowledged until it can be written again");
+    // Further triggers are refused at once and without effect.
     let refused = trigger(&target).await.unwrap_err();
     assert!(refused.message().contains("nothing was done"), "{refused:?}");
     assert!(!refused.metadata().contains_key(MAY_TAKE_EFFECT), "{refused:?}");
     let (status, body) = target.rest.get(&format!("/api/v1/stable/workflow-runs/{}", runs[0])).await;
     assert_eq!(status, 503, "{body}");
     let parts = ["cannot serve at present", ".hatchet/engine.db", "free some space"];
-    place.runner(&["--task-name", "externally-triggered-task"]).expect_error(5, &parts);
+    workspace.runner(&["--task-name", "externally-triggered-task"]).expect_error(5, &parts);
 
     limit(&engine, "unlimited");
-    engine.err.until_said("is written again");
+    engine.err.wait_for("is written again");
     runs.push(eventually("it takes runs again", async || trigger(&target).await.ok()).await);
     engine.kill();
-    let engine = place.engine();
-    let target = Target::at(&place.handshake());
+    let engine = workspace.engine();
+    let target = Target::at(&workspace.handshake());
     for run in runs {
         let request = GetRunDetailsRequest { external_id: run.clone() };
         target.admin().get_run_details(request).await.unwrap_or_else(|e| panic!("{run}: {e}"));

@@ -1,26 +1,26 @@
-//! Health and metrics of the worker binary.
+//! The health server of the worker.
 
 use std::net::{SocketAddr, TcpListener};
 
-use super::{Place, Program};
+use crate::process::{Program, Workspace};
 use crate::support::page;
 
-/// Where a worker said that it serves.
+/// The address in the worker's log.
 fn address(worker: &Program) -> SocketAddr {
-    let said = worker.err.until_said("serves health and metrics at http://");
+    let said = worker.err.wait_for("serves health and metrics at http://");
     let (_, address) = said.split_once("http://").unwrap();
     address.trim_end_matches(|c: char| !c.is_ascii_digit()).split('"').next().unwrap().parse().unwrap()
 }
 
 #[test]
-fn on_by_a_flag_with_its_real_port() {
-    let place = Place::new();
-    let worker = place.worker(&["--embedded", "--health-port", "0"]);
+fn health_port_flag_enables_the_server() {
+    let workspace = Workspace::new();
+    let worker = workspace.worker(&["--embedded", "--health-port", "0"]);
     let at = address(&worker);
     assert!(at.ip().is_loopback() && at.port() != 0, "{at}");
-    worker.err.until_said(&format!("  health    http://{at}/livez, /readyz, /health, /metrics"));
+    worker.err.wait_for(&format!("  health    http://{at}/livez, /readyz, /health, /metrics"));
     assert_eq!(page(at, "/readyz").0, 200);
-    place.runner(&["--task-name", "externally-triggered-task"]).expect(0);
+    workspace.runner(&["--task-name", "externally-triggered-task"]).expect(0);
     let line = "hatchet_worker_attempts_total{task=\"externally-triggered-task\",outcome=\"completed\"} 1\n";
     assert!(page(at, "/metrics").1.contains(line));
     assert_eq!(page(at, "/elsewhere").0, 404);
@@ -28,19 +28,19 @@ fn on_by_a_flag_with_its_real_port() {
 }
 
 #[test]
-fn off_unless_asked_for() {
-    let place = Place::new();
-    let ended = place.worker(&["--embedded"]).stop().expect(0);
+fn health_server_is_off_by_default() {
+    let workspace = Workspace::new();
+    let ended = workspace.worker(&["--embedded"]).stop().expect(0);
     assert!(!ended.stderr.iter().any(|line| line.contains("health")), "{ended:#?}");
 }
 
 #[test]
-fn a_port_that_is_taken_and_settings_that_are_wrong() {
-    let place = Place::new();
+fn taken_port_and_invalid_settings_are_exit_2() {
+    let workspace = Workspace::new();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     let run = |settings: &[(&str, &str)]| {
-        let mut command = place.worker_command(&["--embedded"]);
+        let mut command = workspace.worker_command(&["--embedded"]);
         command.env("HATCHET_CLIENT_WORKER_HEALTHCHECK_ENABLED", "1").envs(settings.iter().copied());
         Program::start(&mut command).wait()
     };
@@ -55,10 +55,10 @@ fn a_port_that_is_taken_and_settings_that_are_wrong() {
 }
 
 #[test]
-fn bind_address_none_is_all_addresses() {
-    let place = Place::new();
+fn bind_address_none_binds_all_addresses() {
+    let workspace = Workspace::new();
     for word in ["None", "none"] {
-        let mut command = place.worker_command(&["--embedded"]);
+        let mut command = workspace.worker_command(&["--embedded"]);
         command.envs([
             ("HATCHET_CLIENT_WORKER_HEALTHCHECK_ENABLED", "t"),
             ("HATCHET_CLIENT_WORKER_HEALTHCHECK_PORT", "0"),

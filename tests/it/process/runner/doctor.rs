@@ -1,4 +1,4 @@
-//! `runner doctor`: what it says of things that are well, and of each that is not.
+//! `runner doctor`: what it reports of a working engine, and of each problem.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,16 @@ use hatchet_quickstart::hatchet::{
 };
 use serde_json::{Map, Value};
 
-use super::{Ended, Place, Program, address, tls};
-use crate::fake::token;
+use crate::{
+    fake::token,
+    process::{
+        Ended, Program, Workspace,
+        connection::{HTTP2_SETTINGS, silent_server, tls_engine},
+        run_async,
+    },
+};
 
-/// Runs it with these settings, and gives each check's status and message; of several workers, the first.
+/// Status and message of each check; of several `workers` checks, the first.
 fn checks(ended: &Ended) -> BTreeMap<String, (String, String)> {
     let mut checks = BTreeMap::new();
     for line in ended.json_lines() {
@@ -24,13 +30,14 @@ fn checks(ended: &Ended) -> BTreeMap<String, (String, String)> {
     checks
 }
 
-fn doctor(place: &Place, words: &[&str], settings: &[(&str, &str)]) -> Ended {
-    let mut command = place.runner_command(&[&["doctor", "--output", "json"], words].concat());
+fn doctor(workspace: &Workspace, args: &[&str], settings: &[(&str, &str)]) -> Ended {
+    let mut command = workspace.runner_command(&[&["doctor", "--output", "json"], args].concat());
     command.envs(settings.iter().copied());
     Program::start(&mut command).wait()
 }
 
-/// Asserts that one check failed, for this reason, and that what comes after it was left out.
+/// Asserts that exactly one check failed, with a message that contains `parts`, and that the checks in `left_out` were
+/// skipped.
 #[track_caller]
 fn expect_broken(ended: Ended, code: i32, check: &str, parts: &[&str], left_out: &[&str]) {
     let ended = ended.expect(code);
@@ -44,16 +51,15 @@ fn expect_broken(ended: Ended, code: i32, check: &str, parts: &[&str], left_out:
     for check in left_out {
         assert_eq!(checks[*check].0, "skipped", "{checks:#?}");
     }
-    ended.expect_said(&format!("error: checks failed: {check}"));
+    ended.expect_stderr(&format!("error: checks failed: {check}"));
 }
 
 #[test]
-fn all_is_well() {
-    let place = Place::new();
-    let worker = place.worker(&["--embedded", "--slots", "7", "--cpu-threads", "3"]);
-    // The flag may stand on either side of the word.
-    Program::start(&mut place.runner_command(&["--embedded", "doctor"])).wait().expect(0);
-    let ended = doctor(&place, &["--embedded"], &[]).expect(0);
+fn working_engine_passes_all_checks() {
+    let workspace = Workspace::new();
+    let worker = workspace.worker(&["--embedded", "--slots", "7", "--cpu-threads", "3"]);
+    Program::start(&mut workspace.runner_command(&["--embedded", "doctor"])).wait().expect(0);
+    let ended = doctor(&workspace, &["--embedded"], &[]).expect(0);
     let found = checks(&ended);
     assert!(found.values().all(|(status, _)| status == "ok"), "{found:#?}");
     assert!(found["version"].1.contains("has slot types"), "{found:#?}");
@@ -61,62 +67,68 @@ fn all_is_well() {
     assert!(found["workers"].1.contains("1 online, 7 slot(s) free"), "{found:#?}");
     let mut workers: Vec<Value> = ended.json_lines().into_iter().filter(|line| line["check"] == "workers").collect();
     let names = ["externally-triggered-task", "sync-sleep-task", "cpu-heavy-task", "cpu-heavy-with-process-pool"];
-    // Beside the quickstart's there may be others.
+    // Tasks added to the quickstart are ignored.
     workers.retain(|line| names.iter().any(|name| line["task"] == *name));
     let tasks: Vec<&Value> = workers.iter().map(|line| &line["task"]).collect();
     assert_eq!(tasks, names, "an alias is a workflow of its own");
     assert_eq!(workers[2]["message"], "1 online, 3 slot(s) free", "the process' worker for CPU tasks");
-    let human = Program::start(&mut place.runner_command(&["doctor", "--embedded"])).wait().expect(0);
+    let human = Program::start(&mut workspace.runner_command(&["doctor", "--embedded"])).wait().expect(0);
     assert!(human.stderr.is_empty() && human.stdout.iter().all(|line| line.starts_with("✓ ")), "{human:#?}");
     worker.stop().expect(0);
 }
 
 #[test]
-fn settings_that_cannot_be_used() {
-    let place = Place::new();
-    expect_broken(doctor(&place, &[], &[]), 2, "token", &["HATCHET_CLIENT_TOKEN", "--embedded"], &["tcp", "workers"]);
+fn invalid_setting_is_exit_2() {
+    let workspace = Workspace::new();
+    expect_broken(
+        doctor(&workspace, &[], &[]),
+        2,
+        "token",
+        &["HATCHET_CLIENT_TOKEN", "--embedded"],
+        &["tcp", "workers"],
+    );
     let bad = [("HATCHET_CLIENT_TOKEN", "hello")];
-    expect_broken(doctor(&place, &[], &bad), 2, "token", &["does not start with `ey`"], &["address"]);
+    expect_broken(doctor(&workspace, &[], &bad), 2, "token", &["does not start with `ey`"], &["address"]);
     let token = token("127.0.0.1:9", "");
     let bad = [("HATCHET_CLIENT_TOKEN", token.as_str()), ("HATCHET_CLIENT_HOST_PORT", "localhost")];
-    expect_broken(doctor(&place, &[], &bad), 2, "address", &["HATCHET_CLIENT_HOST_PORT"], &["tcp"]);
+    expect_broken(doctor(&workspace, &[], &bad), 2, "address", &["HATCHET_CLIENT_HOST_PORT"], &["tcp"]);
 }
 
 #[test]
-fn nothing_there() {
-    let place = Place::new();
-    expect_broken(doctor(&place, &["--embedded"], &[]), 5, "folder", &["make run-worker"], &["token", "tcp"]);
+fn missing_engine_is_exit_5() {
+    let workspace = Workspace::new();
+    expect_broken(doctor(&workspace, &["--embedded"], &[]), 5, "folder", &["make run-worker"], &["token", "tcp"]);
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let closed = listener.local_addr().unwrap().to_string();
     drop(listener);
     let token = token(&closed, "");
     let parts = ["nothing answers at", "HATCHET_CLIENT_HOST_PORT"];
-    expect_broken(doctor(&place, &[], &[("HATCHET_CLIENT_TOKEN", &token)]), 5, "tcp", &parts, &["tls", "version"]);
+    expect_broken(doctor(&workspace, &[], &[("HATCHET_CLIENT_TOKEN", &token)]), 5, "tcp", &parts, &["tls", "version"]);
 }
 
 #[test]
-fn no_worker_and_an_open_folder() {
+fn missing_worker_and_exposed_folder_are_reported() {
     use std::os::unix::fs::PermissionsExt as _;
-    let place = Place::new();
-    let engine = place.engine();
-    let ended = doctor(&place, &["--embedded"], &[]).expect(5);
+    let workspace = Workspace::new();
+    let engine = workspace.engine();
+    let ended = doctor(&workspace, &["--embedded"], &[]).expect(5);
     assert_eq!(checks(&ended)["workers"].0, "failed");
-    ended.expect_said("workers of cpu-heavy-task");
-    std::fs::set_permissions(place.path(".hatchet"), std::fs::Permissions::from_mode(0o755)).unwrap();
-    let found = checks(&doctor(&place, &["--embedded"], &[]).expect(5));
+    ended.expect_stderr("workers of cpu-heavy-task");
+    std::fs::set_permissions(workspace.path(".hatchet"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let found = checks(&doctor(&workspace, &["--embedded"], &[]).expect(5));
     assert!(found["folder"].1.contains("chmod go= .hatchet"), "{found:#?}");
     engine.stop().expect(0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn task_registered_by_its_alias_only_is_reported() {
-    let place = Place::new();
-    let _engine = place.engine();
-    let config = ClientConfig::from_handshake(&place.handshake(), &Sources::default()).unwrap();
+    let workspace = Workspace::new();
+    let _engine = workspace.engine();
+    let config = ClientConfig::from_handshake(&workspace.handshake(), &Sources::default()).unwrap();
     let alias = Task::new_async("cpu-heavy-with-process-pool", |input: Map<String, Value>, _| async { Ok(input) });
     let mut worker = Worker::new(config, WorkerOptions::default()).task(alias).start().unwrap();
     worker.listening().await.unwrap();
-    let ended = doctor(&place, &["--embedded"], &[]).expect(5);
+    let ended = doctor(&workspace, &["--embedded"], &[]).expect(5);
     let found: BTreeMap<String, String> = ended
         .json_lines()
         .into_iter()
@@ -124,38 +136,38 @@ async fn task_registered_by_its_alias_only_is_reported() {
         .map(|line| (line["task"].as_str().unwrap().to_owned(), line["status"].as_str().unwrap().to_owned()))
         .collect();
     assert_eq!((found["cpu-heavy-task"].as_str(), found["cpu-heavy-with-process-pool"].as_str()), ("failed", "ok"));
-    // As it is triggered, so it was checked.
-    let trigger = |name: &str| place.runner(&["--task-name", name, "--input-json", r#"{"limit":10}"#, "--no-wait"]);
+    // Triggers agree with the checks.
+    let trigger = |name: &str| workspace.runner(&["--task-name", name, "--input-json", r#"{"limit":10}"#, "--no-wait"]);
     trigger("cpu-heavy-task").expect_error(8, &["start a worker that registers cpu-heavy-task"]);
     trigger("cpu-heavy-with-process-pool").expect(0);
 }
 
 #[test]
-fn tls_where_there_is_none_and_a_token_of_another_engine() {
-    let (place, other) = (Place::new(), Place::new());
-    let (_engine, _other) = (place.engine(), other.engine());
-    let (token, address) = (place.handshake().token, place.handshake().grpc_address);
+fn tls_mismatch_and_refused_token_are_reported() {
+    let (workspace, other) = (Workspace::new(), Workspace::new());
+    let (_engine, _other) = (workspace.engine(), other.engine());
+    let (token, address) = (workspace.handshake().token, workspace.handshake().grpc_address);
     let parts = ["speaks plaintext and we speak TLS: set HATCHET_CLIENT_TLS_STRATEGY=none"];
-    expect_broken(doctor(&place, &[], &[("HATCHET_CLIENT_TOKEN", &token)]), 5, "tls", &parts, &["authentication"]);
-    let stranger = other.handshake().token;
+    expect_broken(doctor(&workspace, &[], &[("HATCHET_CLIENT_TOKEN", &token)]), 5, "tls", &parts, &["authentication"]);
+    let other_token = other.handshake().token;
     let settings = [
-        ("HATCHET_CLIENT_TOKEN", stranger.as_str()),
+        ("HATCHET_CLIENT_TOKEN", other_token.as_str()),
         ("HATCHET_CLIENT_HOST_PORT", &address),
         ("HATCHET_CLIENT_TLS_STRATEGY", "none"),
     ];
     let parts = ["refused the token", "HATCHET_CLIENT_TOKEN"];
-    expect_broken(doctor(&place, &[], &settings), 5, "authentication", &parts, &["version", "rest"]);
+    expect_broken(doctor(&workspace, &[], &settings), 5, "authentication", &parts, &["version", "rest"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn tls_on_the_other_side_only_or_with_a_stranger() {
-    let place = Place::new();
-    let engine = tls::tls_engine(&place).await;
+async fn plaintext_and_untrusted_certificate_are_reported() {
+    let workspace = Workspace::new();
+    let engine = tls_engine(&workspace).await;
     let token = engine.token();
     let run = async |strategy: &str| {
-        let mut command = place.runner_command(&["doctor", "--output", "json"]);
+        let mut command = workspace.runner_command(&["doctor", "--output", "json"]);
         command.env("HATCHET_CLIENT_TOKEN", &token).env("HATCHET_CLIENT_TLS_STRATEGY", strategy);
-        tls::run(command).await
+        run_async(command).await
     };
     let parts = ["speaks TLS and we speak plaintext: set HATCHET_CLIENT_TLS_STRATEGY=tls"];
     expect_broken(run("none").await, 5, "tls", &parts, &["authentication"]);
@@ -163,15 +175,15 @@ async fn tls_on_the_other_side_only_or_with_a_stranger() {
 }
 
 #[test]
-fn an_engine_that_says_nothing() {
-    for (words, check, parts) in [
+fn silent_engine_is_reported() {
+    for (args, check, parts) in [
         (&b""[..], "tls", ["took the connection and said nothing", "HATCHET_CLIENT_HOST_PORT"]),
-        (address::SETTINGS, "authentication", ["has not answered a call", "an engine that hangs"]),
+        (HTTP2_SETTINGS, "authentication", ["has not answered a call", "an engine that hangs"]),
     ] {
-        let address = address::stranger(words, true);
+        let address = silent_server(args);
         let token = token(&address, "");
         let settings = [("HATCHET_CLIENT_TOKEN", token.as_str()), ("HATCHET_CLIENT_TLS_STRATEGY", "none")];
-        let ended = doctor(&Place::new(), &[], &settings);
+        let ended = doctor(&Workspace::new(), &[], &settings);
         expect_broken(ended, 5, check, &[&parts[..], &[&address]].concat(), &["workers"]);
     }
 }
