@@ -1,4 +1,4 @@
-//! Many tasks with logs and chunks: the worker's memory stays.
+//! The memory of a worker under many tasks with log lines and chunks.
 
 use std::time::Instant;
 
@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{
     child_worker,
-    fixture::{completed, many},
+    fixture::{completed, trigger_many},
     table::{Row, long, not_on_a_real_engine},
 };
 use crate::process::Place;
@@ -28,7 +28,7 @@ async fn worker_memory_stays_bounded_under_load() {
     if not_on_a_real_engine(&fault) {
         return;
     }
-    let mut row = Row::of(fault);
+    let mut row = Row::new(fault);
     let place = Place::new();
     let engine = place.engine();
     let config = ClientConfig::from_handshake(&place.handshake(), &Sources::default()).unwrap();
@@ -37,7 +37,7 @@ async fn worker_memory_stays_bounded_under_load() {
     let begun = Instant::now();
     let (mut at_first, mut most) = (None, 0);
     for done in (BATCH..=tasks).step_by(BATCH) {
-        let runs = many(&client, "chatty", &json!({}), BATCH).await;
+        let runs = trigger_many(&client, "chatty", &json!({}), BATCH).await;
         stream::iter(runs).for_each_concurrent(BATCH, async |run| drop(completed(&run).await)).await;
         let Some(now) = resident(worker.id()) else {
             println!("skipped: this system has no /proc");
@@ -49,7 +49,7 @@ async fn worker_memory_stays_bounded_under_load() {
         most = most.max(now);
     }
     let first = at_first.unwrap();
-    row.say(format!(
+    row.add(format!(
         "{:.1} MiB after {warm}, at most {:.1} MiB; {:.0} tasks/s",
         first as f64 / 1024.0,
         most as f64 / 1024.0,

@@ -1,4 +1,4 @@
-//! Labels that a task asks of its worker.
+//! Worker labels that a task or trigger requires or prefers.
 
 use std::collections::HashMap;
 
@@ -13,9 +13,9 @@ use tonic::Code;
 use super::deviations::Deviation;
 use crate::support::{Bystander, Flow, RawWorker, Target, refused};
 
-/// Whether the engine serves labels. One that does not has to say so when it is asked for them.
-async fn served(target: &Target) -> bool {
-    if !target.deviates(Deviation::LabelsAreRefused) {
+/// Returns whether the engine supports labels. Asserts that an engine without them rejects requests with labels.
+async fn labels_are_supported(target: &Target) -> bool {
+    if !target.deviates(Deviation::LabelsAreRejected) {
         return true;
     }
     let wanted = DesiredWorkerLabels { str_value: Some("x".to_owned()), ..Default::default() };
@@ -45,7 +45,7 @@ fn number(value: i32) -> WorkerLabels {
     WorkerLabels { str_value: None, int_value: Some(value) }
 }
 
-/// A worker with this label, listening.
+/// Starts a listening worker with this label.
 async fn labelled(target: &Target, flow: &Flow, key: &str, value: WorkerLabels) -> RawWorker {
     let mut worker = RawWorker::register(target, "worker", &[&flow.action], &[("default", 1)]).await;
     label(target, &worker, key, value).await;
@@ -53,7 +53,7 @@ async fn labelled(target: &Target, flow: &Flow, key: &str, value: WorkerLabels) 
     worker
 }
 
-/// Three runs go to `right`, which holds the last one; one more waits for it although `wrong` is free.
+/// Asserts that three runs are assigned to `right`, and that a fourth waits for it while `wrong` has a free slot.
 async fn only_right(
     target: &Target,
     request: impl Fn() -> TriggerWorkflowRequest,
@@ -61,20 +61,20 @@ async fn only_right(
     mut right: RawWorker,
 ) {
     let mut bystander = Bystander::start(target).await;
-    let mut held = None;
+    let mut running = None;
     for _ in 0..3 {
-        if let Some(action) = held.take() {
+        if let Some(action) = running.take() {
             right.complete(&action, "{}").await;
         }
         let run = target.try_trigger(request()).await.unwrap();
         let action = right.next_start().await;
         assert_eq!(action.workflow_run_id, run);
-        held = Some(action);
+        running = Some(action);
     }
     let run = target.try_trigger(request()).await.unwrap();
     bystander.pass(target).await;
     assert!(wrong.waiting_action().is_none(), "assigned to a worker without the label");
-    right.complete(&held.unwrap(), "{}").await;
+    right.complete(&running.unwrap(), "{}").await;
     let action = right.next_start().await;
     assert_eq!(action.workflow_run_id, run);
     right.complete(&action, "{}").await;
@@ -86,7 +86,7 @@ async fn only_right(
 #[tokio::test]
 async fn worker_without_required_label_gets_no_run() {
     let target = Target::start().await;
-    if !served(&target).await {
+    if !labels_are_supported(&target).await {
         return;
     }
     let wanted = DesiredWorkerLabels { str_value: Some("gpu".to_owned()), required: Some(true), ..Default::default() };
@@ -99,7 +99,7 @@ async fn worker_without_required_label_gets_no_run() {
 #[tokio::test]
 async fn label_number_is_compared_with_the_given_operator() {
     let target = Target::start().await;
-    if !served(&target).await {
+    if !labels_are_supported(&target).await {
         return;
     }
     let wanted = DesiredWorkerLabels {
@@ -117,7 +117,7 @@ async fn label_number_is_compared_with_the_given_operator() {
 #[tokio::test]
 async fn desired_labels_of_a_trigger_select_the_worker() {
     let target = Target::start().await;
-    if !served(&target).await {
+    if !labels_are_supported(&target).await {
         return;
     }
     let flow = target.flow("asked").await;
@@ -137,7 +137,7 @@ async fn desired_labels_of_a_trigger_select_the_worker() {
 #[tokio::test]
 async fn optional_label_is_a_preference() {
     let target = Target::start().await;
-    if !served(&target).await {
+    if !labels_are_supported(&target).await {
         return;
     }
     let wanted = DesiredWorkerLabels { str_value: Some("gpu".to_owned()), ..Default::default() };

@@ -1,4 +1,4 @@
-//! What a worker is told of a task, and in which order.
+//! Content and order of the assignments that a worker receives.
 
 use hatchet_quickstart::hatchet::wire::proto::v1::{RunStatus, TriggerWorkflowRequest};
 use serde_json::{Value, json};
@@ -86,7 +86,7 @@ async fn trace_parent_is_created_when_missing() {
     target.trigger(&flow, json!({})).await;
     let action = worker.next_start().await;
     let metadata: Value = serde_json::from_str(action.additional_metadata.as_deref().unwrap()).unwrap();
-    if target.deviates(Deviation::NoTraceIsBegun) {
+    if target.deviates(Deviation::NoTraceParent) {
         assert_eq!(metadata, json!({}));
         worker.complete(&action, "{}").await;
         worker.close().await;

@@ -49,7 +49,7 @@ async fn cancel_of_running_run_notifies_its_worker() {
     assert_eq!(cancel.action_id, action.action_id);
     assert_eq!(target.done(&run).await.status(), RunStatus::Cancelled);
 
-    // The slot is free without a word of the worker's, and there is no retry.
+    // The slot is free without a report of the worker, and the run is not retried.
     let next = target.trigger(&flow, json!({})).await;
     let action = worker.next_start().await;
     assert_eq!(action.workflow_run_id, next);
@@ -70,7 +70,7 @@ async fn run_in_backoff_is_cancelled() {
     let run = target.trigger(&flow, json!({})).await;
     let action = worker.next_start().await;
     worker.fail(&action, "no").await;
-    target.details_until(&run, "it waits", |details| details.status() == RunStatus::Queued).await;
+    target.details_until(&run, "the run is queued", |details| details.status() == RunStatus::Queued).await;
     target.cancel(&[&run]).await;
     assert_eq!(target.done(&run).await.status(), RunStatus::Cancelled);
     worker.close().await;
@@ -90,7 +90,7 @@ async fn cancel_of_finished_run_succeeds_without_effect() {
     bystander.pass(&target).await;
     let details = target.details(&run).await.unwrap();
     assert!(details.done, "{details:?}");
-    if target.deviates(Deviation::FinalRunIsNotCancelled) {
+    if target.deviates(Deviation::FinishedRunIsNotCancelled) {
         assert_eq!(details.status(), RunStatus::Completed);
     } else {
         assert!([RunStatus::Completed, RunStatus::Cancelled].contains(&details.status()), "{details:?}");
@@ -149,7 +149,7 @@ async fn runs_are_cancelled_by_metadata() {
     let miss = target.try_trigger(with("miss")).await.unwrap();
     target.details_until(&miss, "the run exists", |_| true).await;
     let pair = format!("case:{}", target.name("hit"));
-    // A real engine filters by a store that lags behind, so one call may find nothing.
+    // A real engine filters on a store that is updated with a delay, so one call may find no run.
     eventually("the run is cancelled", async || {
         let request = CancelTasksRequest { external_ids: Vec::new(), filter: Some(filter(&[], &[&pair])) };
         let named = cancel(&target, request).await.unwrap();

@@ -1,4 +1,4 @@
-//! Children of a run, and how a retried parent does not spawn them twice.
+//! Child runs, and their deduplication when the parent is retried.
 
 use std::collections::BTreeMap;
 
@@ -34,7 +34,7 @@ async fn child_triggered_twice_by_its_parent_is_one_run() {
     assert_ne!(second, first);
     let keyed = trigger(Some(0), Some("key")).await;
     assert!(keyed != first && keyed != second);
-    // A key wins over an index.
+    // A key takes precedence over an index.
     assert_eq!(trigger(Some(7), Some("key")).await, keyed);
 
     let other = target.trigger(&parents, json!({})).await;
@@ -71,7 +71,7 @@ async fn listed_child_names_its_parent_task() {
     definition.tasks.push(CreateTaskOpts { readable_id: "second".to_owned(), ..definition.tasks[0].clone() });
     definition.tasks[1].action = format!("{}:second", definition.name);
     let several = target.put(&definition).await;
-    // The client tells a run from a child that inherited its metadata by this.
+    // The client uses this to tell a run from a child that inherited its metadata.
     let metadata = Some(json!({ "case": target.name("family") }).to_string());
     let with = |request| TriggerWorkflowRequest { additional_metadata: metadata.clone(), ..request };
     let parent = target.try_trigger(with(parents.request(json!({})))).await.unwrap();
@@ -87,7 +87,7 @@ async fn listed_child_names_its_parent_task() {
         target.name("family")
     );
     let all = |list: &Value| list["rows"].as_array().is_some_and(|rows| rows.len() == 3);
-    let list = target.rest.get_until(&path, "all are listed", all).await;
+    let list = target.rest.get_until(&path, "all runs are listed", all).await;
     let row =
         |row: &Value| (row["workflowRunExternalId"].as_str().unwrap().to_owned(), row["parentTaskExternalId"].clone());
     assert_eq!(list["rows"].as_array().unwrap().iter().map(row).collect::<BTreeMap<_, _>>(), expected);

@@ -1,4 +1,4 @@
-//! Who may call, and what a connection must bear.
+//! Authentication, compression, message size and keepalive of connections.
 
 use std::time::Duration;
 
@@ -17,14 +17,14 @@ use crate::support::{Link, RawWorker, Target, only_task, refused};
 
 const REFUSED: &str = "invalid auth token";
 
-/// Everything that is not `bearer <a good token>`.
-fn faults(target: &Target) -> Vec<Option<String>> {
+/// Values of the `authorization` header that are not `bearer <valid token>`.
+fn invalid_values(target: &Target) -> Vec<Option<String>> {
     let token = &target.token;
     let tampered = match token.strip_suffix('A') {
         Some(head) => format!("{head}Q"),
         None => format!("{}A", &token[..token.len() - 1]),
     };
-    // The last character of a signature holds unused bits, so another one is changed as well.
+    // The last character of a signature has unused bits, so another character is changed as well.
     let middle = tampered.rfind('.').unwrap() + 10;
     let other = if &tampered[middle..=middle] == "a" { "b" } else { "a" };
     let tampered = format!("{}{other}{}", &tampered[..middle], &tampered[middle + 1..]);
@@ -53,8 +53,8 @@ async fn version_is_returned() {
 #[tokio::test]
 async fn unary_call_without_valid_token_is_unauthenticated() {
     let target = Target::start().await;
-    for fault in faults(&target) {
-        let link = target.link_as(fault.as_deref());
+    for value in invalid_values(&target) {
+        let link = target.link_as(value.as_deref());
         refused(
             DispatcherClient::new(link.clone()).get_version(GetVersionRequest {}).await,
             Code::Unauthenticated,
@@ -70,8 +70,8 @@ async fn unary_call_without_valid_token_is_unauthenticated() {
 #[tokio::test]
 async fn stream_without_valid_token_is_unauthenticated() {
     let target = Target::start().await;
-    for fault in faults(&target) {
-        let mut dispatcher = DispatcherClient::new(target.link_as(fault.as_deref()));
+    for value in invalid_values(&target) {
+        let mut dispatcher = DispatcherClient::new(target.link_as(value.as_deref()));
         let request = WorkerListenRequest { worker_id: Uuid::new_v4().to_string() };
         refused(dispatcher.listen_v2(request).await, Code::Unauthenticated, REFUSED);
         let request = SubscribeToWorkflowEventsRequest::default();
@@ -136,7 +136,7 @@ async fn message_over_4_mib_is_rejected() {
         if target.is_embedded() { "" } else { "received message larger than max" },
     );
 
-    // Not in one run: its details hold both, and would be over the limit themselves.
+    // Two runs: the details of a run contain input and output, which together would exceed the limit.
     let text = "a".repeat(3 * 1024 * 1024);
     let large = target.trigger(&flow, json!({ "text": text })).await;
     let run = target.trigger(&flow, json!({})).await;
@@ -153,8 +153,9 @@ async fn message_over_4_mib_is_rejected() {
     worker.close().await;
 }
 
-/// The official clients ping each 10 s, with calls open or not. Engines built on gRPC libraries may end the connection
-/// at the third ping that comes too soon for them; pings at 6 s show that sooner and are allowed as well (from 5 s on).
+/// The official clients ping every 10 s, with or without open calls. A server built on a gRPC library may close the
+/// connection at the third ping within its minimum interval. Pings every 6 s reveal that sooner and are allowed too (the
+/// minimum interval is 5 s).
 #[tokio::test]
 async fn keepalive_pings_leave_the_connection_open() {
     let target = Target::start().await;
@@ -167,7 +168,7 @@ async fn keepalive_pings_leave_the_connection_open() {
     let action = worker.next_start().await;
     worker.complete(&action, "{}").await;
     target.done(&run).await;
-    // This is no waiting for a state: time with nothing but pings is the matter.
+    // Not a wait for a state: the test needs a period with pings only.
     tokio::time::sleep(Duration::from_secs(21)).await;
     let run = target.trigger(&flow, json!({})).await;
     let action = worker.next_start().await;

@@ -1,4 +1,4 @@
-//! Putting a workflow.
+//! Registration of workflow definitions.
 
 use hatchet_quickstart::hatchet::wire::proto::v1::{
     Concurrency, CreateTaskOpts, CreateWorkflowVersionRequest, IdempotencyConfig,
@@ -55,7 +55,7 @@ async fn definition_needs_only_name_and_action() {
     worker.close().await;
 }
 
-/// A definition with one thing wrong, and what the refusal names.
+/// A definition with one invalid field, and the text that the error must contain.
 fn invalid(target: &Target) -> Vec<(CreateWorkflowVersionRequest, &'static str)> {
     let mut all = Vec::new();
     let mut add = |text, change: &dyn Fn(&mut CreateWorkflowVersionRequest)| {
@@ -103,7 +103,7 @@ async fn concurrency_requires_an_expression() {
     let target = Target::start().await;
     let mut definition = target.definition("grouped");
     definition.concurrency_arr = vec![Concurrency::default()];
-    let text = if target.deviates(Deviation::ConcurrencyIsRefused) {
+    let text = if target.deviates(Deviation::ConcurrencyIsRejected) {
         "concurrency"
     } else {
         "CEL expression is required for concurrency"
@@ -115,7 +115,7 @@ async fn concurrency_requires_an_expression() {
 async fn malformed_definition_is_rejected() {
     let target = Target::start().await;
     let expected =
-        if target.deviates(Deviation::BrokenDefinitionIsInvalid) { Code::InvalidArgument } else { Code::Internal };
+        if target.deviates(Deviation::MalformedDefinitionIsInvalid) { Code::InvalidArgument } else { Code::Internal };
     let mut broken: Vec<(&str, CreateWorkflowVersionRequest)> = Vec::new();
     let mut add = |what, change: &dyn Fn(&mut CreateWorkflowVersionRequest)| {
         let mut definition = target.definition("broken");
@@ -150,7 +150,7 @@ async fn action_is_matched_and_delivered_in_lower_case() {
     let target = Target::start().await;
     let mut definition = target.definition("case");
     let part = definition.name.clone();
-    // Only the first letter of part 1 and all of part 2: elsewhere a real engine fails with INTERNAL.
+    // Only the first letter of part 1 and all of part 2: upper case elsewhere makes a real engine fail with INTERNAL.
     definition.tasks[0].action = format!("C{}:MyTask", &part[1..]);
     definition.tasks[0].readable_id = "MyTask".to_owned();
     let flow = target.put(&definition).await;
@@ -167,7 +167,7 @@ async fn action_is_matched_and_delivered_in_lower_case() {
     definition.name = target.name("case-inside");
     definition.tasks[0].action = format!("{part}X:mytask");
     let answer = target.try_put(&definition).await;
-    if !target.deviates(Deviation::ActionCaseIsFolded) {
+    if !target.deviates(Deviation::ActionIsLowerCased) {
         refused(answer, Code::Internal, "");
     } else if let Err(status) = answer {
         assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");

@@ -1,4 +1,4 @@
-//! `SubscribeToWorkflowEvents` by run, and the chunks that travel on it.
+//! `SubscribeToWorkflowEvents` by run, with stream chunks.
 
 use hatchet_quickstart::hatchet::wire::{
     proto::{
@@ -44,8 +44,8 @@ async fn run_subscription_orders_chunks_and_ends_with_run() {
     let run = target.trigger(&flow, json!({})).await;
     let action = worker.next_start().await;
     let mut feed = by_run(&target, &run);
-    // Live only: chunks are sent until one is seen.
-    let first = eventually("a chunk is seen", async || {
+    // A subscription delivers live events only: sends chunks until one arrives.
+    let first = eventually("a chunk has arrived", async || {
         let seen = feed.waiting().map(Result::unwrap);
         if seen.is_none() {
             chunk(&target, &run, "probe", None).await.unwrap();
@@ -60,7 +60,7 @@ async fn run_subscription_orders_chunks_and_ends_with_run() {
     let mut chunks = Vec::new();
     while chunks.len() < 6 {
         let event = feed.message().await;
-        // A probe may have been on its way.
+        // A chunk sent to detect the subscription may still arrive.
         if event.event_index.is_some() {
             assert_eq!((event.event_type(), event.resource_id.as_str()), (Event::Stream, run.as_str()));
             chunks.push((event.event_index, event.event_payload));
@@ -95,11 +95,11 @@ async fn late_subscriber_gets_end_of_run() {
     worker.complete(&action, "{}").await;
     target.done(&run).await;
     let path = format!("/api/v1/stable/workflow-runs/{run}/status");
-    target.rest.get_until(&path, "it is known to be over", |status| status == "COMPLETED").await;
+    target.rest.get_until(&path, "the run is shown as finished", |status| status == "COMPLETED").await;
     let mut feed = by_run(&target, &run);
     while let Some(event) = feed.next().await {
         let event = event.unwrap();
-        assert!(target.deviates(Deviation::LateSubscriberGetsTheEnd), "{event:?}");
+        assert!(target.deviates(Deviation::LateSubscriberGetsEnd), "{event:?}");
         assert_eq!(event.workflow_run_id, run);
     }
     worker.close().await;

@@ -16,7 +16,7 @@ use tonic::{Code, Status};
 use super::deviations::Deviation;
 use crate::support::{Flow, RawWorker, Target, eventually, refused};
 
-/// `google.rpc.Status`, which travels in the trailer `grpc-status-details-bin`.
+/// `google.rpc.Status`, the content of the trailer `grpc-status-details-bin`.
 #[derive(Clone, PartialEq, prost::Message)]
 struct RpcStatus {
     #[prost(int32, tag = "1")]
@@ -27,7 +27,7 @@ struct RpcStatus {
     details: Vec<prost_types::Any>,
 }
 
-/// The one detail of a collision.
+/// The only detail of a collision.
 fn detail<T: Message + Default>(status: &Status, name: &str) -> T {
     assert_eq!((status.code(), status.message()), (Code::AlreadyExists, "idempotency key collision"));
     let rpc = RpcStatus::decode(status.details()).unwrap();
@@ -119,7 +119,7 @@ async fn ttl_key_outlives_its_run_until_expiry() {
         Err(status) => {
             detail::<IdempotencyCollisionError>(&status, "IdempotencyCollisionError");
         }
-        // The engine was so slow that the time had passed.
+        // The engine was so slow that the TTL had expired.
         Ok(next) => {
             assert!(began.elapsed() > TTL, "free after {:?}", began.elapsed());
             target.cancel(&[&next]).await;
@@ -173,7 +173,7 @@ async fn trigger_with_failing_key_expression_is_rejected() {
         match target.try_trigger(flow.request(input)).await {
             Ok(run) => refused(target.details(&run).await, Code::NotFound, "workflow run not found"),
             Err(status) => {
-                assert!(target.deviates(Deviation::BadKeyIsRefused), "{status:?}");
+                assert!(target.deviates(Deviation::FailingKeyIsRejected), "{status:?}");
                 assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
             }
         }
@@ -185,7 +185,7 @@ async fn trigger_with_failing_key_expression_is_rejected() {
     worker.close().await;
 }
 
-/// Keys keep their meaning when a program moves between engines.
+/// Equal formatting makes keys comparable when a program changes the engine.
 #[tokio::test]
 async fn key_expression_formats_numbers_as_go_does() {
     let target = Target::start().await;

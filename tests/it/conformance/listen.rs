@@ -1,4 +1,4 @@
-//! The worker's stream and its heartbeats.
+//! The stream of assignments to a worker, and its heartbeats.
 
 use std::collections::BTreeSet;
 
@@ -62,7 +62,7 @@ async fn heartbeat_after_stream_closed_is_rejected() {
     let target = Target::start().await;
     let flow = target.flow("dropped").await;
     let mut worker = RawWorker::register(&target, "worker", &[&flow.action], &[("default", 1)]).await;
-    let tries = if target.deviates(Deviation::CloseIsAlwaysSeen) { 1 } else { 20 };
+    let tries = if target.deviates(Deviation::ClosedStreamMakesInactive) { 1 } else { 20 };
     for _ in 0..tries {
         worker.listen();
         target.trigger(&flow, json!({})).await;
@@ -76,7 +76,7 @@ async fn heartbeat_after_stream_closed_is_rejected() {
             }
         }
     }
-    panic!("heartbeats are taken without a stream");
+    panic!("a heartbeat without a stream was accepted");
 }
 
 #[tokio::test]
@@ -90,15 +90,15 @@ async fn reconnected_worker_gets_queued_runs() {
     let second = target.trigger(&flow, json!({})).await;
 
     worker.stop_listening();
-    // What runs is not touched by the drop, and its events need no stream.
+    // Running attempts survive the closed stream, and their events need no stream.
     worker.complete(&held, r#"{"n":1}"#).await;
     assert_eq!(target.done(&first).await.status(), RunStatus::Completed);
 
     worker.listen();
     let action = worker.next_start().await;
     assert_eq!(action.workflow_run_id, second);
-    if target.deviates(Deviation::CloseIsAlwaysSeen) {
-        // It was not tried on the closed stream.
+    if target.deviates(Deviation::ClosedStreamMakesInactive) {
+        // The engine did not try to send it on the closed stream.
         assert_eq!(action.retry_count, 0);
     }
     worker.complete(&action, "{}").await;
@@ -118,7 +118,7 @@ async fn unacknowledged_assignment_is_resent_or_times_out() {
     worker.listen();
     let third = target.trigger(&flow, json!({})).await;
     let mut next = worker.next_start().await;
-    if target.deviates(Deviation::UnheardIsSentAgain) {
+    if target.deviates(Deviation::UnacknowledgedIsResent) {
         assert_eq!((next.workflow_run_id.as_str(), next.retry_count), (unheard.as_str(), 0));
         next = worker.next_start().await;
     }
@@ -148,16 +148,16 @@ async fn two_streams_of_one_worker_share_its_assignments() {
     for _ in 0..4 {
         runs.insert(target.trigger(&flow, json!({})).await);
     }
-    // Each action goes to exactly one of the two; which one is not said.
+    // Each action is sent on exactly one of the streams; which one is unspecified.
     let mut got = Vec::new();
-    eventually("all actions came", async || {
+    eventually("all assignments have arrived", async || {
         got.extend(worker.waiting_action().map(|action| action.workflow_run_id));
         got.extend(second.waiting().map(|action| action.unwrap().workflow_run_id));
         (got.iter().cloned().collect::<BTreeSet<_>>() == runs).then_some(())
     })
     .await;
-    // What came before the second was open, and was not answered, comes on it again.
-    assert!(got.len() == runs.len() || target.deviates(Deviation::UnheardIsSentAgain), "{got:?}");
+    // Unacknowledged assignments from before the second stream are resent on it.
+    assert!(got.len() == runs.len() || target.deviates(Deviation::UnacknowledgedIsResent), "{got:?}");
     target.cancel(&runs.iter().chain([&warm]).map(String::as_str).collect::<Vec<_>>()).await;
     worker.close().await;
 }
@@ -178,7 +178,7 @@ async fn unsubscribed_worker_gets_no_run() {
     let taken = staying.next_start().await;
     assert_eq!(taken.workflow_run_id, next);
     staying.complete(&taken, "{}").await;
-    // What it was running when it left is still its own.
+    // Attempts that were running when it unsubscribed still belong to it.
     leaving.complete(&action, r#"{"late":true}"#).await;
     assert_eq!(target.done(&held).await.status(), RunStatus::Completed);
     staying.close().await;
@@ -198,8 +198,8 @@ async fn paused_worker_gets_no_run_until_resumed() {
     let path = format!("/api/v1/workers/{}", paused.id);
     let (status, body) = target.rest.patch(&path, json!({"isPaused": true})).await;
     assert_eq!(status, 200, "{body}");
-    target.rest.get_until(&path, "it is paused", |worker| worker["status"] == "PAUSED").await;
-    // A scheduler may work with what it knew of its workers for a moment: a run it still assigns is taken as well.
+    target.rest.get_until(&path, "the worker is paused", |worker| worker["status"] == "PAUSED").await;
+    // A scheduler may use outdated worker data briefly: a run that it still assigns is completed as well.
     let waiting = loop {
         let run = target.trigger(&flow, json!({})).await;
         bystander.pass(&target).await;

@@ -1,11 +1,11 @@
-//! Workers that fall silent.
+//! Workers that stop sending heartbeats.
 
 use hatchet_quickstart::hatchet::wire::proto::v1::RunStatus;
 use serde_json::json;
 
 use crate::support::{Bystander, Embedded, RawWorker, Target, only_task};
 
-/// A target on which a worker's death is noticed in a case's time, or none.
+/// A target that detects a lost worker within the duration of a test, or `None`.
 async fn target() -> Option<Target> {
     if std::env::var("HATCHET_TEST_TARGET").as_deref() == Ok("real") {
         if std::env::var("HATCHET_TEST_SLOW").as_deref() != Ok("1") {
@@ -27,11 +27,11 @@ async fn task_of_lost_worker_is_reassigned() {
     assert_eq!(lost.retry_count, 0);
     dead.stop_heartbeats();
 
-    // Not one of the task's own retries: it has none.
+    // It is no retry of the task, which has none.
     let mut heir = RawWorker::start(&target, &flow, 1).await;
     let action = heir.next_start().await;
     assert_eq!((&action.workflow_run_id, action.retry_count), (&run, 1));
-    // The dead one may still be at work, and its word no longer counts.
+    // The lost worker may still execute the task; its events are ignored.
     dead.complete(&lost, r#"{"by":"the dead"}"#).await;
     heir.complete(&action, r#"{"by":"the heir"}"#).await;
     let details = target.done(&run).await;
@@ -53,8 +53,8 @@ async fn worker_without_recent_heartbeat_gets_no_run() {
 
     worker.stop_heartbeats();
     let path = format!("/api/v1/workers/{}", worker.id);
-    target.rest.get_until(&path, "it is taken for inactive", |worker| worker["status"] == "INACTIVE").await;
-    // A scheduler may work with what it knew of its workers for a moment: a run it still assigns is taken as well.
+    target.rest.get_until(&path, "the worker is inactive", |worker| worker["status"] == "INACTIVE").await;
+    // A scheduler may use outdated worker data briefly: a run that it still assigns is completed as well.
     let waiting = loop {
         let run = target.trigger(&flow, json!({})).await;
         bystander.pass(&target).await;
@@ -66,7 +66,7 @@ async fn worker_without_recent_heartbeat_gets_no_run() {
     bystander.pass(&target).await;
     assert_eq!(target.details(&waiting).await.unwrap().status(), RunStatus::Queued);
 
-    // Its stream was open all the time, so heartbeats are enough.
+    // Its stream has stayed open, so heartbeats suffice.
     worker.resume_heartbeats();
     let action = worker.next_start().await;
     assert_eq!((&action.workflow_run_id, action.retry_count), (&waiting, 0));

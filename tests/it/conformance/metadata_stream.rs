@@ -1,4 +1,4 @@
-//! `SubscribeToWorkflowEvents` by metadata: the subscription that can be there before the run.
+//! `SubscribeToWorkflowEvents` by metadata, the subscription that can precede its runs.
 
 use hatchet_quickstart::hatchet::{
     client::{RunEvent, RunEventKind, StreamSelector},
@@ -30,18 +30,18 @@ fn marked(flow: &Flow, value: &str) -> TriggerWorkflowRequest {
     TriggerWorkflowRequest { additional_metadata: Some(json!({ KEY: value }).to_string()), ..flow.request(json!({})) }
 }
 
-/// Runs that show by their events that a subscription is in place.
+/// Runs whose events show that a subscription is active.
 struct Probes {
     flow: Flow,
     runs: Vec<String>,
 }
 
 impl Probes {
-    /// Triggers runs that nobody takes yet, until the subscription sees one of them.
+    /// Triggers runs without a worker until the subscription receives an event of one of them.
     async fn until_seen(target: &Target, feed: &mut Feed<WorkflowEvent>, value: &str) -> Self {
         let flow = target.flow("probe").await;
         let mut runs = Vec::new();
-        eventually("the subscription is in place", async || {
+        eventually("the subscription is active", async || {
             if feed.waiting().map(Result::unwrap).is_some() {
                 return Some(());
             }
@@ -56,7 +56,7 @@ impl Probes {
         target.cancel(&self.runs.iter().map(String::as_str).collect::<Vec<_>>()).await;
     }
 
-    /// Completes them all, and waits for the subscription to see that.
+    /// Completes all of them and waits until the subscription has received their ends.
     async fn complete(self, target: &Target, feed: &mut Feed<WorkflowEvent>) {
         let mut worker = RawWorker::start(target, &self.flow, 100).await;
         for _ in &self.runs {
@@ -76,7 +76,7 @@ impl Probes {
     }
 }
 
-/// The next event of this run; those of others are passed over.
+/// The next event of this run; skips events of other runs.
 async fn next_of(feed: &mut Feed<WorkflowEvent>, run: &str) -> WorkflowEvent {
     loop {
         let event = feed.message().await;
@@ -86,7 +86,7 @@ async fn next_of(feed: &mut Feed<WorkflowEvent>, run: &str) -> WorkflowEvent {
     }
 }
 
-/// The event of this run's end.
+/// The final event of this run.
 async fn end_of(feed: &mut Feed<WorkflowEvent>, run: &str) -> WorkflowEvent {
     loop {
         let event = next_of(feed, run).await;
@@ -110,7 +110,7 @@ async fn metadata_subscription_gets_all_chunks() {
     for index in [0, 2, 1, 4, 3, 5] {
         chunk(&target, &run, &format!("chunk {index} é"), Some(index)).await.unwrap();
     }
-    // Each has its index, and they are in no order: the engine restores it for a subscription by run only.
+    // Chunks have indexes and arrive in any order: the engine reorders them for a subscription by run only.
     let mut chunks = Vec::new();
     while chunks.len() < 6 {
         let event = next_of(&mut feed, &run).await;
@@ -128,7 +128,7 @@ async fn metadata_subscription_gets_all_chunks() {
     assert_eq!(chunks, (0..6).map(|index| (Some(index), format!("chunk {index} é"))).collect::<Vec<_>>());
 
     worker.complete(&action, r#"{"n":1}"#).await;
-    // A real engine may announce the start after all chunks.
+    // A real engine may send the start event after all chunks.
     let event = loop {
         let event = next_of(&mut feed, &run).await;
         if event.event_type() != Event::Started {
@@ -186,7 +186,7 @@ async fn metadata_subscription_outlives_one_finished_run() {
     };
     assert_eq!((event.event_type(), event.event_payload.as_str()), (Event::Stream, "late"));
     worker.complete(&going, "{}").await;
-    assert!(!end_of(&mut feed, &second).await.hangup, "the probes have not ended");
+    assert!(!end_of(&mut feed, &second).await.hangup, "the detection runs have not finished");
     probes.cancel(&target).await;
     worker.close().await;
 }
@@ -230,7 +230,7 @@ async fn client_metadata_stream_has_chunks_of_both_runs() {
             _ => {}
         }
     };
-    // A busy real engine may be later with one than the client waits to restore the order.
+    // A busy real engine may send a chunk later than the client's reorder timeout.
     of_short.sort_unstable();
     of_long.sort_unstable();
     assert_eq!((of_short, of_long, ended), ((0..10).collect(), (0..40).collect(), long));
@@ -255,7 +255,7 @@ async fn metadata_subscription_outlives_cancelled_run() {
             open -= 1;
         }
     }
-    // No run is open; a run that comes now is seen all the same.
+    // No run is open; events of a later run still arrive.
     let run = target.try_trigger(marked(&flow, &value)).await.unwrap();
     let action = worker.next_start().await;
     worker.complete(&action, "{}").await;
@@ -304,7 +304,7 @@ async fn failed_attempt_event_has_its_error() {
         let event = loop {
             let event = next_of(&mut feed, &run).await;
             let of_run = event.resource_type() == ResourceType::WorkflowRun;
-            if of_run && target.deviates(Deviation::HangupAtTheTrueEnd) {
+            if of_run && target.deviates(Deviation::StreamEndsWithRun) {
                 panic!("a retry is no end: {event:?}");
             }
             if !of_run && event.event_type() != Event::Started {
@@ -323,8 +323,8 @@ async fn failed_attempt_event_has_its_error() {
 #[tokio::test]
 async fn late_subscriber_leaves_other_subscriptions_open() {
     let target = Target::start().await;
-    if !target.deviates(Deviation::LateSubscriberGetsTheEnd) {
-        // Nobody is told anything then.
+    if !target.deviates(Deviation::LateSubscriberGetsEnd) {
+        // In that case no subscription receives an event.
         return;
     }
     let flow = target.flow("disturbs").await;
@@ -342,7 +342,7 @@ async fn late_subscriber_leaves_other_subscriptions_open() {
     while let Some(event) = late.next().await {
         event.unwrap();
     }
-    // Of the run that is over the other one hears nothing again, and it goes on.
+    // The other subscription receives no further event of the finished run, and stays open.
     let next = target.try_trigger(marked(&probes.flow, &value)).await.unwrap();
     loop {
         let event = feed.message().await;

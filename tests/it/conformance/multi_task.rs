@@ -12,7 +12,7 @@ use tonic::Code;
 use super::deviations::Deviation;
 use crate::support::{Feed, Flow, RawWorker, Target, refused};
 
-/// A workflow of tasks with parents, and one for failures if it is given.
+/// A workflow of tasks with parents, and with an on-failure task if its name is given.
 fn family(target: &Target, base: &str, tasks: &[(&str, &[&str])], last: Option<&str>) -> CreateWorkflowVersionRequest {
     let mut definition = target.definition(base);
     let plain = definition.tasks[0].clone();
@@ -29,7 +29,7 @@ fn family(target: &Target, base: &str, tasks: &[(&str, &[&str])], last: Option<&
     definition
 }
 
-/// A worker for all tasks of a workflow.
+/// A worker with all tasks of a workflow.
 async fn worker(target: &Target, definition: &CreateWorkflowVersionRequest) -> (Flow, RawWorker) {
     let flow = target.put(definition).await;
     let actions: Vec<&str> =
@@ -47,7 +47,7 @@ fn states(details: &GetRunDetailsResponse) -> BTreeMap<&str, RunStatus> {
     details.task_runs.iter().map(|(name, task)| (name.as_str(), task.status())).collect()
 }
 
-/// The next two actions, by the names of their tasks.
+/// The next two assignments, by task name.
 async fn two(worker: &mut RawWorker) -> BTreeMap<String, AssignedAction> {
     let mut all = BTreeMap::new();
     for _ in 0..2 {
@@ -99,7 +99,7 @@ async fn completed_task_of_open_run_is_listed() {
     let run = target.trigger(&flow, json!({})).await;
     let first = worker.next_start().await;
     let details = target.details(&run).await.unwrap();
-    assert_eq!(states(&details), [("a", RunStatus::Running)].into(), "what waits is not there yet");
+    assert_eq!(states(&details), [("a", RunStatus::Running)].into(), "a task that waits for its parents is not listed");
     worker.complete(&first, "{}").await;
     let second = worker.next_start().await;
     let details = target.details(&run).await.unwrap();
@@ -197,7 +197,7 @@ async fn invalid_parents_are_rejected() {
     let text = "dag parent not found: parent step 'nope' not found for step 't'";
     refused(target.try_put(&definition).await, Code::InvalidArgument, text);
     let code =
-        if target.deviates(Deviation::BrokenDefinitionIsInvalid) { Code::InvalidArgument } else { Code::Internal };
+        if target.deviates(Deviation::MalformedDefinitionIsInvalid) { Code::InvalidArgument } else { Code::Internal };
     for tasks in [&[("a", &["b"][..]), ("b", &["a"])][..], &[("t", &[]), ("t", &[])]] {
         refused(target.try_put(&family(&target, "broken", tasks, None)).await, code, "");
     }

@@ -1,4 +1,4 @@
-//! What a worker reports, and what becomes of it.
+//! Outcomes that a worker reports, and their effect on the run.
 
 use hatchet_quickstart::hatchet::wire::proto::{
     StepActionEvent, StepActionEventType as Kind,
@@ -117,7 +117,7 @@ async fn output_with_nul_or_invalid_json_fails_task() {
         assert_eq!(output(&details), "");
     }
 
-    // A backslash, and then the letters: no NUL.
+    // An escaped backslash followed by `u0000`, which is not a NUL.
     let run = target.trigger(&flow, json!({})).await;
     let action = worker.next_start().await;
     let sent = r#"{"a":"\\u0000"}"#;
@@ -222,7 +222,7 @@ async fn worker_can_cancel_its_task() {
     let action = worker.next_start().await;
     let event = worker.event(&action, Kind::StepEventTypeCancelled, "why");
     if let Err(status) = worker.send(event).await {
-        assert!(!target.deviates(Deviation::WorkerMayCancel), "{status:?}");
+        assert!(!target.deviates(Deviation::WorkerCanCancel), "{status:?}");
         assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
         worker.complete(&action, "{}").await;
         worker.close().await;
@@ -248,9 +248,9 @@ async fn second_outcome_of_attempt_is_accepted_without_effect() {
     worker.complete(&action, r#"{"n":1}"#).await;
     target.done(&run).await;
     worker.complete(&action, r#"{"n":2}"#).await;
-    let first_counts = target.deviates(Deviation::FinalAttemptStaysFinal);
+    let first_counts = target.deviates(Deviation::FinishedAttemptStaysFinished);
     if first_counts {
-        // Sent right after the end, this was seen to start a retry on a real engine.
+        // A real engine has been observed to start a retry if this event arrives right after the end.
         worker.fail(&action, "late").await;
     }
     bystander.pass(&target).await;
@@ -258,7 +258,7 @@ async fn second_outcome_of_attempt_is_accepted_without_effect() {
     assert_eq!((details.status(), details.done), (RunStatus::Completed, true));
     let possible: &[&str] = if first_counts { &[r#"{"n":1}"#] } else { &[r#"{"n":1}"#, r#"{"n":2}"#] };
     assert!(possible.contains(&output(&details)), "{}", output(&details));
-    assert!(worker.waiting_action().is_none(), "what is final was tried again");
+    assert!(worker.waiting_action().is_none(), "a finished attempt was retried");
     worker.close().await;
     bystander.close().await;
 }

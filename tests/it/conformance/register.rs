@@ -1,4 +1,4 @@
-//! Registering a worker.
+//! Registration of workers.
 
 use std::collections::HashMap;
 
@@ -70,7 +70,7 @@ async fn slots_in_both_forms_are_rejected() {
     refused(register(&target, both).await, Code::InvalidArgument, text);
 
     let limits = async |request: WorkerRegisterRequest| {
-        // A real engine fails to show a worker without actions.
+        // A real engine fails to return a worker without actions.
         let request = WorkerRegisterRequest { actions: vec![target.name("a:b")], ..request };
         let id = register(&target, request).await.unwrap().worker_id;
         let (status, worker) = target.rest.get(&format!("/api/v1/workers/{id}")).await;

@@ -1,4 +1,4 @@
-//! Replaying runs.
+//! Replay of runs.
 
 use hatchet_quickstart::hatchet::wire::proto::{
     AssignedAction,
@@ -11,9 +11,9 @@ use uuid::Uuid;
 use super::deviations::Deviation;
 use crate::support::{PATIENCE, RawWorker, Target, only_task, refused};
 
-/// Replays a final run until its next attempt comes.
+/// Replays a finished run until its next attempt arrives.
 async fn replayed(target: &Target, worker: &mut RawWorker, run: &str) -> AssignedAction {
-    let tries = if target.deviates(Deviation::ReplayAlwaysHappens) { 1 } else { 6 };
+    let tries = if target.deviates(Deviation::ReplayAlwaysStarts) { 1 } else { 6 };
     for _ in 0..tries {
         assert_eq!(target.replay(&[run]).await, [run]);
         if let Ok(action) = tokio::time::timeout(PATIENCE / 6, worker.next_start()).await {
@@ -47,7 +47,7 @@ async fn replay_continues_attempt_count_with_new_retries() {
     let action = worker.next_start().await;
     assert_eq!(action.retry_count, 3);
     worker.complete(&action, r#"{"ok":1}"#).await;
-    let details = target.details_until(&run, "it completed", |d| d.status() == RunStatus::Completed).await;
+    let details = target.details_until(&run, "the run is completed", |d| d.status() == RunStatus::Completed).await;
     assert_eq!(only_task(&details).output.as_deref(), Some(&br#"{"ok":1}"#[..]));
     worker.close().await;
 }

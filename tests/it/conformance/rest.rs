@@ -1,4 +1,4 @@
-//! The part of REST that a client of this project calls.
+//! The part of the REST API that this project's client uses.
 
 use hatchet_quickstart::hatchet::wire::proto::v1::TriggerWorkflowRequest;
 use serde_json::json;
@@ -41,7 +41,7 @@ async fn worker_list_has_worker_with_status() {
 
     let one = format!("/api/v1/workers/{}", worker.id);
     let view =
-        target.rest.get_until(&one, "one slot is taken", |view| view["slotConfig"]["default"]["available"] == 6).await;
+        target.rest.get_until(&one, "one slot is used", |view| view["slotConfig"]["default"]["available"] == 6).await;
     assert_eq!(view["slotConfig"]["default"]["limit"], 7);
     assert_eq!(view["status"], "ACTIVE");
     worker.complete(&action, "{}").await;
@@ -64,13 +64,13 @@ async fn workflow_counts_its_workers() {
     let run = target.trigger(&flow, json!({})).await;
     let action = worker.next_start().await;
     assert_eq!(action.workflow_run_id, run);
-    if !target.deviates(Deviation::WorkersAreCounted) {
+    if !target.deviates(Deviation::WorkersOfWorkflowAreCounted) {
         assert_eq!(target.rest.get(&path).await.0, 500);
         worker.complete(&action, "{}").await;
         worker.close().await;
         return;
     }
-    let count = target.rest.get_until(&path, "the worker counts", |count| count["maxSlotCount"] == 5).await;
+    let count = target.rest.get_until(&path, "the worker is counted", |count| count["maxSlotCount"] == 5).await;
     assert_eq!(count["freeSlotCount"], 4, "{count}");
     worker.complete(&action, "{}").await;
     worker.close().await;
@@ -86,8 +86,8 @@ async fn run_is_returned_by_rest() {
     let (one, status) = (format!("/api/v1/stable/workflow-runs/{run}"), "/status");
     target.rest.get_until(&format!("{one}{status}"), "it runs", |status| status == "RUNNING").await;
     worker.complete(&action, r#"{"n":1}"#).await;
-    target.rest.get_until(&format!("{one}{status}"), "it completed", |status| status == "COMPLETED").await;
-    let view = target.rest.get_until(&one, "it completed", |view| view["run"]["status"] == "COMPLETED").await;
+    target.rest.get_until(&format!("{one}{status}"), "the run is completed", |status| status == "COMPLETED").await;
+    let view = target.rest.get_until(&one, "the run is completed", |view| view["run"]["status"] == "COMPLETED").await;
     let view = &view["run"];
     assert_eq!(view["metadata"]["id"], *run);
     assert_eq!(view["output"], json!({"n": 1}));
@@ -109,7 +109,7 @@ async fn failed_run_has_its_error_over_rest() {
     let action = worker.next_start().await;
     worker.fail(&action, "it broke").await;
     let path = format!("/api/v1/stable/workflow-runs/{run}");
-    let view = target.rest.get_until(&path, "it failed", |view| view["run"]["status"] == "FAILED").await;
+    let view = target.rest.get_until(&path, "the run is failed", |view| view["run"]["status"] == "FAILED").await;
     assert_eq!(view["run"]["errorMessage"], "it broke");
     worker.close().await;
 }
@@ -164,7 +164,7 @@ async fn payload_other_than_object_is_rejected() {
             }
         }
     }
-    // Null and nothing are no input and no metadata.
+    // Null and a missing field mean no input and no metadata.
     for body in [json!({ "workflowName": flow.name, "input": null, "additionalMetadata": null }), routes[0].1.clone()] {
         let (status, run) = target.rest.post(&trigger, body).await;
         assert_eq!((status, &run["run"]["input"]["input"]), (200, &json!(null)), "{run}");

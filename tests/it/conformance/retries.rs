@@ -1,4 +1,4 @@
-//! Retries of a failed task.
+//! Retries of failed tasks.
 
 use std::time::{Duration, Instant};
 
@@ -115,7 +115,7 @@ async fn non_retryable_failure_is_not_retried() {
     worker.send(event).await.unwrap();
     let details = target.done(&run).await;
     assert_eq!((details.status(), only_task(&details).error.as_deref()), (RunStatus::Failed, Some("fatal")));
-    // The next thing the worker sees is another run.
+    // The next assignment of the worker is another run.
     let next = target.trigger(&flow, json!({})).await;
     let action = worker.next_start().await;
     assert_eq!((&action.workflow_run_id, action.retry_count), (&next, 0));
@@ -153,10 +153,11 @@ async fn retry_waits_for_backoff() {
     let action = worker.next_start().await;
     let failed = Instant::now();
     worker.fail(&action, "no").await;
-    let details = target.details_until(&run, "it waits", |details| details.status() == RunStatus::Queued).await;
+    let details =
+        target.details_until(&run, "the run is queued", |details| details.status() == RunStatus::Queued).await;
     assert!(!details.done);
 
-    // The slot is free meanwhile.
+    // The slot is free during the backoff.
     let other = target.trigger(&flow, json!({})).await;
     let action = worker.next_start().await;
     assert_eq!(action.workflow_run_id, other);
@@ -164,7 +165,7 @@ async fn retry_waits_for_backoff() {
 
     let retry = worker.next_start().await;
     assert_eq!((&retry.workflow_run_id, retry.retry_count), (&run, 1));
-    // Not before: 2^1 s, less what two clocks may differ by. How long after it is not said.
+    // At least 2^1 s, minus the tolerance between two clocks. There is no upper limit.
     assert!(failed.elapsed() > Duration::from_millis(1900), "after {:?}", failed.elapsed());
     worker.complete(&retry, "{}").await;
     assert_eq!(target.done(&run).await.status(), RunStatus::Completed);

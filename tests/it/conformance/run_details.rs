@@ -1,4 +1,4 @@
-//! `GetRunDetails`: the word of the engine on a run.
+//! `GetRunDetails`, the authoritative state of a run.
 
 use hatchet_quickstart::hatchet::wire::proto::v1::RunStatus;
 use serde_json::{Value, json};

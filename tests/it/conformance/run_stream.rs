@@ -1,4 +1,4 @@
-//! `SubscribeToWorkflowRuns`: the way to wait for a run.
+//! `SubscribeToWorkflowRuns`, the subscription that waits for runs.
 
 use hatchet_quickstart::hatchet::wire::proto::{
     StepRunResult, SubscribeToWorkflowRunsRequest, WorkflowRunEvent, WorkflowRunEventType,
@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::support::{Bystander, Feed, Flow, RawWorker, Target};
 
-/// One subscription: ids go in, ends come out. Dropping `ids` closes our side.
+/// A subscription: run ids are sent, finished runs are received. Dropping `ids` half-closes it.
 struct Runs {
     ids: UnboundedSender<SubscribeToWorkflowRunsRequest>,
     ends: Feed<WorkflowRunEvent>,
@@ -53,7 +53,7 @@ async fn finished_run_is_reported_immediately() {
     let mut worker = RawWorker::start(&target, &flow, 1).await;
     let run = completed(&target, &flow, &mut worker, r#"{ "n": 1.0 }"#).await;
     let mut runs = Runs::open(&target);
-    // An id is forgotten with its answer and can be asked for again.
+    // The engine removes an id when it has reported it, so the id can be subscribed again.
     for _ in 0..2 {
         runs.ask(&run);
         let result = runs.end_of(&run).await;
@@ -74,7 +74,7 @@ async fn open_run_is_reported_when_finished() {
     runs.ask(&run);
     let action = worker.next_start().await;
     worker.fail(&action, "first").await;
-    // A retry is no end.
+    // A failed attempt that is retried does not finish the run.
     let action = worker.next_start().await;
     assert!(runs.ends.waiting().is_none());
     worker.fail(&action, "second").await;

@@ -1,4 +1,4 @@
-//! How much a worker is given at a time.
+//! Slots: the number of tasks that a worker executes at once.
 
 use std::collections::BTreeSet;
 
@@ -48,7 +48,7 @@ async fn custom_slot_type_is_counted_separately() {
     worker.listen();
     let first = worker.next_start().await;
     let second = worker.next_start().await;
-    // Another kind of slot is free, so the plain task overtakes the third.
+    // A slot of the other type is free, so the plain task is assigned before the third.
     let plain_run = target.trigger(&plain, json!({})).await;
     let overtaking = worker.next_start().await;
     assert_eq!(overtaking.workflow_run_id, plain_run);
@@ -108,7 +108,7 @@ async fn two_workers_share_runs_beyond_one_workers_slots() {
     let mut workers = [RawWorker::start(&target, &flow, 2).await, RawWorker::start(&target, &flow, 2).await];
     let all = runs(&target, &flow, 4).await;
     let mut held: [Vec<_>; 2] = Default::default();
-    eventually("both are full", async || {
+    eventually("both workers use all slots", async || {
         for (worker, held) in workers.iter_mut().zip(&mut held) {
             held.extend(worker.waiting_action());
         }

@@ -1,4 +1,4 @@
-//! Timeouts, and the slot given back early.
+//! Schedule and execution timeouts, their extension, and early release of a slot.
 
 use hatchet_quickstart::hatchet::wire::proto::{
     ActionType, RefreshTimeoutRequest, ReleaseSlotRequest, StepActionEventType as Kind,
@@ -41,7 +41,7 @@ async fn execution_timeout_is_retried_and_frees_slot() {
     let run = target.trigger(&flow, json!({})).await;
     let first = worker.next_start().await;
     assert_eq!(first.retry_count, 0);
-    // In either order: the cancel of the first attempt and the second.
+    // The cancellation of the first attempt and the second attempt arrive in either order.
     let mut both = [worker.next_action().await, worker.next_action().await];
     both.sort_by_key(|action| action.action_type);
     let [retry, cancel] = both;
@@ -67,7 +67,8 @@ async fn schedule_timeout_cancels_queued_run() {
     let task = only_task(&details);
     assert_eq!((task.status(), task.error.as_deref().unwrap_or_default()), (RunStatus::Cancelled, ""));
 
-    // Another run of this workflow would have to be quick itself, so a bystander shows that nothing more comes.
+    // Another run of this workflow would have the same short timeout, so a run of another workflow shows that no
+    // assignment follows.
     let mut worker = RawWorker::start(&target, &flow, 1).await;
     let mut bystander = Bystander::start(&target).await;
     bystander.pass(&target).await;
@@ -93,7 +94,7 @@ async fn refresh_extends_execution_timeout() {
     let between = second.seconds - first.seconds;
     assert!((29..=31).contains(&between), "30 s were added and the deadline moved by {between} s");
 
-    // A run that is begun later, with no refresh, ends by its timeout; the refreshed one is still there.
+    // A later run without a refresh times out first; the refreshed run is still open.
     let other = target.trigger(&flow, json!({})).await;
     let action = worker.next_start().await;
     assert_eq!(action.workflow_run_id, other);
@@ -137,7 +138,7 @@ async fn released_slot_leaves_task_running() {
     release(&target, &run).await.unwrap();
     assert_eq!(target.details(&run).await.unwrap().status(), RunStatus::Running);
 
-    if target.deviates(Deviation::ReleasedSlotIsFree) {
+    if target.deviates(Deviation::ReleasedSlotIsFreeImmediately) {
         let action = worker.next_start().await;
         assert_eq!(action.workflow_run_id, waiting);
         worker.complete(&action, "{}").await;

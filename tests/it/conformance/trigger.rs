@@ -1,4 +1,4 @@
-//! Triggering: what is taken, what is refused, what becomes of the input.
+//! Triggers: accepted and rejected requests, and what the task receives as its input.
 
 use hatchet_quickstart::hatchet::wire::proto::{
     BulkTriggerWorkflowRequest,
@@ -20,7 +20,7 @@ async fn bulk(target: &Target, workflows: Vec<TriggerWorkflowRequest>) -> Result
     Ok(target.workflows().bulk_trigger_workflow(request).await?.into_inner().workflow_run_ids)
 }
 
-/// What the task sees of a run's input.
+/// The input of a run as its task receives it.
 async fn seen(worker: &mut RawWorker, run: &str) -> (Value, String) {
     let action = worker.next_start().await;
     assert_eq!(action.workflow_run_id, run);
@@ -109,7 +109,7 @@ async fn desired_worker_must_be_a_uuid() {
     let with = |id: &str| TriggerWorkflowRequest { desired_worker_id: Some(id.to_owned()), ..flow.request(json!({})) };
     refused(target.try_trigger(with("nope")).await, Code::InvalidArgument, "");
     let run = target.try_trigger(with(&Uuid::new_v4().to_string())).await.unwrap();
-    // It matters only to sticky workflows.
+    // It affects sticky workflows only.
     let mut worker = RawWorker::start(&target, &flow, 1).await;
     seen(&mut worker, &run).await;
     worker.close().await;
@@ -124,12 +124,12 @@ async fn trigger_of_unknown_workflow_creates_no_run() {
     for name in [target.name("unknown"), flow.name.to_lowercase(), String::new()] {
         let request = TriggerWorkflowRequest { name: name.clone(), input: "{}".to_owned(), ..Default::default() };
         match target.try_trigger(request).await {
-            // A real engine does so too when its fast path is busy.
+            // A real engine does the same when its fast path is busy.
             Err(status) => {
                 refused(Err::<(), _>(status), Code::InvalidArgument, &format!("workflow names not found: {name}"));
             }
             Ok(run) => {
-                assert!(!target.deviates(Deviation::UnknownWorkflowIsRefused), "{name} was taken");
+                assert!(!target.deviates(Deviation::UnknownWorkflowIsRejected), "{name} was taken");
                 refused(target.details(&run).await, Code::NotFound, "workflow run not found");
             }
         }
@@ -142,7 +142,7 @@ async fn triggered_run_is_readable_immediately() {
     let flow = target.flow("readable").await;
     for _ in 0..5 {
         let run = target.trigger(&flow, json!({})).await;
-        if target.deviates(Deviation::RunIsReadableAtOnce) {
+        if target.deviates(Deviation::RunIsReadableImmediately) {
             target.details(&run).await.unwrap();
         } else {
             target.details_until(&run, "the run exists", |_| true).await;
@@ -181,7 +181,7 @@ async fn invalid_item_rejects_the_bulk_trigger() {
     let mut worker = RawWorker::start(&target, &flow, 10).await;
     let items = vec![flow.request(json!({})), with_input(&flow, "{"), flow.request(json!({}))];
     refused(bulk(&target, items).await, Code::InvalidArgument, "invalid json in field `payload`");
-    // The next thing the worker sees is a later run.
+    // The next assignment of the worker is a later run.
     let run = target.trigger(&flow, json!({})).await;
     seen(&mut worker, &run).await;
     worker.close().await;

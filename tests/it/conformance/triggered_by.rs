@@ -1,4 +1,4 @@
-//! Runs that no call asks for: by an event, at a time.
+//! Runs triggered by an event, a schedule or a cron.
 
 use std::time::{Duration, SystemTime};
 
@@ -18,7 +18,7 @@ async fn push(target: &Target, event: PushEventRequest) -> Result<Event, Status>
     Ok(target.events().push(event).await?.into_inner())
 }
 
-/// A workflow that events start.
+/// A workflow that events trigger.
 async fn started_by(target: &Target, base: &str, keys: &[&str]) -> (Flow, RawWorker) {
     let mut definition = target.definition(base);
     definition.event_triggers = keys.iter().map(|key| target.name(key)).collect();
@@ -124,7 +124,7 @@ async fn cron_is_created_read_and_deleted() {
     let one = format!("/api/v1/tenants/{tenant}/workflows/crons/{}", row["metadata"]["id"].as_str().unwrap());
     assert_eq!(target.rest.get(&one).await.1["cron"], json!("0 0 1 1 *"));
 
-    // A declared one can be deleted too: it comes back with another version of the workflow, not with the same again.
+    // A declared cron can be deleted too: a new version of the workflow recreates it, the same definition does not.
     let listed = async || target.rest.get(&crons).await.1["rows"].as_array().map_or(0, Vec::len);
     assert_eq!(target.rest.delete(&one).await.0, 204);
     assert_eq!(listed().await, 0);
@@ -156,7 +156,7 @@ async fn triggered_schedule_is_deleted() {
     let soon = schedule(&soon).await;
     let action = worker.next_start().await;
     let left = |list: &Value| list["rows"].as_array().is_some_and(|rows| rows.len() == 1);
-    let listed = target.rest.get_until(&list, "the schedule is gone", left).await;
+    let listed = target.rest.get_until(&list, "the schedule is deleted", left).await;
     assert!(later.ends_with(listed["rows"][0]["metadata"]["id"].as_str().unwrap()), "{listed}");
     assert_eq!(target.rest.get(&soon).await.0, 404);
     assert_eq!(target.rest.delete(&soon).await.0, 404);
