@@ -9,8 +9,9 @@ use hatchet_quickstart::{
     engine::{Engine, EngineOptions, find},
     hatchet::{
         client::{ClientConfig, ENV_FILES, Sources},
+        system::Handshake,
         task::{Task, TaskError},
-        wire::{Claims, Handshake, RunStatus, parse_duration},
+        wire::{Claims, RunStatus, parse_duration},
     },
 };
 use proptest::{prelude::*, test_runner::TestRunner};
