@@ -165,9 +165,9 @@ fn engine_answers_every_random_message() {
     });
     checked.unwrap();
     runtime.block_on(async {
-        let flow = target.flow("after").await;
-        let mut worker = crate::support::RawWorker::start(&target, &flow, 1).await;
-        let run = target.trigger(&flow, serde_json::json!({})).await;
+        let workflow = target.workflow("after").await;
+        let mut worker = crate::support::RawWorker::start(&target, &workflow, 1).await;
+        let run = target.trigger(&workflow, serde_json::json!({})).await;
         let action = worker.next_start().await;
         worker.complete(&action, "{}").await;
         target.done(&run).await;

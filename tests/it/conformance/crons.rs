@@ -6,7 +6,7 @@ use serde_json::json;
 use tonic::Code;
 
 use super::deviations::Deviation;
-use crate::support::{Target, refused};
+use crate::support::{Target, assert_rejected};
 
 /// The month half a year from now, which replaces `M` in the expressions below.
 fn far_month() -> String {
@@ -86,7 +86,7 @@ async fn declared_cron_expression_follows_the_real_dialect() {
         definition.cron_triggers = vec![expression(never)];
         let answer = target.try_put(&definition).await;
         if target.deviates(Deviation::InvalidCronIsRejected) {
-            refused(answer, Code::InvalidArgument, "never fires");
+            assert_rejected(answer, Code::InvalidArgument, "never fires");
         } else {
             answer.unwrap();
         }
@@ -101,22 +101,22 @@ async fn cron_declared_twice_is_created_once() {
     let mut definition = target.definition("twice");
     definition.cron_triggers = vec![expression("0 0 1 M *"); 2];
     if !target.deviates(Deviation::DuplicateCronIsMerged) {
-        return refused(target.try_put(&definition).await, Code::Internal, "");
+        return assert_rejected(target.try_put(&definition).await, Code::Internal, "");
     }
-    let flow = target.put(&definition).await;
-    let crons = format!("/api/v1/tenants/{}/workflows/crons?workflowId={}", target.tenant, flow.workflow_id);
+    let workflow = target.put(&definition).await;
+    let crons = format!("/api/v1/tenants/{}/workflows/crons?workflowId={}", target.tenant, workflow.workflow_id);
     assert_eq!(target.rest.get(&crons).await.1["rows"].as_array().unwrap().len(), 1);
 }
 
 #[tokio::test]
 async fn cron_over_rest_accepts_a_descriptor() {
     let target = Target::start().await;
-    let flow = target.flow("over-rest").await;
+    let workflow = target.workflow("over-rest").await;
     let crons = format!("/api/v1/tenants/{}/workflows", target.tenant);
     let mut made = Vec::new();
     let mut create = async |text: &str| {
         let wanted = json!({"cronName": "c", "cronExpression": text, "input": {}, "additionalMetadata": {}});
-        let (status, body) = target.rest.post(&format!("{crons}/{}/crons", flow.name), wanted).await;
+        let (status, body) = target.rest.post(&format!("{crons}/{}/crons", workflow.name), wanted).await;
         made.extend(body["metadata"]["id"].as_str().map(str::to_owned).filter(|_| status == 200));
         (status, body)
     };

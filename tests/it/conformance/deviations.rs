@@ -3,7 +3,7 @@
 
 use tonic::{Code, Status};
 
-use crate::support::{Target, refused};
+use crate::support::{Target, assert_rejected};
 
 /// A deliberate deviation of the embedded engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +76,6 @@ pub fn missing<T: std::fmt::Debug>(target: &Target, answer: Result<T, Status>, t
         Err(status) if status.code() == Code::Internal && !target.is_embedded() => {
             assert_eq!(status.message(), "An internal error occurred.");
         }
-        answer => refused(answer, Code::NotFound, text),
+        answer => assert_rejected(answer, Code::NotFound, text),
     }
 }

@@ -8,11 +8,11 @@ use hatchet_quickstart::hatchet::wire::{
 use serde_json::{Value, json};
 
 use super::deviations::Deviation;
-use crate::support::{Flow, Target, eventually};
+use crate::support::{Target, Workflow, eventually};
 
 /// Queued runs of one workflow by their metadata pairs, with keys that no other test uses.
 struct Runs {
-    flow: Flow,
+    workflow: Workflow,
     a: String,
     b: String,
     only_a: String,
@@ -24,19 +24,19 @@ struct Runs {
 
 impl Runs {
     async fn trigger(target: &Target) -> Self {
-        let flow = target.flow("pairs").await;
+        let workflow = target.workflow("pairs").await;
         let (a, b) = (target.name("a"), target.name("b"));
         let trigger = async |metadata: Value| {
             let additional_metadata = Some(metadata.to_string());
-            let request = TriggerWorkflowRequest { additional_metadata, ..flow.request(json!({})) };
+            let request = TriggerWorkflowRequest { additional_metadata, ..workflow.request(json!({})) };
             target.try_trigger(request).await.unwrap()
         };
         let only_a = trigger(json!({ &a: "1" })).await;
         let only_b = trigger(json!({ &b: "2" })).await;
         let both = trigger(json!({ &a: "1", &b: "2" })).await;
         let numbers = trigger(json!({ &a: 1, &b: 2 })).await;
-        let runs = Self { a, b, only_a, only_b, both, numbers, flow };
-        let path = runs.list(target, &format!("workflow_ids={}", runs.flow.workflow_id));
+        let runs = Self { a, b, only_a, only_b, both, numbers, workflow };
+        let path = runs.list(target, &format!("workflow_ids={}", runs.workflow.workflow_id));
         let all = |list: &Value| list["rows"].as_array().is_some_and(|rows| rows.len() == 4);
         target.rest.get_until(&path, "all runs are listed", all).await;
         runs
@@ -106,7 +106,7 @@ async fn list_with_and_operator_matches_all_pairs() {
 async fn malformed_filter_is_rejected() {
     let target = Target::start().await;
     let runs = Runs::trigger(&target).await;
-    let of_flow = format!("limit=1&workflow_ids={}", runs.flow.workflow_id);
+    let of_flow = format!("limit=1&workflow_ids={}", runs.workflow.workflow_id);
     let no_colon = runs.list(&target, &format!("{of_flow}&additional_metadata={}", runs.a));
     let ids = runs.list(&target, &format!("{}&additional_metadata_operator=AND", runs.pairs()));
     let ids = ids.replace("workflow-runs?", "workflow-runs/external-ids?");
@@ -170,11 +170,11 @@ async fn client_cancels_only_runs_with_all_pairs() {
 async fn client_finds_runs_by_keys_with_colon() {
     let target = Target::start().await;
     let client = target.client();
-    let flow = target.flow("colon").await;
+    let workflow = target.workflow("colon").await;
     let (key, plain) = (target.name("a:b"), target.name("plain"));
     let with = |metadata: Value| TriggerWorkflowRequest {
         additional_metadata: Some(metadata.to_string()),
-        ..flow.request(json!({}))
+        ..workflow.request(json!({}))
     };
     let hit = target.try_trigger(with(json!({ &key: "c:d", &plain: "e:f" }))).await.unwrap();
     let miss = target.try_trigger(with(json!({ target.name("a"): "b:c:d", &plain: "e:f" }))).await.unwrap();

@@ -13,9 +13,9 @@ use super::{
     deviations::Deviation,
     event_stream::{KEY, chunk, subscribe},
 };
-use crate::support::{Feed, Flow, RawWorker, Target, eventually, in_time};
+use crate::support::{RawWorker, StreamReader, Target, Workflow, eventually, within_timeout};
 
-fn by_metadata(target: &Target, value: &str) -> Feed<WorkflowEvent> {
+fn by_metadata(target: &Target, value: &str) -> StreamReader<WorkflowEvent> {
     subscribe(
         target,
         SubscribeToWorkflowEventsRequest {
@@ -26,30 +26,33 @@ fn by_metadata(target: &Target, value: &str) -> Feed<WorkflowEvent> {
     )
 }
 
-fn marked(flow: &Flow, value: &str) -> TriggerWorkflowRequest {
-    TriggerWorkflowRequest { additional_metadata: Some(json!({ KEY: value }).to_string()), ..flow.request(json!({})) }
+fn marked(workflow: &Workflow, value: &str) -> TriggerWorkflowRequest {
+    TriggerWorkflowRequest {
+        additional_metadata: Some(json!({ KEY: value }).to_string()),
+        ..workflow.request(json!({}))
+    }
 }
 
 /// Runs whose events show that a subscription is active.
 struct Probes {
-    flow: Flow,
+    workflow: Workflow,
     runs: Vec<String>,
 }
 
 impl Probes {
     /// Triggers runs without a worker until the subscription receives an event of one of them.
-    async fn until_seen(target: &Target, feed: &mut Feed<WorkflowEvent>, value: &str) -> Self {
-        let flow = target.flow("probe").await;
+    async fn until_seen(target: &Target, feed: &mut StreamReader<WorkflowEvent>, value: &str) -> Self {
+        let workflow = target.workflow("probe").await;
         let mut runs = Vec::new();
         eventually("the subscription is active", async || {
             if feed.waiting().map(Result::unwrap).is_some() {
                 return Some(());
             }
-            runs.push(target.try_trigger(marked(&flow, value)).await.unwrap());
+            runs.push(target.try_trigger(marked(&workflow, value)).await.unwrap());
             None
         })
         .await;
-        Self { flow, runs }
+        Self { workflow, runs }
     }
 
     async fn cancel(self, target: &Target) {
@@ -57,8 +60,8 @@ impl Probes {
     }
 
     /// Completes all of them and waits until the subscription has received their ends.
-    async fn complete(self, target: &Target, feed: &mut Feed<WorkflowEvent>) {
-        let mut worker = RawWorker::start(target, &self.flow, 100).await;
+    async fn complete(self, target: &Target, feed: &mut StreamReader<WorkflowEvent>) {
+        let mut worker = RawWorker::start(target, &self.workflow, 100).await;
         for _ in &self.runs {
             let action = worker.next_start().await;
             worker.complete(&action, "{}").await;
@@ -77,7 +80,7 @@ impl Probes {
 }
 
 /// The next event of this run; skips events of other runs.
-async fn next_of(feed: &mut Feed<WorkflowEvent>, run: &str) -> WorkflowEvent {
+async fn next_of(feed: &mut StreamReader<WorkflowEvent>, run: &str) -> WorkflowEvent {
     loop {
         let event = feed.message().await;
         if event.workflow_run_id == run {
@@ -87,7 +90,7 @@ async fn next_of(feed: &mut Feed<WorkflowEvent>, run: &str) -> WorkflowEvent {
 }
 
 /// The final event of this run.
-async fn end_of(feed: &mut Feed<WorkflowEvent>, run: &str) -> WorkflowEvent {
+async fn end_of(feed: &mut StreamReader<WorkflowEvent>, run: &str) -> WorkflowEvent {
     loop {
         let event = next_of(feed, run).await;
         if event.resource_type() == ResourceType::WorkflowRun {
@@ -100,12 +103,12 @@ async fn end_of(feed: &mut Feed<WorkflowEvent>, run: &str) -> WorkflowEvent {
 #[tokio::test]
 async fn metadata_subscription_gets_all_chunks() {
     let target = Target::start().await;
-    let flow = target.flow("chunks").await;
+    let workflow = target.workflow("chunks").await;
     let value = target.name("value");
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
     let mut feed = by_metadata(&target, &value);
     let probes = Probes::until_seen(&target, &mut feed, &value).await;
-    let run = target.try_trigger(marked(&flow, &value)).await.unwrap();
+    let run = target.try_trigger(marked(&workflow, &value)).await.unwrap();
     let action = worker.next_start().await;
     for index in [0, 2, 1, 4, 3, 5] {
         chunk(&target, &run, &format!("chunk {index} é"), Some(index)).await.unwrap();
@@ -147,12 +150,12 @@ async fn metadata_subscription_gets_all_chunks() {
 #[tokio::test]
 async fn metadata_subscription_continues_while_run_is_open() {
     let target = Target::start().await;
-    let flow = target.flow("open").await;
+    let workflow = target.workflow("open").await;
     let value = target.name("value");
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
     let mut feed = by_metadata(&target, &value);
     let probes = Probes::until_seen(&target, &mut feed, &value).await;
-    let run = target.try_trigger(marked(&flow, &value)).await.unwrap();
+    let run = target.try_trigger(marked(&workflow, &value)).await.unwrap();
     let action = worker.next_start().await;
     next_of(&mut feed, &run).await;
     probes.complete(&target, &mut feed).await;
@@ -164,14 +167,14 @@ async fn metadata_subscription_continues_while_run_is_open() {
 #[tokio::test]
 async fn metadata_subscription_outlives_one_finished_run() {
     let target = Target::start().await;
-    let flow = target.flow("two").await;
+    let workflow = target.workflow("two").await;
     let value = target.name("value");
-    let mut worker = RawWorker::start(&target, &flow, 2).await;
+    let mut worker = RawWorker::start(&target, &workflow, 2).await;
     let mut feed = by_metadata(&target, &value);
     let probes = Probes::until_seen(&target, &mut feed, &value).await;
-    let first = target.try_trigger(marked(&flow, &value)).await.unwrap();
+    let first = target.try_trigger(marked(&workflow, &value)).await.unwrap();
     let ending = worker.next_start().await;
-    let second = target.try_trigger(marked(&flow, &value)).await.unwrap();
+    let second = target.try_trigger(marked(&workflow, &value)).await.unwrap();
     let going = worker.next_start().await;
     chunk(&target, &second, "early", Some(0)).await.unwrap();
     while next_of(&mut feed, &second).await.event_type() != Event::Stream {}
@@ -194,16 +197,16 @@ async fn metadata_subscription_outlives_one_finished_run() {
 #[tokio::test]
 async fn client_metadata_stream_has_chunks_of_both_runs() {
     let target = Target::start().await;
-    let flow = target.flow("client").await;
+    let workflow = target.workflow("client").await;
     let value = target.name("value");
-    let mut worker = RawWorker::start(&target, &flow, 2).await;
+    let mut worker = RawWorker::start(&target, &workflow, 2).await;
     let selector = StreamSelector::Metadata { key: KEY.to_owned(), value: value.clone() };
     let mut events = target.client().events(selector).await.unwrap();
-    let short = target.try_trigger(marked(&flow, &value)).await.unwrap();
+    let short = target.try_trigger(marked(&workflow, &value)).await.unwrap();
     let ending = worker.next_start().await;
-    let long = target.try_trigger(marked(&flow, &value)).await.unwrap();
+    let long = target.try_trigger(marked(&workflow, &value)).await.unwrap();
     let going = worker.next_start().await;
-    let mut next = async || in_time("an event", events.next()).await.unwrap().unwrap();
+    let mut next = async || within_timeout("an event", events.next()).await.unwrap().unwrap();
     let send = async |run: &str, index: i64| chunk(&target, run, &index.to_string(), Some(index)).await.unwrap();
     let number = |text: &str| text.parse::<i64>().unwrap();
     let (mut of_short, mut of_long) = (Vec::new(), Vec::new());
@@ -240,9 +243,9 @@ async fn client_metadata_stream_has_chunks_of_both_runs() {
 #[tokio::test]
 async fn metadata_subscription_outlives_cancelled_run() {
     let target = Target::start().await;
-    let flow = target.flow("cancelled").await;
+    let workflow = target.workflow("cancelled").await;
     let value = target.name("value");
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
     let mut feed = by_metadata(&target, &value);
     let probes = Probes::until_seen(&target, &mut feed, &value).await;
     let mut open = probes.runs.len();
@@ -256,7 +259,7 @@ async fn metadata_subscription_outlives_cancelled_run() {
         }
     }
     // No run is open; events of a later run still arrive.
-    let run = target.try_trigger(marked(&flow, &value)).await.unwrap();
+    let run = target.try_trigger(marked(&workflow, &value)).await.unwrap();
     let action = worker.next_start().await;
     worker.complete(&action, "{}").await;
     assert!(!end_of(&mut feed, &run).await.hangup);
@@ -266,12 +269,12 @@ async fn metadata_subscription_outlives_cancelled_run() {
 #[tokio::test]
 async fn chunk_without_index_is_forwarded() {
     let target = Target::start().await;
-    let flow = target.flow("no-index").await;
+    let workflow = target.workflow("no-index").await;
     let value = target.name("value");
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
     let mut feed = by_metadata(&target, &value);
     let probes = Probes::until_seen(&target, &mut feed, &value).await;
-    let run = target.try_trigger(marked(&flow, &value)).await.unwrap();
+    let run = target.try_trigger(marked(&workflow, &value)).await.unwrap();
     let action = worker.next_start().await;
     for text in ["one", "", "three"] {
         chunk(&target, &run, text, None).await.unwrap();
@@ -292,12 +295,12 @@ async fn chunk_without_index_is_forwarded() {
 #[tokio::test]
 async fn failed_attempt_event_has_its_error() {
     let target = Target::for_failures().await;
-    let flow = target.flow_with("attempts", |task| task.retries = 1).await;
+    let workflow = target.workflow_with("attempts", |task| task.retries = 1).await;
     let value = target.name("value");
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
     let mut feed = by_metadata(&target, &value);
     let probes = Probes::until_seen(&target, &mut feed, &value).await;
-    let run = target.try_trigger(marked(&flow, &value)).await.unwrap();
+    let run = target.try_trigger(marked(&workflow, &value)).await.unwrap();
     for attempt in 0..2 {
         let action = worker.next_start().await;
         worker.fail(&action, &format!("attempt {attempt}")).await;
@@ -327,10 +330,10 @@ async fn late_subscriber_leaves_other_subscriptions_open() {
         // In that case no subscription receives an event.
         return;
     }
-    let flow = target.flow("disturbs").await;
+    let workflow = target.workflow("disturbs").await;
     let value = target.name("value");
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
-    let run = target.try_trigger(marked(&flow, &value)).await.unwrap();
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
+    let run = target.try_trigger(marked(&workflow, &value)).await.unwrap();
     let action = worker.next_start().await;
     worker.complete(&action, "{}").await;
     target.done(&run).await;
@@ -343,7 +346,7 @@ async fn late_subscriber_leaves_other_subscriptions_open() {
         event.unwrap();
     }
     // The other subscription receives no further event of the finished run, and stays open.
-    let next = target.try_trigger(marked(&probes.flow, &value)).await.unwrap();
+    let next = target.try_trigger(marked(&probes.workflow, &value)).await.unwrap();
     loop {
         let event = feed.message().await;
         assert_ne!(event.workflow_run_id, run, "{event:?}");
