@@ -6,7 +6,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Client, ClientError, connection::messages, held::InOrder, order::ChunkOrder, retry::Waits};
+use super::{Client, ClientError, connection::response_messages, held::InOrder, order::ChunkOrder, retry::Backoff};
 use crate::hatchet::wire::{RunId, proto};
 
 /// A subscription that held this long was a good one: after it, the next try is soon again.
@@ -121,7 +121,7 @@ async fn pump(
     opened: tokio::sync::oneshot::Sender<()>,
 ) {
     let mut opened = Some(opened);
-    let mut waits = Waits::new(Duration::from_millis(100), Duration::from_secs(2));
+    let mut waits = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
     let mut order = ChunkOrder::default();
     loop {
         let request = match &selector {
@@ -135,7 +135,7 @@ async fn pump(
             },
         };
         let mut stub = client.connection().dispatcher();
-        let mut wire = messages(async move { stub.subscribe_to_workflow_events(request).await });
+        let mut wire = response_messages(async move { stub.subscribe_to_workflow_events(request).await });
         if let Some(opened) = opened.take() {
             // Polled first, so that the subscription leaves first.
             let mut first = None;
@@ -163,8 +163,8 @@ async fn pump(
                 None => return,
             }
         };
-        let wait = waits.after(since.elapsed(), GOOD);
-        let error = client.connection().failed("stream the run's events", broken);
+        let wait = waits.next_delay_after(since.elapsed(), GOOD);
+        let error = client.connection().call_error("stream the run's events", broken);
         if !error.is_temporary() {
             let _ = sender.send(Err(error)).await;
             return;

@@ -15,9 +15,9 @@ use crate::hatchet::os_error::out_of_files;
 
 /// What answered at an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Spoken {
+pub enum ProbeResult {
     /// Nothing: refused, no such host, or silent. In words.
-    Nothing(String),
+    NoAnswer(String),
     /// No connection could be opened, for a reason on this side: the proxy on the way there does not connect, or this
     /// process may open no more files. In words, with what to do.
     Blocked(String),
@@ -26,7 +26,7 @@ pub enum Spoken {
     /// TLS.
     Tls,
     /// Something, but neither.
-    Other,
+    UnknownProtocol,
     /// A connection was taken, and then nothing came. How it ended, in words.
     Silent(String),
 }
@@ -38,20 +38,22 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Connects to the gRPC address, by the proxy that its calls take, and looks at the first bytes of the answer. Takes 6 s
 /// at most, by a proxy 7 s.
-pub async fn probe(config: &ClientConfig) -> Spoken {
+pub async fn probe_address(config: &ClientConfig) -> ProbeResult {
     let route = match config.route() {
         Ok(route) => route,
-        Err(e) => return Spoken::Blocked(e.to_string()),
+        Err(e) => return ProbeResult::Blocked(e.to_string()),
     };
     // A proxy has a limit of its own, and names itself.
     let limit = if route.proxy().is_some() { PATIENCE * 2 } else { PATIENCE };
     let mut stream = match timeout(limit, route.open()).await {
-        Err(_) => return Spoken::Nothing("no answer".to_owned()),
-        Ok(Err(ConnectError::Proxy(why))) => return Spoken::Blocked(why),
+        Err(_) => return ProbeResult::NoAnswer("no answer".to_owned()),
+        Ok(Err(ConnectError::Proxy(why))) => return ProbeResult::Blocked(why),
         Ok(Err(e)) => {
             return match io_source(&e).and_then(out_of_files) {
-                Some(why) => Spoken::Blocked(format!("no connection to {} can be opened: {why}", config.host_port)),
-                None => Spoken::Nothing(root_cause(&e)),
+                Some(why) => {
+                    ProbeResult::Blocked(format!("no connection to {} can be opened: {why}", config.host_port))
+                }
+                None => ProbeResult::NoAnswer(root_cause(&e)),
             };
         }
         Ok(Ok(stream)) => stream,
@@ -62,56 +64,56 @@ pub async fn probe(config: &ClientConfig) -> Spoken {
         stream.read(&mut answer).await
     };
     match timeout(PATIENCE, exchange).await {
-        Ok(Ok(0)) => Spoken::Silent("closed it".to_owned()),
+        Ok(Ok(0)) => ProbeResult::Silent("closed it".to_owned()),
         Ok(Ok(read)) => classify(&answer[..read]),
-        Ok(Err(e)) => Spoken::Silent(format!("broke it: {e}")),
-        Err(_) => Spoken::Silent(format!("said nothing for {PATIENCE:?}")),
+        Ok(Err(e)) => ProbeResult::Silent(format!("broke it: {e}")),
+        Err(_) => ProbeResult::Silent(format!("said nothing for {PATIENCE:?}")),
     }
 }
 
-fn classify(answer: &[u8]) -> Spoken {
+fn classify(answer: &[u8]) -> ProbeResult {
     match answer {
         // A TLS record: alert (21) or handshake (22), version 3.x.
-        [21 | 22, 3, ..] => Spoken::Tls,
+        [21 | 22, 3, ..] => ProbeResult::Tls,
         // An HTTP/2 frame of type SETTINGS.
-        [_, _, _, 4, ..] => Spoken::Plaintext,
-        _ => Spoken::Other,
+        [_, _, _, 4, ..] => ProbeResult::Plaintext,
+        _ => ProbeResult::UnknownProtocol,
     }
 }
 
 /// In one line what is wrong with the address or the TLS setting, if the wire shows it.
 pub async fn diagnose(config: &ClientConfig) -> Option<String> {
-    judge(&probe(config).await, config)
+    explain_probe(&probe_address(config).await, config)
 }
 
 /// In one line what does not fit the settings about what answered at their address.
-pub fn judge(spoken: &Spoken, config: &ClientConfig) -> Option<String> {
+pub fn explain_probe(result: &ProbeResult, config: &ClientConfig) -> Option<String> {
     let address = &config.host_port;
-    match (spoken, &config.tls) {
-        (Spoken::Nothing(why), _) => Some(format!(
+    match (result, &config.tls) {
+        (ProbeResult::NoAnswer(why), _) => Some(format!(
             "nothing answers at {address} ({why}): start the engine, or set HATCHET_CLIENT_HOST_PORT to where it is"
         )),
-        (Spoken::Blocked(why), _) => Some(why.clone()),
-        (Spoken::Plaintext, Tls::On { .. }) => {
+        (ProbeResult::Blocked(why), _) => Some(why.clone()),
+        (ProbeResult::Plaintext, Tls::On { .. }) => {
             Some(format!("{address} speaks plaintext and we speak TLS: set HATCHET_CLIENT_TLS_STRATEGY=none"))
         }
-        (Spoken::Tls, Tls::None) => {
+        (ProbeResult::Tls, Tls::None) => {
             Some(format!("{address} speaks TLS and we speak plaintext: set HATCHET_CLIENT_TLS_STRATEGY=tls"))
         }
-        (Spoken::Other, _) => Some(format!(
+        (ProbeResult::UnknownProtocol, _) => Some(format!(
             "{address} answers, but not as a Hatchet engine: set HATCHET_CLIENT_HOST_PORT to its gRPC port (the REST port is another)"
         )),
-        (Spoken::Silent(how), Tls::None) => Some(format!(
+        (ProbeResult::Silent(how), Tls::None) => Some(format!(
             "{address} took the connection and {how}: an engine that is just ending or starting, one with TLS \
              (HATCHET_CLIENT_TLS_STRATEGY=tls), or none at all (HATCHET_CLIENT_HOST_PORT is its gRPC port)"
         )),
         // Some TLS servers just close on what is no hello.
-        (Spoken::Silent(_) | Spoken::Tls, Tls::On { .. }) | (Spoken::Plaintext, Tls::None) => None,
+        (ProbeResult::Silent(_) | ProbeResult::Tls, Tls::On { .. }) | (ProbeResult::Plaintext, Tls::None) => None,
     }
 }
 
 /// In one line what to look for where the wire shows nothing wrong, and yet a call had no answer for so long.
-pub fn unanswered(config: &ClientConfig, silent_for: Duration) -> String {
+pub fn explain_unanswered(config: &ClientConfig, silent_for: Duration) -> String {
     format!(
         "{} has not answered a call for {silent_for:?}: an engine that hangs (look at its log), or none at all \
          (HATCHET_CLIENT_HOST_PORT is its gRPC port)",
@@ -125,9 +127,9 @@ mod tests {
 
     #[test]
     fn first_bytes() {
-        assert_eq!(classify(&[21, 3, 3, 0, 2, 2, 10]), Spoken::Tls);
-        assert_eq!(classify(&[0, 0, 18, 4, 0, 0, 0, 0, 0]), Spoken::Plaintext);
-        assert_eq!(classify(b"HTTP/1.1 "), Spoken::Other);
-        assert_eq!(classify(b"x"), Spoken::Other);
+        assert_eq!(classify(&[21, 3, 3, 0, 2, 2, 10]), ProbeResult::Tls);
+        assert_eq!(classify(&[0, 0, 18, 4, 0, 0, 0, 0, 0]), ProbeResult::Plaintext);
+        assert_eq!(classify(b"HTTP/1.1 "), ProbeResult::UnknownProtocol);
+        assert_eq!(classify(b"x"), ProbeResult::UnknownProtocol);
     }
 }

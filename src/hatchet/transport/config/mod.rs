@@ -100,7 +100,7 @@ pub enum Tls {
 
 impl Tls {
     /// The strategy's name in the settings.
-    pub fn word(&self) -> &'static str {
+    pub fn as_str(&self) -> &'static str {
         match self {
             Self::None => "none",
             Self::On { identity: None, .. } => "tls",
@@ -194,7 +194,7 @@ impl ClientConfig {
     }
 
     /// The settings with what the handshake file says now, where that is something else.
-    pub(in crate::hatchet) fn found_again(&self) -> Option<Self> {
+    pub(in crate::hatchet) fn rediscover(&self) -> Option<Self> {
         let found = (self.rediscovery.as_ref()?.0)()?;
         if found.token == self.token.0 && host_port(&found.grpc_address).ok()? == self.host_port {
             return None;

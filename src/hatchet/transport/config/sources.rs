@@ -18,7 +18,7 @@ pub struct Sources {
     /// Files, lines and variables that are there and were not read: where, and why.
     warnings: Vec<String>,
     /// Those of them that may hold settings.
-    lost: Vec<String>,
+    skipped: Vec<String>,
 }
 
 /// Where a setting came from.
@@ -64,18 +64,18 @@ impl Sources {
                         sources.put(name, value, Source::File(file));
                     }
                     for line in env.bad_lines {
-                        sources.lose(format!("{file}:{}", line.number), line.reason);
+                        sources.skip(format!("{file}:{}", line.number), line.reason);
                     }
                 }
                 Err(error @ Unreadable::NotAFile(_)) => sources.warnings.push(format!("{file} {error}")),
-                Err(error) => sources.lose(file.to_owned(), error),
+                Err(error) => sources.skip(file.to_owned(), error),
             }
         }
         for (name, value) in std::env::vars_os() {
             let Ok(name) = name.into_string() else { continue };
             match value.into_string() {
                 Ok(value) => sources.put(name, value, Source::Environment),
-                Err(_) if is_ours(&name) => sources.lose(name, "(from the environment) is not UTF-8 text"),
+                Err(_) if is_ours(&name) => sources.skip(name, "(from the environment) is not UTF-8 text"),
                 Err(_) => {}
             }
         }
@@ -100,9 +100,9 @@ impl Sources {
     }
 
     /// Something that may hold settings was not read.
-    fn lose(&mut self, place: String, why: impl fmt::Display) {
+    fn skip(&mut self, place: String, why: impl fmt::Display) {
         self.warnings.push(format!("{place} {why}"));
-        self.lost.push(place);
+        self.skipped.push(place);
     }
 
     /// A flag's value over whatever there is.
@@ -142,8 +142,8 @@ impl Sources {
 
     /// The places of [`Sources::warnings`] that may hold settings, such as `.env:3`: a setting that is not set may be
     /// there.
-    pub fn lost(&self) -> &[String] {
-        &self.lost
+    pub fn skipped(&self) -> &[String] {
+        &self.skipped
     }
 }
 
@@ -185,7 +185,7 @@ mod tests {
         assert_eq!(sources.get("HATCHET_T_B"), Some(("2", &Source::File(".env.local"))));
         assert_eq!(sources.get("OTHER"), None);
         assert_eq!(sources.warnings(), [".env.local:2 is not NAME=value"]);
-        assert_eq!(sources.lost(), [".env.local:2"]);
+        assert_eq!(sources.skipped(), [".env.local:2"]);
     }
 
     #[test]
@@ -194,7 +194,7 @@ mod tests {
         std::fs::create_dir(folder.path().join(".env")).unwrap();
         let sources = Sources::read(folder.path());
         assert_eq!(sources.warnings(), [".env is a directory, not a file"]);
-        assert!(sources.lost().is_empty());
+        assert!(sources.skipped().is_empty());
     }
 
     #[test]

@@ -23,7 +23,7 @@ fn config(pairs: &[(&str, &str)]) -> Result<ClientConfig, String> {
 fn the_token_gives_the_addresses_and_variables_win() {
     let plain = config(&[]).unwrap();
     assert_eq!((plain.host_port.as_str(), plain.server_url.as_deref()), ("engine:7070", Some("http://engine:8888")));
-    assert_eq!(plain.tls.word(), "tls");
+    assert_eq!(plain.tls.as_str(), "tls");
     let set = config(&[
         ("HATCHET_CLIENT_HOST_PORT", "https://other:1/"),
         ("HATCHET_CLIENT_API_URL", "other:2"),
@@ -69,7 +69,7 @@ fn values_are_those_of_the_official_sdks() {
     let url: Shown = |config| config.server_url.clone().unwrap_or_default();
     let tenant: Shown = |config| config.tenant.to_string();
     let namespace: Shown = |config| config.namespace.clone();
-    let strategy: Shown = |config| config.tls.word().to_owned();
+    let strategy: Shown = |config| config.tls.as_str().to_owned();
     let received: Shown = |config| config.max_recv_message.to_string();
     let own = "707d0855-80ab-4e1f-a156-f1c4546cbf52";
     for (name, value, shown, expected) in [

@@ -10,7 +10,7 @@ use hyper_util::rt::TokioIo;
 use tokio::{pin, time::timeout};
 use tonic::codegen::http::{Request, Response};
 
-use super::{super::io_counters::Traffic, ConnectError, Dialer};
+use super::{super::io_counters::IoCounters, ConnectError, Dialer};
 
 /// From the connection's first packet to the response's last byte.
 pub(in crate::hatchet) const TIMEOUT: Duration = Duration::from_secs(10);
@@ -41,7 +41,7 @@ pub(in crate::hatchet) async fn exchange(
 
 async fn within_any_time(dialer: &Dialer, request: Request<Full<Bytes>>) -> Result<Response<Bytes>, HttpError> {
     let broken = |e: hyper::Error| HttpError::Broken(Box::new(e));
-    let stream = dialer.dial(&Traffic::default()).await?;
+    let stream = dialer.dial(&IoCounters::default()).await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
     let exchange = async move {
         let (head, body) = sender.send_request(request).await.map_err(broken)?.into_parts();

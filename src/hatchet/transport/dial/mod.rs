@@ -27,7 +27,7 @@ pub(in crate::hatchet) use self::{
 };
 use super::{
     error::{ClientError, ErrorKind},
-    io_counters::{Counted, Traffic},
+    io_counters::{CountedStream, IoCounters},
 };
 
 /// The protocol spoken on a connection, by its name in TLS (ALPN).
@@ -64,7 +64,7 @@ pub(in crate::hatchet) enum ConnectError {
 }
 
 /// A TCP connection with counters, with or without TLS on it.
-pub(in crate::hatchet) type Stream = Either<Counted<TcpStream>, TlsStream<Counted<TcpStream>>>;
+pub(in crate::hatchet) type Stream = Either<CountedStream<TcpStream>, TlsStream<CountedStream<TcpStream>>>;
 
 impl Route {
     /// The route to a host, whose name or address has no brackets.
@@ -152,8 +152,8 @@ impl Dialer {
     }
 
     /// A new connection, whose bytes are counted below TLS.
-    pub(in crate::hatchet) async fn dial(&self, traffic: &Traffic) -> Result<Stream, ConnectError> {
-        let stream = traffic.counted(self.route.open().await?);
+    pub(in crate::hatchet) async fn dial(&self, counters: &IoCounters) -> Result<Stream, ConnectError> {
+        let stream = counters.count(self.route.open().await?);
         let Some((connector, name)) = &self.tls else { return Ok(Either::Left(stream)) };
         let stream = connector.connect(name.clone(), stream).await.map_err(ConnectError::Tls)?;
         if self.protocol == Protocol::Http2 && stream.get_ref().1.alpn_protocol() != Some(b"h2") {
@@ -167,12 +167,12 @@ impl Dialer {
 #[derive(Clone)]
 pub(in crate::hatchet) struct Connector {
     dialer: Dialer,
-    traffic: Traffic,
+    counters: IoCounters,
 }
 
 impl Connector {
-    pub(in crate::hatchet) fn new(dialer: Dialer, traffic: Traffic) -> Self {
-        Self { dialer, traffic }
+    pub(in crate::hatchet) fn new(dialer: Dialer, counters: IoCounters) -> Self {
+        Self { dialer, counters }
     }
 }
 
@@ -186,8 +186,8 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, _: Uri) -> Self::Future {
-        let Self { dialer, traffic } = self.clone();
-        async move { dialer.dial(&traffic).await.map(TokioIo::new) }.boxed()
+        let Self { dialer, counters } = self.clone();
+        async move { dialer.dial(&counters).await.map(TokioIo::new) }.boxed()
     }
 }
 
