@@ -34,12 +34,7 @@ pub struct Authenticated {
 }
 
 impl Authenticated {
-    pub(super) fn new(
-        channel: Channel,
-        counters: IoCounters,
-        bearer: HeaderValue,
-        auth: Arc<AuthState>,
-    ) -> Self {
+    pub(super) fn new(channel: Channel, counters: IoCounters, bearer: HeaderValue, auth: Arc<AuthState>) -> Self {
         Self { channel, counters, bearer, auth }
     }
 

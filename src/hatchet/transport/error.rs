@@ -67,6 +67,11 @@ impl ClientError {
         Self { kind, message: message.into(), source: None }
     }
 
+    /// An [`ErrorKind::Config`] error without a source.
+    pub(super) fn config(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Config, message)
+    }
+
     /// Adds the cause.
     #[must_use]
     pub fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
