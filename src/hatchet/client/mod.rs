@@ -14,32 +14,19 @@
 //! # }
 //! ```
 
-mod bulk;
-mod cancel;
-mod collision;
-mod held;
-mod order;
-mod outcomes;
-mod recovery;
 mod rest;
-mod results;
-mod status;
+mod runs;
 mod stream;
-mod subscription;
 mod trigger;
-mod wait;
 
 use std::{sync::Arc, time::Duration};
 
 use tonic::Request;
 
-pub use bulk::BulkItem;
-pub use outcomes::Outcomes;
 pub use rest::{Metadata, RestClient, RunPages, RunSummary, SlotUse, WorkerSummary};
-pub use status::{RunDetails, TaskDetails};
+pub use runs::{Outcomes, RunDetails, RunFailed, RunOutcome, TaskDetails};
 pub use stream::{RunEvent, RunEventKind, RunEvents, StreamSelector};
-pub use trigger::{RunHandle, TRIGGER_KEY, TriggerOptions};
-pub use wait::{RunFailed, RunOutcome};
+pub use trigger::{BulkItem, RunHandle, TRIGGER_KEY, TriggerOptions};
 
 pub use crate::hatchet::transport::{
     Authenticated, ClientConfig, ClientError, Connection, ENV_FILES, ErrorKind, ProbeResult, Proxies, Rediscovery,
@@ -59,7 +46,7 @@ pub struct Client(Arc<Inner>);
 struct Inner {
     connection: Connection,
     rest: Option<RestClient>,
-    results: results::Results,
+    results: runs::Results,
     /// To be held while an item of a bulk trigger is asked for on its own.
     singles: tokio::sync::Semaphore,
 }
@@ -73,8 +60,8 @@ impl Client {
     /// A client over an existing connection.
     pub fn over(connection: Connection) -> Result<Self, ClientError> {
         let rest = RestClient::new(connection.clone());
-        let results = results::Results::new(connection.clone());
-        let singles = tokio::sync::Semaphore::new(bulk::SINGLE_CALLS);
+        let results = runs::Results::new(connection.clone());
+        let singles = tokio::sync::Semaphore::new(trigger::SINGLE_CALLS);
         Ok(Self(Arc::new(Inner { connection, rest, results, singles })))
     }
 
@@ -120,7 +107,7 @@ impl Client {
         &self.0.singles
     }
 
-    pub(crate) fn results(&self) -> &results::Results {
+    pub(crate) fn results(&self) -> &runs::Results {
         &self.0.results
     }
 }

@@ -13,7 +13,7 @@ use super::{
     config::{ClientConfig, Tls},
     dial::{ConnectError, io_source, open, root_cause},
 };
-use crate::hatchet::os_error::out_of_files;
+use crate::hatchet::system::out_of_files;
 
 /// The response of an address to the start of an HTTP/2 connection.
 #[derive(Debug, Clone, PartialEq, Eq)]

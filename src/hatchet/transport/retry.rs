@@ -126,7 +126,7 @@ impl RegistrationTimeout {
                 let message = format!("{error}: tried for {} s; see the engine's log", elapsed.as_secs());
                 return Err(error.clone().into_kind(error.kind(), message));
             }
-            tracing::info!("retrying a registration for up to {} s: {error}", remaining.as_secs());
+            tracing::info!("retry a registration for up to {} s: {error}", remaining.as_secs());
             sleep(backoff.next_delay().min(remaining)).await;
         }
     }

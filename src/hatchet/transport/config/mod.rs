@@ -23,7 +23,10 @@ pub use self::{
 };
 pub(in crate::hatchet) use self::{route::Route, server_url::ServerUrl};
 use super::error::ClientError;
-use crate::hatchet::wire::{DEFAULT_MAX_MESSAGE, Handshake, TenantId};
+use crate::hatchet::{
+    system::Handshake,
+    wire::{DEFAULT_MAX_MESSAGE, TenantId},
+};
 
 /// The settings of a connection to an engine. Made by [`ClientConfig::from_sources`] or
 /// [`ClientConfig::from_handshake`].
