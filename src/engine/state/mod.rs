@@ -199,7 +199,7 @@ impl State {
         self.effects.pop_front()
     }
 
-    /// Whether there is room for something new, by [`Retention::held_bytes`].
+    /// Whether there is room for something new, by [`Retention::max_bytes`].
     pub(crate) fn has_room(&self, room: Capacity) -> bool {
         let reserve = match room {
             Capacity::Runs => 0,
@@ -213,7 +213,7 @@ impl State {
             + self.workers.bytes()
             + self.schedules.bytes()
             + self.crons.bytes();
-        held < self.keep.held_bytes.saturating_add(reserve)
+        held < self.keep.max_bytes.saturating_add(reserve)
     }
 
     /// The engine's waits, which declarations fall back on.

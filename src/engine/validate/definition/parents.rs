@@ -103,8 +103,8 @@ mod tests {
             (&[("leaf", &["b"]), ("a", &["b"]), ("b", &["a"])], "form a cycle"),
             (&[("t", &[]), ("t", &[])], "name of another task"),
         ] {
-            let error = resolve_parents(&tasks(edges)).unwrap_err();
-            assert!(error.message().contains(text) && !error.message().contains("`leaf`"), "{error:?}");
+            let message = resolve_parents(&tasks(edges)).unwrap_err().into_message();
+            assert!(message.contains(text) && !message.contains("`leaf`"), "{message}");
         }
     }
 }
