@@ -57,7 +57,7 @@ pub(in crate::cli) fn choose_engine(flag: Option<EmbeddedMode>, sources: &Source
 
 /// Fails if part of a `.env` file cannot be read.
 fn require_readable(sources: &Sources) -> Result<(), Exit> {
-    match sources.lost() {
+    match sources.skipped() {
         [] => Ok(()),
         unreadable => Err(Exit::usage(format!(
             "no HATCHET_CLIENT_TOKEN is set, but a line that cannot be read ({}) may set one: correct it, or choose with \

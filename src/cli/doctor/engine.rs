@@ -9,7 +9,10 @@ use crate::{
         connection::CommandRenderer,
         online_workers::{free_slots, serving},
     },
-    hatchet::client::{Client, ClientConfig, ErrorKind, Spoken, Tls, WorkerSummary, judge, probe, unanswered},
+    hatchet::client::{
+        Client, ClientConfig, ErrorKind, ProbeResult, Tls, WorkerSummary, explain_probe, explain_unanswered,
+        probe_address,
+    },
     tasks,
 };
 
@@ -23,9 +26,9 @@ pub(super) async fn check_connection(checklist: &mut Checklist, config: ClientCo
     if let Some(proxy) = config.proxy() {
         checklist.passed("proxy", &proxy)?;
     }
-    let spoken = probe(&config).await;
-    let problem = judge(&spoken, &config);
-    if let Spoken::Nothing(reason) | Spoken::Blocked(reason) = &spoken {
+    let probed = probe_address(&config).await;
+    let problem = explain_probe(&probed, &config);
+    if let ProbeResult::NoAnswer(reason) | ProbeResult::Blocked(reason) = &probed {
         checklist.failed("tcp", &problem.unwrap_or_else(|| reason.clone()))?;
         return Ok(None);
     }
@@ -35,11 +38,11 @@ pub(super) async fn check_connection(checklist: &mut Checklist, config: ClientCo
         return Ok(None);
     }
     // Some TLS servers close the connection of the probe without an answer. Then the call below shows the problem.
-    let is_silent = matches!(spoken, Spoken::Silent(_));
+    let is_silent = matches!(probed, ProbeResult::Silent(_));
     let tls = match &config.tls {
         Tls::None if config.is_loopback() => "off on both sides, on this machine".to_owned(),
         Tls::None => "off on both sides: the token and all data are sent unencrypted".to_owned(),
-        Tls::On { .. } => format!("{}, and its certificate is trusted", config.tls.word()),
+        Tls::On { .. } => format!("{}, and its certificate is trusted", config.tls.as_str()),
     };
     let client = match Client::new(config) {
         Ok(client) => client,
@@ -60,7 +63,7 @@ pub(super) async fn check_connection(checklist: &mut Checklist, config: ClientCo
         }
         Err(error) => {
             let message = match error.kind() {
-                ErrorKind::TimedOut => unanswered(&client.config(), VERSION_TIMEOUT),
+                ErrorKind::TimedOut => explain_unanswered(&client.config(), VERSION_TIMEOUT),
                 _ => error.to_string(),
             };
             if error.kind() == ErrorKind::Tls || is_silent {

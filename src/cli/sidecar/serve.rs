@@ -172,7 +172,7 @@ async fn serve(request: Request) -> Result<(), Exit> {
     loop {
         let mut engine = match Engine::start(request.options.clone()).await {
             Ok(engine) => engine,
-            Err(error) if error.kind() == EngineErrorKind::Held && request.may_join => {
+            Err(error) if error.kind() == EngineErrorKind::FolderInUse && request.may_join => {
                 if announced.is_none() {
                     let others = wait_for_handshake(&request.folder).await?;
                     tracing::info!(

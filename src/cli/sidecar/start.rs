@@ -134,9 +134,9 @@ impl OfficialSidecar {
 
     /// Starts the sidecar and waits until it serves. `None` if another process runs an engine on the folder.
     pub(in crate::cli) async fn start(&self, folder: &Path) -> Result<Option<RunningSidecar>, Exit> {
-        let announcement = match Announcement::hold(folder) {
+        let announcement = match Announcement::acquire(folder) {
             Ok(announcement) => announcement,
-            Err(error) if error.kind() == EngineErrorKind::Held => return Ok(None),
+            Err(error) if error.kind() == EngineErrorKind::FolderInUse => return Ok(None),
             Err(error) => return Err(Exit::unreachable(error.to_string())),
         };
         self.verify()?;
@@ -151,7 +151,7 @@ impl OfficialSidecar {
         // The file holds a token. From here on, the announcement is the only copy.
         let _ = fs::remove_file(&file);
         let outcome = outcome.and_then(|handshake| {
-            announcement.tell(&handshake).map_err(|e| Exit::unreachable(e.to_string()))?;
+            announcement.publish(&handshake).map_err(|e| Exit::unreachable(e.to_string()))?;
             Ok(handshake)
         });
         match outcome {

@@ -35,7 +35,9 @@ impl EmbeddedEngine {
         let options = EngineOptions { folder: Some(folder.to_owned()), ephemeral, ..EngineOptions::default() };
         match Engine::start(options).await {
             Ok(engine) => Ok(Self::Own(engine)),
-            Err(error) if error.kind() == EngineErrorKind::Held => wait_for_handshake(folder).await.map(Self::Joined),
+            Err(error) if error.kind() == EngineErrorKind::FolderInUse => {
+                wait_for_handshake(folder).await.map(Self::Joined)
+            }
             Err(error) => Err(Exit::unreachable(error.to_string())),
         }
     }
@@ -43,7 +45,7 @@ impl EmbeddedEngine {
     /// The handshake for this process.
     pub(super) fn handshake(&self) -> &Handshake {
         match self {
-            Self::Own(engine) => engine.own_handshake(),
+            Self::Own(engine) => engine.in_process_handshake(),
             Self::Sidecar(sidecar) => sidecar.handshake(),
             Self::Joined(handshake) => handshake,
         }

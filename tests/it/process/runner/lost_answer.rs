@@ -70,7 +70,7 @@ impl Site {
     /// Breaks the connection when the engine has accepted this number of runs, whose answer the proxy withholds.
     async fn cut(&self, runs: usize) {
         eventually("the engine has accepted it", async || (self.runs().await.len() >= runs).then_some(())).await;
-        self.proxy.heal();
+        self.proxy.restore();
         self.proxy.reset();
     }
 }
@@ -78,7 +78,7 @@ impl Site {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn run_whose_answer_was_lost_is_followed() {
     let site = Site::start().await;
-    site.proxy.deaf_client_after(MARKER.as_bytes());
+    site.proxy.drop_received_after(MARKER.as_bytes());
     let runner = site.runner(&HELLO, "");
     site.cut(1).await;
     let ended = runner.wait().expect(0);
@@ -91,7 +91,7 @@ async fn lost_answer_without_rest_prints_a_find_command() {
     let site = Site::start().await;
     for (args, output) in [(&HELLO[..], "Hello"), (&[&HELLO[..], &["--no-wait"]].concat(), "-")] {
         let before = site.runs().await.len();
-        site.proxy.deaf_client_after(MARKER.as_bytes());
+        site.proxy.drop_received_after(MARKER.as_bytes());
         let runner = site.runner(args, "/nowhere");
         site.cut(before + 1).await;
         let ended = runner.wait();
@@ -105,12 +105,12 @@ async fn lost_answer_without_rest_prints_a_find_command() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn interrupted_trigger_prints_a_find_command() {
     let site = Site::start().await;
-    site.proxy.deaf_client_after(MARKER.as_bytes());
+    site.proxy.drop_received_after(MARKER.as_bytes());
     let runner = site.runner(&HELLO, "");
     eventually("the engine has accepted it", async || site.runs().await.pop()).await;
     runner.signal("INT");
     let ended = runner.wait().expect(130).expect_stderr("not known whether a run was started");
-    site.proxy.heal();
+    site.proxy.restore();
     let again = site.run_printed(&ended, "look for it with ").expect(0);
     assert_eq!(again.json()["message"], format!("Hello, {MARKER}!"));
 }
@@ -118,7 +118,7 @@ async fn interrupted_trigger_prints_a_find_command() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bench_recovers_runs_whose_answer_was_lost() {
     let site = Site::start().await;
-    site.proxy.deaf_client_after(b"number 7");
+    site.proxy.drop_received_after(b"number 7");
     let bench = site.runner(&BENCH, "");
     site.cut(11).await;
     let ended = bench.wait().expect(0);
@@ -131,7 +131,7 @@ async fn bench_recovers_runs_whose_answer_was_lost() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bench_reports_runs_whose_start_is_not_known() {
     let site = Site::start().await;
-    site.proxy.deaf_client_after(b"number 7");
+    site.proxy.drop_received_after(b"number 7");
     let bench = site.runner(&BENCH, "/nowhere");
     // Without REST, no worker is listed, so there is no trial run.
     site.cut(10).await;
