@@ -21,6 +21,7 @@ mod interop;
 mod process;
 #[cfg(unix)]
 mod readme;
+mod structure;
 mod support;
 #[cfg(feature = "engine")]
 mod worker;

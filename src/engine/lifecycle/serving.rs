@@ -122,6 +122,7 @@ impl Started {
         tokio::select! {
             outcome = &mut serving => tracing::error!("the engine has stopped serving: {outcome:?}"),
             () = driver.keep_time() => {}
+            () = driver.release_memory() => {}
             () = &mut persisting => persisting_ended = true,
             _ = stopped => {
                 driver.hang_up();

@@ -1,4 +1,4 @@
-//! Ids that are none, at every door of the REST part. The gRPC doors have `chaos::doors`.
+//! Ids that are none, at every door of the REST part. The gRPC doors have `chaos::grpc_fuzz`.
 
 use serde_json::Value;
 

@@ -10,7 +10,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use self::{acknowledgements::Book, load::Load, raw_worker::Hand};
 use super::{
-    site::within,
+    fixture::within,
     table::{Row, long, not_on_a_real_engine},
 };
 use crate::{
