@@ -17,7 +17,7 @@ use hatchet_quickstart::hatchet::wire::proto::{
 use tonic::Code;
 
 use crate::{
-    process::{Place, Program},
+    process::{Program, Workspace},
     support::{Embedded, Target, eventually, page_as, until},
 };
 
@@ -106,7 +106,7 @@ async fn new_clients_get_through_a_connect_flood() {
 
 #[test]
 fn engine_with_few_file_descriptors_survives_a_flood() {
-    let place = Place::new();
+    let place = Workspace::new();
     let script = format!("ulimit -n 100 && exec {} --engine-only", env!("CARGO_BIN_EXE_worker"));
     let engine = Program::start(&mut place.command("sh", &["-c", &script]));
     engine.err.until("the engine serves", |line| line.starts_with("engine at "));
@@ -124,7 +124,7 @@ fn engine_with_few_file_descriptors_survives_a_flood() {
         stream
     };
     let connections: Vec<TcpStream> = (0..200).map(authenticated).collect();
-    engine.err.until_said("cannot accept a connection");
+    engine.err.wait_for("cannot accept a connection");
     drop((flood, connections));
     until("the engine again", || (page_as(address, &path, &[("Authorization", &bearer)]).status == 200).then_some(()));
     engine.stop().expect(0);
