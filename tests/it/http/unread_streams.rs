@@ -1,4 +1,4 @@
-//! Streams that nobody reads, through sockets.
+//! Event streams whose client does not read.
 
 use hatchet_quickstart::hatchet::wire::{
     proto::{
@@ -12,7 +12,7 @@ use tonic::Code;
 use crate::support::{Embedded, RawWorker, Target};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_never_reads_is_hung_up_on_and_all_others_get_everything() {
+async fn unread_stream_is_closed_and_others_get_every_chunk() {
     const CHUNKS: i64 = 100;
     let target = Target::embedded(Embedded::start().await);
     let workflow = target.workflow("streams").await;
@@ -20,7 +20,7 @@ async fn who_never_reads_is_hung_up_on_and_all_others_get_everything() {
     let run = target.trigger(&workflow, json!({})).await;
     let action = worker.next_start().await;
     let watch = SubscribeToWorkflowEventsRequest { workflow_run_id: Some(run.clone()), ..Default::default() };
-    // Each on a connection of its own: a real client's window is its connection's.
+    // Each on its own connection, since the flow-control window of a connection is shared.
     let mut subscriptions = Vec::new();
     for _ in 0..4 {
         let channel = target.endpoint().connect().await.unwrap();
@@ -49,12 +49,12 @@ async fn who_never_reads_is_hung_up_on_and_all_others_get_everything() {
         target.events().put_stream_event(chunk).await.unwrap();
     }
     worker.complete(&action, "{}").await;
-    assert_eq!(reading.await.unwrap(), (0..CHUNKS).collect::<Vec<_>>(), "the one that reads");
+    assert_eq!(reading.await.unwrap(), (0..CHUNKS).collect::<Vec<_>>(), "the stream that is read");
     for mut unread in subscriptions {
         let end = loop {
             match unread.message().await {
                 Ok(Some(_)) => {}
-                Ok(None) => panic!("it got everything: nothing was bounded"),
+                Ok(None) => panic!("all chunks were delivered: the queue is not bounded"),
                 Err(status) => break status,
             }
         };

@@ -1,9 +1,9 @@
-//! From trigger to result.
+//! Streams of assignments, results and events, from trigger to result.
 
 use super::*;
 
 #[tokio::test]
-async fn from_trigger_to_result() {
+async fn run_is_triggered_assigned_and_reported_on_all_streams() {
     let engine = Engine::start(EngineOptions::default()).await.unwrap();
     let mut client = Client::new(&engine).await;
     client.declare("Smoke", |_| ()).await.unwrap();
@@ -55,18 +55,18 @@ async fn from_trigger_to_result() {
     assert!(next(&mut late).await.unwrap().hangup && next(&mut late).await.is_none());
 
     ask.send(question()).await.unwrap();
-    assert_eq!(next(&mut answers).await.unwrap().workflow_run_id, run, "asked again, answered again");
+    assert_eq!(next(&mut answers).await.unwrap().workflow_run_id, run, "a second request for the same run");
     drop(ask);
     assert!(next(&mut answers).await.is_none(), "the client has closed its side");
 
     let stopping = tokio::spawn(engine.stop());
-    assert!(next(&mut work).await.is_none(), "hung up on");
+    assert!(next(&mut work).await.is_none(), "closed by the engine");
     stopping.await.unwrap();
-    assert!(client.beat(&worker_id).await.is_err());
+    assert!(client.heartbeat(&worker_id).await.is_err());
 }
 
 #[tokio::test]
-async fn a_watcher_by_metadata_loses_nothing_and_sees_every_attempt() {
+async fn event_stream_by_metadata_has_every_attempt() {
     let engine = Engine::start(EngineOptions::default()).await.unwrap();
     let mut client = Client::new(&engine).await;
     client.declare("t", |w| w.tasks[0].retries = 1).await.unwrap();
@@ -103,7 +103,7 @@ async fn a_watcher_by_metadata_loses_nothing_and_sees_every_attempt() {
 }
 
 #[tokio::test]
-async fn watcher_by_metadata_is_closed_when_all_its_runs_have_completed() {
+async fn event_stream_by_metadata_ends_when_all_its_runs_have_completed() {
     let engine = Engine::start(EngineOptions::default()).await.unwrap();
     let mut client = Client::new(&engine).await;
     client.declare("t", |_| ()).await.unwrap();
@@ -125,8 +125,8 @@ async fn watcher_by_metadata_is_closed_when_all_its_runs_have_completed() {
     }
     let mut seen = Vec::new();
     while let Some(event) = next(&mut events).await {
-        let place = runs.iter().position(|run| *run == event.workflow_run_id).unwrap();
-        seen.push((place, event.event_type(), event.resource_type(), event.hangup));
+        let index = runs.iter().position(|run| *run == event.workflow_run_id).unwrap();
+        seen.push((index, event.event_type(), event.resource_type(), event.hangup));
     }
     use proto::{
         ResourceEventType::{Completed, Started},
@@ -145,7 +145,7 @@ async fn watcher_by_metadata_is_closed_when_all_its_runs_have_completed() {
 }
 
 #[tokio::test]
-async fn timers_fire_and_a_cancelled_attempt_is_stopped() {
+async fn timed_out_and_cancelled_attempts_are_stopped() {
     let engine = Engine::start(EngineOptions::default()).await.unwrap();
     let mut client = Client::new(&engine).await;
     client
@@ -167,7 +167,7 @@ async fn timers_fire_and_a_cancelled_attempt_is_stopped() {
         [(StartStepRun, 0, false), (CancelStepRun, 0, true), (StartStepRun, 1, false), (CancelStepRun, 1, true)];
     assert_eq!(seen, expected);
     let details = client.details(&run).await.unwrap();
-    assert_eq!(details.input, b"null", "an array is no input");
+    assert_eq!(details.input, b"null", "an array is not an input");
     assert_eq!(details.task_runs["t"].error.as_deref(), Some("Task exceeded timeout of 50ms"));
 
     client.declare("t", |_| ()).await.unwrap();
@@ -188,22 +188,22 @@ async fn timers_fire_and_a_cancelled_attempt_is_stopped() {
 }
 
 #[tokio::test]
-async fn a_worker_comes_back_on_a_new_stream() {
+async fn worker_receives_tasks_on_a_new_stream() {
     let engine = Engine::start(EngineOptions::default()).await.unwrap();
     let mut client = Client::new(&engine).await;
     client.declare("t", |_| ()).await.unwrap();
     let (worker, work) = client.worker("t").await;
     drop(work);
-    // The engine learns of the end of the stream in its own time; a heartbeat tells when it has.
+    // The engine notices the end of the stream after a while; a heartbeat then fails.
     let refused = async {
         loop {
-            match client.beat(&worker).await {
+            match client.heartbeat(&worker).await {
                 Ok(()) => tokio::task::yield_now().await,
                 Err(status) => return status,
             }
         }
     };
-    let status = tokio::time::timeout(PATIENCE, refused).await.unwrap();
+    let status = tokio::time::timeout(TEST_TIMEOUT, refused).await.unwrap();
     assert_eq!(status.code(), Code::FailedPrecondition);
     let run = client.trigger("t", "{}").await.unwrap();
     assert_eq!(client.details(&run).await.unwrap().status(), v1::RunStatus::Queued);

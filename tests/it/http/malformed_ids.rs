@@ -1,4 +1,4 @@
-//! Ids that are none, at every door of the REST part. The gRPC doors have `chaos::grpc_fuzz`.
+//! Malformed ids in every route of the REST API. `chaos` has those of the gRPC methods.
 
 use serde_json::Value;
 
@@ -22,7 +22,7 @@ fn routes() -> Vec<&'static str> {
     routes.map(|rest| rest.split('"').next().unwrap()).collect()
 }
 
-/// The route with something else in the place of each id; `tenant` is kept as it is if it is given.
+/// The route with `id` in place of each parameter, except for the tenant if it is given.
 fn filled(route: &str, tenant: Option<&str>, id: &str) -> String {
     let part = |part: &str| match (part, tenant) {
         ("{tenant}", Some(tenant)) => tenant.to_owned(),
@@ -33,7 +33,7 @@ fn filled(route: &str, tenant: Option<&str>, id: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn malformed_and_unknown_ids_are_refused_in_a_form_that_sdks_read() {
+async fn malformed_and_unknown_ids_are_refused_with_errors_that_sdks_read() {
     let engine = Embedded::start().await;
     let handshake = engine.handshake();
     let address = handshake.grpc_address.parse().unwrap();
@@ -60,12 +60,12 @@ async fn malformed_and_unknown_ids_are_refused_in_a_form_that_sdks_read() {
             for id in ids {
                 let path = filled(route, tenant, id);
                 for method in ["GET", "POST", "PATCH", "DELETE", "PUT", "OPTIONS"] {
-                    let words = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
-                    let answer = page_as(address, &format!("{method} {path}"), &words);
-                    let asks_for_none =
+                    let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
+                    let answer = page_as(address, &format!("{method} {path}"), &headers);
+                    let has_only_the_tenant =
                         tenant.is_some() && route.matches('{').count() == 1 && route.contains("{tenant}");
-                    let good: &[u16] = if asks_for_none { &[200, 400, 404, 405] } else { &[400, 404, 405] };
-                    // A name may be anything: `workflows/{name}/crons` and its like know none of these.
+                    let good: &[u16] = if has_only_the_tenant { &[200, 400, 404, 405] } else { &[400, 404, 405] };
+                    // Routes with a workflow's name, such as `workflows/{name}/crons`, do not know these names.
                     assert!(good.contains(&answer.status), "{method} {path}: {} {}", answer.status, answer.body);
                     if answer.status != 200 {
                         let body: Value = serde_json::from_str(&answer.body).unwrap_or_default();

@@ -1,10 +1,10 @@
-//! Idempotency expressions that would take minutes: they are refused, and the engine goes on.
+//! Idempotency expressions that would take minutes are refused and do not block the engine.
 
 use std::time::{Duration, SystemTime};
 
 use super::*;
 
-/// A key from lists of ten elements, nested in a macro so many deep, for inputs that have `costly`.
+/// An expression that, for inputs with the field `costly`, nests macros over ten elements this deep.
 fn expression(depth: usize) -> String {
     let lists = (0..depth).map(|at| format!("[0,1,2,3,4,5,6,7,8,9].all(x{at}, ")).collect::<String>();
     format!("has(input.costly) && {lists}true{} ? 'costly' : input.id", ")".repeat(depth))
@@ -31,13 +31,13 @@ fn refused(status: &Status) {
 }
 
 #[tokio::test]
-async fn costly_expression_refuses_the_trigger_and_blocks_no_other_call() {
+async fn costly_expression_refuses_trigger_without_blocking_other_calls() {
     let engine = Engine::start(EngineOptions::default()).await.unwrap();
     let mut client = declared(&engine).await;
     let item = v1::TriggerWorkflowRequest { name: "t".into(), input: COSTLY.into(), ..Default::default() };
     let many = proto::BulkTriggerWorkflowRequest { workflows: vec![item; 100] };
     let (mut one, mut bulk) = (client.clone(), client.clone());
-    let (one, bulk, other) = tokio::time::timeout(PATIENCE, async {
+    let (one, bulk, other) = tokio::time::timeout(TEST_TIMEOUT, async {
         tokio::join!(one.trigger("t", COSTLY), bulk.workflows.bulk_trigger_workflow(many), async {
             client.trigger("t", r#"{"id":"b"}"#).await
         })
@@ -51,7 +51,7 @@ async fn costly_expression_refuses_the_trigger_and_blocks_no_other_call() {
 }
 
 #[tokio::test]
-async fn costly_expression_leaves_out_runs_of_events_and_schedules() {
+async fn costly_expression_skips_runs_of_events_and_schedules() {
     let engine = Engine::start(EngineOptions::default()).await.unwrap();
     let mut client = declared(&engine).await;
     let (_, mut stream) = client.worker("t").await;
@@ -74,7 +74,7 @@ async fn costly_expression_leaves_out_runs_of_events_and_schedules() {
     engine.stop().await;
 }
 
-/// A recursive parser without a bound overflows its stack, and the process ends.
+/// A recursive parser without a bound would overflow its stack, which ends the process.
 #[tokio::test]
 async fn deeply_nested_expression_is_refused_at_declaration() {
     let engine = Engine::start(EngineOptions::default()).await.unwrap();
