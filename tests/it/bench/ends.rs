@@ -79,7 +79,8 @@ async fn full_engine_is_reported_with_its_error() {
     command.env("HATCHET_CLIENT_TOKEN", fake.token());
     let ended = run_async(command).await.expect(4);
     assert!(ended.stdout.iter().any(|line| line.contains("3 not submitted")), "{ended:?}");
-    assert!(ended.stdout.iter().any(|line| line.contains("3 x ") && line.contains("too many runs")), "{ended:?}");
+    let ended = ended.expect_stderr("the engine has refused all submissions for");
+    assert!(ended.stdout.iter().any(|line| line.contains("the engine is at a limit: too many runs")), "{ended:?}");
 }
 
 #[cfg(target_os = "linux")]
