@@ -347,7 +347,8 @@ impl Session {
         let drift = wall - self.begun.elapsed().as_secs_f64();
         self.clock_jumps += usize::from((drift - self.drift).abs() > JUMP);
         self.drift = drift;
-        if let Some(note) = self.outages.note(self.outcomes.trouble()) {
+        let trouble = self.outcomes.trouble();
+        if let Some(note) = self.outages.note(trouble.as_ref().map(|(silent, why)| (*silent, why))) {
             observer.note(&note);
         }
         observer.progress(self.tally.look());

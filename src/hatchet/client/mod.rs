@@ -43,11 +43,11 @@ pub use connection::Connection;
 pub use error::{ClientError, ErrorKind};
 pub use probe::{Spoken, diagnose, judge, probe, unanswered};
 pub use rest::{Metadata, RestClient, RunPages, RunSummary, SlotUse, WorkerSummary};
-pub use runs::{Outcomes, RunDetails, RunFailed, RunOutcome, TaskDetails};
+pub use runs::{Outcomes, RunDetails, RunFailed, RunHandle, RunOutcome, RunUpdate, RunUpdates, TaskDetails};
 pub use sources::{ENV_FILES, Source, Sources, parse_integer};
 pub use stream::{RunEvent, RunEventKind, RunEvents, StreamSelector};
 pub use transport::Proxies;
-pub use trigger::{BulkItem, RunHandle, TRIGGER_KEY, TriggerOptions};
+pub use trigger::{BulkItem, TRIGGER_KEY, TriggerOptions};
 
 use crate::hatchet::wire::{RunId, proto::GetVersionRequest};
 
@@ -58,7 +58,7 @@ pub struct Client(Arc<Inner>);
 struct Inner {
     connection: Connection,
     rest: Option<RestClient>,
-    results: runs::Results,
+    watcher: runs::RunWatcher,
     /// To be held while an item of a bulk trigger is asked for on its own.
     singles: tokio::sync::Semaphore,
 }
@@ -72,9 +72,9 @@ impl Client {
     /// A client over an existing connection.
     pub fn over(connection: Connection) -> Result<Self, ClientError> {
         let rest = RestClient::new(connection.clone());
-        let results = runs::Results::new(connection.clone());
+        let watcher = runs::RunWatcher::start(connection.clone());
         let singles = tokio::sync::Semaphore::new(trigger::SINGLE_CALLS);
-        Ok(Self(Arc::new(Inner { connection, rest, results, singles })))
+        Ok(Self(Arc::new(Inner { connection, rest, watcher, singles })))
     }
 
     /// The connection, for calls that this client does not wrap.
@@ -119,7 +119,7 @@ impl Client {
         &self.0.singles
     }
 
-    pub(crate) fn results(&self) -> &runs::Results {
-        &self.0.results
+    fn watcher(&self) -> &runs::RunWatcher {
+        &self.0.watcher
     }
 }

@@ -3,7 +3,10 @@
 use std::time::SystemTime;
 
 use super::{RestClient, pages::Pages, rows::RunSummary};
-use crate::hatchet::{client::error::ClientError, wire::RunStatus};
+use crate::hatchet::{
+    client::error::ClientError,
+    wire::{RunId, RunStatus},
+};
 
 /// A list of runs that is read page by page.
 pub struct RunPages {
@@ -42,9 +45,23 @@ impl RunPages {
         rows.retain(|run| self.metadata.iter().all(|(key, value)| run.has(key, value)));
         Ok(Some(rows))
     }
+
+    /// All remaining runs.
+    pub async fn all(mut self) -> Result<Vec<RunSummary>, ClientError> {
+        let mut all = Vec::new();
+        while let Some(rows) = self.next().await? {
+            all.extend(rows);
+        }
+        Ok(all)
+    }
 }
 
 impl RunSummary {
+    /// The run's id, if it is a UUID.
+    pub fn id(&self) -> Option<RunId> {
+        self.workflow_run_external_id.parse().ok()
+    }
+
     /// Whether the run has this metadata pair. A value that is no string never matches.
     pub fn has(&self, key: &str, value: &str) -> bool {
         self.additional_metadata.get(key).and_then(serde_json::Value::as_str) == Some(value)

@@ -1,25 +1,30 @@
-//! Where a run stands, by the engine's own word.
+//! The status and the tasks of a run.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 use tonic::Request;
 
+use super::RunHandle;
 use crate::hatchet::{
     client::{
-        ClientError, ErrorKind, RunHandle,
+        ClientError, Connection, ErrorKind,
         patience::within,
         retry::{Waits, if_temporary, retrying},
     },
-    wire::{RunStatus, proto::v1},
+    wire::{RunId, RunStatus, proto::v1},
 };
 
-/// A run as the engine sees it.
+/// Bounds of the wait before a run that the engine does not know yet is asked for again.
+const FIRST_RETRY: Duration = Duration::from_millis(100);
+const SLOWEST_RETRY: Duration = Duration::from_millis(500);
+
+/// The state of a run, as reported by the engine.
 #[derive(Debug, Clone)]
 pub struct RunDetails {
     /// The run's status.
     pub status: RunStatus,
-    /// Whether nothing more can come.
+    /// Whether the run has finished. A failed run that will be retried has a final status and is not done.
     pub done: bool,
     /// The input, JSON.
     pub input: String,
@@ -29,79 +34,97 @@ pub struct RunDetails {
     pub tasks: Vec<TaskDetails>,
 }
 
-/// A task in a run.
+/// The state of a task in a run.
 #[derive(Debug, Clone)]
 pub struct TaskDetails {
     /// The task run's id.
     pub id: String,
     /// The task's name.
     pub name: String,
-    /// Its status.
+    /// The task's status.
     pub status: RunStatus,
-    /// The output, JSON, of a completed task.
+    /// The output of a completed task, JSON.
     pub output: Option<String>,
     /// The error text of a failed task.
     pub error: Option<String>,
 }
 
 impl RunHandle {
-    /// Asks the engine, and again where that failed for a reason that passes. A busy real engine may not know a run for up
-    /// to a second after its trigger, so an id that was given is [`ErrorKind::NotFound`] only after 2 s, and one that was
-    /// triggered here after 10 s.
+    /// Asks the engine for the run, and retries temporary failures.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotFound`] after 10 s in which the engine does not know the run; after 2 s for an id from
+    /// [`Client::run`](super::super::Client::run); at once if the engine has known it before.
     pub async fn details(&self) -> Result<RunDetails, ClientError> {
         let begun = Instant::now();
-        let mut waits = Waits::new(Duration::from_millis(100), Duration::from_millis(500));
+        let mut waits = Waits::new(FIRST_RETRY, SLOWEST_RETRY);
+        let connection = self.client().connection();
         loop {
-            match retrying(if_temporary, || self.look(Request::new(self.question()))).await {
-                Err(error) if error.kind() == ErrorKind::NotFound && !self.was_seen() => {
-                    if begun.elapsed() >= self.patience() {
-                        return Err(self.unknown());
+            match retrying(if_temporary, || fetch(connection, Request::new(request(self.id())))).await {
+                Ok(details) => {
+                    self.recognition().mark_seen();
+                    return Ok(details);
+                }
+                Err(error) if error.kind() == ErrorKind::NotFound && !self.recognition().was_seen() => {
+                    if let Some(error) = self.recognition().refuse(self.id(), begun.elapsed()) {
+                        return Err(error);
                     }
                     sleep(waits.again()).await;
                 }
-                answer => return answer,
+                Err(error) => return Err(error),
             }
         }
     }
 
-    /// Asks once, and waits no longer than this without a sign of life.
+    /// Asks the engine once, with a limit on the time without a sign of life.
     pub(crate) async fn details_within(&self, limit: Duration) -> Result<RunDetails, ClientError> {
-        self.look(within(limit, self.question())).await
-    }
-
-    fn question(&self) -> v1::GetRunDetailsRequest {
-        v1::GetRunDetailsRequest { external_id: self.id().to_string() }
-    }
-
-    async fn look(&self, request: Request<v1::GetRunDetailsRequest>) -> Result<RunDetails, ClientError> {
-        let connection = self.client().connection();
-        let mut stub = connection.admin();
-        let answer =
-            connection.unless_left(&format!("ask for run {}", self.id()), stub.get_run_details(request)).await?;
-        self.saw();
-        Ok(details(answer))
+        let details = fetch_within(self.client().connection(), self.id(), limit).await?;
+        self.recognition().mark_seen();
+        Ok(details)
     }
 }
 
-fn details(wire: v1::GetRunDetailsResponse) -> RunDetails {
-    let mut tasks: Vec<TaskDetails> = wire
-        .task_runs
-        .into_values()
-        .map(|task| TaskDetails {
-            id: task.external_id,
-            name: task.readable_id,
-            status: RunStatus::from_wire(task.status),
-            output: task.output.filter(|o| !o.is_empty()).map(text),
-            error: task.error.filter(|e| !e.is_empty()),
-        })
-        .collect();
-    tasks.sort_by(|a, b| a.name.cmp(&b.name));
-    RunDetails {
-        status: RunStatus::from_wire(wire.status),
-        done: wire.done,
-        input: text(wire.input),
-        additional_metadata: text(wire.additional_metadata),
-        tasks,
+/// Asks the engine for a run once, with a limit on the time without a sign of life.
+pub(super) async fn fetch_within(
+    connection: &Connection,
+    run: RunId,
+    limit: Duration,
+) -> Result<RunDetails, ClientError> {
+    fetch(connection, within(limit, request(run))).await
+}
+
+fn request(run: RunId) -> v1::GetRunDetailsRequest {
+    v1::GetRunDetailsRequest { external_id: run.to_string() }
+}
+
+async fn fetch(connection: &Connection, request: Request<v1::GetRunDetailsRequest>) -> Result<RunDetails, ClientError> {
+    let call = format!("ask for run {}", request.get_ref().external_id);
+    let mut stub = connection.admin();
+    connection.unless_left(&call, stub.get_run_details(request)).await.map(RunDetails::from_wire)
+}
+
+impl RunDetails {
+    fn from_wire(wire: v1::GetRunDetailsResponse) -> Self {
+        let mut tasks: Vec<TaskDetails> = wire
+            .task_runs
+            .into_values()
+            .map(|task| TaskDetails {
+                id: task.external_id,
+                name: task.readable_id,
+                status: RunStatus::from_wire(task.status),
+                output: task.output.filter(|o| !o.is_empty()).map(text),
+                error: task.error.filter(|e| !e.is_empty()),
+            })
+            .collect();
+        tasks.sort_by(|a, b| a.name.cmp(&b.name));
+        Self {
+            status: RunStatus::from_wire(wire.status),
+            done: wire.done,
+            input: text(wire.input),
+            additional_metadata: text(wire.additional_metadata),
+            tasks,
+        }
     }
 }
 

@@ -14,10 +14,10 @@ use prost::Message as _;
 use serde::Serialize;
 use tokio::sync::Semaphore;
 
-use super::{Item, Mark, RunHandle, TriggerOptions, collision, refused, run_id};
+use super::{Item, Mark, TriggerOptions, collision, refused, run_id};
 use crate::hatchet::{
     client::{
-        Client, ClientError, ErrorKind,
+        Client, ClientError, ErrorKind, RunHandle,
         retry::{if_not_done, if_temporary, retrying},
     },
     wire::{

@@ -11,41 +11,16 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use tokio::time::{Instant, sleep};
-
-use super::{CALL_KEY, Item, RunHandle, TRIGGER_KEY, bulk::BulkItem};
+use super::{CALL_KEY, Item, TRIGGER_KEY, bulk::BulkItem};
 use crate::hatchet::{
-    client::{Client, ClientError, ErrorKind, RestClient, RunSummary, retry::Waits},
-    wire::{RunId, TriggerId, format_duration},
+    client::{Client, ClientError, ErrorKind, RunHandle, RunSummary},
+    wire::{RunId, TriggerId},
 };
 
-/// How long an engine that answers has to list another run. A real one was seen to need 0.05 to 2 s.
-const LISTED_WITHIN: Duration = Duration::from_secs(12);
-/// How long an engine may be away: a restart, or that of its database, takes a minute or less.
-const AWAY: Duration = Duration::from_secs(60);
 /// The engine's clock may be behind ours by this much.
 const CLOCKS: Duration = Duration::from_secs(600);
 
-/// The end of a search.
-struct Search {
-    rows: Vec<RunSummary>,
-    /// Why the search ended, where rows are missing.
-    missing: Option<String>,
-}
-
 impl Client {
-    /// The runs since a time that have a metadata pair, without the children that inherited it from one of them.
-    ///
-    /// An engine lists a new run late, so where there is none this looks again for 12 s, or up to 72 s while the engine
-    /// is away, before the result is empty. Errors: those of the last look, where REST did not answer.
-    pub async fn find_runs(&self, key: &str, value: &str, since: SystemTime) -> Result<Vec<RunHandle>, ClientError> {
-        let search = self.search(key, value, since, |rows| !rows.is_empty()).await?;
-        let is_root = |row: &RunSummary| row.parent_task_external_id.is_none();
-        let any_root = search.rows.iter().any(is_root);
-        let ids = search.rows.iter().filter(|row| is_root(row) || !any_root);
-        Ok(ids.filter_map(id).map(|run| RunHandle::given(self.clone(), run)).collect())
-    }
-
     /// What became of runs whose trigger, begun at `since`, failed without an answer.
     pub(super) async fn recover(
         &self,
@@ -72,9 +47,9 @@ impl Client {
         error: &ClientError,
     ) -> Vec<(usize, BulkItem)> {
         let value = value.to_string();
-        let search = self.search(key, &value, since, |rows| runs(&items, rows).len() == items.len()).await;
-        let (found, missing) = match search {
-            Ok(search) => (runs(&items, &search.rows), search.missing.unwrap_or_default()),
+        let listing = self.search(key, &value, since, |rows| runs(&items, rows).len() == items.len()).await;
+        let (found, missing) = match listing {
+            Ok(listing) => (runs(&items, &listing.rows), listing.incomplete.unwrap_or_default()),
             Err(error) => (HashMap::new(), format!("the engine's list of runs cannot be read: {error}")),
         };
         let outcome = |item: Item| match found.get(&item.mark.trigger) {
@@ -83,68 +58,6 @@ impl Client {
         };
         items.into_iter().map(outcome).collect()
     }
-
-    /// Reads the list of runs with a metadata pair until it is complete, or does not change for [`LISTED_WITHIN`].
-    /// Fails where REST does not answer for [`AWAY`], or refuses to.
-    async fn search(
-        &self,
-        key: &str,
-        value: &str,
-        since: SystemTime,
-        is_complete: impl Fn(&[RunSummary]) -> bool,
-    ) -> Result<Search, ClientError> {
-        let Some(rest) = self.rest() else {
-            let message = "runs are found by REST, whose address is not known: set HATCHET_CLIENT_SERVER_URL";
-            return Err(ClientError::new(ErrorKind::Config, message));
-        };
-        let begun = Instant::now();
-        let mut waits = Waits::new(Duration::from_millis(100), Duration::from_secs(1));
-        // The most rows that were seen, and until when there may be more.
-        let mut last: Option<(usize, Instant)> = None;
-        loop {
-            let asked = self.config();
-            match listed(rest, key, value, since).await {
-                Ok(rows) if is_complete(&rows) => return Ok(Search { rows, missing: None }),
-                Ok(rows) => {
-                    let now = Instant::now();
-                    let until = match last {
-                        Some((most, until)) if rows.len() <= most => until,
-                        Some(_) | None => now + LISTED_WITHIN,
-                    };
-                    last = Some((rows.len(), until));
-                    if now >= until || begun.elapsed() >= AWAY + LISTED_WITHIN {
-                        let (patience, count) = (format_duration(LISTED_WITHIN), rows.len());
-                        let missing = format!(
-                            "the engine's list has {count} run(s) with the metadata {key}={value}, unchanged for {patience}"
-                        );
-                        return Ok(Search { rows, missing: Some(missing) });
-                    }
-                }
-                Err(error) => {
-                    // An engine that was away may need its time once more.
-                    last = None;
-                    // Another search may have followed it already.
-                    self.connection().follow();
-                    let now = self.config();
-                    let moved = now.host_port != asked.host_port || now.token.expose() != asked.token.expose();
-                    if !(moved || error.is_temporary()) || begun.elapsed() >= AWAY {
-                        return Err(error);
-                    }
-                }
-            }
-            sleep(waits.again()).await;
-        }
-    }
-}
-
-/// All pages of the list of runs with a metadata pair.
-async fn listed(rest: &RestClient, key: &str, value: &str, since: SystemTime) -> Result<Vec<RunSummary>, ClientError> {
-    let mut pages = rest.runs(since, &[(key, value)], &[]);
-    let mut all = Vec::new();
-    while let Some(rows) = pages.next().await? {
-        all.extend(rows);
-    }
-    Ok(all)
 }
 
 /// The run of each item that has one in the list. Children inherit the metadata, and are told apart by their parent.
@@ -153,13 +66,9 @@ fn runs(items: &[Item], rows: &[RunSummary]) -> HashMap<TriggerId, RunId> {
     let of_item = |row: &RunSummary| {
         let trigger = row.additional_metadata.get(TRIGGER_KEY)?.as_str()?.parse().ok()?;
         let is_own = by_trigger.get(&trigger)?.request.parent_task_run_external_id == row.parent_task_external_id;
-        Some((trigger, id(row).filter(|_| is_own)?))
+        Some((trigger, row.id().filter(|_| is_own)?))
     };
     rows.iter().filter_map(of_item).collect()
-}
-
-fn id(row: &RunSummary) -> Option<RunId> {
-    row.workflow_run_external_id.parse().ok()
 }
 
 fn unconfirmed(error: ClientError, trigger: TriggerId, why: &str) -> ClientError {

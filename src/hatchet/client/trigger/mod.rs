@@ -4,14 +4,7 @@ mod bulk;
 mod collision;
 mod lost_answer;
 
-use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::{Duration, SystemTime},
-};
+use std::time::SystemTime;
 
 use prost::Message as _;
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
@@ -21,7 +14,7 @@ pub use self::bulk::BulkItem;
 pub(super) use self::{bulk::SINGLE_CALLS, collision::existing_run};
 use crate::hatchet::{
     client::{
-        Client, ClientError, Connection, ErrorKind,
+        Client, ClientError, Connection, ErrorKind, RunHandle,
         retry::{if_not_done, retrying},
     },
     wire::{RunId, TriggerId, check_object, proto::v1},
@@ -64,100 +57,6 @@ pub(super) struct Mark {
     pub(super) trigger: TriggerId,
     /// The value of [`CALL_KEY`], of an item of a bulk trigger.
     pub(super) call: Option<TriggerId>,
-}
-
-/// A run that this client has triggered may not be known to a busy real engine for a moment: one under load was seen to
-/// need 1 s.
-const TRIGGERED_PATIENCE: Duration = Duration::from_secs(10);
-/// Twice that second, for an id that somebody gives, who waits for the answer that it is wrong.
-const GIVEN_PATIENCE: Duration = Duration::from_secs(2);
-
-/// A started run.
-#[derive(Clone)]
-pub struct RunHandle {
-    client: Client,
-    id: RunId,
-    /// It was triggered by this client.
-    triggered: bool,
-    /// The answer to its trigger was lost.
-    found: bool,
-    /// The engine has shown that it knows the run, to this handle or a clone.
-    seen: Arc<AtomicBool>,
-}
-
-impl RunHandle {
-    /// A run that this client has just triggered.
-    pub(in crate::hatchet::client) fn triggered(client: Client, id: RunId) -> Self {
-        Self { client, id, triggered: true, found: false, seen: Arc::default() }
-    }
-
-    /// A run that this client has just triggered, without an answer, and found in the engine's list.
-    pub(in crate::hatchet::client) fn found(client: Client, id: RunId) -> Self {
-        Self { found: true, ..Self::triggered(client, id) }
-    }
-
-    /// A run by an id that was given.
-    pub(in crate::hatchet::client) fn given(client: Client, id: RunId) -> Self {
-        Self { client, id, triggered: false, found: false, seen: Arc::default() }
-    }
-
-    /// A run that the engine does not know for this long is not coming, or not coming back.
-    pub(in crate::hatchet::client) fn patience(&self) -> Duration {
-        if self.triggered || self.was_seen() { TRIGGERED_PATIENCE } else { GIVEN_PATIENCE }
-    }
-
-    /// Notes that the engine knows the run.
-    pub(in crate::hatchet::client) fn saw(&self) {
-        self.seen.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether it ever did.
-    pub(in crate::hatchet::client) fn was_seen(&self) -> bool {
-        self.seen.load(Ordering::Relaxed)
-    }
-
-    /// What it means that the engine does not know the run and is not going to.
-    pub(in crate::hatchet::client) fn unknown(&self) -> ClientError {
-        let id = self.id;
-        if self.was_seen() {
-            return ClientError::new(
-                ErrorKind::Lost,
-                format!(
-                    "the engine no longer knows run {id}, which it knew before: it was restarted without its data, or \
-                     has dropped the run since: start it again if its work is still wanted"
-                ),
-            );
-        }
-        let remedy = if self.triggered {
-            "no workflow has the name that it was triggered by: start a worker that registers it"
-        } else {
-            "check the id, and that the run is one of this engine"
-        };
-        let patience = self.patience();
-        let message = format!("run {id} is not known to the engine, which was asked for {patience:?}: {remedy}");
-        ClientError::new(ErrorKind::NotFound, message)
-    }
-
-    /// The run's id.
-    pub fn id(&self) -> RunId {
-        self.id
-    }
-
-    /// Whether the answer to its trigger was lost, and the run was found by [`TRIGGER_KEY`].
-    pub fn was_found(&self) -> bool {
-        self.found
-    }
-
-    /// The client it was made with.
-    pub fn client(&self) -> &Client {
-        &self.client
-    }
-}
-
-impl fmt::Debug for RunHandle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RunHandle({})", self.id)
-    }
 }
 
 impl Client {
