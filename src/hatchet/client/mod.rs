@@ -14,42 +14,29 @@
 //! # }
 //! ```
 
-mod authenticated;
-mod config;
-pub(crate) mod connection;
-mod dotenv;
-mod error;
-pub(crate) mod patience;
-mod probe;
-mod pulse;
 mod rest;
-pub(crate) mod retry;
 mod runs;
-mod server_url;
-mod sources;
 mod stream;
-mod traffic;
-mod transport;
 mod trigger;
-mod trust;
 
 use std::{sync::Arc, time::Duration};
 
 use tonic::Request;
 
-pub use authenticated::Authenticated;
-pub use config::{ClientConfig, Rediscovery, Tls, Token, token_claims};
-pub use connection::Connection;
-pub use error::{ClientError, ErrorKind};
-pub use probe::{Spoken, diagnose, judge, probe, unanswered};
 pub use rest::{Metadata, RestClient, RunPages, RunSummary, SlotUse, WorkerSummary};
 pub use runs::{Outcomes, RunDetails, RunFailed, RunHandle, RunOutcome, RunUpdate, RunUpdates, TaskDetails};
-pub use sources::{ENV_FILES, Source, Sources, parse_integer};
 pub use stream::{RunEvent, RunEventKind, RunEvents, StreamSelector};
-pub use transport::Proxies;
 pub use trigger::{BulkItem, TRIGGER_KEY, TriggerOptions};
 
-use crate::hatchet::wire::{RunId, proto::GetVersionRequest};
+pub use crate::hatchet::transport::{
+    Authenticated, ClientConfig, ClientError, Connection, ENV_FILES, ErrorKind, Proxies, Rediscovery, Source, Sources,
+    Spoken, Tls, Token, diagnose, judge, parse_integer, probe, token_claims, unanswered,
+};
+pub(in crate::hatchet) use crate::hatchet::transport::{call_deadline as patience, connection, retry};
+use crate::hatchet::{
+    transport::{config, dial as transport, error, liveness as pulse},
+    wire::{RunId, proto::GetVersionRequest},
+};
 
 /// An engine's client. Cheap to clone; all clones share one connection and one subscription to results.
 #[derive(Clone)]

@@ -22,23 +22,10 @@
 //! ```
 
 mod attempt;
-mod cpu;
-mod dispatch;
 mod drain;
-mod first;
 mod health;
-mod histogram;
-mod link;
-mod metrics;
-mod recent;
-mod register;
-mod report;
+mod lifecycle;
 mod session;
-mod started;
-mod state;
-mod stats;
-mod table;
-mod visitors;
 mod watchdog;
 
 use std::{net::TcpListener, num::NonZeroUsize, sync::Arc, time::Duration};
@@ -48,7 +35,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use drain::Drained;
 pub(crate) use drain::some_of;
-pub use stats::{AttemptEnd, Durations, Slots, TaskStats, WorkerStats};
+pub use health::{AttemptEnd, Durations, Slots, TaskStats, WorkerStats};
 
 use super::{
     client::{ClientConfig, ClientError, ErrorKind},
@@ -136,7 +123,7 @@ pub struct Worker {
 #[derive(Debug)]
 pub struct RunningWorker {
     state: watch::Receiver<LinkState>,
-    stats: Arc<stats::Stats>,
+    stats: Arc<health::Stats>,
     stop: CancellationToken,
     abandon: CancellationToken,
     result: Option<oneshot::Receiver<Result<Drained, ClientError>>>,
@@ -195,7 +182,7 @@ impl Worker {
         if self.options.slots == 0 || self.options.cpu_threads == 0 {
             return bad("a worker needs at least one slot and one CPU thread".to_owned());
         }
-        link::start(self)
+        lifecycle::start(self)
     }
 }
 

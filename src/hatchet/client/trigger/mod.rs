@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer, ser::SerializeMap as _};
 use serde_json::{Map, Value};
 
 pub use self::bulk::BulkItem;
-pub(super) use self::{bulk::SINGLE_CALLS, collision::existing_run};
+pub(super) use self::bulk::SINGLE_CALLS;
 use crate::hatchet::{
     client::{
         Client, ClientError, Connection, ErrorKind, RunHandle,
