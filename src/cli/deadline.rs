@@ -17,6 +17,11 @@ impl Deadline {
         Self(limit.map(|limit| (Instant::now() + limit, limit)))
     }
 
+    /// When it is over; none for a command without `--timeout`.
+    pub(super) fn instant(self) -> Option<Instant> {
+        self.0.map(|(at, _)| at)
+    }
+
     /// Waits until it is over, and says how long that was.
     pub(super) async fn over(self) -> Duration {
         match self.0 {

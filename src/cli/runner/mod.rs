@@ -216,7 +216,7 @@ async fn trigger(
     mode: Mode,
 ) -> Result<(), Exit> {
     let trigger = TriggerId::random();
-    let options = TriggerOptions { trigger_id: Some(trigger), ..options.clone() };
+    let options = TriggerOptions { trigger_id: Some(trigger), deadline: deadline.instant(), ..options.clone() };
     let events = match mode {
         Mode::Stream => {
             let subscribed = stream::subscribe(client, trigger);

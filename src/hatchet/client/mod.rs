@@ -46,8 +46,8 @@ struct Inner {
     connection: Connection,
     rest: Option<RestClient>,
     watcher: runs::RunWatcher,
-    /// To be held while an item of a bulk trigger is asked for on its own.
-    singles: tokio::sync::Semaphore,
+    /// Permits for triggers of single items of a bulk trigger.
+    single_calls: tokio::sync::Semaphore,
 }
 
 impl Client {
@@ -60,8 +60,8 @@ impl Client {
     pub fn over(connection: Connection) -> Result<Self, ClientError> {
         let rest = RestClient::new(connection.clone());
         let watcher = runs::RunWatcher::start(connection.clone());
-        let singles = tokio::sync::Semaphore::new(trigger::SINGLE_CALLS);
-        Ok(Self(Arc::new(Inner { connection, rest, watcher, singles })))
+        let single_calls = tokio::sync::Semaphore::new(trigger::SINGLE_CALLS);
+        Ok(Self(Arc::new(Inner { connection, rest, watcher, single_calls })))
     }
 
     /// The connection, for calls that this client does not wrap.
@@ -102,8 +102,8 @@ impl Client {
         RunHandle::given(self.clone(), id)
     }
 
-    pub(super) fn singles(&self) -> &tokio::sync::Semaphore {
-        &self.0.singles
+    fn single_calls(&self) -> &tokio::sync::Semaphore {
+        &self.0.single_calls
     }
 
     fn watcher(&self) -> &runs::RunWatcher {

@@ -4,7 +4,7 @@ use std::{error::Error as StdError, fmt, sync::Arc};
 
 use tonic::Code;
 
-use crate::hatchet::wire::{MAY_TAKE_EFFECT, RunId, TriggerId, proto::v1, read_detail};
+use crate::hatchet::wire::{RunId, TriggerId, proto::v1, read_detail};
 
 type Source = Arc<dyn StdError + Send + Sync + 'static>;
 
@@ -225,22 +225,6 @@ impl ClientError {
         self.cause().and_then(|cause| cause.downcast_ref())
     }
 
-    /// Whether the request was sent, or may have been, and no answer came: the connection broke, or the time was over.
-    /// So it is too where the embedded engine answers that it has done what was asked and could not keep it yet.
-    pub(in crate::hatchet) fn answer_was_lost(&self) -> bool {
-        // An answer over the client's own limit came and is not read; an engine's limit is RESOURCE_EXHAUSTED.
-        let unread = |status: &tonic::Status| status.code() == Code::OutOfRange;
-        if self.status().is_some_and(|status| unread(status) || status.metadata().contains_key(MAY_TAKE_EFFECT)) {
-            return true;
-        }
-        let broke = || self.status().is_some_and(|status| StdError::source(status).is_some());
-        match self.kind {
-            ErrorKind::TimedOut => true,
-            ErrorKind::Unreachable => broke() && !self.never_sent(),
-            _ => false,
-        }
-    }
-
     /// Whether the request certainly never left: the connection could not be made.
     pub fn never_sent(&self) -> bool {
         let mut cause: Option<&(dyn StdError + 'static)> = self.cause().map(|c| c as _);
@@ -251,22 +235,5 @@ impl ClientError {
             cause = error.source();
         }
         false
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn refusal_that_may_take_effect_is_a_lost_answer() {
-        let refused = || tonic::Status::unavailable("the disk is full");
-        assert!(!ClientError::from_status("trigger t", refused()).answer_was_lost());
-        let mut done = refused();
-        done.metadata_mut().insert(MAY_TAKE_EFFECT, "true".parse().unwrap());
-        assert!(ClientError::from_status("trigger t", done).answer_was_lost());
-        assert!(ClientError::from_status("trigger t", tonic::Status::out_of_range("40 of 20")).answer_was_lost());
-        let full = tonic::Status::resource_exhausted("received message larger than max");
-        assert!(!ClientError::from_status("trigger t", full).answer_was_lost());
     }
 }

@@ -3,10 +3,10 @@
 use std::{error::Error as _, time::Duration};
 
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 use tonic::Code;
 
-use super::error::{ClientError, ErrorKind};
+use super::error::ClientError;
 
 /// Tries of a unary call, as in the official SDKs.
 const TRIES: usize = 5;
@@ -50,6 +50,18 @@ impl Waits {
 /// Makes a call up to five times while `again` says that its failure may pass.
 pub(in crate::hatchet) async fn retrying<T, F>(
     again: fn(&ClientError) -> bool,
+    call: impl FnMut() -> F,
+) -> Result<T, ClientError>
+where
+    F: Future<Output = Result<T, ClientError>>,
+{
+    retrying_until(None, again, call).await
+}
+
+/// As [`retrying`], but returns the error at once if the next attempt would start after the deadline.
+pub(in crate::hatchet) async fn retrying_until<T, F>(
+    deadline: Option<Instant>,
+    again: fn(&ClientError) -> bool,
     mut call: impl FnMut() -> F,
 ) -> Result<T, ClientError>
 where
@@ -58,7 +70,13 @@ where
     let mut waits = Waits::new(FIRST_WAIT, LONGEST_WAIT);
     for _ in 1..TRIES {
         match call().await {
-            Err(error) if again(&error) => sleep(waits.again()).await,
+            Err(error) if again(&error) => {
+                let next = Instant::now() + waits.again();
+                if deadline.is_some_and(|deadline| next >= deadline) {
+                    return Err(error);
+                }
+                sleep_until(next).await;
+            }
             answer => return answer,
         }
     }
@@ -118,14 +136,9 @@ pub(in crate::hatchet) fn if_temporary(error: &ClientError) -> bool {
     error.is_temporary()
 }
 
-/// For calls that must not happen twice: only where the engine certainly did not act.
-pub(in crate::hatchet) fn if_not_done(error: &ClientError) -> bool {
-    (error.never_sent() && error.is_temporary()) || matches!(error.kind(), ErrorKind::Exhausted | ErrorKind::Doubted)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::error::ErrorKind, *};
 
     const FIRST: Duration = Duration::from_millis(100);
     const CAP: Duration = Duration::from_secs(2);
@@ -157,6 +170,19 @@ mod tests {
             assert_eq!(answer.await.unwrap_err().kind(), kind);
             assert_eq!(made, tries);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn call_is_not_retried_past_its_deadline() {
+        let (begun, mut made) = (Instant::now(), 0);
+        let deadline = begun + Duration::from_secs(1);
+        let answer = retrying_until(Some(deadline), if_temporary, || {
+            made += 1;
+            async { Err::<(), _>(ClientError::new(ErrorKind::Exhausted, "full")) }
+        });
+        assert_eq!(answer.await.unwrap_err().to_string(), "full");
+        assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+        assert!((2..TRIES).contains(&made), "{made}");
     }
 
     /// What a call fails with that an engine answered with this code.

@@ -21,8 +21,9 @@ pub use token::{BadToken, Claims};
 
 use std::time::SystemTime;
 
-/// Metadata of an UNAVAILABLE status: the call was executed and may take effect, though it could not be kept yet. Set by
-/// the embedded engine, whose status otherwise means that nothing was done.
+/// Metadata of an UNAVAILABLE status of the embedded engine. `true`: the call was executed and may take effect, although
+/// its effect is not persisted yet. `false`: the call was not executed. A status without it proves nothing, because a
+/// component between can have sent it.
 pub const MAY_TAKE_EFFECT: &str = "hatchet-may-take-effect";
 
 /// Largest message that either side takes unless told otherwise, in bytes (4 MiB, the engine's default).

@@ -2,9 +2,12 @@
 
 use hatchet_quickstart::hatchet::client::{Client, ClientConfig, RunSummary, Sources};
 
+use tonic::Status;
+
 use super::{Ended, Place, Program};
 use crate::{
     chaos::proxy::Proxy,
+    fake::Fake,
     support::{all_runs, eventually},
 };
 
@@ -100,6 +103,36 @@ async fn runner_without_a_list_of_runs_prints_the_command_that_looks_again() {
         assert!(again.stdout.concat().contains(output), "{again:?}");
         assert_eq!(site.runs().await.len(), before + 1);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn search_during_an_outage_of_rest_is_logged_once() {
+    let site = Site::start().await;
+    site.proxy.deaf_client_after(MARKER.as_bytes());
+    let address = site.proxy.address.to_string();
+    let words = [&HELLO[..], &["--host-port", &address, "--tls-strategy", "none"]].concat();
+    let mut command = site.place.runner_command(&words);
+    command.env("HATCHET_CLIENT_TOKEN", &site.place.handshake().token);
+    let runner = Program::start(command.env("HATCHET_CLIENT_SERVER_URL", "http://127.0.0.1:9"));
+    site.cut(1).await;
+    let said = "the engine's list of runs is read again for up to";
+    runner.err.until_said(said);
+    // By then it has been asked for again, and again.
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    runner.signal("INT");
+    let ended = runner.wait().expect(130);
+    assert_eq!(ended.stderr.iter().filter(|line| line.contains(said)).count(), 1, "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refusal_of_a_full_engine_is_shown_within_the_time_limit() {
+    let (place, fake) = (Place::new(), Fake::start().await);
+    fake.script(|script| script.trigger_failures.extend(vec![Status::resource_exhausted("the engine is full"); 20]));
+    let words = [&HELLO[..], &["--timeout", "2s", "--tls-strategy", "none"]].concat();
+    let mut command = place.runner_command(&words);
+    let runner = Program::start(command.env("HATCHET_CLIENT_TOKEN", fake.token()));
+    runner.wait().expect_error(5, &["the engine is at a limit: the engine is full"]);
+    assert!(fake.script(|script| script.triggers.len()) > 1, "it was repeated");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
