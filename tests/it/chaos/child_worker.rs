@@ -48,7 +48,7 @@ pub fn settings(config: &ClientConfig) -> Vec<(&'static str, String)> {
         ("HATCHET_CLIENT_TOKEN", config.token.expose().to_owned()),
         ("HATCHET_CLIENT_HOST_PORT", config.host_port.clone()),
         ("HATCHET_CLIENT_SERVER_URL", config.server_url.clone().unwrap_or_default()),
-        ("HATCHET_CLIENT_TLS_STRATEGY", config.tls.word().to_owned()),
+        ("HATCHET_CLIENT_TLS_STRATEGY", config.tls.as_str().to_owned()),
         ("HATCHET_CLIENT_NAMESPACE", config.namespace.clone()),
     ]
 }

@@ -6,7 +6,7 @@ use super::RunHandle;
 use crate::hatchet::{
     client::{
         Client, ClientError, ErrorKind,
-        retry::{if_temporary, retrying},
+        retry::{retry, when_temporary},
     },
     wire::{RunId, proto::v1},
 };
@@ -49,11 +49,11 @@ impl Client {
     }
 
     async fn cancel_all(&self, runs: &[RunId], call: &str) -> Result<(), ClientError> {
-        retrying(if_temporary, || {
+        retry(when_temporary, || {
             let external_ids = runs.iter().map(RunId::to_string).collect();
             let request = v1::CancelTasksRequest { external_ids, filter: None };
             let mut stub = self.connection().admin();
-            async move { stub.cancel_tasks(request).await.map_err(|status| self.connection().failed(call, status)) }
+            async move { stub.cancel_tasks(request).await.map_err(|status| self.connection().call_error(call, status)) }
         })
         .await?;
         Ok(())

@@ -9,8 +9,8 @@ use super::RunHandle;
 use crate::hatchet::{
     client::{
         ClientError, Connection, ErrorKind,
-        patience::within,
-        retry::{Waits, if_temporary, retrying},
+        call_deadline::with_timeout,
+        retry::{Backoff, retry, when_temporary},
     },
     wire::{RunId, RunStatus, proto::v1},
 };
@@ -58,10 +58,10 @@ impl RunHandle {
     /// [`Client::run`](super::super::Client::run); at once if the engine has known it before.
     pub async fn details(&self) -> Result<RunDetails, ClientError> {
         let begun = Instant::now();
-        let mut waits = Waits::new(FIRST_RETRY, SLOWEST_RETRY);
+        let mut backoff = Backoff::new(FIRST_RETRY, SLOWEST_RETRY);
         let connection = self.client().connection();
         loop {
-            match retrying(if_temporary, || fetch(connection, Request::new(request(self.id())))).await {
+            match retry(when_temporary, || fetch(connection, Request::new(request(self.id())))).await {
                 Ok(details) => {
                     self.recognition().mark_seen();
                     return Ok(details);
@@ -70,7 +70,7 @@ impl RunHandle {
                     if let Some(error) = self.recognition().refuse(self.id(), begun.elapsed()) {
                         return Err(error);
                     }
-                    sleep(waits.again()).await;
+                    sleep(backoff.next_delay()).await;
                 }
                 Err(error) => return Err(error),
             }
@@ -91,7 +91,7 @@ pub(super) async fn fetch_within(
     run: RunId,
     limit: Duration,
 ) -> Result<RunDetails, ClientError> {
-    fetch(connection, within(limit, request(run))).await
+    fetch(connection, with_timeout(limit, request(run))).await
 }
 
 fn request(run: RunId) -> v1::GetRunDetailsRequest {

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use super::RunHandle;
 use crate::hatchet::{
-    client::{Client, ClientConfig, ClientError, ErrorKind, RestClient, RunSummary, retry::Waits},
+    client::{Client, ClientConfig, ClientError, ErrorKind, RestClient, RunSummary, retry::Backoff},
     wire::{RunId, RunStatus, format_duration},
 };
 
@@ -95,7 +95,7 @@ impl Client {
             return Err(ClientError::new(ErrorKind::Config, message));
         };
         let begun = Instant::now();
-        let mut waits = Waits::new(FIRST_WAIT, LONGEST_WAIT);
+        let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
         let mut stability = Stability::default();
         let mut outage_reported = false;
         loop {
@@ -115,7 +115,7 @@ impl Client {
                     // After an outage the engine needs the delay once more.
                     stability = Stability::default();
                     // A concurrent search may have followed the engine to another address already.
-                    self.connection().follow();
+                    self.connection().follow_engine();
                     let moved = has_moved(&before, &self.config());
                     if !(moved || error.is_temporary()) || begun.elapsed() >= LONGEST_OUTAGE {
                         return Err(error);
@@ -126,7 +126,7 @@ impl Client {
                     }
                 }
             }
-            sleep(waits.again()).await;
+            sleep(backoff.next_delay()).await;
         }
     }
 }

@@ -53,13 +53,13 @@ impl RunHandle {
         &self.client
     }
 
-    /// Waits until the run has finished.
+    /// Backoff until the run has finished.
     ///
     /// # Errors
     ///
     /// - [`ErrorKind::NotFound`](super::super::ErrorKind::NotFound) after 10 s in which the engine does not know the run;
     ///   after 2 s for an id from [`Client::run`].
-    /// - [`ErrorKind::Lost`](super::super::ErrorKind::Lost) after 10 s in which the engine no longer knows the run.
+    /// - [`ErrorKind::RunLost`](super::super::ErrorKind::RunLost) after 10 s in which the engine no longer knows the run.
     /// - [`ErrorKind::Unreachable`](super::super::ErrorKind::Unreachable), or the engine's own error, after 5 minutes
     ///   without a useful answer. An engine that asks to slow down is waited for without limit.
     /// - At once if the engine refuses the token.

@@ -5,7 +5,7 @@
 //!
 //! | run | grace period | error |
 //! |---|---|---|
-//! | seen before, through this handle or a clone | [`TRIGGERED_GRACE`] | [`ErrorKind::Lost`] |
+//! | seen before, through this handle or a clone | [`TRIGGERED_GRACE`] | [`ErrorKind::RunLost`] |
 //! | triggered by this client | [`TRIGGERED_GRACE`] | [`ErrorKind::NotFound`]: the workflow is not registered |
 //! | given by its id | [`GIVEN_GRACE`] | [`ErrorKind::NotFound`]: the id is wrong |
 
@@ -68,7 +68,7 @@ impl Recognition {
     fn error(&self, run: RunId) -> ClientError {
         if self.was_seen() {
             return ClientError::new(
-                ErrorKind::Lost,
+                ErrorKind::RunLost,
                 format!(
                     "the engine no longer knows run {run}, which it knew before: it was restarted without its data, or \
                      has dropped the run since: start it again if its work is still wanted"
@@ -97,7 +97,7 @@ mod tests {
         for (recognition, grace, kind, text) in [
             (given, GIVEN_GRACE, ErrorKind::NotFound, "asked for 2s: check the id"),
             (triggered, TRIGGERED_GRACE, ErrorKind::NotFound, "start a worker that registers it"),
-            (seen, TRIGGERED_GRACE, ErrorKind::Lost, "which it knew before"),
+            (seen, TRIGGERED_GRACE, ErrorKind::RunLost, "which it knew before"),
         ] {
             let run = RunId::random();
             assert!(recognition.refuse(run, grace - Duration::from_millis(1)).is_none());

@@ -10,7 +10,7 @@ impl RunHandle {
         let call = format!("replay run {}", self.id());
         let request = v1::ReplayTasksRequest { external_ids: vec![self.id().to_string()], filter: None };
         let answer = self.client().connection().admin().replay_tasks(request).await;
-        let answer = answer.map_err(|status| self.client().connection().failed(&call, status))?;
+        let answer = answer.map_err(|status| self.client().connection().call_error(&call, status))?;
         Ok(!answer.into_inner().replayed_tasks.is_empty())
     }
 }

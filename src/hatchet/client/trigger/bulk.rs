@@ -14,7 +14,7 @@ use super::{
     run_id,
 };
 use crate::hatchet::{
-    client::{Client, ClientError, ErrorKind, RunHandle, retry::retrying},
+    client::{Client, ClientError, ErrorKind, RunHandle, retry::retry},
     wire::{TriggerId, proto::BulkTriggerWorkflowRequest},
 };
 
@@ -115,7 +115,7 @@ impl Client {
         on_lost: OnLostResponse,
     ) -> Vec<(usize, BulkItem)> {
         let call = format!("trigger {name}");
-        if let Err(error) = retrying(may_be_repeated, || self.connection().reach(&call)).await {
+        if let Err(error) = retry(may_be_repeated, || self.connection().ensure_reachable(&call)).await {
             return requests.into_iter().map(|request| (request.index, Err(error.clone()))).collect();
         }
         let mut results = Vec::with_capacity(requests.len());
@@ -150,7 +150,7 @@ impl Client {
     async fn send_batch(&self, name: &str, requests: &[TriggerRequest]) -> Result<Vec<String>, ClientError> {
         let plural = if requests.len() == 1 { "" } else { "s" };
         let call = format!("trigger {} run{plural} of {name}", requests.len());
-        let answer = retrying(may_be_repeated, || {
+        let answer = retry(may_be_repeated, || {
             let mut stub = self.connection().workflows();
             let workflows = requests.iter().map(|request| request.message.clone()).collect();
             let call = &call;

@@ -17,7 +17,7 @@ use super::{bulk::BulkItem, failure::failed, request::TriggerRequest, run_id};
 use crate::hatchet::{
     client::{
         Client, ClientError, ErrorKind, RunHandle,
-        retry::{if_temporary, retrying},
+        retry::{retry, when_temporary},
     },
     wire::{
         RunId,
@@ -71,7 +71,7 @@ impl Client {
         let _permit = self.single_calls().acquire().await;
         let may_have_started = AtomicBool::new(false);
         // An item with a key may be sent any number of times: it becomes a duplicate of itself.
-        let answer = retrying(if_temporary, || {
+        let answer = retry(when_temporary, || {
             let (mut stub, message) = (self.connection().workflows(), message.clone());
             let (call, may_have_started) = (&call, &may_have_started);
             async move {

@@ -12,8 +12,6 @@
 //! | any other status: a gateway's 502, an engine that fails or restarts | may have started |
 //! | broken connection, timeout, response over the client's limit | may have started |
 
-use std::error::Error as _;
-
 use tonic::{Code, Status};
 
 use crate::hatchet::{
@@ -27,8 +25,7 @@ pub(super) fn may_have_started(error: &ClientError) -> bool {
         return false;
     }
     match error.status() {
-        // A status with a source was made here, from a failure of the connection.
-        Some(status) if status.source().is_some() => error.kind() != ErrorKind::Tls,
+        Some(_) if error.is_from_connection() => error.kind() != ErrorKind::Tls,
         Some(status) => !is_refusal(status),
         None => matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::TimedOut),
     }
@@ -36,7 +33,7 @@ pub(super) fn may_have_started(error: &ClientError) -> bool {
 
 /// Whether a failed trigger can be sent again: nothing was started, and the failure may pass.
 pub(super) fn may_be_repeated(error: &ClientError) -> bool {
-    let may_pass = error.never_sent() || matches!(error.kind(), ErrorKind::Exhausted | ErrorKind::Doubted);
+    let may_pass = error.never_sent() || matches!(error.kind(), ErrorKind::Exhausted | ErrorKind::AuthGracePeriod);
     may_pass && error.is_temporary() && !may_have_started(error)
 }
 
@@ -74,7 +71,7 @@ pub(super) fn failed(connection: &Connection, call: &str, name: &str, status: St
             format!("{call}: the engine knows no workflow of this name: start a worker that registers {name}");
         return ClientError::new(ErrorKind::NotFound, message).with_source(status);
     }
-    connection.failed(call, status)
+    connection.call_error(call, status)
 }
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ use self::{
     request::{SearchIds, TriggerRequest},
 };
 use crate::hatchet::{
-    client::{Client, ClientError, ErrorKind, RunHandle, retry::retrying_until},
+    client::{Client, ClientError, ErrorKind, RunHandle, retry::retry_until},
     wire::{RunId, TriggerId},
 };
 
@@ -87,9 +87,9 @@ impl Client {
         let trigger = options.trigger_id.unwrap_or_else(TriggerId::random);
         let request = TriggerRequest::new(self, name, input, options, 0, SearchIds { trigger, call: None })?;
         let call = format!("trigger {name}");
-        retrying_until(options.deadline, may_be_repeated, || self.connection().reach(&call)).await?;
+        retry_until(options.deadline, may_be_repeated, || self.connection().ensure_reachable(&call)).await?;
         let sent_at = SystemTime::now();
-        let answer = retrying_until(options.deadline, may_be_repeated, || {
+        let answer = retry_until(options.deadline, may_be_repeated, || {
             let (mut stub, message) = (self.connection().workflows(), request.message.clone());
             let call = &call;
             async move {

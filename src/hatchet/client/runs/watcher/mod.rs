@@ -76,7 +76,7 @@ impl RunWatcher {
         Self { registrations, outage, _task }
     }
 
-    /// Waits until a run has finished.
+    /// Backoff until a run has finished.
     pub(super) async fn outcome(&self, run: RunId, recognition: Recognition) -> Result<RunOutcome, ClientError> {
         let (sender, receiver) = oneshot::channel();
         self.register(run, recognition, Sink::Outcome(sender)).await;
@@ -135,7 +135,7 @@ impl Task {
 
     /// Runs until the handle is dropped.
     async fn run(mut self) {
-        let mut reconnected = self.connection.renewed().boxed();
+        let mut reconnected = self.connection.replaced().boxed();
         loop {
             let next_poll = self.runs.next_poll().filter(|_| self.polls.len() < MAX_POLLS);
             tokio::select! {
@@ -156,7 +156,7 @@ impl Task {
                 },
                 () = &mut reconnected => {
                     // The end of a run may have been lost with the connection.
-                    reconnected = self.connection.renewed().boxed();
+                    reconnected = self.connection.replaced().boxed();
                     self.runs.poll_all_soon(Instant::now());
                 }
                 Some(()) = async { Some(sleep_until(next_poll?).await) } => self.start_poll(),

@@ -17,7 +17,7 @@ use tokio::{
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::hatchet::{
-    client::{ClientError, Connection, connection::messages, pulse::Pulse, retry::Waits},
+    client::{ClientError, Connection, connection::response_messages, pulse::Pulse, retry::Backoff},
     wire::{
         RunId,
         proto::{SubscribeToWorkflowRunsRequest, WorkflowRunEvent},
@@ -49,7 +49,7 @@ pub(super) struct Subscription {
     keepalive: Pulse,
     /// When a broken stream is opened again.
     reopen_at: Option<Instant>,
-    waits: Waits,
+    backoff: Backoff,
 }
 
 struct Stream {
@@ -61,10 +61,11 @@ struct Stream {
 
 impl Stream {
     fn open(connection: &Connection) -> Self {
-        let replaced = connection.renewed().boxed();
+        let replaced = connection.replaced().boxed();
         let (requests, outgoing) = mpsc::channel(REQUESTS);
         let mut stub = connection.dispatcher();
-        let events = messages(async move { stub.subscribe_to_workflow_runs(ReceiverStream::new(outgoing)).await });
+        let events =
+            response_messages(async move { stub.subscribe_to_workflow_runs(ReceiverStream::new(outgoing)).await });
         Self { requests, events, replaced }
     }
 }
@@ -91,7 +92,7 @@ impl Subscription {
             to_request: VecDeque::new(),
             stream: None,
             reopen_at: None,
-            waits: Waits::new(FIRST_WAIT, LONGEST_WAIT),
+            backoff: Backoff::new(FIRST_WAIT, LONGEST_WAIT),
         }
     }
 
@@ -129,7 +130,7 @@ impl Subscription {
                 }
                 Step::Received(Some(Ok(event))) => {
                     self.keepalive.lives();
-                    self.waits.start_over();
+                    self.backoff.reset();
                     if let Ok(run) = event.workflow_run_id.parse()
                         && self.open.remove(&run)
                     {
@@ -167,7 +168,7 @@ impl Subscription {
     fn broke(&mut self, status: Option<tonic::Status>) -> SubscriptionEvent {
         tracing::debug!(?status, "the subscription to the ends of runs broke");
         self.stream = None;
-        self.reopen_at = Some(Instant::now() + self.waits.again());
-        SubscriptionEvent::Broke(status.map(|status| self.connection.failed("wait for runs to end", status)))
+        self.reopen_at = Some(Instant::now() + self.backoff.next_delay());
+        SubscriptionEvent::Broke(status.map(|status| self.connection.call_error("wait for runs to end", status)))
     }
 }

@@ -47,16 +47,16 @@ pub(super) fn judge(run: RunId, answer: Result<RunDetails, ClientError>, silent_
     match error.kind() {
         ErrorKind::NotFound => Verdict::Unknown,
         ErrorKind::Exhausted => Verdict::Throttled,
-        ErrorKind::TimedOut | ErrorKind::Unreachable | ErrorKind::Doubted | ErrorKind::Engine
+        ErrorKind::TimedOut | ErrorKind::Unreachable | ErrorKind::AuthGracePeriod | ErrorKind::Engine
             if silent_for > LONGEST_SILENCE =>
         {
             Verdict::GiveUp(after_silence(error))
         }
         ErrorKind::TimedOut => Verdict::TimedOut(error),
-        ErrorKind::Unreachable | ErrorKind::Doubted | ErrorKind::Engine => Verdict::NoAnswer(error),
+        ErrorKind::Unreachable | ErrorKind::AuthGracePeriod | ErrorKind::Engine => Verdict::NoAnswer(error),
         ErrorKind::Invalid
         | ErrorKind::TooLarge
-        | ErrorKind::Lost
+        | ErrorKind::RunLost
         | ErrorKind::Duplicate(_)
         | ErrorKind::Unconfirmed(_)
         | ErrorKind::StreamNotActive => Verdict::FailRun(error),
@@ -71,7 +71,7 @@ pub(super) fn judge(run: RunId, answer: Result<RunDetails, ClientError>, silent_
 fn after_silence(error: ClientError) -> ClientError {
     let is_silence = match error.kind() {
         ErrorKind::TimedOut => true,
-        ErrorKind::Unreachable => error.status().is_none_or(|status| std::error::Error::source(status).is_some()),
+        ErrorKind::Unreachable => error.status().is_none() || error.is_from_connection(),
         _ => false,
     };
     if !is_silence {
@@ -129,11 +129,11 @@ mod tests {
             (ErrorKind::Exhausted, "throttled", "throttled"),
             (ErrorKind::TimedOut, "timed out", "give up"),
             (ErrorKind::Unreachable, "no answer", "give up"),
-            (ErrorKind::Doubted, "no answer", "give up"),
+            (ErrorKind::AuthGracePeriod, "no answer", "give up"),
             (ErrorKind::Engine, "no answer", "give up"),
             (ErrorKind::Invalid, "fail run", "fail run"),
             (ErrorKind::TooLarge, "fail run", "fail run"),
-            (ErrorKind::Lost, "fail run", "fail run"),
+            (ErrorKind::RunLost, "fail run", "fail run"),
             (ErrorKind::Duplicate(None), "fail run", "fail run"),
             (ErrorKind::Unconfirmed(trigger), "fail run", "fail run"),
             (ErrorKind::StreamNotActive, "fail run", "fail run"),

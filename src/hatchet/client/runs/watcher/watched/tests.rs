@@ -168,7 +168,7 @@ fn forgotten_run_is_lost() {
         rig.next_poll();
         rig.answer(run, Err(failure(ErrorKind::NotFound)));
         if let Ok(result) = wait.try_recv() {
-            assert_eq!(result.unwrap_err().kind(), ErrorKind::Lost);
+            assert_eq!(result.unwrap_err().kind(), ErrorKind::RunLost);
             return;
         }
     }
