@@ -1,15 +1,15 @@
-//! Starting, stopping, starting again.
+//! Starting, stopping and restarting.
 
 use super::*;
 
 #[tokio::test]
-async fn a_restart_on_a_folder_is_a_restart() {
+async fn restart_keeps_tenant_port_and_tokens() {
     let dir = tempfile::tempdir().unwrap();
     let options = || EngineOptions { folder: Some(dir.path().to_owned()), ..Default::default() };
     let first = Engine::start(options()).await.unwrap();
     let before = first.handshake().clone();
     assert_eq!(find(dir.path()).unwrap().as_ref(), Some(&before));
-    assert_eq!(Engine::start(options()).await.unwrap_err().kind(), EngineErrorKind::Held);
+    assert_eq!(Engine::start(options()).await.unwrap_err().kind(), EngineErrorKind::FolderInUse);
     first.stop().await;
     assert_eq!(find(dir.path()).unwrap(), None);
     assert!(!dir.path().join("handshake.json").exists());

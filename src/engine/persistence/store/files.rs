@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    engine::{file_id::Place, lifecycle::data_folder as folder},
+    engine::file_id::{FileId, LOCK_FILE},
     hatchet::system::private_file,
 };
 
@@ -17,10 +17,10 @@ const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
 
 /// Files that have to stay where they are while the engine writes: the database, and the lock beside it, if there is
 /// one. Who removes the lock lets a second engine at the file; what is written into a file without a name is lost.
-pub(crate) fn places(database: &Path) -> io::Result<Vec<Place>> {
-    let lock = database.with_file_name(folder::LOCK);
-    let mut places = vec![Place::of(database.to_owned(), &fs::metadata(database)?)];
-    places.extend(fs::metadata(&lock).map(|metadata| Place::of(lock, &metadata)));
+pub(crate) fn places(database: &Path) -> io::Result<Vec<FileId>> {
+    let lock = database.with_file_name(LOCK_FILE);
+    let mut places = vec![FileId::new(database.to_owned(), &fs::metadata(database)?)];
+    places.extend(fs::metadata(&lock).map(|metadata| FileId::new(lock, &metadata)));
     Ok(places)
 }
 

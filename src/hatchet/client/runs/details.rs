@@ -3,13 +3,11 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
-use tonic::Request;
 
 use super::RunHandle;
 use crate::hatchet::{
     client::{
         ClientError, Connection, ErrorKind,
-        call_deadline::with_timeout,
         retry::{Backoff, retry, when_temporary},
     },
     wire::{RunId, RunStatus, proto::v1},
@@ -61,7 +59,7 @@ impl RunHandle {
         let mut backoff = Backoff::new(FIRST_RETRY, SLOWEST_RETRY);
         let connection = self.client().connection();
         loop {
-            match retry(when_temporary, || fetch(connection, Request::new(request(self.id())))).await {
+            match retry(when_temporary, || fetch(connection, self.id())).await {
                 Ok(details) => {
                     self.recognition().mark_seen();
                     return Ok(details);
@@ -77,31 +75,21 @@ impl RunHandle {
         }
     }
 
-    /// Asks the engine once, with a limit on the time without a sign of life.
-    pub(crate) async fn details_within(&self, limit: Duration) -> Result<RunDetails, ClientError> {
-        let details = fetch_within(self.client().connection(), self.id(), limit).await?;
+    /// Asks the engine once.
+    pub(in crate::hatchet) async fn details_once(&self) -> Result<RunDetails, ClientError> {
+        let details = fetch(self.client().connection(), self.id()).await?;
         self.recognition().mark_seen();
         Ok(details)
     }
 }
 
-/// Asks the engine for a run once, with a limit on the time without a sign of life.
-pub(super) async fn fetch_within(
-    connection: &Connection,
-    run: RunId,
-    limit: Duration,
-) -> Result<RunDetails, ClientError> {
-    fetch(connection, with_timeout(limit, request(run))).await
-}
-
-fn request(run: RunId) -> v1::GetRunDetailsRequest {
-    v1::GetRunDetailsRequest { external_id: run.to_string() }
-}
-
-async fn fetch(connection: &Connection, request: Request<v1::GetRunDetailsRequest>) -> Result<RunDetails, ClientError> {
-    let call = format!("ask for run {}", request.get_ref().external_id);
-    let mut stub = connection.admin();
-    connection.unless_left(&call, stub.get_run_details(request)).await.map(RunDetails::from_wire)
+/// Asks the engine for a run once.
+pub(super) async fn fetch(connection: &Connection, run: RunId) -> Result<RunDetails, ClientError> {
+    let request = v1::GetRunDetailsRequest { external_id: run.to_string() };
+    match connection.admin().get_run_details(request).await {
+        Ok(answer) => Ok(RunDetails::from_wire(answer.into_inner())),
+        Err(status) => Err(connection.call_error(&format!("ask for run {run}"), status)),
+    }
 }
 
 impl RunDetails {

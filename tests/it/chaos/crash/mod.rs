@@ -14,7 +14,7 @@ use super::{
     table::{Row, long, not_on_a_real_engine},
 };
 use crate::{
-    process::Place,
+    process::Workspace,
     support::{Target, eventually},
 };
 
@@ -25,8 +25,8 @@ async fn what_was_acknowledged_survives_every_kill() {
     if not_on_a_real_engine(&fault) {
         return;
     }
-    let mut row = Row::of(fault);
-    let place = Place::new();
+    let mut row = Row::new(fault);
+    let place = Workspace::new();
     let mut engine = place.engine();
     let target = Arc::new(Target::at(&place.handshake()));
     let book = Arc::new(Book::default());
@@ -54,7 +54,7 @@ async fn what_was_acknowledged_survives_every_kill() {
     book.check(&target, true).await;
     stop.cancel();
     within(30, "the worker ends", working).await.unwrap();
-    row.say(book.counts());
+    row.add(book.counts());
     row.times("engine back", &back, None);
     engine.stop().expect(0);
 }

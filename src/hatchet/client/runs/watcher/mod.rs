@@ -41,9 +41,9 @@ use tokio_util::task::AbortOnDropHandle;
 pub(super) use self::watched::{Outage, Progress};
 use self::{
     subscription::{Subscription, SubscriptionEvent},
-    watched::{Poll, Sink, Waiter, WatchedRuns},
+    watched::{Sink, Waiter, WatchedRuns},
 };
-use super::{RunDetails, RunOutcome, details::fetch_within, recognition::Recognition};
+use super::{RunDetails, RunOutcome, details::fetch, recognition::Recognition};
 use crate::hatchet::{
     client::{ClientError, Connection, ErrorKind},
     wire::RunId,
@@ -135,7 +135,6 @@ impl Task {
 
     /// Runs until the handle is dropped.
     async fn run(mut self) {
-        let mut reconnected = self.connection.replaced().boxed();
         loop {
             let next_poll = self.runs.next_poll().filter(|_| self.polls.len() < MAX_POLLS);
             tokio::select! {
@@ -154,11 +153,6 @@ impl Task {
                     }
                     None => return,
                 },
-                () = &mut reconnected => {
-                    // The end of a run may have been lost with the connection.
-                    reconnected = self.connection.replaced().boxed();
-                    self.runs.poll_all_soon(Instant::now());
-                }
                 Some(()) = async { Some(sleep_until(next_poll?).await) } => self.start_poll(),
             }
             for run in self.runs.take_removed() {
@@ -169,9 +163,9 @@ impl Task {
     }
 
     fn start_poll(&mut self) {
-        let Some(Poll { run, timeout }) = self.runs.take_poll(Instant::now()) else { return };
+        let Some(run) = self.runs.take_poll(Instant::now()) else { return };
         let connection = self.connection.clone();
-        self.polls.push(async move { (run, fetch_within(&connection, run, timeout).await) }.boxed());
+        self.polls.push(async move { (run, fetch(&connection, run).await) }.boxed());
     }
 
     /// Shows the beginning, each new reason and the end of an outage to the views.

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::BoxStream};
+use futures_util::{StreamExt as _, stream::BoxStream};
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep_until},
@@ -17,7 +17,7 @@ use tokio::{
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::hatchet::{
-    client::{ClientError, Connection, connection::response_messages, pulse::Pulse, retry::Backoff},
+    client::{ClientError, Connection, connection::response_messages, retry::Backoff},
     wire::{
         RunId,
         proto::{SubscribeToWorkflowRunsRequest, WorkflowRunEvent},
@@ -46,7 +46,6 @@ pub(super) struct Subscription {
     /// Runs that have not been requested on the present stream.
     to_request: VecDeque<RunId>,
     stream: Option<Stream>,
-    keepalive: Pulse,
     /// When a broken stream is opened again.
     reopen_at: Option<Instant>,
     backoff: Backoff,
@@ -55,18 +54,15 @@ pub(super) struct Subscription {
 struct Stream {
     requests: mpsc::Sender<SubscribeToWorkflowRunsRequest>,
     events: BoxStream<'static, Result<WorkflowRunEvent, tonic::Status>>,
-    /// Ends when the connection of this stream is replaced.
-    replaced: BoxFuture<'static, ()>,
 }
 
 impl Stream {
     fn open(connection: &Connection) -> Self {
-        let replaced = connection.replaced().boxed();
         let (requests, outgoing) = mpsc::channel(REQUESTS);
         let mut stub = connection.dispatcher();
         let events =
             response_messages(async move { stub.subscribe_to_workflow_runs(ReceiverStream::new(outgoing)).await });
-        Self { requests, events, replaced }
+        Self { requests, events }
     }
 }
 
@@ -74,20 +70,12 @@ impl Stream {
 enum Step {
     Requested,
     Received(Option<Result<WorkflowRunEvent, tonic::Status>>),
-    ConnectionReplaced,
-    ConnectionSilent,
 }
 
 impl Subscription {
     pub(super) fn new(connection: Connection) -> Self {
-        let asked = connection.clone();
-        let keepalive = Pulse::new(move || {
-            let (traffic, answer) = asked.question();
-            (traffic, answer.boxed())
-        });
         Self {
             connection,
-            keepalive,
             open: HashSet::new(),
             to_request: VecDeque::new(),
             stream: None,
@@ -118,18 +106,10 @@ impl Subscription {
             if let Some(at) = self.reopen_at {
                 sleep_until(at).await;
                 self.reopen_at = None;
-                self.keepalive.lives();
             }
             match self.step().await {
                 Step::Requested => {}
-                Step::ConnectionReplaced => self.stream = None,
-                Step::ConnectionSilent => {
-                    tracing::debug!("the connection to the engine is silent: connects again");
-                    // It ends this stream too.
-                    self.connection.renew();
-                }
                 Step::Received(Some(Ok(event))) => {
-                    self.keepalive.lives();
                     self.backoff.reset();
                     if let Ok(run) = event.workflow_run_id.parse()
                         && self.open.remove(&run)
@@ -160,8 +140,6 @@ impl Subscription {
                 }
                 Step::Requested
             }
-            () = &mut stream.replaced => Step::ConnectionReplaced,
-            () = self.keepalive.stops() => Step::ConnectionSilent,
         }
     }
 

@@ -22,8 +22,6 @@ pub(super) enum Verdict {
     Unknown,
     /// The engine asks to slow down: all polls are slowed down. It has answered, so this is no silence.
     Throttled,
-    /// The poll took too long: the next one gets more time.
-    TimedOut(ClientError),
     /// The engine did not answer, or failed: the run is polled again.
     NoAnswer(ClientError),
     /// As [`Verdict::NoAnswer`], for [`LONGEST_SILENCE`] already: waits of that age fail.
@@ -52,8 +50,9 @@ pub(super) fn judge(run: RunId, answer: Result<RunDetails, ClientError>, silent_
         {
             Verdict::GiveUp(after_silence(error))
         }
-        ErrorKind::TimedOut => Verdict::TimedOut(error),
-        ErrorKind::Unreachable | ErrorKind::AuthGracePeriod | ErrorKind::Engine => Verdict::NoAnswer(error),
+        ErrorKind::TimedOut | ErrorKind::Unreachable | ErrorKind::AuthGracePeriod | ErrorKind::Engine => {
+            Verdict::NoAnswer(error)
+        }
         ErrorKind::Invalid
         | ErrorKind::TooLarge
         | ErrorKind::RunLost
@@ -95,7 +94,6 @@ mod tests {
             Verdict::Unfinished(_) => "unfinished",
             Verdict::Unknown => "unknown",
             Verdict::Throttled => "throttled",
-            Verdict::TimedOut(_) => "timed out",
             Verdict::NoAnswer(_) => "no answer",
             Verdict::GiveUp(_) => "give up",
             Verdict::FailRun(_) => "fail run",
@@ -127,7 +125,7 @@ mod tests {
         for (kind, before, after) in [
             (ErrorKind::NotFound, "unknown", "unknown"),
             (ErrorKind::Exhausted, "throttled", "throttled"),
-            (ErrorKind::TimedOut, "timed out", "give up"),
+            (ErrorKind::TimedOut, "no answer", "give up"),
             (ErrorKind::Unreachable, "no answer", "give up"),
             (ErrorKind::AuthGracePeriod, "no answer", "give up"),
             (ErrorKind::Engine, "no answer", "give up"),

@@ -30,10 +30,6 @@ const SLOWEST_FOLLOWED: Duration = Duration::from_secs(1);
 const SETTLED: Duration = Duration::from_secs(10);
 /// Longest interval between two polls of a run.
 const SLOWEST: Duration = Duration::from_secs(5);
-/// A poll without a sign of life for this long is given up. Doubles with each time up to [`LONGEST_TIMEOUT`], because a
-/// slow engine is not a dead one.
-const FIRST_TIMEOUT: Duration = Duration::from_secs(5);
-const LONGEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The end of a wait.
 pub(in super::super) type WaitResult = Result<RunOutcome, ClientError>;
@@ -107,8 +103,6 @@ struct Watched {
     scheduled: Option<(Lane, Instant)>,
     /// The time between the last two polls, or before the first.
     interval: Duration,
-    /// The limit of the next poll.
-    timeout: Duration,
     /// The subscription has reported the end without the outcome.
     ended: bool,
     unknown_since: Option<Instant>,
@@ -130,13 +124,6 @@ pub(super) struct WatchedRuns {
     outage: Option<Outage>,
     /// Runs that are no longer watched since [`WatchedRuns::take_removed`].
     removed: Vec<RunId>,
-}
-
-/// A poll that is due.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Poll {
-    pub(super) run: RunId,
-    pub(super) timeout: Duration,
 }
 
 impl WatchedRuns {
@@ -162,7 +149,6 @@ impl WatchedRuns {
             since: now,
             scheduled: None,
             interval: FIRST_BACKGROUND,
-            timeout: FIRST_TIMEOUT,
             ended: false,
             unknown_since: None,
             running_since: None,
@@ -200,8 +186,8 @@ impl WatchedRuns {
         self.schedule.next()
     }
 
-    /// The poll that is due, if one is. Drops runs that nobody waits for any more.
-    pub(super) fn take_poll(&mut self, now: Instant) -> Option<Poll> {
+    /// The run whose poll is due, if there is one. Drops runs that nobody waits for any more.
+    pub(super) fn take_poll(&mut self, now: Instant) -> Option<RunId> {
         while let Some(run) = self.schedule.take(now) {
             let Some(watched) = self.runs.get_mut(&run) else { continue };
             watched.scheduled = None;
@@ -210,9 +196,8 @@ impl WatchedRuns {
                 self.remove(run);
                 continue;
             }
-            let poll = Poll { run, timeout: watched.timeout };
             self.schedule.polled(watched.lane(), now);
-            return Some(poll);
+            return Some(run);
         }
         None
     }
@@ -260,11 +245,6 @@ impl WatchedRuns {
                 self.schedule.slow_down();
                 self.poll_again(run, now);
             }
-            Verdict::TimedOut(error) => {
-                watched.timeout = (watched.timeout * 2).min(LONGEST_TIMEOUT);
-                self.failed(error, now);
-                self.poll_again(run, now);
-            }
             Verdict::NoAnswer(error) => {
                 self.failed(error, now);
                 self.poll_again(run, now);
@@ -292,7 +272,7 @@ impl WatchedRuns {
     }
 
     /// Polls every run within [`FIRST_BACKGROUND`], as far as the rate of polls allows.
-    pub(super) fn poll_all_soon(&mut self, now: Instant) {
+    fn poll_all_soon(&mut self, now: Instant) {
         let soon = now + FIRST_BACKGROUND;
         for (run, watched) in &mut self.runs {
             watched.interval = watched.interval.min(FIRST_BACKGROUND);
