@@ -18,7 +18,7 @@ use crate::{
 const DEFAULT_SLOTS: i64 = 100;
 
 /// A registration. `in_process` marks a worker in the engine's own process.
-pub(in crate::engine) fn registration(from: WorkerRegisterRequest, in_process: bool) -> Result<Registration, Invalid> {
+pub(crate) fn registration(from: WorkerRegisterRequest, in_process: bool) -> Result<Registration, Invalid> {
     if !is_name(&from.worker_name) {
         return Err(Invalid::registration("Name", &not_a_name(&from.worker_name)));
     }

@@ -11,7 +11,7 @@ use crate::{
 
 /// A run to be triggered by a call. `version` is the newest version of the workflow, or `None` if it is unknown, which
 /// the state machine refuses. Evaluates the version's idempotency expression, which can take some milliseconds.
-pub(in crate::engine) fn trigger(
+pub(crate) fn trigger(
     from: TriggerWorkflowRequest,
     version: Option<&Version>,
     max_message: usize,

@@ -21,13 +21,7 @@ use crate::{
 
 /// A run as in its details. As in a real engine, the input of a run with one task is all that the task received, and
 /// the output of a run with several tasks holds the tasks' outputs by their names.
-pub(in crate::engine::rest) fn run_object(
-    driver: &Driver,
-    state: &State,
-    id: RunId,
-    run: &Run,
-    payloads: bool,
-) -> JsonObject {
+pub(crate) fn run_object(driver: &Driver, state: &State, id: RunId, run: &Run, payloads: bool) -> JsonObject {
     let mut object = JsonObject::from_value(json!({
         "metadata": resource_metadata(id, run.created),
         "status": state.status(run).as_str(),
@@ -55,12 +49,7 @@ pub(in crate::engine::rest) fn run_object(
 }
 
 /// A run as a row of a list: its single task, or the run with its tasks as children.
-pub(in crate::engine::rest) fn list_row(
-    driver: &Driver,
-    state: &State,
-    id: RunId,
-    payloads: bool,
-) -> Option<JsonObject> {
+pub(crate) fn list_row(driver: &Driver, state: &State, id: RunId, payloads: bool) -> Option<JsonObject> {
     let (_, run) = state.run(id)?;
     if let [only] = run.tasks[..] {
         return task_object(driver, state, only, payloads);
@@ -83,12 +72,7 @@ pub(in crate::engine::rest) fn list_row(
 }
 
 /// A task as in lists and details.
-pub(in crate::engine::rest) fn task_object(
-    driver: &Driver,
-    state: &State,
-    id: RunId,
-    payloads: bool,
-) -> Option<JsonObject> {
+pub(crate) fn task_object(driver: &Driver, state: &State, id: RunId, payloads: bool) -> Option<JsonObject> {
     let task = state.task(id).filter(|task| task.is_made())?;
     let (run_id, run) = state.run(task.run)?;
     let spec = run.version.tasks.get(task.spec)?;

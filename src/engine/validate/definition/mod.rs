@@ -28,10 +28,7 @@ use crate::{
 };
 
 /// A new definition. `timings` has the timeouts of tasks that declare none.
-pub(in crate::engine) fn definition(
-    content: v1::CreateWorkflowVersionRequest,
-    timings: &Timings,
-) -> Result<Definition, Invalid> {
+pub(crate) fn definition(content: v1::CreateWorkflowVersionRequest, timings: &Timings) -> Result<Definition, Invalid> {
     if !is_name(&content.name) {
         return Err(Invalid::definition("Name", &not_a_name(&content.name)));
     }
@@ -65,7 +62,7 @@ pub(in crate::engine) fn definition(
 /// this one refuses; such fields must not lose the workflow. Its crons are ignored, since they are stored on their own,
 /// and empty schedule timeouts mean the default.
 #[cfg(feature = "durable")]
-pub(in crate::engine) fn stored_definition(
+pub(crate) fn stored_definition(
     content: v1::CreateWorkflowVersionRequest,
     timings: &Timings,
 ) -> Result<Definition, Invalid> {
