@@ -21,7 +21,7 @@ pub use self::{
 use super::{
     config::{ClientConfig, ServerUrl},
     connection::{Connection, USER_AGENT},
-    error::{ClientError, ErrorKind, distrust},
+    error::{ClientError, ErrorKind, untrusted_certificate},
     transport::{ConnectError, Dialer, HttpError, Protocol, SharedTls, exchange, root_cause},
 };
 use crate::hatchet::wire::{RunId, RunStatus, TenantId, WorkerId};
@@ -131,7 +131,7 @@ impl RestClient {
         query: &[(&str, String)],
         body: Option<Value>,
     ) -> Result<(String, Response<Bytes>), ClientError> {
-        let (config, tls) = self.connection.secured();
+        let (config, tls) = self.connection.config_and_tls();
         config.check_rest_is_private()?;
         let url = ServerUrl::parse(config.server_url.as_deref().unwrap_or_default())?;
         let what = format!("{method} {url}{path}");
@@ -193,7 +193,7 @@ fn failed(what: &str, error: &HttpError) -> ClientError {
         HttpError::TooLarge => (ErrorKind::Engine, format!("{error}: {check}")),
         // What to do is in it.
         HttpError::Connect(ConnectError::Proxy(why)) => (ErrorKind::Unreachable, why.clone()),
-        HttpError::Connect(_) | HttpError::Broken(_) => match distrust(error) {
+        HttpError::Connect(_) | HttpError::Broken(_) => match untrusted_certificate(error) {
             Some(why) => (ErrorKind::Tls, why),
             None => (ErrorKind::Unreachable, format!("{}: {check}", root_cause(error))),
         },

@@ -3,13 +3,11 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
-use tonic::Request;
 
 use crate::hatchet::{
     client::{
         ClientError, ErrorKind, RunHandle,
-        patience::within,
-        retry::{Waits, if_temporary, retrying},
+        retry::{Backoff, retry, when_temporary},
     },
     wire::{RunStatus, proto::v1},
 };
@@ -50,36 +48,28 @@ impl RunHandle {
     /// triggered here after 10 s.
     pub async fn details(&self) -> Result<RunDetails, ClientError> {
         let begun = Instant::now();
-        let mut waits = Waits::new(Duration::from_millis(100), Duration::from_millis(500));
+        let mut waits = Backoff::new(Duration::from_millis(100), Duration::from_millis(500));
         loop {
-            match retrying(if_temporary, || self.look(Request::new(self.question()))).await {
+            match retry(when_temporary, || self.details_once()).await {
                 Err(error) if error.kind() == ErrorKind::NotFound && !self.was_seen() => {
                     if begun.elapsed() >= self.patience() {
                         return Err(self.unknown());
                     }
-                    sleep(waits.again()).await;
+                    sleep(waits.next_delay()).await;
                 }
                 answer => return answer,
             }
         }
     }
 
-    /// Asks once, and waits no longer than this without a sign of life.
-    pub(crate) async fn details_within(&self, limit: Duration) -> Result<RunDetails, ClientError> {
-        self.look(within(limit, self.question())).await
-    }
-
-    fn question(&self) -> v1::GetRunDetailsRequest {
-        v1::GetRunDetailsRequest { external_id: self.id().to_string() }
-    }
-
-    async fn look(&self, request: Request<v1::GetRunDetailsRequest>) -> Result<RunDetails, ClientError> {
+    /// Asks once.
+    pub(in crate::hatchet) async fn details_once(&self) -> Result<RunDetails, ClientError> {
+        let request = v1::GetRunDetailsRequest { external_id: self.id().to_string() };
         let connection = self.client().connection();
-        let mut stub = connection.admin();
-        let answer =
-            connection.unless_left(&format!("ask for run {}", self.id()), stub.get_run_details(request)).await?;
+        let answer = connection.admin().get_run_details(request).await;
+        let answer = answer.map_err(|status| connection.call_error(&format!("ask for run {}", self.id()), status))?;
         self.saw();
-        Ok(details(answer))
+        Ok(details(answer.into_inner()))
     }
 }
 

@@ -11,17 +11,13 @@ use tokio::time::{Instant, sleep};
 
 use super::RunDetails;
 use crate::hatchet::{
-    client::{ClientError, ErrorKind, RunHandle, retry::Waits},
+    client::{ClientError, ErrorKind, RunHandle, retry::Backoff},
     wire::{RunId, RunStatus, proto},
 };
 
 /// The poll starts here and slows down to [`POLL_SLOWEST`].
 pub(super) const POLL_FIRST: Duration = Duration::from_millis(250);
 pub(super) const POLL_SLOWEST: Duration = Duration::from_secs(5);
-/// A poll without a sign of life for this long is given up and made again, with twice the time up to the second: a slow
-/// engine is not a dead one.
-pub(super) const POLL_TIMEOUT: Duration = Duration::from_secs(5);
-pub(super) const LONGEST_POLL_TIMEOUT: Duration = Duration::from_secs(30);
 /// Without an answer of use for this long, a wait ends, be it for one run or for many.
 pub(super) const SILENCE_PATIENCE: Duration = Duration::from_secs(300);
 
@@ -120,7 +116,7 @@ impl RunHandle {
     /// Waits until the run has ended, and says how.
     ///
     /// Ends with [`ErrorKind::NotFound`] where the engine does not know the run for 10 s (2 s for an id from
-    /// [`super::Client::run`], [`ErrorKind::Lost`] where it knew the run before), with [`ErrorKind::Unreachable`] where it
+    /// [`super::Client::run`], [`ErrorKind::RunLost`] where it knew the run before), with [`ErrorKind::Unreachable`] where it
     /// does not answer for 5 minutes, with what it answers last where that is failures for as long, and at once where the
     /// token is refused. An engine that asks to slow down is waited for however long it does.
     pub async fn outcome(&self) -> Result<RunOutcome, ClientError> {
@@ -145,18 +141,16 @@ impl RunHandle {
     /// Asks for the details, ever slower, until they are final.
     async fn poll(&self, first: Duration, pace: Pace) -> Result<RunOutcome, ClientError> {
         let results = self.client().results();
-        let mut waits = Waits::new(first, POLL_SLOWEST);
+        let mut waits = Backoff::new(first, POLL_SLOWEST);
         let (mut unknown_since, mut heard) = (None, Instant::now());
-        let mut limit = POLL_TIMEOUT;
         let connection = self.client().connection();
         if pace == Pace::Unsure {
-            results.quiet(&mut waits, connection.renewed()).await;
+            results.quiet(&mut waits, connection.replaced()).await;
         }
         loop {
-            let left = connection.renewed();
+            let left = connection.replaced();
             let permit = results.poll_permit().await;
-            let arrived = connection.arrived();
-            let answer = self.details_within(limit).await;
+            let answer = self.details_once().await;
             drop(permit);
             match answer {
                 Ok(details) => {
@@ -170,16 +164,9 @@ impl RunHandle {
                     if unknown_since.get_or_insert(heard).elapsed() > self.patience() {
                         return Err(self.unknown());
                     }
-                    waits.start_over();
+                    waits.reset();
                 }
                 Err(error) if error.is_temporary() => {
-                    if error.kind() == ErrorKind::TimedOut {
-                        limit = (limit * 2).min(LONGEST_POLL_TIMEOUT);
-                        // It may be dead and look alive.
-                        if connection.arrived() == arrived {
-                            connection.renew();
-                        }
-                    }
                     if error.kind() == ErrorKind::Exhausted {
                         heard = Instant::now();
                     }
@@ -190,7 +177,7 @@ impl RunHandle {
                 Err(error) => return Err(error),
             }
             match pace {
-                Pace::Ended => sleep(waits.again()).await,
+                Pace::Ended => sleep(waits.next_delay()).await,
                 Pace::Unsure => results.quiet(&mut waits, left).await,
             }
         }
@@ -202,7 +189,7 @@ impl RunHandle {
 pub(super) fn given_up(error: ClientError) -> ClientError {
     let is_silence = match error.kind() {
         ErrorKind::TimedOut => true,
-        ErrorKind::Unreachable => error.status().is_none_or(|status| std::error::Error::source(status).is_some()),
+        ErrorKind::Unreachable => error.is_from_connection(),
         _ => false,
     };
     if !is_silence {
