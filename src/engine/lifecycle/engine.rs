@@ -14,7 +14,7 @@ use super::data_folder::{Folder, Identity};
 use crate::engine::{driver::open, persistence::store::Store};
 use crate::{
     engine::{
-        driver::{Driver, Time},
+        driver::{Driver, SystemClock},
         error::EngineError,
         http::{self, Service, Tokens},
         options::{EngineOptions, Rest},
@@ -83,7 +83,7 @@ impl Engine {
         let listeners: Vec<_> = [Some(listener), rest].into_iter().flatten().collect();
         let body = move || {
             // Here and not before: there may be much to read.
-            let time = Time::start();
+            let time = SystemClock::start();
             match Kept::open(&options, folder.as_ref(), time.now()) {
                 Ok(Kept { state, store }) => {
                     let driver = Driver::new(state, time, identity.tenant, options.max_message);
@@ -190,7 +190,7 @@ enum Store {}
 async fn keep(driver: &Driver, store: Option<&Store>) {
     match store {
         #[cfg(feature = "durable")]
-        Some(store) => driver.keep(store).await,
+        Some(store) => driver.persist(store).await,
         #[cfg(not(feature = "durable"))]
         Some(never) => {
             let _ = driver;
@@ -203,7 +203,7 @@ async fn keep(driver: &Driver, store: Option<&Store>) {
 /// There will be no more changes.
 fn stop_keeping(driver: &Driver) {
     #[cfg(feature = "durable")]
-    driver.stop_keeping();
+    driver.finish_persisting();
     #[cfg(not(feature = "durable"))]
     let _ = driver;
 }
@@ -277,11 +277,11 @@ async fn run(
     let mut keeping_is_over = held.store.is_none();
     tokio::select! {
         outcome = &mut serving => tracing::error!("the engine has stopped serving: {outcome:?}"),
-        () = driver.keep_time() => {}
+        () = driver.run_timers() => {}
         () = driver.release_memory() => {}
         () = &mut keeping => keeping_is_over = true,
         _ = stopped => {
-            driver.hang_up();
+            driver.close_streams();
             drop(hang_up);
             tokio::select! {
                 ended = tokio::time::timeout(FAREWELL, serving) => if ended.is_err() {
@@ -313,7 +313,7 @@ mod tests {
 
     use super::*;
     use crate::engine::{
-        persistence::row::{Change, Row, RowKey, Table},
+        persistence::row::{Row, RowChange, RowKey, Table},
         persistence::store,
     };
 
@@ -330,7 +330,11 @@ mod tests {
         // Something to write while it is let go of: SQLite removes its log when it closes the file.
         let text: Arc<str> = "x".repeat(8 << 20).into();
         let row = |number| {
-            Change::Put(Table::Runs, RowKey::Number(number), Row { head: vec![1], texts: [Some(text.clone()), None] })
+            RowChange::Put(
+                Table::Runs,
+                RowKey::Number(number),
+                Row { head: vec![1], texts: [Some(text.clone()), None] },
+            )
         };
         let written = held.store.as_ref().unwrap().write((1..8).map(row).collect()).now_or_never();
         assert!(written.is_none(), "it is still to be written");

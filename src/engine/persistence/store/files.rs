@@ -86,7 +86,7 @@ pub(crate) fn draft(path: &Path) -> io::Result<PathBuf> {
 
 /// Renames a damaged file, and what is beside it in the same way, so that nothing is overwritten and it can still be
 /// looked at. One that is cut short is found at the next look, and what is still there is put aside then.
-pub(crate) fn put_aside(path: &Path) -> io::Result<PathBuf> {
+pub(crate) fn move_aside(path: &Path) -> io::Result<PathBuf> {
     let free = |aside: &PathBuf| {
         let names = COMPANIONS.map(|companion| with(aside, companion));
         names.iter().chain([aside]).all(|name| fs::symlink_metadata(name).is_err())

@@ -21,13 +21,13 @@ use std::{
 use tokio::sync::oneshot;
 
 pub(crate) use self::error::{OpenError, WriteError, advice};
-use self::{files::LastWrite, row_batch::Parcel, sqlite::Database};
+use self::{files::LastWrite, row_batch::RowBatch, sqlite::Database};
 use crate::engine::{
     file_id::Place,
-    persistence::row::{Batch, Damaged, Found, Table},
+    persistence::row::{Batch, Damaged, StoredRow, Table},
 };
 
-/// Parcels of rows that may wait for whoever opens a store.
+/// RowBatches of rows that may wait for whoever opens a store.
 const PARCELS: usize = 8;
 
 /// Without a batch for this long, pages that deleted rows have left are given back.
@@ -52,7 +52,7 @@ type Done = Result<(), (Batch, WriteError)>;
 /// Opens the file, or makes it, and hands over all its rows, table by table in the order of [`Table::ALL`].
 pub(crate) fn open(
     path: &Path,
-    mut each: impl FnMut(Table, Found<'_>) -> Result<(), Damaged>,
+    mut each: impl FnMut(Table, StoredRow<'_>) -> Result<(), Damaged>,
 ) -> Result<Store, OpenError> {
     match files::look(path).map_err(OpenError::Io)? {
         files::Presence::Something => {}
@@ -66,10 +66,10 @@ pub(crate) fn open(
     let database = Database::open(path)?;
     // One thread takes the rows out of the file while this one makes them what they were.
     let database = thread::scope(|scope| {
-        let (parcels, waiting) = sync_channel(PARCELS);
-        let reader = scope.spawn(move || read(&database, &parcels).map(|()| database));
-        // An error here ends the reader too: nobody takes its parcels.
-        let outcome = waiting.into_iter().try_for_each(|parcel: Parcel| parcel.open(&mut each));
+        let (batches, waiting) = sync_channel(PARCELS);
+        let reader = scope.spawn(move || read(&database, &batches).map(|()| database));
+        // An error here ends the reader too: nobody takes its batches.
+        let outcome = waiting.into_iter().try_for_each(|rows: RowBatch| rows.open(&mut each));
         let read = reader.join().unwrap_or_else(|_| Err(OpenError::Io(std::io::Error::other("its reader panicked"))));
         outcome?;
         read
@@ -77,17 +77,17 @@ pub(crate) fn open(
     Store::start(path, database.claim()?)
 }
 
-fn read(database: &Database, parcels: &SyncSender<Parcel>) -> Result<(), OpenError> {
+fn read(database: &Database, batches: &SyncSender<RowBatch>) -> Result<(), OpenError> {
     for table in Table::ALL {
-        let mut parcel = Parcel::of(table);
+        let mut rows = RowBatch::of(table);
         let mut is_wanted = true;
         database.read(table, |row| {
-            if parcel.add(row) {
-                is_wanted = parcels.send(std::mem::replace(&mut parcel, Parcel::of(table))).is_ok();
+            if rows.add(row) {
+                is_wanted = batches.send(std::mem::replace(&mut rows, RowBatch::of(table))).is_ok();
             }
             is_wanted
         })?;
-        if !is_wanted || !parcel.is_empty() && parcels.send(parcel).is_err() {
+        if !is_wanted || !rows.is_empty() && batches.send(rows).is_err() {
             return Ok(());
         }
     }
@@ -95,8 +95,8 @@ fn read(database: &Database, parcels: &SyncSender<Parcel>) -> Result<(), OpenErr
 }
 
 /// Puts a damaged file aside, with what belongs to it, and answers its new name.
-pub(crate) fn put_aside(path: &Path) -> std::io::Result<PathBuf> {
-    files::put_aside(path)
+pub(crate) fn move_aside(path: &Path) -> std::io::Result<PathBuf> {
+    files::move_aside(path)
 }
 
 impl Store {
@@ -168,7 +168,7 @@ fn run(
     last_write: &mut LastWrite,
 ) {
     // One behind the other in the file.
-    batch.sort_by(|a, b| a.place().cmp(&b.place()));
+    batch.sort_by(|a, b| a.sort_key().cmp(&b.sort_key()));
     let interference = match places.iter().find_map(Place::left) {
         Some(path) => Some(WriteError::left(path)),
         None => (LastWrite::of(path) != *last_write).then(|| WriteError::changed(path)),

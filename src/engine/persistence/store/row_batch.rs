@@ -1,19 +1,19 @@
 //! Rows on their way from the thread that reads them to the one that understands them, many at once.
 
-use super::{Damaged, Found, Table};
+use super::{Damaged, StoredRow, Table};
 
-/// Bytes after which a parcel is sent.
+/// Bytes after which a rows is sent.
 const FULL: usize = 256 << 10;
 
 /// Rows of one table.
 #[derive(Debug)]
-pub(crate) struct Parcel {
+pub(crate) struct RowBatch {
     table: Table,
     bytes: Vec<u8>,
     rows: Vec<Packed>,
 }
 
-/// A row, by the lengths of its parts in the order of [`Found`]; an absent text has none.
+/// A row, by the lengths of its parts in the order of [`StoredRow`]; an absent text has none.
 #[derive(Debug)]
 struct Packed {
     number: u64,
@@ -22,7 +22,7 @@ struct Packed {
     texts: [Option<usize>; 2],
 }
 
-impl Parcel {
+impl RowBatch {
     pub(crate) fn of(table: Table) -> Self {
         Self { table, bytes: Vec::with_capacity(FULL + (FULL >> 2)), rows: Vec::new() }
     }
@@ -32,7 +32,7 @@ impl Parcel {
     }
 
     /// Answers whether it is full.
-    pub(crate) fn add(&mut self, row: Found<'_>) -> bool {
+    pub(crate) fn add(&mut self, row: StoredRow<'_>) -> bool {
         self.bytes.extend(row.key);
         self.bytes.extend(row.head);
         for text in row.texts.into_iter().flatten() {
@@ -44,7 +44,10 @@ impl Parcel {
     }
 
     /// Hands over its rows.
-    pub(crate) fn open(&self, each: &mut impl FnMut(Table, Found<'_>) -> Result<(), Damaged>) -> Result<(), Damaged> {
+    pub(crate) fn open(
+        &self,
+        each: &mut impl FnMut(Table, StoredRow<'_>) -> Result<(), Damaged>,
+    ) -> Result<(), Damaged> {
         let mut rest = &self.bytes[..];
         for row in &self.rows {
             let mut part = |length: usize| {
@@ -59,7 +62,7 @@ impl Parcel {
                 [] => Damaged(format!("row {} of `{}`: {why}", row.number, self.table.name())),
                 _ => Damaged(format!("a row of `{}`: {why}", self.table.name())),
             };
-            each(self.table, Found { number: row.number, key, head, texts }).map_err(which)?;
+            each(self.table, StoredRow { number: row.number, key, head, texts }).map_err(which)?;
         }
         Ok(())
     }

@@ -8,8 +8,8 @@ use rusqlite::{
 };
 use uuid::Uuid;
 
-use super::{Found, OpenError, Table, WriteError};
-use crate::engine::persistence::row::{Change, RowKey};
+use super::{OpenError, StoredRow, Table, WriteError};
+use crate::engine::persistence::row::{RowChange, RowKey};
 
 /// The format of the file. It changes when what an older engine has written can no longer be read as it is; a new
 /// field of a record changes nothing.
@@ -85,7 +85,7 @@ impl Database {
     }
 
     /// Hands over the rows of a table in their order, for as long as they are wanted.
-    pub(crate) fn read(&self, table: Table, mut each: impl FnMut(Found<'_>) -> bool) -> Result<(), OpenError> {
+    pub(crate) fn read(&self, table: Table, mut each: impl FnMut(StoredRow<'_>) -> bool) -> Result<(), OpenError> {
         let name = table.name();
         let mut statement = self.connection.prepare(&format!("SELECT key, head, a, b FROM {name} ORDER BY key"))?;
         let mut rows = statement.query([])?;
@@ -99,7 +99,7 @@ impl Database {
     }
 
     /// Keeps a batch whole, or nothing of it.
-    pub(crate) fn write(&mut self, batch: &[Change]) -> Result<(), WriteError> {
+    pub(crate) fn write(&mut self, batch: &[RowChange]) -> Result<(), WriteError> {
         // The one who writes is the only one, from here to the end: no other can take the file in between.
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         if is_taken(&transaction, self.owner)? {
@@ -107,12 +107,12 @@ impl Database {
         }
         for change in batch {
             match change {
-                Change::Put(table, key, row) => {
+                RowChange::Put(table, key, row) => {
                     let sql = put(*table);
                     let [a, b] = &row.texts;
                     transaction.prepare_cached(sql)?.execute((key, &row.head, a.as_deref(), b.as_deref()))?;
                 }
-                Change::Delete(table, key) => drop(transaction.prepare_cached(delete(*table))?.execute((key,))?),
+                RowChange::Delete(table, key) => drop(transaction.prepare_cached(delete(*table))?.execute((key,))?),
             }
         }
         transaction.commit()?;
@@ -230,14 +230,14 @@ fn flags() -> OpenFlags {
     OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW
 }
 
-fn found<'a>(row: &'a Row<'_>) -> Result<Found<'a>, FromSqlError> {
+fn found<'a>(row: &'a Row<'_>) -> Result<StoredRow<'a>, FromSqlError> {
     let value = |at: usize| row.get_ref(at).map_err(|e| FromSqlError::Other(Box::new(e)));
     let (number, key) = match value(0)? {
         ValueRef::Integer(number) => (u64::try_from(number).map_err(|_| FromSqlError::OutOfRange(number))?, &[][..]),
         other => (0, other.as_blob()?),
     };
     let texts = [value(2)?.as_str_or_null()?, value(3)?.as_str_or_null()?];
-    Ok(Found { number, key, head: value(1)?.as_blob()?, texts })
+    Ok(StoredRow { number, key, head: value(1)?.as_blob()?, texts })
 }
 
 macro_rules! sql {

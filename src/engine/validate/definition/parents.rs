@@ -104,7 +104,10 @@ mod tests {
             (&[("t", &[]), ("t", &[])], "name of another task"),
         ] {
             let error = resolve_parents(&tasks(edges)).unwrap_err();
-            assert!(error.message().contains(text) && !error.message().contains("`leaf`"), "{error:?}");
+            assert!(
+                error.clone().into_message().contains(text) && !error.clone().into_message().contains("`leaf`"),
+                "{error:?}"
+            );
         }
     }
 }
