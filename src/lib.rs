@@ -1,4 +1,4 @@
-//! The Hatchet quickstart in Rust, as a map in reading order:
+//! The Hatchet quickstart in Rust. The [`guide`] explains its use; this page is a map of the code in reading order:
 //!
 //! - [`tasks`]: what a user writes, one file for each task
 //! - [`hatchet::task`]: what a task is
@@ -15,5 +15,6 @@ pub mod bench;
 pub mod cli;
 #[cfg(feature = "engine")]
 pub mod engine;
+pub mod guide;
 pub mod hatchet;
 pub mod tasks;

@@ -38,7 +38,7 @@ fn restore(path: &Path, options: &EngineOptions, now: ClockReading) -> Result<(S
     let timings = options.timings.clone();
     let validate = Box::new(move |content| stored_definition(content, &timings).map_err(|e| e.into_message()));
     let ids = Box::new(Uuid::new_v4);
-    let mut restore = Restore::new(options.timings.clone(), options.keep(), ids, validate, now);
+    let mut restore = Restore::new(options.timings.clone(), options.retention(), ids, validate, now);
     let store = store::open(path, |table, row| restore.put(table, row))?;
     Ok((restore.finish()?, store))
 }

@@ -21,7 +21,7 @@ fn driver() -> Arc<Driver> {
 }
 
 fn driver_with(options: &EngineOptions) -> Arc<Driver> {
-    let state = State::new(Timings::default(), options.keep(), Box::new(uuid::Uuid::new_v4));
+    let state = State::new(Timings::default(), options.retention(), Box::new(uuid::Uuid::new_v4));
     let driver = Driver::new(state, SystemClock::start(), TenantId::random(), 1 << 22);
     let task = TaskDefinition {
         name: "t".into(),

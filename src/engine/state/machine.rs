@@ -96,16 +96,16 @@ impl State {
         self.effects.pop_front()
     }
 
-    /// Whether the engine may hold more, by [`Retention::held_bytes`].
+    /// Whether the engine may hold more, by [`Retention::max_bytes`].
     pub(crate) fn has_capacity(&self, capacity: Capacity) -> bool {
         let reserve = match capacity {
             Capacity::Runs => 0,
             Capacity::Workers => WORKER_RESERVE,
         };
-        self.held_bytes() < self.retention.held_bytes.saturating_add(reserve)
+        self.held_bytes() < self.retention.max_bytes.saturating_add(reserve)
     }
 
-    /// Estimated memory of all that counts against [`Retention::held_bytes`].
+    /// Estimated memory of all that counts against [`Retention::max_bytes`].
     pub(crate) fn held_bytes(&self) -> usize {
         self.runs.bytes()
             + self.idempotency_keys.tracked().bytes()

@@ -45,14 +45,15 @@ pub const DEFAULT_MAX_MESSAGE: usize = 4 * 1024 * 1024;
 /// a real one notices a freed slot of another type only on a tick of 1.0 to 1.5 s.
 pub const SLOT_TYPE: &str = "default";
 
-/// Code generated from `proto/`. Modules are the packages of the files; the first generation of services has none.
+/// Messages, clients and services, generated from `proto/` by `make proto`. Packages are as in the `.proto` files; the
+/// first generation of services has none.
 #[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub)]
 pub mod proto {
-    include!(concat!(env!("OUT_DIR"), "/_.rs"));
+    include!("generated/hatchet.rs");
 
     /// Package `v1`.
     pub mod v1 {
-        include!(concat!(env!("OUT_DIR"), "/v1.rs"));
+        include!("generated/v1.rs");
     }
 }
 

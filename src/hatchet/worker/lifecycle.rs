@@ -20,8 +20,8 @@ use super::{
 use crate::hatchet::{
     client::{
         Client, ClientError, ErrorKind,
-        patience::LIMIT,
-        retry::{RegistrationTimeout, Waits},
+        call_deadline::DEFAULT_TIMEOUT,
+        retry::{Backoff, RegistrationTimeout},
     },
     system::OsError,
     task::{CancelReason, Kind},
@@ -154,7 +154,7 @@ async fn keep(
     intake_closed: &CancellationToken,
 ) -> ClientError {
     let name = registration.name();
-    let mut waits = Waits::new(FIRST_WAIT, LONGEST_WAIT);
+    let mut waits = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
     let mut failures = 0_u32;
     let mut since = Instant::now();
     loop {
@@ -170,17 +170,17 @@ async fn keep(
                 failures = if signs.heartbeat { 1 } else { failures.saturating_add(1) };
                 // A stream that has brought work is worth having again at once, however short it was.
                 let held = if signs.work { Duration::MAX } else { opened.elapsed() };
-                waits.after(if signs.heartbeat { held } else { Duration::ZERO }, STORM)
+                waits.next_delay_after(if signs.heartbeat { held } else { Duration::ZERO }, STORM)
             }
             Ended::Forgotten => {
                 tracing::warn!(name, "the engine does not know this worker any more: it registers again");
                 links.lost(number, None);
-                let timeout = RegistrationTimeout::begin(Duration::ZERO);
+                let timeout = RegistrationTimeout::start(Duration::ZERO);
                 let registered = tokio::select! {
                     biased;
                     // A worker that registers now would not be among those that the drain has paused.
                     () = links.draining() => std::future::pending().await,
-                    registered = register(&shared.client, slice::from_ref(registration), LIMIT, &timeout) => registered,
+                    registered = register(&shared.client, slice::from_ref(registration), DEFAULT_TIMEOUT, &timeout) => registered,
                 };
                 match registered {
                     Ok(registered) => {
@@ -195,7 +195,7 @@ async fn keep(
                     Err(error) if error.kind() == ErrorKind::Unauthenticated => return error,
                     Err(error) => {
                         tracing::warn!(name, "could not register again, and tries on: {error}");
-                        waits.again()
+                        waits.next_delay()
                     }
                 }
             }
@@ -206,12 +206,12 @@ async fn keep(
 
 /// The wait between a registration and its stream, where the one before it was kept for so long. An engine that
 /// forgets a worker at once is not to be stormed with new ones.
-fn before_listening(waits: &mut Waits, kept: Duration) -> Duration {
+fn before_listening(waits: &mut Backoff, kept: Duration) -> Duration {
     if kept > STORM {
-        waits.start_over();
+        waits.reset();
         return Duration::ZERO;
     }
-    waits.again()
+    waits.next_delay()
 }
 
 #[cfg(test)]
@@ -220,7 +220,7 @@ mod tests {
 
     #[test]
     fn registrations_that_are_forgotten_at_once_are_spaced() {
-        let mut waits = Waits::new(FIRST_WAIT, LONGEST_WAIT);
+        let mut waits = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
         assert_eq!(before_listening(&mut waits, STORM * 2), Duration::ZERO, "an engine that was restarted");
         let spaced: Vec<Duration> = (0..10).map(|_| before_listening(&mut waits, Duration::ZERO)).collect();
         assert!(spaced[0] >= FIRST_WAIT && spaced[6..].iter().all(|wait| *wait >= LONGEST_WAIT), "{spaced:?}");

@@ -49,7 +49,7 @@ fn the_file_shrinks_again() {
     database.write(&all.map(|n| RowChange::Delete(Table::Runs, RowKey::Number(n))).collect::<Vec<_>>()).unwrap();
     for n in 0..1000 {
         database.write(&[put(100_000, n % 7)]).unwrap();
-        database.tidy();
+        database.reclaim();
     }
     drop(database);
     let size = std::fs::metadata(&path).unwrap().len();

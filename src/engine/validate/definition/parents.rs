@@ -103,11 +103,8 @@ mod tests {
             (&[("leaf", &["b"]), ("a", &["b"]), ("b", &["a"])], "form a cycle"),
             (&[("t", &[]), ("t", &[])], "name of another task"),
         ] {
-            let error = resolve_parents(&tasks(edges)).unwrap_err();
-            assert!(
-                error.clone().into_message().contains(text) && !error.clone().into_message().contains("`leaf`"),
-                "{error:?}"
-            );
+            let message = resolve_parents(&tasks(edges)).unwrap_err().into_message();
+            assert!(message.contains(text) && !message.contains("`leaf`"), "{message}");
         }
     }
 }

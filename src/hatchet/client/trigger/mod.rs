@@ -22,7 +22,7 @@ pub(super) use self::bulk::SINGLE_CALLS;
 use crate::hatchet::{
     client::{
         Client, ClientError, Connection, ErrorKind,
-        retry::{if_not_done, retrying},
+        retry::{retry, when_not_executed},
     },
     wire::{RunId, TriggerId, check_object, proto::v1},
 };
@@ -121,7 +121,7 @@ impl RunHandle {
         let id = self.id;
         if self.was_seen() {
             return ClientError::new(
-                ErrorKind::Lost,
+                ErrorKind::RunLost,
                 format!(
                     "the engine no longer knows run {id}, which it knew before: it was restarted without its data, or \
                      has dropped the run since: start it again if its work is still wanted"
@@ -180,9 +180,9 @@ impl Client {
         let trigger = options.trigger_id.unwrap_or_else(TriggerId::random);
         let item = self.item(name, input, options, 0, Mark { trigger, call: None })?;
         let call = format!("trigger {name}");
-        retrying(if_not_done, || self.connection().reach(&call)).await?;
+        retry(when_not_executed, || self.connection().ensure_reachable(&call)).await?;
         let begun = SystemTime::now();
-        let answer = retrying(if_not_done, || {
+        let answer = retry(when_not_executed, || {
             let (mut stub, request) = (self.connection().workflows(), item.request.clone());
             let call = &call;
             async move {
@@ -192,7 +192,7 @@ impl Client {
         .await;
         match answer {
             Ok(answer) => Ok(RunHandle::triggered(self.clone(), run_id(&answer.into_inner().workflow_run_id)?)),
-            Err(error) if error.answer_was_lost() => {
+            Err(error) if error.is_response_lost() => {
                 let mut recovered = self.recover(vec![item], begun, &error).await;
                 recovered.pop().map_or(Err(error), |(_, run)| run)
             }
@@ -270,7 +270,7 @@ pub(super) fn refused(connection: &Connection, call: &str, name: &str, status: t
             format!("{call}: the engine knows no workflow of this name: start a worker that registers {name}");
         return ClientError::new(ErrorKind::NotFound, message).with_source(status);
     }
-    connection.failed(call, status)
+    connection.call_error(call, status)
 }
 
 pub(super) fn run_id(text: &str) -> Result<RunId, ClientError> {
