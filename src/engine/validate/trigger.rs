@@ -2,10 +2,7 @@
 
 use super::{error::Invalid, field, json};
 use crate::{
-    engine::state::{
-        ClaimRequest, ParentRef, TriggerItem,
-        model::{Origin, Version},
-    },
+    engine::state::{Origin, ParentRef, TriggerItem, Version, claim_for},
     hatchet::wire::{RunId, excerpt, proto::v1::TriggerWorkflowRequest},
 };
 
@@ -30,14 +27,9 @@ pub(crate) fn trigger(
         None => None,
         Some(id) => Some(ParentRef { task: parent_id(&id)?, index: from.child_index, key: from.child_key }),
     };
-    let claim = match version.and_then(|version| version.idempotency.as_ref()) {
-        None => None,
-        Some(rule) => {
-            let key = rule.expression.key(&input, &metadata).map_err(Invalid::new)?;
-            Some(ClaimRequest { key, lease: rule.lease })
-        }
-    };
-    Ok(TriggerItem { workflow: from.name, input, metadata, priority, parent, claim, origin: Origin::Call })
+    let claim =
+        version.map(|version| claim_for(version, &input, &metadata)).transpose().map_err(Invalid::new)?.flatten();
+    Ok(TriggerItem { workflow: from.name.into(), input, metadata, priority, parent, claim, origin: Origin::Call })
 }
 
 fn parent_id(text: &str) -> Result<RunId, Invalid> {

@@ -74,6 +74,6 @@ impl TemplateFilter {
     pub(crate) fn matches(&self, state: &State, template: &RunTemplate) -> bool {
         self.workflow.is_none_or(|id| state.version_of(&template.workflow).is_some_and(|v| v.workflow_id == id))
             && self.workflow_name.as_deref().is_none_or(|name| name == &*template.workflow)
-            && self.metadata.fits_all(&template.metadata)
+            && self.metadata.matches_all(&template.metadata)
     }
 }

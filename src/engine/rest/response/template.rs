@@ -11,7 +11,7 @@ pub(crate) fn with_template(mut fields: Value, state: &State, template: &RunTemp
     if let Some(version) = state.version_of(&template.workflow) {
         fields["workflowId"] = version.workflow_id.to_string().into();
         fields["workflowVersionId"] = version.id.to_string().into();
-        fields["priority"] = template.priority.unwrap_or(version.default_priority).into();
+        fields["priority"] = template.priority.unwrap_or(version.definition.default_priority).into();
     }
     let mut object = JsonObject::from_value(fields);
     object.payload("input", Payload::Json(template.input.clone()));
