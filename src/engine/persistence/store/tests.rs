@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::engine::persistence::row::{Change, Row, RowKey};
+use crate::engine::persistence::row::{Row, RowChange, RowKey};
 
-fn put(number: u64, bytes: usize) -> Change {
+fn put(number: u64, bytes: usize) -> RowChange {
     let row = Row { head: vec![1], texts: [Some(Arc::from("x".repeat(bytes))), None] };
-    Change::Put(Table::Runs, RowKey::Number(number), row)
+    RowChange::Put(Table::Runs, RowKey::Number(number), row)
 }
 
 fn numbers(path: &Path) -> Vec<u64> {
     let mut numbers = Vec::new();
-    let each = |_: Table, row: Found<'_>| {
+    let each = |_: Table, row: StoredRow<'_>| {
         numbers.push(row.number);
         Ok(())
     };
@@ -31,7 +31,7 @@ fn a_batch_is_kept_whole_or_not_at_all() {
     let error = database.write(&[put(3, 10), put(4, 100_000)]).unwrap_err().to_string();
     assert!(error.contains("full") && error.contains("free some space"), "{error}");
     database.limit_pages(1000);
-    database.write(&[Change::Delete(Table::Runs, RowKey::Number(1)), put(5, 10)]).unwrap();
+    database.write(&[RowChange::Delete(Table::Runs, RowKey::Number(1)), put(5, 10)]).unwrap();
     drop(database);
     assert_eq!(numbers(&path), [2, 5]);
 }
@@ -46,10 +46,10 @@ fn the_file_shrinks_again() {
     for some in all.clone().collect::<Vec<_>>().chunks(100) {
         database.write(&some.iter().map(|n| put(*n, 10_000)).collect::<Vec<_>>()).unwrap();
     }
-    database.write(&all.map(|n| Change::Delete(Table::Runs, RowKey::Number(n))).collect::<Vec<_>>()).unwrap();
+    database.write(&all.map(|n| RowChange::Delete(Table::Runs, RowKey::Number(n))).collect::<Vec<_>>()).unwrap();
     for n in 0..1000 {
         database.write(&[put(100_000, n % 7)]).unwrap();
-        database.tidy();
+        database.reclaim();
     }
     drop(database);
     let size = std::fs::metadata(&path).unwrap().len();
@@ -65,7 +65,7 @@ async fn file_shrinks_once_the_load_has_gone() {
     for some in (0..4000).collect::<Vec<_>>().chunks(100) {
         store.write(some.iter().map(|n| put(*n, 10_000)).collect()).await.unwrap();
     }
-    store.write((0..4000).map(|n| Change::Delete(Table::Runs, RowKey::Number(n))).collect()).await.unwrap();
+    store.write((0..4000).map(|n| RowChange::Delete(Table::Runs, RowKey::Number(n))).collect()).await.unwrap();
     // No batch follows.
     let size = || ["", "-wal"].map(|end| std::fs::metadata(format!("{}{end}", path.display())).unwrap().len());
     let shrinks = async {
@@ -93,12 +93,12 @@ fn an_emptied_file_is_not_taken_for_a_new_one() {
         }
         let error = open(&path, |_, _| Ok(())).unwrap_err();
         assert!(matches!(error, OpenError::Damaged(_)), "{error:?}");
-        let aside = put_aside(&path).unwrap();
+        let aside = move_aside(&path).unwrap();
         if let Some(log) = log {
             assert_eq!(std::fs::read(format!("{}{log}", aside.display())).unwrap(), b"rows");
         }
         drop(open(&path, |_, _| Ok(())).unwrap());
-        assert_eq!(put_aside(&path).unwrap(), dir.path().join("engine.db.damaged.1"), "the first is not overwritten");
+        assert_eq!(move_aside(&path).unwrap(), dir.path().join("engine.db.damaged.1"), "the first is not overwritten");
     }
 }
 
@@ -115,7 +115,7 @@ fn a_file_of_which_only_a_part_was_put_aside_is_not_taken_for_whole() {
     std::fs::rename(from, to).unwrap();
     let error = open(&path, |_, _| Ok(())).unwrap_err();
     assert!(matches!(error, OpenError::Damaged(_)), "{error:?}");
-    assert_eq!(put_aside(&path).unwrap(), dir.path().join("engine.db.damaged.1"));
+    assert_eq!(move_aside(&path).unwrap(), dir.path().join("engine.db.damaged.1"));
     assert!(aside.exists() && dir.path().join("engine.db.damaged.1-wal").exists(), "nothing is lost of it");
     assert_eq!(numbers(&path), [0_u64; 0]);
 }

@@ -12,7 +12,7 @@ fn at_work() -> (World, WorkerId, RunId) {
     (world, worker, run)
 }
 
-/// As after SIGSTOP or a closed lid: the clock has gone on, and no timer.
+/// As after SIGSTOP or a closed lid: the clock has unsubscribed on, and no timer.
 fn stand_still(world: &mut World, time: Duration) {
     world.move_on(time);
     world.event(State::tick);

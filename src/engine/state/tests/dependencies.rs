@@ -14,7 +14,7 @@ fn diamond() -> World {
 
 fn settled(world: &World, run: RunId) -> Vec<RunStatus> {
     let end = |effect: &Effect| match effect {
-        Effect::RunFinished { run: id, status } if *id == run => Some(*status),
+        Effect::NotifyFinished { run: id, status } if *id == run => Some(*status),
         _ => None,
     };
     world.done.iter().filter_map(end).collect()
@@ -31,14 +31,14 @@ fn children_start_when_all_parents_have_completed() {
     assert_eq!(world.started(), [(a, 0), (b, 0)]);
     world.complete(a, 0);
     assert_eq!(world.stand(run), (RunStatus::Running, vec![Completed, Running, Waiting, Waiting]));
-    assert!(!world.state.task(c).unwrap().is_made());
+    assert!(!world.state.task(c).unwrap().is_created());
     world.complete(b, 0);
-    assert!(world.done.contains(&Effect::Step { task: c, run, attempt: 0, what: TaskEvent::Created }));
+    assert!(world.done.contains(&Effect::NotifyTask { task: c, run, attempt: 0, event: TaskEvent::Created }));
     assert_eq!(world.started(), [(c, 0)]);
     world.complete(c, 0);
     assert_eq!(world.stand(run), (RunStatus::Completed, vec![Completed; 4]));
     let skipped = TaskEvent::Completed(r#"{"skipped":true}"#.into());
-    assert!(world.done.contains(&Effect::Step { task: rescue, run, attempt: 0, what: skipped }));
+    assert!(world.done.contains(&Effect::NotifyTask { task: rescue, run, attempt: 0, event: skipped }));
     assert_eq!(settled(&world, run), [RunStatus::Completed]);
 }
 

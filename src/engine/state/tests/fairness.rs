@@ -8,7 +8,7 @@ fn work_off(world: &mut World, count: usize) -> Vec<String> {
     let mut running = world.started();
     while order.len() < count {
         let (task, attempt) = running.remove(0);
-        order.push(world.state.spec(task).unwrap().name.to_string());
+        order.push(world.state.spec(task).unwrap().definition.name.to_string());
         world.complete(task, attempt);
         running.extend(world.started());
     }

@@ -14,18 +14,19 @@ use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
 
 use super::{
-    AttemptReport, ClaimRequest, ClockReading, Effect, MonotonicInstant, ParentRef, PushedEvent, Registration,
-    RunTemplate, State, TaskEvent, Timestamp, TriggerItem, Triggered,
+    AttemptReport, ClockReading, Effect, MonotonicInstant, Origin, ParentRef, PushedEvent, Registration, RunTemplate,
+    State, StreamId, TaskEvent, Timestamp, TriggerItem, Triggered,
     attempt::{BackOff, Stage},
-    model::{Definition, Idempotency, Lease, Origin, StreamId, TaskDefinition},
+    idempotency::{ClaimRequest, Expression},
+    slots::SlotRequirements,
+    workflows::{Definition, Idempotency, Lease, TaskDefinition},
 };
 use crate::{
     engine::{
         cron::CronRule,
         options::{EngineOptions, Retention, Timings},
-        state::triggers::idempotency::Expression,
     },
-    hatchet::wire::{RunId, RunStatus, WorkerId, proto::v1::CreateWorkflowVersionRequest},
+    hatchet::wire::{Declaration, RunId, RunStatus, WorkerId, proto::v1::CreateWorkflowVersionRequest},
 };
 
 /// A state with its clock, and everything it wanted done.
@@ -70,7 +71,7 @@ impl World {
     fn event<R>(&mut self, event: impl FnOnce(&mut State, ClockReading) -> R) -> R {
         let result = event(&mut self.state, self.now);
         self.done.extend(std::iter::from_fn(|| self.state.next_effect()));
-        self.state.forget(self.now);
+        self.state.remove_expired_runs(self.now);
         result
     }
 
@@ -108,10 +109,10 @@ impl World {
 
     /// A workflow of several tasks. Their action is the workflow's, so that a worker for it serves them all.
     fn declare_all(&mut self, name: &str, mut tasks: Vec<TaskDefinition>, change: impl FnOnce(&mut Definition)) {
-        tasks.iter_mut().for_each(|task| task.action = format!("{name}:{name}"));
+        tasks.iter_mut().for_each(|task| task.action = format!("{name}:{name}").into());
         let content =
             CreateWorkflowVersionRequest { name: name.into(), description: format!("{tasks:?}"), ..Default::default() };
-        let mut definition = Self::definition(name, tasks, content);
+        let mut definition = Self::definition(name, tasks, content.into());
         change(&mut definition);
         self.definitions.push(restart::copy(&definition));
         self.event(|state, now| state.put_workflow(definition, now));
@@ -120,8 +121,8 @@ impl World {
     fn task(name: &str, parents: &[usize]) -> TaskDefinition {
         TaskDefinition {
             name: name.into(),
-            action: String::new(),
-            needs: vec![("default".into(), 1)],
+            action: "".into(),
+            requirements: requirements(&[("default", 1)]),
             timeout: (Duration::from_secs(60), "60s".into()),
             schedule_timeout: Duration::from_secs(300),
             retries: 0,
@@ -142,7 +143,7 @@ impl World {
         (self.state.status(run), run.tasks.iter().map(|task| self.state.task(*task).unwrap().phase.stage()).collect())
     }
 
-    fn definition(name: &str, tasks: Vec<TaskDefinition>, content: CreateWorkflowVersionRequest) -> Definition {
+    fn definition(name: &str, tasks: Vec<TaskDefinition>, content: Declaration) -> Definition {
         Definition {
             name: name.into(),
             tasks,
@@ -224,11 +225,15 @@ impl World {
         self.done
             .drain(..)
             .filter_map(|effect| match effect {
-                Effect::Start { task, attempt, .. } => Some((task, attempt)),
-                Effect::Stop { .. } | Effect::Step { .. } | Effect::RunFinished { .. } => None,
+                Effect::StartAttempt { task, attempt, .. } => Some((task, attempt)),
+                Effect::StopAttempt { .. } | Effect::NotifyTask { .. } | Effect::NotifyFinished { .. } => None,
             })
             .collect()
     }
+}
+
+fn requirements(units: &[(&str, i64)]) -> SlotRequirements {
+    units.iter().map(|(kind, units)| (Arc::from(*kind), *units)).collect()
 }
 
 fn failed(error: &str, may_retry: bool) -> AttemptReport {
@@ -243,8 +248,11 @@ fn chunks(effects: &[Effect]) -> Vec<Arc<str>> {
     effects
         .iter()
         .filter_map(|effect| match effect {
-            Effect::Step { what: TaskEvent::Chunk { text, .. }, .. } => Some(text.clone()),
-            Effect::Step { .. } | Effect::Start { .. } | Effect::Stop { .. } | Effect::RunFinished { .. } => None,
+            Effect::NotifyTask { event: TaskEvent::Chunk { text, .. }, .. } => Some(text.clone()),
+            Effect::NotifyTask { .. }
+            | Effect::StartAttempt { .. }
+            | Effect::StopAttempt { .. }
+            | Effect::NotifyFinished { .. } => None,
         })
         .collect()
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use proptest::prelude::*;
 
 use super::*;
-use crate::engine::state::model::{Needs, Phase};
+use crate::engine::state::{Phase, slots};
 
 #[derive(Debug, Clone)]
 enum Op {
@@ -80,7 +80,7 @@ struct Random {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Waits {
     flow: usize,
-    needs: Needs,
+    requirements: SlotRequirements,
     priority: i32,
     /// Its place among those of its priority.
     since: u64,
@@ -88,25 +88,27 @@ struct Waits {
 
 impl Waits {
     /// Whether it fits wherever the other one does.
-    fn needs_no_more_than(&self, other: &Self) -> bool {
-        self.needs.iter().all(|(kind, units)| other.needs.iter().any(|(of, more)| of == kind && units <= more))
+    fn requires_at_most(&self, other: &Self) -> bool {
+        self.requirements
+            .iter()
+            .all(|(kind, units)| other.requirements.iter().any(|(of, more)| of == kind && units <= more))
     }
 }
 
 impl Random {
     fn new() -> Self {
         let mut world = World::new();
-        world.state.note_changes();
+        world.state.track_changes();
         world.declare("plain", |t| t.timeout.0 = Duration::from_secs(7));
         world.declare("retried", |t| {
             t.retries = 2;
             t.backoff = backoff(2.0, 60);
             t.schedule_timeout = Duration::from_secs(20);
         });
-        world.declare("cpu", |t| t.needs = vec![("cpu".into(), 2), ("default".into(), 1)]);
+        world.declare("cpu", |t| t.requirements = requirements(&[("cpu", 2), ("default", 1)]));
         let rescue = TaskDefinition { on_failure: true, ..World::task("rescue", &[]) };
         let retried = TaskDefinition { retries: 1, ..World::task("b", &[0]) };
-        let cpu = TaskDefinition { needs: vec![("cpu".into(), 1)], ..World::task("c", &[0]) };
+        let cpu = TaskDefinition { requirements: requirements(&[("cpu", 1)]), ..World::task("c", &[0]) };
         let tasks = vec![World::task("a", &[]), retried, cpu, World::task("d", &[1, 2]), World::task("e", &[]), rescue];
         world.declare_all("dag", tasks, |_| ());
         Self {
@@ -214,16 +216,19 @@ impl Random {
     /// Tasks that wait in the queue.
     fn queued(&self) -> BTreeMap<RunId, Waits> {
         let state = &self.world.state;
-        let queued = state.tasks.iter().filter_map(|(id, task)| {
-            let Phase::Queued((priority, since)) = task.phase else { return None };
-            let needs = state.spec(*id).unwrap().needs.clone();
-            Some((*id, Waits { flow: self.flow(*id), needs, priority: priority.0, since }))
+        let queued = state.runs.tasks.iter().filter_map(|(id, task)| {
+            let Phase::Queued(position) = task.phase else { return None };
+            let requirements = state.spec(*id).unwrap().definition.requirements.clone();
+            Some((
+                *id,
+                Waits { flow: self.flow(*id), requirements, priority: position.priority(), since: position.seq },
+            ))
         });
         queued.collect()
     }
 
     fn flow(&self, task: RunId) -> usize {
-        let name = &self.world.state.run(task).unwrap().1.version.workflow;
+        let name = &self.world.state.run(task).unwrap().1.version.definition.name;
         FLOWS.iter().position(|flow| *flow == &**name).unwrap()
     }
 
@@ -244,7 +249,7 @@ impl Random {
         let stage = |at: usize| state.task(run.tasks[at]).unwrap().phase.stage();
         let open = (0..run.tasks.len()).filter(|at| !stage(*at).is_final()).count();
         assert_eq!((run.open, run.finished.is_some()), (open, open == 0));
-        for (at, spec) in run.version.tasks.iter().enumerate() {
+        for (at, spec) in run.version.definition.tasks.iter().enumerate() {
             let others_ended = (0..at).all(|other| stage(other).is_final());
             let failed = (0..at).any(|other| stage(other) == Stage::Failed);
             let completed = spec.parents.iter().all(|parent| stage(*parent) == Stage::Completed);
@@ -267,19 +272,25 @@ impl Random {
         open.for_each(|run| self.check_parents(*run));
         let (state, now) = (&self.world.state, self.world.now);
         let time_passed = matches!(op, Op::Pass(_) | Op::Restart);
-        let open = state.tasks.values().filter(|t| t.finished.is_none() && t.phase.stage() != Stage::Waiting).count();
-        let gaps = state.tasks.values().filter(|t| t.chunks.as_ref().is_some_and(|chunks| chunks.waits())).count();
-        assert_eq!(state.clock.len(), open + gaps + state.workers.len(), "no deadline is lost or left behind");
+        let open =
+            state.runs.tasks.values().filter(|t| t.finished.is_none() && t.phase.stage() != Stage::Waiting).count();
+        let gaps = state
+            .runs
+            .tasks
+            .values()
+            .filter(|t| t.chunks.as_ref().is_some_and(|chunks| chunks.timer.is_some()))
+            .count();
+        assert_eq!(state.timers.len(), open + gaps + state.workers().count(), "no deadline is lost or left behind");
         let is_due = state.next_deadline().wait(now).is_some_and(|wait| wait.is_zero());
         assert!(!is_due || !time_passed, "all that was due is done");
 
         for (id, worker) in state.workers() {
             let mut used: BTreeMap<&str, i64> = BTreeMap::new();
             for task in worker.running.values() {
-                let Phase::Running(running) = &state.tasks[task].phase else { panic!("{task} does not run") };
+                let Phase::Running(running) = &state.runs.tasks[task].phase else { panic!("{task} does not run") };
                 assert_eq!(running.worker, id);
-                if running.holds {
-                    for (kind, units) in state.spec(*task).unwrap().needs.iter() {
+                if running.holds_slots {
+                    for (kind, units) in state.spec(*task).unwrap().definition.requirements.iter() {
                         *used.entry(kind).or_default() += units;
                     }
                 }
@@ -289,37 +300,40 @@ impl Random {
                 assert!(slot.used <= slot.limit, "more than its slots");
             }
             let ready = !worker.paused
-                && !worker.gone
+                && !worker.unsubscribed
                 && !worker.streams.is_empty()
-                && (!worker.beating.is_empty()
-                    || worker.heartbeat.is_some() && now.since(worker.sign) < Duration::from_secs(5));
+                && (!worker.heartbeat_streams.is_empty()
+                    || worker.heartbeat.is_some() && now.since(worker.last_seen) < Duration::from_secs(5));
             for id in queued.keys().filter(|_| ready) {
                 let spec = state.spec(*id).unwrap();
-                assert!(worker.room(&spec.needs).is_none(), "{id} waits although a worker has room");
+                assert!(
+                    !slots::fits(&worker.slots, &spec.definition.requirements),
+                    "{id} waits although a worker has room"
+                );
             }
         }
-        let running = state.tasks.values().filter(|t| matches!(t.phase, Phase::Running(_))).count();
+        let running = state.runs.tasks.values().filter(|t| matches!(t.phase, Phase::Running(_))).count();
         assert_eq!(running, state.workers().map(|(_, w)| w.running.len()).sum::<usize>(), "each on one worker");
 
         let mut seen = BTreeSet::new();
         for effect in &self.world.done {
             match effect {
-                Effect::Start { stream, task, attempt } => {
+                Effect::StartAttempt { stream, task, attempt } => {
                     assert!(seen.insert((*task, *attempt)), "an attempt is sent once");
                     if time_passed {
                         continue;
                     }
-                    let worker = &state.workers[&state.streams[stream]];
-                    assert!(!worker.paused && !worker.gone && worker.streams.last() == Some(stream));
-                    let fresh = worker.heartbeat.is_some() && now.since(worker.sign) < Duration::from_secs(5);
-                    assert!(fresh || !worker.beating.is_empty());
+                    let worker = state.worker(state.workers.of_stream(*stream).unwrap()).unwrap();
+                    assert!(!worker.paused && !worker.unsubscribed && worker.streams.last() == Some(stream));
+                    let fresh = worker.heartbeat.is_some() && now.since(worker.last_seen) < Duration::from_secs(5);
+                    assert!(fresh || !worker.heartbeat_streams.is_empty());
                 }
-                Effect::RunFinished { run, status } => {
+                Effect::NotifyFinished { run, status } => {
                     let stand = self.stand(*run);
                     assert_eq!(stand.0, *status);
                     assert!(self.ends.insert(*run, stand).is_none(), "{run} ended twice");
                 }
-                Effect::Stop { .. } | Effect::Step { .. } => {}
+                Effect::StopAttempt { .. } | Effect::NotifyTask { .. } => {}
             }
         }
         for (run, end) in &self.ends {
@@ -337,15 +351,15 @@ impl Random {
             .done
             .iter()
             .filter_map(|effect| match effect {
-                Effect::Start { task, .. } => Some(*task),
-                Effect::Stop { .. } | Effect::Step { .. } | Effect::RunFinished { .. } => None,
+                Effect::StartAttempt { task, .. } => Some(*task),
+                Effect::StopAttempt { .. } | Effect::NotifyTask { .. } | Effect::NotifyFinished { .. } => None,
             })
             .collect();
         for task in started {
             let flow = self.flow(task);
             if let Some(mine) = before.get(&task).filter(|_| !matches!(op, Op::Pass(_))) {
                 let still = before.iter().filter(|(id, was)| queued.get(*id) == Some(*was)).map(|(_, was)| was);
-                for other in still.filter(|other| other.needs_no_more_than(mine)) {
+                for other in still.filter(|other| other.requires_at_most(mine)) {
                     if other.flow == flow {
                         let (mine, other) = ((-mine.priority, mine.since), (-other.priority, other.since));
                         assert!(mine < other, "a lower priority or a later one went first");

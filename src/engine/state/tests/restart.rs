@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::engine::{
-    persistence::row::{Change, Damaged, Found, Row, RowKey, Table},
-    state::{Loading, model::Phase, timers::Alarm},
+    persistence::row::{Damaged, Row, RowChange, RowKey, StoredRow, Table},
+    state::{Phase, Restore, time::Timer},
 };
 
 /// A store in memory.
@@ -14,13 +14,13 @@ pub(super) struct Disk(BTreeMap<(Table, RowKey), Row>);
 
 impl Disk {
     pub(super) fn keep(&mut self, state: &mut State, now: ClockReading) {
-        for change in state.take_changes(now) {
+        for change in state.drain_changes(now) {
             match change {
-                Change::Put(table, key, row) => drop(self.0.insert((table, key), row)),
-                Change::Delete(table, key) => drop(self.0.remove(&(table, key))),
+                RowChange::Put(table, key, row) => drop(self.0.insert((table, key), row)),
+                RowChange::Delete(table, key) => drop(self.0.remove(&(table, key))),
             }
         }
-        assert!(!state.is_changed());
+        assert!(!state.has_changes());
     }
 
     /// Appends a protobuf field to the record of the first row of a table.
@@ -35,7 +35,7 @@ impl Disk {
 
     pub(super) fn load(&self, world: &World) -> Result<State, Damaged> {
         let definitions = world.definitions.iter().map(copy).collect::<Vec<_>>();
-        let declare = move |content: CreateWorkflowVersionRequest| {
+        let declare = move |content: Declaration| {
             definitions.iter().find(|of| of.content == content).map(copy).ok_or_else(|| "unknown".to_owned())
         };
         let mut count = u128::from(world.restarts + 1) << 64;
@@ -43,7 +43,7 @@ impl Disk {
             count += 1;
             Uuid::from_u128(count)
         });
-        let mut loading = Loading::new(Timings::default(), world.state.keep, ids, Box::new(declare), world.now);
+        let mut loading = Restore::new(Timings::default(), world.state.retention, ids, Box::new(declare), world.now);
         for table in Table::ALL {
             for ((of, key), row) in self.0.iter().filter(|((of, _), _)| *of == table) {
                 let (number, key) = match key {
@@ -51,8 +51,10 @@ impl Disk {
                     RowKey::Bytes(bytes) => (0, &bytes[..]),
                 };
                 let [first, second] = &row.texts;
-                loading
-                    .put(*of, Found { number, key, head: &row.head, texts: [first.as_deref(), second.as_deref()] })?;
+                loading.put(
+                    *of,
+                    StoredRow { number, key, head: &row.head, texts: [first.as_deref(), second.as_deref()] },
+                )?;
             }
         }
         loading.finish()
@@ -92,8 +94,7 @@ impl World {
 /// All that anyone could ever notice of a state, but for streams and signs of life, which a restart ends.
 pub(super) fn visible(state: &State) -> Vec<String> {
     let mut all = Vec::new();
-    for id in state.by_age.values() {
-        let run = &state.runs[id];
+    for (id, run) in state.runs.by_age() {
         all.push(format!(
             "run {id} {} {} {} {} {} {:?} {:?} {:?} {:?} {:?} {} {:?}",
             run.seq,
@@ -105,12 +106,12 @@ pub(super) fn visible(state: &State) -> Vec<String> {
             run.origin,
             run.created,
             run.tasks,
-            run.claim,
+            run.idempotency_key,
             run.open,
             run.finished.map(|end| end.at)
         ));
         for id in &run.tasks {
-            let task = &state.tasks[id];
+            let task = &state.runs.tasks[id];
             all.push(format!(
                 "task {id} {} {} {} {:?} {} {} {} {} {:?} {:?} {:?} {:?}",
                 task.run,
@@ -120,24 +121,30 @@ pub(super) fn visible(state: &State) -> Vec<String> {
                 task.attempt,
                 task.failures,
                 task.reassignments,
-                task.assigned,
-                task.alarm.map(|(at, _)| at),
+                task.assignment,
+                task.timer.map(|(at, _)| at),
                 task.started,
                 task.finished,
                 sorted(&task.children),
             ));
             all.extend(state.lines(*id).map(|line| format!("{line:?}")));
             if let Phase::Queued(_) = task.phase {
-                let lane = state.spec(*id).unwrap().lane;
-                all.push(format!("turn {:?}", state.queue.turn_of(lane)));
+                let queue = state.spec(*id).unwrap().queue;
+                all.push(format!("turn {:?}", state.scheduler.turn_of(queue)));
             }
         }
     }
-    all.push(format!("ended {:?}", state.finished.values()));
+    all.push(format!("ended {:?}", state.runs.finished()));
     for (id, worker) in state.workers() {
         all.push(format!(
             "worker {id} {} {:?} {:?} {:?} {} {} {:?}",
-            worker.name, worker.actions, worker.slots, worker.listened, worker.paused, worker.gone, worker.running
+            worker.name,
+            worker.actions,
+            worker.slots,
+            worker.listened,
+            worker.paused,
+            worker.unsubscribed,
+            worker.running
         ));
     }
     for (name, flow) in state.workflows() {
@@ -147,13 +154,13 @@ pub(super) fn visible(state: &State) -> Vec<String> {
     all.extend(state.schedules().map(|(id, it)| format!("{id} {:?} {:?}", it.template, it.at)));
     all.extend(state.crons().map(|(id, it)| format!("{id} {:?} {} {}", it.template, it.rule.text(), it.enabled)));
     let mut rest: Vec<String> =
-        state.claims.iter().map(|(key, it)| format!("{key} {} {:?}", it.run, it.lease)).collect();
-    rest.extend(state.children.iter().map(|it| format!("{it:?}")));
-    rest.extend(state.clock.all().filter_map(|(at, alarm)| match alarm {
-        Alarm::Worker(_) | Alarm::Chunks(_) => None,
-        Alarm::Task(_) | Alarm::Claim(_) => Some(format!("{at:?} {alarm:?}")),
+        state.idempotency_keys.tracked().iter().map(|(key, it)| format!("{key} {} {:?}", it.run, it.lease)).collect();
+    rest.extend(state.runs.children.iter().map(|it| format!("{it:?}")));
+    rest.extend(state.timers.iter().filter_map(|(at, alarm)| match alarm {
+        Timer::Worker(_) | Timer::Chunks(_) => None,
+        Timer::Task(_) | Timer::IdempotencyKey(_) => Some(format!("{at:?} {alarm:?}")),
     }));
-    rest.extend(state.calendar.all().map(|(at, date)| format!("{at:?} {date:?}")));
+    rest.extend(state.calendar.timers().map(|(at, date)| format!("{at:?} {date:?}")));
     all.extend(sorted(&rest));
     all
 }
@@ -166,7 +173,7 @@ fn sorted<T: Ord + Clone>(all: &[T]) -> Vec<T> {
 
 pub(super) fn keeping() -> (World, Disk) {
     let mut world = World::new();
-    world.state.note_changes();
+    world.state.track_changes();
     (world, Disk::default())
 }
 
@@ -207,9 +214,9 @@ fn everything_that_is_kept_comes_back() {
     world.seconds(200);
     world.restart(&mut disk);
     // A second declaration of the same content is the same; what is taken stays taken.
-    let known = world.state.workflow_names.len();
+    let known = world.state.workflows().count();
     world.declare("plain", |task| task.retries = 1);
-    assert_eq!(world.state.workflow_names.len(), known);
+    assert_eq!(world.state.workflows().count(), known);
     assert!(world.state.run(claimed).is_some());
 }
 
@@ -222,7 +229,7 @@ fn what_ran_in_the_dead_process_runs_again_at_once_and_what_ran_elsewhere_goes_o
     let inside = world.event(|state, now| {
         let slots = vec![("default".to_owned(), 1)];
         let actions = vec!["t:t".to_owned()];
-        state.register(Registration { name: "in".into(), actions, slots, inside: true, ..Default::default() }, now)
+        state.register(Registration { name: "in".into(), actions, slots, in_process: true, ..Default::default() }, now)
     });
     world.event(|state, now| state.open_stream(inside, true, now)).unwrap();
     let here = world.trigger("t");
@@ -314,7 +321,7 @@ fn an_attempt_that_began_with_the_clock_set_back_has_the_rest_of_its_time() {
 #[test]
 fn what_ends_after_a_restart_is_forgotten_last_wherever_the_clock_is() {
     let (mut world, mut disk) = (World::keeping(2), Disk::default());
-    world.state.note_changes();
+    world.state.track_changes();
     world.declare("t", |_| ());
     world.seconds(9_000);
     let end = |world: &mut World| {
@@ -344,10 +351,10 @@ fn what_an_earlier_version_has_kept_is_forgotten_by_its_shown_end() {
         world.event(|state, now| state.cancel(runs[at], now));
     }
     for task in runs {
-        world.state.tasks.get_mut(&task).unwrap().end = 0;
+        world.state.runs.tasks.get_mut(&task).unwrap().finish_seq = 0;
     }
     world.restart(&mut disk);
-    assert_eq!(world.state.finished.values().copied().collect::<Vec<_>>(), [runs[1], runs[0], runs[2]]);
+    assert_eq!(world.state.runs.finished(), [runs[1], runs[0], runs[2]]);
 }
 
 #[test]

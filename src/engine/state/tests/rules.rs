@@ -1,7 +1,7 @@
 //! Single histories: the rules one by one.
 
 use super::*;
-use crate::engine::state::{ClaimRequest, ParentRef, TriggerError, WorkerError, model::Lease};
+use crate::engine::state::{TriggerError, WorkerError};
 
 #[test]
 fn high_priority_first_then_first_come() {
@@ -18,7 +18,7 @@ fn high_priority_first_then_first_come() {
 #[test]
 fn what_cannot_be_placed_hides_nothing() {
     let mut world = World::new();
-    world.declare("cpu", |t| t.needs = vec![("cpu".into(), 2)]);
+    world.declare("cpu", |t| t.requirements = requirements(&[("cpu", 2)]));
     world.declare("t", |_| ());
     let (big, small) = (world.trigger("cpu"), world.trigger("t"));
     let worker = world.register(&["cpu", "t"], &[("cpu", 1), ("default", 1)]);
@@ -44,8 +44,8 @@ fn the_emptier_worker_gets_the_work() {
         .done
         .iter()
         .filter_map(|e| match e {
-            Effect::Start { stream, .. } => Some(*stream),
-            Effect::Stop { .. } | Effect::Step { .. } | Effect::RunFinished { .. } => None,
+            Effect::StartAttempt { stream, .. } => Some(*stream),
+            Effect::StopAttempt { .. } | Effect::NotifyTask { .. } | Effect::NotifyFinished { .. } => None,
         })
         .collect();
     for stream in [first, second] {
@@ -65,10 +65,10 @@ fn only_a_live_worker_with_a_stream_gets_work() {
     assert_eq!(world.started(), [(run, 0)]);
     let newer = world.event(|state, now| state.open_stream(worker, false, now)).unwrap();
     world.trigger("t");
-    assert!(world.done.iter().any(|e| matches!(e, Effect::Start { stream, .. } if *stream == newer)));
+    assert!(world.done.iter().any(|e| matches!(e, Effect::StartAttempt { stream, .. } if *stream == newer)));
     world.event(|state, now| state.close_stream(newer, now));
     world.trigger("t");
-    assert!(world.done.iter().any(|e| matches!(e, Effect::Start { stream: s, .. } if *s == stream)));
+    assert!(world.done.iter().any(|e| matches!(e, Effect::StartAttempt { stream: s, .. } if *s == stream)));
     world.event(|state, now| state.close_stream(stream, now));
     assert_eq!(world.event(|state, now| state.heartbeat(worker, now)), Err(WorkerError::NoStream));
     world.started();
@@ -109,7 +109,7 @@ fn retries_with_back_off_then_failure_then_replay() {
     assert_eq!(world.status(run), (RunStatus::Running, 3));
     world.fail(run, 3);
     assert_eq!(world.status(run).0, RunStatus::Queued, "the budget is new");
-    let end = world.done.iter().filter(|e| matches!(e, Effect::RunFinished { .. })).count();
+    let end = world.done.iter().filter(|e| matches!(e, Effect::NotifyFinished { .. })).count();
     assert_eq!(end, 1);
 }
 
@@ -131,12 +131,12 @@ fn a_timeout_stops_the_old_attempt_and_says_the_registered_text() {
     assert_eq!(world.status(run), (RunStatus::Running, 0));
     world.seconds(1);
     assert_eq!(world.status(run), (RunStatus::Running, 1));
-    assert!(world.done.contains(&Effect::Stop { stream, task: run, attempt: 0 }));
+    assert!(world.done.contains(&Effect::StopAttempt { stream, task: run, attempt: 0 }));
     world.complete(run, 0);
     assert_eq!(world.status(run), (RunStatus::Running, 1), "the old attempt's word counts no more");
     world.seconds(3);
     let error = TaskEvent::Failed("Task exceeded timeout of 3s".into());
-    assert!(world.done.contains(&Effect::Step { task: run, run, attempt: 1, what: error }));
+    assert!(world.done.contains(&Effect::NotifyTask { task: run, run, attempt: 1, event: error }));
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn ten_lost_workers_are_enough() {
     }
     assert_eq!(world.status(run), (RunStatus::Failed, 10));
     let error = TaskEvent::Failed("Task reached its maximum reassignment count".into());
-    assert!(world.done.contains(&Effect::Step { task: run, run, attempt: 10, what: error }));
+    assert!(world.done.contains(&Effect::NotifyTask { task: run, run, attempt: 10, event: error }));
 }
 
 #[test]
@@ -193,7 +193,7 @@ fn a_released_slot_is_free_and_the_task_can_still_be_cancelled() {
     assert!(world.event(|state, now| state.release_slot(first, now)));
     assert_eq!(world.started(), [(second, 0)]);
     world.event(|state, now| state.cancel(first, now));
-    assert!(world.done.contains(&Effect::Stop { stream, task: first, attempt: 0 }));
+    assert!(world.done.contains(&Effect::StopAttempt { stream, task: first, attempt: 0 }));
     world.trigger("t");
     assert_eq!(world.started(), [], "the slot was given back once");
 }
@@ -220,7 +220,7 @@ fn children_are_made_once_per_parent_and_key() {
     let all = vec![World::item("t"), World::item("T")];
     let refused = world.event(|state, now| state.trigger(all, now));
     assert_eq!(refused, Err(TriggerError::UnknownWorkflow("T".into())));
-    assert_eq!(world.state.runs.len(), 6 - 1, "one invalid item refuses all");
+    assert_eq!(world.state.runs.runs.len(), 6 - 1, "one invalid item refuses all");
 }
 
 #[test]

@@ -116,7 +116,7 @@ fn every_stage_and_every_event() {
             let was_final = world.status(run).0.is_final();
             happen(&mut world, run, worker, event);
             assert_eq!(world.status(run), after, "{stage:?} and then {event:?}");
-            let ends = world.done.iter().filter(|e| matches!(e, Effect::RunFinished { .. })).count();
+            let ends = world.done.iter().filter(|e| matches!(e, Effect::NotifyFinished { .. })).count();
             let ended = after.0.is_final() && !was_final;
             assert_eq!(ends, usize::from(ended), "{stage:?} and then {event:?}: told of its end");
         }

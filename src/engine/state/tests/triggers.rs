@@ -4,8 +4,7 @@ use super::*;
 use crate::engine::{
     cron::CronRule,
     persistence::row::Table,
-    state::triggers::metadata::has_pair,
-    state::{CronError, PushedEvent, RunTemplate, TriggerError},
+    state::{CronError, PushedEvent, RunTemplate, TriggerError, metadata::has_pair},
 };
 
 fn pushed(key: &str) -> PushedEvent {
@@ -21,9 +20,16 @@ fn pushed(key: &str) -> PushedEvent {
 fn on(world: &mut World, name: &str, keys: &[&str]) {
     let keys: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
     world.declare_all(name, vec![World::task(name, &[])], |definition| {
-        definition.content.event_triggers = keys.clone();
-        definition.events = keys;
+        let mut content = definition.content.message().clone();
+        content.event_triggers = keys.clone();
+        definition.content = content.into();
+        definition.events = keys.iter().map(|key| key.as_str().into()).collect();
     });
+}
+
+/// A declaration that differs from those of other versions.
+fn version(version: &str) -> Declaration {
+    CreateWorkflowVersionRequest { version: version.into(), ..Default::default() }.into()
 }
 
 fn template(workflow: &str) -> RunTemplate {
@@ -38,7 +44,7 @@ fn an_event_starts_each_workflow_once() {
     on(&mut world, "other", &["User:new"]);
     let id = world.event(|state, now| state.push_event(pushed("user:new"), now));
     let runs = world.state.event(id).unwrap().runs.clone();
-    let names: Vec<&str> = runs.iter().map(|id| &*world.state.run(*id).unwrap().1.version.workflow).collect();
+    let names: Vec<&str> = runs.iter().map(|id| &*world.state.run(*id).unwrap().1.version.definition.name).collect();
     assert_eq!(names, ["both", "exact"]);
     let (_, run) = world.state.run(runs[0]).unwrap();
     assert_eq!((&*run.input, run.priority), (r#"{"a":1}"#, 3));
@@ -68,7 +74,7 @@ fn a_schedule_starts_its_run_in_time() {
     let ids = world.event(|state, now| state.schedule(&template("t"), &[at, later, Timestamp(0)], now)).unwrap();
     let left = |world: &World| ids.iter().filter(|id| world.state.scheduled(**id).is_some()).count();
     world.seconds(0);
-    assert_eq!((runs(&world, "t"), left(&world)), (1, 2), "what is over is now, and it is gone then");
+    assert_eq!((runs(&world, "t"), left(&world)), (1, 2), "what is over is now, and it is unsubscribed then");
     assert!(!world.event(|state, _| state.reschedule(ids[2], at)));
     assert!(world.event(|state, _| state.reschedule(ids[1], at)));
     assert!(world.event(|state, _| state.unschedule(ids[0])));
@@ -87,20 +93,20 @@ fn crons_start_runs_until_they_are_taken_back() {
     let every = |seconds: u32| CronRule::parse(&format!("*/{seconds} * * * * *")).unwrap();
     let declare = |world: &mut World, seconds: u32| {
         world.declare_all("t", vec![World::task("t", &[])], |definition| {
-            definition.content.version = seconds.to_string();
+            definition.content = version(&seconds.to_string());
             definition.crons = vec![every(seconds)];
             definition.cron_input = r#"{"by":"cron"}"#.into();
         });
     };
     declare(&mut world, 10);
     world.seconds(60);
-    assert_eq!(world.state.runs.len(), 6);
-    let run = world.state.runs.values().next().unwrap();
+    assert_eq!(world.state.runs.runs.len(), 6);
+    let run = world.state.runs.runs.values().next().unwrap();
     assert_eq!(&*run.input, r#"{"by":"cron"}"#);
     assert!(has_pair(&run.metadata, "hatchet__cron_expression", "*/10 * * * * *"));
     declare(&mut world, 30);
     world.seconds(60);
-    assert_eq!(world.state.runs.len(), 8, "the newest declaration counts");
+    assert_eq!(world.state.runs.runs.len(), 8, "the newest declaration counts");
     let declared = world.state.crons().next().unwrap().0;
 
     let add = |world: &mut World, workflow: &str| {
@@ -111,19 +117,19 @@ fn crons_start_runs_until_they_are_taken_back() {
     assert_eq!(add(&mut world, "x"), Err(CronError::UnknownWorkflow));
     assert!(world.event(|state, now| state.enable_cron(declared, false, now)));
     world.seconds(60);
-    assert_eq!(world.state.runs.len(), 11);
+    assert_eq!(world.state.runs.runs.len(), 11);
     assert!(world.event(|state, _| state.remove_cron(mine)));
     assert!(!world.event(|state, _| state.remove_cron(mine)));
     world.seconds(60);
-    assert_eq!(world.state.runs.len(), 11);
+    assert_eq!(world.state.runs.runs.len(), 11);
 }
 
 #[test]
 fn removed_declared_cron_comes_back_with_another_version() {
     let mut world = World::new();
-    let declare = |world: &mut World, version: &str| {
+    let declare = |world: &mut World, name: &str| {
         world.declare_all("t", vec![World::task("t", &[])], |definition| {
-            definition.content.version = version.into();
+            definition.content = version(name);
             definition.crons = vec![CronRule::parse("*/10 * * * * *").unwrap()];
         });
     };
@@ -132,10 +138,10 @@ fn removed_declared_cron_comes_back_with_another_version() {
     assert!(world.event(|state, _| state.remove_cron(declared)));
     declare(&mut world, "1");
     world.seconds(60);
-    assert_eq!(world.state.runs.len(), 0, "the same content is no new version");
+    assert_eq!(world.state.runs.runs.len(), 0, "the same content is no new version");
     declare(&mut world, "2");
     world.seconds(60);
-    assert_eq!(world.state.runs.len(), 6);
+    assert_eq!(world.state.runs.runs.len(), 6);
 }
 
 #[test]
@@ -159,10 +165,6 @@ fn triggered_schedule_of_an_earlier_version_is_dropped_at_a_start() {
 #[cfg(feature = "cel")]
 #[test]
 fn cron_with_a_costly_expression_starts_no_run_and_holds_nothing_up() {
-    use crate::engine::{
-        state::model::{Idempotency, Lease},
-        state::triggers::idempotency::Expression,
-    };
     let mut world = World::new();
     let lists = (0..8).map(|at| format!("[0,1,2,3,4,5,6,7,8,9].all(x{at}, ")).collect::<String>();
     for (name, text) in [("costly", format!("{lists}true{} ? 'a' : 'b'", ")".repeat(8))), ("cheap", "'c'".into())] {
@@ -180,7 +182,7 @@ fn cron_with_a_costly_expression_starts_no_run_and_holds_nothing_up() {
 
 /// Runs of one workflow.
 fn runs(world: &World, name: &str) -> usize {
-    world.state.runs.values().filter(|run| &*run.version.workflow == name).count()
+    world.state.runs.runs.values().filter(|run| &*run.version.definition.name == name).count()
 }
 
 /// When a run is made that is made now.
@@ -209,7 +211,7 @@ fn a_clock_that_is_set_forward_brings_schedules_and_crons_and_ends_no_wait() {
     assert_eq!(world.status(waits), (RunStatus::Queued, 0));
     assert!(world.state.worker(worker).is_some());
     let later = world.trigger("runs");
-    assert_eq!(world.state.run(later).unwrap().1.created, world.now.wall, "what is shown has gone with it");
+    assert_eq!(world.state.run(later).unwrap().1.created, world.now.wall, "what is shown has unsubscribed with it");
     world.seconds(60);
     assert_ne!(world.status(running), (RunStatus::Running, 0));
 }
@@ -244,7 +246,7 @@ fn a_clock_that_is_set_back_starts_nothing_twice_and_shows_nothing_as_earlier() 
 }
 
 #[test]
-fn a_cron_that_is_made_while_the_clock_is_wrong_goes_by_the_right_one() {
+fn a_cron_that_is_created_while_the_clock_is_wrong_goes_by_the_right_one() {
     let hourly = || CronRule::parse("0 * * * *").unwrap();
     let (mut world, mut disk) = super::restart::keeping();
     world.declare("hourly", |_| ());
