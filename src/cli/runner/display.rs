@@ -12,7 +12,7 @@ use crate::{
         output::{OutputFormat, format_elapsed, print_event, print_line, print_message},
     },
     hatchet::{
-        client::{ClientError, RunDetails, RunHandle, RunOutcome},
+        client::{RunHandle, RunOutcome},
         wire::{RunId, RunStatus, format_duration},
     },
 };
@@ -25,8 +25,6 @@ pub(super) struct RunDisplay {
     /// The last status shown.
     status: Option<RunStatus>,
     was_running: bool,
-    /// Whether the last read of the run failed.
-    is_unanswered: bool,
     /// Whether this command has triggered the run.
     was_triggered: bool,
     events_are_data: bool,
@@ -49,7 +47,6 @@ impl RunDisplay {
             began: Instant::now(),
             status: None,
             was_running: false,
-            is_unanswered: false,
             was_triggered: false,
             events_are_data: false,
             attach,
@@ -120,33 +117,6 @@ impl RunDisplay {
         match self.format {
             OutputFormat::Json => print_event("status", fields(json!({ "status": status.to_string() }))),
             OutputFormat::Human => self.line(&status.to_string()),
-        }
-    }
-
-    /// Shows the run as read from the engine. Returns its outcome if it has ended. If the engine does not answer, says so
-    /// once.
-    pub(super) fn seen(
-        &mut self,
-        run: &RunHandle,
-        read: Result<RunDetails, ClientError>,
-    ) -> Result<Option<RunOutcome>, Exit> {
-        match read {
-            Ok(details) => {
-                if std::mem::take(&mut self.is_unanswered) {
-                    self.note("the engine answers again");
-                }
-                let outcome = RunOutcome::from_details(run.id(), &details);
-                if outcome.is_none() {
-                    self.status(details.status)?;
-                }
-                Ok(outcome)
-            }
-            Err(error) => {
-                if error.is_temporary() && !std::mem::replace(&mut self.is_unanswered, true) {
-                    self.note(&format!("waiting for the engine, which does not answer: {error}"));
-                }
-                Ok(None)
-            }
         }
     }
 

@@ -1,29 +1,20 @@
 //! Follows a run's status to its end.
 //!
-//! Three sources are raced: the wait for the outcome, the polled status, and the [`Limits`] of the wait.
+//! The client's updates of the run are raced with the [`Limits`] of the wait.
 
 use std::time::Duration;
 
-use futures_util::{Stream, StreamExt as _, stream};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
 use super::{context::explain_error, display::RunDisplay, queued};
 use crate::{
     cli::{Exit, deadline::Deadline},
     hatchet::{
-        client::{ClientError, ErrorKind, RunDetails, RunHandle, RunOutcome},
+        client::{ClientError, ErrorKind, RunHandle, RunOutcome, RunUpdate},
         wire::RunStatus,
     },
 };
 
-/// First interval of polling the status: 20 ms. It grows by half with each poll.
-const FIRST_INTERVAL: Duration = Duration::from_millis(20);
-/// Maximum interval: 1 s.
-const MAX_INTERVAL: Duration = Duration::from_secs(1);
-/// Maximum interval for a run that is running after [`SLOW_POLL_AFTER`]: 5 s. Only its end is left, which the wait for
-/// the outcome reports.
-const SLOW_INTERVAL: Duration = Duration::from_secs(5);
-const SLOW_POLL_AFTER: Duration = Duration::from_secs(10);
 /// The reason is shown for a run that is still queued after 3 s.
 const EXPLAIN_QUEUED_AFTER: Duration = Duration::from_secs(3);
 
@@ -57,16 +48,12 @@ pub(super) fn conclude(display: &mut RunDisplay, outcome: &RunOutcome) -> Result
 /// Follows a run until it has ended, showing each status.
 pub(super) async fn outcome(run: &RunHandle, display: &mut RunDisplay, deadline: Deadline) -> Result<RunOutcome, Exit> {
     let mut limits = Limits::new(run, deadline);
-    let ended = run.outcome();
-    tokio::pin!(ended);
-    let polled = poll_status(run);
-    tokio::pin!(polled);
+    let mut updates = run.updates();
     loop {
         tokio::select! {
             biased;
-            outcome = &mut ended => return finish(run, outcome, display, deadline).await,
-            Some(seen) = polled.next() => {
-                if let Some(outcome) = display.seen(run, seen)? {
+            Some(update) = updates.next() => {
+                if let Some(outcome) = show(run, update, display, deadline).await? {
                     return Ok(outcome);
                 }
             }
@@ -75,33 +62,27 @@ pub(super) async fn outcome(run: &RunHandle, display: &mut RunDisplay, deadline:
     }
 }
 
-/// Polls the run's details, with growing intervals.
-pub(super) fn poll_status(run: &RunHandle) -> impl Stream<Item = Result<RunDetails, ClientError>> {
-    let began = Instant::now();
-    stream::unfold(FIRST_INTERVAL, move |wait| async move {
-        sleep(wait).await;
-        let seen = run.details().await;
-        let is_running = seen.as_ref().is_ok_and(|details| details.status == RunStatus::Running);
-        let max = if is_running && began.elapsed() > SLOW_POLL_AFTER { SLOW_INTERVAL } else { MAX_INTERVAL };
-        Some((seen, (wait * 3 / 2).min(max)))
-    })
-}
-
-/// The outcome of a wait, or the exit for its error.
-pub(super) async fn finish(
+/// Shows an update. Returns the outcome of a run that has finished.
+pub(super) async fn show(
     run: &RunHandle,
-    outcome: Result<RunOutcome, ClientError>,
-    display: &RunDisplay,
+    update: Result<RunUpdate, ClientError>,
+    display: &mut RunDisplay,
     deadline: Deadline,
-) -> Result<RunOutcome, Exit> {
-    match outcome {
-        Ok(outcome) => Ok(outcome),
-        // A real engine returns an id for a task that no worker has registered, but creates no run.
-        Err(error) if error.kind() == ErrorKind::NotFound && display.was_triggered() => {
-            Err(Exit::not_registered(error.to_string()))
+) -> Result<Option<RunOutcome>, Exit> {
+    match update {
+        Ok(RunUpdate::Status(status)) => display.status(status)?,
+        Ok(RunUpdate::EngineSilent(error)) => {
+            display.note(&format!("waiting for the engine, which does not answer: {error}"));
         }
-        Err(error) => Err(explain_error(run.client(), error, deadline).await),
+        Ok(RunUpdate::EngineAnswers) => display.note("the engine answers again"),
+        Ok(RunUpdate::Finished(outcome)) => return Ok(Some(outcome)),
+        // A real engine returns the id of a run that is never created if it does not know the task.
+        Err(error) if error.kind() == ErrorKind::NotFound && display.was_triggered() => {
+            return Err(Exit::not_registered(error.to_string()));
+        }
+        Err(error) => return Err(explain_error(run.client(), error, deadline).await),
     }
+    Ok(None)
 }
 
 /// The time limit of a wait, and the explanation for a run that stays queued.

@@ -1,16 +1,15 @@
 //! Streams a run's live events.
 //!
-//! An engine may lose events, so the end of the run is taken from the wait for its outcome and from its polled status,
-//! whichever is first. Events that arrive afterwards are still shown for up to [`TAIL_TIMEOUT`].
+//! An engine may lose events, so the end of the run is taken from the client's updates of the run. Events that arrive
+//! afterwards are still shown for up to [`TAIL_TIMEOUT`].
 
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
 use tokio::time::{Instant, sleep_until};
 
 use super::{
     display::RunDisplay,
-    follow::{self, Limits, poll_status},
+    follow::{self, Limits},
 };
 use crate::{
     cli::{Exit, deadline::Deadline},
@@ -72,18 +71,14 @@ pub(super) async fn to_the_end(
 ) -> Result<(), Exit> {
     display.show_events();
     let mut limits = Limits::new(run, deadline);
-    let ended = run.outcome();
-    tokio::pin!(ended);
-    let polled = poll_status(run);
-    tokio::pin!(polled);
+    let mut updates = run.updates();
     let mut listening = true;
     let outcome = loop {
         tokio::select! {
             biased;
             event = events.next(), if listening => listening = show(event, display)?,
-            outcome = &mut ended => break follow::finish(run, outcome, display, deadline).await?,
-            Some(seen) = polled.next() => {
-                if let Some(outcome) = display.seen(run, seen)? {
+            Some(update) = updates.next() => {
+                if let Some(outcome) = follow::show(run, update, display, deadline).await? {
                     break outcome;
                 }
             }

@@ -24,9 +24,9 @@ use std::{sync::Arc, time::Duration};
 use tonic::Request;
 
 pub use rest::{Metadata, RestClient, RunPages, RunSummary, SlotUse, WorkerSummary};
-pub use runs::{Outcomes, RunDetails, RunFailed, RunOutcome, TaskDetails};
+pub use runs::{Outcomes, RunDetails, RunFailed, RunHandle, RunOutcome, RunUpdate, RunUpdates, TaskDetails};
 pub use stream::{RunEvent, RunEventKind, RunEvents, StreamSelector};
-pub use trigger::{BulkItem, RunHandle, TRIGGER_KEY, TriggerOptions};
+pub use trigger::{BulkItem, TRIGGER_KEY, TriggerOptions};
 
 pub use crate::hatchet::transport::{
     Authenticated, ClientConfig, ClientError, Connection, ENV_FILES, ErrorKind, ProbeResult, Proxies, Rediscovery,
@@ -46,9 +46,9 @@ pub struct Client(Arc<Inner>);
 struct Inner {
     connection: Connection,
     rest: Option<RestClient>,
-    results: runs::Results,
-    /// To be held while an item of a bulk trigger is asked for on its own.
-    singles: tokio::sync::Semaphore,
+    watcher: runs::RunWatcher,
+    /// Permits for triggers of single items of a bulk trigger.
+    single_calls: tokio::sync::Semaphore,
 }
 
 impl Client {
@@ -60,9 +60,9 @@ impl Client {
     /// A client over an existing connection.
     pub fn over(connection: Connection) -> Result<Self, ClientError> {
         let rest = RestClient::new(connection.clone());
-        let results = runs::Results::new(connection.clone());
-        let singles = tokio::sync::Semaphore::new(trigger::SINGLE_CALLS);
-        Ok(Self(Arc::new(Inner { connection, rest, results, singles })))
+        let watcher = runs::RunWatcher::start(connection.clone());
+        let single_calls = tokio::sync::Semaphore::new(trigger::SINGLE_CALLS);
+        Ok(Self(Arc::new(Inner { connection, rest, watcher, single_calls })))
     }
 
     /// The connection, for calls that this client does not wrap.
@@ -103,11 +103,11 @@ impl Client {
         RunHandle::given(self.clone(), id)
     }
 
-    pub(super) fn singles(&self) -> &tokio::sync::Semaphore {
-        &self.0.singles
+    fn single_calls(&self) -> &tokio::sync::Semaphore {
+        &self.0.single_calls
     }
 
-    pub(crate) fn results(&self) -> &runs::Results {
-        &self.0.results
+    fn watcher(&self) -> &runs::RunWatcher {
+        &self.0.watcher
     }
 }

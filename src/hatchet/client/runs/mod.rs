@@ -1,15 +1,29 @@
-//! Runs that exist: their status, their outcome, cancellation and replay.
+//! Runs that have been triggered: status, outcome, cancellation, replay.
+//!
+//! Everything that waits for a run is a view of one [`RunWatcher`] per client:
+//!
+//! | view | gives |
+//! |---|---|
+//! | [`RunHandle::outcome`] | how one run ended |
+//! | [`Outcomes`] | how each of many runs ended, in the order of their ends |
+//! | [`RunUpdates`] | each status of one run, then how it ended |
 
 mod cancel;
 mod details;
+mod find;
+mod handle;
+mod outcome;
 mod outcomes;
-mod subscription;
-mod wait;
+mod recognition;
+mod replay;
+mod updates;
 mod watcher;
 
-pub(super) use self::watcher::Results;
+pub(super) use self::watcher::RunWatcher;
 pub use self::{
     details::{RunDetails, TaskDetails},
+    handle::RunHandle,
+    outcome::{RunFailed, RunOutcome},
     outcomes::Outcomes,
-    wait::{RunFailed, RunOutcome},
+    updates::{RunUpdate, RunUpdates},
 };
