@@ -6,8 +6,8 @@
 //! - [`hatchet::worker`]: run tasks for an engine
 //! - [`hatchet::wire`]: the contract between them and an engine
 //! - [`engine`]: the embedded development engine, which meets the rest on the wire only
-//! - [`mod@bench`]: many runs at once, measured
-//! - [`cli`]: words into calls, results into words
+//! - [`mod@bench`]: the benchmark: submits many runs and measures them
+//! - [`cli`]: the command line of the binaries
 //!
 //! The binaries `worker` and `runner` are [`cli::worker`] and [`cli::runner`] with an exit code.
 

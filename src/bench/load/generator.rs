@@ -15,7 +15,6 @@ use std::{
 };
 
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
-use serde_json::Value;
 use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -24,16 +23,17 @@ use super::{
     progress::ProgressCounter,
     schedule::{Batch, Schedule},
     slots::{slots_by_pool, slots_of},
+    submit::{Pass, did_not_start, submit},
 };
 use crate::{
     bench::{
-        keys::{RUN_KEY, RUN_KEY_PREFIX, run_key},
+        keys::run_key,
         observer::Observer,
         plan::LoadPlan,
         record::{Acceptance, EndReason, Micros, Recording, ReportFolder, RunRecords, SecondPass, SlotsByPool},
     },
     hatchet::{
-        client::{BulkItem, Client, ClientError, ErrorKind, Outcomes, RunOutcome, TriggerOptions, WorkerSummary},
+        client::{BulkItem, Client, ClientError, ErrorKind, Outcomes, RunOutcome, WorkerSummary},
         wire::RunId,
     },
 };
@@ -53,14 +53,6 @@ const CLOCK_JUMP: f64 = 0.05;
 
 type Call = Pin<Box<dyn Future<Output = (Batch, Pass, Vec<BulkItem>)> + Send>>;
 type WorkersRequest = Pin<Box<dyn Future<Output = Result<Vec<WorkerSummary>, ClientError>> + Send>>;
-
-/// Which submission of a run a call belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Pass {
-    First,
-    /// The repetition of every run for [`LoadPlan::verify_dedupe`].
-    Second,
-}
 
 /// A running benchmark.
 pub(in crate::bench) struct LoadGenerator {
@@ -386,27 +378,4 @@ impl LoadGenerator {
             *largest = (largest.0.max(used), largest.1.max(total));
         }
     }
-}
-
-/// Submits a batch. Returns it with the answer to each run.
-async fn submit(client: Client, plan: Arc<LoadPlan>, batch: Batch, pass: Pass) -> (Batch, Pass, Vec<BulkItem>) {
-    let task = &plan.tasks[batch.task];
-    let inputs = batch.indexes.iter().map(|index| {
-        let mut options = TriggerOptions::default();
-        let mut pair = |key: &str, value: Value| options.additional_metadata.insert(key.to_owned(), value);
-        pair(RUN_KEY, run_key(&plan.prefix, &task.name, *index).into());
-        pair(RUN_KEY_PREFIX, plan.prefix.clone().into());
-        (task.input.render(*index), options)
-    });
-    let items = if task.keyed {
-        client.trigger_many_keyed(&task.workflow, inputs).await
-    } else {
-        client.trigger_many(&task.workflow, inputs).await
-    };
-    (batch, pass, items)
-}
-
-/// Whether a submission with this error certainly started no run.
-fn did_not_start(error: &ClientError) -> bool {
-    error.never_sent() || error.kind() == ErrorKind::Exhausted
 }
