@@ -16,8 +16,8 @@ use super::{
 };
 use crate::{
     hatchet::{
-        client::{ClientConfig, Source, Sources, parse_integer},
-        task::Task,
+        client::{Client, ClientConfig, Source, Sources, parse_integer},
+        task::ErasedTask,
         wire::format_duration,
         worker::{Drained, LinkState, Registered, RegisteredWorker, RunningWorker, Worker, WorkerOptions, some_of},
     },
@@ -86,7 +86,7 @@ struct Plan {
     choice: Choice,
     sources: Sources,
     options: WorkerOptions,
-    tasks: Vec<Task>,
+    tasks: Vec<ErasedTask>,
     run_keys: bool,
     executions: Option<Arc<Executions>>,
     stop_with_stdin: bool,
@@ -270,7 +270,8 @@ async fn embedded(_plan: &Plan, _said: &str, _signals: &mut Signals) -> Result<(
 /// From the start to the exit code: register, run, and on a signal drain.
 async fn work(plan: &Plan, config: ClientConfig, signals: &mut Signals) -> Result<(), Exit> {
     let tasks = with_twins(plan, &config);
-    let mut worker = Worker::new(config.clone(), plan.options.clone()).tasks(tasks.clone());
+    let mut worker =
+        Worker::new(&Client::new(config.clone())?).options(plan.options.clone()).register_all(tasks.clone());
     let mut health = None;
     if let Some(addresses) = &plan.health {
         let (listener, address) = health::listen(addresses)?;
@@ -353,20 +354,20 @@ fn say(Drained { cut, left, unreported }: &Drained) {
 }
 
 /// The tasks, and with `--run-keys` their twins.
-fn with_twins(plan: &Plan, config: &ClientConfig) -> Vec<Task> {
-    let twin = |task: &Task| {
+fn with_twins(plan: &Plan, config: &ClientConfig) -> Vec<ErasedTask> {
+    let twin = |task: &ErasedTask| {
         let twin = run_keys::twin(task, |name| config.namespaced(name));
         match plan.executions.clone() {
             Some(executions) => twin.before(move |ctx| executions.note(ctx)),
             None => twin,
         }
     };
-    let twins: Vec<Task> = if plan.run_keys { plan.tasks.iter().map(twin).collect() } else { Vec::new() };
+    let twins: Vec<ErasedTask> = if plan.run_keys { plan.tasks.iter().map(twin).collect() } else { Vec::new() };
     plan.tasks.iter().cloned().chain(twins).collect()
 }
 
-fn banner(tasks: &[Task], config: &ClientConfig, registered: &Registered, health: Option<SocketAddr>) {
-    let names: Vec<&str> = tasks.iter().flat_map(Task::names).collect();
+fn banner(tasks: &[ErasedTask], config: &ClientConfig, registered: &Registered, health: Option<SocketAddr>) {
+    let names: Vec<&str> = tasks.iter().flat_map(ErasedTask::names).collect();
     let namespace = if config.namespace.is_empty() { "none" } else { &config.namespace };
     let mut lines = vec![
         ("version", env!("CARGO_PKG_VERSION").to_owned()),

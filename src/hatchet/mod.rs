@@ -1,12 +1,14 @@
-//! The Hatchet client library: it knows nothing of the tasks, the command line or the embedded engine.
+//! The Hatchet client library. It does not depend on the tasks, the command line or the embedded engine.
 //!
-//! - [`wire`]: the contract, and the only door to generated code
-//! - [`task`]: what a task is; knows no transport
-//! - [`client`]: talks to an engine
-//! - [`worker`]: runs tasks for an engine
+//! - [`task`]: tasks with their types, options and errors; uses no transport
+//! - [`client`]: triggers runs and waits for their results
+//! - [`worker`]: registers tasks with an engine and runs them
+//! - [`testing`]: runs a task's body without an engine
+//! - [`wire`]: the protocol, and the only module that names generated code
 
 pub mod client;
 pub(crate) mod os_error;
 pub mod task;
+pub mod testing;
 pub mod wire;
 pub mod worker;

@@ -15,7 +15,7 @@ use serde::Serialize;
 use tokio::sync::Semaphore;
 
 use super::{
-    Client, ClientError, ErrorKind, RunHandle, TriggerOptions, collision,
+    Client, ClientError, ErrorKind, RunRef, TriggerOptions, collision,
     retry::{if_not_done, if_temporary, retrying},
     trigger::{Item, Mark, refused, run_id},
 };
@@ -38,7 +38,7 @@ const SEARCH_CALLS: usize = 64;
 
 /// What became of one item of a bulk trigger: a started run; [`ErrorKind::Duplicate`] with the run that holds its key;
 /// or why it was refused.
-pub type BulkItem = Result<RunHandle, ClientError>;
+pub(crate) type BulkItem = Result<RunRef, ClientError>;
 
 /// What to do about a bulk call whose answer was lost.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -62,7 +62,7 @@ impl Client {
     ///
     /// The runs of a call whose answer was lost are looked for as [`Client::trigger`] does; an item that is not found
     /// is [`ErrorKind::Unconfirmed`].
-    pub async fn trigger_many<I: Serialize>(
+    pub(crate) async fn trigger_many<I: Serialize>(
         &self,
         name: &str,
         inputs: impl IntoIterator<Item = (I, TriggerOptions)>,
@@ -136,7 +136,7 @@ impl Client {
                     let mut ids = ids.into_iter();
                     settled.extend(items.into_iter().map(|item| {
                         let id = ids.next().ok_or_else(too_few).and_then(|id| run_id(&id));
-                        (item.index, id.map(|id| RunHandle::triggered(self.clone(), id)))
+                        (item.index, id.map(|id| RunRef::triggered(self.clone(), id)))
                     }));
                     continue;
                 }
@@ -218,7 +218,7 @@ impl Client {
                 ErrorKind::Duplicate(Some(run)) if own.claim(run, unanswered) => Ok(run),
                 _ => Err(error),
             });
-            (index, run.map(|run| RunHandle::triggered(self.clone(), run)))
+            (index, run.map(|run| RunRef::triggered(self.clone(), run)))
         };
         answers.into_iter().map(outcome).collect()
     }

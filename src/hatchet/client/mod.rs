@@ -1,27 +1,47 @@
-//! Talks to an engine: names and JSON in, runs and their outcomes out. It knows no task of ours.
+//! Triggers runs and waits for their results.
 //!
 //! ```no_run
-//! use hatchet_quickstart::hatchet::client::{Client, ClientConfig, Sources, TriggerOptions};
+//! use hatchet_quickstart::prelude::*;
 //!
-//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let sources = Sources::read(std::path::Path::new("."));
-//! let client = Client::new(ClientConfig::from_sources(&sources)?)?;
-//! let input = serde_json::json!({ "name": "World" });
-//! let run = client.trigger("externally-triggered-task", &input, &TriggerOptions::default()).await?;
-//! let output: serde_json::Value = run.outcome().await?.output()?;
-//! println!("{output}");
-//! # Ok(())
-//! # }
+//! #[derive(Serialize, Deserialize)]
+//! struct Order { items: Vec<String> }
+//! #[derive(Serialize, Deserialize)]
+//! struct Reserved { warehouse: String }
+//!
+//! const RESERVE: Stub<Order, Reserved> = Stub::new("reserve");
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let client = Client::from_env()?;
+//!     let order = Order { items: vec!["pen".into()] };
+//!     let reserved = client.run(&RESERVE, &order).await?; // triggers a run and waits for its output
+//!     println!("{}", reserved.warehouse);
+//!
+//!     let run = client.run_no_wait(&RESERVE, &order).metadata("team", "a").await?;
+//!     println!("{} is {}", run.id(), run.status().await?);
+//!     println!("{}", run.result().await?.warehouse);
+//!     Ok(())
+//! }
 //! ```
+//!
+//! | call | returns |
+//! |---|---|
+//! | [`Client::run`] | the output |
+//! | [`Client::run_no_wait`] | a [`RunRef`]: id, status, result, events, cancel, replay |
+//! | [`Client::run_many`], [`Client::run_many_no_wait`] | the same for many inputs, in order |
+//! | [`Client::run_by_name`] | JSON, for a name that is known at run time only |
+//! | [`Client::run_ref`] | a [`RunRef`] for the id of an earlier run |
 
 mod authenticated;
 mod bulk;
+mod call;
 mod cancel;
 mod collision;
 mod config;
 pub(crate) mod connection;
 mod dotenv;
 mod error;
+mod from_env;
 mod held;
 mod order;
 mod outcomes;
@@ -32,6 +52,8 @@ mod recovery;
 mod rest;
 mod results;
 pub(crate) mod retry;
+mod run_error;
+mod run_ref;
 mod server_url;
 mod sources;
 mod status;
@@ -48,21 +70,26 @@ use std::{sync::Arc, time::Duration};
 use tonic::Request;
 
 pub use authenticated::Authenticated;
-pub use bulk::BulkItem;
+pub(crate) use bulk::BulkItem;
+pub use call::{Run, RunItem, RunMany, RunManyNoWait, RunNoWait};
 pub use config::{ClientConfig, Rediscovery, Tls, Token, token_claims};
 pub use connection::Connection;
 pub use error::{ClientError, ErrorKind};
+pub use from_env::engine_folder;
 pub use outcomes::Outcomes;
 pub use probe::{Spoken, diagnose, judge, probe, unanswered};
 pub use rest::{Metadata, RestClient, RunPages, RunSummary, SlotUse, WorkerSummary};
+pub use run_error::{RunError, RunFailure};
+pub use run_ref::RunRef;
 pub use sources::{ENV_FILES, Source, Sources, parse_integer};
 pub use status::{RunDetails, TaskDetails};
 pub use stream::{RunEvent, RunEventKind, RunEvents, StreamSelector};
 pub use transport::Proxies;
-pub use trigger::{RunHandle, TRIGGER_KEY, TriggerOptions};
-pub use wait::{RunFailed, RunOutcome};
+pub use trigger::TRIGGER_KEY;
+pub(crate) use trigger::TriggerOptions;
+pub use wait::RunOutcome;
 
-use crate::hatchet::wire::{RunId, proto::GetVersionRequest};
+use crate::hatchet::wire::proto::GetVersionRequest;
 
 /// An engine's client. Cheap to clone; all clones share one connection and one subscription to results.
 #[derive(Clone)]
@@ -120,12 +147,6 @@ impl Client {
             Ok(answer) => Ok(answer.into_inner().version),
             Err(status) => Err(self.0.connection.failed("ask for the engine's version", status)),
         }
-    }
-
-    /// A handle on a run that was made earlier, here or elsewhere. An id that the engine does not know is refused after
-    /// 2 s.
-    pub fn run(&self, id: RunId) -> RunHandle {
-        RunHandle::given(self.clone(), id)
     }
 
     pub(super) fn singles(&self) -> &tokio::sync::Semaphore {

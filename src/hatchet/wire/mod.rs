@@ -6,6 +6,7 @@
 mod action;
 mod details;
 mod duration;
+mod failure;
 mod handshake;
 mod host;
 mod ids;
@@ -17,7 +18,8 @@ mod token;
 pub use action::{ActionId, BadAction};
 pub use details::{read_detail, write_detail};
 pub use duration::{BadDuration, format_duration, parse_duration};
-pub use handshake::Handshake;
+pub use failure::{Failure, failure_text, with_attempt};
+pub use handshake::{FindError, HANDSHAKE_FILE, Handshake, LOCK_FILE};
 pub use host::HostNames;
 pub use ids::{BadId, RunId, TenantId, TriggerId, WorkerId};
 pub use payload::{BadPayload, check_object, has_nul};

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::hatchet::{
     client::{Client, ClientError},
-    task::{CancelReason, RunInfo, Task},
+    task::{CancelReason, ErasedTask, RunInfo},
     wire::{RunId, WorkerId, proto},
 };
 
@@ -29,7 +29,7 @@ const SPARE_ATTEMPTS: usize = 256;
 pub(super) struct Shared {
     pub(super) client: Client,
     /// By action. Shared, since a task carries its schemas and each attempt takes it along.
-    pub(super) tasks: HashMap<String, Arc<Task>>,
+    pub(super) tasks: HashMap<String, Arc<ErasedTask>>,
     /// Where async and blocking bodies run.
     pub(super) bodies: tokio::runtime::Handle,
     pub(super) cpu: Option<CpuPool>,
@@ -61,7 +61,7 @@ pub(super) struct Assignment {
 impl Shared {
     pub(super) fn new(
         client: Client,
-        tasks: &[Task],
+        tasks: &[ErasedTask],
         options: &super::WorkerOptions,
         stats: Arc<Stats>,
         bodies: tokio::runtime::Handle,

@@ -4,7 +4,7 @@ use tokio::sync::oneshot;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{dispatch::Shared, watchdog::PollClock};
-use crate::hatchet::task::{Body, Context, Outcome, Task, panic_message};
+use crate::hatchet::task::{Body, Context, ErasedTask, Outcome};
 
 /// A body that runs.
 pub(super) enum Started {
@@ -16,7 +16,7 @@ pub(super) enum Started {
 }
 
 impl Started {
-    pub(super) fn new(shared: &Shared, task: &Task, input: String, ctx: Context, polls: &PollClock) -> Self {
+    pub(super) fn new(shared: &Shared, task: &ErasedTask, input: String, ctx: Context, polls: &PollClock) -> Self {
         let queued = shared.stats.queued(task.kind());
         match task.body().clone() {
             // Called inside the task, since decoding may panic as well as the body.
@@ -36,7 +36,7 @@ impl Started {
                     drop(queued);
                     body(input, ctx)
                 })),
-                None => Self::Ended(Outcome::fatal("NoCpuPool: this worker has no threads for CPU tasks")),
+                None => Self::Ended(Outcome::fatal("NoCpuPool", "this worker has no threads for CPU tasks")),
             },
         }
     }
@@ -80,5 +80,5 @@ fn joined(result: Result<Outcome, tokio::task::JoinError>) -> Outcome {
 }
 
 fn panicked(panic: &(dyn std::any::Any + Send)) -> Outcome {
-    Outcome::Failed { error: panic_message(panic), may_retry: true }
+    Outcome::panicked(panic)
 }

@@ -13,7 +13,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 
 pub use super::histogram::Durations;
 use super::{LinkState, WorkerOptions, histogram::Histogram};
-use crate::hatchet::task::{Kind, Task};
+use crate::hatchet::task::{ErasedTask, Kind};
 
 /// How an attempt ended, as far as this worker knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -71,7 +71,7 @@ pub struct WorkerStats {
     pub heartbeat_answer: Durations,
     /// How late the link's thread last was with something that was due.
     pub link_lag: Duration,
-    /// Slots, by [pool](Task::slot_pool).
+    /// Slots, by [pool](ErasedTask::slot_pool).
     pub slots: BTreeMap<&'static str, Slots>,
     /// Attempts that were assigned and are not reported yet.
     pub attempts: usize,
@@ -206,13 +206,13 @@ impl Drop for OnItsWay {
 const KINDS: [Kind; 3] = [Kind::Async, Kind::Blocking, Kind::Cpu];
 
 impl Stats {
-    pub(super) fn new(tasks: &[Task], options: &WorkerOptions, state: watch::Receiver<LinkState>) -> Self {
+    pub(super) fn new(tasks: &[ErasedTask], options: &WorkerOptions, state: watch::Receiver<LinkState>) -> Self {
         let limit = |kind| if kind == "cpu" { options.cpu_threads } else { options.slots };
         let slots = |kind| (limit(kind), Arc::new(Semaphore::new(limit(kind).min(Semaphore::MAX_PERMITS))));
         Self {
             start: Instant::now(),
             state,
-            slots: tasks.iter().map(Task::slot_pool).map(|kind| (kind, slots(kind))).collect(),
+            slots: tasks.iter().map(ErasedTask::slot_pool).map(|kind| (kind, slots(kind))).collect(),
             tasks: tasks.iter().map(|task| (task.name().to_owned(), TaskCounters::default())).collect(),
             unknown: TaskCounters::default(),
             queued: Default::default(),
@@ -256,16 +256,16 @@ impl Stats {
     }
 
     /// Counts the end of an attempt.
-    pub(super) fn ended(&self, task: Option<&Task>, end: AttemptEnd) {
+    pub(super) fn ended(&self, task: Option<&ErasedTask>, end: AttemptEnd) {
         self.of(task).ended[end as usize].add(1);
     }
 
     /// Counts how long a body ran.
-    pub(super) fn took(&self, task: &Task, duration: Duration) {
+    pub(super) fn took(&self, task: &ErasedTask, duration: Duration) {
         self.of(Some(task)).durations.add(duration);
     }
 
-    fn of(&self, task: Option<&Task>) -> &TaskCounters {
+    fn of(&self, task: Option<&ErasedTask>) -> &TaskCounters {
         task.and_then(|task| self.tasks.get(task.name())).unwrap_or(&self.unknown)
     }
 
@@ -299,7 +299,7 @@ impl Stats {
             link_lag: *self.link_lag.lock().unwrap_or_else(PoisonError::into_inner),
             slots: self.slots.iter().map(slots).collect(),
             attempts: self.attempts.read(),
-            queued: KINDS.map(|kind| (kind.word(), self.queued[kind as usize].read())).into(),
+            queued: KINDS.map(|kind| (kind.as_str(), self.queued[kind as usize].read())).into(),
             tasks: known.chain([("(unknown)", &self.unknown)]).map(task).collect(),
             reports_waiting: self.reports.read(),
             outcomes_lost: self.outcomes_lost.read(),
