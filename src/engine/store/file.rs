@@ -18,7 +18,7 @@ const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
 /// Files that have to stay where they are while the engine writes: the database, and the lock beside it, if there is
 /// one. Who removes the lock lets a second engine at the file; what is written into a file without a name is lost.
 pub(super) fn places(database: &Path) -> io::Result<Vec<Place>> {
-    let lock = database.with_file_name(folder::LOCK);
+    let lock = database.with_file_name(crate::hatchet::wire::LOCK_FILE);
     let mut places = vec![Place::of(database.to_owned(), &fs::metadata(database)?)];
     places.extend(fs::metadata(&lock).map(|metadata| Place::of(lock, &metadata)));
     Ok(places)
