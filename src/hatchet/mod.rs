@@ -4,11 +4,14 @@
 //! - [`client`]: triggers runs and waits for their results
 //! - [`worker`]: registers tasks with an engine and runs them
 //! - [`testing`]: runs a task's body without an engine
-//! - [`wire`]: the protocol, and the only module that names generated code
+//! - `transport`: the connection to an engine: settings, TLS, authentication, retries, liveness
+//! - [`wire`]: the protocol; the only module that names generated types
+//! - [`system`]: private files, host names, errors of the operating system; no protocol
 
 pub mod client;
-pub(crate) mod os_error;
+pub mod system;
 pub mod task;
 pub mod testing;
+mod transport;
 pub mod wire;
 pub mod worker;

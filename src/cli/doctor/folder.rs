@@ -5,15 +5,15 @@ use std::path::Path;
 use super::{
     super::{
         Exit,
-        connect::{self, Choice},
+        connection::engine::{self as connect, Choice},
     },
-    report::Report,
+    checklist::Report,
 };
-use crate::hatchet::client::Sources;
+use crate::hatchet::client::{Sources, engine_folder};
 
 /// Whether what depends on it can go on.
 pub(super) fn check(report: &mut Report, choice: &Choice, sources: &Sources) -> Result<bool, Exit> {
-    let folder = &connect::folder(sources);
+    let folder = &engine_folder(sources);
     let shown = folder.display();
     let found = match connect::find(folder) {
         Ok(found) => found,

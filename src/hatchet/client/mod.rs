@@ -32,64 +32,37 @@
 //! | [`Client::run_by_name`] | JSON, for a name that is known at run time only |
 //! | [`Client::run_ref`] | a [`RunRef`] for the id of an earlier run |
 
-mod authenticated;
-mod bulk;
 mod call;
-mod cancel;
-mod collision;
-mod config;
-pub(crate) mod connection;
-mod dotenv;
-mod error;
 mod from_env;
-mod held;
-mod order;
-mod outcomes;
-pub(crate) mod patience;
-mod probe;
-mod pulse;
-mod recovery;
 mod rest;
-mod results;
-pub(crate) mod retry;
 mod run_error;
 mod run_ref;
-mod server_url;
-mod sources;
-mod status;
+mod runs;
 mod stream;
-mod subscription;
-mod traffic;
-mod transport;
 mod trigger;
-mod trust;
-mod wait;
 
 use std::{sync::Arc, time::Duration};
 
 use tonic::Request;
 
-pub use authenticated::Authenticated;
-pub(crate) use bulk::BulkItem;
 pub use call::{Run, RunItem, RunMany, RunManyNoWait, RunNoWait};
-pub use config::{ClientConfig, Rediscovery, Tls, Token, token_claims};
-pub use connection::Connection;
-pub use error::{ClientError, ErrorKind};
-pub use from_env::engine_folder;
-pub use outcomes::Outcomes;
-pub use probe::{Spoken, diagnose, judge, probe, unanswered};
 pub use rest::{Metadata, RestClient, RunPages, RunSummary, SlotUse, WorkerSummary};
 pub use run_error::{RunError, RunFailure};
 pub use run_ref::RunRef;
-pub use sources::{ENV_FILES, Source, Sources, parse_integer};
-pub use status::{RunDetails, TaskDetails};
+pub use runs::{Outcomes, RunDetails, RunOutcome, TaskDetails};
 pub use stream::{RunEvent, RunEventKind, RunEvents, StreamSelector};
-pub use transport::Proxies;
 pub use trigger::TRIGGER_KEY;
-pub(crate) use trigger::TriggerOptions;
-pub use wait::RunOutcome;
+pub(crate) use trigger::{BulkItem, TriggerOptions};
 
-use crate::hatchet::wire::proto::GetVersionRequest;
+pub use crate::hatchet::transport::{
+    Authenticated, ClientConfig, ClientError, Connection, ENV_FILES, ErrorKind, Proxies, Rediscovery, Source, Sources,
+    Spoken, Tls, Token, diagnose, engine_folder, judge, parse_integer, probe, token_claims, unanswered,
+};
+pub(in crate::hatchet) use crate::hatchet::transport::{call_deadline as patience, connection, retry};
+use crate::hatchet::{
+    transport::{config, dial as transport, error, liveness as pulse},
+    wire::proto::GetVersionRequest,
+};
 
 /// An engine's client. Cheap to clone; all clones share one connection and one subscription to results.
 #[derive(Clone)]
@@ -98,7 +71,7 @@ pub struct Client(Arc<Inner>);
 struct Inner {
     connection: Connection,
     rest: Option<RestClient>,
-    results: results::Results,
+    results: runs::Results,
     /// To be held while an item of a bulk trigger is asked for on its own.
     singles: tokio::sync::Semaphore,
 }
@@ -112,8 +85,8 @@ impl Client {
     /// A client over an existing connection.
     pub fn over(connection: Connection) -> Result<Self, ClientError> {
         let rest = RestClient::new(connection.clone());
-        let results = results::Results::new(connection.clone());
-        let singles = tokio::sync::Semaphore::new(bulk::SINGLE_CALLS);
+        let results = runs::Results::new(connection.clone());
+        let singles = tokio::sync::Semaphore::new(trigger::SINGLE_CALLS);
         Ok(Self(Arc::new(Inner { connection, rest, results, singles })))
     }
 
@@ -153,7 +126,7 @@ impl Client {
         &self.0.singles
     }
 
-    pub(crate) fn results(&self) -> &results::Results {
+    pub(crate) fn results(&self) -> &runs::Results {
         &self.0.results
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{net::TcpListener, num::NonZeroUsize, time::Duration};
 
-use super::{Drained, RunningWorker, link};
+use super::{Drained, RunningWorker, lifecycle};
 use crate::hatchet::{
     client::{Client, ClientConfig, ClientError, ErrorKind},
     task::{ErasedTask, is_name, validate_all},
@@ -181,6 +181,6 @@ impl Worker {
         if self.options.slots == 0 || self.options.cpu_threads == 0 {
             return Err(config_error("a worker needs at least one slot and one CPU thread".to_owned()));
         }
-        link::start(self)
+        lifecycle::start(self)
     }
 }

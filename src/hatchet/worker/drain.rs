@@ -8,9 +8,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     RegisteredWorker,
-    dispatch::Shared,
-    state::Links,
-    table::{Outstanding, Table},
+    attempt::{Outstanding, Shared, Table},
+    session::Links,
 };
 use crate::hatchet::{task::CancelReason, wire::format_duration};
 
@@ -128,12 +127,13 @@ pub(super) mod tests {
     use tokio::{sync::watch, task::yield_now, time::advance};
 
     use super::{
-        super::{LinkState, Registered, WorkerOptions, stats::Stats, table::Running},
+        super::{LinkState, Registered, WorkerOptions, attempt::Running, health::Stats},
         *,
     };
     use crate::hatchet::{
         client::{Client, ClientConfig, Sources},
-        wire::{Handshake, RunId, WorkerId},
+        system::Handshake,
+        wire::{RunId, WorkerId},
     };
 
     #[test]

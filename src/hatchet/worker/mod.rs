@@ -23,23 +23,10 @@
 
 mod attempt;
 mod builder;
-mod cpu;
-mod dispatch;
 mod drain;
-mod first;
 mod health;
-mod histogram;
-mod link;
-mod metrics;
-mod recent;
-mod register;
-mod report;
+mod lifecycle;
 mod session;
-mod started;
-mod state;
-mod stats;
-mod table;
-mod visitors;
 mod watchdog;
 
 use std::sync::Arc;
@@ -50,7 +37,7 @@ use tokio_util::sync::CancellationToken;
 pub use builder::{Worker, WorkerOptions};
 pub use drain::Drained;
 pub(crate) use drain::some_of;
-pub use stats::{AttemptEnd, Durations, Slots, TaskStats, WorkerStats};
+pub use health::{AttemptEnd, Durations, Slots, TaskStats, WorkerStats};
 
 use super::{
     client::{ClientError, ErrorKind},
@@ -95,7 +82,7 @@ pub struct RegisteredWorker {
 #[derive(Debug)]
 pub struct RunningWorker {
     state: watch::Receiver<LinkState>,
-    stats: Arc<stats::Stats>,
+    stats: Arc<health::Stats>,
     stop: CancellationToken,
     abandon: CancellationToken,
     result: Option<oneshot::Receiver<Result<Drained, ClientError>>>,

@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::dispatch::Shared;
+use super::attempt::Shared;
 
 /// A poll that takes longer blocks its thread. The Python SDK warns after 5 s; a poll should take well under 1 ms.
 const TOO_LONG: Duration = Duration::from_secs(1);

@@ -1,0 +1,33 @@
+//! The rayon pool: the only file that knows rayon's pools.
+
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
+
+use tokio::sync::oneshot;
+
+/// The pool that CPU bodies share. Cheap to clone.
+#[derive(Clone)]
+pub(in crate::hatchet::worker) struct CpuPool(Arc<rayon::ThreadPool>);
+
+impl CpuPool {
+    /// Starts the threads; fails where the system gives none.
+    pub(in crate::hatchet::worker) fn new(threads: usize) -> Result<Self, rayon::ThreadPoolBuildError> {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(|n| format!("hatchet-cpu-{n}"));
+        Ok(Self(Arc::new(pool.build()?)))
+    }
+
+    /// Runs a body in the pool, so that its `par_iter` uses the pool. A panic comes back as its payload.
+    pub(in crate::hatchet::worker) fn spawn<T: Send + 'static>(
+        &self,
+        body: impl FnOnce() -> T + Send + 'static,
+    ) -> oneshot::Receiver<Result<T, Box<dyn Any + Send>>> {
+        let (sender, receiver) = oneshot::channel();
+        self.0.spawn(move || {
+            let _ = sender.send(catch_unwind(AssertUnwindSafe(body)));
+        });
+        receiver
+    }
+}
