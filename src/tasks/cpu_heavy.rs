@@ -48,19 +48,25 @@ pub fn task() -> Task<Input, Output> {
         .execution_timeout(Duration::from_secs(600))
 }
 
-/// Counts in chunks, which the threads of the pool share.
+/// Counts the primes below the limit, and measures the time.
 fn run(input: Input, ctx: Context) -> Result<Output, TaskError> {
     let start = Instant::now();
-    let primes = (0..input.limit.div_ceil(CHUNK))
+    let primes = count_primes(input.limit, || ctx.check_cancelled())?;
+    Ok(Output { primes, threads: rayon::current_num_threads(), seconds: start.elapsed().as_secs_f64() })
+}
+
+/// Counts the primes below `limit` in chunks, which the threads of the pool share. `check` runs before each chunk; its
+/// error stops the count.
+pub fn count_primes<E: Send>(limit: u64, check: impl Fn() -> Result<(), E> + Sync) -> Result<u64, E> {
+    (0..limit.div_ceil(CHUNK))
         .into_par_iter()
         .map(|chunk| {
-            ctx.check_cancelled()?;
+            check()?;
             let from = chunk * CHUNK;
-            let to = from.saturating_add(CHUNK).min(input.limit);
+            let to = from.saturating_add(CHUNK).min(limit);
             Ok((from..to).filter(|n| is_prime(*n)).count() as u64)
         })
-        .try_reduce(|| 0, |a, b| Ok::<_, TaskError>(a + b))?;
-    Ok(Output { primes, threads: rayon::current_num_threads(), seconds: start.elapsed().as_secs_f64() })
+        .try_reduce(|| 0, |a, b| Ok(a + b))
 }
 
 fn is_prime(n: u64) -> bool {

@@ -203,8 +203,8 @@ impl Context {
         let _ = self.0.out.blocking_send(Emission::Chunk(chunk.into()));
     }
 
-    /// Number of dropped log lines.
-    pub(in crate::hatchet) fn lost_lines(&self) -> u64 {
+    /// Number of log lines that were dropped, see [`Context::log_at`].
+    pub fn lost_lines(&self) -> u64 {
         self.0.lost.load(Ordering::Relaxed)
     }
 
