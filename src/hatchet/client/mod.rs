@@ -52,7 +52,7 @@ pub use run_ref::RunRef;
 pub use runs::{Outcomes, RunDetails, RunOutcome, TaskDetails};
 pub use stream::{RunEvent, RunEventKind, RunEvents, StreamSelector};
 pub use trigger::TRIGGER_KEY;
-pub(crate) use trigger::{BulkItem, TriggerOptions};
+pub(crate) use trigger::TriggerOptions;
 
 pub use crate::hatchet::transport::{
     Authenticated, ClientConfig, ClientError, Connection, ENV_FILES, ErrorKind, Proxies, Rediscovery, Source, Sources,

@@ -34,6 +34,7 @@ struct Inner {
 
 /// The run and attempt that a body executes.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct RunInfo {
     /// The task run's id.
     pub run_id: String,
@@ -83,6 +84,7 @@ impl LogLevel {
 
 /// Why an attempt was cancelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum CancelReason {
     /// The engine cancelled it: the run was cancelled, or the attempt was reassigned to another worker.
     Requested,

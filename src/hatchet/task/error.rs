@@ -32,6 +32,7 @@ pub struct TaskError {
 
 /// Whether a failed attempt may be retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Retry {
     /// As often as the task's `retries` allow.
     Allowed,

@@ -48,9 +48,12 @@ impl RunOutcome {
         match self.status {
             RunStatus::Completed => {
                 let mut reader = serde_json::Deserializer::from_str(self.output.as_deref().unwrap_or("{}"));
-                serde_path_to_error::deserialize(&mut reader).map_err(|e| RunError::Output {
-                    run: self.run,
-                    reason: format!("field `{}`: {}", e.path(), e.inner()),
+                serde_path_to_error::deserialize(&mut reader).map_err(|e| {
+                    let reason = match e.path().to_string().as_str() {
+                        "." => e.inner().to_string(),
+                        path => format!("field `{path}`: {}", e.inner()),
+                    };
+                    RunError::Output { run: self.run, reason }
                 })
             }
             RunStatus::Cancelled => Err(RunError::Cancelled { run: self.run, reason: self.error.clone() }),

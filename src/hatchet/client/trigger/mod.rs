@@ -10,7 +10,6 @@ use prost::Message as _;
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
 use serde_json::{Map, Value};
 
-pub(crate) use self::bulk::BulkItem;
 pub(super) use self::bulk::SINGLE_CALLS;
 use crate::hatchet::{
     client::{
