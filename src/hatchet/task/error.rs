@@ -2,7 +2,7 @@
 
 use std::{any::type_name, error::Error, fmt};
 
-use super::context::CancelReason;
+use super::cancel::CancelReason;
 use crate::hatchet::wire::failure_text;
 
 type BoxError = Box<dyn Error + Send + Sync>;

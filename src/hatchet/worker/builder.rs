@@ -2,10 +2,9 @@
 
 use std::{net::TcpListener, num::NonZeroUsize, time::Duration};
 
-use super::{Drained, RunningWorker, lifecycle};
 use crate::hatchet::{
-    client::{Client, ClientConfig, ClientError, ErrorKind},
-    task::{ErasedTask, is_name, validate_all},
+    client::{Client, ClientConfig},
+    task::ErasedTask,
 };
 
 /// A worker before its start.
@@ -140,47 +139,5 @@ impl Worker {
     pub fn health(mut self, listener: TcpListener) -> Self {
         self.health = Some(listener);
         self
-    }
-
-    /// Runs the worker until `shutdown` completes, then drains it: it accepts no more work, and running attempts have
-    /// [`WorkerOptions::grace`] to finish. Must be called inside a tokio runtime, on which async and blocking bodies run.
-    ///
-    /// The output of `shutdown` is ignored, so `tokio::signal::ctrl_c()` can be passed as it is. Dropping the returned
-    /// future ends the worker at once and loses what it runs.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Worker::start`], and those that end a worker: it cannot register, or the engine refuses its token.
-    pub async fn run_until(self, shutdown: impl Future) -> Result<Drained, ClientError> {
-        let mut worker = self.start()?;
-        tokio::select! {
-            ended = worker.ended() => ended,
-            _ = shutdown => worker.stop().await,
-        }
-    }
-
-    /// Starts the worker and returns at once; [`RunningWorker::listening`] waits until it is registered. Must be called
-    /// inside a tokio runtime, on which async and blocking bodies run.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Config`] if the worker has no task, two tasks share a name, or a name or option has a value that an
-    /// engine would refuse (see [`ErasedTask::validate`]).
-    pub fn start(self) -> Result<RunningWorker, ClientError> {
-        let config_error = |message: String| ClientError::new(ErrorKind::Config, message);
-        if self.tasks.is_empty() {
-            return Err(config_error("the worker has no task: register one".to_owned()));
-        }
-        validate_all(&self.tasks).map_err(|invalid| config_error(invalid.to_string()))?;
-        let name = self.config.namespaced(&self.options.name);
-        if !is_name(&name) {
-            return Err(config_error(format!(
-                "invalid worker name \"{name}\": use letters, digits, `.`, `-` and `_` only"
-            )));
-        }
-        if self.options.slots == 0 || self.options.cpu_threads == 0 {
-            return Err(config_error("a worker needs at least one slot and one CPU thread".to_owned()));
-        }
-        lifecycle::start(self)
     }
 }
