@@ -9,10 +9,7 @@ use futures_util::future::BoxFuture;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{
-    BadInput, Context, Kind, Payload, Retry, Task, TaskError, TaskOptions,
-    typed::Body as TypedBody,
-};
+use super::{BadInput, Context, Kind, Payload, Retry, Task, TaskError, TaskOptions, typed::Body as TypedBody};
 use crate::hatchet::wire::{check_object, failure_text};
 
 /// A task without its types, as a worker registers and runs it. Made by [`Task::erase`]. Cheap to clone.

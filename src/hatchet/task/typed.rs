@@ -4,9 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 
-use super::{
-    Backoff, Context, Idempotency, IdempotencyMethod, Kind, Payload, Priority, Stub, TaskError, TaskOptions,
-};
+use super::{Backoff, Context, Idempotency, IdempotencyMethod, Kind, Payload, Priority, Stub, TaskError, TaskOptions};
 
 /// A task: a [`Stub`], a body, and the options that its runs have by default. Cheap to clone.
 ///

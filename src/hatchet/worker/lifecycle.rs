@@ -20,11 +20,11 @@ use super::{
 use crate::hatchet::{
     client::{
         Client, ClientError, ErrorKind,
-        patience::LIMIT,
-        retry::{RegistrationTimeout, Waits},
+        call_deadline::DEFAULT_TIMEOUT,
+        retry::{Backoff, RegistrationTimeout},
     },
     system::OsError,
-    task::{CancelReason, Kind},
+    task::{CancelReason, Kind, is_name, validate_all},
     wire::{WorkerId, proto},
 };
 
@@ -37,7 +37,51 @@ pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(1);
 const STORM: Duration = Duration::from_secs(2);
 const UNSUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(2);
 
-pub(super) fn start(mut worker: Worker) -> Result<RunningWorker, ClientError> {
+impl Worker {
+    /// Runs the worker until `shutdown` completes, then drains it: it accepts no more work, and running attempts have
+    /// [`WorkerOptions::grace`] to finish. Must be called inside a tokio runtime, on which async and blocking bodies run.
+    ///
+    /// The output of `shutdown` is ignored, so `tokio::signal::ctrl_c()` can be passed as it is. Dropping the returned
+    /// future ends the worker at once and loses what it runs.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Worker::start`], and those that end a worker: it cannot register, or the engine refuses its token.
+    pub async fn run_until(self, shutdown: impl Future) -> Result<Drained, ClientError> {
+        let mut worker = self.start()?;
+        tokio::select! {
+            ended = worker.ended() => ended,
+            _ = shutdown => worker.stop().await,
+        }
+    }
+
+    /// Starts the worker and returns at once; [`RunningWorker::listening`] waits until it is registered. Must be called
+    /// inside a tokio runtime, on which async and blocking bodies run.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] if the worker has no task, two tasks share a name, or a name or option has a value that an
+    /// engine would refuse (see [`ErasedTask::validate`]).
+    pub fn start(self) -> Result<RunningWorker, ClientError> {
+        let config_error = |message: String| ClientError::new(ErrorKind::Config, message);
+        if self.tasks.is_empty() {
+            return Err(config_error("the worker has no task: register one".to_owned()));
+        }
+        validate_all(&self.tasks).map_err(|invalid| config_error(invalid.to_string()))?;
+        let name = self.config.namespaced(&self.options.name);
+        if !is_name(&name) {
+            return Err(config_error(format!(
+                "invalid worker name \"{name}\": use letters, digits, `.`, `-` and `_` only"
+            )));
+        }
+        if self.options.slots == 0 || self.options.cpu_threads == 0 {
+            return Err(config_error("a worker needs at least one slot and one CPU thread".to_owned()));
+        }
+        start(self)
+    }
+}
+
+fn start(mut worker: Worker) -> Result<RunningWorker, ClientError> {
     let failed = |what: &str, e: &dyn std::fmt::Display| {
         ClientError::new(ErrorKind::Config, format!("{what} cannot be started: {e}"))
     };
@@ -154,7 +198,7 @@ async fn keep(
     intake_closed: &CancellationToken,
 ) -> ClientError {
     let name = registration.name();
-    let mut waits = Waits::new(FIRST_WAIT, LONGEST_WAIT);
+    let mut waits = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
     let mut failures = 0_u32;
     let mut since = Instant::now();
     loop {
@@ -170,17 +214,17 @@ async fn keep(
                 failures = if signs.heartbeat { 1 } else { failures.saturating_add(1) };
                 // A stream that has brought work is worth having again at once, however short it was.
                 let held = if signs.work { Duration::MAX } else { opened.elapsed() };
-                waits.after(if signs.heartbeat { held } else { Duration::ZERO }, STORM)
+                waits.next_delay_after(if signs.heartbeat { held } else { Duration::ZERO }, STORM)
             }
             Ended::Forgotten => {
                 tracing::warn!(name, "the engine does not know this worker any more: it registers again");
                 links.lost(number, None);
-                let timeout = RegistrationTimeout::begin(Duration::ZERO);
+                let timeout = RegistrationTimeout::start(Duration::ZERO);
                 let registered = tokio::select! {
                     biased;
                     // A worker that registers now would not be among those that the drain has paused.
                     () = links.draining() => std::future::pending().await,
-                    registered = register(&shared.client, slice::from_ref(registration), LIMIT, &timeout) => registered,
+                    registered = register(&shared.client, slice::from_ref(registration), DEFAULT_TIMEOUT, &timeout) => registered,
                 };
                 match registered {
                     Ok(registered) => {
@@ -195,7 +239,7 @@ async fn keep(
                     Err(error) if error.kind() == ErrorKind::Unauthenticated => return error,
                     Err(error) => {
                         tracing::warn!(name, "could not register again, and tries on: {error}");
-                        waits.again()
+                        waits.next_delay()
                     }
                 }
             }
@@ -206,12 +250,12 @@ async fn keep(
 
 /// The wait between a registration and its stream, where the one before it was kept for so long. An engine that
 /// forgets a worker at once is not to be stormed with new ones.
-fn before_listening(waits: &mut Waits, kept: Duration) -> Duration {
+fn before_listening(waits: &mut Backoff, kept: Duration) -> Duration {
     if kept > STORM {
-        waits.start_over();
+        waits.reset();
         return Duration::ZERO;
     }
-    waits.again()
+    waits.next_delay()
 }
 
 #[cfg(test)]
@@ -220,7 +264,7 @@ mod tests {
 
     #[test]
     fn registrations_that_are_forgotten_at_once_are_spaced() {
-        let mut waits = Waits::new(FIRST_WAIT, LONGEST_WAIT);
+        let mut waits = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
         assert_eq!(before_listening(&mut waits, STORM * 2), Duration::ZERO, "an engine that was restarted");
         let spaced: Vec<Duration> = (0..10).map(|_| before_listening(&mut waits, Duration::ZERO)).collect();
         assert!(spaced[0] >= FIRST_WAIT && spaced[6..].iter().all(|wait| *wait >= LONGEST_WAIT), "{spaced:?}");

@@ -15,7 +15,7 @@ use super::{
     table::{AttemptKey, Running},
 };
 use crate::hatchet::{
-    client::{ErrorKind, retry::Waits},
+    client::{ErrorKind, retry::Backoff},
     task::{CancelReason, Canceller, Context, ErasedTask, Outcome},
     wire::{format_duration, with_attempt},
     worker::health::AttemptEnd,
@@ -239,12 +239,12 @@ async fn supervise(
 async fn overdue(shared: &Shared, assignment: &Assignment, limit: Duration) -> Option<Outcome> {
     let run = shared.client.run_ref::<()>(assignment.key.0);
     let give_up = Instant::now() + report::OUTCOME_PATIENCE;
-    let mut waits = Waits::new(Duration::from_millis(50), LOOK_TIMEOUT);
+    let mut waits = Backoff::new(Duration::from_millis(50), LOOK_TIMEOUT);
     loop {
         match run.details_within(LOOK_TIMEOUT).await {
             Ok(details) if details.done => return None,
             Err(error) if error.kind() == ErrorKind::TooLarge => return None,
-            Err(error) if error.is_temporary() && Instant::now() < give_up => sleep(waits.again()).await,
+            Err(error) if error.is_temporary() && Instant::now() < give_up => sleep(waits.next_delay()).await,
             // Where it refuses to say, it takes the report or counts as lost.
             Ok(_) | Err(_) => break,
         }

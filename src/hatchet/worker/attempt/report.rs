@@ -11,7 +11,7 @@ use tokio::{
 
 use super::dispatch::Assignment;
 use crate::hatchet::{
-    client::{Client, ClientError, ErrorKind, patience::within, retry::Waits},
+    client::{Client, ClientError, ErrorKind, call_deadline::with_timeout, retry::Backoff},
     task::Emission,
     wire::{proto, timestamp_now},
     worker::health::{OnItsWay, Stats},
@@ -65,7 +65,7 @@ pub(in crate::hatchet::worker) fn started(
     let event = event(assignment, proto::StepActionEventType::StepEventTypeStarted, String::new());
     let mut stub = client.connection().dispatcher();
     async move {
-        if let Err(status) = Box::pin(stub.send_step_action_event(within(CALL_TIMEOUT, event))).await {
+        if let Err(status) = Box::pin(stub.send_step_action_event(with_timeout(CALL_TIMEOUT, event))).await {
             tracing::debug!(%status, "the engine was not told of a start");
         }
     }
@@ -136,10 +136,10 @@ fn fits(client: &Client, size: usize) -> Result<(), ClientError> {
 async fn send(client: &Client, stats: &Stats, event: proto::StepActionEvent) -> Result<(), ClientError> {
     fits(client, event.encoded_len())?;
     let give_up = Instant::now() + OUTCOME_PATIENCE;
-    let mut waits = Waits::new(Duration::from_millis(50), Duration::from_secs(5));
+    let mut waits = Backoff::new(Duration::from_millis(50), Duration::from_secs(5));
     loop {
         let mut stub = client.connection().dispatcher();
-        let call = Box::pin(stub.send_step_action_event(within(CALL_TIMEOUT, event.clone())));
+        let call = Box::pin(stub.send_step_action_event(with_timeout(CALL_TIMEOUT, event.clone())));
         let error = match taken(client, call).await {
             Ok(()) => return Ok(()),
             Err(error) => error,
@@ -148,7 +148,7 @@ async fn send(client: &Client, stats: &Stats, event: proto::StepActionEvent) -> 
             return Err(error);
         }
         tracing::debug!(%error, "an outcome was not taken; it is offered again");
-        let _ = timeout(waits.again(), stats.link_comes_back()).await;
+        let _ = timeout(waits.next_delay(), stats.link_comes_back()).await;
     }
 }
 
@@ -210,7 +210,7 @@ async fn emit(client: Client, assignment: &Assignment, emission: Emission, index
         return;
     }
     let give_up = Instant::now() + EMISSION_PATIENCE;
-    let mut waits = Waits::new(Duration::from_millis(50), Duration::from_secs(2));
+    let mut waits = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
     loop {
         let mut stub = client.connection().events();
         let sent = match &emission {
@@ -223,7 +223,7 @@ async fn emit(client: Client, assignment: &Assignment, emission: Emission, index
                     metadata: String::new(),
                     task_retry_count: Some(assignment.key.1),
                 };
-                taken(&client, Box::pin(stub.put_log(within(CALL_TIMEOUT, line)))).await
+                taken(&client, Box::pin(stub.put_log(with_timeout(CALL_TIMEOUT, line)))).await
             }
             Emission::Chunk(chunk) => {
                 let chunk = proto::PutStreamEventRequest {
@@ -233,7 +233,7 @@ async fn emit(client: Client, assignment: &Assignment, emission: Emission, index
                     metadata: String::new(),
                     event_index: Some(index),
                 };
-                taken(&client, Box::pin(stub.put_stream_event(within(CALL_TIMEOUT, chunk)))).await
+                taken(&client, Box::pin(stub.put_stream_event(with_timeout(CALL_TIMEOUT, chunk)))).await
             }
         };
         let Err(error) = sent else { return on_its_way.arrived() };
@@ -241,7 +241,7 @@ async fn emit(client: Client, assignment: &Assignment, emission: Emission, index
             tracing::warn!(%run, %error, "a log line or chunk is lost");
             return;
         }
-        sleep(waits.again()).await;
+        sleep(waits.next_delay()).await;
     }
 }
 

@@ -10,11 +10,10 @@ use tokio::{
 use super::registration::{Registration, register};
 use crate::hatchet::{
     client::{
-        Client, ClientError, ErrorKind, Spoken, diagnose, judge,
-        patience::LIMIT,
-        probe,
-        retry::{RegistrationTimeout, Waits},
-        unanswered,
+        Client, ClientError, ErrorKind, ProbeResult,
+        call_deadline::DEFAULT_TIMEOUT,
+        diagnose, explain_probe, explain_unanswered, probe_address,
+        retry::{Backoff, RegistrationTimeout},
     },
     worker::{
         LinkState, Registered,
@@ -31,7 +30,7 @@ const OPENING: Duration = Duration::from_secs(1);
 
 /// Registers for the first time. An engine that does not answer is waited for only as long as `wait_for_engine`, and
 /// what is wrong with the address or TLS is found out and said. One that answers that it failed is asked again for at
-/// least [`RegistrationTimeout::LEAST`].
+/// least [`RegistrationTimeout::MIN`].
 pub(in crate::hatchet::worker) async fn first_registration(
     client: &Client,
     registrations: &[Registration],
@@ -40,8 +39,8 @@ pub(in crate::hatchet::worker) async fn first_registration(
 ) -> Result<Registered, ClientError> {
     let begun = Instant::now();
     let left = || wait_for_engine.saturating_sub(begun.elapsed());
-    let timeout = RegistrationTimeout::begin(wait_for_engine);
-    let mut waits = Waits::new(FIRST_WAIT, LONGEST_WAIT);
+    let timeout = RegistrationTimeout::start(wait_for_engine);
+    let mut waits = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
     loop {
         let error = match once(client, registrations, left(), &timeout).await {
             Ok(registered) => return Ok(registered),
@@ -51,7 +50,7 @@ pub(in crate::hatchet::worker) async fn first_registration(
             return Err(error);
         }
         state.send_replace(LinkState::Connecting(Some(error.to_string())));
-        sleep(waits.again().min(left())).await;
+        sleep(waits.next_delay().min(left())).await;
     }
 }
 
@@ -63,7 +62,7 @@ async fn once(
     timeout: &RegistrationTimeout,
 ) -> Result<Registered, ClientError> {
     // Whole seconds, for people to read.
-    let patience = Duration::from_secs(left.clamp(FIRST_ANSWER, LIMIT).as_secs());
+    let patience = Duration::from_secs(left.clamp(FIRST_ANSWER, DEFAULT_TIMEOUT).as_secs());
     let registered = tokio::select! {
         biased;
         registered = register(client, registrations, patience, timeout) => registered,
@@ -76,7 +75,7 @@ async fn once(
     let why = match error.kind() {
         ErrorKind::Unreachable => diagnose(&client.config()).await,
         ErrorKind::TimedOut => {
-            Some(diagnose(&client.config()).await.unwrap_or_else(|| unanswered(&client.config(), patience)))
+            Some(diagnose(&client.config()).await.unwrap_or_else(|| explain_unanswered(&client.config(), patience)))
         }
         _ => None,
     };
@@ -89,24 +88,24 @@ async fn once(
 /// Ends when there is nothing to wait for any more: no patience is left, and whoever has the address has said nothing
 /// at all, neither on the connection of the call that is under way nor on a second one.
 async fn nobody(client: &Client, left: Duration) -> ClientError {
-    let (begun, before) = (Instant::now(), client.connection().arrived());
+    let (begun, before) = (Instant::now(), client.connection().bytes_received());
     let look = async {
         sleep(OPENING).await;
-        probe(&client.config()).await
+        probe_address(&client.config()).await
     };
     let (spoken, ()) = tokio::join!(look, sleep(left));
-    if client.connection().arrived() != before {
+    if client.connection().bytes_received() != before {
         return pending().await;
     }
     match spoken {
-        Spoken::Nothing(_) | Spoken::Blocked(_) | Spoken::Silent(_) => {
+        ProbeResult::NoAnswer(_) | ProbeResult::Blocked(_) | ProbeResult::Silent(_) => {
             let config = client.config();
             let silent_for = Duration::from_secs(begun.elapsed().as_secs());
-            let why = judge(&spoken, &config).unwrap_or_else(|| unanswered(&config, silent_for));
+            let why = explain_probe(&spoken, &config).unwrap_or_else(|| explain_unanswered(&config, silent_for));
             ClientError::new(ErrorKind::TimedOut, why)
         }
         // The call finds out what it is.
-        Spoken::Plaintext | Spoken::Tls | Spoken::Other => pending().await,
+        ProbeResult::Plaintext | ProbeResult::Tls | ProbeResult::UnknownProtocol => pending().await,
     }
 }
 

@@ -5,7 +5,7 @@ use std::{collections::HashMap, time::Duration};
 use futures_util::{StreamExt as _, TryStreamExt as _, future::try_join_all};
 
 use crate::hatchet::{
-    client::{Client, ClientError, ErrorKind, patience::within, retry::RegistrationTimeout},
+    client::{Client, ClientError, ErrorKind, call_deadline::with_timeout, retry::RegistrationTimeout},
     task::{ErasedTask, Idempotency, IdempotencyMethod, Kind},
     wire::{
         SLOT_TYPE, format_duration,
@@ -55,15 +55,15 @@ pub(in crate::hatchet::worker) async fn register(
     limit: Duration,
     timeout: &RegistrationTimeout,
 ) -> Result<Registered, ClientError> {
-    let engine_version = timeout.retrying(|| client.engine_version_within(limit)).await?;
+    let engine_version = timeout.retry(|| client.engine_version_within(limit)).await?;
     let tasks = registrations.iter().flat_map(|registration| &registration.tasks);
     let puts: Vec<_> = tasks.flat_map(|task| task.names().map(move |name| (task, name))).collect();
-    let put = |(task, name)| timeout.retrying(move || put_workflow(client, task, name, limit));
+    let put = |(task, name)| timeout.retry(move || put_workflow(client, task, name, limit));
     futures_util::stream::iter(puts.into_iter().map(put))
         .buffer_unordered(PARALLEL_PUTS)
         .try_collect::<Vec<()>>()
         .await?;
-    let register = |registration| timeout.retrying(move || register_worker(client, registration, limit));
+    let register = |registration| timeout.retry(move || register_worker(client, registration, limit));
     Ok(Registered { workers: try_join_all(registrations.iter().map(register)).await?, engine_version })
 }
 
@@ -91,8 +91,8 @@ async fn register_worker(
         ..Default::default()
     };
     let call = format!("register the worker {}", registration.name);
-    let answer = client.connection().dispatcher().register(within(limit, request)).await;
-    let answer = answer.map_err(|status| client.connection().failed(&call, status))?.into_inner();
+    let answer = client.connection().dispatcher().register(with_timeout(limit, request)).await;
+    let answer = answer.map_err(|status| client.connection().call_error(&call, status))?.into_inner();
     let id = answer
         .worker_id
         .parse()
@@ -122,9 +122,9 @@ async fn put_workflow(client: &Client, task: &ErasedTask, name: &str, limit: Dur
         idempotency: options.idempotency.as_ref().map(idempotency),
         ..Default::default()
     };
-    match client.connection().admin().put_workflow(within(limit, request)).await {
+    match client.connection().admin().put_workflow(with_timeout(limit, request)).await {
         Ok(_) => Ok(()),
-        Err(status) => Err(client.connection().failed(&format!("register the task {name}"), status)),
+        Err(status) => Err(client.connection().call_error(&format!("register the task {name}"), status)),
     }
 }
 

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::state::Links;
 use crate::hatchet::{
-    client::{ClientError, ErrorKind, connection::messages, patience::within},
+    client::{ClientError, ErrorKind, call_deadline::with_timeout, connection::response_messages},
     wire::{WorkerId, proto, timestamp_now},
     worker::attempt::Shared,
 };
@@ -65,11 +65,11 @@ pub(in crate::hatchet::worker) async fn run(
     let worker = links.id(number);
     // Heartbeats go over the present connection. If another registration gives that up, this stream stays behind on the
     // old one, and heartbeats would say nothing of it any more.
-    let mut left = pin!(shared.client.connection().renewed());
+    let mut left = pin!(shared.client.connection().replaced());
     let limit = shared.client.config().max_recv_message.saturating_mul(4).max(LARGEST_READ);
     let mut stub = shared.client.connection().dispatcher().max_decoding_message_size(limit);
     let request = proto::WorkerListenRequest { worker_id: worker.to_string() };
-    let mut actions = messages(async move { stub.listen_v2(request).await });
+    let mut actions = response_messages(async move { stub.listen_v2(request).await });
     let opened = Instant::now();
     let mut ticks = interval(HEARTBEAT_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -93,7 +93,7 @@ pub(in crate::hatchet::worker) async fn run(
                     shared.dispatch(worker, action);
                 }
                 Some(Err(status)) => {
-                    return end(shared.client.connection().failed("listen for work", status), signs);
+                    return end(shared.client.connection().call_error("listen for work", status), signs);
                 }
                 None => return Ended::Lost { why: "the engine closed the stream".to_owned(), signs },
             },
@@ -101,7 +101,7 @@ pub(in crate::hatchet::worker) async fn run(
                 shared.stats.heartbeat_delay.add(due.elapsed());
                 let hasty = !signs.heartbeat && (1..=HASTY_TRIES).contains(&failures);
                 let limit = if hasty { FIRST_HEARTBEAT_TIMEOUT } else { HEARTBEAT_TIMEOUT };
-                let (sent, arrived) = (Instant::now(), shared.client.connection().arrived());
+                let (sent, arrived) = (Instant::now(), shared.client.connection().bytes_received());
                 beats.push(heartbeat(shared, worker, limit).map(move |answer| (sent, arrived, answer)));
             }
             Some((sent, arrived, answer)) = beats.next() => {
@@ -118,7 +118,7 @@ pub(in crate::hatchet::worker) async fn run(
                     }
                     Err(error)
                         if error.kind() == ErrorKind::TimedOut
-                            && shared.client.connection().arrived() != arrived
+                            && shared.client.connection().bytes_received() != arrived
                             && answered.elapsed() < UNANSWERED =>
                     {
                         tracing::debug!(%error, "a heartbeat was not answered, and the engine lives");
@@ -143,13 +143,13 @@ async fn heartbeat(shared: &Arc<Shared>, worker: WorkerId, limit: Duration) -> R
     let request = proto::HeartbeatRequest { worker_id: worker.to_string(), heartbeat_at: Some(timestamp_now()) };
     let mut stub = shared.client.connection().dispatcher();
     let sent = Instant::now();
-    match stub.heartbeat(within(limit, request)).await {
+    match stub.heartbeat(with_timeout(limit, request)).await {
         Ok(_) => {
             shared.stats.heartbeats.add(1);
             shared.stats.heartbeat_answer.add(sent.elapsed());
             Ok(())
         }
-        Err(status) => Err(shared.client.connection().failed("heartbeat", status)),
+        Err(status) => Err(shared.client.connection().call_error("heartbeat", status)),
     }
 }
 
@@ -159,9 +159,9 @@ fn end(error: ClientError, signs: Signs) -> Ended {
         ErrorKind::Unauthenticated => Ended::Refused(error),
         ErrorKind::Config
         | ErrorKind::Unreachable
-        | ErrorKind::Doubted
+        | ErrorKind::AuthGracePeriod
         | ErrorKind::Tls
-        | ErrorKind::Lost
+        | ErrorKind::RunLost
         | ErrorKind::Invalid
         | ErrorKind::Duplicate(_)
         | ErrorKind::Unconfirmed(_)
