@@ -16,10 +16,10 @@ use serde_json::Value;
 use super::{Client, ClientError, ErrorKind, RunError, RunEvents, StreamSelector, TRIGGER_KEY};
 use crate::hatchet::wire::{RunId, RunStatus, TriggerId};
 
-/// Time for which an unknown run is asked for again if this client triggered it. A busy real engine was seen to need 1 s
+/// Time for which the client asks again for an unknown run that it has triggered. A busy real engine was seen to need 1 s
 /// until it knew a run that it had accepted.
 const TRIGGERED_TIMEOUT: Duration = Duration::from_secs(10);
-/// The same for an id that the caller gave, who waits for the answer that it is wrong.
+/// The same for an id from the caller. It is short, so that a wrong id is reported soon.
 const GIVEN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A reference to a run with output type `O`: its id, and the client to ask about it. Cheap to clone.
@@ -44,7 +44,7 @@ pub struct RunRef<O = Value> {
     triggered: bool,
     /// The run's value of [`TRIGGER_KEY`], if known.
     trigger: Option<TriggerId>,
-    /// The answer to the trigger was lost, and the run was found in the engine's list.
+    /// The response to the trigger was lost, and the run was found in the engine's list.
     found: bool,
     /// The engine has shown that it knows the run, to this reference or a clone.
     seen: Arc<AtomicBool>,
@@ -57,7 +57,7 @@ impl<O> RunRef<O> {
         Self { triggered: true, ..Self::given(client, id) }
     }
 
-    /// A run that this client has just triggered without an answer, and found in the engine's list.
+    /// A run that this client has just triggered, whose response was lost, and that was found in the engine's list.
     pub(super) fn found(client: Client, id: RunId) -> Self {
         Self { found: true, ..Self::triggered(client, id) }
     }
@@ -126,7 +126,7 @@ impl<O> RunRef<O> {
         &self.client
     }
 
-    /// Whether the answer to the run's trigger was lost, and the run was found by its [`TRIGGER_KEY`].
+    /// Whether the response to the run's trigger was lost, and the run was found by its [`TRIGGER_KEY`].
     pub fn was_found(&self) -> bool {
         self.found
     }
