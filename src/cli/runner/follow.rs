@@ -11,7 +11,7 @@ use super::{
     screen::Screen,
 };
 use crate::hatchet::{
-    client::{ClientError, ErrorKind, RunHandle, RunOutcome, RunUpdate},
+    client::{ClientError, ErrorKind, RunRef, RunOutcome, RunUpdate},
     wire::RunStatus,
 };
 
@@ -19,7 +19,7 @@ use crate::hatchet::{
 pub(super) const QUEUED_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Follows a run, shows its end, and makes the exit code of it.
-pub(super) async fn to_the_end(run: &RunHandle, screen: &mut Screen, deadline: Deadline) -> Result<(), Exit> {
+pub(super) async fn to_the_end(run: &RunRef, screen: &mut Screen, deadline: Deadline) -> Result<(), Exit> {
     let outcome = outcome(run, screen, deadline).await?;
     conclude(screen, &outcome)
 }
@@ -46,7 +46,7 @@ pub(super) fn conclude(screen: &mut Screen, outcome: &RunOutcome) -> Result<(), 
 }
 
 /// Follows a run until it has ended, showing each status.
-pub(super) async fn outcome(run: &RunHandle, screen: &mut Screen, deadline: Deadline) -> Result<RunOutcome, Exit> {
+pub(super) async fn outcome(run: &RunRef, screen: &mut Screen, deadline: Deadline) -> Result<RunOutcome, Exit> {
     let mut limits = Limits::new(run, deadline);
     let mut updates = run.updates();
     loop {
@@ -64,7 +64,7 @@ pub(super) async fn outcome(run: &RunHandle, screen: &mut Screen, deadline: Dead
 
 /// Shows an update. Returns the outcome of a run that has finished.
 pub(super) async fn show(
-    run: &RunHandle,
+    run: &RunRef,
     update: Result<RunUpdate, ClientError>,
     screen: &mut Screen,
     deadline: Deadline,
@@ -87,13 +87,13 @@ pub(super) async fn show(
 
 /// The time limit of a wait, and the word after the first seconds in the queue.
 pub(super) struct Limits<'a> {
-    run: &'a RunHandle,
+    run: &'a RunRef,
     deadline: Deadline,
     queued_word: Option<Instant>,
 }
 
 impl<'a> Limits<'a> {
-    pub(super) fn new(run: &'a RunHandle, deadline: Deadline) -> Self {
+    pub(super) fn new(run: &'a RunRef, deadline: Deadline) -> Self {
         Self { run, deadline, queued_word: Some(Instant::now() + QUEUED_PATIENCE) }
     }
 
