@@ -99,9 +99,8 @@ impl std::error::Error for NotDurable {}
 impl From<NotDurable> for Status {
     fn from(unkept: NotDurable) -> Self {
         let mut status = Self::unavailable(unkept.to_string());
-        if unkept.done {
-            status.metadata_mut().insert(MAY_TAKE_EFFECT, MetadataValue::from_static("true"));
-        }
+        let may = if unkept.done { "true" } else { "false" };
+        status.metadata_mut().insert(MAY_TAKE_EFFECT, MetadataValue::from_static(may));
         status
     }
 }

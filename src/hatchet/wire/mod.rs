@@ -34,8 +34,9 @@ pub use token::{BadToken, Claims};
 
 use std::time::SystemTime;
 
-/// Metadata key of an UNAVAILABLE status: the call was executed and may take effect, although the change could not be
-/// persisted yet. The embedded engine sets it; without it, its UNAVAILABLE means that nothing was done.
+/// Metadata key of an UNAVAILABLE status of the embedded engine. `true`: the call was executed and may take effect, although
+/// the change could not be persisted yet. `false`: the call was not executed. A status without it proves nothing, because
+/// a proxy in front of the engine can have sent it.
 pub const MAY_TAKE_EFFECT: &str = "hatchet-may-take-effect";
 
 /// Default of the largest message that either side accepts, in bytes: 4 MiB, as in Hatchet.
