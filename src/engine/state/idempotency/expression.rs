@@ -1,4 +1,4 @@
-//! Idempotency expressions: CEL over a run's input and metadata that yields a key.
+//! Idempotency expressions: CEL over the input and metadata of a run, whose result is the run's key.
 
 /// A compiled expression.
 #[cfg(feature = "cel")]
@@ -8,27 +8,27 @@ pub(crate) struct Expression {
     program: crate::engine::cel::Program,
 }
 
-/// Without the feature `cel` there is none: a workflow that declares one is refused.
+/// Without the feature `cel` this type has no value: a workflow that declares an expression is refused.
 #[cfg(not(feature = "cel"))]
 #[derive(Debug)]
 pub(crate) enum Expression {}
 
 #[cfg(feature = "cel")]
 impl Expression {
-    /// Compiles, or says why not, in one line.
+    /// Compiles an expression; the error is one line.
     pub(crate) fn compile(text: &str) -> Result<Self, String> {
         let program = crate::engine::cel::Program::compile(text)?;
         Ok(Self { text: text.to_owned(), program })
     }
 
-    /// As it was written.
+    /// The expression as it was declared.
     #[cfg(test)]
     pub(crate) fn text(&self) -> &str {
         &self.text
     }
 
-    /// The key for a run. Takes a few milliseconds at most, beside parsing the input: an expression that costs more is
-    /// refused. As with a real engine, numbers are doubles whatever they look like.
+    /// Computes the key of a run. Takes at most a few milliseconds besides parsing the input: an expression that
+    /// exceeds its cost limit is an error. As in a real engine, all numbers are doubles.
     pub(crate) fn key(&self, input: &str, metadata: &str) -> Result<String, String> {
         use crate::engine::cel::Value;
         let parse = |json: &str| serde_json::from_str(json).map_err(|e| self.failed(&one_line(&e.to_string())));
@@ -42,7 +42,7 @@ impl Expression {
     }
 
     fn failed(&self, why: &str) -> String {
-        /// Characters of an expression that fit an error, which travels in a header.
+        /// Characters of the expression in an error. Our choice: errors are sent in a header of limited size.
         const SHOWN: usize = 500;
         let text: String = self.text.chars().take(SHOWN).collect();
         let cut = if text.len() < self.text.len() { "…" } else { "" };
@@ -52,18 +52,18 @@ impl Expression {
 
 #[cfg(not(feature = "cel"))]
 impl Expression {
-    /// Never: expressions need the feature.
+    /// Always fails: expressions need the feature.
     pub(crate) fn compile(_text: &str) -> Result<Self, String> {
         Err("this engine was built without the cargo feature `cel`, which idempotency expressions need".into())
     }
 
-    /// Never called: there is no value of this type.
+    /// Never called, as the type has no value.
     #[cfg(test)]
     pub(crate) fn text(&self) -> &str {
         match *self {}
     }
 
-    /// Never called: there is no value of this type.
+    /// Never called, as the type has no value.
     pub(crate) fn key(&self, _input: &str, _metadata: &str) -> Result<String, String> {
         match *self {}
     }
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_and_what_has_none() {
+    fn key_is_computed_or_error_names_expression() {
         let key = |text: &str, input: &str| Expression::compile(text).unwrap().key(input, r#"{"m":"x"}"#);
         assert_eq!(key("input.id", r#"{"id":"a"}"#), Ok("a".into()));
         assert_eq!(key("'w:' + string(input.n)", r#"{"n":5}"#), Ok("w:5".into()));
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn long_expression_is_cut_in_its_error() {
+    fn long_expression_is_shortened_in_its_error() {
         let text = format!("'{}' == ''", "é".repeat(50_000));
         let error = Expression::compile(&text).unwrap().key("{}", "{}").unwrap_err();
         assert!(error.contains("yields bool") && error.len() < 2000, "{error}");
