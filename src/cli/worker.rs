@@ -19,7 +19,9 @@ use crate::{
         client::{ClientConfig, Source, Sources, parse_integer},
         task::Task,
         wire::format_duration,
-        worker::{Drained, LinkState, Registered, RegisteredWorker, RunningWorker, Worker, WorkerOptions, some_of},
+        worker::{
+            DrainOutcome, RegisteredWorker, Registration, RunningWorker, Worker, WorkerOptions, WorkerState, list_names,
+        },
     },
     tasks,
 };
@@ -296,10 +298,10 @@ async fn work(plan: &Plan, config: ClientConfig, signals: &mut Signals) -> Resul
 }
 
 /// Says why the worker is not registered yet, each time that changes; never ends.
-async fn waiting(state: &mut tokio::sync::watch::Receiver<LinkState>) -> std::convert::Infallible {
+async fn waiting(state: &mut tokio::sync::watch::Receiver<WorkerState>) -> std::convert::Infallible {
     let mut said = None;
     while state.changed().await.is_ok() {
-        if let LinkState::Connecting(Some(why)) = &*state.borrow_and_update()
+        if let WorkerState::Connecting(Some(why)) = &*state.borrow_and_update()
             && said.as_ref() != Some(why)
         {
             tracing::warn!("waits for the engine: {why}");
@@ -328,26 +330,29 @@ async fn drain(worker: RunningWorker, options: &WorkerOptions, signals: &mut Sig
 }
 
 /// Names what did not end in order.
-fn say(Drained { cut, left, unreported }: &Drained) {
-    let reported: Vec<&str> =
-        cut.iter().filter(|name| !left.contains(name) && !unreported.contains(name)).map(String::as_str).collect();
+fn say(DrainOutcome { cancelled, still_running, unreported }: &DrainOutcome) {
+    let reported: Vec<&str> = cancelled
+        .iter()
+        .filter(|name| !still_running.contains(name) && !unreported.contains(name))
+        .map(String::as_str)
+        .collect();
     if !reported.is_empty() {
         tracing::warn!(
             "cut after the grace, and reported, as failures that may be retried unless they still completed: {}",
-            some_of(&reported)
+            list_names(&reported)
         );
     }
-    if !left.is_empty() {
+    if !still_running.is_empty() {
         tracing::error!(
             "ignored their cancellation, and were left running: {}; Hatchet gives them to another worker after 30 s",
-            some_of(left)
+            list_names(still_running)
         );
     }
     if !unreported.is_empty() {
         tracing::error!(
             "ended, and the engine did not acknowledge the outcome: {}; unless it has taken it all the same, Hatchet runs \
              them again on another worker after 30 s",
-            some_of(unreported)
+            list_names(unreported)
         );
     }
 }
@@ -365,7 +370,7 @@ fn with_twins(plan: &Plan, config: &ClientConfig) -> Vec<Task> {
     plan.tasks.iter().cloned().chain(twins).collect()
 }
 
-fn banner(tasks: &[Task], config: &ClientConfig, registered: &Registered, health: Option<SocketAddr>) {
+fn banner(tasks: &[Task], config: &ClientConfig, registered: &Registration, health: Option<SocketAddr>) {
     let names: Vec<&str> = tasks.iter().flat_map(Task::names).collect();
     let namespace = if config.namespace.is_empty() { "none" } else { &config.namespace };
     let mut lines = vec![

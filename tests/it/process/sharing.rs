@@ -12,7 +12,7 @@ fn a_second_worker_joins_and_outlives_the_first() {
     let address = place.handshake().grpc_address;
     second.err.until_said(&format!("joins the one of another process at {address}"));
     first.stop().expect(0);
-    second.err.until_said("lost the engine, and tries again");
+    second.err.until_said("lost the connection to the engine");
     let engine = place.engine();
     let ended = place.runner(&[&HELLO[..], &["--timeout", "30s"]].concat()).expect(0);
     assert_eq!(ended.json()["message"], "Hello, World!");
@@ -60,7 +60,7 @@ fn an_engine_that_comes_back_as_a_stranger_is_followed() {
     let worker = place.worker(&["--embedded"]);
     let before = place.handshake();
     engine.kill();
-    worker.err.until_said("lost the engine, and tries again");
+    worker.err.until_said("lost the connection to the engine");
     // Another key, another tenant, nothing that it knows, and somebody else at the old port.
     std::fs::remove_file(place.path(".hatchet/engine.json")).unwrap();
     for file in ["engine.db", "engine.db-wal", "engine.db-shm"] {

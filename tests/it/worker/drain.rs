@@ -6,7 +6,7 @@ use hatchet_quickstart::hatchet::{
     client::RunHandle,
     task::{CancelReason, Context, Task, TaskError},
     wire::RunStatus,
-    worker::{LinkState, Worker, WorkerOptions},
+    worker::{Worker, WorkerOptions, WorkerState},
 };
 use serde_json::{Value, json};
 use tokio::sync::{Notify, mpsc};
@@ -40,7 +40,7 @@ async fn what_runs_is_finished_and_nothing_more_is_taken() {
     begun.notified().await;
     let mut state = worker.state();
     let stopped = tokio::spawn(worker.stop());
-    within("it drains", state.wait_for(|state| *state == LinkState::Draining)).await.unwrap();
+    within("it drains", state.wait_for(|state| *state == WorkerState::Draining)).await.unwrap();
     // From the pause on nothing is assigned; the pause is seen in the list of workers.
     let rest = client.rest().unwrap();
     within("it is paused", async {
@@ -52,10 +52,10 @@ async fn what_runs_is_finished_and_nothing_more_is_taken() {
     let late = trigger().await;
     go.notify_one();
     let drained = within("the worker stops", stopped).await.unwrap().unwrap();
-    assert!(drained.cut.is_empty() && drained.left.is_empty(), "{drained:?}");
+    assert!(drained.cancelled.is_empty() && drained.still_running.is_empty(), "{drained:?}");
     assert_eq!(running.details().await.unwrap().status, RunStatus::Completed);
     assert_eq!(late.details().await.unwrap().status, RunStatus::Queued);
-    assert_eq!(*state.borrow(), LinkState::Stopped);
+    assert_eq!(*state.borrow(), WorkerState::Stopped);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -96,8 +96,8 @@ async fn what_outlives_the_grace_is_cut_and_may_be_retried() {
     let run = fake.assign("polite", "{}").await;
     begun.notified().await;
     let drained = within("the worker stops", worker.stop()).await.unwrap();
-    assert_eq!(drained.cut, [format!("polite ({run})")]);
-    assert!(drained.left.is_empty(), "{drained:?}");
+    assert_eq!(drained.cancelled, [format!("polite ({run})")]);
+    assert!(drained.still_running.is_empty(), "{drained:?}");
     assert_eq!(reasons.recv().await, Some(CancelReason::Shutdown));
     let Finished::Failed { error, may_retry } = fake.finished(run).await else { panic!("it was cut") };
     assert!(error.starts_with("Shutdown: ") && may_retry, "{error}");
@@ -120,7 +120,7 @@ async fn what_ignores_even_that_is_named_and_left() {
     let run = fake.assign("deaf", "{}").await;
     begun.notified().await;
     let drained = within("the worker stops all the same", worker.stop()).await.unwrap();
-    assert_eq!(drained.left, [format!("deaf ({run})")]);
+    assert_eq!(drained.still_running, [format!("deaf ({run})")]);
     assert!(drained.unreported.is_empty(), "its body runs: {drained:?}");
     assert_eq!(fake.script(|script| script.finished(run)), []);
     drop(release);
@@ -137,7 +137,10 @@ async fn outcome_that_the_engine_does_not_take_is_named_as_unreported() {
     fake.until("its report is refused", |script| (script.refused_ends > 0).then_some(())).await;
     let drained = within("the worker stops", worker.stop()).await.unwrap();
     assert_eq!(drained.unreported, [format!("quick ({run})")]);
-    assert!(drained.cut.is_empty() && drained.left.is_empty(), "nothing was cancelled, and nothing runs: {drained:?}");
+    assert!(
+        drained.cancelled.is_empty() && drained.still_running.is_empty(),
+        "nothing was cancelled, and nothing runs: {drained:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

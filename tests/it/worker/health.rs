@@ -15,7 +15,7 @@ use hatchet_quickstart::{
     hatchet::{
         client::{Client, ClientConfig, Sources, TriggerOptions},
         task::{Context, Task, TaskError},
-        worker::{AttemptEnd, LinkState, RunningWorker, Slots, Worker, WorkerOptions},
+        worker::{AttemptEnd, RunningWorker, Slots, Worker, WorkerOptions, WorkerState},
     },
 };
 use serde_json::{Value, json};
@@ -99,7 +99,7 @@ async fn readiness_follows_the_link_and_life_goes_on() {
 
     engine.stop().await;
     let mut state = worker.state();
-    let lost = state.wait_for(|state| matches!(state, LinkState::Connecting(_)));
+    let lost = state.wait_for(|state| matches!(state, WorkerState::Connecting(_)));
     within("the loss is seen", lost).await.unwrap();
     assert_eq!(page(at, "/readyz"), (503, "connecting\n".to_owned()));
     assert_eq!(page(at, "/livez").0, 200);
@@ -107,7 +107,7 @@ async fn readiness_follows_the_link_and_life_goes_on() {
     assert!(page(at, "/metrics").1.contains("hatchet_worker_link_state{state=\"connecting\"} 1\n"));
 
     let engine = Engine::start(kept).await.unwrap();
-    let listens = state.wait_for(|state| matches!(state, LinkState::Listening(_)));
+    let listens = state.wait_for(|state| matches!(state, WorkerState::Listening(_)));
     within("the worker listens again", listens).await.unwrap();
     assert_eq!(page(at, "/readyz").0, 200);
     let stats = worker.stats();

@@ -7,7 +7,7 @@ use hatchet_quickstart::{
     hatchet::{
         client::{Client, ClientConfig, Sources, TriggerOptions},
         task::Task,
-        worker::{LinkState, RunningWorker, Worker},
+        worker::{RunningWorker, Worker, WorkerState},
     },
 };
 use serde_json::{Value, json};
@@ -62,7 +62,7 @@ async fn a_stream_that_ends_is_opened_again_under_the_same_id() {
             }),
         }
         known.push(runs_over_stream(&fake, number + 2, heartbeats).await);
-        let listens = state.wait_for(|state| matches!(state, LinkState::Listening(_)));
+        let listens = state.wait_for(|state| matches!(state, WorkerState::Listening(_)));
         within("the state says so", listens).await.unwrap();
     }
     known.dedup();
@@ -77,7 +77,7 @@ async fn streams_that_are_cut_at_once_are_opened_ever_more_slowly_though_heartbe
     let mut state = worker.state();
     for number in 1..=8 {
         fake.until("a stream is open", |script| (script.streams.len() == number).then_some(())).await;
-        let listens = state.wait_for(|state| matches!(state, LinkState::Listening(_)));
+        let listens = state.wait_for(|state| matches!(state, WorkerState::Listening(_)));
         within("its heartbeat is taken", listens).await.unwrap();
         fake.break_stream(Status::unavailable("no streams here")).await;
     }
@@ -143,7 +143,7 @@ async fn a_worker_that_the_engine_forgot_registers_again() {
     });
     let mut state = worker.state();
     let listens =
-        state.wait_for(|state| matches!(state, LinkState::Listening(r) if r.workers[0].id.to_string() == second));
+        state.wait_for(|state| matches!(state, WorkerState::Listening(r) if r.workers[0].id.to_string() == second));
     within("the state has the new id", listens).await.unwrap();
 }
 
@@ -164,10 +164,10 @@ async fn an_engine_that_restarts_is_found_again() {
     run(1).await;
     engine.stop().await;
     let mut state = worker.state();
-    let lost = state.wait_for(|state| matches!(state, LinkState::Connecting(_)));
+    let lost = state.wait_for(|state| matches!(state, WorkerState::Connecting(_)));
     within("the loss is seen", lost).await.unwrap();
     let engine = Engine::start(options).await.unwrap();
-    let listens = state.wait_for(|state| matches!(state, LinkState::Listening(_)));
+    let listens = state.wait_for(|state| matches!(state, WorkerState::Listening(_)));
     within("the worker listens again", listens).await.unwrap();
     run(2).await;
     worker.stop().await.unwrap();

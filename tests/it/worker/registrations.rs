@@ -16,7 +16,7 @@ use hatchet_quickstart::hatchet::{
         RunStatus, WorkerId,
         proto::{AssignedAction, HeartbeatRequest, WorkerListenRequest, WorkerRegisterRequest},
     },
-    worker::{LinkState, RunningWorker, Worker, WorkerOptions},
+    worker::{RunningWorker, Worker, WorkerOptions, WorkerState},
 };
 use serde_json::{Value, json};
 use tonic::Status;
@@ -114,7 +114,8 @@ async fn process_listens_only_while_all_its_workers_do() {
     let mut state = worker.state();
     fake.script(|script| script.listen_failures.extend(vec![Status::unavailable("no streams here"); 10_000]));
     break_stream(&fake, &cpu).await;
-    let lost = state.wait_for(|state| matches!(state, LinkState::Connecting(Some(why)) if why.contains("no streams")));
+    let lost =
+        state.wait_for(|state| matches!(state, WorkerState::Connecting(Some(why)) if why.contains("no streams")));
     within("the loss is seen, with its reason", lost).await.unwrap();
     // The other worker goes on.
     let stream = fake.script(|script| script.streams.iter().find(|(of, _)| *of == others).unwrap().1.clone());
@@ -123,9 +124,9 @@ async fn process_listens_only_while_all_its_workers_do() {
     let run = action.task_run_external_id.parse().unwrap();
     stream.send(Ok(action)).await.unwrap();
     assert_eq!(fake.finished(run).await, Finished::Completed("{}".to_owned()));
-    assert!(matches!(*state.borrow(), LinkState::Connecting(_)));
+    assert!(matches!(*state.borrow(), WorkerState::Connecting(_)));
     fake.script(|script| script.listen_failures.clear());
-    let listens = state.wait_for(|state| matches!(state, LinkState::Listening(_)));
+    let listens = state.wait_for(|state| matches!(state, WorkerState::Listening(_)));
     within("it listens again", listens).await.unwrap();
     assert_eq!(ids(&mut worker).await, [others, cpu], "under the same ids");
     assert_eq!(worker.stats().reconnects, 1);
@@ -140,7 +141,7 @@ async fn forgotten_worker_registers_alone() {
     break_stream(&fake, &cpu).await;
     let mut state = worker.state();
     let again = state.wait_for(|state| {
-        matches!(state, LinkState::Listening(r) if r.workers[0].id.to_string() == others && r.workers[1].id.to_string() != cpu)
+        matches!(state, WorkerState::Listening(r) if r.workers[0].id.to_string() == others && r.workers[1].id.to_string() != cpu)
     });
     within("it listens under a new id", again).await.unwrap();
     fake.script(|script| {
@@ -240,7 +241,7 @@ async fn drain_pauses_every_worker() {
     let late = [trigger("held").await, trigger("echo").await];
     release.send(()).unwrap();
     let drained = within("the worker stops", stopped).await.unwrap().unwrap();
-    assert!(drained.cut.is_empty() && drained.left.is_empty(), "{drained:?}");
+    assert!(drained.cancelled.is_empty() && drained.still_running.is_empty(), "{drained:?}");
     assert_eq!(running.details().await.unwrap().status, RunStatus::Completed);
     for run in late {
         assert_eq!(run.details().await.unwrap().status, RunStatus::Queued);
@@ -349,7 +350,7 @@ async fn draining_worker_does_not_register_again() {
     fake.until("it tries to register again", |script| (script.register_failures.len() < 100).then_some(())).await;
     let mut state = worker.state();
     let stopping = tokio::spawn(worker.stop());
-    within("it drains", state.wait_for(|state| *state == LinkState::Draining)).await.unwrap();
+    within("it drains", state.wait_for(|state| *state == WorkerState::Draining)).await.unwrap();
     fake.script(|script| script.register_failures.clear());
     within("it stops", stopping).await.unwrap().unwrap();
     assert_eq!(fake.script(|script| script.registered.len()), 1);

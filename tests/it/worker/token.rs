@@ -10,7 +10,7 @@ use hatchet_quickstart::hatchet::{
     client::{Client, ClientConfig, ErrorKind, Rediscovery, RunOutcome, TriggerOptions},
     task::Task,
     wire::{Handshake, RunStatus, proto::v1},
-    worker::{LinkState, RunningWorker, Worker, WorkerOptions},
+    worker::{RunningWorker, Worker, WorkerOptions, WorkerState},
 };
 use serde_json::{Value, json};
 use tonic::Status;
@@ -61,12 +61,12 @@ async fn one_that_was_accepted_before_is_offered_again_and_the_worker_is_not_rea
     fake.script(|script| script.only_token = Some("another".to_owned()));
     fake.break_stream(Status::unavailable("its database is away")).await;
     let refused = state.wait_for(|state| match state {
-        LinkState::Connecting(Some(why)) => why.contains("accepted before") && why.contains("invalid auth token"),
+        WorkerState::Connecting(Some(why)) => why.contains("accepted before") && why.contains("invalid auth token"),
         _ => false,
     });
     within("the worker says why it is not ready", refused).await.unwrap();
     fake.script(|script| script.only_token = None);
-    let listens = state.wait_for(|state| matches!(state, LinkState::Listening(_)));
+    let listens = state.wait_for(|state| matches!(state, WorkerState::Listening(_)));
     within("the worker listens again", listens).await.unwrap();
     runs_a_task(&fake).await;
     assert_eq!(fake.script(|script| script.registered.len()), 1, "under the same id");
@@ -83,7 +83,7 @@ async fn an_outcome_is_not_lost_over_it() {
     runs_a_task(&fake).await;
     assert_eq!(fake.script(|script| script.refused_ends), 4);
     let drained = within("the worker stops", worker.stop()).await.unwrap();
-    assert!(drained.left.is_empty());
+    assert!(drained.still_running.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
