@@ -12,13 +12,11 @@ use hatchet_quickstart::{
     engine::{Engine, EngineOptions},
     hatchet::{
         client::{Client, ClientConfig, Sources, TriggerOptions},
-        wire::{
-            Handshake,
-            proto::{
-                WorkerRegisterRequest,
-                dispatcher_client::DispatcherClient,
-                v1::{CreateTaskOpts, CreateWorkflowVersionRequest, admin_service_client::AdminServiceClient},
-            },
+        system::Handshake,
+        wire::proto::{
+            WorkerRegisterRequest,
+            dispatcher_client::DispatcherClient,
+            v1::{CreateTaskOpts, CreateWorkflowVersionRequest, admin_service_client::AdminServiceClient},
         },
     },
 };

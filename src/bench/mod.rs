@@ -1,31 +1,22 @@
 //! Many runs at once, measured: submit, follow to the end, report. It knows the client only.
 
-mod doubts;
-mod executions;
-mod journal;
 mod keys;
 mod load;
-mod machine;
-mod measure;
-mod outage;
 mod plan;
-mod progress;
+mod record;
 mod report;
-mod run;
-mod session;
-mod slots;
-mod stats;
 mod summary;
 mod template;
-mod times;
 
-pub use journal::Journal;
 pub use keys::{KEY_PREFIX, KEY_TTL, KEYED, RUN_KEY, check_prefix, prefix_now, run_key};
+pub use load::{
+    progress::{Observer, Progress, TaskProgress},
+    session::Ending,
+    slots::serves,
+};
 pub use plan::{Plan, TaskPlan};
-pub use progress::{Observer, Progress, TaskProgress};
+pub use record::folder::Journal;
 pub use report::{Figure, figures};
-pub use session::Ending;
-pub use slots::serves;
 pub use summary::Summary;
 pub use template::Template;
 
@@ -33,7 +24,16 @@ use std::{path::PathBuf, sync::Arc};
 
 use tokio_util::sync::CancellationToken;
 
-use self::{machine::Machine, measure::Known, report::Drawn, run::Accepted, session::Session, summary::Place};
+use self::{
+    load::session::Session,
+    record::{executions, folder, run::Accepted, times},
+    report::Drawn,
+    summary::{
+        Place,
+        compute::{self, Known},
+        machine::{self, Machine},
+    },
+};
 use crate::hatchet::client::Client;
 
 /// What the benchmark cannot know by itself.
@@ -104,7 +104,7 @@ pub async fn run(
     {
         doubts.push("It is compared with a benchmark of another number of runs, or another rate.".to_owned());
     }
-    let summary = measure::summary(&session, &plan, Known { place, ending, own_cpu, verified, answered_late, doubts });
+    let summary = compute::summary(&session, &plan, Known { place, ending, own_cpu, verified, answered_late, doubts });
     let unwritten = write(&mut journal, &session, &plan, &summary, setting.before.as_ref());
     Report { summary, ending, unwritten }
 }
@@ -134,7 +134,7 @@ fn write(
     let drawn = Drawn::of(runs.all.iter().filter(|run| run.accepted_as == Accepted::Started));
     let json = serde_json::to_string_pretty(summary).unwrap_or_else(|e| format!("{{\"error\":\"{e}\"}}"));
     for (name, text) in [
-        (journal::SUMMARY, json),
+        (folder::SUMMARY, json),
         ("report.md", report::markdown(summary, before)),
         ("report.html", report::page(summary, before, &drawn)),
     ] {

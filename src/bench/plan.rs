@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Template;
+use super::template::Template;
 
 /// A benchmark before its start.
 #[derive(Debug, Clone)]

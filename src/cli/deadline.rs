@@ -4,7 +4,7 @@ use std::{future::Future, time::Duration};
 
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::{Exit, command::ConnectionWords};
+use super::{Exit, connection::command::ConnectionWords};
 use crate::hatchet::{client::Client, wire::format_duration};
 
 /// When a command stops waiting, if it ever does.

@@ -1,21 +1,14 @@
 //! Words into calls, results into words: the only place where client, worker, engine and tasks are put together.
 
 mod bench;
-mod bounded;
-mod command;
-mod connect;
+mod connection;
 mod deadline;
 mod doctor;
-#[cfg(feature = "engine")]
-mod embedded;
 mod exit;
-mod explain;
-mod health;
-mod logging;
-mod online;
+mod online_workers;
 mod output;
-mod run_keys;
 pub mod runner;
+mod settings;
 #[cfg(feature = "engine")]
 mod sidecar;
 mod signals;
@@ -27,7 +20,7 @@ use std::{io, process::ExitCode, time::Duration};
 
 use crate::hatchet::{
     client::{ENV_FILES, Source, Sources},
-    os_error::{OsError, out_of_files},
+    system::{OsError, out_of_files},
     wire::parse_duration,
 };
 
@@ -90,7 +83,7 @@ struct ConnectionFlags {
     /// Use the engine that comes with this program: `always` (also without a value), `auto` (only where no token is
     /// set) or `never` [env: HATCHET_EMBEDDED=1]
     #[arg(long, global = true, value_name = "WHEN", num_args = 0..=1, require_equals = true, default_missing_value = "always")]
-    embedded: Option<connect::When>,
+    embedded: Option<connection::engine::When>,
     /// Folder of the embedded engine: its handshake file, and what it keeps over restarts [env: HATCHET_EMBEDDED_DIR]
     /// [default: .hatchet]
     #[arg(long, global = true, value_name = "DIR")]

@@ -2,7 +2,7 @@
 
 use std::{fmt, io, net::SocketAddr, path::Path};
 
-use crate::hatchet::{os_error::out_of_files, wire::private_file::Untrusted};
+use crate::hatchet::system::{OsError, private_file::Untrusted, with_advice};
 
 /// What kind of obstacle it is, to act on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +53,7 @@ impl EngineError {
             io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => "move the file of that name away",
             _ => "choose another folder with --embedded-dir or HATCHET_EMBEDDED_DIR",
         };
-        let message = format!("cannot {doing} {}: {}", path.display(), explain(&error, advice));
+        let message = format!("cannot {doing} {}: {}", path.display(), with_advice(&error, advice));
         Self { kind: EngineErrorKind::Folder, message, source: Some(error) }
     }
 
@@ -65,33 +65,14 @@ impl EngineError {
     }
 
     pub(super) fn address(address: SocketAddr, error: io::Error) -> Self {
-        let message = format!("cannot listen on {address}: {}", explain(&error, "choose another address, or port 0"));
+        let message =
+            format!("cannot listen on {address}: {}", with_advice(&error, "choose another address, or port 0"));
         Self { kind: EngineErrorKind::Address, message, source: Some(error) }
     }
 
     pub(super) fn system(doing: &str, error: io::Error) -> Self {
-        let why = out_of_files(&error).map_or_else(|| Plain(&error).to_string(), str::to_owned);
-        let message = format!("cannot {doing}: {why}");
+        let message = format!("cannot {doing}: {}", OsError(&error));
         Self { kind: EngineErrorKind::System, message, source: Some(error) }
-    }
-}
-
-/// An error in words, with what to do about it: `advice`, unless file descriptors have run out.
-fn explain(error: &io::Error, advice: &str) -> String {
-    out_of_files(error).map_or_else(|| format!("{}: {advice}", Plain(error)), str::to_owned)
-}
-
-/// An input/output error in words, without its number.
-struct Plain<'a>(&'a io::Error);
-
-impl fmt::Display for Plain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The standard library has one kind, without a name, for all that it does not tell apart.
-        let unnamed = io::Error::from_raw_os_error(i32::MAX).kind();
-        match (self.0.kind(), self.0.to_string().split_once(" (os error")) {
-            (kind, Some((text, _))) if kind == unnamed => f.write_str(&text.to_lowercase()),
-            (kind, _) => kind.fmt(f),
-        }
     }
 }
 

@@ -109,42 +109,26 @@
 //! - `traceparent` is not added to the metadata. There is no rate limit on calls. Action ids are lower-cased.
 //! - Errors that a real engine reports as INTERNAL for bad declarations are INVALID_ARGUMENT and name the field.
 
-mod announcement;
-mod assignment;
 #[cfg(feature = "cel")]
 mod cel;
 mod cron;
+mod dashboard;
 mod driver;
 mod error;
-mod folder;
-#[cfg_attr(not(feature = "durable"), allow(dead_code, reason = "only the file is left out of such a build"))]
-mod gate;
+mod file_id;
 mod grpc;
-mod idempotency;
-mod incoming;
-#[cfg(feature = "durable")]
-mod keeping;
-mod mailbox;
-mod metadata;
+mod http;
+mod lifecycle;
 mod options;
-mod place;
 #[cfg_attr(not(feature = "durable"), allow(dead_code, reason = "only the file is left out of such a build"))]
-mod record;
-mod recurring;
+mod persistence;
 mod rest;
-mod running;
-mod serve;
 #[cfg_attr(not(feature = "durable"), allow(dead_code, reason = "only the file is left out of such a build"))]
 mod state;
-#[cfg(feature = "durable")]
-mod store;
-mod subscriptions;
 #[cfg(test)]
 mod tests;
-mod token;
+mod validate;
 
-pub use announcement::Announcement;
 pub use error::{EngineError, EngineErrorKind};
-pub use folder::find;
+pub use lifecycle::{Announcement, Engine, find};
 pub use options::{EngineOptions, Rest, Timings};
-pub use running::Engine;

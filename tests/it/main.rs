@@ -9,18 +9,19 @@ mod bench;
 mod chaos;
 mod conformance;
 #[cfg(all(unix, feature = "engine"))]
-mod doors;
+mod dashboard;
 mod examples;
 #[cfg(feature = "engine")]
 mod fake;
 #[cfg(all(unix, feature = "engine"))]
-mod interop;
+mod http;
 #[cfg(all(unix, feature = "engine"))]
-mod page;
+mod interop;
 #[cfg(all(unix, feature = "engine"))]
 mod process;
 #[cfg(unix)]
 mod readme;
+mod structure;
 mod support;
 #[cfg(feature = "engine")]
 mod worker;

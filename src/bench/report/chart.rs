@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::words::{decade, number};
+use super::format::{decade, number};
 
 const WIDTH: f64 = 520.0;
 const HEIGHT: f64 = 230.0;
@@ -30,7 +30,7 @@ impl Plot {
     fn new(width: f64, height: f64, x_max: f64, y_max: f64, label: &str) -> Self {
         let svg = format!(
             "<svg viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{}\">\n",
-            super::page::escape(label)
+            super::markup::escape(label)
         );
         Self { svg, width, height, x_max: x_max.max(1e-9), y_max: y_max.max(1e-9) }
     }
@@ -50,7 +50,7 @@ impl Plot {
     }
 
     fn text(&mut self, x: f64, y: f64, anchor: &str, text: &str) {
-        let text = super::page::escape(text);
+        let text = super::markup::escape(text);
         self.put(&format!("<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{text}</text>"));
     }
 

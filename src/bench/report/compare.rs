@@ -1,8 +1,8 @@
 //! The figures that two reports are compared by.
 
 use super::{
-    super::{stats::Percentiles, summary::Summary},
-    words::in_unit,
+    super::summary::{Summary, stats::Percentiles},
+    format::in_unit,
 };
 
 /// A figure, with that of an earlier report where there is one.

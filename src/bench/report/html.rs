@@ -7,9 +7,9 @@ use super::{
     Drawn,
     chart::{self, A, B, C, Line},
     compare::figures,
+    format::{moment, ms, number},
     markdown::{OUTCOME_HEAD, change, dedupe, facts, outcome_cells, percentile_cells, rows},
-    page::{STYLE, escape, table},
-    words::{moment, ms, number},
+    markup::{STYLE, escape, table},
 };
 
 /// The whole page.
@@ -53,7 +53,7 @@ pub(in crate::bench) fn page(summary: &Summary, before: Option<&Summary>, drawn:
 fn tiles(summary: &Summary) -> String {
     let all = summary.all();
     let dash = || "–".to_owned();
-    let percentile = |pick: fn(&super::super::stats::Percentiles) -> f64| {
+    let percentile = |pick: fn(&crate::bench::summary::stats::Percentiles) -> f64| {
         summary.latency.total.as_ref().map_or_else(dash, |total| ms(pick(total)))
     };
     let rate = |rate: Option<f64>| rate.map_or_else(dash, |rate| format!("{}/s", number(rate)));
@@ -176,7 +176,7 @@ fn percentile_chart(summary: &Summary) -> String {
 }
 
 fn times(summary: &Summary) -> String {
-    let row = |name: &str, p: Option<&super::super::stats::Percentiles>| {
+    let row = |name: &str, p: Option<&crate::bench::summary::stats::Percentiles>| {
         let mut cells = vec![escape(name), p.map_or_else(|| "–".to_owned(), |p| p.n.to_string())];
         cells.extend(p.map_or_else(|| vec!["–".to_owned(); 7], percentile_cells));
         cells

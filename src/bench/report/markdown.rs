@@ -3,12 +3,9 @@
 use std::fmt::Write as _;
 
 use super::{
-    super::{
-        stats::Percentiles,
-        summary::{Latency, Outcomes, Summary},
-    },
+    super::summary::{Latency, Outcomes, Summary, stats::Percentiles},
     compare::figures,
-    words::{bytes, moment, ms, number},
+    format::{bytes, moment, ms, number},
 };
 
 /// The whole report.

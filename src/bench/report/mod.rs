@@ -2,16 +2,16 @@
 
 mod chart;
 mod compare;
+mod format;
 mod html;
 mod markdown;
-mod page;
-mod words;
+mod markup;
 
 pub use compare::{Figure, figures};
 pub(super) use html::page;
 pub(super) use markdown::markdown;
 
-use super::run::Run;
+use super::record::run::Run;
 
 /// What the page draws from single runs.
 pub(super) struct Drawn {

@@ -1,17 +1,20 @@
 //! `runner bench`: many runs at once, measured.
 
-mod plan;
+mod own_worker;
 mod prepare;
-mod screen;
-mod worker;
+mod progress;
+mod request;
 
 use tokio_util::sync::CancellationToken;
 
-use self::{screen::Screen, worker::OwnWorker};
+use self::{own_worker::OwnWorker, progress::Screen};
 use super::{
     Exit,
-    command::{self, ConnectionWords},
-    connect, logging, output,
+    connection::{
+        command::{self, ConnectionWords},
+        engine as connect,
+    },
+    output::{self, logging},
     signals::Signals,
 };
 use crate::{
@@ -19,7 +22,7 @@ use crate::{
     hatchet::client::Client,
 };
 
-pub(super) use plan::{Args, Plan, check};
+pub(super) use request::{Args, Plan, check};
 
 /// From the plan to the exit code.
 pub(super) async fn run(plan: Plan) -> Result<(), Exit> {
@@ -63,7 +66,7 @@ async fn measure(
         engine: engine.to_owned(),
         engine_version: prepared.engine_version,
         command: command_line(),
-        executions: plan.verify_dedupe.then(|| worker::executions(plan.journal.folder())),
+        executions: plan.verify_dedupe.then(|| own_worker::executions(plan.journal.folder())),
         before: plan.before.clone(),
         doubts: prepared.doubts,
     };
@@ -117,7 +120,7 @@ fn conclude(
     format: output::Format,
     words: &ConnectionWords,
 ) -> Result<(), Exit> {
-    screen::result(report, before, format)?;
+    progress::result(report, before, format)?;
     for line in &report.unwritten {
         screen.note(line);
     }

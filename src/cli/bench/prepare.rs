@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    super::{Exit, command::ConnectionWords, deadline::Deadline},
-    plan::Plan,
+    super::{Exit, connection::command::ConnectionWords, deadline::Deadline},
+    request::Plan,
 };
 use crate::{
     bench::{self, KEYED, Observer, TaskPlan, serves},

@@ -3,8 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use super::{
-    super::{Exit, command::ConnectionWords, online},
-    report::Report,
+    super::{Exit, connection::command::ConnectionWords, online_workers},
+    checklist::Report,
     version,
 };
 use crate::{
@@ -112,13 +112,13 @@ pub(super) async fn rest(report: &mut Report, client: &Client, words: &Connectio
     }
     for task in tasks::all() {
         for name in task.names() {
-            let able = online::able(client, name, &workers);
+            let able = online_workers::able(client, name, &workers);
             if able.is_empty() {
                 let start = words.command(&["worker", "--tasks", name]);
                 let message = format!("none is online: start one with `make run-worker` or `{start}`");
                 report.workers(name, false, &message)?;
             } else {
-                let free = online::free_slots(&able);
+                let free = online_workers::free_slots(&able);
                 report.workers(name, true, &format!("{} online, {free} slot(s) free", able.len()))?;
             }
         }

@@ -5,9 +5,9 @@ use std::path::Path;
 use super::{
     super::{
         Exit,
-        connect::{self, Choice},
+        connection::engine::{self as connect, Choice},
     },
-    report::Report,
+    checklist::Report,
 };
 use crate::hatchet::client::Sources;
 

@@ -1,19 +1,20 @@
 //! `runner doctor`: looks at everything between here and a finished run, one thing after the other, and says of what
 //! is wrong how to mend it.
 
+mod checklist;
 mod engine;
 mod folder;
-mod report;
 mod settings;
 mod version;
 
-use self::report::Report;
+use self::checklist::Report;
 use super::{
     ConnectionFlags, Exit,
-    command::ConnectionWords,
-    connect::{self, Choice},
-    logging,
-    output::Format,
+    connection::{
+        command::ConnectionWords,
+        engine::{self as connect, Choice},
+    },
+    output::{Format, logging},
 };
 
 /// Checks the settings, the way to the engine, and the workers there

@@ -5,9 +5,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::{
     super::{
         Exit,
-        connect::{self, Choice},
+        connection::engine::{self as connect, Choice},
     },
-    report::Report,
+    checklist::Report,
 };
 use crate::hatchet::{
     client::{ClientConfig, Source, Sources, token_claims},

@@ -2,24 +2,23 @@
 
 mod follow;
 mod list;
-mod plan;
 mod queued;
+mod request;
 mod screen;
 mod stream;
 
 use std::{process::ExitCode, sync::OnceLock, time::SystemTime};
 
 use self::{
-    plan::{Action, Command, Mode, Plan},
+    request::{Action, Command, Mode, Plan},
     screen::Screen,
 };
 use super::{
     Exit, bench,
-    command::ConnectionWords,
-    connect,
+    connection::{command::ConnectionWords, engine as connect},
     deadline::Deadline,
-    doctor, logging,
-    output::{self, Format},
+    doctor,
+    output::{self, Format, logging},
     signals::Signals,
 };
 use crate::hatchet::{
@@ -36,7 +35,7 @@ const CANCEL_AGAIN: std::time::Duration = std::time::Duration::from_secs(3);
 
 /// The binary's `main`.
 pub fn main() -> ExitCode {
-    let mut args = plan::parse(std::env::args_os()).unwrap_or_else(|e| e.exit());
+    let mut args = request::parse(std::env::args_os()).unwrap_or_else(|e| e.exit());
     match args.command.take() {
         Some(Command::Doctor(args)) => return super::run(4, doctor::run(args)),
         Some(Command::Bench(args)) => {
@@ -50,7 +49,7 @@ pub fn main() -> ExitCode {
     if let Some(explained) = args.explain() {
         return explained.map_or_else(Exit::report, |()| ExitCode::SUCCESS);
     }
-    let plan = match plan::check(args) {
+    let plan = match request::check(args) {
         Ok(plan) => plan,
         Err(exit) => return exit.report(),
     };

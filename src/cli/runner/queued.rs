@@ -1,7 +1,7 @@
 //! Why a run waits, by the engine's list of workers.
 
 use super::{
-    super::{command::ConnectionWords, online},
+    super::{connection::command::ConnectionWords, online_workers},
     Triggered,
 };
 use crate::hatchet::client::RunHandle;
@@ -20,14 +20,14 @@ pub(super) async fn why(run: &RunHandle, task: Option<&Triggered>, words: &Conne
     match rest.workers().await {
         Err(error) => format!("{waiting}, and why cannot be told: {error}"),
         Ok(workers) => {
-            let able = online::able(client, name, &workers);
+            let able = online_workers::able(client, name, &workers);
             if able.is_empty() {
                 let start = words.command(&["worker", "--tasks", name]);
                 return format!(
                     "{waiting}: no worker for {name} is online; start one with `make run-worker` or `{start}`"
                 );
             }
-            let free = online::free_slots(&able);
+            let free = online_workers::free_slots(&able);
             if free > 0 {
                 format!("{waiting}: {} worker(s) for {name} are online with {free} free slot(s)", able.len())
             } else {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::{
     super::{
         Exit,
-        command::ConnectionWords,
+        connection::command::ConnectionWords,
         output::{self, Format},
     },
     Triggered,

@@ -5,7 +5,7 @@
 //! is there as soon as the engine serves, and an end with the end of stdin.
 
 mod official;
-mod role;
+mod serve;
 
 pub(super) use official::{Official, Running, VARIABLES};
-pub(super) use role::{main, wanted};
+pub(super) use serve::{main, wanted};

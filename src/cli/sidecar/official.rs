@@ -16,7 +16,7 @@ use tokio::{
 use super::super::{Exit, output};
 use crate::{
     engine::{Announcement, EngineErrorKind},
-    hatchet::{client::Sources, wire::Handshake},
+    hatchet::{client::Sources, system::Handshake},
 };
 
 const PATH: &str = "HATCHET_CLIENT_EMBEDDED_BINARY_PATH";

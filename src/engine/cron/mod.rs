@@ -16,7 +16,7 @@ mod tests;
 mod zone;
 
 use self::schedule::Schedule;
-use super::state::Moment;
+use super::state::Timestamp;
 
 /// A moment from which every expression that ever fires does so within [`schedule::YEARS`]: 2026-01-01, Unix seconds.
 const ANY_TIME: i64 = 1_767_225_600;
@@ -70,9 +70,9 @@ impl CronRule {
     }
 
     /// The next time after a moment; `None` if there is none in the next years.
-    pub(crate) fn next_after(&self, moment: Moment) -> Option<Moment> {
+    pub(crate) fn next_after(&self, moment: Timestamp) -> Option<Timestamp> {
         let seconds = i64::try_from(moment.0 / 1000).ok()?;
         let next = self.schedule.as_ref()?.next_after(seconds)?;
-        u64::try_from(next).ok()?.checked_mul(1000).map(Moment)
+        u64::try_from(next).ok()?.checked_mul(1000).map(Timestamp)
     }
 }

@@ -5,11 +5,11 @@ use proptest::prelude::*;
 use super::*;
 
 /// 2026-01-02 03:04:05.678 UTC, a Friday.
-const FROM: Moment = Moment(1_767_323_045_678);
+const FROM: Timestamp = Timestamp(1_767_323_045_678);
 
 #[test]
 fn the_next_time_is_after_now_and_in_utc() {
-    let next = |text: &str| CronRule::parse(text).unwrap().next_after(FROM).unwrap().timestamp().to_string();
+    let next = |text: &str| CronRule::parse(text).unwrap().next_after(FROM).unwrap().to_wire().to_string();
     for (text, time) in [
         ("* * * * *", "2026-01-02T03:05:00Z"),
         ("*/10 * * * * *", "2026-01-02T03:04:10Z"),
@@ -21,7 +21,7 @@ fn the_next_time_is_after_now_and_in_utc() {
     ] {
         assert_eq!(next(text), time, "{text}");
     }
-    let exact = Moment(1_767_323_100_000);
+    let exact = Timestamp(1_767_323_100_000);
     assert!(CronRule::parse("* * * * *").unwrap().next_after(exact).unwrap() > exact, "never now again");
 }
 
@@ -75,7 +75,7 @@ fn behaviour(text: &str, from: i64, days: i64) -> String {
         Err(_) => return "REFUSED".to_owned(),
     };
     let (mut count, mut hash, mut first) = (0, 0xcbf2_9ce4_8422_2325_u64, String::new());
-    let mut time = Moment(u64::try_from(from).unwrap() * 1000);
+    let mut time = Timestamp(u64::try_from(from).unwrap() * 1000);
     let until = time.0 + u64::try_from(days).unwrap() * 86_400_000;
     while let Some(next) = rule.next_after(time).filter(|next| next.0 < until && count < 500) {
         time = next;
@@ -84,7 +84,7 @@ fn behaviour(text: &str, from: i64, days: i64) -> String {
             hash = (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
         }
         if count <= 2 {
-            let _ = write!(first, "{}{}", if count == 1 { "" } else { " " }, next.timestamp());
+            let _ = write!(first, "{}{}", if count == 1 { "" } else { " " }, next.to_wire());
         }
     }
     format!("{from}\t{days}\t{count}\t{hash:016x}\t{first}")
@@ -119,7 +119,7 @@ proptest! {
     #[test]
     fn next_time_is_later_and_ends_anywhere(text in "([0-9*,/-]{1,4} ){4}[0-9*,/-]{1,4}", from in 0..u64::MAX / 2) {
         if let Ok(rule) = CronRule::parse(&text) {
-            for from in [Moment(from), Moment(from % 4_000_000_000_000)] {
+            for from in [Timestamp(from), Timestamp(from % 4_000_000_000_000)] {
                 prop_assert!(rule.next_after(from).is_none_or(|next| next > from));
             }
         }

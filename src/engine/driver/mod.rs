@@ -4,9 +4,15 @@
 //! across an await. An event is applied and all its effects are delivered in one go, into queues that never make
 //! the engine wait, so every stream sees events in the order in which they happened.
 
+pub(super) mod assignment;
+mod clock;
 #[cfg(feature = "durable")]
-mod keep;
-mod time;
+#[cfg(feature = "durable")]
+pub(super) mod open;
+#[cfg(feature = "durable")]
+mod persist;
+pub(super) mod send_queue;
+pub(super) mod subscriptions;
 
 use std::{
     collections::HashMap,
@@ -16,13 +22,12 @@ use std::{
 use tokio::sync::Notify;
 use tonic::Status;
 
-pub(super) use self::time::Time;
+pub(crate) use self::clock::Time;
+use self::send_queue::{Full, QueueReader, SendQueue};
+use self::subscriptions::{EventFilter, RunEvent, RunResult, SubscriberId, Waiters, Watchers};
 use super::{
-    assignment,
-    gate::{Gate, NotAdded, Unkept},
-    mailbox::{Full, Mailbox, Reader},
-    state::{Effect, Next, Now, Report, Room, State, WorkerError, model::StreamId},
-    subscriptions::{Answer, Happening, SubscriberId, Waiters, Watched, Watchers},
+    persistence::barrier::{AddError, CommitBarrier, NotDurable},
+    state::{AttemptReport, Capacity, ClockReading, Effect, Next, State, WorkerError, model::StreamId},
 };
 use crate::hatchet::wire::{
     RunId, TenantId, WorkerId,
@@ -36,24 +41,24 @@ const SPARE_LETTERS: usize = 256;
 const MAX_UNREAD_BYTES: usize = 256 << 20;
 
 /// Drives one engine.
-pub(super) struct Driver {
+pub(crate) struct Driver {
     shared: Mutex<Shared>,
     /// The first deadline has become earlier.
     sooner: Notify,
     /// There is something to keep.
     changed: Notify,
-    gate: Arc<Gate>,
+    gate: Arc<CommitBarrier>,
     time: Time,
-    pub(super) tenant: TenantId,
-    pub(super) max_message: usize,
+    pub(crate) tenant: TenantId,
+    pub(crate) max_message: usize,
 }
 
 struct Shared {
     state: State,
-    streams: HashMap<StreamId, Arc<Mailbox<AssignedAction>>>,
+    streams: HashMap<StreamId, Arc<SendQueue<AssignedAction>>>,
     waiters: Waiters,
     watchers: Watchers,
-    gate: Arc<Gate>,
+    gate: Arc<CommitBarrier>,
     /// The batch that is being collected.
     batch: u64,
     /// What the timer waits for.
@@ -65,8 +70,8 @@ struct Shared {
 }
 
 impl Driver {
-    pub(super) fn new(state: State, time: Time, tenant: TenantId, max_message: usize) -> Arc<Self> {
-        let gate = Arc::new(Gate::default());
+    pub(crate) fn new(state: State, time: Time, tenant: TenantId, max_message: usize) -> Arc<Self> {
+        let gate = Arc::new(CommitBarrier::default());
         let shared = Shared {
             state,
             streams: HashMap::new(),
@@ -91,7 +96,7 @@ impl Driver {
     }
 
     /// The present moment.
-    pub(super) fn now(&self) -> Now {
+    pub(crate) fn now(&self) -> ClockReading {
         self.time.now()
     }
 
@@ -102,34 +107,38 @@ impl Driver {
 
     /// Makes something happen, and everything that follows from it; or looks at something. Answers when all that has
     /// happened until then is kept, so that no answer speaks of what may be lost.
-    pub(super) async fn with<R>(&self, event: impl FnOnce(&mut State, Now) -> R) -> Result<R, Unkept> {
+    pub(crate) async fn with<R>(&self, event: impl FnOnce(&mut State, ClockReading) -> R) -> Result<R, NotDurable> {
         self.gate.admit()?;
-        let result = self.now_with(event);
+        let result = self.apply(event);
         self.gate.wait(self.gate.due()).await?;
         Ok(result)
     }
 
     /// The same for what adds something that stays: refused where the engine holds as much as it may.
-    pub(super) async fn add<R>(&self, room: Room, event: impl FnOnce(&mut State, Now) -> R) -> Result<R, NotAdded> {
+    pub(crate) async fn add<R>(
+        &self,
+        room: Capacity,
+        event: impl FnOnce(&mut State, ClockReading) -> R,
+    ) -> Result<R, AddError> {
         let added = self.with(|state, now| state.has_room(room).then(|| event(state, now))).await?;
-        added.ok_or(NotAdded::NoRoom)
+        added.ok_or(AddError::AtCapacity)
     }
 
     /// Adds something for each item and answers when all of it is kept. Other calls have their turn between two items,
     /// so that a thousand idempotency expressions do not stop the engine.
-    pub(super) async fn add_each<T, R>(
+    pub(crate) async fn add_each<T, R>(
         &self,
-        room: Room,
+        room: Capacity,
         items: Vec<T>,
-        event: impl Fn(&mut State, T, Now) -> R,
-    ) -> Result<Vec<R>, NotAdded> {
+        event: impl Fn(&mut State, T, ClockReading) -> R,
+    ) -> Result<Vec<R>, AddError> {
         self.gate.admit()?;
-        if !self.now_with(|state, _| state.has_room(room)) {
-            return Err(NotAdded::NoRoom);
+        if !self.apply(|state, _| state.has_room(room)) {
+            return Err(AddError::AtCapacity);
         }
         let mut results = Vec::with_capacity(items.len());
         for item in items {
-            results.push(self.now_with(|state, now| event(state, item, now)));
+            results.push(self.apply(|state, now| event(state, item, now)));
             tokio::task::yield_now().await;
         }
         self.gate.wait(self.gate.due()).await?;
@@ -137,7 +146,7 @@ impl Driver {
     }
 
     /// The same for what is told to no one: it waits for nothing.
-    pub(super) fn now_with<R>(&self, event: impl FnOnce(&mut State, Now) -> R) -> R {
+    pub(crate) fn apply<R>(&self, event: impl FnOnce(&mut State, ClockReading) -> R) -> R {
         let now = self.now();
         let mut shared = self.lock();
         let result = event(&mut shared.state, now);
@@ -152,7 +161,7 @@ impl Driver {
     }
 
     /// Keeps the deadlines. Ends only by being dropped.
-    pub(super) async fn keep_time(&self) {
+    pub(crate) async fn keep_time(&self) {
         loop {
             let next = {
                 let mut shared = self.lock();
@@ -161,7 +170,7 @@ impl Driver {
             };
             match next.wait(self.now()) {
                 Some(wait) => tokio::select! {
-                    () = tokio::time::sleep(wait) => self.now_with(State::tick),
+                    () = tokio::time::sleep(wait) => self.apply(State::tick),
                     () = self.sooner.notified() => {}
                 },
                 None => self.sooner.notified().await,
@@ -170,16 +179,16 @@ impl Driver {
     }
 
     /// Opens a worker's stream.
-    pub(super) fn listen(
+    pub(crate) fn listen(
         self: &Arc<Self>,
         worker: WorkerId,
         beats: bool,
-    ) -> Result<Reader<AssignedAction>, WorkerError> {
+    ) -> Result<QueueReader<AssignedAction>, WorkerError> {
         let now = self.now();
         let mut shared = self.lock();
         let slots = shared.state.worker(worker).map_or(0, |w| w.slots.iter().map(|s| s.limit.max(0)).sum::<i64>());
         let room = usize::try_from(slots).unwrap_or(usize::MAX).saturating_mul(2).saturating_add(SPARE_LETTERS);
-        let mailbox = Mailbox::new(&self.gate, room, MAX_UNREAD_BYTES);
+        let mailbox = SendQueue::new(&self.gate, room, MAX_UNREAD_BYTES);
         let unheard = shared.state.unheard(worker);
         let stream = shared.state.open_stream(worker, beats, now)?;
         shared.set_due();
@@ -194,19 +203,19 @@ impl Driver {
             shared.send(stream, action, now);
         }
         drop(shared);
-        self.now_with(|_, _| ());
+        self.apply(|_, _| ());
         let driver = self.clone();
-        Ok(Reader::new(mailbox, move || driver.stop_listening(stream)))
+        Ok(QueueReader::new(mailbox, move || driver.stop_listening(stream)))
     }
 
     fn stop_listening(&self, stream: StreamId) {
         let now = self.now();
         self.lock().close_stream(stream, now);
-        self.now_with(|_, _| ());
+        self.apply(|_, _| ());
     }
 
     /// Opens a stream of answers; [`ask`](Self::ask) asks on it.
-    pub(super) fn wait(self: &Arc<Self>) -> (SubscriberId, Reader<Arc<Answer>>) {
+    pub(crate) fn subscribe_results(self: &Arc<Self>) -> (SubscriberId, QueueReader<Arc<RunResult>>) {
         let (id, mailbox) = {
             let mut shared = self.lock();
             let (id, mailbox) = shared.waiters.open();
@@ -216,24 +225,24 @@ impl Driver {
             (id, mailbox)
         };
         let driver = self.clone();
-        (id, Reader::new(mailbox, move || driver.lock().waiters.close(id)))
+        (id, QueueReader::new(mailbox, move || driver.lock().waiters.close(id)))
     }
 
     /// Asks for the end of a run.
-    pub(super) fn ask(&self, waiter: SubscriberId, run: RunId) {
+    pub(crate) fn request_result(&self, waiter: SubscriberId, run: RunId) {
         let mut shared = self.lock();
         let Shared { waiters, state, .. } = &mut *shared;
         waiters.ask(waiter, run, state);
     }
 
     /// Opens a stream of events; `None` if the run is not known.
-    pub(super) fn watch(self: &Arc<Self>, watched: Watched) -> Option<Reader<Happening>> {
+    pub(crate) fn subscribe_events(self: &Arc<Self>, watched: EventFilter) -> Option<QueueReader<RunEvent>> {
         let (id, mailbox) = {
             let mut shared = self.lock();
             let Shared { watchers, state, stopped, .. } = &mut *shared;
             let watched = match watched {
-                Watched::Run(run) => Watched::Run(state.run(run)?.0),
-                pair @ Watched::Pair(..) => pair,
+                EventFilter::Run(run) => EventFilter::Run(state.run(run)?.0),
+                pair @ EventFilter::Pair(..) => pair,
             };
             let (id, mailbox) = watchers.open(watched, state);
             if *stopped {
@@ -242,11 +251,11 @@ impl Driver {
             (id, mailbox)
         };
         let driver = self.clone();
-        Some(Reader::new(mailbox, move || driver.lock().watchers.close(id)))
+        Some(QueueReader::new(mailbox, move || driver.lock().watchers.close(id)))
     }
 
     /// Ends all streams, the ones that are opened later too.
-    pub(super) fn hang_up(&self) {
+    pub(crate) fn hang_up(&self) {
         let mut shared = self.lock();
         shared.stopped = true;
         shared.streams.values().for_each(|mailbox| mailbox.close());
@@ -261,7 +270,7 @@ impl Shared {
         self.gate.set_due(if self.state.is_changed() { self.batch } else { self.batch - 1 });
     }
 
-    fn deliver(&mut self, tenant: TenantId, max_message: usize, now: Now) {
+    fn deliver(&mut self, tenant: TenantId, max_message: usize, now: ClockReading) {
         self.set_due();
         while let Some(effect) = self.state.next_effect() {
             match effect {
@@ -277,11 +286,11 @@ impl Shared {
                     self.send(stream, action, now);
                 }
                 Effect::Step { task, run, attempt, what } => {
-                    self.watchers.step(run, task, attempt, what, now.shown, &self.state);
+                    self.watchers.step(run, task, attempt, what, now.display, &self.state);
                 }
-                Effect::Settled { run, status } => {
+                Effect::RunFinished { run, status } => {
                     self.waiters.settled(run, &self.state);
-                    self.watchers.ended(run, status, now.shown, &self.state);
+                    self.watchers.ended(run, status, now.display, &self.state);
                 }
             }
         }
@@ -291,7 +300,7 @@ impl Shared {
 
     /// Ends a worker's stream. What it has not read goes back into the queue at once, unless the worker has opened a
     /// newer stream: there it was sent again.
-    fn close_stream(&mut self, stream: StreamId, now: Now) {
+    fn close_stream(&mut self, stream: StreamId, now: ClockReading) {
         let mailbox = self.streams.remove(&stream).filter(|_| !self.state.is_superseded(stream));
         self.state.close_stream(stream, now);
         for action in mailbox.iter().flat_map(|mailbox| mailbox.unread()) {
@@ -300,16 +309,16 @@ impl Shared {
     }
 
     /// The input fits a message, and so does each parent's output; all of them together may not.
-    fn too_large(&mut self, task: RunId, attempt: i32, bytes: usize, now: Now) {
+    fn too_large(&mut self, task: RunId, attempt: i32, bytes: usize, now: ClockReading) {
         let error = format!(
             "the input and the parents' outputs make an assignment of {bytes} bytes, over the limit of a message: \
              return references instead"
         );
-        let report = Report::Failed { error: error.into(), may_retry: false };
+        let report = AttemptReport::Failed { error: error.into(), may_retry: false };
         self.state.report(task, Some(attempt), report, now);
     }
 
-    fn unsent(&mut self, action: &AssignedAction, now: Now) {
+    fn unsent(&mut self, action: &AssignedAction, now: ClockReading) {
         if action.action_type() == ActionType::StartStepRun
             && let Ok(id) = action.task_run_external_id.parse()
         {
@@ -318,7 +327,7 @@ impl Shared {
     }
 
     /// Into a worker's queue; a worker that does not read is hung up on.
-    fn send(&mut self, stream: StreamId, action: Option<AssignedAction>, now: Now) {
+    fn send(&mut self, stream: StreamId, action: Option<AssignedAction>, now: ClockReading) {
         let Some(action) = action else { return };
         let Some(mailbox) = self.streams.get(&stream).cloned() else { return self.unsent(&action, now) };
         let bytes = prost::Message::encoded_len(&action);
@@ -341,7 +350,7 @@ mod tests {
         engine::{
             options::{EngineOptions, Timings},
             state::{
-                Registration, Report, TriggerItem, Triggered,
+                AttemptReport, Registration, TriggerItem, Triggered,
                 model::{Definition, Origin, TaskDefinition},
             },
         },
@@ -372,18 +381,18 @@ mod tests {
             cron_input: "{}".into(),
             content: CreateWorkflowVersionRequest::default(),
         };
-        driver.now_with(|state, now| state.put_workflow(definition, now));
+        driver.apply(|state, now| state.put_workflow(definition, now));
         driver
     }
 
-    fn worker(driver: &Arc<Driver>, slots: i64) -> (WorkerId, Reader<AssignedAction>) {
+    fn worker(driver: &Arc<Driver>, slots: i64) -> (WorkerId, QueueReader<AssignedAction>) {
         let registration = Registration {
             name: "w".into(),
             actions: vec!["t:t".into()],
             slots: vec![("default".into(), slots)],
             ..Default::default()
         };
-        let id = driver.now_with(|state, now| state.register(registration, now));
+        let id = driver.apply(|state, now| state.register(registration, now));
         (id, driver.listen(id, true).unwrap())
     }
 
@@ -394,16 +403,16 @@ mod tests {
             metadata: "{}".into(),
             priority: None,
             parent: None,
-            wanted: None,
+            claim: None,
             origin: Origin::Call,
         };
-        match driver.now_with(|state, now| state.trigger(vec![item], now)).unwrap()[..] {
+        match driver.apply(|state, now| state.trigger(vec![item], now)).unwrap()[..] {
             [Triggered::New(id)] => id,
             ref other => panic!("{other:?}"),
         }
     }
 
-    fn read(reader: &mut Reader<AssignedAction>) -> Option<(String, i32)> {
+    fn read(reader: &mut QueueReader<AssignedAction>) -> Option<(String, i32)> {
         let action = reader.next().now_or_never()??.unwrap();
         Some((action.task_run_external_id, action.retry_count))
     }
@@ -427,7 +436,7 @@ mod tests {
         let (heard, read_before, unread) = (trigger(&driver), trigger(&driver), trigger(&driver));
         assert_eq!(read(&mut old), Some((heard.to_string(), 0)));
         assert_eq!(read(&mut old), Some((read_before.to_string(), 0)));
-        driver.now_with(|state, now| state.report(heard, Some(0), Report::Noted, now));
+        driver.apply(|state, now| state.report(heard, Some(0), AttemptReport::Acknowledged, now));
         // The worker comes back before the engine has seen the old stream end.
         let mut new = driver.listen(id, true).unwrap();
         drop(old);
@@ -443,11 +452,11 @@ mod tests {
         let mut last = trigger(&driver);
         // Each cancellation frees the slot, so that two messages are sent for every run.
         for _ in 0..SPARE_LETTERS {
-            driver.now_with(|state, now| state.cancel(last, now));
+            driver.apply(|state, now| state.cancel(last, now));
             last = trigger(&driver);
         }
         assert!(reader.next().now_or_never().flatten().is_some_and(|end| end.is_err()));
-        let status = driver.now_with(|state, _| state.task(last).map(|task| task.phase.status()));
+        let status = driver.apply(|state, _| state.task(last).map(|task| task.phase.status()));
         assert_eq!(status, Some(RunStatus::Queued));
     }
 
@@ -457,11 +466,11 @@ mod tests {
         let (_, mut work) = worker(&driver, 1);
         let run = trigger(&driver);
         read(&mut work);
-        let mut slow = driver.watch(Watched::Run(run)).unwrap();
-        let mut fast = driver.watch(Watched::Run(run)).unwrap();
+        let mut slow = driver.subscribe_events(EventFilter::Run(run)).unwrap();
+        let mut fast = driver.subscribe_events(EventFilter::Run(run)).unwrap();
         let megabyte: Arc<str> = "x".repeat(1 << 20).into();
         for _ in 0..100 {
-            driver.now_with(|state, now| state.put_chunk(run, megabyte.clone(), None, now));
+            driver.apply(|state, now| state.put_chunk(run, megabyte.clone(), None, now));
             assert!(fast.next().now_or_never().flatten().is_some_and(|event| event.is_ok()));
         }
         assert!(slow.next().now_or_never().flatten().is_some_and(|end| end.is_err()));

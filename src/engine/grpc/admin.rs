@@ -5,11 +5,12 @@ use std::collections::HashMap;
 use prost::Message;
 use tonic::{Request, Response, Status};
 
-use super::{Door, check, declare, not_here, trigger};
+use super::{Door, not_here};
 use crate::{
     engine::{
-        assignment,
-        state::{Moment, Room, Selection, State, model::Run},
+        driver::assignment,
+        state::{Capacity, RunFilter, State, Timestamp, model::Run},
+        validate::{definition as declare, payload as check, trigger},
     },
     hatchet::wire::{
         RunId, RunStatus,
@@ -32,10 +33,10 @@ impl AdminService for Door {
         &self,
         request: Request<CreateWorkflowVersionRequest>,
     ) -> Result<Response<CreateWorkflowVersionResponse>, Status> {
-        let timings = self.driver.now_with(|state, _| state.timings().clone());
+        let timings = self.driver.apply(|state, _| state.timings().clone());
         let definition = declare::definition(request.into_inner(), &timings)?;
         let (id, workflow_id) =
-            self.driver.add(Room::Workers, |state, now| state.put_workflow(definition, now)).await?;
+            self.driver.add(Capacity::Workers, |state, now| state.put_workflow(definition, now)).await?;
         Ok(Response::new(CreateWorkflowVersionResponse { id: id.to_string(), workflow_id: workflow_id.to_string() }))
     }
 
@@ -168,7 +169,7 @@ fn number(status: RunStatus) -> i32 {
 /// What a call is about.
 enum Chosen {
     Ids(Vec<RunId>),
-    By(Selection),
+    By(RunFilter),
 }
 
 impl Chosen {
@@ -191,9 +192,9 @@ fn chosen(ids: &[String], filter: Option<TasksFilter>) -> Result<Chosen, Status>
     let statuses = filter.statuses.iter().map(|word| check::status_word(word)).collect::<Result<_, _>>();
     let workflow = |text: &String| text.parse().map_err(|_| Status::invalid_argument("invalid workflow id"));
     let metadata = filter.additional_metadata.iter().map(|pair| check::metadata_pair(pair)).collect::<Result<_, _>>();
-    Ok(Chosen::By(Selection {
-        since: filter.since.as_ref().map(Moment::from_timestamp),
-        until: filter.until.as_ref().map(Moment::from_timestamp),
+    Ok(Chosen::By(RunFilter {
+        since: filter.since.as_ref().map(Timestamp::from_wire),
+        until: filter.until.as_ref().map(Timestamp::from_wire),
         statuses: statuses.map_err(Status::invalid_argument)?,
         workflows: filter.workflow_ids.iter().map(workflow).collect::<Result<_, _>>()?,
         metadata: metadata.map_err(Status::invalid_argument)?,

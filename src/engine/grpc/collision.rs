@@ -12,12 +12,12 @@ use crate::hatchet::wire::{
 const TEXT: &str = "idempotency key collision";
 
 /// For one run.
-pub(super) fn single(detail: &IdempotencyCollisionError) -> Status {
+pub(in crate::engine) fn single(detail: &IdempotencyCollisionError) -> Status {
     status("IdempotencyCollisionError", detail)
 }
 
 /// For several: which were made, and which were not.
-pub(super) fn bulk(detail: &BulkTriggerIdempotencyCollisionError) -> Status {
+pub(in crate::engine) fn bulk(detail: &BulkTriggerIdempotencyCollisionError) -> Status {
     status("BulkTriggerIdempotencyCollisionError", detail)
 }
 

@@ -10,14 +10,14 @@ use std::{
 use futures_util::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{Door, VERSION, check, declare, not_here};
+use super::{Caller, Door, VERSION, not_here};
 use crate::{
     engine::{
         driver::Driver,
-        mailbox::Reader,
-        state::{Registration, Report, Room, WorkerError},
-        subscriptions::{Answer, Happening, SubscriberId, Watched},
-        token::Caller,
+        driver::send_queue::QueueReader,
+        driver::subscriptions::{EventFilter, RunEvent, RunResult, SubscriberId},
+        state::{AttemptReport, Capacity, Registration, WorkerError},
+        validate::{definition as declare, payload as check},
     },
     hatchet::wire::{
         ActionId, RunId, parse_duration,
@@ -39,8 +39,8 @@ const DEFAULT_SLOTS: i64 = 100;
 
 #[tonic::async_trait]
 impl Dispatcher for Door {
-    type ListenStream = Reader<AssignedAction>;
-    type ListenV2Stream = Reader<AssignedAction>;
+    type ListenStream = QueueReader<AssignedAction>;
+    type ListenV2Stream = QueueReader<AssignedAction>;
     type SubscribeToWorkflowEventsStream = Events;
     type SubscribeToWorkflowRunsStream = Answers;
 
@@ -48,11 +48,11 @@ impl Dispatcher for Door {
         &self,
         request: Request<WorkerRegisterRequest>,
     ) -> Result<Response<WorkerRegisterResponse>, Status> {
-        let inside = request.extensions().get() == Some(&Caller::Inside);
+        let inside = request.extensions().get() == Some(&Caller::SameProcess);
         let request = request.into_inner();
         let worker_name = request.worker_name.clone();
         let registration = Registration { inside, ..registration(request)? };
-        let id = self.driver.add(Room::Workers, |state, now| state.register(registration, now)).await?;
+        let id = self.driver.add(Capacity::Workers, |state, now| state.register(registration, now)).await?;
         Ok(Response::new(WorkerRegisterResponse {
             tenant_id: self.driver.tenant.to_string(),
             worker_id: id.to_string(),
@@ -72,7 +72,7 @@ impl Dispatcher for Door {
         let text = request.into_inner().worker_id;
         let id = check::worker_id(&text)?;
         // It promises nothing, so it waits for nothing: workers stay alive while nothing can be kept.
-        self.driver.now_with(|state, now| state.heartbeat(id, now)).map_err(|e| match e {
+        self.driver.apply(|state, now| state.heartbeat(id, now)).map_err(|e| match e {
             WorkerError::Unknown => Status::not_found(format!("worker not found: {text}")),
             WorkerError::NoStream => {
                 Status::failed_precondition(format!("Heartbeat rejected: worker stream is not active: {text}"))
@@ -89,13 +89,13 @@ impl Dispatcher for Door {
         let watched = match request {
             SubscribeToWorkflowEventsRequest { workflow_run_id: Some(id), .. } if !id.is_empty() => {
                 let bad = |_| Status::invalid_argument(format!("invalid workflow run id {}", check::brief(&id)));
-                Watched::Run(id.parse().map_err(bad)?)
+                EventFilter::Run(id.parse().map_err(bad)?)
             }
             SubscribeToWorkflowEventsRequest {
                 additional_meta_key: Some(key),
                 additional_meta_value: Some(value),
                 ..
-            } => Watched::Pair(key, value),
+            } => EventFilter::Pair(key, value),
             _ => {
                 return Err(Status::invalid_argument(
                     "either workflow run id or additional meta key-value must be provided",
@@ -103,10 +103,10 @@ impl Dispatcher for Door {
             }
         };
         let missing = match &watched {
-            Watched::Run(id) => format!("workflow run {id} not found"),
-            Watched::Pair(..) => String::new(),
+            EventFilter::Run(id) => format!("workflow run {id} not found"),
+            EventFilter::Pair(..) => String::new(),
         };
-        let reader = self.driver.watch(watched).ok_or_else(|| Status::not_found(missing))?;
+        let reader = self.driver.subscribe_events(watched).ok_or_else(|| Status::not_found(missing))?;
         Ok(Response::new(Events(reader)))
     }
 
@@ -114,7 +114,7 @@ impl Dispatcher for Door {
         &self,
         request: Request<Streaming<SubscribeToWorkflowRunsRequest>>,
     ) -> Result<Response<Self::SubscribeToWorkflowRunsStream>, Status> {
-        let (id, reader) = self.driver.wait();
+        let (id, reader) = self.driver.subscribe_results();
         Ok(Response::new(Answers {
             id,
             asked: Some(request.into_inner()),
@@ -174,7 +174,7 @@ impl Dispatcher for Door {
         let id = check::task_id(&request.task_run_external_id)?;
         let by = parse_duration(&request.increment_timeout_by).map_err(|e| Status::invalid_argument(e.to_string()))?;
         let at = self.driver.with(|state, now| state.refresh_timeout(id, by, now)).await?.ok_or_else(|| no_task(id))?;
-        Ok(Response::new(RefreshTimeoutResponse { timeout_at: Some(at.timestamp()) }))
+        Ok(Response::new(RefreshTimeoutResponse { timeout_at: Some(at.to_wire()) }))
     }
 
     async fn release_slot(
@@ -202,7 +202,7 @@ impl Dispatcher for Door {
         let UpsertWorkerLabelsRequest { worker_id, labels } = request.into_inner();
         let id = check::worker_id(&worker_id)?;
         self.driver
-            .add(Room::Workers, |state, _| state.label(id, labels))
+            .add(Capacity::Workers, |state, _| state.label(id, labels))
             .await?
             .map_err(|e| unknown(e, &worker_id))?;
         Ok(Response::new(UpsertWorkerLabelsResponse { tenant_id: self.driver.tenant.to_string(), worker_id }))
@@ -214,7 +214,7 @@ impl Dispatcher for Door {
 }
 
 impl Door {
-    fn open(&self, worker_id: &str, beats: bool) -> Result<Response<Reader<AssignedAction>>, Status> {
+    fn open(&self, worker_id: &str, beats: bool) -> Result<Response<QueueReader<AssignedAction>>, Status> {
         let id = check::worker_id(worker_id)?;
         let reader = self.driver.listen(id, beats).map_err(|_| Status::not_found("not found"))?;
         Ok(Response::new(reader))
@@ -281,22 +281,22 @@ fn registration(from: WorkerRegisterRequest) -> Result<Registration, Status> {
     })
 }
 
-fn report(event: &StepActionEvent, max_message: usize) -> Result<Report, Status> {
+fn report(event: &StepActionEvent, max_message: usize) -> Result<AttemptReport, Status> {
     let text = event.event_payload.as_str();
     match StepActionEventType::try_from(event.event_type) {
         Ok(StepActionEventType::StepEventTypeStarted | StepActionEventType::StepEventTypeAcknowledged) => {
-            Ok(Report::Noted)
+            Ok(AttemptReport::Acknowledged)
         }
         Ok(StepActionEventType::StepEventTypeCompleted) => Ok(match check::output(text, max_message) {
-            Ok(output) => Report::Completed(output),
+            Ok(output) => AttemptReport::Completed(output),
             // As with a real engine the task has failed then, and may be tried again.
-            Err(error) => Report::Failed { error: error.into(), may_retry: true },
+            Err(error) => AttemptReport::Failed { error: error.into(), may_retry: true },
         }),
-        Ok(StepActionEventType::StepEventTypeFailed) => Ok(Report::Failed {
+        Ok(StepActionEventType::StepEventTypeFailed) => Ok(AttemptReport::Failed {
             error: check::error(text, max_message),
             may_retry: !event.should_not_retry.unwrap_or(false),
         }),
-        Ok(StepActionEventType::StepEventTypeCancelled) => Ok(Report::Cancelled),
+        Ok(StepActionEventType::StepEventTypeCancelled) => Ok(AttemptReport::Cancelled),
         Ok(StepActionEventType::StepEventTypeUnknown) | Err(_) => Err(Status::invalid_argument(format!(
             "invalid task external run id {}: event type {} is not known",
             check::brief(&event.task_run_external_id),
@@ -306,13 +306,13 @@ fn report(event: &StepActionEvent, max_message: usize) -> Result<Report, Status>
 }
 
 /// The stream of SubscribeToWorkflowEvents.
-pub(super) struct Events(Reader<Happening>);
+pub(super) struct Events(QueueReader<RunEvent>);
 
 impl Stream for Events {
     type Item = Result<WorkflowEvent, Status>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.poll_next_unpin(context).map(|next| next.map(|item| item.map(Happening::message)))
+        self.0.poll_next_unpin(context).map(|next| next.map(|item| item.map(RunEvent::message)))
     }
 }
 
@@ -322,7 +322,7 @@ pub(super) struct Answers {
     id: SubscriberId,
     /// `None` when the client has closed its side, which ends the stream after what is ready.
     asked: Option<Streaming<SubscribeToWorkflowRunsRequest>>,
-    reader: Pin<Box<Reader<Arc<Answer>>>>,
+    reader: Pin<Box<QueueReader<Arc<RunResult>>>>,
     driver: Arc<Driver>,
 }
 
@@ -340,7 +340,7 @@ impl Stream for Answers {
                 Poll::Ready(Some(Ok(question))) => {
                     // What is no id is ignored, as with a real engine.
                     if let Ok(run) = question.workflow_run_id.parse() {
-                        self.driver.ask(self.id, run);
+                        self.driver.request_result(self.id, run);
                     }
                 }
                 Poll::Ready(Some(Err(_)) | None) => self.asked = None,

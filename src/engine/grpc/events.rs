@@ -3,8 +3,9 @@
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::{Door, check};
-use crate::engine::state::{Moment, Now, Pushed, Room, State};
+use super::Door;
+use crate::engine::state::{Capacity, ClockReading, PushedEvent, State, Timestamp};
+use crate::engine::validate::payload as check;
 use crate::hatchet::wire::{
     RunId,
     proto::{
@@ -22,7 +23,8 @@ impl EventsService for Door {
     async fn push(&self, request: Request<PushEventRequest>) -> Result<Response<Event>, Status> {
         let event = request.into_inner();
         let pushed = self.checked(&event)?;
-        let (id, at) = self.driver.add(Room::Load, |state, now| (state.push_event(pushed, now), now.shown)).await?;
+        let (id, at) =
+            self.driver.add(Capacity::Runs, |state, now| (state.push_event(pushed, now), now.display)).await?;
         Ok(Response::new(self.answer(event, id, at)))
     }
 
@@ -45,8 +47,8 @@ impl EventsService for Door {
         // By itself, so that a caller who goes away half-way does not leave half of the events pushed, which it would push
         // again. It ends within the cost limits of the expressions.
         let pushing = tokio::spawn(async move {
-            let push = |state: &mut State, pushed, now: Now| (state.push_event(pushed, now), now.shown);
-            driver.add_each(Room::Load, checked, push).await
+            let push = |state: &mut State, pushed, now: ClockReading| (state.push_event(pushed, now), now.display);
+            driver.add_each(Capacity::Runs, checked, push).await
         });
         let ids = pushing.await.map_err(|e| Status::internal(format!("events were not pushed: {e}")))??;
         let events = events.into_iter().zip(ids).map(|(event, (id, at))| self.answer(event, id, at)).collect();
@@ -79,7 +81,7 @@ impl EventsService for Door {
         let kept = self
             .driver
             .with(|state, now| {
-                let at = line.created_at.as_ref().map_or(now.shown, Moment::from_timestamp);
+                let at = line.created_at.as_ref().map_or(now.display, Timestamp::from_wire);
                 state.put_log(id, line.message, level, metadata.to_string(), line.task_retry_count, at)
             })
             .await?;
@@ -101,21 +103,21 @@ impl EventsService for Door {
 }
 
 impl Door {
-    fn checked(&self, from: &PushEventRequest) -> Result<Pushed, Status> {
+    fn checked(&self, from: &PushEventRequest) -> Result<PushedEvent, Status> {
         let max = self.driver.max_message;
         let input = check::input(&from.payload, max)?;
         let metadata = check::metadata(from.additional_metadata.as_deref(), max.saturating_sub(input.len()))?;
         let priority = check::priority(from.priority)?;
-        Ok(Pushed { key: from.key.clone(), input, metadata, priority, scope: from.scope.clone() })
+        Ok(PushedEvent { key: from.key.clone(), input, metadata, priority, scope: from.scope.clone() })
     }
 
-    fn answer(&self, from: PushEventRequest, id: Uuid, at: Moment) -> Event {
+    fn answer(&self, from: PushEventRequest, id: Uuid, at: Timestamp) -> Event {
         Event {
             tenant_id: self.driver.tenant.to_string(),
             event_id: id.to_string(),
             key: from.key,
             payload: from.payload,
-            event_timestamp: Some(at.timestamp()),
+            event_timestamp: Some(at.to_wire()),
             additional_metadata: from.additional_metadata,
             scope: None,
         }

@@ -1,22 +1,11 @@
 //! The gRPC doors: each turns a message into an event of the state machine and the answer into a message.
 
 mod admin;
-mod check;
-mod collision;
-mod declare;
+pub(super) mod collision;
 mod dispatcher;
 mod durable;
 mod events;
-mod parents;
-mod trigger;
 mod workflows;
-
-pub(super) use check::{
-    input as checked_input, metadata as checked_metadata, metadata_pair, priority as checked_priority, status_word,
-};
-#[cfg(feature = "durable")]
-pub(super) use declare::stored as stored_definition;
-pub(super) use trigger::one as trigger_one;
 
 use std::sync::Arc;
 
@@ -32,6 +21,15 @@ use crate::hatchet::wire::proto::{
 
 /// What the engine says its version is: the newest whose features it has; SDKs choose their protocol by it.
 const VERSION: &str = "v0.101.27";
+
+/// Who sent a request. The HTTP server adds it to the request's extensions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Caller {
+    /// A client in the engine's own process, which ends with it.
+    SameProcess,
+    /// Any other client.
+    OtherProcess,
+}
 
 /// Every service answers from the same driver.
 #[derive(Clone)]
@@ -60,7 +58,7 @@ pub(super) fn routes(driver: &Arc<Driver>) -> Routes {
 }
 
 /// For what the contract has and this engine does not.
-fn not_here(feature: &str) -> Status {
+pub(super) fn not_here(feature: &str) -> Status {
     Status::unimplemented(format!(
         "{feature}: this embedded engine does not have it yet; a real Hatchet has (set HATCHET_CLIENT_TOKEN)"
     ))

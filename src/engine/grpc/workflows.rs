@@ -2,8 +2,9 @@
 
 use tonic::{Request, Response, Status};
 
-use super::{Door, check, not_here, trigger};
-use crate::engine::state::{Moment, Plan, Room};
+use super::{Door, not_here};
+use crate::engine::state::{Capacity, RunTemplate, Timestamp};
+use crate::engine::validate::{payload as check, trigger};
 use crate::hatchet::wire::proto::{
     BulkTriggerWorkflowRequest, BulkTriggerWorkflowResponse, PauseRateLimitRequest, PauseRateLimitResponse,
     PutRateLimitRequest, PutRateLimitResponse, PutWorkflowRequest, ScheduleWorkflowRequest, ScheduledWorkflow,
@@ -41,29 +42,29 @@ impl WorkflowService for Door {
             return Err(Status::invalid_argument(not_here("scheduling child runs").message()));
         }
         let max = self.driver.max_message;
-        let plan = Plan {
+        let plan = RunTemplate {
             input: check::input(&request.input, max)?,
             metadata: check::metadata(request.additional_metadata.as_deref(), max.saturating_sub(request.input.len()))?,
             priority: check::priority(request.priority)?,
             workflow: request.name.into(),
         };
-        let times: Vec<Moment> = request.schedules.iter().map(Moment::from_timestamp).collect();
+        let times: Vec<Timestamp> = request.schedules.iter().map(Timestamp::from_wire).collect();
         let found = self
             .driver
-            .add(Room::Load, |state, now| {
+            .add(Capacity::Runs, |state, now| {
                 let ids = state.schedule(&plan, &times, now).ok()?;
                 Some((ids, state.version_of(&plan.workflow)?.clone()))
             })
             .await?;
         let (ids, version) = found.ok_or_else(|| Status::not_found("workflow not found"))?;
-        let scheduled = |(id, at): (uuid::Uuid, &Moment)| ScheduledWorkflow {
+        let scheduled = |(id, at): (uuid::Uuid, &Timestamp)| ScheduledWorkflow {
             id: id.to_string(),
-            trigger_at: Some(at.timestamp()),
+            trigger_at: Some(at.to_wire()),
         };
         Ok(Response::new(WorkflowVersion {
             id: version.id.to_string(),
-            created_at: Some(version.created.timestamp()),
-            updated_at: Some(version.created.timestamp()),
+            created_at: Some(version.created.to_wire()),
+            updated_at: Some(version.created.to_wire()),
             version: version.content.version.clone(),
             order: version.order,
             workflow_id: version.workflow_id.to_string(),

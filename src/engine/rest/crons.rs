@@ -13,15 +13,15 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{
-    Refused, id, meta, own_tenant,
+    ApiError, id, meta, own_tenant,
     page::Page,
-    plan, query,
+    planned, query,
     view::{Listing, View},
 };
 use crate::engine::{
     cron::CronRule,
     driver::Driver,
-    state::{Cron, CronRefusal, Room, State},
+    state::{Capacity, Cron, CronError, State},
 };
 
 pub(super) fn routes() -> Router<Arc<Driver>> {
@@ -37,26 +37,28 @@ struct Wanted {
     cron_name: String,
     cron_expression: String,
     #[serde(flatten)]
-    run: plan::Body,
+    run: planned::Body,
 }
 
 async fn create(
     Shared(driver): Shared<Arc<Driver>>,
     Path((tenant, workflow)): Path<(String, String)>,
     wanted: Result<Json<Wanted>, JsonRejection>,
-) -> Result<View, Refused> {
+) -> Result<View, ApiError> {
     own_tenant(&driver, &tenant)?;
-    let Json(wanted) = wanted.map_err(|e| Refused::bad(e.body_text()))?;
+    let Json(wanted) = wanted.map_err(|e| ApiError::bad_request(e.body_text()))?;
     if wanted.cron_name.is_empty() {
-        return Err(Refused::bad("cron name is required"));
+        return Err(ApiError::bad_request("cron name is required"));
     }
-    let rule = CronRule::parse(&wanted.cron_expression).map_err(Refused::bad)?;
+    let rule = CronRule::parse(&wanted.cron_expression).map_err(ApiError::bad_request)?;
     let plan = wanted.run.plan(&driver, &workflow)?;
     driver
-        .add(Room::Load, |state, now| {
+        .add(Capacity::Runs, |state, now| {
             let id = state.add_cron(plan, rule, wanted.cron_name, now).map_err(|refusal| match refusal {
-                CronRefusal::UnknownWorkflow => Refused::bad("workflow not found"),
-                CronRefusal::Twice => Refused::bad("cron trigger with that name-expression pair already exists"),
+                CronError::UnknownWorkflow => ApiError::bad_request("workflow not found"),
+                CronError::Duplicate => {
+                    ApiError::bad_request("cron trigger with that name-expression pair already exists")
+                }
             })?;
             found(&driver, state, id)
         })
@@ -67,22 +69,24 @@ async fn list(
     Shared(driver): Shared<Arc<Driver>>,
     Path(tenant): Path<String>,
     RawQuery(text): RawQuery,
-) -> Result<Listing, Refused> {
+) -> Result<Listing, ApiError> {
     own_tenant(&driver, &tenant)?;
-    let (mut page, mut by, mut name) = (Page::default(), plan::Filter::default(), None);
+    let (mut page, mut by, mut name) = (Page::default(), planned::Filter::default(), None);
     for (key, value) in query::pairs(text.as_deref().unwrap_or_default()) {
         match key.as_str() {
             "cronName" => name = Some(value),
-            _ if page.read(&key, &value).map_err(Refused::bad)? => {}
-            _ if by.read(&key, &value).map_err(Refused::bad)? => {}
-            other => return Err(Refused::bad(query::unknown(other))),
+            _ if page.read(&key, &value).map_err(ApiError::bad_request)? => {}
+            _ if by.read(&key, &value).map_err(ApiError::bad_request)? => {}
+            other => return Err(ApiError::bad_request(query::unknown(other))),
         }
     }
     let chosen = driver
         .with(|state, _| {
             let mut all: Vec<(Uuid, &Cron)> = state
                 .crons()
-                .filter(|(_, cron)| by.fits(state, &cron.plan) && name.as_ref().is_none_or(|name| *name == cron.name))
+                .filter(|(_, cron)| {
+                    by.fits(state, &cron.template) && name.as_ref().is_none_or(|name| *name == cron.name)
+                })
                 .collect();
             all.sort_by_key(|(_, cron)| std::cmp::Reverse(cron.created));
             all.into_iter().map(|(id, _)| id).collect::<Vec<Uuid>>()
@@ -94,7 +98,10 @@ async fn list(
     .await?)
 }
 
-async fn one(Shared(driver): Shared<Arc<Driver>>, Path((tenant, it)): Path<(String, String)>) -> Result<View, Refused> {
+async fn one(
+    Shared(driver): Shared<Arc<Driver>>,
+    Path((tenant, it)): Path<(String, String)>,
+) -> Result<View, ApiError> {
     own_tenant(&driver, &tenant)?;
     let id = id(&it, "cron")?;
     driver.with(|state, _| found(&driver, state, id)).await?
@@ -109,16 +116,16 @@ async fn change(
     Shared(driver): Shared<Arc<Driver>>,
     Path((tenant, it)): Path<(String, String)>,
     change: Result<Json<Change>, JsonRejection>,
-) -> Result<View, Refused> {
+) -> Result<View, ApiError> {
     own_tenant(&driver, &tenant)?;
     let id = id(&it, "cron")?;
-    let Json(change) = change.map_err(|e| Refused::bad(e.body_text()))?;
+    let Json(change) = change.map_err(|e| ApiError::bad_request(e.body_text()))?;
     driver
         .with(|state, now| {
             if let Some(enabled) = change.enabled
                 && !state.enable_cron(id, enabled, now)
             {
-                return Err(Refused::not_found());
+                return Err(ApiError::not_found());
             }
             found(&driver, state, id)
         })
@@ -128,17 +135,17 @@ async fn change(
 async fn remove(
     Shared(driver): Shared<Arc<Driver>>,
     Path((tenant, it)): Path<(String, String)>,
-) -> Result<StatusCode, Refused> {
+) -> Result<StatusCode, ApiError> {
     own_tenant(&driver, &tenant)?;
     let id = id(&it, "cron")?;
     match driver.with(|state, _| state.remove_cron(id)).await? {
         true => Ok(StatusCode::NO_CONTENT),
-        false => Err(Refused::not_found()),
+        false => Err(ApiError::not_found()),
     }
 }
 
-fn found(driver: &Driver, state: &State, id: Uuid) -> Result<View, Refused> {
-    let cron = state.cron(id).ok_or_else(Refused::not_found)?;
+fn found(driver: &Driver, state: &State, id: Uuid) -> Result<View, ApiError> {
+    let cron = state.cron(id).ok_or_else(ApiError::not_found)?;
     Ok(view(driver, state, id, cron))
 }
 
@@ -151,8 +158,8 @@ fn view(driver: &Driver, state: &State, id: Uuid, cron: &Cron) -> View {
         "enabled": cron.enabled,
         "method": if cron.declared { "DEFAULT" } else { "API" },
     });
-    plan::add_workflow(&mut view, state, &cron.plan);
+    planned::add_workflow(&mut view, state, &cron.template);
     let mut view = View::of(view);
-    plan::add_payloads(&mut view, &cron.plan);
+    planned::add_payloads(&mut view, &cron.template);
     view
 }

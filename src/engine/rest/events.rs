@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::{
-    Refused, id, meta, own_tenant,
+    ApiError, id, meta, own_tenant,
     page::Page,
     query, rfc3339,
     view::{Listing, Payload, View},
@@ -19,9 +19,9 @@ use super::{
 use crate::{
     engine::{
         driver::Driver,
-        grpc::{metadata_pair, status_word},
-        metadata::PairFilter,
-        state::{Event, Moment, State},
+        state::triggers::metadata::PairFilter,
+        state::{Event, State, Timestamp},
+        validate::payload::{metadata_pair, status_word},
     },
     hatchet::wire::RunStatus,
 };
@@ -36,8 +36,8 @@ pub(super) fn routes() -> Router<Arc<Driver>> {
 #[derive(Default)]
 struct Filter {
     keys: Vec<String>,
-    since: Option<Moment>,
-    until: Option<Moment>,
+    since: Option<Timestamp>,
+    until: Option<Timestamp>,
     workflows: Vec<Uuid>,
     statuses: Vec<RunStatus>,
     ids: Vec<Uuid>,
@@ -81,12 +81,12 @@ async fn list(
     Shared(driver): Shared<Arc<Driver>>,
     Path(tenant): Path<String>,
     RawQuery(text): RawQuery,
-) -> Result<Listing, Refused> {
+) -> Result<Listing, ApiError> {
     own_tenant(&driver, &tenant)?;
     let (mut page, mut by) = (Page::default(), Filter::default());
     for (key, value) in query::pairs(text.as_deref().unwrap_or_default()) {
-        if !page.read(&key, &value).map_err(Refused::bad)? {
-            by.read(&key, value).map_err(Refused::bad)?;
+        if !page.read(&key, &value).map_err(ApiError::bad_request)? {
+            by.read(&key, value).map_err(ApiError::bad_request)?;
         }
     }
     let chosen = driver
@@ -101,12 +101,15 @@ async fn list(
     .await?)
 }
 
-async fn one(Shared(driver): Shared<Arc<Driver>>, Path((tenant, it)): Path<(String, String)>) -> Result<View, Refused> {
+async fn one(
+    Shared(driver): Shared<Arc<Driver>>,
+    Path((tenant, it)): Path<(String, String)>,
+) -> Result<View, ApiError> {
     own_tenant(&driver, &tenant)?;
     let id: Uuid = id(&it, "event")?;
     driver
         .with(|state, _| {
-            let event = state.event(id).ok_or_else(Refused::not_found)?;
+            let event = state.event(id).ok_or_else(ApiError::not_found)?;
             Ok(view(&driver, state, id, event))
         })
         .await?

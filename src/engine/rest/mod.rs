@@ -11,19 +11,18 @@ use serde_json::{Value, json};
 
 use super::{
     driver::Driver,
-    gate::{NotAdded, Unkept},
+    persistence::barrier::{AddError, NotDurable},
 };
 
-mod counts;
 mod crons;
 mod events;
-pub(super) mod look;
+mod metrics;
 mod page;
-mod plan;
+mod planned;
 mod query;
 mod runs;
 mod schedules;
-mod steps;
+mod task_events;
 mod tasks;
 mod view;
 mod workers;
@@ -36,14 +35,14 @@ const DEFAULT_ROWS: usize = 50;
 const MAX_ROWS: usize = 1000;
 
 /// All routes.
-pub(super) fn router(driver: Arc<Driver>) -> Router {
+pub(super) fn routes(driver: Arc<Driver>) -> Router {
     Router::new()
         .merge(workers::routes())
         .merge(workflows::routes())
         .merge(runs::routes())
         .merge(tasks::routes())
-        .merge(steps::routes())
-        .merge(counts::routes())
+        .merge(task_events::routes())
+        .merge(metrics::routes())
         .merge(schedules::routes())
         .merge(crons::routes())
         .merge(events::routes())
@@ -51,13 +50,13 @@ pub(super) fn router(driver: Arc<Driver>) -> Router {
 }
 
 /// An answer, or a refusal in the form that every SDK can read.
-type Answer = Result<Json<Value>, Refused>;
+type Answer = Result<Json<Value>, ApiError>;
 
 /// A refusal.
-pub(super) struct Refused(StatusCode, String);
+pub(super) struct ApiError(StatusCode, String);
 
-impl Refused {
-    pub(super) fn forbidden() -> Self {
+impl ApiError {
+    pub(super) fn invalid_token() -> Self {
         Self(StatusCode::FORBIDDEN, "invalid auth token: send `authorization: bearer <token>`".into())
     }
 
@@ -65,48 +64,48 @@ impl Refused {
         Self(StatusCode::NOT_FOUND, "not found".into())
     }
 
-    pub(super) fn misnamed() -> Self {
+    pub(super) fn wrong_host() -> Self {
         let why = "the Host header names no address of this engine: ask for it as localhost, or by its IP address";
         Self(StatusCode::FORBIDDEN, why.into())
     }
 
-    pub(super) fn too_many(why: &str) -> Self {
+    pub(super) fn unavailable(why: &str) -> Self {
         Self(StatusCode::SERVICE_UNAVAILABLE, why.into())
     }
 
-    pub(super) fn plainly(status: StatusCode) -> Self {
+    pub(super) fn from_status(status: StatusCode) -> Self {
         Self(status, status.canonical_reason().unwrap_or("refused").to_lowercase())
     }
 
     /// What the gRPC service refuses for the same request.
     fn as_grpc(status: &tonic::Status) -> Self {
         match status.code() {
-            tonic::Code::ResourceExhausted | tonic::Code::Unavailable => Self::too_many(status.message()),
-            _ => Self::bad(status.message()),
+            tonic::Code::ResourceExhausted | tonic::Code::Unavailable => Self::unavailable(status.message()),
+            _ => Self::bad_request(status.message()),
         }
     }
 
-    fn bad(why: impl Into<String>) -> Self {
+    fn bad_request(why: impl Into<String>) -> Self {
         Self(StatusCode::BAD_REQUEST, why.into())
     }
 }
 
-impl From<NotAdded> for Refused {
-    fn from(refused: NotAdded) -> Self {
+impl From<AddError> for ApiError {
+    fn from(refused: AddError) -> Self {
         match refused {
-            NotAdded::Unkept(unkept) => unkept.into(),
-            NotAdded::NoRoom => Self::too_many(&refused.to_string()),
+            AddError::NotDurable(unkept) => unkept.into(),
+            AddError::AtCapacity => Self::unavailable(&refused.to_string()),
         }
     }
 }
 
-impl From<Unkept> for Refused {
-    fn from(unkept: Unkept) -> Self {
+impl From<NotDurable> for ApiError {
+    fn from(unkept: NotDurable) -> Self {
         Self(StatusCode::SERVICE_UNAVAILABLE, unkept.to_string())
     }
 }
 
-impl IntoResponse for Refused {
+impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         // A real engine says it in `message`, or in `errors` as its published API has it; the Python SDK needs the latter.
         (self.0, Json(json!({ "message": self.1, "errors": [{ "description": self.1 }] }))).into_response()
@@ -114,23 +113,23 @@ impl IntoResponse for Refused {
 }
 
 /// An id in a path.
-fn id<T: std::str::FromStr>(text: &str, what: &str) -> Result<T, Refused> {
-    text.parse().map_err(|_| Refused::bad(format!("invalid {what} id")))
+fn id<T: std::str::FromStr>(text: &str, what: &str) -> Result<T, ApiError> {
+    text.parse().map_err(|_| ApiError::bad_request(format!("invalid {what} id")))
 }
 
 /// The tenant in a path: there is one.
-fn own_tenant(driver: &Driver, text: &str) -> Result<(), Refused> {
-    if text == driver.tenant.to_string() { Ok(()) } else { Err(Refused::not_found()) }
+fn own_tenant(driver: &Driver, text: &str) -> Result<(), ApiError> {
+    if text == driver.tenant.to_string() { Ok(()) } else { Err(ApiError::not_found()) }
 }
 
 /// The `metadata` of every resource.
-fn meta(id: impl ToString, created: super::state::Moment) -> Value {
+fn meta(id: impl ToString, created: super::state::Timestamp) -> Value {
     let at = rfc3339(created);
     json!({ "id": id.to_string(), "createdAt": at, "updatedAt": at })
 }
 
-fn rfc3339(at: super::state::Moment) -> String {
-    at.timestamp().to_string()
+fn rfc3339(at: super::state::Timestamp) -> String {
+    at.to_wire().to_string()
 }
 
 /// A payload as REST shows it: an object, or else an empty one.

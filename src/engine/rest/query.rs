@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use crate::engine::state::Moment;
+use crate::engine::state::Timestamp;
 
 /// The pairs of a query string, decoded.
 pub(super) fn pairs(query: &str) -> impl Iterator<Item = (String, String)> {
@@ -36,8 +36,8 @@ pub(super) fn read<T: FromStr>(key: &str, value: &str) -> Result<T, String> {
 }
 
 /// A time as RFC 3339 writes it.
-pub(super) fn time(key: &str, value: &str) -> Result<Moment, String> {
-    read::<prost_types::Timestamp>(key, value).map(|at| Moment::from_timestamp(&at))
+pub(super) fn time(key: &str, value: &str) -> Result<Timestamp, String> {
+    read::<prost_types::Timestamp>(key, value).map(|at| Timestamp::from_wire(&at))
 }
 
 /// Refuses a key.

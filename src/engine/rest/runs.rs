@@ -11,19 +11,22 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Answer, Refused, id, meta, own_tenant,
+    Answer, ApiError, id, meta, own_tenant,
     page::Page,
-    plan::object,
-    query, rfc3339, steps,
+    planned::object,
+    query, rfc3339, task_events,
     view::{Listing, Payload, View},
 };
 use crate::{
     engine::{
         driver::Driver,
-        grpc::{metadata_pair, status_word, trigger_one},
         state::{
-            Moment, Selection, State,
+            RunFilter, State, Timestamp,
             model::{Phase, Run, Task},
+        },
+        validate::{
+            payload::{metadata_pair, status_word},
+            trigger::one as trigger_one,
         },
     },
     hatchet::wire::{RunId, proto::v1::TriggerWorkflowRequest},
@@ -42,13 +45,13 @@ async fn status(Shared(driver): Shared<Arc<Driver>>, Path(run): Path<String>) ->
     let id: RunId = id(&run, "workflow run")?;
     driver
         .with(|state, _| {
-            let (_, run) = state.run(id).ok_or_else(Refused::not_found)?;
+            let (_, run) = state.run(id).ok_or_else(ApiError::not_found)?;
             Ok(Json(state.status(run).word().into()))
         })
         .await?
 }
 
-async fn one(Shared(driver): Shared<Arc<Driver>>, Path(run): Path<String>) -> Result<View, Refused> {
+async fn one(Shared(driver): Shared<Arc<Driver>>, Path(run): Path<String>) -> Result<View, ApiError> {
     let id: RunId = id(&run, "workflow run")?;
     details(&driver, id).await
 }
@@ -66,9 +69,9 @@ async fn trigger(
     Shared(driver): Shared<Arc<Driver>>,
     Path(tenant): Path<String>,
     wanted: Result<Json<Trigger>, JsonRejection>,
-) -> Result<View, Refused> {
+) -> Result<View, ApiError> {
     own_tenant(&driver, &tenant)?;
-    let Json(wanted) = wanted.map_err(|e| Refused::bad(e.body_text()))?;
+    let Json(wanted) = wanted.map_err(|e| ApiError::bad_request(e.body_text()))?;
     let request = TriggerWorkflowRequest {
         name: wanted.workflow_name,
         input: object("input", wanted.input)?.unwrap_or_default(),
@@ -76,7 +79,7 @@ async fn trigger(
         priority: wanted.priority,
         ..TriggerWorkflowRequest::default()
     };
-    let id = trigger_one(&driver, request).await.map_err(|status| Refused::as_grpc(&status))?;
+    let id = trigger_one(&driver, request).await.map_err(|status| ApiError::as_grpc(&status))?;
     details(&driver, id).await
 }
 
@@ -87,10 +90,10 @@ async fn external_ids(
     RawQuery(query): RawQuery,
 ) -> Answer {
     own_tenant(&driver, &tenant)?;
-    let wanted = wanted(query.as_deref().unwrap_or_default()).map_err(Refused::bad)?;
+    let wanted = wanted(query.as_deref().unwrap_or_default()).map_err(ApiError::bad_request)?;
     if wanted.selection.all_pairs {
         // A real engine ignores the operator here.
-        return Err(Refused::bad(query::unknown("all pairs in this list: any pair is enough")));
+        return Err(ApiError::bad_request(query::unknown("all pairs in this list: any pair is enough")));
     }
     Ok(Json(
         driver.with(|state, _| state.select(&wanted.selection).map(|id| Value::from(id.to_string())).collect()).await?,
@@ -98,10 +101,10 @@ async fn external_ids(
 }
 
 /// A run with its tasks, and what they are to each other.
-async fn details(driver: &Driver, id: RunId) -> Result<View, Refused> {
+async fn details(driver: &Driver, id: RunId) -> Result<View, ApiError> {
     driver
         .with(|state, _| {
-            let (run_id, run) = state.run(id).ok_or_else(Refused::not_found)?;
+            let (run_id, run) = state.run(id).ok_or_else(ApiError::not_found)?;
             let tasks = run.tasks.iter().filter_map(|task| task_view(driver, state, *task, true)).collect();
             let shape: Vec<Value> = run
                 .tasks
@@ -120,7 +123,7 @@ async fn details(driver: &Driver, id: RunId) -> Result<View, Refused> {
             view.view("run", run_view(driver, state, run_id, run, true));
             view.views("tasks", tasks);
             view.set("shape", shape);
-            view.views("taskEvents", steps::of(state, run));
+            view.views("taskEvents", task_events::of(state, run));
             Ok(view)
         })
         .await?
@@ -188,7 +191,7 @@ pub(super) fn task_view(driver: &Driver, state: &State, id: RunId, payloads: boo
         "type": "TASK",
         "taskExternalId": id.to_string(),
         // Real engines number their rows; so do we.
-        "taskId": task.number,
+        "taskId": task.seq,
         "taskInsertedAt": rfc3339(run.created),
         "createdAt": rfc3339(run.created),
         "displayName": *spec.name,
@@ -240,7 +243,7 @@ fn output(phase: &Phase) -> Option<Arc<str>> {
     }
 }
 
-fn times(view: &mut View, started: Option<Moment>, finished: Option<Moment>) {
+fn times(view: &mut View, started: Option<Timestamp>, finished: Option<Timestamp>) {
     if let Some(at) = started {
         view.set("startedAt", rfc3339(at));
     }
@@ -265,7 +268,7 @@ fn error_message(phase: &Phase) -> Option<&str> {
 /// What a list asks for.
 #[derive(Default)]
 struct Wanted {
-    selection: Selection,
+    selection: RunFilter,
     page: Page,
     payloads: bool,
     only_tasks: bool,
@@ -275,10 +278,10 @@ async fn list(
     Shared(driver): Shared<Arc<Driver>>,
     Path(tenant): Path<String>,
     RawQuery(query): RawQuery,
-) -> Result<Listing, Refused> {
+) -> Result<Listing, ApiError> {
     own_tenant(&driver, &tenant)?;
     let Wanted { selection, page, payloads, only_tasks } =
-        wanted(query.as_deref().unwrap_or_default()).map_err(Refused::bad)?;
+        wanted(query.as_deref().unwrap_or_default()).map_err(ApiError::bad_request)?;
     let ids: Vec<RunId> = driver
         .with(|state, _| {
             let runs = state.select(&selection);
@@ -343,7 +346,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!((wanted.page.range(100), wanted.payloads), (2..7, false));
-        assert_eq!(wanted.selection.since, Some(Moment(1_767_323_045_678)));
+        assert_eq!(wanted.selection.since, Some(Timestamp(1_767_323_045_678)));
         assert_eq!(wanted.selection.statuses.len(), 2);
         assert!(wanted.selection.metadata.fits_all(r#"{"a":"b"}"#) && !wanted.selection.metadata.fits_any("{}"));
     }

@@ -13,14 +13,14 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
-    Answer, Refused, id, meta, own_tenant,
+    Answer, ApiError, id, meta, own_tenant,
     page::Page,
-    plan, query, rfc3339,
+    planned, query, rfc3339,
     view::{Listing, View},
 };
 use crate::engine::{
     driver::Driver,
-    state::{Moment, Room, Scheduled, State},
+    state::{Capacity, ScheduledRun, State, Timestamp},
 };
 
 /// The status of all schedules that there are: the runs that they start are in the lists of runs.
@@ -40,22 +40,22 @@ pub(super) fn routes() -> Router<Arc<Driver>> {
 struct Wanted {
     trigger_at: String,
     #[serde(flatten)]
-    run: plan::Body,
+    run: planned::Body,
 }
 
 async fn create(
     Shared(driver): Shared<Arc<Driver>>,
     Path((tenant, workflow)): Path<(String, String)>,
     wanted: Result<Json<Wanted>, JsonRejection>,
-) -> Result<View, Refused> {
+) -> Result<View, ApiError> {
     own_tenant(&driver, &tenant)?;
-    let Json(wanted) = wanted.map_err(|e| Refused::bad(e.body_text()))?;
-    let at = query::time("triggerAt", &wanted.trigger_at).map_err(Refused::bad)?;
+    let Json(wanted) = wanted.map_err(|e| ApiError::bad_request(e.body_text()))?;
+    let at = query::time("triggerAt", &wanted.trigger_at).map_err(ApiError::bad_request)?;
     let plan = wanted.run.plan(&driver, &workflow)?;
     driver
-        .add(Room::Load, |state, now| {
-            let ids = state.schedule(&plan, &[at], now).map_err(|_| Refused::bad("workflow not found"))?;
-            ids.first().map_or(Err(Refused::not_found()), |id| found(&driver, state, *id))
+        .add(Capacity::Runs, |state, now| {
+            let ids = state.schedule(&plan, &[at], now).map_err(|_| ApiError::bad_request("workflow not found"))?;
+            ids.first().map_or(Err(ApiError::not_found()), |id| found(&driver, state, *id))
         })
         .await?
 }
@@ -64,23 +64,23 @@ async fn list(
     Shared(driver): Shared<Arc<Driver>>,
     Path(tenant): Path<String>,
     RawQuery(text): RawQuery,
-) -> Result<Listing, Refused> {
+) -> Result<Listing, ApiError> {
     own_tenant(&driver, &tenant)?;
-    let (mut page, mut by) = (Page::default(), plan::Filter::default());
+    let (mut page, mut by) = (Page::default(), planned::Filter::default());
     let mut statuses: Vec<String> = Vec::new();
     for (key, value) in query::pairs(text.as_deref().unwrap_or_default()) {
         match key.as_str() {
             "statuses" => statuses.push(value),
-            _ if page.read(&key, &value).map_err(Refused::bad)? => {}
-            _ if by.read(&key, &value).map_err(Refused::bad)? => {}
-            other => return Err(Refused::bad(query::unknown(other))),
+            _ if page.read(&key, &value).map_err(ApiError::bad_request)? => {}
+            _ if by.read(&key, &value).map_err(ApiError::bad_request)? => {}
+            other => return Err(ApiError::bad_request(query::unknown(other))),
         }
     }
     let chosen = driver
         .with(|state, _| {
             let wanted = statuses.is_empty() || statuses.iter().any(|status| status == STATUS);
-            let all = state.schedules().filter(|(_, scheduled)| wanted && by.fits(state, &scheduled.plan));
-            let mut all: Vec<(Uuid, &Scheduled)> = all.collect();
+            let all = state.schedules().filter(|(_, scheduled)| wanted && by.fits(state, &scheduled.template));
+            let mut all: Vec<(Uuid, &ScheduledRun)> = all.collect();
             all.sort_by_key(|(_, scheduled)| std::cmp::Reverse(scheduled.at));
             all.into_iter().map(|(id, _)| id).collect::<Vec<Uuid>>()
         })
@@ -91,7 +91,10 @@ async fn list(
     .await?)
 }
 
-async fn one(Shared(driver): Shared<Arc<Driver>>, Path((tenant, it)): Path<(String, String)>) -> Result<View, Refused> {
+async fn one(
+    Shared(driver): Shared<Arc<Driver>>,
+    Path((tenant, it)): Path<(String, String)>,
+) -> Result<View, ApiError> {
     own_tenant(&driver, &tenant)?;
     let id = id(&it, "scheduled run")?;
     driver.with(|state, _| found(&driver, state, id)).await?
@@ -107,15 +110,15 @@ async fn change(
     Shared(driver): Shared<Arc<Driver>>,
     Path((tenant, it)): Path<(String, String)>,
     change: Result<Json<Change>, JsonRejection>,
-) -> Result<View, Refused> {
+) -> Result<View, ApiError> {
     own_tenant(&driver, &tenant)?;
     let id = id(&it, "scheduled run")?;
-    let Json(change) = change.map_err(|e| Refused::bad(e.body_text()))?;
-    let at = query::time("triggerAt", &change.trigger_at).map_err(Refused::bad)?;
+    let Json(change) = change.map_err(|e| ApiError::bad_request(e.body_text()))?;
+    let at = query::time("triggerAt", &change.trigger_at).map_err(ApiError::bad_request)?;
     driver
         .with(|state, _| {
             if !state.reschedule(id, at) {
-                return Err(Refused::not_found());
+                return Err(ApiError::not_found());
             }
             found(&driver, state, id)
         })
@@ -125,12 +128,12 @@ async fn change(
 async fn remove(
     Shared(driver): Shared<Arc<Driver>>,
     Path((tenant, it)): Path<(String, String)>,
-) -> Result<StatusCode, Refused> {
+) -> Result<StatusCode, ApiError> {
     own_tenant(&driver, &tenant)?;
     let id = id(&it, "scheduled run")?;
     match driver.with(|state, _| state.unschedule(id)).await? {
         true => Ok(StatusCode::NO_CONTENT),
-        false => Err(Refused::not_found()),
+        false => Err(ApiError::not_found()),
     }
 }
 
@@ -138,7 +141,7 @@ async fn remove(
 #[serde(rename_all = "camelCase")]
 struct Many {
     scheduled_workflow_run_ids: Option<Vec<Uuid>>,
-    filter: Option<plan::BodyFilter>,
+    filter: Option<planned::BodyFilter>,
 }
 
 async fn remove_many(
@@ -147,16 +150,18 @@ async fn remove_many(
     many: Result<Json<Many>, JsonRejection>,
 ) -> Answer {
     own_tenant(&driver, &tenant)?;
-    let Json(many) = many.map_err(|e| Refused::bad(e.body_text()))?;
-    let filter = many.filter.map(plan::Filter::try_from).transpose().map_err(Refused::bad)?;
+    let Json(many) = many.map_err(|e| ApiError::bad_request(e.body_text()))?;
+    let filter = many.filter.map(planned::Filter::try_from).transpose().map_err(ApiError::bad_request)?;
     let given = many.scheduled_workflow_run_ids.unwrap_or_default();
     if given.is_empty() == filter.is_none() {
-        return Err(Refused::bad("give either scheduledWorkflowRunIds or a filter"));
+        return Err(ApiError::bad_request("give either scheduledWorkflowRunIds or a filter"));
     }
     let done = driver
         .with(|state, _| {
             let ids = match filter {
-                Some(by) => state.schedules().filter(|(_, it)| by.fits(state, &it.plan)).map(|(id, _)| id).collect(),
+                Some(by) => {
+                    state.schedules().filter(|(_, it)| by.fits(state, &it.template)).map(|(id, _)| id).collect()
+                }
                 None => given,
             };
             each(ids, |id| state.unschedule(id))
@@ -183,9 +188,13 @@ async fn change_many(
     updates: Result<Json<Updates>, JsonRejection>,
 ) -> Answer {
     own_tenant(&driver, &tenant)?;
-    let Json(Updates { updates }) = updates.map_err(|e| Refused::bad(e.body_text()))?;
+    let Json(Updates { updates }) = updates.map_err(|e| ApiError::bad_request(e.body_text()))?;
     let time = |it: Update| Ok((it.id, query::time("triggerAt", &it.trigger_at)?));
-    let times = updates.into_iter().map(time).collect::<Result<Vec<(Uuid, Moment)>, String>>().map_err(Refused::bad)?;
+    let times = updates
+        .into_iter()
+        .map(time)
+        .collect::<Result<Vec<(Uuid, Timestamp)>, String>>()
+        .map_err(ApiError::bad_request)?;
     let done = driver
         .with(|state, _| {
             let at = |id: Uuid| times.iter().find(|(of, _)| *of == id).map(|(_, at)| *at).unwrap_or_default();
@@ -207,20 +216,20 @@ fn each(ids: Vec<Uuid>, mut act: impl FnMut(Uuid) -> bool) -> (Vec<String>, Vec<
     (done, errors)
 }
 
-fn found(driver: &Driver, state: &State, id: Uuid) -> Result<View, Refused> {
-    let scheduled = state.scheduled(id).ok_or_else(Refused::not_found)?;
+fn found(driver: &Driver, state: &State, id: Uuid) -> Result<View, ApiError> {
+    let scheduled = state.scheduled(id).ok_or_else(ApiError::not_found)?;
     Ok(view(driver, state, id, scheduled))
 }
 
-fn view(driver: &Driver, state: &State, id: Uuid, scheduled: &Scheduled) -> View {
+fn view(driver: &Driver, state: &State, id: Uuid, scheduled: &ScheduledRun) -> View {
     let mut view = json!({
         "metadata": meta(id, scheduled.created),
         "tenantId": driver.tenant.to_string(),
         "triggerAt": rfc3339(scheduled.at),
         "method": "API",
     });
-    plan::add_workflow(&mut view, state, &scheduled.plan);
+    planned::add_workflow(&mut view, state, &scheduled.template);
     let mut view = View::of(view);
-    plan::add_payloads(&mut view, &scheduled.plan);
+    planned::add_payloads(&mut view, &scheduled.template);
     view
 }

@@ -10,12 +10,12 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Answer, Refused, id, own_tenant, query, rfc3339, runs, shown, view::View};
+use super::{Answer, ApiError, id, own_tenant, query, rfc3339, runs, shown, view::View};
 use crate::{
     engine::{
         driver::Driver,
-        grpc::{metadata_pair, status_word},
-        state::{Moment, Now, Selection, State, model::LogLine},
+        state::{ClockReading, RunFilter, State, Timestamp, model::LogLine},
+        validate::payload::{metadata_pair, status_word},
     },
     hatchet::wire::RunId,
 };
@@ -35,17 +35,17 @@ pub(super) fn routes() -> Router<Arc<Driver>> {
         .route("/api/v1/stable/tenants/{tenant}/tasks/replay", post(replay))
 }
 
-async fn one(Shared(driver): Shared<Arc<Driver>>, Path(task): Path<String>) -> Result<View, Refused> {
+async fn one(Shared(driver): Shared<Arc<Driver>>, Path(task): Path<String>) -> Result<View, ApiError> {
     let id: RunId = id(&task, "task")?;
-    driver.with(|state, _| runs::task_view(&driver, state, id, true).ok_or_else(Refused::not_found)).await?
+    driver.with(|state, _| runs::task_view(&driver, state, id, true).ok_or_else(ApiError::not_found)).await?
 }
 
 /// What a reader of a log asks for.
 #[derive(Default)]
 struct Lines {
     limit: Option<usize>,
-    since: Option<Moment>,
-    until: Option<Moment>,
+    since: Option<Timestamp>,
+    until: Option<Timestamp>,
     search: String,
     levels: Vec<String>,
     newest_first: bool,
@@ -81,10 +81,10 @@ impl Lines {
 
 async fn logs(Shared(driver): Shared<Arc<Driver>>, Path(task): Path<String>, RawQuery(text): RawQuery) -> Answer {
     let id: RunId = id(&task, "task")?;
-    let wanted = Lines::read(text.as_deref().unwrap_or_default()).map_err(Refused::bad)?;
+    let wanted = Lines::read(text.as_deref().unwrap_or_default()).map_err(ApiError::bad_request)?;
     driver
         .with(|state, _| {
-            state.task(id).ok_or_else(Refused::not_found)?;
+            state.task(id).ok_or_else(ApiError::not_found)?;
             let name = state.spec(id).map(|spec| spec.name.to_string());
             let view = |line: &LogLine| {
                 json!({
@@ -146,13 +146,13 @@ async fn each(
     driver: &Driver,
     tenant: &str,
     chosen: Result<Json<Chosen>, JsonRejection>,
-    act: impl Fn(&mut State, RunId, Now) -> bool,
+    act: impl Fn(&mut State, RunId, ClockReading) -> bool,
 ) -> Answer {
     own_tenant(driver, tenant)?;
-    let Json(chosen) = chosen.map_err(|e| Refused::bad(e.body_text()))?;
-    let selection = chosen.filter.map(selection).transpose().map_err(Refused::bad)?;
+    let Json(chosen) = chosen.map_err(|e| ApiError::bad_request(e.body_text()))?;
+    let selection = chosen.filter.map(selection).transpose().map_err(ApiError::bad_request)?;
     if selection.is_some() && chosen.external_ids.as_ref().is_some_and(|ids| !ids.is_empty()) {
-        return Err(Refused::bad("cannot provide both external ids and filter"));
+        return Err(ApiError::bad_request("cannot provide both external ids and filter"));
     }
     let ids: Vec<String> = driver
         .with(|state, now| {
@@ -166,12 +166,12 @@ async fn each(
     Ok(Json(json!({ "ids": ids })))
 }
 
-fn selection(filter: Filter) -> Result<Selection, String> {
+fn selection(filter: Filter) -> Result<RunFilter, String> {
     // A real engine takes the filter for one of the year 1, finds nothing and says OK: see the head of `engine`.
     let since = filter.since.ok_or(NO_SINCE)?;
     let statuses = filter.statuses.unwrap_or_default();
     let metadata = filter.additional_metadata.unwrap_or_default();
-    Ok(Selection {
+    Ok(RunFilter {
         since: Some(query::time("since", &since)?),
         until: filter.until.map(|text| query::time("until", &text)).transpose()?,
         statuses: statuses.iter().map(|word| status_word(word)).collect::<Result<_, _>>()?,

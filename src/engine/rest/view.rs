@@ -17,10 +17,10 @@ use serde_json::{Value, json};
 
 use super::page::Page;
 use crate::engine::{
-    assignment,
     driver::Driver,
-    gate::Unkept,
-    state::{Now, State},
+    driver::assignment,
+    persistence::barrier::NotDurable,
+    state::{ClockReading, State},
 };
 
 /// The longest time for which rows of a list are made under the lock in one go, unless a single row takes longer.
@@ -165,8 +165,8 @@ impl Listing {
         driver: &Arc<Driver>,
         page: &Page,
         mut keys: Vec<K>,
-        view: impl FnMut(&Driver, &State, Now, &K) -> Option<View> + Send + 'static,
-    ) -> Result<Self, Unkept> {
+        view: impl FnMut(&Driver, &State, ClockReading, &K) -> Option<View> + Send + 'static,
+    ) -> Result<Self, NotDurable> {
         let total = keys.len();
         let keys: Vec<K> = keys.drain(page.range(total)).collect();
         let rows = Rows {
@@ -207,9 +207,9 @@ enum Stage {
     Ended,
 }
 
-impl<K, F: FnMut(&Driver, &State, Now, &K) -> Option<View>> Rows<K, F> {
+impl<K, F: FnMut(&Driver, &State, ClockReading, &K) -> Option<View>> Rows<K, F> {
     /// The next piece of the text.
-    async fn next(mut self) -> Result<Option<(Bytes, Self)>, Unkept> {
+    async fn next(mut self) -> Result<Option<(Bytes, Self)>, NotDurable> {
         if self.stage == Stage::Ended {
             return Ok(None);
         }
@@ -245,7 +245,7 @@ impl<K, F: FnMut(&Driver, &State, Now, &K) -> Option<View>> Rows<K, F> {
     }
 
     /// Makes some rows under the lock.
-    async fn make(&mut self) -> Result<(), Unkept> {
+    async fn make(&mut self) -> Result<(), NotDurable> {
         let Self { driver, keys, view, made, .. } = self;
         driver
             .with(|state, now| {

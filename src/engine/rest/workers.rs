@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::{
-    Answer, Refused, id, meta, own_tenant,
+    Answer, ApiError, id, meta, own_tenant,
     page::Page,
     query, rfc3339,
     view::{Listing, View},
@@ -23,7 +23,7 @@ use super::{
 use crate::{
     engine::{
         driver::Driver,
-        state::{Now, State, WorkerStatus, model::Worker},
+        state::{ClockReading, State, WorkerStatus, model::Worker},
     },
     hatchet::wire::WorkerId,
 };
@@ -42,7 +42,7 @@ async fn tenant(Shared(driver): Shared<Arc<Driver>>, Path(tenant): Path<String>)
     own_tenant(&driver, &tenant)?;
     // SDKs warn about anything but V1.
     Ok(Json(json!({
-        "metadata": meta(driver.tenant, driver.now().shown),
+        "metadata": meta(driver.tenant, driver.now().display),
         "name": "embedded", "slug": "embedded", "version": "V1", "environment": "development",
         "alertMemberEmails": false, "analyticsOptOut": true,
     })))
@@ -52,12 +52,12 @@ async fn list(
     Shared(driver): Shared<Arc<Driver>>,
     Path(tenant): Path<String>,
     RawQuery(text): RawQuery,
-) -> Result<Listing, Refused> {
+) -> Result<Listing, ApiError> {
     own_tenant(&driver, &tenant)?;
     let mut page = Page::of(DEFAULT_WORKERS);
     for (key, value) in query::pairs(text.as_deref().unwrap_or_default()) {
-        if !page.read(&key, &value).map_err(Refused::bad)? {
-            return Err(Refused::bad(query::unknown(&key)));
+        if !page.read(&key, &value).map_err(ApiError::bad_request)? {
+            return Err(ApiError::bad_request(query::unknown(&key)));
         }
     }
     let (ids, served) = driver
@@ -114,23 +114,23 @@ async fn pause(
     change: Result<Json<Change>, axum::extract::rejection::JsonRejection>,
 ) -> Answer {
     let id: WorkerId = id(&worker, "worker")?;
-    let Json(change) = change.map_err(|e| Refused::bad(e.body_text()))?;
+    let Json(change) = change.map_err(|e| ApiError::bad_request(e.body_text()))?;
     driver
         .with(|state, now| {
             if let Some(paused) = change.is_paused {
-                state.pause(id, paused, now).map_err(|_| Refused::not_found())?;
+                state.pause(id, paused, now).map_err(|_| ApiError::not_found())?;
             }
             found(state, id, now)
         })
         .await?
 }
 
-fn found(state: &State, id: WorkerId, now: Now) -> Answer {
-    let worker = state.worker(id).ok_or_else(Refused::not_found)?;
+fn found(state: &State, id: WorkerId, now: ClockReading) -> Answer {
+    let worker = state.worker(id).ok_or_else(ApiError::not_found)?;
     Ok(Json(view(state, id, worker, now, Served::by(state).workflows(worker))))
 }
 
-fn view(state: &State, id: WorkerId, worker: &Worker, now: Now, registered: Vec<Value>) -> Value {
+fn view(state: &State, id: WorkerId, worker: &Worker, now: ClockReading, registered: Vec<Value>) -> Value {
     let slots: Map<String, Value> = worker
         .slots
         .iter()

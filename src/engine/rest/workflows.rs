@@ -10,7 +10,7 @@ use axum::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Answer, DEFAULT_ROWS, MAX_ROWS, Refused, id, meta, own_tenant, query};
+use super::{Answer, ApiError, DEFAULT_ROWS, MAX_ROWS, id, meta, own_tenant, query};
 use crate::engine::{driver::Driver, state::model::Workflow};
 
 pub(super) fn routes() -> Router<Arc<Driver>> {
@@ -26,9 +26,9 @@ async fn list(Shared(driver): Shared<Arc<Driver>>, Path(tenant): Path<String>, R
     for (key, value) in query::pairs(text.as_deref().unwrap_or_default()) {
         match key.as_str() {
             "name" => wanted = value.to_lowercase(),
-            "offset" => offset = query::read(&key, &value).map_err(Refused::bad)?,
-            "limit" => limit = query::read::<usize>(&key, &value).map_err(Refused::bad)?.clamp(1, MAX_ROWS),
-            other => return Err(Refused::bad(query::unknown(other))),
+            "offset" => offset = query::read(&key, &value).map_err(ApiError::bad_request)?,
+            "limit" => limit = query::read::<usize>(&key, &value).map_err(ApiError::bad_request)?.clamp(1, MAX_ROWS),
+            other => return Err(ApiError::bad_request(query::unknown(other))),
         }
     }
     let ids: Vec<Uuid> = driver
@@ -46,7 +46,7 @@ async fn list(Shared(driver): Shared<Arc<Driver>>, Path(tenant): Path<String>, R
         })
         .await?;
     Ok(Json(json!({
-        "metadata": meta(driver.tenant, driver.now().shown), "rows": rows,
+        "metadata": meta(driver.tenant, driver.now().display), "rows": rows,
         "pagination": super::pagination(offset, limit, total),
     })))
 }
@@ -55,7 +55,7 @@ async fn one(Shared(driver): Shared<Arc<Driver>>, Path(workflow): Path<String>) 
     let id: Uuid = id(&workflow, "workflow")?;
     driver
         .with(|state, _| {
-            let flow = state.workflow(id).ok_or_else(Refused::not_found)?;
+            let flow = state.workflow(id).ok_or_else(ApiError::not_found)?;
             Ok(Json(view(&driver, &flow.version.workflow, flow)))
         })
         .await?
@@ -67,7 +67,7 @@ async fn worker_count(Shared(driver): Shared<Arc<Driver>>, Path((tenant, workflo
     let id: Uuid = id(&workflow, "workflow")?;
     driver
         .with(|state, now| {
-            let flow = state.workflow(id).ok_or_else(Refused::not_found)?;
+            let flow = state.workflow(id).ok_or_else(ApiError::not_found)?;
             let (free, max) = state.slots_for(&flow.version, now);
             Ok(Json(json!({ "freeSlotCount": free, "maxSlotCount": max, "workflowRunId": workflow })))
         })

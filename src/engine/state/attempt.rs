@@ -113,7 +113,7 @@ pub(crate) struct BackOff {
 }
 
 impl BackOff {
-    pub(super) fn before(self, retry: u32) -> Duration {
+    pub(crate) fn before(self, retry: u32) -> Duration {
         let seconds = self.factor.powf(f64::from(retry)).min(self.max.as_secs_f64());
         Duration::try_from_secs_f64(seconds).unwrap_or(self.max)
     }

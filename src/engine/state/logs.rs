@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use super::{Moment, State, kept::Kept, model::LogLine};
+use super::{State, Timestamp, model::LogLine};
+use crate::engine::persistence::tracked::Kept;
 use crate::hatchet::wire::RunId;
 
 /// How bad a line can be.
@@ -16,8 +17,8 @@ const BYTES: usize = 64 << 20;
 
 /// All lines, in the order in which they came.
 #[derive(Debug, Default)]
-pub(super) struct Logs {
-    pub(super) lines: Kept<BTreeMap<u64, LogLine>>,
+pub(crate) struct Logs {
+    pub(crate) lines: Kept<BTreeMap<u64, LogLine>>,
     by_task: HashMap<RunId, VecDeque<u64>>,
     bytes: usize,
     count: u64,
@@ -31,7 +32,7 @@ impl Logs {
     }
 
     /// Puts back a line that was kept.
-    pub(super) fn restore(&mut self, at: u64, line: LogLine) {
+    pub(crate) fn restore(&mut self, at: u64, line: LogLine) {
         self.count = self.count.max(at);
         self.file(at, &line);
         self.lines.restore(at, line);
@@ -55,7 +56,7 @@ impl Logs {
     }
 
     /// Drops the lines of a task.
-    pub(super) fn forget(&mut self, task: RunId) {
+    pub(crate) fn forget(&mut self, task: RunId) {
         for at in self.by_task.remove(&task).into_iter().flatten() {
             if let Some(line) = self.lines.remove(&at) {
                 self.bytes -= size(&line);
@@ -78,7 +79,7 @@ impl State {
         level: &'static str,
         metadata: String,
         attempt: Option<i32>,
-        at: Moment,
+        at: Timestamp,
     ) -> bool {
         let Some(task) = self.tasks.get(&id) else { return false };
         let attempt = attempt.unwrap_or(task.attempt);

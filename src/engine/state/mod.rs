@@ -9,45 +9,31 @@
 //! both the same id. A task that may not be queued yet waits, for now only for its parents: conditions and concurrency
 //! groups have their place there.
 
-mod assign;
 pub(crate) mod attempt;
-mod cancel;
-mod clock;
-mod crew;
-mod events;
-mod extend;
-mod kept;
-mod load;
 mod logs;
 pub(crate) mod model;
-mod moment;
-mod parents;
-mod query;
-mod queue;
-mod record;
-mod report;
-mod save;
-mod schedule;
-mod settle;
-mod stream;
+mod operations;
+mod runs;
+mod scheduler;
+mod snapshot;
 #[cfg(test)]
 mod tests;
-mod trail;
-mod trigger;
-mod workers;
-mod workflow;
+mod time;
+mod timers;
+pub(in crate::engine) mod triggers;
+mod workflows;
 
-pub(crate) use cancel::Selection;
-pub(crate) use clock::Next;
-pub(crate) use events::{Event, Pushed};
+pub(crate) use operations::control::RunFilter;
+pub(crate) use operations::transition::AttemptReport;
+pub(crate) use operations::trigger::{ClaimRequest, ParentRef, TriggerError, TriggerItem, Triggered};
+pub(crate) use operations::workers::{Registration, WorkerError, WorkerStatus};
+pub(crate) use runs::history::{HistoryEvent, HistoryEventKind};
 #[cfg(any(feature = "durable", test))]
-pub(crate) use load::Loading;
-pub(crate) use moment::{Moment, Now, Steady};
-pub(crate) use report::Report;
-pub(crate) use schedule::{Cron, CronRefusal, Plan, Scheduled};
-pub(crate) use trail::{Mark, What};
-pub(crate) use trigger::{ParentRef, Refusal, TriggerItem, Triggered, Wanted};
-pub(crate) use workers::{Registration, WorkerError, WorkerStatus};
+pub(crate) use snapshot::load::Loading;
+pub(crate) use time::{ClockReading, MonotonicInstant, Timestamp};
+pub(crate) use timers::Next;
+pub(crate) use triggers::events::{Event, PushedEvent};
+pub(crate) use triggers::schedules::{Cron, CronError, RunTemplate, ScheduledRun};
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -57,12 +43,12 @@ use std::{
 use uuid::Uuid;
 
 use self::{
-    clock::{Alarm, AlarmKey, Date, Deadlines},
-    kept::Kept,
     model::{ChildKey, Run, StreamId, Task, Version, Worker, Workflow},
-    queue::Queue,
+    scheduler::queues::Queue,
+    timers::{Alarm, AlarmKey, Date, Deadlines},
 };
 use super::options::{Retention, Timings};
+use super::persistence::tracked::Kept;
 use crate::hatchet::wire::{RunId, RunStatus, WorkerId};
 
 /// Where new ids come from.
@@ -76,14 +62,14 @@ pub(crate) enum Effect {
     /// Tell a worker to stop an attempt.
     Stop { stream: StreamId, task: RunId, attempt: i32 },
     /// Tell those who watch a run.
-    Step { task: RunId, run: RunId, attempt: i32, what: StepEvent },
+    Step { task: RunId, run: RunId, attempt: i32, what: TaskEvent },
     /// The run has come to its end: tell those who wait for it.
-    Settled { run: RunId, status: RunStatus },
+    RunFinished { run: RunId, status: RunStatus },
 }
 
 /// What watchers of a run hear about its tasks.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum StepEvent {
+pub(crate) enum TaskEvent {
     /// The task was made; as with a real engine this is called STARTED on the wire.
     Created,
     /// Something the task streams.
@@ -106,9 +92,9 @@ struct Claim {
 
 /// What a bound on what the engine holds is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Room {
+pub(crate) enum Capacity {
     /// Runs, and what makes them: events, schedules, crons.
-    Load,
+    Runs,
     /// Workers and their workflows, which take the load away: there is room for them when there is none for it.
     Workers,
 }
@@ -148,20 +134,20 @@ pub(crate) struct State {
     /// Workers that have room again.
     freed: Vec<WorkerId>,
     /// Lanes that have just become busy.
-    unplaced: Vec<queue::LaneId>,
+    unplaced: Vec<scheduler::queues::LaneId>,
     streams: HashMap<StreamId, WorkerId>,
     opened: u64,
     assignments: u64,
     queue: Queue,
-    clock: Deadlines<Steady, Alarm>,
-    calendar: Deadlines<Moment, Date>,
+    clock: Deadlines<MonotonicInstant, Alarm>,
+    calendar: Deadlines<Timestamp, Date>,
     /// The wall clock at the last tick, or the latest that a cron has been armed at since.
-    looked: Moment,
+    looked: Timestamp,
     /// When the engine looks at its own clock next, while it has workers.
-    watch: Steady,
+    watch: MonotonicInstant,
     logs: logs::Logs,
-    events: events::Events,
-    schedules: Kept<BTreeMap<Uuid, Scheduled>>,
+    events: triggers::events::Events,
+    schedules: Kept<BTreeMap<Uuid, ScheduledRun>>,
     crons: Kept<BTreeMap<Uuid, Cron>>,
     effects: VecDeque<Effect>,
 }
@@ -198,10 +184,10 @@ impl State {
             queue: Queue::default(),
             clock: Deadlines::default(),
             calendar: Deadlines::default(),
-            looked: Moment::default(),
-            watch: Steady::default(),
+            looked: Timestamp::default(),
+            watch: MonotonicInstant::default(),
             logs: logs::Logs::default(),
-            events: events::Events::default(),
+            events: triggers::events::Events::default(),
             schedules: Kept::default(),
             crons: Kept::default(),
             effects: VecDeque::new(),
@@ -214,10 +200,10 @@ impl State {
     }
 
     /// Whether there is room for something new, by [`Retention::held_bytes`].
-    pub(crate) fn has_room(&self, room: Room) -> bool {
+    pub(crate) fn has_room(&self, room: Capacity) -> bool {
         let reserve = match room {
-            Room::Load => 0,
-            Room::Workers => WORKER_RESERVE,
+            Capacity::Runs => 0,
+            Capacity::Workers => WORKER_RESERVE,
         };
         let held = self.runs.bytes()
             + self.tasks.bytes()

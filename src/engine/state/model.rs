@@ -5,16 +5,16 @@ use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 use uuid::Uuid;
 
 use super::{
-    Moment, Now, Steady,
+    ClockReading, MonotonicInstant, Timestamp,
     attempt::{BackOff, Stage},
-    clock::AlarmKey,
-    crew::CrewId,
-    queue::{LaneId, Place},
-    stream::Chunks,
-    trail::Trail,
+    runs::chunks::Chunks,
+    runs::history::Trail,
+    scheduler::pool::CrewId,
+    scheduler::queues::{LaneId, Place},
+    timers::AlarmKey,
 };
 use crate::{
-    engine::{cron::CronRule, idempotency::Expression},
+    engine::{cron::CronRule, state::triggers::idempotency::Expression},
     hatchet::wire::{RunId, RunStatus, WorkerId, proto, proto::v1},
 };
 
@@ -73,7 +73,7 @@ pub(crate) struct Lease {
 #[derive(Debug)]
 pub(crate) struct Workflow {
     pub(crate) id: Uuid,
-    pub(crate) created: Moment,
+    pub(crate) created: Timestamp,
     pub(crate) version: Arc<Version>,
 }
 
@@ -84,7 +84,7 @@ pub(crate) struct Version {
     pub(crate) workflow_id: Uuid,
     pub(crate) workflow: Arc<str>,
     pub(crate) order: i64,
-    pub(crate) created: Moment,
+    pub(crate) created: Timestamp,
     pub(crate) tasks: Vec<TaskSpec>,
     pub(crate) default_priority: i32,
     pub(crate) idempotency: Option<Idempotency>,
@@ -131,7 +131,7 @@ pub(crate) struct Run {
     pub(crate) priority: i32,
     pub(crate) parent: Option<Parent>,
     pub(crate) origin: Origin,
-    pub(crate) created: Moment,
+    pub(crate) created: Timestamp,
     /// In the order of the version's tasks. A workflow of one task has one id for both.
     pub(crate) tasks: Vec<RunId>,
     /// How many of them have not ended.
@@ -145,11 +145,11 @@ pub(crate) struct Run {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct End {
     /// As it is shown.
-    pub(crate) at: Moment,
+    pub(crate) at: Timestamp,
     /// Grows from end to end, whatever the wall clock says.
     pub(crate) number: u64,
     /// When it is too old to be kept.
-    pub(crate) until: Steady,
+    pub(crate) until: MonotonicInstant,
 }
 
 /// What a run came from.
@@ -196,7 +196,7 @@ pub(crate) enum ChildKey {
 pub(crate) struct Task {
     pub(crate) run: RunId,
     /// Counts up over all tasks.
-    pub(crate) number: u64,
+    pub(crate) seq: u64,
     /// Which of the version's tasks it is.
     pub(crate) spec: usize,
     pub(crate) phase: Phase,
@@ -207,13 +207,13 @@ pub(crate) struct Task {
     /// The how-manieth assignment of all its last one was; zero before the first.
     pub(crate) assigned: u64,
     pub(crate) alarm: Option<AlarmKey>,
-    pub(crate) started: Option<Moment>,
-    pub(crate) finished: Option<Moment>,
+    pub(crate) started: Option<Timestamp>,
+    pub(crate) finished: Option<Timestamp>,
     /// The how-manieth end of all its last one was, over restarts too; zero before the first.
     pub(crate) end: u64,
     /// Only for one that has streamed.
     pub(crate) chunks: Option<Box<Chunks>>,
-    pub(crate) trail: Trail,
+    pub(crate) history: Trail,
     /// What it triggered: forgotten with it.
     pub(crate) children: Vec<ChildKey>,
 }
@@ -244,7 +244,7 @@ pub(crate) struct Running {
     pub(crate) seq: u64,
     /// Whether it still takes its slots.
     pub(crate) holds: bool,
-    pub(crate) deadline: Steady,
+    pub(crate) deadline: MonotonicInstant,
     /// Whether the worker has said anything of it: until then it may never have got it.
     pub(crate) heard: bool,
 }
@@ -292,7 +292,7 @@ impl Phase {
 #[derive(Debug, Clone)]
 pub(crate) struct LogLine {
     pub(crate) task: RunId,
-    pub(crate) at: Moment,
+    pub(crate) at: Timestamp,
     pub(crate) message: String,
     pub(crate) level: &'static str,
     /// A JSON object, or empty.
@@ -312,17 +312,17 @@ pub(crate) struct Worker {
     pub(crate) slots: Vec<Slot>,
     pub(crate) labels: BTreeMap<String, proto::WorkerLabels>,
     pub(crate) runtime: Option<proto::RuntimeInfo>,
-    pub(crate) registered: Moment,
-    pub(crate) heartbeat: Option<Moment>,
+    pub(crate) registered: Timestamp,
+    pub(crate) heartbeat: Option<Timestamp>,
     /// The heartbeat, or else the registration: when it was last known to live.
-    pub(crate) sign: Steady,
+    pub(crate) sign: MonotonicInstant,
     /// From when its silence counts: the last sign of life, or the end of a gap in which the engine itself stood still.
-    pub(crate) lease: Steady,
+    pub(crate) lease: MonotonicInstant,
     /// Open streams, the newest last: it gets the work.
     pub(crate) streams: Vec<StreamId>,
     /// Open streams that stand for heartbeats (the first generation of Listen).
     pub(crate) beating: Vec<StreamId>,
-    pub(crate) listened: Option<Moment>,
+    pub(crate) listened: Option<Timestamp>,
     pub(crate) paused: bool,
     /// It said goodbye and has opened no stream since.
     pub(crate) gone: bool,
@@ -355,10 +355,10 @@ impl Slot {
 
 impl Worker {
     /// It has given a sign of life.
-    pub(crate) fn lives(&mut self, now: Now) {
-        self.heartbeat = Some(now.shown);
-        self.sign = now.steady;
-        self.lease = now.steady;
+    pub(crate) fn lives(&mut self, now: ClockReading) {
+        self.heartbeat = Some(now.display);
+        self.sign = now.monotonic;
+        self.lease = now.monotonic;
     }
 
     /// Free units beyond what is needed, of the scarcest type; `None` if it does not fit.

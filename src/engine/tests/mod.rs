@@ -3,10 +3,10 @@
 mod calls;
 #[cfg(feature = "cel")]
 mod costly;
-#[cfg(feature = "durable")]
-mod kept;
 mod line;
 mod rest;
+#[cfg(feature = "durable")]
+mod restart;
 mod start;
 
 use std::time::Duration;

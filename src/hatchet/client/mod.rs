@@ -14,55 +14,29 @@
 //! # }
 //! ```
 
-mod authenticated;
-mod bulk;
-mod cancel;
-mod collision;
-mod config;
-pub(crate) mod connection;
-mod dotenv;
-mod error;
-mod held;
-mod order;
-mod outcomes;
-pub(crate) mod patience;
-mod probe;
-mod pulse;
-mod recovery;
 mod rest;
-mod results;
-pub(crate) mod retry;
-mod server_url;
-mod sources;
-mod status;
+mod runs;
 mod stream;
-mod subscription;
-mod traffic;
-mod transport;
 mod trigger;
-mod trust;
-mod wait;
 
 use std::{sync::Arc, time::Duration};
 
 use tonic::Request;
 
-pub use authenticated::Authenticated;
-pub use bulk::BulkItem;
-pub use config::{ClientConfig, Rediscovery, Tls, Token, token_claims};
-pub use connection::Connection;
-pub use error::{ClientError, ErrorKind};
-pub use outcomes::Outcomes;
-pub use probe::{Spoken, diagnose, judge, probe, unanswered};
 pub use rest::{Metadata, RestClient, RunPages, RunSummary, SlotUse, WorkerSummary};
-pub use sources::{ENV_FILES, Source, Sources, parse_integer};
-pub use status::{RunDetails, TaskDetails};
+pub use runs::{Outcomes, RunDetails, RunFailed, RunOutcome, TaskDetails};
 pub use stream::{RunEvent, RunEventKind, RunEvents, StreamSelector};
-pub use transport::Proxies;
-pub use trigger::{RunHandle, TRIGGER_KEY, TriggerOptions};
-pub use wait::{RunFailed, RunOutcome};
+pub use trigger::{BulkItem, RunHandle, TRIGGER_KEY, TriggerOptions};
 
-use crate::hatchet::wire::{RunId, proto::GetVersionRequest};
+pub use crate::hatchet::transport::{
+    Authenticated, ClientConfig, ClientError, Connection, ENV_FILES, ErrorKind, Proxies, Rediscovery, Source, Sources,
+    Spoken, Tls, Token, diagnose, judge, parse_integer, probe, token_claims, unanswered,
+};
+pub(in crate::hatchet) use crate::hatchet::transport::{call_deadline as patience, connection, retry};
+use crate::hatchet::{
+    transport::{config, dial as transport, error, liveness as pulse},
+    wire::{RunId, proto::GetVersionRequest},
+};
 
 /// An engine's client. Cheap to clone; all clones share one connection and one subscription to results.
 #[derive(Clone)]
@@ -71,7 +45,7 @@ pub struct Client(Arc<Inner>);
 struct Inner {
     connection: Connection,
     rest: Option<RestClient>,
-    results: results::Results,
+    results: runs::Results,
     /// To be held while an item of a bulk trigger is asked for on its own.
     singles: tokio::sync::Semaphore,
 }
@@ -85,8 +59,8 @@ impl Client {
     /// A client over an existing connection.
     pub fn over(connection: Connection) -> Result<Self, ClientError> {
         let rest = RestClient::new(connection.clone());
-        let results = results::Results::new(connection.clone());
-        let singles = tokio::sync::Semaphore::new(bulk::SINGLE_CALLS);
+        let results = runs::Results::new(connection.clone());
+        let singles = tokio::sync::Semaphore::new(trigger::SINGLE_CALLS);
         Ok(Self(Arc::new(Inner { connection, rest, results, singles })))
     }
 
@@ -132,7 +106,7 @@ impl Client {
         &self.0.singles
     }
 
-    pub(crate) fn results(&self) -> &results::Results {
+    pub(crate) fn results(&self) -> &runs::Results {
         &self.0.results
     }
 }

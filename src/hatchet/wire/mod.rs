@@ -6,19 +6,14 @@
 mod action;
 mod details;
 mod duration;
-mod handshake;
-mod host;
 mod ids;
 mod payload;
-pub mod private_file;
 mod status;
 mod token;
 
 pub use action::{ActionId, BadAction};
 pub use details::{read_detail, write_detail};
 pub use duration::{BadDuration, format_duration, parse_duration};
-pub use handshake::Handshake;
-pub use host::HostNames;
 pub use ids::{BadId, RunId, TenantId, TriggerId, WorkerId};
 pub use payload::{BadPayload, check_object, has_nul};
 pub use status::RunStatus;

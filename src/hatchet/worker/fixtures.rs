@@ -2,7 +2,7 @@
 
 use crate::hatchet::{
     client::{ClientConfig, Sources},
-    wire::Handshake,
+    system::Handshake,
 };
 
 /// Settings for an engine at this address that has no REST API, with a token that is never verified.

@@ -28,7 +28,7 @@ use super::{
 };
 use crate::hatchet::{
     client::{Client, ClientConfig, ClientError, ErrorKind},
-    os_error::OsError,
+    system::OsError,
     task::{CancelReason, Kind, Task},
 };
 

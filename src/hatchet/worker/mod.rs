@@ -33,7 +33,6 @@ mod name_list;
 mod options;
 mod session;
 mod state;
-mod visitors;
 mod watchdog;
 
 use std::net::TcpListener;

@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use tonic::Status;
 
 use super::{
-    site::worker,
+    fixture::worker,
     table::{Row, long, not_on_a_real_engine},
 };
 use crate::fake::{Fake, Finished, Report, start};
@@ -22,7 +22,7 @@ use crate::fake::{Fake, Finished, Report, start};
 type Json = Map<String, Value>;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_report_that_fails_is_made_again() {
+async fn failed_report_call_is_retried() {
     // Ten take some 20 s, since the waits between them grow.
     let times = if long() { 10 } else { 5 };
     let fault = format!("the report call fails {times} times, then works");
@@ -48,7 +48,7 @@ async fn a_report_that_fails_is_made_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_attempts_of_a_run_are_kept_apart() {
+async fn overlapping_attempts_report_under_their_own_number() {
     let fault = "retry arrives while the old attempt still runs";
     if not_on_a_real_engine(fault) {
         return;

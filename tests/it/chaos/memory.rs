@@ -7,8 +7,8 @@ use hatchet_quickstart::hatchet::client::{Client, ClientConfig, Sources};
 use serde_json::json;
 
 use super::{
-    child,
-    site::{completed, many},
+    child_worker,
+    fixture::{completed, many},
     table::{Row, long, not_on_a_real_engine},
 };
 use crate::process::Place;
@@ -22,7 +22,7 @@ fn resident(process: u32) -> Option<usize> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_stays() {
+async fn worker_memory_stays_bounded_under_load() {
     let (tasks, warm) = if long() { (100_000, 10_000) } else { (1_000, 500) };
     let fault = format!("{tasks} tasks with logs and stream chunks");
     if not_on_a_real_engine(&fault) {
@@ -32,7 +32,7 @@ async fn it_stays() {
     let place = Place::new();
     let engine = place.engine();
     let config = ClientConfig::from_handshake(&place.handshake(), &Sources::default()).unwrap();
-    let worker = child::spawn(&config, &place.path("ledger"), 100);
+    let worker = child_worker::spawn(&config, &place.path("ledger"), 100);
     let client = Client::new(config).unwrap();
     let begun = Instant::now();
     let (mut at_first, mut most) = (None, 0);

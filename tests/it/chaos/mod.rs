@@ -5,24 +5,24 @@
 //! those faults that can be made there to the engine that the environment names.
 
 mod attempts;
-mod blocked;
-mod busy;
-mod child;
+mod blocked_thread;
+mod busy_cores;
+mod child_worker;
 #[cfg(feature = "durable")]
 mod crash;
-mod cuts;
-mod doors;
-mod fuzz;
-mod junk;
-mod kills;
+mod engine_restart;
+mod execution_timeout;
+mod fixture;
+mod grpc_fuzz;
+mod invalid_assignments;
+mod link_faults;
+mod link_outages;
 mod memory;
-mod outage;
-mod overdue;
-mod peers;
+mod parser_fuzz;
 pub mod proxy;
-mod restart;
+mod sdk_comparison;
 mod sigterm;
-mod site;
-mod subscription;
 mod suspend;
 mod table;
+mod waiting_client;
+mod worker_kills;

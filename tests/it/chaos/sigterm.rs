@@ -6,8 +6,8 @@ use futures_util::future::join_all;
 use hatchet_quickstart::hatchet::wire::RunStatus;
 
 use super::{
-    child,
-    site::{Site, trigger, within},
+    child_worker,
+    fixture::{TestEngine, trigger, within},
     table::{Row, long},
 };
 use crate::{
@@ -16,18 +16,18 @@ use crate::{
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn all_is_finished_or_may_be_retried() {
+async fn sigterm_finishes_runs_or_reports_retryable_failures() {
     let mut row = Row::of("SIGTERM in the middle of 100 tasks");
     let grace = Duration::from_secs(if long() { 5 } else { 1 });
-    let site = Site::start().await;
+    let engine = TestEngine::start().await;
     let place = Place::new();
     let mut command = place.worker_command(&["--slots", "100", "--grace", &format!("{}s", grace.as_secs())]);
-    for (name, value) in child::settings(&site.config) {
+    for (name, value) in child_worker::settings(&engine.config) {
         command.env(name, value);
     }
     let program = Program::start(&mut command);
     program.err.until("a worker that listens", |line| line.starts_with("  tasks "));
-    let client = site.client();
+    let client = engine.client();
     // Those that end in time come last, so that they run at the signal.
     let seconds = (0..100).map(|n| if n < 50 { 600.0 } else { 0.2 + grace.as_secs_f64() / 2.0 });
     let mut runs = Vec::new();

@@ -5,8 +5,8 @@ use std::time::Duration;
 use hatchet_quickstart::hatchet::client::{Client, ClientConfig, Sources};
 
 use super::{
-    child,
-    site::{Count, completed, trigger},
+    child_worker,
+    fixture::{Count, completed, trigger},
     table::{Row, long, not_on_a_real_engine},
 };
 use crate::{process::Place, support::eventually};
@@ -17,7 +17,7 @@ fn gap() -> Duration {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn run_is_executed_once_when_engine_and_worker_are_suspended() {
+async fn suspended_engine_and_worker_execute_run_once() {
     let fault = format!("engine and worker suspended together for {:?}", gap());
     if not_on_a_real_engine(&fault) {
         return;
@@ -28,10 +28,10 @@ async fn run_is_executed_once_when_engine_and_worker_are_suspended() {
     let config = ClientConfig::from_handshake(&place.handshake(), &Sources::default()).unwrap();
     let ledger = place.path("ledger");
     let (settings, file) = (config.clone(), ledger.clone());
-    let worker = tokio::task::spawn_blocking(move || child::spawn(&settings, &file, 1)).await.unwrap();
+    let worker = tokio::task::spawn_blocking(move || child_worker::spawn(&settings, &file, 1)).await.unwrap();
     let client = Client::new(config).unwrap();
     let run = trigger(&client, "count", &Count { ms: 5_000 + u64::try_from(gap().as_millis()).unwrap() }).await;
-    eventually("it runs", async || (!child::read(&ledger).is_empty()).then_some(())).await;
+    eventually("it runs", async || (!child_worker::read(&ledger).is_empty()).then_some(())).await;
     for program in [&engine, &worker] {
         program.signal("STOP");
     }
@@ -41,7 +41,7 @@ async fn run_is_executed_once_when_engine_and_worker_are_suspended() {
         program.signal("CONT");
     }
     completed(&run).await;
-    let lines = child::read(&ledger);
+    let lines = child_worker::read(&ledger);
     assert_eq!(lines.iter().filter(|line| !line.ended).count(), 1, "{lines:?}");
     row.say("the run in flight was executed once");
     worker.kill();

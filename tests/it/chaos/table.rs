@@ -76,7 +76,7 @@ impl Drop for Row {
 
 /// The last test by name: with one thread it runs after all others.
 #[test]
-fn z_the_table() {
+fn z_summary_table() {
     if !long() {
         println!("the table of faults is skipped: make chaos prints it");
         return;

@@ -84,7 +84,7 @@ async fn only_right(
 }
 
 #[tokio::test]
-async fn a_required_label_is_required() {
+async fn worker_without_required_label_gets_no_run() {
     let target = Target::start().await;
     if !served(&target).await {
         return;
@@ -97,7 +97,7 @@ async fn a_required_label_is_required() {
 }
 
 #[tokio::test]
-async fn a_number_is_compared_as_asked() {
+async fn label_number_is_compared_with_the_given_operator() {
     let target = Target::start().await;
     if !served(&target).await {
         return;
@@ -115,7 +115,7 @@ async fn a_number_is_compared_as_asked() {
 }
 
 #[tokio::test]
-async fn a_trigger_may_ask_for_a_label_of_its_own() {
+async fn desired_labels_of_a_trigger_select_the_worker() {
     let target = Target::start().await;
     if !served(&target).await {
         return;
@@ -135,7 +135,7 @@ async fn a_trigger_may_ask_for_a_label_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_label_that_is_not_required_is_a_wish() {
+async fn optional_label_is_a_preference() {
     let target = Target::start().await;
     if !served(&target).await {
         return;

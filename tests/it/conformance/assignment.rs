@@ -8,7 +8,7 @@ use super::deviations::Deviation;
 use crate::support::{RawWorker, Target};
 
 #[tokio::test]
-async fn an_action_has_the_ids_of_its_run_task_and_workflow() {
+async fn assignment_has_ids_of_run_task_and_workflow() {
     let target = Target::start().await;
     let flow = target.flow("fields").await;
     let mut worker = RawWorker::start(&target, &flow, 1).await;
@@ -38,7 +38,7 @@ async fn an_action_has_the_ids_of_its_run_task_and_workflow() {
 }
 
 #[tokio::test]
-async fn the_payload_holds_the_input_and_how_the_run_began() {
+async fn payload_has_input_and_trigger_source() {
     let target = Target::start().await;
     let flow = target.flow("payload").await;
     let mut worker = RawWorker::start(&target, &flow, 1).await;
@@ -61,7 +61,7 @@ async fn the_payload_holds_the_input_and_how_the_run_began() {
 }
 
 #[tokio::test]
-async fn metadata_reaches_the_worker_and_the_details() {
+async fn metadata_reaches_worker_and_run_details() {
     let target = Target::start().await;
     let flow = target.flow("metadata").await;
     let mut worker = RawWorker::start(&target, &flow, 1).await;
@@ -79,7 +79,7 @@ async fn metadata_reaches_the_worker_and_the_details() {
 }
 
 #[tokio::test]
-async fn a_trace_is_begun_where_none_was_given() {
+async fn trace_parent_is_created_when_missing() {
     let target = Target::start().await;
     let flow = target.flow("trace").await;
     let mut worker = RawWorker::start(&target, &flow, 1).await;
@@ -99,7 +99,7 @@ async fn a_trace_is_begun_where_none_was_given() {
 }
 
 #[tokio::test]
-async fn a_task_is_running_from_its_assignment() {
+async fn task_is_running_once_assigned() {
     let target = Target::start().await;
     let flow = target.flow("running").await;
     let run = target.trigger(&flow, json!({})).await;
@@ -117,7 +117,7 @@ async fn a_task_is_running_from_its_assignment() {
 }
 
 #[tokio::test]
-async fn high_priority_goes_first_and_equals_in_their_order() {
+async fn higher_priority_goes_first_and_equals_in_order() {
     let target = Target::start().await;
     let flow = target.flow("order").await;
     let mut runs = Vec::new();
@@ -136,7 +136,7 @@ async fn high_priority_goes_first_and_equals_in_their_order() {
 }
 
 #[tokio::test]
-async fn a_run_has_the_priority_of_its_workflow_unless_told() {
+async fn run_defaults_to_priority_of_its_workflow() {
     let target = Target::start().await;
     let mut definition = target.definition("default-priority");
     definition.default_priority = Some(3);

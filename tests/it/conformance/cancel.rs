@@ -12,7 +12,7 @@ use super::deviations::Deviation;
 use crate::support::{Bystander, RawWorker, Target, eventually, only_task, refused};
 
 #[tokio::test]
-async fn a_queued_run_is_cancelled_and_never_assigned() {
+async fn cancelled_queued_run_is_never_assigned() {
     let target = Target::start().await;
     let flow = target.flow("queued").await;
     let run = target.trigger(&flow, json!({})).await;
@@ -32,7 +32,7 @@ async fn a_queued_run_is_cancelled_and_never_assigned() {
 }
 
 #[tokio::test]
-async fn the_worker_of_a_running_run_is_told() {
+async fn cancel_of_running_run_notifies_its_worker() {
     let target = Target::for_failures().await;
     let flow = target.flow_with("running", |task| task.retries = 3).await;
     let mut worker = RawWorker::start(&target, &flow, 1).await;
@@ -58,7 +58,7 @@ async fn the_worker_of_a_running_run_is_told() {
 }
 
 #[tokio::test]
-async fn a_run_in_back_off_is_cancelled() {
+async fn run_in_backoff_is_cancelled() {
     let target = Target::for_failures().await;
     let flow = target
         .flow_with("back-off", |task| {
@@ -77,7 +77,7 @@ async fn a_run_in_back_off_is_cancelled() {
 }
 
 #[tokio::test]
-async fn a_cancel_of_a_final_run_is_answered_and_the_run_stays_final() {
+async fn cancel_of_finished_run_succeeds_without_effect() {
     let target = Target::start().await;
     let flow = target.flow("final").await;
     let mut worker = RawWorker::start(&target, &flow, 1).await;
@@ -115,7 +115,7 @@ fn filter(workflow_ids: &[&str], metadata: &[&str]) -> TasksFilter {
 }
 
 #[tokio::test]
-async fn the_answer_to_a_cancel_names_what_was_asked_for() {
+async fn cancel_response_lists_the_requested_ids() {
     let target = Target::start().await;
     let unknown = Uuid::new_v4().to_string();
     assert_eq!(target.cancel(&[&unknown]).await, [unknown.as_str()]);
@@ -123,7 +123,7 @@ async fn the_answer_to_a_cancel_names_what_was_asked_for() {
 }
 
 #[tokio::test]
-async fn a_cancel_with_faults_is_refused() {
+async fn invalid_cancel_request_is_rejected() {
     let target = Target::start().await;
     let flow = target.flow("faults").await;
     let by_filter = |filter| CancelTasksRequest { external_ids: Vec::new(), filter: Some(filter) };
@@ -138,7 +138,7 @@ async fn a_cancel_with_faults_is_refused() {
 }
 
 #[tokio::test]
-async fn runs_are_cancelled_by_their_metadata() {
+async fn runs_are_cancelled_by_metadata() {
     let target = Target::start().await;
     let flow = target.flow("filtered").await;
     let with = |value: &str| TriggerWorkflowRequest {
@@ -162,7 +162,7 @@ async fn runs_are_cancelled_by_their_metadata() {
 }
 
 #[tokio::test]
-async fn a_filter_that_says_nothing_chooses_nothing() {
+async fn empty_cancel_filter_selects_no_run() {
     let target = Target::start().await;
     let flow = target.flow("nothing").await;
     let run = target.trigger(&flow, json!({})).await;

@@ -21,7 +21,7 @@ fn child(flow: &Flow, parent: &str, index: Option<i32>, key: Option<&str>) -> Tr
 }
 
 #[tokio::test]
-async fn the_same_child_of_the_same_parent_is_one_run() {
+async fn child_triggered_twice_by_its_parent_is_one_run() {
     let target = Target::start().await;
     let (parents, flow) = (target.flow("parent").await, target.flow("child").await);
     let parent = target.trigger(&parents, json!({})).await;
@@ -45,7 +45,7 @@ async fn the_same_child_of_the_same_parent_is_one_run() {
 }
 
 #[tokio::test]
-async fn a_child_knows_its_parent() {
+async fn child_assignment_names_its_parent() {
     let target = Target::start().await;
     let (parents, flow) = (target.flow("parent").await, target.flow("child").await);
     let parent = target.trigger(&parents, json!({})).await;
@@ -95,7 +95,7 @@ async fn listed_child_names_its_parent_task() {
 }
 
 #[tokio::test]
-async fn a_parent_that_is_not_there_is_refused() {
+async fn unknown_parent_is_rejected() {
     let target = Target::start().await;
     let flow = target.flow("orphan").await;
     for id in ["nope", ""] {
@@ -111,7 +111,7 @@ async fn a_parent_that_is_not_there_is_refused() {
 }
 
 #[tokio::test]
-async fn an_index_or_a_run_without_a_parent_task_is_ignored() {
+async fn child_index_without_parent_task_is_ignored() {
     let target = Target::start().await;
     let flow = target.flow("free").await;
     let request = TriggerWorkflowRequest { child_index: Some(0), ..flow.request(json!({})) };

@@ -40,7 +40,7 @@ fn faults(target: &Target) -> Vec<Option<String>> {
 }
 
 #[tokio::test]
-async fn the_version_is_told() {
+async fn version_is_returned() {
     let target = Target::start().await;
     let version = target.dispatcher().get_version(GetVersionRequest {}).await.unwrap().into_inner().version;
     if target.deviates(Deviation::FixedVersion) {
@@ -51,7 +51,7 @@ async fn the_version_is_told() {
 }
 
 #[tokio::test]
-async fn unary_calls_without_a_good_token_are_unauthenticated() {
+async fn unary_call_without_valid_token_is_unauthenticated() {
     let target = Target::start().await;
     for fault in faults(&target) {
         let link = target.link_as(fault.as_deref());
@@ -68,7 +68,7 @@ async fn unary_calls_without_a_good_token_are_unauthenticated() {
 }
 
 #[tokio::test]
-async fn streams_without_a_good_token_are_unauthenticated() {
+async fn stream_without_valid_token_is_unauthenticated() {
     let target = Target::start().await;
     for fault in faults(&target) {
         let mut dispatcher = DispatcherClient::new(target.link_as(fault.as_deref()));
@@ -82,7 +82,7 @@ async fn streams_without_a_good_token_are_unauthenticated() {
 }
 
 #[tokio::test]
-async fn the_scheme_of_the_token_has_no_case() {
+async fn authorization_scheme_is_case_insensitive() {
     let target = Target::start().await;
     for scheme in ["bearer", "Bearer", "BEARER"] {
         let link = target.link_as(Some(&format!("{scheme} {}", target.token)));
@@ -99,7 +99,7 @@ async fn call_by_path(target: &Target, path: &'static str) -> Result<GetVersionR
 }
 
 #[tokio::test]
-async fn an_unknown_method_or_service_is_unimplemented() {
+async fn unknown_method_or_service_is_unimplemented() {
     let target = Target::start().await;
     call_by_path(&target, "/Dispatcher/GetVersion").await.unwrap();
     refused(call_by_path(&target, "/Dispatcher/Nope").await, Code::Unimplemented, "");
@@ -108,7 +108,7 @@ async fn an_unknown_method_or_service_is_unimplemented() {
 }
 
 #[tokio::test]
-async fn requests_compressed_with_gzip_are_taken() {
+async fn gzip_compressed_request_is_accepted() {
     let target = Target::start().await;
     let flow = target.flow("gzip").await;
     let mut workflows =
@@ -125,7 +125,7 @@ async fn requests_compressed_with_gzip_are_taken() {
 }
 
 #[tokio::test]
-async fn a_message_over_4_mib_is_refused_and_one_below_is_taken() {
+async fn message_over_4_mib_is_rejected() {
     let target = Target::start().await;
     let flow = target.flow("large").await;
     let mut workflows = target.workflows();
@@ -156,7 +156,7 @@ async fn a_message_over_4_mib_is_refused_and_one_below_is_taken() {
 /// The official clients ping each 10 s, with calls open or not. Engines built on gRPC libraries may end the connection
 /// at the third ping that comes too soon for them; pings at 6 s show that sooner and are allowed as well (from 5 s on).
 #[tokio::test]
-async fn keepalive_pings_do_not_end_a_connection() {
+async fn keepalive_pings_leave_the_connection_open() {
     let target = Target::start().await;
     let flow = target.flow("pings").await;
     let endpoint = target.endpoint().http2_keep_alive_interval(Duration::from_secs(6)).keep_alive_while_idle(true);

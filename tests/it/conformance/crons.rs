@@ -19,7 +19,7 @@ fn expression(pattern: &str) -> String {
 }
 
 #[tokio::test]
-async fn declared_expression_is_of_the_dialect_of_a_real_engine() {
+async fn declared_cron_expression_follows_the_real_dialect() {
     let target = Target::start().await;
     let mut definition = target.definition("dialect");
     let fine = [
@@ -96,7 +96,7 @@ async fn declared_expression_is_of_the_dialect_of_a_real_engine() {
 }
 
 #[tokio::test]
-async fn cron_named_twice_in_a_declaration_is_one() {
+async fn cron_declared_twice_is_created_once() {
     let target = Target::start().await;
     let mut definition = target.definition("twice");
     definition.cron_triggers = vec![expression("0 0 1 M *"); 2];
@@ -109,7 +109,7 @@ async fn cron_named_twice_in_a_declaration_is_one() {
 }
 
 #[tokio::test]
-async fn cron_over_rest_may_be_a_descriptor() {
+async fn cron_over_rest_accepts_a_descriptor() {
     let target = Target::start().await;
     let flow = target.flow("over-rest").await;
     let crons = format!("/api/v1/tenants/{}/workflows", target.tenant);

@@ -10,7 +10,7 @@ use super::deviations::Deviation;
 use crate::support::{RawWorker, Target, refused};
 
 #[tokio::test]
-async fn the_same_definition_has_the_same_ids() {
+async fn same_definition_has_the_same_ids() {
     let target = Target::start().await;
     let mut definition = target.definition("same");
     let first = target.try_put(&definition).await.unwrap();
@@ -41,7 +41,7 @@ async fn new_runs_use_the_newest_version() {
 }
 
 #[tokio::test]
-async fn a_name_and_one_task_with_an_action_are_enough() {
+async fn definition_needs_only_name_and_action() {
     let target = Target::start().await;
     let name = target.name("minimal");
     let task = CreateTaskOpts { readable_id: "t".to_owned(), action: format!("{name}:t"), ..Default::default() };
@@ -88,7 +88,7 @@ fn idempotency(expression: &str, ttl_ms: i64) -> Option<IdempotencyConfig> {
 }
 
 #[tokio::test]
-async fn an_invalid_definition_is_refused_by_the_field() {
+async fn invalid_definition_is_rejected_by_field() {
     let target = Target::start().await;
     for (definition, field) in invalid(&target) {
         let status = target.try_put(&definition).await.expect_err(field);
@@ -99,7 +99,7 @@ async fn an_invalid_definition_is_refused_by_the_field() {
 }
 
 #[tokio::test]
-async fn concurrency_needs_an_expression() {
+async fn concurrency_requires_an_expression() {
     let target = Target::start().await;
     let mut definition = target.definition("grouped");
     definition.concurrency_arr = vec![Concurrency::default()];
@@ -112,7 +112,7 @@ async fn concurrency_needs_an_expression() {
 }
 
 #[tokio::test]
-async fn a_broken_definition_is_refused() {
+async fn malformed_definition_is_rejected() {
     let target = Target::start().await;
     let expected =
         if target.deviates(Deviation::BrokenDefinitionIsInvalid) { Code::InvalidArgument } else { Code::Internal };
@@ -134,7 +134,7 @@ async fn a_broken_definition_is_refused() {
 }
 
 #[tokio::test]
-async fn all_units_of_a_duration_are_taken() {
+async fn every_duration_unit_is_accepted() {
     let target = Target::start().await;
     for duration in ["500ms", "1.5h", "1h30m", "90s", ".5s", "5.s", "0.0001ms", "2562047h", "2562047h47m16s"] {
         let both = |task: &mut CreateTaskOpts| {
@@ -146,7 +146,7 @@ async fn all_units_of_a_duration_are_taken() {
 }
 
 #[tokio::test]
-async fn an_action_is_matched_and_delivered_in_lower_case() {
+async fn action_is_matched_and_delivered_in_lower_case() {
     let target = Target::start().await;
     let mut definition = target.definition("case");
     let part = definition.name.clone();

@@ -37,7 +37,7 @@ pub(super) async fn chunk(target: &Target, run: &str, text: &str, index: Option<
 }
 
 #[tokio::test]
-async fn a_subscription_by_run_is_live_restores_the_order_and_ends_with_the_run() {
+async fn run_subscription_orders_chunks_and_ends_with_run() {
     let target = Target::start().await;
     let flow = target.flow("by-run").await;
     let mut worker = RawWorker::start(&target, &flow, 1).await;
@@ -86,7 +86,7 @@ async fn a_subscription_by_run_is_live_restores_the_order_and_ends_with_the_run(
 }
 
 #[tokio::test]
-async fn a_late_subscriber_is_told_that_it_is_over() {
+async fn late_subscriber_gets_end_of_run() {
     let target = Target::start().await;
     let flow = target.flow("late").await;
     let mut worker = RawWorker::start(&target, &flow, 1).await;
@@ -106,7 +106,7 @@ async fn a_late_subscriber_is_told_that_it_is_over() {
 }
 
 #[tokio::test]
-async fn a_subscription_names_a_run_or_metadata() {
+async fn subscription_requires_run_or_metadata() {
     let target = Target::start().await;
     let key_only = SubscribeToWorkflowEventsRequest { additional_meta_key: Some(KEY.to_owned()), ..Default::default() };
     for request in [SubscribeToWorkflowEventsRequest::default(), key_only] {
@@ -116,14 +116,14 @@ async fn a_subscription_names_a_run_or_metadata() {
 }
 
 #[tokio::test]
-async fn an_unknown_run_has_no_events() {
+async fn subscription_to_unknown_run_has_no_events() {
     let target = Target::start().await;
     let id = Uuid::new_v4().to_string();
     by_run(&target, &id).expect_refusal(Code::NotFound, "not found").await;
 }
 
 #[tokio::test]
-async fn a_chunk_needs_a_run() {
+async fn chunk_requires_a_run() {
     let target = Target::start().await;
     let id = Uuid::new_v4().to_string();
     missing(&target, chunk(&target, &id, "x", None).await, &format!("task run not found: {id}"));

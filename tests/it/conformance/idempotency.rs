@@ -45,7 +45,7 @@ async fn flow(target: &Target, base: &str, method: IdempotencyMethod, ttl_ms: i6
 }
 
 #[tokio::test]
-async fn a_key_in_use_is_refused_with_the_run_that_has_it() {
+async fn duplicate_key_is_rejected_with_existing_run() {
     let target = Target::start().await;
     let (key, other) = (target.name("key"), target.name("other"));
     let flow = flow(&target, "collides", IdempotencyMethod::Ttl, 600_000).await;
@@ -70,7 +70,7 @@ async fn a_key_in_use_is_refused_with_the_run_that_has_it() {
 }
 
 #[tokio::test]
-async fn a_key_is_the_tenants_not_the_workflows() {
+async fn key_is_unique_per_tenant() {
     let target = Target::start().await;
     let key = target.name("key");
     let first = flow(&target, "first", IdempotencyMethod::Ttl, 600_000).await;
@@ -83,7 +83,7 @@ async fn a_key_is_the_tenants_not_the_workflows() {
 }
 
 #[tokio::test]
-async fn a_bulk_starts_what_does_not_collide_and_names_the_rest() {
+async fn bulk_trigger_starts_new_keys_and_reports_duplicates() {
     let target = Target::start().await;
     let flow = flow(&target, "bulk", IdempotencyMethod::Ttl, 600_000).await;
     let item = |key: &str| flow.request(json!({"key": target.name(key)}));
@@ -104,7 +104,7 @@ async fn a_bulk_starts_what_does_not_collide_and_names_the_rest() {
 }
 
 #[tokio::test]
-async fn a_ttl_key_outlives_its_run_and_then_ends() {
+async fn ttl_key_outlives_its_run_until_expiry() {
     const TTL: Duration = Duration::from_secs(5);
     let target = Target::start().await;
     let key = target.name("key");
@@ -145,7 +145,7 @@ async fn a_ttl_key_outlives_its_run_and_then_ends() {
 }
 
 #[tokio::test]
-async fn a_status_key_is_free_when_its_run_ends() {
+async fn status_key_is_released_when_run_finishes() {
     let target = Target::start().await;
     let key = target.name("key");
     let flow = flow(&target, "status", IdempotencyMethod::Status, 600_000).await;
@@ -165,7 +165,7 @@ async fn a_status_key_is_free_when_its_run_ends() {
 }
 
 #[tokio::test]
-async fn a_key_that_does_not_evaluate_makes_no_run() {
+async fn trigger_with_failing_key_expression_is_rejected() {
     let target = Target::start().await;
     let flow = flow(&target, "no-key", IdempotencyMethod::Ttl, 600_000).await;
     let mut worker = RawWorker::start(&target, &flow, 10).await;
@@ -187,7 +187,7 @@ async fn a_key_that_does_not_evaluate_makes_no_run() {
 
 /// Keys keep their meaning when a program moves between engines.
 #[tokio::test]
-async fn expression_writes_numbers_as_go_does() {
+async fn key_expression_formats_numbers_as_go_does() {
     let target = Target::start().await;
     let mut definition = target.definition("numbers");
     let expression = format!("'{}:' + (type(input.k) == string ? input.k : string(input.k))", target.name("k"));

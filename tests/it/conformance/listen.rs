@@ -30,7 +30,7 @@ async fn unsubscribe(target: &Target, worker_id: &str) -> Result<(), Status> {
 }
 
 #[tokio::test]
-async fn an_unknown_worker_is_not_found() {
+async fn unknown_worker_is_not_found() {
     let target = Target::start().await;
     let id = Uuid::new_v4().to_string();
     missing(&target, listen(&target, &id).await, "not found");
@@ -39,7 +39,7 @@ async fn an_unknown_worker_is_not_found() {
 }
 
 #[tokio::test]
-async fn a_malformed_worker_id_is_invalid() {
+async fn malformed_worker_id_is_invalid() {
     let target = Target::start().await;
     for id in ["nope", ""] {
         let text = format!("invalid worker ID format: {id}");
@@ -50,7 +50,7 @@ async fn a_malformed_worker_id_is_invalid() {
 }
 
 #[tokio::test]
-async fn a_heartbeat_before_the_first_stream_is_taken() {
+async fn heartbeat_before_first_stream_is_accepted() {
     let target = Target::start().await;
     let mut worker = RawWorker::register(&target, "worker", &[], &[("default", 1)]).await;
     worker.heartbeat().await.unwrap();
@@ -58,7 +58,7 @@ async fn a_heartbeat_before_the_first_stream_is_taken() {
 }
 
 #[tokio::test]
-async fn a_heartbeat_after_the_stream_was_closed_is_refused() {
+async fn heartbeat_after_stream_closed_is_rejected() {
     let target = Target::start().await;
     let flow = target.flow("dropped").await;
     let mut worker = RawWorker::register(&target, "worker", &[&flow.action], &[("default", 1)]).await;
@@ -80,7 +80,7 @@ async fn a_heartbeat_after_the_stream_was_closed_is_refused() {
 }
 
 #[tokio::test]
-async fn a_worker_that_listens_again_gets_what_was_queued() {
+async fn reconnected_worker_gets_queued_runs() {
     let target = Target::start().await;
     let flow = target.flow("again").await;
     let mut worker = RawWorker::start(&target, &flow, 1).await;
@@ -106,7 +106,7 @@ async fn a_worker_that_listens_again_gets_what_was_queued() {
 }
 
 #[tokio::test]
-async fn what_a_worker_has_said_nothing_of_is_sent_again_or_left_to_its_timeout() {
+async fn unacknowledged_assignment_is_resent_or_times_out() {
     let target = Target::start().await;
     let flow = target.flow("unheard").await;
     let mut worker = RawWorker::start(&target, &flow, 3).await;
@@ -133,7 +133,7 @@ async fn what_a_worker_has_said_nothing_of_is_sent_again_or_left_to_its_timeout(
 }
 
 #[tokio::test]
-async fn two_streams_of_one_worker_share_its_actions() {
+async fn two_streams_of_one_worker_share_its_assignments() {
     let target = Target::start().await;
     let flow = target.flow("streams").await;
     let mut worker = RawWorker::start(&target, &flow, 10).await;
@@ -163,7 +163,7 @@ async fn two_streams_of_one_worker_share_its_actions() {
 }
 
 #[tokio::test]
-async fn an_unsubscribed_worker_gets_nothing_and_another_takes_over() {
+async fn unsubscribed_worker_gets_no_run() {
     let target = Target::start().await;
     let flow = target.flow("leaving").await;
     let mut leaving = RawWorker::start(&target, &flow, 1).await;
@@ -185,7 +185,7 @@ async fn an_unsubscribed_worker_gets_nothing_and_another_takes_over() {
 }
 
 #[tokio::test]
-async fn a_worker_paused_by_rest_gets_nothing_until_it_goes_on() {
+async fn paused_worker_gets_no_run_until_resumed() {
     let target = Target::start().await;
     let flow = target.flow("paused").await;
     let mut paused = RawWorker::start(&target, &flow, 10).await;

@@ -24,7 +24,7 @@ fn line(run: &str, message: &str) -> PutLogRequest {
 }
 
 #[tokio::test]
-async fn log_lines_of_a_run_are_taken_before_and_after_its_end() {
+async fn log_line_is_accepted_before_and_after_run_end() {
     let target = Target::start().await;
     let flow = target.flow("lines").await;
     let mut worker = RawWorker::start(&target, &flow, 1).await;
@@ -44,7 +44,7 @@ async fn log_lines_of_a_run_are_taken_before_and_after_its_end() {
 }
 
 #[tokio::test]
-async fn a_log_line_with_faults_is_refused() {
+async fn invalid_log_line_is_rejected() {
     let target = Target::start().await;
     let flow = target.flow("faults").await;
     let run = target.trigger(&flow, json!({})).await;
@@ -63,7 +63,7 @@ async fn a_log_line_with_faults_is_refused() {
 }
 
 #[tokio::test]
-async fn the_metadata_of_a_log_line_is_an_object() {
+async fn log_line_metadata_must_be_an_object() {
     let target = Target::start().await;
     let flow = target.flow("metadata").await;
     let run = target.trigger(&flow, json!({})).await;

@@ -74,7 +74,7 @@ impl Runs {
 }
 
 #[tokio::test]
-async fn list_by_several_pairs_finds_runs_with_any() {
+async fn list_by_several_pairs_matches_any_pair() {
     let target = Target::start().await;
     let runs = Runs::trigger(&target).await;
     let any = runs.sorted([runs.only_a.clone(), runs.only_b.clone(), runs.both.clone()]);
@@ -91,7 +91,7 @@ async fn list_by_several_pairs_finds_runs_with_any() {
 }
 
 #[tokio::test]
-async fn list_with_the_and_operator_finds_runs_with_all_pairs() {
+async fn list_with_and_operator_matches_all_pairs() {
     let target = Target::start().await;
     let runs = Runs::trigger(&target).await;
     let and = format!("{}&additional_metadata_operator=AND", runs.pairs());
@@ -103,7 +103,7 @@ async fn list_with_the_and_operator_finds_runs_with_all_pairs() {
 }
 
 #[tokio::test]
-async fn filter_that_cannot_be_read_is_refused() {
+async fn malformed_filter_is_rejected() {
     let target = Target::start().await;
     let runs = Runs::trigger(&target).await;
     let of_flow = format!("limit=1&workflow_ids={}", runs.flow.workflow_id);
@@ -118,7 +118,7 @@ async fn filter_that_cannot_be_read_is_refused() {
 }
 
 #[tokio::test]
-async fn last_value_of_a_key_counts() {
+async fn last_value_of_repeated_key_wins() {
     let target = Target::start().await;
     let runs = Runs::trigger(&target).await;
     let with_a = runs.sorted([runs.only_a.clone(), runs.both.clone()]);
@@ -130,7 +130,7 @@ async fn last_value_of_a_key_counts() {
 }
 
 #[tokio::test]
-async fn cancellation_by_several_pairs_takes_runs_with_any() {
+async fn cancel_by_several_pairs_matches_any_pair() {
     let target = Target::start().await;
     let runs = Runs::trigger(&target).await;
     let mut since = timestamp_now();
@@ -149,7 +149,7 @@ async fn cancellation_by_several_pairs_takes_runs_with_any() {
 }
 
 #[tokio::test]
-async fn client_cancels_runs_with_all_pairs_only() {
+async fn client_cancels_only_runs_with_all_pairs() {
     let target = Target::start().await;
     let client = target.client();
     let runs = Runs::trigger(&target).await;
@@ -167,7 +167,7 @@ async fn client_cancels_runs_with_all_pairs_only() {
 }
 
 #[tokio::test]
-async fn client_finds_runs_by_keys_with_a_colon() {
+async fn client_finds_runs_by_keys_with_colon() {
     let target = Target::start().await;
     let client = target.client();
     let flow = target.flow("colon").await;

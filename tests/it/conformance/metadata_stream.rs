@@ -98,7 +98,7 @@ async fn end_of(feed: &mut Feed<WorkflowEvent>, run: &str) -> WorkflowEvent {
 }
 
 #[tokio::test]
-async fn a_subscription_by_metadata_gets_all_chunks() {
+async fn metadata_subscription_gets_all_chunks() {
     let target = Target::start().await;
     let flow = target.flow("chunks").await;
     let value = target.name("value");
@@ -145,7 +145,7 @@ async fn a_subscription_by_metadata_gets_all_chunks() {
 }
 
 #[tokio::test]
-async fn a_subscription_by_metadata_goes_on_while_a_run_it_has_seen_is_open() {
+async fn metadata_subscription_continues_while_run_is_open() {
     let target = Target::start().await;
     let flow = target.flow("open").await;
     let value = target.name("value");
@@ -162,7 +162,7 @@ async fn a_subscription_by_metadata_goes_on_while_a_run_it_has_seen_is_open() {
 }
 
 #[tokio::test]
-async fn subscription_by_metadata_outlasts_the_end_of_one_of_its_runs() {
+async fn metadata_subscription_outlives_one_finished_run() {
     let target = Target::start().await;
     let flow = target.flow("two").await;
     let value = target.name("value");
@@ -192,7 +192,7 @@ async fn subscription_by_metadata_outlasts_the_end_of_one_of_its_runs() {
 }
 
 #[tokio::test]
-async fn client_stream_by_metadata_has_all_chunks_of_two_runs() {
+async fn client_metadata_stream_has_chunks_of_both_runs() {
     let target = Target::start().await;
     let flow = target.flow("client").await;
     let value = target.name("value");
@@ -238,7 +238,7 @@ async fn client_stream_by_metadata_has_all_chunks_of_two_runs() {
 }
 
 #[tokio::test]
-async fn subscription_by_metadata_outlasts_a_cancelled_run() {
+async fn metadata_subscription_outlives_cancelled_run() {
     let target = Target::start().await;
     let flow = target.flow("cancelled").await;
     let value = target.name("value");
@@ -264,7 +264,7 @@ async fn subscription_by_metadata_outlasts_a_cancelled_run() {
 }
 
 #[tokio::test]
-async fn chunks_without_an_index_are_forwarded() {
+async fn chunk_without_index_is_forwarded() {
     let target = Target::start().await;
     let flow = target.flow("no-index").await;
     let value = target.name("value");
@@ -290,7 +290,7 @@ async fn chunks_without_an_index_are_forwarded() {
 }
 
 #[tokio::test]
-async fn a_failed_attempt_is_told_with_its_error() {
+async fn failed_attempt_event_has_its_error() {
     let target = Target::for_failures().await;
     let flow = target.flow_with("attempts", |task| task.retries = 1).await;
     let value = target.name("value");
@@ -321,7 +321,7 @@ async fn a_failed_attempt_is_told_with_its_error() {
 }
 
 #[tokio::test]
-async fn a_late_subscriber_to_a_run_disturbs_no_other_subscription() {
+async fn late_subscriber_leaves_other_subscriptions_open() {
     let target = Target::start().await;
     if !target.deviates(Deviation::LateSubscriberGetsTheEnd) {
         // Nobody is told anything then.

@@ -16,7 +16,7 @@ fn output(details: &GetRunDetailsResponse) -> &str {
 }
 
 #[tokio::test]
-async fn a_bare_completed_completes() {
+async fn completed_event_without_started_completes_run() {
     let target = Target::start().await;
     let flow = target.flow("bare").await;
     let mut worker = RawWorker::start(&target, &flow, 1).await;
@@ -42,7 +42,7 @@ async fn a_bare_completed_completes() {
 }
 
 #[tokio::test]
-async fn started_may_come_twice_late_or_not_at_all() {
+async fn started_event_may_be_repeated_late_or_missing() {
     let target = Target::start().await;
     let flow = target.flow("started").await;
     let mut worker = RawWorker::start(&target, &flow, 1).await;
@@ -62,7 +62,7 @@ async fn started_may_come_twice_late_or_not_at_all() {
 }
 
 #[tokio::test]
-async fn output_is_kept_byte_for_byte() {
+async fn output_is_returned_byte_for_byte() {
     let target = Target::start().await;
     let flow = target.flow("bytes").await;
     let mut worker = RawWorker::start(&target, &flow, 1).await;
@@ -85,7 +85,7 @@ async fn output_is_kept_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn an_empty_output_completes() {
+async fn empty_output_completes_run() {
     let target = Target::start().await;
     let flow = target.flow("empty").await;
     let mut worker = RawWorker::start(&target, &flow, 1).await;
@@ -98,7 +98,7 @@ async fn an_empty_output_completes() {
 }
 
 #[tokio::test]
-async fn output_that_is_not_json_or_holds_nul_fails_the_task() {
+async fn output_with_nul_or_invalid_json_fails_task() {
     let target = Target::for_failures().await;
     let flow = target.flow("bad-output").await;
     let mut worker = RawWorker::start(&target, &flow, 1).await;
@@ -128,7 +128,7 @@ async fn output_that_is_not_json_or_holds_nul_fails_the_task() {
 }
 
 #[tokio::test]
-async fn an_error_text_is_kept_as_it_is() {
+async fn error_text_is_returned_unchanged() {
     let target = Target::for_failures().await;
     let flow = target.flow("error").await;
     let mut worker = RawWorker::start(&target, &flow, 1).await;
@@ -144,7 +144,7 @@ async fn an_error_text_is_kept_as_it_is() {
 }
 
 #[tokio::test]
-async fn an_error_text_that_is_json_with_nul_is_replaced() {
+async fn json_error_text_with_nul_is_replaced() {
     let target = Target::for_failures().await;
     let flow = target.flow("error-nul").await;
     let mut worker = RawWorker::start(&target, &flow, 1).await;
@@ -159,7 +159,7 @@ async fn an_error_text_that_is_json_with_nul_is_replaced() {
 }
 
 #[tokio::test]
-async fn an_event_for_no_run_is_invalid() {
+async fn event_without_run_is_invalid() {
     let target = Target::start().await;
     let mut worker = RawWorker::register(&target, "worker", &[], &[("default", 1)]).await;
     let event = |id: &str, kind: Kind| StepActionEvent {
@@ -178,7 +178,7 @@ async fn an_event_for_no_run_is_invalid() {
 }
 
 #[tokio::test]
-async fn an_event_of_no_kind_is_invalid() {
+async fn event_without_type_is_invalid() {
     let target = Target::start().await;
     let flow = target.flow("kind").await;
     let mut worker = RawWorker::start(&target, &flow, 1).await;
@@ -194,7 +194,7 @@ async fn an_event_of_no_kind_is_invalid() {
 }
 
 #[tokio::test]
-async fn an_event_needs_no_worker_id() {
+async fn event_without_worker_id_is_accepted() {
     let target = Target::start().await;
     let flow = target.flow("whose").await;
     let mut worker = RawWorker::start(&target, &flow, 1).await;
@@ -214,7 +214,7 @@ async fn an_event_needs_no_worker_id() {
 }
 
 #[tokio::test]
-async fn a_worker_may_cancel_its_task() {
+async fn worker_can_cancel_its_task() {
     let target = Target::start().await;
     let flow = target.flow_with("cancels", |task| task.retries = 2).await;
     let mut worker = RawWorker::start(&target, &flow, 1).await;
@@ -237,7 +237,7 @@ async fn a_worker_may_cancel_its_task() {
 }
 
 #[tokio::test]
-async fn a_second_outcome_of_an_attempt_is_answered_and_the_run_stays_final() {
+async fn second_outcome_of_attempt_is_accepted_without_effect() {
     let target = Target::for_failures().await;
     let flow = target.flow_with("second", |task| task.retries = 1).await;
     let mut worker = RawWorker::start(&target, &flow, 1).await;

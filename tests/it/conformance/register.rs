@@ -23,7 +23,7 @@ fn slots(of: &[(&str, i32)]) -> HashMap<String, i32> {
 }
 
 #[tokio::test]
-async fn each_registration_makes_a_new_worker() {
+async fn registration_creates_a_new_worker() {
     let target = Target::start().await;
     let name = target.name("Twice.1_x");
     let request = WorkerRegisterRequest {
@@ -40,7 +40,7 @@ async fn each_registration_makes_a_new_worker() {
 }
 
 #[tokio::test]
-async fn a_worker_name_has_letters_digits_dot_dash_and_underscore() {
+async fn worker_name_with_other_characters_is_rejected() {
     let target = Target::start().await;
     for bad in [String::new(), target.name("a b"), target.name("a:b"), target.name("ä")] {
         refused(register(&target, named(bad)).await, Code::InvalidArgument, "CreateWorkerOpts.Name");
@@ -48,7 +48,7 @@ async fn a_worker_name_has_letters_digits_dot_dash_and_underscore() {
 }
 
 #[tokio::test]
-async fn an_action_of_a_worker_has_two_or_three_parts() {
+async fn worker_action_has_two_or_three_parts() {
     let target = Target::start().await;
     for bad in ["", "a", ":b", "a:", "a:b:c:d"] {
         let request = WorkerRegisterRequest { actions: vec![bad.to_owned()], ..named(target.name("w")) };
@@ -62,7 +62,7 @@ async fn an_action_of_a_worker_has_two_or_three_parts() {
 }
 
 #[tokio::test]
-async fn slots_are_given_in_one_way_or_none() {
+async fn slots_in_both_forms_are_rejected() {
     let target = Target::start().await;
     let both =
         WorkerRegisterRequest { slots: Some(3), slot_config: slots(&[("default", 3)]), ..named(target.name("both")) };
@@ -88,7 +88,7 @@ async fn slots_are_given_in_one_way_or_none() {
 }
 
 #[tokio::test]
-async fn labels_and_runtime_info_are_taken() {
+async fn labels_and_runtime_info_are_accepted() {
     let target = Target::start().await;
     let label = |text: Option<&str>, number| WorkerLabels { str_value: text.map(str::to_owned), int_value: number };
     let labels = HashMap::from([

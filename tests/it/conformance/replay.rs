@@ -25,7 +25,7 @@ async fn replayed(target: &Target, worker: &mut RawWorker, run: &str) -> Assigne
 }
 
 #[tokio::test]
-async fn a_replay_counts_on_with_new_retries() {
+async fn replay_continues_attempt_count_with_new_retries() {
     let target = Target::for_failures().await;
     let flow = target.flow_with("replayed", |task| task.retries = 1).await;
     let mut worker = RawWorker::start(&target, &flow, 1).await;
@@ -53,7 +53,7 @@ async fn a_replay_counts_on_with_new_retries() {
 }
 
 #[tokio::test]
-async fn completed_and_cancelled_runs_are_replayed_too() {
+async fn completed_and_cancelled_runs_can_be_replayed() {
     let target = Target::start().await;
     let flow = target.flow("final").await;
     let cancelled = target.trigger(&flow, json!({})).await;
@@ -81,7 +81,7 @@ async fn completed_and_cancelled_runs_are_replayed_too() {
 }
 
 #[tokio::test]
-async fn a_running_run_is_not_replayed() {
+async fn running_run_is_not_replayed() {
     let target = Target::start().await;
     let flow = target.flow("running").await;
     let mut worker = RawWorker::start(&target, &flow, 10).await;
@@ -99,7 +99,7 @@ async fn a_running_run_is_not_replayed() {
 }
 
 #[tokio::test]
-async fn unknown_ids_are_dropped_and_bad_ones_refused() {
+async fn replay_ignores_unknown_and_rejects_malformed_ids() {
     let target = Target::start().await;
     assert!(target.replay(&[&Uuid::new_v4().to_string()]).await.is_empty());
     let request = ReplayTasksRequest { external_ids: vec!["nope".to_owned()], filter: None };

@@ -8,7 +8,7 @@ use super::deviations::Deviation;
 use crate::support::{RawWorker, Target};
 
 #[tokio::test]
-async fn a_call_without_a_good_token_is_forbidden() {
+async fn call_without_valid_token_is_forbidden() {
     let target = Target::start().await;
     let stranger = target.rest.with_token("garbage");
     let (status, _) = stranger.get(&format!("/api/v1/tenants/{}/worker", target.tenant)).await;
@@ -18,7 +18,7 @@ async fn a_call_without_a_good_token_is_forbidden() {
 }
 
 #[tokio::test]
-async fn a_worker_is_listed_with_its_status() {
+async fn worker_list_has_worker_with_status() {
     let target = Target::start().await;
     let flow = target.flow("listed").await;
     let mut worker = RawWorker::start(&target, &flow, 7).await;
@@ -56,7 +56,7 @@ async fn a_worker_is_listed_with_its_status() {
 }
 
 #[tokio::test]
-async fn the_workers_of_a_workflow_are_counted() {
+async fn workflow_counts_its_workers() {
     let target = Target::start().await;
     let flow = target.flow("counted").await;
     let path = format!("/api/v1/tenants/{}/workflows/{}/worker-count", target.tenant, flow.workflow_id);
@@ -77,7 +77,7 @@ async fn the_workers_of_a_workflow_are_counted() {
 }
 
 #[tokio::test]
-async fn a_run_is_read_by_rest() {
+async fn run_is_returned_by_rest() {
     let target = Target::start().await;
     let flow = target.flow("read").await;
     let mut worker = RawWorker::start(&target, &flow, 1).await;
@@ -101,7 +101,7 @@ async fn a_run_is_read_by_rest() {
 }
 
 #[tokio::test]
-async fn a_failed_run_has_its_error_in_rest() {
+async fn failed_run_has_its_error_over_rest() {
     let target = Target::for_failures().await;
     let flow = target.flow("failed").await;
     let mut worker = RawWorker::start(&target, &flow, 1).await;
@@ -115,7 +115,7 @@ async fn a_failed_run_has_its_error_in_rest() {
 }
 
 #[tokio::test]
-async fn runs_are_listed_by_their_metadata() {
+async fn runs_are_listed_by_metadata() {
     let target = Target::start().await;
     let flow = target.flow("runs").await;
     let with = |value: &str| TriggerWorkflowRequest {
@@ -142,7 +142,7 @@ async fn runs_are_listed_by_their_metadata() {
 }
 
 #[tokio::test]
-async fn payload_that_is_no_object_is_refused() {
+async fn payload_other_than_object_is_rejected() {
     let target = Target::start().await;
     let flow = target.flow("payload").await;
     let workflows = format!("/api/v1/tenants/{}/workflows", target.tenant);
@@ -173,7 +173,7 @@ async fn payload_that_is_no_object_is_refused() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_said_in_the_body() {
+async fn unknown_resource_is_named_in_error_body() {
     let target = Target::start().await;
     let id = Uuid::new_v4();
     for (path, status, message) in [

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::support::{Bystander, RawWorker, Target, only_task};
 
 #[tokio::test]
-async fn a_task_without_retries_fails_at_once() {
+async fn task_without_retries_fails_immediately() {
     let target = Target::for_failures().await;
     let flow = target.flow("once").await;
     let mut worker = RawWorker::start(&target, &flow, 1).await;
@@ -23,7 +23,7 @@ async fn a_task_without_retries_fails_at_once() {
 }
 
 #[tokio::test]
-async fn attempts_are_counted_and_keep_their_ids() {
+async fn retry_increments_count_and_keeps_ids() {
     let target = Target::for_failures().await;
     let flow = target.flow_with("counted", |task| task.retries = 2).await;
     let mut worker = RawWorker::start(&target, &flow, 1).await;
@@ -43,7 +43,7 @@ async fn attempts_are_counted_and_keep_their_ids() {
 }
 
 #[tokio::test]
-async fn a_retry_that_completes_completes_the_run() {
+async fn successful_retry_completes_run() {
     let target = Target::for_failures().await;
     let flow = target.flow_with("recovers", |task| task.retries = 1).await;
     let mut worker = RawWorker::start(&target, &flow, 1).await;
@@ -61,7 +61,7 @@ async fn a_retry_that_completes_completes_the_run() {
 }
 
 #[tokio::test]
-async fn events_of_another_attempt_are_answered_and_ignored() {
+async fn events_of_another_attempt_are_ignored() {
     let target = Target::for_failures().await;
     let flow = target.flow_with("stale", |task| task.retries = 1).await;
     let mut worker = RawWorker::start(&target, &flow, 2).await;
@@ -88,7 +88,7 @@ async fn events_of_another_attempt_are_answered_and_ignored() {
 }
 
 #[tokio::test]
-async fn an_event_without_a_count_is_for_the_current_attempt() {
+async fn event_without_retry_count_applies_to_current_attempt() {
     let target = Target::for_failures().await;
     let flow = target.flow_with("uncounted", |task| task.retries = 1).await;
     let mut worker = RawWorker::start(&target, &flow, 1).await;
@@ -104,7 +104,7 @@ async fn an_event_without_a_count_is_for_the_current_attempt() {
 }
 
 #[tokio::test]
-async fn a_task_that_must_not_be_retried_fails_at_once() {
+async fn non_retryable_failure_is_not_retried() {
     let target = Target::for_failures().await;
     let flow = target.flow_with("fatal", |task| task.retries = 5).await;
     let mut worker = RawWorker::start(&target, &flow, 1).await;
@@ -124,7 +124,7 @@ async fn a_task_that_must_not_be_retried_fails_at_once() {
 }
 
 #[tokio::test]
-async fn invalid_output_is_a_failure_like_another() {
+async fn invalid_output_is_retried_like_other_failures() {
     let target = Target::for_failures().await;
     let flow = target.flow_with("bad-output", |task| task.retries = 1).await;
     let mut worker = RawWorker::start(&target, &flow, 1).await;
@@ -139,7 +139,7 @@ async fn invalid_output_is_a_failure_like_another() {
 }
 
 #[tokio::test]
-async fn a_back_off_comes_before_the_retry() {
+async fn retry_waits_for_backoff() {
     let target = Target::for_failures().await;
     let flow = target
         .flow_with("back-off", |task| {

@@ -47,7 +47,7 @@ async fn completed(target: &Target, flow: &Flow, worker: &mut RawWorker, output:
 }
 
 #[tokio::test]
-async fn a_finished_run_is_answered() {
+async fn finished_run_is_reported_immediately() {
     let target = Target::start().await;
     let flow = target.flow("finished").await;
     let mut worker = RawWorker::start(&target, &flow, 1).await;
@@ -65,7 +65,7 @@ async fn a_finished_run_is_answered() {
 }
 
 #[tokio::test]
-async fn an_unfinished_run_is_told_when_it_ends() {
+async fn open_run_is_reported_when_finished() {
     let target = Target::for_failures().await;
     let flow = target.flow_with("unfinished", |task| task.retries = 1).await;
     let mut worker = RawWorker::start(&target, &flow, 1).await;
@@ -84,7 +84,7 @@ async fn an_unfinished_run_is_told_when_it_ends() {
 }
 
 #[tokio::test]
-async fn many_runs_are_waited_for_on_one_stream() {
+async fn one_stream_reports_many_runs() {
     let target = Target::start().await;
     let flow = target.flow("many").await;
     let mut worker = RawWorker::start(&target, &flow, 30).await;
@@ -107,7 +107,7 @@ async fn many_runs_are_waited_for_on_one_stream() {
 }
 
 #[tokio::test]
-async fn an_id_asked_for_twice_is_answered_once() {
+async fn duplicate_run_id_is_reported_once() {
     let target = Target::start().await;
     let (flow, last) = (target.flow("twice").await, target.flow("last").await);
     let mut worker = RawWorker::start(&target, &flow, 1).await;
@@ -132,7 +132,7 @@ async fn an_id_asked_for_twice_is_answered_once() {
 }
 
 #[tokio::test]
-async fn ids_that_are_bad_or_unknown_are_ignored() {
+async fn invalid_or_unknown_ids_are_ignored() {
     let target = Target::start().await;
     let flow = target.flow("ignored").await;
     let mut worker = RawWorker::start(&target, &flow, 1).await;
@@ -146,7 +146,7 @@ async fn ids_that_are_bad_or_unknown_are_ignored() {
 }
 
 #[tokio::test]
-async fn a_cancelled_run_ends_with_an_error_that_is_there_and_empty() {
+async fn cancelled_run_has_empty_error() {
     let target = Target::start().await;
     let flow = target.flow("cancelled").await;
     let run = target.trigger(&flow, json!({})).await;
@@ -159,7 +159,7 @@ async fn a_cancelled_run_ends_with_an_error_that_is_there_and_empty() {
 }
 
 #[tokio::test]
-async fn our_half_close_ends_the_stream() {
+async fn client_half_close_ends_the_stream() {
     let target = Target::start().await;
     let flow = target.flow("half-close").await;
     let mut worker = RawWorker::start(&target, &flow, 1).await;

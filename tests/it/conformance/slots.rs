@@ -16,7 +16,7 @@ async fn runs(target: &Target, flow: &Flow, count: usize) -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn a_worker_gets_as_many_tasks_as_it_has_slots() {
+async fn worker_gets_at_most_its_slots() {
     let target = Target::start().await;
     let flow = target.flow("limit").await;
     let mut waiting = runs(&target, &flow, 5).await;
@@ -38,7 +38,7 @@ async fn a_worker_gets_as_many_tasks_as_it_has_slots() {
 }
 
 #[tokio::test]
-async fn a_slot_type_of_ones_own_is_counted_for_itself() {
+async fn custom_slot_type_is_counted_separately() {
     let target = Target::start().await;
     let cpu = target.flow_with("cpu", |task| task.slot_requests = [("cpu".to_owned(), 1)].into()).await;
     let plain = target.flow("plain").await;
@@ -63,7 +63,7 @@ async fn a_slot_type_of_ones_own_is_counted_for_itself() {
 }
 
 #[tokio::test]
-async fn a_task_takes_as_many_units_as_it_asks_for() {
+async fn task_takes_its_requested_slot_units() {
     let target = Target::start().await;
     let flow = target.flow_with("wide", |task| task.slot_requests = [("default".to_owned(), 2)].into()).await;
     let all = runs(&target, &flow, 2).await;
@@ -81,7 +81,7 @@ async fn a_task_takes_as_many_units_as_it_asks_for() {
 }
 
 #[tokio::test]
-async fn a_worker_without_the_kind_of_slot_gets_nothing() {
+async fn worker_without_slot_type_gets_no_run() {
     let target = Target::start().await;
     let flow = target.flow_with("gpu", |task| task.slot_requests = [("gpu".to_owned(), 1)].into()).await;
     let mut without = RawWorker::start(&target, &flow, 10).await;
@@ -102,7 +102,7 @@ async fn a_worker_without_the_kind_of_slot_gets_nothing() {
 }
 
 #[tokio::test]
-async fn two_workers_share_what_neither_could_hold_alone() {
+async fn two_workers_share_runs_beyond_one_workers_slots() {
     let target = Target::start().await;
     let flow = target.flow("shared").await;
     let mut workers = [RawWorker::start(&target, &flow, 2).await, RawWorker::start(&target, &flow, 2).await];
@@ -126,7 +126,7 @@ async fn two_workers_share_what_neither_could_hold_alone() {
 }
 
 #[tokio::test]
-async fn an_action_goes_only_to_workers_that_registered_it() {
+async fn run_is_assigned_only_to_worker_with_action() {
     let target = Target::start().await;
     let (flow, other) = (target.flow("mine").await, target.flow("other").await);
     let mut wrong = RawWorker::start(&target, &other, 10).await;

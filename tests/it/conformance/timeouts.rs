@@ -12,7 +12,7 @@ use super::deviations::{Deviation, missing};
 use crate::support::{Bystander, RawWorker, Target, only_task, refused};
 
 #[tokio::test]
-async fn a_task_over_its_time_fails_and_is_cancelled() {
+async fn execution_timeout_fails_run_and_cancels_attempt() {
     let target = Target::for_failures().await;
     let flow = target.flow_with("slow", |task| task.timeout = "2s".to_owned()).await;
     let mut worker = RawWorker::start(&target, &flow, 1).await;
@@ -29,7 +29,7 @@ async fn a_task_over_its_time_fails_and_is_cancelled() {
 }
 
 #[tokio::test]
-async fn a_timeout_is_retried_and_the_slot_is_free() {
+async fn execution_timeout_is_retried_and_frees_slot() {
     let target = Target::for_failures().await;
     let flow = target
         .flow_with("slow-retry", |task| {
@@ -53,7 +53,7 @@ async fn a_timeout_is_retried_and_the_slot_is_free() {
 }
 
 #[tokio::test]
-async fn a_run_that_nobody_takes_in_time_is_cancelled() {
+async fn schedule_timeout_cancels_queued_run() {
     let target = Target::start().await;
     let flow = target
         .flow_with("untaken", |task| {
@@ -82,7 +82,7 @@ async fn refresh(target: &Target, run: &str, by: &str) -> Result<prost_types::Ti
 }
 
 #[tokio::test]
-async fn a_refresh_adds_to_the_deadline() {
+async fn refresh_extends_execution_timeout() {
     let target = Target::for_failures().await;
     let flow = target.flow_with("refreshed", |task| task.timeout = "3s".to_owned()).await;
     let mut worker = RawWorker::start(&target, &flow, 2).await;
@@ -106,7 +106,7 @@ async fn a_refresh_adds_to_the_deadline() {
 }
 
 #[tokio::test]
-async fn a_refresh_needs_a_running_task_and_a_duration() {
+async fn refresh_requires_running_task_and_duration() {
     let target = Target::start().await;
     let flow = target.flow("refresh-faults").await;
     let mut worker = RawWorker::start(&target, &flow, 1).await;
@@ -127,7 +127,7 @@ async fn release(target: &Target, run: &str) -> Result<(), Status> {
 }
 
 #[tokio::test]
-async fn a_released_slot_leaves_the_task_running() {
+async fn released_slot_leaves_task_running() {
     let target = Target::start().await;
     let flow = target.flow("released").await;
     let mut worker = RawWorker::start(&target, &flow, 1).await;
@@ -155,7 +155,7 @@ async fn a_released_slot_leaves_the_task_running() {
 }
 
 #[tokio::test]
-async fn run_with_the_longest_timeouts_completes() {
+async fn run_with_longest_timeouts_completes() {
     const LONGEST: &str = "2562047h";
     let target = Target::start().await;
     let longest = |task: &mut CreateTaskOpts| {

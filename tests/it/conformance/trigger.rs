@@ -30,7 +30,7 @@ async fn seen(worker: &mut RawWorker, run: &str) -> (Value, String) {
 }
 
 #[tokio::test]
-async fn input_that_is_not_json_is_refused() {
+async fn input_that_is_not_json_is_rejected() {
     let target = Target::start().await;
     let flow = target.flow("not-json").await;
     for input in ["{", "not json", "{\"a\":}"] {
@@ -42,7 +42,7 @@ async fn input_that_is_not_json_is_refused() {
 }
 
 #[tokio::test]
-async fn input_that_is_no_object_becomes_null() {
+async fn input_other_than_object_becomes_null() {
     let target = Target::start().await;
     let flow = target.flow("no-object").await;
     let mut worker = RawWorker::start(&target, &flow, 1).await;
@@ -54,7 +54,7 @@ async fn input_that_is_no_object_becomes_null() {
 }
 
 #[tokio::test]
-async fn input_keeps_its_values() {
+async fn input_values_are_preserved() {
     let target = Target::start().await;
     let flow = target.flow("values").await;
     let mut worker = RawWorker::start(&target, &flow, 1).await;
@@ -92,7 +92,7 @@ async fn metadata_must_be_json() {
 }
 
 #[tokio::test]
-async fn a_priority_is_1_to_3() {
+async fn priority_outside_1_to_3_is_rejected() {
     let target = Target::start().await;
     let flow = target.flow("priority").await;
     for priority in [0, 4, -1] {
@@ -103,7 +103,7 @@ async fn a_priority_is_1_to_3() {
 }
 
 #[tokio::test]
-async fn a_desired_worker_is_a_uuid() {
+async fn desired_worker_must_be_a_uuid() {
     let target = Target::start().await;
     let flow = target.flow("desired").await;
     let with = |id: &str| TriggerWorkflowRequest { desired_worker_id: Some(id.to_owned()), ..flow.request(json!({})) };
@@ -116,7 +116,7 @@ async fn a_desired_worker_is_a_uuid() {
 }
 
 #[tokio::test]
-async fn an_unknown_workflow_is_refused_or_its_run_never_comes_to_be() {
+async fn trigger_of_unknown_workflow_creates_no_run() {
     let target = Target::start().await;
     let mut definition = target.definition("known");
     definition.name = target.name("Known");
@@ -137,7 +137,7 @@ async fn an_unknown_workflow_is_refused_or_its_run_never_comes_to_be() {
 }
 
 #[tokio::test]
-async fn a_run_can_be_read_after_its_trigger() {
+async fn triggered_run_is_readable_immediately() {
     let target = Target::start().await;
     let flow = target.flow("readable").await;
     for _ in 0..5 {
@@ -152,7 +152,7 @@ async fn a_run_can_be_read_after_its_trigger() {
 }
 
 #[tokio::test]
-async fn a_bulk_trigger_answers_in_order() {
+async fn bulk_trigger_returns_ids_in_order() {
     let target = Target::start().await;
     let flow = target.flow("bulk").await;
     let runs = bulk(&target, (0..20).map(|n| flow.request(json!({"n": n}))).collect()).await.unwrap();
@@ -169,13 +169,13 @@ async fn a_bulk_trigger_answers_in_order() {
 }
 
 #[tokio::test]
-async fn an_empty_bulk_is_an_empty_answer() {
+async fn empty_bulk_trigger_returns_no_ids() {
     let target = Target::start().await;
     assert_eq!(bulk(&target, Vec::new()).await.unwrap(), Vec::<String>::new());
 }
 
 #[tokio::test]
-async fn one_invalid_item_refuses_the_bulk() {
+async fn invalid_item_rejects_the_bulk_trigger() {
     let target = Target::start().await;
     let flow = target.flow("bulk-invalid").await;
     let mut worker = RawWorker::start(&target, &flow, 10).await;
@@ -192,7 +192,7 @@ async fn trigger_run(target: &Target, request: TriggerWorkflowRunRequest) -> Res
 }
 
 #[tokio::test]
-async fn the_admin_trigger_makes_a_run_as_well() {
+async fn admin_service_trigger_creates_a_run() {
     let target = Target::start().await;
     let flow = target.flow("admin").await;
     let mut worker = RawWorker::start(&target, &flow, 1).await;

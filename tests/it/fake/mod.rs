@@ -16,8 +16,9 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use hatchet_quickstart::hatchet::{
     client::{ClientConfig, Sources},
+    system::Handshake,
     wire::{
-        Handshake, RunId, TenantId,
+        RunId, TenantId,
         proto::{
             ActionType, AssignedAction, dispatcher_server::DispatcherServer,
             events_service_server::EventsServiceServer, v1::admin_service_server::AdminServiceServer,

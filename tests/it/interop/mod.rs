@@ -17,7 +17,7 @@
 //! | cron and schedule delete | done, and reported as an error: the SDK takes no 204 | the same |
 //! | a workflow that nobody has registered | refused | waits for ever |
 
-mod embedded;
+mod sidecar;
 
 use std::{
     path::{Path, PathBuf},
@@ -153,7 +153,7 @@ pub fn installed(path: &str) -> PathBuf {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_python_sdk_has_all_its_features() {
+async fn python_sdk_features_work_on_embedded_engine() {
     let Some(ground) = Ground::new().await else { return };
     let _worker = ground.worker(ground.python("flows.py"));
     println!("{}", ground.run(ground.python("features.py")).await);
@@ -161,7 +161,7 @@ async fn the_python_sdk_has_all_its_features() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_typescript_sdk_has_a_smaller_set() {
+async fn typescript_sdk_features_work_on_embedded_engine() {
     let Some(ground) = Ground::new().await else { return };
     let mut command = ground.command(Path::new("node"));
     command.env("HATCHET_CLIENT_LOG_LEVEL", "WARN").arg(scripts().join("features.cjs"));
@@ -244,21 +244,21 @@ async fn pairing(rust_worker: bool, rust_runner: bool) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rust_worker_and_a_rust_runner() {
+async fn rust_runner_runs_tasks_on_rust_worker() {
     pairing(true, true).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rust_worker_and_a_python_runner() {
+async fn python_runner_runs_tasks_on_rust_worker() {
     pairing(true, false).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_python_worker_and_a_rust_runner() {
+async fn rust_runner_runs_tasks_on_python_worker() {
     pairing(false, true).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_python_worker_and_a_python_runner() {
+async fn python_runner_runs_tasks_on_python_worker() {
     pairing(false, false).await;
 }

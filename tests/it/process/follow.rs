@@ -2,7 +2,7 @@
 
 use std::{io::BufRead as _, process::Stdio};
 
-use hatchet_quickstart::hatchet::wire::{Handshake, proto::v1::RunStatus};
+use hatchet_quickstart::hatchet::{system::Handshake, wire::proto::v1::RunStatus};
 use serde_json::json;
 
 use super::{Place, Program};

@@ -7,7 +7,7 @@ use std::{
 
 use hatchet_quickstart::hatchet::{
     client::{Client, ClientConfig, RunDetails, Sources},
-    wire::Handshake,
+    system::Handshake,
 };
 use tempfile::TempDir;
 

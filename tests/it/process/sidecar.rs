@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use hatchet_quickstart::hatchet::wire::Handshake;
+use hatchet_quickstart::hatchet::system::Handshake;
 
 use super::{Place, Program};
 use crate::support::{Rest, free_port, until};

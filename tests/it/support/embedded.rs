@@ -4,7 +4,7 @@
 mod built {
     use hatchet_quickstart::{
         engine::{Engine, EngineOptions, Timings},
-        hatchet::wire::Handshake,
+        hatchet::system::Handshake,
     };
 
     /// An engine of one case, on a port that the system chose: in memory, or with `HATCHET_TEST_TARGET=durable` on a
@@ -37,7 +37,7 @@ mod built {
 
 #[cfg(not(feature = "engine"))]
 mod built {
-    use hatchet_quickstart::hatchet::wire::Handshake;
+    use hatchet_quickstart::hatchet::system::Handshake;
 
     const ABSENT: &str = "this build has no embedded engine: set HATCHET_TEST_TARGET=real, or build with `engine`";
 

@@ -2,8 +2,9 @@
 
 use hatchet_quickstart::hatchet::{
     client::{Client, ClientConfig, Sources},
+    system::Handshake,
     wire::{
-        Claims, Handshake,
+        Claims,
         proto::{
             dispatcher_client::DispatcherClient, events_service_client::EventsServiceClient,
             v1::admin_service_client::AdminServiceClient, workflow_service_client::WorkflowServiceClient,

@@ -8,8 +8,9 @@ use std::{
 use futures_util::StreamExt as _;
 use hatchet_quickstart::hatchet::{
     client::{Client, ClientConfig, ErrorKind, Rediscovery, RunOutcome, TriggerOptions},
+    system::Handshake,
     task::Task,
-    wire::{Handshake, RunStatus, proto::v1},
+    wire::{RunStatus, proto::v1},
     worker::{RunningWorker, Worker, WorkerOptions, WorkerState},
 };
 use serde_json::{Value, json};

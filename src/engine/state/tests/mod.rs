@@ -1,29 +1,29 @@
 //! The state machine in virtual time.
 
-mod gaps;
-mod history;
-mod parents;
-mod random;
-mod saved;
-mod table;
-mod timed;
-mod turns;
+mod clock_gaps;
+mod dependencies;
+mod fairness;
+mod random_operations;
+mod restart;
+mod rules;
+mod stage_table;
+mod triggers;
 
 use std::{sync::Arc, time::Duration};
 
 use uuid::Uuid;
 
 use super::{
-    Effect, Moment, Now, ParentRef, Plan, Pushed, Registration, Report, State, Steady, StepEvent, TriggerItem,
-    Triggered, Wanted,
+    AttemptReport, ClaimRequest, ClockReading, Effect, MonotonicInstant, ParentRef, PushedEvent, Registration,
+    RunTemplate, State, TaskEvent, Timestamp, TriggerItem, Triggered,
     attempt::{BackOff, Stage},
     model::{Definition, Idempotency, Lease, Origin, StreamId, TaskDefinition},
 };
 use crate::{
     engine::{
         cron::CronRule,
-        idempotency::Expression,
         options::{EngineOptions, Retention, Timings},
+        state::triggers::idempotency::Expression,
     },
     hatchet::wire::{RunId, RunStatus, WorkerId, proto::v1::CreateWorkflowVersionRequest},
 };
@@ -31,7 +31,7 @@ use crate::{
 /// A state with its clock, and everything it wanted done.
 struct World {
     state: State,
-    now: Now,
+    now: ClockReading,
     done: Vec<Effect>,
     /// All that were declared, as they are read again after a restart.
     definitions: Vec<Definition>,
@@ -55,7 +55,11 @@ impl World {
                 Retention { count: finished, ..EngineOptions::default().keep() },
                 ids,
             ),
-            now: Now { wall: Moment(1_000_000), shown: Moment(1_000_000), steady: Steady(1_000_000) },
+            now: ClockReading {
+                wall: Timestamp(1_000_000),
+                display: Timestamp(1_000_000),
+                monotonic: MonotonicInstant(1_000_000),
+            },
             done: Vec::new(),
             definitions: Vec::new(),
             restarts: 0,
@@ -63,7 +67,7 @@ impl World {
     }
 
     /// One event with all that follows.
-    fn event<R>(&mut self, event: impl FnOnce(&mut State, Now) -> R) -> R {
+    fn event<R>(&mut self, event: impl FnOnce(&mut State, ClockReading) -> R) -> R {
         let result = event(&mut self.state, self.now);
         self.done.extend(std::iter::from_fn(|| self.state.next_effect()));
         self.state.forget(self.now);
@@ -81,15 +85,15 @@ impl World {
     }
 
     fn move_on(&mut self, time: Duration) {
-        self.now.steady = self.now.steady.plus(time);
+        self.now.monotonic = self.now.monotonic.plus(time);
         self.now.wall = self.now.wall.plus(time);
-        self.now.shown = self.now.shown.max(self.now.wall);
+        self.now.display = self.now.display.max(self.now.wall);
     }
 
     /// Sets the wall clock; nothing else happens.
     fn set_wall(&mut self, to: impl FnOnce(u64) -> u64) {
-        self.now.wall = Moment(to(self.now.wall.0));
-        self.now.shown = self.now.shown.max(self.now.wall);
+        self.now.wall = Timestamp(to(self.now.wall.0));
+        self.now.display = self.now.display.max(self.now.wall);
     }
 
     fn seconds(&mut self, n: u64) {
@@ -109,7 +113,7 @@ impl World {
             CreateWorkflowVersionRequest { name: name.into(), description: format!("{tasks:?}"), ..Default::default() };
         let mut definition = Self::definition(name, tasks, content);
         change(&mut definition);
-        self.definitions.push(saved::copy(&definition));
+        self.definitions.push(restart::copy(&definition));
         self.event(|state, now| state.put_workflow(definition, now));
     }
 
@@ -158,7 +162,7 @@ impl World {
             metadata: "{}".into(),
             priority: None,
             parent: None,
-            wanted: None,
+            claim: None,
             origin: Origin::Call,
         }
     }
@@ -198,12 +202,12 @@ impl World {
         self.event(|state, now| state.heartbeat(id, now)).unwrap();
     }
 
-    fn report(&mut self, id: RunId, attempt: i32, report: Report) {
+    fn report(&mut self, id: RunId, attempt: i32, report: AttemptReport) {
         assert!(self.event(|state, now| state.report(id, Some(attempt), report, now)));
     }
 
     fn complete(&mut self, id: RunId, attempt: i32) {
-        self.report(id, attempt, Report::Completed("{}".into()));
+        self.report(id, attempt, AttemptReport::Completed("{}".into()));
     }
 
     fn fail(&mut self, id: RunId, attempt: i32) {
@@ -221,14 +225,14 @@ impl World {
             .drain(..)
             .filter_map(|effect| match effect {
                 Effect::Start { task, attempt, .. } => Some((task, attempt)),
-                Effect::Stop { .. } | Effect::Step { .. } | Effect::Settled { .. } => None,
+                Effect::Stop { .. } | Effect::Step { .. } | Effect::RunFinished { .. } => None,
             })
             .collect()
     }
 }
 
-fn failed(error: &str, may_retry: bool) -> Report {
-    Report::Failed { error: error.into(), may_retry }
+fn failed(error: &str, may_retry: bool) -> AttemptReport {
+    AttemptReport::Failed { error: error.into(), may_retry }
 }
 
 fn backoff(factor: f64, max: u64) -> Option<BackOff> {
@@ -239,8 +243,8 @@ fn chunks(effects: &[Effect]) -> Vec<Arc<str>> {
     effects
         .iter()
         .filter_map(|effect| match effect {
-            Effect::Step { what: StepEvent::Chunk { text, .. }, .. } => Some(text.clone()),
-            Effect::Step { .. } | Effect::Start { .. } | Effect::Stop { .. } | Effect::Settled { .. } => None,
+            Effect::Step { what: TaskEvent::Chunk { text, .. }, .. } => Some(text.clone()),
+            Effect::Step { .. } | Effect::Start { .. } | Effect::Stop { .. } | Effect::RunFinished { .. } => None,
         })
         .collect()
 }

@@ -19,10 +19,9 @@ pub use self::{
     runs::RunPages,
 };
 use super::{
-    config::ClientConfig,
+    config::{ClientConfig, ServerUrl},
     connection::{Connection, USER_AGENT},
     error::{ClientError, ErrorKind, distrust},
-    server_url::ServerUrl,
     transport::{ConnectError, Dialer, HttpError, Protocol, SharedTls, exchange, root_cause},
 };
 use crate::hatchet::wire::{RunId, RunStatus, TenantId, WorkerId};

@@ -26,12 +26,20 @@ use serde_json::json;
 
 use super::{counters::Counters, prometheus, stats::WorkerStats};
 use crate::hatchet::{
-    wire::HostNames,
-    worker::{state::WorkerState, visitors::Visitors},
+    system::{ConnectionLimits, HostNames, LimitedListener},
+    worker::state::WorkerState,
 };
 
 /// A worker that has not registered within this time is no longer `STARTING` but `UNHEALTHY`. Value of the Python SDK.
 const STARTING: Duration = Duration::from_secs(10);
+
+/// Probes and scrapers take milliseconds and simply connect again, so a connection without a response for 10 s is closed.
+const CONNECTION_LIMITS: ConnectionLimits = ConnectionLimits {
+    total: 256,
+    unauthenticated: 256,
+    grace_period: Duration::from_millis(100),
+    response_timeout: Some(Duration::from_secs(10)),
+};
 
 /// Serves until the connection thread ends. Returns only on failure.
 pub(in crate::hatchet::worker) async fn serve(
@@ -49,11 +57,12 @@ pub(in crate::hatchet::worker) async fn serve(
     if is_loopback {
         routes = routes.layer(from_fn(validate_host));
     }
-    axum::serve(Visitors::new(tokio::net::TcpListener::from_std(listener)?), routes).await
+    let listener = LimitedListener::new(tokio::net::TcpListener::from_std(listener)?, CONNECTION_LIMITS);
+    axum::serve(listener, routes).await
 }
 
 async fn validate_host(request: Request, next: Next) -> Response {
-    if HostNames::Loopback.admit(request.uri(), request.headers()) {
+    if HostNames::Loopback.match_request(request.uri(), request.headers()) {
         return next.run(request).await;
     }
     let message = "the Host header names another machine: use localhost or 127.0.0.1\n";

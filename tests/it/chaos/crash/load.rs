@@ -16,7 +16,7 @@ use serde_json::json;
 use tonic::{Code, Status};
 use uuid::Uuid;
 
-use super::book::{Book, Kept};
+use super::acknowledgements::{Book, Kept};
 use crate::support::Target;
 
 /// Completed by the worker; one run a key.

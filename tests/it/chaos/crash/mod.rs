@@ -1,16 +1,16 @@
 //! The engine is killed with -9 at random moments under load: nothing that it acknowledged is lost or done again.
 
-mod book;
-mod hand;
+mod acknowledgements;
 mod load;
+mod raw_worker;
 
 use std::{sync::Arc, time::Duration};
 
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-use self::{book::Book, hand::Hand, load::Load};
+use self::{acknowledgements::Book, load::Load, raw_worker::Hand};
 use super::{
-    site::within,
+    fixture::within,
     table::{Row, long, not_on_a_real_engine},
 };
 use crate::{

@@ -1,0 +1,114 @@
+//! What can go wrong with the file.
+
+use std::{fmt, io};
+
+use rusqlite::ErrorCode;
+
+use super::Damaged;
+
+/// Why a file is not opened.
+#[derive(Debug)]
+pub(crate) enum OpenError {
+    /// It cannot be used as a file.
+    Io(io::Error),
+    /// SQLite refuses it, for another reason than damage.
+    Sqlite(rusqlite::Error),
+    /// A newer version of this engine has written it: its format, and the newest that is known here.
+    Newer { found: i64, known: i64 },
+    /// It is no database, or a damaged one, or another program's.
+    Damaged(String),
+}
+
+impl From<rusqlite::Error> for OpenError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged(error.to_string()),
+            _ => Self::Sqlite(error),
+        }
+    }
+}
+
+impl From<Damaged> for OpenError {
+    fn from(Damaged(why): Damaged) -> Self {
+        Self::Damaged(why)
+    }
+}
+
+/// What to do about an obstacle that is outside of the file, whoever meets it.
+pub(crate) fn advice(error: &rusqlite::Error) -> Option<&'static str> {
+    match error.sqlite_error_code()? {
+        ErrorCode::DiskFull => Some("free some space"),
+        ErrorCode::SystemIoFailure => Some("free some space, or see what the system says of the disk"),
+        ErrorCode::ReadOnly | ErrorCode::PermissionDenied => Some("give yourself write access to it"),
+        // SQLite does not say why.
+        ErrorCode::CannotOpen => {
+            Some("give yourself write access to its folder, or raise the limit on open files (ulimit -n)")
+        }
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Some("close the program that has it locked"),
+        _ => None,
+    }
+}
+
+/// Why a batch was not kept.
+#[derive(Debug)]
+pub(crate) struct WriteError {
+    why: String,
+    is_final: bool,
+}
+
+impl WriteError {
+    /// Another engine has opened the file.
+    pub(crate) fn taken() -> Self {
+        let why = "another engine has taken this folder: it goes on with what was acknowledged, and this one ends";
+        Self { why: why.to_owned(), is_final: true }
+    }
+
+    /// Whether trying again is of no use, whatever anyone does.
+    pub(crate) fn is_final(&self) -> bool {
+        self.is_final
+    }
+
+    fn passing(why: String) -> Self {
+        Self { why, is_final: false }
+    }
+
+    /// A file is no longer where it was.
+    pub(crate) fn left(path: &std::path::Path) -> Self {
+        Self::passing(format!(
+            "{} was removed, moved or replaced while the engine ran: restart the process",
+            path.display()
+        ))
+    }
+
+    /// Another program has truncated or overwritten the database or its log.
+    pub(crate) fn changed(path: &std::path::Path) -> Self {
+        Self::passing(format!(
+            "{} or its log was changed by another program while the engine ran: restart the process, which puts a \
+             damaged file aside",
+            path.display()
+        ))
+    }
+
+    /// Its thread has ended, by a panic.
+    pub(crate) fn ended() -> Self {
+        Self::passing("the store has ended by itself: restart the process".into())
+    }
+}
+
+impl From<rusqlite::Error> for WriteError {
+    fn from(error: rusqlite::Error) -> Self {
+        let advice = match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                "it is damaged: restart the process, which puts it aside"
+            }
+            _ => advice(&error).unwrap_or("see the folder, or restart the process"),
+        };
+        Self::passing(format!("{error}: {advice}"))
+    }
+}
+
+impl fmt::Display for WriteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.why)
+    }
+}

@@ -1,0 +1,230 @@
+//! The file by itself.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::engine::persistence::row::{Change, Row, RowKey};
+
+fn put(number: u64, bytes: usize) -> Change {
+    let row = Row { head: vec![1], texts: [Some(Arc::from("x".repeat(bytes))), None] };
+    Change::Put(Table::Runs, RowKey::Number(number), row)
+}
+
+fn numbers(path: &Path) -> Vec<u64> {
+    let mut numbers = Vec::new();
+    let each = |_: Table, row: Found<'_>| {
+        numbers.push(row.number);
+        Ok(())
+    };
+    drop(open(path, each).unwrap());
+    numbers
+}
+
+#[test]
+fn a_batch_is_kept_whole_or_not_at_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("engine.db");
+    drop(open(&path, |_, _| Ok(())).unwrap());
+    let mut database = Database::open(&path).unwrap().claim().unwrap();
+    database.write(&[put(1, 10), put(2, 10)]).unwrap();
+    database.limit_pages(4);
+    let error = database.write(&[put(3, 10), put(4, 100_000)]).unwrap_err().to_string();
+    assert!(error.contains("full") && error.contains("free some space"), "{error}");
+    database.limit_pages(1000);
+    database.write(&[Change::Delete(Table::Runs, RowKey::Number(1)), put(5, 10)]).unwrap();
+    drop(database);
+    assert_eq!(numbers(&path), [2, 5]);
+}
+
+#[test]
+fn the_file_shrinks_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("engine.db");
+    drop(open(&path, |_, _| Ok(())).unwrap());
+    let mut database = Database::open(&path).unwrap().claim().unwrap();
+    let all = 0..4000;
+    for some in all.clone().collect::<Vec<_>>().chunks(100) {
+        database.write(&some.iter().map(|n| put(*n, 10_000)).collect::<Vec<_>>()).unwrap();
+    }
+    database.write(&all.map(|n| Change::Delete(Table::Runs, RowKey::Number(n))).collect::<Vec<_>>()).unwrap();
+    for n in 0..1000 {
+        database.write(&[put(100_000, n % 7)]).unwrap();
+        database.tidy();
+    }
+    drop(database);
+    let size = std::fs::metadata(&path).unwrap().len();
+    // It had 40 MB; what is left is what is not worth giving back.
+    assert!(size < 9 << 20, "{size}");
+}
+
+#[tokio::test]
+async fn file_shrinks_once_the_load_has_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("engine.db");
+    let store = open(&path, |_, _| Ok(())).unwrap();
+    for some in (0..4000).collect::<Vec<_>>().chunks(100) {
+        store.write(some.iter().map(|n| put(*n, 10_000)).collect()).await.unwrap();
+    }
+    store.write((0..4000).map(|n| Change::Delete(Table::Runs, RowKey::Number(n))).collect()).await.unwrap();
+    // No batch follows.
+    let size = || ["", "-wal"].map(|end| std::fs::metadata(format!("{}{end}", path.display())).unwrap().len());
+    let shrinks = async {
+        while size().iter().sum::<u64>() > 5 << 20 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let shrunk = tokio::time::timeout(Duration::from_secs(20), shrinks).await;
+    assert!(shrunk.is_ok(), "{:?}", size());
+    store.write(vec![put(5000, 10)]).await.unwrap();
+    drop(store);
+    assert_eq!(numbers(&path), [5000]);
+}
+
+#[test]
+fn an_emptied_file_is_not_taken_for_a_new_one() {
+    for (is_there, log) in [(true, None), (true, Some("-wal")), (true, Some("-journal")), (false, Some("-wal"))] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("engine.db");
+        if is_there {
+            std::fs::write(&path, "").unwrap();
+        }
+        if let Some(log) = log {
+            std::fs::write(dir.path().join(format!("engine.db{log}")), "rows").unwrap();
+        }
+        let error = open(&path, |_, _| Ok(())).unwrap_err();
+        assert!(matches!(error, OpenError::Damaged(_)), "{error:?}");
+        let aside = put_aside(&path).unwrap();
+        if let Some(log) = log {
+            assert_eq!(std::fs::read(format!("{}{log}", aside.display())).unwrap(), b"rows");
+        }
+        drop(open(&path, |_, _| Ok(())).unwrap());
+        assert_eq!(put_aside(&path).unwrap(), dir.path().join("engine.db.damaged.1"), "the first is not overwritten");
+    }
+}
+
+#[test]
+fn a_file_of_which_only_a_part_was_put_aside_is_not_taken_for_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, aside) = (dir.path().join("engine.db"), dir.path().join("engine.db.damaged"));
+    drop(open(&path, |_, _| Ok(())).unwrap());
+    let mut database = Database::open(&path).unwrap().claim().unwrap();
+    database.write(&[put(1, 10)]).unwrap();
+    // As a kill leaves them: the rows are in the log.
+    std::mem::forget(database);
+    let (from, to) = files::renames(&path, &aside).next().unwrap();
+    std::fs::rename(from, to).unwrap();
+    let error = open(&path, |_, _| Ok(())).unwrap_err();
+    assert!(matches!(error, OpenError::Damaged(_)), "{error:?}");
+    assert_eq!(put_aside(&path).unwrap(), dir.path().join("engine.db.damaged.1"));
+    assert!(aside.exists() && dir.path().join("engine.db.damaged.1-wal").exists(), "nothing is lost of it");
+    assert_eq!(numbers(&path), [0_u64; 0]);
+}
+
+#[test]
+fn a_start_that_was_cut_short_leaves_nothing_in_the_way() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("engine.db");
+    std::fs::write(dir.path().join("engine.db.new"), "half of it").unwrap();
+    drop(open(&path, |_, _| Ok(())).unwrap());
+    assert!(!dir.path().join("engine.db.new").exists());
+    assert_eq!(numbers(&path), [0_u64; 0]);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn nothing_is_kept_once_the_lock_or_the_file_is_another() {
+    for gone in ["lock", "engine.db"] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("engine.db");
+        std::fs::write(dir.path().join("lock"), "").unwrap();
+        let store = open(&path, |_, _| Ok(())).unwrap();
+        store.write(vec![put(1, 10)]).await.unwrap();
+        // Its number stays taken, so that the new one has another.
+        std::fs::rename(dir.path().join(gone), dir.path().join("away")).unwrap();
+        std::fs::write(dir.path().join(gone), "").unwrap();
+        let (_, error) = store.write(vec![put(2, 10)]).await.unwrap_err();
+        assert!(error.to_string().contains(gone) && error.to_string().contains("restart"), "{error}");
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn write_is_refused_after_the_files_were_changed_by_another_program() {
+    type Damage = fn(&Path);
+    let truncate: Damage = |path| std::fs::File::options().write(true).open(path).unwrap().set_len(4096).unwrap();
+    let overwrite: Damage = |path| {
+        let length = std::fs::metadata(path).unwrap().len();
+        std::fs::write(path, vec![b'x'; usize::try_from(length).unwrap()]).unwrap();
+    };
+    for (file, damage) in [("engine.db", truncate), ("engine.db", overwrite), ("engine.db-wal", truncate)] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("engine.db");
+        let store = open(&path, |_, _| Ok(())).unwrap();
+        store.write(vec![put(1, 100_000)]).await.unwrap();
+        store.write(vec![put(2, 10)]).await.unwrap();
+        damage(&dir.path().join(file));
+        let (back, error) = store.write(vec![put(3, 10)]).await.unwrap_err();
+        assert!(back.len() == 1 && error.to_string().contains("changed by another program"), "{file}: {error}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn linked_database_files_are_refused() {
+    for name in ["engine.db", "engine.db-wal"] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("engine.db");
+        drop(open(&path, |_, _| Ok(())).unwrap());
+        let file = dir.path().join(name);
+        if !file.exists() {
+            std::fs::write(&file, "").unwrap();
+        }
+        std::fs::hard_link(&file, dir.path().join("elsewhere")).unwrap();
+        let error = open(&path, |_, _| Ok(())).unwrap_err();
+        assert!(matches!(&error, OpenError::Io(e) if e.to_string().contains("2 hard links")), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn who_opens_the_file_last_has_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("engine.db");
+    let first = open(&path, |_, _| Ok(())).unwrap();
+    first.write(vec![put(1, 10)]).await.unwrap();
+    let second = open(&path, |_, _| Ok(())).unwrap();
+    let (back, error) = first.write(vec![put(2, 10)]).await.unwrap_err();
+    assert!(back.len() == 1 && error.is_final() && error.to_string().contains("another engine"), "{error}");
+    second.write(vec![put(3, 10)]).await.unwrap();
+    assert!(first.write(vec![put(4, 10)]).await.is_err());
+    drop((first, second));
+    assert_eq!(numbers(&path), [1, 3]);
+}
+
+#[test]
+fn a_file_that_was_written_anew_is_another_s() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("engine.db");
+    drop(open(&path, |_, _| Ok(())).unwrap());
+    let mut database = Database::open(&path).unwrap().claim().unwrap();
+    database.write(&[put(1, 10)]).unwrap();
+    rusqlite::Connection::open(&path).unwrap().execute_batch("DROP TABLE owner").unwrap();
+    let error = database.write(&[put(2, 10)]).unwrap_err();
+    assert!(error.is_final() && error.to_string().contains("another engine"), "{error}");
+    assert!(database.is_taken().unwrap());
+    drop(database);
+    assert_eq!(numbers(&path), [1]);
+}
+
+#[test]
+fn a_file_of_an_earlier_version_is_taken_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("engine.db");
+    drop(open(&path, |_, _| Ok(())).unwrap());
+    let mut database = Database::open(&path).unwrap().claim().unwrap();
+    database.write(&[put(1, 10)]).unwrap();
+    database.forget_owner();
+    drop(database);
+    assert_eq!(numbers(&path), [1]);
+    Database::open(&path).unwrap().claim().unwrap().write(&[put(2, 10)]).unwrap();
+    assert_eq!(numbers(&path), [1, 2]);
+}

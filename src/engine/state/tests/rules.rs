@@ -1,0 +1,307 @@
+//! Single histories: the rules one by one.
+
+use super::*;
+use crate::engine::state::{ClaimRequest, ParentRef, TriggerError, WorkerError, model::Lease};
+
+#[test]
+fn high_priority_first_then_first_come() {
+    let mut world = World::new();
+    world.declare("t", |_| ());
+    let runs: Vec<RunId> =
+        [1, 3, 2, 1, 3].map(|p| world.trigger_with("t", |item| item.priority = Some(p))).into_iter().collect();
+    assert_eq!(world.started(), []);
+    world.worker(&["t"], 10);
+    let order = [1, 4, 2, 0, 3].map(|at| (runs[at], 0));
+    assert_eq!(world.started(), order);
+}
+
+#[test]
+fn what_cannot_be_placed_hides_nothing() {
+    let mut world = World::new();
+    world.declare("cpu", |t| t.needs = vec![("cpu".into(), 2)]);
+    world.declare("t", |_| ());
+    let (big, small) = (world.trigger("cpu"), world.trigger("t"));
+    let worker = world.register(&["cpu", "t"], &[("cpu", 1), ("default", 1)]);
+    world.event(|state, now| state.open_stream(worker, false, now)).unwrap();
+    assert_eq!(world.started(), [], "no heartbeat yet");
+    world.beat(worker);
+    assert_eq!(world.started(), [(small, 0)]);
+    let second = world.register(&["cpu"], &[("cpu", 3)]);
+    world.event(|state, now| state.open_stream(second, true, now)).unwrap();
+    assert_eq!(world.started(), [(big, 0)], "the first generation of streams stands for heartbeats");
+}
+
+#[test]
+fn the_emptier_worker_gets_the_work() {
+    let mut world = World::new();
+    world.declare("t", |_| ());
+    let (_, first) = world.worker(&["t"], 2);
+    let (_, second) = world.worker(&["t"], 2);
+    for _ in 0..4 {
+        world.trigger("t");
+    }
+    let streams: Vec<StreamId> = world
+        .done
+        .iter()
+        .filter_map(|e| match e {
+            Effect::Start { stream, .. } => Some(*stream),
+            Effect::Stop { .. } | Effect::Step { .. } | Effect::RunFinished { .. } => None,
+        })
+        .collect();
+    for stream in [first, second] {
+        assert_eq!(streams.iter().filter(|s| **s == stream).count(), 2, "{streams:?}");
+    }
+}
+
+#[test]
+fn only_a_live_worker_with_a_stream_gets_work() {
+    let mut world = World::new();
+    world.declare("t", |_| ());
+    let (worker, stream) = world.worker(&["t"], 10);
+    world.seconds(5);
+    let run = world.trigger("t");
+    assert_eq!(world.started(), [], "its heartbeat is 5 s old");
+    world.beat(worker);
+    assert_eq!(world.started(), [(run, 0)]);
+    let newer = world.event(|state, now| state.open_stream(worker, false, now)).unwrap();
+    world.trigger("t");
+    assert!(world.done.iter().any(|e| matches!(e, Effect::Start { stream, .. } if *stream == newer)));
+    world.event(|state, now| state.close_stream(newer, now));
+    world.trigger("t");
+    assert!(world.done.iter().any(|e| matches!(e, Effect::Start { stream: s, .. } if *s == stream)));
+    world.event(|state, now| state.close_stream(stream, now));
+    assert_eq!(world.event(|state, now| state.heartbeat(worker, now)), Err(WorkerError::NoStream));
+    world.started();
+    let run = world.trigger("t");
+    assert_eq!(world.started(), []);
+    world.event(|state, now| state.open_stream(worker, false, now)).unwrap();
+    assert_eq!(world.started(), [(run, 0)], "its last heartbeat still counts");
+    world.event(|state, _| state.unsubscribe(worker)).unwrap();
+    world.trigger("t");
+    assert_eq!(world.started(), [], "it said goodbye");
+    let stranger = WorkerId::random();
+    assert_eq!(world.event(|state, now| state.heartbeat(stranger, now)), Err(WorkerError::Unknown));
+}
+
+#[test]
+fn retries_with_back_off_then_failure_then_replay() {
+    let mut world = World::new();
+    world.declare("t", |t| {
+        t.retries = 2;
+        t.backoff = backoff(2.0, 3);
+    });
+    let worker = world.register(&["t"], &[("default", 1)]);
+    world.event(|state, now| state.open_stream(worker, true, now)).unwrap();
+    let run = world.trigger("t");
+    world.fail(run, 0);
+    assert_eq!(world.status(run), (RunStatus::Queued, 1));
+    world.pass(Duration::from_millis(1999));
+    assert_eq!(world.started(), [(run, 0)]);
+    world.pass(Duration::from_millis(1));
+    assert_eq!(world.started(), [(run, 1)]);
+    world.fail(run, 1);
+    world.pass(Duration::from_millis(2999));
+    assert_eq!(world.started(), [], "two to the second is 4, but 3 is the bound");
+    world.pass(Duration::from_millis(1));
+    world.fail(run, 2);
+    assert_eq!(world.status(run), (RunStatus::Failed, 2));
+    assert!(world.event(|state, now| state.replay(run, now)));
+    assert_eq!(world.status(run), (RunStatus::Running, 3));
+    world.fail(run, 3);
+    assert_eq!(world.status(run).0, RunStatus::Queued, "the budget is new");
+    let end = world.done.iter().filter(|e| matches!(e, Effect::RunFinished { .. })).count();
+    assert_eq!(end, 1);
+}
+
+#[test]
+fn a_timeout_stops_the_old_attempt_and_says_the_registered_text() {
+    let mut world = World::new();
+    world.declare("t", |t| {
+        t.retries = 1;
+        t.timeout = (Duration::from_secs(3), "3s".into());
+    });
+    let worker = world.register(&["t"], &[("default", 1)]);
+    let stream = world.event(|state, now| state.open_stream(worker, true, now)).unwrap();
+    let run = world.trigger("t");
+    assert_eq!(
+        world.event(|state, now| state.refresh_timeout(run, Duration::from_secs(2), now)),
+        Some(world.now.wall.plus(Duration::from_secs(5)))
+    );
+    world.seconds(4);
+    assert_eq!(world.status(run), (RunStatus::Running, 0));
+    world.seconds(1);
+    assert_eq!(world.status(run), (RunStatus::Running, 1));
+    assert!(world.done.contains(&Effect::Stop { stream, task: run, attempt: 0 }));
+    world.complete(run, 0);
+    assert_eq!(world.status(run), (RunStatus::Running, 1), "the old attempt's word counts no more");
+    world.seconds(3);
+    let error = TaskEvent::Failed("Task exceeded timeout of 3s".into());
+    assert!(world.done.contains(&Effect::Step { task: run, run, attempt: 1, what: error }));
+}
+
+#[test]
+fn lost_workers_have_a_budget_of_their_own() {
+    let mut world = World::new();
+    world.declare("t", |t| t.retries = 1);
+    let run = world.trigger("t");
+    for lost in 0..3 {
+        assert_eq!(world.status(run), (RunStatus::Queued, lost));
+        world.worker(&["t"], 1);
+        world.seconds(30);
+    }
+    world.worker(&["t"], 1);
+    world.fail(run, 3);
+    assert_eq!(world.status(run), (RunStatus::Running, 4), "the one retry is still there");
+    world.fail(run, 4);
+    assert_eq!(world.status(run), (RunStatus::Failed, 4));
+}
+
+#[test]
+fn ten_lost_workers_are_enough() {
+    let mut world = World::new();
+    world.declare("t", |_| ());
+    let run = world.trigger("t");
+    for lost in 0..=10 {
+        assert_eq!(world.status(run), (RunStatus::Queued, lost));
+        world.worker(&["t"], 1);
+        world.seconds(30);
+    }
+    assert_eq!(world.status(run), (RunStatus::Failed, 10));
+    let error = TaskEvent::Failed("Task reached its maximum reassignment count".into());
+    assert!(world.done.contains(&Effect::Step { task: run, run, attempt: 10, what: error }));
+}
+
+#[test]
+fn a_silent_worker_is_forgotten_in_the_end() {
+    let mut world = World::new();
+    let (worker, stream) = world.worker(&["t"], 1);
+    world.event(|state, now| state.close_stream(stream, now));
+    world.seconds(3599);
+    assert!(world.state.worker(worker).is_some());
+    world.seconds(31);
+    assert!(world.state.worker(worker).is_none());
+    assert_eq!(world.state.next_deadline().wait(world.now), None);
+}
+
+#[test]
+fn a_released_slot_is_free_and_the_task_can_still_be_cancelled() {
+    let mut world = World::new();
+    world.declare("t", |_| ());
+    let (_, stream) = world.worker(&["t"], 1);
+    let (first, second) = (world.trigger("t"), world.trigger("t"));
+    assert_eq!(world.started(), [(first, 0)]);
+    assert!(world.event(|state, now| state.release_slot(first, now)));
+    assert_eq!(world.started(), [(second, 0)]);
+    world.event(|state, now| state.cancel(first, now));
+    assert!(world.done.contains(&Effect::Stop { stream, task: first, attempt: 0 }));
+    world.trigger("t");
+    assert_eq!(world.started(), [], "the slot was given back once");
+}
+
+#[test]
+fn children_are_made_once_per_parent_and_key() {
+    let mut world = World::new();
+    world.declare("t", |_| ());
+    let parent = world.trigger("t");
+    let mut child = |index: Option<i32>, key: Option<&str>| {
+        let key = key.map(str::to_owned);
+        world.trigger_with("t", |item| item.parent = Some(ParentRef { task: parent, index, key }))
+    };
+    let first = child(Some(0), None);
+    assert_eq!(child(Some(0), None), first);
+    let keyed = child(Some(0), Some("k"));
+    assert_ne!(keyed, first);
+    assert_eq!(child(Some(7), Some("k")), keyed, "the key wins over the index");
+    assert_ne!(child(None, None), child(None, None));
+    let mut item = World::item("t");
+    item.parent = Some(ParentRef { task: RunId::random(), index: None, key: None });
+    let all = vec![World::item("t"), item];
+    assert_eq!(world.event(|state, now| state.trigger(all, now)), Err(TriggerError::UnknownParent));
+    let all = vec![World::item("t"), World::item("T")];
+    let refused = world.event(|state, now| state.trigger(all, now));
+    assert_eq!(refused, Err(TriggerError::UnknownWorkflow("T".into())));
+    assert_eq!(world.state.runs.len(), 6 - 1, "one invalid item refuses all");
+}
+
+#[test]
+fn idempotency_keys_by_time_and_by_status() {
+    let mut world = World::new();
+    world.declare("t", |_| ());
+    world.worker(&["t"], 10);
+    let claim = |world: &mut World, key: &str, until_end| {
+        let mut item = World::item("t");
+        item.claim = Some(ClaimRequest { key: key.into(), lease: Lease { ttl: Duration::from_secs(8), until_end } });
+        world.event(|state, now| state.trigger(vec![item], now)).unwrap()[0]
+    };
+    let Triggered::New(by_time) = claim(&mut world, "a", false) else { panic!() };
+    let Triggered::New(by_status) = claim(&mut world, "b", true) else { panic!() };
+    assert!(matches!(claim(&mut world, "a", true), Triggered::Collision { existing, .. } if existing == by_time));
+    assert!(matches!(claim(&mut world, "b", true), Triggered::Collision { existing, .. } if existing == by_status));
+    world.complete(by_time, 0);
+    world.complete(by_status, 0);
+    assert!(matches!(claim(&mut world, "a", false), Triggered::Collision { .. }), "after the end too");
+    assert!(matches!(claim(&mut world, "b", true), Triggered::New(_)));
+    world.seconds(8);
+    assert!(matches!(claim(&mut world, "a", false), Triggered::New(_)));
+    assert!(matches!(claim(&mut world, "b", true), Triggered::New(_)), "the time is the upper bound");
+}
+
+#[test]
+fn chunks_come_in_order_and_a_gap_is_given_up() {
+    let mut world = World::new();
+    world.declare("t", |t| t.retries = 1);
+    let (worker, _) = world.worker(&["t"], 1);
+    let run = world.trigger("t");
+    let put = |world: &mut World, text: &str, index| {
+        world.done.clear();
+        assert!(world.event(|state, now| state.put_chunk(run, text.into(), index, now)));
+        chunks(&world.done).iter().map(|t| t.to_string()).collect::<String>()
+    };
+    assert_eq!(put(&mut world, "c", Some(2)), "");
+    assert_eq!(put(&mut world, "b", Some(1)), "");
+    assert_eq!(put(&mut world, "-", None), "-");
+    assert_eq!(put(&mut world, "a", Some(0)), "abc");
+    assert_eq!(put(&mut world, "f", Some(5)), "");
+    world.done.clear();
+    world.seconds(4);
+    world.beat(worker);
+    world.seconds(1);
+    assert_eq!(chunks(&world.done), ["f".into()]);
+    assert_eq!(put(&mut world, "e", Some(4)), "e", "late, not lost");
+    assert_eq!(put(&mut world, "h", Some(7)), "");
+    world.done.clear();
+    world.fail(run, 0);
+    assert_eq!(chunks(&world.done), ["h".into()], "the attempt is over");
+    assert_eq!(put(&mut world, "a", Some(0)), "a", "the next one counts from zero");
+    world.complete(run, 1);
+    assert_eq!(put(&mut world, "z", Some(1)), "", "accepted, and goes nowhere");
+}
+
+#[test]
+fn finished_runs_are_forgotten_oldest_end_first() {
+    let mut world = World::keeping(2);
+    world.declare("t", |_| ());
+    world.worker(&["t"], 10);
+    let runs: Vec<RunId> = (0..4).map(|_| world.trigger("t")).collect();
+    for at in [2, 0, 1] {
+        assert!(world.event(|s, now| s.put_log(runs[at], "line".into(), "INFO", String::new(), None, now.display)));
+        world.complete(runs[at], 0);
+    }
+    let known: Vec<bool> = runs.iter().map(|id| world.state.run(*id).is_some()).collect();
+    assert_eq!(known, [true, true, false, true]);
+    assert!(world.event(|state, now| state.replay(runs[0], now)));
+    world.complete(runs[3], 0);
+    assert!(world.state.run(runs[0]).is_some(), "a replayed run is open again");
+}
+
+#[test]
+fn the_same_declaration_keeps_its_ids() {
+    let mut world = World::new();
+    let ids = |world: &World| world.state.version_of("t").map(|v| (v.id, v.workflow_id)).unwrap();
+    world.declare("t", |_| ());
+    let first = ids(&world);
+    world.declare("t", |_| ());
+    assert_eq!(ids(&world), first);
+    world.declare("t", |t| t.retries = 1);
+    assert!(ids(&world).0 != first.0 && ids(&world).1 == first.1);
+}

@@ -1,0 +1,276 @@
+//! What outlives an engine with a folder.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    pin::pin,
+    sync::{Arc, mpsc},
+    task::{Context, Wake, Waker},
+};
+
+use super::*;
+
+fn options(folder: &Path) -> EngineOptions {
+    EngineOptions { folder: Some(folder.to_owned()), ..Default::default() }
+}
+
+async fn start(folder: &Path) -> (Engine, Client) {
+    let engine = Engine::start(options(folder)).await.unwrap();
+    let client = Client::new(&engine).await;
+    (engine, client)
+}
+
+fn completed() -> StepActionEventType {
+    StepActionEventType::StepEventTypeCompleted
+}
+
+#[tokio::test]
+async fn runs_results_and_logs_outlive_the_engine() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, mut client) = start(dir.path()).await;
+    client.declare("t", |_| ()).await.unwrap();
+    let (_, mut work) = client.worker("t").await;
+    let done = client.trigger("t", r#"{"a":1}"#).await.unwrap();
+    next(&mut work).await.unwrap();
+    let line = proto::PutLogRequest { task_run_external_id: done.clone(), message: "hi".into(), ..Default::default() };
+    client.events.put_log(line).await.unwrap();
+    client.report(&done, 0, completed(), r#"{"b":2}"#).await;
+    let event = proto::PushEventRequest { key: "k".into(), payload: "{}".into(), ..Default::default() };
+    let event = client.events.push(event).await.unwrap().into_inner().event_id;
+    engine.stop().await;
+
+    let (engine, mut client) = start(dir.path()).await;
+    let details = client.details(&done).await.unwrap();
+    assert_eq!((details.status(), &details.input[..]), (v1::RunStatus::Completed, &br#"{"a":1}"#[..]));
+    assert_eq!(details.task_runs["t"].output.as_deref(), Some(&br#"{"b":2}"#[..]));
+    let token = engine.handshake().token.clone();
+    let (_, logs) = rest(&engine, &token, &format!("GET /api/v1/stable/tasks/{done}/logs"), "").await;
+    assert_eq!(logs["rows"][0]["message"], "hi");
+    let tenant = &engine.handshake().tenant_id;
+    let path = format!("GET /api/v1/stable/tenants/{tenant}/events/{event}");
+    assert_eq!(rest(&engine, &token, &path, "").await.1["key"], "k");
+    client.trigger("t", "{}").await.expect("it is still declared");
+    engine.stop().await;
+}
+
+#[tokio::test]
+async fn a_worker_of_another_process_comes_back_with_its_attempt() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, mut client) = start(dir.path()).await;
+    client.declare("t", |_| ()).await.unwrap();
+    let (worker, mut work) = client.worker("t").await;
+    let run = client.trigger("t", "{}").await.unwrap();
+    next(&mut work).await.unwrap();
+    client.report(&run, 0, StepActionEventType::StepEventTypeStarted, "").await;
+    engine.stop().await;
+
+    let (engine, mut client) = start(dir.path()).await;
+    assert_eq!(client.beat(&worker).await.unwrap_err().code(), Code::FailedPrecondition, "listen again");
+    let again = proto::WorkerListenRequest { worker_id: worker.clone() };
+    let mut work = client.dispatcher.listen_v2(again).await.unwrap().into_inner();
+    client.beat(&worker).await.unwrap();
+    client.report(&run, 0, completed(), "{}").await;
+    let details = client.details(&run).await.unwrap();
+    assert_eq!(details.status(), v1::RunStatus::Completed);
+    let another = client.trigger("t", "{}").await.unwrap();
+    assert_eq!(next(&mut work).await.unwrap().task_run_external_id, another, "what it had begun is not sent again");
+    engine.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_worker_in_the_process_ran_is_queued_again_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, mut client) = start(dir.path()).await;
+    client.declare("t", |_| ()).await.unwrap();
+    let mut inside = Client::with_token(&engine, &engine.own_handshake().token).await;
+    let (worker, mut work) = inside.worker("t").await;
+    let run = client.trigger("t", "{}").await.unwrap();
+    next(&mut work).await.unwrap();
+    engine.stop().await;
+
+    let (engine, mut client) = start(dir.path()).await;
+    assert_eq!(client.details(&run).await.unwrap().status(), v1::RunStatus::Queued);
+    assert_eq!(client.beat(&worker).await.unwrap_err().code(), Code::NotFound);
+    let (_, mut work) = client.worker("t").await;
+    let action = next(&mut work).await.unwrap();
+    assert_eq!((action.task_run_external_id, action.retry_count), (run, 1));
+    engine.stop().await;
+}
+
+#[tokio::test]
+async fn an_ephemeral_engine_keeps_only_who_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let ephemeral = || EngineOptions { ephemeral: true, ..options(dir.path()) };
+    let engine = Engine::start(ephemeral()).await.unwrap();
+    let token = engine.handshake().token.clone();
+    let mut client = Client::new(&engine).await;
+    client.declare("t", |_| ()).await.unwrap();
+    let run = client.trigger("t", "{}").await.unwrap();
+    engine.stop().await;
+    assert!(!dir.path().join("engine.db").exists());
+    let engine = Engine::start(ephemeral()).await.unwrap();
+    let mut client = Client::with_token(&engine, &token).await;
+    assert_eq!(client.details(&run).await.unwrap_err().code(), Code::NotFound);
+    engine.stop().await;
+}
+
+#[tokio::test]
+async fn finished_runs_go_by_their_number_and_by_their_size() {
+    let dir = tempfile::tempdir().unwrap();
+    for limits in [
+        EngineOptions { keep_finished: 3, ..options(dir.path()) },
+        EngineOptions { keep_finished_bytes: 5000, ..options(dir.path()) },
+    ] {
+        let engine = Engine::start(limits.clone()).await.unwrap();
+        let mut client = Client::new(&engine).await;
+        client.declare("t", |_| ()).await.unwrap();
+        let mut runs = Vec::new();
+        for _ in 0..5 {
+            let run = client.trigger("t", &format!(r#"{{"x":"{}"}}"#, "x".repeat(400))).await.unwrap();
+            let cancel = v1::CancelTasksRequest { external_ids: vec![run.clone()], filter: None };
+            client.admin.cancel_tasks(cancel).await.unwrap();
+            runs.push(run);
+        }
+        engine.stop().await;
+        let engine = Engine::start(limits).await.unwrap();
+        let mut client = Client::new(&engine).await;
+        let mut kept = Vec::new();
+        for run in &runs {
+            kept.push(client.details(run).await.is_ok());
+        }
+        assert_eq!(kept, [false, false, true, true, true]);
+        engine.stop().await;
+    }
+    // None is as old as nothing.
+    let none = EngineOptions { keep_finished_for: Duration::ZERO, ..options(dir.path()) };
+    tokio::time::sleep(Duration::from_millis(2)).await;
+    let engine = Engine::start(none).await.unwrap();
+    let (token, tenant) = (engine.handshake().token.clone(), engine.handshake().tenant_id.clone());
+    let list = format!("GET /api/v1/stable/tenants/{tenant}/workflow-runs?only_tasks=false&since=2020-01-01T00:00:00Z");
+    assert_eq!(rest(&engine, &token, &list, "").await.1["rows"], serde_json::json!([]));
+    engine.stop().await;
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_put_aside_and_a_newer_one_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("engine.db");
+    let (engine, mut client) = start(dir.path()).await;
+    client.declare("t", |_| ()).await.unwrap();
+    client.trigger("t", "{}").await.unwrap();
+    engine.stop().await;
+    let good = fs::read(&file).unwrap();
+
+    let open = || rusqlite::Connection::open(&file).unwrap();
+    open().pragma_update(None, "user_version", 2).unwrap();
+    let newer = fs::read(&file).unwrap();
+    let error = Engine::start(options(dir.path())).await.unwrap_err();
+    let said = error.to_string();
+    assert_eq!(error.kind(), EngineErrorKind::Folder);
+    assert!(said.contains(file.to_str().unwrap()) && said.contains("format 2") && said.contains("knows 1"), "{said}");
+    assert!(!said.contains('\n') && fs::read(&file).unwrap() == newer, "it is left as it is");
+
+    let mut torn = good.clone();
+    torn[8192..12288].fill(0x5a);
+    let row = {
+        fs::write(&file, &good).unwrap();
+        open().execute("UPDATE runs SET head = x'ffff'", []).unwrap();
+        fs::read(&file).unwrap()
+    };
+    for (at, damaged) in [b"not a database, whatever".to_vec(), torn, row].into_iter().enumerate() {
+        fs::write(&file, &damaged).unwrap();
+        let (engine, mut client) = start(dir.path()).await;
+        assert!(client.trigger("t", "{}").await.is_err(), "it starts with nothing");
+        client.declare("t", |_| ()).await.unwrap();
+        engine.stop().await;
+        let aside = if at == 0 { "engine.db.damaged".to_owned() } else { format!("engine.db.damaged.{at}") };
+        assert!(fs::read(dir.path().join(&aside)).unwrap() == damaged, "{aside}");
+    }
+}
+
+/// Takes the folder as soon as there is news of its engine, on the thread that tells it.
+struct Heir {
+    folder: PathBuf,
+    outcome: mpsc::Sender<Result<(), EngineError>>,
+}
+
+impl Wake for Heir {
+    fn wake(self: Arc<Self>) {
+        self.outcome.send(lifecycle::data_folder::Folder::hold(&self.folder).map(drop)).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_start_that_fails_has_let_go_of_the_folder_before_it_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    start(dir.path()).await.0.stop().await;
+    // The engine waits for a second, which is time enough to listen for its answer.
+    let other = rusqlite::Connection::open(dir.path().join("engine.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let (outcome, outcomes) = mpsc::channel();
+    let heir = Waker::from(Arc::new(Heir { folder: dir.path().to_owned(), outcome }));
+    let mut starting = pin!(Engine::start(options(dir.path())));
+    assert!(starting.as_mut().poll(&mut Context::from_waker(&heir)).is_pending());
+    outcomes.recv_timeout(PATIENCE).unwrap().unwrap();
+    assert_eq!(starting.await.unwrap_err().kind(), EngineErrorKind::Folder);
+}
+
+#[tokio::test]
+async fn a_file_that_another_program_has_locked_says_to_close_that_one() {
+    let dir = tempfile::tempdir().unwrap();
+    start(dir.path()).await.0.stop().await;
+    let other = rusqlite::Connection::open(dir.path().join("engine.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let said = Engine::start(options(dir.path())).await.unwrap_err().to_string();
+    assert!(said.ends_with("database is locked: close the program that has it locked"), "{said}");
+    other.execute_batch("COMMIT").unwrap();
+    start(dir.path()).await.0.stop().await;
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn the_file_is_for_its_owner_only_and_no_link() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, mut client) = start(dir.path()).await;
+    client.declare("t", |_| ()).await.unwrap();
+    for name in ["engine.db", "engine.db-wal", "engine.db-shm"] {
+        let mode = fs::metadata(dir.path().join(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+    engine.stop().await;
+    for name in ["engine.db", "engine.db-wal", "engine.db-shm"] {
+        let (dir, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::NamedTempFile::new().unwrap());
+        symlink(elsewhere.path(), dir.path().join(name)).unwrap();
+        let error = Engine::start(options(dir.path())).await.unwrap_err().to_string();
+        assert!(error.contains("symbolic link"), "{error}");
+        assert!(fs::read(elsewhere.path()).unwrap().is_empty());
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn an_engine_whose_folder_another_has_taken_acknowledges_nothing_and_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut first, mut client) = start(dir.path()).await;
+    client.declare("t", |_| ()).await.unwrap();
+    let before = client.trigger("t", "{}").await.unwrap();
+    fs::remove_file(dir.path().join("lock")).unwrap();
+    let (second, mut other) = start(dir.path()).await;
+    client.trigger("t", "{}").await.expect_err("it may not be there tomorrow");
+    tokio::time::timeout(PATIENCE, first.ended()).await.unwrap();
+    first.stop().await;
+    other.details(&before).await.unwrap();
+    let after = other.trigger("t", "{}").await.unwrap();
+    assert!(dir.path().join("handshake.json").exists(), "it is the second engine's");
+    second.stop().await;
+    let (again, mut client) = start(dir.path()).await;
+    for run in [before, after] {
+        client.details(&run).await.unwrap();
+    }
+    let tenant = &again.handshake().tenant_id;
+    let list = format!("GET /api/v1/stable/tenants/{tenant}/workflow-runs");
+    let (_, all) = rest(&again, &again.handshake().token, &list, "").await;
+    assert_eq!(all["rows"].as_array().map(Vec::len), Some(2), "{all}");
+    again.stop().await;
+}

@@ -1,0 +1,110 @@
+//! Where a run stands, by the engine's own word.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+use tonic::Request;
+
+use crate::hatchet::{
+    client::{
+        ClientError, ErrorKind, RunHandle,
+        patience::within,
+        retry::{Waits, if_temporary, retrying},
+    },
+    wire::{RunStatus, proto::v1},
+};
+
+/// A run as the engine sees it.
+#[derive(Debug, Clone)]
+pub struct RunDetails {
+    /// The run's status.
+    pub status: RunStatus,
+    /// Whether nothing more can come.
+    pub done: bool,
+    /// The input, JSON.
+    pub input: String,
+    /// The additional metadata, JSON.
+    pub additional_metadata: String,
+    /// The tasks that exist so far, in the order of their names.
+    pub tasks: Vec<TaskDetails>,
+}
+
+/// A task in a run.
+#[derive(Debug, Clone)]
+pub struct TaskDetails {
+    /// The task run's id.
+    pub id: String,
+    /// The task's name.
+    pub name: String,
+    /// Its status.
+    pub status: RunStatus,
+    /// The output, JSON, of a completed task.
+    pub output: Option<String>,
+    /// The error text of a failed task.
+    pub error: Option<String>,
+}
+
+impl RunHandle {
+    /// Asks the engine, and again where that failed for a reason that passes. A busy real engine may not know a run for up
+    /// to a second after its trigger, so an id that was given is [`ErrorKind::NotFound`] only after 2 s, and one that was
+    /// triggered here after 10 s.
+    pub async fn details(&self) -> Result<RunDetails, ClientError> {
+        let begun = Instant::now();
+        let mut waits = Waits::new(Duration::from_millis(100), Duration::from_millis(500));
+        loop {
+            match retrying(if_temporary, || self.look(Request::new(self.question()))).await {
+                Err(error) if error.kind() == ErrorKind::NotFound && !self.was_seen() => {
+                    if begun.elapsed() >= self.patience() {
+                        return Err(self.unknown());
+                    }
+                    sleep(waits.again()).await;
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    /// Asks once, and waits no longer than this without a sign of life.
+    pub(crate) async fn details_within(&self, limit: Duration) -> Result<RunDetails, ClientError> {
+        self.look(within(limit, self.question())).await
+    }
+
+    fn question(&self) -> v1::GetRunDetailsRequest {
+        v1::GetRunDetailsRequest { external_id: self.id().to_string() }
+    }
+
+    async fn look(&self, request: Request<v1::GetRunDetailsRequest>) -> Result<RunDetails, ClientError> {
+        let connection = self.client().connection();
+        let mut stub = connection.admin();
+        let answer =
+            connection.unless_left(&format!("ask for run {}", self.id()), stub.get_run_details(request)).await?;
+        self.saw();
+        Ok(details(answer))
+    }
+}
+
+fn details(wire: v1::GetRunDetailsResponse) -> RunDetails {
+    let mut tasks: Vec<TaskDetails> = wire
+        .task_runs
+        .into_values()
+        .map(|task| TaskDetails {
+            id: task.external_id,
+            name: task.readable_id,
+            status: RunStatus::from_wire(task.status),
+            output: task.output.filter(|o| !o.is_empty()).map(text),
+            error: task.error.filter(|e| !e.is_empty()),
+        })
+        .collect();
+    tasks.sort_by(|a, b| a.name.cmp(&b.name));
+    RunDetails {
+        status: RunStatus::from_wire(wire.status),
+        done: wire.done,
+        input: text(wire.input),
+        additional_metadata: text(wire.additional_metadata),
+        tasks,
+    }
+}
+
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
+}

@@ -1,0 +1,177 @@
+//! One stream that tells of the ends of any number of runs, opened again whenever it breaks or falls silent.
+
+use std::{
+    collections::{HashSet, VecDeque},
+    time::Duration,
+};
+
+use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::BoxStream};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep_until},
+};
+use tokio_stream::wrappers::ReceiverStream;
+
+use crate::hatchet::{
+    client::{ClientError, Connection, connection::messages, pulse::Pulse, retry::Waits},
+    wire::{
+        RunId,
+        proto::{SubscribeToWorkflowRunsRequest, WorkflowRunEvent},
+    },
+};
+
+/// Requests on their way to the stream.
+const ASKING: usize = 256;
+/// Before it is opened again.
+const SOONEST: Duration = Duration::from_millis(50);
+const SLOWEST: Duration = Duration::from_secs(2);
+
+/// A subscription without a task of its own: it moves while [`Subscription::next`] is polled.
+pub(super) struct Subscription {
+    connection: Connection,
+    /// Runs whose end was not told yet.
+    open: HashSet<RunId>,
+    to_ask: VecDeque<RunId>,
+    session: Option<Session>,
+    pulse: Pulse,
+    open_at: Option<Instant>,
+    waits: Waits,
+    trouble: Option<ClientError>,
+}
+
+struct Session {
+    ask: mpsc::Sender<SubscribeToWorkflowRunsRequest>,
+    answers: BoxStream<'static, Result<WorkflowRunEvent, tonic::Status>>,
+    /// Ends when the connection that it was opened on is left.
+    given_up: BoxFuture<'static, ()>,
+}
+
+impl Subscription {
+    pub(super) fn new(connection: Connection) -> Self {
+        let asked = connection.clone();
+        let pulse = Pulse::new(move || {
+            let (traffic, answer) = asked.question();
+            (traffic, answer.boxed())
+        });
+        Self {
+            connection,
+            pulse,
+            open: HashSet::new(),
+            to_ask: VecDeque::new(),
+            session: None,
+            open_at: None,
+            waits: Waits::new(SOONEST, SLOWEST),
+            trouble: None,
+        }
+    }
+
+    /// Asks for the end of a run.
+    pub(super) fn add(&mut self, run: RunId) {
+        if self.open.insert(run) {
+            self.to_ask.push_back(run);
+        }
+    }
+
+    /// The run's end is known from elsewhere.
+    pub(super) fn forget(&mut self, run: RunId) {
+        self.open.remove(&run);
+    }
+
+    /// Why the stream is not open at present, if it broke.
+    pub(super) fn trouble(&self) -> Option<&ClientError> {
+        self.trouble.as_ref()
+    }
+
+    /// The next end of a run that was asked for; none where the stream broke, which the next call opens again. Waits
+    /// for ever where nothing was asked for. May be dropped and called again.
+    pub(super) async fn next(&mut self) -> Option<(RunId, WorkflowRunEvent)> {
+        loop {
+            if self.open.is_empty() {
+                // Whoever adds a run has dropped this wait.
+                return std::future::pending().await;
+            }
+            if let Some(at) = self.open_at {
+                sleep_until(at).await;
+                self.open_at = None;
+                self.pulse.lives();
+            }
+            let session = self.session.get_or_insert_with(|| {
+                self.to_ask = self.open.iter().copied().collect();
+                Session::open(&self.connection)
+            });
+            let moved = tokio::select! {
+                // Answers first: while they come, asking can wait, and the other way round it could not.
+                biased;
+                answer = session.answers.next() => Moved::Told(answer.transpose()),
+                permit = session.ask.reserve(), if !self.to_ask.is_empty() => match (permit, self.to_ask.pop_front()) {
+                    (Ok(permit), Some(run)) => {
+                        if self.open.contains(&run) {
+                            permit.send(SubscribeToWorkflowRunsRequest { workflow_run_id: run.to_string() });
+                        }
+                        Moved::Asked
+                    }
+                    (Ok(_), None) => Moved::Asked,
+                    (Err(_), _) => Moved::Told(Ok(None)),
+                },
+                () = &mut session.given_up => Moved::GivenUp,
+                () = self.pulse.stops() => Moved::Silent,
+            };
+            match moved {
+                Moved::Asked => {}
+                Moved::GivenUp => self.session = None,
+                Moved::Silent => {
+                    tracing::debug!("the connection to the engine is silent: makes another one");
+                    // The session ends with it.
+                    self.connection.renew();
+                }
+                Moved::Told(Ok(Some(event))) => {
+                    self.pulse.lives();
+                    self.waits.start_over();
+                    self.trouble = None;
+                    if let Ok(run) = event.workflow_run_id.parse()
+                        && self.open.remove(&run)
+                    {
+                        return Some((run, event));
+                    }
+                }
+                Moved::Told(Ok(None)) => {
+                    self.broke(None);
+                    return None;
+                }
+                Moved::Told(Err(status)) => {
+                    self.broke(Some(status));
+                    return None;
+                }
+            }
+        }
+    }
+
+    fn broke(&mut self, status: Option<tonic::Status>) {
+        tracing::debug!(?status, "the subscription to results broke");
+        self.session = None;
+        self.open_at = Some(Instant::now() + self.waits.again());
+        if let Some(status) = status {
+            self.trouble = Some(self.connection.failed("wait for runs to end", status));
+        }
+    }
+}
+
+enum Moved {
+    Asked,
+    /// An event, the stream's end, or what broke it.
+    Told(Result<Option<WorkflowRunEvent>, tonic::Status>),
+    /// The connection was left.
+    GivenUp,
+    /// The engine does not answer any more.
+    Silent,
+}
+
+impl Session {
+    fn open(connection: &Connection) -> Self {
+        let given_up = connection.renewed().boxed();
+        let (ask, asked) = mpsc::channel(ASKING);
+        let mut stub = connection.dispatcher();
+        let answers = messages(async move { stub.subscribe_to_workflow_runs(ReceiverStream::new(asked)).await });
+        Self { ask, answers, given_up }
+    }
+}

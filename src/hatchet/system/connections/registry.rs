@@ -1,0 +1,258 @@
+//! The open connections of a listener, and which of them is closed next.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::ConnectionLimits;
+use crate::hatchet::system::log_throttle::LogThrottle;
+
+/// Pause after a failed `accept` if no connection can be closed: in most cases until another one ends.
+const RETRY_ACCEPT: Duration = Duration::from_millis(50);
+/// Pause after a failed `accept` if a connection was closed for it, which that connection's task has yet to notice.
+const RETRY_ACCEPT_AFTER_CLOSE: Duration = Duration::from_millis(1);
+
+/// Shared list of a listener's connections.
+#[derive(Clone)]
+pub(super) struct Registry {
+    limits: ConnectionLimits,
+    open: Arc<Mutex<Open>>,
+}
+
+/// The open connections, by their number: a lower number is an older connection.
+#[derive(Default)]
+struct Open {
+    last_number: u64,
+    unauthenticated: BTreeMap<u64, Unauthenticated>,
+    authenticated: BTreeSet<u64>,
+    refusals: LogThrottle,
+    accept_failures: LogThrottle,
+}
+
+struct Unauthenticated {
+    since: Instant,
+    close: CancellationToken,
+}
+
+/// Outcome of [`Registry::admit`].
+pub(super) enum Admission {
+    /// The connection is registered; the token tells it to close.
+    Admitted(ConnectionHandle, CancellationToken),
+    /// There may be room after this time.
+    Later(Duration),
+    /// All connections are authenticated, so none can be closed.
+    Refused,
+}
+
+impl Open {
+    fn len(&self) -> usize {
+        self.unauthenticated.len() + self.authenticated.len()
+    }
+
+    /// Closes the oldest unauthenticated connection if its grace period is over. Returns what is left of that period,
+    /// or `None` if there is no unauthenticated connection.
+    fn close_oldest(&mut self, grace_period: Duration) -> Option<Duration> {
+        let oldest = self.unauthenticated.first_entry()?;
+        let left = grace_period.saturating_sub(oldest.get().since.elapsed());
+        if left.is_zero() {
+            oldest.remove().close.cancel();
+        }
+        Some(left)
+    }
+}
+
+impl Registry {
+    pub(super) fn new(limits: ConnectionLimits) -> Self {
+        Self { limits, open: Arc::default() }
+    }
+
+    pub(super) fn limits(&self) -> ConnectionLimits {
+        self.limits
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Open> {
+        // Each change is a single call on one map, so a panic cannot leave it half done.
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Registers a new connection, closing the oldest unauthenticated one if there is no room.
+    pub(super) fn admit(&self) -> Admission {
+        let ConnectionLimits { total, unauthenticated, grace_period, .. } = self.limits;
+        let mut open = self.lock();
+        if open.len() >= total || open.unauthenticated.len() >= unauthenticated {
+            match open.close_oldest(grace_period) {
+                Some(Duration::ZERO) => {}
+                Some(left) => return Admission::Later(left),
+                None => {
+                    if let Some(suppressed) = open.refusals.log() {
+                        tracing::warn!("connection refused: {total} authenticated connections are open{suppressed}");
+                    }
+                    return Admission::Refused;
+                }
+            }
+        }
+        open.last_number += 1;
+        let (number, close) = (open.last_number, CancellationToken::new());
+        open.unauthenticated.insert(number, Unauthenticated { since: Instant::now(), close: close.clone() });
+        let handle = ConnectionHandle { registry: self.clone(), number, authenticated: Arc::default() };
+        Admission::Admitted(handle, close)
+    }
+
+    /// Makes room after a failed `accept`. Returns the pause before the next attempt.
+    pub(super) fn accept_failed(&self, error: &io::Error) -> Duration {
+        let mut open = self.lock();
+        let pause = match open.close_oldest(self.limits.grace_period) {
+            Some(Duration::ZERO) => RETRY_ACCEPT_AFTER_CLOSE,
+            Some(left) => left,
+            None => RETRY_ACCEPT,
+        };
+        if let Some(suppressed) = open.accept_failures.log() {
+            tracing::warn!("cannot accept a connection: {error}. Trying again{suppressed}");
+        }
+        pause
+    }
+
+    fn authenticate(&self, number: u64) {
+        let mut open = self.lock();
+        // A connection that was closed meanwhile stays closed.
+        if open.unauthenticated.remove(&number).is_some() {
+            open.authenticated.insert(number);
+        }
+    }
+
+    fn remove(&self, number: u64) {
+        let mut open = self.lock();
+        open.unauthenticated.remove(&number);
+        open.authenticated.remove(&number);
+    }
+}
+
+/// Names a connection to its registry.
+#[derive(Clone)]
+pub(crate) struct ConnectionHandle {
+    registry: Registry,
+    number: u64,
+    authenticated: Arc<AtomicBool>,
+}
+
+impl ConnectionHandle {
+    /// Exempts the connection from being closed in favour of another one.
+    pub(crate) fn authenticate(&self) {
+        if !self.authenticated.swap(true, Ordering::Relaxed) {
+            self.registry.authenticate(self.number);
+        }
+    }
+
+    pub(super) fn is_authenticated(&self) -> bool {
+        self.authenticated.load(Ordering::Relaxed)
+    }
+
+    /// Frees the connection's place.
+    pub(super) fn remove(&self) {
+        self.registry.remove(self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    const TOTAL: usize = 6;
+    const UNAUTHENTICATED: usize = 4;
+    const GRACE_PERIOD: Duration = Duration::from_millis(100);
+
+    fn registry() -> Registry {
+        Registry::new(ConnectionLimits {
+            total: TOTAL,
+            unauthenticated: UNAUTHENTICATED,
+            grace_period: GRACE_PERIOD,
+            response_timeout: None,
+        })
+    }
+
+    fn admitted(registry: &Registry) -> (ConnectionHandle, CancellationToken) {
+        match registry.admit() {
+            Admission::Admitted(handle, close) => (handle, close),
+            Admission::Later(left) => panic!("no room for {left:?}"),
+            Admission::Refused => panic!("no room"),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn oldest_unauthenticated_connection_is_closed_after_its_grace_period() {
+        let registry = registry();
+        let (authenticated, stays) = admitted(&registry);
+        authenticated.authenticate();
+        let (_, oldest) = admitted(&registry);
+        let others: Vec<_> = (1..UNAUTHENTICATED).map(|_| admitted(&registry).1).collect();
+        advance(GRACE_PERIOD / 4).await;
+        assert!(matches!(registry.admit(), Admission::Later(left) if left == GRACE_PERIOD * 3 / 4));
+        assert!(!oldest.is_cancelled());
+        advance(GRACE_PERIOD * 3 / 4).await;
+        admitted(&registry);
+        assert!(oldest.is_cancelled() && !stays.is_cancelled() && others.iter().all(|other| !other.is_cancelled()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn authenticated_connections_are_bounded_and_free_their_place() {
+        let registry = registry();
+        let all: Vec<_> = (0..TOTAL)
+            .map(|_| {
+                let (handle, _) = admitted(&registry);
+                handle.authenticate();
+                handle
+            })
+            .collect();
+        assert!(matches!(registry.admit(), Admission::Refused));
+        all[0].remove();
+        admitted(&registry);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn unauthenticated_connections_keep_no_authenticated_one_out() {
+        let registry = registry();
+        let flood: Vec<_> = (0..UNAUTHENTICATED).map(|_| admitted(&registry).1).collect();
+        advance(GRACE_PERIOD).await;
+        for _ in 0..TOTAL {
+            admitted(&registry).0.authenticate();
+        }
+        assert!(flood.iter().all(CancellationToken::is_cancelled));
+        let open = registry.lock();
+        assert_eq!((open.unauthenticated.len(), open.authenticated.len()), (0, TOTAL));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn failed_accept_closes_oldest_unauthenticated_connection() {
+        let registry = registry();
+        let (authenticated, stays) = admitted(&registry);
+        authenticated.authenticate();
+        let (_, oldest) = admitted(&registry);
+        let error = io::Error::from(io::ErrorKind::OutOfMemory);
+        assert_eq!(registry.accept_failed(&error), GRACE_PERIOD);
+        advance(GRACE_PERIOD).await;
+        let pauses = (registry.accept_failed(&error), registry.accept_failed(&error));
+        assert_eq!(pauses, (RETRY_ACCEPT_AFTER_CLOSE, RETRY_ACCEPT));
+        assert!(oldest.is_cancelled() && !stays.is_cancelled());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn closed_connection_stays_closed_if_authenticated_later() {
+        let registry = registry();
+        let (first, _) = admitted(&registry);
+        advance(GRACE_PERIOD).await;
+        (0..UNAUTHENTICATED).for_each(|_| drop(admitted(&registry)));
+        first.authenticate();
+        assert!(registry.lock().authenticated.is_empty());
+    }
+}

@@ -1,0 +1,91 @@
+//! The base URL of the REST API.
+
+use std::fmt;
+
+use tonic::codegen::http::Uri;
+
+use super::super::{
+    dial::split_authority,
+    error::{ClientError, ErrorKind},
+};
+
+/// The parts of a REST base URL. A user and password are left out: what is sent is the token.
+pub(in crate::hatchet) struct ServerUrl {
+    pub(in crate::hatchet) tls: bool,
+    /// Without brackets.
+    pub(in crate::hatchet) host: String,
+    pub(in crate::hatchet) port: u16,
+    /// `host[:port]`, as it was written.
+    pub(in crate::hatchet) authority: String,
+    /// Without a slash at its end.
+    pub(in crate::hatchet) path: String,
+}
+
+impl ServerUrl {
+    /// A setting's text as a URL without a slash at its end; `http://` where it has no scheme.
+    pub(in crate::hatchet) fn normalized(text: &str) -> Result<String, ClientError> {
+        let url = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+        Self::parse(&url).map(|url| url.to_string())
+    }
+
+    pub(in crate::hatchet) fn parse(text: &str) -> Result<Self, ClientError> {
+        let wrong = || {
+            let shown = text.rsplit_once('@').map_or(text, |(_, rest)| rest);
+            let message =
+                format!("HATCHET_CLIENT_SERVER_URL is `{shown}`: set it to a URL such as https://cloud.onhatchet.run");
+            ClientError::new(ErrorKind::Config, message)
+        };
+        let uri: Uri = text.parse().map_err(|_| wrong())?;
+        let tls = match uri.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
+            Some(_) | None => return Err(wrong()),
+        };
+        let (Some(authority), None) = (uri.authority(), uri.query()) else { return Err(wrong()) };
+        let authority = authority.as_str().rsplit('@').next().unwrap_or_default();
+        let (host, port) = split_authority(authority, if tls { 443 } else { 80 }).ok_or_else(wrong)?;
+        Ok(Self {
+            tls,
+            host: host.to_owned(),
+            port,
+            authority: authority.to_owned(),
+            path: uri.path().trim_end_matches('/').to_owned(),
+        })
+    }
+}
+
+impl fmt::Display for ServerUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}{}", if self.tls { "https" } else { "http" }, self.authority, self.path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn url_is_split_into_its_parts() {
+        for (text, normal, tls, host, port) in [
+            ("https://cloud.onhatchet.run", "https://cloud.onhatchet.run", true, "cloud.onhatchet.run", 443),
+            ("HTTP://Host:8080/base/", "http://Host:8080/base", false, "Host", 8080),
+            ("host", "http://host", false, "host", 80),
+            ("[::1]:8888", "http://[::1]:8888", false, "::1", 8888),
+            ("http://me:secret@host/x", "http://host/x", false, "host", 80),
+        ] {
+            let normalized = ServerUrl::normalized(text).unwrap();
+            let url = ServerUrl::parse(&normalized).unwrap();
+            assert_eq!(
+                (normalized.as_str(), url.tls, url.host.as_str(), url.port),
+                (normal, tls, host, port),
+                "{text}"
+            );
+        }
+        for text in ["", "ftp://x", "http://", "http://host:x", "http://host:99999", "http://host:0", "http://host?a=b"]
+        {
+            let said = ServerUrl::normalized(text).err().unwrap_or_else(|| panic!("{text}")).to_string();
+            assert!(said.contains("HATCHET_CLIENT_SERVER_URL"), "{said}");
+        }
+        assert!(!ServerUrl::normalized("ftp://me:secret@host").unwrap_err().to_string().contains("secret"));
+    }
+}

@@ -1,0 +1,161 @@
+//! One HTTP/1.1 request on a connection of its own.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::{Either, select};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::{pin, time::timeout};
+use tonic::codegen::http::{Request, Response};
+
+use super::{super::io_counters::Traffic, ConnectError, Dialer};
+
+/// From the connection's first packet to the response's last byte.
+pub(in crate::hatchet) const TIMEOUT: Duration = Duration::from_secs(10);
+/// Largest response body, in bytes. The largest that is asked for is a page of 1,000 runs, some 2 MiB.
+pub(in crate::hatchet) const MAX_RESPONSE: usize = 16 << 20;
+
+/// Why there is no response.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::hatchet) enum HttpError {
+    #[error("{0}")]
+    Connect(#[from] ConnectError),
+    #[error("no complete response within {} s", TIMEOUT.as_secs())]
+    Timeout,
+    #[error("the response is larger than {} MiB", MAX_RESPONSE >> 20)]
+    TooLarge,
+    #[error("the connection broke")]
+    Broken(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Sends a request, and reads the response whole: [`MAX_RESPONSE`] bytes at most, within [`TIMEOUT`]. Redirects are
+/// responses like any other. The request's URI is the path alone.
+pub(in crate::hatchet) async fn exchange(
+    dialer: &Dialer,
+    request: Request<Full<Bytes>>,
+) -> Result<Response<Bytes>, HttpError> {
+    timeout(TIMEOUT, within_any_time(dialer, request)).await.unwrap_or(Err(HttpError::Timeout))
+}
+
+async fn within_any_time(dialer: &Dialer, request: Request<Full<Bytes>>) -> Result<Response<Bytes>, HttpError> {
+    let broken = |e: hyper::Error| HttpError::Broken(Box::new(e));
+    let stream = dialer.dial(&Traffic::default()).await?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+    let exchange = async move {
+        let (head, body) = sender.send_request(request).await.map_err(broken)?.into_parts();
+        let body = Limited::new(body, MAX_RESPONSE)
+            .collect()
+            .await
+            .map_err(|e| if e.is::<LengthLimitError>() { HttpError::TooLarge } else { HttpError::Broken(e) })?;
+        Ok(Response::from_parts(head, body.to_bytes()))
+    };
+    pin!(exchange);
+    // The exchange moves only while the connection is polled, and both end with this call.
+    pin!(connection);
+    match select(exchange, connection).await {
+        Either::Left((response, _)) => response,
+        // Closed: what is left of the response has arrived.
+        Either::Right((closed, exchange)) => exchange.await.map_err(|e| match closed {
+            Ok(()) => e,
+            Err(closed) => broken(closed),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::{TcpListener, TcpStream},
+        time::Instant,
+    };
+
+    use super::{
+        super::{Protocol, Route},
+        *,
+    };
+
+    /// The response of a server that does this with its one connection.
+    async fn served<F: Future<Output = ()>>(serve: impl FnOnce(TcpStream) -> F) -> Result<Response<Bytes>, HttpError> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let route = Route::new("127.0.0.1", listener.local_addr().unwrap().port(), None);
+        let dialer = Dialer::new(route, None, None, Protocol::Http1).unwrap();
+        let request = Request::get("/").header("host", "x").body(Full::default()).unwrap();
+        let server = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(stream.read_u8().await.unwrap());
+            }
+            serve(stream).await;
+            // The response ends the test.
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            response = exchange(&dialer, request) => response,
+            () = server => unreachable!(),
+        }
+    }
+
+    #[tokio::test]
+    async fn response_is_read_to_the_end_of_the_connection() {
+        let response = served(async |mut stream| {
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\nwhole").await.unwrap();
+        });
+        assert_eq!(response.await.unwrap().body().as_ref(), b"whole");
+    }
+
+    #[tokio::test]
+    async fn endless_response_is_cut_at_its_limit() {
+        let mut sent = 0;
+        let response = served(async |mut stream| {
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+            while stream.write_all(&[b'x'; 1 << 16]).await.is_ok() {
+                sent += 1 << 16;
+            }
+        });
+        let error = response.await.unwrap_err();
+        assert!(matches!(error, HttpError::TooLarge), "{error:?}");
+        // What lies in the system's buffers besides.
+        assert!(sent < MAX_RESPONSE + (16 << 20), "{sent}");
+    }
+
+    #[tokio::test]
+    async fn endless_head_is_refused() {
+        let response = served(async |mut stream| {
+            stream.write_all(b"HTTP/1.1 200 OK\r\n").await.unwrap();
+            while stream.write_all(b"x: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\n").await.is_ok() {}
+        });
+        let error = response.await.unwrap_err();
+        assert!(matches!(error, HttpError::Broken(_)), "{error:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn stalled_response_ends_at_its_limit() {
+        for words in [&b""[..], b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf"] {
+            let begun = Instant::now();
+            let error = served(async |mut stream| {
+                stream.write_all(words).await.unwrap();
+                std::future::pending().await
+            });
+            let error = error.await.unwrap_err();
+            assert!(matches!(error, HttpError::Timeout), "{error:?}");
+            assert!((TIMEOUT..TIMEOUT * 2).contains(&begun.elapsed()), "{:?}", begun.elapsed());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn dripping_response_ends_at_its_limit() {
+        let begun = Instant::now();
+        let error = served(async |mut stream| {
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+            while stream.write_all(b"x").await.is_ok() {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        });
+        assert!(matches!(error.await.unwrap_err(), HttpError::Timeout));
+        assert!((TIMEOUT..TIMEOUT * 2).contains(&begun.elapsed()), "{:?}", begun.elapsed());
+    }
+}

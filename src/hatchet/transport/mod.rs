@@ -1,0 +1,20 @@
+//! The connection to an engine: settings, dialing, TLS, authentication, retries, liveness.
+
+mod auth_grace;
+mod authenticated;
+pub(in crate::hatchet) mod call_deadline;
+pub(in crate::hatchet) mod config;
+pub(in crate::hatchet) mod connection;
+mod diagnose;
+pub(in crate::hatchet) mod dial;
+pub(in crate::hatchet) mod error;
+mod io_counters;
+pub(in crate::hatchet) mod liveness;
+pub(in crate::hatchet) mod retry;
+
+pub use authenticated::Authenticated;
+pub use config::{ClientConfig, ENV_FILES, Rediscovery, Source, Sources, Tls, Token, parse_integer, token_claims};
+pub use connection::Connection;
+pub use diagnose::{Spoken, diagnose, judge, probe, unanswered};
+pub use dial::Proxies;
+pub use error::{ClientError, ErrorKind};

@@ -1,0 +1,49 @@
+//! An async body blocks its thread.
+
+use std::time::Duration;
+
+use super::{
+    child_worker,
+    table::{Row, long, not_on_a_real_engine},
+};
+use crate::fake::Fake;
+
+/// An engine takes a worker for gone 5 s after its last heartbeat.
+const FRESH: Duration = Duration::from_secs(5);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn heartbeats_continue_while_async_body_blocks_thread() {
+    let seconds = if long() { 40 } else { 9 };
+    let fault = format!("an async body blocks its thread for {seconds} s");
+    if not_on_a_real_engine(&fault) {
+        return;
+    }
+    let mut row = Row::of(fault);
+    let fake = Fake::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    // Started where it may block: reading a child's lines does.
+    let (config, ledger) = (fake.config(), folder.path().join("ledger"));
+    let worker = tokio::task::spawn_blocking(move || child_worker::spawn(&config, &ledger, 10)).await.unwrap();
+    fake.until_listening().await;
+    let before = fake.script(|script| script.heartbeats.len());
+    let run = fake.assign("blocker", &format!(r#"{{"ms":{}}}"#, seconds * 1000)).await;
+    let named = tokio::task::spawn_blocking(move || {
+        let named = worker.err.until_said("blocks an async thread");
+        (worker, named)
+    });
+    let (worker, named) = named.await.unwrap();
+    assert!(named.contains("blocker"), "{named}");
+    let mut beats = before;
+    while fake.script(|script| script.finished(run).is_empty()) {
+        let seen = beats;
+        beats = fake
+            .until("another heartbeat", |script| (script.heartbeats.len() > seen).then_some(script.heartbeats.len()))
+            .await;
+    }
+    let all = fake.script(|script| script.heartbeats.clone());
+    let gaps: Vec<Duration> = all.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(gaps.iter().all(|gap| *gap < FRESH), "{gaps:?}");
+    row.say(format!("{} heartbeats meanwhile, the longest gap {:.2?}", beats - before, gaps.iter().max().unwrap()));
+    row.say("the watchdog named it");
+    worker.kill();
+}

@@ -1,0 +1,85 @@
+//! Every core computes.
+
+use std::time::{Duration, Instant};
+
+use hatchet_quickstart::hatchet::task::{Context, Task};
+use serde_json::json;
+
+use super::{
+    fixture::{Count, Ledger, TestEngine, completed, many, worker},
+    table::{Row, long, not_on_a_real_engine},
+};
+use crate::fake::Fake;
+
+/// More tasks than any machine that runs this has cores, all at once.
+const TASKS: usize = 16;
+const HEARTBEAT_EVERY: Duration = Duration::from_secs(4);
+
+fn busy(ledger: &Ledger) -> Task {
+    let ledger = ledger.clone();
+    Task::new_cpu("busy", move |input: Count, ctx: Context| {
+        let place = ledger.begin(&ctx);
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_millis(input.ms) {
+            std::hint::black_box((0..10_000_u64).map(|n| n.wrapping_mul(n)).sum::<u64>());
+        }
+        ledger.end(&ctx, place);
+        Ok(json!({}))
+    })
+    .execution_timeout(Duration::from_secs(300))
+}
+
+fn seconds() -> u64 {
+    if long() { 60 } else { 5 }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn heartbeats_are_on_time_while_cores_are_busy() {
+    if not_on_a_real_engine("heartbeat delay") {
+        return;
+    }
+    let mut row = Row::of(format!("every core busy for {} s with CPU tasks: heartbeats", seconds()));
+    let fake = Fake::start().await;
+    let running = worker(&fake.config(), [busy(&Ledger::default())]).await;
+    fake.until_listening().await;
+    let input = format!(r#"{{"ms":{}}}"#, seconds() * 1000);
+    let mut runs = Vec::new();
+    // The scripted engine does not count slots; what is over them waits in the worker.
+    for _ in 0..2 {
+        runs.push(fake.assign("busy", &input).await);
+    }
+    // In pieces, since one wait of the scripted engine is shorter than all of them.
+    let mut beats = 0;
+    while fake.script(|script| runs.iter().any(|run| script.finished(*run).is_empty())) {
+        let seen = beats;
+        beats = fake
+            .until("another heartbeat", |script| (script.heartbeats.len() > seen).then_some(script.heartbeats.len()))
+            .await;
+    }
+    let beats = fake.script(|script| script.heartbeats.clone());
+    let delays: Vec<Duration> =
+        beats.windows(2).map(|pair| (pair[1] - pair[0]).saturating_sub(HEARTBEAT_EVERY)).collect();
+    row.times("heartbeat's delay", &delays, Some(Duration::from_millis(500)));
+    let worst = delays.iter().max().copied().unwrap_or_default();
+    assert!(!long() || worst < Duration::from_millis(500), "p99 of {} is the worst: {worst:?}", delays.len());
+    running.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_run_is_reassigned_while_cores_are_busy() {
+    let seconds = if long() { seconds() } else { 2 };
+    let mut row = Row::of(format!("every core busy for {seconds} s with CPU tasks: reassignment"));
+    let engine = TestEngine::start().await;
+    let ledger = Ledger::default();
+    let running = worker(&engine.config, [busy(&ledger)]).await;
+    // Two at once, one pair after the other.
+    let ms = seconds * 1000 * 2 / TASKS as u64;
+    let runs = many(&engine.client(), "busy", &Count { ms }, TASKS).await;
+    for run in runs {
+        completed(&run).await;
+    }
+    let all = ledger.all().clone();
+    assert!(all.values().all(|executions| executions.len() == 1 && executions[0].attempt == 0), "{all:?}");
+    row.say(format!("{} runs, each executed once at its first attempt", all.len()));
+    running.stop().await.unwrap();
+}

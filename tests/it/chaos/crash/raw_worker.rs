@@ -1,0 +1,110 @@
+//! A worker of another process than the engine's, by hand: it registers once.
+
+use std::{sync::Arc, time::Duration};
+
+use hatchet_quickstart::hatchet::wire::proto::{
+    ActionType, AssignedAction, PutLogRequest, StepActionEvent, StepActionEventType, WorkerListenRequest,
+    WorkerRegisterRequest,
+};
+use tokio_stream::StreamExt as _;
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+
+use super::{
+    acknowledgements::{Book, Kept},
+    load::{HELD, KEYED, PLAIN, random},
+};
+use crate::support::Target;
+
+pub struct Hand {
+    target: Arc<Target>,
+    book: Arc<Book>,
+    id: String,
+    /// Attempts whose end has not been acknowledged.
+    open: Vec<AssignedAction>,
+    /// The how-manieth stream this is.
+    stream: u32,
+}
+
+impl Hand {
+    pub async fn register(target: &Arc<Target>, book: &Arc<Book>) -> Self {
+        let request = WorkerRegisterRequest {
+            worker_name: "hand".into(),
+            actions: [KEYED, PLAIN, HELD].map(|name| format!("{name}:{name}")).to_vec(),
+            slots: Some(100_000),
+            ..Default::default()
+        };
+        let id = target.dispatcher().register(request).await.unwrap().into_inner().worker_id;
+        Self { target: target.clone(), book: book.clone(), id, open: Vec::new(), stream: 0 }
+    }
+
+    /// Works until it is told to stop, whatever becomes of the engine in between.
+    pub async fn work(mut self, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                lost = self.session() => {
+                    let status = lost.err();
+                    let known = status.as_ref().is_none_or(|status| status.code() != tonic::Code::NotFound);
+                    assert!(known, "the engine has forgotten the worker: {status:?}");
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    async fn session(&mut self) -> Result<(), Status> {
+        let request = WorkerListenRequest { worker_id: self.id.clone() };
+        // The first generation: the connection itself stands for heartbeats.
+        self.stream += 1;
+        let mut stream = self.target.dispatcher().listen(request).await?.into_inner();
+        loop {
+            while let Some(action) = self.open.last().cloned() {
+                self.finish(&action).await?;
+                self.open.pop();
+            }
+            let Some(action) = stream.next().await.transpose()? else { return Ok(()) };
+            if action.action_type() != ActionType::StartStepRun {
+                continue;
+            }
+            if self.book.has_completed(&action.workflow_run_id, action.retry_count, self.stream) {
+                continue;
+            }
+            if !action.action_id.starts_with(HELD) {
+                self.open.push(action.clone());
+            }
+            if random(2) == 0 {
+                self.report(&action, StepActionEventType::StepEventTypeStarted, "").await?;
+            }
+        }
+    }
+
+    async fn finish(&self, action: &AssignedAction) -> Result<(), Status> {
+        let run = action.workflow_run_id.clone();
+        if random(3) == 0 {
+            let message = format!("line {}", random(u64::MAX));
+            let line =
+                PutLogRequest { task_run_external_id: run.clone(), message: message.clone(), ..Default::default() };
+            self.target.events().put_log(line).await?;
+            self.book.note(Kept::Line { run: run.clone(), message });
+        }
+        // The same each time: the engine may have taken it and died before it said so.
+        let output = format!(r#"{{"of":"{run}"}}"#);
+        self.report(action, StepActionEventType::StepEventTypeCompleted, &output).await?;
+        self.book.completed(run, output, action.retry_count, self.stream);
+        Ok(())
+    }
+
+    async fn report(&self, action: &AssignedAction, what: StepActionEventType, payload: &str) -> Result<(), Status> {
+        let event = StepActionEvent {
+            worker_id: self.id.clone(),
+            task_run_external_id: action.task_run_external_id.clone(),
+            retry_count: Some(action.retry_count),
+            event_type: what.into(),
+            event_payload: payload.into(),
+            ..Default::default()
+        };
+        self.target.dispatcher().send_step_action_event(event).await?;
+        Ok(())
+    }
+}

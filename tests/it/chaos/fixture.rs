@@ -1,0 +1,164 @@
+//! The engine of a chaos case, and the tasks that count how often they run.
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use hatchet_quickstart::{
+    engine::{Engine, EngineOptions, Timings},
+    hatchet::{
+        client::{Client, ClientConfig, RunHandle, RunOutcome, Sources, TriggerOptions},
+        task::{Context, Task},
+        wire::RunStatus,
+        worker::{RunningWorker, Worker, WorkerOptions, WorkerState},
+    },
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{proxy::Proxy, table::real};
+
+/// An engine in memory, or the one that the environment names, with a namespace of this case.
+pub struct TestEngine {
+    pub config: ClientConfig,
+    _engine: Option<Engine>,
+}
+
+impl TestEngine {
+    pub async fn start() -> Self {
+        if !real() {
+            return Self::embedded(Timings::default()).await;
+        }
+        let mut config = ClientConfig::from_sources(&Sources::read(Path::new("/nonexistent"))).unwrap();
+        config.namespace = format!("chaos-{}_", &Uuid::new_v4().simple().to_string()[..8]);
+        Self { config, _engine: None }
+    }
+
+    pub async fn embedded(timings: Timings) -> Self {
+        // A case may ask about a run long after its end.
+        let options = EngineOptions { timings, keep_finished: 1_000_000, ..EngineOptions::default() };
+        let engine = Engine::start(options).await.unwrap();
+        let config = ClientConfig::from_handshake(engine.handshake(), &Sources::default()).unwrap();
+        Self { config, _engine: Some(engine) }
+    }
+
+    pub fn client(&self) -> Client {
+        Client::new(self.config.clone()).unwrap()
+    }
+
+    /// A link to the engine, and the settings of who uses it.
+    pub async fn proxied(&self) -> (Proxy, ClientConfig) {
+        let upstream: SocketAddr = tokio::net::lookup_host(&self.config.host_port).await.unwrap().next().unwrap();
+        let proxy = Proxy::to(upstream).await;
+        let config = ClientConfig { host_port: proxy.address.to_string(), ..self.config.clone() };
+        (proxy, config)
+    }
+}
+
+/// The input of the counting task.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Count {
+    /// How long an execution takes.
+    pub ms: u64,
+}
+
+#[derive(Debug, Clone)]
+pub struct Execution {
+    pub attempt: u32,
+    pub ended: Option<Instant>,
+}
+
+/// Every execution, by run.
+#[derive(Clone, Default)]
+pub struct Ledger(Arc<Mutex<HashMap<String, Vec<Execution>>>>);
+
+impl Ledger {
+    pub fn all(&self) -> MutexGuard<'_, HashMap<String, Vec<Execution>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn of(&self, run: &RunHandle) -> Vec<Execution> {
+        self.all().get(&run.id().to_string()).cloned().unwrap_or_default()
+    }
+
+    /// A task that awaits for a while and notes it. Its timeout is short, since a real engine gives a lost assignment
+    /// up only then, and its many retries are for that.
+    pub fn task(&self, timeout: Duration) -> Task {
+        let ledger = self.clone();
+        Task::new_async("count", move |input: Count, ctx: Context| {
+            let ledger = ledger.clone();
+            async move {
+                let place = ledger.begin(&ctx);
+                tokio::time::sleep(Duration::from_millis(input.ms)).await;
+                ledger.end(&ctx, place);
+                Ok(json!({ "attempt": ctx.retry_count() }))
+            }
+        })
+        .execution_timeout(timeout)
+        .retries(10)
+    }
+
+    pub fn begin(&self, ctx: &Context) -> usize {
+        let mut all = self.all();
+        let executions = all.entry(ctx.run_id().to_owned()).or_default();
+        executions.push(Execution { attempt: ctx.retry_count(), ended: None });
+        executions.len() - 1
+    }
+
+    pub fn end(&self, ctx: &Context, place: usize) {
+        if let Some(execution) = self.all().get_mut(ctx.run_id()).and_then(|all| all.get_mut(place)) {
+            execution.ended = Some(Instant::now());
+        }
+    }
+}
+
+pub fn options() -> WorkerOptions {
+    WorkerOptions { name: "chaos".to_owned(), grace: Duration::ZERO, cpu_threads: 2, ..WorkerOptions::default() }
+}
+
+/// Starts a worker and waits until it listens.
+pub async fn worker(config: &ClientConfig, tasks: impl IntoIterator<Item = Task>) -> RunningWorker {
+    let mut worker = Worker::new(config.clone(), options()).tasks(tasks).start().unwrap();
+    within(30, "the worker listens", worker.listening()).await.unwrap();
+    worker
+}
+
+pub async fn trigger(client: &Client, task: &str, input: &impl Serialize) -> RunHandle {
+    client.trigger(task, input, &TriggerOptions::default()).await.unwrap()
+}
+
+/// Triggers so many runs with one input.
+pub async fn many(client: &Client, task: &str, input: &impl Serialize, count: usize) -> Vec<RunHandle> {
+    let runs = client.trigger_many(task, (0..count).map(|_| (input, TriggerOptions::default()))).await;
+    runs.into_iter().map(Result::unwrap).collect()
+}
+
+/// Waits for a run, which must complete.
+pub async fn completed(run: &RunHandle) -> RunOutcome {
+    let outcome = within(300, "the run ends", run.outcome()).await.unwrap();
+    assert_eq!(outcome.status, RunStatus::Completed, "{outcome:?}");
+    outcome
+}
+
+/// Waits until the link is, or is not, listening.
+pub async fn until_listening(worker: &RunningWorker, wanted: bool) {
+    let mut state = worker.state();
+    let what = if wanted { "the worker listens again" } else { "the worker sees that the link is lost" };
+    let reached = state.wait_for(|state| matches!(state, WorkerState::Listening(_)) == wanted);
+    within(60, what, reached).await.unwrap();
+}
+
+/// Awaits `work`, and panics with `what` when that many seconds are over.
+pub async fn within<T>(seconds: u64, what: &str, work: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(Duration::from_secs(seconds), work).await {
+        Ok(value) => value,
+        Err(_) => panic!("not within {seconds} s: {what}"),
+    }
+}

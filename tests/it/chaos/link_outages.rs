@@ -1,0 +1,151 @@
+//! The link is down, swallows everything, or is slow.
+
+use std::time::{Duration, Instant};
+
+use futures_util::{
+    StreamExt as _,
+    future::{join, join_all},
+};
+use hatchet_quickstart::hatchet::{
+    client::{Client, ClientConfig},
+    task::{Context, Task},
+    wire::{RunId, proto::v1},
+};
+use serde_json::{Value, json};
+
+use super::{
+    fixture::{Count, Ledger, TestEngine, completed, many, trigger, until_listening, within, worker},
+    link_faults::UnderLoad,
+    proxy::Proxy,
+    table::{Row, long},
+};
+use crate::fake::Fake;
+
+/// A link that is broken for `length`, `times` times: how long after its end a new run takes.
+async fn outages(fault: &str, times: usize, length: Duration, bound: Duration, begin: fn(&Proxy)) {
+    let mut row = Row::of(format!("{fault} for {:.0?}, under load", length));
+    let mut case = UnderLoad::start(length).await;
+    let mut took = Vec::new();
+    for _ in 0..times {
+        until_listening(&case.worker, true).await;
+        begin(&case.proxy);
+        // The length of an outage is the fault itself, and no wait for something.
+        tokio::time::sleep(length).await;
+        let healed = Instant::now();
+        case.proxy.heal();
+        took.extend(case.probe(healed).await);
+    }
+    case.finish(&mut row, times).await;
+    row.times("healed to end of a new run", &took, Some(bound));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn worker_recovers_after_link_is_down() {
+    let (times, seconds) = if long() { (5, 10) } else { (1, 1) };
+    outages("link down", times, Duration::from_secs(seconds), Duration::from_secs(2), Proxy::down).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn worker_recovers_after_black_hole() {
+    // Longer than heartbeat interval and timeout together, so that the worker has noticed.
+    let (times, seconds) = if long() { (3, 20) } else { (1, 8) };
+    outages("black hole", times, Duration::from_secs(seconds), Duration::from_secs(3), Proxy::black_hole).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn runs_complete_over_link_with_latency() {
+    let mut row = Row::of("link of 2 x 150 ms");
+    let engine = TestEngine::start().await;
+    let (proxy, config) = engine.proxied().await;
+    let ledger = Ledger::default();
+    let running = worker(&config, [ledger.task(Duration::from_secs(60))]).await;
+    proxy.delay(Duration::from_millis(150));
+    let client = engine.client();
+    let begun = Instant::now();
+    let runs = many(&client, "count", &Count { ms: 10 }, 100).await;
+    // At once: to look at a run that has ended takes a real engine a third of a second.
+    join_all(runs.iter().map(completed)).await;
+    let together = begun.elapsed();
+    let begun = Instant::now();
+    completed(&trigger(&client, "count", &Count::default()).await).await;
+    row.say(format!("one run {:.2?}, 100 runs together {together:.2?}", begun.elapsed()));
+    // One after the other they would take 15 s at the least.
+    assert!(together < Duration::from_secs(12), "{together:?}");
+    assert!(ledger.all().values().all(|executions| executions.len() == 1));
+    running.stop().await.unwrap();
+}
+
+/// What does not shrink, in about so many bytes.
+fn noise(bytes: usize) -> String {
+    (0..bytes.div_ceil(32)).map(|_| uuid::Uuid::new_v4().simple().to_string()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_input_and_output_pass_a_slow_link() {
+    let mut row = Row::of("1.5 MB over a link of 250 kB/s");
+    let engine = TestEngine::start().await;
+    let (proxy, slow) = engine.proxied().await;
+    let text = noise(1_500_000);
+    // Input and output go in one piece, while the heartbeats between are answered late.
+    let take = Task::new_async("take", |input: Value, ctx: Context| async move {
+        Ok(json!({ "text": input["text"], "attempt": ctx.retry_count() }))
+    });
+    let behind = worker(&slow, [take]).await;
+    proxy.rate(250_000);
+    let client = engine.client();
+    let begun = Instant::now();
+    let outcome = completed(&trigger(&client, "take", &json!({ "text": text })).await).await;
+    assert_eq!(outcome.output::<Value>().unwrap()["attempt"], 0);
+    assert_eq!(behind.stats().reconnects, 0, "what arrives is a sign of life");
+    row.say(format!("to the worker and back: {:.1?}", begun.elapsed()));
+    behind.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_outcome_passes_a_slow_link() {
+    let mut row = Row::of("outcome of 3.9 MB over a link of 250 kB/s");
+    let engine = TestEngine::start().await;
+    let (proxy, slow) = engine.proxied().await;
+    let text = noise(3_900_000);
+    let output = text.clone();
+    let give = Task::new_async("give", move |_: Value, _: Context| {
+        let output = output.clone();
+        async move { Ok(json!({ "text": output })) }
+    });
+    let behind = worker(&slow, [give]).await;
+    proxy.rate(250_000);
+    let begun = Instant::now();
+    // It takes longer than the limit of its call by more than the link has under way at once: begun anew then, it would
+    // be so again and again.
+    let outcome = completed(&trigger(&engine.client(), "give", &json!({})).await).await;
+    assert_eq!(outcome.output::<Value>().unwrap()["text"], text);
+    assert_eq!(behind.stats().reconnects, 0, "what arrives is a sign of life");
+    row.say(format!("from the worker: {:.1?}", begun.elapsed()));
+    behind.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_result_is_requested_once_over_slow_link() {
+    let mut row = Row::of("result of 1.7 MB over a link of 250 kB/s");
+    // Its subscriptions say nothing, so that each wait has its polls alone.
+    let (fake, run) = (Fake::start().await, RunId::random());
+    let output = json!({ "text": noise(1_700_000) }).to_string();
+    fake.script(|script| script.set_run(&run.to_string(), v1::RunStatus::Completed, Some(&output)));
+    let slow = async || {
+        let proxy = Proxy::to(fake.address).await;
+        proxy.rate(250_000);
+        let config = ClientConfig { host_port: proxy.address.to_string(), ..fake.config() };
+        (Client::new(config).unwrap(), proxy)
+    };
+    let ((one, _by_one), (many, _by_many)) = (slow().await, slow().await);
+    let begun = Instant::now();
+    let waiting = one.run(run);
+    let mut waits = many.outcomes([many.run(run)]);
+    let among_many = within(60, "the wait for many ends", waits.next());
+    let (alone, among_many) = join(completed(&waiting), among_many).await;
+    for outcome in [alone, among_many.unwrap().1.unwrap()] {
+        assert_eq!(outcome.output.as_ref(), Some(&output));
+    }
+    assert_eq!(fake.script(|script| script.details_asked), 2, "what is slow only is not begun anew");
+    row.say(format!("to one who waits, alone and among many: {:.1?}", begun.elapsed()));
+}

@@ -1,0 +1,125 @@
+//! The table of dependencies between the modules of the crate.
+
+use std::collections::BTreeSet;
+
+use super::{
+    assert_only_known,
+    paths::references,
+    source::{File, files},
+};
+
+/// A module, and the modules that it may use. A module may always use itself.
+const MAY_USE: &[(&str, &[&str])] = &[
+    ("hatchet::wire", &[]),
+    ("hatchet::system", &[]),
+    ("hatchet::transport", &["hatchet::wire", "hatchet::system"]),
+    ("hatchet::task", &["hatchet::wire", "hatchet::system"]),
+    ("hatchet::client", &["hatchet::transport", "hatchet::task", "hatchet::wire", "hatchet::system"]),
+    (
+        "hatchet::worker",
+        &["hatchet::client", "hatchet::transport", "hatchet::task", "hatchet::wire", "hatchet::system"],
+    ),
+    (
+        "hatchet::testing",
+        &[
+            "hatchet::client",
+            "hatchet::worker",
+            "hatchet::transport",
+            "hatchet::task",
+            "hatchet::wire",
+            "hatchet::system",
+            "engine",
+        ],
+    ),
+    // The module itself, with its re-exports.
+    (
+        "hatchet",
+        &[
+            "hatchet::wire",
+            "hatchet::system",
+            "hatchet::transport",
+            "hatchet::task",
+            "hatchet::client",
+            "hatchet::worker",
+            "hatchet::testing",
+        ],
+    ),
+    // The two halves meet on the wire only.
+    ("engine", &["hatchet::wire", "hatchet::system"]),
+    ("bench", &["hatchet::client", "hatchet::task", "hatchet::wire"]),
+    ("tasks", &["hatchet::task", "prelude"]),
+    ("cli", &["*"]),
+    // The crate's root: re-exports and the prelude.
+    ("prelude", &["*"]),
+    ("", &["*"]),
+    ("guide", &[]),
+];
+
+/// Uses that break the table: `<file> uses <module>`.
+const KNOWN_USES: &[&str] = &[];
+
+/// A crate, or a path in one, that only these modules may name.
+const ONLY_IN: &[(&str, &[&str])] = &[
+    ("anyhow", &["cli"]),
+    ("clap", &["cli"]),
+    ("indicatif", &["cli"]),
+    ("rusqlite", &["engine"]),
+    ("tonic::transport", &["hatchet::transport", "engine"]),
+    ("tonic", &["hatchet::wire", "hatchet::transport", "hatchet::client", "hatchet::worker", "engine"]),
+    ("prost", &["hatchet::wire", "engine"]),
+];
+
+/// Uses that break it: `<file> uses <path>`.
+const KNOWN_CRATES: &[&str] = &[];
+
+/// The row of the table for a module: `engine` for `engine::rest`, `hatchet::client` for `hatchet::client::stream`.
+fn row(module: &[String]) -> String {
+    let depth = if module.first().is_some_and(|first| first == "hatchet") { 2 } else { 1 };
+    module[..module.len().min(depth)].join("::")
+}
+
+#[test]
+fn modules_use_only_what_the_table_allows() {
+    let files = files();
+    let (references, _) = references(&files);
+    let mut found = BTreeSet::new();
+    for reference in references {
+        let (user, used) = (row(&files[reference.file].module), row(&reference.module));
+        let allowed = MAY_USE.iter().find(|(module, _)| *module == user);
+        let allowed = allowed.unwrap_or_else(|| panic!("{user} has no row in the table: add one")).1;
+        if user != used && !allowed.contains(&used.as_str()) && !allowed.contains(&"*") {
+            found.insert(format!(
+                "{} uses {}",
+                name(&files[reference.file]),
+                used_path(&reference.module, &reference.written)
+            ));
+        }
+    }
+    assert_only_known("each module uses only the modules of its row in the table", found, KNOWN_USES);
+}
+
+/// The module and the item, so that an exception allows only that.
+fn used_path(module: &[String], written: &str) -> String {
+    format!("{}::{}", module.join("::"), written.rsplit("::").next().unwrap_or_default())
+}
+
+#[test]
+fn crates_are_named_only_in_their_modules() {
+    let files = files();
+    let (_, externals) = references(&files);
+    let mut found = BTreeSet::new();
+    for external in externals {
+        let user = row(&files[external.file].module);
+        for (path, modules) in ONLY_IN {
+            let names_it = external.written == *path || external.written.starts_with(&format!("{path}::"));
+            if names_it && !modules.contains(&user.as_str()) {
+                found.insert(format!("{} uses {path}", name(&files[external.file])));
+            }
+        }
+    }
+    assert_only_known("each crate is used only in its modules", found, KNOWN_CRATES);
+}
+
+fn name(file: &File) -> String {
+    file.path.display().to_string()
+}

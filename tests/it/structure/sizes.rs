@@ -1,0 +1,41 @@
+//! Limits on the size of files and folders.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
+
+use super::{assert_only_known, source::files};
+
+/// Lines of a file without its tests.
+const LINES_OF_A_FILE: usize = 450;
+
+/// Source files in one folder, without its sub-folders.
+const FILES_OF_A_FOLDER: usize = 13;
+
+/// Files over the limit.
+const KNOWN_FILES: &[&str] = &[];
+
+/// Folders over the limit.
+const KNOWN_FOLDERS: &[&str] = &[];
+
+#[test]
+fn files_are_within_the_size_limit() {
+    let found = files()
+        .iter()
+        .filter(|file| file.lines > LINES_OF_A_FILE)
+        .map(|file| file.path.display().to_string())
+        .collect();
+    assert_only_known(&format!("a file has at most {LINES_OF_A_FILE} lines"), found, KNOWN_FILES);
+}
+
+#[test]
+fn folders_are_within_the_size_limit() {
+    let mut folders: BTreeMap<String, usize> = BTreeMap::new();
+    for file in files() {
+        *folders.entry(file.path.parent().unwrap_or(Path::new("")).display().to_string()).or_default() += 1;
+    }
+    let found: BTreeSet<String> =
+        folders.into_iter().filter(|(_, files)| *files > FILES_OF_A_FOLDER).map(|(folder, _)| folder).collect();
+    assert_only_known(&format!("a folder has at most {FILES_OF_A_FOLDER} source files"), found, KNOWN_FOLDERS);
+}
