@@ -35,7 +35,7 @@ pub struct TaskPlan {
     pub keyed: bool,
     /// The input of each run.
     pub input: Template,
-    /// The pool of a worker's slots that a run takes one of ([`Task::slot_pool`](crate::hatchet::task::Task::slot_pool)).
+    /// The pool of a worker's slots that a run takes one of ([`ErasedTask::slot_pool`](crate::hatchet::task::ErasedTask::slot_pool)).
     pub slot_pool: &'static str,
     /// Longest wait for a worker.
     pub schedule_timeout: Duration,

@@ -9,8 +9,8 @@ use super::{
 use crate::{
     bench::{self, KEYED, Observer, TaskPlan, serves},
     hatchet::{
-        client::{Client, ClientError, RestClient, TriggerOptions, WorkerSummary, diagnose},
-        task::Task,
+        client::{Client, ClientError, RestClient, WorkerSummary, diagnose},
+        task::{ErasedTask, Stub},
         wire::SLOT_TYPE,
     },
 };
@@ -119,7 +119,7 @@ pub(super) async fn prepare(
     Ok(Prepared { plan, engine_version, doubts })
 }
 
-fn name(task: &Task, keyed: bool) -> String {
+fn name(task: &ErasedTask, keyed: bool) -> String {
     format!("{}{}", task.name(), if keyed { KEYED } else { "" })
 }
 
@@ -128,7 +128,8 @@ async fn workers(client: &Client, rest: &RestClient, plan: &Plan) -> Result<Vec<
     let begun = Instant::now();
     loop {
         let workers = rest.workers().await.map_err(|e| e.to_string())?;
-        let there = |(task, _): &(Task, _)| workers.iter().any(|w| serves(&client.config(), w, &name(task, true)));
+        let there =
+            |(task, _): &(ErasedTask, _)| workers.iter().any(|w| serves(&client.config(), w, &name(task, true)));
         if !plan.with_worker || plan.tasks.iter().all(there) || begun.elapsed() > OWN_WORKER {
             return Ok(workers);
         }
@@ -137,7 +138,7 @@ async fn workers(client: &Client, rest: &RestClient, plan: &Plan) -> Result<Vec<
 }
 
 /// Whether to trigger the twin: where a worker has it, or, where nobody has the task, where the engine knows it.
-async fn has_twin(client: &Client, task: &Task, workers: &[WorkerSummary]) -> Result<bool, ClientError> {
+async fn has_twin(client: &Client, task: &ErasedTask, workers: &[WorkerSummary]) -> Result<bool, ClientError> {
     let online = |name: &str| workers.iter().any(|worker| serves(&client.config(), worker, name));
     let twin = name(task, true);
     if online(&twin) || online(task.name()) {
@@ -168,8 +169,9 @@ async fn too_long(
         return Ok(None);
     }
     let begun = Instant::now();
-    let (input, options) = (task.input.render(0), TriggerOptions::default());
-    let trigger = client.trigger(&task.workflow, &input, &options);
+    let trigger = client
+        .run_no_wait(&Stub::<_, serde_json::Value>::from_name(&task.workflow), &task.input.render(0))
+        .into_future();
     let left_open = "and whether a trial run was started is not known";
     let Ok(trial) = deadline.answered(client, words, left_open, trigger).await? else { return Ok(None) };
     // A trial that takes longer is at least as long.

@@ -8,7 +8,7 @@ use std::{
 use crate::{
     bench::{Journal, Summary, Template, check_prefix, prefix_now},
     cli::{ConnectionFlags, Exit, connection::engine::When, duration, exit, output::Format, settings::bounded},
-    hatchet::{client::Sources, task::Task},
+    hatchet::{client::Sources, task::ErasedTask},
     tasks,
 };
 
@@ -60,7 +60,7 @@ pub(crate) struct Args {
 
 /// What was asked for, checked before any call.
 pub(crate) struct Plan {
-    pub(super) tasks: Vec<(Task, Template)>,
+    pub(super) tasks: Vec<(ErasedTask, Template)>,
     pub(super) runs: usize,
     pub(super) prefix: String,
     pub(super) batch: usize,
@@ -130,7 +130,7 @@ fn rate(text: &str) -> Result<f64, Exit> {
 }
 
 /// Each task with its input: its own by name, else the one for all, else the task's default.
-fn inputs(tasks: Vec<Task>, given: &[String]) -> Result<Vec<(Task, Template)>, Exit> {
+fn inputs(tasks: Vec<ErasedTask>, given: &[String]) -> Result<Vec<(ErasedTask, Template)>, Exit> {
     let mut for_all = None;
     let mut by_task: Vec<(String, &str)> = Vec::new();
     for text in given {
@@ -149,7 +149,7 @@ fn inputs(tasks: Vec<Task>, given: &[String]) -> Result<Vec<(Task, Template)>, E
             None => for_all = Some(text.as_str()),
         }
     }
-    let input = |task: Task| {
+    let input = |task: ErasedTask| {
         let own = by_task.iter().find(|(name, _)| name == task.name()).map(|(_, json)| *json);
         let json = own.or(for_all).unwrap_or("{}");
         let bad = |e: String| Exit::usage(format!("--input-json for {} is {e}", task.name()));

@@ -1,14 +1,12 @@
 //! Which engine: the one that a token names, or the embedded one.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::command::ConnectionWords;
-#[cfg(not(feature = "engine"))]
-use crate::hatchet::system::private_file;
 use crate::{
     cli::Exit,
     hatchet::{
-        client::{ClientConfig, Rediscovery, Sources},
+        client::{ClientConfig, Sources, engine_folder},
         system::Handshake,
     },
 };
@@ -74,11 +72,6 @@ pub(in crate::cli) fn choose(flag: Option<When>, sources: &Sources) -> Result<Ch
     }
 }
 
-/// The embedded engine's folder.
-pub(in crate::cli) fn folder(sources: &Sources) -> PathBuf {
-    PathBuf::from(sources.value("HATCHET_EMBEDDED_DIR").unwrap_or(".hatchet"))
-}
-
 /// The handshake of the embedded engine that runs on a folder, if one does; a file left behind by one that was killed
 /// does not count.
 #[cfg(feature = "engine")]
@@ -86,16 +79,10 @@ pub(in crate::cli) fn find(folder: &Path) -> Result<Option<Handshake>, Exit> {
     crate::engine::find(folder).map_err(|e| Exit::unreachable(e.to_string()))
 }
 
-/// The handshake in a folder. A build without the engine cannot ask for its lock, and finds out when it connects.
+/// The same in a build without the engine.
 #[cfg(not(feature = "engine"))]
 pub(in crate::cli) fn find(folder: &Path) -> Result<Option<Handshake>, Exit> {
-    let path = folder.join("handshake.json");
-    let failed = |e| Exit::unreachable(format!("{} cannot be read as a handshake file: {e}", path.display()));
-    match private_file::check_folder(folder) {
-        Err(e) if matches!(e.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => Ok(None),
-        Err(e) => Err(Exit::unreachable(format!("{} cannot be used: {e}", folder.display()))),
-        Ok(()) => Handshake::read(&path).map_err(failed),
-    }
+    Handshake::find(folder).map_err(|e| Exit::unreachable(e.to_string()))
 }
 
 /// The settings of a runner: by token, or by the handshake file of an embedded engine that is running.
@@ -103,9 +90,9 @@ pub(in crate::cli) fn runner_config(choice: &Choice, sources: &Sources) -> Resul
     match choice {
         Choice::Token(_) => Ok(ClientConfig::from_sources(sources)?),
         Choice::Embedded(_) => {
-            let folder = folder(sources);
+            let folder = engine_folder(sources);
             let handshake = find(&folder)?.ok_or_else(|| Exit::unreachable(not_running(&folder, sources)))?;
-            handshake_config(&handshake, folder, sources)
+            Ok(ClientConfig::from_engine_folder(&handshake, folder, sources)?)
         }
     }
 }
@@ -115,16 +102,6 @@ pub(in crate::cli) fn not_running(folder: &Path, sources: &Sources) -> String {
     let start = ConnectionWords::new(Some(When::Always), sources).command(&["worker"]);
     let folder = folder.display();
     format!("no embedded engine runs here (folder {folder}): start one with `make run-worker` or `{start}`")
-}
-
-/// The settings of one who has found the embedded engine by its folder, and finds it there again when it has moved.
-pub(in crate::cli) fn handshake_config(
-    handshake: &Handshake,
-    folder: PathBuf,
-    sources: &Sources,
-) -> Result<ClientConfig, Exit> {
-    let rediscovery = Some(Rediscovery::new(move || find(&folder).ok().flatten()));
-    Ok(ClientConfig { rediscovery, ..ClientConfig::from_handshake(handshake, sources)? })
 }
 
 #[cfg(test)]

@@ -9,11 +9,11 @@ use super::{
     },
     checklist::Report,
 };
-use crate::hatchet::client::Sources;
+use crate::hatchet::client::{Sources, engine_folder};
 
 /// Whether what depends on it can go on.
 pub(super) fn check(report: &mut Report, choice: &Choice, sources: &Sources) -> Result<bool, Exit> {
-    let folder = &connect::folder(sources);
+    let folder = &engine_folder(sources);
     let shown = folder.display();
     let found = match connect::find(folder) {
         Ok(found) => found,

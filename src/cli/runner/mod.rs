@@ -22,8 +22,8 @@ use super::{
     signals::Signals,
 };
 use crate::hatchet::{
-    client::{Client, ClientError, ErrorKind, RunDetails, RunHandle, TRIGGER_KEY, TriggerOptions, diagnose},
-    task::Task,
+    client::{Client, ClientError, ErrorKind, RunDetails, RunRef, TRIGGER_KEY, TriggerOptions, diagnose},
+    task::{ErasedTask, Stub},
     wire::{RunId, RunStatus, TriggerId},
 };
 
@@ -87,7 +87,7 @@ struct Attach {
 
 impl Attach {
     /// Attaches to a run.
-    fn by_id(&self, run: &RunHandle) -> String {
+    fn by_id(&self, run: &RunRef) -> String {
         // Each command is about one run.
         self.run_id(*self.run.get_or_init(|| run.id()))
     }
@@ -126,7 +126,7 @@ impl Attach {
 /// A task, and that of its names by which a run of it was triggered.
 #[derive(Debug, Clone)]
 struct Triggered {
-    task: Task,
+    task: ErasedTask,
     name: String,
 }
 
@@ -137,7 +137,7 @@ async fn act(plan: &Plan, client: &Client, attach: &Attach) -> Result<(), Exit> 
         Action::Trigger { task, name, input, options, mode } => {
             trigger(plan.format, deadline, client, attach, task, name, input, options, *mode).await
         }
-        Action::Attach { run, mode } => to_given(plan.format, deadline, attach, &client.run(*run), *mode).await,
+        Action::Attach { run, mode } => to_given(plan.format, deadline, attach, &client.run_ref(*run), *mode).await,
         Action::Find { key, value, mode } => {
             let search = client.find_runs(key, value, SystemTime::now() - LOOK_BACK);
             let left_open = "and whether there is such a run is not known";
@@ -158,7 +158,7 @@ async fn act(plan: &Plan, client: &Client, attach: &Attach) -> Result<(), Exit> 
             }
         }
         Action::CancelWhere { metadata } => cancel_where(plan.format, deadline, client, attach, metadata).await,
-        Action::Cancel { run } => cancel(plan.format, deadline, attach, &client.run(*run)).await,
+        Action::Cancel { run } => cancel(plan.format, deadline, attach, &client.run_ref(*run)).await,
     }
 }
 
@@ -183,13 +183,7 @@ fn task_of(details: &RunDetails) -> Option<Triggered> {
 }
 
 /// Attaches to a run that was made earlier.
-async fn to_given(
-    format: Format,
-    deadline: Deadline,
-    attach: &Attach,
-    run: &RunHandle,
-    mode: Mode,
-) -> Result<(), Exit> {
+async fn to_given(format: Format, deadline: Deadline, attach: &Attach, run: &RunRef, mode: Mode) -> Result<(), Exit> {
     let details = match deadline.before(run.details()).await {
         Some(Ok(details)) => Some(details),
         // The wait ends at once, with its own word.
@@ -209,7 +203,7 @@ async fn trigger(
     deadline: Deadline,
     client: &Client,
     attach: &Attach,
-    task: &Task,
+    task: &ErasedTask,
     name: &str,
     input: &serde_json::value::RawValue,
     options: &TriggerOptions,
@@ -226,8 +220,9 @@ async fn trigger(
     };
     let find = attach.by_trigger(trigger, mode);
     let left_open = format!("and whether a run was started is not known, which `{find}` finds out");
-    let run = match deadline.answered(client, &attach.words, &left_open, client.trigger(name, &input, &options)).await?
-    {
+    let stub = Stub::<_, serde_json::Value>::from_name(name);
+    let call = client.run_no_wait(&stub, &input).options(options).into_future();
+    let run = match deadline.answered(client, &attach.words, &left_open, call).await? {
         Ok(run) => run,
         Err(error) if matches!(error.kind(), ErrorKind::Unconfirmed(_)) => {
             return Err(Exit::unconfirmed(format!("{error}: look again with `{find}`")));
@@ -245,7 +240,7 @@ async fn trigger(
     }
 }
 
-async fn cancel(format: Format, deadline: Deadline, attach: &Attach, run: &RunHandle) -> Result<(), Exit> {
+async fn cancel(format: Format, deadline: Deadline, attach: &Attach, run: &RunRef) -> Result<(), Exit> {
     let before = answered(run.client(), deadline, attach, run.details(), "and nothing was cancelled").await?;
     let mut screen = Screen::new(format, task_of(&before), attach.by_id(run), attach.words.clone());
     // A real engine would write CANCELLED over the outcome of a run that has ended.

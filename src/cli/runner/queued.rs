@@ -4,10 +4,10 @@ use super::{
     super::{connection::command::ConnectionWords, online_workers},
     Triggered,
 };
-use crate::hatchet::client::RunHandle;
+use crate::hatchet::client::RunRef;
 
 /// One line: no worker, all busy, or that it cannot be told.
-pub(super) async fn why(run: &RunHandle, task: Option<&Triggered>, words: &ConnectionWords) -> String {
+pub(super) async fn why(run: &RunRef, task: Option<&Triggered>, words: &ConnectionWords) -> String {
     let waiting = "still queued after 3 s";
     let client = run.client();
     let Some(rest) = client.rest() else {

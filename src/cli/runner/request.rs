@@ -15,7 +15,7 @@ use crate::{
     },
     hatchet::{
         client::{Sources, TriggerOptions},
-        task::Task,
+        task::{ErasedTask, Priority},
         wire::{RunId, check_object, parse_duration},
     },
     tasks,
@@ -123,10 +123,10 @@ pub(super) struct Plan {
 
 pub(super) enum Action {
     List {
-        task: Option<Task>,
+        task: Option<ErasedTask>,
     },
     Trigger {
-        task: Task,
+        task: ErasedTask,
         /// The name that was asked for, which may be an alias.
         name: String,
         input: Box<RawValue>,
@@ -201,7 +201,7 @@ pub(super) fn check(args: Args) -> Result<Plan, Exit> {
 }
 
 /// The input in full, by the task's own type: a field that does not fit is named before anything is sent.
-fn input(task: &Task, json: Option<String>, file: Option<&str>) -> Result<Box<RawValue>, Exit> {
+fn input(task: &ErasedTask, json: Option<String>, file: Option<&str>) -> Result<Box<RawValue>, Exit> {
     let (from, text) = match (json, file) {
         (Some(json), _) => ("--input-json".to_owned(), json),
         (None, Some("-")) => {
@@ -230,9 +230,9 @@ fn options(metadata: &[String], priority: Option<&str>) -> Result<TriggerOptions
     }
     options.priority = match priority {
         None => None,
-        Some(text) => match text.parse() {
-            Ok(priority @ 1..=3) => Some(priority),
-            _ => return Err(Exit::usage(format!("--priority is `{text}`: it goes from 1 to 3"))),
+        Some(text) => match text.parse().ok().and_then(Priority::from_number) {
+            Some(priority) => Some(priority),
+            None => return Err(Exit::usage(format!("--priority is `{text}`: it goes from 1 to 3"))),
         },
     };
     Ok(options)

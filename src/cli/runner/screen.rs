@@ -13,7 +13,7 @@ use super::{
     Triggered,
 };
 use crate::hatchet::{
-    client::{ClientError, RunDetails, RunHandle, RunOutcome},
+    client::{ClientError, RunDetails, RunOutcome, RunRef},
     wire::{RunId, RunStatus, format_duration},
 };
 
@@ -86,7 +86,7 @@ impl Screen {
     }
 
     /// The id, at once. It is the data where nothing else will come.
-    pub(super) fn triggered(&mut self, run: &RunHandle, name: &str, alone: bool) -> Result<(), Exit> {
+    pub(super) fn triggered(&mut self, run: &RunRef, name: &str, alone: bool) -> Result<(), Exit> {
         self.from_the_start = true;
         match (self.format, alone) {
             (Format::Json, _) => {
@@ -117,7 +117,7 @@ impl Screen {
     /// is waited for, which is said once.
     pub(super) fn seen(
         &mut self,
-        run: &RunHandle,
+        run: &RunRef,
         looked: Result<RunDetails, ClientError>,
     ) -> Result<Option<RunOutcome>, Exit> {
         match looked {
@@ -169,7 +169,7 @@ impl Screen {
     }
 
     /// The end of the wait, and not of the run.
-    pub(super) fn timed_out(&self, run: &RunHandle, limit: Duration) -> Exit {
+    pub(super) fn timed_out(&self, run: &RunRef, limit: Duration) -> Exit {
         if self.format == Format::Json {
             let status = self.status.map(|status| status.to_string());
             let said = json!({
@@ -244,7 +244,7 @@ impl Screen {
 }
 
 /// A run that was found and is not waited for: its id is the data.
-pub(super) fn found(format: Format, run: &RunHandle) -> Result<(), Exit> {
+pub(super) fn found(format: Format, run: &RunRef) -> Result<(), Exit> {
     match format {
         Format::Json => output::event("found", fields(json!({ "run_id": run.id().to_string() }))),
         Format::Human => output::data(run.id()),

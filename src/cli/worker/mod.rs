@@ -20,8 +20,8 @@ use super::{
 };
 use crate::{
     hatchet::{
-        client::{ClientConfig, Source, Sources, parse_integer},
-        task::Task,
+        client::{Client, ClientConfig, Source, Sources, engine_folder, parse_integer},
+        task::ErasedTask,
         wire::format_duration,
         worker::{
             DrainOutcome, RegisteredWorker, Registration, RunningWorker, Worker, WorkerOptions, WorkerState, list_names,
@@ -92,7 +92,7 @@ struct Plan {
     choice: Choice,
     sources: Sources,
     options: WorkerOptions,
-    tasks: Vec<Task>,
+    tasks: Vec<ErasedTask>,
     run_keys: bool,
     executions: Option<Arc<Executions>>,
     stop_with_stdin: bool,
@@ -225,7 +225,7 @@ async fn embedded(plan: &Plan, said: &str, signals: &mut Signals) -> Result<(), 
     use self::embedded::Embedded;
     use super::sidecar::Official;
 
-    let folder = connect::folder(&plan.sources);
+    let folder = engine_folder(&plan.sources);
     let ephemeral = plan.sources.flag(connect::EPHEMERAL).map_err(Exit::usage)?;
     let sidecar = Official::from(&plan.sources)?;
     let mut embedded = tokio::select! {
@@ -255,7 +255,7 @@ async fn embedded(plan: &Plan, said: &str, signals: &mut Signals) -> Result<(), 
             return Ok(());
         }
         let config = if may_move {
-            connect::handshake_config(&handshake, folder.clone(), &plan.sources)?
+            ClientConfig::from_engine_folder(&handshake, folder.clone(), &plan.sources)?
         } else {
             ClientConfig::from_handshake(&handshake, &plan.sources)?
         };
@@ -277,7 +277,8 @@ async fn embedded(_plan: &Plan, _said: &str, _signals: &mut Signals) -> Result<(
 /// From the start to the exit code: register, run, and on a signal drain.
 async fn work(plan: &Plan, config: ClientConfig, signals: &mut Signals) -> Result<(), Exit> {
     let tasks = with_twins(plan, &config);
-    let mut worker = Worker::new(config.clone(), plan.options.clone()).tasks(tasks.clone());
+    let mut worker =
+        Worker::new(&Client::new(config.clone())?).options(plan.options.clone()).register_all(tasks.clone());
     let mut health = None;
     if let Some(addresses) = &plan.health {
         let (listener, address) = health::listen(addresses)?;
@@ -363,20 +364,20 @@ fn say(DrainOutcome { cancelled, still_running, unreported }: &DrainOutcome) {
 }
 
 /// The tasks, and with `--run-keys` their twins.
-fn with_twins(plan: &Plan, config: &ClientConfig) -> Vec<Task> {
-    let twin = |task: &Task| {
+fn with_twins(plan: &Plan, config: &ClientConfig) -> Vec<ErasedTask> {
+    let twin = |task: &ErasedTask| {
         let twin = run_keys::twin(task, |name| config.namespaced(name));
         match plan.executions.clone() {
             Some(executions) => twin.before(move |ctx| executions.note(ctx)),
             None => twin,
         }
     };
-    let twins: Vec<Task> = if plan.run_keys { plan.tasks.iter().map(twin).collect() } else { Vec::new() };
+    let twins: Vec<ErasedTask> = if plan.run_keys { plan.tasks.iter().map(twin).collect() } else { Vec::new() };
     plan.tasks.iter().cloned().chain(twins).collect()
 }
 
-fn banner(tasks: &[Task], config: &ClientConfig, registered: &Registration, health: Option<SocketAddr>) {
-    let names: Vec<&str> = tasks.iter().flat_map(Task::names).collect();
+fn banner(tasks: &[ErasedTask], config: &ClientConfig, registered: &Registration, health: Option<SocketAddr>) {
+    let names: Vec<&str> = tasks.iter().flat_map(ErasedTask::names).collect();
     let namespace = if config.namespace.is_empty() { "none" } else { &config.namespace };
     let mut lines = vec![
         ("version", env!("CARGO_PKG_VERSION").to_owned()),

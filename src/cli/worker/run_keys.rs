@@ -10,17 +10,20 @@ use std::{
 use crate::{
     bench::{KEY_TTL, KEYED, RUN_KEY},
     cli::Exit,
-    hatchet::task::{Context, IdempotencyMethod, Task},
+    hatchet::task::{Context, ErasedTask, Idempotency, IdempotencyMethod},
 };
 
 /// The task's body under the name `<task>-keyed`, where a second run with the key of an earlier one is refused.
 ///
 /// Keys count for the whole tenant, so the key holds the workflow's name, `namespaced`. There is no fallback for a
 /// run without a key: any fallback would be a key like all others. A run may wait as long as its key is held.
-pub(in crate::cli) fn twin(task: &Task, namespaced: impl Fn(&str) -> String) -> Task {
+pub(in crate::cli) fn twin(task: &ErasedTask, namespaced: impl Fn(&str) -> String) -> ErasedTask {
     let name = format!("{}{KEYED}", task.name());
     let expression = format!("'{}:' + additional_metadata.{RUN_KEY}", namespaced(&name));
-    task.clone().renamed(&name).schedule_timeout(KEY_TTL).idempotency(&expression, KEY_TTL, IdempotencyMethod::Ttl)
+    task.clone().renamed(name).with_options(|options| {
+        options.schedule_timeout = KEY_TTL;
+        options.idempotency = Some(Idempotency { expression, ttl: KEY_TTL, method: IdempotencyMethod::Ttl });
+    })
 }
 
 /// Where the tasks themselves count: a line for each attempt, with the run's key, its id and the retry.

@@ -22,7 +22,7 @@ use crate::{
         http::{KEY_BYTES, new_key},
     },
     hatchet::{
-        system::{Handshake, private_file},
+        system::{HANDSHAKE_FILE, Handshake, LOCK_FILE, private_file},
         wire::TenantId,
     },
 };
@@ -31,9 +31,6 @@ use crate::{
 /// moment.
 const TRIES: u32 = 5;
 const TRY_AGAIN: Duration = Duration::from_millis(10);
-
-/// The name of the file that is locked.
-pub(in crate::engine) const LOCK: &str = "lock";
 
 /// Largest `engine.json` that is read, in bytes. Ours has less than 200.
 const LARGEST_IDENTITY: usize = 4 << 10;
@@ -88,7 +85,7 @@ impl Folder {
     /// Makes the folder if need be and takes hold of it.
     pub(in crate::engine) fn hold(path: &Path) -> Result<Self, EngineError> {
         make_private_folder(path).map_err(|e| EngineError::folder("use the engine's folder", path, e))?;
-        let file = path.join(LOCK);
+        let file = path.join(LOCK_FILE);
         let failed = |e| EngineError::folder("lock", &file, e);
         let lock = private_file::open_or_create(&file).map_err(failed)?;
         let metadata = lock.metadata().map_err(failed)?;
@@ -141,12 +138,12 @@ impl Folder {
     /// Tells others where the engine is.
     pub(in crate::engine) fn announce(&self, handshake: &Handshake) -> Result<(), EngineError> {
         *self.announced.lock().unwrap_or_else(PoisonError::into_inner) = Some(handshake.clone());
-        self.write("handshake.json", &serde_json::json!(handshake))
+        self.write(HANDSHAKE_FILE, &serde_json::json!(handshake))
     }
 
     /// Takes the announcement back, unless the folder has become another engine's, or another one is announced there.
     pub(in crate::engine) fn withdraw(&self) {
-        let file = self.path.join("handshake.json");
+        let file = self.path.join(HANDSHAKE_FILE);
         let announced = self.announced.lock().unwrap_or_else(PoisonError::into_inner).take();
         let found = Handshake::read(&file).ok().flatten();
         if self.place.left().is_some() || found.is_none() || found != announced {
@@ -169,27 +166,7 @@ impl Folder {
 /// Finds the engine that another process runs on a folder: its handshake, or `None` if no live process holds the
 /// folder or the one that does is not serving yet.
 pub fn find(folder: &Path) -> Result<Option<Handshake>, EngineError> {
-    let is_missing = |e: &io::Error| matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
-    match private_file::check_folder(folder) {
-        Err(e) if is_missing(&e) => return Ok(None),
-        Err(e) => return Err(EngineError::folder("use the engine's folder", folder, e)),
-        Ok(()) => {}
-    }
-    let lock = folder.join(LOCK);
-    let held = match private_file::open(&lock) {
-        Ok(file) => match file.try_lock_shared() {
-            Ok(()) => false,
-            Err(TryLockError::WouldBlock) => true,
-            Err(TryLockError::Error(e)) => return Err(EngineError::folder("look at", &lock, e)),
-        },
-        Err(e) if is_missing(&e) => false,
-        Err(e) => return Err(EngineError::folder("look at", &lock, e)),
-    };
-    if !held {
-        return Ok(None);
-    }
-    let file = folder.join("handshake.json");
-    Handshake::read(&file).map_err(|e| EngineError::folder("read", &file, e))
+    Handshake::find(folder).map_err(|e| EngineError::folder(e.action, &e.path, e.source))
 }
 
 #[cfg(unix)]
@@ -230,8 +207,8 @@ mod tests {
         }
         let folder = real.path().join("folder");
         drop(Folder::hold(&folder).unwrap());
-        fs::remove_file(folder.join(LOCK)).unwrap();
-        std::os::unix::fs::symlink(real.path().join("elsewhere"), folder.join(LOCK)).unwrap();
+        fs::remove_file(folder.join(LOCK_FILE)).unwrap();
+        std::os::unix::fs::symlink(real.path().join("elsewhere"), folder.join(LOCK_FILE)).unwrap();
         assert!(Folder::hold(&folder).unwrap_err().to_string().contains("symbolic link"));
     }
 
@@ -244,7 +221,7 @@ mod tests {
         drop(first);
         prepare(dir.path());
         // As the engine holds it that the search finds.
-        let held = File::open(dir.path().join(LOCK)).unwrap();
+        let held = File::open(dir.path().join(LOCK_FILE)).unwrap();
         held.try_lock_shared().unwrap();
         let found = find(dir.path()).err();
         drop(held);
@@ -287,11 +264,11 @@ mod tests {
         };
         let [started, _] = with_prepared(|path| fifo(&path.join("engine.json")));
         assert!(started.unwrap().contains("not a regular file"));
-        let [_, found] = with_prepared(|path| fifo(&path.join("handshake.json")));
+        let [_, found] = with_prepared(|path| fifo(&path.join(HANDSHAKE_FILE)));
         assert!(found.is_none(), "nobody holds the folder exclusively");
         let dir = tempfile::tempdir().unwrap();
         let folder = Folder::hold(dir.path()).unwrap();
-        fifo(&dir.path().join("handshake.json"));
+        fifo(&dir.path().join(HANDSHAKE_FILE));
         assert!(find(dir.path()).unwrap_err().to_string().contains("not a regular file"));
         // Replaced, and never opened.
         folder.announce(&handshake()).unwrap();
@@ -303,7 +280,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let folder = Folder::hold(dir.path()).unwrap();
         folder.announce(&handshake()).unwrap();
-        for name in ["engine.json", "handshake.json"] {
+        for name in ["engine.json", HANDSHAKE_FILE] {
             // Sparse.
             private_file::create(&dir.path().join(name)).unwrap().set_len(4 << 30).unwrap();
         }
@@ -342,7 +319,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let first = Folder::hold(dir.path()).unwrap();
         first.announce(&handshake()).unwrap();
-        fs::remove_file(dir.path().join(LOCK)).unwrap();
+        fs::remove_file(dir.path().join(LOCK_FILE)).unwrap();
         let second = Folder::hold(dir.path()).unwrap();
         second.announce(&handshake()).unwrap();
         first.withdraw();
@@ -358,7 +335,7 @@ mod tests {
         folder.announce(&handshake()).unwrap();
         // The lock is where it was, and who took the rest does not go by it.
         let other = Handshake { token: "another".into(), ..handshake() };
-        fs::write(dir.path().join("handshake.json"), serde_json::json!(other).to_string()).unwrap();
+        fs::write(dir.path().join(HANDSHAKE_FILE), serde_json::json!(other).to_string()).unwrap();
         folder.withdraw();
         assert_eq!(find(dir.path()).unwrap(), Some(other));
         folder.announce(&handshake()).unwrap();
@@ -389,7 +366,7 @@ mod tests {
         folder.keep(&Identity::new().unwrap()).unwrap();
         folder.announce(&handshake()).unwrap();
         let mode = |name: &str| fs::metadata(dir.path().join(name)).unwrap().permissions().mode() & 0o777;
-        assert_eq!([mode(""), mode("engine.json"), mode("handshake.json"), mode("lock")], [0o700, 0o600, 0o600, 0o600]);
+        assert_eq!([mode(""), mode("engine.json"), mode(HANDSHAKE_FILE), mode("lock")], [0o700, 0o600, 0o600, 0o600]);
     }
 
     #[test]

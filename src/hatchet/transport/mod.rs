@@ -13,7 +13,9 @@ pub(in crate::hatchet) mod liveness;
 pub(in crate::hatchet) mod retry;
 
 pub use authenticated::Authenticated;
-pub use config::{ClientConfig, ENV_FILES, Rediscovery, Source, Sources, Tls, Token, parse_integer, token_claims};
+pub use config::{
+    ClientConfig, ENV_FILES, Rediscovery, Source, Sources, Tls, Token, engine_folder, parse_integer, token_claims,
+};
 pub use connection::Connection;
 pub use diagnose::{Spoken, diagnose, judge, probe, unanswered};
 pub use dial::Proxies;

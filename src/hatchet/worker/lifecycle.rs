@@ -29,14 +29,14 @@ use super::{
 use crate::hatchet::{
     client::{Client, ClientConfig, ClientError, ErrorKind},
     system::OsError,
-    task::{CancelReason, Kind, Task},
+    task::{CancelReason, ErasedTask, Kind},
 };
 
 /// What a worker needs to start.
 pub(super) struct Setup {
     pub(super) config: ClientConfig,
     pub(super) options: WorkerOptions,
-    pub(super) tasks: Vec<Task>,
+    pub(super) tasks: Vec<ErasedTask>,
     /// Serves health checks and metrics.
     pub(super) health: Option<TcpListener>,
 }

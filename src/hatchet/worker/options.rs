@@ -2,16 +2,18 @@
 
 use std::{num::NonZeroUsize, time::Duration};
 
-/// Name, concurrency and shutdown times of a worker.
+/// Options of a worker as one value, for programs that read them from settings. [`Worker`](super::Worker) has a method
+/// for each.
 #[derive(Debug, Clone)]
 pub struct WorkerOptions {
-    /// Name of the worker: letters, digits, `.`, `-` and `_`. CPU tasks are registered as a second worker named
+    /// Name of the worker: ASCII letters, digits, `.`, `-` and `_`. CPU tasks are registered as a second worker named
     /// `<name>-cpu`. Default `hatchet-quickstart`.
     pub name: String,
-    /// Maximum number of concurrent async and blocking attempts. Default 100. Each blocking body occupies one blocking
-    /// thread of the runtime.
+    /// Maximum number of concurrent async and blocking attempts, at least 1. Default 100. Each running blocking body
+    /// occupies a blocking thread of the tokio runtime, which has 512 by default.
     pub slots: usize,
-    /// Maximum number of concurrent CPU attempts, and threads of the pool that they share. Default: one per core.
+    /// Maximum number of concurrent CPU attempts, and threads of the rayon pool that they share, at least 1. Default:
+    /// the number of cores.
     pub cpu_threads: usize,
     /// Time that running attempts have to finish after a stop before they are cancelled. Default 25 s.
     pub grace: Duration,

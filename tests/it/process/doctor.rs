@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use hatchet_quickstart::hatchet::{
-    client::{ClientConfig, Sources},
-    task::Task,
+    client::{Client, ClientConfig, Sources},
+    task::Stub,
     worker::{Worker, WorkerOptions},
 };
 use serde_json::{Map, Value};
@@ -113,8 +113,9 @@ async fn task_registered_by_its_alias_only_is_reported() {
     let place = Place::new();
     let _engine = place.engine();
     let config = ClientConfig::from_handshake(&place.handshake(), &Sources::default()).unwrap();
-    let alias = Task::new_async("cpu-heavy-with-process-pool", |input: Map<String, Value>, _| async { Ok(input) });
-    let mut worker = Worker::new(config, WorkerOptions::default()).task(alias).start().unwrap();
+    let alias = Stub::new("cpu-heavy-with-process-pool").task(|input: Map<String, Value>, _| async { Ok(input) });
+    let mut worker =
+        Worker::new(&Client::new(config).unwrap()).options(WorkerOptions::default()).register(alias).start().unwrap();
     worker.listening().await.unwrap();
     let ended = doctor(&place, &["--embedded"], &[]).expect(5);
     let found: BTreeMap<String, String> = ended

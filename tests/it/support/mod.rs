@@ -22,7 +22,7 @@ pub use rest::Rest;
 pub use target::{Dispatcher, Link, Target};
 pub use worker::{Bystander, RawWorker};
 
-use hatchet_quickstart::hatchet::client::RunSummary;
+use hatchet_quickstart::hatchet::{client::RunSummary, task::Stub};
 
 /// Asserts that a call was refused with this code, and that the message holds this text.
 #[track_caller]
@@ -45,4 +45,9 @@ pub async fn all_runs(client: &hatchet_quickstart::hatchet::client::Client) -> V
         all.extend(rows);
     }
     all
+}
+
+/// A stub by name, with any input and with JSON as its output.
+pub fn named<I>(name: &str) -> Stub<I, serde_json::Value> {
+    Stub::from_name(name)
 }

@@ -7,7 +7,7 @@ use tonic::Request;
 
 use crate::hatchet::{
     client::{
-        ClientError, ErrorKind, RunHandle,
+        ClientError, ErrorKind, RunRef,
         patience::within,
         retry::{Waits, if_temporary, retrying},
     },
@@ -44,7 +44,7 @@ pub struct TaskDetails {
     pub error: Option<String>,
 }
 
-impl RunHandle {
+impl<O> RunRef<O> {
     /// Asks the engine, and again where that failed for a reason that passes. A busy real engine may not know a run for up
     /// to a second after its trigger, so an id that was given is [`ErrorKind::NotFound`] only after 2 s, and one that was
     /// triggered here after 10 s.
@@ -54,7 +54,7 @@ impl RunHandle {
         loop {
             match retrying(if_temporary, || self.look(Request::new(self.question()))).await {
                 Err(error) if error.kind() == ErrorKind::NotFound && !self.was_seen() => {
-                    if begun.elapsed() >= self.patience() {
+                    if begun.elapsed() >= self.unknown_timeout() {
                         return Err(self.unknown());
                     }
                     sleep(waits.again()).await;

@@ -7,10 +7,12 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+mod discover;
 mod dotenv;
 mod server_url;
 mod sources;
 
+pub use self::discover::engine_folder;
 pub(in crate::hatchet) use self::server_url::ServerUrl;
 pub use self::sources::{ENV_FILES, Source, Sources, parse_integer};
 use super::{

@@ -9,7 +9,7 @@ use tokio::{
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{poll_clock::PollClock, resources::WorkerResources};
-use crate::hatchet::task::{Body, Context, Outcome, Task, panic_message};
+use crate::hatchet::task::{Body, Context, ErasedTask, Outcome};
 
 /// A body that was started.
 pub(super) enum RunningBody {
@@ -24,7 +24,7 @@ impl RunningBody {
     /// Submits the body to its executor. Decoding the input happens there too, since it may panic.
     pub(super) fn start(
         resources: &WorkerResources,
-        task: &Task,
+        task: &ErasedTask,
         input: String,
         ctx: Context,
         poll_clock: &PollClock,
@@ -48,7 +48,7 @@ impl RunningBody {
                     drop(queued);
                     body(input, ctx)
                 })),
-                None => Self::Ended(Outcome::fatal("NoCpuPool: this worker has no threads for CPU tasks")),
+                None => Self::Ended(Outcome::fatal("NoCpuPool", "this worker has no threads for CPU tasks")),
             },
         }
     }
@@ -60,7 +60,7 @@ impl RunningBody {
             Self::Blocking(body) => join_outcome(body.await),
             Self::Cpu(body) => match body.await {
                 Ok(Ok(outcome)) => outcome,
-                Ok(Err(panic)) => panic_outcome(&*panic),
+                Ok(Err(panic)) => Outcome::panicked(&*panic),
                 Err(_) => Outcome::Cancelled,
             },
             Self::Ended(outcome) => return outcome.clone(),
@@ -85,12 +85,8 @@ impl RunningBody {
 fn join_outcome(result: Result<Outcome, JoinError>) -> Outcome {
     match result.map_err(JoinError::try_into_panic) {
         Ok(outcome) => outcome,
-        Err(Ok(panic)) => panic_outcome(&*panic),
+        Err(Ok(panic)) => Outcome::panicked(&*panic),
         // Aborted, or its runtime was shut down.
         Err(Err(_)) => Outcome::Cancelled,
     }
-}
-
-fn panic_outcome(panic: &(dyn Any + Send)) -> Outcome {
-    Outcome::Failed { error: panic_message(panic), may_retry: true }
 }

@@ -33,10 +33,11 @@ pub(super) async fn execute(resources: Arc<WorkerResources>, mut assignment: Ass
     let mut started = pin!(maybe_done(report::started(&resources.client, &assignment)));
     let mut work = pin!(async {
         let report = match (&registered, input) {
-            (Err(unknown_task), _) => PendingReport::Outcome(Outcome::fatal(unknown_task)),
-            (_, Err(cause)) => PendingReport::Outcome(Outcome::fatal(format!(
-                "BadInput: the action's payload cannot be read: {cause}"
-            ))),
+            (Err(unknown_task), _) => PendingReport::Outcome(Outcome::fatal("UnknownTask", unknown_task)),
+            (_, Err(cause)) => PendingReport::Outcome(Outcome::fatal(
+                "BadInput",
+                &format!("the action's payload cannot be read: {cause}"),
+            )),
             (Ok(registered), Ok(input)) => run_body(&resources, &assignment, registered, input, &attempt).await,
         };
         attempt.set_body_ended();

@@ -12,7 +12,7 @@ use super::{
 use crate::hatchet::{
     client::{ErrorKind, retry::Waits},
     task::{CancelReason, Outcome},
-    wire::format_duration,
+    wire::{format_duration, with_attempt},
     worker::health::AttemptEnd,
 };
 
@@ -52,11 +52,7 @@ fn terminal_event(outcome: Outcome, assignment: &Assignment) -> Option<TerminalE
         Outcome::Completed(output) => Some(TerminalEvent::Completed(output)),
         // The second line is for readers that take the first line for the message, as the Python SDK does.
         Outcome::Failed { error, may_retry } => Some(TerminalEvent::Failed {
-            error: format!(
-                "{error}\n    in task {}, attempt {}",
-                assignment.info.task_name,
-                assignment.info.retry_count.saturating_add(1)
-            ),
+            error: with_attempt(&error, &assignment.info.task_name, assignment.info.retry_count.saturating_add(1)),
             may_retry,
         }),
         Outcome::Cancelled => None,
@@ -83,7 +79,7 @@ pub(super) fn attempt_end(report: &PendingReport, reason: Option<CancelReason>) 
 /// [`OUTCOME_TIMEOUT`] is over. Details too large to receive are an answer as well: the run has an output, so it has
 /// ended. A report for an attempt that was retried meanwhile needs no such care, since the engine ignores it.
 async fn timeout_outcome(resources: &WorkerResources, assignment: &Assignment, limit: Duration) -> Option<Outcome> {
-    let run = resources.client.run(assignment.key.0);
+    let run = resources.client.run_ref::<()>(assignment.key.0);
     let deadline = Instant::now() + OUTCOME_TIMEOUT;
     let mut backoff = Waits::new(Duration::from_millis(50), STATUS_TIMEOUT);
     loop {
@@ -95,11 +91,11 @@ async fn timeout_outcome(resources: &WorkerResources, assignment: &Assignment, l
             Ok(_) | Err(_) => break,
         }
     }
-    let error = format!(
-        "TimedOut: the attempt ran longer than its execution timeout of {}; the engine had not ended it {} later, so the \
+    let message = format!(
+        "the attempt ran longer than its execution timeout of {}; the engine had not ended it {} later, so the \
          worker did",
         format_duration(limit),
         format_duration(TIMEOUT_MARGIN)
     );
-    Some(Outcome::Failed { error, may_retry: true })
+    Some(Outcome::retryable("TimedOut", &message))
 }

@@ -13,8 +13,9 @@ use super::{assignment::Assignment, resources::WorkerResources};
 use crate::hatchet::{
     client::{Client, ClientError, ErrorKind, patience::within, retry::Waits},
     wire::{
+        failure_text,
         proto::{StepActionEvent, StepActionEventType},
-        timestamp_now,
+        timestamp_now, with_attempt,
     },
     worker::message_size::check_message,
 };
@@ -86,7 +87,8 @@ pub(super) async fn terminal(resources: &WorkerResources, assignment: &Assignmen
     let Err(mut error) = send(resources, event).await else { return };
     if error.kind() == ErrorKind::TooLarge {
         tracing::error!(%run, %error, "the outcome is too large to report: the run fails instead");
-        let text = format!("OutputTooLarge: {error}\n    in task {}", assignment.info.task_name);
+        let text = failure_text("OutputTooLarge", &error.to_string());
+        let text = with_attempt(&text, &assignment.info.task_name, assignment.info.retry_count.saturating_add(1));
         match send(resources, failed_event(assignment, text, false)).await {
             Ok(()) => return,
             Err(substitute_error) => error = substitute_error,

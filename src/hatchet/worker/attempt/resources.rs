@@ -11,7 +11,7 @@ use tokio::sync::{Notify, Semaphore};
 use super::{cpu_pool::CpuPool, table::AttemptTable};
 use crate::hatchet::{
     client::{Client, ClientError, ErrorKind},
-    task::Task,
+    task::ErasedTask,
     wire::ActionId,
     worker::{health::Counters, options::WorkerOptions},
 };
@@ -45,14 +45,14 @@ pub(in crate::hatchet::worker) struct WorkerResources {
 #[derive(Clone)]
 pub(super) struct RegisteredTask {
     /// Shared, since a task holds its schemas and each attempt holds the task.
-    pub(super) task: Arc<Task>,
+    pub(super) task: Arc<ErasedTask>,
     pub(super) slots: Arc<Semaphore>,
 }
 
 impl WorkerResources {
     pub(in crate::hatchet::worker) fn new(
         client: Client,
-        tasks: &[Task],
+        tasks: &[ErasedTask],
         options: &WorkerOptions,
         counters: Arc<Counters>,
         body_runtime: tokio::runtime::Handle,
@@ -80,14 +80,11 @@ impl WorkerResources {
         })
     }
 
-    /// The task of an action. Fails with the text to report if no task is registered for it.
+    /// The task of an action. Fails with the message to report if no task is registered for it.
     pub(super) fn task(&self, action_id: &str) -> Result<RegisteredTask, String> {
         self.tasks.get(&action_id.to_lowercase()).cloned().ok_or_else(|| {
             let registered: Vec<&str> = self.tasks.keys().map(String::as_str).collect();
-            format!(
-                "UnknownTask: this worker has no task for the action `{action_id}`, only for {}",
-                registered.join(", ")
-            )
+            format!("this worker has no task for the action `{action_id}`, only for {}", registered.join(", "))
         })
     }
 }

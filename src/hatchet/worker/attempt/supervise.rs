@@ -18,13 +18,13 @@ use super::{
     outcome::{PendingReport, TIMEOUT_MARGIN, report_outcome},
     resources::WorkerResources,
 };
-use crate::hatchet::task::{CancelReason, Canceller, Outcome, Task};
+use crate::hatchet::task::{CancelReason, Canceller, ErasedTask, Outcome};
 
 /// Waits until the body has ended, and determines what to report.
 pub(super) async fn supervise(
     resources: &WorkerResources,
     assignment: &Assignment,
-    task: &Task,
+    task: &ErasedTask,
     body: &mut RunningBody,
     canceller: &Canceller,
 ) -> PendingReport {
@@ -34,10 +34,10 @@ pub(super) async fn supervise(
         outcome = body.outcome() => return match (outcome, canceller.reason()) {
             (outcome, Some(reason)) => after_cancellation(outcome, reason),
             // Without a report the run would wait for its timeout.
-            (Outcome::Cancelled, None) => PendingReport::Outcome(Outcome::Failed {
-                error: "Cancelled: the task stopped as if cancelled, but it was not cancelled".to_owned(),
-                may_retry: true,
-            }),
+            (Outcome::Cancelled, None) => PendingReport::Outcome(Outcome::retryable(
+                "Cancelled",
+                "the task stopped as if cancelled, but it was not cancelled",
+            )),
             (outcome, None) => PendingReport::Outcome(outcome),
         },
         reason = canceller.cancelled() => reason,
@@ -76,10 +76,9 @@ pub(super) fn after_cancellation(outcome: Outcome, reason: CancelReason) -> Pend
         // The engine has ended the attempt, and a late report would overwrite its status.
         (CancelReason::Requested | CancelReason::TimedOut, _) => PendingReport::None,
         // May be retried, since the task has not failed.
-        (CancelReason::Shutdown, Outcome::Cancelled) => PendingReport::Outcome(Outcome::Failed {
-            error: "Shutdown: the worker was stopped before the task had ended".to_owned(),
-            may_retry: true,
-        }),
+        (CancelReason::Shutdown, Outcome::Cancelled) => {
+            PendingReport::Outcome(Outcome::retryable("Shutdown", "the worker was stopped before the task had ended"))
+        }
         (CancelReason::Shutdown, outcome) => PendingReport::Outcome(outcome),
     }
 }

@@ -14,7 +14,7 @@ use super::{
     stats::{AttemptEnd, Slots, TaskStats, WorkerStats},
 };
 use crate::hatchet::{
-    task::{Kind, Task},
+    task::{ErasedTask, Kind},
     worker::{options::WorkerOptions, state::WorkerState},
 };
 
@@ -64,7 +64,7 @@ impl TaskCounters {
 
 impl Counters {
     pub(in crate::hatchet::worker) fn new(
-        tasks: &[Task],
+        tasks: &[ErasedTask],
         options: &WorkerOptions,
         state: watch::Receiver<WorkerState>,
     ) -> Self {
@@ -75,7 +75,7 @@ impl Counters {
         Self {
             start: Instant::now(),
             state,
-            slots: tasks.iter().map(Task::slot_pool).map(pool).collect(),
+            slots: tasks.iter().map(ErasedTask::slot_pool).map(pool).collect(),
             tasks: tasks.iter().map(|task| (task.name().to_owned(), TaskCounters::default())).collect(),
             unknown_task: TaskCounters::default(),
             queued: Default::default(),
@@ -107,16 +107,16 @@ impl Counters {
     }
 
     /// Counts the end of an attempt. `task` is `None` for an unregistered task.
-    pub(in crate::hatchet::worker) fn attempt_ended(&self, task: Option<&Task>, end: AttemptEnd) {
+    pub(in crate::hatchet::worker) fn attempt_ended(&self, task: Option<&ErasedTask>, end: AttemptEnd) {
         self.of(task).ended[end as usize].add(1);
     }
 
     /// Records the run time of a body.
-    pub(in crate::hatchet::worker) fn record_duration(&self, task: &Task, duration: Duration) {
+    pub(in crate::hatchet::worker) fn record_duration(&self, task: &ErasedTask, duration: Duration) {
         self.of(Some(task)).durations.record(duration);
     }
 
-    fn of(&self, task: Option<&Task>) -> &TaskCounters {
+    fn of(&self, task: Option<&ErasedTask>) -> &TaskCounters {
         task.and_then(|task| self.tasks.get(task.name())).unwrap_or(&self.unknown_task)
     }
 
@@ -150,7 +150,7 @@ impl Counters {
             event_loop_lag: *self.event_loop_lag.lock().unwrap_or_else(PoisonError::into_inner),
             slots: self.slots.iter().map(slots).collect(),
             attempts: self.attempts.get(),
-            queued: KINDS.map(|kind| (kind.word(), self.queued[kind as usize].get())).into(),
+            queued: KINDS.map(|kind| (kind.as_str(), self.queued[kind as usize].get())).into(),
             tasks,
             reports_waiting: self.reports.get(),
             outcomes_lost: self.outcomes_lost.get(),

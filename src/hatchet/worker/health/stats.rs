@@ -27,7 +27,7 @@ pub struct WorkerStats {
     pub heartbeat_answer: Durations,
     /// Latest delay of a timer on the worker's connection thread.
     pub event_loop_lag: Duration,
-    /// Slots, by [pool](crate::hatchet::task::Task::slot_pool).
+    /// Slots, by [pool](crate::hatchet::task::ErasedTask::slot_pool).
     pub slots: BTreeMap<&'static str, Slots>,
     /// Attempts that were assigned and whose outcome is not reported yet.
     pub attempts: usize,

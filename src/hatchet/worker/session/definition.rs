@@ -2,7 +2,7 @@
 
 use crate::hatchet::{
     client::ClientConfig,
-    task::{Kind, Task},
+    task::{ErasedTask, Kind},
     worker::options::WorkerOptions,
 };
 
@@ -11,7 +11,7 @@ pub(in crate::hatchet::worker) struct WorkerDefinition {
     /// With the namespace.
     pub(super) name: String,
     pub(super) slots: usize,
-    pub(super) tasks: Vec<Task>,
+    pub(super) tasks: Vec<ErasedTask>,
 }
 
 /// The workers of a process: one for its async and blocking tasks, and one named `<name>-cpu` for its CPU tasks, each only
@@ -24,9 +24,9 @@ pub(in crate::hatchet::worker) struct WorkerDefinition {
 pub(in crate::hatchet::worker) fn worker_definitions(
     config: &ClientConfig,
     options: &WorkerOptions,
-    tasks: &[Task],
+    tasks: &[ErasedTask],
 ) -> Vec<WorkerDefinition> {
-    let (cpu_tasks, other_tasks): (Vec<Task>, Vec<Task>) =
+    let (cpu_tasks, other_tasks): (Vec<ErasedTask>, Vec<ErasedTask>) =
         tasks.iter().cloned().partition(|task| task.kind() == Kind::Cpu);
     let name = config.namespaced(&options.name);
     let cpu = WorkerDefinition { name: format!("{name}-cpu"), slots: options.cpu_threads, tasks: cpu_tasks };

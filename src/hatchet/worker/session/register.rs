@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use super::definition::WorkerDefinition;
 use crate::hatchet::{
     client::{Client, ClientError, ErrorKind, patience::within, retry::RegistrationTimeout},
-    task::{Idempotency, IdempotencyMethod, Task},
+    task::{ErasedTask, Idempotency, IdempotencyMethod},
     wire::{
         SLOT_TYPE, WorkerId, format_duration,
         proto::{RuntimeInfo, WorkerRegisterRequest, WorkerUnsubscribeRequest, v1},
@@ -53,7 +53,7 @@ async fn register_worker(
     call_timeout: Duration,
 ) -> Result<RegisteredWorker, ClientError> {
     let name = &definition.name;
-    let task_names = definition.tasks.iter().flat_map(Task::names);
+    let task_names = definition.tasks.iter().flat_map(ErasedTask::names);
     let actions: Vec<String> = task_names
         .map(|name| action_id(client, name).map(|action| action.as_str().to_owned()))
         .collect::<Result<_, _>>()?;
@@ -85,15 +85,15 @@ async fn register_worker(
 /// Registers a task as a workflow of its own.
 async fn register_workflow(
     client: &Client,
-    task: &Task,
+    task: &ErasedTask,
     name: &str,
     call_timeout: Duration,
 ) -> Result<(), ClientError> {
     let options = task.options();
     let request = v1::CreateWorkflowVersionRequest {
         name: client.config().namespaced(name),
-        description: task.describe().to_owned(),
-        default_priority: Some(i32::from(options.default_priority)),
+        description: task.description().to_owned(),
+        default_priority: Some(i32::from(options.default_priority.number())),
         input_json_schema: Some(task.input_schema().to_string().into_bytes()),
         tasks: vec![v1::CreateTaskOpts {
             readable_id: name.to_lowercase(),
@@ -103,7 +103,7 @@ async fn register_workflow(
             inputs: "{}".to_owned(),
             retries: i32::try_from(options.retries).unwrap_or(i32::MAX),
             backoff_factor: options.backoff.map(|backoff| backoff.factor),
-            backoff_max_seconds: options.backoff.map(|b| i32::try_from(b.max_seconds).unwrap_or(i32::MAX)),
+            backoff_max_seconds: options.backoff.map(|b| i32::try_from(b.max.as_secs()).unwrap_or(i32::MAX)),
             slot_requests: HashMap::from([(SLOT_TYPE.to_owned(), 1)]),
             ..Default::default()
         }],
