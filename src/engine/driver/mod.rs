@@ -6,7 +6,7 @@
 
 pub(super) mod assignment;
 mod clock;
-#[cfg(feature = "durable")]
+mod memory;
 #[cfg(feature = "durable")]
 pub(super) mod open;
 #[cfg(feature = "durable")]

@@ -278,6 +278,7 @@ async fn run(
     tokio::select! {
         outcome = &mut serving => tracing::error!("the engine has stopped serving: {outcome:?}"),
         () = driver.keep_time() => {}
+        () = driver.release_memory() => {}
         () = &mut keeping => keeping_is_over = true,
         _ = stopped => {
             driver.hang_up();

@@ -199,21 +199,25 @@ impl State {
         self.effects.pop_front()
     }
 
-    /// Whether there is room for something new, by [`Retention::held_bytes`].
-    pub(crate) fn has_room(&self, room: Capacity) -> bool {
-        let reserve = match room {
-            Capacity::Runs => 0,
-            Capacity::Workers => WORKER_RESERVE,
-        };
-        let held = self.runs.bytes()
+    /// Bytes that the engine holds, as [`Retention::held_bytes`] bounds them.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.runs.bytes()
             + self.tasks.bytes()
             + self.children.bytes()
             + self.claims.bytes()
             + self.versions.bytes()
             + self.workers.bytes()
             + self.schedules.bytes()
-            + self.crons.bytes();
-        held < self.keep.held_bytes.saturating_add(reserve)
+            + self.crons.bytes()
+    }
+
+    /// Whether something new may be added, by [`Retention::held_bytes`].
+    pub(crate) fn has_room(&self, room: Capacity) -> bool {
+        let reserve = match room {
+            Capacity::Runs => 0,
+            Capacity::Workers => WORKER_RESERVE,
+        };
+        self.held_bytes() < self.keep.held_bytes.saturating_add(reserve)
     }
 
     /// The engine's waits, which declarations fall back on.

@@ -1,9 +1,9 @@
-//! Many tasks with logs and chunks: the worker's memory stays.
+//! Memory: the worker's stays bounded under load, and the engine's falls again after one.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt as _, stream};
-use hatchet_quickstart::hatchet::client::{Client, ClientConfig, Sources};
+use hatchet_quickstart::hatchet::client::{Client, ClientConfig, Sources, TriggerOptions};
 use serde_json::json;
 
 use super::{
@@ -58,4 +58,45 @@ async fn worker_memory_stays_bounded_under_load() {
     assert!(!long() || most * 10 <= first * 11, "{first} KiB grew to {most} KiB");
     worker.kill();
     engine.stop().expect(0);
+}
+
+/// Payloads of queued runs, then of cancelled ones: of these the engine keeps at most 256 MiB.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn engine_memory_falls_after_a_load() {
+    const PAYLOAD: usize = 1_000_000;
+    let runs = if long() { 900 } else { 20 };
+    let fault = format!("{runs} queued runs of {} MB, then cancelled", PAYLOAD / 1_000_000);
+    if not_on_a_real_engine(&fault) {
+        return;
+    }
+    let mut row = Row::of(fault);
+    let place = Place::new();
+    let worker = place.worker(&["--embedded", "--slots", "1", "--tasks", "sync-sleep-task"]);
+    let Some(before) = resident(worker.id()) else {
+        println!("skipped: this system has no /proc");
+        return;
+    };
+    let client = Client::new(ClientConfig::from_handshake(&place.handshake(), &Sources::default()).unwrap()).unwrap();
+    let input = json!({ "seconds": 600, "padding": "x".repeat(PAYLOAD) });
+    let mut options = TriggerOptions::default();
+    options.additional_metadata.insert("load".to_owned(), json!("large"));
+    stream::iter(0..runs)
+        .for_each_concurrent(4, async |_| drop(client.trigger("sync-sleep-task", &input, &options).await.unwrap()))
+        .await;
+    let peak = resident(worker.id()).unwrap();
+    place.runner(&["--cancel", "--metadata", "load=large"]).expect(0);
+    // Finished runs that stay, what the process had before, and a quarter for what the allocator cannot release.
+    let bound = (before + 256 * 1024) * 5 / 4;
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let after = loop {
+        let now = resident(worker.id()).unwrap();
+        if now <= bound || Instant::now() > deadline {
+            break now;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    };
+    row.say(format!("{} MiB before, {} MiB at the peak, {} MiB after", before / 1024, peak / 1024, after / 1024));
+    assert!(!long() || peak > bound, "the load was too small to show anything: {peak} KiB");
+    assert!(after <= bound, "{after} KiB are still resident, {bound} KiB expected");
+    worker.stop().expect(0);
 }

@@ -1,0 +1,87 @@
+//! Returns memory to the operating system after a load has ended.
+//!
+//! glibc's allocator keeps pages that were freed between allocations that are still in use. After a load with large
+//! payloads that is most of the process: 620 MB stayed resident where 270 MB were in use, and 302 MB after a release
+//! (800 queued payloads of 1 MB, then cancelled). Other allocators that programs of this crate run on return freed
+//! pages by themselves.
+
+use std::time::Duration;
+
+use super::Driver;
+
+/// Time between two looks at how much the engine holds.
+const INTERVAL: Duration = Duration::from_secs(5);
+
+/// Bytes that must have been freed since the last release. Below that a release costs more than the pages are worth.
+const RELEASE_FROM: usize = 64 << 20;
+
+impl Driver {
+    /// Releases free memory whenever the engine holds clearly less than it did before. Ends only by being dropped.
+    pub(crate) async fn release_memory(&self) {
+        let mut peak = Peak::default();
+        loop {
+            tokio::time::sleep(INTERVAL).await;
+            let held = self.lock().state.held_bytes();
+            // It fails only if the runtime ends, and this future with it.
+            if peak.has_fallen_to(held) && tokio::task::spawn_blocking(release_free_memory).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// The largest number of bytes held since the last release.
+#[derive(Debug, Default)]
+struct Peak(usize);
+
+impl Peak {
+    /// Whether so much has been freed since the last release that another is due, which the peak then starts anew from.
+    fn has_fallen_to(&mut self, held: usize) -> bool {
+        let is_due = self.0.saturating_sub(held) >= RELEASE_FROM;
+        self.0 = if is_due { held } else { self.0.max(held) };
+        is_due
+    }
+}
+
+/// Returns all whole pages that are free. Takes some ten milliseconds for a gigabyte, in which other threads wait if
+/// they allocate: call it after a load, not during one.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn release_free_memory() {
+    #[allow(unsafe_code)]
+    mod glibc {
+        unsafe extern "C" {
+            // Takes the arenas' locks itself and may be called from any thread.
+            pub(super) safe fn malloc_trim(pad: usize) -> std::ffi::c_int;
+        }
+    }
+    glibc::malloc_trim(0);
+}
+
+/// Does nothing: the allocator returns free pages by itself.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+fn release_free_memory() {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn release_is_due_once_after_each_load() {
+        let mut peak = Peak::default();
+        for (held, is_due) in [
+            (0, false),
+            (RELEASE_FROM, false),
+            (3 * RELEASE_FROM, false),
+            (2 * RELEASE_FROM + 1, false),
+            (2 * RELEASE_FROM, true),
+            (2 * RELEASE_FROM, false),
+            (RELEASE_FROM, true),
+            (1, false),
+            (0, true),
+            (RELEASE_FROM - 1, false),
+            (0, false),
+        ] {
+            assert_eq!(peak.has_fallen_to(held), is_due, "{held}");
+        }
+    }
+}
