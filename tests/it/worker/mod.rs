@@ -2,6 +2,7 @@
 //! misbehaves.
 
 mod bodies;
+mod calls;
 mod capacity;
 mod drain;
 mod fixture;
