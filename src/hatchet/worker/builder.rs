@@ -9,8 +9,9 @@ use super::{
     options::WorkerOptions,
 };
 use crate::hatchet::{
-    client::{Client, ClientConfig, ClientError, ErrorKind},
+    client::Client,
     task::{ErasedTask, is_name, validate_all},
+    transport::{ClientConfig, ClientError, ErrorKind},
 };
 
 /// A worker before its start.

@@ -1,8 +1,8 @@
 //! Fixtures of unit tests.
 
 use crate::hatchet::{
-    client::{ClientConfig, Sources},
     system::Handshake,
+    transport::{ClientConfig, Sources},
 };
 
 /// Settings for an engine at this address that has no REST API, with a token that is never verified.

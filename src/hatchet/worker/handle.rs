@@ -10,7 +10,7 @@ use super::{
     health::{Counters, WorkerStats},
     state::{Registration, WorkerState},
 };
-use crate::hatchet::client::{ClientError, ErrorKind};
+use crate::hatchet::transport::{ClientError, ErrorKind};
 
 /// A started worker. Dropping it without [`RunningWorker::stop`] ends the worker immediately and loses the outcomes of
 /// running attempts.

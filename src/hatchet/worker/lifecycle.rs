@@ -27,9 +27,10 @@ use super::{
     watchdog,
 };
 use crate::hatchet::{
-    client::{Client, ClientConfig, ClientError, ErrorKind},
+    client::Client,
     system::OsError,
     task::{CancelReason, ErasedTask, Kind},
+    transport::{ClientConfig, ClientError, ErrorKind},
 };
 
 /// What a worker needs to start.

@@ -2,7 +2,10 @@
 
 use prost::Message;
 
-use crate::hatchet::client::{Client, ClientError, ErrorKind};
+use crate::hatchet::{
+    client::Client,
+    transport::{ClientError, ErrorKind},
+};
 
 /// Fails if a message is larger than the client may send.
 ///

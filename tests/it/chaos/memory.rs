@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt as _, stream};
-use hatchet_quickstart::hatchet::client::{Client, ClientConfig, Sources, TriggerOptions};
+use hatchet_quickstart::hatchet::client::{Client, ClientConfig, Sources};
 use serde_json::json;
 
 use super::{
@@ -11,7 +11,7 @@ use super::{
     fixture::{completed, many},
     table::{Row, long, not_on_a_real_engine},
 };
-use crate::process::Place;
+use crate::{process::Place, support::named};
 
 const BATCH: usize = 500;
 
@@ -78,10 +78,11 @@ async fn engine_memory_falls_after_a_load() {
     };
     let client = Client::new(ClientConfig::from_handshake(&place.handshake(), &Sources::default()).unwrap()).unwrap();
     let input = json!({ "seconds": 600, "padding": "x".repeat(PAYLOAD) });
-    let mut options = TriggerOptions::default();
-    options.additional_metadata.insert("load".to_owned(), json!("large"));
+    let task = named("sync-sleep-task");
     stream::iter(0..runs)
-        .for_each_concurrent(4, async |_| drop(client.trigger("sync-sleep-task", &input, &options).await.unwrap()))
+        .for_each_concurrent(4, async |_| {
+            drop(client.run_no_wait(&task, &input).metadata("load", "large").await.unwrap())
+        })
         .await;
     let peak = resident(worker.id()).unwrap();
     place.runner(&["--cancel", "--metadata", "load=large"]).expect(0);

@@ -18,8 +18,8 @@ use super::{
     resources::WorkerResources,
 };
 use crate::hatchet::{
-    client::{patience::within, retry::Waits},
     task::Emission,
+    transport::{call_deadline::within, retry::Waits},
     wire::{proto, timestamp_now},
     worker::{health::DeliveryGuard, message_size::check_size},
 };

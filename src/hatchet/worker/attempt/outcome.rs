@@ -10,8 +10,8 @@ use super::{
     resources::WorkerResources,
 };
 use crate::hatchet::{
-    client::{ErrorKind, retry::Waits},
     task::{CancelReason, Outcome},
+    transport::{ErrorKind, retry::Waits},
     wire::{format_duration, with_attempt},
     worker::health::AttemptEnd,
 };

@@ -11,7 +11,8 @@ use tokio::time::{Instant, timeout};
 
 use super::{assignment::Assignment, resources::WorkerResources};
 use crate::hatchet::{
-    client::{Client, ClientError, ErrorKind, patience::within, retry::Waits},
+    client::Client,
+    transport::{ClientError, ErrorKind, call_deadline::within, retry::Waits},
     wire::{
         failure_text,
         proto::{StepActionEvent, StepActionEventType},

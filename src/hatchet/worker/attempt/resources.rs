@@ -10,8 +10,9 @@ use tokio::sync::{Notify, Semaphore};
 
 use super::{cpu_pool::CpuPool, table::AttemptTable};
 use crate::hatchet::{
-    client::{Client, ClientError, ErrorKind},
+    client::Client,
     task::ErasedTask,
+    transport::{ClientError, ErrorKind},
     wire::ActionId,
     worker::{health::Counters, options::WorkerOptions},
 };

@@ -1,8 +1,8 @@
 //! The workers that a process registers as.
 
 use crate::hatchet::{
-    client::ClientConfig,
     task::{ErasedTask, Kind},
+    transport::ClientConfig,
     worker::options::WorkerOptions,
 };
 

@@ -19,8 +19,9 @@ use tokio::{
 
 use super::{backoff::registration_backoff, definition::WorkerDefinition, register::register};
 use crate::hatchet::{
-    client::{
-        Client, ClientError, ErrorKind, Spoken, diagnose, judge, patience::LIMIT, probe, retry::RegistrationTimeout,
+    client::Client,
+    transport::{
+        ClientError, ErrorKind, Spoken, call_deadline::LIMIT, diagnose, judge, probe, retry::RegistrationTimeout,
         unanswered,
     },
     worker::state::{Registration, WorkerState},
@@ -116,7 +117,7 @@ mod tests {
 
     use super::*;
     use crate::hatchet::{
-        client::{ClientConfig, Tls},
+        transport::{ClientConfig, Tls},
         worker::fixtures::config,
     };
 

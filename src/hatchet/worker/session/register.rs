@@ -7,8 +7,9 @@ use tokio::time::timeout;
 
 use super::definition::WorkerDefinition;
 use crate::hatchet::{
-    client::{Client, ClientError, ErrorKind, patience::within, retry::RegistrationTimeout},
+    client::Client,
     task::{ErasedTask, Idempotency, IdempotencyMethod},
+    transport::{ClientError, ErrorKind, call_deadline::within, retry::RegistrationTimeout},
     wire::{
         SLOT_TYPE, WorkerId, format_duration,
         proto::{RuntimeInfo, WorkerRegisterRequest, WorkerUnsubscribeRequest, v1},

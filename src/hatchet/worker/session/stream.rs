@@ -11,7 +11,7 @@ use tonic::Status;
 
 use super::{backoff::SessionProgress, heartbeat::Heartbeats, states::SessionStates};
 use crate::hatchet::{
-    client::{ClientError, ErrorKind, connection::messages},
+    transport::{ClientError, ErrorKind, connection::messages},
     wire::{
         WorkerId,
         proto::{AssignedAction, WorkerListenRequest},

@@ -13,7 +13,7 @@ use super::{
     stream::{SessionEnd, run_session},
 };
 use crate::hatchet::{
-    client::{ClientError, ErrorKind, patience::LIMIT, retry::RegistrationTimeout},
+    transport::{ClientError, ErrorKind, call_deadline::LIMIT, retry::RegistrationTimeout},
     worker::attempt::WorkerResources,
 };
 
