@@ -96,7 +96,7 @@ async fn stop_intake(
             }
         }
     };
-    tracing::warn!("the worker cannot be paused, closes its stream instead: {cause}");
+    tracing::warn!("the worker cannot be paused, closing its stream instead: {cause}");
     intake_stopped.cancel();
 }
 
@@ -128,11 +128,11 @@ async fn wait_until_idle(table: &AttemptTable) {
 fn warn_grace_over(grace: Duration, linger: Duration, running: &[String], unreported: &[String]) {
     let grace = format_duration(grace);
     if !running.is_empty() {
-        tracing::warn!("the grace period of {grace} is over, cancels {}", list_names(running));
+        tracing::warn!("the grace period of {grace} is over, cancelling {}", list_names(running));
     }
     if !unreported.is_empty() {
         tracing::warn!(
-            "the grace period of {grace} is over, and the engine has not acknowledged the outcome of {}: retries for {} \
+            "the grace period of {grace} is over, and the engine has not acknowledged the outcome of {}: retrying for {} \
              more",
             list_names(unreported),
             format_duration(linger)

@@ -33,7 +33,7 @@ use crate::hatchet::{
     transport::{ClientConfig, ClientError, ErrorKind},
 };
 
-/// What a worker needs to start.
+/// Settings, tasks and health socket of a worker.
 pub(super) struct Setup {
     pub(super) config: ClientConfig,
     pub(super) options: WorkerOptions,

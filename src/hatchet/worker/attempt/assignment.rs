@@ -19,7 +19,7 @@ pub(super) struct Assignment {
     pub(super) job_run_id: String,
     pub(super) task_id: String,
     pub(super) info: RunInfo,
-    /// The input's JSON, or why it cannot be read.
+    /// The input's JSON, or the reason that it cannot be read.
     pub(super) input: Result<String, String>,
 }
 

@@ -1,4 +1,4 @@
-//! Starts and cancels attempts as the messages of a stream say.
+//! Starts and cancels attempts according to the messages of a stream.
 
 use std::sync::Arc;
 

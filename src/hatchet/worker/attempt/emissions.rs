@@ -1,8 +1,8 @@
 //! Sends the log lines and stream chunks of a body while it runs.
 //!
 //! Up to [`PARALLEL_CALLS`] calls are in flight. Chunks are numbered, and the engine restores their order. When the body
-//! has ended, whatever is queued has [`FLUSH_TIMEOUT`] to be sent, so that it reaches the engine before the outcome without
-//! delaying the outcome indefinitely.
+//! has ended, queued emissions have [`FLUSH_TIMEOUT`] to be sent: they reach the engine before the outcome, but cannot
+//! delay it indefinitely.
 
 use std::time::Duration;
 

@@ -106,7 +106,7 @@ async fn run_body(
         tracing::warn!(
             run = %assignment.key.0,
             lines = ctx.lost_lines(),
-            "dropped log lines: the body writes faster than the engine accepts"
+            "dropped log lines: the body writes faster than the engine accepts them"
         );
     }
     drop(permit);

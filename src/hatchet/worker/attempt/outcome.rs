@@ -1,4 +1,4 @@
-//! Determines what the engine is told about the end of an attempt, and reports it.
+//! The report for the end of an attempt: an outcome, a timeout, or none.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub(super) const TIMEOUT_MARGIN: Duration = Duration::from_secs(5);
 /// Timeout of one query for the run's status before a timeout is reported.
 const STATUS_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What remains to be reported of an attempt.
+/// The outstanding report of an attempt.
 pub(super) enum PendingReport {
     /// The outcome of its body.
     Outcome(Outcome),

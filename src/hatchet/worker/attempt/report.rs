@@ -122,7 +122,7 @@ async fn send(resources: &WorkerResources, event: StepActionEvent) -> Result<(),
         if !error.is_temporary() || Instant::now() >= deadline {
             return Err(error);
         }
-        tracing::debug!(%error, "could not report an outcome: retries");
+        tracing::debug!(%error, "could not report an outcome, retrying");
         let _ = timeout(backoff.again(), resources.connected.notified()).await;
     }
 }

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::hatchet::task::{CancelReason, Canceller, ErasedTask, Outcome};
 
-/// Waits until the body has ended, and determines what to report.
+/// Waits until the body has ended, and returns the report for it.
 pub(super) async fn supervise(
     resources: &WorkerResources,
     assignment: &Assignment,
@@ -70,7 +70,7 @@ pub(super) async fn supervise(
     }
 }
 
-/// What to report of a body that was cancelled.
+/// The report for a body that was cancelled.
 pub(super) fn after_cancellation(outcome: Outcome, reason: CancelReason) -> PendingReport {
     match (reason, outcome) {
         // The engine has ended the attempt, and a late report would overwrite its status.

@@ -20,7 +20,7 @@ pub(super) fn registration_backoff() -> Waits {
     Waits::new(MIN_DELAY, MAX_DELAY)
 }
 
-/// What a session achieved before it ended.
+/// The progress of a session before its end.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct SessionProgress {
     /// A heartbeat was accepted, so the engine is alive.

@@ -3,7 +3,7 @@
 //! Unlike a reconnect, it may fail for good: the engine may not be running, or the address or TLS setting may be wrong. So
 //! a failure is diagnosed with a second connection, and the wait is bounded:
 //!
-//! - An engine that does not answer is waited for as long as [`WorkerOptions::wait_for_engine`] says.
+//! - An engine that does not answer is waited for at most [`WorkerOptions::wait_for_engine`].
 //! - An engine that answers with a failure is retried for at least [`RegistrationTimeout::LEAST`].
 //! - A peer that has sent no byte, neither on the connection nor on a second one, is given up when the wait is over.
 //! - A peer that has opened an HTTP/2 connection gets at least [`MIN_CALL_TIMEOUT`] for each call.
@@ -89,7 +89,7 @@ async fn try_register(
 }
 
 /// Resolves when the remaining wait is over and the peer has sent nothing, neither on the connection of the running call
-/// nor on a second one. Never resolves if the peer has sent anything: then the running call finds out what it is.
+/// nor on a second one. Never resolves if the peer has sent anything: the running call then fails with a specific error.
 async fn silent_peer(client: &Client, remaining: Duration) -> ClientError {
     let (begun, received_before) = (Instant::now(), client.connection().arrived());
     let probed = async {

@@ -58,7 +58,7 @@ pub(super) async fn run_session(
         if !has_room && !std::mem::replace(&mut warned_full, true) {
             tracing::warn!(
                 attempts = resources.max_attempts,
-                "the engine has assigned far more attempts than this worker has slots: stops reading until some end"
+                "the engine has assigned far more attempts than this worker has slots, not reading more until some end"
             );
         }
         tokio::select! {

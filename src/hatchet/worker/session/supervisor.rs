@@ -34,7 +34,7 @@ pub(in crate::hatchet::worker) async fn supervise(
             SessionEnd::IntakeStopped => pending().await,
             SessionEnd::Fatal(error) => return error,
             SessionEnd::Disconnected { cause, progress } => {
-                tracing::warn!(name, "lost the connection to the engine, reconnects: {cause}");
+                tracing::warn!(name, "lost the connection to the engine, reconnecting: {cause}");
                 states.set_disconnected(index, Some(cause));
                 backoff.after_session(opened.elapsed(), progress)
             }
@@ -42,7 +42,7 @@ pub(in crate::hatchet::worker) async fn supervise(
                 Ok(()) => backoff.after_registration(),
                 Err(error) if error.kind() == ErrorKind::Unauthenticated => return error,
                 Err(error) => {
-                    tracing::warn!(name, "the registration failed and is retried: {error}");
+                    tracing::warn!(name, "the registration failed, retrying: {error}");
                     backoff.after_failed_registration()
                 }
             },
@@ -61,7 +61,7 @@ async fn register_again(
 ) -> Result<(), ClientError> {
     let name = &definition.name;
     let registering = async {
-        tracing::warn!(name, "the engine does not know this worker, registers again");
+        tracing::warn!(name, "the engine does not know this worker, registering again");
         states.set_disconnected(index, None);
         let timeout = RegistrationTimeout::begin(Duration::ZERO);
         register(&resources.client, slice::from_ref(definition), LIMIT, &timeout).await
