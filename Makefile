@@ -14,7 +14,7 @@ RUNS := 500
 
 .PHONY: help build demo run-worker run-worker-sync run-external-trigger run-sync-trigger run-cpu-trigger \
         run-sync-process-pool-trigger run-task-status-benchmark doctor list-tasks test chaos test-browser conformance \
-        interop interop-install lint deny doc bench bench-build ci clean
+        interop interop-install proto lint deny doc bench bench-build ci clean
 
 help: ## list the commands
 	@echo "The Hatchet quickstart in Rust"

@@ -7,7 +7,7 @@
 //! flaky: Ok("done at attempt 3")
 //! fatal: run failed after attempt 1: TaskError: the input is wrong
 //! panic: run failed after attempt 1: Panic: a bug
-//! shape: output does not fit: field `text`: missing field `text` at line 1 column 2
+//! shape: output does not fit: missing field `text` at line 1 column 2
 //! unknown: call failed: NotFound
 //! ```
 

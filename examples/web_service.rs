@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! GET /greet/Ada: 200 {"message":"Hello, Ada!"}
-//! GET /greet/slow: 504 {"error":"no output within 200 ms","run_id":"<id>"}
+//! GET /greet/slow: 504 {"error":"no output within 2 s","run_id":"<id>"}
 //! POST /greet/Ada: 405
 //! the service has stopped
 //! the worker has stopped: 1 attempt cancelled after its grace period
@@ -30,7 +30,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 /// A request waits this long for the output of its run.
-const LIMIT: Duration = Duration::from_millis(200);
+const LIMIT: Duration = Duration::from_secs(2);
 
 #[derive(Serialize, Deserialize, JsonSchema)]
 struct Name {
@@ -63,7 +63,7 @@ async fn handler(State(client): State<Client>, Path(name): Path<String>) -> Resp
         Ok(Err(error)) => answer(StatusCode::INTERNAL_SERVER_ERROR, json!({ "error": error.to_string() })),
         Err(_) => {
             // The run goes on. Its id lets the caller ask again; `run.cancel()` would stop it.
-            let error = format!("no output within {} ms", LIMIT.as_millis());
+            let error = format!("no output within {} s", LIMIT.as_secs());
             answer(StatusCode::GATEWAY_TIMEOUT, json!({ "error": error, "run_id": run.id().to_string() }))
         }
     }

@@ -94,13 +94,13 @@ impl From<ClientError> for Exit {
             | ErrorKind::Invalid
             | ErrorKind::Duplicate(_)
             | ErrorKind::TooLarge => 2,
-            ErrorKind::Lost => 6,
+            ErrorKind::RunLost => 6,
             ErrorKind::Unconfirmed(_) => 7,
             ErrorKind::TimedOut
             | ErrorKind::Unreachable
             | ErrorKind::Tls
             | ErrorKind::Unauthenticated
-            | ErrorKind::Doubted
+            | ErrorKind::AuthGracePeriod
             | ErrorKind::Exhausted
             | ErrorKind::StreamNotActive
             | ErrorKind::Unsupported

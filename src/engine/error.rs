@@ -1,24 +1,24 @@
-//! Why an engine does not start.
+//! Errors of starting an engine.
 
 use std::{fmt, io, net::SocketAddr, path::Path};
 
 use crate::hatchet::system::{OsError, private_file::Untrusted, with_advice};
 
-/// What kind of obstacle it is, to act on.
+/// The kind of an [`EngineError`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EngineErrorKind {
-    /// Another live process runs an engine on this folder: join it by its handshake file.
-    Held,
+    /// Another process runs an engine on this folder. Its handshake file has the address and the token.
+    FolderInUse,
     /// The folder or a file in it cannot be used.
     Folder,
-    /// The address cannot be listened on.
+    /// The address cannot be bound.
     Address,
-    /// The system gives no thread or no randomness.
+    /// The system provides no thread or no random numbers.
     System,
 }
 
-/// An engine that does not start. The message is one line and says what to do.
+/// The reason why an engine does not start. The message is a single line and says what to do.
 #[derive(Debug)]
 pub struct EngineError {
     kind: EngineErrorKind,
@@ -27,19 +27,20 @@ pub struct EngineError {
 }
 
 impl EngineError {
-    /// What kind of obstacle it is.
+    /// The kind of the error.
     pub fn kind(&self) -> EngineErrorKind {
         self.kind
     }
 
-    pub(super) fn held(folder: &Path) -> Self {
+    pub(super) fn folder_in_use(folder: &Path) -> Self {
         let message = format!(
-            "another process runs an engine on {}: join it, or choose another folder or stop that process",
+            "another process runs an engine on {}: connect to it, stop it, or choose another folder",
             folder.display()
         );
-        Self { kind: EngineErrorKind::Held, message, source: None }
+        Self { kind: EngineErrorKind::FolderInUse, message, source: None }
     }
 
+    /// An operation on the data folder or a file in it failed. `doing` completes "cannot …".
     pub(super) fn folder(doing: &str, path: &Path, error: io::Error) -> Self {
         if let Some(why) = Untrusted::of(&error) {
             let message = format!("cannot {doing} {}: {why}", path.display());
@@ -57,7 +58,7 @@ impl EngineError {
         Self { kind: EngineErrorKind::Folder, message, source: Some(error) }
     }
 
-    /// A file whose content is in the way.
+    /// A file with a content that cannot be used.
     #[cfg(feature = "durable")]
     pub(super) fn file(path: &Path, why: &str, advice: &str) -> Self {
         let message = format!("cannot use {}: {why}: {advice}", path.display());
@@ -94,7 +95,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn obstacles_are_named_by_their_cause() {
+    fn error_names_its_cause() {
         let (emfile, eio) = (|| io::Error::from_raw_os_error(24), || io::Error::from_raw_os_error(5));
         let path = Path::new("folder/lock");
         for error in [
@@ -102,11 +103,11 @@ mod tests {
             EngineError::address(SocketAddr::from(([127, 0, 0, 1], 1)), emfile()),
             EngineError::system("start the engine's runtime", emfile()),
         ] {
-            let said = error.to_string();
-            assert!(said.contains("too many open files in this process: raise its limit (`ulimit -n`)"), "{said}");
-            assert!(!said.contains("choose"), "{said}");
+            let text = error.to_string();
+            assert!(text.contains("too many open files in this process: raise its limit (`ulimit -n`)"), "{text}");
+            assert!(!text.contains("choose"), "{text}");
         }
-        let said = EngineError::folder("lock", path, eio()).to_string();
-        assert!(said.starts_with("cannot lock folder/lock: input/output error: choose another folder"), "{said}");
+        let text = EngineError::folder("lock", path, eio()).to_string();
+        assert!(text.starts_with("cannot lock folder/lock: input/output error: choose another folder"), "{text}");
     }
 }

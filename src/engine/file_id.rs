@@ -1,33 +1,34 @@
-//! Whether a file is still where it was.
+//! Identity of files that an engine must have to itself.
 
 use std::{
     fs::{self, Metadata},
     path::{Path, PathBuf},
 };
 
-/// Where a file was, and which it was.
+pub(super) use crate::hatchet::system::LOCK_FILE;
+
+/// A path and the file that was there, to notice when the file is removed or replaced.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct FileId {
     path: PathBuf,
-    file: (u64, u64),
+    inode: (u64, u64),
 }
 
-impl Place {
-    /// The place of a file by its path and what was read of it there.
-    pub(super) fn of(path: PathBuf, metadata: &Metadata) -> Self {
-        Self { path, file: file(metadata) }
+impl FileId {
+    /// The file at a path, whose metadata was read from the open file.
+    pub(super) fn new(path: PathBuf, metadata: &Metadata) -> Self {
+        Self { path, inode: inode(metadata) }
     }
 
-    /// The path, if nothing is there any more, or another file. Where the system does not say which file it is, as
-    /// outside Unix, only that nothing is there is noticed; that another engine has taken the file, the store notices.
-    pub(super) fn left(&self) -> Option<&Path> {
-        let is_there = fs::metadata(&self.path).is_ok_and(|now| file(&now) == self.file);
-        (!is_there).then_some(&self.path)
+    /// The path if it no longer leads to the file. Outside Unix only a missing file is noticed, not a replaced one.
+    pub(super) fn lost_path(&self) -> Option<&Path> {
+        let is_same = fs::metadata(&self.path).is_ok_and(|now| inode(&now) == self.inode);
+        (!is_same).then_some(&self.path)
     }
 }
 
-/// What makes a file this one and no other of the same name; on systems that do not say it, nothing.
-fn file(metadata: &Metadata) -> (u64, u64) {
+/// Device and inode number; zeros outside Unix.
+fn inode(metadata: &Metadata) -> (u64, u64) {
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt as _;

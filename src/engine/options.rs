@@ -1,4 +1,4 @@
-//! What an engine is started with.
+//! Options of an engine.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -8,36 +8,39 @@ use std::{
 
 use crate::hatchet::wire::DEFAULT_MAX_MESSAGE;
 
-/// How an engine is to run. The default is an engine in memory, on a loopback port that the system chooses.
+/// Options of an engine. By default it has no data folder and listens on a loopback port that the system chooses.
 #[derive(Debug, Clone)]
 pub struct EngineOptions {
-    /// Where to listen. On a loopback address the REST part answers under loopback names only, so that no page of a
-    /// stranger can reach it through a browser on this machine; on another address under IP addresses too. Port 0
-    /// means the port kept in the folder, or else one that the system chooses.
+    /// Address of the gRPC services. With port 0, the engine uses the port of its last start, stored in the folder, or
+    /// one that the system chooses. Default 127.0.0.1:0.
+    ///
+    /// On a loopback address, REST and the dashboard answer requests for loopback host names only, so that no other web
+    /// page can reach them through a browser on this machine. On another address they also answer requests for any IP
+    /// address.
     pub bind: SocketAddr,
-    /// Where the REST part is.
+    /// Address of the REST API. Default: the address of the gRPC services.
     pub rest: Rest,
-    /// Where the lock, the handshake file, the signing key and, unless the engine is [ephemeral](Self::ephemeral), all
-    /// that it knows are kept; with `None` all of it is made anew and kept in memory.
+    /// Data folder for the lock, the handshake file, the signing key and, unless the engine is
+    /// [ephemeral](Self::ephemeral), the state. `None`, the default, keeps everything in memory.
     pub folder: Option<PathBuf>,
-    /// Keep nothing over a restart, in spite of the folder. So it is without a folder, and in a build without the
-    /// cargo feature `durable`.
+    /// Does not persist the state in the folder. Default `false`. An engine without a folder, or built without the cargo
+    /// feature `durable`, never persists it.
     pub ephemeral: bool,
-    /// How many finished runs are kept; beyond that the ones that ended first are forgotten. The last that many
-    /// events are kept too.
+    /// Number of finished runs and of events that are kept. Beyond it, the runs that finished first are removed. Default
+    /// 100,000.
     pub keep_finished: usize,
-    /// How long a finished run is kept: while the engine runs by a clock that nobody sets, from start to start by the
-    /// wall clock.
+    /// Time for which a finished run is kept, measured by the monotonic clock while the engine runs, and by the wall
+    /// clock between two starts. Default 7 days.
     pub keep_finished_for: Duration,
-    /// Bytes of finished runs that are kept: payloads, and about 1 KiB a task beside them.
+    /// Bytes of finished runs that are kept: their payloads and about 1 KiB for each task. Default 256 MiB.
     pub keep_finished_bytes: usize,
-    /// Bytes that the engine holds at most: payloads and metadata of all runs, finished ones among them, declared
-    /// workflows, workers with their labels, schedules and crons, and about 1 KiB for each task. Beyond it calls that
-    /// would add to them are refused with `RESOURCE_EXHAUSTED` until runs have ended. Default 1 GiB.
-    pub max_held_bytes: usize,
-    /// The engine's waits.
+    /// Limit on the bytes of the state: payloads and metadata of all runs, definitions, workers with their labels,
+    /// schedules and crons, and about 1 KiB for each task. Beyond it, calls that would add data fail with
+    /// `RESOURCE_EXHAUSTED` until runs have finished. Default 1 GiB.
+    pub max_state_bytes: usize,
+    /// Timeouts and intervals.
     pub timings: Timings,
-    /// Largest message taken or sent, in bytes.
+    /// Largest message that is received or sent, in bytes. Default 4 MiB.
     pub max_message: usize,
 }
 
@@ -51,7 +54,7 @@ impl Default for EngineOptions {
             keep_finished: 100_000,
             keep_finished_for: Duration::from_secs(7 * 24 * 3600),
             keep_finished_bytes: 256 << 20,
-            max_held_bytes: 1 << 30,
+            max_state_bytes: 1 << 30,
             timings: Timings::default(),
             max_message: DEFAULT_MAX_MESSAGE,
         }
@@ -59,53 +62,58 @@ impl Default for EngineOptions {
 }
 
 impl EngineOptions {
-    pub(super) fn keep(&self) -> Retention {
+    pub(super) fn retention(&self) -> Retention {
         Retention {
             count: self.keep_finished,
             age: self.keep_finished_for,
             bytes: self.keep_finished_bytes,
-            held_bytes: self.max_held_bytes,
+            max_bytes: self.max_state_bytes,
         }
     }
 }
 
-/// How much of what is over is kept, and how much is held in all.
+/// Limits on the stored data.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Retention {
+    /// [`EngineOptions::keep_finished`].
     pub(crate) count: usize,
+    /// [`EngineOptions::keep_finished_for`].
     pub(crate) age: Duration,
+    /// [`EngineOptions::keep_finished_bytes`].
     pub(crate) bytes: usize,
-    /// [`EngineOptions::max_held_bytes`].
-    pub(crate) held_bytes: usize,
+    /// [`EngineOptions::max_state_bytes`].
+    pub(crate) max_bytes: usize,
 }
 
-/// Where the REST part is.
+/// Address of the REST API and the dashboard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rest {
-    /// On the address of the gRPC services.
+    /// The address of the gRPC services.
     Shared,
-    /// On an address of its own; both addresses then serve both.
+    /// A second address. Both addresses then serve both protocols.
     At(SocketAddr),
-    /// Nowhere. SDKs that pause a worker before it stops, or ask for a run's status, need it.
+    /// None. SDKs that pause a worker before it stops or query the status of a run need REST.
     Off,
 }
 
-/// The engine's waits and budgets. The defaults are those of a real Hatchet; tests shorten them.
+/// Timeouts and intervals of an engine. The defaults are those of a real Hatchet, unless stated otherwise; tests use
+/// shorter ones.
 #[derive(Debug, Clone)]
 pub struct Timings {
-    /// A worker gets work only if its last heartbeat is younger than this.
+    /// Age of the last heartbeat up to which a worker is assigned tasks. Default 5 s.
     pub heartbeat_fresh: Duration,
-    /// A worker whose last heartbeat is older than this has lost its tasks.
+    /// Age of the last heartbeat at which a worker loses its tasks. Default 30 s.
     pub worker_dead: Duration,
-    /// A worker that has been silent for this long, without a stream, is forgotten.
+    /// Time without a heartbeat and without a stream after which a worker is removed. Default 1 h, a bound of this
+    /// engine that exceeds any reconnect; a real engine keeps such workers.
     pub worker_forgotten: Duration,
-    /// How often a task may lose its worker before it fails.
+    /// Number of workers that a task can lose before it fails. Default 10.
     pub max_reassignments: u32,
-    /// How long a stream chunk waits for one with a lower index.
+    /// Time for which a stream chunk waits for one with a lower index. Default 5 s.
     pub chunk_gap: Duration,
-    /// Execution timeout of a task that declares none.
+    /// Execution timeout of a task that declares none. Default 5 min.
     pub execution_timeout: Duration,
-    /// Schedule timeout of a task that declares none.
+    /// Schedule timeout of a task that declares none. Default 5 min.
     pub schedule_timeout: Duration,
 }
 
@@ -114,7 +122,6 @@ impl Default for Timings {
         Self {
             heartbeat_fresh: Duration::from_secs(5),
             worker_dead: Duration::from_secs(30),
-            // Ours: a real engine keeps the row. One hour is far beyond any reconnect and bounds the memory.
             worker_forgotten: Duration::from_secs(3600),
             max_reassignments: 10,
             chunk_gap: Duration::from_secs(5),

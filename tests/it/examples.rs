@@ -1,9 +1,9 @@
-//! Each example prints what its documentation says.
+//! Runs each example and compares its output with its documentation.
 
 use std::{path::Path, process::Command};
 
 /// The `text` block after `Prints:` in an example's documentation.
-fn promised(source: &str) -> String {
+fn documented(source: &str) -> String {
     let documentation = source.lines().map_while(|line| line.strip_prefix("//!")).map(str::trim_start);
     let mut block = documentation.skip_while(|line| *line != "```text").skip(1).take_while(|line| *line != "```");
     let mut text = String::new();
@@ -15,27 +15,27 @@ fn promised(source: &str) -> String {
 }
 
 #[test]
-fn every_example_prints_what_it_says() {
+fn examples_print_their_documented_output() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
     // Cargo builds examples beside the binaries before it runs tests.
     let built = Path::new(env!("CARGO_BIN_EXE_runner")).with_file_name("examples");
     let mut seen = 0;
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        // A picture for the README lies there, too.
+        // The folder also contains a picture for the README.
         if path.extension().is_none_or(|extension| extension != "rs") {
             continue;
         }
         let source = std::fs::read_to_string(&path).unwrap();
-        let promised = promised(&source);
-        assert!(!promised.is_empty(), "{} does not say what it prints", path.display());
+        let documented = documented(&source);
+        assert!(!documented.is_empty(), "{} does not document its output", path.display());
         let output = Command::new(built.join(path.file_stem().unwrap()))
             .env("HATCHET_CLIENT_TOKEN", "")
             .output()
             .unwrap_or_else(|e| panic!("{} is not built: {e}", path.display()));
-        assert_eq!(String::from_utf8_lossy(&output.stdout), promised, "{}", path.display());
+        assert_eq!(String::from_utf8_lossy(&output.stdout), documented, "{}", path.display());
         assert!(output.status.success(), "{}", path.display());
         seen += 1;
     }
-    assert!(seen >= 3, "the examples were found");
+    assert!(seen >= 3, "examples are missing");
 }

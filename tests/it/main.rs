@@ -13,6 +13,7 @@ mod dashboard;
 mod examples;
 #[cfg(feature = "engine")]
 mod fake;
+mod generated;
 #[cfg(all(unix, feature = "engine"))]
 mod http;
 #[cfg(all(unix, feature = "engine"))]

@@ -1,19 +1,21 @@
-//! The README's commands, run word for word from the project's folder, and what it shows of their output.
+//! Executes the commands of the README and of the pages in `src/guide` and compares their output; checks their tables.
 //!
-//! A comment before a block says what to do with it: `run` runs it to its end, `background` keeps it until all is run,
-//! `not run: <why>` leaves it out. The `text` block that follows, if any, shows lines of its output; one that ends with
-//! ` …` may go on. A block after `paste` is Rust, which `.ci/paste` tries.
+//! A comment before a block says how to execute it: `run` waits for its end, `background` keeps it running until the end
+//! of the page, `not run: <reason>` skips it. The `text` block that follows a command, if any, shows lines of its
+//! output; a line that ends with ` …` may continue. `.ci/paste` compiles the Rust block after `paste`, doctests compile
+//! the Rust blocks of the guide.
 
 use std::{
     io::{BufRead as _, BufReader},
     os::unix::process::CommandExt as _,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::mpsc,
     time::{Duration, Instant},
 };
 
-/// For one block, with what it builds.
-const PATIENCE: Duration = Duration::from_secs(300);
+/// Time limit of one block, including what it builds.
+const TIMEOUT: Duration = Duration::from_secs(300);
 
 #[derive(Debug, PartialEq)]
 enum Mode {
@@ -26,16 +28,16 @@ enum Mode {
 struct Block {
     mode: Mode,
     commands: String,
-    /// Lines that the output must have, in this order.
+    /// Lines that the output must contain, in this order.
     shown: Vec<String>,
 }
 
-/// All `sh` blocks of the README. One without a comment is an error: nobody would know whether it is true.
-fn blocks(readme: &str) -> Vec<Block> {
+/// All `sh` blocks of a page. Panics on a block without a comment, as nothing would check it.
+fn blocks(page: &str) -> Vec<Block> {
     let mut blocks: Vec<Block> = Vec::new();
     let mut mode = None;
-    let mut lines = readme.lines();
-    // Only a `text` block that belongs to a command is its output.
+    let mut lines = page.lines();
+    // Only the first `text` block after a command shows its output.
     let mut output_may_follow = false;
     while let Some(line) = lines.next() {
         if let Some(comment) = line.strip_prefix("<!-- ").and_then(|rest| rest.strip_suffix(" -->")) {
@@ -44,7 +46,7 @@ fn blocks(readme: &str) -> Vec<Block> {
                 Some("background") => Mode::Background,
                 Some("not run") => Mode::NotRun,
                 Some("paste") => continue,
-                _ => panic!("the README has an unknown comment: {comment}"),
+                _ => panic!("unknown comment: {comment}"),
             });
         } else if let Some(kind) = line.strip_prefix("```") {
             let body: Vec<String> = lines.by_ref().take_while(|line| *line != "```").map(str::to_owned).collect();
@@ -67,40 +69,40 @@ fn blocks(readme: &str) -> Vec<Block> {
     blocks
 }
 
-/// A line without what changes from run to run: digits.
-fn steady(line: &str) -> String {
-    let mut steady = String::new();
+/// Replaces numbers, which change from run to run, by `#`.
+fn normalize(line: &str) -> String {
+    let mut normalized = String::new();
     for c in line.chars() {
         if !c.is_ascii_digit() && c != '.' {
-            steady.push(c);
-        } else if !steady.ends_with('#') {
-            steady.push('#');
+            normalized.push(c);
+        } else if !normalized.ends_with('#') {
+            normalized.push('#');
         }
     }
-    steady.split_whitespace().collect::<Vec<_>>().join(" ")
+    normalized.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 struct Running {
     child: Child,
     lines: mpsc::Receiver<String>,
-    said: Vec<String>,
+    output: Vec<String>,
 }
 
 impl Running {
-    /// Starts a block in the project's folder, away from a developer's own token and engine.
+    /// Starts a block in the project's folder, isolated from a developer's own token and engine.
     fn start(commands: &str, engine: &std::path::Path) -> Self {
         let mut child = Command::new("sh")
             .args(["-e", "-c", commands])
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .env("HATCHET_EMBEDDED_DIR", engine)
-            // Empty counts as not set, and wins over what a .env file says.
+            // An empty value means unset, and takes precedence over a `.env` file.
             .env("HATCHET_CLIENT_TOKEN", "")
             .env_remove("HATCHET_TEST_TARGET")
             .env_remove("MAKEFLAGS")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            // A group of its own, to end all of it at once.
+            // A process group of its own, so that all its processes can be stopped together.
             .process_group(0)
             .spawn()
             .expect("sh runs");
@@ -117,37 +119,37 @@ impl Running {
                 }
             });
         }
-        Self { child, lines, said: Vec::new() }
+        Self { child, lines, output: Vec::new() }
     }
 
-    /// Reads until the lines are there in their order, or the output ends.
+    /// Reads until the lines have appeared in their order, or the output ends.
     fn expect(&mut self, shown: &[String], commands: &str) {
-        let deadline = Instant::now() + PATIENCE;
-        let mut wanted = shown.iter().filter(|line| !line.trim().is_empty()).peekable();
-        while let Some(line) = wanted.peek() {
+        let deadline = Instant::now() + TIMEOUT;
+        let mut expected = shown.iter().filter(|line| !line.trim().is_empty()).peekable();
+        while let Some(line) = expected.peek() {
             match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(said) => {
-                    let shown = match line.strip_suffix(" …") {
-                        Some(begun) => steady(&said).starts_with(&steady(begun)),
-                        None => steady(&said) == steady(line),
+                Ok(printed) => {
+                    let matches = match line.strip_suffix(" …") {
+                        Some(begin) => normalize(&printed).starts_with(&normalize(begin)),
+                        None => normalize(&printed) == normalize(line),
                     };
-                    if shown {
-                        wanted.next();
+                    if matches {
+                        expected.next();
                     }
-                    self.said.push(said);
+                    self.output.push(printed);
                 }
-                Err(_) => panic!("`{commands}` did not say `{line}`, but:\n{}", self.said.join("\n")),
+                Err(_) => panic!("`{commands}` did not print `{line}`, but:\n{}", self.output.join("\n")),
             }
         }
     }
 
     fn finish(mut self, commands: &str) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while let Ok(line) = self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-            self.said.push(line);
+            self.output.push(line);
         }
         let status = self.child.wait().expect("it was started");
-        assert!(status.success(), "`{commands}` ended with {status} and said:\n{}", self.said.join("\n"));
+        assert!(status.success(), "`{commands}` ended with {status} and printed:\n{}", self.output.join("\n"));
     }
 }
 
@@ -159,85 +161,179 @@ impl Drop for Running {
     }
 }
 
+/// The README and all pages of the guide: path and text.
+fn pages() -> Vec<(PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut paths = vec![root.join("README.md")];
+    let guide = std::fs::read_dir(root.join("src/guide")).unwrap().map(|entry| entry.unwrap().path());
+    paths.extend(guide.filter(|path| path.extension().is_some_and(|extension| extension == "md")));
+    paths.sort();
+    let pages = paths.into_iter().map(|path| (path.clone(), std::fs::read_to_string(path).unwrap()));
+    pages.collect()
+}
+
+fn page(name: &str) -> String {
+    let found = pages().into_iter().find(|(path, _)| path.ends_with(name));
+    found.unwrap_or_else(|| panic!("{name} does not exist")).1
+}
+
+fn help(binary: &str, arguments: &[&str]) -> String {
+    let output = Command::new(binary).args(arguments).output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+const RUNNER: &str = env!("CARGO_BIN_EXE_runner");
+const WORKER: &str = env!("CARGO_BIN_EXE_worker");
+
 #[test]
-fn every_command_does_what_the_readme_shows() {
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
-    let engine = tempfile::tempdir().unwrap();
-    let mut background = Vec::new();
-    for block in blocks(&readme) {
-        match block.mode {
-            Mode::NotRun => println!("not run: {}", block.commands),
-            Mode::Run => {
-                let mut running = Running::start(&block.commands, engine.path());
-                running.expect(&block.shown, &block.commands);
-                running.finish(&block.commands);
+fn commands_print_the_shown_output() {
+    for (path, text) in pages() {
+        let engine = tempfile::tempdir().unwrap();
+        let mut background = Vec::new();
+        for block in blocks(&text) {
+            if block.mode == Mode::NotRun {
+                println!("not run: {}", block.commands);
+                continue;
             }
-            Mode::Background => {
-                let mut running = Running::start(&block.commands, engine.path());
-                running.expect(&block.shown, &block.commands);
-                background.push(running);
+            println!("{}: {}", path.display(), block.commands);
+            let mut running = Running::start(&block.commands, engine.path());
+            running.expect(&block.shown, &block.commands);
+            match block.mode {
+                Mode::Background => background.push(running),
+                _ => running.finish(&block.commands),
             }
         }
     }
-    assert!(!background.is_empty(), "the README starts a worker");
 }
 
 #[test]
-fn the_exit_codes_are_those_of_the_help() {
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
-    let help = Command::new(env!("CARGO_BIN_EXE_runner")).arg("--help").output().unwrap();
-    let help = String::from_utf8(help.stdout).unwrap();
+fn exit_codes_match_the_help() {
+    let (page, help) = (page("guide/runs.md"), help(RUNNER, &["--help"]));
     for code in ["0", "1", "2", "3", "4", "5", "6", "7", "8", "130"] {
-        assert!(readme.contains(&format!("| {code} | ")), "README: {code}");
-        assert!(help.contains(&format!("{code} ")), "--help: {code}");
+        assert!(page.contains(&format!("| {code} | ")), "the guide lacks {code}");
+        assert!(help.contains(&format!("{code} ")), "--help lacks {code}");
     }
 }
 
 #[test]
-fn every_flag_and_variable_of_the_help_is_in_the_readme() {
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
-    let (runner, worker) = (env!("CARGO_BIN_EXE_runner"), env!("CARGO_BIN_EXE_worker"));
-    for (binary, words) in [(runner, &["--help"][..]), (runner, &["doctor", "--help"]), (worker, &["--help"])] {
-        let help = Command::new(binary).args(words).output().unwrap();
-        let help = String::from_utf8(help.stdout).unwrap();
-        for word in help.split(|c: char| !c.is_ascii_alphanumeric() && c != '_') {
+fn settings_page_has_every_variable_of_the_help() {
+    let settings = page("guide/settings.md");
+    for (binary, arguments) in [(RUNNER, &["--help"][..]), (RUNNER, &["doctor", "--help"]), (WORKER, &["--help"])] {
+        for word in help(binary, arguments).split(|c: char| !c.is_ascii_alphanumeric() && c != '_') {
             if word.starts_with("HATCHET_") {
-                assert!(readme.contains(word.split('=').next().unwrap()), "{word}");
+                assert!(settings.contains(word.split('=').next().unwrap()), "{word}");
             }
         }
     }
 }
 
-/// No container is built here; what its file names has to exist, and the build that it asks for has to be a checked one.
+/// The source of the crate, with string literals of several lines joined.
+fn source() -> String {
+    let mut text = String::new();
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                text.push_str(&std::fs::read_to_string(path).unwrap());
+            }
+        }
+    }
+    let mut parts = text.split("\\\n");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |joined, part| joined + part.trim_start())
+}
+
 #[test]
-fn the_container_is_built_of_what_there_is() {
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
-    let (_, rest) = readme.split_once("```dockerfile\n").expect("the README has a container");
+fn messages_of_the_troubleshooting_page_exist() {
+    let (page, source) = (page("guide/troubleshooting.md"), source());
+    let table = page.lines().skip_while(|line| !line.starts_with("| message |")).skip(2);
+    let messages: Vec<&str> = table
+        .take_while(|line| line.starts_with('|'))
+        .filter_map(|line| line.split('|').nth(1))
+        .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+        .collect();
+    assert!(messages.len() > 20, "{messages:?}");
+    let missing: Vec<&&str> =
+        messages.iter().filter(|message| !message.split('…').all(|part| source.contains(part.trim()))).collect();
+    assert!(missing.is_empty(), "no source file prints {missing:#?}");
+}
+
+#[test]
+fn links_lead_to_existing_files() {
+    for (path, text) in pages() {
+        let inline = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        let definitions = text.lines().filter_map(|line| line.strip_prefix('[')?.split_once("]: ")).map(|(_, to)| to);
+        for target in inline.chain(definitions).filter(|target| !target.starts_with("https://")) {
+            let file = path.with_file_name(target);
+            assert!(file.exists(), "{} links {target}, which does not exist", path.display());
+        }
+    }
+}
+
+#[test]
+fn guide_lists_every_page() {
+    let (readme, module) = (page("README.md"), include_str!("../../src/guide/mod.rs"));
+    for (path, _) in pages().iter().filter(|(path, _)| !path.ends_with("README.md")) {
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        assert!(readme.contains(&format!("(src/guide/{name}.md)")), "README.md does not link {name}.md");
+        assert!(module.contains(&format!("\n    {name}\n")), "src/guide/mod.rs does not include {name}.md");
+        assert!(module.contains(&format!("({name})")) || module.contains(&format!("(mod@{name})")), "{name}");
+    }
+}
+
+#[test]
+fn dependency_lines_have_the_versions_of_this_crate() {
+    let (readme, manifest) = (page("README.md"), include_str!("../../Cargo.toml"));
+    let (_, rest) = readme.split_once("```toml\n").expect("the README has lines for Cargo.toml");
+    let lines: Vec<&str> = rest.lines().take_while(|line| *line != "```").collect();
+    assert_eq!(lines.len(), 4);
+    let (name, _) = lines[0].split_once(" = ").unwrap();
+    assert!(manifest.contains(&format!("name = \"{name}\"")), "{name}");
+    for line in &lines[1..] {
+        let (name, wanted) = line.split_once(" = ").unwrap();
+        let version = wanted.split('"').nth(1).unwrap();
+        let own = manifest.lines().find_map(|line| line.strip_prefix(&format!("{name} = "))).expect(name);
+        assert!(own.split('"').nth(1).unwrap().starts_with(version), "{line}: this crate uses {own}");
+    }
+    let rust = manifest.lines().find_map(|line| line.strip_prefix("rust-version = ")).unwrap().trim_matches('"');
+    assert!(readme.contains(&format!("needs Rust {rust} ")), "the README states another version than {rust}");
+}
+
+/// Checks the Dockerfile without building it: its paths and variables exist, and `make lint` checks its features.
+#[test]
+fn dockerfile_matches_the_crate() {
+    let page = page("guide/deployment.md");
+    let (_, rest) = page.split_once("```dockerfile\n").expect("the guide has a Dockerfile");
     let (file, _) = rest.split_once("```").unwrap();
     let line =
         |word: &str| file.lines().find(|line| line.contains(word)).unwrap_or_else(|| panic!("no {word}: {file}"));
 
     let build: Vec<&str> = line("cargo build").split_whitespace().collect();
-    let binary = build[build.iter().position(|word| *word == "--bin").expect("one binary") + 1];
-    let program = std::path::Path::new(env!("CARGO_BIN_EXE_worker"));
+    let binary = build[build.iter().position(|word| *word == "--bin").expect("--bin is given") + 1];
+    let program = std::path::Path::new(WORKER);
     assert_eq!(Some(binary), program.file_stem().and_then(|name| name.to_str()), "{build:?}");
     let makefile = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Makefile")).unwrap();
     assert!(build.contains(&"--release") && build.contains(&"--locked"), "{build:?}");
     let features: Vec<&str> = build.iter().copied().filter(|word| word.contains("features")).collect();
     assert_eq!(features, ["--no-default-features"]);
-    assert!(makefile.contains("clippy --quiet --no-default-features --lib --bins"), "nobody checks {features:?}");
+    assert!(
+        makefile.contains("clippy --quiet --no-default-features --lib --bins"),
+        "make lint does not check {features:?}"
+    );
 
-    let source = file.lines().find_map(|line| line.strip_prefix("COPY . ")).expect("the sources are copied");
+    let source = file.lines().find_map(|line| line.strip_prefix("COPY . ")).expect("a COPY of the sources");
     assert!(build.windows(2).any(|words| words == ["cd", source]), "{build:?} is not in {source}");
     let copied: Vec<&str> = line("--from=build").split_whitespace().collect();
     assert_eq!(copied[2], format!("{source}/target/release/{binary}"));
     let entry = line("ENTRYPOINT").strip_prefix("ENTRYPOINT ").unwrap();
     let entry: Vec<String> =
-        serde_json::from_str(entry).expect("the form without a shell, which keeps signals from it");
+        serde_json::from_str(entry).expect("the form without a shell, which would not forward signals");
     assert_eq!(Some(entry[0].as_str()), copied[3].rsplit('/').next());
 
-    let help = Command::new(env!("CARGO_BIN_EXE_worker")).arg("--help").output().unwrap();
-    let help = String::from_utf8(help.stdout).unwrap();
+    let help = help(WORKER, &["--help"]);
     for setting in line("ENV").split_whitespace().skip(1) {
         let variable = setting.split('=').next().unwrap();
         assert!(help.contains(variable), "{variable} is not in --help");

@@ -27,7 +27,8 @@ use crate::{
         },
     },
     hatchet::{
-        client::{BulkItem, Client, ClientError, ErrorKind, Outcomes, RunOutcome, TriggerOptions, WorkerSummary},
+        client::{Client, ClientError, ErrorKind, Outcomes, RunItem, RunOutcome, RunRef, WorkerSummary},
+        task::Stub,
         wire::RunId,
     },
 };
@@ -64,7 +65,9 @@ pub(in crate::bench) struct Verified {
     pub(in crate::bench) wrong: Vec<String>,
 }
 
-type Call = Pin<Box<dyn Future<Output = (Batch, Pass, Vec<BulkItem>)> + Send>>;
+/// A started run, or why it was not started.
+type TriggerResult = Result<RunRef, ClientError>;
+type Call = Pin<Box<dyn Future<Output = (Batch, Pass, Vec<TriggerResult>)> + Send>>;
 type Look = Pin<Box<dyn Future<Output = Result<Vec<WorkerSummary>, ClientError>> + Send>>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -204,18 +207,13 @@ impl Session {
             let (client, plan, pass) = (self.client.clone(), self.plan.clone(), self.pass);
             self.calls.push(Box::pin(async move {
                 let task = &plan.tasks[batch.task];
-                let inputs = batch.indexes.iter().map(|index| {
-                    let mut options = TriggerOptions::default();
-                    let mut pair = |key: &str, value: Value| options.additional_metadata.insert(key.to_owned(), value);
-                    pair(RUN_KEY, run_key(&plan.prefix, &task.name, *index).into());
-                    pair(KEY_PREFIX, plan.prefix.clone().into());
-                    (task.input.render(*index), options)
+                let stub = Stub::<Value, Value>::from_name(&task.workflow);
+                let runs = batch.indexes.iter().map(|index| {
+                    RunItem::new(&task.input.render(*index))
+                        .metadata(RUN_KEY, run_key(&plan.prefix, &task.name, *index))
+                        .metadata(KEY_PREFIX, plan.prefix.as_str())
                 });
-                let items = if task.keyed {
-                    client.trigger_many_keyed(&task.workflow, inputs).await
-                } else {
-                    client.trigger_many(&task.workflow, inputs).await
-                };
+                let items = client.run_many_no_wait(&stub, runs).keyed(task.keyed).await;
                 (batch, pass, items)
             }));
         }
@@ -228,7 +226,7 @@ impl Session {
         self.load = Load::new(&Plan { rate: None, ..Plan::clone(&self.plan) });
     }
 
-    fn answered(&mut self, batch: Batch, pass: Pass, items: Vec<BulkItem>, journal: &mut Journal) {
+    fn answered(&mut self, batch: Batch, pass: Pass, items: Vec<TriggerResult>, journal: &mut Journal) {
         let (now, keyed) = (self.now(), self.plan.tasks[batch.task].keyed);
         let mut again = Batch { task: batch.task, indexes: Vec::new(), due: Vec::new() };
         let mut trouble = None;
@@ -271,7 +269,7 @@ impl Session {
         self.failures < MOST_FAILURES && (keyed || error.never_sent() || error.kind() == ErrorKind::Exhausted)
     }
 
-    fn accepted(&mut self, place: usize, item: BulkItem, now: Micros, journal: &mut Journal) {
+    fn accepted(&mut self, place: usize, item: TriggerResult, now: Micros, journal: &mut Journal) {
         let (task, _) = self.runs.of(place);
         let run = &mut self.runs.all[place];
         let progress = &mut self.tally.now.tasks[task];
@@ -310,7 +308,7 @@ impl Session {
         self.outcomes.add(place, id);
     }
 
-    fn verify_one(&mut self, place: usize, item: &BulkItem) {
+    fn verify_one(&mut self, place: usize, item: &TriggerResult) {
         let Some(verified) = &mut self.verified else { return };
         let (first, (task, index)) = (self.runs.all[place].id, self.runs.of(place));
         let key = || run_key(&self.plan.prefix, &self.plan.tasks[task].name, index);

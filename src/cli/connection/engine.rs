@@ -40,7 +40,7 @@ pub(in crate::cli) enum Choice {
 pub(in crate::cli) fn choose(flag: Option<When>, sources: &Sources) -> Result<Choice, Exit> {
     let token = sources.get("HATCHET_CLIENT_TOKEN").map(|(_, source)| source.to_string());
     let variable = sources.flag("HATCHET_EMBEDDED").map_err(Exit::usage)?;
-    let no_token = || match sources.lost() {
+    let no_token = || match sources.skipped() {
         [] => Ok(()),
         lost => Err(Exit::usage(format!(
             "no HATCHET_CLIENT_TOKEN is set, but one may be in what cannot be read ({}): correct it, or choose with \

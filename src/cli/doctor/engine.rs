@@ -8,7 +8,9 @@ use super::{
     version,
 };
 use crate::{
-    hatchet::client::{Client, ClientConfig, ErrorKind, Spoken, Tls, judge, probe, unanswered},
+    hatchet::client::{
+        Client, ClientConfig, ErrorKind, ProbeResult, Tls, explain_probe, explain_unanswered, probe_address,
+    },
     tasks,
 };
 
@@ -23,9 +25,9 @@ pub(super) async fn reach(report: &mut Report, config: ClientConfig) -> Result<O
     if let Some(said) = config.proxy() {
         report.fine("proxy", &said)?;
     }
-    let spoken = probe(&config).await;
-    let objection = judge(&spoken, &config);
-    if let Spoken::Nothing(why) | Spoken::Blocked(why) = &spoken {
+    let spoken = probe_address(&config).await;
+    let objection = explain_probe(&spoken, &config);
+    if let ProbeResult::NoAnswer(why) | ProbeResult::Blocked(why) = &spoken {
         report.broken("tcp", &objection.unwrap_or_else(|| why.clone()))?;
         return Ok(None);
     }
@@ -35,11 +37,11 @@ pub(super) async fn reach(report: &mut Report, config: ClientConfig) -> Result<O
         return Ok(None);
     }
     // Some TLS servers just close on what is no hello: there the call finds out.
-    let silent_tls = matches!(spoken, Spoken::Silent(_));
+    let silent_tls = matches!(spoken, ProbeResult::Silent(_));
     let tls = match &config.tls {
         Tls::None if config.is_loopback() => "none on either side, on this machine".to_owned(),
         Tls::None => "none on either side: the token and all data go unencrypted".to_owned(),
-        Tls::On { .. } => format!("{}, and its certificate is trusted", config.tls.word()),
+        Tls::On { .. } => format!("{}, and its certificate is trusted", config.tls.as_str()),
     };
     let client = match Client::new(config) {
         Ok(client) => client,
@@ -60,7 +62,7 @@ pub(super) async fn reach(report: &mut Report, config: ClientConfig) -> Result<O
         }
         Err(error) => {
             let message = match error.kind() {
-                ErrorKind::TimedOut => unanswered(&client.config(), ANSWER),
+                ErrorKind::TimedOut => explain_unanswered(&client.config(), ANSWER),
                 _ => error.to_string(),
             };
             if error.kind() == ErrorKind::Tls || silent_tls {

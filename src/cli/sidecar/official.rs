@@ -127,9 +127,9 @@ impl Official {
 
     /// Starts it and waits until it serves; `None` if another process holds the folder, and so has an engine already.
     pub(in super::super) async fn start(&self, folder: &Path) -> Result<Option<Running>, Exit> {
-        let announcement = match Announcement::hold(folder) {
+        let announcement = match Announcement::acquire(folder) {
             Ok(announcement) => announcement,
-            Err(error) if error.kind() == EngineErrorKind::Held => return Ok(None),
+            Err(error) if error.kind() == EngineErrorKind::FolderInUse => return Ok(None),
             Err(error) => return Err(Exit::unreachable(error.to_string())),
         };
         self.verify()?;
@@ -144,7 +144,7 @@ impl Official {
         // It holds a token, and the announcement has it from here on.
         let _ = fs::remove_file(&file);
         let outcome = outcome.and_then(|handshake| {
-            announcement.tell(&handshake).map_err(|e| Exit::unreachable(e.to_string()))?;
+            announcement.publish(&handshake).map_err(|e| Exit::unreachable(e.to_string()))?;
             Ok(handshake)
         });
         match outcome {

@@ -164,7 +164,7 @@ async fn serve(plan: Plan) -> Result<(), Exit> {
     loop {
         let mut engine = match Engine::start(plan.options.clone()).await {
             Ok(engine) => engine,
-            Err(error) if error.kind() == EngineErrorKind::Held && plan.anywhere => {
+            Err(error) if error.kind() == EngineErrorKind::FolderInUse && plan.anywhere => {
                 if told.is_none() {
                     let others = embedded::of_another_process(&plan.folder).await?;
                     tracing::info!("another process runs an engine on {}: it is handed on", plan.folder.display());

@@ -43,7 +43,9 @@ impl Embedded {
         let options = EngineOptions { folder: Some(folder.to_owned()), ephemeral, ..EngineOptions::default() };
         match Engine::start(options).await {
             Ok(engine) => Ok(Self::Own(engine)),
-            Err(error) if error.kind() == EngineErrorKind::Held => of_another_process(folder).await.map(Self::Joined),
+            Err(error) if error.kind() == EngineErrorKind::FolderInUse => {
+                of_another_process(folder).await.map(Self::Joined)
+            }
             Err(error) => Err(Exit::unreachable(error.to_string())),
         }
     }
@@ -51,7 +53,7 @@ impl Embedded {
     /// For this process.
     pub(in crate::cli) fn handshake(&self) -> &Handshake {
         match self {
-            Self::Own(engine) => engine.own_handshake(),
+            Self::Own(engine) => engine.in_process_handshake(),
             Self::Sidecar(sidecar) => sidecar.handshake(),
             Self::Joined(handshake) => handshake,
         }

@@ -382,7 +382,7 @@ fn banner(tasks: &[ErasedTask], config: &ClientConfig, registered: &Registration
     let mut lines = vec![
         ("version", env!("CARGO_PKG_VERSION").to_owned()),
         ("engine", format!("{} {}", config.host_port, registered.engine_version)),
-        ("tls", config.tls.word().to_owned()),
+        ("tls", config.tls.as_str().to_owned()),
         ("namespace", namespace.to_owned()),
     ];
     let worker = |worker: &RegisteredWorker| format!("{} {}, {} slot(s)", worker.name, worker.id, worker.slots);

@@ -1,13 +1,14 @@
-//! Cron expressions in the dialect of a real engine, which is that of Go's robfig/cron.
+//! Cron expressions in the dialect of a real engine, that of Go's robfig/cron.
 //!
-//! Five fields (minute, hour, day of the month, month, weekday), or six with seconds before them, or a descriptor such
-//! as `@daily`; before either, `TZ=` or `CRON_TZ=` with the name of a time zone. Without one the times are in UTC.
+//! An expression has five fields (minute, hour, day of the month, month, weekday), six fields with seconds first, or a
+//! descriptor such as `@daily` or `@every 5m`. `TZ=` or `CRON_TZ=` with the name of a time zone can precede it; the default
+//! is UTC. `times.tsv` holds expressions with the times that robfig/cron computes, which a test compares.
 //!
-//! | step | file |
+//! | file | contents |
 //! |---|---|
-//! | text to fields | `parse` |
-//! | fields to the next time, daylight saving included | `schedule` |
-//! | a zone's offsets, from the system's zone data | `zone` |
+//! | `parse` | parses an expression into a schedule |
+//! | `schedule` | computes the next time of a schedule, across changes of the clock |
+//! | `zone` | converts between Unix seconds and the local time of a zone |
 
 mod parse;
 mod schedule;
@@ -16,62 +17,62 @@ mod tests;
 mod zone;
 
 use self::schedule::Schedule;
-use super::state::Timestamp;
+use crate::{engine::state::Timestamp, hatchet::wire::excerpt};
 
-/// A moment from which every expression that ever fires does so within [`schedule::YEARS`]: 2026-01-01, Unix seconds.
-const ANY_TIME: i64 = 1_767_225_600;
+/// A time from which every expression that ever fires does so within [`schedule::YEARS`]: 2026-01-01, in Unix seconds.
+const REFERENCE_TIME: i64 = 1_767_225_600;
 
-/// When a workflow runs by itself.
+/// A cron expression and its schedule.
 #[derive(Debug, Clone)]
 pub(crate) struct CronRule {
     text: String,
-    /// `None` if it was accepted by an earlier version, and is no expression for this one.
+    /// `None` for a stored expression that this version refuses.
     schedule: Option<Schedule>,
 }
 
 impl CronRule {
-    /// Reads an expression, or says in one line what is wrong with it. One that never fires is refused too.
+    /// Parses an expression. The error is a single line. An expression that never fires is refused too.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let shown: String = text.chars().take(100).collect();
+        let shown = excerpt(text);
         let schedule = parse::schedule(text).map_err(|why| format!("`{shown}` is not a cron expression: {why}"))?;
-        if schedule.next_after(ANY_TIME).is_none() {
-            return Err(format!("`{shown}` never fires: no day, or no time of a day, fits all of its fields"));
+        if schedule.next_after(REFERENCE_TIME).is_none() {
+            return Err(format!("`{shown}` never fires: no time matches all of its fields"));
         }
         Ok(Self { text: text.to_owned(), schedule: Some(schedule) })
     }
 
-    /// Reads an expression of a declaration, where a real engine takes no descriptors.
+    /// Parses an expression of a workflow definition, where a real engine accepts no descriptors.
     pub(crate) fn parse_declared(text: &str) -> Result<Self, String> {
         if parse::is_descriptor(text) {
-            let shown: String = text.chars().take(100).collect();
             return Err(format!(
-                "`{shown}`: a declaration takes no descriptors: use fields, such as `0 0 * * *` for @daily or \
-                 `*/5 * * * *` for @every 5m"
+                "`{}`: descriptors are not supported in a definition: use fields, such as `0 0 * * *` for @daily or \
+                 `*/5 * * * *` for @every 5m",
+                excerpt(text)
             ));
         }
         Self::parse(text)
     }
 
-    /// Reads an expression that was kept. One that is refused by now, or whose time zone is unknown by now, stays to be
-    /// seen and removed, and never fires.
+    /// Parses a stored expression. If it is refused now, or its time zone is unknown now, it never fires but stays
+    /// visible, so that it can be deleted.
     pub(crate) fn restored(text: String) -> Self {
         match Self::parse(&text) {
             Ok(rule) => rule,
             Err(why) => {
-                tracing::warn!("a cron starts no more runs: {why}");
+                tracing::warn!("a stored cron starts no runs: {why}");
                 Self { text, schedule: None }
             }
         }
     }
 
-    /// As it was written.
+    /// The expression.
     pub(crate) fn text(&self) -> &str {
         &self.text
     }
 
-    /// The next time after a moment; `None` if there is none in the next years.
-    pub(crate) fn next_after(&self, moment: Timestamp) -> Option<Timestamp> {
-        let seconds = i64::try_from(moment.0 / 1000).ok()?;
+    /// The first time after the given one; `None` if there is none within [`schedule::YEARS`].
+    pub(crate) fn next_after(&self, time: Timestamp) -> Option<Timestamp> {
+        let seconds = i64::try_from(time.0 / 1000).ok()?;
         let next = self.schedule.as_ref()?.next_after(seconds)?;
         u64::try_from(next).ok()?.checked_mul(1000).map(Timestamp)
     }

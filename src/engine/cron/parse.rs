@@ -1,13 +1,12 @@
-//! Text to fields.
-
-use crate::hatchet::wire::parse_duration;
+//! Parses expressions.
 
 use super::{
     schedule::{Fields, Schedule, Set},
     zone::Zone,
 };
+use crate::hatchet::wire::{excerpt, parse_go_duration};
 
-/// A field: its name in errors, its bounds, and names that stand for values from the lowest up.
+/// A field: its name for errors, its bounds, and the names of its values, beginning with the lowest.
 struct Field {
     name: &'static str,
     min: u64,
@@ -28,7 +27,7 @@ const MONTH: Field = Field {
 const WEEKDAY: Field =
     Field { name: "weekday", min: 0, max: 6, names: &["sun", "mon", "tue", "wed", "thu", "fri", "sat"] };
 
-/// Reads an expression.
+/// Parses an expression.
 pub(super) fn schedule(text: &str) -> Result<Schedule, String> {
     let (zone, rest) = split_zone(text)?;
     let zone = Zone::find(zone)?;
@@ -44,22 +43,22 @@ pub(super) fn schedule(text: &str) -> Result<Schedule, String> {
     };
     let [minute, hour, day, month, weekday] = rest;
     Ok(Schedule::Fields(Fields {
-        second: SECOND.read(second)?,
-        minute: MINUTE.read(minute)?,
-        hour: HOUR.read(hour)?,
-        day: DAY.read(day)?,
-        month: MONTH.read(month)?,
-        weekday: WEEKDAY.read(weekday)?,
+        second: SECOND.parse(second)?,
+        minute: MINUTE.parse(minute)?,
+        hour: HOUR.parse(hour)?,
+        day: DAY.parse(day)?,
+        month: MONTH.parse(month)?,
+        weekday: WEEKDAY.parse(weekday)?,
         zone,
     }))
 }
 
-/// Whether a descriptor such as `@daily` stands in place of the fields.
+/// Whether the text is a descriptor such as `@daily` instead of fields.
 pub(super) fn is_descriptor(text: &str) -> bool {
     split_zone(text).is_ok_and(|(_, rest)| rest.trim_start().starts_with('@'))
 }
 
-/// The name of the time zone, UTC if there is none, and what follows it.
+/// The name of the time zone, `UTC` if there is none, and the text after it.
 fn split_zone(text: &str) -> Result<(&str, &str), String> {
     match text.strip_prefix("CRON_TZ=").or_else(|| text.strip_prefix("TZ=")) {
         Some(rest) => rest.split_once(' ').ok_or_else(|| "no fields follow the time zone".to_owned()),
@@ -80,8 +79,7 @@ fn descriptor(name: &str, zone: Zone) -> Result<Schedule, String> {
                     "there are @yearly, @monthly, @weekly, @daily, @hourly and @every, in lower case".to_owned()
                 );
             };
-            let interval = parse_duration(interval).map_err(|e| e.to_string())?.as_secs();
-            return i64::try_from(interval.max(1)).map(Schedule::Every).map_err(|_| "it is too long".to_owned());
+            return every(interval);
         }
     };
     match schedule(fields)? {
@@ -90,18 +88,27 @@ fn descriptor(name: &str, zone: Zone) -> Result<Schedule, String> {
     }
 }
 
+/// The schedule of `@every`. As in robfig/cron, the interval is a Go duration, fractions of a second are cut off, and the
+/// shortest interval, which replaces shorter and negative ones, is one second.
+fn every(interval: &str) -> Result<Schedule, String> {
+    let nanos = parse_go_duration(interval).ok_or_else(|| {
+        format!("`{}` is not an interval: write a duration such as 90s, 5m or 1h30m", excerpt(interval))
+    })?;
+    Ok(Schedule::Every((nanos / 1_000_000_000).max(1)))
+}
+
 impl Field {
-    /// Reads a list of ranges. Commas without a range between them mean nothing.
-    fn read(&self, text: &str) -> Result<Set, String> {
+    /// Parses a list of ranges. Empty elements are ignored.
+    fn parse(&self, text: &str) -> Result<Set, String> {
         let mut set = Set::default();
         for part in text.split(',').filter(|part| !part.is_empty()) {
-            self.read_range(part, &mut set)?;
+            self.parse_range(part, &mut set)?;
         }
         Ok(set)
     }
 
-    /// Reads `*`, `?`, `a`, `a-b`, each perhaps with `/step`; `a/step` goes from `a` to the end.
-    fn read_range(&self, text: &str, set: &mut Set) -> Result<(), String> {
+    /// Parses `*`, `?`, `a` or `a-b`, each optionally with `/step`; `a/step` ranges from `a` to the maximum.
+    fn parse_range(&self, text: &str, set: &mut Set) -> Result<(), String> {
         let (range, step) = match text.split_once('/') {
             None => (text, None),
             Some((range, step)) => (range, Some(self.number(step)?)),
@@ -112,7 +119,7 @@ impl Field {
         };
         let mut star = false;
         let (start, end) = match (low, high) {
-            // What follows a star and a hyphen is not looked at, there as here.
+            // robfig/cron ignores the text between a star's hyphen and the step.
             ("*" | "?", _) => {
                 star = step.unwrap_or(1) == 1;
                 (self.min, self.max)
@@ -124,20 +131,20 @@ impl Field {
             (low, Some(high)) => (self.value(low)?, self.value(high)?),
         };
         if start < self.min || end > self.max || start > end {
-            let rule = if start > end { ", and the first of a range is not above the last" } else { "" };
+            let rule = if start > end { ", and a range must not end before it begins" } else { "" };
             let weekday = if self.name == WEEKDAY.name { " (Sunday is 0)" } else { "" };
             return Err(format!(
-                "`{}` is no {}: the values are {} to {}{weekday}{rule}",
-                brief(text),
+                "`{}` is not a {}: the values are {} to {}{weekday}{rule}",
+                excerpt(text),
                 self.name,
                 self.min,
                 self.max
             ));
         }
-        set.add(start, end, step.unwrap_or(1), star).ok_or_else(|| format!("the step of `{}` is 0", brief(text)))
+        set.add(start, end, step.unwrap_or(1), star).ok_or_else(|| format!("the step of `{}` is 0", excerpt(text)))
     }
 
-    /// A number, or the name of one.
+    /// A number or the name of a value.
     fn value(&self, text: &str) -> Result<u64, String> {
         match (self.min..).zip(self.names).find(|(_, name)| text.eq_ignore_ascii_case(name)) {
             Some((value, _)) => Ok(value),
@@ -145,18 +152,14 @@ impl Field {
         }
     }
 
-    /// A number as Go's `Atoi` reads it: with a sign, if it is not negative.
+    /// A number as parsed by Go's `Atoi`, which allows a sign; negative numbers are refused.
     fn number(&self, text: &str) -> Result<u64, String> {
         text.parse::<i64>().ok().and_then(|number| u64::try_from(number).ok()).ok_or_else(|| {
             format!(
-                "`{}` is no {}: write numbers, names, `*`, `a-b`, `a/step`, or a list of them",
-                brief(text),
+                "`{}` is not a {}: write numbers, names, `*`, `a-b`, `a/step`, or a list of them",
+                excerpt(text),
                 self.name
             )
         })
     }
-}
-
-fn brief(text: &str) -> String {
-    text.chars().take(40).collect()
 }

@@ -1,22 +1,22 @@
-//! Fields to the next time.
+//! Computes the next time of a schedule.
 //!
-//! The search goes as robfig/cron's does, field by field from the month down, since its order decides what happens at a
-//! change of the clock: a time that is left out that day does not fire, one that comes twice fires twice, and in a zone
-//! that changes by half an hour a midnight may be missed. Times are Unix seconds.
+//! The search is that of robfig/cron, field by field from the month down, since its order determines the effect of a
+//! change of the clock: a time that is skipped on that day does not fire, a time that occurs twice fires twice, and in a
+//! zone that changes by half an hour a midnight may be missed. Times are Unix seconds.
 
 use super::zone::{Local, Zone};
 
-/// How far the search goes before an expression counts as one that never fires.
+/// Years after which the search ends; an expression without a time until then never fires.
 pub(super) const YEARS: i64 = 5;
 
 const MINUTE: i64 = 60;
 const HOUR: i64 = 3600;
 
-/// When a cron fires.
+/// The times of a cron.
 #[derive(Debug, Clone)]
 pub(super) enum Schedule {
     Fields(Fields),
-    /// So many seconds after the last time.
+    /// This many seconds after the previous time.
     Every(i64),
 }
 
@@ -41,7 +41,7 @@ pub(super) struct Set {
 }
 
 impl Set {
-    /// Adds each `step`th value of a range; `None` if the step is zero.
+    /// Adds every `step`-th value of a range; `None` if the step is zero.
     pub(super) fn add(&mut self, start: u64, end: u64, step: u64, star: bool) -> Option<()> {
         for value in (start..=end).step_by(usize::try_from(step).ok().filter(|step| *step > 0)?) {
             self.bits |= 1 << value;
@@ -60,7 +60,7 @@ impl Set {
 }
 
 impl Schedule {
-    /// The first time after another; `None` if there is none within [`YEARS`].
+    /// The first time after the given one; `None` if there is none within [`YEARS`].
     pub(super) fn next_after(&self, time: i64) -> Option<i64> {
         match self {
             Self::Fields(fields) => fields.next_after(time),
@@ -70,15 +70,15 @@ impl Schedule {
 }
 
 impl Fields {
-    /// The search. Each turn of the loop goes through the fields from the month down; one that does not match moves the
-    /// time on, and if that carries into the fields above, the next turn begins.
+    /// Each iteration compares the fields from the month down. A field that does not match advances the time; if that
+    /// carries into the fields above, the next iteration begins.
     fn next_after(&self, after: i64) -> Option<i64> {
-        // An empty set never matches, and seconds would be counted for years.
+        // An empty set never matches; searching would step through seconds for years.
         if [self.second, self.minute, self.hour, self.day, self.month, self.weekday].into_iter().any(Set::is_empty) {
             return None;
         }
         let zone = &self.zone;
-        let mut search = Search { zone, time: after.checked_add(1)?, moved: false };
+        let mut search = Search { zone, time: after.checked_add(1)?, advanced: false };
         let last_year = zone.local(search.time).year + YEARS;
         'carried: while search.local().year <= last_year {
             while !self.month.has(search.local().month) {
@@ -90,11 +90,11 @@ impl Fields {
                     continue 'carried;
                 }
             }
-            while !self.fits_day(search.local()) {
+            while !self.matches_day(search.local()) {
                 search.begin(zone.unix(search.local().midnight()));
                 let now = search.local();
                 search.time = zone.unix(Local { day: now.day + 1, ..now });
-                // Where midnight is left out, the clock shows an hour more or less.
+                // On a day without midnight, the clock shows an hour more or less.
                 match search.local().hour {
                     0 => {}
                     hour @ 13.. => search.time += (24 - hour) * HOUR,
@@ -120,7 +120,7 @@ impl Fields {
                 }
             }
             while !self.second.has(search.local().second) {
-                search.moved = true;
+                search.advanced = true;
                 search.time += 1;
                 if search.local().second == 0 {
                     continue 'carried;
@@ -131,19 +131,19 @@ impl Fields {
         None
     }
 
-    /// Whether the day of the month and the weekday fit: both if one of them is a star, or else one of them.
-    fn fits_day(&self, local: Local) -> bool {
+    /// Whether the day matches: by day of the month and weekday if one of them is a star, otherwise by either of them.
+    fn matches_day(&self, local: Local) -> bool {
         let (day, weekday) = (self.day.has(local.day), self.weekday.has(local.weekday()));
         if self.day.star || self.weekday.star { day && weekday } else { day || weekday }
     }
 }
 
-/// The time that a search has come to.
+/// The state of a search.
 struct Search<'z> {
     zone: &'z Zone,
     time: i64,
-    /// Whether the fields below the one that is moved have been set to their lowest values.
-    moved: bool,
+    /// Whether the time has been advanced, so that its lower fields have their lowest values.
+    advanced: bool,
 }
 
 impl Search<'_> {
@@ -151,10 +151,10 @@ impl Search<'_> {
         self.zone.local(self.time)
     }
 
-    /// Before the first move: sets the lower fields to their lowest values.
+    /// Sets the lower fields to their lowest values before the time is advanced for the first time.
     fn begin(&mut self, lowest: i64) {
-        if !self.moved {
-            self.moved = true;
+        if !self.advanced {
+            self.advanced = true;
             self.time = lowest;
         }
     }

@@ -8,7 +8,7 @@ use super::*;
 const FROM: Timestamp = Timestamp(1_767_323_045_678);
 
 #[test]
-fn the_next_time_is_after_now_and_in_utc() {
+fn next_time_is_later_and_in_utc() {
     let next = |text: &str| CronRule::parse(text).unwrap().next_after(FROM).unwrap().to_wire().to_string();
     for (text, time) in [
         ("* * * * *", "2026-01-02T03:05:00Z"),
@@ -26,7 +26,7 @@ fn the_next_time_is_after_now_and_in_utc() {
 }
 
 #[test]
-fn what_is_no_expression_is_said() {
+fn error_is_a_single_line() {
     for text in ["", "* * * *", "* * * * * * *", "61 * * * *", "x"] {
         let error = CronRule::parse(text).unwrap_err();
         assert!(!error.contains('\n') && !error.is_empty(), "{text}: {error}");
@@ -34,12 +34,12 @@ fn what_is_no_expression_is_said() {
 }
 
 #[test]
-fn refusal_names_the_field_and_the_rule() {
+fn error_names_the_field_and_the_rule() {
     for (text, part) in [
-        ("0 0 * * 7", "`7` is no weekday: the values are 0 to 6 (Sunday is 0)"),
-        ("0 0 L * *", "`L` is no day of the month: write numbers"),
-        ("0 0 * * 1#2", "`1#2` is no weekday"),
-        ("5-1 * * * *", "the first of a range"),
+        ("0 0 * * 7", "`7` is not a weekday: the values are 0 to 6 (Sunday is 0)"),
+        ("0 0 L * *", "`L` is not a day of the month: write numbers"),
+        ("0 0 * * 1#2", "`1#2` is not a weekday"),
+        ("5-1 * * * *", "must not end before"),
         ("*/0 * * * *", "step"),
         ("* * *", "3 fields"),
         ("@Daily", "lower case"),
@@ -54,7 +54,7 @@ fn refusal_names_the_field_and_the_rule() {
 }
 
 #[test]
-fn declaration_takes_no_descriptors() {
+fn definition_accepts_no_descriptors() {
     for text in ["@daily", "@every 5m", "TZ=UTC @daily", " @hourly"] {
         assert!(CronRule::parse_declared(text).unwrap_err().contains("descriptors"), "{text}");
     }
@@ -62,12 +62,12 @@ fn declaration_takes_no_descriptors() {
 }
 
 #[test]
-fn restored_rule_that_is_refused_by_now_never_fires() {
+fn stored_expression_refused_today_never_fires() {
     let rule = CronRule::restored("0 0 L * *".to_owned());
     assert_eq!((rule.text(), rule.next_after(FROM)), ("0 0 L * *", None));
 }
 
-/// How an expression behaves, as the table writes it.
+/// The times of an expression in the format of the table.
 fn behaviour(text: &str, from: i64, days: i64) -> String {
     let rule = match CronRule::parse(text) {
         Ok(rule) => rule,
@@ -96,7 +96,7 @@ fn expressions_fire_when_robfig_cron_fires_them() {
     let rows = include_str!("times.tsv").lines().filter(|line| !line.starts_with('#'));
     for row in rows {
         let (text, expected) = row.split_once('\t').map_or((row, ""), |_| {
-            // An expression may have tabs; what follows it has a known number of them.
+            // An expression may contain tabs; the fields after it are known in number.
             let fields = if row.ends_with("REFUSED") || row.ends_with("NEVER") { 1 } else { 5 };
             let cut = row.rmatch_indices('\t').nth(fields - 1).unwrap().0;
             (&row[..cut], &row[cut + 1..])
@@ -110,14 +110,38 @@ fn expressions_fire_when_robfig_cron_fires_them() {
     assert!(wrong.is_empty(), "{} rows differ:\n{}", wrong.len(), wrong.join("\n"));
 }
 
+#[test]
+fn every_takes_go_durations_of_at_least_one_second() {
+    let interval = |text: &str| {
+        let rule = CronRule::parse(text).unwrap_or_else(|error| panic!("{error}"));
+        (rule.next_after(FROM).unwrap().0 - FROM.0 / 1000 * 1000) / 1000
+    };
+    for (text, seconds) in [
+        ("@every 1ns", 1),
+        ("@every 1µs", 1),
+        ("@every 999ms", 1),
+        ("@every -1s", 1),
+        ("@every 0", 1),
+        ("@every 1.9s", 1),
+        ("@every +1m30s", 90),
+        ("@every 1h2m3.5s", 3723),
+        ("CRON_TZ=Asia/Tokyo @every 2s", 2),
+    ] {
+        assert_eq!(interval(text), seconds, "{text}");
+    }
+    for bad in ["@every", "@every ", "@every 1d", "@every 5", "@every 1 s", "@every  1s", "@every soon"] {
+        assert!(CronRule::parse(bad).is_err(), "{bad}");
+    }
+}
+
 proptest! {
     #[test]
-    fn any_text_is_read_or_refused(text in "[ *,/@0-9a-zA-Z#?-]{0,20}") {
+    fn any_text_is_parsed_or_refused(text in "[ *,/@0-9a-zA-Z#?-]{0,20}") {
         let _ = CronRule::parse(&text).map(|rule| rule.next_after(FROM));
     }
 
     #[test]
-    fn next_time_is_later_and_ends_anywhere(text in "([0-9*,/-]{1,4} ){4}[0-9*,/-]{1,4}", from in 0..u64::MAX / 2) {
+    fn next_time_is_later_from_any_time(text in "([0-9*,/-]{1,4} ){4}[0-9*,/-]{1,4}", from in 0..u64::MAX / 2) {
         if let Ok(rule) = CronRule::parse(&text) {
             for from in [Timestamp(from), Timestamp(from % 4_000_000_000_000)] {
                 prop_assert!(rule.next_after(from).is_none_or(|next| next > from));

@@ -1,6 +1,8 @@
-//! Time zones: Unix seconds to what a clock shows there, and back.
+//! Time zones: converts Unix seconds to local time and back.
 
 use jiff::{Timestamp, tz::TimeZone};
+
+use crate::hatchet::wire::excerpt;
 
 const DAY: i64 = 86_400;
 
@@ -8,7 +10,7 @@ const DAY: i64 = 86_400;
 #[derive(Debug, Clone)]
 pub(super) struct Zone(TimeZone);
 
-/// What a clock shows. The month and the day may lie beyond their range, which [`Zone::unix`] carries over.
+/// A local time. The month and the day may exceed their range; [`Zone::unix`] carries them over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Local {
     pub(super) year: i64,
@@ -20,8 +22,8 @@ pub(super) struct Local {
 }
 
 impl Zone {
-    /// The zone of a name, exactly as it is written in the system's zone data. As for a real engine's scheduler, no name
-    /// and `Local` are UTC.
+    /// The zone of a name, which must be spelled as in the system's zone data. An empty name and `Local` mean UTC, as in
+    /// a real engine's scheduler.
     pub(super) fn find(name: &str) -> Result<Self, String> {
         if matches!(name, "" | "UTC" | "Local") {
             return Ok(Self(TimeZone::UTC));
@@ -29,15 +31,15 @@ impl Zone {
         match TimeZone::get(name) {
             Ok(zone) if zone.iana_name() == Some(name) => Ok(Self(zone)),
             _ if jiff::tz::db().is_definitively_empty() => Err(format!(
-                "the time zone `{}` is unknown, as this system has no zone data: install the package tzdata, or write \
-                 the times in UTC",
-                brief(name)
+                "the time zone `{}` is unknown because this system has no zone data: install the package tzdata, or \
+                 write the times in UTC",
+                excerpt(name)
             )),
-            _ => Err(format!("unknown time zone `{}`: use a name such as Europe/Berlin", brief(name))),
+            _ => Err(format!("unknown time zone `{}`: use a name such as Europe/Berlin", excerpt(name))),
         }
     }
 
-    /// What a clock shows at a time.
+    /// The local time at a Unix time.
     pub(super) fn local(&self, time: i64) -> Local {
         let there = time + self.offset(time);
         let (year, month, day) = date(there.div_euclid(DAY));
@@ -45,16 +47,16 @@ impl Zone {
         Local { year, month, day, hour: second / 3600, minute: second / 60 % 60, second: second % 60 }
     }
 
-    /// The time at which a clock shows this. Of a time that is left out or comes twice, it is what Go's `time.Date`
-    /// takes: by the offset at that time of UTC, or the one before or after if that does not hold.
+    /// The Unix time of a local time. For a local time that is skipped or occurs twice, it is the one that Go's
+    /// `time.Date` chooses: by the offset at that time of UTC, or the one before or after if that does not hold.
     pub(super) fn unix(&self, local: Local) -> i64 {
         let utc = local.days() * DAY + local.hour * 3600 + local.minute * 60 + local.second;
         utc - self.offset(utc - self.offset(utc))
     }
 
-    /// Seconds east of Greenwich.
+    /// Offset from UTC in seconds, positive towards the east.
     fn offset(&self, time: i64) -> i64 {
-        // Beyond jiff's range, the year 9999, no cron fires.
+        // No cron fires beyond the year 9999, the end of jiff's range.
         Timestamp::from_second(time).map_or(0, |time| self.0.to_offset(time).seconds().into())
     }
 }
@@ -65,26 +67,27 @@ impl Local {
         Self { hour: 0, minute: 0, second: 0, ..self }
     }
 
-    /// 0 is Sunday.
+    /// The weekday; 0 is Sunday.
     pub(super) fn weekday(self) -> i64 {
         // 1970-01-01 was a Thursday.
         (self.days() + 4).rem_euclid(7)
     }
 
-    /// Days since 1970-01-01, by the Gregorian calendar: years begin in March, so that the leap day is a year's last.
+    /// Days since 1970-01-01 in the Gregorian calendar. Years are counted from March, which makes the leap day the last
+    /// day of a year.
     fn days(self) -> i64 {
         let months = self.year * 12 + self.month - 3;
         let (year, month) = (months.div_euclid(12), months.rem_euclid(12));
         let days_of_years = year * 365 + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
-        // From March on the months have 31, 30, 31, 30, 31 days, and again.
+        // From March on, the lengths of months repeat as 31, 30, 31, 30, 31 days.
         days_of_years + (153 * month + 2) / 5 + self.day - 1 - DAYS_BEFORE_1970
     }
 }
 
-/// From March 1 of the year 0 to 1970-01-01.
+/// Days from March 1 of the year 0 to 1970-01-01.
 const DAYS_BEFORE_1970: i64 = 719_468;
 
-/// The year, month and day of a day since 1970-01-01.
+/// The year, month and day of a number of days since 1970-01-01.
 fn date(days: i64) -> (i64, i64, i64) {
     let days = days + DAYS_BEFORE_1970;
     let era = days.div_euclid(146_097);
@@ -95,8 +98,4 @@ fn date(days: i64) -> (i64, i64, i64) {
     let day = of_year - (153 * month + 2) / 5 + 1;
     let year = era * 400 + year_of_era;
     if month < 10 { (year, month + 3, day) } else { (year + 1, month - 9, day) }
-}
-
-fn brief(name: &str) -> String {
-    name.chars().take(40).collect()
 }

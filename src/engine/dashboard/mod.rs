@@ -1,7 +1,7 @@
-//! A page to look at runs and workers with: at the REST address itself, without a token, and empty until it has one.
+//! The dashboard: a web page that shows runs and workers, served at the root of the REST address.
 //!
-//! It asks for the token, keeps it in the browser's memory of the tab, and sends it in the header, as every client of
-//! the REST part does. Nothing else is served without a token.
+//! Its three files are the only responses without a token, and they contain no data. The page asks for the token, keeps
+//! it in the tab's session storage, and sends it in the header of its REST calls, as every client does.
 
 use axum::{
     Router,
@@ -10,7 +10,7 @@ use axum::{
     routing::get,
 };
 
-/// Its own script and style, calls to where it came from, and nothing else.
+/// Allows only the page's own script and style, and calls to its own origin.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -18,16 +18,16 @@ const HTML: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
-/// The page and its two parts.
-pub(in crate::engine) fn routes() -> Router {
-    let part = |kind: &'static str, text: &'static str| get(move || async move { served(kind, text) });
+/// The page, its style and its script.
+pub(super) fn routes() -> Router {
+    let file = |kind: &'static str, text: &'static str| get(move || async move { response(kind, text) });
     Router::new()
-        .route("/", part("text/html; charset=utf-8", HTML))
-        .route("/page.css", part("text/css; charset=utf-8", STYLE))
-        .route("/page.js", part("text/javascript; charset=utf-8", SCRIPT))
+        .route("/", file("text/html; charset=utf-8", HTML))
+        .route("/page.css", file("text/css; charset=utf-8", STYLE))
+        .route("/page.js", file("text/javascript; charset=utf-8", SCRIPT))
 }
 
-fn served(kind: &'static str, text: &'static str) -> impl IntoResponse {
+fn response(kind: &'static str, text: &'static str) -> impl IntoResponse {
     let headers: [(HeaderName, HeaderValue); 5] = [
         (header::CONTENT_TYPE, HeaderValue::from_static(kind)),
         (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),

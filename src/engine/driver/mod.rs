@@ -358,7 +358,7 @@ mod tests {
     };
 
     fn driver() -> Arc<Driver> {
-        let state = State::new(Timings::default(), EngineOptions::default().keep(), Box::new(uuid::Uuid::new_v4));
+        let state = State::new(Timings::default(), EngineOptions::default().retention(), Box::new(uuid::Uuid::new_v4));
         let driver = Driver::new(state, Time::start(), TenantId::random(), 1 << 22);
         let task = TaskDefinition {
             name: "t".into(),

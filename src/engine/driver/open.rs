@@ -36,10 +36,10 @@ pub(crate) fn open(folder: &Path, options: &EngineOptions, now: ClockReading) ->
 fn load(path: &Path, options: &EngineOptions, now: ClockReading) -> Result<(State, Store), OpenError> {
     let timings = options.timings.clone();
     let declare = Box::new(move |content| {
-        crate::engine::validate::definition::stored(content, &timings).map_err(|e| e.message().to_owned())
+        crate::engine::validate::definition::stored_definition(content, &timings).map_err(|e| e.into_message())
     });
     let ids = Box::new(Uuid::new_v4);
-    let mut loading = Loading::new(options.timings.clone(), options.keep(), ids, declare, now);
+    let mut loading = Loading::new(options.timings.clone(), options.retention(), ids, declare, now);
     let store = store::open(path, |table, row| loading.put(table, row))?;
     Ok((loading.finish()?, store))
 }

@@ -1,4 +1,4 @@
-//! ALREADY_EXISTS with the details by which SDKs know an idempotency collision.
+//! ALREADY_EXISTS with the error details by which SDKs recognise an idempotency collision.
 
 use prost::Message;
 use tonic::{Code, Status};
@@ -11,13 +11,13 @@ use crate::hatchet::wire::{
 /// Clients compare this text.
 const TEXT: &str = "idempotency key collision";
 
-/// For one run.
-pub(in crate::engine) fn single(detail: &IdempotencyCollisionError) -> Status {
+/// The collision of a single trigger.
+pub(super) fn single(detail: &IdempotencyCollisionError) -> Status {
     status("IdempotencyCollisionError", detail)
 }
 
-/// For several: which were made, and which were not.
-pub(in crate::engine) fn bulk(detail: &BulkTriggerIdempotencyCollisionError) -> Status {
+/// The collisions of a bulk trigger, and the runs that it started.
+pub(super) fn bulk(detail: &BulkTriggerIdempotencyCollisionError) -> Status {
     status("BulkTriggerIdempotencyCollisionError", detail)
 }
 

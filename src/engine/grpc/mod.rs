@@ -1,15 +1,30 @@
-//! The gRPC doors: each turns a message into an event of the state machine and the answer into a message.
+//! Hatchet's gRPC services.
+//!
+//! Each method validates its message (`validate`), applies one event to the state machine through the driver, and
+//! converts the outcome into a message. The driver returns only after the change is persisted.
+//!
+//! | service | file |
+//! |---|---|
+//! | `Dispatcher`: workers, their reports, subscriptions | `dispatcher`; the subscriptions' streams: `streams` |
+//! | `WorkflowService`: triggers and schedules | `workflows` |
+//! | `v1.AdminService`: definitions, run details, cancel, replay | `admin` |
+//! | `EventsService`: events, log lines, stream chunks | `events` |
+//! | `v1.V1Dispatcher`: durable tasks, which this engine does not support | `v1_dispatcher` |
 
 mod admin;
-pub(super) mod collision;
+mod collision;
 mod dispatcher;
-mod durable;
+mod error;
 mod events;
+mod run_details;
+mod streams;
+mod trigger;
+mod v1_dispatcher;
 mod workflows;
 
 use std::sync::Arc;
 
-use tonic::{Status, codec::CompressionEncoding, service::Routes};
+use tonic::{codec::CompressionEncoding, service::Routes};
 
 use super::driver::Driver;
 use crate::hatchet::wire::proto::{
@@ -19,32 +34,32 @@ use crate::hatchet::wire::proto::{
     workflow_service_server::WorkflowServiceServer,
 };
 
-/// What the engine says its version is: the newest whose features it has; SDKs choose their protocol by it.
+/// The version that the engine reports: the newest whose features it has. SDKs choose their protocol by it.
 const VERSION: &str = "v0.101.27";
 
-/// Who sent a request. The HTTP server adds it to the request's extensions.
+/// The process that sent a request. The HTTP server adds it to the request's extensions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Caller {
-    /// A client in the engine's own process, which ends with it.
+    /// The engine's own process, so the client ends with the engine.
     SameProcess,
-    /// Any other client.
+    /// Any other process.
     OtherProcess,
 }
 
-/// Every service answers from the same driver.
+/// Implements all services.
 #[derive(Clone)]
-struct Door {
+struct Services {
     driver: Arc<Driver>,
 }
 
-/// All services. They take gzip, as every SDK sends it, and answer plain, which every SDK takes.
+/// All services. They accept gzip, which every SDK sends, and respond uncompressed, which every SDK accepts.
 pub(super) fn routes(driver: &Arc<Driver>) -> Routes {
-    let door = || Door { driver: driver.clone() };
+    let services = || Services { driver: driver.clone() };
     let max = driver.max_message;
     macro_rules! service {
         ($server:ident) => {
-            // What goes out was measured when it came in: a limit here could only break a stream.
-            $server::new(door())
+            // Responses consist of payloads whose size was checked when they arrived: a limit could only break a stream.
+            $server::new(services())
                 .accept_compressed(CompressionEncoding::Gzip)
                 .max_decoding_message_size(max)
                 .max_encoding_message_size(usize::MAX)
@@ -55,11 +70,4 @@ pub(super) fn routes(driver: &Arc<Driver>) -> Routes {
         .add_service(service!(EventsServiceServer))
         .add_service(service!(AdminServiceServer))
         .add_service(service!(V1DispatcherServer))
-}
-
-/// For what the contract has and this engine does not.
-pub(super) fn not_here(feature: &str) -> Status {
-    Status::unimplemented(format!(
-        "{feature}: this embedded engine does not have it yet; a real Hatchet has (set HATCHET_CLIENT_TOKEN)"
-    ))
 }

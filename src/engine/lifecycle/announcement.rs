@@ -1,23 +1,24 @@
-//! A folder held for an engine that another program runs, so that whoever looks for an engine finds that one.
+//! A data folder held for an engine that another program runs.
 
 use std::path::Path;
 
-use super::data_folder::Folder;
+use super::data_folder::DataFolder;
 use crate::{engine::EngineError, hatchet::system::Handshake};
 
-/// A held folder. Letting go of it takes the handshake file back.
+/// Announces an engine of another program in a data folder, so that clients find it like an embedded one. Dropping it
+/// removes the handshake file and releases the folder.
 #[derive(Debug)]
-pub struct Announcement(Folder);
+pub struct Announcement(DataFolder);
 
 impl Announcement {
-    /// Takes hold of the folder, as an engine of ours does; fails with [`Held`](crate::engine::EngineErrorKind::Held) where
-    /// another process has it.
-    pub fn hold(folder: &Path) -> Result<Self, EngineError> {
-        Folder::hold(folder).map(Self)
+    /// Locks the folder. Fails with [`FolderInUse`](crate::engine::EngineErrorKind::FolderInUse) if another process has
+    /// locked it.
+    pub fn acquire(folder: &Path) -> Result<Self, EngineError> {
+        DataFolder::acquire(folder).map(Self)
     }
 
     /// Writes the handshake file.
-    pub fn tell(&self, handshake: &Handshake) -> Result<(), EngineError> {
+    pub fn publish(&self, handshake: &Handshake) -> Result<(), EngineError> {
         self.0.announce(handshake)
     }
 }

@@ -1,8 +1,11 @@
-//! The engine's folder: who holds it, what is kept in it, and how others find the engine.
+//! The engine's data folder: its lock, the engine's identity, and the handshake file.
 //!
-//! `lock` is held for as long as the engine lives, by the operating system, so a kill frees it. `engine.json` keeps
-//! the signing key, the tenant and the port, so that a restart is a restart and not a stranger. `handshake.json`
-//! says where the engine is; it is there only while the engine serves, or after a kill, until the next start.
+//! | file | content | exists |
+//! |---|---|---|
+//! | `lock` | nothing; the operating system locks it while an engine runs | always |
+//! | `engine.json` | signing key, tenant and port, so that clients reach the same engine after a restart | always |
+//! | `handshake.json` | address and token for clients | while the engine serves, and after a kill |
+//! | `engine.db` | the state, see `persistence` | unless the engine is ephemeral |
 
 use std::{
     fs::{self, File, TryLockError},
@@ -18,24 +21,25 @@ use serde::{Deserialize, Serialize};
 use crate::{
     engine::{
         error::EngineError,
-        file_id::Place,
+        file_id::{FileId, LOCK_FILE},
         http::{KEY_BYTES, new_key},
     },
     hatchet::{
-        system::{HANDSHAKE_FILE, Handshake, LOCK_FILE, private_file},
+        system::{HANDSHAKE_FILE, Handshake, private_file},
         wire::TenantId,
     },
 };
 
-/// How often a held lock is tried again, and how long apart: one who only looks whether it is held holds it for a
-/// moment.
-const TRIES: u32 = 5;
-const TRY_AGAIN: Duration = Duration::from_millis(10);
+/// Attempts to take a lock that is held, and the pause between them: [`find`] holds the lock for a moment.
+const LOCK_ATTEMPTS: u32 = 5;
+const LOCK_RETRY_PAUSE: Duration = Duration::from_millis(10);
 
-/// Largest `engine.json` that is read, in bytes. Ours has less than 200.
-const LARGEST_IDENTITY: usize = 4 << 10;
+const IDENTITY_FILE: &str = "engine.json";
 
-/// What an engine keeps from start to start.
+/// Largest identity file that is read, in bytes. The engine writes less than 200.
+const MAX_IDENTITY_BYTES: usize = 4 << 10;
+
+/// The parts of an engine that stay the same over restarts.
 #[derive(Clone, PartialEq, Eq)]
 pub(in crate::engine) struct Identity {
     pub(in crate::engine) key: [u8; KEY_BYTES],
@@ -43,64 +47,64 @@ pub(in crate::engine) struct Identity {
     pub(in crate::engine) port: Option<u16>,
 }
 
-/// `engine.json`.
+/// The content of `engine.json`.
 #[derive(Serialize, Deserialize)]
-struct Kept {
+struct StoredIdentity {
     signing_key: String,
     tenant_id: TenantId,
     port: Option<u16>,
 }
 
 impl Identity {
+    /// A new identity with a random key.
     pub(in crate::engine) fn new() -> Result<Self, EngineError> {
-        let key = new_key().map_err(|e| EngineError::system("make a signing key", e))?;
+        let key = new_key().map_err(|e| EngineError::system("create a signing key", e))?;
         Ok(Self { key, tenant: TenantId::random(), port: None })
     }
 
-    fn read(text: &[u8]) -> Option<Self> {
-        let kept: Kept = serde_json::from_slice(text).ok()?;
-        let key = STANDARD.decode(kept.signing_key).ok()?.try_into().ok()?;
-        Some(Self { key, tenant: kept.tenant_id, port: kept.port })
+    fn parse(text: &[u8]) -> Option<Self> {
+        let stored: StoredIdentity = serde_json::from_slice(text).ok()?;
+        let key = STANDARD.decode(stored.signing_key).ok()?.try_into().ok()?;
+        Some(Self { key, tenant: stored.tenant_id, port: stored.port })
     }
 
-    fn written(&self) -> serde_json::Value {
-        let kept = Kept { signing_key: STANDARD.encode(self.key), tenant_id: self.tenant, port: self.port };
-        serde_json::json!(kept)
+    fn to_json(&self) -> serde_json::Value {
+        let signing_key = STANDARD.encode(self.key);
+        serde_json::json!(StoredIdentity { signing_key, tenant_id: self.tenant, port: self.port })
     }
 }
 
-/// A folder that this process holds.
+/// A folder that this process has locked. Dropping it releases the lock.
 #[derive(Debug)]
-pub(in crate::engine) struct Folder {
+pub(in crate::engine) struct DataFolder {
     path: PathBuf,
-    /// Of the lock.
-    place: Place,
-    /// What the handshake file says if it is still this holder's.
+    lock_id: FileId,
+    /// The handshake that this process has written.
     announced: Mutex<Option<Handshake>>,
-    /// Locked; closing it lets go.
+    /// The locked file.
     _lock: File,
 }
 
-impl Folder {
-    /// Makes the folder if need be and takes hold of it.
-    pub(in crate::engine) fn hold(path: &Path) -> Result<Self, EngineError> {
-        make_private_folder(path).map_err(|e| EngineError::folder("use the engine's folder", path, e))?;
+impl DataFolder {
+    /// Locks the folder, and creates it if it does not exist.
+    pub(in crate::engine) fn acquire(path: &Path) -> Result<Self, EngineError> {
+        make_private_folder(path).map_err(|e| EngineError::folder("use the data folder", path, e))?;
         let file = path.join(LOCK_FILE);
         let failed = |e| EngineError::folder("lock", &file, e);
         let lock = private_file::open_or_create(&file).map_err(failed)?;
         let metadata = lock.metadata().map_err(failed)?;
-        for again in (0..TRIES).rev() {
+        for attempts_left in (0..LOCK_ATTEMPTS).rev() {
             match lock.try_lock() {
                 Ok(()) => {
-                    let place = Place::of(file, &metadata);
-                    return Ok(Self { path: path.to_owned(), place, announced: Mutex::default(), _lock: lock });
+                    let lock_id = FileId::new(file, &metadata);
+                    return Ok(Self { path: path.to_owned(), lock_id, announced: Mutex::default(), _lock: lock });
                 }
                 Err(TryLockError::Error(e)) => return Err(failed(e)),
-                Err(TryLockError::WouldBlock) if again > 0 => std::thread::sleep(TRY_AGAIN),
+                Err(TryLockError::WouldBlock) if attempts_left > 0 => std::thread::sleep(LOCK_RETRY_PAUSE),
                 Err(TryLockError::WouldBlock) => {}
             }
         }
-        Err(EngineError::held(path))
+        Err(EngineError::folder_in_use(path))
     }
 
     #[cfg(feature = "durable")]
@@ -108,18 +112,18 @@ impl Folder {
         &self.path
     }
 
-    /// The identity kept here, or a new one. A file that cannot be read is put aside, never overwritten.
+    /// The stored identity, or a new one if there is none. A file that cannot be parsed is renamed, not overwritten.
     pub(in crate::engine) fn identity(&self) -> Result<Identity, EngineError> {
-        let file = self.path.join("engine.json");
-        match private_file::read(&file, LARGEST_IDENTITY) {
+        let file = self.path.join(IDENTITY_FILE);
+        match private_file::read(&file, MAX_IDENTITY_BYTES) {
             Ok(text) => {
-                if let Some(identity) = Identity::read(&text) {
+                if let Some(identity) = Identity::parse(&text) {
                     return Ok(identity);
                 }
                 let aside = self.path.join("engine.json.damaged");
-                fs::rename(&file, &aside).map_err(|e| EngineError::folder("put aside", &file, e))?;
+                fs::rename(&file, &aside).map_err(|e| EngineError::folder("rename", &file, e))?;
                 tracing::warn!(
-                    "{} is damaged: it is kept as {}, and this engine starts with a new key and tenant",
+                    "{} is damaged: it was renamed to {}, and the engine starts with a new key and tenant",
                     file.display(),
                     aside.display()
                 );
@@ -130,23 +134,24 @@ impl Folder {
         }
     }
 
-    /// Keeps the identity for the next start.
-    pub(in crate::engine) fn keep(&self, identity: &Identity) -> Result<(), EngineError> {
-        self.write("engine.json", &identity.written())
+    /// Stores the identity for the next start.
+    pub(in crate::engine) fn save_identity(&self, identity: &Identity) -> Result<(), EngineError> {
+        self.write(IDENTITY_FILE, &identity.to_json())
     }
 
-    /// Tells others where the engine is.
+    /// Writes the handshake file.
     pub(in crate::engine) fn announce(&self, handshake: &Handshake) -> Result<(), EngineError> {
         *self.announced.lock().unwrap_or_else(PoisonError::into_inner) = Some(handshake.clone());
         self.write(HANDSHAKE_FILE, &serde_json::json!(handshake))
     }
 
-    /// Takes the announcement back, unless the folder has become another engine's, or another one is announced there.
+    /// Removes the handshake file, unless it is another engine's: if the lock file was replaced, another engine may have
+    /// locked the new one.
     pub(in crate::engine) fn withdraw(&self) {
         let file = self.path.join(HANDSHAKE_FILE);
         let announced = self.announced.lock().unwrap_or_else(PoisonError::into_inner).take();
         let found = Handshake::read(&file).ok().flatten();
-        if self.place.left().is_some() || found.is_none() || found != announced {
+        if self.lock_id.lost_path().is_some() || found.is_none() || found != announced {
             return;
         }
         if let Err(e) = fs::remove_file(&file)
@@ -163,8 +168,8 @@ impl Folder {
     }
 }
 
-/// Finds the engine that another process runs on a folder: its handshake, or `None` if no live process holds the
-/// folder or the one that does is not serving yet.
+/// Finds the engine that another process runs on a folder. Returns its handshake, or `None` if no process has locked the
+/// folder or that process does not serve yet.
 pub fn find(folder: &Path) -> Result<Option<Handshake>, EngineError> {
     Handshake::find(folder).map_err(|e| EngineError::folder(e.action, &e.path, e.source))
 }
@@ -178,7 +183,7 @@ fn make_private_folder(path: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
     private_file::check_folder(path)?;
     let mode = fs::metadata(path)?.permissions().mode();
-    // It holds the key to the engine: if others could read it, now they cannot.
+    // The folder holds the signing key, so other users must not be able to read it.
     if mode & 0o077 != 0 {
         fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
     }
@@ -197,41 +202,41 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn links_are_refused() {
+    fn symbolic_links_are_refused() {
         let real = tempfile::tempdir().unwrap();
         let link = real.path().join("link");
         std::os::unix::fs::symlink(real.path().join("elsewhere"), &link).unwrap();
         fs::create_dir(real.path().join("elsewhere")).unwrap();
-        for error in [Folder::hold(&link).unwrap_err(), find(&link).unwrap_err()] {
+        for error in [DataFolder::acquire(&link).unwrap_err(), find(&link).unwrap_err()] {
             assert!(error.to_string().contains("symbolic link"), "{error}");
         }
         let folder = real.path().join("folder");
-        drop(Folder::hold(&folder).unwrap());
+        drop(DataFolder::acquire(&folder).unwrap());
         fs::remove_file(folder.join(LOCK_FILE)).unwrap();
         std::os::unix::fs::symlink(real.path().join("elsewhere"), folder.join(LOCK_FILE)).unwrap();
-        assert!(Folder::hold(&folder).unwrap_err().to_string().contains("symbolic link"));
+        assert!(DataFolder::acquire(&folder).unwrap_err().to_string().contains("symbolic link"));
     }
 
-    /// What a start says and what a search says, with this done to a folder that was used before.
+    /// The errors of a start and of a search, after a folder that was used before has been changed.
     #[cfg(unix)]
     fn with_prepared(prepare: impl FnOnce(&Path)) -> [Option<String>; 2] {
         let dir = tempfile::tempdir().unwrap();
-        let first = Folder::hold(dir.path()).unwrap();
-        first.keep(&Identity::new().unwrap()).unwrap();
+        let first = DataFolder::acquire(dir.path()).unwrap();
+        first.save_identity(&Identity::new().unwrap()).unwrap();
         drop(first);
         prepare(dir.path());
-        // As the engine holds it that the search finds.
+        // Locked, as by the engine that the search looks for.
         let held = File::open(dir.path().join(LOCK_FILE)).unwrap();
         held.try_lock_shared().unwrap();
         let found = find(dir.path()).err();
         drop(held);
-        let started = Folder::hold(dir.path()).and_then(|folder| folder.identity().map(drop)).err();
+        let started = DataFolder::acquire(dir.path()).and_then(|folder| folder.identity().map(drop)).err();
         [started, found].map(|error| error.map(|error| error.to_string()))
     }
 
     #[cfg(unix)]
     #[test]
-    fn identity_of_another_user_is_refused() {
+    fn files_of_another_user_are_refused() {
         // Only root can give a file away.
         if rustix::process::geteuid().is_root() {
             let [started, _] = with_prepared(|path| {
@@ -257,7 +262,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn fifo_in_the_folder_blocks_nobody() {
+    fn fifo_in_the_folder_does_not_block() {
         let fifo = |path: &Path| {
             let _ = fs::remove_file(path);
             rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
@@ -265,20 +270,20 @@ mod tests {
         let [started, _] = with_prepared(|path| fifo(&path.join("engine.json")));
         assert!(started.unwrap().contains("not a regular file"));
         let [_, found] = with_prepared(|path| fifo(&path.join(HANDSHAKE_FILE)));
-        assert!(found.is_none(), "nobody holds the folder exclusively");
+        assert!(found.is_none(), "no process has an exclusive lock");
         let dir = tempfile::tempdir().unwrap();
-        let folder = Folder::hold(dir.path()).unwrap();
+        let folder = DataFolder::acquire(dir.path()).unwrap();
         fifo(&dir.path().join(HANDSHAKE_FILE));
         assert!(find(dir.path()).unwrap_err().to_string().contains("not a regular file"));
-        // Replaced, and never opened.
+        // The FIFO is replaced without being opened.
         folder.announce(&handshake()).unwrap();
         assert_eq!(find(dir.path()).unwrap(), Some(handshake()));
     }
 
     #[test]
-    fn large_files_are_not_read_whole() {
+    fn large_files_are_refused_unread() {
         let dir = tempfile::tempdir().unwrap();
-        let folder = Folder::hold(dir.path()).unwrap();
+        let folder = DataFolder::acquire(dir.path()).unwrap();
         folder.announce(&handshake()).unwrap();
         for name in ["engine.json", HANDSHAKE_FILE] {
             // Sparse.
@@ -299,28 +304,28 @@ mod tests {
     }
 
     #[test]
-    fn one_holder_and_everyone_else_finds_it() {
+    fn folder_has_one_holder_that_others_find() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a/b");
         assert_eq!(find(&path).unwrap(), None);
-        let folder = Folder::hold(&path).unwrap();
-        assert_eq!(Folder::hold(&path).unwrap_err().kind(), EngineErrorKind::Held);
-        assert_eq!(find(&path).unwrap(), None, "held, but not serving yet");
+        let folder = DataFolder::acquire(&path).unwrap();
+        assert_eq!(DataFolder::acquire(&path).unwrap_err().kind(), EngineErrorKind::FolderInUse);
+        assert_eq!(find(&path).unwrap(), None, "locked, but not serving yet");
         folder.announce(&handshake()).unwrap();
         assert_eq!(find(&path).unwrap(), Some(handshake()));
         drop(folder);
-        assert_eq!(find(&path).unwrap(), None, "what a kill leaves behind is not alive");
-        Folder::hold(&path).unwrap().announce(&handshake()).unwrap();
+        assert_eq!(find(&path).unwrap(), None, "the file of a killed engine is ignored");
+        DataFolder::acquire(&path).unwrap().announce(&handshake()).unwrap();
     }
 
     #[cfg(unix)]
     #[test]
-    fn what_has_become_another_engine_s_is_left_alone() {
+    fn handshake_is_kept_if_the_lock_was_replaced() {
         let dir = tempfile::tempdir().unwrap();
-        let first = Folder::hold(dir.path()).unwrap();
+        let first = DataFolder::acquire(dir.path()).unwrap();
         first.announce(&handshake()).unwrap();
         fs::remove_file(dir.path().join(LOCK_FILE)).unwrap();
-        let second = Folder::hold(dir.path()).unwrap();
+        let second = DataFolder::acquire(dir.path()).unwrap();
         second.announce(&handshake()).unwrap();
         first.withdraw();
         assert_eq!(find(dir.path()).unwrap(), Some(handshake()));
@@ -329,11 +334,11 @@ mod tests {
     }
 
     #[test]
-    fn what_another_has_announced_is_left_alone() {
+    fn handshake_of_another_engine_is_kept() {
         let dir = tempfile::tempdir().unwrap();
-        let folder = Folder::hold(dir.path()).unwrap();
+        let folder = DataFolder::acquire(dir.path()).unwrap();
         folder.announce(&handshake()).unwrap();
-        // The lock is where it was, and who took the rest does not go by it.
+        // The lock file is unchanged; the other engine does not use it.
         let other = Handshake { token: "another".into(), ..handshake() };
         fs::write(dir.path().join(HANDSHAKE_FILE), serde_json::json!(other).to_string()).unwrap();
         folder.withdraw();
@@ -344,37 +349,37 @@ mod tests {
     }
 
     #[test]
-    fn the_identity_is_kept_and_a_damaged_one_is_put_aside() {
+    fn identity_is_stored_and_a_damaged_one_renamed() {
         let dir = tempfile::tempdir().unwrap();
-        let folder = Folder::hold(dir.path()).unwrap();
+        let folder = DataFolder::acquire(dir.path()).unwrap();
         let mut first = folder.identity().unwrap();
         first.port = Some(7);
-        folder.keep(&first).unwrap();
+        folder.save_identity(&first).unwrap();
         assert!(folder.identity().unwrap() == first);
-        fs::write(dir.path().join("engine.json"), "{\"signing_key\": \"x").unwrap();
+        fs::write(dir.path().join(IDENTITY_FILE), "{\"signing_key\": \"x").unwrap();
         assert!(folder.identity().unwrap() != first);
         assert!(dir.path().join("engine.json.damaged").exists());
     }
 
     #[cfg(unix)]
     #[test]
-    fn no_one_else_may_read_it() {
+    fn folder_and_files_are_private() {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        let folder = Folder::hold(dir.path()).unwrap();
-        folder.keep(&Identity::new().unwrap()).unwrap();
+        let folder = DataFolder::acquire(dir.path()).unwrap();
+        folder.save_identity(&Identity::new().unwrap()).unwrap();
         folder.announce(&handshake()).unwrap();
         let mode = |name: &str| fs::metadata(dir.path().join(name)).unwrap().permissions().mode() & 0o777;
         assert_eq!([mode(""), mode("engine.json"), mode(HANDSHAKE_FILE), mode("lock")], [0o700, 0o600, 0o600, 0o600]);
     }
 
     #[test]
-    fn a_file_in_the_way_is_named() {
+    fn file_in_place_of_the_folder_is_named() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         fs::write(&path, "").unwrap();
-        let error = Folder::hold(&path).unwrap_err();
+        let error = DataFolder::acquire(&path).unwrap_err();
         assert_eq!(error.kind(), EngineErrorKind::Folder);
         assert!(error.to_string().contains(path.to_str().unwrap()) && !error.to_string().contains('\n'), "{error}");
     }

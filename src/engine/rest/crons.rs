@@ -1,10 +1,10 @@
-//! Runs that start by cron expressions.
+//! Crons: runs that a cron expression starts.
 
-use std::sync::Arc;
+use std::{cmp::Reverse, sync::Arc};
 
 use axum::{
-    Json, Router,
-    extract::{Path, RawQuery, State as Shared, rejection::JsonRejection},
+    Router,
+    extract::{Path, RawQuery, State as AxumState},
     http::StatusCode,
     routing::{get, post},
 };
@@ -13,10 +13,14 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{
-    ApiError, id, meta, own_tenant,
-    page::Page,
-    planned, query,
-    view::{Listing, View},
+    ApiError,
+    request::{
+        Body, body, check_tenant,
+        page::Page,
+        parse_id, query,
+        template::{TemplateBody, TemplateFilter},
+    },
+    response::{json_object::JsonObject, list::ListResponse, resource_metadata, template::with_template},
 };
 use crate::engine::{
     cron::CronRule,
@@ -27,139 +31,134 @@ use crate::engine::{
 pub(super) fn routes() -> Router<Arc<Driver>> {
     Router::new()
         .route("/api/v1/tenants/{tenant}/workflows/crons", get(list))
-        .route("/api/v1/tenants/{tenant}/workflows/crons/{id}", get(one).patch(change).delete(remove))
+        .route("/api/v1/tenants/{tenant}/workflows/crons/{id}", get(get_cron).patch(update).delete(delete))
         .route("/api/v1/tenants/{tenant}/workflows/{workflow}/crons", post(create))
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Wanted {
+struct NewCron {
     cron_name: String,
     cron_expression: String,
     #[serde(flatten)]
-    run: planned::Body,
+    template: TemplateBody,
 }
 
 async fn create(
-    Shared(driver): Shared<Arc<Driver>>,
+    AxumState(driver): AxumState<Arc<Driver>>,
     Path((tenant, workflow)): Path<(String, String)>,
-    wanted: Result<Json<Wanted>, JsonRejection>,
-) -> Result<View, ApiError> {
-    own_tenant(&driver, &tenant)?;
-    let Json(wanted) = wanted.map_err(|e| ApiError::bad_request(e.body_text()))?;
-    if wanted.cron_name.is_empty() {
+    new: Body<NewCron>,
+) -> Result<JsonObject, ApiError> {
+    check_tenant(&driver, &tenant)?;
+    let NewCron { cron_name, cron_expression, template } = body(new)?;
+    if cron_name.is_empty() {
         return Err(ApiError::bad_request("cron name is required"));
     }
-    let rule = CronRule::parse(&wanted.cron_expression).map_err(ApiError::bad_request)?;
-    let plan = wanted.run.plan(&driver, &workflow)?;
+    let rule = CronRule::parse(&cron_expression).map_err(ApiError::bad_request)?;
+    let template = template.template(&driver, &workflow)?;
     driver
         .add(Capacity::Runs, |state, now| {
-            let id = state.add_cron(plan, rule, wanted.cron_name, now).map_err(|refusal| match refusal {
+            let id = state.add_cron(template, rule, cron_name, now).map_err(|error| match error {
                 CronError::UnknownWorkflow => ApiError::bad_request("workflow not found"),
                 CronError::Duplicate => {
                     ApiError::bad_request("cron trigger with that name-expression pair already exists")
                 }
             })?;
-            found(&driver, state, id)
+            respond(&driver, state, id)
         })
         .await?
 }
 
 async fn list(
-    Shared(driver): Shared<Arc<Driver>>,
+    AxumState(driver): AxumState<Arc<Driver>>,
     Path(tenant): Path<String>,
-    RawQuery(text): RawQuery,
-) -> Result<Listing, ApiError> {
-    own_tenant(&driver, &tenant)?;
-    let (mut page, mut by, mut name) = (Page::default(), planned::Filter::default(), None);
-    for (key, value) in query::pairs(text.as_deref().unwrap_or_default()) {
+    RawQuery(query): RawQuery,
+) -> Result<ListResponse, ApiError> {
+    check_tenant(&driver, &tenant)?;
+    let (mut page, mut filter, mut name) = (Page::default(), TemplateFilter::default(), None);
+    for (key, value) in query::pairs(query.as_deref()) {
         match key.as_str() {
             "cronName" => name = Some(value),
-            _ if page.read(&key, &value).map_err(ApiError::bad_request)? => {}
-            _ if by.read(&key, &value).map_err(ApiError::bad_request)? => {}
-            other => return Err(ApiError::bad_request(query::unknown(other))),
+            _ if page.parse(&key, &value)? => {}
+            _ if filter.parse(&key, &value)? => {}
+            other => return Err(query::unknown(other)),
         }
     }
-    let chosen = driver
+    let ids = driver
         .with(|state, _| {
-            let mut all: Vec<(Uuid, &Cron)> = state
-                .crons()
-                .filter(|(_, cron)| {
-                    by.fits(state, &cron.template) && name.as_ref().is_none_or(|name| *name == cron.name)
-                })
-                .collect();
-            all.sort_by_key(|(_, cron)| std::cmp::Reverse(cron.created));
-            all.into_iter().map(|(id, _)| id).collect::<Vec<Uuid>>()
+            let matches = |cron: &Cron| {
+                filter.matches(state, &cron.template) && name.as_ref().is_none_or(|name| *name == cron.name)
+            };
+            let mut crons: Vec<(Uuid, &Cron)> = state.crons().filter(|(_, cron)| matches(cron)).collect();
+            crons.sort_by_key(|(_, cron)| Reverse(cron.created));
+            crons.into_iter().map(|(id, _)| id).collect::<Vec<Uuid>>()
         })
         .await?;
-    Ok(Listing::new(&driver, &page, chosen, |driver, state, _, id| {
-        state.cron(*id).map(|cron| view(driver, state, *id, cron))
-    })
-    .await?)
+    let list = ListResponse::new(&driver, &page, ids, |driver, state, _, id| {
+        state.cron(*id).map(|cron| object(driver, state, *id, cron))
+    });
+    Ok(list.await?)
 }
 
-async fn one(
-    Shared(driver): Shared<Arc<Driver>>,
-    Path((tenant, it)): Path<(String, String)>,
-) -> Result<View, ApiError> {
-    own_tenant(&driver, &tenant)?;
-    let id = id(&it, "cron")?;
-    driver.with(|state, _| found(&driver, state, id)).await?
+async fn get_cron(
+    AxumState(driver): AxumState<Arc<Driver>>,
+    Path((tenant, id)): Path<(String, String)>,
+) -> Result<JsonObject, ApiError> {
+    check_tenant(&driver, &tenant)?;
+    let id = parse_id(&id, "cron")?;
+    driver.with(|state, _| respond(&driver, state, id)).await?
 }
 
 #[derive(Deserialize)]
-struct Change {
+struct CronUpdate {
     enabled: Option<bool>,
 }
 
-async fn change(
-    Shared(driver): Shared<Arc<Driver>>,
-    Path((tenant, it)): Path<(String, String)>,
-    change: Result<Json<Change>, JsonRejection>,
-) -> Result<View, ApiError> {
-    own_tenant(&driver, &tenant)?;
-    let id = id(&it, "cron")?;
-    let Json(change) = change.map_err(|e| ApiError::bad_request(e.body_text()))?;
+async fn update(
+    AxumState(driver): AxumState<Arc<Driver>>,
+    Path((tenant, id)): Path<(String, String)>,
+    update: Body<CronUpdate>,
+) -> Result<JsonObject, ApiError> {
+    check_tenant(&driver, &tenant)?;
+    let id = parse_id(&id, "cron")?;
+    let update = body(update)?;
     driver
         .with(|state, now| {
-            if let Some(enabled) = change.enabled
+            if let Some(enabled) = update.enabled
                 && !state.enable_cron(id, enabled, now)
             {
                 return Err(ApiError::not_found());
             }
-            found(&driver, state, id)
+            respond(&driver, state, id)
         })
         .await?
 }
 
-async fn remove(
-    Shared(driver): Shared<Arc<Driver>>,
-    Path((tenant, it)): Path<(String, String)>,
+async fn delete(
+    AxumState(driver): AxumState<Arc<Driver>>,
+    Path((tenant, id)): Path<(String, String)>,
 ) -> Result<StatusCode, ApiError> {
-    own_tenant(&driver, &tenant)?;
-    let id = id(&it, "cron")?;
+    check_tenant(&driver, &tenant)?;
+    let id = parse_id(&id, "cron")?;
     match driver.with(|state, _| state.remove_cron(id)).await? {
         true => Ok(StatusCode::NO_CONTENT),
         false => Err(ApiError::not_found()),
     }
 }
 
-fn found(driver: &Driver, state: &State, id: Uuid) -> Result<View, ApiError> {
+fn respond(driver: &Driver, state: &State, id: Uuid) -> Result<JsonObject, ApiError> {
     let cron = state.cron(id).ok_or_else(ApiError::not_found)?;
-    Ok(view(driver, state, id, cron))
+    Ok(object(driver, state, id, cron))
 }
 
-fn view(driver: &Driver, state: &State, id: Uuid, cron: &Cron) -> View {
-    let mut view = json!({
-        "metadata": meta(id, cron.created),
+fn object(driver: &Driver, state: &State, id: Uuid, cron: &Cron) -> JsonObject {
+    let fields = json!({
+        "metadata": resource_metadata(id, cron.created),
         "tenantId": driver.tenant.to_string(),
         "cron": cron.rule.text(),
         "name": cron.name,
         "enabled": cron.enabled,
         "method": if cron.declared { "DEFAULT" } else { "API" },
     });
-    planned::add_workflow(&mut view, state, &cron.template);
-    let mut view = View::of(view);
-    planned::add_payloads(&mut view, &cron.template);
-    view
+    with_template(fields, state, &cron.template)
 }

@@ -1,27 +1,29 @@
-//! Events that were pushed, and what became of them.
+//! Pushed events and the runs that they started.
 
 use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::{Path, RawQuery, State as Shared},
+    extract::{Path, RawQuery, State as AxumState},
     routing::get,
 };
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::{
-    ApiError, id, meta, own_tenant,
-    page::Page,
-    query, rfc3339,
-    view::{Listing, Payload, View},
+    ApiError,
+    request::{check_tenant, page::Page, parse_id, query},
+    response::{
+        json_object::{JsonObject, Payload},
+        list::ListResponse,
+        resource_metadata, rfc3339,
+    },
 };
 use crate::{
     engine::{
         driver::Driver,
-        state::triggers::metadata::PairFilter,
-        state::{Event, State, Timestamp},
-        validate::payload::{metadata_pair, status_word},
+        state::{Event, State, Timestamp, triggers::metadata::PairFilter},
+        validate::filter::{metadata_pair, status},
     },
     hatchet::wire::RunStatus,
 };
@@ -29,10 +31,10 @@ use crate::{
 pub(super) fn routes() -> Router<Arc<Driver>> {
     Router::new()
         .route("/api/v1/stable/tenants/{tenant}/events", get(list))
-        .route("/api/v1/stable/tenants/{tenant}/events/{id}", get(one))
+        .route("/api/v1/stable/tenants/{tenant}/events/{id}", get(get_event))
 }
 
-/// Which ones a list is to show. What is empty or absent chooses all. An event must have every pair.
+/// A filter of events. Absent criteria match all. An event matches the metadata if it has every pair.
 #[derive(Default)]
 struct Filter {
     keys: Vec<String>,
@@ -46,14 +48,14 @@ struct Filter {
 }
 
 impl Filter {
-    fn read(&mut self, key: &str, value: String) -> Result<(), String> {
+    fn parse(&mut self, key: &str, value: String) -> Result<(), ApiError> {
         match key {
             "keys" => self.keys.push(value),
             "since" => self.since = Some(query::time(key, &value)?),
             "until" => self.until = Some(query::time(key, &value)?),
-            "workflowIds" => self.workflows.push(query::read(key, &value)?),
-            "workflowRunStatuses" => self.statuses.push(status_word(&value)?),
-            "eventIds" => self.ids.push(query::read(key, &value)?),
+            "workflowIds" => self.workflows.push(query::parse(key, &value)?),
+            "workflowRunStatuses" => self.statuses.push(status(&value)?),
+            "eventIds" => self.ids.push(query::parse(key, &value)?),
             "additionalMetadata" => self.metadata.add(metadata_pair(&value)?),
             "scopes" => self.scopes.push(value),
             other => return Err(query::unknown(other)),
@@ -61,7 +63,7 @@ impl Filter {
         Ok(())
     }
 
-    fn fits(&self, state: &State, id: Uuid, event: &Event) -> bool {
+    fn matches(&self, state: &State, id: Uuid, event: &Event) -> bool {
         let mut runs = event.runs.iter().filter_map(|id| state.run(*id)).map(|(_, run)| run);
         (self.keys.is_empty() || self.keys.iter().any(|key| **key == *event.key))
             && self.since.is_none_or(|at| event.at >= at)
@@ -78,71 +80,76 @@ impl Filter {
 }
 
 async fn list(
-    Shared(driver): Shared<Arc<Driver>>,
+    AxumState(driver): AxumState<Arc<Driver>>,
     Path(tenant): Path<String>,
-    RawQuery(text): RawQuery,
-) -> Result<Listing, ApiError> {
-    own_tenant(&driver, &tenant)?;
-    let (mut page, mut by) = (Page::default(), Filter::default());
-    for (key, value) in query::pairs(text.as_deref().unwrap_or_default()) {
-        if !page.read(&key, &value).map_err(ApiError::bad_request)? {
-            by.read(&key, value).map_err(ApiError::bad_request)?;
+    RawQuery(query): RawQuery,
+) -> Result<ListResponse, ApiError> {
+    check_tenant(&driver, &tenant)?;
+    let (mut page, mut filter) = (Page::default(), Filter::default());
+    for (key, value) in query::pairs(query.as_deref()) {
+        if !page.parse(&key, &value)? {
+            filter.parse(&key, value)?;
         }
     }
-    let chosen = driver
+    let ids = driver
         .with(|state, _| {
-            let chosen = state.events().filter(|(id, event)| by.fits(state, *id, event));
-            chosen.map(|(id, _)| id).collect::<Vec<Uuid>>()
+            let events = state.events().filter(|(id, event)| filter.matches(state, *id, event));
+            events.map(|(id, _)| id).collect::<Vec<Uuid>>()
         })
         .await?;
-    Ok(Listing::new(&driver, &page, chosen, |driver, state, _, id| {
-        state.event(*id).map(|event| view(driver, state, *id, event))
-    })
-    .await?)
+    let list = ListResponse::new(&driver, &page, ids, |driver, state, _, id| {
+        state.event(*id).map(|event| object(driver, state, *id, event))
+    });
+    Ok(list.await?)
 }
 
-async fn one(
-    Shared(driver): Shared<Arc<Driver>>,
-    Path((tenant, it)): Path<(String, String)>,
-) -> Result<View, ApiError> {
-    own_tenant(&driver, &tenant)?;
-    let id: Uuid = id(&it, "event")?;
+async fn get_event(
+    AxumState(driver): AxumState<Arc<Driver>>,
+    Path((tenant, id)): Path<(String, String)>,
+) -> Result<JsonObject, ApiError> {
+    check_tenant(&driver, &tenant)?;
+    let id: Uuid = parse_id(&id, "event")?;
     driver
         .with(|state, _| {
             let event = state.event(id).ok_or_else(ApiError::not_found)?;
-            Ok(view(&driver, state, id, event))
+            Ok(object(&driver, state, id, event))
         })
         .await?
 }
 
-fn view(driver: &Driver, state: &State, id: Uuid, event: &Event) -> View {
-    let mut counts: Map<String, Value> = ["queued", "running", "succeeded", "failed", "cancelled"]
-        .map(|word| (word.to_owned(), 0.into()))
-        .into_iter()
-        .collect();
-    let mut runs = Vec::new();
-    for run_id in &event.runs {
-        let Some((_, run)) = state.run(*run_id) else { continue };
-        let word = match state.status(run) {
+fn object(driver: &Driver, state: &State, id: Uuid, event: &Event) -> JsonObject {
+    let mut object = JsonObject::from_value(json!({
+        "metadata": resource_metadata(id, event.at),
+        "key": *event.key,
+        "tenantId": driver.tenant.to_string(),
+        "scope": event.scope,
+        "seenAt": rfc3339(event.at),
+        "workflowRunSummary": run_counts(state, event),
+        "triggeredRuns": triggered_runs(state, event),
+    }));
+    object.payload("payload", Payload::Json(event.input.clone()));
+    object.payload("additionalMetadata", Payload::Json(event.metadata.clone()));
+    object
+}
+
+/// The numbers of the event's runs by status.
+fn run_counts(state: &State, event: &Event) -> Map<String, Value> {
+    let names = ["queued", "running", "succeeded", "failed", "cancelled"];
+    let mut counts = names.map(|name| (name, 0_u64));
+    for (_, run) in event.runs.iter().filter_map(|id| state.run(*id)) {
+        let name = match state.status(run) {
             RunStatus::Queued => "queued",
             RunStatus::Completed => "succeeded",
             RunStatus::Failed => "failed",
             RunStatus::Cancelled => "cancelled",
             RunStatus::Running | RunStatus::Evicted | RunStatus::Unknown(_) => "running",
         };
-        counts[word] = (counts[word].as_u64().unwrap_or_default() + 1).into();
-        runs.push(json!({ "workflowRunId": run_id.to_string() }));
+        counts.iter_mut().filter(|(of, _)| *of == name).for_each(|(_, count)| *count += 1);
     }
-    let mut view = View::of(json!({
-        "metadata": meta(id, event.at),
-        "key": *event.key,
-        "tenantId": driver.tenant.to_string(),
-        "scope": event.scope,
-        "seenAt": rfc3339(event.at),
-        "workflowRunSummary": counts,
-        "triggeredRuns": runs,
-    }));
-    view.payload("payload", Payload::Json(event.input.clone()));
-    view.payload("additionalMetadata", Payload::Json(event.metadata.clone()));
-    view
+    counts.into_iter().map(|(name, count)| (name.to_owned(), count.into())).collect()
+}
+
+fn triggered_runs(state: &State, event: &Event) -> Vec<Value> {
+    let runs = event.runs.iter().filter(|id| state.run(**id).is_some());
+    runs.map(|id| json!({ "workflowRunId": id.to_string() })).collect()
 }

@@ -1,335 +1,202 @@
-//! Runs: one, its status, and lists.
+//! Workflow runs: details, status, triggers and lists.
 
 use std::sync::Arc;
 
 use axum::{
     Json, Router,
-    extract::{Path, RawQuery, State as Shared, rejection::JsonRejection},
+    extract::{Path, RawQuery, State as AxumState},
     routing::{get, post},
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Answer, ApiError, id, meta, own_tenant,
-    page::Page,
-    planned::object,
-    query, rfc3339, task_events,
-    view::{Listing, Payload, View},
+    ApiError,
+    request::{Body, body, check_tenant, object_text, page::Page, parse_id, query},
+    response::{
+        JsonResponse,
+        json_object::JsonObject,
+        list::ListResponse,
+        run::{list_row, run_object, task_object},
+    },
+    task_events::run_events,
 };
 use crate::{
     engine::{
         driver::Driver,
-        state::{
-            RunFilter, State, Timestamp,
-            model::{Phase, Run, Task},
-        },
+        state::{Capacity, RunFilter, State, Triggered, model::Task},
         validate::{
-            payload::{metadata_pair, status_word},
-            trigger::one as trigger_one,
+            filter::{metadata_pair, status},
+            trigger::trigger,
         },
     },
-    hatchet::wire::{RunId, proto::v1::TriggerWorkflowRequest},
+    hatchet::wire::{RunId, excerpt, proto::v1::TriggerWorkflowRequest},
 };
 
 pub(super) fn routes() -> Router<Arc<Driver>> {
     Router::new()
-        .route("/api/v1/stable/workflow-runs/{run}", get(one))
-        .route("/api/v1/stable/workflow-runs/{run}/status", get(status))
-        .route("/api/v1/stable/tenants/{tenant}/workflow-runs", get(list))
-        .route("/api/v1/stable/tenants/{tenant}/workflow-runs/trigger", post(trigger))
-        .route("/api/v1/stable/tenants/{tenant}/workflow-runs/external-ids", get(external_ids))
+        .route("/api/v1/stable/workflow-runs/{run}", get(get_run))
+        .route("/api/v1/stable/workflow-runs/{run}/status", get(get_status))
+        .route("/api/v1/stable/tenants/{tenant}/workflow-runs", get(list_runs))
+        .route("/api/v1/stable/tenants/{tenant}/workflow-runs/trigger", post(trigger_run))
+        .route("/api/v1/stable/tenants/{tenant}/workflow-runs/external-ids", get(list_ids))
 }
 
-async fn status(Shared(driver): Shared<Arc<Driver>>, Path(run): Path<String>) -> Answer {
-    let id: RunId = id(&run, "workflow run")?;
+async fn get_run(AxumState(driver): AxumState<Arc<Driver>>, Path(run): Path<String>) -> Result<JsonObject, ApiError> {
+    let id: RunId = parse_id(&run, "workflow run")?;
+    driver.with(|state, _| details(&driver, state, id).ok_or_else(ApiError::not_found)).await?
+}
+
+async fn get_status(AxumState(driver): AxumState<Arc<Driver>>, Path(run): Path<String>) -> JsonResponse {
+    let id: RunId = parse_id(&run, "workflow run")?;
     driver
         .with(|state, _| {
             let (_, run) = state.run(id).ok_or_else(ApiError::not_found)?;
-            Ok(Json(state.status(run).word().into()))
+            Ok(Json(state.status(run).as_str().into()))
         })
         .await?
 }
 
-async fn one(Shared(driver): Shared<Arc<Driver>>, Path(run): Path<String>) -> Result<View, ApiError> {
-    let id: RunId = id(&run, "workflow run")?;
-    details(&driver, id).await
-}
-
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Trigger {
+struct TriggerBody {
     workflow_name: String,
     input: Option<Value>,
     additional_metadata: Option<Value>,
     priority: Option<i32>,
 }
 
-async fn trigger(
-    Shared(driver): Shared<Arc<Driver>>,
+async fn trigger_run(
+    AxumState(driver): AxumState<Arc<Driver>>,
     Path(tenant): Path<String>,
-    wanted: Result<Json<Trigger>, JsonRejection>,
-) -> Result<View, ApiError> {
-    own_tenant(&driver, &tenant)?;
-    let Json(wanted) = wanted.map_err(|e| ApiError::bad_request(e.body_text()))?;
+    request: Body<TriggerBody>,
+) -> Result<JsonObject, ApiError> {
+    check_tenant(&driver, &tenant)?;
+    let request = body(request)?;
     let request = TriggerWorkflowRequest {
-        name: wanted.workflow_name,
-        input: object("input", wanted.input)?.unwrap_or_default(),
-        additional_metadata: object("additionalMetadata", wanted.additional_metadata)?,
-        priority: wanted.priority,
+        name: request.workflow_name,
+        input: object_text("input", request.input)?.unwrap_or_default(),
+        additional_metadata: object_text("additionalMetadata", request.additional_metadata)?,
+        priority: request.priority,
         ..TriggerWorkflowRequest::default()
     };
-    let id = trigger_one(&driver, request).await.map_err(|status| ApiError::as_grpc(&status))?;
-    details(&driver, id).await
-}
-
-/// The ids of all runs that are chosen.
-async fn external_ids(
-    Shared(driver): Shared<Arc<Driver>>,
-    Path(tenant): Path<String>,
-    RawQuery(query): RawQuery,
-) -> Answer {
-    own_tenant(&driver, &tenant)?;
-    let wanted = wanted(query.as_deref().unwrap_or_default()).map_err(ApiError::bad_request)?;
-    if wanted.selection.all_pairs {
-        // A real engine ignores the operator here.
-        return Err(ApiError::bad_request(query::unknown("all pairs in this list: any pair is enough")));
-    }
-    Ok(Json(
-        driver.with(|state, _| state.select(&wanted.selection).map(|id| Value::from(id.to_string())).collect()).await?,
-    ))
-}
-
-/// A run with its tasks, and what they are to each other.
-async fn details(driver: &Driver, id: RunId) -> Result<View, ApiError> {
+    let version = driver.apply(|state, _| state.version_of(&request.name).cloned());
+    let item = trigger(request, version.as_deref(), driver.max_message)?;
     driver
-        .with(|state, _| {
-            let (run_id, run) = state.run(id).ok_or_else(ApiError::not_found)?;
-            let tasks = run.tasks.iter().filter_map(|task| task_view(driver, state, *task, true)).collect();
-            let shape: Vec<Value> = run
-                .tasks
-                .iter()
-                .filter_map(|task| {
-                    let spec = state.spec(*task)?;
-                    let step = |at: &usize| run.version.tasks.get(*at).map(|spec| spec.id.to_string());
-                    let children: Vec<String> = spec.children.iter().filter_map(step).collect();
-                    Some(json!({
-                        "taskExternalId": task.to_string(), "stepId": spec.id.to_string(),
-                        "childrenStepIds": children, "taskName": *spec.name,
-                    }))
-                })
-                .collect();
-            let mut view = View::default();
-            view.view("run", run_view(driver, state, run_id, run, true));
-            view.views("tasks", tasks);
-            view.set("shape", shape);
-            view.views("taskEvents", task_events::of(state, run));
-            Ok(view)
+        .add(Capacity::Runs, |state, now| match state.trigger(vec![item], now)?[..] {
+            [Triggered::New(id) | Triggered::Existing(id)] => {
+                details(&driver, state, id).ok_or_else(ApiError::not_found)
+            }
+            _ => Err(ApiError::bad_request("idempotency key collision")),
         })
         .await?
 }
 
-/// The run as such. With one task its input is all that the task was sent, as with a real engine; with several, its
-/// output holds theirs by their names.
-fn run_view(driver: &Driver, state: &State, id: RunId, run: &Run, payloads: bool) -> View {
-    let mut view = View::of(json!({
-        "metadata": meta(id, run.created),
-        "status": state.status(run).word(),
-        "tenantId": driver.tenant.to_string(),
-        "displayName": *run.version.workflow,
-        "workflowId": run.version.workflow_id.to_string(),
-        "workflowVersionId": run.version.id.to_string(),
-        "createdAt": rfc3339(run.created),
-    }));
-    view.payload("additionalMetadata", Payload::Json(run.metadata.clone()));
-    add_payload(&mut view, "input", payloads.then(|| Payload::Envelope(run.input.clone())));
-    let tasks = || run.tasks.iter().filter_map(|id| Some((state.task(*id)?, state.spec(*id)?)));
-    if run.tasks.len() == 1 {
-        tasks().for_each(|(task, _)| outcome(&mut view, task, payloads));
-        return view;
+/// The ids of all runs that match the filter.
+async fn list_ids(
+    AxumState(driver): AxumState<Arc<Driver>>,
+    Path(tenant): Path<String>,
+    RawQuery(query): RawQuery,
+) -> JsonResponse {
+    check_tenant(&driver, &tenant)?;
+    let query = ListQuery::parse(query.as_deref())?;
+    if query.filter.all_pairs {
+        // A real engine ignores the operator here.
+        return Err(ApiError::bad_request(
+            "this list matches runs with any of the pairs: additional_metadata_operator AND is not supported",
+        ));
     }
-    let outputs = tasks().filter_map(|(task, spec)| Some((spec.name.clone(), output(&task.phase)?))).collect();
-    add_payload(&mut view, "output", payloads.then_some(Payload::Members(outputs)));
-    if let Some(error) = tasks().find_map(|(task, _)| error_message(&task.phase)) {
-        view.set("errorMessage", error);
-    }
-    let started = tasks().filter_map(|(task, _)| task.started).min();
-    times(&mut view, started, run.finished.map(|end| end.at));
-    view
+    Ok(Json(driver.with(|state, _| state.select(&query.filter).map(|id| Value::from(id.to_string())).collect()).await?))
 }
 
-/// A run as a row of a list: its one task, or the run with its tasks as children.
-fn row(driver: &Driver, state: &State, id: RunId, payloads: bool) -> Option<View> {
-    let (_, run) = state.run(id)?;
-    if let [only] = run.tasks[..] {
-        return task_view(driver, state, only, payloads);
-    }
-    let made = || run.tasks.iter().filter(|id| state.task(**id).is_some_and(Task::is_made));
-    let mut view = run_view(driver, state, id, run, payloads);
-    view.set("type", "DAG");
-    view.set("taskExternalId", id.to_string());
-    view.set("taskId", run.seq);
-    view.set("taskInsertedAt", rfc3339(run.created));
-    view.set("workflowName", &*run.version.workflow);
-    view.set("workflowRunExternalId", id.to_string());
-    view.set("numSpawnedChildren", made().count());
-    view.set("isEvicted", false);
-    view.views("children", made().filter_map(|id| task_view(driver, state, *id, payloads)).collect());
-    if let Some(parent) = &run.parent {
-        view.set("parentTaskExternalId", parent.task.to_string());
-    }
-    Some(view)
+/// A run with its tasks, the graph of its tasks, and its history.
+fn details(driver: &Driver, state: &State, id: RunId) -> Option<JsonObject> {
+    let (run_id, run) = state.run(id)?;
+    let tasks = run.tasks.iter().filter_map(|task| task_object(driver, state, *task, true)).collect();
+    let node = |task: &RunId| {
+        let spec = state.spec(*task)?;
+        let step_id = |at: &usize| run.version.tasks.get(*at).map(|spec| spec.id.to_string());
+        let children: Vec<String> = spec.children.iter().filter_map(step_id).collect();
+        Some(json!({
+            "taskExternalId": task.to_string(), "stepId": spec.id.to_string(),
+            "childrenStepIds": children, "taskName": *spec.name,
+        }))
+    };
+    let mut object = JsonObject::default();
+    object.object("run", run_object(driver, state, run_id, run, true));
+    object.objects("tasks", tasks);
+    object.set("shape", run.tasks.iter().filter_map(node).collect::<Vec<Value>>());
+    object.objects("taskEvents", run_events(state, run));
+    Some(object)
 }
 
-/// A task, as lists and details show it.
-pub(super) fn task_view(driver: &Driver, state: &State, id: RunId, payloads: bool) -> Option<View> {
-    let task = state.task(id).filter(|task| task.is_made())?;
-    let (run_id, run) = state.run(task.run)?;
-    let spec = run.version.tasks.get(task.spec)?;
-    let mut view = View::of(json!({
-        "metadata": meta(id, run.created),
-        "type": "TASK",
-        "taskExternalId": id.to_string(),
-        // Real engines number their rows; so do we.
-        "taskId": task.seq,
-        "taskInsertedAt": rfc3339(run.created),
-        "createdAt": rfc3339(run.created),
-        "displayName": *spec.name,
-        "actionId": *spec.action,
-        "stepId": spec.id.to_string(),
-        "status": task.phase.status().word(),
-        "retryCount": task.attempt,
-        "attempt": task.attempt + 1,
-        "tenantId": driver.tenant.to_string(),
-        "workflowId": run.version.workflow_id.to_string(),
-        "workflowName": *run.version.workflow,
-        "workflowVersionId": run.version.id.to_string(),
-        "workflowRunExternalId": run_id.to_string(),
-        "numSpawnedChildren": task.children.len(),
-        "isEvicted": false,
-        "isDurable": false,
-        "children": [],
-    }));
-    view.payload("additionalMetadata", Payload::Json(run.metadata.clone()));
-    add_payload(&mut view, "input", payloads.then(|| Payload::Json(run.input.clone())));
-    if let Some(parent) = &run.parent {
-        view.set("parentTaskExternalId", parent.task.to_string());
-    }
-    outcome(&mut view, task, payloads);
-    Some(view)
-}
-
-fn outcome(view: &mut View, task: &Task, payloads: bool) {
-    add_payload(view, "output", output(&task.phase).filter(|_| payloads).map(Payload::Json));
-    if let Some(error) = error_message(&task.phase) {
-        view.set("errorMessage", error);
-    }
-    times(view, task.started, task.finished);
-}
-
-/// A payload, or an empty object where there is none or it is not wanted.
-fn add_payload(view: &mut View, name: &'static str, payload: Option<Payload>) {
-    match payload {
-        Some(payload) => view.payload(name, payload),
-        None => view.set(name, json!({})),
-    }
-}
-
-fn output(phase: &Phase) -> Option<Arc<str>> {
-    match phase {
-        Phase::Completed(output) => Some(output.clone()),
-        Phase::Waiting(_) | Phase::Queued(_) | Phase::BackOff | Phase::Running(_) => None,
-        Phase::Failed(_) | Phase::Cancelled(_) => None,
-    }
-}
-
-fn times(view: &mut View, started: Option<Timestamp>, finished: Option<Timestamp>) {
-    if let Some(at) = started {
-        view.set("startedAt", rfc3339(at));
-    }
-    if let Some(at) = finished {
-        view.set("finishedAt", rfc3339(at));
-        if let Some(started) = started {
-            view.set("duration", at.since(started).as_millis() as u64);
-        }
-    }
-}
-
-/// Over gRPC the error of a cancelled task is empty; here there is room for the reason.
-fn error_message(phase: &Phase) -> Option<&str> {
-    match phase {
-        Phase::Failed(error) => Some(error),
-        Phase::Cancelled(true) => Some("no worker took the task within its schedule timeout"),
-        Phase::Cancelled(false) | Phase::Waiting(_) | Phase::Queued(_) | Phase::BackOff => None,
-        Phase::Running(_) | Phase::Completed(_) => None,
-    }
-}
-
-/// What a list asks for.
-#[derive(Default)]
-struct Wanted {
-    selection: RunFilter,
+/// The parameters of a list of runs.
+struct ListQuery {
+    filter: RunFilter,
     page: Page,
-    payloads: bool,
+    include_payloads: bool,
+    /// Rows are tasks instead of runs.
     only_tasks: bool,
 }
 
-async fn list(
-    Shared(driver): Shared<Arc<Driver>>,
-    Path(tenant): Path<String>,
-    RawQuery(query): RawQuery,
-) -> Result<Listing, ApiError> {
-    own_tenant(&driver, &tenant)?;
-    let Wanted { selection, page, payloads, only_tasks } =
-        wanted(query.as_deref().unwrap_or_default()).map_err(ApiError::bad_request)?;
-    let ids: Vec<RunId> = driver
-        .with(|state, _| {
-            let runs = state.select(&selection);
-            if !only_tasks {
-                return runs.collect();
+impl ListQuery {
+    fn parse(query: Option<&str>) -> Result<Self, ApiError> {
+        let mut parsed =
+            Self { filter: RunFilter::default(), page: Page::default(), include_payloads: true, only_tasks: false };
+        for (key, value) in query::pairs(query) {
+            let filter = &mut parsed.filter;
+            match key.as_str() {
+                "offset" | "limit" => drop(parsed.page.parse(&key, &value)?),
+                "since" => filter.since = Some(query::time(&key, &value)?),
+                "until" => filter.until = Some(query::time(&key, &value)?),
+                "statuses" => filter.statuses.push(status(&value)?),
+                "workflow_ids" => filter.workflows.push(query::parse(&key, &value)?),
+                "additional_metadata" => filter.metadata.add(metadata_pair(&value)?),
+                "additional_metadata_operator" => filter.all_pairs = requires_all_pairs(&value)?,
+                "parent_task_external_id" => filter.parent = Some(query::parse(&key, &value)?),
+                "include_payloads" => parsed.include_payloads = query::parse(&key, &value)?,
+                "triggering_event_external_id" => filter.event = Some(query::parse(&key, &value)?),
+                "only_tasks" => parsed.only_tasks = query::parse(&key, &value)?,
+                other => return Err(query::unknown(other)),
             }
-            let made = |id: &RunId| state.task(*id).is_some_and(Task::is_made);
-            runs.filter_map(|run| state.run(run)).flat_map(|(_, run)| run.tasks.iter().copied().filter(made)).collect()
-        })
-        .await?;
-    Ok(Listing::new(&driver, &page, ids, move |driver, state, _, id| {
-        if only_tasks { task_view(driver, state, *id, payloads) } else { row(driver, state, *id, payloads) }
-    })
-    .await?)
-}
-
-/// Reads a query string: arrays come as repeated keys.
-fn wanted(query: &str) -> Result<Wanted, String> {
-    let mut wanted = Wanted { payloads: true, ..Wanted::default() };
-    for (key, value) in query::pairs(query) {
-        let by = &mut wanted.selection;
-        match key.as_str() {
-            "offset" | "limit" => drop(wanted.page.read(&key, &value)?),
-            "since" => by.since = Some(query::time(&key, &value)?),
-            "until" => by.until = Some(query::time(&key, &value)?),
-            "statuses" => by.statuses.push(status_word(&value)?),
-            "workflow_ids" => by.workflows.push(query::read(&key, &value)?),
-            "additional_metadata" => by.metadata.add(metadata_pair(&value)?),
-            "additional_metadata_operator" => by.all_pairs = all_pairs(&value)?,
-            "parent_task_external_id" => by.parent = Some(query::read(&key, &value)?),
-            "include_payloads" => wanted.payloads = query::read(&key, &value)?,
-            "triggering_event_external_id" => by.event = Some(query::read(&key, &value)?),
-            "only_tasks" => wanted.only_tasks = query::read(&key, &value)?,
-            other => return Err(query::unknown(other)),
         }
+        Ok(parsed)
     }
-    Ok(wanted)
 }
 
-fn all_pairs(operator: &str) -> Result<bool, String> {
+fn requires_all_pairs(operator: &str) -> Result<bool, ApiError> {
     match operator {
         "AND" => Ok(true),
         "OR" => Ok(false),
-        other => Err(format!(
-            "`{}` is no value for additional_metadata_operator: use AND or OR",
-            other.chars().take(80).collect::<String>()
-        )),
+        other => Err(ApiError::bad_request(format!(
+            "invalid additional_metadata_operator `{}`: use AND or OR",
+            excerpt(other)
+        ))),
     }
+}
+
+async fn list_runs(
+    AxumState(driver): AxumState<Arc<Driver>>,
+    Path(tenant): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<ListResponse, ApiError> {
+    check_tenant(&driver, &tenant)?;
+    let ListQuery { filter, page, include_payloads, only_tasks } = ListQuery::parse(query.as_deref())?;
+    let ids: Vec<RunId> = driver
+        .with(|state, _| {
+            let runs = state.select(&filter);
+            if !only_tasks {
+                return runs.collect();
+            }
+            let exists = |id: &RunId| state.task(*id).is_some_and(Task::is_made);
+            let runs = runs.filter_map(|run| state.run(run));
+            runs.flat_map(|(_, run)| run.tasks.iter().copied().filter(exists)).collect()
+        })
+        .await?;
+    let row = if only_tasks { task_object } else { list_row };
+    let list =
+        ListResponse::new(&driver, &page, ids, move |driver, state, _, id| row(driver, state, *id, include_payloads));
+    Ok(list.await?)
 }
 
 #[cfg(test)]
@@ -337,23 +204,24 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::engine::state::Timestamp;
 
     #[test]
-    fn a_query_as_the_sdks_write_it() {
-        let wanted = wanted(
+    fn list_query_of_the_sdks_is_parsed() {
+        let query = ListQuery::parse(Some(
             "offset=2&limit=5&since=2026-01-02T03%3A04%3A05.678901Z&statuses=QUEUED&statuses=FAILED\
              &additional_metadata=a%3Ab&only_tasks=false&include_payloads=false",
-        )
+        ))
         .unwrap();
-        assert_eq!((wanted.page.range(100), wanted.payloads), (2..7, false));
-        assert_eq!(wanted.selection.since, Some(Timestamp(1_767_323_045_678)));
-        assert_eq!(wanted.selection.statuses.len(), 2);
-        assert!(wanted.selection.metadata.fits_all(r#"{"a":"b"}"#) && !wanted.selection.metadata.fits_any("{}"));
+        assert_eq!((query.page.range(100), query.include_payloads), (2..7, false));
+        assert_eq!(query.filter.since, Some(Timestamp(1_767_323_045_678)));
+        assert_eq!(query.filter.statuses.len(), 2);
+        assert!(query.filter.metadata.fits_all(r#"{"a":"b"}"#) && !query.filter.metadata.fits_any("{}"));
     }
 
     #[test]
-    fn what_cannot_be_asked_is_named() {
-        for (query, word) in [
+    fn invalid_parameter_is_named() {
+        for (query, part) in [
             ("limit=x", "limit"),
             ("since=yesterday", "since"),
             ("statuses=done", "done"),
@@ -361,14 +229,14 @@ mod tests {
             ("additional_metadata_operator=and", "use AND or OR"),
             ("worker_id=1", "worker_id"),
         ] {
-            assert!(wanted(query).is_err_and(|e| e.contains(word)), "{query}");
+            assert!(ListQuery::parse(Some(query)).is_err_and(|e| e.message().contains(part)), "{query}");
         }
     }
 
     proptest! {
         #[test]
-        fn any_query_is_read_or_refused(query in "[a-z%&=+é0-9]{0,40}") {
-            let _ = wanted(&query);
+        fn any_query_is_parsed_or_refused(query in "[a-z%&=+é0-9]{0,40}") {
+            let _ = ListQuery::parse(Some(&query));
         }
     }
 }

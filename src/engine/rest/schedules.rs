@@ -1,10 +1,10 @@
-//! Runs that are to start at a time.
+//! Scheduled runs: runs that start at a given time.
 
-use std::sync::Arc;
+use std::{cmp::Reverse, collections::HashMap, sync::Arc};
 
 use axum::{
     Json, Router,
-    extract::{Path, RawQuery, State as Shared, rejection::JsonRejection},
+    extract::{Path, RawQuery, State as AxumState},
     http::StatusCode,
     routing::{get, post},
 };
@@ -13,161 +13,168 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
-    Answer, ApiError, id, meta, own_tenant,
-    page::Page,
-    planned, query, rfc3339,
-    view::{Listing, View},
+    ApiError,
+    request::{
+        Body, body, check_tenant,
+        page::Page,
+        parse_id, query,
+        template::{TemplateBody, TemplateFilter, TemplateFilterBody},
+    },
+    response::{
+        JsonResponse, json_object::JsonObject, list::ListResponse, resource_metadata, rfc3339, template::with_template,
+    },
 };
 use crate::engine::{
     driver::Driver,
     state::{Capacity, ScheduledRun, State, Timestamp},
 };
 
-/// The status of all schedules that there are: the runs that they start are in the lists of runs.
+/// The status of every schedule in a list. The runs that schedules have started are in the lists of runs instead.
 const STATUS: &str = "SCHEDULED";
 
 pub(super) fn routes() -> Router<Arc<Driver>> {
     Router::new()
         .route("/api/v1/tenants/{tenant}/workflows/scheduled", get(list))
-        .route("/api/v1/tenants/{tenant}/workflows/scheduled/{id}", get(one).patch(change).delete(remove))
-        .route("/api/v1/tenants/{tenant}/workflows/scheduled/bulk-delete", post(remove_many))
-        .route("/api/v1/tenants/{tenant}/workflows/scheduled/bulk-update", post(change_many))
+        .route("/api/v1/tenants/{tenant}/workflows/scheduled/{id}", get(get_schedule).patch(update).delete(delete))
+        .route("/api/v1/tenants/{tenant}/workflows/scheduled/bulk-delete", post(delete_many))
+        .route("/api/v1/tenants/{tenant}/workflows/scheduled/bulk-update", post(update_many))
         .route("/api/v1/tenants/{tenant}/workflows/{workflow}/scheduled", post(create))
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Wanted {
+struct NewSchedule {
     trigger_at: String,
     #[serde(flatten)]
-    run: planned::Body,
+    template: TemplateBody,
 }
 
 async fn create(
-    Shared(driver): Shared<Arc<Driver>>,
+    AxumState(driver): AxumState<Arc<Driver>>,
     Path((tenant, workflow)): Path<(String, String)>,
-    wanted: Result<Json<Wanted>, JsonRejection>,
-) -> Result<View, ApiError> {
-    own_tenant(&driver, &tenant)?;
-    let Json(wanted) = wanted.map_err(|e| ApiError::bad_request(e.body_text()))?;
-    let at = query::time("triggerAt", &wanted.trigger_at).map_err(ApiError::bad_request)?;
-    let plan = wanted.run.plan(&driver, &workflow)?;
+    new: Body<NewSchedule>,
+) -> Result<JsonObject, ApiError> {
+    check_tenant(&driver, &tenant)?;
+    let NewSchedule { trigger_at, template } = body(new)?;
+    let at = query::time("triggerAt", &trigger_at)?;
+    let template = template.template(&driver, &workflow)?;
     driver
         .add(Capacity::Runs, |state, now| {
-            let ids = state.schedule(&plan, &[at], now).map_err(|_| ApiError::bad_request("workflow not found"))?;
-            ids.first().map_or(Err(ApiError::not_found()), |id| found(&driver, state, *id))
+            let ids = state.schedule(&template, &[at], now).map_err(|_| ApiError::bad_request("workflow not found"))?;
+            ids.first().map_or(Err(ApiError::not_found()), |id| respond(&driver, state, *id))
         })
         .await?
 }
 
 async fn list(
-    Shared(driver): Shared<Arc<Driver>>,
+    AxumState(driver): AxumState<Arc<Driver>>,
     Path(tenant): Path<String>,
-    RawQuery(text): RawQuery,
-) -> Result<Listing, ApiError> {
-    own_tenant(&driver, &tenant)?;
-    let (mut page, mut by) = (Page::default(), planned::Filter::default());
+    RawQuery(query): RawQuery,
+) -> Result<ListResponse, ApiError> {
+    check_tenant(&driver, &tenant)?;
+    let (mut page, mut filter) = (Page::default(), TemplateFilter::default());
     let mut statuses: Vec<String> = Vec::new();
-    for (key, value) in query::pairs(text.as_deref().unwrap_or_default()) {
+    for (key, value) in query::pairs(query.as_deref()) {
         match key.as_str() {
             "statuses" => statuses.push(value),
-            _ if page.read(&key, &value).map_err(ApiError::bad_request)? => {}
-            _ if by.read(&key, &value).map_err(ApiError::bad_request)? => {}
-            other => return Err(ApiError::bad_request(query::unknown(other))),
+            _ if page.parse(&key, &value)? => {}
+            _ if filter.parse(&key, &value)? => {}
+            other => return Err(query::unknown(other)),
         }
     }
-    let chosen = driver
+    let includes_schedules = statuses.is_empty() || statuses.iter().any(|status| status == STATUS);
+    let ids = driver
         .with(|state, _| {
-            let wanted = statuses.is_empty() || statuses.iter().any(|status| status == STATUS);
-            let all = state.schedules().filter(|(_, scheduled)| wanted && by.fits(state, &scheduled.template));
-            let mut all: Vec<(Uuid, &ScheduledRun)> = all.collect();
-            all.sort_by_key(|(_, scheduled)| std::cmp::Reverse(scheduled.at));
-            all.into_iter().map(|(id, _)| id).collect::<Vec<Uuid>>()
+            let matches = |run: &ScheduledRun| includes_schedules && filter.matches(state, &run.template);
+            let mut runs: Vec<(Uuid, &ScheduledRun)> = state.schedules().filter(|(_, run)| matches(run)).collect();
+            runs.sort_by_key(|(_, run)| Reverse(run.at));
+            runs.into_iter().map(|(id, _)| id).collect::<Vec<Uuid>>()
         })
         .await?;
-    Ok(Listing::new(&driver, &page, chosen, |driver, state, _, id| {
-        state.scheduled(*id).map(|scheduled| view(driver, state, *id, scheduled))
-    })
-    .await?)
+    let list = ListResponse::new(&driver, &page, ids, |driver, state, _, id| {
+        state.scheduled(*id).map(|run| object(driver, state, *id, run))
+    });
+    Ok(list.await?)
 }
 
-async fn one(
-    Shared(driver): Shared<Arc<Driver>>,
-    Path((tenant, it)): Path<(String, String)>,
-) -> Result<View, ApiError> {
-    own_tenant(&driver, &tenant)?;
-    let id = id(&it, "scheduled run")?;
-    driver.with(|state, _| found(&driver, state, id)).await?
+async fn get_schedule(
+    AxumState(driver): AxumState<Arc<Driver>>,
+    Path((tenant, id)): Path<(String, String)>,
+) -> Result<JsonObject, ApiError> {
+    check_tenant(&driver, &tenant)?;
+    let id = parse_id(&id, "scheduled run")?;
+    driver.with(|state, _| respond(&driver, state, id)).await?
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Change {
+struct ScheduleUpdate {
     trigger_at: String,
 }
 
-async fn change(
-    Shared(driver): Shared<Arc<Driver>>,
-    Path((tenant, it)): Path<(String, String)>,
-    change: Result<Json<Change>, JsonRejection>,
-) -> Result<View, ApiError> {
-    own_tenant(&driver, &tenant)?;
-    let id = id(&it, "scheduled run")?;
-    let Json(change) = change.map_err(|e| ApiError::bad_request(e.body_text()))?;
-    let at = query::time("triggerAt", &change.trigger_at).map_err(ApiError::bad_request)?;
+async fn update(
+    AxumState(driver): AxumState<Arc<Driver>>,
+    Path((tenant, id)): Path<(String, String)>,
+    update: Body<ScheduleUpdate>,
+) -> Result<JsonObject, ApiError> {
+    check_tenant(&driver, &tenant)?;
+    let id = parse_id(&id, "scheduled run")?;
+    let at = query::time("triggerAt", &body(update)?.trigger_at)?;
     driver
         .with(|state, _| {
             if !state.reschedule(id, at) {
                 return Err(ApiError::not_found());
             }
-            found(&driver, state, id)
+            respond(&driver, state, id)
         })
         .await?
 }
 
-async fn remove(
-    Shared(driver): Shared<Arc<Driver>>,
-    Path((tenant, it)): Path<(String, String)>,
+async fn delete(
+    AxumState(driver): AxumState<Arc<Driver>>,
+    Path((tenant, id)): Path<(String, String)>,
 ) -> Result<StatusCode, ApiError> {
-    own_tenant(&driver, &tenant)?;
-    let id = id(&it, "scheduled run")?;
+    check_tenant(&driver, &tenant)?;
+    let id = parse_id(&id, "scheduled run")?;
     match driver.with(|state, _| state.unschedule(id)).await? {
         true => Ok(StatusCode::NO_CONTENT),
         false => Err(ApiError::not_found()),
     }
 }
 
+/// Selects schedules by their ids or by a filter.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Many {
+struct Selection {
     scheduled_workflow_run_ids: Option<Vec<Uuid>>,
-    filter: Option<planned::BodyFilter>,
+    filter: Option<TemplateFilterBody>,
 }
 
-async fn remove_many(
-    Shared(driver): Shared<Arc<Driver>>,
+async fn delete_many(
+    AxumState(driver): AxumState<Arc<Driver>>,
     Path(tenant): Path<String>,
-    many: Result<Json<Many>, JsonRejection>,
-) -> Answer {
-    own_tenant(&driver, &tenant)?;
-    let Json(many) = many.map_err(|e| ApiError::bad_request(e.body_text()))?;
-    let filter = many.filter.map(planned::Filter::try_from).transpose().map_err(ApiError::bad_request)?;
-    let given = many.scheduled_workflow_run_ids.unwrap_or_default();
-    if given.is_empty() == filter.is_none() {
-        return Err(ApiError::bad_request("give either scheduledWorkflowRunIds or a filter"));
+    selection: Body<Selection>,
+) -> JsonResponse {
+    check_tenant(&driver, &tenant)?;
+    let Selection { scheduled_workflow_run_ids, filter } = body(selection)?;
+    let filter = filter.map(TemplateFilter::try_from).transpose()?;
+    let ids = scheduled_workflow_run_ids.unwrap_or_default();
+    if ids.is_empty() == filter.is_none() {
+        return Err(ApiError::bad_request("provide either scheduledWorkflowRunIds or a filter"));
     }
-    let done = driver
+    let (deleted, errors) = driver
         .with(|state, _| {
             let ids = match filter {
-                Some(by) => {
-                    state.schedules().filter(|(_, it)| by.fits(state, &it.template)).map(|(id, _)| id).collect()
+                Some(filter) => {
+                    let runs = state.schedules().filter(|(_, run)| filter.matches(state, &run.template));
+                    runs.map(|(id, _)| id).collect()
                 }
-                None => given,
+                None => ids,
             };
-            each(ids, |id| state.unschedule(id))
+            apply_to_each(ids, |id| state.unschedule(id))
         })
         .await?;
-    Ok(Json(json!({ "deletedIds": done.0, "errors": done.1 })))
+    Ok(Json(json!({ "deletedIds": deleted, "errors": errors })))
 }
 
 #[derive(Deserialize)]
@@ -182,33 +189,31 @@ struct Update {
     trigger_at: String,
 }
 
-async fn change_many(
-    Shared(driver): Shared<Arc<Driver>>,
+async fn update_many(
+    AxumState(driver): AxumState<Arc<Driver>>,
     Path(tenant): Path<String>,
-    updates: Result<Json<Updates>, JsonRejection>,
-) -> Answer {
-    own_tenant(&driver, &tenant)?;
-    let Json(Updates { updates }) = updates.map_err(|e| ApiError::bad_request(e.body_text()))?;
-    let time = |it: Update| Ok((it.id, query::time("triggerAt", &it.trigger_at)?));
-    let times = updates
-        .into_iter()
-        .map(time)
-        .collect::<Result<Vec<(Uuid, Timestamp)>, String>>()
-        .map_err(ApiError::bad_request)?;
-    let done = driver
-        .with(|state, _| {
-            let at = |id: Uuid| times.iter().find(|(of, _)| *of == id).map(|(_, at)| *at).unwrap_or_default();
-            each(times.iter().map(|(id, _)| *id).collect(), |id| state.reschedule(id, at(id)))
-        })
+    updates: Body<Updates>,
+) -> JsonResponse {
+    check_tenant(&driver, &tenant)?;
+    let Updates { updates } = body(updates)?;
+    let ids: Vec<Uuid> = updates.iter().map(|update| update.id).collect();
+    let mut times: HashMap<Uuid, Timestamp> = HashMap::new();
+    for update in updates {
+        let at = query::time("triggerAt", &update.trigger_at)?;
+        // Of two updates of one schedule, the first counts.
+        times.entry(update.id).or_insert(at);
+    }
+    let (updated, errors) = driver
+        .with(|state, _| apply_to_each(ids, |id| times.get(&id).is_some_and(|at| state.reschedule(id, *at))))
         .await?;
-    Ok(Json(json!({ "updatedIds": done.0, "errors": done.1 })))
+    Ok(Json(json!({ "updatedIds": updated, "errors": errors })))
 }
 
-/// Those that were done, and those that were not found.
-fn each(ids: Vec<Uuid>, mut act: impl FnMut(Uuid) -> bool) -> (Vec<String>, Vec<Value>) {
+/// The ids for which the operation returned `true`, and an error for each of the others.
+fn apply_to_each(ids: Vec<Uuid>, mut operation: impl FnMut(Uuid) -> bool) -> (Vec<String>, Vec<Value>) {
     let (mut done, mut errors) = (Vec::new(), Vec::new());
     for id in ids {
-        match act(id) {
+        match operation(id) {
             true => done.push(id.to_string()),
             false => errors.push(json!({ "id": id.to_string(), "error": "not found" })),
         }
@@ -216,20 +221,17 @@ fn each(ids: Vec<Uuid>, mut act: impl FnMut(Uuid) -> bool) -> (Vec<String>, Vec<
     (done, errors)
 }
 
-fn found(driver: &Driver, state: &State, id: Uuid) -> Result<View, ApiError> {
-    let scheduled = state.scheduled(id).ok_or_else(ApiError::not_found)?;
-    Ok(view(driver, state, id, scheduled))
+fn respond(driver: &Driver, state: &State, id: Uuid) -> Result<JsonObject, ApiError> {
+    let run = state.scheduled(id).ok_or_else(ApiError::not_found)?;
+    Ok(object(driver, state, id, run))
 }
 
-fn view(driver: &Driver, state: &State, id: Uuid, scheduled: &ScheduledRun) -> View {
-    let mut view = json!({
-        "metadata": meta(id, scheduled.created),
+fn object(driver: &Driver, state: &State, id: Uuid, run: &ScheduledRun) -> JsonObject {
+    let fields = json!({
+        "metadata": resource_metadata(id, run.created),
         "tenantId": driver.tenant.to_string(),
-        "triggerAt": rfc3339(scheduled.at),
+        "triggerAt": rfc3339(run.at),
         "method": "API",
     });
-    planned::add_workflow(&mut view, state, &scheduled.template);
-    let mut view = View::of(view);
-    planned::add_payloads(&mut view, &scheduled.template);
-    view
+    with_template(fields, state, &run.template)
 }

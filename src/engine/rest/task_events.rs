@@ -1,23 +1,27 @@
-//! What happened to tasks, step by step: Hatchet's task events.
+//! The history of tasks, which Hatchet calls task events.
 
-use std::sync::Arc;
+use std::{cmp::Reverse, sync::Arc};
 
 use axum::{
     Router,
-    extract::{Path, RawQuery, State as Shared},
+    extract::{Path, RawQuery, State as AxumState},
     routing::get,
 };
 use serde_json::json;
 
 use super::{
-    ApiError, id, query, rfc3339,
-    view::{Payload, View},
+    ApiError,
+    request::{parse_id, query},
+    response::{
+        json_object::{JsonObject, Payload},
+        rfc3339,
+    },
 };
 use crate::{
     engine::{
         driver::Driver,
         state::{
-            HistoryEvent, HistoryEventKind, State,
+            HistoryEvent, HistoryEventKind as Kind, State,
             model::{Phase, Run, Task},
         },
     },
@@ -26,149 +30,151 @@ use crate::{
 
 pub(super) fn routes() -> Router<Arc<Driver>> {
     Router::new()
-        .route("/api/v1/stable/tasks/{task}/task-events", get(of_task))
-        .route("/api/v1/stable/workflow-runs/{run}/task-events", get(of_run))
+        .route("/api/v1/stable/tasks/{task}/task-events", get(list_of_task))
+        .route("/api/v1/stable/workflow-runs/{run}/task-events", get(list_of_run))
 }
 
-async fn of_task(
-    Shared(driver): Shared<Arc<Driver>>,
+async fn list_of_task(
+    AxumState(driver): AxumState<Arc<Driver>>,
     Path(task): Path<String>,
-    RawQuery(text): RawQuery,
-) -> Result<View, ApiError> {
-    let id: RunId = id(&task, "task")?;
-    let part = part(text.as_deref())?;
+    RawQuery(query): RawQuery,
+) -> Result<JsonObject, ApiError> {
+    let id: RunId = parse_id(&task, "task")?;
+    let range = Range::parse(query.as_deref())?;
     driver
         .with(|state, _| {
             let task = state.task(id).filter(|task| task.is_made()).ok_or_else(ApiError::not_found)?;
-            Ok(rows(newest_first(steps(state, id, task)), part))
+            Ok(range.response(newest_first(task_events(state, id, task))))
         })
         .await?
 }
 
-async fn of_run(
-    Shared(driver): Shared<Arc<Driver>>,
+async fn list_of_run(
+    AxumState(driver): AxumState<Arc<Driver>>,
     Path(run): Path<String>,
-    RawQuery(text): RawQuery,
-) -> Result<View, ApiError> {
-    let id: RunId = id(&run, "workflow run")?;
-    let part = part(text.as_deref())?;
+    RawQuery(query): RawQuery,
+) -> Result<JsonObject, ApiError> {
+    let id: RunId = parse_id(&run, "workflow run")?;
+    let range = Range::parse(query.as_deref())?;
     driver
         .with(|state, _| {
             let (_, run) = state.run(id).ok_or_else(ApiError::not_found)?;
-            Ok(rows(of(state, run), part))
+            Ok(range.response(run_events(state, run)))
         })
         .await?
 }
 
-/// All of a run's, the newest first.
-pub(super) fn of(state: &State, run: &Run) -> Vec<View> {
+/// All events of a run's tasks, the newest first.
+pub(super) fn run_events(state: &State, run: &Run) -> Vec<JsonObject> {
     let tasks = run.tasks.iter().filter_map(|id| Some((*id, state.task(*id)?)));
-    newest_first(tasks.flat_map(|(id, task)| steps(state, id, task)).collect())
+    newest_first(tasks.flat_map(|(id, task)| task_events(state, id, task)).collect())
 }
 
-/// How many to pass over, and how many to show.
-fn part(query: Option<&str>) -> Result<(usize, usize), ApiError> {
-    let mut part = (0, usize::MAX);
-    for (key, value) in query::pairs(query.unwrap_or_default()) {
-        let number = query::read(&key, &value).map_err(ApiError::bad_request);
-        match key.as_str() {
-            "offset" => part.0 = number?,
-            "limit" => part.1 = number?,
-            other => return Err(ApiError::bad_request(query::unknown(other))),
+/// The part of the history that a query asks for; all of it by default.
+struct Range {
+    offset: usize,
+    limit: usize,
+}
+
+impl Range {
+    fn parse(query: Option<&str>) -> Result<Self, ApiError> {
+        let mut range = Self { offset: 0, limit: usize::MAX };
+        for (key, value) in query::pairs(query) {
+            match key.as_str() {
+                "offset" => range.offset = query::parse(&key, &value)?,
+                "limit" => range.limit = query::parse(&key, &value)?,
+                other => return Err(query::unknown(other)),
+            }
         }
+        Ok(range)
     }
-    Ok(part)
+
+    fn response(&self, events: Vec<JsonObject>) -> JsonObject {
+        // The pagination is empty, as in a real engine.
+        let mut object = JsonObject::from_value(json!({ "pagination": {} }));
+        object.objects("rows", events.into_iter().skip(self.offset).take(self.limit).collect());
+        object
+    }
 }
 
-fn rows(all: Vec<View>, (offset, limit): (usize, usize)) -> View {
-    // The real engine's pagination is empty here too.
-    let mut view = View::of(json!({ "pagination": {} }));
-    view.views("rows", all.into_iter().skip(offset).take(limit).collect());
-    view
+/// An event and its sort key: time and number.
+type Keyed = ((u64, u64), JsonObject);
+
+fn newest_first(mut events: Vec<Keyed>) -> Vec<JsonObject> {
+    events.sort_by_key(|(key, _)| Reverse(*key));
+    events.into_iter().map(|(_, event)| event).collect()
 }
 
-/// A step with what it is sorted by: its time and its number.
-type Step = ((u64, u64), View);
-
-fn newest_first(mut steps: Vec<Step>) -> Vec<View> {
-    steps.sort_by_key(|(place, _)| std::cmp::Reverse(*place));
-    steps.into_iter().map(|(_, step)| step).collect()
-}
-
-fn steps(state: &State, id: RunId, task: &Task) -> Vec<Step> {
+fn task_events(state: &State, id: RunId, task: &Task) -> Vec<Keyed> {
     let name = state.spec(id).map(|spec| spec.name.to_string());
     let mut worker = None;
-    let mut steps = Vec::new();
+    let mut events = Vec::new();
     for (number, event) in task.history.numbered() {
-        let (kind, message, error) = words(&event);
         match &event.kind {
-            HistoryEventKind::Assigned(id) => worker = Some(id.to_string()),
-            HistoryEventKind::Started
-            | HistoryEventKind::Finished
-            | HistoryEventKind::Refreshed(_)
-            | HistoryEventKind::SlotReleased => {}
-            HistoryEventKind::Queued
-            | HistoryEventKind::Failed(_)
-            | HistoryEventKind::TimedOut(_)
-            | HistoryEventKind::NotTaken
-            | HistoryEventKind::Cancelled => worker = None,
-            HistoryEventKind::Reassigned
-            | HistoryEventKind::Retrying(_)
-            | HistoryEventKind::Replayed
-            | HistoryEventKind::Skipped => worker = None,
+            Kind::Assigned(id) => worker = Some(id.to_string()),
+            Kind::Started | Kind::Finished | Kind::Refreshed(_) | Kind::SlotReleased => {}
+            Kind::Queued | Kind::Failed(_) | Kind::TimedOut(_) | Kind::NotTaken | Kind::Cancelled => worker = None,
+            Kind::Reassigned | Kind::Retrying(_) | Kind::Replayed | Kind::Skipped => worker = None,
         }
         let output = match &task.phase {
-            Phase::Completed(output) if event.attempt == task.attempt && event.kind == HistoryEventKind::Finished => {
-                Some(output)
-            }
+            Phase::Completed(output) if event.attempt == task.attempt && event.kind == Kind::Finished => Some(output),
             _ => None,
         };
-        // A number of the task's and room for each of its steps, two for an assignment.
-        let number = (task.seq << 24) + 2 * number;
-        let view = |number: u64, kind: &str, message: &str| {
-            let mut view = View::of(json!({
+        let Description { kind, message, error } = describe(&event);
+        let object = |number: u64, kind: &str, message: &str| {
+            let mut object = JsonObject::from_value(json!({
                 "id": number, "taskId": id.to_string(), "timestamp": rfc3339(event.at), "eventType": kind,
                 "message": message, "errorMessage": error, "taskDisplayName": name,
                 "retryCount": event.attempt, "attempt": event.attempt + 1,
             }));
-            view.payload("output", Payload::Text(output.cloned().unwrap_or_else(|| "".into())));
+            object.payload("output", Payload::Text(output.cloned().unwrap_or_else(|| "".into())));
             if let Some(worker) = &worker {
-                view.set("workerId", worker.as_str());
+                object.set("workerId", worker.as_str());
             }
-            ((event.at.0, number), view)
+            ((event.at.0, number), object)
         };
-        steps.push(view(number, kind, &message));
-        if matches!(event.kind, HistoryEventKind::Assigned(_)) {
-            steps.push(view(number + 1, "SENT_TO_WORKER", "Sent task run to the assigned worker"));
+        // Unique over all tasks: the task's number, and two numbers for each of its events, as an assignment has two.
+        let number = (task.seq << 24) + 2 * number;
+        events.push(object(number, kind, &message));
+        if matches!(event.kind, Kind::Assigned(_)) {
+            events.push(object(number + 1, "SENT_TO_WORKER", "Sent task run to the assigned worker"));
         }
     }
-    steps
+    events
 }
 
-/// The type, the message and the error of a step, as a real engine words them.
-fn words(event: &HistoryEvent) -> (&'static str, String, &str) {
-    let plain = |kind| (kind, String::new(), "");
+/// An event in the texts of a real engine.
+#[derive(Debug, PartialEq, Eq)]
+struct Description<'a> {
+    kind: &'static str,
+    message: String,
+    error: &'a str,
+}
+
+fn describe(event: &HistoryEvent) -> Description<'_> {
+    let plain = |kind| Description { kind, message: String::new(), error: "" };
+    let with_message = |kind, message| Description { kind, message, error: "" };
     match &event.kind {
-        HistoryEventKind::Queued => plain("QUEUED"),
-        HistoryEventKind::Assigned(_) => plain("ASSIGNED"),
-        HistoryEventKind::Started => plain("STARTED"),
-        HistoryEventKind::Finished => plain("FINISHED"),
-        HistoryEventKind::Failed(error) => ("FAILED", String::new(), error),
-        HistoryEventKind::TimedOut(error) => ("TIMED_OUT", error.to_string(), ""),
-        HistoryEventKind::NotTaken => plain("SCHEDULING_TIMED_OUT"),
-        HistoryEventKind::Cancelled => plain("CANCELLED"),
-        HistoryEventKind::Reassigned => plain("REASSIGNED"),
-        HistoryEventKind::Retrying(wait) if wait.is_zero() => {
-            ("RETRYING", format!("This is retry number {}.", event.attempt), "")
+        Kind::Queued => plain("QUEUED"),
+        Kind::Assigned(_) => plain("ASSIGNED"),
+        Kind::Started => plain("STARTED"),
+        Kind::Finished => plain("FINISHED"),
+        Kind::Failed(error) => Description { kind: "FAILED", message: String::new(), error },
+        Kind::TimedOut(error) => with_message("TIMED_OUT", error.to_string()),
+        Kind::NotTaken => plain("SCHEDULING_TIMED_OUT"),
+        Kind::Cancelled => plain("CANCELLED"),
+        Kind::Reassigned => plain("REASSIGNED"),
+        Kind::Retrying(wait) if wait.is_zero() => {
+            with_message("RETRYING", format!("This is retry number {}.", event.attempt))
         }
-        HistoryEventKind::Retrying(wait) => {
+        Kind::Retrying(wait) => {
             let at = rfc3339(event.at.plus(*wait));
-            ("RETRYING", format!("This is retry number {}. Retrying in {wait:?} ({at}).", event.attempt), "")
+            with_message("RETRYING", format!("This is retry number {}. Retrying in {wait:?} ({at}).", event.attempt))
         }
-        HistoryEventKind::Replayed => ("RETRIED_BY_USER", "Task was replayed, resetting task result.".to_owned(), ""),
-        HistoryEventKind::Skipped => plain("SKIPPED"),
-        HistoryEventKind::Refreshed(by) => ("TIMEOUT_REFRESHED", format!("Timeout refreshed by {by:?}"), ""),
-        HistoryEventKind::SlotReleased => plain("SLOT_RELEASED"),
+        Kind::Replayed => with_message("RETRIED_BY_USER", "Task was replayed, resetting task result.".to_owned()),
+        Kind::Skipped => plain("SKIPPED"),
+        Kind::Refreshed(by) => with_message("TIMEOUT_REFRESHED", format!("Timeout refreshed by {by:?}")),
+        Kind::SlotReleased => plain("SLOT_RELEASED"),
     }
 }
 
@@ -180,10 +186,10 @@ mod tests {
     use crate::engine::state::Timestamp;
 
     #[test]
-    fn a_wait_is_told_with_its_end() {
-        let what = HistoryEventKind::Retrying(Duration::from_millis(1440));
-        let event = HistoryEvent { at: Timestamp(1_000), attempt: 2, kind: what };
-        let message = "This is retry number 2. Retrying in 1.44s (1970-01-01T00:00:02.440Z).";
-        assert_eq!(words(&event), ("RETRYING", message.to_owned(), ""));
+    fn back_off_is_described_with_its_end() {
+        let kind = Kind::Retrying(Duration::from_millis(1440));
+        let event = HistoryEvent { at: Timestamp(1_000), attempt: 2, kind };
+        let message = "This is retry number 2. Retrying in 1.44s (1970-01-01T00:00:02.440Z).".to_owned();
+        assert_eq!(describe(&event), Description { kind: "RETRYING", message, error: "" });
     }
 }

@@ -1,48 +1,51 @@
-//! Tasks: one, its log, cancelling and replaying.
+//! Tasks: details, logs, cancelling and replaying.
 
 use std::sync::Arc;
 
 use axum::{
     Json, Router,
-    extract::{Path, RawQuery, State as Shared, rejection::JsonRejection},
+    extract::{Path, RawQuery, State as AxumState},
     routing::{get, post},
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Answer, ApiError, id, own_tenant, query, rfc3339, runs, shown, view::View};
+use super::{
+    ApiError,
+    request::{Body, body, check_tenant, parse_id, query},
+    response::{JsonResponse, json_object::JsonObject, rfc3339, run::task_object},
+};
 use crate::{
     engine::{
         driver::Driver,
         state::{ClockReading, RunFilter, State, Timestamp, model::LogLine},
-        validate::payload::{metadata_pair, status_word},
+        validate::filter::{metadata_pair, status},
     },
     hatchet::wire::RunId,
 };
 
-/// Most runs that one filter chooses: the real engine's.
-const MAX_CHOSEN: usize = 20_000;
+/// Most runs that a filter selects, as in a real engine.
+const MAX_SELECTED: usize = 20_000;
 
-/// Hatchet's API requires it, and a filter that chooses every run there is would be a slip.
-const NO_SINCE: &str = "the filter has no `since`: name the time from which on runs are meant, as \
-                        2026-01-31T00:00:00Z";
+/// Hatchet's API requires `since`; a filter that selects every run would hardly be intended.
+const MISSING_SINCE: &str = "the filter has no `since`: add the time of the oldest run, such as 2026-01-31T00:00:00Z";
 
 pub(super) fn routes() -> Router<Arc<Driver>> {
     Router::new()
-        .route("/api/v1/stable/tasks/{task}", get(one))
-        .route("/api/v1/stable/tasks/{task}/logs", get(logs))
+        .route("/api/v1/stable/tasks/{task}", get(get_task))
+        .route("/api/v1/stable/tasks/{task}/logs", get(list_logs))
         .route("/api/v1/stable/tenants/{tenant}/tasks/cancel", post(cancel))
         .route("/api/v1/stable/tenants/{tenant}/tasks/replay", post(replay))
 }
 
-async fn one(Shared(driver): Shared<Arc<Driver>>, Path(task): Path<String>) -> Result<View, ApiError> {
-    let id: RunId = id(&task, "task")?;
-    driver.with(|state, _| runs::task_view(&driver, state, id, true).ok_or_else(ApiError::not_found)).await?
+async fn get_task(AxumState(driver): AxumState<Arc<Driver>>, Path(task): Path<String>) -> Result<JsonObject, ApiError> {
+    let id: RunId = parse_id(&task, "task")?;
+    driver.with(|state, _| task_object(&driver, state, id, true).ok_or_else(ApiError::not_found)).await?
 }
 
-/// What a reader of a log asks for.
+/// The parameters of a list of log lines.
 #[derive(Default)]
-struct Lines {
+struct LogQuery {
     limit: Option<usize>,
     since: Option<Timestamp>,
     until: Option<Timestamp>,
@@ -52,25 +55,25 @@ struct Lines {
     attempt: Option<i32>,
 }
 
-impl Lines {
-    fn read(text: &str) -> Result<Self, String> {
-        let mut wanted = Self::default();
-        for (key, value) in query::pairs(text) {
+impl LogQuery {
+    fn parse(query: Option<&str>) -> Result<Self, ApiError> {
+        let mut parsed = Self::default();
+        for (key, value) in query::pairs(query) {
             match key.as_str() {
-                "limit" => wanted.limit = Some(query::read(&key, &value)?),
-                "since" => wanted.since = Some(query::time(&key, &value)?),
-                "until" => wanted.until = Some(query::time(&key, &value)?),
-                "search" => wanted.search = value,
-                "levels" => wanted.levels.push(value),
-                "order_by_direction" => wanted.newest_first = value == "DESC",
-                "attempt" => wanted.attempt = Some(query::read(&key, &value)?),
+                "limit" => parsed.limit = Some(query::parse(&key, &value)?),
+                "since" => parsed.since = Some(query::time(&key, &value)?),
+                "until" => parsed.until = Some(query::time(&key, &value)?),
+                "search" => parsed.search = value,
+                "levels" => parsed.levels.push(value),
+                "order_by_direction" => parsed.newest_first = value == "DESC",
+                "attempt" => parsed.attempt = Some(query::parse(&key, &value)?),
                 other => return Err(query::unknown(other)),
             }
         }
-        Ok(wanted)
+        Ok(parsed)
     }
 
-    fn fits(&self, line: &LogLine) -> bool {
+    fn matches(&self, line: &LogLine) -> bool {
         self.since.is_none_or(|at| line.at >= at)
             && self.until.is_none_or(|at| line.at <= at)
             && line.message.contains(&self.search)
@@ -79,35 +82,41 @@ impl Lines {
     }
 }
 
-async fn logs(Shared(driver): Shared<Arc<Driver>>, Path(task): Path<String>, RawQuery(text): RawQuery) -> Answer {
-    let id: RunId = id(&task, "task")?;
-    let wanted = Lines::read(text.as_deref().unwrap_or_default()).map_err(ApiError::bad_request)?;
+async fn list_logs(
+    AxumState(driver): AxumState<Arc<Driver>>,
+    Path(task): Path<String>,
+    RawQuery(query): RawQuery,
+) -> JsonResponse {
+    let id: RunId = parse_id(&task, "task")?;
+    let query = LogQuery::parse(query.as_deref())?;
     driver
         .with(|state, _| {
             state.task(id).ok_or_else(ApiError::not_found)?;
             let name = state.spec(id).map(|spec| spec.name.to_string());
-            let view = |line: &LogLine| {
+            let row = |line: &LogLine| {
+                let metadata: Value = serde_json::from_str(&line.metadata).unwrap_or_else(|_| json!({}));
                 json!({
                     "createdAt": rfc3339(line.at), "message": line.message, "level": line.level,
-                    "metadata": shown(&line.metadata), "retryCount": line.attempt, "attempt": line.attempt + 1,
+                    "metadata": metadata, "retryCount": line.attempt, "attempt": line.attempt + 1,
                     "taskExternalId": id.to_string(), "taskDisplayName": name,
                 })
             };
-            let limit = wanted.limit.unwrap_or(usize::MAX);
-            let lines = state.lines(id).filter(|line| wanted.fits(line));
-            let rows: Vec<Value> = if wanted.newest_first {
-                lines.rev().take(limit).map(view).collect()
+            let limit = query.limit.unwrap_or(usize::MAX);
+            let lines = state.lines(id).filter(|line| query.matches(line));
+            let rows: Vec<Value> = if query.newest_first {
+                lines.rev().take(limit).map(row).collect()
             } else {
-                lines.take(limit).map(view).collect()
+                lines.take(limit).map(row).collect()
             };
             Ok(Json(json!({ "rows": rows })))
         })
         .await?
 }
 
+/// Selects runs and tasks by their ids or by a filter.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Chosen {
+struct Selection {
     external_ids: Option<Vec<RunId>>,
     filter: Option<Filter>,
 }
@@ -123,11 +132,11 @@ struct Filter {
 }
 
 async fn cancel(
-    Shared(driver): Shared<Arc<Driver>>,
+    AxumState(driver): AxumState<Arc<Driver>>,
     Path(tenant): Path<String>,
-    chosen: Result<Json<Chosen>, JsonRejection>,
-) -> Answer {
-    each(&driver, &tenant, chosen, |state, id, now| {
+    selection: Body<Selection>,
+) -> JsonResponse {
+    apply_to_each(&driver, &tenant, selection, |state, id, now| {
         state.cancel(id, now);
         true
     })
@@ -135,50 +144,50 @@ async fn cancel(
 }
 
 async fn replay(
-    Shared(driver): Shared<Arc<Driver>>,
+    AxumState(driver): AxumState<Arc<Driver>>,
     Path(tenant): Path<String>,
-    chosen: Result<Json<Chosen>, JsonRejection>,
-) -> Answer {
-    each(&driver, &tenant, chosen, State::replay).await
+    selection: Body<Selection>,
+) -> JsonResponse {
+    apply_to_each(&driver, &tenant, selection, State::replay).await
 }
 
-async fn each(
+/// Applies an operation to the selected runs. Responds with the ids for which it returned `true`.
+async fn apply_to_each(
     driver: &Driver,
     tenant: &str,
-    chosen: Result<Json<Chosen>, JsonRejection>,
-    act: impl Fn(&mut State, RunId, ClockReading) -> bool,
-) -> Answer {
-    own_tenant(driver, tenant)?;
-    let Json(chosen) = chosen.map_err(|e| ApiError::bad_request(e.body_text()))?;
-    let selection = chosen.filter.map(selection).transpose().map_err(ApiError::bad_request)?;
-    if selection.is_some() && chosen.external_ids.as_ref().is_some_and(|ids| !ids.is_empty()) {
+    selection: Body<Selection>,
+    operation: impl Fn(&mut State, RunId, ClockReading) -> bool,
+) -> JsonResponse {
+    check_tenant(driver, tenant)?;
+    let Selection { external_ids, filter } = body(selection)?;
+    let filter = filter.map(run_filter).transpose()?;
+    let external_ids = external_ids.unwrap_or_default();
+    if filter.is_some() && !external_ids.is_empty() {
         return Err(ApiError::bad_request("cannot provide both external ids and filter"));
     }
     let ids: Vec<String> = driver
         .with(|state, now| {
-            let ids = match &selection {
-                Some(selection) => state.select(selection).take(MAX_CHOSEN).collect(),
-                None => chosen.external_ids.unwrap_or_default(),
+            let ids = match &filter {
+                Some(filter) => state.select(filter).take(MAX_SELECTED).collect(),
+                None => external_ids,
             };
-            ids.into_iter().filter(|id| act(state, *id, now)).map(|id| id.to_string()).collect()
+            ids.into_iter().filter(|id| operation(state, *id, now)).map(|id| id.to_string()).collect()
         })
         .await?;
     Ok(Json(json!({ "ids": ids })))
 }
 
-fn selection(filter: Filter) -> Result<RunFilter, String> {
-    // A real engine takes the filter for one of the year 1, finds nothing and says OK: see the head of `engine`.
-    let since = filter.since.ok_or(NO_SINCE)?;
+fn run_filter(filter: Filter) -> Result<RunFilter, ApiError> {
+    // A real engine takes a missing `since` for a time in the year 1, finds nothing and responds with OK.
+    let since = filter.since.ok_or_else(|| ApiError::bad_request(MISSING_SINCE))?;
     let statuses = filter.statuses.unwrap_or_default();
     let metadata = filter.additional_metadata.unwrap_or_default();
     Ok(RunFilter {
         since: Some(query::time("since", &since)?),
         until: filter.until.map(|text| query::time("until", &text)).transpose()?,
-        statuses: statuses.iter().map(|word| status_word(word)).collect::<Result<_, _>>()?,
+        statuses: statuses.iter().map(|name| status(name)).collect::<Result<_, _>>()?,
         workflows: filter.workflow_ids.unwrap_or_default(),
         metadata: metadata.iter().map(|pair| metadata_pair(pair)).collect::<Result<_, _>>()?,
-        all_pairs: false,
-        parent: None,
-        event: None,
+        ..RunFilter::default()
     })
 }

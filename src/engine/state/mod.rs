@@ -217,7 +217,7 @@ impl State {
             Capacity::Runs => 0,
             Capacity::Workers => WORKER_RESERVE,
         };
-        self.held_bytes() < self.keep.held_bytes.saturating_add(reserve)
+        self.held_bytes() < self.keep.max_bytes.saturating_add(reserve)
     }
 
     /// The engine's waits, which declarations fall back on.

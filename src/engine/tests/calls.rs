@@ -29,7 +29,7 @@ async fn nobody_comes_in_without_the_token() {
 
 #[tokio::test]
 async fn full_engine_refuses_load_until_runs_have_ended() {
-    let bound = EngineOptions { max_held_bytes: 200_000, keep_finished: 0, ..EngineOptions::default() };
+    let bound = EngineOptions { max_state_bytes: 200_000, keep_finished: 0, ..EngineOptions::default() };
     let engine = Engine::start(bound).await.unwrap();
     let (token, tenant) = (engine.handshake().token.clone(), engine.handshake().tenant_id.clone());
     let mut client = Client::new(&engine).await;
@@ -75,7 +75,7 @@ async fn full_engine_refuses_load_until_runs_have_ended() {
 
 #[tokio::test]
 async fn outputs_of_open_runs_count_as_held() {
-    let engine = Engine::start(EngineOptions { max_held_bytes: 200_000, ..EngineOptions::default() }).await.unwrap();
+    let engine = Engine::start(EngineOptions { max_state_bytes: 200_000, ..EngineOptions::default() }).await.unwrap();
     let mut client = Client::new(&engine).await;
     // The second task waits for a worker that never comes, so that the run stays open.
     client
@@ -107,7 +107,7 @@ async fn outputs_of_open_runs_count_as_held() {
 
 #[tokio::test]
 async fn worker_labels_count_as_held() {
-    let engine = Engine::start(EngineOptions { max_held_bytes: 1, ..EngineOptions::default() }).await.unwrap();
+    let engine = Engine::start(EngineOptions { max_state_bytes: 1, ..EngineOptions::default() }).await.unwrap();
     let mut client = Client::new(&engine).await;
     let worker = proto::WorkerRegisterRequest { worker_name: "w".into(), ..Default::default() };
     let worker_id = client.dispatcher.register(worker).await.unwrap().into_inner().worker_id;

@@ -82,7 +82,7 @@ async fn what_a_worker_in_the_process_ran_is_queued_again_at_once() {
     let dir = tempfile::tempdir().unwrap();
     let (engine, mut client) = start(dir.path()).await;
     client.declare("t", |_| ()).await.unwrap();
-    let mut inside = Client::with_token(&engine, &engine.own_handshake().token).await;
+    let mut inside = Client::with_token(&engine, &engine.in_process_handshake().token).await;
     let (worker, mut work) = inside.worker("t").await;
     let run = client.trigger("t", "{}").await.unwrap();
     next(&mut work).await.unwrap();
@@ -196,7 +196,7 @@ struct Heir {
 
 impl Wake for Heir {
     fn wake(self: Arc<Self>) {
-        self.outcome.send(lifecycle::data_folder::Folder::hold(&self.folder).map(drop)).unwrap();
+        self.outcome.send(lifecycle::data_folder::DataFolder::acquire(&self.folder).map(drop)).unwrap();
     }
 }
 

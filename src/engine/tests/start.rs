@@ -9,7 +9,7 @@ async fn a_restart_on_a_folder_is_a_restart() {
     let first = Engine::start(options()).await.unwrap();
     let before = first.handshake().clone();
     assert_eq!(find(dir.path()).unwrap().as_ref(), Some(&before));
-    assert_eq!(Engine::start(options()).await.unwrap_err().kind(), EngineErrorKind::Held);
+    assert_eq!(Engine::start(options()).await.unwrap_err().kind(), EngineErrorKind::FolderInUse);
     first.stop().await;
     assert_eq!(find(dir.path()).unwrap(), None);
     assert!(!dir.path().join("handshake.json").exists());

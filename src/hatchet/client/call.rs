@@ -91,7 +91,7 @@ impl Client {
         T: Into<RunItem<I>>,
     {
         let items = inputs.into_iter().map(|input| input.into().item).collect();
-        RunManyNoWait { client: self.clone(), name: task.name().to_owned(), items, output: PhantomData }
+        RunManyNoWait { client: self.clone(), name: task.name().to_owned(), items, keyed: false, output: PhantomData }
     }
 }
 
@@ -122,6 +122,7 @@ pub struct RunManyNoWait<O> {
     client: Client,
     name: String,
     items: Vec<Item>,
+    keyed: bool,
     output: PhantomData<fn() -> O>,
 }
 
@@ -342,11 +343,22 @@ impl<O: DeserializeOwned + Send + 'static> IntoFuture for RunMany<O> {
     }
 }
 
-impl<O: 'static> RunManyNoWait<O> {
+impl<O> RunManyNoWait<O> {
+    /// Whether the task has idempotency keys. Its triggers may simply be sent again, so a lost answer is reported as the
+    /// call's error, instead of looking for the runs.
+    pub(crate) fn keyed(mut self, keyed: bool) -> Self {
+        self.keyed = keyed;
+        self
+    }
+
     async fn send(mut self) -> Vec<Result<RunRef<O>, ClientError>> {
         let ids: Vec<TriggerId> = self.items.iter_mut().map(Item::trigger_id).collect();
         let items = self.items.into_iter().map(|item| (item.input, item.options));
-        let runs = self.client.trigger_many(&self.name, items).await;
+        let runs = if self.keyed {
+            self.client.trigger_many_keyed(&self.name, items).await
+        } else {
+            self.client.trigger_many(&self.name, items).await
+        };
         runs.into_iter().zip(ids).map(|(run, id)| run.map(|run| run.typed(id))).collect()
     }
 }

@@ -52,13 +52,14 @@ pub use run_ref::RunRef;
 pub use runs::{Outcomes, RunDetails, RunOutcome, TaskDetails};
 pub use stream::{RunEvent, RunEventKind, RunEvents, StreamSelector};
 pub use trigger::TRIGGER_KEY;
-pub(crate) use trigger::{BulkItem, TriggerOptions};
+pub(crate) use trigger::TriggerOptions;
 
 pub use crate::hatchet::transport::{
-    Authenticated, ClientConfig, ClientError, Connection, ENV_FILES, ErrorKind, Proxies, Rediscovery, Source, Sources,
-    Spoken, Tls, Token, diagnose, engine_folder, judge, parse_integer, probe, token_claims, unanswered,
+    Authenticated, ClientConfig, ClientError, Connection, ENV_FILES, ErrorKind, ProbeResult, Proxies, Rediscovery,
+    Source, Sources, Tls, Token, diagnose, engine_folder, explain_probe, explain_unanswered, parse_integer,
+    probe_address, token_claims,
 };
-pub(in crate::hatchet) use crate::hatchet::transport::{call_deadline as patience, connection, retry};
+pub(in crate::hatchet) use crate::hatchet::transport::{call_deadline, connection, retry};
 use crate::hatchet::{
     transport::{config, dial as transport, error, liveness as pulse},
     wire::proto::GetVersionRequest,
@@ -112,13 +113,13 @@ impl Client {
 
     /// The same, but waits no longer than this without a sign of life.
     pub(crate) async fn engine_version_within(&self, limit: Duration) -> Result<String, ClientError> {
-        self.version(patience::within(limit, GetVersionRequest {})).await
+        self.version(call_deadline::with_timeout(limit, GetVersionRequest {})).await
     }
 
     async fn version(&self, request: Request<GetVersionRequest>) -> Result<String, ClientError> {
         match self.0.connection.dispatcher().get_version(request).await {
             Ok(answer) => Ok(answer.into_inner().version),
-            Err(status) => Err(self.0.connection.failed("ask for the engine's version", status)),
+            Err(status) => Err(self.0.connection.call_error("ask for the engine's version", status)),
         }
     }
 

@@ -99,7 +99,7 @@ impl<O> RunRef<O> {
         let id = self.id;
         if self.was_seen() {
             return ClientError::new(
-                ErrorKind::Lost,
+                ErrorKind::RunLost,
                 format!(
                     "the engine no longer knows run {id}, which it knew before: it was restarted without its data, or \
                      has dropped the run since: start it again if its work is still wanted"

@@ -70,7 +70,7 @@ impl Handshake {
         let is_missing = |e: &io::Error| matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
         match private_file::check_folder(folder) {
             Err(e) if is_missing(&e) => return Ok(None),
-            Err(e) => return Err(failed("use the engine's folder", folder, e)),
+            Err(e) => return Err(failed("use the data folder", folder, e)),
             Ok(()) => {}
         }
         let lock = folder.join(LOCK_FILE);
@@ -78,10 +78,10 @@ impl Handshake {
             Ok(file) => match file.try_lock_shared() {
                 Ok(()) => false,
                 Err(TryLockError::WouldBlock) => true,
-                Err(TryLockError::Error(e)) => return Err(failed("look at", &lock, e)),
+                Err(TryLockError::Error(e)) => return Err(failed("open", &lock, e)),
             },
             Err(e) if is_missing(&e) => false,
-            Err(e) => return Err(failed("look at", &lock, e)),
+            Err(e) => return Err(failed("open", &lock, e)),
         };
         if !held {
             return Ok(None);

@@ -1,18 +1,17 @@
 //! The context of an attempt: what its body sees and sends beside its input and output.
 
-use std::{
-    fmt,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicU64, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
 };
 
 use serde_json::{Map, Value};
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
-use super::TaskError;
+use super::{
+    TaskError,
+    cancel::{CancelReason, Canceller},
+};
 
 /// Longest log line that an engine accepts, in characters. Longer lines are cut.
 const MAX_LOG_CHARS: usize = 10_000;
@@ -26,14 +25,14 @@ pub struct Context(Arc<Inner>);
 
 struct Inner {
     info: RunInfo,
-    token: CancellationToken,
-    reason: Arc<OnceLock<CancelReason>>,
+    canceller: Canceller,
     out: mpsc::Sender<Emission>,
     lost: AtomicU64,
 }
 
 /// The run and attempt that a body executes.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct RunInfo {
     /// The task run's id.
     pub run_id: String,
@@ -81,53 +80,6 @@ impl LogLevel {
     }
 }
 
-/// Why an attempt was cancelled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CancelReason {
-    /// The engine cancelled it: the run was cancelled, or the attempt was reassigned to another worker.
-    Requested,
-    /// The attempt ran longer than its execution timeout.
-    TimedOut,
-    /// The worker is shutting down and its grace period is over.
-    Shutdown,
-}
-
-impl fmt::Display for CancelReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Requested => "the engine asked for it",
-            Self::TimedOut => "the execution timeout is over",
-            Self::Shutdown => "the worker is shutting down",
-        })
-    }
-}
-
-/// Cancels a context.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Canceller {
-    token: CancellationToken,
-    reason: Arc<OnceLock<CancelReason>>,
-}
-
-impl Canceller {
-    /// Cancels the attempt. Of several reasons the first is kept.
-    pub(in crate::hatchet) fn cancel(&self, reason: CancelReason) {
-        let _ = self.reason.set(reason);
-        self.token.cancel();
-    }
-
-    /// Waits until the attempt is cancelled.
-    pub(in crate::hatchet) async fn cancelled(&self) -> CancelReason {
-        self.token.cancelled().await;
-        self.reason.get().copied().unwrap_or(CancelReason::Requested)
-    }
-
-    /// The reason of the cancellation; `None` if the attempt is not cancelled.
-    pub(in crate::hatchet) fn reason(&self) -> Option<CancelReason> {
-        self.reason.get().copied()
-    }
-}
-
 impl Context {
     /// A context with its canceller and the receiver of its log lines and chunks. For tests outside
     /// [`Task::test`](super::Task::test).
@@ -141,7 +93,7 @@ impl Context {
     /// A context for an attempt that can be cancelled before its body starts.
     pub(in crate::hatchet) fn for_attempt(info: RunInfo, canceller: Canceller) -> (Self, mpsc::Receiver<Emission>) {
         let (out, emissions) = mpsc::channel(EMISSIONS);
-        let inner = Inner { info, token: canceller.token, reason: canceller.reason, out, lost: AtomicU64::new(0) };
+        let inner = Inner { info, canceller, out, lost: AtomicU64::new(0) };
         (Self(Arc::new(inner)), emissions)
     }
 
@@ -210,7 +162,7 @@ impl Context {
 
     /// Whether the attempt is cancelled.
     pub fn is_cancelled(&self) -> bool {
-        self.0.token.is_cancelled()
+        self.0.canceller.is_cancelled()
     }
 
     /// Fails if the attempt is cancelled. A blocking or CPU body calls `ctx.check_cancelled()?` in its loop, as nothing
@@ -220,17 +172,12 @@ impl Context {
     ///
     /// [`TaskError::cancelled`] with the reason.
     pub fn check_cancelled(&self) -> Result<(), TaskError> {
-        if self.is_cancelled() { Err(TaskError::cancelled(self.reason())) } else { Ok(()) }
+        self.0.canceller.reason().map_or(Ok(()), |reason| Err(TaskError::cancelled(reason)))
     }
 
     /// Waits until the attempt is cancelled, and returns the reason.
     pub async fn cancelled(&self) -> CancelReason {
-        self.0.token.cancelled().await;
-        self.reason()
-    }
-
-    fn reason(&self) -> CancelReason {
-        self.0.reason.get().copied().unwrap_or(CancelReason::Requested)
+        self.0.canceller.cancelled().await
     }
 }
 

@@ -1,6 +1,6 @@
 //! A task without its types: JSON text in, an outcome out.
 //!
-//! [`ErasedTask::new`] is the one place where types are erased. Input is decoded and output encoded inside the erased
+//! [`Task::erase`] is the one place where types are erased. Input is decoded and output encoded inside the erased
 //! body, so that a value of the wrong shape fails its own attempt only.
 
 use std::{any::Any, fmt, sync::Arc};
@@ -9,11 +9,7 @@ use futures_util::future::BoxFuture;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{
-    BadInput, Context, Kind, Payload, Retry, Task, TaskError, TaskOptions,
-    typed::Body as TypedBody,
-    validate::{InvalidTask, validate},
-};
+use super::{BadInput, Context, Kind, Payload, Retry, Task, TaskError, TaskOptions, typed::Body as TypedBody};
 use crate::hatchet::wire::{check_object, failure_text};
 
 /// A task without its types, as a worker registers and runs it. Made by [`Task::erase`]. Cheap to clone.
@@ -84,21 +80,25 @@ impl Outcome {
     }
 }
 
-impl ErasedTask {
-    pub(super) fn new<I: Payload, O: Payload>(task: Task<I, O>) -> Self {
-        Self {
-            name: task.stub.name().to_owned(),
-            aliases: task.aliases,
-            description: task.description,
-            options: task.options,
+impl<I: Payload, O: Payload> Task<I, O> {
+    /// The task without its types, as a worker or a list of tasks keeps it.
+    #[must_use]
+    pub fn erase(self) -> ErasedTask {
+        ErasedTask {
+            name: self.stub.name().to_owned(),
+            aliases: self.aliases,
+            description: self.description,
+            options: self.options,
             input_schema: Arc::new(schemars::schema_for!(I).to_value()),
             output_schema: Arc::new(schemars::schema_for!(O).to_value()),
             complete_input: complete::<I>,
             complete_output: complete::<O>,
-            body: erase(task.body),
+            body: erase(self.body),
         }
     }
+}
 
+impl ErasedTask {
     /// The task's first name, without the client's namespace.
     pub fn name(&self) -> &str {
         &self.name
@@ -166,15 +166,6 @@ impl ErasedTask {
     /// [`BadInput`] names the field that does not fit the type.
     pub fn complete_output(&self, json: &str) -> Result<String, BadInput> {
         (self.complete_output)(json)
-    }
-
-    /// Checks names and options against the limits of an engine, as a worker does before it registers the task.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidTask`] names the first field that an engine would refuse.
-    pub fn validate(&self) -> Result<(), InvalidTask> {
-        validate(self)
     }
 
     pub(in crate::hatchet) fn body(&self) -> &Body {

@@ -2,7 +2,7 @@
 
 use std::{any::type_name, error::Error, fmt};
 
-use super::context::CancelReason;
+use super::cancel::CancelReason;
 use crate::hatchet::wire::failure_text;
 
 type BoxError = Box<dyn Error + Send + Sync>;
@@ -32,6 +32,7 @@ pub struct TaskError {
 
 /// Whether a failed attempt may be retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Retry {
     /// As often as the task's `retries` allow.
     Allowed,

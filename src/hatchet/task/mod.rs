@@ -30,6 +30,7 @@
 //! A [`Worker`](crate::hatchet::worker::Worker) registers tasks of different types in one list, so it erases the types:
 //! an [`ErasedTask`] takes and returns JSON. Types are erased nowhere else.
 
+mod cancel;
 mod context;
 mod erased;
 mod error;
@@ -41,8 +42,10 @@ mod validate;
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 
-pub use context::{CancelReason, Context, LogLevel, RunInfo};
-pub(crate) use context::{Canceller, Emission};
+pub use cancel::CancelReason;
+pub(crate) use cancel::Canceller;
+pub(crate) use context::Emission;
+pub use context::{Context, LogLevel, RunInfo};
 pub use erased::ErasedTask;
 pub(in crate::hatchet) use erased::{Body, Outcome};
 pub use error::{BadInput, Retry, TaskError};

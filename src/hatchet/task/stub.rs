@@ -2,11 +2,9 @@
 
 use std::{borrow::Cow, fmt, marker::PhantomData};
 
-use super::{Context, Payload, Task, TaskError};
-
 /// The name of a task with its input type `I` and output type `O`: what a caller needs to run it, without its body.
 ///
-/// A stub is usually a constant that the worker and its callers share. The worker makes the [`Task`] from it, so that
+/// A stub is usually a constant that the worker and its callers share. The worker makes the [`Task`](super::Task) from it, so that
 /// both sides agree on the name and the types:
 ///
 /// ```
@@ -55,36 +53,6 @@ impl<I, O> Stub<I, O> {
     /// The task's name, without the client's namespace.
     pub fn name(&self) -> &str {
         &self.name
-    }
-}
-
-impl<I: Payload, O: Payload> Stub<I, O> {
-    /// A task with an async body. The body must not block its thread: use [`Stub::blocking_task`] or
-    /// [`Stub::cpu_task`] for work that takes more than about 0.1 ms between two awaits.
-    pub fn task<F, Fut>(&self, body: F) -> Task<I, O>
-    where
-        F: Fn(I, Context) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<O, TaskError>> + Send + 'static,
-    {
-        Task::new_async(self.clone(), body)
-    }
-
-    /// A task whose body may block its thread. Each attempt has a thread of its own while it runs.
-    pub fn blocking_task<F>(&self, body: F) -> Task<I, O>
-    where
-        F: Fn(I, Context) -> Result<O, TaskError> + Send + Sync + 'static,
-    {
-        Task::new_blocking(self.clone(), body)
-    }
-
-    /// A task whose body computes. It runs inside the worker's rayon pool, so that `par_iter` uses that pool. As many
-    /// attempts run at once as the pool has threads (see
-    /// [`Worker::cpu_threads`](crate::hatchet::worker::Worker::cpu_threads)).
-    pub fn cpu_task<F>(&self, body: F) -> Task<I, O>
-    where
-        F: Fn(I, Context) -> Result<O, TaskError> + Send + Sync + 'static,
-    {
-        Task::new_cpu(self.clone(), body)
     }
 }
 

@@ -4,9 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 
-use super::{
-    Backoff, Context, ErasedTask, Idempotency, IdempotencyMethod, Kind, Payload, Priority, Stub, TaskError, TaskOptions,
-};
+use super::{Backoff, Context, Idempotency, IdempotencyMethod, Kind, Payload, Priority, Stub, TaskError, TaskOptions};
 
 /// A task: a [`Stub`], a body, and the options that its runs have by default. Cheap to clone.
 ///
@@ -29,6 +27,36 @@ pub(in crate::hatchet) enum Body<I, O> {
     Async(AsyncBody<I, O>),
     Blocking(ThreadBody<I, O>),
     Cpu(ThreadBody<I, O>),
+}
+
+impl<I: Payload, O: Payload> Stub<I, O> {
+    /// A task with an async body. The body must not block its thread: use [`Stub::blocking_task`] or
+    /// [`Stub::cpu_task`] for work that takes more than about 0.1 ms between two awaits.
+    pub fn task<F, Fut>(&self, body: F) -> Task<I, O>
+    where
+        F: Fn(I, Context) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<O, TaskError>> + Send + 'static,
+    {
+        Task::new_async(self.clone(), body)
+    }
+
+    /// A task whose body may block its thread. Each attempt has a thread of its own while it runs.
+    pub fn blocking_task<F>(&self, body: F) -> Task<I, O>
+    where
+        F: Fn(I, Context) -> Result<O, TaskError> + Send + Sync + 'static,
+    {
+        Task::new_blocking(self.clone(), body)
+    }
+
+    /// A task whose body computes. It runs inside the worker's rayon pool, so that `par_iter` uses that pool. As many
+    /// attempts run at once as the pool has threads (see
+    /// [`Worker::cpu_threads`](crate::hatchet::worker::Worker::cpu_threads)).
+    pub fn cpu_task<F>(&self, body: F) -> Task<I, O>
+    where
+        F: Fn(I, Context) -> Result<O, TaskError> + Send + Sync + 'static,
+    {
+        Task::new_cpu(self.clone(), body)
+    }
 }
 
 impl<I: Payload, O: Payload> Task<I, O> {
@@ -56,12 +84,6 @@ impl<I: Payload, O: Payload> Task<I, O> {
 
     fn with_body(stub: Stub<I, O>, body: Body<I, O>) -> Self {
         Self { stub, aliases: Vec::new(), description: String::new(), options: TaskOptions::default(), body }
-    }
-
-    /// The task without its types, as a worker or a list of tasks keeps it.
-    #[must_use]
-    pub fn erase(self) -> ErasedTask {
-        ErasedTask::new(self)
     }
 }
 

@@ -29,8 +29,18 @@ impl InvalidTask {
     }
 }
 
-/// Checks one task.
-pub(super) fn validate(task: &ErasedTask) -> Result<(), InvalidTask> {
+impl ErasedTask {
+    /// Checks names and options against the limits of an engine, as a worker does before it registers the task.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidTask`] names the first field that an engine would refuse.
+    pub fn validate(&self) -> Result<(), InvalidTask> {
+        validate(self)
+    }
+}
+
+fn validate(task: &ErasedTask) -> Result<(), InvalidTask> {
     let invalid = |field, value: &dyn fmt::Display, rule| {
         let shorten = |text: &str| text.chars().take(200).collect();
         Err(InvalidTask { task: shorten(task.name()), field, value: shorten(&value.to_string()), rule })

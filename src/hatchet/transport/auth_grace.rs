@@ -1,8 +1,16 @@
-//! Whether a refused token is refused for good.
+//! The grace period for a refused token.
 //!
-//! A real engine looks each token up in its database and says UNAUTHENTICATED for whatever goes wrong there: one whose
-//! database restarts refuses everybody for that while. So the refusal of a token that was taken before counts for good
-//! only after a time, and that of any other token at once.
+//! A real engine looks each token up in its database and answers UNAUTHENTICATED for any failure of that lookup: while
+//! its database restarts it refuses every token. So the refusal of a token that was accepted before is temporary at first
+//! ([`ErrorKind::AuthGracePeriod`]) and final only after [`GRACE_PERIOD`]. The refusal of any other token is final at
+//! once.
+//!
+//! ```text
+//!              accepted                     refused
+//!  unknown ───────────────▶ accepted ─────────────────────▶ grace period ──── 90 s ───▶ refused
+//!     │                        ▲                                 │
+//!     └─ refused: final        └─ accepted, or 30 s no refusal ──┘
+//! ```
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -13,74 +21,71 @@ use tokio::time::Instant;
 
 use super::error::{ClientError, ErrorKind};
 
-/// A restart of an engine's database takes a minute or less; a token that was revoked is not worth waiting longer for.
-const PATIENCE: Duration = Duration::from_secs(90);
-/// Refusals further apart than this are not one: nobody has asked in between. Whoever waits asks every 5 s or sooner.
-const APART: Duration = Duration::from_secs(30);
+/// A restart of an engine's database takes a minute or less. Waiting longer for a token that was revoked is of no use.
+const GRACE_PERIOD: Duration = Duration::from_secs(90);
+/// Refusals further apart than this do not belong together: no call was made between them. Callers that wait retry every
+/// 5 s or sooner.
+const MAX_GAP: Duration = Duration::from_secs(30);
 
-/// What is known of the token of a connection.
+/// What is known about the token of a connection.
 #[derive(Default)]
-pub(in crate::hatchet) struct Trust(Mutex<State>);
+pub(super) struct AuthState(Mutex<State>);
 
 #[derive(Default)]
 struct State {
     accepted: bool,
-    refused: Option<Refused>,
+    refusals: Option<Refusals>,
 }
 
-struct Refused {
-    since: Instant,
+struct Refusals {
+    first: Instant,
     last: Instant,
 }
 
-impl Trust {
+impl AuthState {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The engine took the token.
-    pub(in crate::hatchet) fn accepted(&self) {
-        *self.state() = State { accepted: true, refused: None };
+    /// Records that the engine accepted the token.
+    pub(super) fn record_acceptance(&self) {
+        *self.state() = State { accepted: true, refusals: None };
     }
 
-    /// Whether an engine has taken the token.
-    pub(in crate::hatchet) fn was_accepted(&self) -> bool {
+    /// Whether an engine has accepted the token.
+    pub(super) fn was_accepted(&self) -> bool {
         self.state().accepted
     }
 
-    /// It is another token from now on.
-    pub(in crate::hatchet) fn forget(&self) {
+    /// Forgets everything: another token is used from now on.
+    pub(super) fn reset(&self) {
         *self.state() = State::default();
     }
 
-    /// A refusal: as it is where it is final, else [`ErrorKind::Doubted`].
-    pub(in crate::hatchet) fn judge(&self, error: ClientError) -> ClientError {
+    /// Records a refusal. Returns it as it is if it is final, else as [`ErrorKind::AuthGracePeriod`].
+    pub(super) fn classify_refusal(&self, error: ClientError) -> ClientError {
         let now = Instant::now();
         let mut state = self.state();
         if !state.accepted {
             return error;
         }
-        let refused = match &mut state.refused {
-            Some(refused) if now.duration_since(refused.last) < APART => refused,
-            other => other.insert(Refused { since: now, last: now }),
+        let refusals = match &mut state.refusals {
+            Some(refusals) if now.duration_since(refusals.last) < MAX_GAP => refusals,
+            other => other.insert(Refusals { first: now, last: now }),
         };
-        refused.last = now;
-        let (kind, said) = match now.duration_since(refused.since) {
-            long if long >= PATIENCE => (
-                ErrorKind::Unauthenticated,
-                format!("the token was accepted before and is now refused for {} s: {error}", long.as_secs()),
-            ),
-            short => (
-                ErrorKind::Doubted,
-                format!(
-                    "the token was accepted before and is now refused for {} s, as an engine does whose database is \
-                     away; this is final after {} s: {error}",
-                    short.as_secs(),
-                    PATIENCE.as_secs()
-                ),
-            ),
+        refusals.last = now;
+        let elapsed = now.duration_since(refusals.first);
+        let refused = format!("the token was accepted before and is now refused for {} s", elapsed.as_secs());
+        let (kind, message) = if elapsed >= GRACE_PERIOD {
+            (ErrorKind::Unauthenticated, format!("{refused}: {error}"))
+        } else {
+            let period = GRACE_PERIOD.as_secs();
+            let message = format!(
+                "{refused}, which an engine without its database does too; this is final after {period} s: {error}"
+            );
+            (ErrorKind::AuthGracePeriod, message)
         };
-        error.into_kind(kind, said)
+        error.into_kind(kind, message)
     }
 }
 
@@ -95,42 +100,42 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn before_it_was_accepted_a_refusal_is_final() {
-        let trust = Trust::default();
-        assert_eq!(trust.judge(refusal()).kind(), ErrorKind::Unauthenticated);
-        trust.accepted();
-        assert_eq!(trust.judge(refusal()).kind(), ErrorKind::Doubted);
-        trust.forget();
-        assert_eq!(trust.judge(refusal()).kind(), ErrorKind::Unauthenticated);
+    async fn refusal_is_final_before_first_acceptance() {
+        let auth = AuthState::default();
+        assert_eq!(auth.classify_refusal(refusal()).kind(), ErrorKind::Unauthenticated);
+        auth.record_acceptance();
+        assert_eq!(auth.classify_refusal(refusal()).kind(), ErrorKind::AuthGracePeriod);
+        auth.reset();
+        assert_eq!(auth.classify_refusal(refusal()).kind(), ErrorKind::Unauthenticated);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn afterwards_only_when_it_lasts() {
-        let trust = Trust::default();
-        trust.accepted();
-        for _ in 0..PATIENCE.as_secs() / 5 {
-            let doubted = trust.judge(refusal());
-            assert!(doubted.is_temporary(), "{doubted}");
+    async fn refusal_is_final_after_grace_period() {
+        let auth = AuthState::default();
+        auth.record_acceptance();
+        for _ in 0..GRACE_PERIOD.as_secs() / 5 {
+            let refused = auth.classify_refusal(refusal());
+            assert!(refused.is_temporary(), "{refused}");
             advance(Duration::from_secs(5)).await;
         }
-        let refused = trust.judge(refusal());
+        let refused = auth.classify_refusal(refusal());
         assert_eq!(refused.kind(), ErrorKind::Unauthenticated);
-        let said = refused.to_string();
-        assert!(said.contains("accepted before and is now refused for 90 s: heartbeat"), "{said}");
-        assert!(said.contains("HATCHET_CLIENT_TOKEN"), "{said}");
+        let message = refused.to_string();
+        assert!(message.contains("accepted before and is now refused for 90 s: heartbeat"), "{message}");
+        assert!(message.contains("HATCHET_CLIENT_TOKEN"), "{message}");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_acceptance_or_a_long_silence_between_starts_the_count_again() {
-        let trust = Trust::default();
-        trust.accepted();
-        for between in [Duration::from_secs(1), PATIENCE * 2] {
-            trust.judge(refusal());
-            advance(PATIENCE - Duration::from_secs(1)).await;
-            trust.accepted();
-            assert_eq!(trust.judge(refusal()).kind(), ErrorKind::Doubted);
+    async fn acceptance_or_gap_restarts_grace_period() {
+        let auth = AuthState::default();
+        auth.record_acceptance();
+        for between in [Duration::from_secs(1), GRACE_PERIOD * 2] {
+            auth.classify_refusal(refusal());
+            advance(GRACE_PERIOD - Duration::from_secs(1)).await;
+            auth.record_acceptance();
+            assert_eq!(auth.classify_refusal(refusal()).kind(), ErrorKind::AuthGracePeriod);
             advance(between).await;
-            assert_eq!(trust.judge(refusal()).kind(), ErrorKind::Doubted);
+            assert_eq!(auth.classify_refusal(refusal()).kind(), ErrorKind::AuthGracePeriod);
         }
     }
 }

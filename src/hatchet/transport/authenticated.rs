@@ -16,7 +16,7 @@ use tonic::{
     transport::Channel,
 };
 
-use super::{auth_grace::Trust, call_deadline::Patience, io_counters::Traffic};
+use super::{auth_grace::AuthState, call_deadline::Patience, io_counters::IoCounters};
 
 /// Streams, whose first word comes when there is something to say.
 const OPEN_ENDED: [&str; 4] = ["Listen", "ListenV2", "SubscribeToWorkflowEvents", "SubscribeToWorkflowRuns"];
@@ -28,18 +28,18 @@ const OPEN_ENDED: [&str; 4] = ["Listen", "ListenV2", "SubscribeToWorkflowEvents"
 pub struct Authenticated {
     channel: Channel,
     /// What moves on the channel's connection.
-    traffic: Traffic,
+    counters: IoCounters,
     bearer: HeaderValue,
-    trust: Arc<Trust>,
+    auth: Arc<AuthState>,
 }
 
 impl Authenticated {
-    pub(in crate::hatchet) fn new(channel: Channel, traffic: Traffic, bearer: HeaderValue, trust: Arc<Trust>) -> Self {
-        Self { channel, traffic, bearer, trust }
+    pub(super) fn new(channel: Channel, counters: IoCounters, bearer: HeaderValue, auth: Arc<AuthState>) -> Self {
+        Self { channel, counters, bearer, auth }
     }
 
-    pub(in crate::hatchet) fn traffic(&self) -> &Traffic {
-        &self.traffic
+    pub(super) fn counters(&self) -> &IoCounters {
+        &self.counters
     }
 }
 
@@ -54,11 +54,11 @@ impl Service<Request<Body>> for Authenticated {
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         request.headers_mut().insert(AUTHORIZATION, self.bearer.clone());
-        let trust = self.trust.clone();
+        let auth = self.auth.clone();
         // Generated stubs say it of every call.
         let call = request.extensions().get().cloned().unwrap_or_else(|| GrpcMethod::new("", "a call"));
         let patience = (!OPEN_ENDED.contains(&call.method()))
-            .then(|| Patience::new(call, request.extensions(), self.traffic.clone()));
+            .then(|| Patience::new(call, request.extensions(), self.counters.clone()));
         let request = match &patience {
             Some(patience) => request.map(|body| patience.counted(body)),
             None => request,
@@ -73,7 +73,7 @@ impl Service<Request<Body>> for Authenticated {
                 }
             };
             if answer.status().is_success() && shows_acceptance(answer.headers()) {
-                trust.accepted();
+                auth.record_acceptance();
             }
             Ok(answer)
         }

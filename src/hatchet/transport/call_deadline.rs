@@ -30,10 +30,10 @@ use tonic::{
     codegen::http::{Extensions, Response},
 };
 
-use super::io_counters::Traffic;
+use super::io_counters::IoCounters;
 
 /// Of calls that say no other.
-pub(in crate::hatchet) const LIMIT: Duration = Duration::from_secs(30);
+pub(in crate::hatchet) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 /// What a link carries at least on which large messages get through, in bytes a second. Five times what a waiting
 /// runner's own questions come to.
 const SLOWEST: f64 = 16_384.0;
@@ -41,7 +41,7 @@ const SLOWEST: f64 = 16_384.0;
 const LIMITS: u32 = 10;
 
 /// A message to be sent with this limit in place of 30 s.
-pub(in crate::hatchet) fn within<T>(limit: Duration, message: T) -> Request<T> {
+pub(in crate::hatchet) fn with_timeout<T>(limit: Duration, message: T) -> Request<T> {
     let mut request = Request::new(message);
     request.extensions_mut().insert(Limit(limit));
     request
@@ -54,7 +54,7 @@ struct Limit(Duration);
 pub(in crate::hatchet) struct Patience {
     call: GrpcMethod<'static>,
     limit: Duration,
-    traffic: Traffic,
+    counters: IoCounters,
     /// The call's own bytes, both ways.
     own: Own,
     begun: Instant,
@@ -75,10 +75,10 @@ fn carried(bytes: u64) -> Duration {
 }
 
 impl Patience {
-    /// Begins now; `asked` may hold what [`within`] put there.
-    pub(in crate::hatchet) fn new(call: GrpcMethod<'static>, asked: &Extensions, traffic: Traffic) -> Self {
-        let limit = asked.get().map_or(LIMIT, |Limit(limit)| *limit);
-        Self { call, limit, traffic, own: Own::default(), begun: Instant::now() }
+    /// Begins now; `asked` may hold what [`with_timeout`] put there.
+    pub(in crate::hatchet) fn new(call: GrpcMethod<'static>, asked: &Extensions, counters: IoCounters) -> Self {
+        let limit = asked.get().map_or(DEFAULT_TIMEOUT, |Limit(limit)| *limit);
+        Self { call, limit, counters, own: Own::default(), begun: Instant::now() }
     }
 
     /// The request's body, counted on its way.
@@ -117,12 +117,12 @@ impl Patience {
     pub(in crate::hatchet) async fn wait<T>(&self, part: impl Future<Output = T>) -> Result<T, Status> {
         tokio::pin!(part);
         let mut until = Instant::now() + self.limit;
-        let (mut arrived, mut sent) = (self.traffic.arrived(), self.traffic.sent());
+        let (mut arrived, mut sent) = (self.counters.received(), self.counters.sent());
         loop {
             if let Ok(part) = timeout_at(until.min(self.last()), &mut part).await {
                 return Ok(part);
             }
-            let now = (self.traffic.arrived(), self.traffic.sent());
+            let now = (self.counters.received(), self.counters.sent());
             if now.0 == arrived {
                 return Err(Status::deadline_exceeded(format!(
                     "{}: no answer for {:?}",
@@ -156,19 +156,19 @@ mod tests {
         GrpcMethod::new("Service", "Call")
     }
 
-    fn patience(traffic: &Traffic) -> Patience {
-        Patience::new(call(), within(SECOND, ()).extensions(), traffic.clone())
+    fn patience(counters: &IoCounters) -> Patience {
+        Patience::new(call(), with_timeout(SECOND, ()).extensions(), counters.clone())
     }
 
     /// How long a call without an answer is waited for while `bytes` move every tenth of a second.
     async fn hung(arrive: usize, send: usize) -> Duration {
-        let traffic = Traffic::default();
-        let patience = patience(&traffic);
+        let counters = IoCounters::default();
+        let patience = patience(&counters);
         let moving = async {
             loop {
                 sleep(SECOND / 10).await;
-                traffic.arrive(arrive);
-                traffic.send(send);
+                counters.add_received(arrive);
+                counters.add_sent(send);
             }
         };
         let late = tokio::select! {
@@ -183,9 +183,9 @@ mod tests {
     async fn without_a_sign_of_life_it_ends_at_its_limit() {
         assert_eq!(hung(0, 0).await, SECOND);
         assert_eq!(hung(0, 1_000_000).await, SECOND, "what is sent proves nothing");
-        let unlimited = Patience::new(call(), &Extensions::new(), Traffic::default());
+        let unlimited = Patience::new(call(), &Extensions::new(), IoCounters::default());
         let late = unlimited.wait(pending::<()>()).await.unwrap_err();
-        assert_eq!((unlimited.begun.elapsed(), late.message()), (LIMIT, "Call: no answer for 30s"));
+        assert_eq!((unlimited.begun.elapsed(), late.message()), (DEFAULT_TIMEOUT, "Call: no answer for 30s"));
     }
 
     #[tokio::test(start_paused = true)]
@@ -200,13 +200,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_busy_link_is_waited_for_in_either_direction() {
         for (arrive, send) in [(4_000, 0), (13, 4_000)] {
-            let traffic = Traffic::default();
-            let patience = patience(&traffic);
+            let counters = IoCounters::default();
+            let patience = patience(&counters);
             let moving = async {
                 for _ in 0..80 {
                     sleep(SECOND / 10).await;
-                    traffic.arrive(arrive);
-                    traffic.send(send);
+                    counters.add_received(arrive);
+                    counters.add_sent(send);
                 }
             };
             let (answered, ()) = join(patience.wait(sleep(SECOND * 8)), moving).await;
@@ -215,16 +215,16 @@ mod tests {
     }
 
     /// An answer in pieces of so many bytes, each after so many seconds; then it stalls or ends.
-    fn answer(traffic: &Traffic, pieces: usize, bytes: usize, every: Duration, stalls: bool) -> Response<Body> {
-        let traffic = traffic.clone();
+    fn answer(counters: &IoCounters, pieces: usize, bytes: usize, every: Duration, stalls: bool) -> Response<Body> {
+        let counters = counters.clone();
         let pieces = stream::unfold(0, move |sent| {
-            let traffic = traffic.clone();
+            let counters = counters.clone();
             async move {
                 if sent == pieces {
                     return if stalls { pending().await } else { None };
                 }
                 sleep(every).await;
-                traffic.arrive(bytes);
+                counters.add_received(bytes);
                 Full::from(vec![0; bytes]).frame().await.map(|piece| (piece, sent + 1))
             }
         });
@@ -237,27 +237,27 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_long_answer_comes_whole_and_one_that_stalls_ends() {
-        let traffic = Traffic::default();
-        let whole = answer(&traffic, 400, 10_000, SECOND / 10, false);
-        assert_eq!(received(patience(&traffic), whole).await.unwrap(), 4_000_000);
+        let counters = IoCounters::default();
+        let whole = answer(&counters, 400, 10_000, SECOND / 10, false);
+        assert_eq!(received(patience(&counters), whole).await.unwrap(), 4_000_000);
         let begun = Instant::now();
-        let stalls = answer(&traffic, 5, 10_000, SECOND / 10, true);
-        assert_eq!(received(patience(&traffic), stalls).await.unwrap_err().code(), Code::DeadlineExceeded);
+        let stalls = answer(&counters, 5, 10_000, SECOND / 10, true);
+        assert_eq!(received(patience(&counters), stalls).await.unwrap_err().code(), Code::DeadlineExceeded);
         assert_eq!(begun.elapsed(), SECOND * 3 / 2);
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_that_drips_ends_too() {
-        let (traffic, begun) = (Traffic::default(), Instant::now());
-        let drips = answer(&traffic, usize::MAX, 1, SECOND * 9 / 10, true);
-        assert_eq!(received(patience(&traffic), drips).await.unwrap_err().code(), Code::DeadlineExceeded);
+        let (counters, begun) = (IoCounters::default(), Instant::now());
+        let drips = answer(&counters, usize::MAX, 1, SECOND * 9 / 10, true);
+        assert_eq!(received(patience(&counters), drips).await.unwrap_err().code(), Code::DeadlineExceeded);
         assert!(begun.elapsed() < SECOND * (LIMITS + 1));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_large_request_has_the_time_of_its_bytes() {
-        let traffic = Traffic::default();
-        let patience = patience(&traffic);
+        let counters = IoCounters::default();
+        let patience = patience(&counters);
         let request = patience.counted(Body::new(Full::<Bytes>::from(vec![0; 4_000_000])));
         assert_eq!(request.collect().await.unwrap().to_bytes().len(), 4_000_000);
         let until = patience.last() - patience.begun;

@@ -17,12 +17,12 @@ use tonic::{
 };
 
 use super::{
-    auth_grace::Trust,
+    auth_grace::AuthState,
     authenticated::Authenticated,
     config::{ClientConfig, Tls},
     dial::{Connector, Dialer, Protocol, SharedTls},
     error::{ClientError, ErrorKind},
-    io_counters::Traffic,
+    io_counters::IoCounters,
 };
 use crate::hatchet::wire::proto::{
     GetVersionRequest, dispatcher_client::DispatcherClient, events_service_client::EventsServiceClient,
@@ -51,7 +51,7 @@ pub struct Connection(Arc<Inner>);
 struct Inner {
     present: Mutex<Present>,
     renewals: watch::Sender<()>,
-    trust: Arc<Trust>,
+    auth: Arc<AuthState>,
     looked: Mutex<Option<Instant>>,
 }
 
@@ -64,7 +64,7 @@ struct Present {
     tls: SharedTls,
     channel: Channel,
     /// What moves on this one.
-    traffic: Traffic,
+    counters: IoCounters,
     bearer: HeaderValue,
     config: Arc<ClientConfig>,
 }
@@ -83,8 +83,8 @@ impl Present {
             on @ Tls::On { .. } => Some(tls.get(on)?),
         };
         let dialer = Dialer::new(config.route()?, secured, config.tls.server_name(), Protocol::Http2)?;
-        let (channel, traffic) = dial(&endpoint, &dialer);
-        Ok(Self { channel, traffic, endpoint, dialer, tls, bearer, config: Arc::new(config) })
+        let (channel, counters) = dial(&endpoint, &dialer);
+        Ok(Self { channel, counters, endpoint, dialer, tls, bearer, config: Arc::new(config) })
     }
 }
 
@@ -106,8 +106,8 @@ impl Connection {
             tracing::warn!("REST is not used: {error}");
         }
         let present = Mutex::new(Present::new(config)?);
-        let (renewals, trust, looked) = (watch::Sender::new(()), Arc::default(), Mutex::default());
-        Ok(Self(Arc::new(Inner { present, renewals, trust, looked })))
+        let (renewals, auth, looked) = (watch::Sender::new(()), Arc::default(), Mutex::default());
+        Ok(Self(Arc::new(Inner { present, renewals, auth, looked })))
     }
 
     fn present(&self) -> MutexGuard<'_, Present> {
@@ -126,8 +126,8 @@ impl Connection {
     }
 
     /// How many bytes have arrived on the present connection: where these are more than before, it lives.
-    pub(in crate::hatchet) fn arrived(&self) -> u64 {
-        self.present().traffic.arrived()
+    pub(in crate::hatchet) fn bytes_received(&self) -> u64 {
+        self.present().counters.received()
     }
 
     /// Leaves the present connection to what still uses it, and makes a new one for the next call: the way out of a
@@ -135,26 +135,26 @@ impl Connection {
     pub fn renew(&self) {
         if !self.moved() {
             let mut present = self.present();
-            (present.channel, present.traffic) = dial(&present.endpoint, &present.dialer);
+            (present.channel, present.counters) = dial(&present.endpoint, &present.dialer);
         }
         self.0.renewals.send_replace(());
     }
 
     /// Why a call failed, after what a failure may mean for the connection as a whole: the engine may have moved, and
     /// its refusal of a token that it took before may pass. Every failed call goes through here.
-    pub(in crate::hatchet) fn failed(&self, call: &str, status: Status) -> ClientError {
+    pub(in crate::hatchet) fn call_error(&self, call: &str, status: Status) -> ClientError {
         let error = ClientError::from_status(call, status);
         match error.kind() {
             ErrorKind::Unauthenticated if self.moved() => {
                 self.0.renewals.send_replace(());
                 ClientError::new(
-                    ErrorKind::Doubted,
+                    ErrorKind::AuthGracePeriod,
                     format!("{call}: the engine has a new token: it is used from now on"),
                 )
             }
-            ErrorKind::Unauthenticated => self.0.trust.judge(error),
+            ErrorKind::Unauthenticated => self.0.auth.classify_refusal(error),
             ErrorKind::Unreachable => {
-                self.follow();
+                self.follow_engine();
                 error
             }
             _ => error,
@@ -163,7 +163,7 @@ impl Connection {
 
     /// Follows an engine that was found by its handshake file and has moved since; looks at most every [`LOOK_AGAIN`].
     /// True where it has moved.
-    pub(in crate::hatchet) fn follow(&self) -> bool {
+    pub(in crate::hatchet) fn follow_engine(&self) -> bool {
         let due = {
             let mut looked = self.0.looked.lock().unwrap_or_else(PoisonError::into_inner);
             let due = looked.is_none_or(|at| at.elapsed() >= LOOK_AGAIN);
@@ -181,12 +181,12 @@ impl Connection {
 
     /// Looks at the handshake file again, if that is where the settings came from, and follows what has changed there.
     fn moved(&self) -> bool {
-        let Some(config) = self.config().found_again() else { return false };
+        let Some(config) = self.config().rediscover() else { return false };
         let (address, renewed) = (config.host_port.clone(), Present::new(config));
         match renewed {
             Ok(renewed) => {
                 *self.present() = renewed;
-                self.0.trust.forget();
+                self.0.auth.reset();
                 tracing::info!("the engine's handshake file has changed: follows it to {address}");
                 true
             }
@@ -198,7 +198,7 @@ impl Connection {
     }
 
     /// Ends when the present connection is left, for calls that are better made again then than waited for.
-    pub fn renewed(&self) -> impl Future<Output = ()> + use<> {
+    pub fn replaced(&self) -> impl Future<Output = ()> + use<> {
         let mut renewals = self.0.renewals.subscribe();
         async move {
             if renewals.changed().await.is_err() {
@@ -214,9 +214,9 @@ impl Connection {
         call: &str,
         answer: impl Future<Output = Result<Response<T>, Status>>,
     ) -> Result<T, ClientError> {
-        let left = self.renewed();
+        let left = self.replaced();
         tokio::select! {
-            answer = answer => answer.map(Response::into_inner).map_err(|status| self.failed(call, status)),
+            answer = answer => answer.map(Response::into_inner).map_err(|status| self.call_error(call, status)),
             () = left => Err(ClientError::new(ErrorKind::Unreachable, format!("{call}: the connection was given up"))),
         }
     }
@@ -224,13 +224,13 @@ impl Connection {
     /// Makes sure that an engine answers here, by a call that does nothing, unless one has answered before. To be called
     /// before what must not be done twice: without an engine at the address nothing can have been done, and a failure
     /// would not tell.
-    pub(in crate::hatchet) async fn reach(&self, call: &str) -> Result<(), ClientError> {
-        if self.0.trust.was_accepted() {
+    pub(in crate::hatchet) async fn ensure_reachable(&self, call: &str) -> Result<(), ClientError> {
+        if self.0.auth.was_accepted() {
             return Ok(());
         }
         match self.dispatcher().get_version(GetVersionRequest {}).await {
             Ok(_) => Ok(()),
-            Err(status) => match self.failed(call, status) {
+            Err(status) => match self.call_error(call, status) {
                 // Ancient engines.
                 error if error.kind() == ErrorKind::Unsupported => Ok(()),
                 error => Err(error),
@@ -239,17 +239,17 @@ impl Connection {
     }
 
     /// A small question that any answer will do for, a refusal too, and what moves on the connection that it goes over.
-    pub(in crate::hatchet) fn question(&self) -> (Traffic, impl Future<Output = ()> + use<>) {
+    pub(in crate::hatchet) fn question(&self) -> (IoCounters, impl Future<Output = ()> + use<>) {
         let (transport, _) = self.transport();
-        let traffic = transport.traffic().clone();
+        let counters = transport.counters().clone();
         let mut stub = DispatcherClient::new(transport);
-        (traffic, async move { drop(stub.get_version(GetVersionRequest {}).await) })
+        (counters, async move { drop(stub.get_version(GetVersionRequest {}).await) })
     }
 
     fn transport(&self) -> (Authenticated, Arc<ClientConfig>) {
         let present = self.present();
-        let (channel, traffic, bearer) = (present.channel.clone(), present.traffic.clone(), present.bearer.clone());
-        let transport = Authenticated::new(channel, traffic, bearer, self.0.trust.clone());
+        let (channel, counters, bearer) = (present.channel.clone(), present.counters.clone(), present.bearer.clone());
+        let transport = Authenticated::new(channel, counters, bearer, self.0.auth.clone());
         (transport, present.config.clone())
     }
 
@@ -287,9 +287,9 @@ impl Connection {
 }
 
 /// A connection that is made by its first call, and what moves on it.
-fn dial(endpoint: &Endpoint, dialer: &Dialer) -> (Channel, Traffic) {
-    let traffic = Traffic::default();
-    (endpoint.connect_with_connector_lazy(Connector::new(dialer.clone(), traffic.clone())), traffic)
+fn dial(endpoint: &Endpoint, dialer: &Dialer) -> (Channel, IoCounters) {
+    let counters = IoCounters::default();
+    (endpoint.connect_with_connector_lazy(Connector::new(dialer.clone(), counters.clone())), counters)
 }
 
 /// The channel's settings. TLS is the connector's business, so only the calls' own URIs say `https`.
@@ -316,7 +316,7 @@ fn endpoint(config: &ClientConfig) -> Result<Endpoint, ClientError> {
 ///
 /// An engine may send its response headers with the first message only, so the call is a part of the stream: whoever
 /// waited for it alone would wait for a message. It is sent when the stream is first polled.
-pub(in crate::hatchet) fn messages<T: Send + 'static>(
+pub(in crate::hatchet) fn response_messages<T: Send + 'static>(
     call: impl Future<Output = Result<Response<Streaming<T>>, Status>> + Send + 'static,
 ) -> BoxStream<'static, Result<T, Status>> {
     stream::once(call).map_ok(Response::into_inner).try_flatten().boxed()

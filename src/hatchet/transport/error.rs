@@ -1,4 +1,9 @@
-//! Why a call failed. That a run failed is not an error of a call: see [`RunOutcome`](crate::hatchet::client::RunOutcome).
+//! The error of a failed call.
+//!
+//! A [`ClientError`] says that a call failed, not that a run failed: see
+//! [`RunOutcome`](crate::hatchet::client::RunOutcome). It is made from a gRPC status by [`ClientError::from_status`],
+//! which tells apart three origins of the same status code: the engine itself, a component between (a proxy), and the
+//! connection, whose statuses have a source.
 
 use std::{error::Error as StdError, fmt, sync::Arc};
 
@@ -8,7 +13,8 @@ use crate::hatchet::wire::{MAY_TAKE_EFFECT, RunId, TriggerId, proto::v1, read_de
 
 type Source = Arc<dyn StdError + Send + Sync + 'static>;
 
-/// A call that failed, with what to do about it in its message and what to match on in [`ClientError::kind`].
+/// A failed call. Its message says what to do; [`ClientError::kind`] is for matching, and
+/// [`source`](StdError::source) is the cause.
 #[derive(Clone)]
 pub struct ClientError {
     kind: ErrorKind,
@@ -16,10 +22,10 @@ pub struct ClientError {
     source: Option<Source>,
 }
 
-/// What went wrong.
+/// The kind of a [`ClientError`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
-    /// A setting is missing or cannot be read.
+    /// A setting is missing or invalid.
     Config,
     /// Nothing answers at the address, or the connection broke.
     Unreachable,
@@ -27,41 +33,46 @@ pub enum ErrorKind {
     Tls,
     /// The engine does not accept the token.
     Unauthenticated,
-    /// The engine refuses the token that it accepted before, and may accept it again; or there is a new token, which
-    /// the next call has.
-    Doubted,
+    /// The engine refuses a token that it accepted before, and the grace period for that is not over; or a new token was
+    /// found, which the next call sends.
+    AuthGracePeriod,
     /// The engine does not know the id or name.
     NotFound,
     /// The engine knew the run before, and does not know it any more.
-    Lost,
-    /// The engine refused the request as it is; sending it again changes nothing.
+    RunLost,
+    /// The engine refused the request. Sending it again changes nothing.
     Invalid,
-    /// An idempotency key is taken. Holds the run that has it, where the engine said so.
+    /// The idempotency key is taken. Holds the run that has it, if the engine named it.
     Duplicate(Option<RunId>),
-    /// Whether a run was started is not known: the answer to its trigger was lost, and the run was not found. Holds
-    /// what it is found by, should it have started: its value of [`TRIGGER_KEY`](crate::hatchet::client::TRIGGER_KEY).
+    /// It is unknown whether a run was started: the response to its trigger was lost, and the run was not found. Holds
+    /// its value of [`TRIGGER_KEY`](crate::hatchet::client::TRIGGER_KEY), by which the run can be found if it started.
     Unconfirmed(TriggerId),
     /// The message is larger than one side allows.
     TooLarge,
-    /// The engine is at one of its limits: too many calls a second, or as many bytes as it may hold.
+    /// The engine is at one of its limits, such as calls per second or stored bytes.
     Exhausted,
-    /// The call took longer than allowed.
+    /// The call took longer than its timeout.
     TimedOut,
     /// The worker's stream is not open.
     StreamNotActive,
-    /// This engine does not have the feature.
+    /// The engine does not support the call.
     Unsupported,
-    /// The engine failed, or answered what cannot be read.
+    /// The engine failed, or its response cannot be read.
     Engine,
 }
 
 impl ClientError {
-    /// An error with no cause below it.
+    /// An error without a source.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), source: None }
     }
 
-    /// Keeps the cause, which is shown by those who print the whole chain.
+    /// An [`ErrorKind::Config`] error without a source.
+    pub(super) fn config(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Config, message)
+    }
+
+    /// Adds the cause.
     #[must_use]
     pub fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
         self.source = Some(Arc::new(source));
@@ -77,7 +88,7 @@ impl ClientError {
     pub fn is_temporary(&self) -> bool {
         match self.kind {
             ErrorKind::Unreachable
-            | ErrorKind::Doubted
+            | ErrorKind::AuthGracePeriod
             | ErrorKind::Exhausted
             | ErrorKind::TimedOut
             | ErrorKind::Engine => true,
@@ -85,7 +96,7 @@ impl ClientError {
             | ErrorKind::Tls
             | ErrorKind::Unauthenticated
             | ErrorKind::NotFound
-            | ErrorKind::Lost
+            | ErrorKind::RunLost
             | ErrorKind::Invalid
             | ErrorKind::Duplicate(_)
             | ErrorKind::Unconfirmed(_)
@@ -95,51 +106,94 @@ impl ClientError {
         }
     }
 
-    /// The same cause, seen as something else.
+    /// Whether the request was certainly not sent, because no connection could be made.
+    pub fn never_sent(&self) -> bool {
+        let mut next = StdError::source(self);
+        while let Some(error) = next {
+            if error.downcast_ref::<tonic::ConnectError>().is_some() {
+                return true;
+            }
+            next = error.source();
+        }
+        false
+    }
+
+    /// Whether the engine may have executed the request although its response is missing: the connection broke, the
+    /// timeout passed, or the response could not be read. The embedded engine also says so of requests that it executed
+    /// and could not persist yet ([`MAY_TAKE_EFFECT`]).
+    pub(in crate::hatchet) fn is_response_lost(&self) -> bool {
+        // A response over the client's own limit arrived and is not read; the engine's own limit is RESOURCE_EXHAUSTED.
+        let unread = |status: &tonic::Status| status.code() == Code::OutOfRange;
+        if self.status().is_some_and(|status| unread(status) || status.metadata().contains_key(MAY_TAKE_EFFECT)) {
+            return true;
+        }
+        match self.kind {
+            ErrorKind::TimedOut => true,
+            ErrorKind::Unreachable => self.is_from_connection() && !self.never_sent(),
+            _ => false,
+        }
+    }
+
+    /// Whether the status was made by the transport, as for a connection that broke, and not by the engine.
+    pub(in crate::hatchet) fn is_from_connection(&self) -> bool {
+        self.status().is_some_and(|status| status.source().is_some())
+    }
+
+    /// The gRPC status, if the error was made from one.
+    pub(in crate::hatchet) fn status(&self) -> Option<&tonic::Status> {
+        self.source.as_deref().and_then(|source| source.downcast_ref())
+    }
+
+    /// The same source with another kind and message.
     pub(in crate::hatchet) fn into_kind(self, kind: ErrorKind, message: String) -> Self {
         Self { kind, message, source: self.source }
     }
 
-    /// From what a call was answered. `call` is what was being done, such as `trigger task-a`. Only
-    /// [`super::Connection`] calls it, which knows more of what a failure means.
-    pub(in crate::hatchet) fn from_status(call: &str, status: tonic::Status) -> Self {
-        let said = status.message();
+    /// Classifies the status of a failed call. `call` says what was being done, such as `trigger task-a`. Only
+    /// [`Connection::call_error`](super::Connection::call_error) calls this: it knows what the failure means for the
+    /// connection.
+    pub(super) fn from_status(call: &str, status: tonic::Status) -> Self {
+        let text = status.message();
         let (kind, message) = match status.code() {
             Code::Unauthenticated | Code::PermissionDenied => (
                 ErrorKind::Unauthenticated,
                 format!(
-                    "{call}: the engine refused the token ({said}): set HATCHET_CLIENT_TOKEN to a token of this engine"
+                    "{call}: the engine refused the token ({text}): set HATCHET_CLIENT_TOKEN to a token of this engine"
                 ),
             ),
-            Code::NotFound => (ErrorKind::NotFound, format!("{call}: {said}")),
-            Code::InvalidArgument => (ErrorKind::Invalid, format!("{call}: {}", said.trim_end())),
-            Code::OutOfRange => (ErrorKind::TooLarge, too_large(call, said)),
-            Code::ResourceExhausted if said.contains("larger than max") || said.contains("too large") => {
-                (ErrorKind::TooLarge, too_large(call, said))
+            Code::NotFound => (ErrorKind::NotFound, format!("{call}: {text}")),
+            Code::InvalidArgument => (ErrorKind::Invalid, format!("{call}: {}", text.trim_end())),
+            Code::OutOfRange => (ErrorKind::TooLarge, too_large(call, text)),
+            Code::ResourceExhausted if text.contains("larger than max") || text.contains("too large") => {
+                (ErrorKind::TooLarge, too_large(call, text))
             }
-            Code::ResourceExhausted => (ErrorKind::Exhausted, format!("{call}: the engine is at a limit: {said}")),
+            Code::ResourceExhausted => (ErrorKind::Exhausted, format!("{call}: the engine is at a limit: {text}")),
             Code::AlreadyExists => {
-                let taken = existing_run(&status);
-                let by = taken.map(|run| format!(" by run {run}")).unwrap_or_default();
-                (ErrorKind::Duplicate(taken), format!("{call}: the idempotency key is taken{by} ({said})"))
+                let holder = existing_run(&status);
+                let by = holder.map(|run| format!(" by run {run}")).unwrap_or_default();
+                (ErrorKind::Duplicate(holder), format!("{call}: the idempotency key is taken{by} ({text})"))
             }
-            Code::DeadlineExceeded => (ErrorKind::TimedOut, format!("{call}: no answer in time ({said})")),
-            Code::FailedPrecondition => (ErrorKind::StreamNotActive, format!("{call}: {said}")),
-            Code::Unimplemented => (ErrorKind::Unsupported, format!("{call}: this engine does not have it ({said})")),
-            Code::Unavailable if let Some(why) = distrust(&status) => (ErrorKind::Tls, format!("{call}: {why}")),
-            // What the engine itself says, or a proxy before it, such as that its disk is full.
-            Code::Unavailable if StdError::source(&status).is_none() => {
-                (ErrorKind::Unreachable, format!("{call}: the engine cannot serve at present: {said}"))
+            Code::DeadlineExceeded => (ErrorKind::TimedOut, format!("{call}: no response in time ({text})")),
+            Code::FailedPrecondition => (ErrorKind::StreamNotActive, format!("{call}: {text}")),
+            Code::Unimplemented => {
+                (ErrorKind::Unsupported, format!("{call}: this engine does not support the call ({text})"))
+            }
+            Code::Unavailable if let Some(why) = untrusted_certificate(&status) => {
+                (ErrorKind::Tls, format!("{call}: {why}"))
+            }
+            // From the engine, such as that its disk is full, or from a proxy before it.
+            Code::Unavailable if status.source().is_none() => {
+                (ErrorKind::Unreachable, format!("{call}: the engine cannot serve at present: {text}"))
             }
             Code::Unavailable => {
-                (ErrorKind::Unreachable, format!("{call}: the engine cannot be reached ({})", root(&status)))
+                (ErrorKind::Unreachable, format!("{call}: the engine cannot be reached ({})", root_cause(&status)))
             }
-            // A connection that breaks under a call shows as one of these with a transport cause.
-            Code::Unknown | Code::Cancelled | Code::Internal if StdError::source(&status).is_some() => {
-                (ErrorKind::Unreachable, format!("{call}: the connection broke ({})", root(&status)))
+            // A connection that breaks during a call has one of these codes and a source.
+            Code::Unknown | Code::Cancelled | Code::Internal if status.source().is_some() => {
+                (ErrorKind::Unreachable, format!("{call}: the connection broke ({})", root_cause(&status)))
             }
             Code::Ok | Code::Cancelled | Code::Unknown | Code::Aborted | Code::Internal | Code::DataLoss => {
-                (ErrorKind::Engine, format!("{call}: the engine failed: {said} ({:?})", status.code()))
+                (ErrorKind::Engine, format!("{call}: the engine failed: {text} ({:?})", status.code()))
             }
         };
         Self::new(kind, message).with_source(status)
@@ -152,19 +206,19 @@ fn existing_run(status: &tonic::Status) -> Option<RunId> {
     collision.existing_run_external_id.parse().ok()
 }
 
-fn too_large(call: &str, said: &str) -> String {
+fn too_large(call: &str, text: &str) -> String {
     format!(
-        "{call}: the message is too large ({said}): send less, or raise the engine's limit and \
+        "{call}: the message is too large ({text}): send less, or raise the engine's limit and \
          HATCHET_CLIENT_GRPC_MAX_SEND_MESSAGE_LENGTH / …_RECV_MESSAGE_LENGTH"
     )
 }
 
-/// Why the server's certificate is not accepted, if that is among the causes of an error, and what to set.
-pub(in crate::hatchet) fn distrust(error: &(dyn StdError + 'static)) -> Option<String> {
+/// Why the server's certificate is not trusted, if that is among the causes of an error, and the setting to change.
+pub(in crate::hatchet) fn untrusted_certificate(error: &(dyn StdError + 'static)) -> Option<String> {
     use rustls::CertificateError as E;
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        // An I/O error does not count its content among its sources.
+    let mut next = error.source();
+    while let Some(error) = next {
+        // The content of an I/O error is not among its sources.
         let inner = error.downcast_ref::<std::io::Error>().and_then(|io| io.get_ref());
         let rustls = error.downcast_ref().or_else(|| inner.and_then(|inner| inner.downcast_ref()));
         if let Some(rustls::Error::InvalidCertificate(why)) = rustls {
@@ -179,18 +233,18 @@ pub(in crate::hatchet) fn distrust(error: &(dyn StdError + 'static)) -> Option<S
             };
             return Some(format!("the engine's certificate is not accepted ({why}): {remedy}"));
         }
-        cause = error.source();
+        next = error.source();
     }
     None
 }
 
-/// The innermost cause in words: tonic's own message is only "transport error".
-fn root(status: &tonic::Status) -> String {
+/// The text of the innermost cause. Those around it, such as tonic's "transport error", only say that something failed.
+fn root_cause(status: &tonic::Status) -> String {
     let mut text = status.message().to_owned();
-    let mut cause = StdError::source(status);
-    while let Some(inner) = cause {
-        text = inner.to_string();
-        cause = inner.source();
+    let mut next = status.source();
+    while let Some(cause) = next {
+        text = cause.to_string();
+        next = cause.source();
     }
     text
 }
@@ -208,49 +262,8 @@ impl fmt::Debug for ClientError {
 }
 
 impl StdError for ClientError {
-    /// None: the message already says the cause; [`fmt::Debug`] and logs have the rest.
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        None
-    }
-}
-
-impl ClientError {
-    /// What lies below, for those who want to look.
-    pub fn cause(&self) -> Option<&(dyn StdError + Send + Sync + 'static)> {
-        self.source.as_deref()
-    }
-
-    /// The engine's status, if the failure is one.
-    pub(in crate::hatchet) fn status(&self) -> Option<&tonic::Status> {
-        self.cause().and_then(|cause| cause.downcast_ref())
-    }
-
-    /// Whether the request was sent, or may have been, and no answer came: the connection broke, or the time was over.
-    /// So it is too where the embedded engine answers that it has done what was asked and could not keep it yet.
-    pub(in crate::hatchet) fn answer_was_lost(&self) -> bool {
-        // An answer over the client's own limit came and is not read; an engine's limit is RESOURCE_EXHAUSTED.
-        let unread = |status: &tonic::Status| status.code() == Code::OutOfRange;
-        if self.status().is_some_and(|status| unread(status) || status.metadata().contains_key(MAY_TAKE_EFFECT)) {
-            return true;
-        }
-        let broke = || self.status().is_some_and(|status| StdError::source(status).is_some());
-        match self.kind {
-            ErrorKind::TimedOut => true,
-            ErrorKind::Unreachable => broke() && !self.never_sent(),
-            _ => false,
-        }
-    }
-
-    /// Whether the request certainly never left: the connection could not be made.
-    pub fn never_sent(&self) -> bool {
-        let mut cause: Option<&(dyn StdError + 'static)> = self.cause().map(|c| c as _);
-        while let Some(error) = cause {
-            if error.downcast_ref::<tonic::ConnectError>().is_some() {
-                return true;
-            }
-            cause = error.source();
-        }
-        false
+        self.source.as_deref().map(|source| source as _)
     }
 }
 
@@ -259,14 +272,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn refusal_that_may_take_effect_is_a_lost_answer() {
+    fn refusal_that_may_take_effect_is_lost_response() {
         let refused = || tonic::Status::unavailable("the disk is full");
-        assert!(!ClientError::from_status("trigger t", refused()).answer_was_lost());
+        assert!(!ClientError::from_status("trigger t", refused()).is_response_lost());
         let mut done = refused();
         done.metadata_mut().insert(MAY_TAKE_EFFECT, "true".parse().unwrap());
-        assert!(ClientError::from_status("trigger t", done).answer_was_lost());
-        assert!(ClientError::from_status("trigger t", tonic::Status::out_of_range("40 of 20")).answer_was_lost());
+        assert!(ClientError::from_status("trigger t", done).is_response_lost());
+        assert!(ClientError::from_status("trigger t", tonic::Status::out_of_range("40 of 20")).is_response_lost());
         let full = tonic::Status::resource_exhausted("received message larger than max");
-        assert!(!ClientError::from_status("trigger t", full).answer_was_lost());
+        assert!(!ClientError::from_status("trigger t", full).is_response_lost());
     }
 }

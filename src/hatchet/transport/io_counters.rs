@@ -1,5 +1,7 @@
-//! What moves on a connection, counted on the socket: whoever waits for an answer can see whether the other side lives
-//! and whether the link is busy, whatever the bytes belong to.
+//! Byte counters on a socket.
+//!
+//! They count below TLS and HTTP/2, so they show whether the peer is alive and whether the link is busy, whatever the
+//! bytes belong to.
 
 use std::sync::{
     Arc,
@@ -9,49 +11,47 @@ use std::sync::{
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::io::{InspectReader, InspectWriter};
 
-/// Counts the bytes of one connection.
+/// The byte counters of one connection. Clones share them.
 #[derive(Debug, Clone, Default)]
-pub(in crate::hatchet) struct Traffic(Arc<Counts>);
+pub(in crate::hatchet) struct IoCounters(Arc<Counts>);
 
 #[derive(Debug, Default)]
 struct Counts {
-    arrived: AtomicU64,
+    received: AtomicU64,
     sent: AtomicU64,
 }
 
-impl Traffic {
-    /// Bytes that have arrived: only the other side can have sent them.
-    pub(in crate::hatchet) fn arrived(&self) -> u64 {
-        self.0.arrived.load(Ordering::Relaxed)
+/// A stream whose bytes are counted.
+pub(super) type CountedStream<T> = InspectReader<InspectWriter<T, Observer>, Observer>;
+
+/// Is called with all bytes that pass.
+type Observer = Box<dyn FnMut(&[u8]) + Send>;
+
+impl IoCounters {
+    /// Bytes received. Only the peer can have sent them.
+    pub(super) fn received(&self) -> u64 {
+        self.0.received.load(Ordering::Relaxed)
     }
 
-    /// Bytes that this side's system has taken. On a busy link that is as many as the link carries; on a dead one it
-    /// takes some as well.
-    pub(in crate::hatchet) fn sent(&self) -> u64 {
+    /// Bytes that the operating system has accepted for sending. On a dead link it accepts some too, until its buffer is
+    /// full.
+    pub(super) fn sent(&self) -> u64 {
         self.0.sent.load(Ordering::Relaxed)
     }
 
-    pub(in crate::hatchet) fn arrive(&self, bytes: usize) {
-        self.0.arrived.fetch_add(bytes as u64, Ordering::Relaxed);
+    pub(super) fn add_received(&self, bytes: usize) {
+        self.0.received.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    pub(in crate::hatchet) fn send(&self, bytes: usize) {
+    pub(super) fn add_sent(&self, bytes: usize) {
         self.0.sent.fetch_add(bytes as u64, Ordering::Relaxed);
     }
-}
 
-/// A stream whose bytes are counted.
-pub(in crate::hatchet) type Counted<T> = InspectReader<InspectWriter<T, Look>, Look>;
-
-/// Is shown what passes.
-type Look = Box<dyn FnMut(&[u8]) + Send>;
-
-impl Traffic {
-    /// Counts what passes on a stream from now on.
-    pub(in crate::hatchet) fn counted<T: AsyncRead + AsyncWrite>(&self, stream: T) -> Counted<T> {
+    /// Counts the bytes of a stream from now on.
+    pub(super) fn count<T: AsyncRead + AsyncWrite>(&self, stream: T) -> CountedStream<T> {
         let (reads, writes) = (self.clone(), self.clone());
-        let read: Look = Box::new(move |bytes| reads.arrive(bytes.len()));
-        let written: Look = Box::new(move |bytes| writes.send(bytes.len()));
-        InspectReader::new(InspectWriter::new(stream, written), read)
+        let on_read: Observer = Box::new(move |bytes| reads.add_received(bytes.len()));
+        let on_write: Observer = Box::new(move |bytes| writes.add_sent(bytes.len()));
+        InspectReader::new(InspectWriter::new(stream, on_write), on_read)
     }
 }

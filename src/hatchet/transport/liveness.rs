@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::io_counters::Traffic;
+use super::io_counters::IoCounters;
 
 /// Between an answer and the next question, for [`SOON`] after something happened. With [`SHORTEST`] it makes 1.25 s.
 const EVERY: Duration = Duration::from_millis(500);
@@ -24,7 +24,7 @@ const SHORTEST: Duration = Duration::from_millis(750);
 const LONGEST: Duration = Duration::from_secs(5);
 
 /// A question's answer, and what moves on the connection that it went over.
-type Question = (Traffic, BoxFuture<'static, ()>);
+type Question = (IoCounters, BoxFuture<'static, ()>);
 
 /// The questions, one at a time.
 pub(in crate::hatchet) struct Pulse {
@@ -38,7 +38,7 @@ pub(in crate::hatchet) struct Pulse {
 
 struct Asked {
     at: Instant,
-    traffic: Traffic,
+    counters: IoCounters,
     /// What had arrived by then.
     before: u64,
     answer: BoxFuture<'static, ()>,
@@ -71,12 +71,12 @@ impl Pulse {
                 Some(asked) => asked,
                 none => {
                     sleep_until(self.next).await;
-                    let (traffic, answer) = (self.ask)();
-                    none.insert(Asked { at: Instant::now(), before: traffic.arrived(), traffic, answer })
+                    let (counters, answer) = (self.ask)();
+                    none.insert(Asked { at: Instant::now(), before: counters.received(), counters, answer })
                 }
             };
             let answered = timeout_at(asked.at + self.limit, &mut asked.answer).await.is_ok();
-            let (took, silent) = (asked.at.elapsed(), asked.traffic.arrived() == asked.before);
+            let (took, silent) = (asked.at.elapsed(), asked.counters.received() == asked.before);
             self.rest();
             if answered {
                 self.limit = (took * 4).clamp(SHORTEST, LONGEST);
@@ -105,7 +105,7 @@ mod tests {
     fn pulse(millis: u64) -> (Pulse, Arc<AtomicU64>) {
         let takes = Arc::new(AtomicU64::new(millis));
         let asks = takes.clone();
-        let ask = move || (Traffic::default(), sleep(Duration::from_millis(asks.load(Ordering::Relaxed))).boxed());
+        let ask = move || (IoCounters::default(), sleep(Duration::from_millis(asks.load(Ordering::Relaxed))).boxed());
         (Pulse::new(ask), takes)
     }
 
@@ -133,7 +133,7 @@ mod tests {
         let count = asked.clone();
         let mut pulse = Pulse::new(move || {
             count.fetch_add(1, Ordering::Relaxed);
-            (Traffic::default(), std::future::ready(()).boxed())
+            (IoCounters::default(), std::future::ready(()).boxed())
         });
         for _ in 0..2 {
             assert!(timeout(SOON, pulse.stops()).await.is_err());

@@ -14,9 +14,9 @@ pub(in crate::hatchet) mod retry;
 
 pub use authenticated::Authenticated;
 pub use config::{
-    ClientConfig, ENV_FILES, Rediscovery, Source, Sources, Tls, Token, engine_folder, parse_integer, token_claims,
+    ClientConfig, ENV_FILES, Proxies, Rediscovery, Source, Sources, Tls, Token, engine_folder, parse_integer,
+    token_claims,
 };
 pub use connection::Connection;
-pub use diagnose::{Spoken, diagnose, judge, probe, unanswered};
-pub use dial::Proxies;
+pub use diagnose::{ProbeResult, diagnose, explain_probe, explain_unanswered, probe_address};
 pub use error::{ClientError, ErrorKind};

@@ -1,4 +1,12 @@
-//! How long to wait before the next try.
+//! Retry policies: which failed calls are repeated, and after which delay.
+//!
+//! | policy | repeats | for |
+//! |---|---|---|
+//! | [`retry`] with [`when_temporary`] | any failure that may pass | calls whose second execution changes nothing |
+//! | [`retry`] with [`when_not_executed`] | failures after which the engine has certainly not acted | triggers |
+//! | [`RegistrationTimeout::retry`] | failures that a running engine reports | registrations |
+//!
+//! Endless loops, such as a worker's session, take their delays from [`Backoff`].
 
 use std::{error::Error as _, time::Duration};
 
@@ -8,119 +16,128 @@ use tonic::Code;
 
 use super::error::{ClientError, ErrorKind};
 
-/// Tries of a unary call, as in the official SDKs.
-const TRIES: usize = 5;
+/// Attempts of a unary call, the first one included, as in the official SDKs.
+const MAX_ATTEMPTS: usize = 5;
+/// Delay before the second attempt of a call. Short, so that a brief failure costs little.
+const FIRST_DELAY: Duration = Duration::from_millis(100);
+/// Longest delay between two attempts of a call, before jitter.
+const MAX_DELAY: Duration = Duration::from_secs(3);
 
-/// Waits between tries of a call: short at first, so that a blip costs little.
-const FIRST_WAIT: Duration = Duration::from_millis(100);
-const LONGEST_WAIT: Duration = Duration::from_secs(3);
-
-/// Endless waits between tries: from `first`, doubling up to `cap`, each with jitter of up to as much again.
-pub(in crate::hatchet) struct Waits {
+/// Exponential backoff without an end: delays from `first`, doubling up to `max`.
+///
+/// Each delay has a random addition of up to its own length, so that clients which failed together do not retry
+/// together.
+pub(in crate::hatchet) struct Backoff {
     first: Duration,
-    cap: Duration,
-    next: ExponentialBackoff,
+    max: Duration,
+    delays: ExponentialBackoff,
 }
 
-impl Waits {
-    pub(in crate::hatchet) fn new(first: Duration, cap: Duration) -> Self {
-        let waits = ExponentialBuilder::default().with_min_delay(first).with_max_delay(cap);
-        Self { first, cap, next: waits.with_jitter().without_max_times().build() }
+impl Backoff {
+    /// Starts at `first`.
+    pub(in crate::hatchet) fn new(first: Duration, max: Duration) -> Self {
+        let delays = ExponentialBuilder::default().with_min_delay(first).with_max_delay(max);
+        Self { first, max, delays: delays.with_jitter().without_max_times().build() }
     }
 
-    /// The wait before the next try.
-    pub(in crate::hatchet) fn again(&mut self) -> Duration {
-        self.next.next().unwrap_or(self.cap)
+    /// The delay before the next attempt.
+    pub(in crate::hatchet) fn next_delay(&mut self) -> Duration {
+        self.delays.next().unwrap_or(self.max)
     }
 
-    /// The wait before the next try, which is short again if what broke had held for longer than `good`.
-    pub(in crate::hatchet) fn after(&mut self, held: Duration, good: Duration) -> Duration {
-        if held > good {
-            self.start_over();
+    /// The delay before the next attempt, after something that worked for `uptime`. Starts over if that is longer than
+    /// `stable`.
+    pub(in crate::hatchet) fn next_delay_after(&mut self, uptime: Duration, stable: Duration) -> Duration {
+        if uptime > stable {
+            self.reset();
         }
-        self.again()
+        self.next_delay()
     }
 
-    /// The next wait is the first one again.
-    pub(in crate::hatchet) fn start_over(&mut self) {
-        *self = Self::new(self.first, self.cap);
+    /// Starts over: the next delay is the first one.
+    pub(in crate::hatchet) fn reset(&mut self) {
+        *self = Self::new(self.first, self.max);
     }
 }
 
-/// Makes a call up to five times while `again` says that its failure may pass.
-pub(in crate::hatchet) async fn retrying<T, F>(
-    again: fn(&ClientError) -> bool,
+/// Makes a call up to five times, as long as it fails with an error that `is_retryable`.
+pub(in crate::hatchet) async fn retry<T, F>(
+    is_retryable: fn(&ClientError) -> bool,
     mut call: impl FnMut() -> F,
 ) -> Result<T, ClientError>
 where
     F: Future<Output = Result<T, ClientError>>,
 {
-    let mut waits = Waits::new(FIRST_WAIT, LONGEST_WAIT);
-    for _ in 1..TRIES {
+    let mut backoff = Backoff::new(FIRST_DELAY, MAX_DELAY);
+    for _ in 1..MAX_ATTEMPTS {
         match call().await {
-            Err(error) if again(&error) => sleep(waits.again()).await,
-            answer => return answer,
+            Err(error) if is_retryable(&error) => sleep(backoff.next_delay()).await,
+            result => return result,
         }
     }
     call().await
 }
 
-/// The time limit that the calls of a registration share, while the engine answers that it failed.
+/// Retries every temporary failure: for calls whose second execution changes nothing.
+pub(in crate::hatchet) fn when_temporary(error: &ClientError) -> bool {
+    error.is_temporary()
+}
+
+/// Retries failures after which the engine has certainly not executed the request: for calls that must not be executed
+/// twice.
+pub(in crate::hatchet) fn when_not_executed(error: &ClientError) -> bool {
+    (error.never_sent() && error.is_temporary())
+        || matches!(error.kind(), ErrorKind::Exhausted | ErrorKind::AuthGracePeriod)
+}
+
+/// A time limit that the calls of one registration share, while a running engine fails them.
+///
+/// A real engine answers INTERNAL to concurrent first registrations of one workflow, and UNAVAILABLE or ABORTED while it
+/// or its database restarts. Registrations are idempotent, so these are retried. An engine that cannot be reached is the
+/// caller's decision.
 pub(in crate::hatchet) struct RegistrationTimeout {
-    begun: Instant,
+    started: Instant,
     timeout: Duration,
 }
 
 impl RegistrationTimeout {
-    /// The shortest. Workers that register the same new workflows at the same moment need a second or two.
-    pub(in crate::hatchet) const LEAST: Duration = Duration::from_secs(30);
+    /// The shortest timeout. Workers that register the same new workflows at the same moment need a second or two.
+    pub(in crate::hatchet) const MIN: Duration = Duration::from_secs(30);
 
-    /// Begins now, and is this long or [`Self::LEAST`].
-    pub(in crate::hatchet) fn begin(timeout: Duration) -> Self {
-        Self { begun: Instant::now(), timeout: timeout.max(Self::LEAST) }
+    /// Starts now and ends after `timeout`, at least [`Self::MIN`].
+    pub(in crate::hatchet) fn start(timeout: Duration) -> Self {
+        Self { started: Instant::now(), timeout: timeout.max(Self::MIN) }
     }
 
-    /// Makes a call until it succeeds, fails for good (see [`if_engine_failed`]), or the time is over.
-    pub(in crate::hatchet) async fn retrying<T, F>(&self, mut call: impl FnMut() -> F) -> Result<T, ClientError>
+    /// Makes a call until it succeeds, fails with an error that is not to be retried, or the time is over.
+    pub(in crate::hatchet) async fn retry<T, F>(&self, mut call: impl FnMut() -> F) -> Result<T, ClientError>
     where
         F: Future<Output = Result<T, ClientError>>,
     {
-        let mut waits = Waits::new(FIRST_WAIT, LONGEST_WAIT);
+        let mut backoff = Backoff::new(FIRST_DELAY, MAX_DELAY);
         loop {
             let error = match call().await {
-                Err(error) if if_engine_failed(&error) => error,
-                answer => return answer,
+                Err(error) if is_engine_failure(&error) => error,
+                result => return result,
             };
-            let spent = self.begun.elapsed();
-            let left = self.timeout.saturating_sub(spent);
-            if left.is_zero() {
-                let message = format!("{error}: tried for {} s; see the engine's log", spent.as_secs());
+            let elapsed = self.started.elapsed();
+            let remaining = self.timeout.saturating_sub(elapsed);
+            if remaining.is_zero() {
+                let message = format!("{error}: tried for {} s; see the engine's log", elapsed.as_secs());
                 return Err(error.clone().into_kind(error.kind(), message));
             }
-            tracing::info!("retries a registration for up to {} s: {error}", left.as_secs());
-            sleep(waits.again().min(left)).await;
+            tracing::info!("retry a registration for up to {} s: {error}", remaining.as_secs());
+            sleep(backoff.next_delay().min(remaining)).await;
         }
     }
 }
 
-/// For registrations, which may be made twice: only where a live engine answered that it failed. A real engine answers
-/// INTERNAL to concurrent first registrations of one workflow, and UNAVAILABLE or ABORTED while it or its database
-/// restarts. An engine that cannot be reached is another matter, which the worker's options decide.
-fn if_engine_failed(error: &ClientError) -> bool {
-    // A broken or refused connection has these codes too, with its cause as the source.
+/// Whether a running engine reported that it failed. A broken or refused connection has the same status codes, but with a
+/// source.
+fn is_engine_failure(error: &ClientError) -> bool {
     error.status().is_some_and(|status| {
         matches!(status.code(), Code::Internal | Code::Unavailable | Code::Aborted) && status.source().is_none()
     })
-}
-
-/// For calls that change nothing, or the same thing twice.
-pub(in crate::hatchet) fn if_temporary(error: &ClientError) -> bool {
-    error.is_temporary()
-}
-
-/// For calls that must not happen twice: only where the engine certainly did not act.
-pub(in crate::hatchet) fn if_not_done(error: &ClientError) -> bool {
-    (error.never_sent() && error.is_temporary()) || matches!(error.kind(), ErrorKind::Exhausted | ErrorKind::Doubted)
 }
 
 #[cfg(test)]
@@ -128,44 +145,44 @@ mod tests {
     use super::*;
 
     const FIRST: Duration = Duration::from_millis(100);
-    const CAP: Duration = Duration::from_secs(2);
-    const GOOD: Duration = Duration::from_secs(5);
+    const MAX: Duration = Duration::from_secs(2);
+    const STABLE: Duration = Duration::from_secs(5);
 
     #[test]
-    fn waits_grow_up_to_the_cap_and_after_a_good_time_start_over() {
-        let mut waits = Waits::new(FIRST, CAP);
+    fn backoff_doubles_to_maximum_and_resets_after_stable_time() {
+        let mut backoff = Backoff::new(FIRST, MAX);
         for _ in 0..3 {
             for expected in [100, 200, 400, 800, 1_600, 2_000, 2_000].map(Duration::from_millis) {
-                let wait = waits.after(Duration::ZERO, GOOD);
-                assert!(expected <= wait && wait <= expected * 2, "{expected:?}: {wait:?}");
+                let delay = backoff.next_delay_after(Duration::ZERO, STABLE);
+                assert!(expected <= delay && delay <= expected * 2, "{expected:?}: {delay:?}");
             }
-            assert!(waits.after(GOOD, GOOD) >= CAP, "that was not long enough");
-            let wait = waits.after(GOOD * 2, GOOD);
-            assert!(FIRST <= wait && wait <= FIRST * 2, "{wait:?}");
-            waits.start_over();
+            assert!(backoff.next_delay_after(STABLE, STABLE) >= MAX, "exactly the stable time does not reset");
+            let delay = backoff.next_delay_after(STABLE * 2, STABLE);
+            assert!(FIRST <= delay && delay <= FIRST * 2, "{delay:?}");
+            backoff.reset();
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_call_is_made_five_times_and_while_its_failure_may_pass() {
-        for (kind, tries) in [(ErrorKind::Unreachable, TRIES), (ErrorKind::Invalid, 1)] {
+    async fn temporary_failure_is_attempted_five_times() {
+        for (kind, attempts) in [(ErrorKind::Unreachable, MAX_ATTEMPTS), (ErrorKind::Invalid, 1)] {
             let mut made = 0;
-            let answer = retrying(if_temporary, || {
+            let result = retry(when_temporary, || {
                 made += 1;
                 async move { Err::<(), _>(ClientError::new(kind, "no")) }
             });
-            assert_eq!(answer.await.unwrap_err().kind(), kind);
-            assert_eq!(made, tries);
+            assert_eq!(result.await.unwrap_err().kind(), kind);
+            assert_eq!(made, attempts);
         }
     }
 
-    /// What a call fails with that an engine answered with this code.
-    fn answered(code: Code) -> ClientError {
+    /// The error of a call that an engine answered with this code.
+    fn failure(code: Code) -> ClientError {
         ClientError::from_status("register", tonic::Status::new(code, "no"))
     }
 
     #[tokio::test(start_paused = true)]
-    async fn failed_registration_is_retried_until_the_limit() {
+    async fn failed_registration_is_retried_until_timeout() {
         for (code, retried) in [
             (Code::Internal, true),
             (Code::Unavailable, true),
@@ -176,17 +193,17 @@ mod tests {
             (Code::DeadlineExceeded, false),
             (Code::Unimplemented, false),
         ] {
-            let (begun, mut made) = (Instant::now(), 0);
-            let limit = RegistrationTimeout::begin(Duration::ZERO);
-            let error = limit.retrying(|| {
+            let (started, mut made) = (Instant::now(), 0);
+            let limit = RegistrationTimeout::start(Duration::ZERO);
+            let error = limit.retry(|| {
                 made += 1;
-                async move { Err::<(), _>(answered(code)) }
+                async move { Err::<(), _>(failure(code)) }
             });
             let error = error.await.unwrap_err();
-            assert_eq!(error.kind(), answered(code).kind());
-            assert_eq!(made > 1, retried, "{code:?}: {made} tries");
-            let took = if retried { RegistrationTimeout::LEAST } else { Duration::ZERO };
-            assert_eq!(begun.elapsed(), took, "{code:?}");
+            assert_eq!(error.kind(), failure(code).kind());
+            assert_eq!(made > 1, retried, "{code:?}: {made} attempts");
+            let took = if retried { RegistrationTimeout::MIN } else { Duration::ZERO };
+            assert_eq!(started.elapsed(), took, "{code:?}");
             assert_eq!(error.to_string().contains("tried for 30 s"), retried, "{error}");
         }
     }
@@ -198,8 +215,8 @@ mod tests {
             ClientError::from_status("register", status)
         };
         let mut made = 0;
-        let limit = RegistrationTimeout::begin(Duration::ZERO);
-        let error = limit.retrying(|| {
+        let limit = RegistrationTimeout::start(Duration::ZERO);
+        let error = limit.retry(|| {
             made += 1;
             async { Err::<(), _>(broken()) }
         });

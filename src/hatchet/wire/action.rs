@@ -1,15 +1,17 @@
-//! Action ids: what a task is matched to a worker by.
+//! Action ids, by which an engine assigns tasks to workers.
 
 use std::{fmt, str::FromStr};
 
-/// `workflow:task`, lower-case.
+use super::text::excerpt;
+
+/// An action id: `workflow:task` in lower case.
 ///
-/// Engines match and deliver action ids in lower case, and a real one fails with INTERNAL on some upper-case
-/// positions; so the case is folded when the id is made.
+/// Engines match and deliver action ids in lower case, and a real one fails with INTERNAL for upper case in some
+/// positions. So the text is converted to lower case when the id is created.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ActionId(String);
 
-/// Text that is no action id.
+/// A text that is not an action id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not an action id: expected <workflow>:<task>")]
 pub struct BadAction(String);
@@ -20,7 +22,7 @@ impl ActionId {
         format!("{workflow}:{task}").parse()
     }
 
-    /// The id as it goes on the wire.
+    /// The id's text on the wire.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -29,16 +31,12 @@ impl ActionId {
 impl FromStr for ActionId {
     type Err = BadAction;
 
-    /// Two or three parts, the first two not empty: the rule of a real engine.
+    /// Accepts what a real engine does: two or three parts, the first two of them not empty.
     fn from_str(text: &str) -> Result<Self, BadAction> {
         let mut parts = text.split(':');
         let two = parts.next().is_some_and(|p| !p.is_empty()) && parts.next().is_some_and(|p| !p.is_empty());
         parts.next();
-        if two && parts.next().is_none() {
-            Ok(Self(text.to_lowercase()))
-        } else {
-            Err(BadAction(text.chars().take(200).collect()))
-        }
+        if two && parts.next().is_none() { Ok(Self(text.to_lowercase())) } else { Err(BadAction(excerpt(text))) }
     }
 }
 
@@ -53,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_and_case() {
+    fn action_has_two_or_three_parts_in_lower_case() {
         assert_eq!("Flow:Task".parse::<ActionId>().unwrap().as_str(), "flow:task");
         assert!("a:b:c".parse::<ActionId>().is_ok());
         for bad in ["", "a", ":b", "a:", "a:b:c:d"] {

@@ -1,4 +1,4 @@
-//! What a refusal carries beside its code and text: `google.rpc.Status`, in `grpc-status-details-bin`.
+//! Error details of a gRPC status: a `google.rpc.Status` in the metadata `grpc-status-details-bin`.
 
 use prost::Message;
 
@@ -12,13 +12,13 @@ struct RpcStatus {
     details: Vec<prost_types::Any>,
 }
 
-/// The bytes that carry one detail; `name` is the message's full name, such as `v1.IdempotencyCollisionError`.
+/// Encodes one detail. `name` is the message's full name, such as `v1.IdempotencyCollisionError`.
 pub fn write_detail(code: i32, text: &str, name: &str, detail: &impl Message) -> Vec<u8> {
     let any = prost_types::Any { type_url: format!("type.googleapis.com/{name}"), value: detail.encode_to_vec() };
     RpcStatus { code, message: text.to_owned(), details: vec![any] }.encode_to_vec()
 }
 
-/// The detail with this full name, if the bytes carry one that can be read.
+/// Decodes the detail with this full name; `None` if the bytes hold none.
 pub fn read_detail<M: Message + Default>(bytes: &[u8], name: &str) -> Option<M> {
     let status = RpcStatus::decode(bytes).ok()?;
     let any = status.details.iter().find(|any| any.type_url.rsplit('/').next() == Some(name))?;

@@ -1,18 +1,34 @@
-//! Durations as Hatchet writes them: `500ms`, `60s`, `1.5h`, `1h30m`.
+//! Durations in Go's notation, such as `500ms`, `60s`, `1.5h` and `1h30m`.
 
 use std::time::Duration;
 
-/// The longest duration that an engine takes: Go's, 2^63 - 1 nanoseconds, which is 2562047h47m16.854775807s.
+use super::text::excerpt;
+
+/// Longest duration of an engine, in nanoseconds: Go's 2^63 - 1, which is 2562047h47m16.854775807s.
 const MAX_NANOS: u128 = i64::MAX as u128;
 
-/// Digits of a fraction that count; an hour has fewer nanoseconds.
+/// Digits of a fraction that are read. More cannot matter, since an hour has fewer nanoseconds.
 const FRACTION_DIGITS: usize = 18;
 
-/// The units and their nanoseconds. `ms` stands before `m`, since the longer one is meant.
-const UNITS: [(&str, u128); 4] =
-    [("ms", 1_000_000), ("s", 1_000_000_000), ("m", 60_000_000_000), ("h", 3_600_000_000_000)];
+/// A unit and its nanoseconds. In a list, `ms` stands before `m`, since the first that matches is taken.
+type Unit = (&'static str, u128);
 
-/// Text that is no duration for a Hatchet engine.
+/// Units that Hatchet accepts in its API.
+const API_UNITS: [Unit; 4] = [("ms", 1_000_000), ("s", 1_000_000_000), ("m", 60_000_000_000), ("h", 3_600_000_000_000)];
+
+/// Units of Go's `time.ParseDuration`. The two spellings of µs are U+00B5 and U+03BC.
+const GO_UNITS: [Unit; 8] = [
+    ("ns", 1),
+    ("us", 1000),
+    ("\u{b5}s", 1000),
+    ("\u{3bc}s", 1000),
+    ("ms", 1_000_000),
+    ("s", 1_000_000_000),
+    ("m", 60_000_000_000),
+    ("h", 3_600_000_000_000),
+];
+
+/// A text that a Hatchet engine does not accept as a duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{0}` is not a duration: write one or more of <number><unit>, units ms, s, m, h, such as 500ms, 30s or 1h30m, up to \
@@ -20,27 +36,47 @@ const UNITS: [(&str, u128); 4] =
 )]
 pub struct BadDuration(String);
 
-/// Reads a duration by an engine's rule: one or more `<number><unit>` with units `ms`, `s`, `m`, `h`; fractions
-/// are fine, also as `.5s` and `5.s`; no sign, no bare number, no days, no nanoseconds. The longest is some 292 years.
+/// Parses a duration as Hatchet's API accepts it: one or more of `<number><unit>` with the units `ms`, `s`, `m` and `h`.
+/// A number may have a fraction, also as `.5s` or `5.s`. Signs, bare numbers, days and nanoseconds are errors.
 pub fn parse_duration(text: &str) -> Result<Duration, BadDuration> {
-    let bad = || BadDuration(text.chars().take(80).collect());
+    let nanos = sum_of_parts(text, &API_UNITS).filter(|nanos| *nanos <= MAX_NANOS);
+    let nanos = nanos.and_then(|nanos| u64::try_from(nanos).ok());
+    nanos.map(Duration::from_nanos).ok_or_else(|| BadDuration(excerpt(text)))
+}
+
+/// Parses a duration as Go's `time.ParseDuration` does: like [`parse_duration`], and also with a sign, with the units
+/// `ns`, `us` and `µs`, and `0` without a unit. Returns nanoseconds.
+pub(crate) fn parse_go_duration(text: &str) -> Option<i64> {
+    let (is_negative, number) = match text.strip_prefix('-') {
+        Some(number) => (true, number),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    if number == "0" {
+        return Some(0);
+    }
+    let nanos = i128::try_from(sum_of_parts(number, &GO_UNITS)?).ok()?;
+    i64::try_from(if is_negative { -nanos } else { nanos }).ok()
+}
+
+/// The nanoseconds of one or more `<number><unit>`; at most [`MAX_NANOS`] and one.
+fn sum_of_parts(text: &str, units: &[Unit]) -> Option<u128> {
     let mut nanos = 0;
     let mut rest = text;
     loop {
-        let (part, after) = part(rest).ok_or_else(bad)?;
+        let (part, after) = leading_part(rest, units)?;
         nanos += part;
-        if nanos > MAX_NANOS {
-            return Err(bad());
+        if nanos > MAX_NANOS + 1 {
+            return None;
         }
         if after.is_empty() {
-            return u64::try_from(nanos).map(Duration::from_nanos).map_err(|_| bad());
+            return Some(nanos);
         }
         rest = after;
     }
 }
 
-/// The nanoseconds of one `<number><unit>` and what follows it; a fraction of a nanosecond is cut off.
-fn part(text: &str) -> Option<(u128, &str)> {
+/// The nanoseconds of the first `<number><unit>`, and the text after it. Fractions of a nanosecond are cut off.
+fn leading_part<'a>(text: &'a str, units: &[Unit]) -> Option<(u128, &'a str)> {
     let digits = |text: &str| text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (whole, rest) = text.split_at(digits(text));
     let (fraction, rest) = match rest.strip_prefix('.') {
@@ -50,15 +86,15 @@ fn part(text: &str) -> Option<(u128, &str)> {
     if whole.is_empty() && fraction.is_empty() {
         return None;
     }
-    let (unit, rest) = UNITS.iter().find_map(|(name, unit)| Some((unit, rest.strip_prefix(name)?)))?;
+    let (unit, rest) = units.iter().find_map(|(name, unit)| Some((*unit, rest.strip_prefix(name)?)))?;
     let number = |digits: &str| if digits.is_empty() { Some(0) } else { digits.parse::<u128>().ok() };
     let fraction = &fraction[..fraction.len().min(FRACTION_DIGITS)];
     let scale = 10_u128.pow(u32::try_from(fraction.len()).ok()?);
-    let nanos = number(whole)?.checked_mul(*unit)?.checked_add(number(fraction)? * unit / scale)?;
-    (nanos <= MAX_NANOS).then_some((nanos, rest))
+    let nanos = number(whole)?.checked_mul(unit)?.checked_add(number(fraction)? * unit / scale)?;
+    (nanos <= MAX_NANOS + 1).then_some((nanos, rest))
 }
 
-/// Writes a duration in a form that [`parse_duration`] and every engine reads; whole milliseconds.
+/// Formats a duration in whole milliseconds, so that [`parse_duration`] and every engine can parse it.
 pub fn format_duration(duration: Duration) -> String {
     let millis = duration.as_millis();
     if millis.is_multiple_of(1000) { format!("{}s", millis / 1000) } else { format!("{millis}ms") }
@@ -70,7 +106,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn what_an_engine_takes() {
+    fn api_durations_are_parsed_and_others_refused() {
         for (text, millis) in [("500ms", 500), ("60s", 60_000), ("1.5h", 5_400_000), ("1h30m", 5_400_000), ("0s", 0)] {
             assert_eq!(parse_duration(text), Ok(Duration::from_millis(millis)), "{text}");
         }
@@ -80,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn fraction_may_lack_either_side_and_counts_exactly() {
+    fn fraction_is_exact_and_may_lack_either_side() {
         for (text, nanos) in [
             (".5s", 500_000_000),
             ("5.s", 5_000_000_000),
@@ -109,23 +145,44 @@ mod tests {
         assert_eq!(parse_duration(&format_duration(longest)), Ok(longest));
     }
 
+    #[test]
+    fn go_durations_have_signs_and_small_units() {
+        for (text, nanos) in [
+            ("1ns", 1),
+            ("1us", 1000),
+            ("1\u{b5}s", 1000),
+            ("1\u{3bc}s", 1000),
+            ("-1s", -1_000_000_000),
+            ("+1m2ms", 60_002_000_000),
+            ("0", 0),
+            ("-0", 0),
+            ("2562047h47m16.854775807s", i64::MAX),
+            ("-9223372036854775808ns", i64::MIN),
+        ] {
+            assert_eq!(parse_go_duration(text), Some(nanos), "{text}");
+        }
+        for bad in ["", "-", "1", "00", "--1s", "1 s", "1d", "9223372036854775808ns", "-9223372036854775809ns"] {
+            assert_eq!(parse_go_duration(bad), None, "{bad}");
+        }
+    }
+
     proptest! {
         #[test]
-        fn what_is_written_is_read_back(millis in 0u64..=9_223_372_036_854) {
+        fn formatted_duration_is_parsed_back(millis in 0u64..=9_223_372_036_854) {
             let duration = Duration::from_millis(millis);
             prop_assert_eq!(parse_duration(&format_duration(duration)), Ok(duration));
         }
 
         #[test]
-        fn whole_grammar_is_read(
+        fn whole_grammar_is_parsed(
             text in r"(([0-9]{1,3}(\.[0-9]{0,3})?|\.[0-9]{1,3})(ms|s|m|h)){1,4}",
         ) {
             prop_assert!(parse_duration(&text).is_ok(), "{}", text);
         }
 
         #[test]
-        fn any_text_is_read_or_refused(text in ".*") {
-            let _ = parse_duration(&text);
+        fn any_text_is_parsed_or_refused(text in ".*") {
+            let _ = (parse_duration(&text), parse_go_duration(&text));
         }
     }
 }

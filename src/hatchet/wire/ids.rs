@@ -1,11 +1,13 @@
-//! Identifiers. On the wire each is a UUID in text; here each is a type of its own.
+//! Identifiers. On the wire each is the text of a UUID; here each has its own type, so that they cannot be confused.
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// Text that should have been a UUID.
+use super::text::excerpt;
+
+/// A text that is not a UUID.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is not a {what}: expected a UUID such as 01234567-89ab-cdef-0123-456789abcdef")]
 pub struct BadId {
@@ -42,7 +44,7 @@ macro_rules! id {
             type Err = BadId;
 
             fn from_str(text: &str) -> Result<Self, BadId> {
-                Uuid::parse_str(text).map(Self).map_err(|_| BadId { what: $what, text: text.chars().take(80).collect() })
+                Uuid::parse_str(text).map(Self).map_err(|_| BadId { what: $what, text: excerpt(text) })
             }
         }
 
@@ -61,19 +63,19 @@ macro_rules! id {
 }
 
 id!(
-    /// A run: of a workflow, or of one task in it. In a workflow of one task both have the same id.
+    /// Id of a run of a workflow or of one of its tasks. If a workflow has a single task, both runs have the same id.
     RunId, "run id"
 );
 id!(
-    /// A registered worker. Every registration makes a new one.
+    /// Id of a registered worker. Each registration creates a new one.
     WorkerId, "worker id"
 );
 id!(
-    /// A trigger. It identifies a run before the engine has given it an id, as a part of its metadata.
+    /// Id of a trigger call, sent in the run's metadata. It identifies the run before its own id is known.
     TriggerId, "trigger id"
 );
 id!(
-    /// The tenant a token belongs to: the token's `sub`.
+    /// Id of the tenant to which a token belongs: the token's `sub`.
     TenantId, "tenant id"
 );
 
@@ -82,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bad_id_is_named_and_cut() {
+    fn error_quotes_a_long_id_in_part() {
         let error = "x".repeat(500).parse::<RunId>().unwrap_err().to_string();
         assert!(error.contains("run id") && error.len() < 250, "{error}");
     }

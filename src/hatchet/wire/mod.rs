@@ -1,7 +1,15 @@
-//! The contract between a client, a worker and an engine, and the only door to the generated code.
+//! Hatchet's protocol: the generated message types, and the types and conversions that give their fields meaning.
 //!
-//! What crosses the wire is turned once, here, into types that cannot be wrong: ids, action ids, durations,
-//! statuses, payloads. Facts come from Hatchet's contracts and from watching a real engine (v0.101.27).
+//! The generated messages carry ids, durations and statuses as texts and numbers. The types here validate each once.
+//! Rules and limits come from Hatchet's contracts and from observing a real engine (v0.101.27).
+//!
+//! | module | contents |
+//! |---|---|
+//! | [`proto`] | code generated from `proto/` |
+//! | `ids`, `action`, `status`, `duration` | types of single fields |
+//! | `payload` | checks of JSON payloads |
+//! | `token` | the claims of a client token |
+//! | `details` | error details of a gRPC status |
 
 mod action;
 mod details;
@@ -10,42 +18,46 @@ mod failure;
 mod ids;
 mod payload;
 mod status;
+mod text;
 mod token;
 
 pub use action::{ActionId, BadAction};
 pub use details::{read_detail, write_detail};
+pub(crate) use duration::parse_go_duration;
 pub use duration::{BadDuration, format_duration, parse_duration};
 pub use failure::{Failure, failure_text, with_attempt};
 pub use ids::{BadId, RunId, TenantId, TriggerId, WorkerId};
 pub use payload::{BadPayload, check_object, has_nul};
 pub use status::RunStatus;
+pub(crate) use text::excerpt;
 pub use token::{BadToken, Claims};
 
 use std::time::SystemTime;
 
-/// Metadata of an UNAVAILABLE status: the call was executed and may take effect, though it could not be kept yet. Set by
-/// the embedded engine, whose status otherwise means that nothing was done.
+/// Metadata key of an UNAVAILABLE status: the call was executed and may take effect, although the change could not be
+/// persisted yet. The embedded engine sets it; without it, its UNAVAILABLE means that nothing was done.
 pub const MAY_TAKE_EFFECT: &str = "hatchet-may-take-effect";
 
-/// Largest message that either side takes unless told otherwise, in bytes (4 MiB, the engine's default).
+/// Default of the largest message that either side accepts, in bytes: 4 MiB, as in Hatchet.
 pub const DEFAULT_MAX_MESSAGE: usize = 4 * 1024 * 1024;
 
-/// The slot type that workers offer and tasks request, here and in the official SDKs. Engines take other types too, but a
-/// real one notices a freed slot of another type only on a tick of 1.0 to 1.5 s.
+/// The slot type that workers offer and tasks request, here and in the official SDKs. Engines accept other types too, but
+/// a real one notices a freed slot of another type only on a tick of 1.0 to 1.5 s.
 pub const SLOT_TYPE: &str = "default";
 
-/// Generated from `proto/`; packages as in the files, so the first generation of services has none.
+/// Messages, clients and services, generated from `proto/` by `make proto`. Packages are as in the `.proto` files; the
+/// first generation of services has none.
 #[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub)]
 pub mod proto {
-    include!(concat!(env!("OUT_DIR"), "/_.rs"));
+    include!("generated/hatchet.rs");
 
     /// Package `v1`.
     pub mod v1 {
-        include!(concat!(env!("OUT_DIR"), "/v1.rs"));
+        include!("generated/v1.rs");
     }
 }
 
-/// The current time as the wire writes it.
+/// The current time as a protobuf timestamp.
 pub fn timestamp_now() -> prost_types::Timestamp {
     SystemTime::now().into()
 }

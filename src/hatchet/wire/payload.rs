@@ -1,24 +1,23 @@
-//! What an engine takes as JSON, checked before it is sent.
+//! Checks of JSON payloads before they are sent to an engine.
 
 use serde_json::value::RawValue;
 
-/// A payload that a Hatchet engine would refuse, or silently turn into `null`.
+/// A payload that a Hatchet engine would refuse or silently replace by `null`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadPayload {
-    /// Not JSON at all.
+    /// It is not JSON.
     #[error("not JSON: {0}")]
     NotJson(String),
-    /// JSON, but not an object: an engine keeps only objects.
+    /// It is JSON but not an object; an engine stores only objects.
     #[error("a JSON {0} where Hatchet keeps only objects: wrap it, such as {{\"value\": …}}")]
     NotAnObject(&'static str),
-    /// The character U+0000, which an engine's database cannot hold.
+    /// It contains the character U+0000, which an engine's database cannot store.
     #[error("JSON with the NUL character \\u0000, which Hatchet cannot store: remove it")]
     Nul,
 }
 
-/// Whether JSON text holds the character U+0000 in a string or a key.
-///
-/// In JSON it can only stand as the escape `\u0000`; a backslash before it that is itself escaped does not count.
+/// Whether a JSON text contains the character U+0000 in a string or a key, which JSON can only write as the escape
+/// `\u0000`. The text `\\u0000` is an escaped backslash instead.
 pub fn has_nul(json: &str) -> bool {
     let mut rest = json;
     while let Some(at) = rest.find("\\u0000") {
@@ -31,7 +30,7 @@ pub fn has_nul(json: &str) -> bool {
     false
 }
 
-/// Checks that text is a JSON object that an engine can store.
+/// Checks that a text is a JSON object that an engine can store.
 pub fn check_object(json: &str) -> Result<(), BadPayload> {
     let raw: &RawValue = serde_json::from_str(json).map_err(|e| BadPayload::NotJson(e.to_string()))?;
     match raw.get().as_bytes().first() {
@@ -51,7 +50,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn only_clean_objects_pass() {
+    fn only_storable_objects_pass() {
         assert_eq!(check_object(" {\"a\": [1]} "), Ok(()));
         assert!(matches!(check_object("{"), Err(BadPayload::NotJson(_))));
         for (json, what) in
@@ -65,7 +64,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nul_is_found_exactly_where_it_is(text in "[\\\\u0\\x00a]{0,12}") {
+        fn nul_is_found_exactly_if_present(text in "[\\\\u0\\x00a]{0,12}") {
             let json = serde_json::json!({ "k": text }).to_string();
             prop_assert_eq!(has_nul(&json), text.contains('\0'));
         }

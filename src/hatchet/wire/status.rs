@@ -4,27 +4,28 @@ use std::fmt;
 
 use super::proto::v1;
 
-/// Where a run stands, by the engine's word.
+/// Status of a run or of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RunStatus {
-    /// Waits for a worker, or between two attempts.
+    /// Waiting for a worker, or between two attempts.
     Queued,
     /// Assigned to a worker.
     Running,
-    /// Ended with an output.
+    /// Finished with an output.
     Completed,
-    /// Ended with an error.
+    /// Finished with an error.
     Failed,
-    /// Cancelled, or never taken by a worker within its schedule timeout.
+    /// Cancelled, or not assigned to a worker within its schedule timeout.
     Cancelled,
-    /// A durable task that waits without a worker.
+    /// A durable task that waits without occupying a worker.
     Evicted,
-    /// A number this version does not know; the run is treated as not final.
+    /// A value unknown to this version; treated as not final.
     Unknown(i32),
 }
 
 impl RunStatus {
-    /// Whether no more can come. `done` in the run's details is the authority; this is the status' own part.
+    /// Whether the status is a terminal one. Unlike `done` in a run's details, it cannot tell whether the run has more
+    /// tasks to run.
     pub fn is_final(self) -> bool {
         match self {
             Self::Completed | Self::Failed | Self::Cancelled => true,
@@ -32,8 +33,8 @@ impl RunStatus {
         }
     }
 
-    /// The upper-case word that REST and the filters use.
-    pub fn word(self) -> &'static str {
+    /// The name in REST responses and filters, such as `COMPLETED`.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Queued => "QUEUED",
             Self::Running => "RUNNING",
@@ -45,7 +46,14 @@ impl RunStatus {
         }
     }
 
-    /// From the number on the wire.
+    /// Parses a name as [`as_str`](Self::as_str) returns it.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Queued, Self::Running, Self::Completed, Self::Failed, Self::Cancelled, Self::Evicted]
+            .into_iter()
+            .find(|status| status.as_str() == name)
+    }
+
+    /// Converts the enum's number in protobuf messages.
     pub fn from_wire(number: i32) -> Self {
         match v1::RunStatus::try_from(number) {
             Ok(v1::RunStatus::Queued) => Self::Queued,
@@ -57,13 +65,26 @@ impl RunStatus {
             Err(_) => Self::Unknown(number),
         }
     }
+
+    /// The enum's number in protobuf messages.
+    pub fn to_wire(self) -> i32 {
+        match self {
+            Self::Queued => v1::RunStatus::Queued.into(),
+            Self::Running => v1::RunStatus::Running.into(),
+            Self::Completed => v1::RunStatus::Completed.into(),
+            Self::Failed => v1::RunStatus::Failed.into(),
+            Self::Cancelled => v1::RunStatus::Cancelled.into(),
+            Self::Evicted => v1::RunStatus::Evicted.into(),
+            Self::Unknown(number) => number,
+        }
+    }
 }
 
 impl fmt::Display for RunStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unknown(number) => write!(f, "UNKNOWN({number})"),
-            known => f.write_str(known.word()),
+            known => f.write_str(known.as_str()),
         }
     }
 }

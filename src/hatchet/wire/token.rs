@@ -1,9 +1,9 @@
-//! The client token: a JWT whose claims say which tenant and which engine it is for.
+//! The client token: a JWT whose claims name the tenant and the addresses of the engine.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 
-/// The claims of a client token. Addresses may be absent in tokens that were made by hand.
+/// The claims of a client token. Tokens made by hand may lack the addresses.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
     /// The tenant's UUID.
@@ -11,42 +11,42 @@ pub struct Claims {
     /// `host:port` of the engine's gRPC services.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grpc_broadcast_address: Option<String>,
-    /// Base URL of the engine's REST part.
+    /// Base URL of the engine's REST API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_url: Option<String>,
-    /// Audience.
+    /// Audience of the token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aud: Option<String>,
-    /// Issuer.
+    /// Issuer of the token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub iss: Option<String>,
-    /// Issued at, seconds since 1970.
+    /// Time of issue, in seconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub iat: Option<u64>,
-    /// Expires at, seconds since 1970.
+    /// Time of expiry, in seconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exp: Option<u64>,
-    /// The token's own id, by which an engine revokes it.
+    /// Id of the token, by which an engine revokes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_id: Option<String>,
 }
 
-/// Text that is no Hatchet client token. The token itself is never part of the message.
+/// A text that is not a Hatchet client token. The message never contains the token itself.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadToken {
-    /// Empty, or without three parts.
+    /// It does not have three parts.
     #[error("it has {0} dot-separated parts where a JWT has 3")]
     Parts(usize),
-    /// The second part is not base64url.
+    /// Its second part is not base64url.
     #[error("its second part is not base64url")]
     Base64,
-    /// The second part does not decode to the claims.
+    /// Its second part does not hold the claims.
     #[error("its claims cannot be read: {0}")]
     Claims(String),
 }
 
 impl Claims {
-    /// Reads the claims without checking the signature, as every Hatchet client does: the engine checks it.
+    /// Reads the claims without verifying the signature, as every Hatchet client does; the engine verifies it.
     pub fn read_unverified(token: &str) -> Result<Self, BadToken> {
         let parts: Vec<&str> = token.split('.').collect();
         let [_, claims, _] = parts[..] else { return Err(BadToken::Parts(parts.len())) };
@@ -65,13 +65,13 @@ mod tests {
     }
 
     #[test]
-    fn claims_are_read_and_unknown_ones_ignored() {
+    fn unknown_claims_are_ignored() {
         let claims = Claims::read_unverified(&token(r#"{"sub":"t","server_url":"http://x","new":1}"#)).unwrap();
         assert_eq!((claims.sub.as_str(), claims.server_url.as_deref()), ("t", Some("http://x")));
     }
 
     #[test]
-    fn each_fault_has_its_word() {
+    fn malformed_token_is_named_by_its_fault() {
         assert_eq!(Claims::read_unverified("abc"), Err(BadToken::Parts(1)));
         assert_eq!(Claims::read_unverified("a.!.c"), Err(BadToken::Base64));
         assert!(matches!(Claims::read_unverified(&token("{}")), Err(BadToken::Claims(_))));

@@ -1,4 +1,4 @@
-//! Reports that fail, and attempts of one run that overlap.
+//! Failed report calls, and overlapping attempts of one run.
 
 use std::{
     collections::HashMap,
@@ -23,19 +23,19 @@ type Json = Map<String, Value>;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn failed_report_call_is_retried() {
-    // Ten take some 20 s, since the waits between them grow.
+    // Ten failures take about 20 s because of the backoff between them.
     let times = if long() { 10 } else { 5 };
     let fault = format!("the report call fails {times} times, then works");
     if not_on_a_real_engine(&fault) {
         return;
     }
-    let mut row = Row::of(fault);
+    let mut row = Row::new(fault);
     let fake = Fake::start().await;
     let running = worker(&fake.config(), [Stub::new("echo").task(|input: Json, _| async { Ok(input) })]).await;
     fake.until_listening().await;
     fake.script(|script| script.end_failures.extend((0..times).map(|_| Status::unavailable("restarts"))));
     let run = fake.assign("echo", r#"{"n":1}"#).await;
-    // Its own patience is 30 s a wait, so the refusals are waited for one by one.
+    // A wait of the scripted engine times out after 30 s, so the test waits for each failure separately.
     for refused in 1..=times {
         fake.until("a refusal", |script| (script.refused_ends >= refused).then_some(())).await;
     }
@@ -43,7 +43,7 @@ async fn failed_report_call_is_retried() {
     let next = fake.assign("echo", r#"{"n":2}"#).await;
     fake.finished(next).await;
     assert_eq!(fake.script(|script| (script.refused_ends, script.finished(run).len())), (times, 1));
-    row.say("one terminal event, with the outcome");
+    row.add("one final event, with the outcome");
     running.stop().await.unwrap();
 }
 
@@ -53,7 +53,7 @@ async fn overlapping_attempts_report_under_their_own_number() {
     if not_on_a_real_engine(fault) {
         return;
     }
-    let mut row = Row::of(fault);
+    let mut row = Row::new(fault);
     let fake = Fake::start().await;
     let gates: Arc<HashMap<u32, Semaphore>> = Arc::new((0..2).map(|n| (n, Semaphore::new(0))).collect());
     let executed = Arc::new(Mutex::new(Vec::new()));
@@ -72,7 +72,7 @@ async fn overlapping_attempts_report_under_their_own_number() {
     for attempt in [0, 1, 1, 0] {
         fake.send(start(run, "gated:gated", r#"{"input":{}}"#, attempt)).await;
     }
-    // The new one ends first; then the old one; and what comes again after its end is not run again.
+    // The second attempt finishes first, then the first. An attempt that is assigned again after its end is ignored.
     let ended = async |count: usize| {
         fake.until("an end", |script| (script.finished(run).len() >= count).then_some(())).await;
     };
@@ -95,6 +95,6 @@ async fn overlapping_attempts_report_under_their_own_number() {
     });
     assert_eq!(ends, [(Some(1), r#"{"attempt":1}"#.to_owned()), (Some(0), r#"{"attempt":0}"#.to_owned())]);
     assert_eq!(executed.lock().unwrap().len(), 3, "each attempt once, and the other run");
-    row.say("each attempt executed once, each end with its own number");
+    row.add("each attempt executed once and reported under its own number");
     running.stop().await.unwrap();
 }

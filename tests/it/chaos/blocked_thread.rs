@@ -1,4 +1,4 @@
-//! An async body blocks its thread.
+//! An async task body blocks its thread.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::fake::Fake;
 
-/// An engine takes a worker for gone 5 s after its last heartbeat.
+/// An engine assigns no runs to a worker whose last heartbeat is older.
 const FRESH: Duration = Duration::from_secs(5);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -18,10 +18,10 @@ async fn heartbeats_continue_while_async_body_blocks_thread() {
     if not_on_a_real_engine(&fault) {
         return;
     }
-    let mut row = Row::of(fault);
+    let mut row = Row::new(fault);
     let fake = Fake::start().await;
     let folder = tempfile::tempdir().unwrap();
-    // Started where it may block: reading a child's lines does.
+    // On a blocking thread, as reading the child's output blocks.
     let (config, ledger) = (fake.config(), folder.path().join("ledger"));
     let worker = tokio::task::spawn_blocking(move || child_worker::spawn(&config, &ledger, 10)).await.unwrap();
     fake.until_listening().await;
@@ -43,7 +43,7 @@ async fn heartbeats_continue_while_async_body_blocks_thread() {
     let all = fake.script(|script| script.heartbeats.clone());
     let gaps: Vec<Duration> = all.windows(2).map(|pair| pair[1] - pair[0]).collect();
     assert!(gaps.iter().all(|gap| *gap < FRESH), "{gaps:?}");
-    row.say(format!("{} heartbeats meanwhile, the longest gap {:.2?}", beats - before, gaps.iter().max().unwrap()));
-    row.say("the watchdog named it");
+    row.add(format!("{} heartbeats in that time, longest gap {:.2?}", beats - before, gaps.iter().max().unwrap()));
+    row.add("the watchdog logged the task's name");
     worker.kill();
 }

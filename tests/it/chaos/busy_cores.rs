@@ -1,4 +1,4 @@
-//! Every core computes.
+//! CPU tasks use every core.
 
 use std::time::{Duration, Instant};
 
@@ -6,12 +6,12 @@ use hatchet_quickstart::hatchet::task::{Context, Stub, Task};
 use serde_json::json;
 
 use super::{
-    fixture::{Count, Ledger, TestEngine, completed, many, worker},
+    fixture::{Count, Ledger, TestEngine, completed, trigger_many, worker},
     table::{Row, long, not_on_a_real_engine},
 };
 use crate::fake::Fake;
 
-/// More tasks than any machine that runs this has cores, all at once.
+/// More tasks at once than a test machine has cores.
 const TASKS: usize = 16;
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(4);
 
@@ -39,17 +39,17 @@ async fn heartbeats_are_on_time_while_cores_are_busy() {
     if not_on_a_real_engine("heartbeat delay") {
         return;
     }
-    let mut row = Row::of(format!("every core busy for {} s with CPU tasks: heartbeats", seconds()));
+    let mut row = Row::new(format!("every core busy for {} s with CPU tasks: heartbeats", seconds()));
     let fake = Fake::start().await;
     let running = worker(&fake.config(), [busy(&Ledger::default())]).await;
     fake.until_listening().await;
     let input = format!(r#"{{"ms":{}}}"#, seconds() * 1000);
     let mut runs = Vec::new();
-    // The scripted engine does not count slots; what is over them waits in the worker.
+    // The scripted engine does not count slots; surplus tasks wait in the worker.
     for _ in 0..2 {
         runs.push(fake.assign("busy", &input).await);
     }
-    // In pieces, since one wait of the scripted engine is shorter than all of them.
+    // One wait for each heartbeat, as a wait of the scripted engine is shorter than the whole test.
     let mut beats = 0;
     while fake.script(|script| runs.iter().any(|run| script.finished(*run).is_empty())) {
         let seen = beats;
@@ -62,25 +62,25 @@ async fn heartbeats_are_on_time_while_cores_are_busy() {
         beats.windows(2).map(|pair| (pair[1] - pair[0]).saturating_sub(HEARTBEAT_EVERY)).collect();
     row.times("heartbeat's delay", &delays, Some(Duration::from_millis(500)));
     let worst = delays.iter().max().copied().unwrap_or_default();
-    assert!(!long() || worst < Duration::from_millis(500), "p99 of {} is the worst: {worst:?}", delays.len());
+    assert!(!long() || worst < Duration::from_millis(500), "p99 of {} delays is the maximum: {worst:?}", delays.len());
     running.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_run_is_reassigned_while_cores_are_busy() {
     let seconds = if long() { seconds() } else { 2 };
-    let mut row = Row::of(format!("every core busy for {seconds} s with CPU tasks: reassignment"));
+    let mut row = Row::new(format!("every core busy for {seconds} s with CPU tasks: reassignment"));
     let engine = TestEngine::start().await;
     let ledger = Ledger::default();
     let running = worker(&engine.config, [busy(&ledger)]).await;
-    // Two at once, one pair after the other.
+    // Two run at a time.
     let ms = seconds * 1000 * 2 / TASKS as u64;
-    let runs = many(&engine.client(), "busy", &Count { ms }, TASKS).await;
+    let runs = trigger_many(&engine.client(), "busy", &Count { ms }, TASKS).await;
     for run in runs {
         completed(&run).await;
     }
     let all = ledger.all().clone();
     assert!(all.values().all(|executions| executions.len() == 1 && executions[0].attempt == 0), "{all:?}");
-    row.say(format!("{} runs, each executed once at its first attempt", all.len()));
+    row.add(format!("{} runs, each executed once at its first attempt", all.len()));
     running.stop().await.unwrap();
 }

@@ -1,4 +1,4 @@
-//! A worker process with tasks that the chaos cases need: this very test binary, started again.
+//! A worker in a child process with the tasks of the fault tests. The child is a second process of the test binary.
 
 use std::{
     fs::OpenOptions,
@@ -42,18 +42,18 @@ pub fn spawn(config: &ClientConfig, ledger: &Path, slots: usize) -> Program {
     child
 }
 
-/// The environment of a program that is to use these settings.
+/// The environment variables for these settings.
 pub fn settings(config: &ClientConfig) -> Vec<(&'static str, String)> {
     vec![
         ("HATCHET_CLIENT_TOKEN", config.token.expose().to_owned()),
         ("HATCHET_CLIENT_HOST_PORT", config.host_port.clone()),
         ("HATCHET_CLIENT_SERVER_URL", config.server_url.clone().unwrap_or_default()),
-        ("HATCHET_CLIENT_TLS_STRATEGY", config.tls.word().to_owned()),
+        ("HATCHET_CLIENT_TLS_STRATEGY", config.tls.as_str().to_owned()),
         ("HATCHET_CLIENT_NAMESPACE", config.namespace.clone()),
     ]
 }
 
-/// A line of the ledger: what, which process, run, attempt, milliseconds since 1970.
+/// A line of the ledger file: kind, process, run, attempt, milliseconds since the Unix epoch.
 #[derive(Debug, Clone)]
 pub struct Line {
     pub ended: bool,
@@ -67,7 +67,7 @@ pub fn now() -> u64 {
     u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
 }
 
-/// All that the children have written so far.
+/// All lines that child processes have written so far.
 pub fn read(ledger: &Path) -> Vec<Line> {
     let text = std::fs::read_to_string(ledger).unwrap_or_default();
     text.lines()
@@ -85,7 +85,7 @@ pub fn read(ledger: &Path) -> Vec<Line> {
         .collect()
 }
 
-/// Not a test: what [`spawn`] starts.
+/// The entry point of the child process that [`spawn`] starts; as a test it does nothing.
 #[test]
 fn acts_as_a_worker() {
     let Some(ledger) = std::env::var_os(LEDGER) else { return };
@@ -102,7 +102,7 @@ fn acts_as_a_worker() {
             .unwrap();
         worker.listening().await.unwrap();
         println!("child listens");
-        // It ends by a signal.
+        // Runs until a signal stops the process.
         worker.ended().await.unwrap();
     });
 }
@@ -120,14 +120,14 @@ fn tasks(ledger: PathBuf) -> [ErasedTask; 3] {
     [count.erase(), Stub::new("blocker").task(blocker).erase(), Stub::new("chatty").task(chatty).erase()]
 }
 
-/// One write, so that lines of several processes do not mix.
+/// Appends a line in one write, so that lines of several processes do not mix.
 fn note(ledger: &Path, what: &str, ctx: &Context) -> Result<(), TaskError> {
     let line = format!("{what} {} {} {} {}\n", std::process::id(), ctx.run_id(), ctx.retry_count(), now());
     OpenOptions::new().append(true).create(true).open(ledger)?.write_all(line.as_bytes())?;
     Ok(())
 }
 
-/// What must not be done: it holds its thread.
+/// An async body that blocks its thread, which task bodies must not do.
 async fn blocker(input: Count, _: Context) -> Result<Value, TaskError> {
     std::thread::sleep(Duration::from_millis(input.ms));
     Ok(json!({}))
@@ -137,7 +137,7 @@ async fn blocker(input: Count, _: Context) -> Result<Value, TaskError> {
 struct Nothing {}
 
 async fn chatty(_: Nothing, ctx: Context) -> Result<Value, TaskError> {
-    ctx.log("a line that says what is being done, as long as such lines are");
+    ctx.log("a line that describes the current step, with a typical length");
     ctx.put_stream("a chunk of some output").await;
     Ok(json!({ "said": "one line and one chunk" }))
 }

@@ -1,4 +1,4 @@
-//! The engine is killed and comes back with the same key and port, and with all that it knew.
+//! The engine is killed and restarted with the same key, port and data.
 
 use std::time::Instant;
 
@@ -16,7 +16,7 @@ async fn worker_reconnects_after_engine_restart() {
     if not_on_a_real_engine(fault) {
         return;
     }
-    let mut row = Row::of(fault);
+    let mut row = Row::new(fault);
     let place = Place::new();
     let mut engine = place.engine();
     let config = ClientConfig::from_handshake(&place.handshake(), &Sources::default()).unwrap();
@@ -27,12 +27,12 @@ async fn worker_reconnects_after_engine_restart() {
     let mut in_flight = Vec::new();
     let mut waiting = Vec::new();
     for _ in 0..if long() { 5 } else { 1 } {
-        // One run in flight, which goes on and whose end the new engine takes.
+        // A run in flight that continues, and whose outcome the new engine accepts.
         let run = trigger(&client, "count", &Count { ms: if long() { 20_000 } else { 3_000 } }).await;
-        eventually("it runs", async || (!ledger.of(&run).is_empty()).then_some(())).await;
+        eventually("the run has started", async || (!ledger.of(&run).is_empty()).then_some(())).await;
         if long() {
             let runner = place.start_runner(&["--run-id", &run.id().to_string()]);
-            runner.err.until("it follows", |line| line.contains("RUNNING") || line.contains("QUEUED"));
+            runner.err.until("the runner follows the run", |line| line.contains("RUNNING") || line.contains("QUEUED"));
             waiting.push(runner);
         }
         in_flight.push(run);
@@ -48,12 +48,12 @@ async fn worker_reconnects_after_engine_restart() {
     row.times("engine back to end of a new run", &times, None);
     for run in &in_flight {
         completed(run).await;
-        assert_eq!(ledger.of(run).len(), 1, "it went on");
+        assert_eq!(ledger.of(run).len(), 1, "the run was executed once");
     }
     for runner in waiting {
         tokio::task::spawn_blocking(move || runner.wait()).await.unwrap().expect(0);
     }
-    row.say("what was in flight went on and was executed once");
+    row.add("runs in flight continued and were executed once");
     running.stop().await.unwrap();
     engine.stop().expect(0);
 }

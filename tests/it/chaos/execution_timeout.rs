@@ -1,5 +1,5 @@
-//! An attempt outlives its execution timeout behind a link that swallows everything: engine and worker each end it by
-//! themselves, and neither hears the other.
+//! An attempt exceeds its execution timeout while the link drops all bytes. Engine and worker each end it without
+//! receiving anything from the other.
 
 use std::{
     sync::{
@@ -21,7 +21,7 @@ use super::{
     table::Row,
 };
 
-/// A task whose first attempt goes on until it is told to stop, which it passes on; the next ones end at once.
+/// A task whose first attempt runs until it is cancelled and sends the reason; later attempts complete immediately.
 fn stuck(
     retries: u32,
     begun: mpsc::UnboundedSender<Option<CancelReason>>,
@@ -45,8 +45,8 @@ fn stuck(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn execution_timeout_in_black_hole_ends_attempt_once() {
-    let mut row = Row::of("execution timeout passes while the link is a black hole");
-    // A real engine loses what it assigns to a stream that is gone, and finds out by the next timeouts.
+    let mut row = Row::new("execution timeout passes while the link is a black hole");
+    // A real engine loses assignments to a closed stream and repeats them only after their timeouts.
     for retries in [0, 10] {
         let engine = TestEngine::start().await;
         let (proxy, config) = engine.proxied().await;
@@ -58,25 +58,25 @@ async fn execution_timeout_in_black_hole_ends_attempt_once() {
         proxy.black_hole();
         let reason = within(30, "the worker ends the attempt", told.recv()).await;
         assert_eq!(reason, Some(Some(CancelReason::TimedOut)));
-        // Longer than the engine is asked where the run stands before it is asked again. The length of an outage is the
-        // fault itself, and no wait for something.
+        // Longer than the time limit of the worker's query for the run's status. The duration of the outage is the
+        // fault itself, not a wait for a condition.
         tokio::time::sleep(Duration::from_secs(6)).await;
-        proxy.heal();
+        proxy.restore();
         if retries == 0 {
             let outcome = within(60, "the run ends", run.outcome()).await.unwrap();
             assert_eq!(outcome.status, RunStatus::Failed, "{outcome:?}");
             assert!(!outcome.error.as_ref().unwrap().contains("the worker did"), "{outcome:?}");
-            row.say(format!("without retries it fails: {:?}", outcome.error.unwrap_or_default()));
+            row.add(format!("without retries the run fails: {:?}", outcome.error.unwrap_or_default()));
         } else {
             let outcome = completed(&run).await;
             let attempt = outcome.output::<Value>().unwrap()["attempt"].as_u64().unwrap();
             assert!(attempt > 0 && executed.load(Ordering::SeqCst) == 2, "{outcome:?}, {executed:?}");
-            row.say(format!("with retries it completes, at attempt {}", attempt + 1));
+            row.add(format!("with retries the run completes at attempt {}", attempt + 1));
         }
-        // The worker stops when it has nothing more to say; and a word that comes late changes nothing.
+        // The worker stops once it has delivered its reports; a late report changes nothing.
         within(60, "the worker stops", behind.stop()).await.unwrap();
         let after = run.outcome().await.unwrap();
         assert_eq!(after.status, if retries == 0 { RunStatus::Failed } else { RunStatus::Completed });
-        assert!(!after.error.unwrap_or_default().contains("the worker did"), "the engine's word stands");
+        assert!(!after.error.unwrap_or_default().contains("the worker did"), "the engine's error is unchanged");
     }
 }

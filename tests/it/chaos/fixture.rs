@@ -1,4 +1,4 @@
-//! The engine of a chaos case, and the tasks that count how often they run.
+//! The engine of a fault test, and tasks that record their executions.
 
 use std::{
     collections::HashMap,
@@ -25,7 +25,7 @@ use uuid::Uuid;
 use super::{proxy::Proxy, table::real};
 use crate::support::named;
 
-/// An engine in memory, or the one that the environment names, with a namespace of this case.
+/// An in-memory engine, or the real engine of the environment with a namespace for this test.
 pub struct TestEngine {
     pub config: ClientConfig,
     _engine: Option<Engine>,
@@ -42,7 +42,7 @@ impl TestEngine {
     }
 
     pub async fn embedded(timings: Timings) -> Self {
-        // A case may ask about a run long after its end.
+        // A test may query a run long after its end.
         let options = EngineOptions { timings, keep_finished: 1_000_000, ..EngineOptions::default() };
         let engine = Engine::start(options).await.unwrap();
         let config = ClientConfig::from_handshake(engine.handshake(), &Sources::default()).unwrap();
@@ -53,7 +53,7 @@ impl TestEngine {
         Client::new(self.config.clone()).unwrap()
     }
 
-    /// A link to the engine, and the settings of who uses it.
+    /// A proxy in front of the engine, and the settings of a client that uses it.
     pub async fn proxied(&self) -> (Proxy, ClientConfig) {
         let upstream: SocketAddr = tokio::net::lookup_host(&self.config.host_port).await.unwrap().next().unwrap();
         let proxy = Proxy::to(upstream).await;
@@ -62,11 +62,11 @@ impl TestEngine {
     }
 }
 
-/// The input of the counting task.
+/// The input of the task `count`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Count {
-    /// How long an execution takes.
+    /// Duration of an execution in milliseconds.
     pub ms: u64,
 }
 
@@ -76,7 +76,7 @@ pub struct Execution {
     pub ended: Option<Instant>,
 }
 
-/// Every execution, by run.
+/// All executions by run id.
 #[derive(Clone, Default)]
 pub struct Ledger(Arc<Mutex<HashMap<String, Vec<Execution>>>>);
 
@@ -89,8 +89,8 @@ impl Ledger {
         self.all().get(&run.id().to_string()).cloned().unwrap_or_default()
     }
 
-    /// A task that awaits for a while and notes it. Its timeout is short, since a real engine gives a lost assignment
-    /// up only then, and its many retries are for that.
+    /// The task `count`, which sleeps and records its execution. A real engine repeats a lost assignment only after the
+    /// execution timeout, therefore callers choose a short one, and the task has many retries.
     pub fn task(&self, timeout: Duration) -> Task<Count, serde_json::Value> {
         let ledger = self.clone();
         Stub::new("count")
@@ -137,28 +137,28 @@ pub async fn trigger(client: &Client, task: &str, input: &(impl Serialize + 'sta
     client.run_no_wait(&named(task), input).await.unwrap()
 }
 
-/// Triggers so many runs with one input.
-pub async fn many(client: &Client, task: &str, input: &impl Serialize, count: usize) -> Vec<RunRef> {
+/// Triggers `count` runs with the same input.
+pub async fn trigger_many(client: &Client, task: &str, input: &impl Serialize, count: usize) -> Vec<RunRef> {
     let runs = client.run_many_no_wait(&named(task), (0..count).map(|_| RunItem::new(input))).await;
     runs.into_iter().map(Result::unwrap).collect()
 }
 
-/// Waits for a run, which must complete.
+/// Waits for a run and asserts that it completes.
 pub async fn completed(run: &RunRef) -> RunOutcome {
     let outcome = within(300, "the run ends", run.outcome()).await.unwrap();
     assert_eq!(outcome.status, RunStatus::Completed, "{outcome:?}");
     outcome
 }
 
-/// Waits until the link is, or is not, listening.
+/// Waits until the worker listens (`wanted`), or until it does not.
 pub async fn until_listening(worker: &RunningWorker, wanted: bool) {
     let mut state = worker.state();
-    let what = if wanted { "the worker listens again" } else { "the worker sees that the link is lost" };
+    let what = if wanted { "the worker listens again" } else { "the worker detects the lost connection" };
     let reached = state.wait_for(|state| matches!(state, WorkerState::Listening(_)) == wanted);
     within(60, what, reached).await.unwrap();
 }
 
-/// Awaits `work`, and panics with `what` when that many seconds are over.
+/// Awaits `work` and panics with `what` after that many seconds.
 pub async fn within<T>(seconds: u64, what: &str, work: impl Future<Output = T>) -> T {
     match tokio::time::timeout(Duration::from_secs(seconds), work).await {
         Ok(value) => value,

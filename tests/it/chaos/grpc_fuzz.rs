@@ -1,4 +1,4 @@
-//! Random bytes and messages at every gRPC door of the engine: each is answered, and the engine goes on.
+//! Random bytes and messages to every gRPC method of the engine. Each call must end, and the engine must keep working.
 
 use std::str::FromStr as _;
 
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::support::{Link, Target};
 
-const CONTRACTS: [&str; 5] = [
+const PROTO_FILES: [&str; 5] = [
     include_str!("../../../proto/dispatcher/dispatcher.proto"),
     include_str!("../../../proto/events/events.proto"),
     include_str!("../../../proto/workflows/workflows.proto"),
@@ -25,12 +25,12 @@ const CONTRACTS: [&str; 5] = [
     include_str!("../../../proto/v1/workflows.proto"),
 ];
 
-/// The paths of all calls, and whether one or the other side streams.
-fn doors() -> Vec<(PathAndQuery, bool)> {
-    let mut doors = Vec::new();
-    for contract in CONTRACTS {
+/// The paths of all methods, and whether either side streams.
+fn methods() -> Vec<(PathAndQuery, bool)> {
+    let mut methods = Vec::new();
+    for file in PROTO_FILES {
         let (mut package, mut service) = ("", "");
-        for line in contract.lines().map(str::trim) {
+        for line in file.lines().map(str::trim) {
             if let Some(name) = line.strip_prefix("package ") {
                 package = name.trim_end_matches(';');
             } else if let Some(name) = line.strip_prefix("service ") {
@@ -39,14 +39,14 @@ fn doors() -> Vec<(PathAndQuery, bool)> {
                 let name = &call[..call.find('(').unwrap()];
                 let dot = if package.is_empty() { "" } else { "." };
                 let path = PathAndQuery::from_str(&format!("/{package}{dot}{service}/{name}")).unwrap();
-                doors.push((path, call.contains("stream ")));
+                methods.push((path, call.contains("stream ")));
             }
         }
     }
-    doors
+    methods
 }
 
-/// Bytes as they are.
+/// A codec that passes bytes unchanged.
 #[derive(Clone, Default)]
 struct Raw;
 
@@ -86,7 +86,7 @@ impl Decoder for Raw {
     }
 }
 
-/// A field of a message, numbered as the contracts number theirs.
+/// A random field of a message, with a number in the range that the `.proto` files use.
 fn field() -> impl Strategy<Value = Vec<u8>> {
     let text = prop_oneof![
         ".{0,30}",
@@ -104,15 +104,16 @@ fn field() -> impl Strategy<Value = Vec<u8>> {
             prost::encoding::encode_varint(value >> (value % 64), &mut field);
             field
         }),
-        (1..30_u8, bytes).prop_map(|(number, bytes)| lengthy(number, &bytes)),
+        (1..30_u8, bytes).prop_map(|(number, bytes)| length_delimited(number, &bytes)),
     ];
     leaf.prop_recursive(3, 20, 6, |inner| {
-        (1..30_u8, proptest::collection::vec(inner, 0..6)).prop_map(|(number, inner)| lengthy(number, &inner.concat()))
+        (1..30_u8, proptest::collection::vec(inner, 0..6))
+            .prop_map(|(number, inner)| length_delimited(number, &inner.concat()))
     })
 }
 
-/// A field that says its length.
-fn lengthy(number: u8, bytes: &[u8]) -> Vec<u8> {
+/// A length-delimited field.
+fn length_delimited(number: u8, bytes: &[u8]) -> Vec<u8> {
     let mut field = Vec::new();
     prost::encoding::encode_varint((u64::from(number) << 3) | 2, &mut field);
     prost::encoding::encode_varint(bytes.len() as u64, &mut field);
@@ -120,16 +121,16 @@ fn lengthy(number: u8, bytes: &[u8]) -> Vec<u8> {
     field
 }
 
-/// What was answered: to a stream, whatever comes first.
-async fn knock(link: Link, path: PathAndQuery, streams: bool, message: Vec<u8>) -> Result<(), Status> {
-    let mut door = Grpc::new(link);
-    door.ready().await.map_err(|e| Status::unavailable(e.to_string()))?;
+/// Calls a method and returns its status; for a stream the status of its first message.
+async fn call(link: Link, path: PathAndQuery, streams: bool, message: Vec<u8>) -> Result<(), Status> {
+    let mut client = Grpc::new(link);
+    client.ready().await.map_err(|e| Status::unavailable(e.to_string()))?;
     if !streams {
-        return door.unary(Request::new(message), path, Raw).await.map(drop);
+        return client.unary(Request::new(message), path, Raw).await.map(drop);
     }
-    let mut answers = door.streaming(Request::new(tokio_stream::once(message)), path, Raw).await?.into_inner();
-    // Most streams say nothing for a long time; one that was refused says so with its head, or at once.
-    match tokio::time::timeout(std::time::Duration::from_millis(2), answers.message()).await {
+    let mut responses = client.streaming(Request::new(tokio_stream::once(message)), path, Raw).await?.into_inner();
+    // Most streams stay silent; a rejected stream ends with its headers or immediately after.
+    match tokio::time::timeout(std::time::Duration::from_millis(2), responses.message()).await {
         Ok(answer) => answer.map(drop),
         Err(_) => Ok(()),
     }
@@ -137,25 +138,25 @@ async fn knock(link: Link, path: PathAndQuery, streams: bool, message: Vec<u8>) 
 
 #[test]
 fn engine_answers_every_random_message() {
-    let fault = "random bytes and messages at every gRPC door of the engine";
+    let fault = "random bytes and messages to every gRPC method of the engine";
     if not_on_a_real_engine(fault) {
         return;
     }
-    let mut row = Row::of(fault);
+    let mut row = Row::new(fault);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let target = runtime.block_on(Target::start());
-    let doors = doors();
-    assert!(doors.len() > 30, "{doors:?}");
+    let methods = methods();
+    assert!(methods.len() > 30, "{methods:?}");
     let messages = prop_oneof![
         1 => proptest::collection::vec(any::<u8>(), 0..100),
         4 => proptest::collection::vec(field(), 0..12).prop_map(|fields| fields.concat()),
     ];
     let mut runner = TestRunner::default();
-    let cases = (proptest::sample::select(doors.clone()), messages);
+    let cases = (proptest::sample::select(methods.clone()), messages);
     let checked = runner.run(&cases, |((path, streams), message)| {
-        let said = runtime.block_on(within(10, "an answer", knock(target.link(), path.clone(), streams, message)));
-        if let Err(status) = said {
-            // A call whose handler panicked, or that broke the connection, ends with one of these.
+        let result = runtime.block_on(within(10, "an answer", call(target.link(), path.clone(), streams, message)));
+        if let Err(status) = result {
+            // The status codes of a call whose handler panicked or whose connection broke.
             let broken = matches!(status.code(), Code::Unknown | Code::Cancelled | Code::Unavailable | Code::DataLoss);
             let internal = status.code() == Code::Internal && !status.message().contains("decode");
             prop_assert!(!broken && !internal, "{path}: {status:?}");
@@ -164,16 +165,16 @@ fn engine_answers_every_random_message() {
     });
     checked.unwrap();
     runtime.block_on(async {
-        let flow = target.flow("after").await;
-        let mut worker = crate::support::RawWorker::start(&target, &flow, 1).await;
-        let run = target.trigger(&flow, serde_json::json!({})).await;
+        let workflow = target.workflow("after").await;
+        let mut worker = crate::support::RawWorker::start(&target, &workflow, 1).await;
+        let run = target.trigger(&workflow, serde_json::json!({})).await;
         let action = worker.next_start().await;
         worker.complete(&action, "{}").await;
         target.done(&run).await;
     });
-    row.say(format!(
-        "{} random messages at {} doors, each answered; a run passes after",
+    row.add(format!(
+        "{} random messages to {} methods, each answered; a run completes afterwards",
         runner.config().cases,
-        doors.len()
+        methods.len()
     ));
 }

@@ -1,4 +1,4 @@
-//! Messages that make no sense, or are too large: one clear failure each, and the worker goes on.
+//! Invalid and oversized assignments. Each must cause one clear failure, and the worker must keep working.
 
 use hatchet_quickstart::hatchet::{
     task::{ErasedTask, Stub},
@@ -46,7 +46,7 @@ async fn oversized_message_fails_only_its_run() {
     if not_on_a_real_engine(fault) {
         return;
     }
-    let mut row = Row::of(fault);
+    let mut row = Row::new(fault);
     let fake = Fake::start().await;
     let running = worker(&fake.config(), tasks()).await;
     fake.until_listening().await;
@@ -56,12 +56,12 @@ async fn oversized_message_fails_only_its_run() {
     let run = fake.assign("large", &format!(r#"{{"ms":{}}}"#, DEFAULT_MAX_MESSAGE + 1)).await;
     let error = failed_once(&fake, run).await;
     assert!(error.starts_with("OutputTooLarge: ") && error.contains("over the limit"), "{error}");
-    assert_eq!(fake.script(|script| script.streams.len()), 1, "the stream lives");
-    row.say("one clear failure each, over the same stream");
+    assert_eq!(fake.script(|script| script.streams.len()), 1, "the stream stays open");
+    row.add("one clear failure each, over the same stream");
     running.stop().await.unwrap();
 }
 
-/// Any action: known and unknown types, tasks and payloads, with or without a proper run id.
+/// Random actions: known and unknown types, tasks and payloads, with valid and invalid run ids.
 fn actions() -> impl Strategy<Value = AssignedAction> {
     let payload = prop_oneof![
         ".{0,40}",
@@ -92,7 +92,7 @@ fn random_action_is_answered_once_or_ignored() {
     if not_on_a_real_engine(fault) {
         return;
     }
-    let mut row = Row::of(fault);
+    let mut row = Row::new(fault);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let (fake, running) = runtime.block_on(async {
         let fake = Fake::start().await;
@@ -124,6 +124,6 @@ fn random_action_is_answered_once_or_ignored() {
     });
     checked.unwrap();
     let cases = runner.config().cases;
-    row.say(format!("{cases} random actions: one answer each, the worker went on over the same stream"));
+    row.add(format!("{cases} random actions: one response each, over the same stream"));
     runtime.block_on(running.stop()).unwrap();
 }

@@ -1,4 +1,4 @@
-//! The worker's link is cut, half-open or silently dead, again and again, under load.
+//! The worker's connection is repeatedly reset, half-open or silently dead, under load.
 
 use std::{
     sync::{
@@ -16,20 +16,20 @@ use hatchet_quickstart::hatchet::{
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{
-    fixture::{Count, Ledger, TestEngine, completed, many, until_listening, within, worker},
+    fixture::{Count, Ledger, TestEngine, completed, trigger_many, until_listening, within, worker},
     proxy::Proxy,
     table::{Row, long, real},
 };
 use crate::support::named;
 use hatchet_quickstart::hatchet::task::Priority;
 
-/// How often the link's readiness went down.
-struct Downs {
+/// Counts how often the worker lost its connection.
+struct ConnectionLosses {
     seen: Arc<AtomicUsize>,
     _follower: AbortOnDropHandle<()>,
 }
 
-impl Downs {
+impl ConnectionLosses {
     fn follow(worker: &RunningWorker) -> Self {
         let (seen, mut state) = (Arc::new(AtomicUsize::new(0)), worker.state());
         let count = seen.clone();
@@ -51,34 +51,34 @@ impl Downs {
     }
 }
 
-/// Triggers small runs until it is told to stop, and gives their handles.
+/// Triggers short runs until `stop` is cancelled, and returns their handles.
 async fn load(client: Client, stop: CancellationToken) -> Vec<RunRef> {
-    // A real engine on a small machine takes some 50 runs a second.
+    // A real engine on a small machine processes about 50 runs a second.
     let every = Duration::from_millis(if real() { 500 } else { 200 });
     let mut ticks = tokio::time::interval(every);
     let mut runs = Vec::new();
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-        runs.extend(many(&client, "count", &Count { ms: 30 }, 10).await);
+        runs.extend(trigger_many(&client, "count", &Count { ms: 30 }, 10).await);
     }
     runs
 }
 
-/// A worker behind a link, under load; at the end every run must have completed, by one execution.
+/// A worker behind a proxy, under load. [`UnderLoad::finish`] asserts that every run completed by one execution.
 pub struct UnderLoad {
     engine: TestEngine,
     pub client: Client,
     pub proxy: Proxy,
     pub worker: RunningWorker,
     ledger: Ledger,
-    downs: Downs,
+    losses: ConnectionLosses,
     stop: CancellationToken,
     load: tokio::task::JoinHandle<Vec<RunRef>>,
     probes: Vec<RunRef>,
 }
 
 impl UnderLoad {
-    /// `broken` is how long the link is at a time. What is executed right before has its timeout left after it, or it
-    /// would be executed again whatever the worker does.
+    /// `broken` is the duration of each fault. The execution timeout is longer, as otherwise the engine would repeat
+    /// attempts from before the fault regardless of the worker.
     pub async fn start(broken: Duration) -> Self {
         let engine = TestEngine::start().await;
         let (proxy, config) = engine.proxied().await;
@@ -90,18 +90,18 @@ impl UnderLoad {
         .await;
         let (client, stop) = (engine.client(), CancellationToken::new());
         let load = tokio::spawn(load(client.clone(), stop.clone()));
-        let downs = Downs::follow(&worker);
-        Self { engine, client, proxy, worker, ledger, downs, stop, load, probes: Vec::new() }
+        let losses = ConnectionLosses::follow(&worker);
+        Self { engine, client, proxy, worker, ledger, losses, stop, load, probes: Vec::new() }
     }
 
-    /// How long a new run takes from now on, or none where its first assignment was lost with the link, which only a
-    /// real engine lets happen.
+    /// Time from `since` until a new run has completed; `None` if its first assignment was lost with the connection,
+    /// which happens on a real engine only.
     pub async fn probe(&mut self, since: Instant) -> Option<Duration> {
         if real() {
-            // It goes on assigning to a stream that is gone, for a moment, and loses what it assigns.
+            // A real engine assigns to a closed stream for a moment, and loses these assignments.
             until_listening(&self.worker, true).await;
         }
-        // Before all that has queued up meanwhile: how fast an engine works that off is not the question.
+        // High priority puts it before the runs queued during the fault, whose processing time is not measured here.
         let run = self.client.run_no_wait(&named("count"), &Count::default()).priority(Priority::High).await.unwrap();
         completed(&run).await;
         let took = since.elapsed();
@@ -110,21 +110,21 @@ impl UnderLoad {
         (first || !real()).then_some(took)
     }
 
-    /// Ends the load and says what became of it.
+    /// Stops the load and asserts the outcome of all runs.
     pub async fn finish(self, row: &mut Row, faults: usize) {
         self.stop.cancel();
         let mut runs = self.load.await.unwrap();
         runs.extend(self.probes);
-        // All are old by now, so that one question each is enough.
+        // All runs are old by now, so the first query returns the outcome.
         stream::iter(&runs).for_each_concurrent(50, async |run| drop(completed(run).await)).await;
         let all = self.ledger.all().clone();
         let repeated: Vec<_> = all.iter().filter(|(_, executions)| executions.len() != 1).collect();
-        assert!(repeated.is_empty(), "executed more than once while the worker lived: {repeated:?}");
+        assert!(repeated.is_empty(), "executed more than once although the worker was alive: {repeated:?}");
         assert_eq!(all.len(), runs.len(), "every run was executed");
         let late = all.values().flatten().filter(|execution| execution.attempt > 0).count();
-        assert!(self.downs.seen() >= faults, "readiness went down {} times in {faults} faults", self.downs.seen());
-        row.say(format!("readiness went down {} times", self.downs.seen()));
-        row.say(format!("{} runs, each completed by one execution, {late} of them at a later attempt", runs.len()));
+        assert!(self.losses.seen() >= faults, "{} lost connections in {faults} faults", self.losses.seen());
+        row.add(format!("the worker lost its connection {} times", self.losses.seen()));
+        row.add(format!("{} runs, each completed by one execution, {late} of them at a later attempt", runs.len()));
         within(20, "the worker stops", self.worker.stop()).await.unwrap();
         drop(self.engine);
     }
@@ -132,8 +132,8 @@ impl UnderLoad {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn worker_recovers_after_connection_reset() {
-    let mut row = Row::of("worker's connection reset, under load");
-    let cuts = if !long() {
+    let mut row = Row::new("worker's connection reset, under load");
+    let resets = if !long() {
         5
     } else if real() {
         10
@@ -142,49 +142,49 @@ async fn worker_recovers_after_connection_reset() {
     };
     let mut case = UnderLoad::start(Duration::ZERO).await;
     let mut times = Vec::new();
-    for _ in 0..cuts {
+    for _ in 0..resets {
         until_listening(&case.worker, true).await;
-        let cut = Instant::now();
+        let begun = Instant::now();
         case.proxy.reset();
         if real() {
             until_listening(&case.worker, false).await;
         }
-        times.extend(case.probe(cut).await);
+        times.extend(case.probe(begun).await);
     }
-    // A link that is back within 0.1 s may be up again before this test looks.
+    // A reconnect within 0.1 s may be complete before this test reads the state.
     case.finish(&mut row, 1).await;
     row.times("reset to end of a new run", &times, Some(Duration::from_millis(300)));
 }
 
-/// Whether this is a short run, which says so and leaves it to [`super::link_outages`], whose black hole is as silent.
-fn long_only(fault: &str) -> bool {
+/// Returns whether the fault is skipped: the short form relies on the black hole of [`super::link_outages`].
+fn skipped_in_short_form(fault: &str) -> bool {
     if !long() {
         println!("skipped: {fault} (make chaos runs it)");
     }
     !long()
 }
 
-/// Breaks the link silently until the worker has noticed, and heals it.
-async fn silent_cuts(fault: &str, cuts: usize, cut: fn(&Proxy)) {
-    let mut row = Row::of(fault);
+/// Breaks the connection silently until the worker has detected it, then restores the link.
+async fn silent_faults(fault: &str, faults: usize, inject: fn(&Proxy)) {
+    let mut row = Row::new(fault);
     let mut case = UnderLoad::start(Duration::ZERO).await;
-    let (mut noticed, mut times) = (Vec::new(), Vec::new());
-    for _ in 0..cuts {
+    let (mut detected, mut times) = (Vec::new(), Vec::new());
+    for _ in 0..faults {
         until_listening(&case.worker, true).await;
         let begun = Instant::now();
-        cut(&case.proxy);
+        inject(&case.proxy);
         until_listening(&case.worker, false).await;
-        noticed.push(begun.elapsed());
-        let healed = Instant::now();
-        case.proxy.heal();
-        times.extend(case.probe(healed).await);
+        detected.push(begun.elapsed());
+        let restored = Instant::now();
+        case.proxy.restore();
+        times.extend(case.probe(restored).await);
     }
-    case.finish(&mut row, cuts).await;
-    row.times("noticed after", &noticed, Some(Duration::from_secs(7)));
-    row.times("healed to end of a new run", &times, Some(Duration::from_secs(3)));
+    case.finish(&mut row, faults).await;
+    row.times("detected after", &detected, Some(Duration::from_secs(7)));
+    row.times("end of the fault to end of a new run", &times, Some(Duration::from_secs(3)));
 }
 
-fn cuts() -> usize {
+fn fault_count() -> usize {
     if !long() {
         1
     } else if real() {
@@ -196,21 +196,21 @@ fn cuts() -> usize {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn worker_recovers_after_losing_received_bytes() {
-    silent_cuts("link half-open: worker hears nothing, under load", cuts(), Proxy::deaf_client).await;
+    silent_faults("link half-open: worker receives nothing, under load", fault_count(), Proxy::drop_received).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn worker_recovers_after_losing_sent_bytes() {
-    let fault = "link half-open: engine hears nothing, under load";
-    if !long_only(fault) {
-        silent_cuts(fault, cuts(), Proxy::deaf_engine).await;
+    let fault = "link half-open: engine receives nothing, under load";
+    if !skipped_in_short_form(fault) {
+        silent_faults(fault, fault_count(), Proxy::drop_sent).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn worker_recovers_after_silent_connection_loss() {
     let fault = "link silently dead both ways, under load";
-    if !long_only(fault) {
-        silent_cuts(fault, cuts(), Proxy::black_hole).await;
+    if !skipped_in_short_form(fault) {
+        silent_faults(fault, fault_count(), Proxy::black_hole).await;
     }
 }

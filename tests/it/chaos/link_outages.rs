@@ -1,4 +1,4 @@
-//! The link is down, swallows everything, or is slow.
+//! The link is down, drops all bytes, or is slow.
 
 use std::time::{Duration, Instant};
 
@@ -14,29 +14,30 @@ use hatchet_quickstart::hatchet::{
 use serde_json::{Value, json};
 
 use super::{
-    fixture::{Count, Ledger, TestEngine, completed, many, trigger, until_listening, within, worker},
+    fixture::{Count, Ledger, TestEngine, completed, trigger, trigger_many, until_listening, within, worker},
     link_faults::UnderLoad,
     proxy::Proxy,
     table::{Row, long},
 };
 use crate::fake::Fake;
 
-/// A link that is broken for `length`, `times` times: how long after its end a new run takes.
+/// Breaks the link for `length`, `times` times, and measures the time from the end of each outage to the end of a new
+/// run.
 async fn outages(fault: &str, times: usize, length: Duration, bound: Duration, begin: fn(&Proxy)) {
-    let mut row = Row::of(format!("{fault} for {:.0?}, under load", length));
+    let mut row = Row::new(format!("{fault} for {:.0?}, under load", length));
     let mut case = UnderLoad::start(length).await;
     let mut took = Vec::new();
     for _ in 0..times {
         until_listening(&case.worker, true).await;
         begin(&case.proxy);
-        // The length of an outage is the fault itself, and no wait for something.
+        // The duration of the outage is the fault itself, not a wait for a condition.
         tokio::time::sleep(length).await;
-        let healed = Instant::now();
-        case.proxy.heal();
-        took.extend(case.probe(healed).await);
+        let restored = Instant::now();
+        case.proxy.restore();
+        took.extend(case.probe(restored).await);
     }
     case.finish(&mut row, times).await;
-    row.times("healed to end of a new run", &took, Some(bound));
+    row.times("end of the fault to end of a new run", &took, Some(bound));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -47,14 +48,14 @@ async fn worker_recovers_after_link_is_down() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn worker_recovers_after_black_hole() {
-    // Longer than heartbeat interval and timeout together, so that the worker has noticed.
+    // Longer than heartbeat interval and timeout together, so that the worker detects it.
     let (times, seconds) = if long() { (3, 20) } else { (1, 8) };
     outages("black hole", times, Duration::from_secs(seconds), Duration::from_secs(3), Proxy::black_hole).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn runs_complete_over_link_with_latency() {
-    let mut row = Row::of("link of 2 x 150 ms");
+    let mut row = Row::new("link of 2 x 150 ms");
     let engine = TestEngine::start().await;
     let (proxy, config) = engine.proxied().await;
     let ledger = Ledger::default();
@@ -62,31 +63,31 @@ async fn runs_complete_over_link_with_latency() {
     proxy.delay(Duration::from_millis(150));
     let client = engine.client();
     let begun = Instant::now();
-    let runs = many(&client, "count", &Count { ms: 10 }, 100).await;
-    // At once: to look at a run that has ended takes a real engine a third of a second.
+    let runs = trigger_many(&client, "count", &Count { ms: 10 }, 100).await;
+    // Concurrently, as a real engine needs 0.3 s to return a finished run.
     join_all(runs.iter().map(completed)).await;
     let together = begun.elapsed();
     let begun = Instant::now();
     completed(&trigger(&client, "count", &Count::default()).await).await;
-    row.say(format!("one run {:.2?}, 100 runs together {together:.2?}", begun.elapsed()));
-    // One after the other they would take 15 s at the least.
+    row.add(format!("one run {:.2?}, 100 runs together {together:.2?}", begun.elapsed()));
+    // In sequence they would take at least 15 s.
     assert!(together < Duration::from_secs(12), "{together:?}");
     assert!(ledger.all().values().all(|executions| executions.len() == 1));
     running.stop().await.unwrap();
 }
 
-/// What does not shrink, in about so many bytes.
-fn noise(bytes: usize) -> String {
+/// Incompressible text of about `bytes` bytes.
+fn incompressible(bytes: usize) -> String {
     (0..bytes.div_ceil(32)).map(|_| uuid::Uuid::new_v4().simple().to_string()).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn large_input_and_output_pass_a_slow_link() {
-    let mut row = Row::of("1.5 MB over a link of 250 kB/s");
+    let mut row = Row::new("1.5 MB over a link of 250 kB/s");
     let engine = TestEngine::start().await;
     let (proxy, slow) = engine.proxied().await;
-    let text = noise(1_500_000);
-    // Input and output go in one piece, while the heartbeats between are answered late.
+    let text = incompressible(1_500_000);
+    // Input and output are one message each, which delays the responses to heartbeats.
     let take = Stub::new("take").task(|input: Value, ctx: Context| async move {
         Ok(json!({ "text": input["text"], "attempt": ctx.retry_count() }))
     });
@@ -96,17 +97,17 @@ async fn large_input_and_output_pass_a_slow_link() {
     let begun = Instant::now();
     let outcome = completed(&trigger(&client, "take", &json!({ "text": text })).await).await;
     assert_eq!(outcome.output::<Value>().unwrap()["attempt"], 0);
-    assert_eq!(behind.stats().reconnects, 0, "what arrives is a sign of life");
-    row.say(format!("to the worker and back: {:.1?}", begun.elapsed()));
+    assert_eq!(behind.stats().reconnects, 0, "received bytes keep the connection alive");
+    row.add(format!("to the worker and back: {:.1?}", begun.elapsed()));
     behind.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn large_outcome_passes_a_slow_link() {
-    let mut row = Row::of("outcome of 3.9 MB over a link of 250 kB/s");
+    let mut row = Row::new("outcome of 3.9 MB over a link of 250 kB/s");
     let engine = TestEngine::start().await;
     let (proxy, slow) = engine.proxied().await;
-    let text = noise(3_900_000);
+    let text = incompressible(3_900_000);
     let output = text.clone();
     let give = Stub::new("give").task(move |_: Value, _: Context| {
         let output = output.clone();
@@ -115,21 +116,21 @@ async fn large_outcome_passes_a_slow_link() {
     let behind = worker(&slow, [give]).await;
     proxy.rate(250_000);
     let begun = Instant::now();
-    // It takes longer than the limit of its call by more than the link has under way at once: begun anew then, it would
-    // be so again and again.
+    // The call takes longer than its time limit. A call that was cancelled and repeated at the limit would never
+    // succeed.
     let outcome = completed(&trigger(&engine.client(), "give", &json!({})).await).await;
     assert_eq!(outcome.output::<Value>().unwrap()["text"], text);
-    assert_eq!(behind.stats().reconnects, 0, "what arrives is a sign of life");
-    row.say(format!("from the worker: {:.1?}", begun.elapsed()));
+    assert_eq!(behind.stats().reconnects, 0, "received bytes keep the connection alive");
+    row.add(format!("from the worker: {:.1?}", begun.elapsed()));
     behind.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn large_result_is_requested_once_over_slow_link() {
-    let mut row = Row::of("result of 1.7 MB over a link of 250 kB/s");
-    // Its subscriptions say nothing, so that each wait has its polls alone.
+    let mut row = Row::new("result of 1.7 MB over a link of 250 kB/s");
+    // The subscriptions of this scripted engine send nothing, so each wait depends on its polls.
     let (fake, run) = (Fake::start().await, RunId::random());
-    let output = json!({ "text": noise(1_700_000) }).to_string();
+    let output = json!({ "text": incompressible(1_700_000) }).to_string();
     fake.script(|script| script.set_run(&run.to_string(), v1::RunStatus::Completed, Some(&output)));
     let slow = async || {
         let proxy = Proxy::to(fake.address).await;
@@ -146,6 +147,6 @@ async fn large_result_is_requested_once_over_slow_link() {
     for outcome in [alone, among_many.unwrap().1.unwrap()] {
         assert_eq!(outcome.output.as_ref(), Some(&output));
     }
-    assert_eq!(fake.script(|script| script.details_asked), 2, "what is slow only is not begun anew");
-    row.say(format!("to one who waits, alone and among many: {:.1?}", begun.elapsed()));
+    assert_eq!(fake.script(|script| script.details_asked), 2, "a slow call is not repeated");
+    row.add(format!("waiting for one run and for many: {:.1?}", begun.elapsed()));
 }

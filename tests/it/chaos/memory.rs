@@ -1,4 +1,4 @@
-//! Memory: the worker's stays bounded under load, and the engine's falls again after one.
+//! Memory of a worker under many tasks with log lines and chunks, and of an engine after a load.
 
 use std::time::{Duration, Instant};
 
@@ -8,10 +8,11 @@ use serde_json::json;
 
 use super::{
     child_worker,
-    fixture::{completed, many},
+    fixture::{completed, trigger_many},
     table::{Row, long, not_on_a_real_engine},
 };
-use crate::{process::Place, support::named};
+use crate::process::Place;
+use crate::support::named;
 
 const BATCH: usize = 500;
 
@@ -28,7 +29,7 @@ async fn worker_memory_stays_bounded_under_load() {
     if not_on_a_real_engine(&fault) {
         return;
     }
-    let mut row = Row::of(fault);
+    let mut row = Row::new(fault);
     let place = Place::new();
     let engine = place.engine();
     let config = ClientConfig::from_handshake(&place.handshake(), &Sources::default()).unwrap();
@@ -37,7 +38,7 @@ async fn worker_memory_stays_bounded_under_load() {
     let begun = Instant::now();
     let (mut at_first, mut most) = (None, 0);
     for done in (BATCH..=tasks).step_by(BATCH) {
-        let runs = many(&client, "chatty", &json!({}), BATCH).await;
+        let runs = trigger_many(&client, "chatty", &json!({}), BATCH).await;
         stream::iter(runs).for_each_concurrent(BATCH, async |run| drop(completed(&run).await)).await;
         let Some(now) = resident(worker.id()) else {
             println!("skipped: this system has no /proc");
@@ -49,7 +50,7 @@ async fn worker_memory_stays_bounded_under_load() {
         most = most.max(now);
     }
     let first = at_first.unwrap();
-    row.say(format!(
+    row.add(format!(
         "{:.1} MiB after {warm}, at most {:.1} MiB; {:.0} tasks/s",
         first as f64 / 1024.0,
         most as f64 / 1024.0,
@@ -60,7 +61,7 @@ async fn worker_memory_stays_bounded_under_load() {
     engine.stop().expect(0);
 }
 
-/// Payloads of queued runs, then of cancelled ones: of these the engine keeps at most 256 MiB.
+/// Queues runs with large payloads and cancels them. The engine stores at most 256 MiB of cancelled runs.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn engine_memory_falls_after_a_load() {
     const PAYLOAD: usize = 1_000_000;
@@ -69,7 +70,7 @@ async fn engine_memory_falls_after_a_load() {
     if not_on_a_real_engine(&fault) {
         return;
     }
-    let mut row = Row::of(fault);
+    let mut row = Row::new(fault);
     let place = Place::new();
     let worker = place.worker(&["--embedded", "--slots", "1", "--tasks", "sync-sleep-task"]);
     let Some(before) = resident(worker.id()) else {
@@ -78,15 +79,13 @@ async fn engine_memory_falls_after_a_load() {
     };
     let client = Client::new(ClientConfig::from_handshake(&place.handshake(), &Sources::default()).unwrap()).unwrap();
     let input = json!({ "seconds": 600, "padding": "x".repeat(PAYLOAD) });
-    let task = named("sync-sleep-task");
-    stream::iter(0..runs)
-        .for_each_concurrent(4, async |_| {
-            drop(client.run_no_wait(&task, &input).metadata("load", "large").await.unwrap())
-        })
-        .await;
+    let trigger = async |_| {
+        client.run_no_wait(&named("sync-sleep-task"), &input).metadata("load", "large").await.unwrap();
+    };
+    stream::iter(0..runs).for_each_concurrent(4, trigger).await;
     let peak = resident(worker.id()).unwrap();
     place.runner(&["--cancel", "--metadata", "load=large"]).expect(0);
-    // Finished runs that stay, what the process had before, and a quarter for what the allocator cannot release.
+    // Stored finished runs, the memory before the load, and a quarter for memory that the allocator cannot release.
     let bound = (before + 256 * 1024) * 5 / 4;
     let deadline = Instant::now() + Duration::from_secs(30);
     let after = loop {
@@ -96,8 +95,8 @@ async fn engine_memory_falls_after_a_load() {
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     };
-    row.say(format!("{} MiB before, {} MiB at the peak, {} MiB after", before / 1024, peak / 1024, after / 1024));
-    assert!(!long() || peak > bound, "the load was too small to show anything: {peak} KiB");
+    row.add(format!("{} MiB before, {} MiB at the peak, {} MiB after", before / 1024, peak / 1024, after / 1024));
+    assert!(!long() || peak > bound, "the load was too small for a measurement: {peak} KiB");
     assert!(after <= bound, "{after} KiB are still resident, {bound} KiB expected");
     worker.stop().expect(0);
 }

@@ -1,8 +1,8 @@
-//! Faults: what must hold when links break, processes die and messages make no sense.
+//! Fault tests: broken links, killed processes, invalid messages.
 //!
-//! `make test` runs each in a short form, and asserts no times there but that nothing hangs. `make chaos` runs them in
-//! full, asserts times too, and prints a table of faults against what held; with `HATCHET_TEST_TARGET=real` it makes
-//! those faults that can be made there to the engine that the environment names.
+//! `make test` runs a short form of each, which asserts the outcome but no times. `make chaos` runs them in full, asserts
+//! times, and prints a table of faults and results. With `HATCHET_TEST_TARGET=real` it injects the faults that are
+//! possible there on the engine that the environment names.
 
 mod attempts;
 mod blocked_thread;

@@ -1,6 +1,6 @@
-//! Whatever parses text from outside reads it or refuses it, and does not show a secret.
+//! Random input for every parser of outside text. Each must return a value or an error, without a secret in its text.
 //!
-//! `PROPTEST_CASES` sets how many cases; found ones become tests beside the parser.
+//! `PROPTEST_CASES` sets the number of cases. A case that fails becomes a unit test beside the parser.
 
 use std::path::Path;
 
@@ -22,7 +22,7 @@ use super::{
     table::not_on_a_real_engine,
 };
 
-/// Bytes that look like JSON more often than not.
+/// Bytes that often resemble JSON.
 fn almost_json() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         proptest::collection::vec(any::<u8>(), 0..200),
@@ -57,9 +57,9 @@ proptest! {
             let _ = Claims::read_unverified(token);
             let sources = Sources::from_pairs([("HATCHET_CLIENT_TOKEN", token)]);
             if let Err(error) = ClientConfig::from_sources(&sources) {
-                let said = format!("{error} {error:?}");
-                // A few characters may be there by chance; the token as a whole may not.
-                prop_assert!(token.len() < 12 || !said.contains(token), "{said}");
+                let text = format!("{error} {error:?}");
+                // A short token may occur by chance; a longer one must not.
+                prop_assert!(token.len() < 12 || !text.contains(token), "{text}");
                 prop_assert!(!error.to_string().is_empty());
             }
         }
@@ -93,7 +93,7 @@ proptest! {
     }
 }
 
-/// The file that lies in the folder of an engine that runs, spoilt.
+/// Overwrites the handshake file of a running engine with random bytes.
 #[test]
 fn handshake_file_reader_accepts_or_rejects_any_bytes() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
@@ -101,16 +101,16 @@ fn handshake_file_reader_accepts_or_rejects_any_bytes() {
     let options = EngineOptions { folder: Some(folder.path().to_owned()), ..EngineOptions::default() };
     let engine = runtime.block_on(Engine::start(options)).unwrap();
     let file = folder.path().join("handshake.json");
-    let sound = std::fs::read(&file).unwrap();
-    let look = |folder: &Path| find(folder).map(|found| found.is_some());
+    let valid = std::fs::read(&file).unwrap();
+    let search = |folder: &Path| find(folder).map(|found| found.is_some());
     let mut runner = TestRunner::default();
     let strategy = prop_oneof![
         almost_json(),
-        any::<prop::sample::Index>().prop_map(move |at| sound[..at.index(sound.len())].to_vec()),
+        any::<prop::sample::Index>().prop_map(move |at| valid[..at.index(valid.len())].to_vec()),
     ];
     let checked = runner.run(&strategy, |bytes| {
         std::fs::write(&file, &bytes).unwrap();
-        if let Err(error) = look(folder.path()) {
+        if let Err(error) = search(folder.path()) {
             prop_assert!(error.to_string().contains("handshake.json"), "{error}");
         }
         Ok(())
@@ -119,14 +119,14 @@ fn handshake_file_reader_accepts_or_rejects_any_bytes() {
     runtime.block_on(engine.stop());
 }
 
-/// What a task says when it fails arrives as it was said, whatever it is; line ends are marked as the Python SDK does.
+/// The error text of a task reaches the caller unchanged, except that line ends are escaped as in the Python SDK.
 #[test]
 fn error_text_of_any_content_is_reported() {
     if not_on_a_real_engine("error texts") {
         return;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let (_site, client, running) = runtime.block_on(async {
+    let (_engine, client, running) = runtime.block_on(async {
         let engine = TestEngine::start().await;
         let task = Stub::new("fails").task(|input: Map<String, Value>, _| async move {
             Err::<Map<String, Value>, _>(TaskError::fatal(input["text"].as_str().unwrap_or_default().to_owned()))
@@ -136,7 +136,7 @@ fn error_text_of_any_content_is_reported() {
         (engine, client, running)
     });
     let texts = prop_oneof![".{0,60}", "(\\\\|\n|\r|\"|\\{|\\}|: |a|%|é){0,40}"];
-    let texts = texts.prop_filter("an input with NUL is refused before it is sent", |text| !text.contains('\0'));
+    let texts = texts.prop_filter("the client rejects an input with NUL", |text| !text.contains('\0'));
     let mut runner = TestRunner::default();
     let checked = runner.run(&texts, |text| {
         runtime.block_on(async {
@@ -144,8 +144,8 @@ fn error_text_of_any_content_is_reported() {
             let outcome = within(30, "the run ends", run.outcome()).await.unwrap();
             prop_assert_eq!(&outcome.status, &RunStatus::Failed);
             let error = outcome.error.unwrap_or_default();
-            let said = format!("TaskError: {}\n", text.replace('\n', "\\\n"));
-            prop_assert!(error.starts_with(&said), "{error:?} for {text:?}");
+            let expected = format!("TaskError: {}\n", text.replace('\n', "\\\n"));
+            prop_assert!(error.starts_with(&expected), "{error:?} for {text:?}");
             Ok(())
         })
     });

@@ -1,4 +1,4 @@
-//! A TCP link between a client and an engine that a test can break in every way in which links break.
+//! A TCP proxy between a client and an engine that injects network faults.
 
 use std::{
     future::Future,
@@ -18,53 +18,54 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 
-/// The link. It lives on a thread of its own, so that nothing in the test holds it up, and ends when it is dropped.
+/// A proxy on a thread of its own, so that the test cannot delay it. It stops when dropped.
 pub struct Proxy {
     pub address: SocketAddr,
     rules: watch::Sender<Rules>,
 }
 
-/// What happens to bytes and connections now.
+/// The current treatment of bytes and connections.
 #[derive(Debug, Clone, Copy, Default)]
 struct Rules {
-    /// New connections are reset at once.
+    /// New connections are reset immediately.
     down: bool,
-    /// Bytes from the client are lost. A connection that has lost some stays deaf that way for ever, without a sign,
-    /// as one does whose state a router in between has forgotten.
+    /// Bytes from the client are dropped. A connection that has lost bytes drops all further bytes in that direction
+    /// without closing, like a connection whose state a NAT router has lost.
     lose_up: bool,
     /// The same for bytes from the engine.
     lose_down: bool,
-    /// How long bytes are on their way.
+    /// Latency of each direction.
     delay: Duration,
-    /// Bytes a second each way; 0: as many as there are.
+    /// Bytes a second in each direction; 0 for no limit.
     rate: u32,
-    /// Goes up when all connections are to be reset.
+    /// Incremented to reset all connections.
     resets: u64,
-    /// A connection on which the client sends these bytes is deaf from then on, as with [`Proxy::deaf_client`].
-    deaf_after: Option<&'static [u8]>,
+    /// A connection on which the client sends these bytes drops the engine's bytes from then on, as with
+    /// [`Proxy::drop_received`].
+    drop_received_after: Option<&'static [u8]>,
 }
 
 impl Proxy {
     pub async fn to(upstream: SocketAddr) -> Self {
         let (rules, rules_seen) = watch::channel(Rules::default());
-        let (told, address) = oneshot::channel();
+        let (sender, address) = oneshot::channel();
         thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-                told.send(listener.local_addr().unwrap()).unwrap();
+                sender.send(listener.local_addr().unwrap()).unwrap();
                 accept(listener, upstream, rules_seen).await;
             });
         });
         Self { address: address.await.unwrap(), rules }
     }
 
-    /// Resets all connections; new ones pass.
+    /// Resets all connections; new connections work.
     pub fn reset(&self) {
         self.rules.send_modify(|rules| rules.resets += 1);
     }
 
-    /// Resets all connections, and new ones until [`Proxy::heal`].
+    /// Resets all connections, and new connections until [`Proxy::restore`].
     pub fn down(&self) {
         self.rules.send_modify(|rules| {
             rules.down = true;
@@ -72,50 +73,49 @@ impl Proxy {
         });
     }
 
-    /// Takes connections and swallows all bytes, both ways.
+    /// Accepts connections and drops all bytes in both directions.
     pub fn black_hole(&self) {
-        self.hole_maker()();
+        self.black_hole_later()();
     }
 
-    /// [`Proxy::black_hole`] for later.
-    pub fn hole_maker(&self) -> impl FnOnce() + Send + use<> {
+    /// A function that calls [`Proxy::black_hole`] later.
+    pub fn black_hole_later(&self) -> impl FnOnce() + Send + use<> {
         let rules = self.rules.clone();
         move || rules.send_modify(|rules| (rules.lose_up, rules.lose_down) = (true, true))
     }
 
-    /// Swallows what the engine says; it hears the client.
-    pub fn deaf_client(&self) {
+    /// Drops the bytes that the client would receive; the engine still receives bytes.
+    pub fn drop_received(&self) {
         self.rules.send_modify(|rules| rules.lose_down = true);
     }
 
-    /// Swallows what the client says; it hears the engine.
-    pub fn deaf_engine(&self) {
+    /// Drops the bytes that the client sends; the client still receives bytes.
+    pub fn drop_sent(&self) {
         self.rules.send_modify(|rules| rules.lose_up = true);
     }
 
-    /// Swallows what the engine says on every connection on which the client sends these bytes from now on, until
-    /// [`Proxy::heal`].
-    pub fn deaf_client_after(&self, sent: &'static [u8]) {
-        self.rules.send_modify(|rules| rules.deaf_after = Some(sent));
+    /// Drops received bytes on every connection on which the client sends these bytes, until [`Proxy::restore`].
+    pub fn drop_received_after(&self, sent: &'static [u8]) {
+        self.rules.send_modify(|rules| rules.drop_received_after = Some(sent));
     }
 
-    /// Makes every byte take this long, each way.
+    /// Sets the latency of each direction.
     pub fn delay(&self, delay: Duration) {
         self.rules.send_modify(|rules| rules.delay = delay);
     }
 
-    /// Lets so many bytes a second pass, each way and for each connection.
+    /// Limits the bytes a second in each direction of each connection.
     pub fn rate(&self, bytes: u32) {
         self.rules.send_modify(|rules| rules.rate = bytes);
     }
 
-    /// New connections pass again, and those that have lost nothing.
-    pub fn heal(&self) {
-        self.healer()();
+    /// Ends all faults: new connections and connections that have lost no bytes work again.
+    pub fn restore(&self) {
+        self.restore_later()();
     }
 
-    /// [`Proxy::heal`] for later.
-    pub fn healer(&self) -> impl FnOnce() + Send + use<> {
+    /// A function that calls [`Proxy::restore`] later.
+    pub fn restore_later(&self) -> impl FnOnce() + Send + use<> {
         let rules = self.rules.clone();
         move || rules.send_modify(|rules| *rules = Rules { resets: rules.resets, ..Rules::default() })
     }
@@ -130,38 +130,39 @@ async fn accept(listener: TcpListener, upstream: SocketAddr, rules: watch::Recei
                 if rules.borrow().down {
                     reset(client);
                 } else {
-                    tokio::spawn(carry(client, upstream, rules.clone()));
+                    tokio::spawn(forward(client, upstream, rules.clone()));
                 }
             }
-            gone = closed.changed() => if gone.is_err() { return },
+            dropped = closed.changed() => if dropped.is_err() { return },
         }
     }
 }
 
-/// The end of a connection by RST.
+/// Closes a connection with RST.
 fn reset(stream: TcpStream) {
-    // Fails where the other side has gone already.
+    // Fails if the other side has already closed it.
     let _ = stream.set_zero_linger();
 }
 
-async fn carry(mut client: TcpStream, upstream: SocketAddr, rules: watch::Receiver<Rules>) {
+async fn forward(mut client: TcpStream, upstream: SocketAddr, rules: watch::Receiver<Rules>) {
     let begun = rules.borrow().resets;
     let Ok(mut server) = TcpStream::connect(upstream).await else { return reset(client) };
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let closed_in_order = {
         let ((client_in, client_out), (server_in, server_out)) = (client.split(), server.split());
-        let deaf = AtomicBool::new(false);
+        let drops_received = AtomicBool::new(false);
         let up = pump(client_in, server_out, &rules, |rules, bytes| {
-            if rules.deaf_after.is_some_and(|sent| bytes.windows(sent.len()).any(|window| window == sent)) {
-                deaf.store(true, Ordering::SeqCst);
+            if rules.drop_received_after.is_some_and(|sent| bytes.windows(sent.len()).any(|window| window == sent)) {
+                drops_received.store(true, Ordering::SeqCst);
             }
             rules.lose_up
         });
-        let down = pump(server_in, client_out, &rules, |rules, _| rules.lose_down || deaf.load(Ordering::SeqCst));
+        let down =
+            pump(server_in, client_out, &rules, |rules, _| rules.lose_down || drops_received.load(Ordering::SeqCst));
         let mut watched = rules.clone();
         tokio::select! {
-            carried = async { tokio::try_join!(up, down) } => carried.is_ok(),
-            // An error: the proxy is gone.
+            forwarded = async { tokio::try_join!(up, down) } => forwarded.is_ok(),
+            // An error means that the proxy was dropped.
             _ = watched.wait_for(|rules| rules.resets != begun) => false,
         }
     };
@@ -171,14 +172,14 @@ async fn carry(mut client: TcpStream, upstream: SocketAddr, rules: watch::Receiv
     }
 }
 
-/// Carries one direction to its end. An end of a direction that has lost bytes is lost too.
+/// Forwards one direction until it ends. If bytes were dropped, the end of the direction is dropped too.
 async fn pump(
     mut from: ReadHalf<'_>,
     mut to: WriteHalf<'_>,
     rules: &watch::Receiver<Rules>,
     loses: impl Fn(&Rules, &[u8]) -> bool,
 ) -> std::io::Result<()> {
-    let (on_the_way, mut arriving) = mpsc::channel::<(Instant, Vec<u8>)>(16);
+    let (delayed, mut arrivals) = mpsc::channel::<(Instant, Vec<u8>)>(16);
     let read = async move {
         let mut lost = false;
         let mut buffer = vec![0; 8 << 10];
@@ -191,15 +192,15 @@ async fn pump(
                 Ok(0) => return Ok(()),
                 Ok(_) if lost => {}
                 Ok(n) => {
-                    // A failed send: the writer has said why.
-                    let _ = on_the_way.send((Instant::now() + now.delay, buffer[..n].to_vec())).await;
+                    // A send fails only after the writer has failed, which returns the error.
+                    let _ = delayed.send((Instant::now() + now.delay, buffer[..n].to_vec())).await;
                 }
                 Err(error) => return Err(error),
             }
         }
     };
     let write = async move {
-        while let Some((at, bytes)) = arriving.recv().await {
+        while let Some((at, bytes)) = arrivals.recv().await {
             sleep_until(at).await;
             to.write_all(&bytes).await?;
             let rate = rules.borrow().rate;

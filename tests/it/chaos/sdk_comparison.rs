@@ -1,7 +1,7 @@
-//! The same faults for our worker and those of the official SDKs, at the same moments, behind one link.
+//! Compares the recovery of this worker with workers of the official SDKs, behind one proxy and with the same faults.
 //!
-//! `make interop` installs the Python and TypeScript SDKs. `HATCHET_CHAOS_PEER` may name one more worker, a command
-//! that serves a task `count`, such as one built on the Go SDK. Only a long run makes this comparison.
+//! `make interop` installs the Python and TypeScript SDKs. `HATCHET_CHAOS_PEER` may name the command of another worker
+//! with a task `count`, such as one built on the Go SDK. Runs in the full form only.
 
 use std::{
     process::{Command, Stdio},
@@ -26,11 +26,12 @@ use crate::{
     process::Program,
 };
 
-/// How often a new run is tried until one has ended. A run whose assignment was lost says nothing of the link.
+/// Interval at which new runs are triggered until one has completed. A single run could lose its assignment, which
+/// would not measure the connection.
 const PROBE_EVERY: Duration = Duration::from_millis(250);
 
-/// How far apart two medians of so few measurements may be and still count as equal: two probes.
-const SAME: Duration = Duration::from_millis(500);
+/// Tolerance between two medians of few measurements: two intervals of [`PROBE_EVERY`].
+const TOLERANCE: Duration = Duration::from_millis(500);
 
 struct Peer {
     name: &'static str,
@@ -39,7 +40,7 @@ struct Peer {
     _process: Option<Program>,
 }
 
-/// The commands of those workers that are there.
+/// The commands of the workers that are installed.
 fn commands() -> Vec<(&'static str, Command)> {
     let mut found = Vec::new();
     let python = installed("venv/bin/python");
@@ -60,13 +61,13 @@ fn commands() -> Vec<(&'static str, Command)> {
     found
 }
 
-/// The same settings in a namespace of this worker's own.
-fn apart(config: &ClientConfig, name: &str) -> ClientConfig {
+/// The same settings with a namespace for this worker.
+fn with_namespace(config: &ClientConfig, name: &str) -> ClientConfig {
     let namespace = format!("{}{}_", config.namespace, name.to_lowercase().replace('_', "-"));
     ClientConfig { namespace, ..config.clone() }
 }
 
-/// How long it takes from `since` until a run that was triggered since has ended.
+/// Time from `since` until a run that was triggered afterwards has completed.
 async fn recovery(client: &Client, since: Instant) -> Duration {
     let (mut tries, mut ends) = (tokio::time::interval(PROBE_EVERY), FuturesUnordered::new());
     let mut runs = Vec::new();
@@ -77,7 +78,7 @@ async fn recovery(client: &Client, since: Instant) -> Duration {
                     runs.push(run.clone());
                     ends.push(async move { run.outcome().await });
                 }
-                // A worker that has not declared its task yet.
+                // The worker has not registered its task yet.
                 Err(error) => assert_eq!(error.kind(), ErrorKind::NotFound, "{error}"),
             },
             Some(end) = ends.next() => if end.is_ok_and(|end| end.status == RunStatus::Completed) {
@@ -85,33 +86,34 @@ async fn recovery(client: &Client, since: Instant) -> Duration {
             },
         }
     };
-    // What was lost with the link must not wait for its timeout in a slot.
+    // Lost attempts must not occupy slots until their timeout.
     join_all(runs.iter().map(|run| run.cancel())).await;
     took
 }
 
 async fn recoveries(peers: &[Peer], since: Instant) -> Vec<Duration> {
-    within(180, "every worker takes work again", join_all(peers.iter().map(|peer| recovery(&peer.client, since)))).await
+    within(180, "every worker receives runs again", join_all(peers.iter().map(|peer| recovery(&peer.client, since))))
+        .await
 }
 
-async fn side_by_side(fault: &str, times: usize, fail: fn(&Proxy), length: Duration) {
+async fn side_by_side(fault: &str, times: usize, inject: fn(&Proxy), length: Duration) {
     if !long() {
-        return println!("skipped: {fault}, beside the official SDKs (make chaos runs it)");
+        return println!("skipped: {fault}, compared with the official SDKs (make chaos runs it)");
     }
     let commands = commands();
     if commands.is_empty() {
-        return println!("skipped: {fault}, beside the official SDKs: `make interop` installs them");
+        return println!("skipped: {fault}, compared with the official SDKs: `make interop` installs them");
     }
-    let mut row = Row::of(format!("{fault}, beside the official SDKs"));
+    let mut row = Row::new(format!("{fault}, compared with the official SDKs"));
     let engine = TestEngine::start().await;
     let (proxy, through) = engine.proxied().await;
-    let ours = worker(&apart(&through, "rust"), [Ledger::default().task(Duration::from_secs(15))]).await;
+    let ours = worker(&with_namespace(&through, "rust"), [Ledger::default().task(Duration::from_secs(15))]).await;
     let mut peers = vec![Peer { name: "Rust", client: client(&engine, "rust"), times: Vec::new(), _process: None }];
     for (name, mut command) in commands {
         command
-            .envs(settings(&apart(&through, name)))
-            // The Go SDK adds the underscore even where there is one.
-            .env("HATCHET_CLIENT_NAMESPACE", apart(&through, name).namespace.trim_end_matches('_'))
+            .envs(settings(&with_namespace(&through, name)))
+            // The Go SDK adds the underscore even if it is present.
+            .env("HATCHET_CLIENT_NAMESPACE", with_namespace(&through, name).namespace.trim_end_matches('_'))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
@@ -120,22 +122,22 @@ async fn side_by_side(fault: &str, times: usize, fail: fn(&Proxy), length: Durat
     }
     recoveries(&peers, Instant::now()).await;
     for _ in 0..times {
-        fail(&proxy);
-        // The length of the fault is the fault itself, and no wait for something.
+        inject(&proxy);
+        // The duration is the fault itself, not a wait for a condition.
         tokio::time::sleep(length).await;
         let since = Instant::now();
-        proxy.heal();
+        proxy.restore();
         let times = recoveries(&peers, since).await;
         peers.iter_mut().zip(times).for_each(|(peer, took)| peer.times.push(took));
     }
     let medians: Vec<Duration> = peers.iter().filter_map(|peer| row.times(peer.name, &peer.times, None)).collect();
     let (own, best) = (medians[0], medians[1..].iter().min().copied().unwrap_or_default());
-    assert!(own <= best + SAME, "ours took {own:?}, the best official SDK {best:?}");
+    assert!(own <= best + TOLERANCE, "this worker took {own:?}, the fastest official SDK {best:?}");
     ours.stop().await.unwrap();
 }
 
 fn client(engine: &TestEngine, name: &str) -> Client {
-    Client::new(apart(&engine.config, name)).unwrap()
+    Client::new(with_namespace(&engine.config, name)).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,4 +1,4 @@
-//! A worker is asked to end in the middle of its work.
+//! A worker receives SIGTERM while it executes tasks.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use crate::{
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sigterm_finishes_runs_or_reports_retryable_failures() {
-    let mut row = Row::of("SIGTERM in the middle of 100 tasks");
+    let mut row = Row::new("SIGTERM while 100 tasks run");
     let grace = Duration::from_secs(if long() { 5 } else { 1 });
     let engine = TestEngine::start().await;
     let place = Place::new();
@@ -28,13 +28,13 @@ async fn sigterm_finishes_runs_or_reports_retryable_failures() {
     let program = Program::start(&mut command);
     program.err.until("a worker that listens", |line| line.starts_with("  tasks "));
     let client = engine.client();
-    // Those that end in time come last, so that they run at the signal.
+    // The runs that finish within the grace period come last, so that they are running when the signal arrives.
     let seconds = (0..100).map(|n| if n < 50 { 600.0 } else { 0.2 + grace.as_secs_f64() / 2.0 });
     let mut runs = Vec::new();
     for seconds in seconds {
         runs.push(trigger(&client, "sync-sleep-task", &serde_json::json!({ "seconds": seconds })).await);
     }
-    let all_run = eventually("the last ones run", async || {
+    let all_run = eventually("the last runs have started", async || {
         let last = runs[runs.len() - 1].details().await.unwrap();
         (last.status != RunStatus::Queued).then_some(())
     });
@@ -45,16 +45,18 @@ async fn sigterm_finishes_runs_or_reports_retryable_failures() {
     let took = begun.elapsed();
     assert!(took < grace + Duration::from_secs(5), "{took:?}: {ended:?}");
     let outcomes = within(30, "all runs have ended", join_all(runs.iter().map(|run| run.outcome()))).await;
-    let (mut finished, mut cut) = (0, 0);
+    let (mut finished, mut interrupted) = (0, 0);
     for outcome in outcomes.into_iter().map(Result::unwrap) {
         match outcome.status {
             RunStatus::Completed => finished += 1,
-            RunStatus::Failed if outcome.error.as_deref().is_some_and(|e| e.starts_with("Shutdown: ")) => cut += 1,
-            _ => panic!("neither finished nor cut: {outcome:?}"),
+            RunStatus::Failed if outcome.error.as_deref().is_some_and(|e| e.starts_with("Shutdown: ")) => {
+                interrupted += 1
+            }
+            _ => panic!("neither finished nor interrupted: {outcome:?}"),
         }
     }
-    row.say(format!(
-        "exit 0 after {:.1} s of a grace of {grace:?}; {finished} finished, {cut} cut and reported as retryable",
+    row.add(format!(
+        "exit 0 after {:.1} s of a grace of {grace:?}; {finished} finished, {interrupted} interrupted and reported as retryable",
         took.as_secs_f64()
     ));
 }

@@ -1,4 +1,4 @@
-//! Engine and worker stand still together, as on a laptop that is closed.
+//! Engine and worker are suspended together, as on a laptop in sleep.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{process::Place, support::eventually};
 
-/// Longer than a worker's lease, in the long form.
+/// Duration of the suspension; in the full form longer than a worker's lease.
 fn gap() -> Duration {
     Duration::from_secs(if long() { 40 } else { 2 })
 }
@@ -22,7 +22,7 @@ async fn suspended_engine_and_worker_execute_run_once() {
     if not_on_a_real_engine(&fault) {
         return;
     }
-    let mut row = Row::of(fault);
+    let mut row = Row::new(fault);
     let place = Place::new();
     let engine = place.engine();
     let config = ClientConfig::from_handshake(&place.handshake(), &Sources::default()).unwrap();
@@ -31,11 +31,11 @@ async fn suspended_engine_and_worker_execute_run_once() {
     let worker = tokio::task::spawn_blocking(move || child_worker::spawn(&settings, &file, 1)).await.unwrap();
     let client = Client::new(config).unwrap();
     let run = trigger(&client, "count", &Count { ms: 5_000 + u64::try_from(gap().as_millis()).unwrap() }).await;
-    eventually("it runs", async || (!child_worker::read(&ledger).is_empty()).then_some(())).await;
+    eventually("the run has started", async || (!child_worker::read(&ledger).is_empty()).then_some(())).await;
     for program in [&engine, &worker] {
         program.signal("STOP");
     }
-    // The length of the gap is the fault itself, and no wait for something.
+    // The duration is the fault itself, not a wait for a condition.
     tokio::time::sleep(gap()).await;
     for program in [&engine, &worker] {
         program.signal("CONT");
@@ -43,7 +43,7 @@ async fn suspended_engine_and_worker_execute_run_once() {
     completed(&run).await;
     let lines = child_worker::read(&ledger);
     assert_eq!(lines.iter().filter(|line| !line.ended).count(), 1, "{lines:?}");
-    row.say("the run in flight was executed once");
+    row.add("the run in flight was executed once");
     worker.kill();
     engine.stop().expect(0);
 }

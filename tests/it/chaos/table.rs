@@ -1,4 +1,4 @@
-//! The table of faults against what held, and whether the long runs were asked for.
+//! The table of faults and results, and the form in which the fault tests run.
 
 use std::{
     fmt::Display,
@@ -8,7 +8,7 @@ use std::{
 
 static ROWS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// Whether the long runs were asked for, as `make chaos` does.
+/// Whether the tests run in full, as with `make chaos`.
 pub fn long() -> bool {
     std::env::var_os("HATCHET_CHAOS").is_some_and(|value| value == "1")
 }
@@ -18,7 +18,7 @@ pub fn real() -> bool {
     std::env::var("HATCHET_TEST_TARGET").is_ok_and(|target| target == "real")
 }
 
-/// Says so where a real engine is under test and the fault cannot be made there.
+/// Returns whether a real engine is under test, and prints that the fault cannot be injected there.
 pub fn not_on_a_real_engine(fault: &str) -> bool {
     if real() {
         println!("skipped on a real engine: {fault}");
@@ -26,34 +26,34 @@ pub fn not_on_a_real_engine(fault: &str) -> bool {
     real()
 }
 
-/// One fault. What it says is printed at its end, and once more in the table.
+/// One fault with its results. It is printed when dropped, and again in the table.
 pub struct Row {
     fault: String,
-    said: Vec<String>,
+    results: Vec<String>,
 }
 
 impl Row {
-    pub fn of(fault: impl Into<String>) -> Self {
+    pub fn new(fault: impl Into<String>) -> Self {
         let fault = fault.into();
         if !long() {
-            println!("{fault}: the short form; the long one is skipped (make chaos runs it)");
+            println!("{fault}: short form (make chaos runs the full form)");
         }
-        Self { fault, said: Vec::new() }
+        Self { fault, results: Vec::new() }
     }
 
-    /// Adds what was counted or measured.
-    pub fn say(&mut self, what: impl Display) {
-        self.said.push(what.to_string());
+    /// Adds a result.
+    pub fn add(&mut self, what: impl Display) {
+        self.results.push(what.to_string());
     }
 
-    /// Adds the median and the worst of some times, and asserts the median's bound where the run is a long one: in a
-    /// short one the times of a busy machine mean nothing. Gives the median.
+    /// Adds the median and the maximum of some times and returns the median. In the full form it asserts the bound of
+    /// the median; in the short form other tests run at the same time and distort the times.
     #[track_caller]
     pub fn times(&mut self, what: &str, times: &[Duration], bound: Option<Duration>) -> Option<Duration> {
         let mut sorted = times.to_vec();
         sorted.sort();
         let (median, worst) = (sorted.get(sorted.len() / 2).copied()?, sorted.last()?);
-        self.say(format!("{what}: median {:.2} s, worst {:.2} s of {}", secs(median), secs(*worst), sorted.len()));
+        self.add(format!("{what}: median {:.2} s, worst {:.2} s of {}", secs(median), secs(*worst), sorted.len()));
         if let Some(bound) = bound.filter(|_| long() && !real()) {
             assert!(median <= bound, "{what}: median {median:?}, over {bound:?}: {sorted:?}");
         }
@@ -67,21 +67,21 @@ fn secs(time: Duration) -> f64 {
 
 impl Drop for Row {
     fn drop(&mut self) {
-        let held = if std::thread::panicking() { "NO" } else { "yes" };
-        let row = format!("| {} | {held} | {} |", self.fault, self.said.join("; "));
+        let passed = if std::thread::panicking() { "NO" } else { "yes" };
+        let row = format!("| {} | {passed} | {} |", self.fault, self.results.join("; "));
         println!("{row}");
         ROWS.lock().unwrap_or_else(PoisonError::into_inner).push(row);
     }
 }
 
-/// The last test by name: with one thread it runs after all others.
+/// Prints the table. Its name sorts last, so with one thread it runs after all other tests.
 #[test]
 fn z_summary_table() {
     if !long() {
-        println!("the table of faults is skipped: make chaos prints it");
+        println!("skipped: the table of faults (make chaos prints it)");
         return;
     }
-    println!("\n| fault | held | counted and measured |\n|---|---|---|");
+    println!("\n| fault | passed | results |\n|---|---|---|");
     for row in ROWS.lock().unwrap_or_else(PoisonError::into_inner).iter() {
         println!("{row}");
     }

@@ -1,4 +1,4 @@
-//! The link of one who waits for a run breaks right after the trigger.
+//! The connection of a waiting client breaks right after the trigger.
 
 use std::time::{Duration, Instant};
 
@@ -10,8 +10,8 @@ use super::{
     table::{Row, long},
 };
 
-/// How long after its completion a result arrives, if `break_it` happened right after the trigger.
-async fn delays(times: usize, run_ms: u64, break_it: fn(&Proxy)) -> Vec<Duration> {
+/// Delays between the completion of a run and the arrival of its result, with a fault right after the trigger.
+async fn delays(times: usize, run_ms: u64, inject: fn(&Proxy)) -> Vec<Duration> {
     let engine = TestEngine::start().await;
     let ledger = Ledger::default();
     let running = worker(&engine.config, [ledger.task(Duration::from_secs(60))]).await;
@@ -24,7 +24,7 @@ async fn delays(times: usize, run_ms: u64, break_it: fn(&Proxy)) -> Vec<Duration
             let run = run.clone();
             async move { drop(completed(&run).await) }
         });
-        break_it(&proxy);
+        inject(&proxy);
         waiting.await.unwrap();
         let arrived = Instant::now();
         let ended = ledger.of(&run)[0].ended.unwrap();
@@ -36,7 +36,7 @@ async fn delays(times: usize, run_ms: u64, break_it: fn(&Proxy)) -> Vec<Duration
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn result_arrives_after_connection_reset() {
-    let mut row = Row::of("waiting runner's connection reset right after the trigger");
+    let mut row = Row::new("waiting runner's connection reset right after the trigger");
     let delays = delays(if long() { 20 } else { 3 }, 700, Proxy::reset).await;
     if long() {
         assert!(delays.iter().all(|delay| *delay < Duration::from_secs(2)), "{delays:?}");
@@ -46,38 +46,38 @@ async fn result_arrives_after_connection_reset() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn result_arrives_after_silent_connection_loss() {
-    let mut row = Row::of("waiting runner's connection silently dead right after the trigger");
-    // What has been lost by then stays lost; new connections pass.
-    let break_it = |proxy: &Proxy| {
+    let mut row = Row::new("waiting runner's connection silently dead right after the trigger");
+    // Connections that have lost bytes stay dead; new connections work.
+    let inject = |proxy: &Proxy| {
         proxy.black_hole();
-        heal_after(proxy, 600);
+        restore_after(proxy, 600);
     };
-    let delays = delays(if long() { 10 } else { 1 }, 1_000, break_it).await;
+    let delays = delays(if long() { 10 } else { 1 }, 1_000, inject).await;
     row.times("completion to result", &delays, Some(Duration::from_secs(2)));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn result_arrives_after_silent_loss_at_run_end() {
-    let mut row = Row::of("waiting runner's connection silently dead at the run's end");
-    let break_it = |proxy: &Proxy| {
-        let (hole, heal) = (proxy.hole_maker(), proxy.healer());
+    let mut row = Row::new("waiting runner's connection silently dead at the run's end");
+    let inject = |proxy: &Proxy| {
+        let (hole, restore) = (proxy.black_hole_later(), proxy.restore_later());
         tokio::spawn(async move {
             tokio::time::sleep(Duration::from_millis(13_900)).await;
             hole();
-            // The news of the end is lost in it, and with that the connection.
+            // The event of the end is lost, so the connection stays dead.
             tokio::time::sleep(Duration::from_millis(300)).await;
-            heal();
+            restore();
         });
     };
-    // By then poll and questions are at their slowest.
-    let delays = delays(if long() { 5 } else { 1 }, if long() { 14_000 } else { 1_000 }, break_it).await;
+    // By then the poll interval has reached its maximum.
+    let delays = delays(if long() { 5 } else { 1 }, if long() { 14_000 } else { 1_000 }, inject).await;
     row.times("completion to result", &delays, Some(Duration::from_secs(2)));
 }
 
-fn heal_after(proxy: &Proxy, millis: u64) {
-    let heal = proxy.healer();
+fn restore_after(proxy: &Proxy, millis: u64) {
+    let restore = proxy.restore_later();
     tokio::spawn(async move {
         tokio::time::sleep(Duration::from_millis(millis)).await;
-        heal();
+        restore();
     });
 }

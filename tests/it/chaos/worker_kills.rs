@@ -1,4 +1,4 @@
-//! Workers are killed with -9 in the middle of their work.
+//! Workers are killed with SIGKILL while they execute tasks.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -11,58 +11,58 @@ use hatchet_quickstart::hatchet::client::RunRef;
 
 use super::{
     child_worker::{self, Line},
-    fixture::{Count, TestEngine, completed, many},
+    fixture::{Count, TestEngine, completed, trigger_many},
     table::{Row, long, real},
 };
 use crate::{process::Program, support::eventually};
 
 const SLOTS: usize = 10;
-/// What ended so shortly before its worker's death may not have been reported.
+/// Milliseconds before the kill in which an attempt may have ended without being reported.
 const REPORTING: u64 = 2_000;
 
-struct Plan {
+struct Size {
     kills: usize,
     tasks: usize,
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_worker_repeats_only_attempts_in_flight() {
-    let plan = match (long(), real()) {
-        (false, _) => Plan { kills: 2, tasks: 60 },
-        (true, false) => Plan { kills: 20, tasks: 5_000 },
-        (true, true) => Plan { kills: 6, tasks: 900 },
+    let size = match (long(), real()) {
+        (false, _) => Size { kills: 2, tasks: 60 },
+        (true, false) => Size { kills: 20, tasks: 5_000 },
+        (true, true) => Size { kills: 6, tasks: 900 },
     };
-    let mut row = Row::of(format!("worker killed with -9, {} times among {} tasks", plan.kills, plan.tasks));
+    let mut row = Row::new(format!("worker killed with -9, {} times among {} tasks", size.kills, size.tasks));
     let engine = if long() || real() {
         TestEngine::start().await
     } else {
-        // A dead worker is given up sooner than after 30 s.
+        // Detects a lost worker sooner than after the default of 30 s.
         TestEngine::embedded(Timings { worker_dead: Duration::from_secs(5), ..Timings::default() }).await
     };
     let folder = tempfile::tempdir().unwrap();
     let ledger = folder.path().join("ledger");
     let (client, mut killed, mut runs) = (engine.client(), HashMap::new(), Vec::<RunRef>::new());
     let mut workers: Vec<Program> = (0..2).map(|_| child_worker::spawn(&engine.config, &ledger, SLOTS)).collect();
-    for _ in 0..plan.kills {
-        runs.extend(many(&client, "count", &Count { ms: 50 }, plan.tasks / plan.kills).await);
-        let victim = workers.remove(0);
-        eventually("the victim is in the middle of its work", async || {
-            let begun = child_worker::read(&ledger).iter().filter(|line| line.process == victim.id()).count();
+    for _ in 0..size.kills {
+        runs.extend(trigger_many(&client, "count", &Count { ms: 50 }, size.tasks / size.kills).await);
+        let target = workers.remove(0);
+        eventually("the worker to kill executes tasks", async || {
+            let begun = child_worker::read(&ledger).iter().filter(|line| line.process == target.id()).count();
             (begun >= SLOTS).then_some(())
         })
         .await;
-        killed.insert(victim.id(), child_worker::now());
-        victim.kill();
+        killed.insert(target.id(), child_worker::now());
+        target.kill();
         workers.push(child_worker::spawn(&engine.config, &ledger, SLOTS));
     }
     stream::iter(&runs).for_each_concurrent(50, async |run| drop(completed(run).await)).await;
     let repeats = check(&child_worker::read(&ledger), &killed, runs.len());
-    assert!(repeats <= plan.kills * SLOTS, "{repeats} repeats");
-    row.say(format!("all runs completed; {repeats} repeats, all of attempts in flight at a kill"));
+    assert!(repeats <= size.kills * SLOTS, "{repeats} repeats");
+    row.add(format!("all runs completed; {repeats} repeats, all of attempts in flight at a kill"));
 }
 
-/// Asserts that each run was executed, no attempt twice, and again only where the worker before was killed. Answers
-/// how many executions there were beyond one a run.
+/// Asserts that each run was executed, no attempt twice, and repeated only if the previous worker was killed. Returns
+/// the number of executions beyond one for each run.
 fn check(lines: &[Line], killed: &HashMap<u32, u64>, runs: usize) -> usize {
     let mut begun: HashMap<&str, Vec<&Line>> = HashMap::new();
     for line in lines.iter().filter(|line| !line.ended) {
@@ -79,9 +79,9 @@ fn check(lines: &[Line], killed: &HashMap<u32, u64>, runs: usize) -> usize {
         executions.pop();
         for earlier in executions {
             repeats += 1;
-            let died = killed.get(&earlier.process).unwrap_or_else(|| panic!("its worker lives: {earlier:?}"));
+            let died = killed.get(&earlier.process).unwrap_or_else(|| panic!("its worker was not killed: {earlier:?}"));
             if let Some(end) = ends.get(&(earlier.run.as_str(), earlier.attempt)) {
-                assert!(end.at + REPORTING > *died, "it had ended long before the kill: {end:?}, {died}");
+                assert!(end.at + REPORTING > *died, "the attempt had ended long before the kill: {end:?}, {died}");
             }
         }
     }

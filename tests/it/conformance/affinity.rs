@@ -1,4 +1,4 @@
-//! Labels that a task asks of its worker.
+//! Worker labels that a task or trigger requires or prefers.
 
 use std::collections::HashMap;
 
@@ -11,23 +11,23 @@ use serde_json::json;
 use tonic::Code;
 
 use super::deviations::Deviation;
-use crate::support::{Bystander, Flow, RawWorker, Target, refused};
+use crate::support::{ControlWorker, RawWorker, Target, Workflow, assert_rejected};
 
-/// Whether the engine serves labels. One that does not has to say so when it is asked for them.
-async fn served(target: &Target) -> bool {
-    if !target.deviates(Deviation::LabelsAreRefused) {
+/// Returns whether the engine supports labels. Asserts that an engine without them rejects requests with labels.
+async fn labels_are_supported(target: &Target) -> bool {
+    if !target.deviates(Deviation::LabelsAreRejected) {
         return true;
     }
     let wanted = DesiredWorkerLabels { str_value: Some("x".to_owned()), ..Default::default() };
     let mut definition = target.definition("labels");
     definition.tasks[0].worker_labels = [("kind".to_owned(), wanted.clone())].into();
-    refused(target.try_put(&definition).await, Code::InvalidArgument, "worker_labels");
-    let flow = target.flow("plain").await;
+    assert_rejected(target.try_put(&definition).await, Code::InvalidArgument, "worker_labels");
+    let workflow = target.workflow("plain").await;
     let request = TriggerWorkflowRequest {
         desired_worker_labels: [("kind".to_owned(), wanted)].into(),
-        ..flow.request(json!({}))
+        ..workflow.request(json!({}))
     };
-    refused(target.try_trigger(request).await, Code::InvalidArgument, "desired_worker_labels");
+    assert_rejected(target.try_trigger(request).await, Code::InvalidArgument, "desired_worker_labels");
     false
 }
 
@@ -45,61 +45,62 @@ fn number(value: i32) -> WorkerLabels {
     WorkerLabels { str_value: None, int_value: Some(value) }
 }
 
-/// A worker with this label, listening.
-async fn labelled(target: &Target, flow: &Flow, key: &str, value: WorkerLabels) -> RawWorker {
-    let mut worker = RawWorker::register(target, "worker", &[&flow.action], &[("default", 1)]).await;
+/// Starts a listening worker with this label.
+async fn labelled(target: &Target, workflow: &Workflow, key: &str, value: WorkerLabels) -> RawWorker {
+    let mut worker = RawWorker::register(target, "worker", &[&workflow.action], &[("default", 1)]).await;
     label(target, &worker, key, value).await;
     worker.listen();
     worker
 }
 
-/// Three runs go to `right`, which holds the last one; one more waits for it although `wrong` is free.
+/// Asserts that three runs are assigned to `right`, and that a fourth waits for it while `wrong` has a free slot.
 async fn only_right(
     target: &Target,
     request: impl Fn() -> TriggerWorkflowRequest,
     mut wrong: RawWorker,
     mut right: RawWorker,
 ) {
-    let mut bystander = Bystander::start(target).await;
-    let mut held = None;
+    let mut control = ControlWorker::start(target).await;
+    let mut running = None;
     for _ in 0..3 {
-        if let Some(action) = held.take() {
+        if let Some(action) = running.take() {
             right.complete(&action, "{}").await;
         }
         let run = target.try_trigger(request()).await.unwrap();
         let action = right.next_start().await;
         assert_eq!(action.workflow_run_id, run);
-        held = Some(action);
+        running = Some(action);
     }
     let run = target.try_trigger(request()).await.unwrap();
-    bystander.pass(target).await;
+    control.complete_runs(target).await;
     assert!(wrong.waiting_action().is_none(), "assigned to a worker without the label");
-    right.complete(&held.unwrap(), "{}").await;
+    right.complete(&running.unwrap(), "{}").await;
     let action = right.next_start().await;
     assert_eq!(action.workflow_run_id, run);
     right.complete(&action, "{}").await;
     wrong.close().await;
     right.close().await;
-    bystander.close().await;
+    control.close().await;
 }
 
 #[tokio::test]
 async fn worker_without_required_label_gets_no_run() {
     let target = Target::start().await;
-    if !served(&target).await {
+    if !labels_are_supported(&target).await {
         return;
     }
     let wanted = DesiredWorkerLabels { str_value: Some("gpu".to_owned()), required: Some(true), ..Default::default() };
-    let flow = target.flow_with("required", |task| task.worker_labels = [("kind".to_owned(), wanted)].into()).await;
-    let wrong = labelled(&target, &flow, "kind", text("cpu")).await;
-    let right = labelled(&target, &flow, "kind", text("gpu")).await;
-    only_right(&target, || flow.request(json!({})), wrong, right).await;
+    let workflow =
+        target.workflow_with("required", |task| task.worker_labels = [("kind".to_owned(), wanted)].into()).await;
+    let wrong = labelled(&target, &workflow, "kind", text("cpu")).await;
+    let right = labelled(&target, &workflow, "kind", text("gpu")).await;
+    only_right(&target, || workflow.request(json!({})), wrong, right).await;
 }
 
 #[tokio::test]
 async fn label_number_is_compared_with_the_given_operator() {
     let target = Target::start().await;
-    if !served(&target).await {
+    if !labels_are_supported(&target).await {
         return;
     }
     let wanted = DesiredWorkerLabels {
@@ -108,27 +109,28 @@ async fn label_number_is_compared_with_the_given_operator() {
         comparator: Some(WorkerLabelComparator::GreaterThanOrEqual.into()),
         ..Default::default()
     };
-    let flow = target.flow_with("compared", |task| task.worker_labels = [("memory".to_owned(), wanted)].into()).await;
-    let wrong = labelled(&target, &flow, "memory", number(63)).await;
-    let right = labelled(&target, &flow, "memory", number(64)).await;
-    only_right(&target, || flow.request(json!({})), wrong, right).await;
+    let workflow =
+        target.workflow_with("compared", |task| task.worker_labels = [("memory".to_owned(), wanted)].into()).await;
+    let wrong = labelled(&target, &workflow, "memory", number(63)).await;
+    let right = labelled(&target, &workflow, "memory", number(64)).await;
+    only_right(&target, || workflow.request(json!({})), wrong, right).await;
 }
 
 #[tokio::test]
 async fn desired_labels_of_a_trigger_select_the_worker() {
     let target = Target::start().await;
-    if !served(&target).await {
+    if !labels_are_supported(&target).await {
         return;
     }
-    let flow = target.flow("asked").await;
-    let wrong = labelled(&target, &flow, "zone", text("a")).await;
-    let right = labelled(&target, &flow, "zone", text("b")).await;
+    let workflow = target.workflow("asked").await;
+    let wrong = labelled(&target, &workflow, "zone", text("a")).await;
+    let right = labelled(&target, &workflow, "zone", text("b")).await;
     let request = || {
         let wanted =
             DesiredWorkerLabels { str_value: Some("b".to_owned()), required: Some(true), ..Default::default() };
         TriggerWorkflowRequest {
             desired_worker_labels: [("zone".to_owned(), wanted)].into(),
-            ..flow.request(json!({}))
+            ..workflow.request(json!({}))
         }
     };
     only_right(&target, request, wrong, right).await;
@@ -137,13 +139,14 @@ async fn desired_labels_of_a_trigger_select_the_worker() {
 #[tokio::test]
 async fn optional_label_is_a_preference() {
     let target = Target::start().await;
-    if !served(&target).await {
+    if !labels_are_supported(&target).await {
         return;
     }
     let wanted = DesiredWorkerLabels { str_value: Some("gpu".to_owned()), ..Default::default() };
-    let flow = target.flow_with("wished", |task| task.worker_labels = [("kind".to_owned(), wanted)].into()).await;
-    let mut other = labelled(&target, &flow, "kind", text("cpu")).await;
-    let run = target.trigger(&flow, json!({})).await;
+    let workflow =
+        target.workflow_with("wished", |task| task.worker_labels = [("kind".to_owned(), wanted)].into()).await;
+    let mut other = labelled(&target, &workflow, "kind", text("cpu")).await;
+    let run = target.trigger(&workflow, json!({})).await;
     let action = other.next_start().await;
     assert_eq!(action.workflow_run_id, run);
     other.complete(&action, "{}").await;

@@ -1,4 +1,4 @@
-//! What a worker is told of a task, and in which order.
+//! Content and order of the assignments that a worker receives.
 
 use hatchet_quickstart::hatchet::wire::proto::v1::{RunStatus, TriggerWorkflowRequest};
 use serde_json::{Value, json};
@@ -10,9 +10,9 @@ use crate::support::{RawWorker, Target};
 #[tokio::test]
 async fn assignment_has_ids_of_run_task_and_workflow() {
     let target = Target::start().await;
-    let flow = target.flow("fields").await;
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
-    let request = TriggerWorkflowRequest { priority: Some(2), ..flow.request(json!({"a": 1})) };
+    let workflow = target.workflow("fields").await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
+    let request = TriggerWorkflowRequest { priority: Some(2), ..workflow.request(json!({"a": 1})) };
     let run = target.try_trigger(request).await.unwrap();
     let action = worker.next_start().await;
 
@@ -22,11 +22,11 @@ async fn assignment_has_ids_of_run_task_and_workflow() {
     }
     assert_eq!(action.job_id, action.task_id);
     Uuid::parse_str(&action.task_id).unwrap();
-    assert_eq!((&action.job_name, &action.task_name), (&flow.name, &flow.name));
-    assert_eq!(action.action_id, flow.action);
+    assert_eq!((&action.job_name, &action.task_name), (&workflow.name, &workflow.name));
+    assert_eq!(action.action_id, workflow.action);
     assert_eq!((action.retry_count, action.priority), (0, 2));
-    assert_eq!(action.workflow_id.as_ref(), Some(&flow.workflow_id));
-    assert_eq!(action.workflow_version_id.as_ref(), Some(&flow.version_id));
+    assert_eq!(action.workflow_id.as_ref(), Some(&workflow.workflow_id));
+    assert_eq!(action.workflow_version_id.as_ref(), Some(&workflow.version_id));
     assert!(action.get_group_key_run_id.is_empty());
     assert_eq!((action.child_workflow_index, action.child_workflow_key.as_ref()), (None, None));
     assert_eq!(action.parent_workflow_run_id, None);
@@ -40,9 +40,9 @@ async fn assignment_has_ids_of_run_task_and_workflow() {
 #[tokio::test]
 async fn payload_has_input_and_trigger_source() {
     let target = Target::start().await;
-    let flow = target.flow("payload").await;
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
-    target.trigger(&flow, json!({"a": 1, "b": {"c": [1, 2]}})).await;
+    let workflow = target.workflow("payload").await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
+    target.trigger(&workflow, json!({"a": 1, "b": {"c": [1, 2]}})).await;
     let action = worker.next_start().await;
     let payload: Value = serde_json::from_str(&action.action_payload).unwrap();
     assert_eq!(
@@ -63,11 +63,12 @@ async fn payload_has_input_and_trigger_source() {
 #[tokio::test]
 async fn metadata_reaches_worker_and_run_details() {
     let target = Target::start().await;
-    let flow = target.flow("metadata").await;
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let workflow = target.workflow("metadata").await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
     let trace = "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01";
     let given = json!({"k": "v", "n": 5, "hatchet__mine": "kept", "traceparent": trace});
-    let request = TriggerWorkflowRequest { additional_metadata: Some(given.to_string()), ..flow.request(json!({})) };
+    let request =
+        TriggerWorkflowRequest { additional_metadata: Some(given.to_string()), ..workflow.request(json!({})) };
     let run = target.try_trigger(request).await.unwrap();
     let action = worker.next_start().await;
     let metadata: Value = serde_json::from_str(action.additional_metadata.as_deref().unwrap()).unwrap();
@@ -81,12 +82,12 @@ async fn metadata_reaches_worker_and_run_details() {
 #[tokio::test]
 async fn trace_parent_is_created_when_missing() {
     let target = Target::start().await;
-    let flow = target.flow("trace").await;
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
-    target.trigger(&flow, json!({})).await;
+    let workflow = target.workflow("trace").await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
+    target.trigger(&workflow, json!({})).await;
     let action = worker.next_start().await;
     let metadata: Value = serde_json::from_str(action.additional_metadata.as_deref().unwrap()).unwrap();
-    if target.deviates(Deviation::NoTraceIsBegun) {
+    if target.deviates(Deviation::NoTraceParent) {
         assert_eq!(metadata, json!({}));
         worker.complete(&action, "{}").await;
         worker.close().await;
@@ -101,12 +102,12 @@ async fn trace_parent_is_created_when_missing() {
 #[tokio::test]
 async fn task_is_running_once_assigned() {
     let target = Target::start().await;
-    let flow = target.flow("running").await;
-    let run = target.trigger(&flow, json!({})).await;
+    let workflow = target.workflow("running").await;
+    let run = target.trigger(&workflow, json!({})).await;
     let details = target.details_until(&run, "the run exists", |_| true).await;
     assert_eq!((details.status(), details.done), (RunStatus::Queued, false));
 
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
     let action = worker.next_start().await;
     let details = target.details(&run).await.unwrap();
     assert_eq!((details.status(), details.done), (RunStatus::Running, false));
@@ -119,14 +120,14 @@ async fn task_is_running_once_assigned() {
 #[tokio::test]
 async fn higher_priority_goes_first_and_equals_in_order() {
     let target = Target::start().await;
-    let flow = target.flow("order").await;
+    let workflow = target.workflow("order").await;
     let mut runs = Vec::new();
     for priority in [1, 3, 2, 1, 3, 2, 1] {
-        let request = TriggerWorkflowRequest { priority: Some(priority), ..flow.request(json!({})) };
+        let request = TriggerWorkflowRequest { priority: Some(priority), ..workflow.request(json!({})) };
         runs.push((-priority, runs.len(), target.try_trigger(request).await.unwrap()));
     }
     runs.sort();
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
     for (priority, _, run) in runs {
         let action = worker.next_start().await;
         assert_eq!((-action.priority, &action.workflow_run_id), (priority, &run));
@@ -140,13 +141,13 @@ async fn run_defaults_to_priority_of_its_workflow() {
     let target = Target::start().await;
     let mut definition = target.definition("default-priority");
     definition.default_priority = Some(3);
-    let flow = target.put(&definition).await;
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
-    target.trigger(&flow, json!({})).await;
+    let workflow = target.put(&definition).await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
+    target.trigger(&workflow, json!({})).await;
     let action = worker.next_start().await;
     assert_eq!(action.priority, 3);
     worker.complete(&action, "{}").await;
-    let request = TriggerWorkflowRequest { priority: Some(1), ..flow.request(json!({})) };
+    let request = TriggerWorkflowRequest { priority: Some(1), ..workflow.request(json!({})) };
     target.try_trigger(request).await.unwrap();
     let action = worker.next_start().await;
     assert_eq!(action.priority, 1);

@@ -9,13 +9,13 @@ use tonic::{Code, Status};
 use uuid::Uuid;
 
 use super::deviations::Deviation;
-use crate::support::{Bystander, RawWorker, Target, eventually, only_task, refused};
+use crate::support::{ControlWorker, RawWorker, Target, assert_rejected, eventually, only_task};
 
 #[tokio::test]
 async fn cancelled_queued_run_is_never_assigned() {
     let target = Target::start().await;
-    let flow = target.flow("queued").await;
-    let run = target.trigger(&flow, json!({})).await;
+    let workflow = target.workflow("queued").await;
+    let run = target.trigger(&workflow, json!({})).await;
     target.details_until(&run, "the run exists", |_| true).await;
     assert_eq!(target.cancel(&[&run]).await, [run.as_str()]);
     let details = target.done(&run).await;
@@ -23,8 +23,8 @@ async fn cancelled_queued_run_is_never_assigned() {
     let task = only_task(&details);
     assert_eq!((task.status(), task.error.as_deref().unwrap_or_default()), (RunStatus::Cancelled, ""));
 
-    let mut worker = RawWorker::start(&target, &flow, 10).await;
-    let next = target.trigger(&flow, json!({})).await;
+    let mut worker = RawWorker::start(&target, &workflow, 10).await;
+    let next = target.trigger(&workflow, json!({})).await;
     let action = worker.next_start().await;
     assert_eq!(action.workflow_run_id, next);
     worker.complete(&action, "{}").await;
@@ -34,9 +34,9 @@ async fn cancelled_queued_run_is_never_assigned() {
 #[tokio::test]
 async fn cancel_of_running_run_notifies_its_worker() {
     let target = Target::for_failures().await;
-    let flow = target.flow_with("running", |task| task.retries = 3).await;
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
-    let run = target.trigger(&flow, json!({})).await;
+    let workflow = target.workflow_with("running", |task| task.retries = 3).await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
+    let run = target.trigger(&workflow, json!({})).await;
     let action = worker.next_start().await;
     worker.fail(&action, "first").await;
     let action = worker.next_start().await;
@@ -49,8 +49,8 @@ async fn cancel_of_running_run_notifies_its_worker() {
     assert_eq!(cancel.action_id, action.action_id);
     assert_eq!(target.done(&run).await.status(), RunStatus::Cancelled);
 
-    // The slot is free without a word of the worker's, and there is no retry.
-    let next = target.trigger(&flow, json!({})).await;
+    // The slot is free without a report of the worker, and the run is not retried.
+    let next = target.trigger(&workflow, json!({})).await;
     let action = worker.next_start().await;
     assert_eq!(action.workflow_run_id, next);
     worker.complete(&action, "{}").await;
@@ -60,17 +60,17 @@ async fn cancel_of_running_run_notifies_its_worker() {
 #[tokio::test]
 async fn run_in_backoff_is_cancelled() {
     let target = Target::for_failures().await;
-    let flow = target
-        .flow_with("back-off", |task| {
+    let workflow = target
+        .workflow_with("back-off", |task| {
             task.retries = 3;
             task.backoff_factor = Some(1000.0);
         })
         .await;
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
-    let run = target.trigger(&flow, json!({})).await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
+    let run = target.trigger(&workflow, json!({})).await;
     let action = worker.next_start().await;
     worker.fail(&action, "no").await;
-    target.details_until(&run, "it waits", |details| details.status() == RunStatus::Queued).await;
+    target.details_until(&run, "the run is queued", |details| details.status() == RunStatus::Queued).await;
     target.cancel(&[&run]).await;
     assert_eq!(target.done(&run).await.status(), RunStatus::Cancelled);
     worker.close().await;
@@ -79,24 +79,24 @@ async fn run_in_backoff_is_cancelled() {
 #[tokio::test]
 async fn cancel_of_finished_run_succeeds_without_effect() {
     let target = Target::start().await;
-    let flow = target.flow("final").await;
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
-    let mut bystander = Bystander::start(&target).await;
-    let run = target.trigger(&flow, json!({})).await;
+    let workflow = target.workflow("final").await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
+    let mut control = ControlWorker::start(&target).await;
+    let run = target.trigger(&workflow, json!({})).await;
     let action = worker.next_start().await;
     worker.complete(&action, "{}").await;
     target.done(&run).await;
     assert_eq!(target.cancel(&[&run]).await, [run.as_str()]);
-    bystander.pass(&target).await;
+    control.complete_runs(&target).await;
     let details = target.details(&run).await.unwrap();
     assert!(details.done, "{details:?}");
-    if target.deviates(Deviation::FinalRunIsNotCancelled) {
+    if target.deviates(Deviation::FinishedRunIsNotCancelled) {
         assert_eq!(details.status(), RunStatus::Completed);
     } else {
         assert!([RunStatus::Completed, RunStatus::Cancelled].contains(&details.status()), "{details:?}");
     }
     worker.close().await;
-    bystander.close().await;
+    control.close().await;
 }
 
 async fn cancel(target: &Target, request: CancelTasksRequest) -> Result<Vec<String>, Status> {
@@ -125,31 +125,41 @@ async fn cancel_response_lists_the_requested_ids() {
 #[tokio::test]
 async fn invalid_cancel_request_is_rejected() {
     let target = Target::start().await;
-    let flow = target.flow("faults").await;
+    let workflow = target.workflow("faults").await;
     let by_filter = |filter| CancelTasksRequest { external_ids: Vec::new(), filter: Some(filter) };
     let by_id = |id: &str| CancelTasksRequest { external_ids: vec![id.to_owned()], filter: None };
-    refused(cancel(&target, by_id("nope")).await, Code::InvalidArgument, "invalid external id");
-    let both =
-        CancelTasksRequest { filter: Some(filter(&[&flow.workflow_id], &[])), ..by_id(&Uuid::new_v4().to_string()) };
-    refused(cancel(&target, both).await, Code::InvalidArgument, "cannot provide both external ids and filter");
-    refused(cancel(&target, by_filter(filter(&["nope"], &[]))).await, Code::InvalidArgument, "invalid workflow id");
-    let request = by_filter(filter(&[&flow.workflow_id], &["nocolon"]));
-    refused(cancel(&target, request).await, Code::InvalidArgument, "invalid additional metadata filter: nocolon");
+    assert_rejected(cancel(&target, by_id("nope")).await, Code::InvalidArgument, "invalid external id");
+    let both = CancelTasksRequest {
+        filter: Some(filter(&[&workflow.workflow_id], &[])),
+        ..by_id(&Uuid::new_v4().to_string())
+    };
+    assert_rejected(cancel(&target, both).await, Code::InvalidArgument, "cannot provide both external ids and filter");
+    assert_rejected(
+        cancel(&target, by_filter(filter(&["nope"], &[]))).await,
+        Code::InvalidArgument,
+        "invalid workflow id",
+    );
+    let request = by_filter(filter(&[&workflow.workflow_id], &["nocolon"]));
+    assert_rejected(
+        cancel(&target, request).await,
+        Code::InvalidArgument,
+        "invalid additional metadata filter: nocolon",
+    );
 }
 
 #[tokio::test]
 async fn runs_are_cancelled_by_metadata() {
     let target = Target::start().await;
-    let flow = target.flow("filtered").await;
+    let workflow = target.workflow("filtered").await;
     let with = |value: &str| TriggerWorkflowRequest {
         additional_metadata: Some(json!({ "case": target.name(value) }).to_string()),
-        ..flow.request(json!({}))
+        ..workflow.request(json!({}))
     };
     let hit = target.try_trigger(with("hit")).await.unwrap();
     let miss = target.try_trigger(with("miss")).await.unwrap();
     target.details_until(&miss, "the run exists", |_| true).await;
     let pair = format!("case:{}", target.name("hit"));
-    // A real engine filters by a store that lags behind, so one call may find nothing.
+    // A real engine filters on a store that is updated with a delay, so one call may find no run.
     eventually("the run is cancelled", async || {
         let request = CancelTasksRequest { external_ids: Vec::new(), filter: Some(filter(&[], &[&pair])) };
         let named = cancel(&target, request).await.unwrap();
@@ -164,8 +174,8 @@ async fn runs_are_cancelled_by_metadata() {
 #[tokio::test]
 async fn empty_cancel_filter_selects_no_run() {
     let target = Target::start().await;
-    let flow = target.flow("nothing").await;
-    let run = target.trigger(&flow, json!({})).await;
+    let workflow = target.workflow("nothing").await;
+    let run = target.trigger(&workflow, json!({})).await;
     target.details_until(&run, "the run exists", |_| true).await;
     for act in ["cancel", "replay"] {
         let path = format!("/api/v1/stable/tenants/{}/tasks/{act}", target.tenant);

@@ -1,4 +1,4 @@
-//! Children of a run, and how a retried parent does not spawn them twice.
+//! Child runs, and their deduplication when the parent is retried.
 
 use std::collections::BTreeMap;
 
@@ -8,25 +8,25 @@ use tonic::Code;
 use uuid::Uuid;
 
 use super::deviations::missing;
-use crate::support::{Flow, RawWorker, Target, refused};
+use crate::support::{RawWorker, Target, Workflow, assert_rejected};
 
-fn child(flow: &Flow, parent: &str, index: Option<i32>, key: Option<&str>) -> TriggerWorkflowRequest {
+fn child(workflow: &Workflow, parent: &str, index: Option<i32>, key: Option<&str>) -> TriggerWorkflowRequest {
     TriggerWorkflowRequest {
         parent_task_run_external_id: Some(parent.to_owned()),
         parent_id: Some(parent.to_owned()),
         child_index: index,
         child_key: key.map(str::to_owned),
-        ..flow.request(json!({}))
+        ..workflow.request(json!({}))
     }
 }
 
 #[tokio::test]
 async fn child_triggered_twice_by_its_parent_is_one_run() {
     let target = Target::start().await;
-    let (parents, flow) = (target.flow("parent").await, target.flow("child").await);
+    let (parents, workflow) = (target.workflow("parent").await, target.workflow("child").await);
     let parent = target.trigger(&parents, json!({})).await;
     target.details_until(&parent, "the parent exists", |_| true).await;
-    let trigger = async |index, key| target.try_trigger(child(&flow, &parent, index, key)).await.unwrap();
+    let trigger = async |index, key| target.try_trigger(child(&workflow, &parent, index, key)).await.unwrap();
 
     let first = trigger(Some(0), None).await;
     assert_eq!(trigger(Some(0), None).await, first);
@@ -34,12 +34,12 @@ async fn child_triggered_twice_by_its_parent_is_one_run() {
     assert_ne!(second, first);
     let keyed = trigger(Some(0), Some("key")).await;
     assert!(keyed != first && keyed != second);
-    // A key wins over an index.
+    // A key takes precedence over an index.
     assert_eq!(trigger(Some(7), Some("key")).await, keyed);
 
     let other = target.trigger(&parents, json!({})).await;
     target.details_until(&other, "the parent exists", |_| true).await;
-    let elsewhere = target.try_trigger(child(&flow, &other, Some(0), None)).await.unwrap();
+    let elsewhere = target.try_trigger(child(&workflow, &other, Some(0), None)).await.unwrap();
     assert_ne!(elsewhere, first);
     target.cancel(&[&parent, &other, &first, &second, &keyed, &elsewhere]).await;
 }
@@ -47,11 +47,11 @@ async fn child_triggered_twice_by_its_parent_is_one_run() {
 #[tokio::test]
 async fn child_assignment_names_its_parent() {
     let target = Target::start().await;
-    let (parents, flow) = (target.flow("parent").await, target.flow("child").await);
+    let (parents, workflow) = (target.workflow("parent").await, target.workflow("child").await);
     let parent = target.trigger(&parents, json!({})).await;
     target.details_until(&parent, "the parent exists", |_| true).await;
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
-    target.try_trigger(child(&flow, &parent, Some(3), Some("key"))).await.unwrap();
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
+    target.try_trigger(child(&workflow, &parent, Some(3), Some("key"))).await.unwrap();
     let action = worker.next_start().await;
     assert_eq!(action.parent_workflow_run_id.as_ref(), Some(&parent));
     assert_eq!((action.child_workflow_index, action.child_workflow_key.as_deref()), (Some(3), Some("key")));
@@ -66,19 +66,19 @@ async fn child_assignment_names_its_parent() {
 #[tokio::test]
 async fn listed_child_names_its_parent_task() {
     let target = Target::start().await;
-    let (parents, single) = (target.flow("parent").await, target.flow("single").await);
+    let (parents, single) = (target.workflow("parent").await, target.workflow("single").await);
     let mut definition = target.definition("several");
     definition.tasks.push(CreateTaskOpts { readable_id: "second".to_owned(), ..definition.tasks[0].clone() });
     definition.tasks[1].action = format!("{}:second", definition.name);
     let several = target.put(&definition).await;
-    // The client tells a run from a child that inherited its metadata by this.
+    // The client uses this to tell a run from a child that inherited its metadata.
     let metadata = Some(json!({ "case": target.name("family") }).to_string());
     let with = |request| TriggerWorkflowRequest { additional_metadata: metadata.clone(), ..request };
     let parent = target.try_trigger(with(parents.request(json!({})))).await.unwrap();
     target.details_until(&parent, "the parent exists", |_| true).await;
     let mut expected = BTreeMap::from([(parent.clone(), Value::Null)]);
-    for flow in [&single, &several] {
-        let run = target.try_trigger(with(child(flow, &parent, Some(expected.len() as i32), None))).await.unwrap();
+    for workflow in [&single, &several] {
+        let run = target.try_trigger(with(child(workflow, &parent, Some(expected.len() as i32), None))).await.unwrap();
         expected.insert(run, json!(parent));
     }
     let path = format!(
@@ -87,7 +87,7 @@ async fn listed_child_names_its_parent_task() {
         target.name("family")
     );
     let all = |list: &Value| list["rows"].as_array().is_some_and(|rows| rows.len() == 3);
-    let list = target.rest.get_until(&path, "all are listed", all).await;
+    let list = target.rest.get_until(&path, "all runs are listed", all).await;
     let row =
         |row: &Value| (row["workflowRunExternalId"].as_str().unwrap().to_owned(), row["parentTaskExternalId"].clone());
     assert_eq!(list["rows"].as_array().unwrap().iter().map(row).collect::<BTreeMap<_, _>>(), expected);
@@ -97,15 +97,15 @@ async fn listed_child_names_its_parent_task() {
 #[tokio::test]
 async fn unknown_parent_is_rejected() {
     let target = Target::start().await;
-    let flow = target.flow("orphan").await;
+    let workflow = target.workflow("orphan").await;
     for id in ["nope", ""] {
         let request =
-            TriggerWorkflowRequest { parent_task_run_external_id: Some(id.to_owned()), ..flow.request(json!({})) };
-        refused(target.try_trigger(request).await, Code::InvalidArgument, "must be a valid UUID");
+            TriggerWorkflowRequest { parent_task_run_external_id: Some(id.to_owned()), ..workflow.request(json!({})) };
+        assert_rejected(target.try_trigger(request).await, Code::InvalidArgument, "must be a valid UUID");
     }
     let request = TriggerWorkflowRequest {
         parent_task_run_external_id: Some(Uuid::new_v4().to_string()),
-        ..flow.request(json!({}))
+        ..workflow.request(json!({}))
     };
     missing(&target, target.try_trigger(request).await, "not found");
 }
@@ -113,12 +113,12 @@ async fn unknown_parent_is_rejected() {
 #[tokio::test]
 async fn child_index_without_parent_task_is_ignored() {
     let target = Target::start().await;
-    let flow = target.flow("free").await;
-    let request = TriggerWorkflowRequest { child_index: Some(0), ..flow.request(json!({})) };
+    let workflow = target.workflow("free").await;
+    let request = TriggerWorkflowRequest { child_index: Some(0), ..workflow.request(json!({})) };
     let first = target.try_trigger(request.clone()).await.unwrap();
     let second = target.try_trigger(request).await.unwrap();
     assert_ne!(first, second);
-    let request = TriggerWorkflowRequest { parent_id: Some(Uuid::new_v4().to_string()), ..flow.request(json!({})) };
+    let request = TriggerWorkflowRequest { parent_id: Some(Uuid::new_v4().to_string()), ..workflow.request(json!({})) };
     let third = target.try_trigger(request).await.unwrap();
     target.cancel(&[&first, &second, &third]).await;
 }

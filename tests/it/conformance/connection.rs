@@ -1,4 +1,4 @@
-//! Who may call, and what a connection must bear.
+//! Authentication, compression, message size and keepalive of connections.
 
 use std::time::Duration;
 
@@ -13,18 +13,18 @@ use tonic::{Code, Request, codec::CompressionEncoding, codegen::http::uri::PathA
 use uuid::Uuid;
 
 use super::deviations::Deviation;
-use crate::support::{Link, RawWorker, Target, only_task, refused};
+use crate::support::{Link, RawWorker, Target, assert_rejected, only_task};
 
 const REFUSED: &str = "invalid auth token";
 
-/// Everything that is not `bearer <a good token>`.
-fn faults(target: &Target) -> Vec<Option<String>> {
+/// Values of the `authorization` header that are not `bearer <valid token>`.
+fn invalid_values(target: &Target) -> Vec<Option<String>> {
     let token = &target.token;
     let tampered = match token.strip_suffix('A') {
         Some(head) => format!("{head}Q"),
         None => format!("{}A", &token[..token.len() - 1]),
     };
-    // The last character of a signature holds unused bits, so another one is changed as well.
+    // The last character of a signature has unused bits, so another character is changed as well.
     let middle = tampered.rfind('.').unwrap() + 10;
     let other = if &tampered[middle..=middle] == "a" { "b" } else { "a" };
     let tampered = format!("{}{other}{}", &tampered[..middle], &tampered[middle + 1..]);
@@ -53,31 +53,39 @@ async fn version_is_returned() {
 #[tokio::test]
 async fn unary_call_without_valid_token_is_unauthenticated() {
     let target = Target::start().await;
-    for fault in faults(&target) {
-        let link = target.link_as(fault.as_deref());
-        refused(
+    for value in invalid_values(&target) {
+        let link = target.link_as(value.as_deref());
+        assert_rejected(
             DispatcherClient::new(link.clone()).get_version(GetVersionRequest {}).await,
             Code::Unauthenticated,
             REFUSED,
         );
         let request = GetRunDetailsRequest { external_id: Uuid::new_v4().to_string() };
-        refused(AdminServiceClient::new(link.clone()).get_run_details(request).await, Code::Unauthenticated, REFUSED);
+        assert_rejected(
+            AdminServiceClient::new(link.clone()).get_run_details(request).await,
+            Code::Unauthenticated,
+            REFUSED,
+        );
         let request = TriggerWorkflowRequest::default();
-        refused(WorkflowServiceClient::new(link).trigger_workflow(request).await, Code::Unauthenticated, REFUSED);
+        assert_rejected(
+            WorkflowServiceClient::new(link).trigger_workflow(request).await,
+            Code::Unauthenticated,
+            REFUSED,
+        );
     }
 }
 
 #[tokio::test]
 async fn stream_without_valid_token_is_unauthenticated() {
     let target = Target::start().await;
-    for fault in faults(&target) {
-        let mut dispatcher = DispatcherClient::new(target.link_as(fault.as_deref()));
+    for value in invalid_values(&target) {
+        let mut dispatcher = DispatcherClient::new(target.link_as(value.as_deref()));
         let request = WorkerListenRequest { worker_id: Uuid::new_v4().to_string() };
-        refused(dispatcher.listen_v2(request).await, Code::Unauthenticated, REFUSED);
+        assert_rejected(dispatcher.listen_v2(request).await, Code::Unauthenticated, REFUSED);
         let request = SubscribeToWorkflowEventsRequest::default();
-        refused(dispatcher.subscribe_to_workflow_events(request).await, Code::Unauthenticated, REFUSED);
+        assert_rejected(dispatcher.subscribe_to_workflow_events(request).await, Code::Unauthenticated, REFUSED);
         let requests = tokio_stream::pending();
-        refused(dispatcher.subscribe_to_workflow_runs(requests).await, Code::Unauthenticated, REFUSED);
+        assert_rejected(dispatcher.subscribe_to_workflow_runs(requests).await, Code::Unauthenticated, REFUSED);
     }
 }
 
@@ -102,18 +110,18 @@ async fn call_by_path(target: &Target, path: &'static str) -> Result<GetVersionR
 async fn unknown_method_or_service_is_unimplemented() {
     let target = Target::start().await;
     call_by_path(&target, "/Dispatcher/GetVersion").await.unwrap();
-    refused(call_by_path(&target, "/Dispatcher/Nope").await, Code::Unimplemented, "");
-    refused(call_by_path(&target, "/v1.AdminService/Nope").await, Code::Unimplemented, "");
-    refused(call_by_path(&target, "/grpc.health.v1.Health/Check").await, Code::Unimplemented, "");
+    assert_rejected(call_by_path(&target, "/Dispatcher/Nope").await, Code::Unimplemented, "");
+    assert_rejected(call_by_path(&target, "/v1.AdminService/Nope").await, Code::Unimplemented, "");
+    assert_rejected(call_by_path(&target, "/grpc.health.v1.Health/Check").await, Code::Unimplemented, "");
 }
 
 #[tokio::test]
 async fn gzip_compressed_request_is_accepted() {
     let target = Target::start().await;
-    let flow = target.flow("gzip").await;
+    let workflow = target.workflow("gzip").await;
     let mut workflows =
         target.workflows().send_compressed(CompressionEncoding::Gzip).accept_compressed(CompressionEncoding::Gzip);
-    let request = flow.request(json!({"text": "a".repeat(100_000)}));
+    let request = workflow.request(json!({"text": "a".repeat(100_000)}));
     let run = workflows.trigger_workflow(request).await.unwrap().into_inner().workflow_run_id;
 
     let mut admin =
@@ -127,20 +135,20 @@ async fn gzip_compressed_request_is_accepted() {
 #[tokio::test]
 async fn message_over_4_mib_is_rejected() {
     let target = Target::start().await;
-    let flow = target.flow("large").await;
+    let workflow = target.workflow("large").await;
     let mut workflows = target.workflows();
-    let request = flow.request(json!({"text": "a".repeat(5 * 1024 * 1024)}));
-    refused(
+    let request = workflow.request(json!({"text": "a".repeat(5 * 1024 * 1024)}));
+    assert_rejected(
         workflows.trigger_workflow(request).await,
         Code::ResourceExhausted,
         if target.is_embedded() { "" } else { "received message larger than max" },
     );
 
-    // Not in one run: its details hold both, and would be over the limit themselves.
+    // Two runs: the details of a run contain input and output, which together would exceed the limit.
     let text = "a".repeat(3 * 1024 * 1024);
-    let large = target.trigger(&flow, json!({ "text": text })).await;
-    let run = target.trigger(&flow, json!({})).await;
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let large = target.trigger(&workflow, json!({ "text": text })).await;
+    let run = target.trigger(&workflow, json!({})).await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
     let action = worker.next_start().await;
     assert_eq!(action.workflow_run_id, large);
     assert!(action.action_payload.contains(&text), "the input is not the one sent");
@@ -153,23 +161,24 @@ async fn message_over_4_mib_is_rejected() {
     worker.close().await;
 }
 
-/// The official clients ping each 10 s, with calls open or not. Engines built on gRPC libraries may end the connection
-/// at the third ping that comes too soon for them; pings at 6 s show that sooner and are allowed as well (from 5 s on).
+/// The official clients ping every 10 s, with or without open calls. A server built on a gRPC library may close the
+/// connection at the third ping within its minimum interval. Pings every 6 s reveal that sooner and are allowed too (the
+/// minimum interval is 5 s).
 #[tokio::test]
 async fn keepalive_pings_leave_the_connection_open() {
     let target = Target::start().await;
-    let flow = target.flow("pings").await;
+    let workflow = target.workflow("pings").await;
     let endpoint = target.endpoint().http2_keep_alive_interval(Duration::from_secs(6)).keep_alive_while_idle(true);
     let link = target.link_over(endpoint.connect_lazy());
 
-    let mut worker = RawWorker::start_over(&target, link, &flow, 1).await;
-    let run = target.trigger(&flow, json!({})).await;
+    let mut worker = RawWorker::start_over(&target, link, &workflow, 1).await;
+    let run = target.trigger(&workflow, json!({})).await;
     let action = worker.next_start().await;
     worker.complete(&action, "{}").await;
     target.done(&run).await;
-    // This is no waiting for a state: time with nothing but pings is the matter.
+    // Not a wait for a state: the test needs a period with pings only.
     tokio::time::sleep(Duration::from_secs(21)).await;
-    let run = target.trigger(&flow, json!({})).await;
+    let run = target.trigger(&workflow, json!({})).await;
     let action = worker.next_start().await;
     assert_eq!(action.workflow_run_id, run);
     worker.complete(&action, "{}").await;

@@ -1,4 +1,4 @@
-//! Which cron expressions are taken. None of them fires while a case runs: all are for a month half a year away.
+//! Cron expressions that are accepted and rejected. None fires during a test: all are for a month half a year ahead.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,9 +6,9 @@ use serde_json::json;
 use tonic::Code;
 
 use super::deviations::Deviation;
-use crate::support::{Target, refused};
+use crate::support::{Target, assert_rejected};
 
-/// The month half a year from now, which stands for `M` in the expressions below.
+/// The month half a year from now, which replaces `M` in the expressions below.
 fn far_month() -> String {
     let later = prost_types::Timestamp::from(SystemTime::now() + Duration::from_secs(183 * 86_400)).to_string();
     later[5..7].trim_start_matches('0').to_owned()
@@ -85,8 +85,8 @@ async fn declared_cron_expression_follows_the_real_dialect() {
     for never in ["0 0 30 2 *", "0 0 31 2,4 *", ", 0 1 M *"] {
         definition.cron_triggers = vec![expression(never)];
         let answer = target.try_put(&definition).await;
-        if target.deviates(Deviation::UselessCronIsRefused) {
-            refused(answer, Code::InvalidArgument, "never fires");
+        if target.deviates(Deviation::InvalidCronIsRejected) {
+            assert_rejected(answer, Code::InvalidArgument, "never fires");
         } else {
             answer.unwrap();
         }
@@ -100,23 +100,23 @@ async fn cron_declared_twice_is_created_once() {
     let target = Target::start().await;
     let mut definition = target.definition("twice");
     definition.cron_triggers = vec![expression("0 0 1 M *"); 2];
-    if !target.deviates(Deviation::CronNamedTwiceIsOne) {
-        return refused(target.try_put(&definition).await, Code::Internal, "");
+    if !target.deviates(Deviation::DuplicateCronIsMerged) {
+        return assert_rejected(target.try_put(&definition).await, Code::Internal, "");
     }
-    let flow = target.put(&definition).await;
-    let crons = format!("/api/v1/tenants/{}/workflows/crons?workflowId={}", target.tenant, flow.workflow_id);
+    let workflow = target.put(&definition).await;
+    let crons = format!("/api/v1/tenants/{}/workflows/crons?workflowId={}", target.tenant, workflow.workflow_id);
     assert_eq!(target.rest.get(&crons).await.1["rows"].as_array().unwrap().len(), 1);
 }
 
 #[tokio::test]
 async fn cron_over_rest_accepts_a_descriptor() {
     let target = Target::start().await;
-    let flow = target.flow("over-rest").await;
+    let workflow = target.workflow("over-rest").await;
     let crons = format!("/api/v1/tenants/{}/workflows", target.tenant);
     let mut made = Vec::new();
     let mut create = async |text: &str| {
         let wanted = json!({"cronName": "c", "cronExpression": text, "input": {}, "additionalMetadata": {}});
-        let (status, body) = target.rest.post(&format!("{crons}/{}/crons", flow.name), wanted).await;
+        let (status, body) = target.rest.post(&format!("{crons}/{}/crons", workflow.name), wanted).await;
         made.extend(body["metadata"]["id"].as_str().map(str::to_owned).filter(|_| status == 200));
         (status, body)
     };
@@ -125,7 +125,7 @@ async fn cron_over_rest_accepts_a_descriptor() {
         assert_eq!((status, &body["cron"]), (200, &json!(text)), "{body}");
     }
     let useless = ["@Yearly", "@every soon", "nonsense", "0 0 30 2 *", "0 0 1 M 7"];
-    if target.deviates(Deviation::UselessCronIsRefused) {
+    if target.deviates(Deviation::InvalidCronIsRejected) {
         for text in useless {
             let (status, body) = create(&expression(text)).await;
             let why = body.to_string();

@@ -1,4 +1,4 @@
-//! Putting a workflow.
+//! Registration of workflow definitions.
 
 use hatchet_quickstart::hatchet::wire::proto::v1::{
     Concurrency, CreateTaskOpts, CreateWorkflowVersionRequest, IdempotencyConfig,
@@ -7,7 +7,7 @@ use serde_json::json;
 use tonic::Code;
 
 use super::deviations::Deviation;
-use crate::support::{RawWorker, Target, refused};
+use crate::support::{RawWorker, Target, assert_rejected};
 
 #[tokio::test]
 async fn same_definition_has_the_same_ids() {
@@ -45,9 +45,9 @@ async fn definition_needs_only_name_and_action() {
     let target = Target::start().await;
     let name = target.name("minimal");
     let task = CreateTaskOpts { readable_id: "t".to_owned(), action: format!("{name}:t"), ..Default::default() };
-    let flow = target.put(&CreateWorkflowVersionRequest { name, tasks: vec![task], ..Default::default() }).await;
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
-    let run = target.trigger(&flow, json!({})).await;
+    let workflow = target.put(&CreateWorkflowVersionRequest { name, tasks: vec![task], ..Default::default() }).await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
+    let run = target.trigger(&workflow, json!({})).await;
     let action = worker.next_start().await;
     assert_eq!((action.task_name.as_str(), action.priority), ("t", 1));
     worker.complete(&action, "{}").await;
@@ -55,7 +55,7 @@ async fn definition_needs_only_name_and_action() {
     worker.close().await;
 }
 
-/// A definition with one thing wrong, and what the refusal names.
+/// A definition with one invalid field, and the text that the error must contain.
 fn invalid(target: &Target) -> Vec<(CreateWorkflowVersionRequest, &'static str)> {
     let mut all = Vec::new();
     let mut add = |text, change: &dyn Fn(&mut CreateWorkflowVersionRequest)| {
@@ -103,19 +103,19 @@ async fn concurrency_requires_an_expression() {
     let target = Target::start().await;
     let mut definition = target.definition("grouped");
     definition.concurrency_arr = vec![Concurrency::default()];
-    let text = if target.deviates(Deviation::ConcurrencyIsRefused) {
+    let text = if target.deviates(Deviation::ConcurrencyIsRejected) {
         "concurrency"
     } else {
         "CEL expression is required for concurrency"
     };
-    refused(target.try_put(&definition).await, Code::InvalidArgument, text);
+    assert_rejected(target.try_put(&definition).await, Code::InvalidArgument, text);
 }
 
 #[tokio::test]
 async fn malformed_definition_is_rejected() {
     let target = Target::start().await;
     let expected =
-        if target.deviates(Deviation::BrokenDefinitionIsInvalid) { Code::InvalidArgument } else { Code::Internal };
+        if target.deviates(Deviation::MalformedDefinitionIsInvalid) { Code::InvalidArgument } else { Code::Internal };
     let mut broken: Vec<(&str, CreateWorkflowVersionRequest)> = Vec::new();
     let mut add = |what, change: &dyn Fn(&mut CreateWorkflowVersionRequest)| {
         let mut definition = target.definition("broken");
@@ -141,7 +141,7 @@ async fn every_duration_unit_is_accepted() {
             task.timeout = duration.to_owned();
             task.schedule_timeout = Some(duration.to_owned());
         };
-        target.flow_with("durations", both).await;
+        target.workflow_with("durations", both).await;
     }
 }
 
@@ -150,13 +150,13 @@ async fn action_is_matched_and_delivered_in_lower_case() {
     let target = Target::start().await;
     let mut definition = target.definition("case");
     let part = definition.name.clone();
-    // Only the first letter of part 1 and all of part 2: elsewhere a real engine fails with INTERNAL.
+    // Only the first letter of part 1 and all of part 2: upper case elsewhere makes a real engine fail with INTERNAL.
     definition.tasks[0].action = format!("C{}:MyTask", &part[1..]);
     definition.tasks[0].readable_id = "MyTask".to_owned();
-    let flow = target.put(&definition).await;
-    let mut worker = RawWorker::register(&target, "worker", &[&flow.action], &[("default", 1)]).await;
+    let workflow = target.put(&definition).await;
+    let mut worker = RawWorker::register(&target, "worker", &[&workflow.action], &[("default", 1)]).await;
     worker.listen();
-    let run = target.trigger(&flow, json!({})).await;
+    let run = target.trigger(&workflow, json!({})).await;
     let action = worker.next_start().await;
     assert_eq!(action.action_id, format!("{part}:mytask"));
     assert_eq!(action.task_name, "MyTask");
@@ -167,8 +167,8 @@ async fn action_is_matched_and_delivered_in_lower_case() {
     definition.name = target.name("case-inside");
     definition.tasks[0].action = format!("{part}X:mytask");
     let answer = target.try_put(&definition).await;
-    if !target.deviates(Deviation::ActionCaseIsFolded) {
-        refused(answer, Code::Internal, "");
+    if !target.deviates(Deviation::ActionIsLowerCased) {
+        assert_rejected(answer, Code::Internal, "");
     } else if let Err(status) = answer {
         assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
     }

@@ -1,4 +1,4 @@
-//! `SubscribeToWorkflowEvents` by run, and the chunks that travel on it.
+//! `SubscribeToWorkflowEvents` by run, with stream chunks.
 
 use hatchet_quickstart::hatchet::wire::{
     proto::{
@@ -12,17 +12,17 @@ use tonic::{Code, Status};
 use uuid::Uuid;
 
 use super::deviations::{Deviation, missing};
-use crate::support::{Feed, RawWorker, Target, eventually, refused};
+use crate::support::{RawWorker, StreamReader, Target, assert_rejected, eventually};
 
 pub(super) const KEY: &str = "case";
 
-fn by_run(target: &Target, run: &str) -> Feed<WorkflowEvent> {
+fn by_run(target: &Target, run: &str) -> StreamReader<WorkflowEvent> {
     subscribe(target, SubscribeToWorkflowEventsRequest { workflow_run_id: Some(run.to_owned()), ..Default::default() })
 }
 
-pub(super) fn subscribe(target: &Target, request: SubscribeToWorkflowEventsRequest) -> Feed<WorkflowEvent> {
+pub(super) fn subscribe(target: &Target, request: SubscribeToWorkflowEventsRequest) -> StreamReader<WorkflowEvent> {
     let mut dispatcher = target.dispatcher();
-    Feed::open("an event", async move { dispatcher.subscribe_to_workflow_events(request).await })
+    StreamReader::open("an event", async move { dispatcher.subscribe_to_workflow_events(request).await })
 }
 
 pub(super) async fn chunk(target: &Target, run: &str, text: &str, index: Option<i64>) -> Result<(), Status> {
@@ -39,13 +39,13 @@ pub(super) async fn chunk(target: &Target, run: &str, text: &str, index: Option<
 #[tokio::test]
 async fn run_subscription_orders_chunks_and_ends_with_run() {
     let target = Target::start().await;
-    let flow = target.flow("by-run").await;
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
-    let run = target.trigger(&flow, json!({})).await;
+    let workflow = target.workflow("by-run").await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
+    let run = target.trigger(&workflow, json!({})).await;
     let action = worker.next_start().await;
     let mut feed = by_run(&target, &run);
-    // Live only: chunks are sent until one is seen.
-    let first = eventually("a chunk is seen", async || {
+    // A subscription delivers live events only: sends chunks until one arrives.
+    let first = eventually("a chunk has arrived", async || {
         let seen = feed.waiting().map(Result::unwrap);
         if seen.is_none() {
             chunk(&target, &run, "probe", None).await.unwrap();
@@ -60,7 +60,7 @@ async fn run_subscription_orders_chunks_and_ends_with_run() {
     let mut chunks = Vec::new();
     while chunks.len() < 6 {
         let event = feed.message().await;
-        // A probe may have been on its way.
+        // A chunk sent to detect the subscription may still arrive.
         if event.event_index.is_some() {
             assert_eq!((event.event_type(), event.resource_id.as_str()), (Event::Stream, run.as_str()));
             chunks.push((event.event_index, event.event_payload));
@@ -88,18 +88,18 @@ async fn run_subscription_orders_chunks_and_ends_with_run() {
 #[tokio::test]
 async fn late_subscriber_gets_end_of_run() {
     let target = Target::start().await;
-    let flow = target.flow("late").await;
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
-    let run = target.trigger(&flow, json!({})).await;
+    let workflow = target.workflow("late").await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
+    let run = target.trigger(&workflow, json!({})).await;
     let action = worker.next_start().await;
     worker.complete(&action, "{}").await;
     target.done(&run).await;
     let path = format!("/api/v1/stable/workflow-runs/{run}/status");
-    target.rest.get_until(&path, "it is known to be over", |status| status == "COMPLETED").await;
+    target.rest.get_until(&path, "the run is shown as finished", |status| status == "COMPLETED").await;
     let mut feed = by_run(&target, &run);
     while let Some(event) = feed.next().await {
         let event = event.unwrap();
-        assert!(target.deviates(Deviation::LateSubscriberGetsTheEnd), "{event:?}");
+        assert!(target.deviates(Deviation::LateSubscriberGetsEnd), "{event:?}");
         assert_eq!(event.workflow_run_id, run);
     }
     worker.close().await;
@@ -111,7 +111,7 @@ async fn subscription_requires_run_or_metadata() {
     let key_only = SubscribeToWorkflowEventsRequest { additional_meta_key: Some(KEY.to_owned()), ..Default::default() };
     for request in [SubscribeToWorkflowEventsRequest::default(), key_only] {
         let text = "either workflow run id or additional meta key-value must be provided";
-        subscribe(&target, request).expect_refusal(Code::InvalidArgument, text).await;
+        subscribe(&target, request).expect_error(Code::InvalidArgument, text).await;
     }
 }
 
@@ -119,7 +119,7 @@ async fn subscription_requires_run_or_metadata() {
 async fn subscription_to_unknown_run_has_no_events() {
     let target = Target::start().await;
     let id = Uuid::new_v4().to_string();
-    by_run(&target, &id).expect_refusal(Code::NotFound, "not found").await;
+    by_run(&target, &id).expect_error(Code::NotFound, "not found").await;
 }
 
 #[tokio::test]
@@ -128,5 +128,5 @@ async fn chunk_requires_a_run() {
     let id = Uuid::new_v4().to_string();
     missing(&target, chunk(&target, &id, "x", None).await, &format!("task run not found: {id}"));
     let text = "task external run id is not a valid uuid";
-    refused(chunk(&target, "nope", "x", None).await, Code::InvalidArgument, text);
+    assert_rejected(chunk(&target, "nope", "x", None).await, Code::InvalidArgument, text);
 }

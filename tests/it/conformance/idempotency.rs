@@ -14,9 +14,9 @@ use serde_json::json;
 use tonic::{Code, Status};
 
 use super::deviations::Deviation;
-use crate::support::{Flow, RawWorker, Target, eventually, refused};
+use crate::support::{RawWorker, Target, Workflow, assert_rejected, eventually};
 
-/// `google.rpc.Status`, which travels in the trailer `grpc-status-details-bin`.
+/// `google.rpc.Status`, the content of the trailer `grpc-status-details-bin`.
 #[derive(Clone, PartialEq, prost::Message)]
 struct RpcStatus {
     #[prost(int32, tag = "1")]
@@ -27,7 +27,7 @@ struct RpcStatus {
     details: Vec<prost_types::Any>,
 }
 
-/// The one detail of a collision.
+/// The only detail of a collision.
 fn detail<T: Message + Default>(status: &Status, name: &str) -> T {
     assert_eq!((status.code(), status.message()), (Code::AlreadyExists, "idempotency key collision"));
     let rpc = RpcStatus::decode(status.details()).unwrap();
@@ -37,7 +37,7 @@ fn detail<T: Message + Default>(status: &Status, name: &str) -> T {
     T::decode(rpc.details[0].value.as_slice()).unwrap()
 }
 
-async fn flow(target: &Target, base: &str, method: IdempotencyMethod, ttl_ms: i64) -> Flow {
+async fn workflow(target: &Target, base: &str, method: IdempotencyMethod, ttl_ms: i64) -> Workflow {
     let mut definition = target.definition(base);
     definition.idempotency =
         Some(IdempotencyConfig { expression: "input.key".to_owned(), ttl_ms, method: Some(method.into()) });
@@ -48,15 +48,15 @@ async fn flow(target: &Target, base: &str, method: IdempotencyMethod, ttl_ms: i6
 async fn duplicate_key_is_rejected_with_existing_run() {
     let target = Target::start().await;
     let (key, other) = (target.name("key"), target.name("other"));
-    let flow = flow(&target, "collides", IdempotencyMethod::Ttl, 600_000).await;
-    let run = target.trigger(&flow, json!({"key": key})).await;
-    let status = target.try_trigger(flow.request(json!({"key": key}))).await.unwrap_err();
+    let workflow = workflow(&target, "collides", IdempotencyMethod::Ttl, 600_000).await;
+    let run = target.trigger(&workflow, json!({"key": key})).await;
+    let status = target.try_trigger(workflow.request(json!({"key": key}))).await.unwrap_err();
     let collision: IdempotencyCollisionError = detail(&status, "IdempotencyCollisionError");
     assert_eq!(collision.existing_run_external_id, run);
     assert_eq!(collision.colliding_run_external_id, "");
 
     let request = TriggerWorkflowRunRequest {
-        workflow_name: flow.name.clone(),
+        workflow_name: workflow.name.clone(),
         input: json!({"key": key}).to_string().into_bytes(),
         ..Default::default()
     };
@@ -64,7 +64,7 @@ async fn duplicate_key_is_rejected_with_existing_run() {
     let collision: IdempotencyCollisionError = detail(&status, "IdempotencyCollisionError");
     assert_eq!(collision.existing_run_external_id, run);
 
-    let second = target.trigger(&flow, json!({"key": other})).await;
+    let second = target.trigger(&workflow, json!({"key": other})).await;
     assert_ne!(second, run);
     target.cancel(&[&run, &second]).await;
 }
@@ -73,8 +73,8 @@ async fn duplicate_key_is_rejected_with_existing_run() {
 async fn key_is_unique_per_tenant() {
     let target = Target::start().await;
     let key = target.name("key");
-    let first = flow(&target, "first", IdempotencyMethod::Ttl, 600_000).await;
-    let second = flow(&target, "second", IdempotencyMethod::Ttl, 600_000).await;
+    let first = workflow(&target, "first", IdempotencyMethod::Ttl, 600_000).await;
+    let second = workflow(&target, "second", IdempotencyMethod::Ttl, 600_000).await;
     let run = target.trigger(&first, json!({"key": key})).await;
     let status = target.try_trigger(second.request(json!({"key": key}))).await.unwrap_err();
     let collision: IdempotencyCollisionError = detail(&status, "IdempotencyCollisionError");
@@ -85,8 +85,8 @@ async fn key_is_unique_per_tenant() {
 #[tokio::test]
 async fn bulk_trigger_starts_new_keys_and_reports_duplicates() {
     let target = Target::start().await;
-    let flow = flow(&target, "bulk", IdempotencyMethod::Ttl, 600_000).await;
-    let item = |key: &str| flow.request(json!({"key": target.name(key)}));
+    let workflow = workflow(&target, "bulk", IdempotencyMethod::Ttl, 600_000).await;
+    let item = |key: &str| workflow.request(json!({"key": target.name(key)}));
     let taken = target.try_trigger(item("taken")).await.unwrap();
     let request = BulkTriggerWorkflowRequest { workflows: vec![item("a"), item("taken"), item("b"), item("a")] };
     let status = target.workflows().bulk_trigger_workflow(request).await.unwrap_err();
@@ -108,18 +108,18 @@ async fn ttl_key_outlives_its_run_until_expiry() {
     const TTL: Duration = Duration::from_secs(5);
     let target = Target::start().await;
     let key = target.name("key");
-    let flow = flow(&target, "ttl", IdempotencyMethod::Ttl, TTL.as_millis() as i64).await;
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let workflow = workflow(&target, "ttl", IdempotencyMethod::Ttl, TTL.as_millis() as i64).await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
     let began = Instant::now();
-    let run = target.trigger(&flow, json!({"key": key})).await;
+    let run = target.trigger(&workflow, json!({"key": key})).await;
     let action = worker.next_start().await;
     worker.complete(&action, "{}").await;
     assert_eq!(target.done(&run).await.status(), RunStatus::Completed);
-    match target.try_trigger(flow.request(json!({"key": key}))).await {
+    match target.try_trigger(workflow.request(json!({"key": key}))).await {
         Err(status) => {
             detail::<IdempotencyCollisionError>(&status, "IdempotencyCollisionError");
         }
-        // The engine was so slow that the time had passed.
+        // The engine was so slow that the TTL had expired.
         Ok(next) => {
             assert!(began.elapsed() > TTL, "free after {:?}", began.elapsed());
             target.cancel(&[&next]).await;
@@ -128,7 +128,7 @@ async fn ttl_key_outlives_its_run_until_expiry() {
     }
 
     let next = eventually("the key is free again", async || {
-        match target.try_trigger(flow.request(json!({"key": key}))).await {
+        match target.try_trigger(workflow.request(json!({"key": key}))).await {
             Ok(run) => Some(run),
             Err(status) => {
                 assert_eq!(status.code(), Code::AlreadyExists, "{status:?}");
@@ -148,16 +148,17 @@ async fn ttl_key_outlives_its_run_until_expiry() {
 async fn status_key_is_released_when_run_finishes() {
     let target = Target::start().await;
     let key = target.name("key");
-    let flow = flow(&target, "status", IdempotencyMethod::Status, 600_000).await;
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
-    let run = target.trigger(&flow, json!({"key": key})).await;
+    let workflow = workflow(&target, "status", IdempotencyMethod::Status, 600_000).await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
+    let run = target.trigger(&workflow, json!({"key": key})).await;
     let action = worker.next_start().await;
-    let status = target.try_trigger(flow.request(json!({"key": key}))).await.unwrap_err();
+    let status = target.try_trigger(workflow.request(json!({"key": key}))).await.unwrap_err();
     let collision: IdempotencyCollisionError = detail(&status, "IdempotencyCollisionError");
     assert_eq!(collision.existing_run_external_id, run);
     worker.complete(&action, "{}").await;
     let next =
-        eventually("the key is free", async || target.try_trigger(flow.request(json!({"key": key}))).await.ok()).await;
+        eventually("the key is free", async || target.try_trigger(workflow.request(json!({"key": key}))).await.ok())
+            .await;
     let action = worker.next_start().await;
     assert_eq!(action.workflow_run_id, next);
     worker.complete(&action, "{}").await;
@@ -167,25 +168,25 @@ async fn status_key_is_released_when_run_finishes() {
 #[tokio::test]
 async fn trigger_with_failing_key_expression_is_rejected() {
     let target = Target::start().await;
-    let flow = flow(&target, "no-key", IdempotencyMethod::Ttl, 600_000).await;
-    let mut worker = RawWorker::start(&target, &flow, 10).await;
+    let workflow = workflow(&target, "no-key", IdempotencyMethod::Ttl, 600_000).await;
+    let mut worker = RawWorker::start(&target, &workflow, 10).await;
     for input in [json!({}), json!({"key": 5})] {
-        match target.try_trigger(flow.request(input)).await {
-            Ok(run) => refused(target.details(&run).await, Code::NotFound, "workflow run not found"),
+        match target.try_trigger(workflow.request(input)).await {
+            Ok(run) => assert_rejected(target.details(&run).await, Code::NotFound, "workflow run not found"),
             Err(status) => {
-                assert!(target.deviates(Deviation::BadKeyIsRefused), "{status:?}");
+                assert!(target.deviates(Deviation::FailingKeyIsRejected), "{status:?}");
                 assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
             }
         }
     }
-    let run = target.trigger(&flow, json!({"key": target.name("key")})).await;
+    let run = target.trigger(&workflow, json!({"key": target.name("key")})).await;
     let action = worker.next_start().await;
     assert_eq!(action.workflow_run_id, run);
     worker.complete(&action, "{}").await;
     worker.close().await;
 }
 
-/// Keys keep their meaning when a program moves between engines.
+/// Equal formatting makes keys comparable when a program changes the engine.
 #[tokio::test]
 async fn key_expression_formats_numbers_as_go_does() {
     let target = Target::start().await;
@@ -193,10 +194,10 @@ async fn key_expression_formats_numbers_as_go_does() {
     let expression = format!("'{}:' + (type(input.k) == string ? input.k : string(input.k))", target.name("k"));
     definition.idempotency =
         Some(IdempotencyConfig { expression, ttl_ms: 600_000, method: Some(IdempotencyMethod::Ttl.into()) });
-    let flow = target.put(&definition).await;
+    let workflow = target.put(&definition).await;
     for (number, text) in [(json!(5), "5"), (json!(1_234_567), "1.234567e+06"), (json!(0.00001), "1e-05")] {
-        let run = target.trigger(&flow, json!({"k": number})).await;
-        let status = target.try_trigger(flow.request(json!({"k": text}))).await.unwrap_err();
+        let run = target.trigger(&workflow, json!({"k": number})).await;
+        let status = target.try_trigger(workflow.request(json!({"k": text}))).await.unwrap_err();
         let collision: IdempotencyCollisionError = detail(&status, "IdempotencyCollisionError");
         assert_eq!(collision.existing_run_external_id, run, "{text}");
         target.cancel(&[&run]).await;

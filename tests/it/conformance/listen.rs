@@ -1,4 +1,4 @@
-//! The worker's stream and its heartbeats.
+//! The stream of assignments to a worker, and its heartbeats.
 
 use std::collections::BTreeSet;
 
@@ -10,12 +10,12 @@ use tonic::{Code, Status};
 use uuid::Uuid;
 
 use super::deviations::{Deviation, missing};
-use crate::support::{Bystander, Feed, RawWorker, Target, eventually, refused};
+use crate::support::{ControlWorker, RawWorker, StreamReader, Target, assert_rejected, eventually};
 
 async fn listen(target: &Target, worker_id: &str) -> Result<(), Status> {
     let mut dispatcher = target.dispatcher();
     let request = WorkerListenRequest { worker_id: worker_id.to_owned() };
-    let mut feed = Feed::open("an answer", async move { dispatcher.listen_v2(request).await });
+    let mut feed = StreamReader::open("an answer", async move { dispatcher.listen_v2(request).await });
     feed.next().await.transpose().map(|_| ())
 }
 
@@ -34,7 +34,7 @@ async fn unknown_worker_is_not_found() {
     let target = Target::start().await;
     let id = Uuid::new_v4().to_string();
     missing(&target, listen(&target, &id).await, "not found");
-    refused(heartbeat(&target, &id).await, Code::NotFound, &format!("worker not found: {id}"));
+    assert_rejected(heartbeat(&target, &id).await, Code::NotFound, &format!("worker not found: {id}"));
     missing(&target, unsubscribe(&target, &id).await, "not found");
 }
 
@@ -43,9 +43,9 @@ async fn malformed_worker_id_is_invalid() {
     let target = Target::start().await;
     for id in ["nope", ""] {
         let text = format!("invalid worker ID format: {id}");
-        refused(listen(&target, id).await, Code::InvalidArgument, &text);
-        refused(heartbeat(&target, id).await, Code::InvalidArgument, &text);
-        refused(unsubscribe(&target, id).await, Code::InvalidArgument, "");
+        assert_rejected(listen(&target, id).await, Code::InvalidArgument, &text);
+        assert_rejected(heartbeat(&target, id).await, Code::InvalidArgument, &text);
+        assert_rejected(unsubscribe(&target, id).await, Code::InvalidArgument, "");
     }
 }
 
@@ -60,45 +60,45 @@ async fn heartbeat_before_first_stream_is_accepted() {
 #[tokio::test]
 async fn heartbeat_after_stream_closed_is_rejected() {
     let target = Target::start().await;
-    let flow = target.flow("dropped").await;
-    let mut worker = RawWorker::register(&target, "worker", &[&flow.action], &[("default", 1)]).await;
-    let tries = if target.deviates(Deviation::CloseIsAlwaysSeen) { 1 } else { 20 };
+    let workflow = target.workflow("dropped").await;
+    let mut worker = RawWorker::register(&target, "worker", &[&workflow.action], &[("default", 1)]).await;
+    let tries = if target.deviates(Deviation::ClosedStreamMakesInactive) { 1 } else { 20 };
     for _ in 0..tries {
         worker.listen();
-        target.trigger(&flow, json!({})).await;
+        target.trigger(&workflow, json!({})).await;
         let action = worker.next_start().await;
         worker.complete(&action, "{}").await;
         worker.stop_listening();
         for _ in 0..40 {
             if let Err(status) = worker.heartbeat().await {
                 let text = format!("Heartbeat rejected: worker stream is not active: {}", worker.id);
-                return refused(Err::<(), _>(status), Code::FailedPrecondition, &text);
+                return assert_rejected(Err::<(), _>(status), Code::FailedPrecondition, &text);
             }
         }
     }
-    panic!("heartbeats are taken without a stream");
+    panic!("a heartbeat without a stream was accepted");
 }
 
 #[tokio::test]
 async fn reconnected_worker_gets_queued_runs() {
     let target = Target::start().await;
-    let flow = target.flow("again").await;
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
-    let first = target.trigger(&flow, json!({})).await;
+    let workflow = target.workflow("again").await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
+    let first = target.trigger(&workflow, json!({})).await;
     let held = worker.next_start().await;
     assert_eq!(held.workflow_run_id, first);
-    let second = target.trigger(&flow, json!({})).await;
+    let second = target.trigger(&workflow, json!({})).await;
 
     worker.stop_listening();
-    // What runs is not touched by the drop, and its events need no stream.
+    // Running attempts survive the closed stream, and their events need no stream.
     worker.complete(&held, r#"{"n":1}"#).await;
     assert_eq!(target.done(&first).await.status(), RunStatus::Completed);
 
     worker.listen();
     let action = worker.next_start().await;
     assert_eq!(action.workflow_run_id, second);
-    if target.deviates(Deviation::CloseIsAlwaysSeen) {
-        // It was not tried on the closed stream.
+    if target.deviates(Deviation::ClosedStreamMakesInactive) {
+        // The engine did not try to send it on the closed stream.
         assert_eq!(action.retry_count, 0);
     }
     worker.complete(&action, "{}").await;
@@ -108,17 +108,17 @@ async fn reconnected_worker_gets_queued_runs() {
 #[tokio::test]
 async fn unacknowledged_assignment_is_resent_or_times_out() {
     let target = Target::start().await;
-    let flow = target.flow("unheard").await;
-    let mut worker = RawWorker::start(&target, &flow, 3).await;
-    let (heard, unheard) = (target.trigger(&flow, json!({})).await, target.trigger(&flow, json!({})).await);
+    let workflow = target.workflow("unheard").await;
+    let mut worker = RawWorker::start(&target, &workflow, 3).await;
+    let (heard, unheard) = (target.trigger(&workflow, json!({})).await, target.trigger(&workflow, json!({})).await);
     let actions = [worker.next_start().await, worker.next_start().await];
     for action in actions.iter().filter(|action| action.workflow_run_id == heard) {
         worker.started(action).await;
     }
     worker.listen();
-    let third = target.trigger(&flow, json!({})).await;
+    let third = target.trigger(&workflow, json!({})).await;
     let mut next = worker.next_start().await;
-    if target.deviates(Deviation::UnheardIsSentAgain) {
+    if target.deviates(Deviation::UnacknowledgedIsResent) {
         assert_eq!((next.workflow_run_id.as_str(), next.retry_count), (unheard.as_str(), 0));
         next = worker.next_start().await;
     }
@@ -135,29 +135,29 @@ async fn unacknowledged_assignment_is_resent_or_times_out() {
 #[tokio::test]
 async fn two_streams_of_one_worker_share_its_assignments() {
     let target = Target::start().await;
-    let flow = target.flow("streams").await;
-    let mut worker = RawWorker::start(&target, &flow, 10).await;
-    let warm = target.trigger(&flow, json!({})).await;
+    let workflow = target.workflow("streams").await;
+    let mut worker = RawWorker::start(&target, &workflow, 10).await;
+    let warm = target.trigger(&workflow, json!({})).await;
     let action = worker.next_start().await;
     assert_eq!(action.workflow_run_id, warm);
     worker.started(&action).await;
 
     let (mut dispatcher, request) = (target.dispatcher(), WorkerListenRequest { worker_id: worker.id.clone() });
-    let mut second = Feed::open("an action", async move { dispatcher.listen_v2(request).await });
+    let mut second = StreamReader::open("an action", async move { dispatcher.listen_v2(request).await });
     let mut runs = BTreeSet::new();
     for _ in 0..4 {
-        runs.insert(target.trigger(&flow, json!({})).await);
+        runs.insert(target.trigger(&workflow, json!({})).await);
     }
-    // Each action goes to exactly one of the two; which one is not said.
+    // Each action is sent on exactly one of the streams; which one is unspecified.
     let mut got = Vec::new();
-    eventually("all actions came", async || {
+    eventually("all assignments have arrived", async || {
         got.extend(worker.waiting_action().map(|action| action.workflow_run_id));
         got.extend(second.waiting().map(|action| action.unwrap().workflow_run_id));
         (got.iter().cloned().collect::<BTreeSet<_>>() == runs).then_some(())
     })
     .await;
-    // What came before the second was open, and was not answered, comes on it again.
-    assert!(got.len() == runs.len() || target.deviates(Deviation::UnheardIsSentAgain), "{got:?}");
+    // Unacknowledged assignments from before the second stream are resent on it.
+    assert!(got.len() == runs.len() || target.deviates(Deviation::UnacknowledgedIsResent), "{got:?}");
     target.cancel(&runs.iter().chain([&warm]).map(String::as_str).collect::<Vec<_>>()).await;
     worker.close().await;
 }
@@ -165,20 +165,20 @@ async fn two_streams_of_one_worker_share_its_assignments() {
 #[tokio::test]
 async fn unsubscribed_worker_gets_no_run() {
     let target = Target::start().await;
-    let flow = target.flow("leaving").await;
-    let mut leaving = RawWorker::start(&target, &flow, 1).await;
-    let held = target.trigger(&flow, json!({})).await;
+    let workflow = target.workflow("leaving").await;
+    let mut leaving = RawWorker::start(&target, &workflow, 1).await;
+    let held = target.trigger(&workflow, json!({})).await;
     let action = leaving.next_start().await;
     assert_eq!(action.workflow_run_id, held);
     leaving.unsubscribe().await.unwrap();
     leaving.stop_listening();
 
-    let mut staying = RawWorker::start(&target, &flow, 1).await;
-    let next = target.trigger(&flow, json!({})).await;
+    let mut staying = RawWorker::start(&target, &workflow, 1).await;
+    let next = target.trigger(&workflow, json!({})).await;
     let taken = staying.next_start().await;
     assert_eq!(taken.workflow_run_id, next);
     staying.complete(&taken, "{}").await;
-    // What it was running when it left is still its own.
+    // Attempts that were running when it unsubscribed still belong to it.
     leaving.complete(&action, r#"{"late":true}"#).await;
     assert_eq!(target.done(&held).await.status(), RunStatus::Completed);
     staying.close().await;
@@ -187,10 +187,10 @@ async fn unsubscribed_worker_gets_no_run() {
 #[tokio::test]
 async fn paused_worker_gets_no_run_until_resumed() {
     let target = Target::start().await;
-    let flow = target.flow("paused").await;
-    let mut paused = RawWorker::start(&target, &flow, 10).await;
-    let mut bystander = Bystander::start(&target).await;
-    let warm = target.trigger(&flow, json!({})).await;
+    let workflow = target.workflow("paused").await;
+    let mut paused = RawWorker::start(&target, &workflow, 10).await;
+    let mut control = ControlWorker::start(&target).await;
+    let warm = target.trigger(&workflow, json!({})).await;
     let action = paused.next_start().await;
     assert_eq!(action.workflow_run_id, warm);
     paused.complete(&action, "{}").await;
@@ -198,17 +198,17 @@ async fn paused_worker_gets_no_run_until_resumed() {
     let path = format!("/api/v1/workers/{}", paused.id);
     let (status, body) = target.rest.patch(&path, json!({"isPaused": true})).await;
     assert_eq!(status, 200, "{body}");
-    target.rest.get_until(&path, "it is paused", |worker| worker["status"] == "PAUSED").await;
-    // A scheduler may work with what it knew of its workers for a moment: a run it still assigns is taken as well.
+    target.rest.get_until(&path, "the worker is paused", |worker| worker["status"] == "PAUSED").await;
+    // A scheduler may use outdated worker data briefly: a run that it still assigns is completed as well.
     let waiting = loop {
-        let run = target.trigger(&flow, json!({})).await;
-        bystander.pass(&target).await;
+        let run = target.trigger(&workflow, json!({})).await;
+        control.complete_runs(&target).await;
         match paused.waiting_action() {
             Some(action) => paused.complete(&action, "{}").await,
             None => break run,
         }
     };
-    bystander.pass(&target).await;
+    control.complete_runs(&target).await;
     assert_eq!(target.details(&waiting).await.unwrap().status(), RunStatus::Queued);
 
     let (status, body) = target.rest.patch(&path, json!({"isPaused": false})).await;
@@ -217,5 +217,5 @@ async fn paused_worker_gets_no_run_until_resumed() {
     assert_eq!(action.workflow_run_id, waiting);
     paused.complete(&action, "{}").await;
     paused.close().await;
-    bystander.close().await;
+    control.close().await;
 }

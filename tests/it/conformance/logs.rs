@@ -6,7 +6,7 @@ use tonic::{Code, Status};
 use uuid::Uuid;
 
 use super::deviations::missing;
-use crate::support::{RawWorker, Target, refused};
+use crate::support::{RawWorker, Target, assert_rejected};
 
 async fn put(target: &Target, request: PutLogRequest) -> Result<(), Status> {
     target.events().put_log(request).await.map(|_| ())
@@ -26,9 +26,9 @@ fn line(run: &str, message: &str) -> PutLogRequest {
 #[tokio::test]
 async fn log_line_is_accepted_before_and_after_run_end() {
     let target = Target::start().await;
-    let flow = target.flow("lines").await;
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
-    let run = target.trigger(&flow, json!({})).await;
+    let workflow = target.workflow("lines").await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
+    let run = target.trigger(&workflow, json!({})).await;
     let action = worker.next_start().await;
     for level in ["INFO", "ERROR", "WARN", "DEBUG"] {
         put(&target, PutLogRequest { level: Some(level.to_owned()), ..line(&run, level) }).await.unwrap();
@@ -46,31 +46,31 @@ async fn log_line_is_accepted_before_and_after_run_end() {
 #[tokio::test]
 async fn invalid_log_line_is_rejected() {
     let target = Target::start().await;
-    let flow = target.flow("faults").await;
-    let run = target.trigger(&flow, json!({})).await;
+    let workflow = target.workflow("faults").await;
+    let run = target.trigger(&workflow, json!({})).await;
     target.details_until(&run, "the run exists", |_| true).await;
-    refused(put(&target, line(&run, "")).await, Code::InvalidArgument, "");
-    refused(put(&target, line(&run, &"x".repeat(10_001))).await, Code::InvalidArgument, "");
+    assert_rejected(put(&target, line(&run, "")).await, Code::InvalidArgument, "");
+    assert_rejected(put(&target, line(&run, &"x".repeat(10_001))).await, Code::InvalidArgument, "");
     for level in ["info", "LOUD"] {
         let request = PutLogRequest { level: Some(level.to_owned()), ..line(&run, "x") };
-        refused(put(&target, request).await, Code::InvalidArgument, "");
+        assert_rejected(put(&target, request).await, Code::InvalidArgument, "");
     }
     let id = Uuid::new_v4().to_string();
     missing(&target, put(&target, line(&id, "x")).await, &format!("task run not found: {id}"));
     let text = "task external run id is not a valid uuid";
-    refused(put(&target, line("nope", "x")).await, Code::InvalidArgument, text);
+    assert_rejected(put(&target, line("nope", "x")).await, Code::InvalidArgument, text);
     target.cancel(&[&run]).await;
 }
 
 #[tokio::test]
 async fn log_line_metadata_must_be_an_object() {
     let target = Target::start().await;
-    let flow = target.flow("metadata").await;
-    let run = target.trigger(&flow, json!({})).await;
+    let workflow = target.workflow("metadata").await;
+    let run = target.trigger(&workflow, json!({})).await;
     target.details_until(&run, "the run exists", |_| true).await;
     for metadata in ["{", "[1]", "5"] {
         let request = PutLogRequest { metadata: metadata.to_owned(), ..line(&run, metadata) };
-        refused(put(&target, request).await, Code::InvalidArgument, "");
+        assert_rejected(put(&target, request).await, Code::InvalidArgument, "");
     }
     target.cancel(&[&run]).await;
 }

@@ -1,4 +1,4 @@
-//! Filters by metadata: which runs lists and cancellations find by several pairs.
+//! Filters by metadata: the runs that lists and cancellations select by several pairs.
 
 use hatchet_quickstart::hatchet::wire::{
     RunId,
@@ -8,35 +8,35 @@ use hatchet_quickstart::hatchet::wire::{
 use serde_json::{Value, json};
 
 use super::deviations::Deviation;
-use crate::support::{Flow, Target, eventually};
+use crate::support::{Target, Workflow, eventually};
 
-/// Queued runs of one workflow by the pairs they have, with metadata keys that no other case uses.
+/// Queued runs of one workflow by their metadata pairs, with keys that no other test uses.
 struct Runs {
-    flow: Flow,
+    workflow: Workflow,
     a: String,
     b: String,
     only_a: String,
     only_b: String,
     both: String,
-    /// Has the numbers 1 and 2.
+    /// The run whose values are the numbers 1 and 2.
     numbers: String,
 }
 
 impl Runs {
     async fn trigger(target: &Target) -> Self {
-        let flow = target.flow("pairs").await;
+        let workflow = target.workflow("pairs").await;
         let (a, b) = (target.name("a"), target.name("b"));
         let trigger = async |metadata: Value| {
             let additional_metadata = Some(metadata.to_string());
-            let request = TriggerWorkflowRequest { additional_metadata, ..flow.request(json!({})) };
+            let request = TriggerWorkflowRequest { additional_metadata, ..workflow.request(json!({})) };
             target.try_trigger(request).await.unwrap()
         };
         let only_a = trigger(json!({ &a: "1" })).await;
         let only_b = trigger(json!({ &b: "2" })).await;
         let both = trigger(json!({ &a: "1", &b: "2" })).await;
         let numbers = trigger(json!({ &a: 1, &b: 2 })).await;
-        let runs = Self { a, b, only_a, only_b, both, numbers, flow };
-        let path = runs.list(target, &format!("workflow_ids={}", runs.flow.workflow_id));
+        let runs = Self { a, b, only_a, only_b, both, numbers, workflow };
+        let path = runs.list(target, &format!("workflow_ids={}", runs.workflow.workflow_id));
         let all = |list: &Value| list["rows"].as_array().is_some_and(|rows| rows.len() == 4);
         target.rest.get_until(&path, "all runs are listed", all).await;
         runs
@@ -49,7 +49,7 @@ impl Runs {
         )
     }
 
-    /// The ids that the list of this query has, without the run of numbers: real engines differ on it.
+    /// The ids in the list of this query, without the run with numbers, on which real engines differ.
     async fn listed(&self, target: &Target, query: &str) -> Vec<String> {
         let (status, list) = target.rest.get(&self.list(target, query)).await;
         assert_eq!(status, 200, "{list}");
@@ -63,7 +63,7 @@ impl Runs {
         ids
     }
 
-    /// `a:1` and `b:2`, for a query.
+    /// `a:1` and `b:2` as query parameters.
     fn pairs(&self) -> String {
         format!("additional_metadata={}:1&additional_metadata={}:2", self.a, self.b)
     }
@@ -96,7 +96,7 @@ async fn list_with_and_operator_matches_all_pairs() {
     let runs = Runs::trigger(&target).await;
     let and = format!("{}&additional_metadata_operator=AND", runs.pairs());
     assert_eq!(runs.listed(&target, &and).await, [runs.both.as_str()]);
-    // Strings only: there is no number among them.
+    // The AND operator compares strings only, so the run with numbers is not selected.
     let (_, list) = target.rest.get(&runs.list(&target, &and)).await;
     assert_eq!(list["rows"].as_array().unwrap().len(), 1, "{list}");
     runs.cancel(&target).await;
@@ -106,11 +106,11 @@ async fn list_with_and_operator_matches_all_pairs() {
 async fn malformed_filter_is_rejected() {
     let target = Target::start().await;
     let runs = Runs::trigger(&target).await;
-    let of_flow = format!("limit=1&workflow_ids={}", runs.flow.workflow_id);
+    let of_flow = format!("limit=1&workflow_ids={}", runs.workflow.workflow_id);
     let no_colon = runs.list(&target, &format!("{of_flow}&additional_metadata={}", runs.a));
     let ids = runs.list(&target, &format!("{}&additional_metadata_operator=AND", runs.pairs()));
     let ids = ids.replace("workflow-runs?", "workflow-runs/external-ids?");
-    let expected = if target.deviates(Deviation::BadFilterIsRefused) { 400 } else { 200 };
+    let expected = if target.deviates(Deviation::InvalidFilterIsRejected) { 400 } else { 200 };
     for path in [no_colon, ids] {
         assert_eq!(target.rest.get(&path).await.0, expected, "{path}");
     }
@@ -161,7 +161,7 @@ async fn client_cancels_only_runs_with_all_pairs() {
     for run in [&runs.only_a, &runs.only_b, &runs.numbers] {
         assert_eq!(target.details(run).await.unwrap().status(), RunStatus::Queued);
     }
-    // It has ended by now, whatever the lists say.
+    // The run has finished by now, even if a list does not show it yet.
     assert!(client.cancel_many(&open).await.unwrap().is_empty());
     runs.cancel(&target).await;
 }
@@ -170,11 +170,11 @@ async fn client_cancels_only_runs_with_all_pairs() {
 async fn client_finds_runs_by_keys_with_colon() {
     let target = Target::start().await;
     let client = target.client();
-    let flow = target.flow("colon").await;
+    let workflow = target.workflow("colon").await;
     let (key, plain) = (target.name("a:b"), target.name("plain"));
     let with = |metadata: Value| TriggerWorkflowRequest {
         additional_metadata: Some(metadata.to_string()),
-        ..flow.request(json!({}))
+        ..workflow.request(json!({}))
     };
     let hit = target.try_trigger(with(json!({ &key: "c:d", &plain: "e:f" }))).await.unwrap();
     let miss = target.try_trigger(with(json!({ target.name("a"): "b:c:d", &plain: "e:f" }))).await.unwrap();

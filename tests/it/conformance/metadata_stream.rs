@@ -1,4 +1,4 @@
-//! `SubscribeToWorkflowEvents` by metadata: the subscription that can be there before the run.
+//! `SubscribeToWorkflowEvents` by metadata, the subscription that can precede its runs.
 
 use hatchet_quickstart::hatchet::{
     client::{RunEvent, RunEventKind, StreamSelector},
@@ -13,9 +13,9 @@ use super::{
     deviations::Deviation,
     event_stream::{KEY, chunk, subscribe},
 };
-use crate::support::{Feed, Flow, RawWorker, Target, eventually, in_time};
+use crate::support::{RawWorker, StreamReader, Target, Workflow, eventually, within_timeout};
 
-fn by_metadata(target: &Target, value: &str) -> Feed<WorkflowEvent> {
+fn by_metadata(target: &Target, value: &str) -> StreamReader<WorkflowEvent> {
     subscribe(
         target,
         SubscribeToWorkflowEventsRequest {
@@ -26,39 +26,42 @@ fn by_metadata(target: &Target, value: &str) -> Feed<WorkflowEvent> {
     )
 }
 
-fn marked(flow: &Flow, value: &str) -> TriggerWorkflowRequest {
-    TriggerWorkflowRequest { additional_metadata: Some(json!({ KEY: value }).to_string()), ..flow.request(json!({})) }
+fn marked(workflow: &Workflow, value: &str) -> TriggerWorkflowRequest {
+    TriggerWorkflowRequest {
+        additional_metadata: Some(json!({ KEY: value }).to_string()),
+        ..workflow.request(json!({}))
+    }
 }
 
-/// Runs that show by their events that a subscription is in place.
+/// Runs whose events show that a subscription is active.
 struct Probes {
-    flow: Flow,
+    workflow: Workflow,
     runs: Vec<String>,
 }
 
 impl Probes {
-    /// Triggers runs that nobody takes yet, until the subscription sees one of them.
-    async fn until_seen(target: &Target, feed: &mut Feed<WorkflowEvent>, value: &str) -> Self {
-        let flow = target.flow("probe").await;
+    /// Triggers runs without a worker until the subscription receives an event of one of them.
+    async fn until_seen(target: &Target, feed: &mut StreamReader<WorkflowEvent>, value: &str) -> Self {
+        let workflow = target.workflow("probe").await;
         let mut runs = Vec::new();
-        eventually("the subscription is in place", async || {
+        eventually("the subscription is active", async || {
             if feed.waiting().map(Result::unwrap).is_some() {
                 return Some(());
             }
-            runs.push(target.try_trigger(marked(&flow, value)).await.unwrap());
+            runs.push(target.try_trigger(marked(&workflow, value)).await.unwrap());
             None
         })
         .await;
-        Self { flow, runs }
+        Self { workflow, runs }
     }
 
     async fn cancel(self, target: &Target) {
         target.cancel(&self.runs.iter().map(String::as_str).collect::<Vec<_>>()).await;
     }
 
-    /// Completes them all, and waits for the subscription to see that.
-    async fn complete(self, target: &Target, feed: &mut Feed<WorkflowEvent>) {
-        let mut worker = RawWorker::start(target, &self.flow, 100).await;
+    /// Completes all of them and waits until the subscription has received their ends.
+    async fn complete(self, target: &Target, feed: &mut StreamReader<WorkflowEvent>) {
+        let mut worker = RawWorker::start(target, &self.workflow, 100).await;
         for _ in &self.runs {
             let action = worker.next_start().await;
             worker.complete(&action, "{}").await;
@@ -76,8 +79,8 @@ impl Probes {
     }
 }
 
-/// The next event of this run; those of others are passed over.
-async fn next_of(feed: &mut Feed<WorkflowEvent>, run: &str) -> WorkflowEvent {
+/// The next event of this run; skips events of other runs.
+async fn next_of(feed: &mut StreamReader<WorkflowEvent>, run: &str) -> WorkflowEvent {
     loop {
         let event = feed.message().await;
         if event.workflow_run_id == run {
@@ -86,8 +89,8 @@ async fn next_of(feed: &mut Feed<WorkflowEvent>, run: &str) -> WorkflowEvent {
     }
 }
 
-/// The event of this run's end.
-async fn end_of(feed: &mut Feed<WorkflowEvent>, run: &str) -> WorkflowEvent {
+/// The final event of this run.
+async fn end_of(feed: &mut StreamReader<WorkflowEvent>, run: &str) -> WorkflowEvent {
     loop {
         let event = next_of(feed, run).await;
         if event.resource_type() == ResourceType::WorkflowRun {
@@ -100,17 +103,17 @@ async fn end_of(feed: &mut Feed<WorkflowEvent>, run: &str) -> WorkflowEvent {
 #[tokio::test]
 async fn metadata_subscription_gets_all_chunks() {
     let target = Target::start().await;
-    let flow = target.flow("chunks").await;
+    let workflow = target.workflow("chunks").await;
     let value = target.name("value");
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
     let mut feed = by_metadata(&target, &value);
     let probes = Probes::until_seen(&target, &mut feed, &value).await;
-    let run = target.try_trigger(marked(&flow, &value)).await.unwrap();
+    let run = target.try_trigger(marked(&workflow, &value)).await.unwrap();
     let action = worker.next_start().await;
     for index in [0, 2, 1, 4, 3, 5] {
         chunk(&target, &run, &format!("chunk {index} é"), Some(index)).await.unwrap();
     }
-    // Each has its index, and they are in no order: the engine restores it for a subscription by run only.
+    // Chunks have indexes and arrive in any order: the engine reorders them for a subscription by run only.
     let mut chunks = Vec::new();
     while chunks.len() < 6 {
         let event = next_of(&mut feed, &run).await;
@@ -128,7 +131,7 @@ async fn metadata_subscription_gets_all_chunks() {
     assert_eq!(chunks, (0..6).map(|index| (Some(index), format!("chunk {index} é"))).collect::<Vec<_>>());
 
     worker.complete(&action, r#"{"n":1}"#).await;
-    // A real engine may announce the start after all chunks.
+    // A real engine may send the start event after all chunks.
     let event = loop {
         let event = next_of(&mut feed, &run).await;
         if event.event_type() != Event::Started {
@@ -147,12 +150,12 @@ async fn metadata_subscription_gets_all_chunks() {
 #[tokio::test]
 async fn metadata_subscription_continues_while_run_is_open() {
     let target = Target::start().await;
-    let flow = target.flow("open").await;
+    let workflow = target.workflow("open").await;
     let value = target.name("value");
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
     let mut feed = by_metadata(&target, &value);
     let probes = Probes::until_seen(&target, &mut feed, &value).await;
-    let run = target.try_trigger(marked(&flow, &value)).await.unwrap();
+    let run = target.try_trigger(marked(&workflow, &value)).await.unwrap();
     let action = worker.next_start().await;
     next_of(&mut feed, &run).await;
     probes.complete(&target, &mut feed).await;
@@ -164,14 +167,14 @@ async fn metadata_subscription_continues_while_run_is_open() {
 #[tokio::test]
 async fn metadata_subscription_outlives_one_finished_run() {
     let target = Target::start().await;
-    let flow = target.flow("two").await;
+    let workflow = target.workflow("two").await;
     let value = target.name("value");
-    let mut worker = RawWorker::start(&target, &flow, 2).await;
+    let mut worker = RawWorker::start(&target, &workflow, 2).await;
     let mut feed = by_metadata(&target, &value);
     let probes = Probes::until_seen(&target, &mut feed, &value).await;
-    let first = target.try_trigger(marked(&flow, &value)).await.unwrap();
+    let first = target.try_trigger(marked(&workflow, &value)).await.unwrap();
     let ending = worker.next_start().await;
-    let second = target.try_trigger(marked(&flow, &value)).await.unwrap();
+    let second = target.try_trigger(marked(&workflow, &value)).await.unwrap();
     let going = worker.next_start().await;
     chunk(&target, &second, "early", Some(0)).await.unwrap();
     while next_of(&mut feed, &second).await.event_type() != Event::Stream {}
@@ -186,7 +189,7 @@ async fn metadata_subscription_outlives_one_finished_run() {
     };
     assert_eq!((event.event_type(), event.event_payload.as_str()), (Event::Stream, "late"));
     worker.complete(&going, "{}").await;
-    assert!(!end_of(&mut feed, &second).await.hangup, "the probes have not ended");
+    assert!(!end_of(&mut feed, &second).await.hangup, "the detection runs have not finished");
     probes.cancel(&target).await;
     worker.close().await;
 }
@@ -194,16 +197,16 @@ async fn metadata_subscription_outlives_one_finished_run() {
 #[tokio::test]
 async fn client_metadata_stream_has_chunks_of_both_runs() {
     let target = Target::start().await;
-    let flow = target.flow("client").await;
+    let workflow = target.workflow("client").await;
     let value = target.name("value");
-    let mut worker = RawWorker::start(&target, &flow, 2).await;
+    let mut worker = RawWorker::start(&target, &workflow, 2).await;
     let selector = StreamSelector::Metadata { key: KEY.to_owned(), value: value.clone() };
     let mut events = target.client().events(selector).await.unwrap();
-    let short = target.try_trigger(marked(&flow, &value)).await.unwrap();
+    let short = target.try_trigger(marked(&workflow, &value)).await.unwrap();
     let ending = worker.next_start().await;
-    let long = target.try_trigger(marked(&flow, &value)).await.unwrap();
+    let long = target.try_trigger(marked(&workflow, &value)).await.unwrap();
     let going = worker.next_start().await;
-    let mut next = async || in_time("an event", events.next()).await.unwrap().unwrap();
+    let mut next = async || within_timeout("an event", events.next()).await.unwrap().unwrap();
     let send = async |run: &str, index: i64| chunk(&target, run, &index.to_string(), Some(index)).await.unwrap();
     let number = |text: &str| text.parse::<i64>().unwrap();
     let (mut of_short, mut of_long) = (Vec::new(), Vec::new());
@@ -230,7 +233,7 @@ async fn client_metadata_stream_has_chunks_of_both_runs() {
             _ => {}
         }
     };
-    // A busy real engine may be later with one than the client waits to restore the order.
+    // A busy real engine may send a chunk later than the client's reorder timeout.
     of_short.sort_unstable();
     of_long.sort_unstable();
     assert_eq!((of_short, of_long, ended), ((0..10).collect(), (0..40).collect(), long));
@@ -240,9 +243,9 @@ async fn client_metadata_stream_has_chunks_of_both_runs() {
 #[tokio::test]
 async fn metadata_subscription_outlives_cancelled_run() {
     let target = Target::start().await;
-    let flow = target.flow("cancelled").await;
+    let workflow = target.workflow("cancelled").await;
     let value = target.name("value");
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
     let mut feed = by_metadata(&target, &value);
     let probes = Probes::until_seen(&target, &mut feed, &value).await;
     let mut open = probes.runs.len();
@@ -255,8 +258,8 @@ async fn metadata_subscription_outlives_cancelled_run() {
             open -= 1;
         }
     }
-    // No run is open; a run that comes now is seen all the same.
-    let run = target.try_trigger(marked(&flow, &value)).await.unwrap();
+    // No run is open; events of a later run still arrive.
+    let run = target.try_trigger(marked(&workflow, &value)).await.unwrap();
     let action = worker.next_start().await;
     worker.complete(&action, "{}").await;
     assert!(!end_of(&mut feed, &run).await.hangup);
@@ -266,12 +269,12 @@ async fn metadata_subscription_outlives_cancelled_run() {
 #[tokio::test]
 async fn chunk_without_index_is_forwarded() {
     let target = Target::start().await;
-    let flow = target.flow("no-index").await;
+    let workflow = target.workflow("no-index").await;
     let value = target.name("value");
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
     let mut feed = by_metadata(&target, &value);
     let probes = Probes::until_seen(&target, &mut feed, &value).await;
-    let run = target.try_trigger(marked(&flow, &value)).await.unwrap();
+    let run = target.try_trigger(marked(&workflow, &value)).await.unwrap();
     let action = worker.next_start().await;
     for text in ["one", "", "three"] {
         chunk(&target, &run, text, None).await.unwrap();
@@ -292,19 +295,19 @@ async fn chunk_without_index_is_forwarded() {
 #[tokio::test]
 async fn failed_attempt_event_has_its_error() {
     let target = Target::for_failures().await;
-    let flow = target.flow_with("attempts", |task| task.retries = 1).await;
+    let workflow = target.workflow_with("attempts", |task| task.retries = 1).await;
     let value = target.name("value");
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
     let mut feed = by_metadata(&target, &value);
     let probes = Probes::until_seen(&target, &mut feed, &value).await;
-    let run = target.try_trigger(marked(&flow, &value)).await.unwrap();
+    let run = target.try_trigger(marked(&workflow, &value)).await.unwrap();
     for attempt in 0..2 {
         let action = worker.next_start().await;
         worker.fail(&action, &format!("attempt {attempt}")).await;
         let event = loop {
             let event = next_of(&mut feed, &run).await;
             let of_run = event.resource_type() == ResourceType::WorkflowRun;
-            if of_run && target.deviates(Deviation::HangupAtTheTrueEnd) {
+            if of_run && target.deviates(Deviation::StreamEndsWithRun) {
                 panic!("a retry is no end: {event:?}");
             }
             if !of_run && event.event_type() != Event::Started {
@@ -323,14 +326,14 @@ async fn failed_attempt_event_has_its_error() {
 #[tokio::test]
 async fn late_subscriber_leaves_other_subscriptions_open() {
     let target = Target::start().await;
-    if !target.deviates(Deviation::LateSubscriberGetsTheEnd) {
-        // Nobody is told anything then.
+    if !target.deviates(Deviation::LateSubscriberGetsEnd) {
+        // In that case no subscription receives an event.
         return;
     }
-    let flow = target.flow("disturbs").await;
+    let workflow = target.workflow("disturbs").await;
     let value = target.name("value");
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
-    let run = target.try_trigger(marked(&flow, &value)).await.unwrap();
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
+    let run = target.try_trigger(marked(&workflow, &value)).await.unwrap();
     let action = worker.next_start().await;
     worker.complete(&action, "{}").await;
     target.done(&run).await;
@@ -342,8 +345,8 @@ async fn late_subscriber_leaves_other_subscriptions_open() {
     while let Some(event) = late.next().await {
         event.unwrap();
     }
-    // Of the run that is over the other one hears nothing again, and it goes on.
-    let next = target.try_trigger(marked(&probes.flow, &value)).await.unwrap();
+    // The other subscription receives no further event of the finished run, and stays open.
+    let next = target.try_trigger(marked(&probes.workflow, &value)).await.unwrap();
     loop {
         let event = feed.message().await;
         assert_ne!(event.workflow_run_id, run, "{event:?}");

@@ -1,22 +1,22 @@
-//! What an engine must do, said with raw stubs: one case, one rule, named by it.
+//! The conformance suite: required behaviour of an engine, tested with raw gRPC stubs and REST. One test checks one rule.
 //!
-//! The engine under test is the target:
+//! `HATCHET_TEST_TARGET` chooses the engine under test, the target:
 //!
-//! - The embedded engine, always, each case with one of its own: `cargo test --test it conformance`
-//! - The same with a folder that keeps everything: `HATCHET_TEST_TARGET=durable cargo test --test it conformance`
-//! - A real Hatchet, when told so and where it is:
-//!   `HATCHET_TEST_TARGET=real HATCHET_CLIENT_TOKEN=… cargo test --test it conformance`, for an engine without TLS
-//!   with `HATCHET_CLIENT_TLS_STRATEGY=none`. `HATCHET_CLIENT_HOST_PORT` and `HATCHET_CLIENT_SERVER_URL` win over the
-//!   addresses in the token. A token that merely happens to be set sends nothing to anyone.
+//! - By default the embedded engine in memory, one for each test: `cargo test --test it conformance`
+//! - The embedded engine with a folder: `HATCHET_TEST_TARGET=durable cargo test --test it conformance`
+//! - A real Hatchet: `HATCHET_TEST_TARGET=real HATCHET_CLIENT_TOKEN=… cargo test --test it conformance`, with
+//!   `HATCHET_CLIENT_TLS_STRATEGY=none` for an engine without TLS. `HATCHET_CLIENT_HOST_PORT` and
+//!   `HATCHET_CLIENT_SERVER_URL` override the addresses in the token. Without `HATCHET_TEST_TARGET=real`, a token in the
+//!   environment is not used.
 //!
-//! Most of the time is waiting, so `-- --test-threads=16` makes either several times faster.
+//! The tests mostly wait, so `-- --test-threads=16` makes them several times faster.
 //!
-//! On a real Hatchet each case names what it makes with a random prefix and touches nothing else: it leaves behind a
-//! few workflows and finished runs, and no worker that listens. Set `HATCHET_TEST_SLOW=1` to add the cases that wait
-//! for an engine's own long times.
+//! On a real Hatchet each test gives its workflows and workers a random prefix and touches nothing else. It leaves a few
+//! workflows and finished runs, and no listening worker. `HATCHET_TEST_SLOW=1` adds the tests that wait for long
+//! timeouts of the engine.
 //!
-//! The truth is what a real engine was seen to do (v0.101.27). Where the embedded engine differs on purpose, a case
-//! asks [`deviations`], and nothing else, which of the two it may expect.
+//! The reference is the observed behaviour of a real engine (v0.101.27). Where the embedded engine differs on purpose, a
+//! test asks [`deviations`] which behaviour to expect.
 
 mod affinity;
 mod assignment;

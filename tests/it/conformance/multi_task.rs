@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 use tonic::Code;
 
 use super::deviations::Deviation;
-use crate::support::{Feed, Flow, RawWorker, Target, refused};
+use crate::support::{RawWorker, StreamReader, Target, Workflow, assert_rejected};
 
-/// A workflow of tasks with parents, and one for failures if it is given.
+/// A workflow of tasks with parents, and with an on-failure task if its name is given.
 fn family(target: &Target, base: &str, tasks: &[(&str, &[&str])], last: Option<&str>) -> CreateWorkflowVersionRequest {
     let mut definition = target.definition(base);
     let plain = definition.tasks[0].clone();
@@ -29,14 +29,14 @@ fn family(target: &Target, base: &str, tasks: &[(&str, &[&str])], last: Option<&
     definition
 }
 
-/// A worker for all tasks of a workflow.
-async fn worker(target: &Target, definition: &CreateWorkflowVersionRequest) -> (Flow, RawWorker) {
-    let flow = target.put(definition).await;
+/// A worker with all tasks of a workflow.
+async fn worker(target: &Target, definition: &CreateWorkflowVersionRequest) -> (Workflow, RawWorker) {
+    let workflow = target.put(definition).await;
     let actions: Vec<&str> =
         definition.tasks.iter().chain(&definition.on_failure_task).map(|task| task.action.as_str()).collect();
     let mut worker = RawWorker::register(target, "worker", &actions, &[("default", 10)]).await;
     worker.listen();
-    (flow, worker)
+    (workflow, worker)
 }
 
 fn payload(action: &AssignedAction) -> Value {
@@ -47,7 +47,7 @@ fn states(details: &GetRunDetailsResponse) -> BTreeMap<&str, RunStatus> {
     details.task_runs.iter().map(|(name, task)| (name.as_str(), task.status())).collect()
 }
 
-/// The next two actions, by the names of their tasks.
+/// The next two assignments, by task name.
 async fn two(worker: &mut RawWorker) -> BTreeMap<String, AssignedAction> {
     let mut all = BTreeMap::new();
     for _ in 0..2 {
@@ -61,8 +61,8 @@ async fn two(worker: &mut RawWorker) -> BTreeMap<String, AssignedAction> {
 async fn task_starts_after_its_parents_with_their_outputs() {
     let target = Target::start().await;
     let definition = family(&target, "joined", &[("a", &[]), ("b", &[]), ("c", &["a", "b"])], None);
-    let (flow, mut worker) = worker(&target, &definition).await;
-    let run = target.trigger(&flow, json!({"n": 1})).await;
+    let (workflow, mut worker) = worker(&target, &definition).await;
+    let run = target.trigger(&workflow, json!({"n": 1})).await;
     let roots = two(&mut worker).await;
     assert!(roots.values().all(|action| action.workflow_run_id == run && action.task_run_external_id != run));
     worker.complete(&roots["a"], r#"{"v":1}"#).await;
@@ -81,7 +81,8 @@ async fn task_starts_after_its_parents_with_their_outputs() {
     let (ask, asked) = tokio::sync::mpsc::channel(1);
     let mut dispatcher = target.dispatcher();
     let stream = tokio_stream::wrappers::ReceiverStream::new(asked);
-    let mut answers = Feed::open("the answer", async move { dispatcher.subscribe_to_workflow_runs(stream).await });
+    let mut answers =
+        StreamReader::open("the answer", async move { dispatcher.subscribe_to_workflow_runs(stream).await });
     ask.send(SubscribeToWorkflowRunsRequest { workflow_run_id: run.clone() }).await.unwrap();
     let answer = answers.message().await;
     let mut results: Vec<(&str, Option<&str>)> =
@@ -95,11 +96,11 @@ async fn task_starts_after_its_parents_with_their_outputs() {
 async fn completed_task_of_open_run_is_listed() {
     let target = Target::start().await;
     let definition = family(&target, "partly", &[("a", &[]), ("b", &["a"])], None);
-    let (flow, mut worker) = worker(&target, &definition).await;
-    let run = target.trigger(&flow, json!({})).await;
+    let (workflow, mut worker) = worker(&target, &definition).await;
+    let run = target.trigger(&workflow, json!({})).await;
     let first = worker.next_start().await;
     let details = target.details(&run).await.unwrap();
-    assert_eq!(states(&details), [("a", RunStatus::Running)].into(), "what waits is not there yet");
+    assert_eq!(states(&details), [("a", RunStatus::Running)].into(), "a task that waits for its parents is not listed");
     worker.complete(&first, "{}").await;
     let second = worker.next_start().await;
     let details = target.details(&run).await.unwrap();
@@ -117,8 +118,8 @@ async fn failed_task_cancels_children_and_triggers_on_failure_task() {
     let target = Target::start().await;
     let tasks: &[(&str, &[&str])] = &[("boom", &[]), ("fine", &[]), ("child", &["boom"])];
     let definition = family(&target, "failing", tasks, Some("rescue"));
-    let (flow, mut worker) = worker(&target, &definition).await;
-    let run = target.trigger(&flow, json!({})).await;
+    let (workflow, mut worker) = worker(&target, &definition).await;
+    let run = target.trigger(&workflow, json!({})).await;
     let roots = two(&mut worker).await;
     worker.complete(&roots["fine"], r#"{"ok":1}"#).await;
     worker.fail(&roots["boom"], "no").await;
@@ -143,8 +144,8 @@ async fn failed_task_cancels_children_and_triggers_on_failure_task() {
 async fn on_failure_task_of_successful_run_is_skipped() {
     let target = Target::start().await;
     let definition = family(&target, "unfailing", &[("a", &[])], Some("rescue"));
-    let (flow, mut worker) = worker(&target, &definition).await;
-    let run = target.trigger(&flow, json!({})).await;
+    let (workflow, mut worker) = worker(&target, &definition).await;
+    let run = target.trigger(&workflow, json!({})).await;
     let action = worker.next_start().await;
     worker.complete(&action, "{}").await;
     let details = target.done(&run).await;
@@ -158,8 +159,8 @@ async fn on_failure_task_of_successful_run_is_skipped() {
 async fn cancelled_run_cancels_all_its_tasks() {
     let target = Target::start().await;
     let definition = family(&target, "cancelled", &[("a", &[]), ("b", &["a"])], None);
-    let (flow, mut worker) = worker(&target, &definition).await;
-    let run = target.trigger(&flow, json!({})).await;
+    let (workflow, mut worker) = worker(&target, &definition).await;
+    let run = target.trigger(&workflow, json!({})).await;
     let action = worker.next_start().await;
     target.details_until(&run, "the run exists", |_| true).await;
     target.cancel(&[&run]).await;
@@ -174,8 +175,8 @@ async fn cancelled_run_cancels_all_its_tasks() {
 async fn replayed_run_executes_all_its_tasks() {
     let target = Target::start().await;
     let definition = family(&target, "replayed", &[("a", &[]), ("b", &["a"])], None);
-    let (flow, mut worker) = worker(&target, &definition).await;
-    let run = target.trigger(&flow, json!({})).await;
+    let (workflow, mut worker) = worker(&target, &definition).await;
+    let run = target.trigger(&workflow, json!({})).await;
     for attempt in 0..2 {
         for name in ["a", "b"] {
             let action = worker.next_start().await;
@@ -195,10 +196,10 @@ async fn invalid_parents_are_rejected() {
     let target = Target::start().await;
     let definition = family(&target, "orphan", &[("t", &["nope"])], None);
     let text = "dag parent not found: parent step 'nope' not found for step 't'";
-    refused(target.try_put(&definition).await, Code::InvalidArgument, text);
+    assert_rejected(target.try_put(&definition).await, Code::InvalidArgument, text);
     let code =
-        if target.deviates(Deviation::BrokenDefinitionIsInvalid) { Code::InvalidArgument } else { Code::Internal };
+        if target.deviates(Deviation::MalformedDefinitionIsInvalid) { Code::InvalidArgument } else { Code::Internal };
     for tasks in [&[("a", &["b"][..]), ("b", &["a"])][..], &[("t", &[]), ("t", &[])]] {
-        refused(target.try_put(&family(&target, "broken", tasks, None)).await, code, "");
+        assert_rejected(target.try_put(&family(&target, "broken", tasks, None)).await, code, "");
     }
 }

@@ -1,4 +1,4 @@
-//! What a worker reports, and what becomes of it.
+//! Outcomes that a worker reports, and their effect on the run.
 
 use hatchet_quickstart::hatchet::wire::proto::{
     StepActionEvent, StepActionEventType as Kind,
@@ -9,7 +9,7 @@ use tonic::Code;
 use uuid::Uuid;
 
 use super::deviations::Deviation;
-use crate::support::{Bystander, RawWorker, Target, only_task, refused};
+use crate::support::{ControlWorker, RawWorker, Target, assert_rejected, only_task};
 
 fn output(details: &GetRunDetailsResponse) -> &str {
     std::str::from_utf8(only_task(details).output.as_deref().unwrap_or_default()).unwrap()
@@ -18,9 +18,9 @@ fn output(details: &GetRunDetailsResponse) -> &str {
 #[tokio::test]
 async fn completed_event_without_started_completes_run() {
     let target = Target::start().await;
-    let flow = target.flow("bare").await;
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
-    let run = target.trigger(&flow, json!({})).await;
+    let workflow = target.workflow("bare").await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
+    let run = target.trigger(&workflow, json!({})).await;
     let action = worker.next_start().await;
     let event = StepActionEvent {
         task_run_external_id: action.task_run_external_id.clone(),
@@ -34,19 +34,19 @@ async fn completed_event_without_started_completes_run() {
     let task = only_task(&details);
     assert_eq!(
         (task.status(), task.external_id.as_str(), task.readable_id.as_str()),
-        (RunStatus::Completed, run.as_str(), flow.name.as_str())
+        (RunStatus::Completed, run.as_str(), workflow.name.as_str())
     );
     assert_eq!((output(&details), task.error.as_deref().unwrap_or_default()), (r#"{"ok":true}"#, ""));
-    assert!(details.task_runs.contains_key(&flow.name), "the map's keys are the tasks' names");
+    assert!(details.task_runs.contains_key(&workflow.name), "the map's keys are the tasks' names");
     worker.close().await;
 }
 
 #[tokio::test]
 async fn started_event_may_be_repeated_late_or_missing() {
     let target = Target::start().await;
-    let flow = target.flow("started").await;
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
-    let run = target.trigger(&flow, json!({})).await;
+    let workflow = target.workflow("started").await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
+    let run = target.trigger(&workflow, json!({})).await;
     let action = worker.next_start().await;
     worker.started(&action).await;
     worker.started(&action).await;
@@ -64,8 +64,8 @@ async fn started_event_may_be_repeated_late_or_missing() {
 #[tokio::test]
 async fn output_is_returned_byte_for_byte() {
     let target = Target::start().await;
-    let flow = target.flow("bytes").await;
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let workflow = target.workflow("bytes").await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
     let outputs = [
         r#"{ "z" : 9007199254740993,  "a":1.0, "a":2, "u":"é<>&\u00e9" }"#,
         "[1, 2]",
@@ -75,7 +75,7 @@ async fn output_is_returned_byte_for_byte() {
         "true",
     ];
     for sent in outputs {
-        let run = target.trigger(&flow, json!({})).await;
+        let run = target.trigger(&workflow, json!({})).await;
         let action = worker.next_start().await;
         worker.complete(&action, sent).await;
         let details = target.done(&run).await;
@@ -87,9 +87,9 @@ async fn output_is_returned_byte_for_byte() {
 #[tokio::test]
 async fn empty_output_completes_run() {
     let target = Target::start().await;
-    let flow = target.flow("empty").await;
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
-    let run = target.trigger(&flow, json!({})).await;
+    let workflow = target.workflow("empty").await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
+    let run = target.trigger(&workflow, json!({})).await;
     let action = worker.next_start().await;
     worker.complete(&action, "").await;
     let details = target.done(&run).await;
@@ -100,15 +100,15 @@ async fn empty_output_completes_run() {
 #[tokio::test]
 async fn output_with_nul_or_invalid_json_fails_task() {
     let target = Target::for_failures().await;
-    let flow = target.flow("bad-output").await;
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let workflow = target.workflow("bad-output").await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
     let faults = [
         ("{", "invalid json in field `taskOutput`"),
         ("hello", "invalid json in field `taskOutput`"),
         (r#"{"a":"\u0000"}"#, r"encoded jsonb contains invalid null character \u0000 in field `taskOutput`"),
     ];
     for (sent, error) in faults {
-        let run = target.trigger(&flow, json!({})).await;
+        let run = target.trigger(&workflow, json!({})).await;
         let action = worker.next_start().await;
         worker.complete(&action, sent).await;
         let details = target.done(&run).await;
@@ -117,8 +117,8 @@ async fn output_with_nul_or_invalid_json_fails_task() {
         assert_eq!(output(&details), "");
     }
 
-    // A backslash, and then the letters: no NUL.
-    let run = target.trigger(&flow, json!({})).await;
+    // An escaped backslash followed by `u0000`, which is not a NUL.
+    let run = target.trigger(&workflow, json!({})).await;
     let action = worker.next_start().await;
     let sent = r#"{"a":"\\u0000"}"#;
     worker.complete(&action, sent).await;
@@ -130,9 +130,9 @@ async fn output_with_nul_or_invalid_json_fails_task() {
 #[tokio::test]
 async fn error_text_is_returned_unchanged() {
     let target = Target::for_failures().await;
-    let flow = target.flow("error").await;
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
-    let run = target.trigger(&flow, json!({})).await;
+    let workflow = target.workflow("error").await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
+    let run = target.trigger(&workflow, json!({})).await;
     let action = worker.next_start().await;
     let error = "Type: it broke \\\n  at \"line\" 1 é 😀\n\n{\"k\":1}";
     worker.fail(&action, error).await;
@@ -146,9 +146,9 @@ async fn error_text_is_returned_unchanged() {
 #[tokio::test]
 async fn json_error_text_with_nul_is_replaced() {
     let target = Target::for_failures().await;
-    let flow = target.flow("error-nul").await;
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
-    let run = target.trigger(&flow, json!({})).await;
+    let workflow = target.workflow("error-nul").await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
+    let run = target.trigger(&workflow, json!({})).await;
     let action = worker.next_start().await;
     worker.fail(&action, r#"{"message":"\u0000"}"#).await;
     let details = target.done(&run).await;
@@ -169,10 +169,10 @@ async fn event_without_run_is_invalid() {
     };
     for kind in [Kind::StepEventTypeStarted, Kind::StepEventTypeCompleted, Kind::StepEventTypeFailed] {
         let text = "invalid task external run id zz";
-        refused(worker.send(event("zz", kind)).await, Code::InvalidArgument, text);
+        assert_rejected(worker.send(event("zz", kind)).await, Code::InvalidArgument, text);
         let id = Uuid::new_v4().to_string();
         let text = format!("invalid task external run id {id}");
-        refused(worker.send(event(&id, kind)).await, Code::InvalidArgument, &text);
+        assert_rejected(worker.send(event(&id, kind)).await, Code::InvalidArgument, &text);
     }
     worker.close().await;
 }
@@ -180,14 +180,14 @@ async fn event_without_run_is_invalid() {
 #[tokio::test]
 async fn event_without_type_is_invalid() {
     let target = Target::start().await;
-    let flow = target.flow("kind").await;
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
-    let run = target.trigger(&flow, json!({})).await;
+    let workflow = target.workflow("kind").await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
+    let run = target.trigger(&workflow, json!({})).await;
     let action = worker.next_start().await;
     let event = worker.event(&action, Kind::StepEventTypeUnknown, "");
-    refused(worker.send(event).await, Code::InvalidArgument, &format!("invalid task external run id {run}"));
+    assert_rejected(worker.send(event).await, Code::InvalidArgument, &format!("invalid task external run id {run}"));
     let event = StepActionEvent { event_type: 99, ..worker.event(&action, Kind::StepEventTypeUnknown, "") };
-    refused(worker.send(event).await, Code::InvalidArgument, &format!("invalid task external run id {run}"));
+    assert_rejected(worker.send(event).await, Code::InvalidArgument, &format!("invalid task external run id {run}"));
     worker.complete(&action, "{}").await;
     assert_eq!(target.done(&run).await.status(), RunStatus::Completed);
     worker.close().await;
@@ -196,10 +196,10 @@ async fn event_without_type_is_invalid() {
 #[tokio::test]
 async fn event_without_worker_id_is_accepted() {
     let target = Target::start().await;
-    let flow = target.flow("whose").await;
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let workflow = target.workflow("whose").await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
     for worker_id in [String::new(), "other".to_owned(), Uuid::new_v4().to_string()] {
-        let run = target.trigger(&flow, json!({})).await;
+        let run = target.trigger(&workflow, json!({})).await;
         let action = worker.next_start().await;
         let event = StepActionEvent {
             worker_id: worker_id.clone(),
@@ -216,13 +216,13 @@ async fn event_without_worker_id_is_accepted() {
 #[tokio::test]
 async fn worker_can_cancel_its_task() {
     let target = Target::start().await;
-    let flow = target.flow_with("cancels", |task| task.retries = 2).await;
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
-    let run = target.trigger(&flow, json!({})).await;
+    let workflow = target.workflow_with("cancels", |task| task.retries = 2).await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
+    let run = target.trigger(&workflow, json!({})).await;
     let action = worker.next_start().await;
     let event = worker.event(&action, Kind::StepEventTypeCancelled, "why");
     if let Err(status) = worker.send(event).await {
-        assert!(!target.deviates(Deviation::WorkerMayCancel), "{status:?}");
+        assert!(!target.deviates(Deviation::WorkerCanCancel), "{status:?}");
         assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
         worker.complete(&action, "{}").await;
         worker.close().await;
@@ -239,26 +239,26 @@ async fn worker_can_cancel_its_task() {
 #[tokio::test]
 async fn second_outcome_of_attempt_is_accepted_without_effect() {
     let target = Target::for_failures().await;
-    let flow = target.flow_with("second", |task| task.retries = 1).await;
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
-    let mut bystander = Bystander::start(&target).await;
+    let workflow = target.workflow_with("second", |task| task.retries = 1).await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
+    let mut control = ControlWorker::start(&target).await;
 
-    let run = target.trigger(&flow, json!({})).await;
+    let run = target.trigger(&workflow, json!({})).await;
     let action = worker.next_start().await;
     worker.complete(&action, r#"{"n":1}"#).await;
     target.done(&run).await;
     worker.complete(&action, r#"{"n":2}"#).await;
-    let first_counts = target.deviates(Deviation::FinalAttemptStaysFinal);
+    let first_counts = target.deviates(Deviation::FinishedAttemptStaysFinished);
     if first_counts {
-        // Sent right after the end, this was seen to start a retry on a real engine.
+        // A real engine has been observed to start a retry if this event arrives right after the end.
         worker.fail(&action, "late").await;
     }
-    bystander.pass(&target).await;
+    control.complete_runs(&target).await;
     let details = target.details(&run).await.unwrap();
     assert_eq!((details.status(), details.done), (RunStatus::Completed, true));
     let possible: &[&str] = if first_counts { &[r#"{"n":1}"#] } else { &[r#"{"n":1}"#, r#"{"n":2}"#] };
     assert!(possible.contains(&output(&details)), "{}", output(&details));
-    assert!(worker.waiting_action().is_none(), "what is final was tried again");
+    assert!(worker.waiting_action().is_none(), "a finished attempt was retried");
     worker.close().await;
-    bystander.close().await;
+    control.close().await;
 }

@@ -1,4 +1,4 @@
-//! Registering a worker.
+//! Registration of workers.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use hatchet_quickstart::hatchet::wire::proto::{
 use tonic::{Code, Status};
 use uuid::Uuid;
 
-use crate::support::{Target, refused};
+use crate::support::{Target, assert_rejected};
 
 async fn register(target: &Target, request: WorkerRegisterRequest) -> Result<WorkerRegisterResponse, Status> {
     Ok(target.dispatcher().register(request).await?.into_inner())
@@ -43,7 +43,7 @@ async fn registration_creates_a_new_worker() {
 async fn worker_name_with_other_characters_is_rejected() {
     let target = Target::start().await;
     for bad in [String::new(), target.name("a b"), target.name("a:b"), target.name("ä")] {
-        refused(register(&target, named(bad)).await, Code::InvalidArgument, "CreateWorkerOpts.Name");
+        assert_rejected(register(&target, named(bad)).await, Code::InvalidArgument, "CreateWorkerOpts.Name");
     }
 }
 
@@ -52,7 +52,7 @@ async fn worker_action_has_two_or_three_parts() {
     let target = Target::start().await;
     for bad in ["", "a", ":b", "a:", "a:b:c:d"] {
         let request = WorkerRegisterRequest { actions: vec![bad.to_owned()], ..named(target.name("w")) };
-        refused(register(&target, request).await, Code::InvalidArgument, "CreateWorkerOpts.Actions[0]");
+        assert_rejected(register(&target, request).await, Code::InvalidArgument, "CreateWorkerOpts.Actions[0]");
     }
     for good in ["a:b", "a:b:c"] {
         let action = format!("{}{good}", target.name(""));
@@ -67,10 +67,10 @@ async fn slots_in_both_forms_are_rejected() {
     let both =
         WorkerRegisterRequest { slots: Some(3), slot_config: slots(&[("default", 3)]), ..named(target.name("both")) };
     let text = "either slot_config or slots (deprecated) must be provided, not both";
-    refused(register(&target, both).await, Code::InvalidArgument, text);
+    assert_rejected(register(&target, both).await, Code::InvalidArgument, text);
 
     let limits = async |request: WorkerRegisterRequest| {
-        // A real engine fails to show a worker without actions.
+        // A real engine fails to return a worker without actions.
         let request = WorkerRegisterRequest { actions: vec![target.name("a:b")], ..request };
         let id = register(&target, request).await.unwrap().worker_id;
         let (status, worker) = target.rest.get(&format!("/api/v1/workers/{id}")).await;
@@ -112,5 +112,5 @@ async fn labels_and_runtime_info_are_accepted() {
     assert_eq!((upserted.tenant_id, upserted.worker_id), (target.tenant.clone(), worker_id));
 
     let request = UpsertWorkerLabelsRequest { worker_id: Uuid::new_v4().to_string(), labels };
-    refused(target.dispatcher().upsert_worker_labels(request).await, Code::NotFound, "worker not found");
+    assert_rejected(target.dispatcher().upsert_worker_labels(request).await, Code::NotFound, "worker not found");
 }

@@ -1,4 +1,4 @@
-//! Replaying runs.
+//! Replay of runs.
 
 use hatchet_quickstart::hatchet::wire::proto::{
     AssignedAction,
@@ -9,14 +9,14 @@ use tonic::Code;
 use uuid::Uuid;
 
 use super::deviations::Deviation;
-use crate::support::{PATIENCE, RawWorker, Target, only_task, refused};
+use crate::support::{RawWorker, TIMEOUT, Target, assert_rejected, only_task};
 
-/// Replays a final run until its next attempt comes.
+/// Replays a finished run until its next attempt arrives.
 async fn replayed(target: &Target, worker: &mut RawWorker, run: &str) -> AssignedAction {
-    let tries = if target.deviates(Deviation::ReplayAlwaysHappens) { 1 } else { 6 };
+    let tries = if target.deviates(Deviation::ReplayAlwaysStarts) { 1 } else { 6 };
     for _ in 0..tries {
         assert_eq!(target.replay(&[run]).await, [run]);
-        if let Ok(action) = tokio::time::timeout(PATIENCE / 6, worker.next_start()).await {
+        if let Ok(action) = tokio::time::timeout(TIMEOUT / 6, worker.next_start()).await {
             assert_eq!(action.workflow_run_id, run);
             return action;
         }
@@ -27,9 +27,9 @@ async fn replayed(target: &Target, worker: &mut RawWorker, run: &str) -> Assigne
 #[tokio::test]
 async fn replay_continues_attempt_count_with_new_retries() {
     let target = Target::for_failures().await;
-    let flow = target.flow_with("replayed", |task| task.retries = 1).await;
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
-    let run = target.trigger(&flow, json!({"a": 1})).await;
+    let workflow = target.workflow_with("replayed", |task| task.retries = 1).await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
+    let run = target.trigger(&workflow, json!({"a": 1})).await;
     for attempt in 0..2 {
         let action = worker.next_start().await;
         assert_eq!(action.retry_count, attempt);
@@ -47,7 +47,7 @@ async fn replay_continues_attempt_count_with_new_retries() {
     let action = worker.next_start().await;
     assert_eq!(action.retry_count, 3);
     worker.complete(&action, r#"{"ok":1}"#).await;
-    let details = target.details_until(&run, "it completed", |d| d.status() == RunStatus::Completed).await;
+    let details = target.details_until(&run, "the run is completed", |d| d.status() == RunStatus::Completed).await;
     assert_eq!(only_task(&details).output.as_deref(), Some(&br#"{"ok":1}"#[..]));
     worker.close().await;
 }
@@ -55,13 +55,13 @@ async fn replay_continues_attempt_count_with_new_retries() {
 #[tokio::test]
 async fn completed_and_cancelled_runs_can_be_replayed() {
     let target = Target::start().await;
-    let flow = target.flow("final").await;
-    let cancelled = target.trigger(&flow, json!({})).await;
+    let workflow = target.workflow("final").await;
+    let cancelled = target.trigger(&workflow, json!({})).await;
     target.details_until(&cancelled, "the run exists", |_| true).await;
     target.cancel(&[&cancelled]).await;
     target.done(&cancelled).await;
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
-    let completed = target.trigger(&flow, json!({})).await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
+    let completed = target.trigger(&workflow, json!({})).await;
     let action = worker.next_start().await;
     worker.complete(&action, r#"{"n":0}"#).await;
     target.done(&completed).await;
@@ -83,12 +83,12 @@ async fn completed_and_cancelled_runs_can_be_replayed() {
 #[tokio::test]
 async fn running_run_is_not_replayed() {
     let target = Target::start().await;
-    let flow = target.flow("running").await;
-    let mut worker = RawWorker::start(&target, &flow, 10).await;
-    let run = target.trigger(&flow, json!({})).await;
+    let workflow = target.workflow("running").await;
+    let mut worker = RawWorker::start(&target, &workflow, 10).await;
+    let run = target.trigger(&workflow, json!({})).await;
     let action = worker.next_start().await;
     target.replay(&[&run]).await;
-    let next = target.trigger(&flow, json!({})).await;
+    let next = target.trigger(&workflow, json!({})).await;
     let other = worker.next_start().await;
     assert_eq!(other.workflow_run_id, next);
     worker.complete(&action, r#"{"n":1}"#).await;
@@ -103,5 +103,5 @@ async fn replay_ignores_unknown_and_rejects_malformed_ids() {
     let target = Target::start().await;
     assert!(target.replay(&[&Uuid::new_v4().to_string()]).await.is_empty());
     let request = ReplayTasksRequest { external_ids: vec!["nope".to_owned()], filter: None };
-    refused(target.admin().replay_tasks(request).await, Code::InvalidArgument, "invalid external id");
+    assert_rejected(target.admin().replay_tasks(request).await, Code::InvalidArgument, "invalid external id");
 }

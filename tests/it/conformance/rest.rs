@@ -1,4 +1,4 @@
-//! The part of REST that a client of this project calls.
+//! The part of the REST API that this project's client uses.
 
 use hatchet_quickstart::hatchet::wire::proto::v1::TriggerWorkflowRequest;
 use serde_json::json;
@@ -20,9 +20,9 @@ async fn call_without_valid_token_is_forbidden() {
 #[tokio::test]
 async fn worker_list_has_worker_with_status() {
     let target = Target::start().await;
-    let flow = target.flow("listed").await;
-    let mut worker = RawWorker::start(&target, &flow, 7).await;
-    let run = target.trigger(&flow, json!({})).await;
+    let workflow = target.workflow("listed").await;
+    let mut worker = RawWorker::start(&target, &workflow, 7).await;
+    let run = target.trigger(&workflow, json!({})).await;
     let action = worker.next_start().await;
     assert_eq!(action.workflow_run_id, run);
 
@@ -36,12 +36,12 @@ async fn worker_list_has_worker_with_status() {
     let row = listed["rows"].as_array().unwrap().iter().find(|row| row["metadata"]["id"] == *worker.id).unwrap();
     assert_eq!(row["name"], *worker.name);
     assert_eq!(row["status"], "ACTIVE");
-    assert_eq!(row["actions"], json!([flow.action]));
+    assert_eq!(row["actions"], json!([workflow.action]));
     assert!(row["lastHeartbeatAt"].is_string(), "{row}");
 
     let one = format!("/api/v1/workers/{}", worker.id);
     let view =
-        target.rest.get_until(&one, "one slot is taken", |view| view["slotConfig"]["default"]["available"] == 6).await;
+        target.rest.get_until(&one, "one slot is used", |view| view["slotConfig"]["default"]["available"] == 6).await;
     assert_eq!(view["slotConfig"]["default"]["limit"], 7);
     assert_eq!(view["status"], "ACTIVE");
     worker.complete(&action, "{}").await;
@@ -58,19 +58,19 @@ async fn worker_list_has_worker_with_status() {
 #[tokio::test]
 async fn workflow_counts_its_workers() {
     let target = Target::start().await;
-    let flow = target.flow("counted").await;
-    let path = format!("/api/v1/tenants/{}/workflows/{}/worker-count", target.tenant, flow.workflow_id);
-    let mut worker = RawWorker::start(&target, &flow, 5).await;
-    let run = target.trigger(&flow, json!({})).await;
+    let workflow = target.workflow("counted").await;
+    let path = format!("/api/v1/tenants/{}/workflows/{}/worker-count", target.tenant, workflow.workflow_id);
+    let mut worker = RawWorker::start(&target, &workflow, 5).await;
+    let run = target.trigger(&workflow, json!({})).await;
     let action = worker.next_start().await;
     assert_eq!(action.workflow_run_id, run);
-    if !target.deviates(Deviation::WorkersAreCounted) {
+    if !target.deviates(Deviation::WorkersOfWorkflowAreCounted) {
         assert_eq!(target.rest.get(&path).await.0, 500);
         worker.complete(&action, "{}").await;
         worker.close().await;
         return;
     }
-    let count = target.rest.get_until(&path, "the worker counts", |count| count["maxSlotCount"] == 5).await;
+    let count = target.rest.get_until(&path, "the worker is counted", |count| count["maxSlotCount"] == 5).await;
     assert_eq!(count["freeSlotCount"], 4, "{count}");
     worker.complete(&action, "{}").await;
     worker.close().await;
@@ -79,20 +79,20 @@ async fn workflow_counts_its_workers() {
 #[tokio::test]
 async fn run_is_returned_by_rest() {
     let target = Target::start().await;
-    let flow = target.flow("read").await;
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
-    let run = target.trigger(&flow, json!({"a": 1})).await;
+    let workflow = target.workflow("read").await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
+    let run = target.trigger(&workflow, json!({"a": 1})).await;
     let action = worker.next_start().await;
     let (one, status) = (format!("/api/v1/stable/workflow-runs/{run}"), "/status");
     target.rest.get_until(&format!("{one}{status}"), "it runs", |status| status == "RUNNING").await;
     worker.complete(&action, r#"{"n":1}"#).await;
-    target.rest.get_until(&format!("{one}{status}"), "it completed", |status| status == "COMPLETED").await;
-    let view = target.rest.get_until(&one, "it completed", |view| view["run"]["status"] == "COMPLETED").await;
+    target.rest.get_until(&format!("{one}{status}"), "the run is completed", |status| status == "COMPLETED").await;
+    let view = target.rest.get_until(&one, "the run is completed", |view| view["run"]["status"] == "COMPLETED").await;
     let view = &view["run"];
     assert_eq!(view["metadata"]["id"], *run);
     assert_eq!(view["output"], json!({"n": 1}));
     assert_eq!(view["input"]["input"], json!({"a": 1}));
-    assert_eq!(view["workflowId"], *flow.workflow_id);
+    assert_eq!(view["workflowId"], *workflow.workflow_id);
     assert_eq!(view["tenantId"], *target.tenant);
     for time in ["createdAt", "startedAt", "finishedAt"] {
         assert!(view[time].is_string(), "{time}: {view}");
@@ -103,13 +103,13 @@ async fn run_is_returned_by_rest() {
 #[tokio::test]
 async fn failed_run_has_its_error_over_rest() {
     let target = Target::for_failures().await;
-    let flow = target.flow("failed").await;
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
-    let run = target.trigger(&flow, json!({})).await;
+    let workflow = target.workflow("failed").await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
+    let run = target.trigger(&workflow, json!({})).await;
     let action = worker.next_start().await;
     worker.fail(&action, "it broke").await;
     let path = format!("/api/v1/stable/workflow-runs/{run}");
-    let view = target.rest.get_until(&path, "it failed", |view| view["run"]["status"] == "FAILED").await;
+    let view = target.rest.get_until(&path, "the run is failed", |view| view["run"]["status"] == "FAILED").await;
     assert_eq!(view["run"]["errorMessage"], "it broke");
     worker.close().await;
 }
@@ -117,10 +117,10 @@ async fn failed_run_has_its_error_over_rest() {
 #[tokio::test]
 async fn runs_are_listed_by_metadata() {
     let target = Target::start().await;
-    let flow = target.flow("runs").await;
+    let workflow = target.workflow("runs").await;
     let with = |value: &str| TriggerWorkflowRequest {
         additional_metadata: Some(json!({ "case": target.name(value) }).to_string()),
-        ..flow.request(json!({}))
+        ..workflow.request(json!({}))
     };
     let hit = target.try_trigger(with("hit")).await.unwrap();
     let miss = target.try_trigger(with("miss")).await.unwrap();
@@ -136,7 +136,7 @@ async fn runs_are_listed_by_metadata() {
     let rows = list["rows"].as_array().unwrap();
     assert_eq!(rows.len(), 1, "{list}");
     assert_eq!((&rows[0]["metadata"]["id"], &rows[0]["status"]), (&json!(hit), &json!("QUEUED")));
-    assert_eq!(rows[0]["workflowName"], *flow.name);
+    assert_eq!(rows[0]["workflowName"], *workflow.name);
     assert_eq!(rows[0]["additionalMetadata"]["case"], target.name("hit"));
     target.cancel(&[&hit, &miss]).await;
 }
@@ -144,13 +144,13 @@ async fn runs_are_listed_by_metadata() {
 #[tokio::test]
 async fn payload_other_than_object_is_rejected() {
     let target = Target::start().await;
-    let flow = target.flow("payload").await;
+    let workflow = target.workflow("payload").await;
     let workflows = format!("/api/v1/tenants/{}/workflows", target.tenant);
     let trigger = format!("/api/v1/stable/tenants/{}/workflow-runs/trigger", target.tenant);
     let routes = [
-        (trigger.clone(), json!({ "workflowName": flow.name })),
-        (format!("{workflows}/{}/scheduled", flow.name), json!({ "triggerAt": "2099-01-01T00:00:00Z" })),
-        (format!("{workflows}/{}/crons", flow.name), json!({ "cronName": "n", "cronExpression": "0 0 1 1 *" })),
+        (trigger.clone(), json!({ "workflowName": workflow.name })),
+        (format!("{workflows}/{}/scheduled", workflow.name), json!({ "triggerAt": "2099-01-01T00:00:00Z" })),
+        (format!("{workflows}/{}/crons", workflow.name), json!({ "cronName": "n", "cronExpression": "0 0 1 1 *" })),
     ];
     for (path, fields) in &routes {
         for wrong in [json!([1]), json!([]), json!("x"), json!(5), json!(true)] {
@@ -164,8 +164,10 @@ async fn payload_other_than_object_is_rejected() {
             }
         }
     }
-    // Null and nothing are no input and no metadata.
-    for body in [json!({ "workflowName": flow.name, "input": null, "additionalMetadata": null }), routes[0].1.clone()] {
+    // Null and a missing field mean no input and no metadata.
+    for body in
+        [json!({ "workflowName": workflow.name, "input": null, "additionalMetadata": null }), routes[0].1.clone()]
+    {
         let (status, run) = target.rest.post(&trigger, body).await;
         assert_eq!((status, &run["run"]["input"]["input"]), (200, &json!(null)), "{run}");
         target.cancel(&[run["run"]["metadata"]["id"].as_str().unwrap()]).await;

@@ -1,18 +1,18 @@
-//! Retries of a failed task.
+//! Retries of failed tasks.
 
 use std::time::{Duration, Instant};
 
 use hatchet_quickstart::hatchet::wire::proto::{StepActionEvent, StepActionEventType as Kind, v1::RunStatus};
 use serde_json::json;
 
-use crate::support::{Bystander, RawWorker, Target, only_task};
+use crate::support::{ControlWorker, RawWorker, Target, only_task};
 
 #[tokio::test]
 async fn task_without_retries_fails_immediately() {
     let target = Target::for_failures().await;
-    let flow = target.flow("once").await;
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
-    let run = target.trigger(&flow, json!({})).await;
+    let workflow = target.workflow("once").await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
+    let run = target.trigger(&workflow, json!({})).await;
     let action = worker.next_start().await;
     worker.fail(&action, "no").await;
     let details = target.done(&run).await;
@@ -25,9 +25,9 @@ async fn task_without_retries_fails_immediately() {
 #[tokio::test]
 async fn retry_increments_count_and_keeps_ids() {
     let target = Target::for_failures().await;
-    let flow = target.flow_with("counted", |task| task.retries = 2).await;
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
-    let run = target.trigger(&flow, json!({"a": 1})).await;
+    let workflow = target.workflow_with("counted", |task| task.retries = 2).await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
+    let run = target.trigger(&workflow, json!({"a": 1})).await;
     for attempt in 0..3 {
         let action = worker.next_start().await;
         assert_eq!((action.retry_count, &action.workflow_run_id), (attempt, &run));
@@ -45,9 +45,9 @@ async fn retry_increments_count_and_keeps_ids() {
 #[tokio::test]
 async fn successful_retry_completes_run() {
     let target = Target::for_failures().await;
-    let flow = target.flow_with("recovers", |task| task.retries = 1).await;
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
-    let run = target.trigger(&flow, json!({})).await;
+    let workflow = target.workflow_with("recovers", |task| task.retries = 1).await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
+    let run = target.trigger(&workflow, json!({})).await;
     let action = worker.next_start().await;
     worker.fail(&action, "first").await;
     let action = worker.next_start().await;
@@ -63,10 +63,10 @@ async fn successful_retry_completes_run() {
 #[tokio::test]
 async fn events_of_another_attempt_are_ignored() {
     let target = Target::for_failures().await;
-    let flow = target.flow_with("stale", |task| task.retries = 1).await;
-    let mut worker = RawWorker::start(&target, &flow, 2).await;
-    let mut bystander = Bystander::start(&target).await;
-    let run = target.trigger(&flow, json!({})).await;
+    let workflow = target.workflow_with("stale", |task| task.retries = 1).await;
+    let mut worker = RawWorker::start(&target, &workflow, 2).await;
+    let mut control = ControlWorker::start(&target).await;
+    let run = target.trigger(&workflow, json!({})).await;
     let stale = worker.next_start().await;
     worker.fail(&stale, "first").await;
     let current = worker.next_start().await;
@@ -75,7 +75,7 @@ async fn events_of_another_attempt_are_ignored() {
     worker.complete(&stale, r#"{"from":"the past"}"#).await;
     let event = StepActionEvent { retry_count: Some(7), ..worker.event(&stale, Kind::StepEventTypeFailed, "ahead") };
     worker.send(event).await.unwrap();
-    bystander.pass(&target).await;
+    control.complete_runs(&target).await;
     let details = target.details(&run).await.unwrap();
     assert_eq!((details.status(), details.done), (RunStatus::Running, false));
 
@@ -84,15 +84,15 @@ async fn events_of_another_attempt_are_ignored() {
     assert_eq!(details.status(), RunStatus::Completed);
     assert_eq!(only_task(&details).output.as_deref(), Some(&br#"{"from":"now"}"#[..]));
     worker.close().await;
-    bystander.close().await;
+    control.close().await;
 }
 
 #[tokio::test]
 async fn event_without_retry_count_applies_to_current_attempt() {
     let target = Target::for_failures().await;
-    let flow = target.flow_with("uncounted", |task| task.retries = 1).await;
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
-    let run = target.trigger(&flow, json!({})).await;
+    let workflow = target.workflow_with("uncounted", |task| task.retries = 1).await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
+    let run = target.trigger(&workflow, json!({})).await;
     let action = worker.next_start().await;
     worker.fail(&action, "no").await;
     let action = worker.next_start().await;
@@ -106,17 +106,17 @@ async fn event_without_retry_count_applies_to_current_attempt() {
 #[tokio::test]
 async fn non_retryable_failure_is_not_retried() {
     let target = Target::for_failures().await;
-    let flow = target.flow_with("fatal", |task| task.retries = 5).await;
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
-    let run = target.trigger(&flow, json!({})).await;
+    let workflow = target.workflow_with("fatal", |task| task.retries = 5).await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
+    let run = target.trigger(&workflow, json!({})).await;
     let action = worker.next_start().await;
     let event =
         StepActionEvent { should_not_retry: Some(true), ..worker.event(&action, Kind::StepEventTypeFailed, "fatal") };
     worker.send(event).await.unwrap();
     let details = target.done(&run).await;
     assert_eq!((details.status(), only_task(&details).error.as_deref()), (RunStatus::Failed, Some("fatal")));
-    // The next thing the worker sees is another run.
-    let next = target.trigger(&flow, json!({})).await;
+    // The next assignment of the worker is another run.
+    let next = target.trigger(&workflow, json!({})).await;
     let action = worker.next_start().await;
     assert_eq!((&action.workflow_run_id, action.retry_count), (&next, 0));
     worker.complete(&action, "{}").await;
@@ -126,9 +126,9 @@ async fn non_retryable_failure_is_not_retried() {
 #[tokio::test]
 async fn invalid_output_is_retried_like_other_failures() {
     let target = Target::for_failures().await;
-    let flow = target.flow_with("bad-output", |task| task.retries = 1).await;
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
-    let run = target.trigger(&flow, json!({})).await;
+    let workflow = target.workflow_with("bad-output", |task| task.retries = 1).await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
+    let run = target.trigger(&workflow, json!({})).await;
     let action = worker.next_start().await;
     worker.complete(&action, "{").await;
     let retry = worker.next_start().await;
@@ -141,30 +141,31 @@ async fn invalid_output_is_retried_like_other_failures() {
 #[tokio::test]
 async fn retry_waits_for_backoff() {
     let target = Target::for_failures().await;
-    let flow = target
-        .flow_with("back-off", |task| {
+    let workflow = target
+        .workflow_with("back-off", |task| {
             task.retries = 1;
             task.backoff_factor = Some(2.0);
             task.backoff_max_seconds = Some(10);
         })
         .await;
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
-    let run = target.trigger(&flow, json!({})).await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
+    let run = target.trigger(&workflow, json!({})).await;
     let action = worker.next_start().await;
     let failed = Instant::now();
     worker.fail(&action, "no").await;
-    let details = target.details_until(&run, "it waits", |details| details.status() == RunStatus::Queued).await;
+    let details =
+        target.details_until(&run, "the run is queued", |details| details.status() == RunStatus::Queued).await;
     assert!(!details.done);
 
-    // The slot is free meanwhile.
-    let other = target.trigger(&flow, json!({})).await;
+    // The slot is free during the backoff.
+    let other = target.trigger(&workflow, json!({})).await;
     let action = worker.next_start().await;
     assert_eq!(action.workflow_run_id, other);
     worker.complete(&action, "{}").await;
 
     let retry = worker.next_start().await;
     assert_eq!((&retry.workflow_run_id, retry.retry_count), (&run, 1));
-    // Not before: 2^1 s, less what two clocks may differ by. How long after it is not said.
+    // At least 2^1 s, minus the tolerance between two clocks. There is no upper limit.
     assert!(failed.elapsed() > Duration::from_millis(1900), "after {:?}", failed.elapsed());
     worker.complete(&retry, "{}").await;
     assert_eq!(target.done(&run).await.status(), RunStatus::Completed);

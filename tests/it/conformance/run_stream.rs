@@ -1,4 +1,4 @@
-//! `SubscribeToWorkflowRuns`: the way to wait for a run.
+//! `SubscribeToWorkflowRuns`, the subscription that waits for runs.
 
 use hatchet_quickstart::hatchet::wire::proto::{
     StepRunResult, SubscribeToWorkflowRunsRequest, WorkflowRunEvent, WorkflowRunEventType,
@@ -8,12 +8,12 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use uuid::Uuid;
 
-use crate::support::{Bystander, Feed, Flow, RawWorker, Target};
+use crate::support::{ControlWorker, RawWorker, StreamReader, Target, Workflow};
 
-/// One subscription: ids go in, ends come out. Dropping `ids` closes our side.
+/// A subscription: run ids are sent, finished runs are received. Dropping `ids` half-closes it.
 struct Runs {
     ids: UnboundedSender<SubscribeToWorkflowRunsRequest>,
-    ends: Feed<WorkflowRunEvent>,
+    ends: StreamReader<WorkflowRunEvent>,
 }
 
 impl Runs {
@@ -21,7 +21,11 @@ impl Runs {
         let (ids, requests) = unbounded_channel();
         let mut dispatcher = target.dispatcher();
         let requests = UnboundedReceiverStream::new(requests);
-        let ends = Feed::open("the end of a run", async move { dispatcher.subscribe_to_workflow_runs(requests).await });
+        let ends =
+            StreamReader::open(
+                "the end of a run",
+                async move { dispatcher.subscribe_to_workflow_runs(requests).await },
+            );
         Self { ids, ends }
     }
 
@@ -38,8 +42,8 @@ impl Runs {
     }
 }
 
-async fn completed(target: &Target, flow: &Flow, worker: &mut RawWorker, output: &str) -> String {
-    let run = target.trigger(flow, json!({})).await;
+async fn completed(target: &Target, workflow: &Workflow, worker: &mut RawWorker, output: &str) -> String {
+    let run = target.trigger(workflow, json!({})).await;
     let action = worker.next_start().await;
     worker.complete(&action, output).await;
     target.done(&run).await;
@@ -49,16 +53,16 @@ async fn completed(target: &Target, flow: &Flow, worker: &mut RawWorker, output:
 #[tokio::test]
 async fn finished_run_is_reported_immediately() {
     let target = Target::start().await;
-    let flow = target.flow("finished").await;
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
-    let run = completed(&target, &flow, &mut worker, r#"{ "n": 1.0 }"#).await;
+    let workflow = target.workflow("finished").await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
+    let run = completed(&target, &workflow, &mut worker, r#"{ "n": 1.0 }"#).await;
     let mut runs = Runs::open(&target);
-    // An id is forgotten with its answer and can be asked for again.
+    // The engine removes an id when it has reported it, so the id can be subscribed again.
     for _ in 0..2 {
         runs.ask(&run);
         let result = runs.end_of(&run).await;
         assert_eq!((&result.task_run_external_id, &result.job_run_id), (&run, &run));
-        assert_eq!(result.task_name, flow.name);
+        assert_eq!(result.task_name, workflow.name);
         assert_eq!((result.output.as_deref(), result.error.as_deref()), (Some(r#"{ "n": 1.0 }"#), None));
     }
     worker.close().await;
@@ -67,14 +71,14 @@ async fn finished_run_is_reported_immediately() {
 #[tokio::test]
 async fn open_run_is_reported_when_finished() {
     let target = Target::for_failures().await;
-    let flow = target.flow_with("unfinished", |task| task.retries = 1).await;
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let workflow = target.workflow_with("unfinished", |task| task.retries = 1).await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
     let mut runs = Runs::open(&target);
-    let run = target.trigger(&flow, json!({})).await;
+    let run = target.trigger(&workflow, json!({})).await;
     runs.ask(&run);
     let action = worker.next_start().await;
     worker.fail(&action, "first").await;
-    // A retry is no end.
+    // A failed attempt that is retried does not finish the run.
     let action = worker.next_start().await;
     assert!(runs.ends.waiting().is_none());
     worker.fail(&action, "second").await;
@@ -86,12 +90,12 @@ async fn open_run_is_reported_when_finished() {
 #[tokio::test]
 async fn one_stream_reports_many_runs() {
     let target = Target::start().await;
-    let flow = target.flow("many").await;
-    let mut worker = RawWorker::start(&target, &flow, 30).await;
+    let workflow = target.workflow("many").await;
+    let mut worker = RawWorker::start(&target, &workflow, 30).await;
     let mut runs = Runs::open(&target);
     let mut open = std::collections::BTreeSet::new();
     for n in 0..30 {
-        let run = target.trigger(&flow, json!({"n": n})).await;
+        let run = target.trigger(&workflow, json!({"n": n})).await;
         runs.ask(&run);
         open.insert(run);
     }
@@ -109,18 +113,18 @@ async fn one_stream_reports_many_runs() {
 #[tokio::test]
 async fn duplicate_run_id_is_reported_once() {
     let target = Target::start().await;
-    let (flow, last) = (target.flow("twice").await, target.flow("last").await);
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
-    let mut bystander = Bystander::start(&target).await;
+    let (workflow, last) = (target.workflow("twice").await, target.workflow("last").await);
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
+    let mut control = ControlWorker::start(&target).await;
     let mut runs = Runs::open(&target);
-    let run = target.trigger(&flow, json!({})).await;
+    let run = target.trigger(&workflow, json!({})).await;
     for _ in 0..3 {
         runs.ask(&run);
     }
     let action = worker.next_start().await;
     worker.complete(&action, "{}").await;
     runs.end_of(&run).await;
-    bystander.pass(&target).await;
+    control.complete_runs(&target).await;
 
     let mut other = RawWorker::start(&target, &last, 1).await;
     let next = completed(&target, &last, &mut other, "{}").await;
@@ -128,15 +132,15 @@ async fn duplicate_run_id_is_reported_once() {
     runs.end_of(&next).await;
     other.close().await;
     worker.close().await;
-    bystander.close().await;
+    control.close().await;
 }
 
 #[tokio::test]
 async fn invalid_or_unknown_ids_are_ignored() {
     let target = Target::start().await;
-    let flow = target.flow("ignored").await;
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
-    let run = completed(&target, &flow, &mut worker, "{}").await;
+    let workflow = target.workflow("ignored").await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
+    let run = completed(&target, &workflow, &mut worker, "{}").await;
     let mut runs = Runs::open(&target);
     for id in ["nope", "", &Uuid::new_v4().to_string(), &run] {
         runs.ask(id);
@@ -148,8 +152,8 @@ async fn invalid_or_unknown_ids_are_ignored() {
 #[tokio::test]
 async fn cancelled_run_has_empty_error() {
     let target = Target::start().await;
-    let flow = target.flow("cancelled").await;
-    let run = target.trigger(&flow, json!({})).await;
+    let workflow = target.workflow("cancelled").await;
+    let run = target.trigger(&workflow, json!({})).await;
     target.details_until(&run, "the run exists", |_| true).await;
     let mut runs = Runs::open(&target);
     runs.ask(&run);
@@ -161,9 +165,9 @@ async fn cancelled_run_has_empty_error() {
 #[tokio::test]
 async fn client_half_close_ends_the_stream() {
     let target = Target::start().await;
-    let flow = target.flow("half-close").await;
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
-    let run = completed(&target, &flow, &mut worker, "{}").await;
+    let workflow = target.workflow("half-close").await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
+    let run = completed(&target, &workflow, &mut worker, "{}").await;
     let mut runs = Runs::open(&target);
     runs.ask(&run);
     runs.end_of(&run).await;

@@ -1,16 +1,16 @@
-//! How much a worker is given at a time.
+//! Slots: the number of tasks that a worker executes at once.
 
 use std::collections::BTreeSet;
 
 use hatchet_quickstart::hatchet::wire::proto::v1::RunStatus;
 use serde_json::json;
 
-use crate::support::{Bystander, Flow, RawWorker, Target, eventually};
+use crate::support::{ControlWorker, RawWorker, Target, Workflow, eventually};
 
-async fn runs(target: &Target, flow: &Flow, count: usize) -> BTreeSet<String> {
+async fn runs(target: &Target, workflow: &Workflow, count: usize) -> BTreeSet<String> {
     let mut runs = BTreeSet::new();
     for _ in 0..count {
-        runs.insert(target.trigger(flow, json!({})).await);
+        runs.insert(target.trigger(workflow, json!({})).await);
     }
     runs
 }
@@ -18,14 +18,14 @@ async fn runs(target: &Target, flow: &Flow, count: usize) -> BTreeSet<String> {
 #[tokio::test]
 async fn worker_gets_at_most_its_slots() {
     let target = Target::start().await;
-    let flow = target.flow("limit").await;
-    let mut waiting = runs(&target, &flow, 5).await;
-    let mut bystander = Bystander::start(&target).await;
-    let mut worker = RawWorker::start(&target, &flow, 2).await;
+    let workflow = target.workflow("limit").await;
+    let mut waiting = runs(&target, &workflow, 5).await;
+    let mut control = ControlWorker::start(&target).await;
+    let mut worker = RawWorker::start(&target, &workflow, 2).await;
     let mut held = vec![worker.next_start().await, worker.next_start().await];
     while let Some(action) = held.pop() {
         assert!(waiting.remove(&action.workflow_run_id), "assigned twice: {action:?}");
-        bystander.pass(&target).await;
+        control.complete_runs(&target).await;
         assert!(worker.waiting_action().is_none(), "more tasks than slots");
         worker.complete(&action, "{}").await;
         if waiting.len() > held.len() {
@@ -34,21 +34,21 @@ async fn worker_gets_at_most_its_slots() {
     }
     assert!(waiting.is_empty());
     worker.close().await;
-    bystander.close().await;
+    control.close().await;
 }
 
 #[tokio::test]
 async fn custom_slot_type_is_counted_separately() {
     let target = Target::start().await;
-    let cpu = target.flow_with("cpu", |task| task.slot_requests = [("cpu".to_owned(), 1)].into()).await;
-    let plain = target.flow("plain").await;
+    let cpu = target.workflow_with("cpu", |task| task.slot_requests = [("cpu".to_owned(), 1)].into()).await;
+    let plain = target.workflow("plain").await;
     let cpu_runs = runs(&target, &cpu, 3).await;
     let mut worker =
         RawWorker::register(&target, "worker", &[&cpu.action, &plain.action], &[("default", 10), ("cpu", 2)]).await;
     worker.listen();
     let first = worker.next_start().await;
     let second = worker.next_start().await;
-    // Another kind of slot is free, so the plain task overtakes the third.
+    // A slot of the other type is free, so the plain task is assigned before the third.
     let plain_run = target.trigger(&plain, json!({})).await;
     let overtaking = worker.next_start().await;
     assert_eq!(overtaking.workflow_run_id, plain_run);
@@ -65,50 +65,50 @@ async fn custom_slot_type_is_counted_separately() {
 #[tokio::test]
 async fn task_takes_its_requested_slot_units() {
     let target = Target::start().await;
-    let flow = target.flow_with("wide", |task| task.slot_requests = [("default".to_owned(), 2)].into()).await;
-    let all = runs(&target, &flow, 2).await;
-    let mut bystander = Bystander::start(&target).await;
-    let mut worker = RawWorker::start(&target, &flow, 3).await;
+    let workflow = target.workflow_with("wide", |task| task.slot_requests = [("default".to_owned(), 2)].into()).await;
+    let all = runs(&target, &workflow, 2).await;
+    let mut control = ControlWorker::start(&target).await;
+    let mut worker = RawWorker::start(&target, &workflow, 3).await;
     let first = worker.next_start().await;
-    bystander.pass(&target).await;
+    control.complete_runs(&target).await;
     assert!(worker.waiting_action().is_none(), "4 units of 3");
     worker.complete(&first, "{}").await;
     let second = worker.next_start().await;
     worker.complete(&second, "{}").await;
     assert_eq!(BTreeSet::from([first.workflow_run_id, second.workflow_run_id]), all);
     worker.close().await;
-    bystander.close().await;
+    control.close().await;
 }
 
 #[tokio::test]
 async fn worker_without_slot_type_gets_no_run() {
     let target = Target::start().await;
-    let flow = target.flow_with("gpu", |task| task.slot_requests = [("gpu".to_owned(), 1)].into()).await;
-    let mut without = RawWorker::start(&target, &flow, 10).await;
-    let mut bystander = Bystander::start(&target).await;
-    let run = target.trigger(&flow, json!({})).await;
-    bystander.pass(&target).await;
+    let workflow = target.workflow_with("gpu", |task| task.slot_requests = [("gpu".to_owned(), 1)].into()).await;
+    let mut without = RawWorker::start(&target, &workflow, 10).await;
+    let mut control = ControlWorker::start(&target).await;
+    let run = target.trigger(&workflow, json!({})).await;
+    control.complete_runs(&target).await;
     assert!(without.waiting_action().is_none());
     assert_eq!(target.details(&run).await.unwrap().status(), RunStatus::Queued);
 
-    let mut with = RawWorker::register(&target, "worker", &[&flow.action], &[("gpu", 1)]).await;
+    let mut with = RawWorker::register(&target, "worker", &[&workflow.action], &[("gpu", 1)]).await;
     with.listen();
     let action = with.next_start().await;
     assert_eq!(action.workflow_run_id, run);
     with.complete(&action, "{}").await;
     with.close().await;
     without.close().await;
-    bystander.close().await;
+    control.close().await;
 }
 
 #[tokio::test]
 async fn two_workers_share_runs_beyond_one_workers_slots() {
     let target = Target::start().await;
-    let flow = target.flow("shared").await;
-    let mut workers = [RawWorker::start(&target, &flow, 2).await, RawWorker::start(&target, &flow, 2).await];
-    let all = runs(&target, &flow, 4).await;
+    let workflow = target.workflow("shared").await;
+    let mut workers = [RawWorker::start(&target, &workflow, 2).await, RawWorker::start(&target, &workflow, 2).await];
+    let all = runs(&target, &workflow, 4).await;
     let mut held: [Vec<_>; 2] = Default::default();
-    eventually("both are full", async || {
+    eventually("both workers use all slots", async || {
         for (worker, held) in workers.iter_mut().zip(&mut held) {
             held.extend(worker.waiting_action());
         }
@@ -128,10 +128,10 @@ async fn two_workers_share_runs_beyond_one_workers_slots() {
 #[tokio::test]
 async fn run_is_assigned_only_to_worker_with_action() {
     let target = Target::start().await;
-    let (flow, other) = (target.flow("mine").await, target.flow("other").await);
+    let (workflow, other) = (target.workflow("mine").await, target.workflow("other").await);
     let mut wrong = RawWorker::start(&target, &other, 10).await;
-    let mut right = RawWorker::start(&target, &flow, 10).await;
-    let all = runs(&target, &flow, 5).await;
+    let mut right = RawWorker::start(&target, &workflow, 10).await;
+    let all = runs(&target, &workflow, 5).await;
     let mut got = BTreeSet::new();
     for _ in 0..5 {
         let action = right.next_start().await;

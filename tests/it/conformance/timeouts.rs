@@ -1,4 +1,4 @@
-//! Timeouts, and the slot given back early.
+//! Schedule and execution timeouts, their extension, and early release of a slot.
 
 use hatchet_quickstart::hatchet::wire::proto::{
     ActionType, RefreshTimeoutRequest, ReleaseSlotRequest, StepActionEventType as Kind,
@@ -9,14 +9,14 @@ use tonic::{Code, Status};
 use uuid::Uuid;
 
 use super::deviations::{Deviation, missing};
-use crate::support::{Bystander, RawWorker, Target, only_task, refused};
+use crate::support::{ControlWorker, RawWorker, Target, assert_rejected, only_task};
 
 #[tokio::test]
 async fn execution_timeout_fails_run_and_cancels_attempt() {
     let target = Target::for_failures().await;
-    let flow = target.flow_with("slow", |task| task.timeout = "2s".to_owned()).await;
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
-    let run = target.trigger(&flow, json!({})).await;
+    let workflow = target.workflow_with("slow", |task| task.timeout = "2s".to_owned()).await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
+    let run = target.trigger(&workflow, json!({})).await;
     let action = worker.next_start().await;
     worker.started(&action).await;
     let cancel = worker.next_cancel().await;
@@ -31,17 +31,17 @@ async fn execution_timeout_fails_run_and_cancels_attempt() {
 #[tokio::test]
 async fn execution_timeout_is_retried_and_frees_slot() {
     let target = Target::for_failures().await;
-    let flow = target
-        .flow_with("slow-retry", |task| {
+    let workflow = target
+        .workflow_with("slow-retry", |task| {
             task.timeout = "2s".to_owned();
             task.retries = 1;
         })
         .await;
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
-    let run = target.trigger(&flow, json!({})).await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
+    let run = target.trigger(&workflow, json!({})).await;
     let first = worker.next_start().await;
     assert_eq!(first.retry_count, 0);
-    // In either order: the cancel of the first attempt and the second.
+    // The cancellation of the first attempt and the second attempt arrive in either order.
     let mut both = [worker.next_action().await, worker.next_action().await];
     both.sort_by_key(|action| action.action_type);
     let [retry, cancel] = both;
@@ -55,25 +55,26 @@ async fn execution_timeout_is_retried_and_frees_slot() {
 #[tokio::test]
 async fn schedule_timeout_cancels_queued_run() {
     let target = Target::start().await;
-    let flow = target
-        .flow_with("untaken", |task| {
+    let workflow = target
+        .workflow_with("untaken", |task| {
             task.schedule_timeout = Some("2s".to_owned());
             task.retries = 3;
         })
         .await;
-    let run = target.trigger(&flow, json!({})).await;
+    let run = target.trigger(&workflow, json!({})).await;
     let details = target.done(&run).await;
     assert_eq!(details.status(), RunStatus::Cancelled);
     let task = only_task(&details);
     assert_eq!((task.status(), task.error.as_deref().unwrap_or_default()), (RunStatus::Cancelled, ""));
 
-    // Another run of this workflow would have to be quick itself, so a bystander shows that nothing more comes.
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
-    let mut bystander = Bystander::start(&target).await;
-    bystander.pass(&target).await;
+    // Another run of this workflow would have the same short timeout, so a run of another workflow shows that no
+    // assignment follows.
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
+    let mut control = ControlWorker::start(&target).await;
+    control.complete_runs(&target).await;
     assert!(worker.waiting_action().is_none(), "assigned after its time");
     worker.close().await;
-    bystander.close().await;
+    control.close().await;
 }
 
 async fn refresh(target: &Target, run: &str, by: &str) -> Result<prost_types::Timestamp, Status> {
@@ -84,17 +85,17 @@ async fn refresh(target: &Target, run: &str, by: &str) -> Result<prost_types::Ti
 #[tokio::test]
 async fn refresh_extends_execution_timeout() {
     let target = Target::for_failures().await;
-    let flow = target.flow_with("refreshed", |task| task.timeout = "3s".to_owned()).await;
-    let mut worker = RawWorker::start(&target, &flow, 2).await;
-    let run = target.trigger(&flow, json!({"refreshed": true})).await;
+    let workflow = target.workflow_with("refreshed", |task| task.timeout = "3s".to_owned()).await;
+    let mut worker = RawWorker::start(&target, &workflow, 2).await;
+    let run = target.trigger(&workflow, json!({"refreshed": true})).await;
     let kept = worker.next_start().await;
     let first = refresh(&target, &run, "1m").await.unwrap();
     let second = refresh(&target, &run, "30s").await.unwrap();
     let between = second.seconds - first.seconds;
     assert!((29..=31).contains(&between), "30 s were added and the deadline moved by {between} s");
 
-    // A run that is begun later, with no refresh, ends by its timeout; the refreshed one is still there.
-    let other = target.trigger(&flow, json!({})).await;
+    // A later run without a refresh times out first; the refreshed run is still open.
+    let other = target.trigger(&workflow, json!({})).await;
     let action = worker.next_start().await;
     assert_eq!(action.workflow_run_id, other);
     assert_eq!(target.done(&other).await.status(), RunStatus::Failed);
@@ -108,12 +109,12 @@ async fn refresh_extends_execution_timeout() {
 #[tokio::test]
 async fn refresh_requires_running_task_and_duration() {
     let target = Target::start().await;
-    let flow = target.flow("refresh-faults").await;
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
-    let run = target.trigger(&flow, json!({})).await;
+    let workflow = target.workflow("refresh-faults").await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
+    let run = target.trigger(&workflow, json!({})).await;
     let action = worker.next_start().await;
     for by in ["", "1d", "60", "-5s"] {
-        refused(refresh(&target, &run, by).await, Code::InvalidArgument, "");
+        assert_rejected(refresh(&target, &run, by).await, Code::InvalidArgument, "");
     }
     let id = Uuid::new_v4().to_string();
     missing(&target, refresh(&target, &id, "5s").await, &format!("task run not found: {id}"));
@@ -129,15 +130,15 @@ async fn release(target: &Target, run: &str) -> Result<(), Status> {
 #[tokio::test]
 async fn released_slot_leaves_task_running() {
     let target = Target::start().await;
-    let flow = target.flow("released").await;
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
-    let run = target.trigger(&flow, json!({})).await;
+    let workflow = target.workflow("released").await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
+    let run = target.trigger(&workflow, json!({})).await;
     let held = worker.next_start().await;
-    let waiting = target.trigger(&flow, json!({})).await;
+    let waiting = target.trigger(&workflow, json!({})).await;
     release(&target, &run).await.unwrap();
     assert_eq!(target.details(&run).await.unwrap().status(), RunStatus::Running);
 
-    if target.deviates(Deviation::ReleasedSlotIsFree) {
+    if target.deviates(Deviation::ReleasedSlotIsFreeImmediately) {
         let action = worker.next_start().await;
         assert_eq!(action.workflow_run_id, waiting);
         worker.complete(&action, "{}").await;
@@ -162,9 +163,9 @@ async fn run_with_longest_timeouts_completes() {
         task.timeout = LONGEST.to_owned();
         task.schedule_timeout = Some(LONGEST.to_owned());
     };
-    let flow = target.flow_with("longest", longest).await;
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
-    let run = target.trigger(&flow, json!({})).await;
+    let workflow = target.workflow_with("longest", longest).await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
+    let run = target.trigger(&workflow, json!({})).await;
     let action = worker.next_start().await;
     worker.started(&action).await;
     let first = refresh(&target, &run, LONGEST).await.unwrap();

@@ -1,4 +1,4 @@
-//! Triggering: what is taken, what is refused, what becomes of the input.
+//! Triggers: accepted and rejected requests, and what the task receives as its input.
 
 use hatchet_quickstart::hatchet::wire::proto::{
     BulkTriggerWorkflowRequest,
@@ -9,10 +9,10 @@ use tonic::{Code, Status};
 use uuid::Uuid;
 
 use super::deviations::Deviation;
-use crate::support::{Flow, RawWorker, Target, refused};
+use crate::support::{RawWorker, Target, Workflow, assert_rejected};
 
-fn with_input(flow: &Flow, input: &str) -> TriggerWorkflowRequest {
-    TriggerWorkflowRequest { name: flow.name.clone(), input: input.to_owned(), ..Default::default() }
+fn with_input(workflow: &Workflow, input: &str) -> TriggerWorkflowRequest {
+    TriggerWorkflowRequest { name: workflow.name.clone(), input: input.to_owned(), ..Default::default() }
 }
 
 async fn bulk(target: &Target, workflows: Vec<TriggerWorkflowRequest>) -> Result<Vec<String>, Status> {
@@ -20,7 +20,7 @@ async fn bulk(target: &Target, workflows: Vec<TriggerWorkflowRequest>) -> Result
     Ok(target.workflows().bulk_trigger_workflow(request).await?.into_inner().workflow_run_ids)
 }
 
-/// What the task sees of a run's input.
+/// The input of a run as its task receives it.
 async fn seen(worker: &mut RawWorker, run: &str) -> (Value, String) {
     let action = worker.next_start().await;
     assert_eq!(action.workflow_run_id, run);
@@ -32,22 +32,22 @@ async fn seen(worker: &mut RawWorker, run: &str) -> (Value, String) {
 #[tokio::test]
 async fn input_that_is_not_json_is_rejected() {
     let target = Target::start().await;
-    let flow = target.flow("not-json").await;
+    let workflow = target.workflow("not-json").await;
     for input in ["{", "not json", "{\"a\":}"] {
         let text = "invalid json in field `payload`";
-        refused(target.try_trigger(with_input(&flow, input)).await, Code::InvalidArgument, text);
+        assert_rejected(target.try_trigger(with_input(&workflow, input)).await, Code::InvalidArgument, text);
     }
     let text = r"encoded jsonb contains invalid null character \u0000 in field `payload`";
-    refused(target.try_trigger(with_input(&flow, r#"{"a":"\u0000"}"#)).await, Code::InvalidArgument, text);
+    assert_rejected(target.try_trigger(with_input(&workflow, r#"{"a":"\u0000"}"#)).await, Code::InvalidArgument, text);
 }
 
 #[tokio::test]
 async fn input_other_than_object_becomes_null() {
     let target = Target::start().await;
-    let flow = target.flow("no-object").await;
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let workflow = target.workflow("no-object").await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
     for input in ["", "[1,2]", "\"text\"", "null", "5"] {
-        let run = target.try_trigger(with_input(&flow, input)).await.unwrap();
+        let run = target.try_trigger(with_input(&workflow, input)).await.unwrap();
         assert_eq!(seen(&mut worker, &run).await.0, Value::Null, "{input}");
     }
     worker.close().await;
@@ -56,10 +56,10 @@ async fn input_other_than_object_becomes_null() {
 #[tokio::test]
 async fn input_values_are_preserved() {
     let target = Target::start().await;
-    let flow = target.flow("values").await;
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let workflow = target.workflow("values").await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
     let input = r#"{"z":1,"a":{"u":"é<>&\"\\ 😀","n":-1.5,"t":true,"l":[null,"",{}]},"twice":1,"twice":2}"#;
-    let run = target.try_trigger(with_input(&flow, input)).await.unwrap();
+    let run = target.try_trigger(with_input(&workflow, input)).await.unwrap();
     let (got, _) = seen(&mut worker, &run).await;
     assert_eq!(got, json!({"z": 1, "a": {"u": "é<>&\"\\ 😀", "n": -1.5, "t": true, "l": [null, "", {}]}, "twice": 2}));
     let details = target.done(&run).await;
@@ -70,16 +70,16 @@ async fn input_values_are_preserved() {
 #[tokio::test]
 async fn metadata_must_be_json() {
     let target = Target::start().await;
-    let flow = target.flow("metadata").await;
+    let workflow = target.workflow("metadata").await;
     let with = |metadata: &str| TriggerWorkflowRequest {
         additional_metadata: Some(metadata.to_owned()),
-        ..flow.request(json!({}))
+        ..workflow.request(json!({}))
     };
     let text = "in field `additionalMetadata`";
-    refused(target.try_trigger(with("{")).await, Code::InvalidArgument, text);
-    refused(target.try_trigger(with(r#"{"a":"\u0000"}"#)).await, Code::InvalidArgument, text);
+    assert_rejected(target.try_trigger(with("{")).await, Code::InvalidArgument, text);
+    assert_rejected(target.try_trigger(with(r#"{"a":"\u0000"}"#)).await, Code::InvalidArgument, text);
 
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
     for metadata in ["", "[1]"] {
         target.try_trigger(with(metadata)).await.unwrap();
         let action = worker.next_start().await;
@@ -94,23 +94,24 @@ async fn metadata_must_be_json() {
 #[tokio::test]
 async fn priority_outside_1_to_3_is_rejected() {
     let target = Target::start().await;
-    let flow = target.flow("priority").await;
+    let workflow = target.workflow("priority").await;
     for priority in [0, 4, -1] {
-        let request = TriggerWorkflowRequest { priority: Some(priority), ..flow.request(json!({})) };
+        let request = TriggerWorkflowRequest { priority: Some(priority), ..workflow.request(json!({})) };
         let text = format!("priority must be between 1 and 3, got {priority}");
-        refused(target.try_trigger(request).await, Code::InvalidArgument, &text);
+        assert_rejected(target.try_trigger(request).await, Code::InvalidArgument, &text);
     }
 }
 
 #[tokio::test]
 async fn desired_worker_must_be_a_uuid() {
     let target = Target::start().await;
-    let flow = target.flow("desired").await;
-    let with = |id: &str| TriggerWorkflowRequest { desired_worker_id: Some(id.to_owned()), ..flow.request(json!({})) };
-    refused(target.try_trigger(with("nope")).await, Code::InvalidArgument, "");
+    let workflow = target.workflow("desired").await;
+    let with =
+        |id: &str| TriggerWorkflowRequest { desired_worker_id: Some(id.to_owned()), ..workflow.request(json!({})) };
+    assert_rejected(target.try_trigger(with("nope")).await, Code::InvalidArgument, "");
     let run = target.try_trigger(with(&Uuid::new_v4().to_string())).await.unwrap();
-    // It matters only to sticky workflows.
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    // It affects sticky workflows only.
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
     seen(&mut worker, &run).await;
     worker.close().await;
 }
@@ -120,17 +121,21 @@ async fn trigger_of_unknown_workflow_creates_no_run() {
     let target = Target::start().await;
     let mut definition = target.definition("known");
     definition.name = target.name("Known");
-    let flow = target.put(&definition).await;
-    for name in [target.name("unknown"), flow.name.to_lowercase(), String::new()] {
+    let workflow = target.put(&definition).await;
+    for name in [target.name("unknown"), workflow.name.to_lowercase(), String::new()] {
         let request = TriggerWorkflowRequest { name: name.clone(), input: "{}".to_owned(), ..Default::default() };
         match target.try_trigger(request).await {
-            // A real engine does so too when its fast path is busy.
+            // A real engine does the same when its fast path is busy.
             Err(status) => {
-                refused(Err::<(), _>(status), Code::InvalidArgument, &format!("workflow names not found: {name}"));
+                assert_rejected(
+                    Err::<(), _>(status),
+                    Code::InvalidArgument,
+                    &format!("workflow names not found: {name}"),
+                );
             }
             Ok(run) => {
-                assert!(!target.deviates(Deviation::UnknownWorkflowIsRefused), "{name} was taken");
-                refused(target.details(&run).await, Code::NotFound, "workflow run not found");
+                assert!(!target.deviates(Deviation::UnknownWorkflowIsRejected), "{name} was taken");
+                assert_rejected(target.details(&run).await, Code::NotFound, "workflow run not found");
             }
         }
     }
@@ -139,10 +144,10 @@ async fn trigger_of_unknown_workflow_creates_no_run() {
 #[tokio::test]
 async fn triggered_run_is_readable_immediately() {
     let target = Target::start().await;
-    let flow = target.flow("readable").await;
+    let workflow = target.workflow("readable").await;
     for _ in 0..5 {
-        let run = target.trigger(&flow, json!({})).await;
-        if target.deviates(Deviation::RunIsReadableAtOnce) {
+        let run = target.trigger(&workflow, json!({})).await;
+        if target.deviates(Deviation::RunIsReadableImmediately) {
             target.details(&run).await.unwrap();
         } else {
             target.details_until(&run, "the run exists", |_| true).await;
@@ -154,10 +159,10 @@ async fn triggered_run_is_readable_immediately() {
 #[tokio::test]
 async fn bulk_trigger_returns_ids_in_order() {
     let target = Target::start().await;
-    let flow = target.flow("bulk").await;
-    let runs = bulk(&target, (0..20).map(|n| flow.request(json!({"n": n}))).collect()).await.unwrap();
+    let workflow = target.workflow("bulk").await;
+    let runs = bulk(&target, (0..20).map(|n| workflow.request(json!({"n": n}))).collect()).await.unwrap();
     assert_eq!(runs.len(), 20);
-    let mut worker = RawWorker::start(&target, &flow, 20).await;
+    let mut worker = RawWorker::start(&target, &workflow, 20).await;
     for _ in 0..20 {
         let action = worker.next_start().await;
         let payload: Value = serde_json::from_str(&action.action_payload).unwrap();
@@ -177,12 +182,12 @@ async fn empty_bulk_trigger_returns_no_ids() {
 #[tokio::test]
 async fn invalid_item_rejects_the_bulk_trigger() {
     let target = Target::start().await;
-    let flow = target.flow("bulk-invalid").await;
-    let mut worker = RawWorker::start(&target, &flow, 10).await;
-    let items = vec![flow.request(json!({})), with_input(&flow, "{"), flow.request(json!({}))];
-    refused(bulk(&target, items).await, Code::InvalidArgument, "invalid json in field `payload`");
-    // The next thing the worker sees is a later run.
-    let run = target.trigger(&flow, json!({})).await;
+    let workflow = target.workflow("bulk-invalid").await;
+    let mut worker = RawWorker::start(&target, &workflow, 10).await;
+    let items = vec![workflow.request(json!({})), with_input(&workflow, "{"), workflow.request(json!({}))];
+    assert_rejected(bulk(&target, items).await, Code::InvalidArgument, "invalid json in field `payload`");
+    // The next assignment of the worker is a later run.
+    let run = target.trigger(&workflow, json!({})).await;
     seen(&mut worker, &run).await;
     worker.close().await;
 }
@@ -194,10 +199,10 @@ async fn trigger_run(target: &Target, request: TriggerWorkflowRunRequest) -> Res
 #[tokio::test]
 async fn admin_service_trigger_creates_a_run() {
     let target = Target::start().await;
-    let flow = target.flow("admin").await;
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let workflow = target.workflow("admin").await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
     let request = TriggerWorkflowRunRequest {
-        workflow_name: flow.name.clone(),
+        workflow_name: workflow.name.clone(),
         input: br#"{"a":1}"#.to_vec(),
         additional_metadata: br#"{"k":"v"}"#.to_vec(),
         priority: Some(3),
@@ -214,6 +219,6 @@ async fn admin_service_trigger_creates_a_run() {
 
     let text = "priority must be between 1 and 3, got 9";
     let request = TriggerWorkflowRunRequest { priority: Some(9), ..request };
-    refused(trigger_run(&target, request).await, Code::InvalidArgument, text);
+    assert_rejected(trigger_run(&target, request).await, Code::InvalidArgument, text);
     worker.close().await;
 }

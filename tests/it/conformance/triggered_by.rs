@@ -1,4 +1,4 @@
-//! Runs that no call asks for: by an event, at a time.
+//! Runs triggered by an event, a schedule or a cron.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,7 +8,7 @@ use hatchet_quickstart::hatchet::wire::proto::{
 use serde_json::{Value, json};
 use tonic::{Code, Status};
 
-use crate::support::{Flow, RawWorker, Target, refused};
+use crate::support::{RawWorker, Target, Workflow, assert_rejected};
 
 fn event(key: &str, payload: Value) -> PushEventRequest {
     PushEventRequest { key: key.to_owned(), payload: payload.to_string(), ..Default::default() }
@@ -18,13 +18,13 @@ async fn push(target: &Target, event: PushEventRequest) -> Result<Event, Status>
     Ok(target.events().push(event).await?.into_inner())
 }
 
-/// A workflow that events start.
-async fn started_by(target: &Target, base: &str, keys: &[&str]) -> (Flow, RawWorker) {
+/// A workflow that events trigger.
+async fn started_by(target: &Target, base: &str, keys: &[&str]) -> (Workflow, RawWorker) {
     let mut definition = target.definition(base);
     definition.event_triggers = keys.iter().map(|key| target.name(key)).collect();
-    let flow = target.put(&definition).await;
-    let worker = RawWorker::start(target, &flow, 10).await;
-    (flow, worker)
+    let workflow = target.put(&definition).await;
+    let worker = RawWorker::start(target, &workflow, 10).await;
+    (workflow, worker)
 }
 
 #[tokio::test]
@@ -62,12 +62,12 @@ async fn bulk_events_are_all_or_nothing() {
     let target = Target::start().await;
     let (_, mut worker) = started_by(&target, "in-bulk", &["key"]).await;
     let bulk = async |events| target.events().bulk_push(BulkPushEventRequest { events }).await;
-    refused(bulk(Vec::new()).await, Code::InvalidArgument, "No events to ingest");
+    assert_rejected(bulk(Vec::new()).await, Code::InvalidArgument, "No events to ingest");
     let good = event(&target.name("key"), json!({"n": 1}));
-    refused(bulk(vec![good.clone(); 1001]).await, Code::InvalidArgument, "too many events");
+    assert_rejected(bulk(vec![good.clone(); 1001]).await, Code::InvalidArgument, "too many events");
     let bad = PushEventRequest { payload: "nope".to_owned(), ..good.clone() };
-    refused(bulk(vec![bad.clone()]).await, Code::InvalidArgument, "");
-    refused(push(&target, bad).await, Code::InvalidArgument, "");
+    assert_rejected(bulk(vec![bad.clone()]).await, Code::InvalidArgument, "");
+    assert_rejected(push(&target, bad).await, Code::InvalidArgument, "");
     let answer = bulk(vec![good.clone(), good]).await.unwrap().into_inner();
     assert_eq!(answer.events.len(), 2);
     for _ in 0..2 {
@@ -81,17 +81,17 @@ async fn bulk_events_are_all_or_nothing() {
 #[tokio::test]
 async fn scheduled_run_starts_at_its_time() {
     let target = Target::start().await;
-    let flow = target.flow("scheduled").await;
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let workflow = target.workflow("scheduled").await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
     let at = SystemTime::now() + Duration::from_secs(1);
     let request = ScheduleWorkflowRequest {
-        name: flow.name.clone(),
+        name: workflow.name.clone(),
         schedules: vec![at.into()],
         input: json!({"s": 1}).to_string(),
         ..Default::default()
     };
     let version = target.workflows().schedule_workflow(request.clone()).await.unwrap().into_inner();
-    assert_eq!((&version.id, &version.workflow_id), (&flow.version_id, &flow.workflow_id));
+    assert_eq!((&version.id, &version.workflow_id), (&workflow.version_id, &workflow.workflow_id));
     assert_eq!(version.scheduled_workflows.len(), 1);
     let action = worker.next_start().await;
     assert!(SystemTime::now() >= at, "too early");
@@ -101,7 +101,7 @@ async fn scheduled_run_starts_at_its_time() {
     worker.close().await;
 
     let unknown = ScheduleWorkflowRequest { name: target.name("nowhere"), ..request };
-    refused(target.workflows().schedule_workflow(unknown).await, Code::NotFound, "workflow not found");
+    assert_rejected(target.workflows().schedule_workflow(unknown).await, Code::NotFound, "workflow not found");
 }
 
 #[tokio::test]
@@ -109,22 +109,22 @@ async fn cron_is_created_read_and_deleted() {
     let target = Target::start().await;
     let mut definition = target.definition("timed");
     definition.cron_triggers = vec!["not a cron".to_owned()];
-    refused(target.try_put(&definition).await, Code::InvalidArgument, "");
+    assert_rejected(target.try_put(&definition).await, Code::InvalidArgument, "");
     definition.cron_triggers = vec!["0 0 1 1 *".to_owned()];
-    let flow = target.put(&definition).await;
+    let workflow = target.put(&definition).await;
     let tenant = &target.tenant;
-    let crons = format!("/api/v1/tenants/{tenant}/workflows/crons?workflowId={}", flow.workflow_id);
+    let crons = format!("/api/v1/tenants/{tenant}/workflows/crons?workflowId={}", workflow.workflow_id);
     let (status, body) = target.rest.get(&crons).await;
     assert_eq!(status, 200, "{body}");
     let row = &body["rows"][0];
     assert_eq!(
         (&row["cron"], &row["method"], &row["workflowName"]),
-        (&json!("0 0 1 1 *"), &json!("DEFAULT"), &json!(flow.name))
+        (&json!("0 0 1 1 *"), &json!("DEFAULT"), &json!(workflow.name))
     );
     let one = format!("/api/v1/tenants/{tenant}/workflows/crons/{}", row["metadata"]["id"].as_str().unwrap());
     assert_eq!(target.rest.get(&one).await.1["cron"], json!("0 0 1 1 *"));
 
-    // A declared one can be deleted too: it comes back with another version of the workflow, not with the same again.
+    // A declared cron can be deleted too: a new version of the workflow recreates it, the same definition does not.
     let listed = async || target.rest.get(&crons).await.1["rows"].as_array().map_or(0, Vec::len);
     assert_eq!(target.rest.delete(&one).await.0, 204);
     assert_eq!(listed().await, 0);
@@ -141,12 +141,12 @@ async fn cron_is_created_read_and_deleted() {
 #[tokio::test]
 async fn triggered_schedule_is_deleted() {
     let target = Target::start().await;
-    let flow = target.flow("gone").await;
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
+    let workflow = target.workflow("gone").await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
     let schedules = format!("/api/v1/tenants/{}/workflows/scheduled", target.tenant);
-    let list = format!("{schedules}?workflowId={}", flow.workflow_id);
+    let list = format!("{schedules}?workflowId={}", workflow.workflow_id);
     let schedule = async |at: &str| {
-        let path = format!("/api/v1/tenants/{}/workflows/{}/scheduled", target.tenant, flow.name);
+        let path = format!("/api/v1/tenants/{}/workflows/{}/scheduled", target.tenant, workflow.name);
         let (status, body) = target.rest.post(&path, json!({ "triggerAt": at, "input": {} })).await;
         assert_eq!(status, 200, "{body}");
         format!("{schedules}/{}", body["metadata"]["id"].as_str().unwrap())
@@ -156,7 +156,7 @@ async fn triggered_schedule_is_deleted() {
     let soon = schedule(&soon).await;
     let action = worker.next_start().await;
     let left = |list: &Value| list["rows"].as_array().is_some_and(|rows| rows.len() == 1);
-    let listed = target.rest.get_until(&list, "the schedule is gone", left).await;
+    let listed = target.rest.get_until(&list, "the schedule is deleted", left).await;
     assert!(later.ends_with(listed["rows"][0]["metadata"]["id"].as_str().unwrap()), "{listed}");
     assert_eq!(target.rest.get(&soon).await.0, 404);
     assert_eq!(target.rest.delete(&soon).await.0, 404);

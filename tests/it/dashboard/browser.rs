@@ -4,13 +4,13 @@ use serde_json::json;
 
 use hatchet_quickstart::hatchet::wire::{proto::PutLogRequest, timestamp_now};
 
-use crate::support::{Embedded, Flow, RawWorker, Tab, Target, browser};
+use crate::support::{Embedded, RawWorker, Tab, Target, Workflow, browser};
 
 /// Put where a run may have text.
 const EVIL: &str = r#"<img src="x" onerror="window.owned=1"><script>window.owned=1</script>"#;
 
-async fn run(target: &Target, worker: &mut RawWorker, flow: &Flow, fails: bool) -> String {
-    let mut request = flow.request(json!({ "name": EVIL }));
+async fn run(target: &Target, worker: &mut RawWorker, workflow: &Workflow, fails: bool) -> String {
+    let mut request = workflow.request(json!({ "name": EVIL }));
     request.additional_metadata = Some(json!({ "note": EVIL }).to_string());
     let run = target.try_trigger(request).await.unwrap();
     let action = worker.next_start().await;
@@ -40,9 +40,9 @@ async fn runs_are_shown_live_as_text_and_only_with_the_token() {
     let handshake = engine.handshake();
     let target = Target::embedded(engine);
     // Names cannot hold any of it.
-    let flow = target.flow("greets").await;
-    let mut worker = RawWorker::start(&target, &flow, 3).await;
-    let failed = run(&target, &mut worker, &flow, true).await;
+    let workflow = target.workflow("greets").await;
+    let mut worker = RawWorker::start(&target, &workflow, 3).await;
+    let failed = run(&target, &mut worker, &workflow, true).await;
     let folder = tempfile::tempdir().unwrap();
     // Its calls block, and the worker's heartbeats must not.
     tokio::task::block_in_place(|| {
@@ -70,7 +70,7 @@ async fn runs_are_shown_live_as_text_and_only_with_the_token() {
 
         // Live: what happens from now on is there without a reload.
         let runtime = tokio::runtime::Handle::current();
-        let completed = runtime.block_on(run(&target, &mut worker, &flow, false));
+        let completed = runtime.block_on(run(&target, &mut worker, &workflow, false));
         tab.until("document.querySelectorAll('#runs tbody tr').length === 2");
         tab.until("document.querySelectorAll('#workers tbody tr').length === 1");
 

@@ -10,7 +10,7 @@ use hatchet_quickstart::{
 };
 use tonic::Code;
 
-use crate::support::{Embedded, Target, page_as, refused};
+use crate::support::{Embedded, Target, assert_rejected, page_as};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_token_of_another_engine_opens_nothing() {
@@ -18,7 +18,7 @@ async fn the_token_of_another_engine_opens_nothing() {
     let other = Embedded::start().await.handshake();
     let link = target.link_as(Some(&format!("bearer {}", other.token)));
     let mut stranger = DispatcherClient::new(link);
-    refused(stranger.get_version(GetVersionRequest {}).await, Code::Unauthenticated, "invalid auth token");
+    assert_rejected(stranger.get_version(GetVersionRequest {}).await, Code::Unauthenticated, "invalid auth token");
     let bearer = format!("Bearer {}", other.token);
     for tenant in [&target.tenant, &other.tenant_id] {
         let path = format!("/api/v1/tenants/{tenant}");

@@ -15,9 +15,9 @@ use crate::support::{Embedded, RawWorker, Target};
 async fn who_never_reads_is_hung_up_on_and_all_others_get_everything() {
     const CHUNKS: i64 = 100;
     let target = Target::embedded(Embedded::start().await);
-    let flow = target.flow("streams").await;
-    let mut worker = RawWorker::start(&target, &flow, 1).await;
-    let run = target.trigger(&flow, json!({})).await;
+    let workflow = target.workflow("streams").await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
+    let run = target.trigger(&workflow, json!({})).await;
     let action = worker.next_start().await;
     let watch = SubscribeToWorkflowEventsRequest { workflow_run_id: Some(run.clone()), ..Default::default() };
     // Each on a connection of its own: a real client's window is its connection's.

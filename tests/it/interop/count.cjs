@@ -1,4 +1,4 @@
-// A worker with one small task, for comparisons. NODE_PATH says where the SDK is.
+// A worker with the task `count`, for the comparison of recovery times. NODE_PATH names the folder of the SDK.
 
 const { HatchetClient } = require('@hatchet-dev/typescript-sdk/v1');
 

@@ -1,4 +1,4 @@
-"""A worker with one small task, for comparisons."""
+"""A worker with the task `count`, for the comparison of recovery times."""
 
 from datetime import timedelta
 

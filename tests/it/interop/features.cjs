@@ -1,5 +1,5 @@
-// A smaller set of features through the TypeScript SDK: worker and runner in one process.
-// NODE_PATH says where the SDK is.
+// Uses a smaller set of features through the TypeScript SDK, with worker and caller in one process.
+// NODE_PATH names the folder of the SDK.
 
 const assert = require('node:assert/strict');
 const { HatchetClient, NonRetryableError } = require('@hatchet-dev/typescript-sdk/v1');
@@ -41,13 +41,13 @@ const broken = hatchet.workflow({ name: 'ts-broken' });
 broken.task({ name: 'boom', fn: async () => { throw new Error('boom'); } });
 broken.onFailure({ name: 'rescue', fn: async (_, ctx) => ({ failed: Object.keys(ctx.errors()) }) });
 
-async function eventually(look, what) {
+async function eventually(condition, what) {
   for (let n = 0; n < 150; n += 1) {
-    const seen = await look();
-    if (seen) return seen;
+    const value = await condition();
+    if (value) return value;
     await sleep(100);
   }
-  throw new Error(`it was waited for in vain: ${what}`);
+  throw new Error(`timed out: ${what}`);
 }
 
 const cases = {
@@ -70,9 +70,9 @@ const cases = {
   cancel: async () => {
     const id = await (await slow.runNoWait({})).getWorkflowRunId();
     const status = async () => hatchet.runs.get_status(id);
-    await eventually(async () => (await status()) === 'RUNNING', 'it runs');
+    await eventually(async () => (await status()) === 'RUNNING', 'the run is running');
     await hatchet.runs.cancel({ ids: [id] });
-    await eventually(async () => (await status()) === 'CANCELLED', 'it is cancelled');
+    await eventually(async () => (await status()) === 'CANCELLED', 'the run is cancelled');
   },
   events: async () => {
     const { eventId } = await hatchet.events.push('ts:wild:x', { word: 'pushed' });
@@ -97,19 +97,19 @@ async function main() {
   const worker = await hatchet.worker('ts-worker', { workflows, slots: 20 });
   worker.start().catch((error) => { console.error(error); process.exit(1); });
   await worker.waitUntilReady(30000);
-  let bad = 0;
+  let failed = 0;
   for (const [name, body] of Object.entries(cases)) {
     try {
       await body();
       console.log(`ok   ${name}`);
     } catch (error) {
-      bad += 1;
+      failed += 1;
       console.log(`FAIL ${name}\n${error.stack ?? error}`);
     }
   }
-  console.log(`${Object.keys(cases).length - bad} of ${Object.keys(cases).length} work`);
+  console.log(`${Object.keys(cases).length - failed} of ${Object.keys(cases).length} work`);
   await worker.stop();
-  process.exit(bad ? 1 : 0);
+  process.exit(failed ? 1 : 0);
 }
 
 main();

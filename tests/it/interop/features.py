@@ -1,4 +1,4 @@
-"""Uses every feature once through the Python SDK and says which work. The worker is `flows.py`."""
+"""Uses each feature once through the Python SDK and prints which work. The worker is `flows.py`."""
 
 import asyncio
 import sys
@@ -27,7 +27,7 @@ def case(body: Callable[[], None]) -> Callable[[], None]:
     return body
 
 
-# The SDK keeps one listener for the process, in the loop that used it first.
+# The SDK has one listener for the process, in the event loop that used it first.
 LOOP = asyncio.new_event_loop()
 threading.Thread(target=LOOP.run_forever, daemon=True).start()
 
@@ -36,13 +36,13 @@ def wait(call: Coroutine[None, None, T]) -> T:
     return asyncio.run_coroutine_threadsafe(call, LOOP).result(60)
 
 
-def eventually(look: Callable[[], T | None], what: str, patience: float = 15) -> T:
-    end = time.monotonic() + patience
+def eventually(condition: Callable[[], T | None], what: str, timeout: float = 15) -> T:
+    end = time.monotonic() + timeout
     while time.monotonic() < end:
-        if (seen := look()) is not None:
-            return seen
+        if (value := condition()) is not None:
+            return value
         time.sleep(0.1)
-    raise AssertionError(f"it was waited for in vain: {what}")
+    raise AssertionError(f"timed out: {what}")
 
 
 def fails(call: Callable[[], object]) -> str:
@@ -50,7 +50,7 @@ def fails(call: Callable[[], object]) -> str:
         outcome = call()
     except Exception as error:  # noqa: BLE001
         return f"{type(error).__name__}: {error}"
-    raise AssertionError(f"it gave {outcome}")
+    raise AssertionError(f"succeeded with {outcome}")
 
 
 def status(run: str) -> V1TaskStatus:
@@ -92,19 +92,19 @@ NOTHING_WORD = Word()
 
 
 @case
-def retries_and_back_off() -> None:
+def failed_task_is_retried_after_backoff() -> None:
     assert flaky.run()["attempt"] == 2
     begun = time.time()
     assert backoff.run()["at"] - begun >= 0.9
 
 
 @case
-def a_fatal_failure_is_not_retried() -> None:
+def fatal_failure_is_not_retried() -> None:
     assert "never again 0" in fails(fatal.run)
 
 
 @case
-def timeouts_and_their_refresh() -> None:
+def execution_timeout_fails_run_unless_refreshed() -> None:
     assert "exceeded timeout of 1s" in fails(late.run)
     assert refresh.run()["refreshed"]
 
@@ -112,9 +112,9 @@ def timeouts_and_their_refresh() -> None:
 @case
 def cancel_over_rest() -> None:
     ref = slow.run(wait_for_result=False)
-    eventually(lambda: status(ref.workflow_run_id) == V1TaskStatus.RUNNING or None, "it runs")
+    eventually(lambda: status(ref.workflow_run_id) == V1TaskStatus.RUNNING or None, "the run is running")
     hatchet.runs.cancel(ref.workflow_run_id)
-    eventually(lambda: status(ref.workflow_run_id) == V1TaskStatus.CANCELLED or None, "it is cancelled")
+    eventually(lambda: status(ref.workflow_run_id) == V1TaskStatus.CANCELLED or None, "the run is cancelled")
 
 
 @case
@@ -127,13 +127,13 @@ def replay() -> None:
         and t.status == V1TaskStatus.COMPLETED
         and t
         or None,
-        "it ran again",
+        "the replay has completed",
     )
     assert task.attempt == 2
 
 
 @case
-def a_stream_in_order_and_complete() -> None:
+def stream_is_complete_and_in_order() -> None:
     async def read() -> list[str]:
         ref = await stream.aio_run(wait_for_result=False)
         return [chunk async for chunk in hatchet.runs.subscribe_to_stream(ref.workflow_run_id)]
@@ -152,7 +152,7 @@ def log_lines() -> None:
 
 
 @case
-def children_are_made_once() -> None:
+def child_runs_are_created_once() -> None:
     outcome = parent.run()
     assert outcome["words"] == ["one", "two", "three"]
     task = outcome["runs"][0]
@@ -160,7 +160,7 @@ def children_are_made_once() -> None:
 
 
 @case
-def a_workflow_of_several_tasks() -> None:
+def workflow_of_several_tasks_completes() -> None:
     ref = dag.run(Word(word="x"), wait_for_result=False)
     result = ref.result()
     assert result["both"] == {"both": "xx"} and result["left"] == {"left": "x"}, result
@@ -174,10 +174,10 @@ def a_workflow_of_several_tasks() -> None:
 
 
 @case
-def a_failure_cancels_what_depends_on_it_and_is_handled() -> None:
+def failed_task_cancels_dependents_and_runs_on_failure_task() -> None:
     ref = broken.run(wait_for_result=False)
     assert "boom" in fails(ref.result)
-    details = eventually(lambda: (d := hatchet.runs.get_details(ref.workflow_run_id)).done and d or None, "the end")
+    details = eventually(lambda: (d := hatchet.runs.get_details(ref.workflow_run_id)).done and d or None, "the run has finished")
     states = {name: task.status.name for name, task in details.task_runs.items()}
     assert states == {"boom": "FAILED", "unreached": "CANCELLED", "rescue-on-failure": "COMPLETED"}, states
     assert details.task_runs["rescue-on-failure"].output == {"failed": ["boom"]}
@@ -190,10 +190,10 @@ def runs_of(event: str) -> list[str]:
 
 
 @case
-def events_start_runs() -> None:
+def event_triggers_run() -> None:
     event = hatchet.event.push("py:exact", {"word": "pushed"}, additional_metadata={"m": "1"})
     [run] = eventually(lambda: runs_of(event.event_id) or None, "a run")
-    eventually(lambda: status(run) == V1TaskStatus.COMPLETED or None, "its end")
+    eventually(lambda: status(run) == V1TaskStatus.COMPLETED or None, "the run has completed")
     seen = hatchet.runs.get(run).run
     assert seen.output["word"] == "pushed" and seen.additional_metadata["m"] == "1"
     assert seen.additional_metadata["hatchet__event_id"] == event.event_id
@@ -211,7 +211,7 @@ def schedules() -> None:
     version = echo.schedule(soon, Word(word="scheduled"))
     [scheduled] = version.scheduled_workflows
     outputs = lambda: [r.output.get("word") for r in hatchet.runs.list(workflow_ids=[echo.id], only_tasks=True).rows]  # noqa: E731
-    eventually(lambda: "scheduled" in outputs() or None, "its run")
+    eventually(lambda: "scheduled" in outputs() or None, "the scheduled run has completed")
     assert scheduled.id not in [r.metadata.id for r in hatchet.scheduled.list().rows or []]
     later = datetime.now(tz=timezone.utc) + timedelta(days=1)
     made = hatchet.scheduled.create("py-echo", later, {"word": "never"}, {"who": "schedule"})
@@ -250,7 +250,7 @@ def idempotency() -> None:
     first = once.run(Word(word="key"), wait_for_result=False)
     try:
         once.run(Word(word="key"), wait_for_result=False)
-        raise AssertionError("a second run was made")
+        raise AssertionError("a second run was created")
     except IdempotencyCollisionError as error:
         assert error.existing_run_external_id == first.workflow_run_id
 
@@ -260,7 +260,7 @@ def trigger_and_cancel_by_filter_over_rest() -> None:
     made = hatchet.runs.create("py-slow", {}, {"who": "filter"})
     run = made.run.metadata.id
     hatchet.runs.bulk_cancel_by_filters_with_pagination(additional_metadata={"who": "filter"})
-    eventually(lambda: status(run) == V1TaskStatus.CANCELLED or None, "it is cancelled")
+    eventually(lambda: status(run) == V1TaskStatus.CANCELLED or None, "the run is cancelled")
 
 
 @case

@@ -1,4 +1,4 @@
-"""Workflows of the Python SDK, as its users write them. Run as a program, this is their worker."""
+"""Workflows written with the Python SDK. Run as a program, it is their worker."""
 
 import asyncio
 import time
@@ -85,7 +85,7 @@ async def parent(input: EmptyModel, ctx: Context) -> dict[str, object]:
     first = await echo.aio_run(Word(word="one"))
     many = await echo.aio_run_many([echo.create_bulk_run_item(Word(word=w)) for w in ("two", "three")])
     if ctx.retry_count == 0:
-        raise ValueError("the children are made once all the same")
+        raise ValueError("the children are created once although the parent is retried")
     return {"words": [first["word"], *[r["word"] for r in many]], "runs": [first["run"], *[r["run"] for r in many]]}
 
 

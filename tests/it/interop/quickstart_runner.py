@@ -1,4 +1,4 @@
-"""Runs the quickstart's three tasks, whoever works them off, and prints what they give."""
+"""Runs the quickstart's three tasks on any worker and prints their results."""
 
 from quickstart_worker import Limit, Name, Seconds, cpu_heavy, externally_triggered, sync_sleep
 

@@ -1,4 +1,4 @@
-"""The quickstart's three tasks in Python, by the names that they have in Rust."""
+"""A worker with the quickstart's three tasks in Python, under the same names as in Rust."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-// HatchetEmbeddedClient.init() with our worker as the sidecar.
+// HatchetEmbeddedClient.init() with the Rust worker as the sidecar.
 
 const { HatchetEmbeddedClient } = require('@hatchet-dev/typescript-sdk/v1/embedded');
 

@@ -1,4 +1,4 @@
-"""Hatchet.from_embedded() with our worker as the sidecar. With `hold` it waits to be killed."""
+"""Hatchet.from_embedded() with the Rust worker as the sidecar. With the argument `hold` it runs until it is killed."""
 
 import os
 import signal
@@ -22,7 +22,7 @@ def call() -> None:
             print(task.run()["said"], flush=True)
             break
         except Exception as error:
-            # The worker has not registered it yet.
+            # The worker has not registered the task yet.
             if "not found" not in str(error):
                 raise
             time.sleep(0.1)

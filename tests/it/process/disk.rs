@@ -9,7 +9,7 @@ use hatchet_quickstart::hatchet::wire::{
 use tonic::{Code, Status};
 
 use super::{Place, Program};
-use crate::support::{Target, eventually, in_time};
+use crate::support::{Target, eventually, within_timeout};
 
 /// Limits the size of the files that a process writes.
 fn limit(process: &Program, bytes: &str) {
@@ -38,7 +38,7 @@ async fn nothing_is_acknowledged_while_it_is_full_and_all_goes_on_after() {
     limit(&engine, &(std::fs::metadata(log).unwrap().len() + 300_000).to_string());
     let mut runs = Vec::new();
     let refused = loop {
-        match in_time("a trigger is answered", trigger(&target)).await {
+        match within_timeout("a trigger is answered", trigger(&target)).await {
             Ok(run) => runs.push(run),
             Err(status) => break status,
         }

@@ -70,7 +70,7 @@ impl Site {
     /// Cuts the link when so many runs are accepted of the trigger that it does not let be answered.
     async fn cut(&self, runs: usize) {
         eventually("the engine has accepted it", async || (self.runs().await.len() >= runs).then_some(())).await;
-        self.proxy.heal();
+        self.proxy.restore();
         self.proxy.reset();
     }
 }
@@ -78,7 +78,7 @@ impl Site {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn runner_follows_the_run_that_started() {
     let site = Site::start().await;
-    site.proxy.deaf_client_after(MARKER.as_bytes());
+    site.proxy.drop_received_after(MARKER.as_bytes());
     let runner = site.runner(&HELLO, "");
     site.cut(1).await;
     let ended = runner.wait().expect(0);
@@ -91,7 +91,7 @@ async fn runner_without_a_list_of_runs_prints_the_command_that_looks_again() {
     let site = Site::start().await;
     for (words, output) in [(&HELLO[..], "Hello"), (&[&HELLO[..], &["--no-wait"]].concat(), "-")] {
         let before = site.runs().await.len();
-        site.proxy.deaf_client_after(MARKER.as_bytes());
+        site.proxy.drop_received_after(MARKER.as_bytes());
         let runner = site.runner(words, "/nowhere");
         site.cut(before + 1).await;
         let ended = runner.wait();
@@ -105,12 +105,12 @@ async fn runner_without_a_list_of_runs_prints_the_command_that_looks_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn interrupted_trigger_prints_the_command_that_looks_for_its_run() {
     let site = Site::start().await;
-    site.proxy.deaf_client_after(MARKER.as_bytes());
+    site.proxy.drop_received_after(MARKER.as_bytes());
     let runner = site.runner(&HELLO, "");
     eventually("the engine has accepted it", async || site.runs().await.pop()).await;
     runner.signal("INT");
     let ended = runner.wait().expect(130).expect_said("not known whether a run was started");
-    site.proxy.heal();
+    site.proxy.restore();
     let again = site.paste(&ended, "look for it with ").expect(0);
     assert_eq!(again.json()["message"], format!("Hello, {MARKER}!"));
 }
@@ -118,7 +118,7 @@ async fn interrupted_trigger_prints_the_command_that_looks_for_its_run() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bench_without_keys_follows_the_runs_that_started() {
     let site = Site::start().await;
-    site.proxy.deaf_client_after(b"number 7");
+    site.proxy.drop_received_after(b"number 7");
     let bench = site.runner(&BENCH, "");
     site.cut(11).await;
     let ended = bench.wait().expect(0);
@@ -131,7 +131,7 @@ async fn bench_without_keys_follows_the_runs_that_started() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bench_without_a_list_of_runs_says_what_is_not_known() {
     let site = Site::start().await;
-    site.proxy.deaf_client_after(b"number 7");
+    site.proxy.drop_received_after(b"number 7");
     let bench = site.runner(&BENCH, "/nowhere");
     // The workers are not listed either, so there is no trial.
     site.cut(10).await;

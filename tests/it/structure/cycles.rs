@@ -14,7 +14,8 @@ const PARENT: &str = "mod";
 /// Cycles that exist: `<folder>: <node> <node> …`, nodes in alphabetical order.
 const KNOWN_CYCLES: &[&str] = &[];
 
-type Graph = BTreeMap<String, BTreeSet<String>>;
+/// By node: the nodes that it uses, each with an example for the output.
+type Graph = BTreeMap<String, BTreeMap<String, String>>;
 
 /// The dependencies between the nodes of each folder.
 fn folders() -> BTreeMap<Vec<String>, Graph> {
@@ -38,7 +39,8 @@ fn folders() -> BTreeMap<Vec<String>, Graph> {
         let node = |module: &[String]| module.get(shared).cloned().unwrap_or_else(|| PARENT.to_owned());
         let (user, used) = (node(from), node(&reference.module));
         if user != used && !(user == PARENT && reference.is_reexport) {
-            folders.entry(folder).or_default().entry(user).or_default().insert(used);
+            let example = format!("{}: {}", files[reference.file].path.display(), reference.written);
+            folders.entry(folder).or_default().entry(user).or_default().entry(used).or_insert(example);
         }
     }
     folders
@@ -49,7 +51,7 @@ fn reachable(graph: &Graph, from: &str) -> BTreeSet<String> {
     let mut seen = BTreeSet::new();
     let mut next: Vec<&str> = vec![from];
     while let Some(node) = next.pop() {
-        for used in graph.get(node).into_iter().flatten() {
+        for used in graph.get(node).into_iter().flat_map(BTreeMap::keys) {
             if seen.insert(used.clone()) {
                 next.push(used);
             }
@@ -73,6 +75,11 @@ fn files_of_a_folder_have_no_cycle() {
     let mut found = BTreeSet::new();
     for (folder, graph) in folders() {
         for nodes in cycles(&graph) {
+            for (user, uses) in graph.iter().filter(|(node, _)| nodes.contains(node)) {
+                for (used, example) in uses.iter().filter(|(node, _)| nodes.contains(node)) {
+                    println!("{}: {user} uses {used}, as in {example}", folder.join("/"));
+                }
+            }
             found.insert(format!("{}: {}", folder.join("/"), nodes.join(" ")));
         }
     }
@@ -84,7 +91,7 @@ fn cycle_search_finds_each_set_once() {
     let edges = [("a", "b"), ("b", "a"), ("b", "c"), ("c", "d"), ("d", "c"), ("e", "a")];
     let mut graph = Graph::new();
     for (user, used) in edges {
-        graph.entry(user.to_owned()).or_default().insert(used.to_owned());
+        graph.entry(user.to_owned()).or_default().insert(used.to_owned(), String::new());
     }
     let found: Vec<String> = cycles(&graph).iter().map(|nodes| nodes.join(" ")).collect();
     assert_eq!(found, ["a b", "c d"]);

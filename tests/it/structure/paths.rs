@@ -27,6 +27,8 @@ pub struct Reference {
     pub file: usize,
     /// The module that defines the item.
     pub module: Vec<String>,
+    /// The module that the path names, which may only re-export the item.
+    pub named: Vec<String>,
     /// The path as it is written.
     pub written: String,
     /// Whether it is a re-export (`pub use`).
@@ -39,6 +41,9 @@ pub struct External {
     pub file: usize,
     pub written: String,
 }
+
+/// Imports that are followed from a path to the definition. More occur only where modules import each other's names.
+const MAX_IMPORTS: usize = 8;
 
 /// The names of each module that lead to other modules.
 #[derive(Default)]
@@ -69,16 +74,19 @@ pub fn references(files: &[File]) -> (Vec<Reference>, Vec<External>) {
     for (file, path) in &paths {
         let written = path.segments.join("::");
         let is_reexport = path.import.as_ref().is_some_and(|import| import.is_public);
-        match names.resolve(path, 0) {
-            Some(module) => references.push(Reference { file: *file, module, written, is_reexport }),
-            None => externals.push(External { file: *file, written }),
+        match (names.resolve(path, 0), names.resolve(path, MAX_IMPORTS)) {
+            (Some(module), Some(named)) => {
+                references.push(Reference { file: *file, module, named, written, is_reexport })
+            }
+            _ => externals.push(External { file: *file, written }),
         }
     }
     (references, externals)
 }
 
 impl Names {
-    /// The module that defines the item of a path; `None` if that is another crate's.
+    /// The module that defines the item of a path; `None` for an item of another crate. `depth` is the number of imports
+    /// that were followed to reach this path.
     fn resolve(&self, path: &Path, depth: usize) -> Option<Vec<String>> {
         let mut module = path.within.clone();
         let mut segments = path.segments.iter();
@@ -114,8 +122,7 @@ impl Names {
 
     /// The module that defines a name of this module: another one, if the name is imported there.
     fn definition(&self, module: &[String], name: &str, depth: usize) -> Vec<String> {
-        // Deeper only where two modules import each other's names.
-        if depth < 8 {
+        if depth < MAX_IMPORTS {
             for (imported, path) in self.imports.get(module).into_iter().flatten() {
                 if imported == name
                     && let Some(found) = self.resolve(path, depth + 1)

@@ -1,4 +1,4 @@
-//! A headless Chromium, driven over two pipes by its own protocol: a message is JSON and ends with a zero byte.
+//! A headless Chromium, driven with the DevTools protocol over two pipes. A message is JSON with a zero byte at its end.
 
 use std::{
     collections::VecDeque,
@@ -13,9 +13,9 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The browser's program: beside its usual names, what CI systems call it.
+/// The path of the browser, under its usual names and those of CI systems.
 pub fn browser() -> Option<PathBuf> {
     let named = std::env::var_os("BROWSER").map(PathBuf::from).filter(|path| path.is_file());
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -28,14 +28,14 @@ pub fn browser() -> Option<PathBuf> {
     browser
 }
 
-/// One tab of a browser of its own.
+/// A browser process with one tab.
 pub struct Tab {
     browser: Child,
     to: File,
     from: Receiver<Value>,
     count: u64,
     session: String,
-    /// What came in between.
+    /// Events received so far.
     events: VecDeque<Value>,
 }
 
@@ -83,7 +83,7 @@ impl Tab {
         tab
     }
 
-    /// Calls a method and gives its result.
+    /// Calls a method and returns its result.
     #[track_caller]
     pub fn call(&mut self, method: &str, params: Value) -> Value {
         self.count += 1;
@@ -93,7 +93,7 @@ impl Tab {
         }
         self.to.write_all(format!("{message}\0").as_bytes()).unwrap();
         loop {
-            let mut answer = self.from.recv_timeout(PATIENCE).unwrap_or_else(|e| panic!("{method}: {e}"));
+            let mut answer = self.from.recv_timeout(TIMEOUT).unwrap_or_else(|e| panic!("{method}: {e}"));
             if answer["id"] == self.count {
                 assert!(answer.get("error").is_none(), "{method}: {answer}");
                 return answer["result"].take();
@@ -102,7 +102,7 @@ impl Tab {
         }
     }
 
-    /// What an expression is in the page.
+    /// The value of an expression in the page.
     #[track_caller]
     pub fn value(&mut self, expression: &str) -> Value {
         let mut answer = self
@@ -114,15 +114,15 @@ impl Tab {
     /// Waits until an expression is true.
     #[track_caller]
     pub fn until(&mut self, expression: &str) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while self.value(expression) != true {
             let text = self.value("document.body.innerText");
-            assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {expression}; the page says: {text}");
+            assert!(Instant::now() < deadline, "not within {TIMEOUT:?}: {expression}; the page says: {text}");
             std::thread::sleep(Duration::from_millis(50));
         }
     }
 
-    /// Writes a picture of the whole page.
+    /// Writes a screenshot of the whole page.
     pub fn picture(&mut self, file: &Path, width: u32, dark: bool) {
         let scheme = if dark { "dark" } else { "light" };
         let media = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
@@ -133,7 +133,7 @@ impl Tab {
         std::fs::write(file, STANDARD.decode(shot["data"].as_str().unwrap()).unwrap()).unwrap();
     }
 
-    /// Errors of scripts and on the console so far, and what was blocked.
+    /// Script errors, console errors and blocked requests so far.
     pub fn errors(&self) -> Vec<&Value> {
         let is_error = |event: &&Value| match event["method"].as_str() {
             Some("Runtime.exceptionThrown") => true,
@@ -144,7 +144,7 @@ impl Tab {
         self.events.iter().filter(is_error).collect()
     }
 
-    /// Addresses that were asked for so far.
+    /// Addresses requested so far.
     pub fn requests(&self) -> Vec<&str> {
         let sent = self.events.iter().filter(|event| event["method"] == "Network.requestWillBeSent");
         sent.filter_map(|event| event["params"]["request"]["url"].as_str()).collect()

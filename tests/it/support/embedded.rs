@@ -7,9 +7,9 @@ mod built {
         hatchet::system::Handshake,
     };
 
-    /// An engine of one case, on a port that the system chose: in memory, or with `HATCHET_TEST_TARGET=durable` on a
-    /// folder of its own. It ends with the case.
-    pub struct Embedded(Engine, #[expect(dead_code, reason = "it goes with the engine")] Option<tempfile::TempDir>);
+    /// The engine of one test on a free port: in memory, or with `HATCHET_TEST_TARGET=durable` in a temporary folder. It
+    /// stops when dropped.
+    pub struct Embedded(Engine, #[expect(dead_code, reason = "dropped with the engine")] Option<tempfile::TempDir>);
 
     impl Embedded {
         pub async fn start() -> Self {
@@ -24,8 +24,8 @@ mod built {
             Self(Engine::start(options).await.unwrap(), folder)
         }
 
-        /// An engine that gives a silent worker up in a case's time.
-        pub async fn impatient() -> Self {
+        /// An engine that detects a lost worker within the duration of a test.
+        pub async fn with_short_lease() -> Self {
             Self::with(Timings { worker_dead: std::time::Duration::from_secs(7), ..Timings::default() }).await
         }
 
@@ -48,7 +48,7 @@ mod built {
             panic!("{ABSENT}")
         }
 
-        pub async fn impatient() -> Self {
+        pub async fn with_short_lease() -> Self {
             panic!("{ABSENT}")
         }
 

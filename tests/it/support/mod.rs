@@ -1,43 +1,43 @@
-//! What the cases share: the engine under test, a raw worker, streams that are read with patience.
+//! Fixtures of the tests: the engine under test, a worker made of gRPC stubs, stream readers, waits.
 
 #[cfg(unix)]
 mod browser;
 mod embedded;
-mod feed;
-mod flow;
-mod page;
-mod patience;
+mod http;
 mod rest;
+mod stream_reader;
 mod target;
+mod wait;
 mod worker;
+mod workflow;
 
 #[cfg(unix)]
 pub use browser::{Tab, browser};
 pub use embedded::Embedded;
-pub use feed::Feed;
-pub use flow::{Flow, only_task};
-pub use page::{page, page_as};
-pub use patience::{PATIENCE, eventually, in_time, until};
+pub use http::{page, page_as};
 pub use rest::Rest;
+pub use stream_reader::StreamReader;
 pub use target::{Dispatcher, Link, Target};
-pub use worker::{Bystander, RawWorker};
+pub use wait::{TIMEOUT, eventually, until, within_timeout};
+pub use worker::{ControlWorker, RawWorker};
+pub use workflow::{Workflow, only_task};
 
 use hatchet_quickstart::hatchet::{client::RunSummary, task::Stub};
 
-/// Asserts that a call was refused with this code, and that the message holds this text.
+/// Asserts that a call failed with this code, and that its message contains this text.
 #[track_caller]
-pub fn refused<T: std::fmt::Debug>(answer: Result<T, tonic::Status>, code: tonic::Code, text: &str) {
-    let status = answer.expect_err("the call was not refused");
+pub fn assert_rejected<T: std::fmt::Debug>(answer: Result<T, tonic::Status>, code: tonic::Code, text: &str) {
+    let status = answer.expect_err("the call succeeded");
     assert_eq!(status.code(), code, "{status:?}");
-    assert!(status.message().contains(text), "`{}` does not hold `{text}`", status.message());
+    assert!(status.message().contains(text), "`{}` does not contain `{text}`", status.message());
 }
 
-/// A port of the loopback that was free a moment ago, for a program that is to be told one.
+/// A loopback port that was free a moment ago, for a program that cannot choose one itself.
 pub fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap().port()
 }
 
-/// All runs that the engine lists over REST.
+/// All runs in the engine's list over REST.
 pub async fn all_runs(client: &hatchet_quickstart::hatchet::client::Client) -> Vec<RunSummary> {
     let mut pages = client.rest().unwrap().runs(std::time::UNIX_EPOCH, &[], &[]);
     let mut all = Vec::new();

@@ -1,4 +1,4 @@
-//! The REST part of an engine, in a few calls.
+//! A client for the REST API of an engine.
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
@@ -32,7 +32,7 @@ impl Rest {
         &self.base
     }
 
-    /// The status and the body; a body that is not JSON is given as null.
+    /// Returns status and body; a body that is not JSON becomes null.
     async fn call(&self, method: Method, path: &str, body: Option<Value>) -> (u16, Value) {
         let request = Request::builder()
             .method(method)
@@ -62,7 +62,8 @@ impl Rest {
         self.call(Method::PATCH, path, Some(body)).await
     }
 
-    /// Asks until the answer is a 200 that satisfies `good`: a real engine's REST store lags behind.
+    /// Repeats a request until its status is 200 and its body satisfies `good`: the REST store of a real engine is updated
+    /// with a delay.
     pub async fn get_until(&self, path: &str, what: &str, good: impl Fn(&Value) -> bool) -> Value {
         eventually(what, async || {
             let (status, body) = self.get(path).await;

@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 use super::{Rest, embedded::Embedded};
 
-/// Puts the value of the `authorization` header on each call, if there is one.
+/// Adds the `authorization` header to each call, if it has a value.
 #[derive(Clone)]
 pub struct Bearer(Option<MetadataValue<Ascii>>);
 
@@ -52,8 +52,8 @@ pub struct Target {
 }
 
 impl Target {
-    /// The embedded engine, started for this case, with `HATCHET_TEST_TARGET=durable` on a folder; or the engine that the environment names, when
-    /// `HATCHET_TEST_TARGET=real` says so too.
+    /// The embedded engine, started for this test, with `HATCHET_TEST_TARGET=durable` in a folder. With
+    /// `HATCHET_TEST_TARGET=real` the engine that the environment names.
     pub async fn start() -> Self {
         match std::env::var("HATCHET_TEST_TARGET").as_deref() {
             Ok("real") => Self::connect(&real(), None),
@@ -62,8 +62,8 @@ impl Target {
         }
     }
 
-    /// The target of a case whose tasks fail. On a real engine there is one such case at a time: failures that it
-    /// handles in one batch share their `retries` (v0.101), so cases at once would get attempts that they must not.
+    /// The target of a test whose tasks fail. On a real engine only one such test runs at a time: failures in one batch
+    /// share their `retries` there (v0.101), so concurrent tests would see additional attempts.
     pub async fn for_failures() -> Self {
         static ONE: Mutex<()> = Mutex::const_new(());
         let mut target = Self::start().await;
@@ -78,7 +78,7 @@ impl Target {
         Self::connect(&at, Some(engine))
     }
 
-    /// An engine that runs already, in the clear.
+    /// A running engine without TLS.
     #[cfg(feature = "durable")]
     pub fn at(at: &Handshake) -> Self {
         Self::connect_by("http", at, None)
@@ -117,12 +117,12 @@ impl Target {
         self.embedded.is_some()
     }
 
-    /// Where the engine of this case is.
+    /// The address of this test's engine.
     pub fn embedded_address(&self) -> std::net::SocketAddr {
         self.endpoint.uri().authority().unwrap().as_str().parse().unwrap()
     }
 
-    /// A name that no other case has.
+    /// A name that is unique to this test.
     pub fn name(&self, base: &str) -> String {
         format!("{}-{base}", self.namespace)
     }
@@ -131,13 +131,13 @@ impl Target {
         self.endpoint.clone()
     }
 
-    /// A transport with this `authorization` header, or none.
+    /// A transport with this `authorization` header, or without one.
     pub fn link_as(&self, authorization: Option<&str>) -> Link {
         let bearer = Bearer(authorization.map(|value| value.parse().unwrap()));
         InterceptedService::new(self.channel.clone(), bearer)
     }
 
-    /// An authorized transport over a connection of its own.
+    /// An authenticated transport over the given connection.
     pub fn link_over(&self, channel: Channel) -> Link {
         InterceptedService::new(channel, Bearer(Some(self.authorization().parse().unwrap())))
     }

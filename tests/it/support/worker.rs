@@ -1,4 +1,4 @@
-//! A worker made of stubs.
+//! A worker made of gRPC stubs.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -12,21 +12,21 @@ use hatchet_quickstart::hatchet::wire::{
 use tokio::task::JoinHandle;
 use tonic::{Code, Status};
 
-use super::{Dispatcher, Feed, Flow, Link, Target};
+use super::{Dispatcher, Link, StreamReader, Target, Workflow};
 
-/// The interval of all SDKs; an engine stops assigning 5 s after the last heartbeat.
+/// The interval of all SDKs. An engine stops assigning 5 s after the last heartbeat.
 const HEARTBEAT: Duration = Duration::from_secs(4);
 
 pub struct RawWorker {
     pub id: String,
     pub name: String,
     dispatcher: Dispatcher,
-    actions: Option<Feed<AssignedAction>>,
+    actions: Option<StreamReader<AssignedAction>>,
     heartbeats: Option<JoinHandle<()>>,
 }
 
 impl RawWorker {
-    /// Registers; does not listen yet.
+    /// Registers a worker that does not listen yet.
     pub async fn register(target: &Target, base: &str, actions: &[&str], slots: &[(&str, i32)]) -> Self {
         Self::register_over(target.dispatcher(), target.name(base), actions, slots).await
     }
@@ -47,32 +47,32 @@ impl RawWorker {
         Self { id: registered.worker_id, name: registered.worker_name, dispatcher, actions: None, heartbeats: None }
     }
 
-    /// A worker for one workflow, listening.
-    pub async fn start(target: &Target, flow: &Flow, slots: i32) -> Self {
-        let mut worker = Self::register(target, "worker", &[&flow.action], &[("default", slots)]).await;
+    /// Starts a listening worker for one workflow.
+    pub async fn start(target: &Target, workflow: &Workflow, slots: i32) -> Self {
+        let mut worker = Self::register(target, "worker", &[&workflow.action], &[("default", slots)]).await;
         worker.listen();
         worker
     }
 
     /// The same, over a connection of its own.
-    pub async fn start_over(target: &Target, link: Link, flow: &Flow, slots: i32) -> Self {
+    pub async fn start_over(target: &Target, link: Link, workflow: &Workflow, slots: i32) -> Self {
         let dispatcher = Dispatcher::new(link);
         let slots = [("default", slots)];
-        let mut worker = Self::register_over(dispatcher, target.name("worker"), &[&flow.action], &slots).await;
+        let mut worker = Self::register_over(dispatcher, target.name("worker"), &[&workflow.action], &slots).await;
         worker.listen();
         worker
     }
 
-    /// Opens the stream of actions and starts to heartbeat. A stream that was open is closed.
+    /// Opens the stream of assignments and starts heartbeats. Closes a previous stream.
     pub fn listen(&mut self) {
         self.stop_listening();
         let (mut dispatcher, worker_id) = (self.dispatcher.clone(), self.id.clone());
         let request = WorkerListenRequest { worker_id };
-        self.actions = Some(Feed::open("an action", async move { dispatcher.listen_v2(request).await }));
+        self.actions = Some(StreamReader::open("an action", async move { dispatcher.listen_v2(request).await }));
         self.resume_heartbeats();
     }
 
-    /// Heartbeats as the SDKs do.
+    /// Sends heartbeats at the interval of the SDKs.
     pub fn resume_heartbeats(&mut self) {
         self.stop_heartbeats();
         let (mut dispatcher, worker_id) = (self.dispatcher.clone(), self.id.clone());
@@ -80,19 +80,19 @@ impl RawWorker {
             loop {
                 let request = HeartbeatRequest { worker_id: worker_id.clone(), heartbeat_at: Some(timestamp_now()) };
                 let refused = dispatcher.heartbeat(request).await.is_err();
-                // A first heartbeat can overtake the call that opens the stream.
+                // The first heartbeat may arrive before the call that opens the stream.
                 tokio::time::sleep(if refused { HEARTBEAT / 20 } else { HEARTBEAT }).await;
             }
         }));
     }
 
-    /// Closes the stream and stops to heartbeat, as a worker that lost its connection.
+    /// Closes the stream and stops heartbeats, like a worker that has lost its connection.
     pub fn stop_listening(&mut self) {
         self.actions = None;
         self.stop_heartbeats();
     }
 
-    /// The stream stays open.
+    /// Stops heartbeats; the stream stays open.
     pub fn stop_heartbeats(&mut self) {
         if let Some(heartbeats) = self.heartbeats.take() {
             heartbeats.abort();
@@ -122,12 +122,12 @@ impl RawWorker {
         action
     }
 
-    /// An action that is here already, if any.
+    /// An action that has already arrived, if any.
     pub fn waiting_action(&mut self) -> Option<AssignedAction> {
         self.actions.as_mut().expect("the worker listens").waiting().map(Result::unwrap)
     }
 
-    /// An event as the SDKs send it.
+    /// An event with the fields that the SDKs set.
     pub fn event(&self, action: &AssignedAction, kind: StepActionEventType, payload: &str) -> StepActionEvent {
         StepActionEvent {
             worker_id: self.id.clone(),
@@ -171,11 +171,11 @@ impl RawWorker {
         self.dispatcher.unsubscribe(request).await.map(|_| ())
     }
 
-    /// Leaves in order. A worker that was dropped by a failing case leaves by its connection's end.
+    /// Unsubscribes and closes the stream. When a failing test drops a worker, only its connection closes.
     pub async fn close(mut self) {
         self.stop_heartbeats();
         match self.unsubscribe().await {
-            // A worker whose stream is closed is not known to the dispatcher any more.
+            // The dispatcher no longer has a worker whose stream is closed.
             Ok(()) => {}
             Err(status) if status.code() == Code::NotFound => {}
             Err(status) => panic!("{status:?}"),
@@ -190,26 +190,26 @@ impl Drop for RawWorker {
     }
 }
 
-/// A worker and a workflow beside those of the case, by which a case sees that the engine went on.
+/// A second worker and workflow, which show that the engine has processed earlier work.
 ///
-/// What must not happen has no state to wait for. A case lets a few runs of the bystander pass instead: they take the
-/// way that the forbidden thing would have taken, after it.
-pub struct Bystander {
-    flow: Flow,
+/// The absence of an assignment has no state to wait for. A test completes a few runs of the control worker instead: the
+/// engine would have sent the forbidden assignment before them.
+pub struct ControlWorker {
+    workflow: Workflow,
     worker: RawWorker,
 }
 
-impl Bystander {
+impl ControlWorker {
     pub async fn start(target: &Target) -> Self {
-        let flow = target.flow("bystander").await;
-        let worker = RawWorker::start(target, &flow, 1).await;
-        Self { flow, worker }
+        let workflow = target.workflow("control").await;
+        let worker = RawWorker::start(target, &workflow, 1).await;
+        Self { workflow, worker }
     }
 
-    /// Lets three runs pass from trigger to end.
-    pub async fn pass(&mut self, target: &Target) {
+    /// Triggers three runs and completes them.
+    pub async fn complete_runs(&mut self, target: &Target) {
         for _ in 0..3 {
-            let run = target.trigger(&self.flow, serde_json::json!({})).await;
+            let run = target.trigger(&self.workflow, serde_json::json!({})).await;
             let action = self.worker.next_start().await;
             self.worker.complete(&action, "{}").await;
             target.done(&run).await;

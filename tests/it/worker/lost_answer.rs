@@ -59,11 +59,11 @@ impl Case {
         runs: usize,
         trigger: impl Future<Output = T> + Send + 'static,
     ) -> T {
-        self.proxy.deaf_client();
+        self.proxy.drop_received();
         let trigger = AbortOnDropHandle::new(tokio::spawn(trigger));
         eventually("the engine has accepted the runs", async || (self.listed().await.len() >= runs).then_some(()))
             .await;
-        self.proxy.heal();
+        self.proxy.restore();
         self.proxy.reset();
         within("the trigger returns", trigger).await.unwrap()
     }
@@ -114,7 +114,7 @@ async fn run_that_is_not_listed_is_unconfirmed() {
     config.host_port = proxy.address.to_string();
     let (client, id) = (Client::new(config).unwrap(), TriggerId::random());
     client.engine_version().await.unwrap();
-    proxy.deaf_client();
+    proxy.drop_received();
     let trigger = tokio::spawn(async move { client.run_no_wait(&named("echo"), &json!({})).trigger_id(id).await });
     fake.until("the run is triggered", |script| script.triggers.first().map(drop)).await;
     proxy.reset();

@@ -286,7 +286,7 @@ async fn forgotten_run_is_lost() {
     fake.script(|script| script.runs.clear());
     for waited in [waited, among_many] {
         let error = within("the wait returns", waited).await.unwrap().unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Lost);
+        assert_eq!(error.kind(), ErrorKind::RunLost);
         assert!(error.to_string().contains("which it knew before"), "{error}");
     }
 }

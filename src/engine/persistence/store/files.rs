@@ -8,8 +8,8 @@ use std::{
 };
 
 use crate::{
-    engine::file_id::Place,
-    hatchet::system::{LOCK_FILE, private_file},
+    engine::file_id::{FileId, LOCK_FILE},
+    hatchet::system::private_file,
 };
 
 /// What SQLite writes beside the file, in its mode.
@@ -17,10 +17,10 @@ const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
 
 /// Files that have to stay where they are while the engine writes: the database, and the lock beside it, if there is
 /// one. Who removes the lock lets a second engine at the file; what is written into a file without a name is lost.
-pub(crate) fn places(database: &Path) -> io::Result<Vec<Place>> {
+pub(crate) fn places(database: &Path) -> io::Result<Vec<FileId>> {
     let lock = database.with_file_name(LOCK_FILE);
-    let mut places = vec![Place::of(database.to_owned(), &fs::metadata(database)?)];
-    places.extend(fs::metadata(&lock).map(|metadata| Place::of(lock, &metadata)));
+    let mut places = vec![FileId::new(database.to_owned(), &fs::metadata(database)?)];
+    places.extend(fs::metadata(&lock).map(|metadata| FileId::new(lock, &metadata)));
     Ok(places)
 }
 

@@ -23,7 +23,7 @@ use tokio::sync::oneshot;
 pub(crate) use self::error::{OpenError, WriteError, advice};
 use self::{files::LastWrite, row_batch::Parcel, sqlite::Database};
 use crate::engine::{
-    file_id::Place,
+    file_id::FileId,
     persistence::row::{Batch, Damaged, Found, Table},
 };
 
@@ -138,7 +138,7 @@ impl Drop for Store {
     }
 }
 
-fn work(mut database: Database, path: &Path, places: &[Place], jobs: &Receiver<Job>) {
+fn work(mut database: Database, path: &Path, places: &[FileId], jobs: &Receiver<Job>) {
     let mut last_write = LastWrite::of(path);
     let mut is_tidy = true;
     loop {
@@ -164,12 +164,12 @@ fn run(
     Job { mut batch, done }: Job,
     database: &mut Database,
     path: &Path,
-    places: &[Place],
+    places: &[FileId],
     last_write: &mut LastWrite,
 ) {
     // One behind the other in the file.
     batch.sort_by(|a, b| a.place().cmp(&b.place()));
-    let interference = match places.iter().find_map(Place::left) {
+    let interference = match places.iter().find_map(FileId::lost_path) {
         Some(path) => Some(WriteError::left(path)),
         None => (LastWrite::of(path) != *last_write).then(|| WriteError::changed(path)),
     };

@@ -52,7 +52,7 @@ impl World {
         Self {
             state: State::new(
                 Timings::default(),
-                Retention { count: finished, ..EngineOptions::default().keep() },
+                Retention { count: finished, ..EngineOptions::default().retention() },
                 ids,
             ),
             now: ClockReading {

@@ -21,7 +21,7 @@ pub use self::{
 use super::{
     config::{ClientConfig, ServerUrl},
     connection::{Connection, USER_AGENT},
-    error::{ClientError, ErrorKind, distrust},
+    error::{ClientError, ErrorKind, untrusted_certificate},
     transport::{ConnectError, Dialer, HttpError, Protocol, SharedTls, exchange, root_cause},
 };
 use crate::hatchet::wire::{RunId, RunStatus, TenantId, WorkerId};
@@ -193,7 +193,7 @@ fn failed(what: &str, error: &HttpError) -> ClientError {
         HttpError::TooLarge => (ErrorKind::Engine, format!("{error}: {check}")),
         // What to do is in it.
         HttpError::Connect(ConnectError::Proxy(why)) => (ErrorKind::Unreachable, why.clone()),
-        HttpError::Connect(_) | HttpError::Broken(_) => match distrust(error) {
+        HttpError::Connect(_) | HttpError::Broken(_) => match untrusted_certificate(error) {
             Some(why) => (ErrorKind::Tls, why),
             None => (ErrorKind::Unreachable, format!("{}: {check}", root_cause(error))),
         },

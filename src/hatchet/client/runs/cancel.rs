@@ -7,7 +7,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use crate::hatchet::{
     client::{
         Client, ClientError, ErrorKind, RunRef,
-        retry::{if_temporary, retrying},
+        retry::{retry, when_temporary},
     },
     wire::{RunId, RunStatus, proto::v1},
 };
@@ -28,7 +28,7 @@ impl<O> RunRef<O> {
         let call = format!("replay run {}", self.id());
         let request = v1::ReplayTasksRequest { external_ids: vec![self.id().to_string()], filter: None };
         let answer = self.client().connection().admin().replay_tasks(request).await;
-        let answer = answer.map_err(|status| self.client().connection().failed(&call, status))?;
+        let answer = answer.map_err(|status| self.client().connection().call_error(&call, status))?;
         Ok(!answer.into_inner().replayed_tasks.is_empty())
     }
 }
@@ -91,11 +91,11 @@ impl Client {
     }
 
     async fn cancel_all(&self, runs: &[RunId], call: &str) -> Result<(), ClientError> {
-        retrying(if_temporary, || {
+        retry(when_temporary, || {
             let external_ids = runs.iter().map(RunId::to_string).collect();
             let request = v1::CancelTasksRequest { external_ids, filter: None };
             let mut stub = self.connection().admin();
-            async move { stub.cancel_tasks(request).await.map_err(|status| self.connection().failed(call, status)) }
+            async move { stub.cancel_tasks(request).await.map_err(|status| self.connection().call_error(call, status)) }
         })
         .await?;
         Ok(())

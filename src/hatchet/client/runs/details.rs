@@ -8,8 +8,8 @@ use tonic::Request;
 use crate::hatchet::{
     client::{
         ClientError, ErrorKind, RunRef,
-        patience::within,
-        retry::{Waits, if_temporary, retrying},
+        call_deadline::with_timeout,
+        retry::{Backoff, retry, when_temporary},
     },
     wire::{RunStatus, proto::v1},
 };
@@ -50,14 +50,14 @@ impl<O> RunRef<O> {
     /// triggered here after 10 s.
     pub async fn details(&self) -> Result<RunDetails, ClientError> {
         let begun = Instant::now();
-        let mut waits = Waits::new(Duration::from_millis(100), Duration::from_millis(500));
+        let mut waits = Backoff::new(Duration::from_millis(100), Duration::from_millis(500));
         loop {
-            match retrying(if_temporary, || self.look(Request::new(self.question()))).await {
+            match retry(when_temporary, || self.look(Request::new(self.question()))).await {
                 Err(error) if error.kind() == ErrorKind::NotFound && !self.was_seen() => {
                     if begun.elapsed() >= self.unknown_timeout() {
                         return Err(self.unknown());
                     }
-                    sleep(waits.again()).await;
+                    sleep(waits.next_delay()).await;
                 }
                 answer => return answer,
             }
@@ -66,7 +66,7 @@ impl<O> RunRef<O> {
 
     /// Asks once, and waits no longer than this without a sign of life.
     pub(crate) async fn details_within(&self, limit: Duration) -> Result<RunDetails, ClientError> {
-        self.look(within(limit, self.question())).await
+        self.look(with_timeout(limit, self.question())).await
     }
 
     fn question(&self) -> v1::GetRunDetailsRequest {

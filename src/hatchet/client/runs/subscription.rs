@@ -13,7 +13,7 @@ use tokio::{
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::hatchet::{
-    client::{ClientError, Connection, connection::messages, pulse::Pulse, retry::Waits},
+    client::{ClientError, Connection, connection::response_messages, pulse::Pulse, retry::Backoff},
     wire::{
         RunId,
         proto::{SubscribeToWorkflowRunsRequest, WorkflowRunEvent},
@@ -35,7 +35,7 @@ pub(super) struct Subscription {
     session: Option<Session>,
     pulse: Pulse,
     open_at: Option<Instant>,
-    waits: Waits,
+    waits: Backoff,
     trouble: Option<ClientError>,
 }
 
@@ -60,7 +60,7 @@ impl Subscription {
             to_ask: VecDeque::new(),
             session: None,
             open_at: None,
-            waits: Waits::new(SOONEST, SLOWEST),
+            waits: Backoff::new(SOONEST, SLOWEST),
             trouble: None,
         }
     }
@@ -126,7 +126,7 @@ impl Subscription {
                 }
                 Moved::Told(Ok(Some(event))) => {
                     self.pulse.lives();
-                    self.waits.start_over();
+                    self.waits.reset();
                     self.trouble = None;
                     if let Ok(run) = event.workflow_run_id.parse()
                         && self.open.remove(&run)
@@ -149,9 +149,9 @@ impl Subscription {
     fn broke(&mut self, status: Option<tonic::Status>) {
         tracing::debug!(?status, "the subscription to results broke");
         self.session = None;
-        self.open_at = Some(Instant::now() + self.waits.again());
+        self.open_at = Some(Instant::now() + self.waits.next_delay());
         if let Some(status) = status {
-            self.trouble = Some(self.connection.failed("wait for runs to end", status));
+            self.trouble = Some(self.connection.call_error("wait for runs to end", status));
         }
     }
 }
@@ -168,10 +168,11 @@ enum Moved {
 
 impl Session {
     fn open(connection: &Connection) -> Self {
-        let given_up = connection.renewed().boxed();
+        let given_up = connection.replaced().boxed();
         let (ask, asked) = mpsc::channel(ASKING);
         let mut stub = connection.dispatcher();
-        let answers = messages(async move { stub.subscribe_to_workflow_runs(ReceiverStream::new(asked)).await });
+        let answers =
+            response_messages(async move { stub.subscribe_to_workflow_runs(ReceiverStream::new(asked)).await });
         Self { ask, answers, given_up }
     }
 }

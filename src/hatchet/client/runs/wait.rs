@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 
 use super::RunDetails;
 use crate::hatchet::{
-    client::{ClientError, ErrorKind, RunError, RunFailure, RunRef, retry::Waits},
+    client::{ClientError, ErrorKind, RunError, RunFailure, RunRef, retry::Backoff},
     wire::{RunId, RunStatus, proto},
 };
 
@@ -48,9 +48,12 @@ impl RunOutcome {
         match self.status {
             RunStatus::Completed => {
                 let mut reader = serde_json::Deserializer::from_str(self.output.as_deref().unwrap_or("{}"));
-                serde_path_to_error::deserialize(&mut reader).map_err(|e| RunError::Output {
-                    run: self.run,
-                    reason: format!("field `{}`: {}", e.path(), e.inner()),
+                serde_path_to_error::deserialize(&mut reader).map_err(|e| {
+                    let reason = match e.path().to_string().as_str() {
+                        "." => e.inner().to_string(),
+                        path => format!("field `{path}`: {}", e.inner()),
+                    };
+                    RunError::Output { run: self.run, reason }
                 })
             }
             RunStatus::Cancelled => Err(RunError::Cancelled { run: self.run, reason: self.error.clone() }),
@@ -102,7 +105,7 @@ impl<O> RunRef<O> {
     /// Waits until the run has ended, and says how.
     ///
     /// Ends with [`ErrorKind::NotFound`] where the engine does not know the run for 10 s (2 s for an id from
-    /// [`super::Client::run`], [`ErrorKind::Lost`] where it knew the run before), with [`ErrorKind::Unreachable`] where it
+    /// [`super::Client::run`], [`ErrorKind::RunLost`] where it knew the run before), with [`ErrorKind::Unreachable`] where it
     /// does not answer for 5 minutes, with what it answers last where that is failures for as long, and at once where the
     /// token is refused. An engine that asks to slow down is waited for however long it does.
     pub async fn outcome(&self) -> Result<RunOutcome, ClientError> {
@@ -127,17 +130,17 @@ impl<O> RunRef<O> {
     /// Asks for the details, ever slower, until they are final.
     async fn poll(&self, first: Duration, pace: Pace) -> Result<RunOutcome, ClientError> {
         let results = self.client().results();
-        let mut waits = Waits::new(first, POLL_SLOWEST);
+        let mut waits = Backoff::new(first, POLL_SLOWEST);
         let (mut unknown_since, mut heard) = (None, Instant::now());
         let mut limit = POLL_TIMEOUT;
         let connection = self.client().connection();
         if pace == Pace::Unsure {
-            results.quiet(&mut waits, connection.renewed()).await;
+            results.quiet(&mut waits, connection.replaced()).await;
         }
         loop {
-            let left = connection.renewed();
+            let left = connection.replaced();
             let permit = results.poll_permit().await;
-            let arrived = connection.arrived();
+            let arrived = connection.bytes_received();
             let answer = self.details_within(limit).await;
             drop(permit);
             match answer {
@@ -152,13 +155,13 @@ impl<O> RunRef<O> {
                     if unknown_since.get_or_insert(heard).elapsed() > self.unknown_timeout() {
                         return Err(self.unknown());
                     }
-                    waits.start_over();
+                    waits.reset();
                 }
                 Err(error) if error.is_temporary() => {
                     if error.kind() == ErrorKind::TimedOut {
                         limit = (limit * 2).min(LONGEST_POLL_TIMEOUT);
                         // It may be dead and look alive.
-                        if connection.arrived() == arrived {
+                        if connection.bytes_received() == arrived {
                             connection.renew();
                         }
                     }
@@ -172,7 +175,7 @@ impl<O> RunRef<O> {
                 Err(error) => return Err(error),
             }
             match pace {
-                Pace::Ended => sleep(waits.again()).await,
+                Pace::Ended => sleep(waits.next_delay()).await,
                 Pace::Unsure => results.quiet(&mut waits, left).await,
             }
         }

@@ -18,7 +18,7 @@ use super::{
     wait::{POLL_FIRST, POLL_SLOWEST},
 };
 use crate::hatchet::{
-    client::{Connection, retry::Waits},
+    client::{Connection, retry::Backoff},
     wire::{RunId, proto::WorkflowRunEvent},
 };
 
@@ -56,15 +56,15 @@ impl Results {
     /// Waits until a poll is due: by `waits`, and not while the subscription tells of ends, since it will tell of this
     /// one as well. A poll is put off for [`POLL_SLOWEST`] in all, as a single end may get lost; and it is due soon when
     /// the connection was `left`, over which one may have got lost.
-    pub(super) async fn quiet(&self, waits: &mut Waits, left: impl Future<Output = ()>) {
+    pub(super) async fn quiet(&self, waits: &mut Backoff, left: impl Future<Output = ()>) {
         let latest = Instant::now() + POLL_SLOWEST;
         let mut left = pin!(left.fuse());
         loop {
-            let wait = waits.again();
+            let wait = waits.next_delay();
             tokio::select! {
                 biased;
                 () = &mut left => {
-                    waits.start_over();
+                    waits.reset();
                     continue;
                 }
                 () = sleep_until((Instant::now() + wait).min(latest)) => {}

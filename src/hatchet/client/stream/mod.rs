@@ -11,7 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use self::{ordered::InOrder, reorder::ChunkOrder};
 use crate::hatchet::{
-    client::{Client, ClientError, connection::messages, retry::Waits},
+    client::{Client, ClientError, connection::response_messages, retry::Backoff},
     wire::{RunId, proto},
 };
 
@@ -127,7 +127,7 @@ async fn pump(
     opened: tokio::sync::oneshot::Sender<()>,
 ) {
     let mut opened = Some(opened);
-    let mut waits = Waits::new(Duration::from_millis(100), Duration::from_secs(2));
+    let mut waits = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
     let mut order = ChunkOrder::default();
     loop {
         let request = match &selector {
@@ -141,7 +141,7 @@ async fn pump(
             },
         };
         let mut stub = client.connection().dispatcher();
-        let mut wire = messages(async move { stub.subscribe_to_workflow_events(request).await });
+        let mut wire = response_messages(async move { stub.subscribe_to_workflow_events(request).await });
         if let Some(opened) = opened.take() {
             // Polled first, so that the subscription leaves first.
             let mut first = None;
@@ -169,8 +169,8 @@ async fn pump(
                 None => return,
             }
         };
-        let wait = waits.after(since.elapsed(), GOOD);
-        let error = client.connection().failed("stream the run's events", broken);
+        let wait = waits.next_delay_after(since.elapsed(), GOOD);
+        let error = client.connection().call_error("stream the run's events", broken);
         if !error.is_temporary() {
             let _ = sender.send(Err(error)).await;
             return;

@@ -18,7 +18,7 @@ use super::{Item, Mark, TriggerOptions, collision, refused, run_id};
 use crate::hatchet::{
     client::{
         Client, ClientError, ErrorKind, RunRef,
-        retry::{if_not_done, if_temporary, retrying},
+        retry::{retry, when_not_executed, when_temporary},
     },
     wire::{
         RunId, TriggerId,
@@ -125,7 +125,7 @@ impl Client {
     /// One call, and where it is refused what each of its items is refused for.
     async fn bulk_call(&self, name: &str, items: Vec<Item>, lost: Lost) -> Vec<(usize, BulkItem)> {
         let call = format!("trigger {name}");
-        if let Err(error) = retrying(if_not_done, || self.connection().reach(&call)).await {
+        if let Err(error) = retry(when_not_executed, || self.connection().ensure_reachable(&call)).await {
             return items.into_iter().map(|item| (item.index, Err(error.clone()))).collect();
         }
         let mut settled = Vec::with_capacity(items.len());
@@ -147,7 +147,7 @@ impl Client {
             calls += 1;
             if let Some(collision) = error.status().and_then(collision::bulk) {
                 settled.extend(self.settle_collision(name, items, &collision).await);
-            } else if lost == Lost::Recover && error.answer_was_lost() {
+            } else if lost == Lost::Recover && error.is_response_lost() {
                 settled.extend(self.recover(items, begun, &error).await);
             } else if matches!(error.kind(), ErrorKind::Invalid | ErrorKind::TooLarge)
                 && items.len() > 1
@@ -166,7 +166,7 @@ impl Client {
 
     async fn send(&self, name: &str, items: &[Item]) -> Result<Vec<String>, ClientError> {
         let call = format!("trigger {} run{} of {name}", items.len(), if items.len() == 1 { "" } else { "s" });
-        let answer = retrying(if_not_done, || {
+        let answer = retry(when_not_executed, || {
             let mut stub = self.connection().workflows();
             let workflows = items.iter().map(|item| item.request.clone()).collect();
             let call = &call;
@@ -196,7 +196,7 @@ impl Client {
                 let _permit = self.singles().acquire().await;
                 // Items with keys may be sent twice: the second time they are duplicates of themselves.
                 let unanswered = AtomicBool::new(false);
-                let answer = retrying(if_temporary, || {
+                let answer = retry(when_temporary, || {
                     let (mut stub, request) = (self.connection().workflows(), request.clone());
                     let unanswered = &unanswered;
                     async move {

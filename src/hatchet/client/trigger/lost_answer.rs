@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{CALL_KEY, Item, TRIGGER_KEY, bulk::BulkItem};
 use crate::hatchet::{
-    client::{Client, ClientError, ErrorKind, RestClient, RunRef, RunSummary, retry::Waits},
+    client::{Client, ClientError, ErrorKind, RestClient, RunRef, RunSummary, retry::Backoff},
     wire::{RunId, TriggerId, format_duration},
 };
 
@@ -98,7 +98,7 @@ impl Client {
             return Err(ClientError::new(ErrorKind::Config, message));
         };
         let begun = Instant::now();
-        let mut waits = Waits::new(Duration::from_millis(100), Duration::from_secs(1));
+        let mut waits = Backoff::new(Duration::from_millis(100), Duration::from_secs(1));
         // The most rows that were seen, and until when there may be more.
         let mut last: Option<(usize, Instant)> = None;
         loop {
@@ -124,7 +124,7 @@ impl Client {
                     // An engine that was away may need its time once more.
                     last = None;
                     // Another search may have followed it already.
-                    self.connection().follow();
+                    self.connection().follow_engine();
                     let now = self.config();
                     let moved = now.host_port != asked.host_port || now.token.expose() != asked.token.expose();
                     if !(moved || error.is_temporary()) || begun.elapsed() >= AWAY {
@@ -132,7 +132,7 @@ impl Client {
                     }
                 }
             }
-            sleep(waits.again()).await;
+            sleep(waits.next_delay()).await;
         }
     }
 }

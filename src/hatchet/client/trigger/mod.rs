@@ -10,12 +10,11 @@ use prost::Message as _;
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
 use serde_json::{Map, Value};
 
-pub(crate) use self::bulk::BulkItem;
 pub(super) use self::bulk::SINGLE_CALLS;
 use crate::hatchet::{
     client::{
         Client, ClientError, Connection, ErrorKind, RunRef,
-        retry::{if_not_done, retrying},
+        retry::{retry, when_not_executed},
     },
     task::Priority,
     wire::{RunId, TriggerId, check_object, proto::v1},
@@ -80,9 +79,9 @@ impl Client {
         let trigger = options.trigger_id.unwrap_or_else(TriggerId::random);
         let item = self.item(name, input, options, 0, Mark { trigger, call: None })?;
         let call = format!("trigger {name}");
-        retrying(if_not_done, || self.connection().reach(&call)).await?;
+        retry(when_not_executed, || self.connection().ensure_reachable(&call)).await?;
         let begun = SystemTime::now();
-        let answer = retrying(if_not_done, || {
+        let answer = retry(when_not_executed, || {
             let (mut stub, request) = (self.connection().workflows(), item.request.clone());
             let call = &call;
             async move {
@@ -92,7 +91,7 @@ impl Client {
         .await;
         match answer {
             Ok(answer) => Ok(RunRef::triggered(self.clone(), run_id(&answer.into_inner().workflow_run_id)?)),
-            Err(error) if error.answer_was_lost() => {
+            Err(error) if error.is_response_lost() => {
                 let mut recovered = self.recover(vec![item], begun, &error).await;
                 recovered.pop().map_or(Err(error), |(_, run)| run)
             }
@@ -167,7 +166,7 @@ pub(super) fn refused(connection: &Connection, call: &str, name: &str, status: t
             format!("{call}: the engine knows no workflow of this name: start a worker that registers {name}");
         return ClientError::new(ErrorKind::NotFound, message).with_source(status);
     }
-    connection.failed(call, status)
+    connection.call_error(call, status)
 }
 
 pub(super) fn run_id(text: &str) -> Result<RunId, ClientError> {

@@ -21,10 +21,10 @@ impl ClientConfig {
         if sources.value("HATCHET_CLIENT_TOKEN").is_some() {
             return Self::from_sources(sources);
         }
-        if !sources.lost().is_empty() {
+        if !sources.skipped().is_empty() {
             let message = format!(
                 "no HATCHET_CLIENT_TOKEN is set, but one may be in what cannot be read ({}): correct it",
-                sources.lost().join(", ")
+                sources.skipped().join(", ")
             );
             return Err(ClientError::new(ErrorKind::Config, message));
         }

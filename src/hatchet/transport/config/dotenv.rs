@@ -1,11 +1,11 @@
-//! Reads `.env` files by python-dotenv's grammar, which the Python SDK reads them by.
+//! A parser of `.env` files with the grammar of python-dotenv, which the Python SDK uses.
 //!
-//! A statement is `[export] NAME=value` with an optional comment behind it. A value in single or double quotes may span
-//! lines; one without quotes ends at the line's end or at a `#` with a space before it. `${NAME}` and
+//! A statement is `[export] NAME=value`, optionally followed by a comment. A value in single or double quotes may span
+//! lines; an unquoted value ends at the end of the line or at a `#` that follows a space. `${NAME}` and
 //! `${NAME:-default}` are replaced in every value.
 //!
-//! Unlike python-dotenv, a statement that cannot be read never costs more than its first line: a quote that is closed
-//! by the quote of a later value does not take the lines between with it.
+//! Unlike in python-dotenv, a malformed statement affects its first line only: an unclosed quote does not swallow the
+//! lines up to the next quote.
 
 use std::{
     collections::HashMap,
@@ -14,27 +14,27 @@ use std::{
     path::Path,
 };
 
-/// Largest file that is read, in bytes. A file of settings has a few kilobytes.
+/// Largest file that is read, in bytes. Files of settings have a few kilobytes.
 const MAX_BYTES: u64 = 1 << 20;
 
 /// The contents of a file.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Env {
-    /// Names with their values, in the file's order. A name may be there several times; the last one counts.
+    /// Names and values, in the file's order. A name may occur several times; the last one counts.
     pub(super) values: Vec<(String, String)>,
-    pub(super) bad_lines: Vec<BadLine>,
+    pub(super) malformed_lines: Vec<MalformedLine>,
 }
 
 /// A line that was skipped.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct BadLine {
+pub(super) struct MalformedLine {
     /// Counted from 1.
     pub(super) number: usize,
-    /// Never quotes the line, which may hold a secret.
+    /// Does not quote the line, which may contain a secret.
     pub(super) reason: &'static str,
 }
 
-/// Why a file was skipped as a whole.
+/// Why a file was skipped.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unreadable {
     #[error("is {0}, not a file")]
@@ -47,9 +47,9 @@ pub(super) enum Unreadable {
     NotText,
 }
 
-/// Reads a file; `None` if there is none. `lookup` gives the process' own variables, for `${NAME}`.
+/// Reads a file. `None` if it does not exist. `lookup` returns the process' own variables, for `${NAME}`.
 ///
-/// Opens nothing but regular files: the open of a named pipe would block, and the read of a folder fails for ever.
+/// Opens regular files only, since opening a named pipe blocks.
 pub(super) fn read(path: &Path, lookup: impl Fn(&str) -> Option<String>) -> Result<Option<Env>, Unreadable> {
     let kind = match fs::metadata(path) {
         Ok(found) if found.is_file() => None,
@@ -74,9 +74,9 @@ pub(super) fn read(path: &Path, lookup: impl Fn(&str) -> Option<String>) -> Resu
     Ok(Some(parse(&String::from_utf8_lossy(&bytes), lookup)))
 }
 
-/// Reads a file's text.
+/// Parses the text of a file.
 fn parse(text: &str, lookup: impl Fn(&str) -> Option<String>) -> Env {
-    // As Python opens text files: CRLF and CR are line ends too, in quotes as well.
+    // As in Python's text mode, CRLF and CR are line ends too, also inside quotes.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n").replace('\r', "\n");
     let mut env = Env::default();
     let mut earlier: HashMap<String, String> = HashMap::new();
@@ -99,8 +99,8 @@ fn parse(text: &str, lookup: impl Fn(&str) -> Option<String>) -> Env {
                 rest = after;
             }
             Err(reason) => {
-                env.bad_lines.push(BadLine { number, reason });
-                // The line end stays, and is counted with the space before the next statement.
+                env.malformed_lines.push(MalformedLine { number, reason });
+                // The line end is not consumed here: it is counted with the space before the next statement.
                 rest = begin.find('\n').map_or("", |end| &begin[end..]);
             }
         }
@@ -111,10 +111,10 @@ fn lines(text: &str) -> usize {
     text.bytes().filter(|byte| *byte == b'\n').count()
 }
 
-/// A name and its value; a name alone has none, and a comment neither.
+/// A name and its value. `None` for a comment; a name alone has no value.
 type Statement<'a> = Option<(&'a str, Option<String>)>;
 
-/// Reads one statement up to its line's end, which stays in the rest.
+/// Parses one statement up to the end of its line, which is left in the rest.
 fn statement(text: &str) -> Result<(Statement<'_>, &str), &'static str> {
     if text.starts_with('#') {
         return Ok((None, end_of_line(text)?));
@@ -129,7 +129,7 @@ fn statement(text: &str) -> Result<(Statement<'_>, &str), &'static str> {
         }
     };
     let after = end_of_line(rest)?;
-    // What was no UTF-8.
+    // The replacement for bytes that are not UTF-8.
     if text[..text.len() - after.len()].contains('\u{fffd}') {
         return Err("is not UTF-8 text");
     }
@@ -156,28 +156,28 @@ fn name(text: &str) -> Result<(&str, &str), &'static str> {
     if end == 0 { Err(NO_NAME) } else { Ok(text.split_at(end)) }
 }
 
-/// Reads what follows the `=`.
+/// Parses the value after the `=`.
 fn value(text: &str) -> Result<(String, &str), &'static str> {
     let begin = skip_blanks(text);
     match begin.chars().next() {
         Some(quote @ ('\'' | '"')) => quoted(&begin[1..], quote).ok_or("has a quote that does not close"),
-        // A comment only where a space stands before it.
+        // A comment must follow a space.
         Some('#') if begin.len() < text.len() => Ok((String::new(), begin)),
         _ => {
             let (line, rest) = begin.split_at(begin.find('\n').unwrap_or(begin.len()));
-            Ok((uncommented(line).trim_end().to_owned(), rest))
+            Ok((without_comment(line).trim_end().to_owned(), rest))
         }
     }
 }
 
-/// Takes off a comment: a `#` with a space before it, and all that follows.
-fn uncommented(line: &str) -> &str {
+/// Removes a comment: a `#` that follows a space, up to the end of the line.
+fn without_comment(line: &str) -> &str {
     let comment =
         line.match_indices('#').find(|(at, _)| line[..*at].chars().next_back().is_some_and(char::is_whitespace));
     comment.map_or(line, |(at, _)| &line[..at])
 }
 
-/// Reads up to the closing quote. A backslash keeps whatever follows it from closing the value.
+/// Parses up to the closing quote. A backslash escapes the next character.
 fn quoted(text: &str, quote: char) -> Option<(String, &str)> {
     let mut value = String::new();
     let mut rest = text.chars();
@@ -196,7 +196,7 @@ fn quoted(text: &str, quote: char) -> Option<(String, &str)> {
     }
 }
 
-/// The character that an escape stands for; other backslashes are as they are.
+/// The character that an escape sequence stands for. `None` if the backslash is literal.
 fn unescape(escaped: char, quote: char) -> Option<char> {
     match escaped {
         '\\' | '\'' => Some(escaped),
@@ -213,7 +213,7 @@ fn unescape(escaped: char, quote: char) -> Option<char> {
     }
 }
 
-/// Skips blanks and a comment; anything else before the line's end is an error.
+/// Skips blanks and a comment. Any other text before the end of the line is an error.
 fn end_of_line(text: &str) -> Result<&str, &'static str> {
     let rest = skip_blanks(text);
     let end = rest.find('\n').unwrap_or(rest.len());
@@ -232,7 +232,7 @@ fn interpolate(value: &str, lookup: impl Fn(&str) -> Option<String>) -> String {
                 result.push_str(&lookup(name).unwrap_or_else(|| default.to_owned()));
                 rest = after;
             }
-            // Without a brace up to the end, no later reference has one.
+            // Without any closing brace, no later reference can be complete.
             None if !variable.contains('}') => return result + variable,
             None => {
                 result.push_str("${");
@@ -243,7 +243,7 @@ fn interpolate(value: &str, lookup: impl Fn(&str) -> Option<String>) -> String {
     result + rest
 }
 
-/// A variable's name and default, up to its closing brace.
+/// Parses a variable's name and default up to the closing brace, and returns them with the rest.
 fn reference(text: &str) -> Option<(&str, &str, &str)> {
     let (name, rest) = text.split_at(text.find([':', '}'])?);
     let (default, after) = match rest.strip_prefix(":-") {

@@ -4,46 +4,43 @@ use std::fmt;
 
 use tonic::codegen::http::Uri;
 
-use super::super::{
-    dial::split_authority,
-    error::{ClientError, ErrorKind},
-};
+use super::{super::error::ClientError, address::split_authority};
 
-/// The parts of a REST base URL. A user and password are left out: what is sent is the token.
+/// The parts of a REST base URL. A user and password are ignored, since the token is sent instead.
 pub(in crate::hatchet) struct ServerUrl {
     pub(in crate::hatchet) tls: bool,
     /// Without brackets.
     pub(in crate::hatchet) host: String,
     pub(in crate::hatchet) port: u16,
-    /// `host[:port]`, as it was written.
+    /// `host[:port]`, as written.
     pub(in crate::hatchet) authority: String,
-    /// Without a slash at its end.
+    /// Without a trailing slash.
     pub(in crate::hatchet) path: String,
 }
 
 impl ServerUrl {
-    /// A setting's text as a URL without a slash at its end; `http://` where it has no scheme.
+    /// A setting as a URL without a trailing slash. The default scheme is `http://`.
     pub(in crate::hatchet) fn normalized(text: &str) -> Result<String, ClientError> {
         let url = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
         Self::parse(&url).map(|url| url.to_string())
     }
 
+    /// Parses a URL with a scheme.
     pub(in crate::hatchet) fn parse(text: &str) -> Result<Self, ClientError> {
-        let wrong = || {
+        let invalid = || {
             let shown = text.rsplit_once('@').map_or(text, |(_, rest)| rest);
-            let message =
-                format!("HATCHET_CLIENT_SERVER_URL is `{shown}`: set it to a URL such as https://cloud.onhatchet.run");
-            ClientError::new(ErrorKind::Config, message)
+            let rule = "set it to a URL such as https://cloud.onhatchet.run";
+            ClientError::config(format!("HATCHET_CLIENT_SERVER_URL is `{shown}`: {rule}"))
         };
-        let uri: Uri = text.parse().map_err(|_| wrong())?;
+        let uri: Uri = text.parse().map_err(|_| invalid())?;
         let tls = match uri.scheme_str() {
             Some("http") => false,
             Some("https") => true,
-            Some(_) | None => return Err(wrong()),
+            Some(_) | None => return Err(invalid()),
         };
-        let (Some(authority), None) = (uri.authority(), uri.query()) else { return Err(wrong()) };
+        let (Some(authority), None) = (uri.authority(), uri.query()) else { return Err(invalid()) };
         let authority = authority.as_str().rsplit('@').next().unwrap_or_default();
-        let (host, port) = split_authority(authority, if tls { 443 } else { 80 }).ok_or_else(wrong)?;
+        let (host, port) = split_authority(authority, if tls { 443 } else { 80 }).ok_or_else(invalid)?;
         Ok(Self {
             tls,
             host: host.to_owned(),
@@ -83,8 +80,8 @@ mod tests {
         }
         for text in ["", "ftp://x", "http://", "http://host:x", "http://host:99999", "http://host:0", "http://host?a=b"]
         {
-            let said = ServerUrl::normalized(text).err().unwrap_or_else(|| panic!("{text}")).to_string();
-            assert!(said.contains("HATCHET_CLIENT_SERVER_URL"), "{said}");
+            let message = ServerUrl::normalized(text).err().unwrap_or_else(|| panic!("{text}")).to_string();
+            assert!(message.contains("HATCHET_CLIENT_SERVER_URL"), "{message}");
         }
         assert!(!ServerUrl::normalized("ftp://me:secret@host").unwrap_err().to_string().contains("secret"));
     }

@@ -1,27 +1,27 @@
-//! Where settings come from: flags, the environment, `.env` files.
+//! Settings as text, from flags, the environment and `.env` files.
 
 use std::{collections::BTreeMap, fmt, path::Path};
 
-use super::{
-    super::dial::PROXY_VARIABLES,
-    dotenv::{self, Unreadable},
-};
+use super::dotenv::{self, Unreadable};
 
-/// The `.env` files that are read from the current folder, as the Python SDK reads them: a later one wins over an
-/// earlier one, and the process' own environment over all.
+/// The `.env` files that are read from the current folder, as by the Python SDK. A later file overrides an earlier one,
+/// and the process' environment overrides them all.
 pub const ENV_FILES: [&str; 4] = [".env", ".env.hatchet", ".env.dev", ".env.local"];
 
-/// Settings by variable name, each with where it came from.
+/// Variables about proxies, which may also be written in lower case.
+const PROXY_VARIABLES: [&str; 4] = ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY"];
+
+/// Settings by variable name, each with its origin.
 #[derive(Clone, Default)]
 pub struct Sources {
     values: BTreeMap<String, (String, Source)>,
-    /// Files, lines and variables that are there and were not read: where, and why.
+    /// Skipped files, lines and variables, each with the reason.
     warnings: Vec<String>,
-    /// Those of them that may hold settings.
-    lost: Vec<String>,
+    /// The places among them that may contain settings.
+    skipped: Vec<String>,
 }
 
-/// Where a setting came from.
+/// The origin of a setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     /// A flag of the command line.
@@ -34,7 +34,7 @@ pub enum Source {
     Token,
     /// A handshake file of an engine on this machine.
     Handshake,
-    /// Nobody set it.
+    /// The default value.
     Default,
 }
 
@@ -52,8 +52,8 @@ impl fmt::Display for Source {
 }
 
 impl Sources {
-    /// The `.env` files of `folder`, then the process' environment over them. Only names that start with `HATCHET_`,
-    /// so that a `.env` of the application around us stays its own, and from the environment those of proxies.
+    /// Reads the `.env` files of `folder` and then the process' environment. Takes only names that start with `HATCHET_`,
+    /// since a `.env` file may belong to another application, and the proxy variables of the environment.
     pub fn read(folder: &Path) -> Self {
         let mut sources = Self::default();
         for file in ENV_FILES {
@@ -63,26 +63,26 @@ impl Sources {
                     for (name, value) in env.values {
                         sources.put(name, value, Source::File(file));
                     }
-                    for line in env.bad_lines {
-                        sources.lose(format!("{file}:{}", line.number), line.reason);
+                    for line in env.malformed_lines {
+                        sources.skip(format!("{file}:{}", line.number), line.reason);
                     }
                 }
                 Err(error @ Unreadable::NotAFile(_)) => sources.warnings.push(format!("{file} {error}")),
-                Err(error) => sources.lose(file.to_owned(), error),
+                Err(error) => sources.skip(file.to_owned(), error),
             }
         }
         for (name, value) in std::env::vars_os() {
             let Ok(name) = name.into_string() else { continue };
             match value.into_string() {
                 Ok(value) => sources.put(name, value, Source::Environment),
-                Err(_) if is_ours(&name) => sources.lose(name, "(from the environment) is not UTF-8 text"),
+                Err(_) if is_hatchet_variable(&name) => sources.skip(name, "(from the environment) is not UTF-8 text"),
                 Err(_) => {}
             }
         }
         sources
     }
 
-    /// Settings out of a map, for tests.
+    /// Settings from name and value pairs, for tests.
     pub fn from_pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let mut sources = Self::default();
         for (name, value) in pairs {
@@ -92,41 +92,41 @@ impl Sources {
     }
 
     fn put(&mut self, name: String, value: String, source: Source) {
-        // Proxies are the environment's: no SDK reads them from a file.
-        let proxy = source == Source::Environment && PROXY_VARIABLES.as_flattened().contains(&name.as_str());
-        if proxy || is_ours(&name) {
+        // No SDK reads proxies from a file.
+        let is_proxy = source == Source::Environment && is_proxy_variable(&name);
+        if is_proxy || is_hatchet_variable(&name) {
             self.values.insert(name, (value, source));
         }
     }
 
-    /// Something that may hold settings was not read.
-    fn lose(&mut self, place: String, why: impl fmt::Display) {
+    /// Records a place that may contain settings and was not read.
+    fn skip(&mut self, place: String, why: impl fmt::Display) {
         self.warnings.push(format!("{place} {why}"));
-        self.lost.push(place);
+        self.skipped.push(place);
     }
 
-    /// A flag's value over whatever there is.
+    /// Sets a value, which overrides an earlier one.
     pub fn set(&mut self, name: &str, value: impl Into<String>, source: Source) {
         self.values.insert(name.to_owned(), (value.into(), source));
     }
 
-    /// A setting and where it came from. Empty counts as not set, as in the official SDKs.
+    /// A setting and its origin. As in the official SDKs, an empty value counts as not set.
     pub fn get(&self, name: &str) -> Option<(&str, &Source)> {
         self.values.get(name).map(|(value, source)| (value.trim(), source)).filter(|(value, _)| !value.is_empty())
     }
 
-    /// A setting alone.
+    /// A setting's value.
     pub fn value(&self, name: &str) -> Option<&str> {
         self.get(name).map(|(value, _)| value)
     }
 
-    /// All names that are set, each with its source.
+    /// All names that are set, each with its origin.
     pub fn names(&self) -> impl Iterator<Item = (&str, &Source)> {
         self.values.keys().filter_map(|name| self.get(name).map(|(_, source)| (name.as_str(), source)))
     }
 
-    /// `1`, `true`, `t`, `yes`, `y`, `on` are true and their opposites false, in any case, as the Python and Go SDKs have
-    /// it; else an error in words.
+    /// Reads a boolean as the Python and Go SDKs do: `1`, `true`, `t`, `yes`, `y`, `on` and their opposites, in upper or
+    /// lower case. Default: false. The error is a message for people.
     pub fn flag(&self, name: &str) -> Result<bool, String> {
         match self.value(name).map(str::to_ascii_lowercase).as_deref() {
             None | Some("0" | "false" | "f" | "no" | "n" | "off") => Ok(false),
@@ -135,37 +135,40 @@ impl Sources {
         }
     }
 
-    /// Files, lines and variables that were skipped: where, and why. None of them quotes a value.
+    /// Skipped files, lines and variables, each with the reason. No warning quotes a value.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
 
-    /// The places of [`Sources::warnings`] that may hold settings, such as `.env:3`: a setting that is not set may be
-    /// there.
-    pub fn lost(&self) -> &[String] {
-        &self.lost
+    /// The skipped places that may contain settings, such as `.env:3`. A missing setting may be in one of them.
+    pub fn skipped(&self) -> &[String] {
+        &self.skipped
     }
 }
 
-/// A whole number as the Python SDK writes and reads it: `4194304`, `+8001`, `4_194_304`, `8001.0`.
+/// Parses an integer as the Python SDK does: `4194304`, `+8001`, `4_194_304`, `8001.0`.
 pub fn parse_integer(text: &str) -> Option<i64> {
     let text = text.trim();
     let whole = text.split_once('.').map_or(Some(text), |(whole, zeros)| {
         (!zeros.is_empty() && zeros.bytes().all(|digit| digit == b'0')).then_some(whole)
     })?;
-    // An underscore stands between two digits.
-    let wrong =
+    // An underscore must be between two digits.
+    let misplaced_underscore =
         whole.starts_with(['_']) || whole.ends_with('_') || ["__", "+_", "-_"].iter().any(|two| whole.contains(two));
-    if wrong { None } else { whole.replace('_', "").parse().ok() }
+    if misplaced_underscore { None } else { whole.replace('_', "").parse().ok() }
 }
 
-/// Whether a variable is one of Hatchet's.
-fn is_ours(name: &str) -> bool {
+/// Whether a variable belongs to Hatchet.
+fn is_hatchet_variable(name: &str) -> bool {
     name.starts_with("HATCHET_")
 }
 
+fn is_proxy_variable(name: &str) -> bool {
+    PROXY_VARIABLES.iter().any(|variable| name == *variable || name == variable.to_ascii_lowercase())
+}
+
 impl fmt::Debug for Sources {
-    /// Names and sources only: values may be secrets.
+    /// Shows names and origins only, since values may be secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map().entries(self.values.iter().map(|(name, (_, source))| (name, source))).finish()
     }
@@ -176,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn later_files_win_and_strangers_stay_out() {
+    fn later_file_overrides_and_foreign_names_are_ignored() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join(".env"), "HATCHET_T_A=1\nHATCHET_T_B=1\nOTHER=x\n").unwrap();
         std::fs::write(folder.path().join(".env.local"), "HATCHET_T_B=2\nno equals sign\n").unwrap();
@@ -185,20 +188,20 @@ mod tests {
         assert_eq!(sources.get("HATCHET_T_B"), Some(("2", &Source::File(".env.local"))));
         assert_eq!(sources.get("OTHER"), None);
         assert_eq!(sources.warnings(), [".env.local:2 is not NAME=value"]);
-        assert_eq!(sources.lost(), [".env.local:2"]);
+        assert_eq!(sources.skipped(), [".env.local:2"]);
     }
 
     #[test]
-    fn directory_is_skipped_with_a_warning_and_loses_nothing() {
+    fn directory_is_skipped_with_warning_only() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join(".env")).unwrap();
         let sources = Sources::read(folder.path());
         assert_eq!(sources.warnings(), [".env is a directory, not a file"]);
-        assert!(sources.lost().is_empty());
+        assert!(sources.skipped().is_empty());
     }
 
     #[test]
-    fn flags_are_those_of_the_official_sdks() {
+    fn booleans_of_official_sdks_are_accepted() {
         for (text, value) in [("1", true), ("t", true), ("T", true), ("true", true), ("True", true), ("TRUE", true)]
             .into_iter()
             .chain([("y", true), ("Y", true), ("yes", true), ("on", true), ("ON", true), (" true ", true)])
@@ -215,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn integers_are_those_of_the_python_sdk() {
+    fn integers_of_python_sdk_are_accepted() {
         for (text, value) in [("8001", 8001), (" 8001 ", 8001), ("8_001", 8001), ("+8001", 8001), ("8001.0", 8001)]
             .into_iter()
             .chain([("8001.00", 8001), ("-1", -1), ("0", 0), ("08001", 8001), ("8001\n", 8001)])

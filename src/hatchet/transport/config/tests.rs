@@ -20,10 +20,10 @@ fn config(pairs: &[(&str, &str)]) -> Result<ClientConfig, String> {
 }
 
 #[test]
-fn the_token_gives_the_addresses_and_variables_win() {
+fn variables_override_addresses_of_token() {
     let plain = config(&[]).unwrap();
     assert_eq!((plain.host_port.as_str(), plain.server_url.as_deref()), ("engine:7070", Some("http://engine:8888")));
-    assert_eq!(plain.tls.word(), "tls");
+    assert_eq!(plain.tls.as_str(), "tls");
     let set = config(&[
         ("HATCHET_CLIENT_HOST_PORT", "https://other:1/"),
         ("HATCHET_CLIENT_API_URL", "other:2"),
@@ -37,7 +37,7 @@ fn the_token_gives_the_addresses_and_variables_win() {
 }
 
 #[test]
-fn each_bad_setting_names_its_variable() {
+fn invalid_setting_error_names_variable() {
     for (name, value) in [
         ("HATCHET_CLIENT_TOKEN", "abc"),
         ("HATCHET_CLIENT_TOKEN", "eyabc"),
@@ -61,15 +61,15 @@ fn each_bad_setting_names_its_variable() {
     }
 }
 
-/// What the official SDKs accept for each variable, in the spellings that they accept.
+/// Values that the official SDKs accept for each variable, in all their spellings.
 #[test]
-fn values_are_those_of_the_official_sdks() {
+fn values_of_official_sdks_are_accepted() {
     type Shown = fn(&ClientConfig) -> String;
     let host_port: Shown = |config| config.host_port.clone();
     let url: Shown = |config| config.server_url.clone().unwrap_or_default();
     let tenant: Shown = |config| config.tenant.to_string();
     let namespace: Shown = |config| config.namespace.clone();
-    let strategy: Shown = |config| config.tls.word().to_owned();
+    let strategy: Shown = |config| config.tls.as_str().to_owned();
     let received: Shown = |config| config.max_recv_message.to_string();
     let own = "707d0855-80ab-4e1f-a156-f1c4546cbf52";
     for (name, value, shown, expected) in [
@@ -102,7 +102,7 @@ fn values_are_those_of_the_official_sdks() {
 }
 
 #[test]
-fn an_expired_token_says_when() {
+fn expired_token_error_names_expiry() {
     let token = token(r#","exp":1000000000"#);
     let sources = Sources::from_pairs([("HATCHET_CLIENT_TOKEN", token.as_str())]);
     let message = ClientConfig::from_sources(&sources).unwrap_err().to_string();
@@ -110,13 +110,13 @@ fn an_expired_token_says_when() {
 }
 
 #[test]
-fn the_token_never_shows() {
+fn token_is_redacted_in_debug_output() {
     let debug = format!("{:?}", config(&[]).unwrap());
     assert!(debug.contains("[redacted]") && !debug.contains("eyJ"), "{debug}");
 }
 
 #[test]
-fn loopback_is_told_by_the_address() {
+fn loopback_is_recognized_by_address() {
     for (address, loopback) in [
         ("127.8.0.1:1", true),
         ("[::1]:1", true),
@@ -133,7 +133,7 @@ fn loopback_is_told_by_the_address() {
 
 proptest! {
     #[test]
-    fn any_address_is_read_or_refused(text in ".*") {
+    fn parsing_of_addresses_never_panics(text in ".*") {
         if let Ok(address) = host_port(&text) {
             prop_assert_eq!(host_port(&address).unwrap(), address);
         }

@@ -1,4 +1,4 @@
-//! One HTTP/1.1 request on a connection of its own.
+//! HTTP/1.1 requests, each on a connection of its own.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use hyper_util::rt::TokioIo;
 use tokio::{pin, time::timeout};
 use tonic::codegen::http::{Request, Response};
 
-use super::{super::io_counters::Traffic, ConnectError, Dialer};
+use super::{super::io_counters::IoCounters, dialer::Dialer, error::ConnectError};
 
-/// From the connection's first packet to the response's last byte.
-pub(in crate::hatchet) const TIMEOUT: Duration = Duration::from_secs(10);
-/// Largest response body, in bytes. The largest that is asked for is a page of 1,000 runs, some 2 MiB.
-pub(in crate::hatchet) const MAX_RESPONSE: usize = 16 << 20;
+/// Limit from the connection's first packet to the response's last byte.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Largest response body, in bytes. The largest response in use is a page of 1,000 runs, some 2 MiB.
+const MAX_RESPONSE: usize = 16 << 20;
 
 /// Why there is no response.
 #[derive(Debug, thiserror::Error)]
@@ -30,18 +30,21 @@ pub(in crate::hatchet) enum HttpError {
     Broken(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// Sends a request, and reads the response whole: [`MAX_RESPONSE`] bytes at most, within [`TIMEOUT`]. Redirects are
-/// responses like any other. The request's URI is the path alone.
+/// Sends a request and reads the whole response: at most [`MAX_RESPONSE`] bytes, within [`TIMEOUT`]. Does not follow
+/// redirects. The request's URI is the path alone.
 pub(in crate::hatchet) async fn exchange(
     dialer: &Dialer,
     request: Request<Full<Bytes>>,
 ) -> Result<Response<Bytes>, HttpError> {
-    timeout(TIMEOUT, within_any_time(dialer, request)).await.unwrap_or(Err(HttpError::Timeout))
+    timeout(TIMEOUT, exchange_without_timeout(dialer, request)).await.unwrap_or(Err(HttpError::Timeout))
 }
 
-async fn within_any_time(dialer: &Dialer, request: Request<Full<Bytes>>) -> Result<Response<Bytes>, HttpError> {
+async fn exchange_without_timeout(
+    dialer: &Dialer,
+    request: Request<Full<Bytes>>,
+) -> Result<Response<Bytes>, HttpError> {
     let broken = |e: hyper::Error| HttpError::Broken(Box::new(e));
-    let stream = dialer.dial(&Traffic::default()).await?;
+    let stream = dialer.dial(&IoCounters::default()).await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
     let exchange = async move {
         let (head, body) = sender.send_request(request).await.map_err(broken)?.into_parts();
@@ -52,11 +55,11 @@ async fn within_any_time(dialer: &Dialer, request: Request<Full<Bytes>>) -> Resu
         Ok(Response::from_parts(head, body.to_bytes()))
     };
     pin!(exchange);
-    // The exchange moves only while the connection is polled, and both end with this call.
+    // The exchange makes progress only while the connection is polled. Both end with this call.
     pin!(connection);
     match select(exchange, connection).await {
         Either::Left((response, _)) => response,
-        // Closed: what is left of the response has arrived.
+        // The peer closed the connection: all of the response has arrived.
         Either::Right((closed, exchange)) => exchange.await.map_err(|e| match closed {
             Ok(()) => e,
             Err(closed) => broken(closed),
@@ -73,14 +76,14 @@ mod tests {
     };
 
     use super::{
-        super::{Protocol, Route},
+        super::{super::config::Route, dialer::Protocol},
         *,
     };
 
-    /// The response of a server that does this with its one connection.
+    /// The response of a server that runs `serve` on its only connection.
     async fn served<F: Future<Output = ()>>(serve: impl FnOnce(TcpStream) -> F) -> Result<Response<Bytes>, HttpError> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let route = Route::new("127.0.0.1", listener.local_addr().unwrap().port(), None);
+        let route = Route { host: "127.0.0.1".to_owned(), port: listener.local_addr().unwrap().port(), proxy: None };
         let dialer = Dialer::new(route, None, None, Protocol::Http1).unwrap();
         let request = Request::get("/").header("host", "x").body(Full::default()).unwrap();
         let server = async {
@@ -100,7 +103,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn response_is_read_to_the_end_of_the_connection() {
+    async fn response_without_length_is_read_until_close() {
         let response = served(async |mut stream| {
             stream.write_all(b"HTTP/1.1 200 OK\r\n\r\nwhole").await.unwrap();
         });
@@ -108,7 +111,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn endless_response_is_cut_at_its_limit() {
+    async fn endless_response_is_refused_at_size_limit() {
         let mut sent = 0;
         let response = served(async |mut stream| {
             stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
@@ -118,7 +121,7 @@ mod tests {
         });
         let error = response.await.unwrap_err();
         assert!(matches!(error, HttpError::TooLarge), "{error:?}");
-        // What lies in the system's buffers besides.
+        // The buffers of the operating system take some more.
         assert!(sent < MAX_RESPONSE + (16 << 20), "{sent}");
     }
 
@@ -133,11 +136,11 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn stalled_response_ends_at_its_limit() {
-        for words in [&b""[..], b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf"] {
+    async fn stalled_response_ends_at_timeout() {
+        for partial in [&b""[..], b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf"] {
             let begun = Instant::now();
             let error = served(async |mut stream| {
-                stream.write_all(words).await.unwrap();
+                stream.write_all(partial).await.unwrap();
                 std::future::pending().await
             });
             let error = error.await.unwrap_err();
@@ -147,7 +150,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn dripping_response_ends_at_its_limit() {
+    async fn dripping_response_ends_at_timeout() {
         let begun = Instant::now();
         let error = served(async |mut stream| {
             stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();

@@ -1,4 +1,4 @@
-//! The TLS configuration, made once from the settings for both protocols.
+//! The TLS configuration of rustls, made from the settings and shared by gRPC and REST.
 
 use std::io::Read as _;
 use std::{
@@ -11,29 +11,26 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
 };
 
-use super::super::{
-    config::Tls,
-    error::{ClientError, ErrorKind},
-};
+use super::super::{config::Tls, error::ClientError};
 
 const ROOT_CA: &str = "HATCHET_CLIENT_TLS_ROOT_CA_FILE";
 const CERT: &str = "HATCHET_CLIENT_TLS_CERT_FILE";
 const KEY: &str = "HATCHET_CLIENT_TLS_KEY_FILE";
 
-/// The configuration by a client's settings, for all of its connections. Made when first used: the system's
-/// certificates take memory, and most clients without TLS never need them.
+/// The TLS configuration for all connections of a client. Made on first use: the system's certificates take memory, and
+/// most clients without TLS never need them.
 #[derive(Clone, Default)]
 pub(in crate::hatchet) struct SharedTls(Arc<OnceLock<Result<rustls::ClientConfig, ClientError>>>);
 
 impl SharedTls {
-    /// `tls` are the settings, the same at each call.
+    /// The configuration. `tls` are the settings, which must be the same at each call.
     pub(in crate::hatchet) fn get(&self, tls: &Tls) -> Result<&rustls::ClientConfig, ClientError> {
         self.0.get_or_init(|| client_config(tls)).as_ref().map_err(Clone::clone)
     }
 }
 
-/// Trusts the authorities of the given file, else the system's, else those that are built in. Shows the client's
-/// certificate where the settings name one. Names no protocol (ALPN).
+/// Trusts the authorities of the given file, else the system's, else the built-in ones. Presents a client certificate if
+/// the settings name one. Sets no protocol (ALPN).
 fn client_config(tls: &Tls) -> Result<rustls::ClientConfig, ClientError> {
     let (root_ca, identity) = match tls {
         Tls::On { root_ca, identity, .. } => (root_ca.as_deref(), identity.as_ref()),
@@ -42,28 +39,28 @@ fn client_config(tls: &Tls) -> Result<rustls::ClientConfig, ClientError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|e| bad(format!("TLS cannot be set up: {e}")))?
+        .map_err(|e| ClientError::config(format!("TLS cannot be set up: {e}")))?
         .with_root_certificates(roots(root_ca)?);
     let Some((cert, key)) = identity else { return Ok(builder.with_no_client_auth()) };
     let chain = certificates(cert, CERT)?;
     let secret = PrivateKeyDer::from_pem_slice(&read(key, KEY)?)
-        .map_err(|_| bad(format!("{KEY}: {} holds no private key in PEM form", key.display())))?;
-    builder.with_client_auth_cert(chain, secret).map_err(|e| bad(format!("{CERT} and {KEY} cannot be used: {e}")))
+        .map_err(|_| ClientError::config(format!("{KEY}: {} holds no private key in PEM form", key.display())))?;
+    builder
+        .with_client_auth_cert(chain, secret)
+        .map_err(|e| ClientError::config(format!("{CERT} and {KEY} cannot be used: {e}")))
 }
 
-fn bad(message: String) -> ClientError {
-    ClientError::new(ErrorKind::Config, message)
-}
-
-/// Largest PEM file that is read, in bytes. All authorities of a system have some 250 kB.
+/// Largest PEM file that is read, in bytes. A system's bundle of authorities has some 250 kB.
 const MAX_PEM: u64 = 16 << 20;
 
-/// Reads a PEM file. Only a regular file: a FIFO would block the start for as long as nobody writes, and a device has no
-/// end.
+/// Reads a PEM file. Refuses other than regular files: opening a FIFO blocks until another process writes, and a device
+/// has no end.
 fn read(path: &Path, variable: &str) -> Result<Vec<u8>, ClientError> {
-    let failed = |why: &dyn std::fmt::Display| bad(format!("{variable}: {} cannot be read: {why}", path.display()));
+    let failed = |why: &dyn std::fmt::Display| {
+        ClientError::config(format!("{variable}: {} cannot be read: {why}", path.display()))
+    };
     if !std::fs::metadata(path).map_err(|e| failed(&e))?.is_file() {
-        return Err(failed(&"it is no regular file: name a PEM file"));
+        return Err(failed(&"it is not a regular file: name a PEM file"));
     }
     let mut pem = Vec::new();
     let file = std::fs::File::open(path).map_err(|e| failed(&e))?;
@@ -74,13 +71,14 @@ fn read(path: &Path, variable: &str) -> Result<Vec<u8>, ClientError> {
     Ok(pem)
 }
 
-/// The certificates of a PEM file. A file without any is refused: it would be taken for an empty list, and then no
-/// server trusted.
+/// Reads the certificates of a PEM file. Refuses a file without any, with which no server would be trusted.
 fn certificates(path: &Path, variable: &str) -> Result<Vec<CertificateDer<'static>>, ClientError> {
     let pem = read(path, variable)?;
     match CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>() {
         Ok(found) if !found.is_empty() => Ok(found),
-        Ok(_) | Err(_) => Err(bad(format!("{variable}: {} holds no certificate in PEM form", path.display()))),
+        Ok(_) | Err(_) => {
+            Err(ClientError::config(format!("{variable}: {} holds no certificate in PEM form", path.display())))
+        }
     }
 }
 
@@ -90,20 +88,22 @@ fn roots(root_ca: Option<&Path>) -> Result<RootCertStore, ClientError> {
         Some(path) => {
             let (added, _) = roots.add_parsable_certificates(certificates(path, ROOT_CA)?);
             if added == 0 {
-                return Err(bad(format!("{ROOT_CA}: {} holds no certificate that can be used", path.display())));
+                return Err(ClientError::config(format!(
+                    "{ROOT_CA}: {} holds no certificate that can be used",
+                    path.display()
+                )));
             }
         }
-        // Without system certificates, as in a bare container, there would be nobody to trust.
         None if has_native_roots() => {
             roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         }
+        // As in a minimal container image.
         None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
     }
     Ok(roots)
 }
 
-/// Whether the system has certificates of its own: the folders and files that OpenSSL-like stores live in, or what
-/// the usual variables name.
+/// Whether the system has certificates: in the usual files and folders of OpenSSL, or where the usual variables say.
 fn has_native_roots() -> bool {
     if cfg!(any(windows, target_os = "macos")) {
         return true;
@@ -135,14 +135,14 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn only_pem_files_of_a_sensible_size_are_read() {
+    fn special_and_huge_files_are_refused() {
         let dir = tempfile::tempdir().unwrap();
         let (fifo, large) = (dir.path().join("fifo"), dir.path().join("large"));
         rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
-        // Sparse.
+        // A sparse file.
         std::fs::File::create(&large).unwrap().set_len(4 << 30).unwrap();
         for (path, why) in
-            [(&*fifo, "no regular file"), (Path::new("/dev/zero"), "no regular file"), (&large, "larger")]
+            [(&*fifo, "not a regular file"), (Path::new("/dev/zero"), "not a regular file"), (&large, "larger")]
         {
             let error = read(path, ROOT_CA).unwrap_err().to_string();
             assert!(error.contains(ROOT_CA) && error.contains(why), "{error}");

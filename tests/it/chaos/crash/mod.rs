@@ -25,7 +25,7 @@ async fn what_was_acknowledged_survives_every_kill() {
     if not_on_a_real_engine(&fault) {
         return;
     }
-    let mut row = Row::of(fault);
+    let mut row = Row::new(fault);
     let place = Place::new();
     let mut engine = place.engine();
     let target = Arc::new(Target::at(&place.handshake()));
@@ -54,7 +54,7 @@ async fn what_was_acknowledged_survives_every_kill() {
     book.check(&target, true).await;
     stop.cancel();
     within(30, "the worker ends", working).await.unwrap();
-    row.say(book.counts());
+    row.add(book.counts());
     row.times("engine back", &back, None);
     engine.stop().expect(0);
 }

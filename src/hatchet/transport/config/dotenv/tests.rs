@@ -135,35 +135,35 @@ const TABLE: &[Row] = &[
 
 #[test]
 fn values_are_those_of_python_dotenv() {
-    for (text, values, bad) in TABLE {
+    for (text, values, malformed) in TABLE {
         let env = parse(text, lookup);
         // A dictionary there: the last one counts.
         let last: HashMap<&str, &str> =
             env.values.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         assert_eq!(last, values.iter().copied().collect(), "{text:?}");
-        assert_eq!(env.bad_lines.len(), *bad, "{text:?}");
+        assert_eq!(env.malformed_lines.len(), *malformed, "{text:?}");
     }
 }
 
 #[test]
-fn bad_line_costs_that_line_only_and_is_numbered() {
-    let bad = |text: &str| {
+fn malformed_line_is_skipped_and_numbered() {
+    let malformed = |text: &str| {
         let env = parse(text, lookup);
-        let lines: Vec<_> = env.bad_lines.iter().map(|line| (line.number, line.reason)).collect();
+        let lines: Vec<_> = env.malformed_lines.iter().map(|line| (line.number, line.reason)).collect();
         (env.values.into_iter().map(|(name, _)| name).collect::<Vec<_>>().join(" "), lines)
     };
     let quote = "has a quote that does not close";
     let form = "is not NAME=value";
-    assert_eq!(bad("A=1\n\n# c\nX='a\nB=2\n"), ("A B".to_owned(), vec![(4, quote)]));
-    assert_eq!(bad("A='a\nb'\nno name\nB=2\n"), ("A B".to_owned(), vec![(3, form)]));
-    // Here a later quote closes the value, and python-dotenv loses the lines between.
-    assert_eq!(bad("X='a\nA=1\nY='b'\nB=2\n"), ("A Y B".to_owned(), vec![(1, form)]));
-    assert_eq!(bad("X=\"a\nA=1\n# say \"it\"\nB=2\n"), ("A B".to_owned(), vec![(1, form)]));
-    assert_eq!(bad("A=1\nB=\u{fffd}\nC=3\n# \u{fffd}\n"), ("A C".to_owned(), vec![(2, "is not UTF-8 text")]));
+    assert_eq!(malformed("A=1\n\n# c\nX='a\nB=2\n"), ("A B".to_owned(), vec![(4, quote)]));
+    assert_eq!(malformed("A='a\nb'\nno name\nB=2\n"), ("A B".to_owned(), vec![(3, form)]));
+    // Here a later quote closes the value, and python-dotenv drops the lines between.
+    assert_eq!(malformed("X='a\nA=1\nY='b'\nB=2\n"), ("A Y B".to_owned(), vec![(1, form)]));
+    assert_eq!(malformed("X=\"a\nA=1\n# say \"it\"\nB=2\n"), ("A B".to_owned(), vec![(1, form)]));
+    assert_eq!(malformed("A=1\nB=\u{fffd}\nC=3\n# \u{fffd}\n"), ("A C".to_owned(), vec![(2, "is not UTF-8 text")]));
 }
 
 #[test]
-fn only_text_files_of_a_sensible_size_are_read() {
+fn binary_and_huge_files_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(".env");
     let refused = |path: &Path| read(path, lookup).unwrap_err().to_string();
@@ -181,7 +181,7 @@ fn only_text_files_of_a_sensible_size_are_read() {
 
 #[cfg(unix)]
 #[test]
-fn pipe_and_dangling_link_are_refused_without_opening_them() {
+fn pipe_and_dangling_link_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(".env");
     std::os::unix::fs::symlink("nowhere", &path).unwrap();
@@ -192,7 +192,7 @@ fn pipe_and_dangling_link_are_refused_without_opening_them() {
 }
 
 #[test]
-fn references_that_do_not_close_stay_as_they_are() {
+fn unclosed_references_are_literal() {
     let value = "${".repeat(500_000);
     assert_eq!(super::interpolate(&value, lookup), value);
     assert_eq!(super::interpolate("a${A_ENV}${x", lookup), "aenv${x");

@@ -1,23 +1,23 @@
-//! A server stream, read by a task of its own.
+//! A reader of a server stream in a task of its own.
 
 use std::future::Future;
 
 use tokio::{sync::mpsc, task::JoinHandle};
 use tonic::{Code, Response, Status, Streaming};
 
-use super::in_time;
+use super::within_timeout;
 
 /// A server stream and the call that opened it.
 ///
-/// A Go server sends its response headers with the first message, so the call that opens a stream may not return
-/// before there is one; a case must not wait for it.
-pub struct Feed<T> {
+/// A Go server sends its response headers with the first message, so the call that opens a stream may not return until
+/// then. The reader therefore makes the call in its own task.
+pub struct StreamReader<T> {
     what: String,
     inbox: mpsc::UnboundedReceiver<Result<T, Status>>,
     reader: JoinHandle<()>,
 }
 
-impl<T: Send + std::fmt::Debug + 'static> Feed<T> {
+impl<T: Send + std::fmt::Debug + 'static> StreamReader<T> {
     pub fn open(
         what: &str,
         call: impl Future<Output = Result<Response<Streaming<T>>, Status>> + Send + 'static,
@@ -42,7 +42,7 @@ impl<T: Send + std::fmt::Debug + 'static> Feed<T> {
 
     /// The next message, the error that ended the stream, or `None` at its end.
     pub async fn next(&mut self) -> Option<Result<T, Status>> {
-        in_time(&self.what, self.inbox.recv()).await
+        within_timeout(&self.what, self.inbox.recv()).await
     }
 
     pub async fn message(&mut self) -> T {
@@ -52,28 +52,28 @@ impl<T: Send + std::fmt::Debug + 'static> Feed<T> {
         }
     }
 
-    /// Asserts that the stream ends, in order, with no message before.
+    /// Asserts that the stream ends without an error and without another message.
     pub async fn expect_end(&mut self) {
         if let Some(other) = self.next().await {
             panic!("{}: expected the end of the stream, got {other:?}", self.what);
         }
     }
 
-    /// Asserts that the stream ends with this error and no message before.
-    pub async fn expect_refusal(&mut self, code: Code, text: &str) {
+    /// Asserts that the stream ends with this error and without another message.
+    pub async fn expect_error(&mut self, code: Code, text: &str) {
         match self.next().await {
-            Some(Err(status)) => super::refused(Err::<(), _>(status), code, text),
+            Some(Err(status)) => super::assert_rejected(Err::<(), _>(status), code, text),
             other => panic!("{}: expected {code:?}, got {other:?}", self.what),
         }
     }
 
-    /// A message that is here already, if any.
+    /// A message that has already arrived, if any.
     pub fn waiting(&mut self) -> Option<Result<T, Status>> {
         self.inbox.try_recv().ok()
     }
 }
 
-impl<T> Drop for Feed<T> {
+impl<T> Drop for StreamReader<T> {
     fn drop(&mut self) {
         self.reader.abort();
     }

@@ -1,4 +1,4 @@
-//! Workflows, their runs, and what is read of them.
+//! Registration of workflows, triggers, and queries of runs.
 
 use hatchet_quickstart::hatchet::wire::proto::v1::{
     CancelTasksRequest, CreateTaskOpts, CreateWorkflowVersionRequest, CreateWorkflowVersionResponse,
@@ -11,20 +11,20 @@ use super::{Target, eventually};
 
 /// A registered workflow of one task. The task has the workflow's name.
 #[derive(Debug, Clone)]
-pub struct Flow {
+pub struct Workflow {
     pub name: String,
     pub action: String,
     pub version_id: String,
     pub workflow_id: String,
 }
 
-impl Flow {
+impl Workflow {
     pub fn request(&self, input: Value) -> TriggerWorkflowRequest {
         TriggerWorkflowRequest { name: self.name.clone(), input: input.to_string(), ..Default::default() }
     }
 }
 
-/// The one task of a run.
+/// The only task of a run.
 #[track_caller]
 pub fn only_task(details: &GetRunDetailsResponse) -> &TaskRunDetail {
     assert_eq!(details.task_runs.len(), 1, "{details:?}");
@@ -32,7 +32,7 @@ pub fn only_task(details: &GetRunDetailsResponse) -> &TaskRunDetail {
 }
 
 impl Target {
-    /// A definition to change and put.
+    /// A definition with one task, not registered yet.
     pub fn definition(&self, base: &str) -> CreateWorkflowVersionRequest {
         let name = self.name(base);
         let task = CreateTaskOpts {
@@ -53,9 +53,9 @@ impl Target {
         Ok(self.admin().put_workflow(definition.clone()).await?.into_inner())
     }
 
-    pub async fn put(&self, definition: &CreateWorkflowVersionRequest) -> Flow {
+    pub async fn put(&self, definition: &CreateWorkflowVersionRequest) -> Workflow {
         let put = self.try_put(definition).await.unwrap();
-        Flow {
+        Workflow {
             name: definition.name.clone(),
             action: definition.tasks[0].action.clone(),
             version_id: put.id,
@@ -63,13 +63,13 @@ impl Target {
         }
     }
 
-    /// Puts a plain workflow.
-    pub async fn flow(&self, base: &str) -> Flow {
+    /// Registers a workflow with one task.
+    pub async fn workflow(&self, base: &str) -> Workflow {
         self.put(&self.definition(base)).await
     }
 
-    /// Puts a workflow whose task was changed by `change`.
-    pub async fn flow_with(&self, base: &str, change: impl FnOnce(&mut CreateTaskOpts)) -> Flow {
+    /// Registers a workflow with one task after applying `change` to the task.
+    pub async fn workflow_with(&self, base: &str, change: impl FnOnce(&mut CreateTaskOpts)) -> Workflow {
         let mut definition = self.definition(base);
         change(&mut definition.tasks[0]);
         self.put(&definition).await
@@ -79,8 +79,8 @@ impl Target {
         Ok(self.workflows().trigger_workflow(request).await?.into_inner().workflow_run_id)
     }
 
-    pub async fn trigger(&self, flow: &Flow, input: Value) -> String {
-        self.try_trigger(flow.request(input)).await.unwrap()
+    pub async fn trigger(&self, workflow: &Workflow, input: Value) -> String {
+        self.try_trigger(workflow.request(input)).await.unwrap()
     }
 
     pub async fn details(&self, id: &str) -> Result<GetRunDetailsResponse, Status> {
@@ -88,7 +88,7 @@ impl Target {
         Ok(self.admin().get_run_details(request).await?.into_inner())
     }
 
-    /// Reads the run until it satisfies `good`. Right after a trigger a real engine may not know it yet.
+    /// Reads the run until it satisfies `good`. Right after a trigger a real engine may not find it yet.
     pub async fn details_until(
         &self,
         id: &str,
@@ -103,7 +103,7 @@ impl Target {
         .await
     }
 
-    /// The run when it is final. Only `done` says so: a status can pass by.
+    /// Waits until the run is finished. Only the field `done` is reliable: a status may be temporary.
     pub async fn done(&self, id: &str) -> GetRunDetailsResponse {
         self.details_until(id, "the run is final", |details| details.done).await
     }

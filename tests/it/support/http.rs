@@ -1,4 +1,4 @@
-//! A page over HTTP, by a socket alone: it works where the runtime of the test is blocked.
+//! HTTP requests over a plain socket, which work while the async runtime of the test is blocked.
 
 use std::{
     io::{Read as _, Write as _},
@@ -6,22 +6,22 @@ use std::{
     time::Duration,
 };
 
-/// An answer, its head as it came.
-pub struct Answer {
+/// A response with its unparsed head.
+pub struct Response {
     pub status: u16,
     pub head: String,
     pub body: String,
 }
 
-/// The status and the body.
+/// Requests a path; returns status and body.
 pub fn page(address: SocketAddr, path: &str) -> (u16, String) {
     let answer = page_as(address, path, &[("Host", &address.to_string())]);
     (answer.status, answer.body)
 }
 
-/// The whole answer to a request with these headers; without a `Host` among them, with the address in it. A path may
-/// have a method in front.
-pub fn page_as(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Answer {
+/// Requests a path with these headers and returns the whole response. Without a `Host` among them, the address is the
+/// host. A method may precede the path.
+pub fn page_as(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Response {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     let host = address.to_string();
@@ -35,5 +35,5 @@ pub fn page_as(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Ans
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Answer { status, head: head.to_owned(), body: body.to_owned() }
+    Response { status, head: head.to_owned(), body: body.to_owned() }
 }

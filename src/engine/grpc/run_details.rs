@@ -1,0 +1,47 @@
+//! The message about a run or a task that `GetRunDetails` returns.
+
+use std::collections::HashMap;
+
+use crate::{
+    engine::{
+        driver::assignment,
+        state::{State, model::Run},
+    },
+    hatchet::wire::{
+        RunId,
+        proto::v1::{GetRunDetailsResponse, TaskRunDetail},
+    },
+};
+
+/// A run with all its tasks, or a single task if the id is that of a task. `None` if there is neither.
+pub(super) fn run_details(state: &State, id: RunId) -> Option<GetRunDetailsResponse> {
+    let (run_id, run) = state.run(id)?;
+    let is_run = run_id == id;
+    let tasks = if is_run { &run.tasks[..] } else { std::slice::from_ref(&id) };
+    let status = if is_run { state.status(run) } else { state.task(id)?.phase.status() };
+    let task_runs: HashMap<String, TaskRunDetail> =
+        tasks.iter().filter_map(|task| task_detail(state, run, *task)).map(|d| (d.readable_id.clone(), d)).collect();
+    Some(GetRunDetailsResponse {
+        input: run.input.as_bytes().to_vec(),
+        status: status.to_wire(),
+        task_runs,
+        done: status.is_final(),
+        additional_metadata: run.metadata.as_bytes().to_vec(),
+        is_evicted: false,
+    })
+}
+
+fn task_detail(state: &State, run: &Run, id: RunId) -> Option<TaskRunDetail> {
+    let task = state.task(id).filter(|task| task.is_made())?;
+    let status = task.phase.status();
+    // Present but empty on a finished task without an error, as in a real engine.
+    let error = status.is_final().then(|| State::error_text(&task.phase).unwrap_or_default().to_owned());
+    Some(TaskRunDetail {
+        external_id: id.to_string(),
+        status: status.to_wire(),
+        error,
+        output: assignment::output(&task.phase).map(|output| output.as_bytes().to_vec()),
+        readable_id: run.version.tasks.get(task.spec)?.name.to_string(),
+        is_evicted: false,
+    })
+}

@@ -1,0 +1,77 @@
+//! Triggers of one run and of several.
+
+use std::{collections::HashMap, sync::Arc};
+
+use tonic::Status;
+
+use super::collision;
+use crate::{
+    engine::{
+        driver::Driver,
+        state::{Capacity, Triggered, model::Version},
+        validate::trigger::trigger,
+    },
+    hatchet::wire::{
+        RunId,
+        proto::v1::{BulkTriggerIdempotencyCollisionError, IdempotencyCollisionError, TriggerWorkflowRequest},
+    },
+};
+
+fn newest_version(driver: &Driver, name: &str) -> Option<Arc<Version>> {
+    driver.apply(|state, _| state.version_of(name).cloned())
+}
+
+/// Triggers one run.
+pub(super) async fn trigger_one(driver: &Driver, request: TriggerWorkflowRequest) -> Result<RunId, Status> {
+    let version = newest_version(driver, &request.name);
+    let item = trigger(request, version.as_deref(), driver.max_message)?;
+    let outcomes = driver.add(Capacity::Runs, |state, now| state.trigger(vec![item], now)).await??;
+    match outcomes[..] {
+        [Triggered::New(id) | Triggered::Existing(id)] => Ok(id),
+        [Triggered::Collision { existing, .. }] => Err(collision::single(&IdempotencyCollisionError {
+            existing_run_external_id: existing.to_string(),
+            colliding_run_external_id: String::new(),
+        })),
+        _ => Err(Status::internal("the trigger of one run had not exactly one outcome")),
+    }
+}
+
+/// Triggers runs in the given order. An invalid one refuses all; a collision affects only its own run.
+pub(super) async fn trigger_many(
+    driver: &Driver,
+    requests: Vec<TriggerWorkflowRequest>,
+) -> Result<Vec<String>, Status> {
+    let mut versions: HashMap<String, Option<Arc<Version>>> = HashMap::new();
+    let mut items = Vec::with_capacity(requests.len());
+    for request in requests {
+        let version = match versions.get(&request.name) {
+            Some(known) => known.clone(),
+            None => {
+                let version = newest_version(driver, &request.name);
+                versions.insert(request.name.clone(), version.clone());
+                version
+            }
+        };
+        items.push(trigger(request, version.as_deref(), driver.max_message)?);
+        // Evaluating an idempotency expression can take milliseconds: lets other calls run in between.
+        tokio::task::yield_now().await;
+    }
+    let outcomes = driver.add(Capacity::Runs, |state, now| state.trigger(items, now)).await??;
+    let (mut ids, mut collisions) = (Vec::with_capacity(outcomes.len()), Vec::new());
+    for outcome in outcomes {
+        match outcome {
+            Triggered::New(id) | Triggered::Existing(id) => ids.push(id.to_string()),
+            Triggered::Collision { existing, colliding } => collisions.push(IdempotencyCollisionError {
+                existing_run_external_id: existing.to_string(),
+                colliding_run_external_id: colliding.to_string(),
+            }),
+        }
+    }
+    if collisions.is_empty() {
+        return Ok(ids);
+    }
+    Err(collision::bulk(&BulkTriggerIdempotencyCollisionError {
+        successful_workflow_run_external_ids: ids,
+        collisions,
+    }))
+}

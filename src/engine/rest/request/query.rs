@@ -1,0 +1,50 @@
+//! Query strings. Repeated keys form lists.
+
+use std::str::FromStr;
+
+use super::ApiError;
+use crate::{engine::state::Timestamp, hatchet::wire::excerpt};
+
+/// The decoded pairs of a query string.
+pub(in crate::engine::rest) fn pairs(query: Option<&str>) -> impl Iterator<Item = (String, String)> {
+    query.unwrap_or_default().split('&').filter(|part| !part.is_empty()).map(|part| {
+        let (key, value) = part.split_once('=').unwrap_or((part, ""));
+        (decode(key), decode(value))
+    })
+}
+
+/// Decodes percent-encoding; malformed sequences stay as they are.
+fn decode(text: &str) -> String {
+    let (bytes, mut out, mut at) = (text.as_bytes(), Vec::with_capacity(text.len()), 0);
+    while let Some(byte) = bytes.get(at) {
+        let hex = text.get(at + 1..at + 3).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        match (byte, hex) {
+            (b'%', Some(value)) => {
+                out.push(value);
+                at += 2;
+            }
+            (b'+', _) => out.push(b' '),
+            (other, _) => out.push(*other),
+        }
+        at += 1;
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// A parsed value.
+pub(in crate::engine::rest) fn parse<T: FromStr>(key: &str, value: &str) -> Result<T, ApiError> {
+    value.parse().map_err(|_| ApiError::bad_request(format!("invalid {key} `{}`", excerpt(value))))
+}
+
+/// A time in RFC 3339.
+pub(in crate::engine::rest) fn time(key: &str, value: &str) -> Result<Timestamp, ApiError> {
+    let time: prost_types::Timestamp = value.parse().map_err(|_| {
+        ApiError::bad_request(format!("invalid {key} `{}`: write a time as 2026-01-31T00:00:00Z", excerpt(value)))
+    })?;
+    Ok(Timestamp::from_wire(&time))
+}
+
+/// Refuses a parameter that this engine does not know.
+pub(in crate::engine::rest) fn unknown(key: &str) -> ApiError {
+    ApiError::bad_request(format!("unknown parameter {}: this engine cannot filter by it", excerpt(key)))
+}

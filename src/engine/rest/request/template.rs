@@ -1,0 +1,79 @@
+//! The run template of schedules and crons: its fields in bodies, and filters by it.
+
+use serde::Deserialize;
+use serde_json::{Value, value::RawValue};
+use uuid::Uuid;
+
+use super::{ApiError, object_text, query};
+use crate::engine::{
+    driver::Driver,
+    state::{RunTemplate, State, triggers::metadata::PairFilter},
+    validate::{filter::metadata_pair_of_template, template::template},
+};
+
+/// The fields of a run template in a body.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::engine::rest) struct TemplateBody {
+    input: Option<Value>,
+    additional_metadata: Option<Value>,
+    priority: Option<i32>,
+}
+
+impl TemplateBody {
+    pub(in crate::engine::rest) fn template(self, driver: &Driver, workflow: &str) -> Result<RunTemplate, ApiError> {
+        let input = object_text("input", self.input)?.unwrap_or_else(|| "{}".into());
+        let metadata = object_text("additionalMetadata", self.additional_metadata)?;
+        Ok(template(workflow, &input, metadata.as_deref(), self.priority, driver.max_message)?)
+    }
+}
+
+/// A filter of schedules or crons by their run template. Absent criteria match all.
+#[derive(Default)]
+pub(in crate::engine::rest) struct TemplateFilter {
+    workflow: Option<Uuid>,
+    workflow_name: Option<String>,
+    metadata: PairFilter,
+}
+
+/// The filter in a body.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::engine::rest) struct TemplateFilterBody {
+    workflow_id: Option<Uuid>,
+    additional_metadata: Option<Vec<String>>,
+    parent_workflow_run_id: Option<Box<RawValue>>,
+    parent_step_run_id: Option<Box<RawValue>>,
+}
+
+impl TryFrom<TemplateFilterBody> for TemplateFilter {
+    type Error = ApiError;
+
+    fn try_from(body: TemplateFilterBody) -> Result<Self, ApiError> {
+        if body.parent_workflow_run_id.is_some() || body.parent_step_run_id.is_some() {
+            return Err(query::unknown("parent (schedules have none)"));
+        }
+        let pairs = body.additional_metadata.unwrap_or_default();
+        let metadata = pairs.iter().map(|pair| metadata_pair_of_template(pair)).collect::<Result<_, _>>()?;
+        Ok(Self { workflow: body.workflow_id, workflow_name: None, metadata })
+    }
+}
+
+impl TemplateFilter {
+    /// Parses a parameter; `false` if it is not one of this filter.
+    pub(in crate::engine::rest) fn parse(&mut self, key: &str, value: &str) -> Result<bool, ApiError> {
+        match key {
+            "workflowId" => self.workflow = Some(query::parse(key, value)?),
+            "workflowName" => self.workflow_name = Some(value.to_owned()),
+            "additionalMetadata" => self.metadata.add(metadata_pair_of_template(value)?),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    pub(in crate::engine::rest) fn matches(&self, state: &State, template: &RunTemplate) -> bool {
+        self.workflow.is_none_or(|id| state.version_of(&template.workflow).is_some_and(|v| v.workflow_id == id))
+            && self.workflow_name.as_deref().is_none_or(|name| name == &*template.workflow)
+            && self.metadata.fits_all(&template.metadata)
+    }
+}

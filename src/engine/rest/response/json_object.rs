@@ -1,0 +1,170 @@
+//! JSON objects whose payloads are written as they are stored.
+//!
+//! A payload can have megabytes. An object that is built under the state's lock therefore holds only references to the
+//! stored texts. They are copied into the response after the lock is released, without being parsed.
+
+use std::{borrow::Cow, sync::Arc};
+
+use axum::{
+    http::header::CONTENT_TYPE,
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::engine::driver::assignment;
+
+/// A JSON object. Its members must have different names.
+#[derive(Default)]
+pub(in crate::engine::rest) struct JsonObject(Vec<(Cow<'static, str>, Member)>);
+
+enum Member {
+    Value(Value),
+    Payload(Payload),
+    Objects(Vec<JsonObject>),
+    Object(JsonObject),
+}
+
+/// A stored text and the form in which it is written.
+pub(in crate::engine::rest) enum Payload {
+    /// JSON: an object unchanged, any other value as an empty object.
+    Json(Arc<str>),
+    /// The input of a run with the members that its task receives beside it.
+    TaskInput(Arc<str>),
+    /// A JSON object for each name.
+    ByName(Vec<(Arc<str>, Arc<str>)>),
+    /// Any text, as a JSON string.
+    Text(Arc<str>),
+}
+
+impl JsonObject {
+    /// An object with the members of a JSON object.
+    pub(in crate::engine::rest) fn from_value(value: Value) -> Self {
+        match value {
+            Value::Object(members) => {
+                Self(members.into_iter().map(|(name, value)| (name.into(), Member::Value(value))).collect())
+            }
+            _ => Self::default(),
+        }
+    }
+
+    pub(in crate::engine::rest) fn set(&mut self, name: &'static str, value: impl Into<Value>) {
+        self.0.push((name.into(), Member::Value(value.into())));
+    }
+
+    pub(in crate::engine::rest) fn payload(&mut self, name: &'static str, payload: Payload) {
+        self.0.push((name.into(), Member::Payload(payload)));
+    }
+
+    pub(in crate::engine::rest) fn objects(&mut self, name: &'static str, objects: Vec<Self>) {
+        self.0.push((name.into(), Member::Objects(objects)));
+    }
+
+    pub(in crate::engine::rest) fn object(&mut self, name: &'static str, object: Self) {
+        self.0.push((name.into(), Member::Object(object)));
+    }
+
+    pub(super) fn write(&self, to: &mut Vec<u8>) {
+        to.push(b'{');
+        for (at, (name, member)) in self.0.iter().enumerate() {
+            if at > 0 {
+                to.push(b',');
+            }
+            write_json(to, &**name);
+            to.push(b':');
+            match member {
+                Member::Value(value) => write_json(to, value),
+                Member::Payload(payload) => payload.write(to),
+                Member::Object(object) => object.write(to),
+                Member::Objects(objects) => {
+                    to.push(b'[');
+                    for (at, object) in objects.iter().enumerate() {
+                        if at > 0 {
+                            to.push(b',');
+                        }
+                        object.write(to);
+                    }
+                    to.push(b']');
+                }
+            }
+        }
+        to.push(b'}');
+    }
+}
+
+impl Payload {
+    fn write(&self, to: &mut Vec<u8>) {
+        match self {
+            Self::Json(text) => to.extend_from_slice(object_or_empty(text).as_bytes()),
+            Self::TaskInput(input) => to.extend_from_slice(assignment::payload(input, "", None).as_bytes()),
+            Self::ByName(members) => {
+                to.push(b'{');
+                for (at, (name, text)) in members.iter().enumerate() {
+                    if at > 0 {
+                        to.push(b',');
+                    }
+                    write_json(to, &**name);
+                    to.push(b':');
+                    to.extend_from_slice(object_or_empty(text).as_bytes());
+                }
+                to.push(b'}');
+            }
+            Self::Text(text) => write_json(to, &**text),
+        }
+    }
+}
+
+/// The text of a JSON object, or `{}` for another value. Stored texts were checked to be JSON when they arrived.
+fn object_or_empty(json: &str) -> &str {
+    if json.trim_start().starts_with('{') { json } else { "{}" }
+}
+
+pub(in crate::engine::rest) fn write_json(to: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
+    // Writing to memory fails only for maps whose keys are not strings, which are not used here.
+    if serde_json::to_writer(&mut *to, value).is_err() {
+        to.extend_from_slice(b"null");
+    }
+}
+
+impl IntoResponse for JsonObject {
+    fn into_response(self) -> Response {
+        let mut text = Vec::new();
+        self.write(&mut text);
+        ([(CONTENT_TYPE, "application/json")], text).into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn written(object: &JsonObject) -> Value {
+        let mut text = Vec::new();
+        object.write(&mut text);
+        serde_json::from_slice(&text).unwrap()
+    }
+
+    #[test]
+    fn payloads_are_written_as_stored() {
+        let mut object = JsonObject::from_value(json!({ "a": 1, "b": { "c": [] } }));
+        object.payload("input", Payload::Json(r#"{"z":1.0,  "a":2}"#.into()));
+        object.payload("output", Payload::Json("[1]".into()));
+        object.payload("sent", Payload::TaskInput(r#"{"x":1}"#.into()));
+        object.payload("text", Payload::Text("a \"quoted\" line\n".into()));
+        let members = [("one", r#"{"n":1}"#), ("two", "3")].map(|(name, text)| (name.into(), text.into()));
+        object.payload("members", Payload::ByName(members.into()));
+        object.set("name", "n");
+        let child = JsonObject::from_value(json!({ "child": true }));
+        object.objects("children", vec![child, JsonObject::default()]);
+        object.object("only", JsonObject::default());
+        let shown = written(&object);
+        assert_eq!(shown["input"], json!({ "z": 1.0, "a": 2 }));
+        assert_eq!((&shown["output"], &shown["sent"]["input"]), (&json!({}), &json!({ "x": 1 })));
+        assert_eq!(shown["text"], "a \"quoted\" line\n");
+        assert_eq!(shown["members"], json!({ "one": { "n": 1 }, "two": {} }));
+        assert_eq!((&shown["children"], &shown["only"]), (&json!([{ "child": true }, {}]), &json!({})));
+        assert_eq!((&shown["name"], &shown["b"]), (&json!("n"), &json!({ "c": [] })));
+    }
+}

@@ -1,0 +1,245 @@
+//! Workflow definitions.
+//!
+//! Every rule that a definition breaks is reported with the name of the field. Features that this engine does not have
+//! are refused by name, so that no workflow runs without a feature it relies on.
+
+mod parents;
+mod task;
+mod unsupported;
+
+use std::{collections::HashSet, time::Duration};
+
+use self::{parents::resolve_parents, task::task};
+use super::{
+    error::Invalid,
+    field::{is_name, not_a_name},
+    json,
+};
+use crate::{
+    engine::{
+        cron::CronRule,
+        options::Timings,
+        state::{
+            model::{Definition, Idempotency, Lease, TaskDefinition},
+            triggers::idempotency::Expression,
+        },
+    },
+    hatchet::wire::proto::v1,
+};
+
+/// A new definition. `timings` has the timeouts of tasks that declare none.
+pub(in crate::engine) fn definition(
+    content: v1::CreateWorkflowVersionRequest,
+    timings: &Timings,
+) -> Result<Definition, Invalid> {
+    if !is_name(&content.name) {
+        return Err(Invalid::definition("Name", &not_a_name(&content.name)));
+    }
+    unsupported::check(&content)?;
+    if content.tasks.is_empty() {
+        return Err(Invalid::definition("Tasks", "a workflow needs at least one task"));
+    }
+    let default_priority = content.default_priority.unwrap_or(1);
+    if !(1..=3).contains(&default_priority) {
+        let reason = format!("{default_priority} is not between 1 and 3");
+        return Err(Invalid::definition("DefaultPriority", &reason));
+    }
+    if let Some(schema) = content.input_json_schema.as_ref().filter(|schema| !schema.is_empty()) {
+        serde_json::from_slice::<serde::de::IgnoredAny>(schema)
+            .map_err(|e| Invalid::definition("InputJsonSchema", &format!("not JSON: {e}")))?;
+    }
+    Ok(Definition {
+        name: content.name.clone(),
+        tasks: tasks(&content, timings)?,
+        default_priority,
+        events: events(&content)?,
+        crons: crons(&content)?,
+        cron_input: json::input(content.cron_input.as_deref().unwrap_or_default(), usize::MAX)
+            .map_err(|_| Invalid::definition("CronInput", "not JSON"))?,
+        idempotency: content.idempotency.as_ref().map(idempotency).transpose()?,
+        content,
+    })
+}
+
+/// A definition that an engine accepted earlier and stored. It may contain fields that an earlier version accepted and
+/// this one refuses; such fields must not lose the workflow. Its crons are ignored, since they are stored on their own,
+/// and empty schedule timeouts mean the default.
+#[cfg(feature = "durable")]
+pub(in crate::engine) fn stored_definition(
+    content: v1::CreateWorkflowVersionRequest,
+    timings: &Timings,
+) -> Result<Definition, Invalid> {
+    let mut valid = content.clone();
+    valid.cron_triggers.clear();
+    for task in valid.tasks.iter_mut().chain(&mut valid.on_failure_task) {
+        task.schedule_timeout = task.schedule_timeout.take().filter(|timeout| !timeout.is_empty());
+    }
+    Ok(Definition { content, ..definition(valid, timings)? })
+}
+
+/// All tasks; the on-failure task is the last.
+fn tasks(content: &v1::CreateWorkflowVersionRequest, timings: &Timings) -> Result<Vec<TaskDefinition>, Invalid> {
+    let mut tasks = Vec::with_capacity(content.tasks.len() + 1);
+    let parents = resolve_parents(&content.tasks)?;
+    for (at, (declared, parents)) in content.tasks.iter().zip(parents).enumerate() {
+        tasks.push(TaskDefinition { parents, ..task(&format!("Tasks[{at}]"), declared, timings)? });
+    }
+    if let Some(last) = &content.on_failure_task {
+        if content.tasks.iter().any(|task| task.readable_id == last.readable_id) {
+            return Err(parents::duplicate_name(tasks.len(), &last.readable_id));
+        }
+        if !last.parents.is_empty() {
+            let reason = "an on-failure task cannot have parents: it runs after all other tasks";
+            return Err(Invalid::definition("OnFailureTask.Parents", reason));
+        }
+        tasks.push(TaskDefinition { on_failure: true, ..task("OnFailureTask", last, timings)? });
+    }
+    Ok(tasks)
+}
+
+fn events(content: &v1::CreateWorkflowVersionRequest) -> Result<Vec<String>, Invalid> {
+    if content.event_triggers.iter().any(String::is_empty) {
+        return Err(Invalid::definition("EventTriggers", "a key is empty"));
+    }
+    Ok(content.event_triggers.clone())
+}
+
+/// The cron expressions, each once.
+fn crons(content: &v1::CreateWorkflowVersionRequest) -> Result<Vec<CronRule>, Invalid> {
+    let rule = |(at, text): (usize, &String)| {
+        CronRule::parse_declared(text).map_err(|e| Invalid::definition(&format!("CronTriggers[{at}]"), &e))
+    };
+    let mut rules = content.cron_triggers.iter().enumerate().map(rule).collect::<Result<Vec<_>, _>>()?;
+    let mut known = HashSet::new();
+    rules.retain(|rule| known.insert(rule.text().to_owned()));
+    Ok(rules)
+}
+
+fn idempotency(config: &v1::IdempotencyConfig) -> Result<Idempotency, Invalid> {
+    let expression =
+        Expression::compile(&config.expression).map_err(|e| Invalid::definition("Idempotency.Expression", &e))?;
+    let ttl = match u64::try_from(config.ttl_ms) {
+        Ok(ms @ 1..) => Duration::from_millis(ms),
+        _ => return Err(Invalid::definition("Idempotency.TtlMs", &format!("{} is not at least 1", config.ttl_ms))),
+    };
+    let until_end = match config.method.map(v1::IdempotencyMethod::try_from) {
+        None | Some(Ok(v1::IdempotencyMethod::Ttl)) => false,
+        Some(Ok(v1::IdempotencyMethod::Status)) => true,
+        Some(Err(unknown)) => {
+            return Err(Invalid::definition("Idempotency.Method", &format!("{unknown}: use TTL or STATUS")));
+        }
+    };
+    Ok(Idempotency { expression, lease: Lease { ttl, until_end } })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn minimal() -> v1::CreateWorkflowVersionRequest {
+        let task = v1::CreateTaskOpts { readable_id: "t".into(), action: "W:T".into(), ..Default::default() };
+        v1::CreateWorkflowVersionRequest { name: "W".into(), tasks: vec![task], ..Default::default() }
+    }
+
+    fn with(change: impl FnOnce(&mut v1::CreateWorkflowVersionRequest)) -> Result<Definition, String> {
+        let mut content = minimal();
+        change(&mut content);
+        definition(content, &Timings::default()).map_err(Invalid::into_message)
+    }
+
+    #[test]
+    fn minimal_definition_has_the_engine_defaults() {
+        let definition = with(|_| ()).unwrap();
+        let task = &definition.tasks[0];
+        assert_eq!((task.action.as_str(), task.retries, definition.default_priority), ("w:t", 0, 1));
+        assert_eq!(task.timeout.0, Duration::from_secs(300));
+        assert_eq!(task.needs, [("default".to_owned(), 1)]);
+    }
+
+    #[test]
+    fn duplicate_cron_counts_once() {
+        let definition = with(|c| c.cron_triggers = ["0 0 1 1 *", "0 0 2 1 *", "0 0 1 1 *"].map(String::from).into());
+        let crons: Vec<_> = definition.unwrap().crons.iter().map(|rule| rule.text().to_owned()).collect();
+        assert_eq!(crons, ["0 0 1 1 *", "0 0 2 1 *"]);
+    }
+
+    #[cfg(feature = "durable")]
+    #[test]
+    fn stored_definition_may_contain_fields_refused_today() {
+        let mut content = minimal();
+        content.cron_triggers = vec!["0 0 L * *".into()];
+        content.tasks[0].schedule_timeout = Some(String::new());
+        assert!(definition(content.clone(), &Timings::default()).is_err());
+        let stored = stored_definition(content.clone(), &Timings::default()).unwrap();
+        assert_eq!((stored.content, stored.crons.len()), (content, 0));
+        assert_eq!(stored.tasks[0].schedule_timeout, Timings::default().schedule_timeout);
+    }
+
+    #[test]
+    fn error_names_the_invalid_field() {
+        type Change = fn(&mut v1::CreateWorkflowVersionRequest);
+        let invalid: [(&str, Change); 22] = [
+            ("Opts.Name", |c| c.name = "a b".into()),
+            ("Opts.Tasks'", |c| c.tasks.clear()),
+            ("ReadableId", |c| c.tasks[0].readable_id.clear()),
+            ("Action", |c| c.tasks[0].action = "x".into()),
+            ("Timeout", |c| c.tasks[0].timeout = "60".into()),
+            ("ScheduleTimeout", |c| c.tasks[0].schedule_timeout = Some("1d".into())),
+            ("ScheduleTimeout", |c| c.tasks[0].schedule_timeout = Some(String::new())),
+            ("Retries", |c| c.tasks[0].retries = -1),
+            ("BackoffFactor", |c| c.tasks[0].backoff_factor = Some(0.5)),
+            ("BackoffMaxSeconds", |c| {
+                c.tasks[0].backoff_factor = Some(2.0);
+                c.tasks[0].backoff_max_seconds = Some(0);
+            }),
+            ("SlotRequests", |c| c.tasks[0].slot_requests = [("cpu".into(), 0)].into()),
+            ("DefaultPriority", |c| c.default_priority = Some(4)),
+            ("InputJsonSchema", |c| c.input_json_schema = Some(b"{".to_vec())),
+            ("Idempotency", |c| {
+                c.idempotency = Some(v1::IdempotencyConfig { expression: "input.a".into(), ..Default::default() });
+            }),
+            ("Tasks[1].Timeout", |c| {
+                c.tasks.push(v1::CreateTaskOpts { readable_id: "u".into(), ..c.tasks[0].clone() });
+                c.tasks[1].timeout = "60".into();
+            }),
+            ("OnFailureTask.Action", |c| {
+                c.on_failure_task = Some(v1::CreateTaskOpts { readable_id: "f".into(), ..Default::default() });
+            }),
+            ("Tasks[1].ReadableId", |c| c.on_failure_task = Some(c.tasks[0].clone())),
+            ("CronTriggers[0]", |c| c.cron_triggers.push("@every 5m".into())),
+            ("CronTriggers[0]", |c| c.cron_triggers.push("0 0 30 2 *".into())),
+            ("CronTriggers[1]", |c| c.cron_triggers = vec!["0 0 1 1 *".into(), "0 0 L * *".into()]),
+            ("CronInput", |c| c.cron_input = Some("{".into())),
+            ("EventTriggers", |c| c.event_triggers.push(String::new())),
+        ];
+        for (field, change) in invalid {
+            let error = with(change).unwrap_err();
+            assert!(error.contains(field) && !error.contains('\n'), "{field}: {error}");
+        }
+    }
+
+    #[test]
+    fn unsupported_features_are_refused_by_name() {
+        type Change = fn(&mut v1::CreateWorkflowVersionRequest);
+        let unsupported: [(&str, Change); 9] = [
+            ("durable", |c| c.on_failure_task = Some(v1::CreateTaskOpts { is_durable: true, ..c.tasks[0].clone() })),
+            ("concurrency", |c| c.tasks[0].concurrency.push(Default::default())),
+            ("filters", |c| c.default_filters.push(Default::default())),
+            ("sticky", |c| c.sticky = Some(0)),
+            ("rate limits", |c| c.tasks[0].rate_limits.push(Default::default())),
+            ("affinity", |c| c.tasks[0].worker_labels = [("l".into(), Default::default())].into()),
+            ("durable", |c| c.tasks[0].is_durable = true),
+            ("batch", |c| c.tasks[0].batch = Some(Default::default())),
+            ("conditions", |c| {
+                let conditions =
+                    v1::TaskConditions { sleep_conditions: vec![Default::default()], ..Default::default() };
+                c.tasks[0].conditions = Some(conditions);
+            }),
+        ];
+        for (feature, change) in unsupported {
+            let error = with(change).unwrap_err();
+            assert!(error.contains(feature) && error.contains("real Hatchet"), "{feature}: {error}");
+        }
+        assert!(with(|c| c.tasks[0].conditions = Some(Default::default())).is_ok(), "SDKs send an empty one");
+    }
+}

@@ -1,0 +1,79 @@
+//! Single tasks of a definition.
+
+use std::time::Duration;
+
+use crate::{
+    engine::{
+        options::Timings,
+        state::{attempt::BackOff, model::TaskDefinition},
+        validate::{
+            error::Invalid,
+            field::{is_name, not_a_name},
+        },
+    },
+    hatchet::wire::{ActionId, SLOT_TYPE, excerpt, format_duration, parse_duration, proto::v1},
+};
+
+/// Longest back-off of a task that declares a factor and no limit: one day, as in a real engine.
+const MAX_BACKOFF: Duration = Duration::from_secs(86_400);
+
+/// A task without its parents. `at` names its place in the definition, for errors.
+pub(super) fn task(at: &str, task: &v1::CreateTaskOpts, timings: &Timings) -> Result<TaskDefinition, Invalid> {
+    if !is_name(&task.readable_id) {
+        return Err(Invalid::definition(&format!("{at}.ReadableId"), &not_a_name(&task.readable_id)));
+    }
+    let action: ActionId =
+        task.action.parse().map_err(|e| Invalid::definition(&format!("{at}.Action"), &format!("{e}")))?;
+    let duration = |field: &str, text: Option<&str>, default: Duration| match text {
+        None => Ok((default, format_duration(default))),
+        Some(text) => parse_duration(text)
+            .map(|parsed| (parsed, text.to_owned()))
+            .map_err(|e| Invalid::definition(&format!("{at}.{field}"), &e.to_string())),
+    };
+    let retries = u32::try_from(task.retries)
+        .map_err(|_| Invalid::definition(&format!("{at}.Retries"), &format!("{} is negative", task.retries)))?;
+    let timeout = Some(task.timeout.as_str()).filter(|text| !text.is_empty());
+    Ok(TaskDefinition {
+        name: task.readable_id.clone(),
+        action: action.as_str().to_owned(),
+        needs: slot_requests(at, task)?,
+        timeout: duration("Timeout", timeout, timings.execution_timeout)?,
+        schedule_timeout: duration("ScheduleTimeout", task.schedule_timeout.as_deref(), timings.schedule_timeout)?.0,
+        retries,
+        backoff: backoff(at, task)?,
+        parents: Vec::new(),
+        on_failure: false,
+    })
+}
+
+/// Units by slot type; one unit of the default type if the task requests none.
+fn slot_requests(at: &str, task: &v1::CreateTaskOpts) -> Result<Vec<(String, i64)>, Invalid> {
+    if task.slot_requests.is_empty() {
+        return Ok(vec![(SLOT_TYPE.to_owned(), 1)]);
+    }
+    let request = |(kind, units): (&String, &i32)| match units {
+        1.. => Ok((kind.clone(), i64::from(*units))),
+        _ => {
+            let reason = format!("{units} units of {}: at least 1 is needed", excerpt(kind));
+            Err(Invalid::definition(&format!("{at}.SlotRequests"), &reason))
+        }
+    };
+    task.slot_requests.iter().map(request).collect()
+}
+
+fn backoff(at: &str, task: &v1::CreateTaskOpts) -> Result<Option<BackOff>, Invalid> {
+    let Some(factor) = task.backoff_factor else { return Ok(None) };
+    if !(1.0..=1000.0).contains(&factor) {
+        let reason = format!("{factor} is not between 1 and 1000");
+        return Err(Invalid::definition(&format!("{at}.RetryBackoffFactor"), &reason));
+    }
+    let max = match task.backoff_max_seconds {
+        None => MAX_BACKOFF,
+        Some(seconds @ 1..=86_400) => Duration::from_secs(u64::from(seconds.unsigned_abs())),
+        Some(other) => {
+            let reason = format!("{other} is not between 1 and 86400");
+            return Err(Invalid::definition(&format!("{at}.RetryBackoffMaxSeconds"), &reason));
+        }
+    };
+    Ok(Some(BackOff { factor: f64::from(factor), max }))
+}

@@ -1,0 +1,48 @@
+//! Features of Hatchet's definitions that this engine does not have.
+
+use crate::{
+    engine::validate::error::Invalid,
+    hatchet::wire::{excerpt, proto::v1},
+};
+
+/// Refuses a definition that uses such a feature, with the names of all of them.
+pub(super) fn check(content: &v1::CreateWorkflowVersionRequest) -> Result<(), Invalid> {
+    let features = used_features(content);
+    if features.is_empty() {
+        return Ok(());
+    }
+    Err(Invalid::new(format!(
+        "workflow `{}` uses {}: not supported by this embedded engine. Use a real Hatchet, which supports it (set \
+         HATCHET_CLIENT_TOKEN), or declare the workflow without it",
+        excerpt(&content.name),
+        features.join(", ")
+    )))
+}
+
+fn used_features(content: &v1::CreateWorkflowVersionRequest) -> Vec<&'static str> {
+    let task_uses =
+        |uses: fn(&v1::CreateTaskOpts) -> bool| content.tasks.iter().chain(&content.on_failure_task).any(uses);
+    let concurrency = content.concurrency.is_some()
+        || !content.concurrency_arr.is_empty()
+        || task_uses(|task| !task.concurrency.is_empty());
+    [
+        (concurrency, "concurrency groups"),
+        (!content.default_filters.is_empty(), "event filters (default_filters)"),
+        (content.sticky.is_some(), "sticky workers"),
+        (task_uses(|task| !task.rate_limits.is_empty()), "rate limits"),
+        (task_uses(|task| !task.worker_labels.is_empty()), "worker affinity (worker_labels)"),
+        (task_uses(|task| task.is_durable), "durable tasks"),
+        (task_uses(|task| task.batch.is_some()), "batch tasks"),
+        (task_uses(|task| task.conditions.as_ref().is_some_and(has_conditions)), "conditions"),
+    ]
+    .into_iter()
+    .filter_map(|(used, feature)| used.then_some(feature))
+    .collect()
+}
+
+/// Whether the message holds any condition. SDKs send an empty one for tasks without conditions.
+fn has_conditions(conditions: &v1::TaskConditions) -> bool {
+    !conditions.parent_override_conditions.is_empty()
+        || !conditions.sleep_conditions.is_empty()
+        || !conditions.user_event_conditions.is_empty()
+}

@@ -1,0 +1,35 @@
+//! Pushed events.
+
+use super::{error::Invalid, field, json};
+use crate::{engine::state::PushedEvent, hatchet::wire::proto::PushEventRequest};
+
+/// Most events in one `BulkPush`, as in a real engine.
+const MAX_EVENTS: usize = 1000;
+
+/// One event.
+pub(in crate::engine) fn event(event: &PushEventRequest, max_message: usize) -> Result<PushedEvent, Invalid> {
+    let input = json::input(&event.payload, max_message)?;
+    let metadata = json::metadata(event.additional_metadata.as_deref(), max_message.saturating_sub(input.len()))?;
+    Ok(PushedEvent {
+        key: event.key.clone(),
+        input,
+        metadata,
+        priority: field::priority(event.priority)?,
+        scope: event.scope.clone(),
+    })
+}
+
+/// Several events, of which an invalid one refuses all.
+pub(in crate::engine) fn events(events: &[PushEventRequest], max_message: usize) -> Result<Vec<PushedEvent>, Invalid> {
+    if events.is_empty() {
+        return Err(Invalid::new("No events to ingest"));
+    }
+    if events.len() > MAX_EVENTS {
+        let message = format!("too many events - {} is over maximum ({MAX_EVENTS})", events.len());
+        return Err(Invalid::request(&message));
+    }
+    if events.iter().any(|event| event.key.is_empty()) {
+        return Err(Invalid::request("an event has no key"));
+    }
+    events.iter().map(|one| event(one, max_message)).collect()
+}

@@ -1,0 +1,49 @@
+//! Ids, names and priorities.
+
+use super::error::Invalid;
+use crate::hatchet::wire::{RunId, WorkerId, excerpt};
+
+/// Whether a text can name a workflow, a task or a worker: letters, digits and `.`, `-`, `_`.
+pub(super) fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
+}
+
+/// The rule of [`is_name`] for an error message.
+pub(super) fn not_a_name(text: &str) -> String {
+    format!("`{}` is not a name: use letters, digits and . - _", excerpt(text))
+}
+
+/// A priority: 1 to 3, if there is one.
+pub(super) fn priority(given: Option<i32>) -> Result<Option<i32>, Invalid> {
+    match given {
+        Some(n) if !(1..=3).contains(&n) => {
+            Err(Invalid::request(&format!("priority must be between 1 and 3, got {n}")))
+        }
+        valid => Ok(valid),
+    }
+}
+
+/// The id of a worker.
+pub(in crate::engine) fn worker_id(text: &str) -> Result<WorkerId, Invalid> {
+    text.parse().map_err(|_| Invalid::new(format!("invalid worker ID format: {}", excerpt(text))))
+}
+
+/// The id of a task run in a step event.
+pub(in crate::engine) fn reported_task_id(text: &str) -> Result<RunId, Invalid> {
+    text.parse().map_err(|_| Invalid::new(format!("invalid task external run id {}: it is not a UUID", excerpt(text))))
+}
+
+/// The id of a task run in all other calls.
+pub(in crate::engine) fn task_id(text: &str) -> Result<RunId, Invalid> {
+    text.parse().map_err(|_| Invalid::new("task external run id is not a valid uuid"))
+}
+
+/// The id of a run or task in calls that act on both.
+pub(in crate::engine) fn external_id(text: &str) -> Result<RunId, Invalid> {
+    text.parse().map_err(|_| Invalid::new("invalid external id"))
+}
+
+/// The id of the run whose events are subscribed to.
+pub(in crate::engine) fn workflow_run_id(text: &str) -> Result<RunId, Invalid> {
+    text.parse().map_err(|_| Invalid::new(format!("invalid workflow run id {}", excerpt(text))))
+}

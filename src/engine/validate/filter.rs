@@ -1,0 +1,60 @@
+//! Filters by status, time, workflow and metadata.
+
+use super::{error::Invalid, field::external_id};
+use crate::{
+    engine::state::{RunFilter, Timestamp},
+    hatchet::wire::{RunId, RunStatus, excerpt, proto::v1::TasksFilter},
+};
+
+/// The runs that a call cancels or replays.
+pub(in crate::engine) enum RunSelection {
+    /// These runs and tasks.
+    Ids(Vec<RunId>),
+    /// All runs that match.
+    Filter(RunFilter),
+}
+
+/// Either ids or a filter.
+pub(in crate::engine) fn run_selection(ids: &[String], filter: Option<TasksFilter>) -> Result<RunSelection, Invalid> {
+    let Some(filter) = filter else {
+        return Ok(RunSelection::Ids(ids.iter().map(|id| external_id(id)).collect::<Result<_, _>>()?));
+    };
+    if !ids.is_empty() {
+        return Err(Invalid::new("cannot provide both external ids and filter"));
+    }
+    let workflow = |text: &String| text.parse().map_err(|_| Invalid::new("invalid workflow id"));
+    Ok(RunSelection::Filter(RunFilter {
+        since: filter.since.as_ref().map(Timestamp::from_wire),
+        until: filter.until.as_ref().map(Timestamp::from_wire),
+        statuses: filter.statuses.iter().map(|name| status(name)).collect::<Result<_, _>>()?,
+        workflows: filter.workflow_ids.iter().map(workflow).collect::<Result<_, _>>()?,
+        metadata: filter.additional_metadata.iter().map(|pair| metadata_pair(pair)).collect::<Result<_, _>>()?,
+        ..RunFilter::default()
+    }))
+}
+
+/// A pair of a metadata filter: `key:value`.
+pub(in crate::engine) fn metadata_pair(text: &str) -> Result<(String, String), Invalid> {
+    let (key, value) = text
+        .split_once(':')
+        .ok_or_else(|| Invalid::new(format!("invalid additional metadata filter: {}", excerpt(text))))?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+/// A pair of a metadata filter of schedules and crons, where a real engine refuses a second colon.
+pub(in crate::engine) fn metadata_pair_of_template(text: &str) -> Result<(String, String), Invalid> {
+    metadata_pair(text)
+        .ok()
+        .filter(|(_, value)| !value.contains(':'))
+        .ok_or_else(|| Invalid::new("Additional metadata filters must be in the format key:value."))
+}
+
+/// A status by its name.
+pub(in crate::engine) fn status(name: &str) -> Result<RunStatus, Invalid> {
+    RunStatus::from_name(name).ok_or_else(|| {
+        Invalid::new(format!(
+            "invalid status {}: use QUEUED, RUNNING, COMPLETED, FAILED, CANCELLED or EVICTED",
+            excerpt(name)
+        ))
+    })
+}

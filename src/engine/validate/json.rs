@@ -1,0 +1,120 @@
+//! Inputs, metadata, outputs and error texts.
+//!
+//! Payloads are stored byte for byte. The checks make sure that each can be embedded in the JSON that tasks receive, and
+//! that it fits into a message on its way out.
+
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+
+use super::error::Invalid;
+use crate::hatchet::wire::has_nul;
+
+/// Bytes reserved for the rest of a message around a payload: ids, names and the enclosing JSON.
+const ENVELOPE: usize = 8192;
+
+/// An input: an object unchanged, any other JSON value as `null`.
+pub(super) fn input(text: &str, max_message: usize) -> Result<Arc<str>, Invalid> {
+    Ok(object(text, "payload", max_message)?.unwrap_or("null").into())
+}
+
+/// Metadata: an object unchanged, any other JSON value as an empty object.
+pub(super) fn metadata(text: Option<&str>, max_message: usize) -> Result<Arc<str>, Invalid> {
+    Ok(object(text.unwrap_or_default(), "additionalMetadata", max_message)?.unwrap_or("{}").into())
+}
+
+/// The text of a JSON object without the space around it; `None` for an empty text or another JSON value.
+fn object<'a>(text: &'a str, field: &str, max_message: usize) -> Result<Option<&'a str>, Invalid> {
+    if text.len() + ENVELOPE > max_message {
+        return Err(Invalid::too_large(format!(
+            "{field} of {} bytes is over the limit of {} (the largest message less its envelope): pass a reference \
+             instead",
+            text.len(),
+            max_message.saturating_sub(ENVELOPE)
+        )));
+    }
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let raw = value(text, field).map_err(|error| Invalid::request(&error))?;
+    Ok(Some(raw).filter(|raw| raw.starts_with('{')))
+}
+
+/// The text of a JSON value without the space around it, unless a real engine could not store it.
+fn value<'a>(text: &'a str, field: &str) -> Result<&'a str, String> {
+    let raw: &RawValue = serde_json::from_str(text).map_err(|_| format!("invalid json in field `{field}`"))?;
+    if has_nul(text) {
+        return Err(format!("encoded jsonb contains invalid null character \\u0000 in field `{field}`"));
+    }
+    Ok(raw.get())
+}
+
+/// An output. The error is the one with which the task's attempt fails instead.
+pub(super) fn output(text: &str, max_message: usize) -> Result<Arc<str>, String> {
+    if text.len() + ENVELOPE > max_message {
+        return Err(format!(
+            "output of {} bytes is over the limit of {}: return a reference instead",
+            text.len(),
+            max_message.saturating_sub(ENVELOPE)
+        ));
+    }
+    if !text.is_empty() {
+        value(text, "taskOutput")?;
+    }
+    Ok(text.into())
+}
+
+/// A task's error text, replaced or escaped if it cannot be sent on.
+pub(super) fn error_text(text: &str, max_message: usize) -> Arc<str> {
+    if text.len() + ENVELOPE > max_message {
+        "Error is too large to send over the Hatchet stream.".into()
+    } else if has_nul(text) && serde_json::from_str::<&RawValue>(text).is_ok() {
+        // A real engine stores an error text that is JSON as JSON, and replaces such a one by this text.
+        "error message contains invalid null character \\u0000. Escape it or take it out.".into()
+    } else if text.contains('\0') {
+        text.replace('\0', "\\0").into()
+    } else {
+        text.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{super::InvalidKind, *};
+
+    const MAX: usize = 1 << 20;
+
+    #[test]
+    fn object_is_unchanged_and_other_input_is_null() {
+        let checked = |text: &str| input(text, MAX).map(|text| text.to_string()).map_err(|e| e.kind());
+        let odd = r#"{"n":9007199254740993, "f":1.0,"é":"<>&","n":1}"#;
+        assert_eq!(checked(&format!(" {odd}\n")), Ok(odd.into()));
+        for other in ["", "[]", "\"x\"", "null", "1"] {
+            assert_eq!(checked(other), Ok("null".into()), "{other}");
+        }
+        for bad in ["{", "nope", r#"{"a":"\u0000"}"#] {
+            assert_eq!(checked(bad), Err(InvalidKind::Field), "{bad}");
+        }
+        assert_eq!(checked(&format!("{{\"a\":\"{}\"}}", "x".repeat(MAX))), Err(InvalidKind::TooLarge));
+        assert_eq!(&*metadata(None, MAX).unwrap(), "{}");
+        assert_eq!(&*metadata(Some("[1]"), MAX).unwrap(), "{}");
+    }
+
+    #[test]
+    fn output_must_be_json_that_fits_a_message() {
+        assert_eq!(output("", MAX).as_deref(), Ok(""));
+        assert_eq!(output("[1]", MAX).as_deref(), Ok("[1]"));
+        assert_eq!(output("{", MAX), Err("invalid json in field `taskOutput`".into()));
+        assert!(output(r#""\u0000""#, MAX).unwrap_err().contains("null character"));
+        assert!(output(&format!("\"{}\"", "x".repeat(MAX)), MAX).unwrap_err().contains("reference"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_accepted_or_refused(text in ".*") {
+            let _ = (input(&text, MAX), metadata(Some(&text), MAX), output(&text, MAX));
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! Log lines of tasks.
+
+use super::{error::Invalid, field, json};
+use crate::{
+    engine::state::Timestamp,
+    hatchet::wire::{RunId, proto::PutLogRequest},
+};
+
+/// Most characters of a message, as in a real engine.
+const MAX_CHARS: usize = 10_000;
+
+/// A log line that is to be added to a task.
+pub(in crate::engine) struct NewLogLine {
+    pub(in crate::engine) task: RunId,
+    pub(in crate::engine) message: String,
+    pub(in crate::engine) level: &'static str,
+    /// A JSON object.
+    pub(in crate::engine) metadata: String,
+    pub(in crate::engine) attempt: Option<i32>,
+    /// `None` means the time of receipt.
+    pub(in crate::engine) at: Option<Timestamp>,
+}
+
+/// A log line.
+pub(in crate::engine) fn log_line(line: PutLogRequest, max_message: usize) -> Result<NewLogLine, Invalid> {
+    let task = field::task_id(&line.task_run_external_id)?;
+    let length = line.message.chars().take(MAX_CHARS + 1).count();
+    if length == 0 || length > MAX_CHARS {
+        return Err(Invalid::request(&format!("a log message must have 1 to {MAX_CHARS} characters")));
+    }
+    let level = match line.level.as_deref() {
+        None | Some("INFO") => "INFO",
+        Some("DEBUG") => "DEBUG",
+        Some("WARN") => "WARN",
+        Some("ERROR") => "ERROR",
+        Some(_) => return Err(Invalid::request("the level must be DEBUG, INFO, WARN or ERROR")),
+    };
+    let metadata = json::metadata(Some(&line.metadata), max_message)?;
+    if !line.metadata.trim_start().starts_with('{') && !line.metadata.is_empty() {
+        return Err(Invalid::request("the metadata of a log line must be a JSON object"));
+    }
+    Ok(NewLogLine {
+        task,
+        message: line.message,
+        level,
+        metadata: metadata.to_string(),
+        attempt: line.task_retry_count,
+        at: line.created_at.as_ref().map(Timestamp::from_wire),
+    })
+}

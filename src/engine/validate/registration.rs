@@ -1,0 +1,74 @@
+//! Registrations of workers.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::{
+    error::Invalid,
+    field::{is_name, not_a_name},
+};
+use crate::{
+    engine::state::Registration,
+    hatchet::wire::{
+        ActionId, SLOT_TYPE,
+        proto::{Sdks, WorkerRegisterRequest},
+    },
+};
+
+/// Slots of a worker that states none, as in a real engine.
+const DEFAULT_SLOTS: i64 = 100;
+
+/// A registration. `in_process` marks a worker in the engine's own process.
+pub(in crate::engine) fn registration(from: WorkerRegisterRequest, in_process: bool) -> Result<Registration, Invalid> {
+    if !is_name(&from.worker_name) {
+        return Err(Invalid::registration("Name", &not_a_name(&from.worker_name)));
+    }
+    if let Some(language) = from.runtime_info.as_ref().and_then(|info| info.language) {
+        check_language(language)?;
+    }
+    Ok(Registration {
+        actions: actions(&from.actions)?,
+        slots: slots(from.slots, from.slot_config)?,
+        name: from.worker_name,
+        labels: from.labels.into_iter().collect(),
+        runtime: from.runtime_info,
+        inside: in_process,
+    })
+}
+
+fn actions(texts: &[String]) -> Result<Vec<String>, Invalid> {
+    let action = |(at, text): (usize, &String)| {
+        let action = text.parse::<ActionId>().map_err(|_| {
+            Invalid::registration(
+                &format!("Actions[{at}]"),
+                "Invalid action ID. Action IDs must be in the format <integrationId>:<verb>",
+            )
+        })?;
+        Ok(action.as_str().to_owned())
+    };
+    texts.iter().enumerate().map(action).collect()
+}
+
+fn check_language(language: i32) -> Result<(), Invalid> {
+    match Sdks::try_from(language) {
+        Ok(Sdks::Go | Sdks::Python | Sdks::Typescript | Sdks::Ruby) => Ok(()),
+        Ok(Sdks::Unknown) | Err(_) => Err(Invalid::registration(
+            "RuntimeInfo.Language",
+            &format!("{language} is not between 1 and 4: leave it unset"),
+        )),
+    }
+}
+
+/// The slots by type, in the order of the types' names.
+fn slots(count: Option<i32>, by_type: HashMap<String, i32>) -> Result<Vec<(String, i64)>, Invalid> {
+    match count {
+        Some(_) if !by_type.is_empty() => {
+            Err(Invalid::new("either slot_config or slots (deprecated) must be provided, not both"))
+        }
+        Some(count) => Ok(vec![(SLOT_TYPE.to_owned(), count.into())]),
+        None if by_type.is_empty() => Ok(vec![(SLOT_TYPE.to_owned(), DEFAULT_SLOTS)]),
+        None => {
+            let sorted: BTreeMap<_, _> = by_type.into_iter().collect();
+            Ok(sorted.into_iter().map(|(kind, units)| (kind, units.into())).collect())
+        }
+    }
+}

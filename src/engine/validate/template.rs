@@ -1,0 +1,17 @@
+//! The run that a schedule or a cron starts.
+
+use super::{error::Invalid, field, json};
+use crate::engine::state::RunTemplate;
+
+/// A run to be started later. `input` and `metadata` are JSON texts.
+pub(in crate::engine) fn template(
+    workflow: &str,
+    input: &str,
+    metadata: Option<&str>,
+    priority: Option<i32>,
+    max_message: usize,
+) -> Result<RunTemplate, Invalid> {
+    let input = json::input(input, max_message)?;
+    let metadata = json::metadata(metadata, max_message.saturating_sub(input.len()))?;
+    Ok(RunTemplate { workflow: workflow.into(), input, metadata, priority: field::priority(priority)? })
+}

@@ -1,0 +1,55 @@
+//! The guide, one page for each subject, in reading order.
+//!
+//! 1. [Getting started](getting_started)
+//! 2. [Writing tasks](tasks)
+//! 3. [Following runs](runs)
+//! 4. [Benchmark](mod@benchmark)
+//! 5. [Faults and promises](faults)
+//! 6. [Deployment](deployment)
+//! 7. [For Python teams](python)
+//! 8. [Settings](settings)
+//! 9. [Troubleshooting](troubleshooting)
+//! 10. [The embedded engine](embedded_engine)
+//! 11. [Bounds](bounds)
+//! 12. [Figures](figures)
+//!
+//! The pages are the Markdown files in `src/guide`. Their commands are executed by `tests/it/readme.rs`, their Rust code
+//! by doctests.
+
+/// Declares a module for each page.
+///
+/// A page links to another as `[title]`, and defines that link at its end for readers of the file. Here the definitions
+/// precede the page, and take precedence, so that the same links lead to the modules.
+macro_rules! pages {
+    ($($name:ident)+) => {$(
+        #[doc = "[Writing tasks]: crate::guide::tasks"]
+        #[doc = "[Following runs]: crate::guide::runs"]
+        #[doc = "[Benchmark]: mod@crate::guide::benchmark"]
+        #[doc = "[Faults and promises]: crate::guide::faults"]
+        #[doc = "[Deployment]: crate::guide::deployment"]
+        #[doc = "[For Python teams]: crate::guide::python"]
+        #[doc = "[Settings]: crate::guide::settings"]
+        #[doc = "[Troubleshooting]: crate::guide::troubleshooting"]
+        #[doc = "[The embedded engine]: crate::guide::embedded_engine"]
+        #[doc = "[Bounds]: crate::guide::bounds"]
+        #[doc = "[Figures]: crate::guide::figures"]
+        #[doc = ""]
+        #[doc = include_str!(concat!(stringify!($name), ".md"))]
+        pub mod $name {}
+    )+};
+}
+
+pages! {
+    getting_started
+    tasks
+    runs
+    benchmark
+    faults
+    deployment
+    python
+    settings
+    troubleshooting
+    embedded_engine
+    bounds
+    figures
+}

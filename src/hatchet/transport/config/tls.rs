@@ -1,0 +1,64 @@
+//! The TLS settings.
+
+use std::path::PathBuf;
+
+use super::{super::error::ClientError, sources::Sources};
+
+/// How the connection is secured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tls {
+    /// Plaintext.
+    None,
+    /// The server presents a certificate; with an identity the client presents one too (mTLS).
+    On {
+        /// A PEM file with the certificate authorities to trust instead of the system's.
+        root_ca: Option<PathBuf>,
+        /// The name that the server's certificate must have. Default: the host of `host_port`.
+        server_name: Option<String>,
+        /// PEM files of the client's certificate and key.
+        identity: Option<(PathBuf, PathBuf)>,
+    },
+}
+
+impl Tls {
+    /// The strategy's name in the settings.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::On { identity: None, .. } => "tls",
+            Self::On { identity: Some(_), .. } => "mtls",
+        }
+    }
+
+    /// The name that the server's certificate must have, if it is not the host's.
+    pub(in crate::hatchet) fn server_name(&self) -> Option<&str> {
+        match self {
+            Self::None => None,
+            Self::On { server_name, .. } => server_name.as_deref(),
+        }
+    }
+
+    /// Reads the settings `HATCHET_CLIENT_TLS_*`.
+    pub(super) fn from_sources(sources: &Sources) -> Result<Self, ClientError> {
+        let file = |name: &str| sources.value(name).map(PathBuf::from);
+        let on = |identity| Self::On {
+            root_ca: file("HATCHET_CLIENT_TLS_ROOT_CA_FILE"),
+            server_name: sources.value("HATCHET_CLIENT_TLS_SERVER_NAME").map(str::to_owned),
+            identity,
+        };
+        match sources.value("HATCHET_CLIENT_TLS_STRATEGY").map(str::to_ascii_lowercase).as_deref() {
+            None | Some("tls") => Ok(on(None)),
+            Some("none") => Ok(Self::None),
+            Some("mtls") => match (file("HATCHET_CLIENT_TLS_CERT_FILE"), file("HATCHET_CLIENT_TLS_KEY_FILE")) {
+                (Some(cert), Some(key)) => Ok(on(Some((cert, key)))),
+                _ => Err(ClientError::config(
+                    "HATCHET_CLIENT_TLS_STRATEGY is mtls: set HATCHET_CLIENT_TLS_CERT_FILE and \
+                     HATCHET_CLIENT_TLS_KEY_FILE to the client's PEM files",
+                )),
+            },
+            Some(other) => Err(ClientError::config(format!(
+                "HATCHET_CLIENT_TLS_STRATEGY is `{other}`: set it to tls, mtls or none"
+            ))),
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! Errors of connecting.
+
+use std::error::Error as StdError;
+
+/// Why no connection was made.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::hatchet) enum ConnectError {
+    #[error("the address cannot be used")]
+    Address(#[from] tonic::codegen::http::Error),
+    #[error("no connection to the address")]
+    Tcp(#[source] Box<dyn StdError + Send + Sync>),
+    #[error("{0}")]
+    Proxy(String),
+    #[error("no TLS with the server")]
+    Tls(#[source] std::io::Error),
+    #[error("the server does not offer HTTP/2 over TLS, so it is not a gRPC port")]
+    NotHttp2,
+}
+
+/// The operating system's error among the causes of an error.
+pub(in crate::hatchet::transport) fn io_source<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a std::io::Error> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
+}
+
+/// The text of the innermost cause. Those around it only say that something failed.
+pub(in crate::hatchet) fn root_cause(error: &(dyn StdError + 'static)) -> String {
+    let mut root = error;
+    while let Some(source) = root.source() {
+        root = source;
+    }
+    root.to_string()
+}

@@ -1,0 +1,40 @@
+//! Waits for a state, with a time limit.
+
+use std::{future::Future, time::Duration};
+
+/// Time limit of a wait. A real engine polls an idle queue at intervals of up to 45 s.
+pub const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Awaits `work` and panics with `what` after [`TIMEOUT`].
+pub async fn within_timeout<T>(what: &str, work: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(TIMEOUT, work).await {
+        Ok(value) => value,
+        Err(_) => panic!("not within {TIMEOUT:?}: {what}"),
+    }
+}
+
+/// Calls `ask` every 25 ms until it returns `Some`.
+pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    within_timeout(what, async {
+        loop {
+            if let Some(value) = ask().await {
+                return value;
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+    })
+    .await
+}
+
+/// The same without an async runtime.
+#[track_caller]
+pub fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let deadline = std::time::Instant::now() + TIMEOUT;
+    loop {
+        if let Some(found) = ask() {
+            return found;
+        }
+        assert!(std::time::Instant::now() < deadline, "not within {TIMEOUT:?}: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
