@@ -56,12 +56,12 @@ pub(crate) use trigger::TriggerOptions;
 
 pub use crate::hatchet::transport::{
     Authenticated, ClientConfig, ClientError, Connection, ENV_FILES, ErrorKind, ProbeResult, Proxies, Rediscovery,
-    Source, Sources, Tls, Token, diagnose, engine_folder, explain_probe, explain_unanswered, parse_integer,
+    Source, Sources, Tls, Token, diagnose, embedded_folder, explain_probe, explain_unanswered, parse_integer,
     probe_address, token_claims,
 };
 pub(in crate::hatchet) use crate::hatchet::transport::{call_deadline, connection, retry};
 use crate::hatchet::{
-    transport::{config, dial as transport, error, liveness as pulse},
+    transport::{config, dial as transport, error},
     wire::proto::GetVersionRequest,
 };
 

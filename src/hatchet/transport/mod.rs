@@ -8,13 +8,13 @@ pub(in crate::hatchet) mod connection;
 mod diagnose;
 pub(in crate::hatchet) mod dial;
 pub(in crate::hatchet) mod error;
-mod io_counters;
-pub(in crate::hatchet) mod liveness;
+mod link;
+mod liveness;
 pub(in crate::hatchet) mod retry;
 
 pub use authenticated::Authenticated;
 pub use config::{
-    ClientConfig, ENV_FILES, Proxies, Rediscovery, Source, Sources, Tls, Token, engine_folder, parse_integer,
+    ClientConfig, ENV_FILES, Proxies, Rediscovery, Source, Sources, Tls, Token, embedded_folder, parse_integer,
     token_claims,
 };
 pub use connection::Connection;

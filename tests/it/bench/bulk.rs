@@ -1,4 +1,4 @@
-//! Items of one bulk trigger, each with its own outcome.
+//! The outcomes of the items of a bulk trigger.
 
 use std::time::Duration;
 
@@ -30,9 +30,9 @@ fn item(key: &serde_json::Value) -> RunItem<Nothing> {
 }
 
 #[tokio::test]
-async fn an_item_that_the_engine_refuses_fails_alone() {
+async fn refused_item_fails_alone() {
     let fixture = Fixture::start([keyed()]).await;
-    // A key that is no text has the whole call refused.
+    // An engine refuses the whole call for a key that is not a string.
     let items = (0..50).map(|n| item(&if n == 31 { json!(7) } else { json!(format!("k{n}")) }));
     let outcomes = within("the runs are taken", fixture.client.run_many_no_wait(&KEYED, items)).await;
     for (n, outcome) in outcomes.iter().enumerate() {
@@ -44,7 +44,7 @@ async fn an_item_that_the_engine_refuses_fails_alone() {
 }
 
 #[tokio::test]
-async fn duplicates_name_the_run_that_holds_their_key() {
+async fn duplicate_names_the_run_with_its_key() {
     let fixture = Fixture::start([keyed()]).await;
     let first = fixture.client.run_many_no_wait(&KEYED, (0..600).map(|n| item(&json!(format!("k{n}"))))).await;
     let again = fixture.client.run_many_no_wait(&KEYED, (0..900).map(|n| item(&json!(format!("k{n}"))))).await;

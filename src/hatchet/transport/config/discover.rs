@@ -28,7 +28,7 @@ impl ClientConfig {
             );
             return Err(ClientError::new(ErrorKind::Config, message));
         }
-        let folder = engine_folder(sources);
+        let folder = embedded_folder(sources);
         let found = Handshake::find(&folder)
             .map_err(|e| ClientError::new(ErrorKind::Unreachable, e.to_string()).with_source(e))?;
         let Some(handshake) = found else {
@@ -55,7 +55,7 @@ impl ClientConfig {
 }
 
 /// The folder of the embedded engine: `HATCHET_EMBEDDED_DIR`, by default `.hatchet`.
-pub fn engine_folder(sources: &Sources) -> PathBuf {
+pub fn embedded_folder(sources: &Sources) -> PathBuf {
     PathBuf::from(sources.value("HATCHET_EMBEDDED_DIR").unwrap_or(DEFAULT_ENGINE_FOLDER))
 }
 

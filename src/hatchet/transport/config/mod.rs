@@ -17,7 +17,7 @@ use std::{fmt, sync::Arc};
 use self::address::{host_port, is_loopback};
 pub(super) use self::{address::authority, proxies::Proxy};
 pub use self::{
-    discover::engine_folder,
+    discover::embedded_folder,
     proxies::Proxies,
     sources::{ENV_FILES, Source, Sources, parse_integer},
     tls::Tls,
@@ -222,7 +222,8 @@ impl ClientConfig {
             return Ok(());
         }
         Err(ClientError::config(format!(
-            "the token would go to {url} unencrypted: set HATCHET_CLIENT_SERVER_URL to an https:// address, or \
+            "the token would go to {url} unencrypted: set HATCHET_CLIENT_SERVER_URL to an https:// address (without a scheme \
+             it means http://), or \
              HATCHET_CLIENT_TLS_STRATEGY=none if the network between is your own"
         )))
     }

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::hatchet::{
     task::Emission,
-    transport::{call_deadline::within, retry::Waits},
+    transport::{call_deadline::with_timeout, retry::Backoff},
     wire::{proto, timestamp_now},
     worker::{health::DeliveryGuard, message_size::check_size},
 };
@@ -99,7 +99,7 @@ async fn send(
         return;
     }
     let deadline = Instant::now() + EMISSION_TIMEOUT;
-    let mut backoff = Waits::new(Duration::from_millis(50), Duration::from_secs(2));
+    let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
     loop {
         let mut stub = client.connection().events();
         let sent = match &emission {
@@ -112,7 +112,7 @@ async fn send(
                     metadata: String::new(),
                     task_retry_count: Some(assignment.key.1),
                 };
-                acknowledged(client, Box::pin(stub.put_log(within(CALL_TIMEOUT, line)))).await
+                acknowledged(client, Box::pin(stub.put_log(with_timeout(CALL_TIMEOUT, line)))).await
             }
             Emission::Chunk(chunk) => {
                 let chunk = proto::PutStreamEventRequest {
@@ -122,7 +122,7 @@ async fn send(
                     metadata: String::new(),
                     event_index: Some(chunk_index),
                 };
-                acknowledged(client, Box::pin(stub.put_stream_event(within(CALL_TIMEOUT, chunk)))).await
+                acknowledged(client, Box::pin(stub.put_stream_event(with_timeout(CALL_TIMEOUT, chunk)))).await
             }
         };
         let Err(error) = sent else { return delivery.delivered() };
@@ -130,6 +130,6 @@ async fn send(
             tracing::warn!(%run, %error, "lost a log line or chunk");
             return;
         }
-        sleep(backoff.again()).await;
+        sleep(backoff.next_delay()).await;
     }
 }

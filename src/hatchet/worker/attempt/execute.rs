@@ -69,7 +69,7 @@ impl Drop for TableEntryGuard<'_> {
     }
 }
 
-/// Waits for a slot, then runs the body and sends what it emits.
+/// Backoff for a slot, then runs the body and sends what it emits.
 async fn run_body(
     resources: &WorkerResources,
     assignment: &Assignment,

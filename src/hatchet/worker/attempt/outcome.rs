@@ -11,7 +11,7 @@ use super::{
 };
 use crate::hatchet::{
     task::{CancelReason, Outcome},
-    transport::{ErrorKind, retry::Waits},
+    transport::{ErrorKind, retry::Backoff},
     wire::{format_duration, with_attempt},
     worker::health::AttemptEnd,
 };
@@ -20,8 +20,8 @@ use crate::hatchet::{
 /// about once a second and may have extended the deadline.
 pub(super) const TIMEOUT_MARGIN: Duration = Duration::from_secs(5);
 
-/// Timeout of one query for the run's status before a timeout is reported.
-const STATUS_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest delay between two queries for the run's status before a timeout is reported. The first is 50 ms.
+const MAX_STATUS_DELAY: Duration = Duration::from_secs(5);
 
 /// The outstanding report of an attempt.
 pub(super) enum PendingReport {
@@ -81,12 +81,12 @@ pub(super) fn attempt_end(report: &PendingReport, reason: Option<CancelReason>) 
 async fn timeout_outcome(resources: &WorkerResources, assignment: &Assignment, limit: Duration) -> Option<Outcome> {
     let run = resources.client.run_ref::<()>(assignment.key.0);
     let deadline = Instant::now() + OUTCOME_TIMEOUT;
-    let mut backoff = Waits::new(Duration::from_millis(50), STATUS_TIMEOUT);
+    let mut backoff = Backoff::new(Duration::from_millis(50), MAX_STATUS_DELAY);
     loop {
-        match run.details_within(STATUS_TIMEOUT).await {
+        match run.details_once().await {
             Ok(details) if details.done => return None,
             Err(error) if error.kind() == ErrorKind::TooLarge => return None,
-            Err(error) if error.is_temporary() && Instant::now() < deadline => sleep(backoff.again()).await,
+            Err(error) if error.is_temporary() && Instant::now() < deadline => sleep(backoff.next_delay()).await,
             // The run has not ended, or the engine refuses to say: the report either applies or is refused.
             Ok(_) | Err(_) => break,
         }

@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout};
 use super::{assignment::Assignment, resources::WorkerResources};
 use crate::hatchet::{
     client::Client,
-    transport::{ClientError, ErrorKind, call_deadline::within, retry::Waits},
+    transport::{ClientError, ErrorKind, call_deadline::with_timeout, retry::Backoff},
     wire::{
         failure_text,
         proto::{StepActionEvent, StepActionEventType},
@@ -21,7 +21,7 @@ use crate::hatchet::{
     worker::message_size::check_message,
 };
 
-/// Time without a sign of life from the engine after which a call is made again.
+/// Time without a response after which a call is made again.
 pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time that an outcome is offered. An engine that was unavailable for longer has reassigned the attempt (30 s after the
 /// last heartbeat); a restart of a real engine took up to a minute.
@@ -69,7 +69,7 @@ pub(super) fn started(client: &Client, assignment: &Assignment) -> impl Future<O
     let event = event(assignment, StepActionEventType::StepEventTypeStarted, String::new());
     let mut stub = client.connection().dispatcher();
     async move {
-        if let Err(status) = Box::pin(stub.send_step_action_event(within(CALL_TIMEOUT, event))).await {
+        if let Err(status) = Box::pin(stub.send_step_action_event(with_timeout(CALL_TIMEOUT, event))).await {
             tracing::debug!(%status, "could not report the start of an attempt");
         }
     }
@@ -114,26 +114,26 @@ async fn send(resources: &WorkerResources, event: StepActionEvent) -> Result<(),
     let client = &resources.client;
     check_message(client, "reporting the outcome", &event)?;
     let deadline = Instant::now() + OUTCOME_TIMEOUT;
-    let mut backoff = Waits::new(Duration::from_millis(50), Duration::from_secs(5));
+    let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(5));
     loop {
         let mut stub = client.connection().dispatcher();
-        let call = Box::pin(stub.send_step_action_event(within(CALL_TIMEOUT, event.clone())));
+        let call = Box::pin(stub.send_step_action_event(with_timeout(CALL_TIMEOUT, event.clone())));
         let Err(error) = acknowledged(client, call).await else { return Ok(()) };
         if !error.is_temporary() || Instant::now() >= deadline {
             return Err(error);
         }
         tracing::debug!(%error, "could not report an outcome, retrying");
-        let _ = timeout(backoff.again(), resources.connected.notified()).await;
+        let _ = timeout(backoff.next_delay(), resources.connected.notified()).await;
     }
 }
 
-/// Awaits a call whose response has no content. Fails when the connection is replaced, since the response cannot arrive
-/// then. Calls are boxed: each is several kilobytes and would be copied at every step on the way to its poll.
+/// Awaits a call whose response has no content. Calls are boxed: each is several kilobytes and would be copied at every
+/// step on the way to its poll.
 pub(super) async fn acknowledged<T>(
     client: &Client,
     call: Pin<Box<impl Future<Output = Result<tonic::Response<T>, tonic::Status>>>>,
 ) -> Result<(), ClientError> {
-    client.connection().unless_left("report on a run", call).await.map(drop)
+    call.await.map(drop).map_err(|status| client.connection().call_error("report on a run", status))
 }
 
 #[cfg(test)]

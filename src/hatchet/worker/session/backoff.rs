@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::hatchet::transport::retry::Waits;
+use crate::hatchet::transport::retry::Backoff;
 
 /// Shortest delay, so that a short interruption costs little. Doubles up to [`MAX_DELAY`], with jitter of up to as much
 /// again.
@@ -16,8 +16,8 @@ const MAX_DELAY: Duration = Duration::from_secs(1);
 const STABLE_AFTER: Duration = Duration::from_secs(2);
 
 /// The delays before the initial registration is tried again.
-pub(super) fn registration_backoff() -> Waits {
-    Waits::new(MIN_DELAY, MAX_DELAY)
+pub(super) fn registration_backoff() -> Backoff {
+    Backoff::new(MIN_DELAY, MAX_DELAY)
 }
 
 /// The progress of a session before its end.
@@ -31,33 +31,24 @@ pub(super) struct SessionProgress {
 
 /// Chooses the delay before the next session of a registration.
 pub(super) struct SessionBackoff {
-    delays: Waits,
+    delays: Backoff,
     registered_at: Instant,
-    /// See [`Self::failures`].
-    failures: u32,
 }
 
 impl SessionBackoff {
     pub(super) fn new() -> Self {
-        Self { delays: registration_backoff(), registered_at: Instant::now(), failures: 0 }
-    }
-
-    /// Consecutive failures: 0 before the first, 1 after a session with an accepted heartbeat, and one more after each
-    /// session without.
-    pub(super) fn failures(&self) -> u32 {
-        self.failures
+        Self { delays: registration_backoff(), registered_at: Instant::now() }
     }
 
     /// The delay after a session of this duration has failed.
     pub(super) fn after_session(&mut self, duration: Duration, progress: SessionProgress) -> Duration {
-        self.failures = if progress.heartbeat_accepted { 1 } else { self.failures.saturating_add(1) };
         let stable_for = match (progress.heartbeat_accepted, progress.message_received) {
             (false, _) => Duration::ZERO,
             (true, false) => duration,
             // A stream that delivered an assignment is reopened quickly, however short it was.
             (true, true) => Duration::MAX,
         };
-        self.delays.after(stable_for, STABLE_AFTER)
+        self.delays.next_delay_after(stable_for, STABLE_AFTER)
     }
 
     /// The delay between a repeated registration and its first session. None if the previous registration was stable, as
@@ -65,15 +56,15 @@ impl SessionBackoff {
     pub(super) fn after_registration(&mut self) -> Duration {
         let previous = std::mem::replace(&mut self.registered_at, Instant::now());
         if previous.elapsed() > STABLE_AFTER {
-            self.delays.start_over();
+            self.delays.reset();
             return Duration::ZERO;
         }
-        self.delays.again()
+        self.delays.next_delay()
     }
 
     /// The delay after a registration has failed.
     pub(super) fn after_failed_registration(&mut self) -> Duration {
-        self.delays.again()
+        self.delays.next_delay()
     }
 }
 
@@ -100,14 +91,13 @@ mod tests {
         let mut backoff = SessionBackoff::new();
         let mut end = |heartbeat_accepted, message_received| {
             let progress = SessionProgress { heartbeat_accepted, message_received };
-            let delay = backoff.after_session(STABLE_AFTER / 2, progress);
-            (delay, backoff.failures())
+            backoff.after_session(STABLE_AFTER / 2, progress)
         };
-        let last = (0..10).map(|_| end(false, false)).last().unwrap();
-        assert!(last.0 >= MAX_DELAY && last.1 == 10, "{last:?}");
-        let connected = end(true, false);
-        assert!(connected.0 >= MAX_DELAY && connected.1 == 1, "{connected:?}");
-        let worked = end(true, true);
-        assert!(worked.0 <= MIN_DELAY * 2 && worked.1 == 1, "{worked:?}");
+        let unconnected = (0..10).map(|_| end(false, false)).last().unwrap();
+        assert!(unconnected >= MAX_DELAY, "{unconnected:?}");
+        let idle = end(true, false);
+        assert!(idle >= MAX_DELAY, "{idle:?}");
+        let working = end(true, true);
+        assert!(working <= MIN_DELAY * 2, "{working:?}");
     }
 }

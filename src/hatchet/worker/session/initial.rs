@@ -4,7 +4,7 @@
 //! a failure is diagnosed with a second connection, and the wait is bounded:
 //!
 //! - An engine that does not answer is waited for at most [`WorkerOptions::wait_for_engine`].
-//! - An engine that answers with a failure is retried for at least [`RegistrationTimeout::LEAST`].
+//! - An engine that answers with a failure is retried for at least [`RegistrationTimeout::MIN`].
 //! - A peer that has sent no byte, neither on the connection nor on a second one, is given up when the wait is over.
 //! - A peer that has opened an HTTP/2 connection gets at least [`MIN_CALL_TIMEOUT`] for each call.
 //!
@@ -21,8 +21,8 @@ use super::{backoff::registration_backoff, definition::WorkerDefinition, registe
 use crate::hatchet::{
     client::Client,
     transport::{
-        ClientError, ErrorKind, Spoken, call_deadline::LIMIT, diagnose, judge, probe, retry::RegistrationTimeout,
-        unanswered,
+        ClientError, ErrorKind, ProbeResult, call_deadline::DEFAULT_TIMEOUT, diagnose, explain_probe,
+        explain_unanswered, probe_address, retry::RegistrationTimeout,
     },
     worker::state::{Registration, WorkerState},
 };
@@ -42,7 +42,7 @@ pub(in crate::hatchet::worker) async fn register_initially(
 ) -> Result<Registration, ClientError> {
     let begun = Instant::now();
     let remaining = || wait_for_engine.saturating_sub(begun.elapsed());
-    let timeout = RegistrationTimeout::begin(wait_for_engine);
+    let timeout = RegistrationTimeout::start(wait_for_engine);
     let mut backoff = registration_backoff();
     loop {
         let error = match try_register(client, definitions, remaining(), &timeout).await {
@@ -53,7 +53,7 @@ pub(in crate::hatchet::worker) async fn register_initially(
             return Err(error);
         }
         state.send_replace(WorkerState::Connecting(Some(error.to_string())));
-        sleep(backoff.again().min(remaining())).await;
+        sleep(backoff.next_delay().min(remaining())).await;
     }
 }
 
@@ -65,7 +65,7 @@ async fn try_register(
     timeout: &RegistrationTimeout,
 ) -> Result<Registration, ClientError> {
     // Whole seconds, since the diagnosis shows them.
-    let call_timeout = Duration::from_secs(remaining.clamp(MIN_CALL_TIMEOUT, LIMIT).as_secs());
+    let call_timeout = Duration::from_secs(remaining.clamp(MIN_CALL_TIMEOUT, DEFAULT_TIMEOUT).as_secs());
     let registration = tokio::select! {
         biased;
         registration = register(client, definitions, call_timeout, timeout) => registration,
@@ -78,7 +78,7 @@ async fn try_register(
     let diagnosis = match error.kind() {
         ErrorKind::Unreachable => diagnose(&client.config()).await,
         ErrorKind::TimedOut => {
-            Some(diagnose(&client.config()).await.unwrap_or_else(|| unanswered(&client.config(), call_timeout)))
+            Some(diagnose(&client.config()).await.unwrap_or_else(|| explain_unanswered(&client.config(), call_timeout)))
         }
         _ => None,
     };
@@ -91,23 +91,23 @@ async fn try_register(
 /// Resolves when the remaining wait is over and the peer has sent nothing, neither on the connection of the running call
 /// nor on a second one. Never resolves if the peer has sent anything: the running call then fails with a specific error.
 async fn silent_peer(client: &Client, remaining: Duration) -> ClientError {
-    let (begun, received_before) = (Instant::now(), client.connection().arrived());
+    let (begun, received_before) = (Instant::now(), client.connection().bytes_received());
     let probed = async {
         sleep(PROBE_AFTER).await;
-        probe(&client.config()).await
+        probe_address(&client.config()).await
     };
     let (answer, ()) = tokio::join!(probed, sleep(remaining));
-    if client.connection().arrived() != received_before {
+    if client.connection().bytes_received() != received_before {
         return pending().await;
     }
     match answer {
-        Spoken::Nothing(_) | Spoken::Blocked(_) | Spoken::Silent(_) => {
+        ProbeResult::NoAnswer(_) | ProbeResult::Blocked(_) | ProbeResult::Silent(_) => {
             let config = client.config();
             let silent_for = Duration::from_secs(begun.elapsed().as_secs());
-            let message = judge(&answer, &config).unwrap_or_else(|| unanswered(&config, silent_for));
+            let message = explain_probe(&answer, &config).unwrap_or_else(|| explain_unanswered(&config, silent_for));
             ClientError::new(ErrorKind::TimedOut, message)
         }
-        Spoken::Plaintext | Spoken::Tls | Spoken::Other => pending().await,
+        ProbeResult::Plaintext | ProbeResult::Tls | ProbeResult::UnknownProtocol => pending().await,
     }
 }
 

@@ -5,8 +5,8 @@
 //!
 //! ```text
 //!              ┌──────────── backoff ◀──────────────┐
-//!              ▼                                    │ stream or heartbeat failed,
-//!  register ─▶ session: stream + heartbeats ────────┤ or the connection was replaced
+//!              ▼                                    │ stream or heartbeat failed
+//!  register ─▶ session: stream + heartbeats ────────┤
 //!      ▲        │  │  │                             │
 //!      │        │  │  └─ first heartbeat accepted: the registration is listening
 //!      │        │  └─ token refused: the worker ends with the error

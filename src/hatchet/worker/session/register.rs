@@ -9,7 +9,7 @@ use super::definition::WorkerDefinition;
 use crate::hatchet::{
     client::Client,
     task::{ErasedTask, Idempotency, IdempotencyMethod},
-    transport::{ClientError, ErrorKind, call_deadline::within, retry::RegistrationTimeout},
+    transport::{ClientError, ErrorKind, call_deadline::with_timeout, retry::RegistrationTimeout},
     wire::{
         SLOT_TYPE, WorkerId, format_duration,
         proto::{RuntimeInfo, WorkerRegisterRequest, WorkerUnsubscribeRequest, v1},
@@ -35,16 +35,15 @@ pub(super) async fn register(
     call_timeout: Duration,
     timeout: &RegistrationTimeout,
 ) -> Result<Registration, ClientError> {
-    let engine_version = timeout.retrying(|| client.engine_version_within(call_timeout)).await?;
+    let engine_version = timeout.retry(|| client.engine_version_within(call_timeout)).await?;
     let tasks = definitions.iter().flat_map(|definition| &definition.tasks);
     let workflows: Vec<_> = tasks.flat_map(|task| task.names().map(move |name| (task, name))).collect();
-    let register_workflow =
-        |(task, name)| timeout.retrying(move || register_workflow(client, task, name, call_timeout));
+    let register_workflow = |(task, name)| timeout.retry(move || register_workflow(client, task, name, call_timeout));
     futures_util::stream::iter(workflows.into_iter().map(register_workflow))
         .buffer_unordered(PARALLEL_WORKFLOWS)
         .try_collect::<Vec<()>>()
         .await?;
-    let register_worker = |definition| timeout.retrying(move || register_worker(client, definition, call_timeout));
+    let register_worker = |definition| timeout.retry(move || register_worker(client, definition, call_timeout));
     Ok(Registration { workers: try_join_all(definitions.iter().map(register_worker)).await?, engine_version })
 }
 
@@ -74,8 +73,9 @@ async fn register_worker(
         ..Default::default()
     };
     check_message(client, &format!("registering the worker {name}"), &request)?;
-    let answer = client.connection().dispatcher().register(within(call_timeout, request)).await;
-    let answer = answer.map_err(|status| client.connection().failed(&format!("register the worker {name}"), status))?;
+    let answer = client.connection().dispatcher().register(with_timeout(call_timeout, request)).await;
+    let answer =
+        answer.map_err(|status| client.connection().call_error(&format!("register the worker {name}"), status))?;
     let id = answer.into_inner().worker_id.parse().map_err(|e| {
         let message = format!("registering the worker {name} failed: the engine returned an invalid worker id: {e}");
         ClientError::new(ErrorKind::Engine, message)
@@ -112,9 +112,9 @@ async fn register_workflow(
         ..Default::default()
     };
     check_message(client, &format!("registering the task {name}"), &request)?;
-    match client.connection().admin().put_workflow(within(call_timeout, request)).await {
+    match client.connection().admin().put_workflow(with_timeout(call_timeout, request)).await {
         Ok(_) => Ok(()),
-        Err(status) => Err(client.connection().failed(&format!("register the task {name}"), status)),
+        Err(status) => Err(client.connection().call_error(&format!("register the task {name}"), status)),
     }
 }
 

@@ -3,7 +3,7 @@
 //! The end of either ends the session. While the worker holds far more attempts than it has slots, the stream is not read;
 //! heartbeats continue, so the engine does not take the worker for dead.
 
-use std::{pin::pin, sync::Arc};
+use std::sync::Arc;
 
 use futures_util::{StreamExt as _, stream::BoxStream};
 use tokio_util::sync::CancellationToken;
@@ -11,7 +11,7 @@ use tonic::Status;
 
 use super::{backoff::SessionProgress, heartbeat::Heartbeats, states::SessionStates};
 use crate::hatchet::{
-    transport::{ClientError, ErrorKind, connection::messages},
+    transport::{ClientError, ErrorKind, connection::response_messages},
     wire::{
         WorkerId,
         proto::{AssignedAction, WorkerListenRequest},
@@ -36,21 +36,16 @@ pub(super) enum SessionEnd {
     IntakeStopped,
 }
 
-/// Receives assignments and sends heartbeats for one registration. `failures` is the number of consecutive failed
-/// sessions before this one.
+/// Receives assignments and sends heartbeats for one registration.
 pub(super) async fn run_session(
     resources: &Arc<WorkerResources>,
     states: &SessionStates,
     index: usize,
     intake_stopped: &CancellationToken,
-    failures: u32,
 ) -> SessionEnd {
     let worker = states.worker_id(index);
-    // Heartbeats use the current connection. If another session replaces it, this stream remains on the old one, and the
-    // heartbeats would no longer show whether the stream is alive.
-    let mut replaced = pin!(resources.client.connection().renewed());
     let mut messages = open_stream(resources, worker);
-    let mut heartbeats = Heartbeats::new(resources, worker, failures);
+    let mut heartbeats = Heartbeats::new(resources, worker);
     let mut progress = SessionProgress::default();
     let mut warned_full = false;
     loop {
@@ -69,7 +64,7 @@ pub(super) async fn run_session(
                     dispatch(resources, worker, message);
                 }
                 Some(Err(status)) => {
-                    return session_end(resources.client.connection().failed("listen for work", status), progress);
+                    return session_end(resources.client.connection().call_error("listen for work", status), progress);
                 }
                 None => return SessionEnd::Disconnected { cause: "the engine closed the stream".to_owned(), progress },
             },
@@ -81,9 +76,6 @@ pub(super) async fn run_session(
                 }
                 Err(error) => return session_end(error, progress),
             },
-            () = &mut replaced => {
-                return SessionEnd::Disconnected { cause: "the connection was replaced".to_owned(), progress };
-            }
             () = intake_stopped.cancelled() => return SessionEnd::IntakeStopped,
         }
     }
@@ -93,7 +85,7 @@ fn open_stream(resources: &WorkerResources, worker: WorkerId) -> BoxStream<'stat
     let limit = resources.client.config().max_recv_message.saturating_mul(4).max(MIN_STREAM_MESSAGE_LIMIT);
     let mut stub = resources.client.connection().dispatcher().max_decoding_message_size(limit);
     let request = WorkerListenRequest { worker_id: worker.to_string() };
-    messages(async move { stub.listen_v2(request).await })
+    response_messages(async move { stub.listen_v2(request).await })
 }
 
 fn session_end(error: ClientError, progress: SessionProgress) -> SessionEnd {
@@ -102,9 +94,9 @@ fn session_end(error: ClientError, progress: SessionProgress) -> SessionEnd {
         ErrorKind::Unauthenticated => SessionEnd::Fatal(error),
         ErrorKind::Config
         | ErrorKind::Unreachable
-        | ErrorKind::Doubted
+        | ErrorKind::AuthGracePeriod
         | ErrorKind::Tls
-        | ErrorKind::Lost
+        | ErrorKind::RunLost
         | ErrorKind::Invalid
         | ErrorKind::Duplicate(_)
         | ErrorKind::Unconfirmed(_)

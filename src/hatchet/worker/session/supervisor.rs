@@ -13,7 +13,7 @@ use super::{
     stream::{SessionEnd, run_session},
 };
 use crate::hatchet::{
-    transport::{ClientError, ErrorKind, call_deadline::LIMIT, retry::RegistrationTimeout},
+    transport::{ClientError, ErrorKind, call_deadline::DEFAULT_TIMEOUT, retry::RegistrationTimeout},
     worker::attempt::WorkerResources,
 };
 
@@ -30,7 +30,7 @@ pub(in crate::hatchet::worker) async fn supervise(
     let mut backoff = SessionBackoff::new();
     loop {
         let opened = Instant::now();
-        let delay = match run_session(resources, states, index, intake_stopped, backoff.failures()).await {
+        let delay = match run_session(resources, states, index, intake_stopped).await {
             SessionEnd::IntakeStopped => pending().await,
             SessionEnd::Fatal(error) => return error,
             SessionEnd::Disconnected { cause, progress } => {
@@ -63,8 +63,8 @@ async fn register_again(
     let registering = async {
         tracing::warn!(name, "the engine does not know this worker, registering again");
         states.set_disconnected(index, None);
-        let timeout = RegistrationTimeout::begin(Duration::ZERO);
-        register(&resources.client, slice::from_ref(definition), LIMIT, &timeout).await
+        let timeout = RegistrationTimeout::start(Duration::ZERO);
+        register(&resources.client, slice::from_ref(definition), DEFAULT_TIMEOUT, &timeout).await
     };
     let registration = tokio::select! {
         biased;
