@@ -369,7 +369,8 @@ impl LoadGenerator {
         let offset = wall - self.began.elapsed().as_secs_f64();
         self.clock_jumps += usize::from((offset - self.clock_offset).abs() > CLOCK_JUMP);
         self.clock_offset = offset;
-        if let Some(note) = self.outages.update(self.outcomes.trouble()) {
+        let trouble = self.outcomes.trouble();
+        if let Some(note) = self.outages.update(trouble.as_ref().map(|(silent, why)| (*silent, why))) {
             observer.note(&note);
         }
         observer.progress(self.counter.update());

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use futures_util::{Stream, StreamExt as _, stream};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
 use super::{
     super::{Exit, deadline::Deadline},
@@ -12,16 +11,10 @@ use super::{
     screen::Screen,
 };
 use crate::hatchet::{
-    client::{ClientError, ErrorKind, RunDetails, RunOutcome, RunRef},
+    client::{ClientError, ErrorKind, RunOutcome, RunRef, RunUpdate},
     wire::RunStatus,
 };
 
-/// The status is asked for this soon, then ever less often.
-const FIRST_LOOK: Duration = Duration::from_millis(20);
-const SLOW_LOOK: Duration = Duration::from_secs(1);
-/// After [`SETTLED`], of a run that runs. All that is left to be seen is its end, which the wait does not have from here.
-const SLOWEST_LOOK: Duration = Duration::from_secs(5);
-const SETTLED: Duration = Duration::from_secs(10);
 /// A run that is still queued after this long gets a word on why.
 pub(super) const QUEUED_PATIENCE: Duration = Duration::from_secs(3);
 
@@ -55,16 +48,12 @@ pub(super) fn conclude(screen: &mut Screen, outcome: &RunOutcome) -> Result<(), 
 /// Follows a run until it has ended, showing each status.
 pub(super) async fn outcome(run: &RunRef, screen: &mut Screen, deadline: Deadline) -> Result<RunOutcome, Exit> {
     let mut limits = Limits::new(run, deadline);
-    let ended = run.outcome();
-    tokio::pin!(ended);
-    let looks = looks(run);
-    tokio::pin!(looks);
+    let mut updates = run.updates();
     loop {
         tokio::select! {
             biased;
-            outcome = &mut ended => return finish(run, outcome, screen, deadline).await,
-            Some(seen) = looks.next() => {
-                if let Some(outcome) = screen.seen(run, seen)? {
+            Some(update) = updates.next() => {
+                if let Some(outcome) = show(run, update, screen, deadline).await? {
                     return Ok(outcome);
                 }
             }
@@ -73,33 +62,27 @@ pub(super) async fn outcome(run: &RunRef, screen: &mut Screen, deadline: Deadlin
     }
 }
 
-/// Asks for the run again and again, soon at first and then ever less often.
-pub(super) fn looks(run: &RunRef) -> impl Stream<Item = Result<RunDetails, ClientError>> {
-    let begun = Instant::now();
-    stream::unfold(FIRST_LOOK, move |wait| async move {
-        sleep(wait).await;
-        let seen = run.details().await;
-        let runs = seen.as_ref().is_ok_and(|details| details.status == RunStatus::Running);
-        let slowest = if runs && begun.elapsed() > SETTLED { SLOWEST_LOOK } else { SLOW_LOOK };
-        Some((seen, (wait * 3 / 2).min(slowest)))
-    })
-}
-
-/// The outcome, or the exit of a wait that ended without one.
-pub(super) async fn finish(
+/// Shows an update. Returns the outcome of a run that has finished.
+pub(super) async fn show(
     run: &RunRef,
-    outcome: Result<RunOutcome, ClientError>,
-    screen: &Screen,
+    update: Result<RunUpdate, ClientError>,
+    screen: &mut Screen,
     deadline: Deadline,
-) -> Result<RunOutcome, Exit> {
-    match outcome {
-        Ok(outcome) => Ok(outcome),
-        // A real engine gives the id of a run that never comes to be.
-        Err(error) if error.kind() == ErrorKind::NotFound && screen.was_triggered() => {
-            Err(Exit::not_registered(error.to_string()))
+) -> Result<Option<RunOutcome>, Exit> {
+    match update {
+        Ok(RunUpdate::Status(status)) => screen.status(status)?,
+        Ok(RunUpdate::EngineSilent(error)) => {
+            screen.note(&format!("waits for the engine, which does not answer: {error}"));
         }
-        Err(error) => Err(explain_error(run.client(), error, deadline).await),
+        Ok(RunUpdate::EngineAnswers) => screen.note("the engine answers again"),
+        Ok(RunUpdate::Finished(outcome)) => return Ok(Some(outcome)),
+        // A real engine returns the id of a run that is never created if it does not know the task.
+        Err(error) if error.kind() == ErrorKind::NotFound && screen.was_triggered() => {
+            return Err(Exit::not_registered(error.to_string()));
+        }
+        Err(error) => return Err(explain_error(run.client(), error, deadline).await),
     }
+    Ok(None)
 }
 
 /// The time limit of a wait, and the word after the first seconds in the queue.

@@ -13,7 +13,7 @@ use super::{
     request::NamedTask,
 };
 use crate::hatchet::{
-    client::{ClientError, RunDetails, RunOutcome, RunRef},
+    client::{RunOutcome, RunRef},
     wire::{RunId, RunStatus, format_duration},
 };
 
@@ -24,7 +24,6 @@ pub(super) struct Screen {
     begun: Instant,
     status: Option<RunStatus>,
     seen_running: bool,
-    unanswered: bool,
     from_the_start: bool,
     events_are_data: bool,
     attach: String,
@@ -45,7 +44,6 @@ impl Screen {
             begun: Instant::now(),
             status: None,
             seen_running: false,
-            unanswered: false,
             from_the_start: false,
             events_are_data: false,
             attach,
@@ -115,33 +113,6 @@ impl Screen {
         match self.format {
             OutputFormat::Json => print_event("status", fields(json!({ "status": status.to_string() }))),
             OutputFormat::Human => self.line(&status.to_string()),
-        }
-    }
-
-    /// A look at the run: its status where it goes on, its outcome where it has ended. An engine that does not answer
-    /// is waited for, which is said once.
-    pub(super) fn seen(
-        &mut self,
-        run: &RunRef,
-        looked: Result<RunDetails, ClientError>,
-    ) -> Result<Option<RunOutcome>, Exit> {
-        match looked {
-            Ok(details) => {
-                if std::mem::take(&mut self.unanswered) {
-                    self.note("the engine answers again");
-                }
-                let outcome = RunOutcome::from_details(run.id(), &details);
-                if outcome.is_none() {
-                    self.status(details.status)?;
-                }
-                Ok(outcome)
-            }
-            Err(error) => {
-                if error.is_temporary() && !std::mem::replace(&mut self.unanswered, true) {
-                    self.note(&format!("waits for the engine, which does not answer: {error}"));
-                }
-                Ok(None)
-            }
         }
     }
 

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
 use tokio::time::{Instant, sleep_until};
 
 use super::{
     super::{Exit, deadline::Deadline},
-    follow::{self, Limits, looks},
+    follow::{self, Limits},
     screen::Screen,
 };
 use crate::hatchet::{
@@ -66,18 +65,14 @@ pub(super) async fn to_the_end(
 ) -> Result<(), Exit> {
     screen.show_events();
     let mut limits = Limits::new(run, deadline);
-    let ended = run.outcome();
-    tokio::pin!(ended);
-    let looks = looks(run);
-    tokio::pin!(looks);
+    let mut updates = run.updates();
     let mut listening = true;
     let outcome = loop {
         tokio::select! {
             biased;
             event = events.next(), if listening => listening = show(event, screen)?,
-            outcome = &mut ended => break follow::finish(run, outcome, screen, deadline).await?,
-            Some(seen) = looks.next() => {
-                if let Some(outcome) = screen.seen(run, seen)? {
+            Some(update) = updates.next() => {
+                if let Some(outcome) = follow::show(run, update, screen, deadline).await? {
                     break outcome;
                 }
             }

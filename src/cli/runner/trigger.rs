@@ -25,7 +25,7 @@ pub(super) async fn trigger(
 ) -> Result<(), Exit> {
     let Context { client, deadline, format, reattach } = *context;
     let trigger = TriggerId::random();
-    let options = TriggerOptions { trigger_id: Some(trigger), ..options.clone() };
+    let options = TriggerOptions { trigger_id: Some(trigger), deadline: deadline.instant(), ..options.clone() };
     let events = match mode {
         FollowMode::Stream => {
             Some(context.require("and no run was started", stream::subscribe(client, trigger)).await?)

@@ -49,7 +49,7 @@ pub use call::{Run, RunItem, RunMany, RunManyNoWait, RunNoWait};
 pub use rest::{Metadata, RestClient, RunPages, RunSummary, SlotUse, WorkerSummary};
 pub use run_error::{RunError, RunFailure};
 pub use run_ref::RunRef;
-pub use runs::{Outcomes, RunDetails, RunOutcome, TaskDetails};
+pub use runs::{Outcomes, RunDetails, RunOutcome, RunUpdate, RunUpdates, TaskDetails};
 pub use stream::{RunEvent, RunEventKind, RunEvents, StreamSelector};
 pub use trigger::TRIGGER_KEY;
 pub(crate) use trigger::TriggerOptions;
@@ -72,9 +72,9 @@ pub struct Client(Arc<Inner>);
 struct Inner {
     connection: Connection,
     rest: Option<RestClient>,
-    results: runs::Results,
-    /// To be held while an item of a bulk trigger is asked for on its own.
-    singles: tokio::sync::Semaphore,
+    watcher: runs::RunWatcher,
+    /// Permits for triggers of single items of a bulk trigger.
+    single_calls: tokio::sync::Semaphore,
 }
 
 impl Client {
@@ -86,9 +86,9 @@ impl Client {
     /// A client over an existing connection.
     pub fn over(connection: Connection) -> Result<Self, ClientError> {
         let rest = RestClient::new(connection.clone());
-        let results = runs::Results::new(connection.clone());
-        let singles = tokio::sync::Semaphore::new(trigger::SINGLE_CALLS);
-        Ok(Self(Arc::new(Inner { connection, rest, results, singles })))
+        let watcher = runs::RunWatcher::start(connection.clone());
+        let single_calls = tokio::sync::Semaphore::new(trigger::SINGLE_CALLS);
+        Ok(Self(Arc::new(Inner { connection, rest, watcher, single_calls })))
     }
 
     /// The connection, for calls that this client does not wrap.
@@ -123,11 +123,11 @@ impl Client {
         }
     }
 
-    pub(super) fn singles(&self) -> &tokio::sync::Semaphore {
-        &self.0.singles
+    fn single_calls(&self) -> &tokio::sync::Semaphore {
+        &self.0.single_calls
     }
 
-    pub(crate) fn results(&self) -> &runs::Results {
-        &self.0.results
+    fn watcher(&self) -> &runs::RunWatcher {
+        &self.0.watcher
     }
 }

@@ -1,26 +1,12 @@
 //! A reference to a run.
 
-use std::{
-    fmt,
-    marker::PhantomData,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{fmt, marker::PhantomData};
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{Client, ClientError, ErrorKind, RunError, RunEvents, StreamSelector, TRIGGER_KEY};
+use super::{Client, ClientError, RunError, RunEvents, StreamSelector, TRIGGER_KEY, runs::Recognition};
 use crate::hatchet::wire::{RunId, RunStatus, TriggerId};
-
-/// Time for which an unknown run is asked for again if this client triggered it. A busy real engine was seen to need 1 s
-/// until it knew a run that it had accepted.
-const TRIGGERED_TIMEOUT: Duration = Duration::from_secs(10);
-/// The same for an id that the caller gave, who waits for the answer that it is wrong.
-const GIVEN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A reference to a run with output type `O`: its id, and the client to ask about it. Cheap to clone.
 ///
@@ -40,80 +26,45 @@ const GIVEN_TIMEOUT: Duration = Duration::from_secs(2);
 pub struct RunRef<O = Value> {
     client: Client,
     id: RunId,
-    /// This client triggered the run.
-    triggered: bool,
     /// The run's value of [`TRIGGER_KEY`], if known.
     trigger: Option<TriggerId>,
-    /// The answer to the trigger was lost, and the run was found in the engine's list.
+    /// The response to the trigger was lost, and the run was found in the engine's list.
     found: bool,
-    /// The engine has shown that it knows the run, to this reference or a clone.
-    seen: Arc<AtomicBool>,
+    recognition: Recognition,
     output: PhantomData<fn() -> O>,
 }
 
 impl<O> RunRef<O> {
     /// A run that this client has just triggered.
     pub(super) fn triggered(client: Client, id: RunId) -> Self {
-        Self { triggered: true, ..Self::given(client, id) }
+        Self { recognition: Recognition::triggered(), ..Self::given(client, id) }
     }
 
-    /// A run that this client has just triggered without an answer, and found in the engine's list.
+    /// A run that this client has just triggered, whose response was lost, and that was found in the engine's list.
     pub(super) fn found(client: Client, id: RunId) -> Self {
         Self { found: true, ..Self::triggered(client, id) }
     }
 
     /// A run whose id was given.
     pub(super) fn given(client: Client, id: RunId) -> Self {
-        Self { client, id, triggered: false, trigger: None, found: false, seen: Arc::default(), output: PhantomData }
+        let recognition = Recognition::given();
+        Self { client, id, trigger: None, found: false, recognition, output: PhantomData }
     }
 
     /// The same run without its output type.
     pub(super) fn untyped(self) -> RunRef {
-        let Self { client, id, triggered, trigger, found, seen, output: _ } = self;
-        RunRef { client, id, triggered, trigger, found, seen, output: PhantomData }
+        let Self { client, id, trigger, found, recognition, output: _ } = self;
+        RunRef { client, id, trigger, found, recognition, output: PhantomData }
     }
 
     /// The same run with its output type and trigger id.
     pub(super) fn typed<P>(self, trigger: TriggerId) -> RunRef<P> {
-        let Self { client, id, triggered, trigger: _, found, seen, output: _ } = self;
-        RunRef { client, id, triggered, trigger: Some(trigger), found, seen, output: PhantomData }
+        let Self { client, id, trigger: _, found, recognition, output: _ } = self;
+        RunRef { client, id, trigger: Some(trigger), found, recognition, output: PhantomData }
     }
 
-    /// Time for which the engine may not know the run, before the run counts as unknown.
-    pub(super) fn unknown_timeout(&self) -> Duration {
-        if self.triggered || self.was_seen() { TRIGGERED_TIMEOUT } else { GIVEN_TIMEOUT }
-    }
-
-    /// Records that the engine knows the run.
-    pub(super) fn saw(&self) {
-        self.seen.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether the engine has ever shown that it knows the run.
-    pub(super) fn was_seen(&self) -> bool {
-        self.seen.load(Ordering::Relaxed)
-    }
-
-    /// The error of a run that the engine does not know.
-    pub(super) fn unknown(&self) -> ClientError {
-        let id = self.id;
-        if self.was_seen() {
-            return ClientError::new(
-                ErrorKind::RunLost,
-                format!(
-                    "the engine no longer knows run {id}, which it knew before: it was restarted without its data, or \
-                     has dropped the run since: start it again if its work is still wanted"
-                ),
-            );
-        }
-        let remedy = if self.triggered {
-            "no workflow has the name that it was triggered by: start a worker that registers it"
-        } else {
-            "check the id, and that the run is one of this engine"
-        };
-        let timeout = self.unknown_timeout();
-        let message = format!("run {id} is not known to the engine, which was asked for {timeout:?}: {remedy}");
-        ClientError::new(ErrorKind::NotFound, message)
+    pub(super) fn recognition(&self) -> &Recognition {
+        &self.recognition
     }
 
     /// The run's id.
@@ -126,7 +77,7 @@ impl<O> RunRef<O> {
         &self.client
     }
 
-    /// Whether the answer to the run's trigger was lost, and the run was found by its [`TRIGGER_KEY`].
+    /// Whether the response to the run's trigger was lost, and the run was found by its [`TRIGGER_KEY`].
     pub fn was_found(&self) -> bool {
         self.found
     }
@@ -184,10 +135,9 @@ impl<O> Clone for RunRef<O> {
         Self {
             client: self.client.clone(),
             id: self.id,
-            triggered: self.triggered,
             trigger: self.trigger,
             found: self.found,
-            seen: self.seen.clone(),
+            recognition: self.recognition.clone(),
             output: PhantomData,
         }
     }

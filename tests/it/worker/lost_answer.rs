@@ -10,6 +10,7 @@ use hatchet_quickstart::hatchet::{
 };
 use serde_json::{Value, json};
 use tokio_util::task::AbortOnDropHandle;
+use tonic::{Code, Status};
 
 use super::{
     Fixture,
@@ -88,6 +89,23 @@ async fn lost_answer_returns_the_started_run() {
     assert_eq!(case.listed().await, [run.id()], "it was triggered once");
     let answered = case.client.run_no_wait(&named("echo"), &json!({})).await.unwrap();
     assert!(!answered.was_found());
+}
+
+#[tokio::test]
+async fn gateway_error_after_acceptance_returns_the_started_run() {
+    // The engine has accepted the trigger, and a gateway answers instead of it.
+    let (case, fake, id) = (Case::start().await, Fake::start().await, TriggerId::random());
+    let trigger = async |client: &Client| client.run_no_wait(&named("echo"), &json!({})).trigger_id(id).await;
+    let started = trigger(&case.stand.client).await.unwrap();
+    let mut config = ClientConfig::from_handshake(case.stand.engine.handshake(), &Sources::default()).unwrap();
+    config.host_port = fake.address.to_string();
+    for code in [Code::Unavailable, Code::Unknown, Code::Internal] {
+        let client = Client::new(config.clone()).unwrap();
+        fake.script(|script| script.trigger_failures.push_back(Status::new(code, "mapped from HTTP status code 502")));
+        let run = within("the run is found", trigger(&client)).await.unwrap();
+        assert_eq!((run.id(), run.was_found()), (started.id(), true), "{code:?}");
+    }
+    assert_eq!(fake.script(|script| script.triggers.len()), 3, "each was sent once");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,9 +2,12 @@
 
 use hatchet_quickstart::hatchet::client::{Client, ClientConfig, RunSummary, Sources};
 
+use tonic::Status;
+
 use crate::process::{Ended, Program, Workspace};
 use crate::{
     chaos::proxy::Proxy,
+    fake::Fake,
     support::{all_runs, eventually},
 };
 
@@ -100,6 +103,36 @@ async fn lost_answer_without_rest_prints_a_find_command() {
         assert!(again.stdout.concat().contains(output), "{again:?}");
         assert_eq!(site.runs().await.len(), before + 1);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn search_during_rest_outage_is_logged_once() {
+    let site = Site::start().await;
+    site.proxy.drop_received_after(MARKER.as_bytes());
+    let address = site.proxy.address.to_string();
+    let args = [&HELLO[..], &["--host-port", &address, "--tls-strategy", "none"]].concat();
+    let mut command = site.workspace.runner_command(&args);
+    command.env("HATCHET_CLIENT_TOKEN", &site.workspace.handshake().token);
+    let runner = Program::start(command.env("HATCHET_CLIENT_SERVER_URL", "http://127.0.0.1:9"));
+    site.cut(1).await;
+    let line = "the engine's list of runs is read again for up to";
+    runner.err.wait_for(line);
+    // In this time the list is read several times.
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    runner.signal("INT");
+    let ended = runner.wait().expect(130);
+    assert_eq!(ended.stderr.iter().filter(|said| said.contains(line)).count(), 1, "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refusal_of_full_engine_is_shown_within_timeout() {
+    let (workspace, fake) = (Workspace::new(), Fake::start().await);
+    fake.script(|script| script.trigger_failures.extend(vec![Status::resource_exhausted("the engine is full"); 20]));
+    let args = [&HELLO[..], &["--timeout", "2s", "--tls-strategy", "none"]].concat();
+    let mut command = workspace.runner_command(&args);
+    let runner = Program::start(command.env("HATCHET_CLIENT_TOKEN", fake.token()));
+    runner.wait().expect_error(5, &["the engine is at a limit: the engine is full"]);
+    assert!(fake.script(|script| script.triggers.len()) > 1, "it was repeated");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
