@@ -172,18 +172,18 @@ fn end_of_quote(characters: &[char], begin: usize) -> usize {
 
 /// Leaves out each item under an attribute `#[cfg(test)]`; the second value is the number of lines of these items.
 fn without_tests(tokens: Vec<(Token, usize)>) -> (Vec<Token>, usize) {
-    let (mut kept, mut test_lines, mut index) = (Vec::new(), 0, 0);
+    let (mut code, mut test_lines, mut index) = (Vec::new(), 0, 0);
     while index < tokens.len() {
         if is_test_attribute(&tokens[index..]) {
             let end = end_of_item(&tokens, index);
             test_lines += tokens[end - 1].1 - tokens[index].1 + 1;
             index = end;
         } else {
-            kept.push(tokens[index].0.clone());
+            code.push(tokens[index].0.clone());
             index += 1;
         }
     }
-    (kept, test_lines)
+    (code, test_lines)
 }
 
 fn is_test_attribute(tokens: &[(Token, usize)]) -> bool {
