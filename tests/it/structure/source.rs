@@ -33,7 +33,7 @@ pub struct File {
     pub lines: usize,
 }
 
-/// All files of `src` in order of their paths, without the test modules and the two binaries.
+/// All files of `src` in order of their paths, without test modules, generated code and the two binaries.
 pub fn files() -> Vec<File> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut paths = Vec::new();
@@ -47,7 +47,7 @@ fn collect(folder: &Path, paths: &mut Vec<PathBuf>) {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap();
         if path.is_dir() {
-            if !["tests", "bin"].contains(&name) {
+            if !["tests", "bin", "generated"].contains(&name) {
                 collect(&path, paths);
             }
         } else if name.ends_with(".rs") && name != "tests.rs" {
