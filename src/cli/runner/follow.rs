@@ -12,7 +12,7 @@ use super::{
     screen::Screen,
 };
 use crate::hatchet::{
-    client::{ClientError, ErrorKind, RunDetails, RunHandle, RunOutcome},
+    client::{ClientError, ErrorKind, RunDetails, RunOutcome, RunRef},
     wire::RunStatus,
 };
 
@@ -26,7 +26,7 @@ const SETTLED: Duration = Duration::from_secs(10);
 pub(super) const QUEUED_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Follows a run, shows its end, and makes the exit code of it.
-pub(super) async fn to_the_end(run: &RunHandle, screen: &mut Screen, deadline: Deadline) -> Result<(), Exit> {
+pub(super) async fn to_the_end(run: &RunRef, screen: &mut Screen, deadline: Deadline) -> Result<(), Exit> {
     let outcome = outcome(run, screen, deadline).await?;
     conclude(screen, &outcome)
 }
@@ -53,7 +53,7 @@ pub(super) fn conclude(screen: &mut Screen, outcome: &RunOutcome) -> Result<(), 
 }
 
 /// Follows a run until it has ended, showing each status.
-pub(super) async fn outcome(run: &RunHandle, screen: &mut Screen, deadline: Deadline) -> Result<RunOutcome, Exit> {
+pub(super) async fn outcome(run: &RunRef, screen: &mut Screen, deadline: Deadline) -> Result<RunOutcome, Exit> {
     let mut limits = Limits::new(run, deadline);
     let ended = run.outcome();
     tokio::pin!(ended);
@@ -74,7 +74,7 @@ pub(super) async fn outcome(run: &RunHandle, screen: &mut Screen, deadline: Dead
 }
 
 /// Asks for the run again and again, soon at first and then ever less often.
-pub(super) fn looks(run: &RunHandle) -> impl Stream<Item = Result<RunDetails, ClientError>> {
+pub(super) fn looks(run: &RunRef) -> impl Stream<Item = Result<RunDetails, ClientError>> {
     let begun = Instant::now();
     stream::unfold(FIRST_LOOK, move |wait| async move {
         sleep(wait).await;
@@ -87,7 +87,7 @@ pub(super) fn looks(run: &RunHandle) -> impl Stream<Item = Result<RunDetails, Cl
 
 /// The outcome, or the exit of a wait that ended without one.
 pub(super) async fn finish(
-    run: &RunHandle,
+    run: &RunRef,
     outcome: Result<RunOutcome, ClientError>,
     screen: &Screen,
     deadline: Deadline,
@@ -104,13 +104,13 @@ pub(super) async fn finish(
 
 /// The time limit of a wait, and the word after the first seconds in the queue.
 pub(super) struct Limits<'a> {
-    run: &'a RunHandle,
+    run: &'a RunRef,
     deadline: Deadline,
     queued_word: Option<Instant>,
 }
 
 impl<'a> Limits<'a> {
-    pub(super) fn new(run: &'a RunHandle, deadline: Deadline) -> Self {
+    pub(super) fn new(run: &'a RunRef, deadline: Deadline) -> Self {
         Self { run, deadline, queued_word: Some(Instant::now() + QUEUED_PATIENCE) }
     }
 

@@ -13,7 +13,7 @@ use super::{
     request::NamedTask,
 };
 use crate::hatchet::{
-    client::{ClientError, RunDetails, RunHandle, RunOutcome},
+    client::{ClientError, RunDetails, RunOutcome, RunRef},
     wire::{RunId, RunStatus, format_duration},
 };
 
@@ -91,7 +91,7 @@ impl Screen {
     }
 
     /// The id, at once. It is the data where nothing else will come.
-    pub(super) fn triggered(&mut self, run: &RunHandle, name: &str, alone: bool) -> Result<(), Exit> {
+    pub(super) fn triggered(&mut self, run: &RunRef, name: &str, alone: bool) -> Result<(), Exit> {
         self.from_the_start = true;
         match (self.format, alone) {
             (OutputFormat::Json, _) => {
@@ -122,7 +122,7 @@ impl Screen {
     /// is waited for, which is said once.
     pub(super) fn seen(
         &mut self,
-        run: &RunHandle,
+        run: &RunRef,
         looked: Result<RunDetails, ClientError>,
     ) -> Result<Option<RunOutcome>, Exit> {
         match looked {
@@ -174,7 +174,7 @@ impl Screen {
     }
 
     /// The end of the wait, and not of the run.
-    pub(super) fn timed_out(&self, run: &RunHandle, limit: Duration) -> Exit {
+    pub(super) fn timed_out(&self, run: &RunRef, limit: Duration) -> Exit {
         if self.format == OutputFormat::Json {
             let status = self.status.map(|status| status.to_string());
             let said = json!({
@@ -249,7 +249,7 @@ impl Screen {
 }
 
 /// A run that was found and is not waited for: its id is the data.
-pub(super) fn found(format: OutputFormat, run: &RunHandle) -> Result<(), Exit> {
+pub(super) fn found(format: OutputFormat, run: &RunRef) -> Result<(), Exit> {
     match format {
         OutputFormat::Json => print_event("found", fields(json!({ "run_id": run.id().to_string() }))),
         OutputFormat::Human => print_line(run.id()),

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::hatchet::{
     client::{
-        Client, ClientError, RunDetails, RunEvent, RunEventKind, RunEvents, RunHandle, RunOutcome, StreamSelector,
+        Client, ClientError, RunDetails, RunEvent, RunEventKind, RunEvents, RunOutcome, RunRef, StreamSelector,
         TRIGGER_KEY,
     },
     wire::{RunStatus, TriggerId},
@@ -31,7 +31,7 @@ pub(super) async fn subscribe(client: &Client, trigger: TriggerId) -> Result<Run
 
 /// Attaches to a run that was made earlier, and was like this just now.
 pub(super) async fn attach(
-    run: &RunHandle,
+    run: &RunRef,
     details: &RunDetails,
     screen: &mut Screen,
     deadline: Deadline,
@@ -59,7 +59,7 @@ pub(super) async fn attach(
 
 /// Shows events until the run has ended and its last events are shown.
 pub(super) async fn to_the_end(
-    run: &RunHandle,
+    run: &RunRef,
     mut events: RunEvents,
     screen: &mut Screen,
     deadline: Deadline,

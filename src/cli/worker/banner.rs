@@ -6,14 +6,14 @@ use crate::{
     cli::output::print_message,
     hatchet::{
         client::ClientConfig,
-        task::Task,
+        task::ErasedTask,
         worker::{Registered, RegisteredWorker},
     },
 };
 
 /// Prints the banner to stderr.
-pub(super) fn print(tasks: &[Task], config: &ClientConfig, registered: &Registered, health: Option<SocketAddr>) {
-    let names: Vec<&str> = tasks.iter().flat_map(Task::names).collect();
+pub(super) fn print(tasks: &[ErasedTask], config: &ClientConfig, registered: &Registered, health: Option<SocketAddr>) {
+    let names: Vec<&str> = tasks.iter().flat_map(ErasedTask::names).collect();
     let namespace = if config.namespace.is_empty() { "none" } else { &config.namespace };
     let mut lines = vec![
         ("version", env!("CARGO_PKG_VERSION").to_owned()),

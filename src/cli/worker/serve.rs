@@ -7,12 +7,12 @@
 
 use super::{banner, health_args, request::Request, run_keys};
 #[cfg(feature = "engine")]
-use crate::cli::connection::{embedded_folder, handshake_config};
+use crate::hatchet::client::embedded_folder;
 use crate::{
     cli::{Exit, connection::EngineChoice, output::print_message, signals::Signals},
     hatchet::{
-        client::ClientConfig,
-        task::Task,
+        client::{Client, ClientConfig},
+        task::ErasedTask,
         wire::format_duration,
         worker::{Drained, LinkState, RunningWorker, Worker, WorkerOptions, some_of},
     },
@@ -77,7 +77,7 @@ async fn with_embedded_engine(request: &Request, description: &str, signals: &mu
             return Ok(());
         }
         let config = if may_move {
-            handshake_config(&handshake, folder.clone(), &request.sources)?
+            ClientConfig::from_engine_folder(&handshake, folder.clone(), &request.sources)?
         } else {
             ClientConfig::from_handshake(&handshake, &request.sources)?
         };
@@ -99,7 +99,8 @@ async fn with_embedded_engine(_: &Request, _: &str, _: &mut Signals) -> Result<(
 /// Registers the tasks, runs them, and drains on a signal.
 async fn work(request: &Request, config: ClientConfig, signals: &mut Signals) -> Result<(), Exit> {
     let tasks = with_keyed_copies(request, &config);
-    let mut worker = Worker::new(config.clone(), request.options.clone()).tasks(tasks.clone());
+    let mut worker =
+        Worker::new(&Client::new(config.clone())?).options(request.options.clone()).register_all(tasks.clone());
     let mut health = None;
     if let Some(addresses) = &request.health {
         let (listener, address) = health_args::listen(addresses)?;
@@ -183,14 +184,14 @@ fn log_drained(Drained { cut, left, unreported }: &Drained) {
 }
 
 /// The tasks and, with `--run-keys`, their keyed copies.
-fn with_keyed_copies(request: &Request, config: &ClientConfig) -> Vec<Task> {
-    let keyed = |task: &Task| {
+fn with_keyed_copies(request: &Request, config: &ClientConfig) -> Vec<ErasedTask> {
+    let keyed = |task: &ErasedTask| {
         let copy = run_keys::keyed_copy(task, |name| config.namespaced(name));
         match request.executions.clone() {
             Some(executions) => copy.before(move |ctx| executions.record(ctx)),
             None => copy,
         }
     };
-    let copies: Vec<Task> = if request.run_keys { request.tasks.iter().map(keyed).collect() } else { Vec::new() };
+    let copies: Vec<ErasedTask> = if request.run_keys { request.tasks.iter().map(keyed).collect() } else { Vec::new() };
     request.tasks.iter().cloned().chain(copies).collect()
 }

@@ -14,6 +14,7 @@
 mod action;
 mod details;
 mod duration;
+mod failure;
 mod ids;
 mod payload;
 mod status;
@@ -24,6 +25,7 @@ pub use action::{ActionId, BadAction};
 pub use details::{read_detail, write_detail};
 pub(crate) use duration::parse_go_duration;
 pub use duration::{BadDuration, format_duration, parse_duration};
+pub use failure::{Failure, failure_text, with_attempt};
 pub use ids::{BadId, RunId, TenantId, TriggerId, WorkerId};
 pub use payload::{BadPayload, check_object, has_nul};
 pub use status::RunStatus;

@@ -24,7 +24,7 @@ use crate::hatchet::{
         retry::{Backoff, RegistrationTimeout},
     },
     system::OsError,
-    task::{CancelReason, Kind},
+    task::{CancelReason, Kind, is_name, validate_all},
     wire::{WorkerId, proto},
 };
 
@@ -37,7 +37,51 @@ pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(1);
 const STORM: Duration = Duration::from_secs(2);
 const UNSUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(2);
 
-pub(super) fn start(mut worker: Worker) -> Result<RunningWorker, ClientError> {
+impl Worker {
+    /// Runs the worker until `shutdown` completes, then drains it: it accepts no more work, and running attempts have
+    /// [`WorkerOptions::grace`] to finish. Must be called inside a tokio runtime, on which async and blocking bodies run.
+    ///
+    /// The output of `shutdown` is ignored, so `tokio::signal::ctrl_c()` can be passed as it is. Dropping the returned
+    /// future ends the worker at once and loses what it runs.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Worker::start`], and those that end a worker: it cannot register, or the engine refuses its token.
+    pub async fn run_until(self, shutdown: impl Future) -> Result<Drained, ClientError> {
+        let mut worker = self.start()?;
+        tokio::select! {
+            ended = worker.ended() => ended,
+            _ = shutdown => worker.stop().await,
+        }
+    }
+
+    /// Starts the worker and returns at once; [`RunningWorker::listening`] waits until it is registered. Must be called
+    /// inside a tokio runtime, on which async and blocking bodies run.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] if the worker has no task, two tasks share a name, or a name or option has a value that an
+    /// engine would refuse (see [`ErasedTask::validate`]).
+    pub fn start(self) -> Result<RunningWorker, ClientError> {
+        let config_error = |message: String| ClientError::new(ErrorKind::Config, message);
+        if self.tasks.is_empty() {
+            return Err(config_error("the worker has no task: register one".to_owned()));
+        }
+        validate_all(&self.tasks).map_err(|invalid| config_error(invalid.to_string()))?;
+        let name = self.config.namespaced(&self.options.name);
+        if !is_name(&name) {
+            return Err(config_error(format!(
+                "invalid worker name \"{name}\": use letters, digits, `.`, `-` and `_` only"
+            )));
+        }
+        if self.options.slots == 0 || self.options.cpu_threads == 0 {
+            return Err(config_error("a worker needs at least one slot and one CPU thread".to_owned()));
+        }
+        start(self)
+    }
+}
+
+fn start(mut worker: Worker) -> Result<RunningWorker, ClientError> {
     let failed = |what: &str, e: &dyn std::fmt::Display| {
         ClientError::new(ErrorKind::Config, format!("{what} cannot be started: {e}"))
     };

@@ -22,59 +22,27 @@
 //! ```
 
 mod attempt;
+mod builder;
 mod drain;
 mod health;
 mod lifecycle;
 mod session;
 mod watchdog;
 
-use std::{net::TcpListener, num::NonZeroUsize, sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+pub use builder::{Worker, WorkerOptions};
 pub use drain::Drained;
 pub(crate) use drain::some_of;
 pub use health::{AttemptEnd, Durations, Slots, TaskStats, WorkerStats};
 
 use super::{
-    client::{ClientConfig, ClientError, ErrorKind},
-    task::Task,
-    wire::{ActionId, WorkerId},
+    client::{ClientError, ErrorKind},
+    wire::WorkerId,
 };
-
-/// How a worker runs.
-#[derive(Debug, Clone)]
-pub struct WorkerOptions {
-    /// Its name; letters, digits, `.`, `-` and `_`. CPU tasks are registered as a worker of their own, called
-    /// `<name>-cpu`.
-    pub name: String,
-    /// Async and blocking attempts at once. Default 100. Blocking bodies need as many blocking threads of the runtime.
-    pub slots: usize,
-    /// CPU attempts at once, and threads of the pool that they share. Default: one for each core.
-    pub cpu_threads: usize,
-    /// After a stop, what runs has this long to end before it is cancelled. Default 25 s.
-    pub grace: Duration,
-    /// A cancelled async body has this long to end before it is dropped, and any other before it is named. Default 1 s.
-    pub cancel_grace: Duration,
-    /// How long to wait for an engine that does not answer at the start. Default: not at all. If a live engine answers
-    /// that it failed (INTERNAL, UNAVAILABLE or ABORTED), as a real one does when several workers register the same new
-    /// tasks at once, the registration is retried for 30 s at least. Once registered, the worker retries without a limit.
-    pub wait_for_engine: Duration,
-}
-
-impl Default for WorkerOptions {
-    fn default() -> Self {
-        Self {
-            name: "hatchet-quickstart".to_owned(),
-            slots: 100,
-            cpu_threads: std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
-            grace: Duration::from_secs(25),
-            cancel_grace: Duration::from_secs(1),
-            wait_for_engine: Duration::ZERO,
-        }
-    }
-}
 
 /// Where the link to the engine stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,15 +78,6 @@ pub struct RegisteredWorker {
     pub slots: usize,
 }
 
-/// A worker before its start.
-#[derive(Debug)]
-pub struct Worker {
-    config: ClientConfig,
-    options: WorkerOptions,
-    tasks: Vec<Task>,
-    health: Option<TcpListener>,
-}
-
 /// A started worker. Dropping it without [`RunningWorker::stop`] ends it at once, and loses what runs.
 #[derive(Debug)]
 pub struct RunningWorker {
@@ -127,68 +86,6 @@ pub struct RunningWorker {
     stop: CancellationToken,
     abandon: CancellationToken,
     result: Option<oneshot::Receiver<Result<Drained, ClientError>>>,
-}
-
-impl Worker {
-    /// A worker for the engine that the settings name.
-    pub fn new(config: ClientConfig, options: WorkerOptions) -> Self {
-        Self { config, options, tasks: Vec::new(), health: None }
-    }
-
-    /// Adds a task.
-    #[must_use]
-    pub fn task(mut self, task: Task) -> Self {
-        self.tasks.push(task);
-        self
-    }
-
-    /// Adds tasks.
-    #[must_use]
-    pub fn tasks(mut self, tasks: impl IntoIterator<Item = Task>) -> Self {
-        self.tasks.extend(tasks);
-        self
-    }
-
-    /// Serves health and metrics over HTTP on this socket for as long as the worker lives: `/livez` (200 while the
-    /// link's thread answers), `/readyz` (200 while the worker receives work, else 503), `/health` as the Python SDK
-    /// answers it, and `/metrics` for Prometheus.
-    #[must_use]
-    pub fn health(mut self, listener: TcpListener) -> Self {
-        self.health = Some(listener);
-        self
-    }
-
-    /// Starts it. Must be called inside a tokio runtime, on which async and blocking bodies then run.
-    ///
-    /// Fails on what can be seen without the engine: no task, two with one name, a name that engines refuse.
-    pub fn start(self) -> Result<RunningWorker, ClientError> {
-        let bad = |message: String| Err(ClientError::new(ErrorKind::Config, message));
-        if self.tasks.is_empty() {
-            return bad("the worker has no task: add one".to_owned());
-        }
-        let mut seen = std::collections::BTreeSet::new();
-        for name in self.tasks.iter().flat_map(Task::names) {
-            if !is_name(name) || ActionId::new(name, name).is_err() {
-                return bad(format!("`{name}` is no name for a task: use letters, digits, `.`, `-` and `_` only"));
-            }
-            if !seen.insert(name.to_lowercase()) {
-                return bad(format!("two tasks are called `{name}` (case does not count): rename one"));
-            }
-        }
-        let name = self.config.namespaced(&self.options.name);
-        if !is_name(&name) {
-            return bad(format!("`{name}` is no name for a worker: use letters, digits, `.`, `-` and `_` only"));
-        }
-        if self.options.slots == 0 || self.options.cpu_threads == 0 {
-            return bad("a worker needs at least one slot and one CPU thread".to_owned());
-        }
-        lifecycle::start(self)
-    }
-}
-
-/// The rule of a real engine for names of workflows, tasks and workers.
-fn is_name(name: &str) -> bool {
-    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))
 }
 
 impl RunningWorker {

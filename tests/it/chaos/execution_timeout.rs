@@ -10,7 +10,7 @@ use std::{
 };
 
 use hatchet_quickstart::hatchet::{
-    task::{CancelReason, Context, Task},
+    task::{CancelReason, Context, Stub, Task},
     wire::RunStatus,
 };
 use serde_json::{Value, json};
@@ -22,20 +22,25 @@ use super::{
 };
 
 /// A task whose first attempt runs until it is cancelled and sends the reason; later attempts complete immediately.
-fn stuck(retries: u32, begun: mpsc::UnboundedSender<Option<CancelReason>>, executed: Arc<AtomicUsize>) -> Task {
-    Task::new_async("stuck", move |_: Value, ctx: Context| {
-        let (begun, executed) = (begun.clone(), executed.clone());
-        async move {
-            executed.fetch_add(1, Ordering::SeqCst);
-            if ctx.retry_count() == 0 {
-                begun.send(None)?;
-                begun.send(Some(ctx.cancelled().await))?;
+fn stuck(
+    retries: u32,
+    begun: mpsc::UnboundedSender<Option<CancelReason>>,
+    executed: Arc<AtomicUsize>,
+) -> Task<Value, Value> {
+    Stub::new("stuck")
+        .task(move |_: Value, ctx: Context| {
+            let (begun, executed) = (begun.clone(), executed.clone());
+            async move {
+                executed.fetch_add(1, Ordering::SeqCst);
+                if ctx.retry_count() == 0 {
+                    begun.send(None)?;
+                    begun.send(Some(ctx.cancelled().await))?;
+                }
+                Ok(json!({ "attempt": ctx.retry_count() }))
             }
-            Ok(json!({ "attempt": ctx.retry_count() }))
-        }
-    })
-    .execution_timeout(Duration::from_secs(2))
-    .retries(retries)
+        })
+        .execution_timeout(Duration::from_secs(2))
+        .retries(retries)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,13 +6,14 @@ use std::sync::{
 };
 
 use hatchet_quickstart::hatchet::{
-    client::{TRIGGER_KEY, TriggerOptions},
-    task::{Context, Task, TaskError},
+    client::TRIGGER_KEY,
+    task::{Context, Stub, TaskError},
     wire::RunStatus,
 };
 use serde_json::{Value, json};
 
 use super::{Stand, stand::outcome};
+use crate::support::named;
 
 type Json = serde_json::Map<String, Value>;
 
@@ -23,13 +24,13 @@ async fn echo(input: Json, _ctx: Context) -> Result<Json, TaskError> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_panic_fails_its_run_and_nothing_else() {
     let stand = Stand::start([
-        Task::new_async("async-panic", |_: Json, _| async { panic!("async went wrong") as Result<Json, TaskError> }),
-        Task::new_async("early-panic", |_: Json, _| -> std::future::Ready<Result<Json, TaskError>> {
-            panic!("before the first await")
-        }),
-        Task::new_blocking("blocking-panic", |_: Json, _| -> Result<Json, TaskError> { panic!("blocking went wrong") }),
-        Task::new_cpu("cpu-panic", |_: Json, _| -> Result<Json, TaskError> { panic!("cpu went wrong {}", 7) }),
-        Task::new_async("echo", echo),
+        Stub::new("async-panic").task(|_: Json, _| async { panic!("async went wrong") as Result<Json, TaskError> }),
+        Stub::new("early-panic")
+            .task(|_: Json, _| -> std::future::Ready<Result<Json, TaskError>> { panic!("before the first await") }),
+        Stub::new("blocking-panic")
+            .blocking_task(|_: Json, _| -> Result<Json, TaskError> { panic!("blocking went wrong") }),
+        Stub::new("cpu-panic").cpu_task(|_: Json, _| -> Result<Json, TaskError> { panic!("cpu went wrong {}", 7) }),
+        Stub::new("echo").task(echo),
     ])
     .await;
     for (name, said) in [
@@ -56,7 +57,7 @@ struct Point {
 async fn an_input_that_does_not_fit_is_final() {
     let attempts = Arc::new(AtomicU32::new(0));
     let seen = attempts.clone();
-    let task = Task::new_async("point", move |point: Point, _| {
+    let task = Stub::new("point").task(move |point: Point, _| {
         seen.fetch_add(1, Ordering::SeqCst);
         async move { Ok(point) }
     });
@@ -75,13 +76,13 @@ async fn an_input_that_does_not_fit_is_final() {
 async fn an_output_that_is_no_object_fails_the_run() {
     let attempts = Arc::new(AtomicU32::new(0));
     let seen = attempts.clone();
-    let number = Task::new_async("number", move |_: Json, _| {
+    let number = Stub::new("number").task(move |_: Json, _| {
         seen.fetch_add(1, Ordering::SeqCst);
         async { Ok(7_u32) }
     });
-    let nul = Task::new_blocking("nul", |_: Json, _| Ok(json!({ "text": "a\u{0}b" })));
-    let large = Task::new_async("large", |_: Json, _| async { Ok(json!({ "text": "x".repeat(5 * 1024 * 1024) })) });
-    let stand = Stand::start([number.retries(2), nul, large]).await;
+    let nul = Stub::new("nul").blocking_task(|_: Json, _| Ok(json!({ "text": "a\u{0}b" })));
+    let large = Stub::new("large").task(|_: Json, _| async { Ok(json!({ "text": "x".repeat(5 * 1024 * 1024) })) });
+    let stand = Stand::start([number.retries(2).erase(), nul.erase(), large.erase()]).await;
     for (name, said) in [("number", "object"), ("nul", "NUL"), ("large", "OutputTooLarge")] {
         let ended = stand.run(name, json!({})).await;
         assert_eq!(ended.status, RunStatus::Failed, "{ended:?}");
@@ -92,7 +93,7 @@ async fn an_output_that_is_no_object_fails_the_run() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_body_sees_its_metadata_and_ids() {
-    let stand = Stand::start([Task::new_blocking("look", |_: Json, ctx: Context| {
+    let stand = Stand::start([Stub::new("look").blocking_task(|_: Json, ctx: Context| {
         Ok(json!({
             "run": ctx.run_id(),
             "workflow": ctx.info().workflow_run_id,
@@ -102,10 +103,8 @@ async fn a_body_sees_its_metadata_and_ids() {
         }))
     })])
     .await;
-    let mut options = TriggerOptions::default();
-    options.additional_metadata.insert("team".to_owned(), "blue".into());
-    options.additional_metadata.insert("level".to_owned(), 3.into());
-    let run = stand.client.trigger("look", &json!({}), &options).await.unwrap();
+    let call = stand.client.run_no_wait(&named("look"), &json!({}));
+    let run = call.metadata("team", "blue").metadata("level", 3).await.unwrap();
     let mut seen: Value = outcome(&run).await.output().unwrap();
     let own = seen["metadata"].as_object_mut().unwrap().remove(TRIGGER_KEY);
     assert!(own.is_some(), "what the run would be found by: {seen}");
@@ -117,7 +116,7 @@ async fn a_body_sees_its_metadata_and_ids() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_namespace_stands_before_the_workflow_only() {
     let settings = [("HATCHET_CLIENT_NAMESPACE", "Team")];
-    let stand = Stand::with(super::options(), &settings, [Task::new_async("echo", echo).alias("echo-too")]).await;
+    let stand = Stand::with(super::options(), &settings, [Stub::new("echo").task(echo).alias("echo-too")]).await;
     for name in ["echo", "echo-too", "team_echo"] {
         let ended = stand.run(name, json!({ "n": 1 })).await;
         assert_eq!(ended.output::<Value>().unwrap(), json!({ "n": 1 }), "{name}");

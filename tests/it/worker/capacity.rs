@@ -9,8 +9,8 @@ use std::{
 };
 
 use hatchet_quickstart::hatchet::{
-    client::{RunHandle, TriggerOptions},
-    task::{Context, Task, TaskError},
+    client::{Client, RunRef},
+    task::{Context, Stub, TaskError},
     wire::RunStatus,
     worker::{Worker, WorkerOptions},
 };
@@ -21,6 +21,7 @@ use super::{
     Stand,
     stand::{outcome, within},
 };
+use crate::support::named;
 use crate::{fake::Fake, support::eventually};
 
 type Json = serde_json::Map<String, Value>;
@@ -43,16 +44,16 @@ impl Room {
     }
 }
 
-async fn many(stand: &Stand, name: &str, count: usize) -> Vec<RunHandle> {
-    let inputs = std::iter::repeat_with(|| (json!({}), TriggerOptions::default())).take(count);
-    stand.client.trigger_many(name, inputs).await.into_iter().map(Result::unwrap).collect()
+async fn many(stand: &Stand, name: &str, count: usize) -> Vec<RunRef> {
+    let inputs = std::iter::repeat_n(json!({}), count);
+    stand.client.run_many_no_wait(&named(name), inputs).await.into_iter().map(Result::unwrap).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn default_slots_bound_async_and_blocking_bodies_together() {
     let room = Arc::new(Room::default());
     let (inside, outside) = (room.clone(), room.clone());
-    let awaiting = Task::new_async("awaiting", move |_: Json, _| {
+    let awaiting = Stub::new("awaiting").task(move |_: Json, _| {
         let room = inside.clone();
         async move {
             room.enter();
@@ -61,7 +62,7 @@ async fn default_slots_bound_async_and_blocking_bodies_together() {
             Ok(json!({}))
         }
     });
-    let blocking = Task::new_blocking("blocking", move |_: Json, _| {
+    let blocking = Stub::new("blocking").blocking_task(move |_: Json, _| {
         outside.enter();
         std::thread::sleep(Duration::from_millis(5));
         outside.leave();
@@ -82,7 +83,7 @@ async fn default_slots_bound_async_and_blocking_bodies_together() {
 async fn cpu_slots_are_apart_from_default_ones() {
     let room = Arc::new(Room::default());
     let inside = room.clone();
-    let computing = Task::new_cpu("computing", move |_: Json, _| {
+    let computing = Stub::new("computing").cpu_task(move |_: Json, _| {
         inside.enter();
         std::thread::sleep(Duration::from_millis(5));
         inside.leave();
@@ -91,7 +92,7 @@ async fn cpu_slots_are_apart_from_default_ones() {
     let held = Arc::new(Notify::new());
     let (begun, waits) = (Arc::new(Notify::new()), held.clone());
     let telling = begun.clone();
-    let holding = Task::new_async("holding", move |_: Json, _| {
+    let holding = Stub::new("holding").task(move |_: Json, _| {
         let (begun, held) = (telling.clone(), waits.clone());
         async move {
             begun.notify_one();
@@ -136,17 +137,17 @@ async fn a_blocking_body_that_ignores_cancellation_keeps_its_slot_and_its_result
     let gate = Arc::new(Gate::default());
     let (started, mut starts) = mpsc::unbounded_channel();
     let (waits, counts) = (gate.clone(), started.clone());
-    let deaf = Task::new_blocking("deaf", move |_: Json, _: Context| -> Result<Json, TaskError> {
+    let deaf = Stub::new("deaf").blocking_task(move |_: Json, _: Context| -> Result<Json, TaskError> {
         counts.send("deaf").unwrap();
         waits.pass();
         Ok(Json::from_iter([("late".to_owned(), true.into())]))
     });
-    let next = Task::new_async("next", move |_: Json, _| {
+    let next = Stub::new("next").task(move |_: Json, _| {
         started.send("next").unwrap();
         async { Ok(json!({})) }
     });
     let options = WorkerOptions { slots: 1, ..super::options() };
-    let stand = Stand::with(options, &[], [deaf, next]).await;
+    let stand = Stand::with(options, &[], [deaf.erase(), next.erase()]).await;
     let run = stand.trigger("deaf", json!({})).await;
     assert_eq!(within("it starts", starts.recv()).await, Some("deaf"));
     run.cancel().await.unwrap();
@@ -177,7 +178,7 @@ async fn assignments_far_beyond_the_slots_stay_in_the_stream() {
     let fake = Fake::start().await;
     let opened = Arc::new(Notify::new());
     let gate = opened.clone();
-    let waiting = Task::new_async("waiting", move |input: Json, _| {
+    let waiting = Stub::new("waiting").task(move |input: Json, _| {
         let gate = gate.clone();
         async move {
             gate.notified().await;
@@ -186,7 +187,7 @@ async fn assignments_far_beyond_the_slots_stay_in_the_stream() {
         }
     });
     let options = WorkerOptions { slots: 1, cpu_threads: 1, ..super::options() };
-    let worker = Worker::new(fake.config(), options).task(waiting).start().unwrap();
+    let worker = Worker::new(&Client::new(fake.config()).unwrap()).options(options).register(waiting).start().unwrap();
     fake.until_listening().await;
     let assigning = async {
         let mut runs = Vec::new();

@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use hatchet_quickstart::hatchet::{
-    client::RunHandle,
-    task::{CancelReason, Context, Task, TaskError},
+    client::{Client, RunRef},
+    task::{CancelReason, Context, Stub, Task, TaskError},
     wire::RunStatus,
     worker::{LinkState, Worker, WorkerOptions},
 };
@@ -14,13 +14,14 @@ use tonic::Status;
 
 use super::{Stand, options, within};
 use crate::fake::{Fake, Finished};
+use crate::support::named;
 
 type Json = serde_json::Map<String, Value>;
 
 /// A task that tells its start and ends when it is let go.
-fn waiting(begun: &Arc<Notify>, go: &Arc<Notify>) -> Task {
+fn waiting(begun: &Arc<Notify>, go: &Arc<Notify>) -> Task<Json, Value> {
     let (begun, go) = (begun.clone(), go.clone());
-    Task::new_async("waiting", move |_: Json, _| {
+    Stub::new("waiting").task(move |_: Json, _| {
         let (begun, go) = (begun.clone(), go.clone());
         async move {
             begun.notify_one();
@@ -35,8 +36,8 @@ async fn what_runs_is_finished_and_nothing_more_is_taken() {
     let (begun, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let long = WorkerOptions { grace: Duration::from_secs(60), ..options() };
     let Stand { client, worker, engine: _engine } = Stand::with(long, &[], [waiting(&begun, &go)]).await;
-    let trigger = async || client.trigger("waiting", &json!({}), &Default::default()).await.unwrap();
-    let running: RunHandle = trigger().await;
+    let trigger = async || client.run_no_wait(&named("waiting"), &json!({})).await.unwrap();
+    let running: RunRef = trigger().await;
     begun.notified().await;
     let mut state = worker.state();
     let stopped = tokio::spawn(worker.stop());
@@ -63,7 +64,8 @@ async fn without_rest_the_stream_is_closed_instead() {
     let fake = Fake::start().await;
     let (begun, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let long = WorkerOptions { grace: Duration::from_secs(60), ..options() };
-    let worker = Worker::new(fake.config(), long).task(waiting(&begun, &go)).start().unwrap();
+    let worker =
+        Worker::new(&Client::new(fake.config()).unwrap()).options(long).register(waiting(&begun, &go)).start().unwrap();
     fake.until_listening().await;
     let run = fake.assign("waiting", "{}").await;
     begun.notified().await;
@@ -82,7 +84,7 @@ async fn what_outlives_the_grace_is_cut_and_may_be_retried() {
     let (sender, mut reasons) = mpsc::unbounded_channel();
     let begun = Arc::new(Notify::new());
     let telling = begun.clone();
-    let polite = Task::new_async("polite", move |_: Json, ctx: Context| {
+    let polite = Stub::new("polite").task(move |_: Json, ctx: Context| {
         let (begun, reasons) = (telling.clone(), sender.clone());
         async move {
             begun.notify_one();
@@ -91,7 +93,7 @@ async fn what_outlives_the_grace_is_cut_and_may_be_retried() {
             Err::<Json, _>(TaskError::cancelled(reason))
         }
     });
-    let worker = Worker::new(fake.config(), options()).task(polite).start().unwrap();
+    let worker = Worker::new(&Client::new(fake.config()).unwrap()).options(options()).register(polite).start().unwrap();
     fake.until_listening().await;
     let run = fake.assign("polite", "{}").await;
     begun.notified().await;
@@ -109,13 +111,13 @@ async fn what_ignores_even_that_is_named_and_left() {
     let begun = Arc::new(Notify::new());
     let (release, released) = std::sync::mpsc::channel::<()>();
     let (telling, released) = (begun.clone(), std::sync::Mutex::new(released));
-    let deaf = Task::new_blocking("deaf", move |_: Json, _| {
+    let deaf = Stub::new("deaf").blocking_task(move |_: Json, _| {
         telling.notify_one();
         // Until the test drops its end.
         let _ = released.lock().unwrap().recv();
         Ok(json!({}))
     });
-    let worker = Worker::new(fake.config(), options()).task(deaf).start().unwrap();
+    let worker = Worker::new(&Client::new(fake.config()).unwrap()).options(options()).register(deaf).start().unwrap();
     fake.until_listening().await;
     let run = fake.assign("deaf", "{}").await;
     begun.notified().await;
@@ -130,8 +132,8 @@ async fn what_ignores_even_that_is_named_and_left() {
 async fn outcome_that_the_engine_does_not_take_is_named_as_unreported() {
     let fake = Fake::start().await;
     fake.script(|script| script.end_failures.extend(vec![Status::unavailable("away"); 10_000]));
-    let quick = Task::new_async("quick", |input: Json, _| async { Ok(input) });
-    let worker = Worker::new(fake.config(), options()).task(quick).start().unwrap();
+    let quick = Stub::new("quick").task(|input: Json, _| async { Ok(input) });
+    let worker = Worker::new(&Client::new(fake.config()).unwrap()).options(options()).register(quick).start().unwrap();
     fake.until_listening().await;
     let run = fake.assign("quick", "{}").await;
     fake.until("its report is refused", |script| (script.refused_ends > 0).then_some(())).await;
@@ -145,7 +147,8 @@ async fn an_idle_worker_stops_at_once_and_says_goodbye() {
     let fake = Fake::start().await;
     let (begun, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let long = WorkerOptions { grace: Duration::from_secs(600), ..options() };
-    let worker = Worker::new(fake.config(), long).task(waiting(&begun, &go)).start().unwrap();
+    let worker =
+        Worker::new(&Client::new(fake.config()).unwrap()).options(long).register(waiting(&begun, &go)).start().unwrap();
     fake.until_listening().await;
     within("the worker stops", worker.stop()).await.unwrap();
     assert_eq!(fake.script(|script| script.unsubscribed.len()), 1);

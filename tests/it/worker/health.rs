@@ -13,8 +13,8 @@ use std::{
 use hatchet_quickstart::{
     engine::{Engine, EngineOptions},
     hatchet::{
-        client::{Client, ClientConfig, Sources, TriggerOptions},
-        task::{Context, Task, TaskError},
+        client::{Client, ClientConfig, Sources},
+        task::{Context, ErasedTask, Stub, Task, TaskError},
         worker::{AttemptEnd, LinkState, RunningWorker, Slots, Worker, WorkerOptions},
     },
 };
@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     fake::Fake,
-    support::{eventually, page, page_as},
+    support::{eventually, named, page, page_as},
 };
 
 type Json = serde_json::Map<String, Value>;
@@ -37,15 +37,23 @@ type Json = serde_json::Map<String, Value>;
 fn start(
     config: ClientConfig,
     options: WorkerOptions,
-    tasks: impl IntoIterator<Item = Task>,
+    tasks: impl IntoIterator<Item = impl Into<ErasedTask>>,
 ) -> (RunningWorker, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    (Worker::new(config, options).tasks(tasks).health(listener).start().unwrap(), address)
+    (
+        Worker::new(&Client::new(config).unwrap())
+            .options(options)
+            .register_all(tasks)
+            .health(listener)
+            .start()
+            .unwrap(),
+        address,
+    )
 }
 
-fn echo() -> Task {
-    Task::new_async("echo", |input: Json, _| async { Ok(input) })
+fn echo() -> Task<Json, Json> {
+    Stub::new("echo").task(|input: Json, _| async { Ok(input) })
 }
 
 fn health(address: SocketAddr) -> (u16, Value) {
@@ -144,7 +152,7 @@ fn bodies_that_block_every_thread_do_not_hold_it_up() {
     let (blocked, free) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
     let task = {
         let (blocked, free) = (blocked.clone(), free.clone());
-        Task::new_async("rude", move |_: Json, _| {
+        Stub::new("rude").task(move |_: Json, _| {
             let (blocked, free) = (blocked.clone(), free.clone());
             async move {
                 blocked.fetch_add(1, Ordering::SeqCst);
@@ -160,7 +168,7 @@ fn bodies_that_block_every_thread_do_not_hold_it_up() {
         within("the worker listens", worker.listening()).await.unwrap();
         let client = Client::new(config).unwrap();
         for _ in 0..2 {
-            client.trigger("rude", &json!({}), &TriggerOptions::default()).await.unwrap();
+            client.run_no_wait(&named("rude"), &json!({})).await.unwrap();
         }
         eventually("both threads are blocked", async || (blocked.load(Ordering::SeqCst) == 2).then_some(())).await;
         assert_eq!((page(at, "/livez").0, page(at, "/readyz").0), (200, 200));
@@ -176,9 +184,9 @@ fn bodies_that_block_every_thread_do_not_hold_it_up() {
 async fn ends_are_counted_by_task_and_outcome() {
     let engine = Engine::start(EngineOptions::default()).await.unwrap();
     let config = ClientConfig::from_handshake(engine.handshake(), &Sources::default()).unwrap();
-    let moody = Task::new_blocking("moody", |input: Json, ctx: Context| match input["mood"].as_str() {
+    let moody = Stub::new("moody").blocking_task(|input: Json, ctx: Context| match input["mood"].as_str() {
         Some("good") => Ok(json!({})),
-        Some("fatal") => Err(TaskError::fatal_msg("never")),
+        Some("fatal") => Err(TaskError::fatal("never")),
         Some("patient") => {
             while !ctx.is_cancelled() {
                 std::thread::sleep(Duration::from_millis(1));
@@ -187,13 +195,11 @@ async fn ends_are_counted_by_task_and_outcome() {
         }
         _ => Err(std::io::Error::other("bad").into()),
     });
-    let counting = Task::new_cpu("counting", |_: Json, _| Ok(json!({})));
+    let counting = Stub::new("counting").cpu_task(|_: Json, _| Ok(json!({})));
     let (mut worker, at) = start(config.clone(), options(), [moody, counting]);
     within("the worker listens", worker.listening()).await.unwrap();
     let client = Client::new(config).unwrap();
-    let run = async |task: &str, mood: &str| {
-        client.trigger(task, &json!({ "mood": mood }), &TriggerOptions::default()).await.unwrap()
-    };
+    let run = async |task: &str, mood: &str| client.run_no_wait(&named(task), &json!({ "mood": mood })).await.unwrap();
     for mood in ["good", "good", "bad", "fatal"] {
         let _ = outcome(&run("moody", mood).await).await;
     }
@@ -226,7 +232,7 @@ async fn ends_are_counted_by_task_and_outcome() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_waits_and_what_is_lost_is_counted() {
     let fake = Fake::start().await;
-    let talking = Task::new_async("talking", |_: Json, ctx: Context| async move {
+    let talking = Stub::new("talking").task(|_: Json, ctx: Context| async move {
         while ctx.lost_lines() < 5 {
             ctx.log("faster than anybody takes them");
         }
@@ -271,7 +277,7 @@ async fn a_worker_that_drains_is_not_ready() {
     let (begun, end) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let task = {
         let (begun, end) = (begun.clone(), end.clone());
-        Task::new_async("slow", move |_: Json, _| {
+        Stub::new("slow").task(move |_: Json, _| {
             let (begun, end) = (begun.clone(), end.clone());
             async move {
                 begun.notify_one();
@@ -283,7 +289,7 @@ async fn a_worker_that_drains_is_not_ready() {
     let options = WorkerOptions { grace: Duration::from_secs(60), ..options() };
     let (mut worker, at) = start(config.clone(), options, [task]);
     within("the worker listens", worker.listening()).await.unwrap();
-    let run = Client::new(config).unwrap().trigger("slow", &json!({}), &TriggerOptions::default()).await.unwrap();
+    let run = Client::new(config).unwrap().run_no_wait(&named("slow"), &json!({})).await.unwrap();
     within("it runs", begun.notified()).await;
     let stopping = tokio::spawn(worker.stop());
     eventually("it drains", async || (page(at, "/readyz") == (503, "draining\n".to_owned())).then_some(())).await;

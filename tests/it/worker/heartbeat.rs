@@ -9,13 +9,14 @@ use std::{
 };
 
 use hatchet_quickstart::hatchet::{
-    task::{Context, Task},
+    task::{Context, Stub},
     worker::{Worker, WorkerOptions},
 };
 use serde_json::{Value, json};
 
 use super::options;
 use crate::fake::Fake;
+use hatchet_quickstart::hatchet::client::Client;
 
 type Json = serde_json::Map<String, Value>;
 
@@ -46,18 +47,18 @@ fn while_every_thread_is_held() {
     let (on_thread, on_pool) = (hold.clone(), hold.clone());
     let tasks = [
         // What must not be done, and is done.
-        Task::new_async("busy-async", move |_: Json, _: Context| {
+        Stub::new("busy-async").task(move |_: Json, _: Context| {
             let hold = hold.clone();
             async move {
                 hold();
                 Ok(json!({}))
             }
         }),
-        Task::new_blocking("busy-blocking", move |_: Json, _| {
+        Stub::new("busy-blocking").blocking_task(move |_: Json, _| {
             on_thread();
             Ok(json!({}))
         }),
-        Task::new_cpu("busy-cpu", move |_: Json, _| {
+        Stub::new("busy-cpu").cpu_task(move |_: Json, _| {
             on_pool();
             Ok(json!({}))
         }),
@@ -66,7 +67,7 @@ fn while_every_thread_is_held() {
     let options = WorkerOptions { cpu_threads: 2, ..options() };
     let worker = {
         let _inside = bodies.enter();
-        Worker::new(fake.config(), options).tasks(tasks).start().unwrap()
+        Worker::new(&Client::new(fake.config()).unwrap()).options(options).register_all(tasks).start().unwrap()
     };
     engine.block_on(async {
         fake.until_listening().await;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use hatchet_quickstart::{
     engine::{Engine, EngineOptions},
     hatchet::{
-        client::{Client, ClientConfig, Sources, TriggerOptions},
-        task::Task,
+        client::{Client, ClientConfig, Sources},
+        task::{Stub, Task},
         worker::{LinkState, RunningWorker, Worker},
     },
 };
@@ -15,15 +15,16 @@ use tonic::Status;
 
 use super::{options, stand::outcome, within};
 use crate::fake::{Fake, Finished};
+use crate::support::named;
 
 type Json = serde_json::Map<String, Value>;
 
-fn echo() -> Task {
-    Task::new_async("echo", |input: Json, _| async { Ok(input) })
+fn echo() -> Task<Json, Json> {
+    Stub::new("echo").task(|input: Json, _| async { Ok(input) })
 }
 
 async fn worker(fake: &Fake) -> RunningWorker {
-    let worker = Worker::new(fake.config(), options()).task(echo()).start().unwrap();
+    let worker = Worker::new(&Client::new(fake.config()).unwrap()).options(options()).register(echo()).start().unwrap();
     fake.until_listening().await;
     worker
 }
@@ -153,12 +154,13 @@ async fn an_engine_that_restarts_is_found_again() {
     let options = EngineOptions { folder: Some(folder.path().to_owned()), ..EngineOptions::default() };
     let engine = Engine::start(options.clone()).await.unwrap();
     let config = ClientConfig::from_handshake(engine.handshake(), &Sources::default()).unwrap();
-    let mut worker = Worker::new(config.clone(), super::options()).task(echo()).start().unwrap();
+    let mut worker =
+        Worker::new(&Client::new(config.clone()).unwrap()).options(super::options()).register(echo()).start().unwrap();
     within("the worker listens", worker.listening()).await.unwrap();
     let client = Client::new(config).unwrap();
     let run = async |n: i32| {
         let input = json!({ "n": n });
-        let run = client.trigger("echo", &input, &TriggerOptions::default()).await.unwrap();
+        let run = client.run_no_wait(&named("echo"), &input).await.unwrap();
         assert_eq!(outcome(&run).await.output::<Value>().unwrap(), input);
     };
     run(1).await;

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 
 use hatchet_quickstart::engine::{Engine, EngineOptions};
 use hatchet_quickstart::hatchet::{
-    client::{BulkItem, Client, ClientConfig, ClientError, ErrorKind, RunHandle, Sources, TRIGGER_KEY, TriggerOptions},
-    task::Task,
+    client::{Client, ClientConfig, ClientError, ErrorKind, RunRef, Sources, TRIGGER_KEY},
+    task::Stub,
     wire::{RunId, TriggerId},
 };
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ use super::{
 use crate::{
     chaos::proxy::Proxy,
     fake::Fake,
-    support::{all_runs, eventually},
+    support::{all_runs, eventually, named},
 };
 
 type Json = serde_json::Map<String, Value>;
@@ -36,7 +36,7 @@ impl Case {
     }
 
     async fn with(change: impl FnOnce(&mut ClientConfig)) -> Self {
-        let stand = Stand::start([Task::new_async("echo", |input: Json, _| async { Ok(input) })]).await;
+        let stand = Stand::start([Stub::new("echo").task(|input: Json, _| async { Ok(input) })]).await;
         let mut config = ClientConfig::from_handshake(stand.engine.handshake(), &Sources::default()).unwrap();
         let upstream: SocketAddr = config.host_port.parse().unwrap();
         let proxy = Proxy::to(upstream).await;
@@ -68,7 +68,7 @@ impl Case {
     }
 }
 
-fn unconfirmed(item: Result<RunHandle, ClientError>) -> (TriggerId, String) {
+fn unconfirmed(item: Result<RunRef, ClientError>) -> (TriggerId, String) {
     let error = item.unwrap_err();
     match error.kind() {
         ErrorKind::Unconfirmed(trigger) => (trigger, error.to_string()),
@@ -80,12 +80,12 @@ fn unconfirmed(item: Result<RunHandle, ClientError>) -> (TriggerId, String) {
 async fn lost_answer_returns_the_started_run() {
     let case = Case::start().await;
     let client = case.client.clone();
-    let trigger = async move { client.trigger("echo", &json!({ "n": 1 }), &TriggerOptions::default()).await };
+    let trigger = async move { client.run_no_wait(&named("echo"), &json!({ "n": 1 })).await };
     let run = case.lose_answer(1, trigger).await.unwrap();
     assert!(run.was_found());
     assert_eq!(outcome(&run).await.output::<Value>().unwrap(), json!({ "n": 1 }));
     assert_eq!(case.listed().await, [run.id()], "it was triggered once");
-    let answered = case.client.trigger("echo", &json!({}), &TriggerOptions::default()).await.unwrap();
+    let answered = case.client.run_no_wait(&named("echo"), &json!({})).await.unwrap();
     assert!(!answered.was_found());
 }
 
@@ -93,9 +93,9 @@ async fn lost_answer_returns_the_started_run() {
 async fn lost_bulk_answer_returns_each_items_run() {
     let case = Case::start().await;
     let client = case.client.clone();
-    let inputs = (0..30).map(|n| (json!({ "n": n }), TriggerOptions::default()));
-    let trigger = async move { client.trigger_many("echo", inputs).await };
-    let items: Vec<BulkItem> = case.lose_answer(30, trigger).await;
+    let inputs = (0..30).map(|n| json!({ "n": n }));
+    let trigger = async move { client.run_many_no_wait(&named("echo"), inputs).await };
+    let items: Vec<Result<RunRef, ClientError>> = case.lose_answer(30, trigger).await;
     for (n, item) in items.into_iter().enumerate() {
         let run = item.unwrap();
         assert!(run.was_found());
@@ -114,10 +114,7 @@ async fn run_that_is_not_listed_is_unconfirmed() {
     let (client, id) = (Client::new(config).unwrap(), TriggerId::random());
     client.engine_version().await.unwrap();
     proxy.drop_received();
-    let trigger = tokio::spawn(async move {
-        let options = TriggerOptions { trigger_id: Some(id), ..TriggerOptions::default() };
-        client.trigger("echo", &json!({}), &options).await
-    });
+    let trigger = tokio::spawn(async move { client.run_no_wait(&named("echo"), &json!({})).trigger_id(id).await });
     fake.until("it is triggered", |script| script.triggers.first().map(drop)).await;
     proxy.reset();
     let (trigger, said) = unconfirmed(within("the search ends", trigger).await.unwrap());
@@ -140,13 +137,13 @@ async fn lost_answer_is_unconfirmed_without_a_list_of_runs() {
         })
         .await;
         let client = case.client.clone();
-        let trigger = async move { client.trigger("echo", &json!({}), &TriggerOptions::default()).await };
+        let trigger = async move { client.run_no_wait(&named("echo"), &json!({})).await };
         let (trigger, said) = unconfirmed(case.lose_answer(1, trigger).await);
         assert!(said.contains("not known whether it started") && said.contains(reason), "{said}");
         // The run is found by the id in the error.
         let since = std::time::SystemTime::now() - std::time::Duration::from_secs(600);
         let found = case.stand.client.find_runs(TRIGGER_KEY, &trigger.to_string(), since).await.unwrap();
-        assert_eq!(found.iter().map(RunHandle::id).collect::<Vec<_>>(), case.listed().await);
+        assert_eq!(found.iter().map(RunRef::id).collect::<Vec<_>>(), case.listed().await);
     }
 }
 
@@ -163,8 +160,8 @@ async fn engine_that_was_never_reached_has_started_nothing() {
     let fake = Fake::start().await;
     let config = ClientConfig { host_port: address.to_string(), ..fake.config() };
     let client = Client::new(config).unwrap();
-    let single = client.trigger("echo", &json!({}), &TriggerOptions::default()).await;
-    let many = client.trigger_many("echo", [(json!({}), TriggerOptions::default())]).await;
+    let single = client.run_no_wait(&named("echo"), &json!({})).await;
+    let many = client.run_many_no_wait(&named("echo"), [json!({})]).await;
     for item in many.into_iter().chain([single]) {
         assert_eq!(item.unwrap_err().kind(), ErrorKind::Unreachable);
     }

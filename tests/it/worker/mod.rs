@@ -2,6 +2,7 @@
 //! engine has to misbehave.
 
 mod bodies;
+mod calls;
 mod capacity;
 mod drain;
 mod health;

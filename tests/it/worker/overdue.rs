@@ -6,7 +6,7 @@ use std::{
 };
 
 use hatchet_quickstart::hatchet::{
-    task::{Context, Task},
+    task::{Context, ErasedTask, Stub},
     wire::proto::v1,
     worker::{RunningWorker, Worker, WorkerOptions},
 };
@@ -15,14 +15,16 @@ use tokio::sync::mpsc;
 
 use super::{options, within};
 use crate::fake::{Fake, Finished};
+use hatchet_quickstart::hatchet::client::Client;
 
 type Json = serde_json::Map<String, Value>;
 
 /// Over it as soon as the worker allows.
 const TIMEOUT: Duration = Duration::from_millis(1);
 
-async fn worker(fake: &Fake, tasks: impl IntoIterator<Item = Task>) -> RunningWorker {
-    let worker = Worker::new(fake.config(), options()).tasks(tasks).start().unwrap();
+async fn worker(fake: &Fake, tasks: impl IntoIterator<Item = impl Into<ErasedTask>>) -> RunningWorker {
+    let worker =
+        Worker::new(&Client::new(fake.config()).unwrap()).options(options()).register_all(tasks).start().unwrap();
     fake.until_listening().await;
     worker
 }
@@ -37,17 +39,17 @@ fn expect_timed_out(finished: &Finished) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_kind_fails_for_another_try_and_a_deaf_body_is_not_waited_for() {
     let fake = Fake::start().await;
-    let asleep = Task::new_async("asleep", |_: Json, _| async {
+    let asleep = Stub::new("asleep").task(|_: Json, _| async {
         std::future::pending::<()>().await;
         Ok(json!({}))
     });
-    let polite = Task::new_async("polite", |_: Json, ctx: Context| async move {
+    let polite = Stub::new("polite").task(|_: Json, ctx: Context| async move {
         ctx.cancelled().await;
         Ok(json!({ "too": "late" }))
     });
     let gate = Arc::new((Mutex::new(false), Condvar::new()));
     let (opened, (ends, mut ended)) = (gate.clone(), mpsc::unbounded_channel());
-    let deaf = Task::new_blocking("deaf", move |_: Json, _| {
+    let deaf = Stub::new("deaf").blocking_task(move |_: Json, _| {
         drop(opened.1.wait_while(opened.0.lock().unwrap(), |open| !*open).unwrap());
         ends.send(()).unwrap();
         Ok(json!({ "too": "late" }))
@@ -77,12 +79,16 @@ async fn attempt_without_a_slot_ends_at_its_execution_timeout() {
     let fake = Fake::start().await;
     let gate = Arc::new((Mutex::new(false), Condvar::new()));
     let opened = gate.clone();
-    let deaf = Task::new_blocking("deaf", move |_: Json, _| {
+    let deaf = Stub::new("deaf").blocking_task(move |_: Json, _| {
         drop(opened.1.wait_while(opened.0.lock().unwrap(), |open| !*open).unwrap());
         Ok(json!({}))
     });
     let one = WorkerOptions { slots: 1, ..options() };
-    let worker = Worker::new(fake.config(), one).task(deaf.execution_timeout(TIMEOUT)).start().unwrap();
+    let worker = Worker::new(&Client::new(fake.config()).unwrap())
+        .options(one)
+        .register(deaf.execution_timeout(TIMEOUT))
+        .start()
+        .unwrap();
     fake.until_listening().await;
     fake.assign("deaf", "{}").await;
     within("the slot is taken", async {
@@ -102,7 +108,7 @@ async fn attempt_without_a_slot_ends_at_its_execution_timeout() {
 async fn what_the_engine_has_ended_meanwhile_keeps_its_end() {
     let fake = Fake::start().await;
     let (told, mut reasons) = mpsc::unbounded_channel();
-    let task = Task::new_async("task", move |_: Json, ctx: Context| {
+    let task = Stub::new("task").task(move |_: Json, ctx: Context| {
         let told = told.clone();
         async move {
             told.send(ctx.cancelled().await).unwrap();
@@ -121,12 +127,16 @@ async fn what_the_engine_has_ended_meanwhile_keeps_its_end() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_whose_output_is_too_large_to_be_looked_at_keeps_its_end() {
     let fake = Fake::start().await;
-    let polite = Task::new_async("polite", |_: Json, ctx: Context| async move {
+    let polite = Stub::new("polite").task(|_: Json, ctx: Context| async move {
         ctx.cancelled().await;
         Ok(json!({}))
     });
     let config = fake.config_with(&[("HATCHET_CLIENT_GRPC_MAX_RECV_MESSAGE_LENGTH", "4096")]);
-    let worker = Worker::new(config, options()).task(polite.execution_timeout(TIMEOUT)).start().unwrap();
+    let worker = Worker::new(&Client::new(config).unwrap())
+        .options(options())
+        .register(polite.execution_timeout(TIMEOUT))
+        .start()
+        .unwrap();
     fake.until_listening().await;
     let run = fake.assign("polite", "{}").await;
     let output = json!("x".repeat(8192)).to_string();
@@ -150,8 +160,10 @@ async fn the_longest_of_all_times_are_no_overflow() {
         wait_for_engine: Duration::MAX,
         ..options()
     };
-    let echo = Task::new_async("echo", |input: Json, _| async { Ok(input) }).execution_timeout(Duration::MAX);
-    let worker = Worker::new(fake.config(), forever).task(echo).start().unwrap();
+    let echo = Stub::new("echo")
+        .task(|input: Json, _| async { Ok(input) })
+        .execution_timeout(Duration::from_secs(2_562_047 * 3600));
+    let worker = Worker::new(&Client::new(fake.config()).unwrap()).options(forever).register(echo).start().unwrap();
     fake.until_listening().await;
     let run = fake.assign("echo", "{}").await;
     assert_eq!(fake.finished(run).await, Finished::Completed("{}".to_owned()));

@@ -10,8 +10,8 @@ use std::{
 };
 
 use hatchet_quickstart::hatchet::{
-    client::RunHandle,
-    task::Task,
+    client::{Client, RunRef},
+    task::{Stub, Task},
     wire::{
         RunStatus, WorkerId,
         proto::{AssignedAction, HeartbeatRequest, WorkerListenRequest, WorkerRegisterRequest},
@@ -23,22 +23,23 @@ use tonic::Status;
 
 use super::{Stand, options, stand::outcome, within};
 use crate::fake::{Fake, Finished, Report};
+use crate::support::named;
 
 type Json = serde_json::Map<String, Value>;
 
-fn echo() -> Task {
-    Task::new_async("echo", |input: Json, _| async { Ok(input) })
+fn echo() -> Task<Json, Json> {
+    Stub::new("echo").task(|input: Json, _| async { Ok(input) })
 }
 
-fn compute() -> Task {
-    Task::new_cpu("compute", |input: Json, _| Ok(input))
+fn compute() -> Task<Json, Json> {
+    Stub::new("compute").cpu_task(|input: Json, _| Ok(input))
 }
 
 /// A CPU task that waits for a message before it ends.
-fn held() -> (Task, Sender<()>) {
+fn held() -> (Task<Json, Json>, Sender<()>) {
     let (release, released): (Sender<()>, Receiver<()>) = channel();
     let released = Arc::new(Mutex::new(released));
-    let task = Task::new_cpu("held", move |input: Json, _| {
+    let task = Stub::new("held").cpu_task(move |input: Json, _| {
         released.lock().unwrap().recv()?;
         Ok(input)
     });
@@ -47,7 +48,11 @@ fn held() -> (Task, Sender<()>) {
 
 /// A worker of both kinds of tasks, listening.
 async fn both(fake: &Fake) -> RunningWorker {
-    let mut worker = Worker::new(fake.config(), options()).tasks([echo(), compute()]).start().unwrap();
+    let mut worker = Worker::new(&Client::new(fake.config()).unwrap())
+        .options(options())
+        .register_all([echo(), compute()])
+        .start()
+        .unwrap();
     within("it listens", worker.listening()).await.unwrap();
     worker
 }
@@ -100,7 +105,8 @@ async fn cpu_tasks_register_as_a_worker_of_their_own() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn worker_without_other_tasks_registers_for_cpu_tasks_only() {
     let fake = Fake::start().await;
-    let mut worker = Worker::new(fake.config(), options()).task(compute()).start().unwrap();
+    let mut worker =
+        Worker::new(&Client::new(fake.config()).unwrap()).options(options()).register(compute()).start().unwrap();
     within("it listens", worker.listening()).await.unwrap();
     let names = fake.script(|script| script.registered.iter().map(|w| w.worker_name.clone()).collect::<Vec<_>>());
     assert_eq!(names, ["test-cpu"]);
@@ -189,12 +195,12 @@ async fn reports_name_the_worker_that_was_assigned() {
     assert_eq!(left, ids, "both are unsubscribed");
 }
 
-async fn trigger(stand: &Stand, name: &str) -> RunHandle {
+async fn trigger(stand: &Stand, name: &str) -> RunRef {
     stand.trigger(name, json!({})).await
 }
 
 /// Ends when a run is seen in this status.
-async fn reaches(run: &RunHandle, status: RunStatus) {
+async fn reaches(run: &RunRef, status: RunStatus) {
     let reached = async {
         while run.details().await.unwrap().status != status {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -226,7 +232,7 @@ async fn drain_pauses_every_worker() {
     let (task, release) = held();
     let long = WorkerOptions { cpu_threads: 1, grace: Duration::from_secs(60), ..options() };
     let Stand { client, worker, engine: _engine } = Stand::with(long, &[], [task, echo()]).await;
-    let trigger = async |name: &str| client.trigger(name, &json!({}), &Default::default()).await.unwrap();
+    let trigger = async |name: &str| client.run_no_wait(&named(name), &json!({})).await.unwrap();
     let running = trigger("held").await;
     reaches(&running, RunStatus::Running).await;
     let stopped = tokio::spawn(worker.stop());
@@ -301,7 +307,8 @@ async fn registration_that_the_engine_refuses_ends_at_once() {
                 let failures = if register { &mut script.register_failures } else { &mut script.put_failures };
                 failures.extend([refused.clone(), refused.clone()]);
             });
-            let mut worker = Worker::new(fake.config(), options()).task(echo()).start().unwrap();
+            let mut worker =
+                Worker::new(&Client::new(fake.config()).unwrap()).options(options()).register(echo()).start().unwrap();
             let error = within("it ends", worker.listening()).await.unwrap_err();
             assert!(error.to_string().contains("register the ") && error.to_string().contains("bad"), "{error}");
             let left = fake.script(|script| script.register_failures.len() + script.put_failures.len());
@@ -331,12 +338,12 @@ async fn registering_again_retries_only_the_call_that_failed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn draining_worker_does_not_register_again() {
     let fake = Fake::start().await;
-    let endless = Task::new_async("endless", |_: Json, _| async {
+    let endless = Stub::new("endless").task(|_: Json, _| async {
         std::future::pending::<()>().await;
         Ok(json!({}))
     });
     let options = WorkerOptions { grace: Duration::from_secs(2), ..options() };
-    let worker = Worker::new(fake.config(), options).task(endless).start().unwrap();
+    let worker = Worker::new(&Client::new(fake.config()).unwrap()).options(options).register(endless).start().unwrap();
     fake.until_listening().await;
     // The drain has this to wait for.
     fake.assign("endless", "{}").await;

@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use hatchet_quickstart::hatchet::{
-    task::{Context, LogLevel, Task, TaskError},
+    task::{Context, ErasedTask, LogLevel, Stub, Task, TaskError},
     wire::{RunId, proto::StepActionEventType},
     worker::{RunningWorker, Worker},
 };
@@ -13,17 +13,19 @@ use tonic::Status;
 
 use super::options;
 use crate::fake::{Fake, Finished, Report, cancel, start};
+use hatchet_quickstart::hatchet::client::Client;
 
 type Json = serde_json::Map<String, Value>;
 
-async fn worker(fake: &Fake, tasks: impl IntoIterator<Item = Task>) -> RunningWorker {
-    let worker = Worker::new(fake.config(), options()).tasks(tasks).start().unwrap();
+async fn worker(fake: &Fake, tasks: impl IntoIterator<Item = impl Into<ErasedTask>>) -> RunningWorker {
+    let worker =
+        Worker::new(&Client::new(fake.config()).unwrap()).options(options()).register_all(tasks).start().unwrap();
     fake.until_listening().await;
     worker
 }
 
-fn echo() -> Task {
-    Task::new_async("echo", |input: Json, _| async { Ok(input) })
+fn echo() -> Task<Json, Json> {
+    Stub::new("echo").task(|input: Json, _| async { Ok(input) })
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -31,14 +33,14 @@ async fn lines_and_chunks_come_before_the_end_in_order() {
     const COUNT: usize = 200;
     let fake = Fake::start().await;
     let talk = |ctx: &Context, n: usize| ctx.log_at(LogLevel::Warn, format!("line {n}"));
-    let talking = Task::new_async("talking", move |_: Json, ctx: Context| async move {
+    let talking = Stub::new("talking").task(move |_: Json, ctx: Context| async move {
         for n in 0..COUNT {
             talk(&ctx, n);
             ctx.put_stream(format!("chunk {n}")).await;
         }
         Ok(json!({}))
     });
-    let threaded = Task::new_blocking("threaded", move |_: Json, ctx: Context| {
+    let threaded = Stub::new("threaded").blocking_task(move |_: Json, ctx: Context| {
         for n in 0..COUNT {
             talk(&ctx, n);
             ctx.put_stream_blocking(format!("chunk {n}"));
@@ -81,7 +83,7 @@ fn is_end(report: &Report, run: &str) -> bool {
 async fn what_is_larger_than_the_limit_is_not_sent_again_and_again() {
     let fake = Fake::start().await;
     let large = "x".repeat(5 * 1024 * 1024);
-    let talking = Task::new_async("talking", move |_: Json, ctx: Context| {
+    let talking = Stub::new("talking").task(move |_: Json, ctx: Context| {
         let large = large.clone();
         async move {
             ctx.put_stream("before").await;
@@ -91,8 +93,8 @@ async fn what_is_larger_than_the_limit_is_not_sent_again_and_again() {
         }
     });
     let failing =
-        Task::new_async("failing", |_: Json, _| async { Err::<Json, _>(TaskError::msg("x".repeat(5 * 1024 * 1024))) });
-    let _worker = worker(&fake, [talking, failing]).await;
+        Stub::new("failing").task(|_: Json, _| async { Err::<Json, _>(TaskError::new("x".repeat(5 * 1024 * 1024))) });
+    let _worker = worker(&fake, [talking.erase(), failing.erase()]).await;
     let run = fake.assign("talking", "{}").await;
     assert_eq!(fake.finished(run).await, Finished::Completed("{}".to_owned()));
     let mut chunks: Vec<(Option<i64>, String)> = fake.script(|script| {
@@ -142,8 +144,8 @@ async fn each_event_carries_what_the_assignment_said() {
     let fake = Fake::start().await;
     let _worker = worker(
         &fake,
-        [Task::new_async("echo", |input: Json, ctx: Context| async move {
-            if ctx.attempt_number() == 3 { Err(TaskError::msg("third")) } else { Ok(input) }
+        [Stub::new("echo").task(|input: Json, ctx: Context| async move {
+            if ctx.attempt_number() == 3 { Err(TaskError::new("third")) } else { Ok(input) }
         })],
     )
     .await;
@@ -178,14 +180,14 @@ async fn nothing_is_reported_of_a_run_that_the_engine_cancelled() {
     let fake = Fake::start().await;
     let begun = Arc::new(Notify::new());
     let telling = begun.clone();
-    let late = Task::new_blocking("late", move |_: Json, ctx: Context| {
+    let late = Stub::new("late").blocking_task(move |_: Json, ctx: Context| {
         telling.notify_one();
         while !ctx.is_cancelled() {
             std::thread::sleep(Duration::from_millis(1));
         }
         Ok(json!({ "late": true }))
     });
-    let _worker = worker(&fake, [late, echo()]).await;
+    let _worker = worker(&fake, [late.erase(), echo().erase()]).await;
     let run = fake.assign("late", "{}").await;
     begun.notified().await;
     fake.send(cancel(run, "late:late")).await;

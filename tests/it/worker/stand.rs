@@ -1,12 +1,13 @@
 //! An engine in memory, a client of it, and a worker.
 
-use std::{future::Future, time::Duration};
+use std::{future::IntoFuture, time::Duration};
 
+use crate::support::named;
 use hatchet_quickstart::{
     engine::{Engine, EngineOptions},
     hatchet::{
-        client::{Client, ClientConfig, RunHandle, RunOutcome, Sources, TriggerOptions},
-        task::Task,
+        client::{Client, ClientConfig, RunOutcome, RunRef, Sources},
+        task::ErasedTask,
         worker::{RunningWorker, Worker, WorkerOptions},
     },
 };
@@ -16,7 +17,7 @@ use serde_json::Value;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Awaits `work`, and panics with `what` when patience ends.
-pub async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
+pub async fn within<T>(what: &str, work: impl IntoFuture<Output = T>) -> T {
     match tokio::time::timeout(PATIENCE, work).await {
         Ok(value) => value,
         Err(_) => panic!("not within {PATIENCE:?}: {what}"),
@@ -42,26 +43,27 @@ pub struct Stand {
 }
 
 impl Stand {
-    pub async fn start(tasks: impl IntoIterator<Item = Task>) -> Self {
+    pub async fn start(tasks: impl IntoIterator<Item = impl Into<ErasedTask>>) -> Self {
         Self::with(options(), &[], tasks).await
     }
 
     pub async fn with(
         options: WorkerOptions,
         settings: &[(&str, &str)],
-        tasks: impl IntoIterator<Item = Task>,
+        tasks: impl IntoIterator<Item = impl Into<ErasedTask>>,
     ) -> Self {
         let engine = Engine::start(EngineOptions::default()).await.unwrap();
         let sources = Sources::from_pairs(settings.iter().copied());
         let config = ClientConfig::from_handshake(engine.handshake(), &sources).unwrap();
         let client = Client::new(config.clone()).unwrap();
-        let mut worker = Worker::new(config, options).tasks(tasks).start().unwrap();
+        let mut worker =
+            Worker::new(&Client::new(config).unwrap()).options(options).register_all(tasks).start().unwrap();
         within("the worker listens", worker.listening()).await.unwrap();
         Self { client, worker, engine }
     }
 
-    pub async fn trigger(&self, name: &str, input: Value) -> RunHandle {
-        self.client.trigger(name, &input, &TriggerOptions::default()).await.unwrap()
+    pub async fn trigger(&self, name: &str, input: Value) -> RunRef {
+        self.client.run_no_wait(&named(name), &input).await.unwrap()
     }
 
     /// Triggers a run and waits for its end.
@@ -77,6 +79,6 @@ impl Stand {
     }
 }
 
-pub async fn outcome(run: &RunHandle) -> RunOutcome {
+pub async fn outcome(run: &RunRef) -> RunOutcome {
     within("the run ends", run.outcome()).await.unwrap()
 }

@@ -1,7 +1,7 @@
 //! Messages that make no sense, and those from a future engine: the worker goes on.
 
 use hatchet_quickstart::hatchet::{
-    task::Task,
+    task::{Stub, Task},
     wire::{RunId, proto::ActionType},
     worker::Worker,
 };
@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::options;
 use crate::fake::{Fake, Finished, cancel, start};
+use hatchet_quickstart::hatchet::client::Client;
 
 type Json = serde_json::Map<String, Value>;
 
@@ -27,8 +28,8 @@ async fn failed_for_good(fake: &Fake, run: RunId) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn senseless_messages_are_survived() {
     let fake = Fake::start().await;
-    let task = Task::new_async("echo", |input: Json, _| async { Ok(input) });
-    let _worker = Worker::new(fake.config(), options()).task(task).start().unwrap();
+    let task = Stub::new("echo").task(|input: Json, _| async { Ok(input) });
+    let _worker = Worker::new(&Client::new(fake.config()).unwrap()).options(options()).register(task).start().unwrap();
     fake.until_listening().await;
 
     // A type of action that this version does not know, and types that it has no task for.
@@ -72,14 +73,14 @@ async fn the_same_attempt_twice_runs_once() {
     let fake = Fake::start().await;
     let gate = std::sync::Arc::new(tokio::sync::Semaphore::new(0));
     let waits = gate.clone();
-    let task = Task::new_async("echo", move |input: Json, _| {
+    let task = Stub::new("echo").task(move |input: Json, _| {
         let gate = waits.clone();
         async move {
             let _permit = gate.acquire().await?;
             Ok(input)
         }
     });
-    let _worker = Worker::new(fake.config(), options()).task(task).start().unwrap();
+    let _worker = Worker::new(&Client::new(fake.config()).unwrap()).options(options()).register(task).start().unwrap();
     fake.until_listening().await;
     let action = start(RunId::random(), "echo:echo", r#"{"input":{}}"#, 0);
     let run = action.task_run_external_id.parse().unwrap();
@@ -97,14 +98,20 @@ fn what_cannot_be_registered_is_refused_before_anything_is_sent() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let fake = Fake::start().await;
-        let echo = |name: &str| Task::new_async(name, |input: Json, _| async { Ok(input) });
-        let refused =
-            |tasks: Vec<Task>| Worker::new(fake.config(), options()).tasks(tasks).start().unwrap_err().to_string();
+        let echo = |name: &str| Stub::from_name(name).task(|input: Json, _| async { Ok(input) });
+        let refused = |tasks: Vec<Task<Json, Json>>| {
+            Worker::new(&Client::new(fake.config()).unwrap())
+                .options(options())
+                .register_all(tasks)
+                .start()
+                .unwrap_err()
+                .to_string()
+        };
         assert!(refused(vec![]).contains("no task"));
-        assert!(refused(vec![echo("a"), echo("A")]).contains("two tasks are called"));
-        assert!(refused(vec![echo("a").alias("a")]).contains("two tasks are called"));
+        assert!(refused(vec![echo("a"), echo("A")]).contains("another task has this name"));
+        assert!(refused(vec![echo("a").alias("a")]).contains("another task has this name"));
         for name in ["", "a b", "a:b", "ä"] {
-            assert!(refused(vec![echo(name)]).contains("is no name for a task"), "{name}");
+            assert!(refused(vec![echo(name)]).contains("invalid name"), "{name}");
         }
         assert!(fake.script(|script| script.registered.is_empty() && script.workflows.is_empty()));
     });

@@ -7,9 +7,9 @@ use std::{
 
 use futures_util::StreamExt as _;
 use hatchet_quickstart::hatchet::{
-    client::{Client, ClientConfig, ErrorKind, Rediscovery, RunOutcome, TriggerOptions},
+    client::{Client, ClientConfig, ErrorKind, Rediscovery, RunOutcome},
     system::Handshake,
-    task::Task,
+    task::Stub,
     wire::{RunStatus, proto::v1},
     worker::{LinkState, RunningWorker, Worker, WorkerOptions},
 };
@@ -18,12 +18,13 @@ use tonic::Status;
 
 use super::{options, within};
 use crate::fake::{Fake, Finished};
+use crate::support::named;
 
 type Json = serde_json::Map<String, Value>;
 
 fn worker(config: ClientConfig) -> RunningWorker {
-    let echo = Task::new_async("echo", |input: Json, _| async { Ok(input) });
-    Worker::new(config, options()).task(echo).start().unwrap()
+    let echo = Stub::new("echo").task(|input: Json, _| async { Ok(input) });
+    Worker::new(&Client::new(config).unwrap()).options(options()).register(echo).start().unwrap()
 }
 
 /// Settings with a handshake file that the test writes.
@@ -44,8 +45,8 @@ async fn one_that_was_never_accepted_ends_the_worker_at_once() {
     let fake = Fake::start().await;
     fake.script(|script| script.only_token = Some("another".to_owned()));
     let patient = WorkerOptions { wait_for_engine: Duration::from_secs(3600), ..options() };
-    let echo = Task::new_async("echo", |input: Json, _| async { Ok(input) });
-    let mut worker = Worker::new(fake.config(), patient).task(echo).start().unwrap();
+    let echo = Stub::new("echo").task(|input: Json, _| async { Ok(input) });
+    let mut worker = Worker::new(&Client::new(fake.config()).unwrap()).options(patient).register(echo).start().unwrap();
     let error = within("the worker ends", worker.ended()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unauthenticated);
     assert!(error.to_string().contains("HATCHET_CLIENT_TOKEN"), "{error}");
@@ -92,8 +93,7 @@ async fn a_wait_goes_on_over_it() {
     let fake = Fake::start().await;
     let client = Client::new(fake.config()).unwrap();
     // Only these two calls were accepted.
-    let (input, options) = (json!({}), TriggerOptions::default());
-    let runs = [(); 2].map(|()| client.trigger("echo", &input, &options));
+    let runs = [(); 2].map(|()| client.run_no_wait(&named("echo"), &json!({})).into_future());
     let runs = futures_util::future::try_join_all(runs).await.unwrap();
     fake.script(|script| {
         script.details_failures.extend((0..4).map(|_| Status::unauthenticated("invalid auth token")));
@@ -139,6 +139,6 @@ async fn a_new_token_at_the_same_address_is_read_before_the_refusal_is_final() {
     fake.script(|script| script.only_token = Some(token));
     let client = Client::new(config).unwrap();
     // It was never accepted, so this would be final.
-    let run = within("the trigger", client.trigger("echo", &json!({}), &TriggerOptions::default())).await;
+    let run = within("the trigger", client.run_no_wait(&named("echo"), &json!({}))).await;
     assert!(run.is_ok(), "{run:?}");
 }

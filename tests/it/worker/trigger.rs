@@ -1,8 +1,8 @@
 //! Triggers, one and many.
 
 use hatchet_quickstart::hatchet::{
-    client::{Client, ErrorKind, TRIGGER_KEY, TriggerOptions},
-    task::Task,
+    client::{Client, ErrorKind, TRIGGER_KEY},
+    task::{Priority, Stub},
     wire::{
         RunId, RunStatus, TriggerId,
         proto::v1::{BulkTriggerIdempotencyCollisionError, IdempotencyCollisionError, TriggerWorkflowRequest},
@@ -14,19 +14,20 @@ use tonic::{Code, Status};
 
 use super::{Stand, stand::outcome, within};
 use crate::fake::Fake;
+use crate::support::named;
 
 type Json = serde_json::Map<String, Value>;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_runs_keep_their_order_and_their_own_outcomes() {
-    let stand = Stand::start([Task::new_async("echo", |input: Json, _| async { Ok(input) })]).await;
+    let stand = Stand::start([Stub::new("echo").task(|input: Json, _| async { Ok(input) })]).await;
     let input = |n: usize| match n {
         3 => json!([n]),
         5 => json!({ "text": "a\u{0}b" }),
         7 => json!({ "text": "x".repeat(5 * 1024 * 1024) }),
         n => json!({ "n": n }),
     };
-    let items = stand.client.trigger_many("echo", (0..30).map(|n| (input(n), TriggerOptions::default()))).await;
+    let items = stand.client.run_many_no_wait(&named("echo"), (0..30).map(input)).await;
     assert_eq!(items.len(), 30);
     for (n, item) in items.into_iter().enumerate() {
         let refused = match n {
@@ -48,22 +49,22 @@ async fn many_runs_are_split_by_number_and_by_size() {
     let client = Client::new(fake.config()).unwrap();
     let inputs = |count: usize, text: &str| {
         let text = text.to_owned();
-        (0..count).map(move |n| (json!({ "n": n, "text": text }), TriggerOptions::default()))
+        (0..count).map(move |n| json!({ "n": n, "text": text }))
     };
-    let items = client.trigger_many("echo", inputs(2_500, "")).await;
+    let items = client.run_many_no_wait(&named("echo"), inputs(2_500, "")).await;
     assert_eq!((items.len(), items.iter().filter(|item| item.is_ok()).count()), (2_500, 2_500));
     let mut sizes = fake.script(|script| std::mem::take(&mut script.bulk_sizes));
     sizes.sort_unstable();
     assert_eq!(sizes, [500, 1_000, 1_000]);
 
     // A megabyte each: three fit into the limit of four.
-    let items = client.trigger_many("echo", inputs(7, &"x".repeat(1024 * 1024))).await;
+    let items = client.run_many_no_wait(&named("echo"), inputs(7, &"x".repeat(1024 * 1024))).await;
     assert!(items.iter().all(Result::is_ok), "{items:?}");
     let mut sizes = fake.script(|script| std::mem::take(&mut script.bulk_sizes));
     sizes.sort_unstable();
     assert_eq!(sizes, [1, 3, 3]);
 
-    assert!(client.trigger_many("echo", inputs(0, "")).await.is_empty());
+    assert!(client.run_many_no_wait(&named("echo"), inputs(0, "")).await.is_empty());
     assert!(fake.script(|script| script.bulk_sizes.is_empty()), "nothing to send, nothing sent");
 }
 
@@ -71,7 +72,7 @@ async fn many_runs_are_split_by_number_and_by_size() {
 async fn what_may_have_happened_is_not_sent_again() {
     let fake = Fake::start().await;
     let client = Client::new(fake.config()).unwrap();
-    let trigger = async || client.trigger("echo", &json!({}), &TriggerOptions::default()).await;
+    let trigger = async || client.run_no_wait(&named("echo"), &json!({})).await;
     // The engine asks to slow down: it did nothing, so the call is made again.
     fake.script(|script| script.trigger_failures.push_back(Status::resource_exhausted("rate limit")));
     trigger().await.unwrap();
@@ -82,7 +83,7 @@ async fn what_may_have_happened_is_not_sent_again() {
     assert_eq!(fake.script(|script| script.triggers.len()), 3);
     // A whole bulk call that fails is the failure of each of its items.
     fake.script(|script| script.trigger_failures.push_back(Status::internal("broke")));
-    let items = client.trigger_many("echo", (0..3).map(|_| (json!({}), TriggerOptions::default()))).await;
+    let items = client.run_many_no_wait(&named("echo"), (0..3).map(|_| json!({}))).await;
     assert!(items.iter().all(|item| item.as_ref().is_err_and(|error| error.kind() == ErrorKind::Engine)), "{items:?}");
 }
 
@@ -113,7 +114,7 @@ async fn an_item_that_lost_its_answer_is_no_duplicate_of_itself() {
                 collision("v1.IdempotencyCollisionError", &single),
             ]);
         });
-        let items = client.trigger_many("echo", [(json!({}), TriggerOptions::default())]).await;
+        let items = client.run_many_no_wait(&named("echo"), [json!({})]).await;
         let item = items[0].as_ref().map(|run| run.id()).map_err(|error| error.kind());
         assert_eq!(item, expected);
     }
@@ -123,11 +124,9 @@ async fn an_item_that_lost_its_answer_is_no_duplicate_of_itself() {
 async fn names_take_the_namespace_and_options_travel() {
     let fake = Fake::start().await;
     let client = Client::new(fake.config_with(&[("HATCHET_CLIENT_NAMESPACE", "Team")])).unwrap();
-    let mut options = TriggerOptions { priority: Some(3), ..TriggerOptions::default() };
-    options.additional_metadata.insert("k".to_owned(), "v".into());
-    options.additional_metadata.insert(TRIGGER_KEY.to_owned(), "mine".into());
-    client.trigger("echo", &json!({ "n": 1 }), &options).await.unwrap();
-    client.trigger_many("team_echo", [(json!({}), TriggerOptions::default())]).await;
+    let one = client.run_no_wait(&named("echo"), &json!({ "n": 1 })).priority(Priority::High);
+    one.metadata("k", "v").metadata(TRIGGER_KEY, "mine").await.unwrap();
+    client.run_many_no_wait(&named("team_echo"), [json!({})]).await;
     fake.script(|script| {
         let [one, many] = script.triggers.as_slice() else { panic!("{:?}", script.triggers) };
         assert_eq!((one.name.as_str(), one.input.as_str(), one.priority), ("team_echo", r#"{"n":1}"#, Some(3)));
@@ -143,7 +142,7 @@ async fn names_take_the_namespace_and_options_travel() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_can_be_waited_for_by_many_at_once() {
-    let stand = Stand::start([Task::new_async("echo", |input: Json, _| async { Ok(input) })]).await;
+    let stand = Stand::start([Stub::new("echo").task(|input: Json, _| async { Ok(input) })]).await;
     let run = stand.trigger("echo", json!({ "n": 1 })).await;
     let all = futures_util::future::join_all((0..50).map(|_| run.outcome()));
     for ended in within("all waits end", all).await {
@@ -158,7 +157,7 @@ async fn a_taken_key_fails_its_item_alone() {
         CreateTaskOpts, CreateWorkflowVersionRequest, IdempotencyConfig, IdempotencyMethod,
     };
 
-    let stand = Stand::start([Task::new_async("echo", |input: Json, _| async { Ok(input) })]).await;
+    let stand = Stand::start([Stub::new("echo").task(|input: Json, _| async { Ok(input) })]).await;
     let task = CreateTaskOpts { readable_id: "echo".to_owned(), action: "echo:echo".to_owned(), ..Default::default() };
     let definition = CreateWorkflowVersionRequest {
         name: "keyed".to_owned(),
@@ -173,8 +172,8 @@ async fn a_taken_key_fails_its_item_alone() {
     stand.client.connection().admin().put_workflow(definition).await.unwrap();
     let taken = stand.trigger("keyed", json!({ "key": "b", "n": 0 })).await;
     let inputs = [("a", 1), ("b", 2), ("c", 3), ("a", 4), ("d", 5)];
-    let inputs = inputs.map(|(key, n)| (json!({ "key": key, "n": n }), TriggerOptions::default()));
-    let items = stand.client.trigger_many("keyed", inputs).await;
+    let inputs = inputs.map(|(key, n)| json!({ "key": key, "n": n }));
+    let items = stand.client.run_many_no_wait(&named("keyed"), inputs).await;
     let [first, second, third, fourth, fifth] = items.as_slice() else { panic!("{items:?}") };
     for (item, n) in [(first, 1), (third, 3), (fifth, 5)] {
         let output: Value = outcome(item.as_ref().unwrap()).await.output().unwrap();

@@ -8,7 +8,7 @@ use std::{
 
 use futures_util::StreamExt as _;
 use hatchet_quickstart::hatchet::{
-    client::{Client, ClientError, ErrorKind, RunOutcome, TriggerOptions},
+    client::{Client, ClientError, ErrorKind, RunOutcome},
     wire::{
         RunId, RunStatus,
         proto::{WorkflowRunEvent, v1},
@@ -20,12 +20,13 @@ use tonic::Status;
 
 use super::within;
 use crate::fake::{Fake, ended};
+use crate::support::named;
 
 type Waited = JoinHandle<Result<RunOutcome, ClientError>>;
 
 /// Waits for a run on a task of its own.
 fn wait(client: &Client, run: RunId) -> Waited {
-    let run = client.run(run);
+    let run = client.run_ref::<Value>(run);
     tokio::spawn(async move { run.outcome().await })
 }
 
@@ -70,7 +71,7 @@ async fn a_slow_engine_is_given_the_time_it_needs_and_its_connection_kept() {
         // More than a first try has.
         script.details_take = Duration::from_secs(6);
     });
-    let together = client.outcomes([client.run(run)]);
+    let together = client.outcomes([client.run_ref::<Value>(run)]);
     let (one, many) = tokio::join!(result(wait(&client, run)), within("the wait ends", together.collect::<Vec<_>>()));
     assert_eq!(one.output::<Value>().unwrap(), json!({ "n": 1 }));
     assert_eq!(many.into_iter().map(|(_, outcome)| outcome.unwrap()).collect::<Vec<_>>(), [one]);
@@ -101,7 +102,7 @@ async fn a_wait_for_many_rests_while_every_run_is_being_asked_about() {
         }
         script.details_take = Duration::from_secs(4);
     });
-    let outcomes = client.outcomes(runs.map(|run| client.run(run))).collect::<Vec<_>>();
+    let outcomes = client.outcomes(runs.map(|run| client.run_ref::<Value>(run))).collect::<Vec<_>>();
     let statuses = idly(outcomes).await.into_iter().map(|(_, outcome)| outcome.unwrap().status);
     assert!(statuses.eq([RunStatus::Completed; 2]));
 }
@@ -207,7 +208,7 @@ async fn a_token_that_was_never_accepted_ends_the_wait_at_once() {
     let fake = Fake::start().await;
     let client = Client::new(fake.config()).unwrap();
     fake.script(|script| script.only_token = Some("another".to_owned()));
-    let error = within("the wait ends", client.run(RunId::random()).outcome()).await.unwrap_err();
+    let error = within("the wait ends", client.run_ref::<Value>(RunId::random()).outcome()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unauthenticated);
 }
 
@@ -221,7 +222,7 @@ async fn an_engine_that_asks_to_slow_down_is_waited_for() {
         script.details_failures.extend(vec![Status::resource_exhausted("rate limit"); 120]);
         script.set_run(&run.to_string(), v1::RunStatus::Completed, Some("{}"));
     });
-    let outcome = client.run(run).outcome().await.unwrap();
+    let outcome = client.run_ref::<Value>(run).outcome().await.unwrap();
     assert_eq!(outcome.status, RunStatus::Completed);
     assert!(fake.script(|script| script.details_failures.is_empty()), "after all of them");
 }
@@ -241,7 +242,7 @@ async fn an_engine_that_fails_for_too_long_is_quoted_and_not_said_to_be_silent()
         let client = Client::new(fake.config()).unwrap();
         let run = RunId::random();
         fake.script(|script| script.details_failures.extend(vec![failure; 1_000]));
-        let error = client.run(run).outcome().await.unwrap_err();
+        let error = client.run_ref::<Value>(run).outcome().await.unwrap_err();
         assert_eq!((error.kind(), error.to_string()), (kind, format!("ask for run {run}: {said}")));
     }
 }
@@ -250,7 +251,7 @@ async fn an_engine_that_fails_for_too_long_is_quoted_and_not_said_to_be_silent()
 async fn details_of_a_run_are_asked_for_again_until_the_engine_knows_it() {
     let fake = Fake::start().await;
     let client = Client::new(fake.config()).unwrap();
-    let run = client.run(RunId::random());
+    let run = client.run_ref::<Value>(RunId::random());
     let asking = tokio::spawn({
         let run = run.clone();
         async move { run.details().await }
@@ -258,7 +259,7 @@ async fn details_of_a_run_are_asked_for_again_until_the_engine_knows_it() {
     fake.until("it was asked for in vain", |script| (script.details_asked >= 1).then_some(())).await;
     fake.script(|script| script.set_run(&run.id().to_string(), v1::RunStatus::Queued, None));
     assert_eq!(within("it is known", asking).await.unwrap().unwrap().status, RunStatus::Queued);
-    let unknown = within("the asking ends", client.run(RunId::random()).details()).await;
+    let unknown = within("the asking ends", client.run_ref::<Value>(RunId::random()).details()).await;
     assert_eq!(unknown.unwrap_err().kind(), ErrorKind::NotFound);
     // What was known before is gone for good.
     fake.script(|script| script.runs.clear());
@@ -271,7 +272,7 @@ async fn details_of_a_run_are_asked_for_again_until_the_engine_knows_it() {
 async fn a_run_that_was_known_before_is_lost() {
     let fake = Fake::start().await;
     let client = Client::new(fake.config()).unwrap();
-    let run = client.run(RunId::random());
+    let run = client.run_ref::<Value>(RunId::random());
     let id = run.id().to_string();
     fake.script(|script| script.set_run(&id, v1::RunStatus::Running, None));
     let waited = tokio::spawn({
@@ -294,14 +295,14 @@ async fn a_run_that_was_known_before_is_lost() {
 async fn an_unknown_id_is_refused_soon_and_a_run_that_was_triggered_is_waited_for() {
     let fake = Fake::start().await;
     let client = Client::new(fake.config()).unwrap();
-    let given = client.run(RunId::random());
+    let given = client.run_ref::<Value>(RunId::random());
     let error = within("the wait ends", given.outcome()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
     assert!(error.to_string().contains("asked for 2s: check the id"), "{error}");
     // Each question comes a quarter of a second after the one before, or later.
     let asked = fake.script(|script| std::mem::take(&mut script.details_asked));
     assert!(asked <= 10, "{asked} questions");
-    let run = client.trigger("echo", &json!({}), &TriggerOptions::default()).await.unwrap();
+    let run = client.run_no_wait(&named("echo"), &json!({})).await.unwrap();
     let waits = [
         tokio::spawn({
             let run = run.clone();

@@ -6,7 +6,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use crate::hatchet::{
     client::{
-        Client, ClientError, ErrorKind, RunHandle,
+        Client, ClientError, ErrorKind, RunRef,
         retry::{retry, when_temporary},
     },
     wire::{RunId, RunStatus, proto::v1},
@@ -15,9 +15,9 @@ use crate::hatchet::{
 /// Runs whose status is asked for at once.
 const LOOKS: usize = 16;
 
-impl RunHandle {
+impl<O> RunRef<O> {
     /// Asks the engine to cancel the run. The answer proves nothing (an engine echoes what it was asked for):
-    /// [`RunHandle::outcome`] tells what became of it.
+    /// [`RunRef::outcome`] tells what became of it.
     pub async fn cancel(&self) -> Result<(), ClientError> {
         self.client().cancel_all(&[self.id()], &format!("cancel run {}", self.id())).await
     }
@@ -72,11 +72,11 @@ impl Client {
     }
 
     /// Asks the engine to cancel those of these runs that have not ended, and gives them. What became of each is
-    /// [`RunHandle::outcome`]'s to tell.
+    /// [`RunRef::outcome`]'s to tell.
     pub async fn cancel_many(&self, runs: &[RunId]) -> Result<Vec<RunId>, ClientError> {
         // A real engine would write CANCELLED over the outcomes of runs that have ended.
         let looks = runs.iter().map(|id| async move {
-            match self.run(*id).details().await {
+            match self.run_ref::<()>(*id).details().await {
                 Ok(details) => Ok((!details.done).then_some(*id)),
                 Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
                 Err(error) => Err(error),

@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::hatchet::{
     client::{
-        ClientError, ErrorKind, RunHandle,
+        ClientError, ErrorKind, RunRef,
         retry::{Backoff, retry, when_temporary},
     },
     wire::{RunStatus, proto::v1},
@@ -42,7 +42,7 @@ pub struct TaskDetails {
     pub error: Option<String>,
 }
 
-impl RunHandle {
+impl<O> RunRef<O> {
     /// Asks the engine, and again where that failed for a reason that passes. A busy real engine may not know a run for up
     /// to a second after its trigger, so an id that was given is [`ErrorKind::NotFound`] only after 2 s, and one that was
     /// triggered here after 10 s.
@@ -52,7 +52,7 @@ impl RunHandle {
         loop {
             match retry(when_temporary, || self.details_once()).await {
                 Err(error) if error.kind() == ErrorKind::NotFound && !self.was_seen() => {
-                    if begun.elapsed() >= self.patience() {
+                    if begun.elapsed() >= self.unknown_timeout() {
                         return Err(self.unknown());
                     }
                     sleep(waits.next_delay()).await;

@@ -11,5 +11,5 @@ pub(super) use self::watcher::Results;
 pub use self::{
     details::{RunDetails, TaskDetails},
     outcomes::Outcomes,
-    wait::{RunFailed, RunOutcome},
+    wait::RunOutcome,
 };

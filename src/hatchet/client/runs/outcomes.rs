@@ -20,7 +20,7 @@ use super::{
     wait::{SILENCE_PATIENCE, given_up},
 };
 use crate::hatchet::{
-    client::{Client, ClientError, ErrorKind, RunHandle},
+    client::{Client, ClientError, ErrorKind, RunRef},
     wire::{RunId, proto::WorkflowRunEvent},
 };
 
@@ -60,7 +60,7 @@ pub struct Outcomes {
 }
 
 struct Waiting {
-    run: RunHandle,
+    run: RunRef,
     index: usize,
     /// Further places that wait for the same run.
     also: Vec<usize>,
@@ -76,14 +76,14 @@ impl Client {
     /// The outcomes of many runs, each with its place in the order given, as they end. The stream ends with the last.
     ///
     /// However many runs there are, this is one subscription and at most 100 further calls a second, fewer where the
-    /// engine asks for it. Errors are those of [`RunHandle::outcome`].
-    pub fn outcomes(
+    /// engine asks for it. Errors are those of [`RunRef::outcome`].
+    pub fn outcomes<O>(
         &self,
-        runs: impl IntoIterator<Item = RunHandle>,
+        runs: impl IntoIterator<Item = RunRef<O>>,
     ) -> BoxStream<'static, (usize, Result<RunOutcome, ClientError>)> {
         let mut outcomes = Outcomes::new(self.clone());
         for (index, run) in runs.into_iter().enumerate() {
-            outcomes.add_handle(index, run);
+            outcomes.add_handle(index, run.untyped());
         }
         stream::unfold(outcomes, async |mut outcomes| {
             let next = outcomes.next().await?;
@@ -115,10 +115,10 @@ impl Outcomes {
 
     /// Waits for one more, which was triggered just now; `index` comes back with its outcome.
     pub fn add(&mut self, index: usize, run: RunId) {
-        self.add_handle(index, RunHandle::triggered(self.client.clone(), run));
+        self.add_handle(index, RunRef::triggered(self.client.clone(), run));
     }
 
-    fn add_handle(&mut self, index: usize, handle: RunHandle) {
+    fn add_handle(&mut self, index: usize, handle: RunRef) {
         let run = handle.id();
         let now = Instant::now();
         if self.waiting.is_empty() {
@@ -245,7 +245,7 @@ impl Outcomes {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 let since = *waiting.unknown_since.get_or_insert_with(Instant::now);
                 waiting.poll_at = Instant::now() + FIRST_POLL;
-                let (unknown, patience) = (waiting.run.unknown(), waiting.run.patience());
+                let (unknown, patience) = (waiting.run.unknown(), waiting.run.unknown_timeout());
                 self.heard();
                 if since.elapsed() > patience {
                     self.settle(run, Err(unknown));

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 
 use super::RunDetails;
 use crate::hatchet::{
-    client::{ClientError, ErrorKind, RunHandle, retry::Backoff},
+    client::{ClientError, ErrorKind, RunError, RunFailure, RunRef, retry::Backoff},
     wire::{RunId, RunStatus, proto},
 };
 
@@ -34,42 +34,27 @@ pub struct RunOutcome {
     pub error: Option<String>,
 }
 
-/// The run itself failed: the call that asked about it did not.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RunFailed {
-    /// The last attempt failed with this error text.
-    #[error("run {run} failed: {error}")]
-    Failed {
-        /// The run.
-        run: RunId,
-        /// As the worker reported it.
-        error: String,
-    },
-    /// It was cancelled, or no worker took it within its schedule timeout.
-    #[error("run {run} was cancelled")]
-    Cancelled {
-        /// The run.
-        run: RunId,
-    },
-    /// It completed with an output of another shape than asked for.
-    #[error("run {run} completed, but its output cannot be read: {reason}")]
-    Unreadable {
-        /// The run.
-        run: RunId,
-        /// Why.
-        reason: String,
-    },
-}
-
 impl RunOutcome {
-    /// The output of a completed run, as a type.
-    pub fn output<T: DeserializeOwned>(&self) -> Result<T, RunFailed> {
+    /// The output of a completed run as a type.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`] with the outcome of a run that did not complete, or the field of the output that does not fit.
+    pub fn output<T: DeserializeOwned>(&self) -> Result<T, RunError> {
         match self.status {
-            RunStatus::Completed => serde_json::from_str(self.output.as_deref().unwrap_or("{}"))
-                .map_err(|e| RunFailed::Unreadable { run: self.run, reason: e.to_string() }),
-            RunStatus::Cancelled => Err(RunFailed::Cancelled { run: self.run }),
+            RunStatus::Completed => {
+                let mut reader = serde_json::Deserializer::from_str(self.output.as_deref().unwrap_or("{}"));
+                serde_path_to_error::deserialize(&mut reader).map_err(|e| {
+                    let reason = match e.path().to_string().as_str() {
+                        "." => e.inner().to_string(),
+                        path => format!("field `{path}`: {}", e.inner()),
+                    };
+                    RunError::Output { run: self.run, reason }
+                })
+            }
+            RunStatus::Cancelled => Err(RunError::Cancelled { run: self.run, reason: self.error.clone() }),
             RunStatus::Failed | RunStatus::Queued | RunStatus::Running | RunStatus::Evicted | RunStatus::Unknown(_) => {
-                Err(RunFailed::Failed { run: self.run, error: self.error.clone().unwrap_or_default() })
+                Err(RunError::Failed(RunFailure::new(self.run, self.error.clone().unwrap_or_default())))
             }
         }
     }
@@ -112,7 +97,7 @@ fn by_name<'a>(tasks: impl Iterator<Item = (&'a str, Option<&'a str>)>) -> Strin
     serde_json::Value::Object(outputs).to_string()
 }
 
-impl RunHandle {
+impl<O> RunRef<O> {
     /// Waits until the run has ended, and says how.
     ///
     /// Ends with [`ErrorKind::NotFound`] where the engine does not know the run for 10 s (2 s for an id from
@@ -161,7 +146,7 @@ impl RunHandle {
                 }
                 Err(error) if error.kind() == ErrorKind::NotFound => {
                     heard = Instant::now();
-                    if unknown_since.get_or_insert(heard).elapsed() > self.patience() {
+                    if unknown_since.get_or_insert(heard).elapsed() > self.unknown_timeout() {
                         return Err(self.unknown());
                     }
                     waits.reset();

@@ -1,4 +1,4 @@
-//! Live events of runs. They tell what happens while one looks; how a run ended is [`super::RunHandle::outcome`]'s.
+//! Live events of runs. They tell what happens while one looks; how a run ended is [`super::RunRef::outcome`]'s.
 
 mod ordered;
 mod reorder;

@@ -14,10 +14,10 @@ use prost::Message as _;
 use serde::Serialize;
 use tokio::sync::Semaphore;
 
-use super::{Item, Mark, RunHandle, TriggerOptions, collision, refused, run_id};
+use super::{Item, Mark, TriggerOptions, collision, refused, run_id};
 use crate::hatchet::{
     client::{
-        Client, ClientError, ErrorKind,
+        Client, ClientError, ErrorKind, RunRef,
         retry::{retry, when_not_executed, when_temporary},
     },
     wire::{
@@ -40,7 +40,7 @@ const SEARCH_CALLS: usize = 64;
 
 /// What became of one item of a bulk trigger: a started run; [`ErrorKind::Duplicate`] with the run that holds its key;
 /// or why it was refused.
-pub type BulkItem = Result<RunHandle, ClientError>;
+pub(crate) type BulkItem = Result<RunRef, ClientError>;
 
 /// What to do about a bulk call whose answer was lost.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -64,7 +64,7 @@ impl Client {
     ///
     /// The runs of a call whose answer was lost are looked for as [`Client::trigger`] does; an item that is not found
     /// is [`ErrorKind::Unconfirmed`].
-    pub async fn trigger_many<I: Serialize>(
+    pub(crate) async fn trigger_many<I: Serialize>(
         &self,
         name: &str,
         inputs: impl IntoIterator<Item = (I, TriggerOptions)>,
@@ -138,7 +138,7 @@ impl Client {
                     let mut ids = ids.into_iter();
                     settled.extend(items.into_iter().map(|item| {
                         let id = ids.next().ok_or_else(too_few).and_then(|id| run_id(&id));
-                        (item.index, id.map(|id| RunHandle::triggered(self.clone(), id)))
+                        (item.index, id.map(|id| RunRef::triggered(self.clone(), id)))
                     }));
                     continue;
                 }
@@ -220,7 +220,7 @@ impl Client {
                 ErrorKind::Duplicate(Some(run)) if own.claim(run, unanswered) => Ok(run),
                 _ => Err(error),
             });
-            (index, run.map(|run| RunHandle::triggered(self.clone(), run)))
+            (index, run.map(|run| RunRef::triggered(self.clone(), run)))
         };
         answers.into_iter().map(outcome).collect()
     }

@@ -13,9 +13,9 @@ use std::{
 
 use tokio::time::{Instant, sleep};
 
-use super::{CALL_KEY, Item, RunHandle, TRIGGER_KEY, bulk::BulkItem};
+use super::{CALL_KEY, Item, TRIGGER_KEY, bulk::BulkItem};
 use crate::hatchet::{
-    client::{Client, ClientError, ErrorKind, RestClient, RunSummary, retry::Backoff},
+    client::{Client, ClientError, ErrorKind, RestClient, RunRef, RunSummary, retry::Backoff},
     wire::{RunId, TriggerId, format_duration},
 };
 
@@ -38,12 +38,12 @@ impl Client {
     ///
     /// An engine lists a new run late, so where there is none this looks again for 12 s, or up to 72 s while the engine
     /// is away, before the result is empty. Errors: those of the last look, where REST did not answer.
-    pub async fn find_runs(&self, key: &str, value: &str, since: SystemTime) -> Result<Vec<RunHandle>, ClientError> {
+    pub async fn find_runs(&self, key: &str, value: &str, since: SystemTime) -> Result<Vec<RunRef>, ClientError> {
         let search = self.search(key, value, since, |rows| !rows.is_empty()).await?;
         let is_root = |row: &RunSummary| row.parent_task_external_id.is_none();
         let any_root = search.rows.iter().any(is_root);
         let ids = search.rows.iter().filter(|row| is_root(row) || !any_root);
-        Ok(ids.filter_map(id).map(|run| RunHandle::given(self.clone(), run)).collect())
+        Ok(ids.filter_map(id).map(|run| RunRef::given(self.clone(), run)).collect())
     }
 
     /// What became of runs whose trigger, begun at `since`, failed without an answer.
@@ -78,7 +78,7 @@ impl Client {
             Err(error) => (HashMap::new(), format!("the engine's list of runs cannot be read: {error}")),
         };
         let outcome = |item: Item| match found.get(&item.mark.trigger) {
-            Some(run) => (item.index, Ok(RunHandle::found(self.clone(), *run))),
+            Some(run) => (item.index, Ok(RunRef::found(self.clone(), *run))),
             None => (item.index, Err(unconfirmed(error.clone(), item.mark.trigger, &missing))),
         };
         items.into_iter().map(outcome).collect()

@@ -4,7 +4,7 @@ use tokio::sync::oneshot;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::dispatch::Shared;
-use crate::hatchet::task::{Body, Context, Outcome, Task, panic_message};
+use crate::hatchet::task::{Body, Context, ErasedTask, Outcome};
 use crate::hatchet::worker::watchdog::PollClock;
 
 /// A body that runs.
@@ -19,7 +19,7 @@ pub(in crate::hatchet::worker) enum Started {
 impl Started {
     pub(in crate::hatchet::worker) fn new(
         shared: &Shared,
-        task: &Task,
+        task: &ErasedTask,
         input: String,
         ctx: Context,
         polls: &PollClock,
@@ -43,7 +43,7 @@ impl Started {
                     drop(queued);
                     body(input, ctx)
                 })),
-                None => Self::Ended(Outcome::fatal("NoCpuPool: this worker has no threads for CPU tasks")),
+                None => Self::Ended(Outcome::fatal("NoCpuPool", "this worker has no threads for CPU tasks")),
             },
         }
     }
@@ -87,5 +87,5 @@ fn joined(result: Result<Outcome, tokio::task::JoinError>) -> Outcome {
 }
 
 fn panicked(panic: &(dyn std::any::Any + Send)) -> Outcome {
-    Outcome::Failed { error: panic_message(panic), may_retry: true }
+    Outcome::panicked(panic)
 }

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::hatchet::{
     client::{Client, ClientError, ErrorKind},
-    task::{CancelReason, RunInfo, Task},
+    task::{CancelReason, ErasedTask, RunInfo},
     wire::{ActionId, RunId, WorkerId, proto},
     worker::{WorkerOptions, health::Stats},
 };
@@ -28,7 +28,7 @@ const SPARE_ATTEMPTS: usize = 256;
 pub(in crate::hatchet::worker) struct Shared {
     pub(in crate::hatchet::worker) client: Client,
     /// By action. Shared, since a task carries its schemas and each attempt takes it along.
-    pub(in crate::hatchet::worker) tasks: HashMap<String, Arc<Task>>,
+    pub(in crate::hatchet::worker) tasks: HashMap<String, Arc<ErasedTask>>,
     /// Where async and blocking bodies run.
     pub(in crate::hatchet::worker) bodies: tokio::runtime::Handle,
     pub(in crate::hatchet::worker) cpu: Option<CpuPool>,
@@ -60,7 +60,7 @@ pub(in crate::hatchet::worker) struct Assignment {
 impl Shared {
     pub(in crate::hatchet::worker) fn new(
         client: Client,
-        tasks: &[Task],
+        tasks: &[ErasedTask],
         options: &WorkerOptions,
         stats: Arc<Stats>,
         bodies: tokio::runtime::Handle,

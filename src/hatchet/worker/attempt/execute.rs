@@ -16,8 +16,8 @@ use super::{
 };
 use crate::hatchet::{
     client::{ErrorKind, retry::Backoff},
-    task::{CancelReason, Canceller, Context, Outcome, Task},
-    wire::format_duration,
+    task::{CancelReason, Canceller, Context, ErasedTask, Outcome},
+    wire::{format_duration, with_attempt},
     worker::health::AttemptEnd,
 };
 
@@ -50,13 +50,16 @@ pub(in crate::hatchet::worker) async fn run(shared: Arc<Shared>, mut assignment:
     let mut started = pin!(maybe_done(report::started(&shared.client, &assignment)));
     let work = async {
         let verdict = match (&task, input) {
-            (None, _) => Verdict::Report(Outcome::fatal(format!(
-                "UnknownTask: this worker has no task for the action `{}`, only for {}",
-                assignment.action_id,
-                shared.tasks.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
-            ))),
+            (None, _) => Verdict::Report(Outcome::fatal(
+                "UnknownTask",
+                &format!(
+                    "this worker has no task for the action `{}`, only for {}",
+                    assignment.action_id,
+                    shared.tasks.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
+                ),
+            )),
             (_, Err(why)) => {
-                Verdict::Report(Outcome::fatal(format!("BadInput: the action's payload cannot be read: {why}")))
+                Verdict::Report(Outcome::fatal("BadInput", &format!("the action's payload cannot be read: {why}")))
             }
             (Some(task), Ok(input)) => run_body(&shared, &assignment, task, input, &running).await,
         };
@@ -96,11 +99,7 @@ fn terminal(outcome: Outcome, assignment: &Assignment) -> Option<Terminal> {
         Outcome::Completed(output) => Some(Terminal::Completed(output)),
         // The second line is for readers that take the first for the message, as the Python SDK's does.
         Outcome::Failed { error, may_retry } => Some(Terminal::Failed {
-            error: format!(
-                "{error}\n    in task {}, attempt {}",
-                assignment.info.task_name,
-                assignment.info.retry_count.saturating_add(1)
-            ),
+            error: with_attempt(&error, &assignment.info.task_name, assignment.info.retry_count.saturating_add(1)),
             may_retry,
         }),
         Outcome::Cancelled => None,
@@ -134,7 +133,7 @@ impl Drop for ForgetOnDrop<'_> {
 async fn run_body(
     shared: &Arc<Shared>,
     assignment: &Assignment,
-    task: &Task,
+    task: &ErasedTask,
     input: String,
     running: &Running,
 ) -> Verdict {
@@ -184,7 +183,7 @@ async fn slot<'a>(slots: &'a Semaphore, canceller: &Canceller) -> Result<Semapho
 async fn supervise(
     shared: &Shared,
     assignment: &Assignment,
-    task: &Task,
+    task: &ErasedTask,
     body: &mut Started,
     canceller: &Canceller,
 ) -> Verdict {
@@ -193,10 +192,10 @@ async fn supervise(
         outcome = body.outcome() => return match (outcome, canceller.reason()) {
             (Outcome::Cancelled, Some(reason)) => after_cancel(Outcome::Cancelled, reason),
             // The body says that it was cancelled and was not: without a report the run would wait for its timeout.
-            (Outcome::Cancelled, None) => Verdict::Report(Outcome::Failed {
-                error: "Cancelled: the task stopped as if cancelled, but nobody had cancelled it".to_owned(),
-                may_retry: true,
-            }),
+            (Outcome::Cancelled, None) => Verdict::Report(Outcome::retryable(
+                "Cancelled",
+                "the task stopped as if cancelled, but nobody had cancelled it",
+            )),
             (outcome, Some(reason)) => after_cancel(outcome, reason),
             (outcome, None) => Verdict::Report(outcome),
         },
@@ -237,7 +236,7 @@ async fn supervise(
 /// for up to [`report::OUTCOME_PATIENCE`]. Details that are too large to be received are an answer as well: the run has an
 /// output there, so it has ended.
 async fn overdue(shared: &Shared, assignment: &Assignment, limit: Duration) -> Option<Outcome> {
-    let run = shared.client.run(assignment.key.0);
+    let run = shared.client.run_ref::<()>(assignment.key.0);
     let give_up = Instant::now() + report::OUTCOME_PATIENCE;
     let mut waits = Backoff::new(Duration::from_millis(50), LONGEST_LOOK_DELAY);
     loop {
@@ -249,13 +248,13 @@ async fn overdue(shared: &Shared, assignment: &Assignment, limit: Duration) -> O
             Ok(_) | Err(_) => break,
         }
     }
-    let error = format!(
-        "TimedOut: the attempt ran longer than its execution timeout of {}; the engine had not ended it {} later, so the \
+    let message = format!(
+        "the attempt ran longer than its execution timeout of {}; the engine had not ended it {} later, so the \
          worker did",
         format_duration(limit),
         format_duration(TIMEOUT_MARGIN)
     );
-    Some(Outcome::Failed { error, may_retry: true })
+    Some(Outcome::retryable("TimedOut", &message))
 }
 
 /// What to report of a body that was asked to stop.
@@ -270,5 +269,5 @@ fn after_cancel(outcome: Outcome, reason: CancelReason) -> Verdict {
 
 /// A failure that may be retried: the task has done nothing wrong.
 fn cut_by_shutdown() -> Outcome {
-    Outcome::Failed { error: "Shutdown: the worker was stopped before the task had ended".to_owned(), may_retry: true }
+    Outcome::retryable("Shutdown", "the worker was stopped before the task had ended")
 }

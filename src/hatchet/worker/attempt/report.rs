@@ -219,7 +219,7 @@ async fn emit(client: Client, assignment: &Assignment, emission: Emission, index
                     task_run_external_id: assignment.info.run_id.clone(),
                     created_at,
                     message: message.replace('\0', "\\0"),
-                    level: Some(level.word().to_owned()),
+                    level: Some(level.as_str().to_owned()),
                     metadata: String::new(),
                     task_retry_count: Some(assignment.key.1),
                 };

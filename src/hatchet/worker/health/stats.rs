@@ -13,7 +13,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 
 use super::histogram::{Durations, Histogram};
 use crate::hatchet::{
-    task::{Kind, Task},
+    task::{ErasedTask, Kind},
     worker::{LinkState, WorkerOptions},
 };
 
@@ -73,7 +73,7 @@ pub struct WorkerStats {
     pub heartbeat_answer: Durations,
     /// How late the link's thread last was with something that was due.
     pub link_lag: Duration,
-    /// Slots, by [pool](Task::slot_pool).
+    /// Slots, by [pool](ErasedTask::slot_pool).
     pub slots: BTreeMap<&'static str, Slots>,
     /// Attempts that were assigned and are not reported yet.
     pub attempts: usize,
@@ -209,7 +209,7 @@ const KINDS: [Kind; 3] = [Kind::Async, Kind::Blocking, Kind::Cpu];
 
 impl Stats {
     pub(in crate::hatchet::worker) fn new(
-        tasks: &[Task],
+        tasks: &[ErasedTask],
         options: &WorkerOptions,
         state: watch::Receiver<LinkState>,
     ) -> Self {
@@ -218,7 +218,7 @@ impl Stats {
         Self {
             start: Instant::now(),
             state,
-            slots: tasks.iter().map(Task::slot_pool).map(|kind| (kind, slots(kind))).collect(),
+            slots: tasks.iter().map(ErasedTask::slot_pool).map(|kind| (kind, slots(kind))).collect(),
             tasks: tasks.iter().map(|task| (task.name().to_owned(), TaskCounters::default())).collect(),
             unknown: TaskCounters::default(),
             queued: Default::default(),
@@ -262,16 +262,16 @@ impl Stats {
     }
 
     /// Counts the end of an attempt.
-    pub(in crate::hatchet::worker) fn ended(&self, task: Option<&Task>, end: AttemptEnd) {
+    pub(in crate::hatchet::worker) fn ended(&self, task: Option<&ErasedTask>, end: AttemptEnd) {
         self.of(task).ended[end as usize].add(1);
     }
 
     /// Counts how long a body ran.
-    pub(in crate::hatchet::worker) fn took(&self, task: &Task, duration: Duration) {
+    pub(in crate::hatchet::worker) fn took(&self, task: &ErasedTask, duration: Duration) {
         self.of(Some(task)).durations.add(duration);
     }
 
-    fn of(&self, task: Option<&Task>) -> &TaskCounters {
+    fn of(&self, task: Option<&ErasedTask>) -> &TaskCounters {
         task.and_then(|task| self.tasks.get(task.name())).unwrap_or(&self.unknown)
     }
 
@@ -305,7 +305,7 @@ impl Stats {
             link_lag: *self.link_lag.lock().unwrap_or_else(PoisonError::into_inner),
             slots: self.slots.iter().map(slots).collect(),
             attempts: self.attempts.read(),
-            queued: KINDS.map(|kind| (kind.word(), self.queued[kind as usize].read())).into(),
+            queued: KINDS.map(|kind| (kind.as_str(), self.queued[kind as usize].read())).into(),
             tasks: known.chain([("(unknown)", &self.unknown)]).map(task).collect(),
             reports_waiting: self.reports.read(),
             outcomes_lost: self.outcomes_lost.read(),

@@ -6,7 +6,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, future::try_join_all};
 
 use crate::hatchet::{
     client::{Client, ClientError, ErrorKind, call_deadline::with_timeout, retry::RegistrationTimeout},
-    task::{Idempotency, IdempotencyMethod, Kind, Task},
+    task::{ErasedTask, Idempotency, IdempotencyMethod, Kind},
     wire::{
         SLOT_TYPE, format_duration,
         proto::{self, v1},
@@ -22,7 +22,7 @@ pub(in crate::hatchet::worker) struct Registration {
     /// With the namespace.
     name: String,
     slots: usize,
-    tasks: Vec<Task>,
+    tasks: Vec<ErasedTask>,
 }
 
 impl Registration {
@@ -39,7 +39,8 @@ impl Registration {
 /// tasks would do the same for one worker only: official SDKs' workers have no such slots, and a real engine refills
 /// them slowly (see [`SLOT_TYPE`]).
 pub(in crate::hatchet::worker) fn registrations(worker: &Worker) -> Vec<Registration> {
-    let (cpu, others): (Vec<Task>, Vec<Task>) = worker.tasks.iter().cloned().partition(|task| task.kind() == Kind::Cpu);
+    let (cpu, others): (Vec<ErasedTask>, Vec<ErasedTask>) =
+        worker.tasks.iter().cloned().partition(|task| task.kind() == Kind::Cpu);
     let (name, options) = (worker.config.namespaced(&worker.options.name), &worker.options);
     let cpu = Registration { name: format!("{name}-cpu"), slots: options.cpu_threads, tasks: cpu };
     let others = Registration { name, slots: options.slots, tasks: others };
@@ -71,7 +72,7 @@ async fn register_worker(
     registration: &Registration,
     limit: Duration,
 ) -> Result<RegisteredWorker, ClientError> {
-    let names = registration.tasks.iter().flat_map(Task::names);
+    let names = registration.tasks.iter().flat_map(ErasedTask::names);
     let actions: Vec<String> =
         names.map(|name| action(client, name).map(|action| action.as_str().to_owned())).collect::<Result<_, _>>()?;
     let request = proto::WorkerRegisterRequest {
@@ -99,12 +100,12 @@ async fn register_worker(
     Ok(RegisteredWorker { id, name: registration.name.clone(), slots: registration.slots })
 }
 
-async fn put_workflow(client: &Client, task: &Task, name: &str, limit: Duration) -> Result<(), ClientError> {
+async fn put_workflow(client: &Client, task: &ErasedTask, name: &str, limit: Duration) -> Result<(), ClientError> {
     let options = task.options();
     let request = v1::CreateWorkflowVersionRequest {
         name: client.config().namespaced(name),
-        description: task.describe().to_owned(),
-        default_priority: Some(i32::from(options.default_priority)),
+        description: task.description().to_owned(),
+        default_priority: Some(i32::from(options.default_priority.number())),
         input_json_schema: Some(task.input_schema().to_string().into_bytes()),
         tasks: vec![v1::CreateTaskOpts {
             readable_id: name.to_lowercase(),
@@ -114,7 +115,7 @@ async fn put_workflow(client: &Client, task: &Task, name: &str, limit: Duration)
             inputs: "{}".to_owned(),
             retries: i32::try_from(options.retries).unwrap_or(i32::MAX),
             backoff_factor: options.backoff.map(|backoff| backoff.factor),
-            backoff_max_seconds: options.backoff.map(|b| i32::try_from(b.max_seconds).unwrap_or(i32::MAX)),
+            backoff_max_seconds: options.backoff.map(|b| i32::try_from(b.max.as_secs()).unwrap_or(i32::MAX)),
             slot_requests: HashMap::from([(SLOT_TYPE.to_owned(), 1)]),
             ..Default::default()
         }],
