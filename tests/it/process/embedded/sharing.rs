@@ -163,7 +163,7 @@ fn runner_waits_for_an_engine_that_died() {
     });
     worker.kill();
     for runner in runners {
-        runner.err.wait_for("waits for the engine, which does not answer");
+        runner.err.wait_for("waiting for the engine, which does not answer");
         runner.signal("INT");
         runner.wait().expect(130);
     }
