@@ -11,7 +11,7 @@ use super::{
     screen::Screen,
 };
 use crate::hatchet::{
-    client::{ClientError, ErrorKind, RunRef, RunOutcome, RunUpdate},
+    client::{ClientError, ErrorKind, RunOutcome, RunRef, RunUpdate},
     wire::RunStatus,
 };
 

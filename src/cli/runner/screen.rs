@@ -13,7 +13,7 @@ use super::{
     request::NamedTask,
 };
 use crate::hatchet::{
-    client::{RunRef, RunOutcome},
+    client::{RunOutcome, RunRef},
     wire::{RunId, RunStatus, format_duration},
 };
 

@@ -19,10 +19,10 @@ mod updates;
 mod wait;
 mod watcher;
 
-pub(super) use self::{recognition::Recognition, watcher::RunWatcher};
 pub use self::{
     details::{RunDetails, TaskDetails},
     outcome::RunOutcome,
     outcomes::Outcomes,
     updates::{RunUpdate, RunUpdates},
 };
+pub(super) use self::{recognition::Recognition, watcher::RunWatcher};
