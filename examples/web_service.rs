@@ -104,7 +104,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("the service has stopped");
     let _ = served.send(());
     let drained = worker.await??;
-    println!("the worker has stopped: {} attempt cancelled after its grace period", drained.cut.len());
+    println!("the worker has stopped: {} attempt cancelled after its grace period", drained.cancelled.len());
 
     engine.stop().await;
     Ok(())

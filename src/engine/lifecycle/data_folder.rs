@@ -41,10 +41,10 @@ const MAX_IDENTITY_BYTES: usize = 4 << 10;
 
 /// The parts of an engine that stay the same over restarts.
 #[derive(Clone, PartialEq, Eq)]
-pub(in crate::engine) struct Identity {
-    pub(in crate::engine) key: [u8; KEY_BYTES],
-    pub(in crate::engine) tenant: TenantId,
-    pub(in crate::engine) port: Option<u16>,
+pub(crate) struct Identity {
+    pub(crate) key: [u8; KEY_BYTES],
+    pub(crate) tenant: TenantId,
+    pub(crate) port: Option<u16>,
 }
 
 /// The content of `engine.json`.
@@ -57,7 +57,7 @@ struct StoredIdentity {
 
 impl Identity {
     /// A new identity with a random key.
-    pub(in crate::engine) fn new() -> Result<Self, EngineError> {
+    pub(crate) fn new() -> Result<Self, EngineError> {
         let key = new_key().map_err(|e| EngineError::system("create a signing key", e))?;
         Ok(Self { key, tenant: TenantId::random(), port: None })
     }
@@ -76,7 +76,7 @@ impl Identity {
 
 /// A folder that this process has locked. Dropping it releases the lock.
 #[derive(Debug)]
-pub(in crate::engine) struct DataFolder {
+pub(crate) struct DataFolder {
     path: PathBuf,
     lock_id: FileId,
     /// The handshake that this process has written.
@@ -87,7 +87,7 @@ pub(in crate::engine) struct DataFolder {
 
 impl DataFolder {
     /// Locks the folder, and creates it if it does not exist.
-    pub(in crate::engine) fn acquire(path: &Path) -> Result<Self, EngineError> {
+    pub(crate) fn acquire(path: &Path) -> Result<Self, EngineError> {
         make_private_folder(path).map_err(|e| EngineError::folder("use the data folder", path, e))?;
         let file = path.join(LOCK_FILE);
         let failed = |e| EngineError::folder("lock", &file, e);
@@ -108,12 +108,12 @@ impl DataFolder {
     }
 
     #[cfg(feature = "durable")]
-    pub(in crate::engine) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// The stored identity, or a new one if there is none. A file that cannot be parsed is renamed, not overwritten.
-    pub(in crate::engine) fn identity(&self) -> Result<Identity, EngineError> {
+    pub(crate) fn identity(&self) -> Result<Identity, EngineError> {
         let file = self.path.join(IDENTITY_FILE);
         match private_file::read(&file, MAX_IDENTITY_BYTES) {
             Ok(text) => {
@@ -135,19 +135,19 @@ impl DataFolder {
     }
 
     /// Stores the identity for the next start.
-    pub(in crate::engine) fn save_identity(&self, identity: &Identity) -> Result<(), EngineError> {
+    pub(crate) fn save_identity(&self, identity: &Identity) -> Result<(), EngineError> {
         self.write(IDENTITY_FILE, &identity.to_json())
     }
 
     /// Writes the handshake file.
-    pub(in crate::engine) fn announce(&self, handshake: &Handshake) -> Result<(), EngineError> {
+    pub(crate) fn announce(&self, handshake: &Handshake) -> Result<(), EngineError> {
         *self.announced.lock().unwrap_or_else(PoisonError::into_inner) = Some(handshake.clone());
         self.write(HANDSHAKE_FILE, &serde_json::json!(handshake))
     }
 
     /// Removes the handshake file, unless it is another engine's: if the lock file was replaced, another engine may have
     /// locked the new one.
-    pub(in crate::engine) fn withdraw(&self) {
+    pub(crate) fn withdraw(&self) {
         let file = self.path.join(HANDSHAKE_FILE);
         let announced = self.announced.lock().unwrap_or_else(PoisonError::into_inner).take();
         let found = Handshake::read(&file).ok().flatten();

@@ -40,7 +40,7 @@ impl Client {
 
     /// Starts a run, and returns a reference to it when the engine has accepted it.
     ///
-    /// If the answer is lost after the request was sent, the client looks for the run in the engine's list, for 12 s, or
+    /// If the response is lost after the request was sent, the client looks for the run in the engine's list, for 12 s, or
     /// up to 72 s while the engine is away.
     ///
     /// # Errors
@@ -51,7 +51,7 @@ impl Client {
     /// [`NotFound`](super::ErrorKind::NotFound) if the engine knows no task of this name (a real engine accepts the
     /// trigger and creates no run; the wait for its result ends with `NotFound` then),
     /// [`Duplicate`](super::ErrorKind::Duplicate) if an earlier run holds the idempotency key,
-    /// [`Unconfirmed`](super::ErrorKind::Unconfirmed) if the answer was lost and the run was not found: triggering again
+    /// [`Unconfirmed`](super::ErrorKind::Unconfirmed) if the response was lost and the run was not found: triggering again
     /// may run the task twice.
     pub fn run_no_wait<I: Serialize, O>(&self, task: &Stub<I, O>, input: &I) -> RunNoWait<O> {
         RunNoWait { client: self.clone(), name: task.name().to_owned(), item: Item::new(input), output: PhantomData }
@@ -344,8 +344,8 @@ impl<O: DeserializeOwned + Send + 'static> IntoFuture for RunMany<O> {
 }
 
 impl<O> RunManyNoWait<O> {
-    /// Whether the task has idempotency keys. Its triggers may simply be sent again, so a lost answer is reported as the
-    /// call's error, instead of looking for the runs.
+    /// Whether the task has idempotency keys. Its triggers may simply be sent again, so a lost response is reported as
+    /// the call's error, instead of looking for the runs.
     pub(crate) fn keyed(mut self, keyed: bool) -> Self {
         self.keyed = keyed;
         self

@@ -28,7 +28,7 @@ pub struct RunRef<O = Value> {
     id: RunId,
     /// The run's value of [`TRIGGER_KEY`], if known.
     trigger: Option<TriggerId>,
-    /// The answer to the trigger was lost, and the run was found in the engine's list.
+    /// The response to the trigger was lost, and the run was found in the engine's list.
     found: bool,
     recognition: Recognition,
     output: PhantomData<fn() -> O>,
@@ -40,7 +40,7 @@ impl<O> RunRef<O> {
         Self { recognition: Recognition::triggered(), ..Self::given(client, id) }
     }
 
-    /// A run that this client has just triggered without an answer, and found in the engine's list.
+    /// A run that this client has just triggered, whose response was lost, and that was found in the engine's list.
     pub(super) fn found(client: Client, id: RunId) -> Self {
         Self { found: true, ..Self::triggered(client, id) }
     }
@@ -77,7 +77,7 @@ impl<O> RunRef<O> {
         &self.client
     }
 
-    /// Whether the answer to the run's trigger was lost, and the run was found by its [`TRIGGER_KEY`].
+    /// Whether the response to the run's trigger was lost, and the run was found by its [`TRIGGER_KEY`].
     pub fn was_found(&self) -> bool {
         self.found
     }

@@ -37,7 +37,7 @@ impl<I: Payload, O: Payload> Stub<I, O> {
         F: Fn(I, Context) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<O, TaskError>> + Send + 'static,
     {
-        Task::new_async(self.clone(), body)
+        Task::new(self.clone(), Body::Async(Arc::new(move |input, ctx| Box::pin(body(input, ctx)))))
     }
 
     /// A task whose body may block its thread. Each attempt has a thread of its own while it runs.
@@ -45,7 +45,7 @@ impl<I: Payload, O: Payload> Stub<I, O> {
     where
         F: Fn(I, Context) -> Result<O, TaskError> + Send + Sync + 'static,
     {
-        Task::new_blocking(self.clone(), body)
+        Task::new(self.clone(), Body::Blocking(Arc::new(body)))
     }
 
     /// A task whose body computes. It runs inside the worker's rayon pool, so that `par_iter` uses that pool. As many
@@ -55,39 +55,15 @@ impl<I: Payload, O: Payload> Stub<I, O> {
     where
         F: Fn(I, Context) -> Result<O, TaskError> + Send + Sync + 'static,
     {
-        Task::new_cpu(self.clone(), body)
-    }
-}
-
-impl<I: Payload, O: Payload> Task<I, O> {
-    pub(super) fn new_async<F, Fut>(stub: Stub<I, O>, body: F) -> Self
-    where
-        F: Fn(I, Context) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<O, TaskError>> + Send + 'static,
-    {
-        Self::with_body(stub, Body::Async(Arc::new(move |input, ctx| Box::pin(body(input, ctx)))))
-    }
-
-    pub(super) fn new_blocking<F>(stub: Stub<I, O>, body: F) -> Self
-    where
-        F: Fn(I, Context) -> Result<O, TaskError> + Send + Sync + 'static,
-    {
-        Self::with_body(stub, Body::Blocking(Arc::new(body)))
-    }
-
-    pub(super) fn new_cpu<F>(stub: Stub<I, O>, body: F) -> Self
-    where
-        F: Fn(I, Context) -> Result<O, TaskError> + Send + Sync + 'static,
-    {
-        Self::with_body(stub, Body::Cpu(Arc::new(body)))
-    }
-
-    fn with_body(stub: Stub<I, O>, body: Body<I, O>) -> Self {
-        Self { stub, aliases: Vec::new(), description: String::new(), options: TaskOptions::default(), body }
+        Task::new(self.clone(), Body::Cpu(Arc::new(body)))
     }
 }
 
 impl<I, O> Task<I, O> {
+    fn new(stub: Stub<I, O>, body: Body<I, O>) -> Self {
+        Self { stub, aliases: Vec::new(), description: String::new(), options: TaskOptions::default(), body }
+    }
+
     /// Registers the task under a second name as well. Each name is a workflow of its own to the engine.
     pub fn alias(mut self, name: impl Into<String>) -> Self {
         self.aliases.push(name.into());

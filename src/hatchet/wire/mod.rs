@@ -12,6 +12,7 @@
 //! | `details` | error details of a gRPC status |
 
 mod action;
+mod declaration;
 mod details;
 mod duration;
 mod failure;
@@ -22,6 +23,7 @@ mod text;
 mod token;
 
 pub use action::{ActionId, BadAction};
+pub use declaration::Declaration;
 pub use details::{read_detail, write_detail};
 pub(crate) use duration::parse_go_duration;
 pub use duration::{BadDuration, format_duration, parse_duration};
