@@ -66,13 +66,13 @@ async fn worker_of_other_process_resumes_its_attempt() {
 
     let (engine, mut client) = start_engine(dir.path()).await;
     assert_eq!(
-        client.beat(&worker).await.unwrap_err().code(),
+        client.heartbeat(&worker).await.unwrap_err().code(),
         Code::FailedPrecondition,
         "the worker has to listen again"
     );
     let again = proto::WorkerListenRequest { worker_id: worker.clone() };
     let mut work = client.dispatcher.listen_v2(again).await.unwrap().into_inner();
-    client.beat(&worker).await.unwrap();
+    client.heartbeat(&worker).await.unwrap();
     client.report(&run, 0, completed(), "{}").await;
     let details = client.details(&run).await.unwrap();
     assert_eq!(details.status(), v1::RunStatus::Completed);
@@ -94,7 +94,7 @@ async fn task_of_in_process_worker_is_requeued_at_restart() {
 
     let (engine, mut client) = start_engine(dir.path()).await;
     assert_eq!(client.details(&run).await.unwrap().status(), v1::RunStatus::Queued);
-    assert_eq!(client.beat(&worker).await.unwrap_err().code(), Code::NotFound);
+    assert_eq!(client.heartbeat(&worker).await.unwrap_err().code(), Code::NotFound);
     let (_, mut work) = client.worker("t").await;
     let action = next(&mut work).await.unwrap();
     assert_eq!((action.task_run_external_id, action.retry_count), (run, 1));
@@ -218,7 +218,7 @@ async fn failed_start_releases_folder_before_it_reports() {
     let waker = Waker::from(Arc::new(AcquireOnWake { folder: dir.path().to_owned(), outcome }));
     let mut starting = pin!(Engine::start(options(dir.path())));
     assert!(starting.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
-    outcomes.recv_timeout(PATIENCE).unwrap().unwrap();
+    outcomes.recv_timeout(TEST_TIMEOUT).unwrap().unwrap();
     assert_eq!(starting.await.unwrap_err().kind(), EngineErrorKind::Folder);
 }
 
@@ -265,7 +265,7 @@ async fn engine_whose_folder_is_taken_acknowledges_nothing_and_ends() {
     fs::remove_file(dir.path().join("lock")).unwrap();
     let (second, mut other) = start_engine(dir.path()).await;
     client.trigger("t", "{}").await.expect_err("it would be lost");
-    tokio::time::timeout(PATIENCE, first.ended()).await.unwrap();
+    tokio::time::timeout(TEST_TIMEOUT, first.ended()).await.unwrap();
     first.stop().await;
     other.details(&before).await.unwrap();
     let after = other.trigger("t", "{}").await.unwrap();

@@ -35,7 +35,7 @@ pub use crate::hatchet::transport::{
 };
 pub(in crate::hatchet) use crate::hatchet::transport::{call_deadline, connection, retry};
 use crate::hatchet::{
-    transport::{config, dial as transport, error, liveness as pulse},
+    transport::{config, dial as transport, error},
     wire::{RunId, proto::GetVersionRequest},
 };
 

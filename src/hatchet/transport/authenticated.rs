@@ -1,45 +1,48 @@
-//! A stub's transport: the token on every call, an eye on whether it is taken, and patience with the answer.
+//! The transport of generated stubs: sends the token, and ends each call in time.
 
 use std::{
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
-use futures_util::{FutureExt as _, future::BoxFuture};
+use futures_util::{FutureExt as _, future::BoxFuture, stream};
+use http_body_util::{BodyExt as _, StreamBody};
+use tokio::time::sleep;
 use tonic::{
     Code, GrpcMethod, Status,
     body::Body,
     codegen::{
         Service, StdError,
-        http::{HeaderMap, HeaderValue, Request, Response, header::AUTHORIZATION},
+        http::{HeaderMap, Request, Response, header::AUTHORIZATION},
     },
     transport::Channel,
 };
 
-use super::{auth_grace::AuthState, call_deadline::Patience, io_counters::IoCounters};
+use super::{auth_grace::AuthState, call_deadline::CallDeadline, link::Link, liveness::OutstandingCall};
 
-/// Streams, whose first word comes when there is something to say.
-const OPEN_ENDED: [&str; 4] = ["Listen", "ListenV2", "SubscribeToWorkflowEvents", "SubscribeToWorkflowRuns"];
+/// Methods that respond with an open-ended stream, which has no deadline.
+const STREAMS: [&str; 4] = ["Listen", "ListenV2", "SubscribeToWorkflowEvents", "SubscribeToWorkflowRuns"];
+/// Methods whose failure costs much: it is unknown whether a run was started, or a worker does not start.
+const COSTLY_METHODS: [&str; 4] = ["TriggerWorkflow", "BulkTriggerWorkflow", "Register", "PutWorkflow"];
+/// Calls of [`COSTLY_METHODS`] fail this much later when their connection is closed: an engine that merely stalls answers
+/// later, on the same connection.
+const STALL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A channel that sends the token with every call, and ends each whose answer does not come, with DEADLINE_EXCEEDED.
-/// A call has 30 s without a sign of life, in all ten times that and the time of its own bytes, unless it asks for less;
-/// streams have no limit.
+/// The transport of generated stubs, on one connection to an engine. It sends the token with every call.
+///
+/// A call fails with DEADLINE_EXCEEDED after its timeout, which is 30 s and the time of its own bytes on a slow link, and
+/// with UNAVAILABLE when the connection is dead. Streams fail when the connection is dead.
 #[derive(Clone)]
 pub struct Authenticated {
     channel: Channel,
-    /// What moves on the channel's connection.
-    counters: IoCounters,
-    bearer: HeaderValue,
+    link: Arc<Link>,
     auth: Arc<AuthState>,
 }
 
 impl Authenticated {
-    pub(super) fn new(channel: Channel, counters: IoCounters, bearer: HeaderValue, auth: Arc<AuthState>) -> Self {
-        Self { channel, counters, bearer, auth }
-    }
-
-    pub(super) fn counters(&self) -> &IoCounters {
-        &self.counters
+    pub(super) fn new(link: Arc<Link>, auth: Arc<AuthState>) -> Self {
+        Self { channel: link.channel(), link, auth }
     }
 }
 
@@ -53,36 +56,85 @@ impl Service<Request<Body>> for Authenticated {
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        request.headers_mut().insert(AUTHORIZATION, self.bearer.clone());
-        let auth = self.auth.clone();
-        // Generated stubs say it of every call.
-        let call = request.extensions().get().cloned().unwrap_or_else(|| GrpcMethod::new("", "a call"));
-        let patience = (!OPEN_ENDED.contains(&call.method()))
-            .then(|| Patience::new(call, request.extensions(), self.counters.clone()));
-        let request = match &patience {
-            Some(patience) => request.map(|body| patience.counted(body)),
+        request.headers_mut().insert(AUTHORIZATION, self.link.bearer());
+        // Set by generated stubs.
+        let method = request.extensions().get().cloned().unwrap_or_else(|| GrpcMethod::new("", "call"));
+        let is_costly = COSTLY_METHODS.contains(&method.method());
+        let deadline = (!STREAMS.contains(&method.method())).then(|| CallDeadline::start(method, request.extensions()));
+        let request = match &deadline {
+            Some(deadline) => request.map(|body| deadline.count(body)),
             None => request,
         };
-        let answer = self.channel.call(request);
+        let call =
+            Call { _outstanding: self.link.activity().begin_call(), link: self.link.clone(), deadline, is_costly };
+        let response = self.channel.call(request);
+        let auth = self.auth.clone();
         async move {
-            let answer = match patience {
-                None => answer.await?,
-                Some(patience) => {
-                    let head = patience.wait(answer).await??;
-                    patience.watched(head)
-                }
-            };
-            if answer.status().is_success() && shows_acceptance(answer.headers()) {
+            let response = call.bounded(response).await??;
+            if response.status().is_success() && shows_acceptance(response.headers()) {
                 auth.record_acceptance();
             }
-            Ok(answer)
+            Ok(response.map(|body| call.bounded_body(body)))
         }
         .boxed()
     }
 }
 
-/// Whether an answer can only come from behind the engine's look at the token: it has content, or a status that what
-/// lies between does not make up.
+/// A call until the end of its response.
+struct Call {
+    _outstanding: OutstandingCall,
+    link: Arc<Link>,
+    deadline: Option<CallDeadline>,
+    is_costly: bool,
+}
+
+impl Call {
+    /// Awaits a part of the response, but not beyond the end of the call.
+    async fn bounded<T>(&self, part: impl Future<Output = T>) -> Result<T, Status> {
+        tokio::select! {
+            biased;
+            part = part => Ok(part),
+            status = self.connection_closes() => Err(status),
+            status = self.deadline_passes() => Err(status),
+        }
+    }
+
+    async fn connection_closes(&self) -> Status {
+        let status = self.link.closed().await;
+        if self.is_costly {
+            sleep(STALL_TIMEOUT).await;
+        }
+        status
+    }
+
+    async fn deadline_passes(&self) -> Status {
+        match &self.deadline {
+            Some(deadline) => deadline.passes().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// The body of a response, each frame of which is bounded.
+    fn bounded_body(self, body: Body) -> Body {
+        let frames = stream::unfold(Some((body, self)), async |rest| {
+            let (mut body, call) = rest?;
+            match call.bounded(body.frame()).await {
+                Ok(Some(frame)) => {
+                    if let (Some(deadline), Ok(frame)) = (&call.deadline, &frame) {
+                        deadline.add(frame.data_ref().map_or(0, bytes::Bytes::len));
+                    }
+                    Some((frame, Some((body, call))))
+                }
+                Ok(None) => None,
+                Err(status) => Some((Err(status), None)),
+            }
+        });
+        Body::new(StreamBody::new(frames))
+    }
+}
+
+/// Whether a response proves that the engine accepted the token: it has content, or a status that nothing before the
+/// engine's authentication makes.
 fn shows_acceptance(headers: &HeaderMap) -> bool {
     match Status::from_header_map(headers).map(|status| status.code()) {
         None

@@ -1,4 +1,8 @@
-//! The only place that knows tonic's channels: one connection to an engine, authenticated, with limits.
+//! Connections to an engine: the only module that knows gRPC channels.
+//!
+//! A [`Connection`] holds one [`Link`] at a time. It replaces the link when the liveness monitor finds it dead, and when
+//! an engine that was found by its handshake file restarted with another address or token. Calls of the old link fail with
+//! [`ErrorKind::Unreachable`]; later calls use the new one.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -10,87 +14,145 @@ use futures_util::{
     stream::{self, BoxStream},
 };
 use tokio::{sync::watch, time::Instant};
+use tokio_util::task::AbortOnDropHandle;
 use tonic::{
     Response, Status, Streaming,
     codegen::http::{HeaderValue, Uri},
-    transport::{Channel, Endpoint},
+    transport::Endpoint,
 };
 
 use super::{
     auth_grace::AuthState,
     authenticated::Authenticated,
     config::{ClientConfig, Tls},
-    dial::{Connector, Dialer, Protocol, SharedTls},
+    dial::{Dialer, Protocol, SharedTls},
     error::{ClientError, ErrorKind},
-    io_counters::IoCounters,
+    link::{Link, LinkClosed},
+    liveness::{Monitor, set_keepalive},
 };
 use crate::hatchet::wire::proto::{
     GetVersionRequest, dispatcher_client::DispatcherClient, events_service_client::EventsServiceClient,
     v1::admin_service_client::AdminServiceClient, workflow_service_client::WorkflowServiceClient,
 };
 
-/// Pings an idle connection this often, as the official SDKs do; an engine closes one that pings more often than
-/// every 5 s.
-const PING_EVERY: Duration = Duration::from_secs(10);
-/// A connection whose ping is not answered for this long is dead, and is made anew by the next call.
-const PING_TIMEOUT: Duration = Duration::from_secs(10);
-/// Largest headers taken, in bytes. A refused bulk trigger tells of each collision there, some 110 bytes for each of
-/// 1,000; the transport's own limit is 16 KiB, and what is larger breaks the call.
+/// Largest header list that is received, in bytes. The refusal of a bulk trigger describes each collision there, some 110
+/// bytes for each of 1,000. The transport's default is 16 KiB, and a larger list breaks the call.
 const MAX_HEADERS: u32 = 1 << 20;
-/// How this client names itself.
+/// Name and version of this client in requests.
 pub(in crate::hatchet) const USER_AGENT: &str = concat!("hatchet-quickstart-rust/", env!("CARGO_PKG_VERSION"));
-/// For the connection as a whole: name, proxy, TCP and TLS.
+/// Limit for connecting as a whole: name resolution, proxy, TCP and TLS.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Calls fail by the thousand where an engine is away; its handshake file is looked at no more often than this then.
-const LOOK_AGAIN: Duration = Duration::from_millis(200);
+/// Shortest interval between two reads of the handshake file. Without an engine, calls fail by the thousand.
+const REDISCOVERY_INTERVAL: Duration = Duration::from_millis(200);
 
 /// One HTTP/2 connection to an engine, made by the first call and made again after it broke. Cheap to clone.
 #[derive(Clone)]
 pub struct Connection(Arc<Inner>);
 
 struct Inner {
-    present: Mutex<Present>,
-    renewals: watch::Sender<()>,
-    auth: Arc<AuthState>,
-    looked: Mutex<Option<Instant>>,
+    shared: Arc<Shared>,
+    /// Ends the liveness monitor with the last clone.
+    _monitor: AbortOnDropHandle<()>,
 }
 
-/// The engine that is talked to, by its address and token. An engine that is found by its handshake file may come back
-/// with others.
-struct Present {
+/// What a connection shares with its liveness monitor.
+struct Shared {
+    engine: Mutex<Engine>,
+    /// Notifies of each new link.
+    replacements: watch::Sender<()>,
+    auth: Arc<AuthState>,
+    last_rediscovery: Mutex<Option<Instant>>,
+}
+
+/// The engine that calls are sent to.
+struct Engine {
     endpoint: Endpoint,
     dialer: Dialer,
-    /// Of both protocols.
+    /// For gRPC and REST.
     tls: SharedTls,
-    channel: Channel,
-    /// What moves on this one.
-    counters: IoCounters,
     bearer: HeaderValue,
     config: Arc<ClientConfig>,
+    link: Arc<Link>,
 }
 
-impl Present {
+impl Engine {
     fn new(config: ClientConfig) -> Result<Self, ClientError> {
         let endpoint = endpoint(&config)?;
         let mut bearer = HeaderValue::from_str(&format!("bearer {}", config.token.expose())).map_err(|_| {
-            let message = "the token has characters that no token has: set HATCHET_CLIENT_TOKEN again";
-            ClientError::new(ErrorKind::Config, message)
+            ClientError::config("the token contains characters that no token has: set HATCHET_CLIENT_TOKEN again")
         })?;
         bearer.set_sensitive(true);
         let tls = SharedTls::default();
-        let secured = match &config.tls {
+        let tls_config = match &config.tls {
             Tls::None => None,
             on @ Tls::On { .. } => Some(tls.get(on)?),
         };
-        let dialer = Dialer::new(config.route()?, secured, config.tls.server_name(), Protocol::Http2)?;
-        let (channel, counters) = dial(&endpoint, &dialer);
-        Ok(Self { channel, counters, endpoint, dialer, tls, bearer, config: Arc::new(config) })
+        let dialer = Dialer::new(config.route()?, tls_config, config.tls.server_name(), Protocol::Http2)?;
+        let link = Arc::new(Link::new(&endpoint, &dialer, bearer.clone()));
+        Ok(Self { endpoint, dialer, tls, bearer, config: Arc::new(config), link })
+    }
+}
+
+impl Shared {
+    fn engine(&self) -> MutexGuard<'_, Engine> {
+        self.engine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn link(&self) -> Arc<Link> {
+        self.engine().link.clone()
+    }
+
+    /// Closes a link. If it is the current one, the next call makes another, of the engine that the handshake file names
+    /// now.
+    fn replace(&self, link: &Arc<Link>, reason: LinkClosed) {
+        if !self.rediscover() {
+            let mut engine = self.engine();
+            if Arc::ptr_eq(&engine.link, link) {
+                engine.link = Arc::new(Link::new(&engine.endpoint, &engine.dialer, engine.bearer.clone()));
+            }
+        }
+        link.close(reason);
+        self.replacements.send_replace(());
+    }
+
+    /// Reads the handshake file again, if the settings came from one, and uses its engine from now on if it is another.
+    fn rediscover(&self) -> bool {
+        let Some(config) = self.engine().config.rediscover() else { return false };
+        let address = config.host_port.clone();
+        match Engine::new(config) {
+            Ok(engine) => {
+                let old = std::mem::replace(&mut *self.engine(), engine);
+                self.auth.reset();
+                old.link.close(LinkClosed::Replaced);
+                self.replacements.send_replace(());
+                tracing::info!("the engine's handshake file has changed: connecting to {address}");
+                true
+            }
+            Err(error) => {
+                tracing::warn!("the engine's handshake file has changed and cannot be used: {error}");
+                false
+            }
+        }
+    }
+
+    /// Replaces each link that the monitor finds dead.
+    async fn monitor(self: Arc<Self>) {
+        let mut monitor = Monitor::default();
+        loop {
+            let link = self.link();
+            let silence = tokio::select! {
+                silence = monitor.dead(link.activity(), || self.auth.was_accepted(), || link.probe()) => silence,
+                _ = link.closed() => continue,
+            };
+            tracing::debug!("the connection to the engine is dead: nothing was received for {silence:.1?}");
+            self.replace(&link, LinkClosed::Dead(silence));
+        }
     }
 }
 
 impl Connection {
-    /// Prepares a connection; nothing is sent yet. Fails on settings that cannot be used, such as a certificate file
-    /// that is not there. Must be called inside a tokio runtime, which then drives the connection.
+    /// Prepares a connection; nothing is sent yet. Fails on settings that cannot be used, such as a missing certificate
+    /// file. Must be called inside a tokio runtime, which then drives the connection.
     pub fn new(config: ClientConfig) -> Result<Self, ClientError> {
         if config.tls == Tls::None && !config.is_loopback() {
             tracing::warn!(
@@ -100,59 +162,65 @@ impl Connection {
             );
         }
         if let Some(proxies) = config.proxy() {
-            tracing::info!("connects by a proxy: {proxies}");
+            tracing::info!("connecting through a proxy: {proxies}");
         }
         if let Err(error) = config.check_rest_is_private() {
             tracing::warn!("REST is not used: {error}");
         }
-        let present = Mutex::new(Present::new(config)?);
-        let (renewals, auth, looked) = (watch::Sender::new(()), Arc::default(), Mutex::default());
-        Ok(Self(Arc::new(Inner { present, renewals, auth, looked })))
+        let shared = Arc::new(Shared {
+            engine: Mutex::new(Engine::new(config)?),
+            replacements: watch::Sender::new(()),
+            auth: Arc::default(),
+            last_rediscovery: Mutex::default(),
+        });
+        let _monitor = AbortOnDropHandle::new(tokio::spawn(shared.clone().monitor()));
+        Ok(Self(Arc::new(Inner { shared, _monitor })))
     }
 
-    fn present(&self) -> MutexGuard<'_, Present> {
-        self.0.present.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The settings: those it was made with, or those that the engine's handshake file has had since.
+    /// The current settings: those it was made with, or the later ones of the engine's handshake file.
     pub fn config(&self) -> Arc<ClientConfig> {
-        self.present().config.clone()
+        self.0.shared.engine().config.clone()
     }
 
-    /// The settings, and the TLS configuration by them.
-    pub(in crate::hatchet) fn secured(&self) -> (Arc<ClientConfig>, SharedTls) {
-        let present = self.present();
-        (present.config.clone(), present.tls.clone())
+    /// The current settings, and their TLS configuration.
+    pub(in crate::hatchet) fn config_and_tls(&self) -> (Arc<ClientConfig>, SharedTls) {
+        let engine = self.0.shared.engine();
+        (engine.config.clone(), engine.tls.clone())
     }
 
-    /// How many bytes have arrived on the present connection: where these are more than before, it lives.
+    /// Bytes received on the current link.
     pub(in crate::hatchet) fn bytes_received(&self) -> u64 {
-        self.present().counters.received()
+        self.0.shared.link().activity().received()
     }
 
-    /// Leaves the present connection to what still uses it, and makes a new one for the next call: the way out of a
-    /// link that swallows everything without breaking.
-    pub fn renew(&self) {
-        if !self.moved() {
-            let mut present = self.present();
-            (present.channel, present.counters) = dial(&present.endpoint, &present.dialer);
+    /// Closes the current link, so that its calls fail and the next call makes another one.
+    pub fn replace(&self) {
+        let link = self.0.shared.link();
+        self.0.shared.replace(&link, LinkClosed::Replaced);
+    }
+
+    /// Waits until the current link is replaced. What was sent on it may be lost.
+    pub(in crate::hatchet) fn replaced(&self) -> impl Future<Output = ()> + use<> {
+        let mut replacements = self.0.shared.replacements.subscribe();
+        async move {
+            if replacements.changed().await.is_err() {
+                // The connection is gone, and its calls with it.
+                std::future::pending::<()>().await;
+            }
         }
-        self.0.renewals.send_replace(());
     }
 
-    /// Why a call failed, after what a failure may mean for the connection as a whole: the engine may have moved, and
-    /// its refusal of a token that it took before may pass. Every failed call goes through here.
+    /// Makes the error of a failed call. `call` says what was being done. Every failed call goes through here, since a
+    /// failure may concern the connection as a whole: the engine may have moved, and its refusal of a token that it
+    /// accepted before may be temporary.
     pub(in crate::hatchet) fn call_error(&self, call: &str, status: Status) -> ClientError {
         let error = ClientError::from_status(call, status);
         match error.kind() {
-            ErrorKind::Unauthenticated if self.moved() => {
-                self.0.renewals.send_replace(());
-                ClientError::new(
-                    ErrorKind::AuthGracePeriod,
-                    format!("{call}: the engine has a new token: it is used from now on"),
-                )
-            }
-            ErrorKind::Unauthenticated => self.0.auth.classify_refusal(error),
+            ErrorKind::Unauthenticated if self.0.shared.rediscover() => ClientError::new(
+                ErrorKind::AuthGracePeriod,
+                format!("{call}: the engine has a new token, which is used from now on"),
+            ),
+            ErrorKind::Unauthenticated => self.0.shared.auth.classify_refusal(error),
             ErrorKind::Unreachable => {
                 self.follow_engine();
                 error
@@ -161,99 +229,45 @@ impl Connection {
         }
     }
 
-    /// Follows an engine that was found by its handshake file and has moved since; looks at most every [`LOOK_AGAIN`].
-    /// True where it has moved.
-    pub(in crate::hatchet) fn follow_engine(&self) -> bool {
-        let due = {
-            let mut looked = self.0.looked.lock().unwrap_or_else(PoisonError::into_inner);
-            let due = looked.is_none_or(|at| at.elapsed() >= LOOK_AGAIN);
-            if due {
-                *looked = Some(Instant::now());
+    /// Uses the engine that the handshake file names now, if the settings came from one. Reads the file at most every
+    /// [`REDISCOVERY_INTERVAL`].
+    pub(in crate::hatchet) fn follow_engine(&self) {
+        let is_due = {
+            let mut last = self.0.shared.last_rediscovery.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_due = last.is_none_or(|at| at.elapsed() >= REDISCOVERY_INTERVAL);
+            if is_due {
+                *last = Some(Instant::now());
             }
-            due
+            is_due
         };
-        let moved = due && self.moved();
-        if moved {
-            self.0.renewals.send_replace(());
-        }
-        moved
-    }
-
-    /// Looks at the handshake file again, if that is where the settings came from, and follows what has changed there.
-    fn moved(&self) -> bool {
-        let Some(config) = self.config().rediscover() else { return false };
-        let (address, renewed) = (config.host_port.clone(), Present::new(config));
-        match renewed {
-            Ok(renewed) => {
-                *self.present() = renewed;
-                self.0.auth.reset();
-                tracing::info!("the engine's handshake file has changed: follows it to {address}");
-                true
-            }
-            Err(error) => {
-                tracing::warn!("the engine's handshake file has changed and cannot be followed: {error}");
-                false
-            }
+        if is_due {
+            self.0.shared.rediscover();
         }
     }
 
-    /// Ends when the present connection is left, for calls that are better made again then than waited for.
-    pub fn replaced(&self) -> impl Future<Output = ()> + use<> {
-        let mut renewals = self.0.renewals.subscribe();
-        async move {
-            if renewals.changed().await.is_err() {
-                // The connection is gone as a whole, and its calls with it.
-                std::future::pending::<()>().await;
-            }
-        }
-    }
-
-    /// The answer to a call, unless the connection is left before it comes. `call` says what is being done.
-    pub(in crate::hatchet) async fn unless_left<T>(
-        &self,
-        call: &str,
-        answer: impl Future<Output = Result<Response<T>, Status>>,
-    ) -> Result<T, ClientError> {
-        let left = self.replaced();
-        tokio::select! {
-            answer = answer => answer.map(Response::into_inner).map_err(|status| self.call_error(call, status)),
-            () = left => Err(ClientError::new(ErrorKind::Unreachable, format!("{call}: the connection was given up"))),
-        }
-    }
-
-    /// Makes sure that an engine answers here, by a call that does nothing, unless one has answered before. To be called
-    /// before what must not be done twice: without an engine at the address nothing can have been done, and a failure
-    /// would not tell.
+    /// Makes sure that an engine answers, by a call without effect, unless one has answered before. To be called before a
+    /// call that must not be executed twice: its failure would not tell whether it was executed.
     pub(in crate::hatchet) async fn ensure_reachable(&self, call: &str) -> Result<(), ClientError> {
-        if self.0.auth.was_accepted() {
+        if self.0.shared.auth.was_accepted() {
             return Ok(());
         }
         match self.dispatcher().get_version(GetVersionRequest {}).await {
             Ok(_) => Ok(()),
             Err(status) => match self.call_error(call, status) {
-                // Ancient engines.
+                // Old engines do not have the call.
                 error if error.kind() == ErrorKind::Unsupported => Ok(()),
                 error => Err(error),
             },
         }
     }
 
-    /// A small question that any answer will do for, a refusal too, and what moves on the connection that it goes over.
-    pub(in crate::hatchet) fn question(&self) -> (IoCounters, impl Future<Output = ()> + use<>) {
-        let (transport, _) = self.transport();
-        let counters = transport.counters().clone();
-        let mut stub = DispatcherClient::new(transport);
-        (counters, async move { drop(stub.get_version(GetVersionRequest {}).await) })
-    }
-
     fn transport(&self) -> (Authenticated, Arc<ClientConfig>) {
-        let present = self.present();
-        let (channel, counters, bearer) = (present.channel.clone(), present.counters.clone(), present.bearer.clone());
-        let transport = Authenticated::new(channel, counters, bearer, self.0.auth.clone());
-        (transport, present.config.clone())
+        let shared = &self.0.shared;
+        let engine = shared.engine();
+        (Authenticated::new(engine.link.clone(), shared.auth.clone()), engine.config.clone())
     }
 
-    /// The dispatcher: work, reports, subscriptions.
+    /// The dispatcher service: assignments, reports, subscriptions.
     pub fn dispatcher(&self) -> DispatcherClient<Authenticated> {
         let (transport, config) = self.transport();
         DispatcherClient::new(transport)
@@ -261,7 +275,7 @@ impl Connection {
             .max_encoding_message_size(config.max_send_message)
     }
 
-    /// Registration, details, cancel.
+    /// The admin service: registration of workflows, details of runs, cancellation.
     pub fn admin(&self) -> AdminServiceClient<Authenticated> {
         let (transport, config) = self.transport();
         AdminServiceClient::new(transport)
@@ -269,7 +283,7 @@ impl Connection {
             .max_encoding_message_size(config.max_send_message)
     }
 
-    /// Triggers.
+    /// The workflow service: triggers.
     pub fn workflows(&self) -> WorkflowServiceClient<Authenticated> {
         let (transport, config) = self.transport();
         WorkflowServiceClient::new(transport)
@@ -277,7 +291,7 @@ impl Connection {
             .max_encoding_message_size(config.max_send_message)
     }
 
-    /// Logs and stream chunks.
+    /// The events service: log lines and stream chunks.
     pub fn events(&self) -> EventsServiceClient<Authenticated> {
         let (transport, config) = self.transport();
         EventsServiceClient::new(transport)
@@ -286,36 +300,27 @@ impl Connection {
     }
 }
 
-/// A connection that is made by its first call, and what moves on it.
-fn dial(endpoint: &Endpoint, dialer: &Dialer) -> (Channel, IoCounters) {
-    let counters = IoCounters::default();
-    (endpoint.connect_with_connector_lazy(Connector::new(dialer.clone(), counters.clone())), counters)
-}
-
-/// The channel's settings. TLS is the connector's business, so only the calls' own URIs say `https`.
+/// The settings of the gRPC channel. TLS is the connector's task, so that only the URIs of calls have the scheme `https`.
 fn endpoint(config: &ClientConfig) -> Result<Endpoint, ClientError> {
-    let bad = |e: &dyn std::fmt::Display| {
-        let message = format!("the address `{}` cannot be used: {e}: check HATCHET_CLIENT_HOST_PORT", config.host_port);
-        ClientError::new(ErrorKind::Config, message)
+    let invalid = |e: &dyn std::fmt::Display| {
+        let address = &config.host_port;
+        ClientError::config(format!("the address `{address}` cannot be used: {e}: check HATCHET_CLIENT_HOST_PORT"))
     };
     let scheme = if config.tls == Tls::None { "http" } else { "https" };
-    let origin: Uri = format!("{scheme}://{}", config.host_port).parse().map_err(|e| bad(&e))?;
+    let origin: Uri = format!("{scheme}://{}", config.host_port).parse().map_err(|e| invalid(&e))?;
     let endpoint = Endpoint::from_shared(format!("http://{}", config.host_port))
         .and_then(|endpoint| endpoint.user_agent(USER_AGENT))
-        .map_err(|e| bad(&e))?
+        .map_err(|e| invalid(&e))?
         .origin(origin)
         .connect_timeout(CONNECT_TIMEOUT)
-        .http2_keep_alive_interval(PING_EVERY)
-        .keep_alive_timeout(PING_TIMEOUT)
-        .keep_alive_while_idle(true)
         .http2_max_header_list_size(MAX_HEADERS);
-    Ok(endpoint)
+    Ok(set_keepalive(endpoint))
 }
 
-/// The messages of a call that answers with a stream, the call's own failure among them.
+/// The messages of a call that responds with a stream. A failure of the call is the stream's first item.
 ///
-/// An engine may send its response headers with the first message only, so the call is a part of the stream: whoever
-/// waited for it alone would wait for a message. It is sent when the stream is first polled.
+/// The call is sent when the stream is first polled. An engine may send its response headers with the first message only,
+/// so awaiting the call itself would mean to wait for a message.
 pub(in crate::hatchet) fn response_messages<T: Send + 'static>(
     call: impl Future<Output = Result<Response<Streaming<T>>, Status>> + Send + 'static,
 ) -> BoxStream<'static, Result<T, Status>> {

@@ -8,8 +8,8 @@ pub(in crate::hatchet) mod connection;
 mod diagnose;
 pub(in crate::hatchet) mod dial;
 pub(in crate::hatchet) mod error;
-mod io_counters;
-pub(in crate::hatchet) mod liveness;
+mod link;
+mod liveness;
 pub(in crate::hatchet) mod retry;
 
 pub use authenticated::Authenticated;

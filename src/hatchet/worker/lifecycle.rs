@@ -155,11 +155,10 @@ async fn keep(
 ) -> ClientError {
     let name = registration.name();
     let mut waits = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
-    let mut failures = 0_u32;
     let mut since = Instant::now();
     loop {
         let opened = Instant::now();
-        let wait = match session::run(shared, links, number, intake_closed, failures).await {
+        let wait = match session::run(shared, links, number, intake_closed).await {
             Ended::Closed => std::future::pending().await,
             // A new registration would be given work, since only the old one is paused.
             Ended::Forgotten if links.is_draining() => std::future::pending().await,
@@ -167,7 +166,6 @@ async fn keep(
             Ended::Lost { why, signs } => {
                 tracing::warn!(name, "lost the engine, and tries again: {why}");
                 links.lost(number, Some(why));
-                failures = if signs.heartbeat { 1 } else { failures.saturating_add(1) };
                 // A stream that has brought work is worth having again at once, however short it was.
                 let held = if signs.work { Duration::MAX } else { opened.elapsed() };
                 waits.next_delay_after(if signs.heartbeat { held } else { Duration::ZERO }, STORM)

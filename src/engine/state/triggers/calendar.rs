@@ -9,7 +9,6 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use uuid::Uuid;
 
-use super::metadata;
 use crate::engine::{
     cron::CronRule,
     persistence::{
@@ -17,6 +16,7 @@ use crate::engine::{
         tracked::{ENTRY_BYTES, Stored, Tracked},
     },
     state::{
+        metadata,
         runs::Origin,
         time::{ClockReading, NextDeadline, Timers, Timestamp},
     },
@@ -226,7 +226,7 @@ impl Calendar {
         self.last_wall = self.last_wall.max(now.wall);
         let Some(cron) = self.crons.get_mut_untracked(&id) else { return };
         self.timers.cancel(cron.timer.take());
-        if let Some(next) = cron.rule.next_after(now.wall).filter(|_| cron.enabled) {
+        if let Some(next) = cron.rule.next_after(now.wall.0).map(Timestamp).filter(|_| cron.enabled) {
             cron.timer = Some(self.timers.set(next, CalendarTimer::Cron(id)));
         }
     }

@@ -131,7 +131,7 @@ impl RestClient {
         query: &[(&str, String)],
         body: Option<Value>,
     ) -> Result<(String, Response<Bytes>), ClientError> {
-        let (config, tls) = self.connection.secured();
+        let (config, tls) = self.connection.config_and_tls();
         config.check_rest_is_private()?;
         let url = ServerUrl::parse(config.server_url.as_deref().unwrap_or_default())?;
         let what = format!("{method} {url}{path}");

@@ -3,12 +3,10 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
-use tonic::Request;
 
 use crate::hatchet::{
     client::{
         ClientError, ErrorKind, RunHandle,
-        call_deadline::with_timeout,
         retry::{Backoff, retry, when_temporary},
     },
     wire::{RunStatus, proto::v1},
@@ -52,7 +50,7 @@ impl RunHandle {
         let begun = Instant::now();
         let mut waits = Backoff::new(Duration::from_millis(100), Duration::from_millis(500));
         loop {
-            match retry(when_temporary, || self.look(Request::new(self.question()))).await {
+            match retry(when_temporary, || self.details_once()).await {
                 Err(error) if error.kind() == ErrorKind::NotFound && !self.was_seen() => {
                     if begun.elapsed() >= self.patience() {
                         return Err(self.unknown());
@@ -64,22 +62,14 @@ impl RunHandle {
         }
     }
 
-    /// Asks once, and waits no longer than this without a sign of life.
-    pub(crate) async fn details_within(&self, limit: Duration) -> Result<RunDetails, ClientError> {
-        self.look(with_timeout(limit, self.question())).await
-    }
-
-    fn question(&self) -> v1::GetRunDetailsRequest {
-        v1::GetRunDetailsRequest { external_id: self.id().to_string() }
-    }
-
-    async fn look(&self, request: Request<v1::GetRunDetailsRequest>) -> Result<RunDetails, ClientError> {
+    /// Asks once.
+    pub(in crate::hatchet) async fn details_once(&self) -> Result<RunDetails, ClientError> {
+        let request = v1::GetRunDetailsRequest { external_id: self.id().to_string() };
         let connection = self.client().connection();
-        let mut stub = connection.admin();
-        let answer =
-            connection.unless_left(&format!("ask for run {}", self.id()), stub.get_run_details(request)).await?;
+        let answer = connection.admin().get_run_details(request).await;
+        let answer = answer.map_err(|status| connection.call_error(&format!("ask for run {}", self.id()), status))?;
         self.saw();
-        Ok(details(answer))
+        Ok(details(answer.into_inner()))
     }
 }
 

@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep_until};
 use super::{
     RunDetails, RunOutcome,
     subscription::Subscription,
-    wait::{LONGEST_POLL_TIMEOUT, POLL_TIMEOUT, SILENCE_PATIENCE, given_up},
+    wait::{SILENCE_PATIENCE, given_up},
 };
 use crate::hatchet::{
     client::{Client, ClientError, ErrorKind, RunHandle},
@@ -68,8 +68,6 @@ struct Waiting {
     /// The subscription told of its end.
     ended: bool,
     unknown_since: Option<Instant>,
-    /// Of its next poll.
-    limit: Duration,
 }
 
 type Poll = std::pin::Pin<Box<dyn Future<Output = (RunId, Result<RunDetails, ClientError>)> + Send>>;
@@ -140,7 +138,6 @@ impl Outcomes {
                 poll_at: now + FIRST_POLL,
                 ended: false,
                 unknown_since: None,
-                limit: POLL_TIMEOUT,
             },
         );
         self.subscription.add(run);
@@ -224,10 +221,10 @@ impl Outcomes {
         let Some(run) = self.doubtful.pop_front().or_else(|| self.queue.pop_front_if(due)) else { return };
         let Some(waiting) = self.waiting.get_mut(&run) else { return };
         waiting.poll_at = now + NEXT_POLL;
-        let (run_handle, limit) = (waiting.run.clone(), waiting.limit);
+        let run_handle = waiting.run.clone();
         let talks = self.doubtful.is_empty() && self.told.elapsed() < QUIET;
         self.next_poll = now + if talks { SLOW } else { FAST } + self.penalty;
-        self.polls.push(Box::pin(async move { (run, run_handle.details_within(limit).await) }));
+        self.polls.push(Box::pin(async move { (run, run_handle.details_once().await) }));
     }
 
     fn answered(&mut self, run: RunId, answer: Result<RunDetails, ClientError>) {
@@ -257,9 +254,6 @@ impl Outcomes {
                 }
             }
             Err(error) if error.is_temporary() => {
-                if error.kind() == ErrorKind::TimedOut {
-                    waiting.limit = (waiting.limit * 2).min(LONGEST_POLL_TIMEOUT);
-                }
                 if error.kind() == ErrorKind::Exhausted {
                     self.penalty = (self.penalty * 2).clamp(FAST, SLOWEST);
                     self.heard();

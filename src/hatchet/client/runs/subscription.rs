@@ -1,11 +1,11 @@
-//! One stream that tells of the ends of any number of runs, opened again whenever it breaks or falls silent.
+//! One stream that tells of the ends of any number of runs, opened again whenever it breaks.
 
 use std::{
     collections::{HashSet, VecDeque},
     time::Duration,
 };
 
-use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::BoxStream};
+use futures_util::{StreamExt as _, stream::BoxStream};
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep_until},
@@ -13,7 +13,7 @@ use tokio::{
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::hatchet::{
-    client::{ClientError, Connection, connection::response_messages, pulse::Pulse, retry::Backoff},
+    client::{ClientError, Connection, connection::response_messages, retry::Backoff},
     wire::{
         RunId,
         proto::{SubscribeToWorkflowRunsRequest, WorkflowRunEvent},
@@ -33,7 +33,6 @@ pub(super) struct Subscription {
     open: HashSet<RunId>,
     to_ask: VecDeque<RunId>,
     session: Option<Session>,
-    pulse: Pulse,
     open_at: Option<Instant>,
     waits: Backoff,
     trouble: Option<ClientError>,
@@ -42,20 +41,12 @@ pub(super) struct Subscription {
 struct Session {
     ask: mpsc::Sender<SubscribeToWorkflowRunsRequest>,
     answers: BoxStream<'static, Result<WorkflowRunEvent, tonic::Status>>,
-    /// Ends when the connection that it was opened on is left.
-    given_up: BoxFuture<'static, ()>,
 }
 
 impl Subscription {
     pub(super) fn new(connection: Connection) -> Self {
-        let asked = connection.clone();
-        let pulse = Pulse::new(move || {
-            let (traffic, answer) = asked.question();
-            (traffic, answer.boxed())
-        });
         Self {
             connection,
-            pulse,
             open: HashSet::new(),
             to_ask: VecDeque::new(),
             session: None,
@@ -93,7 +84,6 @@ impl Subscription {
             if let Some(at) = self.open_at {
                 sleep_until(at).await;
                 self.open_at = None;
-                self.pulse.lives();
             }
             let session = self.session.get_or_insert_with(|| {
                 self.to_ask = self.open.iter().copied().collect();
@@ -113,19 +103,10 @@ impl Subscription {
                     (Ok(_), None) => Moved::Asked,
                     (Err(_), _) => Moved::Told(Ok(None)),
                 },
-                () = &mut session.given_up => Moved::GivenUp,
-                () = self.pulse.stops() => Moved::Silent,
             };
             match moved {
                 Moved::Asked => {}
-                Moved::GivenUp => self.session = None,
-                Moved::Silent => {
-                    tracing::debug!("the connection to the engine is silent: makes another one");
-                    // The session ends with it.
-                    self.connection.renew();
-                }
                 Moved::Told(Ok(Some(event))) => {
-                    self.pulse.lives();
                     self.waits.reset();
                     self.trouble = None;
                     if let Ok(run) = event.workflow_run_id.parse()
@@ -160,19 +141,14 @@ enum Moved {
     Asked,
     /// An event, the stream's end, or what broke it.
     Told(Result<Option<WorkflowRunEvent>, tonic::Status>),
-    /// The connection was left.
-    GivenUp,
-    /// The engine does not answer any more.
-    Silent,
 }
 
 impl Session {
     fn open(connection: &Connection) -> Self {
-        let given_up = connection.replaced().boxed();
         let (ask, asked) = mpsc::channel(ASKING);
         let mut stub = connection.dispatcher();
         let answers =
             response_messages(async move { stub.subscribe_to_workflow_runs(ReceiverStream::new(asked)).await });
-        Self { ask, answers, given_up }
+        Self { ask, answers }
     }
 }

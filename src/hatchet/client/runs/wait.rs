@@ -18,10 +18,6 @@ use crate::hatchet::{
 /// The poll starts here and slows down to [`POLL_SLOWEST`].
 pub(super) const POLL_FIRST: Duration = Duration::from_millis(250);
 pub(super) const POLL_SLOWEST: Duration = Duration::from_secs(5);
-/// A poll without a sign of life for this long is given up and made again, with twice the time up to the second: a slow
-/// engine is not a dead one.
-pub(super) const POLL_TIMEOUT: Duration = Duration::from_secs(5);
-pub(super) const LONGEST_POLL_TIMEOUT: Duration = Duration::from_secs(30);
 /// Without an answer of use for this long, a wait ends, be it for one run or for many.
 pub(super) const SILENCE_PATIENCE: Duration = Duration::from_secs(300);
 
@@ -147,7 +143,6 @@ impl RunHandle {
         let results = self.client().results();
         let mut waits = Backoff::new(first, POLL_SLOWEST);
         let (mut unknown_since, mut heard) = (None, Instant::now());
-        let mut limit = POLL_TIMEOUT;
         let connection = self.client().connection();
         if pace == Pace::Unsure {
             results.quiet(&mut waits, connection.replaced()).await;
@@ -155,8 +150,7 @@ impl RunHandle {
         loop {
             let left = connection.replaced();
             let permit = results.poll_permit().await;
-            let arrived = connection.bytes_received();
-            let answer = self.details_within(limit).await;
+            let answer = self.details_once().await;
             drop(permit);
             match answer {
                 Ok(details) => {
@@ -173,13 +167,6 @@ impl RunHandle {
                     waits.reset();
                 }
                 Err(error) if error.is_temporary() => {
-                    if error.kind() == ErrorKind::TimedOut {
-                        limit = (limit * 2).min(LONGEST_POLL_TIMEOUT);
-                        // It may be dead and look alive.
-                        if connection.bytes_received() == arrived {
-                            connection.renew();
-                        }
-                    }
                     if error.kind() == ErrorKind::Exhausted {
                         heard = Instant::now();
                     }
@@ -202,7 +189,7 @@ impl RunHandle {
 pub(super) fn given_up(error: ClientError) -> ClientError {
     let is_silence = match error.kind() {
         ErrorKind::TimedOut => true,
-        ErrorKind::Unreachable => error.status().is_none_or(|status| std::error::Error::source(status).is_some()),
+        ErrorKind::Unreachable => error.is_from_connection(),
         _ => false,
     };
     if !is_silence {

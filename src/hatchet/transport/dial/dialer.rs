@@ -17,7 +17,7 @@ use super::{
     super::{
         config::Route,
         error::ClientError,
-        io_counters::{CountedStream, IoCounters},
+        liveness::{Activity, CountedStream},
     },
     error::ConnectError,
     tcp, tunnel,
@@ -76,8 +76,8 @@ impl Dialer {
     }
 
     /// Makes a new connection, whose bytes are counted below TLS.
-    pub(in crate::hatchet::transport) async fn dial(&self, counters: &IoCounters) -> Result<Stream, ConnectError> {
-        let stream = counters.count(open(&self.route).await?);
+    pub(in crate::hatchet::transport) async fn dial(&self, activity: &Activity) -> Result<Stream, ConnectError> {
+        let stream = activity.count(open(&self.route).await?);
         let Some((connector, name)) = &self.tls else { return Ok(Either::Left(stream)) };
         let stream = connector.connect(name.clone(), stream).await.map_err(ConnectError::Tls)?;
         if self.protocol == Protocol::Http2 && stream.get_ref().1.alpn_protocol() != Some(b"h2") {
@@ -87,16 +87,16 @@ impl Dialer {
     }
 }
 
-/// Makes the connections of a gRPC channel, and counts their bytes together.
+/// Makes the connections of a gRPC channel, and records their activity.
 #[derive(Clone)]
 pub(in crate::hatchet::transport) struct Connector {
     dialer: Dialer,
-    counters: IoCounters,
+    activity: Activity,
 }
 
 impl Connector {
-    pub(in crate::hatchet::transport) fn new(dialer: Dialer, counters: IoCounters) -> Self {
-        Self { dialer, counters }
+    pub(in crate::hatchet::transport) fn new(dialer: Dialer, activity: Activity) -> Self {
+        Self { dialer, activity }
     }
 }
 
@@ -110,7 +110,13 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, _: Uri) -> Self::Future {
-        let Self { dialer, counters } = self.clone();
-        async move { dialer.dial(&counters).await.map(TokioIo::new) }.boxed()
+        let Self { dialer, activity } = self.clone();
+        async move {
+            activity.dialing();
+            let stream = dialer.dial(&activity).await?;
+            activity.connected();
+            Ok(TokioIo::new(stream))
+        }
+        .boxed()
     }
 }

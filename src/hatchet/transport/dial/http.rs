@@ -10,7 +10,7 @@ use hyper_util::rt::TokioIo;
 use tokio::{pin, time::timeout};
 use tonic::codegen::http::{Request, Response};
 
-use super::{super::io_counters::IoCounters, dialer::Dialer, error::ConnectError};
+use super::{super::liveness::Activity, dialer::Dialer, error::ConnectError};
 
 /// Limit from the connection's first packet to the response's last byte.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -44,7 +44,7 @@ async fn exchange_without_timeout(
     request: Request<Full<Bytes>>,
 ) -> Result<Response<Bytes>, HttpError> {
     let broken = |e: hyper::Error| HttpError::Broken(Box::new(e));
-    let stream = dialer.dial(&IoCounters::default()).await?;
+    let stream = dialer.dial(&Activity::default()).await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
     let exchange = async move {
         let (head, body) = sender.send_request(request).await.map_err(broken)?.into_parts();

@@ -25,9 +25,8 @@ use crate::hatchet::{
 /// do it: the engine's clock checks about once a second, and the deadline may have been extended there.
 const TIMEOUT_MARGIN: Duration = Duration::from_secs(5);
 
-/// Before such a timeout is reported the engine is asked where the run stands. Without a sign of life for this long it is
-/// asked again.
-const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
+/// Before such a timeout is reported the engine is asked for the run's status, again at most this long after a failure.
+const LONGEST_LOOK_DELAY: Duration = Duration::from_secs(5);
 
 /// STARTED, which carries its own time, waits this long for the body's end: of a body that is quicker, both reports
 /// leave in one packet, which saves a wake-up of each side. Far below what anybody watching a run can see.
@@ -240,9 +239,9 @@ async fn supervise(
 async fn overdue(shared: &Shared, assignment: &Assignment, limit: Duration) -> Option<Outcome> {
     let run = shared.client.run(assignment.key.0);
     let give_up = Instant::now() + report::OUTCOME_PATIENCE;
-    let mut waits = Backoff::new(Duration::from_millis(50), LOOK_TIMEOUT);
+    let mut waits = Backoff::new(Duration::from_millis(50), LONGEST_LOOK_DELAY);
     loop {
-        match run.details_within(LOOK_TIMEOUT).await {
+        match run.details_once().await {
             Ok(details) if details.done => return None,
             Err(error) if error.kind() == ErrorKind::TooLarge => return None,
             Err(error) if error.is_temporary() && Instant::now() < give_up => sleep(waits.next_delay()).await,

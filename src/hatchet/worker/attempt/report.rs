@@ -17,7 +17,7 @@ use crate::hatchet::{
     worker::health::{OnItsWay, Stats},
 };
 
-/// A call without a sign of life for this long is made again.
+/// A call without a response for this long is made again.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// An outcome is offered this long. An engine that was away longer has given the attempt to another worker (30 s after
 /// the last heartbeat), and restarts of a real one were seen to take a minute.
@@ -245,11 +245,11 @@ async fn emit(client: Client, assignment: &Assignment, emission: Emission, index
     }
 }
 
-/// A call whose answer says no more than that it was taken. When the link gives its connection up the call has no answer
-/// to wait for either. Calls come boxed: each is some kilobytes, and would be copied at every step on the way to its poll.
+/// A call whose response has no content. Calls come boxed: each is some kilobytes, and would be copied at every step on
+/// the way to its poll.
 async fn taken<T>(
     client: &Client,
     call: Pin<Box<impl Future<Output = Result<tonic::Response<T>, tonic::Status>>>>,
 ) -> Result<(), ClientError> {
-    client.connection().unless_left("report on a run", call).await.map(drop)
+    call.await.map(drop).map_err(|status| client.connection().call_error("report on a run", status))
 }

@@ -1,8 +1,8 @@
 //! One stream of assignments with its heartbeats. The end of either is the end of both: no half-alive worker.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use futures_util::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
@@ -15,17 +15,11 @@ use crate::hatchet::{
 
 /// The official SDKs' interval; an engine stops assigning 5 s after the last one.
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(4);
-/// Without a sign of life. Shorter than the interval, so that a link that swallows everything is noticed within 7 s.
-const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(3);
-/// Where there are other signs of life: a slow engine, or an answer behind a large message. After as long without a
-/// heartbeat an engine gives the worker's attempts to another.
-const UNANSWERED: Duration = Duration::from_secs(30);
+/// A heartbeat whose response takes longer ends the session: after as long without one an engine gives the worker's
+/// attempts to another. Shorter outages of the connection are noticed by its liveness monitor, which ends the stream.
+const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(30);
 /// As many are sent within that time: the next one goes out whether the last was answered or not.
 const HEARTBEATS: usize = 8;
-/// The first heartbeat of a session after a loss has this long: where the link swallows everything, the next try should
-/// not be far off when it heals. An engine that is merely slow gets the full time after so many tries in a row.
-const FIRST_HEARTBEAT_TIMEOUT: Duration = Duration::from_millis(1_500);
-const HASTY_TRIES: u32 = 15;
 /// A heartbeat may overtake its stream's opening, and is then refused. So long after the opening that means nothing.
 const OPENING_GRACE: Duration = Duration::from_secs(2);
 /// A message over the limit would break the stream, with all that comes after it, and come again on the next one. So more
@@ -54,18 +48,14 @@ pub(in crate::hatchet::worker) struct Signs {
     pub(in crate::hatchet::worker) work: bool,
 }
 
-/// Listens and heartbeats for the registration of this number; `failures` sessions of it in a row have shown no life.
+/// Listens and heartbeats for the registration of this number.
 pub(in crate::hatchet::worker) async fn run(
     shared: &Arc<Shared>,
     links: &Links,
     number: usize,
     intake_closed: &CancellationToken,
-    failures: u32,
 ) -> Ended {
     let worker = links.id(number);
-    // Heartbeats go over the present connection. If another registration gives that up, this stream stays behind on the
-    // old one, and heartbeats would say nothing of it any more.
-    let mut left = pin!(shared.client.connection().replaced());
     let limit = shared.client.config().max_recv_message.saturating_mul(4).max(LARGEST_READ);
     let mut stub = shared.client.connection().dispatcher().max_decoding_message_size(limit);
     let request = proto::WorkerListenRequest { worker_id: worker.to_string() };
@@ -74,7 +64,6 @@ pub(in crate::hatchet::worker) async fn run(
     let mut ticks = interval(HEARTBEAT_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut beats = FuturesUnordered::new();
-    let mut answered = opened;
     let mut signs = Signs::default();
     let mut was_full = false;
     loop {
@@ -99,15 +88,11 @@ pub(in crate::hatchet::worker) async fn run(
             },
             due = ticks.tick(), if beats.len() < HEARTBEATS => {
                 shared.stats.heartbeat_delay.add(due.elapsed());
-                let hasty = !signs.heartbeat && (1..=HASTY_TRIES).contains(&failures);
-                let limit = if hasty { FIRST_HEARTBEAT_TIMEOUT } else { HEARTBEAT_TIMEOUT };
-                let (sent, arrived) = (Instant::now(), shared.client.connection().bytes_received());
-                beats.push(heartbeat(shared, worker, limit).map(move |answer| (sent, arrived, answer)));
+                beats.push(heartbeat(shared, worker));
             }
-            Some((sent, arrived, answer)) = beats.next() => {
+            Some(answer) = beats.next() => {
                 match answer {
                     Ok(()) => {
-                        answered = answered.max(sent);
                         if !signs.heartbeat {
                             signs.heartbeat = true;
                             links.listens(number);
@@ -116,34 +101,26 @@ pub(in crate::hatchet::worker) async fn run(
                     Err(error) if error.kind() == ErrorKind::StreamNotActive && opened.elapsed() < OPENING_GRACE => {
                         ticks.reset_after(SOON);
                     }
-                    Err(error)
-                        if error.kind() == ErrorKind::TimedOut
-                            && shared.client.connection().bytes_received() != arrived
-                            && answered.elapsed() < UNANSWERED =>
-                    {
-                        tracing::debug!(%error, "a heartbeat was not answered, and the engine lives");
-                    }
                     Err(error) => {
                         shared.stats.heartbeat_failures.add(1);
-                        // What does not answer may be a dead connection that looks alive.
-                        if error.is_temporary() {
-                            shared.client.connection().renew();
+                        // A component between may refuse heartbeats. If the connection broke it was replaced already.
+                        if error.is_temporary() && !error.is_from_connection() {
+                            shared.client.connection().replace();
                         }
                         return end(error, signs);
                     }
                 }
             }
-            () = &mut left => return Ended::Lost { why: "the connection was given up".to_owned(), signs },
             () = intake_closed.cancelled() => return Ended::Closed,
         }
     }
 }
 
-async fn heartbeat(shared: &Arc<Shared>, worker: WorkerId, limit: Duration) -> Result<(), ClientError> {
+async fn heartbeat(shared: &Arc<Shared>, worker: WorkerId) -> Result<(), ClientError> {
     let request = proto::HeartbeatRequest { worker_id: worker.to_string(), heartbeat_at: Some(timestamp_now()) };
     let mut stub = shared.client.connection().dispatcher();
     let sent = Instant::now();
-    match stub.heartbeat(with_timeout(limit, request)).await {
+    match stub.heartbeat(with_timeout(HEARTBEAT_TIMEOUT, request)).await {
         Ok(_) => {
             shared.stats.heartbeats.add(1);
             shared.stats.heartbeat_answer.add(sent.elapsed());

@@ -1,0 +1,173 @@
+//! What happens on a connection: its phase, the bytes that pass, and the calls that wait for a response.
+//!
+//! Bytes are counted on the socket, below TLS and HTTP/2. So they show whether the peer is alive and whether the link is
+//! busy, whichever call they belong to.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::watch,
+    time::Instant,
+};
+use tokio_util::io::{InspectReader, InspectWriter};
+
+/// The activity of one connection. Clones share it.
+#[derive(Clone)]
+pub(in crate::hatchet::transport) struct Activity(Arc<Inner>);
+
+struct Inner {
+    created: Instant,
+    received: AtomicU64,
+    sent: AtomicU64,
+    /// `sent` when the last byte was received.
+    sent_before: AtomicU64,
+    /// Microseconds from `created` to the last received byte.
+    last_received: AtomicU64,
+    /// Whether the next byte ends [`Phase::Silent`]. Spares each later byte a look at `phase`.
+    is_silent: AtomicBool,
+    phase: watch::Sender<Phase>,
+    calls: watch::Sender<Calls>,
+}
+
+/// Phase of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Not connected yet, or reconnecting.
+    Dialing,
+    /// Connected at this time, and nothing was received since. An HTTP/2 peer sends its settings at once.
+    Silent(Instant),
+    /// The peer has sent something.
+    Receiving,
+}
+
+/// Calls and streams that wait for a response or its end.
+#[derive(Debug, Clone, Copy)]
+struct Calls {
+    outstanding: usize,
+    /// When `outstanding` was last 0.
+    since: Instant,
+}
+
+impl Default for Activity {
+    fn default() -> Self {
+        let now = Instant::now();
+        Self(Arc::new(Inner {
+            created: now,
+            received: AtomicU64::default(),
+            sent: AtomicU64::default(),
+            sent_before: AtomicU64::default(),
+            last_received: AtomicU64::default(),
+            is_silent: AtomicBool::default(),
+            phase: watch::Sender::new(Phase::Dialing),
+            calls: watch::Sender::new(Calls { outstanding: 0, since: now }),
+        }))
+    }
+}
+
+impl Activity {
+    /// Records that a connection is being made.
+    pub(in crate::hatchet::transport) fn dialing(&self) {
+        self.0.is_silent.store(false, Ordering::Relaxed);
+        self.0.phase.send_replace(Phase::Dialing);
+    }
+
+    /// Records that a connection was made.
+    pub(in crate::hatchet::transport) fn connected(&self) {
+        self.0.phase.send_replace(Phase::Silent(Instant::now()));
+        self.0.is_silent.store(true, Ordering::Relaxed);
+    }
+
+    /// Bytes received. Only the peer can have sent them.
+    pub(in crate::hatchet::transport) fn received(&self) -> u64 {
+        self.0.received.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that the operating system has accepted for sending since the last byte was received. They may still be on
+    /// their way.
+    pub(super) fn sent_since_received(&self) -> u64 {
+        self.0.sent.load(Ordering::Relaxed).saturating_sub(self.0.sent_before.load(Ordering::Relaxed))
+    }
+
+    /// When the last byte was received. The time of creation if none was.
+    pub(super) fn last_received(&self) -> Instant {
+        self.0.created + Duration::from_micros(self.0.last_received.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn add_received(&self, bytes: usize) {
+        let since_created = u64::try_from(self.0.created.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.0.last_received.store(since_created, Ordering::Relaxed);
+        self.0.sent_before.store(self.0.sent.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.0.received.fetch_add(bytes as u64, Ordering::Relaxed);
+        if bytes > 0 && self.0.is_silent.swap(false, Ordering::Relaxed) {
+            self.0.phase.send_replace(Phase::Receiving);
+        }
+    }
+
+    pub(super) fn add_sent(&self, bytes: usize) {
+        self.0.sent.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// The phase.
+    pub(super) fn phase(&self) -> Phase {
+        *self.0.phase.borrow()
+    }
+
+    /// Waits until the phase is not this one.
+    pub(super) async fn phase_ends(&self, phase: Phase) {
+        // Fails only if the sender is dropped, which `self` holds.
+        let _ = self.0.phase.subscribe().wait_for(|now| *now != phase).await;
+    }
+
+    /// Waits until a call is outstanding, and returns since when there always was one.
+    pub(super) async fn busy_since(&self) -> Instant {
+        let mut calls = self.0.calls.subscribe();
+        // As above.
+        calls.wait_for(|calls| calls.outstanding > 0).await.map_or_else(|_| Instant::now(), |calls| calls.since)
+    }
+
+    /// Whether a call is outstanding.
+    pub(super) fn is_busy(&self) -> bool {
+        self.0.calls.borrow().outstanding > 0
+    }
+
+    /// Records a call, which is outstanding until the result is dropped.
+    pub(in crate::hatchet::transport) fn begin_call(&self) -> OutstandingCall {
+        self.0.calls.send_modify(|calls| {
+            if calls.outstanding == 0 {
+                calls.since = Instant::now();
+            }
+            calls.outstanding += 1;
+        });
+        OutstandingCall(self.clone())
+    }
+
+    /// Counts the bytes of a stream from now on.
+    pub(in crate::hatchet::transport) fn count<T: AsyncRead + AsyncWrite>(&self, stream: T) -> CountedStream<T> {
+        let (reads, writes) = (self.clone(), self.clone());
+        let on_read: Observer = Box::new(move |bytes| reads.add_received(bytes.len()));
+        let on_write: Observer = Box::new(move |bytes| writes.add_sent(bytes.len()));
+        InspectReader::new(InspectWriter::new(stream, on_write), on_read)
+    }
+}
+
+/// A call that waits for a response or for its end.
+pub(in crate::hatchet::transport) struct OutstandingCall(Activity);
+
+impl Drop for OutstandingCall {
+    fn drop(&mut self) {
+        self.0.0.calls.send_modify(|calls| calls.outstanding -= 1);
+    }
+}
+
+/// A stream whose bytes are counted.
+pub(in crate::hatchet::transport) type CountedStream<T> = InspectReader<InspectWriter<T, Observer>, Observer>;
+
+/// Is called with all bytes that pass.
+type Observer = Box<dyn FnMut(&[u8]) + Send>;

@@ -1,0 +1,37 @@
+//! Detection of dead connections, for all calls and streams at once.
+//!
+//! This is the only place that decides whether a connection is alive. Calls have a deadline and nothing else; streams
+//! have not even that. When their connection is dead, all of them fail at once with
+//! [`ErrorKind::Unreachable`](super::ErrorKind::Unreachable), and the next call dials anew.
+//!
+//! A connection is dead when its peer does not send a byte although it has to. There are two such situations:
+//!
+//! | situation | question to the peer | dead after |
+//! |---|---|---|
+//! | no call is outstanding | HTTP/2 PING every 10 s ([`set_keepalive`]) | 20 s |
+//! | a call or stream is outstanding | a cheap call after 1 s of silence ([`Monitor`]) | 1.75 s |
+//!
+//! PING alone would be too slow: a real engine closes a connection that pings more often than every 5 s. Calls are not
+//! subject to that rule. The PING is still needed, so that an idle connection that died is not used for the next call.
+
+mod activity;
+mod monitor;
+
+use std::time::Duration;
+
+use tonic::transport::Endpoint;
+
+pub(super) use self::{
+    activity::{Activity, CountedStream, OutstandingCall},
+    monitor::Monitor,
+};
+
+/// Interval of PINGs on a connection that receives nothing, as in the official SDKs.
+const PING_INTERVAL: Duration = Duration::from_secs(10);
+/// Time limit for the response to a PING.
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Makes the transport close connections whose PINGs are not answered.
+pub(super) fn set_keepalive(endpoint: Endpoint) -> Endpoint {
+    endpoint.http2_keep_alive_interval(PING_INTERVAL).keep_alive_timeout(PING_TIMEOUT).keep_alive_while_idle(true)
+}

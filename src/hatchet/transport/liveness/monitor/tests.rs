@@ -1,0 +1,233 @@
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
+
+use futures_util::FutureExt as _;
+use tokio::time::{advance, sleep};
+
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A connection to a peer that answers probes.
+struct Peer {
+    activity: Activity,
+    monitor: Monitor,
+    probes: Arc<AtomicU64>,
+    /// Milliseconds that the answer to a probe takes; [`u64::MAX`] for a dead peer.
+    answers_after: Arc<AtomicU64>,
+    has_answered: Arc<AtomicBool>,
+}
+
+impl Peer {
+    /// Connected, with its first bytes received.
+    fn new(answers_after: u64) -> Self {
+        let peer = Self {
+            activity: Activity::default(),
+            monitor: Monitor::default(),
+            probes: Arc::default(),
+            answers_after: Arc::new(AtomicU64::new(answers_after)),
+            has_answered: Arc::new(AtomicBool::new(true)),
+        };
+        peer.activity.connected();
+        peer.activity.add_received(27);
+        peer
+    }
+
+    fn die(&self) {
+        self.answers_after.store(u64::MAX, Ordering::Relaxed);
+    }
+
+    /// Returns when the monitor says that the connection is dead, with the time since the last byte.
+    async fn dead(&mut self) -> Duration {
+        let (activity, probes, answers_after) =
+            (self.activity.clone(), self.probes.clone(), self.answers_after.clone());
+        let has_answered = self.has_answered.clone();
+        let probe = move || {
+            probes.fetch_add(1, Ordering::Relaxed);
+            activity.add_sent(250);
+            let (activity, takes) = (activity.clone(), answers_after.load(Ordering::Relaxed));
+            async move {
+                sleep(Duration::from_millis(takes)).await;
+                activity.add_received(30);
+            }
+            .boxed()
+        };
+        self.monitor.dead(&self.activity, || has_answered.load(Ordering::Relaxed), probe).await
+    }
+
+    async fn lives_for(&mut self, time: Duration) {
+        assert!(timeout(time, self.dead()).await.is_err(), "it is alive");
+    }
+
+    fn take_probes(&self) -> u64 {
+        self.probes.swap(0, Ordering::Relaxed)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn dead_connection_is_detected_within_two_seconds() {
+    for lived in [Duration::ZERO, SECOND / 3, SECOND * 5, SECOND * 600] {
+        let mut peer = Peer::new(5);
+        let _call = peer.activity.begin_call();
+        peer.lives_for(lived).await;
+        peer.die();
+        let last_byte = peer.activity.last_received();
+        peer.dead().await;
+        assert!(last_byte.elapsed() <= PROBE_AFTER + MIN_PROBE_TIMEOUT, "{lived:?}: {:?}", last_byte.elapsed());
+    }
+    assert!(PROBE_AFTER + MIN_PROBE_TIMEOUT < SECOND * 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn silent_connection_is_probed_once_a_second() {
+    let mut peer = Peer::new(5);
+    let _call = peer.activity.begin_call();
+    peer.lives_for(SECOND * 60).await;
+    assert!((58..=60).contains(&peer.take_probes()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn idle_connection_is_not_probed() {
+    let mut peer = Peer::new(u64::MAX);
+    peer.lives_for(SECOND * 60).await;
+    drop(peer.activity.begin_call());
+    peer.lives_for(SECOND * 60).await;
+    assert_eq!(peer.take_probes(), 0);
+    let _call = peer.activity.begin_call();
+    let begun = Instant::now();
+    peer.dead().await;
+    assert!(begun.elapsed() < SECOND * 2, "silence counts from the call");
+}
+
+#[tokio::test(start_paused = true)]
+async fn received_bytes_replace_probes() {
+    let mut peer = Peer::new(u64::MAX);
+    let _call = peer.activity.begin_call();
+    let activity = peer.activity.clone();
+    let large_response = async {
+        for _ in 0..600 {
+            sleep(SECOND / 10).await;
+            activity.add_received(25_000);
+        }
+    };
+    tokio::select! {
+        _ = peer.dead() => panic!("it is alive"),
+        () = large_response => {}
+    }
+    assert_eq!(peer.take_probes(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn slow_engine_is_given_more_time() {
+    let mut peer = Peer::new(2_000);
+    let _call = peer.activity.begin_call();
+    peer.dead().await;
+    peer.dead().await;
+    peer.lives_for(SECOND * 600).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn upload_is_given_the_time_of_a_slow_link() {
+    let mut peer = Peer::new(u64::MAX);
+    let _call = peer.activity.begin_call();
+    let activity = peer.activity.clone();
+    let upload = async {
+        for _ in 0..10 {
+            // As much as flow control lets through, and then nothing until the peer has read half of it.
+            activity.add_sent(1_000_000);
+            sleep(SECOND * 2 + SECOND / 2).await;
+            activity.add_received(13);
+        }
+    };
+    tokio::select! {
+        _ = peer.dead() => panic!("it is alive"),
+        () = upload => {}
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn upload_on_dead_connection_ends() {
+    let mut peer = Peer::new(u64::MAX);
+    let _call = peer.activity.begin_call();
+    let (activity, begun) = (peer.activity.clone(), Instant::now());
+    let upload = async {
+        // Until the buffer is full.
+        for _ in 0..10 {
+            sleep(SECOND / 10).await;
+            activity.add_sent(100_000);
+        }
+        std::future::pending().await
+    };
+    tokio::select! {
+        _ = peer.dead() => {}
+        () = upload => unreachable!(),
+    }
+    assert!(begun.elapsed() < SECOND * 6, "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn new_connection_without_first_byte_is_dead_soon() {
+    let mut peer = Peer::new(u64::MAX);
+    let _call = peer.activity.begin_call();
+    peer.activity.dialing();
+    peer.lives_for(SECOND * 60).await;
+    for number in 0..SHORT_ATTEMPTS + 2 {
+        peer.activity.connected();
+        let begun = Instant::now();
+        peer.dead().await;
+        let expected = if number < SHORT_ATTEMPTS { FIRST_BYTE_TIMEOUT } else { MAX_PROBE_TIMEOUT };
+        assert!((expected..expected + SECOND / 100).contains(&begun.elapsed()), "{number}: {:?}", begun.elapsed());
+    }
+    assert_eq!(peer.take_probes(), 0);
+    peer.activity.connected();
+    peer.activity.add_received(27);
+    peer.dead().await;
+    assert_eq!(peer.monitor.silent_connections, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn engine_that_never_answered_is_not_judged() {
+    let mut peer = Peer::new(u64::MAX);
+    peer.has_answered.store(false, Ordering::Relaxed);
+    let _call = peer.activity.begin_call();
+    peer.lives_for(SECOND * 60).await;
+    peer.activity.connected();
+    peer.lives_for(SECOND * 60).await;
+    assert_eq!(peer.take_probes(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn failing_probes_are_spaced() {
+    let mut peer = Peer::new(5);
+    let _call = peer.activity.begin_call();
+    let activity = peer.activity.clone();
+    let probes = AtomicU64::new(0);
+    let fails_at_once = || {
+        probes.fetch_add(1, Ordering::Relaxed);
+        std::future::ready(()).boxed()
+    };
+    assert!(timeout(SECOND * 10, peer.monitor.dead(&activity, || true, fails_at_once)).await.is_err());
+    assert!((9..=10).contains(&probes.into_inner()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn suspended_monitor_measures_again() {
+    let mut peer = Peer::new(u64::MAX);
+    let _call = peer.activity.begin_call();
+    peer.lives_for(PROBE_AFTER).await;
+    let activity = peer.activity.clone();
+    let suspension = async {
+        sleep(MIN_PROBE_TIMEOUT / 2).await;
+        // Time that passes without a chance for the monitor to run.
+        advance(SECOND * 30).await;
+        sleep(MIN_PROBE_TIMEOUT / 2).await;
+        activity.add_received(30);
+        sleep(PROBE_AFTER).await;
+    };
+    tokio::select! {
+        _ = peer.dead() => panic!("the monitor was suspended, not the peer"),
+        () = suspension => {}
+    }
+}
