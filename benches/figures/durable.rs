@@ -5,7 +5,7 @@ use std::{path::Path, time::Instant};
 use anyhow::{Context as _, Result};
 use hatchet_quickstart::{
     engine::find,
-    hatchet::client::{Client, ClientConfig, Sources, TriggerOptions},
+    hatchet::client::{Client, ClientConfig, Sources},
 };
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -15,6 +15,7 @@ use super::{
     rig::{NO_OP, Rig},
     table::{Figure, Target, median, p50, row, time},
 };
+use hatchet_quickstart::hatchet::task::Stub;
 
 /// Runs per round, alternating between both engines.
 const ROUNDS: usize = 5;
@@ -129,7 +130,11 @@ fn client(folder: &Path) -> Result<Client> {
 }
 
 async fn trigger(client: &Client, input: &Value, count: usize) -> Result<()> {
-    let inputs = std::iter::repeat_n((input, TriggerOptions::default()), count);
-    client.trigger_many("sync-sleep-task", inputs).await.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let stub = Stub::<Value, Value>::new("sync-sleep-task");
+    client
+        .run_many_no_wait(&stub, std::iter::repeat_n(input, count))
+        .await
+        .into_iter()
+        .collect::<Result<Vec<_>, _>>()?;
     Ok(())
 }

@@ -11,7 +11,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use hatchet_quickstart::{
     engine::{Engine, EngineOptions},
     hatchet::{
-        client::{Client, ClientConfig, Sources, TriggerOptions},
+        client::{Client, ClientConfig, Sources},
         system::Handshake,
         wire::proto::{
             WorkerRegisterRequest,
@@ -23,6 +23,7 @@ use hatchet_quickstart::{
 use tonic::{Request, Status, transport::Endpoint};
 
 use super::table::{Figure, Target, p50, time};
+use hatchet_quickstart::hatchet::task::Stub;
 
 /// Size of each run's input in bytes, and the numbers of workers and workflows.
 const RUNS: usize = 100;
@@ -92,7 +93,7 @@ async fn fill(handshake: &Handshake, client: &Client) -> Result<()> {
     calls.buffer_unordered(64).try_collect::<()>().await?;
     let input = serde_json::json!({ "x": "x".repeat(BYTES) });
     for _ in 0..RUNS {
-        client.trigger("flow-0", &input, &TriggerOptions::default()).await?;
+        client.run_no_wait(&Stub::<_, Value>::new("flow-0"), &input).await?;
     }
     Ok(())
 }

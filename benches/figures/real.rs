@@ -48,7 +48,7 @@ pub(crate) async fn figures(on: &impl Fn(u32) -> bool) -> Result<Vec<(u32, Optio
 /// Runs a worker of the no-op task, with the settings of its environment.
 pub(crate) async fn no_op_worker() -> Result<()> {
     let config = ClientConfig::from_sources(&Sources::read(std::path::Path::new(".")))?;
-    let mut worker = Worker::new(config, WorkerOptions::default()).task(no_op()).start()?;
+    let mut worker = Worker::new(&Client::new(config)?).options(WorkerOptions::default()).register(no_op()).start()?;
     worker.listening().await?;
     eprintln!("worker, listening");
     worker.ended().await?;
@@ -114,7 +114,11 @@ async fn cpu_runs_beside_sleeps(mut sources: Sources) -> Result<Figure> {
     let config = ClientConfig::from_sources(&sources)?;
     let client = Client::new(config.clone())?;
     let options = WorkerOptions { slots: SLOTS, cpu_threads: SLOTS, ..WorkerOptions::default() };
-    let mut worker = Worker::new(config, options).tasks([cpu_heavy::task(), sync_sleep::task()]).start()?;
+    let mut worker = Worker::new(&Client::new(config)?)
+        .options(options)
+        .register(cpu_heavy::task())
+        .register(sync_sleep::task())
+        .start()?;
     worker.listening().await?;
     let per_second = async |task: &str, input: serde_json::Value| {
         let begun = Instant::now();
@@ -125,8 +129,8 @@ async fn cpu_runs_beside_sleeps(mut sources: Sources) -> Result<Figure> {
     // The first round warms up.
     for round in 0..=ROUNDS {
         let rates = [
-            per_second(cpu_heavy::NAME, json!({ "limit": 1_000 })).await?,
-            per_second(sync_sleep::NAME, json!({ "seconds": 0 })).await?,
+            per_second(cpu_heavy::STUB.name(), json!({ "limit": 1_000 })).await?,
+            per_second(sync_sleep::STUB.name(), json!({ "seconds": 0 })).await?,
         ];
         if round > 0 {
             cpu.push(rates[0]);

@@ -7,14 +7,15 @@ use futures_util::future::try_join_all;
 use hatchet_quickstart::{
     engine::{Engine, EngineOptions},
     hatchet::{
-        client::{Client, ClientConfig, Sources, TriggerOptions},
-        task::{self, Task, TaskError},
+        client::{Client, ClientConfig, Sources},
+        task::{self, Stub, Task, TaskError},
         worker::{RunningWorker, Worker, WorkerOptions},
     },
     tasks,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::time::{sleep, timeout};
 
 /// A task that does nothing.
@@ -28,8 +29,10 @@ const QUEUE_TIMEOUT: Duration = Duration::from_secs(60);
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Nothing {}
 
-pub(crate) fn no_op() -> Task {
-    Task::new_async(NO_OP, async |_: Nothing, _: task::Context| Ok::<_, TaskError>(Nothing {}))
+pub(crate) const NO_OP_STUB: Stub<Nothing, Nothing> = Stub::new(NO_OP);
+
+pub(crate) fn no_op() -> Task<Nothing, Nothing> {
+    NO_OP_STUB.task(async |_: Nothing, _: task::Context| Ok::<_, TaskError>(Nothing {}))
 }
 
 pub(crate) struct Rig {
@@ -74,8 +77,7 @@ impl Rig {
 
     /// Triggers a task and waits for its output.
     pub(crate) async fn run(&self, task: &str) -> Result<()> {
-        let run = self.client.trigger(task, &serde_json::json!({}), &TriggerOptions::default()).await?;
-        run.outcome().await?.output::<serde_json::Value>()?;
+        self.client.run_by_name(task, &serde_json::json!({})).await?;
         Ok(())
     }
 
@@ -106,8 +108,13 @@ impl Rig {
             worker.stop().await?;
         }
         let input = serde_json::json!({});
-        let inputs = std::iter::repeat_n((&input, TriggerOptions::default()), count);
-        let runs = self.client.trigger_many(task, inputs).await.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let stub = Stub::<Value, Value>::from_name(task);
+        let runs = self
+            .client
+            .run_many_no_wait(&stub, std::iter::repeat_n(&input, count))
+            .await
+            .into_iter()
+            .collect::<Result<Vec<_>, _>>()?;
         let begun = Instant::now();
         let worker = self.worker.insert(listening(&self.link).await?);
         let ended = |worker: &RunningWorker| {
@@ -133,14 +140,19 @@ impl Rig {
 
 /// Starts a worker and waits until it is registered.
 async fn listening(link: &ClientConfig) -> Result<RunningWorker> {
-    let mut worker = Worker::new(link.clone(), WorkerOptions::default()).task(no_op()).tasks(tasks::all()).start()?;
+    let mut worker = Worker::new(&Client::new(link.clone())?)
+        .options(WorkerOptions::default())
+        .register(no_op())
+        .register_all(tasks::all())
+        .start()?;
     worker.listening().await?;
     Ok(worker)
 }
 
 pub(crate) async fn run_many(client: &Client, task: &str, input: &serde_json::Value, count: usize) -> Result<()> {
-    let inputs = std::iter::repeat_n((input, TriggerOptions::default()), count);
-    let runs = client.trigger_many(task, inputs).await.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let stub = Stub::<Value, Value>::from_name(task);
+    let inputs = std::iter::repeat_n(input, count);
+    let runs = client.run_many_no_wait(&stub, inputs).await.into_iter().collect::<Result<Vec<_>, _>>()?;
     let outcomes = try_join_all(runs.iter().map(|run| run.outcome())).await?;
     for outcome in outcomes {
         outcome.output::<serde_json::Value>()?;

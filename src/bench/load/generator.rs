@@ -23,7 +23,7 @@ use super::{
     progress::ProgressCounter,
     schedule::{Batch, Schedule},
     slots::{slots_by_pool, slots_of},
-    submit::{Pass, did_not_start, submit},
+    submit::{Pass, TriggerResult, did_not_start, submit},
 };
 use crate::{
     bench::{
@@ -33,7 +33,7 @@ use crate::{
         record::{Acceptance, EndReason, Micros, Recording, ReportFolder, RunRecords, SecondPass, SlotsByPool},
     },
     hatchet::{
-        client::{BulkItem, Client, ClientError, ErrorKind, Outcomes, RunOutcome, WorkerSummary},
+        client::{Client, ClientError, ErrorKind, Outcomes, RunOutcome, WorkerSummary},
         wire::RunId,
     },
 };
@@ -51,7 +51,7 @@ const MAX_ENGINE_FAILURES: u32 = 20;
 /// A difference between wall clock and monotonic clock that changes by more than 50 ms in a second is a clock jump.
 const CLOCK_JUMP: f64 = 0.05;
 
-type Call = Pin<Box<dyn Future<Output = (Batch, Pass, Vec<BulkItem>)> + Send>>;
+type Call = Pin<Box<dyn Future<Output = (Batch, Pass, Vec<TriggerResult>)> + Send>>;
 type WorkersRequest = Pin<Box<dyn Future<Output = Result<Vec<WorkerSummary>, ClientError>> + Send>>;
 
 /// A running benchmark.
@@ -211,7 +211,7 @@ impl LoadGenerator {
         self.schedule = Schedule::new(&LoadPlan { rate: None, ..LoadPlan::clone(&self.plan) });
     }
 
-    fn batch_answered(&mut self, batch: Batch, pass: Pass, items: Vec<BulkItem>, folder: &mut ReportFolder) {
+    fn batch_answered(&mut self, batch: Batch, pass: Pass, items: Vec<TriggerResult>, folder: &mut ReportFolder) {
         let (now, keyed) = (self.now(), self.plan.tasks[batch.task].keyed);
         let mut retry = Batch { task: batch.task, indexes: Vec::new(), due: Vec::new() };
         let mut last_error = None;
@@ -262,7 +262,7 @@ impl LoadGenerator {
         }
     }
 
-    fn run_answered(&mut self, position: usize, item: BulkItem, now: Micros, folder: &mut ReportFolder) {
+    fn run_answered(&mut self, position: usize, item: TriggerResult, now: Micros, folder: &mut ReportFolder) {
         let (task, _) = self.runs.task_and_index(position);
         let run = &mut self.runs.all[position];
         let progress = &mut self.counter.progress.tasks[task];
@@ -308,7 +308,7 @@ impl LoadGenerator {
     }
 
     /// Records the answer to a second submission.
-    fn duplicate_answered(&mut self, position: usize, item: &BulkItem) {
+    fn duplicate_answered(&mut self, position: usize, item: &TriggerResult) {
         let Some(second_pass) = &mut self.second_pass else { return };
         let (first, (task, index)) = (self.runs.all[position].id, self.runs.task_and_index(position));
         let key = run_key(&self.plan.prefix, &self.plan.tasks[task].name, index);

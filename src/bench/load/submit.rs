@@ -10,7 +10,10 @@ use crate::{
         keys::{RUN_KEY, RUN_KEY_PREFIX, run_key},
         plan::LoadPlan,
     },
-    hatchet::client::{BulkItem, Client, ClientError, ErrorKind, TriggerOptions},
+    hatchet::{
+        client::{Client, ClientError, ErrorKind, RunItem, RunRef},
+        task::Stub,
+    },
 };
 
 /// Which submission of a run a call belongs to.
@@ -21,26 +24,24 @@ pub(super) enum Pass {
     Second,
 }
 
+/// A started run, or the reason why it was not started.
+pub(super) type TriggerResult = Result<RunRef, ClientError>;
+
 /// Submits a batch. Returns it with the answer to each run.
 pub(super) async fn submit(
     client: Client,
     plan: Arc<LoadPlan>,
     batch: Batch,
     pass: Pass,
-) -> (Batch, Pass, Vec<BulkItem>) {
+) -> (Batch, Pass, Vec<TriggerResult>) {
     let task = &plan.tasks[batch.task];
-    let inputs = batch.indexes.iter().map(|index| {
-        let mut options = TriggerOptions::default();
-        let mut pair = |key: &str, value: Value| options.additional_metadata.insert(key.to_owned(), value);
-        pair(RUN_KEY, run_key(&plan.prefix, &task.name, *index).into());
-        pair(RUN_KEY_PREFIX, plan.prefix.clone().into());
-        (task.input.render(*index), options)
+    let stub = Stub::<Value, Value>::from_name(&task.workflow);
+    let runs = batch.indexes.iter().map(|index| {
+        RunItem::new(&task.input.render(*index))
+            .metadata(RUN_KEY, run_key(&plan.prefix, &task.name, *index))
+            .metadata(RUN_KEY_PREFIX, plan.prefix.as_str())
     });
-    let items = if task.keyed {
-        client.trigger_many_keyed(&task.workflow, inputs).await
-    } else {
-        client.trigger_many(&task.workflow, inputs).await
-    };
+    let items = client.run_many_no_wait(&stub, runs).keyed(task.keyed).await;
     (batch, pass, items)
 }
 

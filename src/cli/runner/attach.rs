@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     cli::Exit,
-    hatchet::client::{RunDetails, RunHandle},
+    hatchet::client::{RunDetails, RunRef},
     tasks,
 };
 
@@ -21,7 +21,7 @@ const FIND_WINDOW: Duration = Duration::from_secs(30 * 24 * 3600);
 const MAX_IDS: usize = 10;
 
 /// Attaches to a run and follows it.
-pub(super) async fn attach(context: &Context<'_>, run: &RunHandle, mode: FollowMode) -> Result<(), Exit> {
+pub(super) async fn attach(context: &Context<'_>, run: &RunRef, mode: FollowMode) -> Result<(), Exit> {
     let Context { deadline, format, reattach, .. } = *context;
     let details = match deadline.before(run.details()).await {
         Some(Ok(details)) => Some(details),

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     cli::{Exit, output::print_message},
     hatchet::{
-        client::{Client, RunHandle},
+        client::{Client, RunRef},
         wire::RunStatus,
     },
 };
@@ -21,7 +21,7 @@ use crate::{
 const RESEND_AFTER: Duration = Duration::from_secs(3);
 
 /// Cancels a run and waits for its end.
-pub(super) async fn cancel(context: &Context<'_>, run: &RunHandle) -> Result<(), Exit> {
+pub(super) async fn cancel(context: &Context<'_>, run: &RunRef) -> Result<(), Exit> {
     let Context { deadline, format, reattach, .. } = *context;
     let details = context.require("and nothing was cancelled", run.details()).await?;
     let command = reattach.by_run(run.id());

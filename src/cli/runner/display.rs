@@ -12,7 +12,7 @@ use crate::{
         output::{OutputFormat, format_elapsed, print_event, print_line, print_message},
     },
     hatchet::{
-        client::{RunHandle, RunOutcome},
+        client::{RunOutcome, RunRef},
         wire::{RunId, RunStatus, format_duration},
     },
 };
@@ -93,7 +93,7 @@ impl RunDisplay {
     }
 
     /// Shows the id of a triggered run. With `alone`, it is the only data.
-    pub(super) fn triggered(&mut self, run: &RunHandle, name: &str, alone: bool) -> Result<(), Exit> {
+    pub(super) fn triggered(&mut self, run: &RunRef, name: &str, alone: bool) -> Result<(), Exit> {
         self.was_triggered = true;
         match (self.format, alone) {
             (OutputFormat::Json, _) => {
@@ -149,7 +149,7 @@ impl RunDisplay {
     }
 
     /// Shows that the time limit has passed. The run goes on.
-    pub(super) fn timed_out(&self, run: &RunHandle, limit: Duration) -> Exit {
+    pub(super) fn timed_out(&self, run: &RunRef, limit: Duration) -> Exit {
         if self.format == OutputFormat::Json {
             let status = self.status.map(|status| status.to_string());
             let fields_of_timeout = json!({
@@ -226,7 +226,7 @@ impl RunDisplay {
 }
 
 /// Shows the id of a run that was found.
-pub(super) fn found(format: OutputFormat, run: &RunHandle) -> Result<(), Exit> {
+pub(super) fn found(format: OutputFormat, run: &RunRef) -> Result<(), Exit> {
     match format {
         OutputFormat::Json => print_event("found", fields(json!({ "run_id": run.id().to_string() }))),
         OutputFormat::Human => print_line(run.id()),

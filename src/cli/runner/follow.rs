@@ -10,7 +10,7 @@ use super::{context::explain_error, display::RunDisplay, queued};
 use crate::{
     cli::{Exit, deadline::Deadline},
     hatchet::{
-        client::{ClientError, ErrorKind, RunHandle, RunOutcome, RunUpdate},
+        client::{ClientError, ErrorKind, RunOutcome, RunRef, RunUpdate},
         wire::RunStatus,
     },
 };
@@ -19,7 +19,7 @@ use crate::{
 const EXPLAIN_QUEUED_AFTER: Duration = Duration::from_secs(3);
 
 /// Follows a run, shows its result, and returns its exit code.
-pub(super) async fn to_the_end(run: &RunHandle, display: &mut RunDisplay, deadline: Deadline) -> Result<(), Exit> {
+pub(super) async fn to_the_end(run: &RunRef, display: &mut RunDisplay, deadline: Deadline) -> Result<(), Exit> {
     let outcome = outcome(run, display, deadline).await?;
     conclude(display, &outcome)
 }
@@ -46,7 +46,7 @@ pub(super) fn conclude(display: &mut RunDisplay, outcome: &RunOutcome) -> Result
 }
 
 /// Follows a run until it has ended, showing each status.
-pub(super) async fn outcome(run: &RunHandle, display: &mut RunDisplay, deadline: Deadline) -> Result<RunOutcome, Exit> {
+pub(super) async fn outcome(run: &RunRef, display: &mut RunDisplay, deadline: Deadline) -> Result<RunOutcome, Exit> {
     let mut limits = Limits::new(run, deadline);
     let mut updates = run.updates();
     loop {
@@ -64,7 +64,7 @@ pub(super) async fn outcome(run: &RunHandle, display: &mut RunDisplay, deadline:
 
 /// Shows an update. Returns the outcome of a run that has finished.
 pub(super) async fn show(
-    run: &RunHandle,
+    run: &RunRef,
     update: Result<RunUpdate, ClientError>,
     display: &mut RunDisplay,
     deadline: Deadline,
@@ -87,14 +87,14 @@ pub(super) async fn show(
 
 /// The time limit of a wait, and the explanation for a run that stays queued.
 pub(super) struct Limits<'a> {
-    run: &'a RunHandle,
+    run: &'a RunRef,
     deadline: Deadline,
     /// When to explain. `None` afterwards.
     explain_at: Option<Instant>,
 }
 
 impl<'a> Limits<'a> {
-    pub(super) fn new(run: &'a RunHandle, deadline: Deadline) -> Self {
+    pub(super) fn new(run: &'a RunRef, deadline: Deadline) -> Self {
         Self { run, deadline, explain_at: Some(Instant::now() + EXPLAIN_QUEUED_AFTER) }
     }
 

@@ -15,7 +15,7 @@ use crate::{
     cli::{Exit, deadline::Deadline},
     hatchet::{
         client::{
-            Client, ClientError, RunDetails, RunEvent, RunEventKind, RunEvents, RunHandle, RunOutcome, StreamSelector,
+            Client, ClientError, RunDetails, RunEvent, RunEventKind, RunEvents, RunOutcome, RunRef, StreamSelector,
             TRIGGER_KEY,
         },
         wire::{RunStatus, TriggerId},
@@ -36,7 +36,7 @@ pub(super) async fn subscribe(client: &Client, trigger: TriggerId) -> Result<Run
 
 /// Attaches to an existing run with these details and shows its events.
 pub(super) async fn attach(
-    run: &RunHandle,
+    run: &RunRef,
     details: &RunDetails,
     display: &mut RunDisplay,
     deadline: Deadline,
@@ -64,7 +64,7 @@ pub(super) async fn attach(
 
 /// Shows events until the run has ended and its last events have arrived.
 pub(super) async fn to_the_end(
-    run: &RunHandle,
+    run: &RunRef,
     mut events: RunEvents,
     display: &mut RunDisplay,
     deadline: Deadline,

@@ -11,6 +11,7 @@ use crate::{
     cli::Exit,
     hatchet::{
         client::{ErrorKind, TriggerOptions},
+        task::Stub,
         wire::TriggerId,
     },
 };
@@ -33,7 +34,8 @@ pub(super) async fn trigger(
     };
     let find = reattach.by_trigger(trigger, mode);
     let consequence = format!("and whether a run was started is not known: look for it with `{find}`");
-    let call = client.trigger(&task.name, &input, &options);
+    let stub = Stub::<_, serde_json::Value>::from_name(&task.name);
+    let call = client.run_no_wait(&stub, &input).options(options).into_future();
     let run = match deadline.require(client, &reattach.commands, &consequence, call).await? {
         Ok(run) => run,
         Err(error) if matches!(error.kind(), ErrorKind::Unconfirmed(_)) => {

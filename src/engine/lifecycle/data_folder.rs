@@ -25,7 +25,7 @@ use crate::{
         http::{KEY_BYTES, new_key},
     },
     hatchet::{
-        system::{Handshake, private_file},
+        system::{HANDSHAKE_FILE, Handshake, private_file},
         wire::TenantId,
     },
 };
@@ -35,7 +35,6 @@ const LOCK_ATTEMPTS: u32 = 5;
 const LOCK_RETRY_PAUSE: Duration = Duration::from_millis(10);
 
 const IDENTITY_FILE: &str = "engine.json";
-const HANDSHAKE_FILE: &str = "handshake.json";
 
 /// Largest identity file that is read, in bytes. The engine writes less than 200.
 const MAX_IDENTITY_BYTES: usize = 4 << 10;
@@ -172,27 +171,7 @@ impl DataFolder {
 /// Finds the engine that another process runs on a folder. Returns its handshake, or `None` if no process has locked the
 /// folder or that process does not serve yet.
 pub fn find(folder: &Path) -> Result<Option<Handshake>, EngineError> {
-    let is_missing = |e: &io::Error| matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
-    match private_file::check_folder(folder) {
-        Err(e) if is_missing(&e) => return Ok(None),
-        Err(e) => return Err(EngineError::folder("use the data folder", folder, e)),
-        Ok(()) => {}
-    }
-    let lock = folder.join(LOCK_FILE);
-    let held = match private_file::open(&lock) {
-        Ok(file) => match file.try_lock_shared() {
-            Ok(()) => false,
-            Err(TryLockError::WouldBlock) => true,
-            Err(TryLockError::Error(e)) => return Err(EngineError::folder("open", &lock, e)),
-        },
-        Err(e) if is_missing(&e) => false,
-        Err(e) => return Err(EngineError::folder("open", &lock, e)),
-    };
-    if !held {
-        return Ok(None);
-    }
-    let file = folder.join(HANDSHAKE_FILE);
-    Handshake::read(&file).map_err(|e| EngineError::folder("read", &file, e))
+    Handshake::find(folder).map_err(|e| EngineError::folder(e.action, &e.path, e.source))
 }
 
 #[cfg(unix)]
@@ -290,7 +269,7 @@ mod tests {
         };
         let [started, _] = with_prepared(|path| fifo(&path.join("engine.json")));
         assert!(started.unwrap().contains("not a regular file"));
-        let [_, found] = with_prepared(|path| fifo(&path.join("handshake.json")));
+        let [_, found] = with_prepared(|path| fifo(&path.join(HANDSHAKE_FILE)));
         assert!(found.is_none(), "no process has an exclusive lock");
         let dir = tempfile::tempdir().unwrap();
         let folder = DataFolder::acquire(dir.path()).unwrap();
@@ -306,7 +285,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let folder = DataFolder::acquire(dir.path()).unwrap();
         folder.announce(&handshake()).unwrap();
-        for name in ["engine.json", "handshake.json"] {
+        for name in ["engine.json", HANDSHAKE_FILE] {
             // Sparse.
             private_file::create(&dir.path().join(name)).unwrap().set_len(4 << 30).unwrap();
         }
@@ -392,7 +371,7 @@ mod tests {
         folder.save_identity(&Identity::new().unwrap()).unwrap();
         folder.announce(&handshake()).unwrap();
         let mode = |name: &str| fs::metadata(dir.path().join(name)).unwrap().permissions().mode() & 0o777;
-        assert_eq!([mode(""), mode("engine.json"), mode("handshake.json"), mode("lock")], [0o700, 0o600, 0o600, 0o600]);
+        assert_eq!([mode(""), mode("engine.json"), mode(HANDSHAKE_FILE), mode("lock")], [0o700, 0o600, 0o600, 0o600]);
     }
 
     #[test]

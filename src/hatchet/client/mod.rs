@@ -1,20 +1,42 @@
-//! Talks to an engine: names and JSON in, runs and their outcomes out. It knows no task of ours.
+//! Triggers runs and waits for their results.
 //!
 //! ```no_run
-//! use hatchet_quickstart::hatchet::client::{Client, ClientConfig, Sources, TriggerOptions};
+//! use hatchet_quickstart::prelude::*;
 //!
-//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let sources = Sources::read(std::path::Path::new("."));
-//! let client = Client::new(ClientConfig::from_sources(&sources)?)?;
-//! let input = serde_json::json!({ "name": "World" });
-//! let run = client.trigger("externally-triggered-task", &input, &TriggerOptions::default()).await?;
-//! let output: serde_json::Value = run.outcome().await?.output()?;
-//! println!("{output}");
-//! # Ok(())
-//! # }
+//! #[derive(Serialize, Deserialize)]
+//! struct Order { items: Vec<String> }
+//! #[derive(Serialize, Deserialize)]
+//! struct Reserved { warehouse: String }
+//!
+//! const RESERVE: Stub<Order, Reserved> = Stub::new("reserve");
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let client = Client::from_env()?;
+//!     let order = Order { items: vec!["pen".into()] };
+//!     let reserved = client.run(&RESERVE, &order).await?; // triggers a run and waits for its output
+//!     println!("{}", reserved.warehouse);
+//!
+//!     let run = client.run_no_wait(&RESERVE, &order).metadata("team", "a").await?;
+//!     println!("{} is {}", run.id(), run.status().await?);
+//!     println!("{}", run.result().await?.warehouse);
+//!     Ok(())
+//! }
 //! ```
+//!
+//! | call | returns |
+//! |---|---|
+//! | [`Client::run`] | the output |
+//! | [`Client::run_no_wait`] | a [`RunRef`]: id, status, result, events, cancel, replay |
+//! | [`Client::run_many`], [`Client::run_many_no_wait`] | the same for many inputs, in order |
+//! | [`Client::run_by_name`] | JSON, for a name that is known at run time only |
+//! | [`Client::run_ref`] | a [`RunRef`] for the id of an earlier run |
 
+mod call;
+mod from_env;
 mod rest;
+mod run_error;
+mod run_ref;
 mod runs;
 mod stream;
 mod trigger;
@@ -23,20 +45,24 @@ use std::{sync::Arc, time::Duration};
 
 use tonic::Request;
 
+pub use call::{Run, RunItem, RunMany, RunManyNoWait, RunNoWait};
 pub use rest::{Metadata, RestClient, RunPages, RunSummary, SlotUse, WorkerSummary};
-pub use runs::{Outcomes, RunDetails, RunFailed, RunHandle, RunOutcome, RunUpdate, RunUpdates, TaskDetails};
+pub use run_error::{RunError, RunFailure};
+pub use run_ref::RunRef;
+pub use runs::{Outcomes, RunDetails, RunOutcome, RunUpdate, RunUpdates, TaskDetails};
 pub use stream::{RunEvent, RunEventKind, RunEvents, StreamSelector};
-pub use trigger::{BulkItem, TRIGGER_KEY, TriggerOptions};
+pub use trigger::TRIGGER_KEY;
+pub(crate) use trigger::TriggerOptions;
 
 pub use crate::hatchet::transport::{
     Authenticated, ClientConfig, ClientError, Connection, ENV_FILES, ErrorKind, ProbeResult, Proxies, Rediscovery,
-    Source, Sources, Tls, Token, diagnose, explain_probe, explain_unanswered, parse_integer, probe_address,
-    token_claims,
+    Source, Sources, Tls, Token, diagnose, embedded_folder, explain_probe, explain_unanswered, parse_integer,
+    probe_address, token_claims,
 };
 pub(in crate::hatchet) use crate::hatchet::transport::{call_deadline, connection, retry};
 use crate::hatchet::{
     transport::{config, dial as transport, error},
-    wire::{RunId, proto::GetVersionRequest},
+    wire::proto::GetVersionRequest,
 };
 
 /// An engine's client. Cheap to clone; all clones share one connection and one subscription to results.
@@ -95,12 +121,6 @@ impl Client {
             Ok(answer) => Ok(answer.into_inner().version),
             Err(status) => Err(self.0.connection.call_error("ask for the engine's version", status)),
         }
-    }
-
-    /// A handle on a run that was made earlier, here or elsewhere. An id that the engine does not know is refused after
-    /// 2 s.
-    pub fn run(&self, id: RunId) -> RunHandle {
-        RunHandle::given(self.clone(), id)
     }
 
     fn single_calls(&self) -> &tokio::sync::Semaphore {

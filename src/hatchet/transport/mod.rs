@@ -14,7 +14,8 @@ pub(in crate::hatchet) mod retry;
 
 pub use authenticated::Authenticated;
 pub use config::{
-    ClientConfig, ENV_FILES, Proxies, Rediscovery, Source, Sources, Tls, Token, parse_integer, token_claims,
+    ClientConfig, ENV_FILES, Proxies, Rediscovery, Source, Sources, Tls, Token, embedded_folder, parse_integer,
+    token_claims,
 };
 pub use connection::Connection;
 pub use diagnose::{ProbeResult, diagnose, explain_probe, explain_unanswered, probe_address};

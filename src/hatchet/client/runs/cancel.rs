@@ -2,10 +2,9 @@
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::RunHandle;
 use crate::hatchet::{
     client::{
-        Client, ClientError, ErrorKind,
+        Client, ClientError, ErrorKind, RunRef,
         retry::{retry, when_temporary},
     },
     wire::{RunId, proto::v1},
@@ -14,11 +13,11 @@ use crate::hatchet::{
 /// Concurrent status queries of one [`Client::cancel_many`].
 const STATUS_QUERIES: usize = 16;
 
-impl RunHandle {
+impl<O> RunRef<O> {
     /// Asks the engine to cancel the run.
     ///
     /// Success means that the engine has the request, not that the run was cancelled: an engine confirms each id that it
-    /// is sent. [`RunHandle::outcome`] returns how the run ended.
+    /// is sent. [`RunRef::outcome`] returns how the run ended.
     pub async fn cancel(&self) -> Result<(), ClientError> {
         self.client().cancel_all(&[self.id()], &format!("cancel run {}", self.id())).await
     }
@@ -30,11 +29,11 @@ impl Client {
     pub const CANCEL_BATCH: usize = 500;
 
     /// Asks the engine to cancel those of these runs that have not finished, and returns their ids.
-    /// [`RunHandle::outcome`] returns how each of them ended.
+    /// [`RunRef::outcome`] returns how each of them ended.
     pub async fn cancel_many(&self, runs: &[RunId]) -> Result<Vec<RunId>, ClientError> {
         // A real engine replaces the outcome of a finished run with CANCELLED.
         let queries = runs.iter().map(|id| async move {
-            match self.run(*id).details().await {
+            match self.run_ref::<()>(*id).details().await {
                 Ok(details) => Ok((!details.done).then_some(*id)),
                 Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
                 Err(error) => Err(error),

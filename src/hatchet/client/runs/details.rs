@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::RunHandle;
 use crate::hatchet::{
     client::{
-        ClientError, Connection, ErrorKind,
+        ClientError, Connection, ErrorKind, RunRef,
         retry::{Backoff, retry, when_temporary},
     },
     wire::{RunId, RunStatus, proto::v1},
@@ -47,13 +46,13 @@ pub struct TaskDetails {
     pub error: Option<String>,
 }
 
-impl RunHandle {
+impl<O> RunRef<O> {
     /// Asks the engine for the run, and retries temporary failures.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::NotFound`] after 10 s in which the engine does not know the run; after 2 s for an id from
-    /// [`Client::run`](super::super::Client::run); at once if the engine has known it before.
+    /// [`Client::run_ref`](super::super::Client::run_ref); at once if the engine has known it before.
     pub async fn details(&self) -> Result<RunDetails, ClientError> {
         let begun = Instant::now();
         let mut backoff = Backoff::new(FIRST_RETRY, SLOWEST_RETRY);

@@ -8,9 +8,8 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::{Instant, sleep};
 
-use super::RunHandle;
 use crate::hatchet::{
-    client::{Client, ClientConfig, ClientError, ErrorKind, RestClient, RunSummary, retry::Backoff},
+    client::{Client, ClientConfig, ClientError, ErrorKind, RestClient, RunRef, RunSummary, retry::Backoff},
     wire::{RunId, RunStatus, format_duration},
 };
 
@@ -41,12 +40,12 @@ impl Client {
     ///
     /// [`ErrorKind::Config`] if the address of the engine's REST part is not known; the error of the last attempt if
     /// REST did not answer.
-    pub async fn find_runs(&self, key: &str, value: &str, since: SystemTime) -> Result<Vec<RunHandle>, ClientError> {
+    pub async fn find_runs(&self, key: &str, value: &str, since: SystemTime) -> Result<Vec<RunRef>, ClientError> {
         let listing = self.search(key, value, since, |rows| !rows.is_empty()).await?;
         let is_root = |row: &RunSummary| row.parent_task_external_id.is_none();
         let any_root = listing.rows.iter().any(is_root);
         let ids = listing.rows.iter().filter(|row| is_root(row) || !any_root).filter_map(RunSummary::id);
-        Ok(ids.map(|run| RunHandle::given(self.clone(), run)).collect())
+        Ok(ids.map(|run| RunRef::given(self.clone(), run)).collect())
     }
 
     /// The runs that have not finished and have all of these metadata pairs, of any age. At least one pair is needed, so

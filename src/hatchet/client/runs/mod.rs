@@ -4,26 +4,25 @@
 //!
 //! | view | gives |
 //! |---|---|
-//! | [`RunHandle::outcome`] | how one run ended |
+//! | [`RunRef::outcome`](super::RunRef::outcome) | how one run ended |
 //! | [`Outcomes`] | how each of many runs ended, in the order of their ends |
 //! | [`RunUpdates`] | each status of one run, then how it ended |
 
 mod cancel;
 mod details;
 mod find;
-mod handle;
 mod outcome;
 mod outcomes;
 mod recognition;
 mod replay;
 mod updates;
+mod wait;
 mod watcher;
 
-pub(super) use self::watcher::RunWatcher;
 pub use self::{
     details::{RunDetails, TaskDetails},
-    handle::RunHandle,
-    outcome::{RunFailed, RunOutcome},
+    outcome::RunOutcome,
     outcomes::Outcomes,
     updates::{RunUpdate, RunUpdates},
 };
+pub(super) use self::{recognition::Recognition, watcher::RunWatcher};

@@ -3,7 +3,10 @@
 use serde::de::DeserializeOwned;
 
 use super::RunDetails;
-use crate::hatchet::wire::{RunId, RunStatus, proto};
+use crate::hatchet::{
+    client::{RunError, RunFailure},
+    wire::{RunId, RunStatus, proto},
+};
 
 /// How a run ended, as reported by the engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,42 +21,27 @@ pub struct RunOutcome {
     pub error: Option<String>,
 }
 
-/// The run itself failed. A failed call is a [`ClientError`](super::super::ClientError) instead.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RunFailed {
-    /// The last attempt failed with this error text.
-    #[error("run {run} failed: {error}")]
-    Failed {
-        /// The run.
-        run: RunId,
-        /// The error text that the worker reported.
-        error: String,
-    },
-    /// The run was cancelled, or no worker took it within its schedule timeout.
-    #[error("run {run} was cancelled")]
-    Cancelled {
-        /// The run.
-        run: RunId,
-    },
-    /// The run completed, and its output does not fit the requested type.
-    #[error("run {run} completed, but its output cannot be read: {reason}")]
-    Unreadable {
-        /// The run.
-        run: RunId,
-        /// Why.
-        reason: String,
-    },
-}
-
 impl RunOutcome {
     /// The output of a completed run, deserialized.
-    pub fn output<T: DeserializeOwned>(&self) -> Result<T, RunFailed> {
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`] with the outcome of a run that did not complete, or the field of the output that does not fit.
+    pub fn output<T: DeserializeOwned>(&self) -> Result<T, RunError> {
         match self.status {
-            RunStatus::Completed => serde_json::from_str(self.output.as_deref().unwrap_or("{}"))
-                .map_err(|e| RunFailed::Unreadable { run: self.run, reason: e.to_string() }),
-            RunStatus::Cancelled => Err(RunFailed::Cancelled { run: self.run }),
+            RunStatus::Completed => {
+                let mut reader = serde_json::Deserializer::from_str(self.output.as_deref().unwrap_or("{}"));
+                serde_path_to_error::deserialize(&mut reader).map_err(|e| {
+                    let reason = match e.path().to_string().as_str() {
+                        "." => e.inner().to_string(),
+                        path => format!("field `{path}`: {}", e.inner()),
+                    };
+                    RunError::Output { run: self.run, reason }
+                })
+            }
+            RunStatus::Cancelled => Err(RunError::Cancelled { run: self.run, reason: self.error.clone() }),
             RunStatus::Failed | RunStatus::Queued | RunStatus::Running | RunStatus::Evicted | RunStatus::Unknown(_) => {
-                Err(RunFailed::Failed { run: self.run, error: self.error.clone().unwrap_or_default() })
+                Err(RunError::Failed(RunFailure::new(self.run, self.error.clone().unwrap_or_default())))
             }
         }
     }

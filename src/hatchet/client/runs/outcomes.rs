@@ -8,9 +8,9 @@ use futures_util::{
     stream::{self, BoxStream, FuturesUnordered},
 };
 
-use super::{RunHandle, RunOutcome};
+use super::RunOutcome;
 use crate::hatchet::{
-    client::{Client, ClientError},
+    client::{Client, ClientError, RunRef},
     wire::RunId,
 };
 
@@ -27,14 +27,14 @@ impl Client {
     /// The outcomes of many runs, each with the run's position in `runs`, in the order in which the runs finish. The
     /// stream ends after the last.
     ///
-    /// The errors of an item are those of [`RunHandle::outcome`].
-    pub fn outcomes(
+    /// The errors of an item are those of [`RunRef::outcome`].
+    pub fn outcomes<O>(
         &self,
-        runs: impl IntoIterator<Item = RunHandle>,
+        runs: impl IntoIterator<Item = RunRef<O>>,
     ) -> BoxStream<'static, (usize, Result<RunOutcome, ClientError>)> {
         let mut outcomes = Outcomes::new(self.clone());
         for (index, run) in runs.into_iter().enumerate() {
-            outcomes.add_handle(index, run);
+            outcomes.add_ref(index, run.untyped());
         }
         stream::unfold(outcomes, async |mut outcomes| {
             let next = outcomes.next().await?;
@@ -52,10 +52,10 @@ impl Outcomes {
 
     /// Adds a run that was triggered just now. `index` is returned with its outcome.
     pub fn add(&mut self, index: usize, run: RunId) {
-        self.add_handle(index, RunHandle::triggered(self.client.clone(), run));
+        self.add_ref(index, RunRef::triggered(self.client.clone(), run));
     }
 
-    fn add_handle(&mut self, index: usize, run: RunHandle) {
+    fn add_ref(&mut self, index: usize, run: RunRef) {
         self.waits.push(async move { (index, run.outcome().await) }.boxed());
     }
 

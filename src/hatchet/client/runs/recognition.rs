@@ -30,19 +30,19 @@ const GIVEN_GRACE: Duration = Duration::from_secs(2);
 
 /// What is known about a run's existence. Clones share whether the engine has shown the run.
 #[derive(Debug, Clone)]
-pub(super) struct Recognition {
+pub(in crate::hatchet::client) struct Recognition {
     triggered: bool,
     seen: Arc<AtomicBool>,
 }
 
 impl Recognition {
     /// A run that this client has just triggered.
-    pub(super) fn triggered() -> Self {
+    pub(in crate::hatchet::client) fn triggered() -> Self {
         Self { triggered: true, seen: Arc::default() }
     }
 
     /// A run whose id was given by the caller.
-    pub(super) fn given() -> Self {
+    pub(in crate::hatchet::client) fn given() -> Self {
         Self { triggered: false, seen: Arc::default() }
     }
 

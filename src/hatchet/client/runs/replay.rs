@@ -1,9 +1,11 @@
 //! Replay of finished runs.
 
-use super::RunHandle;
-use crate::hatchet::{client::ClientError, wire::proto::v1};
+use crate::hatchet::{
+    client::{ClientError, RunRef},
+    wire::proto::v1,
+};
 
-impl RunHandle {
+impl<O> RunRef<O> {
     /// Asks the engine to run a finished run again, under the same id. Returns false if the engine does not know the
     /// run. A run that has not finished is not changed.
     pub async fn replay(&self) -> Result<bool, ClientError> {

@@ -5,10 +5,13 @@ use std::time::Duration;
 use tokio::{sync::watch, time::sleep_until};
 
 use super::{
-    RunHandle, RunOutcome,
+    RunOutcome,
     watcher::{Outage, Progress, closed},
 };
-use crate::hatchet::{client::ClientError, wire::RunStatus};
+use crate::hatchet::{
+    client::{ClientError, RunRef},
+    wire::RunStatus,
+};
 
 /// An outage shorter than this is not reported.
 const SHORTEST_OUTAGE: Duration = Duration::from_secs(2);
@@ -19,7 +22,7 @@ const SHORTEST_OUTAGE: Duration = Duration::from_secs(2);
 pub enum RunUpdate {
     /// The run has this status now. A status that lasts for less than a poll interval may be skipped.
     Status(RunStatus),
-    /// The engine has not answered for 2 s, for this reason. The wait goes on, as [`RunHandle::outcome`] does.
+    /// The engine has not answered for 2 s, for this reason. The wait goes on, as [`RunRef::outcome`] does.
     EngineSilent(ClientError),
     /// The engine answers again after [`RunUpdate::EngineSilent`].
     EngineAnswers,
@@ -27,12 +30,12 @@ pub enum RunUpdate {
     Finished(RunOutcome),
 }
 
-/// The status changes of one run, up to its outcome. Made by [`RunHandle::updates`].
+/// The status changes of one run, up to its outcome. Made by [`RunRef::updates`].
 ///
 /// The status is asked for after 20 ms, then ever less often: each second, and each 5 s once the run has been running
-/// for 10 s. The end of the run is noticed as fast as by [`RunHandle::outcome`].
+/// for 10 s. The end of the run is noticed as fast as by [`RunRef::outcome`].
 pub struct RunUpdates {
-    run: RunHandle,
+    run: RunRef,
     state: State,
     /// The last status that was returned.
     status: Option<RunStatus>,
@@ -50,10 +53,10 @@ enum State {
     Finished,
 }
 
-impl RunHandle {
+impl<O> RunRef<O> {
     /// Follows the run: each status that it has, then how it ended.
     pub fn updates(&self) -> RunUpdates {
-        RunUpdates { run: self.clone(), state: State::New, status: None, silent: false }
+        RunUpdates { run: self.clone().untyped(), state: State::New, status: None, silent: false }
     }
 }
 
@@ -62,7 +65,7 @@ impl RunUpdates {
     ///
     /// # Errors
     ///
-    /// Those of [`RunHandle::outcome`].
+    /// Those of [`RunRef::outcome`].
     pub async fn next(&mut self) -> Option<Result<RunUpdate, ClientError>> {
         if let State::New = self.state {
             let watcher = self.run.client().watcher();

@@ -1,7 +1,7 @@
 //! Live events of runs: chunks, failed attempts, ends.
 //!
 //! Events show what happens while a subscription is open. They can be lost, so how a run ended is the business of
-//! [`RunHandle::outcome`](super::RunHandle::outcome).
+//! [`RunRef::outcome`](super::RunRef::outcome).
 //!
 //! ```text
 //!  SubscribeToWorkflowEvents ──▶ RunEvent::from_wire ──▶ OrderedEvents ──▶ channel ──▶ RunEvents::next

@@ -14,7 +14,7 @@ use super::{
     run_id,
 };
 use crate::hatchet::{
-    client::{Client, ClientError, ErrorKind, RunHandle, retry::retry},
+    client::{Client, ClientError, ErrorKind, RunRef, retry::retry},
     wire::{TriggerId, proto::BulkTriggerWorkflowRequest},
 };
 
@@ -25,7 +25,7 @@ const BISECTION_CALLS: usize = 64;
 
 /// The result of one item of a bulk trigger: the started run; [`ErrorKind::Duplicate`] with the run that holds the item's
 /// idempotency key; or why the item was refused.
-pub type BulkItem = Result<RunHandle, ClientError>;
+pub(crate) type BulkItem = Result<RunRef, ClientError>;
 
 /// What happens to a bulk call whose response was lost.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -49,7 +49,7 @@ impl Client {
     ///
     /// If the response to a call is lost, its runs are looked for as by [`Client::trigger`]; an item that is not found is
     /// [`ErrorKind::Unconfirmed`].
-    pub async fn trigger_many<I: Serialize>(
+    pub(crate) async fn trigger_many<I: Serialize>(
         &self,
         name: &str,
         inputs: impl IntoIterator<Item = (I, TriggerOptions)>,
@@ -169,7 +169,7 @@ impl Client {
         let mut ids = ids.into_iter();
         let assign = |request: TriggerRequest| {
             let id = ids.next().ok_or_else(too_few_runs).and_then(|id| run_id(&id));
-            (request.index, id.map(|id| RunHandle::triggered(self.clone(), id)))
+            (request.index, id.map(|id| RunRef::triggered(self.clone(), id)))
         };
         requests.into_iter().map(assign).collect()
     }

@@ -16,7 +16,7 @@ use tonic::Status;
 use super::{bulk::BulkItem, failure::failed, request::TriggerRequest, run_id};
 use crate::hatchet::{
     client::{
-        Client, ClientError, ErrorKind, RunHandle,
+        Client, ClientError, ErrorKind, RunRef,
         retry::{retry, when_temporary},
     },
     wire::{
@@ -60,7 +60,7 @@ impl Client {
                 ErrorKind::Duplicate(Some(run)) if owners.is_own(run, may_have_started) => Ok(run),
                 _ => Err(error),
             });
-            (index, run.map(|run| RunHandle::triggered(self.clone(), run)))
+            (index, run.map(|run| RunRef::triggered(self.clone(), run)))
         };
         resent.into_iter().map(outcome).collect()
     }

@@ -13,7 +13,7 @@ use std::{
 
 use super::{CALL_KEY, TRIGGER_KEY, bulk::BulkItem, request::TriggerRequest};
 use crate::hatchet::{
-    client::{Client, ClientError, ErrorKind, RunHandle, RunSummary},
+    client::{Client, ClientError, ErrorKind, RunRef, RunSummary},
     wire::{RunId, TriggerId},
 };
 
@@ -54,7 +54,7 @@ impl Client {
             Err(error) => (HashMap::new(), format!("the engine's list of runs cannot be read: {error}")),
         };
         let outcome = |request: TriggerRequest| match found.get(&request.ids.trigger) {
-            Some(run) => (request.index, Ok(RunHandle::found(self.clone(), *run))),
+            Some(run) => (request.index, Ok(RunRef::found(self.clone(), *run))),
             None => (request.index, Err(unconfirmed(error.clone(), request.ids.trigger, &incomplete))),
         };
         requests.into_iter().map(outcome).collect()

@@ -26,14 +26,14 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
-pub use self::bulk::BulkItem;
 pub(super) use self::collision::SINGLE_CALLS;
 use self::{
     failure::{failed, may_be_repeated, may_have_started},
     request::{SearchIds, TriggerRequest},
 };
 use crate::hatchet::{
-    client::{Client, ClientError, ErrorKind, RunHandle, retry::retry_until},
+    client::{Client, ClientError, ErrorKind, RunRef, retry::retry_until},
+    task::Priority,
     wire::{RunId, TriggerId},
 };
 
@@ -49,18 +49,18 @@ pub(super) const CALL_KEY: &str = "rust_sdk_call";
 
 /// Options of a run.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct TriggerOptions {
+pub(crate) struct TriggerOptions {
     /// Pairs that the run can be found and filtered by.
-    pub additional_metadata: Map<String, Value>,
-    /// 1 to 3. Default: the task's.
-    pub priority: Option<u8>,
+    pub(crate) additional_metadata: Map<String, Value>,
+    /// Default: the task's.
+    pub(crate) priority: Option<Priority>,
     /// The run's value of [`TRIGGER_KEY`], for callers that need it before the run exists. Default: a random one. An id
     /// must not be used twice.
-    pub trigger_id: Option<TriggerId>,
+    pub(crate) trigger_id: Option<TriggerId>,
     /// A trigger that the engine refuses for now, because it is at a limit, is not repeated after this time:
     /// [`Client::trigger`] returns the refusal instead. For callers that drop the call at that time and would not see the
     /// reason. Default: five attempts.
-    pub deadline: Option<Instant>,
+    pub(crate) deadline: Option<Instant>,
 }
 
 impl Client {
@@ -78,12 +78,12 @@ impl Client {
     /// - [`ErrorKind::Duplicate`] if the idempotency key is taken.
     /// - [`ErrorKind::Unconfirmed`] if the response was lost and the run is not found: triggering again may run the task
     ///   twice.
-    pub async fn trigger(
+    pub(crate) async fn trigger(
         &self,
         name: &str,
         input: &impl Serialize,
         options: &TriggerOptions,
-    ) -> Result<RunHandle, ClientError> {
+    ) -> Result<RunRef, ClientError> {
         let trigger = options.trigger_id.unwrap_or_else(TriggerId::random);
         let request = TriggerRequest::new(self, name, input, options, 0, SearchIds { trigger, call: None })?;
         let call = format!("trigger {name}");
@@ -99,7 +99,7 @@ impl Client {
         })
         .await;
         match answer {
-            Ok(answer) => Ok(RunHandle::triggered(self.clone(), run_id(&answer.into_inner().workflow_run_id)?)),
+            Ok(answer) => Ok(RunRef::triggered(self.clone(), run_id(&answer.into_inner().workflow_run_id)?)),
             Err(error) if may_have_started(&error) => {
                 let mut recovered = self.recover(vec![request], sent_at, &error).await;
                 recovered.pop().map_or(Err(error), |(_, run)| run)

@@ -44,14 +44,11 @@ impl TriggerRequest {
         let metadata = serde_json::to_string(&MetadataWithIds { given: &options.additional_metadata, ids })
             .map_err(|e| invalid(format!("the metadata cannot be written as JSON: {e}")))?;
         check_object(&metadata).map_err(|e| invalid(format!("the metadata is {e}")))?;
-        if let Some(priority) = options.priority.filter(|p| !(1..=3).contains(p)) {
-            return Err(invalid(format!("priority is {priority}: it goes from 1 to 3")));
-        }
         let message = v1::TriggerWorkflowRequest {
             name: client.config().namespaced(name),
             input,
             additional_metadata: Some(metadata),
-            priority: options.priority.map(i32::from),
+            priority: options.priority.map(|priority| i32::from(priority.number())),
             ..Default::default()
         };
         let (size, limit) = (message.encoded_len(), client.config().max_send_message);

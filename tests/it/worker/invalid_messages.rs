@@ -1,7 +1,7 @@
-//! Messages that make no sense, and those from a future engine: the worker goes on.
+//! Invalid messages, and messages of a future engine: the worker continues.
 
 use hatchet_quickstart::hatchet::{
-    task::Task,
+    task::{Stub, Task},
     wire::{RunId, proto::ActionType},
     worker::Worker,
 };
@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::options;
 use crate::fake::{Fake, Finished, cancel, start};
+use hatchet_quickstart::hatchet::client::Client;
 
 type Json = serde_json::Map<String, Value>;
 
@@ -17,7 +18,7 @@ async fn echo_still_runs(fake: &Fake) {
     assert_eq!(fake.finished(run).await, Finished::Completed(r#"{"n":1}"#.to_owned()));
 }
 
-async fn failed_for_good(fake: &Fake, run: RunId) -> String {
+async fn expect_fatal(fake: &Fake, run: RunId) -> String {
     match fake.finished(run).await {
         Finished::Failed { error, may_retry: false } => error,
         other => panic!("expected a final failure, got {other:?}"),
@@ -25,41 +26,41 @@ async fn failed_for_good(fake: &Fake, run: RunId) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn senseless_messages_are_survived() {
+async fn invalid_messages_do_not_stop_the_worker() {
     let fake = Fake::start().await;
-    let task = Task::new_async("echo", |input: Json, _| async { Ok(input) });
-    let _worker = Worker::new(fake.config(), options()).task(task).start().unwrap();
+    let task = Stub::new("echo").task(|input: Json, _| async { Ok(input) });
+    let _worker = Worker::new(&Client::new(fake.config()).unwrap()).options(options()).register(task).start().unwrap();
     fake.until_listening().await;
 
-    // A type of action that this version does not know, and types that it has no task for.
+    // Unknown action types, and a type that this worker has no task for.
     for action_type in [ActionType::StartGetGroupKey as i32, 77, -1] {
         let action = start(RunId::random(), "echo:echo", r#"{"input":{}}"#, 0);
         fake.send(hatchet_quickstart::hatchet::wire::proto::AssignedAction { action_type, ..action }).await;
         echo_still_runs(&fake).await;
     }
-    // An assignment of a run whose id is none: nothing can be said about it.
+    // An assignment with an invalid run id, which cannot be reported.
     let mut nameless = start(RunId::random(), "echo:echo", r#"{"input":{}}"#, 0);
     nameless.task_run_external_id = "not an id".to_owned();
     fake.send(nameless).await;
     echo_still_runs(&fake).await;
-    // A cancel for a run that is not here.
+    // A cancellation of an unknown run.
     fake.send(cancel(RunId::random(), "echo:echo")).await;
     echo_still_runs(&fake).await;
 
-    // An action that no task here has.
+    // An action without a task.
     let run = RunId::random();
     fake.send(start(run, "other:other", r#"{"input":{}}"#, 0)).await;
-    let error = failed_for_good(&fake, run).await;
+    let error = expect_fatal(&fake, run).await;
     assert!(error.contains("other:other") && error.contains("echo:echo"), "{error}");
-    // Payloads that are not JSON, or hold no object.
+    // Payloads that are not JSON, or whose input is not an object.
     for payload in ["", "{", r#"{"input":[1]}"#, r#"{"input":"text"}"#] {
         let run = RunId::random();
         fake.send(start(run, "echo:echo", payload, 0)).await;
-        let error = failed_for_good(&fake, run).await;
+        let error = expect_fatal(&fake, run).await;
         assert!(error.contains("BadInput"), "{payload}: {error}");
         echo_still_runs(&fake).await;
     }
-    // Metadata that is not JSON is none.
+    // Metadata that is not JSON is ignored.
     let mut action = start(RunId::random(), "echo:echo", r#"{"input":{}}"#, 0);
     action.additional_metadata = Some("{".to_owned());
     let run = action.task_run_external_id.parse().unwrap();
@@ -68,18 +69,18 @@ async fn senseless_messages_are_survived() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_same_attempt_twice_runs_once() {
+async fn attempt_assigned_twice_runs_once() {
     let fake = Fake::start().await;
     let gate = std::sync::Arc::new(tokio::sync::Semaphore::new(0));
     let waits = gate.clone();
-    let task = Task::new_async("echo", move |input: Json, _| {
+    let task = Stub::new("echo").task(move |input: Json, _| {
         let gate = waits.clone();
         async move {
             let _permit = gate.acquire().await?;
             Ok(input)
         }
     });
-    let _worker = Worker::new(fake.config(), options()).task(task).start().unwrap();
+    let _worker = Worker::new(&Client::new(fake.config()).unwrap()).options(options()).register(task).start().unwrap();
     fake.until_listening().await;
     let action = start(RunId::random(), "echo:echo", r#"{"input":{}}"#, 0);
     let run = action.task_run_external_id.parse().unwrap();
@@ -93,18 +94,24 @@ async fn the_same_attempt_twice_runs_once() {
 }
 
 #[test]
-fn what_cannot_be_registered_is_refused_before_anything_is_sent() {
+fn invalid_worker_is_refused_before_any_call() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let fake = Fake::start().await;
-        let echo = |name: &str| Task::new_async(name, |input: Json, _| async { Ok(input) });
-        let refused =
-            |tasks: Vec<Task>| Worker::new(fake.config(), options()).tasks(tasks).start().unwrap_err().to_string();
+        let echo = |name: &str| Stub::from_name(name).task(|input: Json, _| async { Ok(input) });
+        let refused = |tasks: Vec<Task<Json, Json>>| {
+            Worker::new(&Client::new(fake.config()).unwrap())
+                .options(options())
+                .register_all(tasks)
+                .start()
+                .unwrap_err()
+                .to_string()
+        };
         assert!(refused(vec![]).contains("no task"));
-        assert!(refused(vec![echo("a"), echo("A")]).contains("two tasks are called"));
-        assert!(refused(vec![echo("a").alias("a")]).contains("two tasks are called"));
+        assert!(refused(vec![echo("a"), echo("A")]).contains("another task has this name"));
+        assert!(refused(vec![echo("a").alias("a")]).contains("another task has this name"));
         for name in ["", "a b", "a:b", "ä"] {
-            assert!(refused(vec![echo(name)]).contains("is no name for a task"), "{name}");
+            assert!(refused(vec![echo(name)]).contains("invalid name"), "{name}");
         }
         assert!(fake.script(|script| script.registered.is_empty() && script.workflows.is_empty()));
     });
