@@ -12,7 +12,7 @@ use crate::{
         output::{OutputFormat, format_elapsed, print_event, print_line, print_message},
     },
     hatchet::{
-        client::{RunRef, RunOutcome},
+        client::{RunOutcome, RunRef},
         wire::{RunId, RunStatus, format_duration},
     },
 };

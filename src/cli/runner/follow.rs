@@ -10,7 +10,7 @@ use super::{context::explain_error, display::RunDisplay, queued};
 use crate::{
     cli::{Exit, deadline::Deadline},
     hatchet::{
-        client::{ClientError, ErrorKind, RunRef, RunOutcome, RunUpdate},
+        client::{ClientError, ErrorKind, RunOutcome, RunRef, RunUpdate},
         wire::RunStatus,
     },
 };

@@ -15,7 +15,7 @@ use crate::{
     cli::{Exit, deadline::Deadline},
     hatchet::{
         client::{
-            Client, ClientError, RunDetails, RunEvent, RunEventKind, RunEvents, RunRef, RunOutcome, StreamSelector,
+            Client, ClientError, RunDetails, RunEvent, RunEventKind, RunEvents, RunOutcome, RunRef, StreamSelector,
             TRIGGER_KEY,
         },
         wire::{RunStatus, TriggerId},
