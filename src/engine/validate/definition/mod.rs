@@ -22,8 +22,8 @@ use crate::{
         cron::CronRule,
         options::Timings,
         state::{
-            idempotency::Expression,
-            workflows::{Definition, Idempotency, Lease, TaskDefinition},
+            idempotency::{Expression, Lease},
+            workflows::{Definition, Idempotency, TaskDefinition},
         },
     },
     hatchet::wire::proto::v1,
