@@ -15,6 +15,8 @@ use super::{
     field::{is_name, not_a_name},
     json,
 };
+#[cfg(feature = "durable")]
+use crate::hatchet::wire::Declaration;
 use crate::{
     engine::{
         cron::CronRule,
@@ -24,7 +26,7 @@ use crate::{
             workflows::{Definition, Idempotency, TaskDefinition},
         },
     },
-    hatchet::wire::{Declaration, proto::v1},
+    hatchet::wire::proto::v1,
 };
 
 /// A new definition. `timings` has the timeouts of tasks that declare none.
