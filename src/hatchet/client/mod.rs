@@ -33,9 +33,8 @@ pub use crate::hatchet::transport::{
     Source, Sources, Tls, Token, diagnose, explain_probe, explain_unanswered, parse_integer, probe_address,
     token_claims,
 };
-pub(in crate::hatchet) use crate::hatchet::transport::{call_deadline, connection, retry};
 use crate::hatchet::{
-    transport::{config, dial as transport, error},
+    transport::with_timeout,
     wire::{RunId, proto::GetVersionRequest},
 };
 
@@ -87,7 +86,7 @@ impl Client {
 
     /// The same, but waits no longer than this without a sign of life.
     pub(crate) async fn engine_version_within(&self, limit: Duration) -> Result<String, ClientError> {
-        self.version(call_deadline::with_timeout(limit, GetVersionRequest {})).await
+        self.version(with_timeout(limit, GetVersionRequest {})).await
     }
 
     async fn version(&self, request: Request<GetVersionRequest>) -> Result<String, ClientError> {

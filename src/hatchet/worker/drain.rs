@@ -131,8 +131,9 @@ pub(super) mod tests {
         *,
     };
     use crate::hatchet::{
-        client::{Client, ClientConfig, Sources},
+        client::Client,
         system::Handshake,
+        transport::{ClientConfig, Sources},
         wire::{RunId, WorkerId},
     };
 

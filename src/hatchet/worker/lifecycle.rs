@@ -18,13 +18,10 @@ use super::{
     watchdog,
 };
 use crate::hatchet::{
-    client::{
-        Client, ClientError, ErrorKind,
-        call_deadline::DEFAULT_TIMEOUT,
-        retry::{Backoff, RegistrationTimeout},
-    },
+    client::Client,
     system::OsError,
     task::{CancelReason, Kind},
+    transport::{Backoff, ClientError, DEFAULT_TIMEOUT, ErrorKind, RegistrationTimeout},
     wire::{WorkerId, proto},
 };
 

@@ -18,13 +18,13 @@ pub use self::{
     rows::{Metadata, RunSummary, SlotUse, WorkerSummary},
     runs::RunPages,
 };
-use super::{
-    config::{ClientConfig, ServerUrl},
-    connection::{Connection, USER_AGENT},
-    error::{ClientError, ErrorKind, untrusted_certificate},
-    transport::{ConnectError, Dialer, HttpError, Protocol, SharedTls, exchange, root_cause},
+use crate::hatchet::{
+    transport::{
+        ClientConfig, ClientError, ConnectError, Connection, Dialer, ErrorKind, HttpError, Protocol, ServerUrl,
+        SharedTls, USER_AGENT, exchange, root_cause, untrusted_certificate,
+    },
+    wire::{RunId, RunStatus, TenantId, WorkerId},
 };
-use crate::hatchet::wire::{RunId, RunStatus, TenantId, WorkerId};
 
 /// A client of an engine's REST part. Cheap to clone. Each call has a connection of its own, by the same proxy and TLS
 /// settings as gRPC, takes 10 s at most and a response of 16 MiB at most, and follows no redirect.

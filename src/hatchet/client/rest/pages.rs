@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use tonic::codegen::http::Method;
 
 use super::{RestClient, rows::Rows};
-use crate::hatchet::client::error::{ClientError, ErrorKind};
+use crate::hatchet::transport::{ClientError, ErrorKind};
 
 /// Rows asked for at once. The embedded engine gives no more.
 const PAGE: usize = 1000;

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use super::{RestClient, pages::Pages, rows::RunSummary};
-use crate::hatchet::{client::error::ClientError, wire::RunStatus};
+use crate::hatchet::{transport::ClientError, wire::RunStatus};
 
 /// A list of runs that is read page by page.
 pub struct RunPages {

@@ -5,10 +5,8 @@ use std::time::SystemTime;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use crate::hatchet::{
-    client::{
-        Client, ClientError, ErrorKind, RunHandle,
-        retry::{retry, when_temporary},
-    },
+    client::{Client, RunHandle},
+    transport::{ClientError, ErrorKind, retry, when_temporary},
     wire::{RunId, RunStatus, proto::v1},
 };
 

@@ -5,10 +5,8 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use crate::hatchet::{
-    client::{
-        ClientError, ErrorKind, RunHandle,
-        retry::{Backoff, retry, when_temporary},
-    },
+    client::RunHandle,
+    transport::{Backoff, ClientError, ErrorKind, retry, when_temporary},
     wire::{RunStatus, proto::v1},
 };
 

@@ -20,7 +20,8 @@ use super::{
     wait::{SILENCE_PATIENCE, given_up},
 };
 use crate::hatchet::{
-    client::{Client, ClientError, ErrorKind, RunHandle},
+    client::{Client, RunHandle},
+    transport::{ClientError, ErrorKind},
     wire::{RunId, proto::WorkflowRunEvent},
 };
 

@@ -13,7 +13,7 @@ use tokio::{
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::hatchet::{
-    client::{ClientError, Connection, connection::response_messages, retry::Backoff},
+    transport::{Backoff, ClientError, Connection, response_messages},
     wire::{
         RunId,
         proto::{SubscribeToWorkflowRunsRequest, WorkflowRunEvent},

@@ -11,7 +11,8 @@ use tokio::time::{Instant, sleep};
 
 use super::RunDetails;
 use crate::hatchet::{
-    client::{ClientError, ErrorKind, RunHandle, retry::Backoff},
+    client::RunHandle,
+    transport::{Backoff, ClientError, ErrorKind},
     wire::{RunId, RunStatus, proto},
 };
 

@@ -18,7 +18,7 @@ use super::{
     wait::{POLL_FIRST, POLL_SLOWEST},
 };
 use crate::hatchet::{
-    client::{Connection, retry::Backoff},
+    transport::{Backoff, Connection},
     wire::{RunId, proto::WorkflowRunEvent},
 };
 

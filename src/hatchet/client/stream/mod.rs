@@ -11,7 +11,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 use self::{ordered::InOrder, reorder::ChunkOrder};
 use crate::hatchet::{
-    client::{Client, ClientError, connection::response_messages, retry::Backoff},
+    client::Client,
+    transport::{Backoff, ClientError, response_messages},
     wire::{RunId, proto},
 };
 

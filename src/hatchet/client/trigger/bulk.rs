@@ -16,10 +16,8 @@ use tokio::sync::Semaphore;
 
 use super::{Item, Mark, RunHandle, TriggerOptions, collision, refused, run_id};
 use crate::hatchet::{
-    client::{
-        Client, ClientError, ErrorKind,
-        retry::{retry, when_not_executed, when_temporary},
-    },
+    client::Client,
+    transport::{ClientError, ErrorKind, retry, when_not_executed, when_temporary},
     wire::{
         RunId, TriggerId,
         proto::{BulkTriggerWorkflowRequest, v1::BulkTriggerIdempotencyCollisionError},

@@ -15,7 +15,8 @@ use tokio::time::{Instant, sleep};
 
 use super::{CALL_KEY, Item, RunHandle, TRIGGER_KEY, bulk::BulkItem};
 use crate::hatchet::{
-    client::{Client, ClientError, ErrorKind, RestClient, RunSummary, retry::Backoff},
+    client::{Client, RestClient, RunSummary},
+    transport::{Backoff, ClientError, ErrorKind},
     wire::{RunId, TriggerId, format_duration},
 };
 

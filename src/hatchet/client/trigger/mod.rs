@@ -20,10 +20,8 @@ use serde_json::{Map, Value};
 pub use self::bulk::BulkItem;
 pub(super) use self::bulk::SINGLE_CALLS;
 use crate::hatchet::{
-    client::{
-        Client, ClientError, Connection, ErrorKind,
-        retry::{retry, when_not_executed},
-    },
+    client::Client,
+    transport::{ClientError, Connection, ErrorKind, retry, when_not_executed},
     wire::{RunId, TriggerId, check_object, proto::v1},
 };
 

@@ -13,8 +13,9 @@ use super::{
     table::{AttemptKey, Running, Table},
 };
 use crate::hatchet::{
-    client::{Client, ClientError, ErrorKind},
+    client::Client,
     task::{CancelReason, RunInfo, Task},
+    transport::{ClientError, ErrorKind},
     wire::{ActionId, RunId, WorkerId, proto},
     worker::{WorkerOptions, health::Stats},
 };

@@ -15,8 +15,8 @@ use super::{
     table::{AttemptKey, Running},
 };
 use crate::hatchet::{
-    client::{ErrorKind, retry::Backoff},
     task::{CancelReason, Canceller, Context, Outcome, Task},
+    transport::{Backoff, ErrorKind},
     wire::format_duration,
     worker::health::AttemptEnd,
 };

@@ -11,8 +11,9 @@ use tokio::{
 
 use super::dispatch::Assignment;
 use crate::hatchet::{
-    client::{Client, ClientError, ErrorKind, call_deadline::with_timeout, retry::Backoff},
+    client::Client,
     task::Emission,
+    transport::{Backoff, ClientError, ErrorKind, with_timeout},
     wire::{proto, timestamp_now},
     worker::health::{OnItsWay, Stats},
 };

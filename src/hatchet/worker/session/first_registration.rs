@@ -9,11 +9,10 @@ use tokio::{
 
 use super::registration::{Registration, register};
 use crate::hatchet::{
-    client::{
-        Client, ClientError, ErrorKind, ProbeResult,
-        call_deadline::DEFAULT_TIMEOUT,
-        diagnose, explain_probe, explain_unanswered, probe_address,
-        retry::{Backoff, RegistrationTimeout},
+    client::Client,
+    transport::{
+        Backoff, ClientError, DEFAULT_TIMEOUT, ErrorKind, ProbeResult, RegistrationTimeout, diagnose, explain_probe,
+        explain_unanswered, probe_address,
     },
     worker::{
         LinkState, Registered,
@@ -115,7 +114,7 @@ mod tests {
 
     use super::*;
     use crate::hatchet::{
-        client::{ClientConfig, Tls},
+        transport::{ClientConfig, Tls},
         worker::drain::tests::config,
     };
 

@@ -5,8 +5,9 @@ use std::{collections::HashMap, time::Duration};
 use futures_util::{StreamExt as _, TryStreamExt as _, future::try_join_all};
 
 use crate::hatchet::{
-    client::{Client, ClientError, ErrorKind, call_deadline::with_timeout, retry::RegistrationTimeout},
+    client::Client,
     task::{Idempotency, IdempotencyMethod, Kind, Task},
+    transport::{ClientError, ErrorKind, RegistrationTimeout, with_timeout},
     wire::{
         SLOT_TYPE, format_duration,
         proto::{self, v1},

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::state::Links;
 use crate::hatchet::{
-    client::{ClientError, ErrorKind, call_deadline::with_timeout, connection::response_messages},
+    transport::{ClientError, ErrorKind, response_messages, with_timeout},
     wire::{WorkerId, proto, timestamp_now},
     worker::attempt::Shared,
 };
