@@ -1,36 +1,45 @@
-//! Run keys: the name that every run of a benchmark has, by which it is found again and started once only.
+//! Run keys: a unique name for every run of a benchmark.
+//!
+//! A run key is `<prefix>:<task>:<index>` and travels in the run's metadata. It serves two purposes: a run whose
+//! trigger got no answer is found by its key, and a keyed task (see [`KEYED_SUFFIX`]) refuses a second run with the
+//! same key, so that repeating a benchmark with the same prefix attaches to the existing runs.
 
 use std::time::Duration;
 
-/// Metadata key that holds a run's key.
+/// Metadata key of the run key.
 pub const RUN_KEY: &str = "run_key";
-/// Metadata key that holds the prefix which all runs of a benchmark share.
-pub const KEY_PREFIX: &str = "run_key_prefix";
-/// A worker with run keys registers each task once more under its name and this.
-pub const KEYED: &str = "-keyed";
-/// How long a key is held, from the trigger on.
+/// Metadata key of the prefix that all runs of a benchmark share.
+pub const RUN_KEY_PREFIX: &str = "run_key_prefix";
+/// Suffix of keyed tasks: `worker --run-keys` registers each task a second time under its name and this suffix, with
+/// the run key as its idempotency key.
+pub const KEYED_SUFFIX: &str = "-keyed";
+/// How long an engine refuses a second run with the same key, counted from the trigger: 24 hours.
 pub const KEY_TTL: Duration = Duration::from_secs(24 * 3600);
-/// Longest prefix.
-const LONGEST: usize = 64;
+/// Maximum length of a prefix, in characters.
+const MAX_PREFIX: usize = 64;
 
 /// The key of a run.
-pub fn run_key(prefix: &str, task: &str, index: usize) -> String {
+pub(super) fn run_key(prefix: &str, task: &str, index: usize) -> String {
     format!("{prefix}:{task}:{index}")
 }
 
-/// A prefix made of the time, for those who name none.
-pub fn prefix_now() -> String {
+/// Generates a prefix from the current time and four random hexadecimal digits.
+pub fn generate_prefix() -> String {
     let now = prost_types::Timestamp::from(std::time::SystemTime::now()).to_string();
     let digits: String = now.chars().take_while(|c| *c != '.').filter(char::is_ascii_digit).collect();
     let random = uuid::Uuid::new_v4().simple().to_string();
     format!("{digits}-{}", &random[..4])
 }
 
-/// Says why a prefix cannot be used. A colon would end it in an engine's filters.
-pub fn check_prefix(prefix: &str) -> Result<(), String> {
-    let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-    if prefix.is_empty() || prefix.len() > LONGEST || !prefix.chars().all(good) {
-        return Err(format!("`{prefix}`: use 1 to {LONGEST} letters, digits, `.`, `-` and `_`"));
+/// Validates a prefix. Colons are excluded because they separate key and value in an engine's metadata filters.
+///
+/// # Errors
+///
+/// The rule that the prefix violates.
+pub fn validate_prefix(prefix: &str) -> Result<(), String> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    if prefix.is_empty() || prefix.len() > MAX_PREFIX || !prefix.chars().all(allowed) {
+        return Err(format!("use 1 to {MAX_PREFIX} letters, digits, `.`, `-` and `_`"));
     }
     Ok(())
 }
@@ -40,11 +49,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_and_prefixes() {
+    fn generated_prefix_is_valid() {
         assert_eq!(run_key("p", "t", 7), "p:t:7");
-        assert!(check_prefix(&prefix_now()).is_ok(), "{}", prefix_now());
+        assert!(validate_prefix(&generate_prefix()).is_ok(), "{}", generate_prefix());
+    }
+
+    #[test]
+    fn prefix_with_other_characters_is_invalid() {
         for bad in ["", "a:b", "a b", "é", &"x".repeat(65)] {
-            assert!(check_prefix(bad).is_err(), "{bad}");
+            assert!(validate_prefix(bad).is_err(), "{bad}");
         }
     }
 }

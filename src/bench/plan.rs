@@ -1,54 +1,76 @@
-//! What a benchmark is to do, checked.
+//! The plan of a benchmark: what it submits, how fast, and for how long.
 
 use std::time::Duration;
 
 use super::template::Template;
 
-/// A benchmark before its start.
+/// A validated benchmark, before its start.
 #[derive(Debug, Clone)]
-pub struct Plan {
-    /// The tasks, each with as many runs.
-    pub tasks: Vec<TaskPlan>,
-    /// Runs of each task.
+pub struct LoadPlan {
+    /// The tasks to run.
+    pub tasks: Vec<PlannedTask>,
+    /// Number of runs of each task.
     pub runs: usize,
-    /// What all run keys begin with.
+    /// Prefix of all run keys.
     pub prefix: String,
-    /// Runs in one call at most.
+    /// Maximum number of runs in one bulk call.
     pub batch: usize,
-    /// Runs a second over all tasks, by the clock and whatever the engine does (open loop); without it, as fast as
-    /// the engine accepts them.
+    /// Runs per second over all tasks, submitted on a fixed schedule whatever the engine does (open loop). `None`:
+    /// as fast as the engine accepts them.
     pub rate: Option<f64>,
-    /// From the start to the report at most.
+    /// Time limit for all runs, counted from the first submission.
     pub timeout: Duration,
-    /// Submit every run a second time, which must start nothing.
+    /// Submits every run a second time, which must not start anything.
     pub verify_dedupe: bool,
 }
 
-/// One task of a benchmark.
+/// A task of a benchmark.
 #[derive(Debug, Clone)]
-pub struct TaskPlan {
-    /// The name that was asked for.
+pub struct PlannedTask {
+    /// Name given by the user.
     pub name: String,
-    /// The workflow that is triggered, without namespace: the task's, or its twin that takes run keys.
+    /// Workflow to trigger, without namespace: the task's own, or its keyed copy (see [`KEYED_SUFFIX`](super::KEYED_SUFFIX)).
     pub workflow: String,
-    /// Whether the engine refuses a second run with the same key.
+    /// Whether the engine refuses a second run with the same run key.
     pub keyed: bool,
-    /// The input of each run.
+    /// Input of each run.
     pub input: Template,
-    /// The pool of a worker's slots that a run takes one of ([`Task::slot_pool`](crate::hatchet::task::Task::slot_pool)).
+    /// Slot pool of a worker that a run occupies ([`Task::slot_pool`](crate::hatchet::task::Task::slot_pool)).
     pub slot_pool: &'static str,
-    /// Longest wait for a worker.
+    /// Time after which a run that no worker has taken is cancelled.
     pub schedule_timeout: Duration,
 }
 
-impl Plan {
-    /// Runs in all.
+impl LoadPlan {
+    /// Number of runs of all tasks.
     pub fn total(&self) -> usize {
         self.runs * self.tasks.len()
     }
 
-    /// Whether every task is deduplicated.
+    /// Whether every task is deduplicated by run key.
     pub fn keyed(&self) -> bool {
         self.tasks.iter().all(|task| task.keyed)
+    }
+}
+
+/// A plan for unit tests, with one unkeyed run of each of these tasks.
+#[cfg(test)]
+pub(super) fn test_plan(tasks: &[(&str, &'static str)]) -> LoadPlan {
+    let task = |(name, slot_pool): &(&str, &'static str)| PlannedTask {
+        name: (*name).to_owned(),
+        workflow: (*name).to_owned(),
+        keyed: false,
+        input: Template::parse("{}").unwrap(),
+        slot_pool,
+        schedule_timeout: Duration::from_secs(1),
+    };
+    LoadPlan {
+        tasks: tasks.iter().map(task).collect(),
+        runs: 1,
+        prefix: "p".to_owned(),
+        batch: 1,
+        rate: None,
+        timeout: Duration::from_secs(1),
+        verify_dedupe: false,
     }
 }

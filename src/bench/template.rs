@@ -1,25 +1,32 @@
-//! Inputs that differ from run to run.
+//! Input templates: inputs that differ from run to run by the run's index.
 
 use serde_json::Value;
 
-/// What stands for the run's index.
+/// Placeholder for the run's index.
 const INDEX: &str = "{index}";
-/// What stands for its digits, also where they are the whole text.
-const DIGITS: &str = "{index:text}";
+/// Placeholder for the run's index as text, even if it is the whole string.
+const INDEX_TEXT: &str = "{index:text}";
 
-/// A JSON object in which `{index}` stands for a run's index: inside a text it becomes digits, and a text that is
-/// nothing else becomes a number. `{index:text}` becomes digits everywhere. Keys stay as they are.
+/// A JSON object with placeholders for a run's index.
+///
+/// Inside a string, `{index}` becomes digits; a string that consists of `{index}` alone becomes a number.
+/// `{index:text}` always becomes digits. Object keys are not replaced.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Template {
     object: Value,
+    /// Whether the object has a placeholder.
     varies: bool,
 }
 
 impl Template {
-    /// Reads a template, or says in one line why it is none.
+    /// Parses a template.
+    ///
+    /// # Errors
+    ///
+    /// One line with the reason, if the text is not a JSON object.
     pub fn parse(json: &str) -> Result<Self, String> {
         match serde_json::from_str(json) {
-            Ok(object @ Value::Object(_)) => Ok(Self { varies: holds_index(&object), object }),
+            Ok(object @ Value::Object(_)) => Ok(Self { varies: has_placeholder(&object), object }),
             Ok(_) => Err("not a JSON object".to_owned()),
             Err(e) => Err(format!("not JSON: {e}")),
         }
@@ -30,17 +37,17 @@ impl Template {
         if self.varies { render(&self.object, index) } else { self.object.clone() }
     }
 
-    /// As it was written.
+    /// The template as JSON, placeholders included.
     pub fn text(&self) -> String {
         self.object.to_string()
     }
 }
 
-fn holds_index(value: &Value) -> bool {
+fn has_placeholder(value: &Value) -> bool {
     match value {
-        Value::String(text) => text.contains(INDEX) || text.contains(DIGITS),
-        Value::Array(all) => all.iter().any(holds_index),
-        Value::Object(all) => all.values().any(holds_index),
+        Value::String(text) => text.contains(INDEX) || text.contains(INDEX_TEXT),
+        Value::Array(items) => items.iter().any(has_placeholder),
+        Value::Object(fields) => fields.values().any(has_placeholder),
         Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }
@@ -50,11 +57,11 @@ fn render(value: &Value, index: usize) -> Value {
         Value::String(text) if text == INDEX => index.into(),
         Value::String(text) => {
             let digits = index.to_string();
-            text.replace(INDEX, &digits).replace(DIGITS, &digits).into()
+            text.replace(INDEX, &digits).replace(INDEX_TEXT, &digits).into()
         }
-        Value::Array(all) => all.iter().map(|value| render(value, index)).collect(),
-        Value::Object(all) => {
-            Value::Object(all.iter().map(|(key, value)| (key.clone(), render(value, index))).collect())
+        Value::Array(items) => items.iter().map(|value| render(value, index)).collect(),
+        Value::Object(fields) => {
+            Value::Object(fields.iter().map(|(key, value)| (key.clone(), render(value, index))).collect())
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
     }
@@ -65,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_index_goes_into_texts() {
+    fn index_replaces_placeholders_in_strings() {
         let template =
             Template::parse(r#"{"name":"run {index} of {x}","n":"{index}","deep":[{"k":"{index}!"}],"s":1}"#);
         let expected = serde_json::json!({"name":"run 7 of {x}","n":7,"deep":[{"k":"7!"}],"s":1});
@@ -73,13 +80,13 @@ mod tests {
     }
 
     #[test]
-    fn digits_stay_a_text() {
+    fn index_text_placeholder_stays_a_string() {
         let template = Template::parse(r#"{"id":"{index:text}","both":"{index}-{index:text}"}"#).unwrap();
         assert_eq!(template.render(7), serde_json::json!({"id":"7","both":"7-7"}));
     }
 
     #[test]
-    fn what_is_no_template() {
+    fn text_other_than_a_json_object_is_rejected() {
         assert!(Template::parse("{").unwrap_err().contains("not JSON"));
         assert!(Template::parse("[1]").unwrap_err().contains("object"));
         assert!(Template::parse(r#"{"n":{index}}"#).is_err());

@@ -1,24 +1,24 @@
-//! `--timeout`: one limit for all that a command waits for, from its first call on.
+//! `--timeout`: one time limit for everything that a command waits for, counted from its first call.
 
 use std::{future::Future, time::Duration};
 
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::{Exit, connection::command::ConnectionWords};
+use super::{Exit, connection::CommandRenderer};
 use crate::hatchet::{client::Client, wire::format_duration};
 
-/// When a command stops waiting, if it ever does.
+/// The time at which a command stops waiting. Without a limit it waits until the run ends.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Deadline(Option<(Instant, Duration)>);
 
 impl Deadline {
-    /// From now on.
+    /// A deadline after `limit`, counted from now.
     pub(super) fn after(limit: Option<Duration>) -> Self {
         Self(limit.map(|limit| (Instant::now() + limit, limit)))
     }
 
-    /// Waits until it is over, and says how long that was.
-    pub(super) async fn over(self) -> Duration {
+    /// Waits for the deadline and returns the limit.
+    pub(super) async fn passed(self) -> Duration {
         match self.0 {
             Some((at, limit)) => {
                 sleep_until(at).await;
@@ -28,7 +28,7 @@ impl Deadline {
         }
     }
 
-    /// What a call comes to, if it does before the deadline.
+    /// Awaits a call. `None` if the deadline passes first.
     pub(super) async fn before<T>(self, call: impl Future<Output = T>) -> Option<T> {
         match self.0 {
             Some((at, _)) => timeout_at(at, call).await.ok(),
@@ -36,25 +36,27 @@ impl Deadline {
         }
     }
 
-    /// What a call comes to that must come to something before the deadline. `left_open` is what else cannot be told.
-    pub(super) async fn answered<T>(
+    /// Awaits a call, and fails if the deadline passes first. `consequence` completes the error: what was not done, or
+    /// is not known.
+    pub(super) async fn require<T>(
         self,
         client: &Client,
-        words: &ConnectionWords,
-        left_open: &str,
+        commands: &CommandRenderer,
+        consequence: &str,
         call: impl Future<Output = T>,
     ) -> Result<T, Exit> {
         let answer = self.before(call).await;
         answer.ok_or_else(|| {
             let (address, limit) = (&client.config().host_port, self.limit());
-            let doctor = words.command(&["runner", "doctor"]);
+            let doctor = commands.render(&["runner", "doctor"]);
             Exit::timed_out(format!(
-                "the engine at {address} has not answered within {limit}, {left_open}: `{doctor}` looks for the reason"
+                "the engine at {address} has not answered within {limit}, {consequence}: run `{doctor}` to find the \
+                 reason"
             ))
         })
     }
 
-    /// The limit that it was made with, in words.
+    /// The limit as text; empty without a limit.
     pub(super) fn limit(self) -> String {
         self.0.map(|(_, limit)| format_duration(limit)).unwrap_or_default()
     }

@@ -1,17 +1,21 @@
-//! Exit codes, and the one line that goes with a failure.
+//! Exit codes, and the error line that is printed with a failure.
 
-use std::process::ExitCode;
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+};
 
 use crate::hatchet::client::{ClientError, ErrorKind};
 
-/// Why a command ended without success.
+/// The end of a command without success.
 #[derive(Debug)]
 pub struct Exit {
     code: u8,
+    /// `None` if the failure was printed already.
     message: Option<String>,
 }
 
-/// The codes, for `--help`; README has the same table and a test compares the two.
+/// The exit codes, for `--help`. A test compares them with the documentation.
 pub(super) const CODES: &str = "Exit codes: 0 completed, 1 the run failed, 2 wrong use, 3 cancelled, 4 timed out, \
                                 5 the engine cannot be reached or does not allow it, 6 the engine has lost the run, \
                                 7 not known whether a run started, 8 no worker has registered the task, \
@@ -22,17 +26,17 @@ impl Exit {
         Self { code, message: Some(message.into()) }
     }
 
-    /// The run failed.
+    /// The run failed; its error was printed.
     pub(super) fn run_failed() -> Self {
         Self { code: 1, message: None }
     }
 
-    /// Runs failed, which a line says.
+    /// Runs failed.
     pub(super) fn failed(message: impl Into<String>) -> Self {
         Self::new(1, message)
     }
 
-    /// Wrong use: arguments, settings, input.
+    /// Invalid arguments, settings or input.
     pub(super) fn usage(message: impl Into<String>) -> Self {
         Self::new(2, message)
     }
@@ -42,45 +46,46 @@ impl Exit {
         Self { code: 3, message: None }
     }
 
-    /// The time limit of the command is over.
+    /// The time limit of the command passed.
     pub(super) fn timed_out(message: impl Into<String>) -> Self {
         Self::new(4, message)
     }
 
-    /// The engine cannot be reached, or does not allow it.
+    /// The engine cannot be reached, or refuses the request.
     pub(super) fn unreachable(message: impl Into<String>) -> Self {
         Self::new(5, message)
     }
 
-    /// Whether a run was started is not known.
+    /// It is not known whether a run started.
     pub(super) fn unconfirmed(message: impl Into<String>) -> Self {
         Self::new(7, message)
     }
 
-    /// The engine does not know the task: no worker has registered it.
+    /// No worker has registered the task with the engine.
     pub(super) fn not_registered(message: impl Into<String>) -> Self {
         Self::new(8, message)
     }
 
-    /// A signal.
+    /// A signal ended the command.
     pub(super) fn interrupted(message: impl Into<String>) -> Self {
         Self::new(130, message)
     }
 
-    /// Nobody reads any more, as with `runner … | head -1`: an end without a word, and no failure.
+    /// The reader of stdout has gone, as with `runner … | head -1`. This is not a failure.
     pub(super) fn reader_gone() -> Self {
         Self { code: 0, message: None }
     }
 
-    /// Why, in a line; empty where it was said already.
+    /// The error line. Empty if the failure was printed already.
     pub(super) fn message(&self) -> &str {
         self.message.as_deref().unwrap_or_default()
     }
 
-    /// Prints the message and gives the code.
+    /// Prints the error line and returns the exit code.
     pub fn report(self) -> ExitCode {
         if let Some(message) = self.message {
-            super::output::complain(&format!("error: {message}"));
+            // If stderr is closed, the exit code still tells.
+            let _ = writeln!(io::stderr().lock(), "error: {message}");
         }
         ExitCode::from(self.code)
     }

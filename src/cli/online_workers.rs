@@ -1,4 +1,4 @@
-//! Which workers can run a task, by the engine's list.
+//! Which workers of the engine's list can run a task.
 
 use crate::{
     bench::serves,
@@ -8,13 +8,13 @@ use crate::{
     },
 };
 
-/// Those of the list that are online for runs triggered by this name. A task's other names do not help: each is a
-/// workflow of its own.
-pub(super) fn able(client: &Client, name: &str, workers: &[WorkerSummary]) -> Vec<WorkerSummary> {
+/// The active workers that serve a workflow. An alias of a task is a workflow of its own, which other names of the task
+/// do not serve.
+pub(super) fn serving(client: &Client, name: &str, workers: &[WorkerSummary]) -> Vec<WorkerSummary> {
     workers.iter().filter(|worker| serves(&client.config(), worker, name)).cloned().collect()
 }
 
-/// Free slots on these workers.
-pub(super) fn free_slots(able: &[WorkerSummary]) -> i64 {
-    able.iter().filter_map(|worker| worker.slot_config.get(SLOT_TYPE)).map(|slots| slots.available).sum()
+/// The total number of free slots of these workers.
+pub(super) fn free_slots(workers: &[WorkerSummary]) -> i64 {
+    workers.iter().filter_map(|worker| worker.slot_config.get(SLOT_TYPE)).map(|slots| slots.available).sum()
 }

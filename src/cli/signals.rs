@@ -1,4 +1,4 @@
-//! The signals that ask a process to end.
+//! Signals that ask a process to end.
 
 use std::{io, time::Duration};
 
@@ -8,72 +8,84 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// Signals no further apart are one: a supervisor such as GNU `timeout` sends one to the process and another to its
-/// group. A person is slower.
-const ONE_SIGNAL: Duration = Duration::from_millis(50);
+use super::Exit;
+use crate::hatchet::system::OsError;
 
-/// SIGINT, SIGTERM and SIGHUP, from their first use on no longer deadly by themselves. A SIGHUP that was ignored from
-/// the start, as under `nohup`, stays ignored.
+/// Signals within 50 ms count as one: a supervisor such as GNU `timeout` sends one to the process and another to its
+/// process group. A person is slower.
+const SAME_SIGNAL: Duration = Duration::from_millis(50);
+
+/// SIGINT, SIGTERM and SIGHUP.
+///
+/// From [`Signals::listen`] on they do not end the process any more. A SIGHUP that was ignored at the start, as under
+/// `nohup`, stays ignored.
 pub(super) struct Signals {
     received: Received,
     stdin: Option<tokio::io::Stdin>,
-    /// What comes until then is the echo of the signal before.
-    echo_until: Option<Instant>,
+    /// Signals until this time repeat the last one.
+    repeats_until: Option<Instant>,
 }
 
 impl Signals {
-    pub(super) fn listen() -> io::Result<Self> {
-        Ok(Self { received: Received::listen()?, stdin: None, echo_until: None })
+    /// Begins to listen.
+    pub(super) fn listen() -> Result<Self, Exit> {
+        let received = Received::listen().map_err(listen_failed)?;
+        Ok(Self { received, stdin: None, repeats_until: None })
     }
 
-    /// Takes the end of stdin for one more signal.
-    pub(super) fn and_stdin(&mut self) {
+    /// Treats the end of stdin as a signal, too.
+    pub(super) fn include_stdin_end(&mut self) {
         self.stdin = Some(tokio::io::stdin());
     }
 
-    /// Waits for the next one. May be dropped and called again.
+    /// Waits for the next signal. Cancel-safe.
     pub(super) async fn next(&mut self) {
-        if let Some(until) = self.echo_until {
+        if let Some(until) = self.repeats_until {
             tokio::select! {
                 () = sleep_until(until) => {}
                 () = end_of(&mut self.stdin) => return,
             }
-            // By the time they are looked at, not by the time they are noticed: a busy machine notices late.
+            // Discards what has arrived by now: on a busy machine, repeats are delivered late.
             while self.received.next().now_or_never().is_some() {}
-            self.echo_until = None;
+            self.repeats_until = None;
         }
         tokio::select! {
-            () = self.received.next() => self.echo_until = Some(Instant::now() + ONE_SIGNAL),
+            () = self.received.next() => self.repeats_until = Some(Instant::now() + SAME_SIGNAL),
             () = end_of(&mut self.stdin) => {}
         }
     }
 }
 
-/// From now on a write over a limit on the size of files (`ulimit -f`) fails with an error that says so, as on a full
-/// disk. Unless it is listened for, SIGXFSZ ends the process there, and all that runs with it.
+/// The failure to listen for signals.
+pub(super) fn listen_failed(error: io::Error) -> Exit {
+    Exit::usage(format!("listening for signals failed: {}", OsError(&error)))
+}
+
+/// Makes a write beyond a file size limit (`ulimit -f`) fail with an error, as on a full disk. By default, SIGXFSZ ends
+/// the process.
 #[cfg(unix)]
-pub(super) fn outlive_size_limits() -> io::Result<()> {
+pub(super) fn ignore_file_size_signal() -> io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
-    /// On Linux, macOS and the BSDs; MIPS counts differently.
+    /// The number on Linux, macOS and the BSDs. MIPS has another.
     const SIGXFSZ: i32 = 25;
     if cfg!(any(target_arch = "mips", target_arch = "mips64")) {
         return Ok(());
     }
-    // To have listened once is enough; the error comes with the write.
+    // tokio's handler stays installed after the stream is dropped.
     signal(SignalKind::from_raw(SIGXFSZ)).map(drop)
 }
 
-/// There is no such signal.
+/// Does nothing: only Unix has this signal.
 #[cfg(not(unix))]
-pub(super) fn outlive_size_limits() -> io::Result<()> {
+pub(super) fn ignore_file_size_signal() -> io::Result<()> {
     Ok(())
 }
 
-/// Reads to the end, which comes once.
+/// Reads stdin to its end, which is reported once.
 async fn end_of(stdin: &mut Option<tokio::io::Stdin>) {
     let Some(open) = stdin else { return std::future::pending().await };
-    let mut passed_over = [0_u8; 256];
-    while open.read(&mut passed_over).await.is_ok_and(|read| read > 0) {}
+    let mut discarded = [0_u8; 256];
+    while open.read(&mut discarded).await.is_ok_and(|read| read > 0) {}
     *stdin = None;
 }
 
@@ -105,8 +117,8 @@ impl Received {
     }
 }
 
-/// Whether the process was started with a signal ignored, before anything listens for it. Where the system does not
-/// tell it, what it does by itself is left as it is: a listener would end what `nohup` is to keep.
+/// Whether the process was started with a signal ignored. Must be called before anything listens for it. `true` if the
+/// system does not tell, since a handler would break `nohup`.
 #[cfg(unix)]
 fn is_ignored(signal: tokio::signal::unix::SignalKind) -> bool {
     let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return true };

@@ -1,7 +1,15 @@
-//! Load generation: submits the runs on schedule and waits for their ends.
+//! Load generation: submits the runs of a plan on schedule and waits for their ends.
+//!
+//! [`generator`] is the only loop; the other files are the state that it drives: what to submit next ([`schedule`]),
+//! whether the engine answers ([`outage`]), what the caller sees ([`progress`], [`histogram`]), and the slots of the
+//! workers ([`slots`]).
 
-pub(in crate::bench) mod outage;
-pub(in crate::bench) mod progress;
-pub(in crate::bench) mod schedule;
-pub(in crate::bench) mod session;
-pub(in crate::bench) mod slots;
+mod generator;
+mod histogram;
+mod outage;
+mod progress;
+mod schedule;
+mod slots;
+
+pub(super) use generator::LoadGenerator;
+pub use slots::serves;

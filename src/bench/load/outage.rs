@@ -1,51 +1,53 @@
-//! An engine that does not answer, and the word that is said about it.
+//! Detects that the engine does not answer, and reports the begin and the end of each outage once.
 
 use std::time::{Duration, Instant};
 
 use crate::hatchet::client::ClientError;
 
-/// A silence shorter than this is not worth a word.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// An outage is reported when the engine has not answered for 2 s.
+const REPORT_AFTER: Duration = Duration::from_secs(2);
 
-/// Times without an answer.
+/// The outages of a benchmark.
 #[derive(Debug, Default)]
-pub(in crate::bench) struct Outage {
-    /// Outages that were told of.
-    pub(in crate::bench) count: usize,
-    /// How long they were, in all.
-    pub(in crate::bench) total: Duration,
-    /// Since when submissions fail, and why.
-    submitting: Option<(Instant, String)>,
-    told: Option<Instant>,
+pub(super) struct OutageTracker {
+    /// Number of reported outages.
+    pub(super) count: usize,
+    /// Total duration of the outages that have ended.
+    pub(super) total: Duration,
+    /// When submissions began to fail, and the first error.
+    failing_since: Option<(Instant, String)>,
+    /// When the current outage began, if it was reported.
+    reported: Option<Instant>,
 }
 
-impl Outage {
-    /// A submission did not get through.
-    pub(in crate::bench) fn failed(&mut self, error: &ClientError) {
-        self.submitting.get_or_insert_with(|| (Instant::now(), error.to_string()));
+impl OutageTracker {
+    /// Records a submission that failed.
+    pub(super) fn submission_failed(&mut self, error: &ClientError) {
+        self.failing_since.get_or_insert_with(|| (Instant::now(), error.to_string()));
     }
 
-    /// A submission got through.
-    pub(in crate::bench) fn answered(&mut self) {
-        self.submitting = None;
+    /// Records a submission that was answered.
+    pub(super) fn submission_answered(&mut self) {
+        self.failing_since = None;
     }
 
-    /// What to say, where something has changed. `waiting` is what those who wait for ends know.
-    pub(in crate::bench) fn note(&mut self, waiting: Option<(Duration, &ClientError)>) -> Option<String> {
-        let submitting = self.submitting.as_ref().map(|(since, why)| (since.elapsed(), why.clone()));
-        let waiting = waiting.map(|(silent, why)| (silent, why.to_string()));
-        let now = submitting.into_iter().chain(waiting).filter(|(silent, _)| *silent > PATIENCE).max();
-        match (now, self.told) {
-            (Some((silent, why)), None) => {
+    /// Returns a line for the user when an outage has begun or ended. `waiting` says for how long the waits for ends
+    /// have failed, and with which error.
+    pub(super) fn update(&mut self, waiting: Option<(Duration, &ClientError)>) -> Option<String> {
+        let submitting = self.failing_since.as_ref().map(|(since, error)| (since.elapsed(), error.clone()));
+        let waiting = waiting.map(|(silence, error)| (silence, error.to_string()));
+        let longest = submitting.into_iter().chain(waiting).filter(|(silence, _)| *silence > REPORT_AFTER).max();
+        match (longest, self.reported) {
+            (Some((silence, error)), None) => {
                 self.count += 1;
-                self.told = Instant::now().checked_sub(silent);
+                self.reported = Instant::now().checked_sub(silence);
                 Some(format!(
-                    "no answer from the engine for {} s ({why}): waits, and goes on when it is back",
-                    silent.as_secs()
+                    "no answer from the engine for {} s ({error}): the benchmark continues when the engine is back",
+                    silence.as_secs()
                 ))
             }
             (None, Some(since)) => {
-                self.told = None;
+                self.reported = None;
                 self.total += since.elapsed();
                 Some(format!("the engine answers again, after {} s", since.elapsed().as_secs()))
             }
@@ -60,13 +62,13 @@ mod tests {
     use crate::hatchet::client::ErrorKind;
 
     #[test]
-    fn each_change_is_told_once() {
+    fn begin_and_end_are_reported_once() {
         let error = ClientError::new(ErrorKind::Unreachable, "gone");
-        let mut outage = Outage::default();
-        assert_eq!(outage.note(Some((Duration::from_secs(1), &error))), None);
-        assert!(outage.note(Some((Duration::from_secs(3), &error))).unwrap().contains("(gone)"));
-        assert_eq!(outage.note(Some((Duration::from_secs(4), &error))), None);
-        assert!(outage.note(None).unwrap().contains("answers again"));
-        assert_eq!((outage.note(None), outage.count), (None, 1));
+        let mut outages = OutageTracker::default();
+        assert_eq!(outages.update(Some((Duration::from_secs(1), &error))), None);
+        assert!(outages.update(Some((Duration::from_secs(3), &error))).unwrap().contains("(gone)"));
+        assert_eq!(outages.update(Some((Duration::from_secs(4), &error))), None);
+        assert!(outages.update(None).unwrap().contains("answers again"));
+        assert_eq!((outages.update(None), outages.count), (None, 1));
     }
 }

@@ -1,62 +1,49 @@
-//! Slots of the workers that have a benchmark's tasks.
-
-use std::collections::BTreeMap;
+//! Slots of the workers that serve a benchmark's tasks.
 
 use crate::{
-    bench::plan::{Plan, TaskPlan},
+    bench::{
+        plan::{LoadPlan, PlannedTask},
+        record::SlotsByPool,
+    },
     hatchet::{
         client::{ClientConfig, WorkerSummary},
         wire::{ActionId, SLOT_TYPE},
     },
 };
 
-/// Slots in use and in all, by the name of their pool.
-pub(in crate::bench) type Slots = BTreeMap<&'static str, (i64, i64)>;
-
-/// Whether the worker takes work for this workflow.
+/// Whether a worker is active and serves a workflow, given without namespace.
 pub fn serves(config: &ClientConfig, worker: &WorkerSummary, workflow: &str) -> bool {
     let action = ActionId::new(&config.namespaced(workflow), workflow);
     worker.status == "ACTIVE" && action.is_ok_and(|action| worker.actions.iter().any(|a| a == action.as_str()))
 }
 
-/// Slots in use and in all of the workers that take work for any of these tasks.
-pub(in crate::bench) fn of<'a>(
+/// Slots in use and in total of the workers that serve any of these tasks.
+pub(super) fn slots_of<'a>(
     config: &ClientConfig,
-    tasks: impl IntoIterator<Item = &'a TaskPlan> + Clone,
+    tasks: impl IntoIterator<Item = &'a PlannedTask> + Clone,
     workers: &[WorkerSummary],
 ) -> (i64, i64) {
     let serving =
         |worker: &&WorkerSummary| tasks.clone().into_iter().any(|task| serves(config, worker, &task.workflow));
     let slots = workers.iter().filter(serving).filter_map(|worker| worker.slot_config.get(SLOT_TYPE));
-    slots.fold((0, 0), |(used, all), slots| (used + slots.limit - slots.available, all + slots.limit))
+    slots.fold((0, 0), |(used, total), slots| (used + slots.limit - slots.available, total + slots.limit))
 }
 
-/// The same for the tasks of each pool. A worker of another SDK may serve several pools, and counts in each.
-pub(in crate::bench) fn by_pool(config: &ClientConfig, plan: &Plan, workers: &[WorkerSummary]) -> Slots {
+/// Slots in use and in total for the tasks of each slot pool. A worker of another SDK may serve several pools; it counts
+/// in each.
+pub(super) fn slots_by_pool(config: &ClientConfig, plan: &LoadPlan, workers: &[WorkerSummary]) -> SlotsByPool {
     let pools = plan.tasks.iter().map(|task| task.slot_pool);
-    pools.map(|pool| (pool, of(config, plan.tasks.iter().filter(|task| task.slot_pool == pool), workers))).collect()
+    let tasks_of = |pool| plan.tasks.iter().filter(move |task| task.slot_pool == pool);
+    pools.map(|pool| (pool, slots_of(config, tasks_of(pool), workers))).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::{
-        bench::template::Template,
+        bench::plan::test_plan,
         hatchet::{client::Sources, system::Handshake},
     };
-
-    fn task(name: &str, slot_pool: &'static str) -> TaskPlan {
-        TaskPlan {
-            name: name.into(),
-            workflow: name.into(),
-            keyed: false,
-            input: Template::parse("{}").unwrap(),
-            slot_pool,
-            schedule_timeout: Duration::from_secs(1),
-        }
-    }
 
     fn worker(names: &[&str], available: i64, limit: i64) -> WorkerSummary {
         let actions: Vec<String> = names.iter().map(|name| format!("{name}:{name}")).collect();
@@ -71,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn workers_count_once_in_all_and_in_each_pool_they_serve() {
+    fn worker_counts_once_in_total_and_once_in_each_pool() {
         let handshake = Handshake {
             token: "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiI3MDdkMDg1NS04MGFiLTRlMWYtYTE1Ni1mMWM0NTQ2Y2JmNTIifQ.c2ln".into(),
             tenant_id: "707d0855-80ab-4e1f-a156-f1c4546cbf52".into(),
@@ -79,20 +66,12 @@ mod tests {
             api_url: String::new(),
         };
         let config = ClientConfig::from_handshake(&handshake, &Sources::default()).unwrap();
-        let plan = Plan {
-            tasks: vec![task("sleep", "default"), task("hello", "default"), task("primes", "cpu")],
-            runs: 1,
-            prefix: "p".into(),
-            batch: 1,
-            rate: None,
-            timeout: Duration::from_secs(1),
-            verify_dedupe: false,
-        };
-        // A process of this library, which is two workers, and one of another SDK; then one without a task of the plan.
+        let plan = test_plan(&[("sleep", "default"), ("hello", "default"), ("primes", "cpu")]);
+        // A process of this library, which registers two workers; a worker of another SDK; a worker of other tasks.
         let mut workers = vec![worker(&["sleep", "hello"], 90, 100), worker(&["primes"], 0, 2)];
         workers.extend([worker(&["primes", "sleep"], 4, 5), worker(&["other"], 7, 7)]);
-        assert_eq!(of(&config, &plan.tasks, &workers), (13, 107));
-        let by_pool = by_pool(&config, &plan, &workers);
+        assert_eq!(slots_of(&config, &plan.tasks, &workers), (13, 107));
+        let by_pool = slots_by_pool(&config, &plan, &workers);
         assert_eq!(by_pool, [("cpu", (3, 7)), ("default", (11, 105))].into());
     }
 }

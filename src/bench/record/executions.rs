@@ -1,4 +1,8 @@
-//! What the tasks themselves counted: a line for each attempt.
+//! Compares the executions that the tasks counted with the runs of a benchmark.
+//!
+//! With `--verify-dedupe`, keyed tasks append a line `<run key> <run id> <retry count>` to a file at the start of each
+//! attempt. A retry is another attempt of the same run. Two runs with one key, or the same attempt twice, violate
+//! deduplication.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -6,58 +10,62 @@ use std::{
     path::Path,
 };
 
-use crate::bench::{load::session::Verified, plan::Plan, summary::Verification};
+use super::SecondPass;
 
-/// Lines of what is wrong that are kept.
-const SHOWN: usize = 20;
+/// Maximum number of violations in a report.
+const MAX_VIOLATIONS: usize = 20;
 
-/// Puts what the engine said to the second submissions beside what the tasks counted.
-pub(in crate::bench) fn verification(plan: &Plan, verified: Verified, file: Option<&Path>) -> Verification {
-    let mut wrong = verified.wrong;
+/// The number of executions in the file, and the violations of both the second pass and the file. The number is `None`
+/// without a file.
+pub(in crate::bench) fn check_executions(
+    prefix: &str,
+    second_pass: &SecondPass,
+    file: Option<&Path>,
+) -> (Option<usize>, Vec<String>) {
+    let mut violations = second_pass.violations.clone();
     let mut executions = None;
     if let Some(path) = file {
         match fs::read_to_string(path) {
             Ok(text) => {
-                let counted = count(plan, &text);
+                let counted = count(prefix, &text);
                 executions = Some(counted.attempts);
-                wrong.extend(counted.twice);
+                violations.extend(counted.violations);
             }
-            // Nothing was executed.
+            // The tasks create the file with the first execution.
             Err(e) if e.kind() == io::ErrorKind::NotFound => executions = Some(0),
-            Err(e) => wrong.push(format!("{} cannot be read: {e}", path.display())),
+            Err(e) => violations.push(format!("reading {} failed: {e}", path.display())),
         }
     }
-    if wrong.len() > SHOWN {
-        let more = wrong.len() - SHOWN;
-        wrong.truncate(SHOWN);
-        wrong.push(format!("and {more} more"));
+    if violations.len() > MAX_VIOLATIONS {
+        let more = violations.len() - MAX_VIOLATIONS;
+        violations.truncate(MAX_VIOLATIONS);
+        violations.push(format!("and {more} more"));
     }
-    Verification { refused: verified.refused, executions, wrong }
+    (executions, violations)
 }
 
 struct Counted {
     attempts: usize,
-    /// Keys that were executed twice.
-    twice: Vec<String>,
+    violations: Vec<String>,
 }
 
-/// A retry is another attempt of the same run; two runs of one key, or one attempt twice, must not be.
-fn count(plan: &Plan, text: &str) -> Counted {
-    let mut counted = Counted { attempts: 0, twice: Vec::new() };
-    let mut runs: HashMap<&str, &str> = HashMap::new();
+/// Counts the attempts of the benchmark with this prefix. Lines of other benchmarks and incomplete lines are skipped.
+fn count(prefix: &str, text: &str) -> Counted {
+    let mut counted = Counted { attempts: 0, violations: Vec::new() };
+    let mut run_of_key: HashMap<&str, &str> = HashMap::new();
     let mut attempts = HashSet::new();
     for line in text.lines() {
-        let mut words = line.split(' ');
-        let (Some(key), Some(run), Some(attempt)) = (words.next(), words.next(), words.next()) else { continue };
-        if !key.strip_prefix(&plan.prefix).is_some_and(|rest| rest.starts_with(':')) {
+        let mut columns = line.split(' ');
+        let (Some(key), Some(run), Some(attempt)) = (columns.next(), columns.next(), columns.next()) else { continue };
+        if !key.strip_prefix(prefix).is_some_and(|rest| rest.starts_with(':')) {
             continue;
         }
         counted.attempts += 1;
-        let first = *runs.entry(key).or_insert(run);
+        let first = *run_of_key.entry(key).or_insert(run);
         if first != run {
-            counted.twice.push(format!("{key} was executed as run {first} and as run {run}"));
+            counted.violations.push(format!("{key} was executed as run {first} and as run {run}"));
         } else if !attempts.insert((key, attempt)) {
-            counted.twice.push(format!("{key}, run {run}: attempt {attempt} was executed twice"));
+            counted.violations.push(format!("{key}, run {run}: attempt {attempt} was executed twice"));
         }
     }
     counted
@@ -65,24 +73,17 @@ fn count(plan: &Plan, text: &str) -> Counted {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
-    fn retries_are_no_second_execution() {
-        let plan = Plan {
-            tasks: Vec::new(),
-            runs: 1,
-            prefix: "p".into(),
-            batch: 1,
-            rate: None,
-            timeout: Duration::ZERO,
-            verify_dedupe: true,
-        };
-        let good = count(&plan, "p:t:0 a 0\np:t:0 a 1\np:t:1 b 0\npq:t:1 c 0\n- d 0\nhalf");
-        assert_eq!((good.attempts, good.twice.len()), (3, 0));
-        let bad = count(&plan, "p:t:0 a 0\np:t:0 b 0\np:t:1 c 0\np:t:1 c 0\n");
-        assert_eq!(bad.twice.len(), 2, "{:?}", bad.twice);
+    fn retry_is_not_a_second_execution() {
+        let good = count("p", "p:t:0 a 0\np:t:0 a 1\np:t:1 b 0\npq:t:1 c 0\n- d 0\nhalf");
+        assert_eq!((good.attempts, good.violations.len()), (3, 0));
+    }
+
+    #[test]
+    fn second_run_and_repeated_attempt_are_violations() {
+        let bad = count("p", "p:t:0 a 0\np:t:0 b 0\np:t:1 c 0\np:t:1 c 0\n");
+        assert_eq!(bad.violations.len(), 2, "{:?}", bad.violations);
     }
 }

@@ -1,4 +1,14 @@
-//! The benchmark's folder: opened before the long run, written as it goes.
+//! The report folder of a benchmark.
+//!
+//! The folder is opened before the benchmark starts, so that an unwritable path fails at once and not after an hour. It
+//! holds one benchmark: `summary.json` names its key prefix, and a benchmark with another prefix is refused.
+//!
+//! ```text
+//! open ── begin ── write_run … flush … ── rewrite_runs, write (summary.json, report.md, report.html)
+//!   └─ dropped before begin: all files and folders that `open` created are removed
+//! ```
+//!
+//! Until [`ReportFolder::begin`], files of an earlier benchmark with the same prefix are left as they are.
 
 use std::{
     fs::{self, File},
@@ -12,36 +22,38 @@ use uuid::Uuid;
 
 use crate::hatchet::system::with_advice;
 
-/// The file with a line for each run.
+/// File with a line for each run.
 const RUNS: &str = "runs.jsonl";
-/// The file with the figures.
+/// File with the summary.
 pub(in crate::bench) const SUMMARY: &str = "summary.json";
 
-/// A benchmark's folder. Until it has begun it is as it was before: dropped without that, what was made is taken back.
+/// The report folder of a benchmark.
 #[derive(Debug)]
-pub struct Journal {
-    folder: PathBuf,
-    made: Made,
+pub struct ReportFolder {
+    path: PathBuf,
+    created: CreatedPaths,
     runs: BufWriter<File>,
-    /// Why no more lines are written.
-    failed: Option<io::Error>,
+    /// The first error of writing a run record. No more records are written after it.
+    write_error: Option<io::Error>,
 }
 
-/// What was not there before. Goes when it is dropped, unless another has made it theirs meanwhile.
+/// The paths that [`ReportFolder::open`] created. Removes them when dropped, unless another benchmark has begun to use
+/// them.
 #[derive(Debug)]
-struct Made {
-    /// The summary and the file of runs.
+struct CreatedPaths {
+    /// The summary and the file of run records.
     files: Option<(PathBuf, PathBuf)>,
-    /// What the summary says while the benchmark runs, unlike that of any other.
-    mark: String,
-    /// Each before what it is in.
+    /// Content of the summary while this benchmark runs. It is unique, which shows whether another benchmark has
+    /// replaced it.
+    marker: String,
+    /// Folders, each before its parent.
     folders: Vec<PathBuf>,
 }
 
-impl Drop for Made {
+impl Drop for CreatedPaths {
     fn drop(&mut self) {
         if let Some((summary, runs)) = &self.files
-            && fs::read_to_string(summary).is_ok_and(|text| text == self.mark)
+            && fs::read_to_string(summary).is_ok_and(|text| text == self.marker)
         {
             let _ = fs::remove_file(summary);
             if fs::metadata(runs).is_ok_and(|runs| runs.len() == 0) {
@@ -49,133 +61,149 @@ impl Drop for Made {
             }
         }
         for folder in &self.folders {
-            // What fails is not there, or has something in it, such as the log of a worker that did not start.
+            // Fails if the folder is gone or not empty: it may hold the log of a worker that failed to start.
             let _ = fs::remove_dir(folder);
         }
     }
 }
 
-/// What a summary says of whose it is.
+/// The fields of a summary that identify its benchmark.
 #[derive(Serialize, Deserialize)]
-struct Mark {
+struct Marker {
     prefix: String,
     state: String,
     #[serde(default)]
     start: Uuid,
 }
 
-impl Journal {
-    /// Opens the folder for the benchmark with this prefix. In one line why not: it cannot be written, or holds another
-    /// benchmark. A benchmark that is resumed takes up its own folder, and what is there stays until it begins.
-    pub fn open(folder: &Path, prefix: &str) -> Result<Self, String> {
-        let at = |path: &Path, e: io::Error| {
-            format!("--out: {} cannot be written: {}", path.display(), with_advice(&e, "choose another folder"))
+impl ReportFolder {
+    /// Opens the folder for the benchmark with this prefix and creates it if necessary.
+    ///
+    /// # Errors
+    ///
+    /// One line with the reason, if the folder is not writable or holds another benchmark.
+    pub fn open(path: &Path, prefix: &str) -> Result<Self, String> {
+        let not_writable = |path: &Path, e: io::Error| {
+            format!("--out: writing {} failed: {}", path.display(), with_advice(&e, "choose another folder"))
         };
-        // Where a part of the path is `..`, what is in what cannot be told from it.
-        let is_plain = !folder.components().any(|part| part == Component::ParentDir);
-        let is_new = |path: &&Path| is_plain && !path.as_os_str().is_empty() && path.symlink_metadata().is_err();
-        let folders = folder.ancestors().filter(is_new).map(Path::to_owned).collect();
-        let mut made = Made { files: None, mark: String::new(), folders };
-        fs::create_dir_all(folder).map_err(|e| at(folder, e))?;
-        let (summary, runs) = (folder.join(SUMMARY), folder.join(RUNS));
-        let there = match fs::read_to_string(&summary) {
-            Ok(text) => match serde_json::from_str::<Mark>(&text) {
-                Ok(mark) if mark.prefix == prefix => true,
-                Ok(mark) => {
-                    return Err(format!(
-                        "--out: {} holds another benchmark, with the key prefix {}: choose another folder, or \
-                         --key-prefix {} to go on with that one",
-                        folder.display(),
-                        mark.prefix,
-                        mark.prefix
-                    ));
-                }
-                Err(_) => {
-                    return Err(format!("--out: {} is not ours: choose another folder", summary.display()));
-                }
-            },
-            Err(e) if e.kind() == io::ErrorKind::NotFound => false,
-            Err(e) => {
-                let why = with_advice(&e, "choose another folder");
-                return Err(format!("--out: {} cannot be read: {why}", summary.display()));
-            }
-        };
-        // Shows that they can be written, and changes nothing that is there.
-        let open = |path: &Path| File::options().append(true).create(true).open(path).map_err(|e| at(path, e));
+        let mut created = CreatedPaths { files: None, marker: String::new(), folders: missing_folders(path) };
+        fs::create_dir_all(path).map_err(|e| not_writable(path, e))?;
+        let (summary, runs) = (path.join(SUMMARY), path.join(RUNS));
+        let is_resumed = check_summary(path, &summary, prefix)?;
+        // Opening for appending shows that the files are writable, and changes nothing.
+        let open =
+            |path: &Path| File::options().append(true).create(true).open(path).map_err(|e| not_writable(path, e));
         let lines = open(&runs)?;
-        let mut marked = open(&summary)?;
-        let mark = Mark { prefix: prefix.to_owned(), state: "running".to_owned(), start: Uuid::new_v4() };
-        made.mark = serde_json::to_string(&mark).map_err(|e| at(&summary, e.into()))?;
-        if !there {
-            marked.write_all(made.mark.as_bytes()).map_err(|e| at(&summary, e))?;
-            made.files = Some((summary, runs));
+        let mut summary_file = open(&summary)?;
+        let marker = Marker { prefix: prefix.to_owned(), state: "running".to_owned(), start: Uuid::new_v4() };
+        created.marker = serde_json::to_string(&marker).map_err(|e| not_writable(&summary, e.into()))?;
+        if !is_resumed {
+            summary_file.write_all(created.marker.as_bytes()).map_err(|e| not_writable(&summary, e))?;
+            created.files = Some((summary, runs));
         }
-        Ok(Self { folder: folder.to_owned(), made, runs: BufWriter::new(lines), failed: None })
+        Ok(Self { path: path.to_owned(), created, runs: BufWriter::new(lines), write_error: None })
     }
 
-    /// From now on there is something to report. What an earlier run of this benchmark left makes way.
+    /// Marks the benchmark as running and discards the run records of an earlier benchmark with the same prefix. From
+    /// here on the folder is kept.
     pub(in crate::bench) fn begin(&mut self) {
-        // Another with the same prefix may have taken an empty folder back.
-        let begun = fs::create_dir_all(&self.folder)
-            .and_then(|()| self.write(SUMMARY, &self.made.mark))
-            .and_then(|()| File::create(self.folder.join(RUNS)));
-        (self.made.files, self.made.folders) = (None, Vec::new());
+        // Another benchmark with the same prefix may have removed the folder meanwhile.
+        let begun = fs::create_dir_all(&self.path)
+            .and_then(|()| self.write(SUMMARY, &self.created.marker))
+            .and_then(|()| File::create(self.path.join(RUNS)));
+        (self.created.files, self.created.folders) = (None, Vec::new());
         match begun {
             Ok(runs) => self.runs = BufWriter::new(runs),
-            Err(e) => self.failed = Some(e),
+            Err(e) => self.write_error = Some(e),
         }
     }
 
-    /// Where it is.
-    pub fn folder(&self) -> &Path {
-        &self.folder
+    /// The folder's path.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
-    /// Writes a run's line. After a first failure there are none until the end.
-    pub(in crate::bench) fn line(&mut self, line: &Value) {
-        if self.failed.is_none()
-            && let Err(e) = writeln!(self.runs, "{line}")
+    /// Writes a run record. Does nothing after a first error.
+    pub(in crate::bench) fn write_run(&mut self, record: &Value) {
+        if self.write_error.is_none()
+            && let Err(e) = writeln!(self.runs, "{record}")
         {
-            self.failed = Some(e);
+            self.write_error = Some(e);
         }
     }
 
-    /// Hands what was written to the system, which keeps it if this process dies.
+    /// Hands the buffered run records to the operating system, so that they survive the end of this process.
     pub(in crate::bench) fn flush(&mut self) {
-        if self.failed.is_none()
+        if self.write_error.is_none()
             && let Err(e) = self.runs.flush()
         {
-            self.failed = Some(e);
+            self.write_error = Some(e);
         }
     }
 
-    /// Why no more lines are written, if so.
-    pub(in crate::bench) fn failure(&self) -> Option<String> {
-        let error = self.failed.as_ref()?;
-        Some(format!("{} cannot be written: {error}", self.folder.join(RUNS).display()))
+    /// The first error of writing run records.
+    pub(in crate::bench) fn write_error(&self) -> Option<String> {
+        let error = self.write_error.as_ref()?;
+        Some(format!("writing {} failed: {error}", self.path.join(RUNS).display()))
     }
 
-    /// Writes the lines once more, with what came to be known since; the earlier ones stay if that fails.
-    pub(in crate::bench) fn rewrite(&mut self, lines: impl Iterator<Item = Value>) -> Result<(), String> {
-        let (path, whole) = (self.folder.join(RUNS), self.folder.join("runs.jsonl.new"));
+    /// Replaces all run records. The earlier ones are kept if that fails.
+    pub(in crate::bench) fn rewrite_runs(&mut self, records: impl Iterator<Item = Value>) -> Result<(), String> {
+        let (path, draft) = (self.path.join(RUNS), self.path.join("runs.jsonl.new"));
         let rewrite = || {
-            let mut file = BufWriter::new(File::create(&whole)?);
-            for line in lines {
-                writeln!(file, "{line}")?;
+            let mut file = BufWriter::new(File::create(&draft)?);
+            for record in records {
+                writeln!(file, "{record}")?;
             }
             file.flush()?;
-            fs::rename(&whole, &path)
+            fs::rename(&draft, &path)
         };
         rewrite().map_err(|e| {
-            // What is half written takes the room that is missing.
-            let _ = fs::remove_file(&whole);
-            format!("{} cannot be written: {e}: make room and run the same command again", path.display())
+            // An incomplete file would occupy the space that is missing.
+            let _ = fs::remove_file(&draft);
+            format!("writing {} failed: {e}: free some space and repeat the command", path.display())
         })
     }
 
     /// Writes a file of the report.
+    ///
+    /// # Errors
+    ///
+    /// The error of the operating system.
     pub fn write(&self, name: &str, text: &str) -> io::Result<()> {
-        fs::write(self.folder.join(name), text)
+        fs::write(self.path.join(name), text)
+    }
+}
+
+/// The folders of a path that do not exist, each before its parent. None for a path with `..`, whose ancestors do not
+/// tell which folder is inside which.
+fn missing_folders(path: &Path) -> Vec<PathBuf> {
+    if path.components().any(|part| part == Component::ParentDir) {
+        return Vec::new();
+    }
+    let is_missing = |path: &&Path| !path.as_os_str().is_empty() && path.symlink_metadata().is_err();
+    path.ancestors().filter(is_missing).map(Path::to_owned).collect()
+}
+
+/// Whether the folder already has a summary of the benchmark with this prefix.
+fn check_summary(folder: &Path, summary: &Path, prefix: &str) -> Result<bool, String> {
+    match fs::read_to_string(summary) {
+        Ok(text) => match serde_json::from_str::<Marker>(&text) {
+            Ok(marker) if marker.prefix == prefix => Ok(true),
+            Ok(Marker { prefix, .. }) => Err(format!(
+                "--out: {} holds another benchmark, with the key prefix {prefix}: choose another folder, or continue \
+                 that benchmark with --key-prefix {prefix}",
+                folder.display()
+            )),
+            Err(_) => {
+                Err(format!("--out: {} is not a summary of a benchmark: choose another folder", summary.display()))
+            }
+        },
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(e) => {
+            let cause = with_advice(&e, "choose another folder");
+            Err(format!("--out: reading {} failed: {cause}", summary.display()))
+        }
     }
 }
 
@@ -184,69 +212,78 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_has_one_benchmark() {
-        let place = tempfile::tempdir().unwrap();
-        let folder = place.path().join("deep/out");
-        Journal::open(&folder, "one").unwrap().begin();
-        Journal::open(&folder, "one").unwrap().begin();
-        let said = Journal::open(&folder, "two").unwrap_err();
-        assert!(said.contains("key prefix one") && !said.contains('\n'), "{said}");
+    fn folder_of_another_benchmark_is_refused() {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = temp.path().join("deep/out");
+        ReportFolder::open(&folder, "one").unwrap().begin();
+        ReportFolder::open(&folder, "one").unwrap().begin();
+        let error = ReportFolder::open(&folder, "two").unwrap_err();
+        assert!(error.contains("key prefix one") && !error.contains('\n'), "{error}");
         fs::write(folder.join(SUMMARY), "hello").unwrap();
-        assert!(Journal::open(&folder, "one").unwrap_err().contains("is not ours"));
-        let file = place.path().join("file");
+        assert!(ReportFolder::open(&folder, "one").unwrap_err().contains("is not a summary"));
+        let file = temp.path().join("file");
         fs::write(&file, "").unwrap();
-        assert!(Journal::open(&file.join("out"), "one").is_err());
+        assert!(ReportFolder::open(&file.join("out"), "one").is_err());
     }
 
     #[test]
-    fn what_has_not_begun_leaves_all_as_it_was() {
-        let place = tempfile::tempdir().unwrap();
-        let (top, folder) = (place.path().join("deep"), place.path().join("deep/out"));
-        let journal = Journal::open(&folder, "one").unwrap();
-        assert!(folder.join(SUMMARY).is_file() && folder.join(RUNS).is_file(), "they can be written");
-        drop(journal);
+    fn dropped_before_begin_removes_created_paths_only() {
+        let temp = tempfile::tempdir().unwrap();
+        let (top, folder) = (temp.path().join("deep"), temp.path().join("deep/out"));
+        let opened = ReportFolder::open(&folder, "one").unwrap();
+        assert!(folder.join(SUMMARY).is_file() && folder.join(RUNS).is_file());
+        drop(opened);
         assert!(!top.exists());
-        // Another's file keeps the folder.
+        // A folder with other files is kept.
         fs::create_dir_all(&folder).unwrap();
         fs::write(folder.join("notes"), "mine").unwrap();
-        drop(Journal::open(&folder, "one").unwrap());
+        drop(ReportFolder::open(&folder, "one").unwrap());
         let left: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(left, ["notes"]);
-        // As does what another with the same prefix has made of it meanwhile.
-        let stays = top.join("stays");
-        let first = Journal::open(&stays, "one").unwrap();
-        Journal::open(&stays, "one").unwrap().begin();
+    }
+
+    #[test]
+    fn dropped_before_begin_keeps_files_of_a_benchmark_that_began() {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = temp.path().join("out");
+        let first = ReportFolder::open(&folder, "one").unwrap();
+        ReportFolder::open(&folder, "one").unwrap().begin();
         drop(first);
-        assert!(stays.join(SUMMARY).is_file() && stays.join(RUNS).is_file());
-        // Or what lies where a path leads only once its folders are there.
-        let said = Journal::open(&top.join("new/../stays"), "two").unwrap_err();
-        assert!(said.contains("holds another benchmark"), "{said}");
-        // And an earlier benchmark's report is whole until it is gone on with.
-        let mut journal = Journal::open(&folder, "one").unwrap();
-        journal.begin();
-        journal.line(&serde_json::json!({"a": 1}));
-        journal.write(SUMMARY, r#"{"prefix":"one","state":"complete"}"#).unwrap();
-        drop(journal);
+        assert!(folder.join(SUMMARY).is_file() && folder.join(RUNS).is_file());
+        // The same folder by a path that exists only after its first folder was created.
+        let error = ReportFolder::open(&temp.path().join("new/../out"), "two").unwrap_err();
+        assert!(error.contains("holds another benchmark"), "{error}");
+    }
+
+    #[test]
+    fn earlier_report_is_kept_until_begin() {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = temp.path();
+        let mut report = ReportFolder::open(folder, "one").unwrap();
+        report.begin();
+        report.write_run(&serde_json::json!({"a": 1}));
+        report.write(SUMMARY, r#"{"prefix":"one","state":"complete"}"#).unwrap();
+        drop(report);
         let state = || {
             let summary = fs::read_to_string(folder.join(SUMMARY)).unwrap();
             (summary.contains("complete"), fs::read_to_string(folder.join(RUNS)).unwrap())
         };
-        drop(Journal::open(&folder, "one").unwrap());
+        drop(ReportFolder::open(folder, "one").unwrap());
         assert_eq!(state(), (true, "{\"a\":1}\n".to_owned()));
-        Journal::open(&folder, "one").unwrap().begin();
+        ReportFolder::open(folder, "one").unwrap().begin();
         assert_eq!(state(), (false, String::new()));
     }
 
     #[test]
-    fn lines_are_rewritten_whole() {
-        let place = tempfile::tempdir().unwrap();
-        let mut journal = Journal::open(place.path(), "p").unwrap();
-        journal.begin();
-        journal.line(&serde_json::json!({"a": 1}));
-        journal.flush();
-        assert_eq!(fs::read_to_string(place.path().join(RUNS)).unwrap(), "{\"a\":1}\n");
-        journal.rewrite([serde_json::json!({"b": 2})].into_iter()).unwrap();
-        assert_eq!(fs::read_to_string(place.path().join(RUNS)).unwrap(), "{\"b\":2}\n");
-        assert!(journal.failure().is_none());
+    fn rewritten_records_replace_earlier_ones() {
+        let temp = tempfile::tempdir().unwrap();
+        let mut report = ReportFolder::open(temp.path(), "p").unwrap();
+        report.begin();
+        report.write_run(&serde_json::json!({"a": 1}));
+        report.flush();
+        assert_eq!(fs::read_to_string(temp.path().join(RUNS)).unwrap(), "{\"a\":1}\n");
+        report.rewrite_runs([serde_json::json!({"b": 2})].into_iter()).unwrap();
+        assert_eq!(fs::read_to_string(temp.path().join(RUNS)).unwrap(), "{\"b\":2}\n");
+        assert!(report.write_error().is_none());
     }
 }

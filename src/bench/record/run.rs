@@ -1,60 +1,78 @@
-//! What is known of each run.
+//! The records of a benchmark's runs.
+//!
+//! All times are microseconds since the start of the benchmark. `due`, `submitted`, `accepted` and `seen` are read from
+//! the local clock; `created`, `started` and `finished` come from the engine's clock over REST.
+//!
+//! How a run's acceptance develops:
+//!
+//! ```text
+//!                  ┌──────────────► Started ◄───────────┐ found later by its key or metadata
+//! NotSubmitted ────┼──────────────► Duplicate           │
+//!                  ├──────────────► Refused             │
+//!                  └─ answer lost ► Unanswered ─────────┘
+//! ```
+//!
+//! A run that is found after its answer was lost is `recovered`. Whether it is a duplicate of an earlier run or the run
+//! itself shows only when its creation time is known: see [`RunRecords::classify_recovered`].
 
 use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
 use crate::{
-    bench::{keys::run_key, plan::Plan},
+    bench::{keys::run_key, plan::LoadPlan},
     hatchet::wire::{RunId, RunStatus},
 };
 
-/// Microseconds since the benchmark's start.
+/// Microseconds since the start of the benchmark.
 pub(in crate::bench) type Micros = i64;
 
-/// A run of a benchmark, from its plan to its end. A time that is not known is none.
+/// What is known of a run. Unknown values are `None`.
 #[derive(Debug, Clone, Default)]
-pub(in crate::bench) struct Run {
+pub(in crate::bench) struct RunRecord {
     pub(in crate::bench) id: Option<RunId>,
-    pub(in crate::bench) accepted_as: Accepted,
-    /// Its answer was lost, and it was found later: by the engine's list, or as a duplicate of an earlier run or of
-    /// itself.
-    pub(in crate::bench) late: bool,
-    /// How it ended.
-    pub(in crate::bench) end: Option<RunStatus>,
-    /// Its place in the benchmark's list of error texts.
+    pub(in crate::bench) acceptance: Acceptance,
+    /// The answer to its submission was lost, and the run was found later.
+    pub(in crate::bench) recovered: bool,
+    /// Terminal status.
+    pub(in crate::bench) status: Option<RunStatus>,
+    /// Index of its error in [`RunRecords::errors`].
     pub(in crate::bench) error: Option<usize>,
-    /// When its submission was due: what its times are counted from.
+    /// When its submission was due. Latencies count from here.
     pub(in crate::bench) due: Micros,
-    /// When it was first sent; none where it certainly was not.
+    /// When it was first sent. `None` if it certainly was not.
     pub(in crate::bench) submitted: Option<Micros>,
+    /// When the engine's answer arrived.
     pub(in crate::bench) accepted: Option<Micros>,
-    /// By the engine's clock, as REST gives it: when it took the run's key.
+    /// When the engine created it and took its run key.
     pub(in crate::bench) created: Option<Micros>,
-    /// By the engine's clock, as REST gives it.
+    /// When it started on a worker.
     pub(in crate::bench) started: Option<Micros>,
-    /// By the engine's clock, as REST gives it.
+    /// When the engine recorded its end.
     pub(in crate::bench) finished: Option<Micros>,
-    /// When its end was seen here.
+    /// When the benchmark received its end.
     pub(in crate::bench) seen: Option<Micros>,
 }
 
-/// What the engine said to a run's submission.
+/// The engine's answer to the submission of a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(in crate::bench) enum Accepted {
-    /// Not asked yet, or the answer may still come.
+pub(in crate::bench) enum Acceptance {
+    /// Not sent, or the answer may still arrive.
     #[default]
     NotSubmitted,
-    /// An answer was lost, so that it may have started.
+    /// The answer was lost: the run may have started.
     Unanswered,
+    /// The run was started.
     Started,
-    /// An earlier run holds its key, and stands for it.
+    /// An earlier run holds its key and counts in its place.
     Duplicate,
+    /// The engine refused it.
     Refused,
 }
 
-impl Accepted {
-    pub(in crate::bench) fn word(self) -> &'static str {
+impl Acceptance {
+    /// The value in `runs.jsonl`.
+    pub(in crate::bench) fn as_str(self) -> &'static str {
         match self {
             Self::NotSubmitted => "not submitted",
             Self::Unanswered => "unanswered",
@@ -65,87 +83,97 @@ impl Accepted {
     }
 }
 
-/// All runs of a benchmark, by task and then index.
+/// The records of all runs, ordered by task and index.
 #[derive(Debug)]
-pub(in crate::bench) struct Runs {
-    pub(in crate::bench) all: Vec<Run>,
-    /// Error texts, each once.
+pub(in crate::bench) struct RunRecords {
+    pub(in crate::bench) all: Vec<RunRecord>,
+    /// Distinct error texts.
     pub(in crate::bench) errors: Vec<String>,
-    known_errors: HashMap<String, usize>,
-    per_task: usize,
+    error_index: HashMap<String, usize>,
+    runs_per_task: usize,
 }
 
-/// What clocks of two machines may differ by.
-const CLOCKS: Micros = 2_000_000;
-/// Error texts that are told apart; what is beyond is counted under one name.
-const MOST_ERRORS: usize = 200;
-/// Characters of an error text that are kept.
-const ERROR_CHARS: usize = 500;
+/// Tolerated difference between the engine's clock and the local one: 2 s.
+const CLOCK_TOLERANCE: Micros = 2_000_000;
+/// Maximum number of distinct error texts. Further ones count as `other errors`, which bounds the memory.
+const MAX_ERRORS: usize = 200;
+/// Maximum length of an error text, in characters.
+const MAX_ERROR_CHARS: usize = 500;
 
-impl Runs {
-    pub(in crate::bench) fn new(plan: &Plan) -> Self {
-        let all = vec![Run::default(); plan.total()];
-        Self { all, errors: Vec::new(), known_errors: HashMap::new(), per_task: plan.runs }
+impl RunRecords {
+    pub(in crate::bench) fn new(plan: &LoadPlan) -> Self {
+        Self::of_task_size(vec![RunRecord::default(); plan.total()], plan.runs)
     }
 
-    /// Where a run of a task is kept.
-    pub(in crate::bench) fn place(&self, task: usize, index: usize) -> usize {
-        task * self.per_task + index
+    fn of_task_size(all: Vec<RunRecord>, runs_per_task: usize) -> Self {
+        Self { all, errors: Vec::new(), error_index: HashMap::new(), runs_per_task }
     }
 
-    /// Task and index of a run.
-    pub(in crate::bench) fn of(&self, place: usize) -> (usize, usize) {
-        (place / self.per_task, place % self.per_task)
+    /// Position of a run in [`Self::all`].
+    pub(in crate::bench) fn position(&self, task: usize, index: usize) -> usize {
+        task * self.runs_per_task + index
     }
 
-    pub(in crate::bench) fn of_task(&self, task: usize) -> &[Run] {
-        &self.all[task * self.per_task..(task + 1) * self.per_task]
+    /// Task and index of the run at a position.
+    pub(in crate::bench) fn task_and_index(&self, position: usize) -> (usize, usize) {
+        (position / self.runs_per_task, position % self.runs_per_task)
     }
 
-    /// Takes the answers that have not come by now for lost.
-    pub(in crate::bench) fn give_up_unanswered(&mut self) {
-        for run in self.all.iter_mut().filter(|run| run.submitted.is_some()) {
-            if run.accepted_as == Accepted::NotSubmitted {
-                run.accepted_as = Accepted::Unanswered;
+    /// The runs of a task.
+    pub(in crate::bench) fn of_task(&self, task: usize) -> &[RunRecord] {
+        &self.all[task * self.runs_per_task..(task + 1) * self.runs_per_task]
+    }
+
+    /// Marks the runs that were sent and not answered as unanswered, and gives those without an error this one.
+    pub(in crate::bench) fn mark_unanswered(&mut self, error: &str) {
+        for position in 0..self.all.len() {
+            let run = &mut self.all[position];
+            if run.submitted.is_some() && run.acceptance == Acceptance::NotSubmitted {
+                run.acceptance = Acceptance::Unanswered;
+            }
+            if run.acceptance == Acceptance::Unanswered && run.error.is_none() {
+                self.record_error(position, error);
             }
         }
     }
 
-    /// Whether those that came back late are duplicates of themselves, which only their times tell: this many are not
-    /// known to be older.
-    pub(in crate::bench) fn tell_late_ones(&mut self) -> usize {
-        let mut own = 0;
-        for run in self.all.iter_mut().filter(|run| run.late) {
-            let older = run.created.zip(run.submitted).is_some_and(|(created, submitted)| created < submitted - CLOCKS);
-            run.accepted_as = if older { Accepted::Duplicate } else { Accepted::Started };
-            own += usize::from(!older);
+    /// Decides whether each recovered run was started by this benchmark or is a duplicate of an earlier run, by
+    /// comparing its creation with its submission. Returns the number of runs that count as started here.
+    pub(in crate::bench) fn classify_recovered(&mut self) -> usize {
+        let mut started_here = 0;
+        for run in self.all.iter_mut().filter(|run| run.recovered) {
+            let is_older =
+                run.created.zip(run.submitted).is_some_and(|(created, sent)| created < sent - CLOCK_TOLERANCE);
+            run.acceptance = if is_older { Acceptance::Duplicate } else { Acceptance::Started };
+            started_here += usize::from(!is_older);
         }
-        own
+        started_here
     }
 
-    /// Notes an error of a run. Its ids are left out, so that the same error of two runs is one text.
-    pub(in crate::bench) fn note_error(&mut self, place: usize, text: &str) {
+    /// Records the first line of a run's error, with the run's id replaced, so that equal errors of different runs
+    /// have equal texts.
+    pub(in crate::bench) fn record_error(&mut self, position: usize, text: &str) {
         let mut text = text.lines().next().unwrap_or_default().to_owned();
-        if let Some(id) = self.all[place].id {
+        if let Some(id) = self.all[position].id {
             text = text.replace(&id.to_string(), "<id>");
         }
-        if let Some((end, _)) = text.char_indices().nth(ERROR_CHARS) {
+        if let Some((end, _)) = text.char_indices().nth(MAX_ERROR_CHARS) {
             text.truncate(end);
         }
-        if self.errors.len() >= MOST_ERRORS && !self.known_errors.contains_key(&text) {
+        if self.errors.len() >= MAX_ERRORS && !self.error_index.contains_key(&text) {
             "other errors".clone_into(&mut text);
         }
         let next = self.errors.len();
-        let number = *self.known_errors.entry(text.clone()).or_insert(next);
-        if number == next {
+        let index = *self.error_index.entry(text.clone()).or_insert(next);
+        if index == next {
             self.errors.push(text);
         }
-        self.all[place].error = Some(number);
+        self.all[position].error = Some(index);
     }
 
-    /// A run as a line of the report; times in milliseconds from the benchmark's start.
-    pub(in crate::bench) fn line(&self, plan: &Plan, place: usize) -> Value {
-        let (run, (task, index)) = (&self.all[place], self.of(place));
+    /// The run's line in `runs.jsonl`. Times are milliseconds since the start of the benchmark.
+    pub(in crate::bench) fn to_json(&self, plan: &LoadPlan, position: usize) -> Value {
+        let (run, (task, index)) = (&self.all[position], self.task_and_index(position));
         let ms = |micros: Option<Micros>| micros.map(|micros| micros as f64 / 1e3);
         let task = &plan.tasks[task];
         json!({
@@ -153,8 +181,8 @@ impl Runs {
             "task": task.name,
             "index": index,
             "run_id": run.id.map(|id| id.to_string()),
-            "accepted_as": run.accepted_as.word(),
-            "status": run.end.map_or("UNKNOWN".to_owned(), |end| end.to_string()),
+            "accepted_as": run.acceptance.as_str(),
+            "status": run.status.map_or("UNKNOWN".to_owned(), |status| status.to_string()),
             "due_ms": run.due as f64 / 1e3,
             "submitted_ms": ms(run.submitted),
             "accepted_ms": ms(run.accepted),
@@ -171,33 +199,40 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_that_is_older_than_its_submission_is_a_duplicate() {
-        let run = |created| Run {
-            late: true,
-            accepted_as: Accepted::Started,
+    fn recovered_run_older_than_its_submission_is_duplicate() {
+        let run = |created| RunRecord {
+            recovered: true,
+            acceptance: Acceptance::Started,
             submitted: Some(5_000_000),
             created,
-            ..Run::default()
+            ..RunRecord::default()
         };
-        let all = vec![run(Some(-60_000_000)), run(Some(5_010_000)), run(None), Run::default()];
-        let mut runs = Runs { all, errors: Vec::new(), known_errors: HashMap::new(), per_task: 4 };
-        assert_eq!(runs.tell_late_ones(), 2);
-        let words: Vec<&str> = runs.all.iter().map(|run| run.accepted_as.word()).collect();
-        assert_eq!(words, ["duplicate", "started", "started", "not submitted"]);
+        let all = vec![run(Some(-60_000_000)), run(Some(5_010_000)), run(None), RunRecord::default()];
+        let mut runs = RunRecords::of_task_size(all, 4);
+        assert_eq!(runs.classify_recovered(), 2);
+        let acceptances: Vec<&str> = runs.all.iter().map(|run| run.acceptance.as_str()).collect();
+        assert_eq!(acceptances, ["duplicate", "started", "started", "not submitted"]);
     }
 
     #[test]
-    fn errors_of_two_runs_are_one_text() {
-        let mut runs = Runs {
-            all: vec![Run::default(), Run::default()],
-            errors: Vec::new(),
-            known_errors: HashMap::new(),
-            per_task: 2,
-        };
-        for place in 0..2 {
+    fn unanswered_run_has_an_error() {
+        let sent = RunRecord { submitted: Some(0), ..RunRecord::default() };
+        let mut runs = RunRecords::of_task_size(vec![sent.clone(), sent, RunRecord::default()], 3);
+        runs.record_error(0, "the connection broke");
+        runs.mark_unanswered("no answer");
+        let errors: Vec<Option<&str>> =
+            runs.all.iter().map(|run| run.error.map(|error| runs.errors[error].as_str())).collect();
+        assert_eq!(errors, [Some("the connection broke"), Some("no answer"), None]);
+        assert_eq!(runs.all[2].acceptance, Acceptance::NotSubmitted);
+    }
+
+    #[test]
+    fn equal_errors_of_two_runs_share_one_text() {
+        let mut runs = RunRecords::of_task_size(vec![RunRecord::default(), RunRecord::default()], 2);
+        for position in 0..2 {
             let id = RunId::random();
-            runs.all[place].id = Some(id);
-            runs.note_error(place, &format!("run {id} failed\nat a line"));
+            runs.all[position].id = Some(id);
+            runs.record_error(position, &format!("run {id} failed\nat a line"));
         }
         assert_eq!(runs.errors, ["run <id> failed"]);
     }

@@ -1,23 +1,26 @@
-//! Charts as inline SVG, drawn by hand: the colours are the page's, so that light and dark follow it.
+//! Draws charts as inline SVG. Colours are CSS variables of the page, so that charts follow its light or dark mode.
 
 use std::fmt::Write as _;
 
-use super::format::{decade, number};
+use super::{
+    chart_data::Bar,
+    format::{number, power_of_ten_ms},
+    markup::escape,
+};
 
 const WIDTH: f64 = 520.0;
 const HEIGHT: f64 = 230.0;
-/// Around the plot, for labels.
+/// Margins for labels.
 const LEFT: f64 = 52.0;
 const RIGHT: f64 = 14.0;
 const TOP: f64 = 20.0;
 const BOTTOM: f64 = 36.0;
 
-/// A colour of the page.
-pub(super) const A: &str = "var(--a)";
-pub(super) const B: &str = "var(--b)";
-pub(super) const C: &str = "var(--c)";
+pub(super) const BLUE: &str = "var(--a)";
+pub(super) const ORANGE: &str = "var(--b)";
+pub(super) const GREEN: &str = "var(--c)";
 
-/// A plot with a linear scale on both sides.
+/// A plot with linear scales that begin at 0.
 struct Plot {
     svg: String,
     width: f64,
@@ -28,10 +31,7 @@ struct Plot {
 
 impl Plot {
     fn new(width: f64, height: f64, x_max: f64, y_max: f64, label: &str) -> Self {
-        let svg = format!(
-            "<svg viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{}\">\n",
-            super::markup::escape(label)
-        );
+        let svg = format!("<svg viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{}\">\n", escape(label));
         Self { svg, width, height, x_max: x_max.max(1e-9), y_max: y_max.max(1e-9) }
     }
 
@@ -50,7 +50,7 @@ impl Plot {
     }
 
     fn text(&mut self, x: f64, y: f64, anchor: &str, text: &str) {
-        let text = super::markup::escape(text);
+        let text = escape(text);
         self.put(&format!("<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{text}</text>"));
     }
 
@@ -63,7 +63,7 @@ impl Plot {
         for tick in ticks(self.y_max, 4) {
             let y = self.y(tick);
             self.rule(y);
-            self.text(LEFT - 6.0, y + 4.0, "end", &short(tick));
+            self.text(LEFT - 6.0, y + 4.0, "end", &tick_label(tick));
         }
         self.text(4.0, 12.0, "start", unit);
     }
@@ -72,8 +72,8 @@ impl Plot {
         let (right, bottom) = (self.width - RIGHT, self.height - BOTTOM + 16.0);
         for tick in ticks(self.x_max, count) {
             let x = self.x(tick);
-            // The last one stays within the picture.
-            self.text(x, bottom, if x > right - 12.0 { "end" } else { "middle" }, &short(tick));
+            // The last label must not be cut off.
+            self.text(x, bottom, if x > right - 12.0 { "end" } else { "middle" }, &tick_label(tick));
         }
         self.text(f64::midpoint(LEFT, right), self.height - 3.0, "middle", label);
     }
@@ -84,31 +84,31 @@ impl Plot {
     }
 }
 
-/// One of several lines over time.
+/// A line over time.
 pub(super) struct Line<'a> {
     pub(super) colour: &'static str,
     pub(super) values: &'a [f64],
     pub(super) filled: bool,
 }
 
-/// How high a chart is.
-pub(super) struct Height {
-    /// A dashed line across.
+/// The vertical range of a chart over time.
+pub(super) struct Range {
+    /// Value of a dashed horizontal line, which the range includes.
     pub(super) limit: Option<f64>,
-    /// What is above is cut off.
-    pub(super) cut_at: Option<f64>,
+    /// Values above this one are cut off.
+    pub(super) max: Option<f64>,
 }
 
-/// Lines over time, a value for each step.
-pub(super) fn over_time(label: &str, unit: &str, step_s: f64, lines: &[Line<'_>], height: Height) -> String {
-    let Height { limit, cut_at } = height;
+/// Lines over time, with a value for each step.
+pub(super) fn over_time(label: &str, unit: &str, step_s: f64, lines: &[Line<'_>], range: Range) -> String {
+    let Range { limit, max } = range;
     let steps = lines.iter().map(|line| line.values.len()).max().unwrap_or(0);
-    let most = lines.iter().flat_map(|line| line.values).copied().chain(limit).fold(0.0, f64::max);
-    let most = cut_at.map_or(most, |cut| most.min(cut));
-    let mut plot = Plot::new(WIDTH, HEIGHT, steps as f64 * step_s, nice(most), label);
+    let highest = lines.iter().flat_map(|line| line.values).copied().chain(limit).fold(0.0, f64::max);
+    let highest = max.map_or(highest, |max| highest.min(max));
+    let mut plot = Plot::new(WIDTH, HEIGHT, steps as f64 * step_s, round_up(highest), label);
     plot.y_axis(unit);
     for line in lines {
-        // A step is a mean, so it is drawn as a stair.
+        // A value is the mean over its step, so it is drawn as a horizontal line.
         let mut path = String::new();
         for (step, value) in line.values.iter().enumerate() {
             let (from, to) = (plot.x(step as f64 * step_s), plot.x((step + 1) as f64 * step_s));
@@ -127,17 +127,17 @@ pub(super) fn over_time(label: &str, unit: &str, step_s: f64, lines: &[Line<'_>]
     if let Some(limit) = limit {
         let (y, right) = (plot.y(limit), WIDTH - RIGHT);
         plot.put(&format!(
-            "<line x1=\"{LEFT}\" x2=\"{right}\" y1=\"{y:.1}\" y2=\"{y:.1}\" stroke=\"{B}\" stroke-dasharray=\"5 4\"/>"
+            "<line x1=\"{LEFT}\" x2=\"{right}\" y1=\"{y:.1}\" y2=\"{y:.1}\" stroke=\"{ORANGE}\" stroke-dasharray=\"5 4\"/>"
         ));
     }
     plot.x_axis("seconds since the start", 5);
     plot.end()
 }
 
-/// Times by the logarithm: how many runs took how long, a colour for each kind.
+/// A histogram of times on a logarithmic scale, with a colour for each kind of time.
 pub(super) fn histogram(label: &str, kinds: &[(&'static str, &[f64])]) -> String {
     const BINS: usize = 36;
-    // Below 10 µs the clocks of engines say nothing.
+    // Times below 10 µs are below the accuracy of an engine's clock.
     let exponent = |value: f64| value.max(0.01).log10();
     let all = || kinds.iter().flat_map(|(_, values)| values.iter()).copied().map(exponent);
     let low = all().fold(f64::INFINITY, f64::min).floor().min(2.0);
@@ -151,8 +151,8 @@ pub(super) fn histogram(label: &str, kinds: &[(&'static str, &[f64])]) -> String
             (*colour, counts)
         })
         .collect();
-    let most = counts.iter().flat_map(|(_, counts)| counts).copied().fold(0.0, f64::max);
-    let mut plot = Plot::new(WIDTH, HEIGHT, BINS as f64, nice(most), label);
+    let highest = counts.iter().flat_map(|(_, counts)| counts).copied().fold(0.0, f64::max);
+    let mut plot = Plot::new(WIDTH, HEIGHT, BINS as f64, round_up(highest), label);
     plot.y_axis("runs");
     for (colour, counts) in &counts {
         for (bin, count) in counts.iter().enumerate().filter(|(_, count)| **count > 0.0) {
@@ -167,19 +167,19 @@ pub(super) fn histogram(label: &str, kinds: &[(&'static str, &[f64])]) -> String
     for power in (low as i32)..=(high as i32) {
         let x = plot.x((f64::from(power) - low) / (high - low) * BINS as f64);
         let anchor = if x > WIDTH - RIGHT - 12.0 { "end" } else { "middle" };
-        plot.text(x, HEIGHT - BOTTOM + 16.0, anchor, &decade(power));
+        plot.text(x, HEIGHT - BOTTOM + 16.0, anchor, &power_of_ten_ms(power));
     }
     plot.text(f64::midpoint(LEFT, WIDTH - RIGHT), HEIGHT - 3.0, "middle", "time, logarithmic");
     plot.end()
 }
 
-/// Times at some percentiles, by the logarithm, a curve for each kind.
+/// Times at percentiles on a logarithmic scale, with a curve for each kind of time.
 pub(super) fn percentiles<const N: usize>(
     label: &str,
     names: &[&str; N],
     curves: &[(&'static str, [f64; N])],
 ) -> String {
-    // Below 10 µs the clocks of engines say nothing.
+    // Times below 10 µs are below the accuracy of an engine's clock.
     let exponent = |value: f64| value.max(0.01).log10();
     let all = || curves.iter().flat_map(|(_, values)| values).copied().map(exponent);
     let low = all().fold(f64::INFINITY, f64::min).floor().min(0.0);
@@ -188,13 +188,13 @@ pub(super) fn percentiles<const N: usize>(
     for power in (low as i32)..=(high as i32) {
         let y = plot.y(f64::from(power) - low);
         plot.rule(y);
-        plot.text(LEFT - 6.0, y + 4.0, "end", &decade(power));
+        plot.text(LEFT - 6.0, y + 4.0, "end", &power_of_ten_ms(power));
     }
-    for (place, name) in names.iter().enumerate() {
-        plot.text(plot.x(place as f64 + 0.2), HEIGHT - BOTTOM + 16.0, "middle", name);
+    for (index, name) in names.iter().enumerate() {
+        plot.text(plot.x(index as f64 + 0.2), HEIGHT - BOTTOM + 16.0, "middle", name);
     }
     for (colour, values) in curves {
-        let at = |(place, value): (usize, &f64)| (plot.x(place as f64 + 0.2), plot.y(exponent(*value) - low));
+        let at = |(index, value): (usize, &f64)| (plot.x(index as f64 + 0.2), plot.y(exponent(*value) - low));
         let points: Vec<(f64, f64)> = values.iter().enumerate().map(at).collect();
         let line: Vec<String> = points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
         let line = line.join(" ");
@@ -207,8 +207,8 @@ pub(super) fn percentiles<const N: usize>(
     plot.end()
 }
 
-/// Runs as rows: light while they wait, dark while they run, and where the last would end at best.
-pub(super) fn timeline(label: &str, runs: &[(f64, f64, f64)], ideal: Option<f64>) -> String {
+/// Runs as rows, light while they are queued and dark while they run, with a line at the ideal end.
+pub(super) fn timeline(label: &str, runs: &[Bar], ideal: Option<f64>) -> String {
     const WIDE: f64 = 1060.0;
     let row = if runs.len() > 80 { 2.6 } else { 5.2 };
     let height = TOP + BOTTOM + runs.len() as f64 * row;
@@ -218,8 +218,8 @@ pub(super) fn timeline(label: &str, runs: &[(f64, f64, f64)], ideal: Option<f64>
         let (x, bottom) = (plot.x(tick), height - BOTTOM);
         plot.put(&format!("<line class=\"grid\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{TOP}\" y2=\"{bottom:.1}\"/>"));
     }
-    for (place, (due, started, finished)) in runs.iter().enumerate() {
-        let y = TOP + place as f64 * row;
+    for (row_index, (due, started, finished)) in runs.iter().enumerate() {
+        let y = TOP + row_index as f64 * row;
         let bar = |from: f64, to: f64, colour: &str, opacity: f64| {
             let width = (to - from).max(0.7);
             format!(
@@ -230,14 +230,14 @@ pub(super) fn timeline(label: &str, runs: &[(f64, f64, f64)], ideal: Option<f64>
         };
         let (due, started, finished) = (plot.x(*due), plot.x(*started), plot.x(*finished));
         if started > due {
-            plot.put(&bar(due, started, A, 0.16));
+            plot.put(&bar(due, started, BLUE, 0.16));
         }
-        plot.put(&bar(started, finished, A, 0.9));
+        plot.put(&bar(started, finished, BLUE, 0.9));
     }
     if let Some(to) = ideal {
         let (x, bottom) = (plot.x(to), height - BOTTOM);
         plot.put(&format!(
-            "<line x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{:.1}\" y2=\"{bottom:.1}\" stroke=\"{B}\" stroke-width=\"2\" \
+            "<line x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{:.1}\" y2=\"{bottom:.1}\" stroke=\"{ORANGE}\" stroke-width=\"2\" \
              stroke-dasharray=\"5 4\"/>",
             TOP - 4.0
         ));
@@ -248,7 +248,7 @@ pub(super) fn timeline(label: &str, runs: &[(f64, f64, f64)], ideal: Option<f64>
     plot.end()
 }
 
-/// About `count` round numbers from 0 up to a maximum.
+/// About `count` round numbers, from 0 to a maximum.
 fn ticks(max: f64, count: usize) -> Vec<f64> {
     if !max.is_finite() || max <= 0.0 {
         return vec![0.0];
@@ -259,19 +259,23 @@ fn ticks(max: f64, count: usize) -> Vec<f64> {
     (0..).map(|n| f64::from(n) * step).take_while(|tick| *tick <= max * 1.0001).collect()
 }
 
-/// A round number not below this one.
-fn nice(max: f64) -> f64 {
+/// The next round number that is not less than this one.
+fn round_up(max: f64) -> f64 {
     let ticks = ticks(max.max(1.0), 4);
     let step = ticks.get(1).copied().unwrap_or(1.0);
     (max.max(1.0) / step).ceil() * step
 }
 
-fn short(value: f64) -> String {
-    if value >= 10_000.0 { format!("{} k", plain(&number(value / 1_000.0))) } else { plain(&number(value)) }
+fn tick_label(value: f64) -> String {
+    if value >= 10_000.0 {
+        format!("{} k", without_trailing_zeros(&number(value / 1_000.0)))
+    } else {
+        without_trailing_zeros(&number(value))
+    }
 }
 
-/// Without the zeros that say nothing: `2.50 s` is `2.5 s`.
-fn plain(text: &str) -> String {
+/// Removes trailing zeros: `2.50 s` becomes `2.5 s`.
+fn without_trailing_zeros(text: &str) -> String {
     let (number, unit) = text.split_once(' ').map_or((text, ""), |(number, unit)| (number, unit));
     let number = if number.contains('.') { number.trim_end_matches('0').trim_end_matches('.') } else { number };
     if unit.is_empty() { number.to_owned() } else { format!("{number} {unit}") }
@@ -282,26 +286,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn axes_have_round_numbers() {
+    fn ticks_are_round_numbers() {
         assert_eq!(ticks(10.0, 5), [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]);
         assert_eq!(ticks(0.0, 5), [0.0]);
-        assert_eq!((nice(97.0), nice(0.0), nice(1234.0)), (100.0, 1.0, 1500.0));
-        assert_eq!([short(0.0), short(2.5), short(1000.0), short(25_000.0)], ["0", "2.5", "1 000", "25 k"]);
+        assert_eq!((round_up(97.0), round_up(0.0), round_up(1234.0)), (100.0, 1.0, 1500.0));
+        assert_eq!(
+            [tick_label(0.0), tick_label(2.5), tick_label(1000.0), tick_label(25_000.0)],
+            ["0", "2.5", "1 000", "25 k"]
+        );
     }
 
     #[test]
-    fn empty_data_draws_an_empty_plot() {
+    fn empty_data_makes_an_empty_plot() {
         for svg in [
-            over_time("l", "u", 0.1, &[], Height { limit: None, cut_at: None }),
-            histogram("l", &[(A, &[]), (B, &[])]),
+            over_time("l", "u", 0.1, &[], Range { limit: None, max: None }),
+            histogram("l", &[(BLUE, &[]), (ORANGE, &[])]),
             timeline("l", &[], None),
             percentiles("l", &["a", "b"], &[]),
             over_time(
                 "l",
                 "u",
                 0.1,
-                &[Line { colour: A, values: &[1.0, 2.0], filled: true }],
-                Height { limit: Some(3.0), cut_at: Some(1.5) },
+                &[Line { colour: BLUE, values: &[1.0, 2.0], filled: true }],
+                Range { limit: Some(3.0), max: Some(1.5) },
             ),
         ] {
             assert!(svg.starts_with("<svg") && svg.ends_with("</svg>") && !svg.contains("NaN") && !svg.contains("inf"));

@@ -1,6 +1,6 @@
-//! The frame of the page: its style, and text that is safe in it.
+//! The stylesheet, escaping and tables of the HTML page.
 
-/// Light and dark by the reader's setting, one column on a phone, no script and nothing from elsewhere.
+/// The stylesheet: light or dark by the reader's preference, one column on a phone.
 pub(super) const STYLE: &str = "
 :root{color-scheme:light dark;--paper:#fcfcfb;--ink:#1d2327;--soft:#5d676f;--line:#dfe3e6;--card:#fff;
 --a:#1f6feb;--b:#d9730d;--c:#1a7f5a;--bad:#c0392b;--good:#1a7f5a;--warn:#8a5a00;--warnbg:#fff6e0}
@@ -21,21 +21,21 @@ figure{margin:0;padding:12px 14px 8px;min-width:0}figcaption{font-weight:600;mar
 figcaption small{display:block;font-weight:400;color:var(--soft);font-size:13px}
 .wide{grid-column:1/-1}svg{display:block;width:100%;height:auto}
 svg text{fill:var(--soft);font:12px system-ui,sans-serif}svg .grid{stroke:var(--line);stroke-width:1}
-.key{display:flex;flex-wrap:wrap;gap:2px 16px;font-size:13px;color:var(--soft);padding:2px 0 4px}
-.key i{display:inline-block;width:11px;height:11px;border-radius:2px;margin-right:5px;vertical-align:-1px}
+.legend{display:flex;flex-wrap:wrap;gap:2px 16px;font-size:13px;color:var(--soft);padding:2px 0 4px}
+.legend i{display:inline-block;width:11px;height:11px;border-radius:2px;margin-right:5px;vertical-align:-1px}
 .scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
 th,td{text-align:right;padding:5px 10px;border-bottom:1px solid var(--line);white-space:nowrap}
 th{color:var(--soft);font-weight:500;font-size:13px}th:first-child,td:first-child{text-align:left;padding-left:0}
 td.text{white-space:normal;text-align:left;overflow-wrap:anywhere}
 .good,.tile b.good{color:var(--good)}.bad,.tile b.bad{color:var(--bad)}
-.doubts{background:var(--warnbg);border-radius:8px;padding:10px 14px 10px 32px;margin:10px 0}.doubts li{margin:3px 0}
+.warnings{background:var(--warnbg);border-radius:8px;padding:10px 14px 10px 32px;margin:10px 0}.warnings li{margin:3px 0}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:4px 16px;margin:0}dt{color:var(--soft)}
 dd{margin:0;overflow-wrap:anywhere;min-width:0}
 @media(max-width:560px){.wide svg text{font-size:24px}main{padding:16px 12px 40px}h1{font-size:21px}dl{grid-template-columns:1fr;gap:0}
 dd{margin-bottom:8px}th,td{padding:5px 7px}}
 ";
 
-/// Text that says what it says, whatever is in it.
+/// Escapes text for HTML content and attributes.
 pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
@@ -51,7 +51,7 @@ pub(super) fn escape(text: &str) -> String {
     escaped
 }
 
-/// A table: a heading for each column, and rows of cells that are escaped already.
+/// A table. Headings are escaped here; cells must be HTML already, either the content of a cell or a `<td>`.
 pub(super) fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
     let head: String = headings.iter().map(|heading| format!("<th>{}</th>", escape(heading))).collect();
     let row = |row: &Vec<String>| {

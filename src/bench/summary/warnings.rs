@@ -1,106 +1,138 @@
-//! Doubtful data, in words.
+//! Warnings about the validity of a benchmark's figures.
 
 use std::time::Duration;
 
-use super::Summary;
+use super::model::Summary;
 
-/// Fewer samples than this say nothing of the 99.9th percentile: it would be the greatest of them.
-const FOR_P999: usize = 1_000;
-/// And of the 99th.
-const FOR_P99: usize = 100;
-/// The benchmark's own share of all cores from which it disturbs what it measures.
-const OWN_SHARE: f64 = 0.25;
+/// Below this number of samples, the 99.9th percentile is the maximum.
+const MIN_SAMPLES_P999: usize = 1_000;
+/// Below this number of samples, the 99th percentile is the maximum.
+const MIN_SAMPLES_P99: usize = 100;
+/// Share of all cores from which the benchmark itself disturbs the measurement.
+const MAX_OVERHEAD: f64 = 0.25;
 
-/// What is not in the summary.
-pub(in crate::bench) struct Facts {
-    pub(in crate::bench) clock_jumps: usize,
-    pub(in crate::bench) answered_late: usize,
-    pub(in crate::bench) outages: usize,
-    pub(in crate::bench) outage: Duration,
+/// Observations that are not part of the summary.
+pub(super) struct Observations {
+    pub(super) clock_jumps: usize,
+    /// Recovered runs that count as started here.
+    pub(super) recovered: usize,
+    pub(super) outages: usize,
+    pub(super) outage_time: Duration,
     /// Ended runs without times of the engine.
-    pub(in crate::bench) without_times: usize,
-    pub(in crate::bench) started_before_due: usize,
+    pub(super) without_times: usize,
+    /// Runs that started before they were due, by the engine's clock.
+    pub(super) started_before_due: usize,
 }
 
-pub(in crate::bench) fn of(summary: &Summary, facts: &Facts) -> Vec<String> {
-    let mut doubts = Vec::new();
-    let mut say = |doubt: String| doubts.push(doubt);
+/// The warnings, one sentence each.
+pub(super) fn warnings(summary: &Summary, observed: &Observations) -> Vec<String> {
+    let mut warnings = Vec::new();
+    warnings.extend(incomplete(summary));
+    warnings.extend(few_samples(summary));
+    warnings.extend(disturbances(summary));
+    warnings.push(submission_mode(summary.settings.rate));
+    warnings.extend(inaccurate_times(observed));
+    warnings
+}
+
+fn incomplete(summary: &Summary) -> Option<String> {
     let all = summary.all();
+    let ended = all.completed + all.failed + all.cancelled;
     match summary.state.as_str() {
-        "interrupted" => say(format!("It was interrupted: {} of {} runs ended.", ended(summary), all.total)),
-        "timed out" => {
-            say(format!("Its time was over: {} of {} runs ended.", ended(summary), all.total));
-        }
-        _ => {}
+        "interrupted" => Some(format!("The benchmark was interrupted: {ended} of {} runs ended.", all.total)),
+        "timed out" => Some(format!("The benchmark reached its time limit: {ended} of {} runs ended.", all.total)),
+        _ => None,
     }
+}
+
+fn few_samples(summary: &Summary) -> Option<String> {
     match summary.latency.total.as_ref().map_or(0, |total| total.n) {
-        0 => say("No run was started here, so there are no times.".to_owned()),
-        n if n < FOR_P99 => say(format!("{n} runs are too few for the 99th percentile: it is the slowest run.")),
-        n if n < FOR_P999 => say(format!("{n} runs are too few for the 99.9th percentile: it is the slowest run.")),
-        _ => {}
+        0 => Some("The benchmark started no run, so it has no times.".to_owned()),
+        n if n < MIN_SAMPLES_P99 => {
+            Some(format!("{n} runs are too few for the 99th percentile: it is the slowest run."))
+        }
+        n if n < MIN_SAMPLES_P999 => {
+            Some(format!("{n} runs are too few for the 99.9th percentile: it is the slowest run."))
+        }
+        _ => None,
     }
-    let machine = &summary.place.machine;
+}
+
+/// What else used the machine.
+fn disturbances(summary: &Summary) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let machine = &summary.environment.machine;
     if let Some(load) = machine.load_before.filter(|load| *load > machine.cores as f64 * 0.5) {
-        say(format!(
-            "The machine was busy before the start (load {load:.1} on {} cores): repeat on a quiet one.",
+        warnings.push(format!(
+            "The machine was busy before the start (load {load:.1} on {} cores): repeat the benchmark on an idle machine.",
             machine.cores
         ));
     }
-    if !summary.place.optimised {
-        say("This program was built without optimisation: `make PROFILE=release …` measures the real one.".to_owned());
+    if !summary.environment.optimised {
+        warnings.push("This program was built without optimisation: measure with `make PROFILE=release …`.".to_owned());
     }
-    if summary.place.engine == "embedded" {
-        say("Engine, worker and benchmark shared one machine, and slowed each other down.".to_owned());
+    if summary.environment.engine == "embedded" {
+        warnings.push("Engine, worker and benchmark shared one machine and slowed each other down.".to_owned());
     }
-    if let Some(cpu) = summary.own.cpu_s
-        && cpu / summary.seconds.max(0.01) / machine.cores as f64 > OWN_SHARE
+    if let Some(cpu) = summary.overhead.cpu_s
+        && cpu / summary.seconds.max(0.01) / machine.cores as f64 > MAX_OVERHEAD
     {
         let share = cpu / summary.seconds.max(0.01) * 100.0;
-        say(format!("The benchmark itself took {share:.0} % of a core, which is missing elsewhere."));
-    }
-    say(match summary.settings.rate {
-        Some(rate) => format!(
-            "Submitted at {rate} runs/s by the clock, and each run's times count from when it was due, so coordinated \
-             omission is avoided."
-        ),
-        None => "Submitted as fast as accepted: times in the queue are those of a full queue, and say nothing of the \
-                 same tasks at a lower rate (coordinated omission is not avoided; `--rate` avoids it)."
-            .to_owned(),
-    });
-    if facts.without_times > 0 {
-        say(format!(
-            "Of {} ended runs the engine gave no times: they are missing from queueing, running and slots.",
-            facts.without_times
+        warnings.push(format!(
+            "The benchmark itself used {share:.0} % of a core, which the engine and the workers did not have."
         ));
     }
-    if facts.started_before_due > 0 {
-        say(format!(
-            "{} runs started before they were due: the engine's clock and this one differ, so queueing and telling are \
-             wrong by as much.",
-            facts.started_before_due
-        ));
-    }
-    if facts.clock_jumps > 0 {
-        say(format!("The clock jumped {} times: times of the engine are wrong by as much.", facts.clock_jumps));
-    }
-    if facts.outages > 0 {
-        say(format!(
-            "The engine did not answer {} times, for {:.0} s in all.",
-            facts.outages,
-            facts.outage.as_secs_f64()
-        ));
-    }
-    if facts.answered_late > 0 {
-        say(format!(
-            "{} runs count as started that were found after the answer to their submission was lost: their times of \
-             acceptance are too late.",
-            facts.answered_late
-        ));
-    }
-    doubts
+    warnings
 }
 
-fn ended(summary: &Summary) -> usize {
-    let all = summary.all();
-    all.completed + all.failed + all.cancelled
+fn submission_mode(rate: Option<f64>) -> String {
+    match rate {
+        Some(rate) => format!(
+            "Runs were submitted at {rate} runs/s on a fixed schedule, and times count from when a run was due, so \
+             coordinated omission is avoided."
+        ),
+        None => {
+            "Runs were submitted as fast as they were accepted: queueing times are those of a full queue and do not \
+                 predict those at a lower rate (coordinated omission is not avoided; use `--rate`)."
+                .to_owned()
+        }
+    }
+}
+
+fn inaccurate_times(observed: &Observations) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if observed.without_times > 0 {
+        warnings.push(format!(
+            "The engine listed no times for {} ended runs: they are missing from queueing, running and slots.",
+            observed.without_times
+        ));
+    }
+    if observed.started_before_due > 0 {
+        warnings.push(format!(
+            "{} runs started before they were due: the engine's clock differs from the local one, and queueing and \
+             notifying times are wrong by the difference.",
+            observed.started_before_due
+        ));
+    }
+    if observed.clock_jumps > 0 {
+        warnings.push(format!(
+            "The clock jumped {} times: times of the engine are wrong by the size of the jumps.",
+            observed.clock_jumps
+        ));
+    }
+    if observed.outages > 0 {
+        warnings.push(format!(
+            "The engine did not answer {} times, for {:.0} s in total.",
+            observed.outages,
+            observed.outage_time.as_secs_f64()
+        ));
+    }
+    if observed.recovered > 0 {
+        warnings.push(format!(
+            "{} runs count as started that were found after the answer to their submission was lost: their times of \
+             acceptance are too late.",
+            observed.recovered
+        ));
+    }
+    warnings
 }

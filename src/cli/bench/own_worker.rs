@@ -1,4 +1,6 @@
-//! The worker that a benchmark starts for itself.
+//! The worker that `runner bench --with-worker` starts.
+//!
+//! The worker's stdin is a pipe from this process: when this process ends for any reason, the worker stops.
 
 use std::{
     path::{Path, PathBuf},
@@ -13,19 +15,18 @@ use tokio::{
 };
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{
-    super::{Exit, connection::engine::Choice, worker::health},
-    request::Plan,
-};
+use super::request::Request;
+use crate::cli::{Exit, connection::EngineChoice, worker::HEALTH_ENABLED};
 
-/// A debug build on a busy machine takes a second; beyond this it is not coming.
-const START: Duration = Duration::from_secs(30);
-/// From the end of its stdin to its own: longer than the grace that it is started with.
-const STOP: Duration = Duration::from_secs(10);
+/// Time limit for the start: 30 s. A debug build on a busy machine takes about a second.
+const START_TIMEOUT: Duration = Duration::from_secs(30);
+/// Time from the end of the worker's stdin to its end: 10 s, longer than [`GRACE`]. Then it is killed.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+/// Grace period of the worker.
 const GRACE: &str = "5s";
-/// What its banner ends with.
-const LISTENS: &str = "  tasks ";
-/// Settings that a flag of ours may have changed.
+/// Begin of the last line of the worker's banner.
+const READY_LINE: &str = "  tasks ";
+/// Settings that flags of this process may have changed.
 const PASSED_ON: [&str; 6] = [
     "HATCHET_CLIENT_HOST_PORT",
     "HATCHET_CLIENT_SERVER_URL",
@@ -35,7 +36,7 @@ const PASSED_ON: [&str; 6] = [
     "HATCHET_EMBEDDED_EPHEMERAL",
 ];
 
-/// A worker of our own. It stops with us, whatever becomes of us: its stdin ends.
+/// A worker in a child process.
 pub(super) struct OwnWorker {
     child: Child,
     stdin: Option<ChildStdin>,
@@ -43,34 +44,34 @@ pub(super) struct OwnWorker {
 }
 
 impl OwnWorker {
-    /// Starts the worker binary beside this one, on the chosen engine, and waits until it listens.
-    pub(super) async fn start(plan: &Plan, choice: &Choice) -> Result<Self, Exit> {
-        let folder = plan.journal.folder();
-        let program = sibling()?;
-        let names: Vec<&str> = plan.tasks.iter().map(|(task, _)| task.name()).collect();
+    /// Starts the worker binary in the folder of this binary, on the chosen engine, and waits until it is registered.
+    pub(super) async fn start(request: &Request, choice: &EngineChoice) -> Result<Self, Exit> {
+        let folder = request.folder.path();
+        let program = worker_program()?;
+        let names: Vec<&str> = request.tasks.iter().map(|(task, _)| task.name()).collect();
         let mut command = Command::new(&program);
         command
             .args(["--run-keys", "--stop-with-stdin", "--log-format", "json", "--grace", GRACE, "--tasks"])
             .arg(names.join(","))
             .arg(match choice {
-                Choice::Token(_) => "--embedded=never",
-                Choice::Embedded(_) => "--embedded=always",
+                EngineChoice::Token(_) | EngineChoice::None => "--embedded=never",
+                EngineChoice::Embedded(_) => "--embedded=always",
             })
-            .envs(PASSED_ON.iter().filter_map(|name| Some((name, plan.sources.value(name)?))))
-            // Its port may be another worker's.
-            .env(health::ENABLED, "false")
+            .envs(PASSED_ON.iter().filter_map(|name| Some((name, request.sources.value(name)?))))
+            // Another worker may use its port.
+            .env(HEALTH_ENABLED, "false")
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
-        if plan.verify_dedupe {
-            command.arg("--executions-file").arg(executions(folder));
+        if request.verify_dedupe {
+            command.arg("--executions-file").arg(executions_file(folder));
         }
-        // Ctrl-C is for us: the worker finishes what it has.
+        // Ctrl-C must not reach the worker: it stops after the runs have ended.
         #[cfg(unix)]
         command.process_group(0);
         let failed = |e: &dyn std::fmt::Display| {
-            Exit::usage(format!("--with-worker: {} cannot be started: {e}", program.display()))
+            Exit::usage(format!("--with-worker: starting {} failed: {e}", program.display()))
         };
         let mut child = command.spawn().map_err(|e| failed(&e))?;
         let stdin = child.stdin.take();
@@ -82,31 +83,31 @@ impl OwnWorker {
             .create(true)
             .open(&path)
             .await
-            .map_err(|e| Exit::usage(format!("--out: {} cannot be written: {e}", path.display())))?;
-        let mut last = "without a word".to_owned();
-        match timeout(START, until_it_listens(&mut lines, &mut log, &mut last)).await {
+            .map_err(|e| Exit::usage(format!("--out: writing {} failed: {e}", path.display())))?;
+        let mut last_line = "without output".to_owned();
+        match timeout(START_TIMEOUT, wait_until_ready(&mut lines, &mut log, &mut last_line)).await {
             Ok(true) => {}
             Ok(false) => {
-                let message = format!("--with-worker: the worker ended: {last} ({} has all it said)", path.display());
+                let message = format!("--with-worker: the worker ended: {last_line} (see {})", path.display());
                 return Err(Exit::unreachable(message));
             }
             Err(_) => {
                 return Err(Exit::unreachable(format!(
-                    "--with-worker: the worker does not listen after {START:?}: {} tells why",
+                    "--with-worker: the worker is not ready after {START_TIMEOUT:?}: see {}",
                     path.display()
                 )));
             }
         }
         let log = AbortOnDropHandle::new(tokio::spawn(async move {
             while let Ok(Some(line)) = lines.next_line().await {
-                // A full disk costs the log only.
+                // A full disk must not end the benchmark.
                 let _ = log.write_all(format!("{line}\n").as_bytes()).await;
             }
         }));
         Ok(Self { child, stdin, _log: log })
     }
 
-    /// Waits for its end, which nobody has asked for.
+    /// Waits until the worker ends unexpectedly, and returns its status.
     pub(super) async fn ended(&mut self) -> String {
         match self.child.wait().await {
             Ok(status) => status.to_string(),
@@ -114,43 +115,45 @@ impl OwnWorker {
         }
     }
 
-    /// Stops it, and kills it if it does not.
+    /// Stops the worker. Kills it after [`STOP_TIMEOUT`].
     pub(super) async fn stop(mut self) {
         drop(self.stdin.take());
-        if timeout(STOP, self.child.wait()).await.is_err() {
+        if timeout(STOP_TIMEOUT, self.child.wait()).await.is_err() {
             let _ = self.child.kill().await;
         }
     }
 }
 
-/// The file where the tasks of a benchmark count their executions.
-pub(super) fn executions(folder: &Path) -> PathBuf {
+/// The file in which the tasks count their executions.
+pub(super) fn executions_file(folder: &Path) -> PathBuf {
     folder.join("executions.log")
 }
 
-fn sibling() -> Result<PathBuf, Exit> {
-    let own =
-        std::env::current_exe().map_err(|e| Exit::usage(format!("--with-worker: where we are is unknown: {e}")))?;
+/// The worker binary in the folder of this binary.
+fn worker_program() -> Result<PathBuf, Exit> {
+    let own = std::env::current_exe()
+        .map_err(|e| Exit::usage(format!("--with-worker: finding the folder of this program failed: {e}")))?;
     let path = own.with_file_name(format!("worker{}", std::env::consts::EXE_SUFFIX));
     if path.is_file() {
         Ok(path)
     } else {
-        Err(Exit::usage(format!("--with-worker: {} is not there: build it with `make build`", path.display())))
+        Err(Exit::usage(format!("--with-worker: {} does not exist: build it with `make build`", path.display())))
     }
 }
 
-/// Whether it comes to that; `last` is the last that it said.
-async fn until_it_listens(
+/// Copies the worker's output to the log until the worker is ready. Returns `false` if it ends before, with the last
+/// line of its output in `last_line`.
+async fn wait_until_ready(
     lines: &mut Lines<BufReader<ChildStderr>>,
     log: &mut tokio::fs::File,
-    last: &mut String,
+    last_line: &mut String,
 ) -> bool {
     while let Ok(Some(line)) = lines.next_line().await {
         let _ = log.write_all(format!("{line}\n").as_bytes()).await;
-        if line.starts_with(LISTENS) {
+        if line.starts_with(READY_LINE) {
             return true;
         }
-        *last = line.trim_start_matches("error: ").to_owned();
+        *last_line = line.trim_start_matches("error: ").to_owned();
     }
     false
 }

@@ -1,13 +1,11 @@
-//! What is found out before anything is submitted.
+//! Prepares a benchmark: checks the engine and its workers, and decides for each task whether its keyed copy is used.
 
 use std::time::{Duration, Instant};
 
-use super::{
-    super::{Exit, connection::command::ConnectionWords, deadline::Deadline},
-    request::Plan,
-};
+use super::request::Request;
 use crate::{
-    bench::{self, KEYED, Observer, TaskPlan, serves},
+    bench::{KEY_TTL, KEYED_SUFFIX, LoadPlan, Observer, PlannedTask, serves},
+    cli::{Exit, connection::CommandRenderer, deadline::Deadline},
     hatchet::{
         client::{Client, ClientError, RestClient, TriggerOptions, WorkerSummary, diagnose},
         task::Task,
@@ -15,147 +13,153 @@ use crate::{
     },
 };
 
-/// A worker of our own is in the lists by then.
-const OWN_WORKER: Duration = Duration::from_secs(10);
-/// A run that is to tell how long one takes has this long.
-const TRIAL: Duration = Duration::from_secs(5);
+/// A worker of this benchmark may take 10 s to appear in the engine's list.
+const OWN_WORKER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time limit of the trial run, which measures how long a run takes: 5 s.
+const TRIAL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What is left open when an engine does not answer.
-const NOTHING_DONE: &str = "and no run was submitted";
+/// Consequence of an engine that does not answer.
+const NOT_SUBMITTED: &str = "and no run was submitted";
 
-/// What is known before the start.
+/// The result of the preparation.
 pub(super) struct Prepared {
-    pub(super) plan: bench::Plan,
+    pub(super) plan: LoadPlan,
     pub(super) engine_version: String,
-    pub(super) doubts: Vec<String>,
+    /// Warnings for the report, one sentence each.
+    pub(super) warnings: Vec<String>,
 }
 
-/// Looks at the engine and the workers, for as long as the runs may take at most.
+/// Prepares the benchmark. The time limit of the request applies to the preparation, too.
 pub(super) async fn prepare(
     client: &Client,
-    plan: &Plan,
-    words: &ConnectionWords,
+    request: &Request,
+    commands: &CommandRenderer,
     observer: &mut dyn Observer,
 ) -> Result<Prepared, Exit> {
-    let deadline = Deadline::after(Some(plan.timeout));
-    let engine_version = match deadline.answered(client, words, NOTHING_DONE, client.engine_version()).await? {
+    let deadline = Deadline::after(Some(request.timeout));
+    let engine_version = match deadline.require(client, commands, NOT_SUBMITTED, client.engine_version()).await? {
         Ok(version) => version,
         Err(error) => {
             return Err(match deadline.before(diagnose(&client.config())).await.flatten() {
-                Some(why) => Exit::unreachable(why),
+                Some(reason) => Exit::unreachable(reason),
                 None => error.into(),
             });
         }
     };
-    let mut doubts = Vec::new();
-    let mut doubt = |observer: &mut dyn Observer, line: String| {
+    let mut warnings = Vec::new();
+    let mut warn = |observer: &mut dyn Observer, line: String| {
         observer.note(&line);
-        doubts.push(format!("{line}."));
+        warnings.push(format!("{line}."));
     };
     let workers = match client.rest() {
         None => Err("the REST address is not known (set HATCHET_CLIENT_SERVER_URL)".to_owned()),
         Some(rest) => {
-            let listed = deadline.before(workers(client, rest, plan)).await;
-            listed.unwrap_or_else(|| Err(format!("REST has not listed them within {}", deadline.limit())))
+            let listed = deadline.before(list_workers(client, rest, request)).await;
+            listed.unwrap_or_else(|| Err(format!("REST has not answered within {}", deadline.limit())))
         }
     };
-    let mut tasks = Vec::with_capacity(plan.tasks.len());
-    for (task, input) in &plan.tasks {
+    let mut tasks = Vec::with_capacity(request.tasks.len());
+    for (task, input) in &request.tasks {
         let keyed = match &workers {
             Ok(workers) => {
-                // Without an answer, all runs of an earlier benchmark with this prefix might start again.
-                let keyed = deadline.answered(client, words, NOTHING_DONE, has_twin(client, task, workers)).await??;
-                let name = name(task, keyed);
+                // Required: without run keys, all runs of an earlier benchmark with this prefix would start again.
+                let keyed =
+                    deadline.require(client, commands, NOT_SUBMITTED, uses_keyed_copy(client, task, workers)).await??;
+                let name = workflow_name(task, keyed);
                 if !workers.iter().any(|worker| serves(&client.config(), worker, &name)) {
                     let line = format!(
-                        "no worker for {name} is online: its runs wait for one; start it with `{}`, or pass --with-worker",
-                        words.command(&["worker", "--run-keys", "--tasks", task.name()])
+                        "no worker for {name} is online: its runs will wait; start one with `{}`, or use --with-worker",
+                        commands.render(&["worker", "--run-keys", "--tasks", task.name()])
                     );
-                    doubt(observer, line);
+                    warn(observer, line);
                 }
                 keyed
             }
-            Err(why) => {
-                doubt(observer, format!("which workers are online is not known: {why}"));
-                plan.with_worker
+            Err(reason) => {
+                warn(observer, format!("which workers are online is not known: {reason}"));
+                request.with_worker
             }
         };
         if !keyed {
-            doubt(
+            warn(
                 observer,
                 format!(
-                    "dedupe of {} is off: no worker has its twin that takes run keys; start one with `{}`",
+                    "dedupe of {} is off: no worker serves its keyed copy; start one with `{}`",
                     task.name(),
-                    words.command(&["worker", "--run-keys"])
+                    commands.render(&["worker", "--run-keys"])
                 ),
             );
         }
-        let schedule_timeout = if keyed { bench::KEY_TTL } else { task.options().schedule_timeout };
-        tasks.push(TaskPlan {
+        let schedule_timeout = if keyed { KEY_TTL } else { task.options().schedule_timeout };
+        tasks.push(PlannedTask {
             name: task.name().to_owned(),
-            workflow: name(task, keyed),
+            workflow: workflow_name(task, keyed),
             keyed,
             input: input.clone(),
             slot_pool: task.slot_pool(),
             schedule_timeout,
         });
     }
-    for task in tasks.iter().filter(|task| task.schedule_timeout < bench::KEY_TTL) {
+    for task in tasks.iter().filter(|task| task.schedule_timeout < KEY_TTL) {
         if let Ok(workers) = &workers
-            && let Some(line) = too_long(client, task, plan.runs, workers, words, deadline).await?
+            && let Some(line) =
+                schedule_timeout_warning(client, task, request.runs, workers, commands, deadline).await?
         {
-            doubt(observer, line);
+            warn(observer, line);
         }
     }
-    let plan = bench::Plan {
+    let plan = LoadPlan {
         tasks,
-        runs: plan.runs,
-        prefix: plan.prefix.clone(),
-        batch: plan.batch,
-        rate: plan.rate,
-        timeout: plan.timeout,
-        verify_dedupe: plan.verify_dedupe,
+        runs: request.runs,
+        prefix: request.prefix.clone(),
+        batch: request.batch,
+        rate: request.rate,
+        timeout: request.timeout,
+        verify_dedupe: request.verify_dedupe,
     };
-    Ok(Prepared { plan, engine_version, doubts })
+    Ok(Prepared { plan, engine_version, warnings })
 }
 
-fn name(task: &Task, keyed: bool) -> String {
-    format!("{}{}", task.name(), if keyed { KEYED } else { "" })
+/// The workflow of a task, or of its keyed copy.
+fn workflow_name(task: &Task, keyed: bool) -> String {
+    format!("{}{}", task.name(), if keyed { KEYED_SUFFIX } else { "" })
 }
 
-/// The workers; where one of them is our own, once it is among them.
-async fn workers(client: &Client, rest: &RestClient, plan: &Plan) -> Result<Vec<WorkerSummary>, String> {
-    let begun = Instant::now();
+/// Lists the workers. Waits until a worker of this benchmark is among them.
+async fn list_workers(client: &Client, rest: &RestClient, request: &Request) -> Result<Vec<WorkerSummary>, String> {
+    let began = Instant::now();
     loop {
         let workers = rest.workers().await.map_err(|e| e.to_string())?;
-        let there = |(task, _): &(Task, _)| workers.iter().any(|w| serves(&client.config(), w, &name(task, true)));
-        if !plan.with_worker || plan.tasks.iter().all(there) || begun.elapsed() > OWN_WORKER {
+        let is_listed =
+            |(task, _): &(Task, _)| workers.iter().any(|w| serves(&client.config(), w, &workflow_name(task, true)));
+        if !request.with_worker || request.tasks.iter().all(is_listed) || began.elapsed() > OWN_WORKER_TIMEOUT {
             return Ok(workers);
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
-/// Whether to trigger the twin: where a worker has it, or, where nobody has the task, where the engine knows it.
-async fn has_twin(client: &Client, task: &Task, workers: &[WorkerSummary]) -> Result<bool, ClientError> {
+/// Whether to trigger the keyed copy of a task: if a worker serves it, or if no worker serves the task and the engine
+/// knows the copy.
+async fn uses_keyed_copy(client: &Client, task: &Task, workers: &[WorkerSummary]) -> Result<bool, ClientError> {
     let online = |name: &str| workers.iter().any(|worker| serves(&client.config(), worker, name));
-    let twin = name(task, true);
-    if online(&twin) || online(task.name()) {
-        return Ok(online(&twin));
+    let copy = workflow_name(task, true);
+    if online(&copy) || online(task.name()) {
+        return Ok(online(&copy));
     }
     match client.rest() {
-        Some(rest) => rest.has_workflow(&client.config().namespaced(&twin)).await,
+        Some(rest) => rest.has_workflow(&client.config().namespaced(&copy)).await,
         None => Ok(false),
     }
 }
 
-/// A warning where runs would wait longer than they may, from the time that a trial takes.
-async fn too_long(
+/// A warning if the last runs would exceed the task's schedule timeout, estimated from a trial run.
+async fn schedule_timeout_warning(
     client: &Client,
-    task: &TaskPlan,
+    task: &PlannedTask,
     runs: usize,
     workers: &[WorkerSummary],
-    words: &ConnectionWords,
+    commands: &CommandRenderer,
     deadline: Deadline,
 ) -> Result<Option<String>, Exit> {
     let slots: i64 = workers
@@ -167,29 +171,28 @@ async fn too_long(
     if slots <= 0 {
         return Ok(None);
     }
-    let begun = Instant::now();
+    let began = Instant::now();
     let (input, options) = (task.input.render(0), TriggerOptions::default());
     let trigger = client.trigger(&task.workflow, &input, &options);
-    let left_open = "and whether a trial run was started is not known";
-    let Ok(trial) = deadline.answered(client, words, left_open, trigger).await? else { return Ok(None) };
-    // A trial that takes longer is at least as long.
-    if deadline.before(tokio::time::timeout(TRIAL, trial.outcome())).await.is_none() {
+    let consequence = "and whether a trial run was started is not known";
+    let Ok(trial) = deadline.require(client, commands, consequence, trigger).await? else { return Ok(None) };
+    if deadline.before(tokio::time::timeout(TRIAL_TIMEOUT, trial.outcome())).await.is_none() {
         return Ok(Some(format!(
-            "a trial run of {} ({}) was given up after {:.1} s, as all that comes before the runs has --timeout in all: \
-             whether the runs end in time is not known; a worker with --run-keys needs no trial",
+            "a trial run of {} ({}) was abandoned after {:.1} s, at the --timeout of the preparation: whether the runs will end \
+             in time is not known; a worker with --run-keys needs no trial run",
             task.name,
             trial.id(),
-            begun.elapsed().as_secs_f64()
+            began.elapsed().as_secs_f64()
         )));
     }
-    let wait = begun.elapsed().as_secs_f64() * runs as f64 / slots as f64;
+    let wait = began.elapsed().as_secs_f64() * runs as f64 / slots as f64;
     let limit = task.schedule_timeout.as_secs_f64();
     Ok((wait > limit).then(|| {
         format!(
-            "the last runs of {} will wait about {wait:.0} s for one of {slots} slots, and are given up after {limit:.0} s \
-             (a trial run took {:.1} s): fewer runs, more slots, or a worker with --run-keys",
+            "the last runs of {} will wait about {wait:.0} s for one of {slots} slots, but are cancelled after {limit:.0} s (a \
+             trial run took {:.1} s): use fewer runs, more slots, or a worker with --run-keys",
             task.name,
-            begun.elapsed().as_secs_f64()
+            began.elapsed().as_secs_f64()
         )
     }))
 }

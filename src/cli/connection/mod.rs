@@ -1,4 +1,13 @@
-//! The engine of a command: which it is, and how commands that reach it again are written.
+//! The engine that a command uses: how it is chosen, found and named in messages.
 
-pub(super) mod command;
-pub(super) mod engine;
+mod args;
+mod choice;
+mod commands;
+mod handshake;
+
+pub(super) use args::{ConnectionArgs, EmbeddedMode, settings_help};
+pub(super) use choice::{EngineChoice, choose_engine};
+pub(super) use commands::{CommandRenderer, render_command};
+#[cfg(feature = "engine")]
+pub(super) use handshake::wait_for_handshake;
+pub(super) use handshake::{client_config, embedded_folder, find_handshake, handshake_config, not_running};

@@ -1,78 +1,79 @@
-//! A line for each check, and the exit code for all of them.
+//! The checklist of the doctor: prints a line for each check and determines the exit code.
 
 use serde_json::{Map, Value};
 
-use super::super::{
+use crate::cli::{
     Exit,
-    output::{self, Format},
+    output::{OutputFormat, print_event, print_line},
 };
 
 /// All checks, in the order in which they are made.
 const CHECKS: [&str; 11] =
     ["engine", "folder", "token", "address", "tcp", "tls", "authentication", "version", "rest", "clock", "workers"];
 
-pub(super) struct Report {
-    format: Format,
-    said: Vec<&'static str>,
-    broken: Vec<String>,
-    /// Whether it is the settings that are broken.
-    wrong_use: bool,
+/// The checks that were made.
+pub(super) struct Checklist {
+    format: OutputFormat,
+    made: Vec<&'static str>,
+    failed: Vec<String>,
+    /// Whether a setting is invalid, which is another exit code than an engine that cannot be used.
+    has_invalid_setting: bool,
 }
 
-impl Report {
-    pub(super) fn new(format: Format) -> Self {
-        Self { format, said: Vec::new(), broken: Vec::new(), wrong_use: false }
+impl Checklist {
+    pub(super) fn new(format: OutputFormat) -> Self {
+        Self { format, made: Vec::new(), failed: Vec::new(), has_invalid_setting: false }
     }
 
-    /// As it should be.
-    pub(super) fn fine(&mut self, check: &'static str, message: &str) -> Result<(), Exit> {
-        self.line(check, None, "ok", message)
+    /// A check that passed.
+    pub(super) fn passed(&mut self, check: &'static str, message: &str) -> Result<(), Exit> {
+        self.print(check, None, "ok", message)
     }
 
-    /// Not as it should be; the message says what to do.
-    pub(super) fn broken(&mut self, check: &'static str, message: &str) -> Result<(), Exit> {
-        self.broken.push(check.to_owned());
-        self.line(check, None, "failed", message)
+    /// A check that failed. The message says what to do.
+    pub(super) fn failed(&mut self, check: &'static str, message: &str) -> Result<(), Exit> {
+        self.failed.push(check.to_owned());
+        self.print(check, None, "failed", message)
     }
 
-    /// A setting that cannot be used.
-    pub(super) fn wrong(&mut self, check: &'static str, message: &str) -> Result<(), Exit> {
-        self.wrong_use = true;
-        self.broken(check, message)
+    /// A check that failed because of an invalid setting.
+    pub(super) fn invalid_setting(&mut self, check: &'static str, message: &str) -> Result<(), Exit> {
+        self.has_invalid_setting = true;
+        self.failed(check, message)
     }
 
-    /// Not looked at, and why.
+    /// A check that was not made, and why.
     pub(super) fn skipped(&mut self, check: &'static str, message: &str) -> Result<(), Exit> {
-        self.line(check, None, "skipped", message)
+        self.print(check, None, "skipped", message)
     }
 
-    /// Whether a task has workers.
+    /// The check whether workers serve a task.
     pub(super) fn workers(&mut self, task: &str, online: bool, message: &str) -> Result<(), Exit> {
         if !online {
-            self.broken.push(format!("workers of {task}"));
+            self.failed.push(format!("workers of {task}"));
         }
-        self.line("workers", Some(task), if online { "ok" } else { "failed" }, message)
+        self.print("workers", Some(task), if online { "ok" } else { "failed" }, message)
     }
 
-    fn line(
+    fn print(
         &mut self,
         check: &'static str,
         task: Option<&str>,
         status: &'static str,
         message: &str,
     ) -> Result<(), Exit> {
-        self.said.push(check);
+        self.made.push(check);
         match self.format {
-            Format::Human => {
+            OutputFormat::Human => {
                 let mark = match status {
                     "ok" => '✓',
                     "failed" => '✗',
                     _ => '–',
                 };
                 let task = task.map(|task| format!("{task}: ")).unwrap_or_default();
-                output::data(format!("{mark} {check:<16}{task}{message}"))
+                print_line(format!("{mark} {check:<16}{task}{message}"))
             }
-            Format::Json => {
+            OutputFormat::Json => {
                 let mut fields = Map::new();
                 fields.insert("check".to_owned(), check.into());
                 if let Some(task) = task {
@@ -80,25 +81,25 @@ impl Report {
                 }
                 fields.insert("status".to_owned(), Value::from(status));
                 fields.insert("message".to_owned(), message.into());
-                output::event("check", fields)
+                print_event("check", fields)
             }
         }
     }
 
-    /// Names what was not looked at, and turns the whole into an exit code.
-    pub(super) fn end(mut self) -> Result<(), Exit> {
-        if let Some(first) = self.broken.first().filter(|_| !self.said.contains(&"workers")).cloned() {
-            let left: Vec<&str> = CHECKS.into_iter().filter(|check| !self.said.contains(check)).collect();
-            let why = format!("mend `{first}` first");
+    /// Prints the checks that were not made. Fails if a check failed.
+    pub(super) fn finish(mut self) -> Result<(), Exit> {
+        if let Some(first) = self.failed.first().filter(|_| !self.made.contains(&"workers")).cloned() {
+            let remaining: Vec<&str> = CHECKS.into_iter().filter(|check| !self.made.contains(check)).collect();
+            let reason = format!("correct `{first}` first");
             match self.format {
-                Format::Human => output::data(format!("– not looked at    {}: {why}", left.join(", ")))?,
-                Format::Json => left.into_iter().try_for_each(|check| self.skipped(check, &why))?,
+                OutputFormat::Human => print_line(format!("– not checked     {}: {reason}", remaining.join(", ")))?,
+                OutputFormat::Json => remaining.into_iter().try_for_each(|check| self.skipped(check, &reason))?,
             }
         }
-        if self.broken.is_empty() {
+        if self.failed.is_empty() {
             return Ok(());
         }
-        let message = format!("not all is well: {}; see above", self.broken.join(", "));
-        Err(if self.wrong_use { Exit::usage(message) } else { Exit::unreachable(message) })
+        let message = format!("checks failed: {}; see above", self.failed.join(", "));
+        Err(if self.has_invalid_setting { Exit::usage(message) } else { Exit::unreachable(message) })
     }
 }

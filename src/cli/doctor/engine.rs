@@ -1,87 +1,92 @@
-//! What only the engine can tell.
+//! Checks that need the engine: the connection, the version, REST, the clock, and the workers.
 
 use std::time::{Duration, SystemTime};
 
-use super::{
-    super::{Exit, connection::command::ConnectionWords, online_workers},
-    checklist::Report,
-    version,
-};
+use super::{checklist::Checklist, version};
 use crate::{
+    cli::{
+        Exit,
+        connection::CommandRenderer,
+        online_workers::{free_slots, serving},
+    },
     hatchet::client::{
-        Client, ClientConfig, ErrorKind, ProbeResult, Tls, explain_probe, explain_unanswered, probe_address,
+        Client, ClientConfig, ErrorKind, ProbeResult, Tls, WorkerSummary, explain_probe, explain_unanswered,
+        probe_address,
     },
     tasks,
 };
 
-/// The header of the engine's time has whole seconds, and answers take time; up to this a difference means nothing.
-const CLOCKS_AGREE: Duration = Duration::from_secs(5);
+/// Clock differences up to 5 s are not reported: the `Date` header has whole seconds, and answers take time.
+const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(5);
+/// Limit of the call for the engine's version: 5 s.
+const VERSION_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// An engine has this long to answer a call for its version.
-const ANSWER: Duration = Duration::from_secs(5);
-
-/// From the first packet to an accepted call. A client, if the engine can be worked with.
-pub(super) async fn reach(report: &mut Report, config: ClientConfig) -> Result<Option<Client>, Exit> {
-    if let Some(said) = config.proxy() {
-        report.fine("proxy", &said)?;
+/// Checks the connection from TCP to an authenticated call. Returns a client if the engine can be used.
+pub(super) async fn check_connection(checklist: &mut Checklist, config: ClientConfig) -> Result<Option<Client>, Exit> {
+    if let Some(proxy) = config.proxy() {
+        checklist.passed("proxy", &proxy)?;
     }
-    let spoken = probe_address(&config).await;
-    let objection = explain_probe(&spoken, &config);
-    if let ProbeResult::NoAnswer(why) | ProbeResult::Blocked(why) = &spoken {
-        report.broken("tcp", &objection.unwrap_or_else(|| why.clone()))?;
+    let probed = probe_address(&config).await;
+    let problem = explain_probe(&probed, &config);
+    if let ProbeResult::NoAnswer(reason) | ProbeResult::Blocked(reason) = &probed {
+        checklist.failed("tcp", &problem.unwrap_or_else(|| reason.clone()))?;
         return Ok(None);
     }
-    report.fine("tcp", &format!("{} takes connections", config.host_port))?;
-    if let Some(why) = objection {
-        report.broken("tls", &why)?;
+    checklist.passed("tcp", &format!("{} accepts connections", config.host_port))?;
+    if let Some(problem) = problem {
+        checklist.failed("tls", &problem)?;
         return Ok(None);
     }
-    // Some TLS servers just close on what is no hello: there the call finds out.
-    let silent_tls = matches!(spoken, ProbeResult::Silent(_));
+    // Some TLS servers close the connection of the probe without an answer. Then the call below shows the problem.
+    let is_silent = matches!(probed, ProbeResult::Silent(_));
     let tls = match &config.tls {
-        Tls::None if config.is_loopback() => "none on either side, on this machine".to_owned(),
-        Tls::None => "none on either side: the token and all data go unencrypted".to_owned(),
+        Tls::None if config.is_loopback() => "off on both sides, on this machine".to_owned(),
+        Tls::None => "off on both sides: the token and all data are sent unencrypted".to_owned(),
         Tls::On { .. } => format!("{}, and its certificate is trusted", config.tls.as_str()),
     };
     let client = match Client::new(config) {
         Ok(client) => client,
         Err(error) => {
-            report.wrong("tls", &error.to_string())?;
+            checklist.invalid_setting("tls", &error.to_string())?;
             return Ok(None);
         }
     };
-    match client.engine_version_within(ANSWER).await {
+    match client.engine_version_within(VERSION_TIMEOUT).await {
         Ok(version) => {
-            report.fine("tls", &tls)?;
-            report.fine("authentication", "the engine takes the token")?;
-            match version::judge(&version) {
-                (true, said) => report.fine("version", &said)?,
-                (false, said) => report.broken("version", &said)?,
+            checklist.passed("tls", &tls)?;
+            checklist.passed("authentication", "the engine accepts the token")?;
+            match version::check(&version) {
+                (true, description) => checklist.passed("version", &description)?,
+                (false, description) => checklist.failed("version", &description)?,
             }
             Ok(Some(client))
         }
         Err(error) => {
             let message = match error.kind() {
-                ErrorKind::TimedOut => explain_unanswered(&client.config(), ANSWER),
+                ErrorKind::TimedOut => explain_unanswered(&client.config(), VERSION_TIMEOUT),
                 _ => error.to_string(),
             };
-            if error.kind() == ErrorKind::Tls || silent_tls {
-                report.broken("tls", &message)?;
+            if error.kind() == ErrorKind::Tls || is_silent {
+                checklist.failed("tls", &message)?;
             } else {
-                report.fine("tls", &tls)?;
-                report.broken("authentication", &message)?;
+                checklist.passed("tls", &tls)?;
+                checklist.failed("authentication", &message)?;
             }
             Ok(None)
         }
     }
 }
 
-/// What comes over REST: the clock, and the workers.
-pub(super) async fn rest(report: &mut Report, client: &Client, words: &ConnectionWords) -> Result<(), Exit> {
+/// Checks REST, and by it the clock and the workers.
+pub(super) async fn check_rest(
+    checklist: &mut Checklist,
+    client: &Client,
+    commands: &CommandRenderer,
+) -> Result<(), Exit> {
     let Some(rest) = client.rest() else {
         let unknown = "its address is not known: set HATCHET_CLIENT_SERVER_URL";
         for check in ["rest", "clock", "workers"] {
-            report.skipped(check, unknown)?;
+            checklist.skipped(check, unknown)?;
         }
         return Ok(());
     };
@@ -90,54 +95,65 @@ pub(super) async fn rest(report: &mut Report, client: &Client, words: &Connectio
         let clock = rest.clock().await;
         (before + before.elapsed().unwrap_or_default() / 2, clock)
     };
-    // Together, so that a REST address that says nothing costs the limit of one call.
+    // Concurrently, so that an address that does not answer costs the limit of one call.
     let ((middle, clock), workers) = tokio::join!(clock, rest.workers());
     let workers = match workers {
         Ok(workers) => workers,
         Err(error) => {
-            let message = format!("{error} (a worker's drain and some messages are the poorer without it)");
+            let message = format!("{error} (a worker's drain and some messages need REST)");
             return match error.kind() {
-                ErrorKind::Config => report.wrong("rest", &message),
-                _ => report.broken("rest", &message),
+                ErrorKind::Config => checklist.invalid_setting("rest", &message),
+                _ => checklist.failed("rest", &message),
             };
         }
     };
-    report.fine("rest", client.config().server_url.as_deref().unwrap_or_default())?;
+    checklist.passed("rest", client.config().server_url.as_deref().unwrap_or_default())?;
     match clock {
-        // The header's time is cut to a second.
-        Ok(Some(theirs)) => match compare(middle, theirs + Duration::from_millis(500)) {
-            Ok(said) => report.fine("clock", &said)?,
-            Err(said) => report.broken("clock", &said)?,
+        // The header's time is truncated to a second; the middle of that second is the best estimate.
+        Ok(Some(engine_time)) => match compare_clocks(middle, engine_time + Duration::from_millis(500)) {
+            Ok(message) => checklist.passed("clock", &message)?,
+            Err(message) => checklist.failed("clock", &message)?,
         },
-        Ok(None) => report.skipped("clock", "REST does not say its time")?,
-        Err(error) => report.skipped("clock", &error.to_string())?,
+        Ok(None) => checklist.skipped("clock", "REST does not report its time")?,
+        Err(error) => checklist.skipped("clock", &error.to_string())?,
     }
+    check_workers(checklist, client, commands, &workers)
+}
+
+/// Checks that a worker is online for each name of each task.
+fn check_workers(
+    checklist: &mut Checklist,
+    client: &Client,
+    commands: &CommandRenderer,
+    workers: &[WorkerSummary],
+) -> Result<(), Exit> {
     for task in tasks::all() {
         for name in task.names() {
-            let able = online_workers::able(client, name, &workers);
-            if able.is_empty() {
-                let start = words.command(&["worker", "--tasks", name]);
+            let serving = serving(client, name, workers);
+            if serving.is_empty() {
+                let start = commands.render(&["worker", "--tasks", name]);
                 let message = format!("none is online: start one with `make run-worker` or `{start}`");
-                report.workers(name, false, &message)?;
+                checklist.workers(name, false, &message)?;
             } else {
-                let free = online_workers::free_slots(&able);
-                report.workers(name, true, &format!("{} online, {free} slot(s) free", able.len()))?;
+                let free = free_slots(&serving);
+                checklist.workers(name, true, &format!("{} online, {free} slot(s) free", serving.len()))?;
             }
         }
     }
     Ok(())
 }
 
-fn compare(ours: SystemTime, theirs: SystemTime) -> Result<String, String> {
-    let (difference, word) = match ours.duration_since(theirs) {
+fn compare_clocks(local: SystemTime, engine: SystemTime) -> Result<String, String> {
+    let (difference, relation) = match local.duration_since(engine) {
         Ok(ahead) => (ahead, "ahead of"),
         Err(behind) => (behind.duration(), "behind"),
     };
-    if difference <= CLOCKS_AGREE {
+    if difference <= MAX_CLOCK_DIFFERENCE {
         Ok("agrees with the engine's, to the second".to_owned())
     } else {
         Err(format!(
-            "this machine's is {} s {word} the engine's: set both by NTP, or tokens end early and times are wrong",
+            "this machine's clock is {} s {relation} the engine's: set both by NTP; otherwise tokens expire early and \
+             times are wrong",
             difference.as_secs()
         ))
     }
@@ -148,10 +164,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clocks_may_differ_a_little() {
+    fn small_clock_difference_is_accepted() {
         let now = SystemTime::now();
-        assert!(compare(now, now + Duration::from_secs(3)).is_ok());
-        assert!(compare(now, now - Duration::from_secs(60)).unwrap_err().contains("60 s ahead of"));
-        assert!(compare(now, now + Duration::from_secs(60)).unwrap_err().contains("60 s behind"));
+        assert!(compare_clocks(now, now + Duration::from_secs(3)).is_ok());
+        assert!(compare_clocks(now, now - Duration::from_secs(60)).unwrap_err().contains("60 s ahead of"));
+        assert!(compare_clocks(now, now + Duration::from_secs(60)).unwrap_err().contains("60 s behind"));
     }
 }

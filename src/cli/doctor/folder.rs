@@ -1,72 +1,76 @@
-//! The embedded engine's folder.
+//! Checks the embedded engine's folder.
 
 use std::path::Path;
 
-use super::{
-    super::{
+use super::checklist::Checklist;
+use crate::{
+    cli::{
         Exit,
-        connection::engine::{self as connect, Choice},
+        connection::{EngineChoice, embedded_folder, find_handshake, not_running},
     },
-    checklist::Report,
+    hatchet::client::Sources,
 };
-use crate::hatchet::client::Sources;
 
-/// Whether what depends on it can go on.
-pub(super) fn check(report: &mut Report, choice: &Choice, sources: &Sources) -> Result<bool, Exit> {
-    let folder = &connect::folder(sources);
+/// Checks the folder. Returns whether the checks that depend on it can be made.
+pub(super) fn check(checklist: &mut Checklist, choice: &EngineChoice, sources: &Sources) -> Result<bool, Exit> {
+    let folder = &embedded_folder(sources);
     let shown = folder.display();
-    let found = match connect::find(folder) {
-        Ok(found) => found,
-        Err(exit) if *choice == Choice::Token(String::new()) || matches!(choice, Choice::Embedded(_)) => {
-            report.broken("folder", exit.message())?;
+    let found = match (find_handshake(folder), choice) {
+        (Ok(found), _) => found,
+        (Err(exit), EngineChoice::Embedded(_) | EngineChoice::None) => {
+            checklist.failed("folder", exit.message())?;
             return Ok(false);
         }
-        Err(exit) => {
-            report.skipped("folder", &format!("not in use; {}", exit.message()))?;
+        (Err(exit), EngineChoice::Token(_)) => {
+            checklist.skipped("folder", &format!("not in use; {}", exit.message()))?;
             return Ok(true);
         }
     };
     match (choice, found) {
-        (Choice::Token(_), None) => report.skipped("folder", "no embedded engine runs here, and none is asked for")?,
-        (Choice::Token(_), Some(handshake)) => {
-            let at = handshake.grpc_address;
-            report
-                .skipped("folder", &format!("an embedded engine runs in {shown} at {at}; --embedded would use it"))?;
+        (EngineChoice::Token(_) | EngineChoice::None, None) => {
+            checklist.skipped("folder", "no embedded engine runs here, and none is requested")?;
         }
-        (Choice::Embedded(_), None) => {
-            report.broken("folder", &connect::not_running(folder, sources))?;
+        (EngineChoice::Token(_) | EngineChoice::None, Some(handshake)) => {
+            let at = handshake.grpc_address;
+            checklist
+                .skipped("folder", &format!("an embedded engine runs in {shown} at {at}; use it with --embedded"))?;
+        }
+        (EngineChoice::Embedded(_), None) => {
+            checklist.failed("folder", &not_running(folder, sources))?;
             return Ok(false);
         }
-        (Choice::Embedded(_), Some(handshake)) => match exposed(folder) {
-            Some(why) => report.broken("folder", &why)?,
-            None => report
-                .fine("folder", &format!("{shown}, its engine at {}, {}", handshake.grpc_address, kept(folder)))?,
+        (EngineChoice::Embedded(_), Some(handshake)) => match exposure(folder) {
+            Some(problem) => checklist.failed("folder", &problem)?,
+            None => {
+                let (at, data) = (handshake.grpc_address, data_size(folder));
+                checklist.passed("folder", &format!("{shown}, its engine at {at}, {data}"))?;
+            }
         },
     }
     Ok(true)
 }
 
-/// What the engine keeps.
-fn kept(folder: &Path) -> String {
-    // The names that SQLite gives.
+/// Describes the engine's persistent data.
+fn data_size(folder: &Path) -> String {
+    // SQLite's database and write-ahead log.
     let sizes = ["engine.db", "engine.db-wal"].map(|name| std::fs::metadata(folder.join(name)).map(|file| file.len()));
     match sizes {
-        [Err(_), _] => "which keeps nothing over restarts".to_owned(),
+        [Err(_), _] => "without persistent data".to_owned(),
         [Ok(file), log] => {
-            format!("which keeps {:.1} MiB over restarts", (file + log.unwrap_or(0)) as f64 / f64::from(1 << 20))
+            format!("{:.1} MiB of persistent data", (file + log.unwrap_or(0)) as f64 / f64::from(1 << 20))
         }
     }
 }
 
-/// Why others could read the token in the folder, if they could.
+/// Why other users may be able to read the token or the data in the folder, if so.
 #[cfg(unix)]
-fn exposed(folder: &Path) -> Option<String> {
+fn exposure(folder: &Path) -> Option<String> {
     use std::os::unix::fs::PermissionsExt as _;
     for path in [folder.to_owned(), folder.join("handshake.json"), folder.join("engine.db")] {
         let Ok(found) = std::fs::symlink_metadata(&path) else { continue };
         if found.file_type().is_symlink() {
             return Some(format!(
-                "{} is a symbolic link: put a real one there, or name its target with --embedded-dir",
+                "{} is a symbolic link: replace it by its target, or name the target with --embedded-dir",
                 path.display()
             ));
         }
@@ -74,7 +78,7 @@ fn exposed(folder: &Path) -> Option<String> {
         if mode & 0o077 != 0 {
             let shown = path.display();
             return Some(format!(
-                "others may use {shown} (mode {mode:o}), which has what the engine keeps: chmod go= {shown}"
+                "other users may read the engine's token or data in {shown} (mode {mode:o}): run `chmod go= {shown}`"
             ));
         }
     }
@@ -82,6 +86,6 @@ fn exposed(folder: &Path) -> Option<String> {
 }
 
 #[cfg(not(unix))]
-fn exposed(_folder: &Path) -> Option<String> {
+fn exposure(_folder: &Path) -> Option<String> {
     None
 }

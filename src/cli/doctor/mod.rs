@@ -1,5 +1,7 @@
-//! `runner doctor`: looks at everything between here and a finished run, one thing after the other, and says of what
-//! is wrong how to mend it.
+//! `runner doctor`: checks everything between this machine and a finished run, and says how to correct what is wrong.
+//!
+//! The checks are made in order: settings, folder, token, address, TCP, TLS, authentication, version, REST, clock,
+//! workers. A failed check ends those that depend on it.
 
 mod checklist;
 mod engine;
@@ -7,53 +9,52 @@ mod folder;
 mod settings;
 mod version;
 
-use self::checklist::Report;
+use self::checklist::Checklist;
 use super::{
-    ConnectionFlags, Exit,
-    connection::{
-        command::ConnectionWords,
-        engine::{self as connect, Choice},
-    },
-    output::{Format, logging},
+    Exit,
+    connection::{CommandRenderer, ConnectionArgs, EngineChoice, choose_engine},
+    output::{OutputFormat, init_logging},
 };
 
-/// Checks the settings, the way to the engine, and the workers there
+/// Check the settings, the connection to the engine, and its workers
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// How results are written
+    /// Format of results
     #[arg(long, value_name = "FORMAT", default_value = "human")]
-    output: Format,
+    output: OutputFormat,
     #[command(flatten)]
-    connection: ConnectionFlags,
+    connection: ConnectionArgs,
 }
 
+/// Makes all checks. Fails if one fails.
 pub(super) async fn run(args: Args) -> Result<(), Exit> {
     let sources = args.connection.sources();
-    logging::start(&sources)?;
-    let mut report = Report::new(args.output);
+    init_logging(&sources)?;
+    let mut checklist = Checklist::new(args.output);
     for warning in sources.warnings() {
-        report.skipped("settings", &format!("{warning}: it is ignored"))?;
+        checklist.skipped("settings", &format!("{warning}: it is ignored"))?;
     }
-    // A check whose ground is missing would only repeat what was said.
     'checks: {
-        let choice = match connect::choose(args.connection.embedded, &sources) {
+        let choice = match choose_engine(args.connection.embedded, &sources) {
             Ok(choice) => choice,
             Err(exit) => {
-                report.wrong("engine", exit.message())?;
+                checklist.invalid_setting("engine", exit.message())?;
                 break 'checks;
             }
         };
         match &choice {
-            Choice::Token(said) if said.is_empty() => report.skipped("engine", "none is chosen")?,
-            Choice::Token(said) | Choice::Embedded(said) => report.fine("engine", said)?,
+            EngineChoice::None => checklist.skipped("engine", "none is chosen")?,
+            EngineChoice::Token(description) | EngineChoice::Embedded(description) => {
+                checklist.passed("engine", description)?;
+            }
         }
-        if !folder::check(&mut report, &choice, &sources)? {
+        if !folder::check(&mut checklist, &choice, &sources)? {
             break 'checks;
         }
-        let Some(config) = settings::check(&mut report, &choice, &sources)? else { break 'checks };
-        let Some(client) = engine::reach(&mut report, config).await? else { break 'checks };
-        let words = ConnectionWords::new(args.connection.embedded, &sources);
-        engine::rest(&mut report, &client, &words).await?;
+        let Some(config) = settings::check(&mut checklist, &choice, &sources)? else { break 'checks };
+        let Some(client) = engine::check_connection(&mut checklist, config).await? else { break 'checks };
+        let commands = CommandRenderer::new(args.connection.embedded, &sources);
+        engine::check_rest(&mut checklist, &client, &commands).await?;
     }
-    report.end()
+    checklist.finish()
 }

@@ -1,69 +1,75 @@
-//! What can be seen without a connection: the token and the addresses.
+//! Checks the token and the addresses, without a connection.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::{
-    super::{
+use super::checklist::Checklist;
+use crate::{
+    cli::{
         Exit,
-        connection::engine::{self as connect, Choice},
+        connection::{EngineChoice, client_config},
     },
-    checklist::Report,
-};
-use crate::hatchet::{
-    client::{ClientConfig, Source, Sources, token_claims},
-    wire::Claims,
+    hatchet::{
+        client::{ClientConfig, Source, Sources, token_claims},
+        wire::Claims,
+    },
 };
 
-/// A token that ends within this time is worth a word.
-const SOON: Duration = Duration::from_secs(7 * 24 * 3600);
+/// A token that expires within 7 days is mentioned.
+const EXPIRES_SOON: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// The settings, if they can be used.
-pub(super) fn check(report: &mut Report, choice: &Choice, sources: &Sources) -> Result<Option<ClientConfig>, Exit> {
-    if let (Choice::Token(_), Some((token, source))) = (choice, sources.get("HATCHET_CLIENT_TOKEN")) {
+/// Checks the settings. Returns them if they are valid.
+pub(super) fn check(
+    checklist: &mut Checklist,
+    choice: &EngineChoice,
+    sources: &Sources,
+) -> Result<Option<ClientConfig>, Exit> {
+    if let (EngineChoice::Token(_), Some((token, source))) = (choice, sources.get("HATCHET_CLIENT_TOKEN")) {
         match token_claims(token, source) {
-            Ok(claims) => report.fine("token", &describe(&claims, source))?,
+            Ok(claims) => checklist.passed("token", &describe_token(&claims, source))?,
             Err(error) => {
-                report.wrong("token", &error.to_string())?;
+                checklist.invalid_setting("token", &error.to_string())?;
                 return Ok(None);
             }
         }
     }
-    match connect::runner_config(choice, sources) {
+    match client_config(choice, sources) {
         Ok(config) => {
-            if let Choice::Embedded(_) = choice
+            if let EngineChoice::Embedded(_) = choice
                 && let Ok(claims) = token_claims(config.token.expose(), &config.token_source)
             {
-                report.fine("token", &describe(&claims, &config.token_source))?;
+                checklist.passed("token", &describe_token(&claims, &config.token_source))?;
             }
             let rest = config.server_url.as_deref().unwrap_or("unknown");
-            let named = |variable: &str| sources.get(variable).map(|(_, source)| source.clone());
-            let from = match choice {
-                Choice::Embedded(_) => Source::Handshake,
-                Choice::Token(_) => named("HATCHET_CLIENT_HOST_PORT").unwrap_or(Source::Token),
+            let source_of = |variable: &str| sources.get(variable).map(|(_, source)| source.clone());
+            let source = match choice {
+                EngineChoice::Embedded(_) => Source::Handshake,
+                EngineChoice::Token(_) | EngineChoice::None => {
+                    source_of("HATCHET_CLIENT_HOST_PORT").unwrap_or(Source::Token)
+                }
             };
-            report.fine("address", &format!("{} (from {from}), REST {rest}", config.host_port))?;
+            checklist.passed("address", &format!("{} (from {source}), REST {rest}", config.host_port))?;
             Ok(Some(config))
         }
         Err(exit) => {
-            let token = matches!(choice, Choice::Token(said) if said.is_empty());
-            report.wrong(if token { "token" } else { "address" }, exit.message())?;
+            let check = if *choice == EngineChoice::None { "token" } else { "address" };
+            checklist.invalid_setting(check, exit.message())?;
             Ok(None)
         }
     }
 }
 
-fn describe(claims: &Claims, source: &Source) -> String {
-    let until = match claims.exp {
+fn describe_token(claims: &Claims, source: &Source) -> String {
+    let expiry = match claims.exp {
         None => "no expiry".to_owned(),
         Some(exp) => {
             let at = prost_types::Timestamp { seconds: i64::try_from(exp).unwrap_or(i64::MAX), nanos: 0 };
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             let left = Duration::from_secs(exp).saturating_sub(now);
-            let soon = if left < SOON { "; that is soon: make a new one in time" } else { "" };
+            let soon = if left < EXPIRES_SOON { ", which is soon: create a new token in time" } else { "" };
             format!("expires {at}{soon}")
         }
     };
-    format!("from {source}, tenant {}, {until}", claims.sub)
+    format!("from {source}, tenant {}, {expiry}", claims.sub)
 }
 
 #[cfg(test)]
@@ -71,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_that_ends_soon_is_mentioned() {
+    fn token_that_expires_soon_is_mentioned() {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
         let claims = |exp| Claims {
             sub: "t".to_owned(),
@@ -83,8 +89,8 @@ mod tests {
             exp,
             token_id: None,
         };
-        assert!(describe(&claims(None), &Source::Environment).contains("no expiry"));
-        assert!(describe(&claims(Some(now + 3600)), &Source::Environment).contains("soon"));
-        assert!(!describe(&claims(Some(now + 90 * 24 * 3600)), &Source::Environment).contains("soon"));
+        assert!(describe_token(&claims(None), &Source::Environment).contains("no expiry"));
+        assert!(describe_token(&claims(Some(now + 3600)), &Source::Environment).contains("soon"));
+        assert!(!describe_token(&claims(Some(now + 90 * 24 * 3600)), &Source::Environment).contains("soon"));
     }
 }

@@ -1,7 +1,10 @@
-//! What an engine's version allows.
+//! Checks the features of an engine's version.
 
-/// Abilities and the versions that brought them, as the official SDKs ask for them; whether our worker needs them.
-const GATES: [((u32, u32, u32), &str, bool); 5] = [
+/// A feature: the version that introduced it, its name, and whether this library's worker needs it.
+type Feature = ((u32, u32, u32), &'static str, bool);
+
+/// Features that the official SDKs make dependent on the version.
+const FEATURES: [Feature; 5] = [
     ((0, 78, 23), "slot types", true),
     ((0, 80, 0), "durable eviction", false),
     ((0, 82, 0), "traces", false),
@@ -9,31 +12,32 @@ const GATES: [((u32, u32, u32), &str, bool); 5] = [
     ((0, 111, 0), "retry delays chosen by a task", false),
 ];
 
-/// What to say of a version, and whether our worker can do all with it.
-pub(super) fn judge(version: &str) -> (bool, String) {
+/// Whether a worker of this library works with a version, and a description of its features.
+pub(super) fn check(version: &str) -> (bool, String) {
     let Some(numbers) = parse(version) else {
-        return (true, format!("{version}, of unknown abilities: our worker takes it for a current one"));
+        return (true, format!("{version}, of unknown features: treated as the current version"));
     };
-    // Development builds call themselves v0.1.0-alpha.0.
-    if version.contains('-') && numbers < GATES[0].0 {
-        return (true, format!("{version}, a development build: our worker takes it for a current one"));
+    // Development builds report v0.1.0-alpha.0.
+    if version.contains('-') && numbers < FEATURES[0].0 {
+        return (true, format!("{version}, a development build: treated as the current version"));
     }
-    let has: Vec<&str> = GATES.iter().filter(|gate| numbers >= gate.0).map(|gate| gate.1).collect();
+    let has: Vec<&str> = FEATURES.iter().filter(|feature| numbers >= feature.0).map(|feature| feature.1).collect();
     let lacks = |needed: bool| -> Vec<String> {
-        let missing = GATES.iter().filter(|gate| numbers < gate.0 && gate.2 == needed);
-        missing.map(|((a, b, c), what, _)| format!("{what} (from v{a}.{b}.{c})")).collect()
+        let missing = FEATURES.iter().filter(|feature| numbers < feature.0 && feature.2 == needed);
+        missing.map(|((a, b, c), name, _)| format!("{name} (from v{a}.{b}.{c})")).collect()
     };
-    let mut said = version.to_owned();
+    let mut description = version.to_owned();
     if !has.is_empty() {
-        said += &format!(", has {}", has.join(", "));
+        description += &format!(", has {}", has.join(", "));
     }
     if !lacks(false).is_empty() {
-        said += &format!(", lacks {}, which nothing here needs", lacks(false).join(", "));
+        description += &format!(", lacks {}, which this program does not need", lacks(false).join(", "));
     }
     if lacks(true).is_empty() {
-        (true, said)
+        (true, description)
     } else {
-        (false, format!("{said}, and lacks {}, without which CPU tasks never start: update it", lacks(true).join(", ")))
+        let missing = lacks(true).join(", ");
+        (false, format!("{description}, and lacks {missing}, without which CPU tasks never start: update the engine"))
     }
 }
 
@@ -46,22 +50,22 @@ fn parse(version: &str) -> Option<(u32, u32, u32)> {
 
 #[cfg(test)]
 mod tests {
-    use super::judge;
+    use super::check;
 
     #[test]
-    fn versions_are_compared_as_numbers() {
-        for (version, fine, part) in [
+    fn versions_are_compared_by_number() {
+        for (version, works, part) in [
             ("v0.101.27", true, "lacks retry delays chosen by a task (from v0.111.0)"),
             ("v0.111.0", true, "has slot types, durable eviction, traces, batch tasks, retry delays"),
             ("v1.0.0-rc.1", true, "has slot types"),
             ("v0.78.9", false, "lacks slot types (from v0.78.23), without which"),
             ("v0.1.0-alpha.0", true, "a development build"),
-            ("latest", true, "of unknown abilities"),
-            ("v1.2.3.4", true, "of unknown abilities"),
+            ("latest", true, "of unknown features"),
+            ("v1.2.3.4", true, "of unknown features"),
         ] {
-            let (good, said) = judge(version);
-            assert_eq!(good, fine, "{said}");
-            assert!(said.contains(part), "{said}");
+            let (ok, description) = check(version);
+            assert_eq!(ok, works, "{description}");
+            assert!(description.contains(part), "{description}");
         }
     }
 }

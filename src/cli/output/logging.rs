@@ -1,4 +1,4 @@
-//! Logs: on stderr, for people on a terminal and as JSON elsewhere.
+//! Logs on stderr: text on a terminal, JSON elsewhere.
 
 use std::io::IsTerminal as _;
 
@@ -10,40 +10,24 @@ use crate::{
     hatchet::client::{Source, Sources},
 };
 
-/// Starts logging by the settings. `RUST_LOG` wins where it is set, with `target=level` lists.
-pub(in crate::cli) fn start(sources: &Sources) -> Result<(), Exit> {
-    let bad = |name: &str, text: &str, source: &Source| {
-        let levels = "off, error, warn, info, debug or trace";
-        Exit::usage(format!("{name} is `{text}` (from {source}): set it to {levels}"))
-    };
-    let levels: Targets = match std::env::var("RUST_LOG") {
-        Ok(text) if !text.trim().is_empty() => {
-            text.parse().map_err(|_| bad("RUST_LOG", &text, &Source::Environment))?
-        }
-        _ => {
-            let (text, source) = sources.get("HATCHET_CLIENT_LOG_LEVEL").unwrap_or(("info", &Source::Default));
-            // A list of targets would take any word for the name of one.
-            let level = level(text).ok_or_else(|| bad("HATCHET_CLIENT_LOG_LEVEL", text, source))?;
-            // What the transport warns of, a peer without a token can cause thousands of times a second; every fault of
-            // a call reaches its caller as an error. RUST_LOG shows the warnings by name, as `info,h2=warn`.
-            ["h2", "hyper", "hyper_util", "tonic", "tower", "rustls"]
-                .into_iter()
-                .fold(Targets::new().with_default(level), |levels, target| {
-                    levels.with_target(target, level.min(LevelFilter::ERROR))
-                })
-        }
-    };
+/// Crates of the transport. Their warnings are hidden: a peer without a token could cause thousands per second, and
+/// every error of a call reaches its caller. `RUST_LOG=info,h2=warn` shows them.
+const TRANSPORT_TARGETS: [&str; 6] = ["h2", "hyper", "hyper_util", "tonic", "tower", "rustls"];
+
+/// Initialises logging by the settings. `RUST_LOG`, a list of `target=level`, takes precedence.
+pub(in crate::cli) fn init_logging(sources: &Sources) -> Result<(), Exit> {
+    let levels = levels(sources)?;
     let json = match sources.value("HATCHET_CLIENT_LOG_FORMAT").map(str::to_ascii_lowercase).as_deref() {
         None => !std::io::stderr().is_terminal(),
         Some("json") => true,
         Some("human" | "console" | "text") => false,
         Some(other) => {
-            return Err(Exit::usage(format!("HATCHET_CLIENT_LOG_FORMAT is `{other}`: set it to human or json")));
+            return Err(Exit::usage(format!("invalid HATCHET_CLIENT_LOG_FORMAT \"{other}\": set it to human or json")));
         }
     };
     let registry = tracing_subscriber::registry().with(levels);
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    // A failed init: a test has started logging already.
+    // Fails only if logging was initialised before, by a test.
     let _ = if json {
         registry.with(layer.json().flatten_event(true)).try_init()
     } else {
@@ -55,8 +39,25 @@ pub(in crate::cli) fn start(sources: &Sources) -> Result<(), Exit> {
     Ok(())
 }
 
-/// A level by its name in any case, also by those that only the Go and Python SDKs have.
-fn level(text: &str) -> Option<LevelFilter> {
+fn levels(sources: &Sources) -> Result<Targets, Exit> {
+    let invalid = |name: &str, text: &str, source: &Source| {
+        Exit::usage(format!(
+            "invalid {name} \"{text}\" (from {source}): set it to off, error, warn, info, debug or trace"
+        ))
+    };
+    if let Some(text) = std::env::var("RUST_LOG").ok().filter(|text| !text.trim().is_empty()) {
+        return text.parse().map_err(|_| invalid("RUST_LOG", &text, &Source::Environment));
+    }
+    let (text, source) = sources.get("HATCHET_CLIENT_LOG_LEVEL").unwrap_or(("info", &Source::Default));
+    // Not parsed as a list of targets, which would take any text as the name of a target.
+    let level = parse_level(text).ok_or_else(|| invalid("HATCHET_CLIENT_LOG_LEVEL", text, source))?;
+    Ok(TRANSPORT_TARGETS.into_iter().fold(Targets::new().with_default(level), |levels, target| {
+        levels.with_target(target, level.min(LevelFilter::ERROR))
+    }))
+}
+
+/// Parses a level in any case. Accepts the names of the Go and Python SDKs, too.
+fn parse_level(text: &str) -> Option<LevelFilter> {
     match text.to_ascii_lowercase().as_str() {
         "warning" => Some(LevelFilter::WARN),
         "fatal" | "panic" | "critical" => Some(LevelFilter::ERROR),
@@ -70,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn levels_are_those_of_the_official_sdks() {
+    fn level_names_of_all_official_sdks_are_accepted() {
         for (text, expected) in [
             ("OFF", LevelFilter::OFF),
             ("disabled", LevelFilter::OFF),
@@ -84,8 +85,8 @@ mod tests {
             ("DEBUG", LevelFilter::DEBUG),
             ("trace", LevelFilter::TRACE),
         ] {
-            assert_eq!(level(text), Some(expected), "{text}");
+            assert_eq!(parse_level(text), Some(expected), "{text}");
         }
-        assert_eq!(level("loud"), None);
+        assert_eq!(parse_level("loud"), None);
     }
 }

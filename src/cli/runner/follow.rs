@@ -7,7 +7,8 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{
     super::{Exit, deadline::Deadline},
-    explain, queued,
+    context::explain_error,
+    queued,
     screen::Screen,
 };
 use crate::hatchet::{
@@ -97,7 +98,7 @@ pub(super) async fn finish(
         Err(error) if error.kind() == ErrorKind::NotFound && screen.was_triggered() => {
             Err(Exit::not_registered(error.to_string()))
         }
-        Err(error) => Err(explain(run.client(), error, deadline).await),
+        Err(error) => Err(explain_error(run.client(), error, deadline).await),
     }
 }
 
@@ -119,7 +120,7 @@ impl<'a> Limits<'a> {
             if let Some(at) = self.queued_word {
                 sleep_until(at).await;
                 if screen.is_waiting() {
-                    screen.note(&queued::why(self.run, screen.task(), screen.words()).await);
+                    screen.note(&queued::explain(self.run, screen.task(), screen.commands()).await);
                 }
                 // Only now: had this been dropped before, the word would still be owed.
                 self.queued_word = None;
@@ -127,7 +128,7 @@ impl<'a> Limits<'a> {
             std::future::pending::<std::convert::Infallible>().await
         };
         tokio::select! {
-            limit = self.deadline.over() => screen.timed_out(self.run, limit),
+            limit = self.deadline.passed() => screen.timed_out(self.run, limit),
             never = queued => match never {},
         }
     }

@@ -1,18 +1,22 @@
-//! `--list-tasks`.
+//! `--list-tasks`: names, kinds and schemas of the tasks.
 
 use serde_json::json;
 
-use super::super::{
-    Exit,
-    output::{Format, data},
+use crate::{
+    cli::{
+        Exit,
+        output::{OutputFormat, print_line},
+    },
+    hatchet::task::Task,
+    tasks,
 };
-use crate::{hatchet::task::Task, tasks};
 
-pub(super) fn print(only: Option<&Task>, format: Format) -> Result<(), Exit> {
+/// Prints one task, or all.
+pub(super) fn print(only: Option<&Task>, format: OutputFormat) -> Result<(), Exit> {
     let all = only.map_or_else(tasks::all, |task| vec![task.clone()]);
     for task in &all {
         match format {
-            Format::Json => data(json!({
+            OutputFormat::Json => print_line(json!({
                 "name": task.name(),
                 "aliases": task.names().skip(1).collect::<Vec<_>>(),
                 "kind": task.kind().word(),
@@ -21,32 +25,32 @@ pub(super) fn print(only: Option<&Task>, format: Format) -> Result<(), Exit> {
                 "input_schema": task.input_schema(),
                 "output_schema": task.output_schema(),
             }))?,
-            Format::Human => human(task)?,
+            OutputFormat::Human => print_human(task)?,
         }
     }
     Ok(())
 }
 
-/// The input that is sent where none is given, if the task has one.
+/// The input of a run without one, if the task has a default for every field.
 fn default_input(task: &Task) -> Option<serde_json::Value> {
     serde_json::from_str(&task.complete_input("{}").ok()?).ok()
 }
 
-fn human(task: &Task) -> Result<(), Exit> {
+fn print_human(task: &Task) -> Result<(), Exit> {
     let aliases: Vec<&str> = task.names().skip(1).collect();
     let also = if aliases.is_empty() { String::new() } else { format!("  (also {})", aliases.join(", ")) };
-    data(format!("{}  [{}]{also}", task.name(), task.kind().word()))?;
+    print_line(format!("{}  [{}]{also}", task.name(), task.kind().word()))?;
     if !task.describe().is_empty() {
-        data(format!("  {}", task.describe()))?;
+        print_line(format!("  {}", task.describe()))?;
     }
     if let Some(input) = default_input(task) {
-        data(format!("  default  {input}"))?;
+        print_line(format!("  default  {input}"))?;
     }
-    data(format!("  input    {}", fields(task.input_schema())))?;
-    data(format!("  output   {}", fields(task.output_schema())))
+    print_line(format!("  input    {}", fields(task.input_schema())))?;
+    print_line(format!("  output   {}", fields(task.output_schema())))
 }
 
-/// The fields of a schema in one line; `--output json` has it whole.
+/// The fields of a schema in one line. `--output json` prints the whole schema.
 fn fields(schema: &serde_json::Value) -> String {
     let Some(properties) = schema["properties"].as_object() else { return "{}".to_owned() };
     let fields: Vec<String> = properties

@@ -1,37 +1,40 @@
-//! Why a run waits, by the engine's list of workers.
+//! Explains why a run is still queued, by the engine's list of workers.
 
-use super::{
-    super::{connection::command::ConnectionWords, online_workers},
-    Triggered,
+use super::request::NamedTask;
+use crate::{
+    cli::{
+        connection::CommandRenderer,
+        online_workers::{free_slots, serving},
+    },
+    hatchet::client::RunHandle,
 };
-use crate::hatchet::client::RunHandle;
 
-/// One line: no worker, all busy, or that it cannot be told.
-pub(super) async fn why(run: &RunHandle, task: Option<&Triggered>, words: &ConnectionWords) -> String {
-    let waiting = "still queued after 3 s";
+/// One line: no worker is online, all workers are busy, or the reason is not known.
+pub(super) async fn explain(run: &RunHandle, task: Option<&NamedTask>, commands: &CommandRenderer) -> String {
+    let queued = "still queued after 3 s";
     let client = run.client();
     let Some(rest) = client.rest() else {
         return format!(
-            "{waiting}, and why cannot be told: the REST address is not known (set HATCHET_CLIENT_SERVER_URL)"
+            "{queued}; the reason is not known, since the REST address is not (set HATCHET_CLIENT_SERVER_URL)"
         );
     };
-    // A run that was attached to may be of a task that is not ours.
-    let Some(Triggered { name, .. }) = task else { return format!("{waiting}: is a worker for it online?") };
+    // The run may be of another program's task.
+    let Some(NamedTask { name, .. }) = task else { return format!("{queued}: is a worker for it online?") };
     match rest.workers().await {
-        Err(error) => format!("{waiting}, and why cannot be told: {error}"),
+        Err(error) => format!("{queued}; the reason is not known: {error}"),
         Ok(workers) => {
-            let able = online_workers::able(client, name, &workers);
-            if able.is_empty() {
-                let start = words.command(&["worker", "--tasks", name]);
+            let workers = serving(client, name, &workers);
+            if workers.is_empty() {
+                let start = commands.render(&["worker", "--tasks", name]);
                 return format!(
-                    "{waiting}: no worker for {name} is online; start one with `make run-worker` or `{start}`"
+                    "{queued}: no worker for {name} is online; start one with `make run-worker` or `{start}`"
                 );
             }
-            let free = online_workers::free_slots(&able);
+            let free = free_slots(&workers);
             if free > 0 {
-                format!("{waiting}: {} worker(s) for {name} are online with {free} free slot(s)", able.len())
+                format!("{queued}: {} worker(s) for {name} are online with {free} free slot(s)", workers.len())
             } else {
-                format!("{waiting}: all slots of the {} worker(s) for {name} are taken", able.len())
+                format!("{queued}: all slots of the {} worker(s) for {name} are taken", workers.len())
             }
         }
     }

@@ -7,10 +7,10 @@ use serde_json::{Map, Value, json};
 use super::{
     super::{
         Exit,
-        connection::command::ConnectionWords,
-        output::{self, Format},
+        connection::CommandRenderer,
+        output::{OutputFormat, format_elapsed, print_event, print_line, print_message},
     },
-    Triggered,
+    request::NamedTask,
 };
 use crate::hatchet::{
     client::{ClientError, RunDetails, RunHandle, RunOutcome},
@@ -19,8 +19,8 @@ use crate::hatchet::{
 
 /// Shows a run. Status lines of the human format are not data: they go to stderr, except where events were asked for.
 pub(super) struct Screen {
-    format: Format,
-    task: Option<Triggered>,
+    format: OutputFormat,
+    task: Option<NamedTask>,
     begun: Instant,
     status: Option<RunStatus>,
     seen_running: bool,
@@ -28,12 +28,17 @@ pub(super) struct Screen {
     from_the_start: bool,
     events_are_data: bool,
     attach: String,
-    words: ConnectionWords,
+    commands: CommandRenderer,
 }
 
 impl Screen {
     /// `attach` is the command that attaches to the run again.
-    pub(super) fn new(format: Format, task: Option<Triggered>, attach: String, words: ConnectionWords) -> Self {
+    pub(super) fn new(
+        format: OutputFormat,
+        task: Option<NamedTask>,
+        attach: String,
+        commands: CommandRenderer,
+    ) -> Self {
         Self {
             format,
             task,
@@ -44,7 +49,7 @@ impl Screen {
             from_the_start: false,
             events_are_data: false,
             attach,
-            words,
+            commands,
         }
     }
 
@@ -54,13 +59,13 @@ impl Screen {
     }
 
     /// The run's task, where it is one of ours.
-    pub(super) fn task(&self) -> Option<&Triggered> {
+    pub(super) fn task(&self) -> Option<&NamedTask> {
         self.task.as_ref()
     }
 
     /// The flags for commands that reach the run's engine.
-    pub(super) fn words(&self) -> &ConnectionWords {
-        &self.words
+    pub(super) fn commands(&self) -> &CommandRenderer {
+        &self.commands
     }
 
     /// Whether this command has triggered the run.
@@ -89,12 +94,12 @@ impl Screen {
     pub(super) fn triggered(&mut self, run: &RunHandle, name: &str, alone: bool) -> Result<(), Exit> {
         self.from_the_start = true;
         match (self.format, alone) {
-            (Format::Json, _) => {
-                output::event("triggered", fields(json!({ "run_id": run.id().to_string(), "task": name })))
+            (OutputFormat::Json, _) => {
+                print_event("triggered", fields(json!({ "run_id": run.id().to_string(), "task": name })))
             }
-            (Format::Human, true) => output::data(run.id()),
-            (Format::Human, false) => {
-                output::complain(&format!("run {} of {name}", run.id()));
+            (OutputFormat::Human, true) => print_line(run.id()),
+            (OutputFormat::Human, false) => {
+                print_message(&format!("run {} of {name}", run.id()));
                 Ok(())
             }
         }
@@ -108,8 +113,8 @@ impl Screen {
         self.status = Some(status);
         self.seen_running |= status == RunStatus::Running;
         match self.format {
-            Format::Json => output::event("status", fields(json!({ "status": status.to_string() }))),
-            Format::Human => self.line(&status.to_string()),
+            OutputFormat::Json => print_event("status", fields(json!({ "status": status.to_string() }))),
+            OutputFormat::Human => self.line(&status.to_string()),
         }
     }
 
@@ -146,8 +151,8 @@ impl Screen {
             self.status(RunStatus::Running)?;
         }
         match self.format {
-            Format::Json => output::event("chunk", fields(json!({ "index": index, "text": text }))),
-            Format::Human => self.line(&format!("chunk {}", Value::from(text))),
+            OutputFormat::Json => print_event("chunk", fields(json!({ "index": index, "text": text }))),
+            OutputFormat::Human => self.line(&format!("chunk {}", Value::from(text))),
         }
     }
 
@@ -155,8 +160,8 @@ impl Screen {
     pub(super) fn attempt_failed(&self, retry_count: Option<i32>, error: &str) -> Result<(), Exit> {
         let attempt = retry_count.map(|count| i64::from(count) + 1);
         match self.format {
-            Format::Json => output::event("attempt_failed", fields(json!({ "attempt": attempt, "error": error }))),
-            Format::Human => {
+            OutputFormat::Json => print_event("attempt_failed", fields(json!({ "attempt": attempt, "error": error }))),
+            OutputFormat::Human => {
                 let number = attempt.map(|attempt| format!(" {attempt}")).unwrap_or_default();
                 self.line(&format!("attempt{number} failed: {}", error.lines().next().unwrap_or_default()))
             }
@@ -165,12 +170,12 @@ impl Screen {
 
     /// Something worth knowing that is no data.
     pub(super) fn note(&self, text: &str) {
-        output::complain(&format!("note: {text}"));
+        print_message(&format!("note: {text}"));
     }
 
     /// The end of the wait, and not of the run.
     pub(super) fn timed_out(&self, run: &RunHandle, limit: Duration) -> Exit {
-        if self.format == Format::Json {
+        if self.format == OutputFormat::Json {
             let status = self.status.map(|status| status.to_string());
             let said = json!({
                 "run_id": run.id().to_string(),
@@ -178,7 +183,7 @@ impl Screen {
                 "limit": format_duration(limit),
                 "attach": self.attach,
             });
-            if let Err(exit) = output::event("timed_out", fields(said)) {
+            if let Err(exit) = print_event("timed_out", fields(said)) {
                 return exit;
             }
         }
@@ -198,7 +203,7 @@ impl Screen {
         self.status(outcome.status)?;
         let output = outcome.output.as_deref().map(|json| self.typed(json));
         match self.format {
-            Format::Json => output::event(
+            OutputFormat::Json => print_event(
                 "result",
                 fields(json!({
                     "run_id": outcome.run.to_string(),
@@ -207,12 +212,12 @@ impl Screen {
                     "error": outcome.error,
                 })),
             ),
-            Format::Human => {
+            OutputFormat::Human => {
                 if let Some(output) = output {
-                    output::data(serde_json::to_string_pretty(&output).unwrap_or_else(|_| output.to_string()))?;
+                    print_line(serde_json::to_string_pretty(&output).unwrap_or_else(|_| output.to_string()))?;
                 }
                 if let Some(error) = &outcome.error {
-                    output::complain(error);
+                    print_message(error);
                 }
                 Ok(())
             }
@@ -222,7 +227,7 @@ impl Screen {
     /// The output as the task's type has it; as it came where it does not fit, which is said.
     fn typed(&self, json: &str) -> Value {
         let as_it_came = || serde_json::from_str(json).unwrap_or_else(|_| Value::from(json));
-        let Some(Triggered { task, .. }) = &self.task else { return as_it_came() };
+        let Some(NamedTask { task, .. }) = &self.task else { return as_it_came() };
         match task.complete_output(json) {
             Ok(typed) => serde_json::from_str(&typed).unwrap_or_else(|_| as_it_came()),
             Err(error) => {
@@ -233,49 +238,49 @@ impl Screen {
     }
 
     fn line(&self, text: &str) -> Result<(), Exit> {
-        let line = format!("{}  {text}", output::since(self.begun.elapsed()));
+        let line = format!("{}  {text}", format_elapsed(self.begun.elapsed()));
         if self.events_are_data {
-            output::data(line)
+            print_line(line)
         } else {
-            output::complain(&line);
+            print_message(&line);
             Ok(())
         }
     }
 }
 
 /// A run that was found and is not waited for: its id is the data.
-pub(super) fn found(format: Format, run: &RunHandle) -> Result<(), Exit> {
+pub(super) fn found(format: OutputFormat, run: &RunHandle) -> Result<(), Exit> {
     match format {
-        Format::Json => output::event("found", fields(json!({ "run_id": run.id().to_string() }))),
-        Format::Human => output::data(run.id()),
+        OutputFormat::Json => print_event("found", fields(json!({ "run_id": run.id().to_string() }))),
+        OutputFormat::Human => print_line(run.id()),
     }
 }
 
 /// Runs that a cancellation by metadata has asked the engine to cancel.
-pub(super) fn cancelled(format: Format, runs: &[RunId]) -> Result<(), Exit> {
+pub(super) fn cancelled(format: OutputFormat, runs: &[RunId]) -> Result<(), Exit> {
     match format {
-        Format::Json if runs.is_empty() => Ok(()),
-        Format::Json => {
+        OutputFormat::Json if runs.is_empty() => Ok(()),
+        OutputFormat::Json => {
             let ids: Vec<String> = runs.iter().map(RunId::to_string).collect();
-            output::event("cancelled", fields(json!({ "count": runs.len(), "run_ids": ids })))
+            print_event("cancelled", fields(json!({ "count": runs.len(), "run_ids": ids })))
         }
-        Format::Human => runs.iter().try_for_each(output::data),
+        OutputFormat::Human => runs.iter().try_for_each(print_line),
     }
 }
 
 /// The end of a cancellation by metadata.
-pub(super) fn cancelled_in_all(format: Format, count: usize, words: &ConnectionWords) -> Result<(), Exit> {
+pub(super) fn cancelled_in_all(format: OutputFormat, count: usize, commands: &CommandRenderer) -> Result<(), Exit> {
     match (format, count) {
-        (Format::Json, 0) => output::event("cancelled", fields(json!({ "count": 0, "run_ids": [] }))),
-        (Format::Json, _) => Ok(()),
-        (Format::Human, 0) => {
-            output::complain("no run that goes on has these pairs; an engine lists a new run after a second or so");
+        (OutputFormat::Json, 0) => print_event("cancelled", fields(json!({ "count": 0, "run_ids": [] }))),
+        (OutputFormat::Json, _) => Ok(()),
+        (OutputFormat::Human, 0) => {
+            print_message("no run that goes on has these pairs; an engine lists a new run after a second or so");
             Ok(())
         }
-        (Format::Human, _) => {
+        (OutputFormat::Human, _) => {
             let plural = if count == 1 { "" } else { "s" };
-            let tell = words.command(&["runner", "--run-id", "ID"]);
-            output::complain(&format!("cancels {count} run{plural}; `{tell}` tells what became of each"));
+            let tell = commands.render(&["runner", "--run-id", "ID"]);
+            print_message(&format!("cancels {count} run{plural}; `{tell}` tells what became of each"));
             Ok(())
         }
     }

@@ -1,4 +1,8 @@
-//! Settings and inputs: how they are read, and how `--explain-config` shows them.
+//! Settings and inputs: limits on what is read, validation of values, and `--explain-config`.
 
-pub(super) mod bounded;
-pub(super) mod explain;
+mod explain;
+mod read_text;
+mod redact;
+
+pub(super) use explain::{Setting, explain_config};
+pub(super) use read_text::{read_file, read_text};

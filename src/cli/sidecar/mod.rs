@@ -1,11 +1,11 @@
-//! Hatchet's embedded sidecar, from both sides: `worker` in its place for the official SDKs, and an official one in the
-//! place of our engine.
+//! Hatchet's embedded sidecar, from both sides: `worker` can be one for the official SDKs ([`serve`]), and can start an
+//! official one in place of the embedded engine ([`start`]).
 //!
-//! The contract is that of `hatchet_sdk/embedded.py` of hatchet-sdk 1.43.1: flags with one dash, a handshake file that
-//! is there as soon as the engine serves, and an end with the end of stdin.
+//! The contract is that of `hatchet_sdk/embedded.py` in hatchet-sdk 1.43.1: flags with one dash, a handshake file that
+//! appears when the engine serves, and an end of the sidecar when its stdin ends.
 
-mod official;
 mod serve;
+mod start;
 
-pub(super) use official::{Official, Running, VARIABLES};
-pub(super) use serve::{main, wanted};
+pub(super) use serve::{main, sidecar_args};
+pub(super) use start::{OfficialSidecar, RunningSidecar, VARIABLES};

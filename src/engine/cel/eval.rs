@@ -1,21 +1,24 @@
-//! A tree to a value.
+//! Evaluates a syntax tree.
 
 use super::{
-    Budget, Fault, functions, operators,
-    parser::{Fold, FoldKind, Node, Step},
+    budget::Budget,
+    fault::Fault,
+    functions, operators,
+    tree::{Fold, FoldKind, Node, Step},
     value::{Map, TYPES, Text, Value},
 };
+use crate::hatchet::wire::excerpt;
 
 type Outcome<'a> = Result<Value<'a>, Fault>;
 
-/// The variables that an expression sees: those of the macros around it, the innermost first, then the given ones.
+/// The variable of a macro. Inner variables hide outer ones, and those hide the given ones.
 struct Scope<'s, 'a> {
     name: &'a str,
     value: Value<'a>,
     outer: Option<&'s Scope<'s, 'a>>,
 }
 
-/// Evaluates a tree.
+/// Evaluates a tree with these variables.
 pub(super) fn evaluate<'a>(node: &'a Node, variables: &[(&'a str, Value<'a>)], budget: &mut Budget) -> Outcome<'a> {
     Evaluation { variables, budget }.value(node, None)
 }
@@ -86,7 +89,7 @@ impl<'a> Evaluation<'_, 'a> {
         }
         match TYPES.iter().find(|known| **known == name) {
             Some(known) => Ok(Value::Type(known)),
-            None => Err(Fault::Error(format!("unknown variable `{}`", brief(name)))),
+            None => Err(Fault::Error(format!("unknown variable `{}`", excerpt(name)))),
         }
     }
 
@@ -99,7 +102,7 @@ impl<'a> Evaluation<'_, 'a> {
         for (key, value) in entries {
             let key = self.value(key, scope)?;
             if !matches!(key, Value::Bool(_) | Value::Int(_) | Value::Uint(_) | Value::Text(_)) {
-                return Err(Fault::Error(format!("{} is no key of a map", key.type_name())));
+                return Err(Fault::Error(format!("{} cannot be a key of a map", key.type_name())));
             }
             if operators::entry(&map, &key, self.budget)?.is_some() {
                 return Err(Fault::Error("a map has the same key twice".to_owned()));
@@ -116,11 +119,11 @@ impl<'a> Evaluation<'_, 'a> {
         }
     }
 
-    /// `&&` and `||`: an operand that decides the result does so in spite of errors beside it.
+    /// `&&` and `||`: an operand that decides the result does so even if other operands have errors.
     fn logic(&mut self, nodes: &'a [Node], deciding: bool, scope: Option<&Scope<'_, 'a>>) -> Outcome<'a> {
         let mut decision = Decision::new(deciding);
         for node in nodes {
-            if decision.takes(self.condition(node, scope))? {
+            if decision.add(self.condition(node, scope))? {
                 break;
             }
         }
@@ -132,7 +135,7 @@ impl<'a> Evaluation<'_, 'a> {
         match step {
             Step::Field(field) => match &value {
                 Value::Map(map) => operators::field(map, field, self.budget)?
-                    .ok_or_else(|| Fault::Error(format!("no such key: {}", brief(field)))),
+                    .ok_or_else(|| Fault::Error(format!("no such key: {}", excerpt(field)))),
                 other => Err(no_field(other, field)),
             },
             Step::Index(node) => {
@@ -155,7 +158,7 @@ impl<'a> Evaluation<'_, 'a> {
                 self.fold_over(map.keys().map(|key| Value::Text(Text::Borrowed(key))), fold, scope)
             }
             Value::Map(Map::Shared(entries)) => self.fold_over(entries.iter().map(|(key, _)| key.clone()), fold, scope),
-            other => Err(Fault::Error(format!("a macro goes over a list or a map, not {}", other.type_name()))),
+            other => Err(Fault::Error(format!("a macro needs a list or a map, not {}", other.type_name()))),
         }
     }
 
@@ -173,7 +176,7 @@ impl<'a> Evaluation<'_, 'a> {
             let scope = Scope { name: &fold.variable, value: element, outer };
             match fold.kind {
                 FoldKind::All | FoldKind::Exists => {
-                    if decision.takes(self.condition(&fold.body, Some(&scope)))? {
+                    if decision.add(self.condition(&fold.body, Some(&scope)))? {
                         break;
                     }
                 }
@@ -184,11 +187,11 @@ impl<'a> Evaluation<'_, 'a> {
                     }
                 }
                 FoldKind::Map => {
-                    let wanted = match &fold.guard {
+                    let is_selected = match &fold.guard {
                         Some(guard) => self.condition(guard, Some(&scope))?,
                         None => true,
                     };
-                    if wanted {
+                    if is_selected {
                         found.push(self.value(&fold.body, Some(&scope))?);
                     }
                 }
@@ -204,7 +207,7 @@ impl<'a> Evaluation<'_, 'a> {
 
 /// The result of `&&`, `||`, `all` and `exists` so far.
 struct Decision {
-    /// The operand that decides: `false` for `&&` and `all`.
+    /// The value that decides the result: `false` for `&&` and `all`.
     deciding: bool,
     decided: bool,
     error: Option<String>,
@@ -215,9 +218,9 @@ impl Decision {
         Self { deciding, decided: false, error: None }
     }
 
-    /// Takes an operand; answers whether it decides. An error waits for what follows, unless it is that the budget
-    /// is exhausted.
-    fn takes(&mut self, operand: Result<bool, Fault>) -> Result<bool, Fault> {
+    /// Adds an operand. Returns whether it decides the result. An error is absorbed if a later operand decides, unless the
+    /// budget is exhausted.
+    fn add(&mut self, operand: Result<bool, Fault>) -> Result<bool, Fault> {
         match operand {
             Ok(value) => self.decided = value == self.deciding,
             Err(Fault::Error(why)) => self.error = Some(why),
@@ -235,10 +238,5 @@ impl Decision {
 }
 
 fn no_field(value: &Value<'_>, field: &str) -> Fault {
-    Fault::Error(format!("{} has no field `{}`", value.type_name(), brief(field)))
-}
-
-/// As much of a name as fits an error.
-fn brief(name: &str) -> String {
-    name.chars().take(40).collect()
+    Fault::Error(format!("{} has no field `{}`", value.type_name(), excerpt(field)))
 }

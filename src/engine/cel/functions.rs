@@ -3,13 +3,14 @@
 use regex::RegexBuilder;
 
 use super::{
-    Budget, Fault,
+    budget::Budget,
+    fault::Fault,
     value::{Text, Value},
 };
 
 type Outcome<'a> = Result<Value<'a>, Fault>;
 
-/// Largest compiled regular expression, in bytes: room for some Unicode classes, and compiled in about a millisecond.
+/// Largest compiled regular expression, in bytes. It has room for some Unicode classes and compiles in about 1 ms.
 const MAX_REGEX: usize = 1 << 18;
 
 /// A function.
@@ -29,7 +30,7 @@ pub(super) enum Function {
     Uint,
 }
 
-/// The functions by their names.
+/// The functions and their names.
 const NAMES: [(&str, Function); 12] = [
     ("bool", Function::Bool),
     ("contains", Function::Contains),
@@ -46,12 +47,12 @@ const NAMES: [(&str, Function); 12] = [
 ];
 
 impl Function {
-    /// One that is called as `name(x)`.
+    /// The function that is called as `name(x)`.
     pub(super) fn global(name: &str) -> Option<Self> {
         Self::named(name).filter(|function| !matches!(function, Self::Contains | Self::EndsWith | Self::StartsWith))
     }
 
-    /// One that is called as `x.name()`.
+    /// The function that is called as `x.name()`.
     pub(super) fn member(name: &str) -> Option<Self> {
         Self::named(name).filter(|function| {
             matches!(function, Self::Contains | Self::EndsWith | Self::Matches | Self::Size | Self::StartsWith)
@@ -83,7 +84,7 @@ pub(super) fn call<'a>(function: Function, arguments: &[Value<'a>], budget: &mut
         (Function::Bool, [Value::Text(text)]) => match &**text {
             "1" | "t" | "true" | "True" | "TRUE" => Ok(Value::Bool(true)),
             "0" | "f" | "false" | "False" | "FALSE" => Ok(Value::Bool(false)),
-            _ => Err(no_number(function)),
+            _ => Err(not_convertible(function)),
         },
         (Function::Contains, [Value::Text(text), Value::Text(part)]) => {
             budget.spend_text(text.len() + part.len())?;
@@ -111,7 +112,7 @@ fn no_overload(function: Function, arguments: &[Value<'_>]) -> Fault {
     Fault::Error(format!("`{}` does not take ({})", function.name(), types.join(", ")))
 }
 
-fn no_number(function: Function) -> Fault {
+fn not_convertible(function: Function) -> Fault {
     Fault::Error(format!("the argument of `{}` cannot be converted", function.name()))
 }
 
@@ -125,7 +126,7 @@ fn size<'a>(value: &Value<'a>, budget: &mut Budget) -> Outcome<'a> {
         Value::Map(map) => map.len(),
         other => return Err(no_overload(Function::Size, std::slice::from_ref(other))),
     };
-    i64::try_from(size).map(Value::Int).map_err(|_| no_number(Function::Size))
+    i64::try_from(size).map(Value::Int).map_err(|_| not_convertible(Function::Size))
 }
 
 fn matches<'a>(text: &str, pattern: &str, budget: &mut Budget) -> Outcome<'a> {
@@ -150,8 +151,8 @@ fn string<'a>(value: &Value<'a>) -> Outcome<'a> {
     })
 }
 
-/// A double as Go's `%g` writes it: the fewest digits that read back as the same, with an exponent from 1e+06 up and
-/// below 0.0001. A real engine's keys have this form.
+/// A double as formatted by Go's `%g`: the fewest digits that parse to the same number, with an exponent from 1e+06 on
+/// and below 0.0001. A real engine's keys have this form.
 fn double_text(n: f64) -> String {
     if n.is_nan() {
         return "NaN".to_owned();
@@ -174,7 +175,7 @@ fn double<'a>(value: &Value<'a>) -> Outcome<'a> {
         Value::Double(n) => *n,
         Value::Int(n) => *n as f64,
         Value::Uint(n) => *n as f64,
-        Value::Text(text) => text.parse().map_err(|_| no_number(Function::Double))?,
+        Value::Text(text) => text.parse().map_err(|_| not_convertible(Function::Double))?,
         other => return Err(no_overload(Function::Double, std::slice::from_ref(other))),
     }))
 }
@@ -188,7 +189,7 @@ fn int<'a>(value: &Value<'a>) -> Outcome<'a> {
         Value::Text(text) => text.parse().ok(),
         other => return Err(no_overload(Function::Int, std::slice::from_ref(other))),
     };
-    number.map(Value::Int).ok_or_else(|| no_number(Function::Int))
+    number.map(Value::Int).ok_or_else(|| not_convertible(Function::Int))
 }
 
 fn uint<'a>(value: &Value<'a>) -> Outcome<'a> {
@@ -199,5 +200,5 @@ fn uint<'a>(value: &Value<'a>) -> Outcome<'a> {
         Value::Text(text) => text.parse().ok(),
         other => return Err(no_overload(Function::Uint, std::slice::from_ref(other))),
     };
-    number.map(Value::Uint).ok_or_else(|| no_number(Function::Uint))
+    number.map(Value::Uint).ok_or_else(|| not_convertible(Function::Uint))
 }

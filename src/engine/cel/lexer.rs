@@ -1,4 +1,4 @@
-//! Text to tokens.
+//! Splits a text into tokens.
 
 use std::{iter::Peekable, str::CharIndices};
 
@@ -6,7 +6,7 @@ use std::{iter::Peekable, str::CharIndices};
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Token {
     Name(String),
-    /// Without a sign, which is an operator.
+    /// An integer without a sign, which is an operator.
     Int(u64),
     Uint(u64),
     Double(f64),
@@ -33,7 +33,7 @@ pub(super) fn tokens(text: &str) -> Result<Vec<(usize, Token)>, String> {
         } else if rest.starts_with("//") {
             at += rest.find('\n').unwrap_or(rest.len());
         } else {
-            let (token, length) = token(rest, first).map_err(|why| format!("{why} at {}", place(text, at)))?;
+            let (token, length) = token(rest, first).map_err(|why| format!("{why} at {}", position(text, at)))?;
             all.push((at, token));
             at += length;
         }
@@ -42,8 +42,8 @@ pub(super) fn tokens(text: &str) -> Result<Vec<(usize, Token)>, String> {
     Ok(all)
 }
 
-/// A place in a text, as an error names it.
-pub(super) fn place(text: &str, at: usize) -> String {
+/// The line and column of a byte, for errors.
+pub(super) fn position(text: &str, at: usize) -> String {
     let before = &text[..at];
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
@@ -93,15 +93,15 @@ fn number(rest: &str) -> Result<(Token, usize), String> {
     Ok((Token::Double(rest[..end].parse().map_err(|_| bad(end))?), end))
 }
 
-/// A whole number; with the suffix `u` it is unsigned.
+/// An integer, which the suffix `u` makes unsigned.
 fn unsigned(rest: &str, end: usize, value: u64) -> (Token, usize) {
     if rest[end..].starts_with(['u', 'U']) { (Token::Uint(value), end + 1) } else { (Token::Int(value), end) }
 }
 
-/// How a text begins.
+/// The beginning of a string literal.
 struct Opening {
     raw: bool,
-    /// Bytes before the text.
+    /// Bytes before the content.
     length: usize,
     quote: &'static str,
 }
@@ -129,7 +129,7 @@ fn quoted(rest: &str, Opening { raw, length, quote }: Opening) -> Result<(Token,
     Err("unterminated string".to_owned())
 }
 
-/// What an escape sequence stands for; the backslash has been read.
+/// The character of an escape sequence whose backslash has been consumed.
 fn escape(chars: &mut Peekable<CharIndices<'_>>) -> Result<char, String> {
     let (_, c) = chars.next().ok_or("unterminated string")?;
     match c {
@@ -149,12 +149,12 @@ fn escape(chars: &mut Peekable<CharIndices<'_>>) -> Result<char, String> {
     }
 }
 
-/// A character by its number: so many digits after those that have been read.
+/// The character with a number of the given digits; `read` is the value of the digits that have been consumed.
 fn code(chars: &mut Peekable<CharIndices<'_>>, digits: u32, radix: u32, read: u32) -> Result<char, String> {
     let mut number = read;
     for _ in 0..digits {
         let digit = chars.next().and_then(|(_, c)| c.to_digit(radix)).ok_or("an escape has too few digits")?;
         number = number.wrapping_mul(radix).wrapping_add(digit);
     }
-    char::from_u32(number).ok_or_else(|| "an escape names no character".to_owned())
+    char::from_u32(number).ok_or_else(|| "an escape does not name a character".to_owned())
 }

@@ -3,8 +3,9 @@
 use std::cmp::Ordering;
 
 use super::{
-    Budget, Fault,
-    parser::Operator,
+    budget::Budget,
+    fault::Fault,
+    tree::Operator,
     value::{List, Map, Value},
 };
 
@@ -64,7 +65,7 @@ fn overflow(operator: Operator) -> Fault {
     Fault::Error(format!("the result of `{}` is out of range", operator.sign()))
 }
 
-/// Whether two values are equal; costs a unit a pair of elements.
+/// Whether two values are equal. Costs one unit for each pair of elements.
 fn equal(left: &Value<'_>, right: &Value<'_>, budget: &mut Budget) -> Result<bool, Fault> {
     budget.spend(1)?;
     match (left, right) {
@@ -97,9 +98,9 @@ fn equal(left: &Value<'_>, right: &Value<'_>, budget: &mut Budget) -> Result<boo
     }
 }
 
-/// The order of two numbers, whatever their types; `None` if one is no number, `Some(None)` if one is NaN.
+/// The order of two numbers of any types. `None` if a value is not a number, `Some(None)` if one is NaN.
 fn numbers(left: &Value<'_>, right: &Value<'_>) -> Option<Option<Ordering>> {
-    // As cel-go does it: an integer beside a double is one.
+    // An integer compared with a double is converted to a double, as in cel-go.
     Some(match (left, right) {
         (Value::Int(a), Value::Int(b)) => Some(a.cmp(b)),
         (Value::Uint(a), Value::Uint(b)) => Some(a.cmp(b)),
@@ -195,7 +196,7 @@ fn integers<N>(operator: Operator, by_zero: bool, result: impl FnOnce(Operator) 
     result(operator).ok_or_else(|| overflow(operator))
 }
 
-/// The element of a list at a place, or the value of a map's key.
+/// The element of a list at an index, or the value of a map's key.
 pub(super) fn index<'a>(of: &Value<'a>, at: &Value<'a>, budget: &mut Budget) -> Outcome<'a> {
     match of {
         Value::List(list) => element(list, at),
@@ -205,17 +206,17 @@ pub(super) fn index<'a>(of: &Value<'a>, at: &Value<'a>, budget: &mut Budget) -> 
 }
 
 fn element<'a>(list: &List<'a>, at: &Value<'a>) -> Outcome<'a> {
-    let place = match at {
+    let index = match at {
         Value::Int(n) => usize::try_from(*n).ok(),
         Value::Uint(n) => usize::try_from(*n).ok(),
-        // The cast saturates, and what it changes is beyond any list.
+        // The cast saturates only at numbers beyond the length of any list.
         Value::Double(n) if n.fract() == 0.0 && *n >= 0.0 => Some(*n as usize),
         Value::Double(_) => None,
-        other => return Err(Fault::Error(format!("{} is no place in a list", other.type_name()))),
+        other => return Err(Fault::Error(format!("{} cannot be an index of a list", other.type_name()))),
     };
-    place
-        .and_then(|place| list.get(place))
-        .ok_or_else(|| Fault::Error(format!("the place is not in the list of {} elements", list.len())))
+    index
+        .and_then(|index| list.get(index))
+        .ok_or_else(|| Fault::Error(format!("the index is out of range: the list has {} elements", list.len())))
 }
 
 /// A field of a map.
@@ -234,7 +235,7 @@ fn get<'a>(map: &Map<'a>, key: &Value<'_>, budget: &mut Budget) -> Result<Option
     }
 }
 
-/// The value of a key among the entries of a map that the expression has built.
+/// The value of a key in a map literal.
 pub(super) fn entry<'a>(
     entries: &[(Value<'a>, Value<'a>)],
     key: &Value<'_>,

@@ -1,113 +1,23 @@
-//! Tokens to a tree.
+//! Parses tokens into a syntax tree by recursive descent.
 //!
-//! Chains (`a + b + c`, `a.b.c`, `a && b`) are one node each, so that a tree is only as deep as its brackets,
-//! conditionals and macros are nested. [`MAX_DEPTH`] bounds that, and with it the stack of everything that walks a
-//! tree.
+//! [`MAX_DEPTH`] bounds the nesting, and with it the stack of every function that walks a tree.
 
 use super::{
     functions::Function,
-    lexer::{Token, place, tokens},
+    lexer::{Token, position, tokens},
+    tree::{Fold, FoldKind, Node, Operator, Step},
 };
+use crate::hatchet::wire::excerpt;
 
-/// Deepest nesting of brackets, calls, conditionals and macros. cel-go takes 250 levels of its grammar, of which one
-/// bracket is several.
+/// Deepest nesting of brackets, calls, conditionals and macros. cel-go allows 250 levels of its grammar, of which a
+/// bracket takes several.
 pub(super) const MAX_DEPTH: u32 = 60;
 
-/// Most list and map literals and macros of an expression. Each adds one level to a value at most, so that this bounds
-/// the stack of everything that walks a value.
+/// Most list literals, map literals and macros in an expression. Each adds at most one level to a value, so this bounds
+/// the stack of every function that walks a value.
 pub(super) const MAX_CONTAINERS: u32 = 250;
 
-/// A node of the tree.
-#[derive(Debug)]
-pub(super) enum Node {
-    Null,
-    Bool(bool),
-    Int(i64),
-    Uint(u64),
-    Double(f64),
-    Text(String),
-    Name(String),
-    List(Vec<Node>),
-    Map(Vec<(Node, Node)>),
-    Not(Box<Node>),
-    Negate(Box<Node>),
-    And(Vec<Node>),
-    Or(Vec<Node>),
-    /// Condition, value if true, value if false.
-    If(Box<(Node, Node, Node)>),
-    /// Operators of one precedence, from left to right.
-    Chain(Box<Node>, Vec<(Operator, Node)>),
-    Call(Function, Vec<Node>),
-    Path(Box<Node>, Vec<Step>),
-    /// Whether the value of a path has a field.
-    Has(Box<Node>, String),
-}
-
-/// A step of a path.
-#[derive(Debug)]
-pub(super) enum Step {
-    Field(String),
-    Index(Node),
-    Call(Function, Vec<Node>),
-    Fold(Box<Fold>),
-}
-
-/// A macro over the elements of a list or the keys of a map.
-#[derive(Debug)]
-pub(super) struct Fold {
-    pub(super) kind: FoldKind,
-    pub(super) variable: String,
-    /// Which elements `map` with three arguments takes.
-    pub(super) guard: Option<Node>,
-    pub(super) body: Node,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum FoldKind {
-    All,
-    Exists,
-    ExistsOne,
-    Map,
-    Filter,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Operator {
-    Add,
-    Subtract,
-    Multiply,
-    Divide,
-    Remainder,
-    Equal,
-    NotEqual,
-    Less,
-    LessOrEqual,
-    Greater,
-    GreaterOrEqual,
-    In,
-}
-
-impl Operator {
-    /// As it is written.
-    pub(super) fn sign(self) -> &'static str {
-        match self {
-            Self::Add => "+",
-            Self::Subtract => "-",
-            Self::Multiply => "*",
-            Self::Divide => "/",
-            Self::Remainder => "%",
-            Self::Equal => "==",
-            Self::NotEqual => "!=",
-            Self::Less => "<",
-            Self::LessOrEqual => "<=",
-            Self::Greater => ">",
-            Self::GreaterOrEqual => ">=",
-            Self::In => "in",
-        }
-    }
-}
-
-/// The operators between two values by precedence, the loosest first.
+/// The operators between two values by precedence, the lowest first.
 const PRECEDENCE: [&[Operator]; 3] = [
     &[
         Operator::Equal,
@@ -122,7 +32,7 @@ const PRECEDENCE: [&[Operator]; 3] = [
     &[Operator::Multiply, Operator::Divide, Operator::Remainder],
 ];
 
-/// Names that the language keeps for itself.
+/// Reserved words of the language.
 const RESERVED: [&str; 18] = [
     "as",
     "break",
@@ -144,7 +54,7 @@ const RESERVED: [&str; 18] = [
     "while",
 ];
 
-/// Parses a text; the error is one line.
+/// Parses a text. The error is a single line.
 pub(super) fn parse(text: &str) -> Result<Node, String> {
     let mut parser = Parser { text, tokens: tokens(text)?, at: 0, depth: 0, containers: 0 };
     let node = parser.expression()?;
@@ -167,13 +77,14 @@ impl Parser<'_> {
         self.tokens.get(self.at).map_or(&Token::End, |(_, token)| token)
     }
 
-    /// Takes the next token; the end stays.
+    /// Consumes the next token, unless it is the end.
     fn next(&mut self) -> Token {
         let token = self.peek().clone();
         self.at += usize::from(token != Token::End);
         token
     }
 
+    /// Consumes the next token if it is this sign.
     fn takes(&mut self, sign: &str) -> bool {
         let found = matches!(self.peek(), Token::Sign(found) if *found == sign);
         self.at += usize::from(found);
@@ -185,12 +96,12 @@ impl Parser<'_> {
     }
 
     fn here(&self) -> String {
-        place(self.text, self.tokens.get(self.at).map_or(self.text.len(), |(at, _)| *at))
+        position(self.text, self.tokens.get(self.at).map_or(self.text.len(), |(at, _)| *at))
     }
 
     fn unexpected(&self) -> String {
         let found = match self.peek() {
-            Token::Name(name) => format!("`{}`", name.chars().take(40).collect::<String>()),
+            Token::Name(name) => format!("`{}`", excerpt(name)),
             Token::Sign(sign) => format!("`{sign}`"),
             Token::Int(_) | Token::Uint(_) | Token::Double(_) => "number".to_owned(),
             Token::Text(_) => "string".to_owned(),
@@ -199,7 +110,7 @@ impl Parser<'_> {
         format!("unexpected {found} at {}", self.here())
     }
 
-    /// A whole expression. All nesting comes through here, so this is where its depth is bounded.
+    /// A whole expression. Every nesting passes through here, so its depth is bounded here.
     fn expression(&mut self) -> Result<Node, String> {
         if self.depth == MAX_DEPTH {
             return Err(format!("the expression is nested more than {MAX_DEPTH} deep at {}", self.here()));
@@ -260,7 +171,7 @@ impl Parser<'_> {
         found
     }
 
-    /// A value with its `!` or `-`; two of them are none.
+    /// A value with its `!` or `-` signs, of which pairs cancel out.
     fn unary(&mut self) -> Result<Node, String> {
         for (sign, wrap) in [("!", Node::Not as fn(Box<Node>) -> Node), ("-", Node::Negate)] {
             let mut count = 0;
@@ -283,7 +194,7 @@ impl Parser<'_> {
         self.path(value)
     }
 
-    /// The steps after a value.
+    /// The steps that follow a value.
     fn path(&mut self, of: Node) -> Result<Node, String> {
         let mut steps = Vec::new();
         loop {
@@ -327,7 +238,7 @@ impl Parser<'_> {
         let guard = (arguments.len() == 2).then(|| arguments.pop()).flatten();
         match (arguments.pop(), body) {
             (Some(Node::Name(variable)), Some(body)) => Ok(Step::Fold(Box::new(Fold { kind, variable, guard, body }))),
-            _ => Err(format!("the first argument of `{name}` at {at} is a variable's name")),
+            _ => Err(format!("the first argument of `{name}` at {at} must be the name of a variable")),
         }
     }
 
@@ -384,7 +295,7 @@ impl Parser<'_> {
         if name != "has" {
             return Ok(Node::Call(Function::global(&name).ok_or_else(|| unknown(&name, &at))?, arguments));
         }
-        let not_a_field = || format!("the argument of `has` at {at} is a field, such as `input.id`");
+        let not_a_field = || format!("the argument of `has` at {at} must be a field, such as `input.id`");
         match (arguments.pop(), arguments.is_empty()) {
             (Some(Node::Path(of, mut steps)), true) => match steps.pop() {
                 Some(Step::Field(field)) if steps.is_empty() => Ok(Node::Has(of, field)),
@@ -395,7 +306,7 @@ impl Parser<'_> {
         }
     }
 
-    /// Expressions up to a closing bracket; a comma may be the last before it.
+    /// Expressions up to a closing bracket, optionally with a trailing comma.
     fn list(&mut self, closing: &str) -> Result<Vec<Node>, String> {
         let mut all = Vec::new();
         while !self.takes(closing) {
@@ -423,7 +334,7 @@ impl Parser<'_> {
     }
 }
 
-/// One node alone, or several under an operator.
+/// A single node as it is, or several under an operator.
 fn single(mut all: Vec<Node>, of_many: fn(Vec<Node>) -> Node) -> Node {
     match all.pop() {
         Some(only) if all.is_empty() => only,
@@ -436,6 +347,5 @@ fn single(mut all: Vec<Node>, of_many: fn(Vec<Node>) -> Node) -> Node {
 }
 
 fn unknown(name: &str, at: &str) -> String {
-    let name: String = name.chars().take(40).collect();
-    format!("unknown function `{name}` at {at}: the embedded engine has {}", Function::names())
+    format!("unknown function `{}` at {at}: the embedded engine has {}", excerpt(name), Function::names())
 }

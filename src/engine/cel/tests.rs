@@ -36,7 +36,7 @@ fn input() -> Json {
 }
 
 #[test]
-fn expressions_have_the_values_of_the_language() {
+fn expressions_have_the_values_that_cel_defines() {
     let input = input();
     for (text, value) in [
         ("input.id", json!("a")),
@@ -120,7 +120,7 @@ fn evaluation_error_names_the_operation() {
 }
 
 #[test]
-fn bad_text_is_refused_with_its_place() {
+fn parse_error_names_its_position() {
     let deep = "(".repeat(100_000);
     let long = "1+".repeat(MAX_TEXT);
     for (text, part) in [
@@ -154,7 +154,7 @@ fn nested(depth: usize) -> String {
 }
 
 #[test]
-fn costly_expression_exhausts_its_budget_whatever_absorbs_errors() {
+fn costly_expression_exhausts_its_budget_despite_absorbing_operators() {
     let doubled = |steps: usize| format!("{}'0123456789'{}", "[".repeat(steps), "].map(x, x + x)[0]".repeat(steps));
     let shared = |steps: usize| format!("{}1{}", "[".repeat(steps), "].map(x, [x, x])[0]".repeat(steps));
     assert_eq!(evaluate(&nested(4), &Json::Null), Ok(json!(true)));
@@ -180,7 +180,7 @@ fn costly_expression_exhausts_its_budget_whatever_absorbs_errors() {
 }
 
 #[test]
-fn plausible_expression_over_a_large_input_is_within_the_budget() {
+fn realistic_expression_over_large_input_fits_the_budget() {
     let rows: Vec<Json> = (0..5000).map(|n| json!({"id": format!("row-{n}"), "tags": ["a", "b", "c"]})).collect();
     let input = json!({"rows": rows, "text": "x".repeat(1 << 20)});
     for text in [
@@ -250,7 +250,7 @@ proptest! {
     }
 
     #[test]
-    fn any_expression_ends_soon(text in expressions()) {
+    fn any_expression_ends_within_its_budget(text in expressions()) {
         let input = json!((0..100).collect::<Vec<_>>());
         let begun = Instant::now();
         if let Ok(program) = Program::compile(&text) {

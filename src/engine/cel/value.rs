@@ -1,4 +1,4 @@
-//! Values. Copying one is cheap: text and containers are borrowed from the expression and the input, or shared.
+//! Values. Cloning is cheap: texts and containers are borrowed from the expression or the input, or shared.
 
 use std::{ops::Deref, rc::Rc};
 
@@ -15,11 +15,11 @@ pub(crate) enum Value<'a> {
     Text(Text<'a>),
     List(List<'a>),
     Map(Map<'a>),
-    /// The type of a value, by its name.
+    /// A type, by its name.
     Type(&'static str),
 }
 
-/// Text.
+/// A text.
 #[derive(Debug, Clone)]
 pub(crate) enum Text<'a> {
     Borrowed(&'a str),
@@ -33,18 +33,18 @@ pub(crate) enum List<'a> {
     Shared(Rc<Vec<Value<'a>>>),
 }
 
-/// A map; one that the expression builds has few entries, and is searched from end to end.
+/// A map. A map literal has few entries and is searched sequentially.
 #[derive(Debug, Clone)]
 pub(crate) enum Map<'a> {
     Json(&'a serde_json::Map<String, Json>),
     Shared(Rc<Vec<(Value<'a>, Value<'a>)>>),
 }
 
-/// The names of the types, which are values too.
+/// The names of the types. Types are values too.
 pub(super) const TYPES: [&str; 9] = ["bool", "double", "int", "list", "map", "null_type", "string", "type", "uint"];
 
 impl<'a> Value<'a> {
-    /// A value from JSON. All its numbers are doubles.
+    /// A value from JSON, whose numbers are all doubles.
     pub(crate) fn from_json(json: &'a Json) -> Self {
         match json {
             Json::Null => Self::Null,
@@ -119,7 +119,7 @@ impl<'a> Map<'a> {
         }
     }
 
-    /// The entries in the order in which they were written.
+    /// The entries in their original order.
     pub(super) fn entries(&self) -> Vec<(Value<'a>, Value<'a>)> {
         match self {
             Self::Json(map) => {

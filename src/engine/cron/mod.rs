@@ -17,7 +17,7 @@ mod tests;
 mod zone;
 
 use self::schedule::Schedule;
-use crate::{engine::state::Timestamp, hatchet::wire::excerpt};
+use crate::hatchet::wire::excerpt;
 
 /// A time from which every expression that ever fires does so within [`schedule::YEARS`]: 2026-01-01, in Unix seconds.
 const REFERENCE_TIME: i64 = 1_767_225_600;
@@ -70,10 +70,11 @@ impl CronRule {
         &self.text
     }
 
-    /// The first time after the given one; `None` if there is none within [`schedule::YEARS`].
-    pub(crate) fn next_after(&self, time: Timestamp) -> Option<Timestamp> {
-        let seconds = i64::try_from(time.0 / 1000).ok()?;
+    /// The first time after the given one, both in milliseconds since 1970; `None` if there is none within
+    /// [`schedule::YEARS`].
+    pub(crate) fn next_after(&self, millis: u64) -> Option<u64> {
+        let seconds = i64::try_from(millis / 1000).ok()?;
         let next = self.schedule.as_ref()?.next_after(seconds)?;
-        u64::try_from(next).ok()?.checked_mul(1000).map(Timestamp)
+        u64::try_from(next).ok()?.checked_mul(1000)
     }
 }

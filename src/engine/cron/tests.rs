@@ -5,11 +5,16 @@ use proptest::prelude::*;
 use super::*;
 
 /// 2026-01-02 03:04:05.678 UTC, a Friday.
-const FROM: Timestamp = Timestamp(1_767_323_045_678);
+const FROM: u64 = 1_767_323_045_678;
+
+fn rfc3339(millis: u64) -> String {
+    let seconds = i64::try_from(millis / 1000).unwrap();
+    prost_types::Timestamp { seconds, nanos: 0 }.to_string()
+}
 
 #[test]
 fn next_time_is_later_and_in_utc() {
-    let next = |text: &str| CronRule::parse(text).unwrap().next_after(FROM).unwrap().to_wire().to_string();
+    let next = |text: &str| rfc3339(CronRule::parse(text).unwrap().next_after(FROM).unwrap());
     for (text, time) in [
         ("* * * * *", "2026-01-02T03:05:00Z"),
         ("*/10 * * * * *", "2026-01-02T03:04:10Z"),
@@ -21,8 +26,8 @@ fn next_time_is_later_and_in_utc() {
     ] {
         assert_eq!(next(text), time, "{text}");
     }
-    let exact = Timestamp(1_767_323_100_000);
-    assert!(CronRule::parse("* * * * *").unwrap().next_after(exact).unwrap() > exact, "never now again");
+    let exact = 1_767_323_100_000;
+    assert!(CronRule::parse("* * * * *").unwrap().next_after(exact).unwrap() > exact, "later than an exact match");
 }
 
 #[test]
@@ -75,16 +80,16 @@ fn behaviour(text: &str, from: i64, days: i64) -> String {
         Err(_) => return "REFUSED".to_owned(),
     };
     let (mut count, mut hash, mut first) = (0, 0xcbf2_9ce4_8422_2325_u64, String::new());
-    let mut time = Timestamp(u64::try_from(from).unwrap() * 1000);
-    let until = time.0 + u64::try_from(days).unwrap() * 86_400_000;
-    while let Some(next) = rule.next_after(time).filter(|next| next.0 < until && count < 500) {
+    let mut time = u64::try_from(from).unwrap() * 1000;
+    let until = time + u64::try_from(days).unwrap() * 86_400_000;
+    while let Some(next) = rule.next_after(time).filter(|next| *next < until && count < 500) {
         time = next;
         count += 1;
-        for byte in format!("{}\n", next.0 / 1000).bytes() {
+        for byte in format!("{}\n", next / 1000).bytes() {
             hash = (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
         }
         if count <= 2 {
-            let _ = write!(first, "{}{}", if count == 1 { "" } else { " " }, next.to_wire());
+            let _ = write!(first, "{}{}", if count == 1 { "" } else { " " }, rfc3339(next));
         }
     }
     format!("{from}\t{days}\t{count}\t{hash:016x}\t{first}")
@@ -114,7 +119,7 @@ fn expressions_fire_when_robfig_cron_fires_them() {
 fn every_takes_go_durations_of_at_least_one_second() {
     let interval = |text: &str| {
         let rule = CronRule::parse(text).unwrap_or_else(|error| panic!("{error}"));
-        (rule.next_after(FROM).unwrap().0 - FROM.0 / 1000 * 1000) / 1000
+        (rule.next_after(FROM).unwrap() - FROM / 1000 * 1000) / 1000
     };
     for (text, seconds) in [
         ("@every 1ns", 1),
@@ -143,7 +148,7 @@ proptest! {
     #[test]
     fn next_time_is_later_from_any_time(text in "([0-9*,/-]{1,4} ){4}[0-9*,/-]{1,4}", from in 0..u64::MAX / 2) {
         if let Ok(rule) = CronRule::parse(&text) {
-            for from in [Timestamp(from), Timestamp(from % 4_000_000_000_000)] {
+            for from in [from, from % 4_000_000_000_000] {
                 prop_assert!(rule.next_after(from).is_none_or(|next| next > from));
             }
         }

@@ -199,7 +199,7 @@ impl State {
         self.effects.pop_front()
     }
 
-    /// Bytes that the engine holds, as [`Retention::held_bytes`] bounds them.
+    /// Bytes that the engine holds, as [`Retention::max_bytes`] bounds them.
     pub(crate) fn held_bytes(&self) -> usize {
         self.runs.bytes()
             + self.tasks.bytes()
@@ -211,7 +211,7 @@ impl State {
             + self.crons.bytes()
     }
 
-    /// Whether something new may be added, by [`Retention::held_bytes`].
+    /// Whether something new may be added, by [`Retention::max_bytes`].
     pub(crate) fn has_room(&self, room: Capacity) -> bool {
         let reserve = match room {
             Capacity::Runs => 0,

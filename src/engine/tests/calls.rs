@@ -1,15 +1,15 @@
-//! Single calls: who may make them, and what is refused.
+//! Authentication, limits and errors of single calls.
 
 use super::*;
 
 #[tokio::test]
-async fn nobody_comes_in_without_the_token() {
+async fn calls_without_a_valid_token_are_refused() {
     let engine = Engine::start(EngineOptions::default()).await.unwrap();
     for token in ["", "nonsense", "a.b.c"] {
         let mut client = Client::with_token(&engine, token).await;
         let refused = [
             client.details("x").await.unwrap_err(),
-            client.beat("x").await.unwrap_err(),
+            client.heartbeat("x").await.unwrap_err(),
             client.dispatcher.listen_v2(proto::WorkerListenRequest::default()).await.unwrap_err(),
             client.dispatcher.get_version(proto::GetVersionRequest {}).await.unwrap_err(),
         ];
@@ -28,7 +28,7 @@ async fn nobody_comes_in_without_the_token() {
 }
 
 #[tokio::test]
-async fn full_engine_refuses_load_until_runs_have_ended() {
+async fn full_engine_refuses_new_runs_until_some_have_ended() {
     let bound = EngineOptions { max_state_bytes: 200_000, keep_finished: 0, ..EngineOptions::default() };
     let engine = Engine::start(bound).await.unwrap();
     let (token, tenant) = (engine.handshake().token.clone(), engine.handshake().tenant_id.clone());
@@ -63,7 +63,7 @@ async fn full_engine_refuses_load_until_runs_have_ended() {
     let body = r#"{"workflowName": "t", "input": {}}"#;
     let post = format!("POST /api/v1/stable/tenants/{tenant}/workflow-runs/trigger");
     assert_eq!(rest(&engine, &token, &post, body).await.0, 503);
-    // What takes the load away has room: workers and their workflows.
+    // Workers and their workflows, which process the runs, are still accepted.
     client.declare("u", |_| ()).await.unwrap();
     let worker = proto::WorkerRegisterRequest { worker_name: "w".into(), ..Default::default() };
     client.dispatcher.register(worker).await.unwrap();
@@ -74,7 +74,7 @@ async fn full_engine_refuses_load_until_runs_have_ended() {
 }
 
 #[tokio::test]
-async fn outputs_of_open_runs_count_as_held() {
+async fn outputs_of_open_runs_count_towards_the_limit() {
     let engine = Engine::start(EngineOptions { max_state_bytes: 200_000, ..EngineOptions::default() }).await.unwrap();
     let mut client = Client::new(&engine).await;
     // The second task waits for a worker that never comes, so that the run stays open.
@@ -106,7 +106,7 @@ async fn outputs_of_open_runs_count_as_held() {
 }
 
 #[tokio::test]
-async fn worker_labels_count_as_held() {
+async fn worker_labels_count_towards_the_limit() {
     let engine = Engine::start(EngineOptions { max_state_bytes: 1, ..EngineOptions::default() }).await.unwrap();
     let mut client = Client::new(&engine).await;
     let worker = proto::WorkerRegisterRequest { worker_name: "w".into(), ..Default::default() };
@@ -126,7 +126,7 @@ async fn worker_labels_count_as_held() {
 }
 
 #[tokio::test]
-async fn faults_are_answered_as_a_real_engine_does() {
+async fn invalid_calls_have_the_codes_of_a_real_engine() {
     let engine = Engine::start(EngineOptions::default()).await.unwrap();
     let mut client = Client::new(&engine).await;
     client.declare("t", |_| ()).await.unwrap();
@@ -155,14 +155,18 @@ async fn faults_are_answered_as_a_real_engine_does() {
     let token = engine.handshake().token.clone();
     let tenant = engine.handshake().tenant_id.clone();
     let list = format!("GET /api/v1/stable/tenants/{tenant}/workflow-runs?only_tasks=false");
-    assert_eq!(rest(&engine, &token, &list, "").await.1["rows"], serde_json::json!([]), "one refuses all");
+    assert_eq!(
+        rest(&engine, &token, &list, "").await.1["rows"],
+        serde_json::json!([]),
+        "an invalid run refuses the whole bulk"
+    );
     let orphan = v1::TriggerWorkflowRequest { parent_task_run_external_id: Some(nobody.clone()), ..with(|_| ()) };
     assert_eq!(client.workflows.trigger_workflow(orphan).await.unwrap_err().code(), Code::NotFound);
 
     assert_eq!(client.details("x").await.unwrap_err().code(), Code::InvalidArgument);
     assert_eq!(client.details(&nobody).await.unwrap_err().code(), Code::NotFound);
-    assert_eq!(client.beat("x").await.unwrap_err().code(), Code::InvalidArgument);
-    assert_eq!(client.beat(&nobody).await.unwrap_err().code(), Code::NotFound);
+    assert_eq!(client.heartbeat("x").await.unwrap_err().code(), Code::InvalidArgument);
+    assert_eq!(client.heartbeat(&nobody).await.unwrap_err().code(), Code::NotFound);
     let listen = proto::WorkerListenRequest { worker_id: nobody.clone() };
     assert_eq!(client.dispatcher.listen_v2(listen).await.unwrap_err().code(), Code::NotFound);
     let event = proto::StepActionEvent { task_run_external_id: nobody.clone(), event_type: 2, ..Default::default() };
@@ -198,7 +202,7 @@ async fn faults_are_answered_as_a_real_engine_does() {
 }
 
 #[tokio::test]
-async fn a_collision_carries_the_existing_run() {
+async fn collision_error_names_the_existing_run() {
     use prost::Message;
     let engine = Engine::start(EngineOptions::default()).await.unwrap();
     let mut client = Client::new(&engine).await;
@@ -207,7 +211,7 @@ async fn a_collision_carries_the_existing_run() {
     let first = client.trigger("t", r#"{"id":"a"}"#).await.unwrap();
     let status = client.trigger("t", r#"{"id":"a"}"#).await.unwrap_err();
     assert_eq!((status.code(), status.message()), (Code::AlreadyExists, "idempotency key collision"));
-    // google.rpc.Status{3: Any{1: type, 2: value}}, read without its type.
+    // Searches the bytes of google.rpc.Status{3: Any{1: type, 2: value}}.
     let needle = v1::IdempotencyCollisionError { existing_run_external_id: first.clone(), ..Default::default() };
     let holds = |bytes: &[u8], part: &[u8]| bytes.windows(part.len()).any(|w| w == part);
     assert!(holds(status.details(), &needle.encode_to_vec()));

@@ -1,13 +1,13 @@
-//! The engine over a real socket, with raw stubs.
+//! Tests of a whole engine over a socket, with generated stubs as clients.
 
 mod calls;
 #[cfg(feature = "cel")]
-mod costly;
-mod line;
+mod costly_expressions;
 mod rest;
 #[cfg(feature = "durable")]
 mod restart;
 mod start;
+mod streams;
 
 use std::time::Duration;
 
@@ -23,8 +23,8 @@ use crate::hatchet::wire::proto::{
     workflow_service_client::WorkflowServiceClient,
 };
 
-/// Far beyond what any of it takes, so that a test that hangs ends.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Ends a test that hangs. Far longer than any test takes.
+const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 
 type Authorized = InterceptedService<Channel, Bearer>;
 
@@ -92,11 +92,11 @@ impl Client {
         let worker_id = self.dispatcher.register(request).await.unwrap().into_inner().worker_id;
         let request = proto::WorkerListenRequest { worker_id: worker_id.clone() };
         let stream = self.dispatcher.listen_v2(request).await.unwrap().into_inner();
-        self.beat(&worker_id).await.unwrap();
+        self.heartbeat(&worker_id).await.unwrap();
         (worker_id, stream)
     }
 
-    async fn beat(&mut self, worker_id: &str) -> Result<(), Status> {
+    async fn heartbeat(&mut self, worker_id: &str) -> Result<(), Status> {
         let request = proto::HeartbeatRequest { worker_id: worker_id.into(), heartbeat_at: None };
         self.dispatcher.heartbeat(request).await.map(|_| ())
     }
@@ -124,18 +124,18 @@ impl Client {
 }
 
 async fn next<T>(stream: &mut tonic::Streaming<T>) -> Option<T> {
-    tokio::time::timeout(PATIENCE, stream.next()).await.unwrap().map(Result::unwrap)
+    tokio::time::timeout(TEST_TIMEOUT, stream.next()).await.unwrap().map(Result::unwrap)
 }
 
-/// One HTTP/1 call; answers the status and the body.
+/// Makes an HTTP/1 call. Returns the status and the JSON body.
 async fn rest(engine: &Engine, token: &str, call: &str, body: &str) -> (u16, serde_json::Value) {
-    let (head, body) = answer(engine, token, call, body).await;
+    let (head, body) = response(engine, token, call, body).await;
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     (status, serde_json::from_str(&body).unwrap())
 }
 
-/// The head of an answer, and its body put together.
-async fn answer(engine: &Engine, token: &str, call: &str, body: &str) -> (String, String) {
+/// Makes an HTTP/1 call. Returns the head of the response and its body, joined if it was chunked.
+async fn response(engine: &Engine, token: &str, call: &str, body: &str) -> (String, String) {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let mut socket = tokio::net::TcpStream::connect(&engine.handshake().grpc_address).await.unwrap();
     let request = format!(
@@ -145,7 +145,7 @@ async fn answer(engine: &Engine, token: &str, call: &str, body: &str) -> (String
     );
     socket.write_all(request.as_bytes()).await.unwrap();
     let mut text = String::new();
-    tokio::time::timeout(PATIENCE, socket.read_to_string(&mut text)).await.unwrap().unwrap();
+    tokio::time::timeout(TEST_TIMEOUT, socket.read_to_string(&mut text)).await.unwrap().unwrap();
     let (head, body) = text.split_once("\r\n\r\n").unwrap();
     if !head.contains("transfer-encoding: chunked") {
         return (head.to_owned(), body.to_owned());

@@ -1,4 +1,4 @@
-//! The REST part.
+//! The REST API.
 
 use super::*;
 
@@ -14,14 +14,14 @@ async fn large_list_is_streamed_with_payloads_as_stored() {
         runs.push(client.trigger("t", &input).await.unwrap());
     }
     let list = format!("GET /api/v1/stable/tenants/{tenant}/workflow-runs?only_tasks=false&since=2020-01-01T00:00:00Z");
-    let (head, body) = answer(&engine, &token, &format!("{list}&limit=10"), "").await;
+    let (head, body) = response(&engine, &token, &format!("{list}&limit=10"), "").await;
     assert!(head.contains("transfer-encoding: chunked"), "{head}");
-    assert!(body.contains(r#""input":{"z":11.0,  "a":"xx"#), "the newest, as it came");
+    assert!(body.contains(r#""input":{"z":11.0,  "a":"xx"#), "the newest, byte for byte");
     let page: serde_json::Value = serde_json::from_str(&body).unwrap();
     let ids: Vec<_> = page["rows"].as_array().unwrap().iter().map(|row| row["workflowRunExternalId"].clone()).collect();
     let newest: Vec<_> = runs.iter().rev().take(10).map(|run| serde_json::json!(run)).collect();
     assert_eq!((ids, &page["pagination"]["num_pages"]), (newest, &2.into()));
-    let (head, body) = answer(&engine, &token, &format!("{list}&include_payloads=false"), "").await;
+    let (head, body) = response(&engine, &token, &format!("{list}&include_payloads=false"), "").await;
     assert!(head.contains("content-length: ") && !body.contains("xxx"), "{head}");
     engine.stop().await;
 }
@@ -62,7 +62,7 @@ async fn rest_shows_runs_workers_and_logs() {
     assert_eq!(rows["rows"][0]["workflowRunExternalId"], run);
     let (_, rows) = get(format!("{list}:w")).await;
     assert_eq!(rows["rows"], serde_json::json!([]));
-    assert_eq!(get(list).await.0, 400, "no pair");
+    assert_eq!(get(list).await.0, 400, "not a pair");
 
     let (_, workers) = get(format!("/api/v1/tenants/{tenant}/worker")).await;
     assert_eq!(
@@ -119,7 +119,7 @@ async fn events(engine: &Engine, run: &str) -> Vec<[String; 3]> {
 }
 
 #[tokio::test]
-async fn task_events_tell_what_happened_in_hatchets_words() {
+async fn task_events_have_the_texts_of_a_real_engine() {
     let engine = Engine::start(EngineOptions::default()).await.unwrap();
     let mut client = Client::new(&engine).await;
     client.declare("t", |definition| definition.tasks[0].retries = 1).await.unwrap();
@@ -135,15 +135,15 @@ async fn task_events_tell_what_happened_in_hatchets_words() {
     let more = proto::RefreshTimeoutRequest { task_run_external_id: run.clone(), increment_timeout_by: "10s".into() };
     client.dispatcher.refresh_timeout(more).await.unwrap();
     client.report(&run, 1, StepActionEventType::StepEventTypeCompleted, r#"{"b":2}"#).await;
-    let told = events(&engine, &run).await;
-    let kinds: Vec<&str> = told.iter().map(|[kind, ..]| kind.as_str()).collect();
+    let history = events(&engine, &run).await;
+    let kinds: Vec<&str> = history.iter().map(|[kind, ..]| kind.as_str()).collect();
     let first = ["QUEUED", "ASSIGNED", "SENT_TO_WORKER", "STARTED", "FAILED", "RETRYING"];
     let second = ["QUEUED", "ASSIGNED", "SENT_TO_WORKER", "SLOT_RELEASED", "TIMEOUT_REFRESHED", "STARTED", "FINISHED"];
     assert_eq!(kinds, [&first[..], &second[..]].concat());
-    assert_eq!(told[2][1], "Sent task run to the assigned worker");
-    assert_eq!(told[4][2], "boom");
-    assert_eq!(told[5][1], "This is retry number 1.");
-    assert_eq!(told[10][1], "Timeout refreshed by 10s");
+    assert_eq!(history[2][1], "Sent task run to the assigned worker");
+    assert_eq!(history[4][2], "boom");
+    assert_eq!(history[5][1], "This is retry number 1.");
+    assert_eq!(history[10][1], "Timeout refreshed by 10s");
 
     let (token, tenant) = (engine.handshake().token.clone(), engine.handshake().tenant_id.clone());
     let get = async |path: String| super::rest(&engine, &token, &format!("GET {path}"), "").await;
@@ -153,7 +153,7 @@ async fn task_events_tell_what_happened_in_hatchets_words() {
     assert_eq!((&newest["output"], &newest["retryCount"]), (&r#"{"b":2}"#.into(), &1.into()));
     assert_eq!((&newest["taskId"], &newest["workerId"]), (&run.as_str().into(), &worker.as_str().into()));
     let (_, details) = get(format!("/api/v1/stable/workflow-runs/{run}")).await;
-    assert_eq!(details["taskEvents"].as_array().unwrap().len(), told.len());
+    assert_eq!(details["taskEvents"].as_array().unwrap().len(), history.len());
     let (_, counts) = get(format!("/api/v1/stable/tenants/{tenant}/task-metrics?since=2020-01-01T00:00:00Z")).await;
     assert_eq!(counts[1], serde_json::json!({ "status": "COMPLETED", "count": 1 }));
     let (_, totals) = get(format!("/api/v1/tenants/{tenant}/embedded-counts")).await;
@@ -164,13 +164,14 @@ async fn task_events_tell_what_happened_in_hatchets_words() {
     super::rest(&engine, &token, &replay, &format!("{{\"externalIds\":[\"{run}\"]}}")).await;
     let cancel = format!("POST /api/v1/stable/tenants/{tenant}/tasks/cancel");
     super::rest(&engine, &token, &cancel, &format!("{{\"externalIds\":[\"{run}\"]}}")).await;
-    let kinds: Vec<String> = events(&engine, &run).await.into_iter().skip(told.len()).map(|[kind, ..]| kind).collect();
+    let kinds: Vec<String> =
+        events(&engine, &run).await.into_iter().skip(history.len()).map(|[kind, ..]| kind).collect();
     assert_eq!(kinds, ["RETRIED_BY_USER", "QUEUED", "ASSIGNED", "SENT_TO_WORKER", "CANCELLED"]);
     engine.stop().await;
 }
 
 #[tokio::test]
-async fn a_run_of_several_tasks_ends_once() {
+async fn run_of_several_tasks_is_counted_once() {
     let engine = Engine::start(EngineOptions::default()).await.unwrap();
     let (token, tenant) = (engine.handshake().token.clone(), engine.handshake().tenant_id.clone());
     let mut client = Client::new(&engine).await;
@@ -192,7 +193,7 @@ async fn a_run_of_several_tasks_ends_once() {
 }
 
 #[tokio::test]
-async fn every_list_has_a_page_beyond_its_end() {
+async fn page_beyond_the_end_of_a_list_is_empty() {
     let engine = Engine::start(EngineOptions::default()).await.unwrap();
     let (token, tenant) = (engine.handshake().token.clone(), engine.handshake().tenant_id.clone());
     let mut client = Client::new(&engine).await;

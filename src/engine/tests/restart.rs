@@ -65,10 +65,10 @@ async fn a_worker_of_another_process_comes_back_with_its_attempt() {
     engine.stop().await;
 
     let (engine, mut client) = start(dir.path()).await;
-    assert_eq!(client.beat(&worker).await.unwrap_err().code(), Code::FailedPrecondition, "listen again");
+    assert_eq!(client.heartbeat(&worker).await.unwrap_err().code(), Code::FailedPrecondition, "listen again");
     let again = proto::WorkerListenRequest { worker_id: worker.clone() };
     let mut work = client.dispatcher.listen_v2(again).await.unwrap().into_inner();
-    client.beat(&worker).await.unwrap();
+    client.heartbeat(&worker).await.unwrap();
     client.report(&run, 0, completed(), "{}").await;
     let details = client.details(&run).await.unwrap();
     assert_eq!(details.status(), v1::RunStatus::Completed);
@@ -90,7 +90,7 @@ async fn what_a_worker_in_the_process_ran_is_queued_again_at_once() {
 
     let (engine, mut client) = start(dir.path()).await;
     assert_eq!(client.details(&run).await.unwrap().status(), v1::RunStatus::Queued);
-    assert_eq!(client.beat(&worker).await.unwrap_err().code(), Code::NotFound);
+    assert_eq!(client.heartbeat(&worker).await.unwrap_err().code(), Code::NotFound);
     let (_, mut work) = client.worker("t").await;
     let action = next(&mut work).await.unwrap();
     assert_eq!((action.task_run_external_id, action.retry_count), (run, 1));
@@ -211,7 +211,7 @@ async fn a_start_that_fails_has_let_go_of_the_folder_before_it_says_so() {
     let heir = Waker::from(Arc::new(Heir { folder: dir.path().to_owned(), outcome }));
     let mut starting = pin!(Engine::start(options(dir.path())));
     assert!(starting.as_mut().poll(&mut Context::from_waker(&heir)).is_pending());
-    outcomes.recv_timeout(PATIENCE).unwrap().unwrap();
+    outcomes.recv_timeout(TEST_TIMEOUT).unwrap().unwrap();
     assert_eq!(starting.await.unwrap_err().kind(), EngineErrorKind::Folder);
 }
 
@@ -258,7 +258,7 @@ async fn an_engine_whose_folder_another_has_taken_acknowledges_nothing_and_ends(
     fs::remove_file(dir.path().join("lock")).unwrap();
     let (second, mut other) = start(dir.path()).await;
     client.trigger("t", "{}").await.expect_err("it may not be there tomorrow");
-    tokio::time::timeout(PATIENCE, first.ended()).await.unwrap();
+    tokio::time::timeout(TEST_TIMEOUT, first.ended()).await.unwrap();
     first.stop().await;
     other.details(&before).await.unwrap();
     let after = other.trigger("t", "{}").await.unwrap();

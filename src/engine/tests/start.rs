@@ -1,9 +1,9 @@
-//! Starting, stopping, starting again.
+//! Starting, stopping and restarting.
 
 use super::*;
 
 #[tokio::test]
-async fn a_restart_on_a_folder_is_a_restart() {
+async fn restart_keeps_tenant_port_and_tokens() {
     let dir = tempfile::tempdir().unwrap();
     let options = || EngineOptions { folder: Some(dir.path().to_owned()), ..Default::default() };
     let first = Engine::start(options()).await.unwrap();

@@ -1,65 +1,66 @@
-//! Each bad input: one line that names what to change, the right exit code, and nothing left behind.
+//! Invalid input: one error line that names what to change, the exit code, and no files left behind.
 
-use super::{Place, Program, bench};
+use super::{Program, Workspace, bench};
 use crate::fake::token;
 
 #[test]
-fn words_that_cannot_be_used() {
-    let place = Place::new();
-    place.write("file", "");
-    for (words, parts) in [
-        (&["--runs", "0"][..], &["--runs is `0`", "from 1 to"][..]),
-        (&["--runs", "-3"], &["--runs is `-3`"]),
-        (&["--batch", "0"], &["--batch is `0`"]),
-        (&["--rate", "-1"], &["--rate is `-1`", "runs a second"]),
-        (&["--rate", "NaN"], &["--rate is `NaN`"]),
-        (&["--timeout", "0s"], &["--timeout is `0s`", "10m"]),
-        (&["--timeout", "soon"], &["--timeout is `soon`"]),
+fn invalid_argument_is_named() {
+    let workspace = Workspace::new();
+    workspace.write("file", "");
+    for (args, parts) in [
+        (&["--runs", "0"][..], &[r#"invalid --runs "0""#, "from 1 to"][..]),
+        (&["--runs", "-3"], &[r#"invalid --runs "-3""#]),
+        (&["--batch", "0"], &[r#"invalid --batch "0""#]),
+        (&["--rate", "-1"], &[r#"invalid --rate "-1""#, "runs per second"]),
+        (&["--rate", "NaN"], &[r#"invalid --rate "NaN""#]),
+        (&["--timeout", "0s"], &[r#"invalid --timeout "0s""#, "10m"]),
+        (&["--timeout", "soon"], &[r#"invalid --timeout "soon""#]),
         (&["--tasks", "sync-slep-task"], &["--tasks", "did you mean `sync-sleep-task`"]),
-        (&["--tasks", ","], &["--tasks is empty"]),
+        (&["--tasks", ","], &[r#"invalid --tasks ",""#]),
         (&["--input-json", "{"], &["--input-json", "not JSON"]),
         (&["--input-json", r#"{"name":{index}}"#], &["--input-json", "not JSON"]),
         (&["--input-json", "[1]"], &["--input-json", "not a JSON object"]),
         (&["--input-json", r#"{"name":7}"#], &["field `name`", "--list-tasks"]),
-        (&["--key-prefix", "a:b"], &["--key-prefix is `a:b`", "letters, digits"]),
-        (&["--out", "file"], &["--out", "cannot be"]),
-        (&["--compare", "missing"], &["--compare", "cannot be read"]),
+        (&["--key-prefix", "a:b"], &[r#"invalid --key-prefix "a:b""#, "letters, digits"]),
+        (&["--out", "file"], &["--out", "failed"]),
+        (&["--compare", "missing"], &["--compare", "failed"]),
     ] {
-        let ended = bench(&place, words).expect_error(2, parts);
-        assert_eq!(ended.stderr.len(), 1, "{words:?}: {ended:?}");
+        let ended = bench(&workspace, args).expect_error(2, parts);
+        assert_eq!(ended.stderr.len(), 1, "{args:?}: {ended:?}");
     }
-    assert!(!place.path("hatchet-bench").exists(), "what is refused leaves no folder");
+    assert!(!workspace.path("hatchet-bench").exists(), "a refused request leaves no folder");
 }
 
 #[test]
-fn a_folder_of_another_benchmark() {
-    let place = Place::new();
-    let _worker = place.worker(&["--embedded", "--run-keys"]);
-    bench(&place, &["--runs", "1", "--key-prefix", "one", "--out", "out"]).expect(0);
-    bench(&place, &["--runs", "1", "--key-prefix", "two", "--out", "out"])
+fn folder_of_another_benchmark_is_refused() {
+    let workspace = Workspace::new();
+    let _worker = workspace.worker(&["--embedded", "--run-keys"]);
+    bench(&workspace, &["--runs", "1", "--key-prefix", "one", "--out", "out"]).expect(0);
+    bench(&workspace, &["--runs", "1", "--key-prefix", "two", "--out", "out"])
         .expect_error(2, &["holds another benchmark", "--key-prefix one"]);
 }
 
 #[test]
-fn no_engine() {
-    let place = Place::new();
-    bench(&place, &["--runs", "1", "--out", "out"]).expect_error(5, &["no embedded engine runs here"]);
-    bench(&place, &["--runs", "1"]).expect_error(5, &["no embedded engine runs here"]);
+fn missing_engine_leaves_no_folder() {
+    let workspace = Workspace::new();
+    bench(&workspace, &["--runs", "1", "--out", "out"]).expect_error(5, &["no embedded engine runs here"]);
+    bench(&workspace, &["--runs", "1"]).expect_error(5, &["no embedded engine runs here"]);
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let token = token(&listener.local_addr().unwrap().to_string(), "");
     drop(listener);
-    let ended = |words: &[&str]| {
-        let mut command = place.runner_command(&[&["bench", "--runs", "1"], words].concat());
+    let ended = |args: &[&str]| {
+        let mut command = workspace.runner_command(&[&["bench", "--runs", "1"], args].concat());
         command.env("HATCHET_CLIENT_TOKEN", &token);
         Program::start(&mut command).wait()
     };
     ended(&[]).expect_error(5, &["nothing answers at"]);
     for folder in ["out", "hatchet-bench"] {
-        assert!(!place.path(folder).exists(), "what has not begun leaves no folder");
+        assert!(!workspace.path(folder).exists(), "a benchmark that has not begun leaves no folder");
     }
-    // But what tells why a worker did not start, it does.
-    let said = ["the worker ended: nothing answers at", "out/worker.log has all it said"];
+    // The log of a worker that failed to start is kept.
+    let said = ["the worker ended: nothing answers at", "see out/worker.log"];
     ended(&["--with-worker", "--out", "out"]).expect_error(5, &said);
-    let left: Vec<_> = std::fs::read_dir(place.path("out")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let left: Vec<_> =
+        std::fs::read_dir(workspace.path("out")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["worker.log"]);
 }

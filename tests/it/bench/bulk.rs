@@ -1,4 +1,4 @@
-//! Items of one bulk trigger, each with its own outcome.
+//! The outcomes of the items of a bulk trigger.
 
 use std::time::Duration;
 
@@ -29,9 +29,9 @@ fn item(key: &serde_json::Value) -> (serde_json::Value, TriggerOptions) {
 }
 
 #[tokio::test]
-async fn an_item_that_the_engine_refuses_fails_alone() {
+async fn refused_item_fails_alone() {
     let stand = Stand::start([keyed()]).await;
-    // A key that is no text has the whole call refused.
+    // An engine refuses the whole call for a key that is not a string.
     let items = (0..50).map(|n| item(&if n == 31 { json!(7) } else { json!(format!("k{n}")) }));
     let outcomes = within("the runs are taken", stand.client.trigger_many("keyed", items)).await;
     for (n, outcome) in outcomes.iter().enumerate() {
@@ -43,7 +43,7 @@ async fn an_item_that_the_engine_refuses_fails_alone() {
 }
 
 #[tokio::test]
-async fn duplicates_name_the_run_that_holds_their_key() {
+async fn duplicate_names_the_run_with_its_key() {
     let stand = Stand::start([keyed()]).await;
     let first = stand.client.trigger_many("keyed", (0..600).map(|n| item(&json!(format!("k{n}"))))).await;
     let again = stand.client.trigger_many("keyed", (0..900).map(|n| item(&json!(format!("k{n}"))))).await;

@@ -1,105 +1,110 @@
-//! Run keys: the same benchmark twice is one.
+//! Run keys: repeating a benchmark attaches to its runs.
 
-use super::{Place, bench, runs, summary};
+use super::{Workspace, bench, runs, summary};
 #[cfg(feature = "durable")]
 use crate::support::Target;
 
 #[test]
-fn the_same_prefix_starts_nothing_new() {
-    let place = Place::new();
-    let _worker = place.worker(&["--embedded", "--run-keys"]);
-    // More collisions than fit into headers of the usual size.
-    let words = ["--runs", "400", "--key-prefix", "same"];
-    bench(&place, &[&words[..], &["--out", "one"]].concat()).expect(0);
-    let ended = bench(&place, &[&words[..], &["--out", "two"]].concat()).expect(0);
+fn repeated_prefix_starts_no_run() {
+    let workspace = Workspace::new();
+    let _worker = workspace.worker(&["--embedded", "--run-keys"]);
+    // More collisions than fit into headers of the default size.
+    let args = ["--runs", "400", "--key-prefix", "same"];
+    bench(&workspace, &[&args[..], &["--out", "one"]].concat()).expect(0);
+    let ended = bench(&workspace, &[&args[..], &["--out", "two"]].concat()).expect(0);
     assert!(ended.stdout.iter().any(|line| line.contains("0 started, 400 duplicates")), "{ended:?}");
-    let (one, two) = (runs(&place.path("one")), runs(&place.path("two")));
+    let (one, two) = (runs(&workspace.path("one")), runs(&workspace.path("two")));
     for (first, again) in one.iter().zip(&two) {
         assert_eq!((&first["key"], &first["run_id"]), (&again["key"], &again["run_id"]));
         assert_eq!((again["accepted_as"].as_str(), again["status"].as_str()), (Some("duplicate"), Some("COMPLETED")));
     }
-    let (one, two) = (summary(&place.path("one")), summary(&place.path("two")));
-    assert_eq!(two["latency"]["total"], serde_json::Value::Null, "times of another benchmark are not this one's");
+    let (one, two) = (summary(&workspace.path("one")), summary(&workspace.path("two")));
+    assert_eq!(two["latency"]["total"], serde_json::Value::Null, "times of duplicates do not count");
     let until = |summary: &serde_json::Value| summary["dedupe"]["until"].as_str().unwrap()[..19].to_owned();
-    assert!(until(&two) <= until(&one), "the keys are as old as the first: {} {}", until(&one), until(&two));
+    assert!(
+        until(&two) <= until(&one),
+        "the keys of the first benchmark expire first: {} {}",
+        until(&one),
+        until(&two)
+    );
 }
 
 #[cfg(feature = "durable")]
 #[test]
-fn also_with_a_worker_and_an_engine_of_its_own_each_time() {
-    let place = Place::new();
-    let words = ["--with-worker", "--runs", "40", "--key-prefix", "same"];
-    bench(&place, &[&words[..], &["--out", "one"]].concat()).expect(0);
-    let ended = bench(&place, &[&words[..], &["--out", "two"]].concat()).expect(0);
+fn repeated_prefix_starts_no_run_after_an_engine_restart() {
+    let workspace = Workspace::new();
+    let args = ["--with-worker", "--runs", "40", "--key-prefix", "same"];
+    bench(&workspace, &[&args[..], &["--out", "one"]].concat()).expect(0);
+    let ended = bench(&workspace, &[&args[..], &["--out", "two"]].concat()).expect(0);
     assert!(ended.stdout.iter().any(|line| line.contains("0 started, 40 duplicates")), "{ended:?}");
-    let ended = bench(&place, &[&words[..], &["--embedded-ephemeral", "--out", "three"]].concat()).expect(0);
+    let ended = bench(&workspace, &[&args[..], &["--embedded-ephemeral", "--out", "three"]].concat()).expect(0);
     assert!(ended.stdout.iter().any(|line| line.contains("40 started, 0 duplicates")), "{ended:?}");
 }
 
 #[test]
-fn more_runs_under_one_prefix_start_only_what_is_new() {
-    let place = Place::new();
-    let _worker = place.worker(&["--embedded", "--run-keys"]);
-    bench(&place, &["--runs", "10", "--key-prefix", "p", "--out", "out"]).expect(0);
-    let ended = bench(&place, &["--runs", "25", "--key-prefix", "p", "--out", "out"]).expect(0);
+fn larger_repetition_starts_the_additional_runs() {
+    let workspace = Workspace::new();
+    let _worker = workspace.worker(&["--embedded", "--run-keys"]);
+    bench(&workspace, &["--runs", "10", "--key-prefix", "p", "--out", "out"]).expect(0);
+    let ended = bench(&workspace, &["--runs", "25", "--key-prefix", "p", "--out", "out"]).expect(0);
     assert!(ended.stdout.iter().any(|line| line.contains("15 started, 10 duplicates")), "{ended:?}");
 }
 
 #[test]
-fn a_worker_of_its_own_and_executions_counted_by_the_tasks() {
-    let place = Place::new();
-    let words = ["--with-worker", "--verify-dedupe", "--runs", "50", "--out", "out"];
-    bench(&place, &words).expect(0);
-    let verified = summary(&place.path("out"))["dedupe"]["verified"].clone();
+fn verify_dedupe_compares_counted_executions() {
+    let workspace = Workspace::new();
+    let args = ["--with-worker", "--verify-dedupe", "--runs", "50", "--out", "out"];
+    bench(&workspace, &args).expect(0);
+    let verified = summary(&workspace.path("out"))["dedupe"]["verified"].clone();
     assert_eq!((&verified["refused"], &verified["executions"]), (&50.into(), &50.into()));
     assert_eq!(verified["wrong"].as_array().map(Vec::len), Some(0), "{verified}");
-    // It is gone, and its engine with it.
-    let id = runs(&place.path("out"))[0]["run_id"].as_str().unwrap().to_owned();
-    place.runner(&["--run-id", &id]).expect_error(5, &["no embedded engine runs here"]);
+    // The worker and its engine have stopped.
+    let id = runs(&workspace.path("out"))[0]["run_id"].as_str().unwrap().to_owned();
+    workspace.runner(&["--run-id", &id]).expect_error(5, &["no embedded engine runs here"]);
 }
 
 #[test]
-fn runs_that_would_wait_too_long_for_a_slot_are_said_before() {
-    let place = Place::new();
-    let _worker = place.worker(&["--embedded", "--slots", "1"]);
-    // A trial takes half a second and more, so the last of so many waits for ten minutes, twice what it may.
-    let words = ["--tasks", "sync-sleep-task", "--input-json", r#"{"seconds":0.5}"#, "--runs", "1200"];
-    let program = super::start(&place, &words);
-    let said = program.err.until_said("the last runs of sync-sleep-task will wait about");
-    for part in ["for one of 1 slots", "given up after 300 s", "--run-keys"] {
+fn runs_beyond_the_schedule_timeout_are_warned_about() {
+    let workspace = Workspace::new();
+    let _worker = workspace.worker(&["--embedded", "--slots", "1"]);
+    // A trial takes at least half a second, so the last run would wait 10 minutes, twice the schedule timeout.
+    let args = ["--tasks", "sync-sleep-task", "--input-json", r#"{"seconds":0.5}"#, "--runs", "1200"];
+    let program = super::start(&workspace, &args);
+    let said = program.err.wait_for("the last runs of sync-sleep-task will wait about");
+    for part in ["for one of 1 slots", "cancelled after 300 s", "--run-keys"] {
         assert!(said.contains(part), "{said}");
     }
 }
 
 #[cfg(feature = "durable")]
 #[tokio::test]
-async fn keyed_task_is_found_among_many_names_without_a_worker() {
-    let place = Place::new();
-    place.worker(&["--embedded", "--run-keys"]).stop();
-    let engine = place.engine();
-    let target = Target::at(&place.handshake());
+async fn keyed_task_is_found_without_a_worker() {
+    let workspace = Workspace::new();
+    workspace.worker(&["--embedded", "--run-keys"]).stop();
+    let engine = workspace.engine();
+    let target = Target::at(&workspace.handshake());
     let other = |n: usize| {
         let mut definition = target.definition("other");
-        // They contain the name that is looked for, and stand before it.
+        // These names contain the wanted name and precede it in the list.
         definition.name = format!("a{n:04}-externally-triggered-task-keyed");
         definition
     };
     for n in 0..1100 {
         target.put(&other(n)).await;
     }
-    let ended = bench(&place, &["--runs", "3", "--timeout", "2s", "--out", "out"]).expect(4);
-    ended.expect_said("no worker for externally-triggered-task-keyed is online");
+    let ended = bench(&workspace, &["--runs", "3", "--timeout", "2s", "--out", "out"]).expect(4);
+    ended.expect_stderr("no worker for externally-triggered-task-keyed is online");
     engine.stop().expect(0);
 }
 
 #[test]
-fn without_keyed_tasks_dedupe_is_off_and_said_to_be() {
-    let place = Place::new();
-    let _worker = place.worker(&["--embedded"]);
-    let words = ["--runs", "5", "--key-prefix", "p"];
+fn dedupe_is_off_without_keyed_tasks() {
+    let workspace = Workspace::new();
+    let _worker = workspace.worker(&["--embedded"]);
+    let args = ["--runs", "5", "--key-prefix", "p"];
     for out in ["one", "two"] {
-        let ended = bench(&place, &[&words[..], &["--out", out]].concat()).expect(0);
-        ended.expect_said("dedupe of externally-triggered-task is off");
-        assert_eq!(summary(&place.path(out))["dedupe"]["started"], 5);
+        let ended = bench(&workspace, &[&args[..], &["--out", out]].concat()).expect(0);
+        ended.expect_stderr("dedupe of externally-triggered-task is off");
+        assert_eq!(summary(&workspace.path(out))["dedupe"]["started"], 5);
     }
 }

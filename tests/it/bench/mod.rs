@@ -1,4 +1,4 @@
-//! `runner bench`, and the parts of the library that it rests on.
+//! `runner bench`, and the parts of the client that it uses.
 
 mod bad_input;
 mod browser;
@@ -12,16 +12,16 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::process::{Ended, Place, Program};
+use crate::process::{Ended, Program, Workspace};
 
-/// Starts a benchmark on the engine of this folder.
-fn start(place: &Place, words: &[&str]) -> Program {
-    Program::start(&mut place.runner_command(&[&["bench", "--embedded"], words].concat()))
+/// Starts a benchmark on the embedded engine of a workspace.
+fn start(workspace: &Workspace, args: &[&str]) -> Program {
+    Program::start(&mut workspace.runner_command(&[&["bench", "--embedded"], args].concat()))
 }
 
-/// Runs a benchmark on the engine of this folder to its end.
-fn bench(place: &Place, words: &[&str]) -> Ended {
-    start(place, words).wait()
+/// Runs a benchmark on the embedded engine of a workspace to its end.
+fn bench(workspace: &Workspace, args: &[&str]) -> Ended {
+    start(workspace, args).wait()
 }
 
 fn summary(folder: &Path) -> Value {

@@ -1,4 +1,4 @@
-//! Many runs waited for together.
+//! Waiting for many runs at once.
 
 use std::collections::HashSet;
 
@@ -33,7 +33,7 @@ fn echo() -> Task {
 }
 
 #[tokio::test]
-async fn each_outcome_comes_with_its_place() {
+async fn each_outcome_has_its_position() {
     let stand = Stand::start([echo()]).await;
     let items = (0..500).map(|n| (json!({ "n": n }), TriggerOptions::default()));
     let runs = stand.client.trigger_many("echo", items).await.into_iter().map(Result::unwrap);
@@ -51,19 +51,19 @@ async fn each_outcome_comes_with_its_place() {
 }
 
 #[tokio::test]
-async fn a_silent_subscription_is_outrun_by_one_paced_poll() {
+async fn paced_poll_covers_a_silent_subscription() {
     let fake = Fake::start().await;
     let client = Client::new(fake.config()).unwrap();
     let runs: Vec<RunId> = (0..30).map(|_| RunId::random()).collect();
     for run in &runs {
         fake.script(|script| script.set_run(&run.to_string(), v1::RunStatus::Completed, Some("{}")));
     }
-    // It is told to slow down, too.
+    // One request is refused by a rate limit.
     fake.script(|script| script.details_failures.push_back(Status::resource_exhausted("rate limit exceeded")));
     let mut outcomes = Outcomes::new(client);
     for (index, run) in runs.iter().enumerate() {
         outcomes.add(index, *run);
-        // A run that is asked for twice costs nothing more.
+        // Waiting for a run twice needs no second request.
         outcomes.add(100 + index, *run);
     }
     let mut seen = HashSet::new();
@@ -72,12 +72,12 @@ async fn a_silent_subscription_is_outrun_by_one_paced_poll() {
         assert!(seen.insert(index));
     }
     assert_eq!(seen.len(), 60);
-    assert_eq!(fake.script(|script| script.details_asked), 31, "one call a run, and the refused one again");
+    assert_eq!(fake.script(|script| script.details_asked), 31, "one call per run, and one repetition");
     assert_eq!(fake.script(|script| script.subscriptions.len()), 1);
 }
 
 #[tokio::test]
-async fn runs_that_never_come_to_be() {
+async fn unknown_run_is_not_found() {
     let fake = Fake::start().await;
     let client = Client::new(fake.config()).unwrap();
     let mut outcomes = Outcomes::new(client.clone());
@@ -88,7 +88,7 @@ async fn runs_that_never_come_to_be() {
 }
 
 #[tokio::test]
-async fn a_token_that_was_never_accepted_ends_all_waits() {
+async fn refused_token_ends_all_waits() {
     let fake = Fake::start().await;
     fake.script(|script| script.only_token = Some("another".to_owned()));
     let mut outcomes = Outcomes::new(Client::new(fake.config()).unwrap());

@@ -1,12 +1,12 @@
-//! What a benchmark leaves behind.
+//! The report of a benchmark.
 
-use super::{Place, bench, runs, summary};
+use super::{Workspace, bench, runs, summary};
 
 #[test]
-fn every_run_is_reported_with_its_times() {
-    let place = Place::new();
-    let _worker = place.worker(&["--embedded", "--run-keys"]);
-    let words = [
+fn every_run_has_its_times_in_the_report() {
+    let workspace = Workspace::new();
+    let _worker = workspace.worker(&["--embedded", "--run-keys"]);
+    let args = [
         "--tasks",
         "externally-triggered-task,sync-sleep-task",
         "--runs",
@@ -22,9 +22,9 @@ fn every_run_is_reported_with_its_times() {
         "--out",
         "out",
     ];
-    let ended = bench(&place, &words).expect(0).expect_said("report: out/report.html");
+    let ended = bench(&workspace, &args).expect(0).expect_stderr("report: out/report.html");
     assert_eq!(ended.stdout[0].split(" in ").next(), Some("60 of 60 runs completed"), "{ended:?}");
-    let out = place.path("out");
+    let out = workspace.path("out");
     let runs = runs(&out);
     assert_eq!(runs.len(), 60);
     for run in &runs {
@@ -42,49 +42,52 @@ fn every_run_is_reported_with_its_times() {
     assert!(summary["slots"]["ideal_s"].as_f64().unwrap() <= summary["slots"]["taken_s"].as_f64().unwrap() + 0.01);
     let page = std::fs::read_to_string(out.join("report.html")).unwrap();
     assert!(page.contains("<svg") && page.contains("Timeline") && page.ends_with("</html>\n"));
-    // Nothing from elsewhere, and no script.
-    assert!(!page.contains("http") && !page.contains("<script") && !page.contains("src="), "it is not self-contained");
+    // The page loads nothing and has no script.
+    assert!(
+        !page.contains("http") && !page.contains("<script") && !page.contains("src="),
+        "the page is not self-contained"
+    );
     assert!(std::fs::read_to_string(out.join("report.md")).unwrap().contains("| all | 60 | 60 |"));
 }
 
 #[test]
-fn a_rate_is_kept_by_the_clock_and_two_reports_are_compared() {
-    let place = Place::new();
-    let _worker = place.worker(&["--embedded", "--run-keys"]);
+fn rate_is_followed_and_reports_are_compared() {
+    let workspace = Workspace::new();
+    let _worker = workspace.worker(&["--embedded", "--run-keys"]);
     let small = ["--runs", "40", "--output", "json"];
-    bench(&place, &[&small[..], &["--out", "fast"]].concat()).expect(0);
+    bench(&workspace, &[&small[..], &["--out", "fast"]].concat()).expect(0);
     let ended =
-        bench(&place, &[&small[..], &["--rate", "50", "--out", "slow", "--compare", "fast"]].concat()).expect(0);
-    // The fortieth is due after 0.78 s.
+        bench(&workspace, &[&small[..], &["--rate", "50", "--out", "slow", "--compare", "fast"]].concat()).expect(0);
+    // The last run is due after 0.78 s.
     let seconds = ended.json()["seconds"].as_f64().unwrap();
     assert!(seconds >= 0.78, "{seconds}");
-    let due: Vec<f64> = runs(&place.path("slow")).iter().map(|run| run["due_ms"].as_f64().unwrap()).collect();
+    let due: Vec<f64> = runs(&workspace.path("slow")).iter().map(|run| run["due_ms"].as_f64().unwrap()).collect();
     assert!(due.contains(&780.0) && due.contains(&20.0), "{due:?}");
     let doubts = ended.json()["doubts"].to_string();
     assert!(doubts.contains("coordinated omission is avoided"), "{doubts}");
-    let page = std::fs::read_to_string(place.path("slow/report.html")).unwrap();
+    let page = std::fs::read_to_string(workspace.path("slow/report.html")).unwrap();
     assert!(page.contains("Compared with"));
-    assert!(std::fs::read_to_string(place.path("slow/report.md")).unwrap().contains("| now | before | change |"));
+    assert!(std::fs::read_to_string(workspace.path("slow/report.md")).unwrap().contains("| now | before | change |"));
 }
 
 #[test]
-fn runs_that_fail_alike_are_one_error() {
-    let place = Place::new();
-    let _worker = place.worker(&["--embedded", "--run-keys"]);
-    let words = ["--tasks", "sync-sleep-task", "--runs", "12", "--input-json", r#"{"seconds":9999}"#, "--out", "out"];
-    let ended = bench(&place, &words).expect(1).expect_said("12 runs did not complete");
+fn equal_errors_are_grouped() {
+    let workspace = Workspace::new();
+    let _worker = workspace.worker(&["--embedded", "--run-keys"]);
+    let args = ["--tasks", "sync-sleep-task", "--runs", "12", "--input-json", r#"{"seconds":9999}"#, "--out", "out"];
+    let ended = bench(&workspace, &args).expect(1).expect_stderr("12 runs did not complete");
     assert!(ended.stdout.iter().any(|line| line.contains("12 x ") && line.contains("0 to 3600")), "{ended:?}");
-    let errors = summary(&place.path("out"))["errors"].clone();
+    let errors = summary(&workspace.path("out"))["errors"].clone();
     assert_eq!((errors.as_array().map(Vec::len), &errors[0]["runs"]), (Some(1), &12.into()));
 }
 
 #[test]
-fn slots_of_both_workers_of_a_process_are_counted() {
-    let place = Place::new();
-    let _worker = place.worker(&["--embedded", "--run-keys", "--slots", "7", "--cpu-threads", "3"]);
-    let words = ["--tasks", "sync-sleep-task,cpu-heavy-task", "--runs", "10", "--out", "out"];
+fn slots_of_both_slot_pools_are_counted() {
+    let workspace = Workspace::new();
+    let _worker = workspace.worker(&["--embedded", "--run-keys", "--slots", "7", "--cpu-threads", "3"]);
+    let args = ["--tasks", "sync-sleep-task,cpu-heavy-task", "--runs", "10", "--out", "out"];
     let inputs =
         ["--input-json", r#"sync-sleep-task={"seconds":0.2}"#, "--input-json", r#"cpu-heavy-task={"limit":1000}"#];
-    bench(&place, &[&words[..], &inputs].concat()).expect(0);
-    assert_eq!(summary(&place.path("out"))["slots"]["limits"], serde_json::json!({ "cpu": 3, "default": 7 }));
+    bench(&workspace, &[&args[..], &inputs].concat()).expect(0);
+    assert_eq!(summary(&workspace.path("out"))["slots"]["limits"], serde_json::json!({ "cpu": 3, "default": 7 }));
 }

@@ -28,7 +28,7 @@ async fn heartbeats_continue_while_async_body_blocks_thread() {
     let before = fake.script(|script| script.heartbeats.len());
     let run = fake.assign("blocker", &format!(r#"{{"ms":{}}}"#, seconds * 1000)).await;
     let named = tokio::task::spawn_blocking(move || {
-        let named = worker.err.until_said("blocks an async thread");
+        let named = worker.err.wait_for("blocks an async thread");
         (worker, named)
     });
     let (worker, named) = named.await.unwrap();

@@ -38,7 +38,7 @@ pub fn spawn(config: &ClientConfig, ledger: &Path, slots: usize) -> Program {
         command.env(name, value);
     }
     let child = Program::start(&mut command);
-    child.out.until_said("child listens");
+    child.out.wait_for("child listens");
     child
 }
 

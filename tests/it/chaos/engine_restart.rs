@@ -8,7 +8,7 @@ use super::{
     fixture::{Count, Ledger, completed, trigger, until_listening, worker},
     table::{Row, long, not_on_a_real_engine},
 };
-use crate::{process::Place, support::eventually};
+use crate::{process::Workspace, support::eventually};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn worker_reconnects_after_engine_restart() {
@@ -17,7 +17,7 @@ async fn worker_reconnects_after_engine_restart() {
         return;
     }
     let mut row = Row::new(fault);
-    let place = Place::new();
+    let place = Workspace::new();
     let mut engine = place.engine();
     let config = ClientConfig::from_handshake(&place.handshake(), &Sources::default()).unwrap();
     let ledger = Ledger::default();

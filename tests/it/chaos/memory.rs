@@ -11,7 +11,7 @@ use super::{
     fixture::{completed, trigger_many},
     table::{Row, long, not_on_a_real_engine},
 };
-use crate::process::Place;
+use crate::process::Workspace;
 
 const BATCH: usize = 500;
 
@@ -29,7 +29,7 @@ async fn worker_memory_stays_bounded_under_load() {
         return;
     }
     let mut row = Row::new(fault);
-    let place = Place::new();
+    let place = Workspace::new();
     let engine = place.engine();
     let config = ClientConfig::from_handshake(&place.handshake(), &Sources::default()).unwrap();
     let worker = child_worker::spawn(&config, &place.path("ledger"), 100);
@@ -70,7 +70,7 @@ async fn engine_memory_falls_after_a_load() {
         return;
     }
     let mut row = Row::new(fault);
-    let place = Place::new();
+    let place = Workspace::new();
     let worker = place.worker(&["--embedded", "--slots", "1", "--tasks", "sync-sleep-task"]);
     let Some(before) = resident(worker.id()) else {
         println!("skipped: this system has no /proc");

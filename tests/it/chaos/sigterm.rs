@@ -11,7 +11,7 @@ use super::{
     table::{Row, long},
 };
 use crate::{
-    process::{Place, Program},
+    process::{Program, Workspace},
     support::eventually,
 };
 
@@ -20,7 +20,7 @@ async fn sigterm_finishes_runs_or_reports_retryable_failures() {
     let mut row = Row::new("SIGTERM while 100 tasks run");
     let grace = Duration::from_secs(if long() { 5 } else { 1 });
     let engine = TestEngine::start().await;
-    let place = Place::new();
+    let place = Workspace::new();
     let mut command = place.worker_command(&["--slots", "100", "--grace", &format!("{}s", grace.as_secs())]);
     for (name, value) in child_worker::settings(&engine.config) {
         command.env(name, value);

@@ -9,7 +9,7 @@ use super::{
     fixture::{Count, completed, trigger},
     table::{Row, long, not_on_a_real_engine},
 };
-use crate::{process::Place, support::eventually};
+use crate::{process::Workspace, support::eventually};
 
 /// Duration of the suspension; in the full form longer than a worker's lease.
 fn gap() -> Duration {
@@ -23,7 +23,7 @@ async fn suspended_engine_and_worker_execute_run_once() {
         return;
     }
     let mut row = Row::new(fault);
-    let place = Place::new();
+    let place = Workspace::new();
     let engine = place.engine();
     let config = ClientConfig::from_handshake(&place.handshake(), &Sources::default()).unwrap();
     let ledger = place.path("ledger");

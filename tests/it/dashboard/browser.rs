@@ -1,4 +1,4 @@
-//! The page in a headless browser, with a run that would like to be more than text.
+//! The dashboard in a headless browser, with payloads that contain HTML.
 
 use serde_json::json;
 
@@ -6,7 +6,7 @@ use hatchet_quickstart::hatchet::wire::{proto::PutLogRequest, timestamp_now};
 
 use crate::support::{Embedded, RawWorker, Tab, Target, Workflow, browser};
 
-/// Put where a run may have text.
+/// HTML that runs a script if a page inserts it as HTML instead of text.
 const EVIL: &str = r#"<img src="x" onerror="window.owned=1"><script>window.owned=1</script>"#;
 
 async fn run(target: &Target, worker: &mut RawWorker, workflow: &Workflow, fails: bool) -> String {
@@ -34,17 +34,17 @@ async fn run(target: &Target, worker: &mut RawWorker, workflow: &Workflow, fails
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a browser: `make test-browser`"]
-async fn runs_are_shown_live_as_text_and_only_with_the_token() {
+async fn runs_are_shown_live_as_text_with_the_token_only() {
     let Some(program) = browser() else { return };
     let engine = Embedded::start().await;
     let handshake = engine.handshake();
     let target = Target::embedded(engine);
-    // Names cannot hold any of it.
+    // Names cannot contain HTML.
     let workflow = target.workflow("greets").await;
     let mut worker = RawWorker::start(&target, &workflow, 3).await;
     let failed = run(&target, &mut worker, &workflow, true).await;
     let folder = tempfile::tempdir().unwrap();
-    // Its calls block, and the worker's heartbeats must not.
+    // The browser's calls block; the worker's heartbeats must go on.
     tokio::task::block_in_place(|| {
         let mut tab = Tab::open(&program, folder.path());
         tab.call("Page.navigate", json!({ "url": format!("{}/", handshake.api_url) }));
@@ -68,7 +68,7 @@ async fn runs_are_shown_live_as_text_and_only_with_the_token() {
         let refusals = tab.errors().len();
         assert_eq!(refusals, 1, "the browser notes the refused token: {:?}", tab.errors());
 
-        // Live: what happens from now on is there without a reload.
+        // New runs appear without a reload.
         let runtime = tokio::runtime::Handle::current();
         let completed = runtime.block_on(run(&target, &mut worker, &workflow, false));
         tab.until("document.querySelectorAll('#runs tbody tr').length === 2");
@@ -80,15 +80,15 @@ async fn runs_are_shown_live_as_text_and_only_with_the_token() {
                 "document.querySelector('#run .id')?.textContent === '{id}' && \
                  document.querySelector('#run .status').textContent === '{status}'"
             ));
-            let said = tab.value("document.getElementById('run').innerText").to_string();
-            let said = said.replace("\\\"", "\"").replace("\\\\\"", "\"").replace('\\', "");
+            let text = tab.value("document.getElementById('run').innerText").to_string();
+            let text = text.replace("\\\"", "\"").replace("\\\\\"", "\"").replace('\\', "");
             for part in ["onerror=\"window.owned=1\"", "a line", "queued", "assigned", "Timeline", "Logs", "Metadata"] {
-                assert!(said.contains(part), "no {part} in {said}");
+                assert!(text.contains(part), "no {part} in {text}");
             }
             let end = if status == "failed" { "ValueError" } else { "greeting" };
             assert!(
-                said.contains(end) && said.contains(if status == "failed" { "failed" } else { "finished" }),
-                "{said}"
+                text.contains(end) && text.contains(if status == "failed" { "failed" } else { "finished" }),
+                "{text}"
             );
             for (name, width, dark) in [("light", 1200, false), ("dark", 1200, true), ("phone", 390, false)] {
                 tab.picture(&folder.path().join(format!("{status}-{name}.png")), width, dark);
@@ -97,7 +97,7 @@ async fn runs_are_shown_live_as_text_and_only_with_the_token() {
             }
         }
 
-        // An address that names no run says so, beside the list.
+        // An address of an unknown run is reported beside the list.
         tab.value("location.hash = 'no-run'");
         tab.until("document.getElementById('run').innerText.includes('does not know the run no-run')");
         tab.until("document.getElementById('link').textContent.startsWith('live')");
@@ -110,7 +110,7 @@ async fn runs_are_shown_live_as_text_and_only_with_the_token() {
         tab.until("document.querySelectorAll('#runs tbody tr').length === 1");
         assert_eq!(tab.value("document.querySelector('#runs .status').textContent"), "failed");
 
-        // None of the text became a part of the page, nothing was asked of anyone else, and the token was in no address.
+        // No payload became HTML, all requests went to the engine, and no address contained the token.
         assert_eq!(
             tab.value("window.owned === undefined && document.querySelectorAll('main img, main script').length"),
             0
@@ -122,7 +122,7 @@ async fn runs_are_shown_live_as_text_and_only_with_the_token() {
         assert!(requests.iter().all(own), "{requests:?}");
         assert!(!requests.iter().any(|url| url.contains(&handshake.token)), "the token in an address");
 
-        // And it can be forgotten.
+        // Leaving removes the token from the browser.
         tab.value("document.getElementById('leave').click()");
         assert!(!tab.value("document.body.innerHTML").to_string().contains("greets"));
         assert_eq!(tab.value("sessionStorage.length + localStorage.length + document.cookie.length"), 0);
@@ -133,7 +133,7 @@ async fn runs_are_shown_live_as_text_and_only_with_the_token() {
                 }
             }
         }
-        println!("the page: live, all of it text, no console error, no request to others");
+        println!("the dashboard: live, payloads as text, no console error, no request to other origins");
     });
     worker.close().await;
 }

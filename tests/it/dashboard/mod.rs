@@ -1,4 +1,4 @@
-//! The engine's page: what is served to whom, and in a headless browser what it shows.
+//! The dashboard: its files, its protection against other web pages, and its content in a headless browser.
 
 mod browser;
 
@@ -14,7 +14,7 @@ use tonic::{
 
 use crate::support::{Embedded, page_as};
 
-/// An engine, and `GET`s to it by a socket alone.
+/// An engine and its address.
 async fn engine() -> (Embedded, std::net::SocketAddr) {
     let engine = Embedded::start().await;
     let address = engine.handshake().grpc_address.parse().unwrap();
@@ -22,7 +22,7 @@ async fn engine() -> (Embedded, std::net::SocketAddr) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_page_is_for_all_and_holds_nothing() {
+async fn files_are_served_without_a_token_and_hold_no_data() {
     let (engine, address) = engine().await;
     for (path, kind) in [("/", "text/html"), ("/page.css", "text/css"), ("/page.js", "text/javascript")] {
         let answer = page_as(address, path, &[]);
@@ -33,11 +33,11 @@ async fn the_page_is_for_all_and_holds_nothing() {
         let handshake = engine.handshake();
         assert!(!answer.body.contains(&handshake.token) && !answer.body.contains(&handshake.tenant_id));
     }
-    assert_eq!(page_as(address, "/page", &[]).status, 403, "all else needs the token");
+    assert_eq!(page_as(address, "/page", &[]).status, 403, "other paths need the token");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn other_names_and_other_origins_get_nothing() {
+async fn other_host_names_and_origins_are_refused() {
     let (engine, address) = engine().await;
     let handshake = engine.handshake();
     let bearer = format!("Bearer {}", handshake.token);
@@ -58,24 +58,24 @@ async fn other_names_and_other_origins_get_nothing() {
         let answer = page_as(address, "/", &[("Host", "localhost"), ("Host", second), ("Authorization", &bearer)]);
         assert_eq!(answer.status, 403, "with a second Host header, {second}: {}", answer.body);
     }
-    // What only calls itself gRPC is looked at like all else.
+    // HTTP/1 requests with a content type of gRPC are validated too.
     for kind in ["application/grpc", "application/grpc+proto", "application/grpc-web", "application/grpcx"] {
         for path in [tenant.clone(), format!("POST {tenant}"), "POST /Dispatcher/Heartbeat".to_owned()] {
-            let words = [("Host", "evil.example"), ("Content-Type", kind), ("Authorization", &bearer)];
-            let answer = page_as(address, &path, &words);
+            let headers = [("Host", "evil.example"), ("Content-Type", kind), ("Authorization", &bearer)];
+            let answer = page_as(address, &path, &headers);
             assert_eq!(answer.status, 403, "{path} as {kind}: {}", answer.body);
             assert!(answer.head.contains("cache-control: no-store"), "{}", answer.head);
         }
     }
-    // Another origin may send what it likes: it is not allowed to read the answer.
-    let words = [("Host", "localhost"), ("Origin", "http://evil.example"), ("Authorization", &bearer)];
-    let answer = page_as(address, &tenant, &words);
+    // A page of another origin can send requests but is not allowed to read the responses.
+    let headers = [("Host", "localhost"), ("Origin", "http://evil.example"), ("Authorization", &bearer)];
+    let answer = page_as(address, &tenant, &headers);
     assert!(!answer.head.to_lowercase().contains("access-control"), "{}", answer.head);
     assert!(answer.head.contains("cache-control: no-store"), "{}", answer.head);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn over_http_2_only_a_call_of_grpc_goes_by_any_name() {
+async fn only_grpc_calls_may_have_any_host_name_over_http_2() {
     let (engine, address) = engine().await;
     let bearer = format!("Bearer {}", engine.handshake().token);
     let tenant = format!("/api/v1/tenants/{}", engine.handshake().tenant_id);

@@ -1,4 +1,4 @@
-//! Connections and streams by the hundred.
+//! Floods of connections and streams.
 
 use std::{
     collections::VecDeque,
@@ -17,28 +17,28 @@ use hatchet_quickstart::hatchet::wire::proto::{
 use tonic::Code;
 
 use crate::{
-    process::{Place, Program},
+    process::{Program, Workspace},
     support::{Embedded, Target, eventually, page_as, until},
 };
 
-/// As many unauthenticated connections as the engine keeps.
+/// Most unauthenticated connections that the engine keeps open.
 const MAX_UNAUTHENTICATED: usize = 512;
 
-/// Connections of a flood that new clients get through: many times those that the engine keeps.
+/// Connections of a flood: many times the number that the engine keeps open.
 const FLOOD: usize = 5000;
 
-fn strangers(address: SocketAddr, count: usize) -> Vec<TcpStream> {
-    let stranger = |n: usize| {
+fn unauthenticated_connections(address: SocketAddr, count: usize) -> Vec<TcpStream> {
+    let connect = |n: usize| {
         let mut stream = TcpStream::connect(address).unwrap();
-        // Some say nothing, some never finish, some speak TLS.
-        let said: &[u8] = [b"", &b"GET / HTTP/1.1\r\nHost: lo"[..], b"\x16\x03\x01\x02\x00\x01", b"PRI * HTTP"][n % 4];
-        let _ = stream.write_all(said);
+        // Some send nothing, some an incomplete request, some TLS.
+        let sent: &[u8] = [b"", &b"GET / HTTP/1.1\r\nHost: lo"[..], b"\x16\x03\x01\x02\x00\x01", b"PRI * HTTP"][n % 4];
+        let _ = stream.write_all(sent);
         stream
     };
-    (0..count).map(stranger).collect()
+    (0..count).map(connect).collect()
 }
 
-/// Whether the engine has not hung up on it.
+/// Whether the engine has not closed the connection.
 fn is_open(stream: &mut TcpStream) -> bool {
     stream.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
     match stream.read(&mut [0; 1024]) {
@@ -48,12 +48,12 @@ fn is_open(stream: &mut TcpStream) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flood_of_strangers_is_turned_away_and_guests_stay() {
+async fn flood_of_connections_leaves_authenticated_ones_open() {
     let target = Target::embedded(Embedded::start().await);
     let address: SocketAddr = target.embedded_address();
-    // A guest from before.
+    // Authenticates a connection before the flood.
     target.dispatcher().get_version(GetVersionRequest {}).await.unwrap();
-    let mut flood = tokio::task::block_in_place(|| strangers(address, 700));
+    let mut flood = tokio::task::block_in_place(|| unauthenticated_connections(address, 700));
     tokio::task::block_in_place(|| {
         until("room again", || {
             let open = flood.iter_mut().filter_map(|stream| is_open(stream).then_some(())).count();
@@ -105,33 +105,33 @@ async fn new_clients_get_through_a_connect_flood() {
 }
 
 #[test]
-fn an_engine_that_may_open_few_files_outlives_a_flood() {
-    let place = Place::new();
+fn engine_with_few_file_descriptors_survives_a_flood() {
+    let place = Workspace::new();
     let script = format!("ulimit -n 100 && exec {} --engine-only", env!("CARGO_BIN_EXE_worker"));
     let engine = Program::start(&mut place.command("sh", &["-c", &script]));
-    engine.err.until("an engine that serves", |line| line.starts_with("engine at "));
+    engine.err.until("the engine serves", |line| line.starts_with("engine at "));
     let handshake = place.handshake();
     let address: SocketAddr = handshake.grpc_address.parse().unwrap();
     let path = format!("/api/v1/tenants/{}", handshake.tenant_id);
     let bearer = format!("Bearer {}", handshake.token);
-    let flood = strangers(address, 300);
-    assert_eq!(page_as(address, &path, &[("Authorization", &bearer)]).status, 200, "in the midst of it");
-    // Guests that stay use up all files there are: the engine waits until some leave, and ends not.
-    let guest = |_| {
+    let flood = unauthenticated_connections(address, 300);
+    assert_eq!(page_as(address, &path, &[("Authorization", &bearer)]).status, 200, "during the flood");
+    // Authenticated connections exhaust the file descriptors: the engine waits until some are closed.
+    let authenticated = |_| {
         let mut stream = TcpStream::connect(address).unwrap();
         let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: {bearer}\r\n\r\n");
         let _ = stream.write_all(request.as_bytes());
         stream
     };
-    let guests: Vec<TcpStream> = (0..200).map(guest).collect();
-    engine.err.until_said("cannot accept a connection");
-    drop((flood, guests));
+    let connections: Vec<TcpStream> = (0..200).map(authenticated).collect();
+    engine.err.wait_for("cannot accept a connection");
+    drop((flood, connections));
     until("the engine again", || (page_as(address, &path, &[("Authorization", &bearer)]).status == 200).then_some(()));
     engine.stop().expect(0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn streams_are_bounded_in_number_and_closing_them_makes_room() {
+async fn calls_are_bounded_until_streams_are_closed() {
     let target = Target::embedded(Embedded::start().await);
     let mut open = Vec::new();
     let watch = SubscribeToWorkflowEventsRequest {
@@ -151,7 +151,7 @@ async fn streams_are_bounded_in_number_and_closing_them_makes_room() {
     };
     assert_eq!((refused.code(), open.len()), (Code::ResourceExhausted, 8192), "{refused:?}");
     let version = target.dispatcher().get_version(GetVersionRequest {}).await;
-    assert!(version.unwrap_err().message().contains("too many calls and streams"), "no call more");
+    assert!(version.unwrap_err().message().contains("too many calls and streams"), "no further call");
     drop(open);
     eventually("room again", async || target.dispatcher().get_version(GetVersionRequest {}).await.ok()).await;
 }

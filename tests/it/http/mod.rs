@@ -1,8 +1,8 @@
-//! The engine's doors under those who mean no good or know no better.
+//! The engine's HTTP server under floods, malformed requests and slow readers.
 
 mod flood;
-mod ids;
-mod unread;
+mod malformed_ids;
+mod unread_streams;
 
 use hatchet_quickstart::{
     engine::{Engine, EngineErrorKind, EngineOptions},
@@ -13,12 +13,12 @@ use tonic::Code;
 use crate::support::{Embedded, Target, assert_rejected, page_as};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_token_of_another_engine_opens_nothing() {
+async fn token_of_another_engine_is_refused() {
     let target = Target::embedded(Embedded::start().await);
     let other = Embedded::start().await.handshake();
     let link = target.link_as(Some(&format!("bearer {}", other.token)));
-    let mut stranger = DispatcherClient::new(link);
-    assert_rejected(stranger.get_version(GetVersionRequest {}).await, Code::Unauthenticated, "invalid auth token");
+    let mut client = DispatcherClient::new(link);
+    assert_rejected(client.get_version(GetVersionRequest {}).await, Code::Unauthenticated, "invalid auth token");
     let bearer = format!("Bearer {}", other.token);
     for tenant in [&target.tenant, &other.tenant_id] {
         let path = format!("/api/v1/tenants/{tenant}");
@@ -28,7 +28,7 @@ async fn the_token_of_another_engine_opens_nothing() {
 }
 
 #[tokio::test]
-async fn a_port_that_is_taken_is_named() {
+async fn port_in_use_is_named() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let bind = taken.local_addr().unwrap();
     let error = Engine::start(EngineOptions { bind, ..EngineOptions::default() }).await.unwrap_err();

@@ -1,28 +1,14 @@
-//! The built binaries, each in a folder of its own and with nothing in its environment: what they print, where, and
-//! how they end.
+//! Tests of the binaries `worker` and `runner`: what they print, and how they end.
+//!
+//! Each test runs them in a [`Workspace`], a temporary folder with an empty environment.
 
-mod address;
-mod bad_input;
-#[cfg(all(target_os = "linux", feature = "durable"))]
-mod disk;
-mod doctor;
-mod drain;
-mod explain;
-mod folder;
-mod follow;
-mod health;
-mod line;
-mod lost_answer;
-mod official;
-mod place;
+mod connection;
+mod embedded;
 mod program;
-mod proxy;
-mod secret;
+mod runner;
 mod settings;
-mod sharing;
-mod sidecar;
-mod tls;
+mod worker;
+mod workspace;
 
-pub use place::Place;
-pub use program::Ended;
-pub use program::Program;
+pub use program::{Ended, Program, run_async};
+pub use workspace::Workspace;

@@ -1,4 +1,4 @@
-//! A started binary, and what is left of it when it has ended.
+//! A started program, and its output after it has ended.
 
 use std::{
     fmt::Debug,
@@ -9,20 +9,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long anything may take before a test gives up: far more than it takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(40);
+/// Time limit of every wait: far more than it takes on a busy machine.
+const TIMEOUT: Duration = Duration::from_secs(40);
 
-/// A running program whose output is read as it comes. It is killed when it is dropped.
+/// A running program whose output is read as it arrives. It is killed when it is dropped.
 pub struct Program {
     child: Child,
     pub out: Lines,
     pub err: Lines,
 }
 
-/// How a program ended.
+/// The exit code and output of a program that has ended.
 #[derive(Debug)]
 pub struct Ended {
-    /// None after a signal.
+    /// `None` if it was ended by a signal.
     pub code: Option<i32>,
     pub stdout: Vec<String>,
     pub stderr: Vec<String>,
@@ -36,12 +36,12 @@ impl Program {
         Self { child, out, err }
     }
 
-    /// The process' id.
+    /// The process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Ends its stdin, where that is a pipe.
+    /// Closes its stdin, if that is a pipe.
     pub fn close_stdin(&mut self) {
         drop(self.child.stdin.take());
     }
@@ -51,15 +51,15 @@ impl Program {
         self.signals(&[name]);
     }
 
-    /// Sends several signals, one right after the other.
+    /// Sends several signals in immediate succession.
     pub fn signals(&self, names: &[&str]) {
         let kills: Vec<String> = names.iter().map(|name| format!("kill -{name} {}", self.child.id())).collect();
         let sent = Command::new("sh").args(["-c", &kills.join(" && ")]).status().unwrap();
         assert!(sent.success(), "{kills:?} failed");
     }
 
-    /// Sends a signal again and again until it has ended.
-    pub fn signal_to_the_end(mut self, name: &str) -> Ended {
+    /// Sends a signal every 20 ms until the program has ended.
+    pub fn signal_until_ended(mut self, name: &str) -> Ended {
         while self.child.try_wait().unwrap().is_none() {
             self.signal(name);
             thread::sleep(Duration::from_millis(20));
@@ -67,7 +67,7 @@ impl Program {
         self.wait()
     }
 
-    /// The ids of the processes that it has started and that are still there.
+    /// The ids of its running child processes.
     #[cfg(target_os = "linux")]
     pub fn children(&self) -> Vec<u32> {
         let threads = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
@@ -79,28 +79,28 @@ impl Program {
             .collect()
     }
 
-    /// Ends it as a crash would.
+    /// Kills the program, like a crash.
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// Asks it to end and waits until it has.
+    /// Sends SIGTERM and waits until the program has ended.
     pub fn stop(self) -> Ended {
         self.signal("TERM");
         self.wait()
     }
 
-    /// Waits until it has ended and all its output is read.
+    /// Waits until the program has ended and its output is read.
     pub fn wait(mut self) -> Ended {
-        let deadline = Instant::now() + PATIENCE;
-        // The ends of the pipes tell it; what is left is to fetch the code.
+        let deadline = Instant::now() + TIMEOUT;
+        // The pipes end with the program; only the exit code remains to be read.
         let stdout = self.out.all(deadline);
         let stderr = self.err.all(deadline);
         let code = loop {
             match self.child.try_wait().unwrap() {
                 Some(status) => break status.code(),
-                None if Instant::now() > deadline => panic!("it goes on; stdout {stdout:?}, stderr {stderr:?}"),
+                None if Instant::now() > deadline => panic!("still running; stdout {stdout:?}, stderr {stderr:?}"),
                 None => thread::sleep(Duration::from_millis(2)),
             }
         };
@@ -110,10 +110,15 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // Both fail where it has ended already.
+        // Both fail if it has ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Runs a command to its end without blocking the test's runtime, which may serve its engine.
+pub async fn run_async(mut command: Command) -> Ended {
+    tokio::task::spawn_blocking(move || Program::start(&mut command).wait()).await.unwrap()
 }
 
 impl Ended {
@@ -124,8 +129,8 @@ impl Ended {
         self
     }
 
-    /// Asserts that it failed with this code and one line that says why, which holds all of `parts`; and that it gave
-    /// no data and did not panic.
+    /// Asserts the exit code, that the last line of stderr is the only error and contains all of `parts`, and that
+    /// stdout is empty.
     #[track_caller]
     pub fn expect_error(self, code: i32, parts: &[&str]) -> Self {
         let ended = self.expect(code);
@@ -139,14 +144,14 @@ impl Ended {
         ended
     }
 
-    /// Asserts that stderr has a line that holds this.
+    /// Asserts that a line of stderr contains a text.
     #[track_caller]
-    pub fn expect_said(self, part: &str) -> Self {
+    pub fn expect_stderr(self, part: &str) -> Self {
         assert!(self.stderr.iter().any(|line| line.contains(part)), "no `{part}` in {self:#?}");
         self
     }
 
-    /// The command between backticks that follows these words in the last line on stderr.
+    /// The command between backticks after a text in the last line of stderr.
     #[track_caller]
     pub fn printed_command(&self, after: &str) -> String {
         let command = self.stderr.last().and_then(|line| line.split_once(after)?.1.split('`').nth(1));
@@ -167,70 +172,78 @@ impl Ended {
         assert!(lines.iter().all(serde_json::Value::is_object), "{self:#?}");
         lines
     }
+
+    /// Status and message of a check of `runner doctor --output json`.
+    #[track_caller]
+    pub fn doctor_check(&self, name: &str) -> (String, String) {
+        let lines = self.json_lines();
+        let line = lines.iter().find(|line| line["check"] == name).unwrap_or_else(|| panic!("no {name} in {self:#?}"));
+        (line["status"].as_str().unwrap().to_owned(), line["message"].as_str().unwrap().to_owned())
+    }
 }
 
-/// Lines as they come.
-pub struct Lines(Arc<(Mutex<Inbox>, Condvar)>);
+/// The lines of a pipe, as they arrive.
+pub struct Lines(Arc<(Mutex<Received>, Condvar)>);
 
 #[derive(Default)]
-struct Inbox {
+struct Received {
     lines: Vec<String>,
-    over: bool,
+    ended: bool,
 }
 
 impl Lines {
-    /// Reads a pipe on a thread of its own. Without a pipe there are no lines.
+    /// Reads a pipe on a thread of its own.
     fn read(pipe: Option<impl Read + Send + 'static>) -> Self {
-        let shared = Arc::new((Mutex::new(Inbox::default()), Condvar::new()));
+        let shared = Arc::new((Mutex::new(Received::default()), Condvar::new()));
         let lines = Self(shared.clone());
-        let change = move |change: &dyn Fn(&mut Inbox)| {
-            change(&mut shared.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let update = move |update: &dyn Fn(&mut Received)| {
+            update(&mut shared.0.lock().unwrap_or_else(PoisonError::into_inner));
             shared.1.notify_all();
         };
         match pipe {
-            None => change(&|inbox| inbox.over = true),
+            None => update(&|received| received.ended = true),
             Some(pipe) => {
                 thread::spawn(move || {
                     for line in BufReader::new(pipe).lines().map_while(Result::ok) {
-                        change(&|inbox| inbox.lines.push(line.clone()));
+                        update(&|received| received.lines.push(line.clone()));
                     }
-                    change(&|inbox| inbox.over = true);
+                    update(&|received| received.ended = true);
                 });
             }
         }
         lines
     }
 
-    /// Waits for a line.
+    /// Waits for a line that satisfies a condition. `what` describes it.
     #[track_caller]
-    pub fn until(&self, what: &str, good: impl Fn(&str) -> bool) -> String {
-        self.wait(Instant::now() + PATIENCE, what, |inbox| {
-            let found = inbox.lines.iter().find(|line| good(line)).cloned();
-            assert!(found.is_some() || !inbox.over, "it ended without {what}: {:#?}", inbox.lines);
+    pub fn until(&self, what: &str, matches: impl Fn(&str) -> bool) -> String {
+        self.wait(Instant::now() + TIMEOUT, what, |received| {
+            let found = received.lines.iter().find(|line| matches(line)).cloned();
+            assert!(found.is_some() || !received.ended, "ended without {what}: {:#?}", received.lines);
             found
         })
     }
 
-    /// Waits for a line that holds this.
+    /// Waits for a line that contains a text.
     #[track_caller]
-    pub fn until_said(&self, part: &str) -> String {
+    pub fn wait_for(&self, part: &str) -> String {
         self.until(&format!("`{part}`"), |line| line.contains(part))
     }
 
     fn all(&self, deadline: Instant) -> Vec<String> {
-        self.wait(deadline, "the end", |inbox| inbox.over.then(|| inbox.lines.clone()))
+        self.wait(deadline, "the end", |received| received.ended.then(|| received.lines.clone()))
     }
 
     #[track_caller]
-    fn wait<T>(&self, deadline: Instant, what: &str, look: impl Fn(&Inbox) -> Option<T>) -> T {
-        let mut inbox = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+    fn wait<T>(&self, deadline: Instant, what: &str, check: impl Fn(&Received) -> Option<T>) -> T {
+        let mut received = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            if let Some(value) = look(&inbox) {
+            if let Some(value) = check(&received) {
                 return value;
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "not within {PATIENCE:?}: {what}; so far {:#?}", inbox.lines);
-            inbox = self.0.1.wait_timeout(inbox, left).unwrap_or_else(PoisonError::into_inner).0;
+            assert!(!left.is_zero(), "not within {TIMEOUT:?}: {what}; so far {:#?}", received.lines);
+            received = self.0.1.wait_timeout(received, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 }

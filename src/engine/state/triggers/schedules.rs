@@ -166,7 +166,7 @@ impl State {
         self.looked = self.looked.max(now.wall);
         let Some(cron) = self.crons.passing(&id) else { return };
         self.calendar.take_back(cron.alarm.take());
-        if let Some(next) = cron.rule.next_after(now.wall).filter(|_| cron.enabled) {
+        if let Some(next) = cron.rule.next_after(now.wall.0).map(Timestamp).filter(|_| cron.enabled) {
             cron.alarm = Some(self.calendar.set(next, Date::Cron(id)));
         }
     }

@@ -43,8 +43,10 @@ pub(super) enum Unreadable {
     Io(#[from] io::Error),
     #[error("is larger than {} KiB", MAX_BYTES >> 10)]
     TooLarge,
-    #[error("is not UTF-8 text; save it as UTF-8")]
-    NotText,
+    #[error("is UTF-16 text; save it as UTF-8")]
+    Utf16,
+    #[error("contains a NUL byte in line {0}; remove it, or save the file as UTF-8 if it is UTF-16")]
+    NulByte(usize),
 }
 
 /// Reads a file. `None` if it does not exist. `lookup` returns the process' own variables, for `${NAME}`.
@@ -67,9 +69,12 @@ pub(super) fn read(path: &Path, lookup: impl Fn(&str) -> Option<String>) -> Resu
     if bytes.len() as u64 > MAX_BYTES {
         return Err(Unreadable::TooLarge);
     }
-    // UTF-16, as some editors on Windows save it.
-    if bytes.contains(&0) {
-        return Err(Unreadable::NotText);
+    // Some editors on Windows save UTF-16, with a byte order mark.
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+        return Err(Unreadable::Utf16);
+    }
+    if let Some(at) = bytes.iter().position(|byte| *byte == 0) {
+        return Err(Unreadable::NulByte(1 + bytes[..at].iter().filter(|byte| **byte == b'\n').count()));
     }
     Ok(Some(parse(&String::from_utf8_lossy(&bytes), lookup)))
 }

@@ -220,7 +220,8 @@ impl ClientConfig {
             return Ok(());
         }
         Err(ClientError::config(format!(
-            "the token would go to {url} unencrypted: set HATCHET_CLIENT_SERVER_URL to an https:// address, or \
+            "the token would go to {url} unencrypted: set HATCHET_CLIENT_SERVER_URL to an https:// address (without a scheme \
+             it means http://), or \
              HATCHET_CLIENT_TLS_STRATEGY=none if the network between is your own"
         )))
     }

@@ -28,8 +28,11 @@ impl ServerUrl {
     /// Parses a URL with a scheme.
     pub(in crate::hatchet) fn parse(text: &str) -> Result<Self, ClientError> {
         let invalid = || {
+            // A user, a password and a query may be secrets.
             let shown = text.rsplit_once('@').map_or(text, |(_, rest)| rest);
-            let rule = "set it to a URL such as https://cloud.onhatchet.run";
+            let shown =
+                shown.split_once('?').map_or_else(|| shown.to_owned(), |(base, _)| format!("{base}?[redacted]"));
+            let rule = "set it to a URL without a query, such as https://cloud.onhatchet.run";
             ClientError::config(format!("HATCHET_CLIENT_SERVER_URL is `{shown}`: {rule}"))
         };
         let uri: Uri = text.parse().map_err(|_| invalid())?;
@@ -83,6 +86,8 @@ mod tests {
             let message = ServerUrl::normalized(text).err().unwrap_or_else(|| panic!("{text}")).to_string();
             assert!(message.contains("HATCHET_CLIENT_SERVER_URL"), "{message}");
         }
-        assert!(!ServerUrl::normalized("ftp://me:secret@host").unwrap_err().to_string().contains("secret"));
+        for text in ["ftp://me:secret@host", "http://host/x?token=secret", "host?token=secret"] {
+            assert!(!ServerUrl::normalized(text).unwrap_err().to_string().contains("secret"), "{text}");
+        }
     }
 }

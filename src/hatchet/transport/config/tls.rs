@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use rustls::pki_types::ServerName;
+
 use super::{super::error::ClientError, sources::Sources};
 
 /// How the connection is secured.
@@ -41,16 +43,15 @@ impl Tls {
     /// Reads the settings `HATCHET_CLIENT_TLS_*`.
     pub(super) fn from_sources(sources: &Sources) -> Result<Self, ClientError> {
         let file = |name: &str| sources.value(name).map(PathBuf::from);
-        let on = |identity| Self::On {
-            root_ca: file("HATCHET_CLIENT_TLS_ROOT_CA_FILE"),
-            server_name: sources.value("HATCHET_CLIENT_TLS_SERVER_NAME").map(str::to_owned),
-            identity,
+        let on = |identity| {
+            let server_name = sources.value("HATCHET_CLIENT_TLS_SERVER_NAME").map(server_name).transpose()?;
+            Ok(Self::On { root_ca: file("HATCHET_CLIENT_TLS_ROOT_CA_FILE"), server_name, identity })
         };
         match sources.value("HATCHET_CLIENT_TLS_STRATEGY").map(str::to_ascii_lowercase).as_deref() {
-            None | Some("tls") => Ok(on(None)),
+            None | Some("tls") => on(None),
             Some("none") => Ok(Self::None),
             Some("mtls") => match (file("HATCHET_CLIENT_TLS_CERT_FILE"), file("HATCHET_CLIENT_TLS_KEY_FILE")) {
-                (Some(cert), Some(key)) => Ok(on(Some((cert, key)))),
+                (Some(cert), Some(key)) => on(Some((cert, key))),
                 _ => Err(ClientError::config(
                     "HATCHET_CLIENT_TLS_STRATEGY is mtls: set HATCHET_CLIENT_TLS_CERT_FILE and \
                      HATCHET_CLIENT_TLS_KEY_FILE to the client's PEM files",
@@ -60,5 +61,15 @@ impl Tls {
                 "HATCHET_CLIENT_TLS_STRATEGY is `{other}`: set it to tls, mtls or none"
             ))),
         }
+    }
+}
+
+/// Validates a name that certificates can have.
+fn server_name(text: &str) -> Result<String, ClientError> {
+    match ServerName::try_from(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) => Err(ClientError::config(format!(
+            "HATCHET_CLIENT_TLS_SERVER_NAME is `{text}`: set it to a host name or an IP address, without a port"
+        ))),
     }
 }

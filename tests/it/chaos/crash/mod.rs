@@ -14,7 +14,7 @@ use super::{
     table::{Row, long, not_on_a_real_engine},
 };
 use crate::{
-    process::Place,
+    process::Workspace,
     support::{Target, eventually},
 };
 
@@ -26,7 +26,7 @@ async fn what_was_acknowledged_survives_every_kill() {
         return;
     }
     let mut row = Row::new(fault);
-    let place = Place::new();
+    let place = Workspace::new();
     let mut engine = place.engine();
     let target = Arc::new(Target::at(&place.handshake()));
     let book = Arc::new(Book::default());

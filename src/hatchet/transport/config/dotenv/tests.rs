@@ -172,7 +172,9 @@ fn binary_and_huge_files_are_refused() {
     assert_eq!(refused(&path), "is a directory, not a file");
     fs::remove_dir(&path).unwrap();
     fs::write(&path, b"\xff\xfeA\x00=\x001\x00").unwrap();
-    assert_eq!(refused(&path), "is not UTF-8 text; save it as UTF-8");
+    assert_eq!(refused(&path), "is UTF-16 text; save it as UTF-8");
+    fs::write(&path, b"A=1\nB=\x002\n").unwrap();
+    assert!(refused(&path).starts_with("contains a NUL byte in line 2"), "{}", refused(&path));
     fs::write(&path, "# a long comment\n".repeat(1 << 16)).unwrap();
     assert_eq!(refused(&path), "is larger than 1024 KiB");
     fs::write(&path, b"# Fran\xe7ois\nA=1\n").unwrap();

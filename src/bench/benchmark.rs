@@ -1,0 +1,130 @@
+//! Runs a benchmark from its plan to its report.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    keys::KEY_TTL,
+    load::LoadGenerator,
+    observer::Observer,
+    plan::LoadPlan,
+    record::{Acceptance, EndReason, Recording, ReportFolder, SUMMARY, SecondPass, check_executions, fill_times},
+    report::{ChartData, html, markdown},
+    summary::{self, Environment, Machine, Summary, SummaryInputs, Verification},
+};
+use crate::hatchet::client::Client;
+
+/// Tolerated difference between the engine's clock and the local one when runs are listed: 10 minutes.
+const CLOCK_MARGIN: Duration = Duration::from_secs(600);
+
+/// What the caller knows about a benchmark and its report shows.
+#[derive(Debug, Clone, Default)]
+pub struct BenchmarkInfo {
+    /// `embedded` or `Hatchet`.
+    pub engine: String,
+    /// Version that the engine reports.
+    pub engine_version: String,
+    /// The command line.
+    pub command: String,
+    /// File to which the tasks append a line for each execution.
+    pub executions: Option<PathBuf>,
+    /// Summary of an earlier benchmark to compare with.
+    pub before: Option<Summary>,
+    /// Warnings from the preparation.
+    pub warnings: Vec<String>,
+}
+
+/// The result of a benchmark.
+#[derive(Debug)]
+pub struct BenchmarkResult {
+    /// The summary.
+    pub summary: Summary,
+    /// Why it ended.
+    pub end: EndReason,
+    /// Errors of writing the report, one line each.
+    pub write_errors: Vec<String>,
+}
+
+/// Runs a benchmark and writes its report, also if it is stopped or reaches its time limit.
+pub async fn run(
+    client: &Client,
+    plan: LoadPlan,
+    info: BenchmarkInfo,
+    mut folder: ReportFolder,
+    stop: &CancellationToken,
+    observer: &mut dyn Observer,
+) -> BenchmarkResult {
+    folder.begin();
+    let plan = Arc::new(plan);
+    let mut machine = Machine::current();
+    let cpu_before = summary::cpu_time();
+    let mut recording = LoadGenerator::new(client.clone(), plan.clone()).run(&mut folder, stop, observer).await;
+    let cpu_time = summary::cpu_time().zip(cpu_before).map(|(after, before)| after.saturating_sub(before));
+    machine.load_after = summary::load_average();
+
+    let mut warnings = info.warnings;
+    if let Err(error) = complete_times(client, &plan, &mut recording).await {
+        observer.note(&format!("the times of starts and finishes are not known: {error}"));
+        warnings.push(format!("The times of starts and finishes are not known: {error}."));
+    }
+    let recovered = recording.runs.classify_recovered();
+    let verification = recording.second_pass.as_ref().map(|second_pass| {
+        let SecondPass { refused, .. } = *second_pass;
+        let (executions, violations) = check_executions(&plan.prefix, second_pass, info.executions.as_deref());
+        Verification { refused, executions, violations }
+    });
+    let environment = Environment {
+        engine: info.engine,
+        engine_version: info.engine_version,
+        address: client.config().host_port.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        optimised: !cfg!(debug_assertions),
+        command: info.command,
+        machine,
+    };
+    if let Some(before) = &info.before
+        && (before.settings.runs, before.settings.rate) != (plan.runs, plan.rate)
+    {
+        warnings.push("The compared benchmark has another number of runs or another rate.".to_owned());
+    }
+    let inputs = SummaryInputs { environment, cpu_time, verification, recovered, warnings };
+    let summary = summary::compute(&recording, &plan, inputs);
+    let write_errors = write_report(&mut folder, &recording, &plan, &summary, info.before.as_ref());
+    BenchmarkResult { summary, end: recording.end, write_errors }
+}
+
+/// Reads the times of all runs from the engine's REST list.
+async fn complete_times(client: &Client, plan: &LoadPlan, recording: &mut Recording) -> Result<(), String> {
+    let rest = client.rest().ok_or("the REST address is not known (set HATCHET_CLIENT_SERVER_URL)")?;
+    // The earlier run of a duplicate may be as old as a key can be.
+    let has_older = recording.runs.all.iter().any(|run| run.recovered || run.acceptance == Acceptance::Duplicate);
+    let age = if has_older { KEY_TTL + CLOCK_MARGIN } else { CLOCK_MARGIN };
+    let began = recording.began;
+    fill_times(rest, plan, &mut recording.runs, began, began - age).await.map_err(|e| e.to_string())
+}
+
+/// Writes all files of the report. An error of one file does not prevent the others. Returns the errors.
+fn write_report(
+    folder: &mut ReportFolder,
+    recording: &Recording,
+    plan: &LoadPlan,
+    summary: &Summary,
+    before: Option<&Summary>,
+) -> Vec<String> {
+    let mut errors = Vec::new();
+    let runs = &recording.runs;
+    let data = ChartData::new(runs.all.iter().filter(|run| run.acceptance == Acceptance::Started));
+    let json = serde_json::to_string_pretty(summary).unwrap_or_else(|e| format!("{{\"error\":\"{e}\"}}"));
+    for (name, text) in
+        [(SUMMARY, json), ("report.md", markdown(summary, before)), ("report.html", html(summary, before, &data))]
+    {
+        if let Err(e) = folder.write(name, &text) {
+            errors.push(format!("writing {} failed: {e}", folder.path().join(name).display()));
+        }
+    }
+    let is_submitted = |position: &usize| runs.all[*position].acceptance != Acceptance::NotSubmitted;
+    let records = (0..runs.all.len()).filter(is_submitted).map(|position| runs.to_json(plan, position));
+    errors.extend(folder.rewrite_runs(records).err());
+    errors
+}

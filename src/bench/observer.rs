@@ -1,0 +1,59 @@
+//! What a caller sees of a benchmark while it runs.
+
+use std::time::Duration;
+
+/// Receives the progress of a benchmark.
+pub trait Observer {
+    /// Called every second, and once at the end.
+    fn progress(&mut self, progress: &Progress);
+    /// Called with a line that the user should read, such as the start of an outage.
+    fn note(&mut self, line: &str);
+}
+
+/// The progress of a benchmark.
+#[derive(Debug, Clone, Default)]
+pub struct Progress {
+    /// Time since the start.
+    pub elapsed: Duration,
+    /// The progress of each task.
+    pub tasks: Vec<TaskProgress>,
+    /// Runs that ended per second, over the last 5 s.
+    pub rate: f64,
+    /// Estimated time until all runs have ended, at the current rate.
+    pub left: Option<Duration>,
+    /// Slots in use and in total of the workers that serve the tasks. `None` if the engine did not tell.
+    pub slots: Option<(i64, i64)>,
+}
+
+/// The progress of a task's runs.
+#[derive(Debug, Clone, Default)]
+pub struct TaskProgress {
+    /// Name given by the user.
+    pub name: String,
+    /// All runs.
+    pub total: usize,
+    /// Runs that the engine accepted, duplicates of earlier runs included.
+    pub accepted: usize,
+    /// Duplicates of earlier runs.
+    pub duplicates: usize,
+    /// Runs that the engine refused.
+    pub refused: usize,
+    /// Runs that completed.
+    pub completed: usize,
+    /// Runs that failed.
+    pub failed: usize,
+    /// Runs that were cancelled, or not taken by a worker in time.
+    pub cancelled: usize,
+    /// Runs whose start or end cannot be known.
+    pub unaccounted: usize,
+    /// Median time from due to seen, in milliseconds, with an error of at most 5 %. Runs of earlier benchmarks do not
+    /// count.
+    pub p50_ms: Option<f64>,
+}
+
+impl TaskProgress {
+    /// Number of runs that the benchmark does not wait for any more.
+    pub fn finished(&self) -> usize {
+        self.completed + self.failed + self.cancelled + self.unaccounted + self.refused
+    }
+}

@@ -1,0 +1,134 @@
+//! Texts and tables that the Markdown report and the HTML page share.
+
+use std::fmt::Write as _;
+
+use super::format::{bytes, ms, timestamp};
+use crate::bench::summary::{Latency, OutcomeCounts, Percentiles, Summary};
+
+/// Names and values of the environment and the settings.
+pub(super) fn environment_rows(summary: &Summary) -> Vec<(&'static str, String)> {
+    let (environment, settings) = (&summary.environment, &summary.settings);
+    let machine = &environment.machine;
+    let load = |load: Option<f64>| load.map_or_else(|| "–".to_owned(), |load| format!("{load:.1}"));
+    let tasks: Vec<String> = settings.tasks.iter().map(|t| format!("{} {}", t.workflow, t.input)).collect();
+    vec![
+        ("began", timestamp(&summary.began)),
+        ("engine", format!("{} {} at {}", environment.engine, environment.engine_version, environment.address)),
+        (
+            "program",
+            format!("{}, {}", environment.version, if environment.optimised { "optimised" } else { "not optimised" }),
+        ),
+        (
+            "machine",
+            format!(
+                "{}, {}, {} cores, {}",
+                machine.system,
+                machine.cpu.as_deref().unwrap_or("unknown processor"),
+                machine.cores,
+                machine.memory.map_or_else(|| "unknown memory".to_owned(), bytes)
+            ),
+        ),
+        ("load", format!("{} before, {} after", load(machine.load_before), load(machine.load_after))),
+        ("tasks", tasks.join("; ")),
+        (
+            "submission",
+            format!(
+                "{} runs of each task, at most {} per call, {}",
+                settings.runs,
+                settings.batch,
+                settings.rate.map_or_else(|| "as fast as accepted".to_owned(), |rate| format!("{rate} runs/s"))
+            ),
+        ),
+        ("slots", slots(summary)),
+        ("benchmark itself", overhead(summary)),
+        ("command", environment.command.clone()),
+    ]
+}
+
+fn slots(summary: &Summary) -> String {
+    let limits: Vec<String> = summary.slots.limits.iter().map(|(kind, limit)| format!("{limit} {kind}")).collect();
+    if limits.is_empty() { "unknown".to_owned() } else { limits.join(", ") }
+}
+
+fn overhead(summary: &Summary) -> String {
+    let overhead = &summary.overhead;
+    format!(
+        "{} of CPU, {} per run; at most {} of memory",
+        overhead.cpu_s.map_or_else(|| "–".to_owned(), |s| ms(s * 1e3)),
+        overhead.cpu_us_per_run.map_or_else(|| "–".to_owned(), |us| ms(us / 1e3)),
+        overhead.memory.map_or_else(|| "–".to_owned(), bytes)
+    )
+}
+
+/// A paragraph about deduplication.
+pub(super) fn dedupe(summary: &Summary) -> String {
+    let dedupe = &summary.dedupe;
+    let mut text = if dedupe.on {
+        format!(
+            "Dedupe is on: {} runs were started; for {} duplicates the earlier run counts. The keys are held until {} at \
+             least.",
+            dedupe.started,
+            dedupe.duplicates,
+            dedupe.until.as_deref().map_or_else(|| "–".to_owned(), timestamp)
+        )
+    } else {
+        "Dedupe is off: no worker serves the keyed tasks (`worker --run-keys`), so repeating the benchmark starts its \
+         runs again."
+            .to_owned()
+    };
+    if let Some(verified) = &dedupe.verified {
+        let _ = write!(text, " Submitted a second time, {} runs were refused as duplicates", verified.refused);
+        if let Some(executions) = verified.executions {
+            let _ = write!(text, ", and the tasks counted {executions} executions");
+        }
+        let result = if verified.violations.is_empty() { "no run was executed twice" } else { "deduplication FAILED" };
+        let _ = write!(text, ": {result}.");
+        for violation in &verified.violations {
+            let _ = write!(text, " {violation}.");
+        }
+    }
+    text
+}
+
+/// The distributions of times, by name.
+pub(super) fn latencies(latency: &Latency) -> [(&'static str, Option<&Percentiles>); 5] {
+    [
+        ("accepting: due to accepted", latency.accepting.as_ref()),
+        ("queueing: due to started", latency.queueing.as_ref()),
+        ("running: started to finished", latency.running.as_ref()),
+        ("notifying: finished to seen", latency.notifying.as_ref()),
+        ("total: due to seen", latency.total.as_ref()),
+    ]
+}
+
+pub(super) fn percentile_cells(p: &Percentiles) -> Vec<String> {
+    [p.min, p.mean, p.p50, p.p90, p.p99, p.p999, p.max].into_iter().map(ms).collect()
+}
+
+/// Columns of the table of outcomes: the task, then those of [`outcome_cells`].
+pub(super) const OUTCOME_COLUMNS: [&str; 10] = [
+    "task",
+    "runs",
+    "completed",
+    "failed",
+    "cancelled",
+    "refused",
+    "unaccounted",
+    "not known whether started",
+    "not submitted",
+    "duplicates",
+];
+
+pub(super) fn outcome_cells(o: &OutcomeCounts) -> [usize; 9] {
+    [
+        o.total,
+        o.completed,
+        o.failed,
+        o.cancelled,
+        o.refused,
+        o.unaccounted,
+        o.unconfirmed,
+        o.not_submitted,
+        o.duplicates,
+    ]
+}

@@ -1,0 +1,252 @@
+//! The summary's data, as stored in `summary.json`.
+//!
+//! The JSON names are stable: summaries of earlier versions can be compared with new ones. `serde(rename)` keeps the
+//! name of a field whose Rust name is clearer. Times are milliseconds unless the name says otherwise, and count from
+//! when a run was due.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{machine::Machine, percentiles::Percentiles};
+
+/// The results of a benchmark, without its run records.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Prefix of all run keys.
+    pub prefix: String,
+    /// `complete`, `interrupted` or `timed out`.
+    pub state: String,
+    /// Start, in RFC 3339.
+    pub began: String,
+    /// From the start to the last end that was received, in seconds.
+    pub seconds: f64,
+    /// Where the benchmark ran.
+    #[serde(rename = "place")]
+    pub environment: Environment,
+    /// What was submitted, and how.
+    pub settings: Settings,
+    /// Outcomes of the runs, by task.
+    pub outcomes: BTreeMap<String, OutcomeCounts>,
+    /// Deduplication by run keys.
+    pub dedupe: Dedupe,
+    /// Rates of the runs that were started by this benchmark.
+    pub throughput: Throughput,
+    /// Times of the runs that were started by this benchmark, over all tasks.
+    pub latency: Latency,
+    /// Times by task.
+    pub latency_by_task: BTreeMap<String, Latency>,
+    /// Use of the workers' slots.
+    pub slots: SlotUsage,
+    /// Errors, the most frequent first.
+    pub errors: Vec<ErrorGroup>,
+    /// Resources that the benchmark itself used.
+    #[serde(rename = "own")]
+    pub overhead: Overhead,
+    /// What limits the validity of the figures, one sentence each.
+    #[serde(rename = "doubts")]
+    pub warnings: Vec<String>,
+    /// Rates and slots over time.
+    pub series: Series,
+}
+
+/// Where a benchmark ran.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Environment {
+    /// `embedded` or `Hatchet`.
+    pub engine: String,
+    /// Version that the engine reports.
+    pub engine_version: String,
+    /// Address of the engine.
+    pub address: String,
+    /// Version of this program.
+    pub version: String,
+    /// Whether this program was built with optimisation.
+    pub optimised: bool,
+    /// The command line.
+    pub command: String,
+    /// The machine of the benchmark.
+    pub machine: Machine,
+}
+
+/// What was submitted, and how.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// The tasks.
+    pub tasks: Vec<TaskSettings>,
+    /// Number of runs of each task.
+    pub runs: usize,
+    /// Maximum number of runs in one bulk call.
+    pub batch: usize,
+    /// Runs per second in open loop. `None`: as fast as accepted.
+    pub rate: Option<f64>,
+    /// Time limit, in seconds.
+    pub timeout_s: f64,
+}
+
+/// A task of a benchmark.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskSettings {
+    /// Name given by the user.
+    pub name: String,
+    /// Workflow that was triggered.
+    pub workflow: String,
+    /// Template of the input.
+    pub input: String,
+}
+
+/// Outcomes of a task's runs. Every run is counted in `total` and in one of the other fields, except that `duplicates`
+/// counts additionally.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct OutcomeCounts {
+    /// All runs.
+    pub total: usize,
+    /// Runs for which an earlier run counts.
+    pub duplicates: usize,
+    /// Runs that completed.
+    pub completed: usize,
+    /// Runs that failed.
+    pub failed: usize,
+    /// Runs that were cancelled, or not taken by a worker in time.
+    pub cancelled: usize,
+    /// Runs that the engine refused.
+    pub refused: usize,
+    /// Runs that were accepted and whose end is unknown.
+    pub unaccounted: usize,
+    /// Runs whose start is unknown, because the answer to their submission was lost.
+    #[serde(default)]
+    pub unconfirmed: usize,
+    /// Runs that were not submitted.
+    pub not_submitted: usize,
+}
+
+/// Deduplication by run keys.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Dedupe {
+    /// Whether the engine deduplicates.
+    pub on: bool,
+    /// Time until which all keys of this benchmark are held, in RFC 3339.
+    pub until: Option<String>,
+    /// Runs that were started.
+    pub started: usize,
+    /// Runs for which an earlier run counts.
+    pub duplicates: usize,
+    /// Result of the second submission, if it was requested.
+    pub verified: Option<Verification>,
+}
+
+/// The result of submitting every run a second time.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Verification {
+    /// Runs that were refused as duplicates of themselves.
+    pub refused: usize,
+    /// Executions that the tasks counted. `None` if they did not count.
+    pub executions: Option<usize>,
+    /// Violations of deduplication, one line each.
+    #[serde(rename = "wrong")]
+    pub violations: Vec<String>,
+}
+
+/// Runs per second.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Throughput {
+    /// Accepted runs, from the first submission to the last acceptance.
+    pub accepted: Option<f64>,
+    /// Ended runs, from the first submission to the last end that was received.
+    pub ended: Option<f64>,
+}
+
+/// Distributions of times.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Latency {
+    /// From due to accepted.
+    pub accepting: Option<Percentiles>,
+    /// From due to started.
+    pub queueing: Option<Percentiles>,
+    /// From started to finished.
+    pub running: Option<Percentiles>,
+    /// From finished, by the engine's clock, to received by the benchmark.
+    #[serde(rename = "telling")]
+    pub notifying: Option<Percentiles>,
+    /// From due to received.
+    pub total: Option<Percentiles>,
+}
+
+/// Use of the slots of the workers that serve the tasks.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct SlotUsage {
+    /// Total slots, by slot pool.
+    pub limits: BTreeMap<String, i64>,
+    /// Maximum number of runs at one time.
+    pub peak: Option<f64>,
+    /// Minimum time that the runs need on these slots, in seconds.
+    pub ideal_s: Option<f64>,
+    /// From the first start to the last finish, in seconds.
+    pub taken_s: Option<f64>,
+}
+
+/// Runs with the same error.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ErrorGroup {
+    /// First line of the error, with the run's id replaced.
+    pub text: String,
+    /// Number of runs.
+    pub runs: usize,
+    /// Id of one of the runs.
+    pub example: Option<String>,
+}
+
+/// Resources that the benchmark itself used.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Overhead {
+    /// CPU time until the last end, in seconds.
+    pub cpu_s: Option<f64>,
+    /// CPU time per run, in microseconds.
+    pub cpu_us_per_run: Option<f64>,
+    /// Peak memory, in bytes.
+    pub memory: Option<u64>,
+}
+
+/// Values over time, in equal steps.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Series {
+    /// Length of a step.
+    pub step_ms: f64,
+    /// Accepted runs per second.
+    pub accepted: Vec<f64>,
+    /// Ended runs per second.
+    pub ended: Vec<f64>,
+    /// Slots in use, as the mean over the step.
+    pub in_use: Vec<f64>,
+}
+
+impl OutcomeCounts {
+    /// Adds the counts of another task.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        Self {
+            total: self.total + other.total,
+            duplicates: self.duplicates + other.duplicates,
+            completed: self.completed + other.completed,
+            failed: self.failed + other.failed,
+            cancelled: self.cancelled + other.cancelled,
+            refused: self.refused + other.refused,
+            unaccounted: self.unaccounted + other.unaccounted,
+            unconfirmed: self.unconfirmed + other.unconfirmed,
+            not_submitted: self.not_submitted + other.not_submitted,
+        }
+    }
+}
+
+impl Summary {
+    /// Outcomes of all tasks together.
+    pub fn all(&self) -> OutcomeCounts {
+        self.outcomes.values().fold(OutcomeCounts::default(), |all, task| all.and(task))
+    }
+
+    /// Whether every run completed and no violation of deduplication was found.
+    pub fn is_success(&self) -> bool {
+        let all = self.all();
+        all.completed == all.total && self.dedupe.verified.as_ref().is_none_or(|v| v.violations.is_empty())
+    }
+}

@@ -1,0 +1,75 @@
+//! Exact percentiles of recorded times.
+
+use serde::{Deserialize, Serialize};
+
+/// A distribution of times, in milliseconds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Percentiles {
+    /// Number of samples.
+    pub n: usize,
+    /// Minimum.
+    pub min: f64,
+    /// Arithmetic mean.
+    pub mean: f64,
+    /// Median.
+    pub p50: f64,
+    /// 90th percentile.
+    pub p90: f64,
+    /// 99th percentile.
+    pub p99: f64,
+    /// 99.9th percentile.
+    pub p999: f64,
+    /// Maximum.
+    pub max: f64,
+}
+
+impl Percentiles {
+    /// The distribution of samples in microseconds. `None` without samples.
+    pub fn from_micros(mut micros: Vec<i64>) -> Option<Self> {
+        micros.sort_unstable();
+        let (min, max) = (*micros.first()?, *micros.last()?);
+        let ms = |micros: i64| micros as f64 / 1e3;
+        let at = |share: f64| ms(nearest_rank(&micros, share));
+        Some(Self {
+            n: micros.len(),
+            min: ms(min),
+            mean: micros.iter().map(|m| *m as f64).sum::<f64>() / micros.len() as f64 / 1e3,
+            p50: at(0.5),
+            p90: at(0.9),
+            p99: at(0.99),
+            p999: at(0.999),
+            max: ms(max),
+        })
+    }
+}
+
+/// The smallest of the sorted samples that at least this share of them does not exceed. The slice must not be empty.
+fn nearest_rank(sorted: &[i64], share: f64) -> i64 {
+    let rank = (share * sorted.len() as f64).ceil() as usize;
+    sorted[rank.clamp(1, sorted.len()) - 1]
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn percentiles_are_nearest_ranks() {
+        let p = Percentiles::from_micros((1..=1000).map(|n| n * 1000).collect()).unwrap();
+        assert_eq!((p.n, p.min, p.p50, p.p90, p.p99, p.p999, p.max), (1000, 1.0, 500.0, 900.0, 990.0, 999.0, 1000.0));
+        assert!((p.mean - 500.5).abs() < 1e-9);
+        let one = Percentiles::from_micros(vec![7_000]).unwrap();
+        assert_eq!((one.p50, one.p999), (7.0, 7.0));
+        assert_eq!(Percentiles::from_micros(Vec::new()), None);
+    }
+
+    proptest! {
+        #[test]
+        fn percentiles_ascend(micros in proptest::collection::vec(any::<i32>().prop_map(i64::from), 1..200)) {
+            let p = Percentiles::from_micros(micros).unwrap();
+            prop_assert!(p.min <= p.p50 && p.p50 <= p.p90 && p.p90 <= p.p99 && p.p99 <= p.p999 && p.p999 <= p.max);
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Time series: values over equal steps of a time line.
+
+/// The mean number of `intervals` (from, to) that overlap each step.
+pub(super) fn mean_overlap(intervals: impl Iterator<Item = (i64, i64)>, step: i64, steps: usize) -> Vec<f64> {
+    let mut covered = vec![0_i64; steps];
+    for (from, to) in intervals {
+        let (from, to) = (from.max(0), to.min(step * steps as i64));
+        let mut at = from;
+        while at < to {
+            let index = at / step;
+            let end = ((index + 1) * step).min(to);
+            covered[index as usize] += end - at;
+            at = end;
+        }
+    }
+    covered.into_iter().map(|micros| micros as f64 / step as f64).collect()
+}
+
+/// The number of `times` within each step.
+pub(super) fn count_per_step(times: impl Iterator<Item = i64>, step: i64, steps: usize) -> Vec<u64> {
+    let mut counts = vec![0; steps];
+    for time in times {
+        if let Some(count) = usize::try_from(time.div_euclid(step)).ok().and_then(|index| counts.get_mut(index)) {
+            *count += 1;
+        }
+    }
+    counts
+}
+
+/// The maximum number of intervals that overlap at one time. `None` without intervals.
+pub(super) fn max_overlap(intervals: &[(i64, i64)]) -> Option<f64> {
+    let mut changes: Vec<(i64, i64)> = intervals.iter().flat_map(|(from, to)| [(*from, 1), (*to, -1)]).collect();
+    // Of a begin and an end at the same time, the end sorts first: its slot is free for the begin.
+    changes.sort_unstable();
+    let mut now = 0;
+    let overlaps = changes.into_iter().map(|(_, change)| {
+        now += change;
+        now
+    });
+    overlaps.max().map(|max| max as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn interval_counts_in_each_step_by_its_share() {
+        let means = mean_overlap([(0, 10), (5, 25), (-5, 2), (90, 200)].into_iter(), 10, 3);
+        assert_eq!(means, [1.7, 1.0, 0.5]);
+    }
+
+    #[test]
+    fn times_outside_the_time_line_are_not_counted() {
+        assert_eq!(count_per_step([0, 9, 10, -3, 99].into_iter(), 10, 2), [2, 1]);
+    }
+
+    #[test]
+    fn end_frees_its_slot_for_a_begin_at_the_same_time() {
+        assert_eq!(max_overlap(&[(0, 10), (10, 20), (5, 12)]), Some(2.0));
+        assert_eq!(max_overlap(&[]), None);
+    }
+}

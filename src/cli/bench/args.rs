@@ -1,0 +1,55 @@
+//! The arguments of `runner bench`, as typed.
+
+use std::path::PathBuf;
+
+use crate::cli::{
+    connection::{ConnectionArgs, settings_help},
+    exit,
+    output::OutputFormat,
+};
+
+/// Submits many runs of tasks, follows them to their ends, and writes a report with charts.
+#[derive(Debug, clap::Args)]
+#[command(after_help = exit::CODES, after_long_help = settings_help() + "\n\n" + exit::CODES)]
+pub(crate) struct Args {
+    /// Tasks to run, by name
+    #[arg(long, value_name = "NAME,…", default_value = "externally-triggered-task")]
+    pub(super) tasks: String,
+    /// Number of runs of each task
+    #[arg(long, value_name = "N", default_value = "1000", allow_hyphen_values = true)]
+    pub(super) runs: String,
+    /// Input of each run, a JSON object, or TASK=JSON for one of several tasks; `{index}` inside a string becomes the
+    /// run's index, a string that is `{index}` becomes a number, and `{index:text}` stays a string [default: the task's
+    /// default]
+    #[arg(long, value_name = "JSON")]
+    pub(super) input_json: Vec<String>,
+    /// Prefix of the run keys; repeating a prefix attaches to the existing runs [default: generated from the time]
+    #[arg(long, value_name = "TEXT")]
+    pub(super) key_prefix: Option<String>,
+    /// Maximum number of runs per call
+    #[arg(long, value_name = "N", default_value = "1000", allow_hyphen_values = true)]
+    pub(super) batch: String,
+    /// Runs per second, submitted on a fixed schedule [default: as fast as they are accepted]
+    #[arg(long, value_name = "RUNS/S", allow_hyphen_values = true)]
+    pub(super) rate: Option<String>,
+    /// Time limit for the runs, and the same for the preparation before them
+    #[arg(long, value_name = "DURATION", default_value = "10m")]
+    pub(super) timeout: String,
+    /// Folder for the report [default: hatchet-bench/<key prefix>]
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+    /// Folder of an earlier report to compare with
+    #[arg(long, value_name = "DIR")]
+    pub(super) compare: Option<PathBuf>,
+    /// Start a worker for the tasks, and stop it at the end
+    #[arg(long)]
+    pub(super) with_worker: bool,
+    /// Submit every run a second time, and fail if any was executed twice, as counted by the tasks
+    #[arg(long, requires = "with_worker")]
+    pub(super) verify_dedupe: bool,
+    /// Format of results
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub(super) output: OutputFormat,
+    #[command(flatten)]
+    pub(super) connection: ConnectionArgs,
+}

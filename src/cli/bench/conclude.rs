@@ -1,0 +1,106 @@
+//! The end of a benchmark: prints its results and determines the exit code.
+
+use std::path::Path;
+
+use super::display::{ProgressDisplay, print_result};
+use crate::{
+    bench::{BenchmarkResult, EndReason, Observer as _, RUN_KEY, Summary},
+    cli::{
+        Exit,
+        connection::CommandRenderer,
+        output::{OutputFormat, print_message},
+    },
+};
+
+/// A benchmark that has ended.
+pub(super) struct Conclusion<'a> {
+    pub(super) result: &'a BenchmarkResult,
+    pub(super) prefix: &'a str,
+    pub(super) folder: &'a Path,
+    pub(super) before: Option<&'a Summary>,
+    pub(super) format: OutputFormat,
+    pub(super) commands: &'a CommandRenderer,
+}
+
+impl Conclusion<'_> {
+    /// Prints the results, and where the report is.
+    pub(super) fn print(&self, display: &mut ProgressDisplay) -> Result<(), Exit> {
+        print_result(self.result, self.before, self.format)?;
+        for line in &self.result.write_errors {
+            display.note(line);
+        }
+        if self.result.write_errors.is_empty() {
+            print_message(&format!("report: {}", self.folder.join("report.html").display()));
+        }
+        Ok(())
+    }
+
+    /// The exit code. Of several failures, the first of this order counts: an interruption, the time limit, an
+    /// incomplete report, a violation of deduplication, runs whose start is not known, failed runs.
+    pub(super) fn exit(&self) -> Result<(), Exit> {
+        let summary = &self.result.summary;
+        let all = summary.all();
+        let open = all.unaccounted + all.unconfirmed + all.not_submitted;
+        match self.result.end {
+            EndReason::Interrupted => {
+                let advice = if all.unconfirmed > 0 { self.unconfirmed_advice() } else { self.continue_advice() };
+                return Err(Exit::interrupted(format!(
+                    "interrupted: {open} of {} runs have not ended: {advice}",
+                    all.total
+                )));
+            }
+            // Starting again could execute runs twice, so this is not reported as a mere timeout.
+            EndReason::TimedOut if all.unconfirmed > 0 => return Err(self.unconfirmed()),
+            EndReason::TimedOut => {
+                let advice = self.continue_advice();
+                return Err(Exit::timed_out(format!("{open} of {} runs have not ended in time: {advice}", all.total)));
+            }
+            EndReason::Completed => {}
+        }
+        if !self.result.write_errors.is_empty() {
+            return Err(Exit::usage("the report is incomplete: see above"));
+        }
+        if let Some(violation) = summary.dedupe.verified.as_ref().and_then(|verified| verified.violations.first()) {
+            return Err(Exit::failed(format!("deduplication failed: {violation}")));
+        }
+        if all.unconfirmed > 0 {
+            return Err(self.unconfirmed());
+        }
+        if summary.is_success() {
+            Ok(())
+        } else {
+            Err(Exit::failed(format!("{} runs did not complete", all.total - all.completed)))
+        }
+    }
+
+    fn unconfirmed(&self) -> Exit {
+        let all = self.result.summary.all();
+        Exit::unconfirmed(format!(
+            "not known whether {} of {} runs started: {}",
+            all.unconfirmed,
+            all.total,
+            self.unconfirmed_advice()
+        ))
+    }
+
+    /// How to continue with runs that have not ended.
+    fn continue_advice(&self) -> String {
+        let prefix = self.prefix;
+        if self.result.summary.dedupe.on {
+            format!("continue with the same command and `--key-prefix {prefix}`")
+        } else {
+            format!(
+                "dedupe is off, so the same command with `--key-prefix {prefix}` and another `--out DIR` starts over"
+            )
+        }
+    }
+
+    /// How to find runs whose start is not known. With dedupe, repeating the benchmark attaches to them; without, it
+    /// would start them a second time.
+    fn unconfirmed_advice(&self) -> String {
+        let find = self.commands.render(&["runner", "--find", &format!("{RUN_KEY}=KEY")]);
+        let find =
+            format!("look for each with `{find}`, with its key from runs.jsonl, where `accepted_as` is `unanswered`");
+        if self.result.summary.dedupe.on { format!("{}, or {find}", self.continue_advice()) } else { find }
+    }
+}

@@ -1,0 +1,117 @@
+//! The runner's arguments, as typed.
+
+use std::ffi::OsString;
+
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, parser::ValueSource};
+
+use crate::cli::{
+    Exit, bench,
+    connection::{ConnectionArgs, settings_help},
+    doctor, exit,
+    output::OutputFormat,
+    settings::explain_config,
+};
+
+/// Triggers a task by name, then follows its status or streams its events.
+#[derive(Debug, Parser)]
+#[command(name = "runner", version, after_help = exit::CODES, after_long_help = settings_help() + "\n\n" + exit::CODES)]
+#[command(subcommand_negates_reqs = true, disable_help_subcommand = true)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+    /// Task to trigger
+    #[arg(long, value_name = "NAME", required_unless_present_any = ["list_tasks", "run_id", "find", "cancel", "explain_config"])]
+    pub(super) task_name: Option<String>,
+    /// Input, a JSON object [default: the task's default]
+    #[arg(long, value_name = "JSON", conflicts_with_all = ["input_file", "run_id"])]
+    pub(super) input_json: Option<String>,
+    /// File with the input; `-` for stdin
+    #[arg(long, value_name = "FILE", conflicts_with = "run_id")]
+    pub(super) input_file: Option<String>,
+    /// Show live events: status, stream chunks, the result
+    #[arg(long, conflicts_with_all = ["no_wait", "cancel"])]
+    pub(super) stream: bool,
+    /// Print the run's id and exit
+    #[arg(long, conflicts_with_all = ["run_id", "cancel"])]
+    pub(super) no_wait: bool,
+    /// Attach to an existing run
+    #[arg(long, value_name = "ID", conflicts_with = "task_name")]
+    pub(super) run_id: Option<String>,
+    /// Attach to the only run of the last 30 days that has this pair in its metadata
+    #[arg(long, value_name = "K=V", conflicts_with_all = ["task_name", "run_id", "input_json", "input_file", "cancel", "list_tasks", "metadata", "priority"])]
+    pub(super) find: Option<String>,
+    /// Cancel the run with the id --run-id, or all runs of any age that have not ended and have every pair of
+    /// --metadata as strings; prints their ids
+    #[arg(long, conflicts_with = "task_name")]
+    pub(super) cancel: bool,
+    /// List names, kinds and schemas of the tasks; needs no connection
+    #[arg(long, conflicts_with_all = ["run_id", "stream", "no_wait"])]
+    pub(super) list_tasks: bool,
+    /// Maximum time to wait, such as 30s; the run goes on
+    #[arg(long, value_name = "DURATION")]
+    pub(super) timeout: Option<String>,
+    /// Metadata pair by which the run can be found; repeatable
+    #[arg(long, value_name = "K=V", conflicts_with = "run_id")]
+    pub(super) metadata: Vec<String>,
+    /// Priority from 1 to 3 [default: the task's]
+    #[arg(long, value_name = "N", conflicts_with = "run_id")]
+    pub(super) priority: Option<String>,
+    /// Format of results
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub(super) output: OutputFormat,
+    /// Print each setting and its source, without secrets, and exit; `=json` prints one object per line
+    #[arg(long, value_name = "FORMAT", num_args = 0..=1, require_equals = true, default_missing_value = "human")]
+    explain_config: Option<OutputFormat>,
+    #[command(flatten)]
+    pub(super) connection: ConnectionArgs,
+}
+
+/// Subcommands.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// Submit many runs, follow them to their ends, and write a report with charts
+    Bench(Box<bench::Args>),
+    Doctor(doctor::Args),
+}
+
+impl Args {
+    /// Handles `--explain-config`. `None` without that flag.
+    pub(super) fn explain_config(&self) -> Option<Result<(), Exit>> {
+        let requested = self.explain_config?;
+        let format = if self.output == OutputFormat::Json { OutputFormat::Json } else { requested };
+        Some(explain_config(format, self.connection.embedded, &self.connection.sources(), &[]))
+    }
+}
+
+/// Parses arguments. Connection flags may precede or follow a subcommand; other flags of the runner do not apply to
+/// subcommands and are refused before one.
+pub(super) fn parse(args: impl IntoIterator<Item: Into<OsString> + Clone>) -> Result<Args, clap::Error> {
+    let mut command = Args::command();
+    let matches = command.try_get_matches_from_mut(args)?;
+    if let Some(subcommand) = matches.subcommand_name() {
+        let is_given = |arg: &&clap::Arg| {
+            !arg.is_global_set() && matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine)
+        };
+        if let Some(flag) = command.get_arguments().find(is_given).and_then(clap::Arg::get_long) {
+            let message = format!("--{flag} does not apply to `{subcommand}`: see `runner {subcommand} --help`");
+            return Err(command.clone().error(clap::error::ErrorKind::ArgumentConflict, message));
+        }
+    }
+    Args::from_arg_matches(&matches).map_err(|e| e.format(&mut command))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connection_flags_may_precede_or_follow_a_subcommand() {
+        for args in [["runner", "--embedded", "doctor"], ["runner", "doctor", "--embedded"]] {
+            let Ok(Args { command: Some(Command::Doctor(doctor)), .. }) = parse(args) else { panic!("{args:?}") };
+            assert_eq!(format!("{doctor:?}").matches("Some(Always)").count(), 1, "{doctor:?}");
+        }
+        let args = ["runner", "--host-port", "x:1", "bench", "--runs", "3"];
+        let Ok(Args { command: Some(Command::Bench(bench)), .. }) = parse(args) else { panic!("{args:?}") };
+        assert!(format!("{bench:?}").contains(r#"host_port: Some("x:1")"#), "{bench:?}");
+    }
+}

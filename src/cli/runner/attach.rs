@@ -1,0 +1,68 @@
+//! Attaches to an existing run, by its id or by its metadata.
+
+use std::time::{Duration, SystemTime};
+
+use super::{
+    context::{Context, explain_error},
+    follow,
+    request::{FollowMode, NamedTask},
+    screen::{self, Screen},
+    stream,
+};
+use crate::{
+    cli::Exit,
+    hatchet::client::{RunDetails, RunHandle},
+    tasks,
+};
+
+/// `--find` searches the runs of the last 30 days, which is longer than an engine retains runs by default.
+const FIND_WINDOW: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Maximum number of run ids in an error.
+const MAX_IDS: usize = 10;
+
+/// Attaches to a run and follows it.
+pub(super) async fn attach(context: &Context<'_>, run: &RunHandle, mode: FollowMode) -> Result<(), Exit> {
+    let Context { deadline, format, reattach, .. } = *context;
+    let details = match deadline.before(run.details()).await {
+        Some(Ok(details)) => Some(details),
+        // The deadline has passed: following the run ends at once, with the message for that.
+        None => None,
+        Some(Err(error)) => return Err(explain_error(run.client(), error, deadline).await),
+    };
+    let command = reattach.by_run(run.id());
+    let mut screen = Screen::new(format, details.as_ref().and_then(task_of), command, reattach.commands.clone());
+    match (mode, details) {
+        (FollowMode::Stream, Some(details)) => stream::attach(run, &details, &mut screen, deadline).await,
+        (FollowMode::Stream | FollowMode::Wait | FollowMode::NoWait, _) => {
+            follow::to_the_end(run, &mut screen, deadline).await
+        }
+    }
+}
+
+/// Attaches to the only run with a metadata pair.
+pub(super) async fn find(context: &Context<'_>, key: &str, value: &str, mode: FollowMode) -> Result<(), Exit> {
+    let search = context.client.find_runs(key, value, SystemTime::now() - FIND_WINDOW);
+    let runs = context.require("and whether there is such a run is not known", search).await?;
+    match runs.as_slice() {
+        [run] if mode == FollowMode::NoWait => screen::found(context.format, run),
+        [run] => attach(context, run, mode).await,
+        [] => Err(Exit::unconfirmed(format!(
+            "the engine lists no run with the metadata {key}={value}: not known whether one was started; an engine that \
+             was unavailable may list it after a minute"
+        ))),
+        several => {
+            let ids: Vec<String> = several.iter().take(MAX_IDS).map(|run| run.id().to_string()).collect();
+            Err(Exit::usage(format!(
+                "--find: {} runs have {key}={value}: choose one with --run-id: {}",
+                several.len(),
+                ids.join(" ")
+            )))
+        }
+    }
+}
+
+/// The task of an existing run. `None` if it is not one of this program's tasks.
+pub(super) fn task_of(details: &RunDetails) -> Option<NamedTask> {
+    let name = &details.tasks.first()?.name;
+    Some(NamedTask { task: tasks::find(name).ok()?, name: name.clone() })
+}

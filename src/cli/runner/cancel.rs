@@ -1,0 +1,65 @@
+//! Cancels runs, by id or by metadata.
+
+use std::time::Duration;
+
+use super::{
+    attach::task_of,
+    context::Context,
+    follow,
+    screen::{self, Screen},
+};
+use crate::{
+    cli::{Exit, output::print_message},
+    hatchet::{
+        client::{Client, RunHandle},
+        wire::RunStatus,
+    },
+};
+
+/// A cancelled run ends within about 50 ms. If it has not ended after 3 s, the cancellation is sent again: a real engine
+/// was seen to lose the cancellation of a run that was being assigned.
+const RESEND_AFTER: Duration = Duration::from_secs(3);
+
+/// Cancels a run and waits for its end.
+pub(super) async fn cancel(context: &Context<'_>, run: &RunHandle) -> Result<(), Exit> {
+    let Context { deadline, format, reattach, .. } = *context;
+    let details = context.require("and nothing was cancelled", run.details()).await?;
+    let command = reattach.by_run(run.id());
+    let mut screen = Screen::new(format, task_of(&details), command, reattach.commands.clone());
+    // A real engine would overwrite the outcome of an ended run with CANCELLED.
+    let outcome = if details.done {
+        print_message(&format!("run {} has already ended: there is nothing to cancel", run.id()));
+        follow::outcome(run, &mut screen, deadline).await?
+    } else {
+        let resend = async {
+            loop {
+                run.cancel().await?;
+                tokio::time::sleep(RESEND_AFTER).await;
+            }
+        };
+        tokio::select! {
+            outcome = follow::outcome(run, &mut screen, deadline) => outcome?,
+            failed = resend => return failed,
+        }
+    };
+    screen.result(&outcome)?;
+    if outcome.status == RunStatus::Cancelled {
+        Ok(())
+    } else {
+        Err(Exit::failed(format!("run {} ended before it was cancelled: {}", run.id(), outcome.status)))
+    }
+}
+
+/// Cancels all open runs with these metadata pairs. Prints the ids of each batch when its cancellation is answered.
+pub(super) async fn cancel_where(context: &Context<'_>, metadata: &[(String, String)]) -> Result<(), Exit> {
+    let pairs: Vec<(&str, &str)> = metadata.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    let open = context.require("and nothing was cancelled", context.client.open_runs(&pairs)).await?;
+    let mut cancelled = 0;
+    for batch in open.chunks(Client::CANCEL_BATCH) {
+        let consequence = format!("and whether {} of {} runs were cancelled is not known", batch.len(), open.len());
+        let runs = context.require(&consequence, context.client.cancel_many(batch)).await?;
+        screen::cancelled(context.format, &runs)?;
+        cancelled += runs.len();
+    }
+    screen::cancelled_in_all(context.format, cancelled, &context.reattach.commands)
+}

@@ -1,0 +1,41 @@
+//! What every action of the runner needs, and calls that must be answered before the deadline.
+
+use super::reattach::Reattach;
+use crate::{
+    cli::{Exit, deadline::Deadline, output::OutputFormat},
+    hatchet::client::{Client, ClientError, ErrorKind, diagnose},
+};
+
+/// The context of an action.
+pub(super) struct Context<'a> {
+    pub(super) client: &'a Client,
+    pub(super) deadline: Deadline,
+    pub(super) format: OutputFormat,
+    pub(super) reattach: &'a Reattach,
+}
+
+impl Context<'_> {
+    /// Awaits a call, and fails if it fails or the deadline passes first. `consequence` says what was not done, or is
+    /// not known, in the latter case.
+    pub(super) async fn require<T>(
+        &self,
+        consequence: &str,
+        call: impl Future<Output = Result<T, ClientError>>,
+    ) -> Result<T, Exit> {
+        match self.deadline.require(self.client, &self.reattach.commands, consequence, call).await? {
+            Ok(answer) => Ok(answer),
+            Err(error) => Err(explain_error(self.client, error, self.deadline).await),
+        }
+    }
+}
+
+/// The exit for a failed call. If the engine is unreachable, probes its address for the reason, which takes seconds, but
+/// not beyond the deadline.
+pub(super) async fn explain_error(client: &Client, error: ClientError, deadline: Deadline) -> Exit {
+    if matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::TimedOut)
+        && let Some(Some(reason)) = deadline.before(diagnose(&client.config())).await
+    {
+        return Exit::unreachable(reason);
+    }
+    error.into()
+}

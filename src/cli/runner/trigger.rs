@@ -1,0 +1,53 @@
+//! Triggers a run and follows it.
+
+use super::{
+    context::{Context, explain_error},
+    follow,
+    request::{FollowMode, NamedTask},
+    screen::Screen,
+    stream,
+};
+use crate::{
+    cli::Exit,
+    hatchet::{
+        client::{ErrorKind, TriggerOptions},
+        wire::TriggerId,
+    },
+};
+
+pub(super) async fn trigger(
+    context: &Context<'_>,
+    task: &NamedTask,
+    input: &serde_json::value::RawValue,
+    options: &TriggerOptions,
+    mode: FollowMode,
+) -> Result<(), Exit> {
+    let Context { client, deadline, format, reattach } = *context;
+    let trigger = TriggerId::random();
+    let options = TriggerOptions { trigger_id: Some(trigger), ..options.clone() };
+    let events = match mode {
+        FollowMode::Stream => {
+            Some(context.require("and no run was started", stream::subscribe(client, trigger)).await?)
+        }
+        FollowMode::Wait | FollowMode::NoWait => None,
+    };
+    let find = reattach.by_trigger(trigger, mode);
+    let consequence = format!("and whether a run was started is not known: look for it with `{find}`");
+    let call = client.trigger(&task.name, &input, &options);
+    let run = match deadline.require(client, &reattach.commands, &consequence, call).await? {
+        Ok(run) => run,
+        Err(error) if matches!(error.kind(), ErrorKind::Unconfirmed(_)) => {
+            return Err(Exit::unconfirmed(format!("{error}: look again with `{find}`")));
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => return Err(Exit::not_registered(error.to_string())),
+        Err(error) => return Err(explain_error(client, error, deadline).await),
+    };
+    let attach = reattach.by_run(run.id());
+    let mut screen = Screen::new(format, Some(task.clone()), attach, reattach.commands.clone());
+    screen.triggered(&run, &task.name, mode == FollowMode::NoWait)?;
+    match (mode, events) {
+        (FollowMode::NoWait, _) => Ok(()),
+        (_, Some(events)) => stream::to_the_end(&run, events, &mut screen, deadline).await,
+        (_, None) => follow::to_the_end(&run, &mut screen, deadline).await,
+    }
+}

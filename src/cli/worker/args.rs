@@ -1,0 +1,73 @@
+//! The worker's arguments, as typed.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+use super::health_args::HealthArgs;
+use crate::cli::{
+    connection::{ConnectionArgs, settings_help},
+    exit,
+    output::OutputFormat,
+};
+
+/// Registers tasks with a Hatchet engine and runs them.
+#[derive(Debug, Parser)]
+#[command(name = "worker", version, after_help = settings_help(), after_long_help = long_help())]
+pub(super) struct Args {
+    /// Tasks to run, by name [env: HATCHET_WORKER_TASKS] [default: all]
+    #[arg(long, value_name = "NAME,…")]
+    pub(super) tasks: Option<String>,
+    /// Maximum number of concurrent async and blocking tasks [env: HATCHET_WORKER_SLOTS] [default: 100]
+    #[arg(long, value_name = "N")]
+    pub(super) slots: Option<String>,
+    /// Threads of the CPU pool, which is the maximum number of concurrent CPU tasks [env: HATCHET_WORKER_CPU_THREADS]
+    /// [default: one per core]
+    #[arg(long, value_name = "N")]
+    pub(super) cpu_threads: Option<String>,
+    /// Name of the worker; CPU tasks are registered by a worker called `<name>-cpu` [env: HATCHET_WORKER_NAME] [default:
+    /// hatchet-quickstart]
+    #[arg(long, value_name = "NAME")]
+    pub(super) name: Option<String>,
+    /// Time that running tasks have to end after SIGINT or SIGTERM (on Linux SIGHUP, too) [env: HATCHET_WORKER_GRACE]
+    /// [default: 25s]
+    #[arg(long, value_name = "DURATION")]
+    pub(super) grace: Option<String>,
+    /// Time to wait for an engine that is not up yet; an engine that answers with an internal error is retried for at
+    /// least 30s [env: HATCHET_WORKER_WAIT_FOR_ENGINE] [default: 0s]
+    #[arg(long, value_name = "DURATION")]
+    pub(super) wait_for_engine: Option<String>,
+    /// Register each task a second time as `<task>-keyed`, which accepts each run key once: for `runner bench`
+    /// [env: HATCHET_WORKER_RUN_KEYS=1]
+    #[arg(long)]
+    pub(super) run_keys: bool,
+    /// File to which keyed tasks append a line at the start of each attempt
+    #[arg(long, value_name = "FILE", requires = "run_keys")]
+    pub(super) executions_file: Option<PathBuf>,
+    /// Stop, as after SIGTERM, when stdin ends, so that the worker does not outlive the process that started it
+    #[arg(long)]
+    pub(super) stop_with_stdin: bool,
+    /// Serve the embedded engine without running tasks
+    #[arg(long)]
+    pub(super) engine_only: bool,
+    /// Print each setting and its source, without secrets, and exit; `=json` prints one object per line
+    #[arg(long, value_name = "FORMAT", num_args = 0..=1, require_equals = true, default_missing_value = "human")]
+    pub(super) explain_config: Option<OutputFormat>,
+    #[command(flatten)]
+    pub(super) health: HealthArgs,
+    #[command(flatten)]
+    pub(super) connection: ConnectionArgs,
+}
+
+/// Parses the process' arguments. Exits with the help or an error if they are no arguments of a worker.
+pub(super) fn parse() -> Args {
+    Args::parse()
+}
+
+fn long_help() -> String {
+    let sidecar = "`worker -handshake-file FILE` serves the engine alone, as a replacement of Hatchet's embedded \
+                   sidecar; add -help for its flags. Conversely, --embedded starts an official sidecar if \
+                   HATCHET_CLIENT_EMBEDDED_BINARY_PATH names one, and passes the other HATCHET_CLIENT_EMBEDDED_ \
+                   variables on to it as the official SDKs do.";
+    format!("{}\n\n{sidecar}\n\n{}", settings_help(), exit::CODES)
+}

@@ -1,0 +1,75 @@
+//! The engine of a worker with `--embedded`: started in this process, an official sidecar, or that of another process.
+
+use std::path::Path;
+
+use crate::{
+    cli::{
+        Exit,
+        connection::wait_for_handshake,
+        sidecar::{OfficialSidecar, RunningSidecar},
+    },
+    engine::{Engine, EngineErrorKind, EngineOptions},
+    hatchet::system::Handshake,
+};
+
+/// An embedded engine.
+pub(super) enum EmbeddedEngine {
+    /// Runs in this process.
+    Own(Engine),
+    /// An official sidecar, started by this process.
+    Sidecar(Box<RunningSidecar>),
+    /// Runs in another process.
+    Joined(Handshake),
+}
+
+impl EmbeddedEngine {
+    /// Starts the sidecar if one is given, else an engine in this process. If another process runs an engine on the
+    /// folder, joins that one. `ephemeral` is the option of an engine in this process.
+    pub(super) async fn start(folder: &Path, sidecar: Option<&OfficialSidecar>, ephemeral: bool) -> Result<Self, Exit> {
+        if let Some(sidecar) = sidecar {
+            return match sidecar.start(folder).await? {
+                Some(running) => Ok(Self::Sidecar(Box::new(running))),
+                None => wait_for_handshake(folder).await.map(Self::Joined),
+            };
+        }
+        let options = EngineOptions { folder: Some(folder.to_owned()), ephemeral, ..EngineOptions::default() };
+        match Engine::start(options).await {
+            Ok(engine) => Ok(Self::Own(engine)),
+            Err(error) if error.kind() == EngineErrorKind::FolderInUse => {
+                wait_for_handshake(folder).await.map(Self::Joined)
+            }
+            Err(error) => Err(Exit::unreachable(error.to_string())),
+        }
+    }
+
+    /// The handshake for this process.
+    pub(super) fn handshake(&self) -> &Handshake {
+        match self {
+            Self::Own(engine) => engine.in_process_handshake(),
+            Self::Sidecar(sidecar) => sidecar.handshake(),
+            Self::Joined(handshake) => handshake,
+        }
+    }
+
+    /// Waits until an engine that this process has started ends unexpectedly, and returns the reason. Never returns for
+    /// an engine of another process.
+    pub(super) async fn ended(&mut self) -> String {
+        match self {
+            Self::Own(engine) => {
+                engine.ended().await;
+                "the embedded engine ended unexpectedly: see the log above".to_owned()
+            }
+            Self::Sidecar(sidecar) => sidecar.ended().await,
+            Self::Joined(_) => std::future::pending().await,
+        }
+    }
+
+    /// Stops an engine that this process has started.
+    pub(super) async fn stop(self) {
+        match self {
+            Self::Own(engine) => engine.stop().await,
+            Self::Sidecar(sidecar) => sidecar.stop().await,
+            Self::Joined(_) => {}
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! The worker's validated request.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use super::{args::Args, health_args, run_keys::ExecutionLog};
+use crate::{
+    cli::{
+        Exit,
+        connection::{EmbeddedMode, EngineChoice, choose_engine},
+        output::init_logging,
+        settings::{Setting, explain_config},
+    },
+    hatchet::{
+        client::{Source, Sources, parse_integer},
+        task::Task,
+        wire::{format_duration, parse_duration},
+        worker::WorkerOptions,
+    },
+    tasks,
+};
+
+/// `1` has the same effect as `--run-keys`.
+const RUN_KEYS: &str = "HATCHET_WORKER_RUN_KEYS";
+/// Maximum of a setting that counts something. Larger values are typing errors.
+const MAX_COUNT: usize = 10_000;
+
+/// What the worker is to do.
+pub(super) struct Request {
+    pub(super) choice: EngineChoice,
+    pub(super) sources: Sources,
+    pub(super) options: WorkerOptions,
+    pub(super) tasks: Vec<Task>,
+    /// Whether each task is registered a second time with run keys.
+    pub(super) run_keys: bool,
+    pub(super) executions: Option<Arc<ExecutionLog>>,
+    pub(super) stop_with_stdin: bool,
+    /// Addresses for the health server. The first that can be bound is used. `None`: no health server.
+    pub(super) health: Option<Vec<SocketAddr>>,
+    #[cfg_attr(not(feature = "engine"), expect(dead_code, reason = "a build without the engine refuses it earlier"))]
+    pub(super) engine_only: bool,
+}
+
+impl Request {
+    /// Validates the arguments and the settings. Initialises logging. With `--explain-config`, prints the settings first.
+    pub(super) fn from_args(args: Args) -> Result<Self, Exit> {
+        if args.tasks.as_deref().is_some_and(|names| names.trim().is_empty()) {
+            return Err(Exit::usage("invalid --tasks \"\": name at least one task, or omit the flag to run all tasks"));
+        }
+        let mut sources = args.connection.sources();
+        for (name, flag, value) in [
+            ("HATCHET_WORKER_TASKS", "--tasks", args.tasks),
+            ("HATCHET_WORKER_SLOTS", "--slots", args.slots),
+            ("HATCHET_WORKER_CPU_THREADS", "--cpu-threads", args.cpu_threads),
+            ("HATCHET_WORKER_NAME", "--name", args.name),
+            ("HATCHET_WORKER_GRACE", "--grace", args.grace),
+            ("HATCHET_WORKER_WAIT_FOR_ENGINE", "--wait-for-engine", args.wait_for_engine),
+        ] {
+            if let Some(value) = value {
+                sources.set(name, value, Source::Flag(flag));
+            }
+        }
+        args.health.apply(&mut sources);
+        let embedded = if args.engine_only { Some(EmbeddedMode::Always) } else { args.connection.embedded };
+        let defaults = WorkerOptions::default();
+        if let Some(format) = args.explain_config {
+            let own: Vec<Setting> = worker_settings(&defaults).into_iter().chain(sidecar_settings()).collect();
+            explain_config(format, embedded, &sources, &own)?;
+        }
+        init_logging(&sources)?;
+        let options = WorkerOptions {
+            name: sources.value("HATCHET_WORKER_NAME").map_or(defaults.name, str::to_owned),
+            slots: count(&sources, "HATCHET_WORKER_SLOTS", defaults.slots)?,
+            cpu_threads: count(&sources, "HATCHET_WORKER_CPU_THREADS", defaults.cpu_threads)?,
+            grace: duration(&sources, "HATCHET_WORKER_GRACE", defaults.grace)?,
+            wait_for_engine: duration(&sources, "HATCHET_WORKER_WAIT_FOR_ENGINE", defaults.wait_for_engine)?,
+            cancel_grace: defaults.cancel_grace,
+        };
+        let tasks = selected_tasks(&sources)?;
+        let health = health_args::addresses(&sources)?;
+        let choice = choose_engine(embedded, &sources)?;
+        let run_keys = args.run_keys || sources.flag(RUN_KEYS).map_err(Exit::usage)?;
+        let executions = args.executions_file.as_deref().map(ExecutionLog::open).transpose()?.map(Arc::new);
+        let (stop_with_stdin, engine_only) = (args.stop_with_stdin, args.engine_only);
+        Ok(Self { choice, sources, options, tasks, run_keys, executions, stop_with_stdin, health, engine_only })
+    }
+}
+
+/// The worker's own settings, for `--explain-config`.
+fn worker_settings(defaults: &WorkerOptions) -> [Setting; 10] {
+    let setting = |variables, default: String| Setting { variables, default: Some(default) };
+    [
+        setting(&["HATCHET_WORKER_TASKS"], "all".to_owned()),
+        setting(&["HATCHET_WORKER_SLOTS"], defaults.slots.to_string()),
+        setting(&["HATCHET_WORKER_CPU_THREADS"], defaults.cpu_threads.to_string()),
+        setting(&["HATCHET_WORKER_NAME"], defaults.name.clone()),
+        setting(&["HATCHET_WORKER_GRACE"], format_duration(defaults.grace)),
+        setting(&["HATCHET_WORKER_WAIT_FOR_ENGINE"], format_duration(defaults.wait_for_engine)),
+        setting(&[RUN_KEYS], "false".to_owned()),
+        setting(&[health_args::ENABLED], "false".to_owned()),
+        setting(&[health_args::PORT], health_args::DEFAULT_PORT.to_string()),
+        setting(&[health_args::BIND_ADDRESS], health_args::DEFAULT_BIND_ADDRESS.to_string()),
+    ]
+}
+
+#[cfg(feature = "engine")]
+fn sidecar_settings() -> impl Iterator<Item = Setting> {
+    let variables = crate::cli::sidecar::VARIABLES.iter();
+    variables.map(|name| Setting { variables: std::slice::from_ref(name), default: None })
+}
+
+#[cfg(not(feature = "engine"))]
+fn sidecar_settings() -> impl Iterator<Item = Setting> {
+    std::iter::empty()
+}
+
+/// The tasks that `HATCHET_WORKER_TASKS` or `--tasks` names; all if neither is set.
+fn selected_tasks(sources: &Sources) -> Result<Vec<Task>, Exit> {
+    let Some((names, source)) = sources.get("HATCHET_WORKER_TASKS") else { return Ok(tasks::all()) };
+    let invalid =
+        |rule: String| Exit::usage(format!("invalid HATCHET_WORKER_TASKS \"{names}\" (from {source}): {rule}"));
+    let each = names.split(',').map(str::trim).filter(|name| !name.is_empty());
+    let selected = tasks::select(each).map_err(|e| invalid(e.to_string()))?;
+    if selected.is_empty() {
+        return Err(invalid("name at least one task, or leave it unset to run all tasks".to_owned()));
+    }
+    Ok(selected)
+}
+
+fn count(sources: &Sources, name: &str, default: usize) -> Result<usize, Exit> {
+    let Some((text, source)) = sources.get(name) else { return Ok(default) };
+    let count = parse_integer(text).and_then(|n| usize::try_from(n).ok()).filter(|n| (1..=MAX_COUNT).contains(n));
+    count.ok_or_else(|| {
+        Exit::usage(format!("invalid {name} \"{text}\" (from {source}): set it to a number from 1 to {MAX_COUNT}"))
+    })
+}
+
+fn duration(sources: &Sources, name: &str, default: Duration) -> Result<Duration, Exit> {
+    let Some((text, source)) = sources.get(name) else { return Ok(default) };
+    parse_duration(text).map_err(|e| Exit::usage(format!("invalid {name} (from {source}): {e}")))
+}

@@ -1,0 +1,196 @@
+//! Runs a worker: chooses the engine, registers, runs tasks, and drains on a signal.
+//!
+//! ```text
+//! engine ──► register ──► banner ──► run tasks ── signal ──► drain (grace) ──► stop the embedded engine
+//!                                                    └─ second signal: exit at once
+//! ```
+
+use super::{banner, health_args, request::Request, run_keys};
+#[cfg(feature = "engine")]
+use crate::cli::connection::{embedded_folder, handshake_config};
+use crate::{
+    cli::{Exit, connection::EngineChoice, output::print_message, signals::Signals},
+    hatchet::{
+        client::ClientConfig,
+        task::Task,
+        wire::format_duration,
+        worker::{Drained, LinkState, RunningWorker, Worker, WorkerOptions, some_of},
+    },
+};
+
+/// `1` has the same effect as `--embedded-ephemeral`.
+#[cfg(feature = "engine")]
+const EPHEMERAL: &str = "HATCHET_EMBEDDED_EPHEMERAL";
+
+/// Runs the worker until a signal, or until its engine fails.
+pub(super) async fn run(request: Request) -> Result<(), Exit> {
+    let mut signals = Signals::listen()?;
+    if request.stop_with_stdin {
+        signals.include_stdin_end();
+    }
+    match &request.choice {
+        EngineChoice::Token(_) | EngineChoice::None => {
+            let config = ClientConfig::from_sources(&request.sources)?;
+            tracing::info!("uses the {}", request.choice.description());
+            work(&request, config, &mut signals).await
+        }
+        EngineChoice::Embedded(description) => with_embedded_engine(&request, description, &mut signals).await,
+    }
+}
+
+#[cfg(feature = "engine")]
+async fn with_embedded_engine(request: &Request, description: &str, signals: &mut Signals) -> Result<(), Exit> {
+    use super::embedded_engine::EmbeddedEngine;
+    use crate::cli::sidecar::OfficialSidecar;
+
+    let folder = embedded_folder(&request.sources);
+    let ephemeral = request.sources.flag(EPHEMERAL).map_err(Exit::usage)?;
+    let sidecar = OfficialSidecar::from_sources(&request.sources)?;
+    let mut engine = tokio::select! {
+        started = EmbeddedEngine::start(&folder, sidecar.as_ref(), ephemeral) => started?,
+        () = signals.next() => return Ok(()),
+    };
+    let handshake = engine.handshake().clone();
+    let at = &handshake.grpc_address;
+    // The end of an engine that this process has started ends the worker. An engine of another process may restart
+    // elsewhere.
+    let may_move = matches!(engine, EmbeddedEngine::Joined(_));
+    match &engine {
+        EmbeddedEngine::Own(_) => {
+            let persistence = if ephemeral { ", without persistence" } else { "" };
+            tracing::info!("uses the {description}{persistence}: started at {at}, folder {}", folder.display());
+        }
+        EmbeddedEngine::Sidecar(_) => {
+            tracing::info!("uses the {description}: an official sidecar, started at {at}, folder {}", folder.display());
+        }
+        EmbeddedEngine::Joined(_) => {
+            tracing::info!(
+                "uses the {description}: joins the engine of another process at {at}, folder {}",
+                folder.display()
+            );
+        }
+    }
+    let work = async {
+        if request.engine_only {
+            print_message(&format!("engine at {at}, no tasks; press Ctrl-C to stop it"));
+            signals.next().await;
+            return Ok(());
+        }
+        let config = if may_move {
+            handshake_config(&handshake, folder.clone(), &request.sources)?
+        } else {
+            ClientConfig::from_handshake(&handshake, &request.sources)?
+        };
+        work(request, config, signals).await
+    };
+    let result = tokio::select! {
+        result = work => result,
+        reason = engine.ended() => Err(Exit::unreachable(reason)),
+    };
+    engine.stop().await;
+    result
+}
+
+#[cfg(not(feature = "engine"))]
+async fn with_embedded_engine(_: &Request, _: &str, _: &mut Signals) -> Result<(), Exit> {
+    Err(Exit::usage("this build has no embedded engine: set HATCHET_CLIENT_TOKEN, or build with the feature `engine`"))
+}
+
+/// Registers the tasks, runs them, and drains on a signal.
+async fn work(request: &Request, config: ClientConfig, signals: &mut Signals) -> Result<(), Exit> {
+    let tasks = with_keyed_copies(request, &config);
+    let mut worker = Worker::new(config.clone(), request.options.clone()).tasks(tasks.clone());
+    let mut health = None;
+    if let Some(addresses) = &request.health {
+        let (listener, address) = health_args::listen(addresses)?;
+        tracing::info!("serves health and metrics at http://{address}");
+        worker = worker.health(listener);
+        health = Some(address);
+    }
+    let mut worker = worker.start()?;
+    let mut state = worker.state();
+    let registered = tokio::select! {
+        registered = worker.listening() => registered?,
+        never = log_connecting(&mut state) => match never {},
+        () = signals.next() => return drain(worker, &request.options, signals).await,
+    };
+    banner::print(&tasks, &config, &registered, health);
+    tokio::select! {
+        ended = worker.ended() => match ended {
+            Ok(_) => Ok(()),
+            Err(error) => Err(error.into()),
+        },
+        () = signals.next() => drain(worker, &request.options, signals).await,
+    }
+}
+
+/// Logs why the worker is not registered yet, each time the reason changes. Never returns.
+async fn log_connecting(state: &mut tokio::sync::watch::Receiver<LinkState>) -> std::convert::Infallible {
+    let mut logged = None;
+    while state.changed().await.is_ok() {
+        if let LinkState::Connecting(Some(reason)) = &*state.borrow_and_update()
+            && logged.as_ref() != Some(reason)
+        {
+            tracing::warn!("waits for the engine: {reason}");
+            logged = Some(reason.clone());
+        }
+    }
+    std::future::pending().await
+}
+
+/// Stops the worker. A second signal ends the process without waiting for running tasks.
+async fn drain(worker: RunningWorker, options: &WorkerOptions, signals: &mut Signals) -> Result<(), Exit> {
+    tracing::info!(
+        "stopping: takes no more work; running tasks have {} to end; a second signal ends the worker at once",
+        format_duration(options.grace)
+    );
+    let drained = tokio::select! {
+        drained = worker.stop() => drained?,
+        () = signals.next() => {
+            print_message("interrupted again: ends at once");
+            // An orderly end would wait for task bodies on threads.
+            std::process::exit(130);
+        }
+    };
+    log_drained(&drained);
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Logs the attempts that did not end within the grace period.
+fn log_drained(Drained { cut, left, unreported }: &Drained) {
+    let reported: Vec<&str> =
+        cut.iter().filter(|name| !left.contains(name) && !unreported.contains(name)).map(String::as_str).collect();
+    if !reported.is_empty() {
+        tracing::warn!(
+            "cut off after the grace period, and reported as failures that may be retried, unless they completed: {}",
+            some_of(&reported)
+        );
+    }
+    if !left.is_empty() {
+        tracing::error!(
+            "left running, as they ignored their cancellation: {}; Hatchet assigns them to another worker after 30 s",
+            some_of(left)
+        );
+    }
+    if !unreported.is_empty() {
+        tracing::error!(
+            "ended, but the engine did not acknowledge the outcome: {}; unless it has received it, Hatchet runs them again on \
+             another worker after 30 s",
+            some_of(unreported)
+        );
+    }
+}
+
+/// The tasks and, with `--run-keys`, their keyed copies.
+fn with_keyed_copies(request: &Request, config: &ClientConfig) -> Vec<Task> {
+    let keyed = |task: &Task| {
+        let copy = run_keys::keyed_copy(task, |name| config.namespaced(name));
+        match request.executions.clone() {
+            Some(executions) => copy.before(move |ctx| executions.record(ctx)),
+            None => copy,
+        }
+    };
+    let copies: Vec<Task> = if request.run_keys { request.tasks.iter().map(keyed).collect() } else { Vec::new() };
+    request.tasks.iter().cloned().chain(copies).collect()
+}

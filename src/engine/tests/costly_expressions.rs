@@ -1,0 +1,88 @@
+//! Idempotency expressions that would take minutes are refused and do not block the engine.
+
+use std::time::{Duration, SystemTime};
+
+use super::*;
+
+/// An expression that, for inputs with the field `costly`, nests macros over ten elements this deep.
+fn expression(depth: usize) -> String {
+    let lists = (0..depth).map(|at| format!("[0,1,2,3,4,5,6,7,8,9].all(x{at}, ")).collect::<String>();
+    format!("has(input.costly) && {lists}true{} ? 'costly' : input.id", ")".repeat(depth))
+}
+
+const COSTLY: &str = r#"{"costly":true,"id":"a"}"#;
+
+async fn declared(engine: &Engine) -> Client {
+    let mut client = Client::new(engine).await;
+    let rule = v1::IdempotencyConfig { expression: expression(8), ttl_ms: 60_000, method: None };
+    client
+        .declare("t", |w| {
+            w.idempotency = Some(rule);
+            w.event_triggers = vec!["key".into()];
+        })
+        .await
+        .unwrap();
+    client
+}
+
+fn refused(status: &Status) {
+    assert_eq!(status.code(), Code::InvalidArgument);
+    assert!(status.message().contains("input.costly") && status.message().contains("limit"), "{status}");
+}
+
+#[tokio::test]
+async fn costly_expression_refuses_trigger_without_blocking_other_calls() {
+    let engine = Engine::start(EngineOptions::default()).await.unwrap();
+    let mut client = declared(&engine).await;
+    let item = v1::TriggerWorkflowRequest { name: "t".into(), input: COSTLY.into(), ..Default::default() };
+    let many = proto::BulkTriggerWorkflowRequest { workflows: vec![item; 100] };
+    let (mut one, mut bulk) = (client.clone(), client.clone());
+    let (one, bulk, other) = tokio::time::timeout(TEST_TIMEOUT, async {
+        tokio::join!(one.trigger("t", COSTLY), bulk.workflows.bulk_trigger_workflow(many), async {
+            client.trigger("t", r#"{"id":"b"}"#).await
+        })
+    })
+    .await
+    .expect("the engine is blocked");
+    refused(&one.unwrap_err());
+    refused(&bulk.unwrap_err());
+    other.unwrap();
+    engine.stop().await;
+}
+
+#[tokio::test]
+async fn costly_expression_skips_runs_of_events_and_schedules() {
+    let engine = Engine::start(EngineOptions::default()).await.unwrap();
+    let mut client = declared(&engine).await;
+    let (_, mut stream) = client.worker("t").await;
+    let event =
+        |payload: &str| proto::PushEventRequest { key: "key".into(), payload: payload.into(), ..Default::default() };
+    let events = vec![event(COSTLY); 100].into_iter().chain([event(r#"{"id":"by event"}"#)]).collect();
+    client.events.bulk_push(proto::BulkPushEventRequest { events }).await.unwrap();
+    let schedule = |input: &str| proto::ScheduleWorkflowRequest {
+        name: "t".into(),
+        schedules: vec![(SystemTime::now() - Duration::from_secs(1)).into()],
+        input: input.into(),
+        ..Default::default()
+    };
+    client.workflows.schedule_workflow(schedule(COSTLY)).await.unwrap();
+    client.workflows.schedule_workflow(schedule(r#"{"id":"by schedule"}"#)).await.unwrap();
+    for origin in ["by event", "by schedule"] {
+        let action = next(&mut stream).await.unwrap();
+        assert!(action.action_payload.contains(origin), "{action:?}");
+    }
+    engine.stop().await;
+}
+
+/// A recursive parser without a bound would overflow its stack, which ends the process.
+#[tokio::test]
+async fn deeply_nested_expression_is_refused_at_declaration() {
+    let engine = Engine::start(EngineOptions::default()).await.unwrap();
+    let mut client = Client::new(&engine).await;
+    let expression = format!("{}input.id{}", "(".repeat(1000), ")".repeat(1000));
+    let rule = v1::IdempotencyConfig { expression, ttl_ms: 60_000, method: None };
+    let status = client.declare("t", |w| w.idempotency = Some(rule)).await.unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument);
+    assert!(status.message().contains("Idempotency.Expression") && status.message().contains("nested"), "{status}");
+    engine.stop().await;
+}

@@ -1,0 +1,156 @@
+//! Invalid tokens, and addresses without an engine.
+
+use std::{net::TcpListener, process::Command};
+
+use super::{HTTP2_SETTINGS, silent_server, start_server};
+use crate::{
+    fake::token,
+    process::{Ended, Program, Workspace},
+};
+
+const HELLO: [&str; 2] = ["--task-name", "externally-triggered-task"];
+
+/// Asserts that both binaries fail with this exit code and error.
+fn both_fail(workspace: &Workspace, settings: &[(&str, &str)], code: i32, parts: &[&str]) {
+    let run = |command: &mut Command| -> Ended {
+        command.envs(settings.iter().copied());
+        Program::start(command).wait()
+    };
+    run(&mut workspace.runner_command(&HELLO)).expect_error(code, parts);
+    run(&mut workspace.worker_command(&[])).expect_error(code, parts);
+}
+
+#[test]
+fn missing_token_is_exit_2() {
+    both_fail(&Workspace::new(), &[], 2, &["HATCHET_CLIENT_TOKEN", ".env", "--embedded"]);
+    both_fail(&Workspace::new(), &[("HATCHET_CLIENT_TOKEN", " ")], 2, &["HATCHET_CLIENT_TOKEN", "--embedded"]);
+}
+
+#[test]
+fn malformed_or_expired_token_is_exit_2() {
+    for text in ["abc", "eyJhbGciOiJFUzI1NiJ9", "ey.%.x", "eyJhbGciOiJFUzI1NiJ9.e30.c2ln"] {
+        let parts = ["HATCHET_CLIENT_TOKEN", "the environment", "not a Hatchet client token"];
+        both_fail(&Workspace::new(), &[("HATCHET_CLIENT_TOKEN", text)], 2, &parts);
+    }
+    let expired = token("127.0.0.1:9", r#","exp":1000000000"#);
+    let parts = ["expired at 2001-09-09T01:46:40Z", "HATCHET_CLIENT_TOKEN"];
+    both_fail(&Workspace::new(), &[("HATCHET_CLIENT_TOKEN", &expired)], 2, &parts);
+}
+
+#[test]
+fn malformed_token_is_not_printed() {
+    let workspace = Workspace::new();
+    let secret = "eyJhbGciOiJFUzI1NiJ9.c2VjcmV0.c2ln";
+    let mut command = workspace.runner_command(&HELLO);
+    command.env("HATCHET_CLIENT_TOKEN", secret).env("HATCHET_CLIENT_LOG_LEVEL", "trace");
+    let ended = Program::start(&mut command).wait().expect(2);
+    assert!(!ended.stderr.join("\n").contains("c2VjcmV0"), "{ended:?}");
+}
+
+#[test]
+fn closed_port_is_exit_5() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let closed = listener.local_addr().unwrap().to_string();
+    drop(listener);
+    let token = token(&closed, "");
+    let parts = ["nothing answers at", closed.as_str(), "HATCHET_CLIENT_HOST_PORT"];
+    both_fail(&Workspace::new(), &[("HATCHET_CLIENT_TOKEN", &token)], 5, &parts);
+}
+
+#[test]
+fn unknown_host_is_exit_5() {
+    let token = token("no-such-host.invalid:7070", "");
+    let parts = ["nothing answers at no-such-host.invalid:7070", "HATCHET_CLIENT_HOST_PORT"];
+    both_fail(&Workspace::new(), &[("HATCHET_CLIENT_TOKEN", &token)], 5, &parts);
+}
+
+#[test]
+fn address_without_port_is_exit_2() {
+    let token = token("h:1", "");
+    for address in ["localhost", "7077", "http://localhost", "localhost:http"] {
+        let settings = [("HATCHET_CLIENT_TOKEN", token.as_str()), ("HATCHET_CLIENT_HOST_PORT", address)];
+        both_fail(&Workspace::new(), &settings, 2, &["HATCHET_CLIENT_HOST_PORT", &format!("`{address}`"), "host:port"]);
+    }
+}
+
+#[test]
+fn server_that_closes_is_exit_5() {
+    let address = start_server(b"", false);
+    let token = token(&address, "");
+    let settings = [("HATCHET_CLIENT_TOKEN", token.as_str()), ("HATCHET_CLIENT_TLS_STRATEGY", "none")];
+    let parts = ["took the connection and", "just ending or starting", "HATCHET_CLIENT_HOST_PORT", &address];
+    both_fail(&Workspace::new(), &settings, 5, &parts);
+}
+
+#[test]
+fn silent_server_ends_calls_at_the_timeout() {
+    let workspace = Workspace::new();
+    // Accepts connections without answering.
+    let rest = TcpListener::bind("127.0.0.1:0").unwrap();
+    for args in [b"", HTTP2_SETTINGS] {
+        let address = silent_server(args);
+        let token = token(&address, "");
+        let run = |args: &[&str]| {
+            let mut command = workspace.runner_command(args);
+            command.env("HATCHET_CLIENT_TOKEN", &token).env("HATCHET_CLIENT_TLS_STRATEGY", "none");
+            command.env("HATCHET_CLIENT_SERVER_URL", format!("http://{}", rest.local_addr().unwrap()));
+            Program::start(&mut command).wait()
+        };
+        let unanswered = format!("the engine at {address} has not answered within 300ms");
+        let limit = ["--timeout", "300ms"];
+        let (id, out) = (uuid::Uuid::new_v4().to_string(), uuid::Uuid::new_v4().to_string());
+        for (args, left_open) in [
+            (&HELLO[..], "whether a run was started is not known"),
+            (&[&HELLO[..], &["--no-wait"]].concat(), "whether a run was started is not known"),
+            (&["--run-id", &id, "--cancel"], "nothing was cancelled"),
+            (&["--cancel", "--metadata", "team=blue"], "nothing was cancelled"),
+            (&["bench", "--runs", "1", "--out", &out], "no run was submitted"),
+        ] {
+            run(&[args, &limit].concat()).expect_error(4, &[&unanswered, left_open, "runner doctor"]);
+        }
+        for mode in [&[][..], &["--stream"]] {
+            let args = [&["--run-id", &id][..], &limit, mode].concat();
+            run(&args).expect_error(4, &["has not told within 300ms what became of run", &id, "attach to it again"]);
+        }
+    }
+}
+
+#[test]
+fn worker_gives_up_on_a_silent_server() {
+    let workspace = Workspace::new();
+    // A server that sends its SETTINGS frame may be slow; one that sends nothing is not an engine.
+    for (args, tls, said) in [
+        (HTTP2_SETTINGS, "none", "has not answered a call for 10s"),
+        (b"", "none", "took the connection and said nothing for 3s"),
+        (b"", "tls", "has not answered a call for"),
+    ] {
+        let address = silent_server(args);
+        let mut command = workspace.worker_command(&["--wait-for-engine", "2s"]);
+        command.env("HATCHET_CLIENT_TOKEN", token(&address, "")).env("HATCHET_CLIENT_TLS_STRATEGY", tls);
+        let parts = [&address, said, "an engine that", "HATCHET_CLIENT_HOST_PORT"];
+        Program::start(&mut command).wait().expect_error(5, &parts);
+    }
+}
+
+#[test]
+fn http1_server_is_exit_5() {
+    let address = start_server(b"HTTP/1.1 400 Bad Request\r\n\r\n", false);
+    let token = token(&address, "");
+    for strategy in ["tls", "none"] {
+        let settings = [("HATCHET_CLIENT_TOKEN", token.as_str()), ("HATCHET_CLIENT_TLS_STRATEGY", strategy)];
+        both_fail(&Workspace::new(), &settings, 5, &["not as a Hatchet engine", "HATCHET_CLIENT_HOST_PORT", &address]);
+    }
+}
+
+#[test]
+fn token_of_another_engine_is_exit_5() {
+    let (workspace, other) = (Workspace::new(), Workspace::new());
+    let (_engine, _other) = (workspace.engine(), other.engine());
+    let settings = [
+        ("HATCHET_CLIENT_TOKEN", other.handshake().token),
+        ("HATCHET_CLIENT_HOST_PORT", workspace.handshake().grpc_address),
+        ("HATCHET_CLIENT_TLS_STRATEGY", "none".to_owned()),
+    ];
+    let settings = settings.each_ref().map(|(name, value)| (*name, value.as_str()));
+    both_fail(&workspace, &settings, 5, &["refused the token", "HATCHET_CLIENT_TOKEN"]);
+}

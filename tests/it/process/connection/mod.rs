@@ -1,0 +1,9 @@
+//! Addresses, tokens, TLS and proxies.
+
+mod address;
+mod proxy;
+mod secret;
+mod servers;
+mod tls;
+
+pub(super) use servers::{HTTP2_SETTINGS, silent_server, start_server, tls_engine};

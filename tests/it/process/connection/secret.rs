@@ -1,0 +1,89 @@
+//! The token appears neither in any output, even with trace logs, nor in the arguments of a process.
+
+use std::process::Command;
+
+use crate::process::{Ended, Program, Workspace};
+
+/// Asserts that a text contains none of the secrets.
+#[track_caller]
+fn assert_clean(what: &str, text: &str, secrets: &[String]) {
+    for secret in secrets {
+        assert!(!text.contains(secret), "a secret is in {what}");
+    }
+}
+
+#[track_caller]
+fn assert_output_clean(what: &str, ended: &Ended, secrets: &[String]) {
+    assert_clean(what, &ended.stdout.join("\n"), secrets);
+    assert_clean(what, &ended.stderr.join("\n"), secrets);
+}
+
+/// The arguments of all visible processes.
+fn arguments() -> Option<String> {
+    let listed =
+        Command::new("ps").args(["-A", "-o", "args"]).output().ok().filter(|listed| listed.status.success())?;
+    Some(String::from_utf8_lossy(&listed.stdout).into_owned())
+}
+
+#[test]
+fn token_is_in_no_output_or_argument() {
+    let workspace = Workspace::new();
+    let with_trace_logs = |mut command: Command| {
+        command.env("RUST_LOG", "trace");
+        command
+    };
+    let worker = Program::start(&mut with_trace_logs(workspace.worker_command(&["--embedded", "--health-port", "0"])));
+    worker.err.until("the banner", |line| line.starts_with("  tasks "));
+    let token = workspace.handshake().token;
+    let parts: Vec<&str> = token.split('.').collect();
+    // The whole token, its claims, and its signature.
+    let secrets = [token.clone(), parts[1].to_owned(), parts[2].to_owned()];
+    let other = Workspace::new();
+    let _other_engine = other.engine();
+    let hello = ["--task-name", "externally-triggered-task"];
+    let with_token = |args: &[&str], address: &str, strategy: &str| {
+        let mut command = with_trace_logs(workspace.runner_command(args));
+        command.env("HATCHET_CLIENT_TOKEN", &token).env("HATCHET_CLIENT_HOST_PORT", address);
+        command.env("HATCHET_CLIENT_TLS_STRATEGY", strategy);
+        command
+    };
+    let own = workspace.handshake().grpc_address;
+    let foreign = other.handshake().grpc_address;
+    let cases: Vec<(&str, Command)> = vec![
+        ("a run", with_trace_logs(workspace.runner_command(&[&["--embedded"], &hello[..]].concat()))),
+        ("a stream", with_token(&[&hello[..], &["--stream", "--output", "json"]].concat(), &own, "none")),
+        ("a TLS failure", with_token(&hello, &own, "tls")),
+        ("a refusal", with_token(&hello, &foreign, "none")),
+        ("doctor", with_token(&["doctor"], &own, "none")),
+        ("doctor of another", with_token(&["doctor", "--output", "json"], &foreign, "none")),
+        ("settings", with_token(&["--explain-config"], &own, "none")),
+        ("settings as JSON", with_token(&["--explain-config=json"], &own, "none")),
+    ];
+    for (what, mut command) in cases {
+        let ended = Program::start(&mut command).wait();
+        assert!(!ended.stderr.is_empty() || !ended.stdout.is_empty(), "{what} has output");
+        assert_output_clean(what, &ended, &secrets);
+    }
+    let waiting = Program::start(&mut with_token(&["--task-name", "sync-sleep-task", "--stream"], &own, "none"));
+    waiting.out.wait_for("RUNNING");
+    match arguments() {
+        Some(arguments) => assert_clean("the arguments of a process", &arguments, &secrets),
+        None => println!("skipped: ps cannot be run here"),
+    }
+    assert_output_clean("a waiting runner", &waiting.stop(), &secrets);
+    assert_output_clean("the worker", &worker.stop().expect(0), &secrets);
+}
+
+#[test]
+fn plaintext_warning_is_printed_for_other_machines_only() {
+    let workspace = Workspace::new();
+    let token = crate::fake::token("no-such-host.invalid:7070", "");
+    let mut command = workspace.runner_command(&["--task-name", "externally-triggered-task"]);
+    command.env("HATCHET_CLIENT_TOKEN", &token).env("HATCHET_CLIENT_TLS_STRATEGY", "none");
+    let ended = Program::start(&mut command).wait();
+    let warned = |ended: &Ended| ended.stderr.iter().filter(|line| line.contains("unencrypted")).count();
+    assert_eq!(warned(&ended), 1, "{ended:#?}");
+    ended.expect_stderr("HATCHET_CLIENT_TLS_STRATEGY=tls");
+    let worker = workspace.worker(&["--embedded"]);
+    assert_eq!(warned(&worker.stop().expect(0)), 0);
+}

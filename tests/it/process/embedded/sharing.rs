@@ -1,0 +1,170 @@
+//! Several processes with one engine.
+
+use crate::process::{Program, Workspace};
+
+const HELLO: [&str; 2] = ["--task-name", "externally-triggered-task"];
+
+#[test]
+fn second_worker_joins_and_outlives_the_first() {
+    let workspace = Workspace::new();
+    let first = workspace.worker(&["--embedded", "--name", "first"]);
+    let second = workspace.worker(&["--embedded", "--name", "second"]);
+    let address = workspace.handshake().grpc_address;
+    second.err.wait_for(&format!("joins the engine of another process at {address}"));
+    first.stop().expect(0);
+    second.err.wait_for("lost the engine, and tries again");
+    let engine = workspace.engine();
+    let ended = workspace.runner(&[&HELLO[..], &["--timeout", "30s"]].concat()).expect(0);
+    assert_eq!(ended.json()["message"], "Hello, World!");
+    second.stop().expect(0);
+    engine.stop().expect(0);
+}
+
+#[test]
+fn run_of_an_ephemeral_engine_is_exit_6_after_restart() {
+    let workspace = Workspace::new();
+    let ephemeral = || {
+        let worker = workspace.worker(&["--embedded", "--embedded-ephemeral"]);
+        worker.err.wait_for("without persistence");
+        worker
+    };
+    let worker = ephemeral();
+    let run = workspace.trigger(&["--task-name", "sync-sleep-task", "--input-json", r#"{"seconds":60}"#]);
+    let runner = workspace.start_runner(&["--run-id", &run]);
+    runner.err.until("it follows", |line| line.contains("RUNNING") || line.contains("QUEUED"));
+    worker.kill();
+    assert!(!workspace.path(".hatchet/engine.db").exists());
+    let worker = ephemeral();
+    let ended = runner.wait().expect_stderr("the engine no longer knows run");
+    assert_eq!(ended.code, Some(6), "{ended:?}");
+    worker.stop().expect(0);
+}
+
+#[cfg(feature = "durable")]
+#[test]
+fn run_of_a_killed_worker_restarts_with_its_engine() {
+    let workspace = Workspace::new();
+    let worker = workspace.worker(&["--embedded"]);
+    let run = workspace.trigger(&["--task-name", "sync-sleep-task", "--input-json", r#"{"seconds":1.5}"#]);
+    worker.kill();
+    let worker = workspace.worker(&["--embedded"]);
+    // Sooner than after the 30 s of a lost worker.
+    workspace.runner(&["--run-id", &run, "--timeout", "20s"]).expect(0);
+    worker.stop().expect(0);
+}
+
+#[test]
+fn worker_follows_an_engine_with_a_new_identity() {
+    let workspace = Workspace::new();
+    let engine = workspace.engine();
+    let worker = workspace.worker(&["--embedded"]);
+    let before = workspace.handshake();
+    engine.kill();
+    worker.err.wait_for("lost the engine, and tries again");
+    // Another key and tenant, no data, and another process on the old port.
+    std::fs::remove_file(workspace.path(".hatchet/engine.json")).unwrap();
+    for file in ["engine.db", "engine.db-wal", "engine.db-shm"] {
+        // A build without the feature `durable` has no database.
+        let _ = std::fs::remove_file(workspace.path(".hatchet").join(file));
+    }
+    let _old_port = std::net::TcpListener::bind(&before.grpc_address).unwrap();
+    let engine = workspace.engine();
+    let now = workspace.handshake();
+    assert!(now.grpc_address != before.grpc_address && now.token != before.token);
+    worker.err.wait_for(&format!("follows it to {}", now.grpc_address));
+    worker.err.wait_for("registered again");
+    let ended = workspace.runner(&[&HELLO[..], &["--timeout", "30s"]].concat()).expect(0);
+    assert_eq!(ended.json()["message"], "Hello, World!");
+    // The worker is paused at the new address.
+    let ended = worker.stop().expect(0);
+    assert!(!ended.stderr.iter().any(|line| line.contains("cannot be paused")), "{ended:?}");
+    engine.stop().expect(0);
+}
+
+#[test]
+fn unregistered_task_is_exit_8_and_offline_task_waits() {
+    let workspace = Workspace::new();
+    let engine = workspace.engine();
+    let parts = ["knows no workflow of this name", "start a worker that registers externally-triggered-task"];
+    workspace.runner(&HELLO).expect_error(8, &parts);
+    // Now the engine knows the task, and no worker is online for it.
+    workspace.worker(&["--embedded"]).stop().expect(0);
+    let runner = workspace.start_runner(&HELLO);
+    let said = runner.err.wait_for("still queued after 3 s");
+    for part in ["no worker for externally-triggered-task is online", "make run-worker", "worker --tasks"] {
+        assert!(said.contains(part), "{said}");
+    }
+    let worker = workspace.worker(&["--embedded"]);
+    assert_eq!(runner.wait().expect(0).json()["message"], "Hello, World!");
+    worker.stop().expect(0);
+    engine.stop().expect(0);
+}
+
+#[test]
+fn busy_worker_is_reported_for_a_queued_run() {
+    let workspace = Workspace::new();
+    let worker = workspace.worker(&["--embedded", "--slots", "1", "--grace", "0s"]);
+    workspace.trigger(&["--task-name", "sync-sleep-task", "--input-json", r#"{"seconds":30}"#]);
+    let runner = workspace.start_runner(&HELLO);
+    let said = runner.err.wait_for("still queued after 3 s");
+    assert!(said.contains("all slots") && said.contains("are taken"), "{said}");
+    drop(runner);
+    worker.stop().expect(0);
+}
+
+/// Starts a worker that finds its engine by a token, as with a real Hatchet.
+fn by_token(workspace: &Workspace, args: &[&str]) -> Program {
+    let mut command = workspace.worker_command(args);
+    command.env("HATCHET_CLIENT_TLS_STRATEGY", "none");
+    Program::start(&mut command)
+}
+
+#[test]
+fn worker_waits_for_an_engine_if_requested() {
+    let workspace = Workspace::new();
+    workspace.engine().kill();
+    workspace.write(".env", &format!("HATCHET_CLIENT_TOKEN={}\n", workspace.handshake().token));
+    let address = workspace.handshake().grpc_address;
+    by_token(&workspace, &[]).wait().expect_error(5, &["nothing answers at", &address, "HATCHET_CLIENT_HOST_PORT"]);
+    let waiting = by_token(&workspace, &["--wait-for-engine", "30s"]);
+    waiting.err.wait_for("waits for the engine: nothing answers at");
+    let limited = by_token(&workspace, &["--wait-for-engine", "100ms"]);
+    limited.wait().expect_error(5, &["nothing answers at", &address]);
+    let engine = workspace.engine();
+    waiting.err.until("the banner", |line| line.starts_with("  tasks "));
+    workspace.runner(&HELLO).expect(0);
+    waiting.stop().expect(0);
+    engine.stop().expect(0);
+}
+
+#[test]
+fn signal_ends_the_wait_for_an_engine() {
+    let workspace = Workspace::new();
+    workspace.engine().kill();
+    workspace.write(".env", &format!("HATCHET_CLIENT_TOKEN={}\n", workspace.handshake().token));
+    let waiting = by_token(&workspace, &["--wait-for-engine", "1h"]);
+    waiting.err.wait_for("waits for the engine");
+    waiting.stop().expect(0);
+}
+
+#[test]
+fn runner_waits_for_an_engine_that_died() {
+    let workspace = Workspace::new();
+    let worker = workspace.worker(&["--embedded"]);
+    let runners = ["--output=human", "--stream"].map(|flag| {
+        let args = ["--task-name", "sync-sleep-task", "--input-json", r#"{"seconds":600}"#, flag];
+        let runner = workspace.start_runner(&args);
+        if flag == "--stream" {
+            runner.out.wait_for("RUNNING")
+        } else {
+            runner.err.wait_for("RUNNING")
+        };
+        runner
+    });
+    worker.kill();
+    for runner in runners {
+        runner.err.wait_for("waits for the engine, which does not answer");
+        runner.signal("INT");
+        runner.wait().expect(130);
+    }
+}

@@ -1,0 +1,189 @@
+//! `runner doctor`: what it reports of a working engine, and of each problem.
+
+use std::collections::BTreeMap;
+
+use hatchet_quickstart::hatchet::{
+    client::{ClientConfig, Sources},
+    task::Task,
+    worker::{Worker, WorkerOptions},
+};
+use serde_json::{Map, Value};
+
+use crate::{
+    fake::token,
+    process::{
+        Ended, Program, Workspace,
+        connection::{HTTP2_SETTINGS, silent_server, tls_engine},
+        run_async,
+    },
+};
+
+/// Status and message of each check; of several `workers` checks, the first.
+fn checks(ended: &Ended) -> BTreeMap<String, (String, String)> {
+    let mut checks = BTreeMap::new();
+    for line in ended.json_lines() {
+        assert_eq!(line["event"], "check", "{line}");
+        let text = |field: &str| line[field].as_str().unwrap().to_owned();
+        assert!(!text("message").contains('\n'), "{line}");
+        checks.entry(text("check")).or_insert((text("status"), text("message")));
+    }
+    checks
+}
+
+fn doctor(workspace: &Workspace, args: &[&str], settings: &[(&str, &str)]) -> Ended {
+    let mut command = workspace.runner_command(&[&["doctor", "--output", "json"], args].concat());
+    command.envs(settings.iter().copied());
+    Program::start(&mut command).wait()
+}
+
+/// Asserts that exactly one check failed, with a message that contains `parts`, and that the checks in `left_out` were
+/// skipped.
+#[track_caller]
+fn expect_broken(ended: Ended, code: i32, check: &str, parts: &[&str], left_out: &[&str]) {
+    let ended = ended.expect(code);
+    let checks = checks(&ended);
+    let broken: Vec<_> = checks.iter().filter(|(_, (status, _))| status == "failed").collect();
+    assert_eq!(broken.len(), 1, "{checks:#?}");
+    assert_eq!(broken[0].0, check, "{checks:#?}");
+    for part in parts {
+        assert!(broken[0].1.1.contains(part), "no `{part}` in {broken:?}");
+    }
+    for check in left_out {
+        assert_eq!(checks[*check].0, "skipped", "{checks:#?}");
+    }
+    ended.expect_stderr(&format!("error: checks failed: {check}"));
+}
+
+#[test]
+fn working_engine_passes_all_checks() {
+    let workspace = Workspace::new();
+    let worker = workspace.worker(&["--embedded", "--slots", "7", "--cpu-threads", "3"]);
+    Program::start(&mut workspace.runner_command(&["--embedded", "doctor"])).wait().expect(0);
+    let ended = doctor(&workspace, &["--embedded"], &[]).expect(0);
+    let found = checks(&ended);
+    assert!(found.values().all(|(status, _)| status == "ok"), "{found:#?}");
+    assert!(found["version"].1.contains("has slot types"), "{found:#?}");
+    assert!(found["clock"].1.contains("agrees"), "{found:#?}");
+    assert!(found["workers"].1.contains("1 online, 7 slot(s) free"), "{found:#?}");
+    let mut workers: Vec<Value> = ended.json_lines().into_iter().filter(|line| line["check"] == "workers").collect();
+    let names = ["externally-triggered-task", "sync-sleep-task", "cpu-heavy-task", "cpu-heavy-with-process-pool"];
+    // Tasks added to the quickstart are ignored.
+    workers.retain(|line| names.iter().any(|name| line["task"] == *name));
+    let tasks: Vec<&Value> = workers.iter().map(|line| &line["task"]).collect();
+    assert_eq!(tasks, names, "an alias is a workflow of its own");
+    assert_eq!(workers[2]["message"], "1 online, 3 slot(s) free", "the process' worker for CPU tasks");
+    let human = Program::start(&mut workspace.runner_command(&["doctor", "--embedded"])).wait().expect(0);
+    assert!(human.stderr.is_empty() && human.stdout.iter().all(|line| line.starts_with("✓ ")), "{human:#?}");
+    worker.stop().expect(0);
+}
+
+#[test]
+fn invalid_setting_is_exit_2() {
+    let workspace = Workspace::new();
+    expect_broken(
+        doctor(&workspace, &[], &[]),
+        2,
+        "token",
+        &["HATCHET_CLIENT_TOKEN", "--embedded"],
+        &["tcp", "workers"],
+    );
+    let bad = [("HATCHET_CLIENT_TOKEN", "hello")];
+    expect_broken(doctor(&workspace, &[], &bad), 2, "token", &["does not start with `ey`"], &["address"]);
+    let token = token("127.0.0.1:9", "");
+    let bad = [("HATCHET_CLIENT_TOKEN", token.as_str()), ("HATCHET_CLIENT_HOST_PORT", "localhost")];
+    expect_broken(doctor(&workspace, &[], &bad), 2, "address", &["HATCHET_CLIENT_HOST_PORT"], &["tcp"]);
+}
+
+#[test]
+fn missing_engine_is_exit_5() {
+    let workspace = Workspace::new();
+    expect_broken(doctor(&workspace, &["--embedded"], &[]), 5, "folder", &["make run-worker"], &["token", "tcp"]);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let closed = listener.local_addr().unwrap().to_string();
+    drop(listener);
+    let token = token(&closed, "");
+    let parts = ["nothing answers at", "HATCHET_CLIENT_HOST_PORT"];
+    expect_broken(doctor(&workspace, &[], &[("HATCHET_CLIENT_TOKEN", &token)]), 5, "tcp", &parts, &["tls", "version"]);
+}
+
+#[test]
+fn missing_worker_and_exposed_folder_are_reported() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let workspace = Workspace::new();
+    let engine = workspace.engine();
+    let ended = doctor(&workspace, &["--embedded"], &[]).expect(5);
+    assert_eq!(checks(&ended)["workers"].0, "failed");
+    ended.expect_stderr("workers of cpu-heavy-task");
+    std::fs::set_permissions(workspace.path(".hatchet"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let found = checks(&doctor(&workspace, &["--embedded"], &[]).expect(5));
+    assert!(found["folder"].1.contains("chmod go= .hatchet"), "{found:#?}");
+    engine.stop().expect(0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn task_registered_by_its_alias_only_is_reported() {
+    let workspace = Workspace::new();
+    let _engine = workspace.engine();
+    let config = ClientConfig::from_handshake(&workspace.handshake(), &Sources::default()).unwrap();
+    let alias = Task::new_async("cpu-heavy-with-process-pool", |input: Map<String, Value>, _| async { Ok(input) });
+    let mut worker = Worker::new(config, WorkerOptions::default()).task(alias).start().unwrap();
+    worker.listening().await.unwrap();
+    let ended = doctor(&workspace, &["--embedded"], &[]).expect(5);
+    let found: BTreeMap<String, String> = ended
+        .json_lines()
+        .into_iter()
+        .filter(|line| line["check"] == "workers")
+        .map(|line| (line["task"].as_str().unwrap().to_owned(), line["status"].as_str().unwrap().to_owned()))
+        .collect();
+    assert_eq!((found["cpu-heavy-task"].as_str(), found["cpu-heavy-with-process-pool"].as_str()), ("failed", "ok"));
+    // Triggers agree with the checks.
+    let trigger = |name: &str| workspace.runner(&["--task-name", name, "--input-json", r#"{"limit":10}"#, "--no-wait"]);
+    trigger("cpu-heavy-task").expect_error(8, &["start a worker that registers cpu-heavy-task"]);
+    trigger("cpu-heavy-with-process-pool").expect(0);
+}
+
+#[test]
+fn tls_mismatch_and_refused_token_are_reported() {
+    let (workspace, other) = (Workspace::new(), Workspace::new());
+    let (_engine, _other) = (workspace.engine(), other.engine());
+    let (token, address) = (workspace.handshake().token, workspace.handshake().grpc_address);
+    let parts = ["speaks plaintext and we speak TLS: set HATCHET_CLIENT_TLS_STRATEGY=none"];
+    expect_broken(doctor(&workspace, &[], &[("HATCHET_CLIENT_TOKEN", &token)]), 5, "tls", &parts, &["authentication"]);
+    let other_token = other.handshake().token;
+    let settings = [
+        ("HATCHET_CLIENT_TOKEN", other_token.as_str()),
+        ("HATCHET_CLIENT_HOST_PORT", &address),
+        ("HATCHET_CLIENT_TLS_STRATEGY", "none"),
+    ];
+    let parts = ["refused the token", "HATCHET_CLIENT_TOKEN"];
+    expect_broken(doctor(&workspace, &[], &settings), 5, "authentication", &parts, &["version", "rest"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn plaintext_and_untrusted_certificate_are_reported() {
+    let workspace = Workspace::new();
+    let engine = tls_engine(&workspace).await;
+    let token = engine.token();
+    let run = async |strategy: &str| {
+        let mut command = workspace.runner_command(&["doctor", "--output", "json"]);
+        command.env("HATCHET_CLIENT_TOKEN", &token).env("HATCHET_CLIENT_TLS_STRATEGY", strategy);
+        run_async(command).await
+    };
+    let parts = ["speaks TLS and we speak plaintext: set HATCHET_CLIENT_TLS_STRATEGY=tls"];
+    expect_broken(run("none").await, 5, "tls", &parts, &["authentication"]);
+    expect_broken(run("tls").await, 5, "tls", &["HATCHET_CLIENT_TLS_ROOT_CA_FILE"], &["authentication"]);
+}
+
+#[test]
+fn silent_engine_is_reported() {
+    for (args, check, parts) in [
+        (&b""[..], "tls", ["took the connection and said nothing", "HATCHET_CLIENT_HOST_PORT"]),
+        (HTTP2_SETTINGS, "authentication", ["has not answered a call", "an engine that hangs"]),
+    ] {
+        let address = silent_server(args);
+        let token = token(&address, "");
+        let settings = [("HATCHET_CLIENT_TOKEN", token.as_str()), ("HATCHET_CLIENT_TLS_STRATEGY", "none")];
+        let ended = doctor(&Workspace::new(), &[], &settings);
+        expect_broken(ended, 5, check, &[&parts[..], &[&address]].concat(), &["workers"]);
+    }
+}

@@ -1,0 +1,6 @@
+//! The runner: triggering, following, finding and cancelling runs, and the doctor.
+
+mod doctor;
+mod follow;
+mod lost_answer;
+mod quickstart;

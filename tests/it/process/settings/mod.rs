@@ -1,0 +1,5 @@
+//! Arguments, settings and their sources.
+
+mod explain_config;
+mod invalid_input;
+mod sources;

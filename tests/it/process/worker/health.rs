@@ -1,0 +1,74 @@
+//! The health server of the worker.
+
+use std::net::{SocketAddr, TcpListener};
+
+use crate::process::{Program, Workspace};
+use crate::support::page;
+
+/// The address in the worker's log.
+fn address(worker: &Program) -> SocketAddr {
+    let said = worker.err.wait_for("serves health and metrics at http://");
+    let (_, address) = said.split_once("http://").unwrap();
+    address.trim_end_matches(|c: char| !c.is_ascii_digit()).split('"').next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn health_port_flag_enables_the_server() {
+    let workspace = Workspace::new();
+    let worker = workspace.worker(&["--embedded", "--health-port", "0"]);
+    let at = address(&worker);
+    assert!(at.ip().is_loopback() && at.port() != 0, "{at}");
+    worker.err.wait_for(&format!("  health    http://{at}/livez, /readyz, /health, /metrics"));
+    assert_eq!(page(at, "/readyz").0, 200);
+    workspace.runner(&["--task-name", "externally-triggered-task"]).expect(0);
+    let line = "hatchet_worker_attempts_total{task=\"externally-triggered-task\",outcome=\"completed\"} 1\n";
+    assert!(page(at, "/metrics").1.contains(line));
+    assert_eq!(page(at, "/elsewhere").0, 404);
+    worker.stop().expect(0);
+}
+
+#[test]
+fn health_server_is_off_by_default() {
+    let workspace = Workspace::new();
+    let ended = workspace.worker(&["--embedded"]).stop().expect(0);
+    assert!(!ended.stderr.iter().any(|line| line.contains("health")), "{ended:#?}");
+}
+
+#[test]
+fn taken_port_and_invalid_settings_are_exit_2() {
+    let workspace = Workspace::new();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let run = |settings: &[(&str, &str)]| {
+        let mut command = workspace.worker_command(&["--embedded"]);
+        command.env("HATCHET_CLIENT_WORKER_HEALTHCHECK_ENABLED", "1").envs(settings.iter().copied());
+        Program::start(&mut command).wait()
+    };
+    let parts = [port.as_str(), "HATCHET_CLIENT_WORKER_HEALTHCHECK_PORT", "--health-port"];
+    run(&[("HATCHET_CLIENT_WORKER_HEALTHCHECK_PORT", &port)]).expect_error(2, &parts);
+    for (name, value) in [
+        ("HATCHET_CLIENT_WORKER_HEALTHCHECK_PORT", "eighty"),
+        ("HATCHET_CLIENT_WORKER_HEALTHCHECK_BIND_ADDRESS", "everywhere"),
+    ] {
+        run(&[(name, value)]).expect_error(2, &[name, value]);
+    }
+}
+
+#[test]
+fn bind_address_none_binds_all_addresses() {
+    let workspace = Workspace::new();
+    for word in ["None", "none"] {
+        let mut command = workspace.worker_command(&["--embedded"]);
+        command.envs([
+            ("HATCHET_CLIENT_WORKER_HEALTHCHECK_ENABLED", "t"),
+            ("HATCHET_CLIENT_WORKER_HEALTHCHECK_PORT", "0"),
+            ("HATCHET_CLIENT_WORKER_HEALTHCHECK_BIND_ADDRESS", word),
+        ]);
+        let worker = Program::start(&mut command);
+        worker.err.until("the banner", |line| line.starts_with("  tasks "));
+        let at = address(&worker);
+        assert!(at.ip().is_unspecified(), "{at}");
+        assert_eq!(page(SocketAddr::from(([127, 0, 0, 1], at.port())), "/readyz").0, 200);
+        worker.stop().expect(0);
+    }
+}

@@ -1,0 +1,4 @@
+//! The worker: draining, and its health server.
+
+mod drain;
+mod health;
