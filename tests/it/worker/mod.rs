@@ -7,6 +7,7 @@ mod drain;
 mod health;
 mod heartbeat;
 mod link;
+mod liveness;
 mod lost_answer;
 mod overdue;
 mod registrations;
