@@ -8,7 +8,7 @@ use std::{
 use futures_util::{StreamExt as _, stream::BoxStream};
 use tokio::{
     sync::mpsc,
-    time::{Instant, sleep_until},
+    time::{Instant, sleep, sleep_until},
 };
 use tokio_stream::wrappers::ReceiverStream;
 
@@ -22,6 +22,8 @@ use crate::hatchet::{
 
 /// Requests on their way to the stream.
 const ASKING: usize = 256;
+/// A stream without runs is closed after this time. Until then the next run uses it.
+const MAX_IDLE: Duration = Duration::from_secs(10);
 /// Before it is opened again.
 const SOONEST: Duration = Duration::from_millis(50);
 const SLOWEST: Duration = Duration::from_secs(2);
@@ -78,7 +80,9 @@ impl Subscription {
     pub(super) async fn next(&mut self) -> Option<(RunId, WorkflowRunEvent)> {
         loop {
             if self.open.is_empty() {
-                // Whoever adds a run has dropped this wait.
+                // An open stream is probed for liveness every second. Adding a run drops this future.
+                sleep(MAX_IDLE).await;
+                self.session = None;
                 return std::future::pending().await;
             }
             if let Some(at) = self.open_at {
