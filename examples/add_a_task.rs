@@ -1,23 +1,20 @@
-//! Adds a task: its types, its body, one line for the worker. Runs offline, engine and worker in this process.
+//! Writes a task, runs it in a worker, and calls it with typed input and output. Runs offline: the engine, the worker and
+//! the caller share one process.
 //!
-//! In the quickstart itself the same is a file in `src/tasks`, its `mod` line, and one line in `src/tasks/mod.rs`.
+//! In the quickstart itself, the task is a file in `src/tasks`, with a `mod` line and a line in `src/tasks/mod.rs`.
 //!
 //! Prints:
 //!
 //! ```text
-//! word-count counts: Output { words: 4, longest: "brown" }
+//! run: Output { words: 4, longest: "brown" }
+//! run_many: ["one"] ["three"] [TaskError: the text has no words]
 //! ```
 
 use hatchet_quickstart::{
     engine::{Engine, EngineOptions},
-    hatchet::{
-        client::{Client, ClientConfig, Sources, TriggerOptions},
-        task::{Context, Task, TaskError},
-        worker::{Worker, WorkerOptions},
-    },
+    hatchet::client::{ClientConfig, Sources},
+    prelude::*,
 };
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize, JsonSchema)]
 struct Input {
@@ -30,29 +27,41 @@ struct Output {
     longest: String,
 }
 
+/// The task's name and types, which the worker and its callers share.
+const WORD_COUNT: Stub<Input, Output> = Stub::new("word-count");
+
 async fn word_count(input: Input, ctx: Context) -> Result<Output, TaskError> {
     ctx.log(format!("attempt {}", ctx.attempt_number()));
     let words: Vec<&str> = input.text.split_whitespace().collect();
     let longest = words.iter().copied().max_by_key(|word| word.len());
-    // No words today are no words at the next attempt: not worth a retry.
-    let longest = longest.ok_or_else(|| TaskError::fatal_msg("the text has no words"))?;
+    // Fatal: a retry would find no words either.
+    let longest = longest.ok_or_else(|| TaskError::fatal("the text has no words"))?;
     Ok(Output { words: words.len(), longest: longest.to_owned() })
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    let task = Task::new_async("word-count", word_count).retries(2);
-
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    // With a Hatchet engine or `make run-worker`, `Client::from_env()?` replaces these three lines.
     let engine = Engine::start(EngineOptions::default()).await?;
     let config = ClientConfig::from_handshake(engine.handshake(), &Sources::default())?;
-    let mut worker = Worker::new(config.clone(), WorkerOptions::default()).task(task).start()?;
+    let client = Client::new(config)?;
+
+    let mut worker = Worker::new(&client).register(WORD_COUNT.task(word_count).retries(2)).start()?;
     worker.listening().await?;
 
-    let client = Client::new(config)?;
-    let input = Input { text: "the quick brown fox".to_owned() };
-    let run = client.trigger("word-count", &input, &TriggerOptions::default()).await?;
-    let output: Output = run.outcome().await?.output()?;
-    println!("word-count counts: {output:?}");
+    let input = |text: &str| Input { text: text.to_owned() };
+    let output = client.run(&WORD_COUNT, &input("the quick brown fox")).await?;
+    println!("run: {output:?}");
+
+    print!("run_many:");
+    for result in client.run_many(&WORD_COUNT, ["one", "two three", ""].map(input)).await {
+        match result {
+            Ok(output) => print!(" [{:?}]", output.longest),
+            Err(RunError::Failed(failure)) => print!(" [{failure}]"),
+            Err(other) => return Err(other.into()),
+        }
+    }
+    println!();
 
     worker.stop().await?;
     engine.stop().await;

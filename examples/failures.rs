@@ -1,77 +1,75 @@
-//! What a caller sees of failures: `?` is retried, a fatal error is not, a panic fails its run alone, and "the run
-//! failed" is another type than "the call failed".
+//! Shows what a caller sees of failures: `?` is retried, a fatal error is not, a panic fails its own run only, and "the
+//! run failed" is another variant than "the call failed".
 //!
 //! Prints:
 //!
 //! ```text
 //! flaky: Ok("done at attempt 3")
-//! fatal: run failed: TaskError: attempt 1 was the only one
-//! panic: run failed: Panic: not again
+//! fatal: run failed after attempt 1: TaskError: the input is wrong
+//! panic: run failed after attempt 1: Panic: a bug
+//! shape: output does not fit: missing field `text` at line 1 column 2
 //! unknown: call failed: NotFound
 //! ```
 
 use hatchet_quickstart::{
     engine::{Engine, EngineOptions},
-    hatchet::{
-        client::{Client, ClientConfig, RunFailed, Sources, TriggerOptions},
-        task::{Context, Task, TaskError},
-        worker::{Worker, WorkerOptions},
-    },
+    hatchet::client::{ClientConfig, Sources},
+    prelude::*,
 };
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize, JsonSchema)]
-struct Nothing {}
+struct Empty {}
 
 #[derive(Serialize, Deserialize, JsonSchema)]
-struct Said {
+struct Message {
     text: String,
 }
 
-async fn flaky(_input: Nothing, ctx: Context) -> Result<Said, TaskError> {
+async fn flaky(_input: Empty, ctx: Context) -> Result<Message, TaskError> {
     if ctx.attempt_number() < 3 {
-        // Any error will do; `?` makes a failure of it that may be retried.
+        // `?` converts any error into a failure that may be retried.
         "not a number".parse::<u8>()?;
     }
-    Ok(Said { text: format!("done at attempt {}", ctx.attempt_number()) })
+    Ok(Message { text: format!("done at attempt {}", ctx.attempt_number()) })
 }
 
-fn fatal(_input: Nothing, ctx: Context) -> Result<Said, TaskError> {
-    Err(TaskError::fatal_msg(format!("attempt {} was the only one", ctx.attempt_number())))
+fn fatal(_input: Empty, _ctx: Context) -> Result<Message, TaskError> {
+    Err(TaskError::fatal("the input is wrong"))
 }
 
-fn panics(_input: Nothing, _ctx: Context) -> Result<Said, TaskError> {
-    panic!("not again")
+fn panics(_input: Empty, _ctx: Context) -> Result<Message, TaskError> {
+    panic!("a bug")
+}
+
+async fn shape(input: Empty, _ctx: Context) -> Result<Empty, TaskError> {
+    Ok(input)
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    // The panic below is meant; its usual message on stderr would only disturb.
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    // The panic below is intended; its message on stderr would only disturb.
     std::panic::set_hook(Box::new(|_| {}));
     let engine = Engine::start(EngineOptions::default()).await?;
-    let config = ClientConfig::from_handshake(engine.handshake(), &Sources::default())?;
-    let mut worker = Worker::new(config.clone(), WorkerOptions::default())
-        .task(Task::new_async("flaky", flaky).retries(3))
-        .task(Task::new_blocking("fatal", fatal).retries(3))
-        .task(Task::new_cpu("panic", panics))
+    let client = Client::new(ClientConfig::from_handshake(engine.handshake(), &Sources::default())?)?;
+    let mut worker = Worker::new(&client)
+        .register(Stub::new("flaky").task(flaky).retries(3))
+        .register(Stub::new("fatal").blocking_task(fatal).retries(3))
+        .register(Stub::new("panic").cpu_task(panics))
+        .register(Stub::new("shape").task(shape))
         .start()?;
     worker.listening().await?;
 
-    let client = Client::new(config)?;
-    for name in ["flaky", "fatal", "panic", "unknown"] {
-        let run = match client.trigger(name, &Nothing {}, &TriggerOptions::default()).await {
-            Ok(run) => run,
-            Err(error) => {
-                println!("{name}: call failed: {:?}", error.kind());
-                continue;
+    for name in ["flaky", "fatal", "panic", "shape", "unknown"] {
+        // A name that is known at run time only, so the compiler cannot check it.
+        let task = Stub::<Empty, Message>::from_name(name);
+        match client.run(&task, &Empty {}).await {
+            Ok(message) => println!("{name}: Ok({:?})", message.text),
+            Err(RunError::Failed(failure)) => {
+                let attempts = failure.attempts().unwrap_or_default();
+                println!("{name}: run failed after attempt {attempts}: {failure}");
             }
-        };
-        match run.outcome().await?.output::<Said>() {
-            Ok(said) => println!("{name}: Ok({:?})", said.text),
-            Err(RunFailed::Failed { error, .. }) => {
-                println!("{name}: run failed: {}", error.lines().next().unwrap_or_default());
-            }
+            Err(RunError::Output { reason, .. }) => println!("{name}: output does not fit: {reason}"),
+            Err(RunError::Call(error)) => println!("{name}: call failed: {:?}", error.kind()),
             Err(other) => println!("{name}: {other}"),
         }
     }

@@ -1,13 +1,17 @@
-//! The Hatchet quickstart in Rust. The [`guide`] explains its use; this page is a map of the code in reading order:
+//! Hatchet in Rust: a typed client library for the task queue [Hatchet](https://hatchet.run), a worker and a runner built
+//! on it, and an embedded engine for development. The [`guide`] explains its use; this page is a map of the code in
+//! reading order:
 //!
-//! - [`tasks`]: what a user writes, one file for each task
-//! - [`hatchet::task`]: what a task is
-//! - [`hatchet::client`]: trigger a run and wait for it
-//! - [`hatchet::worker`]: run tasks for an engine
-//! - [`hatchet::wire`]: the contract between them and an engine
-//! - [`engine`]: the embedded development engine, which meets the rest on the wire only
-//! - [`mod@bench`]: many runs at once, measured
-//! - [`cli`]: words into calls, results into words
+//! - [`prelude`]: the items that a task file and a caller import
+//! - [`tasks`]: the tasks of this application, one file for each
+//! - [`hatchet::task`]: tasks with their types, options and errors
+//! - [`hatchet::client`]: triggers runs and waits for their results
+//! - [`hatchet::worker`]: registers tasks with an engine and runs them
+//! - [`hatchet::testing`]: runs a task's body without an engine
+//! - [`hatchet::wire`]: the protocol between client, worker and engine
+//! - [`engine`]: the embedded engine, which is connected to the other modules by the protocol only
+//! - [`mod@bench`]: triggers many runs and measures them
+//! - [`cli`]: the command lines of the two binaries
 //!
 //! The binaries `worker` and `runner` are [`cli::worker`] and [`cli::runner`] with an exit code.
 
@@ -17,4 +21,5 @@ pub mod cli;
 pub mod engine;
 pub mod guide;
 pub mod hatchet;
+pub mod prelude;
 pub mod tasks;

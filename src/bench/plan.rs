@@ -35,7 +35,7 @@ pub struct PlannedTask {
     pub keyed: bool,
     /// Input of each run.
     pub input: Template,
-    /// Slot pool of a worker that a run occupies ([`Task::slot_pool`](crate::hatchet::task::Task::slot_pool)).
+    /// Slot pool of a worker that a run occupies ([`ErasedTask::slot_pool`](crate::hatchet::task::ErasedTask::slot_pool)).
     pub slot_pool: &'static str,
     /// Time after which a run that no worker has taken is cancelled.
     pub schedule_timeout: Duration,

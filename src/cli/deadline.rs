@@ -17,6 +17,11 @@ impl Deadline {
         Self(limit.map(|limit| (Instant::now() + limit, limit)))
     }
 
+    /// The time of the deadline. `None` without a limit.
+    pub(super) fn instant(self) -> Option<Instant> {
+        self.0.map(|(at, _)| at)
+    }
+
     /// Waits for the deadline and returns the limit.
     pub(super) async fn passed(self) -> Duration {
         match self.0 {

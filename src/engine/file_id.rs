@@ -5,8 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Name of the lock file in the data folder.
-pub(super) const LOCK_FILE: &str = "lock";
+pub(super) use crate::hatchet::system::LOCK_FILE;
 
 /// A path and the file that was there, to notice when the file is removed or replaced.
 #[derive(Debug)]

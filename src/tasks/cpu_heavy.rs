@@ -1,22 +1,21 @@
-//! `cpu-heavy-task`: counts primes on all threads of the pool. The pattern for work that computes.
+//! `cpu-heavy-task` counts prime numbers on all threads of the CPU pool. The pattern for work that computes.
 
 use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
-use crate::hatchet::task::{Context, Task, TaskError};
+use crate::prelude::*;
 
-/// The name on the wire.
-pub const NAME: &str = "cpu-heavy-task";
-/// The name of the seed quickstart's task of the same kind, so that its runners need no change.
+/// The task's name and types, shared by the worker and its callers.
+pub const STUB: Stub<Input, Output> = Stub::new("cpu-heavy-task");
+/// Name of the same task in the Python quickstart, so that its runners work unchanged.
 pub const ALIAS: &str = "cpu-heavy-with-process-pool";
 
-/// Numbers in one piece of work: some milliseconds, so that pieces spread well and a cancellation is noticed soon.
-const PIECE: u64 = 20_000;
+/// Numbers in one chunk of work: a few milliseconds, so that the threads share the work evenly and notice a cancellation
+/// soon.
+const CHUNK: u64 = 20_000;
 
-/// Below what to count.
+/// The range to search.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Input {
@@ -30,10 +29,10 @@ impl Default for Input {
     }
 }
 
-/// What was counted, and how.
+/// The number of primes, and the cost of counting them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Output {
-    /// How many primes there are below the limit.
+    /// Number of primes below the limit.
     pub primes: u64,
     /// Threads of the pool.
     pub threads: usize,
@@ -41,27 +40,33 @@ pub struct Output {
     pub seconds: f64,
 }
 
-/// The task, for a worker.
-pub fn task() -> Task {
-    Task::new_cpu(NAME, run)
+/// The task, to register with a worker.
+pub fn task() -> Task<Input, Output> {
+    STUB.cpu_task(run)
         .alias(ALIAS)
         .description("Counts the primes below a limit by trial division, on all threads of the CPU pool.")
         .execution_timeout(Duration::from_secs(600))
 }
 
-/// Counts, in pieces that the pool's threads share.
-pub fn run(input: Input, ctx: Context) -> Result<Output, TaskError> {
-    let begun = Instant::now();
-    let primes = (0..input.limit.div_ceil(PIECE))
+/// Counts the primes below the limit, and measures the time.
+fn run(input: Input, ctx: Context) -> Result<Output, TaskError> {
+    let start = Instant::now();
+    let primes = count_primes(input.limit, || ctx.check_cancelled())?;
+    Ok(Output { primes, threads: rayon::current_num_threads(), seconds: start.elapsed().as_secs_f64() })
+}
+
+/// Counts the primes below `limit` in chunks, which the threads of the pool share. `check` runs before each chunk; its
+/// error stops the count.
+pub fn count_primes<E: Send>(limit: u64, check: impl Fn() -> Result<(), E> + Sync) -> Result<u64, E> {
+    (0..limit.div_ceil(CHUNK))
         .into_par_iter()
-        .map(|piece| {
-            ctx.check_cancelled()?;
-            let from = piece * PIECE;
-            let to = from.saturating_add(PIECE).min(input.limit);
+        .map(|chunk| {
+            check()?;
+            let from = chunk * CHUNK;
+            let to = from.saturating_add(CHUNK).min(limit);
             Ok((from..to).filter(|n| is_prime(*n)).count() as u64)
         })
-        .try_reduce(|| 0, |a, b| Ok::<_, TaskError>(a + b))?;
-    Ok(Output { primes, threads: rayon::current_num_threads(), seconds: begun.elapsed().as_secs_f64() })
+        .try_reduce(|| 0, |a, b| Ok(a + b))
 }
 
 fn is_prime(n: u64) -> bool {
@@ -85,24 +90,18 @@ fn is_prime(n: u64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hatchet::task::{CancelReason, RunInfo};
 
-    fn count(limit: u64) -> u64 {
-        let (ctx, ..) = Context::new(RunInfo::default());
-        run(Input { limit }, ctx).unwrap().primes
-    }
-
-    #[test]
-    fn known_counts() {
+    #[tokio::test]
+    async fn primes_are_counted() {
         for (limit, primes) in [(0, 0), (2, 0), (3, 1), (10, 4), (100, 25), (20_000, 2_262), (100_000, 9_592)] {
-            assert_eq!(count(limit), primes, "below {limit}");
+            let run = task().test().run(Input { limit }).await;
+            assert_eq!(run.result.unwrap().primes, primes, "below {limit}");
         }
     }
 
-    #[test]
-    fn notices_cancellation() {
-        let (ctx, canceller, _emissions) = Context::new(RunInfo::default());
-        canceller.cancel(CancelReason::Requested);
-        assert!(run(Input { limit: u64::MAX }, ctx).is_err());
+    #[tokio::test]
+    async fn cancelled_count_stops() {
+        let run = task().test().cancelled(CancelReason::Requested).run(Input { limit: u64::MAX }).await;
+        assert_eq!(run.result.unwrap_err().retry(), Retry::Cancelled(CancelReason::Requested));
     }
 }

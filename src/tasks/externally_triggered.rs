@@ -1,18 +1,15 @@
-//! `externally-triggered-task`: greets whom the input names. The pattern for work that awaits.
+//! `externally-triggered-task` greets a person. The pattern for work that awaits: network, timers, channels.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use crate::prelude::*;
 
-use crate::hatchet::task::{Context, Task, TaskError};
+/// The task's name and types, shared by the worker and its callers.
+pub const STUB: Stub<Input, Output> = Stub::new("externally-triggered-task");
 
-/// The name on the wire.
-pub const NAME: &str = "externally-triggered-task";
-
-/// Whom to greet.
+/// The person to greet.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Input {
-    /// A name.
+    /// Name of the person.
     pub name: String,
 }
 
@@ -29,13 +26,13 @@ pub struct Output {
     pub message: String,
 }
 
-/// The task, for a worker.
-pub fn task() -> Task {
-    Task::new_async(NAME, run).description("Greets whom the input names, and streams the greeting in chunks.")
+/// The task, to register with a worker.
+pub fn task() -> Task<Input, Output> {
+    STUB.task(run).description("Greets a person, and streams the greeting in chunks.")
 }
 
-/// Greets: into the run's log, as a stream of three chunks, and as the output.
-pub async fn run(input: Input, ctx: Context) -> Result<Output, TaskError> {
+/// Writes a log line, streams the greeting in three chunks, and returns it.
+async fn run(input: Input, ctx: Context) -> Result<Output, TaskError> {
     ctx.log(format!("greeting {}", input.name));
     let chunks = ["Hello, ", &input.name, "!"];
     for chunk in chunks {
@@ -47,21 +44,12 @@ pub async fn run(input: Input, ctx: Context) -> Result<Output, TaskError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hatchet::task::{Emission, RunInfo};
 
     #[tokio::test]
-    async fn greets_logs_and_streams() {
-        let (ctx, _canceller, mut emissions) = Context::new(RunInfo::default());
-        let output = run(Input { name: "Ada".into() }, ctx).await.unwrap();
-        assert_eq!(output.message, "Hello, Ada!");
-        let mut streamed = String::new();
-        let mut lines = 0;
-        while let Some(emission) = emissions.recv().await {
-            match emission {
-                Emission::Chunk(chunk) => streamed += &chunk,
-                Emission::Log { .. } => lines += 1,
-            }
-        }
-        assert_eq!((streamed.as_str(), lines), ("Hello, Ada!", 1));
+    async fn greeting_is_logged_streamed_and_returned() {
+        let run = task().test().run(Input { name: "Ada".into() }).await;
+        assert_eq!(run.result.unwrap().message, "Hello, Ada!");
+        assert_eq!(run.chunks.concat(), "Hello, Ada!");
+        assert_eq!(run.logs[0].message, "greeting Ada");
     }
 }

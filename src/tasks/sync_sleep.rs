@@ -1,21 +1,18 @@
-//! `sync-sleep-task`: blocks its thread for a while. The pattern for work that blocks: files, synchronous clients.
+//! `sync-sleep-task` blocks its thread for some time. The pattern for work that blocks: files, synchronous clients.
 
 use std::time::{Duration, Instant};
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use crate::prelude::*;
 
-use crate::hatchet::task::{Context, Task, TaskError};
+/// The task's name and types, shared by the worker and its callers.
+pub const STUB: Stub<Input, Output> = Stub::new("sync-sleep-task");
 
-/// The name on the wire.
-pub const NAME: &str = "sync-sleep-task";
-
-/// Longest piece of the sleep, so that a cancellation is noticed soon.
+/// Longest single sleep, so that a cancellation is noticed within 50 ms.
 const SLICE: Duration = Duration::from_millis(50);
-/// The task's own limit; the execution timeout leaves room for it.
-const LONGEST: Duration = Duration::from_secs(3600);
+/// Longest total sleep. The execution timeout leaves room for it.
+const MAX_SLEEP: Duration = Duration::from_secs(3600);
 
-/// How long to sleep.
+/// The time to sleep.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Input {
@@ -29,37 +26,37 @@ impl Default for Input {
     }
 }
 
-/// What was slept, and where.
+/// The measured sleep.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Output {
     /// Seconds, as measured.
     pub slept_seconds: f64,
-    /// The thread that was blocked: its name and id.
+    /// Name and id of the thread that slept.
     pub thread: String,
 }
 
-/// The task, for a worker.
-pub fn task() -> Task {
-    Task::new_blocking(NAME, run)
-        .description("Blocks a thread of its own for the given seconds.")
-        .execution_timeout(LONGEST + Duration::from_secs(60))
+/// The task, to register with a worker.
+pub fn task() -> Task<Input, Output> {
+    STUB.blocking_task(run)
+        .description("Blocks a thread of its own for the given number of seconds.")
+        .execution_timeout(MAX_SLEEP + Duration::from_secs(60))
 }
 
-/// Sleeps, in pieces, until it is over or the run is cancelled.
-pub fn run(input: Input, ctx: Context) -> Result<Output, TaskError> {
-    let wanted = Duration::try_from_secs_f64(input.seconds).ok().filter(|wanted| *wanted <= LONGEST);
-    let Some(wanted) = wanted else {
-        // The same input would fail each time, so it is not retried.
-        return Err(TaskError::fatal_msg(format!("seconds is {}: it goes from 0 to 3600", input.seconds)));
+/// Sleeps in slices until the time is over or the run is cancelled.
+fn run(input: Input, ctx: Context) -> Result<Output, TaskError> {
+    let total = Duration::try_from_secs_f64(input.seconds).ok().filter(|total| *total <= MAX_SLEEP);
+    let Some(total) = total else {
+        // Fatal, since the same input would fail at every attempt.
+        return Err(TaskError::fatal(format!("invalid seconds \"{}\": 0 to 3600", input.seconds)));
     };
-    let begun = Instant::now();
-    while let Some(left) = wanted.checked_sub(begun.elapsed()).filter(|left| !left.is_zero()) {
+    let start = Instant::now();
+    while let Some(remaining) = total.checked_sub(start.elapsed()).filter(|remaining| !remaining.is_zero()) {
         ctx.check_cancelled()?;
-        std::thread::sleep(left.min(SLICE));
+        std::thread::sleep(remaining.min(SLICE));
     }
     let thread = std::thread::current();
     Ok(Output {
-        slept_seconds: begun.elapsed().as_secs_f64(),
+        slept_seconds: start.elapsed().as_secs_f64(),
         thread: format!("{} {:?}", thread.name().unwrap_or("unnamed"), thread.id()),
     })
 }
@@ -67,26 +64,24 @@ pub fn run(input: Input, ctx: Context) -> Result<Output, TaskError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hatchet::task::{CancelReason, Retry, RunInfo};
 
-    #[test]
-    fn sleeps_at_least_as_long_as_asked() {
-        let (ctx, ..) = Context::new(RunInfo::default());
-        assert!(run(Input { seconds: 0.01 }, ctx).unwrap().slept_seconds >= 0.01);
+    #[tokio::test]
+    async fn sleep_lasts_at_least_the_given_time() {
+        let run = task().test().run(Input { seconds: 0.01 }).await;
+        assert!(run.result.unwrap().slept_seconds >= 0.01);
     }
 
-    #[test]
-    fn impossible_times_are_final() {
+    #[tokio::test]
+    async fn seconds_out_of_range_are_fatal() {
         for seconds in [-1.0, f64::NAN, f64::INFINITY, 1e9] {
-            let (ctx, ..) = Context::new(RunInfo::default());
-            assert_eq!(run(Input { seconds }, ctx).unwrap_err().retry(), Retry::Never);
+            let run = task().test().run(Input { seconds }).await;
+            assert_eq!(run.result.unwrap_err().retry(), Retry::Never, "{seconds}");
         }
     }
 
-    #[test]
-    fn notices_cancellation() {
-        let (ctx, canceller, _emissions) = Context::new(RunInfo::default());
-        canceller.cancel(CancelReason::Requested);
-        assert_eq!(run(Input { seconds: 3600.0 }, ctx).unwrap_err().retry(), Retry::Cancelled(CancelReason::Requested));
+    #[tokio::test]
+    async fn cancelled_sleep_stops() {
+        let run = task().test().cancelled(CancelReason::Requested).run(Input { seconds: 3600.0 }).await;
+        assert_eq!(run.result.unwrap_err().retry(), Retry::Cancelled(CancelReason::Requested));
     }
 }

@@ -33,7 +33,8 @@ use crate::{
         record::{Acceptance, EndReason, Micros, Recording, ReportFolder, RunRecords, SecondPass, SlotsByPool},
     },
     hatchet::{
-        client::{BulkItem, Client, ClientError, ErrorKind, Outcomes, RunOutcome, TriggerOptions, WorkerSummary},
+        client::{Client, ClientError, ErrorKind, Outcomes, RunItem, RunOutcome, RunRef, WorkerSummary},
+        task::Stub,
         wire::RunId,
     },
 };
@@ -51,7 +52,10 @@ const MAX_ENGINE_FAILURES: u32 = 20;
 /// A difference between wall clock and monotonic clock that changes by more than 50 ms in a second is a clock jump.
 const CLOCK_JUMP: f64 = 0.05;
 
-type Call = Pin<Box<dyn Future<Output = (Batch, Pass, Vec<BulkItem>)> + Send>>;
+/// A started run, or the reason why it was not started.
+type TriggerResult = Result<RunRef, ClientError>;
+
+type Call = Pin<Box<dyn Future<Output = (Batch, Pass, Vec<TriggerResult>)> + Send>>;
 type WorkersRequest = Pin<Box<dyn Future<Output = Result<Vec<WorkerSummary>, ClientError>> + Send>>;
 
 /// Which submission of a run a call belongs to.
@@ -219,7 +223,7 @@ impl LoadGenerator {
         self.schedule = Schedule::new(&LoadPlan { rate: None, ..LoadPlan::clone(&self.plan) });
     }
 
-    fn batch_answered(&mut self, batch: Batch, pass: Pass, items: Vec<BulkItem>, folder: &mut ReportFolder) {
+    fn batch_answered(&mut self, batch: Batch, pass: Pass, items: Vec<TriggerResult>, folder: &mut ReportFolder) {
         let (now, keyed) = (self.now(), self.plan.tasks[batch.task].keyed);
         let mut retry = Batch { task: batch.task, indexes: Vec::new(), due: Vec::new() };
         let mut last_error = None;
@@ -270,7 +274,7 @@ impl LoadGenerator {
         }
     }
 
-    fn run_answered(&mut self, position: usize, item: BulkItem, now: Micros, folder: &mut ReportFolder) {
+    fn run_answered(&mut self, position: usize, item: TriggerResult, now: Micros, folder: &mut ReportFolder) {
         let (task, _) = self.runs.task_and_index(position);
         let run = &mut self.runs.all[position];
         let progress = &mut self.counter.progress.tasks[task];
@@ -316,7 +320,7 @@ impl LoadGenerator {
     }
 
     /// Records the answer to a second submission.
-    fn duplicate_answered(&mut self, position: usize, item: &BulkItem) {
+    fn duplicate_answered(&mut self, position: usize, item: &TriggerResult) {
         let Some(second_pass) = &mut self.second_pass else { return };
         let (first, (task, index)) = (self.runs.all[position].id, self.runs.task_and_index(position));
         let key = run_key(&self.plan.prefix, &self.plan.tasks[task].name, index);
@@ -365,7 +369,8 @@ impl LoadGenerator {
         let offset = wall - self.began.elapsed().as_secs_f64();
         self.clock_jumps += usize::from((offset - self.clock_offset).abs() > CLOCK_JUMP);
         self.clock_offset = offset;
-        if let Some(note) = self.outages.update(self.outcomes.trouble()) {
+        let trouble = self.outcomes.trouble();
+        if let Some(note) = self.outages.update(trouble.as_ref().map(|(silent, why)| (*silent, why))) {
             observer.note(&note);
         }
         observer.progress(self.counter.update());
@@ -388,20 +393,15 @@ impl LoadGenerator {
 }
 
 /// Submits a batch. Returns it with the answer to each run.
-async fn submit(client: Client, plan: Arc<LoadPlan>, batch: Batch, pass: Pass) -> (Batch, Pass, Vec<BulkItem>) {
+async fn submit(client: Client, plan: Arc<LoadPlan>, batch: Batch, pass: Pass) -> (Batch, Pass, Vec<TriggerResult>) {
     let task = &plan.tasks[batch.task];
-    let inputs = batch.indexes.iter().map(|index| {
-        let mut options = TriggerOptions::default();
-        let mut pair = |key: &str, value: Value| options.additional_metadata.insert(key.to_owned(), value);
-        pair(RUN_KEY, run_key(&plan.prefix, &task.name, *index).into());
-        pair(RUN_KEY_PREFIX, plan.prefix.clone().into());
-        (task.input.render(*index), options)
+    let stub = Stub::<Value, Value>::from_name(&task.workflow);
+    let runs = batch.indexes.iter().map(|index| {
+        RunItem::new(&task.input.render(*index))
+            .metadata(RUN_KEY, run_key(&plan.prefix, &task.name, *index))
+            .metadata(RUN_KEY_PREFIX, plan.prefix.as_str())
     });
-    let items = if task.keyed {
-        client.trigger_many_keyed(&task.workflow, inputs).await
-    } else {
-        client.trigger_many(&task.workflow, inputs).await
-    };
+    let items = client.run_many_no_wait(&stub, runs).keyed(task.keyed).await;
     (batch, pass, items)
 }
 

@@ -7,8 +7,8 @@ use crate::{
     bench::{KEY_TTL, KEYED_SUFFIX, LoadPlan, Observer, PlannedTask, serves},
     cli::{Exit, connection::CommandRenderer, deadline::Deadline},
     hatchet::{
-        client::{Client, ClientError, RestClient, TriggerOptions, WorkerSummary, diagnose},
-        task::Task,
+        client::{Client, ClientError, RestClient, WorkerSummary, diagnose},
+        task::{ErasedTask, Stub},
         wire::SLOT_TYPE,
     },
 };
@@ -121,7 +121,7 @@ pub(super) async fn prepare(
 }
 
 /// The workflow of a task, or of its keyed copy.
-fn workflow_name(task: &Task, keyed: bool) -> String {
+fn workflow_name(task: &ErasedTask, keyed: bool) -> String {
     format!("{}{}", task.name(), if keyed { KEYED_SUFFIX } else { "" })
 }
 
@@ -130,8 +130,9 @@ async fn list_workers(client: &Client, rest: &RestClient, request: &Request) -> 
     let began = Instant::now();
     loop {
         let workers = rest.workers().await.map_err(|e| e.to_string())?;
-        let is_listed =
-            |(task, _): &(Task, _)| workers.iter().any(|w| serves(&client.config(), w, &workflow_name(task, true)));
+        let is_listed = |(task, _): &(ErasedTask, _)| {
+            workers.iter().any(|w| serves(&client.config(), w, &workflow_name(task, true)))
+        };
         if !request.with_worker || request.tasks.iter().all(is_listed) || began.elapsed() > OWN_WORKER_TIMEOUT {
             return Ok(workers);
         }
@@ -141,7 +142,7 @@ async fn list_workers(client: &Client, rest: &RestClient, request: &Request) -> 
 
 /// Whether to trigger the keyed copy of a task: if a worker serves it, or if no worker serves the task and the engine
 /// knows the copy.
-async fn uses_keyed_copy(client: &Client, task: &Task, workers: &[WorkerSummary]) -> Result<bool, ClientError> {
+async fn uses_keyed_copy(client: &Client, task: &ErasedTask, workers: &[WorkerSummary]) -> Result<bool, ClientError> {
     let online = |name: &str| workers.iter().any(|worker| serves(&client.config(), worker, name));
     let copy = workflow_name(task, true);
     if online(&copy) || online(task.name()) {
@@ -172,8 +173,8 @@ async fn schedule_timeout_warning(
         return Ok(None);
     }
     let began = Instant::now();
-    let (input, options) = (task.input.render(0), TriggerOptions::default());
-    let trigger = client.trigger(&task.workflow, &input, &options);
+    let stub = Stub::<_, serde_json::Value>::from_name(&task.workflow);
+    let trigger = client.run_no_wait(&stub, &task.input.render(0)).into_future();
     let consequence = "and whether a trial run was started is not known";
     let Ok(trial) = deadline.require(client, commands, consequence, trigger).await? else { return Ok(None) };
     if deadline.before(tokio::time::timeout(TRIAL_TIMEOUT, trial.outcome())).await.is_none() {

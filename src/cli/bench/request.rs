@@ -9,7 +9,7 @@ use super::args::Args;
 use crate::{
     bench::{ReportFolder, Summary, Template, generate_prefix, validate_prefix},
     cli::{Exit, connection::EmbeddedMode, output::OutputFormat, settings::read_file},
-    hatchet::{client::Sources, task::Task, wire::parse_duration},
+    hatchet::{client::Sources, task::ErasedTask, wire::parse_duration},
     tasks,
 };
 
@@ -21,7 +21,7 @@ const MAX_SUMMARY: usize = 16 << 20;
 /// What the benchmark is to do.
 pub(crate) struct Request {
     /// The tasks with their inputs.
-    pub(super) tasks: Vec<(Task, Template)>,
+    pub(super) tasks: Vec<(ErasedTask, Template)>,
     pub(super) runs: usize,
     pub(super) prefix: String,
     pub(super) batch: usize,
@@ -96,7 +96,7 @@ fn rate(text: &str) -> Result<f64, Exit> {
 }
 
 /// Each task with its input: the one for its name, else the one for all tasks, else the task's default.
-fn inputs(tasks: Vec<Task>, args: &[String]) -> Result<Vec<(Task, Template)>, Exit> {
+fn inputs(tasks: Vec<ErasedTask>, args: &[String]) -> Result<Vec<(ErasedTask, Template)>, Exit> {
     let mut for_all = None;
     let mut by_task: Vec<(String, &str)> = Vec::new();
     for text in args {
@@ -115,7 +115,7 @@ fn inputs(tasks: Vec<Task>, args: &[String]) -> Result<Vec<(Task, Template)>, Ex
             None => for_all = Some(text.as_str()),
         }
     }
-    let input = |task: Task| {
+    let input = |task: ErasedTask| {
         let own = by_task.iter().find(|(name, _)| name == task.name()).map(|(_, json)| *json);
         let json = own.or(for_all).unwrap_or("{}");
         let invalid = |e: String| Exit::usage(format!("--input-json for {} is {e}", task.name()));

@@ -10,4 +10,4 @@ pub(super) use choice::{EngineChoice, choose_engine};
 pub(super) use commands::{CommandRenderer, render_command};
 #[cfg(feature = "engine")]
 pub(super) use handshake::wait_for_handshake;
-pub(super) use handshake::{client_config, embedded_folder, find_handshake, handshake_config, not_running};
+pub(super) use handshake::{client_config, find_handshake, not_running};

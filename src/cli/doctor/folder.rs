@@ -6,9 +6,9 @@ use super::checklist::Checklist;
 use crate::{
     cli::{
         Exit,
-        connection::{EngineChoice, embedded_folder, find_handshake, not_running},
+        connection::{EngineChoice, find_handshake, not_running},
     },
-    hatchet::client::Sources,
+    hatchet::client::{Sources, embedded_folder},
 };
 
 /// Checks the folder. Returns whether the checks that depend on it can be made.

@@ -7,20 +7,20 @@ use crate::{
         Exit,
         output::{OutputFormat, print_line},
     },
-    hatchet::task::Task,
+    hatchet::task::ErasedTask,
     tasks,
 };
 
 /// Prints one task, or all.
-pub(super) fn print(only: Option<&Task>, format: OutputFormat) -> Result<(), Exit> {
+pub(super) fn print(only: Option<&ErasedTask>, format: OutputFormat) -> Result<(), Exit> {
     let all = only.map_or_else(tasks::all, |task| vec![task.clone()]);
     for task in &all {
         match format {
             OutputFormat::Json => print_line(json!({
                 "name": task.name(),
                 "aliases": task.names().skip(1).collect::<Vec<_>>(),
-                "kind": task.kind().word(),
-                "description": task.describe(),
+                "kind": task.kind().as_str(),
+                "description": task.description(),
                 "default_input": default_input(task),
                 "input_schema": task.input_schema(),
                 "output_schema": task.output_schema(),
@@ -32,16 +32,16 @@ pub(super) fn print(only: Option<&Task>, format: OutputFormat) -> Result<(), Exi
 }
 
 /// The input of a run without one, if the task has a default for every field.
-fn default_input(task: &Task) -> Option<serde_json::Value> {
+fn default_input(task: &ErasedTask) -> Option<serde_json::Value> {
     serde_json::from_str(&task.complete_input("{}").ok()?).ok()
 }
 
-fn print_human(task: &Task) -> Result<(), Exit> {
+fn print_human(task: &ErasedTask) -> Result<(), Exit> {
     let aliases: Vec<&str> = task.names().skip(1).collect();
     let also = if aliases.is_empty() { String::new() } else { format!("  (also {})", aliases.join(", ")) };
-    print_line(format!("{}  [{}]{also}", task.name(), task.kind().word()))?;
-    if !task.describe().is_empty() {
-        print_line(format!("  {}", task.describe()))?;
+    print_line(format!("{}  [{}]{also}", task.name(), task.kind().as_str()))?;
+    if !task.description().is_empty() {
+        print_line(format!("  {}", task.description()))?;
     }
     if let Some(input) = default_input(task) {
         print_line(format!("  default  {input}"))?;

@@ -2,19 +2,19 @@
 //!
 //! ```text
 //! Args ──► Request ──► trigger | attach | cancel | list
-//!                         └──► follow (status) or stream (events) ──► screen ──► exit code
+//!                         └──► follow (status) or stream (events) ──► display ──► exit code
 //! ```
 
 mod args;
 mod attach;
 mod cancel;
 mod context;
+mod display;
 mod follow;
 mod list;
 mod queued;
 mod reattach;
 mod request;
-mod screen;
 mod stream;
 mod trigger;
 
@@ -85,9 +85,9 @@ async fn act(request: &Request, client: &Client, reattach: &Reattach) -> Result<
     match &request.action {
         Action::List { task } => list::print(task.as_ref(), request.format),
         Action::Trigger { task, input, options, mode } => trigger::trigger(&context, task, input, options, *mode).await,
-        Action::Attach { run, mode } => attach::attach(&context, &client.run(*run), *mode).await,
+        Action::Attach { run, mode } => attach::attach(&context, &client.run_ref(*run), *mode).await,
         Action::Find { key, value, mode } => attach::find(&context, key, value, *mode).await,
-        Action::Cancel { run } => cancel::cancel(&context, &client.run(*run)).await,
+        Action::Cancel { run } => cancel::cancel(&context, &client.run_ref(*run)).await,
         Action::CancelWhere { metadata } => cancel::cancel_where(&context, metadata).await,
     }
 }

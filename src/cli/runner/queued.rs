@@ -6,11 +6,11 @@ use crate::{
         connection::CommandRenderer,
         online_workers::{free_slots, serving},
     },
-    hatchet::client::RunHandle,
+    hatchet::client::RunRef,
 };
 
 /// One line: no worker is online, all workers are busy, or the reason is not known.
-pub(super) async fn explain(run: &RunHandle, task: Option<&NamedTask>, commands: &CommandRenderer) -> String {
+pub(super) async fn explain(run: &RunRef, task: Option<&NamedTask>, commands: &CommandRenderer) -> String {
     let queued = "still queued after 3 s";
     let client = run.client();
     let Some(rest) = client.rest() else {

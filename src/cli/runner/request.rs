@@ -14,7 +14,7 @@ use crate::{
     },
     hatchet::{
         client::{Sources, TriggerOptions},
-        task::Task,
+        task::{ErasedTask, Priority},
         wire::{RunId, check_object, parse_duration},
     },
     tasks,
@@ -34,7 +34,7 @@ pub(super) struct Request {
 
 pub(super) enum Action {
     /// List all tasks, or one.
-    List { task: Option<Task> },
+    List { task: Option<ErasedTask> },
     /// Trigger a task.
     Trigger { task: NamedTask, input: Box<RawValue>, options: TriggerOptions, mode: FollowMode },
     /// Attach to the run with this id.
@@ -50,7 +50,7 @@ pub(super) enum Action {
 /// A task, and the name by which a run of it is triggered: its own or an alias.
 #[derive(Debug, Clone)]
 pub(super) struct NamedTask {
-    pub(super) task: Task,
+    pub(super) task: ErasedTask,
     pub(super) name: String,
 }
 
@@ -114,7 +114,7 @@ impl Request {
 }
 
 /// The complete input, validated by the task's input type, so that an invalid field is named before anything is sent.
-fn input(task: &Task, json: Option<String>, file: Option<&str>) -> Result<Box<RawValue>, Exit> {
+fn input(task: &ErasedTask, json: Option<String>, file: Option<&str>) -> Result<Box<RawValue>, Exit> {
     let (source, text) = match (json, file) {
         (Some(json), _) => ("--input-json".to_owned(), json),
         (None, Some("-")) => {
@@ -143,9 +143,9 @@ fn options(metadata: &[String], priority: Option<&str>) -> Result<TriggerOptions
     }
     options.priority = match priority {
         None => None,
-        Some(text) => match text.parse() {
-            Ok(priority @ 1..=3) => Some(priority),
-            _ => return Err(Exit::usage(format!("invalid --priority \"{text}\": set it to a number from 1 to 3"))),
+        Some(text) => match text.parse().ok().and_then(Priority::from_number) {
+            Some(priority) => Some(priority),
+            None => return Err(Exit::usage(format!("invalid --priority \"{text}\": set it to a number from 1 to 3"))),
         },
     };
     Ok(options)

@@ -2,15 +2,16 @@
 
 use super::{
     context::{Context, explain_error},
+    display::RunDisplay,
     follow,
     request::{FollowMode, NamedTask},
-    screen::Screen,
     stream,
 };
 use crate::{
     cli::Exit,
     hatchet::{
         client::{ErrorKind, TriggerOptions},
+        task::Stub,
         wire::TriggerId,
     },
 };
@@ -24,7 +25,7 @@ pub(super) async fn trigger(
 ) -> Result<(), Exit> {
     let Context { client, deadline, format, reattach } = *context;
     let trigger = TriggerId::random();
-    let options = TriggerOptions { trigger_id: Some(trigger), ..options.clone() };
+    let options = TriggerOptions { trigger_id: Some(trigger), deadline: deadline.instant(), ..options.clone() };
     let events = match mode {
         FollowMode::Stream => {
             Some(context.require("and no run was started", stream::subscribe(client, trigger)).await?)
@@ -33,7 +34,8 @@ pub(super) async fn trigger(
     };
     let find = reattach.by_trigger(trigger, mode);
     let consequence = format!("and whether a run was started is not known: look for it with `{find}`");
-    let call = client.trigger(&task.name, &input, &options);
+    let stub = Stub::<_, serde_json::Value>::from_name(&task.name);
+    let call = client.run_no_wait(&stub, &input).options(options).into_future();
     let run = match deadline.require(client, &reattach.commands, &consequence, call).await? {
         Ok(run) => run,
         Err(error) if matches!(error.kind(), ErrorKind::Unconfirmed(_)) => {
@@ -43,11 +45,11 @@ pub(super) async fn trigger(
         Err(error) => return Err(explain_error(client, error, deadline).await),
     };
     let attach = reattach.by_run(run.id());
-    let mut screen = Screen::new(format, Some(task.clone()), attach, reattach.commands.clone());
-    screen.triggered(&run, &task.name, mode == FollowMode::NoWait)?;
+    let mut display = RunDisplay::new(format, Some(task.clone()), attach, reattach.commands.clone());
+    display.triggered(&run, &task.name, mode == FollowMode::NoWait)?;
     match (mode, events) {
         (FollowMode::NoWait, _) => Ok(()),
-        (_, Some(events)) => stream::to_the_end(&run, events, &mut screen, deadline).await,
-        (_, None) => follow::to_the_end(&run, &mut screen, deadline).await,
+        (_, Some(events)) => stream::to_the_end(&run, events, &mut display, deadline).await,
+        (_, None) => follow::to_the_end(&run, &mut display, deadline).await,
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     },
     hatchet::{
         client::{Source, Sources, parse_integer},
-        task::Task,
+        task::ErasedTask,
         wire::{format_duration, parse_duration},
         worker::WorkerOptions,
     },
@@ -29,7 +29,7 @@ pub(super) struct Request {
     pub(super) choice: EngineChoice,
     pub(super) sources: Sources,
     pub(super) options: WorkerOptions,
-    pub(super) tasks: Vec<Task>,
+    pub(super) tasks: Vec<ErasedTask>,
     /// Whether each task is registered a second time with run keys.
     pub(super) run_keys: bool,
     pub(super) executions: Option<Arc<ExecutionLog>>,
@@ -114,7 +114,7 @@ fn sidecar_settings() -> impl Iterator<Item = Setting> {
 }
 
 /// The tasks that `HATCHET_WORKER_TASKS` or `--tasks` names; all if neither is set.
-fn selected_tasks(sources: &Sources) -> Result<Vec<Task>, Exit> {
+fn selected_tasks(sources: &Sources) -> Result<Vec<ErasedTask>, Exit> {
     let Some((names, source)) = sources.get("HATCHET_WORKER_TASKS") else { return Ok(tasks::all()) };
     let invalid =
         |rule: String| Exit::usage(format!("invalid HATCHET_WORKER_TASKS \"{names}\" (from {source}): {rule}"));

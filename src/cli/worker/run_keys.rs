@@ -10,7 +10,7 @@ use std::{
 use crate::{
     bench::{KEY_TTL, KEYED_SUFFIX, RUN_KEY},
     cli::Exit,
-    hatchet::task::{Context, IdempotencyMethod, Task},
+    hatchet::task::{Context, ErasedTask, Idempotency, IdempotencyMethod},
 };
 
 /// A copy of a task under the name `<task>-keyed`, which refuses a second run with the same run key.
@@ -18,10 +18,13 @@ use crate::{
 /// Idempotency keys are shared by the whole tenant, so the key contains the workflow's name with its namespace. There is
 /// no default for a run without a run key, since a default would be a key like any other. A run may wait for a worker as
 /// long as its key is held.
-pub(super) fn keyed_copy(task: &Task, namespaced: impl Fn(&str) -> String) -> Task {
+pub(super) fn keyed_copy(task: &ErasedTask, namespaced: impl Fn(&str) -> String) -> ErasedTask {
     let name = format!("{}{KEYED_SUFFIX}", task.name());
     let expression = format!("'{}:' + additional_metadata.{RUN_KEY}", namespaced(&name));
-    task.clone().renamed(&name).schedule_timeout(KEY_TTL).idempotency(&expression, KEY_TTL, IdempotencyMethod::Ttl)
+    task.clone().renamed(name).with_options(|options| {
+        options.schedule_timeout = KEY_TTL;
+        options.idempotency = Some(Idempotency { expression, ttl: KEY_TTL, method: IdempotencyMethod::Ttl });
+    })
 }
 
 /// The file in which the tasks count their executions: one line per attempt, with the run key, the run's id and the

@@ -7,14 +7,14 @@
 
 use super::{banner, health_args, request::Request, run_keys};
 #[cfg(feature = "engine")]
-use crate::cli::connection::{embedded_folder, handshake_config};
+use crate::hatchet::client::embedded_folder;
 use crate::{
     cli::{Exit, connection::EngineChoice, output::print_message, signals::Signals},
     hatchet::{
-        client::ClientConfig,
-        task::Task,
+        client::{Client, ClientConfig},
+        task::ErasedTask,
         wire::format_duration,
-        worker::{Drained, LinkState, RunningWorker, Worker, WorkerOptions, some_of},
+        worker::{DrainOutcome, RunningWorker, Worker, WorkerOptions, WorkerState, list_names},
     },
 };
 
@@ -77,7 +77,7 @@ async fn with_embedded_engine(request: &Request, description: &str, signals: &mu
             return Ok(());
         }
         let config = if may_move {
-            handshake_config(&handshake, folder.clone(), &request.sources)?
+            ClientConfig::from_engine_folder(&handshake, folder.clone(), &request.sources)?
         } else {
             ClientConfig::from_handshake(&handshake, &request.sources)?
         };
@@ -99,7 +99,8 @@ async fn with_embedded_engine(_: &Request, _: &str, _: &mut Signals) -> Result<(
 /// Registers the tasks, runs them, and drains on a signal.
 async fn work(request: &Request, config: ClientConfig, signals: &mut Signals) -> Result<(), Exit> {
     let tasks = with_keyed_copies(request, &config);
-    let mut worker = Worker::new(config.clone(), request.options.clone()).tasks(tasks.clone());
+    let mut worker =
+        Worker::new(&Client::new(config.clone())?).options(request.options.clone()).register_all(tasks.clone());
     let mut health = None;
     if let Some(addresses) = &request.health {
         let (listener, address) = health_args::listen(addresses)?;
@@ -125,10 +126,10 @@ async fn work(request: &Request, config: ClientConfig, signals: &mut Signals) ->
 }
 
 /// Logs why the worker is not registered yet, each time the reason changes. Never returns.
-async fn log_connecting(state: &mut tokio::sync::watch::Receiver<LinkState>) -> std::convert::Infallible {
+async fn log_connecting(state: &mut tokio::sync::watch::Receiver<WorkerState>) -> std::convert::Infallible {
     let mut logged = None;
     while state.changed().await.is_ok() {
-        if let LinkState::Connecting(Some(reason)) = &*state.borrow_and_update()
+        if let WorkerState::Connecting(Some(reason)) = &*state.borrow_and_update()
             && logged.as_ref() != Some(reason)
         {
             tracing::warn!("waits for the engine: {reason}");
@@ -158,39 +159,42 @@ async fn drain(worker: RunningWorker, options: &WorkerOptions, signals: &mut Sig
 }
 
 /// Logs the attempts that did not end within the grace period.
-fn log_drained(Drained { cut, left, unreported }: &Drained) {
-    let reported: Vec<&str> =
-        cut.iter().filter(|name| !left.contains(name) && !unreported.contains(name)).map(String::as_str).collect();
+fn log_drained(DrainOutcome { cancelled, still_running, unreported }: &DrainOutcome) {
+    let reported: Vec<&str> = cancelled
+        .iter()
+        .filter(|name| !still_running.contains(name) && !unreported.contains(name))
+        .map(String::as_str)
+        .collect();
     if !reported.is_empty() {
         tracing::warn!(
             "cut off after the grace period, and reported as failures that may be retried, unless they completed: {}",
-            some_of(&reported)
+            list_names(&reported)
         );
     }
-    if !left.is_empty() {
+    if !still_running.is_empty() {
         tracing::error!(
             "left running, as they ignored their cancellation: {}; Hatchet assigns them to another worker after 30 s",
-            some_of(left)
+            list_names(still_running)
         );
     }
     if !unreported.is_empty() {
         tracing::error!(
             "ended, but the engine did not acknowledge the outcome: {}; unless it has received it, Hatchet runs them again on \
              another worker after 30 s",
-            some_of(unreported)
+            list_names(unreported)
         );
     }
 }
 
 /// The tasks and, with `--run-keys`, their keyed copies.
-fn with_keyed_copies(request: &Request, config: &ClientConfig) -> Vec<Task> {
-    let keyed = |task: &Task| {
+fn with_keyed_copies(request: &Request, config: &ClientConfig) -> Vec<ErasedTask> {
+    let keyed = |task: &ErasedTask| {
         let copy = run_keys::keyed_copy(task, |name| config.namespaced(name));
         match request.executions.clone() {
             Some(executions) => copy.before(move |ctx| executions.record(ctx)),
             None => copy,
         }
     };
-    let copies: Vec<Task> = if request.run_keys { request.tasks.iter().map(keyed).collect() } else { Vec::new() };
+    let copies: Vec<ErasedTask> = if request.run_keys { request.tasks.iter().map(keyed).collect() } else { Vec::new() };
     request.tasks.iter().cloned().chain(copies).collect()
 }

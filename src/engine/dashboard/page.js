@@ -1,20 +1,25 @@
 'use strict';
 
-// All that the engine says is shown as text: nothing here makes HTML of it. The token is in this tab's memory and in
-// the header of each call, and nowhere else.
+// Responses are inserted as text only, never as HTML. The token is stored in this tab's session storage and sent in the
+// header of each call.
 
-const EVERY = 2000;
-const ROWS = 100;
+/** Milliseconds between two refreshes. */
+const REFRESH_INTERVAL = 2000;
+/** Runs in the list. */
+const MAX_ROWS = 100;
 const byId = (id) => document.getElementById(id);
 
 let token = sessionStorage.getItem('token');
 let tenant = '';
+/** Id of the run that is shown in detail. */
 let chosen = '';
+/** The counters of the previous refresh. */
 let before = null;
 let timer = 0;
+/** Number of the latest refresh. */
 let round = 0;
 
-/** Makes an element. What is not an element becomes text. */
+/** Creates an element. Children that are not nodes become text. */
 function make(tag, className, ...children) {
   const element = document.createElement(tag);
   if (className) element.className = className;
@@ -22,26 +27,26 @@ function make(tag, className, ...children) {
   return element;
 }
 
-/** Shows what was made of the data, only if the data has changed: so selections and scroll positions stay. */
+/** Redraws an element if its data has changed, so that selections and scroll positions are kept otherwise. */
 const shown = new Map();
-function show(place, data, draw) {
+function show(id, data, draw) {
   const key = JSON.stringify(data);
-  if (shown.get(place) === key) return;
-  shown.set(place, key);
-  byId(place).replaceChildren(...draw(data));
+  if (shown.get(id) === key) return;
+  shown.set(id, key);
+  byId(id).replaceChildren(...draw(data));
 }
 
-class Refused extends Error {}
+class InvalidToken extends Error {}
 
 async function get(path) {
-  const answer = await fetch(path, { headers: { authorization: `Bearer ${token}` }, cache: 'no-store' });
-  if (answer.status === 403) throw new Refused('The engine does not take this token.');
-  if (answer.status === 404) return null;
-  if (!answer.ok) throw new Error(`the engine answered ${answer.status}`);
-  return answer.json();
+  const response = await fetch(path, { headers: { authorization: `Bearer ${token}` }, cache: 'no-store' });
+  if (response.status === 403) throw new InvalidToken('The engine does not accept this token.');
+  if (response.status === 404) return null;
+  if (!response.ok) throw new Error(`the engine responded with status ${response.status}`);
+  return response.json();
 }
 
-/** The tenant is in the token, which is three parts of base64. */
+/** The tenant is a claim in the second of the token's three base64 parts. */
 function tenantOf(text) {
   const part = text.split('.')[1] ?? '';
   return JSON.parse(atob(part.replace(/-/g, '+').replace(/_/g, '/'))).sub;
@@ -78,7 +83,7 @@ function drawCounts({ tasks, rates }) {
 }
 
 function drawRuns({ rows, chosen }) {
-  if (rows.length === 0) return [make('p', 'quiet', 'No run of this kind.')];
+  if (rows.length === 0) return [make('p', 'quiet', 'No runs.')];
   const row = (run) => {
     const name = make('button', 'link', run.workflowName ?? run.displayName);
     name.type = 'button';
@@ -94,7 +99,7 @@ function drawRuns({ rows, chosen }) {
 }
 
 function drawWorkers(workers) {
-  if (workers.length === 0) return [make('p', 'quiet', 'No worker has come yet.')];
+  if (workers.length === 0) return [make('p', 'quiet', 'No workers.')];
   const row = (worker) => {
     const slots = Object.entries(worker.slotConfig ?? {}).map(([kind, slot]) =>
       make('span', 'slots', `${kind} ${slot.limit - slot.available} / ${slot.limit}`));
@@ -109,7 +114,7 @@ function block(title, value, kind) {
   return text && text !== '{}' ? [make('h3', '', title), make('pre', kind, text)] : [];
 }
 
-/** From the first moment of the run to its last, what of it the task was running. */
+/** The time for which a task was running, as a bar within the time of its run. */
 function bar(task, from, to) {
   const part = make('i', task.status);
   const whole = Math.max(1, to - from);
@@ -137,7 +142,7 @@ function drawTask(task, run, from, to, several) {
 }
 
 function drawRun(details) {
-  if (details.lost) return [make('p', 'quiet', `The engine does not know the run ${details.lost} (any more).`)];
+  if (details.unknown) return [make('p', 'quiet', `The engine does not know the run ${details.unknown} .`)];
   const { run, tasks } = details;
   const from = millis(run.createdAt ?? run.metadata.createdAt);
   const ends = details.taskEvents.map((event) => millis(event.timestamp));
@@ -156,10 +161,10 @@ function drawRun(details) {
   ];
 }
 
-async function lookAtRun(id) {
-  if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(id)) return { lost: id };
+async function loadRun(id) {
+  if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(id)) return { unknown: id };
   const details = await get(`/api/v1/stable/workflow-runs/${encodeURIComponent(id)}`);
-  if (!details) return { lost: id };
+  if (!details) return { unknown: id };
   const logs = await Promise.all(details.tasks.map(async (task) =>
     [task.taskExternalId, (await get(`/api/v1/stable/tasks/${task.taskExternalId}/logs`))?.rows ?? []]));
   return { ...details, logs: Object.fromEntries(logs) };
@@ -174,25 +179,25 @@ function rates(now) {
   return { runsMade: rate('runsMade'), tasksAssigned: rate('tasksAssigned'), runsEnded: rate('runsEnded') };
 }
 
-/** One look at everything, and the next one after a while; what is late of an older look is passed over. */
-async function look() {
+/** Loads and shows everything, and schedules the next refresh. A response to an older refresh is ignored. */
+async function refresh() {
   clearTimeout(timer);
   const mine = ++round;
   const run = chosen;
-  const wanted = new URLSearchParams({ only_tasks: 'false', include_payloads: 'false', since: '1970-01-01T00:00:00Z', limit: ROWS });
-  if (byId('status').value) wanted.append('statuses', byId('status').value);
+  const query = new URLSearchParams({ only_tasks: 'false', include_payloads: 'false', since: '1970-01-01T00:00:00Z', limit: MAX_ROWS });
+  if (byId('status').value) query.append('statuses', byId('status').value);
   const base = `/api/v1/tenants/${tenant}`;
   const stable = `/api/v1/stable/tenants/${tenant}`;
   try {
     const totals = await get(`${base}/embedded-counts`);
-    if (!totals) throw new Refused('This token is for another engine.');
+    if (!totals) throw new InvalidToken('This token is for another engine.');
     const [tasks, runs, workers, details] = await Promise.all([
-      get(`${stable}/task-metrics`), get(`${stable}/workflow-runs?${wanted}`), get(`${base}/worker`),
-      run ? lookAtRun(run) : null,
+      get(`${stable}/task-metrics`), get(`${stable}/workflow-runs?${query}`), get(`${base}/worker`),
+      run ? loadRun(run) : null,
     ]);
     if (mine !== round) return;
-    byId('enter').hidden = true;
-    byId('look').hidden = byId('leave').hidden = false;
+    byId('login').hidden = true;
+    byId('content').hidden = byId('logout').hidden = false;
     show('counts', { tasks, rates: rates(totals) }, drawCounts);
     show('runs', { rows: runs.rows, chosen: run }, drawRuns);
     show('workers', workers.rows, drawWorkers);
@@ -204,55 +209,55 @@ async function look() {
     byId('link').className = 'quiet';
   } catch (error) {
     if (mine !== round) return;
-    if (error instanceof Refused) return leave(error.message);
+    if (error instanceof InvalidToken) return logout(error.message);
     const why = error instanceof TypeError ? 'the engine does not answer' : error.message;
-    byId('link').textContent = `${why}; this is how it was`;
+    byId('link').textContent = `${why}; showing the last data`;
     byId('link').className = 'bad';
   }
-  timer = setTimeout(look, EVERY);
+  timer = setTimeout(refresh, REFRESH_INTERVAL);
 }
 
 function choose(run) {
   chosen = run;
   history.replaceState(null, '', run ? `#${run}` : location.pathname);
-  look();
+  refresh();
 }
 
-function enter(text) {
+function login(text) {
   try {
     tenant = tenantOf(text);
     if (!/^[0-9a-f-]{36}$/.test(tenant)) throw new Error('no tenant');
   } catch {
-    return leave('This is not a client token: it starts with ey and has two dots.');
+    return logout('This is not a client token: it starts with ey and has two dots.');
   }
   token = text;
   sessionStorage.setItem('token', token);
-  look();
+  refresh();
 }
 
-/** Forgets the token and all that was shown by it. */
-function leave(why) {
+/** Removes the token and everything that was shown with it. */
+function logout(why) {
   clearTimeout(timer);
   round += 1;
   token = before = null;
   sessionStorage.removeItem('token');
-  for (const place of ['counts', 'runs', 'workers', 'run']) byId(place).replaceChildren();
+  for (const id of ['counts', 'runs', 'workers', 'run']) byId(id).replaceChildren();
   shown.clear();
-  byId('look').hidden = byId('leave').hidden = true;
-  byId('enter').hidden = false;
+  byId('content').hidden = byId('logout').hidden = true;
+  byId('login').hidden = false;
   byId('link').textContent = '';
-  byId('refused').textContent = why;
+  byId('login-error').textContent = why;
 }
 
-byId('enter').addEventListener('submit', (event) => {
+byId('login').addEventListener('submit', (event) => {
   event.preventDefault();
   const text = byId('token').value.trim();
   byId('token').value = '';
-  enter(text);
+  login(text);
 });
-byId('leave').addEventListener('click', () => leave(''));
-byId('status').addEventListener('change', look);
+byId('logout').addEventListener('click', () => logout(''));
+byId('status').addEventListener('change', refresh);
 addEventListener('hashchange', () => choose(location.hash.slice(1)));
 chosen = location.hash.slice(1);
-if (token) enter(token);
-else leave('');
+if (token) login(token);
+else logout('');

@@ -1,4 +1,4 @@
-//! The clocks of the system, as the state wants them.
+//! The system's clocks, read as the state machine needs them.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -7,32 +7,29 @@ use std::{
 
 use crate::engine::state::{ClockReading, MonotonicInstant, Timestamp};
 
-/// Reads the clocks.
+/// Reads the system's clocks.
 #[derive(Debug)]
-pub(crate) struct Time {
-    begun: Instant,
-    /// The latest that the wall clock has been.
-    shown: AtomicU64,
+pub(crate) struct SystemClock {
+    start: Instant,
+    /// The latest time that the wall clock has shown, in milliseconds since 1970.
+    display: AtomicU64,
 }
 
-impl Time {
-    /// Its steady clock begins here.
+impl SystemClock {
+    /// A clock whose monotonic instants count from now.
     pub(crate) fn start() -> Self {
-        Self { begun: Instant::now(), shown: AtomicU64::new(0) }
+        Self { start: Instant::now(), display: AtomicU64::new(0) }
     }
 
-    /// The present moment.
+    /// Reads all clocks.
     pub(crate) fn now(&self) -> ClockReading {
-        self.at(Timestamp::wall(), self.begun.elapsed())
+        self.reading(Timestamp::wall(), self.start.elapsed())
     }
 
-    fn at(&self, wall: Timestamp, steady: Duration) -> ClockReading {
-        let before = self.shown.fetch_max(wall.0, Ordering::Relaxed);
-        ClockReading {
-            wall,
-            display: Timestamp(before.max(wall.0)),
-            monotonic: MonotonicInstant::default().plus(steady),
-        }
+    fn reading(&self, wall: Timestamp, elapsed: Duration) -> ClockReading {
+        let before = self.display.fetch_max(wall.0, Ordering::Relaxed);
+        let display = Timestamp(before.max(wall.0));
+        ClockReading { wall, display, monotonic: MonotonicInstant::default().plus(elapsed) }
     }
 }
 
@@ -41,11 +38,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_shown_goes_with_the_wall_clock_and_never_back() {
-        let time = Time::start();
-        let read = |wall, steady| {
-            let now = time.at(Timestamp(wall), Duration::from_millis(steady));
-            assert_eq!((now.wall, now.monotonic), (Timestamp(wall), MonotonicInstant(steady)));
+    fn display_time_follows_wall_clock_and_never_goes_back() {
+        let clock = SystemClock::start();
+        let read = |wall, elapsed| {
+            let now = clock.reading(Timestamp(wall), Duration::from_millis(elapsed));
+            assert_eq!((now.wall, now.monotonic), (Timestamp(wall), MonotonicInstant(elapsed)));
             now.display.0
         };
         // Set forward by an hour, set back by two, and on until it has caught up.

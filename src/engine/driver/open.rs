@@ -1,4 +1,4 @@
-//! The state of an engine with a folder: what was kept, and how it goes on being kept.
+//! Opening the state of an engine with a data folder.
 
 use std::path::Path;
 
@@ -8,43 +8,42 @@ use crate::engine::{
     error::EngineError,
     options::EngineOptions,
     persistence::store::{self, OpenError, Store},
-    state::{ClockReading, Loading, State},
+    state::{ClockReading, Restore, State},
+    validate::definition::stored_definition,
 };
 
-/// The file in the folder.
-pub(crate) const FILE: &str = "engine.db";
+/// Name of the database in the data folder.
+pub(crate) const DATABASE: &str = "engine.db";
 
-/// What was kept in a folder, with the store that keeps what follows. A damaged file is put aside, never overwritten,
-/// and the engine starts with nothing.
+/// Restores the state from a data folder, and opens its store for what follows. A damaged database is moved aside, never
+/// overwritten, and the engine starts with an empty state.
 pub(crate) fn open(folder: &Path, options: &EngineOptions, now: ClockReading) -> Result<(State, Store), EngineError> {
-    let path = folder.join(FILE);
-    let refused = |error| refused(&path, error);
-    match load(&path, options, now) {
+    let path = folder.join(DATABASE);
+    let failed = |error| to_engine_error(&path, error);
+    match restore(&path, options, now) {
         Err(OpenError::Damaged(why)) => {
-            let aside = store::put_aside(&path).map_err(|e| EngineError::folder("put aside", &path, e))?;
+            let aside = store::move_aside(&path).map_err(|e| EngineError::folder("put aside", &path, e))?;
             tracing::error!(
                 "{} is damaged ({why}): it is kept as {}, and this engine starts with nothing",
                 path.display(),
                 aside.display()
             );
-            load(&path, options, now).map_err(refused)
+            restore(&path, options, now).map_err(failed)
         }
-        other => other.map_err(refused),
+        other => other.map_err(failed),
     }
 }
 
-fn load(path: &Path, options: &EngineOptions, now: ClockReading) -> Result<(State, Store), OpenError> {
+fn restore(path: &Path, options: &EngineOptions, now: ClockReading) -> Result<(State, Store), OpenError> {
     let timings = options.timings.clone();
-    let declare = Box::new(move |content| {
-        crate::engine::validate::definition::stored_definition(content, &timings).map_err(|e| e.into_message())
-    });
+    let validate = Box::new(move |content| stored_definition(content, &timings).map_err(|e| e.into_message()));
     let ids = Box::new(Uuid::new_v4);
-    let mut loading = Loading::new(options.timings.clone(), options.retention(), ids, declare, now);
-    let store = store::open(path, |table, row| loading.put(table, row))?;
-    Ok((loading.finish()?, store))
+    let mut restore = Restore::new(options.timings.clone(), options.retention(), ids, validate, now);
+    let store = store::open(path, |table, row| restore.put(table, row))?;
+    Ok((restore.finish()?, store))
 }
 
-fn refused(path: &Path, error: OpenError) -> EngineError {
+fn to_engine_error(path: &Path, error: OpenError) -> EngineError {
     match error {
         OpenError::Io(e) => EngineError::folder("open", path, e),
         OpenError::Sqlite(e) => {

@@ -1,9 +1,15 @@
-//! One stream's queue of messages, bounded in number and in bytes: whoever puts something in never waits.
+//! The send queue of a stream: bounded in messages and in bytes, so that putting a message in never waits.
+//!
+//! A message is sent only after the batch that it reports is committed. A client that reads too slowly fills its queue
+//! and is disconnected with RESOURCE_EXHAUSTED; it never slows the engine or another stream down.
 
 use std::{
     collections::VecDeque,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll, Waker},
 };
 
@@ -13,85 +19,107 @@ use tonic::Status;
 
 use crate::engine::persistence::barrier::CommitBarrier;
 
-/// The queue. The engine puts in, one [`QueueReader`] takes out.
+/// Bytes that may be queued in all streams together: 512 MiB, our choice. Beyond that each stream may queue one message.
+const MAX_TOTAL_BYTES: usize = 512 << 20;
+
+/// What all send queues of an engine share.
+#[derive(Debug, Default)]
+pub(crate) struct SendQueues {
+    barrier: Arc<CommitBarrier>,
+    /// Bytes queued in all streams.
+    bytes: AtomicUsize,
+}
+
+impl SendQueues {
+    pub(crate) fn new(barrier: &Arc<CommitBarrier>) -> Arc<Self> {
+        Arc::new(Self { barrier: barrier.clone(), bytes: AtomicUsize::new(0) })
+    }
+
+    /// A queue for one stream, with its limits in messages and bytes.
+    pub(crate) fn open<T>(self: &Arc<Self>, max_count: usize, max_bytes: usize) -> Arc<SendQueue<T>> {
+        let inner = Inner { messages: VecDeque::new(), bytes: 0, waker: None, end: None };
+        Arc::new(SendQueue { inner: Mutex::new(inner), shared: self.clone(), max_count, max_bytes })
+    }
+
+    fn has_room(&self, bytes: usize) -> bool {
+        self.bytes.load(Ordering::Relaxed).saturating_add(bytes) <= MAX_TOTAL_BYTES
+    }
+}
+
+/// The send queue of one stream. The driver puts messages in, one [`QueueReader`] takes them out.
 pub(crate) struct SendQueue<T> {
     inner: Mutex<Inner<T>>,
-    gate: Arc<CommitBarrier>,
+    shared: Arc<SendQueues>,
     max_count: usize,
     max_bytes: usize,
 }
 
 struct Inner<T> {
-    letters: VecDeque<Letter<T>>,
+    messages: VecDeque<Message<T>>,
     bytes: usize,
     waker: Option<Waker>,
     end: Option<End>,
 }
 
-/// A message with its size, and the batch at which it may go out.
-struct Letter<T> {
-    message: T,
+/// A queued message, with its size and the batch it waits for.
+struct Message<T> {
+    content: T,
     bytes: usize,
-    due: u64,
+    batch: u64,
 }
 
-/// How a stream ends after what is still in it.
+/// How the stream ends after the queued messages.
 enum End {
-    Quietly,
-    With(Status),
+    Ok,
+    Error(Status),
 }
 
-/// The reader was too slow: the message comes back.
+/// The queue is full; the message is returned.
 #[derive(Debug)]
-pub(crate) struct Full<T>(pub(crate) T);
+pub(crate) struct QueueFull<T>(pub(crate) T);
 
 impl<T> SendQueue<T> {
-    pub(crate) fn new(gate: &Arc<CommitBarrier>, max_count: usize, max_bytes: usize) -> Arc<Self> {
-        let inner = Inner { letters: VecDeque::new(), bytes: 0, waker: None, end: None };
-        Arc::new(Self { inner: Mutex::new(inner), gate: gate.clone(), max_count, max_bytes })
-    }
-
     fn lock(&self) -> MutexGuard<'_, Inner<T>> {
-        // Nothing panics while it is locked; if it did, the queue would still be whole.
+        // Nothing panics while it is locked; if it did, the queue would still be consistent.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts something of about `bytes` in. One message always fits, however large. What comes after the end is
+    /// Appends a message of about `bytes`. An empty queue takes any message, however large. Messages after the end are
     /// dropped.
-    pub(crate) fn put(&self, message: T, bytes: usize) -> Result<(), Full<T>> {
+    pub(crate) fn push(&self, content: T, bytes: usize) -> Result<(), QueueFull<T>> {
         let mut inner = self.lock();
         if inner.end.is_some() {
             return Ok(());
         }
-        let over = inner.letters.len() >= self.max_count || inner.bytes + bytes > self.max_bytes;
-        if (over || self.gate.is_crowded(bytes)) && !inner.letters.is_empty() {
-            return Err(Full(message));
+        let is_full = inner.messages.len() >= self.max_count || inner.bytes + bytes > self.max_bytes;
+        if (is_full || !self.shared.has_room(bytes)) && !inner.messages.is_empty() {
+            return Err(QueueFull(content));
         }
-        inner.letters.push_back(Letter { message, bytes, due: self.gate.due() });
+        inner.messages.push_back(Message { content, bytes, batch: self.shared.barrier.pending() });
         inner.bytes += bytes;
-        self.gate.wait_unread(bytes);
+        self.shared.bytes.fetch_add(bytes, Ordering::Relaxed);
         if let Some(waker) = inner.waker.take() {
             waker.wake();
         }
         Ok(())
     }
 
-    /// Ends the stream when what is in it has been read.
+    /// Ends the stream after the queued messages.
     pub(crate) fn close(&self) {
-        self.end(End::Quietly);
+        self.end(End::Ok);
     }
 
-    /// Ends the stream with an error; what is in it is dropped.
+    /// Ends the stream with an error; the queued messages are dropped.
     pub(crate) fn fail(&self, status: Status) {
-        drop(self.unread());
-        self.end(End::With(status));
+        drop(self.drain());
+        self.end(End::Error(status));
     }
 
-    /// Takes out what no one has read.
-    pub(crate) fn unread(&self) -> Vec<T> {
+    /// Takes out all queued messages.
+    pub(crate) fn drain(&self) -> Vec<T> {
         let mut inner = self.lock();
-        self.gate.leave_unread(std::mem::take(&mut inner.bytes));
-        inner.letters.drain(..).map(|letter| letter.message).collect()
+        self.shared.bytes.fetch_sub(std::mem::take(&mut inner.bytes), Ordering::Relaxed);
+        inner.messages.drain(..).map(|message| message.content).collect()
     }
 
     fn end(&self, end: End) {
@@ -104,29 +132,30 @@ impl<T> SendQueue<T> {
         }
     }
 
-    /// The batch that the first message waits for.
-    fn held(&self) -> Option<u64> {
-        self.lock().letters.front().map(|letter| letter.due).filter(|due| !self.gate.is_open(*due))
+    /// Whether the first message waits for its batch.
+    fn is_withheld(&self) -> bool {
+        let batch = self.lock().messages.front().map(|message| message.batch);
+        batch.is_some_and(|batch| !self.shared.barrier.is_committed(batch))
     }
 
     fn poll(&self, context: &mut Context<'_>) -> Poll<Option<Result<T, Status>>> {
         let mut inner = self.lock();
-        if let Some(letter) = inner.letters.pop_front() {
-            inner.bytes -= letter.bytes;
-            self.gate.leave_unread(letter.bytes);
-            return Poll::Ready(Some(Ok(letter.message)));
+        if let Some(message) = inner.messages.pop_front() {
+            inner.bytes -= message.bytes;
+            self.shared.bytes.fetch_sub(message.bytes, Ordering::Relaxed);
+            return Poll::Ready(Some(Ok(message.content)));
         }
         match inner.end.take() {
             None => {
                 inner.waker = Some(context.waker().clone());
                 Poll::Pending
             }
-            Some(End::Quietly) => {
-                inner.end = Some(End::Quietly);
+            Some(End::Ok) => {
+                inner.end = Some(End::Ok);
                 Poll::Ready(None)
             }
-            Some(End::With(status)) => {
-                inner.end = Some(End::Quietly);
+            Some(End::Error(status)) => {
+                inner.end = Some(End::Ok);
                 Poll::Ready(Some(Err(status)))
             }
         }
@@ -135,21 +164,21 @@ impl<T> SendQueue<T> {
 
 impl<T> Drop for SendQueue<T> {
     fn drop(&mut self) {
-        drop(self.unread());
+        drop(self.drain());
     }
 }
 
-/// The stream of what is put in. When it is dropped, because the client has gone, the engine is told.
+/// The stream of a send queue's messages. Dropping it, as when the client disconnects, calls `on_drop`.
 pub(crate) struct QueueReader<T> {
-    mailbox: Arc<SendQueue<T>>,
-    /// While the first message may not go out yet.
-    held: Option<Pin<Box<OwnedNotified>>>,
-    gone: Option<Box<dyn FnOnce() + Send>>,
+    queue: Arc<SendQueue<T>>,
+    /// Set while the first message is withheld.
+    progress: Option<Pin<Box<OwnedNotified>>>,
+    on_drop: Option<Box<dyn FnOnce() + Send>>,
 }
 
 impl<T> QueueReader<T> {
-    pub(crate) fn new(mailbox: Arc<SendQueue<T>>, gone: impl FnOnce() + Send + 'static) -> Self {
-        Self { mailbox, held: None, gone: Some(Box::new(gone)) }
+    pub(crate) fn new(queue: Arc<SendQueue<T>>, on_drop: impl FnOnce() + Send + 'static) -> Self {
+        Self { queue, progress: None, on_drop: Some(Box::new(on_drop)) }
     }
 }
 
@@ -157,25 +186,25 @@ impl<T> Stream for QueueReader<T> {
     type Item = Result<T, Status>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let Self { mailbox, held, .. } = &mut *self;
-        while mailbox.held().is_some() {
-            let moves = held.get_or_insert_with(|| Box::pin(mailbox.gate.moves()));
-            match moves.as_mut().poll(context) {
-                // Asked once more: it may have opened before the wait began.
-                Poll::Pending if mailbox.held().is_some() => return Poll::Pending,
+        let Self { queue, progress, .. } = &mut *self;
+        while queue.is_withheld() {
+            let notified = progress.get_or_insert_with(|| Box::pin(queue.shared.barrier.progress()));
+            match notified.as_mut().poll(context) {
+                // Checked again: the batch may have been committed before the wait was registered.
+                Poll::Pending if queue.is_withheld() => return Poll::Pending,
                 Poll::Pending => {}
-                Poll::Ready(()) => *held = None,
+                Poll::Ready(()) => *progress = None,
             }
         }
-        *held = None;
-        mailbox.poll(context)
+        *progress = None;
+        queue.poll(context)
     }
 }
 
 impl<T> Drop for QueueReader<T> {
     fn drop(&mut self) {
-        if let Some(gone) = self.gone.take() {
-            gone();
+        if let Some(on_drop) = self.on_drop.take() {
+            on_drop();
         }
     }
 }
@@ -186,60 +215,66 @@ mod tests {
 
     use super::*;
 
+    fn queues() -> Arc<SendQueues> {
+        SendQueues::new(&Arc::default())
+    }
+
     #[test]
-    fn bounds_order_and_ends() {
-        let mailbox = SendQueue::new(&Arc::default(), 2, 10);
-        let mut reader = QueueReader::new(mailbox.clone(), || {});
-        assert!(mailbox.put(1, 100).is_ok(), "one always fits");
-        assert!(mailbox.put(2, 1).is_err(), "bytes");
+    fn queue_is_bounded_ordered_and_closed() {
+        let queue = queues().open(2, 10);
+        let mut reader = QueueReader::new(queue.clone(), || {});
+        assert!(queue.push(1, 100).is_ok(), "one always fits");
+        assert!(queue.push(2, 1).is_err(), "bytes");
         assert_eq!(reader.next().now_or_never().flatten().and_then(Result::ok), Some(1));
-        assert!(mailbox.put(3, 1).is_ok() && mailbox.put(4, 1).is_ok() && mailbox.put(5, 1).is_err());
-        mailbox.close();
-        assert!(mailbox.put(6, 1).is_ok(), "dropped");
+        assert!(queue.push(3, 1).is_ok() && queue.push(4, 1).is_ok() && queue.push(5, 1).is_err());
+        queue.close();
+        assert!(queue.push(6, 1).is_ok(), "dropped");
         let rest: Vec<_> = reader.by_ref().map(Result::ok).collect().now_or_never().unwrap();
         assert_eq!(rest, [Some(3), Some(4)]);
     }
 
     #[test]
-    fn a_message_waits_until_what_it_says_is_kept() {
-        let gate = Arc::new(CommitBarrier::default());
-        let mailbox = SendQueue::new(&gate, 9, 99);
-        let mut reader = QueueReader::new(mailbox.clone(), || {});
+    fn message_is_withheld_until_its_batch_is_committed() {
+        let barrier = Arc::new(CommitBarrier::default());
+        let queues = SendQueues::new(&barrier);
+        let queue = queues.open(9, 99);
+        let mut reader = QueueReader::new(queue.clone(), || {});
         let mut next = || reader.next().now_or_never().map(|next| next.map(Result::ok));
-        mailbox.put(1, 1).unwrap();
-        gate.set_due(1);
-        mailbox.put(2, 1).unwrap();
-        gate.set_due(2);
-        mailbox.put(3, 1).unwrap();
-        mailbox.close();
+        queue.push(1, 1).unwrap();
+        barrier.set_pending(1);
+        queue.push(2, 1).unwrap();
+        barrier.set_pending(2);
+        queue.push(3, 1).unwrap();
+        queue.close();
         assert_eq!((next(), next()), (Some(Some(Some(1))), None));
-        gate.open(1);
+        barrier.commit(1);
         assert_eq!((next(), next()), (Some(Some(Some(2))), None));
-        gate.open(2);
+        barrier.commit(2);
         assert_eq!((next(), next()), (Some(Some(Some(3))), Some(None)));
     }
 
     #[tokio::test]
-    async fn a_reader_that_waits_is_woken() {
-        let gate = Arc::new(CommitBarrier::default());
-        gate.set_due(1);
-        let mailbox = SendQueue::new(&gate, 9, 99);
-        let mut reader = QueueReader::new(mailbox.clone(), || {});
-        mailbox.put(1, 1).unwrap();
+    async fn waiting_reader_is_woken_by_a_commit() {
+        let barrier = Arc::new(CommitBarrier::default());
+        let queues = SendQueues::new(&barrier);
+        barrier.set_pending(1);
+        let queue = queues.open(9, 99);
+        let mut reader = QueueReader::new(queue.clone(), || {});
+        queue.push(1, 1).unwrap();
         let (read, ()) = tokio::join!(reader.next(), async {
             tokio::task::yield_now().await;
-            gate.open(1);
+            barrier.commit(1);
         });
         assert_eq!(read.and_then(Result::ok), Some(1));
     }
 
     #[test]
-    fn an_error_comes_instead_of_the_rest_and_the_end_is_told() {
-        let mailbox = SendQueue::new(&Arc::default(), 2, 10);
+    fn failed_queue_drops_messages_and_reader_drop_is_reported() {
+        let queue = queues().open(2, 10);
         let (told, was_told) = std::sync::mpsc::channel();
-        let mut reader = QueueReader::new(mailbox.clone(), move || told.send(()).unwrap());
-        mailbox.put(1, 1).unwrap();
-        mailbox.fail(Status::resource_exhausted("slow"));
+        let mut reader = QueueReader::new(queue.clone(), move || told.send(()).unwrap());
+        queue.push(1, 1).unwrap();
+        queue.fail(Status::resource_exhausted("slow"));
         assert!(reader.next().now_or_never().flatten().is_some_and(|r| r.is_err()));
         assert!(reader.next().now_or_never().unwrap().is_none());
         drop(reader);
@@ -247,17 +282,18 @@ mod tests {
     }
 
     #[test]
-    fn all_streams_together_are_bounded_and_a_reader_is_not_held_up() {
-        let gate = Arc::new(CommitBarrier::default());
-        let (slow, fast) = (SendQueue::new(&gate, 10, usize::MAX), SendQueue::new(&gate, 10, usize::MAX));
-        slow.put(1, 500 << 20).unwrap();
-        assert!(slow.put(2, 500 << 20).is_err(), "all");
+    fn total_bytes_are_bounded_without_blocking_other_streams() {
+        let barrier = Arc::new(CommitBarrier::default());
+        let queues = SendQueues::new(&barrier);
+        let (slow, fast) = (queues.open(10, usize::MAX), queues.open(10, usize::MAX));
+        slow.push(1, 500 << 20).unwrap();
+        assert!(slow.push(2, 500 << 20).is_err(), "all");
         let mut reader = QueueReader::new(fast.clone(), || {});
         for n in 0..3 {
-            fast.put(n, 500 << 20).unwrap();
+            fast.push(n, 500 << 20).unwrap();
             assert_eq!(reader.next().now_or_never().flatten().and_then(Result::ok), Some(n));
         }
         drop(slow);
-        assert!(fast.put(0, 1).is_ok() && fast.put(1, 500 << 20).is_ok(), "what is dropped does not count");
+        assert!(fast.push(0, 1).is_ok() && fast.push(1, 500 << 20).is_ok(), "what is dropped does not count");
     }
 }

@@ -9,9 +9,13 @@ use super::{
 };
 use crate::{
     engine::{
-        driver::{send_queue::QueueReader, subscriptions::EventFilter},
+        driver::{EventFilter, QueueReader},
         state::{Capacity, WorkerError},
-        validate::{field, registration::registration, report::report},
+        validate::{
+            field,
+            registration::{self, registration},
+            report::report,
+        },
     },
     hatchet::wire::{
         parse_duration,
@@ -174,7 +178,7 @@ impl Dispatcher for Services {
         let UpsertWorkerLabelsRequest { worker_id, labels } = request.into_inner();
         let id = field::worker_id(&worker_id)?;
         self.driver
-            .add(Capacity::Workers, |state, _| state.label(id, labels))
+            .add(Capacity::Workers, |state, _| state.label(id, registration::labels(labels)))
             .await?
             .map_err(|e| worker_not_found(e, &worker_id))?;
         Ok(Response::new(UpsertWorkerLabelsResponse { tenant_id: self.driver.tenant.to_string(), worker_id }))

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     engine::{
-        state::{Capacity, ClockReading, State, Timestamp},
+        state::{Capacity, Timestamp},
         validate::{
             event::{event, events},
             field,
@@ -35,14 +35,7 @@ impl EventsService for Services {
     async fn bulk_push(&self, request: Request<BulkPushEventRequest>) -> Result<Response<Events>, Status> {
         let requests = request.into_inner().events;
         let pushed = events(&requests, self.driver.max_message)?;
-        let driver = self.driver.clone();
-        // In a task of its own, so that a client that disconnects half-way does not leave half of the events pushed, which
-        // it would push again. The task ends within the cost limits of the idempotency expressions.
-        let pushing = tokio::spawn(async move {
-            let push = |state: &mut State, pushed, now: ClockReading| (state.push_event(pushed, now), now.display);
-            driver.add_each(Capacity::Runs, pushed, push).await
-        });
-        let ids = pushing.await.map_err(|e| Status::internal(format!("pushing the events failed: {e}")))??;
+        let ids = self.driver.push_events(pushed).await?;
         let events = requests.into_iter().zip(ids).map(|(event, (id, at))| self.event_message(event, id, at)).collect();
         Ok(Response::new(Events { events }))
     }

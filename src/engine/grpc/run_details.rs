@@ -3,10 +3,7 @@
 use std::collections::HashMap;
 
 use crate::{
-    engine::{
-        driver::assignment,
-        state::{State, model::Run},
-    },
+    engine::state::{Run, State},
     hatchet::wire::{
         RunId,
         proto::v1::{GetRunDetailsResponse, TaskRunDetail},
@@ -32,16 +29,16 @@ pub(super) fn run_details(state: &State, id: RunId) -> Option<GetRunDetailsRespo
 }
 
 fn task_detail(state: &State, run: &Run, id: RunId) -> Option<TaskRunDetail> {
-    let task = state.task(id).filter(|task| task.is_made())?;
+    let task = state.task(id).filter(|task| task.is_created())?;
     let status = task.phase.status();
     // Present but empty on a finished task without an error, as in a real engine.
-    let error = status.is_final().then(|| State::error_text(&task.phase).unwrap_or_default().to_owned());
+    let error = status.is_final().then(|| task.phase.error().unwrap_or_default().to_owned());
     Some(TaskRunDetail {
         external_id: id.to_string(),
         status: status.to_wire(),
         error,
-        output: assignment::output(&task.phase).map(|output| output.as_bytes().to_vec()),
-        readable_id: run.version.tasks.get(task.spec)?.name.to_string(),
+        output: task.phase.output().map(|output| output.as_bytes().to_vec()),
+        readable_id: run.version.task(task.spec)?.definition.name.to_string(),
         is_evicted: false,
     })
 }

@@ -10,11 +10,7 @@ use futures_util::{Stream, StreamExt};
 use tonic::{Status, Streaming};
 
 use crate::{
-    engine::driver::{
-        Driver,
-        send_queue::QueueReader,
-        subscriptions::{RunEvent, RunResult, SubscriberId},
-    },
+    engine::driver::{Driver, QueueReader, RunEvent, RunResult, SubscriberId},
     hatchet::wire::proto::{SubscribeToWorkflowRunsRequest, WorkflowEvent, WorkflowRunEvent},
 };
 

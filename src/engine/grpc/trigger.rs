@@ -8,7 +8,7 @@ use super::collision;
 use crate::{
     engine::{
         driver::Driver,
-        state::{Capacity, Triggered, model::Version},
+        state::{Capacity, Triggered, Version},
         validate::trigger::trigger,
     },
     hatchet::wire::{

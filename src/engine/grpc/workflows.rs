@@ -67,7 +67,7 @@ impl WorkflowService for Services {
             id: version.id.to_string(),
             created_at: Some(version.created.to_wire()),
             updated_at: Some(version.created.to_wire()),
-            version: version.content.version.clone(),
+            version: version.definition.content.message().version.clone(),
             order: version.order,
             workflow_id: version.workflow_id.to_string(),
             scheduled_workflows: ids.into_iter().zip(&times).map(scheduled).collect(),

@@ -26,15 +26,15 @@ const PING_TIMEOUT: Duration = Duration::from_secs(20);
 const MAX_CALLS_PER_CONNECTION: u32 = 2048;
 
 /// A server's parts and settings.
-pub(in crate::engine) struct Service {
-    pub(in crate::engine) driver: Arc<Driver>,
-    pub(in crate::engine) tokens: Tokens,
-    pub(in crate::engine) host_names: HostNames,
-    pub(in crate::engine) with_rest: bool,
+pub(crate) struct Service {
+    pub(crate) driver: Arc<Driver>,
+    pub(crate) tokens: Tokens,
+    pub(crate) host_names: HostNames,
+    pub(crate) with_rest: bool,
 }
 
 /// Serves until `stop` completes, and then until every call has ended.
-pub(in crate::engine) async fn serve(
+pub(crate) async fn serve(
     listeners: Vec<TcpListener>,
     Service { driver, tokens, host_names, with_rest }: Service,
     stop: impl Future<Output = ()>,

@@ -26,17 +26,17 @@ const LIFETIME: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 const LEEWAY_SECONDS: u64 = 24 * 3600;
 
 /// Bytes of a signing key: the length of the hash, as recommended for HMAC.
-pub(in crate::engine) const KEY_BYTES: usize = 32;
+pub(crate) const KEY_BYTES: usize = 32;
 
 /// A new random signing key.
-pub(in crate::engine) fn new_key() -> std::io::Result<[u8; KEY_BYTES]> {
+pub(crate) fn new_key() -> std::io::Result<[u8; KEY_BYTES]> {
     let mut key = [0; KEY_BYTES];
     SystemRandom::new().fill(&mut key).map_err(|_| std::io::Error::other("the system provides no random numbers"))?;
     Ok(key)
 }
 
 /// Signs and verifies tokens of one tenant.
-pub(in crate::engine) struct Tokens {
+pub(crate) struct Tokens {
     key: hmac::Key,
     tenant: TenantId,
     current: String,
@@ -45,7 +45,7 @@ pub(in crate::engine) struct Tokens {
 
 impl Tokens {
     /// Signs the two tokens of this start. They differ only in their ids.
-    pub(in crate::engine) fn new(key: &[u8], tenant: TenantId, address: &str, url: &str, now: Timestamp) -> Self {
+    pub(crate) fn new(key: &[u8], tenant: TenantId, address: &str, url: &str, now: Timestamp) -> Self {
         let key = hmac::Key::new(hmac::HMAC_SHA256, key);
         let seconds = now.0 / 1000;
         let claims = || Claims {
@@ -64,12 +64,12 @@ impl Tokens {
     }
 
     /// The token for clients in the engine's own process.
-    pub(in crate::engine) fn in_process(&self) -> &str {
+    pub(crate) fn in_process(&self) -> &str {
         &self.in_process
     }
 
     /// The token for clients in other processes.
-    pub(in crate::engine) fn current(&self) -> &str {
+    pub(crate) fn current(&self) -> &str {
         &self.current
     }
 

@@ -25,7 +25,7 @@ use crate::{
         http::{KEY_BYTES, new_key},
     },
     hatchet::{
-        system::{Handshake, private_file},
+        system::{HANDSHAKE_FILE, Handshake, private_file},
         wire::TenantId,
     },
 };
@@ -35,17 +35,16 @@ const LOCK_ATTEMPTS: u32 = 5;
 const LOCK_RETRY_PAUSE: Duration = Duration::from_millis(10);
 
 const IDENTITY_FILE: &str = "engine.json";
-const HANDSHAKE_FILE: &str = "handshake.json";
 
 /// Largest identity file that is read, in bytes. The engine writes less than 200.
 const MAX_IDENTITY_BYTES: usize = 4 << 10;
 
 /// The parts of an engine that stay the same over restarts.
 #[derive(Clone, PartialEq, Eq)]
-pub(in crate::engine) struct Identity {
-    pub(in crate::engine) key: [u8; KEY_BYTES],
-    pub(in crate::engine) tenant: TenantId,
-    pub(in crate::engine) port: Option<u16>,
+pub(crate) struct Identity {
+    pub(crate) key: [u8; KEY_BYTES],
+    pub(crate) tenant: TenantId,
+    pub(crate) port: Option<u16>,
 }
 
 /// The content of `engine.json`.
@@ -58,7 +57,7 @@ struct StoredIdentity {
 
 impl Identity {
     /// A new identity with a random key.
-    pub(in crate::engine) fn new() -> Result<Self, EngineError> {
+    pub(crate) fn new() -> Result<Self, EngineError> {
         let key = new_key().map_err(|e| EngineError::system("create a signing key", e))?;
         Ok(Self { key, tenant: TenantId::random(), port: None })
     }
@@ -77,7 +76,7 @@ impl Identity {
 
 /// A folder that this process has locked. Dropping it releases the lock.
 #[derive(Debug)]
-pub(in crate::engine) struct DataFolder {
+pub(crate) struct DataFolder {
     path: PathBuf,
     lock_id: FileId,
     /// The handshake that this process has written.
@@ -88,7 +87,7 @@ pub(in crate::engine) struct DataFolder {
 
 impl DataFolder {
     /// Locks the folder, and creates it if it does not exist.
-    pub(in crate::engine) fn acquire(path: &Path) -> Result<Self, EngineError> {
+    pub(crate) fn acquire(path: &Path) -> Result<Self, EngineError> {
         make_private_folder(path).map_err(|e| EngineError::folder("use the data folder", path, e))?;
         let file = path.join(LOCK_FILE);
         let failed = |e| EngineError::folder("lock", &file, e);
@@ -109,12 +108,12 @@ impl DataFolder {
     }
 
     #[cfg(feature = "durable")]
-    pub(in crate::engine) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// The stored identity, or a new one if there is none. A file that cannot be parsed is renamed, not overwritten.
-    pub(in crate::engine) fn identity(&self) -> Result<Identity, EngineError> {
+    pub(crate) fn identity(&self) -> Result<Identity, EngineError> {
         let file = self.path.join(IDENTITY_FILE);
         match private_file::read(&file, MAX_IDENTITY_BYTES) {
             Ok(text) => {
@@ -136,19 +135,19 @@ impl DataFolder {
     }
 
     /// Stores the identity for the next start.
-    pub(in crate::engine) fn save_identity(&self, identity: &Identity) -> Result<(), EngineError> {
+    pub(crate) fn save_identity(&self, identity: &Identity) -> Result<(), EngineError> {
         self.write(IDENTITY_FILE, &identity.to_json())
     }
 
     /// Writes the handshake file.
-    pub(in crate::engine) fn announce(&self, handshake: &Handshake) -> Result<(), EngineError> {
+    pub(crate) fn announce(&self, handshake: &Handshake) -> Result<(), EngineError> {
         *self.announced.lock().unwrap_or_else(PoisonError::into_inner) = Some(handshake.clone());
         self.write(HANDSHAKE_FILE, &serde_json::json!(handshake))
     }
 
     /// Removes the handshake file, unless it is another engine's: if the lock file was replaced, another engine may have
     /// locked the new one.
-    pub(in crate::engine) fn withdraw(&self) {
+    pub(crate) fn withdraw(&self) {
         let file = self.path.join(HANDSHAKE_FILE);
         let announced = self.announced.lock().unwrap_or_else(PoisonError::into_inner).take();
         let found = Handshake::read(&file).ok().flatten();
@@ -172,27 +171,7 @@ impl DataFolder {
 /// Finds the engine that another process runs on a folder. Returns its handshake, or `None` if no process has locked the
 /// folder or that process does not serve yet.
 pub fn find(folder: &Path) -> Result<Option<Handshake>, EngineError> {
-    let is_missing = |e: &io::Error| matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
-    match private_file::check_folder(folder) {
-        Err(e) if is_missing(&e) => return Ok(None),
-        Err(e) => return Err(EngineError::folder("use the data folder", folder, e)),
-        Ok(()) => {}
-    }
-    let lock = folder.join(LOCK_FILE);
-    let held = match private_file::open(&lock) {
-        Ok(file) => match file.try_lock_shared() {
-            Ok(()) => false,
-            Err(TryLockError::WouldBlock) => true,
-            Err(TryLockError::Error(e)) => return Err(EngineError::folder("open", &lock, e)),
-        },
-        Err(e) if is_missing(&e) => false,
-        Err(e) => return Err(EngineError::folder("open", &lock, e)),
-    };
-    if !held {
-        return Ok(None);
-    }
-    let file = folder.join(HANDSHAKE_FILE);
-    Handshake::read(&file).map_err(|e| EngineError::folder("read", &file, e))
+    Handshake::find(folder).map_err(|e| EngineError::folder(e.action, &e.path, e.source))
 }
 
 #[cfg(unix)]
@@ -290,7 +269,7 @@ mod tests {
         };
         let [started, _] = with_prepared(|path| fifo(&path.join("engine.json")));
         assert!(started.unwrap().contains("not a regular file"));
-        let [_, found] = with_prepared(|path| fifo(&path.join("handshake.json")));
+        let [_, found] = with_prepared(|path| fifo(&path.join(HANDSHAKE_FILE)));
         assert!(found.is_none(), "no process has an exclusive lock");
         let dir = tempfile::tempdir().unwrap();
         let folder = DataFolder::acquire(dir.path()).unwrap();
@@ -306,7 +285,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let folder = DataFolder::acquire(dir.path()).unwrap();
         folder.announce(&handshake()).unwrap();
-        for name in ["engine.json", "handshake.json"] {
+        for name in ["engine.json", HANDSHAKE_FILE] {
             // Sparse.
             private_file::create(&dir.path().join(name)).unwrap().set_len(4 << 30).unwrap();
         }
@@ -392,7 +371,7 @@ mod tests {
         folder.save_identity(&Identity::new().unwrap()).unwrap();
         folder.announce(&handshake()).unwrap();
         let mode = |name: &str| fs::metadata(dir.path().join(name)).unwrap().permissions().mode() & 0o777;
-        assert_eq!([mode(""), mode("engine.json"), mode("handshake.json"), mode("lock")], [0o700, 0o600, 0o600, 0o600]);
+        assert_eq!([mode(""), mode("engine.json"), mode(HANDSHAKE_FILE), mode("lock")], [0o700, 0o600, 0o600, 0o600]);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::data_folder::DataFolder;
 use crate::engine::{driver::open, persistence::store::Store};
 use crate::{
     engine::{
-        driver::{Driver, Time},
+        driver::{Driver, SystemClock},
         error::EngineError,
         http::{self, Service, Tokens},
         options::EngineOptions,
@@ -76,7 +76,7 @@ struct Started {
 /// start finds the folder and the port free.
 fn start(startup: Startup) -> Result<Started, EngineError> {
     let Startup { options, folder, tenant, tokens, host_names, with_rest, listeners, handshake } = startup;
-    let time = Time::start();
+    let time = SystemClock::start();
     let (state, store) = load(&options, folder.as_ref(), time.now())?;
     let resources = Resources { store, folder };
     let driver = Driver::new(state, time, tenant, options.max_message);
@@ -121,11 +121,11 @@ impl Started {
         let mut persisting_ended = resources.store.is_none();
         tokio::select! {
             outcome = &mut serving => tracing::error!("the engine has stopped serving: {outcome:?}"),
-            () = driver.keep_time() => {}
+            () = driver.run_timers() => {}
             () = driver.release_memory() => {}
             () = &mut persisting => persisting_ended = true,
             _ = stopped => {
-                driver.hang_up();
+                driver.close_streams();
                 drop(stop_serving);
                 tokio::select! {
                     ended = tokio::time::timeout(STOP_TIMEOUT, serving) => if ended.is_err() {
@@ -156,7 +156,7 @@ impl Resources {
 async fn persist(driver: &Arc<Driver>, store: Option<&Store>) {
     match store {
         #[cfg(feature = "durable")]
-        Some(store) => driver.keep(store).await,
+        Some(store) => driver.persist(store).await,
         #[cfg(not(feature = "durable"))]
         Some(never) => {
             let _ = driver;
@@ -169,7 +169,7 @@ async fn persist(driver: &Arc<Driver>, store: Option<&Store>) {
 /// Lets [`persist`] complete after the changes so far.
 fn stop_persisting(driver: &Arc<Driver>) {
     #[cfg(feature = "durable")]
-    driver.stop_keeping();
+    driver.finish_persisting();
     #[cfg(not(feature = "durable"))]
     let _ = driver;
 }
@@ -183,7 +183,7 @@ mod tests {
 
     use super::*;
     use crate::engine::persistence::{
-        row::{Change, Row, RowKey, Table},
+        row::{Row, RowChange, RowKey, Table},
         store,
     };
 
@@ -200,7 +200,11 @@ mod tests {
         // Data that is still to be written: SQLite removes its log when it closes the file.
         let text: Arc<str> = "x".repeat(8 << 20).into();
         let row = |number| {
-            Change::Put(Table::Runs, RowKey::Number(number), Row { head: vec![1], texts: [Some(text.clone()), None] })
+            RowChange::Put(
+                Table::Runs,
+                RowKey::Number(number),
+                Row { head: vec![1], texts: [Some(text.clone()), None] },
+            )
         };
         let written = resources.store.as_ref().unwrap().write((1..8).map(row).collect()).now_or_never();
         assert!(written.is_none(), "still to be written");

@@ -1,14 +1,23 @@
-//! Nothing leaves the engine before what it says is kept.
+//! The commit barrier: withholds responses until the state they report is persisted.
 //!
-//! Changes are kept in batches, numbered from one. Whatever goes out is due at a batch: the one that is being
-//! collected, if there are changes that no batch has taken yet, or else the last that was taken. It waits until that
-//! one is kept. An engine in memory has no batches, and nothing waits.
+//! Changes are persisted in batches, numbered from 1. Whatever leaves the engine waits for a batch: the one that is
+//! being collected if there are changes that no batch has taken yet, otherwise the latest that was taken. In an engine
+//! in memory all of these are 0, and nothing waits.
+//!
+//! ```text
+//!   batch:        1          2          3 (being collected)
+//!                 committed  being      ▲
+//!                            written    └ pending: responses that report the present state wait for it
+//! ```
+//!
+//! While batches cannot be written, waiting calls fail with [`NotDurable`] after [`FAILURE_TIMEOUT`], and new calls at
+//! once, so that no unbounded amount of work waits for the database.
 
 use std::{
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -18,27 +27,24 @@ use tonic::{Status, metadata::MetadataValue};
 
 use crate::hatchet::wire::MAY_TAKE_EFFECT;
 
-/// How long calls wait while nothing can be kept. Then they are refused, and new ones at once.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// How long calls wait while batches cannot be written: 3 s. After that they fail, and new ones at once.
+const FAILURE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Bytes that may wait to be read on all streams together. Beyond it a stream may leave one message unread and no more.
-const MAX_UNREAD_BYTES: usize = 512 << 20;
-
-/// How far the keeping has come.
+/// The progress of persistence.
 #[derive(Debug, Default)]
 pub(crate) struct CommitBarrier {
-    /// The batch after which everything that has happened so far is kept.
-    due: AtomicU64,
-    kept: AtomicU64,
-    moved: Arc<Notify>,
-    trouble: Mutex<Option<Trouble>>,
-    /// Bytes in all mailboxes together.
-    unread: AtomicUsize,
+    /// The batch that contains the latest change.
+    pending: AtomicU64,
+    /// The latest batch that was written; all earlier ones are written too.
+    committed: AtomicU64,
+    /// Notified when a batch was written or could not be.
+    progress: Arc<Notify>,
+    failure: Mutex<Option<Failure>>,
 }
 
-/// Why nothing can be kept at present.
+/// Why batches cannot be written at present.
 #[derive(Debug, Clone)]
-struct Trouble {
+struct Failure {
     since: Instant,
     why: Arc<str>,
 }
@@ -46,26 +52,26 @@ struct Trouble {
 /// Why a call that would add something is refused.
 #[derive(Debug, Clone)]
 pub(crate) enum AddError {
-    /// It could not be kept.
+    /// The addition could not be persisted.
     NotDurable(NotDurable),
-    /// The engine holds as much as it may.
+    /// The engine holds as many bytes as it may.
     AtCapacity,
 }
 
-const NO_ROOM: &str = "the embedded engine holds as many bytes as it may in runs that have not ended, workflows, \
-                       workers, schedules and crons: let a worker run the queued runs, or cancel some";
+const AT_CAPACITY: &str = "the embedded engine holds as many bytes as it may in unfinished runs, workflows, workers, \
+                           schedules and crons: let a worker run the queued runs, or cancel some";
 
 impl From<NotDurable> for AddError {
-    fn from(unkept: NotDurable) -> Self {
-        Self::NotDurable(unkept)
+    fn from(error: NotDurable) -> Self {
+        Self::NotDurable(error)
     }
 }
 
 impl From<AddError> for Status {
-    fn from(refused: AddError) -> Self {
-        match refused {
-            AddError::NotDurable(unkept) => unkept.into(),
-            AddError::AtCapacity => Self::resource_exhausted(NO_ROOM),
+    fn from(error: AddError) -> Self {
+        match error {
+            AddError::NotDurable(error) => error.into(),
+            AddError::AtCapacity => Self::resource_exhausted(AT_CAPACITY),
         }
     }
 }
@@ -73,122 +79,113 @@ impl From<AddError> for Status {
 impl fmt::Display for AddError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotDurable(unkept) => unkept.fmt(f),
-            Self::AtCapacity => f.write_str(NO_ROOM),
+            Self::NotDurable(error) => error.fmt(f),
+            Self::AtCapacity => f.write_str(AT_CAPACITY),
         }
     }
 }
 
-/// The answer cannot be given: what it says may be lost.
+/// A response is withheld, as the state it reports may be lost.
 #[derive(Debug, Clone)]
 pub(crate) struct NotDurable {
     why: Arc<str>,
-    /// Whether what was asked for has been done, so that it may still take effect.
-    done: bool,
+    /// Whether the call was executed, so that it may still take effect.
+    is_executed: bool,
 }
 
 impl fmt::Display for NotDurable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the embedded engine cannot keep anything at present: {}", self.why)?;
-        f.write_str(if self.done { "; this call may take effect later" } else { "; nothing was done" })
+        f.write_str(if self.is_executed { "; this call may take effect later" } else { "; nothing was done" })
     }
 }
 
 impl std::error::Error for NotDurable {}
 
 impl From<NotDurable> for Status {
-    fn from(unkept: NotDurable) -> Self {
-        let mut status = Self::unavailable(unkept.to_string());
-        if unkept.done {
-            status.metadata_mut().insert(MAY_TAKE_EFFECT, MetadataValue::from_static("true"));
-        }
+    fn from(error: NotDurable) -> Self {
+        let mut status = Self::unavailable(error.to_string());
+        let may = if error.is_executed { "true" } else { "false" };
+        status.metadata_mut().insert(MAY_TAKE_EFFECT, MetadataValue::from_static(may));
         status
     }
 }
 
+/// For the driver and its send queues.
 impl CommitBarrier {
-    /// Whether there is no room for so many bytes more.
-    pub(crate) fn is_crowded(&self, bytes: usize) -> bool {
-        self.unread.load(Ordering::Relaxed).saturating_add(bytes) > MAX_UNREAD_BYTES
+    /// Sets the batch that contains the latest change.
+    pub(crate) fn set_pending(&self, batch: u64) {
+        self.pending.store(batch, Ordering::Relaxed);
     }
 
-    /// So many bytes wait to be read.
-    pub(crate) fn wait_unread(&self, bytes: usize) {
-        self.unread.fetch_add(bytes, Ordering::Relaxed);
+    /// The batch that a response about the present state waits for.
+    pub(crate) fn pending(&self) -> u64 {
+        self.pending.load(Ordering::Relaxed)
     }
 
-    /// So many do not any more.
-    pub(crate) fn leave_unread(&self, bytes: usize) {
-        self.unread.fetch_sub(bytes, Ordering::Relaxed);
+    /// Whether a batch is written.
+    pub(crate) fn is_committed(&self, batch: u64) -> bool {
+        batch <= self.committed.load(Ordering::Acquire)
     }
 
-    fn trouble(&self) -> MutexGuard<'_, Option<Trouble>> {
-        // Nothing panics while it is locked.
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Everything so far is kept with this batch.
-    pub(crate) fn set_due(&self, batch: u64) {
-        self.due.store(batch, Ordering::Relaxed);
-    }
-
-    /// What goes out now is due at this batch.
-    pub(crate) fn due(&self) -> u64 {
-        self.due.load(Ordering::Relaxed)
-    }
-
-    /// Whether what is due at a batch may go out.
-    pub(crate) fn is_open(&self, due: u64) -> bool {
-        due <= self.kept.load(Ordering::Acquire)
-    }
-
-    /// A batch is kept, and with it all before.
-    pub(crate) fn open(&self, batch: u64) {
-        self.kept.store(batch, Ordering::Release);
-        *self.trouble() = None;
-        self.moved.notify_waiters();
-    }
-
-    /// Keeping fails. Answers whether that is new.
-    pub(crate) fn fails(&self, why: &str) -> bool {
-        let mut trouble = self.trouble();
-        let is_new = trouble.as_ref().is_none_or(|known| *known.why != *why);
-        let since = trouble.as_ref().map_or_else(Instant::now, |known| known.since);
-        *trouble = Some(Trouble { since, why: why.into() });
-        drop(trouble);
-        self.moved.notify_waiters();
-        is_new
-    }
-
-    fn lasting(&self, done: bool) -> Result<(), NotDurable> {
-        match &*self.trouble() {
-            Some(trouble) if trouble.since.elapsed() >= PATIENCE => Err(NotDurable { why: trouble.why.clone(), done }),
-            Some(_) | None => Ok(()),
-        }
-    }
-
-    /// Refuses a call while nothing can be kept, so that no more piles up.
+    /// Refuses a call while batches cannot be written.
     pub(crate) fn admit(&self) -> Result<(), NotDurable> {
-        self.lasting(false)
+        self.check_failure(false)
     }
 
-    /// Waits until what is due at a batch may go out.
-    pub(crate) async fn wait(&self, due: u64) -> Result<(), NotDurable> {
-        while !self.is_open(due) {
-            let moved = self.moved.notified();
-            tokio::pin!(moved);
-            moved.as_mut().enable();
-            if self.is_open(due) {
+    /// Waits until a batch is written; fails if batches cannot be written for [`FAILURE_TIMEOUT`].
+    pub(crate) async fn wait(&self, batch: u64) -> Result<(), NotDurable> {
+        while !self.is_committed(batch) {
+            let progress = self.progress.notified();
+            tokio::pin!(progress);
+            // Registered before the second check, so that no notification is missed.
+            progress.as_mut().enable();
+            if self.is_committed(batch) {
                 break;
             }
-            self.lasting(true)?;
-            moved.await;
+            self.check_failure(true)?;
+            progress.await;
         }
         Ok(())
     }
 
-    /// Ends when a batch is kept, or cannot be.
-    pub(crate) fn moves(&self) -> OwnedNotified {
-        self.moved.clone().notified_owned()
+    /// Completes when a batch was written or could not be.
+    pub(crate) fn progress(&self) -> OwnedNotified {
+        self.progress.clone().notified_owned()
+    }
+
+    fn check_failure(&self, is_executed: bool) -> Result<(), NotDurable> {
+        match &*self.failure() {
+            Some(failure) if failure.since.elapsed() >= FAILURE_TIMEOUT => {
+                Err(NotDurable { why: failure.why.clone(), is_executed })
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn failure(&self) -> MutexGuard<'_, Option<Failure>> {
+        // Nothing panics while it is locked.
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// For the writer.
+impl CommitBarrier {
+    /// Records that a batch, and with it all earlier ones, is written.
+    pub(crate) fn commit(&self, batch: u64) {
+        self.committed.store(batch, Ordering::Release);
+        *self.failure() = None;
+        self.progress.notify_waiters();
+    }
+
+    /// Records that a batch could not be written. Returns whether the reason is new.
+    pub(crate) fn report_failure(&self, why: &str) -> bool {
+        let mut failure = self.failure();
+        let is_new = failure.as_ref().is_none_or(|known| *known.why != *why);
+        let since = failure.as_ref().map_or_else(Instant::now, |known| known.since);
+        *failure = Some(Failure { since, why: why.into() });
+        drop(failure);
+        self.progress.notify_waiters();
+        is_new
     }
 }

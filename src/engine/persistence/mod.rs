@@ -1,4 +1,15 @@
-//! Persistence: records, collections that track their changes, the commit barrier and the database.
+//! Persistence: what the state machine and the driver need to survive a restart.
+//!
+//! | module | provides |
+//! |---|---|
+//! | `tracked` | collections that track their changes |
+//! | `records` | the stored form of each kind of value |
+//! | `row` | rows and batches of row changes |
+//! | `barrier` | the commit barrier, which withholds responses until a batch is written |
+//! | `writer` | writing a batch, with retries |
+//! | `store` | the database file |
+//!
+//! No module here depends on the state machine, which converts its values to records and back.
 
 pub(super) mod barrier;
 pub(super) mod records;
@@ -6,3 +17,5 @@ pub(super) mod row;
 #[cfg(feature = "durable")]
 pub(super) mod store;
 pub(super) mod tracked;
+#[cfg(feature = "durable")]
+pub(super) mod writer;

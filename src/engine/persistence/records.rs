@@ -1,17 +1,17 @@
-//! The small records of what is kept. A new field takes a new number; a number is never used again.
+//! Records: the stored form of each kind of value, as protobuf messages of our own.
+//!
+//! The stored form is stable. A new field gets a new tag, a tag is never reused, and a field that is absent in a file of
+//! an earlier version has a meaningful default. The records are independent of the types that the state machine uses;
+//! `state::snapshot` converts between them. Times are milliseconds since 1970, durations are milliseconds.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use prost::Message;
 use uuid::Uuid;
 
-use crate::engine::state::{HistoryEvent, HistoryEventKind, Timestamp};
-use crate::{
-    engine::persistence::row::Damaged,
-    hatchet::wire::{proto, proto::v1},
-};
+use super::row::Damaged;
 
-/// An id, without a heap.
+/// A UUID in 18 bytes, decoded without an allocation.
 #[derive(Clone, Copy, PartialEq, Eq, Message)]
 pub(crate) struct Id {
     #[prost(fixed64, tag = "1")]
@@ -31,17 +31,19 @@ impl Id {
     }
 }
 
-/// An id that must be there.
-pub(crate) fn id<T: From<Uuid>>(field: Option<Id>, what: &str) -> Result<T, Damaged> {
+/// Reads an id that must be present; `what` names it in the error.
+pub(crate) fn required_id<T: From<Uuid>>(field: Option<Id>, what: &str) -> Result<T, Damaged> {
     field.map(|id| id.uuid().into()).ok_or_else(|| Damaged(format!("{what} is missing")))
 }
 
-pub(crate) fn read<T: Message + Default>(head: &[u8]) -> Result<T, Damaged> {
+/// Decodes a record.
+pub(crate) fn decode<T: Message + Default>(head: &[u8]) -> Result<T, Damaged> {
     T::decode(head).map_err(|e| Damaged(e.to_string()))
 }
 
+/// A version of a workflow.
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct VersionHead {
+pub(crate) struct VersionRecord {
     #[prost(message, optional, tag = "1")]
     pub(crate) id: Option<Id>,
     #[prost(message, optional, tag = "2")]
@@ -52,12 +54,14 @@ pub(crate) struct VersionHead {
     pub(crate) workflow_created: u64,
     #[prost(message, repeated, tag = "5")]
     pub(crate) tasks: Vec<Id>,
-    #[prost(message, optional, tag = "6")]
-    pub(crate) content: Option<v1::CreateWorkflowVersionRequest>,
+    /// The encoded declaration.
+    #[prost(bytes = "vec", optional, tag = "6")]
+    pub(crate) content: Option<Vec<u8>>,
 }
 
+/// A run. The texts of its row are the input and the metadata.
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct RunHead {
+pub(crate) struct RunRecord {
     #[prost(message, optional, tag = "1")]
     pub(crate) id: Option<Id>,
     #[prost(int64, tag = "2")]
@@ -67,7 +71,7 @@ pub(crate) struct RunHead {
     #[prost(uint64, tag = "4")]
     pub(crate) created: u64,
     #[prost(message, optional, tag = "5")]
-    pub(crate) parent: Option<ParentHead>,
+    pub(crate) parent: Option<ParentRecord>,
     #[prost(message, optional, tag = "6")]
     pub(crate) event: Option<Id>,
     #[prost(string, optional, tag = "7")]
@@ -76,15 +80,16 @@ pub(crate) struct RunHead {
     pub(crate) schedule: Option<Id>,
     #[prost(bool, tag = "9")]
     pub(crate) cron: bool,
-    /// Empty for a single task, which has the run's id.
+    /// Empty in a workflow of one task, which has the id of the run.
     #[prost(message, repeated, tag = "10")]
     pub(crate) tasks: Vec<Id>,
     #[prost(string, optional, tag = "11")]
     pub(crate) claim: Option<String>,
 }
 
+/// The task that triggered a child run.
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct ParentHead {
+pub(crate) struct ParentRecord {
     #[prost(message, optional, tag = "1")]
     pub(crate) task: Option<Id>,
     #[prost(int32, optional, tag = "2")]
@@ -93,10 +98,10 @@ pub(crate) struct ParentHead {
     pub(crate) key: Option<String>,
 }
 
-/// Where a task stands. The text beside it is its output or its error.
+/// The stage of a task. The text of its row is the output or the error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, prost::Enumeration)]
 #[repr(i32)]
-pub(crate) enum StageHead {
+pub(crate) enum StageRecord {
     Unknown = 0,
     Waiting = 1,
     Queued = 2,
@@ -105,20 +110,21 @@ pub(crate) enum StageHead {
     Completed = 5,
     Failed = 6,
     Cancelled = 7,
-    /// Cancelled because no worker took it.
-    Untaken = 8,
+    /// Cancelled by the schedule timeout.
+    ScheduleTimedOut = 8,
 }
 
+/// A task of a run.
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct TaskHead {
+pub(crate) struct TaskRecord {
     #[prost(message, optional, tag = "1")]
     pub(crate) id: Option<Id>,
-    /// Absent where the run has the same id.
+    /// Absent if the run has the same id.
     #[prost(message, optional, tag = "2")]
     pub(crate) run: Option<Id>,
     #[prost(uint32, tag = "3")]
     pub(crate) spec: u32,
-    #[prost(enumeration = "StageHead", tag = "4")]
+    #[prost(enumeration = "StageRecord", tag = "4")]
     pub(crate) stage: i32,
     #[prost(int32, tag = "5")]
     pub(crate) attempt: i32,
@@ -127,131 +133,65 @@ pub(crate) struct TaskHead {
     #[prost(uint32, tag = "7")]
     pub(crate) reassignments: u32,
     #[prost(uint64, tag = "8")]
-    pub(crate) assigned: u64,
+    pub(crate) assignment: u64,
     #[prost(uint64, optional, tag = "9")]
     pub(crate) started: Option<u64>,
     #[prost(uint64, optional, tag = "10")]
     pub(crate) finished: Option<u64>,
-    /// The end of its present wait or of its attempt.
+    /// When the schedule timeout, the back-off or the execution timeout ends.
     #[prost(uint64, tag = "11")]
     pub(crate) until: u64,
-    /// Its place in the queue.
+    /// The second part of its position in the queue.
     #[prost(uint64, tag = "12")]
-    pub(crate) place: u64,
+    pub(crate) position: u64,
     #[prost(message, optional, tag = "13")]
     pub(crate) worker: Option<Id>,
     #[prost(bool, tag = "14")]
-    pub(crate) holds: bool,
+    pub(crate) holds_slots: bool,
     #[prost(bool, tag = "15")]
-    pub(crate) heard: bool,
+    pub(crate) acknowledged: bool,
     #[prost(message, optional, tag = "16")]
-    pub(crate) history: Option<TrailHead>,
-    /// The how-manieth end of all its last one was; zero in files of earlier versions.
+    pub(crate) history: Option<TaskHistoryRecord>,
+    /// Sequence number of its latest end; 0 in files of earlier versions.
     #[prost(uint64, tag = "17")]
-    pub(crate) end: u64,
+    pub(crate) finish_seq: u64,
 }
 
+/// The history of a task.
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct TrailHead {
-    /// [`MarkHead`]s, each behind its length: most are never looked at.
+pub(crate) struct TaskHistoryRecord {
+    /// [`HistoryEventRecord`]s, each prefixed with its length, so that they are decoded only on demand.
     #[prost(bytes, tag = "1")]
-    pub(crate) written: Vec<u8>,
+    pub(crate) events: Vec<u8>,
     #[prost(uint32, tag = "2")]
     pub(crate) count: u32,
-    /// Steps that went before those.
+    /// Number of earlier events that were dropped.
     #[prost(uint64, tag = "3")]
-    pub(crate) gone: u64,
+    pub(crate) dropped: u64,
 }
 
-/// A step of a task.
+/// An event of a task's history.
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct MarkHead {
+pub(crate) struct HistoryEventRecord {
     #[prost(uint64, tag = "1")]
     pub(crate) at: u64,
     #[prost(int32, tag = "2")]
     pub(crate) attempt: i32,
-    #[prost(enumeration = "MarkKind", tag = "3")]
+    #[prost(enumeration = "HistoryKindRecord", tag = "3")]
     pub(crate) kind: i32,
-    /// An error, cut to [`MarkHead::TEXT`].
+    /// The error, shortened.
     #[prost(string, tag = "4")]
     pub(crate) text: String,
     #[prost(message, optional, tag = "5")]
     pub(crate) worker: Option<Id>,
-    /// Milliseconds.
     #[prost(uint64, tag = "6")]
     pub(crate) wait: u64,
 }
 
-impl MarkHead {
-    /// Characters of an error that are kept for a step: the row is written anew with each of them.
-    const TEXT: usize = 500;
-
-    pub(crate) fn of(event: &HistoryEvent) -> Self {
-        let mut head = Self { at: event.at.0, attempt: event.attempt, ..Self::default() };
-        let text = |text: &str| text.chars().take(Self::TEXT).collect();
-        let millis = |wait: &Duration| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-        let kind = match &event.kind {
-            HistoryEventKind::Queued => MarkKind::Queued,
-            HistoryEventKind::Assigned(worker) => {
-                head.worker = Id::of(worker.uuid());
-                MarkKind::Assigned
-            }
-            HistoryEventKind::Started => MarkKind::Started,
-            HistoryEventKind::Finished => MarkKind::Finished,
-            HistoryEventKind::Failed(error) => {
-                head.text = text(error);
-                MarkKind::Failed
-            }
-            HistoryEventKind::TimedOut(error) => {
-                head.text = text(error);
-                MarkKind::TimedOut
-            }
-            HistoryEventKind::NotTaken => MarkKind::NotTaken,
-            HistoryEventKind::Cancelled => MarkKind::Cancelled,
-            HistoryEventKind::Reassigned => MarkKind::Reassigned,
-            HistoryEventKind::Retrying(wait) => {
-                head.wait = millis(wait);
-                MarkKind::Retrying
-            }
-            HistoryEventKind::Replayed => MarkKind::Replayed,
-            HistoryEventKind::Skipped => MarkKind::Skipped,
-            HistoryEventKind::Refreshed(by) => {
-                head.wait = millis(by);
-                MarkKind::Refreshed
-            }
-            HistoryEventKind::SlotReleased => MarkKind::SlotReleased,
-        };
-        head.set_kind(kind);
-        head
-    }
-
-    pub(crate) fn mark(self) -> Result<HistoryEvent, Damaged> {
-        let wait = Duration::from_millis(self.wait);
-        let what = match self.kind() {
-            MarkKind::Queued => HistoryEventKind::Queued,
-            MarkKind::Assigned => HistoryEventKind::Assigned(id(self.worker, "the step's worker")?),
-            MarkKind::Started => HistoryEventKind::Started,
-            MarkKind::Finished => HistoryEventKind::Finished,
-            MarkKind::Failed => HistoryEventKind::Failed(self.text.into()),
-            MarkKind::TimedOut => HistoryEventKind::TimedOut(self.text.into()),
-            MarkKind::NotTaken => HistoryEventKind::NotTaken,
-            MarkKind::Cancelled => HistoryEventKind::Cancelled,
-            MarkKind::Reassigned => HistoryEventKind::Reassigned,
-            MarkKind::Retrying => HistoryEventKind::Retrying(wait),
-            MarkKind::Replayed => HistoryEventKind::Replayed,
-            MarkKind::Skipped => HistoryEventKind::Skipped,
-            MarkKind::Refreshed => HistoryEventKind::Refreshed(wait),
-            MarkKind::SlotReleased => HistoryEventKind::SlotReleased,
-            MarkKind::Unknown => return Err(Damaged(format!("step {} is not known", self.kind))),
-        };
-        Ok(HistoryEvent { at: Timestamp(self.at), attempt: self.attempt, kind: what })
-    }
-}
-
-/// Which step.
+/// The kind of a history event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, prost::Enumeration)]
 #[repr(i32)]
-pub(crate) enum MarkKind {
+pub(crate) enum HistoryKindRecord {
     Unknown = 0,
     Queued = 1,
     Assigned = 2,
@@ -259,7 +199,7 @@ pub(crate) enum MarkKind {
     Finished = 4,
     Failed = 5,
     TimedOut = 6,
-    NotTaken = 7,
+    ScheduleTimedOut = 7,
     Cancelled = 8,
     Reassigned = 9,
     Retrying = 10,
@@ -269,8 +209,9 @@ pub(crate) enum MarkKind {
     SlotReleased = 14,
 }
 
+/// A child run, by its parent and its key or index.
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct ChildHead {
+pub(crate) struct ChildRecord {
     #[prost(message, optional, tag = "1")]
     pub(crate) parent: Option<Id>,
     #[prost(message, optional, tag = "2")]
@@ -281,8 +222,9 @@ pub(crate) struct ChildHead {
     pub(crate) index: i32,
 }
 
+/// An idempotency key that is taken.
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct ClaimHead {
+pub(crate) struct ClaimRecord {
     #[prost(message, optional, tag = "1")]
     pub(crate) run: Option<Id>,
     #[prost(uint64, tag = "2")]
@@ -293,8 +235,9 @@ pub(crate) struct ClaimHead {
     pub(crate) until: u64,
 }
 
+/// A worker.
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct WorkerHead {
+pub(crate) struct WorkerRecord {
     #[prost(message, optional, tag = "1")]
     pub(crate) id: Option<Id>,
     #[prost(string, tag = "2")]
@@ -302,11 +245,11 @@ pub(crate) struct WorkerHead {
     #[prost(string, repeated, tag = "3")]
     pub(crate) actions: Vec<String>,
     #[prost(message, repeated, tag = "4")]
-    pub(crate) slots: Vec<SlotHead>,
+    pub(crate) slots: Vec<SlotRecord>,
     #[prost(btree_map = "string, message", tag = "5")]
-    pub(crate) labels: BTreeMap<String, proto::WorkerLabels>,
+    pub(crate) labels: BTreeMap<String, Label>,
     #[prost(message, optional, tag = "6")]
-    pub(crate) runtime: Option<proto::RuntimeInfo>,
+    pub(crate) runtime: Option<Runtime>,
     #[prost(uint64, tag = "7")]
     pub(crate) registered: u64,
     #[prost(uint64, optional, tag = "8")]
@@ -314,22 +257,47 @@ pub(crate) struct WorkerHead {
     #[prost(bool, tag = "9")]
     pub(crate) paused: bool,
     #[prost(bool, tag = "10")]
-    pub(crate) gone: bool,
+    pub(crate) unsubscribed: bool,
     #[prost(bool, tag = "11")]
-    pub(crate) inside: bool,
+    pub(crate) in_process: bool,
 }
 
+/// A label of a worker: a text or a number.
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct SlotHead {
+pub(crate) struct Label {
+    #[prost(string, optional, tag = "1")]
+    pub(crate) text: Option<String>,
+    #[prost(int32, optional, tag = "2")]
+    pub(crate) number: Option<i32>,
+}
+
+/// The runtime that a worker reports at its registration.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Runtime {
+    #[prost(string, optional, tag = "1")]
+    pub(crate) sdk_version: Option<String>,
+    #[prost(int32, optional, tag = "2")]
+    pub(crate) language: Option<i32>,
+    #[prost(string, optional, tag = "3")]
+    pub(crate) language_version: Option<String>,
+    #[prost(string, optional, tag = "4")]
+    pub(crate) os: Option<String>,
+    #[prost(string, optional, tag = "5")]
+    pub(crate) extra: Option<String>,
+}
+
+/// A slot type of a worker.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct SlotRecord {
     #[prost(string, tag = "1")]
     pub(crate) kind: String,
     #[prost(int64, tag = "2")]
     pub(crate) limit: i64,
 }
 
-/// The texts beside it are the message and the metadata.
+/// A log line. The texts of its row are the message and the metadata.
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct LineHead {
+pub(crate) struct LineRecord {
     #[prost(message, optional, tag = "1")]
     pub(crate) task: Option<Id>,
     #[prost(uint64, tag = "2")]
@@ -340,9 +308,9 @@ pub(crate) struct LineHead {
     pub(crate) attempt: i32,
 }
 
-/// The texts beside it, and those of the next two, are the input and the metadata.
+/// A pushed event. The texts of its row, and of the two below, are the input and the metadata.
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct EventHead {
+pub(crate) struct EventRecord {
     #[prost(message, optional, tag = "1")]
     pub(crate) id: Option<Id>,
     #[prost(string, tag = "2")]
@@ -355,8 +323,9 @@ pub(crate) struct EventHead {
     pub(crate) runs: Vec<Id>,
 }
 
+/// A scheduled run.
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct ScheduleHead {
+pub(crate) struct ScheduleRecord {
     #[prost(message, optional, tag = "1")]
     pub(crate) id: Option<Id>,
     #[prost(string, tag = "2")]
@@ -367,13 +336,14 @@ pub(crate) struct ScheduleHead {
     pub(crate) at: u64,
     #[prost(uint64, tag = "5")]
     pub(crate) created: u64,
-    /// The run that it has started. Set by earlier versions only, which kept a schedule as long as its run.
+    /// The run that the schedule has triggered. Only earlier versions set it; they kept such schedules.
     #[prost(message, optional, tag = "6")]
     pub(crate) run: Option<Id>,
 }
 
+/// A cron.
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct CronHead {
+pub(crate) struct CronRecord {
     #[prost(message, optional, tag = "1")]
     pub(crate) id: Option<Id>,
     #[prost(string, tag = "2")]

@@ -1,15 +1,15 @@
-//! What is kept of the state, as rows: what the state hands to the store, and gets back at the next start.
+//! Rows: the form in which the state is handed to the store and read back at a start.
 
 use std::sync::Arc;
 
-/// One kind of thing that is kept.
+/// A table of the database; one for each kind of value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Table {
-    /// Workflows, version by version.
+    /// Versions of workflows.
     Versions,
     Runs,
     Tasks,
-    /// Which child a parent has made with a key or index.
+    /// Which child run a task has triggered with a key or an index.
     Children,
     /// Idempotency keys.
     Claims,
@@ -22,7 +22,7 @@ pub(crate) enum Table {
 }
 
 impl Table {
-    /// All of them, in the order in which they are read back: each speaks only of those before it.
+    /// All tables, in the order in which they are read back: a row refers only to rows of tables before its own.
     pub(crate) const ALL: [Self; 10] = [
         Self::Versions,
         Self::Workers,
@@ -36,7 +36,7 @@ impl Table {
         Self::Crons,
     ];
 
-    /// Its name in the file.
+    /// The table's name in the database.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Versions => "versions",
@@ -52,7 +52,7 @@ impl Table {
         }
     }
 
-    /// Whether its rows are numbered in the order of their making, so that new ones are written one behind the other.
+    /// Whether its keys are numbers in the order of creation, so that new rows are appended to the table.
     pub(crate) fn is_numbered(self) -> bool {
         match self {
             Self::Versions | Self::Runs | Self::Tasks | Self::Lines | Self::Events => true,
@@ -61,39 +61,39 @@ impl Table {
     }
 }
 
-/// What tells a row from all others of its table.
+/// Identifies a row within its table.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum RowKey {
     Number(u64),
     Bytes(Vec<u8>),
 }
 
-/// A row: a small record, and up to two texts that are kept as they are.
+/// A row: an encoded record, and up to two texts, stored separately as they can be large and never change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Row {
     pub(crate) head: Vec<u8>,
     pub(crate) texts: [Option<Arc<str>>; 2],
 }
 
-/// A row as it is read back.
+/// A row as it is read back. Either `number` or `key` is set, by [`Table::is_numbered`].
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Found<'a> {
+pub(crate) struct StoredRow<'a> {
     pub(crate) number: u64,
     pub(crate) key: &'a [u8],
     pub(crate) head: &'a [u8],
     pub(crate) texts: [Option<&'a str>; 2],
 }
 
-/// One change of what is kept.
+/// One change of the stored state.
 #[derive(Debug)]
-pub(crate) enum Change {
+pub(crate) enum RowChange {
     Put(Table, RowKey, Row),
     Delete(Table, RowKey),
 }
 
-impl Change {
-    /// Where it belongs in its batch: table by table, what goes before what comes, and each in the order of the keys.
-    pub(crate) fn place(&self) -> (Table, bool, &RowKey) {
+impl RowChange {
+    /// Order within a batch: by table, deletions first, then by key, so that writes to one table are sequential.
+    pub(crate) fn sort_key(&self) -> (Table, bool, &RowKey) {
         match self {
             Self::Delete(table, key) => (*table, false, key),
             Self::Put(table, key, _) => (*table, true, key),
@@ -101,9 +101,9 @@ impl Change {
     }
 }
 
-/// Changes that are kept together or not at all.
-pub(crate) type Batch = Vec<Change>;
+/// Changes that are stored atomically.
+pub(crate) type Batch = Vec<RowChange>;
 
-/// A row that cannot be what this engine wrote: which one, and what is wrong with it.
+/// A row that this engine cannot have written, with the reason.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Damaged(pub(crate) String);

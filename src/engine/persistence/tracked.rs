@@ -1,7 +1,12 @@
-//! Collections whose changes are written down, so that none can be forgotten.
+//! Collections that track their changes.
 //!
-//! Reading goes through [`Deref`]. Whatever could change a value notes its key; what is noted is collected by
-//! [`Kept::take`], once for each key however often it was changed. A state in memory notes nothing.
+//! All state that a restart must preserve is in a [`Tracked`] map. Reading goes through [`Deref`]; every method that
+//! hands out a mutable value marks its key as changed, so no change can be forgotten. [`Tracked::drain_changes`]
+//! turns the marked keys into row changes, one per key however often its value changed in between. An engine in
+//! memory never calls [`Tracked::track_changes`] and marks nothing.
+//!
+//! Invariant: [`Tracked::bytes`] is the sum of [`Stored::bytes`] over all values. A change that affects a value's size
+//! must go through [`Tracked::resize`].
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -9,29 +14,33 @@ use std::{
     ops::Deref,
 };
 
-use crate::engine::persistence::row::{Batch, Change, Row, RowKey, Table};
+use super::row::{Batch, Row, RowChange, RowKey, Table};
 
-/// A value that is kept: it knows its row.
-pub(crate) trait Rowed<K> {
+/// Estimated memory of one entry besides its texts, in bytes.
+pub(crate) const ENTRY_BYTES: usize = 256;
+
+/// A value of a tracked collection, stored as one row.
+pub(crate) trait Stored<K> {
+    /// The row's key in its table.
     fn row_key(&self, key: &K) -> RowKey;
 
-    /// About the memory that it takes. It changes only through [`Kept::resize`]; 0 where another bound holds.
+    /// Estimated memory of the value in bytes, for the bound on what the engine holds; 0 where another bound applies.
     fn bytes(&self) -> usize;
 }
 
-/// The two kinds of map.
+/// The two kinds of map that can be tracked.
 pub(crate) trait Map: Default {
     type Key: Clone + Eq + Hash;
-    type Value: Rowed<Self::Key>;
+    type Value: Stored<Self::Key>;
     fn read(&self, key: &Self::Key) -> Option<&Self::Value>;
     fn change(&mut self, key: &Self::Key) -> Option<&mut Self::Value>;
     fn put(&mut self, key: Self::Key, value: Self::Value) -> Option<Self::Value>;
-    fn take_out(&mut self, key: &Self::Key) -> Option<Self::Value>;
+    fn take(&mut self, key: &Self::Key) -> Option<Self::Value>;
 }
 
 macro_rules! map {
     ($map:ident, $bound:ident) => {
-        impl<K: Clone + Eq + Hash + $bound, V: Rowed<K>> Map for $map<K, V> {
+        impl<K: Clone + Eq + Hash + $bound, V: Stored<K>> Map for $map<K, V> {
             type Key = K;
             type Value = V;
 
@@ -47,7 +56,7 @@ macro_rules! map {
                 self.insert(key, value)
             }
 
-            fn take_out(&mut self, key: &K) -> Option<V> {
+            fn take(&mut self, key: &K) -> Option<V> {
                 self.remove(key)
             }
         }
@@ -57,34 +66,33 @@ macro_rules! map {
 map!(HashMap, Hash);
 map!(BTreeMap, Ord);
 
-/// Entries from which on a map that has become almost empty gives its room back.
+/// Entries from which on a map that has become almost empty returns its memory.
 const SHRINK_FROM: usize = 4096;
 
-/// A collection that is kept.
+/// A map that tracks which of its entries have changed.
 #[derive(Debug)]
-pub(crate) struct Kept<M: Map> {
+pub(crate) struct Tracked<M: Map> {
     map: M,
-    /// Of all values.
     bytes: usize,
-    /// Entries at the fullest time since the map last gave memory back.
-    fullest: usize,
-    /// `None` where nothing is to be kept.
-    noted: Option<Acknowledged<M::Key>>,
+    /// Largest number of entries since the map last returned memory.
+    peak: usize,
+    /// `None` in an engine without a database.
+    changes: Option<Changes<M::Key>>,
 }
 
 #[derive(Debug)]
-struct Acknowledged<K> {
+struct Changes<K> {
     changed: HashSet<K>,
-    gone: Vec<RowKey>,
+    deleted: Vec<RowKey>,
 }
 
-impl<M: Map> Default for Kept<M> {
+impl<M: Map> Default for Tracked<M> {
     fn default() -> Self {
-        Self { map: M::default(), bytes: 0, fullest: 0, noted: None }
+        Self { map: M::default(), bytes: 0, peak: 0, changes: None }
     }
 }
 
-impl<M: Map> Deref for Kept<M> {
+impl<M: Map> Deref for Tracked<M> {
     type Target = M;
 
     fn deref(&self) -> &M {
@@ -92,30 +100,52 @@ impl<M: Map> Deref for Kept<M> {
     }
 }
 
-impl<K: Clone + Eq + Hash, V: Rowed<K>> Kept<HashMap<K, V>> {
-    /// Makes room for what is about to be put back.
-    pub(crate) fn reserve(&mut self, more: usize) {
-        self.map.reserve(more);
+impl<K: Clone + Eq + Hash, V: Stored<K>> Tracked<HashMap<K, V>> {
+    /// Reserves capacity before values are restored.
+    pub(crate) fn reserve(&mut self, additional: usize) {
+        self.map.reserve(additional);
     }
 
-    /// Gives memory back after a load has gone: a map keeps the room of its fullest time.
+    /// Returns memory once the map holds less than an eighth of its peak: a hash map never does so by itself.
     pub(crate) fn shrink(&mut self) {
-        // Its capacity does not tell: places of removed entries count only when they are taken again.
-        self.fullest = self.fullest.max(self.map.len());
-        if self.fullest > SHRINK_FROM && self.map.len() < self.fullest / 8 {
-            self.fullest = self.map.len();
+        // `capacity()` is no measure here: it does not count the slots of removed entries until they are reused.
+        self.peak = self.peak.max(self.map.len());
+        if self.peak > SHRINK_FROM && self.map.len() < self.peak / 8 {
+            self.peak = self.map.len();
             self.map.shrink_to(self.map.len() * 2);
         }
     }
 }
 
-impl<M: Map> Kept<M> {
-    /// About the memory that all values take.
+impl<M: Map> Tracked<M> {
+    /// Estimated memory of all values in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Changes a value whose size changes with it.
+    /// Starts to track changes.
+    pub(crate) fn track_changes(&mut self) {
+        self.changes = Some(Changes { changed: HashSet::new(), deleted: Vec::new() });
+    }
+
+    /// A value to change; marks it as changed.
+    pub(crate) fn get_mut(&mut self, key: &M::Key) -> Option<&mut M::Value> {
+        let value = self.map.change(key)?;
+        if let Some(changes) = &mut self.changes
+            && !changes.changed.contains(key)
+        {
+            changes.changed.insert(key.clone());
+        }
+        Some(value)
+    }
+
+    /// A value, to change fields that are not stored: timers, streams, slots in use and whatever else a restart
+    /// recomputes.
+    pub(crate) fn get_mut_untracked(&mut self, key: &M::Key) -> Option<&mut M::Value> {
+        self.map.change(key)
+    }
+
+    /// Changes a value whose size changes with it; marks it as changed.
     pub(crate) fn resize(&mut self, key: &M::Key, change: impl FnOnce(&mut M::Value)) {
         let Some(value) = self.get_mut(key) else { return };
         let before = value.bytes();
@@ -124,67 +154,45 @@ impl<M: Map> Kept<M> {
         self.bytes = self.bytes.saturating_sub(before).saturating_add(after);
     }
 
-    /// Notes changes from now on.
-    pub(crate) fn note_changes(&mut self) {
-        self.noted = Some(Acknowledged { changed: HashSet::new(), gone: Vec::new() });
-    }
-
-    /// A value to change.
-    pub(crate) fn get_mut(&mut self, key: &M::Key) -> Option<&mut M::Value> {
-        let value = self.map.change(key)?;
-        if let Some(noted) = &mut self.noted
-            && !noted.changed.contains(key)
-        {
-            noted.changed.insert(key.clone());
-        }
-        Some(value)
-    }
-
-    /// A value, to change what is not kept of it: alarms, streams, slots in use, and whatever else is made anew at
-    /// the next start.
-    pub(crate) fn passing(&mut self, key: &M::Key) -> Option<&mut M::Value> {
-        self.map.change(key)
-    }
-
+    /// Inserts or replaces a value; marks it as changed.
     pub(crate) fn insert(&mut self, key: M::Key, value: M::Value) {
-        if let Some(noted) = &mut self.noted {
-            noted.changed.insert(key.clone());
+        if let Some(changes) = &mut self.changes {
+            changes.changed.insert(key.clone());
         }
-        self.put(key, value);
+        self.restore(key, value);
     }
 
-    fn put(&mut self, key: M::Key, value: M::Value) {
+    /// Inserts a value that was read from storage; marks nothing.
+    pub(crate) fn restore(&mut self, key: M::Key, value: M::Value) {
         self.bytes += value.bytes();
-        let before = self.map.put(key, value);
-        self.bytes = self.bytes.saturating_sub(before.map_or(0, |before| before.bytes()));
+        let replaced = self.map.put(key, value);
+        self.bytes = self.bytes.saturating_sub(replaced.map_or(0, |value| value.bytes()));
     }
 
+    /// Removes a value; marks its row as deleted.
     pub(crate) fn remove(&mut self, key: &M::Key) -> Option<M::Value> {
-        let value = self.map.take_out(key)?;
+        let value = self.map.take(key)?;
         self.bytes = self.bytes.saturating_sub(value.bytes());
-        if let Some(noted) = &mut self.noted {
-            noted.changed.remove(key);
-            noted.gone.push(value.row_key(key));
+        if let Some(changes) = &mut self.changes {
+            changes.changed.remove(key);
+            changes.deleted.push(value.row_key(key));
         }
         Some(value)
     }
 
-    /// Puts back what was kept.
-    pub(crate) fn restore(&mut self, key: M::Key, value: M::Value) {
-        self.put(key, value);
+    /// Whether there are changes to drain.
+    pub(crate) fn has_changes(&self) -> bool {
+        self.changes.as_ref().is_some_and(|changes| !changes.changed.is_empty() || !changes.deleted.is_empty())
     }
 
-    pub(crate) fn is_changed(&self) -> bool {
-        self.noted.as_ref().is_some_and(|noted| !noted.changed.is_empty() || !noted.gone.is_empty())
-    }
-
-    /// Hands over all changes since the last time: first what has gone, as its key may be taken again.
-    pub(crate) fn take(&mut self, table: Table, batch: &mut Batch, row: impl Fn(&M::Key, &M::Value) -> Row) {
-        let Some(noted) = &mut self.noted else { return };
-        batch.extend(noted.gone.drain(..).map(|key| Change::Delete(table, key)));
-        for key in noted.changed.drain() {
+    /// Appends all changes since the last call to a batch: deletions first, as a deleted key may have been inserted
+    /// again.
+    pub(crate) fn drain_changes(&mut self, table: Table, batch: &mut Batch, row: impl Fn(&M::Key, &M::Value) -> Row) {
+        let Some(changes) = &mut self.changes else { return };
+        batch.extend(changes.deleted.drain(..).map(|key| RowChange::Delete(table, key)));
+        for key in changes.changed.drain() {
             if let Some(value) = self.map.read(&key) {
-                batch.push(Change::Put(table, value.row_key(&key), row(&key, value)));
+                batch.push(RowChange::Put(table, value.row_key(&key), row(&key, value)));
             }
         }
     }
@@ -194,7 +202,7 @@ impl<M: Map> Kept<M> {
 mod tests {
     use super::*;
 
-    impl Rowed<u64> for &'static str {
+    impl Stored<u64> for &'static str {
         fn row_key(&self, key: &u64) -> RowKey {
             RowKey::Number(*key)
         }
@@ -206,69 +214,72 @@ mod tests {
 
     #[test]
     fn bytes_follow_every_change() {
-        let mut kept = Kept::<HashMap<u64, &'static str>>::default();
-        kept.insert(1, "one");
-        kept.restore(2, "two and more");
-        assert_eq!(kept.bytes(), 15);
-        kept.insert(1, "o");
-        kept.resize(&2, |text| *text = "two");
-        kept.resize(&3, |text| *text = "none");
-        assert_eq!(kept.bytes(), 4);
-        kept.remove(&1);
-        kept.remove(&2);
-        assert_eq!((kept.bytes(), kept.remove(&2)), (0, None));
+        let mut map = Tracked::<HashMap<u64, &'static str>>::default();
+        map.insert(1, "one");
+        map.restore(2, "two and more");
+        assert_eq!(map.bytes(), 15);
+        map.insert(1, "o");
+        map.resize(&2, |text| *text = "two");
+        map.resize(&3, |text| *text = "none");
+        assert_eq!(map.bytes(), 4);
+        map.remove(&1);
+        map.remove(&2);
+        assert_eq!((map.bytes(), map.remove(&2)), (0, None));
     }
 
     #[test]
-    fn map_that_was_large_gives_its_room_back() {
-        let mut kept = Kept::<HashMap<u64, &'static str>>::default();
-        (0..100_000).for_each(|n| kept.insert(n, "x"));
-        kept.shrink();
-        assert_eq!(kept.fullest, 100_000);
-        (10..100_000).for_each(|n| assert_eq!(kept.remove(&n), Some("x")));
-        kept.shrink();
-        assert_eq!((kept.fullest, kept.len()), (10, 10));
-        assert!(kept.capacity() < 1000, "{}", kept.capacity());
+    fn emptied_map_returns_its_memory() {
+        let mut map = Tracked::<HashMap<u64, &'static str>>::default();
+        (0..100_000).for_each(|n| map.insert(n, "x"));
+        map.shrink();
+        assert_eq!(map.peak, 100_000);
+        (10..100_000).for_each(|n| assert_eq!(map.remove(&n), Some("x")));
+        map.shrink();
+        assert_eq!((map.peak, map.len()), (10, 10));
+        assert!(map.capacity() < 1000, "{}", map.capacity());
     }
 
-    fn taken(kept: &mut Kept<BTreeMap<u64, &'static str>>) -> Vec<String> {
+    fn drained(map: &mut Tracked<BTreeMap<u64, &'static str>>) -> Vec<String> {
         let mut batch = Batch::new();
-        kept.take(Table::Runs, &mut batch, |_, text| Row { head: text.as_bytes().to_vec(), texts: [None, None] });
-        let mut said: Vec<String> = batch
+        map.drain_changes(Table::Runs, &mut batch, |_, text| Row {
+            head: text.as_bytes().to_vec(),
+            texts: [None, None],
+        });
+        let mut lines: Vec<String> = batch
             .iter()
             .map(|change| match change {
-                Change::Put(_, key, row) => format!("{key:?}={}", String::from_utf8_lossy(&row.head)),
-                Change::Delete(_, key) => format!("no {key:?}"),
+                RowChange::Put(_, key, row) => format!("{key:?}={}", String::from_utf8_lossy(&row.head)),
+                RowChange::Delete(_, key) => format!("no {key:?}"),
             })
             .collect();
-        said.sort();
-        said
+        lines.sort();
+        lines
     }
 
     #[test]
-    fn each_key_is_handed_over_once_as_it_is_then() {
-        let mut kept = Kept::<BTreeMap<u64, &'static str>>::default();
-        kept.insert(1, "before");
-        kept.note_changes();
-        assert!(!kept.is_changed());
-        kept.insert(2, "new");
-        *kept.get_mut(&2).unwrap() = "newer";
-        *kept.get_mut(&2).unwrap() = "newest";
-        *kept.passing(&1).unwrap() = "unseen";
-        assert!(kept.get_mut(&3).is_none() && kept.is_changed());
-        assert_eq!(taken(&mut kept), ["Number(2)=newest"]);
-        assert!(!kept.is_changed());
-        kept.remove(&2);
-        kept.remove(&1);
-        kept.insert(1, "again");
-        assert_eq!(taken(&mut kept), ["Number(1)=again", "no Number(1)", "no Number(2)"]);
+    fn changed_key_is_drained_once_with_latest_value() {
+        let mut map = Tracked::<BTreeMap<u64, &'static str>>::default();
+        map.insert(1, "before");
+        map.track_changes();
+        assert!(!map.has_changes());
+        map.insert(2, "new");
+        *map.get_mut(&2).unwrap() = "newer";
+        *map.get_mut(&2).unwrap() = "newest";
+        *map.get_mut_untracked(&1).unwrap() = "untracked";
+        assert!(map.get_mut(&3).is_none() && map.has_changes());
+        assert_eq!(drained(&mut map), ["Number(2)=newest"]);
+        assert!(!map.has_changes());
+        map.remove(&2);
+        map.remove(&1);
+        map.insert(1, "again");
+        assert_eq!(drained(&mut map), ["Number(1)=again", "no Number(1)", "no Number(2)"]);
     }
 
     #[test]
-    fn in_memory_nothing_is_noted() {
-        let mut kept = Kept::<BTreeMap<u64, &'static str>>::default();
-        kept.insert(1, "x");
-        kept.remove(&1);
-        assert!(!kept.is_changed() && taken(&mut kept).is_empty());
+    fn untracked_map_has_no_changes() {
+        let mut map = Tracked::<BTreeMap<u64, &'static str>>::default();
+        map.insert(1, "x");
+        map.remove(&1);
+        assert!(!map.has_changes() && drained(&mut map).is_empty());
     }
 }

@@ -18,7 +18,7 @@ use crate::{
 
 /// An error response: a status and a message for the request's author.
 #[derive(Debug)]
-pub(in crate::engine) struct ApiError {
+pub(crate) struct ApiError {
     status: StatusCode,
     message: String,
 }
@@ -32,25 +32,25 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, message)
     }
 
-    pub(in crate::engine) fn invalid_token() -> Self {
+    pub(crate) fn invalid_token() -> Self {
         Self::new(StatusCode::FORBIDDEN, "invalid auth token: send `authorization: bearer <token>`")
     }
 
-    pub(in crate::engine) fn wrong_host() -> Self {
+    pub(crate) fn wrong_host() -> Self {
         let message = "the Host header names no address of this engine: use localhost or its IP address";
         Self::new(StatusCode::FORBIDDEN, message)
     }
 
-    pub(in crate::engine) fn not_found() -> Self {
+    pub(crate) fn not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "not found")
     }
 
-    pub(in crate::engine) fn unavailable(message: impl Into<String>) -> Self {
+    pub(crate) fn unavailable(message: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, message)
     }
 
     /// An error whose message is the name of its status.
-    pub(in crate::engine) fn from_status(status: StatusCode) -> Self {
+    pub(crate) fn from_status(status: StatusCode) -> Self {
         Self::new(status, status.canonical_reason().unwrap_or("refused").to_lowercase())
     }
 

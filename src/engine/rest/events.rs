@@ -69,7 +69,7 @@ impl Filter {
             && self.since.is_none_or(|at| event.at >= at)
             && self.until.is_none_or(|at| event.at <= at)
             && (self.ids.is_empty() || self.ids.contains(&id))
-            && self.metadata.fits_all(&event.metadata)
+            && self.metadata.matches_all(&event.metadata)
             && (self.scopes.is_empty() || event.scope.as_ref().is_some_and(|scope| self.scopes.contains(scope)))
             && (self.workflows.is_empty() && self.statuses.is_empty()
                 || runs.any(|run| {

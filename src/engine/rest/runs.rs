@@ -24,7 +24,7 @@ use super::{
 use crate::{
     engine::{
         driver::Driver,
-        state::{Capacity, RunFilter, State, Triggered, model::Task},
+        state::{Capacity, RunFilter, State, Task, Triggered},
         validate::{
             filter::{metadata_pair, status},
             trigger::trigger,
@@ -115,11 +115,11 @@ fn details(driver: &Driver, state: &State, id: RunId) -> Option<JsonObject> {
     let tasks = run.tasks.iter().filter_map(|task| task_object(driver, state, *task, true)).collect();
     let node = |task: &RunId| {
         let spec = state.spec(*task)?;
-        let step_id = |at: &usize| run.version.tasks.get(*at).map(|spec| spec.id.to_string());
+        let step_id = |at: &usize| run.version.task(*at).map(|spec| spec.id.to_string());
         let children: Vec<String> = spec.children.iter().filter_map(step_id).collect();
         Some(json!({
             "taskExternalId": task.to_string(), "stepId": spec.id.to_string(),
-            "childrenStepIds": children, "taskName": *spec.name,
+            "childrenStepIds": children, "taskName": *spec.definition.name,
         }))
     };
     let mut object = JsonObject::default();
@@ -188,7 +188,7 @@ async fn list_runs(
             if !only_tasks {
                 return runs.collect();
             }
-            let exists = |id: &RunId| state.task(*id).is_some_and(Task::is_made);
+            let exists = |id: &RunId| state.task(*id).is_some_and(Task::is_created);
             let runs = runs.filter_map(|run| state.run(run));
             runs.flat_map(|(_, run)| run.tasks.iter().copied().filter(exists)).collect()
         })
@@ -216,7 +216,7 @@ mod tests {
         assert_eq!((query.page.range(100), query.include_payloads), (2..7, false));
         assert_eq!(query.filter.since, Some(Timestamp(1_767_323_045_678)));
         assert_eq!(query.filter.statuses.len(), 2);
-        assert!(query.filter.metadata.fits_all(r#"{"a":"b"}"#) && !query.filter.metadata.fits_any("{}"));
+        assert!(query.filter.metadata.matches_all(r#"{"a":"b"}"#) && !query.filter.metadata.matches_any("{}"));
     }
 
     #[test]

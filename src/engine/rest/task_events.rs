@@ -20,10 +20,7 @@ use super::{
 use crate::{
     engine::{
         driver::Driver,
-        state::{
-            HistoryEvent, HistoryEventKind as Kind, State,
-            model::{Phase, Run, Task},
-        },
+        state::{HistoryEvent, HistoryEventKind as Kind, Phase, Run, State, Task},
     },
     hatchet::wire::RunId,
 };
@@ -43,7 +40,7 @@ async fn list_of_task(
     let range = Range::parse(query.as_deref())?;
     driver
         .with(|state, _| {
-            let task = state.task(id).filter(|task| task.is_made()).ok_or_else(ApiError::not_found)?;
+            let task = state.task(id).filter(|task| task.is_created()).ok_or_else(ApiError::not_found)?;
             Ok(range.response(newest_first(task_events(state, id, task))))
         })
         .await?
@@ -106,14 +103,16 @@ fn newest_first(mut events: Vec<Keyed>) -> Vec<JsonObject> {
 }
 
 fn task_events(state: &State, id: RunId, task: &Task) -> Vec<Keyed> {
-    let name = state.spec(id).map(|spec| spec.name.to_string());
+    let name = state.spec(id).map(|spec| spec.definition.name.to_string());
     let mut worker = None;
     let mut events = Vec::new();
     for (number, event) in task.history.numbered() {
         match &event.kind {
             Kind::Assigned(id) => worker = Some(id.to_string()),
             Kind::Started | Kind::Finished | Kind::Refreshed(_) | Kind::SlotReleased => {}
-            Kind::Queued | Kind::Failed(_) | Kind::TimedOut(_) | Kind::NotTaken | Kind::Cancelled => worker = None,
+            Kind::Queued | Kind::Failed(_) | Kind::TimedOut(_) | Kind::ScheduleTimedOut | Kind::Cancelled => {
+                worker = None
+            }
             Kind::Reassigned | Kind::Retrying(_) | Kind::Replayed | Kind::Skipped => worker = None,
         }
         let output = match &task.phase {
@@ -161,7 +160,7 @@ fn describe(event: &HistoryEvent) -> Description<'_> {
         Kind::Finished => plain("FINISHED"),
         Kind::Failed(error) => Description { kind: "FAILED", message: String::new(), error },
         Kind::TimedOut(error) => with_message("TIMED_OUT", error.to_string()),
-        Kind::NotTaken => plain("SCHEDULING_TIMED_OUT"),
+        Kind::ScheduleTimedOut => plain("SCHEDULING_TIMED_OUT"),
         Kind::Cancelled => plain("CANCELLED"),
         Kind::Reassigned => plain("REASSIGNED"),
         Kind::Retrying(wait) if wait.is_zero() => {

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     engine::{
         driver::Driver,
-        state::{ClockReading, RunFilter, State, Timestamp, model::LogLine},
+        state::{ClockReading, LogLine, RunFilter, State, Timestamp},
         validate::filter::{metadata_pair, status},
     },
     hatchet::wire::RunId,
@@ -92,7 +92,7 @@ async fn list_logs(
     driver
         .with(|state, _| {
             state.task(id).ok_or_else(ApiError::not_found)?;
-            let name = state.spec(id).map(|spec| spec.name.to_string());
+            let name = state.spec(id).map(|spec| spec.definition.name.to_string());
             let row = |line: &LogLine| {
                 let metadata: Value = serde_json::from_str(&line.metadata).unwrap_or_else(|_| json!({}));
                 json!({

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     engine::{
         driver::Driver,
-        state::{ClockReading, State, WorkerStatus, model::Worker},
+        state::{ClockReading, State, Worker, WorkerStatus},
     },
     hatchet::wire::WorkerId,
 };
@@ -83,7 +83,7 @@ impl WorkflowsByAction {
     fn new(state: &State) -> Self {
         let mut by_action: HashMap<Arc<str>, Vec<(Uuid, Arc<str>)>> = HashMap::new();
         for (name, workflow) in state.workflows() {
-            for task in &workflow.version.tasks {
+            for task in &workflow.version.definition.tasks {
                 by_action.entry(task.action.clone()).or_default().push((workflow.id, name.clone()));
             }
         }
@@ -141,7 +141,7 @@ fn fields(state: &State, id: WorkerId, worker: &Worker, now: ClockReading, workf
         .labels
         .iter()
         .map(|(key, label)| {
-            let value = label.str_value.clone().or(label.int_value.map(|n| n.to_string()));
+            let value = label.text.clone().or(label.number.map(|n| n.to_string()));
             json!({ "metadata": resource_metadata(id, worker.registered), "key": key, "value": value })
         })
         .collect();

@@ -15,7 +15,7 @@ use super::{
     request::{check_tenant, page::Page, parse_id, query},
     response::{JsonResponse, json_object::JsonObject, list::ListResponse, resource_metadata},
 };
-use crate::engine::{driver::Driver, state::model::Workflow};
+use crate::engine::{driver::Driver, state::Workflow};
 
 pub(super) fn routes() -> Router<Arc<Driver>> {
     Router::new()
@@ -82,12 +82,12 @@ fn fields(driver: &Driver, workflow: &Workflow) -> Value {
     let version = &workflow.version;
     json!({
         "metadata": resource_metadata(workflow.id, workflow.created),
-        "name": *version.workflow,
+        "name": *version.definition.name,
         "tenantId": driver.tenant.to_string(),
-        "description": version.content.description,
+        "description": version.definition.content.message().description,
         "isPaused": false,
         "versions": [{
-            "metadata": resource_metadata(version.id, version.created), "version": version.content.version,
+            "metadata": resource_metadata(version.id, version.created), "version": version.definition.content.message().version,
             "order": version.order, "workflowId": workflow.id.to_string(),
         }],
     })

@@ -1,51 +1,52 @@
-//! The one table of what can happen to an attempt: a pure function, and the only place where it is decided.
+//! The state machine of an attempt: one pure function, and the only place where its transitions are decided.
 //!
 //! ```text
-//!                  NotTaken, Cancelled
+//!                  ScheduleTimedOut, Cancelled
 //!        ┌───────────────────────────────────────► CANCELLED ◄──┐
 //!        │                                             ▲        │
 //!     QUEUED ──Assigned──► RUNNING ──Cancelled─────────┘        │ Cancelled
 //!      ▲ ▲ ▲                │ │ │ └─Completed──► COMPLETED      │
 //!      │ │ └─WorkerLost─────┘ │ │                               │
-//!      │ │  (attempt + 1)     │ └─Failed, TimedOut (budget ──► FAILED
-//!      │ │                    │   used up), WorkerLost          │
-//!      │ └─Failed, TimedOut───┤   (ten times)                   │
+//!      │ │  (attempt + 1)     │ └─Failed or TimedOut without ──► FAILED
+//!      │ │                    │   retries left, WorkerLost      │
+//!      │ └─Failed, TimedOut───┤   (eleventh time)               │
 //!      │   (attempt + 1)      └─the same, with back-off──► BACK-OFF
 //!      │                                                   │
-//!      └──────────────────────BackOffOver──────────────────┘
+//!      └──────────────────────BackOffElapsed───────────────┘
 //!
 //!   WAITING ──Released──► QUEUED        WAITING ──ParentLost, Cancelled──► CANCELLED
-//!   WAITING ──Skipped───► COMPLETED     (for its parents; an on-failure task for all others)
+//!   WAITING ──Skipped───► COMPLETED     (for parents; an on-failure task for all other tasks)
 //!
-//!   COMPLETED, FAILED, CANCELLED ──Replayed──► WAITING (attempt + 1, budgets new)
+//!   COMPLETED, FAILED, CANCELLED ──Replayed──► WAITING (attempt + 1, budgets reset)
 //! ```
 //!
-//! What is not in the picture changes nothing: a terminal event for an attempt that is not running any more, or for
-//! another attempt, is answered and ignored.
+//! An event that the diagram does not show for a stage is ignored: a worker's report about an attempt that has ended is
+//! acknowledged and changes nothing. Failures and lost workers have separate budgets, as losing a worker is not the
+//! task's fault.
 
 use std::{sync::Arc, time::Duration};
 
-/// Where an attempt stands.
+/// The stage of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Stage {
-    /// Waits for other tasks of its run. Every task begins so; one that needs no other is released at once.
+    /// Waits for other tasks of its run. Every task begins here; one without parents is released at once.
     Waiting,
     /// Waits for a worker.
     Queued,
     /// Waits between two attempts.
     BackOff,
-    /// Assigned to a worker, whether or not the worker has said so.
+    /// Assigned to a worker, whether or not the worker has acknowledged it.
     Running,
     /// Ended with an output.
     Completed,
     /// Ended with an error and no retry left.
     Failed,
-    /// Ended by wish, or because no worker took it in time.
+    /// Ended by a cancellation or by the schedule timeout.
     Cancelled,
 }
 
 impl Stage {
-    /// Whether nothing but a replay changes it any more.
+    /// Whether only a replay leaves the stage.
     pub(crate) fn is_final(self) -> bool {
         match self {
             Self::Completed | Self::Failed | Self::Cancelled => true,
@@ -54,14 +55,14 @@ impl Stage {
     }
 }
 
-/// What happens to an attempt.
+/// An event of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum AttemptEvent {
-    /// All that it waited for has happened.
+    /// The task has no blockers left.
     Released,
     /// A parent has ended without an output.
     ParentLost,
-    /// It is an on-failure task, and nothing has failed.
+    /// The task is an on-failure task, and no task failed.
     Skipped,
     /// The scheduler found a worker.
     Assigned,
@@ -74,36 +75,36 @@ pub(crate) enum AttemptEvent {
         /// Whether the task's remaining retries may be used.
         may_retry: bool,
     },
-    /// The execution timeout is over.
+    /// The execution timeout passed.
     TimedOut,
-    /// The schedule timeout is over.
-    NotTaken,
-    /// The back-off is over.
-    BackOffOver,
-    /// The worker has been silent too long.
+    /// The schedule timeout passed.
+    ScheduleTimedOut,
+    /// The back-off passed.
+    BackOffElapsed,
+    /// The worker's lease expired.
     WorkerLost,
-    /// Someone wants it cancelled.
+    /// A cancellation was requested.
     Cancelled,
-    /// Someone wants it run again.
+    /// A replay was requested.
     Replayed,
 }
 
-/// What has been used up so far, and what there is.
+/// How much of an attempt's budgets is used.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Budget {
-    /// Application failures since the run was made or replayed.
+    /// Failed attempts since the run was created or replayed.
     pub(crate) failures: u32,
     /// Retries that the task declares.
     pub(crate) retries: u32,
-    /// Workers lost since the run was made or replayed.
+    /// Workers lost since the run was created or replayed.
     pub(crate) reassignments: u32,
-    /// Workers that may be lost.
+    /// Workers that may be lost before the task fails.
     pub(crate) max_reassignments: u32,
-    /// The task's back-off.
+    /// Delay before a retry.
     pub(crate) backoff: Option<BackOff>,
 }
 
-/// Seconds to wait before retry n: `factor` to the n, at most `max`.
+/// Delay before retry n: `factor` to the power of n, in seconds, at most `max`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct BackOff {
     /// Base of the power.
@@ -119,20 +120,20 @@ impl BackOff {
     }
 }
 
-/// What follows from an event.
+/// The consequence of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Step {
-    /// Nothing: the event comes too early, too late or twice.
-    Stay,
-    /// Takes its slots and starts.
+pub(crate) enum Transition {
+    /// No change: the event is too early, too late or repeated.
+    Ignore,
+    /// Occupies its slots and starts.
     Run,
-    /// A new attempt, at the cost of one retry.
+    /// Another attempt after a delay; uses one retry.
     Retry(Duration),
-    /// A new attempt, at the cost of one reassignment.
+    /// Another attempt; uses one reassignment.
     Reassign,
-    /// Back into the queue with the same attempt.
+    /// Queued with the same attempt.
     Enqueue,
-    /// A new attempt with new budgets, when its parents have completed.
+    /// Another attempt with full budgets, once its parents have completed.
     Restart,
     /// Final, completed.
     Complete,
@@ -142,49 +143,56 @@ pub(crate) enum Step {
     Cancel,
 }
 
-/// Decides. Every stage names every event.
-pub(crate) fn next(stage: Stage, event: &AttemptEvent, budget: &Budget) -> Step {
+/// Decides the consequence of an event. Every stage lists every event, so that a new one cannot be forgotten.
+pub(crate) fn transition(stage: Stage, event: &AttemptEvent, budget: &Budget) -> Transition {
     use AttemptEvent as E;
     match stage {
         Stage::Waiting => match event {
-            E::Released => Step::Enqueue,
-            E::Skipped => Step::Complete,
-            E::ParentLost | E::Cancelled => Step::Cancel,
-            E::Assigned | E::Completed(_) | E::Failed { .. } | E::TimedOut | E::NotTaken => Step::Stay,
-            E::BackOffOver | E::WorkerLost | E::Replayed => Step::Stay,
+            E::Released => Transition::Enqueue,
+            E::Skipped => Transition::Complete,
+            E::ParentLost | E::Cancelled => Transition::Cancel,
+            E::Assigned | E::Completed(_) | E::Failed { .. } | E::TimedOut | E::ScheduleTimedOut => Transition::Ignore,
+            E::BackOffElapsed | E::WorkerLost | E::Replayed => Transition::Ignore,
         },
         Stage::Queued => match event {
-            E::Assigned => Step::Run,
-            E::NotTaken | E::Cancelled => Step::Cancel,
-            E::Completed(_) | E::Failed { .. } | E::TimedOut | E::BackOffOver | E::WorkerLost => Step::Stay,
-            E::Released | E::ParentLost | E::Skipped | E::Replayed => Step::Stay,
+            E::Assigned => Transition::Run,
+            E::ScheduleTimedOut | E::Cancelled => Transition::Cancel,
+            E::Completed(_) | E::Failed { .. } | E::TimedOut | E::BackOffElapsed | E::WorkerLost => Transition::Ignore,
+            E::Released | E::ParentLost | E::Skipped | E::Replayed => Transition::Ignore,
         },
         Stage::BackOff => match event {
-            E::BackOffOver => Step::Enqueue,
-            E::Cancelled => Step::Cancel,
-            E::Assigned | E::Completed(_) | E::Failed { .. } | E::TimedOut | E::NotTaken | E::WorkerLost => Step::Stay,
-            E::Released | E::ParentLost | E::Skipped | E::Replayed => Step::Stay,
+            E::BackOffElapsed => Transition::Enqueue,
+            E::Cancelled => Transition::Cancel,
+            E::Assigned | E::Completed(_) | E::Failed { .. } | E::TimedOut | E::ScheduleTimedOut | E::WorkerLost => {
+                Transition::Ignore
+            }
+            E::Released | E::ParentLost | E::Skipped | E::Replayed => Transition::Ignore,
         },
         Stage::Running => match event {
-            E::Completed(_) => Step::Complete,
-            E::Failed { may_retry: false, .. } => Step::Fail,
+            E::Completed(_) => Transition::Complete,
+            E::Failed { may_retry: false, .. } => Transition::Fail,
             E::Failed { may_retry: true, .. } | E::TimedOut => {
                 if budget.failures < budget.retries {
-                    Step::Retry(budget.backoff.map_or(Duration::ZERO, |b| b.before(budget.failures + 1)))
+                    Transition::Retry(budget.backoff.map_or(Duration::ZERO, |b| b.before(budget.failures + 1)))
                 } else {
-                    Step::Fail
+                    Transition::Fail
                 }
             }
-            E::WorkerLost if budget.reassignments < budget.max_reassignments => Step::Reassign,
-            E::WorkerLost => Step::Fail,
-            E::Cancelled => Step::Cancel,
-            E::Assigned | E::NotTaken | E::BackOffOver | E::Replayed => Step::Stay,
-            E::Released | E::ParentLost | E::Skipped => Step::Stay,
+            E::WorkerLost if budget.reassignments < budget.max_reassignments => Transition::Reassign,
+            E::WorkerLost => Transition::Fail,
+            E::Cancelled => Transition::Cancel,
+            E::Assigned | E::ScheduleTimedOut | E::BackOffElapsed | E::Replayed => Transition::Ignore,
+            E::Released | E::ParentLost | E::Skipped => Transition::Ignore,
         },
         Stage::Completed | Stage::Failed | Stage::Cancelled => match event {
-            E::Replayed => Step::Restart,
-            E::Assigned | E::Completed(_) | E::Failed { .. } | E::TimedOut | E::NotTaken | E::BackOffOver => Step::Stay,
-            E::WorkerLost | E::Cancelled | E::Released | E::ParentLost | E::Skipped => Step::Stay,
+            E::Replayed => Transition::Restart,
+            E::Assigned
+            | E::Completed(_)
+            | E::Failed { .. }
+            | E::TimedOut
+            | E::ScheduleTimedOut
+            | E::BackOffElapsed => Transition::Ignore,
+            E::WorkerLost | E::Cancelled | E::Released | E::ParentLost | E::Skipped => Transition::Ignore,
         },
     }
 }
@@ -192,7 +200,7 @@ pub(crate) fn next(stage: Stage, event: &AttemptEvent, budget: &Budget) -> Step 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Step::*;
+    use Transition::*;
 
     const STAGES: [Stage; 7] = [
         Stage::Waiting,
@@ -212,8 +220,8 @@ mod tests {
             failed(true),
             failed(false),
             AttemptEvent::TimedOut,
-            AttemptEvent::NotTaken,
-            AttemptEvent::BackOffOver,
+            AttemptEvent::ScheduleTimedOut,
+            AttemptEvent::BackOffElapsed,
             AttemptEvent::WorkerLost,
             AttemptEvent::Cancelled,
             AttemptEvent::Replayed,
@@ -223,25 +231,30 @@ mod tests {
         ]
     }
 
-    fn table(budget: Budget) -> Vec<[Step; 13]> {
-        STAGES.iter().map(|stage| events().map(|event| next(*stage, &event, &budget))).collect()
+    fn table(budget: Budget) -> Vec<[Transition; 13]> {
+        STAGES.iter().map(|stage| events().map(|event| transition(*stage, &event, &budget))).collect()
     }
 
     #[test]
-    fn every_stage_and_event_with_budget_left() {
+    fn transitions_with_budget_left() {
         let soon = Retry(Duration::ZERO);
         let left = Budget { failures: 0, retries: 1, reassignments: 0, max_reassignments: 1, backoff: None };
-        let last = [Stay, Stay, Stay, Stay, Stay, Stay, Stay, Stay, Stay, Restart, Stay, Stay, Stay];
-        let waiting = [Stay, Stay, Stay, Stay, Stay, Stay, Stay, Stay, Cancel, Stay, Enqueue, Cancel, Complete];
+        let last =
+            [Ignore, Ignore, Ignore, Ignore, Ignore, Ignore, Ignore, Ignore, Ignore, Restart, Ignore, Ignore, Ignore];
+        let waiting =
+            [Ignore, Ignore, Ignore, Ignore, Ignore, Ignore, Ignore, Ignore, Cancel, Ignore, Enqueue, Cancel, Complete];
         assert_eq!(
             table(left),
             [
-                // Assigned Completed Failed fatal TimedOut NotTaken BackOffOver WorkerLost Cancelled Replayed Released
+                // Assigned Completed Failed fatal TimedOut ScheduleTimedOut BackOffElapsed WorkerLost Cancelled Replayed Released
                 // ParentLost Skipped
                 waiting,
-                [Run, Stay, Stay, Stay, Stay, Cancel, Stay, Stay, Cancel, Stay, Stay, Stay, Stay],
-                [Stay, Stay, Stay, Stay, Stay, Stay, Enqueue, Stay, Cancel, Stay, Stay, Stay, Stay],
-                [Stay, Complete, soon, Fail, soon, Stay, Stay, Reassign, Cancel, Stay, Stay, Stay, Stay],
+                [Run, Ignore, Ignore, Ignore, Ignore, Cancel, Ignore, Ignore, Cancel, Ignore, Ignore, Ignore, Ignore],
+                [
+                    Ignore, Ignore, Ignore, Ignore, Ignore, Ignore, Enqueue, Ignore, Cancel, Ignore, Ignore, Ignore,
+                    Ignore
+                ],
+                [Ignore, Complete, soon, Fail, soon, Ignore, Ignore, Reassign, Cancel, Ignore, Ignore, Ignore, Ignore],
                 last,
                 last,
                 last,
@@ -250,17 +263,22 @@ mod tests {
     }
 
     #[test]
-    fn every_stage_and_event_with_budget_used_up() {
+    fn transitions_with_budget_used_up() {
         let used = Budget { failures: 1, retries: 1, reassignments: 1, max_reassignments: 1, backoff: None };
-        let last = [Stay, Stay, Stay, Stay, Stay, Stay, Stay, Stay, Stay, Restart, Stay, Stay, Stay];
-        let waiting = [Stay, Stay, Stay, Stay, Stay, Stay, Stay, Stay, Cancel, Stay, Enqueue, Cancel, Complete];
+        let last =
+            [Ignore, Ignore, Ignore, Ignore, Ignore, Ignore, Ignore, Ignore, Ignore, Restart, Ignore, Ignore, Ignore];
+        let waiting =
+            [Ignore, Ignore, Ignore, Ignore, Ignore, Ignore, Ignore, Ignore, Cancel, Ignore, Enqueue, Cancel, Complete];
         assert_eq!(
             table(used),
             [
                 waiting,
-                [Run, Stay, Stay, Stay, Stay, Cancel, Stay, Stay, Cancel, Stay, Stay, Stay, Stay],
-                [Stay, Stay, Stay, Stay, Stay, Stay, Enqueue, Stay, Cancel, Stay, Stay, Stay, Stay],
-                [Stay, Complete, Fail, Fail, Fail, Stay, Stay, Fail, Cancel, Stay, Stay, Stay, Stay],
+                [Run, Ignore, Ignore, Ignore, Ignore, Cancel, Ignore, Ignore, Cancel, Ignore, Ignore, Ignore, Ignore],
+                [
+                    Ignore, Ignore, Ignore, Ignore, Ignore, Ignore, Enqueue, Ignore, Cancel, Ignore, Ignore, Ignore,
+                    Ignore
+                ],
+                [Ignore, Complete, Fail, Fail, Fail, Ignore, Ignore, Fail, Cancel, Ignore, Ignore, Ignore, Ignore],
                 last,
                 last,
                 last,
@@ -269,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn back_off_grows_to_its_bound() {
+    fn back_off_grows_to_its_maximum() {
         let backoff = BackOff { factor: 2.0, max: Duration::from_secs(5) };
         assert_eq!([1, 2, 3, 4000].map(|n| backoff.before(n).as_secs()), [2, 4, 5, 5]);
     }

@@ -1,104 +1,121 @@
-//! What tasks log, up to a bound.
+//! Log lines of tasks.
+//!
+//! Lines are retained up to a limit for each task and a limit for all; the oldest are removed first.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use super::{State, Timestamp, model::LogLine};
-use crate::engine::persistence::tracked::Kept;
-use crate::hatchet::wire::RunId;
+use super::time::Timestamp;
+use crate::{
+    engine::persistence::{
+        row::RowKey,
+        tracked::{Stored, Tracked},
+    },
+    hatchet::wire::RunId,
+};
 
-/// How bad a line can be.
+/// The levels of log lines.
 pub(crate) const LEVELS: [&str; 4] = ["DEBUG", "INFO", "WARN", "ERROR"];
 
-/// Lines kept for one task; the oldest go first. Ours: enough to read, and a loop that logs cannot fill the memory.
-const LINES_PER_TASK: usize = 1000;
+/// Lines retained for one task. Our choice: enough to read, and a loop that logs cannot fill the memory.
+const MAX_LINES_PER_TASK: usize = 1000;
 
-/// Bytes kept for all tasks together; the oldest lines go first.
-const BYTES: usize = 64 << 20;
+/// Bytes retained for all tasks: 64 MiB, our choice.
+const MAX_BYTES: usize = 64 << 20;
 
-/// All lines, in the order in which they came.
+/// A log line of a task.
+#[derive(Debug, Clone)]
+pub(crate) struct LogLine {
+    pub(crate) task: RunId,
+    pub(crate) at: Timestamp,
+    pub(crate) message: String,
+    /// One of [`LEVELS`].
+    pub(crate) level: &'static str,
+    /// A JSON object, or empty.
+    pub(crate) metadata: String,
+    pub(crate) attempt: i32,
+}
+
+/// All retained lines, by their number.
+///
+/// Invariant: `by_task` lists exactly the numbers in `lines`, in their order.
 #[derive(Debug, Default)]
 pub(crate) struct Logs {
-    pub(crate) lines: Kept<BTreeMap<u64, LogLine>>,
+    pub(super) lines: Tracked<BTreeMap<u64, LogLine>>,
     by_task: HashMap<RunId, VecDeque<u64>>,
     bytes: usize,
-    count: u64,
+    last: u64,
 }
 
 impl Logs {
-    fn keep(&mut self, line: LogLine) {
-        self.count += 1;
-        self.file(self.count, &line);
-        self.lines.insert(self.count, line);
+    /// Adds a line, and removes the oldest lines beyond the limits.
+    pub(crate) fn insert(&mut self, line: LogLine) {
+        let task = line.task;
+        self.last += 1;
+        self.index(self.last, &line);
+        self.lines.insert(self.last, line);
+        if let Some(of_task) = self.by_task.get(&task).filter(|of_task| of_task.len() > MAX_LINES_PER_TASK)
+            && let Some(first) = of_task.front().copied()
+        {
+            self.remove(first);
+        }
+        while self.bytes > MAX_BYTES
+            && let Some(first) = self.lines.first_key_value().map(|(seq, _)| *seq)
+        {
+            self.remove(first);
+        }
     }
 
-    /// Puts back a line that was kept.
-    pub(crate) fn restore(&mut self, at: u64, line: LogLine) {
-        self.count = self.count.max(at);
-        self.file(at, &line);
-        self.lines.restore(at, line);
+    /// Restores a stored line.
+    pub(crate) fn restore(&mut self, seq: u64, line: LogLine) {
+        self.last = self.last.max(seq);
+        self.index(seq, &line);
+        self.lines.restore(seq, line);
     }
 
-    fn file(&mut self, at: u64, line: &LogLine) {
-        self.bytes += size(line);
-        self.by_task.entry(line.task).or_default().push_back(at);
+    /// The lines of a task in the order of arrival.
+    pub(crate) fn of_task(&self, task: RunId) -> impl DoubleEndedIterator<Item = &LogLine> {
+        self.by_task.get(&task).into_iter().flatten().filter_map(|seq| self.lines.get(seq))
     }
 
-    fn drop_line(&mut self, at: u64) {
-        let Some(line) = self.lines.remove(&at) else { return };
-        self.bytes -= size(&line);
-        // It is the first of its task: lines go in the order in which they came.
-        if let Some(of) = self.by_task.get_mut(&line.task) {
-            of.pop_front();
-            if of.is_empty() {
+    /// Removes all lines of a task.
+    pub(crate) fn remove_task(&mut self, task: RunId) {
+        for seq in self.by_task.remove(&task).into_iter().flatten() {
+            if let Some(line) = self.lines.remove(&seq) {
+                self.bytes -= bytes(&line);
+            }
+        }
+    }
+
+    fn index(&mut self, seq: u64, line: &LogLine) {
+        self.bytes += bytes(line);
+        self.by_task.entry(line.task).or_default().push_back(seq);
+    }
+
+    /// Removes a line that is the first of its task.
+    fn remove(&mut self, seq: u64) {
+        let Some(line) = self.lines.remove(&seq) else { return };
+        self.bytes -= bytes(&line);
+        if let Some(of_task) = self.by_task.get_mut(&line.task) {
+            of_task.pop_front();
+            if of_task.is_empty() {
                 self.by_task.remove(&line.task);
             }
         }
     }
-
-    /// Drops the lines of a task.
-    pub(crate) fn forget(&mut self, task: RunId) {
-        for at in self.by_task.remove(&task).into_iter().flatten() {
-            if let Some(line) = self.lines.remove(&at) {
-                self.bytes -= size(&line);
-            }
-        }
-    }
 }
 
-fn size(line: &LogLine) -> usize {
-    // The record itself counts too, or empty lines would cost nothing.
+/// Memory of a line. The record itself counts, or empty lines would cost nothing.
+fn bytes(line: &LogLine) -> usize {
     line.message.len() + line.metadata.len() + size_of::<LogLine>()
 }
 
-impl State {
-    /// Keeps a line. Answers whether there is such a task.
-    pub(crate) fn put_log(
-        &mut self,
-        id: RunId,
-        message: String,
-        level: &'static str,
-        metadata: String,
-        attempt: Option<i32>,
-        at: Timestamp,
-    ) -> bool {
-        let Some(task) = self.tasks.get(&id) else { return false };
-        let attempt = attempt.unwrap_or(task.attempt);
-        self.logs.keep(LogLine { task: id, at, message, level, metadata, attempt });
-        if let Some(of) = self.logs.by_task.get(&id).filter(|of| of.len() > LINES_PER_TASK)
-            && let Some(first) = of.front().copied()
-        {
-            self.logs.drop_line(first);
-        }
-        while self.logs.bytes > BYTES
-            && let Some(first) = self.logs.lines.first_key_value().map(|(at, _)| *at)
-        {
-            self.logs.drop_line(first);
-        }
-        true
+impl Stored<u64> for LogLine {
+    fn row_key(&self, seq: &u64) -> RowKey {
+        RowKey::Number(*seq)
     }
 
-    /// The lines of a task, in the order in which they came.
-    pub(crate) fn lines(&self, id: RunId) -> impl DoubleEndedIterator<Item = &LogLine> {
-        self.logs.by_task.get(&id).into_iter().flatten().filter_map(|at| self.logs.lines.get(at))
+    fn bytes(&self) -> usize {
+        // Log lines have a limit of their own.
+        0
     }
 }

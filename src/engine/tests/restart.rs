@@ -1,4 +1,4 @@
-//! What outlives an engine with a folder.
+//! Restarts of an engine with a data folder.
 
 use std::{
     fs,
@@ -14,7 +14,7 @@ fn options(folder: &Path) -> EngineOptions {
     EngineOptions { folder: Some(folder.to_owned()), ..Default::default() }
 }
 
-async fn start(folder: &Path) -> (Engine, Client) {
+async fn start_engine(folder: &Path) -> (Engine, Client) {
     let engine = Engine::start(options(folder)).await.unwrap();
     let client = Client::new(&engine).await;
     (engine, client)
@@ -25,9 +25,9 @@ fn completed() -> StepActionEventType {
 }
 
 #[tokio::test]
-async fn runs_results_and_logs_outlive_the_engine() {
+async fn runs_results_and_logs_survive_restart() {
     let dir = tempfile::tempdir().unwrap();
-    let (engine, mut client) = start(dir.path()).await;
+    let (engine, mut client) = start_engine(dir.path()).await;
     client.declare("t", |_| ()).await.unwrap();
     let (_, mut work) = client.worker("t").await;
     let done = client.trigger("t", r#"{"a":1}"#).await.unwrap();
@@ -39,7 +39,7 @@ async fn runs_results_and_logs_outlive_the_engine() {
     let event = client.events.push(event).await.unwrap().into_inner().event_id;
     engine.stop().await;
 
-    let (engine, mut client) = start(dir.path()).await;
+    let (engine, mut client) = start_engine(dir.path()).await;
     let details = client.details(&done).await.unwrap();
     assert_eq!((details.status(), &details.input[..]), (v1::RunStatus::Completed, &br#"{"a":1}"#[..]));
     assert_eq!(details.task_runs["t"].output.as_deref(), Some(&br#"{"b":2}"#[..]));
@@ -49,14 +49,14 @@ async fn runs_results_and_logs_outlive_the_engine() {
     let tenant = &engine.handshake().tenant_id;
     let path = format!("GET /api/v1/stable/tenants/{tenant}/events/{event}");
     assert_eq!(rest(&engine, &token, &path, "").await.1["key"], "k");
-    client.trigger("t", "{}").await.expect("it is still declared");
+    client.trigger("t", "{}").await.expect("the workflow is still declared");
     engine.stop().await;
 }
 
 #[tokio::test]
-async fn a_worker_of_another_process_comes_back_with_its_attempt() {
+async fn worker_of_other_process_resumes_its_attempt() {
     let dir = tempfile::tempdir().unwrap();
-    let (engine, mut client) = start(dir.path()).await;
+    let (engine, mut client) = start_engine(dir.path()).await;
     client.declare("t", |_| ()).await.unwrap();
     let (worker, mut work) = client.worker("t").await;
     let run = client.trigger("t", "{}").await.unwrap();
@@ -64,8 +64,12 @@ async fn a_worker_of_another_process_comes_back_with_its_attempt() {
     client.report(&run, 0, StepActionEventType::StepEventTypeStarted, "").await;
     engine.stop().await;
 
-    let (engine, mut client) = start(dir.path()).await;
-    assert_eq!(client.heartbeat(&worker).await.unwrap_err().code(), Code::FailedPrecondition, "listen again");
+    let (engine, mut client) = start_engine(dir.path()).await;
+    assert_eq!(
+        client.heartbeat(&worker).await.unwrap_err().code(),
+        Code::FailedPrecondition,
+        "the worker has to listen again"
+    );
     let again = proto::WorkerListenRequest { worker_id: worker.clone() };
     let mut work = client.dispatcher.listen_v2(again).await.unwrap().into_inner();
     client.heartbeat(&worker).await.unwrap();
@@ -73,14 +77,14 @@ async fn a_worker_of_another_process_comes_back_with_its_attempt() {
     let details = client.details(&run).await.unwrap();
     assert_eq!(details.status(), v1::RunStatus::Completed);
     let another = client.trigger("t", "{}").await.unwrap();
-    assert_eq!(next(&mut work).await.unwrap().task_run_external_id, another, "what it had begun is not sent again");
+    assert_eq!(next(&mut work).await.unwrap().task_run_external_id, another, "the begun attempt is not sent again");
     engine.stop().await;
 }
 
 #[tokio::test]
-async fn what_a_worker_in_the_process_ran_is_queued_again_at_once() {
+async fn task_of_in_process_worker_is_requeued_at_restart() {
     let dir = tempfile::tempdir().unwrap();
-    let (engine, mut client) = start(dir.path()).await;
+    let (engine, mut client) = start_engine(dir.path()).await;
     client.declare("t", |_| ()).await.unwrap();
     let mut inside = Client::with_token(&engine, &engine.in_process_handshake().token).await;
     let (worker, mut work) = inside.worker("t").await;
@@ -88,7 +92,7 @@ async fn what_a_worker_in_the_process_ran_is_queued_again_at_once() {
     next(&mut work).await.unwrap();
     engine.stop().await;
 
-    let (engine, mut client) = start(dir.path()).await;
+    let (engine, mut client) = start_engine(dir.path()).await;
     assert_eq!(client.details(&run).await.unwrap().status(), v1::RunStatus::Queued);
     assert_eq!(client.heartbeat(&worker).await.unwrap_err().code(), Code::NotFound);
     let (_, mut work) = client.worker("t").await;
@@ -98,7 +102,7 @@ async fn what_a_worker_in_the_process_ran_is_queued_again_at_once() {
 }
 
 #[tokio::test]
-async fn an_ephemeral_engine_keeps_only_who_it_is() {
+async fn ephemeral_engine_keeps_only_its_identity() {
     let dir = tempfile::tempdir().unwrap();
     let ephemeral = || EngineOptions { ephemeral: true, ..options(dir.path()) };
     let engine = Engine::start(ephemeral()).await.unwrap();
@@ -115,7 +119,7 @@ async fn an_ephemeral_engine_keeps_only_who_it_is() {
 }
 
 #[tokio::test]
-async fn finished_runs_go_by_their_number_and_by_their_size() {
+async fn finished_runs_are_limited_by_count_size_and_age() {
     let dir = tempfile::tempdir().unwrap();
     for limits in [
         EngineOptions { keep_finished: 3, ..options(dir.path()) },
@@ -141,7 +145,7 @@ async fn finished_runs_go_by_their_number_and_by_their_size() {
         assert_eq!(kept, [false, false, true, true, true]);
         engine.stop().await;
     }
-    // None is as old as nothing.
+    // An age of zero retains no run.
     let none = EngineOptions { keep_finished_for: Duration::ZERO, ..options(dir.path()) };
     tokio::time::sleep(Duration::from_millis(2)).await;
     let engine = Engine::start(none).await.unwrap();
@@ -152,10 +156,10 @@ async fn finished_runs_go_by_their_number_and_by_their_size() {
 }
 
 #[tokio::test]
-async fn a_damaged_file_is_put_aside_and_a_newer_one_refused() {
+async fn damaged_database_is_moved_aside_and_newer_refused() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("engine.db");
-    let (engine, mut client) = start(dir.path()).await;
+    let (engine, mut client) = start_engine(dir.path()).await;
     client.declare("t", |_| ()).await.unwrap();
     client.trigger("t", "{}").await.unwrap();
     engine.stop().await;
@@ -165,10 +169,13 @@ async fn a_damaged_file_is_put_aside_and_a_newer_one_refused() {
     open().pragma_update(None, "user_version", 2).unwrap();
     let newer = fs::read(&file).unwrap();
     let error = Engine::start(options(dir.path())).await.unwrap_err();
-    let said = error.to_string();
+    let message = error.to_string();
     assert_eq!(error.kind(), EngineErrorKind::Folder);
-    assert!(said.contains(file.to_str().unwrap()) && said.contains("format 2") && said.contains("knows 1"), "{said}");
-    assert!(!said.contains('\n') && fs::read(&file).unwrap() == newer, "it is left as it is");
+    assert!(
+        message.contains(file.to_str().unwrap()) && message.contains("format 2") && message.contains("knows 1"),
+        "{message}"
+    );
+    assert!(!message.contains('\n') && fs::read(&file).unwrap() == newer, "the file is not changed");
 
     let mut torn = good.clone();
     torn[8192..12288].fill(0x5a);
@@ -179,8 +186,8 @@ async fn a_damaged_file_is_put_aside_and_a_newer_one_refused() {
     };
     for (at, damaged) in [b"not a database, whatever".to_vec(), torn, row].into_iter().enumerate() {
         fs::write(&file, &damaged).unwrap();
-        let (engine, mut client) = start(dir.path()).await;
-        assert!(client.trigger("t", "{}").await.is_err(), "it starts with nothing");
+        let (engine, mut client) = start_engine(dir.path()).await;
+        assert!(client.trigger("t", "{}").await.is_err(), "it starts with an empty state");
         client.declare("t", |_| ()).await.unwrap();
         engine.stop().await;
         let aside = if at == 0 { "engine.db.damaged".to_owned() } else { format!("engine.db.damaged.{at}") };
@@ -188,51 +195,51 @@ async fn a_damaged_file_is_put_aside_and_a_newer_one_refused() {
     }
 }
 
-/// Takes the folder as soon as there is news of its engine, on the thread that tells it.
-struct Heir {
+/// Acquires the folder as soon as the start has an outcome, on the thread that reports it.
+struct AcquireOnWake {
     folder: PathBuf,
     outcome: mpsc::Sender<Result<(), EngineError>>,
 }
 
-impl Wake for Heir {
+impl Wake for AcquireOnWake {
     fn wake(self: Arc<Self>) {
         self.outcome.send(lifecycle::data_folder::DataFolder::acquire(&self.folder).map(drop)).unwrap();
     }
 }
 
 #[tokio::test]
-async fn a_start_that_fails_has_let_go_of_the_folder_before_it_says_so() {
+async fn failed_start_releases_folder_before_it_reports() {
     let dir = tempfile::tempdir().unwrap();
-    start(dir.path()).await.0.stop().await;
-    // The engine waits for a second, which is time enough to listen for its answer.
+    start_engine(dir.path()).await.0.stop().await;
+    // The engine waits for the lock for a second, time enough to register the waker.
     let other = rusqlite::Connection::open(dir.path().join("engine.db")).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let (outcome, outcomes) = mpsc::channel();
-    let heir = Waker::from(Arc::new(Heir { folder: dir.path().to_owned(), outcome }));
+    let waker = Waker::from(Arc::new(AcquireOnWake { folder: dir.path().to_owned(), outcome }));
     let mut starting = pin!(Engine::start(options(dir.path())));
-    assert!(starting.as_mut().poll(&mut Context::from_waker(&heir)).is_pending());
+    assert!(starting.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
     outcomes.recv_timeout(TEST_TIMEOUT).unwrap().unwrap();
     assert_eq!(starting.await.unwrap_err().kind(), EngineErrorKind::Folder);
 }
 
 #[tokio::test]
-async fn a_file_that_another_program_has_locked_says_to_close_that_one() {
+async fn locked_database_error_advises_to_close_other_program() {
     let dir = tempfile::tempdir().unwrap();
-    start(dir.path()).await.0.stop().await;
+    start_engine(dir.path()).await.0.stop().await;
     let other = rusqlite::Connection::open(dir.path().join("engine.db")).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let said = Engine::start(options(dir.path())).await.unwrap_err().to_string();
-    assert!(said.ends_with("database is locked: close the program that has it locked"), "{said}");
+    let message = Engine::start(options(dir.path())).await.unwrap_err().to_string();
+    assert!(message.ends_with("database is locked: close the program that has it locked"), "{message}");
     other.execute_batch("COMMIT").unwrap();
-    start(dir.path()).await.0.stop().await;
+    start_engine(dir.path()).await.0.stop().await;
 }
 
 #[cfg(unix)]
 #[tokio::test]
-async fn the_file_is_for_its_owner_only_and_no_link() {
+async fn database_is_private_and_must_not_be_a_link() {
     use std::os::unix::fs::{PermissionsExt, symlink};
     let dir = tempfile::tempdir().unwrap();
-    let (engine, mut client) = start(dir.path()).await;
+    let (engine, mut client) = start_engine(dir.path()).await;
     client.declare("t", |_| ()).await.unwrap();
     for name in ["engine.db", "engine.db-wal", "engine.db-shm"] {
         let mode = fs::metadata(dir.path().join(name)).unwrap().permissions().mode();
@@ -250,21 +257,21 @@ async fn the_file_is_for_its_owner_only_and_no_link() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn an_engine_whose_folder_another_has_taken_acknowledges_nothing_and_ends() {
+async fn engine_whose_folder_is_taken_acknowledges_nothing_and_ends() {
     let dir = tempfile::tempdir().unwrap();
-    let (mut first, mut client) = start(dir.path()).await;
+    let (mut first, mut client) = start_engine(dir.path()).await;
     client.declare("t", |_| ()).await.unwrap();
     let before = client.trigger("t", "{}").await.unwrap();
     fs::remove_file(dir.path().join("lock")).unwrap();
-    let (second, mut other) = start(dir.path()).await;
-    client.trigger("t", "{}").await.expect_err("it may not be there tomorrow");
+    let (second, mut other) = start_engine(dir.path()).await;
+    client.trigger("t", "{}").await.expect_err("it would be lost");
     tokio::time::timeout(TEST_TIMEOUT, first.ended()).await.unwrap();
     first.stop().await;
     other.details(&before).await.unwrap();
     let after = other.trigger("t", "{}").await.unwrap();
-    assert!(dir.path().join("handshake.json").exists(), "it is the second engine's");
+    assert!(dir.path().join("handshake.json").exists(), "the file of the second engine");
     second.stop().await;
-    let (again, mut client) = start(dir.path()).await;
+    let (again, mut client) = start_engine(dir.path()).await;
     for run in [before, after] {
         client.details(&run).await.unwrap();
     }

@@ -2,14 +2,14 @@
 
 /// Refusal of a request. The message is a single line for the request's author.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::engine) struct Invalid {
+pub(crate) struct Invalid {
     kind: InvalidKind,
     message: String,
 }
 
 /// The category of a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::engine) enum InvalidKind {
+pub(crate) enum InvalidKind {
     /// A field has a value that its rule forbids, or asks for a feature that this engine does not have.
     Field,
     /// A payload is too large to be sent on in a message.
@@ -41,23 +41,23 @@ impl Invalid {
     }
 
     /// Refuses a request for a feature that this engine does not have.
-    pub(in crate::engine) fn unsupported(feature: &str) -> Self {
+    pub(crate) fn unsupported(feature: &str) -> Self {
         Self::new(unsupported(feature))
     }
 
     /// The category, by which a protocol chooses its status code.
-    pub(in crate::engine) fn kind(&self) -> InvalidKind {
+    pub(crate) fn kind(&self) -> InvalidKind {
         self.kind
     }
 
     /// The message for the request's author.
-    pub(in crate::engine) fn into_message(self) -> String {
+    pub(crate) fn into_message(self) -> String {
         self.message
     }
 }
 
 /// Message about a feature of the protocol that this engine does not have.
-pub(in crate::engine) fn unsupported(feature: &str) -> String {
+pub(crate) fn unsupported(feature: &str) -> String {
     format!(
         "{feature}: not supported by this embedded engine. Use a real Hatchet, which supports it (set \
          HATCHET_CLIENT_TOKEN)"

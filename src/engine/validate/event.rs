@@ -7,7 +7,7 @@ use crate::{engine::state::PushedEvent, hatchet::wire::proto::PushEventRequest};
 const MAX_EVENTS: usize = 1000;
 
 /// One event.
-pub(in crate::engine) fn event(event: &PushEventRequest, max_message: usize) -> Result<PushedEvent, Invalid> {
+pub(crate) fn event(event: &PushEventRequest, max_message: usize) -> Result<PushedEvent, Invalid> {
     let input = json::input(&event.payload, max_message)?;
     let metadata = json::metadata(event.additional_metadata.as_deref(), max_message.saturating_sub(input.len()))?;
     Ok(PushedEvent {
@@ -20,7 +20,7 @@ pub(in crate::engine) fn event(event: &PushEventRequest, max_message: usize) -> 
 }
 
 /// Several events, of which an invalid one refuses all.
-pub(in crate::engine) fn events(events: &[PushEventRequest], max_message: usize) -> Result<Vec<PushedEvent>, Invalid> {
+pub(crate) fn events(events: &[PushEventRequest], max_message: usize) -> Result<Vec<PushedEvent>, Invalid> {
     if events.is_empty() {
         return Err(Invalid::new("No events to ingest"));
     }

@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// The runs that a call cancels or replays.
-pub(in crate::engine) enum RunSelection {
+pub(crate) enum RunSelection {
     /// These runs and tasks.
     Ids(Vec<RunId>),
     /// All runs that match.
@@ -15,7 +15,7 @@ pub(in crate::engine) enum RunSelection {
 }
 
 /// Either ids or a filter.
-pub(in crate::engine) fn run_selection(ids: &[String], filter: Option<TasksFilter>) -> Result<RunSelection, Invalid> {
+pub(crate) fn run_selection(ids: &[String], filter: Option<TasksFilter>) -> Result<RunSelection, Invalid> {
     let Some(filter) = filter else {
         return Ok(RunSelection::Ids(ids.iter().map(|id| external_id(id)).collect::<Result<_, _>>()?));
     };
@@ -34,7 +34,7 @@ pub(in crate::engine) fn run_selection(ids: &[String], filter: Option<TasksFilte
 }
 
 /// A pair of a metadata filter: `key:value`.
-pub(in crate::engine) fn metadata_pair(text: &str) -> Result<(String, String), Invalid> {
+pub(crate) fn metadata_pair(text: &str) -> Result<(String, String), Invalid> {
     let (key, value) = text
         .split_once(':')
         .ok_or_else(|| Invalid::new(format!("invalid additional metadata filter: {}", excerpt(text))))?;
@@ -42,7 +42,7 @@ pub(in crate::engine) fn metadata_pair(text: &str) -> Result<(String, String), I
 }
 
 /// A pair of a metadata filter of schedules and crons, where a real engine refuses a second colon.
-pub(in crate::engine) fn metadata_pair_of_template(text: &str) -> Result<(String, String), Invalid> {
+pub(crate) fn metadata_pair_of_template(text: &str) -> Result<(String, String), Invalid> {
     metadata_pair(text)
         .ok()
         .filter(|(_, value)| !value.contains(':'))
@@ -50,7 +50,7 @@ pub(in crate::engine) fn metadata_pair_of_template(text: &str) -> Result<(String
 }
 
 /// A status by its name.
-pub(in crate::engine) fn status(name: &str) -> Result<RunStatus, Invalid> {
+pub(crate) fn status(name: &str) -> Result<RunStatus, Invalid> {
     RunStatus::from_name(name).ok_or_else(|| {
         Invalid::new(format!(
             "invalid status {}: use QUEUED, RUNNING, COMPLETED, FAILED, CANCELLED or EVICTED",

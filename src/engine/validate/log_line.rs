@@ -10,19 +10,19 @@ use crate::{
 const MAX_CHARS: usize = 10_000;
 
 /// A log line that is to be added to a task.
-pub(in crate::engine) struct NewLogLine {
-    pub(in crate::engine) task: RunId,
-    pub(in crate::engine) message: String,
-    pub(in crate::engine) level: &'static str,
+pub(crate) struct NewLogLine {
+    pub(crate) task: RunId,
+    pub(crate) message: String,
+    pub(crate) level: &'static str,
     /// A JSON object.
-    pub(in crate::engine) metadata: String,
-    pub(in crate::engine) attempt: Option<i32>,
+    pub(crate) metadata: String,
+    pub(crate) attempt: Option<i32>,
     /// `None` means the time of receipt.
-    pub(in crate::engine) at: Option<Timestamp>,
+    pub(crate) at: Option<Timestamp>,
 }
 
 /// A log line.
-pub(in crate::engine) fn log_line(line: PutLogRequest, max_message: usize) -> Result<NewLogLine, Invalid> {
+pub(crate) fn log_line(line: PutLogRequest, max_message: usize) -> Result<NewLogLine, Invalid> {
     let task = field::task_id(&line.task_run_external_id)?;
     let length = line.message.chars().take(MAX_CHARS + 1).count();
     if length == 0 || length > MAX_CHARS {

@@ -7,10 +7,13 @@ use super::{
     field::{is_name, not_a_name},
 };
 use crate::{
-    engine::state::Registration,
+    engine::{
+        persistence::records::{Label, Runtime},
+        state::Registration,
+    },
     hatchet::wire::{
         ActionId, SLOT_TYPE,
-        proto::{Sdks, WorkerRegisterRequest},
+        proto::{RuntimeInfo, Sdks, WorkerLabels, WorkerRegisterRequest},
     },
 };
 
@@ -18,7 +21,7 @@ use crate::{
 const DEFAULT_SLOTS: i64 = 100;
 
 /// A registration. `in_process` marks a worker in the engine's own process.
-pub(in crate::engine) fn registration(from: WorkerRegisterRequest, in_process: bool) -> Result<Registration, Invalid> {
+pub(crate) fn registration(from: WorkerRegisterRequest, in_process: bool) -> Result<Registration, Invalid> {
     if !is_name(&from.worker_name) {
         return Err(Invalid::registration("Name", &not_a_name(&from.worker_name)));
     }
@@ -29,10 +32,22 @@ pub(in crate::engine) fn registration(from: WorkerRegisterRequest, in_process: b
         actions: actions(&from.actions)?,
         slots: slots(from.slots, from.slot_config)?,
         name: from.worker_name,
-        labels: from.labels.into_iter().collect(),
-        runtime: from.runtime_info,
-        inside: in_process,
+        labels: labels(from.labels).collect(),
+        runtime: from.runtime_info.map(runtime),
+        in_process,
     })
+}
+
+/// The labels of a worker.
+pub(crate) fn labels(
+    labels: impl IntoIterator<Item = (String, WorkerLabels)>,
+) -> impl Iterator<Item = (String, Label)> {
+    labels.into_iter().map(|(key, label)| (key, Label { text: label.str_value, number: label.int_value }))
+}
+
+fn runtime(info: RuntimeInfo) -> Runtime {
+    let RuntimeInfo { sdk_version, language, language_version, os, extra } = info;
+    Runtime { sdk_version, language, language_version, os, extra }
 }
 
 fn actions(texts: &[String]) -> Result<Vec<String>, Invalid> {

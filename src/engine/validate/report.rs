@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The report in a step event.
-pub(in crate::engine) fn report(event: &StepActionEvent, max_message: usize) -> Result<AttemptReport, Invalid> {
+pub(crate) fn report(event: &StepActionEvent, max_message: usize) -> Result<AttemptReport, Invalid> {
     let text = event.event_payload.as_str();
     match StepActionEventType::try_from(event.event_type) {
         Ok(StepActionEventType::StepEventTypeStarted | StepActionEventType::StepEventTypeAcknowledged) => {

@@ -4,7 +4,7 @@ use super::{error::Invalid, field, json};
 use crate::engine::state::RunTemplate;
 
 /// A run to be started later. `input` and `metadata` are JSON texts.
-pub(in crate::engine) fn template(
+pub(crate) fn template(
     workflow: &str,
     input: &str,
     metadata: Option<&str>,

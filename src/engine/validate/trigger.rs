@@ -2,16 +2,13 @@
 
 use super::{error::Invalid, field, json};
 use crate::{
-    engine::state::{
-        ClaimRequest, ParentRef, TriggerItem,
-        model::{Origin, Version},
-    },
+    engine::state::{Origin, ParentRef, TriggerItem, Version, claim_for},
     hatchet::wire::{RunId, excerpt, proto::v1::TriggerWorkflowRequest},
 };
 
 /// A run to be triggered by a call. `version` is the newest version of the workflow, or `None` if it is unknown, which
 /// the state machine refuses. Evaluates the version's idempotency expression, which can take some milliseconds.
-pub(in crate::engine) fn trigger(
+pub(crate) fn trigger(
     from: TriggerWorkflowRequest,
     version: Option<&Version>,
     max_message: usize,
@@ -30,14 +27,9 @@ pub(in crate::engine) fn trigger(
         None => None,
         Some(id) => Some(ParentRef { task: parent_id(&id)?, index: from.child_index, key: from.child_key }),
     };
-    let claim = match version.and_then(|version| version.idempotency.as_ref()) {
-        None => None,
-        Some(rule) => {
-            let key = rule.expression.key(&input, &metadata).map_err(Invalid::new)?;
-            Some(ClaimRequest { key, lease: rule.lease })
-        }
-    };
-    Ok(TriggerItem { workflow: from.name, input, metadata, priority, parent, claim, origin: Origin::Call })
+    let claim =
+        version.map(|version| claim_for(version, &input, &metadata)).transpose().map_err(Invalid::new)?.flatten();
+    Ok(TriggerItem { workflow: from.name.into(), input, metadata, priority, parent, claim, origin: Origin::Call })
 }
 
 fn parent_id(text: &str) -> Result<RunId, Invalid> {

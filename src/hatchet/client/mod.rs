@@ -1,20 +1,42 @@
-//! Talks to an engine: names and JSON in, runs and their outcomes out. It knows no task of ours.
+//! Triggers runs and waits for their results.
 //!
 //! ```no_run
-//! use hatchet_quickstart::hatchet::client::{Client, ClientConfig, Sources, TriggerOptions};
+//! use hatchet_quickstart::prelude::*;
 //!
-//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let sources = Sources::read(std::path::Path::new("."));
-//! let client = Client::new(ClientConfig::from_sources(&sources)?)?;
-//! let input = serde_json::json!({ "name": "World" });
-//! let run = client.trigger("externally-triggered-task", &input, &TriggerOptions::default()).await?;
-//! let output: serde_json::Value = run.outcome().await?.output()?;
-//! println!("{output}");
-//! # Ok(())
-//! # }
+//! #[derive(Serialize, Deserialize)]
+//! struct Order { items: Vec<String> }
+//! #[derive(Serialize, Deserialize)]
+//! struct Reserved { warehouse: String }
+//!
+//! const RESERVE: Stub<Order, Reserved> = Stub::new("reserve");
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let client = Client::from_env()?;
+//!     let order = Order { items: vec!["pen".into()] };
+//!     let reserved = client.run(&RESERVE, &order).await?; // triggers a run and waits for its output
+//!     println!("{}", reserved.warehouse);
+//!
+//!     let run = client.run_no_wait(&RESERVE, &order).metadata("team", "a").await?;
+//!     println!("{} is {}", run.id(), run.status().await?);
+//!     println!("{}", run.result().await?.warehouse);
+//!     Ok(())
+//! }
 //! ```
+//!
+//! | call | returns |
+//! |---|---|
+//! | [`Client::run`] | the output |
+//! | [`Client::run_no_wait`] | a [`RunRef`]: id, status, result, events, cancel, replay |
+//! | [`Client::run_many`], [`Client::run_many_no_wait`] | the same for many inputs, in order |
+//! | [`Client::run_by_name`] | JSON, for a name that is known at run time only |
+//! | [`Client::run_ref`] | a [`RunRef`] for the id of an earlier run |
 
+mod call;
+mod from_env;
 mod rest;
+mod run_error;
+mod run_ref;
 mod runs;
 mod stream;
 mod trigger;
@@ -23,20 +45,21 @@ use std::{sync::Arc, time::Duration};
 
 use tonic::Request;
 
+pub use call::{Run, RunItem, RunMany, RunManyNoWait, RunNoWait};
 pub use rest::{Metadata, RestClient, RunPages, RunSummary, SlotUse, WorkerSummary};
-pub use runs::{Outcomes, RunDetails, RunFailed, RunOutcome, TaskDetails};
+pub use run_error::{RunError, RunFailure};
+pub use run_ref::RunRef;
+pub use runs::{Outcomes, RunDetails, RunOutcome, RunUpdate, RunUpdates, TaskDetails};
 pub use stream::{RunEvent, RunEventKind, RunEvents, StreamSelector};
-pub use trigger::{BulkItem, RunHandle, TRIGGER_KEY, TriggerOptions};
+pub use trigger::TRIGGER_KEY;
+pub(crate) use trigger::TriggerOptions;
 
 pub use crate::hatchet::transport::{
     Authenticated, ClientConfig, ClientError, Connection, ENV_FILES, ErrorKind, ProbeResult, Proxies, Rediscovery,
-    Source, Sources, Tls, Token, diagnose, explain_probe, explain_unanswered, parse_integer, probe_address,
-    token_claims,
+    Source, Sources, Tls, Token, diagnose, embedded_folder, explain_probe, explain_unanswered, parse_integer,
+    probe_address, token_claims,
 };
-use crate::hatchet::{
-    transport::with_timeout,
-    wire::{RunId, proto::GetVersionRequest},
-};
+use crate::hatchet::{transport::with_timeout, wire::proto::GetVersionRequest};
 
 /// An engine's client. Cheap to clone; all clones share one connection and one subscription to results.
 #[derive(Clone)]
@@ -45,9 +68,9 @@ pub struct Client(Arc<Inner>);
 struct Inner {
     connection: Connection,
     rest: Option<RestClient>,
-    results: runs::Results,
-    /// To be held while an item of a bulk trigger is asked for on its own.
-    singles: tokio::sync::Semaphore,
+    watcher: runs::RunWatcher,
+    /// Permits for triggers of single items of a bulk trigger.
+    single_calls: tokio::sync::Semaphore,
 }
 
 impl Client {
@@ -59,9 +82,9 @@ impl Client {
     /// A client over an existing connection.
     pub fn over(connection: Connection) -> Result<Self, ClientError> {
         let rest = RestClient::new(connection.clone());
-        let results = runs::Results::new(connection.clone());
-        let singles = tokio::sync::Semaphore::new(trigger::SINGLE_CALLS);
-        Ok(Self(Arc::new(Inner { connection, rest, results, singles })))
+        let watcher = runs::RunWatcher::start(connection.clone());
+        let single_calls = tokio::sync::Semaphore::new(trigger::SINGLE_CALLS);
+        Ok(Self(Arc::new(Inner { connection, rest, watcher, single_calls })))
     }
 
     /// The connection, for calls that this client does not wrap.
@@ -96,17 +119,11 @@ impl Client {
         }
     }
 
-    /// A handle on a run that was made earlier, here or elsewhere. An id that the engine does not know is refused after
-    /// 2 s.
-    pub fn run(&self, id: RunId) -> RunHandle {
-        RunHandle::given(self.clone(), id)
+    fn single_calls(&self) -> &tokio::sync::Semaphore {
+        &self.0.single_calls
     }
 
-    pub(super) fn singles(&self) -> &tokio::sync::Semaphore {
-        &self.0.singles
-    }
-
-    pub(crate) fn results(&self) -> &runs::Results {
-        &self.0.results
+    fn watcher(&self) -> &runs::RunWatcher {
+        &self.0.watcher
     }
 }

@@ -1,6 +1,10 @@
 //! The handshake file, by which an engine on this machine announces its address and its token.
 
-use std::{io, path::Path};
+use std::{
+    fs::TryLockError,
+    io,
+    path::{Path, PathBuf},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -8,6 +12,23 @@ use super::private_file;
 
 /// Largest handshake file that is read, in bytes. The embedded engine writes less than 2 kB.
 const MAX_BYTES: usize = 64 << 10;
+
+/// File in an engine's folder that the engine keeps locked while it runs.
+pub const LOCK_FILE: &str = "lock";
+/// File in an engine's folder with its [`Handshake`].
+pub const HANDSHAKE_FILE: &str = "handshake.json";
+
+/// A folder in which no engine can be looked for.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action} {}: {source}", path.display())]
+pub struct FindError {
+    /// The action that failed, such as `read`.
+    pub action: &'static str,
+    /// The folder or file.
+    pub path: PathBuf,
+    /// The cause.
+    pub source: io::Error,
+}
 
 /// Content of a handshake file. The fields are those of Hatchet's own embedded sidecar.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +57,37 @@ impl Handshake {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(e),
         }
+    }
+
+    /// Finds the engine that runs on a folder. `None` if no live process holds the folder's lock, or the process that
+    /// does is not serving yet; a handshake file that a killed engine left behind does not count.
+    ///
+    /// # Errors
+    ///
+    /// [`FindError`] if the folder or a file in it cannot be read, or another user may have written it.
+    pub fn find(folder: &Path) -> Result<Option<Self>, FindError> {
+        let failed = |action, path: &Path, source| FindError { action, path: path.to_owned(), source };
+        let is_missing = |e: &io::Error| matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
+        match private_file::check_folder(folder) {
+            Err(e) if is_missing(&e) => return Ok(None),
+            Err(e) => return Err(failed("use the data folder", folder, e)),
+            Ok(()) => {}
+        }
+        let lock = folder.join(LOCK_FILE);
+        let held = match private_file::open(&lock) {
+            Ok(file) => match file.try_lock_shared() {
+                Ok(()) => false,
+                Err(TryLockError::WouldBlock) => true,
+                Err(TryLockError::Error(e)) => return Err(failed("open", &lock, e)),
+            },
+            Err(e) if is_missing(&e) => false,
+            Err(e) => return Err(failed("open", &lock, e)),
+        };
+        if !held {
+            return Ok(None);
+        }
+        let file = folder.join(HANDSHAKE_FILE);
+        Self::read(&file).map_err(|e| failed("read", &file, e))
     }
 }
 

@@ -18,6 +18,6 @@ mod os_error;
 pub mod private_file;
 
 pub(crate) use connections::{ConnectionHandle, ConnectionLimits, LimitedConnection, LimitedListener};
-pub use handshake::Handshake;
+pub use handshake::{FindError, HANDSHAKE_FILE, Handshake, LOCK_FILE};
 pub use host::HostNames;
 pub(crate) use os_error::{OsError, out_of_files, with_advice};

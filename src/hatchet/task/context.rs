@@ -1,39 +1,38 @@
-//! What a body is given beside its input.
+//! The context of an attempt: what its body sees and sends beside its input and output.
 
-use std::{
-    fmt,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicU64, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
 };
 
 use serde_json::{Map, Value};
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
-use super::TaskError;
+use super::{
+    TaskError,
+    cancel::{CancelReason, Canceller},
+};
 
-/// Longest log line that an engine takes, in characters; a longer one is cut.
+/// Longest log line that an engine accepts, in characters. Longer lines are cut.
 const MAX_LOG_CHARS: usize = 10_000;
 
-/// How many log lines and chunks of one attempt may wait to be sent.
+/// Log lines and chunks of one attempt that may wait to be sent.
 const EMISSIONS: usize = 1_000;
 
-/// What a running body can see and do. Cheap to clone, and fine to send to other threads.
+/// The context of an attempt: its run, its cancellation, its log and its stream. Cheap to clone, and `Send`.
 #[derive(Clone)]
 pub struct Context(Arc<Inner>);
 
 struct Inner {
     info: RunInfo,
-    token: CancellationToken,
-    reason: Arc<OnceLock<CancelReason>>,
+    canceller: Canceller,
     out: mpsc::Sender<Emission>,
     lost: AtomicU64,
 }
 
-/// Which run and attempt a body works for.
+/// The run and attempt that a body executes.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct RunInfo {
     /// The task run's id.
     pub run_id: String,
@@ -41,42 +40,37 @@ pub struct RunInfo {
     pub workflow_run_id: String,
     /// The task's name as registered.
     pub task_name: String,
-    /// 0 for the first attempt.
+    /// Number of attempts before this one; 0 for the first.
     pub retry_count: u32,
     /// The run's additional metadata.
     pub additional_metadata: Map<String, Value>,
 }
 
-/// Something that a body sends while it runs.
+/// A log line or chunk on its way to the engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Emission {
+pub(crate) enum Emission {
     /// A log line.
-    Log {
-        /// How grave it is.
-        level: LogLevel,
-        /// The line.
-        message: String,
-    },
-    /// A chunk for those who stream the run.
+    Log { level: LogLevel, message: String },
+    /// A chunk for subscribers to the run's events.
     Chunk(String),
 }
 
-/// How grave a log line is: the levels that Hatchet knows.
+/// The level of a log line, as Hatchet knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogLevel {
-    /// For whoever debugs.
+    /// Details for debugging.
     Debug,
-    /// Usual.
+    /// Normal operation.
     Info,
-    /// Unexpected, and went on.
+    /// An unexpected condition that did not stop the task.
     Warn,
-    /// Something failed.
+    /// A failure.
     Error,
 }
 
 impl LogLevel {
-    /// The word on the wire.
-    pub fn word(self) -> &'static str {
+    /// The level on the wire, such as `INFO`.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Debug => "DEBUG",
             Self::Info => "INFO",
@@ -86,78 +80,24 @@ impl LogLevel {
     }
 }
 
-/// Why a body should stop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CancelReason {
-    /// The engine asked for it: someone cancelled the run, or the attempt is no longer this worker's.
-    Requested,
-    /// The attempt ran longer than its execution timeout.
-    TimedOut,
-    /// The worker is shutting down and its grace is over.
-    Shutdown,
-}
-
-impl fmt::Display for CancelReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Requested => "the engine asked for it",
-            Self::TimedOut => "the execution timeout is over",
-            Self::Shutdown => "the worker is shutting down",
-        })
-    }
-}
-
-/// The other end of a context's cancellation.
-#[derive(Debug, Clone, Default)]
-pub struct Canceller {
-    token: CancellationToken,
-    reason: Arc<OnceLock<CancelReason>>,
-}
-
-impl Canceller {
-    /// Asks the body to stop. The first reason stays.
-    pub fn cancel(&self, reason: CancelReason) {
-        let _ = self.reason.set(reason);
-        self.token.cancel();
-    }
-
-    /// Waits until the body was asked to stop.
-    pub async fn cancelled(&self) -> CancelReason {
-        self.token.cancelled().await;
-        self.reason.get().copied().unwrap_or(CancelReason::Requested)
-    }
-
-    /// Why the body was asked to stop, if it was.
-    pub fn reason(&self) -> Option<CancelReason> {
-        self.reason.get().copied()
-    }
-}
-
 impl Context {
-    /// A context, the end that cancels it, and the end where its log lines and chunks come out: for a worker, and
-    /// for a test of a body.
-    ///
-    /// ```
-    /// use hatchet_quickstart::hatchet::task::{Context, Emission, LogLevel, RunInfo};
-    ///
-    /// let (ctx, _canceller, mut emissions) = Context::new(RunInfo::default());
-    /// ctx.log("hello");
-    /// assert_eq!(emissions.try_recv(), Ok(Emission::Log { level: LogLevel::Info, message: "hello".into() }));
-    /// ```
-    pub fn new(info: RunInfo) -> (Self, Canceller, mpsc::Receiver<Emission>) {
+    /// A context with its canceller and the receiver of its log lines and chunks. For tests outside
+    /// [`Task::test`](super::Task::test).
+    #[cfg(test)]
+    pub(crate) fn new(info: RunInfo) -> (Self, Canceller, mpsc::Receiver<Emission>) {
         let canceller = Canceller::default();
         let (ctx, emissions) = Self::for_attempt(info, canceller.clone());
         (ctx, canceller, emissions)
     }
 
-    /// [`Context::new`] for an attempt that can be cancelled before its body starts.
-    pub(crate) fn for_attempt(info: RunInfo, canceller: Canceller) -> (Self, mpsc::Receiver<Emission>) {
+    /// A context for an attempt that can be cancelled before its body starts.
+    pub(in crate::hatchet) fn for_attempt(info: RunInfo, canceller: Canceller) -> (Self, mpsc::Receiver<Emission>) {
         let (out, emissions) = mpsc::channel(EMISSIONS);
-        let inner = Inner { info, token: canceller.token, reason: canceller.reason, out, lost: AtomicU64::new(0) };
+        let inner = Inner { info, canceller, out, lost: AtomicU64::new(0) };
         (Self(Arc::new(inner)), emissions)
     }
 
-    /// Which run and attempt this is.
+    /// The run and attempt.
     pub fn info(&self) -> &RunInfo {
         &self.0.info
     }
@@ -167,12 +107,12 @@ impl Context {
         &self.0.info.run_id
     }
 
-    /// How many attempts came before this one.
+    /// Number of attempts before this one; 0 for the first.
     pub fn retry_count(&self) -> u32 {
         self.0.info.retry_count
     }
 
-    /// This attempt's number, from 1.
+    /// Number of this attempt, counted from 1.
     pub fn attempt_number(&self) -> u32 {
         self.0.info.retry_count.saturating_add(1)
     }
@@ -182,14 +122,14 @@ impl Context {
         &self.0.info.additional_metadata
     }
 
-    /// Writes a line to the run's log in Hatchet, at level INFO. Never waits.
+    /// Writes a line to the run's log in Hatchet at level INFO, like [`Context::log_at`].
     pub fn log(&self, message: impl Into<String>) {
         self.log_at(LogLevel::Info, message);
     }
 
-    /// Writes a line to the run's log in Hatchet. Never waits: where 1,000 lines and chunks of this attempt already
-    /// wait to be sent, the line is dropped and counted. An empty line is not sent, since engines refuse it; one of
-    /// more than 10,000 characters is cut.
+    /// Writes a line to the run's log in Hatchet. Never waits: if 1,000 lines and chunks of this attempt are waiting to
+    /// be sent, the line is dropped and counted in the worker's metrics. Empty lines are not sent, since engines refuse
+    /// them; a line is cut after 10,000 characters.
     pub fn log_at(&self, level: LogLevel, message: impl Into<String>) {
         let mut message: String = message.into();
         if message.is_empty() {
@@ -203,8 +143,8 @@ impl Context {
         }
     }
 
-    /// Sends a chunk to those who stream the run, in order; waits while 1,000 are on their way. What is sent before
-    /// the body returns reaches the engine before the run's end does.
+    /// Sends a chunk to the subscribers of the run's events. Chunks arrive in order, and before the end of the attempt.
+    /// Waits while 1,000 lines and chunks of this attempt are waiting to be sent.
     pub async fn put_stream(&self, chunk: impl Into<String>) {
         // The receiver is gone only when the attempt is: nobody could see the chunk.
         let _ = self.0.out.send(Emission::Chunk(chunk.into())).await;
@@ -215,30 +155,29 @@ impl Context {
         let _ = self.0.out.blocking_send(Emission::Chunk(chunk.into()));
     }
 
-    /// How many log lines were dropped.
+    /// Number of log lines that were dropped, see [`Context::log_at`].
     pub fn lost_lines(&self) -> u64 {
         self.0.lost.load(Ordering::Relaxed)
     }
 
-    /// Whether the body was asked to stop.
+    /// Whether the attempt is cancelled.
     pub fn is_cancelled(&self) -> bool {
-        self.0.token.is_cancelled()
+        self.0.canceller.is_cancelled()
     }
 
-    /// Fails when the body was asked to stop: `ctx.check_cancelled()?` in a loop is all that a blocking or CPU body
-    /// needs.
+    /// Fails if the attempt is cancelled. A blocking or CPU body calls `ctx.check_cancelled()?` in its loop, as nothing
+    /// else can stop it; an async body is dropped 1 s after its cancellation.
+    ///
+    /// # Errors
+    ///
+    /// [`TaskError::cancelled`] with the reason.
     pub fn check_cancelled(&self) -> Result<(), TaskError> {
-        if self.is_cancelled() { Err(TaskError::cancelled(self.reason())) } else { Ok(()) }
+        self.0.canceller.reason().map_or(Ok(()), |reason| Err(TaskError::cancelled(reason)))
     }
 
-    /// Waits until the body is asked to stop, and says why.
+    /// Waits until the attempt is cancelled, and returns the reason.
     pub async fn cancelled(&self) -> CancelReason {
-        self.0.token.cancelled().await;
-        self.reason()
-    }
-
-    fn reason(&self) -> CancelReason {
-        self.0.reason.get().copied().unwrap_or(CancelReason::Requested)
+        self.0.canceller.cancelled().await
     }
 }
 
@@ -247,7 +186,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_line_is_cut_and_a_full_queue_counts() {
+    fn long_line_is_cut_and_full_queue_counts_losses() {
         let (ctx, _canceller, mut emissions) = Context::new(RunInfo::default());
         ctx.log("é".repeat(MAX_LOG_CHARS + 5));
         let Ok(Emission::Log { message, .. }) = emissions.try_recv() else { panic!("no line") };
@@ -259,7 +198,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_first_reason_stays() {
+    async fn first_cancel_reason_is_kept() {
         let (ctx, canceller, _emissions) = Context::new(RunInfo::default());
         assert!(ctx.check_cancelled().is_ok());
         canceller.cancel(CancelReason::TimedOut);

@@ -1,25 +1,44 @@
-//! Why a task failed, and whether it is worth another try.
+//! Failures of a task, and whether an attempt may be retried.
 
-use std::fmt;
+use std::{any::type_name, error::Error, fmt};
 
-use super::context::CancelReason;
+use super::cancel::CancelReason;
+use crate::hatchet::wire::failure_text;
 
-/// A task's failure. `?` makes one out of any error, and such a failure may be retried (as often as the task's
-/// options say); [`TaskError::fatal`] makes one that never is.
+type BoxError = Box<dyn Error + Send + Sync>;
+
+/// A task's failure.
+///
+/// `?` converts any error into one that may be retried, as often as the task's
+/// [`retries`](super::Task::retries) allow. [`TaskError::fatal`] makes one that is never retried.
+///
+/// ```
+/// use hatchet_quickstart::prelude::*;
+///
+/// fn parse(text: &str) -> Result<i64, TaskError> {
+///     if text.is_empty() {
+///         return Err(TaskError::fatal("the text is empty")); // the same input would fail again
+///     }
+///     Ok(text.parse()?) // fails this attempt, which may be retried
+/// }
+/// ```
+///
+/// `TaskError` itself does not implement [`Error`], as `?` could not convert every other error then.
 pub struct TaskError {
     retry: Retry,
     type_name: &'static str,
-    error: anyhow::Error,
+    error: BoxError,
 }
 
-/// Whether a failed attempt may be tried again.
+/// Whether a failed attempt may be retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Retry {
-    /// As often as the task's `retries` say.
+    /// As often as the task's `retries` allow.
     Allowed,
     /// Never: the run fails now.
     Never,
-    /// The body stopped because it was cancelled; there is nothing to report.
+    /// The body stopped because it was cancelled; no failure is reported.
     Cancelled(CancelReason),
 }
 
@@ -36,62 +55,70 @@ impl BadInput {
         Self { field: field.into(), reason: reason.into() }
     }
 
-    /// The path of the field, `.` for the whole.
+    /// The path of the field, such as `customer.name`; `.` for the whole value.
     pub fn field(&self) -> &str {
         &self.field
     }
 }
 
 impl TaskError {
-    /// A failure that is final whatever the task's `retries` say.
-    pub fn fatal<E: Into<anyhow::Error>>(error: E) -> Self {
-        Self { retry: Retry::Never, ..Self::from(error) }
+    /// A failure that may be retried, from a message, a boxed error or an `anyhow::Error`. Errors that implement
+    /// [`Error`] need only `?`.
+    pub fn new<E: Into<BoxError>>(error: E) -> Self {
+        Self { retry: Retry::Allowed, type_name: short_name::<E>(), error: error.into() }
     }
 
-    /// A failure with just a message; it may be retried.
-    pub fn msg(message: impl fmt::Display + fmt::Debug + Send + Sync + 'static) -> Self {
-        Self { retry: Retry::Allowed, type_name: "TaskError", error: anyhow::Error::msg(message) }
+    /// A failure that is never retried, from an error or a message. Use it for a failure that every attempt would
+    /// repeat.
+    pub fn fatal<E: Into<BoxError>>(error: E) -> Self {
+        Self { retry: Retry::Never, ..Self::new(error) }
     }
 
-    /// A failure with just a message that is final.
-    pub fn fatal_msg(message: impl fmt::Display + fmt::Debug + Send + Sync + 'static) -> Self {
-        Self { retry: Retry::Never, ..Self::msg(message) }
-    }
-
-    /// What a body returns when it stops because it was cancelled.
+    /// The result of a body that stops because it was cancelled. [`Context::check_cancelled`](super::Context::check_cancelled)
+    /// returns it.
     pub fn cancelled(reason: CancelReason) -> Self {
-        Self { retry: Retry::Cancelled(reason), ..Self::msg(format!("cancelled: {reason}")) }
+        Self { retry: Retry::Cancelled(reason), ..Self::new(format!("cancelled: {reason}")) }
     }
 
-    /// Whether the attempt may be tried again.
+    /// Whether the attempt may be retried.
     pub fn retry(&self) -> Retry {
         self.retry
     }
 
-    /// The failure as Hatchet's SDKs write it: `Type: message` on the first line, then the causes.
-    ///
-    /// Newlines in the message stand as backslash and newline, as in the Python SDK, whose reader takes the first
-    /// line for the message.
-    pub fn report(&self) -> String {
+    /// The underlying error, with its chain of sources.
+    pub fn error(&self) -> &(dyn Error + Send + Sync + 'static) {
+        &*self.error
+    }
+
+    /// The failure as Hatchet's SDKs write it: `Type: message` on the first line, then the chain of sources.
+    pub(super) fn report(&self) -> String {
         use fmt::Write as _;
-        let mut text = format!("{}: {}", self.type_name, self.error.to_string().replace('\n', "\\\n"));
-        for (depth, cause) in self.error.chain().skip(1).enumerate() {
-            if depth == 0 {
-                text.push_str("\nCaused by:");
-            }
+        let mut text = failure_text(self.type_name, &self.error.to_string());
+        let mut source = self.error.source();
+        if source.is_some() {
+            text.push_str("\nCaused by:");
+        }
+        while let Some(cause) = source {
             let _ = write!(text, "\n    {cause}");
+            source = cause.source();
         }
         text
     }
 }
 
-impl<E: Into<anyhow::Error>> From<E> for TaskError {
+/// The last segment of a type's path without parameters; `TaskError` for types that only carry a message.
+fn short_name<E>() -> &'static str {
+    let path = type_name::<E>();
+    let path = path.split('<').next().unwrap_or(path);
+    match path.rsplit("::").next().unwrap_or(path) {
+        "&str" | "String" | "Cow" | "Box" => "TaskError",
+        name => name,
+    }
+}
+
+impl<E: Error + Send + Sync + 'static> From<E> for TaskError {
     fn from(error: E) -> Self {
-        // `alloc::string::ParseError<T>` reads `ParseError`.
-        let name = std::any::type_name::<E>();
-        let name = name.split('<').next().unwrap_or(name);
-        let type_name = name.rsplit("::").next().unwrap_or(name);
-        Self { retry: Retry::Allowed, type_name, error: error.into() }
+        Self::new(error)
     }
 }
 
@@ -123,14 +150,16 @@ mod tests {
     }
 
     #[test]
-    fn causes_follow_and_newlines_do_not_cut_the_message() {
-        let error = anyhow::anyhow!("inner").context("two\nlines");
-        let error: TaskError = error.into();
+    fn message_is_reported_with_its_causes() {
+        let error = TaskError::new(anyhow::anyhow!("inner").context("two\nlines"));
         assert_eq!(error.report(), "Error: two\\\nlines\nCaused by:\n    inner");
+        assert_eq!(TaskError::new("text").report(), "TaskError: text");
+        assert_eq!(TaskError::new(format!("{} texts", 2)).report(), "TaskError: 2 texts");
     }
 
     #[test]
-    fn fatal_is_never_retried() {
+    fn fatal_error_is_never_retried() {
         assert_eq!(TaskError::fatal("1x".parse::<u8>().unwrap_err()).retry(), Retry::Never);
+        assert_eq!(TaskError::fatal("for good").retry(), Retry::Never);
     }
 }

@@ -13,7 +13,7 @@ use futures_util::{
     StreamExt as _, TryStreamExt as _,
     stream::{self, BoxStream},
 };
-use tokio::{sync::watch, time::Instant};
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::{
     Response, Status, Streaming,
@@ -58,8 +58,6 @@ struct Inner {
 /// What a connection shares with its liveness monitor.
 struct Shared {
     engine: Mutex<Engine>,
-    /// Notifies of each new link.
-    replacements: watch::Sender<()>,
     auth: Arc<AuthState>,
     last_rediscovery: Mutex<Option<Instant>>,
 }
@@ -112,7 +110,6 @@ impl Shared {
             }
         }
         link.close(reason);
-        self.replacements.send_replace(());
     }
 
     /// Reads the handshake file again, if the settings came from one, and uses its engine from now on if it is another.
@@ -125,7 +122,6 @@ impl Shared {
                 let old = std::mem::replace(&mut *self.engine(), engine);
                 self.auth.reset();
                 old.link.close(LinkClosed::Replaced);
-                self.replacements.send_replace(());
                 tracing::info!("the engine's handshake file has changed: connecting to {address}");
                 true
             }
@@ -170,7 +166,6 @@ impl Connection {
         }
         let shared = Arc::new(Shared {
             engine: Mutex::new(Engine::new(config)?),
-            replacements: watch::Sender::new(()),
             auth: Arc::default(),
             last_rediscovery: Mutex::default(),
         });
@@ -198,17 +193,6 @@ impl Connection {
     pub fn replace(&self) {
         let link = self.0.shared.link();
         self.0.shared.replace(&link, LinkClosed::Replaced);
-    }
-
-    /// Waits until the current link is replaced. What was sent on it may be lost.
-    pub(in crate::hatchet) fn replaced(&self) -> impl Future<Output = ()> + use<> {
-        let mut replacements = self.0.shared.replacements.subscribe();
-        async move {
-            if replacements.changed().await.is_err() {
-                // The connection is gone, and its calls with it.
-                std::future::pending::<()>().await;
-            }
-        }
     }
 
     /// Makes the error of a failed call. `call` says what was being done. Every failed call goes through here, since a

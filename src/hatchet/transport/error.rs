@@ -9,7 +9,7 @@ use std::{error::Error as StdError, fmt, sync::Arc};
 
 use tonic::Code;
 
-use crate::hatchet::wire::{MAY_TAKE_EFFECT, RunId, TriggerId, proto::v1, read_detail};
+use crate::hatchet::wire::{RunId, TriggerId, proto::v1, read_detail};
 
 type Source = Arc<dyn StdError + Send + Sync + 'static>;
 
@@ -116,22 +116,6 @@ impl ClientError {
             next = error.source();
         }
         false
-    }
-
-    /// Whether the engine may have executed the request although its response is missing: the connection broke, the
-    /// timeout passed, or the response could not be read. The embedded engine also says so of requests that it executed
-    /// and could not persist yet ([`MAY_TAKE_EFFECT`]).
-    pub(in crate::hatchet) fn is_response_lost(&self) -> bool {
-        // A response over the client's own limit arrived and is not read; the engine's own limit is RESOURCE_EXHAUSTED.
-        let unread = |status: &tonic::Status| status.code() == Code::OutOfRange;
-        if self.status().is_some_and(|status| unread(status) || status.metadata().contains_key(MAY_TAKE_EFFECT)) {
-            return true;
-        }
-        match self.kind {
-            ErrorKind::TimedOut => true,
-            ErrorKind::Unreachable => self.is_from_connection() && !self.never_sent(),
-            _ => false,
-        }
     }
 
     /// Whether the status was made by the transport, as for a connection that broke, and not by the engine.
@@ -264,22 +248,5 @@ impl fmt::Debug for ClientError {
 impl StdError for ClientError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.source.as_deref().map(|source| source as _)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn refusal_that_may_take_effect_is_lost_response() {
-        let refused = || tonic::Status::unavailable("the disk is full");
-        assert!(!ClientError::from_status("trigger t", refused()).is_response_lost());
-        let mut done = refused();
-        done.metadata_mut().insert(MAY_TAKE_EFFECT, "true".parse().unwrap());
-        assert!(ClientError::from_status("trigger t", done).is_response_lost());
-        assert!(ClientError::from_status("trigger t", tonic::Status::out_of_range("40 of 20")).is_response_lost());
-        let full = tonic::Status::resource_exhausted("received message larger than max");
-        assert!(!ClientError::from_status("trigger t", full).is_response_lost());
     }
 }

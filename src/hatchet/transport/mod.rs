@@ -28,7 +28,10 @@ mod retry;
 
 pub use self::{
     authenticated::Authenticated,
-    config::{ClientConfig, ENV_FILES, Proxies, Rediscovery, Source, Sources, Tls, Token, parse_integer, token_claims},
+    config::{
+        ClientConfig, ENV_FILES, Proxies, Rediscovery, Source, Sources, Tls, Token, embedded_folder, parse_integer,
+        token_claims,
+    },
     connection::Connection,
     diagnose::{ProbeResult, diagnose, explain_probe, explain_unanswered, probe_address},
     error::{ClientError, ErrorKind},
@@ -39,5 +42,5 @@ pub(in crate::hatchet) use self::{
     connection::{USER_AGENT, response_messages},
     dial::{ConnectError, Dialer, HttpError, Protocol, SharedTls, exchange, root_cause},
     error::untrusted_certificate,
-    retry::{Backoff, RegistrationTimeout, retry, when_not_executed, when_temporary},
+    retry::{Backoff, RegistrationTimeout, retry, retry_until, when_temporary},
 };

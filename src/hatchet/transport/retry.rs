@@ -3,7 +3,7 @@
 //! | policy | repeats | for |
 //! |---|---|---|
 //! | [`retry`] with [`when_temporary`] | any failure that may pass | calls whose second execution changes nothing |
-//! | [`retry`] with [`when_not_executed`] | failures after which the engine has certainly not acted | triggers |
+//! | [`retry_until`] with a policy of its own | failures after which the engine has certainly not acted | triggers |
 //! | [`RegistrationTimeout::retry`] | failures that a running engine reports | registrations |
 //!
 //! Endless loops, such as a worker's session, take their delays from [`Backoff`].
@@ -11,10 +11,10 @@
 use std::{error::Error as _, time::Duration};
 
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 use tonic::Code;
 
-use super::error::{ClientError, ErrorKind};
+use super::error::ClientError;
 
 /// Attempts of a unary call, the first one included, as in the official SDKs.
 const MAX_ATTEMPTS: usize = 5;
@@ -63,6 +63,18 @@ impl Backoff {
 /// Makes a call up to five times, as long as it fails with an error that `is_retryable`.
 pub(in crate::hatchet) async fn retry<T, F>(
     is_retryable: fn(&ClientError) -> bool,
+    call: impl FnMut() -> F,
+) -> Result<T, ClientError>
+where
+    F: Future<Output = Result<T, ClientError>>,
+{
+    retry_until(None, is_retryable, call).await
+}
+
+/// As [`retry`], but returns the error at once if the next attempt would start after the deadline.
+pub(in crate::hatchet) async fn retry_until<T, F>(
+    deadline: Option<Instant>,
+    is_retryable: fn(&ClientError) -> bool,
     mut call: impl FnMut() -> F,
 ) -> Result<T, ClientError>
 where
@@ -71,7 +83,13 @@ where
     let mut backoff = Backoff::new(FIRST_DELAY, MAX_DELAY);
     for _ in 1..MAX_ATTEMPTS {
         match call().await {
-            Err(error) if is_retryable(&error) => sleep(backoff.next_delay()).await,
+            Err(error) if is_retryable(&error) => {
+                let next = Instant::now() + backoff.next_delay();
+                if deadline.is_some_and(|deadline| next >= deadline) {
+                    return Err(error);
+                }
+                sleep_until(next).await;
+            }
             result => return result,
         }
     }
@@ -81,13 +99,6 @@ where
 /// Retries every temporary failure: for calls whose second execution changes nothing.
 pub(in crate::hatchet) fn when_temporary(error: &ClientError) -> bool {
     error.is_temporary()
-}
-
-/// Retries failures after which the engine has certainly not executed the request: for calls that must not be executed
-/// twice.
-pub(in crate::hatchet) fn when_not_executed(error: &ClientError) -> bool {
-    (error.never_sent() && error.is_temporary())
-        || matches!(error.kind(), ErrorKind::Exhausted | ErrorKind::AuthGracePeriod)
 }
 
 /// A time limit that the calls of one registration share, while a running engine fails them.
@@ -142,7 +153,7 @@ fn is_engine_failure(error: &ClientError) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::error::ErrorKind, *};
 
     const FIRST: Duration = Duration::from_millis(100);
     const MAX: Duration = Duration::from_secs(2);
@@ -161,6 +172,19 @@ mod tests {
             assert!(FIRST <= delay && delay <= FIRST * 2, "{delay:?}");
             backoff.reset();
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn call_is_not_retried_past_its_deadline() {
+        let (started, mut made) = (Instant::now(), 0);
+        let deadline = started + Duration::from_secs(1);
+        let answer = retry_until(Some(deadline), when_temporary, || {
+            made += 1;
+            async { Err::<(), _>(ClientError::new(ErrorKind::Exhausted, "full")) }
+        });
+        assert_eq!(answer.await.unwrap_err().to_string(), "full");
+        assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+        assert!((2..MAX_ATTEMPTS).contains(&made), "{made}");
     }
 
     #[tokio::test(start_paused = true)]

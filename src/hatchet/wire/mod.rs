@@ -12,8 +12,10 @@
 //! | `details` | error details of a gRPC status |
 
 mod action;
+mod declaration;
 mod details;
 mod duration;
+mod failure;
 mod ids;
 mod payload;
 mod status;
@@ -21,9 +23,11 @@ mod text;
 mod token;
 
 pub use action::{ActionId, BadAction};
+pub use declaration::Declaration;
 pub use details::{read_detail, write_detail};
 pub(crate) use duration::parse_go_duration;
 pub use duration::{BadDuration, format_duration, parse_duration};
+pub use failure::{Failure, failure_text, with_attempt};
 pub use ids::{BadId, RunId, TenantId, TriggerId, WorkerId};
 pub use payload::{BadPayload, check_object, has_nul};
 pub use status::RunStatus;
@@ -32,8 +36,9 @@ pub use token::{BadToken, Claims};
 
 use std::time::SystemTime;
 
-/// Metadata key of an UNAVAILABLE status: the call was executed and may take effect, although the change could not be
-/// persisted yet. The embedded engine sets it; without it, its UNAVAILABLE means that nothing was done.
+/// Metadata key of an UNAVAILABLE status of the embedded engine. `true`: the call was executed and may take effect, although
+/// the change could not be persisted yet. `false`: the call was not executed. A status without it proves nothing, because
+/// a proxy in front of the engine can have sent it.
 pub const MAY_TAKE_EFFECT: &str = "hatchet-may-take-effect";
 
 /// Default of the largest message that either side accepts, in bytes: 4 MiB, as in Hatchet.

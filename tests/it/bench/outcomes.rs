@@ -4,18 +4,17 @@ use std::collections::HashSet;
 
 use futures_util::StreamExt as _;
 use hatchet_quickstart::hatchet::{
-    client::{Client, ErrorKind, Outcomes, TriggerOptions},
-    task::{Context, Task, TaskError},
+    client::{Client, ErrorKind, Outcomes},
+    task::{Context, Stub, Task, TaskError},
     wire::{RunId, RunStatus, proto::v1},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use tonic::Status;
 
 use crate::{
     fake::Fake,
-    worker::{Stand, within},
+    worker::{Fixture, within},
 };
 
 #[derive(Serialize, Deserialize, JsonSchema)]
@@ -23,22 +22,23 @@ struct Number {
     n: u32,
 }
 
-fn echo() -> Task {
-    Task::new_async(
-        "echo",
+const ECHO: Stub<Number, Number> = Stub::new("echo");
+
+fn echo() -> Task<Number, Number> {
+    ECHO.task(
         async |input: Number, _: Context| {
-            if input.n % 10 == 3 { Err(TaskError::fatal_msg("three")) } else { Ok(input) }
+            if input.n % 10 == 3 { Err(TaskError::fatal("three")) } else { Ok(input) }
         },
     )
 }
 
 #[tokio::test]
 async fn each_outcome_has_its_position() {
-    let stand = Stand::start([echo()]).await;
-    let items = (0..500).map(|n| (json!({ "n": n }), TriggerOptions::default()));
-    let runs = stand.client.trigger_many("echo", items).await.into_iter().map(Result::unwrap);
+    let fixture = Fixture::start([echo()]).await;
+    let runs =
+        fixture.client.run_many_no_wait(&ECHO, (0..500).map(|n| Number { n })).await.into_iter().map(Result::unwrap);
     let mut seen = HashSet::new();
-    let mut outcomes = stand.client.outcomes(runs);
+    let mut outcomes = fixture.client.outcomes(runs);
     while let Some((n, outcome)) = within("a run ends", outcomes.next()).await {
         let outcome = outcome.unwrap();
         assert_eq!(outcome.status == RunStatus::Failed, n % 10 == 3, "{n}: {outcome:?}");

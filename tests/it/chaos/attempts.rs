@@ -6,7 +6,7 @@ use std::{
 };
 
 use hatchet_quickstart::hatchet::{
-    task::{Context, Task},
+    task::{Context, Stub},
     wire::{RunId, proto::StepActionEventType},
 };
 use serde_json::{Map, Value, json};
@@ -31,7 +31,7 @@ async fn failed_report_call_is_retried() {
     }
     let mut row = Row::new(fault);
     let fake = Fake::start().await;
-    let running = worker(&fake.config(), [Task::new_async("echo", |input: Json, _| async { Ok(input) })]).await;
+    let running = worker(&fake.config(), [Stub::new("echo").task(|input: Json, _| async { Ok(input) })]).await;
     fake.until_listening().await;
     fake.script(|script| script.end_failures.extend((0..times).map(|_| Status::unavailable("restarts"))));
     let run = fake.assign("echo", r#"{"n":1}"#).await;
@@ -58,7 +58,7 @@ async fn overlapping_attempts_report_under_their_own_number() {
     let gates: Arc<HashMap<u32, Semaphore>> = Arc::new((0..2).map(|n| (n, Semaphore::new(0))).collect());
     let executed = Arc::new(Mutex::new(Vec::new()));
     let (body_gates, body_executed) = (gates.clone(), executed.clone());
-    let task = Task::new_async("gated", move |_: Json, ctx: Context| {
+    let task = Stub::new("gated").task(move |_: Json, ctx: Context| {
         let (gates, executed) = (body_gates.clone(), body_executed.clone());
         async move {
             executed.lock().unwrap().push(ctx.retry_count());

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use hatchet_quickstart::hatchet::task::{Context, Task};
+use hatchet_quickstart::hatchet::task::{Context, Stub, Task};
 use serde_json::json;
 
 use super::{
@@ -15,18 +15,19 @@ use crate::fake::Fake;
 const TASKS: usize = 16;
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(4);
 
-fn busy(ledger: &Ledger) -> Task {
+fn busy(ledger: &Ledger) -> Task<Count, serde_json::Value> {
     let ledger = ledger.clone();
-    Task::new_cpu("busy", move |input: Count, ctx: Context| {
-        let place = ledger.begin(&ctx);
-        let begun = Instant::now();
-        while begun.elapsed() < Duration::from_millis(input.ms) {
-            std::hint::black_box((0..10_000_u64).map(|n| n.wrapping_mul(n)).sum::<u64>());
-        }
-        ledger.end(&ctx, place);
-        Ok(json!({}))
-    })
-    .execution_timeout(Duration::from_secs(300))
+    Stub::new("busy")
+        .cpu_task(move |input: Count, ctx: Context| {
+            let place = ledger.begin(&ctx);
+            let begun = Instant::now();
+            while begun.elapsed() < Duration::from_millis(input.ms) {
+                std::hint::black_box((0..10_000_u64).map(|n| n.wrapping_mul(n)).sum::<u64>());
+            }
+            ledger.end(&ctx, place);
+            Ok(json!({}))
+        })
+        .execution_timeout(Duration::from_secs(300))
 }
 
 fn seconds() -> u64 {

@@ -9,8 +9,8 @@ use std::{
 };
 
 use hatchet_quickstart::hatchet::{
-    client::{ClientConfig, Sources},
-    task::{Context, Task, TaskError},
+    client::{Client, ClientConfig, Sources},
+    task::{Context, ErasedTask, Stub, TaskError},
     worker::{Worker, WorkerOptions},
 };
 use schemars::JsonSchema;
@@ -95,7 +95,11 @@ fn acts_as_a_worker() {
         let config = ClientConfig::from_sources(&Sources::read(Path::new("/nonexistent"))).unwrap();
         let slots = std::env::var(SLOTS).unwrap().parse().unwrap();
         let options = WorkerOptions { name: "child".to_owned(), slots, ..WorkerOptions::default() };
-        let mut worker = Worker::new(config, options).tasks(tasks(ledger.into())).start().unwrap();
+        let mut worker = Worker::new(&Client::new(config).unwrap())
+            .options(options)
+            .register_all(tasks(ledger.into()))
+            .start()
+            .unwrap();
         worker.listening().await.unwrap();
         println!("child listens");
         // Runs until a signal stops the process.
@@ -103,8 +107,8 @@ fn acts_as_a_worker() {
     });
 }
 
-fn tasks(ledger: PathBuf) -> [Task; 3] {
-    let count = Task::new_async("count", move |input: Count, ctx: Context| {
+fn tasks(ledger: PathBuf) -> [ErasedTask; 3] {
+    let count = Stub::new("count").task(move |input: Count, ctx: Context| {
         let ledger = ledger.clone();
         async move {
             note(&ledger, "start", &ctx)?;
@@ -113,7 +117,7 @@ fn tasks(ledger: PathBuf) -> [Task; 3] {
             Ok(json!({}))
         }
     });
-    [count, Task::new_async("blocker", blocker), Task::new_async("chatty", chatty)]
+    [count.erase(), Stub::new("blocker").task(blocker).erase(), Stub::new("chatty").task(chatty).erase()]
 }
 
 /// Appends a line in one write, so that lines of several processes do not mix.

@@ -10,7 +10,7 @@ use std::{
 };
 
 use hatchet_quickstart::hatchet::{
-    task::{CancelReason, Context, Task},
+    task::{CancelReason, Context, Stub, Task},
     wire::RunStatus,
 };
 use serde_json::{Value, json};
@@ -22,20 +22,25 @@ use super::{
 };
 
 /// A task whose first attempt runs until it is cancelled and sends the reason; later attempts complete immediately.
-fn stuck(retries: u32, begun: mpsc::UnboundedSender<Option<CancelReason>>, executed: Arc<AtomicUsize>) -> Task {
-    Task::new_async("stuck", move |_: Value, ctx: Context| {
-        let (begun, executed) = (begun.clone(), executed.clone());
-        async move {
-            executed.fetch_add(1, Ordering::SeqCst);
-            if ctx.retry_count() == 0 {
-                begun.send(None)?;
-                begun.send(Some(ctx.cancelled().await))?;
+fn stuck(
+    retries: u32,
+    begun: mpsc::UnboundedSender<Option<CancelReason>>,
+    executed: Arc<AtomicUsize>,
+) -> Task<Value, Value> {
+    Stub::new("stuck")
+        .task(move |_: Value, ctx: Context| {
+            let (begun, executed) = (begun.clone(), executed.clone());
+            async move {
+                executed.fetch_add(1, Ordering::SeqCst);
+                if ctx.retry_count() == 0 {
+                    begun.send(None)?;
+                    begun.send(Some(ctx.cancelled().await))?;
+                }
+                Ok(json!({ "attempt": ctx.retry_count() }))
             }
-            Ok(json!({ "attempt": ctx.retry_count() }))
-        }
-    })
-    .execution_timeout(Duration::from_secs(2))
-    .retries(retries)
+        })
+        .execution_timeout(Duration::from_secs(2))
+        .retries(retries)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -45,13 +50,13 @@ async fn execution_timeout_in_black_hole_ends_attempt_once() {
     for retries in [0, 10] {
         let engine = TestEngine::start().await;
         let (proxy, config) = engine.proxied().await;
-        let (sender, mut told) = mpsc::unbounded_channel();
+        let (sender, mut events) = mpsc::unbounded_channel();
         let executed = Arc::new(AtomicUsize::new(0));
         let behind = worker(&config, [stuck(retries, sender, executed.clone())]).await;
         let run = trigger(&engine.client(), "stuck", &json!({})).await;
-        assert_eq!(within(30, "the body begins", told.recv()).await, Some(None));
+        assert_eq!(within(30, "the body begins", events.recv()).await, Some(None));
         proxy.black_hole();
-        let reason = within(30, "the worker ends the attempt", told.recv()).await;
+        let reason = within(30, "the worker ends the attempt", events.recv()).await;
         assert_eq!(reason, Some(Some(CancelReason::TimedOut)));
         // Longer than the time limit of the worker's query for the run's status. The duration of the outage is the
         // fault itself, not a wait for a condition.

@@ -11,10 +11,10 @@ use std::{
 use hatchet_quickstart::{
     engine::{Engine, EngineOptions, Timings},
     hatchet::{
-        client::{Client, ClientConfig, RunHandle, RunOutcome, Sources, TriggerOptions},
-        task::{Context, Task},
+        client::{Client, ClientConfig, RunItem, RunOutcome, RunRef, Sources},
+        task::{Context, ErasedTask, Stub, Task},
         wire::RunStatus,
-        worker::{LinkState, RunningWorker, Worker, WorkerOptions},
+        worker::{RunningWorker, Worker, WorkerOptions, WorkerState},
     },
 };
 use schemars::JsonSchema;
@@ -23,6 +23,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{proxy::Proxy, table::real};
+use crate::support::named;
 
 /// An in-memory engine, or the real engine of the environment with a namespace for this test.
 pub struct TestEngine {
@@ -84,25 +85,26 @@ impl Ledger {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn of(&self, run: &RunHandle) -> Vec<Execution> {
+    pub fn of(&self, run: &RunRef) -> Vec<Execution> {
         self.all().get(&run.id().to_string()).cloned().unwrap_or_default()
     }
 
     /// The task `count`, which sleeps and records its execution. A real engine repeats a lost assignment only after the
     /// execution timeout, therefore callers choose a short one, and the task has many retries.
-    pub fn task(&self, timeout: Duration) -> Task {
+    pub fn task(&self, timeout: Duration) -> Task<Count, serde_json::Value> {
         let ledger = self.clone();
-        Task::new_async("count", move |input: Count, ctx: Context| {
-            let ledger = ledger.clone();
-            async move {
-                let place = ledger.begin(&ctx);
-                tokio::time::sleep(Duration::from_millis(input.ms)).await;
-                ledger.end(&ctx, place);
-                Ok(json!({ "attempt": ctx.retry_count() }))
-            }
-        })
-        .execution_timeout(timeout)
-        .retries(10)
+        Stub::new("count")
+            .task(move |input: Count, ctx: Context| {
+                let ledger = ledger.clone();
+                async move {
+                    let place = ledger.begin(&ctx);
+                    tokio::time::sleep(Duration::from_millis(input.ms)).await;
+                    ledger.end(&ctx, place);
+                    Ok(json!({ "attempt": ctx.retry_count() }))
+                }
+            })
+            .execution_timeout(timeout)
+            .retries(10)
     }
 
     pub fn begin(&self, ctx: &Context) -> usize {
@@ -124,24 +126,25 @@ pub fn options() -> WorkerOptions {
 }
 
 /// Starts a worker and waits until it listens.
-pub async fn worker(config: &ClientConfig, tasks: impl IntoIterator<Item = Task>) -> RunningWorker {
-    let mut worker = Worker::new(config.clone(), options()).tasks(tasks).start().unwrap();
+pub async fn worker(config: &ClientConfig, tasks: impl IntoIterator<Item = impl Into<ErasedTask>>) -> RunningWorker {
+    let mut worker =
+        Worker::new(&Client::new(config.clone()).unwrap()).options(options()).register_all(tasks).start().unwrap();
     within(30, "the worker listens", worker.listening()).await.unwrap();
     worker
 }
 
-pub async fn trigger(client: &Client, task: &str, input: &impl Serialize) -> RunHandle {
-    client.trigger(task, input, &TriggerOptions::default()).await.unwrap()
+pub async fn trigger(client: &Client, task: &str, input: &(impl Serialize + 'static)) -> RunRef {
+    client.run_no_wait(&named(task), input).await.unwrap()
 }
 
 /// Triggers `count` runs with the same input.
-pub async fn trigger_many(client: &Client, task: &str, input: &impl Serialize, count: usize) -> Vec<RunHandle> {
-    let runs = client.trigger_many(task, (0..count).map(|_| (input, TriggerOptions::default()))).await;
+pub async fn trigger_many(client: &Client, task: &str, input: &impl Serialize, count: usize) -> Vec<RunRef> {
+    let runs = client.run_many_no_wait(&named(task), (0..count).map(|_| RunItem::new(input))).await;
     runs.into_iter().map(Result::unwrap).collect()
 }
 
 /// Waits for a run and asserts that it completes.
-pub async fn completed(run: &RunHandle) -> RunOutcome {
+pub async fn completed(run: &RunRef) -> RunOutcome {
     let outcome = within(300, "the run ends", run.outcome()).await.unwrap();
     assert_eq!(outcome.status, RunStatus::Completed, "{outcome:?}");
     outcome
@@ -151,7 +154,7 @@ pub async fn completed(run: &RunHandle) -> RunOutcome {
 pub async fn until_listening(worker: &RunningWorker, wanted: bool) {
     let mut state = worker.state();
     let what = if wanted { "the worker listens again" } else { "the worker detects the lost connection" };
-    let reached = state.wait_for(|state| matches!(state, LinkState::Listening(_)) == wanted);
+    let reached = state.wait_for(|state| matches!(state, WorkerState::Listening(_)) == wanted);
     within(60, what, reached).await.unwrap();
 }
 

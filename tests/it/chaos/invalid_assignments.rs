@@ -1,7 +1,7 @@
 //! Invalid and oversized assignments. Each must cause one clear failure, and the worker must keep working.
 
 use hatchet_quickstart::hatchet::{
-    task::Task,
+    task::{ErasedTask, Stub},
     wire::{
         DEFAULT_MAX_MESSAGE, RunId,
         proto::{ActionType, AssignedAction},
@@ -18,12 +18,11 @@ use crate::fake::{Fake, Finished, start};
 
 type Json = Map<String, Value>;
 
-fn tasks() -> [Task; 2] {
-    let echo = Task::new_async("echo", |input: Json, _| async { Ok(input) });
-    let large = Task::new_async("large", |input: Count, _| async move {
-        Ok(json!({ "text": "x".repeat(usize::try_from(input.ms).unwrap()) }))
-    });
-    [echo, large]
+fn tasks() -> [ErasedTask; 2] {
+    let echo = Stub::new("echo").task(|input: Json, _| async { Ok(input) });
+    let large = Stub::new("large")
+        .task(|input: Count, _| async move { Ok(json!({ "text": "x".repeat(usize::try_from(input.ms).unwrap()) })) });
+    [echo.erase(), large.erase()]
 }
 
 async fn still_runs(fake: &Fake) {

@@ -10,8 +10,8 @@ use std::{
 
 use futures_util::{StreamExt as _, stream};
 use hatchet_quickstart::hatchet::{
-    client::{Client, RunHandle, TriggerOptions},
-    worker::{LinkState, RunningWorker},
+    client::{Client, RunRef},
+    worker::{RunningWorker, WorkerState},
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
@@ -20,6 +20,8 @@ use super::{
     proxy::Proxy,
     table::{Row, long, real},
 };
+use crate::support::named;
+use hatchet_quickstart::hatchet::task::Priority;
 
 /// Counts how often the worker lost its connection.
 struct ConnectionLosses {
@@ -34,7 +36,7 @@ impl ConnectionLosses {
         let follower = tokio::spawn(async move {
             let mut up = true;
             while state.changed().await.is_ok() {
-                let now_up = matches!(&*state.borrow_and_update(), LinkState::Listening(_));
+                let now_up = matches!(&*state.borrow_and_update(), WorkerState::Listening(_));
                 if up && !now_up {
                     count.fetch_add(1, Ordering::SeqCst);
                 }
@@ -50,7 +52,7 @@ impl ConnectionLosses {
 }
 
 /// Triggers short runs until `stop` is cancelled, and returns their handles.
-async fn load(client: Client, stop: CancellationToken) -> Vec<RunHandle> {
+async fn load(client: Client, stop: CancellationToken) -> Vec<RunRef> {
     // A real engine on a small machine processes about 50 runs a second.
     let every = Duration::from_millis(if real() { 500 } else { 200 });
     let mut ticks = tokio::time::interval(every);
@@ -70,8 +72,8 @@ pub struct UnderLoad {
     ledger: Ledger,
     losses: ConnectionLosses,
     stop: CancellationToken,
-    load: tokio::task::JoinHandle<Vec<RunHandle>>,
-    probes: Vec<RunHandle>,
+    load: tokio::task::JoinHandle<Vec<RunRef>>,
+    probes: Vec<RunRef>,
 }
 
 impl UnderLoad {
@@ -100,8 +102,7 @@ impl UnderLoad {
             until_listening(&self.worker, true).await;
         }
         // High priority puts it before the runs queued during the fault, whose processing time is not measured here.
-        let options = TriggerOptions { priority: Some(3), ..TriggerOptions::default() };
-        let run = self.client.trigger("count", &Count::default(), &options).await.unwrap();
+        let run = self.client.run_no_wait(&named("count"), &Count::default()).priority(Priority::High).await.unwrap();
         completed(&run).await;
         let took = since.elapsed();
         let first = self.ledger.of(&run).first().is_some_and(|execution| execution.attempt == 0);

@@ -8,7 +8,7 @@ use futures_util::{
 };
 use hatchet_quickstart::hatchet::{
     client::{Client, ClientConfig},
-    task::{Context, Task},
+    task::{Context, Stub},
     wire::{RunId, proto::v1},
 };
 use serde_json::{Value, json};
@@ -88,7 +88,7 @@ async fn large_input_and_output_pass_a_slow_link() {
     let (proxy, slow) = engine.proxied().await;
     let text = incompressible(1_500_000);
     // Input and output are one message each, which delays the responses to heartbeats.
-    let take = Task::new_async("take", |input: Value, ctx: Context| async move {
+    let take = Stub::new("take").task(|input: Value, ctx: Context| async move {
         Ok(json!({ "text": input["text"], "attempt": ctx.retry_count() }))
     });
     let behind = worker(&slow, [take]).await;
@@ -109,7 +109,7 @@ async fn large_outcome_passes_a_slow_link() {
     let (proxy, slow) = engine.proxied().await;
     let text = incompressible(3_900_000);
     let output = text.clone();
-    let give = Task::new_async("give", move |_: Value, _: Context| {
+    let give = Stub::new("give").task(move |_: Value, _: Context| {
         let output = output.clone();
         async move { Ok(json!({ "text": output })) }
     });
@@ -140,8 +140,8 @@ async fn large_result_is_requested_once_over_slow_link() {
     };
     let ((one, _by_one), (many, _by_many)) = (slow().await, slow().await);
     let begun = Instant::now();
-    let waiting = one.run(run);
-    let mut waits = many.outcomes([many.run(run)]);
+    let waiting = one.run_ref::<Value>(run);
+    let mut waits = many.outcomes([many.run_ref::<Value>(run)]);
     let among_many = within(60, "the wait for many ends", waits.next());
     let (alone, among_many) = join(completed(&waiting), among_many).await;
     for outcome in [alone, among_many.unwrap().1.unwrap()] {

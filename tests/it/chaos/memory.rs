@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt as _, stream};
-use hatchet_quickstart::hatchet::client::{Client, ClientConfig, Sources, TriggerOptions};
+use hatchet_quickstart::hatchet::client::{Client, ClientConfig, Sources};
 use serde_json::json;
 
 use super::{
@@ -12,6 +12,7 @@ use super::{
     table::{Row, long, not_on_a_real_engine},
 };
 use crate::process::Workspace;
+use crate::support::named;
 
 const BATCH: usize = 500;
 
@@ -78,11 +79,10 @@ async fn engine_memory_falls_after_a_load() {
     };
     let client = Client::new(ClientConfig::from_handshake(&place.handshake(), &Sources::default()).unwrap()).unwrap();
     let input = json!({ "seconds": 600, "padding": "x".repeat(PAYLOAD) });
-    let mut options = TriggerOptions::default();
-    options.additional_metadata.insert("load".to_owned(), json!("large"));
-    stream::iter(0..runs)
-        .for_each_concurrent(4, async |_| drop(client.trigger("sync-sleep-task", &input, &options).await.unwrap()))
-        .await;
+    let trigger = async |_| {
+        client.run_no_wait(&named("sync-sleep-task"), &input).metadata("load", "large").await.unwrap();
+    };
+    stream::iter(0..runs).for_each_concurrent(4, trigger).await;
     let peak = resident(worker.id()).unwrap();
     place.runner(&["--cancel", "--metadata", "load=large"]).expect(0);
     // Stored finished runs, the memory before the load, and a quarter for memory that the allocator cannot release.

@@ -10,7 +10,7 @@ use hatchet_quickstart::{
     hatchet::{
         client::{ClientConfig, ENV_FILES, Sources},
         system::Handshake,
-        task::{Task, TaskError},
+        task::{Stub, TaskError},
         wire::{Claims, RunStatus, parse_duration},
     },
 };
@@ -128,8 +128,8 @@ fn error_text_of_any_content_is_reported() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let (_engine, client, running) = runtime.block_on(async {
         let engine = TestEngine::start().await;
-        let task = Task::new_async("fails", |input: Map<String, Value>, _| async move {
-            Err::<Map<String, Value>, _>(TaskError::fatal_msg(input["text"].as_str().unwrap_or_default().to_owned()))
+        let task = Stub::new("fails").task(|input: Map<String, Value>, _| async move {
+            Err::<Map<String, Value>, _>(TaskError::fatal(input["text"].as_str().unwrap_or_default().to_owned()))
         });
         let running = worker(&engine.config, [task]).await;
         let client = engine.client();

@@ -10,7 +10,7 @@ use std::{
 
 use futures_util::{StreamExt as _, future::join_all, stream::FuturesUnordered};
 use hatchet_quickstart::hatchet::{
-    client::{Client, ClientConfig, ErrorKind, TriggerOptions},
+    client::{Client, ClientConfig, ErrorKind},
     wire::RunStatus,
 };
 
@@ -20,6 +20,7 @@ use super::{
     proxy::Proxy,
     table::{Row, long},
 };
+use crate::support::named;
 use crate::{
     interop::{installed, scripts},
     process::Program,
@@ -72,7 +73,7 @@ async fn recovery(client: &Client, since: Instant) -> Duration {
     let mut runs = Vec::new();
     let took = loop {
         tokio::select! {
-            _ = tries.tick() => match client.trigger("count", &Count::default(), &TriggerOptions::default()).await {
+            _ = tries.tick() => match client.run_no_wait(&named("count"), &Count::default()).await {
                 Ok(run) => {
                     runs.push(run.clone());
                     ends.push(async move { run.outcome().await });

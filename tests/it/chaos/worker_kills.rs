@@ -7,7 +7,7 @@ use std::{
 
 use futures_util::{StreamExt as _, stream};
 use hatchet_quickstart::engine::Timings;
-use hatchet_quickstart::hatchet::client::RunHandle;
+use hatchet_quickstart::hatchet::client::RunRef;
 
 use super::{
     child_worker::{self, Line},
@@ -41,7 +41,7 @@ async fn killed_worker_repeats_only_attempts_in_flight() {
     };
     let folder = tempfile::tempdir().unwrap();
     let ledger = folder.path().join("ledger");
-    let (client, mut killed, mut runs) = (engine.client(), HashMap::new(), Vec::<RunHandle>::new());
+    let (client, mut killed, mut runs) = (engine.client(), HashMap::new(), Vec::<RunRef>::new());
     let mut workers: Vec<Program> = (0..2).map(|_| child_worker::spawn(&engine.config, &ledger, SLOTS)).collect();
     for _ in 0..size.kills {
         runs.extend(trigger_many(&client, "count", &Count { ms: 50 }, size.tasks / size.kills).await);

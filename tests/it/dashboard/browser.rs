@@ -48,20 +48,20 @@ async fn runs_are_shown_live_as_text_with_the_token_only() {
     tokio::task::block_in_place(|| {
         let mut tab = Tab::open(&program, folder.path());
         tab.call("Page.navigate", json!({ "url": format!("{}/", handshake.api_url) }));
-        tab.until("!document.getElementById('enter')?.hidden && document.readyState === 'complete'");
-        assert_eq!(tab.value("document.getElementById('look').hidden"), true);
+        tab.until("!document.getElementById('login')?.hidden && document.readyState === 'complete'");
+        assert_eq!(tab.value("document.getElementById('content').hidden"), true);
         assert!(!tab.value("document.body.innerHTML").to_string().contains("greets"), "nothing without a token");
         tab.picture(&folder.path().join("enter.png"), 1200, false);
 
         // A wrong token, then the right one.
         for token in ["nonsense", &format!("{}x", handshake.token), &handshake.token] {
             tab.value(&format!(
-                "document.getElementById('token').value = {token:?}; document.querySelector('#enter button').click()"
+                "document.getElementById('token').value = {token:?}; document.querySelector('#login button').click()"
             ));
             if *token != handshake.token {
-                tab.until("document.getElementById('refused').textContent !== ''");
-                assert_eq!(tab.value("document.getElementById('look').hidden"), true);
-                tab.value("document.getElementById('refused').textContent = ''");
+                tab.until("document.getElementById('login-error').textContent !== ''");
+                assert_eq!(tab.value("document.getElementById('content').hidden"), true);
+                tab.value("document.getElementById('login-error').textContent = ''");
             }
         }
         tab.until("document.querySelectorAll('#runs tbody tr').length === 1");
@@ -123,7 +123,7 @@ async fn runs_are_shown_live_as_text_with_the_token_only() {
         assert!(!requests.iter().any(|url| url.contains(&handshake.token)), "the token in an address");
 
         // Leaving removes the token from the browser.
-        tab.value("document.getElementById('leave').click()");
+        tab.value("document.getElementById('logout').click()");
         assert!(!tab.value("document.body.innerHTML").to_string().contains("greets"));
         assert_eq!(tab.value("sessionStorage.length + localStorage.length + document.cookie.length"), 0);
         if let Ok(keep) = std::env::var("HATCHET_TEST_PICTURES") {

@@ -27,10 +27,10 @@ use std::{
 
 use hatchet_quickstart::{
     engine::{Engine, EngineOptions},
-    hatchet::client::{Client, ClientConfig, Sources, TriggerOptions},
+    hatchet::client::{Client, ClientConfig, Sources},
 };
 
-use crate::support::eventually;
+use crate::support::{eventually, named};
 
 /// Time limit of a program, far above its usual duration.
 const TIMEOUT: Duration = Duration::from_secs(240);
@@ -203,8 +203,8 @@ async fn rust_and_python_workers_share_cpu_runs() {
     .await;
     let sources = Sources::default();
     let client = Client::new(ClientConfig::from_handshake(fixture.engine.handshake(), &sources).unwrap()).unwrap();
-    let inputs = std::iter::repeat_n((serde_json::json!({ "limit": 20_000 }), TriggerOptions::default()), RUNS);
-    let runs = client.trigger_many("cpu-heavy-task", inputs).await;
+    let inputs = std::iter::repeat_n(serde_json::json!({ "limit": 20_000 }), RUNS);
+    let runs = client.run_many_no_wait(&named("cpu-heavy-task"), inputs).await;
     let mut by_python = 0;
     for run in runs {
         let output: serde_json::Value = run.unwrap().outcome().await.unwrap().output().unwrap();

@@ -104,6 +104,8 @@ impl Workspace {
     pub fn details(&self, run: &str) -> RunDetails {
         let config = ClientConfig::from_handshake(&self.handshake(), &Sources::default()).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async { Client::new(config).unwrap().run(run.parse().unwrap()).details().await.unwrap() })
+        runtime.block_on(async {
+            Client::new(config).unwrap().run_ref::<()>(run.parse().unwrap()).details().await.unwrap()
+        })
     }
 }

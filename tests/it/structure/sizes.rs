@@ -14,7 +14,7 @@ const LINES_OF_A_FILE: usize = 450;
 const FILES_OF_A_FOLDER: usize = 13;
 
 /// Files over the limit.
-const KNOWN_FILES: &[&str] = &[];
+const KNOWN_FILES: &[&str] = &["engine/state/snapshot/load.rs"];
 
 /// Folders over the limit.
 const KNOWN_FOLDERS: &[&str] = &[];

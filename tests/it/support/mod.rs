@@ -22,7 +22,7 @@ pub use wait::{TIMEOUT, eventually, until, within_timeout};
 pub use worker::{ControlWorker, RawWorker};
 pub use workflow::{Workflow, only_task};
 
-use hatchet_quickstart::hatchet::client::RunSummary;
+use hatchet_quickstart::hatchet::{client::RunSummary, task::Stub};
 
 /// Asserts that a call failed with this code, and that its message contains this text.
 #[track_caller]
@@ -45,4 +45,9 @@ pub async fn all_runs(client: &hatchet_quickstart::hatchet::client::Client) -> V
         all.extend(rows);
     }
     all
+}
+
+/// A stub by name, with any input and with JSON as its output.
+pub fn named<I>(name: &str) -> Stub<I, serde_json::Value> {
+    Stub::from_name(name)
 }

@@ -4,28 +4,29 @@ use std::net::SocketAddr;
 
 use hatchet_quickstart::engine::{Engine, EngineOptions};
 use hatchet_quickstart::hatchet::{
-    client::{BulkItem, Client, ClientConfig, ClientError, ErrorKind, RunHandle, Sources, TRIGGER_KEY, TriggerOptions},
-    task::Task,
+    client::{Client, ClientConfig, ClientError, ErrorKind, RunRef, Sources, TRIGGER_KEY},
+    task::Stub,
     wire::{RunId, TriggerId},
 };
 use serde_json::{Value, json};
 use tokio_util::task::AbortOnDropHandle;
+use tonic::{Code, Status};
 
 use super::{
-    Stand,
-    stand::{outcome, within},
+    Fixture,
+    fixture::{outcome, within},
 };
 use crate::{
     chaos::proxy::Proxy,
     fake::Fake,
-    support::{all_runs, eventually},
+    support::{all_runs, eventually, named},
 };
 
 type Json = serde_json::Map<String, Value>;
 
-/// An engine with a worker, and a client behind a link whose connection is up.
+/// An engine with a worker, and a client that is connected through a proxy.
 struct Case {
-    stand: Stand,
+    fixture: Fixture,
     proxy: Proxy,
     client: Client,
 }
@@ -36,24 +37,24 @@ impl Case {
     }
 
     async fn with(change: impl FnOnce(&mut ClientConfig)) -> Self {
-        let stand = Stand::start([Task::new_async("echo", |input: Json, _| async { Ok(input) })]).await;
-        let mut config = ClientConfig::from_handshake(stand.engine.handshake(), &Sources::default()).unwrap();
+        let fixture = Fixture::start([Stub::new("echo").task(|input: Json, _| async { Ok(input) })]).await;
+        let mut config = ClientConfig::from_handshake(fixture.engine.handshake(), &Sources::default()).unwrap();
         let upstream: SocketAddr = config.host_port.parse().unwrap();
         let proxy = Proxy::to(upstream).await;
         config.host_port = proxy.address.to_string();
         change(&mut config);
         let client = Client::new(config).unwrap();
         client.engine_version().await.unwrap();
-        Self { stand, proxy, client }
+        Self { fixture, proxy, client }
     }
 
-    /// All runs, by the engine's list.
+    /// All runs that the engine lists.
     async fn listed(&self) -> Vec<RunId> {
-        let rows = all_runs(&self.stand.client).await;
+        let rows = all_runs(&self.fixture.client).await;
         rows.iter().map(|row| row.workflow_run_external_id.parse().unwrap()).collect()
     }
 
-    /// What a trigger comes to whose answer is lost after the engine has accepted so many runs.
+    /// The result of a trigger whose answer is lost after the engine has accepted this number of runs.
     async fn lose_answer<T: Send + 'static>(
         &self,
         runs: usize,
@@ -61,14 +62,15 @@ impl Case {
     ) -> T {
         self.proxy.drop_received();
         let trigger = AbortOnDropHandle::new(tokio::spawn(trigger));
-        eventually("the engine has accepted it", async || (self.listed().await.len() >= runs).then_some(())).await;
+        eventually("the engine has accepted the runs", async || (self.listed().await.len() >= runs).then_some(()))
+            .await;
         self.proxy.restore();
         self.proxy.reset();
-        within("the trigger ends", trigger).await.unwrap()
+        within("the trigger returns", trigger).await.unwrap()
     }
 }
 
-fn unconfirmed(item: Result<RunHandle, ClientError>) -> (TriggerId, String) {
+fn unconfirmed(item: Result<RunRef, ClientError>) -> (TriggerId, String) {
     let error = item.unwrap_err();
     match error.kind() {
         ErrorKind::Unconfirmed(trigger) => (trigger, error.to_string()),
@@ -80,22 +82,39 @@ fn unconfirmed(item: Result<RunHandle, ClientError>) -> (TriggerId, String) {
 async fn lost_answer_returns_the_started_run() {
     let case = Case::start().await;
     let client = case.client.clone();
-    let trigger = async move { client.trigger("echo", &json!({ "n": 1 }), &TriggerOptions::default()).await };
+    let trigger = async move { client.run_no_wait(&named("echo"), &json!({ "n": 1 })).await };
     let run = case.lose_answer(1, trigger).await.unwrap();
     assert!(run.was_found());
     assert_eq!(outcome(&run).await.output::<Value>().unwrap(), json!({ "n": 1 }));
     assert_eq!(case.listed().await, [run.id()], "it was triggered once");
-    let answered = case.client.trigger("echo", &json!({}), &TriggerOptions::default()).await.unwrap();
+    let answered = case.client.run_no_wait(&named("echo"), &json!({})).await.unwrap();
     assert!(!answered.was_found());
+}
+
+#[tokio::test]
+async fn gateway_error_after_acceptance_returns_the_started_run() {
+    // The engine has accepted the trigger, and a gateway answers instead of it.
+    let (case, fake, id) = (Case::start().await, Fake::start().await, TriggerId::random());
+    let trigger = async |client: &Client| client.run_no_wait(&named("echo"), &json!({})).trigger_id(id).await;
+    let started = trigger(&case.stand.client).await.unwrap();
+    let mut config = ClientConfig::from_handshake(case.stand.engine.handshake(), &Sources::default()).unwrap();
+    config.host_port = fake.address.to_string();
+    for code in [Code::Unavailable, Code::Unknown, Code::Internal] {
+        let client = Client::new(config.clone()).unwrap();
+        fake.script(|script| script.trigger_failures.push_back(Status::new(code, "mapped from HTTP status code 502")));
+        let run = within("the run is found", trigger(&client)).await.unwrap();
+        assert_eq!((run.id(), run.was_found()), (started.id(), true), "{code:?}");
+    }
+    assert_eq!(fake.script(|script| script.triggers.len()), 3, "each was sent once");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lost_bulk_answer_returns_each_items_run() {
     let case = Case::start().await;
     let client = case.client.clone();
-    let inputs = (0..30).map(|n| (json!({ "n": n }), TriggerOptions::default()));
-    let trigger = async move { client.trigger_many("echo", inputs).await };
-    let items: Vec<BulkItem> = case.lose_answer(30, trigger).await;
+    let inputs = (0..30).map(|n| json!({ "n": n }));
+    let trigger = async move { client.run_many_no_wait(&named("echo"), inputs).await };
+    let items: Vec<Result<RunRef, ClientError>> = case.lose_answer(30, trigger).await;
     for (n, item) in items.into_iter().enumerate() {
         let run = item.unwrap();
         assert!(run.was_found());
@@ -106,7 +125,7 @@ async fn lost_bulk_answer_returns_each_items_run() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn run_that_is_not_listed_is_unconfirmed() {
-    // Triggers go to an engine that starts nothing, and the list of runs is another's.
+    // Triggers go to an engine that starts nothing; the list of runs is served by another engine.
     let (engine, fake) = (Engine::start(EngineOptions::default()).await.unwrap(), Fake::start().await);
     let mut config = ClientConfig::from_handshake(engine.handshake(), &Sources::default()).unwrap();
     let proxy = Proxy::to(fake.address).await;
@@ -114,11 +133,8 @@ async fn run_that_is_not_listed_is_unconfirmed() {
     let (client, id) = (Client::new(config).unwrap(), TriggerId::random());
     client.engine_version().await.unwrap();
     proxy.drop_received();
-    let trigger = tokio::spawn(async move {
-        let options = TriggerOptions { trigger_id: Some(id), ..TriggerOptions::default() };
-        client.trigger("echo", &json!({}), &options).await
-    });
-    fake.until("it is triggered", |script| script.triggers.first().map(drop)).await;
+    let trigger = tokio::spawn(async move { client.run_no_wait(&named("echo"), &json!({})).trigger_id(id).await });
+    fake.until("the run is triggered", |script| script.triggers.first().map(drop)).await;
     proxy.reset();
     let (trigger, said) = unconfirmed(within("the search ends", trigger).await.unwrap());
     assert_eq!(trigger, id);
@@ -140,21 +156,21 @@ async fn lost_answer_is_unconfirmed_without_a_list_of_runs() {
         })
         .await;
         let client = case.client.clone();
-        let trigger = async move { client.trigger("echo", &json!({}), &TriggerOptions::default()).await };
+        let trigger = async move { client.run_no_wait(&named("echo"), &json!({})).await };
         let (trigger, said) = unconfirmed(case.lose_answer(1, trigger).await);
         assert!(said.contains("not known whether it started") && said.contains(reason), "{said}");
         // The run is found by the id in the error.
         let since = std::time::SystemTime::now() - std::time::Duration::from_secs(600);
-        let found = case.stand.client.find_runs(TRIGGER_KEY, &trigger.to_string(), since).await.unwrap();
-        assert_eq!(found.iter().map(RunHandle::id).collect::<Vec<_>>(), case.listed().await);
+        let found = case.fixture.client.find_runs(TRIGGER_KEY, &trigger.to_string(), since).await.unwrap();
+        assert_eq!(found.iter().map(RunRef::id).collect::<Vec<_>>(), case.listed().await);
     }
 }
 
 #[tokio::test]
-async fn engine_that_was_never_reached_has_started_nothing() {
+async fn unreachable_engine_is_not_unconfirmed() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    // Takes connections, and closes them when it has been sent something.
+    // Accepts connections and closes each on its first byte.
     let closing = AbortOnDropHandle::new(tokio::spawn(async move {
         while let Ok((connection, _)) = listener.accept().await {
             connection.readable().await.unwrap();
@@ -163,8 +179,8 @@ async fn engine_that_was_never_reached_has_started_nothing() {
     let fake = Fake::start().await;
     let config = ClientConfig { host_port: address.to_string(), ..fake.config() };
     let client = Client::new(config).unwrap();
-    let single = client.trigger("echo", &json!({}), &TriggerOptions::default()).await;
-    let many = client.trigger_many("echo", [(json!({}), TriggerOptions::default())]).await;
+    let single = client.run_no_wait(&named("echo"), &json!({})).await;
+    let many = client.run_many_no_wait(&named("echo"), [json!({})]).await;
     for item in many.into_iter().chain([single]) {
         assert_eq!(item.unwrap_err().kind(), ErrorKind::Unreachable);
     }

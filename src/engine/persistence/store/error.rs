@@ -1,4 +1,4 @@
-//! What can go wrong with the file.
+//! Errors of the database file.
 
 use std::{fmt, io};
 
@@ -6,16 +6,16 @@ use rusqlite::ErrorCode;
 
 use super::Damaged;
 
-/// Why a file is not opened.
+/// Why a database was not opened.
 #[derive(Debug)]
 pub(crate) enum OpenError {
-    /// It cannot be used as a file.
+    /// The file system refuses access.
     Io(io::Error),
-    /// SQLite refuses it, for another reason than damage.
+    /// SQLite refuses the file for a reason other than damage.
     Sqlite(rusqlite::Error),
-    /// A newer version of this engine has written it: its format, and the newest that is known here.
+    /// A newer version of this engine has written the file. `known` is the newest format of this version.
     Newer { found: i64, known: i64 },
-    /// It is no database, or a damaged one, or another program's.
+    /// The file is no database, is damaged, or belongs to another program.
     Damaged(String),
 }
 
@@ -34,13 +34,13 @@ impl From<Damaged> for OpenError {
     }
 }
 
-/// What to do about an obstacle that is outside of the file, whoever meets it.
+/// Advice about an error whose cause is outside of the file.
 pub(crate) fn advice(error: &rusqlite::Error) -> Option<&'static str> {
     match error.sqlite_error_code()? {
         ErrorCode::DiskFull => Some("free some space"),
         ErrorCode::SystemIoFailure => Some("free some space, or see what the system says of the disk"),
         ErrorCode::ReadOnly | ErrorCode::PermissionDenied => Some("give yourself write access to it"),
-        // SQLite does not say why.
+        // SQLite does not say which of the two.
         ErrorCode::CannotOpen => {
             Some("give yourself write access to its folder, or raise the limit on open files (ulimit -n)")
         }
@@ -49,7 +49,7 @@ pub(crate) fn advice(error: &rusqlite::Error) -> Option<&'static str> {
     }
 }
 
-/// Why a batch was not kept.
+/// Why a batch was not written.
 #[derive(Debug)]
 pub(crate) struct WriteError {
     why: String,
@@ -63,18 +63,18 @@ impl WriteError {
         Self { why: why.to_owned(), is_final: true }
     }
 
-    /// Whether trying again is of no use, whatever anyone does.
+    /// Whether no retry can succeed.
     pub(crate) fn is_final(&self) -> bool {
         self.is_final
     }
 
-    fn passing(why: String) -> Self {
+    fn retryable(why: String) -> Self {
         Self { why, is_final: false }
     }
 
     /// A file is no longer where it was.
     pub(crate) fn left(path: &std::path::Path) -> Self {
-        Self::passing(format!(
+        Self::retryable(format!(
             "{} was removed, moved or replaced while the engine ran: restart the process",
             path.display()
         ))
@@ -82,16 +82,16 @@ impl WriteError {
 
     /// Another program has truncated or overwritten the database or its log.
     pub(crate) fn changed(path: &std::path::Path) -> Self {
-        Self::passing(format!(
+        Self::retryable(format!(
             "{} or its log was changed by another program while the engine ran: restart the process, which puts a \
              damaged file aside",
             path.display()
         ))
     }
 
-    /// Its thread has ended, by a panic.
+    /// The store's thread has panicked.
     pub(crate) fn ended() -> Self {
-        Self::passing("the store has ended by itself: restart the process".into())
+        Self::retryable("the store has ended by itself: restart the process".into())
     }
 }
 
@@ -103,7 +103,7 @@ impl From<rusqlite::Error> for WriteError {
             }
             _ => advice(&error).unwrap_or("see the folder, or restart the process"),
         };
-        Self::passing(format!("{error}: {advice}"))
+        Self::retryable(format!("{error}: {advice}"))
     }
 }
 

@@ -1,4 +1,4 @@
-//! The file, and what SQLite keeps beside it.
+//! The database file, and the files that SQLite keeps beside it.
 
 use std::{
     ffi::OsString,
@@ -12,22 +12,22 @@ use crate::{
     hatchet::system::private_file,
 };
 
-/// What SQLite writes beside the file, in its mode.
+/// Endings of the files that SQLite writes beside the database, with the same permissions.
 const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
 
-/// Files that have to stay where they are while the engine writes: the database, and the lock beside it, if there is
-/// one. Who removes the lock lets a second engine at the file; what is written into a file without a name is lost.
-pub(crate) fn places(database: &Path) -> io::Result<Vec<FileId>> {
+/// The files that must stay in place while the engine writes: the database, and the lock beside it if there is one.
+/// Removing the lock would admit a second engine; what is written to a removed database is lost.
+pub(crate) fn watched_files(database: &Path) -> io::Result<Vec<FileId>> {
     let lock = database.with_file_name(LOCK_FILE);
-    let mut places = vec![FileId::new(database.to_owned(), &fs::metadata(database)?)];
-    places.extend(fs::metadata(&lock).map(|metadata| FileId::new(lock, &metadata)));
-    Ok(places)
+    let mut watched = vec![FileId::new(database.to_owned(), &fs::metadata(database)?)];
+    watched.extend(fs::metadata(&lock).map(|metadata| FileId::new(lock, &metadata)));
+    Ok(watched)
 }
 
-/// Length and time of the last change of the database and its log, as this engine left them.
+/// Length and modification time of the database and its log, as this engine left them.
 ///
-/// Only this engine writes to them, so a difference means that another program truncated or overwrote one. SQLite does
-/// not notice: it goes on with the pages it has in memory, and what it acknowledges then is lost at the next start.
+/// Only this engine writes to them, so a difference means that another program has truncated or overwritten one. SQLite
+/// does not notice that: it goes on with the pages it has in memory, and what it writes then is lost at the next start.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct LastWrite([Option<(u64, SystemTime)>; 2]);
 
@@ -42,21 +42,21 @@ impl LastWrite {
     }
 }
 
-/// What is where the file is to be.
+/// What is at the path of the database.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Presence {
-    /// Nothing, and nothing beside it.
-    Nothing,
-    /// Some file.
-    Something,
-    /// No file or an empty one, which none of ours ever is, and what else there is of it.
-    Emptied(&'static str),
+pub(crate) enum FileState {
+    /// No file, and no log beside it.
+    Absent,
+    /// A file that is not empty.
+    Present,
+    /// An empty file, which a database of ours never is, or a log without its file.
+    Truncated(&'static str),
 }
 
-/// Looks. A file that another user may have written is refused, also among those that SQLite writes beside it; other
-/// users are locked out of them all. Call it before SQLite opens the file: closing any descriptor of a file releases all
-/// POSIX locks that this process holds on it.
-pub(crate) fn look(path: &Path) -> io::Result<Presence> {
+/// Inspects the database and the files beside it, and removes the access of other users. A file that another user may
+/// have written is an error. To be called before SQLite opens the file: closing any descriptor of a file releases all
+/// POSIX locks that the process holds on it.
+pub(crate) fn inspect(path: &Path) -> io::Result<FileState> {
     let companions = COMPANIONS.map(|companion| with(path, companion));
     for file in companions.iter().map(PathBuf::as_path).chain([path]) {
         match private_file::secure(file) {
@@ -65,28 +65,28 @@ pub(crate) fn look(path: &Path) -> io::Result<Presence> {
         }
     }
     let bytes = |path: &Path| fs::metadata(path).map_or(0, |metadata| metadata.len());
-    // SQLite would take an empty file for a new one, and delete the log or go by it.
+    // SQLite would treat an empty file as a new one, and delete the log or replay it.
     let has_log = [0, 2].iter().any(|at| bytes(&companions[*at]) > 0);
     match fs::metadata(path) {
-        Ok(metadata) if metadata.len() > 0 => Ok(Presence::Something),
-        Ok(_) if has_log => Ok(Presence::Emptied("it is empty, and there is a log beside it")),
-        Ok(_) => Ok(Presence::Emptied("it is empty")),
+        Ok(metadata) if metadata.len() > 0 => Ok(FileState::Present),
+        Ok(_) if has_log => Ok(FileState::Truncated("it is empty, and there is a log beside it")),
+        Ok(_) => Ok(FileState::Truncated("it is empty")),
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
-        Err(_) if has_log => Ok(Presence::Emptied("it is gone, and there is a log of it")),
-        Err(_) => Ok(Presence::Nothing),
+        Err(_) if has_log => Ok(FileState::Truncated("it is gone, and there is a log of it")),
+        Err(_) => Ok(FileState::Absent),
     }
 }
 
-/// An empty file for its owner only, beside the one that it is to become.
+/// Creates an empty file beside the database, with access for its owner only. It is renamed once it is complete.
 pub(crate) fn draft(path: &Path) -> io::Result<PathBuf> {
     let draft = with(path, ".new");
     private_file::create(&draft)?;
     Ok(draft)
 }
 
-/// Renames a damaged file, and what is beside it in the same way, so that nothing is overwritten and it can still be
-/// looked at. One that is cut short is found at the next look, and what is still there is put aside then.
-pub(crate) fn put_aside(path: &Path) -> io::Result<PathBuf> {
+/// Renames a damaged database and the files beside it to the first free name, so that nothing is overwritten. If the
+/// process ends half-way, the next start finds a log without its file, and moves the rest aside.
+pub(crate) fn move_aside(path: &Path) -> io::Result<PathBuf> {
     let free = |aside: &PathBuf| {
         let names = COMPANIONS.map(|companion| with(aside, companion));
         names.iter().chain([aside]).all(|name| fs::symlink_metadata(name).is_err())
@@ -102,8 +102,8 @@ pub(crate) fn put_aside(path: &Path) -> io::Result<PathBuf> {
     Ok(aside)
 }
 
-/// In their order: the file first, because without its log it would pass for whole, with old rows, while a log without
-/// its file is seen to be what it is.
+/// The renames in their order: the database first, because without its log it would seem complete, with old rows, while
+/// a log without its database is recognised.
 pub(crate) fn renames(path: &Path, aside: &Path) -> impl Iterator<Item = (PathBuf, PathBuf)> {
     [""].into_iter().chain(COMPANIONS).map(move |ending| (with(path, ending), with(aside, ending)))
 }

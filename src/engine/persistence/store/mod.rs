@@ -1,8 +1,12 @@
-//! The store: rows in a file, written in batches, read back once at the start.
+//! The store: a database file with rows, written in batches and read once at the start.
 //!
-//! This is all that the engine knows of it: [`open`], [`Store::write`], and that a batch is kept whole or not at all.
-//! Behind it is SQLite, on a thread of its own. What is kept outlives the end of the process at any moment, by
-//! `kill -9` too. It need not outlive a loss of power: the operating system is not waited for.
+//! The engine knows only [`open`] and [`Store::write`], and that a batch is written whole or not at all. Behind it is
+//! SQLite, on a thread of its own. What is written survives the end of the process at any moment, also by `kill -9`. It
+//! need not survive a loss of power, as the operating system is not waited for.
+//!
+//! Only one engine writes to a file. Three checks before each batch keep that true although other programs may do
+//! anything with the file: the file and the lock are still where they were, the file is as this engine left it, and its
+//! `owner` row is still this engine's.
 
 mod error;
 mod files;
@@ -21,19 +25,19 @@ use std::{
 use tokio::sync::oneshot;
 
 pub(crate) use self::error::{OpenError, WriteError, advice};
-use self::{files::LastWrite, row_batch::Parcel, sqlite::Database};
+use self::{files::LastWrite, row_batch::RowBatch, sqlite::Database};
 use crate::engine::{
     file_id::FileId,
-    persistence::row::{Batch, Damaged, Found, Table},
+    persistence::row::{Batch, Damaged, StoredRow, Table},
 };
 
-/// Parcels of rows that may wait for whoever opens a store.
-const PARCELS: usize = 8;
+/// Batches of rows that the reading thread may be ahead: 8, that is about 2 MiB. Our choice.
+const READ_AHEAD: usize = 8;
 
-/// Without a batch for this long, pages that deleted rows have left are given back.
+/// Time without a batch after which free pages are returned to the file system: 100 ms, our choice.
 const IDLE: Duration = Duration::from_millis(100);
 
-/// An open store. Dropping it waits for what is being written.
+/// An open store. Dropping it waits until the current batch is written.
 #[derive(Debug)]
 pub(crate) struct Store {
     path: PathBuf,
@@ -46,30 +50,30 @@ struct Job {
     done: oneshot::Sender<Done>,
 }
 
-/// A batch that could not be kept comes back.
+/// A batch that was not written is returned with the error.
 type Done = Result<(), (Batch, WriteError)>;
 
-/// Opens the file, or makes it, and hands over all its rows, table by table in the order of [`Table::ALL`].
+/// Opens the database, or creates it, and calls `each` with all rows, table by table in the order of [`Table::ALL`].
 pub(crate) fn open(
     path: &Path,
-    mut each: impl FnMut(Table, Found<'_>) -> Result<(), Damaged>,
+    mut each: impl FnMut(Table, StoredRow<'_>) -> Result<(), Damaged>,
 ) -> Result<Store, OpenError> {
-    match files::look(path).map_err(OpenError::Io)? {
-        files::Presence::Something => {}
-        files::Presence::Emptied(why) => return Err(OpenError::Damaged(why.into())),
-        files::Presence::Nothing => {
+    match files::inspect(path).map_err(OpenError::Io)? {
+        files::FileState::Present => {}
+        files::FileState::Truncated(why) => return Err(OpenError::Damaged(why.into())),
+        files::FileState::Absent => {
             let draft = files::draft(path).map_err(OpenError::Io)?;
-            sqlite::make(&draft)?;
+            sqlite::create(&draft)?;
             std::fs::rename(&draft, path).map_err(OpenError::Io)?;
         }
     }
     let database = Database::open(path)?;
-    // One thread takes the rows out of the file while this one makes them what they were.
+    // One thread reads the rows while this one restores the state from them.
     let database = thread::scope(|scope| {
-        let (parcels, waiting) = sync_channel(PARCELS);
-        let reader = scope.spawn(move || read(&database, &parcels).map(|()| database));
-        // An error here ends the reader too: nobody takes its parcels.
-        let outcome = waiting.into_iter().try_for_each(|parcel: Parcel| parcel.open(&mut each));
+        let (batches, waiting) = sync_channel(READ_AHEAD);
+        let reader = scope.spawn(move || read(&database, &batches).map(|()| database));
+        // After an error here the reader ends too, as its channel is closed.
+        let outcome = waiting.into_iter().try_for_each(|rows: RowBatch| rows.for_each(&mut each));
         let read = reader.join().unwrap_or_else(|_| Err(OpenError::Io(std::io::Error::other("its reader panicked"))));
         outcome?;
         read
@@ -77,37 +81,37 @@ pub(crate) fn open(
     Store::start(path, database.claim()?)
 }
 
-fn read(database: &Database, parcels: &SyncSender<Parcel>) -> Result<(), OpenError> {
+fn read(database: &Database, batches: &SyncSender<RowBatch>) -> Result<(), OpenError> {
     for table in Table::ALL {
-        let mut parcel = Parcel::of(table);
+        let mut rows = RowBatch::new(table);
         let mut is_wanted = true;
         database.read(table, |row| {
-            if parcel.add(row) {
-                is_wanted = parcels.send(std::mem::replace(&mut parcel, Parcel::of(table))).is_ok();
+            if rows.push(row) {
+                is_wanted = batches.send(std::mem::replace(&mut rows, RowBatch::new(table))).is_ok();
             }
             is_wanted
         })?;
-        if !is_wanted || !parcel.is_empty() && parcels.send(parcel).is_err() {
+        if !is_wanted || !rows.is_empty() && batches.send(rows).is_err() {
             return Ok(());
         }
     }
     Ok(())
 }
 
-/// Puts a damaged file aside, with what belongs to it, and answers its new name.
-pub(crate) fn put_aside(path: &Path) -> std::io::Result<PathBuf> {
-    files::put_aside(path)
+/// Moves a damaged database aside, with its log, and returns its new path.
+pub(crate) fn move_aside(path: &Path) -> std::io::Result<PathBuf> {
+    files::move_aside(path)
 }
 
 impl Store {
     fn start(path: &Path, database: Database) -> Result<Self, OpenError> {
-        // One at a time: the next batch is collected while this one is written.
+        // One batch at a time: the next one is collected while this one is written.
         let (jobs, waiting) = sync_channel(1);
-        let places = files::places(path).map_err(OpenError::Io)?;
+        let watched = files::watched_files(path).map_err(OpenError::Io)?;
         let file = path.to_owned();
         let thread = thread::Builder::new()
             .name("hatchet-store".to_owned())
-            .spawn(move || work(database, &file, &places, &waiting))
+            .spawn(move || work(database, &file, &watched, &waiting))
             .map_err(OpenError::Io)?;
         Ok(Self { path: path.to_owned(), jobs: Some(jobs), thread: Some(thread) })
     }
@@ -116,7 +120,7 @@ impl Store {
         &self.path
     }
 
-    /// Keeps a batch, or gives it back with the reason why not.
+    /// Writes a batch, or returns it with the reason why not.
     pub(crate) async fn write(&self, batch: Batch) -> Done {
         let (done, is_done) = oneshot::channel();
         if let Some(jobs) = &self.jobs
@@ -138,20 +142,20 @@ impl Drop for Store {
     }
 }
 
-fn work(mut database: Database, path: &Path, places: &[FileId], jobs: &Receiver<Job>) {
+fn work(mut database: Database, path: &Path, watched: &[FileId], jobs: &Receiver<Job>) {
     let mut last_write = LastWrite::of(path);
-    let mut is_tidy = true;
+    let mut is_reclaimed = true;
     loop {
-        let next = if is_tidy { jobs.recv().map_err(Into::into) } else { jobs.recv_timeout(IDLE) };
+        let next = if is_reclaimed { jobs.recv().map_err(Into::into) } else { jobs.recv_timeout(IDLE) };
         match next {
             Ok(job) => {
-                is_tidy = false;
-                run(job, &mut database, path, places, &mut last_write);
+                is_reclaimed = false;
+                run(job, &mut database, path, watched, &mut last_write);
             }
-            // What another program has done to the file is for the next batch to find.
-            Err(RecvTimeoutError::Timeout) if LastWrite::of(path) != last_write => is_tidy = true,
+            // A change by another program is for the next batch to report.
+            Err(RecvTimeoutError::Timeout) if LastWrite::of(path) != last_write => is_reclaimed = true,
             Err(RecvTimeoutError::Timeout) => {
-                is_tidy = !database.tidy_when_idle();
+                is_reclaimed = !database.reclaim_when_idle();
                 last_write = LastWrite::of(path);
             }
             Err(RecvTimeoutError::Disconnected) => return,
@@ -159,17 +163,17 @@ fn work(mut database: Database, path: &Path, places: &[FileId], jobs: &Receiver<
     }
 }
 
-/// Writes a batch and answers for it.
+/// Writes a batch and reports the outcome.
 fn run(
     Job { mut batch, done }: Job,
     database: &mut Database,
     path: &Path,
-    places: &[FileId],
+    watched: &[FileId],
     last_write: &mut LastWrite,
 ) {
-    // One behind the other in the file.
-    batch.sort_by(|a, b| a.place().cmp(&b.place()));
-    let interference = match places.iter().find_map(FileId::lost_path) {
+    // In the order of the tables, so that writes are sequential.
+    batch.sort_by(|a, b| a.sort_key().cmp(&b.sort_key()));
+    let interference = match watched.iter().find_map(FileId::lost_path) {
         Some(path) => Some(WriteError::left(path)),
         None => (LastWrite::of(path) != *last_write).then(|| WriteError::changed(path)),
     };
@@ -178,15 +182,15 @@ fn run(
         Some(error) => Err((batch, error)),
         None => {
             let written = database.write(&batch);
-            // Also where it failed, as on a full disk, and before the answer, so that a later change by another program is
-            // never taken for this one.
+            // Also after a failure, as on a full disk, and before the outcome is reported, so that a later change by
+            // another program is never attributed to this one.
             *last_write = LastWrite::of(path);
             written.map_err(|error| (batch, error))
         }
     };
-    // Whoever asked may have gone, with the engine.
+    // The receiver may be gone, with the engine.
     let _ = done.send(outcome);
-    if database.tidy() {
+    if database.reclaim() {
         *last_write = LastWrite::of(path);
     }
 }

@@ -1,65 +1,70 @@
-//! Rows on their way from the thread that reads them to the one that understands them, many at once.
+//! Batches of rows on their way from the thread that reads the database to the one that restores the state.
+//!
+//! One buffer per batch replaces several allocations per row.
 
-use super::{Damaged, Found, Table};
+use super::{Damaged, StoredRow, Table};
 
-/// Bytes after which a parcel is sent.
-const FULL: usize = 256 << 10;
+/// Bytes after which a batch is sent: 256 KiB. Our choice.
+const FULL_BYTES: usize = 256 << 10;
 
 /// Rows of one table.
 #[derive(Debug)]
-pub(crate) struct Parcel {
+pub(crate) struct RowBatch {
     table: Table,
     bytes: Vec<u8>,
-    rows: Vec<Packed>,
+    rows: Vec<PackedRow>,
 }
 
-/// A row, by the lengths of its parts in the order of [`Found`]; an absent text has none.
+/// A row as the lengths of its parts, in the order of the fields of [`StoredRow`]; an absent text has none.
 #[derive(Debug)]
-struct Packed {
+struct PackedRow {
     number: u64,
     key: usize,
     head: usize,
     texts: [Option<usize>; 2],
 }
 
-impl Parcel {
-    pub(crate) fn of(table: Table) -> Self {
-        Self { table, bytes: Vec::with_capacity(FULL + (FULL >> 2)), rows: Vec::new() }
+impl RowBatch {
+    pub(crate) fn new(table: Table) -> Self {
+        Self { table, bytes: Vec::with_capacity(FULL_BYTES + (FULL_BYTES >> 2)), rows: Vec::new() }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
-    /// Answers whether it is full.
-    pub(crate) fn add(&mut self, row: Found<'_>) -> bool {
+    /// Appends a row and returns whether the batch is full.
+    pub(crate) fn push(&mut self, row: StoredRow<'_>) -> bool {
         self.bytes.extend(row.key);
         self.bytes.extend(row.head);
         for text in row.texts.into_iter().flatten() {
             self.bytes.extend(text.as_bytes());
         }
         let texts = row.texts.map(|text| text.map(str::len));
-        self.rows.push(Packed { number: row.number, key: row.key.len(), head: row.head.len(), texts });
-        self.bytes.len() >= FULL
+        self.rows.push(PackedRow { number: row.number, key: row.key.len(), head: row.head.len(), texts });
+        self.bytes.len() >= FULL_BYTES
     }
 
-    /// Hands over its rows.
-    pub(crate) fn open(&self, each: &mut impl FnMut(Table, Found<'_>) -> Result<(), Damaged>) -> Result<(), Damaged> {
+    /// Calls a function with each row; an error names the row.
+    pub(crate) fn for_each(
+        &self,
+        each: &mut impl FnMut(Table, StoredRow<'_>) -> Result<(), Damaged>,
+    ) -> Result<(), Damaged> {
         let mut rest = &self.bytes[..];
         for row in &self.rows {
-            let mut part = |length: usize| {
+            let mut take = |length: usize| {
                 let (part, after) = rest.split_at_checked(length).unwrap_or((rest, &[]));
                 rest = after;
                 part
             };
-            let (key, head) = (part(row.key), part(row.head));
+            let (key, head) = (take(row.key), take(row.head));
             let texts =
-                row.texts.map(|length| length.map(|length| std::str::from_utf8(part(length)).unwrap_or_default()));
-            let which = |Damaged(why)| match key {
+                row.texts.map(|length| length.map(|length| std::str::from_utf8(take(length)).unwrap_or_default()));
+            let name_row = |Damaged(why)| match key {
                 [] => Damaged(format!("row {} of `{}`: {why}", row.number, self.table.name())),
                 _ => Damaged(format!("a row of `{}`: {why}", self.table.name())),
             };
-            each(self.table, Found { number: row.number, key, head, texts }).map_err(which)?;
+            each(self.table, StoredRow { number: row.number, key, head, texts }).map_err(name_row)?;
         }
         Ok(())
     }

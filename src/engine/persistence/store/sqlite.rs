@@ -1,4 +1,4 @@
-//! The tables.
+//! The SQLite database.
 
 use std::{path::Path, time::Duration};
 
@@ -8,46 +8,48 @@ use rusqlite::{
 };
 use uuid::Uuid;
 
-use super::{Found, OpenError, Table, WriteError};
-use crate::engine::persistence::row::{Change, RowKey};
+use super::{OpenError, StoredRow, Table, WriteError};
+use crate::engine::persistence::row::{RowChange, RowKey};
 
-/// The format of the file. It changes when what an older engine has written can no longer be read as it is; a new
-/// field of a record changes nothing.
+/// The format of the file. It changes when files of earlier versions can no longer be read; a new field of a record
+/// does not change it.
 const FORMAT: i64 = 1;
 
-/// What tells our files from those of others: "Htch".
+/// SQLite's application id, which tells our files from others: "Htch".
 const APPLICATION: i64 = 0x4874_6368;
 
-/// Another program that reads the file may hold it for a moment.
+/// How long a lock that another program holds on the file is waited for: 1 s.
 const BUSY: Duration = Duration::from_secs(1);
 
-/// Pages in the log before they are written into the file, 16 MiB: one long write in many short ones.
+/// Pages in the log before they are copied into the database: 4096, that is 16 MiB. More than SQLite's default of 1000,
+/// so that fewer batches wait for a checkpoint.
 const CHECKPOINT_PAGES: u32 = 4096;
 
-/// The log is cut to this after it has been larger, in bytes.
+/// Size in bytes that the log is truncated to after it has been larger: 32 MiB.
 const MAX_LOG: u32 = 32 << 20;
 
-/// Of the file in memory, in KiB.
+/// SQLite's page cache in KiB: 8 MiB.
 const CACHE_KIB: i32 = 8 << 10;
 
-/// Batches between two looks at the free pages, the least of them that are worth giving back, and how many of them
-/// are given back at once: 4 MiB.
-const TIDY_EVERY: u32 = 64;
-const TIDY_PAGES: i64 = 1024;
+/// Batches between two checks for free pages.
+const RECLAIM_EVERY: u32 = 64;
+
+/// Free pages that are returned to the file system in one step: 1024, that is 4 MiB. Fewer are left for new rows.
+const RECLAIM_PAGES: i64 = 1024;
 
 #[derive(Debug)]
 pub(crate) struct Database {
     connection: Connection,
     writes: u32,
-    /// Pages were given back while idle; the file is cut when the log is emptied.
+    /// Pages were returned while idle: emptying the log truncates the file.
     needs_checkpoint: bool,
-    /// What the file says of whom it belongs to while it is this engine's.
+    /// The value of the file's `owner` row while the file belongs to this engine.
     owner: Uuid,
 }
 
 impl Database {
     pub(crate) fn open(path: &Path) -> Result<Self, OpenError> {
-        // It is there: its folder may be reached by a link, only the file itself may not be one.
+        // The path to the folder may contain symbolic links; only the file itself must not be one.
         let path = path.canonicalize().map_err(OpenError::Io)?;
         let connection = Connection::open_with_flags(path, flags())?;
         connection.busy_timeout(BUSY)?;
@@ -61,17 +63,17 @@ impl Database {
             _ => return Err(OpenError::Damaged("it is another program's database".into())),
         }
         connection.pragma_update(None, "journal_mode", "wal")?;
-        // The log is written before each answer, and not waited for: the process may die, the machine may not.
+        // The log is written before each response but not synced: it survives the process, not a loss of power.
         connection.pragma_update(None, "synchronous", "normal")?;
         connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
         connection.pragma_update(None, "journal_size_limit", MAX_LOG)?;
         connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
-        // Until it is claimed no other can write, so nothing is missed of what is read; a damaged one stays as it is.
+        // Until the file is claimed no other engine can write, so no later change is missed. A damaged file is not changed.
         connection.execute_batch("BEGIN IMMEDIATE")?;
         Ok(Self { connection, writes: 0, needs_checkpoint: false, owner: Uuid::new_v4() })
     }
 
-    /// Makes the file this engine's, after it was read: an engine that still has it open can write no more.
+    /// Makes this engine the owner, after the file was read: an engine that still has it open can no longer write.
     pub(crate) fn claim(self) -> Result<Self, OpenError> {
         self.connection.execute_batch(OWNER)?;
         self.connection.execute("REPLACE INTO owner VALUES (1, ?)", (self.owner.as_bytes(),))?;
@@ -84,8 +86,8 @@ impl Database {
         is_taken(&self.connection, self.owner)
     }
 
-    /// Hands over the rows of a table in their order, for as long as they are wanted.
-    pub(crate) fn read(&self, table: Table, mut each: impl FnMut(Found<'_>) -> bool) -> Result<(), OpenError> {
+    /// Calls a function with the rows of a table in the order of their keys, until it returns `false`.
+    pub(crate) fn read(&self, table: Table, mut each: impl FnMut(StoredRow<'_>) -> bool) -> Result<(), OpenError> {
         let name = table.name();
         let mut statement = self.connection.prepare(&format!("SELECT key, head, a, b FROM {name} ORDER BY key"))?;
         let mut rows = statement.query([])?;
@@ -98,21 +100,21 @@ impl Database {
         Ok(())
     }
 
-    /// Keeps a batch whole, or nothing of it.
-    pub(crate) fn write(&mut self, batch: &[Change]) -> Result<(), WriteError> {
-        // The one who writes is the only one, from here to the end: no other can take the file in between.
+    /// Writes a batch in one transaction.
+    pub(crate) fn write(&mut self, batch: &[RowChange]) -> Result<(), WriteError> {
+        // An immediate transaction excludes other writers, so nobody can become the owner until it ends.
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         if is_taken(&transaction, self.owner)? {
             return Err(WriteError::taken());
         }
         for change in batch {
             match change {
-                Change::Put(table, key, row) => {
+                RowChange::Put(table, key, row) => {
                     let sql = put(*table);
                     let [a, b] = &row.texts;
                     transaction.prepare_cached(sql)?.execute((key, &row.head, a.as_deref(), b.as_deref()))?;
                 }
-                Change::Delete(table, key) => drop(transaction.prepare_cached(delete(*table))?.execute((key,))?),
+                RowChange::Delete(table, key) => drop(transaction.prepare_cached(delete(*table))?.execute((key,))?),
             }
         }
         transaction.commit()?;
@@ -120,21 +122,20 @@ impl Database {
         Ok(())
     }
 
-    /// Gives pages back to the system that deleted rows have left, so that the file does not stay as large as it once
-    /// was: a step now and then while there is load. Answers whether it may have written, also in vain. What fails here
-    /// fails again where it matters.
-    pub(crate) fn tidy(&mut self) -> bool {
-        let is_due = self.writes.is_multiple_of(TIDY_EVERY) && self.free_pages() >= 2 * TIDY_PAGES;
+    /// Returns the pages of deleted rows to the file system, one step every [`RECLAIM_EVERY`] batches under load. Returns
+    /// whether it may have written to the file. An error is ignored: it will occur again with the next batch.
+    pub(crate) fn reclaim(&mut self) -> bool {
+        let is_due = self.writes.is_multiple_of(RECLAIM_EVERY) && self.free_pages() >= 2 * RECLAIM_PAGES;
         if is_due {
             self.vacuum_step();
         }
         is_due
     }
 
-    /// The same where nothing else is to be written: a step. Answers whether there is more to give back; after the last
-    /// step the log is emptied, and with that the file is cut.
-    pub(crate) fn tidy_when_idle(&mut self) -> bool {
-        if self.free_pages() >= TIDY_PAGES && self.vacuum_step() {
+    /// Like [`reclaim`](Self::reclaim), one step while there are no batches. Returns whether there may be more to do;
+    /// after the last step the log is emptied, which truncates the file.
+    pub(crate) fn reclaim_when_idle(&mut self) -> bool {
+        if self.free_pages() >= RECLAIM_PAGES && self.vacuum_step() {
             self.needs_checkpoint = true;
             return true;
         }
@@ -152,28 +153,28 @@ impl Database {
     }
 
     fn vacuum_step(&self) -> bool {
-        let given = self.give_back(TIDY_PAGES);
-        if let Err(e) = &given {
+        let returned = self.return_pages(RECLAIM_PAGES);
+        if let Err(e) = &returned {
             tracing::debug!("free pages of the store stay where they are: {e}");
         }
-        given.is_ok()
+        returned.is_ok()
     }
 
-    fn give_back(&self, pages: i64) -> rusqlite::Result<()> {
-        // Each step gives one page back.
+    fn return_pages(&self, pages: i64) -> rusqlite::Result<()> {
+        // Each row of the result is one page.
         let mut statement = self.connection.prepare(&format!("PRAGMA incremental_vacuum({pages})"))?;
         let mut steps = statement.query([])?;
         while steps.next()?.is_some() {}
         Ok(())
     }
 
-    /// Makes the file one of an earlier version.
+    /// Turns the file into one of an earlier version.
     #[cfg(test)]
     pub(crate) fn forget_owner(&self) {
         self.connection.execute_batch("DROP TABLE owner").unwrap();
     }
 
-    /// Lets the file grow no more.
+    /// Limits the growth of the file, as a full disk does.
     #[cfg(test)]
     pub(crate) fn limit_pages(&self, more: i64) {
         let now: i64 = self.connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
@@ -181,13 +182,13 @@ impl Database {
     }
 }
 
-/// Whose the file is: one row. Files of earlier versions have no such table.
+/// The table with the owner of the file, in one row. Files of earlier versions do not have it.
 const OWNER: &str = "CREATE TABLE IF NOT EXISTS owner (one INTEGER PRIMARY KEY CHECK (one = 1), id BLOB NOT NULL)";
 
 fn is_taken(connection: &Connection, owner: Uuid) -> rusqlite::Result<bool> {
     match is_owned(connection, owner) {
         Ok(is_owned) => Ok(!is_owned),
-        // The table was there when the file was claimed: somebody has written it anew since.
+        // The table existed when the file was claimed, so somebody has rewritten the file since.
         Err(_) if !has_owner(connection)? => Ok(true),
         Err(e) => Err(e),
     }
@@ -205,11 +206,11 @@ fn has_owner(connection: &Connection) -> rusqlite::Result<bool> {
     connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map(|count| count > 0)
 }
 
-/// Makes an empty file a database without a row. It is to get its name when it is whole, so that an empty file of that
-/// name is never a new one. All tables have one form: what a row is, is in its head.
-pub(crate) fn make(path: &Path) -> Result<(), OpenError> {
+/// Turns an empty file into a database without rows. The file gets its final name afterwards, so that an empty file of
+/// that name is never a new database. All tables have the same columns: the meaning of a row is in its record.
+pub(crate) fn create(path: &Path) -> Result<(), OpenError> {
     let connection = Connection::open_with_flags(path.canonicalize().map_err(OpenError::Io)?, flags())?;
-    // There is nothing to go back to, so nothing is written beside it.
+    // An empty file needs no journal for a rollback.
     connection.pragma_update(None, "journal_mode", "memory")?;
     connection.pragma_update(None, "auto_vacuum", "incremental")?;
     let mut sql = String::from("BEGIN;");
@@ -230,14 +231,14 @@ fn flags() -> OpenFlags {
     OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW
 }
 
-fn found<'a>(row: &'a Row<'_>) -> Result<Found<'a>, FromSqlError> {
+fn found<'a>(row: &'a Row<'_>) -> Result<StoredRow<'a>, FromSqlError> {
     let value = |at: usize| row.get_ref(at).map_err(|e| FromSqlError::Other(Box::new(e)));
     let (number, key) = match value(0)? {
         ValueRef::Integer(number) => (u64::try_from(number).map_err(|_| FromSqlError::OutOfRange(number))?, &[][..]),
         other => (0, other.as_blob()?),
     };
     let texts = [value(2)?.as_str_or_null()?, value(3)?.as_str_or_null()?];
-    Ok(Found { number, key, head: value(1)?.as_blob()?, texts })
+    Ok(StoredRow { number, key, head: value(1)?.as_blob()?, texts })
 }
 
 macro_rules! sql {

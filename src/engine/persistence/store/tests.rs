@@ -1,18 +1,18 @@
-//! The file by itself.
+//! The store without an engine.
 
 use std::sync::Arc;
 
 use super::*;
-use crate::engine::persistence::row::{Change, Row, RowKey};
+use crate::engine::persistence::row::{Row, RowChange, RowKey};
 
-fn put(number: u64, bytes: usize) -> Change {
+fn put(number: u64, bytes: usize) -> RowChange {
     let row = Row { head: vec![1], texts: [Some(Arc::from("x".repeat(bytes))), None] };
-    Change::Put(Table::Runs, RowKey::Number(number), row)
+    RowChange::Put(Table::Runs, RowKey::Number(number), row)
 }
 
 fn numbers(path: &Path) -> Vec<u64> {
     let mut numbers = Vec::new();
-    let each = |_: Table, row: Found<'_>| {
+    let each = |_: Table, row: StoredRow<'_>| {
         numbers.push(row.number);
         Ok(())
     };
@@ -21,7 +21,7 @@ fn numbers(path: &Path) -> Vec<u64> {
 }
 
 #[test]
-fn a_batch_is_kept_whole_or_not_at_all() {
+fn batch_is_written_whole_or_not_at_all() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("engine.db");
     drop(open(&path, |_, _| Ok(())).unwrap());
@@ -31,13 +31,13 @@ fn a_batch_is_kept_whole_or_not_at_all() {
     let error = database.write(&[put(3, 10), put(4, 100_000)]).unwrap_err().to_string();
     assert!(error.contains("full") && error.contains("free some space"), "{error}");
     database.limit_pages(1000);
-    database.write(&[Change::Delete(Table::Runs, RowKey::Number(1)), put(5, 10)]).unwrap();
+    database.write(&[RowChange::Delete(Table::Runs, RowKey::Number(1)), put(5, 10)]).unwrap();
     drop(database);
     assert_eq!(numbers(&path), [2, 5]);
 }
 
 #[test]
-fn the_file_shrinks_again() {
+fn file_shrinks_under_load() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("engine.db");
     drop(open(&path, |_, _| Ok(())).unwrap());
@@ -46,27 +46,27 @@ fn the_file_shrinks_again() {
     for some in all.clone().collect::<Vec<_>>().chunks(100) {
         database.write(&some.iter().map(|n| put(*n, 10_000)).collect::<Vec<_>>()).unwrap();
     }
-    database.write(&all.map(|n| Change::Delete(Table::Runs, RowKey::Number(n))).collect::<Vec<_>>()).unwrap();
+    database.write(&all.map(|n| RowChange::Delete(Table::Runs, RowKey::Number(n))).collect::<Vec<_>>()).unwrap();
     for n in 0..1000 {
         database.write(&[put(100_000, n % 7)]).unwrap();
-        database.tidy();
+        database.reclaim();
     }
     drop(database);
     let size = std::fs::metadata(&path).unwrap().len();
-    // It had 40 MB; what is left is what is not worth giving back.
+    // Of 40 MB only the pages that are not worth a step are left.
     assert!(size < 9 << 20, "{size}");
 }
 
 #[tokio::test]
-async fn file_shrinks_once_the_load_has_gone() {
+async fn file_shrinks_after_load_ends() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("engine.db");
     let store = open(&path, |_, _| Ok(())).unwrap();
     for some in (0..4000).collect::<Vec<_>>().chunks(100) {
         store.write(some.iter().map(|n| put(*n, 10_000)).collect()).await.unwrap();
     }
-    store.write((0..4000).map(|n| Change::Delete(Table::Runs, RowKey::Number(n))).collect()).await.unwrap();
-    // No batch follows.
+    store.write((0..4000).map(|n| RowChange::Delete(Table::Runs, RowKey::Number(n))).collect()).await.unwrap();
+    // No batch follows, so the store is idle.
     let size = || ["", "-wal"].map(|end| std::fs::metadata(format!("{}{end}", path.display())).unwrap().len());
     let shrinks = async {
         while size().iter().sum::<u64>() > 5 << 20 {
@@ -81,7 +81,7 @@ async fn file_shrinks_once_the_load_has_gone() {
 }
 
 #[test]
-fn an_emptied_file_is_not_taken_for_a_new_one() {
+fn emptied_file_is_damaged_not_new() {
     for (is_there, log) in [(true, None), (true, Some("-wal")), (true, Some("-journal")), (false, Some("-wal"))] {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("engine.db");
@@ -93,35 +93,38 @@ fn an_emptied_file_is_not_taken_for_a_new_one() {
         }
         let error = open(&path, |_, _| Ok(())).unwrap_err();
         assert!(matches!(error, OpenError::Damaged(_)), "{error:?}");
-        let aside = put_aside(&path).unwrap();
+        let aside = move_aside(&path).unwrap();
         if let Some(log) = log {
             assert_eq!(std::fs::read(format!("{}{log}", aside.display())).unwrap(), b"rows");
         }
         drop(open(&path, |_, _| Ok(())).unwrap());
-        assert_eq!(put_aside(&path).unwrap(), dir.path().join("engine.db.damaged.1"), "the first is not overwritten");
+        assert_eq!(move_aside(&path).unwrap(), dir.path().join("engine.db.damaged.1"), "the first is not overwritten");
     }
 }
 
 #[test]
-fn a_file_of_which_only_a_part_was_put_aside_is_not_taken_for_whole() {
+fn partly_moved_database_is_damaged() {
     let dir = tempfile::tempdir().unwrap();
     let (path, aside) = (dir.path().join("engine.db"), dir.path().join("engine.db.damaged"));
     drop(open(&path, |_, _| Ok(())).unwrap());
     let mut database = Database::open(&path).unwrap().claim().unwrap();
     database.write(&[put(1, 10)]).unwrap();
-    // As a kill leaves them: the rows are in the log.
+    // As after a kill: the rows are in the log.
     std::mem::forget(database);
     let (from, to) = files::renames(&path, &aside).next().unwrap();
     std::fs::rename(from, to).unwrap();
     let error = open(&path, |_, _| Ok(())).unwrap_err();
     assert!(matches!(error, OpenError::Damaged(_)), "{error:?}");
-    assert_eq!(put_aside(&path).unwrap(), dir.path().join("engine.db.damaged.1"));
-    assert!(aside.exists() && dir.path().join("engine.db.damaged.1-wal").exists(), "nothing is lost of it");
+    assert_eq!(move_aside(&path).unwrap(), dir.path().join("engine.db.damaged.1"));
+    assert!(
+        aside.exists() && dir.path().join("engine.db.damaged.1-wal").exists(),
+        "database and log are both moved aside"
+    );
     assert_eq!(numbers(&path), [0_u64; 0]);
 }
 
 #[test]
-fn a_start_that_was_cut_short_leaves_nothing_in_the_way() {
+fn interrupted_creation_does_not_prevent_next_start() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("engine.db");
     std::fs::write(dir.path().join("engine.db.new"), "half of it").unwrap();
@@ -132,14 +135,14 @@ fn a_start_that_was_cut_short_leaves_nothing_in_the_way() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn nothing_is_kept_once_the_lock_or_the_file_is_another() {
+async fn write_is_refused_after_lock_or_file_is_replaced() {
     for gone in ["lock", "engine.db"] {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("engine.db");
         std::fs::write(dir.path().join("lock"), "").unwrap();
         let store = open(&path, |_, _| Ok(())).unwrap();
         store.write(vec![put(1, 10)]).await.unwrap();
-        // Its number stays taken, so that the new one has another.
+        // The old file keeps its inode number, so that the new one gets another.
         std::fs::rename(dir.path().join(gone), dir.path().join("away")).unwrap();
         std::fs::write(dir.path().join(gone), "").unwrap();
         let (_, error) = store.write(vec![put(2, 10)]).await.unwrap_err();
@@ -149,7 +152,7 @@ async fn nothing_is_kept_once_the_lock_or_the_file_is_another() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn write_is_refused_after_the_files_were_changed_by_another_program() {
+async fn write_is_refused_after_other_program_changed_files() {
     type Damage = fn(&Path);
     let truncate: Damage = |path| std::fs::File::options().write(true).open(path).unwrap().set_len(4096).unwrap();
     let overwrite: Damage = |path| {
@@ -186,7 +189,7 @@ fn linked_database_files_are_refused() {
 }
 
 #[tokio::test]
-async fn who_opens_the_file_last_has_it() {
+async fn last_engine_to_open_file_owns_it() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("engine.db");
     let first = open(&path, |_, _| Ok(())).unwrap();
@@ -201,7 +204,7 @@ async fn who_opens_the_file_last_has_it() {
 }
 
 #[test]
-fn a_file_that_was_written_anew_is_another_s() {
+fn rewritten_file_belongs_to_another_engine() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("engine.db");
     drop(open(&path, |_, _| Ok(())).unwrap());
@@ -216,7 +219,7 @@ fn a_file_that_was_written_anew_is_another_s() {
 }
 
 #[test]
-fn a_file_of_an_earlier_version_is_taken_too() {
+fn file_of_earlier_version_is_claimed() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("engine.db");
     drop(open(&path, |_, _| Ok(())).unwrap());

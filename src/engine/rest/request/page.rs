@@ -13,7 +13,7 @@ const DEFAULT_LIMIT: usize = 50;
 const MAX_LIMIT: usize = 1000;
 
 /// The rows of a list that a query asks for.
-pub(in crate::engine::rest) struct Page {
+pub(crate) struct Page {
     offset: usize,
     limit: usize,
 }
@@ -26,12 +26,12 @@ impl Default for Page {
 
 impl Page {
     /// The first page, with this limit unless the query has another one.
-    pub(in crate::engine::rest) fn with_limit(limit: usize) -> Self {
+    pub(crate) fn with_limit(limit: usize) -> Self {
         Self { offset: 0, limit }
     }
 
     /// Parses a parameter; `false` if it is not one of a page. Parameters of the order are ignored: it is fixed.
-    pub(in crate::engine::rest) fn parse(&mut self, key: &str, value: &str) -> Result<bool, ApiError> {
+    pub(crate) fn parse(&mut self, key: &str, value: &str) -> Result<bool, ApiError> {
         match key {
             "offset" => self.offset = query::parse(key, value)?,
             "limit" => self.limit = query::parse::<usize>(key, value)?.clamp(1, MAX_LIMIT),
@@ -42,13 +42,13 @@ impl Page {
     }
 
     /// The page's part of a list of this many rows.
-    pub(in crate::engine::rest) fn range(&self, total: usize) -> Range<usize> {
+    pub(crate) fn range(&self, total: usize) -> Range<usize> {
         let from = self.offset.min(total);
         from..from.saturating_add(self.limit).min(total)
     }
 
     /// The `pagination` of a response for a list of this many rows.
-    pub(in crate::engine::rest) fn pagination(&self, total: usize) -> Value {
+    pub(crate) fn pagination(&self, total: usize) -> Value {
         let (current, pages) = ((self.offset / self.limit).saturating_add(1), total.div_ceil(self.limit));
         json!({ "current_page": current, "next_page": current.saturating_add(1).min(pages.max(1)), "num_pages": pages })
     }

@@ -6,7 +6,7 @@ use super::ApiError;
 use crate::{engine::state::Timestamp, hatchet::wire::excerpt};
 
 /// The decoded pairs of a query string.
-pub(in crate::engine::rest) fn pairs(query: Option<&str>) -> impl Iterator<Item = (String, String)> {
+pub(crate) fn pairs(query: Option<&str>) -> impl Iterator<Item = (String, String)> {
     query.unwrap_or_default().split('&').filter(|part| !part.is_empty()).map(|part| {
         let (key, value) = part.split_once('=').unwrap_or((part, ""));
         (decode(key), decode(value))
@@ -32,12 +32,12 @@ fn decode(text: &str) -> String {
 }
 
 /// A parsed value.
-pub(in crate::engine::rest) fn parse<T: FromStr>(key: &str, value: &str) -> Result<T, ApiError> {
+pub(crate) fn parse<T: FromStr>(key: &str, value: &str) -> Result<T, ApiError> {
     value.parse().map_err(|_| ApiError::bad_request(format!("invalid {key} `{}`", excerpt(value))))
 }
 
 /// A time in RFC 3339.
-pub(in crate::engine::rest) fn time(key: &str, value: &str) -> Result<Timestamp, ApiError> {
+pub(crate) fn time(key: &str, value: &str) -> Result<Timestamp, ApiError> {
     let time: prost_types::Timestamp = value.parse().map_err(|_| {
         ApiError::bad_request(format!("invalid {key} `{}`: write a time as 2026-01-31T00:00:00Z", excerpt(value)))
     })?;
@@ -45,6 +45,6 @@ pub(in crate::engine::rest) fn time(key: &str, value: &str) -> Result<Timestamp,
 }
 
 /// Refuses a parameter that this engine does not know.
-pub(in crate::engine::rest) fn unknown(key: &str) -> ApiError {
+pub(crate) fn unknown(key: &str) -> ApiError {
     ApiError::bad_request(format!("unknown parameter {}: this engine cannot filter by it", excerpt(key)))
 }

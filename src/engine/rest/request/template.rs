@@ -14,14 +14,14 @@ use crate::engine::{
 /// The fields of a run template in a body.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(in crate::engine::rest) struct TemplateBody {
+pub(crate) struct TemplateBody {
     input: Option<Value>,
     additional_metadata: Option<Value>,
     priority: Option<i32>,
 }
 
 impl TemplateBody {
-    pub(in crate::engine::rest) fn template(self, driver: &Driver, workflow: &str) -> Result<RunTemplate, ApiError> {
+    pub(crate) fn template(self, driver: &Driver, workflow: &str) -> Result<RunTemplate, ApiError> {
         let input = object_text("input", self.input)?.unwrap_or_else(|| "{}".into());
         let metadata = object_text("additionalMetadata", self.additional_metadata)?;
         Ok(template(workflow, &input, metadata.as_deref(), self.priority, driver.max_message)?)
@@ -30,7 +30,7 @@ impl TemplateBody {
 
 /// A filter of schedules or crons by their run template. Absent criteria match all.
 #[derive(Default)]
-pub(in crate::engine::rest) struct TemplateFilter {
+pub(crate) struct TemplateFilter {
     workflow: Option<Uuid>,
     workflow_name: Option<String>,
     metadata: PairFilter,
@@ -39,7 +39,7 @@ pub(in crate::engine::rest) struct TemplateFilter {
 /// The filter in a body.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(in crate::engine::rest) struct TemplateFilterBody {
+pub(crate) struct TemplateFilterBody {
     workflow_id: Option<Uuid>,
     additional_metadata: Option<Vec<String>>,
     parent_workflow_run_id: Option<Box<RawValue>>,
@@ -61,7 +61,7 @@ impl TryFrom<TemplateFilterBody> for TemplateFilter {
 
 impl TemplateFilter {
     /// Parses a parameter; `false` if it is not one of this filter.
-    pub(in crate::engine::rest) fn parse(&mut self, key: &str, value: &str) -> Result<bool, ApiError> {
+    pub(crate) fn parse(&mut self, key: &str, value: &str) -> Result<bool, ApiError> {
         match key {
             "workflowId" => self.workflow = Some(query::parse(key, value)?),
             "workflowName" => self.workflow_name = Some(value.to_owned()),
@@ -71,9 +71,9 @@ impl TemplateFilter {
         Ok(true)
     }
 
-    pub(in crate::engine::rest) fn matches(&self, state: &State, template: &RunTemplate) -> bool {
+    pub(crate) fn matches(&self, state: &State, template: &RunTemplate) -> bool {
         self.workflow.is_none_or(|id| state.version_of(&template.workflow).is_some_and(|v| v.workflow_id == id))
             && self.workflow_name.as_deref().is_none_or(|name| name == &*template.workflow)
-            && self.metadata.fits_all(&template.metadata)
+            && self.metadata.matches_all(&template.metadata)
     }
 }

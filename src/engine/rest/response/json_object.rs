@@ -16,7 +16,7 @@ use crate::engine::driver::assignment;
 
 /// A JSON object. Its members must have different names.
 #[derive(Default)]
-pub(in crate::engine::rest) struct JsonObject(Vec<(Cow<'static, str>, Member)>);
+pub(crate) struct JsonObject(Vec<(Cow<'static, str>, Member)>);
 
 enum Member {
     Value(Value),
@@ -26,7 +26,7 @@ enum Member {
 }
 
 /// A stored text and the form in which it is written.
-pub(in crate::engine::rest) enum Payload {
+pub(crate) enum Payload {
     /// JSON: an object unchanged, any other value as an empty object.
     Json(Arc<str>),
     /// The input of a run with the members that its task receives beside it.
@@ -39,7 +39,7 @@ pub(in crate::engine::rest) enum Payload {
 
 impl JsonObject {
     /// An object with the members of a JSON object.
-    pub(in crate::engine::rest) fn from_value(value: Value) -> Self {
+    pub(crate) fn from_value(value: Value) -> Self {
         match value {
             Value::Object(members) => {
                 Self(members.into_iter().map(|(name, value)| (name.into(), Member::Value(value))).collect())
@@ -48,19 +48,19 @@ impl JsonObject {
         }
     }
 
-    pub(in crate::engine::rest) fn set(&mut self, name: &'static str, value: impl Into<Value>) {
+    pub(crate) fn set(&mut self, name: &'static str, value: impl Into<Value>) {
         self.0.push((name.into(), Member::Value(value.into())));
     }
 
-    pub(in crate::engine::rest) fn payload(&mut self, name: &'static str, payload: Payload) {
+    pub(crate) fn payload(&mut self, name: &'static str, payload: Payload) {
         self.0.push((name.into(), Member::Payload(payload)));
     }
 
-    pub(in crate::engine::rest) fn objects(&mut self, name: &'static str, objects: Vec<Self>) {
+    pub(crate) fn objects(&mut self, name: &'static str, objects: Vec<Self>) {
         self.0.push((name.into(), Member::Objects(objects)));
     }
 
-    pub(in crate::engine::rest) fn object(&mut self, name: &'static str, object: Self) {
+    pub(crate) fn object(&mut self, name: &'static str, object: Self) {
         self.0.push((name.into(), Member::Object(object)));
     }
 
@@ -119,7 +119,7 @@ fn object_or_empty(json: &str) -> &str {
     if json.trim_start().starts_with('{') { json } else { "{}" }
 }
 
-pub(in crate::engine::rest) fn write_json(to: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
+pub(crate) fn write_json(to: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
     // Writing to memory fails only for maps whose keys are not strings, which are not used here.
     if serde_json::to_writer(&mut *to, value).is_err() {
         to.extend_from_slice(b"null");

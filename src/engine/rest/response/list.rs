@@ -32,7 +32,7 @@ const MAX_LOCKED: Duration = Duration::from_millis(5);
 const PIECE_BYTES: usize = 64 << 10;
 
 /// A page of a list.
-pub(in crate::engine::rest) struct ListResponse(Body);
+pub(crate) struct ListResponse(Body);
 
 impl IntoResponse for ListResponse {
     fn into_response(self) -> Response {
@@ -43,7 +43,7 @@ impl IntoResponse for ListResponse {
 impl ListResponse {
     /// The rows of `keys` that are on the page, each built from its key by `row`. A row whose key no longer exists when
     /// its turn comes is left out. `pagination` counts all keys.
-    pub(in crate::engine::rest) async fn new<K: Send + 'static>(
+    pub(crate) async fn new<K: Send + 'static>(
         driver: &Arc<Driver>,
         page: &Page,
         keys: Vec<K>,
@@ -53,7 +53,7 @@ impl ListResponse {
     }
 
     /// Like [`new`](Self::new), with additional members of the response.
-    pub(in crate::engine::rest) async fn with_members<K: Send + 'static>(
+    pub(crate) async fn with_members<K: Send + 'static>(
         driver: &Arc<Driver>,
         page: &Page,
         mut members: Value,

@@ -1,7 +1,5 @@
 //! Runs and tasks as JSON objects.
 
-use std::sync::Arc;
-
 use serde_json::json;
 
 use super::{
@@ -11,28 +9,19 @@ use super::{
 use crate::{
     engine::{
         driver::Driver,
-        state::{
-            State, Timestamp,
-            model::{Phase, Run, Task},
-        },
+        state::{Phase, Run, State, Task, Timestamp},
     },
     hatchet::wire::RunId,
 };
 
 /// A run as in its details. As in a real engine, the input of a run with one task is all that the task received, and
 /// the output of a run with several tasks holds the tasks' outputs by their names.
-pub(in crate::engine::rest) fn run_object(
-    driver: &Driver,
-    state: &State,
-    id: RunId,
-    run: &Run,
-    payloads: bool,
-) -> JsonObject {
+pub(crate) fn run_object(driver: &Driver, state: &State, id: RunId, run: &Run, payloads: bool) -> JsonObject {
     let mut object = JsonObject::from_value(json!({
         "metadata": resource_metadata(id, run.created),
         "status": state.status(run).as_str(),
         "tenantId": driver.tenant.to_string(),
-        "displayName": *run.version.workflow,
+        "displayName": *run.version.definition.name,
         "workflowId": run.version.workflow_id.to_string(),
         "workflowVersionId": run.version.id.to_string(),
         "createdAt": rfc3339(run.created),
@@ -44,7 +33,9 @@ pub(in crate::engine::rest) fn run_object(
         tasks().for_each(|(task, _)| add_outcome(&mut object, task, payloads));
         return object;
     }
-    let outputs = tasks().filter_map(|(task, spec)| Some((spec.name.clone(), output(&task.phase)?))).collect();
+    let outputs = tasks()
+        .filter_map(|(task, spec)| Some((spec.definition.name.clone(), task.phase.output().cloned()?)))
+        .collect();
     add_payload(&mut object, "output", payloads.then_some(Payload::ByName(outputs)));
     if let Some(error) = tasks().find_map(|(task, _)| error_message(&task.phase)) {
         object.set("errorMessage", error);
@@ -55,23 +46,18 @@ pub(in crate::engine::rest) fn run_object(
 }
 
 /// A run as a row of a list: its single task, or the run with its tasks as children.
-pub(in crate::engine::rest) fn list_row(
-    driver: &Driver,
-    state: &State,
-    id: RunId,
-    payloads: bool,
-) -> Option<JsonObject> {
+pub(crate) fn list_row(driver: &Driver, state: &State, id: RunId, payloads: bool) -> Option<JsonObject> {
     let (_, run) = state.run(id)?;
     if let [only] = run.tasks[..] {
         return task_object(driver, state, only, payloads);
     }
-    let tasks = || run.tasks.iter().filter(|id| state.task(**id).is_some_and(Task::is_made));
+    let tasks = || run.tasks.iter().filter(|id| state.task(**id).is_some_and(Task::is_created));
     let mut object = run_object(driver, state, id, run, payloads);
     object.set("type", "DAG");
     object.set("taskExternalId", id.to_string());
     object.set("taskId", run.seq);
     object.set("taskInsertedAt", rfc3339(run.created));
-    object.set("workflowName", &*run.version.workflow);
+    object.set("workflowName", &*run.version.definition.name);
     object.set("workflowRunExternalId", id.to_string());
     object.set("numSpawnedChildren", tasks().count());
     object.set("isEvicted", false);
@@ -83,15 +69,10 @@ pub(in crate::engine::rest) fn list_row(
 }
 
 /// A task as in lists and details.
-pub(in crate::engine::rest) fn task_object(
-    driver: &Driver,
-    state: &State,
-    id: RunId,
-    payloads: bool,
-) -> Option<JsonObject> {
-    let task = state.task(id).filter(|task| task.is_made())?;
+pub(crate) fn task_object(driver: &Driver, state: &State, id: RunId, payloads: bool) -> Option<JsonObject> {
+    let task = state.task(id).filter(|task| task.is_created())?;
     let (run_id, run) = state.run(task.run)?;
-    let spec = run.version.tasks.get(task.spec)?;
+    let spec = run.version.task(task.spec)?;
     let mut object = JsonObject::from_value(json!({
         "metadata": resource_metadata(id, run.created),
         "type": "TASK",
@@ -100,15 +81,15 @@ pub(in crate::engine::rest) fn task_object(
         "taskId": task.seq,
         "taskInsertedAt": rfc3339(run.created),
         "createdAt": rfc3339(run.created),
-        "displayName": *spec.name,
-        "actionId": *spec.action,
+        "displayName": *spec.definition.name,
+        "actionId": *spec.definition.action,
         "stepId": spec.id.to_string(),
         "status": task.phase.status().as_str(),
         "retryCount": task.attempt,
         "attempt": task.attempt + 1,
         "tenantId": driver.tenant.to_string(),
         "workflowId": run.version.workflow_id.to_string(),
-        "workflowName": *run.version.workflow,
+        "workflowName": *run.version.definition.name,
         "workflowVersionId": run.version.id.to_string(),
         "workflowRunExternalId": run_id.to_string(),
         "numSpawnedChildren": task.children.len(),
@@ -126,7 +107,7 @@ pub(in crate::engine::rest) fn task_object(
 }
 
 fn add_outcome(object: &mut JsonObject, task: &Task, payloads: bool) {
-    add_payload(object, "output", output(&task.phase).filter(|_| payloads).map(Payload::Json));
+    add_payload(object, "output", task.phase.output().cloned().filter(|_| payloads).map(Payload::Json));
     if let Some(error) = error_message(&task.phase) {
         object.set("errorMessage", error);
     }
@@ -138,14 +119,6 @@ fn add_payload(object: &mut JsonObject, name: &'static str, payload: Option<Payl
     match payload {
         Some(payload) => object.payload(name, payload),
         None => object.set(name, json!({})),
-    }
-}
-
-fn output(phase: &Phase) -> Option<Arc<str>> {
-    match phase {
-        Phase::Completed(output) => Some(output.clone()),
-        Phase::Waiting(_) | Phase::Queued(_) | Phase::BackOff | Phase::Running(_) => None,
-        Phase::Failed(_) | Phase::Cancelled(_) => None,
     }
 }
 

@@ -6,12 +6,12 @@ use super::json_object::{JsonObject, Payload};
 use crate::engine::state::{RunTemplate, State};
 
 /// Adds the workflow, its newest version, and the run's payloads and priority to the fields of a resource.
-pub(in crate::engine::rest) fn with_template(mut fields: Value, state: &State, template: &RunTemplate) -> JsonObject {
+pub(crate) fn with_template(mut fields: Value, state: &State, template: &RunTemplate) -> JsonObject {
     fields["workflowName"] = (*template.workflow).into();
     if let Some(version) = state.version_of(&template.workflow) {
         fields["workflowId"] = version.workflow_id.to_string().into();
         fields["workflowVersionId"] = version.id.to_string().into();
-        fields["priority"] = template.priority.unwrap_or(version.default_priority).into();
+        fields["priority"] = template.priority.unwrap_or(version.definition.default_priority).into();
     }
     let mut object = JsonObject::from_value(fields);
     object.payload("input", Payload::Json(template.input.clone()));

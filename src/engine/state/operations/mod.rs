@@ -1,11 +1,24 @@
-//! Operations that touch several sub-states of the [state machine](super::State).
+//! Operations: the events of the state machine that involve several sub-states.
+//!
+//! Each file is one verb. Every operation takes the clock reading of its event, changes the sub-states, and leaves
+//! effects for the driver. What may happen to an attempt is not decided here but by
+//! [`attempt::transition`](super::attempt::transition).
 
-mod assign;
-pub(super) mod control;
-mod dependencies;
-mod extend;
-mod finish;
+mod calendar;
+mod control;
+mod declare;
+mod dispatch;
+mod event;
+mod output;
 mod query;
-pub(super) mod transition;
-pub(super) mod trigger;
-pub(super) mod workers;
+mod report;
+mod task_end;
+mod tick;
+mod transition;
+mod trigger;
+mod worker;
+
+pub(crate) use self::{
+    report::AttemptReport,
+    trigger::{ParentRef, TriggerError, TriggerItem, Triggered, claim_for},
+};

@@ -1,74 +1,85 @@
-//! Reading, for the doors.
+//! Read-only queries for the gRPC and REST handlers.
 
 use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::engine::state::{
-    ClockReading, State,
-    model::{Run, Task, Version, Worker, Workflow},
-    operations::workers::WorkerStatus,
+use crate::{
+    engine::state::{
+        machine::State,
+        runs::{Run, Task},
+        slots::{self, Slot},
+        time::ClockReading,
+        workers::{Worker, WorkerStatus},
+        workflows::{TaskSpec, Version, Workflow},
+    },
+    hatchet::wire::{RunId, RunStatus, WorkerId},
 };
-use crate::hatchet::wire::{RunId, WorkerId};
 
 impl State {
-    /// Runs made, tasks assigned and runs ended so far.
+    /// Numbers of runs created, tasks assigned and runs finished so far.
     pub(crate) fn totals(&self) -> [u64; 3] {
-        [self.made, self.assignments, self.runs_ended]
+        [self.runs.created_total(), self.workers.assignments_total(), self.runs.finished_total()]
     }
 
-    /// A run by its own id, or by that of one of its tasks.
+    /// A run by its own id or by that of one of its tasks.
     pub(crate) fn run(&self, id: RunId) -> Option<(RunId, &Run)> {
-        let id = self.tasks.get(&id).map_or(id, |task| task.run);
-        self.runs.get(&id).map(|run| (id, run))
+        self.runs.containing(id)
     }
 
     pub(crate) fn task(&self, id: RunId) -> Option<&Task> {
-        self.tasks.get(&id)
+        self.runs.task(id)
     }
 
+    /// The definition of a task.
+    pub(crate) fn spec(&self, task: RunId) -> Option<TaskSpec<'_>> {
+        self.runs.spec(task)
+    }
+
+    /// The status of a run, by those of its tasks.
+    pub(crate) fn status(&self, run: &Run) -> RunStatus {
+        self.runs.status(run)
+    }
+
+    /// All workers by id.
     pub(crate) fn workers(&self) -> impl Iterator<Item = (WorkerId, &Worker)> {
-        self.workers.iter().map(|(id, worker)| (*id, worker))
+        self.workers.iter()
     }
 
     pub(crate) fn worker(&self, id: WorkerId) -> Option<&Worker> {
-        self.workers.get(&id)
+        self.workers.get(id)
     }
 
-    /// What REST says of a worker.
+    /// A worker's status in REST.
     pub(crate) fn worker_status(&self, worker: &Worker, now: ClockReading) -> WorkerStatus {
         if worker.paused {
             WorkerStatus::Paused
-        } else if self.ready(worker, now).is_some() {
+        } else if self.assignable_stream(worker, now).is_some() {
             WorkerStatus::Active
         } else {
             WorkerStatus::Inactive
         }
     }
 
-    /// All workflows, by name.
+    /// All workflows by name.
     pub(crate) fn workflows(&self) -> impl Iterator<Item = (&Arc<str>, &Workflow)> {
         self.workflows.iter()
     }
 
     pub(crate) fn workflow(&self, id: Uuid) -> Option<&Workflow> {
-        self.workflows.get(self.workflow_names.get(&id)?)
+        self.workflows.by_id(id)
     }
 
-    /// Free and all units of a workflow, over the workers that may get work: for each task, how often it would fit.
+    /// Free and total capacity for a workflow: how often each of its tasks would fit, summed over its tasks and the
+    /// workers that may get assignments.
     pub(crate) fn slots_for(&self, version: &Version, now: ClockReading) -> (i64, i64) {
         let mut counts = (0, 0);
-        for spec in &version.tasks {
-            let serving = self.workers.values().filter(|w| w.serves(&spec.action) && self.ready(w, now).is_some());
-            for worker in serving {
-                let times = |units: fn(&crate::engine::state::model::Slot) -> i64| {
-                    let fits = |(kind, need): &(Arc<str>, i64)| {
-                        worker.slots.iter().find(|s| s.kind == *kind).map_or(0, |s| units(s).max(0) / (*need).max(1))
-                    };
-                    spec.needs.iter().map(fits).min().unwrap_or(0)
-                };
-                counts.0 += times(crate::engine::state::model::Slot::free);
-                counts.1 += times(|slot| slot.limit);
+        for task in &version.definition.tasks {
+            let serves =
+                |worker: &&Worker| worker.serves(&task.action) && self.assignable_stream(worker, now).is_some();
+            for worker in self.workers.iter().map(|(_, worker)| worker).filter(serves) {
+                counts.0 += slots::capacity(&worker.slots, &task.requirements, Slot::free);
+                counts.1 += slots::capacity(&worker.slots, &task.requirements, |slot| slot.limit);
             }
         }
         counts

@@ -1,166 +1,88 @@
-//! Carrying out what the table of attempts decides.
+//! Carrying out the transitions of attempts.
+//!
+//! [`attempt::transition`] decides what an event means for an attempt; the methods here change the sub-states
+//! accordingly. They leave the consequences for other tasks and for workers to [`State::dispatch`](State).
 
 use std::{sync::Arc, time::Duration};
 
-use crate::engine::state::{
-    ClockReading, Effect, State, TaskEvent,
-    attempt::{self, AttemptEvent, Budget, Step},
-    model::Phase,
-    runs::history::{HistoryEventKind, end_of},
-    timers::Alarm,
+use crate::{
+    engine::state::{
+        attempt::{self, AttemptEvent, Budget, Transition},
+        effect::{Effect, TaskEvent},
+        machine::State,
+        runs::{HistoryEventKind, Phase, end_kind},
+        slots,
+        time::{ClockReading, Timer},
+    },
+    hatchet::wire::{RunId, WorkerId},
 };
-use crate::hatchet::wire::{RunId, WorkerId};
 
-/// Error of a task that lost too many workers.
-pub(crate) const MAX_REASSIGNED: &str = "Task reached its maximum reassignment count";
+/// Error of a task that has lost too many workers; the text of a real engine.
+const MAX_REASSIGNED: &str = "Task reached its maximum reassignment count";
 
-/// Output of an on-failure task that had nothing to do.
-pub(crate) const SKIPPED: &str = r#"{"skipped":true}"#;
-
-/// What a worker says about an attempt, checked at the door.
-#[derive(Debug, Clone)]
-pub(crate) enum AttemptReport {
-    /// It has begun, or has got the message. Running is decided by the assignment, so this changes nothing.
-    Acknowledged,
-    /// It has an output: JSON text, or empty.
-    Completed(Arc<str>),
-    /// It failed.
-    Failed { error: Arc<str>, may_retry: bool },
-    /// The worker itself cancelled it.
-    Cancelled,
-}
+/// Output of an on-failure task that was not needed; the text of a real engine.
+const SKIPPED: &str = r#"{"skipped":true}"#;
 
 impl State {
-    /// Takes a worker's report. Answers whether there is such a task at all; what is about another attempt than the
-    /// current one, or about one that runs no more, is ignored.
-    pub(crate) fn report(&mut self, id: RunId, attempt: Option<i32>, report: AttemptReport, now: ClockReading) -> bool {
-        let Some(task) = self.tasks.get(&id) else { return false };
-        if attempt.is_some_and(|n| n != task.attempt) {
-            return true;
-        }
-        if matches!(&task.phase, Phase::Running(running) if !running.heard)
-            && let Some(task) = self.tasks.get_mut(&id)
-        {
-            if let Phase::Running(running) = &mut task.phase {
-                running.heard = true;
-            }
-            task.mark(HistoryEventKind::Started, now);
-        }
-        let event = match report {
-            AttemptReport::Acknowledged => return true,
-            AttemptReport::Completed(output) => AttemptEvent::Completed(output),
-            AttemptReport::Failed { error, may_retry } => AttemptEvent::Failed { error, may_retry },
-            AttemptReport::Cancelled => AttemptEvent::Cancelled,
-        };
-        self.step(id, &event, now);
-        true
-    }
-
-    /// An assignment that no worker has read: as good as a lost worker, and known at once.
-    pub(crate) fn undelivered(&mut self, id: RunId, attempt: i32, now: ClockReading) {
-        if self.tasks.get(&id).is_some_and(|task| task.attempt == attempt) {
-            self.step(id, &AttemptEvent::WorkerLost, now);
-        }
-    }
-
-    /// What the table says about an event for a task now.
-    pub(crate) fn decide(&self, id: RunId, event: &AttemptEvent) -> Step {
-        let (Some(task), Some(spec)) = (self.tasks.get(&id), self.spec(id)) else { return Step::Stay };
+    /// Decides what an event means for a task at present.
+    pub(super) fn decide(&self, id: RunId, event: &AttemptEvent) -> Transition {
+        let (Some(task), Some(spec)) = (self.runs.task(id), self.runs.spec(id)) else { return Transition::Ignore };
         let budget = Budget {
             failures: task.failures,
-            retries: spec.retries,
+            retries: spec.definition.retries,
             reassignments: task.reassignments,
             max_reassignments: self.timings.max_reassignments,
-            backoff: spec.backoff,
+            backoff: spec.definition.backoff,
         };
-        attempt::next(task.phase.stage(), event, &budget)
+        attempt::transition(task.phase.stage(), event, &budget)
     }
 
-    /// Makes an event happen to a task, and everything that follows from it.
-    pub(crate) fn step(&mut self, id: RunId, event: &AttemptEvent, now: ClockReading) {
+    /// Applies an event to a task, with all consequences.
+    pub(super) fn apply_and_dispatch(&mut self, id: RunId, event: &AttemptEvent, now: ClockReading) {
         self.apply(id, event, now);
-        self.distribute(now);
+        self.dispatch(now);
     }
 
-    /// Makes an event happen to a task. What follows is left to [`distribute`](Self::distribute).
-    pub(crate) fn apply(&mut self, id: RunId, event: &AttemptEvent, now: ClockReading) {
-        let step = self.decide(id, event);
-        if step == Step::Stay {
+    /// Applies an event to a task. Its consequences are left to [`dispatch`](Self::dispatch).
+    pub(super) fn apply(&mut self, id: RunId, event: &AttemptEvent, now: ClockReading) {
+        let transition = self.decide(id, event);
+        if transition == Transition::Ignore {
             return;
         }
         self.stop_on_worker(id, event);
-        self.announce_made(id);
-        let freed = self.leave(id);
-        match step {
-            Step::Stay | Step::Run => {}
-            Step::Retry(delay) => {
-                self.announce_failure(id, event, now);
-                self.next_attempt(id);
-                if let Some(task) = self.tasks.get_mut(&id) {
-                    task.failures += 1;
-                    task.mark(HistoryEventKind::Retrying(delay), now);
-                }
-                self.enqueue_after(id, delay, now);
-            }
-            Step::Reassign => {
-                self.next_attempt(id);
-                if let Some(task) = self.tasks.get_mut(&id) {
-                    task.reassignments += 1;
-                    task.mark(HistoryEventKind::Reassigned, now);
-                }
-                self.enqueue(id, now);
-            }
-            Step::Enqueue => self.enqueue(id, now),
-            Step::Restart => {
-                self.next_attempt(id);
-                self.tasks.resize(&id, |task| {
-                    (task.failures, task.reassignments, task.finished) = (0, 0, None);
-                    task.phase = Phase::Waiting(0);
-                    task.mark(HistoryEventKind::Replayed, now);
-                });
-                if let Some(task) = self.tasks.get(&id)
-                    && let Some(run) = self.runs.passing(&task.run)
-                {
-                    run.open += 1;
-                }
-            }
-            Step::Complete => {
-                self.mark(id, end_of(event, &"".into()), now);
-                let output = match event {
-                    AttemptEvent::Completed(output) => output.clone(),
-                    _ => SKIPPED.into(),
-                };
-                self.end_task(id, Phase::Completed(output.clone()), TaskEvent::Completed(output), now);
-            }
-            Step::Fail => {
-                let error = self.error_of(id, event);
-                self.mark(id, end_of(event, &error), now);
-                self.end_task(id, Phase::Failed(error.clone()), TaskEvent::Failed(error), now);
-            }
-            Step::Cancel => {
-                let untaken = *event == AttemptEvent::NotTaken;
-                self.mark(id, end_of(event, &"".into()), now);
-                self.end_task(id, Phase::Cancelled(untaken), TaskEvent::Cancelled, now);
-            }
+        self.announce_created(id);
+        let freed = self.detach(id);
+        match transition {
+            // `Run` is carried out by `assign`.
+            Transition::Ignore | Transition::Run => {}
+            Transition::Retry(delay) => self.retry(id, event, delay, now),
+            Transition::Reassign => self.reassign(id, now),
+            Transition::Enqueue => self.enqueue(id, now),
+            Transition::Restart => self.restart(id, now),
+            Transition::Complete => self.complete(id, event, now),
+            Transition::Fail => self.fail(id, event, now),
+            Transition::Cancel => self.cancel_attempt(id, event, now),
         }
-        self.freed.extend(freed);
+        self.pending.freed_workers.extend(freed);
     }
 
-    /// Takes a task out of wherever it is. Answers the worker that has room again.
-    pub(crate) fn leave(&mut self, id: RunId) -> Option<WorkerId> {
-        let (lane, needs) = self.spec(id).map(|s| (s.lane, s.needs.clone()))?;
-        let task = self.tasks.passing(&id)?;
-        self.clock.take_back(task.alarm.take());
-        match &task.phase {
-            Phase::Queued(place) => {
-                self.queue.remove(lane, *place);
+    /// Takes a task out of its queue or off its worker, and cancels its timer. Returns the worker whose slots are free
+    /// again.
+    pub(super) fn detach(&mut self, id: RunId) -> Option<WorkerId> {
+        let spec = self.runs.spec(id)?;
+        let (queue, requirements) = (spec.queue, spec.definition.requirements.clone());
+        let task = self.runs.task_mut_untracked(id)?;
+        self.timers.cancel(task.timer.take());
+        match task.phase {
+            Phase::Queued(position) => {
+                self.scheduler.remove(queue, position);
                 None
             }
             Phase::Running(running) => {
-                let worker = self.workers.passing(&running.worker)?;
-                worker.running.remove(&running.seq);
-                if running.holds {
-                    worker.take(&needs, -1);
+                let worker = self.workers.get_mut_untracked(running.worker)?;
+                worker.running.remove(&running.assignment);
+                if running.holds_slots {
+                    slots::release(&mut worker.slots, &requirements);
                 }
                 Some(running.worker)
             }
@@ -169,54 +91,123 @@ impl State {
         }
     }
 
-    /// A task that is about to stop waiting for the first time comes to be: those who watch are told.
-    fn announce_made(&mut self, id: RunId) {
-        if let Some(task) = self.tasks.get(&id).filter(|task| !task.is_made()) {
-            self.effects.push_back(Effect::Step { task: id, run: task.run, attempt: 0, what: TaskEvent::Created });
+    /// Tells subscribers about a task that is about to leave the waiting stage for the first time.
+    fn announce_created(&mut self, id: RunId) {
+        if let Some(task) = self.runs.task(id).filter(|task| !task.is_created()) {
+            let event = TaskEvent::Created;
+            self.effects.push_back(Effect::NotifyTask { task: id, run: task.run, attempt: 0, event });
         }
     }
 
-    /// A worker whose attempt ends by another's will is told. One that ended it itself, or that is lost, is not.
+    /// Tells the worker to stop an attempt that a timeout or a cancellation ends. A worker that ended the attempt
+    /// itself, or that is lost, is not told.
     fn stop_on_worker(&mut self, id: RunId, event: &AttemptEvent) {
         if !matches!(event, AttemptEvent::TimedOut | AttemptEvent::Cancelled) {
             return;
         }
-        let Some(task) = self.tasks.get(&id) else { return };
+        let Some(task) = self.runs.task(id) else { return };
         let Phase::Running(running) = task.phase else { return };
-        if let Some(stream) = self.workers.get(&running.worker).and_then(|w| w.streams.last()) {
-            self.effects.push_back(Effect::Stop { stream: *stream, task: id, attempt: task.attempt });
+        if let Some(stream) = self.workers.get(running.worker).and_then(|worker| worker.streams.last()) {
+            self.effects.push_back(Effect::StopAttempt { stream: *stream, task: id, attempt: task.attempt });
+        }
+    }
+}
+
+/// Transitions to another attempt.
+impl State {
+    fn retry(&mut self, id: RunId, event: &AttemptEvent, delay: Duration, now: ClockReading) {
+        self.announce_failed_attempt(id, event, now);
+        self.next_attempt(id);
+        if let Some(task) = self.runs.task_mut(id) {
+            task.failures += 1;
+            task.record(HistoryEventKind::Retrying(delay), now);
+        }
+        if delay.is_zero() {
+            return self.enqueue(id, now);
+        }
+        let timer = self.timers.set(now.plus(delay), Timer::Task(id));
+        if let Some(task) = self.runs.task_mut(id) {
+            task.phase = Phase::BackOff;
+            task.timer = Some(timer);
         }
     }
 
+    fn reassign(&mut self, id: RunId, now: ClockReading) {
+        self.next_attempt(id);
+        if let Some(task) = self.runs.task_mut(id) {
+            task.reassignments += 1;
+            task.record(HistoryEventKind::Reassigned, now);
+        }
+        self.enqueue(id, now);
+    }
+
+    fn restart(&mut self, id: RunId, now: ClockReading) {
+        self.next_attempt(id);
+        self.runs.restart_task(id);
+        self.record(id, HistoryEventKind::Replayed, now);
+    }
+
     fn next_attempt(&mut self, id: RunId) {
-        self.flush_chunks(id);
-        if let Some(task) = self.tasks.get_mut(&id) {
+        self.end_chunks(id);
+        if let Some(task) = self.runs.task_mut(id) {
             task.attempt += 1;
         }
     }
 
-    fn enqueue_after(&mut self, id: RunId, delay: Duration, now: ClockReading) {
-        if delay.is_zero() {
-            return self.enqueue(id, now);
-        }
-        if let Some(task) = self.tasks.get_mut(&id) {
-            task.phase = Phase::BackOff;
-            task.alarm = Some(self.clock.set(now.plus(delay), Alarm::Task(id)));
-        }
+    fn announce_failed_attempt(&mut self, id: RunId, event: &AttemptEvent, now: ClockReading) {
+        self.end_chunks(id);
+        let error = self.error_of(id, event);
+        self.record(id, end_kind(event, &error), now);
+        let Some(task) = self.runs.task(id) else { return };
+        let event = TaskEvent::Failed(error);
+        self.effects.push_back(Effect::NotifyTask { task: id, run: task.run, attempt: task.attempt, event });
+    }
+}
+
+/// Transitions to a final stage.
+impl State {
+    fn complete(&mut self, id: RunId, event: &AttemptEvent, now: ClockReading) {
+        self.record(id, end_kind(event, &"".into()), now);
+        let output = match event {
+            AttemptEvent::Completed(output) => output.clone(),
+            _ => SKIPPED.into(),
+        };
+        self.end_task(id, Phase::Completed(output.clone()), TaskEvent::Completed(output), now);
     }
 
+    fn fail(&mut self, id: RunId, event: &AttemptEvent, now: ClockReading) {
+        let error = self.error_of(id, event);
+        self.record(id, end_kind(event, &error), now);
+        self.end_task(id, Phase::Failed(error.clone()), TaskEvent::Failed(error), now);
+    }
+
+    fn cancel_attempt(&mut self, id: RunId, event: &AttemptEvent, now: ClockReading) {
+        let is_schedule_timeout = *event == AttemptEvent::ScheduleTimedOut;
+        self.record(id, end_kind(event, &"".into()), now);
+        self.end_task(id, Phase::Cancelled(is_schedule_timeout), TaskEvent::Cancelled, now);
+    }
+
+    fn end_task(&mut self, id: RunId, phase: Phase, event: TaskEvent, now: ClockReading) {
+        self.end_chunks(id);
+        let Some(task) = self.runs.task(id) else { return };
+        self.effects.push_back(Effect::NotifyTask { task: id, run: task.run, attempt: task.attempt, event });
+        self.runs.end_task(id, phase, now.display);
+        self.pending.ended_tasks.push_back(id);
+    }
+
+    /// The error of an attempt that fails with an event.
     fn error_of(&self, id: RunId, event: &AttemptEvent) -> Arc<str> {
         match event {
             AttemptEvent::Failed { error, .. } => error.clone(),
             AttemptEvent::WorkerLost => MAX_REASSIGNED.into(),
             AttemptEvent::TimedOut => {
-                let text = self.spec(id).map_or("", |s| s.timeout.1.as_str());
-                format!("Task exceeded timeout of {text}").into()
+                let timeout = self.runs.spec(id).map_or("", |spec| spec.definition.timeout.1.as_str());
+                format!("Task exceeded timeout of {timeout}").into()
             }
             AttemptEvent::Assigned
             | AttemptEvent::Completed(_)
-            | AttemptEvent::NotTaken
-            | AttemptEvent::BackOffOver
+            | AttemptEvent::ScheduleTimedOut
+            | AttemptEvent::BackOffElapsed
             | AttemptEvent::Cancelled
             | AttemptEvent::Replayed
             | AttemptEvent::Released
@@ -225,30 +216,10 @@ impl State {
         }
     }
 
-    fn announce_failure(&mut self, id: RunId, event: &AttemptEvent, now: ClockReading) {
-        self.flush_chunks(id);
-        let error = self.error_of(id, event);
-        self.mark(id, end_of(event, &error), now);
-        let Some(task) = self.tasks.get(&id) else { return };
-        let what = TaskEvent::Failed(error);
-        self.effects.push_back(Effect::Step { task: id, run: task.run, attempt: task.attempt, what });
-    }
-
-    fn end_task(&mut self, id: RunId, phase: Phase, what: TaskEvent, now: ClockReading) {
-        self.flush_chunks(id);
-        let Some(task) = self.tasks.get(&id) else { return };
-        let (run, attempt) = (task.run, task.attempt);
-        self.ends += 1;
-        let end = self.ends;
-        self.tasks.resize(&id, |task| {
-            task.end = end;
-            task.phase = phase;
-            task.finished = Some(now.display);
-        });
-        if let Some(run) = self.runs.passing(&run) {
-            run.open -= 1;
+    /// Records an event in a task's history, before the number of its attempt changes.
+    fn record(&mut self, id: RunId, kind: HistoryEventKind, now: ClockReading) {
+        if let Some(task) = self.runs.task_mut(id) {
+            task.record(kind, now);
         }
-        self.effects.push_back(Effect::Step { task: id, run, attempt, what });
-        self.ended.push_back(id);
     }
 }

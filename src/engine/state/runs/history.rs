@@ -1,17 +1,33 @@
-//! What has happened to a task, step by step, for whoever wants to look.
+//! The history of a task: the events that REST lists for it.
+//!
+//! Histories are written often and rarely read, so an event is encoded as soon as it is recorded, in its stored form,
+//! and decoded only when somebody lists it.
 
 use std::{sync::Arc, time::Duration};
 
 use prost::Message;
 
-use crate::engine::persistence::records::{MarkHead, TrailHead};
-use crate::engine::state::{ClockReading, State, Timestamp, attempt::AttemptEvent, model::Task};
-use crate::hatchet::wire::{RunId, WorkerId};
+use crate::{
+    engine::{
+        persistence::{
+            records::{self, HistoryEventRecord, HistoryKindRecord, TaskHistoryRecord},
+            row::Damaged,
+        },
+        state::{
+            attempt::AttemptEvent,
+            time::{Timestamp, millis},
+        },
+    },
+    hatchet::wire::WorkerId,
+};
 
-/// Marks kept for one task. Ours: the last dozen attempts.
-const MARKS: u32 = 64;
+/// Events that the history of a task retains, the latest ones. Our choice: about a dozen attempts.
+const MAX_EVENTS: u32 = 64;
 
-/// One step of a task.
+/// Characters of an error that an event retains. Our choice: the task's row is written again with each event.
+const MAX_ERROR_CHARS: usize = 500;
+
+/// One event of a task's history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HistoryEvent {
     pub(crate) at: Timestamp,
@@ -19,110 +35,160 @@ pub(crate) struct HistoryEvent {
     pub(crate) kind: HistoryEventKind,
 }
 
-/// What it was, in Hatchet's words.
+/// The kind of a history event, by Hatchet's terms.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum HistoryEventKind {
     Queued,
     Assigned(WorkerId),
-    /// The worker has said so.
+    /// The worker reported that the attempt has begun.
     Started,
-    /// The output is the task's own, for as long as it is its last attempt.
+    /// The attempt completed; its output is the task's while this is the last attempt.
     Finished,
     Failed(Arc<str>),
     TimedOut(Arc<str>),
-    /// No worker took it in time.
-    NotTaken,
+    /// The schedule timeout passed.
+    ScheduleTimedOut,
     Cancelled,
-    /// The worker was lost, and another gets it.
+    /// The worker was lost; another one gets the next attempt.
     Reassigned,
-    /// Another attempt follows, after this wait.
+    /// Another attempt follows after this delay.
     Retrying(Duration),
     Replayed,
-    /// There was nothing to do for it.
+    /// An on-failure task that was not needed.
     Skipped,
+    /// The execution timeout was extended.
     Refreshed(Duration),
     SlotReleased,
 }
 
-/// The last steps of a task, the oldest first: written down at once, small as they are kept, and read again only by
-/// whoever looks.
+/// The latest events of a task, oldest first, in their stored form.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Trail {
-    /// [`MarkHead`]s, each behind its length.
-    written: Vec<u8>,
+pub(crate) struct TaskHistory {
+    /// [`HistoryEventRecord`]s, each prefixed with its length.
+    encoded: Vec<u8>,
     count: u32,
-    /// How many went before them.
-    gone: u64,
+    /// Number of earlier events that were dropped.
+    dropped: u64,
 }
 
-impl Trail {
-    pub(crate) fn push(&mut self, mark: &HistoryEvent) {
-        if self.count >= MARKS {
-            let mut rest = &self.written[..];
-            if MarkHead::decode_length_delimited(&mut rest).is_ok() {
-                let length = self.written.len() - rest.len();
-                self.written.drain(..length);
-                self.count -= 1;
-                self.gone += 1;
-            }
+impl TaskHistory {
+    pub(crate) fn push(&mut self, event: &HistoryEvent) {
+        if self.count >= MAX_EVENTS {
+            self.drop_oldest();
         }
         self.count += 1;
-        let head = MarkHead::of(mark);
-        self.written.reserve_exact(head.encoded_len() + 2);
-        self.written.extend_from_slice(&head.encode_length_delimited_to_vec());
+        let record = to_record(event);
+        self.encoded.reserve_exact(record.encoded_len() + 2);
+        self.encoded.extend_from_slice(&record.encode_length_delimited_to_vec());
     }
 
-    /// As it is kept.
-    pub(crate) fn head(&self) -> TrailHead {
-        TrailHead { written: self.written.clone(), count: self.count, gone: self.gone }
-    }
-
-    /// As it was kept.
-    pub(crate) fn of(head: TrailHead) -> Self {
-        Self { written: head.written, count: head.count, gone: head.gone }
-    }
-
-    /// Each with its number in the whole of the task's life. What cannot be read ends them.
-    pub(crate) fn numbered(&self) -> impl Iterator<Item = (u64, HistoryEvent)> {
-        let mut rest = &self.written[..];
-        let mark = move || {
-            let head = if rest.is_empty() { None } else { MarkHead::decode_length_delimited(&mut rest).ok() };
-            head?.mark().ok()
-        };
-        (self.gone..).zip(std::iter::from_fn(mark))
-    }
-}
-
-impl Task {
-    pub(crate) fn mark(&mut self, kind: HistoryEventKind, now: ClockReading) {
-        self.history.push(&HistoryEvent { at: now.display, attempt: self.attempt, kind });
-    }
-}
-
-impl State {
-    /// Marks a step where one is made, before the attempt's number changes.
-    pub(crate) fn mark(&mut self, id: RunId, what: HistoryEventKind, now: ClockReading) {
-        if let Some(task) = self.tasks.get_mut(&id) {
-            task.mark(what, now);
+    fn drop_oldest(&mut self) {
+        let mut rest = &self.encoded[..];
+        if HistoryEventRecord::decode_length_delimited(&mut rest).is_ok() {
+            let length = self.encoded.len() - rest.len();
+            self.encoded.drain(..length);
+            self.count -= 1;
+            self.dropped += 1;
         }
     }
+
+    pub(crate) fn to_record(&self) -> TaskHistoryRecord {
+        TaskHistoryRecord { events: self.encoded.clone(), count: self.count, dropped: self.dropped }
+    }
+
+    pub(crate) fn from_record(record: TaskHistoryRecord) -> Self {
+        Self { encoded: record.events, count: record.count, dropped: record.dropped }
+    }
+
+    /// The events with their numbers over the whole life of the task. Stops at an event that cannot be decoded.
+    pub(crate) fn numbered(&self) -> impl Iterator<Item = (u64, HistoryEvent)> {
+        let mut rest = &self.encoded[..];
+        let event = move || {
+            if rest.is_empty() {
+                return None;
+            }
+            from_record(HistoryEventRecord::decode_length_delimited(&mut rest).ok()?).ok()
+        };
+        (self.dropped..).zip(std::iter::from_fn(event))
+    }
 }
 
-/// How an attempt that did not complete is marked.
-pub(crate) fn end_of(event: &AttemptEvent, error: &Arc<str>) -> HistoryEventKind {
+/// The history event of an attempt's last transition.
+pub(crate) fn end_kind(event: &AttemptEvent, error: &Arc<str>) -> HistoryEventKind {
     match event {
         AttemptEvent::TimedOut => HistoryEventKind::TimedOut(error.clone()),
-        AttemptEvent::NotTaken => HistoryEventKind::NotTaken,
+        AttemptEvent::ScheduleTimedOut => HistoryEventKind::ScheduleTimedOut,
         AttemptEvent::Cancelled | AttemptEvent::ParentLost => HistoryEventKind::Cancelled,
         AttemptEvent::Skipped => HistoryEventKind::Skipped,
         AttemptEvent::Completed(_) => HistoryEventKind::Finished,
         AttemptEvent::Failed { .. }
         | AttemptEvent::WorkerLost
         | AttemptEvent::Assigned
-        | AttemptEvent::BackOffOver
+        | AttemptEvent::BackOffElapsed
         | AttemptEvent::Replayed
         | AttemptEvent::Released => HistoryEventKind::Failed(error.clone()),
     }
+}
+
+fn to_record(event: &HistoryEvent) -> HistoryEventRecord {
+    let (mut text, mut worker, mut wait) = (String::new(), None, 0);
+    let cut = |error: &str| error.chars().take(MAX_ERROR_CHARS).collect();
+    let kind = match &event.kind {
+        HistoryEventKind::Queued => HistoryKindRecord::Queued,
+        HistoryEventKind::Assigned(id) => {
+            worker = records::Id::of(id.uuid());
+            HistoryKindRecord::Assigned
+        }
+        HistoryEventKind::Started => HistoryKindRecord::Started,
+        HistoryEventKind::Finished => HistoryKindRecord::Finished,
+        HistoryEventKind::Failed(error) => {
+            text = cut(error);
+            HistoryKindRecord::Failed
+        }
+        HistoryEventKind::TimedOut(error) => {
+            text = cut(error);
+            HistoryKindRecord::TimedOut
+        }
+        HistoryEventKind::ScheduleTimedOut => HistoryKindRecord::ScheduleTimedOut,
+        HistoryEventKind::Cancelled => HistoryKindRecord::Cancelled,
+        HistoryEventKind::Reassigned => HistoryKindRecord::Reassigned,
+        HistoryEventKind::Retrying(delay) => {
+            wait = millis(*delay);
+            HistoryKindRecord::Retrying
+        }
+        HistoryEventKind::Replayed => HistoryKindRecord::Replayed,
+        HistoryEventKind::Skipped => HistoryKindRecord::Skipped,
+        HistoryEventKind::Refreshed(by) => {
+            wait = millis(*by);
+            HistoryKindRecord::Refreshed
+        }
+        HistoryEventKind::SlotReleased => HistoryKindRecord::SlotReleased,
+    };
+    HistoryEventRecord { at: event.at.0, attempt: event.attempt, kind: kind.into(), text, worker, wait }
+}
+
+fn from_record(record: HistoryEventRecord) -> Result<HistoryEvent, Damaged> {
+    let wait = Duration::from_millis(record.wait);
+    let kind = match record.kind() {
+        HistoryKindRecord::Queued => HistoryEventKind::Queued,
+        HistoryKindRecord::Assigned => {
+            HistoryEventKind::Assigned(records::required_id(record.worker, "the event's worker")?)
+        }
+        HistoryKindRecord::Started => HistoryEventKind::Started,
+        HistoryKindRecord::Finished => HistoryEventKind::Finished,
+        HistoryKindRecord::Failed => HistoryEventKind::Failed(record.text.into()),
+        HistoryKindRecord::TimedOut => HistoryEventKind::TimedOut(record.text.into()),
+        HistoryKindRecord::ScheduleTimedOut => HistoryEventKind::ScheduleTimedOut,
+        HistoryKindRecord::Cancelled => HistoryEventKind::Cancelled,
+        HistoryKindRecord::Reassigned => HistoryEventKind::Reassigned,
+        HistoryKindRecord::Retrying => HistoryEventKind::Retrying(wait),
+        HistoryKindRecord::Replayed => HistoryEventKind::Replayed,
+        HistoryKindRecord::Skipped => HistoryEventKind::Skipped,
+        HistoryKindRecord::Refreshed => HistoryEventKind::Refreshed(wait),
+        HistoryKindRecord::SlotReleased => HistoryEventKind::SlotReleased,
+        HistoryKindRecord::Unknown => return Err(Damaged(format!("unknown history event {}", record.kind))),
+    };
+    Ok(HistoryEvent { at: Timestamp(record.at), attempt: record.attempt, kind })
 }
 
 #[cfg(test)]
@@ -130,18 +196,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_oldest_go_first_and_numbers_stay_over_a_restart() {
-        let mut history = Trail::default();
+    fn oldest_events_are_dropped_and_numbers_survive_restart() {
+        let mut history = TaskHistory::default();
         for n in 0..100 {
             history.push(&HistoryEvent { at: Timestamp(n), attempt: 0, kind: HistoryEventKind::Queued });
         }
-        let history = Trail::of(history.head());
-        let kept: Vec<(u64, u64)> = history.numbered().map(|(n, event)| (n, event.at.0)).collect();
-        assert_eq!((kept.len(), kept[0], kept[63]), (64, (36, 36), (99, 99)));
+        let history = TaskHistory::from_record(history.to_record());
+        let retained: Vec<(u64, u64)> = history.numbered().map(|(n, event)| (n, event.at.0)).collect();
+        assert_eq!((retained.len(), retained[0], retained[63]), (64, (36, 36), (99, 99)));
     }
 
     #[test]
-    fn every_step_is_read_as_it_was_written() {
+    fn every_kind_is_decoded_as_it_was_encoded() {
         let wait = Duration::from_millis(1500);
         let all = [
             HistoryEventKind::Queued,
@@ -150,7 +216,7 @@ mod tests {
             HistoryEventKind::Finished,
             HistoryEventKind::Failed("error".into()),
             HistoryEventKind::TimedOut("late".into()),
-            HistoryEventKind::NotTaken,
+            HistoryEventKind::ScheduleTimedOut,
             HistoryEventKind::Cancelled,
             HistoryEventKind::Reassigned,
             HistoryEventKind::Retrying(wait),
@@ -159,9 +225,9 @@ mod tests {
             HistoryEventKind::Refreshed(wait),
             HistoryEventKind::SlotReleased,
         ];
-        let marks = all.map(|what| HistoryEvent { at: Timestamp(5), attempt: 3, kind: what });
-        let mut history = Trail::default();
-        marks.iter().for_each(|mark| history.push(mark));
-        assert_eq!(history.numbered().map(|(_, mark)| mark).collect::<Vec<_>>(), marks);
+        let events = all.map(|kind| HistoryEvent { at: Timestamp(5), attempt: 3, kind });
+        let mut history = TaskHistory::default();
+        events.iter().for_each(|event| history.push(event));
+        assert_eq!(history.numbered().map(|(_, event)| event).collect::<Vec<_>>(), events);
     }
 }

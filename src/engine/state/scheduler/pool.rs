@@ -1,7 +1,4 @@
-//! Crews: workers that serve the same actions.
-//!
-//! A crew knows which of its workers have room, and whose turn it is of the workflows that wait for it; both in order,
-//! so that either is found without looking at the others. A fleet is one crew, or one for each kind of worker.
+//! A worker pool: workers that serve the same actions, and the queue heads that wait for them.
 
 use std::{
     cmp::Reverse,
@@ -9,117 +6,147 @@ use std::{
     sync::Arc,
 };
 
-use crate::engine::state::{
-    model::{Needs, Worker},
-    scheduler::queues::{ClassId, FlowId, LaneId, Place},
+use super::{
+    ClassId, GroupId,
+    queue::{QueueId, QueuePosition},
 };
-use crate::hatchet::wire::WorkerId;
+use crate::{
+    engine::state::slots::{Slot, SlotRequirements},
+    hatchet::wire::WorkerId,
+};
 
-/// Which crew.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct CrewId(pub(crate) u64);
+/// A worker that may get a task. The largest is the best: most free units, then the longest time since its latest
+/// assignment.
+pub(crate) type Candidate = (i64, Reverse<u64>, WorkerId);
 
-/// A worker by its free units of one slot type; of equals, who has waited longest comes last.
-pub(crate) type Offer = (i64, Reverse<u64>, WorkerId);
+/// What a worker advertises: free units by slot type, and the sequence number of its latest assignment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Advertisement {
+    free: Vec<(Arc<str>, i64)>,
+    last_assignment: u64,
+}
 
 /// Workers that serve the same actions.
 #[derive(Debug)]
-pub(crate) struct Crew {
+pub(super) struct WorkerPool {
     /// Sorted.
-    pub(crate) actions: Arc<[Arc<str>]>,
-    pub(crate) members: usize,
-    room: HashMap<Arc<str>, BTreeSet<Offer>>,
-    turns: BTreeMap<ClassId, Turns>,
+    pub(super) actions: Arc<[Arc<str>]>,
+    /// All workers; `None` for one that may not get tasks.
+    workers: HashMap<WorkerId, Option<Advertisement>>,
+    /// Workers with free units, by slot type.
+    by_free_units: HashMap<Arc<str>, BTreeSet<Candidate>>,
+    waiting: BTreeMap<ClassId, WaitingGroups>,
 }
 
-/// Whose turn it is among the workflows whose tasks have the same needs.
+/// The workflows that have a queue head of one resource class.
 #[derive(Debug, Default)]
-struct Turns {
-    order: BTreeSet<(u64, FlowId)>,
-    heads: HashMap<FlowId, BTreeMap<Place, LaneId>>,
+struct WaitingGroups {
+    by_turn: BTreeSet<(u64, GroupId)>,
+    heads: HashMap<GroupId, BTreeMap<QueuePosition, QueueId>>,
 }
 
-impl Crew {
-    pub(crate) fn new(actions: Arc<[Arc<str>]>) -> Self {
-        Self { actions, members: 1, room: HashMap::new(), turns: BTreeMap::new() }
+impl WorkerPool {
+    pub(super) fn new(actions: Arc<[Arc<str>]>, first: WorkerId) -> Self {
+        let workers = HashMap::from([(first, None)]);
+        Self { actions, workers, by_free_units: HashMap::new(), waiting: BTreeMap::new() }
     }
 
-    /// Moves the head of a lane. Answers whether its workflow still waits here with these needs.
-    pub(crate) fn move_head(
+    pub(super) fn add(&mut self, worker: WorkerId) {
+        self.workers.entry(worker).or_default();
+    }
+
+    pub(super) fn remove(&mut self, worker: WorkerId) {
+        self.replace_advertisement(worker, None);
+        self.workers.remove(&worker);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.workers.is_empty()
+    }
+
+    /// Replaces the head of a queue. Returns whether the queue's group still waits in this class.
+    pub(super) fn replace_head(
         &mut self,
         class: ClassId,
-        flow: FlowId,
+        group: GroupId,
         turn: u64,
-        (before, after): (Option<Place>, Option<Place>),
-        lane: LaneId,
+        (before, after): (Option<QueuePosition>, Option<QueuePosition>),
+        queue: QueueId,
     ) -> bool {
-        let turns = self.turns.entry(class).or_default();
-        let heads = turns.heads.entry(flow).or_default();
-        if let Some(place) = before {
-            heads.remove(&place);
+        let waiting = self.waiting.entry(class).or_default();
+        let heads = waiting.heads.entry(group).or_default();
+        if let Some(position) = before {
+            heads.remove(&position);
         }
-        if let Some(place) = after {
-            heads.insert(place, lane);
+        if let Some(position) = after {
+            heads.insert(position, queue);
         }
         if !heads.is_empty() {
-            turns.order.insert((turn, flow));
+            waiting.by_turn.insert((turn, group));
             return true;
         }
-        turns.heads.remove(&flow);
-        turns.order.remove(&(turn, flow));
-        if turns.order.is_empty() {
-            self.turns.remove(&class);
+        waiting.heads.remove(&group);
+        waiting.by_turn.remove(&(turn, group));
+        if waiting.by_turn.is_empty() {
+            self.waiting.remove(&class);
         }
         false
     }
 
-    pub(crate) fn move_turn(&mut self, class: ClassId, flow: FlowId, before: u64, after: u64) {
-        if let Some(turns) = self.turns.get_mut(&class) {
-            turns.order.remove(&(before, flow));
-            turns.order.insert((after, flow));
+    pub(super) fn move_turn(&mut self, class: ClassId, group: GroupId, before: u64, after: u64) {
+        if let Some(waiting) = self.waiting.get_mut(&class) {
+            waiting.by_turn.remove(&(before, group));
+            waiting.by_turn.insert((after, group));
         }
     }
 
-    /// All that waits for this crew.
-    pub(crate) fn waiting(&self) -> impl Iterator<Item = (ClassId, FlowId)> {
-        self.turns.iter().flat_map(|(class, turns)| turns.heads.keys().map(|flow| (*class, *flow)))
+    /// All classes and groups that wait for this pool.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = (ClassId, GroupId)> {
+        self.waiting.iter().flat_map(|(class, waiting)| waiting.heads.keys().map(|group| (*class, *group)))
     }
 
-    /// The lane that is next, of those whose needs fit.
-    pub(crate) fn next_lane(&self, fits: impl Fn(ClassId) -> bool) -> Option<LaneId> {
-        let next = |(class, turns): (&ClassId, &Turns)| {
-            let (turn, flow) = *turns.order.first()?;
-            let (place, lane) = turns.heads.get(&flow)?.first_key_value()?;
-            fits(*class).then_some((turn, flow, *place, *lane))
+    /// The queue that is next by turn and position, among the classes that `fit`.
+    pub(super) fn next_queue(&self, fit: impl Fn(ClassId) -> bool) -> Option<QueueId> {
+        let first = |(class, waiting): (&ClassId, &WaitingGroups)| {
+            let (turn, group) = *waiting.by_turn.first()?;
+            let (position, queue) = waiting.heads.get(&group)?.first_key_value()?;
+            fit(*class).then_some((turn, group, *position, *queue))
         };
-        self.turns.iter().filter_map(next).min().map(|(.., lane)| lane)
+        self.waiting.iter().filter_map(first).min().map(|(.., queue)| queue)
     }
 
-    /// Writes down what a worker has free, in place of what was written before.
-    pub(crate) fn offer(&mut self, id: WorkerId, worker: &mut Worker, ready: bool) {
-        let now = ready.then(|| (worker.slots.iter().map(|slot| slot.free()).collect::<Vec<_>>(), worker.last));
-        if now == worker.offered {
+    pub(super) fn advertise(&mut self, worker: WorkerId, slots: &[Slot], last_assignment: u64, is_ready: bool) {
+        let free = || slots.iter().map(|slot| (slot.kind.clone(), slot.free())).collect();
+        self.replace_advertisement(worker, is_ready.then(|| Advertisement { free: free(), last_assignment }));
+    }
+
+    fn replace_advertisement(&mut self, worker: WorkerId, new: Option<Advertisement>) {
+        let Self { workers, by_free_units, .. } = self;
+        let Some(current) = workers.get_mut(&worker) else { return };
+        if *current == new {
             return;
         }
-        if let Some((free, last)) = &worker.offered {
-            for (slot, units) in worker.slots.iter().zip(free) {
-                if let Some(offers) = self.room.get_mut(&slot.kind) {
-                    offers.remove(&(*units, Reverse(*last), id));
+        if let Some(Advertisement { free, last_assignment }) = current {
+            for (kind, units) in free {
+                if let Some(candidates) = by_free_units.get_mut(kind) {
+                    candidates.remove(&(*units, Reverse(*last_assignment), worker));
                 }
             }
         }
-        if let Some((free, last)) = &now {
-            for (slot, units) in worker.slots.iter().zip(free).filter(|(_, units)| **units > 0) {
-                self.room.entry(slot.kind.clone()).or_default().insert((*units, Reverse(*last), id));
+        if let Some(Advertisement { free, last_assignment }) = &new {
+            for (kind, units) in free.iter().filter(|(_, units)| *units > 0) {
+                let candidates = by_free_units.entry(kind.clone()).or_default();
+                candidates.insert((*units, Reverse(*last_assignment), worker));
             }
         }
-        worker.offered = now;
+        *current = new;
     }
 
-    /// The workers that have room for the first of some needs, the emptiest first.
-    pub(crate) fn offers(&self, needs: &Needs) -> impl Iterator<Item = Offer> {
-        let first = needs.first();
-        let offers = first.and_then(|(kind, _)| self.room.get(kind)).into_iter().flat_map(|all| all.iter().rev());
-        offers.copied().take_while(move |(free, ..)| first.is_some_and(|(_, units)| free >= units))
+    /// The workers with enough free units of the first required slot type, best candidate first.
+    pub(super) fn candidates(&self, requirements: &SlotRequirements) -> impl Iterator<Item = Candidate> {
+        let first = requirements.first();
+        let of_kind = first.and_then(|(kind, _)| self.by_free_units.get(kind));
+        let all = of_kind.into_iter().flat_map(|candidates| candidates.iter().rev());
+        all.copied().take_while(move |(free, ..)| first.is_some_and(|(_, units)| free >= units))
     }
 }

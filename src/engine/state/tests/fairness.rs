@@ -1,14 +1,14 @@
-//! Workflows take turns, and a turn costs the same with few or many that wait.
+//! Workflows take turns.
 
 use super::*;
 
-/// Completes what has started, one after the other, and says whose workflow came next each time.
-fn work_off(world: &mut World, count: usize) -> Vec<String> {
+/// Completes the started tasks one by one, and returns the names of the completed ones.
+fn complete_in_order(world: &mut World, count: usize) -> Vec<String> {
     let mut order = Vec::new();
     let mut running = world.started();
     while order.len() < count {
         let (task, attempt) = running.remove(0);
-        order.push(world.state.spec(task).unwrap().name.to_string());
+        order.push(world.state.spec(task).unwrap().definition.name.to_string());
         world.complete(task, attempt);
         running.extend(world.started());
     }
@@ -16,7 +16,7 @@ fn work_off(world: &mut World, count: usize) -> Vec<String> {
 }
 
 #[test]
-fn a_flood_of_one_workflow_holds_up_no_other() {
+fn flooding_workflow_does_not_delay_others() {
     let mut world = World::new();
     for name in ["flood", "second", "third"] {
         world.declare(name, |_| ());
@@ -25,12 +25,12 @@ fn a_flood_of_one_workflow_holds_up_no_other() {
         world.trigger_with(name, |item| item.priority = Some(if name == "flood" { 3 } else { 1 }));
     }
     world.worker(&["flood", "second", "third"], 1);
-    let order = work_off(&mut world, 9);
+    let order = complete_in_order(&mut world, 9);
     assert_eq!(order, ["flood", "second", "third", "flood", "second", "flood", "flood", "flood", "flood"]);
 }
 
 #[test]
-fn a_retry_waits_for_its_workflows_turn() {
+fn retry_waits_for_turn_of_its_workflow() {
     let mut world = World::new();
     world.declare("a", |t| t.retries = 1);
     world.declare("b", |_| ());
@@ -44,7 +44,7 @@ fn a_retry_waits_for_its_workflows_turn() {
 }
 
 #[test]
-fn workers_of_several_kinds_share_a_workflow() {
+fn worker_pools_share_a_workflow() {
     let mut world = World::new();
     for name in ["a", "b"] {
         world.declare(name, |_| ());
@@ -52,12 +52,12 @@ fn workers_of_several_kinds_share_a_workflow() {
     let runs = ["a", "a", "b", "b"].map(|name| world.trigger(name));
     let (one, _) = world.worker(&["a"], 1);
     world.worker(&["a", "b"], 1);
-    assert_eq!(world.started(), [(runs[0], 0), (runs[2], 0)], "the second worker gives b its turn");
+    assert_eq!(world.started(), [(runs[0], 0), (runs[2], 0)], "workflow b has its turn at the second worker");
     world.complete(runs[0], 0);
     assert_eq!(world.started(), [(runs[1], 0)]);
     world.event(|state, now| state.close_stream(StreamId(1), now));
     world.complete(runs[1], 0);
     world.seconds(3700);
-    assert!(world.state.worker(one).is_none(), "forgotten, and its crew with it");
+    assert!(world.state.worker(one).is_none(), "removed with its pool");
     world.trigger("a");
 }

@@ -14,36 +14,37 @@ use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
 
 use super::{
-    AttemptReport, ClaimRequest, ClockReading, Effect, MonotonicInstant, ParentRef, PushedEvent, Registration,
-    RunTemplate, State, TaskEvent, Timestamp, TriggerItem, Triggered,
+    AttemptReport, ClockReading, Effect, MonotonicInstant, Origin, ParentRef, PushedEvent, Registration, RunTemplate,
+    State, StreamId, TaskEvent, Timestamp, TriggerItem, Triggered,
     attempt::{BackOff, Stage},
-    model::{Definition, Idempotency, Lease, Origin, StreamId, TaskDefinition},
+    idempotency::{ClaimRequest, Expression},
+    slots::SlotRequirements,
+    workflows::{Definition, Idempotency, Lease, TaskDefinition},
 };
 use crate::{
     engine::{
         cron::CronRule,
         options::{EngineOptions, Retention, Timings},
-        state::triggers::idempotency::Expression,
     },
-    hatchet::wire::{RunId, RunStatus, WorkerId, proto::v1::CreateWorkflowVersionRequest},
+    hatchet::wire::{Declaration, RunId, RunStatus, WorkerId, proto::v1::CreateWorkflowVersionRequest},
 };
 
-/// A state with its clock, and everything it wanted done.
+/// A state in virtual time, with the effects of its events.
 struct World {
     state: State,
     now: ClockReading,
-    done: Vec<Effect>,
-    /// All that were declared, as they are read again after a restart.
+    effects: Vec<Effect>,
+    /// All declared definitions, for validation after a restart.
     definitions: Vec<Definition>,
     restarts: u64,
 }
 
 impl World {
     fn new() -> Self {
-        Self::keeping(1000)
+        Self::with_retention(1000)
     }
 
-    fn keeping(finished: usize) -> Self {
+    fn with_retention(finished: usize) -> Self {
         let mut count = 0u128;
         let ids = Box::new(move || {
             count += 1;
@@ -60,44 +61,44 @@ impl World {
                 display: Timestamp(1_000_000),
                 monotonic: MonotonicInstant(1_000_000),
             },
-            done: Vec::new(),
+            effects: Vec::new(),
             definitions: Vec::new(),
             restarts: 0,
         }
     }
 
-    /// One event with all that follows.
+    /// Applies an event and collects its effects.
     fn event<R>(&mut self, event: impl FnOnce(&mut State, ClockReading) -> R) -> R {
         let result = event(&mut self.state, self.now);
-        self.done.extend(std::iter::from_fn(|| self.state.next_effect()));
-        self.state.forget(self.now);
+        self.effects.extend(std::iter::from_fn(|| self.state.next_effect()));
+        self.state.remove_expired_runs(self.now);
         result
     }
 
-    /// Lets time pass, with every deadline at its own moment, as the driver's timer does.
-    fn pass(&mut self, mut time: Duration) {
+    /// Lets time pass and ticks at every deadline, as the driver does.
+    fn advance(&mut self, mut time: Duration) {
         while let Some(wait) = self.state.next_deadline().wait(self.now).filter(|wait| *wait <= time) {
-            self.move_on(wait);
+            self.advance_clock(wait);
             time -= wait;
             self.event(State::tick);
         }
-        self.move_on(time);
+        self.advance_clock(time);
     }
 
-    fn move_on(&mut self, time: Duration) {
+    fn advance_clock(&mut self, time: Duration) {
         self.now.monotonic = self.now.monotonic.plus(time);
         self.now.wall = self.now.wall.plus(time);
         self.now.display = self.now.display.max(self.now.wall);
     }
 
-    /// Sets the wall clock; nothing else happens.
+    /// Sets the wall clock.
     fn set_wall(&mut self, to: impl FnOnce(u64) -> u64) {
         self.now.wall = Timestamp(to(self.now.wall.0));
         self.now.display = self.now.display.max(self.now.wall);
     }
 
     fn seconds(&mut self, n: u64) {
-        self.pass(Duration::from_secs(n));
+        self.advance(Duration::from_secs(n));
     }
 
     fn declare(&mut self, name: &str, change: impl FnOnce(&mut TaskDefinition)) {
@@ -106,12 +107,12 @@ impl World {
         self.declare_all(name, vec![task], |_| ());
     }
 
-    /// A workflow of several tasks. Their action is the workflow's, so that a worker for it serves them all.
+    /// Declares a workflow of several tasks, which share one action.
     fn declare_all(&mut self, name: &str, mut tasks: Vec<TaskDefinition>, change: impl FnOnce(&mut Definition)) {
-        tasks.iter_mut().for_each(|task| task.action = format!("{name}:{name}"));
+        tasks.iter_mut().for_each(|task| task.action = format!("{name}:{name}").into());
         let content =
             CreateWorkflowVersionRequest { name: name.into(), description: format!("{tasks:?}"), ..Default::default() };
-        let mut definition = Self::definition(name, tasks, content);
+        let mut definition = Self::definition(name, tasks, content.into());
         change(&mut definition);
         self.definitions.push(restart::copy(&definition));
         self.event(|state, now| state.put_workflow(definition, now));
@@ -120,8 +121,8 @@ impl World {
     fn task(name: &str, parents: &[usize]) -> TaskDefinition {
         TaskDefinition {
             name: name.into(),
-            action: String::new(),
-            needs: vec![("default".into(), 1)],
+            action: "".into(),
+            requirements: requirements(&[("default", 1)]),
             timeout: (Duration::from_secs(60), "60s".into()),
             schedule_timeout: Duration::from_secs(300),
             retries: 0,
@@ -131,18 +132,18 @@ impl World {
         }
     }
 
-    /// The task of a run by its place.
-    fn part(&self, run: RunId, at: usize) -> RunId {
+    /// A task of a run by its index.
+    fn task_at(&self, run: RunId, at: usize) -> RunId {
         self.state.run(run).unwrap().1.tasks[at]
     }
 
-    /// How a run stands, and its tasks.
-    fn stand(&self, id: RunId) -> (RunStatus, Vec<Stage>) {
+    /// The status of a run and the stages of its tasks.
+    fn statuses(&self, id: RunId) -> (RunStatus, Vec<Stage>) {
         let (_, run) = self.state.run(id).unwrap();
         (self.state.status(run), run.tasks.iter().map(|task| self.state.task(*task).unwrap().phase.stage()).collect())
     }
 
-    fn definition(name: &str, tasks: Vec<TaskDefinition>, content: CreateWorkflowVersionRequest) -> Definition {
+    fn definition(name: &str, tasks: Vec<TaskDefinition>, content: Declaration) -> Definition {
         Definition {
             name: name.into(),
             tasks,
@@ -190,15 +191,15 @@ impl World {
         self.event(|state, now| state.register(registration, now))
     }
 
-    /// A worker that is ready for work.
+    /// A worker that is ready for assignments.
     fn worker(&mut self, actions: &[&str], slots: i64) -> (WorkerId, StreamId) {
         let id = self.register(actions, &[("default", slots)]);
         let stream = self.event(|state, now| state.open_stream(id, false, now)).unwrap();
-        self.beat(id);
+        self.heartbeat(id);
         (id, stream)
     }
 
-    fn beat(&mut self, id: WorkerId) {
+    fn heartbeat(&mut self, id: WorkerId) {
         self.event(|state, now| state.heartbeat(id, now)).unwrap();
     }
 
@@ -219,16 +220,20 @@ impl World {
         (task.phase.status(), task.attempt)
     }
 
-    /// What was started, in order, since the last look.
+    /// The attempts started since the last call, in order. Drops all other effects.
     fn started(&mut self) -> Vec<(RunId, i32)> {
-        self.done
+        self.effects
             .drain(..)
             .filter_map(|effect| match effect {
-                Effect::Start { task, attempt, .. } => Some((task, attempt)),
-                Effect::Stop { .. } | Effect::Step { .. } | Effect::RunFinished { .. } => None,
+                Effect::StartAttempt { task, attempt, .. } => Some((task, attempt)),
+                Effect::StopAttempt { .. } | Effect::NotifyTask { .. } | Effect::NotifyFinished { .. } => None,
             })
             .collect()
     }
+}
+
+fn requirements(units: &[(&str, i64)]) -> SlotRequirements {
+    units.iter().map(|(kind, units)| (Arc::from(*kind), *units)).collect()
 }
 
 fn failed(error: &str, may_retry: bool) -> AttemptReport {
@@ -243,8 +248,11 @@ fn chunks(effects: &[Effect]) -> Vec<Arc<str>> {
     effects
         .iter()
         .filter_map(|effect| match effect {
-            Effect::Step { what: TaskEvent::Chunk { text, .. }, .. } => Some(text.clone()),
-            Effect::Step { .. } | Effect::Start { .. } | Effect::Stop { .. } | Effect::RunFinished { .. } => None,
+            Effect::NotifyTask { event: TaskEvent::Chunk { text, .. }, .. } => Some(text.clone()),
+            Effect::NotifyTask { .. }
+            | Effect::StartAttempt { .. }
+            | Effect::StopAttempt { .. }
+            | Effect::NotifyFinished { .. } => None,
         })
         .collect()
 }

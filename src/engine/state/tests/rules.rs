@@ -1,10 +1,10 @@
-//! Single histories: the rules one by one.
+//! One rule of the state machine in each test.
 
 use super::*;
-use crate::engine::state::{ClaimRequest, ParentRef, TriggerError, WorkerError, model::Lease};
+use crate::engine::state::{TriggerError, WorkerError};
 
 #[test]
-fn high_priority_first_then_first_come() {
+fn queue_orders_by_priority_then_arrival() {
     let mut world = World::new();
     world.declare("t", |_| ());
     let runs: Vec<RunId> =
@@ -16,23 +16,23 @@ fn high_priority_first_then_first_come() {
 }
 
 #[test]
-fn what_cannot_be_placed_hides_nothing() {
+fn unassignable_task_blocks_no_other() {
     let mut world = World::new();
-    world.declare("cpu", |t| t.needs = vec![("cpu".into(), 2)]);
+    world.declare("cpu", |t| t.requirements = requirements(&[("cpu", 2)]));
     world.declare("t", |_| ());
     let (big, small) = (world.trigger("cpu"), world.trigger("t"));
     let worker = world.register(&["cpu", "t"], &[("cpu", 1), ("default", 1)]);
     world.event(|state, now| state.open_stream(worker, false, now)).unwrap();
     assert_eq!(world.started(), [], "no heartbeat yet");
-    world.beat(worker);
+    world.heartbeat(worker);
     assert_eq!(world.started(), [(small, 0)]);
     let second = world.register(&["cpu"], &[("cpu", 3)]);
     world.event(|state, now| state.open_stream(second, true, now)).unwrap();
-    assert_eq!(world.started(), [(big, 0)], "the first generation of streams stands for heartbeats");
+    assert_eq!(world.started(), [(big, 0)], "a stream of the first generation stands for heartbeats");
 }
 
 #[test]
-fn the_emptier_worker_gets_the_work() {
+fn worker_with_most_free_slots_is_chosen() {
     let mut world = World::new();
     world.declare("t", |_| ());
     let (_, first) = world.worker(&["t"], 2);
@@ -41,11 +41,11 @@ fn the_emptier_worker_gets_the_work() {
         world.trigger("t");
     }
     let streams: Vec<StreamId> = world
-        .done
+        .effects
         .iter()
         .filter_map(|e| match e {
-            Effect::Start { stream, .. } => Some(*stream),
-            Effect::Stop { .. } | Effect::Step { .. } | Effect::RunFinished { .. } => None,
+            Effect::StartAttempt { stream, .. } => Some(*stream),
+            Effect::StopAttempt { .. } | Effect::NotifyTask { .. } | Effect::NotifyFinished { .. } => None,
         })
         .collect();
     for stream in [first, second] {
@@ -54,21 +54,21 @@ fn the_emptier_worker_gets_the_work() {
 }
 
 #[test]
-fn only_a_live_worker_with_a_stream_gets_work() {
+fn only_live_worker_with_stream_gets_assignments() {
     let mut world = World::new();
     world.declare("t", |_| ());
     let (worker, stream) = world.worker(&["t"], 10);
     world.seconds(5);
     let run = world.trigger("t");
     assert_eq!(world.started(), [], "its heartbeat is 5 s old");
-    world.beat(worker);
+    world.heartbeat(worker);
     assert_eq!(world.started(), [(run, 0)]);
     let newer = world.event(|state, now| state.open_stream(worker, false, now)).unwrap();
     world.trigger("t");
-    assert!(world.done.iter().any(|e| matches!(e, Effect::Start { stream, .. } if *stream == newer)));
+    assert!(world.effects.iter().any(|e| matches!(e, Effect::StartAttempt { stream, .. } if *stream == newer)));
     world.event(|state, now| state.close_stream(newer, now));
     world.trigger("t");
-    assert!(world.done.iter().any(|e| matches!(e, Effect::Start { stream: s, .. } if *s == stream)));
+    assert!(world.effects.iter().any(|e| matches!(e, Effect::StartAttempt { stream: s, .. } if *s == stream)));
     world.event(|state, now| state.close_stream(stream, now));
     assert_eq!(world.event(|state, now| state.heartbeat(worker, now)), Err(WorkerError::NoStream));
     world.started();
@@ -78,13 +78,13 @@ fn only_a_live_worker_with_a_stream_gets_work() {
     assert_eq!(world.started(), [(run, 0)], "its last heartbeat still counts");
     world.event(|state, _| state.unsubscribe(worker)).unwrap();
     world.trigger("t");
-    assert_eq!(world.started(), [], "it said goodbye");
+    assert_eq!(world.started(), [], "it has unsubscribed");
     let stranger = WorkerId::random();
     assert_eq!(world.event(|state, now| state.heartbeat(stranger, now)), Err(WorkerError::Unknown));
 }
 
 #[test]
-fn retries_with_back_off_then_failure_then_replay() {
+fn task_retries_with_back_off_then_fails_and_is_replayed() {
     let mut world = World::new();
     world.declare("t", |t| {
         t.retries = 2;
@@ -95,26 +95,26 @@ fn retries_with_back_off_then_failure_then_replay() {
     let run = world.trigger("t");
     world.fail(run, 0);
     assert_eq!(world.status(run), (RunStatus::Queued, 1));
-    world.pass(Duration::from_millis(1999));
+    world.advance(Duration::from_millis(1999));
     assert_eq!(world.started(), [(run, 0)]);
-    world.pass(Duration::from_millis(1));
+    world.advance(Duration::from_millis(1));
     assert_eq!(world.started(), [(run, 1)]);
     world.fail(run, 1);
-    world.pass(Duration::from_millis(2999));
-    assert_eq!(world.started(), [], "two to the second is 4, but 3 is the bound");
-    world.pass(Duration::from_millis(1));
+    world.advance(Duration::from_millis(2999));
+    assert_eq!(world.started(), [], "2 to the power of 2 is 4, but the maximum is 3");
+    world.advance(Duration::from_millis(1));
     world.fail(run, 2);
     assert_eq!(world.status(run), (RunStatus::Failed, 2));
     assert!(world.event(|state, now| state.replay(run, now)));
     assert_eq!(world.status(run), (RunStatus::Running, 3));
     world.fail(run, 3);
-    assert_eq!(world.status(run).0, RunStatus::Queued, "the budget is new");
-    let end = world.done.iter().filter(|e| matches!(e, Effect::RunFinished { .. })).count();
+    assert_eq!(world.status(run).0, RunStatus::Queued, "the budget is reset");
+    let end = world.effects.iter().filter(|e| matches!(e, Effect::NotifyFinished { .. })).count();
     assert_eq!(end, 1);
 }
 
 #[test]
-fn a_timeout_stops_the_old_attempt_and_says_the_registered_text() {
+fn timeout_stops_attempt_and_error_has_declared_text() {
     let mut world = World::new();
     world.declare("t", |t| {
         t.retries = 1;
@@ -131,16 +131,16 @@ fn a_timeout_stops_the_old_attempt_and_says_the_registered_text() {
     assert_eq!(world.status(run), (RunStatus::Running, 0));
     world.seconds(1);
     assert_eq!(world.status(run), (RunStatus::Running, 1));
-    assert!(world.done.contains(&Effect::Stop { stream, task: run, attempt: 0 }));
+    assert!(world.effects.contains(&Effect::StopAttempt { stream, task: run, attempt: 0 }));
     world.complete(run, 0);
-    assert_eq!(world.status(run), (RunStatus::Running, 1), "the old attempt's word counts no more");
+    assert_eq!(world.status(run), (RunStatus::Running, 1), "reports of the old attempt are ignored");
     world.seconds(3);
     let error = TaskEvent::Failed("Task exceeded timeout of 3s".into());
-    assert!(world.done.contains(&Effect::Step { task: run, run, attempt: 1, what: error }));
+    assert!(world.effects.contains(&Effect::NotifyTask { task: run, run, attempt: 1, event: error }));
 }
 
 #[test]
-fn lost_workers_have_a_budget_of_their_own() {
+fn lost_workers_do_not_use_retries() {
     let mut world = World::new();
     world.declare("t", |t| t.retries = 1);
     let run = world.trigger("t");
@@ -157,7 +157,7 @@ fn lost_workers_have_a_budget_of_their_own() {
 }
 
 #[test]
-fn ten_lost_workers_are_enough() {
+fn task_fails_with_its_eleventh_lost_worker() {
     let mut world = World::new();
     world.declare("t", |_| ());
     let run = world.trigger("t");
@@ -168,11 +168,11 @@ fn ten_lost_workers_are_enough() {
     }
     assert_eq!(world.status(run), (RunStatus::Failed, 10));
     let error = TaskEvent::Failed("Task reached its maximum reassignment count".into());
-    assert!(world.done.contains(&Effect::Step { task: run, run, attempt: 10, what: error }));
+    assert!(world.effects.contains(&Effect::NotifyTask { task: run, run, attempt: 10, event: error }));
 }
 
 #[test]
-fn a_silent_worker_is_forgotten_in_the_end() {
+fn silent_worker_is_removed_after_an_hour() {
     let mut world = World::new();
     let (worker, stream) = world.worker(&["t"], 1);
     world.event(|state, now| state.close_stream(stream, now));
@@ -184,7 +184,7 @@ fn a_silent_worker_is_forgotten_in_the_end() {
 }
 
 #[test]
-fn a_released_slot_is_free_and_the_task_can_still_be_cancelled() {
+fn released_slot_is_reused_and_task_stays_cancellable() {
     let mut world = World::new();
     world.declare("t", |_| ());
     let (_, stream) = world.worker(&["t"], 1);
@@ -193,13 +193,13 @@ fn a_released_slot_is_free_and_the_task_can_still_be_cancelled() {
     assert!(world.event(|state, now| state.release_slot(first, now)));
     assert_eq!(world.started(), [(second, 0)]);
     world.event(|state, now| state.cancel(first, now));
-    assert!(world.done.contains(&Effect::Stop { stream, task: first, attempt: 0 }));
+    assert!(world.effects.contains(&Effect::StopAttempt { stream, task: first, attempt: 0 }));
     world.trigger("t");
     assert_eq!(world.started(), [], "the slot was given back once");
 }
 
 #[test]
-fn children_are_made_once_per_parent_and_key() {
+fn child_run_is_created_once_per_parent_and_key() {
     let mut world = World::new();
     world.declare("t", |_| ());
     let parent = world.trigger("t");
@@ -211,7 +211,7 @@ fn children_are_made_once_per_parent_and_key() {
     assert_eq!(child(Some(0), None), first);
     let keyed = child(Some(0), Some("k"));
     assert_ne!(keyed, first);
-    assert_eq!(child(Some(7), Some("k")), keyed, "the key wins over the index");
+    assert_eq!(child(Some(7), Some("k")), keyed, "the key takes precedence over the index");
     assert_ne!(child(None, None), child(None, None));
     let mut item = World::item("t");
     item.parent = Some(ParentRef { task: RunId::random(), index: None, key: None });
@@ -220,11 +220,11 @@ fn children_are_made_once_per_parent_and_key() {
     let all = vec![World::item("t"), World::item("T")];
     let refused = world.event(|state, now| state.trigger(all, now));
     assert_eq!(refused, Err(TriggerError::UnknownWorkflow("T".into())));
-    assert_eq!(world.state.runs.len(), 6 - 1, "one invalid item refuses all");
+    assert_eq!(world.state.runs.runs.len(), 6 - 1, "one invalid item refuses all");
 }
 
 #[test]
-fn idempotency_keys_by_time_and_by_status() {
+fn idempotency_key_expires_by_time_or_status() {
     let mut world = World::new();
     world.declare("t", |_| ());
     world.worker(&["t"], 10);
@@ -239,47 +239,47 @@ fn idempotency_keys_by_time_and_by_status() {
     assert!(matches!(claim(&mut world, "b", true), Triggered::Collision { existing, .. } if existing == by_status));
     world.complete(by_time, 0);
     world.complete(by_status, 0);
-    assert!(matches!(claim(&mut world, "a", false), Triggered::Collision { .. }), "after the end too");
+    assert!(matches!(claim(&mut world, "a", false), Triggered::Collision { .. }), "also after the end of the run");
     assert!(matches!(claim(&mut world, "b", true), Triggered::New(_)));
     world.seconds(8);
     assert!(matches!(claim(&mut world, "a", false), Triggered::New(_)));
-    assert!(matches!(claim(&mut world, "b", true), Triggered::New(_)), "the time is the upper bound");
+    assert!(matches!(claim(&mut world, "b", true), Triggered::New(_)), "the time is the upper limit");
 }
 
 #[test]
-fn chunks_come_in_order_and_a_gap_is_given_up() {
+fn chunks_are_ordered_and_a_gap_times_out() {
     let mut world = World::new();
     world.declare("t", |t| t.retries = 1);
     let (worker, _) = world.worker(&["t"], 1);
     let run = world.trigger("t");
     let put = |world: &mut World, text: &str, index| {
-        world.done.clear();
+        world.effects.clear();
         assert!(world.event(|state, now| state.put_chunk(run, text.into(), index, now)));
-        chunks(&world.done).iter().map(|t| t.to_string()).collect::<String>()
+        chunks(&world.effects).iter().map(|t| t.to_string()).collect::<String>()
     };
     assert_eq!(put(&mut world, "c", Some(2)), "");
     assert_eq!(put(&mut world, "b", Some(1)), "");
     assert_eq!(put(&mut world, "-", None), "-");
     assert_eq!(put(&mut world, "a", Some(0)), "abc");
     assert_eq!(put(&mut world, "f", Some(5)), "");
-    world.done.clear();
+    world.effects.clear();
     world.seconds(4);
-    world.beat(worker);
+    world.heartbeat(worker);
     world.seconds(1);
-    assert_eq!(chunks(&world.done), ["f".into()]);
+    assert_eq!(chunks(&world.effects), ["f".into()]);
     assert_eq!(put(&mut world, "e", Some(4)), "e", "late, not lost");
     assert_eq!(put(&mut world, "h", Some(7)), "");
-    world.done.clear();
+    world.effects.clear();
     world.fail(run, 0);
-    assert_eq!(chunks(&world.done), ["h".into()], "the attempt is over");
+    assert_eq!(chunks(&world.effects), ["h".into()], "the attempt is over");
     assert_eq!(put(&mut world, "a", Some(0)), "a", "the next one counts from zero");
     world.complete(run, 1);
-    assert_eq!(put(&mut world, "z", Some(1)), "", "accepted, and goes nowhere");
+    assert_eq!(put(&mut world, "z", Some(1)), "", "accepted and dropped");
 }
 
 #[test]
-fn finished_runs_are_forgotten_oldest_end_first() {
-    let mut world = World::keeping(2);
+fn runs_that_finished_first_are_removed_first() {
+    let mut world = World::with_retention(2);
     world.declare("t", |_| ());
     world.worker(&["t"], 10);
     let runs: Vec<RunId> = (0..4).map(|_| world.trigger("t")).collect();
@@ -295,7 +295,7 @@ fn finished_runs_are_forgotten_oldest_end_first() {
 }
 
 #[test]
-fn the_same_declaration_keeps_its_ids() {
+fn equal_declaration_keeps_its_ids() {
     let mut world = World::new();
     let ids = |world: &World| world.state.version_of("t").map(|v| (v.id, v.workflow_id)).unwrap();
     world.declare("t", |_| ());

@@ -1,9 +1,9 @@
-//! Every stage of a task against everything that can happen to it from outside, through the state's own doors.
+//! Every stage of a task against every external event, through the public operations of the state.
 
 use super::*;
 use RunStatus::{Cancelled, Completed, Failed, Queued, Running};
 
-/// How a task comes to a stage: `retries: 1`, so that each attempt but the last may be tried again.
+/// A stage of a task with one retry.
 #[derive(Debug, Clone, Copy)]
 enum At {
     Queued,
@@ -16,9 +16,9 @@ enum At {
     Cancelled,
 }
 
-/// What happens to it.
+/// An external event.
 #[derive(Debug, Clone, Copy)]
-enum Happens {
+enum Event {
     Acknowledged,
     Completes,
     Fails,
@@ -33,7 +33,7 @@ enum Happens {
     SlotReleased,
 }
 
-fn brought_to(at: At) -> (World, RunId, WorkerId) {
+fn world_at(at: At) -> (World, RunId, WorkerId) {
     let mut world = World::new();
     let slow = matches!(at, At::BackOff);
     world.declare("t", |t| {
@@ -53,49 +53,49 @@ fn brought_to(at: At) -> (World, RunId, WorkerId) {
         At::Failed => world.report(run, 0, failed("x", false)),
         At::Cancelled => world.event(|state, now| state.cancel(run, now)),
     }
-    world.done.clear();
+    world.effects.clear();
     (world, run, worker)
 }
 
-fn happen(world: &mut World, run: RunId, worker: WorkerId, what: Happens) {
+fn apply(world: &mut World, run: RunId, worker: WorkerId, what: Event) {
     let attempt = world.status(run).1;
     match what {
-        Happens::Acknowledged => world.report(run, attempt, AttemptReport::Acknowledged),
-        Happens::Completes => world.complete(run, attempt),
-        Happens::Fails => world.fail(run, attempt),
-        Happens::FailsForGood => world.report(run, attempt, failed("x", false)),
-        Happens::OldAttemptCompletes => world.complete(run, attempt - 1),
-        Happens::UnnamedAttemptCompletes => {
+        Event::Acknowledged => world.report(run, attempt, AttemptReport::Acknowledged),
+        Event::Completes => world.complete(run, attempt),
+        Event::Fails => world.fail(run, attempt),
+        Event::FailsForGood => world.report(run, attempt, failed("x", false)),
+        Event::OldAttemptCompletes => world.complete(run, attempt - 1),
+        Event::UnnamedAttemptCompletes => {
             assert!(world.event(|state, now| state.report(run, None, AttemptReport::Completed("{}".into()), now)));
         }
-        Happens::WorkerCancels => world.report(run, attempt, AttemptReport::Cancelled),
-        Happens::IsCancelled => world.event(|state, now| state.cancel(run, now)),
-        Happens::IsReplayed => assert!(world.event(|state, now| state.replay(run, now))),
-        // With the worker alive and paused, so that what is queued stays so.
-        Happens::TenMinutesPass => {
+        Event::WorkerCancels => world.report(run, attempt, AttemptReport::Cancelled),
+        Event::IsCancelled => world.event(|state, now| state.cancel(run, now)),
+        Event::IsReplayed => assert!(world.event(|state, now| state.replay(run, now))),
+        // With the worker alive but paused, so that a queued task stays queued.
+        Event::TenMinutesPass => {
             world.event(|state, now| state.pause(worker, true, now)).unwrap();
             for _ in 0..150 {
                 world.seconds(4);
-                world.beat(worker);
+                world.heartbeat(worker);
             }
         }
-        Happens::WorkerDies => world.seconds(31),
-        Happens::SlotReleased => {
+        Event::WorkerDies => world.seconds(31),
+        Event::SlotReleased => {
             world.event(|state, now| state.release_slot(run, now));
         }
     }
 }
 
 #[test]
-fn every_stage_and_every_event() {
+fn every_stage_handles_every_event() {
     use At as A;
-    use Happens as H;
+    use Event as H;
     let stages =
         [A::Queued, A::BackOff, A::Running, A::Released, A::LastAttempt, A::Completed, A::Failed, A::Cancelled];
     let q = Queued;
     let (r, c, f, x) = (Running, Completed, Failed, Cancelled);
-    // Status and attempt after the event, by stage in the order above.
-    let table: [(Happens, [(RunStatus, i32); 8]); 12] = [
+    // Status and attempt after the event, by stage in the above order.
+    let table: [(Event, [(RunStatus, i32); 8]); 12] = [
         (H::Acknowledged, [(q, 0), (q, 1), (r, 0), (r, 0), (r, 1), (c, 0), (f, 0), (x, 0)]),
         (H::Completes, [(q, 0), (q, 1), (c, 0), (c, 0), (c, 1), (c, 0), (f, 0), (x, 0)]),
         (H::Fails, [(q, 0), (q, 1), (r, 1), (r, 1), (f, 1), (c, 0), (f, 0), (x, 0)]),
@@ -105,18 +105,18 @@ fn every_stage_and_every_event() {
         (H::WorkerCancels, [(x, 0), (x, 1), (x, 0), (x, 0), (x, 1), (c, 0), (f, 0), (x, 0)]),
         (H::IsCancelled, [(x, 0), (x, 1), (x, 0), (x, 0), (x, 1), (c, 0), (f, 0), (x, 0)]),
         (H::IsReplayed, [(q, 0), (q, 1), (r, 0), (r, 0), (r, 1), (r, 1), (r, 1), (r, 1)]),
-        // Schedule timeout; back-off and then that; execution timeout, retried, and then that; execution timeout.
+        // Schedule timeout; back-off, then schedule timeout; execution timeout, retry, then schedule timeout; execution timeout.
         (H::TenMinutesPass, [(x, 0), (x, 1), (x, 1), (x, 1), (f, 1), (c, 0), (f, 0), (x, 0)]),
         (H::WorkerDies, [(q, 0), (q, 1), (q, 1), (q, 1), (q, 2), (c, 0), (f, 0), (x, 0)]),
         (H::SlotReleased, [(q, 0), (q, 1), (r, 0), (r, 0), (r, 1), (c, 0), (f, 0), (x, 0)]),
     ];
     for (event, row) in table {
         for (stage, after) in stages.into_iter().zip(row) {
-            let (mut world, run, worker) = brought_to(stage);
+            let (mut world, run, worker) = world_at(stage);
             let was_final = world.status(run).0.is_final();
-            happen(&mut world, run, worker, event);
+            apply(&mut world, run, worker, event);
             assert_eq!(world.status(run), after, "{stage:?} and then {event:?}");
-            let ends = world.done.iter().filter(|e| matches!(e, Effect::RunFinished { .. })).count();
+            let ends = world.effects.iter().filter(|e| matches!(e, Effect::NotifyFinished { .. })).count();
             let ended = after.0.is_final() && !was_final;
             assert_eq!(ends, usize::from(ended), "{stage:?} and then {event:?}: told of its end");
         }

@@ -4,8 +4,7 @@ use super::*;
 use crate::engine::{
     cron::CronRule,
     persistence::row::Table,
-    state::triggers::metadata::has_pair,
-    state::{CronError, PushedEvent, RunTemplate, TriggerError},
+    state::{CronError, PushedEvent, RunTemplate, TriggerError, metadata::has_pair},
 };
 
 fn pushed(key: &str) -> PushedEvent {
@@ -21,9 +20,16 @@ fn pushed(key: &str) -> PushedEvent {
 fn on(world: &mut World, name: &str, keys: &[&str]) {
     let keys: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
     world.declare_all(name, vec![World::task(name, &[])], |definition| {
-        definition.content.event_triggers = keys.clone();
-        definition.events = keys;
+        let mut content = definition.content.message().clone();
+        content.event_triggers = keys.clone();
+        definition.content = content.into();
+        definition.events = keys.iter().map(|key| key.as_str().into()).collect();
     });
+}
+
+/// A declaration that differs from those of other versions.
+fn version(version: &str) -> Declaration {
+    CreateWorkflowVersionRequest { version: version.into(), ..Default::default() }.into()
 }
 
 fn template(workflow: &str) -> RunTemplate {
@@ -31,14 +37,14 @@ fn template(workflow: &str) -> RunTemplate {
 }
 
 #[test]
-fn an_event_starts_each_workflow_once() {
+fn event_triggers_each_workflow_once() {
     let mut world = World::new();
     on(&mut world, "exact", &["user:new"]);
     on(&mut world, "both", &["user:*", "*:new"]);
     on(&mut world, "other", &["User:new"]);
     let id = world.event(|state, now| state.push_event(pushed("user:new"), now));
     let runs = world.state.event(id).unwrap().runs.clone();
-    let names: Vec<&str> = runs.iter().map(|id| &*world.state.run(*id).unwrap().1.version.workflow).collect();
+    let names: Vec<&str> = runs.iter().map(|id| &*world.state.run(*id).unwrap().1.version.definition.name).collect();
     assert_eq!(names, ["both", "exact"]);
     let (_, run) = world.state.run(runs[0]).unwrap();
     assert_eq!((&*run.input, run.priority), (r#"{"a":1}"#, 3));
@@ -47,12 +53,12 @@ fn an_event_starts_each_workflow_once() {
 
     on(&mut world, "both", &["another"]);
     let id = world.event(|state, now| state.push_event(pushed("user:old"), now));
-    assert!(world.state.event(id).unwrap().runs.is_empty(), "the newest declaration counts");
+    assert!(world.state.event(id).unwrap().runs.is_empty(), "the newest declaration applies");
 }
 
 #[test]
-fn events_are_kept_up_to_a_bound() {
-    let mut world = World::keeping(2);
+fn events_are_retained_up_to_limit() {
+    let mut world = World::with_retention(2);
     let ids = [0; 3].map(|_| world.event(|state, now| state.push_event(pushed("e"), now)));
     assert!(world.state.event(ids[0]).is_none());
     let kept: Vec<Uuid> = world.state.events().map(|(id, _)| id).collect();
@@ -60,7 +66,7 @@ fn events_are_kept_up_to_a_bound() {
 }
 
 #[test]
-fn a_schedule_starts_its_run_in_time() {
+fn schedule_starts_its_run_in_time() {
     let mut world = World::new();
     world.declare("t", |_| ());
     world.worker(&["t"], 1);
@@ -68,7 +74,7 @@ fn a_schedule_starts_its_run_in_time() {
     let ids = world.event(|state, now| state.schedule(&template("t"), &[at, later, Timestamp(0)], now)).unwrap();
     let left = |world: &World| ids.iter().filter(|id| world.state.scheduled(**id).is_some()).count();
     world.seconds(0);
-    assert_eq!((runs(&world, "t"), left(&world)), (1, 2), "what is over is now, and it is gone then");
+    assert_eq!((runs(&world, "t"), left(&world)), (1, 2), "one whose time has passed starts at once and is removed");
     assert!(!world.event(|state, _| state.reschedule(ids[2], at)));
     assert!(world.event(|state, _| state.reschedule(ids[1], at)));
     assert!(world.event(|state, _| state.unschedule(ids[0])));
@@ -82,25 +88,25 @@ fn a_schedule_starts_its_run_in_time() {
 }
 
 #[test]
-fn crons_start_runs_until_they_are_taken_back() {
+fn cron_starts_runs_until_it_is_removed() {
     let mut world = World::new();
     let every = |seconds: u32| CronRule::parse(&format!("*/{seconds} * * * * *")).unwrap();
     let declare = |world: &mut World, seconds: u32| {
         world.declare_all("t", vec![World::task("t", &[])], |definition| {
-            definition.content.version = seconds.to_string();
+            definition.content = version(&seconds.to_string());
             definition.crons = vec![every(seconds)];
             definition.cron_input = r#"{"by":"cron"}"#.into();
         });
     };
     declare(&mut world, 10);
     world.seconds(60);
-    assert_eq!(world.state.runs.len(), 6);
-    let run = world.state.runs.values().next().unwrap();
+    assert_eq!(world.state.runs.runs.len(), 6);
+    let run = world.state.runs.runs.values().next().unwrap();
     assert_eq!(&*run.input, r#"{"by":"cron"}"#);
     assert!(has_pair(&run.metadata, "hatchet__cron_expression", "*/10 * * * * *"));
     declare(&mut world, 30);
     world.seconds(60);
-    assert_eq!(world.state.runs.len(), 8, "the newest declaration counts");
+    assert_eq!(world.state.runs.runs.len(), 8, "the newest declaration applies");
     let declared = world.state.crons().next().unwrap().0;
 
     let add = |world: &mut World, workflow: &str| {
@@ -111,19 +117,19 @@ fn crons_start_runs_until_they_are_taken_back() {
     assert_eq!(add(&mut world, "x"), Err(CronError::UnknownWorkflow));
     assert!(world.event(|state, now| state.enable_cron(declared, false, now)));
     world.seconds(60);
-    assert_eq!(world.state.runs.len(), 11);
+    assert_eq!(world.state.runs.runs.len(), 11);
     assert!(world.event(|state, _| state.remove_cron(mine)));
     assert!(!world.event(|state, _| state.remove_cron(mine)));
     world.seconds(60);
-    assert_eq!(world.state.runs.len(), 11);
+    assert_eq!(world.state.runs.runs.len(), 11);
 }
 
 #[test]
-fn removed_declared_cron_comes_back_with_another_version() {
+fn removed_declared_cron_returns_with_another_version() {
     let mut world = World::new();
-    let declare = |world: &mut World, version: &str| {
+    let declare = |world: &mut World, name: &str| {
         world.declare_all("t", vec![World::task("t", &[])], |definition| {
-            definition.content.version = version.into();
+            definition.content = version(name);
             definition.crons = vec![CronRule::parse("*/10 * * * * *").unwrap()];
         });
     };
@@ -132,37 +138,33 @@ fn removed_declared_cron_comes_back_with_another_version() {
     assert!(world.event(|state, _| state.remove_cron(declared)));
     declare(&mut world, "1");
     world.seconds(60);
-    assert_eq!(world.state.runs.len(), 0, "the same content is no new version");
+    assert_eq!(world.state.runs.runs.len(), 0, "the same content is no new version");
     declare(&mut world, "2");
     world.seconds(60);
-    assert_eq!(world.state.runs.len(), 6);
+    assert_eq!(world.state.runs.runs.len(), 6);
 }
 
 #[test]
-fn triggered_schedule_of_an_earlier_version_is_dropped_at_a_start() {
-    let (mut world, mut disk) = super::restart::keeping();
+fn obsolete_schedule_is_dropped_at_start() {
+    let (mut world, mut store) = super::restart::tracked_world();
     world.declare("t", |_| ());
     let at = world.now.wall.plus(Duration::from_secs(60));
     world.event(|state, now| state.schedule(&template("t"), &[at, at], now)).unwrap();
-    disk.keep(&mut world.state, world.now);
+    store.persist(&mut world.state, world.now);
     // Field 6: the id of its run.
     let run = [&[0x32, 18, 0x09][..], &[1; 8], &[0x11], &[2; 8]].concat();
-    disk.add_field(Table::Schedules, &run);
-    world.state = disk.load(&world).unwrap();
+    store.add_field(Table::Schedules, &run);
+    world.state = store.load(&world).unwrap();
     assert_eq!(world.state.schedules().count(), 1);
-    disk.keep(&mut world.state, world.now);
-    assert_eq!(disk.rows(Table::Schedules), 1);
+    store.persist(&mut world.state, world.now);
+    assert_eq!(store.rows(Table::Schedules), 1);
     world.seconds(60);
     assert_eq!((runs(&world, "t"), world.state.schedules().count()), (1, 0));
 }
 
 #[cfg(feature = "cel")]
 #[test]
-fn cron_with_a_costly_expression_starts_no_run_and_holds_nothing_up() {
-    use crate::engine::{
-        state::model::{Idempotency, Lease},
-        state::triggers::idempotency::Expression,
-    };
+fn cron_with_costly_expression_starts_no_run() {
     let mut world = World::new();
     let lists = (0..8).map(|at| format!("[0,1,2,3,4,5,6,7,8,9].all(x{at}, ")).collect::<String>();
     for (name, text) in [("costly", format!("{lists}true{} ? 'a' : 'b'", ")".repeat(8))), ("cheap", "'c'".into())] {
@@ -180,17 +182,17 @@ fn cron_with_a_costly_expression_starts_no_run_and_holds_nothing_up() {
 
 /// Runs of one workflow.
 fn runs(world: &World, name: &str) -> usize {
-    world.state.runs.values().filter(|run| &*run.version.workflow == name).count()
+    world.state.runs.runs.values().filter(|run| &*run.version.definition.name == name).count()
 }
 
-/// When a run is made that is made now.
+/// The creation time of a run that is triggered now.
 fn made(world: &mut World) -> Timestamp {
     let run = world.trigger("runs");
     world.state.run(run).unwrap().1.created
 }
 
 #[test]
-fn a_clock_that_is_set_forward_brings_schedules_and_crons_and_ends_no_wait() {
+fn clock_set_forward_starts_due_runs_and_ends_no_wait() {
     let mut world = World::new();
     for name in ["scheduled", "hourly", "runs"] {
         world.declare(name, |task| task.timeout.0 = Duration::from_secs(60));
@@ -204,18 +206,22 @@ fn a_clock_that_is_set_forward_brings_schedules_and_crons_and_ends_no_wait() {
     world.seconds(1);
     world.set_wall(|wall| wall + 2 * 3_600_000);
     world.seconds(10);
-    assert_eq!([runs(&world, "scheduled"), runs(&world, "hourly")], [1, 1], "what was leapt over is one run of a cron");
-    assert_eq!(world.status(running), (RunStatus::Running, 0), "neither its timeout nor its worker's lease is over");
+    assert_eq!(
+        [runs(&world, "scheduled"), runs(&world, "hourly")],
+        [1, 1],
+        "a cron starts one run for all skipped times"
+    );
+    assert_eq!(world.status(running), (RunStatus::Running, 0), "neither its timeout nor its worker's lease has passed");
     assert_eq!(world.status(waits), (RunStatus::Queued, 0));
     assert!(world.state.worker(worker).is_some());
     let later = world.trigger("runs");
-    assert_eq!(world.state.run(later).unwrap().1.created, world.now.wall, "what is shown has gone with it");
+    assert_eq!(world.state.run(later).unwrap().1.created, world.now.wall, "display time follows the wall clock");
     world.seconds(60);
     assert_ne!(world.status(running), (RunStatus::Running, 0));
 }
 
 #[test]
-fn a_clock_that_is_set_back_starts_nothing_twice_and_shows_nothing_as_earlier() {
+fn clock_set_back_starts_no_run_twice() {
     let mut world = World::new();
     for name in ["scheduled", "hourly", "runs"] {
         world.declare(name, |_| ());
@@ -224,7 +230,7 @@ fn a_clock_that_is_set_back_starts_nothing_twice_and_shows_nothing_as_earlier() 
     world.event(|state, now| state.schedule(&template("scheduled"), &times, now)).unwrap();
     let rule = CronRule::parse("0 * * * *").unwrap();
     world.event(|state, now| state.add_cron(template("hourly"), rule, "c".into(), now)).unwrap();
-    // To the full hour, and a while.
+    // To a minute after the full hour.
     world.seconds(3600 - 1000 + 60);
     let (created, before) = (made(&mut world), world.now.display);
     assert_eq!([runs(&world, "scheduled"), runs(&world, "hourly")], [2, 1]);
@@ -235,53 +241,53 @@ fn a_clock_that_is_set_back_starts_nothing_twice_and_shows_nothing_as_earlier() 
     assert!(after >= created && after >= before);
     world.seconds(3600);
     assert_eq!(runs(&world, "hourly"), 2, "the next hour is a new one");
-    // A day too far, and put right: crons go by the right time at once.
+    // A day ahead, then corrected: crons follow the corrected time at once.
     world.set_wall(|wall| wall + 24 * 3_600_000);
     world.seconds(10);
     world.set_wall(|wall| wall - 24 * 3_600_000);
     world.seconds(3610);
-    assert_eq!(runs(&world, "hourly"), 4, "one at the leap, and one in the hour after");
+    assert_eq!(runs(&world, "hourly"), 4, "one at the jump, and one in the hour after it");
 }
 
 #[test]
-fn a_cron_that_is_made_while_the_clock_is_wrong_goes_by_the_right_one() {
+fn cron_created_with_wrong_clock_follows_corrected_clock() {
     let hourly = || CronRule::parse("0 * * * *").unwrap();
-    let (mut world, mut disk) = super::restart::keeping();
+    let (mut world, mut store) = super::restart::tracked_world();
     world.declare("hourly", |_| ());
     world.declare("later", |_| ());
     world.set_wall(|wall| wall + 24 * 3_600_000);
     world.event(|state, now| state.add_cron(template("hourly"), hourly(), "c".into(), now)).unwrap();
-    // Put right before anything was due, and another one is made.
+    // Corrected before anything was due, and another cron is added.
     world.set_wall(|wall| wall - 24 * 3_600_000);
     world.event(|state, now| state.add_cron(template("later"), hourly(), "c".into(), now)).unwrap();
     world.seconds(3600);
     assert_eq!([runs(&world, "hourly"), runs(&world, "later")], [1, 1]);
-    // So it is at a start.
-    disk.keep(&mut world.state, world.now);
+    // The same at a start.
+    store.persist(&mut world.state, world.now);
     world.set_wall(|wall| wall + 24 * 3_600_000);
-    world.state = disk.load(&world).unwrap();
+    world.state = store.load(&world).unwrap();
     world.set_wall(|wall| wall - 24 * 3_600_000);
     world.seconds(3600);
     assert_eq!([runs(&world, "hourly"), runs(&world, "later")], [2, 2]);
 }
 
 #[test]
-fn waits_that_are_kept_over_a_restart_count_by_the_clock_as_it_is_then() {
-    let (mut world, mut disk) = super::restart::keeping();
+fn restored_waits_follow_wall_clock_of_restart() {
+    let (mut world, mut store) = super::restart::tracked_world();
     world.declare("t", |task| task.timeout.0 = Duration::from_secs(60));
     world.worker(&["t"], 1);
     world.set_wall(|wall| wall + 3_600_000);
     let run = world.trigger("t");
-    disk.keep(&mut world.state, world.now);
-    world.move_on(Duration::from_secs(20));
+    store.persist(&mut world.state, world.now);
+    world.advance_clock(Duration::from_secs(20));
     world.now.monotonic = MonotonicInstant(0);
-    world.state = disk.load(&world).unwrap();
+    world.state = store.load(&world).unwrap();
     world.seconds(29);
-    assert_eq!(world.status(run), (RunStatus::Running, 0), "it has 40 s left, and its worker 30 s to come back");
+    assert_eq!(world.status(run), (RunStatus::Running, 0), "the task has 40 s left, and its worker 30 s to return");
 }
 
 #[test]
-fn a_clock_that_leaps_forward_and_back_makes_no_run_old() {
+fn wall_clock_jump_expires_no_run() {
     const DAY: u64 = 24 * 3_600_000;
     let mut world = World::new();
     world.declare("t", |_| ());
@@ -295,13 +301,13 @@ fn a_clock_that_leaps_forward_and_back_makes_no_run_old() {
         world.trigger("t");
         assert!(world.state.run(run).is_some(), "{days} days back");
     }
-    world.move_on(Duration::from_millis(7 * DAY));
+    world.advance_clock(Duration::from_millis(7 * DAY));
     world.trigger("t");
-    assert!(world.state.run(run).is_none(), "now it is");
+    assert!(world.state.run(run).is_none(), "after seven days on the monotonic clock");
 }
 
 #[test]
-fn deadline_that_is_refreshed_beyond_all_time_overflows_nothing() {
+fn extreme_timeout_extension_does_not_overflow() {
     let mut world = World::new();
     let longest = crate::hatchet::wire::parse_duration("2562047h47m16.854775807s").unwrap();
     world.declare("t", |task| {

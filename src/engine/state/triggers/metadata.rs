@@ -1,4 +1,4 @@
-//! Additional metadata: a JSON object that travels with a run.
+//! Additional metadata of runs: a JSON object with arbitrary keys. Keys that start with `hatchet__` belong to the engine.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -6,20 +6,19 @@ use serde_json::{Map, Value};
 
 use uuid::Uuid;
 
-use crate::engine::state::Timestamp;
-use crate::hatchet::wire::RunId;
+use crate::{engine::state::time::Timestamp, hatchet::wire::RunId};
 
-/// The metadata of a child: what was given, and where it comes from. What the parent's own metadata said about its
-/// parent is overwritten: SDKs copy it.
-pub(crate) fn of_child(given: &str, run: RunId, task: RunId) -> Arc<str> {
+/// The metadata of a child run: the given metadata plus the parent's run and task. A parent that the given metadata
+/// names is overwritten, as SDKs copy the metadata of the parent.
+pub(crate) fn for_child(given: &str, run: RunId, task: RunId) -> Arc<str> {
     let mut map: Map<String, Value> = serde_json::from_str(given).unwrap_or_default();
     map.insert("hatchet__parent_workflow_run_id".into(), run.to_string().into());
     map.insert("hatchet__parent_step_run_id".into(), task.to_string().into());
     Value::Object(map).to_string().into()
 }
 
-/// The metadata of a run that an event starts: what was given without what is the engine's to say, and the event.
-pub(crate) fn of_event(given: &str, id: Uuid, key: &str) -> Arc<str> {
+/// The metadata of a run that an event triggers: the given metadata without the engine's keys, plus the event.
+pub(crate) fn for_event(given: &str, id: Uuid, key: &str) -> Arc<str> {
     let mut map: Map<String, Value> = serde_json::from_str(given).unwrap_or_default();
     map.retain(|name, _| !name.starts_with("hatchet__") || name.starts_with("hatchet__source_"));
     map.insert("hatchet__event_id".into(), id.to_string().into());
@@ -27,8 +26,8 @@ pub(crate) fn of_event(given: &str, id: Uuid, key: &str) -> Arc<str> {
     Value::Object(map).to_string().into()
 }
 
-/// The metadata of a run that a cron starts.
-pub(crate) fn of_cron(given: &str, expression: &str, name: &str, due: Timestamp) -> Arc<str> {
+/// The metadata of a run that a cron triggers: the given metadata plus the cron.
+pub(crate) fn for_cron(given: &str, expression: &str, name: &str, due: Timestamp) -> Arc<str> {
     let mut map: Map<String, Value> = serde_json::from_str(given).unwrap_or_default();
     map.insert("hatchet__cron_expression".into(), expression.into());
     map.insert("hatchet__cron_scheduled_at".into(), due.to_wire().to_string().into());
@@ -38,10 +37,10 @@ pub(crate) fn of_cron(given: &str, expression: &str, name: &str, due: Timestamp)
     Value::Object(map).to_string().into()
 }
 
-/// Whether metadata has this key with this string. A value that is no string never matches: real engines differ on
-/// whether a filter of several pairs finds a number by its digits.
+/// Whether metadata has this key with this string value. A value of another type never matches: real engines differ on
+/// whether a filter of several pairs matches a number by its digits.
 pub(crate) fn has_pair(metadata: &str, key: &str, value: &str) -> bool {
-    // The key's letters must be in the text unless it is written with escapes: most runs are passed over unparsed.
+    // Without escapes the key's characters occur in the text, so most metadata need not be parsed.
     if !metadata.contains('\\') && !metadata.contains(key) {
         return false;
     }
@@ -49,7 +48,7 @@ pub(crate) fn has_pair(metadata: &str, key: &str, value: &str) -> bool {
     map.get(key).and_then(Value::as_str) == Some(value)
 }
 
-/// The pairs of metadata that [`has_pair`] finds.
+/// The pairs that [`has_pair`] matches.
 pub(crate) fn pairs(metadata: &str) -> impl Iterator<Item = (String, String)> {
     let map: Map<String, Value> = serde_json::from_str(metadata).unwrap_or_default();
     map.into_iter().filter_map(|(key, value)| match value {
@@ -58,8 +57,8 @@ pub(crate) fn pairs(metadata: &str) -> impl Iterator<Item = (String, String)> {
     })
 }
 
-/// The pairs that a filter asks for. Of two values of one key the last counts, as with a real engine. A filter without
-/// pairs fits all metadata.
+/// The pairs of a metadata filter. Of two values for one key the last counts, as in a real engine. A filter without
+/// pairs matches all metadata.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PairFilter(BTreeMap<String, String>);
 
@@ -69,12 +68,12 @@ impl PairFilter {
     }
 
     /// Whether metadata has at least one of the pairs.
-    pub(crate) fn fits_any(&self, metadata: &str) -> bool {
+    pub(crate) fn matches_any(&self, metadata: &str) -> bool {
         self.0.is_empty() || self.0.iter().any(|(key, value)| has_pair(metadata, key, value))
     }
 
     /// Whether metadata has all of the pairs.
-    pub(crate) fn fits_all(&self, metadata: &str) -> bool {
+    pub(crate) fn matches_all(&self, metadata: &str) -> bool {
         self.0.iter().all(|(key, value)| has_pair(metadata, key, value))
     }
 }
@@ -90,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn string_values_are_found_and_others_are_not() {
+    fn string_values_match_and_others_do_not() {
         let metadata = r#"{"k": "v", "n": 5, "\u0061": "x"}"#;
         assert!(has_pair(metadata, "k", "v") && has_pair(metadata, "a", "x"));
         assert!(!has_pair(metadata, "k", "w") && !has_pair(metadata, "v", "v") && !has_pair("{}", "k", "v"));
@@ -99,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn filter_fits_any_pair_or_all() {
+    fn filter_matches_any_pair_or_all() {
         let metadata = r#"{"a": "1", "b": "2"}"#;
         for (pairs, any, all) in [
             (&[][..], true, true),
@@ -110,14 +109,14 @@ mod tests {
             (&[("a", "1"), ("a", "2")], false, false),
         ] {
             let filter: PairFilter = pairs.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
-            assert_eq!((filter.fits_any(metadata), filter.fits_all(metadata)), (any, all), "{pairs:?}");
+            assert_eq!((filter.matches_any(metadata), filter.matches_all(metadata)), (any, all), "{pairs:?}");
         }
     }
 
     #[test]
-    fn a_child_names_its_own_parent() {
+    fn child_metadata_names_its_own_parent() {
         let (run, task) = (RunId::random(), RunId::random());
-        let text = of_child(r#"{"a":"1","hatchet__parent_step_run_id":"old"}"#, run, task);
+        let text = for_child(r#"{"a":"1","hatchet__parent_step_run_id":"old"}"#, run, task);
         assert!(has_pair(&text, "a", "1") && has_pair(&text, "hatchet__parent_step_run_id", &task.to_string()));
         assert!(has_pair(&text, "hatchet__parent_workflow_run_id", &run.to_string()));
     }

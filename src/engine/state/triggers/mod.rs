@@ -1,6 +1,12 @@
-//! Events, schedules and crons, which start runs, and the metadata and idempotency keys of the runs they start.
+//! What triggers runs besides calls: events, schedules and crons.
 
-pub(in crate::engine) mod events;
-pub(in crate::engine) mod idempotency;
-pub(in crate::engine) mod metadata;
-pub(in crate::engine) mod schedules;
+mod calendar;
+mod event_triggers;
+mod events;
+pub(crate) mod metadata;
+
+pub(crate) use self::{
+    calendar::{Calendar, Cron, CronError, RunTemplate, ScheduledRun},
+    event_triggers::EventTriggers,
+    events::{Event, Events, PushedEvent},
+};

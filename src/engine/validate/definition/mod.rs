@@ -7,7 +7,7 @@ mod parents;
 mod task;
 mod unsupported;
 
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use self::{parents::resolve_parents, task::task};
 use super::{
@@ -20,18 +20,15 @@ use crate::{
         cron::CronRule,
         options::Timings,
         state::{
-            model::{Definition, Idempotency, Lease, TaskDefinition},
-            triggers::idempotency::Expression,
+            idempotency::Expression,
+            workflows::{Definition, Idempotency, Lease, TaskDefinition},
         },
     },
-    hatchet::wire::proto::v1,
+    hatchet::wire::{Declaration, proto::v1},
 };
 
 /// A new definition. `timings` has the timeouts of tasks that declare none.
-pub(in crate::engine) fn definition(
-    content: v1::CreateWorkflowVersionRequest,
-    timings: &Timings,
-) -> Result<Definition, Invalid> {
+pub(crate) fn definition(content: v1::CreateWorkflowVersionRequest, timings: &Timings) -> Result<Definition, Invalid> {
     if !is_name(&content.name) {
         return Err(Invalid::definition("Name", &not_a_name(&content.name)));
     }
@@ -49,7 +46,7 @@ pub(in crate::engine) fn definition(
             .map_err(|e| Invalid::definition("InputJsonSchema", &format!("not JSON: {e}")))?;
     }
     Ok(Definition {
-        name: content.name.clone(),
+        name: content.name.as_str().into(),
         tasks: tasks(&content, timings)?,
         default_priority,
         events: events(&content)?,
@@ -57,7 +54,7 @@ pub(in crate::engine) fn definition(
         cron_input: json::input(content.cron_input.as_deref().unwrap_or_default(), usize::MAX)
             .map_err(|_| Invalid::definition("CronInput", "not JSON"))?,
         idempotency: content.idempotency.as_ref().map(idempotency).transpose()?,
-        content,
+        content: content.into(),
     })
 }
 
@@ -65,11 +62,8 @@ pub(in crate::engine) fn definition(
 /// this one refuses; such fields must not lose the workflow. Its crons are ignored, since they are stored on their own,
 /// and empty schedule timeouts mean the default.
 #[cfg(feature = "durable")]
-pub(in crate::engine) fn stored_definition(
-    content: v1::CreateWorkflowVersionRequest,
-    timings: &Timings,
-) -> Result<Definition, Invalid> {
-    let mut valid = content.clone();
+pub(crate) fn stored_definition(content: Declaration, timings: &Timings) -> Result<Definition, Invalid> {
+    let mut valid = content.message().clone();
     valid.cron_triggers.clear();
     for task in valid.tasks.iter_mut().chain(&mut valid.on_failure_task) {
         task.schedule_timeout = task.schedule_timeout.take().filter(|timeout| !timeout.is_empty());
@@ -97,11 +91,11 @@ fn tasks(content: &v1::CreateWorkflowVersionRequest, timings: &Timings) -> Resul
     Ok(tasks)
 }
 
-fn events(content: &v1::CreateWorkflowVersionRequest) -> Result<Vec<String>, Invalid> {
+fn events(content: &v1::CreateWorkflowVersionRequest) -> Result<Vec<Arc<str>>, Invalid> {
     if content.event_triggers.iter().any(String::is_empty) {
         return Err(Invalid::definition("EventTriggers", "a key is empty"));
     }
-    Ok(content.event_triggers.clone())
+    Ok(content.event_triggers.iter().map(|key| key.as_str().into()).collect())
 }
 
 /// The cron expressions, each once.
@@ -151,9 +145,9 @@ mod tests {
     fn minimal_definition_has_the_engine_defaults() {
         let definition = with(|_| ()).unwrap();
         let task = &definition.tasks[0];
-        assert_eq!((task.action.as_str(), task.retries, definition.default_priority), ("w:t", 0, 1));
+        assert_eq!((&*task.action, task.retries, definition.default_priority), ("w:t", 0, 1));
         assert_eq!(task.timeout.0, Duration::from_secs(300));
-        assert_eq!(task.needs, [("default".to_owned(), 1)]);
+        assert_eq!(*task.requirements, [("default".into(), 1)]);
     }
 
     #[test]
@@ -170,8 +164,8 @@ mod tests {
         content.cron_triggers = vec!["0 0 L * *".into()];
         content.tasks[0].schedule_timeout = Some(String::new());
         assert!(definition(content.clone(), &Timings::default()).is_err());
-        let stored = stored_definition(content.clone(), &Timings::default()).unwrap();
-        assert_eq!((stored.content, stored.crons.len()), (content, 0));
+        let stored = stored_definition(content.clone().into(), &Timings::default()).unwrap();
+        assert_eq!((stored.content, stored.crons.len()), (content.into(), 0));
         assert_eq!(stored.tasks[0].schedule_timeout, Timings::default().schedule_timeout);
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     engine::{
         options::Timings,
-        state::{attempt::BackOff, model::TaskDefinition},
+        state::{attempt::BackOff, slots::SlotRequirements, workflows::TaskDefinition},
         validate::{
             error::Invalid,
             field::{is_name, not_a_name},
@@ -34,9 +34,9 @@ pub(super) fn task(at: &str, task: &v1::CreateTaskOpts, timings: &Timings) -> Re
         .map_err(|_| Invalid::definition(&format!("{at}.Retries"), &format!("{} is negative", task.retries)))?;
     let timeout = Some(task.timeout.as_str()).filter(|text| !text.is_empty());
     Ok(TaskDefinition {
-        name: task.readable_id.clone(),
-        action: action.as_str().to_owned(),
-        needs: slot_requests(at, task)?,
+        name: task.readable_id.as_str().into(),
+        action: action.as_str().into(),
+        requirements: slot_requests(at, task)?,
         timeout: duration("Timeout", timeout, timings.execution_timeout)?,
         schedule_timeout: duration("ScheduleTimeout", task.schedule_timeout.as_deref(), timings.schedule_timeout)?.0,
         retries,
@@ -46,19 +46,21 @@ pub(super) fn task(at: &str, task: &v1::CreateTaskOpts, timings: &Timings) -> Re
     })
 }
 
-/// Units by slot type; one unit of the default type if the task requests none.
-fn slot_requests(at: &str, task: &v1::CreateTaskOpts) -> Result<Vec<(String, i64)>, Invalid> {
+/// Units by slot type, sorted; one unit of the default type if the task requests none.
+fn slot_requests(at: &str, task: &v1::CreateTaskOpts) -> Result<SlotRequirements, Invalid> {
     if task.slot_requests.is_empty() {
-        return Ok(vec![(SLOT_TYPE.to_owned(), 1)]);
+        return Ok([(SLOT_TYPE.into(), 1)].into());
     }
     let request = |(kind, units): (&String, &i32)| match units {
-        1.. => Ok((kind.clone(), i64::from(*units))),
+        1.. => Ok((kind.as_str().into(), i64::from(*units))),
         _ => {
             let reason = format!("{units} units of {}: at least 1 is needed", excerpt(kind));
             Err(Invalid::definition(&format!("{at}.SlotRequests"), &reason))
         }
     };
-    task.slot_requests.iter().map(request).collect()
+    let mut requirements = task.slot_requests.iter().map(request).collect::<Result<Vec<_>, _>>()?;
+    requirements.sort();
+    Ok(requirements.into())
 }
 
 fn backoff(at: &str, task: &v1::CreateTaskOpts) -> Result<Option<BackOff>, Invalid> {

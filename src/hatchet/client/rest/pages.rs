@@ -1,25 +1,22 @@
-//! Reads the engine's lists to their end.
+//! Lists that are read page by page while they change.
 
 use std::{collections::HashSet, marker::PhantomData};
 
-use serde::de::DeserializeOwned;
 use tonic::codegen::http::Method;
 
-use super::{RestClient, rows::Rows};
+use super::{
+    RestClient,
+    row::{Row, Rows},
+};
 use crate::hatchet::transport::{ClientError, ErrorKind};
 
-/// Rows asked for at once. The embedded engine gives no more.
+/// Rows of a page. The embedded engine returns no more.
 const PAGE: usize = 1000;
 
-/// Requests for one list at most, so that a list that grows faster than it is read ends in an error.
+/// Most requests for one list. A list that grows faster than it is read fails then.
 const MAX_REQUESTS: usize = 5000;
 
-/// A row of a list.
-pub(super) trait Row: DeserializeOwned {
-    fn id(&self) -> &str;
-}
-
-/// A list that is read page by page. Each row is given once, and none that is in the list all the time is left out.
+/// A list that is read page by page. Each row is returned once, and no row that stays in the list is missed.
 pub(super) struct Pages<T> {
     rest: RestClient,
     path: String,
@@ -34,7 +31,7 @@ impl<T: Row> Pages<T> {
         Self { rest, path, query, cursor: Cursor::default(), requests: 0, rows: PhantomData }
     }
 
-    /// The next rows, none at the end. After an error the same call asks for the same page again.
+    /// The next rows; none at the end. After an error, the same call reads the same page again.
     pub(super) async fn next(&mut self) -> Result<Option<Vec<T>>, ClientError> {
         while !self.cursor.at_end {
             if self.requests == MAX_REQUESTS {
@@ -56,7 +53,7 @@ impl<T: Row> Pages<T> {
         Ok(None)
     }
 
-    /// All rows that are left.
+    /// All remaining rows.
     pub(super) async fn all(mut self) -> Result<Vec<T>, ClientError> {
         let mut all = Vec::new();
         while let Some(rows) = self.next().await? {
@@ -66,15 +63,15 @@ impl<T: Row> Pages<T> {
     }
 }
 
-/// How far a list is read. Lists are paged by offset, while rows come and go:
+/// The position in a list that is paged by offset while rows are added and removed:
 ///
-/// - Rows that come stand first, and push rows that were read into the next page, which the ids tell.
-/// - Rows that go pull later ones to the front, out of the next page. So each page overlaps the one before, and where
-///   its first row is not known, rows may lie between: the reading steps back.
+/// - Added rows come first and push rows that were read into the next page. Their ids tell.
+/// - Removed rows pull later rows forward, out of the next page. So each page overlaps the previous one. If the first row
+///   of a page was not read before, rows may have been skipped, and the position steps back by half a page.
 #[derive(Default)]
 struct Cursor {
     offset: usize,
-    /// Rows of the next page that were read, in a list that does not change.
+    /// Rows of the next page that were read already, if the list does not change.
     overlap: usize,
     read: HashSet<String>,
     /// The first row of the last page.
@@ -83,7 +80,7 @@ struct Cursor {
 }
 
 impl Cursor {
-    /// Takes the page at the offset, and gives those of its rows that were not read before.
+    /// Adds the page at the offset, and returns its new rows.
     fn take<T: Row>(&mut self, page: Vec<T>) -> Vec<T> {
         let first = page.first().map(|row| row.id().to_owned());
         let joins = self.offset == 0 || first.as_ref().is_some_and(|id| self.read.contains(id));
@@ -94,7 +91,7 @@ impl Cursor {
         }
         let rows = page.len();
         let new: Vec<T> = page.into_iter().filter(|row| self.read.insert(row.id().to_owned())).collect();
-        // An engine that knows no pages gives the same rows at each offset.
+        // An engine without paging returns the same rows at each offset.
         let repeated = first == self.first;
         self.at_end = new.is_empty() && (rows <= self.overlap || repeated);
         self.overlap = (rows / 10).max(1);
@@ -135,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_are_read_to_their_end() {
+    fn list_is_read_to_its_end() {
         for rows in [0, 1, 2, 9, 100, 999, 1000, 1001, 5000] {
             let (read, requests) = read((0..rows).collect(), PAGE, |_, _| {});
             assert_eq!(read, (0..rows).collect::<Vec<_>>());
@@ -144,14 +141,14 @@ mod tests {
     }
 
     #[test]
-    fn engine_with_smaller_pages_is_read_to_the_end() {
+    fn smaller_pages_are_read_to_the_end() {
         for cap in [7, 50, 500] {
             assert_eq!(read((0..120).collect(), cap, |_, _| {}).0, (0..120).collect::<Vec<_>>(), "{cap}");
         }
     }
 
     #[test]
-    fn engine_without_pages_is_asked_twice() {
+    fn engine_without_paging_is_asked_twice() {
         let mut cursor = Cursor::default();
         let page = || (0..50).map(|n| Id(n.to_string())).collect::<Vec<_>>();
         assert_eq!(cursor.take(page()).len(), 50);
@@ -159,8 +156,8 @@ mod tests {
     }
 
     #[test]
-    fn rows_that_go_hide_no_others() {
-        // 700 rows of those that were read go after the first page.
+    fn removed_rows_hide_no_others() {
+        // 700 rows that were read are removed after the first page.
         let (read, _) = read((0..3000).collect(), PAGE, |list, request| {
             if request == 1 {
                 list.drain(100..800);
@@ -170,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn many_new_rows_are_no_end() {
+    fn many_new_rows_are_not_the_end() {
         let (read, _) = read((0..3000).collect(), PAGE, |list, request| {
             if request == 1 {
                 list.splice(0..0, 10_000..12_500);
@@ -182,7 +179,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(40))]
         #[test]
-        fn rows_that_stay_are_all_read(
+        fn rows_that_stay_are_read(
             rows in 0usize..3000,
             changes in proptest::collection::vec((0usize..1500, 0usize..3000, 0usize..1500), 0..6),
         ) {

@@ -1,21 +1,25 @@
-//! Where a run stands, by the engine's own word.
+//! The status and the tasks of a run.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
 use crate::hatchet::{
-    client::RunHandle,
-    transport::{Backoff, ClientError, ErrorKind, retry, when_temporary},
-    wire::{RunStatus, proto::v1},
+    client::RunRef,
+    transport::{Backoff, ClientError, Connection, ErrorKind, retry, when_temporary},
+    wire::{RunId, RunStatus, proto::v1},
 };
 
-/// A run as the engine sees it.
+/// Bounds of the wait before a run that the engine does not know yet is asked for again.
+const FIRST_RETRY: Duration = Duration::from_millis(100);
+const SLOWEST_RETRY: Duration = Duration::from_millis(500);
+
+/// The state of a run, as reported by the engine.
 #[derive(Debug, Clone)]
 pub struct RunDetails {
     /// The run's status.
     pub status: RunStatus,
-    /// Whether nothing more can come.
+    /// Whether the run has finished. A failed run that will be retried has a final status and is not done.
     pub done: bool,
     /// The input, JSON.
     pub input: String,
@@ -25,71 +29,87 @@ pub struct RunDetails {
     pub tasks: Vec<TaskDetails>,
 }
 
-/// A task in a run.
+/// The state of a task in a run.
 #[derive(Debug, Clone)]
 pub struct TaskDetails {
     /// The task run's id.
     pub id: String,
     /// The task's name.
     pub name: String,
-    /// Its status.
+    /// The task's status.
     pub status: RunStatus,
-    /// The output, JSON, of a completed task.
+    /// The output of a completed task, JSON.
     pub output: Option<String>,
     /// The error text of a failed task.
     pub error: Option<String>,
 }
 
-impl RunHandle {
-    /// Asks the engine, and again where that failed for a reason that passes. A busy real engine may not know a run for up
-    /// to a second after its trigger, so an id that was given is [`ErrorKind::NotFound`] only after 2 s, and one that was
-    /// triggered here after 10 s.
+impl<O> RunRef<O> {
+    /// Asks the engine for the run, and retries temporary failures.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotFound`] after 10 s in which the engine does not know the run; after 2 s for an id from
+    /// [`Client::run_ref`](super::super::Client::run_ref); at once if the engine has known it before.
     pub async fn details(&self) -> Result<RunDetails, ClientError> {
         let begun = Instant::now();
-        let mut waits = Backoff::new(Duration::from_millis(100), Duration::from_millis(500));
+        let mut backoff = Backoff::new(FIRST_RETRY, SLOWEST_RETRY);
+        let connection = self.client().connection();
         loop {
-            match retry(when_temporary, || self.details_once()).await {
-                Err(error) if error.kind() == ErrorKind::NotFound && !self.was_seen() => {
-                    if begun.elapsed() >= self.patience() {
-                        return Err(self.unknown());
-                    }
-                    sleep(waits.next_delay()).await;
+            match retry(when_temporary, || fetch(connection, self.id())).await {
+                Ok(details) => {
+                    self.recognition().mark_seen();
+                    return Ok(details);
                 }
-                answer => return answer,
+                Err(error) if error.kind() == ErrorKind::NotFound && !self.recognition().was_seen() => {
+                    if let Some(error) = self.recognition().refuse(self.id(), begun.elapsed()) {
+                        return Err(error);
+                    }
+                    sleep(backoff.next_delay()).await;
+                }
+                Err(error) => return Err(error),
             }
         }
     }
 
-    /// Asks once.
+    /// Asks the engine once.
     pub(in crate::hatchet) async fn details_once(&self) -> Result<RunDetails, ClientError> {
-        let request = v1::GetRunDetailsRequest { external_id: self.id().to_string() };
-        let connection = self.client().connection();
-        let answer = connection.admin().get_run_details(request).await;
-        let answer = answer.map_err(|status| connection.call_error(&format!("ask for run {}", self.id()), status))?;
-        self.saw();
-        Ok(details(answer.into_inner()))
+        let details = fetch(self.client().connection(), self.id()).await?;
+        self.recognition().mark_seen();
+        Ok(details)
     }
 }
 
-fn details(wire: v1::GetRunDetailsResponse) -> RunDetails {
-    let mut tasks: Vec<TaskDetails> = wire
-        .task_runs
-        .into_values()
-        .map(|task| TaskDetails {
-            id: task.external_id,
-            name: task.readable_id,
-            status: RunStatus::from_wire(task.status),
-            output: task.output.filter(|o| !o.is_empty()).map(text),
-            error: task.error.filter(|e| !e.is_empty()),
-        })
-        .collect();
-    tasks.sort_by(|a, b| a.name.cmp(&b.name));
-    RunDetails {
-        status: RunStatus::from_wire(wire.status),
-        done: wire.done,
-        input: text(wire.input),
-        additional_metadata: text(wire.additional_metadata),
-        tasks,
+/// Asks the engine for a run once.
+pub(super) async fn fetch(connection: &Connection, run: RunId) -> Result<RunDetails, ClientError> {
+    let request = v1::GetRunDetailsRequest { external_id: run.to_string() };
+    match connection.admin().get_run_details(request).await {
+        Ok(answer) => Ok(RunDetails::from_wire(answer.into_inner())),
+        Err(status) => Err(connection.call_error(&format!("ask for run {run}"), status)),
+    }
+}
+
+impl RunDetails {
+    fn from_wire(wire: v1::GetRunDetailsResponse) -> Self {
+        let mut tasks: Vec<TaskDetails> = wire
+            .task_runs
+            .into_values()
+            .map(|task| TaskDetails {
+                id: task.external_id,
+                name: task.readable_id,
+                status: RunStatus::from_wire(task.status),
+                output: task.output.filter(|o| !o.is_empty()).map(text),
+                error: task.error.filter(|e| !e.is_empty()),
+            })
+            .collect();
+        tasks.sort_by(|a, b| a.name.cmp(&b.name));
+        Self {
+            status: RunStatus::from_wire(wire.status),
+            done: wire.done,
+            input: text(wire.input),
+            additional_metadata: text(wire.additional_metadata),
+            tasks,
+        }
     }
 }
 

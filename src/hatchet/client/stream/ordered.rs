@@ -1,34 +1,35 @@
-//! Events of runs with their chunks in order, and none of them held for long.
+//! Events with their chunks in order, and none of them delayed for long.
 
 use std::{collections::VecDeque, time::Duration};
 
 use futures_util::{Stream, StreamExt as _};
 use tokio::time::{Instant, sleep_until};
 
-use super::{RunEvent, reorder::ChunkOrder};
+use super::{RunEvent, reorder_buffer::ReorderBuffer};
 
-/// A chunk whose predecessor is missing is held this long and then handed on: the disorder of a real engine lies within
-/// one batch of events, and one who attaches late must not wait for what was sent before.
-const PATIENCE: Duration = Duration::from_millis(200);
+/// Longest time that a chunk is buffered for a missing predecessor. A real engine disorders chunks only within one batch
+/// of events, and a subscription that starts late must not wait for chunks that were sent before.
+const LONGEST_DELAY: Duration = Duration::from_millis(200);
 
-/// What comes from the wire, put in order.
-pub(super) struct InOrder<'a, S, E> {
-    /// Each event with whether the engine hangs up after it.
+/// The events of one stream, in order.
+pub(super) struct OrderedEvents<'a, S, E> {
+    /// Each event, and whether the engine closes the stream after it.
     wire: S,
-    order: &'a mut ChunkOrder,
-    /// Since when a chunk is held. Later ones do not put its end off.
-    held: Option<Instant>,
+    buffer: &'a mut ReorderBuffer,
+    /// When the first of the buffered chunks was buffered. Later chunks do not extend the delay.
+    buffered_since: Option<Instant>,
     ready: VecDeque<RunEvent>,
+    /// The stream is over, for this reason if it broke.
     ended: Option<Option<E>>,
 }
 
-impl<'a, E, S: Stream<Item = Result<(bool, RunEvent), E>> + Unpin> InOrder<'a, S, E> {
-    /// `order` outlives the stream, since the numbers go on in the next one.
-    pub(super) fn new(wire: S, order: &'a mut ChunkOrder) -> Self {
-        Self { wire, order, held: None, ready: VecDeque::new(), ended: None }
+impl<'a, E, S: Stream<Item = Result<(bool, RunEvent), E>> + Unpin> OrderedEvents<'a, S, E> {
+    /// The buffer outlives the stream, because the numbers continue in the next one.
+    pub(super) fn new(wire: S, buffer: &'a mut ReorderBuffer) -> Self {
+        Self { wire, buffer, buffered_since: None, ready: VecDeque::new(), ended: None }
     }
 
-    /// The next event; after the last one what broke the stream, if it broke. May be dropped and called again.
+    /// The next event; after the last one the error that broke the stream, if one did. Cancel safe.
     pub(super) async fn next(&mut self) -> Option<Result<RunEvent, E>> {
         loop {
             if let Some(event) = self.ready.pop_front() {
@@ -37,19 +38,14 @@ impl<'a, E, S: Stream<Item = Result<(bool, RunEvent), E>> + Unpin> InOrder<'a, S
             if let Some(ended) = &mut self.ended {
                 return ended.take().map(Err);
             }
-            self.held = self.order.is_waiting().then(|| self.held.unwrap_or_else(Instant::now));
-            let given_up = async {
-                match self.held {
-                    Some(since) => sleep_until(since + PATIENCE).await,
-                    None => std::future::pending().await,
-                }
-            };
+            self.buffered_since = self.buffer.has_chunks().then(|| self.buffered_since.unwrap_or_else(Instant::now));
+            let flush_at = self.buffered_since.map(|since| since + LONGEST_DELAY);
             let ended = tokio::select! {
-                () = given_up => None,
+                Some(()) = async { Some(sleep_until(flush_at?).await) } => None,
                 next = self.wire.next() => match next {
-                    Some(Ok((hangup, event))) => {
-                        self.ready.extend(self.order.take(event));
-                        if !hangup {
+                    Some(Ok((is_last, event))) => {
+                        self.ready.extend(self.buffer.push(event));
+                        if !is_last {
                             continue;
                         }
                         Some(None)
@@ -58,7 +54,7 @@ impl<'a, E, S: Stream<Item = Result<(bool, RunEvent), E>> + Unpin> InOrder<'a, S
                     None => Some(None),
                 },
             };
-            self.ready.extend(self.order.flush());
+            self.ready.extend(self.buffer.flush());
             self.ended = ended;
         }
     }
@@ -73,11 +69,11 @@ mod tests {
 
     type Wire = mpsc::Sender<Result<(bool, RunEvent), &'static str>>;
 
-    type Events<'a> = InOrder<'a, ReceiverStream<Result<(bool, RunEvent), &'static str>>, &'static str>;
+    type Events<'a> = OrderedEvents<'a, ReceiverStream<Result<(bool, RunEvent), &'static str>>, &'static str>;
 
-    fn wire(order: &mut ChunkOrder) -> (Wire, Events<'_>) {
+    fn wire(buffer: &mut ReorderBuffer) -> (Wire, Events<'_>) {
         let (sender, receiver) = mpsc::channel(16);
-        (sender, InOrder::new(ReceiverStream::new(receiver), order))
+        (sender, OrderedEvents::new(ReceiverStream::new(receiver), buffer))
     }
 
     fn chunk(index: i64) -> RunEvent {
@@ -90,44 +86,44 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_chunk_is_held_for_its_predecessor_and_no_longer() {
-        let mut order = ChunkOrder::default();
-        let (wire, mut events) = wire(&mut order);
+    async fn chunk_is_delayed_for_its_predecessor_by_a_limit() {
+        let mut buffer = ReorderBuffer::default();
+        let (wire, mut events) = wire(&mut buffer);
         send(&wire, 1).await;
         let begun = Instant::now();
-        let just_before = PATIENCE - Duration::from_millis(1);
+        let just_before = LONGEST_DELAY - Duration::from_millis(1);
         assert!(timeout(just_before, events.next()).await.is_err(), "its predecessor may come");
-        // Others that come do not put the end off.
+        // Later chunks do not extend the delay.
         send(&wire, 3).await;
         let missed = RunEvent { kind: RunEventKind::Missed { chunks: 1, before: 1 }, ..chunk(1) };
         assert_eq!(events.next().await, Some(Ok(missed)));
-        assert_eq!(begun.elapsed(), PATIENCE);
+        assert_eq!(begun.elapsed(), LONGEST_DELAY);
         assert_eq!(events.next().await, Some(Ok(chunk(1))));
-        assert_eq!(begun.elapsed(), PATIENCE, "all that is held is handed on together");
+        assert_eq!(begun.elapsed(), LONGEST_DELAY, "all buffered chunks are released together");
         let missed = RunEvent { kind: RunEventKind::Missed { chunks: 1, before: 3 }, ..chunk(3) };
         assert_eq!(events.next().await, Some(Ok(missed)));
         assert_eq!(events.next().await, Some(Ok(chunk(3))));
-        // The next gap has its own time.
+        // The next gap has its own delay.
         send(&wire, 5).await;
         assert!(timeout(just_before, events.next()).await.is_err());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_that_comes_in_time_is_put_before_it() {
-        let mut order = ChunkOrder::default();
-        let (wire, mut events) = wire(&mut order);
+    async fn predecessor_in_time_comes_first() {
+        let mut buffer = ReorderBuffer::default();
+        let (wire, mut events) = wire(&mut buffer);
         send(&wire, 1).await;
-        assert!(timeout(PATIENCE / 2, events.next()).await.is_err());
+        assert!(timeout(LONGEST_DELAY / 2, events.next()).await.is_err());
         send(&wire, 0).await;
         assert_eq!(events.next().await, Some(Ok(chunk(0))));
         assert_eq!(events.next().await, Some(Ok(chunk(1))));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_numbers_go_on_over_a_broken_stream() {
-        let mut order = ChunkOrder::default();
+    async fn numbers_continue_after_a_broken_stream() {
+        let mut buffer = ReorderBuffer::default();
         for index in [0, 1] {
-            let (wire, mut events) = wire(&mut order);
+            let (wire, mut events) = wire(&mut buffer);
             send(&wire, index).await;
             assert_eq!(events.next().await, Some(Ok(chunk(index))), "nothing is missing before it");
             wire.send(Err("broke")).await.unwrap();
@@ -136,10 +132,10 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_held_comes_before_the_end() {
+    async fn buffered_chunks_come_before_the_end() {
         for end in [Err("broke"), Ok((true, chunk(9)))] {
-            let mut order = ChunkOrder::default();
-            let (wire, mut events) = wire(&mut order);
+            let mut buffer = ReorderBuffer::default();
+            let (wire, mut events) = wire(&mut buffer);
             send(&wire, 1).await;
             let broke = end.as_ref().err().copied();
             wire.send(end).await.unwrap();
@@ -154,7 +150,7 @@ mod tests {
             };
             assert_eq!(last, broke);
             assert_eq!(indexes, if broke.is_some() { vec![1] } else { vec![1, 9] });
-            assert_eq!(events.next().await, None, "and that was all");
+            assert_eq!(events.next().await, None, "the end is final");
         }
     }
 }

@@ -3,6 +3,7 @@
 //! [`Sources`] collects the settings as text: flags, environment, `.env` files. [`ClientConfig`] is their validated form.
 
 mod address;
+mod discover;
 mod dotenv;
 mod proxies;
 mod route;
@@ -16,6 +17,7 @@ use std::{fmt, sync::Arc};
 use self::address::{host_port, is_loopback};
 pub(super) use self::{address::authority, proxies::Proxy};
 pub use self::{
+    discover::embedded_folder,
     proxies::Proxies,
     sources::{ENV_FILES, Source, Sources, parse_integer},
     tls::Tls,

@@ -1,4 +1,4 @@
-//! What the engine has acknowledged.
+//! Everything that the engine has acknowledged, and the check that it is still there.
 
 use std::{
     collections::HashMap,
@@ -10,23 +10,24 @@ use hatchet_quickstart::hatchet::wire::proto::v1::{self, GetRunDetailsRequest, G
 use super::load;
 use crate::support::Target;
 
+/// One acknowledged change.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Kept {
-    /// Run `run` was made for a key.
+pub enum Acknowledged {
+    /// Run `run` was created for an idempotency key.
     Key {
         key: String,
         run: String,
     },
-    /// Run `run` was made.
+    /// The run was created.
     Run(String),
-    /// It has this output.
+    /// The run completed with this output.
     Output {
         run: String,
         output: String,
     },
     Cancelled(String),
     Event(String),
-    /// A schedule, whose run has this in its metadata.
+    /// A schedule whose run has `mark` in its metadata.
     Schedule {
         id: String,
         mark: String,
@@ -37,34 +38,34 @@ pub enum Kept {
     },
 }
 
-/// All acknowledgements, in their order.
+/// All acknowledged changes, in their order.
 #[derive(Default)]
-pub struct Book {
-    kept: Mutex<Vec<Kept>>,
-    /// By run, the attempt and the stream it came on.
+pub struct Acknowledgements {
+    changes: Mutex<Vec<Acknowledged>>,
+    /// The completed attempt of each run, and the stream of its assignment.
     completed: Mutex<HashMap<String, (i32, u32)>>,
     checked: Mutex<usize>,
 }
 
-/// How many of the older ones are looked at again after each kill.
+/// Number of earlier changes, chosen at random, that are checked again after each kill.
 const SAMPLE: usize = 40;
 
-impl Book {
-    fn kept(&self) -> MutexGuard<'_, Vec<Kept>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+impl Acknowledgements {
+    fn changes(&self) -> MutexGuard<'_, Vec<Acknowledged>> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn note(&self, kept: Kept) {
-        self.kept().push(kept);
+    pub fn record(&self, change: Acknowledged) {
+        self.changes().push(change);
     }
 
     pub fn completed(&self, run: String, output: String, attempt: i32, stream: u32) {
         self.completed.lock().unwrap().insert(run.clone(), (attempt, stream));
-        self.note(Kept::Output { run, output });
+        self.record(Acknowledged::Output { run, output });
     }
 
-    /// A worker was given an attempt. Answers whether it has completed it already: it may when the attempt was on its
-    /// way, once more on this stream, while it did. Else what was completed is never given again.
+    /// Checks an assignment and returns whether its attempt has completed before. That is allowed only for the same
+    /// attempt on the same stream, which the engine sent again while the worker completed it.
     pub fn has_completed(&self, run: &str, attempt: i32, stream: u32) -> bool {
         let known = self.completed.lock().unwrap().get(run).copied();
         assert!(
@@ -76,15 +77,15 @@ impl Book {
 
     pub fn counts(&self) -> String {
         let mut counts: HashMap<&str, usize> = HashMap::new();
-        for kept in self.kept().iter() {
-            let word = match kept {
-                Kept::Key { .. } => "keys",
-                Kept::Run(_) => "runs",
-                Kept::Output { .. } => "results",
-                Kept::Cancelled(_) => "cancels",
-                Kept::Event(_) => "events",
-                Kept::Schedule { .. } => "schedules",
-                Kept::Line { .. } => "log lines",
+        for change in self.changes().iter() {
+            let word = match change {
+                Acknowledged::Key { .. } => "keys",
+                Acknowledged::Run(_) => "runs",
+                Acknowledged::Output { .. } => "results",
+                Acknowledged::Cancelled(_) => "cancels",
+                Acknowledged::Event(_) => "events",
+                Acknowledged::Schedule { .. } => "schedules",
+                Acknowledged::Line { .. } => "log lines",
             };
             *counts.entry(word).or_default() += 1;
         }
@@ -93,33 +94,34 @@ impl Book {
         format!("nothing lost of {}", words.join(", "))
     }
 
-    /// Asserts that what was acknowledged is there: all since the last time and some of the older, or all.
+    /// Asserts that acknowledged changes are still there: those since the last check and a sample of the earlier ones, or
+    /// all of them.
     pub async fn check(&self, target: &Target, all: bool) {
         let (new, old) = {
-            let (kept, mut checked) = (self.kept(), self.checked.lock().unwrap());
+            let (changes, mut checked) = (self.changes(), self.checked.lock().unwrap());
             let from = if all { 0 } else { *checked };
-            let old: Vec<Kept> =
-                (0..SAMPLE.min(from)).map(|_| kept[load::random(from as u64) as usize].clone()).collect();
-            *checked = kept.len();
-            (kept[from..].to_vec(), old)
+            let old: Vec<Acknowledged> =
+                (0..SAMPLE.min(from)).map(|_| changes[load::random(from as u64) as usize].clone()).collect();
+            *checked = changes.len();
+            (changes[from..].to_vec(), old)
         };
-        for kept in old.into_iter().chain(new) {
-            check(target, &kept).await;
+        for change in old.into_iter().chain(new) {
+            check(target, &change).await;
         }
     }
 
     /// Whether every run that is known has ended.
     pub async fn all_ended(&self, target: &Target) -> bool {
         let runs: Vec<String> = self
-            .kept()
+            .changes()
             .iter()
-            .filter_map(|kept| match kept {
-                Kept::Key { run, .. } | Kept::Run(run) => Some(run.clone()),
-                Kept::Output { .. }
-                | Kept::Cancelled(_)
-                | Kept::Event(_)
-                | Kept::Schedule { .. }
-                | Kept::Line { .. } => None,
+            .filter_map(|changes| match changes {
+                Acknowledged::Key { run, .. } | Acknowledged::Run(run) => Some(run.clone()),
+                Acknowledged::Output { .. }
+                | Acknowledged::Cancelled(_)
+                | Acknowledged::Event(_)
+                | Acknowledged::Schedule { .. }
+                | Acknowledged::Line { .. } => None,
             })
             .collect();
         for run in runs {
@@ -136,28 +138,30 @@ async fn details(target: &Target, run: &str) -> GetRunDetailsResponse {
     target.admin().get_run_details(request).await.unwrap_or_else(|e| panic!("run {run}: {e}")).into_inner()
 }
 
-async fn check(target: &Target, kept: &Kept) {
+async fn check(target: &Target, changes: &Acknowledged) {
     let tenant = &target.tenant;
-    match kept {
-        Kept::Key { key, run } => {
-            assert_eq!(load::of_key(target, key).await.unwrap(), (run.clone(), false), "key {key} is free again");
+    match changes {
+        Acknowledged::Key { key, run } => {
+            assert_eq!(load::trigger_key(target, key).await.unwrap(), (run.clone(), false), "key {key} is free again");
         }
-        Kept::Run(run) => drop(details(target, run).await),
-        Kept::Output { run, output } => {
+        Acknowledged::Run(run) => drop(details(target, run).await),
+        Acknowledged::Output { run, output } => {
             let details = details(target, run).await;
             assert_eq!(details.status(), v1::RunStatus::Completed, "{run}");
             let is = details.task_runs.into_values().next().and_then(|task| task.output);
             assert_eq!(is.as_deref(), Some(output.as_bytes()), "{run}");
         }
-        Kept::Cancelled(run) => assert_eq!(details(target, run).await.status(), v1::RunStatus::Cancelled, "{run}"),
-        Kept::Event(id) => {
+        Acknowledged::Cancelled(run) => {
+            assert_eq!(details(target, run).await.status(), v1::RunStatus::Cancelled, "{run}")
+        }
+        Acknowledged::Event(id) => {
             let (status, event) = target.rest.get(&format!("/api/v1/stable/tenants/{tenant}/events/{id}")).await;
             assert_eq!(status, 200, "event {id}");
             assert_eq!(event["triggeredRuns"].as_array().map(Vec::len), Some(1), "{event}");
         }
-        Kept::Schedule { id, mark } => {
+        Acknowledged::Schedule { id, mark } => {
             let (status, _) = target.rest.get(&format!("/api/v1/tenants/{tenant}/workflows/scheduled/{id}")).await;
-            // It goes when it starts its run.
+            // A schedule is removed when it starts its run.
             if status != 200 {
                 let list = format!(
                     "/api/v1/stable/tenants/{tenant}/workflow-runs?only_tasks=false&since=2020-01-01T00:00:00Z"
@@ -166,7 +170,7 @@ async fn check(target: &Target, kept: &Kept) {
                 assert_eq!(runs["rows"].as_array().map(Vec::len), Some(1), "schedule {id} ({status}): {runs}");
             }
         }
-        Kept::Line { run, message } => {
+        Acknowledged::Line { run, message } => {
             let (_, lines) = target.rest.get(&format!("/api/v1/stable/tasks/{run}/logs")).await;
             let rows = lines["rows"].as_array().unwrap_or_else(|| panic!("{run}: {lines}"));
             assert!(rows.iter().any(|row| row["message"] == **message), "{run} has no `{message}`: {lines}");

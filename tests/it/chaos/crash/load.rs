@@ -1,4 +1,4 @@
-//! Everything that can be asked of the engine, again and again until it is dead.
+//! Load on the engine until it is killed: triggers, cancellations, events and schedules.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,25 +16,25 @@ use serde_json::json;
 use tonic::{Code, Status};
 use uuid::Uuid;
 
-use super::acknowledgements::{Book, Kept};
+use super::acknowledgements::{Acknowledged, Acknowledgements};
 use crate::support::Target;
 
-/// Completed by the worker; one run a key.
+/// A workflow that the worker completes, with one run for each key.
 pub const KEYED: &str = "crash-keyed";
-/// Completed by the worker; started by calls, events and schedules.
+/// A workflow that the worker completes, triggered by calls, events and schedules.
 pub const PLAIN: &str = "crash-plain";
-/// Left running by the worker until it is cancelled.
-pub const HELD: &str = "crash-held";
-/// What starts a run of [`PLAIN`].
+/// A workflow whose runs the worker leaves running until they are cancelled.
+pub const BLOCKED: &str = "crash-held";
+/// The event that triggers [`PLAIN`].
 const EVENT: &str = "crash:event";
 
-/// Below a bound.
+/// A random number below a limit.
 pub fn random(below: u64) -> u64 {
     (Uuid::new_v4().as_u128() % u128::from(below.max(1))) as u64
 }
 
 pub async fn declare(target: &Target) {
-    for name in [KEYED, PLAIN, HELD] {
+    for name in [KEYED, PLAIN, BLOCKED] {
         let task = CreateTaskOpts {
             readable_id: name.into(),
             action: format!("{name}:{name}"),
@@ -63,8 +63,8 @@ async fn trigger(target: &Target, name: &str, input: serde_json::Value) -> Resul
     Ok(target.workflows().trigger_workflow(request).await?.into_inner().workflow_run_id)
 }
 
-/// The run of a key, and whether it was made now.
-pub async fn of_key(target: &Target, key: &str) -> Result<(String, bool), Status> {
+/// Triggers the run of a key. Returns the run, and whether it is new.
+pub async fn trigger_key(target: &Target, key: &str) -> Result<(String, bool), Status> {
     match trigger(target, KEYED, json!({ "key": key })).await {
         Ok(run) => Ok((run, true)),
         Err(status) if status.code() == Code::AlreadyExists => {
@@ -79,12 +79,12 @@ pub async fn of_key(target: &Target, key: &str) -> Result<(String, bool), Status
 #[derive(Clone)]
 pub struct Load {
     pub target: Arc<Target>,
-    pub book: Arc<Book>,
+    pub acknowledged: Arc<Acknowledgements>,
     pub cycle: usize,
 }
 
 impl Load {
-    /// Ends when the engine is dead.
+    /// Runs until the engine is killed.
     pub async fn until_it_fails(self) {
         tokio::join!(self.keys(), self.runs(), self.cancels(), self.events(), self.schedules());
     }
@@ -92,13 +92,13 @@ impl Load {
     async fn keys(&self) {
         for n in 0.. {
             let key = format!("{}-{n}", self.cycle);
-            match of_key(&self.target, &key).await {
+            match trigger_key(&self.target, &key).await {
                 Ok((run, made)) => {
                     assert!(made, "{key} is new");
-                    self.book.note(Kept::Run(run.clone()));
-                    self.book.note(Kept::Key { key, run });
+                    self.acknowledged.record(Acknowledged::Run(run.clone()));
+                    self.acknowledged.record(Acknowledged::Key { key, run });
                 }
-                Err(status) => return dead(&status),
+                Err(status) => return assert_killed(&status),
             }
         }
     }
@@ -106,25 +106,25 @@ impl Load {
     async fn runs(&self) {
         loop {
             match trigger(&self.target, PLAIN, json!({ "pad": "x".repeat(random(3000) as usize) })).await {
-                Ok(run) => self.book.note(Kept::Run(run)),
-                Err(status) => return dead(&status),
+                Ok(run) => self.acknowledged.record(Acknowledged::Run(run)),
+                Err(status) => return assert_killed(&status),
             }
         }
     }
 
     async fn cancels(&self) {
         loop {
-            let run = match trigger(&self.target, HELD, json!({})).await {
+            let run = match trigger(&self.target, BLOCKED, json!({})).await {
                 Ok(run) => run,
-                Err(status) => return dead(&status),
+                Err(status) => return assert_killed(&status),
             };
             if random(2) == 0 {
                 tokio::time::sleep(Duration::from_millis(random(5))).await;
             }
             let request = CancelTasksRequest { external_ids: vec![run.clone()], filter: None };
             match self.target.admin().cancel_tasks(request).await {
-                Ok(_) => self.book.note(Kept::Cancelled(run)),
-                Err(status) => return dead(&status),
+                Ok(_) => self.acknowledged.record(Acknowledged::Cancelled(run)),
+                Err(status) => return assert_killed(&status),
             }
         }
     }
@@ -133,8 +133,8 @@ impl Load {
         loop {
             let request = PushEventRequest { key: EVENT.into(), payload: "{}".into(), ..Default::default() };
             match self.target.events().push(request).await {
-                Ok(event) => self.book.note(Kept::Event(event.into_inner().event_id)),
-                Err(status) => return dead(&status),
+                Ok(event) => self.acknowledged.record(Acknowledged::Event(event.into_inner().event_id)),
+                Err(status) => return assert_killed(&status),
             }
             tokio::time::sleep(Duration::from_millis(random(20))).await;
         }
@@ -154,18 +154,18 @@ impl Load {
             match self.target.workflows().schedule_workflow(request).await {
                 Ok(made) => {
                     made.into_inner().scheduled_workflows.into_iter().for_each(|it| {
-                        self.book.note(Kept::Schedule { id: it.id, mark: mark.clone() });
+                        self.acknowledged.record(Acknowledged::Schedule { id: it.id, mark: mark.clone() });
                     });
                 }
-                Err(status) => return dead(&status),
+                Err(status) => return assert_killed(&status),
             }
             tokio::time::sleep(Duration::from_millis(random(20))).await;
         }
     }
 }
 
-/// A call may fail only because there is no engine.
-fn dead(status: &Status) {
+/// Asserts that a call failed because the engine was killed.
+fn assert_killed(status: &Status) {
     assert!(
         matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Cancelled | Code::Internal),
         "{status:?}"

@@ -1,4 +1,4 @@
-//! The engine is killed with -9 at random moments under load: nothing that it acknowledged is lost or done again.
+//! Kills the engine with SIGKILL at random moments under load: no acknowledged change is lost, and none is done twice.
 
 mod acknowledgements;
 mod load;
@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-use self::{acknowledgements::Book, load::Load, raw_worker::Hand};
+use self::{acknowledgements::Acknowledgements, load::Load, raw_worker::RawWorker};
 use super::{
     fixture::within,
     table::{Row, long, not_on_a_real_engine},
@@ -19,7 +19,7 @@ use crate::{
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_acknowledged_survives_every_kill() {
+async fn acknowledged_changes_survive_every_kill() {
     let kills = if long() { 200 } else { 8 };
     let fault = format!("engine killed with -9 under load, {kills} times");
     if not_on_a_real_engine(&fault) {
@@ -29,32 +29,32 @@ async fn what_was_acknowledged_survives_every_kill() {
     let place = Workspace::new();
     let mut engine = place.engine();
     let target = Arc::new(Target::at(&place.handshake()));
-    let book = Arc::new(Book::default());
+    let acknowledged = Arc::new(Acknowledgements::default());
     load::declare(&target).await;
     let stop = CancellationToken::new();
-    let hand = Hand::register(&target, &book).await;
-    let working = AbortOnDropHandle::new(tokio::spawn(hand.work(stop.clone())));
+    let worker = RawWorker::register(&target, &acknowledged).await;
+    let working = AbortOnDropHandle::new(tokio::spawn(worker.work(stop.clone())));
     let mut back = Vec::new();
     for cycle in 0..kills {
-        let load = Load { target: target.clone(), book: book.clone(), cycle };
+        let load = Load { target: target.clone(), acknowledged: acknowledged.clone(), cycle };
         let all = AbortOnDropHandle::new(tokio::spawn(load.until_it_fails()));
-        // From before the first answer to well into the load.
+        // From before the first response to well into the load.
         tokio::time::sleep(Duration::from_millis(load::random(if cycle % 4 == 0 { 30 } else { 400 }))).await;
         engine.kill();
-        within(30, "the load sees the kill", all).await.unwrap();
+        within(30, "the load ends after the kill", all).await.unwrap();
         let begun = std::time::Instant::now();
         engine = place.engine();
         back.push(begun.elapsed());
         assert_eq!(place.handshake().grpc_address, target.address(), "the same address");
-        book.check(&target, false).await;
+        acknowledged.check(&target, false).await;
         assert!(!working.is_finished(), "the worker has ended");
     }
-    // All that is open ends, and all that was ever acknowledged is still there.
-    eventually("every run ends", async || book.all_ended(&target).await.then_some(())).await;
-    book.check(&target, true).await;
+    // All open runs end, and every acknowledged change is still there.
+    eventually("every run ends", async || acknowledged.all_ended(&target).await.then_some(())).await;
+    acknowledged.check(&target, true).await;
     stop.cancel();
     within(30, "the worker ends", working).await.unwrap();
-    row.add(book.counts());
+    row.add(acknowledged.counts());
     row.times("engine back", &back, None);
     engine.stop().expect(0);
 }

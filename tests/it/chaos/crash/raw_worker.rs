@@ -1,4 +1,4 @@
-//! A worker of another process than the engine's, by hand: it registers once.
+//! A worker over raw gRPC, outside of the engine's process. It registers once and listens again after every kill.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,34 +11,34 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use super::{
-    acknowledgements::{Book, Kept},
-    load::{HELD, KEYED, PLAIN, random},
+    acknowledgements::{Acknowledged, Acknowledgements},
+    load::{BLOCKED, KEYED, PLAIN, random},
 };
 use crate::support::Target;
 
-pub struct Hand {
+pub struct RawWorker {
     target: Arc<Target>,
-    book: Arc<Book>,
+    acknowledged: Arc<Acknowledgements>,
     id: String,
-    /// Attempts whose end has not been acknowledged.
+    /// Attempts whose completion has not been acknowledged.
     open: Vec<AssignedAction>,
-    /// The how-manieth stream this is.
+    /// Number of the current stream.
     stream: u32,
 }
 
-impl Hand {
-    pub async fn register(target: &Arc<Target>, book: &Arc<Book>) -> Self {
+impl RawWorker {
+    pub async fn register(target: &Arc<Target>, acknowledged: &Arc<Acknowledgements>) -> Self {
         let request = WorkerRegisterRequest {
-            worker_name: "hand".into(),
-            actions: [KEYED, PLAIN, HELD].map(|name| format!("{name}:{name}")).to_vec(),
+            worker_name: "worker".into(),
+            actions: [KEYED, PLAIN, BLOCKED].map(|name| format!("{name}:{name}")).to_vec(),
             slots: Some(100_000),
             ..Default::default()
         };
         let id = target.dispatcher().register(request).await.unwrap().into_inner().worker_id;
-        Self { target: target.clone(), book: book.clone(), id, open: Vec::new(), stream: 0 }
+        Self { target: target.clone(), acknowledged: acknowledged.clone(), id, open: Vec::new(), stream: 0 }
     }
 
-    /// Works until it is told to stop, whatever becomes of the engine in between.
+    /// Works until `stop` is cancelled, across all restarts of the engine.
     pub async fn work(mut self, stop: CancellationToken) {
         loop {
             tokio::select! {
@@ -55,7 +55,7 @@ impl Hand {
 
     async fn session(&mut self) -> Result<(), Status> {
         let request = WorkerListenRequest { worker_id: self.id.clone() };
-        // The first generation: the connection itself stands for heartbeats.
+        // The first generation: the open stream stands for heartbeats.
         self.stream += 1;
         let mut stream = self.target.dispatcher().listen(request).await?.into_inner();
         loop {
@@ -67,10 +67,10 @@ impl Hand {
             if action.action_type() != ActionType::StartStepRun {
                 continue;
             }
-            if self.book.has_completed(&action.workflow_run_id, action.retry_count, self.stream) {
+            if self.acknowledged.has_completed(&action.workflow_run_id, action.retry_count, self.stream) {
                 continue;
             }
-            if !action.action_id.starts_with(HELD) {
+            if !action.action_id.starts_with(BLOCKED) {
                 self.open.push(action.clone());
             }
             if random(2) == 0 {
@@ -86,12 +86,12 @@ impl Hand {
             let line =
                 PutLogRequest { task_run_external_id: run.clone(), message: message.clone(), ..Default::default() };
             self.target.events().put_log(line).await?;
-            self.book.note(Kept::Line { run: run.clone(), message });
+            self.acknowledged.record(Acknowledged::Line { run: run.clone(), message });
         }
-        // The same each time: the engine may have taken it and died before it said so.
+        // Equal for every attempt: the engine may have stored the output and died before it responded.
         let output = format!(r#"{{"of":"{run}"}}"#);
         self.report(action, StepActionEventType::StepEventTypeCompleted, &output).await?;
-        self.book.completed(run, output, action.retry_count, self.stream);
+        self.acknowledged.completed(run, output, action.retry_count, self.stream);
         Ok(())
     }
 

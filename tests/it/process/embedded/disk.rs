@@ -45,7 +45,7 @@ async fn full_disk_refuses_triggers_until_space_is_free() {
     };
     assert!(!runs.is_empty() && runs.len() < 200, "{}", runs.len());
     assert_eq!(refused.code(), Code::Unavailable);
-    assert!(refused.metadata().contains_key(MAY_TAKE_EFFECT), "a client looks for its run: {refused:?}");
+    assert_eq!(refused.metadata().get(MAY_TAKE_EFFECT).unwrap(), "true", "a client looks for its run: {refused:?}");
     for part in ["cannot keep anything", ".hatchet/engine.db", "free some space", "may take effect later"] {
         assert!(refused.message().contains(part), "no `{part}` in: {}", refused.message());
     }
@@ -53,7 +53,7 @@ async fn full_disk_refuses_triggers_until_space_is_free() {
     // Further triggers are refused at once and without effect.
     let refused = trigger(&target).await.unwrap_err();
     assert!(refused.message().contains("nothing was done"), "{refused:?}");
-    assert!(!refused.metadata().contains_key(MAY_TAKE_EFFECT), "{refused:?}");
+    assert_eq!(refused.metadata().get(MAY_TAKE_EFFECT).unwrap(), "false", "{refused:?}");
     let (status, body) = target.rest.get(&format!("/api/v1/stable/workflow-runs/{}", runs[0])).await;
     assert_eq!(status, 503, "{body}");
     let parts = ["cannot serve at present", ".hatchet/engine.db", "free some space"];

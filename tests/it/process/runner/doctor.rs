@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use hatchet_quickstart::hatchet::{
-    client::{ClientConfig, Sources},
-    task::Task,
+    client::{Client, ClientConfig, Sources},
+    task::Stub,
     worker::{Worker, WorkerOptions},
 };
 use serde_json::{Map, Value};
@@ -125,8 +125,9 @@ async fn task_registered_by_its_alias_only_is_reported() {
     let workspace = Workspace::new();
     let _engine = workspace.engine();
     let config = ClientConfig::from_handshake(&workspace.handshake(), &Sources::default()).unwrap();
-    let alias = Task::new_async("cpu-heavy-with-process-pool", |input: Map<String, Value>, _| async { Ok(input) });
-    let mut worker = Worker::new(config, WorkerOptions::default()).task(alias).start().unwrap();
+    let alias = Stub::new("cpu-heavy-with-process-pool").task(|input: Map<String, Value>, _| async { Ok(input) });
+    let mut worker =
+        Worker::new(&Client::new(config).unwrap()).options(WorkerOptions::default()).register(alias).start().unwrap();
     worker.listening().await.unwrap();
     let ended = doctor(&workspace, &["--embedded"], &[]).expect(5);
     let found: BTreeMap<String, String> = ended

@@ -2,9 +2,12 @@
 
 use hatchet_quickstart::hatchet::client::{Client, ClientConfig, RunSummary, Sources};
 
+use tonic::Status;
+
 use crate::process::{Ended, Program, Workspace};
 use crate::{
     chaos::proxy::Proxy,
+    fake::Fake,
     support::{all_runs, eventually},
 };
 
@@ -103,6 +106,36 @@ async fn lost_answer_without_rest_prints_a_find_command() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn search_during_rest_outage_is_logged_once() {
+    let site = Site::start().await;
+    site.proxy.drop_received_after(MARKER.as_bytes());
+    let address = site.proxy.address.to_string();
+    let args = [&HELLO[..], &["--host-port", &address, "--tls-strategy", "none"]].concat();
+    let mut command = site.workspace.runner_command(&args);
+    command.env("HATCHET_CLIENT_TOKEN", &site.workspace.handshake().token);
+    let runner = Program::start(command.env("HATCHET_CLIENT_SERVER_URL", "http://127.0.0.1:9"));
+    site.cut(1).await;
+    let line = "the engine's list of runs is read again for up to";
+    runner.err.wait_for(line);
+    // In this time the list is read several times.
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    runner.signal("INT");
+    let ended = runner.wait().expect(130);
+    assert_eq!(ended.stderr.iter().filter(|said| said.contains(line)).count(), 1, "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refusal_of_full_engine_is_shown_within_timeout() {
+    let (workspace, fake) = (Workspace::new(), Fake::start().await);
+    fake.script(|script| script.trigger_failures.extend(vec![Status::resource_exhausted("the engine is full"); 20]));
+    let args = [&HELLO[..], &["--timeout", "2s", "--tls-strategy", "none"]].concat();
+    let mut command = workspace.runner_command(&args);
+    let runner = Program::start(command.env("HATCHET_CLIENT_TOKEN", fake.token()));
+    runner.wait().expect_error(5, &["the engine is at a limit: the engine is full"]);
+    assert!(fake.script(|script| script.triggers.len()) > 1, "it was repeated");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn interrupted_trigger_prints_a_find_command() {
     let site = Site::start().await;
     site.proxy.drop_received_after(MARKER.as_bytes());
@@ -142,6 +175,19 @@ async fn bench_reports_runs_whose_start_is_not_known() {
     assert_eq!(line["accepted_as"], "unanswered");
     let pair = format!("run_key={}", line["key"].as_str().unwrap());
     site.workspace.runner(&["--find", &pair]).expect(0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bench_timeout_with_unknown_starts_is_exit_7() {
+    let site = Site::start().await;
+    site.proxy.drop_received_after(b"number 7");
+    let bench = site.runner(&[&BENCH[..], &["--timeout", "1s"]].concat(), "/nowhere");
+    let ended = bench.wait().expect(7).expect_stderr("not known whether 10 of 10 runs started");
+    ended.expect_stderr("`runner --find run_key=KEY");
+    let lines = std::fs::read_to_string(site.workspace.path("out/runs.jsonl")).unwrap();
+    let run: serde_json::Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
+    assert_eq!(run["accepted_as"], "unanswered");
+    assert!(run["error"].is_string(), "{run}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

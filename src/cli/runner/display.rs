@@ -1,0 +1,271 @@
+//! Shows a run, in either output format.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Map, Value, json};
+
+use super::request::NamedTask;
+use crate::{
+    cli::{
+        Exit,
+        connection::CommandRenderer,
+        output::{OutputFormat, format_elapsed, print_event, print_line, print_message},
+    },
+    hatchet::{
+        client::{RunOutcome, RunRef},
+        wire::{RunId, RunStatus, format_duration},
+    },
+};
+
+/// Shows a run. In the human format, status lines go to stderr, unless events are requested: then they are data.
+pub(super) struct RunDisplay {
+    format: OutputFormat,
+    task: Option<NamedTask>,
+    began: Instant,
+    /// The last status shown.
+    status: Option<RunStatus>,
+    was_running: bool,
+    /// Whether this command has triggered the run.
+    was_triggered: bool,
+    events_are_data: bool,
+    /// The command that attaches to the run again.
+    attach: String,
+    commands: CommandRenderer,
+}
+
+impl RunDisplay {
+    /// `attach` is the command that attaches to the run again.
+    pub(super) fn new(
+        format: OutputFormat,
+        task: Option<NamedTask>,
+        attach: String,
+        commands: CommandRenderer,
+    ) -> Self {
+        Self {
+            format,
+            task,
+            began: Instant::now(),
+            status: None,
+            was_running: false,
+            was_triggered: false,
+            events_are_data: false,
+            attach,
+            commands,
+        }
+    }
+
+    /// Treats events as data from here on.
+    pub(super) fn show_events(&mut self) {
+        self.events_are_data = true;
+    }
+
+    /// The run's task, if it is one of this program's tasks.
+    pub(super) fn task(&self) -> Option<&NamedTask> {
+        self.task.as_ref()
+    }
+
+    /// Renders commands that reach the run's engine.
+    pub(super) fn commands(&self) -> &CommandRenderer {
+        &self.commands
+    }
+
+    /// Whether this command has triggered the run.
+    pub(super) fn was_triggered(&self) -> bool {
+        self.was_triggered
+    }
+
+    /// Whether this command has triggered the run and has never seen it running.
+    pub(super) fn never_taken(&self) -> bool {
+        self.was_triggered && !self.was_running
+    }
+
+    /// Whether the run is not known to have a worker.
+    pub(super) fn is_queued(&self) -> bool {
+        matches!(self.status, None | Some(RunStatus::Queued))
+    }
+
+    /// Whether the run waits for a worker: it is queued, or was triggered and its status is not known yet.
+    pub(super) fn is_waiting(&self) -> bool {
+        match self.status {
+            Some(status) => status == RunStatus::Queued,
+            None => self.was_triggered,
+        }
+    }
+
+    /// Shows the id of a triggered run. With `alone`, it is the only data.
+    pub(super) fn triggered(&mut self, run: &RunRef, name: &str, alone: bool) -> Result<(), Exit> {
+        self.was_triggered = true;
+        match (self.format, alone) {
+            (OutputFormat::Json, _) => {
+                print_event("triggered", fields(json!({ "run_id": run.id().to_string(), "task": name })))
+            }
+            (OutputFormat::Human, true) => print_line(run.id()),
+            (OutputFormat::Human, false) => {
+                print_message(&format!("run {} of {name}", run.id()));
+                Ok(())
+            }
+        }
+    }
+
+    /// Shows a status, unless it is the last one shown.
+    pub(super) fn status(&mut self, status: RunStatus) -> Result<(), Exit> {
+        if self.status == Some(status) {
+            return Ok(());
+        }
+        self.status = Some(status);
+        self.was_running |= status == RunStatus::Running;
+        match self.format {
+            OutputFormat::Json => print_event("status", fields(json!({ "status": status.to_string() }))),
+            OutputFormat::Human => self.line(&status.to_string()),
+        }
+    }
+
+    /// Shows a chunk. A run with chunks is running, even if its status has not been read yet.
+    pub(super) fn chunk(&mut self, text: &str, index: Option<i64>) -> Result<(), Exit> {
+        if self.status != Some(RunStatus::Running) {
+            self.status(RunStatus::Running)?;
+        }
+        match self.format {
+            OutputFormat::Json => print_event("chunk", fields(json!({ "index": index, "text": text }))),
+            OutputFormat::Human => self.line(&format!("chunk {}", Value::from(text))),
+        }
+    }
+
+    /// Shows a failed attempt. The run may be retried.
+    pub(super) fn attempt_failed(&self, retry_count: Option<i32>, error: &str) -> Result<(), Exit> {
+        let attempt = retry_count.map(|count| i64::from(count) + 1);
+        match self.format {
+            OutputFormat::Json => print_event("attempt_failed", fields(json!({ "attempt": attempt, "error": error }))),
+            OutputFormat::Human => {
+                let number = attempt.map(|attempt| format!(" {attempt}")).unwrap_or_default();
+                self.line(&format!("attempt{number} failed: {}", error.lines().next().unwrap_or_default()))
+            }
+        }
+    }
+
+    /// Shows a note on stderr.
+    pub(super) fn note(&self, text: &str) {
+        print_message(&format!("note: {text}"));
+    }
+
+    /// Shows that the time limit has passed. The run goes on.
+    pub(super) fn timed_out(&self, run: &RunRef, limit: Duration) -> Exit {
+        if self.format == OutputFormat::Json {
+            let status = self.status.map(|status| status.to_string());
+            let fields_of_timeout = json!({
+                "run_id": run.id().to_string(),
+                "status": status,
+                "limit": format_duration(limit),
+                "attach": self.attach,
+            });
+            if let Err(exit) = print_event("timed_out", fields(fields_of_timeout)) {
+                return exit;
+            }
+        }
+        let (id, limit, attach) = (run.id(), format_duration(limit), &self.attach);
+        Exit::timed_out(if self.status.is_none() && !self.was_triggered {
+            format!(
+                "the engine has not reported the status of run {id} within {limit}: attach to it again with `{attach}`"
+            )
+        } else {
+            format!("run {id} has not ended within {limit} and goes on: attach to it again with `{attach}`")
+        })
+    }
+
+    /// Shows the result: status, then output or error.
+    pub(super) fn result(&mut self, outcome: &RunOutcome) -> Result<(), Exit> {
+        self.status(outcome.status)?;
+        let output = outcome.output.as_deref().map(|json| self.typed(json));
+        match self.format {
+            OutputFormat::Json => print_event(
+                "result",
+                fields(json!({
+                    "run_id": outcome.run.to_string(),
+                    "status": outcome.status.to_string(),
+                    "output": output,
+                    "error": outcome.error,
+                })),
+            ),
+            OutputFormat::Human => {
+                if let Some(output) = output {
+                    print_line(serde_json::to_string_pretty(&output).unwrap_or_else(|_| output.to_string()))?;
+                }
+                if let Some(error) = &outcome.error {
+                    print_message(error);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// The output in the task's output type. If it does not fit the type, shows a note and returns it unchanged.
+    fn typed(&self, json: &str) -> Value {
+        let unchanged = || serde_json::from_str(json).unwrap_or_else(|_| Value::from(json));
+        let Some(NamedTask { task, .. }) = &self.task else { return unchanged() };
+        match task.complete_output(json) {
+            Ok(typed) => serde_json::from_str(&typed).unwrap_or_else(|_| unchanged()),
+            Err(error) => {
+                self.note(&format!(
+                    "the output does not fit the type of {} ({error}) and is shown unchanged",
+                    task.name()
+                ));
+                unchanged()
+            }
+        }
+    }
+
+    fn line(&self, text: &str) -> Result<(), Exit> {
+        let line = format!("{}  {text}", format_elapsed(self.began.elapsed()));
+        if self.events_are_data {
+            print_line(line)
+        } else {
+            print_message(&line);
+            Ok(())
+        }
+    }
+}
+
+/// Shows the id of a run that was found.
+pub(super) fn found(format: OutputFormat, run: &RunRef) -> Result<(), Exit> {
+    match format {
+        OutputFormat::Json => print_event("found", fields(json!({ "run_id": run.id().to_string() }))),
+        OutputFormat::Human => print_line(run.id()),
+    }
+}
+
+/// Shows the ids of cancelled runs.
+pub(super) fn cancelled(format: OutputFormat, runs: &[RunId]) -> Result<(), Exit> {
+    match format {
+        OutputFormat::Json if runs.is_empty() => Ok(()),
+        OutputFormat::Json => {
+            let ids: Vec<String> = runs.iter().map(RunId::to_string).collect();
+            print_event("cancelled", fields(json!({ "count": runs.len(), "run_ids": ids })))
+        }
+        OutputFormat::Human => runs.iter().try_for_each(print_line),
+    }
+}
+
+/// Shows the number of cancelled runs.
+pub(super) fn cancelled_in_all(format: OutputFormat, count: usize, commands: &CommandRenderer) -> Result<(), Exit> {
+    match (format, count) {
+        (OutputFormat::Json, 0) => print_event("cancelled", fields(json!({ "count": 0, "run_ids": [] }))),
+        (OutputFormat::Json, _) => Ok(()),
+        (OutputFormat::Human, 0) => {
+            print_message("no open run has these pairs; an engine may list a new run after about a second");
+            Ok(())
+        }
+        (OutputFormat::Human, _) => {
+            let plural = if count == 1 { "" } else { "s" };
+            let attach = commands.render(&["runner", "--run-id", "ID"]);
+            print_message(&format!("cancelling {count} run{plural}; see the outcome of each with `{attach}`"));
+            Ok(())
+        }
+    }
+}
+
+fn fields(object: Value) -> Map<String, Value> {
+    match object {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    }
+}

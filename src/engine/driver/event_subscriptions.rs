@@ -1,0 +1,265 @@
+//! Subscriptions to the events of runs: `SubscribeToWorkflowEvents`.
+//!
+//! A stream follows one run, or all runs whose metadata has a given pair. It starts with the next event; a run that has
+//! finished before is reported by its last events.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use tonic::Status;
+
+use super::{
+    MAX_SUBSCRIPTION_BYTES, MAX_SUBSCRIPTION_MESSAGES, SubscriberId, remove_subscriber,
+    send_queue::{SendQueue, SendQueues},
+};
+use crate::{
+    engine::state::{Phase, Run, State, TaskEvent, Timestamp, metadata},
+    hatchet::wire::{RunId, RunStatus, proto},
+};
+
+/// Estimated bytes of an event besides its text.
+const EVENT_BYTES: usize = 200;
+
+/// An event of a run.
+#[derive(Debug, Clone)]
+pub(crate) struct RunEvent {
+    run: RunId,
+    at: Timestamp,
+    kind: RunEventKind,
+    /// Whether the stream ends with this event.
+    hangup: bool,
+}
+
+#[derive(Debug, Clone)]
+enum RunEventKind {
+    Task { task: RunId, attempt: i32, event: TaskEvent },
+    Finished(RunStatus),
+}
+
+impl RunEvent {
+    pub(super) fn task(run: RunId, task: RunId, attempt: i32, event: TaskEvent, at: Timestamp) -> Self {
+        Self { run, at, kind: RunEventKind::Task { task, attempt, event }, hangup: false }
+    }
+
+    pub(super) fn finished(run: RunId, status: RunStatus, at: Timestamp) -> Self {
+        Self { run, at, kind: RunEventKind::Finished(status), hangup: false }
+    }
+
+    fn bytes(&self) -> usize {
+        let text = match &self.kind {
+            RunEventKind::Task { event, .. } => match event {
+                TaskEvent::Chunk { text, .. } | TaskEvent::Completed(text) | TaskEvent::Failed(text) => text.len(),
+                TaskEvent::Created | TaskEvent::Cancelled => 0,
+            },
+            RunEventKind::Finished(_) => 0,
+        };
+        EVENT_BYTES + text
+    }
+
+    /// The event as a message.
+    pub(crate) fn message(self) -> proto::WorkflowEvent {
+        use proto::{ResourceEventType as Event, ResourceType as Resource};
+        let (event, payload, index) = match &self.kind {
+            RunEventKind::Task { event, .. } => match event {
+                TaskEvent::Created => (Event::Started, "", None),
+                TaskEvent::Chunk { text, index } => (Event::Stream, &**text, *index),
+                TaskEvent::Completed(output) => (Event::Completed, &**output, None),
+                TaskEvent::Failed(error) => (Event::Failed, &**error, None),
+                TaskEvent::Cancelled => (Event::Cancelled, "", None),
+            },
+            RunEventKind::Finished(RunStatus::Completed) => (Event::Completed, "", None),
+            RunEventKind::Finished(RunStatus::Failed) => (Event::Failed, "", None),
+            RunEventKind::Finished(
+                RunStatus::Cancelled
+                | RunStatus::Queued
+                | RunStatus::Running
+                | RunStatus::Evicted
+                | RunStatus::Unknown(_),
+            ) => (Event::Cancelled, "", None),
+        };
+        let (resource, id, retry_count) = match &self.kind {
+            RunEventKind::Task { task, attempt, .. } => (Resource::StepRun, *task, Some(*attempt)),
+            RunEventKind::Finished(_) => (Resource::WorkflowRun, self.run, None),
+        };
+        proto::WorkflowEvent {
+            workflow_run_id: self.run.to_string(),
+            resource_type: resource.into(),
+            event_type: event.into(),
+            resource_id: id.to_string(),
+            event_timestamp: Some(self.at.to_wire()),
+            event_payload: payload.to_owned(),
+            hangup: self.hangup,
+            task_retries: None,
+            retry_count,
+            event_index: index,
+        }
+    }
+}
+
+/// The runs whose events a subscriber receives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum EventFilter {
+    Run(RunId),
+    /// All runs whose metadata has this pair.
+    Pair(String, String),
+}
+
+struct Subscriber {
+    queue: Arc<SendQueue<RunEvent>>,
+    filter: EventFilter,
+    /// For a pair: the runs that had an event and have not completed since.
+    open_runs: HashSet<RunId>,
+}
+
+impl Subscriber {
+    /// Whether the stream ends with this event. The stream of a run ends when the run finishes. That of a pair ends, as
+    /// in a real engine, when all runs that had an event have completed: one that failed or was cancelled may be
+    /// replayed.
+    fn ends_with(&mut self, event: &RunEvent) -> bool {
+        match (&self.filter, &event.kind) {
+            (EventFilter::Run(_), RunEventKind::Task { .. }) => false,
+            (EventFilter::Run(_), RunEventKind::Finished(_)) => true,
+            (EventFilter::Pair(..), RunEventKind::Finished(RunStatus::Completed)) => {
+                self.open_runs.remove(&event.run);
+                self.open_runs.is_empty()
+            }
+            (EventFilter::Pair(..), RunEventKind::Task { .. } | RunEventKind::Finished(_)) => {
+                self.open_runs.insert(event.run);
+                false
+            }
+        }
+    }
+}
+
+/// All subscribers to events, indexed by what they subscribe to.
+///
+/// `open_runs` of a subscriber is bounded by the number of runs in the state: a run that the state removes is removed
+/// from it too.
+pub(super) struct EventSubscriptions {
+    queues: Arc<SendQueues>,
+    last_id: SubscriberId,
+    subscribers: HashMap<SubscriberId, Subscriber>,
+    by_run: HashMap<RunId, Vec<SubscriberId>>,
+    by_pair: HashMap<String, HashMap<String, Vec<SubscriberId>>>,
+}
+
+impl EventSubscriptions {
+    pub(super) fn new(queues: &Arc<SendQueues>) -> Self {
+        Self {
+            queues: queues.clone(),
+            last_id: 0,
+            subscribers: HashMap::new(),
+            by_run: HashMap::new(),
+            by_pair: HashMap::new(),
+        }
+    }
+
+    /// Opens a stream of events.
+    pub(super) fn open(&mut self, filter: EventFilter, state: &State) -> (SubscriberId, Arc<SendQueue<RunEvent>>) {
+        self.last_id += 1;
+        let id = self.last_id;
+        let queue = self.queues.open(MAX_SUBSCRIPTION_MESSAGES, MAX_SUBSCRIPTION_BYTES);
+        if let EventFilter::Run(run) = &filter
+            && let Some((run_id, run)) = state.run(*run).filter(|(_, run)| run.finished.is_some())
+        {
+            for event in last_events(run_id, run, state) {
+                let bytes = event.bytes();
+                // An empty queue has room for the few events of a finished run.
+                let _ = queue.push(event, bytes);
+            }
+            queue.close();
+            return (id, queue);
+        }
+        match &filter {
+            EventFilter::Run(run) => self.by_run.entry(*run).or_default().push(id),
+            EventFilter::Pair(key, value) => {
+                self.by_pair.entry(key.clone()).or_default().entry(value.clone()).or_default().push(id);
+            }
+        }
+        self.subscribers.insert(id, Subscriber { queue: queue.clone(), filter, open_runs: HashSet::new() });
+        (id, queue)
+    }
+
+    /// Sends an event to all subscribers whose filter matches its run.
+    pub(super) fn publish(&mut self, event: &RunEvent, state: &State) {
+        if self.subscribers.is_empty() {
+            return;
+        }
+        for id in self.matching(event.run, state) {
+            let Some(subscriber) = self.subscribers.get_mut(&id) else { continue };
+            let hangup = subscriber.ends_with(event);
+            if subscriber.queue.push(RunEvent { hangup, ..event.clone() }, event.bytes()).is_err() {
+                let status = Status::resource_exhausted("events were not read fast enough: subscribe again");
+                subscriber.queue.fail(status);
+                self.close(id);
+            } else if hangup {
+                subscriber.queue.close();
+                self.close(id);
+            }
+        }
+    }
+
+    fn matching(&self, run: RunId, state: &State) -> Vec<SubscriberId> {
+        let mut ids = self.by_run.get(&run).cloned().unwrap_or_default();
+        if !self.by_pair.is_empty()
+            && let Some((_, run)) = state.run(run)
+        {
+            for (key, value) in metadata::pairs(&run.metadata) {
+                ids.extend(self.by_pair.get(&key).and_then(|values| values.get(&value)).into_iter().flatten());
+            }
+        }
+        ids
+    }
+
+    /// Forgets a run that the state has removed: nobody can replay it, so no stream waits for it.
+    pub(super) fn run_removed(&mut self, run: RunId) {
+        for subscriber in self.subscribers.values_mut() {
+            subscriber.open_runs.remove(&run);
+        }
+    }
+
+    pub(super) fn close(&mut self, id: SubscriberId) {
+        let Some(subscriber) = self.subscribers.remove(&id) else { return };
+        match subscriber.filter {
+            EventFilter::Run(run) => remove_subscriber(&mut self.by_run, &run, id),
+            EventFilter::Pair(key, value) => {
+                if let Some(values) = self.by_pair.get_mut(&key) {
+                    remove_subscriber(values, &value, id);
+                    if values.is_empty() {
+                        self.by_pair.remove(&key);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Ends all streams after their queued messages.
+    pub(super) fn close_streams(&self) {
+        self.subscribers.values().for_each(|subscriber| subscriber.queue.close());
+    }
+
+    /// Number of runs that streams of pairs wait for.
+    #[cfg(test)]
+    pub(super) fn open_runs(&self) -> usize {
+        self.subscribers.values().map(|subscriber| subscriber.open_runs.len()).sum()
+    }
+}
+
+/// The events that a finished run is reported by: the last one of each task, and the end.
+fn last_events(run_id: RunId, run: &Run, state: &State) -> Vec<RunEvent> {
+    let at = run.finished.map_or(run.created, |finish| finish.at);
+    let last_event = |id: &RunId| {
+        let task = state.task(*id)?;
+        let event = match &task.phase {
+            Phase::Completed(output) => TaskEvent::Completed(output.clone()),
+            Phase::Failed(error) => TaskEvent::Failed(error.clone()),
+            Phase::Cancelled(_) => TaskEvent::Cancelled,
+            Phase::Waiting(_) | Phase::Queued(_) | Phase::BackOff | Phase::Running(_) => return None,
+        };
+        Some(RunEvent::task(run_id, *id, task.attempt, event, at))
+    };
+    let end = RunEvent { hangup: true, ..RunEvent::finished(run_id, state.status(run), at) };
+    run.tasks.iter().filter_map(last_event).chain([end]).collect()
+}

@@ -1,0 +1,180 @@
+//! Streams and subscriptions over a state in memory.
+
+use std::time::Duration;
+
+use futures_util::{FutureExt, StreamExt};
+
+use super::*;
+use crate::{
+    engine::{
+        options::{EngineOptions, Timings},
+        state::{
+            Origin, Registration, TriggerItem, Triggered,
+            workflows::{Definition, TaskDefinition},
+        },
+    },
+    hatchet::wire::{Declaration, RunStatus, WorkerId, proto::AssignedAction},
+};
+
+fn driver() -> Arc<Driver> {
+    driver_with(&EngineOptions::default())
+}
+
+fn driver_with(options: &EngineOptions) -> Arc<Driver> {
+    let state = State::new(Timings::default(), options.retention(), Box::new(uuid::Uuid::new_v4));
+    let driver = Driver::new(state, SystemClock::start(), TenantId::random(), 1 << 22);
+    let task = TaskDefinition {
+        name: "t".into(),
+        action: "t:t".into(),
+        requirements: [("default".into(), 1)].into(),
+        timeout: (Duration::from_secs(60), "60s".into()),
+        schedule_timeout: Duration::from_secs(60),
+        retries: 0,
+        backoff: None,
+        parents: Vec::new(),
+        on_failure: false,
+    };
+    let definition = Definition {
+        name: "t".into(),
+        tasks: vec![task],
+        default_priority: 1,
+        idempotency: None,
+        events: Vec::new(),
+        crons: Vec::new(),
+        cron_input: "{}".into(),
+        content: Declaration::default(),
+    };
+    driver.apply(|state, now| state.put_workflow(definition, now));
+    driver
+}
+
+fn worker(driver: &Arc<Driver>, slots: i64) -> (WorkerId, QueueReader<AssignedAction>) {
+    let registration = Registration {
+        name: "w".into(),
+        actions: vec!["t:t".into()],
+        slots: vec![("default".into(), slots)],
+        ..Default::default()
+    };
+    let id = driver.apply(|state, now| state.register(registration, now));
+    (id, driver.listen(id, true).unwrap())
+}
+
+fn trigger(driver: &Driver) -> RunId {
+    trigger_with(driver, "{}")
+}
+
+fn trigger_with(driver: &Driver, metadata: &str) -> RunId {
+    let item = TriggerItem {
+        workflow: "t".into(),
+        input: "{}".into(),
+        metadata: metadata.into(),
+        priority: None,
+        parent: None,
+        claim: None,
+        origin: Origin::Call,
+    };
+    match driver.apply(|state, now| state.trigger(vec![item], now)).unwrap()[..] {
+        [Triggered::New(id)] => id,
+        ref other => panic!("{other:?}"),
+    }
+}
+
+fn read(reader: &mut QueueReader<AssignedAction>) -> Option<(String, i32)> {
+    let action = reader.next().now_or_never()??.unwrap();
+    Some((action.task_run_external_id, action.retry_count))
+}
+
+#[test]
+fn unread_assignment_of_lost_stream_goes_to_another_worker() {
+    let driver = driver();
+    let (_, mut first) = worker(&driver, 2);
+    let (read_before, unread) = (trigger(&driver), trigger(&driver));
+    assert_eq!(read(&mut first), Some((read_before.to_string(), 0)));
+    drop(first);
+    let (_, mut second) = worker(&driver, 2);
+    assert_eq!(read(&mut second), Some((unread.to_string(), 1)));
+    assert_eq!(read(&mut second), None, "what was read may be running");
+}
+
+#[test]
+fn unacknowledged_assignment_is_sent_again_on_next_stream() {
+    let driver = driver();
+    let (id, mut old) = worker(&driver, 3);
+    let (heard, read_before, unread) = (trigger(&driver), trigger(&driver), trigger(&driver));
+    assert_eq!(read(&mut old), Some((heard.to_string(), 0)));
+    assert_eq!(read(&mut old), Some((read_before.to_string(), 0)));
+    driver.apply(|state, now| state.report(heard, Some(0), AttemptReport::Acknowledged, now));
+    // The worker comes back before the engine has seen the old stream end.
+    let mut new = driver.listen(id, true).unwrap();
+    drop(old);
+    assert_eq!(read(&mut new), Some((read_before.to_string(), 0)));
+    assert_eq!(read(&mut new), Some((unread.to_string(), 0)), "as the same attempt");
+    assert_eq!(read(&mut new), None);
+}
+
+#[test]
+fn stream_of_worker_that_never_reads_is_ended() {
+    let driver = driver();
+    let (_, mut reader) = worker(&driver, 1);
+    let mut last = trigger(&driver);
+    // Each cancellation frees the slot, so that two messages are sent for every run.
+    for _ in 0..worker_streams::SPARE_MESSAGES {
+        driver.apply(|state, now| state.cancel(last, now));
+        last = trigger(&driver);
+    }
+    assert!(reader.next().now_or_never().flatten().is_some_and(|end| end.is_err()));
+    let status = driver.apply(|state, _| state.task(last).map(|task| task.phase.status()));
+    assert_eq!(status, Some(RunStatus::Queued));
+}
+
+#[test]
+fn slow_subscriber_is_dropped_and_delays_no_other() {
+    let driver = driver();
+    let (_, mut work) = worker(&driver, 1);
+    let run = trigger(&driver);
+    read(&mut work);
+    let mut slow = driver.subscribe_events(EventFilter::Run(run)).unwrap();
+    let mut fast = driver.subscribe_events(EventFilter::Run(run)).unwrap();
+    let megabyte: Arc<str> = "x".repeat(1 << 20).into();
+    for _ in 0..100 {
+        driver.apply(|state, now| state.put_chunk(run, megabyte.clone(), None, now));
+        assert!(fast.next().now_or_never().flatten().is_some_and(|event| event.is_ok()));
+    }
+    assert!(slow.next().now_or_never().flatten().is_some_and(|end| end.is_err()));
+}
+
+fn event(key: &str) -> PushedEvent {
+    PushedEvent { key: key.into(), input: "{}".into(), metadata: "{}".into(), priority: None, scope: None }
+}
+
+fn pushed(driver: &Driver) -> usize {
+    driver.apply(|state, _| state.events().count())
+}
+
+#[tokio::test]
+async fn interrupted_push_of_events_pushes_none() {
+    let driver = driver();
+    let mut push = Box::pin(driver.push_events(vec![event("a"), event("b")]));
+    // Each poll prepares one event; the step that pushes all of them has not come.
+    for _ in 0..2 {
+        assert!(push.as_mut().now_or_never().is_none());
+        assert_eq!(pushed(&driver), 0);
+    }
+    drop(push);
+    assert_eq!(pushed(&driver), 0);
+    driver.push_events(vec![event("a"), event("b")]).await.unwrap();
+    assert_eq!(pushed(&driver), 2);
+}
+
+#[test]
+fn removed_runs_are_forgotten_by_event_subscribers() {
+    let options = EngineOptions { keep_finished: 10, ..EngineOptions::default() };
+    let driver = driver_with(&options);
+    let filter = EventFilter::Pair("k".into(), "v".into());
+    let _reader = driver.subscribe_events(filter).unwrap();
+    for _ in 0..100 {
+        let run = trigger_with(&driver, r#"{"k":"v"}"#);
+        driver.apply(|state, now| state.cancel(run, now));
+    }
+    assert_eq!(driver.lock().events.open_runs(), 10, "as many as there are retained runs");
+}

@@ -1,0 +1,151 @@
+//! Assignment streams of workers.
+//!
+//! An assignment that was not read when its stream ends is requeued at once, unless the worker has opened a newer
+//! stream: on that one, everything that the worker has not acknowledged is sent again, as the same attempt, so that a
+//! worker that did receive it recognises it.
+
+use std::{collections::HashMap, sync::Arc};
+
+use prost::Message as _;
+use tonic::Status;
+
+use super::{
+    Driver, Shared, assignment,
+    send_queue::{QueueFull, QueueReader, SendQueue, SendQueues},
+};
+use crate::{
+    engine::state::{ClockReading, State, StreamId, WorkerError},
+    hatchet::wire::{
+        RunId, TenantId, WorkerId,
+        proto::{ActionType, AssignedAction},
+    },
+};
+
+/// Messages that may be queued for a worker beyond two for each of its slots: 256, our choice, for stops and for slots
+/// that were released early.
+pub(super) const SPARE_MESSAGES: usize = 256;
+
+/// Bytes that may be queued for a worker: 256 MiB, our choice. Beyond that its stream is ended.
+const MAX_BYTES: usize = 256 << 20;
+
+/// The send queues of all open assignment streams.
+pub(super) struct WorkerStreams {
+    queues: Arc<SendQueues>,
+    open: HashMap<StreamId, Arc<SendQueue<AssignedAction>>>,
+    tenant: TenantId,
+    max_message: usize,
+}
+
+impl WorkerStreams {
+    pub(super) fn new(queues: &Arc<SendQueues>, tenant: TenantId, max_message: usize) -> Self {
+        Self { queues: queues.clone(), open: HashMap::new(), tenant, max_message }
+    }
+
+    /// Sends an attempt to a worker. Returns the size of an assignment that is larger than a message.
+    pub(super) fn start(
+        &mut self,
+        stream: StreamId,
+        task: RunId,
+        attempt: i32,
+        state: &mut State,
+        now: ClockReading,
+    ) -> Result<(), usize> {
+        let Some(action) = assignment::start(state, self.tenant, task, attempt) else { return Ok(()) };
+        let bytes = action.encoded_len();
+        if bytes > self.max_message {
+            return Err(bytes);
+        }
+        self.send(stream, action, state, now);
+        Ok(())
+    }
+
+    /// Tells a worker to stop an attempt.
+    pub(super) fn stop(&mut self, stream: StreamId, task: RunId, attempt: i32, state: &mut State, now: ClockReading) {
+        if let Some(action) = assignment::stop(state, self.tenant, task, attempt) {
+            self.send(stream, action, state, now);
+        }
+    }
+
+    fn send(&mut self, stream: StreamId, action: AssignedAction, state: &mut State, now: ClockReading) {
+        let Some(queue) = self.open.get(&stream).cloned() else { return requeue(&action, state, now) };
+        let bytes = action.encoded_len();
+        if let Err(QueueFull(action)) = queue.push(action, bytes) {
+            self.close(stream, state, now);
+            requeue(&action, state, now);
+            queue.fail(Status::resource_exhausted("assignments were not read: listen again"));
+        }
+    }
+
+    /// Closes a stream, and requeues what it has not sent unless the worker has a newer stream.
+    fn close(&mut self, stream: StreamId, state: &mut State, now: ClockReading) {
+        let queue = self.open.remove(&stream).filter(|_| !state.is_superseded(stream));
+        state.close_stream(stream, now);
+        for action in queue.iter().flat_map(|queue| queue.drain()) {
+            requeue(&action, state, now);
+        }
+    }
+
+    pub(super) fn close_all(&self) {
+        self.open.values().for_each(|queue| queue.close());
+    }
+}
+
+/// Requeues the attempt of an assignment that was not sent.
+fn requeue(action: &AssignedAction, state: &mut State, now: ClockReading) {
+    if action.action_type() == ActionType::StartStepRun
+        && let Ok(id) = action.task_run_external_id.parse()
+    {
+        state.undelivered(id, action.retry_count, now);
+    }
+}
+
+impl Driver {
+    /// Opens an assignment stream. `is_heartbeat` if the open stream stands for heartbeats.
+    pub(crate) fn listen(
+        self: &Arc<Self>,
+        worker: WorkerId,
+        is_heartbeat: bool,
+    ) -> Result<QueueReader<AssignedAction>, WorkerError> {
+        let (stream, queue) = self.lock().open_worker_stream(worker, is_heartbeat, self.now())?;
+        self.apply(|_, _| ());
+        let driver = self.clone();
+        Ok(QueueReader::new(queue, move || driver.close_worker_stream(stream)))
+    }
+
+    fn close_worker_stream(&self, stream: StreamId) {
+        let now = self.now();
+        {
+            let mut shared = self.lock();
+            let Shared { streams, state, .. } = &mut *shared;
+            streams.close(stream, state, now);
+        }
+        self.apply(|_, _| ());
+    }
+}
+
+impl Shared {
+    fn open_worker_stream(
+        &mut self,
+        worker: WorkerId,
+        is_heartbeat: bool,
+        now: ClockReading,
+    ) -> Result<(StreamId, Arc<SendQueue<AssignedAction>>), WorkerError> {
+        let slots = self.state.worker(worker).map_or(0, |w| w.slots.iter().map(|s| s.limit.max(0)).sum::<i64>());
+        let max_count = usize::try_from(slots).unwrap_or(usize::MAX).saturating_mul(2).saturating_add(SPARE_MESSAGES);
+        let queue = self.streams.queues.open(max_count, MAX_BYTES);
+        // Before the stream opens, which may bring new assignments.
+        let unacknowledged = self.state.unacknowledged(worker);
+        let stream = self.state.open_stream(worker, is_heartbeat, now)?;
+        self.update_pending();
+        if self.is_closed {
+            queue.close();
+        }
+        self.streams.open.insert(stream, queue.clone());
+        for (task, attempt) in unacknowledged {
+            if let Some(action) = assignment::start(&self.state, self.streams.tenant, task, attempt) {
+                self.streams.send(stream, action, &mut self.state, now);
+            }
+        }
+        Ok((stream, queue))
+    }
+}

@@ -1,0 +1,52 @@
+//! Writing one batch, with retries.
+
+use std::time::{Duration, Instant};
+
+use super::{barrier::CommitBarrier, row::Batch, store::Store};
+
+/// Delay before the first retry. Short, so that a passing fault delays the responses little.
+const FIRST_RETRY: Duration = Duration::from_millis(50);
+
+/// Longest delay before a retry; the delay doubles up to it.
+const MAX_RETRY: Duration = Duration::from_secs(1);
+
+/// How long the last batch is retried when the engine stops.
+const STOP_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Writes a batch and opens the barrier for it; retries until it is written. Returns `false` if it cannot be written: for
+/// a final error, or [`STOP_TIMEOUT`] after the first try once `is_stopping`.
+pub(crate) async fn write_batch(
+    store: &Store,
+    barrier: &CommitBarrier,
+    number: u64,
+    mut batch: Batch,
+    is_stopping: impl Fn() -> bool,
+) -> bool {
+    let (begun, mut delay) = (Instant::now(), FIRST_RETRY);
+    let path = store.path().display();
+    let mut has_failed = false;
+    loop {
+        let Err((returned, error)) = store.write(batch).await else { break };
+        let is_new = barrier.report_failure(&format!("{path}: {error}"));
+        if error.is_final() {
+            tracing::error!("{path}: {error}");
+            return false;
+        }
+        batch = returned;
+        has_failed = true;
+        if is_new {
+            tracing::error!("cannot write {path}: {error}; nothing is acknowledged until it can be written again");
+        }
+        if is_stopping() && begun.elapsed() > STOP_TIMEOUT {
+            tracing::error!("changes that were not acknowledged are lost: {path} cannot be written");
+            return false;
+        }
+        tokio::time::sleep(delay).await;
+        delay = (delay * 2).min(MAX_RETRY);
+    }
+    barrier.commit(number);
+    if has_failed {
+        tracing::warn!("{path} is written again, after {:.1} s", begun.elapsed().as_secs_f64());
+    }
+    true
+}

@@ -1,0 +1,100 @@
+//! Idempotency expressions: CEL over the input and metadata of a run, whose result is the run's key.
+
+/// A compiled expression.
+#[cfg(feature = "cel")]
+#[derive(Debug)]
+pub(crate) struct Expression {
+    text: String,
+    program: crate::engine::cel::Program,
+}
+
+/// Without the feature `cel` this type has no value: a workflow that declares an expression is refused.
+#[cfg(not(feature = "cel"))]
+#[derive(Debug)]
+pub(crate) enum Expression {}
+
+#[cfg(feature = "cel")]
+impl Expression {
+    /// Compiles an expression; the error is one line.
+    pub(crate) fn compile(text: &str) -> Result<Self, String> {
+        let program = crate::engine::cel::Program::compile(text)?;
+        Ok(Self { text: text.to_owned(), program })
+    }
+
+    /// The expression as it was declared.
+    #[cfg(test)]
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Computes the key of a run. Takes at most a few milliseconds besides parsing the input: an expression that
+    /// exceeds its cost limit is an error. As in a real engine, all numbers are doubles.
+    pub(crate) fn key(&self, input: &str, metadata: &str) -> Result<String, String> {
+        use crate::engine::cel::Value;
+        let parse = |json: &str| serde_json::from_str(json).map_err(|e| self.failed(&one_line(&e.to_string())));
+        let (input, metadata): (serde_json::Value, serde_json::Value) = (parse(input)?, parse(metadata)?);
+        let variables = [("input", Value::from_json(&input)), ("additional_metadata", Value::from_json(&metadata))];
+        match self.program.evaluate(&variables) {
+            Ok(Value::Text(key)) => Ok(key.to_string()),
+            Ok(other) => Err(self.failed(&format!("it yields {}, not a string", other.type_name()))),
+            Err(fault) => Err(self.failed(fault.reason())),
+        }
+    }
+
+    fn failed(&self, why: &str) -> String {
+        /// Characters of the expression in an error. Our choice: errors are sent in a header of limited size.
+        const SHOWN: usize = 500;
+        let text: String = self.text.chars().take(SHOWN).collect();
+        let cut = if text.len() < self.text.len() { "…" } else { "" };
+        format!("the idempotency expression `{text}{cut}` has no key for this run: {why}")
+    }
+}
+
+#[cfg(not(feature = "cel"))]
+impl Expression {
+    /// Always fails: expressions need the feature.
+    pub(crate) fn compile(_text: &str) -> Result<Self, String> {
+        Err("this engine was built without the cargo feature `cel`, which idempotency expressions need".into())
+    }
+
+    /// Never called, as the type has no value.
+    #[cfg(test)]
+    pub(crate) fn text(&self) -> &str {
+        match *self {}
+    }
+
+    /// Never called, as the type has no value.
+    pub(crate) fn key(&self, _input: &str, _metadata: &str) -> Result<String, String> {
+        match *self {}
+    }
+}
+
+#[cfg(feature = "cel")]
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(all(test, feature = "cel"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn key_is_computed_or_error_names_expression() {
+        let key = |text: &str, input: &str| Expression::compile(text).unwrap().key(input, r#"{"m":"x"}"#);
+        assert_eq!(key("input.id", r#"{"id":"a"}"#), Ok("a".into()));
+        assert_eq!(key("'w:' + string(input.n)", r#"{"n":5}"#), Ok("w:5".into()));
+        assert_eq!(key("has(additional_metadata.m) ? additional_metadata.m : ''", "{}"), Ok("x".into()));
+        for (text, input) in [("input.id", "{}"), ("input.id", r#"{"id":5}"#), ("input.id", "null"), ("nope", "{}")] {
+            let error = key(text, input).unwrap_err();
+            assert!(error.contains(text) && !error.contains('\n'), "{error}");
+        }
+        assert!(Expression::compile("input.").is_err());
+    }
+
+    #[test]
+    fn long_expression_is_shortened_in_its_error() {
+        let text = format!("'{}' == ''", "é".repeat(50_000));
+        let error = Expression::compile(&text).unwrap().key("{}", "{}").unwrap_err();
+        assert!(error.contains("yields bool") && error.len() < 2000, "{error}");
+    }
+}

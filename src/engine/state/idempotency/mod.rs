@@ -1,0 +1,9 @@
+//! Idempotency: the expression that computes a run's key, and the keys that are taken.
+
+mod expression;
+mod keys;
+
+pub(crate) use self::{
+    expression::Expression,
+    keys::{Claim, ClaimRequest, IdempotencyKeys},
+};

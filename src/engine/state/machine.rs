@@ -1,0 +1,130 @@
+//! The state machine: its sub-states, and the work that an event leaves to be done.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use uuid::Uuid;
+
+use super::{
+    effect::Effect,
+    idempotency::IdempotencyKeys,
+    logs::Logs,
+    runs::Runs,
+    scheduler::{QueueId, Scheduler},
+    time::{MonotonicInstant, Timer, Timers},
+    triggers::{Calendar, Events},
+    workers::Workers,
+    workflows::{Version, Workflows},
+};
+use crate::{
+    engine::options::{Retention, Timings},
+    hatchet::wire::{RunId, WorkerId},
+};
+
+/// The source of new ids.
+pub(crate) type Ids = Box<dyn FnMut() -> Uuid + Send>;
+
+/// What the bound on held bytes is checked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Capacity {
+    /// Runs, and what triggers them: events, schedules, crons.
+    Runs,
+    /// Workers and their workflows, which reduce the load: they have a reserve beyond the bound.
+    Workers,
+}
+
+/// Bytes beyond the bound that only workers and workflows may use: 64 MiB, our choice.
+const WORKER_RESERVE: usize = 64 << 20;
+
+/// The state of an engine.
+///
+/// Each sub-state owns its fields and keeps its own invariants. The operations that involve several sub-states are
+/// methods of `State` in `operations`.
+pub(crate) struct State {
+    pub(super) ids: Ids,
+    pub(super) timings: Timings,
+    pub(super) retention: Retention,
+    pub(super) workflows: Workflows,
+    pub(super) runs: Runs,
+    pub(super) idempotency_keys: IdempotencyKeys,
+    pub(super) workers: Workers,
+    pub(super) scheduler: Scheduler,
+    pub(super) timers: Timers<MonotonicInstant, Timer>,
+    pub(super) calendar: Calendar,
+    pub(super) events: Events,
+    pub(super) logs: Logs,
+    pub(super) pending: Pending,
+    pub(super) effects: VecDeque<Effect>,
+}
+
+/// Consequences of an event that [`State::dispatch`](State) has yet to carry out. Empty between events.
+///
+/// Consequences are collected instead of carried out by recursion, so that a chain of thousands of tasks needs no deep
+/// stack and every decision sees a consistent state.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    /// Tasks that have ended, and whose run has not been told.
+    pub(super) ended_tasks: VecDeque<RunId>,
+    /// Workers that have free slots again.
+    pub(super) freed_workers: Vec<WorkerId>,
+    /// Queues that were empty and have a task now.
+    pub(super) filled_queues: Vec<QueueId>,
+}
+
+impl State {
+    /// An empty state.
+    pub(crate) fn new(timings: Timings, retention: Retention, ids: Ids) -> Self {
+        Self {
+            ids,
+            timings,
+            retention,
+            workflows: Workflows::default(),
+            runs: Runs::default(),
+            idempotency_keys: IdempotencyKeys::default(),
+            workers: Workers::default(),
+            scheduler: Scheduler::default(),
+            timers: Timers::default(),
+            calendar: Calendar::default(),
+            events: Events::default(),
+            logs: Logs::default(),
+            pending: Pending::default(),
+            effects: VecDeque::new(),
+        }
+    }
+
+    /// The next effect to carry out.
+    pub(crate) fn next_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// Whether the engine may hold more, by [`Retention::max_bytes`].
+    pub(crate) fn has_capacity(&self, capacity: Capacity) -> bool {
+        let reserve = match capacity {
+            Capacity::Runs => 0,
+            Capacity::Workers => WORKER_RESERVE,
+        };
+        self.held_bytes() < self.retention.max_bytes.saturating_add(reserve)
+    }
+
+    /// Estimated memory of all that counts against [`Retention::max_bytes`].
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.runs.bytes()
+            + self.idempotency_keys.tracked().bytes()
+            + self.workflows.bytes()
+            + self.workers.workers.bytes()
+            + self.calendar.bytes()
+    }
+
+    /// The engine's time limits, which declarations use as defaults.
+    pub(crate) fn timings(&self) -> &Timings {
+        &self.timings
+    }
+
+    /// The newest version of a workflow.
+    pub(crate) fn version_of(&self, workflow: &str) -> Option<&Arc<Version>> {
+        self.workflows.get(workflow).map(|workflow| &workflow.version)
+    }
+
+    pub(super) fn new_id(&mut self) -> Uuid {
+        (self.ids)()
+    }
+}

@@ -1,0 +1,132 @@
+//! Dispatching: assigning queued tasks to workers.
+
+use crate::{
+    engine::state::{
+        attempt::{AttemptEvent, Transition},
+        effect::Effect,
+        machine::State,
+        runs::{HistoryEventKind, Phase, Running},
+        scheduler::QueueId,
+        slots,
+        time::{ClockReading, Timer},
+        workers::{StreamId, Worker},
+    },
+    hatchet::wire::{RunId, WorkerId},
+};
+
+impl State {
+    /// Queues a task behind those of its priority. [`dispatch`](Self::dispatch) looks for a worker.
+    pub(super) fn enqueue(&mut self, id: RunId, now: ClockReading) {
+        let Some(spec) = self.runs.spec(id) else { return };
+        let (queue, schedule_timeout) = (spec.queue, spec.definition.schedule_timeout);
+        let Some((_, run)) = self.runs.containing(id) else { return };
+        let priority = run.priority;
+        // If other tasks wait in this queue, no worker is free for it: one that becomes free takes from the queue.
+        if self.scheduler.queue(queue).is_empty() {
+            self.pending.filled_queues.push(queue);
+        }
+        let position = self.scheduler.push(queue, priority, id);
+        let timer = self.timers.set(now.plus(schedule_timeout), Timer::Task(id));
+        if let Some(task) = self.runs.task_mut(id) {
+            task.phase = Phase::Queued(position);
+            task.timer = Some(timer);
+            task.record(HistoryEventKind::Queued, now);
+        }
+    }
+
+    /// Carries out the pending consequences of an event: first what ended tasks mean for the other tasks of their runs,
+    /// then workers with free slots, which take the task whose turn it is rather than one that has just been queued,
+    /// then queues that were empty.
+    pub(super) fn dispatch(&mut self, now: ClockReading) {
+        while let Some(task) = self.pending.ended_tasks.pop_front() {
+            self.task_ended(task, now);
+        }
+        while let Some(worker) = self.pending.freed_workers.pop() {
+            self.fill_worker(worker, now);
+        }
+        for queue in std::mem::take(&mut self.pending.filled_queues) {
+            while self.assign_head(queue, now) {}
+        }
+    }
+
+    /// Assigns the head of a queue to the worker with the most free units; among equals, to the one whose latest
+    /// assignment is the longest ago. Returns whether there was a task and a worker for it.
+    fn assign_head(&mut self, queue: QueueId, now: ClockReading) -> bool {
+        let queue = self.scheduler.queue(queue);
+        let Some(task) = queue.head() else { return false };
+        let (mut best, mut silent) = (None, Vec::new());
+        for candidates in self.scheduler.candidates(queue) {
+            for candidate in candidates {
+                let Some(worker) = self.workers.get(candidate.2) else { continue };
+                let Some(stream) = self.assignable_stream(worker, now) else {
+                    silent.push(candidate.2);
+                    continue;
+                };
+                if slots::fits(&worker.slots, &queue.requirements) {
+                    best = best.max(Some((candidate, stream)));
+                    break;
+                }
+            }
+        }
+        // A worker that has fallen silent advertises its slots again with its next heartbeat.
+        for worker in silent {
+            self.advertise(worker, now);
+        }
+        let Some(((.., worker), stream)) = best else { return false };
+        self.assign(task, worker, stream, now);
+        true
+    }
+
+    /// Assigns tasks to a worker while it has free slots, in the order of turns.
+    pub(super) fn fill_worker(&mut self, id: WorkerId, now: ClockReading) {
+        self.advertise(id, now);
+        loop {
+            let Some(worker) = self.workers.get(id) else { return };
+            let Some(stream) = self.assignable_stream(worker, now) else { return };
+            if worker.slots.iter().all(|slot| slot.free() <= 0) {
+                return;
+            }
+            let queue = self.scheduler.next_queue(worker.pool, |needed| slots::fits(&worker.slots, needed));
+            let Some(task) = queue.and_then(|queue| self.scheduler.queue(queue).head()) else { return };
+            self.assign(task, id, stream, now);
+        }
+    }
+
+    /// The stream for a worker's assignments; `None` if the worker may not get any now.
+    pub(super) fn assignable_stream(&self, worker: &Worker, now: ClockReading) -> Option<StreamId> {
+        worker.assignable_stream(now, self.timings.heartbeat_fresh)
+    }
+
+    /// Tells the scheduler which slots a worker has free.
+    pub(super) fn advertise(&mut self, id: WorkerId, now: ClockReading) {
+        let Some(worker) = self.workers.get(id) else { return };
+        let is_ready = self.assignable_stream(worker, now).is_some();
+        self.scheduler.advertise(worker.pool, id, &worker.slots, worker.last_assignment, is_ready);
+    }
+
+    fn assign(&mut self, id: RunId, worker_id: WorkerId, stream: StreamId, now: ClockReading) {
+        if self.decide(id, &AttemptEvent::Assigned) != Transition::Run {
+            return;
+        }
+        self.detach(id);
+        let Some(spec) = self.runs.spec(id) else { return };
+        let (requirements, deadline) = (spec.definition.requirements.clone(), now.plus(spec.definition.timeout.0));
+        let queue = spec.queue;
+        let assignment = self.workers.next_assignment();
+        let Some(worker) = self.workers.get_mut_untracked(worker_id) else { return };
+        slots::occupy(&mut worker.slots, &requirements);
+        worker.running.insert(assignment, id);
+        worker.last_assignment = assignment;
+        let timer = self.timers.set(deadline, Timer::Task(id));
+        let Some(task) = self.runs.task_mut(id) else { return };
+        task.timer = Some(timer);
+        task.phase =
+            Phase::Running(Running { worker: worker_id, assignment, holds_slots: true, deadline, acknowledged: false });
+        task.started = Some(now.display);
+        task.assignment = assignment;
+        task.record(HistoryEventKind::Assigned(worker_id), now);
+        self.effects.push_back(Effect::StartAttempt { stream, task: id, attempt: task.attempt });
+        self.scheduler.record_assignment(queue);
+        self.advertise(worker_id, now);
+    }
+}

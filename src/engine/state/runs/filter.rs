@@ -1,0 +1,43 @@
+//! Selecting runs by their properties.
+
+use uuid::Uuid;
+
+use super::{Origin, Run, Runs};
+use crate::{
+    engine::state::{time::Timestamp, triggers::metadata::PairFilter},
+    hatchet::wire::{RunId, RunStatus},
+};
+
+/// Properties of runs. An empty or absent field matches all runs.
+#[derive(Debug, Default)]
+pub(crate) struct RunFilter {
+    pub(crate) since: Option<Timestamp>,
+    pub(crate) until: Option<Timestamp>,
+    pub(crate) statuses: Vec<RunStatus>,
+    pub(crate) workflows: Vec<Uuid>,
+    /// Matches if any pair matches, or all pairs with `all_pairs`.
+    pub(crate) metadata: PairFilter,
+    pub(crate) all_pairs: bool,
+    pub(crate) parent: Option<RunId>,
+    pub(crate) event: Option<Uuid>,
+}
+
+impl Runs {
+    /// The matching runs, newest first.
+    pub(crate) fn select<'a>(&'a self, filter: &'a RunFilter) -> impl Iterator<Item = RunId> + 'a {
+        self.by_age().rev().filter(|(_, run)| self.matches(run, filter)).map(|(id, _)| id)
+    }
+
+    fn matches(&self, run: &Run, filter: &RunFilter) -> bool {
+        filter.since.is_none_or(|at| run.created >= at)
+            && filter.until.is_none_or(|at| run.created <= at)
+            && (filter.workflows.is_empty() || filter.workflows.contains(&run.version.workflow_id))
+            && filter.parent.is_none_or(|id| run.parent.as_ref().is_some_and(|parent| parent.task == id))
+            && filter.event.is_none_or(|id| matches!(run.origin, Origin::Event { id: of, .. } if of == id))
+            && (filter.statuses.is_empty() || filter.statuses.contains(&self.status(run)))
+            && match filter.all_pairs {
+                true => filter.metadata.matches_all(&run.metadata),
+                false => filter.metadata.matches_any(&run.metadata),
+            }
+    }
+}

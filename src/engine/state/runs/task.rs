@@ -1,0 +1,187 @@
+//! A task of a run, with its current attempt.
+
+use std::sync::Arc;
+
+use super::{
+    history::{HistoryEvent, HistoryEventKind, TaskHistory},
+    reorder_buffer::ReorderBuffer,
+    run::ChildKey,
+};
+use crate::{
+    engine::{
+        persistence::{row::RowKey, tracked::Stored},
+        state::{
+            attempt::Stage,
+            scheduler::QueuePosition,
+            time::{ClockReading, MonotonicInstant, TimerKey, Timestamp},
+        },
+    },
+    hatchet::wire::{RunId, RunStatus, WorkerId},
+};
+
+/// A task of a run, with its current attempt.
+#[derive(Debug)]
+pub(crate) struct Task {
+    pub(crate) run: RunId,
+    /// Number among all tasks, in the order of creation.
+    pub(crate) seq: u64,
+    /// Index of the task in the run's version.
+    pub(crate) spec: usize,
+    pub(crate) phase: Phase,
+    /// Number of the current attempt, from 0; `retry_count` in messages.
+    pub(crate) attempt: i32,
+    /// Failed attempts since the run was created or replayed.
+    pub(crate) failures: u32,
+    /// Workers lost since the run was created or replayed.
+    pub(crate) reassignments: u32,
+    /// Sequence number of the task's latest assignment among all assignments; 0 if there was none.
+    pub(crate) assignment: u64,
+    /// The schedule timeout, back-off or execution timeout, by the phase.
+    pub(crate) timer: Option<TimerKey>,
+    pub(crate) started: Option<Timestamp>,
+    pub(crate) finished: Option<Timestamp>,
+    /// Sequence number of the task's latest end among all ends, restarts included; 0 if there was none.
+    pub(crate) finish_seq: u64,
+    /// Present once the current attempt has streamed a numbered chunk.
+    pub(crate) chunks: Option<Box<ReorderBuffer>>,
+    pub(crate) history: TaskHistory,
+    /// Keys of the child runs that the task has triggered; removed with the task.
+    pub(crate) children: Vec<ChildKey>,
+}
+
+/// Estimated memory of a task and its share of the run besides their payloads, rounded up, in bytes.
+const TASK_BYTES: usize = 1024;
+
+/// The stage of a task's current attempt, with the data that only this stage has.
+#[derive(Debug)]
+pub(crate) enum Phase {
+    /// Number of tasks that this one waits for: parents that have not completed, or, for an on-failure task, all tasks
+    /// that have not ended.
+    Waiting(usize),
+    Queued(QueuePosition),
+    BackOff,
+    Running(Running),
+    /// The output: JSON text, or empty.
+    Completed(Arc<str>),
+    /// The error.
+    Failed(Arc<str>),
+    /// `true` if the schedule timeout ended the task.
+    Cancelled(bool),
+}
+
+/// An attempt on a worker.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Running {
+    pub(crate) worker: WorkerId,
+    /// Sequence number of the assignment: the key in the worker's list of running tasks.
+    pub(crate) assignment: u64,
+    /// Whether the attempt still occupies its slots.
+    pub(crate) holds_slots: bool,
+    pub(crate) deadline: MonotonicInstant,
+    /// Whether the worker has reported anything about the attempt. Until then the assignment may have been lost.
+    pub(crate) acknowledged: bool,
+}
+
+impl Task {
+    /// A task before its first attempt.
+    pub(crate) fn new(run: RunId, seq: u64, spec: usize) -> Self {
+        Self {
+            run,
+            seq,
+            spec,
+            phase: Phase::Waiting(0),
+            attempt: 0,
+            failures: 0,
+            reassignments: 0,
+            assignment: 0,
+            timer: None,
+            started: None,
+            finished: None,
+            finish_seq: 0,
+            chunks: None,
+            history: TaskHistory::default(),
+            children: Vec::new(),
+        }
+    }
+
+    /// Whether the task is visible to users. A task that waits for its parents for the first time is not, as in a real
+    /// engine.
+    pub(crate) fn is_created(&self) -> bool {
+        self.attempt > 0 || !matches!(self.phase, Phase::Waiting(_))
+    }
+
+    /// Records an event of the current attempt.
+    pub(crate) fn record(&mut self, kind: HistoryEventKind, now: ClockReading) {
+        self.history.push(&HistoryEvent { at: now.display, attempt: self.attempt, kind });
+    }
+
+    /// The attempt on a worker, if there is one.
+    pub(crate) fn running_mut(&mut self) -> Option<&mut Running> {
+        match &mut self.phase {
+            Phase::Running(running) => Some(running),
+            Phase::Waiting(_) | Phase::Queued(_) | Phase::BackOff => None,
+            Phase::Completed(_) | Phase::Failed(_) | Phase::Cancelled(_) => None,
+        }
+    }
+}
+
+impl Phase {
+    pub(crate) fn stage(&self) -> Stage {
+        match self {
+            Self::Waiting(_) => Stage::Waiting,
+            Self::Queued(_) => Stage::Queued,
+            Self::BackOff => Stage::BackOff,
+            Self::Running(_) => Stage::Running,
+            Self::Completed(_) => Stage::Completed,
+            Self::Failed(_) => Stage::Failed,
+            Self::Cancelled(_) => Stage::Cancelled,
+        }
+    }
+
+    /// The status that users see.
+    pub(crate) fn status(&self) -> RunStatus {
+        match self {
+            Self::Waiting(_) | Self::Queued(_) | Self::BackOff => RunStatus::Queued,
+            Self::Running(_) => RunStatus::Running,
+            Self::Completed(_) => RunStatus::Completed,
+            Self::Failed(_) => RunStatus::Failed,
+            Self::Cancelled(_) => RunStatus::Cancelled,
+        }
+    }
+
+    /// Estimated memory of a task in this phase in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Completed(text) | Self::Failed(text) => TASK_BYTES + text.len(),
+            Self::Waiting(_) | Self::Queued(_) | Self::BackOff | Self::Running(_) | Self::Cancelled(_) => TASK_BYTES,
+        }
+    }
+
+    /// The output of a completed task.
+    pub(crate) fn output(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Completed(output) => Some(output),
+            Self::Waiting(_) | Self::Queued(_) | Self::BackOff | Self::Running(_) => None,
+            Self::Failed(_) | Self::Cancelled(_) => None,
+        }
+    }
+
+    /// The error of a task that has ended without an output; empty for a cancelled one.
+    pub(crate) fn error(&self) -> Option<&str> {
+        match self {
+            Self::Failed(error) => Some(error),
+            Self::Cancelled(_) => Some(""),
+            Self::Waiting(_) | Self::Queued(_) | Self::BackOff | Self::Running(_) | Self::Completed(_) => None,
+        }
+    }
+}
+
+impl Stored<RunId> for Task {
+    fn row_key(&self, _: &RunId) -> RowKey {
+        RowKey::Number(self.seq)
+    }
+
+    fn bytes(&self) -> usize {
+        self.phase.bytes()
+    }
+}

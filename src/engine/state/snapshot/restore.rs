@@ -1,0 +1,228 @@
+//! Restoring a state from rows.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use uuid::Uuid;
+
+use super::restore_runs::RestoredRuns;
+use crate::{
+    engine::{
+        cron::CronRule,
+        options::{Retention, Timings},
+        persistence::{
+            records::{
+                ChildRecord, ClaimRecord, CronRecord, EventRecord, Id, LineRecord, ScheduleRecord, VersionRecord,
+                WorkerRecord, decode, required_id,
+            },
+            row::{Damaged, StoredRow, Table},
+        },
+        state::{
+            idempotency::Claim,
+            logs::{LEVELS, LogLine},
+            machine::{Ids, State},
+            runs::ChildKey,
+            slots::Slot,
+            time::{ClockReading, Timer, Timestamp},
+            triggers::{Cron, Event, RunTemplate},
+            workers::Worker,
+            workflows::{Definition, Lease, Version, VersionIds},
+        },
+    },
+    hatchet::wire::{Declaration, RunId, WorkerId},
+};
+
+/// Validates a stored declaration.
+pub(crate) type Validate = Box<dyn FnMut(Declaration) -> Result<Definition, String> + Send>;
+
+/// A state that is being restored, row by row, with the tables in the order of [`Table::ALL`].
+pub(crate) struct Restore {
+    pub(super) state: State,
+    pub(super) now: ClockReading,
+    validate: Validate,
+    pub(super) runs: RestoredRuns,
+    /// Schedules whose run has been triggered, which only earlier versions stored; see [`ScheduleRecord::run`].
+    obsolete_schedules: Vec<Uuid>,
+    /// `{}`, which most metadata has: shared instead of allocated again.
+    empty_object: Arc<str>,
+}
+
+impl Restore {
+    pub(crate) fn new(timings: Timings, retention: Retention, ids: Ids, validate: Validate, now: ClockReading) -> Self {
+        Self {
+            state: State::new(timings, retention, ids),
+            now,
+            validate,
+            runs: RestoredRuns::default(),
+            obsolete_schedules: Vec::new(),
+            empty_object: "{}".into(),
+        }
+    }
+
+    /// Restores one row.
+    pub(crate) fn put(&mut self, table: Table, row: StoredRow<'_>) -> Result<(), Damaged> {
+        match table {
+            Table::Versions => self.version(row.number, decode(row.head)?),
+            Table::Runs => self.run(row, decode(row.head)?),
+            Table::Tasks => self.task(row, decode(row.head)?),
+            Table::Children => self.child(decode(row.head)?),
+            Table::Claims => self.claim(row.key, &decode(row.head)?),
+            Table::Workers => self.worker(decode(row.head)?),
+            Table::Lines => self.line(row, &decode(row.head)?),
+            Table::Events => self.event(row, decode(row.head)?),
+            Table::Schedules => self.schedule(row, &decode(row.head)?),
+            Table::Crons => self.cron(row, decode(row.head)?),
+        }
+    }
+
+    fn version(&mut self, number: u64, record: VersionRecord) -> Result<(), Damaged> {
+        let order = i64::try_from(number).map_err(|_| Damaged("the number is too large".into()))?;
+        let content = record.content.ok_or_else(|| Damaged("the declaration is missing".into()))?;
+        let definition = (self.validate)(Declaration::decode(&content).map_err(Damaged)?).map_err(Damaged)?;
+        if definition.tasks.len() != record.tasks.len() {
+            return Err(Damaged(format!("{} tasks have {} ids", definition.tasks.len(), record.tasks.len())));
+        }
+        let ids = VersionIds {
+            workflow: required_id(record.workflow, "the workflow's id")?,
+            version: required_id(record.id, "the id")?,
+            tasks: record.tasks.into_iter().map(Id::uuid).collect(),
+            order,
+        };
+        let version = Version::new(definition, ids, Timestamp(record.created), &mut self.state.scheduler);
+        self.state.workflows.restore(version, Timestamp(record.workflow_created));
+        Ok(())
+    }
+
+    /// Restores a worker. One of another process keeps its running tasks, and has a full lease to listen again.
+    fn worker(&mut self, record: WorkerRecord) -> Result<(), Damaged> {
+        let id: WorkerId = required_id(record.id, "the id")?;
+        let actions: Vec<Arc<str>> = record.actions.into_iter().map(Arc::from).collect();
+        let slots = record.slots.into_iter().map(|slot| Slot { kind: slot.kind.into(), limit: slot.limit, used: 0 });
+        let (state, now) = (&mut self.state, self.now);
+        let worker = Worker {
+            name: record.name,
+            pool: state.scheduler.add_worker(&actions, id),
+            actions,
+            slots: slots.collect(),
+            labels: record.labels,
+            runtime: record.runtime,
+            registered: Timestamp(record.registered),
+            heartbeat: Some(now.display),
+            last_seen: now.monotonic,
+            lease_start: now.monotonic,
+            streams: Vec::new(),
+            heartbeat_streams: Vec::new(),
+            listened: record.listened.map(Timestamp),
+            paused: record.paused,
+            unsubscribed: record.unsubscribed,
+            in_process: record.in_process,
+            running: BTreeMap::new(),
+            timer: None,
+            last_assignment: 0,
+        };
+        state.workers.restore(id, worker, now, &state.timings);
+        state.arm_lease(id);
+        Ok(())
+    }
+
+    fn child(&mut self, record: ChildRecord) -> Result<(), Damaged> {
+        let parent: RunId = required_id(record.parent, "the parent")?;
+        let key = record.key.map_or(ChildKey::Index(record.index), |key| ChildKey::Key(key.into()));
+        let is_restored = self.state.runs.restore_child(parent, key, required_id(record.run, "the run")?);
+        if is_restored { Ok(()) } else { Err(Damaged(format!("there is no task {parent}"))) }
+    }
+
+    fn claim(&mut self, key: &[u8], record: &ClaimRecord) -> Result<(), Damaged> {
+        let key: Arc<str> = std::str::from_utf8(key).map_err(|e| Damaged(e.to_string()))?.into();
+        let lease = Lease { ttl: Duration::from_millis(record.ttl), until_end: record.until_end };
+        let left = Timestamp(record.until).since(self.now.wall).min(lease.ttl);
+        let timer = self.state.timers.set(self.now.plus(left), Timer::IdempotencyKey(key.clone()));
+        let run = required_id(record.run, "the run")?;
+        self.state.idempotency_keys.restore(key, Claim { run, lease, timer });
+        Ok(())
+    }
+
+    fn line(&mut self, row: StoredRow<'_>, record: &LineRecord) -> Result<(), Damaged> {
+        let text = |index: usize| row.texts[index].map(str::to_owned).unwrap_or_default();
+        let level = LEVELS.iter().find(|level| **level == record.level);
+        let level = level.ok_or_else(|| Damaged(format!("unknown log level `{}`", record.level)))?;
+        let line = LogLine {
+            task: required_id(record.task, "the task")?,
+            at: Timestamp(record.at),
+            message: text(0),
+            level,
+            metadata: text(1),
+            attempt: record.attempt,
+        };
+        self.state.logs.restore(row.number, line);
+        Ok(())
+    }
+
+    fn event(&mut self, row: StoredRow<'_>, record: EventRecord) -> Result<(), Damaged> {
+        let event = Event {
+            id: required_id(record.id, "the id")?,
+            key: record.key.into(),
+            input: self.text(row.texts[0], "the payload")?,
+            metadata: self.text(row.texts[1], "the metadata")?,
+            scope: record.scope,
+            at: Timestamp(record.at),
+            runs: record.runs.into_iter().map(|id| id.uuid().into()).collect(),
+        };
+        self.state.events.restore(row.number, event);
+        Ok(())
+    }
+
+    fn schedule(&mut self, row: StoredRow<'_>, record: &ScheduleRecord) -> Result<(), Damaged> {
+        let template = self.template(row, &record.workflow, record.priority)?;
+        let id = required_id(record.id, "the id")?;
+        let calendar = &mut self.state.calendar;
+        calendar.restore_schedule(id, template, Timestamp(record.at), Timestamp(record.created));
+        self.obsolete_schedules.extend(record.run.map(|_| id));
+        Ok(())
+    }
+
+    fn cron(&mut self, row: StoredRow<'_>, record: CronRecord) -> Result<(), Damaged> {
+        let template = self.template(row, &record.workflow, record.priority)?;
+        let rule = CronRule::restored(record.rule);
+        let mut cron = Cron::new(template, rule, record.name, record.declared, Timestamp(record.created));
+        cron.enabled = record.enabled;
+        self.state.calendar.restore_cron(required_id(record.id, "the id")?, cron, self.now);
+        Ok(())
+    }
+
+    fn template(&self, row: StoredRow<'_>, workflow: &str, priority: Option<i32>) -> Result<RunTemplate, Damaged> {
+        let input = self.text(row.texts[0], "the input")?;
+        let metadata = self.text(row.texts[1], "the metadata")?;
+        Ok(RunTemplate { workflow: workflow.into(), input, metadata, priority })
+    }
+
+    /// A text that must be present; `what` names it in the error.
+    pub(super) fn text(&self, text: Option<&str>, what: &str) -> Result<Arc<str>, Damaged> {
+        let text = text.ok_or_else(|| Damaged(format!("{what} is missing")))?;
+        Ok(if *text == *self.empty_object { self.empty_object.clone() } else { text.into() })
+    }
+
+    /// The restored state, which tracks its changes from here on. Timers that are due fire at the next tick.
+    pub(crate) fn finish(mut self) -> Result<State, Damaged> {
+        let mut lost = self.finish_runs()?;
+        let Self { mut state, now, obsolete_schedules, .. } = self;
+        state.track_changes();
+        for id in obsolete_schedules {
+            state.unschedule(id);
+        }
+        // A worker in the process of the last engine has died with it.
+        let in_process: Vec<WorkerId> =
+            state.workers.iter().filter(|(_, worker)| worker.in_process).map(|(id, _)| id).collect();
+        for id in &in_process {
+            lost.extend(state.workers.get(*id).into_iter().flat_map(|worker| worker.running.clone()));
+        }
+        for task in lost.into_values() {
+            state.worker_lost(task, now);
+        }
+        in_process.into_iter().for_each(|id| state.remove_worker(id));
+        state.workflows.drop_unused();
+        state.remove_expired_runs(now);
+        // Nobody has subscribed yet.
+        state.effects.clear();
+        Ok(state)
+    }
+}

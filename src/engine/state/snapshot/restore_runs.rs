@@ -1,0 +1,227 @@
+//! Restoring runs and tasks.
+//!
+//! Rows of tasks follow in the order of their runs. A run is inserted once all of its tasks are known, as only they
+//! tell whether it has finished.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use super::restore::Restore;
+use crate::{
+    engine::{
+        persistence::{
+            records::{RunRecord, StageRecord, TaskRecord, required_id},
+            row::{Damaged, StoredRow},
+        },
+        state::{
+            machine::State,
+            runs::{Finish, Origin, Parent, Phase, ReorderBuffer, Run, Running, Task, TaskHistory},
+            scheduler::QueuePosition,
+            slots,
+            time::{Timer, Timestamp},
+        },
+    },
+    hatchet::wire::{RunId, WorkerId},
+};
+
+/// Runs and tasks until all of them are read.
+#[derive(Default)]
+pub(super) struct RestoredRuns {
+    /// All runs in the order of creation.
+    runs: Vec<(RunId, Run)>,
+    /// Index of the run that the next task probably belongs to.
+    current: usize,
+    waiting: Vec<RunId>,
+    queued: Vec<RunId>,
+    /// Running tasks whose worker no longer exists, by their assignment.
+    lost: BTreeMap<u64, RunId>,
+}
+
+impl Restore {
+    pub(super) fn run(&mut self, row: StoredRow<'_>, record: RunRecord) -> Result<(), Damaged> {
+        let id: RunId = required_id(record.id, "the id")?;
+        let version = self.state.workflows.version(record.version).cloned();
+        let version = version.ok_or_else(|| Damaged(format!("there is no version {}", record.version)))?;
+        let tasks: Vec<RunId> = match record.tasks[..] {
+            [] => vec![id],
+            ref tasks => tasks.iter().map(|task| task.uuid().into()).collect(),
+        };
+        if tasks.len() != version.len() {
+            return Err(Damaged(format!("the run has {} tasks and its version {}", tasks.len(), version.len())));
+        }
+        let origin = match (record.event, record.event_key, record.schedule) {
+            (Some(id), Some(key), _) => Origin::Event { id: id.uuid(), key: key.into() },
+            (_, _, Some(id)) => Origin::Schedule(id.uuid()),
+            _ if record.cron => Origin::Cron,
+            _ => Origin::Call,
+        };
+        let parent = record.parent.map(|parent| {
+            let task = required_id(parent.task, "the parent")?;
+            Ok(Parent { task, index: parent.index, key: parent.key.map(Arc::from) })
+        });
+        let run = Run {
+            seq: row.number,
+            version,
+            input: self.text(row.texts[0], "the input")?,
+            metadata: self.text(row.texts[1], "the metadata")?,
+            priority: record.priority,
+            parent: parent.transpose()?,
+            origin,
+            created: Timestamp(record.created),
+            open: tasks.len(),
+            tasks,
+            finished: None,
+            idempotency_key: record.claim.map(Arc::from),
+        };
+        self.runs.runs.push((id, run));
+        Ok(())
+    }
+
+    pub(super) fn task(&mut self, row: StoredRow<'_>, mut record: TaskRecord) -> Result<(), Damaged> {
+        let id: RunId = required_id(record.id, "the id")?;
+        let run_id = record.run.map_or(id, |run| run.uuid().into());
+        if self.runs.current == 0 {
+            self.state.runs.reserve_tasks(self.runs.runs.len());
+        }
+        let remaining = self.runs.runs.get(self.runs.current..).unwrap_or_default();
+        let offset = remaining.iter().position(|(id, _)| *id == run_id);
+        self.runs.current += offset.ok_or_else(|| Damaged(format!("there is no run {run_id}")))?;
+        let version = self.runs.runs[self.runs.current].1.version.clone();
+        let spec = usize::try_from(record.spec).unwrap_or(usize::MAX);
+        let queue = version.task(spec).ok_or_else(|| Damaged(format!("its version has no task {spec}")))?.queue;
+        let mut task = Task {
+            attempt: record.attempt,
+            failures: record.failures,
+            reassignments: record.reassignments,
+            assignment: record.assignment,
+            started: record.started.map(Timestamp),
+            finished: record.finished.map(Timestamp),
+            finish_seq: record.finish_seq,
+            history: record.history.take().map(TaskHistory::from_record).unwrap_or_default(),
+            ..Task::new(run_id, row.number, spec)
+        };
+        self.restore_phase(id, &mut task, &record, row.texts[0])?;
+        self.state.scheduler.restore_turn(queue, record.assignment);
+        self.state.workers.resume_assignments(record.assignment);
+        if task.phase.stage().is_final() {
+            self.restore_end(&task);
+        }
+        self.state.runs.restore_task(id, task);
+        Ok(())
+    }
+
+    fn restore_phase(
+        &mut self,
+        id: RunId,
+        task: &mut Task,
+        record: &TaskRecord,
+        text: Option<&str>,
+    ) -> Result<(), Damaged> {
+        let run = &self.runs.runs[self.runs.current].1;
+        let Some(spec) = run.version.task(task.spec) else { return Ok(()) };
+        let definition = spec.definition;
+        let until = Timestamp(record.until);
+        let left = |limit: Duration| self.now.plus(until.since(self.now.wall).min(limit));
+        let text = |what: &str| text.map(Arc::from).ok_or_else(|| Damaged(format!("{what} is missing")));
+        let mut deadline = None;
+        task.phase = match StageRecord::try_from(record.stage) {
+            Ok(StageRecord::Waiting) => {
+                self.runs.waiting.push(id);
+                Phase::Waiting(0)
+            }
+            Ok(StageRecord::Queued) => {
+                deadline = Some(left(definition.schedule_timeout));
+                self.runs.queued.push(id);
+                Phase::Queued(QueuePosition::new(run.priority, record.position))
+            }
+            Ok(StageRecord::BackOff) => {
+                let delay = definition.backoff.map_or(Duration::ZERO, |backoff| backoff.before(record.failures));
+                deadline = Some(left(delay));
+                Phase::BackOff
+            }
+            Ok(StageRecord::Running) => {
+                // The timeout may have been extended beyond the declared one. The start is a display time, which stands
+                // still while the wall clock is set back, so an extension may be lost, but never a part of the declared
+                // timeout.
+                let extended = until.since(task.started.unwrap_or(until));
+                let end = left(extended.max(definition.timeout.0));
+                deadline = Some(end);
+                task.chunks = Some(Box::new(ReorderBuffer::resumed()));
+                let worker_id: WorkerId = required_id(record.worker, "the worker")?;
+                match self.state.workers.get_mut_untracked(worker_id) {
+                    Some(worker) => {
+                        if record.holds_slots {
+                            slots::occupy(&mut worker.slots, &definition.requirements);
+                        }
+                        worker.running.insert(record.assignment, id);
+                        worker.last_assignment = worker.last_assignment.max(record.assignment);
+                    }
+                    None => drop(self.runs.lost.insert(record.assignment, id)),
+                }
+                Phase::Running(Running {
+                    worker: worker_id,
+                    assignment: record.assignment,
+                    holds_slots: record.holds_slots,
+                    deadline: end,
+                    acknowledged: record.acknowledged,
+                })
+            }
+            Ok(StageRecord::Completed) => Phase::Completed(text("the output")?),
+            Ok(StageRecord::Failed) => Phase::Failed(text("the error")?),
+            Ok(StageRecord::Cancelled) => Phase::Cancelled(false),
+            Ok(StageRecord::ScheduleTimedOut) => Phase::Cancelled(true),
+            Ok(StageRecord::Unknown) | Err(_) => return Err(Damaged(format!("unknown stage {}", record.stage))),
+        };
+        task.timer = deadline.map(|deadline| self.state.timers.set(deadline, Timer::Task(id)));
+        Ok(())
+    }
+
+    /// Counts the end of a task for its run. The run's own end is that of its last task to end, if all have ended.
+    fn restore_end(&mut self, task: &Task) {
+        let run = &mut self.runs.runs[self.runs.current].1;
+        run.open = run.open.saturating_sub(1);
+        let at = task.finished.unwrap_or_default();
+        // Only the wall clock has gone on since.
+        let left = self.state.retention.age.saturating_sub(self.now.display.since(at));
+        let finish = Finish { at, seq: task.finish_seq, retained_until: self.now.plus(left) };
+        let is_later = |before: &Finish| (before.seq, before.at) > (finish.seq, finish.at);
+        run.finished = Some(run.finished.filter(is_later).unwrap_or(finish));
+    }
+
+    /// Inserts all runs, and puts their tasks back into their queues and waits. Returns the tasks that have lost their
+    /// worker, by their assignment.
+    pub(super) fn finish_runs(&mut self) -> Result<BTreeMap<u64, RunId>, Damaged> {
+        let RestoredRuns { runs, waiting, queued, lost, .. } = std::mem::take(&mut self.runs);
+        let state = &mut self.state;
+        state.runs.restore(runs);
+        state.scheduler.resume_turns(state.workers.assignments_total());
+        for id in waiting {
+            state.restore_waiting(id)?;
+        }
+        for id in queued {
+            state.restore_queued(id)?;
+        }
+        Ok(lost)
+    }
+}
+
+impl State {
+    fn restore_waiting(&mut self, id: RunId) -> Result<(), Damaged> {
+        let missing = || Damaged(format!("task {id} has no run"));
+        let spec = self.runs.task(id).ok_or_else(missing)?.spec;
+        let (_, run) = self.runs.containing(id).ok_or_else(missing)?;
+        let blockers = self.runs.blockers(&run.version, &run.tasks, spec);
+        if let Some(task) = self.runs.task_mut_untracked(id) {
+            task.phase = Phase::Waiting(blockers);
+        }
+        Ok(())
+    }
+
+    fn restore_queued(&mut self, id: RunId) -> Result<(), Damaged> {
+        let missing = || Damaged(format!("task {id} has no run"));
+        let queue = self.runs.spec(id).ok_or_else(missing)?.queue;
+        if let Some(Phase::Queued(position)) = self.runs.task(id).map(|task| &task.phase) {
+            self.scheduler.restore(queue, *position, id);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,106 @@
+//! Timers: ordered deadlines of one clock, each with the action that is due then.
+//!
+//! A timer is cancelled as soon as it has no purpose, so the map never holds more entries than there are open tasks,
+//! workers and idempotency keys. Setting, cancelling and firing a timer cost O(log n).
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use super::{ClockReading, MonotonicInstant, Timestamp};
+use crate::hatchet::wire::{RunId, WorkerId};
+
+/// Longest sleep while a schedule or cron waits for the wall clock: 10 s. After the clock was set, or the machine woke
+/// up, a due run starts at most this late.
+const WALL_CLOCK_CHECK: Duration = Duration::from_secs(10);
+
+/// Identifies one timer on the monotonic clock, for cancelling it.
+pub(crate) type TimerKey = (MonotonicInstant, u64);
+
+/// The action of a timer on the monotonic clock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Timer {
+    /// A task's schedule timeout, back-off or execution timeout, by its stage: a task has one timer at a time.
+    Task(RunId),
+    /// A missing stream chunk is given up.
+    Chunks(RunId),
+    /// A worker's lease is checked.
+    Worker(WorkerId),
+    /// An idempotency key expires.
+    IdempotencyKey(Arc<str>),
+}
+
+/// Pending timers in the order of their deadlines; timers of equal deadlines fire in the order they were set.
+#[derive(Debug)]
+pub(crate) struct Timers<T, A> {
+    entries: BTreeMap<(T, u64), A>,
+    last_id: u64,
+}
+
+impl<T, A> Default for Timers<T, A> {
+    fn default() -> Self {
+        Self { entries: BTreeMap::new(), last_id: 0 }
+    }
+}
+
+impl<T: Ord + Copy, A> Timers<T, A> {
+    /// Sets a timer and returns its key.
+    pub(crate) fn set(&mut self, at: T, action: A) -> (T, u64) {
+        self.last_id += 1;
+        let key = (at, self.last_id);
+        self.entries.insert(key, action);
+        key
+    }
+
+    /// Cancels a timer; no effect if there is none or it has fired.
+    pub(crate) fn cancel(&mut self, key: Option<(T, u64)>) {
+        if let Some(key) = key {
+            self.entries.remove(&key);
+        }
+    }
+
+    /// The earliest deadline.
+    pub(crate) fn next(&self) -> Option<T> {
+        self.entries.first_key_value().map(|((at, _), _)| *at)
+    }
+
+    /// Takes out the first timer whose deadline has passed.
+    pub(crate) fn pop_due(&mut self, now: T) -> Option<((T, u64), A)> {
+        let first = self.entries.first_entry()?;
+        (first.key().0 <= now).then(|| first.remove_entry())
+    }
+
+    #[cfg(test)]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (T, &A)> {
+        self.entries.iter().map(|((at, _), action)| (*at, action))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+}
+
+/// The earliest deadline of each clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct NextDeadline {
+    pub(crate) monotonic: Option<MonotonicInstant>,
+    pub(crate) wall: Option<Timestamp>,
+}
+
+impl NextDeadline {
+    /// How long to sleep before the next tick; `None` without timers. With a deadline on the wall clock at most 10 s,
+    /// as that clock may be set in the meantime.
+    pub(crate) fn wait(self, now: ClockReading) -> Option<Duration> {
+        let monotonic = self.monotonic.map(|at| at.since(now.monotonic));
+        let wall = self.wall.map(|at| at.since(now.wall).min(WALL_CLOCK_CHECK));
+        [monotonic, wall].into_iter().flatten().min()
+    }
+
+    /// Whether one of the deadlines is earlier than that of `other`.
+    pub(crate) fn is_earlier_than(self, other: Self) -> bool {
+        is_earlier(self.monotonic, other.monotonic) || is_earlier(self.wall, other.wall)
+    }
+}
+
+fn is_earlier<T: Ord>(a: Option<T>, b: Option<T>) -> bool {
+    a.is_some_and(|a| b.is_none_or(|b| a < b))
+}

@@ -1,0 +1,253 @@
+//! The calendar: runs that start at a time of the wall clock, once or by a cron rule.
+//!
+//! Every schedule and every enabled cron has one timer. After a jump of the wall clock, a schedule that has become due
+//! starts once, and a cron starts once however many of its times were skipped. When the clock is set back, nothing
+//! starts a second time: a cron waits until the time after its latest one, unless the clock goes back so far that it
+//! must have been wrong before.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use uuid::Uuid;
+
+use super::metadata;
+use crate::engine::{
+    cron::CronRule,
+    persistence::{
+        row::RowKey,
+        tracked::{ENTRY_BYTES, Stored, Tracked},
+    },
+    state::{
+        runs::Origin,
+        time::{ClockReading, NextDeadline, Timers, Timestamp},
+    },
+};
+
+/// How far the wall clock must go back for crons to follow it at once: 3 h, as in cron(8). A smaller step is an
+/// adjustment of a clock that was right.
+const CLOCK_CORRECTION: Duration = Duration::from_secs(3 * 3600);
+
+/// Identifies a calendar timer.
+type CalendarKey = (Timestamp, u64);
+
+/// The action of a timer on the wall clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CalendarTimer {
+    Schedule(Uuid),
+    Cron(Uuid),
+}
+
+/// The workflow and payload of the runs that a schedule or cron triggers, after validation.
+#[derive(Debug, Clone)]
+pub(crate) struct RunTemplate {
+    pub(crate) workflow: Arc<str>,
+    /// A JSON object or `null`.
+    pub(crate) input: Arc<str>,
+    /// A JSON object.
+    pub(crate) metadata: Arc<str>,
+    pub(crate) priority: Option<i32>,
+}
+
+/// A run that starts once at a time. As in a real engine it is removed when it has started its run.
+#[derive(Debug)]
+pub(crate) struct ScheduledRun {
+    pub(crate) template: RunTemplate,
+    pub(crate) at: Timestamp,
+    pub(crate) created: Timestamp,
+    timer: Option<CalendarKey>,
+}
+
+/// A cron rule that triggers runs.
+#[derive(Debug)]
+pub(crate) struct Cron {
+    pub(crate) template: RunTemplate,
+    pub(crate) rule: CronRule,
+    /// Empty for a declared cron.
+    pub(crate) name: String,
+    /// Part of its workflow's declaration, and replaced with it.
+    pub(crate) declared: bool,
+    pub(crate) enabled: bool,
+    pub(crate) created: Timestamp,
+    timer: Option<CalendarKey>,
+}
+
+impl Cron {
+    pub(crate) fn new(template: RunTemplate, rule: CronRule, name: String, declared: bool, created: Timestamp) -> Self {
+        Self { template, rule, name, declared, enabled: true, created, timer: None }
+    }
+}
+
+/// Why a cron is not created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum CronError {
+    UnknownWorkflow,
+    /// The workflow has a cron of this name and expression.
+    Duplicate,
+}
+
+/// All schedules and crons, with their timers.
+#[derive(Debug, Default)]
+pub(crate) struct Calendar {
+    pub(in crate::engine::state) schedules: Tracked<BTreeMap<Uuid, ScheduledRun>>,
+    pub(in crate::engine::state) crons: Tracked<BTreeMap<Uuid, Cron>>,
+    timers: Timers<Timestamp, CalendarTimer>,
+    /// The wall clock at the latest tick, or a later time at which a cron was armed.
+    last_wall: Timestamp,
+}
+
+impl Calendar {
+    /// Estimated memory of all schedules and crons in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.schedules.bytes() + self.crons.bytes()
+    }
+
+    pub(crate) fn next_deadline(&self) -> NextDeadline {
+        NextDeadline { wall: self.timers.next(), ..NextDeadline::default() }
+    }
+
+    /// Follows the wall clock: rearms all crons if it was corrected.
+    pub(crate) fn observe(&mut self, now: ClockReading) {
+        if self.last_wall.since(now.wall) >= CLOCK_CORRECTION {
+            for id in self.crons.keys().copied().collect::<Vec<_>>() {
+                self.arm_cron(id, now);
+            }
+        }
+        self.last_wall = now.wall;
+    }
+
+    /// The next run that is due. A schedule is removed; a cron is armed for its next time after now, so that skipped
+    /// times are not made up for.
+    pub(crate) fn pop_due(&mut self, now: ClockReading) -> Option<(RunTemplate, Origin)> {
+        while let Some(((due, _), timer)) = self.timers.pop_due(now.wall) {
+            match timer {
+                CalendarTimer::Schedule(id) => {
+                    if let Some(scheduled) = self.schedules.remove(&id) {
+                        return Some((scheduled.template, Origin::Schedule(id)));
+                    }
+                }
+                CalendarTimer::Cron(id) => {
+                    if let Some(cron) = self.crons.get_mut_untracked(&id) {
+                        cron.timer = None;
+                        let mut template = cron.template.clone();
+                        template.metadata = metadata::for_cron(&template.metadata, cron.rule.text(), &cron.name, due);
+                        self.arm_cron(id, now);
+                        return Some((template, Origin::Cron));
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    #[cfg(test)]
+    pub(in crate::engine::state) fn timers(&self) -> impl Iterator<Item = (Timestamp, &CalendarTimer)> {
+        self.timers.iter()
+    }
+}
+
+/// Schedules.
+impl Calendar {
+    /// Adds a schedule; one whose time has passed starts at the next tick.
+    pub(crate) fn schedule(&mut self, id: Uuid, template: RunTemplate, at: Timestamp, created: Timestamp) {
+        let timer = Some(self.timers.set(at, CalendarTimer::Schedule(id)));
+        self.schedules.insert(id, ScheduledRun { template, at, created, timer });
+    }
+
+    /// Restores a stored schedule.
+    pub(crate) fn restore_schedule(&mut self, id: Uuid, template: RunTemplate, at: Timestamp, created: Timestamp) {
+        let timer = Some(self.timers.set(at, CalendarTimer::Schedule(id)));
+        self.schedules.restore(id, ScheduledRun { template, at, created, timer });
+    }
+
+    /// Moves a schedule to another time; `false` if it does not exist.
+    pub(crate) fn reschedule(&mut self, id: Uuid, at: Timestamp) -> bool {
+        let Some(scheduled) = self.schedules.get_mut(&id) else { return false };
+        self.timers.cancel(scheduled.timer.take());
+        scheduled.at = at;
+        scheduled.timer = Some(self.timers.set(at, CalendarTimer::Schedule(id)));
+        true
+    }
+
+    /// Removes a schedule; `false` if it does not exist.
+    pub(crate) fn remove_schedule(&mut self, id: Uuid) -> bool {
+        let Some(scheduled) = self.schedules.remove(&id) else { return false };
+        self.timers.cancel(scheduled.timer);
+        true
+    }
+}
+
+/// Crons.
+impl Calendar {
+    /// Whether the workflow has a cron of this name and expression that was not declared.
+    pub(crate) fn has_cron(&self, workflow: &str, name: &str, rule: &CronRule) -> bool {
+        self.crons.values().any(|cron| {
+            !cron.declared
+                && *cron.template.workflow == *workflow
+                && cron.name == name
+                && cron.rule.text() == rule.text()
+        })
+    }
+
+    pub(crate) fn add_cron(&mut self, id: Uuid, cron: Cron, now: ClockReading) {
+        self.crons.insert(id, cron);
+        self.arm_cron(id, now);
+    }
+
+    /// Restores a stored cron. As in a real engine, times that passed in between are not made up for.
+    pub(crate) fn restore_cron(&mut self, id: Uuid, cron: Cron, now: ClockReading) {
+        self.crons.restore(id, cron);
+        self.arm_cron(id, now);
+    }
+
+    /// Removes all crons that a workflow has declared.
+    pub(crate) fn remove_declared_crons(&mut self, workflow: &str) {
+        let declared = self.crons.iter().filter(|(_, cron)| cron.declared && *cron.template.workflow == *workflow);
+        for id in declared.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.remove_cron(id);
+        }
+    }
+
+    /// Enables or disables a cron; `false` if it does not exist.
+    pub(crate) fn enable_cron(&mut self, id: Uuid, enabled: bool, now: ClockReading) -> bool {
+        let Some(cron) = self.crons.get_mut(&id) else { return false };
+        cron.enabled = enabled;
+        self.arm_cron(id, now);
+        true
+    }
+
+    /// Removes a cron; `false` if it does not exist. A declared one comes back with another version of its workflow.
+    pub(crate) fn remove_cron(&mut self, id: Uuid) -> bool {
+        let Some(cron) = self.crons.remove(&id) else { return false };
+        self.timers.cancel(cron.timer);
+        true
+    }
+
+    fn arm_cron(&mut self, id: Uuid, now: ClockReading) {
+        // If the clock is wrong now and corrected before the next tick, that tick has to notice.
+        self.last_wall = self.last_wall.max(now.wall);
+        let Some(cron) = self.crons.get_mut_untracked(&id) else { return };
+        self.timers.cancel(cron.timer.take());
+        if let Some(next) = cron.rule.next_after(now.wall.0).map(Timestamp).filter(|_| cron.enabled) {
+            cron.timer = Some(self.timers.set(next, CalendarTimer::Cron(id)));
+        }
+    }
+}
+
+impl Stored<Uuid> for ScheduledRun {
+    fn row_key(&self, id: &Uuid) -> RowKey {
+        RowKey::Bytes(id.into_bytes().to_vec())
+    }
+
+    fn bytes(&self) -> usize {
+        self.template.input.len() + self.template.metadata.len() + ENTRY_BYTES
+    }
+}
+
+impl Stored<Uuid> for Cron {
+    fn row_key(&self, id: &Uuid) -> RowKey {
+        RowKey::Bytes(id.into_bytes().to_vec())
+    }
+
+    fn bytes(&self) -> usize {
+        self.template.input.len() + self.template.metadata.len() + self.name.len() + ENTRY_BYTES
+    }
+}

@@ -1,0 +1,349 @@
+//! Registered workers: their streams, leases and slots.
+//!
+//! A worker lives as long as its lease is renewed: by heartbeats, or by an open stream of the first generation of
+//! `Listen`, which stands for them. A worker without a heartbeat in [`Timings::heartbeat_fresh`] gets no new task; one
+//! whose lease has not been renewed for [`Timings::worker_dead`] loses the tasks it runs; one that has been silent for
+//! [`Timings::worker_forgotten`] without a stream is removed.
+//!
+//! The engine also watches its own clock. If it was stopped itself, by a signal or with its machine, it received no
+//! heartbeat from anyone, so every lease is renewed before a worker is considered lost.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use super::{
+    scheduler::PoolId,
+    slots::Slot,
+    time::{ClockReading, MonotonicInstant, Timer, TimerKey, Timers, Timestamp},
+};
+use crate::{
+    engine::{
+        options::Timings,
+        persistence::{
+            records::{Label, Runtime},
+            row::RowKey,
+            tracked::{ENTRY_BYTES, Stored, Tracked},
+        },
+    },
+    hatchet::wire::{RunId, WorkerId},
+};
+
+/// Delay of a timer that load alone can explain: 1 s. A later one means that the engine was stopped.
+const LATE_TIMER: Duration = Duration::from_secs(1);
+
+/// A worker that registers, after validation.
+#[derive(Debug, Default)]
+pub(crate) struct Registration {
+    pub(crate) name: String,
+    pub(crate) actions: Vec<String>,
+    pub(crate) slots: Vec<(String, i64)>,
+    pub(crate) labels: BTreeMap<String, Label>,
+    pub(crate) runtime: Option<Runtime>,
+    /// The worker lives in the engine's process, and dies with it.
+    pub(crate) in_process: bool,
+}
+
+/// Why a worker's call is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WorkerError {
+    /// The worker is not registered.
+    Unknown,
+    /// The worker had a stream and has none now: it has to listen again.
+    NoStream,
+}
+
+/// A worker's status in REST.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WorkerStatus {
+    Active,
+    Inactive,
+    Paused,
+}
+
+/// Identifies an open assignment stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct StreamId(pub(crate) u64);
+
+/// A registered worker.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub(crate) name: String,
+    /// Sorted.
+    pub(crate) actions: Vec<Arc<str>>,
+    pub(crate) slots: Vec<Slot>,
+    pub(crate) labels: BTreeMap<String, Label>,
+    pub(crate) runtime: Option<Runtime>,
+    pub(crate) registered: Timestamp,
+    /// Display time of the latest heartbeat.
+    pub(crate) heartbeat: Option<Timestamp>,
+    /// The latest heartbeat, or else the registration.
+    pub(crate) last_seen: MonotonicInstant,
+    /// Start of the lease: `last_seen`, or the end of a time in which the engine itself was stopped.
+    pub(crate) lease_start: MonotonicInstant,
+    /// Open streams, newest last; the newest gets the assignments.
+    pub(crate) streams: Vec<StreamId>,
+    /// Open streams of the first generation of `Listen`, which stand for heartbeats.
+    pub(crate) heartbeat_streams: Vec<StreamId>,
+    /// When the worker last opened a stream.
+    pub(crate) listened: Option<Timestamp>,
+    pub(crate) paused: bool,
+    /// The worker has unsubscribed and opened no stream since.
+    pub(crate) unsubscribed: bool,
+    pub(crate) in_process: bool,
+    /// Running tasks by the sequence number of their assignment.
+    pub(crate) running: BTreeMap<u64, RunId>,
+    pub(crate) timer: Option<TimerKey>,
+    pub(crate) pool: PoolId,
+    /// Sequence number of the latest assignment; 0 if there was none.
+    pub(crate) last_assignment: u64,
+}
+
+impl Worker {
+    /// The stream for new assignments; `None` if the worker may not get any now.
+    pub(crate) fn assignable_stream(&self, now: ClockReading, heartbeat_fresh: Duration) -> Option<StreamId> {
+        let is_fresh = !self.heartbeat_streams.is_empty()
+            || self.heartbeat.is_some() && now.since(self.last_seen) < heartbeat_fresh;
+        if self.paused || self.unsubscribed || !is_fresh { None } else { self.streams.last().copied() }
+    }
+
+    /// Whether the worker serves an action.
+    pub(crate) fn serves(&self, action: &Arc<str>) -> bool {
+        self.actions.binary_search(action).is_ok()
+    }
+
+    fn record_heartbeat(&mut self, now: ClockReading) {
+        self.heartbeat = Some(now.display);
+        self.last_seen = now.monotonic;
+        self.lease_start = now.monotonic;
+    }
+}
+
+/// The outcome of a lease check.
+#[derive(Debug, Default)]
+pub(crate) struct LeaseCheck {
+    /// Tasks that the worker has lost, in the order of assignment.
+    pub(crate) lost: Vec<RunId>,
+    /// Whether the worker is to be removed.
+    pub(crate) is_forgotten: bool,
+}
+
+/// All registered workers and their streams.
+#[derive(Debug, Default)]
+pub(crate) struct Workers {
+    pub(super) workers: Tracked<BTreeMap<WorkerId, Worker>>,
+    streams: HashMap<StreamId, WorkerId>,
+    last_stream: u64,
+    /// Sequence number of the latest assignment of all.
+    last_assignment: u64,
+    /// When the engine checks its own clock next.
+    next_self_check: MonotonicInstant,
+}
+
+type MonotonicTimers = Timers<MonotonicInstant, Timer>;
+
+impl Workers {
+    pub(crate) fn get(&self, id: WorkerId) -> Option<&Worker> {
+        self.workers.get(&id)
+    }
+
+    /// A worker, to change what is not stored; see [`Tracked::get_mut_untracked`].
+    pub(crate) fn get_mut_untracked(&mut self, id: WorkerId) -> Option<&mut Worker> {
+        self.workers.get_mut_untracked(&id)
+    }
+
+    /// All workers by id.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (WorkerId, &Worker)> {
+        self.workers.iter().map(|(id, worker)| (*id, worker))
+    }
+
+    /// Inserts a new worker.
+    pub(crate) fn insert(&mut self, id: WorkerId, worker: Worker, now: ClockReading, timings: &Timings) {
+        self.start_self_checks(now, timings);
+        self.workers.insert(id, worker);
+    }
+
+    /// Restores a stored worker.
+    pub(crate) fn restore(&mut self, id: WorkerId, worker: Worker, now: ClockReading, timings: &Timings) {
+        self.start_self_checks(now, timings);
+        self.workers.restore(id, worker);
+    }
+
+    pub(crate) fn remove(&mut self, id: WorkerId) -> Option<Worker> {
+        self.workers.remove(&id)
+    }
+
+    /// The worker of a stream.
+    pub(crate) fn of_stream(&self, stream: StreamId) -> Option<WorkerId> {
+        self.streams.get(&stream).copied()
+    }
+
+    /// Opens a stream. `is_heartbeat` if the open stream stands for heartbeats.
+    pub(crate) fn open_stream(
+        &mut self,
+        id: WorkerId,
+        is_heartbeat: bool,
+        now: ClockReading,
+    ) -> Result<StreamId, WorkerError> {
+        let worker = self.workers.get_mut(&id).ok_or(WorkerError::Unknown)?;
+        self.last_stream += 1;
+        let stream = StreamId(self.last_stream);
+        worker.streams.push(stream);
+        worker.listened = Some(now.display);
+        worker.unsubscribed = false;
+        if is_heartbeat {
+            worker.heartbeat_streams.push(stream);
+            worker.record_heartbeat(now);
+        }
+        self.streams.insert(stream, id);
+        Ok(stream)
+    }
+
+    /// Closes a stream and returns its worker.
+    pub(crate) fn close_stream(&mut self, stream: StreamId, now: ClockReading) -> Option<WorkerId> {
+        let id = self.streams.remove(&stream)?;
+        let worker = self.workers.get_mut_untracked(&id)?;
+        worker.streams.retain(|open| *open != stream);
+        if worker.heartbeat_streams.contains(&stream) {
+            worker.heartbeat_streams.retain(|open| *open != stream);
+            worker.record_heartbeat(now);
+        }
+        Some(id)
+    }
+
+    /// Renews a worker's lease.
+    pub(crate) fn heartbeat(&mut self, id: WorkerId, now: ClockReading) -> Result<(), WorkerError> {
+        let worker = self.workers.get_mut_untracked(&id).ok_or(WorkerError::Unknown)?;
+        if worker.listened.is_some() && worker.streams.is_empty() {
+            return Err(WorkerError::NoStream);
+        }
+        worker.record_heartbeat(now);
+        Ok(())
+    }
+
+    pub(crate) fn unsubscribe(&mut self, id: WorkerId) -> Result<(), WorkerError> {
+        self.workers.get_mut(&id).ok_or(WorkerError::Unknown)?.unsubscribed = true;
+        Ok(())
+    }
+
+    pub(crate) fn pause(&mut self, id: WorkerId, paused: bool) -> Result<(), WorkerError> {
+        self.workers.get_mut(&id).ok_or(WorkerError::Unknown)?.paused = paused;
+        Ok(())
+    }
+
+    /// Adds or replaces labels.
+    pub(crate) fn label(
+        &mut self,
+        id: WorkerId,
+        labels: impl IntoIterator<Item = (String, Label)>,
+    ) -> Result<(), WorkerError> {
+        if !self.workers.contains_key(&id) {
+            return Err(WorkerError::Unknown);
+        }
+        self.workers.resize(&id, |worker| worker.labels.extend(labels));
+        Ok(())
+    }
+
+    /// Number of assignments so far.
+    pub(crate) fn assignments_total(&self) -> u64 {
+        self.last_assignment
+    }
+
+    /// The sequence number of the next assignment.
+    pub(crate) fn next_assignment(&mut self) -> u64 {
+        self.last_assignment += 1;
+        self.last_assignment
+    }
+
+    /// Continues the assignments after one from before a restart.
+    pub(crate) fn resume_assignments(&mut self, assignment: u64) {
+        self.last_assignment = self.last_assignment.max(assignment);
+    }
+}
+
+/// Leases.
+impl Workers {
+    /// Sets the timer that checks a worker's lease. It is only ever moved to an earlier time, as each check sets the
+    /// next one: a heartbeat moves no timer.
+    pub(crate) fn arm_lease(&mut self, id: WorkerId, timers: &mut MonotonicTimers, timings: &Timings) {
+        let Some(worker) = self.workers.get_mut_untracked(&id) else { return };
+        let at = worker.lease_start.plus(timings.worker_dead);
+        if worker.timer.is_none_or(|(armed, _)| armed > at) {
+            timers.cancel(worker.timer.take());
+            worker.timer = Some(timers.set(at, Timer::Worker(id)));
+        }
+    }
+
+    /// Checks a worker's lease when its timer fires, and sets the timer of the next check.
+    pub(crate) fn check_lease(
+        &mut self,
+        id: WorkerId,
+        now: ClockReading,
+        timers: &mut MonotonicTimers,
+        timings: &Timings,
+    ) -> LeaseCheck {
+        let Some(worker) = self.workers.get_mut_untracked(&id) else { return LeaseCheck::default() };
+        worker.timer = None;
+        let silent = if worker.heartbeat_streams.is_empty() { now.since(worker.lease_start) } else { Duration::ZERO };
+        if silent < timings.worker_dead {
+            worker.timer = Some(timers.set(now.plus(timings.worker_dead - silent), Timer::Worker(id)));
+            return LeaseCheck::default();
+        }
+        let lost = worker.running.values().copied().collect();
+        let is_forgotten = worker.streams.is_empty() && silent >= timings.worker_forgotten;
+        if !is_forgotten {
+            // At least one lease, so that a silent worker with an open stream is not checked in a busy loop.
+            let next = timings.worker_dead.max(timings.worker_forgotten.saturating_sub(silent));
+            worker.timer = Some(timers.set(now.plus(next), Timer::Worker(id)));
+        }
+        LeaseCheck { lost, is_forgotten }
+    }
+
+    /// When the engine checks its own clock next; never without workers.
+    pub(crate) fn next_self_check(&self) -> Option<MonotonicInstant> {
+        (!self.workers.is_empty()).then_some(self.next_self_check)
+    }
+
+    fn start_self_checks(&mut self, now: ClockReading, timings: &Timings) {
+        if self.workers.is_empty() {
+            self.next_self_check = now.plus(self_check_interval(timings));
+        }
+    }
+
+    /// Renews every lease if this check is late by an interval or more: then the engine itself was stopped. A task of
+    /// a worker that died in the meantime is requeued one lease later.
+    pub(crate) fn self_check(&mut self, now: ClockReading, timings: &Timings) {
+        let interval = self_check_interval(timings);
+        if now.since(self.next_self_check) >= interval.max(LATE_TIMER) {
+            for id in self.workers.keys().copied().collect::<Vec<_>>() {
+                if let Some(worker) = self.workers.get_mut_untracked(&id) {
+                    worker.lease_start = now.monotonic;
+                }
+            }
+        }
+        if now.monotonic >= self.next_self_check {
+            self.next_self_check = now.plus(interval);
+        }
+    }
+}
+
+/// A sixth of a lease, so that a stop that could use up a lease cannot fall between two checks.
+fn self_check_interval(timings: &Timings) -> Duration {
+    timings.worker_dead / 6
+}
+
+impl Stored<WorkerId> for Worker {
+    fn row_key(&self, id: &WorkerId) -> RowKey {
+        RowKey::Bytes(id.uuid().into_bytes().to_vec())
+    }
+
+    fn bytes(&self) -> usize {
+        let labels =
+            self.labels.iter().map(|(key, value)| key.len() + prost::Message::encoded_len(value) + ENTRY_BYTES);
+        let actions = self.actions.iter().map(|action| action.len() + size_of::<Arc<str>>());
+        let runtime = self.runtime.as_ref().map_or(0, prost::Message::encoded_len);
+        self.name.len() + labels.sum::<usize>() + actions.sum::<usize>() + runtime + ENTRY_BYTES
+    }
+}

@@ -1,0 +1,70 @@
+//! Workflow definitions: a declaration after validation, and the only form in which the engine keeps one.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    engine::{
+        cron::CronRule,
+        state::{attempt::BackOff, idempotency::Expression, slots::SlotRequirements},
+    },
+    hatchet::wire::Declaration,
+};
+
+/// A validated workflow declaration.
+#[derive(Debug)]
+pub(crate) struct Definition {
+    pub(crate) name: Arc<str>,
+    /// In the order of the declaration; an on-failure task is the last.
+    pub(crate) tasks: Vec<TaskDefinition>,
+    /// Priority of runs whose trigger states none: 1 (low) to 3 (high).
+    pub(crate) default_priority: i32,
+    pub(crate) idempotency: Option<Idempotency>,
+    /// Keys of the events that trigger a run; `*` matches any text.
+    pub(crate) events: Vec<Arc<str>>,
+    /// Cron rules that trigger a run.
+    pub(crate) crons: Vec<CronRule>,
+    /// Input of the runs that the cron rules trigger.
+    pub(crate) cron_input: Arc<str>,
+    /// The declaration as the client sent it. Two equal declarations are the same version of a workflow, and this is
+    /// the stored form.
+    pub(crate) content: Declaration,
+}
+
+/// One task of a workflow definition.
+#[derive(Debug, Clone)]
+pub(crate) struct TaskDefinition {
+    pub(crate) name: Arc<str>,
+    pub(crate) action: Arc<str>,
+    pub(crate) requirements: SlotRequirements,
+    /// The execution timeout, and the declared text, which the error of a timed-out attempt repeats.
+    pub(crate) timeout: (Duration, String),
+    pub(crate) schedule_timeout: Duration,
+    pub(crate) retries: u32,
+    pub(crate) backoff: Option<BackOff>,
+    /// Indexes of the tasks that must complete before this one starts.
+    pub(crate) parents: Vec<usize>,
+    /// Runs after all other tasks have ended, if one of them failed. At most one task of a workflow, and its last.
+    pub(crate) on_failure: bool,
+}
+
+/// Makes repeated triggers with an equal key start one run.
+#[derive(Debug)]
+pub(crate) struct Idempotency {
+    pub(crate) expression: Expression,
+    pub(crate) lease: Lease,
+}
+
+/// How long an idempotency key stays taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Lease {
+    pub(crate) ttl: Duration,
+    /// Whether the end of the run frees the key before `ttl` has passed.
+    pub(crate) until_end: bool,
+}
+
+impl Definition {
+    /// Index of the on-failure task.
+    pub(crate) fn on_failure(&self) -> Option<usize> {
+        self.tasks.len().checked_sub(1).filter(|last| self.tasks[*last].on_failure)
+    }
+}

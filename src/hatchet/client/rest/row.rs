@@ -1,0 +1,30 @@
+//! What the rows of all lists have in common.
+
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+
+/// A row of a list.
+pub(super) trait Row: DeserializeOwned {
+    fn id(&self) -> &str;
+}
+
+/// A page of a list.
+#[derive(Deserialize)]
+#[serde(bound = "T: Deserialize<'de>")]
+pub(super) struct Rows<T> {
+    #[serde(default = "Vec::new", deserialize_with = "null_is_default")]
+    pub(super) rows: Vec<T>,
+}
+
+/// The metadata that REST has of every resource.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Metadata {
+    /// The resource's id.
+    pub id: String,
+}
+
+/// Deserializes null as the default: a real engine writes null for an empty list.
+pub(super) fn null_is_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    value: D,
+) -> Result<T, D::Error> {
+    Ok(Option::deserialize(value)?.unwrap_or_default())
+}

@@ -1,0 +1,80 @@
+//! Workers.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tonic::codegen::http::Method;
+
+use super::{
+    RestClient,
+    pages::Pages,
+    row::{Metadata, Row, null_is_default},
+};
+use crate::hatchet::{transport::ClientError, wire::WorkerId};
+
+/// A worker in the engine's list.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WorkerSummary {
+    /// The id.
+    pub metadata: Metadata,
+    /// The name that the worker registered with.
+    pub name: String,
+    /// `ACTIVE`, `INACTIVE` or `PAUSED`.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub status: String,
+    /// The actions that the worker serves.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub actions: Vec<String>,
+    /// Slots by type.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub slot_config: BTreeMap<String, SlotUse>,
+}
+
+/// Slots of one type.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub struct SlotUse {
+    /// Free slots.
+    #[serde(default)]
+    pub available: i64,
+    /// All slots.
+    #[serde(default)]
+    pub limit: i64,
+}
+
+impl RestClient {
+    /// The tenant's workers, most recent first. Workers that have stopped may be included as INACTIVE.
+    pub async fn workers(&self) -> Result<Vec<WorkerSummary>, ClientError> {
+        let path = format!("/api/v1/tenants/{}/worker", self.tenant());
+        Pages::new(self.clone(), path, Vec::new()).all().await
+    }
+
+    /// Pauses the assignment of runs to a worker, or resumes it.
+    pub async fn pause_worker(&self, worker: WorkerId, paused: bool) -> Result<(), ClientError> {
+        let path = format!("/api/v1/workers/{worker}");
+        self.call::<Value>(Method::PATCH, &path, &[], Some(json!({ "isPaused": paused }))).await.map(drop)
+    }
+}
+
+impl Row for WorkerSummary {
+    fn id(&self) -> &str {
+        &self.metadata.id
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::row::Rows, *};
+
+    #[test]
+    fn nulls_are_empty_lists() {
+        let list: Rows<WorkerSummary> = serde_json::from_str(
+            r#"{"rows":[{"metadata":{"id":"x"},"name":"w","actions":null,"slotConfig":null,"status":null}]}"#,
+        )
+        .unwrap();
+        assert!(list.rows[0].actions.is_empty());
+        let none: Rows<WorkerSummary> = serde_json::from_str(r#"{"rows":null}"#).unwrap();
+        assert!(none.rows.is_empty());
+    }
+}

@@ -1,0 +1,106 @@
+//! The errors of a run.
+
+use std::fmt;
+
+use super::ClientError;
+use crate::hatchet::wire::{Failure, RunId};
+
+/// The reason why [`Client::run`](super::Client::run) or [`RunRef::result`](super::RunRef::result) has no output.
+///
+/// "The call failed" and "the run failed" are different variants: after [`RunError::Call`] the run may still be running.
+/// `examples/failures.rs` shows each.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// A call to the engine failed; [`ClientError::kind`] says how.
+    #[error(transparent)]
+    Call(#[from] ClientError),
+    /// The run failed: its last attempt did, and no retry was left.
+    #[error("run failed: {0}")]
+    Failed(RunFailure),
+    /// The run was cancelled, or no worker accepted it within its schedule timeout.
+    #[error("run {run} was cancelled{}", .reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default())]
+    #[non_exhaustive]
+    Cancelled {
+        /// The run.
+        run: RunId,
+        /// The reason, if the engine has recorded one.
+        reason: Option<String>,
+    },
+    /// The run completed, but its output does not fit the expected type.
+    #[error("run {run} completed, but its output does not fit the expected type: {reason}")]
+    #[non_exhaustive]
+    Output {
+        /// The run.
+        run: RunId,
+        /// The field and the mismatch.
+        reason: String,
+    },
+}
+
+/// The failure of a run: the error text that the worker or the engine reported for its last attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunFailure {
+    run: RunId,
+    text: String,
+}
+
+impl RunFailure {
+    pub(super) fn new(run: RunId, text: String) -> Self {
+        Self { run, text }
+    }
+
+    /// The run.
+    pub fn run(&self) -> RunId {
+        self.run
+    }
+
+    /// The error's type, such as `ParseIntError`; `None` if the text names none.
+    pub fn type_name(&self) -> Option<&str> {
+        Failure::parse(&self.text).type_name
+    }
+
+    /// The error's message, without its type and causes.
+    pub fn message(&self) -> String {
+        Failure::parse(&self.text).message.into_owned()
+    }
+
+    /// Number of attempts, counted from 1, if the worker reported it; workers of this crate do.
+    pub fn attempts(&self) -> Option<u32> {
+        Failure::parse(&self.text).attempt
+    }
+
+    /// The whole error text: type, message, causes.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+impl fmt::Display for RunFailure {
+    /// Type and message in one line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let failure = Failure::parse(&self.text);
+        if let Some(type_name) = failure.type_name {
+            write!(f, "{type_name}: ")?;
+        }
+        f.write_str(&failure.message.replace('\n', " "))
+    }
+}
+
+impl std::error::Error for RunFailure {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failure_has_the_parts_of_its_text() {
+        let text = "ParseIntError: invalid digit\nCaused by:\n    x\n    in task t, attempt 2".to_owned();
+        let failure = RunFailure::new(RunId::random(), text.clone());
+        assert_eq!(failure.type_name(), Some("ParseIntError"));
+        assert_eq!(failure.message(), "invalid digit");
+        assert_eq!(failure.attempts(), Some(2));
+        assert_eq!(failure.text(), text);
+        assert_eq!(RunError::Failed(failure).to_string(), "run failed: ParseIntError: invalid digit");
+    }
+}

@@ -1,0 +1,109 @@
+//! The meaning of NOT_FOUND for a run.
+//!
+//! An engine does not always know a run that exists: a busy real one needed 1 s after the trigger. So NOT_FOUND is
+//! tolerated for a grace period, and becomes an error afterwards:
+//!
+//! | run | grace period | error |
+//! |---|---|---|
+//! | seen before, through this handle or a clone | [`TRIGGERED_GRACE`] | [`ErrorKind::RunLost`] |
+//! | triggered by this client | [`TRIGGERED_GRACE`] | [`ErrorKind::NotFound`]: the workflow is not registered |
+//! | given by its id | [`GIVEN_GRACE`] | [`ErrorKind::NotFound`]: the id is wrong |
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use crate::hatchet::{
+    transport::{ClientError, ErrorKind},
+    wire::RunId,
+};
+
+/// Ten times what a real engine under load was seen to need until it knew a new run.
+const TRIGGERED_GRACE: Duration = Duration::from_secs(10);
+/// Twice what a real engine was seen to need. Shorter than [`TRIGGERED_GRACE`], because the caller waits to be told that
+/// the id is wrong.
+const GIVEN_GRACE: Duration = Duration::from_secs(2);
+
+/// What is known about a run's existence. Clones share whether the engine has shown the run.
+#[derive(Debug, Clone)]
+pub(in crate::hatchet::client) struct Recognition {
+    triggered: bool,
+    seen: Arc<AtomicBool>,
+}
+
+impl Recognition {
+    /// A run that this client has just triggered.
+    pub(in crate::hatchet::client) fn triggered() -> Self {
+        Self { triggered: true, seen: Arc::default() }
+    }
+
+    /// A run whose id was given by the caller.
+    pub(in crate::hatchet::client) fn given() -> Self {
+        Self { triggered: false, seen: Arc::default() }
+    }
+
+    /// Records that the engine knows the run.
+    pub(super) fn mark_seen(&self) {
+        self.seen.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the engine has ever known the run.
+    pub(super) fn was_seen(&self) -> bool {
+        self.seen.load(Ordering::Relaxed)
+    }
+
+    fn grace(&self) -> Duration {
+        if self.triggered || self.was_seen() { TRIGGERED_GRACE } else { GIVEN_GRACE }
+    }
+
+    /// The error of a run that the engine has not known for this long; none within the grace period.
+    pub(super) fn refuse(&self, run: RunId, unknown_for: Duration) -> Option<ClientError> {
+        (unknown_for >= self.grace()).then(|| self.error(run))
+    }
+
+    fn error(&self, run: RunId) -> ClientError {
+        if self.was_seen() {
+            return ClientError::new(
+                ErrorKind::RunLost,
+                format!(
+                    "the engine no longer knows run {run}, which it knew before: it was restarted without its data, or \
+                     has dropped the run since: start it again if its work is still wanted"
+                ),
+            );
+        }
+        let remedy = if self.triggered {
+            "no workflow has the name that it was triggered by: start a worker that registers it"
+        } else {
+            "check the id, and that the run is one of this engine"
+        };
+        let grace = self.grace();
+        let message = format!("run {run} is not known to the engine, which was asked for {grace:?}: {remedy}");
+        ClientError::new(ErrorKind::NotFound, message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn error_follows_grace_period() {
+        let (given, triggered, seen) = (Recognition::given(), Recognition::triggered(), Recognition::given());
+        seen.clone().mark_seen();
+        for (recognition, grace, kind, text) in [
+            (given, GIVEN_GRACE, ErrorKind::NotFound, "asked for 2s: check the id"),
+            (triggered, TRIGGERED_GRACE, ErrorKind::NotFound, "start a worker that registers it"),
+            (seen, TRIGGERED_GRACE, ErrorKind::RunLost, "which it knew before"),
+        ] {
+            let run = RunId::random();
+            assert!(recognition.refuse(run, grace - Duration::from_millis(1)).is_none());
+            let error = recognition.refuse(run, grace).unwrap();
+            assert_eq!(error.kind(), kind);
+            assert!(error.to_string().contains(text), "{error}");
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! Tests of the watched runs: time is an argument, so nothing waits.
+
+use tokio::sync::oneshot::error::TryRecvError;
+
+use super::*;
+use crate::hatchet::transport::ErrorKind;
+
+const MILLI: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Watched runs with a clock that is moved by hand.
+struct Rig {
+    runs: WatchedRuns,
+    now: Instant,
+}
+
+impl Rig {
+    fn new() -> Self {
+        let now = Instant::now();
+        Self { runs: WatchedRuns::new(now), now }
+    }
+
+    fn wait(&mut self, run: RunId) -> oneshot::Receiver<WaitResult> {
+        let (sender, receiver) = oneshot::channel();
+        self.runs.add(run, Waiter { recognition: Recognition::given(), sink: Sink::Outcome(sender) }, self.now);
+        receiver
+    }
+
+    fn follow(&mut self, run: RunId) -> watch::Receiver<Progress> {
+        let (sender, receiver) = watch::channel(Progress::default());
+        self.runs.add(run, Waiter { recognition: Recognition::given(), sink: Sink::Progress(sender) }, self.now);
+        receiver
+    }
+
+    /// Moves the clock to the next poll, starts it, and returns how long that took.
+    fn next_poll(&mut self) -> (RunId, Duration) {
+        let begun = self.now;
+        loop {
+            self.now = self.runs.next_poll().expect("a poll is scheduled").max(self.now);
+            if let Some(run) = self.runs.take_poll(self.now) {
+                return (run, self.now - begun);
+            }
+        }
+    }
+
+    fn answer(&mut self, run: RunId, answer: Result<RunDetails, ClientError>) {
+        self.runs.poll_answered(run, answer, self.now);
+    }
+}
+
+fn details(status: RunStatus) -> RunDetails {
+    let done = status.is_final();
+    RunDetails { status, done, input: String::new(), additional_metadata: String::new(), tasks: Vec::new() }
+}
+
+fn failure(kind: ErrorKind) -> ClientError {
+    ClientError::new(kind, "no")
+}
+
+fn outcome(run: RunId) -> RunOutcome {
+    RunOutcome { run, status: RunStatus::Completed, output: None, error: None }
+}
+
+#[test]
+fn lost_event_is_replaced_by_poll() {
+    let (mut rig, run) = (Rig::new(), RunId::random());
+    let mut wait = rig.wait(run);
+    let intervals: Vec<u64> = (0..7)
+        .map(|_| {
+            let (polled, after) = rig.next_poll();
+            rig.answer(polled, Ok(details(RunStatus::Running)));
+            u64::try_from(after.as_millis()).unwrap()
+        })
+        .collect();
+    assert_eq!(intervals, [250, 250, 500, 1_000, 2_000, 4_000, 5_000]);
+    assert_eq!(wait.try_recv().unwrap_err(), TryRecvError::Empty);
+    rig.next_poll();
+    rig.answer(run, Ok(details(RunStatus::Completed)));
+    assert_eq!(wait.try_recv().unwrap().unwrap().status, RunStatus::Completed);
+    assert_eq!(rig.runs.take_removed(), [run]);
+    assert_eq!(rig.runs.next_poll(), None);
+}
+
+#[test]
+fn conclusive_event_ends_all_waits_without_poll() {
+    let (mut rig, run) = (Rig::new(), RunId::random());
+    let (mut first, mut second, follower) = (rig.wait(run), rig.wait(run), rig.follow(run));
+    rig.runs.event(run, Some(outcome(run)), rig.now);
+    for wait in [&mut first, &mut second] {
+        assert_eq!(wait.try_recv().unwrap().unwrap(), outcome(run));
+    }
+    assert!(follower.borrow().result.is_some());
+    assert_eq!(rig.runs.next_poll(), None);
+}
+
+#[test]
+fn inconclusive_event_is_polled_at_once_and_again() {
+    let (mut rig, run) = (Rig::new(), RunId::random());
+    let mut wait = rig.wait(run);
+    rig.runs.event(run, None, rig.now);
+    for expected in [0, 20, 40, 80] {
+        assert_eq!(rig.next_poll(), (run, MILLI * expected));
+        rig.answer(run, Ok(details(RunStatus::Running)));
+    }
+    rig.next_poll();
+    rig.answer(run, Ok(details(RunStatus::Cancelled)));
+    assert_eq!(wait.try_recv().unwrap().unwrap().status, RunStatus::Cancelled);
+}
+
+#[test]
+fn no_poll_is_due_while_every_run_is_being_polled() {
+    let (mut rig, runs) = (Rig::new(), [RunId::random(), RunId::random()]);
+    let _waits = runs.map(|run| rig.wait(run));
+    rig.next_poll();
+    rig.next_poll();
+    assert_eq!(rig.runs.next_poll(), None);
+    rig.answer(runs[0], Err(failure(ErrorKind::Unreachable)));
+    assert!(rig.runs.next_poll().is_some());
+}
+
+#[test]
+fn followed_run_is_polled_often_until_it_runs_for_long() {
+    let (mut rig, run) = (Rig::new(), RunId::random());
+    let mut follower = rig.follow(run);
+    assert_eq!(rig.next_poll(), (run, MILLI * 20));
+    rig.answer(run, Ok(details(RunStatus::Queued)));
+    assert_eq!(follower.borrow_and_update().status, Some(RunStatus::Queued));
+    for _ in 0..20 {
+        rig.next_poll();
+        rig.answer(run, Ok(details(RunStatus::Queued)));
+    }
+    assert!(!follower.has_changed().unwrap(), "the same status is no change");
+    assert_eq!(rig.next_poll(), (run, SECOND));
+    for _ in 0..20 {
+        rig.answer(run, Ok(details(RunStatus::Running)));
+        rig.next_poll();
+    }
+    assert_eq!(follower.borrow_and_update().status, Some(RunStatus::Running));
+    rig.answer(run, Ok(details(RunStatus::Running)));
+    assert_eq!(rig.next_poll(), (run, SLOWEST));
+}
+
+#[test]
+fn unknown_id_is_refused_after_two_seconds_and_ten_polls_at_most() {
+    let (mut rig, run) = (Rig::new(), RunId::random());
+    let (mut wait, begun, mut polls) = (rig.wait(run), rig.now, 0);
+    let error = loop {
+        rig.next_poll();
+        rig.answer(run, Err(failure(ErrorKind::NotFound)));
+        polls += 1;
+        match wait.try_recv() {
+            Ok(result) => break result.unwrap_err(),
+            Err(_) => assert!(polls < 10),
+        }
+    };
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert!(rig.now - begun >= SECOND * 2 && rig.now - begun < SECOND * 3);
+    assert_eq!(rig.runs.take_removed(), [run]);
+}
+
+#[test]
+fn forgotten_run_is_lost() {
+    let (mut rig, run) = (Rig::new(), RunId::random());
+    let mut wait = rig.wait(run);
+    rig.next_poll();
+    rig.answer(run, Ok(details(RunStatus::Running)));
+    for _ in 0..100 {
+        rig.next_poll();
+        rig.answer(run, Err(failure(ErrorKind::NotFound)));
+        if let Ok(result) = wait.try_recv() {
+            assert_eq!(result.unwrap_err().kind(), ErrorKind::RunLost);
+            return;
+        }
+    }
+    panic!("the wait goes on");
+}
+
+#[test]
+fn run_without_waiters_is_dropped_at_its_next_poll() {
+    let (mut rig, run, other) = (Rig::new(), RunId::random(), RunId::random());
+    drop(rig.wait(run));
+    drop(rig.follow(run));
+    let _wait = rig.wait(other);
+    assert_eq!(rig.next_poll().0, other);
+    assert_eq!(rig.runs.take_removed(), [run]);
+}
+
+#[test]
+fn refused_poll_fails_its_run_and_refused_token_fails_all() {
+    let mut rig = Rig::new();
+    let runs = [RunId::random(), RunId::random(), RunId::random()];
+    let [mut large, mut second, mut third] = runs.map(|run| rig.wait(run));
+    rig.answer(runs[0], Err(failure(ErrorKind::TooLarge)));
+    assert_eq!(large.try_recv().unwrap().unwrap_err().kind(), ErrorKind::TooLarge);
+    assert!(second.try_recv().is_err());
+    rig.answer(runs[1], Err(failure(ErrorKind::Unauthenticated)));
+    for wait in [&mut second, &mut third] {
+        assert_eq!(wait.try_recv().unwrap().unwrap_err().kind(), ErrorKind::Unauthenticated);
+    }
+}
+
+#[test]
+fn silence_fails_only_waits_of_its_age() {
+    let (mut rig, old, new) = (Rig::new(), RunId::random(), RunId::random());
+    let mut old_wait = rig.wait(old);
+    rig.now += LONGEST_SILENCE - SECOND;
+    let mut new_wait = rig.wait(new);
+    rig.answer(old, Err(failure(ErrorKind::Unreachable)));
+    assert!(old_wait.try_recv().is_err());
+    rig.now += SECOND * 2;
+    rig.answer(new, Err(failure(ErrorKind::Unreachable)));
+    rig.answer(old, Err(failure(ErrorKind::Unreachable)));
+    assert_eq!(old_wait.try_recv().unwrap().unwrap_err().kind(), ErrorKind::Unreachable);
+    assert!(new_wait.try_recv().is_err());
+}
+
+#[test]
+fn throttled_poll_is_an_answer_and_slows_down() {
+    let (mut rig, run) = (Rig::new(), RunId::random());
+    let mut wait = rig.wait(run);
+    for _ in 0..200 {
+        rig.next_poll();
+        rig.answer(run, Err(failure(ErrorKind::Exhausted)));
+        assert!(rig.runs.outage().is_none());
+    }
+    assert!(wait.try_recv().is_err(), "an engine that asks to slow down is waited for");
+    assert!(rig.next_poll().1 >= SLOWEST);
+}
+
+#[test]
+fn broken_subscription_starts_outage_and_polls_all_soon() {
+    let (mut rig, runs) = (Rig::new(), [RunId::random(), RunId::random()]);
+    let _waits = runs.map(|run| rig.wait(run));
+    for _ in 0..20 {
+        let (run, _) = rig.next_poll();
+        rig.answer(run, Ok(details(RunStatus::Running)));
+    }
+    let broke = rig.now;
+    rig.runs.subscription_broke(Some(failure(ErrorKind::Unreachable)), rig.now);
+    assert_eq!(rig.runs.outage().unwrap().since, broke);
+    let (first, _) = rig.next_poll();
+    let (second, _) = rig.next_poll();
+    assert_ne!(first, second);
+    assert!(rig.now - broke < SECOND / 2);
+    // The first failure counts, however many follow.
+    rig.answer(first, Err(failure(ErrorKind::Unreachable)));
+    assert_eq!(rig.runs.outage().unwrap().since, broke);
+    rig.answer(second, Ok(details(RunStatus::Running)));
+    assert!(rig.runs.outage().is_none());
+}

@@ -1,0 +1,353 @@
+//! A task without its types: JSON text in, an outcome out.
+//!
+//! [`Task::erase`] is the one place where types are erased. Input is decoded and output encoded inside the erased
+//! body, so that a value of the wrong shape fails its own attempt only.
+
+use std::{any::Any, fmt, sync::Arc};
+
+use futures_util::future::BoxFuture;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::{BadInput, Context, Kind, Payload, Retry, Task, TaskError, TaskOptions, typed::Body as TypedBody};
+use crate::hatchet::wire::{check_object, failure_text};
+
+/// A task without its types, as a worker registers and runs it. Made by [`Task::erase`]. Cheap to clone.
+#[derive(Clone)]
+pub struct ErasedTask {
+    name: String,
+    aliases: Vec<String>,
+    description: String,
+    options: TaskOptions,
+    input_schema: Arc<Value>,
+    output_schema: Arc<Value>,
+    complete_input: Complete,
+    complete_output: Complete,
+    body: Body,
+}
+
+/// Reads JSON as a type that is erased here, and writes it back.
+type Complete = fn(&str) -> Result<String, BadInput>;
+
+/// An async body: input JSON and context to outcome.
+pub(in crate::hatchet) type AsyncBody = Arc<dyn Fn(String, Context) -> BoxFuture<'static, Outcome> + Send + Sync>;
+
+/// A body that runs on a thread: input JSON and context to outcome.
+pub(in crate::hatchet) type ThreadBody = Arc<dyn Fn(String, Context) -> Outcome + Send + Sync>;
+
+/// An erased body by its kind.
+#[derive(Clone)]
+pub(in crate::hatchet) enum Body {
+    Async(AsyncBody),
+    Blocking(ThreadBody),
+    Cpu(ThreadBody),
+}
+
+/// The end of an attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::hatchet) enum Outcome {
+    /// The body returned this output, a JSON object.
+    Completed(String),
+    /// The body failed with this error text, in the format of [`failure_text`].
+    Failed {
+        error: String,
+        /// Whether the engine may retry.
+        may_retry: bool,
+    },
+    /// The body stopped because it was cancelled.
+    Cancelled,
+}
+
+impl Outcome {
+    /// A failure that is not retried.
+    pub(in crate::hatchet) fn fatal(type_name: &str, message: &str) -> Self {
+        Self::Failed { error: failure_text(type_name, message), may_retry: false }
+    }
+
+    /// A failure that may be retried.
+    pub(in crate::hatchet) fn retryable(type_name: &str, message: &str) -> Self {
+        Self::Failed { error: failure_text(type_name, message), may_retry: true }
+    }
+
+    /// The failure of a body that panicked; it may be retried.
+    pub(in crate::hatchet) fn panicked(panic: &(dyn Any + Send)) -> Self {
+        let message = panic
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+            .unwrap_or("no message");
+        Self::retryable("Panic", message)
+    }
+}
+
+impl<I: Payload, O: Payload> Task<I, O> {
+    /// The task without its types, as a worker or a list of tasks keeps it.
+    #[must_use]
+    pub fn erase(self) -> ErasedTask {
+        ErasedTask {
+            name: self.stub.name().to_owned(),
+            aliases: self.aliases,
+            description: self.description,
+            options: self.options,
+            input_schema: Arc::new(schemars::schema_for!(I).to_value()),
+            output_schema: Arc::new(schemars::schema_for!(O).to_value()),
+            complete_input: complete::<I>,
+            complete_output: complete::<O>,
+            body: erase(self.body),
+        }
+    }
+}
+
+impl ErasedTask {
+    /// The task's first name, without the client's namespace.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// All names of the task: the first, then the aliases.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.name.as_str()).chain(self.aliases.iter().map(String::as_str))
+    }
+
+    /// The description that [`Task::description`] set.
+    pub fn description(&self) -> &str {
+        &self.description
+    }
+
+    /// The task's options.
+    pub fn options(&self) -> &TaskOptions {
+        &self.options
+    }
+
+    /// What the body does to its thread.
+    pub fn kind(&self) -> Kind {
+        match self.body {
+            Body::Async(_) => Kind::Async,
+            Body::Blocking(_) => Kind::Blocking,
+            Body::Cpu(_) => Kind::Cpu,
+        }
+    }
+
+    /// The pool of worker slots that an attempt takes one of: `cpu` for CPU bodies, else `default`. Health and metrics
+    /// count slots by these names.
+    ///
+    /// An engine does not know pools: to it each attempt takes one slot of the type
+    /// [`SLOT_TYPE`](crate::hatchet::wire::SLOT_TYPE), and each pool is a worker of its own.
+    pub fn slot_pool(&self) -> &'static str {
+        match self.kind() {
+            Kind::Cpu => "cpu",
+            Kind::Async | Kind::Blocking => "default",
+        }
+    }
+
+    /// JSON Schema of the input.
+    pub fn input_schema(&self) -> &Value {
+        &self.input_schema
+    }
+
+    /// JSON Schema of the output.
+    pub fn output_schema(&self) -> &Value {
+        &self.output_schema
+    }
+
+    /// Reads JSON as the task's input type and writes it back, with defaults filled in and unknown fields left out.
+    ///
+    /// # Errors
+    ///
+    /// [`BadInput`] names the field that does not fit the type.
+    pub fn complete_input(&self, json: &str) -> Result<String, BadInput> {
+        (self.complete_input)(json)
+    }
+
+    /// Reads JSON as the task's output type and writes it back, like [`ErasedTask::complete_input`].
+    ///
+    /// # Errors
+    ///
+    /// [`BadInput`] names the field that does not fit the type.
+    pub fn complete_output(&self, json: &str) -> Result<String, BadInput> {
+        (self.complete_output)(json)
+    }
+
+    pub(in crate::hatchet) fn body(&self) -> &Body {
+        &self.body
+    }
+
+    /// The same body and options under another name, without aliases.
+    #[must_use]
+    pub(crate) fn renamed(mut self, name: String) -> Self {
+        self.name = name;
+        self.aliases.clear();
+        self
+    }
+
+    /// The same task with changed options.
+    #[must_use]
+    pub(crate) fn with_options(mut self, change: impl FnOnce(&mut TaskOptions)) -> Self {
+        change(&mut self.options);
+        self
+    }
+
+    /// Calls `hook` at the start of each attempt, on the thread that the body runs on.
+    #[must_use]
+    pub(crate) fn before(mut self, hook: impl Fn(&Context) + Send + Sync + 'static) -> Self {
+        self.body = with_hook(self.body, Arc::new(hook));
+        self
+    }
+}
+
+impl<I: Payload, O: Payload> From<Task<I, O>> for ErasedTask {
+    fn from(task: Task<I, O>) -> Self {
+        task.erase()
+    }
+}
+
+impl fmt::Debug for ErasedTask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ErasedTask")
+            .field("name", &self.name)
+            .field("aliases", &self.aliases)
+            .field("kind", &self.kind())
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+fn erase<I: Payload, O: Payload>(body: TypedBody<I, O>) -> Body {
+    let on_thread = |body: Arc<dyn Fn(I, Context) -> Result<O, TaskError> + Send + Sync>| -> ThreadBody {
+        Arc::new(move |json, ctx| match decode::<I>(&json) {
+            Ok(input) => outcome(body(input, ctx)),
+            Err(bad) => undecodable(&bad),
+        })
+    };
+    match body {
+        TypedBody::Async(body) => Body::Async(Arc::new(move |json, ctx| match decode::<I>(&json) {
+            Ok(input) => {
+                let running = body(input, ctx);
+                Box::pin(async move { outcome(running.await) })
+            }
+            Err(bad) => Box::pin(std::future::ready(undecodable(&bad))),
+        })),
+        TypedBody::Blocking(body) => Body::Blocking(on_thread(body)),
+        TypedBody::Cpu(body) => Body::Cpu(on_thread(body)),
+    }
+}
+
+fn with_hook(body: Body, hook: Arc<dyn Fn(&Context) + Send + Sync>) -> Body {
+    let on_thread = |body: ThreadBody, hook: Arc<dyn Fn(&Context) + Send + Sync>| -> ThreadBody {
+        Arc::new(move |json, ctx| {
+            hook(&ctx);
+            body(json, ctx)
+        })
+    };
+    match body {
+        Body::Async(body) => Body::Async(Arc::new(move |json, ctx| {
+            hook(&ctx);
+            body(json, ctx)
+        })),
+        Body::Blocking(body) => Body::Blocking(on_thread(body, hook)),
+        Body::Cpu(body) => Body::Cpu(on_thread(body, hook)),
+    }
+}
+
+fn decode<I: DeserializeOwned>(json: &str) -> Result<I, BadInput> {
+    let mut reader = serde_json::Deserializer::from_str(json);
+    serde_path_to_error::deserialize(&mut reader)
+        .map_err(|e| BadInput::new(e.path().to_string(), e.into_inner().to_string()))
+}
+
+fn complete<T: Payload>(json: &str) -> Result<String, BadInput> {
+    serde_json::to_string(&decode::<T>(json)?).map_err(|e| BadInput::new(".", e.to_string()))
+}
+
+/// Never retried, since the same input would fail every time.
+fn undecodable(bad: &BadInput) -> Outcome {
+    Outcome::fatal("BadInput", &format!("input {bad}"))
+}
+
+fn outcome<O: Payload>(result: Result<O, TaskError>) -> Outcome {
+    match result {
+        Ok(output) => match serde_json::to_string(&output) {
+            // The wire carries objects only, so a unit output becomes an empty one.
+            Ok(json) if json == "null" => Outcome::Completed("{}".to_owned()),
+            Ok(json) => match check_object(&json) {
+                Ok(()) => Outcome::Completed(json),
+                Err(bad) => Outcome::fatal("BadOutput", &format!("the task's output is {bad}")),
+            },
+            Err(e) => Outcome::fatal("BadOutput", &format!("the task's output cannot be written as JSON: {e}")),
+        },
+        Err(error) => match error.retry() {
+            Retry::Allowed => Outcome::Failed { error: error.report(), may_retry: true },
+            Retry::Never => Outcome::Failed { error: error.report(), may_retry: false },
+            Retry::Cancelled(_) => Outcome::Cancelled,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use schemars::JsonSchema;
+    use serde::{Deserialize, Serialize};
+
+    use super::*;
+    use crate::hatchet::task::{RunInfo, Stub};
+
+    #[derive(Serialize, Deserialize, JsonSchema)]
+    struct Input {
+        #[serde(default)]
+        n: Nested,
+    }
+
+    #[derive(Default, Serialize, Deserialize, JsonSchema)]
+    struct Nested {
+        count: u32,
+    }
+
+    fn run<O: Payload>(input: &str, body: fn(Input, Context) -> Result<O, TaskError>) -> Outcome {
+        let task = Stub::new("t").blocking_task(body).erase();
+        let Body::Blocking(body) = task.body() else { panic!("kind") };
+        body(input.to_owned(), Context::new(RunInfo::default()).0)
+    }
+
+    #[test]
+    fn output_is_object_without_nul() {
+        assert_eq!(run("{}", |_, _| Ok(())), Outcome::Completed("{}".into()));
+        assert_eq!(run("{}", |_, _| Ok(Nested { count: 1 })), Outcome::Completed(r#"{"count":1}"#.into()));
+        let array = run("{}", |_, _| Ok(vec![1]));
+        assert!(matches!(&array, Outcome::Failed { error, may_retry: false } if error.contains("array")), "{array:?}");
+        let nul = run("{}", |_, _| Ok(std::collections::BTreeMap::from([("k", "\0")]).len()));
+        assert!(matches!(nul, Outcome::Failed { may_retry: false, .. }));
+    }
+
+    #[test]
+    fn hook_runs_before_body() {
+        use std::sync::Mutex;
+        let calls = Arc::new(Mutex::new(Vec::new()));
+        let (in_hook, in_body) = (calls.clone(), calls.clone());
+        let task = Stub::new("t")
+            .cpu_task(move |_: Input, ctx: Context| {
+                in_body.lock().unwrap().push(format!("body {}", ctx.retry_count()));
+                Ok(())
+            })
+            .alias("u")
+            .erase()
+            .renamed("v".to_owned())
+            .before(move |ctx| in_hook.lock().unwrap().push(format!("hook {}", ctx.retry_count())));
+        assert_eq!(task.names().collect::<Vec<_>>(), ["v"]);
+        let Body::Cpu(body) = task.body() else { panic!("kind") };
+        body("{}".to_owned(), Context::new(RunInfo { retry_count: 3, ..RunInfo::default() }).0);
+        assert_eq!(*calls.lock().unwrap(), ["hook 3", "body 3"]);
+    }
+
+    #[test]
+    fn undecodable_field_is_named_and_fatal() {
+        let outcome = run(r#"{"n":{"count":"x"}}"#, |_, _| Ok(()));
+        let Outcome::Failed { error, may_retry: false } = outcome else { panic!("{outcome:?}") };
+        assert!(error.starts_with("BadInput: input field `n.count`:"), "{error}");
+    }
+
+    #[test]
+    fn completed_input_has_defaults_and_known_fields() {
+        let task = Stub::new("t").blocking_task(|_: Input, _| Ok(())).erase();
+        assert_eq!(task.complete_input(r#"{"other":1}"#).unwrap(), r#"{"n":{"count":0}}"#);
+    }
+}

@@ -1,0 +1,69 @@
+//! A task's name with its input and output types.
+
+use std::{borrow::Cow, fmt, marker::PhantomData};
+
+/// The name of a task with its input type `I` and output type `O`: what a caller needs to run it, without its body.
+///
+/// A stub is usually a constant that the worker and its callers share. The worker makes the [`Task`](super::Task) from it, so that
+/// both sides agree on the name and the types:
+///
+/// ```
+/// use hatchet_quickstart::prelude::*;
+///
+/// #[derive(Serialize, Deserialize, JsonSchema)]
+/// pub struct Order { pub items: Vec<String> }
+/// #[derive(Serialize, Deserialize, JsonSchema)]
+/// pub struct Reserved { pub warehouse: String }
+///
+/// pub const RESERVE: Stub<Order, Reserved> = Stub::new("reserve");
+///
+/// pub fn reserve(warehouse: String) -> Task<Order, Reserved> {
+///     RESERVE.task(move |_order: Order, _ctx: Context| {
+///         let warehouse = warehouse.clone();
+///         async move { Ok(Reserved { warehouse }) }
+///     })
+/// }
+/// ```
+///
+/// A body has one of three kinds, by what it does to its thread:
+///
+/// | method | body | runs on |
+/// |---|---|---|
+/// | [`Stub::task`] | awaits: network, timers, channels | the async runtime |
+/// | [`Stub::blocking_task`] | blocks: files, `sleep`, synchronous clients | a thread of its own (`spawn_blocking`) |
+/// | [`Stub::cpu_task`] | computes | the worker's rayon pool |
+pub struct Stub<I, O> {
+    name: Cow<'static, str>,
+    /// A stub holds no value of either type, so it is `Send` and `Sync` whatever they are.
+    types: PhantomData<fn(I) -> O>,
+}
+
+impl<I, O> Stub<I, O> {
+    /// A stub for the task of this name. Allowed characters are ASCII letters, digits, `.`, `-` and `_`;
+    /// [`Worker::start`](crate::hatchet::worker::Worker::start) refuses other names.
+    pub const fn new(name: &'static str) -> Self {
+        Self { name: Cow::Borrowed(name), types: PhantomData }
+    }
+
+    /// A stub whose name is known at run time only.
+    pub fn from_name(name: impl Into<String>) -> Self {
+        Self { name: Cow::Owned(name.into()), types: PhantomData }
+    }
+
+    /// The task's name, without the client's namespace.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl<I, O> Clone for Stub<I, O> {
+    fn clone(&self) -> Self {
+        Self { name: self.name.clone(), types: PhantomData }
+    }
+}
+
+impl<I, O> fmt::Debug for Stub<I, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Stub").field(&self.name).finish()
+    }
+}

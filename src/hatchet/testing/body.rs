@@ -1,0 +1,148 @@
+//! One attempt of a task's body.
+
+use std::pin::pin;
+
+use serde_json::Value;
+
+use crate::hatchet::task::{
+    CancelReason, Canceller, Context, Emission, LogLevel, Payload, RunInfo, Task, TaskError, TypedBody,
+};
+
+/// An attempt of a task's body to be run in a test; made by [`Task::test`].
+#[must_use = "a test runs the body only when `run` is called"]
+pub struct BodyTest<I, O> {
+    task: Task<I, O>,
+    info: RunInfo,
+    canceller: Canceller,
+}
+
+/// The result of an attempt in a test, with what the body sent while it ran.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct TestRun<O> {
+    /// The output, or the error that the body returned.
+    pub result: Result<O, TaskError>,
+    /// The lines of [`Context::log`] and [`Context::log_at`], in order.
+    pub logs: Vec<LogLine>,
+    /// The chunks of [`Context::put_stream`], in order.
+    pub chunks: Vec<String>,
+}
+
+/// A line of a run's log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLine {
+    /// The level.
+    pub level: LogLevel,
+    /// The text, without a newline at its end.
+    pub message: String,
+}
+
+impl<I: Payload, O: Payload> Task<I, O> {
+    /// Prepares an attempt of the body without an engine: the first attempt of a run with random ids, no metadata, and
+    /// not cancelled. See [`testing`](crate::hatchet::testing) for an example.
+    pub fn test(&self) -> BodyTest<I, O> {
+        let id = uuid::Uuid::new_v4().to_string();
+        let info = RunInfo {
+            run_id: id.clone(),
+            workflow_run_id: id,
+            task_name: self.name().to_owned(),
+            ..RunInfo::default()
+        };
+        BodyTest { task: self.clone(), info, canceller: Canceller::default() }
+    }
+}
+
+impl<I: Payload, O: Payload> BodyTest<I, O> {
+    /// Sets the number of attempts before this one. Default 0.
+    pub fn retry_count(mut self, retries: u32) -> Self {
+        self.info.retry_count = retries;
+        self
+    }
+
+    /// Adds a pair to the run's additional metadata.
+    pub fn metadata(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.info.additional_metadata.insert(key.into(), value.into());
+        self
+    }
+
+    /// Cancels the attempt before the body starts.
+    pub fn cancelled(self, reason: CancelReason) -> Self {
+        self.canceller.cancel(reason);
+        self
+    }
+
+    /// Runs the body to its end: an async body on the current task, another on a thread of its own, where `par_iter`
+    /// uses rayon's global pool. Timeouts and retries are an engine's part and do not happen here.
+    ///
+    /// Must be called inside a tokio runtime. A body that panics panics here.
+    pub async fn run(self, input: I) -> TestRun<O> {
+        let (ctx, mut emissions) = Context::for_attempt(self.info, self.canceller);
+        let body = async {
+            match self.task.body() {
+                TypedBody::Async(body) => body(input, ctx).await,
+                TypedBody::Blocking(body) | TypedBody::Cpu(body) => {
+                    let body = body.clone();
+                    match tokio::task::spawn_blocking(move || body(input, ctx)).await {
+                        Ok(result) => result,
+                        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+                    }
+                }
+            }
+        };
+        let mut body = pin!(body);
+        let (mut logs, mut chunks) = (Vec::new(), Vec::new());
+        let mut collect = |emission| match emission {
+            Emission::Log { level, message } => logs.push(LogLine { level, message }),
+            Emission::Chunk(chunk) => chunks.push(chunk),
+        };
+        let result = loop {
+            tokio::select! {
+                result = &mut body => break result,
+                Some(emission) = emissions.recv() => collect(emission),
+            }
+        };
+        // The body may have left a clone of its context behind, so the channel may stay open.
+        while let Ok(emission) = emissions.try_recv() {
+            collect(emission);
+        }
+        TestRun { result, logs, chunks }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hatchet::task::Stub;
+
+    type Json = serde_json::Map<String, Value>;
+
+    #[tokio::test]
+    async fn context_shows_the_prepared_attempt() {
+        let task = Stub::new("t").task(|_: Json, ctx: Context| async move {
+            ctx.log_at(LogLevel::Warn, format!("{} {}", ctx.retry_count(), ctx.additional_metadata()["k"]));
+            Err::<Json, _>(TaskError::new("failed after its log line"))
+        });
+        let run = task.test().retry_count(2).metadata("k", "v").run(Json::new()).await;
+        assert_eq!(run.result.unwrap_err().to_string(), "failed after its log line");
+        assert_eq!(run.logs, [LogLine { level: LogLevel::Warn, message: "2 \"v\"".to_owned() }]);
+    }
+
+    #[tokio::test]
+    async fn more_chunks_than_the_queue_holds_are_collected() {
+        let task = Stub::new("t").blocking_task(|input: Json, ctx: Context| {
+            (0..3_000).for_each(|n| ctx.put_stream_blocking(n.to_string()));
+            Ok(input)
+        });
+        let run = task.test().run(Json::new()).await;
+        assert_eq!((run.chunks.len(), run.chunks[2_999].as_str()), (3_000, "2999"));
+    }
+
+    #[tokio::test]
+    async fn context_that_outlives_the_body_does_not_hang() {
+        let task = Stub::new("t").task(|input: Json, ctx: Context| async move {
+            tokio::spawn(async move { ctx.cancelled().await });
+            Ok(input)
+        });
+        assert!(task.test().run(Json::new()).await.result.is_ok());
+    }
+}

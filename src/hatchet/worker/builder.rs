@@ -1,0 +1,158 @@
+//! A worker before its start: its tasks and options.
+
+use std::{net::TcpListener, time::Duration};
+
+use super::{
+    drain::DrainOutcome,
+    handle::RunningWorker,
+    lifecycle::{self, Setup},
+    options::WorkerOptions,
+};
+use crate::hatchet::{
+    client::Client,
+    task::{ErasedTask, is_name, validate_all},
+    transport::{ClientConfig, ClientError, ErrorKind},
+};
+
+/// A worker before its start.
+///
+/// ```no_run
+/// use hatchet_quickstart::{prelude::*, tasks};
+///
+/// # async fn example() -> Result<(), ClientError> {
+/// let client = Client::from_env()?;
+/// Worker::new(&client)
+///     .register(tasks::sync_sleep::task())
+///     .register(tasks::cpu_heavy::task())
+///     .slots(20)
+///     .run_until(tokio::signal::ctrl_c())
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// A worker and callers can share one [`Client`] in one process; `examples/web_service.rs` does so.
+#[derive(Debug)]
+#[must_use = "a worker does nothing until it is started by `run_until` or `start`"]
+pub struct Worker {
+    config: ClientConfig,
+    options: WorkerOptions,
+    tasks: Vec<ErasedTask>,
+    health: Option<TcpListener>,
+}
+
+impl Worker {
+    /// A worker for the engine of this client, without tasks.
+    ///
+    /// The worker uses the client's settings on a connection of its own, so that a busy caller does not delay its
+    /// heartbeats.
+    pub fn new(client: &Client) -> Self {
+        let config = ClientConfig::clone(&client.config());
+        Self { config, options: WorkerOptions::default(), tasks: Vec::new(), health: None }
+    }
+
+    /// Adds a task.
+    pub fn register(mut self, task: impl Into<ErasedTask>) -> Self {
+        self.tasks.push(task.into());
+        self
+    }
+
+    /// Adds tasks.
+    pub fn register_all(mut self, tasks: impl IntoIterator<Item = impl Into<ErasedTask>>) -> Self {
+        self.tasks.extend(tasks.into_iter().map(Into::into));
+        self
+    }
+
+    /// Sets [`WorkerOptions::name`].
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.options.name = name.into();
+        self
+    }
+
+    /// Sets [`WorkerOptions::slots`], the number of async and blocking attempts at once. Default 100.
+    pub fn slots(mut self, slots: usize) -> Self {
+        self.options.slots = slots;
+        self
+    }
+
+    /// Sets [`WorkerOptions::cpu_threads`], the number of CPU attempts at once. Default: the number of cores.
+    pub fn cpu_threads(mut self, threads: usize) -> Self {
+        self.options.cpu_threads = threads;
+        self
+    }
+
+    /// Sets [`WorkerOptions::grace`], the time that attempts have to finish after a stop. Default 25 s.
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.options.grace = grace;
+        self
+    }
+
+    /// Sets [`WorkerOptions::cancel_grace`], the time that a cancelled body has to return. Default 1 s.
+    pub fn cancel_grace(mut self, grace: Duration) -> Self {
+        self.options.cancel_grace = grace;
+        self
+    }
+
+    /// Sets [`WorkerOptions::wait_for_engine`], the time to wait at the start for an engine. Default zero.
+    pub fn wait_for_engine(mut self, timeout: Duration) -> Self {
+        self.options.wait_for_engine = timeout;
+        self
+    }
+
+    /// Replaces all options.
+    pub fn options(mut self, options: WorkerOptions) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Serves health and metrics over HTTP on this socket while the worker lives: `/livez` (200 while the
+    /// connection thread answers), `/readyz` (200 while the worker receives work, else 503), `/health` as the Python SDK answers it, and
+    /// `/metrics` for Prometheus.
+    pub fn health(mut self, listener: TcpListener) -> Self {
+        self.health = Some(listener);
+        self
+    }
+
+    /// Runs the worker until `shutdown` completes, then drains it: it accepts no more work, and running attempts have
+    /// [`WorkerOptions::grace`] to finish. Must be called inside a tokio runtime, on which async and blocking bodies run.
+    ///
+    /// The output of `shutdown` is ignored, so `tokio::signal::ctrl_c()` can be passed as it is. Dropping the returned
+    /// future ends the worker at once and loses what it runs.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Worker::start`], and those that end a worker: it cannot register, or the engine refuses its token.
+    pub async fn run_until(self, shutdown: impl Future) -> Result<DrainOutcome, ClientError> {
+        let mut worker = self.start()?;
+        tokio::select! {
+            ended = worker.ended() => ended,
+            _ = shutdown => worker.stop().await,
+        }
+    }
+
+    /// Starts the worker and returns at once; [`RunningWorker::listening`] waits until it is registered. Must be called
+    /// inside a tokio runtime, on which async and blocking bodies run.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] if the worker has no task, two tasks share a name, or a name or option has a value that an
+    /// engine would refuse (see [`ErasedTask::validate`]).
+    pub fn start(self) -> Result<RunningWorker, ClientError> {
+        let config_error = |message: String| ClientError::new(ErrorKind::Config, message);
+        if self.tasks.is_empty() {
+            return Err(config_error("the worker has no task: register one".to_owned()));
+        }
+        validate_all(&self.tasks).map_err(|invalid| config_error(invalid.to_string()))?;
+        let name = self.config.namespaced(&self.options.name);
+        if !is_name(&name) {
+            return Err(config_error(format!(
+                "invalid worker name \"{name}\": use letters, digits, `.`, `-` and `_` only"
+            )));
+        }
+        if self.options.slots == 0 || self.options.cpu_threads == 0 {
+            return Err(config_error("a worker needs at least one slot and one CPU thread".to_owned()));
+        }
+        let Self { config, options, tasks, health } = self;
+        lifecycle::start(Setup { config, options, tasks, health })
+    }
+}
