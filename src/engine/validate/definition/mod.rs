@@ -20,8 +20,8 @@ use crate::{
         cron::CronRule,
         options::Timings,
         state::{
-            idempotency::Expression,
-            workflows::{Definition, Idempotency, Lease, TaskDefinition},
+            idempotency::{Expression, Lease},
+            workflows::{Definition, Idempotency, TaskDefinition},
         },
     },
     hatchet::wire::{Declaration, proto::v1},
