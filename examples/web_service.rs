@@ -101,7 +101,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     requests?;
     println!("the service has stopped");
     let drained = worker.stop().await?;
-    println!("the worker has stopped: {} attempt cancelled after its grace period", drained.cut.len());
+    println!("the worker has stopped: {} attempt cancelled after its grace period", drained.cancelled.len());
 
     engine.stop().await;
     Ok(())

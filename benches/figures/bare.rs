@@ -1,5 +1,5 @@
-//! The limit: bare tonic on loopback with the messages of the real thing, the process laid out as with an embedded
-//! engine. The server has a thread with a runtime of its own, the client shares the main runtime.
+//! The limit of other figures: plain tonic on loopback with the messages of an engine and a worker. As with an embedded
+//! engine, the server has a thread with its own runtime, and the client shares the main runtime.
 
 use std::{
     convert::Infallible,
@@ -30,19 +30,19 @@ use tonic::{
 };
 use tonic_prost::ProstCodec;
 
-/// A server that hands out assignments and takes reports without a thought, and a client of it.
+/// A server that sends assignments and accepts reports without processing them, and its client.
 pub(crate) struct Bare {
     client: DispatcherClient<Channel>,
-    /// Goes with every report, as with a real one: a long header that the transport does not index.
+    /// Authorization of each call: a long header that the transport does not index, as with a real engine.
     bearer: MetadataValue<Ascii>,
-    /// Ends the server when dropped.
+    /// Stops the server when dropped.
     _stop: oneshot::Sender<()>,
 }
 
-/// As long as the ids of a real assignment.
+/// An id with the length of real ones.
 const ID: &str = "00000000-0000-0000-0000-000000000000";
 
-/// Of the dispatcher's calls the two that every task needs.
+/// The two calls of the dispatcher that every task needs.
 #[derive(Clone)]
 struct Answers;
 
@@ -76,7 +76,7 @@ impl ServerStreamingService<WorkerListenRequest> for Answers {
     type ResponseStream = Iter<iter::Take<iter::RepeatWith<fn() -> Result<AssignedAction, Status>>>>;
     type Future = Ready<Result<Response<Self::ResponseStream>, Status>>;
 
-    /// As many assignments as the request's worker id says.
+    /// Sends the number of assignments that the request's worker id says.
     fn call(&mut self, request: Request<WorkerListenRequest>) -> Self::Future {
         let count = request.get_ref().worker_id.parse().unwrap_or_default();
         let assignments: fn() -> Result<AssignedAction, Status> = || Ok(assignment());
@@ -93,7 +93,7 @@ impl UnaryService<StepActionEvent> for Answers {
     }
 }
 
-/// What an engine sends of a run of the no-op task.
+/// The assignment of a run of the no-op task.
 fn assignment() -> AssignedAction {
     let id = || ID.to_owned();
     AssignedAction {
@@ -114,7 +114,7 @@ fn assignment() -> AssignedAction {
     }
 }
 
-/// What a worker sends of it.
+/// The report of that run.
 fn report(of: &AssignedAction, kind: StepActionEventType, output: &str) -> StepActionEvent {
     StepActionEvent {
         worker_id: ID.to_owned(),
@@ -164,7 +164,7 @@ impl Bare {
         self.client.clone().send_step_action_event(request).await.map(drop)
     }
 
-    /// The times of calls made one after the other.
+    /// Durations of sequential calls.
     pub(crate) async fn round_trips(&self, count: usize) -> Result<Vec<Duration>> {
         let (assignment, mut times) = (assignment(), Vec::with_capacity(count));
         for _ in 0..count {
@@ -175,7 +175,7 @@ impl Bare {
         Ok(times)
     }
 
-    /// Calls a second with so many under way at once.
+    /// Calls per second with this number of concurrent calls.
     pub(crate) async fn calls_per_second(&self, count: usize, in_flight: usize) -> Result<f64> {
         let (assignment, begun) = (assignment(), Instant::now());
         let call = || self.report(&assignment, StepActionEventType::StepEventTypeCompleted, "{}");
@@ -183,8 +183,8 @@ impl Bare {
         Ok(count as f64 / begun.elapsed().as_secs_f64())
     }
 
-    /// Tasks a second with so many under way at once: for each an assignment on a stream, and the reports of its start
-    /// and end, both sent together.
+    /// Tasks per second with this number of concurrent tasks. Each has an assignment on a stream, and reports of its start
+    /// and end that are sent together.
     pub(crate) async fn tasks_per_second(&self, count: usize, in_flight: usize) -> Result<f64> {
         let begun = Instant::now();
         let assignments = self.client.clone().listen_v2(WorkerListenRequest { worker_id: count.to_string() }).await?;

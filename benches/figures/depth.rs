@@ -1,7 +1,7 @@
-//! What an assignment costs the engine, by how much is queued, by how many workers and workflows there are.
+//! The engine's cost of an assignment, by the length of the queue and the numbers of workers and workflows.
 //!
-//! The cost is the CPU time of the engine's own thread, so that what the stubs in this process do does not count. It
-//! holds all of a task's way: the assignment, its message, the report, and the end of the run.
+//! The cost is the CPU time of the engine's thread, which excludes the stubs in this process. It covers the assignment,
+//! its message, the report, and the end of the run.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -32,12 +32,12 @@ use super::table::{Figure, Target, median};
 const QUEUED: [usize; 2] = [1_000, 200_000];
 const WORKERS: [usize; 2] = [1, 50];
 const WORKFLOWS: [usize; 2] = [1, 500];
-/// Of all workers together.
+/// Slots of all workers together.
 const SLOTS: usize = 100;
-/// Assignments in one measurement; the queue is deeper by as many when it begins.
+/// Assignments per measurement. The queue is longer by this number at its begin.
 const ASSIGNMENTS: usize = 2_000;
 const ROUNDS: usize = 5;
-/// Triggers in one call.
+/// Triggers per call.
 const BATCH: usize = 1_000;
 
 #[derive(Clone)]
@@ -52,7 +52,7 @@ impl Interceptor for Bearer {
 
 type Link = InterceptedService<Channel, Bearer>;
 
-/// The dearest of all the combinations, deep against shallow.
+/// The most expensive combination, relative to the cheapest queue.
 pub(crate) async fn figure() -> Result<Figure> {
     let mut costs = HashMap::new();
     let mut notes = Vec::new();
@@ -91,7 +91,7 @@ pub(crate) async fn figure() -> Result<Figure> {
     })
 }
 
-/// Microseconds of the engine's thread for each task, while at least so many wait.
+/// Microseconds of the engine's thread per task, while at least this number of runs is queued.
 async fn cost(queued: usize, workers: usize, workflows: usize) -> Result<f64> {
     let engine = Engine::start(EngineOptions::default()).await?;
     let bearer = Bearer(format!("bearer {}", engine.handshake().token).parse()?);
@@ -99,7 +99,7 @@ async fn cost(queued: usize, workers: usize, workflows: usize) -> Result<f64> {
     let link = InterceptedService::new(endpoint.connect().await?, bearer);
     declare(&link, workflows).await?;
     trigger(&link, queued + ASSIGNMENTS, workflows).await?;
-    // As many tasks as are let through are answered, so that a measurement ends where it should.
+    // The workers complete a limited number of tasks, which defines the end of a measurement.
     let allowed = Arc::new(Semaphore::new(0));
     let (done, mut ended) = tokio::sync::mpsc::channel(1024);
     let mut crew = JoinSet::new();
@@ -166,7 +166,7 @@ async fn trigger(link: &Link, runs: usize, workflows: usize) -> Result<()> {
     Ok(())
 }
 
-/// A worker of stubs: completes what it gets as far as it is allowed to, and says so.
+/// A worker made of stubs. Completes tasks while it has permits, and reports each.
 async fn work(
     link: Link,
     number: usize,
@@ -227,7 +227,7 @@ async fn work(
     }
 }
 
-/// Where the system keeps the times of the engine's thread.
+/// The file with the CPU times of the engine's thread.
 fn engine_thread() -> Result<std::path::PathBuf> {
     for task in std::fs::read_dir("/proc/self/task").context("only Linux tells the times of a thread")? {
         let task = task?.path();

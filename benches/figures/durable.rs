@@ -1,4 +1,4 @@
-//! What it costs that the engine keeps what it acknowledges, and how it starts with much of it.
+//! The cost of persistence, and the start with much persistent data.
 
 use std::{path::Path, time::Instant};
 
@@ -17,13 +17,13 @@ use super::{
 };
 use hatchet_quickstart::hatchet::task::Stub;
 
-/// In both, in turn.
+/// Runs per round, alternating between both engines.
 const ROUNDS: usize = 5;
 
-/// What is kept, or waits.
+/// Number of stored or queued runs.
 const MANY: usize = 100_000;
 
-/// The same load on an engine that keeps everything and on one in memory.
+/// The same load on a persistent engine and on one in memory.
 pub(crate) async fn throughput() -> Result<Figure> {
     const COUNT: usize = 10_000;
     let folder = tempfile::tempdir()?;
@@ -32,7 +32,7 @@ pub(crate) async fn throughput() -> Result<Figure> {
     for round in 0..=ROUNDS {
         for (rig, rates) in [(&durable, &mut kept), (&memory, &mut passing)] {
             let rate = rig.no_ops_per_second(COUNT).await?;
-            // The first one warms up.
+            // The first round warms up.
             if round > 0 {
                 rates.push(rate);
             }
@@ -65,7 +65,7 @@ pub(crate) async fn throughput() -> Result<Figure> {
     })
 }
 
-/// From the start of a worker process with its engine to its banner, on a folder with many finished runs.
+/// Time from the start of a worker process with its engine to its banner, with many finished runs in the folder.
 pub(crate) async fn start() -> Result<Figure> {
     let folder = tempfile::tempdir()?;
     let rig = Rig::kept(&folder.path().join(".hatchet")).await?;
@@ -100,7 +100,7 @@ pub(crate) async fn start() -> Result<Figure> {
     })
 }
 
-/// What a worker with its engine keeps in memory while many runs wait.
+/// Memory of a worker with its engine while many runs are queued.
 pub(crate) async fn queued_memory() -> Result<Figure> {
     let folder = tempfile::tempdir()?;
     let mut command = embedded_worker();

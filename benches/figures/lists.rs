@@ -1,4 +1,4 @@
-//! How long a small call waits beside a large list of the REST part.
+//! The delay of small calls while a large REST list is read.
 
 use std::{
     io::{Read as _, Write as _},
@@ -25,7 +25,7 @@ use tonic::{Request, Status, transport::Endpoint};
 use super::table::{Figure, Target, p50, time};
 use hatchet_quickstart::hatchet::task::Stub;
 
-/// Runs of this many bytes, and workers and workflows.
+/// Size of each run's input in bytes, and the numbers of workers and workflows.
 const RUNS: usize = 100;
 const BYTES: usize = 1 << 20;
 const WORKERS: usize = 10_000;
@@ -98,7 +98,7 @@ async fn fill(handshake: &Handshake, client: &Client) -> Result<()> {
     Ok(())
 }
 
-/// How long a list took, its bytes, and how long each of the small calls beside it waited.
+/// Duration and size of a list, and the durations of the concurrent small calls.
 async fn beside(client: &Client, handshake: &Handshake, path: String) -> Result<(Duration, usize, Vec<Duration>)> {
     let at = handshake.clone();
     let list = tokio::task::spawn_blocking(move || {
@@ -118,7 +118,7 @@ async fn beside(client: &Client, handshake: &Handshake, path: String) -> Result<
     Ok((took, bytes, waits))
 }
 
-/// Reads an answer to its end, and counts its bytes.
+/// Reads a response to its end and counts its bytes.
 fn get(at: &Handshake, path: &str) -> Result<usize> {
     let mut stream = TcpStream::connect(&at.grpc_address)?;
     let (address, token) = (&at.grpc_address, &at.token);

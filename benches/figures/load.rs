@@ -18,15 +18,15 @@ use super::{
     table::{Figure, Target, median, p50, percentile, row, time},
 };
 
-/// Rounds of a figure and its limit, in turn, so that what else the machine does meets both.
+/// Rounds of a figure and its limit. They alternate, so that other load on the machine affects both.
 const ROUNDS: usize = 5;
 
-/// Of a figure of many.
+/// Number of runs of a bulk figure.
 const RUNS: usize = 10_000;
 
-/// From the trigger to the result in hand, one run at a time.
+/// Time from the trigger to the received result, one run at a time.
 pub(crate) async fn one_at_a_time() -> Result<Figure> {
-    // Short blocks in turn: what else the machine does lasts longer than a block and so meets both sides alike.
+    // Short alternating blocks: other load lasts longer than a block and so affects both sides equally.
     const BLOCK: usize = 20;
     const BLOCKS: usize = 100;
     let rig = Rig::start().await?;
@@ -67,7 +67,7 @@ pub(crate) async fn one_at_a_time() -> Result<Figure> {
     })
 }
 
-/// Many runs of nothing at once, from their trigger to their outcomes.
+/// Many concurrent no-op runs, from their trigger to their outcomes.
 pub(crate) async fn bulk() -> Result<Figure> {
     let rig = Rig::start().await?;
     let bare = Bare::start(rig.token()).await?;
@@ -79,7 +79,7 @@ pub(crate) async fn bulk() -> Result<Figure> {
         rates.push(rig.no_ops_per_second(RUNS).await?);
     }
     rig.stop().await?;
-    // A task is two unary calls, its start and its end, so the transport alone allows half as many tasks as calls.
+    // A task needs two unary calls, for its start and its end, so the transport allows half as many tasks as calls.
     let share = 100.0 * median(&rates) / (median(&limits) / 2.0);
     Ok(Figure {
         number: 2,
@@ -92,8 +92,8 @@ pub(crate) async fn bulk() -> Result<Figure> {
     })
 }
 
-/// What engine and worker make of a full queue, beside bare gRPC with the same messages: an assignment on a stream and
-/// two unary calls a task.
+/// Throughput of engine and worker with a full queue, relative to plain gRPC with the same messages: an assignment on a
+/// stream and two unary calls per task.
 pub(crate) async fn messages() -> Result<Figure> {
     let mut rig = Rig::start().await?;
     let bare = Bare::start(rig.token()).await?;
@@ -118,7 +118,7 @@ pub(crate) async fn messages() -> Result<Figure> {
     })
 }
 
-/// Blocking bodies: twice as many as slots.
+/// Blocking bodies: twice as many runs as slots.
 pub(crate) async fn sleeps() -> Result<Figure> {
     const IDEAL: f64 = 0.2;
     let rig = Rig::start().await?;
@@ -140,10 +140,10 @@ pub(crate) async fn sleeps() -> Result<Figure> {
     })
 }
 
-/// Computing bodies against the same work on a bare pool with as many threads.
+/// CPU-bound bodies, relative to the same work on a plain thread pool of the same size.
 pub(crate) async fn cpu(threads: usize) -> Result<Figure> {
     const AT_ONCE: usize = 8;
-    // Some 0.1 s a piece of work: short rounds, many of them, so that bursts on the machine meet both sides.
+    // About 0.1 s per piece of work: many short rounds, so that bursts of other load affect both sides.
     const LIMIT: u64 = 1_000_000;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
     let rig = Rig::start().await?;

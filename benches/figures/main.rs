@@ -1,8 +1,8 @@
 //! The project's figures, each beside a limit that is measured in the same run.
 //!
 //! `cargo bench --bench figures` measures all of them; `cargo bench --bench figures -- 1 5` only those numbers.
-//! A missed target is printed and fails nothing: machines differ, which is why the figures are ratios where they can
-//! be. Three figures need a real engine and are measured only when asked for by name (see [`real`]).
+//! A missed target is printed but is not an error, since machines differ; most figures are ratios for the same reason.
+//! Three figures need a real engine and are measured on request only (see [`real`]).
 
 mod bare;
 mod depth;
@@ -24,7 +24,7 @@ use anyhow::Result;
 
 use table::Table;
 
-/// Threads for blocking bodies: as many as a worker has slots, and some for names and files, as in the worker binary.
+/// Threads for blocking code, as in the worker binary: one per slot, and some for name resolution and files.
 const BLOCKING_THREADS: usize = 116;
 
 fn main() -> ExitCode {
@@ -47,7 +47,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// On a runtime like the worker binary's.
+/// Runs on a runtime like that of the worker binary.
 fn run(work: impl Future<Output = Result<()>>) -> Result<()> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(BLOCKING_THREADS).build()?;
@@ -56,12 +56,12 @@ fn run(work: impl Future<Output = Result<()>>) -> Result<()> {
     result
 }
 
-/// Measures the wanted figures, or all if none is named, and prints each as soon as it is there.
+/// Measures the figures with these numbers, or all without numbers, and prints each when it is ready.
 async fn measure(wanted: &[u32]) -> Result<()> {
     let on = |number: u32| wanted.is_empty() || wanted.contains(&number);
     let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let table = Table::begin(cores)?;
-    // Processes first: what they are to have to themselves, this one has not heated up yet.
+    // Processes first, before this process has loaded the machine.
     if on(5) {
         table.print(&process::start_to_registered().await?)?;
     }

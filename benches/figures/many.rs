@@ -1,4 +1,4 @@
-//! The bulk benchmark itself: what it takes of the machine, and what bulk triggers save.
+//! The overhead of `runner bench`, and the speed of bulk triggers.
 
 use std::{
     path::Path,
@@ -17,17 +17,17 @@ use super::{
 };
 
 const RUNNER: &str = env!("CARGO_BIN_EXE_runner");
-/// Runs of the small, the middle and the large benchmark.
+/// Numbers of runs of the small, the medium and the large benchmark.
 const SIZES: [u64; 3] = [1_000, 10_000, 100_000];
-/// Runs that are triggered one after another, and in bulk.
+/// Numbers of runs that are triggered one by one, and in bulk.
 const TRIGGERS: usize = 10_000;
 const ROUNDS: usize = 3;
 
-/// The three figures of `runner bench`, on an embedded engine and a task that does nothing.
+/// The three figures of `runner bench`, with an embedded engine and a no-op task.
 pub(crate) async fn of_itself() -> Result<[Figure; 3]> {
     let folder = tempfile::tempdir()?;
     let mut each = Vec::new();
-    // The first is for the caches of the machine.
+    // The first benchmark warms the caches.
     for (number, runs) in [SIZES[0], SIZES[0], SIZES[1], SIZES[2]].into_iter().enumerate() {
         each.push(bench(folder.path(), number, runs).await?);
     }
@@ -68,7 +68,7 @@ pub(crate) async fn of_itself() -> Result<[Figure; 3]> {
     ])
 }
 
-/// Its summary.
+/// Runs a benchmark. Returns its summary.
 async fn bench(folder: &Path, number: usize, runs: u64) -> Result<Value> {
     let ended = Command::new(RUNNER)
         .args(["bench", "--embedded", "--with-worker", "--output", "json", "--tasks", "sync-sleep-task"])
@@ -83,7 +83,7 @@ async fn bench(folder: &Path, number: usize, runs: u64) -> Result<Value> {
     Ok(serde_json::from_slice(&ended.stdout)?)
 }
 
-/// How much faster a bulk trigger is than as many single ones, one after another.
+/// Speed of a bulk trigger relative to the same number of sequential triggers.
 pub(crate) async fn bulk_trigger() -> Result<Figure> {
     let rig = Rig::start().await?;
     let (mut single, mut bulk) = (Vec::new(), Vec::new());

@@ -1,4 +1,4 @@
-//! Worker processes, seen from outside.
+//! Figures of worker processes.
 
 use std::{
     path::Path,
@@ -17,22 +17,22 @@ use super::table::{Figure, Target, median, row};
 
 pub(crate) const WORKER_BINARY: &str = env!("CARGO_BIN_EXE_worker");
 
-/// The first line of the banner, which the worker prints when it receives work.
+/// Part of the first line of the banner, which the worker prints when it is registered.
 const BANNER: &str = "worker, listening";
-/// Nothing here takes as long, except when it is broken.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// What a process sets up lazily after its start is set up by then.
+/// Time limit of a start. A working worker needs far less.
+const START_TIMEOUT: Duration = Duration::from_secs(30);
+/// Delay after which the lazy initialisation of a process is complete.
 pub(crate) const SETTLE: Duration = Duration::from_secs(2);
 
 /// A process that is killed when dropped.
 pub(crate) struct Process {
     child: Child,
-    /// Read on, so that the process never waits for its stderr to be taken.
+    /// Keeps reading stderr, so that the process never blocks on it.
     _stderr: tokio_util::task::AbortOnDropHandle<()>,
 }
 
 impl Process {
-    /// Starts a command in a folder and waits for its banner; also gives the time that took.
+    /// Starts a command in a folder and waits for its banner. Returns the duration, too.
     pub(crate) async fn start(command: &mut Command, folder: &Path) -> Result<(Self, Duration)> {
         let begun = Instant::now();
         let mut child = command
@@ -46,7 +46,7 @@ impl Process {
         let mut lines = BufReader::new(stderr).lines();
         let mut said = Vec::new();
         loop {
-            match timeout(PATIENCE, lines.next_line()).await?? {
+            match timeout(START_TIMEOUT, lines.next_line()).await?? {
                 Some(line) if line.contains(BANNER) => break,
                 Some(line) => said.push(line),
                 None => anyhow::bail!("a worker ended instead of listening:\n{}", said.join("\n")),
@@ -57,20 +57,20 @@ impl Process {
         Ok((Self { child, _stderr: tokio_util::task::AbortOnDropHandle::new(reading) }, took))
     }
 
-    /// Resident memory in MiB; `None` where the system does not say.
+    /// Resident memory in MiB. `None` if the system does not report it.
     pub(crate) fn resident(&self) -> Option<f64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()?)).ok()?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
         Some(line.trim().trim_end_matches("kB").trim().parse::<f64>().ok()? / 1024.0)
     }
 
-    /// Processor time used so far, user and system, in seconds; `None` where the system does not say.
+    /// CPU time so far, user and system, in seconds. `None` if the system does not report it.
     pub(crate) fn cpu(&self) -> Option<f64> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()?)).ok()?;
-        // The second field is the name, which may hold anything; the 14th and 15th are the times.
+        // The second field is the name, which may contain spaces; the 14th and 15th are the times.
         let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
         let ticks = fields.get(11)?.parse::<f64>().ok()? + fields.get(12)?.parse::<f64>().ok()?;
-        // Linux counts in hundredths of a second towards programs, whatever its own tick is.
+        // Linux reports hundredths of a second to programs on every architecture.
         Some(ticks / 100.0)
     }
 
@@ -80,7 +80,7 @@ impl Process {
     }
 }
 
-/// The worker binary with its engine, and none of Hatchet's settings.
+/// The worker binary with its engine, without settings from the environment.
 pub(crate) fn embedded_worker() -> Command {
     let mut command = Command::new(WORKER_BINARY);
     command.arg("--embedded");
@@ -92,7 +92,7 @@ pub(crate) fn embedded_worker() -> Command {
     command
 }
 
-/// From the start of the process to the banner, each time in a new folder.
+/// Time from the start of the process to the banner, each time in a new folder.
 pub(crate) async fn start_to_registered() -> Result<Figure> {
     let mut millis = Vec::new();
     for _ in 0..9 {
@@ -112,7 +112,7 @@ pub(crate) async fn start_to_registered() -> Result<Figure> {
     })
 }
 
-/// What an idle worker with its engine keeps in memory.
+/// Memory of an idle worker with its engine.
 pub(crate) async fn idle_memory_embedded() -> Result<Figure> {
     let resident = idle_memory(&mut embedded_worker(), None).await?;
     Ok(Figure {
@@ -126,8 +126,8 @@ pub(crate) async fn idle_memory_embedded() -> Result<Figure> {
     })
 }
 
-/// The median of three processes' resident memory, each idle for a moment, in a folder of its own if none is given;
-/// NaN where the system does not say.
+/// Median of the resident memory of three idle processes, each in its own folder if none is given. NaN if the system does
+/// not report it.
 pub(crate) async fn idle_memory(command: &mut Command, folder: Option<&Path>) -> Result<f64> {
     let mut resident = Vec::new();
     for _ in 0..3 {

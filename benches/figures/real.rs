@@ -1,5 +1,5 @@
-//! Figures against a real engine. Asked for by a variable of their own, since a token that happens to be set must not
-//! make a benchmark load somebody's Hatchet.
+//! Figures with a real engine. They require a variable of their own: a token in the environment must not be enough to put
+//! load on somebody's Hatchet.
 
 use std::time::Instant;
 
@@ -25,7 +25,7 @@ pub(crate) const WORKER: &str = "no-op-worker";
 
 pub(crate) const HOW: &str = "needs a real engine: HATCHET_BENCH_REAL=1 HATCHET_CLIENT_TOKEN=... make bench";
 
-/// The wanted ones of these figures; `None` where no real engine was given.
+/// Measures these figures. `None` without a real engine.
 pub(crate) async fn figures(on: &impl Fn(u32) -> bool) -> Result<Vec<(u32, Option<Figure>)>> {
     let mut figures = Vec::new();
     let asked = std::env::var("HATCHET_BENCH_REAL").is_ok_and(|value| value == "1");
@@ -45,7 +45,7 @@ pub(crate) async fn figures(on: &impl Fn(u32) -> bool) -> Result<Vec<(u32, Optio
     Ok(figures)
 }
 
-/// A worker process of the no-op task, by the settings in its environment.
+/// Runs a worker of the no-op task, with the settings of its environment.
 pub(crate) async fn no_op_worker() -> Result<()> {
     let config = ClientConfig::from_sources(&Sources::read(std::path::Path::new(".")))?;
     let mut worker = Worker::new(&Client::new(config)?).options(WorkerOptions::default()).register(no_op()).start()?;
@@ -55,7 +55,7 @@ pub(crate) async fn no_op_worker() -> Result<()> {
     Ok(())
 }
 
-/// Processor time of a worker process for runs of nothing.
+/// CPU time of a worker process for no-op runs.
 async fn cpu_of_a_worker(mut sources: Sources) -> Result<Figure> {
     const RUNS: usize = 1_000;
     let namespace = namespace();
@@ -91,7 +91,7 @@ async fn cpu_of_a_worker(mut sources: Sources) -> Result<Figure> {
 async fn memory_of_a_worker() -> Result<Figure> {
     let mut command = Command::new(WORKER_BINARY);
     command.arg("--embedded=never").env("HATCHET_CLIENT_NAMESPACE", namespace());
-    // In this folder, whose .env files may hold the settings.
+    // In the current folder, whose .env files may contain the settings.
     let resident = idle_memory(&mut command, Some(&std::env::current_dir()?)).await?;
     Ok(Figure {
         number: 8,
@@ -104,8 +104,8 @@ async fn memory_of_a_worker() -> Result<Figure> {
     })
 }
 
-/// Runs of the CPU task beside as many sleeps on as many slots, in turn. Neither body takes any time to speak of, so
-/// both rates are those at which the engine hands out freed slots.
+/// Runs of the CPU task relative to the same number of sleeps on the same number of slots. Neither body takes noticeable
+/// time, so both rates are those at which the engine assigns freed slots.
 async fn cpu_runs_beside_sleeps(mut sources: Sources) -> Result<Figure> {
     const RUNS: usize = 40;
     const SLOTS: usize = 2;
@@ -149,7 +149,7 @@ async fn cpu_runs_beside_sleeps(mut sources: Sources) -> Result<Figure> {
     })
 }
 
-/// A namespace that nobody else uses.
+/// A unique namespace.
 fn namespace() -> String {
     format!("bench-{}", &uuid::Uuid::new_v4().simple().to_string()[..12])
 }

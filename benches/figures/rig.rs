@@ -1,4 +1,4 @@
-//! An embedded engine, a worker and a client in this process, joined by nothing but the wire.
+//! The fixture of the figures: an embedded engine, a worker and a client in this process, connected over the network.
 
 use std::time::{Duration, Instant};
 
@@ -18,13 +18,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::time::{sleep, timeout};
 
-/// The task that does nothing.
+/// A task that does nothing.
 pub(crate) const NO_OP: &str = "no-op";
 
-/// How often a worker's count is looked at: rarely enough to take nothing from it.
+/// Interval of reading a worker's counter, long enough not to disturb it.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
-/// A full queue takes a second or so.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Time limit for a full queue, which takes about a second.
+const QUEUE_TIMEOUT: Duration = Duration::from_secs(60);
 
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Nothing {}
@@ -37,33 +37,33 @@ pub(crate) fn no_op() -> Task<Nothing, Nothing> {
 
 pub(crate) struct Rig {
     pub(crate) client: Client,
-    /// Where the worker finds the engine.
+    /// The worker's settings.
     link: ClientConfig,
-    /// None only while [`Rig::work_off`] fills the queue.
+    /// `None` while [`Rig::work_off`] fills the queue.
     worker: Option<RunningWorker>,
     engine: Engine,
 }
 
 impl Rig {
-    /// Everything on loopback.
+    /// Starts an engine in memory and connects on loopback.
     pub(crate) async fn start() -> Result<Self> {
         Self::behind(async |config| Ok(config)).await
     }
 
-    /// With an engine that keeps everything in a folder.
+    /// Starts a persistent engine.
     #[cfg(feature = "durable")]
     pub(crate) async fn kept(folder: &std::path::Path) -> Result<Self> {
         let options = EngineOptions { folder: Some(folder.to_owned()), ..EngineOptions::default() };
         Self::on(Engine::start(options).await?, async |config| Ok(config)).await
     }
 
-    /// The worker's settings go through `link`, which may put something between it and the engine.
+    /// Passes the worker's settings through `link`, which may insert a proxy.
     pub(crate) async fn behind(link: impl AsyncFnOnce(ClientConfig) -> Result<ClientConfig>) -> Result<Self> {
         Self::on(Engine::start(EngineOptions::default()).await?, link).await
     }
 
     async fn on(engine: Engine, link: impl AsyncFnOnce(ClientConfig) -> Result<ClientConfig>) -> Result<Self> {
-        // Nothing of the environment: the figures are of the defaults.
+        // The environment is ignored, so that the figures are those of the defaults.
         let config = ClientConfig::from_handshake(engine.handshake(), &Sources::default())?;
         let client = Client::new(config.clone())?;
         let link = link(config).await?;
@@ -86,7 +86,7 @@ impl Rig {
         run_many(&self.client, task, input, count).await
     }
 
-    /// Runs of nothing a second, so many in bulk, from their trigger to their outcomes.
+    /// No-op runs per second, triggered in bulk, from their trigger to their outcomes.
     pub(crate) async fn no_ops_per_second(&self, count: usize) -> Result<f64> {
         let begun = Instant::now();
         self.run_many(NO_OP, &serde_json::json!({}), count).await?;
@@ -101,8 +101,8 @@ impl Rig {
         Ok(())
     }
 
-    /// How long a worker takes for runs that are queued already, from its first connection until the engine has taken
-    /// the last report: engine and worker alone, without the trigger's and the waiting runner's messages.
+    /// Time that a worker takes for runs that are already queued, from its connection until the engine has accepted the last
+    /// report. It excludes the messages of triggers and waits.
     pub(crate) async fn work_off(&mut self, task: &str, count: usize) -> Result<Duration> {
         if let Some(worker) = self.worker.take() {
             worker.stop().await?;
@@ -127,7 +127,9 @@ impl Rig {
                 sleep(LOOK_EVERY).await;
             }
         };
-        timeout(PATIENCE, all).await.with_context(|| format!("{count} queued runs have not ended in {PATIENCE:?}"))?;
+        timeout(QUEUE_TIMEOUT, all)
+            .await
+            .with_context(|| format!("{count} queued runs have not ended in {QUEUE_TIMEOUT:?}"))?;
         let took = begun.elapsed();
         for outcome in try_join_all(runs.iter().map(|run| run.outcome())).await? {
             outcome.output::<serde_json::Value>()?;
@@ -136,7 +138,7 @@ impl Rig {
     }
 }
 
-/// A worker that receives work.
+/// Starts a worker and waits until it is registered.
 async fn listening(link: &ClientConfig) -> Result<RunningWorker> {
     let mut worker = Worker::new(&Client::new(link.clone())?)
         .options(WorkerOptions::default())

@@ -1,4 +1,4 @@
-//! What a build makes: numbers to print, with no target.
+//! Sizes of the build, without targets.
 
 use std::{collections::BTreeSet, process::Command};
 
@@ -19,7 +19,7 @@ pub(crate) fn facts() -> Vec<String> {
     facts
 }
 
-/// How many crates a build of the two binaries takes, ours not counted.
+/// Number of crates in a build of the two binaries, without this one.
 fn crates(edges: &str) -> Option<usize> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)

@@ -1,4 +1,4 @@
-//! A worker far from its engine: what waits for a second round trip shows here.
+//! A worker with a slow link to its engine, which shows additional round trips.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -19,7 +19,7 @@ use super::{
     table::{Figure, Target, p50, percentile, time},
 };
 
-/// Half of the round trip of 50 ms.
+/// Delay in one direction: half of a round trip of 50 ms.
 const ONE_WAY: Duration = Duration::from_millis(25);
 
 pub(crate) async fn figure() -> Result<Figure> {
@@ -52,7 +52,7 @@ pub(crate) async fn figure() -> Result<Figure> {
     })
 }
 
-/// Listens, and passes all that comes on to `target` and back, each way `ONE_WAY` later and in order.
+/// A proxy to `target` that delays the bytes of both directions by `ONE_WAY`.
 async fn delaying_proxy(target: SocketAddr) -> Result<(SocketAddr, AbortOnDropHandle<()>)> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
@@ -70,7 +70,7 @@ async fn delaying_proxy(target: SocketAddr) -> Result<(SocketAddr, AbortOnDropHa
 }
 
 async fn one_way(mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
-    // Bounded: a reader that does not keep up slows the writer down, as a link does.
+    // Bounded: like a link, a slow reader slows the writer down.
     let (sender, mut receiver) = mpsc::channel::<(Instant, Vec<u8>)>(1024);
     let reading = async move {
         let mut buffer = vec![0; 64 * 1024];

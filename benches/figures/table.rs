@@ -1,26 +1,26 @@
-//! How figures are printed, and the statistics behind them.
+//! The table of figures, and their statistics.
 
 use std::{
     io::{self, Write as _},
     time::Duration,
 };
 
-/// One line of the table.
+/// A line of the table.
 pub(crate) struct Figure {
     /// Its number in the list of figures.
     pub(crate) number: u32,
     pub(crate) what: &'static str,
     pub(crate) measured: String,
-    /// The limit that was measured beside it; empty where the target is absolute.
+    /// The limit measured in the same run; empty if the target is absolute.
     pub(crate) limit: String,
-    /// What is held against the target.
+    /// The value that is compared with the target.
     pub(crate) value: f64,
     pub(crate) target: Target,
-    /// What else there is to say.
+    /// Additional lines.
     pub(crate) notes: Vec<String>,
 }
 
-/// What must be reached, with its unit.
+/// The target, with its unit.
 #[derive(Clone, Copy)]
 pub(crate) enum Target {
     AtMost(f64, &'static str),
@@ -49,7 +49,7 @@ impl Target {
     }
 }
 
-/// Prints as it goes: a run that is broken off has said what it knew.
+/// Prints each figure when it is measured, so that an aborted run has shown its results.
 pub(crate) struct Table;
 
 impl Table {
@@ -100,7 +100,7 @@ fn number(value: f64) -> String {
     if value >= 100.0 { format!("{value:.0}") } else { format!("{value:.2}") }
 }
 
-/// A time as people read it.
+/// A time in the unit that fits.
 pub(crate) fn time(duration: Duration) -> String {
     let micros = duration.as_secs_f64() * 1e6;
     if micros < 1000.0 {
@@ -112,7 +112,7 @@ pub(crate) fn time(duration: Duration) -> String {
     }
 }
 
-/// The value below which this share of the samples lies.
+/// The value that this share of the samples does not exceed.
 pub(crate) fn percentile(samples: &[Duration], share: f64) -> Duration {
     let mut sorted = samples.to_vec();
     sorted.sort_unstable();
@@ -124,14 +124,14 @@ pub(crate) fn p50(samples: &[Duration]) -> Duration {
     percentile(samples, 0.5)
 }
 
-/// The middle one of some numbers.
+/// The median.
 pub(crate) fn median(numbers: &[f64]) -> f64 {
     let mut sorted = numbers.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);
     sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// Numbers in a row, for a note.
+/// Numbers joined for a note.
 pub(crate) fn row(numbers: &[f64]) -> String {
     numbers.iter().map(|n| number(*n)).collect::<Vec<_>>().join(", ")
 }

@@ -17,7 +17,7 @@ impl Deadline {
         Self(limit.map(|limit| (Instant::now() + limit, limit)))
     }
 
-    /// The time of the deadline; none without a limit.
+    /// The time of the deadline. `None` without a limit.
     pub(super) fn instant(self) -> Option<Instant> {
         self.0.map(|(at, _)| at)
     }

@@ -1,11 +1,15 @@
-//! Detects that the engine does not answer, and reports the begin and the end of each outage once.
+//! Detects that the engine does not answer or refuses all submissions, and reports the begin and the end of each such
+//! outage once.
 
 use std::time::{Duration, Instant};
 
-use crate::hatchet::client::ClientError;
+use crate::hatchet::client::{ClientError, ErrorKind};
 
-/// An outage is reported when the engine has not answered for 2 s.
+/// An outage is reported when it has lasted for 2 s.
 const REPORT_AFTER: Duration = Duration::from_secs(2);
+
+const NO_ANSWER: &str = "no answer from the engine";
+const REFUSED: &str = "the engine has refused all submissions";
 
 /// The outages of a benchmark.
 #[derive(Debug, Default)]
@@ -14,8 +18,8 @@ pub(super) struct OutageTracker {
     pub(super) count: usize,
     /// Total duration of the outages that have ended.
     pub(super) total: Duration,
-    /// When submissions began to fail, and the first error.
-    failing_since: Option<(Instant, String)>,
+    /// When submissions began to fail, what that means, and the first error.
+    failing_since: Option<(Instant, &'static str, String)>,
     /// When the current outage began, if it was reported.
     reported: Option<Instant>,
 }
@@ -23,7 +27,8 @@ pub(super) struct OutageTracker {
 impl OutageTracker {
     /// Records a submission that failed.
     pub(super) fn submission_failed(&mut self, error: &ClientError) {
-        self.failing_since.get_or_insert_with(|| (Instant::now(), error.to_string()));
+        let problem = if error.kind() == ErrorKind::Exhausted { REFUSED } else { NO_ANSWER };
+        self.failing_since.get_or_insert_with(|| (Instant::now(), problem, error.to_string()));
     }
 
     /// Records a submission that was answered.
@@ -34,16 +39,17 @@ impl OutageTracker {
     /// Returns a line for the user when an outage has begun or ended. `waiting` says for how long the waits for ends
     /// have failed, and with which error.
     pub(super) fn update(&mut self, waiting: Option<(Duration, &ClientError)>) -> Option<String> {
-        let submitting = self.failing_since.as_ref().map(|(since, error)| (since.elapsed(), error.clone()));
-        let waiting = waiting.map(|(silence, error)| (silence, error.to_string()));
-        let longest = submitting.into_iter().chain(waiting).filter(|(silence, _)| *silence > REPORT_AFTER).max();
+        let submitting =
+            self.failing_since.as_ref().map(|(since, problem, error)| (since.elapsed(), *problem, error.clone()));
+        let waiting = waiting.map(|(silence, error)| (silence, NO_ANSWER, error.to_string()));
+        let longest = submitting.into_iter().chain(waiting).filter(|(time, ..)| *time > REPORT_AFTER).max();
         match (longest, self.reported) {
-            (Some((silence, error)), None) => {
+            (Some((time, problem, error)), None) => {
                 self.count += 1;
-                self.reported = Instant::now().checked_sub(silence);
+                self.reported = Instant::now().checked_sub(time);
                 Some(format!(
-                    "no answer from the engine for {} s ({error}): the benchmark continues when the engine is back",
-                    silence.as_secs()
+                    "{problem} for {} s ({error}): the benchmark retries until its time limit",
+                    time.as_secs()
                 ))
             }
             (None, Some(since)) => {
@@ -59,7 +65,6 @@ impl OutageTracker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hatchet::client::ErrorKind;
 
     #[test]
     fn begin_and_end_are_reported_once() {

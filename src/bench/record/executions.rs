@@ -10,7 +10,7 @@ use std::{
     path::Path,
 };
 
-use super::SecondPass;
+use super::recording::SecondPass;
 
 /// Maximum number of violations in a report.
 const MAX_VIOLATIONS: usize = 20;

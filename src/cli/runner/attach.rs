@@ -4,9 +4,9 @@ use std::time::{Duration, SystemTime};
 
 use super::{
     context::{Context, explain_error},
+    display::{self, RunDisplay},
     follow,
     request::{FollowMode, NamedTask},
-    screen::{self, Screen},
     stream,
 };
 use crate::{
@@ -30,11 +30,11 @@ pub(super) async fn attach(context: &Context<'_>, run: &RunRef, mode: FollowMode
         Some(Err(error)) => return Err(explain_error(run.client(), error, deadline).await),
     };
     let command = reattach.by_run(run.id());
-    let mut screen = Screen::new(format, details.as_ref().and_then(task_of), command, reattach.commands.clone());
+    let mut display = RunDisplay::new(format, details.as_ref().and_then(task_of), command, reattach.commands.clone());
     match (mode, details) {
-        (FollowMode::Stream, Some(details)) => stream::attach(run, &details, &mut screen, deadline).await,
+        (FollowMode::Stream, Some(details)) => stream::attach(run, &details, &mut display, deadline).await,
         (FollowMode::Stream | FollowMode::Wait | FollowMode::NoWait, _) => {
-            follow::to_the_end(run, &mut screen, deadline).await
+            follow::to_the_end(run, &mut display, deadline).await
         }
     }
 }
@@ -44,7 +44,7 @@ pub(super) async fn find(context: &Context<'_>, key: &str, value: &str, mode: Fo
     let search = context.client.find_runs(key, value, SystemTime::now() - FIND_WINDOW);
     let runs = context.require("and whether there is such a run is not known", search).await?;
     match runs.as_slice() {
-        [run] if mode == FollowMode::NoWait => screen::found(context.format, run),
+        [run] if mode == FollowMode::NoWait => display::found(context.format, run),
         [run] => attach(context, run, mode).await,
         [] => Err(Exit::unconfirmed(format!(
             "the engine lists no run with the metadata {key}={value}: not known whether one was started; an engine that \

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::{
     attach::task_of,
     context::Context,
+    display::{self, RunDisplay},
     follow,
-    screen::{self, Screen},
 };
 use crate::{
     cli::{Exit, output::print_message},
@@ -25,11 +25,11 @@ pub(super) async fn cancel(context: &Context<'_>, run: &RunRef) -> Result<(), Ex
     let Context { deadline, format, reattach, .. } = *context;
     let details = context.require("and nothing was cancelled", run.details()).await?;
     let command = reattach.by_run(run.id());
-    let mut screen = Screen::new(format, task_of(&details), command, reattach.commands.clone());
+    let mut display = RunDisplay::new(format, task_of(&details), command, reattach.commands.clone());
     // A real engine would overwrite the outcome of an ended run with CANCELLED.
     let outcome = if details.done {
         print_message(&format!("run {} has already ended: there is nothing to cancel", run.id()));
-        follow::outcome(run, &mut screen, deadline).await?
+        follow::outcome(run, &mut display, deadline).await?
     } else {
         let resend = async {
             loop {
@@ -38,11 +38,11 @@ pub(super) async fn cancel(context: &Context<'_>, run: &RunRef) -> Result<(), Ex
             }
         };
         tokio::select! {
-            outcome = follow::outcome(run, &mut screen, deadline) => outcome?,
+            outcome = follow::outcome(run, &mut display, deadline) => outcome?,
             failed = resend => return failed,
         }
     };
-    screen.result(&outcome)?;
+    display.result(&outcome)?;
     if outcome.status == RunStatus::Cancelled {
         Ok(())
     } else {
@@ -58,8 +58,8 @@ pub(super) async fn cancel_where(context: &Context<'_>, metadata: &[(String, Str
     for batch in open.chunks(Client::CANCEL_BATCH) {
         let consequence = format!("and whether {} of {} runs were cancelled is not known", batch.len(), open.len());
         let runs = context.require(&consequence, context.client.cancel_many(batch)).await?;
-        screen::cancelled(context.format, &runs)?;
+        display::cancelled(context.format, &runs)?;
         cancelled += runs.len();
     }
-    screen::cancelled_in_all(context.format, cancelled, &context.reattach.commands)
+    display::cancelled_in_all(context.format, cancelled, &context.reattach.commands)
 }

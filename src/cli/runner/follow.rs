@@ -1,39 +1,39 @@
 //! Follows a run's status to its end.
+//!
+//! The client's updates of the run are raced with the [`Limits`] of the wait.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-use super::{
-    super::{Exit, deadline::Deadline},
-    context::explain_error,
-    queued,
-    screen::Screen,
-};
-use crate::hatchet::{
-    client::{ClientError, ErrorKind, RunOutcome, RunRef, RunUpdate},
-    wire::RunStatus,
+use super::{context::explain_error, display::RunDisplay, queued};
+use crate::{
+    cli::{Exit, deadline::Deadline},
+    hatchet::{
+        client::{ClientError, ErrorKind, RunOutcome, RunRef, RunUpdate},
+        wire::RunStatus,
+    },
 };
 
-/// A run that is still queued after this long gets a word on why.
-pub(super) const QUEUED_PATIENCE: Duration = Duration::from_secs(3);
+/// The reason is shown for a run that is still queued after 3 s.
+const EXPLAIN_QUEUED_AFTER: Duration = Duration::from_secs(3);
 
-/// Follows a run, shows its end, and makes the exit code of it.
-pub(super) async fn to_the_end(run: &RunRef, screen: &mut Screen, deadline: Deadline) -> Result<(), Exit> {
-    let outcome = outcome(run, screen, deadline).await?;
-    conclude(screen, &outcome)
+/// Follows a run, shows its result, and returns its exit code.
+pub(super) async fn to_the_end(run: &RunRef, display: &mut RunDisplay, deadline: Deadline) -> Result<(), Exit> {
+    let outcome = outcome(run, display, deadline).await?;
+    conclude(display, &outcome)
 }
 
-/// Shows the end and makes the exit code of it.
-pub(super) fn conclude(screen: &mut Screen, outcome: &RunOutcome) -> Result<(), Exit> {
-    let never_taken = screen.never_taken();
-    screen.result(outcome)?;
+/// Shows the result of a run and returns its exit code.
+pub(super) fn conclude(display: &mut RunDisplay, outcome: &RunOutcome) -> Result<(), Exit> {
+    let never_taken = display.never_taken();
+    display.result(outcome)?;
     match outcome.status {
         RunStatus::Completed => Ok(()),
         RunStatus::Cancelled => {
-            // A schedule timeout reads like a cancellation over gRPC.
+            // Over gRPC, a schedule timeout looks like a cancellation.
             if never_taken {
-                screen.note(
+                display.note(
                     "it was never seen running: either it was cancelled, or no worker took it within its schedule timeout",
                 );
             }
@@ -46,18 +46,18 @@ pub(super) fn conclude(screen: &mut Screen, outcome: &RunOutcome) -> Result<(), 
 }
 
 /// Follows a run until it has ended, showing each status.
-pub(super) async fn outcome(run: &RunRef, screen: &mut Screen, deadline: Deadline) -> Result<RunOutcome, Exit> {
+pub(super) async fn outcome(run: &RunRef, display: &mut RunDisplay, deadline: Deadline) -> Result<RunOutcome, Exit> {
     let mut limits = Limits::new(run, deadline);
     let mut updates = run.updates();
     loop {
         tokio::select! {
             biased;
             Some(update) = updates.next() => {
-                if let Some(outcome) = show(run, update, screen, deadline).await? {
+                if let Some(outcome) = show(run, update, display, deadline).await? {
                     return Ok(outcome);
                 }
             }
-            exit = limits.next(screen) => return Err(exit),
+            exit = limits.next(display) => return Err(exit),
         }
     }
 }
@@ -66,18 +66,18 @@ pub(super) async fn outcome(run: &RunRef, screen: &mut Screen, deadline: Deadlin
 pub(super) async fn show(
     run: &RunRef,
     update: Result<RunUpdate, ClientError>,
-    screen: &mut Screen,
+    display: &mut RunDisplay,
     deadline: Deadline,
 ) -> Result<Option<RunOutcome>, Exit> {
     match update {
-        Ok(RunUpdate::Status(status)) => screen.status(status)?,
+        Ok(RunUpdate::Status(status)) => display.status(status)?,
         Ok(RunUpdate::EngineSilent(error)) => {
-            screen.note(&format!("waits for the engine, which does not answer: {error}"));
+            display.note(&format!("waiting for the engine, which does not answer: {error}"));
         }
-        Ok(RunUpdate::EngineAnswers) => screen.note("the engine answers again"),
+        Ok(RunUpdate::EngineAnswers) => display.note("the engine answers again"),
         Ok(RunUpdate::Finished(outcome)) => return Ok(Some(outcome)),
         // A real engine returns the id of a run that is never created if it does not know the task.
-        Err(error) if error.kind() == ErrorKind::NotFound && screen.was_triggered() => {
+        Err(error) if error.kind() == ErrorKind::NotFound && display.was_triggered() => {
             return Err(Exit::not_registered(error.to_string()));
         }
         Err(error) => return Err(explain_error(run.client(), error, deadline).await),
@@ -85,33 +85,34 @@ pub(super) async fn show(
     Ok(None)
 }
 
-/// The time limit of a wait, and the word after the first seconds in the queue.
+/// The time limit of a wait, and the explanation for a run that stays queued.
 pub(super) struct Limits<'a> {
     run: &'a RunRef,
     deadline: Deadline,
-    queued_word: Option<Instant>,
+    /// When to explain. `None` afterwards.
+    explain_at: Option<Instant>,
 }
 
 impl<'a> Limits<'a> {
     pub(super) fn new(run: &'a RunRef, deadline: Deadline) -> Self {
-        Self { run, deadline, queued_word: Some(Instant::now() + QUEUED_PATIENCE) }
+        Self { run, deadline, explain_at: Some(Instant::now() + EXPLAIN_QUEUED_AFTER) }
     }
 
-    /// Waits for the first of them. May be dropped and called again.
-    pub(super) async fn next(&mut self, screen: &Screen) -> Exit {
+    /// Waits for the time limit and returns its exit. Shows the explanation when it is due. Cancel-safe.
+    pub(super) async fn next(&mut self, display: &RunDisplay) -> Exit {
         let queued = async {
-            if let Some(at) = self.queued_word {
+            if let Some(at) = self.explain_at {
                 sleep_until(at).await;
-                if screen.is_waiting() {
-                    screen.note(&queued::explain(self.run, screen.task(), screen.commands()).await);
+                if display.is_waiting() {
+                    display.note(&queued::explain(self.run, display.task(), display.commands()).await);
                 }
-                // Only now: had this been dropped before, the word would still be owed.
-                self.queued_word = None;
+                // Set last, so that a dropped call is repeated.
+                self.explain_at = None;
             }
             std::future::pending::<std::convert::Infallible>().await
         };
         tokio::select! {
-            limit = self.deadline.passed() => screen.timed_out(self.run, limit),
+            limit = self.deadline.passed() => display.timed_out(self.run, limit),
             never = queued => match never {},
         }
     }

@@ -2,19 +2,19 @@
 //!
 //! ```text
 //! Args ──► Request ──► trigger | attach | cancel | list
-//!                         └──► follow (status) or stream (events) ──► screen ──► exit code
+//!                         └──► follow (status) or stream (events) ──► display ──► exit code
 //! ```
 
 mod args;
 mod attach;
 mod cancel;
 mod context;
+mod display;
 mod follow;
 mod list;
 mod queued;
 mod reattach;
 mod request;
-mod screen;
 mod stream;
 mod trigger;
 

@@ -1,48 +1,54 @@
-//! Shows a run's live events. The events tell what happens; the end is taken from a source that cannot miss it.
+//! Streams a run's live events.
+//!
+//! An engine may lose events, so the end of the run is taken from the client's updates of the run. Events that arrive
+//! afterwards are still shown for up to [`TAIL_TIMEOUT`].
 
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    super::{Exit, deadline::Deadline},
+    display::RunDisplay,
     follow::{self, Limits},
-    screen::Screen,
 };
-use crate::hatchet::{
-    client::{
-        Client, ClientError, RunDetails, RunEvent, RunEventKind, RunEvents, RunOutcome, RunRef, StreamSelector,
-        TRIGGER_KEY,
+use crate::{
+    cli::{Exit, deadline::Deadline},
+    hatchet::{
+        client::{
+            Client, ClientError, RunDetails, RunEvent, RunEventKind, RunEvents, RunOutcome, RunRef, StreamSelector,
+            TRIGGER_KEY,
+        },
+        wire::{RunStatus, TriggerId},
     },
-    wire::{RunStatus, TriggerId},
 };
 
-/// After the end is known, the last events have this long to arrive.
-const TAIL: Duration = Duration::from_secs(3);
-/// Where the engine does not hang up (it does after a completed run), this long without an event is the end.
-const QUIET: Duration = Duration::from_millis(500);
+/// After the end of the run, events are shown for up to 3 s.
+const TAIL_TIMEOUT: Duration = Duration::from_secs(3);
+/// The stream of a run that did not complete ends after 500 ms without an event. After a completed run, the engine
+/// closes it.
+const QUIET_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Subscribes to the events of a run before it is triggered, by its trigger's id: a subscription by run id starts late
-/// on a real engine, and loses what comes early.
+/// Subscribes to the events of a run before it is triggered, by its trigger's id. On a real engine, a subscription by run
+/// id starts late and misses the first events.
 pub(super) async fn subscribe(client: &Client, trigger: TriggerId) -> Result<RunEvents, ClientError> {
     client.events(StreamSelector::Metadata { key: TRIGGER_KEY.to_owned(), value: trigger.to_string() }).await
 }
 
-/// Attaches to a run that was made earlier, and was like this just now.
+/// Attaches to an existing run with these details and shows its events.
 pub(super) async fn attach(
     run: &RunRef,
     details: &RunDetails,
-    screen: &mut Screen,
+    display: &mut RunDisplay,
     deadline: Deadline,
 ) -> Result<(), Exit> {
     if details.done {
-        screen.note("the run has ended: its stream is over");
-        return follow::to_the_end(run, screen, deadline).await;
+        display.note("the run has ended: its stream is over");
+        return follow::to_the_end(run, display, deadline).await;
     }
     if details.status != RunStatus::Queued {
-        screen.note("attached late: what was streamed before is not shown");
+        display.note("attached late: earlier chunks are not shown");
     }
-    // A run of ours is found by its metadata, which keeps the stream through failed attempts.
+    // A subscription by metadata survives failed attempts. Runs of this runner have a trigger id.
     let metadata: serde_json::Value = serde_json::from_str(&details.additional_metadata).unwrap_or_default();
     let selector = match metadata[TRIGGER_KEY].as_str() {
         Some(value) => StreamSelector::Metadata { key: TRIGGER_KEY.to_owned(), value: value.to_owned() },
@@ -50,49 +56,50 @@ pub(super) async fn attach(
     };
     let events = match deadline.before(run.client().events(selector)).await {
         Some(events) => events?,
-        // Ends at once, with the word of a wait.
-        None => return follow::to_the_end(run, screen, deadline).await,
+        // The deadline has passed: following the run ends at once, with the message for that.
+        None => return follow::to_the_end(run, display, deadline).await,
     };
-    to_the_end(run, events, screen, deadline).await
+    to_the_end(run, events, display, deadline).await
 }
 
-/// Shows events until the run has ended and its last events are shown.
+/// Shows events until the run has ended and its last events have arrived.
 pub(super) async fn to_the_end(
     run: &RunRef,
     mut events: RunEvents,
-    screen: &mut Screen,
+    display: &mut RunDisplay,
     deadline: Deadline,
 ) -> Result<(), Exit> {
-    screen.show_events();
+    display.show_events();
     let mut limits = Limits::new(run, deadline);
     let mut updates = run.updates();
     let mut listening = true;
     let outcome = loop {
         tokio::select! {
             biased;
-            event = events.next(), if listening => listening = show(event, screen)?,
+            event = events.next(), if listening => listening = show(event, display)?,
             Some(update) = updates.next() => {
-                if let Some(outcome) = follow::show(run, update, screen, deadline).await? {
+                if let Some(outcome) = follow::show(run, update, display, deadline).await? {
                     break outcome;
                 }
             }
-            exit = limits.next(screen) => return Err(exit),
+            exit = limits.next(display) => return Err(exit),
         }
     };
     if listening {
-        tail(&outcome, &mut events, screen).await?;
+        tail(&outcome, &mut events, display).await?;
     }
-    follow::conclude(screen, &outcome)
+    follow::conclude(display, &outcome)
 }
 
-/// Shows what is still on its way when the end is known.
-async fn tail(outcome: &RunOutcome, events: &mut RunEvents, screen: &mut Screen) -> Result<(), Exit> {
-    let last = Instant::now() + TAIL;
+/// Shows events that arrive after the end of the run.
+async fn tail(outcome: &RunOutcome, events: &mut RunEvents, display: &mut RunDisplay) -> Result<(), Exit> {
+    let last = Instant::now() + TAIL_TIMEOUT;
     loop {
-        let quiet = if outcome.status == RunStatus::Completed { last } else { last.min(Instant::now() + QUIET) };
+        let quiet =
+            if outcome.status == RunStatus::Completed { last } else { last.min(Instant::now() + QUIET_TIMEOUT) };
         tokio::select! {
             event = events.next() => {
-                if !show(event, screen)? {
+                if !show(event, display)? {
                     return Ok(());
                 }
             }
@@ -101,30 +108,30 @@ async fn tail(outcome: &RunOutcome, events: &mut RunEvents, screen: &mut Screen)
     }
 }
 
-/// Shows one event; false when no more come.
-fn show(event: Option<Result<RunEvent, ClientError>>, screen: &mut Screen) -> Result<bool, Exit> {
+/// Shows an event. Returns whether more may come.
+fn show(event: Option<Result<RunEvent, ClientError>>, display: &mut RunDisplay) -> Result<bool, Exit> {
     let event = match event {
         None => return Ok(false),
         Some(Ok(event)) => event,
         Some(Err(error)) => {
-            screen.note(&format!("the stream ended ({error}); waits for the end of the run"));
+            display.note(&format!("the stream ended ({error}); waiting for the end of the run"));
             return Ok(false);
         }
     };
     match event.kind {
         RunEventKind::Created => {
-            if screen.is_queued() {
-                screen.status(RunStatus::Queued)?;
+            if display.is_queued() {
+                display.status(RunStatus::Queued)?;
             }
         }
-        RunEventKind::Chunk { text, index } => screen.chunk(&text, index)?,
+        RunEventKind::Chunk { text, index } => display.chunk(&text, index)?,
         RunEventKind::Missed { chunks, before } => {
-            screen.note(&format!("{chunks} chunk(s) before number {before} were not received"));
+            display.note(&format!("{chunks} chunk(s) before number {before} were not received"));
         }
-        RunEventKind::Failed { error } => screen.attempt_failed(event.retry_count, &error)?,
-        RunEventKind::Gap => screen.note("the stream broke and was opened again: chunks may be missing"),
-        RunEventKind::Unknown { number } => screen.note(&format!("an event of the unknown type {number}")),
-        // The outcome tells the end, whichever way it comes.
+        RunEventKind::Failed { error } => display.attempt_failed(event.retry_count, &error)?,
+        RunEventKind::Gap => display.note("the stream broke and was reopened: chunks may be missing"),
+        RunEventKind::Unknown { number } => display.note(&format!("an event of unknown type {number}")),
+        // The outcome reports the end.
         RunEventKind::Completed | RunEventKind::Cancelled | RunEventKind::TimedOut | RunEventKind::RunEnded => {}
     }
     Ok(true)

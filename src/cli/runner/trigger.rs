@@ -2,9 +2,9 @@
 
 use super::{
     context::{Context, explain_error},
+    display::RunDisplay,
     follow,
     request::{FollowMode, NamedTask},
-    screen::Screen,
     stream,
 };
 use crate::{
@@ -45,11 +45,11 @@ pub(super) async fn trigger(
         Err(error) => return Err(explain_error(client, error, deadline).await),
     };
     let attach = reattach.by_run(run.id());
-    let mut screen = Screen::new(format, Some(task.clone()), attach, reattach.commands.clone());
-    screen.triggered(&run, &task.name, mode == FollowMode::NoWait)?;
+    let mut display = RunDisplay::new(format, Some(task.clone()), attach, reattach.commands.clone());
+    display.triggered(&run, &task.name, mode == FollowMode::NoWait)?;
     match (mode, events) {
         (FollowMode::NoWait, _) => Ok(()),
-        (_, Some(events)) => stream::to_the_end(&run, events, &mut screen, deadline).await,
-        (_, None) => follow::to_the_end(&run, &mut screen, deadline).await,
+        (_, Some(events)) => stream::to_the_end(&run, events, &mut display, deadline).await,
+        (_, None) => follow::to_the_end(&run, &mut display, deadline).await,
     }
 }

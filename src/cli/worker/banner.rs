@@ -7,22 +7,27 @@ use crate::{
     hatchet::{
         client::ClientConfig,
         task::ErasedTask,
-        worker::{Registered, RegisteredWorker},
+        worker::{RegisteredWorker, Registration},
     },
 };
 
 /// Prints the banner to stderr.
-pub(super) fn print(tasks: &[ErasedTask], config: &ClientConfig, registered: &Registered, health: Option<SocketAddr>) {
+pub(super) fn print(
+    tasks: &[ErasedTask],
+    config: &ClientConfig,
+    registration: &Registration,
+    health: Option<SocketAddr>,
+) {
     let names: Vec<&str> = tasks.iter().flat_map(ErasedTask::names).collect();
     let namespace = if config.namespace.is_empty() { "none" } else { &config.namespace };
     let mut lines = vec![
         ("version", env!("CARGO_PKG_VERSION").to_owned()),
-        ("engine", format!("{} {}", config.host_port, registered.engine_version)),
+        ("engine", format!("{} {}", config.host_port, registration.engine_version)),
         ("tls", config.tls.as_str().to_owned()),
         ("namespace", namespace.to_owned()),
     ];
     let worker = |worker: &RegisteredWorker| format!("{} {}, {} slot(s)", worker.name, worker.id, worker.slots);
-    lines.extend(registered.workers.iter().map(|registered| ("worker", worker(registered))));
+    lines.extend(registration.workers.iter().map(|registered| ("worker", worker(registered))));
     lines.push(("tasks", names.join(", ")));
     lines.extend(health.map(|address| ("health", format!("http://{address}/livez, /readyz, /health, /metrics"))));
     print_message("hatchet-quickstart worker, listening");

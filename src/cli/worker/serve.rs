@@ -14,7 +14,7 @@ use crate::{
         client::{Client, ClientConfig},
         task::ErasedTask,
         wire::format_duration,
-        worker::{Drained, LinkState, RunningWorker, Worker, WorkerOptions, some_of},
+        worker::{DrainOutcome, RunningWorker, Worker, WorkerOptions, WorkerState, list_names},
     },
 };
 
@@ -126,10 +126,10 @@ async fn work(request: &Request, config: ClientConfig, signals: &mut Signals) ->
 }
 
 /// Logs why the worker is not registered yet, each time the reason changes. Never returns.
-async fn log_connecting(state: &mut tokio::sync::watch::Receiver<LinkState>) -> std::convert::Infallible {
+async fn log_connecting(state: &mut tokio::sync::watch::Receiver<WorkerState>) -> std::convert::Infallible {
     let mut logged = None;
     while state.changed().await.is_ok() {
-        if let LinkState::Connecting(Some(reason)) = &*state.borrow_and_update()
+        if let WorkerState::Connecting(Some(reason)) = &*state.borrow_and_update()
             && logged.as_ref() != Some(reason)
         {
             tracing::warn!("waits for the engine: {reason}");
@@ -159,26 +159,29 @@ async fn drain(worker: RunningWorker, options: &WorkerOptions, signals: &mut Sig
 }
 
 /// Logs the attempts that did not end within the grace period.
-fn log_drained(Drained { cut, left, unreported }: &Drained) {
-    let reported: Vec<&str> =
-        cut.iter().filter(|name| !left.contains(name) && !unreported.contains(name)).map(String::as_str).collect();
+fn log_drained(DrainOutcome { cancelled, still_running, unreported }: &DrainOutcome) {
+    let reported: Vec<&str> = cancelled
+        .iter()
+        .filter(|name| !still_running.contains(name) && !unreported.contains(name))
+        .map(String::as_str)
+        .collect();
     if !reported.is_empty() {
         tracing::warn!(
             "cut off after the grace period, and reported as failures that may be retried, unless they completed: {}",
-            some_of(&reported)
+            list_names(&reported)
         );
     }
-    if !left.is_empty() {
+    if !still_running.is_empty() {
         tracing::error!(
             "left running, as they ignored their cancellation: {}; Hatchet assigns them to another worker after 30 s",
-            some_of(left)
+            list_names(still_running)
         );
     }
     if !unreported.is_empty() {
         tracing::error!(
             "ended, but the engine did not acknowledge the outcome: {}; unless it has received it, Hatchet runs them again on \
              another worker after 30 s",
-            some_of(unreported)
+            list_names(unreported)
         );
     }
 }

@@ -59,13 +59,9 @@ pub use crate::hatchet::transport::{
     Source, Sources, Tls, Token, diagnose, embedded_folder, explain_probe, explain_unanswered, parse_integer,
     probe_address, token_claims,
 };
-pub(in crate::hatchet) use crate::hatchet::transport::{call_deadline, connection, retry};
-use crate::hatchet::{
-    transport::{config, dial as transport, error},
-    wire::proto::GetVersionRequest,
-};
+use crate::hatchet::{transport::call_deadline::with_timeout, wire::proto::GetVersionRequest};
 
-/// An engine's client. Cheap to clone; all clones share one connection and one subscription to results.
+/// A client of an engine. Cheap to clone; all clones share one connection and one watcher of runs.
 #[derive(Clone)]
 pub struct Client(Arc<Inner>);
 
@@ -78,12 +74,20 @@ struct Inner {
 }
 
 impl Client {
-    /// Prepares a client. Nothing is sent until the first call. Must be called inside a tokio runtime.
+    /// Makes a client. Nothing is sent until the first call.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Connection::new`].
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
     pub fn new(config: ClientConfig) -> Result<Self, ClientError> {
         Self::over(Connection::new(config)?)
     }
 
-    /// A client over an existing connection.
+    /// Makes a client with an existing connection.
     pub fn over(connection: Connection) -> Result<Self, ClientError> {
         let rest = RestClient::new(connection.clone());
         let watcher = runs::RunWatcher::start(connection.clone());
@@ -91,29 +95,29 @@ impl Client {
         Ok(Self(Arc::new(Inner { connection, rest, watcher, single_calls })))
     }
 
-    /// The connection, for calls that this client does not wrap.
+    /// The connection, for calls that this client has no method for.
     pub fn connection(&self) -> &Connection {
         &self.0.connection
     }
 
-    /// The settings, as [`Connection::config`] has them.
+    /// The present settings of the connection.
     pub fn config(&self) -> Arc<ClientConfig> {
         self.0.connection.config()
     }
 
-    /// The REST part, where the settings or the token name its address.
+    /// The client of the REST API; none if neither the settings nor the token have its address.
     pub fn rest(&self) -> Option<&RestClient> {
         self.0.rest.as_ref()
     }
 
-    /// The engine's version, such as `v0.101.27`. One try: it is how one finds out whether the engine is there.
+    /// The engine's version, such as `v0.101.27`. Not retried, so that it shows whether the engine answers now.
     pub async fn engine_version(&self) -> Result<String, ClientError> {
         self.version(Request::new(GetVersionRequest {})).await
     }
 
-    /// The same, but waits no longer than this without a sign of life.
+    /// As [`Client::engine_version`], with a timeout.
     pub(crate) async fn engine_version_within(&self, limit: Duration) -> Result<String, ClientError> {
-        self.version(call_deadline::with_timeout(limit, GetVersionRequest {})).await
+        self.version(with_timeout(limit, GetVersionRequest {})).await
     }
 
     async fn version(&self, request: Request<GetVersionRequest>) -> Result<String, ClientError> {

@@ -1,10 +1,17 @@
 //! A worker before its start: its tasks and options.
 
-use std::{net::TcpListener, num::NonZeroUsize, time::Duration};
+use std::{net::TcpListener, time::Duration};
 
+use super::{
+    drain::DrainOutcome,
+    handle::RunningWorker,
+    lifecycle::{self, Setup},
+    options::WorkerOptions,
+};
 use crate::hatchet::{
-    client::{Client, ClientConfig},
-    task::ErasedTask,
+    client::Client,
+    task::{ErasedTask, is_name, validate_all},
+    transport::{ClientConfig, ClientError, ErrorKind},
 };
 
 /// A worker before its start.
@@ -28,45 +35,10 @@ use crate::hatchet::{
 #[derive(Debug)]
 #[must_use = "a worker does nothing until it is started by `run_until` or `start`"]
 pub struct Worker {
-    pub(super) config: ClientConfig,
-    pub(super) options: WorkerOptions,
-    pub(super) tasks: Vec<ErasedTask>,
-    pub(super) health: Option<TcpListener>,
-}
-
-/// Options of a worker as one value, for programs that read them from settings. [`Worker`] has a method for each.
-#[derive(Debug, Clone)]
-pub struct WorkerOptions {
-    /// Name of the worker: ASCII letters, digits, `.`, `-` and `_`. Default `hatchet-quickstart`. CPU tasks are
-    /// registered as a worker of their own, called `<name>-cpu`.
-    pub name: String,
-    /// Async and blocking attempts at once, at least 1. Default 100. Each running blocking body occupies a blocking
-    /// thread of the tokio runtime, which has 512 by default.
-    pub slots: usize,
-    /// CPU attempts at once, and threads of the rayon pool that they share, at least 1. Default: the number of cores.
-    pub cpu_threads: usize,
-    /// Time that running attempts have to finish after a stop, before they are cancelled. Default 25 s.
-    pub grace: Duration,
-    /// Time that a cancelled body has to return, before an async body is dropped and another is reported as ignoring its
-    /// cancellation. Default 1 s.
-    pub cancel_grace: Duration,
-    /// Time to wait at the start for an engine that does not answer. Default zero. If a live engine answers that it
-    /// failed (INTERNAL, UNAVAILABLE or ABORTED), as a real one does when several workers register the same new tasks at
-    /// once, registration is retried for at least 30 s. A registered worker reconnects without a limit.
-    pub wait_for_engine: Duration,
-}
-
-impl Default for WorkerOptions {
-    fn default() -> Self {
-        Self {
-            name: "hatchet-quickstart".to_owned(),
-            slots: 100,
-            cpu_threads: std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
-            grace: Duration::from_secs(25),
-            cancel_grace: Duration::from_secs(1),
-            wait_for_engine: Duration::ZERO,
-        }
-    }
+    config: ClientConfig,
+    options: WorkerOptions,
+    tasks: Vec<ErasedTask>,
+    health: Option<TcpListener>,
 }
 
 impl Worker {
@@ -133,11 +105,54 @@ impl Worker {
         self
     }
 
-    /// Serves health and metrics over HTTP on this socket while the worker lives: `/livez` (200 while the link's thread
-    /// answers), `/readyz` (200 while the worker receives work, else 503), `/health` as the Python SDK answers it, and
+    /// Serves health and metrics over HTTP on this socket while the worker lives: `/livez` (200 while the
+    /// connection thread answers), `/readyz` (200 while the worker receives work, else 503), `/health` as the Python SDK answers it, and
     /// `/metrics` for Prometheus.
     pub fn health(mut self, listener: TcpListener) -> Self {
         self.health = Some(listener);
         self
+    }
+
+    /// Runs the worker until `shutdown` completes, then drains it: it accepts no more work, and running attempts have
+    /// [`WorkerOptions::grace`] to finish. Must be called inside a tokio runtime, on which async and blocking bodies run.
+    ///
+    /// The output of `shutdown` is ignored, so `tokio::signal::ctrl_c()` can be passed as it is. Dropping the returned
+    /// future ends the worker at once and loses what it runs.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Worker::start`], and those that end a worker: it cannot register, or the engine refuses its token.
+    pub async fn run_until(self, shutdown: impl Future) -> Result<DrainOutcome, ClientError> {
+        let mut worker = self.start()?;
+        tokio::select! {
+            ended = worker.ended() => ended,
+            _ = shutdown => worker.stop().await,
+        }
+    }
+
+    /// Starts the worker and returns at once; [`RunningWorker::listening`] waits until it is registered. Must be called
+    /// inside a tokio runtime, on which async and blocking bodies run.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] if the worker has no task, two tasks share a name, or a name or option has a value that an
+    /// engine would refuse (see [`ErasedTask::validate`]).
+    pub fn start(self) -> Result<RunningWorker, ClientError> {
+        let config_error = |message: String| ClientError::new(ErrorKind::Config, message);
+        if self.tasks.is_empty() {
+            return Err(config_error("the worker has no task: register one".to_owned()));
+        }
+        validate_all(&self.tasks).map_err(|invalid| config_error(invalid.to_string()))?;
+        let name = self.config.namespaced(&self.options.name);
+        if !is_name(&name) {
+            return Err(config_error(format!(
+                "invalid worker name \"{name}\": use letters, digits, `.`, `-` and `_` only"
+            )));
+        }
+        if self.options.slots == 0 || self.options.cpu_threads == 0 {
+            return Err(config_error("a worker needs at least one slot and one CPU thread".to_owned()));
+        }
+        let Self { config, options, tasks, health } = self;
+        lifecycle::start(Setup { config, options, tasks, health })
     }
 }

@@ -1,272 +1,147 @@
-//! The supervisor of everything between the worker and the engine, on its own thread.
+//! Starts and ends a worker: its threads, its parts, and the order of its shutdown.
+//!
+//! The connection thread has a runtime of its own, so no task can delay it. It registers, receives, sends heartbeats and
+//! reports. Async bodies run on the runtime in which the worker was started, blocking bodies on that runtime's blocking
+//! threads, and CPU bodies on a rayon pool.
+//!
+//! Everything on the connection thread is a branch of one `select!` or owned by its runtime, so all of it ends with the
+//! thread. Bodies on other threads cannot be ended from outside; they are cancelled when the thread ends, however it ends.
 
-use std::{mem, slice, sync::Arc, time::Duration};
+use std::{net::TcpListener, sync::Arc};
 
 use futures_util::{StreamExt as _, future::join_all, stream::FuturesUnordered};
 use tokio::{
+    runtime::{Builder, Handle},
     sync::{oneshot, watch},
-    time::{Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Drained, LinkState, RunningWorker, Worker,
-    attempt::{CpuPool, Shared},
-    drain,
-    health::{self, Stats},
-    session::{self, Ended, Links, Registration, first_registration, register, registrations},
+    attempt::{CpuPool, WorkerResources},
+    drain::{DrainOutcome, drain},
+    handle::RunningWorker,
+    health::{self, Counters},
+    options::WorkerOptions,
+    session::{self, SessionStates},
+    state::WorkerState,
     watchdog,
 };
 use crate::hatchet::{
-    client::{
-        Client, ClientError, ErrorKind,
-        call_deadline::DEFAULT_TIMEOUT,
-        retry::{Backoff, RegistrationTimeout},
-    },
+    client::Client,
     system::OsError,
-    task::{CancelReason, Kind, is_name, validate_all},
-    wire::{WorkerId, proto},
+    task::{CancelReason, ErasedTask, Kind},
+    transport::{ClientConfig, ClientError, ErrorKind},
 };
 
-/// Waits between tries: short at first, so that a blip costs little, and never long, so that an outage's end is seen.
-pub(super) const FIRST_WAIT: Duration = Duration::from_millis(20);
-pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(1);
-/// What broke sooner than this, and had brought no work, did not hold: the waits after it grow. So they do where
-/// heartbeats are taken and every stream is cut at once, as by a proxy that cannot stream, and where each registration is
-/// forgotten.
-const STORM: Duration = Duration::from_secs(2);
-const UNSUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(2);
-
-impl Worker {
-    /// Runs the worker until `shutdown` completes, then drains it: it accepts no more work, and running attempts have
-    /// [`WorkerOptions::grace`] to finish. Must be called inside a tokio runtime, on which async and blocking bodies run.
-    ///
-    /// The output of `shutdown` is ignored, so `tokio::signal::ctrl_c()` can be passed as it is. Dropping the returned
-    /// future ends the worker at once and loses what it runs.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Worker::start`], and those that end a worker: it cannot register, or the engine refuses its token.
-    pub async fn run_until(self, shutdown: impl Future) -> Result<Drained, ClientError> {
-        let mut worker = self.start()?;
-        tokio::select! {
-            ended = worker.ended() => ended,
-            _ = shutdown => worker.stop().await,
-        }
-    }
-
-    /// Starts the worker and returns at once; [`RunningWorker::listening`] waits until it is registered. Must be called
-    /// inside a tokio runtime, on which async and blocking bodies run.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Config`] if the worker has no task, two tasks share a name, or a name or option has a value that an
-    /// engine would refuse (see [`ErasedTask::validate`]).
-    pub fn start(self) -> Result<RunningWorker, ClientError> {
-        let config_error = |message: String| ClientError::new(ErrorKind::Config, message);
-        if self.tasks.is_empty() {
-            return Err(config_error("the worker has no task: register one".to_owned()));
-        }
-        validate_all(&self.tasks).map_err(|invalid| config_error(invalid.to_string()))?;
-        let name = self.config.namespaced(&self.options.name);
-        if !is_name(&name) {
-            return Err(config_error(format!(
-                "invalid worker name \"{name}\": use letters, digits, `.`, `-` and `_` only"
-            )));
-        }
-        if self.options.slots == 0 || self.options.cpu_threads == 0 {
-            return Err(config_error("a worker needs at least one slot and one CPU thread".to_owned()));
-        }
-        start(self)
-    }
+/// Settings, tasks and health socket of a worker.
+pub(super) struct Setup {
+    pub(super) config: ClientConfig,
+    pub(super) options: WorkerOptions,
+    pub(super) tasks: Vec<ErasedTask>,
+    /// Serves health checks and metrics.
+    pub(super) health: Option<TcpListener>,
 }
 
-fn start(mut worker: Worker) -> Result<RunningWorker, ClientError> {
-    let failed = |what: &str, e: &dyn std::fmt::Display| {
-        ClientError::new(ErrorKind::Config, format!("{what} cannot be started: {e}"))
+/// Starts the connection thread. Must be called inside the runtime on which async and blocking bodies are to run.
+pub(super) fn start(mut setup: Setup) -> Result<RunningWorker, ClientError> {
+    let failed = |what: &str, cause: &dyn std::fmt::Display| {
+        ClientError::new(ErrorKind::Config, format!("starting {what} failed: {cause}"))
     };
-    let bodies = tokio::runtime::Handle::try_current().map_err(|e| failed("a worker", &e))?;
-    let cpu = if worker.tasks.iter().any(|task| task.kind() == Kind::Cpu) {
-        Some(CpuPool::new(worker.options.cpu_threads).map_err(|e| failed("the CPU pool", &e))?)
+    let body_runtime = Handle::try_current().map_err(|e| failed("the worker", &e))?;
+    let cpu_pool = if setup.tasks.iter().any(|task| task.kind() == Kind::Cpu) {
+        Some(CpuPool::new(setup.options.cpu_threads).map_err(|e| failed("the CPU pool", &e))?)
     } else {
         None
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    let runtime = Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|e| failed("the link's runtime", &OsError(&e)))?;
-    let (state_sender, state) = watch::channel(LinkState::Connecting(None));
-    let stats = Arc::new(Stats::new(&worker.tasks, &worker.options, state.clone()));
-    let counted = stats.clone();
-    let health = worker.health.take();
+        .map_err(|e| failed("the runtime of the connection thread", &OsError(&e)))?;
+    let (state_sender, state) = watch::channel(WorkerState::Connecting(None));
+    let counters = Arc::new(Counters::new(&setup.tasks, &setup.options, state.clone()));
+    let health = setup.health.take();
     let (result_sender, result) = oneshot::channel();
-    let (stop, abandon) = (CancellationToken::new(), CancellationToken::new());
-    let tokens = (stop.clone(), abandon.clone());
-    std::thread::Builder::new()
-        .name("hatchet-link".to_owned())
-        .spawn(move || {
-            let (stop, abandon) = tokens;
+    let (stop, abort) = (CancellationToken::new(), CancellationToken::new());
+    let thread = {
+        let (counters, stop, abort) = (counters.clone(), stop.clone(), abort.clone());
+        move || {
             let result = runtime.block_on(async {
                 tokio::select! {
-                    result = run(worker, counted.clone(), bodies, cpu, &state_sender, &stop) => result,
-                    error = serve_health(health, counted) => Err(error),
-                    () = abandon.cancelled() => Ok(Drained::default()),
+                    result = run(setup, counters.clone(), body_runtime, cpu_pool, &state_sender, &stop) => result,
+                    error = serve_health(health, counters) => Err(error),
+                    () = abort.cancelled() => Ok(DrainOutcome::default()),
                 }
             });
-            state_sender.send_replace(LinkState::Stopped);
-            // A failed send: nobody waits for the end.
+            state_sender.send_replace(WorkerState::Stopped);
+            // Fails if the handle was dropped.
             let _ = result_sender.send(result);
-        })
-        .map_err(|e| failed("the link's thread", &OsError(&e)))?;
-    Ok(RunningWorker { state, stats, stop, abandon, result: Some(result) })
+        }
+    };
+    std::thread::Builder::new()
+        .name("hatchet-worker".to_owned())
+        .spawn(thread)
+        .map_err(|e| failed("the connection thread", &OsError(&e)))?;
+    Ok(RunningWorker { state, counters, stop, abort, result: Some(result) })
 }
 
-/// Ends only where it cannot go on; a worker whose health cannot be seen would be taken for dead.
-async fn serve_health(listener: Option<std::net::TcpListener>, stats: Arc<Stats>) -> ClientError {
+/// Serves health checks and metrics. Returns only on failure, which ends the worker: probes would take it for dead.
+async fn serve_health(listener: Option<TcpListener>, counters: Arc<Counters>) -> ClientError {
     let Some(listener) = listener else { return std::future::pending().await };
-    let why = match health::serve(listener, stats).await {
-        Ok(()) => "it ended".to_owned(),
+    let cause = match health::serve(listener, counters).await {
+        Ok(()) => "the server ended".to_owned(),
         Err(e) => OsError(&e).to_string(),
     };
-    ClientError::new(ErrorKind::Config, format!("health and metrics cannot be served: {why}"))
+    ClientError::new(ErrorKind::Config, format!("serving health and metrics failed: {cause}"))
 }
 
+/// Registers, runs until a stop or a fatal error, and shuts down.
 async fn run(
-    worker: Worker,
-    stats: Arc<Stats>,
-    bodies: tokio::runtime::Handle,
-    cpu: Option<CpuPool>,
-    state: &watch::Sender<LinkState>,
+    Setup { config, options, tasks, .. }: Setup,
+    counters: Arc<Counters>,
+    body_runtime: Handle,
+    cpu_pool: Option<CpuPool>,
+    state: &watch::Sender<WorkerState>,
     stop: &CancellationToken,
-) -> Result<Drained, ClientError> {
-    let client = Client::new(worker.config.clone())?;
-    let shared = Arc::new(Shared::new(client, &worker.tasks, &worker.options, stats, bodies, cpu)?);
-    let _cut = CutOnDrop(shared.clone());
-    let registrations = registrations(&worker);
-    let registered = tokio::select! {
-        registered = first_registration(&shared.client, &registrations, worker.options.wait_for_engine, state) => registered?,
-        () = stop.cancelled() => return Ok(Drained::default()),
+) -> Result<DrainOutcome, ClientError> {
+    let definitions = session::worker_definitions(&config, &options, &tasks);
+    let client = Client::new(config)?;
+    let resources = Arc::new(WorkerResources::new(client, &tasks, &options, counters, body_runtime, cpu_pool)?);
+    let _cancel = CancelOnDrop(resources.clone());
+    let registration = tokio::select! {
+        registration =
+            session::register_initially(&resources.client, &definitions, options.wait_for_engine, state) => registration?,
+        () = stop.cancelled() => return Ok(DrainOutcome::default()),
     };
-    shared.stats.registrations.add(registered.workers.len() as u64);
-    let links = Links::new(registered, state.clone(), shared.stats.clone());
-    let intake_closed = CancellationToken::new();
-    let mut kept: FuturesUnordered<_> = registrations
+    resources.counters.registrations.add(registration.workers.len() as u64);
+
+    let states = SessionStates::new(registration, state.clone(), resources.clone());
+    let intake_stopped = CancellationToken::new();
+    let mut supervisors: FuturesUnordered<_> = definitions
         .iter()
         .enumerate()
-        .map(|(number, registration)| keep(&shared, registration, number, &links, &intake_closed))
+        .map(|(index, definition)| session::supervise(&resources, definition, index, &states, &intake_stopped))
         .collect();
     let drained = async {
         stop.cancelled().await;
-        links.drain();
-        drain::run(&shared, &links, &intake_closed, worker.options.grace).await
+        states.set_draining();
+        drain(&resources, &states, &intake_stopped, options.grace).await
     };
-    let drained = tokio::select! {
-        Some(refused) = kept.next() => return Err(refused),
-        drained = drained => drained,
-        never = watchdog::run(shared.clone()) => match never {},
+    let outcome = tokio::select! {
+        Some(fatal) = supervisors.next() => return Err(fatal),
+        outcome = drained => outcome,
+        never = watchdog::run(resources.clone()) => match never {},
     };
-    // Unsubscribing alone would leave the streams assigning; they end with this function, right after.
-    join_all(links.workers().iter().map(|worker| unsubscribe(&shared, worker.id))).await;
-    Ok(drained)
+    // The supervisors are not polled any more, so they do not reopen the streams that end now. The streams are closed when
+    // this function returns: unregistering alone would leave them open, and the engine would continue to assign.
+    join_all(states.workers().iter().map(|worker| session::unregister(&resources.client, worker.id))).await;
+    Ok(outcome)
 }
 
-/// Tells the engine that a worker leaves. One try, since the engine notices it without.
-async fn unsubscribe(shared: &Shared, worker: WorkerId) {
-    let mut stub = shared.client.connection().dispatcher();
-    let call = stub.unsubscribe(proto::WorkerUnsubscribeRequest { worker_id: worker.to_string() });
-    if let Ok(Err(status)) = timeout(UNSUBSCRIBE_TIMEOUT, call).await {
-        tracing::debug!(%worker, %status, "unsubscribing failed");
-    }
-}
+/// Cancels bodies on other threads when the connection thread ends.
+struct CancelOnDrop(Arc<WorkerResources>);
 
-/// Tells what still runs on threads that the worker is gone, whatever way it went.
-struct CutOnDrop(Arc<Shared>);
-
-impl Drop for CutOnDrop {
+impl Drop for CancelOnDrop {
     fn drop(&mut self) {
         self.0.table.cancel_all(CancelReason::Shutdown);
-    }
-}
-
-/// Keeps one registration listening: reopens its stream, and registers it anew if the engine has forgotten it. Returns
-/// only an error that another try does not mend.
-async fn keep(
-    shared: &Arc<Shared>,
-    registration: &Registration,
-    number: usize,
-    links: &Links,
-    intake_closed: &CancellationToken,
-) -> ClientError {
-    let name = registration.name();
-    let mut waits = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
-    let mut since = Instant::now();
-    loop {
-        let opened = Instant::now();
-        let wait = match session::run(shared, links, number, intake_closed).await {
-            Ended::Closed => std::future::pending().await,
-            // A new registration would be given work, since only the old one is paused.
-            Ended::Forgotten if links.is_draining() => std::future::pending().await,
-            Ended::Refused(error) => return error,
-            Ended::Lost { why, signs } => {
-                tracing::warn!(name, "lost the engine, and tries again: {why}");
-                links.lost(number, Some(why));
-                // A stream that has brought work is worth having again at once, however short it was.
-                let held = if signs.work { Duration::MAX } else { opened.elapsed() };
-                waits.next_delay_after(if signs.heartbeat { held } else { Duration::ZERO }, STORM)
-            }
-            Ended::Forgotten => {
-                tracing::warn!(name, "the engine does not know this worker any more: it registers again");
-                links.lost(number, None);
-                let timeout = RegistrationTimeout::start(Duration::ZERO);
-                let registered = tokio::select! {
-                    biased;
-                    // A worker that registers now would not be among those that the drain has paused.
-                    () = links.draining() => std::future::pending().await,
-                    registered = register(&shared.client, slice::from_ref(registration), DEFAULT_TIMEOUT, &timeout) => registered,
-                };
-                match registered {
-                    Ok(registered) => {
-                        for worker in registered.workers {
-                            shared.stats.registrations.add(1);
-                            tracing::info!(name, worker = %worker.id, "registered again");
-                            links.registered(number, worker);
-                        }
-                        let kept = mem::replace(&mut since, Instant::now()).elapsed();
-                        before_listening(&mut waits, kept)
-                    }
-                    Err(error) if error.kind() == ErrorKind::Unauthenticated => return error,
-                    Err(error) => {
-                        tracing::warn!(name, "could not register again, and tries on: {error}");
-                        waits.next_delay()
-                    }
-                }
-            }
-        };
-        sleep(wait).await;
-    }
-}
-
-/// The wait between a registration and its stream, where the one before it was kept for so long. An engine that
-/// forgets a worker at once is not to be stormed with new ones.
-fn before_listening(waits: &mut Backoff, kept: Duration) -> Duration {
-    if kept > STORM {
-        waits.reset();
-        return Duration::ZERO;
-    }
-    waits.next_delay()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn registrations_that_are_forgotten_at_once_are_spaced() {
-        let mut waits = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
-        assert_eq!(before_listening(&mut waits, STORM * 2), Duration::ZERO, "an engine that was restarted");
-        let spaced: Vec<Duration> = (0..10).map(|_| before_listening(&mut waits, Duration::ZERO)).collect();
-        assert!(spaced[0] >= FIRST_WAIT && spaced[6..].iter().all(|wait| *wait >= LONGEST_WAIT), "{spaced:?}");
-        assert_eq!(before_listening(&mut waits, STORM * 2), Duration::ZERO, "the storm is over");
-        assert!(before_listening(&mut waits, Duration::ZERO) <= FIRST_WAIT * 2, "and the next one begins anew");
     }
 }

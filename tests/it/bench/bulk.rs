@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::worker::{Stand, within};
+use crate::worker::{Fixture, within};
 
 #[derive(Serialize, Deserialize, JsonSchema)]
 struct Nothing {}
@@ -31,10 +31,10 @@ fn item(key: &serde_json::Value) -> RunItem<Nothing> {
 
 #[tokio::test]
 async fn refused_item_fails_alone() {
-    let stand = Stand::start([keyed()]).await;
+    let fixture = Fixture::start([keyed()]).await;
     // An engine refuses the whole call for a key that is not a string.
     let items = (0..50).map(|n| item(&if n == 31 { json!(7) } else { json!(format!("k{n}")) }));
-    let outcomes = within("the runs are taken", stand.client.run_many_no_wait(&KEYED, items)).await;
+    let outcomes = within("the runs are taken", fixture.client.run_many_no_wait(&KEYED, items)).await;
     for (n, outcome) in outcomes.iter().enumerate() {
         match outcome {
             Ok(_) => assert_ne!(n, 31),
@@ -45,9 +45,9 @@ async fn refused_item_fails_alone() {
 
 #[tokio::test]
 async fn duplicate_names_the_run_with_its_key() {
-    let stand = Stand::start([keyed()]).await;
-    let first = stand.client.run_many_no_wait(&KEYED, (0..600).map(|n| item(&json!(format!("k{n}"))))).await;
-    let again = stand.client.run_many_no_wait(&KEYED, (0..900).map(|n| item(&json!(format!("k{n}"))))).await;
+    let fixture = Fixture::start([keyed()]).await;
+    let first = fixture.client.run_many_no_wait(&KEYED, (0..600).map(|n| item(&json!(format!("k{n}"))))).await;
+    let again = fixture.client.run_many_no_wait(&KEYED, (0..900).map(|n| item(&json!(format!("k{n}"))))).await;
     for (n, outcome) in again.iter().enumerate() {
         match (outcome, first.get(n)) {
             (Err(error), Some(Ok(run))) => assert_eq!(error.kind(), ErrorKind::Duplicate(Some(run.id())), "{n}"),

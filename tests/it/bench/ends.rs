@@ -1,6 +1,9 @@
 //! Benchmarks that end early or fail: the message, the report, and the exit code.
 
+use tonic::Status;
+
 use super::{Workspace, bench, runs, start, summary};
+use crate::{fake::Fake, process::run_async};
 
 const SLEEPS: [&str; 2] = ["--tasks", "sync-sleep-task"];
 
@@ -65,6 +68,19 @@ fn outage_is_reported() {
     ended.expect_stderr("the times of starts and finishes are not known");
     let doubts = summary(&workspace.path("out"))["doubts"].to_string();
     assert!(doubts.contains("did not answer"), "{doubts}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn full_engine_is_reported_with_its_error() {
+    let (workspace, fake) = (Workspace::new(), Fake::start().await);
+    fake.script(|script| script.trigger_failures.extend(vec![Status::resource_exhausted("too many runs"); 10_000]));
+    let args = ["bench", "--tls-strategy", "none", "--runs", "3", "--timeout", "3s", "--out", "out"];
+    let mut command = workspace.runner_command(&args);
+    command.env("HATCHET_CLIENT_TOKEN", fake.token());
+    let ended = run_async(command).await.expect(4);
+    assert!(ended.stdout.iter().any(|line| line.contains("3 not submitted")), "{ended:?}");
+    let ended = ended.expect_stderr("the engine has refused all submissions for");
+    assert!(ended.stdout.iter().any(|line| line.contains("the engine is at a limit: too many runs")), "{ended:?}");
 }
 
 #[cfg(target_os = "linux")]

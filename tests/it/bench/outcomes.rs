@@ -14,7 +14,7 @@ use tonic::Status;
 
 use crate::{
     fake::Fake,
-    worker::{Stand, within},
+    worker::{Fixture, within},
 };
 
 #[derive(Serialize, Deserialize, JsonSchema)]
@@ -34,11 +34,11 @@ fn echo() -> Task<Number, Number> {
 
 #[tokio::test]
 async fn each_outcome_has_its_position() {
-    let stand = Stand::start([echo()]).await;
+    let fixture = Fixture::start([echo()]).await;
     let runs =
-        stand.client.run_many_no_wait(&ECHO, (0..500).map(|n| Number { n })).await.into_iter().map(Result::unwrap);
+        fixture.client.run_many_no_wait(&ECHO, (0..500).map(|n| Number { n })).await.into_iter().map(Result::unwrap);
     let mut seen = HashSet::new();
-    let mut outcomes = stand.client.outcomes(runs);
+    let mut outcomes = fixture.client.outcomes(runs);
     while let Some((n, outcome)) = within("a run ends", outcomes.next()).await {
         let outcome = outcome.unwrap();
         assert_eq!(outcome.status == RunStatus::Failed, n % 10 == 3, "{n}: {outcome:?}");

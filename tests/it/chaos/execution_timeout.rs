@@ -50,13 +50,13 @@ async fn execution_timeout_in_black_hole_ends_attempt_once() {
     for retries in [0, 10] {
         let engine = TestEngine::start().await;
         let (proxy, config) = engine.proxied().await;
-        let (sender, mut told) = mpsc::unbounded_channel();
+        let (sender, mut events) = mpsc::unbounded_channel();
         let executed = Arc::new(AtomicUsize::new(0));
         let behind = worker(&config, [stuck(retries, sender, executed.clone())]).await;
         let run = trigger(&engine.client(), "stuck", &json!({})).await;
-        assert_eq!(within(30, "the body begins", told.recv()).await, Some(None));
+        assert_eq!(within(30, "the body begins", events.recv()).await, Some(None));
         proxy.black_hole();
-        let reason = within(30, "the worker ends the attempt", told.recv()).await;
+        let reason = within(30, "the worker ends the attempt", events.recv()).await;
         assert_eq!(reason, Some(Some(CancelReason::TimedOut)));
         // Longer than the time limit of the worker's query for the run's status. The duration of the outage is the
         // fault itself, not a wait for a condition.

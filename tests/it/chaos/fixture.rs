@@ -14,7 +14,7 @@ use hatchet_quickstart::{
         client::{Client, ClientConfig, RunItem, RunOutcome, RunRef, Sources},
         task::{Context, ErasedTask, Stub, Task},
         wire::RunStatus,
-        worker::{LinkState, RunningWorker, Worker, WorkerOptions},
+        worker::{RunningWorker, Worker, WorkerOptions, WorkerState},
     },
 };
 use schemars::JsonSchema;
@@ -154,7 +154,7 @@ pub async fn completed(run: &RunRef) -> RunOutcome {
 pub async fn until_listening(worker: &RunningWorker, wanted: bool) {
     let mut state = worker.state();
     let what = if wanted { "the worker listens again" } else { "the worker detects the lost connection" };
-    let reached = state.wait_for(|state| matches!(state, LinkState::Listening(_)) == wanted);
+    let reached = state.wait_for(|state| matches!(state, WorkerState::Listening(_)) == wanted);
     within(60, what, reached).await.unwrap();
 }
 

@@ -11,7 +11,7 @@ use std::{
 use futures_util::{StreamExt as _, stream};
 use hatchet_quickstart::hatchet::{
     client::{Client, RunRef},
-    worker::{LinkState, RunningWorker},
+    worker::{RunningWorker, WorkerState},
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
@@ -36,7 +36,7 @@ impl ConnectionLosses {
         let follower = tokio::spawn(async move {
             let mut up = true;
             while state.changed().await.is_ok() {
-                let now_up = matches!(&*state.borrow_and_update(), LinkState::Listening(_));
+                let now_up = matches!(&*state.borrow_and_update(), WorkerState::Listening(_));
                 if up && !now_up {
                     count.fetch_add(1, Ordering::SeqCst);
                 }

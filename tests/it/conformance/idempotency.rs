@@ -87,20 +87,20 @@ async fn bulk_trigger_starts_new_keys_and_reports_duplicates() {
     let target = Target::start().await;
     let workflow = workflow(&target, "bulk", IdempotencyMethod::Ttl, 600_000).await;
     let item = |key: &str| workflow.request(json!({"key": target.name(key)}));
-    let taken = target.try_trigger(item("taken")).await.unwrap();
+    let existing_run = target.try_trigger(item("taken")).await.unwrap();
     let request = BulkTriggerWorkflowRequest { workflows: vec![item("a"), item("taken"), item("b"), item("a")] };
     let status = target.workflows().bulk_trigger_workflow(request).await.unwrap_err();
     let bulk: BulkTriggerIdempotencyCollisionError = detail(&status, "BulkTriggerIdempotencyCollisionError");
     assert_eq!(bulk.successful_workflow_run_external_ids.len(), 2, "{bulk:?}");
     let existing: Vec<_> = bulk.collisions.iter().map(|collision| &collision.existing_run_external_id).collect();
     assert_eq!(existing.len(), 2, "{bulk:?}");
-    assert!(existing.contains(&&taken));
+    assert!(existing.contains(&&existing_run));
     assert!(bulk.successful_workflow_run_external_ids.iter().any(|id| existing.contains(&id)), "{bulk:?}");
     for run in &bulk.successful_workflow_run_external_ids {
         target.details_until(run, "the run exists", |_| true).await;
         target.cancel(&[run]).await;
     }
-    target.cancel(&[&taken]).await;
+    target.cancel(&[&existing_run]).await;
 }
 
 #[tokio::test]

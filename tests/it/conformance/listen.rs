@@ -108,25 +108,26 @@ async fn reconnected_worker_gets_queued_runs() {
 #[tokio::test]
 async fn unacknowledged_assignment_is_resent_or_times_out() {
     let target = Target::start().await;
-    let workflow = target.workflow("unheard").await;
+    let workflow = target.workflow("unacknowledged").await;
     let mut worker = RawWorker::start(&target, &workflow, 3).await;
-    let (heard, unheard) = (target.trigger(&workflow, json!({})).await, target.trigger(&workflow, json!({})).await);
+    let (acknowledged, unacknowledged) =
+        (target.trigger(&workflow, json!({})).await, target.trigger(&workflow, json!({})).await);
     let actions = [worker.next_start().await, worker.next_start().await];
-    for action in actions.iter().filter(|action| action.workflow_run_id == heard) {
+    for action in actions.iter().filter(|action| action.workflow_run_id == acknowledged) {
         worker.started(action).await;
     }
     worker.listen();
     let third = target.trigger(&workflow, json!({})).await;
     let mut next = worker.next_start().await;
     if target.deviates(Deviation::UnacknowledgedIsResent) {
-        assert_eq!((next.workflow_run_id.as_str(), next.retry_count), (unheard.as_str(), 0));
+        assert_eq!((next.workflow_run_id.as_str(), next.retry_count), (unacknowledged.as_str(), 0));
         next = worker.next_start().await;
     }
     assert_eq!(next.workflow_run_id, third);
     for action in actions.iter().chain([&next]) {
         worker.complete(action, "{}").await;
     }
-    for run in [&heard, &unheard, &third] {
+    for run in [&acknowledged, &unacknowledged, &third] {
         assert_eq!(target.done(run).await.status(), RunStatus::Completed);
     }
     worker.close().await;
@@ -175,9 +176,9 @@ async fn unsubscribed_worker_gets_no_run() {
 
     let mut staying = RawWorker::start(&target, &workflow, 1).await;
     let next = target.trigger(&workflow, json!({})).await;
-    let taken = staying.next_start().await;
-    assert_eq!(taken.workflow_run_id, next);
-    staying.complete(&taken, "{}").await;
+    let assigned = staying.next_start().await;
+    assert_eq!(assigned.workflow_run_id, next);
+    staying.complete(&assigned, "{}").await;
     // Attempts that were running when it unsubscribed still belong to it.
     leaving.complete(&action, r#"{"late":true}"#).await;
     assert_eq!(target.done(&held).await.status(), RunStatus::Completed);

@@ -159,8 +159,8 @@ async fn payload_other_than_object_is_rejected() {
                 (body["input"], body["additionalMetadata"]) = (json!({}), json!({}));
                 body[field] = wrong.clone();
                 let (status, answer) = target.rest.post(path, body).await;
-                let said = answer["message"].as_str().unwrap_or_default();
-                assert!(status == 400 && said.contains(field), "{path} {field} {wrong}: {status} {answer}");
+                let message = answer["message"].as_str().unwrap_or_default();
+                assert!(status == 400 && message.contains(field), "{path} {field} {wrong}: {status} {answer}");
             }
         }
     }

@@ -88,7 +88,7 @@ async fn refresh_extends_execution_timeout() {
     let workflow = target.workflow_with("refreshed", |task| task.timeout = "3s".to_owned()).await;
     let mut worker = RawWorker::start(&target, &workflow, 2).await;
     let run = target.trigger(&workflow, json!({"refreshed": true})).await;
-    let kept = worker.next_start().await;
+    let refreshed_action = worker.next_start().await;
     let first = refresh(&target, &run, "1m").await.unwrap();
     let second = refresh(&target, &run, "30s").await.unwrap();
     let between = second.seconds - first.seconds;
@@ -100,7 +100,7 @@ async fn refresh_extends_execution_timeout() {
     assert_eq!(action.workflow_run_id, other);
     assert_eq!(target.done(&other).await.status(), RunStatus::Failed);
     assert_eq!(target.details(&run).await.unwrap().status(), RunStatus::Running);
-    worker.complete(&kept, "{}").await;
+    worker.complete(&refreshed_action, "{}").await;
     assert_eq!(target.done(&run).await.status(), RunStatus::Completed);
     missing(&target, refresh(&target, &run, "1s").await, &format!("task run not found: {run}"));
     worker.close().await;

@@ -134,7 +134,7 @@ async fn trigger_of_unknown_workflow_creates_no_run() {
                 );
             }
             Ok(run) => {
-                assert!(!target.deviates(Deviation::UnknownWorkflowIsRejected), "{name} was taken");
+                assert!(!target.deviates(Deviation::UnknownWorkflowIsRejected), "{name} was accepted");
                 assert_rejected(target.details(&run).await, Code::NotFound, "workflow run not found");
             }
         }

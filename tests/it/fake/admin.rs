@@ -1,4 +1,4 @@
-//! The doors of definitions, triggers and details.
+//! The services of workflow definitions, triggers and run details.
 
 use hatchet_quickstart::hatchet::wire::{
     RunId,
@@ -12,17 +12,17 @@ use hatchet_quickstart::hatchet::wire::{
 };
 use tonic::{Request, Response, Status};
 
-use super::{Door, dispatcher::unscripted};
+use super::{Services, dispatcher::unscripted};
 
 type Answer<T> = Result<Response<T>, Status>;
 
 #[tonic::async_trait]
-impl AdminService for Door {
+impl AdminService for Services {
     async fn put_workflow(
         &self,
         request: Request<v1::CreateWorkflowVersionRequest>,
     ) -> Answer<v1::CreateWorkflowVersionResponse> {
-        self.note(|script| match script.put_failures.pop_front() {
+        self.update(|script| match script.put_failures.pop_front() {
             Some(failure) => Err(failure),
             None => {
                 script.workflows.push(request.into_inner());
@@ -34,9 +34,9 @@ impl AdminService for Door {
 
     async fn get_run_details(&self, request: Request<v1::GetRunDetailsRequest>) -> Answer<v1::GetRunDetailsResponse> {
         let run = request.into_inner().external_id;
-        let takes = self.note(|script| script.details_take);
+        let takes = self.update(|script| script.details_take);
         tokio::time::sleep(takes).await;
-        self.note(|script| {
+        self.update(|script| {
             script.details_asked += 1;
             if let Some(failure) = script.details_failures.pop_front() {
                 return Err(failure);
@@ -69,9 +69,9 @@ impl AdminService for Door {
 }
 
 #[tonic::async_trait]
-impl WorkflowService for Door {
+impl WorkflowService for Services {
     async fn trigger_workflow(&self, request: Request<v1::TriggerWorkflowRequest>) -> Answer<TriggerWorkflowResponse> {
-        self.note(|script| {
+        self.update(|script| {
             script.triggers.push(request.into_inner());
             match script.trigger_failures.pop_front() {
                 Some(failure) => Err(failure),
@@ -85,7 +85,7 @@ impl WorkflowService for Door {
         request: Request<BulkTriggerWorkflowRequest>,
     ) -> Answer<BulkTriggerWorkflowResponse> {
         let items = request.into_inner().workflows;
-        self.note(|script| {
+        self.update(|script| {
             script.bulk_sizes.push(items.len());
             if let Some(failure) = script.trigger_failures.pop_front() {
                 return Err(failure);

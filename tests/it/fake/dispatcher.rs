@@ -1,4 +1,4 @@
-//! The dispatcher's door.
+//! The dispatcher service.
 
 use std::time::Instant;
 
@@ -7,21 +7,21 @@ use tokio::sync::mpsc;
 use tokio_stream::{Empty, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{Door, Finished, Report};
+use super::{Finished, Report, Services};
 
 type Answer<T> = Result<Response<T>, Status>;
 
-/// For what no test asks.
+/// The answer to calls that no test scripts.
 pub(super) fn unscripted<T>(what: &str) -> Answer<T> {
     Err(Status::unimplemented(format!("the scripted engine has no {what}")))
 }
 
 #[tonic::async_trait]
-impl dispatcher_server::Dispatcher for Door {
+impl dispatcher_server::Dispatcher for Services {
     async fn register(&self, request: Request<WorkerRegisterRequest>) -> Answer<WorkerRegisterResponse> {
         let request = request.into_inner();
         let (worker_id, worker_name) = (WorkerId::random().to_string(), request.worker_name.clone());
-        self.note(|script| match script.register_failures.pop_front() {
+        self.update(|script| match script.register_failures.pop_front() {
             Some(failure) => Err(failure),
             None => {
                 script.registered.push(request);
@@ -36,7 +36,7 @@ impl dispatcher_server::Dispatcher for Door {
     async fn listen_v2(&self, request: Request<WorkerListenRequest>) -> Answer<Self::ListenV2Stream> {
         let worker = request.into_inner().worker_id;
         let (sender, receiver) = mpsc::channel(64);
-        self.note(|script| {
+        self.update(|script| {
             if script.forgotten.contains(&worker) {
                 return Err(Status::not_found("worker not found"));
             }
@@ -51,7 +51,7 @@ impl dispatcher_server::Dispatcher for Door {
 
     async fn heartbeat(&self, request: Request<HeartbeatRequest>) -> Answer<HeartbeatResponse> {
         let worker = request.into_inner().worker_id;
-        self.note(|script| {
+        self.update(|script| {
             if script.forgotten.contains(&worker) {
                 return Err(Status::not_found("worker not found"));
             }
@@ -66,14 +66,14 @@ impl dispatcher_server::Dispatcher for Door {
             script.heartbeats.push(Instant::now());
             Ok(())
         })?;
-        let takes = self.note(|script| script.heartbeat_takes);
+        let takes = self.update(|script| script.heartbeat_takes);
         tokio::time::sleep(takes).await;
         Ok(Response::new(HeartbeatResponse {}))
     }
 
     async fn send_step_action_event(&self, request: Request<StepActionEvent>) -> Answer<ActionEventResponse> {
         let event = request.into_inner();
-        self.note(|script| {
+        self.update(|script| {
             if Finished::read(&event).is_some()
                 && let Some(failure) = script.end_failures.pop_front()
             {
@@ -93,14 +93,14 @@ impl dispatcher_server::Dispatcher for Door {
         request: Request<Streaming<SubscribeToWorkflowRunsRequest>>,
     ) -> Answer<Self::SubscribeToWorkflowRunsStream> {
         let (sender, receiver) = mpsc::channel(64);
-        let place = self.note(|script| {
+        let place = self.update(|script| {
             script.subscriptions.push((Vec::new(), sender));
             script.subscriptions.len() - 1
         });
-        let (door, mut asked) = (self.clone(), request.into_inner());
+        let (services, mut asked) = (self.clone(), request.into_inner());
         tokio::spawn(async move {
             while let Ok(Some(request)) = asked.message().await {
-                door.note(|script| script.subscriptions[place].0.push(request.workflow_run_id));
+                services.update(|script| script.subscriptions[place].0.push(request.workflow_run_id));
             }
         });
         Ok(Response::new(ReceiverStream::new(receiver)))
@@ -108,12 +108,12 @@ impl dispatcher_server::Dispatcher for Door {
 
     async fn unsubscribe(&self, request: Request<WorkerUnsubscribeRequest>) -> Answer<WorkerUnsubscribeResponse> {
         let worker = request.into_inner().worker_id;
-        self.note(|script| script.unsubscribed.push(worker));
+        self.update(|script| script.unsubscribed.push(worker));
         Ok(Response::new(WorkerUnsubscribeResponse::default()))
     }
 
     async fn get_version(&self, _: Request<GetVersionRequest>) -> Answer<GetVersionResponse> {
-        self.note(|script| {
+        self.update(|script| {
             script.versions_asked += 1;
             script.version_failures.pop_front().map_or(Ok(()), Err)
         })?;
@@ -132,7 +132,7 @@ impl dispatcher_server::Dispatcher for Door {
         &self,
         _: Request<SubscribeToWorkflowEventsRequest>,
     ) -> Answer<Self::SubscribeToWorkflowEventsStream> {
-        self.note(|script| script.events_after.push(script.details_asked));
+        self.update(|script| script.events_after.push(script.details_asked));
         unscripted("live events")
     }
 

@@ -1,4 +1,4 @@
-//! The door of logs and chunks.
+//! The services of logs and chunks.
 
 use hatchet_quickstart::hatchet::wire::proto::{
     BulkPushEventRequest, Event, Events, PushEventRequest, PutLogRequest, PutLogResponse, PutStreamEventRequest,
@@ -6,13 +6,13 @@ use hatchet_quickstart::hatchet::wire::proto::{
 };
 use tonic::{Request, Response, Status};
 
-use super::{Door, Report, dispatcher::unscripted};
+use super::{Report, Services, dispatcher::unscripted};
 
 #[tonic::async_trait]
-impl EventsService for Door {
+impl EventsService for Services {
     async fn put_log(&self, request: Request<PutLogRequest>) -> Result<Response<PutLogResponse>, Status> {
         let log = request.into_inner();
-        self.note(|script| script.reports.push(Report::Log(log.task_run_external_id, log.message)));
+        self.update(|script| script.reports.push(Report::Log(log.task_run_external_id, log.message)));
         Ok(Response::new(PutLogResponse {}))
     }
 
@@ -22,7 +22,7 @@ impl EventsService for Door {
     ) -> Result<Response<PutStreamEventResponse>, Status> {
         let chunk = request.into_inner();
         let text = String::from_utf8(chunk.message).unwrap();
-        self.note(|script| script.reports.push(Report::Chunk(chunk.task_run_external_id, chunk.event_index, text)));
+        self.update(|script| script.reports.push(Report::Chunk(chunk.task_run_external_id, chunk.event_index, text)));
         Ok(Response::new(PutStreamEventResponse {}))
     }
 

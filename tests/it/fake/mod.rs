@@ -1,6 +1,6 @@
-//! A scripted engine: it serves the wire, remembers what it was told, and answers as a test says.
+//! A scripted engine: it serves the gRPC services, records calls, and answers as a test scripts.
 //!
-//! It has no behaviour of its own, so a test can make it do what a real engine does once in a thousand times.
+//! It has no behaviour of its own, so a test can produce answers that a real engine gives rarely.
 
 mod admin;
 mod dispatcher;
@@ -35,26 +35,26 @@ use tonic::{
 
 pub use state::{Finished, Report, Script, ended};
 
-/// How long anything may take before a test gives up.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Time limit of every wait.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A running scripted engine. It ends, connections included, when it is dropped.
+/// A running scripted engine. Dropping it closes all connections.
 pub struct Fake {
     pub address: SocketAddr,
-    door: Door,
+    services: Services,
     _serving: AbortOnDropHandle<()>,
 }
 
-/// What every service shares.
+/// The gRPC services, which share the script.
 #[derive(Clone)]
-struct Door(Arc<Shared>);
+struct Services(Arc<Shared>);
 
 struct Shared {
     script: Mutex<Script>,
     changed: Notify,
 }
 
-impl Door {
+impl Services {
     fn script(&self) -> MutexGuard<'_, Script> {
         self.0.script.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -69,8 +69,8 @@ impl Door {
         }
     }
 
-    /// Notes something and wakes who waits for it.
-    fn note<T>(&self, change: impl FnOnce(&mut Script) -> T) -> T {
+    /// Changes the script and wakes the waits for it.
+    fn update<T>(&self, change: impl FnOnce(&mut Script) -> T) -> T {
         let value = change(&mut self.script());
         self.0.changed.notify_waiters();
         value
@@ -82,13 +82,13 @@ impl Fake {
         Self::serve(Server::builder()).await
     }
 
-    /// With TLS, by a certificate and its key in PEM.
+    /// Starts with TLS: a certificate and its key in PEM.
     pub async fn start_tls(certificate: &str, key: &str) -> Self {
         let tls = ServerTlsConfig::new().identity(Identity::from_pem(certificate, key));
         Self::serve(Server::builder().tls_config(tls).unwrap()).await
     }
 
-    /// With TLS that wants a certificate of the client, by an authority in PEM.
+    /// Starts with TLS that requires a client certificate of this authority, in PEM.
     pub async fn start_mtls(certificate: &str, key: &str, authority: &str) -> Self {
         let tls = ServerTlsConfig::new()
             .identity(Identity::from_pem(certificate, key))
@@ -97,31 +97,31 @@ impl Fake {
     }
 
     async fn serve(mut server: Server) -> Self {
-        // Whichever test comes first installs it.
+        // Fails if another test has installed it.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let door = Door(Arc::new(Shared { script: Mutex::default(), changed: Notify::new() }));
-        let guard = |door: &Door| {
-            let door = door.clone();
-            move |call| door.check_token(call)
+        let services = Services(Arc::new(Shared { script: Mutex::default(), changed: Notify::new() }));
+        let guard = |services: &Services| {
+            let services = services.clone();
+            move |call| services.check_token(call)
         };
         let serving = server
-            .add_service(DispatcherServer::with_interceptor(door.clone(), guard(&door)))
-            .add_service(AdminServiceServer::with_interceptor(door.clone(), guard(&door)))
-            .add_service(WorkflowServiceServer::with_interceptor(door.clone(), guard(&door)))
-            .add_service(EventsServiceServer::with_interceptor(door.clone(), guard(&door)))
+            .add_service(DispatcherServer::with_interceptor(services.clone(), guard(&services)))
+            .add_service(AdminServiceServer::with_interceptor(services.clone(), guard(&services)))
+            .add_service(WorkflowServiceServer::with_interceptor(services.clone(), guard(&services)))
+            .add_service(EventsServiceServer::with_interceptor(services.clone(), guard(&services)))
             .serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true)));
         let serving = tokio::spawn(async move { serving.await.unwrap() });
-        Self { address, door, _serving: AbortOnDropHandle::new(serving) }
+        Self { address, services, _serving: AbortOnDropHandle::new(serving) }
     }
 
-    /// A token that names this engine. It looks like one and nobody checks it.
+    /// A token that names this engine. Its signature is not valid.
     pub fn token(&self) -> String {
         token(&self.address.to_string(), "")
     }
 
-    /// A client's settings for it. It has no REST part.
+    /// Settings of a client for this engine, which has no REST API.
     pub fn config(&self) -> ClientConfig {
         self.config_with(&[])
     }
@@ -130,31 +130,31 @@ impl Fake {
         ClientConfig::from_handshake(&self.handshake(), &Sources::from_pairs(settings.iter().copied())).unwrap()
     }
 
-    /// What its handshake file would say.
+    /// The content of a handshake file for this engine.
     pub fn handshake(&self) -> Handshake {
         Handshake {
             token: self.token(),
             tenant_id: TenantId::random().to_string(),
             grpc_address: self.address.to_string(),
-            // Nothing listens on the discard port of a test machine; what asks there is refused at once.
+            // The discard port of a test machine refuses connections at once.
             api_url: "http://127.0.0.1:9".to_owned(),
         }
     }
 
-    /// Changes what it will answer.
+    /// Reads or changes the script.
     pub fn script<T>(&self, change: impl FnOnce(&mut Script) -> T) -> T {
-        self.door.note(change)
+        self.services.update(change)
     }
 
-    /// Waits until what it was told satisfies `look`.
+    /// Waits until the recorded calls satisfy `look`.
     pub async fn until<T>(&self, what: &str, look: impl Fn(&Script) -> Option<T>) -> T {
-        let waited = tokio::time::timeout(PATIENCE, async {
+        let waited = tokio::time::timeout(TIMEOUT, async {
             loop {
-                let changed = self.door.0.changed.notified();
+                let changed = self.services.0.changed.notified();
                 tokio::pin!(changed);
-                // Armed before the look, so that no change between the two is missed.
+                // Enabled before `look`, so that no change in between is missed.
                 changed.as_mut().enable();
-                if let Some(value) = look(&self.door.script()) {
+                if let Some(value) = look(&self.services.script()) {
                     return value;
                 }
                 changed.await;
@@ -162,11 +162,11 @@ impl Fake {
         });
         match waited.await {
             Ok(value) => value,
-            Err(_) => panic!("not within {PATIENCE:?}: {what}; {:?}", self.door.script()),
+            Err(_) => panic!("not within {TIMEOUT:?}: {what}; {:?}", self.services.script()),
         }
     }
 
-    /// Waits for a stream of assignments and for a heartbeat on it.
+    /// Waits until a worker has opened its stream and sent a heartbeat.
     pub async fn until_listening(&self) {
         self.until("a worker listens", |script| {
             (!script.streams.is_empty() && !script.heartbeats.is_empty()).then_some(())
@@ -174,7 +174,7 @@ impl Fake {
         .await;
     }
 
-    /// Assigns an attempt on the newest stream.
+    /// Assigns an attempt on the newest stream. Returns its run.
     pub async fn assign(&self, task: &str, input: &str) -> RunId {
         let run = RunId::random();
         self.send(start(run, &format!("{task}:{task}"), &format!(r#"{{"input":{input}}}"#), 0)).await;
@@ -193,7 +193,7 @@ impl Fake {
         stream.send(Err(status)).await.unwrap();
     }
 
-    /// Waits for the end of an attempt.
+    /// Waits for the report of an attempt's end.
     pub async fn finished(&self, run: RunId) -> Finished {
         self.until("the attempt is reported", |script| script.finished(run).into_iter().next()).await
     }
@@ -221,7 +221,7 @@ pub fn cancel(run: RunId, action_id: &str) -> AssignedAction {
     AssignedAction { action_type: ActionType::CancelStepRun.into(), ..start(run, action_id, "", 0) }
 }
 
-/// A token for an engine at this address, with more claims.
+/// A token for an engine at this address, with additional claims.
 pub fn token(address: &str, claims: &str) -> String {
     let claims = format!(
         r#"{{"sub":"707d0855-80ab-4e1f-a156-f1c4546cbf52","grpc_broadcast_address":"{address}","server_url":"http://127.0.0.1:9"{claims}}}"#

@@ -1,4 +1,4 @@
-//! What the scripted engine was told, and what it will answer.
+//! The script: recorded calls and scripted answers.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -15,13 +15,13 @@ use hatchet_quickstart::hatchet::wire::{
 use tokio::sync::mpsc;
 use tonic::Status;
 
-/// Where a stream's messages go in.
-pub type Outlet<T> = mpsc::Sender<Result<T, Status>>;
+/// The sender of a stream's messages.
+pub type StreamSender<T> = mpsc::Sender<Result<T, Status>>;
 
-/// Everything that was seen, in order, and the failures to answer next. An empty queue of failures means success.
+/// All recorded calls, in order, and the errors to answer with. Without a queued error, a call succeeds.
 #[derive(Debug, Default)]
 pub struct Script {
-    /// The only token that is accepted; any, where there is none.
+    /// The only accepted token. `None`: any.
     pub only_token: Option<String>,
     pub versions_asked: usize,
     pub version_failures: VecDeque<Status>,
@@ -29,37 +29,37 @@ pub struct Script {
     pub put_failures: VecDeque<Status>,
     pub register_failures: VecDeque<Status>,
     pub registered: Vec<WorkerRegisterRequest>,
-    /// Worker ids that are not known any more.
+    /// Worker ids that the engine does not know any more.
     pub forgotten: Vec<String>,
-    /// Answers to calls that open a stream of assignments.
+    /// Errors for calls that open a stream of assignments.
     pub listen_failures: VecDeque<Status>,
-    /// Streams of assignments, each with the worker's id; the last is the newest.
-    pub streams: Vec<(String, Outlet<AssignedAction>)>,
+    /// Streams of assignments with the workers' ids. The last is the newest.
+    pub streams: Vec<(String, StreamSender<AssignedAction>)>,
     pub heartbeats: Vec<Instant>,
     pub heartbeat_failures: VecDeque<Status>,
-    /// Each is answered after this.
+    /// Delay of each answer.
     pub heartbeat_takes: Duration,
-    /// What was said of attempts.
+    /// Reports of attempts.
     pub reports: Vec<Report>,
-    /// Events of attempts' ends that were refused.
+    /// Number of refused reports of ends.
     pub refused_ends: usize,
     pub end_failures: VecDeque<Status>,
     pub unsubscribed: Vec<String>,
     pub runs: HashMap<String, GetRunDetailsResponse>,
     pub details_asked: usize,
-    /// How often it had been asked for details at each subscription to live events.
+    /// Number of requests for details before each subscription to live events.
     pub events_after: Vec<usize>,
     pub details_failures: VecDeque<Status>,
-    /// Each is answered after this.
+    /// Delay of each answer.
     pub details_take: Duration,
     pub triggers: Vec<TriggerWorkflowRequest>,
     pub trigger_failures: VecDeque<Status>,
     pub bulk_sizes: Vec<usize>,
-    /// Subscriptions to ends of runs, each with the ids asked for; the last is the newest.
-    pub subscriptions: Vec<(Vec<String>, Outlet<WorkflowRunEvent>)>,
+    /// Subscriptions to ends of runs with the requested ids. The last is the newest.
+    pub subscriptions: Vec<(Vec<String>, StreamSender<WorkflowRunEvent>)>,
 }
 
-/// Something that a worker said.
+/// A report of a worker.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Report {
     Log(String, String),
@@ -75,7 +75,7 @@ pub enum Finished {
 }
 
 impl Script {
-    /// The ends that were reported of a run, in order.
+    /// The reported ends of a run, in order.
     pub fn finished(&self, run: RunId) -> Vec<Finished> {
         let run = run.to_string();
         self.reports
@@ -87,7 +87,7 @@ impl Script {
             .collect()
     }
 
-    /// Makes a run known, with one task.
+    /// Adds a run with one task.
     pub fn set_run(&mut self, run: &str, status: RunStatus, output: Option<&str>) {
         let task = TaskRunDetail {
             external_id: run.to_owned(),
@@ -121,7 +121,7 @@ impl Finished {
     }
 }
 
-/// What a subscription says of a run's end.
+/// The event of a run's end.
 pub fn ended(run: &str, output: Option<&str>, error: Option<&str>) -> WorkflowRunEvent {
     let result = StepRunResult {
         task_run_external_id: run.to_owned(),

@@ -220,8 +220,8 @@ def schedules() -> None:
     moved = hatchet.scheduled.update(made.metadata.id, trigger_at=later + timedelta(days=1))
     assert moved.trigger_at > later
     hatchet.scheduled.delete(made.metadata.id)
-    gone = hatchet.scheduled.bulk_delete(scheduled_ids=[made.metadata.id])
-    assert not gone.deleted_ids and gone.errors[0].error == "not found"
+    deleted = hatchet.scheduled.bulk_delete(scheduled_ids=[made.metadata.id])
+    assert not deleted.deleted_ids and deleted.errors[0].error == "not found"
     assert not hatchet.scheduled.list(additional_metadata={"who": "schedule"}).rows
 
 

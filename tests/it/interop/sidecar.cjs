@@ -4,10 +4,10 @@ const { HatchetEmbeddedClient } = require('@hatchet-dev/typescript-sdk/v1/embedd
 
 async function main() {
   const hatchet = await HatchetEmbeddedClient.init();
-  const task = hatchet.task({ name: 'ts-embedded', fn: async () => ({ said: 'from the sidecar' }) });
+  const task = hatchet.task({ name: 'ts-embedded', fn: async () => ({ text: 'from the sidecar' }) });
   const worker = await hatchet.worker('ts-embedded', { workflows: [task] });
   void worker.start();
-  console.log((await task.run({})).said);
+  console.log((await task.run({})).text);
   await worker.stop();
   await hatchet.stopEmbedded();
   process.exit(0);

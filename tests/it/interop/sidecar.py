@@ -13,13 +13,13 @@ hatchet = Hatchet.from_embedded()
 
 @hatchet.task(name="py-embedded")
 def task(input: EmptyModel, ctx: Context) -> dict[str, str]:
-    return {"said": "from the sidecar"}
+    return {"text": "from the sidecar"}
 
 
 def call() -> None:
     for _ in range(300):
         try:
-            print(task.run()["said"], flush=True)
+            print(task.run()["text"], flush=True)
             break
         except Exception as error:
             # The worker has not registered the task yet.

@@ -33,7 +33,7 @@ pub struct File {
     pub lines: usize,
 }
 
-/// All files of `src` in order of their paths, without the test modules and the two binaries.
+/// All files of `src` in order of their paths, without test modules, generated code and the two binaries.
 pub fn files() -> Vec<File> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut paths = Vec::new();
@@ -47,7 +47,7 @@ fn collect(folder: &Path, paths: &mut Vec<PathBuf>) {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap();
         if path.is_dir() {
-            if !["tests", "bin"].contains(&name) {
+            if !["tests", "bin", "generated"].contains(&name) {
                 collect(&path, paths);
             }
         } else if name.ends_with(".rs") && name != "tests.rs" {
@@ -172,18 +172,18 @@ fn end_of_quote(characters: &[char], begin: usize) -> usize {
 
 /// Leaves out each item under an attribute `#[cfg(test)]`; the second value is the number of lines of these items.
 fn without_tests(tokens: Vec<(Token, usize)>) -> (Vec<Token>, usize) {
-    let (mut kept, mut test_lines, mut index) = (Vec::new(), 0, 0);
+    let (mut code, mut test_lines, mut index) = (Vec::new(), 0, 0);
     while index < tokens.len() {
         if is_test_attribute(&tokens[index..]) {
             let end = end_of_item(&tokens, index);
             test_lines += tokens[end - 1].1 - tokens[index].1 + 1;
             index = end;
         } else {
-            kept.push(tokens[index].0.clone());
+            code.push(tokens[index].0.clone());
             index += 1;
         }
     }
-    (kept, test_lines)
+    (code, test_lines)
 }
 
 fn is_test_attribute(tokens: &[(Token, usize)]) -> bool {

@@ -117,7 +117,7 @@ impl Tab {
         let deadline = Instant::now() + TIMEOUT;
         while self.value(expression) != true {
             let text = self.value("document.body.innerText");
-            assert!(Instant::now() < deadline, "not within {TIMEOUT:?}: {expression}; the page says: {text}");
+            assert!(Instant::now() < deadline, "not within {TIMEOUT:?}: {expression}; text of the page: {text}");
             std::thread::sleep(Duration::from_millis(50));
         }
     }

@@ -1,4 +1,4 @@
-//! What a body can do and see, and what becomes of one that fails.
+//! Bodies: their context, their failures, and the effect of a namespace.
 
 use std::sync::{
     Arc,
@@ -12,7 +12,7 @@ use hatchet_quickstart::hatchet::{
 };
 use serde_json::{Value, json};
 
-use super::{Stand, stand::outcome};
+use super::{Fixture, fixture::outcome};
 use crate::support::named;
 
 type Json = serde_json::Map<String, Value>;
@@ -22,8 +22,8 @@ async fn echo(input: Json, _ctx: Context) -> Result<Json, TaskError> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_panic_fails_its_run_and_nothing_else() {
-    let stand = Stand::start([
+async fn panic_fails_only_its_run() {
+    let fixture = Fixture::start([
         Stub::new("async-panic").task(|_: Json, _| async { panic!("async went wrong") as Result<Json, TaskError> }),
         Stub::new("early-panic")
             .task(|_: Json, _| -> std::future::Ready<Result<Json, TaskError>> { panic!("before the first await") }),
@@ -39,13 +39,13 @@ async fn a_panic_fails_its_run_and_nothing_else() {
         ("blocking-panic", "blocking went wrong"),
         ("cpu-panic", "cpu went wrong 7"),
     ] {
-        let ended = stand.run(name, json!({})).await;
+        let ended = fixture.run(name, json!({})).await;
         assert_eq!(ended.status, RunStatus::Failed, "{ended:?}");
         assert!(ended.error.as_ref().unwrap().contains(said), "{ended:?}");
-        let echoed = stand.run("echo", json!({ "still": "here" })).await;
+        let echoed = fixture.run("echo", json!({ "still": "here" })).await;
         assert_eq!(echoed.output::<Value>().unwrap(), json!({ "still": "here" }));
     }
-    assert_eq!((stand.free_slots("test").await, stand.free_slots("test-cpu").await), (10, 2));
+    assert_eq!((fixture.free_slots("test").await, fixture.free_slots("test-cpu").await), (10, 2));
 }
 
 #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
@@ -54,26 +54,26 @@ struct Point {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_input_that_does_not_fit_is_final() {
+async fn invalid_input_fails_without_retry() {
     let attempts = Arc::new(AtomicU32::new(0));
     let seen = attempts.clone();
     let task = Stub::new("point").task(move |point: Point, _| {
         seen.fetch_add(1, Ordering::SeqCst);
         async move { Ok(point) }
     });
-    let stand = Stand::start([task.retries(3)]).await;
+    let fixture = Fixture::start([task.retries(3)]).await;
     for input in [json!({}), json!({ "x": "seven" }), json!({ "x": 1.5 })] {
-        let ended = stand.run("point", input.clone()).await;
+        let ended = fixture.run("point", input.clone()).await;
         assert_eq!(ended.status, RunStatus::Failed, "{input}");
         let error = ended.error.unwrap();
         assert!(error.contains('x') && error.contains("attempt 1"), "the field is named, and not retried: {error}");
     }
     assert_eq!(attempts.load(Ordering::SeqCst), 0, "the body was never called");
-    assert_eq!(stand.run("point", json!({ "x": 1, "y": 2 })).await.output::<Value>().unwrap(), json!({ "x": 1 }));
+    assert_eq!(fixture.run("point", json!({ "x": 1, "y": 2 })).await.output::<Value>().unwrap(), json!({ "x": 1 }));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_output_that_is_no_object_fails_the_run() {
+async fn invalid_output_fails_without_retry() {
     let attempts = Arc::new(AtomicU32::new(0));
     let seen = attempts.clone();
     let number = Stub::new("number").task(move |_: Json, _| {
@@ -82,18 +82,18 @@ async fn an_output_that_is_no_object_fails_the_run() {
     });
     let nul = Stub::new("nul").blocking_task(|_: Json, _| Ok(json!({ "text": "a\u{0}b" })));
     let large = Stub::new("large").task(|_: Json, _| async { Ok(json!({ "text": "x".repeat(5 * 1024 * 1024) })) });
-    let stand = Stand::start([number.retries(2).erase(), nul.erase(), large.erase()]).await;
+    let fixture = Fixture::start([number.retries(2).erase(), nul.erase(), large.erase()]).await;
     for (name, said) in [("number", "object"), ("nul", "NUL"), ("large", "OutputTooLarge")] {
-        let ended = stand.run(name, json!({})).await;
+        let ended = fixture.run(name, json!({})).await;
         assert_eq!(ended.status, RunStatus::Failed, "{ended:?}");
         assert!(ended.error.as_ref().unwrap().contains(said), "{ended:?}");
     }
-    assert_eq!(attempts.load(Ordering::SeqCst), 1, "another try would give the same, so there is none");
+    assert_eq!(attempts.load(Ordering::SeqCst), 1, "an invalid output is not retried");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_body_sees_its_metadata_and_ids() {
-    let stand = Stand::start([Stub::new("look").blocking_task(|_: Json, ctx: Context| {
+async fn context_has_ids_and_metadata() {
+    let fixture = Fixture::start([Stub::new("look").blocking_task(|_: Json, ctx: Context| {
         Ok(json!({
             "run": ctx.run_id(),
             "workflow": ctx.info().workflow_run_id,
@@ -103,25 +103,25 @@ async fn a_body_sees_its_metadata_and_ids() {
         }))
     })])
     .await;
-    let call = stand.client.run_no_wait(&named("look"), &json!({}));
+    let call = fixture.client.run_no_wait(&named("look"), &json!({}));
     let run = call.metadata("team", "blue").metadata("level", 3).await.unwrap();
     let mut seen: Value = outcome(&run).await.output().unwrap();
     let own = seen["metadata"].as_object_mut().unwrap().remove(TRIGGER_KEY);
-    assert!(own.is_some(), "what the run would be found by: {seen}");
+    assert!(own.is_some(), "the trigger's own key: {seen}");
     let id = run.id().to_string();
     assert_eq!((&seen["run"], &seen["workflow"], &seen["task"]), (&json!(id), &json!(id), &json!("look")));
     assert_eq!((&seen["attempt"], &seen["metadata"]), (&json!(1), &json!({ "team": "blue", "level": 3 })));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_namespace_stands_before_the_workflow_only() {
+async fn namespace_prefixes_only_the_workflow() {
     let settings = [("HATCHET_CLIENT_NAMESPACE", "Team")];
-    let stand = Stand::with(super::options(), &settings, [Stub::new("echo").task(echo).alias("echo-too")]).await;
+    let fixture = Fixture::with(super::options(), &settings, [Stub::new("echo").task(echo).alias("echo-too")]).await;
     for name in ["echo", "echo-too", "team_echo"] {
-        let ended = stand.run(name, json!({ "n": 1 })).await;
+        let ended = fixture.run(name, json!({ "n": 1 })).await;
         assert_eq!(ended.output::<Value>().unwrap(), json!({ "n": 1 }), "{name}");
     }
-    let workers = stand.client.rest().unwrap().workers().await.unwrap();
+    let workers = fixture.client.rest().unwrap().workers().await.unwrap();
     assert_eq!(workers[0].name, "team_test");
     let mut actions = workers[0].actions.clone();
     actions.sort();

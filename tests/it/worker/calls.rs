@@ -16,7 +16,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Stand, within};
+use super::{Fixture, within};
 
 #[derive(Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 struct Number {
@@ -49,31 +49,31 @@ fn endless() -> Task<Number, Number> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn run_returns_typed_output_or_failure() {
-    let stand = Stand::start([half()]).await;
-    let output = within("the run ends", stand.client.run(&HALF, &Number { n: 4 })).await;
+    let fixture = Fixture::start([half()]).await;
+    let output = within("the run ends", fixture.client.run(&HALF, &Number { n: 4 })).await;
     assert_eq!(output.unwrap(), Number { n: 2 });
-    let error = within("the run ends", stand.client.run(&HALF, &Number { n: 3 })).await.unwrap_err();
+    let error = within("the run ends", fixture.client.run(&HALF, &Number { n: 3 })).await.unwrap_err();
     let RunError::Failed(failure) = error else { panic!("{error:?}") };
     assert_eq!((failure.type_name(), failure.message().as_str()), (Some("Odd"), "3 is odd"));
     assert_eq!(failure.attempts(), Some(2));
     let other = Stub::<Number, Text>::new("half");
-    let error = within("the run ends", stand.client.run(&other, &Number { n: 4 })).await.unwrap_err();
+    let error = within("the run ends", fixture.client.run(&other, &Number { n: 4 })).await.unwrap_err();
     assert!(matches!(&error, RunError::Output { reason, .. } if reason.contains("text")), "{error:?}");
-    let error = stand.client.run(&Stub::<Number, Text>::new("unknown"), &Number { n: 4 }).await.unwrap_err();
+    let error = fixture.client.run(&Stub::<Number, Text>::new("unknown"), &Number { n: 4 }).await.unwrap_err();
     assert!(matches!(&error, RunError::Call(error) if error.kind() == ErrorKind::NotFound), "{error:?}");
-    let by_name = stand.client.run_by_name("half", &json!({ "n": 8 }));
+    let by_name = fixture.client.run_by_name("half", &json!({ "n": 8 }));
     assert_eq!(within("the run ends", by_name).await.unwrap(), json!({ "n": 4 }));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn run_many_returns_each_result_in_order() {
-    let stand = Stand::start([half()]).await;
+    let fixture = Fixture::start([half()]).await;
     let inputs = [4, 3, 8].map(|n| Number { n });
-    let results = within("the runs end", stand.client.run_many(&HALF, &inputs)).await;
+    let results = within("the runs end", fixture.client.run_many(&HALF, &inputs)).await;
     let [Ok(first), Err(RunError::Failed(second)), Ok(third)] = results.as_slice() else { panic!("{results:?}") };
     assert_eq!((first.n, second.message().as_str(), third.n), (2, "3 is odd", 4));
     let own = RunItem::new(&Number { n: 2 }).metadata("k", "own").priority(Priority::High);
-    let call = stand.client.run_many_no_wait(&HALF, [own, RunItem::new(&Number { n: 2 })]).metadata("k", "shared");
+    let call = fixture.client.run_many_no_wait(&HALF, [own, RunItem::new(&Number { n: 2 })]).metadata("k", "shared");
     let runs: Vec<RunRef<Number>> = call.await.into_iter().map(Result::unwrap).collect();
     let details = join_all(runs.iter().map(RunRef::details)).await;
     let metadata = |at: usize| -> serde_json::Value {
@@ -83,13 +83,13 @@ async fn run_many_returns_each_result_in_order() {
     for run in runs {
         assert_eq!(within("the run ends", run.result()).await.unwrap(), Number { n: 1 });
     }
-    assert!(stand.client.run_many(&HALF, Vec::<Number>::new()).await.is_empty());
+    assert!(fixture.client.run_many(&HALF, Vec::<Number>::new()).await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn run_ref_follows_cancels_and_replays() {
-    let stand = Stand::start([half().erase(), endless().erase()]).await;
-    let run = stand.client.run_no_wait(&ENDLESS, &Number { n: 1 }).await.unwrap();
+    let fixture = Fixture::start([half().erase(), endless().erase()]).await;
+    let run = fixture.client.run_no_wait(&ENDLESS, &Number { n: 1 }).await.unwrap();
     within("the run starts", async {
         while run.status().await.unwrap() != RunStatus::Running {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -100,20 +100,20 @@ async fn run_ref_follows_cancels_and_replays() {
     let error = within("the run ends", run.result()).await.unwrap_err();
     assert!(matches!(error, RunError::Cancelled { run: id, .. } if id == run.id()), "{error:?}");
 
-    let done = stand.client.run_no_wait(&HALF, &Number { n: 4 }).await.unwrap();
+    let done = fixture.client.run_no_wait(&HALF, &Number { n: 4 }).await.unwrap();
     assert_eq!(within("the run ends", done.result()).await.unwrap(), Number { n: 2 });
     assert!(done.replay().await.unwrap());
-    let same: RunRef<Number> = stand.client.run_ref(done.id());
+    let same: RunRef<Number> = fixture.client.run_ref(done.id());
     assert_eq!(within("the run ends again", same.result()).await.unwrap(), Number { n: 2 });
 
-    let unknown = stand.client.run_ref::<Number>(RunId::random()).status().await.unwrap_err();
+    let unknown = fixture.client.run_ref::<Number>(RunId::random()).status().await.unwrap_err();
     assert_eq!(unknown.kind(), ErrorKind::NotFound);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_opened_with_the_call_miss_nothing() {
-    let stand = Stand::start([half()]).await;
-    let call = stand.client.run_no_wait(&HALF, &Number { n: 4 }).metadata(TRIGGER_KEY, "replaced");
+    let fixture = Fixture::start([half()]).await;
+    let call = fixture.client.run_no_wait(&HALF, &Number { n: 4 }).metadata(TRIGGER_KEY, "replaced");
     let (run, mut events) = within("the run starts", call.with_events()).await.unwrap();
     let mut chunks = Vec::new();
     within("the stream ends", async {

@@ -1,4 +1,4 @@
-//! Never more at once than there are slots.
+//! Limits on concurrent attempts.
 
 use std::{
     sync::{
@@ -18,22 +18,22 @@ use serde_json::{Value, json};
 use tokio::sync::{Notify, mpsc};
 
 use super::{
-    Stand,
-    stand::{outcome, within},
+    Fixture,
+    fixture::{outcome, within},
 };
 use crate::support::named;
 use crate::{fake::Fake, support::eventually};
 
 type Json = serde_json::Map<String, Value>;
 
-/// Counts who is inside, and the most at once.
+/// Counts concurrent bodies and their maximum.
 #[derive(Default)]
-struct Room {
+struct Concurrency {
     now: AtomicUsize,
     most: AtomicUsize,
 }
 
-impl Room {
+impl Concurrency {
     fn enter(&self) {
         let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
         self.most.fetch_max(now, Ordering::SeqCst);
@@ -44,21 +44,21 @@ impl Room {
     }
 }
 
-async fn many(stand: &Stand, name: &str, count: usize) -> Vec<RunRef> {
+async fn many(fixture: &Fixture, name: &str, count: usize) -> Vec<RunRef> {
     let inputs = std::iter::repeat_n(json!({}), count);
-    stand.client.run_many_no_wait(&named(name), inputs).await.into_iter().map(Result::unwrap).collect()
+    fixture.client.run_many_no_wait(&named(name), inputs).await.into_iter().map(Result::unwrap).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn default_slots_bound_async_and_blocking_bodies_together() {
-    let room = Arc::new(Room::default());
-    let (inside, outside) = (room.clone(), room.clone());
+    let concurrency = Arc::new(Concurrency::default());
+    let (inside, outside) = (concurrency.clone(), concurrency.clone());
     let awaiting = Stub::new("awaiting").task(move |_: Json, _| {
-        let room = inside.clone();
+        let concurrency = inside.clone();
         async move {
-            room.enter();
+            concurrency.enter();
             tokio::time::sleep(Duration::from_millis(5)).await;
-            room.leave();
+            concurrency.leave();
             Ok(json!({}))
         }
     });
@@ -69,20 +69,20 @@ async fn default_slots_bound_async_and_blocking_bodies_together() {
         Ok(json!({}))
     });
     let options = WorkerOptions { slots: 3, ..super::options() };
-    let stand = Stand::with(options, &[], [awaiting, blocking]).await;
-    let mut runs = many(&stand, "awaiting", 20).await;
-    runs.extend(many(&stand, "blocking", 20).await);
+    let fixture = Fixture::with(options, &[], [awaiting, blocking]).await;
+    let mut runs = many(&fixture, "awaiting", 20).await;
+    runs.extend(many(&fixture, "blocking", 20).await);
     for run in &runs {
         assert_eq!(outcome(run).await.status, RunStatus::Completed);
     }
-    let most = room.most.load(Ordering::SeqCst);
+    let most = concurrency.most.load(Ordering::SeqCst);
     assert!((2..=3).contains(&most), "{most} at once on 3 slots");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn cpu_slots_are_apart_from_default_ones() {
-    let room = Arc::new(Room::default());
-    let inside = room.clone();
+async fn cpu_slots_are_separate_from_default_slots() {
+    let concurrency = Arc::new(Concurrency::default());
+    let inside = concurrency.clone();
     let computing = Stub::new("computing").cpu_task(move |_: Json, _| {
         inside.enter();
         std::thread::sleep(Duration::from_millis(5));
@@ -101,19 +101,19 @@ async fn cpu_slots_are_apart_from_default_ones() {
         }
     });
     let options = WorkerOptions { slots: 1, cpu_threads: 2, ..super::options() };
-    let stand = Stand::with(options, &[], [computing, holding]).await;
-    let holder = stand.trigger("holding", json!({})).await;
+    let fixture = Fixture::with(options, &[], [computing, holding]).await;
+    let holder = fixture.trigger("holding", json!({})).await;
     begun.notified().await;
-    // The default slot is taken, and CPU tasks go on.
-    for run in &many(&stand, "computing", 20).await {
+    // The default slot is in use, and CPU tasks continue.
+    for run in &many(&fixture, "computing", 20).await {
         assert_eq!(outcome(run).await.status, RunStatus::Completed);
     }
-    assert!(room.most.load(Ordering::SeqCst) <= 2);
+    assert!(concurrency.most.load(Ordering::SeqCst) <= 2);
     held.notify_one();
     assert_eq!(outcome(&holder).await.status, RunStatus::Completed);
 }
 
-/// Holds threads until it is opened.
+/// Blocks threads until it is opened.
 #[derive(Default)]
 struct Gate {
     open: Mutex<bool>,
@@ -133,12 +133,12 @@ impl Gate {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_blocking_body_that_ignores_cancellation_keeps_its_slot_and_its_result_to_itself() {
+async fn body_that_ignores_cancellation_keeps_its_slot() {
     let gate = Arc::new(Gate::default());
     let (started, mut starts) = mpsc::unbounded_channel();
     let (waits, counts) = (gate.clone(), started.clone());
-    let deaf = Stub::new("deaf").blocking_task(move |_: Json, _: Context| -> Result<Json, TaskError> {
-        counts.send("deaf").unwrap();
+    let ignoring = Stub::new("ignoring").blocking_task(move |_: Json, _: Context| -> Result<Json, TaskError> {
+        counts.send("ignoring").unwrap();
         waits.pass();
         Ok(Json::from_iter([("late".to_owned(), true.into())]))
     });
@@ -147,33 +147,33 @@ async fn a_blocking_body_that_ignores_cancellation_keeps_its_slot_and_its_result
         async { Ok(json!({})) }
     });
     let options = WorkerOptions { slots: 1, ..super::options() };
-    let stand = Stand::with(options, &[], [deaf.erase(), next.erase()]).await;
-    let run = stand.trigger("deaf", json!({})).await;
-    assert_eq!(within("it starts", starts.recv()).await, Some("deaf"));
+    let fixture = Fixture::with(options, &[], [ignoring.erase(), next.erase()]).await;
+    let run = fixture.trigger("ignoring", json!({})).await;
+    assert_eq!(within("the body starts", starts.recv()).await, Some("ignoring"));
     run.cancel().await.unwrap();
     assert_eq!(outcome(&run).await.status, RunStatus::Cancelled);
-    // For the engine the slot is free, so it assigns; in the worker the thread still has it, so nothing starts.
-    let waiting = stand.trigger("next", json!({})).await;
+    // The engine counts the slot as free and assigns. In the worker the thread still holds it, so no body starts.
+    let waiting = fixture.trigger("next", json!({})).await;
     within("the run is assigned", async {
         while waiting.details().await.unwrap().status != RunStatus::Running {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     })
     .await;
-    assert_eq!(starts.try_recv().ok(), None, "nothing starts beside the thread that goes on");
+    assert_eq!(starts.try_recv().ok(), None, "no body starts while the thread runs");
     gate.open();
-    assert_eq!(within("it starts", starts.recv()).await, Some("next"));
+    assert_eq!(within("the body starts", starts.recv()).await, Some("next"));
     assert_eq!(outcome(&waiting).await.status, RunStatus::Completed);
-    // The late result was not sent: the run is what it was.
+    // The late output was not reported, so the run is unchanged.
     let details = run.details().await.unwrap();
     assert_eq!((details.status, &details.tasks[0].output), (RunStatus::Cancelled, &None));
 }
 
-/// An engine that does not keep to the slots.
+/// An engine that ignores the number of slots.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn assignments_far_beyond_the_slots_stay_in_the_stream() {
+async fn assignments_beyond_the_limit_stay_in_the_stream() {
     const ASSIGNED: usize = 1500;
-    // Twice the slots and CPU threads, and 256.
+    // Twice the slots and CPU threads, plus 256.
     const MOST: usize = 2 * (1 + 1) + 256;
     let fake = Fake::start().await;
     let opened = Arc::new(Notify::new());
@@ -214,7 +214,7 @@ async fn assignments_far_beyond_the_slots_stay_in_the_stream() {
         }
     };
     tokio::select! {
-        () = within("all of them end", ending) => {}
+        () = within("all runs end", ending) => {}
         () = watching => unreachable!(),
     }
     assert_eq!(most, MOST);

@@ -1,4 +1,4 @@
-//! What a worker says of itself over HTTP, and what it counts.
+//! Health checks, metrics and counters of a worker.
 
 use std::{
     collections::VecDeque,
@@ -15,7 +15,7 @@ use hatchet_quickstart::{
     hatchet::{
         client::{Client, ClientConfig, Sources},
         task::{Context, ErasedTask, Stub, Task, TaskError},
-        worker::{AttemptEnd, LinkState, RunningWorker, Slots, Worker, WorkerOptions},
+        worker::{AttemptEnd, RunningWorker, Slots, Worker, WorkerOptions, WorkerState},
     },
 };
 use serde_json::{Value, json};
@@ -23,8 +23,8 @@ use tokio::sync::Notify;
 use tonic::Status;
 
 use super::{
+    fixture::{outcome, within},
     options,
-    stand::{outcome, within},
 };
 use crate::{
     fake::Fake,
@@ -33,7 +33,7 @@ use crate::{
 
 type Json = serde_json::Map<String, Value>;
 
-/// A worker that serves its health, and where.
+/// A worker that serves health checks, and their address.
 fn start(
     config: ClientConfig,
     options: WorkerOptions,
@@ -62,7 +62,7 @@ fn health(address: SocketAddr) -> (u16, Value) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn livez_is_answered_among_silent_connections() {
+async fn livez_is_answered_during_a_connection_flood() {
     let engine = Engine::start(EngineOptions::default()).await.unwrap();
     let config = ClientConfig::from_handshake(engine.handshake(), &Sources::default()).unwrap();
     let (worker, at) = start(config, options(), [echo()]);
@@ -70,7 +70,7 @@ async fn livez_is_answered_among_silent_connections() {
         let mut silent = VecDeque::new();
         for _ in 0..3000 {
             silent.push_back(TcpStream::connect(at).unwrap());
-            // Fewer than the files that this process may open.
+            // Below the limit of open files.
             if silent.len() > 150 {
                 silent.pop_front();
             }
@@ -87,9 +87,9 @@ async fn livez_is_answered_among_silent_connections() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn readiness_follows_the_link_and_life_goes_on() {
+async fn readyz_follows_the_connection_and_livez_does_not() {
     let folder = tempfile::tempdir().unwrap();
-    // The same address and key, and no memory of the worker.
+    // The engine keeps its address and key over a restart, but not the worker.
     let kept = EngineOptions { folder: Some(folder.path().to_owned()), ephemeral: true, ..EngineOptions::default() };
     let engine = Engine::start(kept.clone()).await.unwrap();
     let config = ClientConfig::from_handshake(engine.handshake(), &Sources::default()).unwrap();
@@ -97,7 +97,7 @@ async fn readiness_follows_the_link_and_life_goes_on() {
     within("the worker listens", worker.listening()).await.unwrap();
     assert_eq!(page(at, "/livez"), (200, "alive\n".to_owned()));
     assert_eq!(page(at, "/readyz"), (200, "listening\n".to_owned()));
-    // A page of another name that was made to point here gets nothing.
+    // DNS rebinding: a Host header with another name is refused.
     for path in ["/livez", "/health", "/metrics"] {
         let answer = page_as(at, path, &[("Host", "evil.example")]);
         assert!(answer.status == 403 && answer.body.contains("Host header"), "{path}: {}", answer.body);
@@ -107,26 +107,26 @@ async fn readiness_follows_the_link_and_life_goes_on() {
 
     engine.stop().await;
     let mut state = worker.state();
-    let lost = state.wait_for(|state| matches!(state, LinkState::Connecting(_)));
-    within("the loss is seen", lost).await.unwrap();
+    let lost = state.wait_for(|state| matches!(state, WorkerState::Connecting(_)));
+    within("the worker is disconnected", lost).await.unwrap();
     assert_eq!(page(at, "/readyz"), (503, "connecting\n".to_owned()));
     assert_eq!(page(at, "/livez").0, 200);
     assert_eq!(health(at), (503, json!({ "status": "UNHEALTHY", "slots": slots })));
     assert!(page(at, "/metrics").1.contains("hatchet_worker_link_state{state=\"connecting\"} 1\n"));
 
     let engine = Engine::start(kept).await.unwrap();
-    let listens = state.wait_for(|state| matches!(state, LinkState::Listening(_)));
+    let listens = state.wait_for(|state| matches!(state, WorkerState::Listening(_)));
     within("the worker listens again", listens).await.unwrap();
     assert_eq!(page(at, "/readyz").0, 200);
     let stats = worker.stats();
     assert_eq!((stats.reconnects, stats.registrations), (1, 2));
     worker.stop().await.unwrap();
-    assert!(std::net::TcpStream::connect(at).is_err(), "it ends with the worker");
+    assert!(std::net::TcpStream::connect(at).is_err(), "the server ends with the worker");
     engine.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_worker_that_has_no_engine_yet_is_starting() {
+async fn worker_without_an_engine_is_starting() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let closed = listener.local_addr().unwrap();
     drop(listener);
@@ -143,16 +143,16 @@ async fn a_worker_that_has_no_engine_yet_is_starting() {
 }
 
 #[test]
-fn bodies_that_block_every_thread_do_not_hold_it_up() {
+fn health_is_served_while_bodies_block_every_thread() {
     let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    // The engine has a runtime of its own: it is not what is to be held up.
+    // The engine has a runtime of its own, which stays free.
     let (elsewhere, bodies) = (runtime(), runtime());
     let engine = elsewhere.block_on(Engine::start(EngineOptions::default())).unwrap();
     let config = ClientConfig::from_handshake(engine.handshake(), &Sources::default()).unwrap();
     let (blocked, free) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
     let task = {
         let (blocked, free) = (blocked.clone(), free.clone());
-        Stub::new("rude").task(move |_: Json, _| {
+        Stub::new("blocking-async").task(move |_: Json, _| {
             let (blocked, free) = (blocked.clone(), free.clone());
             async move {
                 blocked.fetch_add(1, Ordering::SeqCst);
@@ -168,26 +168,26 @@ fn bodies_that_block_every_thread_do_not_hold_it_up() {
         within("the worker listens", worker.listening()).await.unwrap();
         let client = Client::new(config).unwrap();
         for _ in 0..2 {
-            client.run_no_wait(&named("rude"), &json!({})).await.unwrap();
+            client.run_no_wait(&named("blocking-async"), &json!({})).await.unwrap();
         }
         eventually("both threads are blocked", async || (blocked.load(Ordering::SeqCst) == 2).then_some(())).await;
         assert_eq!((page(at, "/livez").0, page(at, "/readyz").0), (200, 200));
         assert!(page(at, "/metrics").1.contains("hatchet_worker_used_slots{slot_pool=\"default\"} 2\n"));
-        eventually("it is noticed", async || (worker.stats().blocked_threads == 2).then_some(())).await;
+        eventually("the watchdog notices both", async || (worker.stats().blocked_threads == 2).then_some(())).await;
         free.store(true, Ordering::SeqCst);
-        within("it stops", worker.stop()).await.unwrap();
+        within("the worker stops", worker.stop()).await.unwrap();
         engine.stop().await;
     });
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ends_are_counted_by_task_and_outcome() {
+async fn ended_attempts_are_counted_by_task_and_outcome() {
     let engine = Engine::start(EngineOptions::default()).await.unwrap();
     let config = ClientConfig::from_handshake(engine.handshake(), &Sources::default()).unwrap();
-    let moody = Stub::new("moody").blocking_task(|input: Json, ctx: Context| match input["mood"].as_str() {
+    let varying = Stub::new("varying").blocking_task(|input: Json, ctx: Context| match input["kind"].as_str() {
         Some("good") => Ok(json!({})),
         Some("fatal") => Err(TaskError::fatal("never")),
-        Some("patient") => {
+        Some("cancellable") => {
             while !ctx.is_cancelled() {
                 std::thread::sleep(Duration::from_millis(1));
             }
@@ -196,32 +196,33 @@ async fn ends_are_counted_by_task_and_outcome() {
         _ => Err(std::io::Error::other("bad").into()),
     });
     let counting = Stub::new("counting").cpu_task(|_: Json, _| Ok(json!({})));
-    let (mut worker, at) = start(config.clone(), options(), [moody, counting]);
+    let (mut worker, at) = start(config.clone(), options(), [varying, counting]);
     within("the worker listens", worker.listening()).await.unwrap();
     let client = Client::new(config).unwrap();
-    let run = async |task: &str, mood: &str| client.run_no_wait(&named(task), &json!({ "mood": mood })).await.unwrap();
-    for mood in ["good", "good", "bad", "fatal"] {
-        let _ = outcome(&run("moody", mood).await).await;
+    let run = async |task: &str, kind: &str| client.run_no_wait(&named(task), &json!({ "kind": kind })).await.unwrap();
+    for kind in ["good", "good", "bad", "fatal"] {
+        let _ = outcome(&run("varying", kind).await).await;
     }
     let _ = outcome(&run("counting", "").await).await;
-    let patient = run("moody", "patient").await;
-    eventually("it runs", async || (worker.stats().slots["default"].used == 1).then_some(())).await;
+    let cancellable = run("varying", "cancellable").await;
+    eventually("the body runs", async || (worker.stats().slots["default"].used == 1).then_some(())).await;
     assert_eq!(worker.stats().slots["default"], Slots { limit: 10, used: 1 });
-    patient.cancel().await.unwrap();
-    let stats = eventually("all is over", async || Some(worker.stats()).filter(|stats| stats.attempts == 0)).await;
-    let ended = |end| stats.tasks["moody"].ended[&end];
+    cancellable.cancel().await.unwrap();
+    let stats =
+        eventually("no attempt is left", async || Some(worker.stats()).filter(|stats| stats.attempts == 0)).await;
+    let ended = |end| stats.tasks["varying"].ended[&end];
     let counted = [AttemptEnd::Completed, AttemptEnd::Failed, AttemptEnd::Fatal, AttemptEnd::Cancelled].map(ended);
     assert_eq!(counted, [2, 1, 1, 1]);
-    assert_eq!(stats.tasks["moody"].durations.count, 5);
+    assert_eq!(stats.tasks["varying"].durations.count, 5);
     assert_eq!(stats.tasks["counting"].ended[&AttemptEnd::Completed], 1);
     assert_eq!((stats.reports_waiting, stats.outcomes_lost, stats.queued["cpu"]), (0, 0, 0));
     let metrics = page(at, "/metrics").1;
     for line in [
-        "hatchet_worker_attempts_total{task=\"moody\",outcome=\"completed\"} 2",
+        "hatchet_worker_attempts_total{task=\"varying\",outcome=\"completed\"} 2",
         "hatchet_worker_task_duration_seconds_count{task=\"counting\"} 1",
         "hatchet_worker_slot_limit{slot_pool=\"cpu\"} 2",
         "hatchet_worker_listener_health 1",
-        // One as the worker of `moody`, one as that of `counting`.
+        // One worker for `varying`, and one for `counting`.
         "hatchet_worker_registrations_total 2",
     ] {
         assert!(metrics.lines().any(|found| found == line), "no {line} in {metrics}");
@@ -230,11 +231,11 @@ async fn ends_are_counted_by_task_and_outcome() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_waits_and_what_is_lost_is_counted() {
+async fn lost_lines_and_outcomes_are_counted() {
     let fake = Fake::start().await;
     let talking = Stub::new("talking").task(|_: Json, ctx: Context| async move {
         while ctx.lost_lines() < 5 {
-            ctx.log("faster than anybody takes them");
+            ctx.log("faster than the engine accepts them");
         }
         Ok(json!({}))
     });
@@ -242,27 +243,27 @@ async fn what_waits_and_what_is_lost_is_counted() {
     fake.until_listening().await;
     fake.script(|script| script.end_failures.push_back(Status::invalid_argument("no")));
     fake.assign("talking", "{}").await;
-    let stats = eventually("it is given up", async || Some(worker.stats()).filter(|s| s.outcomes_lost > 0)).await;
+    let stats = eventually("the outcome is lost", async || Some(worker.stats()).filter(|s| s.outcomes_lost > 0)).await;
     assert_eq!(stats.lines_lost, 5);
     assert!(page(at, "/metrics").1.contains("hatchet_worker_outcomes_lost_total 1\n"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_who_never_finish_their_request_keep_no_probe_out() {
+async fn unfinished_requests_do_not_block_probes() {
     use std::io::{Read as _, Write as _};
     let fake = Fake::start().await;
     let (worker, at) = start(fake.config(), options(), [echo()]);
     fake.until_listening().await;
     let mut slow = Vec::new();
     for _ in 0..100 {
-        let mut visitor = std::net::TcpStream::connect(at).unwrap();
-        visitor.write_all(b"GET /livez HTTP/1.1\r\nhost: ").unwrap();
-        slow.push(visitor);
+        let mut connection = std::net::TcpStream::connect(at).unwrap();
+        connection.write_all(b"GET /livez HTTP/1.1\r\nhost: ").unwrap();
+        slow.push(connection);
         if slow.len() % 20 == 0 {
             assert_eq!(page(at, "/livez"), (200, "alive\n".to_owned()));
         }
     }
-    // The first had to make room: the end of its connection, by whichever word.
+    // The oldest connection was closed, in order or by a reset.
     let closed = tokio::task::spawn_blocking(move || matches!(slow[0].read(&mut [0]), Ok(0) | Err(_)));
     assert!(within("the oldest is closed", closed).await.unwrap());
     let run = fake.assign("echo", "{}").await;
@@ -271,7 +272,7 @@ async fn many_who_never_finish_their_request_keep_no_probe_out() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_worker_that_drains_is_not_ready() {
+async fn readyz_is_503_while_draining() {
     let engine = Engine::start(EngineOptions::default()).await.unwrap();
     let config = ClientConfig::from_handshake(engine.handshake(), &Sources::default()).unwrap();
     let (begun, end) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
@@ -290,11 +291,12 @@ async fn a_worker_that_drains_is_not_ready() {
     let (mut worker, at) = start(config.clone(), options, [task]);
     within("the worker listens", worker.listening()).await.unwrap();
     let run = Client::new(config).unwrap().run_no_wait(&named("slow"), &json!({})).await.unwrap();
-    within("it runs", begun.notified()).await;
+    within("the body runs", begun.notified()).await;
     let stopping = tokio::spawn(worker.stop());
-    eventually("it drains", async || (page(at, "/readyz") == (503, "draining\n".to_owned())).then_some(())).await;
+    eventually("the worker drains", async || (page(at, "/readyz") == (503, "draining\n".to_owned())).then_some(()))
+        .await;
     assert_eq!((page(at, "/livez").0, health(at).0), (200, 503));
     end.notify_one();
-    within("it stops", stopping).await.unwrap().unwrap();
+    within("the worker stops", stopping).await.unwrap().unwrap();
     assert_eq!(outcome(&run).await.output::<Value>().unwrap(), json!({}));
 }

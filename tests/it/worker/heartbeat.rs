@@ -1,4 +1,4 @@
-//! Heartbeats go on whatever user code does to its threads.
+//! Heartbeats while user code blocks its threads.
 
 use std::{
     sync::{
@@ -20,14 +20,14 @@ use hatchet_quickstart::hatchet::client::Client;
 
 type Json = serde_json::Map<String, Value>;
 
-/// Four seconds is the interval, five the engine's patience; a busy machine gets half of the rest and a little more.
-const LATEST: Duration = Duration::from_millis(4_900);
+/// Upper bound for the gap between two heartbeats: the interval is 4 s, and the engine stops assigning after 5 s.
+const MAX_GAP: Duration = Duration::from_millis(4_900);
 
 #[test]
-fn while_every_thread_is_held() {
+fn heartbeats_continue_while_every_thread_is_blocked() {
     let released = Arc::new(AtomicBool::new(false));
-    let held = Arc::new(AtomicUsize::new(0));
-    // Two threads for bodies, which the tasks hold without ever awaiting; the engine has a runtime of its own.
+    let blocked = Arc::new(AtomicUsize::new(0));
+    // Two threads for bodies, which the tasks block without awaiting. The engine has a runtime of its own.
     let bodies = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .max_blocking_threads(2)
@@ -35,22 +35,22 @@ fn while_every_thread_is_held() {
         .build()
         .unwrap();
     let engine = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let hold = {
-        let (released, held) = (released.clone(), held.clone());
+    let block = {
+        let (released, blocked) = (released.clone(), blocked.clone());
         move || {
-            held.fetch_add(1, Ordering::SeqCst);
+            blocked.fetch_add(1, Ordering::SeqCst);
             while !released.load(Ordering::SeqCst) {
                 std::thread::sleep(Duration::from_millis(5));
             }
         }
     };
-    let (on_thread, on_pool) = (hold.clone(), hold.clone());
+    let (on_thread, on_pool) = (block.clone(), block.clone());
     let tasks = [
-        // What must not be done, and is done.
+        // Blocks an async thread, which a task should not do.
         Stub::new("busy-async").task(move |_: Json, _: Context| {
-            let hold = hold.clone();
+            let block = block.clone();
             async move {
-                hold();
+                block();
                 Ok(json!({}))
             }
         }),
@@ -79,13 +79,13 @@ fn while_every_thread_is_held() {
         }
         let before = fake.script(|script| script.heartbeats.len());
         let beats = fake
-            .until("two heartbeats while all is held", |script| {
-                let all_held = held.load(Ordering::SeqCst) >= 6;
-                (all_held && script.heartbeats.len() >= before + 2).then(|| script.heartbeats.clone())
+            .until("two heartbeats while every thread is blocked", |script| {
+                let all_blocked = blocked.load(Ordering::SeqCst) >= 6;
+                (all_blocked && script.heartbeats.len() >= before + 2).then(|| script.heartbeats.clone())
             })
             .await;
         let gaps: Vec<Duration> = beats.windows(2).map(|pair| pair[1] - pair[0]).collect();
-        assert!(gaps.iter().all(|gap| *gap < LATEST), "{gaps:?}");
+        assert!(gaps.iter().all(|gap| *gap < MAX_GAP), "{gaps:?}");
         released.store(true, Ordering::SeqCst);
         for run in runs {
             fake.finished(run).await;

@@ -13,8 +13,8 @@ use tokio_util::task::AbortOnDropHandle;
 use tonic::{Code, Status};
 
 use super::{
-    Stand,
-    stand::{outcome, within},
+    Fixture,
+    fixture::{outcome, within},
 };
 use crate::{
     chaos::proxy::Proxy,
@@ -24,9 +24,9 @@ use crate::{
 
 type Json = serde_json::Map<String, Value>;
 
-/// An engine with a worker, and a client behind a link whose connection is up.
+/// An engine with a worker, and a client that is connected through a proxy.
 struct Case {
-    stand: Stand,
+    fixture: Fixture,
     proxy: Proxy,
     client: Client,
 }
@@ -37,24 +37,24 @@ impl Case {
     }
 
     async fn with(change: impl FnOnce(&mut ClientConfig)) -> Self {
-        let stand = Stand::start([Stub::new("echo").task(|input: Json, _| async { Ok(input) })]).await;
-        let mut config = ClientConfig::from_handshake(stand.engine.handshake(), &Sources::default()).unwrap();
+        let fixture = Fixture::start([Stub::new("echo").task(|input: Json, _| async { Ok(input) })]).await;
+        let mut config = ClientConfig::from_handshake(fixture.engine.handshake(), &Sources::default()).unwrap();
         let upstream: SocketAddr = config.host_port.parse().unwrap();
         let proxy = Proxy::to(upstream).await;
         config.host_port = proxy.address.to_string();
         change(&mut config);
         let client = Client::new(config).unwrap();
         client.engine_version().await.unwrap();
-        Self { stand, proxy, client }
+        Self { fixture, proxy, client }
     }
 
-    /// All runs, by the engine's list.
+    /// All runs that the engine lists.
     async fn listed(&self) -> Vec<RunId> {
-        let rows = all_runs(&self.stand.client).await;
+        let rows = all_runs(&self.fixture.client).await;
         rows.iter().map(|row| row.workflow_run_external_id.parse().unwrap()).collect()
     }
 
-    /// What a trigger comes to whose answer is lost after the engine has accepted so many runs.
+    /// The result of a trigger whose answer is lost after the engine has accepted this number of runs.
     async fn lose_answer<T: Send + 'static>(
         &self,
         runs: usize,
@@ -62,10 +62,11 @@ impl Case {
     ) -> T {
         self.proxy.drop_received();
         let trigger = AbortOnDropHandle::new(tokio::spawn(trigger));
-        eventually("the engine has accepted it", async || (self.listed().await.len() >= runs).then_some(())).await;
+        eventually("the engine has accepted the runs", async || (self.listed().await.len() >= runs).then_some(()))
+            .await;
         self.proxy.restore();
         self.proxy.reset();
-        within("the trigger ends", trigger).await.unwrap()
+        within("the trigger returns", trigger).await.unwrap()
     }
 }
 
@@ -95,8 +96,8 @@ async fn gateway_error_after_acceptance_returns_the_started_run() {
     // The engine has accepted the trigger, and a gateway answers instead of it.
     let (case, fake, id) = (Case::start().await, Fake::start().await, TriggerId::random());
     let trigger = async |client: &Client| client.run_no_wait(&named("echo"), &json!({})).trigger_id(id).await;
-    let started = trigger(&case.stand.client).await.unwrap();
-    let mut config = ClientConfig::from_handshake(case.stand.engine.handshake(), &Sources::default()).unwrap();
+    let started = trigger(&case.fixture.client).await.unwrap();
+    let mut config = ClientConfig::from_handshake(case.fixture.engine.handshake(), &Sources::default()).unwrap();
     config.host_port = fake.address.to_string();
     for code in [Code::Unavailable, Code::Unknown, Code::Internal] {
         let client = Client::new(config.clone()).unwrap();
@@ -124,7 +125,7 @@ async fn lost_bulk_answer_returns_each_items_run() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn run_that_is_not_listed_is_unconfirmed() {
-    // Triggers go to an engine that starts nothing, and the list of runs is another's.
+    // Triggers go to an engine that starts nothing; the list of runs is served by another engine.
     let (engine, fake) = (Engine::start(EngineOptions::default()).await.unwrap(), Fake::start().await);
     let mut config = ClientConfig::from_handshake(engine.handshake(), &Sources::default()).unwrap();
     let proxy = Proxy::to(fake.address).await;
@@ -133,7 +134,7 @@ async fn run_that_is_not_listed_is_unconfirmed() {
     client.engine_version().await.unwrap();
     proxy.drop_received();
     let trigger = tokio::spawn(async move { client.run_no_wait(&named("echo"), &json!({})).trigger_id(id).await });
-    fake.until("it is triggered", |script| script.triggers.first().map(drop)).await;
+    fake.until("the run is triggered", |script| script.triggers.first().map(drop)).await;
     proxy.reset();
     let (trigger, said) = unconfirmed(within("the search ends", trigger).await.unwrap());
     assert_eq!(trigger, id);
@@ -160,16 +161,16 @@ async fn lost_answer_is_unconfirmed_without_a_list_of_runs() {
         assert!(said.contains("not known whether it started") && said.contains(reason), "{said}");
         // The run is found by the id in the error.
         let since = std::time::SystemTime::now() - std::time::Duration::from_secs(600);
-        let found = case.stand.client.find_runs(TRIGGER_KEY, &trigger.to_string(), since).await.unwrap();
+        let found = case.fixture.client.find_runs(TRIGGER_KEY, &trigger.to_string(), since).await.unwrap();
         assert_eq!(found.iter().map(RunRef::id).collect::<Vec<_>>(), case.listed().await);
     }
 }
 
 #[tokio::test]
-async fn engine_that_was_never_reached_has_started_nothing() {
+async fn unreachable_engine_is_not_unconfirmed() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    // Takes connections, and closes them when it has been sent something.
+    // Accepts connections and closes each on its first byte.
     let closing = AbortOnDropHandle::new(tokio::spawn(async move {
         while let Ok((connection, _)) = listener.accept().await {
             connection.readable().await.unwrap();

@@ -1,22 +1,22 @@
-//! Worker and client of the library: against the embedded engine in memory, and against a scripted one where an
-//! engine has to misbehave.
+//! Tests of the worker and the client, against the embedded engine in memory and against a scripted engine that
+//! misbehaves.
 
 mod bodies;
 mod calls;
 mod capacity;
 mod drain;
+mod fixture;
 mod health;
 mod heartbeat;
-mod link;
+mod invalid_messages;
 mod lost_answer;
-mod overdue;
+mod reconnect;
 mod registrations;
 mod report;
 mod retries;
-mod stand;
-mod survival;
+mod timeouts;
 mod token;
 mod trigger;
 mod wait;
 
-pub use stand::{Stand, options, within};
+pub use fixture::{Fixture, options, within};

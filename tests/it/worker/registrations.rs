@@ -1,4 +1,4 @@
-//! A worker process that has CPU tasks is two workers to the engine.
+//! The registrations of a worker process: one per slot pool.
 
 use std::{
     collections::HashMap,
@@ -10,18 +10,18 @@ use std::{
 };
 
 use hatchet_quickstart::hatchet::{
-    client::{Client, RunRef},
+    client::{Client, ErrorKind, RunRef},
     task::{Stub, Task},
     wire::{
         RunStatus, WorkerId,
         proto::{AssignedAction, HeartbeatRequest, WorkerListenRequest, WorkerRegisterRequest},
     },
-    worker::{LinkState, RunningWorker, Worker, WorkerOptions},
+    worker::{RunningWorker, Worker, WorkerOptions, WorkerState},
 };
 use serde_json::{Value, json};
 use tonic::Status;
 
-use super::{Stand, options, stand::outcome, within};
+use super::{Fixture, fixture::outcome, options, within};
 use crate::fake::{Fake, Finished, Report};
 use crate::support::named;
 
@@ -35,31 +35,31 @@ fn compute() -> Task<Json, Json> {
     Stub::new("compute").cpu_task(|input: Json, _| Ok(input))
 }
 
-/// A CPU task that waits for a message before it ends.
-fn held() -> (Task<Json, Json>, Sender<()>) {
+/// A CPU task that ends when it receives a message.
+fn gated() -> (Task<Json, Json>, Sender<()>) {
     let (release, released): (Sender<()>, Receiver<()>) = channel();
     let released = Arc::new(Mutex::new(released));
-    let task = Stub::new("held").cpu_task(move |input: Json, _| {
+    let task = Stub::new("gated").cpu_task(move |input: Json, _| {
         released.lock().unwrap().recv()?;
         Ok(input)
     });
     (task, release)
 }
 
-/// A worker of both kinds of tasks, listening.
-async fn both(fake: &Fake) -> RunningWorker {
+/// A listening worker with an async and a CPU task.
+async fn both_kinds(fake: &Fake) -> RunningWorker {
     let mut worker = Worker::new(&Client::new(fake.config()).unwrap())
         .options(options())
         .register_all([echo(), compute()])
         .start()
         .unwrap();
-    within("it listens", worker.listening()).await.unwrap();
+    within("the worker listens", worker.listening()).await.unwrap();
     worker
 }
 
-/// The ids of the process' workers: of its async and blocking tasks, and of its CPU tasks.
+/// The worker ids of the process: for its async and blocking tasks, and for its CPU tasks.
 async fn ids(worker: &mut RunningWorker) -> [String; 2] {
-    let registered = within("it listens", worker.listening()).await.unwrap();
+    let registered = within("the worker listens", worker.listening()).await.unwrap();
     [0, 1].map(|n| registered.workers[n].id.to_string())
 }
 
@@ -71,17 +71,17 @@ async fn break_stream(fake: &Fake, worker: &str) {
     stream.send(Err(Status::unavailable("cut"))).await.unwrap();
 }
 
-/// Ends when a worker of this id has opened so many streams.
-async fn streams(fake: &Fake, worker: &str, number: usize) {
+/// Waits until the worker of this id has opened this number of streams.
+async fn wait_for_streams(fake: &Fake, worker: &str, number: usize) {
     let open = |script: &crate::fake::Script| script.streams.iter().filter(|(of, _)| of == worker).count() >= number;
     fake.until("the stream is open", |script| open(script).then_some(())).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn cpu_tasks_register_as_a_worker_of_their_own() {
+async fn cpu_tasks_register_as_a_second_worker() {
     let fake = Fake::start().await;
-    let mut worker = both(&fake).await;
-    let registered = within("it listens", worker.listening()).await.unwrap();
+    let mut worker = both_kinds(&fake).await;
+    let registered = within("the worker listens", worker.listening()).await.unwrap();
     let named: Vec<_> = registered.workers.iter().map(|worker| (worker.name.as_str(), worker.slots)).collect();
     assert_eq!(named, [("test", 10), ("test-cpu", 2)]);
     fake.script(|script| {
@@ -95,7 +95,7 @@ async fn cpu_tasks_register_as_a_worker_of_their_own() {
         assert_eq!(registered["test-cpu"], (vec!["compute:compute".to_owned()], slots(2)));
         let mut workflows: Vec<&str> = script.workflows.iter().map(|workflow| workflow.name.as_str()).collect();
         workflows.sort_unstable();
-        assert_eq!(workflows, ["compute", "echo"], "each is put once");
+        assert_eq!(workflows, ["compute", "echo"], "each is registered once");
         let requests = script.workflows.iter().map(|workflow| &workflow.tasks[0].slot_requests);
         assert!(requests.clone().all(|slots| *slots == HashMap::from([("default".to_owned(), 1)])), "{script:?}");
         assert_eq!(script.versions_asked, 1);
@@ -103,75 +103,76 @@ async fn cpu_tasks_register_as_a_worker_of_their_own() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn worker_without_other_tasks_registers_for_cpu_tasks_only() {
+async fn worker_with_only_cpu_tasks_registers_once() {
     let fake = Fake::start().await;
     let mut worker =
         Worker::new(&Client::new(fake.config()).unwrap()).options(options()).register(compute()).start().unwrap();
-    within("it listens", worker.listening()).await.unwrap();
+    within("the worker listens", worker.listening()).await.unwrap();
     let names = fake.script(|script| script.registered.iter().map(|w| w.worker_name.clone()).collect::<Vec<_>>());
     assert_eq!(names, ["test-cpu"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn process_listens_only_while_all_its_workers_do() {
+async fn process_listens_only_while_all_workers_listen() {
     let fake = Fake::start().await;
-    let mut worker = both(&fake).await;
+    let mut worker = both_kinds(&fake).await;
     let [others, cpu] = ids(&mut worker).await;
     let mut state = worker.state();
     fake.script(|script| script.listen_failures.extend(vec![Status::unavailable("no streams here"); 10_000]));
     break_stream(&fake, &cpu).await;
-    let lost = state.wait_for(|state| matches!(state, LinkState::Connecting(Some(why)) if why.contains("no streams")));
-    within("the loss is seen, with its reason", lost).await.unwrap();
-    // The other worker goes on.
+    let lost =
+        state.wait_for(|state| matches!(state, WorkerState::Connecting(Some(why)) if why.contains("no streams")));
+    within("the worker is disconnected, with the cause", lost).await.unwrap();
+    // The other worker continues.
     let stream = fake.script(|script| script.streams.iter().find(|(of, _)| *of == others).unwrap().1.clone());
     let action =
         crate::fake::start(hatchet_quickstart::hatchet::wire::RunId::random(), "echo:echo", r#"{"input":{}}"#, 0);
     let run = action.task_run_external_id.parse().unwrap();
     stream.send(Ok(action)).await.unwrap();
     assert_eq!(fake.finished(run).await, Finished::Completed("{}".to_owned()));
-    assert!(matches!(*state.borrow(), LinkState::Connecting(_)));
+    assert!(matches!(*state.borrow(), WorkerState::Connecting(_)));
     fake.script(|script| script.listen_failures.clear());
-    let listens = state.wait_for(|state| matches!(state, LinkState::Listening(_)));
-    within("it listens again", listens).await.unwrap();
+    let listens = state.wait_for(|state| matches!(state, WorkerState::Listening(_)));
+    within("the worker listens again", listens).await.unwrap();
     assert_eq!(ids(&mut worker).await, [others, cpu], "under the same ids");
     assert_eq!(worker.stats().reconnects, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn forgotten_worker_registers_alone() {
+async fn forgotten_worker_is_the_only_one_registered_again() {
     let fake = Fake::start().await;
-    let mut worker = both(&fake).await;
+    let mut worker = both_kinds(&fake).await;
     let [others, cpu] = ids(&mut worker).await;
     fake.script(|script| script.forgotten.push(cpu.clone()));
     break_stream(&fake, &cpu).await;
     let mut state = worker.state();
     let again = state.wait_for(|state| {
-        matches!(state, LinkState::Listening(r) if r.workers[0].id.to_string() == others && r.workers[1].id.to_string() != cpu)
+        matches!(state, WorkerState::Listening(r) if r.workers[0].id.to_string() == others && r.workers[1].id.to_string() != cpu)
     });
-    within("it listens under a new id", again).await.unwrap();
+    within("the worker listens under a new id", again).await.unwrap();
     fake.script(|script| {
         let names: Vec<&str> = script.registered.iter().map(|worker| worker.worker_name.as_str()).collect();
         assert_eq!((names.len(), names[2]), (3, "test-cpu"));
         let puts = |name| script.workflows.iter().filter(|workflow| workflow.name == name).count();
-        assert_eq!((puts("echo"), puts("compute")), (1, 2), "its workflows only");
+        assert_eq!((puts("echo"), puts("compute")), (1, 2), "only its workflows are registered again");
     });
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn streams_follow_when_a_worker_gives_the_connection_up() {
+async fn all_streams_reopen_when_the_connection_is_replaced() {
     let fake = Fake::start().await;
-    let mut worker = both(&fake).await;
+    let mut worker = both_kinds(&fake).await;
     let [others, cpu] = ids(&mut worker).await;
-    // One heartbeat, of either worker, fails as on a dead connection: the other worker's stream must not stay behind.
+    // One heartbeat of either worker fails as on a dead connection. The other worker's stream must move as well.
     fake.script(|script| script.heartbeat_failures.push_back(Status::unavailable("dead")));
-    streams(&fake, &others, 2).await;
-    streams(&fake, &cpu, 2).await;
+    wait_for_streams(&fake, &others, 2).await;
+    wait_for_streams(&fake, &cpu, 2).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn reports_name_the_worker_that_was_assigned() {
+async fn reports_name_the_assigned_worker() {
     let fake = Fake::start().await;
-    let mut worker = both(&fake).await;
+    let mut worker = both_kinds(&fake).await;
     let ids = ids(&mut worker).await;
     for (id, name) in ids.iter().zip(["echo", "compute"]) {
         let stream = fake.script(|script| script.streams.iter().find(|(of, _)| of == id).unwrap().1.clone());
@@ -187,37 +188,37 @@ async fn reports_name_the_worker_that_was_assigned() {
         });
         assert!(!reported.is_empty() && reported.iter().all(|worker| worker == id), "{name}: {reported:?}");
     }
-    within("it stops", worker.stop()).await.unwrap();
-    let mut left = fake.script(|script| script.unsubscribed.clone());
-    left.sort();
+    within("the worker stops", worker.stop()).await.unwrap();
+    let mut unregistered = fake.script(|script| script.unsubscribed.clone());
+    unregistered.sort();
     let mut ids = ids.to_vec();
     ids.sort();
-    assert_eq!(left, ids, "both are unsubscribed");
+    assert_eq!(unregistered, ids, "both are unregistered");
 }
 
-async fn trigger(stand: &Stand, name: &str) -> RunRef {
-    stand.trigger(name, json!({})).await
+async fn trigger(fixture: &Fixture, name: &str) -> RunRef {
+    fixture.trigger(name, json!({})).await
 }
 
-/// Ends when a run is seen in this status.
+/// Waits until a run has this status.
 async fn reaches(run: &RunRef, status: RunStatus) {
     let reached = async {
         while run.details().await.unwrap().status != status {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    within("the run gets there", reached).await;
+    within("the run has the status", reached).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn cpu_run_waits_in_the_engine_for_a_thread() {
-    let (task, release) = held();
+async fn cpu_run_is_queued_by_the_engine_without_a_free_thread() {
+    let (task, release) = gated();
     let options = WorkerOptions { cpu_threads: 1, ..options() };
-    let stand = Stand::with(options, &[], [task, echo()]).await;
-    let (first, second) = (trigger(&stand, "held").await, trigger(&stand, "held").await);
+    let fixture = Fixture::with(options, &[], [task, echo()]).await;
+    let (first, second) = (trigger(&fixture, "gated").await, trigger(&fixture, "gated").await);
     reaches(&first, RunStatus::Running).await;
-    // What is triggered later, and takes the slots of the other worker, has gone through.
-    assert_eq!(stand.run("echo", json!({})).await.status, RunStatus::Completed);
+    // A later run that uses the slots of the other worker completes.
+    assert_eq!(fixture.run("echo", json!({})).await.status, RunStatus::Completed);
     assert_eq!(second.details().await.unwrap().status, RunStatus::Queued);
     release.send(()).unwrap();
     reaches(&second, RunStatus::Running).await;
@@ -229,24 +230,24 @@ async fn cpu_run_waits_in_the_engine_for_a_thread() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn drain_pauses_every_worker() {
-    let (task, release) = held();
+    let (task, release) = gated();
     let long = WorkerOptions { cpu_threads: 1, grace: Duration::from_secs(60), ..options() };
-    let Stand { client, worker, engine: _engine } = Stand::with(long, &[], [task, echo()]).await;
+    let Fixture { client, worker, engine: _engine } = Fixture::with(long, &[], [task, echo()]).await;
     let trigger = async |name: &str| client.run_no_wait(&named(name), &json!({})).await.unwrap();
-    let running = trigger("held").await;
+    let running = trigger("gated").await;
     reaches(&running, RunStatus::Running).await;
     let stopped = tokio::spawn(worker.stop());
     let rest = client.rest().unwrap();
-    within("both are paused", async {
+    within("both workers are paused", async {
         while rest.workers().await.unwrap().iter().any(|worker| worker.status == "ACTIVE") {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     })
     .await;
-    let late = [trigger("held").await, trigger("echo").await];
+    let late = [trigger("gated").await, trigger("echo").await];
     release.send(()).unwrap();
     let drained = within("the worker stops", stopped).await.unwrap().unwrap();
-    assert!(drained.cut.is_empty() && drained.left.is_empty(), "{drained:?}");
+    assert!(drained.cancelled.is_empty() && drained.still_running.is_empty(), "{drained:?}");
     assert_eq!(running.details().await.unwrap().status, RunStatus::Completed);
     for run in late {
         assert_eq!(run.details().await.unwrap().status, RunStatus::Queued);
@@ -254,34 +255,34 @@ async fn drain_pauses_every_worker() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn worker_of_another_sdk_shares_cpu_runs() {
-    let (task, release) = held();
-    let stand = Stand::with(WorkerOptions { cpu_threads: 1, ..options() }, &[], [task]).await;
-    // As an official SDK registers a task: with slots of the type `default`, and no other.
-    let mut dispatcher = stand.client.connection().dispatcher();
+async fn worker_of_another_sdk_receives_cpu_runs() {
+    let (task, release) = gated();
+    let fixture = Fixture::with(WorkerOptions { cpu_threads: 1, ..options() }, &[], [task]).await;
+    // Registered like a worker of an official SDK: only with slots of the type `default`.
+    let mut dispatcher = fixture.client.connection().dispatcher();
     let request = WorkerRegisterRequest {
         worker_name: "python".to_owned(),
-        actions: vec!["held:held".to_owned()],
+        actions: vec!["gated:gated".to_owned()],
         slot_config: HashMap::from([("default".to_owned(), 5)]),
         ..Default::default()
     };
     let worker_id = dispatcher.register(request).await.unwrap().into_inner().worker_id;
     assert!(worker_id.parse::<WorkerId>().is_ok());
-    let ours = trigger(&stand, "held").await;
+    let ours = trigger(&fixture, "gated").await;
     reaches(&ours, RunStatus::Running).await;
     let listen = WorkerListenRequest { worker_id: worker_id.clone() };
     let mut listener = dispatcher.clone();
-    let mut actions = within("it listens", listener.listen_v2(listen)).await.unwrap().into_inner();
+    let mut actions = within("the worker listens", listener.listen_v2(listen)).await.unwrap().into_inner();
     dispatcher.heartbeat(HeartbeatRequest { worker_id, heartbeat_at: None }).await.unwrap();
-    let theirs = trigger(&stand, "held").await;
-    let assigned: AssignedAction = within("it is assigned", actions.message()).await.unwrap().unwrap();
+    let theirs = trigger(&fixture, "gated").await;
+    let assigned: AssignedAction = within("the run is assigned", actions.message()).await.unwrap().unwrap();
     assert_eq!(assigned.workflow_run_id, theirs.id().to_string());
     release.send(()).unwrap();
     assert_eq!(outcome(&ours).await.status, RunStatus::Completed);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn registration_that_the_engine_fails_is_retried() {
+async fn failed_registration_is_retried() {
     let fake = Fake::start().await;
     fake.script(|script| {
         script.version_failures.push_back(Status::unavailable("starting"));
@@ -289,17 +290,17 @@ async fn registration_that_the_engine_fails_is_retried() {
         script.put_failures.extend(answers.clone());
         script.register_failures.extend(answers);
     });
-    let worker = both(&fake).await;
+    let worker = both_kinds(&fake).await;
     fake.script(|script| {
         assert!(script.put_failures.is_empty() && script.register_failures.is_empty(), "{script:?}");
         let made = (script.versions_asked, script.workflows.len(), script.registered.len());
-        assert_eq!(made, (2, 2, 2), "only what failed is made again");
+        assert_eq!(made, (2, 2, 2), "only the failed calls are repeated");
     });
     assert_eq!(worker.stats().registrations, 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn registration_that_the_engine_refuses_ends_at_once() {
+async fn refused_registration_ends_at_once() {
     for refused in [Status::invalid_argument("bad"), Status::permission_denied("bad"), Status::unimplemented("bad")] {
         for register in [false, true] {
             let fake = Fake::start().await;
@@ -309,7 +310,7 @@ async fn registration_that_the_engine_refuses_ends_at_once() {
             });
             let mut worker =
                 Worker::new(&Client::new(fake.config()).unwrap()).options(options()).register(echo()).start().unwrap();
-            let error = within("it ends", worker.listening()).await.unwrap_err();
+            let error = within("the registration fails", worker.listening()).await.unwrap_err();
             assert!(error.to_string().contains("register the ") && error.to_string().contains("bad"), "{error}");
             let left = fake.script(|script| script.register_failures.len() + script.put_failures.len());
             assert_eq!(left, 1, "{error}: one try");
@@ -318,23 +319,37 @@ async fn registration_that_the_engine_refuses_ends_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn registering_again_retries_only_the_call_that_failed() {
+async fn registration_over_the_send_limit_names_the_setting() {
+    const SETTING: &str = "HATCHET_CLIENT_GRPC_MAX_SEND_MESSAGE_LENGTH";
     let fake = Fake::start().await;
-    let mut worker = both(&fake).await;
+    let client = Client::new(fake.config_with(&[(SETTING, "1")])).unwrap();
+    let options = WorkerOptions { wait_for_engine: Duration::from_secs(3600), ..options() };
+    let mut worker = Worker::new(&client).options(options).register(echo()).start().unwrap();
+    let error = within("the registration fails", worker.listening()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TooLarge);
+    let text = error.to_string();
+    assert!(text.starts_with("registering the task echo failed: ") && text.contains("limit of 1 bytes"), "{text}");
+    assert!(text.contains(SETTING), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn repeated_registration_retries_only_the_failed_call() {
+    let fake = Fake::start().await;
+    let mut worker = both_kinds(&fake).await;
     let [_, cpu] = ids(&mut worker).await;
     fake.script(|script| {
         script.forgotten.push(cpu.clone());
         script.register_failures.extend([Status::internal("busy"), Status::unavailable("busy")]);
     });
     break_stream(&fake, &cpu).await;
-    fake.until("it registers again", |script| (script.registered.len() == 3).then_some(())).await;
+    fake.until("the worker registers again", |script| (script.registered.len() == 3).then_some(())).await;
     fake.script(|script| {
         assert!(script.register_failures.is_empty());
         assert_eq!((script.versions_asked, script.workflows.len()), (2, 3), "{script:?}");
     });
 }
 
-/// Only what was registered before the drain is paused by it.
+/// The drain pauses only workers that were registered before it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn draining_worker_does_not_register_again() {
     let fake = Fake::start().await;
@@ -345,7 +360,7 @@ async fn draining_worker_does_not_register_again() {
     let options = WorkerOptions { grace: Duration::from_secs(2), ..options() };
     let worker = Worker::new(&Client::new(fake.config()).unwrap()).options(options).register(endless).start().unwrap();
     fake.until_listening().await;
-    // The drain has this to wait for.
+    // Keeps the drain waiting.
     fake.assign("endless", "{}").await;
     let id = fake.script(|script| script.streams[0].0.clone());
     fake.script(|script| {
@@ -353,11 +368,12 @@ async fn draining_worker_does_not_register_again() {
         script.register_failures.extend(std::iter::repeat_n(Status::unavailable("busy"), 100));
     });
     break_stream(&fake, &id).await;
-    fake.until("it tries to register again", |script| (script.register_failures.len() < 100).then_some(())).await;
+    fake.until("the worker tries to register again", |script| (script.register_failures.len() < 100).then_some(()))
+        .await;
     let mut state = worker.state();
     let stopping = tokio::spawn(worker.stop());
-    within("it drains", state.wait_for(|state| *state == LinkState::Draining)).await.unwrap();
+    within("the worker drains", state.wait_for(|state| *state == WorkerState::Draining)).await.unwrap();
     fake.script(|script| script.register_failures.clear());
-    within("it stops", stopping).await.unwrap().unwrap();
+    within("the worker stops", stopping).await.unwrap().unwrap();
     assert_eq!(fake.script(|script| script.registered.len()), 1);
 }

@@ -1,4 +1,4 @@
-//! What a worker tells the engine of an attempt, by a scripted engine's record.
+//! Reports of attempts: events, log lines and stream chunks, as a scripted engine records them.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -29,26 +29,26 @@ fn echo() -> Task<Json, Json> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn lines_and_chunks_come_before_the_end_in_order() {
+async fn lines_and_chunks_arrive_before_the_outcome_in_order() {
     const COUNT: usize = 200;
     let fake = Fake::start().await;
-    let talk = |ctx: &Context, n: usize| ctx.log_at(LogLevel::Warn, format!("line {n}"));
-    let talking = Stub::new("talking").task(move |_: Json, ctx: Context| async move {
+    let log = |ctx: &Context, n: usize| ctx.log_at(LogLevel::Warn, format!("line {n}"));
+    let emitting = Stub::new("emitting").task(move |_: Json, ctx: Context| async move {
         for n in 0..COUNT {
-            talk(&ctx, n);
+            log(&ctx, n);
             ctx.put_stream(format!("chunk {n}")).await;
         }
         Ok(json!({}))
     });
     let threaded = Stub::new("threaded").blocking_task(move |_: Json, ctx: Context| {
         for n in 0..COUNT {
-            talk(&ctx, n);
+            log(&ctx, n);
             ctx.put_stream_blocking(format!("chunk {n}"));
         }
         Ok(json!({}))
     });
-    let _worker = worker(&fake, [talking, threaded]).await;
-    for task in ["talking", "threaded"] {
+    let _worker = worker(&fake, [emitting, threaded]).await;
+    for task in ["emitting", "threaded"] {
         let run = fake.assign(task, "{}").await;
         assert_eq!(fake.finished(run).await, Finished::Completed("{}".to_owned()));
         let run = run.to_string();
@@ -58,8 +58,8 @@ async fn lines_and_chunks_come_before_the_end_in_order() {
             Report::Log(of, _) | Report::Chunk(of, ..) => *of == run,
             Report::Event(_) => false,
         };
-        assert_eq!(reports[end..].iter().filter(of_run).count(), 0, "nothing comes after the end");
-        // On the way they may pass each other; the index puts them in order.
+        assert_eq!(reports[end..].iter().filter(of_run).count(), 0, "nothing arrives after the outcome");
+        // Chunks may overtake each other; the index restores their order.
         let mut chunks: Vec<(i64, String)> = reports
             .iter()
             .filter_map(|report| match report {
@@ -80,10 +80,10 @@ fn is_end(report: &Report, run: &str) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_larger_than_the_limit_is_not_sent_again_and_again() {
+async fn message_over_the_limit_is_not_retried() {
     let fake = Fake::start().await;
     let large = "x".repeat(5 * 1024 * 1024);
-    let talking = Stub::new("talking").task(move |_: Json, ctx: Context| {
+    let emitting = Stub::new("emitting").task(move |_: Json, ctx: Context| {
         let large = large.clone();
         async move {
             ctx.put_stream("before").await;
@@ -94,8 +94,8 @@ async fn what_is_larger_than_the_limit_is_not_sent_again_and_again() {
     });
     let failing =
         Stub::new("failing").task(|_: Json, _| async { Err::<Json, _>(TaskError::new("x".repeat(5 * 1024 * 1024))) });
-    let _worker = worker(&fake, [talking.erase(), failing.erase()]).await;
-    let run = fake.assign("talking", "{}").await;
+    let _worker = worker(&fake, [emitting.erase(), failing.erase()]).await;
+    let run = fake.assign("emitting", "{}").await;
     assert_eq!(fake.finished(run).await, Finished::Completed("{}".to_owned()));
     let mut chunks: Vec<(Option<i64>, String)> = fake.script(|script| {
         let chunk = |report: &Report| match report {
@@ -105,10 +105,12 @@ async fn what_is_larger_than_the_limit_is_not_sent_again_and_again() {
         script.reports.iter().filter_map(chunk).collect()
     });
     chunks.sort();
-    // The gap in the index tells a reader that one is missing.
+    // The gap in the index shows that a chunk is missing.
     assert_eq!(chunks, [(Some(0), "before".to_owned()), (Some(2), "after".to_owned())]);
     let run = fake.assign("failing", "{}").await;
-    let Finished::Failed { error, may_retry: true } = fake.finished(run).await else { panic!("it may be retried") };
+    let Finished::Failed { error, may_retry: true } = fake.finished(run).await else {
+        panic!("not a retryable failure")
+    };
     assert!(
         error.starts_with("TaskError: xxx") && error.len() < 100_000 && error.ends_with("(cut)"),
         "{}",
@@ -117,7 +119,7 @@ async fn what_is_larger_than_the_limit_is_not_sent_again_and_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_end_that_is_refused_for_a_while_is_offered_again() {
+async fn temporarily_refused_outcome_is_retried() {
     let fake = Fake::start().await;
     let _worker = worker(&fake, [echo()]).await;
     fake.script(|script| {
@@ -129,18 +131,18 @@ async fn an_end_that_is_refused_for_a_while_is_offered_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_end_that_is_refused_for_good_does_not_hold_the_next() {
+async fn permanently_refused_outcome_does_not_block_the_next() {
     let fake = Fake::start().await;
     let _worker = worker(&fake, [echo()]).await;
     fake.script(|script| script.end_failures.push_back(Status::invalid_argument("never")));
     fake.assign("echo", "{}").await;
-    fake.until("it was refused", |script| (script.refused_ends == 1).then_some(())).await;
+    fake.until("the outcome was refused", |script| (script.refused_ends == 1).then_some(())).await;
     let next = fake.assign("echo", r#"{"n":2}"#).await;
     assert_eq!(fake.finished(next).await, Finished::Completed(r#"{"n":2}"#.to_owned()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_event_carries_what_the_assignment_said() {
+async fn events_carry_the_fields_of_the_assignment() {
     let fake = Fake::start().await;
     let _worker = worker(
         &fake,
@@ -152,10 +154,10 @@ async fn each_event_carries_what_the_assignment_said() {
     let action = start(RunId::random(), "echo:echo", r#"{"input":{}}"#, 2);
     let run = action.task_run_external_id.parse().unwrap();
     fake.send(action.clone()).await;
-    let Finished::Failed { error, may_retry } = fake.finished(run).await else { panic!("it fails") };
+    let Finished::Failed { error, may_retry } = fake.finished(run).await else { panic!("not a failure") };
     assert!(error.starts_with("TaskError: third\n") && error.contains("attempt 3") && may_retry, "{error}");
     let worker_id = fake.script(|script| script.streams[0].0.clone());
-    // The two are sent side by side, so the start may come after the end.
+    // Both events are sent concurrently, so STARTED may arrive last.
     fake.until("both events", |script| (script.reports.len() == 2).then_some(())).await;
     fake.script(|script| {
         let events: Vec<_> = script
@@ -176,12 +178,12 @@ async fn each_event_carries_what_the_assignment_said() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_reported_of_a_run_that_the_engine_cancelled() {
+async fn cancelled_run_is_not_reported() {
     let fake = Fake::start().await;
     let begun = Arc::new(Notify::new());
-    let telling = begun.clone();
+    let signal = begun.clone();
     let late = Stub::new("late").blocking_task(move |_: Json, ctx: Context| {
-        telling.notify_one();
+        signal.notify_one();
         while !ctx.is_cancelled() {
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -191,7 +193,7 @@ async fn nothing_is_reported_of_a_run_that_the_engine_cancelled() {
     let run = fake.assign("late", "{}").await;
     begun.notified().await;
     fake.send(cancel(run, "late:late")).await;
-    // What follows on the same stream is done; by then the late result would have been sent.
+    // Three later runs on the same stream complete; a late output would have been reported by then.
     for _ in 0..3 {
         let next = fake.assign("echo", "{}").await;
         fake.finished(next).await;

@@ -1,4 +1,4 @@
-//! Attempts: which failures are tried again, and cancellation.
+//! Retries, cancellation and timeouts of attempts.
 
 use std::{
     sync::{
@@ -17,14 +17,14 @@ use serde_json::{Value, json};
 use tokio::sync::{Notify, mpsc};
 
 use super::{
-    Stand,
-    stand::{outcome, within},
+    Fixture,
+    fixture::{outcome, within},
 };
 
 type Json = serde_json::Map<String, Value>;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_question_mark_is_retried_and_each_attempt_knows_its_number() {
+async fn retryable_failure_is_retried_with_increasing_attempt_numbers() {
     let (sender, mut attempts) = mpsc::unbounded_channel();
     let task = Stub::new("third-time").blocking_task(move |_: Json, ctx: Context| {
         sender.send((ctx.attempt_number(), ctx.retry_count())).unwrap();
@@ -33,8 +33,8 @@ async fn a_question_mark_is_retried_and_each_attempt_knows_its_number() {
         }
         Ok(json!({ "attempt": ctx.attempt_number() }))
     });
-    let stand = Stand::start([task.retries(5)]).await;
-    let ended = stand.run("third-time", json!({})).await;
+    let fixture = Fixture::start([task.retries(5)]).await;
+    let ended = fixture.run("third-time", json!({})).await;
     assert_eq!(ended.output::<Value>().unwrap(), json!({ "attempt": 3 }));
     let mut seen = Vec::new();
     attempts.recv_many(&mut seen, 10).await;
@@ -45,76 +45,76 @@ async fn a_question_mark_is_retried_and_each_attempt_knows_its_number() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn retries_end_and_the_last_error_is_the_runs() {
+async fn run_fails_with_the_last_error_after_its_retries() {
     let count = Arc::new(AtomicU32::new(0));
     let seen = count.clone();
     let task = Stub::new("never").task(move |_: Json, ctx: Context| {
         seen.fetch_add(1, Ordering::SeqCst);
         async move { Err::<Json, _>(TaskError::new(format!("failure {}", ctx.attempt_number()))) }
     });
-    let stand = Stand::start([task.retries(2)]).await;
-    let ended = stand.run("never", json!({})).await;
+    let fixture = Fixture::start([task.retries(2)]).await;
+    let ended = fixture.run("never", json!({})).await;
     assert_eq!((ended.status, count.load(Ordering::SeqCst)), (RunStatus::Failed, 3));
     assert!(ended.error.unwrap().contains("failure 3"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fatal_is_not_retried() {
+async fn fatal_failure_is_not_retried() {
     let count = Arc::new(AtomicU32::new(0));
     let seen = count.clone();
     let task = Stub::new("fatal").cpu_task(move |_: Json, _| {
         seen.fetch_add(1, Ordering::SeqCst);
         Err::<Json, _>(TaskError::fatal(anyhow::anyhow!("for good")))
     });
-    let stand = Stand::start([task.retries(5)]).await;
-    let ended = stand.run("fatal", json!({})).await;
+    let fixture = Fixture::start([task.retries(5)]).await;
+    let ended = fixture.run("fatal", json!({})).await;
     assert_eq!((ended.status, count.load(Ordering::SeqCst)), (RunStatus::Failed, 1));
     assert!(ended.error.unwrap().contains("for good"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_panic_is_retried() {
+async fn panic_is_retried() {
     let task = Stub::new("once").task(|_: Json, ctx: Context| async move {
         assert!(ctx.attempt_number() > 1, "the first attempt");
         Ok(json!({}))
     });
-    let stand = Stand::start([task.retries(1)]).await;
-    assert_eq!(stand.run("once", json!({})).await.status, RunStatus::Completed);
+    let fixture = Fixture::start([task.retries(1)]).await;
+    assert_eq!(fixture.run("once", json!({})).await.status, RunStatus::Completed);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_cancelled_run_is_cancelled_and_never_an_empty_success() {
+async fn output_after_cancellation_is_ignored() {
     let begun = Arc::new(Notify::new());
     let (sender, mut reasons) = mpsc::unbounded_channel();
-    let telling = begun.clone();
-    let polite = Stub::new("polite").task(move |_: Json, ctx: Context| {
-        let (begun, reasons) = (telling.clone(), sender.clone());
+    let signal = begun.clone();
+    let cooperative = Stub::new("cooperative").task(move |_: Json, ctx: Context| {
+        let (begun, reasons) = (signal.clone(), sender.clone());
         async move {
             begun.notify_one();
             reasons.send(ctx.cancelled().await).unwrap();
-            // It says that it went well, but by then the run had been ended.
+            // The body completes, but the run has already ended.
             Ok(json!({ "late": true }))
         }
     });
-    let stand = Stand::start([polite.retries(3)]).await;
-    let run = stand.trigger("polite", json!({})).await;
+    let fixture = Fixture::start([cooperative.retries(3)]).await;
+    let run = fixture.trigger("cooperative", json!({})).await;
     begun.notified().await;
     let waiting = tokio::spawn({
         let run = run.clone();
         async move { outcome(&run).await }
     });
     run.cancel().await.unwrap();
-    let ended = within("the wait ends", waiting).await.unwrap();
+    let ended = within("the wait returns", waiting).await.unwrap();
     assert_eq!((ended.status, &ended.output), (RunStatus::Cancelled, &None));
     assert!(matches!(ended.output::<Value>(), Err(RunError::Cancelled { run: id, .. }) if id == run.id()));
-    assert_eq!(within("the body is told", reasons.recv()).await, Some(CancelReason::Requested));
-    // Who asks later gets the same answer.
-    assert_eq!(outcome(&stand.client.run_ref::<Value>(run.id())).await.status, RunStatus::Cancelled);
+    assert_eq!(within("the body is cancelled", reasons.recv()).await, Some(CancelReason::Requested));
+    // A later query returns the same status.
+    assert_eq!(outcome(&fixture.client.run_ref::<Value>(run.id())).await.status, RunStatus::Cancelled);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_async_body_that_ignores_cancellation_is_dropped() {
-    /// Tells its end.
+async fn async_body_that_ignores_cancellation_is_dropped() {
+    /// Signals its drop.
     struct Guard(mpsc::UnboundedSender<()>);
 
     impl Drop for Guard {
@@ -125,9 +125,9 @@ async fn an_async_body_that_ignores_cancellation_is_dropped() {
 
     let begun = Arc::new(Notify::new());
     let (sender, mut dropped) = mpsc::unbounded_channel();
-    let telling = begun.clone();
+    let signal = begun.clone();
     let stubborn = Stub::new("stubborn").task(move |_: Json, _| {
-        let (begun, guard) = (telling.clone(), Guard(sender.clone()));
+        let (begun, guard) = (signal.clone(), Guard(sender.clone()));
         async move {
             let _guard = guard;
             begun.notify_one();
@@ -136,18 +136,18 @@ async fn an_async_body_that_ignores_cancellation_is_dropped() {
     });
     let quick = Stub::new("quick").task(|_: Json, _| async { Ok(json!({})) });
     let options = hatchet_quickstart::hatchet::worker::WorkerOptions { slots: 1, ..super::options() };
-    let stand = Stand::with(options, &[], [stubborn.erase(), quick.erase()]).await;
-    let run = stand.trigger("stubborn", json!({})).await;
+    let fixture = Fixture::with(options, &[], [stubborn.erase(), quick.erase()]).await;
+    let run = fixture.trigger("stubborn", json!({})).await;
     begun.notified().await;
     run.cancel().await.unwrap();
     within("the body is dropped", dropped.recv()).await.unwrap();
-    // The only slot is free again.
-    assert_eq!(stand.run("quick", json!({})).await.status, RunStatus::Completed);
+    // The only slot has been released.
+    assert_eq!(fixture.run("quick", json!({})).await.status, RunStatus::Completed);
     assert_eq!(outcome(&run).await.status, RunStatus::Cancelled);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_attempt_that_takes_too_long_is_told_so() {
+async fn timed_out_attempt_is_cancelled() {
     let (sender, mut reasons) = mpsc::unbounded_channel();
     let slow = Stub::new("slow").task(move |_: Json, ctx: Context| {
         let reasons = sender.clone();
@@ -156,8 +156,8 @@ async fn an_attempt_that_takes_too_long_is_told_so() {
             Err::<Json, _>(TaskError::cancelled(CancelReason::TimedOut))
         }
     });
-    let stand = Stand::start([slow.execution_timeout(Duration::from_secs(1))]).await;
-    let ended = stand.run("slow", json!({})).await;
+    let fixture = Fixture::start([slow.execution_timeout(Duration::from_secs(1))]).await;
+    let ended = fixture.run("slow", json!({})).await;
     assert_eq!(ended.status, RunStatus::Failed, "{ended:?}");
-    within("the body is told", reasons.recv()).await.unwrap();
+    within("the body is cancelled", reasons.recv()).await.unwrap();
 }

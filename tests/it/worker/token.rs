@@ -1,4 +1,4 @@
-//! A token that the engine refuses, and an engine that comes back with another one.
+//! Refused tokens, and engines that return with another token or address.
 
 use std::{
     sync::{Arc, Mutex},
@@ -11,7 +11,7 @@ use hatchet_quickstart::hatchet::{
     system::Handshake,
     task::Stub,
     wire::{RunStatus, proto::v1},
-    worker::{LinkState, RunningWorker, Worker, WorkerOptions},
+    worker::{RunningWorker, Worker, WorkerOptions, WorkerState},
 };
 use serde_json::{Value, json};
 use tonic::Status;
@@ -27,8 +27,8 @@ fn worker(config: ClientConfig) -> RunningWorker {
     Worker::new(&Client::new(config).unwrap()).options(options()).register(echo).start().unwrap()
 }
 
-/// Settings with a handshake file that the test writes.
-fn found(fake: &Fake) -> (ClientConfig, Arc<Mutex<Handshake>>) {
+/// Settings whose handshake file the test controls.
+fn rediscoverable(fake: &Fake) -> (ClientConfig, Arc<Mutex<Handshake>>) {
     let file = Arc::new(Mutex::new(fake.handshake()));
     let read = file.clone();
     let rediscovery = Some(Rediscovery::new(move || Some(read.lock().unwrap().clone())));
@@ -41,12 +41,12 @@ async fn runs_a_task(fake: &Fake) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_that_was_never_accepted_ends_the_worker_at_once() {
+async fn never_accepted_token_ends_the_worker_at_once() {
     let fake = Fake::start().await;
     fake.script(|script| script.only_token = Some("another".to_owned()));
-    let patient = WorkerOptions { wait_for_engine: Duration::from_secs(3600), ..options() };
+    let options = WorkerOptions { wait_for_engine: Duration::from_secs(3600), ..options() };
     let echo = Stub::new("echo").task(|input: Json, _| async { Ok(input) });
-    let mut worker = Worker::new(&Client::new(fake.config()).unwrap()).options(patient).register(echo).start().unwrap();
+    let mut worker = Worker::new(&Client::new(fake.config()).unwrap()).options(options).register(echo).start().unwrap();
     let error = within("the worker ends", worker.ended()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unauthenticated);
     assert!(error.to_string().contains("HATCHET_CLIENT_TOKEN"), "{error}");
@@ -54,7 +54,7 @@ async fn one_that_was_never_accepted_ends_the_worker_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_that_was_accepted_before_is_offered_again_and_the_worker_is_not_ready() {
+async fn worker_reconnects_after_a_temporary_token_refusal() {
     let fake = Fake::start().await;
     let worker = worker(fake.config());
     fake.until_listening().await;
@@ -63,19 +63,19 @@ async fn one_that_was_accepted_before_is_offered_again_and_the_worker_is_not_rea
     fake.script(|script| script.only_token = Some("another".to_owned()));
     fake.break_stream(Status::unavailable("its database is away")).await;
     let refused = state.wait_for(|state| match state {
-        LinkState::Connecting(Some(why)) => why.contains("accepted before") && why.contains("invalid auth token"),
+        WorkerState::Connecting(Some(why)) => why.contains("accepted before") && why.contains("invalid auth token"),
         _ => false,
     });
-    within("the worker says why it is not ready", refused).await.unwrap();
+    within("the worker shows the refusal as its state", refused).await.unwrap();
     fake.script(|script| script.only_token = None);
-    let listens = state.wait_for(|state| matches!(state, LinkState::Listening(_)));
+    let listens = state.wait_for(|state| matches!(state, WorkerState::Listening(_)));
     within("the worker listens again", listens).await.unwrap();
     runs_a_task(&fake).await;
     assert_eq!(fake.script(|script| script.registered.len()), 1, "under the same id");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_outcome_is_not_lost_over_it() {
+async fn outcome_survives_a_temporary_token_refusal() {
     let fake = Fake::start().await;
     let worker = worker(fake.config());
     fake.until_listening().await;
@@ -85,14 +85,14 @@ async fn an_outcome_is_not_lost_over_it() {
     runs_a_task(&fake).await;
     assert_eq!(fake.script(|script| script.refused_ends), 4);
     let drained = within("the worker stops", worker.stop()).await.unwrap();
-    assert!(drained.left.is_empty());
+    assert!(drained.still_running.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_wait_goes_on_over_it() {
+async fn wait_survives_a_temporary_token_refusal() {
     let fake = Fake::start().await;
     let client = Client::new(fake.config()).unwrap();
-    // Only these two calls were accepted.
+    // The token was accepted by these two calls only.
     let runs = [(); 2].map(|()| client.run_no_wait(&named("echo"), &json!({})).into_future());
     let runs = futures_util::future::try_join_all(runs).await.unwrap();
     fake.script(|script| {
@@ -109,9 +109,9 @@ async fn a_wait_goes_on_over_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_engine_that_comes_back_elsewhere_with_another_token_is_followed() {
+async fn moved_engine_with_a_new_token_is_followed() {
     let first = Fake::start().await;
-    let (config, file) = found(&first);
+    let (config, file) = rediscoverable(&first);
     let client = Client::new(config.clone()).unwrap();
     let _worker = worker(config);
     first.until_listening().await;
@@ -124,21 +124,21 @@ async fn an_engine_that_comes_back_elsewhere_with_another_token_is_followed() {
     first.break_stream(Status::unavailable("goes away")).await;
     second.until_listening().await;
     runs_a_task(&second).await;
-    // The first call is refused, and the next one goes to where the engine is now.
+    // The first call is refused, and the next one uses the new address.
     within("the client follows", async { while client.engine_version().await.is_err() {} }).await;
     assert_eq!(client.config().host_port, second.address.to_string());
     assert_eq!(client.config().token.expose(), second.token());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_new_token_at_the_same_address_is_read_before_the_refusal_is_final() {
+async fn new_token_at_the_same_address_is_read_before_giving_up() {
     let fake = Fake::start().await;
-    let (config, file) = found(&fake);
+    let (config, file) = rediscoverable(&fake);
     let token = crate::fake::token(&fake.address.to_string(), r#","token_id":"another""#);
     *file.lock().unwrap() = Handshake { token: token.clone(), ..fake.handshake() };
     fake.script(|script| script.only_token = Some(token));
     let client = Client::new(config).unwrap();
-    // It was never accepted, so this would be final.
-    let run = within("the trigger", client.run_no_wait(&named("echo"), &json!({}))).await;
+    // The old token was never accepted, so its refusal alone would be final.
+    let run = within("the run is triggered", client.run_no_wait(&named("echo"), &json!({}))).await;
     assert!(run.is_ok(), "{run:?}");
 }

@@ -1,4 +1,4 @@
-//! Triggers, one and many.
+//! Triggering one run and many runs.
 
 use hatchet_quickstart::hatchet::{
     client::{Client, ClientConfig, ClientError, ErrorKind, TRIGGER_KEY},
@@ -12,22 +12,22 @@ use hatchet_quickstart::hatchet::{
 use serde_json::{Value, json};
 use tonic::{Code, Status};
 
-use super::{Stand, stand::outcome, within};
+use super::{Fixture, fixture::outcome, within};
 use crate::fake::Fake;
 use crate::support::named;
 
 type Json = serde_json::Map<String, Value>;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_runs_keep_their_order_and_their_own_outcomes() {
-    let stand = Stand::start([Stub::new("echo").task(|input: Json, _| async { Ok(input) })]).await;
+async fn bulk_items_keep_their_order_and_outcomes() {
+    let fixture = Fixture::start([Stub::new("echo").task(|input: Json, _| async { Ok(input) })]).await;
     let input = |n: usize| match n {
         3 => json!([n]),
         5 => json!({ "text": "a\u{0}b" }),
         7 => json!({ "text": "x".repeat(5 * 1024 * 1024) }),
         n => json!({ "n": n }),
     };
-    let items = stand.client.run_many_no_wait(&named("echo"), (0..30).map(input)).await;
+    let items = fixture.client.run_many_no_wait(&named("echo"), (0..30).map(input)).await;
     assert_eq!(items.len(), 30);
     for (n, item) in items.into_iter().enumerate() {
         let refused = match n {
@@ -44,7 +44,7 @@ async fn many_runs_keep_their_order_and_their_own_outcomes() {
 }
 
 #[tokio::test]
-async fn many_runs_are_split_by_number_and_by_size() {
+async fn bulk_calls_are_split_by_count_and_size() {
     let fake = Fake::start().await;
     let client = Client::new(fake.config()).unwrap();
     let inputs = |count: usize, text: &str| {
@@ -57,7 +57,7 @@ async fn many_runs_are_split_by_number_and_by_size() {
     sizes.sort_unstable();
     assert_eq!(sizes, [500, 1_000, 1_000]);
 
-    // A megabyte each: three fit into the limit of four.
+    // Inputs of 1 MiB each: three fit into the limit of 4 MiB.
     let items = client.run_many_no_wait(&named("echo"), inputs(7, &"x".repeat(1024 * 1024))).await;
     assert!(items.iter().all(Result::is_ok), "{items:?}");
     let mut sizes = fake.script(|script| std::mem::take(&mut script.bulk_sizes));
@@ -65,47 +65,47 @@ async fn many_runs_are_split_by_number_and_by_size() {
     assert_eq!(sizes, [1, 3, 3]);
 
     assert!(client.run_many_no_wait(&named("echo"), inputs(0, "")).await.is_empty());
-    assert!(fake.script(|script| script.bulk_sizes.is_empty()), "nothing to send, nothing sent");
+    assert!(fake.script(|script| script.bulk_sizes.is_empty()), "no call is made for an empty list");
 }
 
 #[tokio::test]
 async fn trigger_that_may_have_started_is_not_repeated() {
     let fake = Fake::start().await;
-    // Without a list of runs, what may have started is unconfirmed at once.
+    // Without a list of runs, a trigger with a lost answer is unconfirmed at once.
     let client = Client::new(ClientConfig { server_url: None, ..fake.config() }).unwrap();
     let is_unconfirmed = |error: &ClientError| matches!(error.kind(), ErrorKind::Unconfirmed(_));
     let trigger = async || client.run_no_wait(&named("echo"), &json!({})).await;
-    // The engine asks to slow down: it did nothing, so the call is made again.
+    // A rate limit refuses the call before it takes effect, so it is repeated.
     fake.script(|script| script.trigger_failures.push_back(Status::resource_exhausted("rate limit")));
     trigger().await.unwrap();
     assert_eq!(fake.script(|script| script.triggers.len()), 2);
-    // The status of an engine that restarts, or of a gateway before it: the run may be there.
+    // The status of an engine that restarts, or of a gateway before it: the run may exist.
     fake.script(|script| script.trigger_failures.push_back(Status::unavailable("restarts")));
     let error = trigger().await.unwrap_err();
     assert!(is_unconfirmed(&error) && error.to_string().contains("restarts"), "{error}");
     assert_eq!(fake.script(|script| script.triggers.len()), 3);
-    // A whole bulk call that fails is the failure of each of its items.
+    // A failed bulk call fails each of its items.
     fake.script(|script| script.trigger_failures.push_back(Status::internal("broke")));
     let items = client.run_many_no_wait(&named("echo"), (0..3).map(|_| json!({}))).await;
     assert!(items.iter().all(|item| item.as_ref().is_err_and(is_unconfirmed)), "{items:?}");
     assert_eq!(fake.script(|script| script.bulk_sizes.len()), 1);
 }
 
-/// A refusal that carries which run holds a key.
+/// A refusal with the run that holds the key.
 fn collision(name: &str, detail: &impl prost::Message) -> Status {
     let text = "idempotency key collision";
     Status::with_details(Code::AlreadyExists, text, write_detail(6, text, name, detail).into())
 }
 
 #[tokio::test]
-async fn an_item_that_lost_its_answer_is_no_duplicate_of_itself() {
+async fn item_with_a_lost_answer_is_not_its_own_duplicate() {
     let fake = Fake::start().await;
     let client = Client::new(fake.config()).unwrap();
     let (own, other) = (RunId::random(), RunId::random());
     for (holder, before, expected) in [
-        // It was started by the call whose answer was lost.
+        // The run was started by the call whose answer was lost.
         (own, other, Ok(own)),
-        // The bulk call had met the holder already.
+        // The bulk call had already reported the holder.
         (other, other, Err(ErrorKind::Duplicate(Some(other)))),
     ] {
         let held = IdempotencyCollisionError { existing_run_external_id: before.to_string(), ..Default::default() };
@@ -125,7 +125,7 @@ async fn an_item_that_lost_its_answer_is_no_duplicate_of_itself() {
 }
 
 #[tokio::test]
-async fn names_take_the_namespace_and_options_travel() {
+async fn trigger_sends_namespace_and_options() {
     let fake = Fake::start().await;
     let client = Client::new(fake.config_with(&[("HATCHET_CLIENT_NAMESPACE", "Team")])).unwrap();
     let one = client.run_no_wait(&named("echo"), &json!({ "n": 1 })).priority(Priority::High);
@@ -140,14 +140,14 @@ async fn names_take_the_namespace_and_options_travel() {
         };
         assert_eq!(metadata(one)["k"], "v");
         let ids = [one, many].map(|request| metadata(request)[TRIGGER_KEY].as_str().unwrap().parse::<TriggerId>());
-        assert!(ids[0].is_ok() && ids[1].is_ok() && ids[0] != ids[1], "each run has its own: {ids:?}");
+        assert!(ids[0].is_ok() && ids[1].is_ok() && ids[0] != ids[1], "each run has its own trigger id: {ids:?}");
     });
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_run_can_be_waited_for_by_many_at_once() {
-    let stand = Stand::start([Stub::new("echo").task(|input: Json, _| async { Ok(input) })]).await;
-    let run = stand.trigger("echo", json!({ "n": 1 })).await;
+async fn run_can_be_awaited_concurrently() {
+    let fixture = Fixture::start([Stub::new("echo").task(|input: Json, _| async { Ok(input) })]).await;
+    let run = fixture.trigger("echo", json!({ "n": 1 })).await;
     let all = futures_util::future::join_all((0..50).map(|_| run.outcome()));
     for ended in within("all waits end", all).await {
         assert_eq!(ended.unwrap().status, RunStatus::Completed);
@@ -156,12 +156,12 @@ async fn a_run_can_be_waited_for_by_many_at_once() {
 
 #[cfg(feature = "cel")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_taken_key_fails_its_item_alone() {
+async fn taken_key_fails_only_its_item() {
     use hatchet_quickstart::hatchet::wire::proto::v1::{
         CreateTaskOpts, CreateWorkflowVersionRequest, IdempotencyConfig, IdempotencyMethod,
     };
 
-    let stand = Stand::start([Stub::new("echo").task(|input: Json, _| async { Ok(input) })]).await;
+    let fixture = Fixture::start([Stub::new("echo").task(|input: Json, _| async { Ok(input) })]).await;
     let task = CreateTaskOpts { readable_id: "echo".to_owned(), action: "echo:echo".to_owned(), ..Default::default() };
     let definition = CreateWorkflowVersionRequest {
         name: "keyed".to_owned(),
@@ -173,11 +173,11 @@ async fn a_taken_key_fails_its_item_alone() {
         }),
         ..Default::default()
     };
-    stand.client.connection().admin().put_workflow(definition).await.unwrap();
-    let taken = stand.trigger("keyed", json!({ "key": "b", "n": 0 })).await;
+    fixture.client.connection().admin().put_workflow(definition).await.unwrap();
+    let taken = fixture.trigger("keyed", json!({ "key": "b", "n": 0 })).await;
     let inputs = [("a", 1), ("b", 2), ("c", 3), ("a", 4), ("d", 5)];
     let inputs = inputs.map(|(key, n)| json!({ "key": key, "n": n }));
-    let items = stand.client.run_many_no_wait(&named("keyed"), inputs).await;
+    let items = fixture.client.run_many_no_wait(&named("keyed"), inputs).await;
     let [first, second, third, fourth, fifth] = items.as_slice() else { panic!("{items:?}") };
     for (item, n) in [(first, 1), (third, 3), (fifth, 5)] {
         let output: Value = outcome(item.as_ref().unwrap()).await.output().unwrap();

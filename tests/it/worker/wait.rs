@@ -1,4 +1,4 @@
-//! Waiting for a run's end: it cannot hang, and it takes nobody's word but the engine's.
+//! Waiting for the outcome of a run: every wait ends, and only the engine's status counts.
 
 use std::{
     future::{Future, poll_fn},
@@ -24,75 +24,75 @@ use crate::support::named;
 
 type Waited = JoinHandle<Result<RunOutcome, ClientError>>;
 
-/// Waits for a run on a task of its own.
+/// Waits for a run in a spawned task.
 fn wait(client: &Client, run: RunId) -> Waited {
     let run = client.run_ref::<Value>(run);
     tokio::spawn(async move { run.outcome().await })
 }
 
 async fn result(waited: Waited) -> RunOutcome {
-    within("the wait ends", waited).await.unwrap().unwrap()
+    within("the wait returns", waited).await.unwrap().unwrap()
 }
 
-/// Waits until the subscription of this number, from 1, was asked for a run.
-async fn asked(fake: &Fake, number: usize, run: RunId) {
+/// Waits until the `number`th subscription, counted from 1, has requested a run.
+async fn subscribed(fake: &Fake, number: usize, run: RunId) {
     let run = run.to_string();
-    fake.until("the run is asked for", |script| {
+    fake.until("the run is subscribed to", |script| {
         script.subscriptions.get(number - 1).filter(|subscription| subscription.0.contains(&run)).map(|_| ())
     })
     .await;
 }
 
-/// Says something on the newest subscription.
-async fn tell(fake: &Fake, said: Result<WorkflowRunEvent, Status>) {
+/// Sends a message on the newest subscription.
+async fn send(fake: &Fake, message: Result<WorkflowRunEvent, Status>) {
     let stream = fake.script(|script| script.subscriptions.last().unwrap().1.clone());
-    stream.send(said).await.unwrap();
+    stream.send(message).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_subscription_that_never_answers_is_outrun_by_the_poll() {
+async fn poll_returns_the_outcome_if_the_subscription_is_silent() {
     let fake = Fake::start().await;
     let client = Client::new(fake.config()).unwrap();
     let run = RunId::random();
     fake.script(|script| script.set_run(&run.to_string(), v1::RunStatus::Running, None));
     let waited = wait(&client, run);
-    asked(&fake, 1, run).await;
+    subscribed(&fake, 1, run).await;
     fake.script(|script| script.set_run(&run.to_string(), v1::RunStatus::Completed, Some(r#"{"n":1}"#)));
     assert_eq!(result(waited).await.output::<Value>().unwrap(), json!({ "n": 1 }));
 }
 
 #[tokio::test]
-async fn a_slow_engine_is_given_the_time_it_needs_and_its_connection_kept() {
+async fn slow_engine_keeps_its_connection() {
     let fake = Fake::start().await;
     let client = Client::new(fake.config()).unwrap();
     let run = RunId::random();
     fake.script(|script| {
         script.set_run(&run.to_string(), v1::RunStatus::Completed, Some(r#"{"n":1}"#));
-        // More than a first try has.
+        // Longer than the timeout of the first query.
         script.details_take = Duration::from_secs(6);
     });
     let together = client.outcomes([client.run_ref::<Value>(run)]);
-    let (one, many) = tokio::join!(result(wait(&client, run)), within("the wait ends", together.collect::<Vec<_>>()));
+    let (one, many) =
+        tokio::join!(result(wait(&client, run)), within("the wait returns", together.collect::<Vec<_>>()));
     assert_eq!(one.output::<Value>().unwrap(), json!({ "n": 1 }));
     assert_eq!(many.into_iter().map(|(_, outcome)| outcome.unwrap()).collect::<Vec<_>>(), [one]);
     let subscriptions = fake.script(|script| script.subscriptions.len());
     assert_eq!(subscriptions, 1, "both waits share one, and the connection answers other calls");
 }
 
-/// Awaits what waits, and panics where it is busy instead: there the virtual clock, which moves while all is idle, would
-/// stand still for ever.
+/// Awaits `work`. Panics if it is polled 1,000 times: the virtual clock does not advance while a task is busy.
 async fn idly<T>(work: impl Future<Output = T>) -> T {
     let (mut work, mut turns) = (pin!(work), 0);
     poll_fn(|cx| {
         turns += 1;
-        assert!(turns < 1_000, "it is busy, not waiting");
+        assert!(turns < 1_000, "it polls in a loop instead of waiting");
         work.as_mut().poll(cx)
     })
     .await
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_for_many_rests_while_every_run_is_being_asked_about() {
+async fn wait_for_many_is_idle_while_every_query_is_pending() {
     let fake = Fake::start().await;
     let client = Client::new(fake.config()).unwrap();
     let runs = [RunId::random(), RunId::random()];
@@ -108,7 +108,7 @@ async fn a_wait_for_many_rests_while_every_run_is_being_asked_about() {
 }
 
 #[tokio::test]
-async fn a_poll_that_never_ends_is_outrun_by_the_subscription() {
+async fn subscription_returns_the_outcome_if_the_poll_hangs() {
     let fake = Fake::start().await;
     let client = Client::new(fake.config()).unwrap();
     let (good, bad) = (RunId::random(), RunId::random());
@@ -116,10 +116,10 @@ async fn a_poll_that_never_ends_is_outrun_by_the_subscription() {
         fake.script(|script| script.set_run(&run.to_string(), v1::RunStatus::Running, None));
     }
     let (waited_good, waited_bad) = (wait(&client, good), wait(&client, bad));
-    asked(&fake, 1, good).await;
-    asked(&fake, 1, bad).await;
-    tell(&fake, Ok(ended(&good.to_string(), Some(r#"{"n":2}"#), None))).await;
-    tell(&fake, Ok(ended(&bad.to_string(), None, Some("Error: no")))).await;
+    subscribed(&fake, 1, good).await;
+    subscribed(&fake, 1, bad).await;
+    send(&fake, Ok(ended(&good.to_string(), Some(r#"{"n":2}"#), None))).await;
+    send(&fake, Ok(ended(&bad.to_string(), None, Some("Error: no")))).await;
     assert_eq!(result(waited_good).await.output::<Value>().unwrap(), json!({ "n": 2 }));
     let bad = result(waited_bad).await;
     assert_eq!((bad.status, bad.error.as_deref()), (RunStatus::Failed, Some("Error: no")));
@@ -127,7 +127,7 @@ async fn a_poll_that_never_ends_is_outrun_by_the_subscription() {
 }
 
 #[tokio::test]
-async fn a_broken_subscription_is_opened_again_and_every_run_asked_for_again() {
+async fn broken_subscription_is_reopened_for_every_open_run() {
     let fake = Fake::start().await;
     let client = Client::new(fake.config()).unwrap();
     let runs = [RunId::random(), RunId::random(), RunId::random()];
@@ -136,43 +136,43 @@ async fn a_broken_subscription_is_opened_again_and_every_run_asked_for_again() {
     }
     let waits = runs.map(|run| wait(&client, run));
     for run in runs {
-        asked(&fake, 1, run).await;
+        subscribed(&fake, 1, run).await;
     }
-    // One ends before the break, so it is not asked for again.
+    // The first run ends before the break, so it is not requested again.
     let [first, rest @ ..] = waits;
-    tell(&fake, Ok(ended(&runs[0].to_string(), Some("{}"), None))).await;
+    send(&fake, Ok(ended(&runs[0].to_string(), Some("{}"), None))).await;
     result(first).await;
-    tell(&fake, Err(Status::unavailable("restarts"))).await;
+    send(&fake, Err(Status::unavailable("restarts"))).await;
     for run in &runs[1..] {
-        asked(&fake, 2, *run).await;
+        subscribed(&fake, 2, *run).await;
     }
     assert!(!fake.script(|script| script.subscriptions[1].0.contains(&runs[0].to_string())));
     for (run, waited) in runs[1..].iter().zip(rest) {
-        tell(&fake, Ok(ended(&run.to_string(), Some(r#"{"late":1}"#), None))).await;
+        send(&fake, Ok(ended(&run.to_string(), Some(r#"{"late":1}"#), None))).await;
         assert_eq!(result(waited).await.status, RunStatus::Completed);
     }
 }
 
 #[tokio::test]
-async fn an_empty_answer_is_asked_about_and_a_cancelled_run_is_cancelled() {
+async fn empty_event_of_a_cancelled_run_is_looked_up() {
     let fake = Fake::start().await;
     let client = Client::new(fake.config()).unwrap();
-    // As a real engine writes a cancelled run, with and without a present error, and one with no task at all.
+    // The forms in which a real engine sends a cancelled run: with and without an error, and without any task.
     for event in [(Some(""), Some("")), (None, Some("")), (Some(""), None), (None, None)] {
         let run = RunId::random();
         let id = run.to_string();
         fake.script(|script| script.set_run(&id, v1::RunStatus::Running, None));
         let waited = wait(&client, run);
-        asked(&fake, 1, run).await;
+        subscribed(&fake, 1, run).await;
         fake.script(|script| script.set_run(&id, v1::RunStatus::Cancelled, None));
-        tell(&fake, Ok(ended(&id, event.0, event.1))).await;
+        send(&fake, Ok(ended(&id, event.0, event.1))).await;
         let outcome = result(waited).await;
         assert_eq!((outcome.status, outcome.output), (RunStatus::Cancelled, None), "{event:?}");
     }
 }
 
 #[tokio::test]
-async fn a_final_status_that_is_not_done_is_not_the_end() {
+async fn terminal_status_without_done_is_not_an_outcome() {
     let fake = Fake::start().await;
     let client = Client::new(fake.config()).unwrap();
     let run = RunId::random();
@@ -183,19 +183,19 @@ async fn a_final_status_that_is_not_done_is_not_the_end() {
         script.runs.get_mut(&id).unwrap().done = false;
     });
     let waited = wait(&client, run);
-    fake.until("it was asked twice", |script| (script.details_asked >= 2).then_some(())).await;
+    fake.until("the status was requested twice", |script| (script.details_asked >= 2).then_some(())).await;
     assert!(!waited.is_finished());
     fake.script(|script| script.set_run(&id, v1::RunStatus::Completed, Some("{}")));
     assert_eq!(result(waited).await.status, RunStatus::Completed);
 }
 
 #[tokio::test]
-async fn a_run_that_is_not_known_yet_is_asked_for_again() {
+async fn run_that_is_not_known_yet_is_queried_again() {
     let fake = Fake::start().await;
     let client = Client::new(fake.config()).unwrap();
     let run = RunId::random();
     let waited = wait(&client, run);
-    fake.until("it was asked for in vain", |script| (script.details_asked >= 1).then_some(())).await;
+    fake.until("a query found no run", |script| (script.details_asked >= 1).then_some(())).await;
     fake.script(|script| {
         script.details_failures.push_back(Status::unavailable("busy"));
         script.set_run(&run.to_string(), v1::RunStatus::Completed, Some("{}"));
@@ -204,31 +204,31 @@ async fn a_run_that_is_not_known_yet_is_asked_for_again() {
 }
 
 #[tokio::test]
-async fn a_token_that_was_never_accepted_ends_the_wait_at_once() {
+async fn never_accepted_token_ends_the_wait_at_once() {
     let fake = Fake::start().await;
     let client = Client::new(fake.config()).unwrap();
     fake.script(|script| script.only_token = Some("another".to_owned()));
-    let error = within("the wait ends", client.run_ref::<Value>(RunId::random()).outcome()).await.unwrap_err();
+    let error = within("the wait returns", client.run_ref::<Value>(RunId::random()).outcome()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unauthenticated);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_engine_that_asks_to_slow_down_is_waited_for() {
+async fn wait_continues_while_the_engine_limits_the_rate() {
     let fake = Fake::start().await;
     let client = Client::new(fake.config()).unwrap();
     let run = RunId::random();
     fake.script(|script| {
-        // Ten minutes of them, at the slowest.
+        // Up to ten minutes of refusals.
         script.details_failures.extend(vec![Status::resource_exhausted("rate limit"); 120]);
         script.set_run(&run.to_string(), v1::RunStatus::Completed, Some("{}"));
     });
     let outcome = client.run_ref::<Value>(run).outcome().await.unwrap();
     assert_eq!(outcome.status, RunStatus::Completed);
-    assert!(fake.script(|script| script.details_failures.is_empty()), "after all of them");
+    assert!(fake.script(|script| script.details_failures.is_empty()), "every refusal was retried");
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_engine_that_fails_for_too_long_is_quoted_and_not_said_to_be_silent() {
+async fn lasting_engine_failure_is_quoted_in_the_error() {
     let failures = [
         (Status::internal("no disk is left"), ErrorKind::Engine, "the engine failed: no disk is left (Internal)"),
         (
@@ -248,7 +248,7 @@ async fn an_engine_that_fails_for_too_long_is_quoted_and_not_said_to_be_silent()
 }
 
 #[tokio::test]
-async fn details_of_a_run_are_asked_for_again_until_the_engine_knows_it() {
+async fn details_are_queried_until_the_run_is_known() {
     let fake = Fake::start().await;
     let client = Client::new(fake.config()).unwrap();
     let run = client.run_ref::<Value>(RunId::random());
@@ -256,12 +256,12 @@ async fn details_of_a_run_are_asked_for_again_until_the_engine_knows_it() {
         let run = run.clone();
         async move { run.details().await }
     });
-    fake.until("it was asked for in vain", |script| (script.details_asked >= 1).then_some(())).await;
+    fake.until("a query found no run", |script| (script.details_asked >= 1).then_some(())).await;
     fake.script(|script| script.set_run(&run.id().to_string(), v1::RunStatus::Queued, None));
-    assert_eq!(within("it is known", asking).await.unwrap().unwrap().status, RunStatus::Queued);
-    let unknown = within("the asking ends", client.run_ref::<Value>(RunId::random()).details()).await;
+    assert_eq!(within("the run is known", asking).await.unwrap().unwrap().status, RunStatus::Queued);
+    let unknown = within("the query returns", client.run_ref::<Value>(RunId::random()).details()).await;
     assert_eq!(unknown.unwrap_err().kind(), ErrorKind::NotFound);
-    // What was known before is gone for good.
+    // A run that was known before is not queried again.
     fake.script(|script| script.runs.clear());
     let asked = fake.script(|script| script.details_asked);
     assert_eq!(run.details().await.unwrap_err().kind(), ErrorKind::NotFound);
@@ -269,7 +269,7 @@ async fn details_of_a_run_are_asked_for_again_until_the_engine_knows_it() {
 }
 
 #[tokio::test]
-async fn a_run_that_was_known_before_is_lost() {
+async fn forgotten_run_is_lost() {
     let fake = Fake::start().await;
     let client = Client::new(fake.config()).unwrap();
     let run = client.run_ref::<Value>(RunId::random());
@@ -281,27 +281,27 @@ async fn a_run_that_was_known_before_is_lost() {
     });
     let mut outcomes = client.outcomes([run.clone()]);
     let among_many = tokio::spawn(async move { outcomes.next().await.unwrap().1 });
-    fake.until("both have seen it", |script| (script.details_asked >= 2).then_some(())).await;
-    assert!(run.details().await.is_ok(), "and a clone of the handle has");
+    fake.until("both waits have seen the run", |script| (script.details_asked >= 2).then_some(())).await;
+    assert!(run.details().await.is_ok(), "a clone of the reference has seen it too");
     fake.script(|script| script.runs.clear());
     for waited in [waited, among_many] {
-        let error = within("the wait ends", waited).await.unwrap().unwrap_err();
+        let error = within("the wait returns", waited).await.unwrap().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::RunLost);
         assert!(error.to_string().contains("which it knew before"), "{error}");
     }
 }
 
 #[tokio::test]
-async fn an_unknown_id_is_refused_soon_and_a_run_that_was_triggered_is_waited_for() {
+async fn unknown_id_is_refused_but_triggered_run_is_awaited() {
     let fake = Fake::start().await;
     let client = Client::new(fake.config()).unwrap();
     let given = client.run_ref::<Value>(RunId::random());
-    let error = within("the wait ends", given.outcome()).await.unwrap_err();
+    let error = within("the wait returns", given.outcome()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
     assert!(error.to_string().contains("asked for 2s: check the id"), "{error}");
-    // Each question comes a quarter of a second after the one before, or later.
+    // Queries are at least 250 ms apart.
     let asked = fake.script(|script| std::mem::take(&mut script.details_asked));
-    assert!(asked <= 10, "{asked} questions");
+    assert!(asked <= 10, "{asked} queries");
     let run = client.run_no_wait(&named("echo"), &json!({})).await.unwrap();
     let waits = [
         tokio::spawn({
@@ -313,10 +313,10 @@ async fn an_unknown_id_is_refused_soon_and_a_run_that_was_triggered_is_waited_fo
             async move { run.details().await.map(|details| details.status) }
         }),
     ];
-    // An unknown id would have been given up after ten questions of the one and seven of the other.
-    fake.until("both ask on", |script| (script.details_asked > 17).then_some(())).await;
+    // An unknown id would have been refused after ten queries of one wait and seven of the other.
+    fake.until("both waits continue", |script| (script.details_asked > 17).then_some(())).await;
     fake.script(|script| script.set_run(&run.id().to_string(), v1::RunStatus::Completed, Some("{}")));
     for waited in waits {
-        assert_eq!(within("it is known", waited).await.unwrap().unwrap(), RunStatus::Completed);
+        assert_eq!(within("the run is known", waited).await.unwrap().unwrap(), RunStatus::Completed);
     }
 }

@@ -8,11 +8,11 @@ use serde_json::Value;
 use tonic::codegen::http::{HeaderValue, Method, Request, Response, StatusCode, header};
 
 use super::RestClient;
-use crate::hatchet::client::{
+use crate::hatchet::transport::{
     config::{ClientConfig, ServerUrl},
     connection::USER_AGENT,
+    dial::{ConnectError, Dialer, HttpError, Protocol, SharedTls, exchange, root_cause},
     error::{ClientError, ErrorKind, untrusted_certificate},
-    transport::{ConnectError, Dialer, HttpError, Protocol, SharedTls, exchange, root_cause},
 };
 
 /// Characters of an unexpected response that an error quotes.

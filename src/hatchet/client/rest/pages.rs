@@ -8,7 +8,7 @@ use super::{
     RestClient,
     row::{Row, Rows},
 };
-use crate::hatchet::client::error::{ClientError, ErrorKind};
+use crate::hatchet::client::{ClientError, ErrorKind};
 
 /// Rows of a page. The embedded engine returns no more.
 const PAGE: usize = 1000;

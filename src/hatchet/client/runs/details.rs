@@ -5,10 +5,8 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use crate::hatchet::{
-    client::{
-        ClientError, Connection, ErrorKind, RunRef,
-        retry::{Backoff, retry, when_temporary},
-    },
+    client::{ClientError, Connection, ErrorKind, RunRef},
+    transport::retry::{Backoff, retry, when_temporary},
     wire::{RunId, RunStatus, proto::v1},
 };
 

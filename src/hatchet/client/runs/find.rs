@@ -9,7 +9,8 @@ use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, sleep};
 
 use crate::hatchet::{
-    client::{Client, ClientConfig, ClientError, ErrorKind, RestClient, RunRef, RunSummary, retry::Backoff},
+    client::{Client, ClientConfig, ClientError, ErrorKind, RestClient, RunRef, RunSummary},
+    transport::retry::Backoff,
     wire::{RunId, RunStatus, format_duration},
 };
 

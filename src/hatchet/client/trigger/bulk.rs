@@ -14,7 +14,8 @@ use super::{
     run_id,
 };
 use crate::hatchet::{
-    client::{Client, ClientError, ErrorKind, RunRef, retry::retry},
+    client::{Client, ClientError, ErrorKind, RunRef},
+    transport::retry::retry,
     wire::{TriggerId, proto::BulkTriggerWorkflowRequest},
 };
 

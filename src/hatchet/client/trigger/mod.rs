@@ -32,8 +32,9 @@ use self::{
     request::{SearchIds, TriggerRequest},
 };
 use crate::hatchet::{
-    client::{Client, ClientError, ErrorKind, RunRef, retry::retry_until},
+    client::{Client, ClientError, ErrorKind, RunRef},
     task::Priority,
+    transport::retry::retry_until,
     wire::{RunId, TriggerId},
 };
 

@@ -1,44 +1,49 @@
-//! A body that runs, on whichever threads its kind runs on.
+//! A running body, on the executor for its kind.
 
-use tokio::sync::oneshot;
+use std::any::Any;
+
+use tokio::{
+    sync::oneshot,
+    task::{JoinError, JoinHandle},
+};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::dispatch::Shared;
+use super::{poll_clock::PollClock, resources::WorkerResources};
 use crate::hatchet::task::{Body, Context, ErasedTask, Outcome};
-use crate::hatchet::worker::watchdog::PollClock;
 
-/// A body that runs.
-pub(in crate::hatchet::worker) enum Started {
-    /// Dropped with its attempt, as when the worker is abandoned.
+/// A body that was started.
+pub(super) enum RunningBody {
+    /// Aborted when the attempt is dropped.
     Async(AbortOnDropHandle<Outcome>),
-    Blocking(tokio::task::JoinHandle<Outcome>),
-    Cpu(oneshot::Receiver<Result<Outcome, Box<dyn std::any::Any + Send>>>),
+    Blocking(JoinHandle<Outcome>),
+    Cpu(oneshot::Receiver<Result<Outcome, Box<dyn Any + Send>>>),
     Ended(Outcome),
 }
 
-impl Started {
-    pub(in crate::hatchet::worker) fn new(
-        shared: &Shared,
+impl RunningBody {
+    /// Submits the body to its executor. Decoding the input happens there too, since it may panic.
+    pub(super) fn start(
+        resources: &WorkerResources,
         task: &ErasedTask,
         input: String,
         ctx: Context,
-        polls: &PollClock,
+        poll_clock: &PollClock,
     ) -> Self {
-        let queued = shared.stats.queued(task.kind());
+        let queued = resources.counters.body_queued(task.kind());
         match task.body().clone() {
-            // Called inside the task, since decoding may panic as well as the body.
             Body::Async(body) => {
                 let running = Box::pin(async move {
                     drop(queued);
                     body(input, ctx).await
                 });
-                Self::Async(AbortOnDropHandle::new(shared.bodies.spawn(polls.time(running, shared.start))))
+                let timed = poll_clock.time(running, resources.start);
+                Self::Async(AbortOnDropHandle::new(resources.body_runtime.spawn(timed)))
             }
-            Body::Blocking(body) => Self::Blocking(shared.bodies.spawn_blocking(move || {
+            Body::Blocking(body) => Self::Blocking(resources.body_runtime.spawn_blocking(move || {
                 drop(queued);
                 body(input, ctx)
             })),
-            Body::Cpu(body) => match &shared.cpu {
+            Body::Cpu(body) => match &resources.cpu_pool {
                 Some(pool) => Self::Cpu(pool.spawn(move || {
                     drop(queued);
                     body(input, ctx)
@@ -48,14 +53,14 @@ impl Started {
         }
     }
 
-    /// How the body ended. May be asked again after it was given up half-way.
-    pub(in crate::hatchet::worker) async fn outcome(&mut self) -> Outcome {
+    /// Backoff for the outcome of the body. Cancel safe: the call may be dropped and made again.
+    pub(super) async fn outcome(&mut self) -> Outcome {
         let outcome = match self {
-            Self::Async(body) => joined(body.await),
-            Self::Blocking(body) => joined(body.await),
+            Self::Async(body) => join_outcome(body.await),
+            Self::Blocking(body) => join_outcome(body.await),
             Self::Cpu(body) => match body.await {
                 Ok(Ok(outcome)) => outcome,
-                Ok(Err(panic)) => panicked(&*panic),
+                Ok(Err(panic)) => Outcome::panicked(&*panic),
                 Err(_) => Outcome::Cancelled,
             },
             Self::Ended(outcome) => return outcome.clone(),
@@ -64,8 +69,8 @@ impl Started {
         outcome
     }
 
-    /// Drops an async body at its next await; a thread cannot be stopped from outside.
-    pub(in crate::hatchet::worker) fn abort(&self) -> bool {
+    /// Drops an async body at its next await. Returns false for a body on a thread, which cannot be stopped from outside.
+    pub(super) fn abort(&self) -> bool {
         match self {
             Self::Async(body) => {
                 body.abort();
@@ -77,15 +82,11 @@ impl Started {
     }
 }
 
-fn joined(result: Result<Outcome, tokio::task::JoinError>) -> Outcome {
-    match result.map_err(tokio::task::JoinError::try_into_panic) {
+fn join_outcome(result: Result<Outcome, JoinError>) -> Outcome {
+    match result.map_err(JoinError::try_into_panic) {
         Ok(outcome) => outcome,
-        Err(Ok(panic)) => panicked(&*panic),
-        // Aborted, or its runtime is gone.
+        Err(Ok(panic)) => Outcome::panicked(&*panic),
+        // Aborted, or its runtime was shut down.
         Err(Err(_)) => Outcome::Cancelled,
     }
-}
-
-fn panicked(panic: &(dyn std::any::Any + Send)) -> Outcome {
-    Outcome::panicked(panic)
 }

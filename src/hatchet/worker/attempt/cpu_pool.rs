@@ -1,4 +1,4 @@
-//! The rayon pool: the only file that knows rayon's pools.
+//! The rayon pool for CPU bodies. The only file that uses rayon's pools.
 
 use std::{
     any::Any,
@@ -8,19 +8,19 @@ use std::{
 
 use tokio::sync::oneshot;
 
-/// The pool that CPU bodies share. Cheap to clone.
+/// The thread pool that all CPU bodies share. Cheap to clone.
 #[derive(Clone)]
 pub(in crate::hatchet::worker) struct CpuPool(Arc<rayon::ThreadPool>);
 
 impl CpuPool {
-    /// Starts the threads; fails where the system gives none.
+    /// Starts the threads. Fails if the system does not provide them.
     pub(in crate::hatchet::worker) fn new(threads: usize) -> Result<Self, rayon::ThreadPoolBuildError> {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(|n| format!("hatchet-cpu-{n}"));
         Ok(Self(Arc::new(pool.build()?)))
     }
 
-    /// Runs a body in the pool, so that its `par_iter` uses the pool. A panic comes back as its payload.
-    pub(in crate::hatchet::worker) fn spawn<T: Send + 'static>(
+    /// Runs a body in the pool, so that its `par_iter` uses the pool. A panic is returned as its payload.
+    pub(super) fn spawn<T: Send + 'static>(
         &self,
         body: impl FnOnce() -> T + Send + 'static,
     ) -> oneshot::Receiver<Result<T, Box<dyn Any + Send>>> {

@@ -1,15 +1,37 @@
-//! One attempt of a task, from its assignment to the report of its outcome.
+//! One attempt of a task, from its assignment to the engine's acknowledgement of its outcome.
+//!
+//! ```text
+//!  stream message ─▶ dispatch ─▶ execute ── slot permit ──▶ body: async | blocking | cpu
+//!                       │           │  emissions ◀─ logs, chunks ─┤
+//!                       │           └─ supervise ◀─ outcome ──────┘
+//!                       │                 │
+//!                     table             outcome ─▶ report ─▶ engine
+//! ```
+//!
+//! - `dispatch` never waits: no call, no lock across an await. It parses the message and spawns the attempt.
+//! - An attempt is in the `table` from its assignment until its outcome is acknowledged. A second assignment of the same
+//!   attempt is ignored, also for a while after the attempt ended.
+//! - A body holds a slot permit while it runs. The permit is released when the body ends, not when the attempt is
+//!   reported: a body on a thread that ignores its cancellation keeps its slot.
+//! - STARTED, log lines and chunks are informative and are given up after seconds. The outcome decides what becomes of the
+//!   run and is retried for minutes.
 
+mod assignment;
 mod body;
 mod cpu_pool;
 mod dispatch;
+mod emissions;
 mod execute;
-mod recent;
+mod outcome;
+mod poll_clock;
 mod report;
+mod resources;
+mod supervise;
 mod table;
 
 pub(super) use cpu_pool::CpuPool;
-pub(super) use dispatch::{Shared, action};
+pub(super) use dispatch::dispatch;
+pub(super) use resources::{WorkerResources, action_id};
 #[cfg(test)]
-pub(super) use table::Running;
-pub(super) use table::{Outstanding, Table};
+pub(super) use table::RunningAttempt;
+pub(super) use table::{AttemptTable, Outstanding};

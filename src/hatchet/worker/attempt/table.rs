@@ -1,7 +1,7 @@
-//! The attempts that there are, and those that have just ended.
+//! The attempts of a worker: running, waiting for their report, and recently ended.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -10,139 +10,197 @@ use std::{
 
 use tokio::sync::Notify;
 
-use super::recent::Recent;
+use super::poll_clock::PollClock;
 use crate::hatchet::{
     task::{CancelReason, Canceller},
     wire::RunId,
-    worker::watchdog::PollClock,
 };
 
-/// What identifies an attempt: a retry may arrive before the old attempt is gone.
-pub(in crate::hatchet::worker) type AttemptKey = (RunId, i32);
+/// Run and retry count. A retry may arrive before the previous attempt has left the table.
+pub(super) type AttemptKey = (RunId, i32);
+
+/// Number of recently ended attempts that are remembered: far more than end while a message is in flight.
+const RECENTLY_ENDED: usize = 4096;
 
 /// All attempts of a worker.
+///
+/// An engine that has heard nothing of an assignment when its worker reconnects may send it again. The second assignment
+/// may cross the report of the attempt's outcome, so ended attempts are remembered as well and never run twice.
 #[derive(Default)]
-pub(in crate::hatchet::worker) struct Table {
-    running: Mutex<HashMap<AttemptKey, Running>>,
-    ended: Mutex<Recent>,
-    /// Told each time an attempt is gone.
-    gone: Notify,
+pub(in crate::hatchet::worker) struct AttemptTable {
+    attempts: Mutex<Attempts>,
+    /// Notified when an attempt is removed.
+    removed: Notify,
 }
 
-/// An attempt, for those who want to stop or name it.
+#[derive(Default)]
+struct Attempts {
+    running: HashMap<AttemptKey, RunningAttempt>,
+    recently_ended: RecentlyEnded,
+}
+
+/// The parts of an attempt that the drain, the watchdog and a cancellation use.
 #[derive(Clone)]
-pub(in crate::hatchet::worker) struct Running {
-    pub(in crate::hatchet::worker) task: String,
+pub(in crate::hatchet::worker) struct RunningAttempt {
+    pub(in crate::hatchet::worker) task_name: String,
     pub(in crate::hatchet::worker) canceller: Canceller,
-    pub(in crate::hatchet::worker) polls: PollClock,
-    /// How long the watchdog last said that it blocks, in milliseconds.
-    pub(in crate::hatchet::worker) said_blocked_ms: Arc<AtomicU64>,
-    /// The body has ended: only the report of its outcome is outstanding.
-    ended: Arc<AtomicBool>,
+    pub(in crate::hatchet::worker) poll_clock: PollClock,
+    /// Poll duration in the watchdog's last warning, in milliseconds; 0 if there was none.
+    pub(in crate::hatchet::worker) last_warning_ms: Arc<AtomicU64>,
+    /// Only the report of the outcome is outstanding.
+    body_ended: Arc<AtomicBool>,
 }
 
-/// Attempts in words, as `task (run id)`, by what is outstanding of them.
+/// Outstanding attempts as `task (run id)`, sorted.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(in crate::hatchet::worker) struct Outstanding {
-    /// The body, which runs or waits for its slot.
-    pub(in crate::hatchet::worker) bodies: Vec<String>,
-    /// Only the report of the outcome.
-    pub(in crate::hatchet::worker) reports: Vec<String>,
+    /// The body runs or waits for its slot.
+    pub(in crate::hatchet::worker) running: Vec<String>,
+    /// The body has ended, and its outcome is not acknowledged.
+    pub(in crate::hatchet::worker) unreported: Vec<String>,
 }
 
-impl Running {
-    pub(in crate::hatchet::worker) fn new(task: String) -> Self {
+impl RunningAttempt {
+    pub(in crate::hatchet::worker) fn new(task_name: String) -> Self {
         Self {
-            task,
+            task_name,
             canceller: Canceller::default(),
-            polls: PollClock::default(),
-            said_blocked_ms: Arc::default(),
-            ended: Arc::default(),
+            poll_clock: PollClock::default(),
+            last_warning_ms: Arc::default(),
+            body_ended: Arc::default(),
         }
     }
 
-    /// The body has ended.
-    pub(in crate::hatchet::worker) fn end(&self) {
-        self.ended.store(true, Ordering::Relaxed);
+    pub(in crate::hatchet::worker) fn set_body_ended(&self) {
+        self.body_ended.store(true, Ordering::Relaxed);
     }
 }
 
-impl Table {
-    fn running(&self) -> MutexGuard<'_, HashMap<AttemptKey, Running>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+impl AttemptTable {
+    fn lock(&self) -> MutexGuard<'_, Attempts> {
+        self.attempts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn ended(&self) -> MutexGuard<'_, Recent> {
-        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Takes an attempt in. False where it runs already, or has ended.
-    pub(in crate::hatchet::worker) fn add(&self, key: AttemptKey, attempt: Running) -> bool {
-        if self.running().contains_key(&key) || self.ended().has(key) {
+    /// Adds an attempt. Returns false if it is running or has recently ended.
+    pub(in crate::hatchet::worker) fn insert(&self, key: AttemptKey, attempt: RunningAttempt) -> bool {
+        let mut attempts = self.lock();
+        if attempts.running.contains_key(&key) || attempts.recently_ended.contains(key) {
             return false;
         }
-        self.running().insert(key, attempt);
+        attempts.running.insert(key, attempt);
         true
     }
 
-    /// An attempt has ended.
+    /// Removes an ended attempt and remembers its key.
     pub(in crate::hatchet::worker) fn remove(&self, key: AttemptKey) {
-        self.ended().add(key);
-        self.running().remove(&key);
-        self.gone.notify_waiters();
+        let mut attempts = self.lock();
+        attempts.recently_ended.insert(key);
+        attempts.running.remove(&key);
+        drop(attempts);
+        self.removed.notify_waiters();
     }
 
-    /// An attempt that runs.
-    pub(in crate::hatchet::worker) fn get(&self, key: AttemptKey) -> Option<Running> {
-        self.running().get(&key).cloned()
+    pub(super) fn get(&self, key: AttemptKey) -> Option<RunningAttempt> {
+        self.lock().running.get(&key).cloned()
     }
 
-    /// How many there are.
-    pub(in crate::hatchet::worker) fn busy(&self) -> usize {
-        self.running().len()
+    /// Number of attempts that are not removed yet.
+    pub(in crate::hatchet::worker) fn len(&self) -> usize {
+        self.lock().running.len()
     }
 
-    /// What runs.
-    pub(in crate::hatchet::worker) fn all(&self) -> Vec<Running> {
-        self.running().values().cloned().collect()
+    pub(in crate::hatchet::worker) fn all(&self) -> Vec<RunningAttempt> {
+        self.lock().running.values().cloned().collect()
     }
 
-    /// What there is, in the order of the names.
     pub(in crate::hatchet::worker) fn outstanding(&self) -> Outstanding {
         let mut outstanding = Outstanding::default();
-        for ((run, _), running) in &*self.running() {
-            let ended = running.ended.load(Ordering::Relaxed);
-            let list = if ended { &mut outstanding.reports } else { &mut outstanding.bodies };
-            list.push(format!("{} ({run})", running.task));
+        for ((run, _), attempt) in &self.lock().running {
+            let ended = attempt.body_ended.load(Ordering::Relaxed);
+            let list = if ended { &mut outstanding.unreported } else { &mut outstanding.running };
+            list.push(format!("{} ({run})", attempt.task_name));
         }
-        outstanding.bodies.sort();
-        outstanding.reports.sort();
+        outstanding.running.sort();
+        outstanding.unreported.sort();
         outstanding
     }
 
-    /// Asks all that runs to stop.
+    /// Cancels all attempts.
     pub(in crate::hatchet::worker) fn cancel_all(&self, reason: CancelReason) {
-        for running in self.running().values() {
-            running.canceller.cancel(reason);
+        for attempt in self.lock().running.values() {
+            attempt.canceller.cancel(reason);
         }
     }
 
-    /// Waits until no attempt is left.
-    pub(in crate::hatchet::worker) async fn idle(&self) {
-        self.fewer_than(1).await;
+    /// Backoff until the table is empty.
+    pub(in crate::hatchet::worker) async fn wait_until_empty(&self) {
+        self.wait_for_fewer_than(1).await;
     }
 
-    /// Waits until there are fewer attempts than this.
-    pub(in crate::hatchet::worker) async fn fewer_than(&self, count: usize) {
+    /// Backoff until the table has fewer than `count` attempts.
+    pub(in crate::hatchet::worker) async fn wait_for_fewer_than(&self, count: usize) {
         loop {
-            let gone = self.gone.notified();
-            tokio::pin!(gone);
-            // Armed before the look, so that no end between the two is missed.
-            gone.as_mut().enable();
-            if self.busy() < count {
+            let removed = self.removed.notified();
+            tokio::pin!(removed);
+            // Enabled before the check, so that a removal between check and wait is not missed.
+            removed.as_mut().enable();
+            if self.len() < count {
                 return;
             }
-            gone.await;
+            removed.await;
         }
+    }
+}
+
+/// The keys of the last [`RECENTLY_ENDED`] attempts.
+#[derive(Default)]
+struct RecentlyEnded {
+    keys: HashSet<AttemptKey>,
+    /// Oldest first.
+    order: VecDeque<AttemptKey>,
+}
+
+impl RecentlyEnded {
+    fn insert(&mut self, key: AttemptKey) {
+        if !self.keys.insert(key) {
+            return;
+        }
+        self.order.push_back(key);
+        if self.order.len() > RECENTLY_ENDED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.keys.remove(&oldest);
+        }
+    }
+
+    fn contains(&self, key: AttemptKey) -> bool {
+        self.keys.contains(&key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recently_ended_forgets_the_oldest_beyond_its_limit() {
+        let (mut recent, first) = (RecentlyEnded::default(), (RunId::random(), 0));
+        recent.insert(first);
+        recent.insert(first);
+        assert!(recent.contains(first) && !recent.contains((first.0, 1)));
+        (0..RECENTLY_ENDED).for_each(|_| recent.insert((RunId::random(), 0)));
+        assert!(!recent.contains(first));
+        assert_eq!((recent.keys.len(), recent.order.len()), (RECENTLY_ENDED, RECENTLY_ENDED));
+    }
+
+    #[test]
+    fn ended_attempt_is_not_inserted_again() {
+        let (table, key) = (AttemptTable::default(), (RunId::random(), 0));
+        let attempt = || RunningAttempt::new("task".to_owned());
+        assert!(table.insert(key, attempt()));
+        assert!(!table.insert(key, attempt()), "it is running");
+        table.remove(key);
+        assert!(!table.insert(key, attempt()), "it has ended");
+        assert!(table.insert((key.0, 1), attempt()), "its retry is another attempt");
     }
 }

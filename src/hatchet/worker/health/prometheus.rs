@@ -1,73 +1,86 @@
-//! What a worker counts, in Prometheus' text format. The names that the Python SDK has are used for the same things.
+//! The counters of a worker in the Prometheus text format, version 0.0.4.
+//!
+//! Metrics that the Python SDK has as well carry its names.
 
 use std::fmt::{Display, Write as _};
 
 use super::{histogram::Durations, stats::WorkerStats};
-use crate::hatchet::worker::LinkState;
+use crate::hatchet::worker::state::WorkerState;
 
 const PREFIX: &str = "hatchet_worker_";
 
-/// The content type of the text.
-pub(in crate::hatchet::worker) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+/// The content type of [`render`]'s text.
+pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-pub(in crate::hatchet::worker) fn text(stats: &WorkerStats) -> String {
-    let mut page = Page(String::new());
-    let listening = matches!(stats.link, LinkState::Listening(_));
-    page.gauge("listener_health", "Listener health (1 healthy, 0 unhealthy)", u8::from(listening));
-    page.head("link_state", "State of the link to the engine: 1 for the present one", "gauge");
-    for (word, now) in [
-        ("connecting", matches!(stats.link, LinkState::Connecting(_))),
+/// Renders all metrics.
+pub(super) fn render(stats: &WorkerStats) -> String {
+    let mut text = MetricsText(String::new());
+    let listening = matches!(stats.state, WorkerState::Listening(_));
+    text.gauge("listener_health", "Listener health (1 healthy, 0 unhealthy)", u8::from(listening));
+    text.head("link_state", "State of the worker: 1 for the current one", "gauge");
+    for (name, active) in [
+        ("connecting", matches!(stats.state, WorkerState::Connecting(_))),
         ("listening", listening),
-        ("draining", stats.link == LinkState::Draining),
-        ("stopped", stats.link == LinkState::Stopped),
+        ("draining", stats.state == WorkerState::Draining),
+        ("stopped", stats.state == WorkerState::Stopped),
     ] {
-        page.sample("link_state", &[("state", word)], u8::from(now));
+        text.sample("link_state", &[("state", name)], u8::from(active));
     }
-    page.gauge("uptime_seconds", "Since the worker's start", stats.uptime.as_secs_f64());
-    page.gauge("event_loop_lag_seconds", "How late the link's thread was last", stats.link_lag.as_secs_f64());
-    page.counter("registrations_total", "Registrations with the engine", stats.registrations);
-    page.counter("reconnects_total", "Times that it listened again after a loss", stats.reconnects);
-    page.counter("heartbeats_total", "Heartbeats that the engine accepted", stats.heartbeats);
-    page.counter("heartbeat_failures_total", "Heartbeats that failed", stats.heartbeat_failures);
-    page.head("heartbeat_delay_seconds", "How late heartbeats were sent", "histogram");
-    page.histogram("heartbeat_delay_seconds", &[], &stats.heartbeat_delay);
-    page.head("heartbeat_answer_seconds", "How long the engine took to accept heartbeats", "histogram");
-    page.histogram("heartbeat_answer_seconds", &[], &stats.heartbeat_answer);
-    page.head("used_slots", "Slots taken now, by type", "gauge");
-    for (kind, slots) in &stats.slots {
-        page.sample("used_slots", &[("slot_pool", kind)], slots.used);
+    text.gauge("uptime_seconds", "Time since the worker's start", stats.uptime.as_secs_f64());
+    text.gauge(
+        "event_loop_lag_seconds",
+        "Latest delay of a timer on the connection thread",
+        stats.event_loop_lag.as_secs_f64(),
+    );
+    text.counter("registrations_total", "Registrations with the engine", stats.registrations);
+    text.counter("reconnects_total", "Streams reopened after a failure", stats.reconnects);
+    text.counter("heartbeats_total", "Heartbeats that the engine accepted", stats.heartbeats);
+    text.counter("heartbeat_failures_total", "Heartbeats that failed", stats.heartbeat_failures);
+    text.head("heartbeat_delay_seconds", "Delay between a heartbeat's due time and its sending", "histogram");
+    text.histogram("heartbeat_delay_seconds", &[], &stats.heartbeat_delay);
+    text.head("heartbeat_answer_seconds", "Time until the engine accepted a heartbeat", "histogram");
+    text.histogram("heartbeat_answer_seconds", &[], &stats.heartbeat_answer);
+    text.head("used_slots", "Slots in use, by pool", "gauge");
+    for (pool, slots) in &stats.slots {
+        text.sample("used_slots", &[("slot_pool", pool)], slots.used);
     }
-    page.head("slot_limit", "Slots in all, by type", "gauge");
-    for (kind, slots) in &stats.slots {
-        page.sample("slot_limit", &[("slot_pool", kind)], slots.limit);
+    text.head("slot_limit", "Total slots, by pool", "gauge");
+    for (pool, slots) in &stats.slots {
+        text.sample("slot_limit", &[("slot_pool", pool)], slots.limit);
     }
-    page.gauge("attempts", "Attempts assigned and not reported yet", stats.attempts);
-    page.head("queued_bodies", "Bodies given to their executor that have not begun", "gauge");
+    text.gauge("attempts", "Attempts assigned whose outcome is not reported yet", stats.attempts);
+    text.head("queued_bodies", "Bodies submitted to their executor that have not started", "gauge");
     for (kind, queued) in &stats.queued {
-        page.sample("queued_bodies", &[("kind", kind)], queued);
+        text.sample("queued_bodies", &[("kind", kind)], queued);
     }
-    page.head("attempts_total", "Attempts ended, by task and outcome", "counter");
+    text.head("attempts_total", "Attempts ended, by task and outcome", "counter");
     for (task, counted) in &stats.tasks {
         for (end, count) in &counted.ended {
-            page.sample("attempts_total", &[("task", task), ("outcome", end.word())], count);
+            text.sample("attempts_total", &[("task", task), ("outcome", end.as_str())], count);
         }
     }
-    page.head("task_duration_seconds", "How long bodies ran, by task", "histogram");
+    text.head("task_duration_seconds", "Run time of bodies, by task", "histogram");
     for (task, counted) in &stats.tasks {
-        page.histogram("task_duration_seconds", &[("task", task)], &counted.durations);
+        text.histogram("task_duration_seconds", &[("task", task)], &counted.durations);
     }
-    page.gauge("reports_waiting", "Outcomes the engine has not acknowledged yet", stats.reports_waiting);
-    page.counter("outcomes_lost_total", "Outcomes given up", stats.outcomes_lost);
-    page.counter("cancellations_ignored_total", "Bodies that did not end when told to", stats.cancellations_ignored);
-    page.counter("log_lines_lost_total", "Log lines dropped or given up", stats.lines_lost);
-    page.counter("stream_chunks_lost_total", "Stream chunks given up", stats.chunks_lost);
-    page.counter("blocked_threads_total", "Times a task was found to block an async thread", stats.blocked_threads);
-    page.0
+    text.gauge("reports_waiting", "Outcomes the engine has not acknowledged yet", stats.reports_waiting);
+    text.counter("outcomes_lost_total", "Outcomes that could not be reported", stats.outcomes_lost);
+    text.counter(
+        "cancellations_ignored_total",
+        "Bodies that did not end after their cancellation",
+        stats.cancellations_ignored,
+    );
+    text.counter("log_lines_lost_total", "Log lines dropped or not sent", stats.lines_lost);
+    text.counter("stream_chunks_lost_total", "Stream chunks not sent", stats.chunks_lost);
+    text.counter("blocked_threads_total", "Polls of async bodies that blocked their thread", stats.blocked_threads);
+    text.0
 }
 
-struct Page(String);
+/// Builds the text line by line.
+struct MetricsText(String);
 
-impl Page {
+impl MetricsText {
+    /// The lines that introduce a metric.
     fn head(&mut self, name: &str, help: &str, kind: &str) {
         self.line(format_args!("# HELP {PREFIX}{name} {help}"));
         self.line(format_args!("# TYPE {PREFIX}{name} {kind}"));
@@ -104,7 +117,7 @@ impl Page {
     }
 
     fn line(&mut self, line: std::fmt::Arguments<'_>) {
-        // Writing to a string cannot fail.
+        // Writing to a string never fails.
         let _ = writeln!(self.0, "{line}");
     }
 }
@@ -118,16 +131,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn labels_are_escaped_and_histograms_end_in_infinity() {
-        let mut page = Page(String::new());
-        page.sample("x", &[("task", "a\"b\\\n")], 1);
-        assert_eq!(page.0, "hatchet_worker_x{task=\"a\\\"b\\\\\\n\"} 1\n");
-        let histogram = super::super::histogram::Histogram::default();
-        histogram.add(std::time::Duration::from_millis(5));
-        let mut page = Page(String::new());
-        page.histogram("t", &[("task", "a")], &histogram.read());
-        assert!(page.0.starts_with("hatchet_worker_t_bucket{task=\"a\",le=\"0.001\"} 0\n"), "{}", page.0);
+    fn labels_are_escaped_and_histograms_end_with_infinity() {
+        let mut text = MetricsText(String::new());
+        text.sample("x", &[("task", "a\"b\\\n")], 1);
+        assert_eq!(text.0, "hatchet_worker_x{task=\"a\\\"b\\\\\\n\"} 1\n");
+        let histogram = crate::hatchet::worker::health::histogram::Histogram::default();
+        histogram.record(std::time::Duration::from_millis(5));
+        let mut text = MetricsText(String::new());
+        text.histogram("t", &[("task", "a")], &histogram.snapshot());
+        assert!(text.0.starts_with("hatchet_worker_t_bucket{task=\"a\",le=\"0.001\"} 0\n"), "{}", text.0);
         let end = "{task=\"a\",le=\"+Inf\"} 1\nhatchet_worker_t_sum{task=\"a\"} 0.005\nhatchet_worker_t_count{task=\"a\"} 1\n";
-        assert!(page.0.ends_with(end), "{}", page.0);
+        assert!(text.0.ends_with(end), "{}", text.0);
     }
 }

@@ -1,9 +1,16 @@
-//! Whether the worker lives and can work, over HTTP. Served on the link's thread, so that no task can hold it up, and
-//! so that it does not answer when the link's thread does not.
+//! The HTTP server for health checks and metrics.
 //!
-//! Bound to the loopback, it answers only requests that address it by a loopback name, so that a web page cannot read
-//! it through a name of its own ([`HostNames`]). Bound to anything else, it answers by any name: probes and scrapers use
-//! service names, and whoever can reach the port was meant to.
+//! | path | answer |
+//! |---|---|
+//! | `/livez` | 200 while the worker's connection thread runs |
+//! | `/readyz` | 200 while the worker receives work, else 503 |
+//! | `/health` | the Python SDK's JSON: status and slots |
+//! | `/metrics` | Prometheus text |
+//!
+//! The server runs on the connection thread, so no task can delay it, and it stops answering when that thread hangs.
+//!
+//! On a loopback address the server validates the `Host` header ([`HostNames`]), which prevents DNS rebinding. On any other
+//! address it accepts every name: probes and scrapers use service names, and the operator chose to expose the port.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,16 +24,13 @@ use axum::{
 };
 use serde_json::json;
 
-use super::{
-    prometheus,
-    stats::{Stats, WorkerStats},
-};
+use super::{counters::Counters, prometheus, stats::WorkerStats};
 use crate::hatchet::{
     system::{ConnectionLimits, HostNames, LimitedListener},
-    worker::LinkState,
+    worker::state::WorkerState,
 };
 
-/// As in the Python SDK: after this, a worker that has not listened yet is no longer starting but unhealthy.
+/// A worker that has not registered within this time is no longer `STARTING` but `UNHEALTHY`. Value of the Python SDK.
 const STARTING: Duration = Duration::from_secs(10);
 
 /// Probes and scrapers take milliseconds and simply connect again, so a connection without a response for 10 s is closed.
@@ -37,65 +41,65 @@ const CONNECTION_LIMITS: ConnectionLimits = ConnectionLimits {
     response_timeout: Some(Duration::from_secs(10)),
 };
 
-/// Serves for as long as the link lives; ends only with a failure.
+/// Serves until the connection thread ends. Returns only on failure.
 pub(in crate::hatchet::worker) async fn serve(
     listener: std::net::TcpListener,
-    stats: Arc<Stats>,
+    counters: Arc<Counters>,
 ) -> std::io::Result<()> {
     listener.set_nonblocking(true)?;
-    let is_local = listener.local_addr()?.ip().is_loopback();
+    let is_loopback = listener.local_addr()?.ip().is_loopback();
     let mut routes = Router::new()
         .route("/livez", get(async || "alive\n"))
-        .route("/readyz", get(ready))
+        .route("/readyz", get(readyz))
         .route("/health", get(health))
-        .route("/metrics", get(measured))
-        .with_state(stats);
-    if is_local {
-        routes = routes.layer(from_fn(check_host));
+        .route("/metrics", get(metrics))
+        .with_state(counters);
+    if is_loopback {
+        routes = routes.layer(from_fn(validate_host));
     }
     let listener = LimitedListener::new(tokio::net::TcpListener::from_std(listener)?, CONNECTION_LIMITS);
     axum::serve(listener, routes).await
 }
 
-async fn check_host(request: Request, next: Next) -> Response {
+async fn validate_host(request: Request, next: Next) -> Response {
     if HostNames::Loopback.match_request(request.uri(), request.headers()) {
         return next.run(request).await;
     }
-    let said = "the Host header names another machine: ask by localhost or 127.0.0.1\n";
-    (StatusCode::FORBIDDEN, said).into_response()
+    let message = "the Host header names another machine: use localhost or 127.0.0.1\n";
+    (StatusCode::FORBIDDEN, message).into_response()
 }
 
-async fn ready(State(stats): State<Arc<Stats>>) -> impl IntoResponse {
-    // No more than the state: whoever asks need not have a right to know the rest.
-    match stats.read().link {
-        LinkState::Listening(_) => (StatusCode::OK, "listening\n"),
-        LinkState::Connecting(_) => (StatusCode::SERVICE_UNAVAILABLE, "connecting\n"),
-        LinkState::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
-        LinkState::Stopped => (StatusCode::SERVICE_UNAVAILABLE, "stopped\n"),
+/// Answers with the state only: a probe needs no further details, and may not be entitled to them.
+async fn readyz(State(counters): State<Arc<Counters>>) -> impl IntoResponse {
+    match counters.snapshot().state {
+        WorkerState::Listening(_) => (StatusCode::OK, "listening\n"),
+        WorkerState::Connecting(_) => (StatusCode::SERVICE_UNAVAILABLE, "connecting\n"),
+        WorkerState::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+        WorkerState::Stopped => (StatusCode::SERVICE_UNAVAILABLE, "stopped\n"),
     }
 }
 
-/// The answer of the Python SDK: the same fields, words and codes.
-async fn health(State(stats): State<Arc<Stats>>) -> impl IntoResponse {
-    let stats = stats.read();
-    let word = word(&stats);
-    let code = if word == "HEALTHY" { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+/// Answers like the Python SDK: same fields, values and status codes.
+async fn health(State(counters): State<Arc<Counters>>) -> impl IntoResponse {
+    let stats = counters.snapshot();
+    let status = health_status(&stats);
+    let code = if status == "HEALTHY" { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let slots: serde_json::Map<_, _> = stats
         .slots
         .iter()
-        .map(|(kind, slots)| ((*kind).to_owned(), json!({ "used": slots.used, "limit": slots.limit })))
+        .map(|(pool, slots)| ((*pool).to_owned(), json!({ "used": slots.used, "limit": slots.limit })))
         .collect();
-    (code, [(CONTENT_TYPE, "application/json")], json!({ "status": word, "slots": slots }).to_string())
+    (code, [(CONTENT_TYPE, "application/json")], json!({ "status": status, "slots": slots }).to_string())
 }
 
-fn word(stats: &WorkerStats) -> &'static str {
-    match stats.link {
-        LinkState::Listening(_) => "HEALTHY",
-        LinkState::Connecting(_) if stats.registrations == 0 && stats.uptime < STARTING => "STARTING",
-        LinkState::Connecting(_) | LinkState::Draining | LinkState::Stopped => "UNHEALTHY",
+fn health_status(stats: &WorkerStats) -> &'static str {
+    match stats.state {
+        WorkerState::Listening(_) => "HEALTHY",
+        WorkerState::Connecting(_) if stats.registrations == 0 && stats.uptime < STARTING => "STARTING",
+        WorkerState::Connecting(_) | WorkerState::Draining | WorkerState::Stopped => "UNHEALTHY",
     }
 }
 
-async fn measured(State(stats): State<Arc<Stats>>) -> impl IntoResponse {
-    ([(CONTENT_TYPE, prometheus::CONTENT_TYPE)], prometheus::text(&stats.read()))
+async fn metrics(State(counters): State<Arc<Counters>>) -> impl IntoResponse {
+    ([(CONTENT_TYPE, prometheus::CONTENT_TYPE)], prometheus::render(&counters.snapshot()))
 }

@@ -1,11 +1,35 @@
 //! The registrations of a worker process with the engine, each with its stream of assignments and its heartbeats.
+//!
+//! A process registers as one worker for its async and blocking tasks and as a second worker for its CPU tasks
+//! (`definition` says why). Each registration has one supervisor, which runs one session after another:
+//!
+//! ```text
+//!              ┌──────────── backoff ◀──────────────┐
+//!              ▼                                    │ stream or heartbeat failed
+//!  register ─▶ session: stream + heartbeats ────────┤
+//!      ▲        │  │  │                             │
+//!      │        │  │  └─ first heartbeat accepted: the registration is listening
+//!      │        │  └─ token refused: the worker ends with the error
+//!      │        └─ intake stopped: idle until the drain ends
+//!      └─ the engine does not know the worker: registered again under a new id
+//! ```
+//!
+//! - Stream and heartbeats form one session: if either fails, both are opened again, so a worker is never half connected.
+//! - A reopened session keeps the worker's id, and running attempts are not affected.
+//! - A draining worker never registers again: the drain has paused only the workers that it knew.
+//! - `states` combines the state of all sessions into the state of the process.
 
-mod first_registration;
-mod registration;
-mod state;
+mod backoff;
+mod definition;
+mod heartbeat;
+mod initial;
+mod register;
+mod states;
 mod stream;
+mod supervisor;
 
-pub(super) use first_registration::first_registration;
-pub(super) use registration::{Registration, register, registrations};
-pub(super) use state::Links;
-pub(super) use stream::{Ended, run};
+pub(super) use definition::worker_definitions;
+pub(super) use initial::register_initially;
+pub(super) use register::unregister;
+pub(super) use states::SessionStates;
+pub(super) use supervisor::supervise;

@@ -1,139 +1,97 @@
-//! One stream of assignments with its heartbeats. The end of either is the end of both: no half-alive worker.
+//! One session: a stream of assignments with its heartbeats.
+//!
+//! The end of either ends the session. While the worker holds far more attempts than it has slots, the stream is not read;
+//! heartbeats continue, so the engine does not take the worker for dead.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use futures_util::{StreamExt as _, stream::FuturesUnordered};
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use futures_util::{StreamExt as _, stream::BoxStream};
 use tokio_util::sync::CancellationToken;
+use tonic::Status;
 
-use super::state::Links;
+use super::{backoff::SessionProgress, heartbeat::Heartbeats, states::SessionStates};
 use crate::hatchet::{
-    client::{ClientError, ErrorKind, call_deadline::with_timeout, connection::response_messages},
-    wire::{WorkerId, proto, timestamp_now},
-    worker::attempt::Shared,
+    transport::{ClientError, ErrorKind, connection::response_messages},
+    wire::{
+        WorkerId,
+        proto::{AssignedAction, WorkerListenRequest},
+    },
+    worker::attempt::{WorkerResources, dispatch},
 };
 
-/// The official SDKs' interval; an engine stops assigning 5 s after the last one.
-const HEARTBEAT_EVERY: Duration = Duration::from_secs(4);
-/// A heartbeat whose response takes longer ends the session: after as long without one an engine gives the worker's
-/// attempts to another. Shorter outages of the connection are noticed by its liveness monitor, which ends the stream.
-const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(30);
-/// As many are sent within that time: the next one goes out whether the last was answered or not.
-const HEARTBEATS: usize = 8;
-/// A heartbeat may overtake its stream's opening, and is then refused. So long after the opening that means nothing.
-const OPENING_GRACE: Duration = Duration::from_secs(2);
-/// A message over the limit would break the stream, with all that comes after it, and come again on the next one. So more
-/// than the limit is read, and the run that is too large fails alone.
-const LARGEST_READ: usize = 64 << 20;
-const SOON: Duration = Duration::from_millis(100);
+/// Minimum size of messages that the stream accepts, in bytes; at least four times the configured limit. A message over
+/// the transport's limit would break the stream, be sent again on the next one, and break that too. So larger messages
+/// are read, and only the run whose input exceeds the configured limit fails.
+const MIN_STREAM_MESSAGE_LIMIT: usize = 64 << 20;
 
 /// Why a session ended.
-pub(in crate::hatchet::worker) enum Ended {
-    /// The stream or a heartbeat failed: open another with the same worker id.
-    Lost { why: String, signs: Signs },
+pub(super) enum SessionEnd {
+    /// The stream or a heartbeat failed: reconnect with the same worker id.
+    Disconnected { cause: String, progress: SessionProgress },
     /// The engine does not know the worker: register again.
-    Forgotten,
-    /// Trying again changes nothing.
-    Refused(ClientError),
-    /// Intake was closed on purpose.
-    Closed,
+    UnknownWorker,
+    /// A retry cannot succeed.
+    Fatal(ClientError),
+    /// The drain has stopped the intake of work.
+    IntakeStopped,
 }
 
-/// What a session has shown of itself.
-#[derive(Debug, Clone, Copy, Default)]
-pub(in crate::hatchet::worker) struct Signs {
-    /// A heartbeat was accepted: the engine lives.
-    pub(in crate::hatchet::worker) heartbeat: bool,
-    /// Work came over the stream: what is between lets streams through.
-    pub(in crate::hatchet::worker) work: bool,
-}
-
-/// Listens and heartbeats for the registration of this number.
-pub(in crate::hatchet::worker) async fn run(
-    shared: &Arc<Shared>,
-    links: &Links,
-    number: usize,
-    intake_closed: &CancellationToken,
-) -> Ended {
-    let worker = links.id(number);
-    let limit = shared.client.config().max_recv_message.saturating_mul(4).max(LARGEST_READ);
-    let mut stub = shared.client.connection().dispatcher().max_decoding_message_size(limit);
-    let request = proto::WorkerListenRequest { worker_id: worker.to_string() };
-    let mut actions = response_messages(async move { stub.listen_v2(request).await });
-    let opened = Instant::now();
-    let mut ticks = interval(HEARTBEAT_EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut beats = FuturesUnordered::new();
-    let mut signs = Signs::default();
-    let mut was_full = false;
+/// Receives assignments and sends heartbeats for one registration.
+pub(super) async fn run_session(
+    resources: &Arc<WorkerResources>,
+    states: &SessionStates,
+    index: usize,
+    intake_stopped: &CancellationToken,
+) -> SessionEnd {
+    let worker = states.worker_id(index);
+    let mut messages = open_stream(resources, worker);
+    let mut heartbeats = Heartbeats::new(resources, worker);
+    let mut progress = SessionProgress::default();
+    let mut warned_full = false;
     loop {
-        let has_room = shared.table.busy() < shared.most_attempts;
-        if !has_room && !std::mem::replace(&mut was_full, true) {
+        let has_room = resources.table.len() < resources.max_attempts;
+        if !has_room && !std::mem::replace(&mut warned_full, true) {
             tracing::warn!(
-                "the engine has assigned {} attempts, far more than this worker has slots: no more are read until some end",
-                shared.most_attempts
+                attempts = resources.max_attempts,
+                "the engine has assigned far more attempts than this worker has slots, not reading more until some end"
             );
         }
         tokio::select! {
-            () = shared.table.fewer_than(shared.most_attempts), if !has_room => {}
-            action = actions.next(), if has_room => match action {
-                Some(Ok(action)) => {
-                    signs.work = true;
-                    shared.dispatch(worker, action);
+            () = resources.table.wait_for_fewer_than(resources.max_attempts), if !has_room => {}
+            message = messages.next(), if has_room => match message {
+                Some(Ok(message)) => {
+                    progress.message_received = true;
+                    dispatch(resources, worker, message);
                 }
                 Some(Err(status)) => {
-                    return end(shared.client.connection().call_error("listen for work", status), signs);
+                    return session_end(resources.client.connection().call_error("listen for work", status), progress);
                 }
-                None => return Ended::Lost { why: "the engine closed the stream".to_owned(), signs },
+                None => return SessionEnd::Disconnected { cause: "the engine closed the stream".to_owned(), progress },
             },
-            due = ticks.tick(), if beats.len() < HEARTBEATS => {
-                shared.stats.heartbeat_delay.add(due.elapsed());
-                beats.push(heartbeat(shared, worker));
-            }
-            Some(answer) = beats.next() => {
-                match answer {
-                    Ok(()) => {
-                        if !signs.heartbeat {
-                            signs.heartbeat = true;
-                            links.listens(number);
-                        }
-                    }
-                    Err(error) if error.kind() == ErrorKind::StreamNotActive && opened.elapsed() < OPENING_GRACE => {
-                        ticks.reset_after(SOON);
-                    }
-                    Err(error) => {
-                        shared.stats.heartbeat_failures.add(1);
-                        // A component between may refuse heartbeats. If the connection broke it was replaced already.
-                        if error.is_temporary() && !error.is_from_connection() {
-                            shared.client.connection().replace();
-                        }
-                        return end(error, signs);
-                    }
+            heartbeat = heartbeats.accepted() => match heartbeat {
+                Ok(()) if progress.heartbeat_accepted => {}
+                Ok(()) => {
+                    progress.heartbeat_accepted = true;
+                    states.set_listening(index);
                 }
-            }
-            () = intake_closed.cancelled() => return Ended::Closed,
+                Err(error) => return session_end(error, progress),
+            },
+            () = intake_stopped.cancelled() => return SessionEnd::IntakeStopped,
         }
     }
 }
 
-async fn heartbeat(shared: &Arc<Shared>, worker: WorkerId) -> Result<(), ClientError> {
-    let request = proto::HeartbeatRequest { worker_id: worker.to_string(), heartbeat_at: Some(timestamp_now()) };
-    let mut stub = shared.client.connection().dispatcher();
-    let sent = Instant::now();
-    match stub.heartbeat(with_timeout(HEARTBEAT_TIMEOUT, request)).await {
-        Ok(_) => {
-            shared.stats.heartbeats.add(1);
-            shared.stats.heartbeat_answer.add(sent.elapsed());
-            Ok(())
-        }
-        Err(status) => Err(shared.client.connection().call_error("heartbeat", status)),
-    }
+fn open_stream(resources: &WorkerResources, worker: WorkerId) -> BoxStream<'static, Result<AssignedAction, Status>> {
+    let limit = resources.client.config().max_recv_message.saturating_mul(4).max(MIN_STREAM_MESSAGE_LIMIT);
+    let mut stub = resources.client.connection().dispatcher().max_decoding_message_size(limit);
+    let request = WorkerListenRequest { worker_id: worker.to_string() };
+    response_messages(async move { stub.listen_v2(request).await })
 }
 
-fn end(error: ClientError, signs: Signs) -> Ended {
+fn session_end(error: ClientError, progress: SessionProgress) -> SessionEnd {
     match error.kind() {
-        ErrorKind::NotFound => Ended::Forgotten,
-        ErrorKind::Unauthenticated => Ended::Refused(error),
+        ErrorKind::NotFound => SessionEnd::UnknownWorker,
+        ErrorKind::Unauthenticated => SessionEnd::Fatal(error),
         ErrorKind::Config
         | ErrorKind::Unreachable
         | ErrorKind::AuthGracePeriod
@@ -147,6 +105,6 @@ fn end(error: ClientError, signs: Signs) -> Ended {
         | ErrorKind::TimedOut
         | ErrorKind::StreamNotActive
         | ErrorKind::Unsupported
-        | ErrorKind::Engine => Ended::Lost { why: error.to_string(), signs },
+        | ErrorKind::Engine => SessionEnd::Disconnected { cause: error.to_string(), progress },
     }
 }

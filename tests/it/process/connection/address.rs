@@ -110,7 +110,7 @@ fn silent_server_ends_calls_at_the_timeout() {
         }
         for mode in [&[][..], &["--stream"]] {
             let args = [&["--run-id", &id][..], &limit, mode].concat();
-            run(&args).expect_error(4, &["has not told within 300ms what became of run", &id, "attach to it again"]);
+            run(&args).expect_error(4, &["has not reported the status of run", &id, "attach to it again"]);
         }
     }
 }

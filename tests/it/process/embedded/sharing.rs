@@ -12,7 +12,7 @@ fn second_worker_joins_and_outlives_the_first() {
     let address = workspace.handshake().grpc_address;
     second.err.wait_for(&format!("joins the engine of another process at {address}"));
     first.stop().expect(0);
-    second.err.wait_for("lost the engine, and tries again");
+    second.err.wait_for("lost the connection to the engine");
     let engine = workspace.engine();
     let ended = workspace.runner(&[&HELLO[..], &["--timeout", "30s"]].concat()).expect(0);
     assert_eq!(ended.json()["message"], "Hello, World!");
@@ -60,7 +60,7 @@ fn worker_follows_an_engine_with_a_new_identity() {
     let worker = workspace.worker(&["--embedded"]);
     let before = workspace.handshake();
     engine.kill();
-    worker.err.wait_for("lost the engine, and tries again");
+    worker.err.wait_for("lost the connection to the engine");
     // Another key and tenant, no data, and another process on the old port.
     std::fs::remove_file(workspace.path(".hatchet/engine.json")).unwrap();
     for file in ["engine.db", "engine.db-wal", "engine.db-shm"] {
@@ -163,7 +163,7 @@ fn runner_waits_for_an_engine_that_died() {
     });
     worker.kill();
     for runner in runners {
-        runner.err.wait_for("waits for the engine, which does not answer");
+        runner.err.wait_for("waiting for the engine, which does not answer");
         runner.signal("INT");
         runner.wait().expect(130);
     }

@@ -59,7 +59,7 @@ fn timeout_is_exit_4_and_the_run_goes_on() {
     let said = limited.json_lines().pop().unwrap();
     assert_eq!((&said["event"], &said["run_id"], &said["limit"]), (&json!("timed_out"), &json!(id), &json!("0s")));
     assert_eq!(said["attach"], format!("runner --run-id {id} --embedded"));
-    limited.expect_stderr(&format!("has not told within 0s what became of run {id}"));
+    limited.expect_stderr(&format!("has not reported the status of run {id} within 0s"));
     workspace.runner(&["--run-id", &id]).expect(0);
 }
 
@@ -105,7 +105,7 @@ fn cancel_by_metadata_prints_the_run_ids() {
     workspace.runner(&["--run-id", &ended]).expect(0);
     let (mut blue, red) = ([sleep("team=blue"), sleep("team=blue")].to_vec(), sleep("team=red"));
     let cancel = ["--cancel", "--metadata", "team=blue"];
-    let mut cancelled = workspace.runner(&cancel).expect(0).expect_stderr("cancels 2 runs");
+    let mut cancelled = workspace.runner(&cancel).expect(0).expect_stderr("cancelling 2 runs");
     cancelled.stdout.sort();
     blue.sort();
     assert_eq!(cancelled.stdout, blue, "neither the ended run nor the red one");
@@ -113,7 +113,7 @@ fn cancel_by_metadata_prints_the_run_ids() {
         workspace.runner(&["--run-id", run]).expect(3);
     }
     workspace.runner(&["--run-id", &ended]).expect(0);
-    let none = workspace.runner(&cancel).expect(0).expect_stderr("no run that goes on has these pairs");
+    let none = workspace.runner(&cancel).expect(0).expect_stderr("no open run has these pairs");
     assert!(none.stdout.is_empty(), "{none:?}");
     let args = ["--cancel", "--metadata", "team=red", "--output", "json"];
     let said = workspace.runner(&args).expect(0).json_lines();
@@ -133,11 +133,11 @@ fn cancel_requires_all_metadata_pairs() {
     };
     let (both, other) = (sleep(&["team=blue", "env:x=prod"]), sleep(&["team=blue", "env:x=test"]));
     let cancel = ["--cancel", "--metadata", "team=blue", "--metadata", "env:x=prod"];
-    let cancelled = workspace.runner(&cancel).expect(0).expect_stderr("cancels 1 run;");
+    let cancelled = workspace.runner(&cancel).expect(0).expect_stderr("cancelling 1 run;");
     assert_eq!(cancelled.stdout, [both.as_str()]);
     workspace.runner(&["--run-id", &both]).expect(3);
     assert!(!workspace.details(&other).done);
-    workspace.runner(&["--cancel", "--metadata", "env:x=test"]).expect(0).expect_stderr("cancels 1 run;");
+    workspace.runner(&["--cancel", "--metadata", "env:x=test"]).expect(0).expect_stderr("cancelling 1 run;");
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn run_lost_by_its_engine_is_exit_6() {
     let worker = workspace.worker(&["--embedded"]);
     let (waiting, id) = sleeping(&workspace, "600");
     engine.kill();
-    waiting.err.wait_for("waits for the engine");
+    waiting.err.wait_for("waiting for the engine");
     // All persistent data.
     std::fs::remove_dir_all(workspace.path(".hatchet")).unwrap();
     let engine = workspace.engine();

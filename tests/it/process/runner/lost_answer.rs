@@ -178,6 +178,19 @@ async fn bench_reports_runs_whose_start_is_not_known() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bench_timeout_with_unknown_starts_is_exit_7() {
+    let site = Site::start().await;
+    site.proxy.drop_received_after(b"number 7");
+    let bench = site.runner(&[&BENCH[..], &["--timeout", "1s"]].concat(), "/nowhere");
+    let ended = bench.wait().expect(7).expect_stderr("not known whether 10 of 10 runs started");
+    ended.expect_stderr("`runner --find run_key=KEY");
+    let lines = std::fs::read_to_string(site.workspace.path("out/runs.jsonl")).unwrap();
+    let run: serde_json::Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
+    assert_eq!(run["accepted_as"], "unanswered");
+    assert!(run["error"].is_string(), "{run}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn find_requires_exactly_one_run() {
     let site = Site::start().await;
     let [first, second] = ["a", "b"].map(|value| {

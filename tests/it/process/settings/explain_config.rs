@@ -63,6 +63,18 @@ fn embedded_engine_precedes_variables_and_is_not_started() {
 }
 
 #[test]
+fn query_values_of_an_address_are_redacted() {
+    let workspace = Workspace::new();
+    let mut command = workspace.runner_command(&["--explain-config=json"]);
+    command.env("HATCHET_CLIENT_TOKEN", token("engine:7070", ""));
+    command.env("HATCHET_CLIENT_SERVER_URL", "http://rest:1/x?token=geheim");
+    let ended = Program::start(&mut command).wait().expect(2);
+    let url = setting(&ended, "HATCHET_CLIENT_SERVER_URL").0;
+    assert_eq!(url.as_deref(), Some("http://rest:1/x?token=[redacted]"));
+    assert!(!ended.stderr.concat().contains("geheim"), "{ended:?}");
+}
+
+#[test]
 fn invalid_setting_is_shown_before_the_error() {
     let workspace = Workspace::new();
     let token = token("engine:7070", "");

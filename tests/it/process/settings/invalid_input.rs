@@ -1,6 +1,9 @@
 //! Invalid input: one error line that names what to change, the exit code, and nothing on stdout.
 
-use crate::process::{Program, Workspace};
+use crate::{
+    fake::token,
+    process::{Program, Workspace},
+};
 
 const HELLO: [&str; 2] = ["--task-name", "externally-triggered-task"];
 
@@ -73,6 +76,35 @@ fn invalid_setting_is_named() {
             command.env(name, value);
         }
         Program::start(&mut command).wait().expect_error(2, parts);
+    }
+}
+
+#[test]
+fn empty_list_of_tasks_is_refused() {
+    let workspace = Workspace::new();
+    let empty = |args: &[&str], value: Option<&str>| {
+        let mut command = workspace.worker_command(&[&["--embedded"], args].concat());
+        command.envs(value.map(|value| ("HATCHET_WORKER_TASKS", value)));
+        Program::start(&mut command).wait()
+    };
+    empty(&["--tasks", ""], None).expect_error(2, &["invalid --tasks", "at least one task"]);
+    let parts = ["invalid HATCHET_WORKER_TASKS \",\" (from the environment)", "at least one task"];
+    empty(&[], Some(",")).expect_error(2, &parts);
+    let parts = ["invalid HATCHET_WORKER_TASKS", "did you mean `cpu-heavy-task`"];
+    empty(&[], Some("cpu-hevy-task")).expect_error(2, &parts);
+}
+
+#[test]
+fn invalid_connection_setting_is_named() {
+    let workspace = Workspace::new();
+    for (name, value, parts) in [
+        ("HATCHET_CLIENT_TLS_SERVER_NAME", "a b", &["HATCHET_CLIENT_TLS_SERVER_NAME", "a b", "host name"][..]),
+        ("HATCHET_CLIENT_SERVER_URL", "host/x?token=geheim", &["HATCHET_CLIENT_SERVER_URL", "without a query"]),
+    ] {
+        let mut command = workspace.runner_command(&HELLO);
+        command.env("HATCHET_CLIENT_TOKEN", token("127.0.0.1:9", "")).env(name, value);
+        let ended = Program::start(&mut command).wait().expect_error(2, parts);
+        assert!(!ended.stderr.concat().contains("geheim"), "{ended:?}");
     }
 }
 

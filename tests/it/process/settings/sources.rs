@@ -55,6 +55,14 @@ fn unreadable_line_is_named_but_not_printed() {
 }
 
 #[test]
+fn nul_byte_in_an_env_file_is_named_with_its_line() {
+    let workspace = Workspace::new();
+    workspace.write(".env", "A=1\nB=\02\n");
+    let ended = Program::start(&mut workspace.runner_command(&HELLO)).wait().expect(2);
+    ended.expect_stderr(".env contains a NUL byte in line 2");
+}
+
+#[test]
 fn auto_mode_fails_after_an_unreadable_line() {
     for (text, number) in UNREADABLE {
         let workspace = Workspace::new();

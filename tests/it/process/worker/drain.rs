@@ -127,7 +127,7 @@ async fn unacknowledged_outcome_is_logged() {
         about.iter().any(|line| line.contains("ended, but the engine did not acknowledge the outcome")),
         "{about:?}"
     );
-    for wrong in ["cancels", "cut off after the grace", "left running"] {
+    for wrong in ["cancelling", "cut off after the grace", "left running"] {
         assert!(!about.iter().any(|line| line.contains(wrong)), "{wrong}: {about:?}");
     }
 }

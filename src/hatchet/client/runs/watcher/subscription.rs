@@ -17,7 +17,7 @@ use tokio::{
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::hatchet::{
-    client::{ClientError, Connection, connection::response_messages, retry::Backoff},
+    transport::{ClientError, Connection, connection::response_messages, retry::Backoff},
     wire::{
         RunId,
         proto::{SubscribeToWorkflowRunsRequest, WorkflowRunEvent},

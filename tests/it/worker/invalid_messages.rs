@@ -1,4 +1,4 @@
-//! Messages that make no sense, and those from a future engine: the worker goes on.
+//! Invalid messages, and messages of a future engine: the worker continues.
 
 use hatchet_quickstart::hatchet::{
     task::{Stub, Task},
@@ -18,7 +18,7 @@ async fn echo_still_runs(fake: &Fake) {
     assert_eq!(fake.finished(run).await, Finished::Completed(r#"{"n":1}"#.to_owned()));
 }
 
-async fn failed_for_good(fake: &Fake, run: RunId) -> String {
+async fn expect_fatal(fake: &Fake, run: RunId) -> String {
     match fake.finished(run).await {
         Finished::Failed { error, may_retry: false } => error,
         other => panic!("expected a final failure, got {other:?}"),
@@ -26,41 +26,41 @@ async fn failed_for_good(fake: &Fake, run: RunId) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn senseless_messages_are_survived() {
+async fn invalid_messages_do_not_stop_the_worker() {
     let fake = Fake::start().await;
     let task = Stub::new("echo").task(|input: Json, _| async { Ok(input) });
     let _worker = Worker::new(&Client::new(fake.config()).unwrap()).options(options()).register(task).start().unwrap();
     fake.until_listening().await;
 
-    // A type of action that this version does not know, and types that it has no task for.
+    // Unknown action types, and a type that this worker has no task for.
     for action_type in [ActionType::StartGetGroupKey as i32, 77, -1] {
         let action = start(RunId::random(), "echo:echo", r#"{"input":{}}"#, 0);
         fake.send(hatchet_quickstart::hatchet::wire::proto::AssignedAction { action_type, ..action }).await;
         echo_still_runs(&fake).await;
     }
-    // An assignment of a run whose id is none: nothing can be said about it.
+    // An assignment with an invalid run id, which cannot be reported.
     let mut nameless = start(RunId::random(), "echo:echo", r#"{"input":{}}"#, 0);
     nameless.task_run_external_id = "not an id".to_owned();
     fake.send(nameless).await;
     echo_still_runs(&fake).await;
-    // A cancel for a run that is not here.
+    // A cancellation of an unknown run.
     fake.send(cancel(RunId::random(), "echo:echo")).await;
     echo_still_runs(&fake).await;
 
-    // An action that no task here has.
+    // An action without a task.
     let run = RunId::random();
     fake.send(start(run, "other:other", r#"{"input":{}}"#, 0)).await;
-    let error = failed_for_good(&fake, run).await;
+    let error = expect_fatal(&fake, run).await;
     assert!(error.contains("other:other") && error.contains("echo:echo"), "{error}");
-    // Payloads that are not JSON, or hold no object.
+    // Payloads that are not JSON, or whose input is not an object.
     for payload in ["", "{", r#"{"input":[1]}"#, r#"{"input":"text"}"#] {
         let run = RunId::random();
         fake.send(start(run, "echo:echo", payload, 0)).await;
-        let error = failed_for_good(&fake, run).await;
+        let error = expect_fatal(&fake, run).await;
         assert!(error.contains("BadInput"), "{payload}: {error}");
         echo_still_runs(&fake).await;
     }
-    // Metadata that is not JSON is none.
+    // Metadata that is not JSON is ignored.
     let mut action = start(RunId::random(), "echo:echo", r#"{"input":{}}"#, 0);
     action.additional_metadata = Some("{".to_owned());
     let run = action.task_run_external_id.parse().unwrap();
@@ -69,7 +69,7 @@ async fn senseless_messages_are_survived() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_same_attempt_twice_runs_once() {
+async fn attempt_assigned_twice_runs_once() {
     let fake = Fake::start().await;
     let gate = std::sync::Arc::new(tokio::sync::Semaphore::new(0));
     let waits = gate.clone();
@@ -94,7 +94,7 @@ async fn the_same_attempt_twice_runs_once() {
 }
 
 #[test]
-fn what_cannot_be_registered_is_refused_before_anything_is_sent() {
+fn invalid_worker_is_refused_before_any_call() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let fake = Fake::start().await;

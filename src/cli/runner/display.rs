@@ -1,36 +1,39 @@
-//! What the runner shows of a run, in either format.
+//! Shows a run, in either output format.
 
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 
-use super::{
-    super::{
+use super::request::NamedTask;
+use crate::{
+    cli::{
         Exit,
         connection::CommandRenderer,
         output::{OutputFormat, format_elapsed, print_event, print_line, print_message},
     },
-    request::NamedTask,
-};
-use crate::hatchet::{
-    client::{RunOutcome, RunRef},
-    wire::{RunId, RunStatus, format_duration},
+    hatchet::{
+        client::{RunOutcome, RunRef},
+        wire::{RunId, RunStatus, format_duration},
+    },
 };
 
-/// Shows a run. Status lines of the human format are not data: they go to stderr, except where events were asked for.
-pub(super) struct Screen {
+/// Shows a run. In the human format, status lines go to stderr, unless events are requested: then they are data.
+pub(super) struct RunDisplay {
     format: OutputFormat,
     task: Option<NamedTask>,
-    begun: Instant,
+    began: Instant,
+    /// The last status shown.
     status: Option<RunStatus>,
-    seen_running: bool,
-    from_the_start: bool,
+    was_running: bool,
+    /// Whether this command has triggered the run.
+    was_triggered: bool,
     events_are_data: bool,
+    /// The command that attaches to the run again.
     attach: String,
     commands: CommandRenderer,
 }
 
-impl Screen {
+impl RunDisplay {
     /// `attach` is the command that attaches to the run again.
     pub(super) fn new(
         format: OutputFormat,
@@ -41,56 +44,57 @@ impl Screen {
         Self {
             format,
             task,
-            begun: Instant::now(),
+            began: Instant::now(),
             status: None,
-            seen_running: false,
-            from_the_start: false,
+            was_running: false,
+            was_triggered: false,
             events_are_data: false,
             attach,
             commands,
         }
     }
 
-    /// From here on, events are what was asked for.
+    /// Treats events as data from here on.
     pub(super) fn show_events(&mut self) {
         self.events_are_data = true;
     }
 
-    /// The run's task, where it is one of ours.
+    /// The run's task, if it is one of this program's tasks.
     pub(super) fn task(&self) -> Option<&NamedTask> {
         self.task.as_ref()
     }
 
-    /// The flags for commands that reach the run's engine.
+    /// Renders commands that reach the run's engine.
     pub(super) fn commands(&self) -> &CommandRenderer {
         &self.commands
     }
 
     /// Whether this command has triggered the run.
     pub(super) fn was_triggered(&self) -> bool {
-        self.from_the_start
+        self.was_triggered
     }
 
-    /// Whether the run was followed from its trigger on and never seen with a worker.
+    /// Whether this command has triggered the run and has never seen it running.
     pub(super) fn never_taken(&self) -> bool {
-        self.from_the_start && !self.seen_running
+        self.was_triggered && !self.was_running
     }
 
+    /// Whether the run is not known to have a worker.
     pub(super) fn is_queued(&self) -> bool {
         matches!(self.status, None | Some(RunStatus::Queued))
     }
 
-    /// Whether it waits for a worker: the engine says so, or has not shown it yet since its trigger.
+    /// Whether the run waits for a worker: it is queued, or was triggered and its status is not known yet.
     pub(super) fn is_waiting(&self) -> bool {
         match self.status {
             Some(status) => status == RunStatus::Queued,
-            None => self.from_the_start,
+            None => self.was_triggered,
         }
     }
 
-    /// The id, at once. It is the data where nothing else will come.
+    /// Shows the id of a triggered run. With `alone`, it is the only data.
     pub(super) fn triggered(&mut self, run: &RunRef, name: &str, alone: bool) -> Result<(), Exit> {
-        self.from_the_start = true;
+        self.was_triggered = true;
         match (self.format, alone) {
             (OutputFormat::Json, _) => {
                 print_event("triggered", fields(json!({ "run_id": run.id().to_string(), "task": name })))
@@ -103,20 +107,20 @@ impl Screen {
         }
     }
 
-    /// A status, where it is another than before.
+    /// Shows a status, unless it is the last one shown.
     pub(super) fn status(&mut self, status: RunStatus) -> Result<(), Exit> {
         if self.status == Some(status) {
             return Ok(());
         }
         self.status = Some(status);
-        self.seen_running |= status == RunStatus::Running;
+        self.was_running |= status == RunStatus::Running;
         match self.format {
             OutputFormat::Json => print_event("status", fields(json!({ "status": status.to_string() }))),
             OutputFormat::Human => self.line(&status.to_string()),
         }
     }
 
-    /// A chunk. A run that streams has a worker, whatever was seen so far.
+    /// Shows a chunk. A run with chunks is running, even if its status has not been read yet.
     pub(super) fn chunk(&mut self, text: &str, index: Option<i64>) -> Result<(), Exit> {
         if self.status != Some(RunStatus::Running) {
             self.status(RunStatus::Running)?;
@@ -127,7 +131,7 @@ impl Screen {
         }
     }
 
-    /// An attempt that failed; the run may go on.
+    /// Shows a failed attempt. The run may be retried.
     pub(super) fn attempt_failed(&self, retry_count: Option<i32>, error: &str) -> Result<(), Exit> {
         let attempt = retry_count.map(|count| i64::from(count) + 1);
         match self.format {
@@ -139,37 +143,36 @@ impl Screen {
         }
     }
 
-    /// Something worth knowing that is no data.
+    /// Shows a note on stderr.
     pub(super) fn note(&self, text: &str) {
         print_message(&format!("note: {text}"));
     }
 
-    /// The end of the wait, and not of the run.
+    /// Shows that the time limit has passed. The run goes on.
     pub(super) fn timed_out(&self, run: &RunRef, limit: Duration) -> Exit {
         if self.format == OutputFormat::Json {
             let status = self.status.map(|status| status.to_string());
-            let said = json!({
+            let fields_of_timeout = json!({
                 "run_id": run.id().to_string(),
                 "status": status,
                 "limit": format_duration(limit),
                 "attach": self.attach,
             });
-            if let Err(exit) = print_event("timed_out", fields(said)) {
+            if let Err(exit) = print_event("timed_out", fields(fields_of_timeout)) {
                 return exit;
             }
         }
         let (id, limit, attach) = (run.id(), format_duration(limit), &self.attach);
-        // Of a run that was attached to, nothing is known before the engine has told it.
-        Exit::timed_out(if self.status.is_none() && !self.from_the_start {
+        Exit::timed_out(if self.status.is_none() && !self.was_triggered {
             format!(
-                "the engine has not told within {limit} what became of run {id}: attach to it again with `{attach}`"
+                "the engine has not reported the status of run {id} within {limit}: attach to it again with `{attach}`"
             )
         } else {
             format!("run {id} has not ended within {limit} and goes on: attach to it again with `{attach}`")
         })
     }
 
-    /// The end: status, then output or error.
+    /// Shows the result: status, then output or error.
     pub(super) fn result(&mut self, outcome: &RunOutcome) -> Result<(), Exit> {
         self.status(outcome.status)?;
         let output = outcome.output.as_deref().map(|json| self.typed(json));
@@ -195,21 +198,24 @@ impl Screen {
         }
     }
 
-    /// The output as the task's type has it; as it came where it does not fit, which is said.
+    /// The output in the task's output type. If it does not fit the type, shows a note and returns it unchanged.
     fn typed(&self, json: &str) -> Value {
-        let as_it_came = || serde_json::from_str(json).unwrap_or_else(|_| Value::from(json));
-        let Some(NamedTask { task, .. }) = &self.task else { return as_it_came() };
+        let unchanged = || serde_json::from_str(json).unwrap_or_else(|_| Value::from(json));
+        let Some(NamedTask { task, .. }) = &self.task else { return unchanged() };
         match task.complete_output(json) {
-            Ok(typed) => serde_json::from_str(&typed).unwrap_or_else(|_| as_it_came()),
+            Ok(typed) => serde_json::from_str(&typed).unwrap_or_else(|_| unchanged()),
             Err(error) => {
-                self.note(&format!("the output does not fit {}'s type ({error}); it is shown as it came", task.name()));
-                as_it_came()
+                self.note(&format!(
+                    "the output does not fit the type of {} ({error}) and is shown unchanged",
+                    task.name()
+                ));
+                unchanged()
             }
         }
     }
 
     fn line(&self, text: &str) -> Result<(), Exit> {
-        let line = format!("{}  {text}", format_elapsed(self.begun.elapsed()));
+        let line = format!("{}  {text}", format_elapsed(self.began.elapsed()));
         if self.events_are_data {
             print_line(line)
         } else {
@@ -219,7 +225,7 @@ impl Screen {
     }
 }
 
-/// A run that was found and is not waited for: its id is the data.
+/// Shows the id of a run that was found.
 pub(super) fn found(format: OutputFormat, run: &RunRef) -> Result<(), Exit> {
     match format {
         OutputFormat::Json => print_event("found", fields(json!({ "run_id": run.id().to_string() }))),
@@ -227,7 +233,7 @@ pub(super) fn found(format: OutputFormat, run: &RunRef) -> Result<(), Exit> {
     }
 }
 
-/// Runs that a cancellation by metadata has asked the engine to cancel.
+/// Shows the ids of cancelled runs.
 pub(super) fn cancelled(format: OutputFormat, runs: &[RunId]) -> Result<(), Exit> {
     match format {
         OutputFormat::Json if runs.is_empty() => Ok(()),
@@ -239,19 +245,19 @@ pub(super) fn cancelled(format: OutputFormat, runs: &[RunId]) -> Result<(), Exit
     }
 }
 
-/// The end of a cancellation by metadata.
+/// Shows the number of cancelled runs.
 pub(super) fn cancelled_in_all(format: OutputFormat, count: usize, commands: &CommandRenderer) -> Result<(), Exit> {
     match (format, count) {
         (OutputFormat::Json, 0) => print_event("cancelled", fields(json!({ "count": 0, "run_ids": [] }))),
         (OutputFormat::Json, _) => Ok(()),
         (OutputFormat::Human, 0) => {
-            print_message("no run that goes on has these pairs; an engine lists a new run after a second or so");
+            print_message("no open run has these pairs; an engine may list a new run after about a second");
             Ok(())
         }
         (OutputFormat::Human, _) => {
             let plural = if count == 1 { "" } else { "s" };
-            let tell = commands.render(&["runner", "--run-id", "ID"]);
-            print_message(&format!("cancels {count} run{plural}; `{tell}` tells what became of each"));
+            let attach = commands.render(&["runner", "--run-id", "ID"]);
+            print_message(&format!("cancelling {count} run{plural}; see the outcome of each with `{attach}`"));
             Ok(())
         }
     }

@@ -1,4 +1,4 @@
-//! Attempts that outlive their execution timeout where the engine does nothing about it.
+//! Attempts that the worker ends at their execution timeout because the engine does not.
 
 use std::{
     sync::{Arc, Condvar, Mutex},
@@ -19,7 +19,7 @@ use hatchet_quickstart::hatchet::client::Client;
 
 type Json = serde_json::Map<String, Value>;
 
-/// Over it as soon as the worker allows.
+/// Exceeded by every body; the worker's margin is added to it.
 const TIMEOUT: Duration = Duration::from_millis(1);
 
 async fn worker(fake: &Fake, tasks: impl IntoIterator<Item = impl Into<ErasedTask>>) -> RunningWorker {
@@ -37,67 +37,67 @@ fn expect_timed_out(finished: &Finished) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_kind_fails_for_another_try_and_a_deaf_body_is_not_waited_for() {
+async fn timeout_is_reported_while_the_body_still_runs() {
     let fake = Fake::start().await;
     let asleep = Stub::new("asleep").task(|_: Json, _| async {
         std::future::pending::<()>().await;
         Ok(json!({}))
     });
-    let polite = Stub::new("polite").task(|_: Json, ctx: Context| async move {
+    let cooperative = Stub::new("cooperative").task(|_: Json, ctx: Context| async move {
         ctx.cancelled().await;
         Ok(json!({ "too": "late" }))
     });
     let gate = Arc::new((Mutex::new(false), Condvar::new()));
     let (opened, (ends, mut ended)) = (gate.clone(), mpsc::unbounded_channel());
-    let deaf = Stub::new("deaf").blocking_task(move |_: Json, _| {
+    let ignoring = Stub::new("ignoring").blocking_task(move |_: Json, _| {
         drop(opened.1.wait_while(opened.0.lock().unwrap(), |open| !*open).unwrap());
         ends.send(()).unwrap();
         Ok(json!({ "too": "late" }))
     });
-    let worker = worker(&fake, [asleep, polite, deaf].map(|task| task.execution_timeout(TIMEOUT))).await;
+    let worker = worker(&fake, [asleep, cooperative, ignoring].map(|task| task.execution_timeout(TIMEOUT))).await;
     let mut runs = Vec::new();
-    for name in ["asleep", "polite", "deaf"] {
+    for name in ["asleep", "cooperative", "ignoring"] {
         runs.push(fake.assign(name, "{}").await);
     }
     for run in &runs {
         expect_timed_out(&fake.finished(*run).await);
     }
-    assert_eq!(worker.stats().slots["default"].used, 1, "the deaf one's thread is taken");
-    assert_eq!(worker.stats().cancellations_ignored, 1, "and that is counted");
+    assert_eq!(worker.stats().slots["default"].used, 1, "its thread holds the slot");
+    assert_eq!(worker.stats().cancellations_ignored, 1, "the ignored cancellation is counted");
     *gate.0.lock().unwrap() = true;
     gate.1.notify_all();
-    within("the deaf one ends", ended.recv()).await.unwrap();
+    within("the ignoring body ends", ended.recv()).await.unwrap();
     within("the worker stops", worker.stop()).await.unwrap();
     for run in runs {
-        assert_eq!(fake.script(|script| script.finished(run).len()), 1, "a late result is not sent");
+        assert_eq!(fake.script(|script| script.finished(run).len()), 1, "the late output is not reported");
     }
 }
 
-/// Where a body that ignores its cancellation keeps the slot, and the engine's word that an attempt is over is lost.
+/// A body that ignores its cancellation keeps the slot, and the engine's cancellation of the waiting attempt is lost.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn attempt_without_a_slot_ends_at_its_execution_timeout() {
     let fake = Fake::start().await;
     let gate = Arc::new((Mutex::new(false), Condvar::new()));
     let opened = gate.clone();
-    let deaf = Stub::new("deaf").blocking_task(move |_: Json, _| {
+    let ignoring = Stub::new("ignoring").blocking_task(move |_: Json, _| {
         drop(opened.1.wait_while(opened.0.lock().unwrap(), |open| !*open).unwrap());
         Ok(json!({}))
     });
     let one = WorkerOptions { slots: 1, ..options() };
     let worker = Worker::new(&Client::new(fake.config()).unwrap())
         .options(one)
-        .register(deaf.execution_timeout(TIMEOUT))
+        .register(ignoring.execution_timeout(TIMEOUT))
         .start()
         .unwrap();
     fake.until_listening().await;
-    fake.assign("deaf", "{}").await;
-    within("the slot is taken", async {
+    fake.assign("ignoring", "{}").await;
+    within("the slot is in use", async {
         while worker.stats().slots["default"].used == 0 {
             tokio::task::yield_now().await;
         }
     })
     .await;
-    let waiting = fake.assign("deaf", "{}").await;
+    let waiting = fake.assign("ignoring", "{}").await;
     expect_timed_out(&fake.finished(waiting).await);
     *gate.0.lock().unwrap() = true;
     gate.1.notify_all();
@@ -105,44 +105,44 @@ async fn attempt_without_a_slot_ends_at_its_execution_timeout() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_the_engine_has_ended_meanwhile_keeps_its_end() {
+async fn timeout_is_not_reported_for_an_ended_run() {
     let fake = Fake::start().await;
-    let (told, mut reasons) = mpsc::unbounded_channel();
+    let (sender, mut reasons) = mpsc::unbounded_channel();
     let task = Stub::new("task").task(move |_: Json, ctx: Context| {
-        let told = told.clone();
+        let sender = sender.clone();
         async move {
-            told.send(ctx.cancelled().await).unwrap();
+            sender.send(ctx.cancelled().await).unwrap();
             Ok(json!({}))
         }
     });
     let worker = worker(&fake, [task.execution_timeout(TIMEOUT)]).await;
     let run = fake.assign("task", "{}").await;
-    // The word of it was lost.
+    // The cancellation itself was lost.
     fake.script(|script| script.set_run(&run.to_string(), v1::RunStatus::Cancelled, None));
-    within("the body is told", reasons.recv()).await.unwrap();
+    within("the body is cancelled", reasons.recv()).await.unwrap();
     within("the worker stops", worker.stop()).await.unwrap();
     assert!(fake.script(|script| script.finished(run)).is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_run_whose_output_is_too_large_to_be_looked_at_keeps_its_end() {
+async fn timeout_is_not_reported_for_a_run_with_large_output() {
     let fake = Fake::start().await;
-    let polite = Stub::new("polite").task(|_: Json, ctx: Context| async move {
+    let cooperative = Stub::new("cooperative").task(|_: Json, ctx: Context| async move {
         ctx.cancelled().await;
         Ok(json!({}))
     });
     let config = fake.config_with(&[("HATCHET_CLIENT_GRPC_MAX_RECV_MESSAGE_LENGTH", "4096")]);
     let worker = Worker::new(&Client::new(config).unwrap())
         .options(options())
-        .register(polite.execution_timeout(TIMEOUT))
+        .register(cooperative.execution_timeout(TIMEOUT))
         .start()
         .unwrap();
     fake.until_listening().await;
-    let run = fake.assign("polite", "{}").await;
+    let run = fake.assign("cooperative", "{}").await;
     let output = json!("x".repeat(8192)).to_string();
     fake.script(|script| script.set_run(&run.to_string(), v1::RunStatus::Completed, Some(&output)));
-    fake.until("the engine is asked", |script| (script.details_asked > 0).then_some(())).await;
-    within("nothing is left to be reported", async {
+    fake.until("the status is requested", |script| (script.details_asked > 0).then_some(())).await;
+    within("no report is pending", async {
         while worker.stats().reports_waiting > 0 {
             tokio::task::yield_now().await;
         }
@@ -152,7 +152,7 @@ async fn a_run_whose_output_is_too_large_to_be_looked_at_keeps_its_end() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_longest_of_all_times_are_no_overflow() {
+async fn maximum_durations_do_not_overflow() {
     let fake = Fake::start().await;
     let forever = WorkerOptions {
         grace: Duration::MAX,

@@ -1,4 +1,4 @@
-//! An engine in memory, a client of it, and a worker.
+//! An embedded engine in memory with a client and a worker.
 
 use std::{future::IntoFuture, time::Duration};
 
@@ -13,18 +13,18 @@ use hatchet_quickstart::{
 };
 use serde_json::Value;
 
-/// How long anything may take before a test gives up.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Timeout of every wait in a test.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Awaits `work`, and panics with `what` when patience ends.
+/// Awaits `work`. Panics with `what` after [`TIMEOUT`].
 pub async fn within<T>(what: &str, work: impl IntoFuture<Output = T>) -> T {
-    match tokio::time::timeout(PATIENCE, work).await {
+    match tokio::time::timeout(TIMEOUT, work).await {
         Ok(value) => value,
-        Err(_) => panic!("not within {PATIENCE:?}: {what}"),
+        Err(_) => panic!("not within {TIMEOUT:?}: {what}"),
     }
 }
 
-/// Options of a worker whose waits are short.
+/// Options of a worker with short grace periods.
 pub fn options() -> WorkerOptions {
     WorkerOptions {
         name: "test".to_owned(),
@@ -36,13 +36,14 @@ pub fn options() -> WorkerOptions {
     }
 }
 
-pub struct Stand {
+/// A running engine, a client of it and a worker that listens.
+pub struct Fixture {
     pub client: Client,
     pub worker: RunningWorker,
     pub engine: Engine,
 }
 
-impl Stand {
+impl Fixture {
     pub async fn start(tasks: impl IntoIterator<Item = impl Into<ErasedTask>>) -> Self {
         Self::with(options(), &[], tasks).await
     }
@@ -66,12 +67,12 @@ impl Stand {
         self.client.run_no_wait(&named(name), &input).await.unwrap()
     }
 
-    /// Triggers a run and waits for its end.
+    /// Triggers a run and waits for its outcome.
     pub async fn run(&self, name: &str, input: Value) -> RunOutcome {
         outcome(&self.trigger(name, input).await).await
     }
 
-    /// How many slots of the worker of this name are free, by the engine's word.
+    /// The free slots of the worker of this name, as the engine reports them.
     pub async fn free_slots(&self, name: &str) -> i64 {
         let workers = self.client.rest().unwrap().workers().await.unwrap();
         let named = workers.iter().filter(|worker| worker.name == name);

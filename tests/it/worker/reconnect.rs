@@ -1,4 +1,4 @@
-//! A link that breaks, and comes back.
+//! Reconnecting after a failure of the stream, the heartbeats or the engine.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use hatchet_quickstart::{
     hatchet::{
         client::{Client, ClientConfig, Sources},
         task::{Stub, Task},
-        worker::{LinkState, RunningWorker, Worker},
+        worker::{RunningWorker, Worker, WorkerState},
     },
 };
 use serde_json::{Value, json};
 use tonic::Status;
 
-use super::{options, stand::outcome, within};
+use super::{fixture::outcome, options, within};
 use crate::fake::{Fake, Finished};
 use crate::support::named;
 
@@ -29,7 +29,7 @@ async fn worker(fake: &Fake) -> RunningWorker {
     worker
 }
 
-/// Waits for the stream of this number and a heartbeat on it, and runs a task over it.
+/// Waits for the `number`th stream and a heartbeat, and runs a task over that stream.
 async fn runs_over_stream(fake: &Fake, number: usize, heartbeats_before: usize) -> String {
     let worker = fake
         .until("the stream is open", |script| {
@@ -43,7 +43,7 @@ async fn runs_over_stream(fake: &Fake, number: usize, heartbeats_before: usize) 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stream_that_ends_is_opened_again_under_the_same_id() {
+async fn ended_stream_is_reopened_under_the_same_id() {
     let fake = Fake::start().await;
     let worker = worker(&fake).await;
     let mut known = Vec::new();
@@ -56,15 +56,15 @@ async fn a_stream_that_ends_is_opened_again_under_the_same_id() {
         state.mark_unchanged();
         match failure {
             Some(failure) => fake.break_stream(failure).await,
-            // The engine hangs up in order.
+            // The engine closes the stream without an error.
             None => fake.script(|script| {
                 let (worker, _) = script.streams.pop().unwrap();
                 script.streams.push((worker, tokio::sync::mpsc::channel(1).0));
             }),
         }
         known.push(runs_over_stream(&fake, number + 2, heartbeats).await);
-        let listens = state.wait_for(|state| matches!(state, LinkState::Listening(_)));
-        within("the state says so", listens).await.unwrap();
+        let listens = state.wait_for(|state| matches!(state, WorkerState::Listening(_)));
+        within("the worker listens again", listens).await.unwrap();
     }
     known.dedup();
     assert_eq!(known.len(), 1, "always the same id");
@@ -72,27 +72,27 @@ async fn a_stream_that_ends_is_opened_again_under_the_same_id() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn streams_that_are_cut_at_once_are_opened_ever_more_slowly_though_heartbeats_are_taken() {
+async fn backoff_grows_while_streams_are_cut_at_once() {
     let fake = Fake::start().await;
     let worker = worker(&fake).await;
     let mut state = worker.state();
     for number in 1..=8 {
         fake.until("a stream is open", |script| (script.streams.len() == number).then_some(())).await;
-        let listens = state.wait_for(|state| matches!(state, LinkState::Listening(_)));
-        within("its heartbeat is taken", listens).await.unwrap();
+        let listens = state.wait_for(|state| matches!(state, WorkerState::Listening(_)));
+        within("its heartbeat is accepted", listens).await.unwrap();
         fake.break_stream(Status::unavailable("no streams here")).await;
     }
     let beats = fake.script(|script| script.heartbeats.clone());
-    // The least that each wait can be doubles: 20 ms to 640.
+    // The minimum of each delay doubles, from 20 ms to 640 ms.
     assert!(beats[7] - beats[0] > Duration::from_secs(1), "{beats:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn slow_answers_to_heartbeats_do_not_cost_a_link_that_lives() {
+async fn slow_heartbeat_answers_do_not_end_a_live_session() {
     let fake = Fake::start().await;
     let _worker = worker(&fake).await;
     let before = fake.script(|script| {
-        // More than one has without another sign of life.
+        // Longer than the timeout of a heartbeat without other traffic.
         script.heartbeat_takes = Duration::from_millis(3_500);
         script.heartbeats.len()
     });
@@ -104,10 +104,10 @@ async fn slow_answers_to_heartbeats_do_not_cost_a_link_that_lives() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_refused_heartbeat_opens_the_stream_again() {
+async fn refused_heartbeat_reopens_the_stream() {
     let fake = Fake::start().await;
     let _worker = worker(&fake).await;
-    // The grace for a heartbeat that overtakes its stream is over by the next one.
+    // The grace period for a heartbeat that overtakes its stream ends before the next one is due.
     fake.script(|script| script.heartbeat_failures.push_back(Status::failed_precondition("stream is not active")));
     let heartbeats = fake.script(|script| script.heartbeats.len());
     runs_over_stream(&fake, 2, heartbeats).await;
@@ -115,7 +115,7 @@ async fn a_refused_heartbeat_opens_the_stream_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_heartbeat_that_overtakes_its_stream_is_sent_again() {
+async fn heartbeat_that_overtakes_its_stream_is_repeated() {
     let fake = Fake::start().await;
     fake.script(|script| {
         script.heartbeat_failures.push_back(Status::failed_precondition("stream is not active"));
@@ -126,7 +126,7 @@ async fn a_heartbeat_that_overtakes_its_stream_is_sent_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_worker_that_the_engine_forgot_registers_again() {
+async fn forgotten_worker_registers_again() {
     let fake = Fake::start().await;
     let worker = worker(&fake).await;
     let first = runs_over_stream(&fake, 1, 0).await;
@@ -139,17 +139,17 @@ async fn a_worker_that_the_engine_forgot_registers_again() {
     assert_ne!(first, second);
     fake.script(|script| {
         assert_eq!(script.registered.len(), 2);
-        assert_eq!(script.registered[0], script.registered[1], "as at the first time");
-        assert_eq!(script.workflows.len(), 2, "its workflows may be forgotten too");
+        assert_eq!(script.registered[0], script.registered[1], "the same request");
+        assert_eq!(script.workflows.len(), 2, "its workflows are registered again");
     });
     let mut state = worker.state();
     let listens =
-        state.wait_for(|state| matches!(state, LinkState::Listening(r) if r.workers[0].id.to_string() == second));
+        state.wait_for(|state| matches!(state, WorkerState::Listening(r) if r.workers[0].id.to_string() == second));
     within("the state has the new id", listens).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_engine_that_restarts_is_found_again() {
+async fn worker_reconnects_to_a_restarted_engine() {
     let folder = tempfile::tempdir().unwrap();
     let options = EngineOptions { folder: Some(folder.path().to_owned()), ..EngineOptions::default() };
     let engine = Engine::start(options.clone()).await.unwrap();
@@ -166,10 +166,10 @@ async fn an_engine_that_restarts_is_found_again() {
     run(1).await;
     engine.stop().await;
     let mut state = worker.state();
-    let lost = state.wait_for(|state| matches!(state, LinkState::Connecting(_)));
-    within("the loss is seen", lost).await.unwrap();
+    let lost = state.wait_for(|state| matches!(state, WorkerState::Connecting(_)));
+    within("the worker is disconnected", lost).await.unwrap();
     let engine = Engine::start(options).await.unwrap();
-    let listens = state.wait_for(|state| matches!(state, LinkState::Listening(_)));
+    let listens = state.wait_for(|state| matches!(state, WorkerState::Listening(_)));
     within("the worker listens again", listens).await.unwrap();
     run(2).await;
     worker.stop().await.unwrap();

@@ -1,0 +1,49 @@
+//! The result of the load: everything that was recorded from the first submission to the last end.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime},
+};
+
+use super::run::{Micros, RunRecords};
+
+/// Slots in use and in total, by slot pool.
+pub(in crate::bench) type SlotsByPool = BTreeMap<&'static str, (i64, i64)>;
+
+/// Why a benchmark ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndReason {
+    /// Every run has ended, or its end cannot be known.
+    Completed,
+    /// The caller stopped it.
+    Interrupted,
+    /// The time limit of the plan passed.
+    TimedOut,
+}
+
+/// Everything that was recorded from the first submission to the last end.
+pub(in crate::bench) struct Recording {
+    pub(in crate::bench) end: EndReason,
+    /// The start by the wall clock. All [`Micros`] count from it.
+    pub(in crate::bench) began: SystemTime,
+    /// From the start to the end of the recording.
+    pub(in crate::bench) duration: Micros,
+    pub(in crate::bench) runs: RunRecords,
+    /// The largest values seen of the slots in use and in total, by pool.
+    pub(in crate::bench) slots: SlotsByPool,
+    /// Number of jumps of the wall clock against the monotonic clock.
+    pub(in crate::bench) clock_jumps: usize,
+    /// Number of times that the engine did not answer, and the total duration.
+    pub(in crate::bench) outages: (usize, Duration),
+    /// Present if the plan verifies deduplication.
+    pub(in crate::bench) second_pass: Option<SecondPass>,
+}
+
+/// Answers to the second submission of every run.
+#[derive(Debug, Clone, Default)]
+pub(in crate::bench) struct SecondPass {
+    /// Number of runs that were refused as duplicates of the right run.
+    pub(in crate::bench) refused: usize,
+    /// One line for each run that was started again, or reported as a duplicate of another run.
+    pub(in crate::bench) violations: Vec<String>,
+}

@@ -1,0 +1,105 @@
+//! An assignment, parsed from its message.
+
+use serde::Deserialize;
+use serde_json::{Map, Value, value::RawValue};
+
+use super::table::AttemptKey;
+use crate::hatchet::{
+    task::RunInfo,
+    wire::{RunId, WorkerId, proto::AssignedAction},
+};
+
+/// An attempt that the engine assigned to this worker.
+pub(super) struct Assignment {
+    pub(super) key: AttemptKey,
+    /// The worker that it was assigned to.
+    pub(super) worker: WorkerId,
+    pub(super) action_id: String,
+    pub(super) job_id: String,
+    pub(super) job_run_id: String,
+    pub(super) task_id: String,
+    pub(super) info: RunInfo,
+    /// The input's JSON, or the reason that it cannot be read.
+    pub(super) input: Result<String, String>,
+}
+
+impl Assignment {
+    /// Parses a message. Fails only on an invalid run id, without which nothing can be reported; an invalid input fails
+    /// the attempt later.
+    pub(super) fn parse(worker: WorkerId, message: AssignedAction) -> Result<Self, String> {
+        let run: RunId = message.task_run_external_id.parse().map_err(|e| format!("{e}"))?;
+        let additional_metadata: Map<String, Value> =
+            message.additional_metadata.as_deref().and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
+        Ok(Self {
+            key: (run, message.retry_count),
+            worker,
+            input: parse_input(&message.action_payload),
+            action_id: message.action_id,
+            job_id: message.job_id,
+            job_run_id: message.job_run_id,
+            task_id: message.task_id,
+            info: RunInfo {
+                run_id: message.task_run_external_id,
+                workflow_run_id: message.workflow_run_id,
+                task_name: message.task_name,
+                retry_count: u32::try_from(message.retry_count).unwrap_or(0),
+                additional_metadata,
+            },
+        })
+    }
+}
+
+/// Extracts the input from an action's payload. A missing or null input is an empty object: engines write null for an
+/// input that was not an object.
+fn parse_input(payload: &str) -> Result<String, String> {
+    /// Other keys of the payload vary between engine versions and are ignored.
+    #[derive(Deserialize)]
+    struct Payload<'a> {
+        #[serde(borrow, default)]
+        input: Option<&'a RawValue>,
+    }
+
+    let payload: Payload = serde_json::from_str(payload).map_err(|e| e.to_string())?;
+    Ok(match payload.input.map(RawValue::get) {
+        None | Some("null") => "{}".to_owned(),
+        Some(input) => input.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(payload: &str) -> Assignment {
+        let message = AssignedAction {
+            task_run_external_id: RunId::random().to_string(),
+            action_payload: payload.to_owned(),
+            additional_metadata: Some(r#"{"k": "v"}"#.to_owned()),
+            retry_count: 2,
+            ..Default::default()
+        };
+        Assignment::parse(WorkerId::random(), message).unwrap()
+    }
+
+    #[test]
+    fn input_is_read_verbatim_from_compact_and_spaced_payload() {
+        let compact = parse(r#"{"input":{"a":1},"parents":{},"triggers":{"filter_payload":null}}"#);
+        assert_eq!((compact.input.as_deref(), compact.info.retry_count), (Ok(r#"{"a":1}"#), 2));
+        assert_eq!(compact.info.additional_metadata["k"], "v");
+        let spaced = parse(r#"{"new": [1], "input": {"a": 1}, "triggered_by": "manual"}"#);
+        assert_eq!(spaced.input.as_deref(), Ok(r#"{"a": 1}"#));
+    }
+
+    #[test]
+    fn missing_or_null_input_is_an_empty_object() {
+        for payload in ["{}", r#"{"input":null}"#] {
+            assert_eq!(parse(payload).input.as_deref(), Ok("{}"));
+        }
+        assert!(parse("").input.is_err());
+    }
+
+    #[test]
+    fn invalid_run_id_is_rejected() {
+        assert!(Assignment::parse(WorkerId::random(), AssignedAction::default()).is_err());
+    }
+}

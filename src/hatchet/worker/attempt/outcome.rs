@@ -1,0 +1,101 @@
+//! The report for the end of an attempt: an outcome, a timeout, or none.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::{
+    assignment::Assignment,
+    report::{self, OUTCOME_TIMEOUT, TerminalEvent},
+    resources::WorkerResources,
+};
+use crate::hatchet::{
+    task::{CancelReason, Outcome},
+    transport::{ErrorKind, retry::Backoff},
+    wire::{format_duration, with_attempt},
+    worker::health::AttemptEnd,
+};
+
+/// The engine ends an attempt at its execution timeout. The worker does so only this long after, since the engine checks
+/// about once a second and may have extended the deadline.
+pub(super) const TIMEOUT_MARGIN: Duration = Duration::from_secs(5);
+
+/// Longest delay between two queries for the run's status before a timeout is reported. The first is 50 ms.
+const MAX_STATUS_DELAY: Duration = Duration::from_secs(5);
+
+/// The outstanding report of an attempt.
+pub(super) enum PendingReport {
+    /// The outcome of its body.
+    Outcome(Outcome),
+    /// That it exceeded this execution timeout, unless the engine has ended it already.
+    Timeout(Duration),
+    /// Nothing: the engine has ended the attempt.
+    None,
+}
+
+/// Reports the end of an attempt until the engine acknowledges it or [`OUTCOME_TIMEOUT`] is over.
+pub(super) async fn report_outcome(resources: &WorkerResources, assignment: &Assignment, report: PendingReport) {
+    let _counted = resources.counters.reports.enter();
+    let outcome = match report {
+        PendingReport::Outcome(outcome) => Some(outcome),
+        PendingReport::Timeout(limit) => timeout_outcome(resources, assignment, limit).await,
+        PendingReport::None => None,
+    };
+    if let Some(event) = outcome.and_then(|outcome| terminal_event(outcome, assignment)) {
+        report::terminal(resources, assignment, event).await;
+    }
+}
+
+/// The event that reports an outcome. A cancellation is not reported.
+fn terminal_event(outcome: Outcome, assignment: &Assignment) -> Option<TerminalEvent> {
+    match outcome {
+        Outcome::Completed(output) => Some(TerminalEvent::Completed(output)),
+        // The second line is for readers that take the first line for the message, as the Python SDK does.
+        Outcome::Failed { error, may_retry } => Some(TerminalEvent::Failed {
+            error: with_attempt(&error, &assignment.info.task_name, assignment.info.retry_count.saturating_add(1)),
+            may_retry,
+        }),
+        Outcome::Cancelled => None,
+    }
+}
+
+/// The end of an attempt for the counters.
+pub(super) fn attempt_end(report: &PendingReport, reason: Option<CancelReason>) -> AttemptEnd {
+    match (report, reason) {
+        (PendingReport::Outcome(Outcome::Completed(_)), _) => AttemptEnd::Completed,
+        (PendingReport::Outcome(Outcome::Failed { may_retry: false, .. }), _) => AttemptEnd::Fatal,
+        (PendingReport::Outcome(_), Some(CancelReason::Shutdown)) => AttemptEnd::Shutdown,
+        (PendingReport::Outcome(_), Some(CancelReason::TimedOut)) => AttemptEnd::TimedOut,
+        (PendingReport::Outcome(_), _) => AttemptEnd::Failed,
+        (PendingReport::Timeout(_), _) | (PendingReport::None, Some(CancelReason::TimedOut)) => AttemptEnd::TimedOut,
+        (PendingReport::None, _) => AttemptEnd::Cancelled,
+    }
+}
+
+/// The failure to report for an attempt that the worker ended at its timeout, or `None` if the engine has ended it.
+///
+/// The engine may have ended the attempt while its cancellation was lost with the connection. A failure reported then
+/// would overwrite the run's status. So the engine is asked first, and asked again until it answers or
+/// [`OUTCOME_TIMEOUT`] is over. Details too large to receive are an answer as well: the run has an output, so it has
+/// ended. A report for an attempt that was retried meanwhile needs no such care, since the engine ignores it.
+async fn timeout_outcome(resources: &WorkerResources, assignment: &Assignment, limit: Duration) -> Option<Outcome> {
+    let run = resources.client.run_ref::<()>(assignment.key.0);
+    let deadline = Instant::now() + OUTCOME_TIMEOUT;
+    let mut backoff = Backoff::new(Duration::from_millis(50), MAX_STATUS_DELAY);
+    loop {
+        match run.details_once().await {
+            Ok(details) if details.done => return None,
+            Err(error) if error.kind() == ErrorKind::TooLarge => return None,
+            Err(error) if error.is_temporary() && Instant::now() < deadline => sleep(backoff.next_delay()).await,
+            // The run has not ended, or the engine refuses to say: the report either applies or is refused.
+            Ok(_) | Err(_) => break,
+        }
+    }
+    let message = format!(
+        "the attempt ran longer than its execution timeout of {}; the engine had not ended it {} later, so the \
+         worker did",
+        format_duration(limit),
+        format_duration(TIMEOUT_MARGIN)
+    );
+    Some(Outcome::retryable("TimedOut", &message))
+}

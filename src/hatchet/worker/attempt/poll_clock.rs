@@ -1,0 +1,80 @@
+//! Measures how long the current poll of an async body takes.
+//!
+//! An async body that computes or sleeps between two awaits blocks its thread and every other body on it. The watchdog
+//! reads the clocks from another thread, so it can name the task while it blocks.
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+/// Start of the current poll in milliseconds since the worker's start plus one, or 0 between polls.
+#[derive(Clone, Default)]
+pub(in crate::hatchet::worker) struct PollClock(Arc<AtomicU64>);
+
+/// A future whose polls are timed.
+pub(super) struct Timed<F> {
+    future: F,
+    clock: PollClock,
+    start: Instant,
+}
+
+impl PollClock {
+    /// Times the polls of a future, relative to the worker's `start`.
+    pub(super) fn time<F>(&self, future: F, start: Instant) -> Timed<F> {
+        Timed { future, clock: self.clone(), start }
+    }
+
+    /// Duration of the current poll, or `None` between polls.
+    pub(in crate::hatchet::worker) fn polling_for(&self, start: Instant) -> Option<Duration> {
+        let began = self.0.load(Ordering::Relaxed).checked_sub(1)?;
+        start.elapsed().checked_sub(Duration::from_millis(began))
+    }
+}
+
+impl<F: Future + Unpin> Future for Timed<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let began = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
+        self.clock.0.store(began.saturating_add(1), Ordering::Relaxed);
+        // A guard, so that a panicking body ends its poll too.
+        let _reset = ResetOnDrop(self.clock.clone());
+        Pin::new(&mut self.future).poll(cx)
+    }
+}
+
+struct ResetOnDrop(PollClock);
+
+impl Drop for ResetOnDrop {
+    fn drop(&mut self) {
+        self.0.0.store(0, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn poll_is_timed_only_while_it_lasts() {
+        let (clock, start) = (PollClock::default(), Instant::now());
+        let inside = clock.clone();
+        let body = Box::pin(async move { inside.polling_for(start).is_some() });
+        assert!(clock.time(body, start).await);
+        assert_eq!(clock.polling_for(start), None);
+    }
+
+    #[tokio::test]
+    async fn panic_ends_the_poll() {
+        let (clock, start) = (PollClock::default(), Instant::now());
+        let body = clock.time(Box::pin(async { panic!("intended") }), start);
+        let _: Result<(), _> = tokio::spawn(body).await;
+        assert_eq!(clock.polling_for(start), None);
+    }
+}

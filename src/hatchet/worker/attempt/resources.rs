@@ -1,0 +1,97 @@
+//! The resources that all attempts of a worker share.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::sync::{Notify, Semaphore};
+
+use super::{cpu_pool::CpuPool, table::AttemptTable};
+use crate::hatchet::{
+    client::Client,
+    task::ErasedTask,
+    transport::{ClientError, ErrorKind},
+    wire::ActionId,
+    worker::{health::Counters, options::WorkerOptions},
+};
+
+/// Attempts that a worker accepts from its streams beyond twice its slots: ended ones whose outcome is being reported,
+/// and bodies that outlive their attempt. An engine that respects the slots never reaches the limit. Any other engine
+/// finds the stream unread, so its assignments cannot fill the worker's memory.
+const SPARE_ATTEMPTS: usize = 256;
+
+/// The client, tasks, executors and counters of a worker.
+pub(in crate::hatchet::worker) struct WorkerResources {
+    pub(in crate::hatchet::worker) client: Client,
+    /// By lower-case action id.
+    tasks: HashMap<String, RegisteredTask>,
+    /// Runs async and blocking bodies.
+    pub(super) body_runtime: tokio::runtime::Handle,
+    /// Runs CPU bodies. `None` without CPU tasks.
+    pub(super) cpu_pool: Option<CpuPool>,
+    pub(in crate::hatchet::worker) cancel_grace: Duration,
+    pub(in crate::hatchet::worker) counters: Arc<Counters>,
+    /// Time zero of the poll clocks.
+    pub(in crate::hatchet::worker) start: Instant,
+    pub(in crate::hatchet::worker) table: AttemptTable,
+    /// The number of attempts in the table at which streams are no longer read.
+    pub(in crate::hatchet::worker) max_attempts: usize,
+    /// Notified when a stream has been opened. All streams and calls share one connection, so calls succeed then.
+    pub(in crate::hatchet::worker) connected: Notify,
+}
+
+/// A task, and the slots of its pool.
+#[derive(Clone)]
+pub(super) struct RegisteredTask {
+    /// Shared, since a task holds its schemas and each attempt holds the task.
+    pub(super) task: Arc<ErasedTask>,
+    pub(super) slots: Arc<Semaphore>,
+}
+
+impl WorkerResources {
+    pub(in crate::hatchet::worker) fn new(
+        client: Client,
+        tasks: &[ErasedTask],
+        options: &WorkerOptions,
+        counters: Arc<Counters>,
+        body_runtime: tokio::runtime::Handle,
+        cpu_pool: Option<CpuPool>,
+    ) -> Result<Self, ClientError> {
+        let mut by_action = HashMap::new();
+        for task in tasks.iter().cloned().map(Arc::new) {
+            for name in task.names() {
+                let registered = RegisteredTask { task: task.clone(), slots: counters.slots(task.slot_pool()) };
+                by_action.insert(action_id(&client, name)?.as_str().to_owned(), registered);
+            }
+        }
+        let slots = options.slots.saturating_add(options.cpu_threads);
+        Ok(Self {
+            client,
+            tasks: by_action,
+            body_runtime,
+            cpu_pool,
+            cancel_grace: options.cancel_grace,
+            counters,
+            start: Instant::now(),
+            table: AttemptTable::default(),
+            max_attempts: slots.saturating_mul(2).saturating_add(SPARE_ATTEMPTS),
+            connected: Notify::new(),
+        })
+    }
+
+    /// The task of an action. Fails with the message to report if no task is registered for it.
+    pub(super) fn task(&self, action_id: &str) -> Result<RegisteredTask, String> {
+        self.tasks.get(&action_id.to_lowercase()).cloned().ok_or_else(|| {
+            let registered: Vec<&str> = self.tasks.keys().map(String::as_str).collect();
+            format!("this worker has no task for the action `{action_id}`, only for {}", registered.join(", "))
+        })
+    }
+}
+
+/// The action of a task that is a workflow of its own. The namespace prefixes only the workflow's part.
+pub(in crate::hatchet::worker) fn action_id(client: &Client, task_name: &str) -> Result<ActionId, ClientError> {
+    ActionId::new(&client.config().namespaced(task_name), task_name)
+        .map_err(|e| ClientError::new(ErrorKind::Config, e.to_string()))
+}

@@ -1,0 +1,41 @@
+//! Options of a worker.
+
+use std::{num::NonZeroUsize, time::Duration};
+
+/// Options of a worker as one value, for programs that read them from settings. [`Worker`](super::Worker) has a method
+/// for each.
+#[derive(Debug, Clone)]
+pub struct WorkerOptions {
+    /// Name of the worker: ASCII letters, digits, `.`, `-` and `_`. CPU tasks are registered as a second worker named
+    /// `<name>-cpu`. Default `hatchet-quickstart`.
+    pub name: String,
+    /// Maximum number of concurrent async and blocking attempts, at least 1. Default 100. Each running blocking body
+    /// occupies a blocking thread of the tokio runtime, which has 512 by default.
+    pub slots: usize,
+    /// Maximum number of concurrent CPU attempts, and threads of the rayon pool that they share, at least 1. Default:
+    /// the number of cores.
+    pub cpu_threads: usize,
+    /// Time that running attempts have to finish after a stop before they are cancelled. Default 25 s.
+    pub grace: Duration,
+    /// Time that a body has to end after its cancellation. Then an async body is dropped, and a body on a thread is
+    /// logged by name and keeps its slot. Default 1 s.
+    pub cancel_grace: Duration,
+    /// Time to wait at the start for an engine that does not answer. Default 0: the start fails. If the engine answers
+    /// the registration with INTERNAL, UNAVAILABLE or ABORTED, as a real engine does when several workers register the
+    /// same new tasks concurrently, the registration is retried for at least 30 s. A registered worker reconnects
+    /// without a time limit.
+    pub wait_for_engine: Duration,
+}
+
+impl Default for WorkerOptions {
+    fn default() -> Self {
+        Self {
+            name: "hatchet-quickstart".to_owned(),
+            slots: 100,
+            cpu_threads: std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
+            grace: Duration::from_secs(25),
+            cancel_grace: Duration::from_secs(1),
+            wait_for_engine: Duration::ZERO,
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Keeps one registration receiving work.
+
+use std::{future::pending, slice, sync::Arc, time::Duration};
+
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    backoff::SessionBackoff,
+    definition::WorkerDefinition,
+    register::register,
+    states::SessionStates,
+    stream::{SessionEnd, run_session},
+};
+use crate::hatchet::{
+    transport::{ClientError, ErrorKind, call_deadline::DEFAULT_TIMEOUT, retry::RegistrationTimeout},
+    worker::attempt::WorkerResources,
+};
+
+/// Runs the sessions of the registration at `index`: reconnects, and registers again if the engine does not know the worker.
+/// Returns only an error that a retry cannot fix. Once the intake is stopped it waits until it is dropped.
+pub(in crate::hatchet::worker) async fn supervise(
+    resources: &Arc<WorkerResources>,
+    definition: &WorkerDefinition,
+    index: usize,
+    states: &SessionStates,
+    intake_stopped: &CancellationToken,
+) -> ClientError {
+    let name = &definition.name;
+    let mut backoff = SessionBackoff::new();
+    loop {
+        let opened = Instant::now();
+        let delay = match run_session(resources, states, index, intake_stopped).await {
+            SessionEnd::IntakeStopped => pending().await,
+            SessionEnd::Fatal(error) => return error,
+            SessionEnd::Disconnected { cause, progress } => {
+                tracing::warn!(name, "lost the connection to the engine, reconnecting: {cause}");
+                states.set_disconnected(index, Some(cause));
+                backoff.after_session(opened.elapsed(), progress)
+            }
+            SessionEnd::UnknownWorker => match register_again(resources, definition, index, states).await {
+                Ok(()) => backoff.after_registration(),
+                Err(error) if error.kind() == ErrorKind::Unauthenticated => return error,
+                Err(error) => {
+                    tracing::warn!(name, "the registration failed, retrying: {error}");
+                    backoff.after_failed_registration()
+                }
+            },
+        };
+        sleep(delay).await;
+    }
+}
+
+/// Registers the worker under a new id. Never returns while the worker drains: the drain has paused only the workers that
+/// it knew, so the engine would assign work to a new one.
+async fn register_again(
+    resources: &WorkerResources,
+    definition: &WorkerDefinition,
+    index: usize,
+    states: &SessionStates,
+) -> Result<(), ClientError> {
+    let name = &definition.name;
+    let registering = async {
+        tracing::warn!(name, "the engine does not know this worker, registering again");
+        states.set_disconnected(index, None);
+        let timeout = RegistrationTimeout::start(Duration::ZERO);
+        register(&resources.client, slice::from_ref(definition), DEFAULT_TIMEOUT, &timeout).await
+    };
+    let registration = tokio::select! {
+        biased;
+        () = states.draining() => pending().await,
+        registration = registering => registration?,
+    };
+    for worker in registration.workers {
+        resources.counters.registrations.add(1);
+        tracing::info!(name, worker = %worker.id, "registered again");
+        states.set_registered(index, worker);
+    }
+    Ok(())
+}
