@@ -86,10 +86,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let serving =
         axum::serve(listener, service).with_graceful_shutdown(shutdown.clone().cancelled_owned()).into_future();
 
-    let (served, service_stopped) = tokio::sync::oneshot::channel();
-    let worker =
-        Worker::new(&client).register(GREET.task(greet)).grace(Duration::from_millis(100)).run_until(service_stopped);
-    let worker = tokio::spawn(worker);
+    let mut worker = Worker::new(&client).register(GREET.task(greet)).grace(Duration::from_millis(100)).start()?;
+    worker.listening().await?;
 
     let requests = async {
         request(address, "GET", "/greet/Ada").await?;
@@ -102,8 +100,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     serving?;
     requests?;
     println!("the service has stopped");
-    let _ = served.send(());
-    let drained = worker.await??;
+    let drained = worker.stop().await?;
     println!("the worker has stopped: {} attempt cancelled after its grace period", drained.cancelled.len());
 
     engine.stop().await;
