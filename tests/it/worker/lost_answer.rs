@@ -96,8 +96,8 @@ async fn gateway_error_after_acceptance_returns_the_started_run() {
     // The engine has accepted the trigger, and a gateway answers instead of it.
     let (case, fake, id) = (Case::start().await, Fake::start().await, TriggerId::random());
     let trigger = async |client: &Client| client.run_no_wait(&named("echo"), &json!({})).trigger_id(id).await;
-    let started = trigger(&case.stand.client).await.unwrap();
-    let mut config = ClientConfig::from_handshake(case.stand.engine.handshake(), &Sources::default()).unwrap();
+    let started = trigger(&case.fixture.client).await.unwrap();
+    let mut config = ClientConfig::from_handshake(case.fixture.engine.handshake(), &Sources::default()).unwrap();
     config.host_port = fake.address.to_string();
     for code in [Code::Unavailable, Code::Unknown, Code::Internal] {
         let client = Client::new(config.clone()).unwrap();
