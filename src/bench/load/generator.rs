@@ -15,7 +15,6 @@ use std::{
 };
 
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
-use serde_json::Value;
 use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -24,17 +23,17 @@ use super::{
     progress::ProgressCounter,
     schedule::{Batch, Schedule},
     slots::{slots_by_pool, slots_of},
+    submit::{Pass, TriggerResult, did_not_start, submit},
 };
 use crate::{
     bench::{
-        keys::{RUN_KEY, RUN_KEY_PREFIX, run_key},
+        keys::run_key,
         observer::Observer,
         plan::LoadPlan,
         record::{Acceptance, EndReason, Micros, Recording, ReportFolder, RunRecords, SecondPass, SlotsByPool},
     },
     hatchet::{
-        client::{Client, ClientError, ErrorKind, Outcomes, RunItem, RunOutcome, RunRef, WorkerSummary},
-        task::Stub,
+        client::{Client, ClientError, ErrorKind, Outcomes, RunOutcome, WorkerSummary},
         wire::RunId,
     },
 };
@@ -52,19 +51,8 @@ const MAX_ENGINE_FAILURES: u32 = 20;
 /// A difference between wall clock and monotonic clock that changes by more than 50 ms in a second is a clock jump.
 const CLOCK_JUMP: f64 = 0.05;
 
-/// A started run, or the reason why it was not started.
-type TriggerResult = Result<RunRef, ClientError>;
-
 type Call = Pin<Box<dyn Future<Output = (Batch, Pass, Vec<TriggerResult>)> + Send>>;
 type WorkersRequest = Pin<Box<dyn Future<Output = Result<Vec<WorkerSummary>, ClientError>> + Send>>;
-
-/// Which submission of a run a call belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Pass {
-    First,
-    /// The repetition of every run for [`LoadPlan::verify_dedupe`].
-    Second,
-}
 
 /// A running benchmark.
 pub(in crate::bench) struct LoadGenerator {
@@ -390,22 +378,4 @@ impl LoadGenerator {
             *largest = (largest.0.max(used), largest.1.max(total));
         }
     }
-}
-
-/// Submits a batch. Returns it with the answer to each run.
-async fn submit(client: Client, plan: Arc<LoadPlan>, batch: Batch, pass: Pass) -> (Batch, Pass, Vec<TriggerResult>) {
-    let task = &plan.tasks[batch.task];
-    let stub = Stub::<Value, Value>::from_name(&task.workflow);
-    let runs = batch.indexes.iter().map(|index| {
-        RunItem::new(&task.input.render(*index))
-            .metadata(RUN_KEY, run_key(&plan.prefix, &task.name, *index))
-            .metadata(RUN_KEY_PREFIX, plan.prefix.as_str())
-    });
-    let items = client.run_many_no_wait(&stub, runs).keyed(task.keyed).await;
-    (batch, pass, items)
-}
-
-/// Whether a submission with this error certainly started no run.
-fn did_not_start(error: &ClientError) -> bool {
-    error.never_sent() || error.kind() == ErrorKind::Exhausted
 }

@@ -11,8 +11,8 @@ use std::{
 use tonic::Status;
 
 use super::{
-    MAX_SUBSCRIPTION_BYTES, MAX_SUBSCRIPTION_MESSAGES, SubscriberId, remove_subscriber,
     send_queue::{SendQueue, SendQueues},
+    subscribers::{MAX_SUBSCRIPTION_BYTES, MAX_SUBSCRIPTION_MESSAGES, SubscriberId, remove_subscriber},
 };
 use crate::{
     engine::state::{Phase, Run, State, TaskEvent, Timestamp, metadata},

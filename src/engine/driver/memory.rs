@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use super::Driver;
+use super::core::Driver;
 
 /// Time between two looks at how much the engine holds.
 const INTERVAL: Duration = Duration::from_secs(5);

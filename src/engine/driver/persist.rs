@@ -3,7 +3,7 @@
 //! While one batch is written, the changes that follow are collected in the next one, so a slow disk makes batches
 //! larger rather than more frequent.
 
-use super::{Driver, Shared};
+use super::core::{Driver, Shared};
 use crate::engine::{
     persistence::{row::Batch, store::Store, writer::write_batch},
     state::ClockReading,

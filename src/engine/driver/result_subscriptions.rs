@@ -12,8 +12,8 @@ use prost::Message;
 use tonic::Status;
 
 use super::{
-    MAX_SUBSCRIPTION_BYTES, MAX_SUBSCRIPTION_MESSAGES, SubscriberId, remove_subscriber,
     send_queue::{SendQueue, SendQueues},
+    subscribers::{MAX_SUBSCRIPTION_BYTES, MAX_SUBSCRIPTION_MESSAGES, SubscriberId, remove_subscriber},
 };
 use crate::{
     engine::state::{Phase, Run, State, Timestamp},

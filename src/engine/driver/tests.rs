@@ -1,6 +1,6 @@
 //! Streams and subscriptions over a state in memory.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, StreamExt};
 
@@ -9,11 +9,11 @@ use crate::{
     engine::{
         options::{EngineOptions, Timings},
         state::{
-            Origin, Registration, TriggerItem, Triggered,
+            AttemptReport, Origin, PushedEvent, Registration, State, TriggerItem, Triggered,
             workflows::{Definition, TaskDefinition},
         },
     },
-    hatchet::wire::{Declaration, RunStatus, WorkerId, proto::AssignedAction},
+    hatchet::wire::{Declaration, RunId, RunStatus, TenantId, WorkerId, proto::AssignedAction},
 };
 
 fn driver() -> Arc<Driver> {

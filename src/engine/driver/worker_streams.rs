@@ -10,13 +10,13 @@ use prost::Message as _;
 use tonic::Status;
 
 use super::{
-    Driver, Shared, assignment,
-    send_queue::{QueueFull, QueueReader, SendQueue, SendQueues},
+    assignment,
+    send_queue::{QueueFull, SendQueue, SendQueues},
 };
 use crate::{
-    engine::state::{ClockReading, State, StreamId, WorkerError},
+    engine::state::{ClockReading, State, StreamId},
     hatchet::wire::{
-        RunId, TenantId, WorkerId,
+        RunId, TenantId,
         proto::{ActionType, AssignedAction},
     },
 };
@@ -39,6 +39,16 @@ pub(super) struct WorkerStreams {
 impl WorkerStreams {
     pub(super) fn new(queues: &Arc<SendQueues>, tenant: TenantId, max_message: usize) -> Self {
         Self { queues: queues.clone(), open: HashMap::new(), tenant, max_message }
+    }
+
+    /// The send queue for a worker with this many slots.
+    pub(super) fn new_queue(&self, slots: usize) -> Arc<SendQueue<AssignedAction>> {
+        self.queues.open(slots.saturating_mul(2).saturating_add(SPARE_MESSAGES), MAX_BYTES)
+    }
+
+    /// Adds an open stream.
+    pub(super) fn insert(&mut self, stream: StreamId, queue: Arc<SendQueue<AssignedAction>>) {
+        self.open.insert(stream, queue);
     }
 
     /// Sends an attempt to a worker. Returns the size of an assignment that is larger than a message.
@@ -77,7 +87,7 @@ impl WorkerStreams {
     }
 
     /// Closes a stream, and requeues what it has not sent unless the worker has a newer stream.
-    fn close(&mut self, stream: StreamId, state: &mut State, now: ClockReading) {
+    pub(super) fn close(&mut self, stream: StreamId, state: &mut State, now: ClockReading) {
         let queue = self.open.remove(&stream).filter(|_| !state.is_superseded(stream));
         state.close_stream(stream, now);
         for action in queue.iter().flat_map(|queue| queue.drain()) {
@@ -96,56 +106,5 @@ fn requeue(action: &AssignedAction, state: &mut State, now: ClockReading) {
         && let Ok(id) = action.task_run_external_id.parse()
     {
         state.undelivered(id, action.retry_count, now);
-    }
-}
-
-impl Driver {
-    /// Opens an assignment stream. `is_heartbeat` if the open stream stands for heartbeats.
-    pub(crate) fn listen(
-        self: &Arc<Self>,
-        worker: WorkerId,
-        is_heartbeat: bool,
-    ) -> Result<QueueReader<AssignedAction>, WorkerError> {
-        let (stream, queue) = self.lock().open_worker_stream(worker, is_heartbeat, self.now())?;
-        self.apply(|_, _| ());
-        let driver = self.clone();
-        Ok(QueueReader::new(queue, move || driver.close_worker_stream(stream)))
-    }
-
-    fn close_worker_stream(&self, stream: StreamId) {
-        let now = self.now();
-        {
-            let mut shared = self.lock();
-            let Shared { streams, state, .. } = &mut *shared;
-            streams.close(stream, state, now);
-        }
-        self.apply(|_, _| ());
-    }
-}
-
-impl Shared {
-    fn open_worker_stream(
-        &mut self,
-        worker: WorkerId,
-        is_heartbeat: bool,
-        now: ClockReading,
-    ) -> Result<(StreamId, Arc<SendQueue<AssignedAction>>), WorkerError> {
-        let slots = self.state.worker(worker).map_or(0, |w| w.slots.iter().map(|s| s.limit.max(0)).sum::<i64>());
-        let max_count = usize::try_from(slots).unwrap_or(usize::MAX).saturating_mul(2).saturating_add(SPARE_MESSAGES);
-        let queue = self.streams.queues.open(max_count, MAX_BYTES);
-        // Before the stream opens, which may bring new assignments.
-        let unacknowledged = self.state.unacknowledged(worker);
-        let stream = self.state.open_stream(worker, is_heartbeat, now)?;
-        self.update_pending();
-        if self.is_closed {
-            queue.close();
-        }
-        self.streams.open.insert(stream, queue.clone());
-        for (task, attempt) in unacknowledged {
-            if let Some(action) = assignment::start(&self.state, self.streams.tenant, task, attempt) {
-                self.streams.send(stream, action, &mut self.state, now);
-            }
-        }
-        Ok((stream, queue))
     }
 }

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     engine::{
         driver::Driver,
-        state::{Event, State, Timestamp, triggers::metadata::PairFilter},
+        state::{Event, State, Timestamp, metadata::PairFilter},
         validate::filter::{metadata_pair, status},
     },
     hatchet::wire::RunStatus,

@@ -18,7 +18,9 @@
 //! | [`logs`] | log lines |
 //! | [`time`] | clock readings and timers |
 //! | [`machine`] | [`State`], which wires these together |
+//! | [`metadata`] | additional metadata of runs |
 //! | `operations` | events that involve several parts, one verb a file |
+//! | `query` | read-only queries |
 //! | `snapshot` | conversion of the state to rows and back |
 //!
 //! The parts do not depend on `machine`, and `machine` does not depend on `operations`.
@@ -28,7 +30,9 @@ pub(crate) mod effect;
 pub(crate) mod idempotency;
 pub(crate) mod logs;
 pub(crate) mod machine;
+pub(crate) mod metadata;
 mod operations;
+mod query;
 pub(crate) mod runs;
 pub(crate) mod scheduler;
 pub(crate) mod slots;
@@ -49,7 +53,7 @@ pub(crate) use self::{
     operations::{AttemptReport, ParentRef, TriggerError, TriggerItem, Triggered, claim_for},
     runs::{HistoryEvent, HistoryEventKind, Origin, Phase, Run, RunFilter, Task},
     time::{ClockReading, MonotonicInstant, NextDeadline, Timestamp},
-    triggers::{Cron, CronError, Event, PushedEvent, RunTemplate, ScheduledRun, metadata},
+    triggers::{Cron, CronError, Event, PushedEvent, RunTemplate, ScheduledRun},
     workers::{Registration, StreamId, Worker, WorkerError, WorkerStatus},
     workflows::{Version, Workflow},
 };

@@ -17,7 +17,9 @@ mod log_throttle;
 mod os_error;
 pub mod private_file;
 
-pub(crate) use connections::{ConnectionHandle, ConnectionLimits, LimitedConnection, LimitedListener};
+#[cfg(feature = "engine")]
+pub(crate) use connections::{ConnectionHandle, LimitedConnection};
+pub(crate) use connections::{ConnectionLimits, LimitedListener};
 pub use handshake::{FindError, HANDSHAKE_FILE, Handshake, LOCK_FILE};
 pub use host::HostNames;
 pub(crate) use os_error::{OsError, out_of_files, with_advice};

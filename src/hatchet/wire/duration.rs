@@ -17,6 +17,7 @@ type Unit = (&'static str, u128);
 const API_UNITS: [Unit; 4] = [("ms", 1_000_000), ("s", 1_000_000_000), ("m", 60_000_000_000), ("h", 3_600_000_000_000)];
 
 /// Units of Go's `time.ParseDuration`. The two spellings of µs are U+00B5 and U+03BC.
+#[cfg(any(feature = "engine", test))]
 const GO_UNITS: [Unit; 8] = [
     ("ns", 1),
     ("us", 1000),
@@ -46,6 +47,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, BadDuration> {
 
 /// Parses a duration as Go's `time.ParseDuration` does: like [`parse_duration`], and also with a sign, with the units
 /// `ns`, `us` and `µs`, and `0` without a unit. Returns nanoseconds.
+#[cfg(any(feature = "engine", test))]
 pub(crate) fn parse_go_duration(text: &str) -> Option<i64> {
     let (is_negative, number) = match text.strip_prefix('-') {
         Some(number) => (true, number),

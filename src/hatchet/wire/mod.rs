@@ -25,12 +25,14 @@ mod token;
 pub use action::{ActionId, BadAction};
 pub use declaration::Declaration;
 pub use details::{read_detail, write_detail};
+#[cfg(feature = "engine")]
 pub(crate) use duration::parse_go_duration;
 pub use duration::{BadDuration, format_duration, parse_duration};
 pub use failure::{Failure, failure_text, with_attempt};
 pub use ids::{BadId, RunId, TenantId, TriggerId, WorkerId};
 pub use payload::{BadPayload, check_object, has_nul};
 pub use status::RunStatus;
+#[cfg(feature = "engine")]
 pub(crate) use text::excerpt;
 pub use token::{BadToken, Claims};
 

@@ -4,7 +4,7 @@ use std::{fmt, io};
 
 use rusqlite::ErrorCode;
 
-use super::Damaged;
+use crate::engine::persistence::row::Damaged;
 
 /// Why a database was not opened.
 #[derive(Debug)]

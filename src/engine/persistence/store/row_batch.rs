@@ -2,7 +2,7 @@
 //!
 //! One buffer per batch replaces several allocations per row.
 
-use super::{Damaged, StoredRow, Table};
+use crate::engine::persistence::row::{Damaged, StoredRow, Table};
 
 /// Bytes after which a batch is sent: 256 KiB. Our choice.
 const FULL_BYTES: usize = 256 << 10;

@@ -8,8 +8,8 @@ use rusqlite::{
 };
 use uuid::Uuid;
 
-use super::{OpenError, StoredRow, Table, WriteError};
-use crate::engine::persistence::row::{RowChange, RowKey};
+use super::error::{OpenError, WriteError};
+use crate::engine::persistence::row::{RowChange, RowKey, StoredRow, Table};
 
 /// The format of the file. It changes when files of earlier versions can no longer be read; a new field of a record
 /// does not change it.

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{ApiError, object_text, query};
 use crate::engine::{
     driver::Driver,
-    state::{RunTemplate, State, triggers::metadata::PairFilter},
+    state::{RunTemplate, State, metadata::PairFilter},
     validate::{filter::metadata_pair_of_template, template::template},
 };
 

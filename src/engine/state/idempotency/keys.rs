@@ -1,6 +1,6 @@
 //! The idempotency keys that are taken.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use crate::{
     engine::{
@@ -8,13 +8,18 @@ use crate::{
             row::RowKey,
             tracked::{ENTRY_BYTES, Stored, Tracked},
         },
-        state::{
-            time::{ClockReading, MonotonicInstant, Timer, TimerKey, Timers},
-            workflows::Lease,
-        },
+        state::time::{ClockReading, MonotonicInstant, Timer, TimerKey, Timers},
     },
     hatchet::wire::RunId,
 };
+
+/// How long an idempotency key stays taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Lease {
+    pub(crate) ttl: Duration,
+    /// Whether the end of the run frees the key before `ttl` has passed.
+    pub(crate) until_end: bool,
+}
 
 /// The idempotency key that a run is to take.
 #[derive(Debug)]

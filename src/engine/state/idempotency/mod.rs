@@ -5,5 +5,5 @@ mod keys;
 
 pub(crate) use self::{
     expression::Expression,
-    keys::{Claim, ClaimRequest, IdempotencyKeys},
+    keys::{Claim, ClaimRequest, IdempotencyKeys, Lease},
 };

@@ -93,7 +93,7 @@ impl State {
     }
 
     /// The stream for a worker's assignments; `None` if the worker may not get any now.
-    pub(super) fn assignable_stream(&self, worker: &Worker, now: ClockReading) -> Option<StreamId> {
+    pub(in crate::engine::state) fn assignable_stream(&self, worker: &Worker, now: ClockReading) -> Option<StreamId> {
         worker.assignable_stream(now, self.timings.heartbeat_fresh)
     }
 

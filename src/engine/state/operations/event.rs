@@ -13,9 +13,10 @@ use super::trigger::{TriggerItem, claim_for};
 use crate::engine::state::{
     idempotency::ClaimRequest,
     machine::State,
+    metadata,
     runs::Origin,
     time::ClockReading,
-    triggers::{Event, PushedEvent, metadata},
+    triggers::{Event, PushedEvent},
     workflows::Version,
 };
 

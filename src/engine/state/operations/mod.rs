@@ -10,7 +10,6 @@ mod declare;
 mod dispatch;
 mod event;
 mod output;
-mod query;
 mod report;
 mod task_end;
 mod tick;

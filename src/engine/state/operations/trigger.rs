@@ -6,9 +6,9 @@ use crate::{
     engine::state::{
         idempotency::ClaimRequest,
         machine::State,
+        metadata,
         runs::{NewRun, Origin, Parent},
         time::ClockReading,
-        triggers::metadata,
         workflows::Version,
     },
     hatchet::wire::RunId,

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::{Origin, Run, Runs};
 use crate::{
-    engine::state::{time::Timestamp, triggers::metadata::PairFilter},
+    engine::state::{metadata::PairFilter, time::Timestamp},
     hatchet::wire::{RunId, RunStatus},
 };
 

@@ -24,10 +24,12 @@
 //! worker for a task, are found in O(c + log n) for the c resource classes that wait. Neither depends on the number of
 //! queued tasks, queues or workers other than by the logarithm.
 
+mod ids;
 mod pool;
 mod queue;
 
 pub(crate) use self::{
+    ids::PoolId,
     pool::Candidate,
     queue::{QueueId, QueuePosition, TaskQueue},
 };
@@ -37,21 +39,12 @@ use std::{
     sync::Arc,
 };
 
-use self::pool::WorkerPool;
+use self::{
+    ids::{ClassId, GroupId},
+    pool::WorkerPool,
+};
 use super::slots::{Slot, SlotRequirements};
 use crate::hatchet::wire::{RunId, WorkerId};
-
-/// Identifies a fairness group, that is a workflow, in the order of first declaration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct GroupId(usize);
-
-/// Identifies a resource class.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct ClassId(usize);
-
-/// Identifies a worker pool.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct PoolId(u64);
 
 /// A workflow's turn.
 #[derive(Debug, Default)]

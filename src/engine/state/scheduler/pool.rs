@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    ClassId, GroupId,
+    ids::{ClassId, GroupId},
     queue::{QueueId, QueuePosition},
 };
 use crate::{

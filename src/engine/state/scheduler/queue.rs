@@ -2,7 +2,7 @@
 
 use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
 
-use super::{ClassId, GroupId};
+use super::ids::{ClassId, GroupId};
 use crate::{engine::state::slots::SlotRequirements, hatchet::wire::RunId};
 
 /// Identifies a queue.

@@ -11,5 +11,6 @@
 mod restore;
 mod restore_runs;
 mod save;
+mod texts;
 
 pub(crate) use self::restore::Restore;

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use uuid::Uuid;
 
-use super::restore_runs::RestoredRuns;
+use super::{restore_runs::RestoredRuns, texts::SharedTexts};
 use crate::{
     engine::{
         cron::CronRule,
@@ -17,7 +17,7 @@ use crate::{
             row::{Damaged, StoredRow, Table},
         },
         state::{
-            idempotency::Claim,
+            idempotency::{Claim, Lease},
             logs::{LEVELS, LogLine},
             machine::{Ids, State},
             runs::ChildKey,
@@ -25,7 +25,7 @@ use crate::{
             time::{ClockReading, Timer, Timestamp},
             triggers::{Cron, Event, RunTemplate},
             workers::Worker,
-            workflows::{Definition, Lease, Version, VersionIds},
+            workflows::{Definition, Version, VersionIds},
         },
     },
     hatchet::wire::{Declaration, RunId, WorkerId},
@@ -36,14 +36,13 @@ pub(crate) type Validate = Box<dyn FnMut(Declaration) -> Result<Definition, Stri
 
 /// A state that is being restored, row by row, with the tables in the order of [`Table::ALL`].
 pub(crate) struct Restore {
-    pub(super) state: State,
-    pub(super) now: ClockReading,
+    state: State,
+    now: ClockReading,
     validate: Validate,
-    pub(super) runs: RestoredRuns,
+    runs: RestoredRuns,
     /// Schedules whose run has been triggered, which only earlier versions stored; see [`ScheduleRecord::run`].
     obsolete_schedules: Vec<Uuid>,
-    /// `{}`, which most metadata has: shared instead of allocated again.
-    empty_object: Arc<str>,
+    texts: SharedTexts,
 }
 
 impl Restore {
@@ -54,7 +53,7 @@ impl Restore {
             validate,
             runs: RestoredRuns::default(),
             obsolete_schedules: Vec::new(),
-            empty_object: "{}".into(),
+            texts: SharedTexts::default(),
         }
     }
 
@@ -62,8 +61,8 @@ impl Restore {
     pub(crate) fn put(&mut self, table: Table, row: StoredRow<'_>) -> Result<(), Damaged> {
         match table {
             Table::Versions => self.version(row.number, decode(row.head)?),
-            Table::Runs => self.run(row, decode(row.head)?),
-            Table::Tasks => self.task(row, decode(row.head)?),
+            Table::Runs => self.runs.run(&self.state, &self.texts, row, decode(row.head)?),
+            Table::Tasks => self.runs.task(&mut self.state, self.now, row, decode(row.head)?),
             Table::Children => self.child(decode(row.head)?),
             Table::Claims => self.claim(row.key, &decode(row.head)?),
             Table::Workers => self.worker(decode(row.head)?),
@@ -161,8 +160,8 @@ impl Restore {
         let event = Event {
             id: required_id(record.id, "the id")?,
             key: record.key.into(),
-            input: self.text(row.texts[0], "the payload")?,
-            metadata: self.text(row.texts[1], "the metadata")?,
+            input: self.texts.required(row.texts[0], "the payload")?,
+            metadata: self.texts.required(row.texts[1], "the metadata")?,
             scope: record.scope,
             at: Timestamp(record.at),
             runs: record.runs.into_iter().map(|id| id.uuid().into()).collect(),
@@ -190,21 +189,15 @@ impl Restore {
     }
 
     fn template(&self, row: StoredRow<'_>, workflow: &str, priority: Option<i32>) -> Result<RunTemplate, Damaged> {
-        let input = self.text(row.texts[0], "the input")?;
-        let metadata = self.text(row.texts[1], "the metadata")?;
+        let input = self.texts.required(row.texts[0], "the input")?;
+        let metadata = self.texts.required(row.texts[1], "the metadata")?;
         Ok(RunTemplate { workflow: workflow.into(), input, metadata, priority })
     }
 
-    /// A text that must be present; `what` names it in the error.
-    pub(super) fn text(&self, text: Option<&str>, what: &str) -> Result<Arc<str>, Damaged> {
-        let text = text.ok_or_else(|| Damaged(format!("{what} is missing")))?;
-        Ok(if *text == *self.empty_object { self.empty_object.clone() } else { text.into() })
-    }
-
     /// The restored state, which tracks its changes from here on. Timers that are due fire at the next tick.
-    pub(crate) fn finish(mut self) -> Result<State, Damaged> {
-        let mut lost = self.finish_runs()?;
-        let Self { mut state, now, obsolete_schedules, .. } = self;
+    pub(crate) fn finish(self) -> Result<State, Damaged> {
+        let Self { mut state, now, runs, obsolete_schedules, .. } = self;
+        let mut lost = runs.finish(&mut state)?;
         state.track_changes();
         for id in obsolete_schedules {
             state.unschedule(id);

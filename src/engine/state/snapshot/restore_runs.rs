@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use super::restore::Restore;
+use super::texts::SharedTexts;
 use crate::{
     engine::{
         persistence::{
@@ -17,7 +17,7 @@ use crate::{
             runs::{Finish, Origin, Parent, Phase, ReorderBuffer, Run, Running, Task, TaskHistory},
             scheduler::QueuePosition,
             slots,
-            time::{Timer, Timestamp},
+            time::{ClockReading, Timer, Timestamp},
         },
     },
     hatchet::wire::{RunId, WorkerId},
@@ -36,10 +36,17 @@ pub(super) struct RestoredRuns {
     lost: BTreeMap<u64, RunId>,
 }
 
-impl Restore {
-    pub(super) fn run(&mut self, row: StoredRow<'_>, record: RunRecord) -> Result<(), Damaged> {
+impl RestoredRuns {
+    /// Restores a run; its version is restored already.
+    pub(super) fn run(
+        &mut self,
+        state: &State,
+        texts: &SharedTexts,
+        row: StoredRow<'_>,
+        record: RunRecord,
+    ) -> Result<(), Damaged> {
         let id: RunId = required_id(record.id, "the id")?;
-        let version = self.state.workflows.version(record.version).cloned();
+        let version = state.workflows.version(record.version).cloned();
         let version = version.ok_or_else(|| Damaged(format!("there is no version {}", record.version)))?;
         let tasks: Vec<RunId> = match record.tasks[..] {
             [] => vec![id],
@@ -61,8 +68,8 @@ impl Restore {
         let run = Run {
             seq: row.number,
             version,
-            input: self.text(row.texts[0], "the input")?,
-            metadata: self.text(row.texts[1], "the metadata")?,
+            input: texts.required(row.texts[0], "the input")?,
+            metadata: texts.required(row.texts[1], "the metadata")?,
             priority: record.priority,
             parent: parent.transpose()?,
             origin,
@@ -72,20 +79,27 @@ impl Restore {
             finished: None,
             idempotency_key: record.claim.map(Arc::from),
         };
-        self.runs.runs.push((id, run));
+        self.runs.push((id, run));
         Ok(())
     }
 
-    pub(super) fn task(&mut self, row: StoredRow<'_>, mut record: TaskRecord) -> Result<(), Damaged> {
+    /// Restores a task of a run that is restored already.
+    pub(super) fn task(
+        &mut self,
+        state: &mut State,
+        now: ClockReading,
+        row: StoredRow<'_>,
+        mut record: TaskRecord,
+    ) -> Result<(), Damaged> {
         let id: RunId = required_id(record.id, "the id")?;
         let run_id = record.run.map_or(id, |run| run.uuid().into());
-        if self.runs.current == 0 {
-            self.state.runs.reserve_tasks(self.runs.runs.len());
+        if self.current == 0 {
+            state.runs.reserve_tasks(self.runs.len());
         }
-        let remaining = self.runs.runs.get(self.runs.current..).unwrap_or_default();
+        let remaining = self.runs.get(self.current..).unwrap_or_default();
         let offset = remaining.iter().position(|(id, _)| *id == run_id);
-        self.runs.current += offset.ok_or_else(|| Damaged(format!("there is no run {run_id}")))?;
-        let version = self.runs.runs[self.runs.current].1.version.clone();
+        self.current += offset.ok_or_else(|| Damaged(format!("there is no run {run_id}")))?;
+        let version = self.runs[self.current].1.version.clone();
         let spec = usize::try_from(record.spec).unwrap_or(usize::MAX);
         let queue = version.task(spec).ok_or_else(|| Damaged(format!("its version has no task {spec}")))?.queue;
         let mut task = Task {
@@ -99,38 +113,40 @@ impl Restore {
             history: record.history.take().map(TaskHistory::from_record).unwrap_or_default(),
             ..Task::new(run_id, row.number, spec)
         };
-        self.restore_phase(id, &mut task, &record, row.texts[0])?;
-        self.state.scheduler.restore_turn(queue, record.assignment);
-        self.state.workers.resume_assignments(record.assignment);
+        self.restore_phase(state, now, id, &mut task, &record, row.texts[0])?;
+        state.scheduler.restore_turn(queue, record.assignment);
+        state.workers.resume_assignments(record.assignment);
         if task.phase.stage().is_final() {
-            self.restore_end(&task);
+            self.restore_end(state, now, &task);
         }
-        self.state.runs.restore_task(id, task);
+        state.runs.restore_task(id, task);
         Ok(())
     }
 
     fn restore_phase(
         &mut self,
+        state: &mut State,
+        now: ClockReading,
         id: RunId,
         task: &mut Task,
         record: &TaskRecord,
         text: Option<&str>,
     ) -> Result<(), Damaged> {
-        let run = &self.runs.runs[self.runs.current].1;
+        let run = &self.runs[self.current].1;
         let Some(spec) = run.version.task(task.spec) else { return Ok(()) };
         let definition = spec.definition;
         let until = Timestamp(record.until);
-        let left = |limit: Duration| self.now.plus(until.since(self.now.wall).min(limit));
+        let left = |limit: Duration| now.plus(until.since(now.wall).min(limit));
         let text = |what: &str| text.map(Arc::from).ok_or_else(|| Damaged(format!("{what} is missing")));
         let mut deadline = None;
         task.phase = match StageRecord::try_from(record.stage) {
             Ok(StageRecord::Waiting) => {
-                self.runs.waiting.push(id);
+                self.waiting.push(id);
                 Phase::Waiting(0)
             }
             Ok(StageRecord::Queued) => {
                 deadline = Some(left(definition.schedule_timeout));
-                self.runs.queued.push(id);
+                self.queued.push(id);
                 Phase::Queued(QueuePosition::new(run.priority, record.position))
             }
             Ok(StageRecord::BackOff) => {
@@ -147,7 +163,7 @@ impl Restore {
                 deadline = Some(end);
                 task.chunks = Some(Box::new(ReorderBuffer::resumed()));
                 let worker_id: WorkerId = required_id(record.worker, "the worker")?;
-                match self.state.workers.get_mut_untracked(worker_id) {
+                match state.workers.get_mut_untracked(worker_id) {
                     Some(worker) => {
                         if record.holds_slots {
                             slots::occupy(&mut worker.slots, &definition.requirements);
@@ -155,7 +171,7 @@ impl Restore {
                         worker.running.insert(record.assignment, id);
                         worker.last_assignment = worker.last_assignment.max(record.assignment);
                     }
-                    None => drop(self.runs.lost.insert(record.assignment, id)),
+                    None => drop(self.lost.insert(record.assignment, id)),
                 }
                 Phase::Running(Running {
                     worker: worker_id,
@@ -171,27 +187,26 @@ impl Restore {
             Ok(StageRecord::ScheduleTimedOut) => Phase::Cancelled(true),
             Ok(StageRecord::Unknown) | Err(_) => return Err(Damaged(format!("unknown stage {}", record.stage))),
         };
-        task.timer = deadline.map(|deadline| self.state.timers.set(deadline, Timer::Task(id)));
+        task.timer = deadline.map(|deadline| state.timers.set(deadline, Timer::Task(id)));
         Ok(())
     }
 
     /// Counts the end of a task for its run. The run's own end is that of its last task to end, if all have ended.
-    fn restore_end(&mut self, task: &Task) {
-        let run = &mut self.runs.runs[self.runs.current].1;
+    fn restore_end(&mut self, state: &State, now: ClockReading, task: &Task) {
+        let run = &mut self.runs[self.current].1;
         run.open = run.open.saturating_sub(1);
         let at = task.finished.unwrap_or_default();
         // Only the wall clock has gone on since.
-        let left = self.state.retention.age.saturating_sub(self.now.display.since(at));
-        let finish = Finish { at, seq: task.finish_seq, retained_until: self.now.plus(left) };
+        let left = state.retention.age.saturating_sub(now.display.since(at));
+        let finish = Finish { at, seq: task.finish_seq, retained_until: now.plus(left) };
         let is_later = |before: &Finish| (before.seq, before.at) > (finish.seq, finish.at);
         run.finished = Some(run.finished.filter(is_later).unwrap_or(finish));
     }
 
     /// Inserts all runs, and puts their tasks back into their queues and waits. Returns the tasks that have lost their
     /// worker, by their assignment.
-    pub(super) fn finish_runs(&mut self) -> Result<BTreeMap<u64, RunId>, Damaged> {
-        let RestoredRuns { runs, waiting, queued, lost, .. } = std::mem::take(&mut self.runs);
-        let state = &mut self.state;
+    pub(super) fn finish(self, state: &mut State) -> Result<BTreeMap<u64, RunId>, Damaged> {
+        let Self { runs, waiting, queued, lost, .. } = self;
         state.runs.restore(runs);
         state.scheduler.resume_turns(state.workers.assignments_total());
         for id in waiting {

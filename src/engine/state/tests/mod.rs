@@ -17,9 +17,9 @@ use super::{
     AttemptReport, ClockReading, Effect, MonotonicInstant, Origin, ParentRef, PushedEvent, Registration, RunTemplate,
     State, StreamId, TaskEvent, Timestamp, TriggerItem, Triggered,
     attempt::{BackOff, Stage},
-    idempotency::{ClaimRequest, Expression},
+    idempotency::{ClaimRequest, Expression, Lease},
     slots::SlotRequirements,
-    workflows::{Definition, Idempotency, Lease, TaskDefinition},
+    workflows::{Definition, Idempotency, TaskDefinition},
 };
 use crate::{
     engine::{

@@ -9,7 +9,6 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use uuid::Uuid;
 
-use super::metadata;
 use crate::engine::{
     cron::CronRule,
     persistence::{
@@ -17,6 +16,7 @@ use crate::engine::{
         tracked::{ENTRY_BYTES, Stored, Tracked},
     },
     state::{
+        metadata,
         runs::Origin,
         time::{ClockReading, NextDeadline, Timers, Timestamp},
     },

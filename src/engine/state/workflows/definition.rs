@@ -5,7 +5,11 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     engine::{
         cron::CronRule,
-        state::{attempt::BackOff, idempotency::Expression, slots::SlotRequirements},
+        state::{
+            attempt::BackOff,
+            idempotency::{Expression, Lease},
+            slots::SlotRequirements,
+        },
     },
     hatchet::wire::Declaration,
 };
@@ -52,14 +56,6 @@ pub(crate) struct TaskDefinition {
 pub(crate) struct Idempotency {
     pub(crate) expression: Expression,
     pub(crate) lease: Lease,
-}
-
-/// How long an idempotency key stays taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Lease {
-    pub(crate) ttl: Duration,
-    /// Whether the end of the run frees the key before `ttl` has passed.
-    pub(crate) until_end: bool,
 }
 
 impl Definition {

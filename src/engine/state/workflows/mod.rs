@@ -4,8 +4,10 @@
 //! version is dropped when it is not the newest one and no run refers to it.
 
 mod definition;
+mod event_triggers;
 
-pub(crate) use self::definition::{Definition, Idempotency, Lease, TaskDefinition};
+pub(crate) use self::definition::{Definition, Idempotency, TaskDefinition};
+use self::event_triggers::EventTriggers;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -17,7 +19,6 @@ use uuid::Uuid;
 use super::{
     scheduler::{QueueId, Scheduler},
     time::Timestamp,
-    triggers::EventTriggers,
 };
 use crate::engine::persistence::{
     row::{Batch, Row, RowKey, Table},

@@ -15,16 +15,18 @@ use super::{
     field::{is_name, not_a_name},
     json,
 };
+#[cfg(feature = "durable")]
+use crate::hatchet::wire::Declaration;
 use crate::{
     engine::{
         cron::CronRule,
         options::Timings,
         state::{
-            idempotency::Expression,
-            workflows::{Definition, Idempotency, Lease, TaskDefinition},
+            idempotency::{Expression, Lease},
+            workflows::{Definition, Idempotency, TaskDefinition},
         },
     },
-    hatchet::wire::{Declaration, proto::v1},
+    hatchet::wire::proto::v1,
 };
 
 /// A new definition. `timings` has the timeouts of tasks that declare none.

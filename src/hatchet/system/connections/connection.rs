@@ -44,6 +44,7 @@ impl<T> LimitedConnection<T> {
     }
 
     /// The handle by which the connection is authenticated.
+    #[cfg_attr(not(feature = "engine"), allow(dead_code, reason = "only the engine authenticates connections"))]
     pub(crate) fn handle(&self) -> &ConnectionHandle {
         &self.handle
     }

@@ -22,6 +22,7 @@ impl LimitedListener {
     }
 
     /// Listeners that share one set of limits.
+    #[cfg_attr(not(feature = "engine"), allow(dead_code, reason = "only the engine has several listeners"))]
     pub(crate) fn sharing(listeners: Vec<TcpListener>, limits: ConnectionLimits) -> Vec<Self> {
         let registry = Registry::new(limits);
         listeners.into_iter().map(|listener| Self { listener, registry: registry.clone() }).collect()

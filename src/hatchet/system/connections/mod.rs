@@ -19,8 +19,10 @@ mod registry;
 
 use std::time::Duration;
 
+#[cfg(feature = "engine")]
 pub(crate) use connection::LimitedConnection;
 pub(crate) use listener::LimitedListener;
+#[cfg_attr(not(feature = "engine"), allow(unused_imports, reason = "the documentation above links to it"))]
 pub(crate) use registry::ConnectionHandle;
 
 /// Bounds of a [`LimitedListener`].

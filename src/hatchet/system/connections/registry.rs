@@ -146,6 +146,7 @@ pub(crate) struct ConnectionHandle {
 
 impl ConnectionHandle {
     /// Exempts the connection from being closed in favour of another one.
+    #[cfg_attr(not(feature = "engine"), allow(dead_code, reason = "only the engine authenticates connections"))]
     pub(crate) fn authenticate(&self) {
         if !self.authenticated.swap(true, Ordering::Relaxed) {
             self.registry.authenticate(self.number);

@@ -1,0 +1,51 @@
+//! Submits a batch of runs.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::schedule::Batch;
+use crate::{
+    bench::{
+        keys::{RUN_KEY, RUN_KEY_PREFIX, run_key},
+        plan::LoadPlan,
+    },
+    hatchet::{
+        client::{Client, ClientError, ErrorKind, RunItem, RunRef},
+        task::Stub,
+    },
+};
+
+/// Which submission of a run a call belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pass {
+    First,
+    /// The repetition of every run for [`LoadPlan::verify_dedupe`].
+    Second,
+}
+
+/// A started run, or the reason why it was not started.
+pub(super) type TriggerResult = Result<RunRef, ClientError>;
+
+/// Submits a batch. Returns it with the answer to each run.
+pub(super) async fn submit(
+    client: Client,
+    plan: Arc<LoadPlan>,
+    batch: Batch,
+    pass: Pass,
+) -> (Batch, Pass, Vec<TriggerResult>) {
+    let task = &plan.tasks[batch.task];
+    let stub = Stub::<Value, Value>::from_name(&task.workflow);
+    let runs = batch.indexes.iter().map(|index| {
+        RunItem::new(&task.input.render(*index))
+            .metadata(RUN_KEY, run_key(&plan.prefix, &task.name, *index))
+            .metadata(RUN_KEY_PREFIX, plan.prefix.as_str())
+    });
+    let items = client.run_many_no_wait(&stub, runs).keyed(task.keyed).await;
+    (batch, pass, items)
+}
+
+/// Whether a submission with this error certainly started no run.
+pub(super) fn did_not_start(error: &ClientError) -> bool {
+    error.never_sent() || error.kind() == ErrorKind::Exhausted
+}

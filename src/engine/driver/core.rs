@@ -1,0 +1,218 @@
+//! The driver itself: the lock, events, timers and the delivery of effects.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+use super::{
+    clock::SystemClock,
+    event_subscriptions::{EventSubscriptions, RunEvent},
+    result_subscriptions::ResultSubscriptions,
+    send_queue::SendQueues,
+    worker_streams::WorkerStreams,
+};
+use crate::engine::{
+    persistence::barrier::{AddError, CommitBarrier, NotDurable},
+    state::{AttemptReport, Capacity, ClockReading, Effect, NextDeadline, PushedEvent, State, Timestamp},
+};
+use crate::hatchet::wire::{RunId, TenantId};
+
+/// Drives one engine.
+pub(crate) struct Driver {
+    pub(super) shared: Mutex<Shared>,
+    /// The next deadline has become earlier.
+    pub(super) earlier_deadline: Notify,
+    /// There are changes to persist.
+    pub(super) changed: Notify,
+    pub(super) barrier: Arc<CommitBarrier>,
+    pub(super) clock: SystemClock,
+    pub(crate) tenant: TenantId,
+    pub(crate) max_message: usize,
+}
+
+/// What the lock protects.
+pub(super) struct Shared {
+    pub(super) state: State,
+    pub(super) streams: WorkerStreams,
+    pub(super) results: ResultSubscriptions,
+    pub(super) events: EventSubscriptions,
+    pub(super) barrier: Arc<CommitBarrier>,
+    /// Number of the batch that is being collected.
+    pub(super) batch: u64,
+    /// The deadline that the timer loop sleeps for.
+    pub(super) armed: NextDeadline,
+    /// All streams are closed, new ones too.
+    pub(super) is_closed: bool,
+    /// There will be no more changes.
+    #[cfg(feature = "durable")]
+    pub(super) is_finishing: bool,
+}
+
+impl Driver {
+    pub(crate) fn new(state: State, clock: SystemClock, tenant: TenantId, max_message: usize) -> Arc<Self> {
+        let barrier = Arc::new(CommitBarrier::default());
+        let queues = SendQueues::new(&barrier);
+        let shared = Shared {
+            state,
+            streams: WorkerStreams::new(&queues, tenant, max_message),
+            results: ResultSubscriptions::new(&queues),
+            events: EventSubscriptions::new(&queues),
+            barrier: barrier.clone(),
+            batch: 1,
+            armed: NextDeadline::default(),
+            is_closed: false,
+            #[cfg(feature = "durable")]
+            is_finishing: false,
+        };
+        Arc::new(Self {
+            shared: Mutex::new(shared),
+            earlier_deadline: Notify::new(),
+            changed: Notify::new(),
+            barrier,
+            clock,
+            tenant,
+            max_message,
+        })
+    }
+
+    /// Reads the clock.
+    pub(crate) fn now(&self) -> ClockReading {
+        self.clock.now()
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Shared> {
+        // After a panic in one call the others go on: no step leaves the state inconsistent for long.
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs the timers. Ends only by being dropped.
+    pub(crate) async fn run_timers(&self) {
+        loop {
+            let next = {
+                let mut shared = self.lock();
+                shared.armed = shared.state.next_deadline();
+                shared.armed
+            };
+            match next.wait(self.now()) {
+                Some(wait) => tokio::select! {
+                    () = tokio::time::sleep(wait) => self.apply(State::tick),
+                    () = self.earlier_deadline.notified() => {}
+                },
+                None => self.earlier_deadline.notified().await,
+            }
+        }
+    }
+
+    /// Ends all streams, also those that are opened later.
+    pub(crate) fn close_streams(&self) {
+        let mut shared = self.lock();
+        shared.is_closed = true;
+        shared.streams.close_all();
+        shared.results.close_streams();
+        shared.events.close_streams();
+    }
+}
+
+/// Events and queries.
+impl Driver {
+    /// Applies an event, or makes a query, and waits until the state it leaves or reports is persisted.
+    pub(crate) async fn with<R>(&self, event: impl FnOnce(&mut State, ClockReading) -> R) -> Result<R, NotDurable> {
+        self.barrier.admit()?;
+        let result = self.apply(event);
+        self.barrier.wait(self.barrier.pending()).await?;
+        Ok(result)
+    }
+
+    /// Like [`with`](Self::with), for an event that adds something; refused if the engine holds as much as it may.
+    pub(crate) async fn add<R>(
+        &self,
+        capacity: Capacity,
+        event: impl FnOnce(&mut State, ClockReading) -> R,
+    ) -> Result<R, AddError> {
+        let added = self.with(|state, now| state.has_capacity(capacity).then(|| event(state, now))).await?;
+        added.ok_or(AddError::AtCapacity)
+    }
+
+    /// Pushes events in one step, so that a crash, a full engine or a client that disconnects leaves all of them pushed
+    /// or none. Returns their ids and times.
+    ///
+    /// The idempotency expressions of the triggered workflows are evaluated before that step and outside of the lock;
+    /// other calls have their turn between two events.
+    pub(crate) async fn push_events(&self, events: Vec<PushedEvent>) -> Result<Vec<(Uuid, Timestamp)>, AddError> {
+        self.barrier.admit()?;
+        let mut pushes = Vec::with_capacity(events.len());
+        for event in events {
+            let mut push = self.apply(|state, _| state.begin_event(event));
+            push.evaluate();
+            pushes.push(push);
+            tokio::task::yield_now().await;
+        }
+        self.add(Capacity::Runs, |state, now| {
+            pushes.into_iter().map(|push| (state.finish_event(push, now), now.display)).collect()
+        })
+        .await
+    }
+
+    /// Applies an event without waiting for persistence: for results that no client sees, and for heartbeats, which are
+    /// not stored.
+    pub(crate) fn apply<R>(&self, event: impl FnOnce(&mut State, ClockReading) -> R) -> R {
+        let now = self.now();
+        let mut shared = self.lock();
+        let result = event(&mut shared.state, now);
+        shared.deliver(now);
+        if shared.state.has_changes() {
+            self.changed.notify_one();
+        }
+        if shared.state.next_deadline().is_earlier_than(shared.armed) {
+            self.earlier_deadline.notify_one();
+        }
+        result
+    }
+}
+
+impl Shared {
+    /// Sets the batch that contains the latest change.
+    pub(super) fn update_pending(&self) {
+        self.barrier.set_pending(if self.state.has_changes() { self.batch } else { self.batch - 1 });
+    }
+
+    /// Carries out all effects, then removes the runs that expire.
+    fn deliver(&mut self, now: ClockReading) {
+        self.update_pending();
+        while let Some(effect) = self.state.next_effect() {
+            match effect {
+                Effect::StartAttempt { stream, task, attempt } => {
+                    if let Err(too_large) = self.streams.start(stream, task, attempt, &mut self.state, now) {
+                        self.fail_too_large(task, attempt, too_large, now);
+                    }
+                }
+                Effect::StopAttempt { stream, task, attempt } => {
+                    self.streams.stop(stream, task, attempt, &mut self.state, now);
+                }
+                Effect::NotifyTask { task, run, attempt, event } => {
+                    self.events.publish(&RunEvent::task(run, task, attempt, event, now.display), &self.state);
+                }
+                Effect::NotifyFinished { run, status } => {
+                    self.results.run_finished(run, &self.state);
+                    self.events.publish(&RunEvent::finished(run, status, now.display), &self.state);
+                }
+            }
+        }
+        for run in self.state.remove_expired_runs(now) {
+            self.events.run_removed(run);
+        }
+        self.update_pending();
+    }
+
+    /// Fails an attempt whose assignment is larger than a message: its input and each parent's output fit, but not all
+    /// of them together.
+    fn fail_too_large(&mut self, task: RunId, attempt: i32, bytes: usize, now: ClockReading) {
+        let error = format!(
+            "the input and the parents' outputs make an assignment of {bytes} bytes, over the limit of a message: \
+             return references instead"
+        );
+        let report = AttemptReport::Failed { error: error.into(), may_retry: false };
+        self.state.report(task, Some(attempt), report, now);
+    }
+}
