@@ -59,7 +59,7 @@ pub use crate::hatchet::transport::{
     Source, Sources, Tls, Token, diagnose, embedded_folder, explain_probe, explain_unanswered, parse_integer,
     probe_address, token_claims,
 };
-use crate::hatchet::{transport::call_deadline::with_timeout, wire::proto::GetVersionRequest};
+use crate::hatchet::{transport::with_timeout, wire::proto::GetVersionRequest};
 
 /// A client of an engine. Cheap to clone; all clones share one connection and one watcher of runs.
 #[derive(Clone)]

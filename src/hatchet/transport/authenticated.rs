@@ -23,7 +23,7 @@ use super::{auth_grace::AuthState, call_deadline::CallDeadline, link::Link, live
 
 /// Methods that respond with an open-ended stream, which has no deadline.
 const STREAMS: [&str; 4] = ["Listen", "ListenV2", "SubscribeToWorkflowEvents", "SubscribeToWorkflowRuns"];
-/// Methods whose failure costs much: it is unknown whether a run was started, or a worker does not start.
+/// Methods with a costly failure: a run may or may not have started, or a worker does not start.
 const COSTLY_METHODS: [&str; 4] = ["TriggerWorkflow", "BulkTriggerWorkflow", "Register", "PutWorkflow"];
 /// Calls of [`COSTLY_METHODS`] fail this much later when their connection is closed: an engine that merely stalls answers
 /// later, on the same connection.

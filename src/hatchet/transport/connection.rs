@@ -114,7 +114,8 @@ impl Shared {
 
     /// Reads the handshake file again, if the settings came from one, and uses its engine from now on if it is another.
     fn rediscover(&self) -> bool {
-        let Some(config) = self.engine().config.rediscover() else { return false };
+        let config = self.engine().config.clone();
+        let Some(config) = config.rediscover() else { return false };
         let address = config.host_port.clone();
         match Engine::new(config) {
             Ok(engine) => {

@@ -180,7 +180,7 @@ async fn silent_faults(fault: &str, faults: usize, inject: fn(&Proxy)) {
         times.extend(case.probe(restored).await);
     }
     case.finish(&mut row, faults).await;
-    row.times("detected after", &detected, Some(Duration::from_secs(7)));
+    row.times("detected after", &detected, Some(Duration::from_secs(3)));
     row.times("end of the fault to end of a new run", &times, Some(Duration::from_secs(3)));
 }
 

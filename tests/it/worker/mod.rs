@@ -9,6 +9,7 @@ mod fixture;
 mod health;
 mod heartbeat;
 mod invalid_messages;
+mod liveness;
 mod lost_answer;
 mod reconnect;
 mod registrations;

@@ -9,10 +9,8 @@ use tonic::codegen::http::{HeaderValue, Method, Request, Response, StatusCode, h
 
 use super::RestClient;
 use crate::hatchet::transport::{
-    config::{ClientConfig, ServerUrl},
-    connection::USER_AGENT,
-    dial::{ConnectError, Dialer, HttpError, Protocol, SharedTls, exchange, root_cause},
-    error::{ClientError, ErrorKind, untrusted_certificate},
+    ClientConfig, ClientError, ConnectError, Dialer, ErrorKind, HttpError, Protocol, ServerUrl, SharedTls, USER_AGENT,
+    exchange, root_cause, untrusted_certificate,
 };
 
 /// Characters of an unexpected response that an error quotes.

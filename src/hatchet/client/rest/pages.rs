@@ -8,7 +8,7 @@ use super::{
     RestClient,
     row::{Row, Rows},
 };
-use crate::hatchet::client::{ClientError, ErrorKind};
+use crate::hatchet::transport::{ClientError, ErrorKind};
 
 /// Rows of a page. The embedded engine returns no more.
 const PAGE: usize = 1000;

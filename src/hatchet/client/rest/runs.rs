@@ -12,7 +12,7 @@ use super::{
     row::{Row, null_is_default},
 };
 use crate::hatchet::{
-    client::ClientError,
+    transport::ClientError,
     wire::{RunId, RunStatus},
 };
 

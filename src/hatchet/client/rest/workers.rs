@@ -11,7 +11,7 @@ use super::{
     pages::Pages,
     row::{Metadata, Row, null_is_default},
 };
-use crate::hatchet::{client::ClientError, wire::WorkerId};
+use crate::hatchet::{transport::ClientError, wire::WorkerId};
 
 /// A worker in the engine's list.
 #[derive(Debug, Clone, Deserialize)]

@@ -7,7 +7,7 @@ use super::{
     pages::Pages,
     row::{Metadata, Row, null_is_default},
 };
-use crate::hatchet::client::ClientError;
+use crate::hatchet::transport::ClientError;
 
 /// A workflow in the engine's list.
 #[derive(Deserialize)]

@@ -3,8 +3,8 @@
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use crate::hatchet::{
-    client::{Client, ClientError, ErrorKind, RunRef},
-    transport::retry::{retry, when_temporary},
+    client::{Client, RunRef},
+    transport::{ClientError, ErrorKind, retry, when_temporary},
     wire::{RunId, proto::v1},
 };
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use crate::hatchet::{
-    client::{ClientError, Connection, ErrorKind, RunRef},
-    transport::retry::{Backoff, retry, when_temporary},
+    client::RunRef,
+    transport::{Backoff, ClientError, Connection, ErrorKind, retry, when_temporary},
     wire::{RunId, RunStatus, proto::v1},
 };
 

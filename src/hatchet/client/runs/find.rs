@@ -9,8 +9,8 @@ use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, sleep};
 
 use crate::hatchet::{
-    client::{Client, ClientConfig, ClientError, ErrorKind, RestClient, RunRef, RunSummary},
-    transport::retry::Backoff,
+    client::{Client, RestClient, RunRef, RunSummary},
+    transport::{Backoff, ClientConfig, ClientError, ErrorKind},
     wire::{RunId, RunStatus, format_duration},
 };
 

@@ -10,7 +10,8 @@ use futures_util::{
 
 use super::RunOutcome;
 use crate::hatchet::{
-    client::{Client, ClientError, RunRef},
+    client::{Client, RunRef},
+    transport::ClientError,
     wire::RunId,
 };
 

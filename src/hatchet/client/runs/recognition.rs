@@ -18,7 +18,7 @@ use std::{
 };
 
 use crate::hatchet::{
-    client::{ClientError, ErrorKind},
+    transport::{ClientError, ErrorKind},
     wire::RunId,
 };
 

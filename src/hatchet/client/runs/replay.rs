@@ -1,9 +1,6 @@
 //! Replay of finished runs.
 
-use crate::hatchet::{
-    client::{ClientError, RunRef},
-    wire::proto::v1,
-};
+use crate::hatchet::{client::RunRef, transport::ClientError, wire::proto::v1};
 
 impl<O> RunRef<O> {
     /// Asks the engine to run a finished run again, under the same id. Returns false if the engine does not know the

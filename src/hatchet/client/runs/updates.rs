@@ -8,10 +8,7 @@ use super::{
     RunOutcome,
     watcher::{Outage, Progress, closed},
 };
-use crate::hatchet::{
-    client::{ClientError, RunRef},
-    wire::RunStatus,
-};
+use crate::hatchet::{client::RunRef, transport::ClientError, wire::RunStatus};
 
 /// An outage shorter than this is not reported.
 const SHORTEST_OUTAGE: Duration = Duration::from_secs(2);

@@ -1,7 +1,7 @@
 //! The wait for one run.
 
 use super::RunOutcome;
-use crate::hatchet::client::{ClientError, RunRef};
+use crate::hatchet::{client::RunRef, transport::ClientError};
 
 impl<O> RunRef<O> {
     /// Waits until the run has finished.

@@ -28,8 +28,8 @@ use tokio_util::task::AbortOnDropHandle;
 pub use self::event::{RunEvent, RunEventKind, StreamSelector};
 use self::{ordered::OrderedEvents, reorder_buffer::ReorderBuffer};
 use crate::hatchet::{
-    client::{Client, ClientError},
-    transport::{connection::response_messages, retry::Backoff},
+    client::Client,
+    transport::{Backoff, ClientError, response_messages},
     wire::proto,
 };
 

@@ -14,8 +14,8 @@ use super::{
     run_id,
 };
 use crate::hatchet::{
-    client::{Client, ClientError, ErrorKind, RunRef},
-    transport::retry::retry,
+    client::{Client, RunRef},
+    transport::{ClientError, ErrorKind, retry},
     wire::{TriggerId, proto::BulkTriggerWorkflowRequest},
 };
 

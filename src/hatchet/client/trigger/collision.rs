@@ -15,8 +15,8 @@ use tonic::Status;
 
 use super::{bulk::BulkItem, failure::failed, request::TriggerRequest, run_id};
 use crate::hatchet::{
-    client::{Client, ClientError, ErrorKind, RunRef},
-    transport::retry::{retry, when_temporary},
+    client::{Client, RunRef},
+    transport::{ClientError, ErrorKind, retry, when_temporary},
     wire::{
         RunId,
         proto::v1::{BulkTriggerIdempotencyCollisionError, TriggerWorkflowRequest},

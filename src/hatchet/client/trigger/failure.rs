@@ -15,7 +15,7 @@
 use tonic::{Code, Status};
 
 use crate::hatchet::{
-    client::{ClientError, Connection, ErrorKind},
+    transport::{ClientError, Connection, ErrorKind},
     wire::MAY_TAKE_EFFECT,
 };
 

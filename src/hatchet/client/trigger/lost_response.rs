@@ -13,7 +13,8 @@ use std::{
 
 use super::{CALL_KEY, TRIGGER_KEY, bulk::BulkItem, request::TriggerRequest};
 use crate::hatchet::{
-    client::{Client, ClientError, ErrorKind, RunRef, RunSummary},
+    client::{Client, RunRef, RunSummary},
+    transport::{ClientError, ErrorKind},
     wire::{RunId, TriggerId},
 };
 

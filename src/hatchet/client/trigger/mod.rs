@@ -32,9 +32,9 @@ use self::{
     request::{SearchIds, TriggerRequest},
 };
 use crate::hatchet::{
-    client::{Client, ClientError, ErrorKind, RunRef},
+    client::{Client, RunRef},
     task::Priority,
-    transport::retry::retry_until,
+    transport::{ClientError, ErrorKind, retry_until},
     wire::{RunId, TriggerId},
 };
 

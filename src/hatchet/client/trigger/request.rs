@@ -6,7 +6,8 @@ use serde_json::{Map, Value};
 
 use super::{CALL_KEY, TRIGGER_KEY, TriggerOptions};
 use crate::hatchet::{
-    client::{Client, ClientError, ErrorKind},
+    client::Client,
+    transport::{ClientError, ErrorKind},
     wire::{TriggerId, check_object, proto::v1},
 };
 

@@ -53,7 +53,7 @@ fn client_config(tls: &Tls) -> Result<rustls::ClientConfig, ClientError> {
 /// Largest PEM file that is read, in bytes. A system's bundle of authorities has some 250 kB.
 const MAX_PEM: u64 = 16 << 20;
 
-/// Reads a PEM file. Refuses other than regular files: opening a FIFO blocks until another process writes, and a device
+/// Reads a PEM file. Refuses anything but a regular file: opening a FIFO blocks until another process writes, and a device
 /// has no end.
 fn read(path: &Path, variable: &str) -> Result<Vec<u8>, ClientError> {
     let failed = |why: &dyn std::fmt::Display| {

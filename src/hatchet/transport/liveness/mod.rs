@@ -1,10 +1,10 @@
 //! Detection of dead connections, for all calls and streams at once.
 //!
-//! This is the only place that decides whether a connection is alive. Calls have a deadline and nothing else; streams
-//! have not even that. When their connection is dead, all of them fail at once with
-//! [`ErrorKind::Unreachable`](super::ErrorKind::Unreachable), and the next call dials anew.
+//! This is the only place that decides whether a connection is alive. A call has a deadline besides, which bounds the wait
+//! for an engine that is alive; a stream has none. When their connection is dead, all calls and streams fail at once with
+//! [`ErrorKind::Unreachable`](super::ErrorKind::Unreachable), and the next call makes another connection.
 //!
-//! A connection is dead when its peer does not send a byte although it has to. There are two such situations:
+//! A connection is dead when its peer sends no byte although it has to:
 //!
 //! | situation | question to the peer | dead after |
 //! |---|---|---|

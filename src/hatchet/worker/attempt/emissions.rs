@@ -19,7 +19,7 @@ use super::{
 };
 use crate::hatchet::{
     task::Emission,
-    transport::{call_deadline::with_timeout, retry::Backoff},
+    transport::{Backoff, with_timeout},
     wire::{proto, timestamp_now},
     worker::{health::DeliveryGuard, message_size::check_size},
 };

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::hatchet::{
     task::{CancelReason, Outcome},
-    transport::{ErrorKind, retry::Backoff},
+    transport::{Backoff, ErrorKind},
     wire::{format_duration, with_attempt},
     worker::health::AttemptEnd,
 };

@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout};
 use super::{assignment::Assignment, resources::WorkerResources};
 use crate::hatchet::{
     client::Client,
-    transport::{ClientError, ErrorKind, call_deadline::with_timeout, retry::Backoff},
+    transport::{Backoff, ClientError, ErrorKind, with_timeout},
     wire::{
         failure_text,
         proto::{StepActionEvent, StepActionEventType},

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::hatchet::transport::retry::Backoff;
+use crate::hatchet::transport::Backoff;
 
 /// Shortest delay, so that a short interruption costs little. Doubles up to [`MAX_DELAY`], with jitter of up to as much
 /// again.

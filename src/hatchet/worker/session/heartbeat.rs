@@ -10,7 +10,7 @@ use futures_util::{FutureExt as _, StreamExt as _, future::LocalBoxFuture, strea
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 use crate::hatchet::{
-    transport::{ClientError, ErrorKind, call_deadline::with_timeout},
+    transport::{ClientError, ErrorKind, with_timeout},
     wire::{WorkerId, proto::HeartbeatRequest, timestamp_now},
     worker::attempt::WorkerResources,
 };

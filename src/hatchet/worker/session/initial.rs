@@ -21,8 +21,8 @@ use super::{backoff::registration_backoff, definition::WorkerDefinition, registe
 use crate::hatchet::{
     client::Client,
     transport::{
-        ClientError, ErrorKind, ProbeResult, call_deadline::DEFAULT_TIMEOUT, diagnose, explain_probe,
-        explain_unanswered, probe_address, retry::RegistrationTimeout,
+        ClientError, DEFAULT_TIMEOUT, ErrorKind, ProbeResult, RegistrationTimeout, diagnose, explain_probe,
+        explain_unanswered, probe_address,
     },
     worker::state::{Registration, WorkerState},
 };

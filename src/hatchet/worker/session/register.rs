@@ -9,7 +9,7 @@ use super::definition::WorkerDefinition;
 use crate::hatchet::{
     client::Client,
     task::{ErasedTask, Idempotency, IdempotencyMethod},
-    transport::{ClientError, ErrorKind, call_deadline::with_timeout, retry::RegistrationTimeout},
+    transport::{ClientError, ErrorKind, RegistrationTimeout, with_timeout},
     wire::{
         SLOT_TYPE, WorkerId, format_duration,
         proto::{RuntimeInfo, WorkerRegisterRequest, WorkerUnsubscribeRequest, v1},

@@ -11,7 +11,7 @@ use tonic::Status;
 
 use super::{backoff::SessionProgress, heartbeat::Heartbeats, states::SessionStates};
 use crate::hatchet::{
-    transport::{ClientError, ErrorKind, connection::response_messages},
+    transport::{ClientError, ErrorKind, response_messages},
     wire::{
         WorkerId,
         proto::{AssignedAction, WorkerListenRequest},

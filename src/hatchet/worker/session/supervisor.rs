@@ -13,7 +13,7 @@ use super::{
     stream::{SessionEnd, run_session},
 };
 use crate::hatchet::{
-    transport::{ClientError, ErrorKind, call_deadline::DEFAULT_TIMEOUT, retry::RegistrationTimeout},
+    transport::{ClientError, DEFAULT_TIMEOUT, ErrorKind, RegistrationTimeout},
     worker::attempt::WorkerResources,
 };
 

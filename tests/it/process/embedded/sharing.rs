@@ -71,7 +71,7 @@ fn worker_follows_an_engine_with_a_new_identity() {
     let engine = workspace.engine();
     let now = workspace.handshake();
     assert!(now.grpc_address != before.grpc_address && now.token != before.token);
-    worker.err.wait_for(&format!("follows it to {}", now.grpc_address));
+    worker.err.wait_for(&format!("connecting to {}", now.grpc_address));
     worker.err.wait_for("registered again");
     let ended = workspace.runner(&[&HELLO[..], &["--timeout", "30s"]].concat()).expect(0);
     assert_eq!(ended.json()["message"], "Hello, World!");

@@ -45,7 +45,7 @@ use self::{
 };
 use super::{RunDetails, RunOutcome, details::fetch, recognition::Recognition};
 use crate::hatchet::{
-    client::{ClientError, Connection, ErrorKind},
+    transport::{ClientError, Connection, ErrorKind},
     wire::RunId,
 };
 

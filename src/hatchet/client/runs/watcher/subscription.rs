@@ -12,12 +12,12 @@ use std::{
 use futures_util::{StreamExt as _, stream::BoxStream};
 use tokio::{
     sync::mpsc,
-    time::{Instant, sleep_until},
+    time::{Instant, sleep, sleep_until},
 };
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::hatchet::{
-    transport::{ClientError, Connection, connection::response_messages, retry::Backoff},
+    transport::{Backoff, ClientError, Connection, response_messages},
     wire::{
         RunId,
         proto::{SubscribeToWorkflowRunsRequest, WorkflowRunEvent},
@@ -26,6 +26,8 @@ use crate::hatchet::{
 
 /// Requests that the transport has not taken yet.
 const REQUESTS: usize = 256;
+/// A stream without open runs is closed after this time. Until then the next run uses it.
+const MAX_IDLE: Duration = Duration::from_secs(10);
 /// Bounds of the wait before a broken stream is opened again.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
@@ -100,7 +102,9 @@ impl Subscription {
     pub(super) async fn next(&mut self) -> SubscriptionEvent {
         loop {
             if self.open.is_empty() {
-                // The caller drops this future to add a run.
+                // An open stream is probed for liveness every second. The caller drops this future to add a run.
+                sleep(MAX_IDLE).await;
+                self.stream = None;
                 return std::future::pending().await;
             }
             if let Some(at) = self.reopen_at {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::super::{RunDetails, RunOutcome};
 use crate::hatchet::{
-    client::{ClientError, ErrorKind},
+    transport::{ClientError, ErrorKind},
     wire::{RunId, RunStatus},
 };
 

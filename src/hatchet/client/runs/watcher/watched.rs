@@ -13,7 +13,7 @@ use super::{
     verdict::{LONGEST_SILENCE, Verdict, judge},
 };
 use crate::hatchet::{
-    client::ClientError,
+    transport::ClientError,
     wire::{RunId, RunStatus},
 };
 

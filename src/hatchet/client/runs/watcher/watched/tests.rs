@@ -3,7 +3,7 @@
 use tokio::sync::oneshot::error::TryRecvError;
 
 use super::*;
-use crate::hatchet::client::ErrorKind;
+use crate::hatchet::transport::ErrorKind;
 
 const MILLI: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
