@@ -13,12 +13,6 @@ const PARENT: &str = "mod";
 
 /// Cycles that exist: `<folder>: <node> <node> …`, nodes in alphabetical order. The test prints the uses of each.
 const KNOWN_CYCLES: &[&str] = &[
-    // `Driver` owns the streams and subscriptions, which use its limits and its lock.
-    "engine/driver: event_subscriptions mod result_subscriptions worker_streams",
-    // Sub-states name each other's types in their fields.
-    "engine/state: idempotency runs triggers workflows",
-    "engine/state/scheduler: mod pool queue",
-    "engine/state/snapshot: restore restore_runs",
     // `Client` owns the watcher of runs and the call limits; calls and run references hold a `Client`.
     "hatchet/client: mod run_ref runs stream trigger",
     "hatchet/client/trigger: bulk collision",
