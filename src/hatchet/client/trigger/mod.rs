@@ -41,8 +41,8 @@ use crate::hatchet::{
 /// Metadata key of every run that this client triggers: a unique [`TriggerId`], by which the run is found if the response
 /// to its trigger is lost.
 ///
-/// It replaces a value that [`TriggerOptions::additional_metadata`] has for this key. Children of the run inherit it,
-/// unless they have their own.
+/// It replaces a value for this key in the metadata of the call. Children of the run inherit it, unless they have their
+/// own.
 pub const TRIGGER_KEY: &str = "rust_sdk_trigger";
 /// Metadata key of the runs of [`Client::trigger_many`]: an id that up to 1,000 of them share, by which those of a lost
 /// response are found together.
