@@ -20,6 +20,7 @@ use hatchet_quickstart::{
         },
     },
 };
+use serde_json::Value;
 use tonic::{Request, Status, transport::Endpoint};
 
 use super::table::{Figure, Target, p50, time};

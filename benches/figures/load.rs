@@ -1,13 +1,13 @@
 //! Figures of the embedded engine and a worker under load.
 
-use std::time::{Duration, Instant};
+use std::{
+    convert::Infallible,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result};
 use hatchet_quickstart::{
-    hatchet::{
-        task::{Context, RunInfo},
-        worker::WorkerOptions,
-    },
+    hatchet::worker::WorkerOptions,
     tasks::{cpu_heavy, sync_sleep},
 };
 use serde_json::json;
@@ -125,7 +125,7 @@ pub(crate) async fn sleeps() -> Result<Figure> {
     let mut spans = Vec::new();
     for _ in 0..ROUNDS {
         let begun = Instant::now();
-        rig.run_many(sync_sleep::NAME, &json!({ "seconds": 0.1 }), 200).await?;
+        rig.run_many(sync_sleep::STUB.name(), &json!({ "seconds": 0.1 }), 200).await?;
         spans.push(begun.elapsed().as_secs_f64());
     }
     rig.stop().await?;

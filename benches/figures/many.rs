@@ -7,12 +7,11 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use hatchet_quickstart::hatchet::client::TriggerOptions;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::process::Command;
 
 use super::{
-    rig::{NO_OP, Rig},
+    rig::{NO_OP_STUB, Nothing, Rig},
     table::{Figure, Target, median, row, time},
 };
 

@@ -13,4 +13,5 @@ mod restore_runs;
 mod save;
 mod texts;
 
+#[cfg(any(feature = "durable", test))]
 pub(crate) use self::restore::Restore;

@@ -41,7 +41,7 @@ impl<'a, E, S: Stream<Item = Result<(bool, RunEvent), E>> + Unpin> OrderedEvents
             self.buffered_since = self.buffer.has_chunks().then(|| self.buffered_since.unwrap_or_else(Instant::now));
             let flush_at = self.buffered_since.map(|since| since + LONGEST_DELAY);
             let ended = tokio::select! {
-                Some(()) = async { Some(sleep_until(flush_at?).await) } => None,
+                () = sleep_until(flush_at.unwrap_or_else(Instant::now)), if flush_at.is_some() => None,
                 next = self.wire.next() => match next {
                     Some(Ok((is_last, event))) => {
                         self.ready.extend(self.buffer.push(event));

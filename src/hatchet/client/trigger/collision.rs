@@ -125,7 +125,6 @@ mod tests {
         let collision = BulkTriggerIdempotencyCollisionError {
             collisions: vec![held],
             successful_workflow_run_external_ids: vec![started.to_string()],
-            ..Default::default()
         };
         let mut owners = Owners::new(&collision, std::iter::empty());
         assert!(owners.is_own(started, false));

@@ -75,7 +75,7 @@ fn json_output_is_one_object_per_line() {
     let failed = workspace.runner(&failed).expect(1).json_lines();
     let result = failed.last().unwrap();
     assert_eq!((result["status"].as_str(), &result["output"]), (Some("FAILED"), &Value::Null));
-    assert!(result["error"].as_str().unwrap().contains("seconds is -1"), "{result}");
+    assert!(result["error"].as_str().unwrap().contains("invalid seconds \"-1\""), "{result}");
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn failed_run_is_exit_1() {
     let _worker = workspace.worker(&["--embedded"]);
     let failed = workspace.runner(&["--task-name", "sync-sleep-task", "--input-json", r#"{"seconds":-1}"#]).expect(1);
     assert!(failed.stdout.is_empty(), "{failed:?}");
-    failed.expect_stderr("FAILED").expect_stderr("seconds is -1: it goes from 0 to 3600");
+    failed.expect_stderr("FAILED").expect_stderr("invalid seconds \"-1\": 0 to 3600");
 }
 
 #[test]

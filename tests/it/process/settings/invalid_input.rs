@@ -62,7 +62,7 @@ fn invalid_setting_is_named() {
         (&["--grace", "x"], "", "", &["HATCHET_WORKER_GRACE", "--grace", "30s"]),
         (&["--wait-for-engine", "x"], "", "", &["HATCHET_WORKER_WAIT_FOR_ENGINE", "--wait-for-engine"]),
         (&["--tasks", "cpu-hevy-task"], "", "", &["did you mean `cpu-heavy-task`"]),
-        (&["--name", "a b"], "", "", &["`a b`", "letters"]),
+        (&["--name", "a b"], "", "", &["\"a b\"", "letters"]),
         (&["--tasks", ","], "", "", &["task"]),
         (&["--namespace", "a b"], "", "", &["HATCHET_CLIENT_NAMESPACE", "`a b`"]),
         (&["--log-level", "loud"], "", "", &["HATCHET_CLIENT_LOG_LEVEL", "\"loud\"", "--log-level", "debug"]),

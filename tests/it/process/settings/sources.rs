@@ -57,7 +57,7 @@ fn unreadable_line_is_named_but_not_printed() {
 #[test]
 fn nul_byte_in_an_env_file_is_named_with_its_line() {
     let workspace = Workspace::new();
-    workspace.write(".env", "A=1\nB=\02\n");
+    workspace.write(".env", "A=1\nB=\x002\n");
     let ended = Program::start(&mut workspace.runner_command(&HELLO)).wait().expect(2);
     ended.expect_stderr(".env contains a NUL byte in line 2");
 }

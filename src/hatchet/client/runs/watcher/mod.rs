@@ -153,7 +153,7 @@ impl Task {
                     }
                     None => return,
                 },
-                Some(()) = async { Some(sleep_until(next_poll?).await) } => self.start_poll(),
+                () = sleep_until(next_poll.unwrap_or_else(Instant::now)), if next_poll.is_some() => self.start_poll(),
             }
             for run in self.runs.take_removed() {
                 self.subscription.forget(run);
