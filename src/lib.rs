@@ -13,7 +13,7 @@
 //! - [`mod@bench`]: triggers many runs and measures them
 //! - [`cli`]: the command lines of the two binaries
 //!
-//! The binaries `worker` and `runner` are [`cli::worker`] and [`cli::runner`] with an exit code.
+//! The binaries `worker` and `runner` call [`cli::worker`] and [`cli::runner`] and return their exit codes.
 
 pub mod bench;
 pub mod cli;

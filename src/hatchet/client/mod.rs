@@ -82,17 +82,21 @@ impl Client {
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime.
+    /// If called outside a tokio runtime.
     pub fn new(config: ClientConfig) -> Result<Self, ClientError> {
-        Self::over(Connection::new(config)?)
+        Ok(Self::from_connection(Connection::new(config)?))
     }
 
-    /// Makes a client with an existing connection.
-    pub fn over(connection: Connection) -> Result<Self, ClientError> {
+    /// Creates a client with an existing connection.
+    ///
+    /// # Panics
+    ///
+    /// If called outside a tokio runtime.
+    pub fn from_connection(connection: Connection) -> Self {
         let rest = RestClient::new(connection.clone());
         let watcher = runs::RunWatcher::start(connection.clone());
         let single_calls = tokio::sync::Semaphore::new(trigger::SINGLE_CALLS);
-        Ok(Self(Arc::new(Inner { connection, rest, watcher, single_calls })))
+        Self(Arc::new(Inner { connection, rest, watcher, single_calls }))
     }
 
     /// The connection, for calls that this client has no method for.

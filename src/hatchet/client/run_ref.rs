@@ -99,7 +99,7 @@ impl<O> RunRef<O> {
     ///
     /// # Errors
     ///
-    /// The returned [`RunEvents`] reports what ends it.
+    /// Never fails. [`RunEvents::next`] returns the error that ended the subscription, such as a refused token.
     pub async fn events(&self) -> Result<RunEvents, ClientError> {
         let selector = match self.trigger {
             // A subscription by metadata survives failed attempts.
@@ -123,8 +123,8 @@ impl<O: DeserializeOwned> RunRef<O> {
 }
 
 impl Client {
-    /// A reference to a run by its id, with the output type that the caller expects. An id that the engine does not know
-    /// is refused after 2 s, by the first method that asks the engine.
+    /// A reference to a run by its id, with the output type that the caller expects. If the engine does not know the id,
+    /// [`RunRef::status`], [`RunRef::details`], [`RunRef::outcome`] and [`RunRef::result`] fail after 2 s.
     pub fn run_ref<O>(&self, id: RunId) -> RunRef<O> {
         RunRef::given(self.clone(), id)
     }

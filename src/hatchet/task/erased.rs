@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::{BadInput, Context, Kind, Payload, Retry, Task, TaskError, TaskOptions, typed::Body as TypedBody};
 use crate::hatchet::wire::{check_object, failure_text};
 
-/// A task without its types, as a worker registers and runs it. Made by [`Task::erase`]. Cheap to clone.
+/// A task without its types, as a worker registers and runs it. Made by [`Task::erase`].
 #[derive(Clone)]
 pub struct ErasedTask {
     name: String,

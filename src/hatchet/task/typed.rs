@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 
 use super::{Backoff, Context, Idempotency, IdempotencyMethod, Kind, Payload, Priority, Stub, TaskError, TaskOptions};
 
-/// A task: a [`Stub`], a body, and the options that its runs have by default. Cheap to clone.
+/// A task: a [`Stub`], a body, and the options that its runs have by default.
 ///
 /// A [`Worker`](crate::hatchet::worker::Worker) registers it, and a caller runs it by its [stub](Task::stub). Options are
 /// checked when the worker starts, which names the field of a value that an engine would refuse.

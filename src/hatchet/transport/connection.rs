@@ -114,12 +114,18 @@ impl Shared {
 
     /// Reads the handshake file again, if the settings came from one, and uses its engine from now on if it is another.
     fn rediscover(&self) -> bool {
-        let config = self.engine().config.clone();
-        let Some(config) = config.rediscover() else { return false };
+        let known = self.engine().config.clone();
+        let Some(config) = known.rediscover() else { return false };
         let address = config.host_port.clone();
         match Engine::new(config) {
             Ok(engine) => {
-                let old = std::mem::replace(&mut *self.engine(), engine);
+                let mut current = self.engine();
+                if !Arc::ptr_eq(&current.config, &known) {
+                    // Another failed call was faster. Its link must not be closed.
+                    return true;
+                }
+                let old = std::mem::replace(&mut *current, engine);
+                drop(current);
                 self.auth.reset();
                 old.link.close(LinkClosed::Replaced);
                 tracing::info!("the engine's handshake file has changed: connecting to {address}");
@@ -253,6 +259,7 @@ impl Connection {
     }
 
     /// The dispatcher service: assignments, reports, subscriptions.
+    /// The client uses the current link only and fails after the link was replaced: get a new one for each call.
     pub fn dispatcher(&self) -> DispatcherClient<Authenticated> {
         let (transport, config) = self.transport();
         DispatcherClient::new(transport)
@@ -261,6 +268,7 @@ impl Connection {
     }
 
     /// The admin service: registration of workflows, details of runs, cancellation.
+    /// The client uses the current link only and fails after the link was replaced: get a new one for each call.
     pub fn admin(&self) -> AdminServiceClient<Authenticated> {
         let (transport, config) = self.transport();
         AdminServiceClient::new(transport)
@@ -269,6 +277,7 @@ impl Connection {
     }
 
     /// The workflow service: triggers.
+    /// The client uses the current link only and fails after the link was replaced: get a new one for each call.
     pub fn workflows(&self) -> WorkflowServiceClient<Authenticated> {
         let (transport, config) = self.transport();
         WorkflowServiceClient::new(transport)
@@ -277,6 +286,7 @@ impl Connection {
     }
 
     /// The events service: log lines and stream chunks.
+    /// The client uses the current link only and fails after the link was replaced: get a new one for each call.
     pub fn events(&self) -> EventsServiceClient<Authenticated> {
         let (transport, config) = self.transport();
         EventsServiceClient::new(transport)

@@ -15,6 +15,7 @@ use crate::hatchet::transport::{ClientError, ErrorKind};
 /// A started worker. Dropping it without [`RunningWorker::stop`] ends the worker immediately and loses the outcomes of
 /// running attempts.
 #[derive(Debug)]
+#[must_use = "dropping the handle ends the worker at once"]
 pub struct RunningWorker {
     pub(super) state: watch::Receiver<WorkerState>,
     pub(super) counters: Arc<Counters>,

@@ -108,7 +108,13 @@ impl dispatcher_server::Dispatcher for Services {
 
     async fn unsubscribe(&self, request: Request<WorkerUnsubscribeRequest>) -> Answer<WorkerUnsubscribeResponse> {
         let worker = request.into_inner().worker_id;
-        self.update(|script| script.unsubscribed.push(worker));
+        self.update(|script| {
+            if script.forgotten.contains(&worker) {
+                return Err(Status::not_found("worker not found"));
+            }
+            script.unsubscribed.push(worker);
+            Ok(())
+        })?;
         Ok(Response::new(WorkerUnsubscribeResponse::default()))
     }
 

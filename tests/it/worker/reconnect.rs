@@ -69,6 +69,9 @@ async fn ended_stream_is_reopened_under_the_same_id() {
     known.dedup();
     assert_eq!(known.len(), 1, "always the same id");
     assert_eq!(fake.script(|script| script.registered.len()), 1);
+    // A real engine would go on sending assignments to a dead stream.
+    let closed = fake.script(|script| script.unsubscribed.clone());
+    assert_eq!(closed, vec![known[0].clone(); 3], "each new stream replaces the previous one");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -39,6 +39,7 @@ pub struct RunSummary {
 }
 
 /// A list of runs that is read page by page.
+#[must_use = "pages are fetched by `next`"]
 pub struct RunPages {
     pages: Pages<RunSummary>,
     metadata: Vec<(String, String)>,

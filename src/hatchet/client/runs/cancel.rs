@@ -12,12 +12,12 @@ use crate::hatchet::{
 const STATUS_QUERIES: usize = 16;
 
 impl<O> RunRef<O> {
-    /// Asks the engine to cancel the run.
+    /// Asks the engine to cancel the run, unless it has finished. Returns whether the engine was asked.
     ///
-    /// Success means that the engine has the request, not that the run was cancelled: an engine confirms each id that it
+    /// `true` means that the engine has the request, not that the run was cancelled: an engine confirms each id that it
     /// is sent. [`RunRef::outcome`] returns how the run ended.
-    pub async fn cancel(&self) -> Result<(), ClientError> {
-        self.client().cancel_all(&[self.id()], &format!("cancel run {}", self.id())).await
+    pub async fn cancel(&self) -> Result<bool, ClientError> {
+        Ok(!self.client().cancel_many(&[self.id()]).await?.is_empty())
     }
 }
 

@@ -17,7 +17,7 @@ pub struct RunOutcome {
     pub status: RunStatus,
     /// The output of a completed run, JSON. With several tasks: an object of outputs by task name.
     pub output: Option<String>,
-    /// The error text of a failed run.
+    /// The error text of a failed run, or the recorded reason of a cancelled one.
     pub error: Option<String>,
 }
 

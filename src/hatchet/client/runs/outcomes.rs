@@ -19,6 +19,7 @@ use crate::hatchet::{
 ///
 /// However many runs there are, the client has one subscription for them and makes at most 100 further calls a second,
 /// fewer if the engine asks to slow down. A run is watched from the first [`Outcomes::next`] after it was added.
+#[must_use = "outcomes are delivered by `next`"]
 pub struct Outcomes {
     client: Client,
     waits: FuturesUnordered<BoxFuture<'static, (usize, Result<RunOutcome, ClientError>)>>,

@@ -31,6 +31,7 @@ pub enum RunUpdate {
 ///
 /// The status is asked for after 20 ms, then ever less often: each second, and each 5 s once the run has been running
 /// for 10 s. The end of the run is noticed as fast as by [`RunRef::outcome`].
+#[must_use = "updates are delivered by `next`"]
 pub struct RunUpdates {
     run: RunRef,
     state: State,

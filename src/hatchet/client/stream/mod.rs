@@ -42,6 +42,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(2);
 const STABLE: Duration = Duration::from_secs(5);
 
 /// A subscription to events. Ends when the engine closes it.
+#[must_use = "events are delivered by `next`"]
 pub struct RunEvents {
     events: mpsc::Receiver<Result<RunEvent, ClientError>>,
     _task: AbortOnDropHandle<()>,
@@ -64,7 +65,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// None here. [`RunEvents::next`] returns what ends the subscription, such as a refused token.
+    /// Never fails. [`RunEvents::next`] returns the error that ended the subscription, such as a refused token.
     pub async fn events(&self, selector: StreamSelector) -> Result<RunEvents, ClientError> {
         let (sender, events) = mpsc::channel(BUFFERED_EVENTS);
         let (opened, is_open) = oneshot::channel();

@@ -89,6 +89,11 @@ impl Activity {
         self.0.received.load(Ordering::Relaxed)
     }
 
+    /// Bytes that the operating system has accepted for sending.
+    pub(super) fn sent(&self) -> u64 {
+        self.0.sent.load(Ordering::Relaxed)
+    }
+
     /// Bytes that the operating system has accepted for sending since the last byte was received. They may still be on
     /// their way.
     pub(super) fn sent_since_received(&self) -> u64 {
@@ -101,11 +106,15 @@ impl Activity {
     }
 
     pub(super) fn add_received(&self, bytes: usize) {
+        // The end of the stream.
+        if bytes == 0 {
+            return;
+        }
         let since_created = u64::try_from(self.0.created.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.0.last_received.store(since_created, Ordering::Relaxed);
         self.0.sent_before.store(self.0.sent.load(Ordering::Relaxed), Ordering::Relaxed);
         self.0.received.fetch_add(bytes as u64, Ordering::Relaxed);
-        if bytes > 0 && self.0.is_silent.swap(false, Ordering::Relaxed) {
+        if self.0.is_silent.swap(false, Ordering::Relaxed) {
             self.0.phase.send_replace(Phase::Receiving);
         }
     }

@@ -16,7 +16,8 @@
 //!   as well.
 //! - A verdict needs a monitor that was not held up itself: if it wakes late, as after a suspension of the machine, it
 //!   measures again.
-//! - Nothing is decided while dialing, which has its own timeout.
+//! - Nothing is decided while dialing, which has its own timeout, and while the peer's limit of concurrent streams is
+//!   reached: then no probe can be sent, and a dead link is found by the HTTP/2 PING.
 //!
 //! A slow engine is not a dead one. The probe timeout is four times the time that the last probe took and doubles with
 //! every verdict, between [`MIN_PROBE_TIMEOUT`] and [`MAX_PROBE_TIMEOUT`].
@@ -47,6 +48,9 @@ const SHORT_ATTEMPTS: u32 = 15;
 const SLOW_LINK_RATE: f64 = 250_000.0;
 /// Shorter extensions are not made: probes alone are some 200 bytes.
 const MIN_EXTENSION: Duration = Duration::from_millis(50);
+/// Bytes without a response from which on a probe may be unsent because the link takes no more: as much as the smallest
+/// send buffers hold.
+const MIN_UPLOAD: u64 = 16 << 10;
 /// A monitor that wakes later than this was held up.
 const MAX_DELAY: Duration = Duration::from_millis(250);
 
@@ -138,7 +142,7 @@ impl Monitor {
     /// Waits for a byte after a probe was sent.
     async fn wait_for_probe(&mut self, activity: &Activity, mut probe: BoxFuture<'static, ()>) -> Wait {
         let sent_at = Instant::now();
-        let received = activity.received();
+        let (received, sent) = (activity.received(), activity.sent());
         let mut deadline = sent_at + self.probe_timeout;
         loop {
             if timeout_at(deadline, &mut probe).await.is_ok() {
@@ -154,6 +158,11 @@ impl Monitor {
             if deadline.elapsed() >= MAX_DELAY {
                 deadline = Instant::now() + self.probe_timeout;
                 continue;
+            }
+            // The probe waits in this process: the peer's limit of concurrent streams is reached. With much data on its
+            // way, it waits for the link.
+            if activity.sent() == sent && activity.sent_since_received() < MIN_UPLOAD {
+                return Wait::Unknown;
             }
             let upload_time = Duration::from_secs_f64(activity.sent_since_received() as f64 / SLOW_LINK_RATE);
             let extended = sent_at + self.probe_timeout + upload_time;

@@ -53,7 +53,7 @@ impl RunningBody {
         }
     }
 
-    /// Backoff for the outcome of the body. Cancel safe: the call may be dropped and made again.
+    /// Waits for the outcome of the body. Cancel safe: the call may be dropped and made again.
     pub(super) async fn outcome(&mut self) -> Outcome {
         let outcome = match self {
             Self::Async(body) => join_outcome(body.await),

@@ -69,7 +69,7 @@ impl Drop for TableEntryGuard<'_> {
     }
 }
 
-/// Backoff for a slot, then runs the body and sends what it emits.
+/// Waits for a slot, then runs the body and sends what it emits.
 async fn run_body(
     resources: &WorkerResources,
     assignment: &Assignment,

@@ -1,4 +1,4 @@
-//! Backoff for a body to end, through cancellation and timeout.
+//! Waits for a body to end, and handles its cancellation and timeout.
 //!
 //! ```text
 //!            ┌──────────── body ends ─────────────────────────▶ outcome
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::hatchet::task::{CancelReason, Canceller, ErasedTask, Outcome};
 
-/// Backoff until the body has ended, and returns the report for it.
+/// Waits until the body has ended, and returns the report for it.
 pub(super) async fn supervise(
     resources: &WorkerResources,
     assignment: &Assignment,

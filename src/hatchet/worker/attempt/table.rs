@@ -132,12 +132,12 @@ impl AttemptTable {
         }
     }
 
-    /// Backoff until the table is empty.
+    /// Waits until the table is empty.
     pub(in crate::hatchet::worker) async fn wait_until_empty(&self) {
         self.wait_for_fewer_than(1).await;
     }
 
-    /// Backoff until the table has fewer than `count` attempts.
+    /// Waits until the table has fewer than `count` attempts.
     pub(in crate::hatchet::worker) async fn wait_for_fewer_than(&self, count: usize) {
         loop {
             let removed = self.removed.notified();

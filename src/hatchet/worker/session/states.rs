@@ -90,7 +90,7 @@ impl SessionStates {
         self.state.send_replace(WorkerState::Draining);
     }
 
-    /// Backoff until the process drains.
+    /// Waits until the process drains.
     pub(super) async fn draining(&self) {
         // Cannot fail: the sender lives as long as `self`.
         let _ = self.state.subscribe().wait_for(|state| *state == WorkerState::Draining).await;

@@ -28,9 +28,12 @@ pub(in crate::hatchet::worker) async fn supervise(
 ) -> ClientError {
     let name = &definition.name;
     let mut backoff = SessionBackoff::new();
+    let mut follows_another = false;
     loop {
         let opened = Instant::now();
-        let delay = match run_session(resources, states, index, intake_stopped).await {
+        let end = run_session(resources, states, index, follows_another, intake_stopped).await;
+        follows_another = true;
+        let delay = match end {
             SessionEnd::IntakeStopped => pending().await,
             SessionEnd::Fatal(error) => return error,
             SessionEnd::Disconnected { cause, progress } => {
@@ -39,7 +42,10 @@ pub(in crate::hatchet::worker) async fn supervise(
                 backoff.after_session(opened.elapsed(), progress)
             }
             SessionEnd::UnknownWorker => match register_again(resources, definition, index, states).await {
-                Ok(()) => backoff.after_registration(),
+                Ok(()) => {
+                    follows_another = false;
+                    backoff.after_registration()
+                }
                 Err(error) if error.kind() == ErrorKind::Unauthenticated => return error,
                 Err(error) => {
                     tracing::warn!(name, "the registration failed, retrying: {error}");

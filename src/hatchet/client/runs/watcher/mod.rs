@@ -76,7 +76,7 @@ impl RunWatcher {
         Self { registrations, outage, _task }
     }
 
-    /// Backoff until a run has finished.
+    /// Waits until a run has finished.
     pub(super) async fn outcome(&self, run: RunId, recognition: Recognition) -> Result<RunOutcome, ClientError> {
         let (sender, receiver) = oneshot::channel();
         self.register(run, recognition, Sink::Outcome(sender)).await;

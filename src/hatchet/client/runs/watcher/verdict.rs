@@ -36,6 +36,14 @@ pub(super) enum Verdict {
 /// run is waited for if that is shorter.
 pub(super) fn judge(run: RunId, answer: Result<RunDetails, ClientError>, silent_for: Duration) -> Verdict {
     let error = match answer {
+        Ok(details) if details.done && matches!(details.status, RunStatus::Unknown(_)) => {
+            let text = format!(
+                "waiting for run {run} failed: it has finished with a status that this version does not know ({:?}). \
+                 Update this crate",
+                details.status
+            );
+            return Verdict::FailRun(ClientError::new(ErrorKind::Unsupported, text));
+        }
         Ok(details) => {
             let unfinished = Verdict::Unfinished(details.status);
             return RunOutcome::from_details(run, &details).map_or(unfinished, Verdict::Finished);
@@ -107,7 +115,8 @@ mod tests {
             (RunStatus::Queued, false, "unfinished"),
             (RunStatus::Running, false, "unfinished"),
             (RunStatus::Evicted, false, "unfinished"),
-            (RunStatus::Unknown(9), true, "unfinished"),
+            (RunStatus::Unknown(9), false, "unfinished"),
+            (RunStatus::Unknown(9), true, "fail run"),
             // A failed attempt that will be retried.
             (RunStatus::Failed, false, "unfinished"),
             (RunStatus::Completed, true, "finished"),

@@ -46,9 +46,9 @@ impl Peer {
         let has_answered = self.has_answered.clone();
         let probe = move || {
             probes.fetch_add(1, Ordering::Relaxed);
-            activity.add_sent(250);
             let (activity, takes) = (activity.clone(), answers_after.load(Ordering::Relaxed));
             async move {
+                activity.add_sent(250);
                 sleep(Duration::from_millis(takes)).await;
                 activity.add_received(30);
             }
@@ -78,6 +78,15 @@ async fn dead_connection_is_detected_within_two_seconds() {
         assert!(last_byte.elapsed() <= PROBE_AFTER + MIN_PROBE_TIMEOUT, "{lived:?}: {:?}", last_byte.elapsed());
     }
     assert!(PROBE_AFTER + MIN_PROBE_TIMEOUT < SECOND * 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn connection_without_room_for_a_probe_stays_alive() {
+    let Peer { activity, mut monitor, .. } = Peer::new(5);
+    let _call = activity.begin_call();
+    // At the peer's limit of concurrent streams, HTTP/2 sends nothing of the probe until another stream ends.
+    let probe = || std::future::pending().boxed();
+    assert!(timeout(SECOND * 60, monitor.dead(&activity, || true, probe)).await.is_err());
 }
 
 #[tokio::test(start_paused = true)]
