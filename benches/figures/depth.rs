@@ -102,9 +102,9 @@ async fn cost(queued: usize, workers: usize, workflows: usize) -> Result<f64> {
     // The workers complete a limited number of tasks, which defines the end of a measurement.
     let allowed = Arc::new(Semaphore::new(0));
     let (done, mut ended) = tokio::sync::mpsc::channel(1024);
-    let mut crew = JoinSet::new();
+    let mut streams = JoinSet::new();
     for number in 0..workers {
-        crew.spawn(work(link.clone(), number, SLOTS / workers, workflows, allowed.clone(), done.clone()));
+        streams.spawn(work(link.clone(), number, SLOTS / workers, workflows, allowed.clone(), done.clone()));
     }
     drop(done);
     let thread = engine_thread()?;
@@ -119,14 +119,14 @@ async fn cost(queued: usize, workers: usize, workflows: usize) -> Result<f64> {
         for _ in 0..ASSIGNMENTS {
             tokio::select! {
                 one = ended.recv() => one.context("the workers ended")?,
-                Some(end) = crew.join_next() => end??,
+                Some(end) = streams.join_next() => end??,
             }
         }
         if round > 0 {
             costs.push((cpu_micros(&thread)? - before) / ASSIGNMENTS as f64);
         }
     }
-    crew.shutdown().await;
+    streams.shutdown().await;
     engine.stop().await;
     Ok(median(&costs))
 }
@@ -153,7 +153,7 @@ async fn declare(link: &Link, workflows: usize) -> Result<()> {
 }
 
 async fn trigger(link: &Link, runs: usize, workflows: usize) -> Result<()> {
-    let mut door = WorkflowServiceClient::new(link.clone());
+    let mut client = WorkflowServiceClient::new(link.clone());
     for first in (0..runs).step_by(BATCH) {
         let item = |run: usize| TriggerWorkflowRequest {
             name: name(run % workflows),
@@ -161,7 +161,7 @@ async fn trigger(link: &Link, runs: usize, workflows: usize) -> Result<()> {
             ..Default::default()
         };
         let items = (first..runs.min(first + BATCH)).map(item).collect();
-        door.bulk_trigger_workflow(BulkTriggerWorkflowRequest { workflows: items }).await?;
+        client.bulk_trigger_workflow(BulkTriggerWorkflowRequest { workflows: items }).await?;
     }
     Ok(())
 }

@@ -42,7 +42,7 @@ pub(crate) struct CommitBarrier {
     failure: Mutex<Option<Failure>>,
 }
 
-/// Why batches cannot be written at present.
+/// Why batches cannot be written at the moment.
 #[derive(Debug, Clone)]
 struct Failure {
     since: Instant,
@@ -95,7 +95,7 @@ pub(crate) struct NotDurable {
 
 impl fmt::Display for NotDurable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the embedded engine cannot keep anything at present: {}", self.why)?;
+        write!(f, "the embedded engine cannot store changes at the moment: {}", self.why)?;
         f.write_str(if self.is_executed { "; this call may take effect later" } else { "; nothing was done" })
     }
 }

@@ -61,7 +61,7 @@ async fn get_workflow(AxumState(driver): AxumState<Arc<Driver>>, Path(workflow):
         .await?
 }
 
-/// Free slots and all slots of the workers that can be assigned this workflow's tasks at present.
+/// Free slots and all slots of the workers that can be assigned this workflow's tasks at the moment.
 async fn worker_count(
     AxumState(driver): AxumState<Arc<Driver>>,
     Path((tenant, workflow)): Path<(String, String)>,

@@ -104,12 +104,12 @@ impl Client {
         &self.0.connection
     }
 
-    /// The present settings of the connection.
+    /// The current settings of the connection.
     pub fn config(&self) -> Arc<ClientConfig> {
         self.0.connection.config()
     }
 
-    /// The client of the REST API; none if neither the settings nor the token have its address.
+    /// The client of the REST API; `None` if neither the settings nor the token have its address.
     pub fn rest(&self) -> Option<&RestClient> {
         self.0.rest.as_ref()
     }

@@ -82,7 +82,7 @@ impl<O> RunRef<O> {
         self.found
     }
 
-    /// The run's present status.
+    /// The run's current status.
     ///
     /// # Errors
     ///

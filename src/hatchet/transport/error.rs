@@ -167,7 +167,7 @@ impl ClientError {
             }
             // From the engine, such as that its disk is full, or from a proxy before it.
             Code::Unavailable if status.source().is_none() => {
-                (ErrorKind::Unreachable, format!("{call}: the engine cannot serve at present: {text}"))
+                (ErrorKind::Unreachable, format!("{call}: the engine cannot serve at the moment: {text}"))
             }
             Code::Unavailable => {
                 (ErrorKind::Unreachable, format!("{call}: the engine cannot be reached ({})", root_cause(&status)))

@@ -234,7 +234,7 @@ async fn lasting_engine_failure_is_quoted_in_the_error() {
         (
             Status::unavailable("no disk is left"),
             ErrorKind::Unreachable,
-            "the engine cannot serve at present: no disk is left",
+            "the engine cannot serve at the moment: no disk is left",
         ),
     ];
     for (failure, kind, said) in failures {

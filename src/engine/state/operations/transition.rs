@@ -24,7 +24,7 @@ const MAX_REASSIGNED: &str = "Task reached its maximum reassignment count";
 const SKIPPED: &str = r#"{"skipped":true}"#;
 
 impl State {
-    /// Decides what an event means for a task at present.
+    /// Decides what an event means for a task at the moment.
     pub(super) fn decide(&self, id: RunId, event: &AttemptEvent) -> Transition {
         let (Some(task), Some(spec)) = (self.runs.task(id), self.runs.spec(id)) else { return Transition::Ignore };
         let budget = Budget {

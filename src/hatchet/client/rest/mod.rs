@@ -28,18 +28,18 @@ use crate::hatchet::wire::TenantId;
 /// 16 MiB, and follows no redirect.
 #[derive(Clone)]
 pub struct RestClient {
-    /// Has the present address and token.
+    /// Has the current address and token.
     connection: Connection,
 }
 
 impl RestClient {
-    /// None if the settings have no REST address.
+    /// `None` if the settings have no REST address.
     pub(super) fn new(connection: Connection) -> Option<Self> {
         connection.config().server_url.as_ref()?;
         Some(Self { connection })
     }
 
-    /// The clock of the REST API, to the second, from the header of a response; none without that header.
+    /// The clock of the REST API, to the second, from the header of a response; `None` without that header.
     pub async fn clock(&self) -> Result<Option<SystemTime>, ClientError> {
         // A refusal has the header too.
         let (_, answer) = self.send(Method::GET, "/api/v1/meta", &[], None).await?;

@@ -31,7 +31,7 @@ impl<T: Row> Pages<T> {
         Self { rest, path, query, cursor: Cursor::default(), requests: 0, rows: PhantomData }
     }
 
-    /// The next rows; none at the end. After an error, the same call reads the same page again.
+    /// The next rows; `None` at the end. After an error, the same call reads the same page again.
     pub(super) async fn next(&mut self) -> Result<Option<Vec<T>>, ClientError> {
         while !self.cursor.at_end {
             if self.requests == MAX_REQUESTS {

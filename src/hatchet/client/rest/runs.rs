@@ -87,7 +87,7 @@ impl RunPages {
         Self { pages: Pages::new(rest.clone(), path, query), metadata }
     }
 
-    /// The next runs; none at the end of the list. Each run is returned once; a page may be empty. After an error, the same
+    /// The next runs; `None` at the end of the list. Each run is returned once; a page may be empty. After an error, the same
     /// call reads the same page again.
     pub async fn next(&mut self) -> Result<Option<Vec<RunSummary>>, ClientError> {
         let Some(mut rows) = self.pages.next().await? else { return Ok(None) };

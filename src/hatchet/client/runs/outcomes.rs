@@ -77,7 +77,7 @@ impl Outcomes {
         Some((outage.since.elapsed(), outage.error))
     }
 
-    /// The outcome of the next run that finishes; none if the set is empty. Cancel safe.
+    /// The outcome of the next run that finishes; `None` if the set is empty. Cancel safe.
     pub async fn next(&mut self) -> Option<(usize, Result<RunOutcome, ClientError>)> {
         self.waits.next().await
     }

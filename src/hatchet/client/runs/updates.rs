@@ -59,7 +59,7 @@ impl<O> RunRef<O> {
 }
 
 impl RunUpdates {
-    /// The next update; none after [`RunUpdate::Finished`] or an error. Cancel safe.
+    /// The next update; `None` after [`RunUpdate::Finished`] or an error. Cancel safe.
     ///
     /// # Errors
     ///

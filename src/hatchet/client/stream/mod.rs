@@ -49,7 +49,7 @@ pub struct RunEvents {
 }
 
 impl RunEvents {
-    /// The next event; none when the engine has closed the subscription. Cancel safe.
+    /// The next event; `None` when the engine has closed the subscription. Cancel safe.
     pub async fn next(&mut self) -> Option<Result<RunEvent, ClientError>> {
         self.events.recv().await
     }

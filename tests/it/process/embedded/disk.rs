@@ -56,7 +56,7 @@ async fn full_disk_refuses_triggers_until_space_is_free() {
     assert_eq!(refused.metadata().get(MAY_TAKE_EFFECT).unwrap(), "false", "{refused:?}");
     let (status, body) = target.rest.get(&format!("/api/v1/stable/workflow-runs/{}", runs[0])).await;
     assert_eq!(status, 503, "{body}");
-    let parts = ["cannot serve at present", ".hatchet/engine.db", "free some space"];
+    let parts = ["cannot serve at the moment", ".hatchet/engine.db", "free some space"];
     workspace.runner(&["--task-name", "externally-triggered-task"]).expect_error(5, &parts);
 
     limit(&engine, "unlimited");

@@ -1,13 +1,13 @@
 //! The order and the rate of polls.
 //!
-//! Each watched run is in one of two lanes with the time of its next poll:
+//! Each watched run is in one of two queues with the time of its next poll:
 //!
-//! - [`Lane::Background`]: runs whose end the subscription should report. Polls are the safety net, so while the
+//! - [`PollQueue::Background`]: runs whose end the subscription should report. Polls are the safety net, so while the
 //!   subscription delivers events they start [`WHILE_EVENTS_ARRIVE`] apart.
-//! - [`Lane::Urgent`]: runs whose poll is the only source: the subscription has reported the end but not the outcome, or
+//! - [`PollQueue::Urgent`]: runs whose poll is the only source: the subscription has reported the end but not the outcome, or
 //!   a follower wants each status.
 //!
-//! Polls of both lanes start at least [`FASTEST`] apart: 100 a second, a tenth of what a real engine allows. An engine
+//! Polls of both queues start at least [`FASTEST`] apart: 100 a second, a tenth of what a real engine allows. An engine
 //! that asks to slow down increases that distance.
 
 use std::{collections::BTreeSet, time::Duration};
@@ -18,16 +18,16 @@ use crate::hatchet::wire::RunId;
 
 /// Least time between two polls.
 const FASTEST: Duration = Duration::from_millis(10);
-/// Least time between two polls of the background lane while the subscription delivers events.
+/// Least time between two polls of the background queue while the subscription delivers events.
 const WHILE_EVENTS_ARRIVE: Duration = Duration::from_millis(200);
-/// Without an event for this long, the subscription does not slow down the background lane.
+/// Without an event for this long, the subscription does not slow down the background queue.
 const EVENTS_STOPPED: Duration = Duration::from_secs(2);
 /// Most that an engine that asks to slow down adds between two polls.
 const LARGEST_PENALTY: Duration = Duration::from_secs(5);
 
 /// Why a run is polled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Lane {
+pub(super) enum PollQueue {
     Urgent,
     Background,
 }
@@ -44,19 +44,19 @@ pub(super) struct Schedule {
 }
 
 impl Schedule {
-    fn lane(&mut self, lane: Lane) -> &mut BTreeSet<(Instant, RunId)> {
-        match lane {
-            Lane::Urgent => &mut self.urgent,
-            Lane::Background => &mut self.background,
+    fn queue(&mut self, queue: PollQueue) -> &mut BTreeSet<(Instant, RunId)> {
+        match queue {
+            PollQueue::Urgent => &mut self.urgent,
+            PollQueue::Background => &mut self.background,
         }
     }
 
-    pub(super) fn insert(&mut self, lane: Lane, at: Instant, run: RunId) {
-        self.lane(lane).insert((at, run));
+    pub(super) fn insert(&mut self, queue: PollQueue, at: Instant, run: RunId) {
+        self.queue(queue).insert((at, run));
     }
 
-    pub(super) fn remove(&mut self, lane: Lane, at: Instant, run: RunId) {
-        self.lane(lane).remove(&(at, run));
+    pub(super) fn remove(&mut self, queue: PollQueue, at: Instant, run: RunId) {
+        self.queue(queue).remove(&(at, run));
     }
 
     /// Records that the subscription delivers events.
@@ -74,7 +74,7 @@ impl Schedule {
         self.penalty = (self.penalty * 2).clamp(FASTEST, LARGEST_PENALTY);
     }
 
-    /// When the next poll may start; none if no run is scheduled.
+    /// When the next poll may start; `None` if no run is scheduled.
     pub(super) fn next(&self) -> Option<Instant> {
         self.urgent_at().into_iter().chain(self.background_at()).min()
     }
@@ -95,7 +95,7 @@ impl Schedule {
         Some(at)
     }
 
-    /// Takes a run whose poll is due: of both lanes, the run that has been due for longest.
+    /// Takes a run whose poll is due: of both queues, the run that has been due for longest.
     pub(super) fn take(&mut self, now: Instant) -> Option<RunId> {
         let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
         let urgent = self.urgent.first().copied().filter(|_| is_due(self.urgent_at()));
@@ -109,10 +109,10 @@ impl Schedule {
         Some(run)
     }
 
-    /// Records that a run of this lane is polled now.
-    pub(super) fn polled(&mut self, lane: Lane, now: Instant) {
+    /// Records that a run of this queue is polled now.
+    pub(super) fn polled(&mut self, queue: PollQueue, now: Instant) {
         self.last_poll = Some(now);
-        if lane == Lane::Background {
+        if queue == PollQueue::Background {
             self.last_background_poll = Some(now);
         }
     }
@@ -123,11 +123,11 @@ mod tests {
     use super::*;
 
     /// Polls for one second and returns the number of polls; each run is due again at once.
-    fn polls_in_a_second(schedule: &mut Schedule, lane: Lane, mut now: Instant) -> usize {
+    fn polls_in_a_second(schedule: &mut Schedule, queue: PollQueue, mut now: Instant) -> usize {
         let end = now + Duration::from_secs(1);
         let mut polls = 0;
         for _ in 0..50 {
-            schedule.insert(lane, now, RunId::random());
+            schedule.insert(queue, now, RunId::random());
         }
         loop {
             now = schedule.next().unwrap().max(now);
@@ -135,8 +135,8 @@ mod tests {
                 return polls;
             }
             let run = schedule.take(now).expect("what is due can be taken");
-            schedule.polled(lane, now);
-            schedule.insert(lane, now, run);
+            schedule.polled(queue, now);
+            schedule.insert(queue, now, run);
             polls += 1;
         }
     }
@@ -144,20 +144,20 @@ mod tests {
     #[test]
     fn events_slow_down_background_polls_only() {
         let start = Instant::now();
-        for (lane, events, expected) in [
-            (Lane::Background, true, 5),
-            (Lane::Background, false, 100),
-            (Lane::Urgent, true, 100),
-            (Lane::Urgent, false, 100),
+        for (queue, events, expected) in [
+            (PollQueue::Background, true, 5),
+            (PollQueue::Background, false, 100),
+            (PollQueue::Urgent, true, 100),
+            (PollQueue::Urgent, false, 100),
         ] {
             let mut schedule = Schedule::default();
             if events {
                 schedule.event_arrived(start);
             }
-            assert_eq!(polls_in_a_second(&mut schedule, lane, start), expected, "{lane:?}, events: {events}");
+            assert_eq!(polls_in_a_second(&mut schedule, queue, start), expected, "{queue:?}, events: {events}");
             // Events have stopped for long enough.
             let later = start + EVENTS_STOPPED + Duration::from_secs(1);
-            assert!(polls_in_a_second(&mut schedule, lane, later) >= 100, "{lane:?}, events: {events}");
+            assert!(polls_in_a_second(&mut schedule, queue, later) >= 100, "{queue:?}, events: {events}");
         }
     }
 
@@ -166,12 +166,12 @@ mod tests {
         let (mut schedule, mut now) = (Schedule::default(), Instant::now());
         let distance = |schedule: &mut Schedule, now: &mut Instant| {
             let run = RunId::random();
-            schedule.insert(Lane::Urgent, *now, run);
+            schedule.insert(PollQueue::Urgent, *now, run);
             let at = schedule.next().unwrap();
             let waited = at - *now;
             *now = at;
             assert_eq!(schedule.take(*now), Some(run));
-            schedule.polled(Lane::Urgent, *now);
+            schedule.polled(PollQueue::Urgent, *now);
             waited
         };
         distance(&mut schedule, &mut now);
@@ -187,22 +187,22 @@ mod tests {
     }
 
     #[test]
-    fn saturated_urgent_lane_does_not_starve_background() {
+    fn saturated_urgent_queue_does_not_starve_background() {
         let (mut schedule, mut now) = (Schedule::default(), Instant::now());
         let waiting = RunId::random();
         for _ in 0..50 {
-            schedule.insert(Lane::Urgent, now, RunId::random());
+            schedule.insert(PollQueue::Urgent, now, RunId::random());
         }
-        schedule.insert(Lane::Background, now + Duration::from_millis(500), waiting);
+        schedule.insert(PollQueue::Background, now + Duration::from_millis(500), waiting);
         for _ in 0..200 {
             now = schedule.next().unwrap().max(now);
             let run = schedule.take(now).unwrap();
             if run == waiting {
                 return;
             }
-            schedule.polled(Lane::Urgent, now);
-            schedule.insert(Lane::Urgent, now, run);
+            schedule.polled(PollQueue::Urgent, now);
+            schedule.insert(PollQueue::Urgent, now, run);
         }
-        panic!("the run of the background lane is never polled");
+        panic!("the run of the background queue is never polled");
     }
 }

@@ -45,7 +45,7 @@ pub(super) struct Subscription {
     connection: Connection,
     /// Runs whose end has not been reported.
     open: HashSet<RunId>,
-    /// Runs that have not been requested on the present stream.
+    /// Runs that have not been requested on the current stream.
     to_request: VecDeque<RunId>,
     stream: Option<Stream>,
     /// When a broken stream is opened again.

@@ -9,7 +9,7 @@ use tokio::{
 
 use super::{
     super::{RunDetails, RunOutcome, recognition::Recognition},
-    schedule::{Lane, Schedule},
+    schedule::{PollQueue, Schedule},
     verdict::{LONGEST_SILENCE, Verdict, judge},
 };
 use crate::hatchet::{
@@ -99,8 +99,8 @@ impl Waiter {
 struct Watched {
     waiters: Vec<Waiter>,
     since: Instant,
-    /// Where the run is in the schedule; none while it is being polled.
-    scheduled: Option<(Lane, Instant)>,
+    /// Where the run is in the schedule; `None` while it is being polled.
+    scheduled: Option<(PollQueue, Instant)>,
     /// The time between the last two polls, or before the first.
     interval: Duration,
     /// The subscription has reported the end without the outcome.
@@ -110,9 +110,9 @@ struct Watched {
 }
 
 impl Watched {
-    fn lane(&self) -> Lane {
+    fn queue(&self) -> PollQueue {
         let is_followed = || self.waiters.iter().any(|waiter| matches!(waiter.sink, Sink::Progress(_)));
-        if self.ended || is_followed() { Lane::Urgent } else { Lane::Background }
+        if self.ended || is_followed() { PollQueue::Urgent } else { PollQueue::Background }
     }
 }
 
@@ -196,7 +196,7 @@ impl WatchedRuns {
                 self.remove(run);
                 continue;
             }
-            self.schedule.polled(watched.lane(), now);
+            self.schedule.polled(watched.queue(), now);
             return Some(run);
         }
         None
@@ -276,12 +276,12 @@ impl WatchedRuns {
         let soon = now + FIRST_BACKGROUND;
         for (run, watched) in &mut self.runs {
             watched.interval = watched.interval.min(FIRST_BACKGROUND);
-            if let Some((lane, at)) = watched.scheduled
+            if let Some((queue, at)) = watched.scheduled
                 && at > soon
             {
-                self.schedule.remove(lane, at, *run);
-                self.schedule.insert(lane, soon, *run);
-                watched.scheduled = Some((lane, soon));
+                self.schedule.remove(queue, at, *run);
+                self.schedule.insert(queue, soon, *run);
+                watched.scheduled = Some((queue, soon));
             }
         }
     }
@@ -305,11 +305,11 @@ impl WatchedRuns {
         self.outage = Some(Outage { since, error });
     }
 
-    /// Schedules the next poll of a run after the growing interval of its lane.
+    /// Schedules the next poll of a run after the growing interval of its queue.
     fn poll_again(&mut self, run: RunId, now: Instant) {
         let Some(watched) = self.runs.get_mut(&run) else { return };
         let interval = watched.interval;
-        watched.interval = if watched.ended || watched.lane() == Lane::Background {
+        watched.interval = if watched.ended || watched.queue() == PollQueue::Background {
             (interval * 2).min(SLOWEST)
         } else if watched.running_since.is_some_and(|since| now - since > SETTLED) {
             (interval * 3 / 2).min(SLOWEST)
@@ -321,12 +321,12 @@ impl WatchedRuns {
 
     fn poll_at(&mut self, run: RunId, at: Instant) {
         let Some(watched) = self.runs.get_mut(&run) else { return };
-        if let Some((lane, at)) = watched.scheduled.take() {
-            self.schedule.remove(lane, at, run);
+        if let Some((queue, at)) = watched.scheduled.take() {
+            self.schedule.remove(queue, at, run);
         }
-        let lane = watched.lane();
-        self.schedule.insert(lane, at, run);
-        watched.scheduled = Some((lane, at));
+        let queue = watched.queue();
+        self.schedule.insert(queue, at, run);
+        watched.scheduled = Some((queue, at));
     }
 
     fn end(&mut self, run: RunId, result: WaitResult) {
@@ -347,8 +347,8 @@ impl WatchedRuns {
 
     fn remove(&mut self, run: RunId) -> Option<Watched> {
         let watched = self.runs.remove(&run)?;
-        if let Some((lane, at)) = watched.scheduled {
-            self.schedule.remove(lane, at, run);
+        if let Some((queue, at)) = watched.scheduled {
+            self.schedule.remove(queue, at, run);
         }
         self.removed.push(run);
         Some(watched)
