@@ -2,8 +2,7 @@
 //!
 //! Each client has one watcher: a task that owns one subscription to the ends of runs and one paced poll of their
 //! details. The subscription is fast, but its stream can break, stall, or lose a single event. The poll is slow and
-//! depends on nothing but calls. The first of the two that knows a run's outcome ends the waits for it, so no wait hangs
-//! and none is late.
+//! depends on nothing but calls. The first of the two that knows a run's outcome ends the waits for it, so no wait hangs.
 //!
 //! ```text
 //!  outcome()   Outcomes   RunUpdates            one watcher task per client
@@ -24,7 +23,7 @@
 //! - Each waiter gets exactly one result, or sees its channel closed if the task ends first.
 //! - The engine gets one stream and at most 100 polls a second from a client, however many runs it waits for; 5 polls a
 //!   second while the subscription delivers events.
-//! - A run that no waiter is left for is dropped at its next poll, at most 5 s later.
+//! - A run without waiters is dropped at its next poll.
 
 mod schedule;
 mod subscription;
