@@ -38,7 +38,8 @@ const MIN_PROBE_TIMEOUT: Duration = Duration::from_millis(750);
 /// Longest time limit for a byte after a probe was sent.
 const MAX_PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time limit for the first byte of a new connection. No probe is needed: an HTTP/2 peer sends its settings at once. Short,
-/// so that during an outage the next connection is made soon after its end.
+/// so that during an outage the next connection is made soon after its end. Before an engine has answered a call here, it
+/// is [`MAX_PROBE_TIMEOUT`].
 const FIRST_BYTE_TIMEOUT: Duration = Duration::from_millis(1_250);
 /// After so many new connections in a row without a byte, the next ones have [`MAX_PROBE_TIMEOUT`]: the engine may be
 /// merely slow.
@@ -78,8 +79,9 @@ enum Wait {
 }
 
 impl Monitor {
-    /// Returns when the connection is dead, with the time since the last byte. Never returns before the engine
-    /// `has_answered` a call: whether there is an engine at the address is for the deadlines of the first calls to decide.
+    /// Returns when the connection is dead, with the time since the last byte. Until the engine `has_answered` a call, only
+    /// a connection that received nothing at all is dead, after [`MAX_PROBE_TIMEOUT`]; the deadlines of the first calls
+    /// decide the rest.
     ///
     /// `probe` makes a call that costs the engine little. Any response will do, a refusal too.
     pub(in crate::hatchet::transport) async fn dead(
@@ -97,13 +99,13 @@ impl Monitor {
                 activity.phase_ends(phase).await;
                 continue;
             }
-            if !has_answered() {
-                // Either end of the wait leads to another look.
+            let (silent_since, wait) = if let Phase::Silent(connected) = phase {
+                let since = connected.max(busy_since);
+                (connected, self.wait_for_first_byte(activity, phase, since, has_answered()).await)
+            } else if !has_answered() {
+                // Either end of the wait leads to another check.
                 let _ = timeout(PROBE_AFTER, activity.phase_ends(phase)).await;
                 continue;
-            }
-            let (silent_since, wait) = if let Phase::Silent(connected) = phase {
-                (connected, self.wait_for_first_byte(activity, phase, connected.max(busy_since)).await)
             } else {
                 self.silent_connections = 0;
                 let silent_since = activity.last_received().max(busy_since).max(last_probe.unwrap_or(busy_since));
@@ -122,9 +124,17 @@ impl Monitor {
         }
     }
 
-    /// Waits for the first byte of a connection that was made, or first used, at `since`.
-    async fn wait_for_first_byte(&mut self, activity: &Activity, silent: Phase, since: Instant) -> Wait {
-        let limit = if self.silent_connections < SHORT_ATTEMPTS { FIRST_BYTE_TIMEOUT } else { MAX_PROBE_TIMEOUT };
+    /// Waits for the first byte of a connection that was made, or first used, at `since`. Its delay is about one round trip,
+    /// so it also sets the probe timeout of a slow link.
+    async fn wait_for_first_byte(
+        &mut self,
+        activity: &Activity,
+        silent: Phase,
+        since: Instant,
+        has_answered: bool,
+    ) -> Wait {
+        let is_short = has_answered && self.silent_connections < SHORT_ATTEMPTS;
+        let limit = if is_short { FIRST_BYTE_TIMEOUT } else { MAX_PROBE_TIMEOUT };
         let mut deadline = since + limit;
         while timeout_at(deadline, activity.phase_ends(silent)).await.is_err() {
             if deadline.elapsed() < MAX_DELAY {
@@ -136,6 +146,8 @@ impl Monitor {
         if activity.phase() != Phase::Receiving {
             return Wait::Unknown;
         }
+        let delay = activity.last_received().saturating_duration_since(since);
+        self.probe_timeout = self.probe_timeout.max(delay * 4).min(MAX_PROBE_TIMEOUT);
         Wait::Alive
     }
 

@@ -46,7 +46,7 @@ async fn full_disk_refuses_triggers_until_space_is_free() {
     assert!(!runs.is_empty() && runs.len() < 200, "{}", runs.len());
     assert_eq!(refused.code(), Code::Unavailable);
     assert_eq!(refused.metadata().get(MAY_TAKE_EFFECT).unwrap(), "true", "a client looks for its run: {refused:?}");
-    for part in ["cannot keep anything", ".hatchet/engine.db", "free some space", "may take effect later"] {
+    for part in ["cannot store changes", ".hatchet/engine.db", "free some space", "may take effect later"] {
         assert!(refused.message().contains(part), "no `{part}` in: {}", refused.message());
     }
     engine.err.wait_for("nothing is acknowledged until it can be written again");

@@ -197,14 +197,29 @@ async fn new_connection_without_first_byte_is_dead_soon() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn engine_that_never_answered_is_not_judged() {
+async fn engine_that_never_answered_is_dead_only_without_a_byte() {
     let mut peer = Peer::new(u64::MAX);
     peer.has_answered.store(false, Ordering::Relaxed);
     let _call = peer.activity.begin_call();
     peer.lives_for(SECOND * 60).await;
     peer.activity.connected();
-    peer.lives_for(SECOND * 60).await;
+    let begun = Instant::now();
+    peer.dead().await;
+    assert_eq!(begun.elapsed().as_secs(), MAX_PROBE_TIMEOUT.as_secs());
     assert_eq!(peer.take_probes(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn first_byte_of_a_slow_link_sets_the_probe_timeout() {
+    let mut peer = Peer::new(900);
+    let _call = peer.activity.begin_call();
+    peer.activity.connected();
+    let activity = peer.activity.clone();
+    let settings = async {
+        sleep(SECOND * 9 / 10).await;
+        activity.add_received(27);
+    };
+    tokio::join!(peer.lives_for(SECOND * 60), settings);
 }
 
 #[tokio::test(start_paused = true)]
