@@ -10,7 +10,7 @@
 //!
 //! [`WorkerOptions::wait_for_engine`]: crate::hatchet::worker::WorkerOptions::wait_for_engine
 
-use std::{future::pending, time::Duration};
+use std::{future::pending, pin::pin, time::Duration};
 
 use tokio::{
     sync::watch,
@@ -66,21 +66,30 @@ async fn try_register(
 ) -> Result<Registration, ClientError> {
     // Whole seconds, since the diagnosis shows them.
     let call_timeout = Duration::from_secs(remaining.clamp(MIN_CALL_TIMEOUT, DEFAULT_TIMEOUT).as_secs());
+    let mut silent_peer = pin!(silent_peer(client, remaining));
     let registration = tokio::select! {
         biased;
         registration = register(client, definitions, call_timeout, timeout) => registration,
-        error = silent_peer(client, remaining) => return Err(error),
+        error = &mut silent_peer => return Err(error),
     };
     let error = match registration {
         Ok(registration) => return Ok(registration),
         Err(error) => error,
     };
-    let diagnosis = match error.kind() {
-        ErrorKind::Unreachable => diagnose(&client.config()).await,
-        ErrorKind::TimedOut => {
-            Some(diagnose(&client.config()).await.unwrap_or_else(|| explain_unanswered(&client.config(), call_timeout)))
+    let diagnosis = async {
+        match error.kind() {
+            ErrorKind::Unreachable => diagnose(&client.config()).await,
+            ErrorKind::TimedOut => {
+                let unanswered = || explain_unanswered(&client.config(), call_timeout);
+                Some(diagnose(&client.config()).await.unwrap_or_else(unanswered))
+            }
+            _ => None,
         }
-        _ => None,
+    };
+    let diagnosis = tokio::select! {
+        biased;
+        diagnosis = diagnosis => diagnosis,
+        error = silent_peer => return Err(error),
     };
     Err(match diagnosis {
         Some(diagnosis) => ClientError::new(error.kind(), diagnosis),
