@@ -22,7 +22,7 @@ help: ## list the commands
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F '\t' '{ printf "%-42s %s\n", $$1, $$2 }'
 
 build: ## build worker and runner
-	@$(CARGO) build --quiet --profile $(PROFILE) --bins
+	@$(CARGO) build --profile $(PROFILE) --bins
 
 demo: build ## run the three tasks in turn on an embedded engine, then exit
 	@set -e; rm -rf $(DEMO); mkdir -p $(DEMO); \
