@@ -1,6 +1,6 @@
 //! Streams and subscriptions over a state in memory.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use futures_util::{FutureExt, StreamExt};
 
@@ -13,7 +13,7 @@ use crate::{
             workflows::{Definition, TaskDefinition},
         },
     },
-    hatchet::wire::{Declaration, RunId, RunStatus, TenantId, WorkerId, proto::AssignedAction},
+    hatchet::wire::{RunId, RunStatus, TenantId, WorkerId, proto::AssignedAction},
 };
 
 fn driver() -> Arc<Driver> {
@@ -23,27 +23,7 @@ fn driver() -> Arc<Driver> {
 fn driver_with(options: &EngineOptions) -> Arc<Driver> {
     let state = State::new(Timings::default(), options.retention(), Box::new(uuid::Uuid::new_v4));
     let driver = Driver::new(state, SystemClock::start(), TenantId::random(), 1 << 22);
-    let task = TaskDefinition {
-        name: "t".into(),
-        action: "t:t".into(),
-        requirements: [("default".into(), 1)].into(),
-        timeout: (Duration::from_secs(60), "60s".into()),
-        schedule_timeout: Duration::from_secs(60),
-        retries: 0,
-        backoff: None,
-        parents: Vec::new(),
-        on_failure: false,
-    };
-    let definition = Definition {
-        name: "t".into(),
-        tasks: vec![task],
-        default_priority: 1,
-        idempotency: None,
-        events: Vec::new(),
-        crons: Vec::new(),
-        cron_input: "{}".into(),
-        content: Declaration::default(),
-    };
+    let definition = Definition::sample("t", vec![TaskDefinition::sample("t", "t:t")]);
     driver.apply(|state, now| state.put_workflow(definition, now));
     driver
 }

@@ -120,15 +120,9 @@ impl World {
 
     fn task(name: &str, parents: &[usize]) -> TaskDefinition {
         TaskDefinition {
-            name: name.into(),
-            action: "".into(),
-            requirements: requirements(&[("default", 1)]),
-            timeout: (Duration::from_secs(60), "60s".into()),
             schedule_timeout: Duration::from_secs(300),
-            retries: 0,
-            backoff: None,
             parents: parents.to_vec(),
-            on_failure: false,
+            ..TaskDefinition::sample(name, "")
         }
     }
 
@@ -144,16 +138,7 @@ impl World {
     }
 
     fn definition(name: &str, tasks: Vec<TaskDefinition>, content: Declaration) -> Definition {
-        Definition {
-            name: name.into(),
-            tasks,
-            default_priority: 1,
-            idempotency: None,
-            events: Vec::new(),
-            crons: Vec::new(),
-            cron_input: "{}".into(),
-            content,
-        }
+        Definition { content, ..Definition::sample(name, tasks) }
     }
 
     fn item(name: &str) -> TriggerItem {

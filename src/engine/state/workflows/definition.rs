@@ -64,3 +64,38 @@ impl Definition {
         self.tasks.len().checked_sub(1).filter(|last| self.tasks[*last].on_failure)
     }
 }
+
+#[cfg(test)]
+impl Definition {
+    /// A definition of these tasks with the defaults of a declaration, for tests.
+    pub(crate) fn sample(name: &str, tasks: Vec<TaskDefinition>) -> Self {
+        Self {
+            name: name.into(),
+            tasks,
+            default_priority: 1,
+            idempotency: None,
+            events: Vec::new(),
+            crons: Vec::new(),
+            cron_input: "{}".into(),
+            content: Declaration::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+impl TaskDefinition {
+    /// A task that takes one default slot, without retries, for tests.
+    pub(crate) fn sample(name: &str, action: &str) -> Self {
+        Self {
+            name: name.into(),
+            action: action.into(),
+            requirements: [("default".into(), 1)].into(),
+            timeout: (Duration::from_secs(60), "60s".into()),
+            schedule_timeout: Duration::from_secs(60),
+            retries: 0,
+            backoff: None,
+            parents: Vec::new(),
+            on_failure: false,
+        }
+    }
+}

@@ -231,33 +231,11 @@ impl Stored<i64> for Arc<Version> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-    use crate::hatchet::wire::Declaration;
 
     fn version(names: &[&str]) -> Version {
-        let task = |name: &&str| TaskDefinition {
-            name: (*name).into(),
-            action: "w:t".into(),
-            requirements: [("default".into(), 1)].into(),
-            timeout: (Duration::from_secs(60), "60s".into()),
-            schedule_timeout: Duration::from_secs(60),
-            retries: 0,
-            backoff: None,
-            parents: Vec::new(),
-            on_failure: false,
-        };
-        let definition = Definition {
-            name: "w".into(),
-            tasks: names.iter().map(task).collect(),
-            default_priority: 1,
-            idempotency: None,
-            events: Vec::new(),
-            crons: Vec::new(),
-            cron_input: "{}".into(),
-            content: Declaration::default(),
-        };
+        let tasks = names.iter().map(|name| TaskDefinition::sample(name, "w:t")).collect();
+        let definition = Definition::sample("w", tasks);
         let tasks = names.iter().map(|_| Uuid::nil()).collect();
         let ids = VersionIds { workflow: Uuid::nil(), version: Uuid::nil(), tasks, order: 1 };
         Version::new(definition, ids, Timestamp(0), &mut Scheduler::default())
