@@ -15,7 +15,7 @@ pub struct LoadPlan {
     pub prefix: String,
     /// Maximum number of runs in one bulk call.
     pub batch: usize,
-    /// Runs per second over all tasks, submitted on a fixed schedule whatever the engine does (open loop). `None`:
+    /// Runs per second over all tasks, submitted on a fixed schedule, regardless of the engine (open loop). `None`:
     /// as fast as the engine accepts them.
     pub rate: Option<f64>,
     /// Time limit for all runs, counted from the first submission.

@@ -1,7 +1,7 @@
 //! The embedded engine: Hatchet's gRPC services, a part of its REST API and a dashboard, in this process.
 //!
 //! It is meant for development, for tests and for a single machine. It uses the wire protocol only, and neither the client
-//! nor the worker of this crate, so whatever works with it is evidence about the protocol.
+//! nor the worker of this crate, so a client that works with it is evidence about the protocol.
 //!
 //! ```no_run
 //! use hatchet_quickstart::engine::{Engine, EngineOptions};

@@ -1,7 +1,7 @@
 //! The schedule of submissions: which runs to send next, and when.
 //!
 //! Without a rate (closed loop), a batch of each task is queued in turn as soon as a call is free. With a rate (open
-//! loop), run `n` is due `n / rate` seconds after the start whatever the engine does; the runs that are due are
+//! loop), run `n` is due `n / rate` seconds after the start, regardless of the engine; the runs that are due are
 //! collected for [`BATCH_WINDOW`] into one call for each task. Runs of a failed call are queued again after
 //! [`RETRY_DELAY`].
 

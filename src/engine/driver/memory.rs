@@ -35,7 +35,7 @@ impl Driver {
 struct Peak(usize);
 
 impl Peak {
-    /// Whether so much has been freed since the last release that another is due, which the peak then starts anew from.
+    /// Whether [`RELEASE_FROM`] bytes have been freed since the last release. If so, the peak restarts at `held`.
     fn has_fallen_to(&mut self, held: usize) -> bool {
         let is_due = self.0.saturating_sub(held) >= RELEASE_FROM;
         self.0 = if is_due { held } else { self.0.max(held) };

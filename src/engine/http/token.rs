@@ -73,8 +73,8 @@ impl Tokens {
         &self.current
     }
 
-    /// Returns the caller that an `authorization` header authenticates: by a token of this start, whatever the clock
-    /// says, or by a token of an earlier start with the same key until it expires.
+    /// Returns the caller that an `authorization` header authenticates: by a token of this start, regardless of the
+    /// clock, or by a token of an earlier start with the same key until it expires.
     pub(super) fn authenticate(&self, header: Option<&[u8]>, now: Timestamp) -> Option<Caller> {
         let token = header.and_then(|h| std::str::from_utf8(h).ok()).and_then(bearer)?;
         for (known, caller) in [(&self.current, Caller::OtherProcess), (&self.in_process, Caller::SameProcess)] {

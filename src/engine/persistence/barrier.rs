@@ -1,7 +1,7 @@
 //! The commit barrier: withholds responses until the state they report is persisted.
 //!
-//! Changes are persisted in batches, numbered from 1. Whatever leaves the engine waits for a batch: the one that is
-//! being collected if there are changes that no batch has taken yet, otherwise the latest that was taken. In an engine
+//! Changes are persisted in batches, numbered from 1. Each response and stream message waits for a batch: the
+//! batch that is being collected if there are changes that no batch has taken yet, otherwise the latest taken batch. In an engine
 //! in memory all of these are 0, and nothing waits.
 //!
 //! ```text

@@ -139,7 +139,7 @@ impl<M: Map> Tracked<M> {
         Some(value)
     }
 
-    /// A value, to change fields that are not stored: timers, streams, slots in use and whatever else a restart
+    /// A value, to change fields that are not stored: timers, streams, slots in use and other values that a restart
     /// recomputes.
     pub(crate) fn get_mut_untracked(&mut self, key: &M::Key) -> Option<&mut M::Value> {
         self.map.change(key)

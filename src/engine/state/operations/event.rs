@@ -66,7 +66,7 @@ impl State {
         }
     }
 
-    /// Creates the event and its runs. A workflow that was declared anew since [`begin_event`](Self::begin_event) has
+    /// Creates the event and its runs. A workflow that was declared again since [`begin_event`](Self::begin_event) has
     /// its expression evaluated here.
     pub(crate) fn finish_event(&mut self, push: EventPush, now: ClockReading) -> Uuid {
         let EventPush { id, key, event, run_metadata, mut claims, .. } = push;

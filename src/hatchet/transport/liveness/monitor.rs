@@ -19,8 +19,9 @@
 //! - Nothing is decided while dialing, which has its own timeout, and while the peer's limit of concurrent streams is
 //!   reached: then no probe can be sent, and a dead link is found by the HTTP/2 PING.
 //!
-//! A slow engine is not a dead one. The probe timeout is four times the time that the last probe took and doubles with
-//! every verdict, between [`MIN_PROBE_TIMEOUT`] and [`MAX_PROBE_TIMEOUT`].
+//! A slow engine is not a dead one. The probe timeout is four times the time that the last probe took, or that the first
+//! byte of a new connection took if that is longer. It doubles with every verdict, between [`MIN_PROBE_TIMEOUT`] and
+//! [`MAX_PROBE_TIMEOUT`].
 //!
 //! Thirty waiting clients probe thirty times a second, which costs a real engine less than 3 % of a core.
 
