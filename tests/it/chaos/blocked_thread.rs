@@ -21,29 +21,29 @@ async fn heartbeats_continue_while_async_body_blocks_thread() {
     let mut row = Row::new(fault);
     let fake = Fake::start().await;
     let folder = tempfile::tempdir().unwrap();
-    // On a blocking thread, as reading the child's output blocks.
+    // Spawned on a blocking thread because it reads the output of the child.
     let (config, ledger) = (fake.config(), folder.path().join("ledger"));
     let worker = tokio::task::spawn_blocking(move || child_worker::spawn(&config, &ledger, 10)).await.unwrap();
     fake.until_listening().await;
     let before = fake.script(|script| script.heartbeats.len());
     let run = fake.assign("blocker", &format!(r#"{{"ms":{}}}"#, seconds * 1000)).await;
-    let named = tokio::task::spawn_blocking(move || {
-        let named = worker.err.wait_for("blocks an async thread");
-        (worker, named)
+    let reading = tokio::task::spawn_blocking(move || {
+        let warning = worker.err.wait_for("blocks an async thread");
+        (worker, warning)
     });
-    let (worker, named) = named.await.unwrap();
-    assert!(named.contains("blocker"), "{named}");
-    let mut beats = before;
+    let (worker, warning) = reading.await.unwrap();
+    assert!(warning.contains("blocker"), "{warning}");
+    let mut heartbeats = before;
     while fake.script(|script| script.finished(run).is_empty()) {
-        let seen = beats;
-        beats = fake
+        let seen = heartbeats;
+        heartbeats = fake
             .until("another heartbeat", |script| (script.heartbeats.len() > seen).then_some(script.heartbeats.len()))
             .await;
     }
     let all = fake.script(|script| script.heartbeats.clone());
     let gaps: Vec<Duration> = all.windows(2).map(|pair| pair[1] - pair[0]).collect();
     assert!(gaps.iter().all(|gap| *gap < FRESH), "{gaps:?}");
-    row.add(format!("{} heartbeats in that time, longest gap {:.2?}", beats - before, gaps.iter().max().unwrap()));
+    row.add(format!("{} heartbeats in that time, longest gap {:.2?}", heartbeats - before, gaps.iter().max().unwrap()));
     row.add("the watchdog logged the task's name");
     worker.kill();
 }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::fake::Fake;
 
-/// More tasks at once than a test machine has cores.
+/// More concurrent tasks than a test machine has cores.
 const TASKS: usize = 16;
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(4);
 
@@ -19,12 +19,12 @@ fn busy(ledger: &Ledger) -> Task<Count, serde_json::Value> {
     let ledger = ledger.clone();
     Stub::new("busy")
         .cpu_task(move |input: Count, ctx: Context| {
-            let place = ledger.begin(&ctx);
+            let index = ledger.begin(&ctx);
             let begun = Instant::now();
             while begun.elapsed() < Duration::from_millis(input.ms) {
                 std::hint::black_box((0..10_000_u64).map(|n| n.wrapping_mul(n)).sum::<u64>());
             }
-            ledger.end(&ctx, place);
+            ledger.end(&ctx, index);
             Ok(json!({}))
         })
         .execution_timeout(Duration::from_secs(300))
@@ -49,17 +49,17 @@ async fn heartbeats_are_on_time_while_cores_are_busy() {
     for _ in 0..2 {
         runs.push(fake.assign("busy", &input).await);
     }
-    // One wait for each heartbeat, as a wait of the scripted engine is shorter than the whole test.
-    let mut beats = 0;
+    // One wait for each heartbeat, because the time limit of a wait is shorter than the test.
+    let mut heartbeats = 0;
     while fake.script(|script| runs.iter().any(|run| script.finished(*run).is_empty())) {
-        let seen = beats;
-        beats = fake
+        let seen = heartbeats;
+        heartbeats = fake
             .until("another heartbeat", |script| (script.heartbeats.len() > seen).then_some(script.heartbeats.len()))
             .await;
     }
-    let beats = fake.script(|script| script.heartbeats.clone());
+    let heartbeats = fake.script(|script| script.heartbeats.clone());
     let delays: Vec<Duration> =
-        beats.windows(2).map(|pair| (pair[1] - pair[0]).saturating_sub(HEARTBEAT_EVERY)).collect();
+        heartbeats.windows(2).map(|pair| (pair[1] - pair[0]).saturating_sub(HEARTBEAT_EVERY)).collect();
     row.times("heartbeat's delay", &delays, Some(Duration::from_millis(500)));
     let worst = delays.iter().max().copied().unwrap_or_default();
     assert!(!long() || worst < Duration::from_millis(500), "p99 of {} delays is the maximum: {worst:?}", delays.len());

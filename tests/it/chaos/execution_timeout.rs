@@ -21,20 +21,21 @@ use super::{
     table::Row,
 };
 
-/// A task whose first attempt runs until it is cancelled and sends the reason; later attempts complete immediately.
+/// Creates a task whose first attempt runs until it is cancelled and sends the reason. Later attempts complete
+/// immediately.
 fn stuck(
     retries: u32,
-    begun: mpsc::UnboundedSender<Option<CancelReason>>,
+    events: mpsc::UnboundedSender<Option<CancelReason>>,
     executed: Arc<AtomicUsize>,
 ) -> Task<Value, Value> {
     Stub::new("stuck")
         .task(move |_: Value, ctx: Context| {
-            let (begun, executed) = (begun.clone(), executed.clone());
+            let (events, executed) = (events.clone(), executed.clone());
             async move {
                 executed.fetch_add(1, Ordering::SeqCst);
                 if ctx.retry_count() == 0 {
-                    begun.send(None)?;
-                    begun.send(Some(ctx.cancelled().await))?;
+                    events.send(None)?;
+                    events.send(Some(ctx.cancelled().await))?;
                 }
                 Ok(json!({ "attempt": ctx.retry_count() }))
             }
@@ -52,7 +53,7 @@ async fn execution_timeout_in_black_hole_ends_attempt_once() {
         let (proxy, config) = engine.proxied().await;
         let (sender, mut events) = mpsc::unbounded_channel();
         let executed = Arc::new(AtomicUsize::new(0));
-        let behind = worker(&config, [stuck(retries, sender, executed.clone())]).await;
+        let running = worker(&config, [stuck(retries, sender, executed.clone())]).await;
         let run = trigger(&engine.client(), "stuck", &json!({})).await;
         assert_eq!(within(30, "the body begins", events.recv()).await, Some(None));
         proxy.black_hole();
@@ -74,9 +75,9 @@ async fn execution_timeout_in_black_hole_ends_attempt_once() {
             row.add(format!("with retries the run completes at attempt {}", attempt + 1));
         }
         // The worker stops once it has delivered its reports; a late report changes nothing.
-        within(60, "the worker stops", behind.stop()).await.unwrap();
-        let after = run.outcome().await.unwrap();
-        assert_eq!(after.status, if retries == 0 { RunStatus::Failed } else { RunStatus::Completed });
-        assert!(!after.error.unwrap_or_default().contains("the worker did"), "the engine's error is unchanged");
+        within(60, "the worker stops", running.stop()).await.unwrap();
+        let final_outcome = run.outcome().await.unwrap();
+        assert_eq!(final_outcome.status, if retries == 0 { RunStatus::Failed } else { RunStatus::Completed });
+        assert!(!final_outcome.error.unwrap_or_default().contains("the worker did"), "the engine's error is unchanged");
     }
 }
