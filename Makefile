@@ -85,7 +85,7 @@ PYTHON_SDK := hatchet-sdk==1.43.1
 NODE_SDK := @hatchet-dev/typescript-sdk@1.33.2
 
 interop: interop-install ## run the official Python and TypeScript SDKs on the embedded engine
-	@HATCHET_INTEROP=1 $(CARGO) test --quiet --test it interop
+	@HATCHET_INTEROP=1 $(CARGO) test --quiet --test it interop -- --test-threads 2
 
 # A target of its own, so that CI can tell a missing package registry from a failing test.
 interop-install:

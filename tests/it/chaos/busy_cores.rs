@@ -9,7 +9,7 @@ use super::{
     fixture::{Count, Ledger, TestEngine, completed, trigger_many, worker},
     table::{Row, long, not_on_a_real_engine},
 };
-use crate::fake::Fake;
+use crate::fake::{Fake, Script};
 
 /// More concurrent tasks than a test machine has cores.
 const TASKS: usize = 16;
@@ -50,12 +50,11 @@ async fn heartbeats_are_on_time_while_cores_are_busy() {
         runs.push(fake.assign("busy", &input).await);
     }
     // One wait for each heartbeat, because the time limit of a wait is shorter than the test.
-    let mut heartbeats = 0;
-    while fake.script(|script| runs.iter().any(|run| script.finished(*run).is_empty())) {
-        let seen = heartbeats;
-        heartbeats = fake
-            .until("another heartbeat", |script| (script.heartbeats.len() > seen).then_some(script.heartbeats.len()))
-            .await;
+    let is_finished = |script: &Script| runs.iter().all(|run| !script.finished(*run).is_empty());
+    while !fake.script(|script| is_finished(script)) {
+        let count = fake.script(|script| script.heartbeats.len());
+        let progress = |script: &Script| (script.heartbeats.len() > count || is_finished(script)).then_some(());
+        fake.until("another heartbeat, or the end of both tasks", progress).await;
     }
     let heartbeats = fake.script(|script| script.heartbeats.clone());
     let delays: Vec<Duration> =
@@ -68,7 +67,7 @@ async fn heartbeats_are_on_time_while_cores_are_busy() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_run_is_reassigned_while_cores_are_busy() {
-    let seconds = if long() { seconds() } else { 2 };
+    let seconds = if long() { seconds() } else { 1 };
     let mut row = Row::new(format!("every core busy for {seconds} s with CPU tasks: reassignment"));
     let engine = TestEngine::start().await;
     let ledger = Ledger::default();

@@ -30,7 +30,7 @@ async fn outages(fault: &str, times: usize, length: Duration, bound: Duration, b
     for _ in 0..times {
         until_listening(&case.worker, true).await;
         begin(&case.proxy);
-        // The duration of the outage is the fault itself, not a wait for a condition.
+        // The outage is the fault itself, not a wait for a condition.
         tokio::time::sleep(length).await;
         let restored = Instant::now();
         case.proxy.restore();
@@ -64,7 +64,7 @@ async fn runs_complete_over_link_with_latency() {
     let client = engine.client();
     let begun = Instant::now();
     let runs = trigger_many(&client, "count", &Count { ms: 10 }, 100).await;
-    // Concurrently, as a real engine needs 0.3 s to return a finished run.
+    // Concurrently, because a real engine needs 0.3 s to return a finished run.
     join_all(runs.iter().map(completed)).await;
     let concurrent = begun.elapsed();
     let begun = Instant::now();

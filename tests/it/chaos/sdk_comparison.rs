@@ -40,7 +40,7 @@ struct Peer {
     _process: Option<Program>,
 }
 
-/// The commands of the workers that are installed.
+/// Returns the commands of the installed workers.
 fn commands() -> Vec<(&'static str, Command)> {
     let mut found = Vec::new();
     let python = installed("venv/bin/python");
@@ -61,7 +61,7 @@ fn commands() -> Vec<(&'static str, Command)> {
     found
 }
 
-/// The same settings with a namespace for this worker.
+/// Adds a namespace for this worker to the settings.
 fn with_namespace(config: &ClientConfig, name: &str) -> ClientConfig {
     let namespace = format!("{}{}_", config.namespace, name.to_lowercase().replace('_', "-"));
     ClientConfig { namespace, ..config.clone() }

@@ -9,8 +9,6 @@
 //!   `HATCHET_CLIENT_SERVER_URL` override the addresses in the token. Without `HATCHET_TEST_TARGET=real`, a token in the
 //!   environment is not used.
 //!
-//! The tests mostly wait, so `-- --test-threads=16` makes them several times faster.
-//!
 //! On a real Hatchet each test adds a random prefix to its workflows and workers and touches nothing else. It leaves a few
 //! workflows and finished runs, and no listening worker. `HATCHET_TEST_SLOW=1` adds the tests that wait for long
 //! timeouts of the engine.

@@ -210,7 +210,7 @@ async fn wait_for_status(run: &RunRef, status: RunStatus) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn cpu_run_is_queued_by_the_engine_without_a_free_thread() {
+async fn cpu_run_stays_queued_without_a_free_thread() {
     let (task, release) = gated();
     let options = WorkerOptions { cpu_threads: 1, ..options() };
     let fixture = Fixture::with(options, &[], [task, echo()]).await;

@@ -69,7 +69,7 @@ async fn bulk_calls_are_split_by_count_and_size() {
 }
 
 #[tokio::test]
-async fn trigger_that_may_have_started_a_run_is_not_repeated() {
+async fn trigger_with_unknown_effect_is_not_repeated() {
     let fake = Fake::start().await;
     // Without a list of runs, a trigger with a lost response is unconfirmed immediately.
     let client = Client::new(ClientConfig { server_url: None, ..fake.config() }).unwrap();

@@ -92,7 +92,7 @@ async fn idle<T>(work: impl Future<Output = T>) -> T {
 }
 
 #[tokio::test(start_paused = true)]
-async fn wait_for_many_is_idle_while_every_query_is_pending() {
+async fn wait_for_many_is_idle_while_queries_are_pending() {
     let fake = Fake::start().await;
     let client = Client::new(fake.config()).unwrap();
     let runs = [RunId::random(), RunId::random()];
@@ -313,7 +313,7 @@ async fn unknown_id_is_refused_but_triggered_run_is_awaited() {
             async move { run.details().await.map(|details| details.status) }
         }),
     ];
-    // An unknown id would have been refused after ten queries of one wait and seven of the other.
+    // The wait for an unknown id would have been refused after ten queries, its details after seven.
     fake.until("both waits continue", |script| (script.details_calls > 17).then_some(())).await;
     fake.script(|script| script.set_run(&run.id().to_string(), v1::RunStatus::Completed, Some("{}")));
     for waiting in waits {
