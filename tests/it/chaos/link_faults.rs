@@ -53,8 +53,8 @@ impl ConnectionLosses {
 
 /// Triggers short runs until `stop` is cancelled, and returns their handles.
 async fn load(client: Client, stop: CancellationToken) -> Vec<RunRef> {
-    // A real engine on a small machine processes about 50 runs a second.
-    let every = Duration::from_millis(if real() { 500 } else { 200 });
+    // A real engine on a small machine processes about 50 runs a second. In the short form other tests share the cores.
+    let every = Duration::from_millis(if real() || !long() { 500 } else { 200 });
     let mut ticks = tokio::time::interval(every);
     let mut runs = Vec::new();
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
