@@ -7,9 +7,11 @@ use uuid::Uuid;
 
 use super::{
     clock::SystemClock,
-    event_subscriptions::{EventSubscriptions, RunEvent},
-    result_subscriptions::ResultSubscriptions,
     send_queue::SendQueues,
+    subscriptions::{
+        events::{EventSubscriptions, RunEvent},
+        results::ResultSubscriptions,
+    },
     worker_streams::WorkerStreams,
 };
 use crate::engine::{

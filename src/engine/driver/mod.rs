@@ -27,16 +27,14 @@
 pub(super) mod assignment;
 mod clock;
 mod core;
-mod event_subscriptions;
 mod memory;
 #[cfg(feature = "durable")]
 pub(super) mod open;
 #[cfg(feature = "durable")]
 mod persist;
-mod result_subscriptions;
 mod send_queue;
 mod streams;
-mod subscribers;
+mod subscriptions;
 #[cfg(test)]
 mod tests;
 mod worker_streams;
@@ -44,8 +42,10 @@ mod worker_streams;
 pub(crate) use self::{
     clock::SystemClock,
     core::Driver,
-    event_subscriptions::{EventFilter, RunEvent},
-    result_subscriptions::RunResult,
     send_queue::QueueReader,
-    subscribers::SubscriberId,
+    subscriptions::{
+        SubscriberId,
+        events::{EventFilter, RunEvent, RunEventKind},
+        results::{RunResult, TaskResult},
+    },
 };

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use super::{
     core::{Driver, Shared},
-    event_subscriptions::{EventFilter, RunEvent},
-    result_subscriptions::RunResult,
     send_queue::{QueueReader, SendQueue},
-    subscribers::SubscriberId,
+    subscriptions::{
+        SubscriberId,
+        events::{EventFilter, RunEvent},
+        results::RunResult,
+    },
 };
 use crate::{
     engine::state::{ClockReading, StreamId, WorkerError},
