@@ -25,7 +25,7 @@
 //!     |
 //!  grpc  rest  dashboard     one file per service or resource
 //!     |    |
-//!   validate    messages and plain values -> types of the state
+//!   validate    request messages and plain values -> types of the state
 //!     |
 //!   driver      clock, lock, delivery to streams, persistence of changes
 //!     |     \

@@ -14,6 +14,7 @@ use crate::{
     engine::{
         driver::{Driver, QueueReader, RunEvent, RunEventKind, RunResult, SubscriberId, TaskResult},
         state::TaskEvent,
+        validate::ERROR_TOO_LARGE,
     },
     hatchet::wire::{
         RunStatus,
@@ -23,9 +24,6 @@ use crate::{
 
 /// Bytes of an error in a message whose results are too large together. Our choice.
 const MAX_ERROR_BYTES: usize = 1024;
-
-/// Replaces an error that is too large; the text of a real engine.
-const ERROR_TOO_LARGE: &str = "Error is too large to send over the Hatchet stream.";
 
 /// The stream of `SubscribeToWorkflowEvents`.
 pub(super) struct EventStream(pub(super) QueueReader<RunEvent>);

@@ -24,7 +24,7 @@ fn newest_version(driver: &Driver, name: &str) -> Option<Arc<Version>> {
 /// Triggers one run.
 pub(super) async fn trigger_one(driver: &Driver, request: TriggerWorkflowRequest) -> Result<RunId, Status> {
     let version = newest_version(driver, &request.name);
-    let item = trigger(request, version.as_deref(), driver.max_message)?;
+    let item = trigger(&request, version.as_deref(), driver.max_message)?;
     let outcomes = driver.add(Capacity::Runs, |state, now| state.trigger(vec![item], now)).await??;
     match outcomes[..] {
         [Triggered::New(id) | Triggered::Existing(id)] => Ok(id),
@@ -52,7 +52,7 @@ pub(super) async fn trigger_many(
                 version
             }
         };
-        items.push(trigger(request, version.as_deref(), driver.max_message)?);
+        items.push(trigger(&request, version.as_deref(), driver.max_message)?);
         // Evaluating an idempotency expression can take milliseconds: lets other calls run in between.
         tokio::task::yield_now().await;
     }

@@ -27,10 +27,11 @@ use crate::{
         state::{Capacity, RunFilter, State, Task, Triggered},
         validate::{
             filter::{metadata_pair, status},
-            trigger::trigger,
+            template::template,
+            trigger,
         },
     },
-    hatchet::wire::{RunId, excerpt, proto::v1::TriggerWorkflowRequest},
+    hatchet::wire::{RunId, excerpt},
 };
 
 pub(super) fn routes() -> Router<Arc<Driver>> {
@@ -73,15 +74,12 @@ async fn trigger_run(
 ) -> Result<JsonObject, ApiError> {
     check_tenant(&driver, &tenant)?;
     let request = body(request)?;
-    let request = TriggerWorkflowRequest {
-        name: request.workflow_name,
-        input: object_text("input", request.input)?.unwrap_or_default(),
-        additional_metadata: object_text("additionalMetadata", request.additional_metadata)?,
-        priority: request.priority,
-        ..TriggerWorkflowRequest::default()
-    };
-    let version = driver.apply(|state, _| state.version_of(&request.name).cloned());
-    let item = trigger(request, version.as_deref(), driver.max_message)?;
+    let input = object_text("input", request.input)?.unwrap_or_default();
+    let metadata = object_text("additionalMetadata", request.additional_metadata)?;
+    let max = driver.max_message;
+    let template = template(&request.workflow_name, &input, metadata.as_deref(), request.priority, max)?;
+    let version = driver.apply(|state, _| state.version_of(&request.workflow_name).cloned());
+    let item = trigger::item(template, None, version.as_deref())?;
     driver
         .add(Capacity::Runs, |state, now| match state.trigger(vec![item], now)?[..] {
             [Triggered::New(id) | Triggered::Existing(id)] => {
@@ -146,7 +144,7 @@ impl ListQuery {
         for (key, value) in query::pairs(query) {
             let filter = &mut parsed.filter;
             match key.as_str() {
-                "offset" | "limit" => drop(parsed.page.parse(&key, &value)?),
+                "offset" | "limit" => parsed.page.set(&key, &value)?,
                 "since" => filter.since = Some(query::time(&key, &value)?),
                 "until" => filter.until = Some(query::time(&key, &value)?),
                 "statuses" => filter.statuses.push(status(&value)?),

@@ -54,12 +54,7 @@ async fn list(
     RawQuery(query): RawQuery,
 ) -> Result<ListResponse, ApiError> {
     check_tenant(&driver, &tenant)?;
-    let mut page = Page::with_limit(DEFAULT_LIMIT);
-    for (key, value) in query::pairs(query.as_deref()) {
-        if !page.parse(&key, &value)? {
-            return Err(query::unknown(&key));
-        }
-    }
+    let page = Page::with_limit(DEFAULT_LIMIT).parse(query.as_deref(), |key, _| Err(query::unknown(key)))?;
     let (ids, workflows) = driver
         .with(|state, _| {
             let mut workers: Vec<(WorkerId, &Worker)> = state.workers().collect();

@@ -13,6 +13,9 @@ use crate::hatchet::wire::has_nul;
 /// Bytes reserved for the rest of a message around a payload: ids, names and the enclosing JSON.
 const ENVELOPE: usize = 8192;
 
+/// Replaces an error that is too large for a message; the text of a real engine.
+pub(crate) const ERROR_TOO_LARGE: &str = "Error is too large to send over the Hatchet stream.";
+
 /// An input: an object unchanged, any other JSON value as `null`.
 pub(super) fn input(text: &str, max_message: usize) -> Result<Arc<str>, Invalid> {
     Ok(object(text, "payload", max_message)?.unwrap_or("null").into())
@@ -67,7 +70,7 @@ pub(super) fn output(text: &str, max_message: usize) -> Result<Arc<str>, String>
 /// A task's error text, replaced or escaped if it cannot be sent on.
 pub(super) fn error_text(text: &str, max_message: usize) -> Arc<str> {
     if text.len() + ENVELOPE > max_message {
-        "Error is too large to send over the Hatchet stream.".into()
+        ERROR_TOO_LARGE.into()
     } else if has_nul(text) && serde_json::from_str::<&RawValue>(text).is_ok() {
         // A real engine stores an error text that is JSON as JSON, and replaces such a one by this text.
         "error message contains invalid null character \\u0000. Escape it or take it out.".into()

@@ -30,3 +30,4 @@ pub(super) mod template;
 pub(super) mod trigger;
 
 pub(super) use error::{Invalid, InvalidKind, unsupported};
+pub(super) use json::ERROR_TOO_LARGE;
