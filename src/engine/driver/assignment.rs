@@ -92,7 +92,7 @@ fn parts(state: &State, id: RunId) -> Option<(&Task, &Run, TaskSpec<'_>)> {
     Some((task, state.run(task.run)?.1, state.spec(id)?))
 }
 
-/// What assignments and stops have in common.
+/// The fields that assignments and stops share.
 fn action(tenant: TenantId, id: RunId, attempt: i32, task: &Task, run: &Run, spec: TaskSpec<'_>) -> AssignedAction {
     let parent = run.parent.as_ref();
     let event = match &run.origin {

@@ -61,7 +61,9 @@ impl Stream for ResultStream {
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         loop {
             if let Poll::Ready(next) = self.results.poll_next_unpin(context) {
-                return Poll::Ready(next.map(|item| item.map(|result| result_message(&result, self.driver.max_message))));
+                return Poll::Ready(
+                    next.map(|item| item.map(|result| result_message(&result, self.driver.max_message))),
+                );
             }
             let Some(requests) = &mut self.requests else { return Poll::Ready(None) };
             match requests.poll_next_unpin(context) {
@@ -92,11 +94,7 @@ fn event_message(event: RunEvent) -> WorkflowEvent {
         RunEventKind::Finished(RunStatus::Completed) => (Event::Completed, "", None),
         RunEventKind::Finished(RunStatus::Failed) => (Event::Failed, "", None),
         RunEventKind::Finished(
-            RunStatus::Cancelled
-            | RunStatus::Queued
-            | RunStatus::Running
-            | RunStatus::Evicted
-            | RunStatus::Unknown(_),
+            RunStatus::Cancelled | RunStatus::Queued | RunStatus::Running | RunStatus::Evicted | RunStatus::Unknown(_),
         ) => (Event::Cancelled, "", None),
     };
     let (resource, id, retry_count) = match &event.kind {

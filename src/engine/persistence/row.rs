@@ -9,7 +9,7 @@ pub(crate) enum Table {
     Versions,
     Runs,
     Tasks,
-    /// Which child run a task has triggered with a key or an index.
+    /// Child runs, by their parent task and their key or index.
     Children,
     /// Idempotency keys.
     Claims,
@@ -22,7 +22,7 @@ pub(crate) enum Table {
 }
 
 impl Table {
-    /// All tables, in the order in which they are read back: a row refers only to rows of tables before its own.
+    /// All tables, in the order in which they are read back: a row refers only to rows of earlier tables.
     pub(crate) const ALL: [Self; 10] = [
         Self::Versions,
         Self::Workers,
@@ -75,7 +75,7 @@ pub(crate) struct Row {
     pub(crate) texts: [Option<Arc<str>>; 2],
 }
 
-/// A row as it is read back. Either `number` or `key` is set, by [`Table::is_numbered`].
+/// A row that is read back. Either `number` or `key` is set, by [`Table::is_numbered`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct StoredRow<'a> {
     pub(crate) number: u64,
@@ -104,6 +104,6 @@ impl RowChange {
 /// Changes that are stored atomically.
 pub(crate) type Batch = Vec<RowChange>;
 
-/// A row that this engine cannot have written, with the reason.
+/// The reason why a row cannot have been written by this engine.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Damaged(pub(crate) String);

@@ -172,7 +172,7 @@ async fn damaged_database_is_moved_aside_and_newer_refused() {
     let message = error.to_string();
     assert_eq!(error.kind(), EngineErrorKind::Folder);
     assert!(
-        message.contains(file.to_str().unwrap()) && message.contains("format 2") && message.contains("knows 1"),
+        message.contains(file.to_str().unwrap()) && message.contains("format 2") && message.contains("reads 1"),
         "{message}"
     );
     assert!(!message.contains('\n') && fs::read(&file).unwrap() == newer, "the file is not changed");

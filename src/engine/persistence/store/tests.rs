@@ -53,7 +53,7 @@ fn file_shrinks_under_load() {
     }
     drop(database);
     let size = std::fs::metadata(&path).unwrap().len();
-    // Of 40 MB only the pages that are not worth a step are left.
+    // Of 40 MB, only fewer pages than two steps are left.
     assert!(size < 9 << 20, "{size}");
 }
 
@@ -81,7 +81,7 @@ async fn file_shrinks_after_load_ends() {
 }
 
 #[test]
-fn emptied_file_is_damaged_not_new() {
+fn emptied_file_is_reported_as_damaged() {
     for (is_there, log) in [(true, None), (true, Some("-wal")), (true, Some("-journal")), (false, Some("-wal"))] {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("engine.db");
@@ -98,7 +98,11 @@ fn emptied_file_is_damaged_not_new() {
             assert_eq!(std::fs::read(format!("{}{log}", aside.display())).unwrap(), b"rows");
         }
         drop(open(&path, |_, _| Ok(())).unwrap());
-        assert_eq!(move_aside(&path).unwrap(), dir.path().join("engine.db.damaged.1"), "the first is not overwritten");
+        assert_eq!(
+            move_aside(&path).unwrap(),
+            dir.path().join("engine.db.damaged.1"),
+            "the first renamed file is not overwritten"
+        );
     }
 }
 
@@ -109,7 +113,7 @@ fn partly_moved_database_is_damaged() {
     drop(open(&path, |_, _| Ok(())).unwrap());
     let mut database = Database::open(&path).unwrap().claim().unwrap();
     database.write(&[put(1, 10)]).unwrap();
-    // As after a kill: the rows are in the log.
+    // As after `kill -9`: the rows are in the log.
     std::mem::forget(database);
     let (from, to) = files::renames(&path, &aside).next().unwrap();
     std::fs::rename(from, to).unwrap();
@@ -136,17 +140,17 @@ fn interrupted_creation_does_not_prevent_next_start() {
 #[cfg(unix)]
 #[tokio::test]
 async fn write_is_refused_after_lock_or_file_is_replaced() {
-    for gone in ["lock", "engine.db"] {
+    for name in ["lock", "engine.db"] {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("engine.db");
         std::fs::write(dir.path().join("lock"), "").unwrap();
         let store = open(&path, |_, _| Ok(())).unwrap();
         store.write(vec![put(1, 10)]).await.unwrap();
         // The old file keeps its inode number, so that the new one gets another.
-        std::fs::rename(dir.path().join(gone), dir.path().join("away")).unwrap();
-        std::fs::write(dir.path().join(gone), "").unwrap();
+        std::fs::rename(dir.path().join(name), dir.path().join("away")).unwrap();
+        std::fs::write(dir.path().join(name), "").unwrap();
         let (_, error) = store.write(vec![put(2, 10)]).await.unwrap_err();
-        assert!(error.to_string().contains(gone) && error.to_string().contains("restart"), "{error}");
+        assert!(error.to_string().contains(name) && error.to_string().contains("restart"), "{error}");
     }
 }
 
@@ -166,8 +170,8 @@ async fn write_is_refused_after_other_program_changed_files() {
         store.write(vec![put(1, 100_000)]).await.unwrap();
         store.write(vec![put(2, 10)]).await.unwrap();
         damage(&dir.path().join(file));
-        let (back, error) = store.write(vec![put(3, 10)]).await.unwrap_err();
-        assert!(back.len() == 1 && error.to_string().contains("changed by another program"), "{file}: {error}");
+        let (returned, error) = store.write(vec![put(3, 10)]).await.unwrap_err();
+        assert!(returned.len() == 1 && error.to_string().contains("changed by another program"), "{file}: {error}");
     }
 }
 
@@ -195,8 +199,8 @@ async fn last_engine_to_open_file_owns_it() {
     let first = open(&path, |_, _| Ok(())).unwrap();
     first.write(vec![put(1, 10)]).await.unwrap();
     let second = open(&path, |_, _| Ok(())).unwrap();
-    let (back, error) = first.write(vec![put(2, 10)]).await.unwrap_err();
-    assert!(back.len() == 1 && error.is_final() && error.to_string().contains("another engine"), "{error}");
+    let (returned, error) = first.write(vec![put(2, 10)]).await.unwrap_err();
+    assert!(returned.len() == 1 && error.is_final() && error.to_string().contains("another engine"), "{error}");
     second.write(vec![put(3, 10)]).await.unwrap();
     assert!(first.write(vec![put(4, 10)]).await.is_err());
     drop((first, second));
@@ -225,7 +229,7 @@ fn file_of_earlier_version_is_claimed() {
     drop(open(&path, |_, _| Ok(())).unwrap());
     let mut database = Database::open(&path).unwrap().claim().unwrap();
     database.write(&[put(1, 10)]).unwrap();
-    database.forget_owner();
+    database.drop_owner_table();
     drop(database);
     assert_eq!(numbers(&path), [1]);
     Database::open(&path).unwrap().claim().unwrap().write(&[put(2, 10)]).unwrap();
