@@ -18,7 +18,7 @@ const DEADLINE: Duration = Duration::from_millis(500);
 /// Units between two readings of the clock.
 const CLOCK_UNITS: u64 = 1000;
 
-/// The rest of the limits of one evaluation.
+/// The remaining limits of one evaluation.
 #[derive(Debug)]
 pub(super) struct Budget {
     left: u64,
@@ -28,7 +28,7 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    /// Both limits, from now on.
+    /// Starts both limits.
     pub(super) fn new() -> Self {
         Self { left: LIMIT, deadline: Instant::now() + DEADLINE, next_reading: LIMIT - CLOCK_UNITS }
     }

@@ -11,7 +11,7 @@ use crate::hatchet::wire::excerpt;
 
 type Outcome<'a> = Result<Value<'a>, Fault>;
 
-/// The variable of a macro. Inner variables hide outer ones, and those hide the given ones.
+/// The variable of a macro. It hides outer variables and the given variables of the same name.
 struct Scope<'s, 'a> {
     name: &'a str,
     value: Value<'a>,

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::hatchet::wire::excerpt;
 
-/// Deepest nesting of brackets, calls, conditionals and macros. cel-go allows 250 levels of its grammar, of which a
+/// Largest nesting depth of brackets, calls, conditionals and macros. cel-go allows 250 levels of its grammar, of which a
 /// bracket takes several.
 pub(super) const MAX_DEPTH: u32 = 60;
 

@@ -256,7 +256,7 @@ proptest! {
         if let Ok(program) = Program::compile(&text) {
             let _ = program.evaluate(&[("input", Value::from_json(&input)), ("x", Value::Null)]);
         }
-        // The budget takes milliseconds; this only tells them from minutes.
+        // The budget takes milliseconds. This limit only excludes minutes.
         prop_assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
     }
 }

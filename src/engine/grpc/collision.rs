@@ -1,4 +1,4 @@
-//! ALREADY_EXISTS with the error details by which SDKs recognise an idempotency collision.
+//! ALREADY_EXISTS with the error details that SDKs expect for an idempotency collision.
 
 use prost::Message;
 use tonic::{Code, Status};
@@ -8,7 +8,7 @@ use crate::hatchet::wire::{
     write_detail,
 };
 
-/// Clients compare this text.
+/// The message of the status; clients compare it.
 const TEXT: &str = "idempotency key collision";
 
 /// The collision of a single trigger.

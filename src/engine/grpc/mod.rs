@@ -1,7 +1,8 @@
 //! Hatchet's gRPC services.
 //!
 //! Each method validates its message (`validate`), applies one event to the state machine through the driver, and
-//! converts the outcome into a message. The driver returns only after the change is persisted.
+//! converts the outcome into a message. The driver returns only after the change is persisted. This module names Hatchet's services and messages; the
+//! driver's types do not depend on them, except for assignments.
 //!
 //! | service | file |
 //! |---|---|
@@ -34,7 +35,7 @@ use crate::hatchet::wire::proto::{
     workflow_service_server::WorkflowServiceServer,
 };
 
-/// The version that the engine reports: the newest whose features it has. SDKs choose their protocol by it.
+/// The version that the engine reports: the newest version whose features it has. SDKs choose their protocol by it.
 const VERSION: &str = "v0.101.27";
 
 /// The process that sent a request. The HTTP server adds it to the request's extensions.

@@ -36,7 +36,7 @@ pub(super) async fn trigger_one(driver: &Driver, request: TriggerWorkflowRequest
     }
 }
 
-/// Triggers runs in the given order. An invalid one refuses all; a collision affects only its own run.
+/// Triggers runs in the given order. An invalid request refuses all of them; a collision affects only its own run.
 pub(super) async fn trigger_many(
     driver: &Driver,
     requests: Vec<TriggerWorkflowRequest>,
@@ -45,7 +45,7 @@ pub(super) async fn trigger_many(
     let mut items = Vec::with_capacity(requests.len());
     for request in requests {
         let version = match versions.get(&request.name) {
-            Some(known) => known.clone(),
+            Some(version) => version.clone(),
             None => {
                 let version = newest_version(driver, &request.name);
                 versions.insert(request.name.clone(), version.clone());
@@ -53,7 +53,7 @@ pub(super) async fn trigger_many(
             }
         };
         items.push(trigger(&request, version.as_deref(), driver.max_message)?);
-        // Evaluating an idempotency expression can take milliseconds: lets other calls run in between.
+        // Evaluating an idempotency expression can take milliseconds, so other calls run in between.
         tokio::task::yield_now().await;
     }
     let outcomes = driver.add(Capacity::Runs, |state, now| state.trigger(items, now)).await??;

@@ -99,7 +99,7 @@ async fn list_ids(
     check_tenant(&driver, &tenant)?;
     let query = ListQuery::parse(query.as_deref())?;
     if query.filter.all_pairs {
-        // A real engine ignores the operator here.
+        // A real engine ignores the operator in this list.
         return Err(ApiError::bad_request(
             "this list matches runs with any of the pairs: additional_metadata_operator AND is not supported",
         ));

@@ -27,7 +27,7 @@ use crate::{
 /// Most runs that a filter selects, as in a real engine.
 const MAX_SELECTED: usize = 20_000;
 
-/// Hatchet's API requires `since`; a filter that selects every run would hardly be intended.
+/// Hatchet's API requires `since`; a filter that selects every run is probably a mistake.
 const MISSING_SINCE: &str = "the filter has no `since`: add the time of the oldest run, such as 2026-01-31T00:00:00Z";
 
 pub(super) fn routes() -> Router<Arc<Driver>> {

@@ -12,7 +12,7 @@ fn expression(depth: usize) -> String {
 
 const COSTLY: &str = r#"{"costly":true,"id":"a"}"#;
 
-async fn declared(engine: &Engine) -> Client {
+async fn client_with_costly_workflow(engine: &Engine) -> Client {
     let mut client = Client::new(engine).await;
     let rule = v1::IdempotencyConfig { expression: expression(8), ttl_ms: 60_000, method: None };
     client
@@ -25,7 +25,7 @@ async fn declared(engine: &Engine) -> Client {
     client
 }
 
-fn refused(status: &Status) {
+fn assert_refused(status: &Status) {
     assert_eq!(status.code(), Code::InvalidArgument);
     assert!(status.message().contains("input.costly") && status.message().contains("limit"), "{status}");
 }
@@ -33,7 +33,7 @@ fn refused(status: &Status) {
 #[tokio::test]
 async fn costly_expression_refuses_trigger_without_blocking_other_calls() {
     let engine = Engine::start(EngineOptions::default()).await.unwrap();
-    let mut client = declared(&engine).await;
+    let mut client = client_with_costly_workflow(&engine).await;
     let item = v1::TriggerWorkflowRequest { name: "t".into(), input: COSTLY.into(), ..Default::default() };
     let many = proto::BulkTriggerWorkflowRequest { workflows: vec![item; 100] };
     let (mut one, mut bulk) = (client.clone(), client.clone());
@@ -44,8 +44,8 @@ async fn costly_expression_refuses_trigger_without_blocking_other_calls() {
     })
     .await
     .expect("the engine is blocked");
-    refused(&one.unwrap_err());
-    refused(&bulk.unwrap_err());
+    assert_refused(&one.unwrap_err());
+    assert_refused(&bulk.unwrap_err());
     other.unwrap();
     engine.stop().await;
 }
@@ -53,7 +53,7 @@ async fn costly_expression_refuses_trigger_without_blocking_other_calls() {
 #[tokio::test]
 async fn costly_expression_skips_runs_of_events_and_schedules() {
     let engine = Engine::start(EngineOptions::default()).await.unwrap();
-    let mut client = declared(&engine).await;
+    let mut client = client_with_costly_workflow(&engine).await;
     let (worker, mut stream) = client.worker("t").await;
     let event =
         |payload: &str| proto::PushEventRequest { key: "key".into(), payload: payload.into(), ..Default::default() };
@@ -67,7 +67,7 @@ async fn costly_expression_skips_runs_of_events_and_schedules() {
     };
     client.workflows.schedule_workflow(schedule(COSTLY)).await.unwrap();
     client.workflows.schedule_workflow(schedule(r#"{"id":"by schedule"}"#)).await.unwrap();
-    // On a busy machine the evaluations take longer than the first heartbeat counts.
+    // On a busy machine the evaluations take longer than the first heartbeat is valid.
     client.heartbeat(&worker).await.unwrap();
     for origin in ["by event", "by schedule"] {
         let action = next(&mut stream).await.unwrap();
@@ -76,7 +76,7 @@ async fn costly_expression_skips_runs_of_events_and_schedules() {
     engine.stop().await;
 }
 
-/// A recursive parser without a bound would overflow its stack, which ends the process.
+/// An unbounded recursive parser would overflow its stack and end the process.
 #[tokio::test]
 async fn deeply_nested_expression_is_refused_at_declaration() {
     let engine = Engine::start(EngineOptions::default()).await.unwrap();

@@ -16,7 +16,7 @@ async fn large_list_is_streamed_with_payloads_as_stored() {
     let list = format!("GET /api/v1/stable/tenants/{tenant}/workflow-runs?only_tasks=false&since=2020-01-01T00:00:00Z");
     let (head, body) = response(&engine, &token, &format!("{list}&limit=10"), "").await;
     assert!(head.contains("transfer-encoding: chunked"), "{head}");
-    assert!(body.contains(r#""input":{"z":11.0,  "a":"xx"#), "the newest, byte for byte");
+    assert!(body.contains(r#""input":{"z":11.0,  "a":"xx"#), "the newest run, byte for byte");
     let page: serde_json::Value = serde_json::from_str(&body).unwrap();
     let ids: Vec<_> = page["rows"].as_array().unwrap().iter().map(|row| row["workflowRunExternalId"].clone()).collect();
     let newest: Vec<_> = runs.iter().rev().take(10).map(|run| serde_json::json!(run)).collect();
@@ -101,8 +101,8 @@ async fn rest_shows_runs_workers_and_logs() {
         (format!("GET /api/v1/tenants/{}/worker", uuid::Uuid::nil()), 404),
         (pause.clone(), 400),
     ] {
-        let (was, body) = super::rest(&engine, &token, &call, "{").await;
-        assert_eq!(was, status, "{call}");
+        let (found, body) = super::rest(&engine, &token, &call, "{").await;
+        assert_eq!(found, status, "{call}");
         assert!(body["errors"][0]["description"].is_string(), "{call}: {body}");
     }
     engine.stop().await;
@@ -112,9 +112,9 @@ async fn rest_shows_runs_workers_and_logs() {
 async fn events(engine: &Engine, run: &str) -> Vec<[String; 3]> {
     let token = &engine.handshake().token;
     let path = format!("GET /api/v1/stable/workflow-runs/{run}/task-events");
-    let (_, answer) = super::rest(engine, token, &path, "").await;
+    let (_, page) = super::rest(engine, token, &path, "").await;
     let text = |row: &serde_json::Value, field: &str| row[field].as_str().unwrap().to_owned();
-    let rows = answer["rows"].as_array().unwrap().iter().rev();
+    let rows = page["rows"].as_array().unwrap().iter().rev();
     rows.map(|row| [text(row, "eventType"), text(row, "message"), text(row, "errorMessage")]).collect()
 }
 

@@ -77,7 +77,7 @@ async fn worker_of_other_process_resumes_its_attempt() {
     let details = client.details(&run).await.unwrap();
     assert_eq!(details.status(), v1::RunStatus::Completed);
     let another = client.trigger("t", "{}").await.unwrap();
-    assert_eq!(next(&mut work).await.unwrap().task_run_external_id, another, "the begun attempt is not sent again");
+    assert_eq!(next(&mut work).await.unwrap().task_run_external_id, another, "the started attempt is not sent again");
     engine.stop().await;
 }
 
@@ -102,7 +102,7 @@ async fn task_of_in_process_worker_is_requeued_at_restart() {
 }
 
 #[tokio::test]
-async fn ephemeral_engine_keeps_only_its_identity() {
+async fn ephemeral_engine_persists_only_its_identity() {
     let dir = tempfile::tempdir().unwrap();
     let ephemeral = || EngineOptions { ephemeral: true, ..options(dir.path()) };
     let engine = Engine::start(ephemeral()).await.unwrap();
@@ -138,17 +138,17 @@ async fn finished_runs_are_limited_by_count_size_and_age() {
         engine.stop().await;
         let engine = Engine::start(limits).await.unwrap();
         let mut client = Client::new(&engine).await;
-        let mut kept = Vec::new();
+        let mut retained = Vec::new();
         for run in &runs {
-            kept.push(client.details(run).await.is_ok());
+            retained.push(client.details(run).await.is_ok());
         }
-        assert_eq!(kept, [false, false, true, true, true]);
+        assert_eq!(retained, [false, false, true, true, true]);
         engine.stop().await;
     }
     // An age of zero retains no run.
-    let none = EngineOptions { keep_finished_for: Duration::ZERO, ..options(dir.path()) };
+    let limits = EngineOptions { keep_finished_for: Duration::ZERO, ..options(dir.path()) };
     tokio::time::sleep(Duration::from_millis(2)).await;
-    let engine = Engine::start(none).await.unwrap();
+    let engine = Engine::start(limits).await.unwrap();
     let (token, tenant) = (engine.handshake().token.clone(), engine.handshake().tenant_id.clone());
     let list = format!("GET /api/v1/stable/tenants/{tenant}/workflow-runs?only_tasks=false&since=2020-01-01T00:00:00Z");
     assert_eq!(rest(&engine, &token, &list, "").await.1["rows"], serde_json::json!([]));
@@ -156,7 +156,7 @@ async fn finished_runs_are_limited_by_count_size_and_age() {
 }
 
 #[tokio::test]
-async fn damaged_database_is_moved_aside_and_newer_refused() {
+async fn damaged_database_is_renamed_and_newer_refused() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("engine.db");
     let (engine, mut client) = start_engine(dir.path()).await;
@@ -187,7 +187,7 @@ async fn damaged_database_is_moved_aside_and_newer_refused() {
     for (at, damaged) in [b"not a database, whatever".to_vec(), torn, row].into_iter().enumerate() {
         fs::write(&file, &damaged).unwrap();
         let (engine, mut client) = start_engine(dir.path()).await;
-        assert!(client.trigger("t", "{}").await.is_err(), "it starts with an empty state");
+        assert!(client.trigger("t", "{}").await.is_err(), "the engine starts with an empty state");
         client.declare("t", |_| ()).await.unwrap();
         engine.stop().await;
         let aside = if at == 0 { "engine.db.damaged".to_owned() } else { format!("engine.db.damaged.{at}") };
@@ -211,7 +211,7 @@ impl Wake for AcquireOnWake {
 async fn failed_start_releases_folder_before_it_reports() {
     let dir = tempfile::tempdir().unwrap();
     start_engine(dir.path()).await.0.stop().await;
-    // The engine waits for the lock for a second, time enough to register the waker.
+    // The engine waits for the lock for a second, which is enough time to register the waker.
     let other = rusqlite::Connection::open(dir.path().join("engine.db")).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let (outcome, outcomes) = mpsc::channel();
@@ -223,7 +223,7 @@ async fn failed_start_releases_folder_before_it_reports() {
 }
 
 #[tokio::test]
-async fn locked_database_error_advises_to_close_other_program() {
+async fn locked_database_error_names_the_remedy() {
     let dir = tempfile::tempdir().unwrap();
     start_engine(dir.path()).await.0.stop().await;
     let other = rusqlite::Connection::open(dir.path().join("engine.db")).unwrap();
@@ -236,7 +236,7 @@ async fn locked_database_error_advises_to_close_other_program() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn database_is_private_and_must_not_be_a_link() {
+async fn database_is_private_and_not_a_link() {
     use std::os::unix::fs::{PermissionsExt, symlink};
     let dir = tempfile::tempdir().unwrap();
     let (engine, mut client) = start_engine(dir.path()).await;
@@ -257,14 +257,14 @@ async fn database_is_private_and_must_not_be_a_link() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn engine_whose_folder_is_taken_acknowledges_nothing_and_ends() {
+async fn engine_ends_unacknowledged_after_folder_takeover() {
     let dir = tempfile::tempdir().unwrap();
     let (mut first, mut client) = start_engine(dir.path()).await;
     client.declare("t", |_| ()).await.unwrap();
     let before = client.trigger("t", "{}").await.unwrap();
     fs::remove_file(dir.path().join("lock")).unwrap();
     let (second, mut other) = start_engine(dir.path()).await;
-    client.trigger("t", "{}").await.expect_err("it would be lost");
+    client.trigger("t", "{}").await.expect_err("the run would be lost");
     tokio::time::timeout(TEST_TIMEOUT, first.ended()).await.unwrap();
     first.stop().await;
     other.details(&before).await.unwrap();

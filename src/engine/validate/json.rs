@@ -1,7 +1,7 @@
 //! Inputs, metadata, outputs and error texts.
 //!
-//! Payloads are stored byte for byte. The checks make sure that each can be embedded in the JSON that tasks receive, and
-//! that it fits into a message on its way out.
+//! Payloads are stored byte for byte. The checks ensure that a payload can be embedded in the JSON that tasks receive, and
+//! that it fits into the messages that carry it.
 
 use std::sync::Arc;
 
@@ -67,12 +67,12 @@ pub(super) fn output(text: &str, max_message: usize) -> Result<Arc<str>, String>
     Ok(text.into())
 }
 
-/// A task's error text, replaced or escaped if it cannot be sent on.
+/// A task's error text, replaced or escaped if it cannot be sent to clients.
 pub(super) fn error_text(text: &str, max_message: usize) -> Arc<str> {
     if text.len() + ENVELOPE > max_message {
         ERROR_TOO_LARGE.into()
     } else if has_nul(text) && serde_json::from_str::<&RawValue>(text).is_ok() {
-        // A real engine stores an error text that is JSON as JSON, and replaces such a one by this text.
+        // A real engine stores an error text that is JSON as JSON, and replaces it by this text if it has a NUL.
         "error message contains invalid null character \\u0000. Escape it or take it out.".into()
     } else if text.contains('\0') {
         text.replace('\0', "\\0").into()

@@ -41,8 +41,8 @@ impl IntoResponse for ListResponse {
 }
 
 impl ListResponse {
-    /// The rows of `keys` that are on the page, each built from its key by `row`. A row whose key no longer exists when
-    /// its turn comes is left out. `pagination` counts all keys.
+    /// The rows of `keys` that are on the page, each built from its key by `row`. A row whose key no
+    /// longer exists when the row is built is left out. `pagination` counts all keys.
     pub(crate) async fn new<K: Send + 'static>(
         driver: &Arc<Driver>,
         page: &Page,
@@ -83,7 +83,7 @@ impl ListResponse {
     }
 }
 
-/// The unwritten rest of a list.
+/// The rows of a list that are not written yet.
 struct Rows<K, F> {
     driver: Arc<Driver>,
     keys: std::vec::IntoIter<K>,
@@ -111,7 +111,7 @@ impl<K, F: FnMut(&Driver, &State, ClockReading, &K) -> Option<JsonObject>> Rows<
         }
         let mut text = if self.stage == Stage::First { br#"{"rows":["#.to_vec() } else { Vec::new() };
         while text.len() < PIECE_BYTES {
-            // All keys of a batch may have been removed meanwhile.
+            // All rows of a batch may have been removed meanwhile.
             while self.built.is_empty() && self.keys.len() > 0 {
                 self.build().await?;
             }
@@ -135,7 +135,7 @@ impl<K, F: FnMut(&Driver, &State, ClockReading, &K) -> Option<JsonObject>> Rows<
             self.stage = Stage::More;
             row.write(&mut text);
         }
-        // Lets other calls run, in case the reader takes every piece at once.
+        // Lets other calls run, in case the reader takes every piece immediately.
         tokio::task::yield_now().await;
         Ok(Some((text.into(), self)))
     }
