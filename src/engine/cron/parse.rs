@@ -39,7 +39,7 @@ pub(super) fn schedule(text: &str) -> Result<Schedule, String> {
     let (second, rest) = match fields[..] {
         [minute, hour, day, month, weekday] => ("0", [minute, hour, day, month, weekday]),
         [second, minute, hour, day, month, weekday] => (second, [minute, hour, day, month, weekday]),
-        _ => return Err(format!("it has {} fields, not five, or six with seconds first", fields.len())),
+        _ => return Err(format!("it has {} fields: use five, or six with seconds first", fields.len())),
     };
     let [minute, hour, day, month, weekday] = rest;
     Ok(Schedule::Fields(Fields {
@@ -76,7 +76,8 @@ fn descriptor(name: &str, zone: Zone) -> Result<Schedule, String> {
         _ => {
             let Some(interval) = name.strip_prefix("every ") else {
                 return Err(
-                    "there are @yearly, @monthly, @weekly, @daily, @hourly and @every, in lower case".to_owned()
+                    "unknown descriptor: use @yearly, @monthly, @weekly, @daily, @hourly or @every, in lower case"
+                        .to_owned(),
                 );
             };
             return every(interval);

@@ -116,7 +116,7 @@ fn expressions_fire_when_robfig_cron_fires_them() {
 }
 
 #[test]
-fn every_takes_go_durations_of_at_least_one_second() {
+fn every_accepts_go_durations_from_one_second() {
     let interval = |text: &str| {
         let rule = CronRule::parse(text).unwrap_or_else(|error| panic!("{error}"));
         (rule.next_after(FROM).unwrap() - FROM / 1000 * 1000) / 1000

@@ -156,7 +156,7 @@ impl Driver {
         .await
     }
 
-    /// Applies an event without waiting for persistence: for results that no client sees, and for heartbeats, which are
+    /// Applies an event without waiting for persistence: for results that no client receives, and for heartbeats, which are
     /// not stored.
     pub(crate) fn apply<R>(&self, event: impl FnOnce(&mut State, ClockReading) -> R) -> R {
         let now = self.now();

@@ -65,7 +65,7 @@ fn read(reader: &mut QueueReader<AssignedAction>) -> Option<(String, i32)> {
 }
 
 #[test]
-fn unread_assignment_of_lost_stream_goes_to_another_worker() {
+fn unread_assignment_is_requeued_when_stream_ends() {
     let driver = driver();
     let (_, mut first) = worker(&driver, 2);
     let (read_before, unread) = (trigger(&driver), trigger(&driver));

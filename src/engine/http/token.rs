@@ -181,10 +181,10 @@ mod tests {
 
     #[test]
     fn tokens_stay_valid_during_long_uptime() {
-        let begun = Timestamp(1_800_000_000_000);
-        let (earlier, tokens) = (tokens(begun), tokens(begun));
+        let start = Timestamp(1_800_000_000_000);
+        let (earlier, tokens) = (tokens(start), tokens(start));
         for days in [0, 89, 90, 91, 20 * 365] {
-            let now = begun.plus(Duration::from_secs(days * 24 * 3600));
+            let now = start.plus(Duration::from_secs(days * 24 * 3600));
             for token in [tokens.current(), tokens.in_process(), earlier.current()] {
                 assert!(tokens.accepts(Some(&header(token)), now), "after {days} days");
                 let exp = Claims::read_unverified(token).unwrap().exp;

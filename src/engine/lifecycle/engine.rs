@@ -31,7 +31,7 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Starts an engine on a thread of its own. When this returns, the engine accepts calls, and its handshake file is
+    /// Starts an engine on its own thread. When this returns, the engine accepts calls, and its handshake file is
     /// written if it has a folder.
     pub async fn start(options: EngineOptions) -> Result<Self, EngineError> {
         let folder = options.folder.as_deref().map(DataFolder::acquire).transpose()?;

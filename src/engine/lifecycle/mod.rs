@@ -1,6 +1,6 @@
 //! Starting, stopping and finding engines.
 //!
-//! An engine runs on a thread of its own with a single-threaded runtime, so that nothing else in the process can block
+//! An engine runs on its own thread with a single-threaded runtime, so that nothing else in the process can block
 //! it. With a data folder, a start takes these steps, and a stop undoes them in the opposite order:
 //!
 //! ```text

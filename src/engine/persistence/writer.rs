@@ -22,7 +22,7 @@ pub(crate) async fn write_batch(
     mut batch: Batch,
     is_stopping: impl Fn() -> bool,
 ) -> bool {
-    let (begun, mut delay) = (Instant::now(), INITIAL_RETRY_DELAY);
+    let (start, mut delay) = (Instant::now(), INITIAL_RETRY_DELAY);
     let path = store.path().display();
     let mut has_failed = false;
     loop {
@@ -37,7 +37,7 @@ pub(crate) async fn write_batch(
         if is_new {
             tracing::error!("cannot write {path}: {error}; no change is acknowledged until it can be written again");
         }
-        if is_stopping() && begun.elapsed() > STOP_TIMEOUT {
+        if is_stopping() && start.elapsed() > STOP_TIMEOUT {
             tracing::error!("{path} cannot be written: changes that were not acknowledged are lost");
             return false;
         }
@@ -46,7 +46,7 @@ pub(crate) async fn write_batch(
     }
     barrier.commit(number);
     if has_failed {
-        tracing::warn!("{path} is written again, after {:.1} s", begun.elapsed().as_secs_f64());
+        tracing::warn!("{path} is written again, after {:.1} s", start.elapsed().as_secs_f64());
     }
     true
 }

@@ -25,11 +25,7 @@ use crate::{
     engine::{
         driver::Driver,
         state::{Capacity, RunFilter, State, Task, Triggered},
-        validate::{
-            filter::{metadata_pair, status},
-            template::template,
-            trigger,
-        },
+        validate::{filter::status, template::template, trigger},
     },
     hatchet::wire::{RunId, excerpt},
 };
@@ -145,17 +141,11 @@ impl ListQuery {
             let filter = &mut parsed.filter;
             match key.as_str() {
                 "offset" | "limit" => parsed.page.set(&key, &value)?,
-                "since" => filter.since = Some(query::time(&key, &value)?),
-                "until" => filter.until = Some(query::time(&key, &value)?),
                 "statuses" => filter.statuses.push(status(&value)?),
-                "workflow_ids" => filter.workflows.push(query::parse(&key, &value)?),
-                "additional_metadata" => filter.metadata.add(metadata_pair(&value)?),
                 "additional_metadata_operator" => filter.all_pairs = requires_all_pairs(&value)?,
-                "parent_task_external_id" => filter.parent = Some(query::parse(&key, &value)?),
                 "include_payloads" => parsed.include_payloads = query::parse(&key, &value)?,
-                "triggering_event_external_id" => filter.event = Some(query::parse(&key, &value)?),
                 "only_tasks" => parsed.only_tasks = query::parse(&key, &value)?,
-                other => return Err(query::unknown(other)),
+                other => query::run_filter(filter, other, &value)?,
             }
         }
         Ok(parsed)

@@ -58,7 +58,7 @@ async fn list(
     let (ids, workflows) = driver
         .with(|state, _| {
             let mut workers: Vec<(WorkerId, &Worker)> = state.workers().collect();
-            // The newest first. The id orders workers of the same time, so that pages do not overlap.
+            // The newest first. The id orders workers that registered at the same time, so that pages do not overlap.
             workers.sort_by_key(|(id, worker)| (Reverse(worker.registered), *id));
             (workers.into_iter().map(|(id, _)| id).collect::<Vec<WorkerId>>(), WorkflowsByAction::new(state))
         })

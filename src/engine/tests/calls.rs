@@ -126,7 +126,7 @@ async fn worker_labels_count_towards_the_limit() {
 }
 
 #[tokio::test]
-async fn invalid_calls_have_the_codes_of_a_real_engine() {
+async fn invalid_calls_return_codes_of_real_engine() {
     let engine = Engine::start(EngineOptions::default()).await.unwrap();
     let mut client = Client::new(&engine).await;
     client.declare("t", |_| ()).await.unwrap();

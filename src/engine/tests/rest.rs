@@ -119,7 +119,7 @@ async fn events(engine: &Engine, run: &str) -> Vec<[String; 3]> {
 }
 
 #[tokio::test]
-async fn task_events_have_the_texts_of_a_real_engine() {
+async fn task_events_have_texts_of_real_engine() {
     let engine = Engine::start(EngineOptions::default()).await.unwrap();
     let mut client = Client::new(&engine).await;
     client.declare("t", |definition| definition.tasks[0].retries = 1).await.unwrap();
@@ -193,7 +193,7 @@ async fn run_of_several_tasks_is_counted_once() {
 }
 
 #[tokio::test]
-async fn page_beyond_the_end_of_a_list_is_empty() {
+async fn page_beyond_list_end_is_empty() {
     let engine = Engine::start(EngineOptions::default()).await.unwrap();
     let (token, tenant) = (engine.handshake().token.clone(), engine.handshake().tenant_id.clone());
     let mut client = Client::new(&engine).await;

@@ -257,7 +257,7 @@ async fn database_is_private_and_not_a_link() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn engine_ends_unacknowledged_after_folder_takeover() {
+async fn engine_stops_acknowledging_after_folder_takeover() {
     let dir = tempfile::tempdir().unwrap();
     let (mut first, mut client) = start_engine(dir.path()).await;
     client.declare("t", |_| ()).await.unwrap();

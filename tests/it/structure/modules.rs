@@ -68,7 +68,7 @@ const NAMES_GENERATED_TYPES: &[&str] = &[
     "engine::grpc",
     // Converts requests into types of the state.
     "engine::validate",
-    // Encodes assignments, whose size it must know before it sends them.
+    // Encodes assignments, to limit their size before they are queued.
     "engine::driver",
 ];
 

@@ -1,7 +1,7 @@
 //! The store: a database file with rows, written in batches and read once at the start.
 //!
-//! The engine uses only [`open`] and [`Store::write`]. A batch is written completely or not at all. SQLite runs on a
-//! thread of its own. Written batches survive the end of the process at any time, also by `kill -9`. They may not survive
+//! The engine uses only [`open`] and [`Store::write`]. A batch is written completely or not at all. SQLite runs on
+//! its own thread. Written batches survive the end of the process at any time, also by `kill -9`. They may not survive
 //! a loss of power, because the store does not wait for the disk.
 //!
 //! Only one engine writes to a file, even if other programs interfere with the file. Three checks before each batch ensure

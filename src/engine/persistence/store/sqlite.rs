@@ -3,13 +3,13 @@
 use std::{path::Path, time::Duration};
 
 use rusqlite::{
-    Connection, OpenFlags, Row, ToSql, TransactionBehavior,
+    Connection, OpenFlags, ToSql, TransactionBehavior,
     types::{FromSqlError, ToSqlOutput, ValueRef},
 };
 use uuid::Uuid;
 
 use super::error::{OpenError, WriteError};
-use crate::engine::persistence::row::{RowChange, RowKey, StoredRow, Table};
+use crate::engine::persistence::row::{Row, RowChange, RowKey, StoredRow, Table};
 
 /// The format of the file. It changes when files of earlier versions can no longer be read; a new field of a record
 /// does not change it.
@@ -108,14 +108,20 @@ impl Database {
         if is_taken(&transaction, self.owner)? {
             return Err(WriteError::taken());
         }
-        for change in batch {
-            match change {
-                RowChange::Put(table, key, row) => {
-                    let sql = put(*table);
-                    let [a, b] = &row.texts;
-                    transaction.prepare_cached(sql)?.execute((key, &row.head, a.as_deref(), b.as_deref()))?;
-                }
-                RowChange::Delete(table, key) => drop(transaction.prepare_cached(delete(*table))?.execute((key,))?),
+        // One statement for all adjacent changes of the same kind to the same table.
+        for changes in batch.chunk_by(|a, b| a.kind() == b.kind()) {
+            let Some((table, is_put)) = changes.first().map(RowChange::kind) else { continue };
+            let name = table.name();
+            let put = format!("REPLACE INTO {name} VALUES (?, ?, ?, ?)");
+            let delete = format!("DELETE FROM {name} WHERE key = ?");
+            let mut statement = transaction.prepare_cached(if is_put { &put } else { &delete })?;
+            for change in changes {
+                match change {
+                    RowChange::Put(_, key, Row { head, texts: [a, b] }) => {
+                        statement.execute((key, head, a.as_deref(), b.as_deref()))?
+                    }
+                    RowChange::Delete(_, key) => statement.execute((key,))?,
+                };
             }
         }
         transaction.commit()?;
@@ -234,7 +240,7 @@ fn flags() -> OpenFlags {
 }
 
 /// Reads a row's columns: key, record, and two texts.
-fn stored_row<'a>(row: &'a Row<'_>) -> Result<StoredRow<'a>, FromSqlError> {
+fn stored_row<'a>(row: &'a rusqlite::Row<'_>) -> Result<StoredRow<'a>, FromSqlError> {
     let value = |at: usize| row.get_ref(at).map_err(|e| FromSqlError::Other(Box::new(e)));
     let (number, key) = match value(0)? {
         ValueRef::Integer(number) => (u64::try_from(number).map_err(|_| FromSqlError::OutOfRange(number))?, &[][..]),
@@ -242,31 +248,6 @@ fn stored_row<'a>(row: &'a Row<'_>) -> Result<StoredRow<'a>, FromSqlError> {
     };
     let texts = [value(2)?.as_str_or_null()?, value(3)?.as_str_or_null()?];
     Ok(StoredRow { number, key, head: value(1)?.as_blob()?, texts })
-}
-
-macro_rules! sql {
-    ($table:expr, $before:literal, $after:literal) => {
-        match $table {
-            Table::Versions => concat!($before, "versions", $after),
-            Table::Runs => concat!($before, "runs", $after),
-            Table::Tasks => concat!($before, "tasks", $after),
-            Table::Children => concat!($before, "children", $after),
-            Table::Claims => concat!($before, "claims", $after),
-            Table::Workers => concat!($before, "workers", $after),
-            Table::Lines => concat!($before, "lines", $after),
-            Table::Events => concat!($before, "events", $after),
-            Table::Schedules => concat!($before, "schedules", $after),
-            Table::Crons => concat!($before, "crons", $after),
-        }
-    };
-}
-
-fn put(table: Table) -> &'static str {
-    sql!(table, "REPLACE INTO ", " VALUES (?, ?, ?, ?)")
-}
-
-fn delete(table: Table) -> &'static str {
-    sql!(table, "DELETE FROM ", " WHERE key = ?")
 }
 
 impl ToSql for RowKey {

@@ -21,7 +21,7 @@ fn numbers(path: &Path) -> Vec<u64> {
 }
 
 #[test]
-fn batch_is_written_whole_or_not_at_all() {
+fn batch_is_written_completely_or_not_at_all() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("engine.db");
     drop(open(&path, |_, _| Ok(())).unwrap());
@@ -139,7 +139,7 @@ fn interrupted_creation_does_not_prevent_next_start() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn write_is_refused_after_lock_or_file_is_replaced() {
+async fn write_fails_after_lock_or_file_is_replaced() {
     for name in ["lock", "engine.db"] {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("engine.db");
@@ -156,7 +156,7 @@ async fn write_is_refused_after_lock_or_file_is_replaced() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn write_is_refused_after_other_program_changed_files() {
+async fn write_fails_after_other_program_changed_files() {
     type Damage = fn(&Path);
     let truncate: Damage = |path| std::fs::File::options().write(true).open(path).unwrap().set_len(4096).unwrap();
     let overwrite: Damage = |path| {

@@ -140,15 +140,15 @@ impl<K, F: FnMut(&Driver, &State, ClockReading, &K) -> Option<JsonObject>> Rows<
         Ok(Some((text.into(), self)))
     }
 
-    /// Builds some rows under the lock.
+    /// Builds rows under the lock, for at most [`MAX_LOCKED`].
     async fn build(&mut self) -> Result<(), NotDurable> {
         let Self { driver, keys, row, built, .. } = self;
         driver
             .with(|state, now| {
-                let begun = Instant::now();
+                let start = Instant::now();
                 for key in keys {
                     built.extend(row(driver, state, now, &key));
-                    if begun.elapsed() >= MAX_LOCKED {
+                    if start.elapsed() >= MAX_LOCKED {
                         break;
                     }
                 }
