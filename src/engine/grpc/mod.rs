@@ -13,7 +13,6 @@
 //! | `v1.V1Dispatcher`: durable tasks, which this engine does not support | `v1_dispatcher` |
 
 mod admin;
-mod collision;
 mod dispatcher;
 mod error;
 mod events;

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use tonic::Status;
 
-use super::collision;
+use super::error::collision;
 use crate::{
     engine::{
         driver::Driver,
@@ -28,10 +28,11 @@ pub(super) async fn trigger_one(driver: &Driver, request: TriggerWorkflowRequest
     let outcomes = driver.add(Capacity::Runs, |state, now| state.trigger(vec![item], now)).await??;
     match outcomes[..] {
         [Triggered::New(id) | Triggered::Existing(id)] => Ok(id),
-        [Triggered::Collision { existing, .. }] => Err(collision::single(&IdempotencyCollisionError {
-            existing_run_external_id: existing.to_string(),
-            colliding_run_external_id: String::new(),
-        })),
+        [Triggered::Collision { existing, .. }] => {
+            let (existing_run_external_id, colliding_run_external_id) = (existing.to_string(), String::new());
+            let details = IdempotencyCollisionError { existing_run_external_id, colliding_run_external_id };
+            Err(collision("IdempotencyCollisionError", &details))
+        }
         _ => Err(Status::internal("the trigger of one run had not exactly one outcome")),
     }
 }
@@ -70,8 +71,6 @@ pub(super) async fn trigger_many(
     if collisions.is_empty() {
         return Ok(ids);
     }
-    Err(collision::bulk(&BulkTriggerIdempotencyCollisionError {
-        successful_workflow_run_external_ids: ids,
-        collisions,
-    }))
+    let details = BulkTriggerIdempotencyCollisionError { successful_workflow_run_external_ids: ids, collisions };
+    Err(collision("BulkTriggerIdempotencyCollisionError", &details))
 }

@@ -92,18 +92,12 @@ pub(crate) enum RowChange {
 }
 
 impl RowChange {
-    /// The table, and whether the change puts a row.
-    pub(crate) fn kind(&self) -> (Table, bool) {
-        match self {
-            Self::Delete(table, _) => (*table, false),
-            Self::Put(table, ..) => (*table, true),
-        }
-    }
-
     /// Order within a batch: by table, deletions first, then by key, so that writes to one table are sequential.
-    pub(crate) fn sort_key(&self) -> (Table, bool, &RowKey) {
-        let ((table, is_put), (Self::Delete(_, key) | Self::Put(_, key, _))) = (self.kind(), self);
-        (table, is_put, key)
+    pub(crate) fn sort_key(&self) -> ((Table, bool), &RowKey) {
+        match self {
+            Self::Delete(table, key) => ((*table, false), key),
+            Self::Put(table, key, _) => ((*table, true), key),
+        }
     }
 }
 

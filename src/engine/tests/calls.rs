@@ -30,9 +30,8 @@ async fn calls_without_a_valid_token_are_refused() {
 #[tokio::test]
 async fn full_engine_refuses_new_runs_until_runs_end() {
     let bound = EngineOptions { max_state_bytes: 200_000, keep_finished: 0, ..EngineOptions::default() };
-    let engine = Engine::start(bound).await.unwrap();
+    let (engine, mut client) = start(bound).await;
     let (token, tenant) = (engine.handshake().token.clone(), engine.handshake().tenant_id.clone());
-    let mut client = Client::new(&engine).await;
     client.declare("t", |_| ()).await.unwrap();
     let input = format!(r#"{{"x":"{}"}}"#, "x".repeat(10_000));
     let mut runs = Vec::new();
@@ -75,8 +74,7 @@ async fn full_engine_refuses_new_runs_until_runs_end() {
 
 #[tokio::test]
 async fn outputs_of_open_runs_count_towards_the_limit() {
-    let engine = Engine::start(EngineOptions { max_state_bytes: 200_000, ..EngineOptions::default() }).await.unwrap();
-    let mut client = Client::new(&engine).await;
+    let (engine, mut client) = start(EngineOptions { max_state_bytes: 200_000, ..EngineOptions::default() }).await;
     // The second task waits for a worker that never registers, so that the run stays open.
     client
         .declare("t", |definition| {
@@ -107,8 +105,7 @@ async fn outputs_of_open_runs_count_towards_the_limit() {
 
 #[tokio::test]
 async fn worker_labels_count_towards_the_limit() {
-    let engine = Engine::start(EngineOptions { max_state_bytes: 1, ..EngineOptions::default() }).await.unwrap();
-    let mut client = Client::new(&engine).await;
+    let (engine, mut client) = start(EngineOptions { max_state_bytes: 1, ..EngineOptions::default() }).await;
     let worker = proto::WorkerRegisterRequest { worker_name: "w".into(), ..Default::default() };
     let worker_id = client.dispatcher.register(worker).await.unwrap().into_inner().worker_id;
     let full = loop {
@@ -127,8 +124,7 @@ async fn worker_labels_count_towards_the_limit() {
 
 #[tokio::test]
 async fn invalid_calls_return_codes_of_real_engine() {
-    let engine = Engine::start(EngineOptions::default()).await.unwrap();
-    let mut client = Client::new(&engine).await;
+    let (engine, mut client) = start(EngineOptions::default()).await;
     client.declare("t", |_| ()).await.unwrap();
     let unknown = uuid::Uuid::nil().to_string();
     let with = |change: fn(&mut v1::TriggerWorkflowRequest)| {
@@ -204,8 +200,7 @@ async fn invalid_calls_return_codes_of_real_engine() {
 #[tokio::test]
 async fn collision_error_names_the_existing_run() {
     use prost::Message;
-    let engine = Engine::start(EngineOptions::default()).await.unwrap();
-    let mut client = Client::new(&engine).await;
+    let (engine, mut client) = start(EngineOptions::default()).await;
     let rule = v1::IdempotencyConfig { expression: "input.id".into(), ttl_ms: 60_000, method: None };
     client.declare("t", |w| w.idempotency = Some(rule)).await.unwrap();
     let first = client.trigger("t", r#"{"id":"a"}"#).await.unwrap();

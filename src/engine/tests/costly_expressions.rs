@@ -12,8 +12,8 @@ fn expression(depth: usize) -> String {
 
 const COSTLY: &str = r#"{"costly":true,"id":"a"}"#;
 
-async fn client_with_costly_workflow(engine: &Engine) -> Client {
-    let mut client = Client::new(engine).await;
+async fn start_with_costly_workflow() -> (Engine, Client) {
+    let (engine, mut client) = start(EngineOptions::default()).await;
     let rule = v1::IdempotencyConfig { expression: expression(8), ttl_ms: 60_000, method: None };
     client
         .declare("t", |w| {
@@ -22,7 +22,7 @@ async fn client_with_costly_workflow(engine: &Engine) -> Client {
         })
         .await
         .unwrap();
-    client
+    (engine, client)
 }
 
 fn assert_refused(status: &Status) {
@@ -32,8 +32,7 @@ fn assert_refused(status: &Status) {
 
 #[tokio::test]
 async fn costly_expression_refuses_trigger_without_blocking_other_calls() {
-    let engine = Engine::start(EngineOptions::default()).await.unwrap();
-    let mut client = client_with_costly_workflow(&engine).await;
+    let (engine, mut client) = start_with_costly_workflow().await;
     let item = v1::TriggerWorkflowRequest { name: "t".into(), input: COSTLY.into(), ..Default::default() };
     let many = proto::BulkTriggerWorkflowRequest { workflows: vec![item; 100] };
     let (mut one, mut bulk) = (client.clone(), client.clone());
@@ -52,8 +51,7 @@ async fn costly_expression_refuses_trigger_without_blocking_other_calls() {
 
 #[tokio::test]
 async fn costly_expression_skips_runs_of_events_and_schedules() {
-    let engine = Engine::start(EngineOptions::default()).await.unwrap();
-    let mut client = client_with_costly_workflow(&engine).await;
+    let (engine, mut client) = start_with_costly_workflow().await;
     let (worker, mut stream) = client.worker("t").await;
     let event =
         |payload: &str| proto::PushEventRequest { key: "key".into(), payload: payload.into(), ..Default::default() };
@@ -79,8 +77,7 @@ async fn costly_expression_skips_runs_of_events_and_schedules() {
 /// An unbounded recursive parser would overflow its stack and end the process.
 #[tokio::test]
 async fn deeply_nested_expression_is_refused_at_declaration() {
-    let engine = Engine::start(EngineOptions::default()).await.unwrap();
-    let mut client = Client::new(&engine).await;
+    let (engine, mut client) = start(EngineOptions::default()).await;
     let expression = format!("{}input.id{}", "(".repeat(1000), ")".repeat(1000));
     let rule = v1::IdempotencyConfig { expression, ttl_ms: 60_000, method: None };
     let status = client.declare("t", |w| w.idempotency = Some(rule)).await.unwrap_err();

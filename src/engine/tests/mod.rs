@@ -39,6 +39,12 @@ impl tonic::service::Interceptor for Bearer {
     }
 }
 
+async fn start(options: EngineOptions) -> (Engine, Client) {
+    let engine = Engine::start(options).await.unwrap();
+    let client = Client::new(&engine).await;
+    (engine, client)
+}
+
 #[derive(Clone)]
 struct Client {
     dispatcher: DispatcherClient<Authorized>,
@@ -102,7 +108,16 @@ impl Client {
     }
 
     async fn trigger(&mut self, name: &str, input: &str) -> Result<String, Status> {
-        let request = v1::TriggerWorkflowRequest { name: name.into(), input: input.into(), ..Default::default() };
+        self.trigger_with(name, input, "").await
+    }
+
+    async fn trigger_with(&mut self, name: &str, input: &str, metadata: &str) -> Result<String, Status> {
+        let request = v1::TriggerWorkflowRequest {
+            name: name.into(),
+            input: input.into(),
+            additional_metadata: Some(metadata.into()),
+            ..Default::default()
+        };
         Ok(self.workflows.trigger_workflow(request).await?.into_inner().workflow_run_id)
     }
 

@@ -4,9 +4,8 @@ use super::*;
 
 #[tokio::test]
 async fn large_list_is_streamed_with_payloads_as_stored() {
-    let engine = Engine::start(EngineOptions::default()).await.unwrap();
+    let (engine, mut client) = start(EngineOptions::default()).await;
     let (token, tenant) = (engine.handshake().token.clone(), engine.handshake().tenant_id.clone());
-    let mut client = Client::new(&engine).await;
     client.declare("t", |_| ()).await.unwrap();
     let mut runs = Vec::new();
     for n in 0..12 {
@@ -28,20 +27,13 @@ async fn large_list_is_streamed_with_payloads_as_stored() {
 
 #[tokio::test]
 async fn rest_shows_runs_workers_and_logs() {
-    let engine = Engine::start(EngineOptions::default()).await.unwrap();
+    let (engine, mut client) = start(EngineOptions::default()).await;
     let (token, tenant) = (engine.handshake().token.clone(), engine.handshake().tenant_id.clone());
-    let mut client = Client::new(&engine).await;
     client.declare("t", |_| ()).await.unwrap();
     let (worker, mut work) = client.worker("t").await;
     let get = async |path: String| super::rest(&engine, &token, &format!("GET {path}"), "").await;
 
-    let request = v1::TriggerWorkflowRequest {
-        name: "t".into(),
-        input: r#"{"a":1}"#.into(),
-        additional_metadata: Some(r#"{"k":"v"}"#.into()),
-        ..Default::default()
-    };
-    let run = client.workflows.trigger_workflow(request).await.unwrap().into_inner().workflow_run_id;
+    let run = client.trigger_with("t", r#"{"a":1}"#, r#"{"k":"v"}"#).await.unwrap();
     next(&mut work).await.unwrap();
     let line = proto::PutLogRequest { task_run_external_id: run.clone(), message: "hi".into(), ..Default::default() };
     client.events.put_log(line).await.unwrap();
@@ -120,8 +112,7 @@ async fn events(engine: &Engine, run: &str) -> Vec<[String; 3]> {
 
 #[tokio::test]
 async fn task_events_have_texts_of_real_engine() {
-    let engine = Engine::start(EngineOptions::default()).await.unwrap();
-    let mut client = Client::new(&engine).await;
+    let (engine, mut client) = start(EngineOptions::default()).await;
     client.declare("t", |definition| definition.tasks[0].retries = 1).await.unwrap();
     let (worker, mut work) = client.worker("t").await;
     let run = client.trigger("t", "{}").await.unwrap();
@@ -172,9 +163,8 @@ async fn task_events_have_texts_of_real_engine() {
 
 #[tokio::test]
 async fn run_of_several_tasks_is_counted_once() {
-    let engine = Engine::start(EngineOptions::default()).await.unwrap();
+    let (engine, mut client) = start(EngineOptions::default()).await;
     let (token, tenant) = (engine.handshake().token.clone(), engine.handshake().tenant_id.clone());
-    let mut client = Client::new(&engine).await;
     let second = |definition: &mut v1::CreateWorkflowVersionRequest| {
         let second = v1::CreateTaskOpts { readable_id: "second".into(), ..definition.tasks[0].clone() };
         definition.tasks.push(second);
@@ -194,9 +184,8 @@ async fn run_of_several_tasks_is_counted_once() {
 
 #[tokio::test]
 async fn page_beyond_list_end_is_empty() {
-    let engine = Engine::start(EngineOptions::default()).await.unwrap();
+    let (engine, mut client) = start(EngineOptions::default()).await;
     let (token, tenant) = (engine.handshake().token.clone(), engine.handshake().tenant_id.clone());
-    let mut client = Client::new(&engine).await;
     client.declare("t", |_| ()).await.unwrap();
     let run = client.trigger("t", "{}").await.unwrap();
     for list in [

@@ -4,8 +4,7 @@ use super::*;
 
 #[tokio::test]
 async fn run_is_triggered_assigned_and_reported_on_all_streams() {
-    let engine = Engine::start(EngineOptions::default()).await.unwrap();
-    let mut client = Client::new(&engine).await;
+    let (engine, mut client) = start(EngineOptions::default()).await;
     client.declare("Smoke", |_| ()).await.unwrap();
     let (worker_id, mut work) = client.worker("smoke").await;
 
@@ -65,24 +64,23 @@ async fn run_is_triggered_assigned_and_reported_on_all_streams() {
     assert!(client.heartbeat(&worker_id).await.is_err());
 }
 
+/// Requests the events of all runs whose metadata has `"n":"5"`.
+fn pair_filter() -> proto::SubscribeToWorkflowEventsRequest {
+    let (key, value) = (Some("n".into()), Some("5".into()));
+    proto::SubscribeToWorkflowEventsRequest {
+        additional_meta_key: key,
+        additional_meta_value: value,
+        ..Default::default()
+    }
+}
+
 #[tokio::test]
 async fn event_stream_by_metadata_has_every_attempt() {
-    let engine = Engine::start(EngineOptions::default()).await.unwrap();
-    let mut client = Client::new(&engine).await;
+    let (engine, mut client) = start(EngineOptions::default()).await;
     client.declare("t", |w| w.tasks[0].retries = 1).await.unwrap();
     let (_, mut work) = client.worker("t").await;
-    let watch = proto::SubscribeToWorkflowEventsRequest {
-        additional_meta_key: Some("n".into()),
-        additional_meta_value: Some("5".into()),
-        ..Default::default()
-    };
-    let mut events = client.dispatcher.subscribe_to_workflow_events(watch).await.unwrap().into_inner();
-    let request = v1::TriggerWorkflowRequest {
-        name: "t".into(),
-        additional_metadata: Some(r#"{"n":"5"}"#.into()),
-        ..Default::default()
-    };
-    let run = client.workflows.trigger_workflow(request).await.unwrap().into_inner().workflow_run_id;
+    let mut events = client.dispatcher.subscribe_to_workflow_events(pair_filter()).await.unwrap().into_inner();
+    let run = client.trigger_with("t", "{}", r#"{"n":"5"}"#).await.unwrap();
     client.report(&run, 0, StepActionEventType::StepEventTypeFailed, "once").await;
     client.report(&run, 1, StepActionEventType::StepEventTypeFailed, "twice").await;
     let mut seen = Vec::new();
@@ -104,21 +102,13 @@ async fn event_stream_by_metadata_has_every_attempt() {
 
 #[tokio::test]
 async fn event_stream_by_metadata_ends_with_its_last_run() {
-    let engine = Engine::start(EngineOptions::default()).await.unwrap();
-    let mut client = Client::new(&engine).await;
+    let (engine, mut client) = start(EngineOptions::default()).await;
     client.declare("t", |_| ()).await.unwrap();
     let (_, _work) = client.worker("t").await;
-    let watch = proto::SubscribeToWorkflowEventsRequest {
-        additional_meta_key: Some("n".into()),
-        additional_meta_value: Some("5".into()),
-        ..Default::default()
-    };
-    let mut events = client.dispatcher.subscribe_to_workflow_events(watch).await.unwrap().into_inner();
+    let mut events = client.dispatcher.subscribe_to_workflow_events(pair_filter()).await.unwrap().into_inner();
     let mut runs = Vec::new();
     for metadata in [r#"{"n":"5"}"#, r#"{"n":"5"}"#, r#"{"n":5}"#] {
-        let additional_metadata = Some(metadata.into());
-        let request = v1::TriggerWorkflowRequest { name: "t".into(), additional_metadata, ..Default::default() };
-        runs.push(client.workflows.trigger_workflow(request).await.unwrap().into_inner().workflow_run_id);
+        runs.push(client.trigger_with("t", "{}", metadata).await.unwrap());
     }
     for run in &runs {
         client.report(run, 0, StepActionEventType::StepEventTypeCompleted, "{}").await;
@@ -146,8 +136,7 @@ async fn event_stream_by_metadata_ends_with_its_last_run() {
 
 #[tokio::test]
 async fn timed_out_and_cancelled_attempts_are_stopped() {
-    let engine = Engine::start(EngineOptions::default()).await.unwrap();
-    let mut client = Client::new(&engine).await;
+    let (engine, mut client) = start(EngineOptions::default()).await;
     client
         .declare("t", |w| {
             w.tasks[0].timeout = "50ms".into();
@@ -189,8 +178,7 @@ async fn timed_out_and_cancelled_attempts_are_stopped() {
 
 #[tokio::test]
 async fn worker_receives_tasks_on_a_new_stream() {
-    let engine = Engine::start(EngineOptions::default()).await.unwrap();
-    let mut client = Client::new(&engine).await;
+    let (engine, mut client) = start(EngineOptions::default()).await;
     client.declare("t", |_| ()).await.unwrap();
     let (worker, work) = client.worker("t").await;
     drop(work);

@@ -108,13 +108,14 @@ impl Database {
         if is_taken(&transaction, self.owner)? {
             return Err(WriteError::taken());
         }
-        // One statement for all adjacent changes of the same kind to the same table.
-        for changes in batch.chunk_by(|a, b| a.kind() == b.kind()) {
-            let Some((table, is_put)) = changes.first().map(RowChange::kind) else { continue };
+        // One statement for adjacent changes of the same kind to the same table.
+        for changes in batch.chunk_by(|a, b| a.sort_key().0 == b.sort_key().0) {
+            let Some(((table, is_put), _)) = changes.first().map(RowChange::sort_key) else { continue };
             let name = table.name();
-            let put = format!("REPLACE INTO {name} VALUES (?, ?, ?, ?)");
-            let delete = format!("DELETE FROM {name} WHERE key = ?");
-            let mut statement = transaction.prepare_cached(if is_put { &put } else { &delete })?;
+            let mut statement = transaction.prepare_cached(&match is_put {
+                true => format!("REPLACE INTO {name} VALUES (?, ?, ?, ?)"),
+                false => format!("DELETE FROM {name} WHERE key = ?"),
+            })?;
             for change in changes {
                 match change {
                     RowChange::Put(_, key, Row { head, texts: [a, b] }) => {
