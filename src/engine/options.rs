@@ -23,8 +23,8 @@ pub struct EngineOptions {
     /// Data folder for the lock, the handshake file, the signing key and, unless the engine is
     /// [ephemeral](Self::ephemeral), the state. `None`, the default, keeps everything in memory.
     pub folder: Option<PathBuf>,
-    /// Does not persist the state in the folder. Default `false`. An engine without a folder, or built without the cargo
-    /// feature `durable`, never persists it.
+    /// Does not persist the state in the folder. Default `false`. An engine without a folder, or built without the
+    /// cargo feature `durable`, never persists it.
     pub ephemeral: bool,
     /// Largest number of finished runs, and of events, that are kept. Beyond it, the runs that finished first are
     /// removed. Default 100,000.

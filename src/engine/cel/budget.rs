@@ -63,8 +63,8 @@ impl Budget {
         self.spend(units(elements))
     }
 
-    /// Charges for a regular expression. At worst a search takes time proportional to the product of both lengths; a few
-    /// characters can stand for many, as in `a{1000}`.
+    /// Charges for a regular expression. At worst a search takes time proportional to the product of both lengths; a
+    /// few characters can stand for many, as in `a{1000}`.
     pub(super) fn spend_regex(&mut self, pattern: usize, text: usize) -> Result<(), Fault> {
         let search = pattern.saturating_add(REGEX_EXPANSION).saturating_mul(text);
         self.spend_text(search.saturating_add(REGEX_COMPILATION))

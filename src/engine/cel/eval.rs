@@ -218,8 +218,8 @@ impl Decision {
         Self { deciding, decided: false, error: None }
     }
 
-    /// Adds an operand. Returns whether it decides the result. An error is absorbed if a later operand decides, unless the
-    /// budget is exhausted.
+    /// Adds an operand. Returns whether it decides the result. An error is absorbed if a later operand decides, unless
+    /// the budget is exhausted.
     fn add(&mut self, operand: Result<bool, Fault>) -> Result<bool, Fault> {
         match operand {
             Ok(value) => self.decided = value == self.deciding,

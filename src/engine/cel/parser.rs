@@ -9,12 +9,12 @@ use super::{
 };
 use crate::hatchet::wire::excerpt;
 
-/// Largest nesting depth of brackets, calls, conditionals and macros. cel-go allows 250 levels of its grammar, of which a
-/// bracket takes several.
+/// Largest nesting depth of brackets, calls, conditionals and macros. cel-go allows 250 levels of its grammar, of which
+/// a bracket takes several.
 pub(super) const MAX_DEPTH: u32 = 60;
 
-/// Most list literals, map literals and macros in an expression. Each adds at most one level to a value, so this bounds
-/// the stack of every function that walks a value.
+/// Largest number of list literals, map literals and macros in an expression. Each adds at most one level to a value,
+/// so this bounds the stack of every function that walks a value.
 pub(super) const MAX_CONTAINERS: u32 = 250;
 
 /// The operators between two values by precedence, the lowest first.

@@ -22,8 +22,8 @@ pub(super) struct Local {
 }
 
 impl Zone {
-    /// The zone of a name, which must be spelled as in the system's zone data. An empty name and `Local` mean UTC, as in
-    /// a real engine's scheduler.
+    /// The zone of a name, which must be spelled as in the system's zone data. An empty name and `Local` mean UTC, as
+    /// in a real engine's scheduler.
     pub(super) fn find(name: &str) -> Result<Self, String> {
         if matches!(name, "" | "UTC" | "Local") {
             return Ok(Self(TimeZone::UTC));

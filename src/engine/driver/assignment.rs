@@ -45,8 +45,8 @@ pub(crate) fn payload(input: &str, parents: &str, errors: Option<&str>) -> Strin
     text
 }
 
-/// The payload of a task: the input and the outputs of its parents; for an on-failure task the outputs and errors of all
-/// other tasks.
+/// The payload of a task: the input and the outputs of its parents; for an on-failure task the outputs and errors of
+/// all other tasks.
 fn payload_of(state: &State, run: &Run, spec: TaskSpec<'_>) -> String {
     let definition = spec.definition;
     if !definition.on_failure && definition.parents.is_empty() {

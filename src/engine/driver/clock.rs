@@ -1,4 +1,4 @@
-//! The system's clocks, read as the state machine needs them.
+//! The system's clocks, for the state machine.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},

@@ -44,7 +44,7 @@ pub(super) struct Shared {
     pub(super) batch: u64,
     /// The deadline that the timer loop sleeps for.
     pub(super) armed: NextDeadline,
-    /// All streams are closed, new ones too.
+    /// All streams are closed, and new streams are closed immediately.
     pub(super) is_closed: bool,
     /// There will be no more changes.
     #[cfg(feature = "durable")]
@@ -156,8 +156,8 @@ impl Driver {
         .await
     }
 
-    /// Applies an event without waiting for persistence: for results that no client receives, and for heartbeats, which are
-    /// not stored.
+    /// Applies an event without waiting for persistence: for results that no client receives, and for heartbeats, which
+    /// are not stored.
     pub(crate) fn apply<R>(&self, event: impl FnOnce(&mut State, ClockReading) -> R) -> R {
         let now = self.now();
         let mut shared = self.lock();

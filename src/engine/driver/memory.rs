@@ -2,8 +2,8 @@
 //!
 //! glibc's allocator keeps pages that were freed between allocations that are still in use. After a load with large
 //! payloads that is most of the process: 620 MB stayed resident where 270 MB were in use, and 302 MB after a release
-//! (800 queued payloads of 1 MB, then cancelled). Other allocators that programs of this crate run on return freed
-//! pages automatically.
+//! (800 queued payloads of 1 MB, then cancelled). The allocators of other platforms return freed pages
+//! automatically.
 
 use std::time::Duration;
 
@@ -43,8 +43,8 @@ impl Peak {
     }
 }
 
-/// Returns all free whole pages. Takes about 10 ms for a gigabyte and blocks the allocations of other threads meanwhile,
-/// so it must not be called during a load.
+/// Returns all free whole pages. Takes about 10 ms for a gigabyte and blocks the allocations of other threads
+/// meanwhile, so it must not be called during a load.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 fn release_free_memory() {
     #[allow(unsafe_code)]

@@ -19,7 +19,8 @@ use tonic::Status;
 
 use crate::engine::persistence::barrier::CommitBarrier;
 
-/// Bytes that may be queued in all streams together: 512 MiB, our choice. Beyond that each stream may queue one message.
+/// Bytes that may be queued in all streams together: 512 MiB, our choice. Beyond that each stream may queue one
+/// message.
 const MAX_TOTAL_BYTES: usize = 512 << 20;
 
 /// The shared state of all send queues of an engine.

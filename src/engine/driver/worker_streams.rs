@@ -1,8 +1,8 @@
 //! Assignment streams of workers.
 //!
-//! When a stream ends, its unread assignments are requeued immediately, unless the worker has opened a newer stream. The
-//! newer stream starts with all assignments that the worker has not acknowledged, as the same attempts, so that a worker
-//! that has received them recognises the duplicates.
+//! When a stream ends, its unread assignments are requeued immediately, unless the worker has opened a newer stream.
+//! The newer stream starts with all assignments that the worker has not acknowledged, as the same attempts, so that a
+//! worker that has received them recognises the duplicates.
 
 use std::{collections::HashMap, sync::Arc};
 

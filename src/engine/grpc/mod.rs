@@ -1,8 +1,8 @@
 //! Hatchet's gRPC services.
 //!
 //! Each method validates its message (`validate`), applies one event to the state machine through the driver, and
-//! converts the outcome into a message. The driver returns only after the change is persisted. This module names Hatchet's services and messages; the
-//! driver's types do not depend on them, except for assignments.
+//! converts the outcome into a message. The driver returns only after the change is persisted. Response messages are
+//! built only here, except for assignments, whose size the driver limits.
 //!
 //! | service | file |
 //! |---|---|
@@ -58,7 +58,8 @@ pub(super) fn routes(driver: &Arc<Driver>) -> Routes {
     let max = driver.max_message;
     macro_rules! service {
         ($server:ident) => {
-            // Responses consist of payloads whose size was checked when they arrived: a limit could only break a stream.
+            // Responses consist of payloads whose size was checked when they arrived: a limit could only break a
+            // stream.
             $server::new(services())
                 .accept_compressed(CompressionEncoding::Gzip)
                 .max_decoding_message_size(max)

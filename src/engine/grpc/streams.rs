@@ -38,8 +38,8 @@ impl Stream for EventStream {
 
 /// The stream of `SubscribeToWorkflowRuns`.
 ///
-/// It reads the client's requests only after the client has taken all results so far. So flow control slows down a client
-/// that sends requests without reading results, and the engine's memory stays bounded.
+/// It reads the client's requests only after the client has taken all results so far. So flow control slows down a
+/// client that sends requests without reading results, and the engine's memory stays bounded.
 pub(super) struct ResultStream {
     id: SubscriberId,
     /// `None` after the client has closed its side, which ends the stream after the results that are ready.
@@ -115,8 +115,8 @@ fn event_message(event: RunEvent) -> WorkflowEvent {
     }
 }
 
-/// The result as a message of at most `max` bytes. As in a real engine, a larger message has its large errors replaced; if
-/// it is still too large, it has no task results. A single task's result always fits.
+/// The result as a message of at most `max` bytes. As in a real engine, a larger message has its large errors replaced;
+/// if it is still too large, it has no task results. A single task's result always fits.
 fn result_message(result: &RunResult, max: usize) -> WorkflowRunEvent {
     let whole = result_with_errors(result, usize::MAX);
     if result.tasks.len() == 1 || whole.encoded_len() <= max {

@@ -22,7 +22,8 @@ use crate::{
     hatchet::system::ConnectionHandle,
 };
 
-/// Calls in progress on all connections, streams included. A worker process has about five, a waiting runner one.
+/// Calls in progress on all connections, streams included. A worker process has about five of them, a waiting runner
+/// one.
 const MAX_CALLS: usize = 8192;
 
 const TOO_MANY_CALLS: &str = "too many calls and streams are open: close some, or use one stream for many runs";

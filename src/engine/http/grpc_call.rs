@@ -10,8 +10,8 @@ use tonic::{Code, Status};
 
 use crate::engine::rest::ApiError;
 
-/// Whether a request is a gRPC call. A web page cannot make a browser send one: browsers speak HTTP/2 only over TLS,
-/// which this engine does not serve.
+/// Whether a request is a gRPC call. A web page cannot make a browser send such a call: browsers speak HTTP/2 only over
+/// TLS, which this engine does not serve.
 pub(super) fn is_grpc_call(request: &Request) -> bool {
     request.method() == Method::POST && request.version() == Version::HTTP_2 && has_grpc_content(request.headers())
 }

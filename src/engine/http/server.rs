@@ -18,7 +18,8 @@ use crate::{
     hatchet::system::HostNames,
 };
 
-/// Time without data after which a connection is sent an HTTP/2 ping, and time within which the ping must be acknowledged.
+/// Time without data after which a connection is sent an HTTP/2 ping, and time within which the ping must be
+/// acknowledged.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 

@@ -1,8 +1,8 @@
 //! The engine's client tokens: JWTs signed with HMAC-SHA256.
 //!
 //! The signing key is stored in the data folder, so a token stays valid when the engine restarts. Each start also signs
-//! two new tokens. One is announced in the handshake file. The other is only for the engine's own process: it identifies
-//! workers that end with the engine.
+//! two new tokens. One is announced in the handshake file. The other is only for the engine's own process: it
+//! identifies workers that end with the engine.
 
 use std::time::Duration;
 
@@ -18,8 +18,9 @@ use crate::{
 };
 
 /// Validity of a token: 100 years, which exceeds any engine's uptime. A real Hatchet's tokens expire after 90 days and
-/// its users create new ones. An embedded engine has no such procedure, and a shorter validity would not improve security:
-/// a process that can read the handshake file can also read the signing key. Clients refuse a token whose `exp` has passed.
+/// its users create new ones. An embedded engine has no such procedure, and a shorter validity would not improve
+/// security: a process that can read the handshake file can also read the signing key. Clients refuse a token whose
+/// `exp` has passed.
 const LIFETIME: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// Time by which the clock may have been set back since a token was signed: 24 h.

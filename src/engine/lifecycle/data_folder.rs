@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `lock` | nothing; the operating system locks it while an engine runs | always |
 //! | `engine.json` | signing key, tenant and port, so that clients reach the same engine after a restart | always |
-//! | `handshake.json` | address and token for clients | while the engine serves, and after a kill |
+//! | `handshake.json` | address and token for clients | while the engine serves, and after a crash |
 //! | `engine.db` | the state, see `persistence` | unless the engine is ephemeral |
 
 use std::{
@@ -30,7 +30,8 @@ use crate::{
     },
 };
 
-/// Attempts to take a lock that another process holds, and the pause between them. [`find`] holds the lock only briefly.
+/// Attempts to take a lock that another process holds, and the pause between them. [`find`] holds the lock only
+/// briefly.
 const LOCK_ATTEMPTS: u32 = 5;
 const LOCK_RETRY_PAUSE: Duration = Duration::from_millis(10);
 
@@ -145,8 +146,8 @@ impl DataFolder {
         self.write(HANDSHAKE_FILE, &serde_json::json!(handshake))
     }
 
-    /// Removes the handshake file, unless it is another engine's: if the lock file was replaced, another engine may have
-    /// locked the new one.
+    /// Removes the handshake file, unless it is another engine's: if the lock file was replaced, another engine may
+    /// have locked the new one.
     pub(crate) fn withdraw(&self) {
         let file = self.path.join(HANDSHAKE_FILE);
         let announced = self.announced.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -168,8 +169,8 @@ impl DataFolder {
     }
 }
 
-/// Finds the engine that another process runs on a folder. Returns its handshake, or `None` if no process has locked the
-/// folder or that process does not serve yet.
+/// Finds the engine that another process runs on a folder. Returns its handshake, or `None` if no process has locked
+/// the folder or that process does not serve yet.
 pub fn find(folder: &Path) -> Result<Option<Handshake>, EngineError> {
     Handshake::find(folder).map_err(|e| EngineError::folder(e.action, &e.path, e.source))
 }
@@ -183,7 +184,7 @@ fn make_private_folder(path: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
     private_file::check_folder(path)?;
     let mode = fs::metadata(path)?.permissions().mode();
-    // The folder holds the signing key, so other users must not be able to read it.
+    // The folder contains the signing key, so other users must not be able to read it.
     if mode & 0o077 != 0 {
         fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
     }
@@ -237,7 +238,7 @@ mod tests {
     #[cfg(unix)]
     #[test]
     fn files_of_another_user_are_refused() {
-        // Only root can give a file away.
+        // Only root can change the owner of a file.
         if rustix::process::geteuid().is_root() {
             let [started, _] = errors_after(|path| {
                 std::os::unix::fs::chown(path.join("engine.json"), Some(65534), None).unwrap();

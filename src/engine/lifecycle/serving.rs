@@ -196,7 +196,8 @@ mod tests {
     fn file_is_closed_before_the_lock_is_released() {
         let dir = tempfile::tempdir().unwrap();
         let resources = resources(dir.path());
-        // This write is still in progress when the resources are dropped. SQLite removes its log when it closes the file.
+        // This write is still in progress when the resources are dropped. SQLite removes its log when it closes the
+        // file.
         let text: Arc<str> = "x".repeat(8 << 20).into();
         let row = |number| {
             RowChange::Put(

@@ -10,8 +10,8 @@
 //!                            written    └ pending: responses that report the present state wait for it
 //! ```
 //!
-//! While batches cannot be written, waiting calls fail with [`NotDurable`] after [`FAILURE_TIMEOUT`], and new calls fail
-//! immediately, so that the number of calls that wait for the database is bounded.
+//! While batches cannot be written, waiting calls fail with [`NotDurable`] after [`FAILURE_TIMEOUT`], and new calls
+//! fail immediately, so that the number of calls that wait for the database is bounded.
 
 use std::{
     fmt,

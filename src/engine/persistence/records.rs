@@ -1,8 +1,8 @@
 //! Records: the stored form of each kind of value, as protobuf messages of our own.
 //!
-//! The stored form is stable. A new field gets a new tag, a tag is never reused, and a field that is absent in a file of
-//! an earlier version has a meaningful default. The records are independent of the types that the state machine uses;
-//! `state::snapshot` converts between them. Times are milliseconds since 1970, durations are milliseconds.
+//! The stored form is stable. A new field gets a new tag, a tag is never reused, and a field that is absent in a file
+//! of an earlier version has a meaningful default. The records are independent of the types that the state machine
+//! uses; `state::snapshot` converts between them. Times are milliseconds since 1970, durations are milliseconds.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Rows: the form in which the state is handed to the store and read back at a start.
+//! Rows: the form in which the state is passed to the store and read back at a start.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! Collections that track their changes.
 //!
 //! All state that a restart must preserve is in a [`Tracked`] map. Reading goes through [`Deref`]; every method that
-//! hands out a mutable value marks its key as changed, so no change can be missed. [`Tracked::drain_changes`]
+//! returns a mutable value marks its key as changed, so no change can be missed. [`Tracked::drain_changes`]
 //! turns the marked keys into row changes, one per key however often its value changed in between. An engine in
 //! memory never calls [`Tracked::track_changes`] and marks nothing.
 //!
@@ -108,7 +108,7 @@ impl<K: Clone + Eq + Hash, V: Stored<K>> Tracked<HashMap<K, V>> {
 
     /// Returns memory once the map holds less than an eighth of its peak: a hash map never does so automatically.
     pub(crate) fn shrink(&mut self) {
-        // `capacity()` is no measure here: it does not count the slots of removed entries until they are reused.
+        // `capacity()` is not usable here: it does not count the slots of removed entries until they are reused.
         self.peak = self.peak.max(self.map.len());
         if self.peak > MIN_PEAK_TO_SHRINK && self.map.len() < self.peak / 8 {
             self.peak = self.map.len();

@@ -13,8 +13,8 @@ const MAX_RETRY_DELAY: Duration = Duration::from_secs(1);
 /// Time for which the last batch is retried when the engine stops: 2 s.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Writes a batch and marks it as committed; retries until it is written. Returns `false` if it cannot be written: after a
-/// final error, or [`STOP_TIMEOUT`] after the first attempt once `is_stopping`.
+/// Writes a batch and marks it as committed; retries until it is written. Returns `false` if it cannot be written:
+/// after a final error, or [`STOP_TIMEOUT`] after the first attempt once `is_stopping`.
 pub(crate) async fn write_batch(
     store: &Store,
     barrier: &CommitBarrier,

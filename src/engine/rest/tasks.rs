@@ -24,7 +24,7 @@ use crate::{
     hatchet::wire::RunId,
 };
 
-/// Most runs that a filter selects, as in a real engine.
+/// Largest number of runs that a filter selects, as in a real engine.
 const MAX_SELECTED: usize = 20_000;
 
 /// Hatchet's API requires `since`; a filter that selects every run is probably a mistake.

@@ -28,7 +28,7 @@ use crate::{
     hatchet::wire::WorkerId,
 };
 
-/// Rows of a list of workers if the query has no limit, as in a real engine.
+/// Number of rows of a list of workers if the query has no limit, as in a real engine.
 const DEFAULT_LIMIT: usize = 10_000;
 
 pub(super) fn routes() -> Router<Arc<Driver>> {

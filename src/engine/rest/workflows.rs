@@ -80,14 +80,15 @@ async fn worker_count(
 
 fn fields(driver: &Driver, workflow: &Workflow) -> Value {
     let version = &workflow.version;
+    let content = version.definition.content.message();
     json!({
         "metadata": resource_metadata(workflow.id, workflow.created),
         "name": *version.definition.name,
         "tenantId": driver.tenant.to_string(),
-        "description": version.definition.content.message().description,
+        "description": content.description,
         "isPaused": false,
         "versions": [{
-            "metadata": resource_metadata(version.id, version.created), "version": version.definition.content.message().version,
+            "metadata": resource_metadata(version.id, version.created), "version": content.version,
             "order": version.order, "workflowId": workflow.id.to_string(),
         }],
     })

@@ -3,7 +3,7 @@
 use super::{error::Invalid, field, json};
 use crate::{engine::state::PushedEvent, hatchet::wire::proto::PushEventRequest};
 
-/// Most events in one `BulkPush`, as in a real engine.
+/// Largest number of events in one `BulkPush`, as in a real engine.
 const MAX_EVENTS: usize = 1000;
 
 /// A single event.

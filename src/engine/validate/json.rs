@@ -1,7 +1,7 @@
 //! Inputs, metadata, outputs and error texts.
 //!
-//! Payloads are stored byte for byte. The checks ensure that a payload can be embedded in the JSON that tasks receive, and
-//! that it fits into the messages that carry it.
+//! Payloads are stored byte for byte. The checks ensure that a payload can be embedded in the JSON that tasks receive,
+//! and that it fits into the messages that carry it.
 
 use std::sync::Arc;
 
@@ -52,7 +52,7 @@ fn value<'a>(text: &'a str, field: &str) -> Result<&'a str, String> {
     Ok(raw.get())
 }
 
-/// An output. The error is the one with which the task's attempt fails instead.
+/// An output. If it is invalid, the task's attempt fails with the returned error.
 pub(super) fn output(text: &str, max_message: usize) -> Result<Arc<str>, String> {
     if text.len() + ENVELOPE > max_message {
         return Err(format!(

@@ -1,7 +1,7 @@
 //! Subscriptions to the events of runs: `SubscribeToWorkflowEvents`.
 //!
-//! A stream follows one run, or all runs whose metadata has a given pair. It starts with the next event. The stream of a
-//! run that has already finished consists of the run's last events.
+//! A stream follows one run, or all runs whose metadata has a given pair. It starts with the next event. The stream of
+//! a run that has already finished consists of the run's last events.
 
 use std::{
     collections::{HashMap, HashSet},

@@ -1,7 +1,7 @@
 //! Subscriptions to the results of runs: `SubscribeToWorkflowRuns`.
 //!
-//! A client opens one stream and requests the results of many runs on it. Each request receives one result, when its run
-//! has finished.
+//! A client opens one stream and requests the results of many runs on it. Each request receives one result, when its
+//! run has finished.
 
 use std::{
     collections::{HashMap, HashSet},

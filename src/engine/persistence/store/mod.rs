@@ -4,9 +4,9 @@
 //! its own thread. Written batches survive the end of the process at any time, also by `kill -9`. They may not survive
 //! a loss of power, because the store does not wait for the disk.
 //!
-//! Only one engine writes to a file, even if other programs interfere with the file. Three checks before each batch ensure
-//! that: the file and the lock file were not removed or replaced, the file is as this engine left it, and its `owner` row
-//! is still this engine's.
+//! Only one engine writes to a file, even if other programs interfere with the file. Three checks before each batch
+//! ensure that: the file and the lock file were not removed or replaced, the file is as this engine left it, and its
+//! `owner` row is still this engine's.
 
 mod error;
 mod files;

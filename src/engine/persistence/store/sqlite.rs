@@ -130,8 +130,8 @@ impl Database {
         Ok(())
     }
 
-    /// Returns the pages of deleted rows to the file system, one step every [`RECLAIM_EVERY`] batches under load. Returns
-    /// whether it may have written to the file. An error is ignored: it will occur again with the next batch.
+    /// Returns the pages of deleted rows to the file system, one step every [`RECLAIM_EVERY`] batches under load.
+    /// Returns whether it may have written to the file. An error is ignored: it will occur again with the next batch.
     pub(crate) fn reclaim(&mut self) -> bool {
         let is_due = self.writes.is_multiple_of(RECLAIM_EVERY) && self.free_pages() >= 2 * RECLAIM_PAGES;
         if is_due {
@@ -215,8 +215,8 @@ fn has_owner(connection: &Connection) -> rusqlite::Result<bool> {
     connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map(|count| count > 0)
 }
 
-/// Creates the tables in an empty file. The caller renames the file afterwards, so that an empty file with the final name
-/// is never a new database. All tables have the same columns: the meaning of a row is in its record.
+/// Creates the tables in an empty file. The caller renames the file afterwards, so that an empty file with the final
+/// name is never a new database. All tables have the same columns: the meaning of a row is in its record.
 pub(crate) fn create(path: &Path) -> Result<(), OpenError> {
     let connection = Connection::open_with_flags(path.canonicalize().map_err(OpenError::Io)?, flags())?;
     // An empty file needs no journal for a rollback.

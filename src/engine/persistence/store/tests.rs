@@ -53,7 +53,7 @@ fn file_shrinks_under_load() {
     }
     drop(database);
     let size = std::fs::metadata(&path).unwrap().len();
-    // Of 40 MB, only fewer pages than two steps are left.
+    // Of 40 MB, at most the pages of two steps remain.
     assert!(size < 9 << 20, "{size}");
 }
 
@@ -107,7 +107,7 @@ fn emptied_file_is_reported_as_damaged() {
 }
 
 #[test]
-fn partly_moved_database_is_damaged() {
+fn partly_renamed_database_is_damaged() {
     let dir = tempfile::tempdir().unwrap();
     let (path, aside) = (dir.path().join("engine.db"), dir.path().join("engine.db.damaged"));
     drop(open(&path, |_, _| Ok(())).unwrap());
@@ -120,10 +120,7 @@ fn partly_moved_database_is_damaged() {
     let error = open(&path, |_, _| Ok(())).unwrap_err();
     assert!(matches!(error, OpenError::Damaged(_)), "{error:?}");
     assert_eq!(move_aside(&path).unwrap(), dir.path().join("engine.db.damaged.1"));
-    assert!(
-        aside.exists() && dir.path().join("engine.db.damaged.1-wal").exists(),
-        "database and log are both moved aside"
-    );
+    assert!(aside.exists() && dir.path().join("engine.db.damaged.1-wal").exists(), "database and log are both renamed");
     assert_eq!(numbers(&path), [0_u64; 0]);
 }
 

@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use super::{ApiError, query};
 
-/// Rows of a page if the query has no limit, as in a real engine.
+/// Number of rows of a page if the query has no limit, as in a real engine.
 const DEFAULT_LIMIT: usize = 50;
 
-/// Most rows of a page. A bound of this engine.
+/// Largest number of rows of a page, our choice.
 const MAX_LIMIT: usize = 1000;
 
 /// The requested part of a list.
@@ -30,8 +30,8 @@ impl Page {
         Self { offset: 0, limit }
     }
 
-    /// Parses the query of a list. `parse` receives the parameters that do not belong to a page. Parameters of the order
-    /// are ignored, because the order is fixed.
+    /// Parses the query of a list. `parse` receives the parameters that do not belong to a page. Parameters of the
+    /// order are ignored, because the order is fixed.
     pub(crate) fn parse(
         mut self,
         query: Option<&str>,

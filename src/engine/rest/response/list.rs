@@ -1,7 +1,7 @@
 //! Lists, which are streamed.
 //!
 //! A list can have any size. Rows are built and written a few at a time, when the reader takes them, so that a response
-//! neither fills the memory nor keeps other calls from the state's lock.
+//! neither fills the memory nor blocks other calls for long.
 
 use std::{
     collections::VecDeque,
@@ -41,8 +41,8 @@ impl IntoResponse for ListResponse {
 }
 
 impl ListResponse {
-    /// The rows of `keys` that are on the page, each built from its key by `row`. A row whose key no
-    /// longer exists when the row is built is left out. `pagination` counts all keys.
+    /// The rows of `keys` that are on the page, each built from its key by `row`. A row is left out if its
+    /// key no longer exists when the row is built. `pagination` counts all keys.
     pub(crate) async fn new<K: Send + 'static>(
         driver: &Arc<Driver>,
         page: &Page,

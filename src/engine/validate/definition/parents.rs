@@ -51,7 +51,8 @@ pub(super) fn duplicate_name(at: usize, name: &str) -> Invalid {
 
 /// The index of a task that is its own ancestor, if there is one.
 ///
-/// Repeatedly removes the tasks whose parents have all been removed. The remaining tasks are on a cycle or below a cycle.
+/// Repeatedly removes the tasks whose parents have all been removed. The remaining tasks are on a cycle or below a
+/// cycle.
 fn task_in_cycle(parents: &[Vec<usize>]) -> Option<usize> {
     let mut children = vec![Vec::new(); parents.len()];
     let mut left: Vec<usize> = parents.iter().map(Vec::len).collect();
