@@ -12,7 +12,7 @@ const LIMIT: u64 = 100_000;
 /// Bytes of text that cost one unit to copy, compare or search.
 const TEXT_UNIT: usize = 16;
 
-/// Time limit, for machines on which the cost limit takes longer.
+/// Time limit: 500 ms, for machines on which the cost limit takes longer.
 const DEADLINE: Duration = Duration::from_millis(500);
 
 /// Units between two readings of the clock.

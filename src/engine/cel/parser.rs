@@ -110,7 +110,7 @@ impl Parser<'_> {
         format!("unexpected {found} at {}", self.here())
     }
 
-    /// A whole expression. Every nesting passes through here, so its depth is bounded here.
+    /// Parses a whole expression. Each level of nesting calls this function, which bounds the depth.
     fn expression(&mut self) -> Result<Node, String> {
         if self.depth == MAX_DEPTH {
             return Err(format!("the expression is nested more than {MAX_DEPTH} deep at {}", self.here()));

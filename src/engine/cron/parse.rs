@@ -89,8 +89,8 @@ fn descriptor(name: &str, zone: Zone) -> Result<Schedule, String> {
     }
 }
 
-/// The schedule of `@every`. As in robfig/cron, the interval is a Go duration, fractions of a second are cut off, and
-/// the shortest interval, which replaces shorter and negative ones, is one second.
+/// The schedule of `@every`. As in robfig/cron, the interval is a Go duration without its fractions of a second. A
+/// shorter or negative interval is replaced by one second.
 fn every(interval: &str) -> Result<Schedule, String> {
     let nanos = parse_go_duration(interval).ok_or_else(|| {
         format!("`{}` is not an interval: write a duration such as 90s, 5m or 1h30m", excerpt(interval))

@@ -16,12 +16,11 @@ async fn calls_without_a_valid_token_are_refused() {
         for status in refused {
             assert_eq!((status.code(), status.message()), (Code::Unauthenticated, "invalid auth token"));
         }
-        let (status, body) = rest(&engine, token, "GET /api/v1/nowhere", "").await;
+        let (status, body) = rest_with_token(&engine, token, "GET /api/v1/nowhere", "").await;
         assert_eq!(status, 403);
         assert!(body["errors"][0]["description"].is_string());
     }
-    let token = engine.handshake().token.clone();
-    assert_eq!(rest(&engine, &token, "GET /api/v1/nowhere", "").await.0, 404);
+    assert_eq!(rest(&engine, "GET /api/v1/nowhere", "").await.0, 404);
     let version = Client::new(&engine).await.dispatcher.get_version(proto::GetVersionRequest {}).await.unwrap();
     assert_eq!(version.into_inner().version, "v0.101.27");
     engine.stop().await;
@@ -31,7 +30,7 @@ async fn calls_without_a_valid_token_are_refused() {
 async fn full_engine_refuses_new_runs_until_runs_end() {
     let bound = EngineOptions { max_state_bytes: 200_000, keep_finished: 0, ..EngineOptions::default() };
     let (engine, mut client) = start(bound).await;
-    let (token, tenant) = (engine.handshake().token.clone(), engine.handshake().tenant_id.clone());
+    let tenant = engine.handshake().tenant_id.clone();
     client.declare("t", |_| ()).await.unwrap();
     let input = format!(r#"{{"x":"{}"}}"#, "x".repeat(10_000));
     let mut runs = Vec::new();
@@ -61,7 +60,7 @@ async fn full_engine_refuses_new_runs_until_runs_end() {
     }
     let body = r#"{"workflowName": "t", "input": {}}"#;
     let post = format!("POST /api/v1/stable/tenants/{tenant}/workflow-runs/trigger");
-    assert_eq!(rest(&engine, &token, &post, body).await.0, 503);
+    assert_eq!(rest(&engine, &post, body).await.0, 503);
     // Workers and their workflows, which process the runs, are still accepted.
     client.declare("u", |_| ()).await.unwrap();
     let worker = proto::WorkerRegisterRequest { worker_name: "w".into(), ..Default::default() };
@@ -148,11 +147,10 @@ async fn invalid_calls_return_codes_of_real_engine() {
         let bulk = proto::BulkTriggerWorkflowRequest { workflows: vec![with(|_| ()), request] };
         assert_eq!(client.workflows.bulk_trigger_workflow(bulk).await.unwrap_err().code(), Code::InvalidArgument);
     }
-    let token = engine.handshake().token.clone();
     let tenant = engine.handshake().tenant_id.clone();
     let list = format!("GET /api/v1/stable/tenants/{tenant}/workflow-runs?only_tasks=false");
     assert_eq!(
-        rest(&engine, &token, &list, "").await.1["rows"],
+        rest(&engine, &list, "").await.1["rows"],
         serde_json::json!([]),
         "an invalid run refuses the whole bulk"
     );

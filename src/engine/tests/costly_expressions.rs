@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use super::*;
 
-/// An expression that, for inputs with the field `costly`, nests macros over ten elements this deep.
+/// An expression that, for inputs with the field `costly`, nests macros over ten elements to the given depth.
 fn expression(depth: usize) -> String {
     let lists = (0..depth).map(|at| format!("[0,1,2,3,4,5,6,7,8,9].all(x{at}, ")).collect::<String>();
     format!("has(input.costly) && {lists}true{} ? 'costly' : input.id", ")".repeat(depth))

@@ -142,8 +142,12 @@ async fn next<T>(stream: &mut tonic::Streaming<T>) -> Option<T> {
     tokio::time::timeout(TEST_TIMEOUT, stream.next()).await.unwrap().map(Result::unwrap)
 }
 
-/// Makes an HTTP/1 call. Returns the status and the JSON body.
-async fn rest(engine: &Engine, token: &str, call: &str, body: &str) -> (u16, serde_json::Value) {
+/// Makes an HTTP/1 call with the engine's token. Returns the status and the JSON body.
+async fn rest(engine: &Engine, call: &str, body: &str) -> (u16, serde_json::Value) {
+    rest_with_token(engine, &engine.handshake().token, call, body).await
+}
+
+async fn rest_with_token(engine: &Engine, token: &str, call: &str, body: &str) -> (u16, serde_json::Value) {
     let (head, body) = response(engine, token, call, body).await;
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     (status, serde_json::from_str(&body).unwrap())

@@ -37,12 +37,11 @@ async fn runs_results_and_logs_survive_restart() {
     let details = client.details(&done).await.unwrap();
     assert_eq!((details.status(), &details.input[..]), (v1::RunStatus::Completed, &br#"{"a":1}"#[..]));
     assert_eq!(details.task_runs["t"].output.as_deref(), Some(&br#"{"b":2}"#[..]));
-    let token = engine.handshake().token.clone();
-    let (_, logs) = rest(&engine, &token, &format!("GET /api/v1/stable/tasks/{done}/logs"), "").await;
+    let (_, logs) = rest(&engine, &format!("GET /api/v1/stable/tasks/{done}/logs"), "").await;
     assert_eq!(logs["rows"][0]["message"], "hi");
     let tenant = &engine.handshake().tenant_id;
     let path = format!("GET /api/v1/stable/tenants/{tenant}/events/{event}");
-    assert_eq!(rest(&engine, &token, &path, "").await.1["key"], "k");
+    assert_eq!(rest(&engine, &path, "").await.1["key"], "k");
     client.trigger("t", "{}").await.expect("the workflow is still declared");
     engine.stop().await;
 }
@@ -140,9 +139,9 @@ async fn finished_runs_are_limited_by_count_size_and_age() {
     let limits = EngineOptions { keep_finished_for: Duration::ZERO, ..options(dir.path()) };
     tokio::time::sleep(Duration::from_millis(2)).await;
     let engine = Engine::start(limits).await.unwrap();
-    let (token, tenant) = (engine.handshake().token.clone(), engine.handshake().tenant_id.clone());
+    let tenant = engine.handshake().tenant_id.clone();
     let list = format!("GET /api/v1/stable/tenants/{tenant}/workflow-runs?only_tasks=false&since=2020-01-01T00:00:00Z");
-    assert_eq!(rest(&engine, &token, &list, "").await.1["rows"], serde_json::json!([]));
+    assert_eq!(rest(&engine, &list, "").await.1["rows"], serde_json::json!([]));
     engine.stop().await;
 }
 
@@ -268,7 +267,7 @@ async fn engine_stops_acknowledging_after_folder_takeover() {
     }
     let tenant = &again.handshake().tenant_id;
     let list = format!("GET /api/v1/stable/tenants/{tenant}/workflow-runs");
-    let (_, all) = rest(&again, &again.handshake().token, &list, "").await;
+    let (_, all) = rest(&again, &list, "").await;
     assert_eq!(all["rows"].as_array().map(Vec::len), Some(2), "{all}");
     again.stop().await;
 }
