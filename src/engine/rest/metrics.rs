@@ -10,7 +10,6 @@ use axum::{
 use serde_json::{Value, json};
 
 use super::{
-    ApiError,
     request::{check_tenant, query},
     response::JsonResponse,
 };
