@@ -5,7 +5,7 @@
 //! - [`worker`]: registers tasks with an engine and runs them
 //! - [`testing`]: runs a task's body without an engine
 //! - `transport`: the connection to an engine: settings, TLS, authentication, retries, liveness
-//! - [`wire`]: the protocol: generated types and their conversions
+//! - [`wire`]: the protocol; the only module that names generated types
 //! - [`system`]: private files, host names, errors of the operating system; no protocol
 
 pub mod client;
