@@ -20,8 +20,8 @@ use super::{
 };
 use crate::hatchet::task::{CancelReason, Canceller, Context, Outcome};
 
-/// Delay of the STARTED report, which carries its own timestamp. If the body ends within this time, both reports leave in
-/// one packet, which saves a wake-up on each side. Far below what an observer of the run can notice.
+/// Delay of the STARTED report, which contains its own timestamp. If the body ends within this time, both reports are sent
+/// in one packet, which saves a wake-up on each side. Observers of the run do not notice the delay.
 const STARTED_DELAY: Duration = Duration::from_millis(1);
 
 /// Runs the body of an assignment and reports its start and its outcome.
@@ -47,7 +47,7 @@ pub(super) async fn execute(resources: Arc<WorkerResources>, mut assignment: Ass
     });
     let report = match timeout(STARTED_DELAY, &mut work).await {
         Ok(report) => report,
-        // STARTED is informative, so the body does not wait for its answer.
+        // STARTED is informative, so the body does not wait for its response.
         Err(_) => match select(work, started.as_mut()).await {
             Either::Left((report, _)) => report,
             Either::Right(((), work)) => work.await,
@@ -69,7 +69,7 @@ impl Drop for TableEntryGuard<'_> {
     }
 }
 
-/// Waits for a slot, then runs the body and sends what it emits.
+/// Waits for a slot, then runs the body and sends its log lines and chunks.
 async fn run_body(
     resources: &WorkerResources,
     assignment: &Assignment,
@@ -78,8 +78,8 @@ async fn run_body(
     attempt: &RunningAttempt,
 ) -> PendingReport {
     let canceller = &attempt.canceller;
-    // The engine assigns at most as many attempts as there are slots, but a body that outlives its attempt keeps its
-    // slot. For the engine the attempt runs since its assignment, so the wait counts towards the execution timeout.
+    // The engine assigns at most as many attempts as the worker has slots, but a body that outlives its attempt keeps its
+    // slot. In the engine an attempt runs from its assignment on, so the wait counts towards the execution timeout.
     let limit = task.options().execution_timeout;
     let permit = match timeout(limit.saturating_add(TIMEOUT_MARGIN), acquire_slot(slots, canceller)).await {
         Ok(Ok(permit)) => permit,

@@ -1,9 +1,9 @@
 //! Reports the start and the outcome of an attempt.
 //!
 //! Retry policy of an outcome: each call times out after [`CALL_TIMEOUT`]; temporary failures are retried after 50 ms,
-//! doubling to 5 s, for up to [`OUTCOME_TIMEOUT`]. The wait ends early when a stream has been reopened, since after an
-//! outage little of the attempt's time may be left. An outcome that is too large to send is replaced by a failure that
-//! says so, because the run would otherwise wait for its timeout. An outcome that the engine refuses is counted as lost.
+//! doubling to 5 s, for up to [`OUTCOME_TIMEOUT`]. The delay ends early when a stream has been reopened, since after an
+//! outage little of the attempt's time may be left. An outcome that is too large to send is replaced by a failure with that
+//! reason, because the run would otherwise wait for its timeout. An outcome that the engine refuses is counted as lost.
 
 use std::{pin::Pin, time::Duration};
 
@@ -21,15 +21,15 @@ use crate::hatchet::{
     worker::message_size::check_message,
 };
 
-/// Time without a response after which a call is made again.
+/// Time without a response after which a call is repeated.
 pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(10);
-/// Time that an outcome is offered. An engine that was unavailable for longer has reassigned the attempt (30 s after the
-/// last heartbeat); a restart of a real engine took up to a minute.
+/// Time to report an outcome, including retries. An engine that was unavailable for longer has reassigned the attempt (30 s
+/// after the last heartbeat). A restart of a real engine took up to a minute.
 pub(super) const OUTCOME_TIMEOUT: Duration = Duration::from_secs(300);
 /// Maximum length of a reported error text in bytes. A failure must always fit into a message.
 const MAX_ERROR_LENGTH: usize = 64 * 1024;
 
-/// The end of an attempt, as it is reported.
+/// The end of an attempt in the form of its report.
 #[derive(Debug, Clone)]
 pub(super) enum TerminalEvent {
     /// The output's JSON.
@@ -70,7 +70,7 @@ pub(super) fn started(client: &Client, assignment: &Assignment) -> impl Future<O
     let mut stub = client.connection().dispatcher();
     async move {
         if let Err(status) = Box::pin(stub.send_step_action_event(with_timeout(CALL_TIMEOUT, event))).await {
-            tracing::debug!(%status, "could not report the start of an attempt");
+            tracing::debug!(%status, "reporting the start of an attempt failed");
         }
     }
 }
@@ -87,7 +87,7 @@ pub(super) async fn terminal(resources: &WorkerResources, assignment: &Assignmen
     let run = assignment.key.0;
     let Err(mut error) = send(resources, event).await else { return };
     if error.kind() == ErrorKind::TooLarge {
-        tracing::error!(%run, %error, "the outcome is too large to report: the run fails instead");
+        tracing::error!(%run, %error, "the outcome is too large to report, so the run fails");
         let text = failure_text("OutputTooLarge", &error.to_string());
         let text = with_attempt(&text, &assignment.info.task_name, assignment.info.retry_count.saturating_add(1));
         match send(resources, failed_event(assignment, text, false)).await {
@@ -96,10 +96,10 @@ pub(super) async fn terminal(resources: &WorkerResources, assignment: &Assignmen
         }
     }
     resources.counters.outcomes_lost.add(1);
-    tracing::error!(%run, task = assignment.info.task_name, %error, "could not report an outcome: it is lost");
+    tracing::error!(%run, task = assignment.info.task_name, %error, "reporting an outcome failed, so it is lost");
 }
 
-/// Limits an error text to about `limit` bytes and escapes NUL, which the engine's database cannot store.
+/// Truncates an error text to about `limit` bytes, and escapes NUL, which the engine's database cannot store.
 fn shorten(error: &str, limit: usize) -> String {
     let mut error = error.replace('\0', "\\0");
     if error.len() > limit {
@@ -109,7 +109,7 @@ fn shorten(error: &str, limit: usize) -> String {
     error
 }
 
-/// Sends an event until the engine acknowledges it, refuses it, or [`OUTCOME_TIMEOUT`] is over.
+/// Sends an event until the engine acknowledges it, refuses it, or [`OUTCOME_TIMEOUT`] has elapsed.
 async fn send(resources: &WorkerResources, event: StepActionEvent) -> Result<(), ClientError> {
     let client = &resources.client;
     check_message(client, "reporting the outcome", &event)?;
@@ -118,22 +118,23 @@ async fn send(resources: &WorkerResources, event: StepActionEvent) -> Result<(),
     loop {
         let mut stub = client.connection().dispatcher();
         let call = Box::pin(stub.send_step_action_event(with_timeout(CALL_TIMEOUT, event.clone())));
-        let Err(error) = acknowledged(client, call).await else { return Ok(()) };
+        let Err(error) = acknowledged(client, "report an outcome", call).await else { return Ok(()) };
         if !error.is_temporary() || Instant::now() >= deadline {
             return Err(error);
         }
-        tracing::debug!(%error, "could not report an outcome, retrying");
+        tracing::debug!(%error, "reporting an outcome failed, retrying");
         let _ = timeout(backoff.next_delay(), resources.connected.notified()).await;
     }
 }
 
-/// Awaits a call whose response has no content. Calls are boxed: each is several kilobytes and would be copied at every
-/// step on the way to its poll.
+/// Awaits a call whose response has no content. `operation` describes the call in its error. Calls are boxed, since each is
+/// several kilobytes and would be copied several times before its first poll.
 pub(super) async fn acknowledged<T>(
     client: &Client,
+    operation: &str,
     call: Pin<Box<impl Future<Output = Result<tonic::Response<T>, tonic::Status>>>>,
 ) -> Result<(), ClientError> {
-    call.await.map(drop).map_err(|status| client.connection().call_error("report on a run", status))
+    call.await.map(drop).map_err(|status| client.connection().call_error(operation, status))
 }
 
 #[cfg(test)]
