@@ -1,5 +1,5 @@
-//! Defines a task, runs it in a worker, and calls it with typed input and output. Runs offline: the engine, the worker and
-//! the caller share one process.
+//! Defines a task, runs it in a worker, and calls it with typed input and output. Runs offline: the engine, the worker
+//! and the caller share one process.
 //!
 //! In the quickstart itself, a task is a file in `src/tasks`, with a `mod` line and a line in the list of
 //! `src/tasks/mod.rs`.

@@ -1,5 +1,5 @@
-//! Shows failures from the caller's side: `?` is retried, a fatal error is not, a panic fails its own run only, and a failed
-//! run and a failed call are different variants of the error.
+//! Shows failures from the caller's side: `?` is retried, a fatal error is not, a panic fails its own run only, and a
+//! failed run and a failed call are different variants of the error.
 //!
 //! Prints:
 //!

@@ -1,5 +1,5 @@
-//! Shares state between the runs of tasks: a body captures its dependencies, and the compiler checks them. Here two tasks
-//! share a stock, which the program reads at its end.
+//! Shares state between the runs of tasks: a body captures its dependencies, and the compiler checks them. Here two
+//! tasks share a stock, which the program reads at its end.
 //!
 //! Prints:
 //!

@@ -1,5 +1,5 @@
-//! Streams the chunks of a run while it runs. The subscription is opened before the run is started, so no chunk is missed.
-//! The output comes from the run's result.
+//! Streams the chunks of a run while it runs. The subscription is opened before the run is started, so no chunk is
+//! missed. The output comes from the run's result.
 //!
 //! Prints:
 //!

@@ -1,6 +1,6 @@
 //! A web service that runs a task for each request and responds with its typed output, or with 504 if the output is not
-//! available within a limit. The service and the worker share one process and one client, and one shutdown signal stops both:
-//! the service first, so that open requests still receive their outputs, then the worker.
+//! available within a limit. The service and the worker share one process and one client, and one shutdown signal stops
+//! both: the service first, so that open requests still receive their outputs, then the worker.
 //!
 //! Prints:
 //!

@@ -11,8 +11,8 @@ pub const STUB: Stub<Input, Output> = Stub::new("cpu-heavy-task");
 /// Name of the same task in the Python quickstart, so that its runners work unchanged.
 pub const ALIAS: &str = "cpu-heavy-with-process-pool";
 
-/// Numbers in one chunk of work, which takes a few milliseconds: the threads share the work evenly and stop soon after a
-/// cancellation.
+/// Numbers in one chunk of work, which takes a few milliseconds: the threads share the work evenly and stop soon after
+/// a cancellation.
 const CHUNK: u64 = 20_000;
 
 /// The range to search.

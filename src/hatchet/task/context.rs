@@ -130,11 +130,11 @@ impl Context {
         self.log_at(LogLevel::Info, message);
     }
 
-    /// Writes a line to the run's log in Hatchet, truncated to 10,000 characters. An empty line is ignored, since engines
-    /// refuse it.
+    /// Writes a line to the run's log in Hatchet, truncated to 10,000 characters. An empty line is ignored, since
+    /// engines refuse it.
     ///
-    /// Never waits and never fails: if 1,000 lines and chunks of this attempt are waiting to be sent, the line is dropped and
-    /// counted (see [`Context::lost_lines`]).
+    /// Never waits and never fails: if 1,000 lines and chunks of this attempt are waiting to be sent, the line is
+    /// dropped and counted (see [`Context::lost_lines`]).
     pub fn log_at(&self, level: LogLevel, message: impl Into<String>) {
         let mut message: String = message.into();
         if message.is_empty() {
@@ -148,8 +148,8 @@ impl Context {
         }
     }
 
-    /// Sends a chunk to the subscribers of the run's events, which receive chunks in order and before the end of the attempt.
-    /// Waits while 1,000 lines and chunks of this attempt are waiting to be sent.
+    /// Sends a chunk to the subscribers of the run's events, which receive chunks in order and before the end of the
+    /// attempt. Waits while 1,000 lines and chunks of this attempt are waiting to be sent.
     ///
     /// Never fails. A chunk is lost if the engine does not accept it within 10 s, or if the attempt has ended.
     pub async fn put_stream(&self, chunk: impl Into<String>) {
@@ -176,8 +176,8 @@ impl Context {
         self.0.canceller.is_cancelled()
     }
 
-    /// Fails if the attempt is cancelled. Call `ctx.check_cancelled()?` in the loop of a blocking or CPU body, which cannot be
-    /// stopped otherwise. An async body is dropped 1 s after its cancellation.
+    /// Fails if the attempt is cancelled. Call `ctx.check_cancelled()?` in the loop of a blocking or CPU body, which
+    /// cannot be stopped otherwise. An async body is dropped 1 s after its cancellation.
     ///
     /// # Errors
     ///

@@ -1,7 +1,7 @@
 //! A task without its types: JSON text in, an outcome out.
 //!
-//! Types are erased only in [`Task::erase`]. The erased body decodes the input and encodes the output, so that a value of the
-//! wrong shape fails its own attempt only.
+//! Types are erased only in [`Task::erase`]. The erased body decodes the input and encodes the output, so that a value
+//! of the wrong shape fails its own attempt only.
 
 use std::{any::Any, fmt, sync::Arc};
 
@@ -128,8 +128,8 @@ impl ErasedTask {
         }
     }
 
-    /// Returns the pool whose slots the attempts use: `cpu` for CPU bodies, else `default`. Health and metrics count slots by
-    /// these names.
+    /// Returns the pool whose slots the attempts use: `cpu` for CPU bodies, else `default`. Health and metrics count
+    /// slots by these names.
     ///
     /// Pools exist only in this library. In the engine each attempt takes one slot of the type
     /// [`SLOT_TYPE`](crate::hatchet::wire::SLOT_TYPE), and each pool is a separate worker.
@@ -215,17 +215,17 @@ impl fmt::Debug for ErasedTask {
 fn erase<I: Payload, O: Payload>(body: TypedBody<I, O>) -> Body {
     let on_thread = |body: Arc<dyn Fn(I, Context) -> Result<O, TaskError> + Send + Sync>| -> ThreadBody {
         Arc::new(move |json, ctx| match decode::<I>(&json) {
-            Ok(input) => outcome(body(input, ctx)),
-            Err(bad) => undecodable(&bad),
+            Ok(input) => into_outcome(body(input, ctx)),
+            Err(bad) => undecodable_input(&bad),
         })
     };
     match body {
         TypedBody::Async(body) => Body::Async(Arc::new(move |json, ctx| match decode::<I>(&json) {
             Ok(input) => {
                 let running = body(input, ctx);
-                Box::pin(async move { outcome(running.await) })
+                Box::pin(async move { into_outcome(running.await) })
             }
-            Err(bad) => Box::pin(std::future::ready(undecodable(&bad))),
+            Err(bad) => Box::pin(std::future::ready(undecodable_input(&bad))),
         })),
         TypedBody::Blocking(body) => Body::Blocking(on_thread(body)),
         TypedBody::Cpu(body) => Body::Cpu(on_thread(body)),
@@ -260,11 +260,11 @@ fn complete<T: Payload>(json: &str) -> Result<String, BadInput> {
 }
 
 /// Returns the failure for an invalid input. It is not retried, since the same input would fail every time.
-fn undecodable(bad: &BadInput) -> Outcome {
+fn undecodable_input(bad: &BadInput) -> Outcome {
     Outcome::fatal("BadInput", &format!("input {bad}"))
 }
 
-fn outcome<O: Payload>(result: Result<O, TaskError>) -> Outcome {
+fn into_outcome<O: Payload>(result: Result<O, TaskError>) -> Outcome {
     match result {
         Ok(output) => match serde_json::to_string(&output) {
             // The wire carries objects only, so a unit output becomes an empty one.

@@ -9,8 +9,8 @@ type BoxError = Box<dyn Error + Send + Sync>;
 
 /// The failure of a task.
 ///
-/// `?` converts any error into a failure that may be retried, as often as the task's [`retries`](super::Task::retries) allow.
-/// [`TaskError::fatal`] returns a failure that is never retried.
+/// `?` converts any error into a failure that may be retried, as often as the task's [`retries`](super::Task::retries)
+/// allow. [`TaskError::fatal`] returns a failure that is never retried.
 ///
 /// ```
 /// use hatchet_quickstart::prelude::*;
@@ -62,14 +62,14 @@ impl BadInput {
 }
 
 impl TaskError {
-    /// Returns a failure that may be retried, from a message, a boxed error or an `anyhow::Error`. For a type that implements
-    /// [`Error`], `?` is enough.
+    /// Returns a failure that may be retried, from a message, a boxed error or an `anyhow::Error`. For a type that
+    /// implements [`Error`], `?` is enough.
     pub fn new<E: Into<BoxError>>(error: E) -> Self {
         Self { retry: Retry::Allowed, type_name: short_name::<E>(), error: error.into() }
     }
 
-    /// Returns a failure that is never retried, from an error or a message. Use it if every attempt would fail in the same
-    /// way.
+    /// Returns a failure that is never retried, from an error or a message. Use it if every attempt would fail in the
+    /// same way.
     pub fn fatal<E: Into<BoxError>>(error: E) -> Self {
         Self { retry: Retry::Never, ..Self::new(error) }
     }
@@ -90,7 +90,8 @@ impl TaskError {
         &*self.error
     }
 
-    /// Returns the failure in the format of Hatchet's SDKs: `Type: message` on the first line, then the chain of sources.
+    /// Returns the failure in the format of Hatchet's SDKs: `Type: message` on the first line, then the chain of
+    /// sources.
     pub(super) fn report(&self) -> String {
         use fmt::Write as _;
         let mut text = failure_text(self.type_name, &self.error.to_string());

@@ -27,8 +27,8 @@
 //!      └── Client::run ──▶ one run, whose result is an O
 //! ```
 //!
-//! A [`Worker`](crate::hatchet::worker::Worker) registers tasks of different types in one list, so the types are erased: the
-//! body of an [`ErasedTask`] takes and returns JSON. Types are erased nowhere else.
+//! A [`Worker`](crate::hatchet::worker::Worker) registers tasks of different types in one list, so the types are
+//! erased: the body of an [`ErasedTask`] takes and returns JSON. Types are erased nowhere else.
 
 mod cancel;
 mod context;

@@ -94,8 +94,8 @@ pub struct Backoff {
 pub struct Idempotency {
     /// A CEL expression over `input` and `additional_metadata` whose result is the key, a string.
     ///
-    /// Keys are unique per tenant, so a key should contain the task's name. If the expression cannot be evaluated (a field is
-    /// missing, or the result is not a string), a real engine accepts the trigger and creates no run.
+    /// Keys are unique per tenant, so a key should contain the task's name. If the expression cannot be evaluated (a
+    /// field is missing, or the result is not a string), a real engine accepts the trigger and creates no run.
     pub expression: String,
     /// Maximum time until a key is released, from the trigger on; at least 1 ms.
     pub ttl: Duration,

@@ -2,10 +2,11 @@
 
 use std::{borrow::Cow, fmt, marker::PhantomData};
 
-/// The name of a task with its input type `I` and output type `O`. A caller needs only this to run the task, not its body.
+/// The name of a task with its input type `I` and output type `O`. A caller needs only this to run the task, not its
+/// body.
 ///
-/// A stub is usually a constant that the worker and its callers share. The worker creates the [`Task`](super::Task) from it,
-/// so that both sides agree on the name and the types:
+/// A stub is usually a constant that the worker and its callers share. The worker creates the [`Task`](super::Task)
+/// from it, so that both sides agree on the name and the types:
 ///
 /// ```
 /// use hatchet_quickstart::prelude::*;

@@ -8,8 +8,9 @@ use super::{Backoff, Context, Idempotency, IdempotencyMethod, Kind, Payload, Pri
 
 /// A task: a [`Stub`], a body, and the options that its runs have by default.
 ///
-/// A [`Worker`](crate::hatchet::worker::Worker) registers the task, and a caller runs it by its [stub](Task::stub). Options
-/// are checked when the worker starts: a value that an engine would refuse is an error with the name of the field.
+/// A [`Worker`](crate::hatchet::worker::Worker) registers the task, and a caller runs it by its [stub](Task::stub).
+/// Options are checked when the worker starts: a value that an engine would refuse is an error with the name of the
+/// field.
 #[must_use = "a task runs only after a worker has registered it"]
 pub struct Task<I, O> {
     pub(super) stub: Stub<I, O>,
@@ -48,8 +49,8 @@ impl<I: Payload, O: Payload> Stub<I, O> {
         Task::new(self.clone(), Body::Blocking(Arc::new(body)))
     }
 
-    /// Creates a task whose body computes. The body runs inside the worker's rayon pool, so that its `par_iter` uses the pool.
-    /// The number of concurrent attempts is the number of threads in the pool (see
+    /// Creates a task whose body computes. The body runs inside the worker's rayon pool, so that its `par_iter` uses
+    /// the pool. The number of concurrent attempts is the number of threads in the pool (see
     /// [`Worker::cpu_threads`](crate::hatchet::worker::Worker::cpu_threads)).
     pub fn cpu_task<F>(&self, body: F) -> Task<I, O>
     where
@@ -82,8 +83,8 @@ impl<I, O> Task<I, O> {
         self
     }
 
-    /// Delays a retry by `factor` to the power of the retry's number, in seconds, and at most by `max`. By default a retry
-    /// starts immediately.
+    /// Delays a retry by `factor` to the power of the retry's number, in seconds, and at most by `max`. By default a
+    /// retry starts immediately.
     ///
     /// `factor` is 1 to 1,000; `max` is 1 s to 86,400 s (a day) in whole seconds.
     pub fn backoff(mut self, factor: f32, max: Duration) -> Self {
@@ -97,8 +98,8 @@ impl<I, O> Task<I, O> {
         self
     }
 
-    /// Limits the time that an attempt waits for a worker. Afterwards the engine cancels the run. Default 5 minutes; 1 ms to
-    /// 2,562,047 h.
+    /// Limits the time that an attempt waits for a worker. Afterwards the engine cancels the run. Default 5 minutes;
+    /// 1 ms to 2,562,047 h.
     pub fn schedule_timeout(mut self, timeout: Duration) -> Self {
         self.options.schedule_timeout = timeout;
         self

@@ -1,7 +1,7 @@
 //! Limits of names and options, checked before a task is registered.
 //!
-//! An engine refuses the same values, some of them with INTERNAL and without the name of the field. The check before the
-//! registration has the same error for typed tasks, aliases and keyed copies.
+//! An engine refuses the same values, some of them with INTERNAL and without the name of the field. The check before
+//! the registration has the same error for typed tasks, aliases and keyed copies.
 
 use std::{collections::BTreeSet, fmt, time::Duration};
 
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn duplicate_name_is_refused_whatever_its_case() {
+    fn duplicate_name_is_refused_regardless_of_case() {
         let duplicate = validate_all(&[named("a").erase(), named("b").alias("A").erase()]).unwrap_err();
         assert_eq!(
             duplicate.to_string(),

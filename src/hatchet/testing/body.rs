@@ -38,8 +38,8 @@ pub struct LogLine {
 }
 
 impl<I: Payload, O: Payload> Task<I, O> {
-    /// Prepares an attempt of the body without an engine: the first attempt of a run with random ids, without metadata, and
-    /// not cancelled. See [`testing`](crate::hatchet::testing) for an example.
+    /// Prepares an attempt of the body without an engine: the first attempt of a run with random ids, without metadata,
+    /// and not cancelled. See [`testing`](crate::hatchet::testing) for an example.
     pub fn test(&self) -> BodyTest<I, O> {
         let id = uuid::Uuid::new_v4().to_string();
         let info = RunInfo {

@@ -44,7 +44,8 @@ pub struct Worker {
 impl Worker {
     /// Creates a worker for the engine of this client, without tasks.
     ///
-    /// The worker uses the client's settings on a separate connection, so that a busy caller does not delay its heartbeats.
+    /// The worker uses the client's settings on a separate connection, so that a busy caller does not delay its
+    /// heartbeats.
     pub fn new(client: &Client) -> Self {
         let config = ClientConfig::clone(&client.config());
         Self { config, options: WorkerOptions::default(), tasks: Vec::new(), health: None }
@@ -121,8 +122,8 @@ impl Worker {
     /// Runs the worker until `shutdown` completes, then drains it: it accepts no more work, and running attempts have
     /// [`WorkerOptions::grace`] to finish. Must be called inside a tokio runtime, on which async and blocking bodies run.
     ///
-    /// The output of `shutdown` is ignored, so that you can pass `tokio::signal::ctrl_c()`. Dropping the returned future
-    /// ends the worker immediately and loses the outcomes of running attempts.
+    /// The output of `shutdown` is ignored, so that you can pass `tokio::signal::ctrl_c()`. Dropping the returned
+    /// future ends the worker immediately and loses the outcomes of running attempts.
     ///
     /// # Errors
     ///
@@ -135,8 +136,8 @@ impl Worker {
         }
     }
 
-    /// Starts the worker and returns immediately; [`RunningWorker::listening`] waits until it is registered. Must be called
-    /// inside a tokio runtime, on which async and blocking bodies run.
+    /// Starts the worker and returns immediately; [`RunningWorker::listening`] waits until it is registered. Must be
+    /// called inside a tokio runtime, on which async and blocking bodies run.
     ///
     /// # Errors
     ///

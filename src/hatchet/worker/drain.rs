@@ -33,15 +33,16 @@ const PAUSE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Time without attempts after which the worker is idle. An assignment made just before the pause arrives within about
 /// 50 ms. If the stream were closed by then, its run would wait 30 s for another worker.
 const IDLE_AFTER: Duration = Duration::from_millis(400);
-/// Time for bodies to end and outcomes to be acknowledged after the cancellation, in addition to the cancellation grace.
+/// Time for bodies to end and outcomes to be acknowledged after the cancellation, in addition to the cancellation
+/// grace.
 const LINGER: Duration = Duration::from_secs(4);
 /// Maximum grace period after the streams were closed. Leaves time to report before the engine reassigns the attempts.
 const MAX_CLOSED_STREAM_GRACE: Duration = Duration::from_secs(20);
 
 /// The result of a drain. Each attempt is listed as `task (run id)`.
 ///
-/// A cancelled attempt was reported, unless it is in one of the other lists as well. The engine reassigns those attempts
-/// 30 s after the last heartbeat.
+/// A cancelled attempt was reported, unless it is in one of the other lists as well. The engine reassigns those
+/// attempts 30 s after the last heartbeat.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DrainOutcome {
     /// Attempts that were cancelled at the end of the grace period.

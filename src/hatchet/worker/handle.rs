@@ -42,7 +42,8 @@ impl RunningWorker {
     ///
     /// # Errors
     ///
-    /// The errors of [`RunningWorker::ended`] if the worker ends before, and [`ErrorKind::Engine`] if it was stopped before.
+    /// The errors of [`RunningWorker::ended`] if the worker ends before, and [`ErrorKind::Engine`] if it was stopped
+    /// before.
     pub async fn listening(&mut self) -> Result<Registration, ClientError> {
         loop {
             if let WorkerState::Listening(registration) = &*self.state.borrow_and_update() {
@@ -62,7 +63,8 @@ impl RunningWorker {
     /// # Errors
     ///
     /// - The error of the initial registration, after the waits of [`WorkerOptions::wait_for_engine`].
-    /// - [`ErrorKind::Unauthenticated`] if the engine refuses the token. A token that it accepted before is retried for 90 s.
+    /// - [`ErrorKind::Unauthenticated`] if the engine refuses the token. A token that it accepted before is retried for
+    ///   90 s.
     /// - [`ErrorKind::Config`] if the server for health checks and metrics failed.
     /// - [`ErrorKind::Engine`] if an earlier call has returned the end, or the connection thread panicked.
     ///

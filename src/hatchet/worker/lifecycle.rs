@@ -4,8 +4,9 @@
 //! reports. Async bodies run on the runtime in which the worker was started, blocking bodies on that runtime's blocking
 //! threads, and CPU bodies on a rayon pool.
 //!
-//! Everything on the connection thread is a branch of one `select!` or owned by its runtime, so it ends with the thread.
-//! Bodies on other threads cannot be ended from outside. They are cancelled when the thread ends, even by a panic.
+//! Everything on the connection thread is a branch of one `select!` or owned by its runtime, so it ends with the
+//! thread. Bodies on other threads cannot be ended from outside. They are cancelled when the thread ends, even by a
+//! panic.
 
 use std::{net::TcpListener, sync::Arc, time::Duration};
 
@@ -134,7 +135,8 @@ async fn run(
         outcome = drained => outcome,
         never = watchdog::run(resources.clone()) => match never {},
     };
-    // The supervisors are no longer polled, so they do not reopen the streams, which are closed when this function returns.
+    // The supervisors are no longer polled, so they do not reopen the streams, which are closed when this function
+    // returns.
     let client = &resources.client;
     join_all(states.workers().iter().map(|worker| session::unsubscribe(client, worker.id, UNSUBSCRIBE_TIMEOUT))).await;
     Ok(outcome)

@@ -6,9 +6,9 @@
 //!      └──────────────┘ a stream or heartbeat failed, or a worker id is unknown to the engine
 //! ```
 //!
-//! A process registers as one worker per slot pool and is `Listening` only while all of them receive work. `Draining` is
-//! final: a worker that drains never listens again. Readiness, metrics and [`RunningWorker`](super::RunningWorker) expose
-//! this state.
+//! A process registers as one worker per slot pool and is `Listening` only while all of them receive work. `Draining`
+//! is final: a worker that drains never listens again. Readiness, metrics and [`RunningWorker`](super::RunningWorker)
+//! expose this state.
 
 use crate::hatchet::wire::WorkerId;
 

@@ -1,8 +1,8 @@
 //! Warns about tasks that block an async thread.
 //!
-//! An async body that computes or sleeps between two awaits blocks its thread, and with it every other async body on that
-//! thread. The connection thread is not affected, so it can measure the current poll of each body and name the task while
-//! it blocks. The delay of the watchdog's own timer is the worker's event loop lag.
+//! An async body that computes or sleeps between two awaits blocks its thread, and with it every other async body on
+//! that thread. The connection thread is not affected, so it can measure the current poll of each body and name the
+//! task while it blocks. The delay of the watchdog's own timer is the worker's event loop lag.
 
 use std::{
     convert::Infallible,

@@ -24,8 +24,8 @@ pub(super) struct Assignment {
 }
 
 impl Assignment {
-    /// Parses a message. Fails only on an invalid run id, without which nothing can be reported. An invalid input fails the
-    /// attempt later.
+    /// Parses a message. Fails only on an invalid run id, without which nothing can be reported. An invalid input fails
+    /// the attempt later.
     pub(super) fn parse(worker: WorkerId, message: AssignedAction) -> Result<Self, String> {
         let run: RunId = message.task_run_external_id.parse().map_err(|e| format!("{e}"))?;
         let additional_metadata: Map<String, Value> =
@@ -49,8 +49,8 @@ impl Assignment {
     }
 }
 
-/// Extracts the input from the payload of an action. A missing or null input becomes an empty object: engines write null for
-/// an input that was not an object.
+/// Extracts the input from the payload of an action. A missing or null input becomes an empty object: engines write
+/// null for an input that was not an object.
 fn parse_input(payload: &str) -> Result<String, String> {
     /// Other keys of the payload vary between engine versions and are ignored.
     #[derive(Deserialize)]

@@ -69,8 +69,8 @@ impl RunningBody {
         outcome
     }
 
-    /// Drops an async body at its next await. Returns false for a running body on a thread, which cannot be stopped from
-    /// outside.
+    /// Drops an async body at its next await. Returns false for a running body on a thread, which cannot be stopped
+    /// from outside.
     pub(super) fn abort(&self) -> bool {
         match self {
             Self::Async(body) => {

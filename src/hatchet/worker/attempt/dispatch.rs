@@ -50,8 +50,8 @@ fn start(resources: &Arc<WorkerResources>, worker: WorkerId, message: AssignedAc
         tracing::debug!(run = %assignment.key.0, "ignored an assignment: this attempt is running or has ended");
         return;
     }
-    // The spawned task is tracked by its table entry, which it removes at its end, and is dropped with the runtime of the
-    // connection thread. Boxed, since the future is large and spawning would copy it several times.
+    // The spawned task is tracked by its table entry, which it removes at its end, and is dropped with the runtime of
+    // the connection thread. Boxed, since the future is large and spawning would copy it several times.
     tokio::spawn(Box::pin(execute(resources.clone(), assignment, attempt)));
 }
 

@@ -1,8 +1,8 @@
 //! Sends the log lines and stream chunks of a body while it runs.
 //!
-//! Up to [`PARALLEL_CALLS`] calls are in flight. Chunks are numbered, and the engine restores their order. When the body
-//! has ended, queued emissions have [`FLUSH_TIMEOUT`] to be sent: they reach the engine before the outcome, but cannot
-//! delay it indefinitely.
+//! Up to [`PARALLEL_CALLS`] calls are in flight. Chunks are numbered, and the engine restores their order. When the
+//! body has ended, queued emissions have [`FLUSH_TIMEOUT`] to be sent: they reach the engine before the outcome, but
+//! cannot delay it indefinitely.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use tokio::{
 
 use super::{
     assignment::Assignment,
-    report::{CALL_TIMEOUT, acknowledged},
+    report::{CALL_TIMEOUT, await_acknowledgement},
     resources::WorkerResources,
 };
 use crate::hatchet::{
@@ -113,7 +113,7 @@ async fn send(
                     task_retry_count: Some(assignment.key.1),
                 };
                 let call = Box::pin(stub.put_log(with_timeout(CALL_TIMEOUT, line)));
-                acknowledged(client, "send a log line", call).await
+                await_acknowledgement(client, "send a log line", call).await
             }
             Emission::Chunk(chunk) => {
                 let chunk = proto::PutStreamEventRequest {
@@ -124,7 +124,7 @@ async fn send(
                     event_index: Some(chunk_index),
                 };
                 let call = Box::pin(stub.put_stream_event(with_timeout(CALL_TIMEOUT, chunk)));
-                acknowledged(client, "send a stream chunk", call).await
+                await_acknowledgement(client, "send a stream chunk", call).await
             }
         };
         let Err(error) = sent else { return delivery.delivered() };

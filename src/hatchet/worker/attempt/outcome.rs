@@ -16,8 +16,8 @@ use crate::hatchet::{
     worker::health::AttemptEnd,
 };
 
-/// Time between an attempt's execution timeout and its end by the worker. The engine ends an attempt at the timeout, but
-/// checks only about once a second and may have extended the deadline.
+/// Time between an attempt's execution timeout and its end by the worker. The engine ends an attempt at the timeout,
+/// but checks only about once a second and may have extended the deadline.
 pub(super) const TIMEOUT_MARGIN: Duration = Duration::from_secs(5);
 
 /// Maximum delay between two queries for the run's status before a timeout is reported. The first is 50 ms.
@@ -38,11 +38,11 @@ pub(super) async fn report_outcome(resources: &WorkerResources, assignment: &Ass
     let _counted = resources.counters.reports.enter();
     let outcome = match report {
         PendingReport::Outcome(outcome) => Some(outcome),
-        PendingReport::Timeout(limit) => timeout_outcome(resources, assignment, limit).await,
+        PendingReport::Timeout(limit) => resolve_timeout(resources, assignment, limit).await,
         PendingReport::None => None,
     };
     if let Some(event) = outcome.and_then(|outcome| terminal_event(outcome, assignment)) {
-        report::terminal(resources, assignment, event).await;
+        report::send_terminal(resources, assignment, event).await;
     }
 }
 
@@ -60,7 +60,7 @@ fn terminal_event(outcome: Outcome, assignment: &Assignment) -> Option<TerminalE
 }
 
 /// Classifies the end of an attempt for the counters.
-pub(super) fn attempt_end(report: &PendingReport, reason: Option<CancelReason>) -> AttemptEnd {
+pub(super) fn classify_end(report: &PendingReport, reason: Option<CancelReason>) -> AttemptEnd {
     match (report, reason) {
         (PendingReport::Outcome(Outcome::Completed(_)), _) => AttemptEnd::Completed,
         (PendingReport::Outcome(Outcome::Failed { may_retry: false, .. }), _) => AttemptEnd::Fatal,
@@ -72,13 +72,14 @@ pub(super) fn attempt_end(report: &PendingReport, reason: Option<CancelReason>) 
     }
 }
 
-/// Returns the failure to report for an attempt that the worker ended at its timeout, or `None` if the engine has ended it.
+/// Returns the failure to report for an attempt that the worker ended at its timeout, or `None` if the engine has ended
+/// it.
 ///
-/// The engine may have ended the attempt while its cancellation was lost with the connection. A failure reported then would
-/// overwrite the run's status. So the worker first queries the run, and retries the query until it succeeds or
+/// The engine may have ended the attempt while its cancellation was lost with the connection. A failure reported then
+/// would overwrite the run's status. So the worker first queries the run, and retries the query until it succeeds or
 /// [`OUTCOME_TIMEOUT`] has elapsed. A response that is too large to receive contains an output, so the run has ended. No
 /// query is needed for an attempt that was retried in the meantime, since the engine ignores its report.
-async fn timeout_outcome(resources: &WorkerResources, assignment: &Assignment, limit: Duration) -> Option<Outcome> {
+async fn resolve_timeout(resources: &WorkerResources, assignment: &Assignment, limit: Duration) -> Option<Outcome> {
     let run = resources.client.run_ref::<()>(assignment.key.0);
     let deadline = Instant::now() + OUTCOME_TIMEOUT;
     let mut backoff = Backoff::new(Duration::from_millis(50), MAX_STATUS_DELAY);
@@ -87,7 +88,8 @@ async fn timeout_outcome(resources: &WorkerResources, assignment: &Assignment, l
             Ok(details) if details.done => return None,
             Err(error) if error.kind() == ErrorKind::TooLarge => return None,
             Err(error) if error.is_temporary() && Instant::now() < deadline => sleep(backoff.next_delay()).await,
-            // The run has not ended, or the query was refused. In both cases the engine decides whether the report applies.
+            // The run has not ended, or the query was refused. In both cases the engine decides whether the report
+            // applies.
             Ok(_) | Err(_) => break,
         }
     }

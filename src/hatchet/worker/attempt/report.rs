@@ -2,8 +2,9 @@
 //!
 //! Retry policy of an outcome: each call times out after [`CALL_TIMEOUT`]; temporary failures are retried after 50 ms,
 //! doubling to 5 s, for up to [`OUTCOME_TIMEOUT`]. The delay ends early when a stream has been reopened, since after an
-//! outage little of the attempt's time may be left. An outcome that is too large to send is replaced by a failure with that
-//! reason, because the run would otherwise wait for its timeout. An outcome that the engine refuses is counted as lost.
+//! outage little of the attempt's time may be left. An outcome that is too large to send is replaced by a failure with
+//! that reason, because the run would otherwise wait for its timeout. An outcome that the engine refuses is counted as
+//! lost.
 
 use std::{pin::Pin, time::Duration};
 
@@ -23,8 +24,8 @@ use crate::hatchet::{
 
 /// Time without a response after which a call is repeated.
 pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(10);
-/// Time to report an outcome, including retries. An engine that was unavailable for longer has reassigned the attempt (30 s
-/// after the last heartbeat). A restart of a real engine took up to a minute.
+/// Time to report an outcome, including retries. An engine that was unavailable for longer has reassigned the attempt
+/// (30 s after the last heartbeat). A restart of a real engine took up to a minute.
 pub(super) const OUTCOME_TIMEOUT: Duration = Duration::from_secs(300);
 /// Maximum length of a reported error text in bytes. A failure must always fit into a message.
 const MAX_ERROR_LENGTH: usize = 64 * 1024;
@@ -65,7 +66,7 @@ fn failed_event(assignment: &Assignment, error: String, may_retry: bool) -> Step
 }
 
 /// Reports the start of an attempt. Not retried, since the report is only informative.
-pub(super) fn started(client: &Client, assignment: &Assignment) -> impl Future<Output = ()> + use<> {
+pub(super) fn send_started(client: &Client, assignment: &Assignment) -> impl Future<Output = ()> + use<> {
     let event = event(assignment, StepActionEventType::StepEventTypeStarted, String::new());
     let mut stub = client.connection().dispatcher();
     async move {
@@ -76,7 +77,7 @@ pub(super) fn started(client: &Client, assignment: &Assignment) -> impl Future<O
 }
 
 /// Reports the outcome of an attempt.
-pub(super) async fn terminal(resources: &WorkerResources, assignment: &Assignment, terminal: TerminalEvent) {
+pub(super) async fn send_terminal(resources: &WorkerResources, assignment: &Assignment, terminal: TerminalEvent) {
     let event = match terminal {
         TerminalEvent::Completed(output) => event(assignment, StepActionEventType::StepEventTypeCompleted, output),
         TerminalEvent::Failed { error, may_retry } => {
@@ -85,12 +86,12 @@ pub(super) async fn terminal(resources: &WorkerResources, assignment: &Assignmen
         }
     };
     let run = assignment.key.0;
-    let Err(mut error) = send(resources, event).await else { return };
+    let Err(mut error) = send_event(resources, event).await else { return };
     if error.kind() == ErrorKind::TooLarge {
         tracing::error!(%run, %error, "the outcome is too large to report, so the run fails");
         let text = failure_text("OutputTooLarge", &error.to_string());
         let text = with_attempt(&text, &assignment.info.task_name, assignment.info.retry_count.saturating_add(1));
-        match send(resources, failed_event(assignment, text, false)).await {
+        match send_event(resources, failed_event(assignment, text, false)).await {
             Ok(()) => return,
             Err(substitute_error) => error = substitute_error,
         }
@@ -110,7 +111,7 @@ fn shorten(error: &str, limit: usize) -> String {
 }
 
 /// Sends an event until the engine acknowledges it, refuses it, or [`OUTCOME_TIMEOUT`] has elapsed.
-async fn send(resources: &WorkerResources, event: StepActionEvent) -> Result<(), ClientError> {
+async fn send_event(resources: &WorkerResources, event: StepActionEvent) -> Result<(), ClientError> {
     let client = &resources.client;
     check_message(client, "reporting the outcome", &event)?;
     let deadline = Instant::now() + OUTCOME_TIMEOUT;
@@ -118,7 +119,7 @@ async fn send(resources: &WorkerResources, event: StepActionEvent) -> Result<(),
     loop {
         let mut stub = client.connection().dispatcher();
         let call = Box::pin(stub.send_step_action_event(with_timeout(CALL_TIMEOUT, event.clone())));
-        let Err(error) = acknowledged(client, "report an outcome", call).await else { return Ok(()) };
+        let Err(error) = await_acknowledgement(client, "report an outcome", call).await else { return Ok(()) };
         if !error.is_temporary() || Instant::now() >= deadline {
             return Err(error);
         }
@@ -127,8 +128,8 @@ async fn send(resources: &WorkerResources, event: StepActionEvent) -> Result<(),
     }
 }
 
-/// Awaits a call whose response has no content. `operation` describes the call in its error. Calls are boxed, since each is
-/// several kilobytes and would be copied several times before its first poll.
+/// Awaits a call whose response has no content. `operation` describes the call in its error. Calls are boxed, since
+/// each is several kilobytes and would be copied several times before its first poll.
 pub(super) async fn acknowledged<T>(
     client: &Client,
     operation: &str,

@@ -17,9 +17,9 @@ use crate::hatchet::{
     worker::{health::Counters, options::WorkerOptions},
 };
 
-/// Number of attempts that a worker accepts from its streams in addition to twice its slots: ended attempts whose outcome is
-/// being reported, and bodies that outlive their attempt. An engine that respects the slots never reaches the limit. From
-/// any other engine the worker reads no more assignments, so they cannot fill its memory.
+/// Number of attempts that a worker accepts from its streams in addition to twice its slots: ended attempts whose
+/// outcome is being reported, and bodies that outlive their attempt. An engine that respects the slots never reaches
+/// the limit. From any other engine the worker reads no more assignments, so they cannot fill its memory.
 const SPARE_ATTEMPTS: usize = 256;
 
 /// The client, tasks, executors and counters of a worker.
@@ -90,7 +90,8 @@ impl WorkerResources {
     }
 }
 
-/// Returns the action of a task, which is the only task of its workflow. The namespace prefixes only the workflow's part.
+/// Returns the action of a task, which is the only task of its workflow. The namespace prefixes only the workflow's
+/// part.
 pub(in crate::hatchet::worker) fn action_id(client: &Client, task_name: &str) -> Result<ActionId, ClientError> {
     ActionId::new(&client.config().namespaced(task_name), task_name)
         .map_err(|e| ClientError::new(ErrorKind::Config, e.to_string()))

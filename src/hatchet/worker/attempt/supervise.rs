@@ -32,7 +32,7 @@ pub(super) async fn supervise(
     let reason = tokio::select! {
         biased;
         outcome = body.outcome() => return match (outcome, canceller.reason()) {
-            (outcome, Some(reason)) => after_cancellation(outcome, reason),
+            (outcome, Some(reason)) => report_after_cancellation(outcome, reason),
             // Without a report the run would continue until its timeout.
             (Outcome::Cancelled, None) => PendingReport::Outcome(Outcome::retryable(
                 "Cancelled",
@@ -66,12 +66,12 @@ pub(super) async fn supervise(
     };
     match reason {
         CancelReason::TimedOut => PendingReport::Timeout(limit),
-        CancelReason::Requested | CancelReason::Shutdown => after_cancellation(outcome, reason),
+        CancelReason::Requested | CancelReason::Shutdown => report_after_cancellation(outcome, reason),
     }
 }
 
 /// Returns the report for a cancelled body.
-pub(super) fn after_cancellation(outcome: Outcome, reason: CancelReason) -> PendingReport {
+pub(super) fn report_after_cancellation(outcome: Outcome, reason: CancelReason) -> PendingReport {
     match (reason, outcome) {
         // The engine has ended the attempt, and a late report would overwrite its status.
         (CancelReason::Requested | CancelReason::TimedOut, _) => PendingReport::None,

@@ -24,9 +24,9 @@ const RECENTLY_ENDED: usize = 4096;
 
 /// All attempts of a worker.
 ///
-/// An engine sends an assignment again if it has received no report of the attempt when the worker reconnects. The second
-/// assignment may cross the report of the outcome. So the table also contains the keys of ended attempts, which never run
-/// twice.
+/// An engine sends an assignment again if it has received no report of the attempt when the worker reconnects. The
+/// second assignment may cross the report of the outcome. So the table also contains the keys of ended attempts, which
+/// never run twice.
 #[derive(Default)]
 pub(in crate::hatchet::worker) struct AttemptTable {
     attempts: Mutex<Attempts>,

@@ -9,8 +9,9 @@
 //!
 //! The server runs on the connection thread, so no task can delay it, and it stops responding when that thread hangs.
 //!
-//! On a loopback address the server validates the `Host` header ([`HostNames`]), which prevents DNS rebinding. On any other
-//! address it accepts every name: probes and scrapers use service names, and the operator has chosen to expose the port.
+//! On a loopback address the server validates the `Host` header ([`HostNames`]), which prevents DNS rebinding. On any
+//! other address it accepts every name: probes and scrapers use service names, and the operator has chosen to expose
+//! the port.
 
 use std::{sync::Arc, time::Duration};
 

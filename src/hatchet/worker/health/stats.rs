@@ -39,8 +39,8 @@ pub struct WorkerStats {
     pub reports_waiting: usize,
     /// Outcomes that could not be reported.
     pub outcomes_lost: u64,
-    /// Bodies on threads that had not ended within [`WorkerOptions::cancel_grace`] of their cancellation. Each keeps its
-    /// slot until it ends.
+    /// Bodies on threads that had not ended within [`WorkerOptions::cancel_grace`] of their cancellation. Each keeps
+    /// its slot until it ends.
     ///
     /// [`WorkerOptions::cancel_grace`]: crate::hatchet::worker::WorkerOptions::cancel_grace
     pub cancellations_ignored: u64,

@@ -6,12 +6,13 @@ use tokio::time::Instant;
 
 use crate::hatchet::transport::Backoff;
 
-/// Minimum delay, so that a short interruption costs little. Doubles up to [`MAX_DELAY`]. Jitter adds up to the same length.
+/// Minimum delay, so that a short interruption costs little. Doubles up to [`MAX_DELAY`]. Jitter adds up to the same
+/// length.
 const MIN_DELAY: Duration = Duration::from_millis(20);
 /// Maximum delay before jitter, so that the end of an outage is noticed quickly.
 const MAX_DELAY: Duration = Duration::from_secs(1);
-/// A session shorter than this that delivered no assignment increases the delay, even if its heartbeats were accepted: a
-/// proxy may cut every stream immediately. So does a registration that the engine lost within this time.
+/// A session shorter than this that delivered no assignment increases the delay, even if its heartbeats were accepted:
+/// a proxy may cut every stream immediately. So does a registration that the engine lost within this time.
 const STABLE_AFTER: Duration = Duration::from_secs(2);
 
 /// Creates the delays between two attempts of the initial registration.

@@ -1,13 +1,14 @@
 //! The heartbeats of a session.
 //!
-//! The engine stops assigning 5 s after the last heartbeat and reassigns the worker's attempts 30 s after it. So a heartbeat
-//! is sent every [`INTERVAL`], whether or not the previous one has a response. A slow response does not end the session: the
-//! transport's liveness monitor detects a dead connection and fails the stream and the heartbeats together.
+//! The engine stops assigning 5 s after the last heartbeat and reassigns the worker's attempts 30 s after it. So a
+//! heartbeat is sent every [`INTERVAL`], whether or not the previous one has a response. A slow response does not end
+//! the session: the transport's liveness monitor detects a dead connection and fails the stream and the heartbeats
+//! together.
 //!
-//! The first heartbeat is sent together with the call that opens the stream. The engine refuses a heartbeat that it handles
-//! before that call. Such a refusal is ignored for [`OPENING_GRACE`] after the session's first response, and the heartbeat is
-//! repeated. The grace period starts at that response, because the time to connect and the round trip precede it. So a slow
-//! link leaves the engine as much time to open the stream as a fast one.
+//! The first heartbeat is sent together with the call that opens the stream. The engine refuses a heartbeat that it
+//! handles before that call. Such a refusal is ignored for [`OPENING_GRACE`] after the session's first response, and
+//! the heartbeat is repeated. The grace period starts at that response, because the time to connect and the round trip
+//! precede it. So a slow link leaves the engine as much time to open the stream as a fast one.
 
 use std::time::Duration;
 
@@ -56,7 +57,7 @@ impl<'a> Heartbeats<'a> {
     }
 
     /// Sends heartbeats until one is accepted, or until one has failed, which ends the session. Cancel safe.
-    pub(super) async fn accepted(&mut self) -> Result<(), ClientError> {
+    pub(super) async fn next_accepted(&mut self) -> Result<(), ClientError> {
         loop {
             tokio::select! {
                 due = self.due.tick(), if self.in_flight.len() < MAX_IN_FLIGHT => {

@@ -1,7 +1,7 @@
 //! The initial registration of a worker process.
 //!
-//! Unlike a reconnect, it may fail permanently: the engine may not be running, or the address or TLS setting may be wrong. So
-//! a failure is diagnosed with a second connection, and the wait is bounded:
+//! Unlike a reconnect, it may fail permanently: the engine may not be running, or the address or TLS setting may be
+//! wrong. So a failure is diagnosed with a second connection, and the wait is bounded:
 //!
 //! | peer | the registration fails |
 //! |---|---|
@@ -31,8 +31,8 @@ use crate::hatchet::{
 
 /// Minimum timeout of each call, even if the remaining wait is shorter: a real engine under load took seconds.
 const MIN_CALL_TIMEOUT: Duration = Duration::from_secs(10);
-/// Time until a second connection is opened, which tests whether the peer sends anything. The transport of an engine sends
-/// its settings immediately on a new connection, even if the engine is under load.
+/// Time until a second connection is opened, which tests whether the peer sends anything. The transport of an engine
+/// sends its settings immediately on a new connection, even if the engine is under load.
 const PROBE_AFTER: Duration = Duration::from_secs(1);
 
 /// Registers the workers of a process, waiting up to `wait_for_engine` for an engine that does not respond.
@@ -68,7 +68,7 @@ async fn try_register(
 ) -> Result<Registration, ClientError> {
     // Whole seconds, since the diagnosis shows them.
     let call_timeout = Duration::from_secs(remaining.clamp(MIN_CALL_TIMEOUT, DEFAULT_TIMEOUT).as_secs());
-    let mut silent_peer = pin!(silent_peer(client, remaining));
+    let mut silent_peer = pin!(wait_for_silent_peer(client, remaining));
     let registration = tokio::select! {
         biased;
         registration = register(client, definitions, call_timeout, timeout) => registration,
@@ -99,9 +99,10 @@ async fn try_register(
     })
 }
 
-/// Resolves when the remaining wait has ended and the peer has sent nothing, neither on the connection of the running call
-/// nor on a second one. Never resolves if the peer has sent anything: the running call then fails with a specific error.
-async fn silent_peer(client: &Client, remaining: Duration) -> ClientError {
+/// Resolves when the remaining wait has ended and the peer has sent nothing, neither on the connection of the running
+/// call nor on a second one. Never resolves if the peer has sent anything: the running call then fails with a specific
+/// error.
+async fn wait_for_silent_peer(client: &Client, remaining: Duration) -> ClientError {
     let (begun, received_before) = (Instant::now(), client.connection().bytes_received());
     let probe = async {
         sleep(PROBE_AFTER).await;

@@ -14,7 +14,8 @@
 //!      └─ the worker id is unknown to the engine: registered again under a new id
 //! ```
 //!
-//! - Stream and heartbeats form one session: if either fails, both are opened again, so a worker is never half connected.
+//! - Stream and heartbeats form one session: if either fails, both are opened again, so a worker is never half
+//!   connected.
 //! - A reopened session keeps the worker's id. Running attempts are not affected.
 //! - A draining worker never registers again: the drain has paused only the workers that were registered at its start.
 //! - `states` combines the state of all sessions into the state of the process.

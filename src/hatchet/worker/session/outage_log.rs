@@ -1,8 +1,8 @@
 //! The log lines of an outage.
 //!
-//! During an outage the worker tries to reconnect about once a second, without a time limit. The first failures are logged
-//! at `warn`, since they show the reason. Later failures repeat it, so `warn` has one of them per minute and `debug` the
-//! others.
+//! During an outage the worker tries to reconnect about once a second, without a time limit. The first failures are
+//! logged at `warn`, since they show the reason. Later failures repeat it, so `warn` has one of them per minute and
+//! `debug` the others.
 
 use std::{
     fmt,

@@ -25,8 +25,8 @@ const PARALLEL_WORKFLOWS: usize = 5;
 
 /// Registers all workflows, then the workers, so that a worker never listens for an unregistered workflow.
 ///
-/// `call_timeout` applies to each call. A call for which the engine reports a failure of its own is retried until `timeout`
-/// has elapsed.
+/// `call_timeout` applies to each call. A call for which the engine reports a failure of its own is retried until
+/// `timeout` has elapsed.
 pub(super) async fn register(
     client: &Client,
     definitions: &[WorkerDefinition],
@@ -106,7 +106,7 @@ async fn register_workflow(
             slot_requests: HashMap::from([(SLOT_TYPE.to_owned(), 1)]),
             ..Default::default()
         }],
-        idempotency: options.idempotency.as_ref().map(idempotency),
+        idempotency: options.idempotency.as_ref().map(idempotency_config),
         ..Default::default()
     };
     check_message(client, &format!("registering the task {name}"), &request)?;
@@ -116,7 +116,7 @@ async fn register_workflow(
     }
 }
 
-fn idempotency(options: &Idempotency) -> v1::IdempotencyConfig {
+fn idempotency_config(options: &Idempotency) -> v1::IdempotencyConfig {
     let method = match options.method {
         IdempotencyMethod::Ttl => v1::IdempotencyMethod::Ttl,
         IdempotencyMethod::Status => v1::IdempotencyMethod::Status,

@@ -15,7 +15,8 @@ use crate::hatchet::{
 
 /// The sessions of a process, by the index of their registration.
 ///
-/// The process is listening only while all sessions are. Otherwise it would be ready while one slot pool receives no work.
+/// The process is listening only while all sessions are. Otherwise it would be ready while one slot pool receives no
+/// work.
 pub(in crate::hatchet::worker) struct SessionStates {
     sessions: Mutex<Vec<Session>>,
     engine_version: String,
@@ -94,7 +95,7 @@ impl SessionStates {
     }
 
     /// Waits until the process drains.
-    pub(super) async fn draining(&self) {
+    pub(super) async fn wait_until_draining(&self) {
         // Cannot fail: the sender lives as long as `self`.
         let _ = self.state.subscribe().wait_for(|state| *state == WorkerState::Draining).await;
     }

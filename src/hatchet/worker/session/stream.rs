@@ -3,9 +3,10 @@
 //! The end of either ends the session. While the worker has far more attempts than slots, the stream is not read.
 //! Heartbeats continue, so that the engine does not consider the worker dead.
 //!
-//! A later session of the same worker id first removes the previous stream from the engine. A real engine keeps every stream
-//! of a worker until its connection fails, and sends each assignment to one of them. It detects a link that died without a
-//! reset after 30 to 50 s only, and in about half of the cases sends every assignment of that time to the dead stream.
+//! A later session of the same worker id first removes the previous stream from the engine. A real engine keeps every
+//! stream of a worker until its connection fails, and sends each assignment to one of them. It detects a link that died
+//! without a reset after 30 to 50 s only, and in about half of the cases sends every assignment of that time to the
+//! dead stream.
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,8 +25,8 @@ use crate::hatchet::{
 };
 
 /// Lower bound of the size limit for messages of the stream, in bytes. The limit is four times the configured one. A
-/// message over the transport's limit would break the stream, would be sent again on the next stream, and would break that
-/// one too. So the stream accepts messages over the configured limit, and only the run with such an input fails.
+/// message over the transport's limit would break the stream, would be sent again on the next stream, and would break
+/// that one too. So the stream accepts messages over the configured limit, and only the run with such an input fails.
 const MIN_STREAM_MESSAGE_LIMIT: usize = 64 << 20;
 
 /// Timeout of removing the previous stream. Without a response the next stream is opened nevertheless.
@@ -56,7 +57,7 @@ pub(super) async fn run_session(
     if follows_another {
         tokio::select! {
             result = unsubscribe(&resources.client, worker, UNSUBSCRIBE_TIMEOUT) => match result {
-                Err(error) if prevents_opening(&error) => return session_end(error, SessionProgress::default()),
+                Err(error) if prevents_opening(&error) => return classify_failure(error, SessionProgress::default()),
                 Ok(()) | Err(_) => {}
             },
             () = intake_stopped.cancelled() => return SessionEnd::IntakeStopped,
@@ -82,17 +83,17 @@ pub(super) async fn run_session(
                     dispatch(resources, worker, message);
                 }
                 Some(Err(status)) => {
-                    return session_end(resources.client.connection().call_error("listen for work", status), progress);
+                    return classify_failure(resources.client.connection().call_error("listen for work", status), progress);
                 }
                 None => return SessionEnd::Disconnected { cause: "the engine closed the stream".to_owned(), progress },
             },
-            heartbeat = heartbeats.accepted() => match heartbeat {
+            heartbeat = heartbeats.next_accepted() => match heartbeat {
                 Ok(()) if progress.heartbeat_accepted => {}
                 Ok(()) => {
                     progress.heartbeat_accepted = true;
                     states.set_listening(index);
                 }
-                Err(error) => return session_end(error, progress),
+                Err(error) => return classify_failure(error, progress),
             },
             () = intake_stopped.cancelled() => return SessionEnd::IntakeStopped,
         }
@@ -118,7 +119,7 @@ fn prevents_opening(error: &ClientError) -> bool {
     )
 }
 
-fn session_end(error: ClientError, progress: SessionProgress) -> SessionEnd {
+fn classify_failure(error: ClientError, progress: SessionProgress) -> SessionEnd {
     match error.kind() {
         ErrorKind::NotFound => SessionEnd::UnknownWorker,
         ErrorKind::Unauthenticated => SessionEnd::Fatal(error),

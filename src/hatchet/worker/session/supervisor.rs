@@ -1,4 +1,4 @@
-//! Keeps one registration receiving work.
+//! Supervises one registration: runs its sessions one after another.
 
 use std::{future::pending, slice, sync::Arc, time::Duration};
 
@@ -17,8 +17,9 @@ use crate::hatchet::{
     worker::attempt::WorkerResources,
 };
 
-/// Runs the sessions of the registration at `index`: reconnects, and registers again if the engine refuses the worker id as
-/// unknown. Returns only an error that no retry can fix. Once the intake is stopped, it waits until it is dropped.
+/// Runs the sessions of the registration at `index`: reconnects, and registers again if the engine refuses the worker
+/// id as unknown. Returns only an error that no retry can fix. Once the intake is stopped, it waits until it is
+/// dropped.
 ///
 /// Each failed attempt is one line in the log; see [`OutageLog`](super::outage_log::OutageLog) for its level.
 pub(in crate::hatchet::worker) async fn supervise(
@@ -62,8 +63,8 @@ pub(in crate::hatchet::worker) async fn supervise(
     }
 }
 
-/// Registers the worker under a new id. Never returns while the worker drains: the drain has paused only the workers that
-/// were registered at its start, so the engine would assign work to a new one.
+/// Registers the worker under a new id. Never returns while the worker drains: the drain has paused only the workers
+/// that were registered at its start, so the engine would assign work to a new one.
 async fn register_again(
     resources: &WorkerResources,
     definition: &WorkerDefinition,
@@ -77,7 +78,7 @@ async fn register_again(
     };
     let registration = tokio::select! {
         biased;
-        () = states.draining() => pending().await,
+        () = states.wait_until_draining() => pending().await,
         registration = registering => registration?,
     };
     for worker in registration.workers {
