@@ -6,13 +6,13 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     assignment::Assignment,
-    report::{self, OUTCOME_TIMEOUT, TerminalEvent},
+    report::{self, OUTCOME_TIMEOUT},
     resources::WorkerResources,
 };
 use crate::hatchet::{
     task::{CancelReason, Outcome},
     transport::{Backoff, ErrorKind},
-    wire::{format_duration, with_attempt},
+    wire::format_duration,
     worker::health::AttemptEnd,
 };
 
@@ -41,21 +41,8 @@ pub(super) async fn report_outcome(resources: &WorkerResources, assignment: &Ass
         PendingReport::Timeout(limit) => resolve_timeout(resources, assignment, limit).await,
         PendingReport::None => None,
     };
-    if let Some(event) = outcome.and_then(|outcome| terminal_event(outcome, assignment)) {
-        report::send_terminal(resources, assignment, event).await;
-    }
-}
-
-/// Returns the event that reports an outcome. A cancellation is not reported.
-fn terminal_event(outcome: Outcome, assignment: &Assignment) -> Option<TerminalEvent> {
-    match outcome {
-        Outcome::Completed(output) => Some(TerminalEvent::Completed(output)),
-        // The attempt is on a line of its own, since the Python SDK reads the first line as the message.
-        Outcome::Failed { error, may_retry } => Some(TerminalEvent::Failed {
-            error: with_attempt(&error, &assignment.info.task_name, assignment.info.retry_count.saturating_add(1)),
-            may_retry,
-        }),
-        Outcome::Cancelled => None,
+    if let Some(outcome) = outcome {
+        report::send_outcome(resources, assignment, outcome).await;
     }
 }
 

@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout};
 use super::{assignment::Assignment, resources::WorkerResources};
 use crate::hatchet::{
     client::Client,
+    task::Outcome,
     transport::{Backoff, ClientError, ErrorKind, with_timeout},
     wire::{
         failure_text,
@@ -29,17 +30,6 @@ pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) const OUTCOME_TIMEOUT: Duration = Duration::from_secs(300);
 /// Maximum length of a reported error text in bytes. A failure must always fit into a message.
 const MAX_ERROR_LENGTH: usize = 64 * 1024;
-
-/// The end of an attempt in the form of its report.
-#[derive(Debug, Clone)]
-pub(super) enum TerminalEvent {
-    /// The output's JSON.
-    Completed(String),
-    Failed {
-        error: String,
-        may_retry: bool,
-    },
-}
 
 fn event(assignment: &Assignment, kind: StepActionEventType, payload: String) -> StepActionEvent {
     StepActionEvent {
@@ -58,10 +48,13 @@ fn event(assignment: &Assignment, kind: StepActionEventType, payload: String) ->
     }
 }
 
-fn failed_event(assignment: &Assignment, error: String, may_retry: bool) -> StepActionEvent {
+/// Returns the event of a failure. Its text has the attempt on a separate line, since the Python SDK reads the first line
+/// as the message.
+fn failed_event(assignment: &Assignment, error: &str, max_length: usize, may_retry: bool) -> StepActionEvent {
+    let text = with_attempt(error, &assignment.info.task_name, assignment.info.retry_count.saturating_add(1));
     StepActionEvent {
         should_not_retry: Some(!may_retry),
-        ..event(assignment, StepActionEventType::StepEventTypeFailed, error)
+        ..event(assignment, StepActionEventType::StepEventTypeFailed, shorten(&text, max_length))
     }
 }
 
@@ -76,22 +69,22 @@ pub(super) fn send_started(client: &Client, assignment: &Assignment) -> impl Fut
     }
 }
 
-/// Reports the outcome of an attempt.
-pub(super) async fn send_terminal(resources: &WorkerResources, assignment: &Assignment, terminal: TerminalEvent) {
-    let event = match terminal {
-        TerminalEvent::Completed(output) => event(assignment, StepActionEventType::StepEventTypeCompleted, output),
-        TerminalEvent::Failed { error, may_retry } => {
-            let limit = MAX_ERROR_LENGTH.min(resources.client.config().max_send_message / 2);
-            failed_event(assignment, shorten(&error, limit), may_retry)
+/// Reports the outcome of an attempt. A cancellation is not reported.
+pub(super) async fn send_outcome(resources: &WorkerResources, assignment: &Assignment, outcome: Outcome) {
+    let event = match outcome {
+        Outcome::Completed(output) => event(assignment, StepActionEventType::StepEventTypeCompleted, output),
+        Outcome::Failed { error, may_retry } => {
+            let max_length = MAX_ERROR_LENGTH.min(resources.client.config().max_send_message / 2);
+            failed_event(assignment, &error, max_length, may_retry)
         }
+        Outcome::Cancelled => return,
     };
     let run = assignment.key.0;
     let Err(mut error) = send_event(resources, event).await else { return };
     if error.kind() == ErrorKind::TooLarge {
         tracing::error!(%run, %error, "the outcome is too large to report, so the run fails");
         let text = failure_text("OutputTooLarge", &error.to_string());
-        let text = with_attempt(&text, &assignment.info.task_name, assignment.info.retry_count.saturating_add(1));
-        match send_event(resources, failed_event(assignment, text, false)).await {
+        match send_event(resources, failed_event(assignment, &text, MAX_ERROR_LENGTH, false)).await {
             Ok(()) => return,
             Err(substitute_error) => error = substitute_error,
         }

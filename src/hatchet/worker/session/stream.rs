@@ -119,6 +119,7 @@ fn prevents_opening(error: &ClientError) -> bool {
     )
 }
 
+/// Classifies a failure by the way in which the registration continues.
 fn classify_failure(error: ClientError, progress: SessionProgress) -> SessionEnd {
     match error.kind() {
         ErrorKind::NotFound => SessionEnd::UnknownWorker,
