@@ -123,7 +123,7 @@ async fn send_event(resources: &WorkerResources, event: StepActionEvent) -> Resu
 
 /// Awaits a call whose response has no content. `operation` describes the call in its error. Calls are boxed, since
 /// each is several kilobytes and would be copied several times before its first poll.
-pub(super) async fn acknowledged<T>(
+pub(super) async fn await_acknowledgement<T>(
     client: &Client,
     operation: &str,
     call: Pin<Box<impl Future<Output = Result<tonic::Response<T>, tonic::Status>>>>,
