@@ -2,7 +2,7 @@
 
 use super::{error::Invalid, field, json};
 use crate::{
-    engine::state::{Origin, ParentRef, TriggerItem, Version, claim_for},
+    engine::state::{Origin, Parent, TriggerItem, Version, claim_for},
     hatchet::wire::{RunId, excerpt, proto::v1::TriggerWorkflowRequest},
 };
 
@@ -25,7 +25,10 @@ pub(crate) fn trigger(
     let metadata = json::metadata(from.additional_metadata.as_deref(), max_message.saturating_sub(input.len()))?;
     let parent = match from.parent_task_run_external_id {
         None => None,
-        Some(id) => Some(ParentRef { task: parent_id(&id)?, index: from.child_index, key: from.child_key }),
+        Some(id) => {
+            let key = from.child_key.map(Into::into);
+            Some(Parent { task: parent_id(&id)?, index: from.child_index, key })
+        }
     };
     let claim =
         version.map(|version| claim_for(version, &input, &metadata)).transpose().map_err(Invalid::new)?.flatten();

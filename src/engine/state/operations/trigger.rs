@@ -1,4 +1,4 @@
-//! Triggering runs.
+//! Creation of runs.
 
 use std::sync::Arc;
 
@@ -7,14 +7,14 @@ use crate::{
         idempotency::ClaimRequest,
         machine::State,
         metadata,
-        runs::{NewRun, Origin, Parent},
+        runs::{Origin, Parent, Run},
         time::ClockReading,
         workflows::Version,
     },
     hatchet::wire::RunId,
 };
 
-/// A run that is to be created, after validation.
+/// A validated request for a run.
 #[derive(Debug)]
 pub(crate) struct TriggerItem {
     pub(crate) workflow: Arc<str>,
@@ -24,32 +24,24 @@ pub(crate) struct TriggerItem {
     pub(crate) metadata: Arc<str>,
     /// The workflow's default if absent.
     pub(crate) priority: Option<i32>,
-    pub(crate) parent: Option<ParentRef>,
-    /// The idempotency key of the run.
+    pub(crate) parent: Option<Parent>,
+    /// The idempotency key to claim for the run.
     pub(crate) claim: Option<ClaimRequest>,
     pub(crate) origin: Origin,
 }
 
-/// The task that triggers a child run.
-#[derive(Debug)]
-pub(crate) struct ParentRef {
-    pub(crate) task: RunId,
-    pub(crate) index: Option<i32>,
-    pub(crate) key: Option<String>,
-}
-
-/// The outcome for one item.
+/// The outcome of a request for a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Triggered {
     /// A new run.
     New(RunId),
     /// The child run that this parent has triggered before with the same key or index.
     Existing(RunId),
-    /// No run, as its idempotency key is taken by `existing`; `colliding` is the id it would have got.
+    /// No run, as `existing` has claimed its idempotency key; `colliding` is the id of the refused run.
     Collision { existing: RunId, colliding: RunId },
 }
 
-/// Why no run was triggered.
+/// The reason for triggering no run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum TriggerError {
     /// No workflow of this name was declared.
@@ -58,7 +50,7 @@ pub(crate) enum TriggerError {
     UnknownParent,
 }
 
-/// The idempotency key that a run of a version is to take, if the version has an idempotency rule. Takes at most a few
+/// Evaluates the idempotency key for a run of a version, if the version has an idempotency rule. Takes at most a few
 /// milliseconds.
 pub(crate) fn claim_for(version: &Version, input: &str, metadata: &str) -> Result<Option<ClaimRequest>, String> {
     let Some(rule) = &version.definition.idempotency else { return Ok(None) };
@@ -66,7 +58,7 @@ pub(crate) fn claim_for(version: &Version, input: &str, metadata: &str) -> Resul
 }
 
 impl State {
-    /// Creates runs in the given order; if one item is invalid, creates none.
+    /// Creates runs in the given order, or no run if an item is invalid.
     pub(crate) fn trigger(
         &mut self,
         items: Vec<TriggerItem>,
@@ -83,9 +75,8 @@ impl State {
         items.into_iter().map(|item| self.trigger_one(item, now)).collect()
     }
 
-    /// Creates the run of an event, schedule or cron, where no caller can receive an error: the reason for a run that
-    /// is not created is logged. Without an `evaluated` claim, the idempotency expression is evaluated here, which its
-    /// cost limit allows.
+    /// Creates the run of an event, schedule or cron. Logs an error of the idempotency expression, as no caller can receive
+    /// it. Evaluates the expression here unless `evaluated` has its result.
     pub(super) fn trigger_unattended(
         &mut self,
         mut item: TriggerItem,
@@ -95,8 +86,8 @@ impl State {
         let version = self.version_of(&item.workflow)?;
         match evaluated.unwrap_or_else(|| claim_for(version, &item.input, &item.metadata)) {
             Ok(claim) => item.claim = claim,
-            Err(why) => {
-                tracing::warn!("no run of workflow `{}` was started by {}: {why}", item.workflow, item.origin);
+            Err(error) => {
+                tracing::warn!("no run of workflow `{}` was started by {}: {error}", item.workflow, item.origin);
                 return None;
             }
         }
@@ -111,7 +102,6 @@ impl State {
         let Some(version) = self.version_of(&workflow).cloned() else {
             return Err(TriggerError::UnknownWorkflow(workflow.to_string()));
         };
-        let parent = parent.map(|p| Parent { task: p.task, index: p.index, key: p.key.map(Arc::from) });
         let child = parent.as_ref().and_then(|parent| Some((parent.task, parent.child_key()?)));
         if let Some(existing) = child.as_ref().and_then(|(task, key)| self.runs.child(*task, key)) {
             return Ok(Triggered::Existing(existing));
@@ -129,13 +119,26 @@ impl State {
         if let Some((parent, key)) = child {
             self.runs.insert_child(parent, key, id);
         }
-        // A workflow of one task has one id for run and task.
+        // In a workflow of one task, the run and the task have the same id.
         let tasks: Vec<RunId> = match version.len() {
             1 => vec![id],
             n => (0..n).map(|_| self.new_id().into()).collect(),
         };
-        let new = NewRun { version, input, metadata, priority, parent, origin, idempotency_key };
-        self.runs.insert(id, new, tasks.clone(), now.display);
+        let run = Run {
+            seq: 0,
+            priority: priority.unwrap_or(version.definition.default_priority),
+            version,
+            input,
+            metadata,
+            parent,
+            origin,
+            created: now.display,
+            open: tasks.len(),
+            tasks: tasks.clone(),
+            finished: None,
+            idempotency_key,
+        };
+        self.runs.insert(id, run);
         self.release_waiting(id, &tasks, now);
         self.dispatch(now);
         Ok(Triggered::New(id))

@@ -1,4 +1,4 @@
-//! Ids of the scheduler's parts: indexes into its vectors, except for pools, which are removed with their last worker.
+//! Ids of the scheduler's parts. Those of groups and classes are indexes; pools are numbered, as they can be removed.
 
 /// Identifies a fairness group, that is a workflow, in the order of first declaration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

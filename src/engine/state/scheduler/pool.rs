@@ -15,11 +15,10 @@ use crate::{
     hatchet::wire::WorkerId,
 };
 
-/// A worker that may get a task. The largest is the best: most free units, then the longest time since its latest
-/// assignment.
+/// A worker that may get a task. The greatest is the best: the most free units, then the oldest latest assignment.
 pub(crate) type Candidate = (i64, Reverse<u64>, WorkerId);
 
-/// What a worker advertises: free units by slot type, and the sequence number of its latest assignment.
+/// A worker's free units by slot type, and the sequence number of its latest assignment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Advertisement {
     free: Vec<(Arc<str>, i64)>,
@@ -31,14 +30,14 @@ struct Advertisement {
 pub(super) struct WorkerPool {
     /// Sorted.
     pub(super) actions: Arc<[Arc<str>]>,
-    /// All workers; `None` for one that may not get tasks.
+    /// All workers; `None` for a worker that may not get tasks.
     workers: HashMap<WorkerId, Option<Advertisement>>,
     /// Workers with free units, by slot type.
     by_free_units: HashMap<Arc<str>, BTreeSet<Candidate>>,
     waiting: BTreeMap<ClassId, WaitingGroups>,
 }
 
-/// The workflows that have a queue head of one resource class.
+/// The workflows with a queue head of one resource class.
 #[derive(Debug, Default)]
 struct WaitingGroups {
     by_turn: BTreeSet<(u64, GroupId)>,
@@ -100,12 +99,12 @@ impl WorkerPool {
         }
     }
 
-    /// All classes and groups that wait for this pool.
+    /// The classes and groups with a queue head that waits for this pool.
     pub(super) fn waiting(&self) -> impl Iterator<Item = (ClassId, GroupId)> {
         self.waiting.iter().flat_map(|(class, waiting)| waiting.heads.keys().map(|group| (*class, *group)))
     }
 
-    /// The queue that is next by turn and position, among the classes that `fit`.
+    /// The next queue by turn and position, among the classes that `fit`.
     pub(super) fn next_queue(&self, fit: impl Fn(ClassId) -> bool) -> Option<QueueId> {
         let first = |(class, waiting): (&ClassId, &WaitingGroups)| {
             let (turn, group) = *waiting.by_turn.first()?;

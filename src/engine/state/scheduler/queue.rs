@@ -1,4 +1,4 @@
-//! A queue of tasks that need the same action and the same slots.
+//! Queues of tasks that need the same action and the same slots.
 
 use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! What triggers runs besides calls: events, schedules and crons.
+//! Triggers of runs in addition to calls: events, schedules and crons.
 
 mod calendar;
 mod events;
