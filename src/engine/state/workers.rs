@@ -3,9 +3,9 @@
 //! A worker's lease is renewed by heartbeats, or by an open stream of the first generation of `Listen`, which replaces
 //! them. Without a renewal the worker
 //!
-//! - gets no new task after [`Timings::heartbeat_fresh`],
-//! - loses its running tasks after [`Timings::worker_dead`],
-//! - is removed after [`Timings::worker_forgotten`], unless it has an open stream.
+//! - gets no new task after [`Timings::max_heartbeat_age`],
+//! - loses its running tasks after [`Timings::worker_lease`],
+//! - is removed after [`Timings::worker_removal`], unless it has an open stream.
 //!
 //! The engine also checks its own clock. While the engine itself is stopped, by a signal or with its machine, it
 //! receives no heartbeat, so it renews all leases when it continues, before it considers any worker lost.
@@ -105,9 +105,9 @@ pub(crate) struct Worker {
 
 impl Worker {
     /// The stream for new assignments; `None` if the worker may not get any now.
-    pub(crate) fn assignable_stream(&self, now: ClockReading, heartbeat_fresh: Duration) -> Option<StreamId> {
+    pub(crate) fn assignable_stream(&self, now: ClockReading, max_heartbeat_age: Duration) -> Option<StreamId> {
         let is_fresh = !self.heartbeat_streams.is_empty()
-            || self.heartbeat.is_some() && now.since(self.last_seen) < heartbeat_fresh;
+            || self.heartbeat.is_some() && now.since(self.last_seen) < max_heartbeat_age;
         if self.paused || self.unsubscribed || !is_fresh { None } else { self.streams.last().copied() }
     }
 
@@ -128,8 +128,8 @@ impl Worker {
 pub(crate) struct LeaseCheck {
     /// Tasks that the worker has lost, in the order of their assignment.
     pub(crate) lost: Vec<RunId>,
-    /// Whether the worker is to be removed.
-    pub(crate) is_forgotten: bool,
+    /// Whether to remove the worker.
+    pub(crate) should_remove: bool,
 }
 
 /// All registered workers and their streams.
@@ -251,7 +251,7 @@ impl Workers {
     /// each check sets the next one.
     pub(crate) fn arm_lease(&mut self, id: WorkerId, timers: &mut MonotonicTimers, timings: &Timings) {
         let Some(worker) = self.workers.get_mut_untracked(&id) else { return };
-        let at = worker.lease_start.plus(timings.worker_dead);
+        let at = worker.lease_start.plus(timings.worker_lease);
         if worker.timer.is_none_or(|(armed, _)| armed > at) {
             timers.cancel(worker.timer.take());
             worker.timer = Some(timers.set(at, Timer::Worker(id)));
@@ -268,19 +268,19 @@ impl Workers {
     ) -> LeaseCheck {
         let Some(worker) = self.workers.get_mut_untracked(&id) else { return LeaseCheck::default() };
         worker.timer = None;
-        let silent = if worker.heartbeat_streams.is_empty() { now.since(worker.lease_start) } else { Duration::ZERO };
-        if silent < timings.worker_dead {
-            worker.timer = Some(timers.set(now.plus(timings.worker_dead - silent), Timer::Worker(id)));
+        let silence = if worker.heartbeat_streams.is_empty() { now.since(worker.lease_start) } else { Duration::ZERO };
+        if silence < timings.worker_lease {
+            worker.timer = Some(timers.set(now.plus(timings.worker_lease - silence), Timer::Worker(id)));
             return LeaseCheck::default();
         }
         let lost = worker.running.values().copied().collect();
-        let is_forgotten = worker.streams.is_empty() && silent >= timings.worker_forgotten;
-        if !is_forgotten {
-            // At least one lease, so that a silent worker with an open stream is not checked in a busy loop.
-            let next = timings.worker_dead.max(timings.worker_forgotten.saturating_sub(silent));
+        let should_remove = worker.streams.is_empty() && silence >= timings.worker_removal;
+        if !should_remove {
+            // At least the duration of a lease, so that an expired worker with an open stream is not checked in a busy loop.
+            let next = timings.worker_lease.max(timings.worker_removal.saturating_sub(silence));
             worker.timer = Some(timers.set(now.plus(next), Timer::Worker(id)));
         }
-        LeaseCheck { lost, is_forgotten }
+        LeaseCheck { lost, should_remove }
     }
 
     /// Due time of the next check of the engine's own clock; `None` without workers.
@@ -313,7 +313,7 @@ impl Workers {
 
 /// A sixth of a lease, so that no stop between two checks is long enough to use up a lease.
 fn self_check_interval(timings: &Timings) -> Duration {
-    timings.worker_dead / 6
+    timings.worker_lease / 6
 }
 
 impl Stored<WorkerId> for Worker {

@@ -56,12 +56,12 @@ impl State {
     fn assign_head(&mut self, queue: QueueId, now: ClockReading) -> bool {
         let queue = self.scheduler.queue(queue);
         let Some(task) = queue.head() else { return false };
-        let (mut best, mut silent) = (None, Vec::new());
+        let (mut best, mut expired) = (None, Vec::new());
         for candidates in self.scheduler.candidates(queue) {
             for candidate in candidates {
                 let Some(worker) = self.workers.get(candidate.2) else { continue };
                 let Some(stream) = self.assignable_stream(worker, now) else {
-                    silent.push(candidate.2);
+                    expired.push(candidate.2);
                     continue;
                 };
                 if slots::fits(&worker.slots, &queue.requirements) {
@@ -70,8 +70,8 @@ impl State {
                 }
             }
         }
-        // Withdraws the slots of silent workers. Their next heartbeats advertise them again.
-        for worker in silent {
+        // Withdraws the slots of workers without a fresh heartbeat. Their next heartbeats advertise the slots again.
+        for worker in expired {
             self.advertise(worker, now);
         }
         let Some(((.., worker), stream)) = best else { return false };
@@ -96,7 +96,7 @@ impl State {
 
     /// The stream for a worker's assignments; `None` if the worker may not get any now.
     pub(in crate::engine::state) fn assignable_stream(&self, worker: &Worker, now: ClockReading) -> Option<StreamId> {
-        worker.assignable_stream(now, self.timings.heartbeat_fresh)
+        worker.assignable_stream(now, self.timings.max_heartbeat_age)
     }
 
     /// Updates the scheduler's record of a worker's free slots.

@@ -126,7 +126,7 @@ impl State {
         for task in check.lost {
             self.worker_lost(task, now);
         }
-        if check.is_forgotten {
+        if check.should_remove {
             self.remove_worker(id);
         }
     }

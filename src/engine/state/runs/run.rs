@@ -38,7 +38,7 @@ pub(crate) struct Run {
     pub(crate) open: usize,
     /// Set while all tasks have ended.
     pub(crate) finished: Option<Finish>,
-    /// The idempotency key that the run has taken.
+    /// The idempotency key that the run has claimed.
     pub(crate) idempotency_key: Option<Arc<str>>,
 }
 

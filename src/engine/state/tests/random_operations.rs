@@ -51,7 +51,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => at.clone().prop_map(Op::Release),
         1 => (at.clone(), 0i64..4).prop_map(|(at, index)| Op::Chunk(at, index)),
         1 => (0i64..4, 0i64..3).prop_map(|(slots, cpu)| Op::Register { slots, cpu }),
-        2 => (at.clone(), prop::bool::weighted(0.2)).prop_map(|(at, beats)| Op::Open(at, beats)),
+        2 => (at.clone(), prop::bool::weighted(0.2)).prop_map(|(at, is_heartbeat)| Op::Open(at, is_heartbeat)),
         1 => at.clone().prop_map(Op::Close),
         6 => at.clone().prop_map(Op::Heartbeat),
         1 => (at.clone(), any::<bool>()).prop_map(|(at, paused)| Op::Pause(at, paused)),
@@ -176,9 +176,9 @@ impl Random {
             Op::Register { slots, cpu } => {
                 self.workers.push(world.register(&WORKFLOWS, &[("default", slots), ("cpu", cpu)]));
             }
-            Op::Open(at, beats) => {
+            Op::Open(at, is_heartbeat) => {
                 if let Some(id) = worker(at)
-                    && let Ok(stream) = world.event(|state, now| state.open_stream(id, beats, now))
+                    && let Ok(stream) = world.event(|state, now| state.open_stream(id, is_heartbeat, now))
                 {
                     self.streams.push(stream);
                 }

@@ -5,7 +5,7 @@ use RunStatus::{Cancelled, Completed, Failed, Queued, Running};
 
 /// A stage of a task with one retry.
 #[derive(Debug, Clone, Copy)]
-enum At {
+enum InitialStage {
     Queued,
     BackOff,
     Running,
@@ -33,25 +33,25 @@ enum Event {
     SlotReleased,
 }
 
-fn world_at(at: At) -> (World, RunId, WorkerId) {
+fn world_at(stage: InitialStage) -> (World, RunId, WorkerId) {
     let mut world = World::new();
-    let slow = matches!(at, At::BackOff);
+    let slow = matches!(stage, InitialStage::BackOff);
     world.declare("t", |t| {
         t.retries = 1;
         t.backoff = backoff(100.0, 100).filter(|_| slow);
     });
     let (worker, _) = world.worker(&["t"], 1);
-    if matches!(at, At::Queued) {
+    if matches!(stage, InitialStage::Queued) {
         world.event(|state, now| state.pause(worker, true, now)).unwrap();
     }
     let run = world.trigger("t");
-    match at {
-        At::Queued | At::Running => {}
-        At::BackOff | At::LastAttempt => world.fail(run, 0),
-        At::Released => assert!(world.event(|state, now| state.release_slot(run, now))),
-        At::Completed => world.complete(run, 0),
-        At::Failed => world.report(run, 0, failed("x", false)),
-        At::Cancelled => world.event(|state, now| state.cancel(run, now)),
+    match stage {
+        InitialStage::Queued | InitialStage::Running => {}
+        InitialStage::BackOff | InitialStage::LastAttempt => world.fail(run, 0),
+        InitialStage::Released => assert!(world.event(|state, now| state.release_slot(run, now))),
+        InitialStage::Completed => world.complete(run, 0),
+        InitialStage::Failed => world.report(run, 0, failed("x", false)),
+        InitialStage::Cancelled => world.event(|state, now| state.cancel(run, now)),
     }
     world.effects.clear();
     (world, run, worker)
@@ -88,10 +88,10 @@ fn apply(world: &mut World, run: RunId, worker: WorkerId, event: Event) {
 
 #[test]
 fn every_event_changes_status_as_listed_for_its_stage() {
-    use At as A;
     use Event as E;
+    use InitialStage as S;
     let stages =
-        [A::Queued, A::BackOff, A::Running, A::Released, A::LastAttempt, A::Completed, A::Failed, A::Cancelled];
+        [S::Queued, S::BackOff, S::Running, S::Released, S::LastAttempt, S::Completed, S::Failed, S::Cancelled];
     let q = Queued;
     let (r, c, f, x) = (Running, Completed, Failed, Cancelled);
     // Status and attempt after the event, by stage in the above order.

@@ -1,4 +1,4 @@
-//! Time as the state machine sees it: two clocks, which the driver reads once for each event.
+//! The two clocks of the state machine. The driver reads both once for each event.
 //!
 //! Display times, schedules and crons follow the wall clock, which somebody may set. Timeouts, leases, back-off and
 //! retention follow a monotonic clock, so that setting the wall clock neither ends nor extends a wait.
