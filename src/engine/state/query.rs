@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::{
     engine::state::{
         machine::State,
-        runs::{Run, Task},
+        runs::{Run, RunFilter, Task},
         slots::{self, Slot},
         time::ClockReading,
         workers::{Worker, WorkerStatus},
@@ -25,6 +25,11 @@ impl State {
     /// A run by its own id or by that of one of its tasks.
     pub(crate) fn run(&self, id: RunId) -> Option<(RunId, &Run)> {
         self.runs.containing(id)
+    }
+
+    /// The matching runs, newest first.
+    pub(crate) fn select<'a>(&'a self, filter: &'a RunFilter) -> impl Iterator<Item = RunId> + 'a {
+        self.runs.select(filter)
     }
 
     pub(crate) fn task(&self, id: RunId) -> Option<&Task> {

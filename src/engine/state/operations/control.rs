@@ -1,22 +1,17 @@
 //! Cancellation and replay of runs and tasks.
 
 use crate::{
-    engine::state::{attempt::AttemptEvent, machine::State, runs::RunFilter, time::ClockReading},
+    engine::state::{attempt::AttemptEvent, machine::State, time::ClockReading},
     hatchet::wire::RunId,
 };
 
 impl State {
-    /// The matching runs, newest first.
-    pub(crate) fn select<'a>(&'a self, filter: &'a RunFilter) -> impl Iterator<Item = RunId> + 'a {
-        self.runs.select(filter)
-    }
-
     /// Cancels a run, or a task with all tasks that depend on it, unless it has ended. Running attempts free their slots
     /// immediately, and their workers are requested to stop them.
     pub(crate) fn cancel(&mut self, id: RunId, now: ClockReading) {
         let tasks = self.runs.get(id).map_or_else(|| vec![id], |run| run.tasks.clone());
-        // In reverse order, so that the on-failure task is cancelled before the end of the other tasks starts it.
-        for task in tasks.into_iter().rev() {
+        // All tasks are cancelled before the consequences, so that their ends do not start the on-failure task.
+        for task in tasks {
             self.apply(task, &AttemptEvent::Cancelled, now);
         }
         self.dispatch(now);

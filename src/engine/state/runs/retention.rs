@@ -63,7 +63,7 @@ impl Runs {
     }
 }
 
-/// Restoring stored runs: first all tasks, then all runs, then all child keys.
+/// Restoration of stored runs: first all tasks, then all runs, then all child keys.
 impl Runs {
     pub(crate) fn reserve_tasks(&mut self, additional: usize) {
         self.tasks.reserve(additional);

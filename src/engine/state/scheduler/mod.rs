@@ -24,13 +24,11 @@
 //! a worker, or for a worker of a task, takes O(c + log n) for the c resource classes with waiting tasks. The number n of
 //! queued tasks, queues or workers affects both only by its logarithm.
 
-mod ids;
 mod pool;
 mod queue;
 
 pub(crate) use self::{
-    ids::PoolId,
-    pool::Candidate,
+    pool::{Candidate, PoolId},
     queue::{QueueId, QueuePosition, TaskQueue},
 };
 
@@ -40,8 +38,8 @@ use std::{
 };
 
 use self::{
-    ids::{ClassId, GroupId},
     pool::WorkerPool,
+    queue::{ClassId, GroupId},
 };
 use super::slots::{Slot, SlotRequirements};
 use crate::hatchet::wire::{RunId, WorkerId};

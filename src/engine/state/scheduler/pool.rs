@@ -6,14 +6,15 @@ use std::{
     sync::Arc,
 };
 
-use super::{
-    ids::{ClassId, GroupId},
-    queue::{QueueId, QueuePosition},
-};
+use super::queue::{ClassId, GroupId, QueueId, QueuePosition};
 use crate::{
     engine::state::slots::{Slot, SlotRequirements},
     hatchet::wire::WorkerId,
 };
+
+/// Identifies a worker pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct PoolId(pub(super) u64);
 
 /// A worker that may get a task. The greatest is the best: the most free units, then the oldest latest assignment.
 pub(crate) type Candidate = (i64, Reverse<u64>, WorkerId);

@@ -1,4 +1,4 @@
-//! Restoring a state from rows.
+//! Restores a state from rows.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Restoring runs and tasks.
+//! Restores runs and tasks.
 //!
 //! All rows of runs precede the rows of tasks, which are in the order of their runs. The runs are inserted last, as their
 //! ends are computed from their tasks.
