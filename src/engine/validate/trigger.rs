@@ -2,7 +2,7 @@
 
 use super::{error::Invalid, field, json};
 use crate::{
-    engine::state::{Origin, Parent, TriggerItem, Version, claim_for},
+    engine::state::{Origin, Parent, RunTemplate, TriggerItem, Version, claim_for},
     hatchet::wire::{RunId, excerpt, proto::v1::TriggerWorkflowRequest},
 };
 
@@ -32,7 +32,8 @@ pub(crate) fn trigger(
     };
     let claim =
         version.map(|version| claim_for(version, &input, &metadata)).transpose().map_err(Invalid::new)?.flatten();
-    Ok(TriggerItem { workflow: from.name.into(), input, metadata, priority, parent, claim, origin: Origin::Call })
+    let template = RunTemplate { workflow: from.name.into(), input, metadata, priority };
+    Ok(TriggerItem { template, parent, claim, origin: Origin::Call })
 }
 
 fn parent_id(text: &str) -> Result<RunId, Invalid> {

@@ -2,7 +2,7 @@
 
 /// A compiled expression.
 #[cfg(feature = "cel")]
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Expression {
     text: String,
     program: crate::engine::cel::Program,
@@ -10,7 +10,7 @@ pub(crate) struct Expression {
 
 /// A type without values, as workflows with an expression are refused without the feature `cel`.
 #[cfg(not(feature = "cel"))]
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Expression {}
 
 #[cfg(feature = "cel")]
@@ -19,12 +19,6 @@ impl Expression {
     pub(crate) fn compile(text: &str) -> Result<Self, String> {
         let program = crate::engine::cel::Program::compile(text)?;
         Ok(Self { text: text.to_owned(), program })
-    }
-
-    /// The expression as it was declared.
-    #[cfg(test)]
-    pub(crate) fn text(&self) -> &str {
-        &self.text
     }
 
     /// Computes the key of a run. Takes at most a few milliseconds in addition to parsing the input, as an expression that
@@ -55,12 +49,6 @@ impl Expression {
     /// Always fails: expressions need the feature.
     pub(crate) fn compile(_text: &str) -> Result<Self, String> {
         Err("this engine was built without the cargo feature `cel`, which idempotency expressions need".into())
-    }
-
-    /// Unreachable, as the type has no values.
-    #[cfg(test)]
-    pub(crate) fn text(&self) -> &str {
-        match *self {}
     }
 
     /// Unreachable, as the type has no values.

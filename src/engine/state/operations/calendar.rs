@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::trigger::{TriggerError, TriggerItem};
+use super::trigger::TriggerError;
 use crate::engine::{
     cron::CronRule,
     state::{
@@ -88,9 +88,8 @@ impl State {
 
     /// Triggers all runs of the calendar that are due.
     pub(super) fn start_due_runs(&mut self, now: ClockReading) {
-        while let Some((RunTemplate { workflow, input, metadata, priority }, origin)) = self.calendar.pop_due(now) {
-            let item = TriggerItem { workflow, input, metadata, priority, parent: None, claim: None, origin };
-            self.trigger_unattended(item, None, now);
+        while let Some((template, origin)) = self.calendar.pop_due(now) {
+            self.trigger_unattended(template, origin, None, now);
         }
     }
 }

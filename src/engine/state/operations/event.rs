@@ -11,14 +11,14 @@ use std::{collections::HashMap, sync::Arc};
 
 use uuid::Uuid;
 
-use super::trigger::{TriggerItem, claim_for};
+use super::trigger::claim_for;
 use crate::engine::state::{
     idempotency::ClaimRequest,
     machine::State,
     metadata,
     runs::Origin,
     time::ClockReading,
-    triggers::{Event, PushedEvent},
+    triggers::{Event, PushedEvent, RunTemplate},
     workflows::Version,
 };
 
@@ -75,16 +75,9 @@ impl State {
         for workflow in self.workflows.triggered_by(&key) {
             let version = self.version_of(&workflow);
             let evaluated = version.and_then(|version| claims.remove(&version.id));
-            let item = TriggerItem {
-                workflow,
-                input: input.clone(),
-                metadata: run_metadata.clone(),
-                priority,
-                parent: None,
-                claim: None,
-                origin: Origin::Event { id, key: key.clone() },
-            };
-            runs.extend(self.trigger_unattended(item, evaluated, now));
+            let template = RunTemplate { workflow, input: input.clone(), metadata: run_metadata.clone(), priority };
+            let origin = Origin::Event { id, key: key.clone() };
+            runs.extend(self.trigger_unattended(template, origin, evaluated, now));
         }
         let event = Event { id, key, input, metadata, scope, at: now.display, runs };
         self.events.insert(event, self.retention.count);

@@ -9,6 +9,7 @@ use crate::{
         metadata,
         runs::{Origin, Parent, Run},
         time::ClockReading,
+        triggers::RunTemplate,
         workflows::Version,
     },
     hatchet::wire::RunId,
@@ -17,13 +18,7 @@ use crate::{
 /// A validated request for a run.
 #[derive(Debug)]
 pub(crate) struct TriggerItem {
-    pub(crate) workflow: Arc<str>,
-    /// A JSON object or `null`.
-    pub(crate) input: Arc<str>,
-    /// A JSON object.
-    pub(crate) metadata: Arc<str>,
-    /// The workflow's default if absent.
-    pub(crate) priority: Option<i32>,
+    pub(crate) template: RunTemplate,
     pub(crate) parent: Option<Parent>,
     /// The idempotency key to claim for the run.
     pub(crate) claim: Option<ClaimRequest>,
@@ -65,8 +60,8 @@ impl State {
         now: ClockReading,
     ) -> Result<Vec<Triggered>, TriggerError> {
         for item in &items {
-            if self.version_of(&item.workflow).is_none() {
-                return Err(TriggerError::UnknownWorkflow(item.workflow.to_string()));
+            if self.version_of(&item.template.workflow).is_none() {
+                return Err(TriggerError::UnknownWorkflow(item.template.workflow.to_string()));
             }
             if item.parent.as_ref().is_some_and(|parent| self.runs.task(parent.task).is_none()) {
                 return Err(TriggerError::UnknownParent);
@@ -79,26 +74,28 @@ impl State {
     /// it. Evaluates the expression here unless `evaluated` has its result.
     pub(super) fn trigger_unattended(
         &mut self,
-        mut item: TriggerItem,
+        template: RunTemplate,
+        origin: Origin,
         evaluated: Option<Result<Option<ClaimRequest>, String>>,
         now: ClockReading,
     ) -> Option<RunId> {
-        let version = self.version_of(&item.workflow)?;
-        match evaluated.unwrap_or_else(|| claim_for(version, &item.input, &item.metadata)) {
-            Ok(claim) => item.claim = claim,
+        let version = self.version_of(&template.workflow)?;
+        let claim = match evaluated.unwrap_or_else(|| claim_for(version, &template.input, &template.metadata)) {
+            Ok(claim) => claim,
             Err(error) => {
-                tracing::warn!("no run of workflow `{}` was started by {}: {error}", item.workflow, item.origin);
+                tracing::warn!("no run of workflow `{}` was started by {}: {error}", template.workflow, origin);
                 return None;
             }
-        }
-        match self.trigger_one(item, now).ok()? {
+        };
+        match self.trigger_one(TriggerItem { template, parent: None, claim, origin }, now).ok()? {
             Triggered::New(id) | Triggered::Existing(id) => Some(id),
             Triggered::Collision { .. } => None,
         }
     }
 
     fn trigger_one(&mut self, item: TriggerItem, now: ClockReading) -> Result<Triggered, TriggerError> {
-        let TriggerItem { workflow, input, mut metadata, priority, parent, claim, origin } = item;
+        let TriggerItem { template, parent, claim, origin } = item;
+        let RunTemplate { workflow, input, mut metadata, priority } = template;
         let Some(version) = self.version_of(&workflow).cloned() else {
             return Err(TriggerError::UnknownWorkflow(workflow.to_string()));
         };

@@ -22,7 +22,7 @@ fn flooding_workflow_does_not_delay_others() {
         world.declare(name, |_| ());
     }
     for name in ["flood"; 6].into_iter().chain(["second", "second", "third"]) {
-        world.trigger_with(name, |item| item.priority = Some(if name == "flood" { 3 } else { 1 }));
+        world.trigger_with(name, |item| item.template.priority = Some(if name == "flood" { 3 } else { 1 }));
     }
     world.worker(&["flood", "second", "third"], 1);
     let order = complete_in_order(&mut world, 9);

@@ -114,7 +114,7 @@ impl World {
         let content = Declaration::sample(&format!("{name} {tasks:?}"));
         let mut definition = Definition { content, ..Definition::sample(name, tasks) };
         change(&mut definition);
-        self.definitions.push(restart::copy(&definition));
+        self.definitions.push(definition.clone());
         self.event(|state, now| state.put_workflow(definition, now));
     }
 
@@ -137,16 +137,12 @@ impl World {
         (self.state.status(run), run.tasks.iter().map(|task| self.state.task(*task).unwrap().phase.stage()).collect())
     }
 
+    fn template(workflow: &str) -> RunTemplate {
+        RunTemplate { workflow: workflow.into(), input: "{}".into(), metadata: "{}".into(), priority: None }
+    }
+
     fn item(name: &str) -> TriggerItem {
-        TriggerItem {
-            workflow: name.into(),
-            input: "{}".into(),
-            metadata: "{}".into(),
-            priority: None,
-            parent: None,
-            claim: None,
-            origin: Origin::Call,
-        }
+        TriggerItem { template: Self::template(name), parent: None, claim: None, origin: Origin::Call }
     }
 
     fn trigger(&mut self, name: &str) -> RunId {

@@ -129,7 +129,7 @@ impl Random {
         let world = &mut self.world;
         match *op {
             Op::Trigger { workflow, priority } => {
-                let run = world.trigger_with(WORKFLOWS[workflow], |item| item.priority = Some(priority));
+                let run = world.trigger_with(WORKFLOWS[workflow], |item| item.template.priority = Some(priority));
                 self.runs.push(run);
             }
             Op::Complete(at) | Op::Fail(at, _) | Op::Stale(at) => {

@@ -34,9 +34,9 @@ impl MemoryStore {
     }
 
     pub(super) fn load(&self, world: &World) -> Result<State, Damaged> {
-        let definitions = world.definitions.iter().map(copy).collect::<Vec<_>>();
+        let definitions = world.definitions.clone();
         let validate = move |content: Declaration| {
-            definitions.iter().find(|of| of.content == content).map(copy).ok_or_else(|| "unknown".to_owned())
+            definitions.iter().find(|of| of.content == content).cloned().ok_or_else(|| "unknown".to_owned())
         };
         let mut count = u128::from(world.restarts + 1) << 64;
         let ids = Box::new(move || {
@@ -58,23 +58,6 @@ impl MemoryStore {
             }
         }
         restore.finish()
-    }
-}
-
-/// A copy of a definition.
-pub(super) fn copy(of: &Definition) -> Definition {
-    Definition {
-        name: of.name.clone(),
-        tasks: of.tasks.clone(),
-        default_priority: of.default_priority,
-        idempotency: of.idempotency.as_ref().map(|rule| Idempotency {
-            expression: Expression::compile(rule.expression.text()).unwrap(),
-            lease: rule.lease,
-        }),
-        events: of.events.clone(),
-        crons: of.crons.clone(),
-        cron_input: of.cron_input.clone(),
-        content: of.content.clone(),
     }
 }
 

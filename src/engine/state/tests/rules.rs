@@ -8,7 +8,7 @@ fn queue_orders_by_priority_then_arrival() {
     let mut world = World::new();
     world.declare("t", |_| ());
     let runs: Vec<RunId> =
-        [1, 3, 2, 1, 3].map(|p| world.trigger_with("t", |item| item.priority = Some(p))).into_iter().collect();
+        [1, 3, 2, 1, 3].map(|p| world.trigger_with("t", |item| item.template.priority = Some(p))).into_iter().collect();
     assert_eq!(world.started(), []);
     world.worker(&["t"], 10);
     let order = [1, 4, 2, 0, 3].map(|at| (runs[at], 0));

@@ -25,10 +25,6 @@ fn declare_with_events(world: &mut World, name: &str, keys: &[&str]) {
     });
 }
 
-fn template(workflow: &str) -> RunTemplate {
-    RunTemplate { workflow: workflow.into(), input: "{}".into(), metadata: "{}".into(), priority: None }
-}
-
 #[test]
 fn event_triggers_each_workflow_once() {
     let mut world = World::new();
@@ -64,7 +60,7 @@ fn schedule_starts_run_at_its_time() {
     world.declare("t", |_| ());
     world.worker(&["t"], 1);
     let (at, later) = (world.now.wall.plus(Duration::from_secs(60)), world.now.wall.plus(Duration::from_secs(600)));
-    let ids = world.event(|state, now| state.schedule(&template("t"), &[at, later, Timestamp(0)], now)).unwrap();
+    let ids = world.event(|state, now| state.schedule(&World::template("t"), &[at, later, Timestamp(0)], now)).unwrap();
     let scheduled = |world: &World| ids.iter().filter(|id| world.state.scheduled(**id).is_some()).count();
     world.seconds(0);
     assert_eq!(
@@ -80,7 +76,7 @@ fn schedule_starts_run_at_its_time() {
     assert_eq!((runs(&world, "t"), scheduled(&world)), (1, 1));
     world.seconds(1);
     assert_eq!((runs(&world, "t"), scheduled(&world)), (2, 0));
-    let refused = world.event(|state, now| state.schedule(&template("x"), &[at], now));
+    let refused = world.event(|state, now| state.schedule(&World::template("x"), &[at], now));
     assert_eq!(refused, Err(TriggerError::UnknownWorkflow("x".into())));
 }
 
@@ -107,7 +103,7 @@ fn cron_starts_runs_until_it_is_removed() {
     let declared = world.state.crons().next().unwrap().0;
 
     let add = |world: &mut World, workflow: &str| {
-        world.event(|state, now| state.add_cron(template(workflow), every(20), "mine".into(), now))
+        world.event(|state, now| state.add_cron(World::template(workflow), every(20), "mine".into(), now))
     };
     let mine = add(&mut world, "t").unwrap();
     assert_eq!(add(&mut world, "t"), Err(CronError::Duplicate));
@@ -146,7 +142,7 @@ fn obsolete_schedule_is_dropped_at_start() {
     let (mut world, mut store) = super::restart::tracked_world();
     world.declare("t", |_| ());
     let at = world.now.wall.plus(Duration::from_secs(60));
-    world.event(|state, now| state.schedule(&template("t"), &[at, at], now)).unwrap();
+    world.event(|state, now| state.schedule(&World::template("t"), &[at, at], now)).unwrap();
     store.persist(&mut world.state, world.now);
     // Field 6: the id of its run.
     let run = [&[0x32, 18, 0x09][..], &[1; 8], &[0x11], &[2; 8]].concat();
@@ -197,9 +193,9 @@ fn clock_set_forward_starts_due_runs_only() {
     let (worker, _) = world.worker(&["runs"], 1);
     let (running, waiting) = (world.trigger("runs"), world.trigger("runs"));
     let at = world.now.wall.plus(Duration::from_secs(1800));
-    world.event(|state, now| state.schedule(&template("scheduled"), &[at], now)).unwrap();
+    world.event(|state, now| state.schedule(&World::template("scheduled"), &[at], now)).unwrap();
     let rule = CronRule::parse("0 * * * *").unwrap();
-    world.event(|state, now| state.add_cron(template("hourly"), rule, "c".into(), now)).unwrap();
+    world.event(|state, now| state.add_cron(World::template("hourly"), rule, "c".into(), now)).unwrap();
     world.seconds(1);
     world.set_wall(|wall| wall + 2 * 3_600_000);
     world.seconds(10);
@@ -228,9 +224,9 @@ fn clock_set_back_starts_no_run_twice() {
         world.declare(name, |_| ());
     }
     let times = [0, 1800].map(|seconds| world.now.wall.plus(Duration::from_secs(seconds)));
-    world.event(|state, now| state.schedule(&template("scheduled"), &times, now)).unwrap();
+    world.event(|state, now| state.schedule(&World::template("scheduled"), &times, now)).unwrap();
     let rule = CronRule::parse("0 * * * *").unwrap();
-    world.event(|state, now| state.add_cron(template("hourly"), rule, "c".into(), now)).unwrap();
+    world.event(|state, now| state.add_cron(World::template("hourly"), rule, "c".into(), now)).unwrap();
     // To a minute after the full hour.
     world.seconds(3600 - 1000 + 60);
     let (created, before) = (created_now(&mut world), world.now.display);
@@ -257,10 +253,10 @@ fn cron_created_with_wrong_clock_follows_corrected_clock() {
     world.declare("hourly", |_| ());
     world.declare("later", |_| ());
     world.set_wall(|wall| wall + 24 * 3_600_000);
-    world.event(|state, now| state.add_cron(template("hourly"), hourly(), "c".into(), now)).unwrap();
+    world.event(|state, now| state.add_cron(World::template("hourly"), hourly(), "c".into(), now)).unwrap();
     // The clock is corrected before the cron was due, and another cron is added.
     world.set_wall(|wall| wall - 24 * 3_600_000);
-    world.event(|state, now| state.add_cron(template("later"), hourly(), "c".into(), now)).unwrap();
+    world.event(|state, now| state.add_cron(World::template("later"), hourly(), "c".into(), now)).unwrap();
     world.seconds(3600);
     assert_eq!([runs(&world, "hourly"), runs(&world, "later")], [1, 1]);
     // The same after a restart.

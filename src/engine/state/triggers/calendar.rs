@@ -8,10 +8,11 @@
 //! | set back by less than [`CLOCK_CORRECTION`] | does not start again | waits for the time after its latest one |
 //! | set back by more | does not start again | follows the clock, which must have been wrong before |
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use uuid::Uuid;
 
+use super::template::RunTemplate;
 use crate::engine::{
     cron::CronRule,
     persistence::{
@@ -37,17 +38,6 @@ type CalendarKey = (Timestamp, u64);
 pub(crate) enum CalendarTimer {
     Schedule(Uuid),
     Cron(Uuid),
-}
-
-/// The validated workflow and payload of the runs that a schedule or cron triggers.
-#[derive(Debug, Clone)]
-pub(crate) struct RunTemplate {
-    pub(crate) workflow: Arc<str>,
-    /// A JSON object or `null`.
-    pub(crate) input: Arc<str>,
-    /// A JSON object.
-    pub(crate) metadata: Arc<str>,
-    pub(crate) priority: Option<i32>,
 }
 
 /// A run that starts once at a time. As in a real engine, it is removed when its run has started.

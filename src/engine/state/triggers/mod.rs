@@ -2,8 +2,10 @@
 
 mod calendar;
 mod events;
+mod template;
 
 pub(crate) use self::{
-    calendar::{Calendar, Cron, CronError, RunTemplate, ScheduledRun},
+    calendar::{Calendar, Cron, CronError, ScheduledRun},
     events::{Event, Events, PushedEvent},
+    template::RunTemplate,
 };

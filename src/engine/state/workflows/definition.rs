@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// A validated workflow declaration.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Definition {
     pub(crate) name: Arc<str>,
     /// In the order of the declaration. An on-failure task is the last.
@@ -55,7 +55,7 @@ pub(crate) struct TaskDefinition {
 }
 
 /// The rule by which repeated triggers with an equal key start one run.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Idempotency {
     pub(crate) expression: Expression,
     pub(crate) lease: Lease,
