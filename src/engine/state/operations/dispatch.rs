@@ -59,9 +59,9 @@ impl State {
         let (mut best, mut expired) = (None, Vec::new());
         for candidates in self.scheduler.candidates(queue) {
             for candidate in candidates {
-                let Some(worker) = self.workers.get(candidate.2) else { continue };
+                let Some(worker) = self.workers.get(candidate.worker) else { continue };
                 let Some(stream) = self.assignable_stream(worker, now) else {
-                    expired.push(candidate.2);
+                    expired.push(candidate.worker);
                     continue;
                 };
                 if slots::fits(&worker.slots, &queue.requirements) {
@@ -74,8 +74,8 @@ impl State {
         for worker in expired {
             self.advertise(worker, now);
         }
-        let Some(((.., worker), stream)) = best else { return false };
-        self.assign(task, worker, stream, now);
+        let Some((candidate, stream)) = best else { return false };
+        self.assign(task, candidate.worker, stream, now);
         true
     }
 

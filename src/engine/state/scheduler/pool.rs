@@ -17,7 +17,12 @@ use crate::{
 pub(crate) struct PoolId(pub(super) u64);
 
 /// A worker that may get a task. The greatest is the best: the most free units, then the oldest latest assignment.
-pub(crate) type Candidate = (i64, Reverse<u64>, WorkerId);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Candidate {
+    free: i64,
+    last_assignment: Reverse<u64>,
+    pub(crate) worker: WorkerId,
+}
 
 /// A worker's free units by slot type, and the sequence number of its latest assignment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,17 +131,19 @@ impl WorkerPool {
         if *current == new {
             return;
         }
+        let candidate =
+            |free: i64, last_assignment: u64| Candidate { free, last_assignment: Reverse(last_assignment), worker };
         if let Some(Advertisement { free, last_assignment }) = current {
             for (kind, units) in free {
                 if let Some(candidates) = by_free_units.get_mut(kind) {
-                    candidates.remove(&(*units, Reverse(*last_assignment), worker));
+                    candidates.remove(&candidate(*units, *last_assignment));
                 }
             }
         }
         if let Some(Advertisement { free, last_assignment }) = &new {
             for (kind, units) in free.iter().filter(|(_, units)| *units > 0) {
                 let candidates = by_free_units.entry(kind.clone()).or_default();
-                candidates.insert((*units, Reverse(*last_assignment), worker));
+                candidates.insert(candidate(*units, *last_assignment));
             }
         }
         *current = new;
@@ -147,6 +154,6 @@ impl WorkerPool {
         let first = requirements.first();
         let of_kind = first.and_then(|(kind, _)| self.by_free_units.get(kind));
         let all = of_kind.into_iter().flat_map(|candidates| candidates.iter().rev());
-        all.copied().take_while(move |(free, ..)| first.is_some_and(|(_, units)| free >= units))
+        all.copied().take_while(move |candidate| first.is_some_and(|(_, units)| candidate.free >= *units))
     }
 }
