@@ -1,7 +1,5 @@
 //! Creation of runs.
 
-use std::sync::Arc;
-
 use crate::{
     engine::state::{
         idempotency::ClaimRequest,
