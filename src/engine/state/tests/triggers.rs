@@ -4,7 +4,7 @@ use super::*;
 use crate::engine::{
     cron::CronRule,
     persistence::row::Table,
-    state::{CronError, PushedEvent, RunTemplate, TriggerError, metadata::has_pair},
+    state::{CronError, PushedEvent, TriggerError, metadata::has_pair},
 };
 
 fn pushed(key: &str) -> PushedEvent {
