@@ -196,16 +196,17 @@ impl State {
 
     /// Records the failure of the current attempt in the task's history, and returns its error.
     fn record_failure(&mut self, id: RunId, event: &AttemptEvent, now: ClockReading) -> Arc<str> {
-        let (error, kind): (Arc<str>, fn(Arc<str>) -> HistoryEventKind) = match event {
-            AttemptEvent::Failed { error, .. } => (error.clone(), HistoryEventKind::Failed),
+        let (error, kind) = match event {
+            AttemptEvent::Failed { error, .. } => (error.clone(), HistoryEventKind::Failed(error.clone())),
             AttemptEvent::TimedOut => {
                 let timeout = self.runs.spec(id).map_or("", |spec| spec.definition.timeout_text.as_str());
-                (format!("Task exceeded timeout of {timeout}").into(), HistoryEventKind::TimedOut)
+                let error: Arc<str> = format!("Task exceeded timeout of {timeout}").into();
+                (error.clone(), HistoryEventKind::TimedOut(error))
             }
             // A lost worker: no other event fails an attempt.
-            _ => (MAX_REASSIGNED.into(), HistoryEventKind::Failed),
+            _ => (MAX_REASSIGNED.into(), HistoryEventKind::Failed(MAX_REASSIGNED.into())),
         };
-        self.record(id, kind(error.clone()), now);
+        self.record(id, kind, now);
         error
     }
 
