@@ -6,7 +6,7 @@
 //! | module | contents |
 //! |---|---|
 //! | [`proto`] | code generated from `proto/` |
-//! | `ids`, `action`, `status`, `duration` | types of single fields |
+//! | `ids`, `action`, `status`, `duration`, `timestamp` | types of single fields |
 //! | `payload` | checks of JSON payloads |
 //! | `token` | the claims of a client token |
 //! | `details` | error details of a gRPC status |
@@ -20,6 +20,8 @@ mod ids;
 mod payload;
 mod status;
 mod text;
+#[cfg(feature = "engine")]
+mod timestamp;
 mod token;
 
 pub use action::{ActionId, BadAction};
@@ -34,6 +36,8 @@ pub use payload::{BadPayload, check_object, has_nul};
 pub use status::RunStatus;
 #[cfg(feature = "engine")]
 pub(crate) use text::excerpt;
+#[cfg(feature = "engine")]
+pub(crate) use timestamp::{Timestamp, millis};
 pub use token::{BadToken, Claims};
 
 use std::time::SystemTime;
