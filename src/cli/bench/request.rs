@@ -8,17 +8,17 @@ use std::{
 use super::args::Args;
 use crate::{
     bench::{ReportFolder, Summary, Template, generate_prefix, validate_prefix},
-    cli::{Exit, connection::EmbeddedMode, output::OutputFormat, settings::read_file},
-    hatchet::{client::Sources, task::ErasedTask, wire::parse_duration},
+    cli::{Exit, connection::EmbeddedMode, output::OutputFormat, settings::{parse_seconds, read_file}},
+    hatchet::{client::Sources, task::ErasedTask},
     tasks,
 };
 
-/// Maximum number of runs of a benchmark. The stated memory of a benchmark holds up to here.
+/// Maximum number of runs of a benchmark. The documented memory of a benchmark applies up to here.
 const MAX_RUNS: usize = 1_000_000;
-/// Maximum size of the summary of an earlier benchmark: 16 MiB. That of a million runs has less than 100 kB.
+/// Maximum size of the summary of an earlier benchmark: 16 MiB. The summary of a million runs has less than 100 kB.
 const MAX_SUMMARY: usize = 16 << 20;
 
-/// What the benchmark is to do.
+/// A validated benchmark.
 pub(crate) struct Request {
     /// The tasks with their inputs.
     pub(super) tasks: Vec<(ErasedTask, Template)>,
@@ -51,9 +51,10 @@ impl Request {
         let runs = number("--runs", &args.runs, MAX_RUNS / tasks.len())?;
         let batch = number("--batch", &args.batch, MAX_RUNS)?;
         let rate = args.rate.as_deref().map(rate).transpose()?;
-        let timeout = parse_duration(&args.timeout).ok().filter(|timeout| !timeout.is_zero()).ok_or_else(|| {
-            Exit::usage(format!("invalid --timeout \"{}\": set it to a duration such as 10m", args.timeout))
-        })?;
+        let timeout = parse_seconds("--timeout", &args.timeout)?;
+        if timeout.is_zero() {
+            return Err(Exit::usage(format!("invalid --timeout \"{}\": set it to more than 0 s", args.timeout)));
+        }
         let prefix = args.key_prefix.unwrap_or_else(generate_prefix);
         validate_prefix(&prefix).map_err(|rule| Exit::usage(format!("invalid --key-prefix \"{prefix}\": {rule}")))?;
         let tasks = inputs(tasks, &args.input_json)?;
@@ -95,7 +96,7 @@ fn rate(text: &str) -> Result<f64, Exit> {
     })
 }
 
-/// Each task with its input: the one for its name, else the one for all tasks, else the task's default.
+/// Pairs each task with its input: that for its name, else that for all tasks, else the task's default.
 fn inputs(tasks: Vec<ErasedTask>, args: &[String]) -> Result<Vec<(ErasedTask, Template)>, Exit> {
     let mut for_all = None;
     let mut by_task: Vec<(String, &str)> = Vec::new();
@@ -133,11 +134,11 @@ fn inputs(tasks: Vec<ErasedTask>, args: &[String]) -> Result<Vec<(ErasedTask, Te
 fn read_summary(folder: &Path) -> Result<Summary, Exit> {
     let path = folder.join("summary.json");
     let text = read_file(&path, MAX_SUMMARY).map_err(|e| {
-        Exit::usage(format!("--compare: reading {} failed: {e}: name the folder of a report", path.display()))
+        Exit::usage(format!("--compare: reading {} failed: {e}. Name the folder of a report", path.display()))
     })?;
     serde_json::from_str(&text).map_err(|e| {
         Exit::usage(format!(
-            "--compare: {} is not the summary of a benchmark that has ended ({e}): name another folder",
+            "--compare: {} is not the summary of a benchmark that has ended: {e}. Name another folder",
             path.display()
         ))
     })

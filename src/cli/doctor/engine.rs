@@ -9,16 +9,19 @@ use crate::{
         connection::CommandRenderer,
         online_workers::{free_slots, serving},
     },
-    hatchet::client::{
-        Client, ClientConfig, ErrorKind, ProbeResult, Tls, WorkerSummary, explain_probe, explain_unanswered,
-        probe_address,
+    hatchet::{
+        client::{
+            Client, ClientConfig, ErrorKind, ProbeResult, Tls, WorkerSummary, explain_probe, explain_unanswered,
+            probe_address,
+        },
+        wire::readable_duration,
     },
     tasks,
 };
 
-/// Clock differences up to 5 s are not reported: the `Date` header has whole seconds, and answers take time.
+/// Clock differences up to 5 s are not reported: the `Date` header has whole seconds, and responses take time.
 const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(5);
-/// Limit of the call for the engine's version: 5 s.
+/// Timeout of the call for the engine's version: 5 s.
 const VERSION_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Checks the connection from TCP to an authenticated call. Returns a client if the engine can be used.
@@ -37,7 +40,7 @@ pub(super) async fn check_connection(checklist: &mut Checklist, config: ClientCo
         checklist.failed("tls", &problem)?;
         return Ok(None);
     }
-    // Some TLS servers close the connection of the probe without an answer. Then the call below shows the problem.
+    // Some TLS servers close the connection of the probe without a response. Then the call below shows the problem.
     let is_silent = matches!(probed, ProbeResult::Silent(_));
     let tls = match &config.tls {
         Tls::None if config.is_loopback() => "off on both sides, on this machine".to_owned(),
@@ -77,14 +80,14 @@ pub(super) async fn check_connection(checklist: &mut Checklist, config: ClientCo
     }
 }
 
-/// Checks REST, and by it the clock and the workers.
+/// Checks REST, and over REST the clock and the workers.
 pub(super) async fn check_rest(
     checklist: &mut Checklist,
     client: &Client,
     commands: &CommandRenderer,
 ) -> Result<(), Exit> {
     let Some(rest) = client.rest() else {
-        let unknown = "its address is not known: set HATCHET_CLIENT_SERVER_URL";
+        let unknown = "its address is unknown: set HATCHET_CLIENT_SERVER_URL";
         for check in ["rest", "clock", "workers"] {
             checklist.skipped(check, unknown)?;
         }
@@ -95,7 +98,7 @@ pub(super) async fn check_rest(
         let clock = rest.clock().await;
         (before + before.elapsed().unwrap_or_default() / 2, clock)
     };
-    // Concurrently, so that an address that does not answer costs the limit of one call.
+    // Concurrent calls, so that a silent address costs the timeout of one call.
     let ((middle, clock), workers) = tokio::join!(clock, rest.workers());
     let workers = match workers {
         Ok(workers) => workers,
@@ -132,7 +135,7 @@ fn check_workers(
             let serving = serving(client, name, workers);
             if serving.is_empty() {
                 let start = commands.render(&["worker", "--tasks", name]);
-                let message = format!("none is online: start one with `make run-worker` or `{start}`");
+                let message = format!("no worker is online: start one with `make run-worker` or `{start}`");
                 checklist.workers(name, false, &message)?;
             } else {
                 let free = free_slots(&serving);
@@ -143,6 +146,7 @@ fn check_workers(
     Ok(())
 }
 
+/// Describes the difference between both clocks. `Err` if it is larger than [`MAX_CLOCK_DIFFERENCE`].
 fn compare_clocks(local: SystemTime, engine: SystemTime) -> Result<String, String> {
     let (difference, relation) = match local.duration_since(engine) {
         Ok(ahead) => (ahead, "ahead of"),
@@ -152,9 +156,9 @@ fn compare_clocks(local: SystemTime, engine: SystemTime) -> Result<String, Strin
         Ok("agrees with the engine's, to the second".to_owned())
     } else {
         Err(format!(
-            "this machine's clock is {} s {relation} the engine's: set both by NTP; otherwise tokens expire early and \
+            "this machine's clock is {} {relation} the engine's: set both by NTP, since tokens may expire early and \
              times are wrong",
-            difference.as_secs()
+            readable_duration(Duration::from_secs(difference.as_secs()))
         ))
     }
 }
@@ -167,7 +171,7 @@ mod tests {
     fn small_clock_difference_is_accepted() {
         let now = SystemTime::now();
         assert!(compare_clocks(now, now + Duration::from_secs(3)).is_ok());
-        assert!(compare_clocks(now, now - Duration::from_secs(60)).unwrap_err().contains("60 s ahead of"));
-        assert!(compare_clocks(now, now + Duration::from_secs(60)).unwrap_err().contains("60 s behind"));
+        assert!(compare_clocks(now, now - Duration::from_secs(60)).unwrap_err().contains("1m ahead of"));
+        assert!(compare_clocks(now, now + Duration::from_secs(60)).unwrap_err().contains("1m behind"));
     }
 }

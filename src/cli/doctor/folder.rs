@@ -11,7 +11,7 @@ use crate::{
     hatchet::client::{Sources, embedded_folder},
 };
 
-/// Checks the folder. Returns whether the checks that depend on it can be made.
+/// Checks the folder. Returns whether the later checks can be made.
 pub(super) fn check(checklist: &mut Checklist, choice: &EngineChoice, sources: &Sources) -> Result<bool, Exit> {
     let folder = &embedded_folder(sources);
     let shown = folder.display();
@@ -28,7 +28,7 @@ pub(super) fn check(checklist: &mut Checklist, choice: &EngineChoice, sources: &
     };
     match (choice, found) {
         (EngineChoice::Token(_) | EngineChoice::None, None) => {
-            checklist.skipped("folder", "no embedded engine runs here, and none is requested")?;
+            checklist.skipped("folder", "no embedded engine runs here or is requested")?;
         }
         (EngineChoice::Token(_) | EngineChoice::None, Some(handshake)) => {
             let at = handshake.grpc_address;
@@ -50,7 +50,7 @@ pub(super) fn check(checklist: &mut Checklist, choice: &EngineChoice, sources: &
     Ok(true)
 }
 
-/// Describes the engine's persistent data.
+/// The size of the engine's persistent data, for readers.
 fn data_size(folder: &Path) -> String {
     // SQLite's database and write-ahead log.
     let sizes = ["engine.db", "engine.db-wal"].map(|name| std::fs::metadata(folder.join(name)).map(|file| file.len()));
@@ -62,7 +62,7 @@ fn data_size(folder: &Path) -> String {
     }
 }
 
-/// Why other users may be able to read the token or the data in the folder, if so.
+/// The reason why other users may be able to read the token or the data in the folder. `None` if they cannot.
 #[cfg(unix)]
 fn exposure(folder: &Path) -> Option<String> {
     use std::os::unix::fs::PermissionsExt as _;

@@ -1,7 +1,7 @@
-//! `runner doctor`: checks everything between this machine and a finished run, and says how to correct what is wrong.
+//! `runner doctor`: checks each step between this machine and a finished run. Each failure names its correction.
 //!
-//! The checks are made in order: settings, folder, token, address, TCP, TLS, authentication, version, REST, clock,
-//! workers. A failed check ends those that depend on it.
+//! The order is settings, folder, token, address, TCP, TLS, authentication, version, REST, clock, workers. After a failed
+//! check, the checks that depend on it are not made.
 
 mod checklist;
 mod engine;
@@ -13,7 +13,7 @@ use self::checklist::Checklist;
 use super::{
     Exit,
     connection::{CommandRenderer, ConnectionArgs, EngineChoice, choose_engine},
-    output::{OutputFormat, init_logging},
+    output::{OutputFormat, Program, init_logging},
 };
 
 /// Check the settings, the connection to the engine, and its workers
@@ -29,7 +29,7 @@ pub(super) struct Args {
 /// Makes all checks. Fails if one fails.
 pub(super) async fn run(args: Args) -> Result<(), Exit> {
     let sources = args.connection.sources();
-    init_logging(&sources)?;
+    init_logging(&sources, Program::Runner)?;
     let mut checklist = Checklist::new(args.output);
     for warning in sources.warnings() {
         checklist.skipped("settings", &format!("{warning}: it is ignored"))?;
@@ -43,7 +43,7 @@ pub(super) async fn run(args: Args) -> Result<(), Exit> {
             }
         };
         match &choice {
-            EngineChoice::None => checklist.skipped("engine", "none is chosen")?,
+            EngineChoice::None => checklist.skipped("engine", "no engine is chosen")?,
             EngineChoice::Token(description) | EngineChoice::Embedded(description) => {
                 checklist.passed("engine", description)?;
             }

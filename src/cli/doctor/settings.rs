@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// A token that expires within 7 days is mentioned.
+/// Remaining validity below which a token is reported to expire soon: 7 days.
 const EXPIRES_SOON: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Checks the settings. Returns them if they are valid.
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn token_that_expires_soon_is_mentioned() {
+    fn token_that_expires_soon_is_reported() {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
         let claims = |exp| Claims {
             sub: "t".to_owned(),

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::request::NamedTask;
 use crate::{
@@ -13,16 +13,17 @@ use crate::{
     },
     hatchet::{
         client::{RunOutcome, RunRef},
-        wire::{RunId, RunStatus, format_duration},
+        wire::{RunId, RunStatus, format_duration, readable_duration},
     },
 };
 
-/// Shows a run. In the human format, status lines go to stderr, unless events are requested: then they are data.
+/// Shows a run. In the human format, status lines are messages on stderr. If events are requested, they are data on
+/// stdout.
 pub(super) struct RunDisplay {
     format: OutputFormat,
     task: Option<NamedTask>,
     began: Instant,
-    /// The last status shown.
+    /// The latest status shown.
     status: Option<RunStatus>,
     was_running: bool,
     /// Whether this command has triggered the run.
@@ -92,12 +93,12 @@ impl RunDisplay {
         }
     }
 
-    /// Shows the id of a triggered run. With `alone`, it is the only data.
+    /// Shows the id of a triggered run. With `alone`, the id is the only data.
     pub(super) fn triggered(&mut self, run: &RunRef, name: &str, alone: bool) -> Result<(), Exit> {
         self.was_triggered = true;
         match (self.format, alone) {
             (OutputFormat::Json, _) => {
-                print_event("triggered", fields(json!({ "run_id": run.id().to_string(), "task": name })))
+                print_event("triggered", json!({ "run_id": run.id().to_string(), "task": name }))
             }
             (OutputFormat::Human, true) => print_line(run.id()),
             (OutputFormat::Human, false) => {
@@ -107,7 +108,7 @@ impl RunDisplay {
         }
     }
 
-    /// Shows a status, unless it is the last one shown.
+    /// Shows a status, unless it is the latest status shown.
     pub(super) fn status(&mut self, status: RunStatus) -> Result<(), Exit> {
         if self.status == Some(status) {
             return Ok(());
@@ -115,7 +116,7 @@ impl RunDisplay {
         self.status = Some(status);
         self.was_running |= status == RunStatus::Running;
         match self.format {
-            OutputFormat::Json => print_event("status", fields(json!({ "status": status.to_string() }))),
+            OutputFormat::Json => print_event("status", json!({ "status": status.to_string() })),
             OutputFormat::Human => self.line(&status.to_string()),
         }
     }
@@ -126,7 +127,7 @@ impl RunDisplay {
             self.status(RunStatus::Running)?;
         }
         match self.format {
-            OutputFormat::Json => print_event("chunk", fields(json!({ "index": index, "text": text }))),
+            OutputFormat::Json => print_event("chunk", json!({ "index": index, "text": text })),
             OutputFormat::Human => self.line(&format!("chunk {}", Value::from(text))),
         }
     }
@@ -135,7 +136,7 @@ impl RunDisplay {
     pub(super) fn attempt_failed(&self, retry_count: Option<i32>, error: &str) -> Result<(), Exit> {
         let attempt = retry_count.map(|count| i64::from(count) + 1);
         match self.format {
-            OutputFormat::Json => print_event("attempt_failed", fields(json!({ "attempt": attempt, "error": error }))),
+            OutputFormat::Json => print_event("attempt_failed", json!({ "attempt": attempt, "error": error })),
             OutputFormat::Human => {
                 let number = attempt.map(|attempt| format!(" {attempt}")).unwrap_or_default();
                 self.line(&format!("attempt{number} failed: {}", error.lines().next().unwrap_or_default()))
@@ -148,27 +149,26 @@ impl RunDisplay {
         print_message(&format!("note: {text}"));
     }
 
-    /// Shows that the time limit has passed. The run goes on.
+    /// Shows that the time limit has passed. The run continues.
     pub(super) fn timed_out(&self, run: &RunRef, limit: Duration) -> Exit {
         if self.format == OutputFormat::Json {
-            let status = self.status.map(|status| status.to_string());
-            let fields_of_timeout = json!({
+            let fields = json!({
                 "run_id": run.id().to_string(),
-                "status": status,
+                "status": self.status.map(|status| status.to_string()),
                 "limit": format_duration(limit),
                 "attach": self.attach,
             });
-            if let Err(exit) = print_event("timed_out", fields(fields_of_timeout)) {
+            if let Err(exit) = print_event("timed_out", fields) {
                 return exit;
             }
         }
-        let (id, limit, attach) = (run.id(), format_duration(limit), &self.attach);
+        let (id, limit, attach) = (run.id(), readable_duration(limit), &self.attach);
         Exit::timed_out(if self.status.is_none() && !self.was_triggered {
             format!(
                 "the engine has not reported the status of run {id} within {limit}: attach to it again with `{attach}`"
             )
         } else {
-            format!("run {id} has not ended within {limit} and goes on: attach to it again with `{attach}`")
+            format!("run {id} has not ended within {limit} and continues: attach to it again with `{attach}`")
         })
     }
 
@@ -179,12 +179,12 @@ impl RunDisplay {
         match self.format {
             OutputFormat::Json => print_event(
                 "result",
-                fields(json!({
+                json!({
                     "run_id": outcome.run.to_string(),
                     "status": outcome.status.to_string(),
                     "output": output,
                     "error": outcome.error,
-                })),
+                }),
             ),
             OutputFormat::Human => {
                 if let Some(output) = output {
@@ -228,7 +228,7 @@ impl RunDisplay {
 /// Shows the id of a run that was found.
 pub(super) fn found(format: OutputFormat, run: &RunRef) -> Result<(), Exit> {
     match format {
-        OutputFormat::Json => print_event("found", fields(json!({ "run_id": run.id().to_string() }))),
+        OutputFormat::Json => print_event("found", json!({ "run_id": run.id().to_string() })),
         OutputFormat::Human => print_line(run.id()),
     }
 }
@@ -239,16 +239,16 @@ pub(super) fn cancelled(format: OutputFormat, runs: &[RunId]) -> Result<(), Exit
         OutputFormat::Json if runs.is_empty() => Ok(()),
         OutputFormat::Json => {
             let ids: Vec<String> = runs.iter().map(RunId::to_string).collect();
-            print_event("cancelled", fields(json!({ "count": runs.len(), "run_ids": ids })))
+            print_event("cancelled", json!({ "count": runs.len(), "run_ids": ids }))
         }
         OutputFormat::Human => runs.iter().try_for_each(print_line),
     }
 }
 
-/// Shows the number of cancelled runs.
-pub(super) fn cancelled_in_all(format: OutputFormat, count: usize, commands: &CommandRenderer) -> Result<(), Exit> {
+/// Shows the total number of cancelled runs.
+pub(super) fn cancelled_total(format: OutputFormat, count: usize, commands: &CommandRenderer) -> Result<(), Exit> {
     match (format, count) {
-        (OutputFormat::Json, 0) => print_event("cancelled", fields(json!({ "count": 0, "run_ids": [] }))),
+        (OutputFormat::Json, 0) => print_event("cancelled", json!({ "count": 0, "run_ids": [] })),
         (OutputFormat::Json, _) => Ok(()),
         (OutputFormat::Human, 0) => {
             print_message("no open run has these pairs; an engine may list a new run after about a second");
@@ -260,12 +260,5 @@ pub(super) fn cancelled_in_all(format: OutputFormat, count: usize, commands: &Co
             print_message(&format!("cancelling {count} run{plural}; see the outcome of each with `{attach}`"));
             Ok(())
         }
-    }
-}
-
-fn fields(object: Value) -> Map<String, Value> {
-    match object {
-        Value::Object(fields) => fields,
-        _ => Map::new(),
     }
 }

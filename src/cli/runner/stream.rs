@@ -1,7 +1,7 @@
 //! Streams a run's live events.
 //!
-//! An engine may lose events, so the end of the run is taken from the client's updates of the run. Events that arrive
-//! afterwards are still shown for up to [`TAIL_TIMEOUT`].
+//! An engine may lose events, so the run's end is taken from the client's updates of the run. Events that arrive later are
+//! shown for up to [`TAIL_TIMEOUT`].
 
 use std::time::Duration;
 
@@ -22,10 +22,10 @@ use crate::{
     },
 };
 
-/// After the end of the run, events are shown for up to 3 s.
+/// Maximum time for which events are shown after the end of the run: 3 s.
 const TAIL_TIMEOUT: Duration = Duration::from_secs(3);
-/// The stream of a run that did not complete ends after 500 ms without an event. After a completed run, the engine
-/// closes it.
+/// Time without an event after which the stream of a run that did not complete ends: 500 ms. The engine closes the stream
+/// of a completed run.
 const QUIET_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Subscribes to the events of a run before it is triggered, by its trigger's id. On a real engine, a subscription by run
@@ -42,7 +42,7 @@ pub(super) async fn attach(
     deadline: Deadline,
 ) -> Result<(), Exit> {
     if details.done {
-        display.note("the run has ended: its stream is over");
+        display.note("the run has ended, and its stream is closed");
         return follow::to_the_end(run, display, deadline).await;
     }
     if details.status != RunStatus::Queued {
@@ -56,7 +56,7 @@ pub(super) async fn attach(
     };
     let events = match deadline.before(run.client().events(selector)).await {
         Some(events) => events?,
-        // The deadline has passed: following the run ends at once, with the message for that.
+        // The deadline has passed: following the run returns its exit immediately.
         None => return follow::to_the_end(run, display, deadline).await,
     };
     to_the_end(run, events, display, deadline).await
@@ -108,7 +108,7 @@ async fn tail(outcome: &RunOutcome, events: &mut RunEvents, display: &mut RunDis
     }
 }
 
-/// Shows an event. Returns whether more may come.
+/// Shows an event. Returns whether the stream may have more.
 fn show(event: Option<Result<RunEvent, ClientError>>, display: &mut RunDisplay) -> Result<bool, Exit> {
     let event = match event {
         None => return Ok(false),

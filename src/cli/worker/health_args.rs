@@ -36,7 +36,7 @@ pub(super) struct HealthArgs {
 }
 
 impl HealthArgs {
-    /// Puts the flags over the settings of the environment.
+    /// Sets the flags, which take precedence over the environment.
     pub(super) fn apply(&self, sources: &mut Sources) {
         for (name, flag, value) in
             [(PORT, "--health-port", &self.health_port), (BIND_ADDRESS, "--health-bind", &self.health_bind)]
@@ -54,8 +54,8 @@ impl HealthArgs {
 
 /// The addresses to try, in order. `None` if the health server is off.
 ///
-/// An empty address means the default. For the Python SDK it means all addresses; a server should not be exposed by an
-/// empty variable.
+/// An empty address means the default. For the Python SDK it means all addresses, but an empty variable should not expose
+/// a server.
 pub(super) fn addresses(sources: &Sources) -> Result<Option<Vec<SocketAddr>>, Exit> {
     if !sources.flag(ENABLED).map_err(Exit::usage)? {
         return Ok(None);
@@ -69,7 +69,7 @@ pub(super) fn addresses(sources: &Sources) -> Result<Option<Vec<SocketAddr>>, Ex
     let addresses = match sources.value(BIND_ADDRESS) {
         None => vec![DEFAULT_BIND_ADDRESS],
         Some(text) if text.eq_ignore_ascii_case("localhost") => vec![DEFAULT_BIND_ADDRESS],
-        // The Python SDK's value for all addresses. A system without IPv6 binds the second.
+        // The Python SDK's value for all addresses. A system without IPv6 binds the second address.
         Some(text) if text.eq_ignore_ascii_case("none") => {
             vec![Ipv6Addr::UNSPECIFIED.into(), Ipv4Addr::UNSPECIFIED.into()]
         }

@@ -7,13 +7,13 @@ use crate::{
     cli::{
         Exit,
         connection::{EmbeddedMode, EngineChoice, choose_engine},
-        output::init_logging,
-        settings::{Setting, explain_config},
+        output::{Program, init_logging},
+        settings::{Setting, explain_config, parse_seconds},
     },
     hatchet::{
         client::{Source, Sources, parse_integer},
         task::ErasedTask,
-        wire::{format_duration, parse_duration},
+        wire::format_duration,
         worker::WorkerOptions,
     },
     tasks,
@@ -21,10 +21,10 @@ use crate::{
 
 /// `1` has the same effect as `--run-keys`.
 const RUN_KEYS: &str = "HATCHET_WORKER_RUN_KEYS";
-/// Maximum of a setting that counts something. Larger values are typing errors.
+/// Maximum of slots and threads. Larger values are typing errors.
 const MAX_COUNT: usize = 10_000;
 
-/// What the worker is to do.
+/// A validated command of the worker.
 pub(super) struct Request {
     pub(super) choice: EngineChoice,
     pub(super) sources: Sources,
@@ -34,7 +34,7 @@ pub(super) struct Request {
     pub(super) run_keys: bool,
     pub(super) executions: Option<Arc<ExecutionLog>>,
     pub(super) stop_with_stdin: bool,
-    /// Addresses for the health server. The first that can be bound is used. `None`: no health server.
+    /// Addresses for the health server. The first free address is used. `None`: no health server.
     pub(super) health: Option<Vec<SocketAddr>>,
     #[cfg_attr(not(feature = "engine"), expect(dead_code, reason = "a build without the engine refuses it earlier"))]
     pub(super) engine_only: bool,
@@ -64,9 +64,9 @@ impl Request {
         let defaults = WorkerOptions::default();
         if let Some(format) = args.explain_config {
             let own: Vec<Setting> = worker_settings(&defaults).into_iter().chain(sidecar_settings()).collect();
-            explain_config(format, embedded, &sources, &own)?;
+            explain_config(Program::Worker, format, embedded, &sources, &own)?;
         }
-        init_logging(&sources)?;
+        init_logging(&sources, Program::Worker)?;
         let options = WorkerOptions {
             name: sources.value("HATCHET_WORKER_NAME").map_or(defaults.name, str::to_owned),
             slots: count(&sources, "HATCHET_WORKER_SLOTS", defaults.slots)?,
@@ -85,7 +85,7 @@ impl Request {
     }
 }
 
-/// The worker's own settings, for `--explain-config`.
+/// The settings of the worker alone, for `--explain-config`.
 fn worker_settings(defaults: &WorkerOptions) -> [Setting; 10] {
     let setting = |variables, default: String| Setting { variables, default: Some(default) };
     [
@@ -113,7 +113,7 @@ fn sidecar_settings() -> impl Iterator<Item = Setting> {
     std::iter::empty()
 }
 
-/// The tasks that `HATCHET_WORKER_TASKS` or `--tasks` names; all if neither is set.
+/// The tasks of `HATCHET_WORKER_TASKS` or `--tasks`; all tasks if neither is set.
 fn selected_tasks(sources: &Sources) -> Result<Vec<ErasedTask>, Exit> {
     let Some((names, source)) = sources.get("HATCHET_WORKER_TASKS") else { return Ok(tasks::all()) };
     let invalid =
@@ -136,5 +136,5 @@ fn count(sources: &Sources, name: &str, default: usize) -> Result<usize, Exit> {
 
 fn duration(sources: &Sources, name: &str, default: Duration) -> Result<Duration, Exit> {
     let Some((text, source)) = sources.get(name) else { return Ok(default) };
-    parse_duration(text).map_err(|e| Exit::usage(format!("invalid {name} (from {source}): {e}")))
+    parse_seconds(&format!("{name} (from {source})"), text)
 }

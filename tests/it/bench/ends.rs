@@ -47,7 +47,7 @@ fn interrupted_benchmark_can_be_continued() {
     let first = start(&workspace, &args);
     first.err.wait_for(r#""event":"progress""#);
     first.signal("INT");
-    first.wait().expect(130).expect_stderr("continue with the same command").expect_stderr("report: out/report.html");
+    first.wait().expect(130).expect_stderr("Continue with the same command").expect_stderr("report: out/report.html");
     assert_eq!(summary(&workspace.path("out"))["state"], "interrupted");
     let again = bench(&workspace, &args).expect(0);
     assert!(again.stdout[0].starts_with("12 of 12 runs completed"), "{again:?}");

@@ -54,6 +54,8 @@ pub struct Script {
     pub details_take: Duration,
     pub triggers: Vec<TriggerWorkflowRequest>,
     pub trigger_failures: VecDeque<Status>,
+    /// Delay of the response to each single trigger.
+    pub trigger_takes: Duration,
     pub bulk_sizes: Vec<usize>,
     /// Subscriptions to ends of runs with the requested ids. The last is the newest.
     pub subscriptions: Vec<(Vec<String>, StreamSender<WorkflowRunEvent>)>,
