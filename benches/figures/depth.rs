@@ -21,38 +21,24 @@ use hatchet_quickstart::{
     },
 };
 use tokio::{sync::Semaphore, task::JoinSet};
-use tonic::{
-    Request, Status,
-    service::{Interceptor, interceptor::InterceptedService},
-    transport::{Channel, Endpoint},
-};
 
-use super::table::{Figure, Target, median};
+use super::{
+    link::{Link, connect},
+    table::{Figure, Target, median},
+};
 
 const QUEUED: [usize; 2] = [1_000, 200_000];
 const WORKERS: [usize; 2] = [1, 50];
 const WORKFLOWS: [usize; 2] = [1, 500];
 /// Slots of all workers together.
 const SLOTS: usize = 100;
-/// Assignments per measurement. The queue is longer by this number at its begin.
+/// Assignments per measurement. At its start, the queue is longer by this number.
 const ASSIGNMENTS: usize = 2_000;
 const ROUNDS: usize = 5;
 /// Triggers per call.
 const BATCH: usize = 1_000;
 
-#[derive(Clone)]
-struct Bearer(tonic::metadata::MetadataValue<tonic::metadata::Ascii>);
-
-impl Interceptor for Bearer {
-    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        request.metadata_mut().insert("authorization", self.0.clone());
-        Ok(request)
-    }
-}
-
-type Link = InterceptedService<Channel, Bearer>;
-
-/// The most expensive combination, relative to the cheapest queue.
+/// The largest ratio of the costs with the long and the short queue.
 pub(crate) async fn figure() -> Result<Figure> {
     let mut costs = HashMap::new();
     let mut notes = Vec::new();
@@ -75,15 +61,15 @@ pub(crate) async fn figure() -> Result<Figure> {
     let base = costs[&(QUEUED[0], 1, 1)];
     let ratio = |workers, workflows| costs[&(QUEUED[1], workers, workflows)] / costs[&(QUEUED[0], workers, workflows)];
     let worst = WORKERS.iter().flat_map(|w| WORKFLOWS.map(|f| ratio(*w, f))).fold(0.0, f64::max);
-    let dearest = costs.values().copied().fold(0.0, f64::max);
+    let max = costs.values().copied().fold(0.0, f64::max);
     notes.push(format!(
-        "the dearest of all is {:.2} x the cost with 1,000 queued, 1 worker, 1 workflow",
-        dearest / base
+        "the maximum is {:.2} x the cost with 1,000 queued, 1 worker, 1 workflow",
+        max / base
     ));
     Ok(Figure {
         number: 17,
-        what: "engine CPU per task, 200,000 queued",
-        measured: format!("{dearest:.1} us at most"),
+        name: "engine CPU per task, 200,000 queued",
+        measured: format!("{max:.1} us at most"),
         limit: format!("{base:.1} us at 1,000"),
         value: worst,
         target: Target::AtMost(1.3, " x"),
@@ -91,12 +77,10 @@ pub(crate) async fn figure() -> Result<Figure> {
     })
 }
 
-/// Microseconds of the engine's thread per task, while at least this number of runs is queued.
+/// Measures the microseconds of the engine's thread per task, while at least `queued` runs are queued.
 async fn cost(queued: usize, workers: usize, workflows: usize) -> Result<f64> {
     let engine = Engine::start(EngineOptions::default()).await?;
-    let bearer = Bearer(format!("bearer {}", engine.handshake().token).parse()?);
-    let endpoint = Endpoint::from_shared(format!("http://{}", engine.handshake().grpc_address))?.tcp_nodelay(true);
-    let link = InterceptedService::new(endpoint.connect().await?, bearer);
+    let link = connect(engine.handshake()).await?;
     declare(&link, workflows).await?;
     trigger(&link, queued + ASSIGNMENTS, workflows).await?;
     // The workers complete a limited number of tasks, which defines the end of a measurement.
@@ -109,7 +93,7 @@ async fn cost(queued: usize, workers: usize, workflows: usize) -> Result<f64> {
     drop(done);
     let thread = engine_thread()?;
     let mut costs = Vec::new();
-    // The first round is for the caches.
+    // The first round warms up.
     for round in 0..=ROUNDS {
         if round > 0 {
             trigger(&link, ASSIGNMENTS, workflows).await?;
@@ -118,7 +102,7 @@ async fn cost(queued: usize, workers: usize, workflows: usize) -> Result<f64> {
         allowed.add_permits(ASSIGNMENTS);
         for _ in 0..ASSIGNMENTS {
             tokio::select! {
-                one = ended.recv() => one.context("the workers ended")?,
+                report = ended.recv() => report.context("the workers ended")?,
                 Some(end) = streams.join_next() => end??,
             }
         }
@@ -166,7 +150,7 @@ async fn trigger(link: &Link, runs: usize, workflows: usize) -> Result<()> {
     Ok(())
 }
 
-/// A worker made of stubs. Completes tasks while it has permits, and reports each.
+/// Runs a worker of gRPC stubs, which completes a task for each permit.
 async fn work(
     link: Link,
     number: usize,
@@ -185,11 +169,11 @@ async fn work(
     let worker_id = dispatcher.register(request).await?.into_inner().worker_id;
     let listen = WorkerListenRequest { worker_id: worker_id.clone() };
     let mut actions = dispatcher.listen_v2(listen).await?.into_inner();
-    let mut beats = dispatcher.clone();
-    let beat = async move {
+    let mut heartbeats = dispatcher.clone();
+    let heartbeat = async move {
         loop {
             let at = Some(hatchet_quickstart::hatchet::wire::timestamp_now());
-            beats.heartbeat(HeartbeatRequest { worker_id: worker_id.clone(), heartbeat_at: at }).await?;
+            heartbeats.heartbeat(HeartbeatRequest { worker_id: worker_id.clone(), heartbeat_at: at }).await?;
             tokio::time::sleep(std::time::Duration::from_secs(2)).await;
         }
         #[expect(unreachable_code, reason = "names the error")]
@@ -222,20 +206,20 @@ async fn work(
         Ok(())
     };
     tokio::select! {
-        end = beat => end,
+        end = heartbeat => end,
         end = complete => end,
     }
 }
 
-/// The file with the CPU times of the engine's thread.
+/// Finds the file with the CPU times of the engine's thread.
 fn engine_thread() -> Result<std::path::PathBuf> {
-    for task in std::fs::read_dir("/proc/self/task").context("only Linux tells the times of a thread")? {
+    for task in std::fs::read_dir("/proc/self/task").context("the times of a thread are available on Linux only")? {
         let task = task?.path();
         if std::fs::read_to_string(task.join("comm"))?.trim() == "hatchet-engine" {
             return Ok(task.join("schedstat"));
         }
     }
-    anyhow::bail!("the engine has no thread of its own")
+    anyhow::bail!("the engine has no separate thread")
 }
 
 fn cpu_micros(thread: &std::path::Path) -> Result<f64> {

@@ -1,14 +1,15 @@
-//! The project's figures, each beside a limit that is measured in the same run.
+//! The project's figures, each with a limit that is measured in the same run.
 //!
-//! `cargo bench --bench figures` measures all of them; `cargo bench --bench figures -- 1 5` only those numbers.
-//! A missed target is printed but is not an error, since machines differ; most figures are ratios for the same reason.
-//! Three figures need a real engine and are measured on request only (see [`real`]).
+//! `cargo bench --bench figures` measures all figures; `cargo bench --bench figures -- 1 5` measures figures 1 and 5. A
+//! missed target is printed but is not an error, since machines differ. Most figures are ratios for the same reason. Three
+//! figures need a real engine and are measured on request only: see [`real`].
 
 mod bare;
 mod depth;
 #[cfg(feature = "durable")]
 mod durable;
 mod lists;
+mod link;
 mod load;
 mod many;
 mod process;
@@ -24,7 +25,7 @@ use anyhow::Result;
 
 use table::Table;
 
-/// Threads for blocking code, as in the worker binary: one per slot, and some for name resolution and files.
+/// Threads for blocking code, as in the worker binary: 100 slots, and 16 for name resolution and files.
 const BLOCKING_THREADS: usize = 116;
 
 fn main() -> ExitCode {
@@ -69,7 +70,7 @@ async fn measure(wanted: &[u32]) -> Result<()> {
         table.print(&process::idle_memory_embedded().await?)?;
     }
     if on(1) {
-        table.print(&load::one_at_a_time().await?)?;
+        table.print(&load::sequential().await?)?;
     }
     if on(2) {
         table.print(&load::bulk().await?)?;
@@ -87,7 +88,7 @@ async fn measure(wanted: &[u32]) -> Result<()> {
         table.print(&slow_link::figure().await?)?;
     }
     if [10, 11, 12].into_iter().any(on) {
-        for figure in many::of_itself().await? {
+        for figure in many::overhead().await? {
             table.print(&figure)?;
         }
     }
@@ -115,7 +116,7 @@ async fn measure(wanted: &[u32]) -> Result<()> {
     for (number, measured) in real::figures(&on).await? {
         match measured {
             Some(figure) => table.print(&figure)?,
-            None => table.skip(number, real::HOW)?,
+            None => table.skip(number, real::REQUIREMENT)?,
         }
     }
     table.end(&size::facts())

@@ -164,7 +164,7 @@ pub(super) fn print_result(
     let dedupe = &summary.dedupe;
     if dedupe.on {
         print_line(format!(
-            "  {} started, {} duplicates of earlier runs; the keys are held until {}",
+            "  {} started, {} duplicates of earlier runs; the first key expires at {}",
             dedupe.started,
             dedupe.duplicates,
             dedupe.until.as_deref().unwrap_or("–")

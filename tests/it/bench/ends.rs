@@ -64,10 +64,10 @@ fn outage_is_reported() {
     let program = start(&workspace, &args);
     program.err.wait_for(r#""accepted":5"#);
     engine.kill();
-    let ended = program.wait().expect(4).expect_stderr("no answer from the engine for");
-    ended.expect_stderr("the times of starts and finishes are not known");
+    let ended = program.wait().expect(4).expect_stderr("no response from the engine for");
+    ended.expect_stderr("reading the times of starts and finishes failed");
     let doubts = summary(&workspace.path("out"))["doubts"].to_string();
-    assert!(doubts.contains("did not answer"), "{doubts}");
+    assert!(doubts.contains("did not respond"), "{doubts}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

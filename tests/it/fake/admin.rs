@@ -76,11 +76,9 @@ impl WorkflowService for Services {
             script.trigger_takes
         });
         tokio::time::sleep(takes).await;
-        self.update(|script| {
-            match script.trigger_failures.pop_front() {
-                Some(failure) => Err(failure),
-                None => Ok(Response::new(TriggerWorkflowResponse { workflow_run_id: RunId::random().to_string() })),
-            }
+        self.update(|script| match script.trigger_failures.pop_front() {
+            Some(failure) => Err(failure),
+            None => Ok(Response::new(TriggerWorkflowResponse { workflow_run_id: RunId::random().to_string() })),
         })
     }
 
