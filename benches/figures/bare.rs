@@ -1,5 +1,5 @@
-//! The limit of other figures: plain tonic on loopback, with the messages of an engine and a worker. As with an embedded
-//! engine, the server has a thread with its own runtime. The client uses the main runtime.
+//! The limit of other figures: plain tonic on loopback, with the messages of an engine and a worker. As with an
+//! embedded engine, the server has a thread with its own runtime. The client uses the main runtime.
 
 use std::{
     convert::Infallible,
@@ -183,8 +183,8 @@ impl Bare {
         Ok(count as f64 / begun.elapsed().as_secs_f64())
     }
 
-    /// Measures tasks per second, with `in_flight` concurrent tasks. A task is an assignment on a stream and the concurrent
-    /// reports of its start and its end.
+    /// Measures tasks per second, with `in_flight` concurrent tasks. A task is an assignment on a stream and the
+    /// concurrent reports of its start and its end.
     pub(crate) async fn tasks_per_second(&self, count: usize, in_flight: usize) -> Result<f64> {
         let begun = Instant::now();
         let assignments = self.client.clone().listen_v2(WorkerListenRequest { worker_id: count.to_string() }).await?;

@@ -39,14 +39,14 @@ const ROUNDS: usize = 5;
 const BATCH: usize = 1_000;
 
 /// The largest ratio of the costs with the long and the short queue.
-pub(crate) async fn figure() -> Result<Figure> {
+pub(crate) async fn measure() -> Result<Figure> {
     let mut costs = HashMap::new();
     let mut notes = Vec::new();
     for workers in WORKERS {
         for workflows in WORKFLOWS {
             let mut row = Vec::new();
             for queued in QUEUED {
-                let cost = cost(queued, workers, workflows).await?;
+                let cost = measure_cost(queued, workers, workflows).await?;
                 costs.insert((queued, workers, workflows), cost);
                 row.push(cost);
             }
@@ -78,20 +78,20 @@ pub(crate) async fn figure() -> Result<Figure> {
 }
 
 /// Measures the microseconds of the engine's thread per task, while at least `queued` runs are queued.
-async fn cost(queued: usize, workers: usize, workflows: usize) -> Result<f64> {
+async fn measure_cost(queued: usize, workers: usize, workflows: usize) -> Result<f64> {
     let engine = Engine::start(EngineOptions::default()).await?;
     let link = connect(engine.handshake()).await?;
-    declare(&link, workflows).await?;
+    register_workflows(&link, workflows).await?;
     trigger(&link, queued + ASSIGNMENTS, workflows).await?;
     // The workers complete a limited number of tasks, which defines the end of a measurement.
     let allowed = Arc::new(Semaphore::new(0));
     let (done, mut ended) = tokio::sync::mpsc::channel(1024);
     let mut streams = JoinSet::new();
     for number in 0..workers {
-        streams.spawn(work(link.clone(), number, SLOTS / workers, workflows, allowed.clone(), done.clone()));
+        streams.spawn(run_worker(link.clone(), number, SLOTS / workers, workflows, allowed.clone(), done.clone()));
     }
     drop(done);
-    let thread = engine_thread()?;
+    let thread = find_engine_thread()?;
     let mut costs = Vec::new();
     // The first round warms up.
     for round in 0..=ROUNDS {
@@ -115,22 +115,22 @@ async fn cost(queued: usize, workers: usize, workflows: usize) -> Result<f64> {
     Ok(median(&costs))
 }
 
-fn name(workflow: usize) -> String {
+fn workflow_name(workflow: usize) -> String {
     format!("depth-{workflow}")
 }
 
-async fn declare(link: &Link, workflows: usize) -> Result<()> {
+async fn register_workflows(link: &Link, workflows: usize) -> Result<()> {
     let mut admin = AdminServiceClient::new(link.clone());
     for workflow in 0..workflows {
         let task = CreateTaskOpts {
             readable_id: "t".to_owned(),
-            action: format!("{}:t", name(workflow)),
+            action: format!("{}:t", workflow_name(workflow)),
             timeout: "10m".to_owned(),
             schedule_timeout: Some("1h".to_owned()),
             inputs: "{}".to_owned(),
             ..Default::default()
         };
-        let definition = CreateWorkflowVersionRequest { name: name(workflow), tasks: vec![task], ..Default::default() };
+        let definition = CreateWorkflowVersionRequest { name: workflow_name(workflow), tasks: vec![task], ..Default::default() };
         admin.put_workflow(definition).await?;
     }
     Ok(())
@@ -140,7 +140,7 @@ async fn trigger(link: &Link, runs: usize, workflows: usize) -> Result<()> {
     let mut client = WorkflowServiceClient::new(link.clone());
     for first in (0..runs).step_by(BATCH) {
         let item = |run: usize| TriggerWorkflowRequest {
-            name: name(run % workflows),
+            name: workflow_name(run % workflows),
             input: r#"{"n":1}"#.to_owned(),
             ..Default::default()
         };
@@ -151,7 +151,7 @@ async fn trigger(link: &Link, runs: usize, workflows: usize) -> Result<()> {
 }
 
 /// Runs a worker of gRPC stubs, which completes a task for each permit.
-async fn work(
+async fn run_worker(
     link: Link,
     number: usize,
     slots: usize,
@@ -162,7 +162,7 @@ async fn work(
     let mut dispatcher = DispatcherClient::new(link);
     let request = WorkerRegisterRequest {
         worker_name: format!("depth-{number}"),
-        actions: (0..workflows).map(|workflow| format!("{}:t", name(workflow))).collect(),
+        actions: (0..workflows).map(|workflow| format!("{}:t", workflow_name(workflow))).collect(),
         slot_config: HashMap::from([("default".to_owned(), i32::try_from(slots)?)]),
         ..Default::default()
     };
@@ -212,7 +212,7 @@ async fn work(
 }
 
 /// Finds the file with the CPU times of the engine's thread.
-fn engine_thread() -> Result<std::path::PathBuf> {
+fn find_engine_thread() -> Result<std::path::PathBuf> {
     for task in std::fs::read_dir("/proc/self/task").context("the times of a thread are available on Linux only")? {
         let task = task?.path();
         if std::fs::read_to_string(task.join("comm"))?.trim() == "hatchet-engine" {

@@ -7,16 +7,15 @@ use hatchet_quickstart::{
     engine::find,
     hatchet::{
         client::{Client, ClientConfig, Sources},
-        task::Stub,
         wire::readable_duration,
     },
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::sleep;
 
 use super::{
     process::{Process, IDLE_DELAY, embedded_worker},
-    rig::{NO_OP, Rig},
+    rig::{NO_OP, Rig, trigger_many},
     table::{Figure, Target, median, p50, row},
 };
 
@@ -26,7 +25,7 @@ const ROUNDS: usize = 5;
 /// Number of finished or queued runs.
 const MANY: usize = 100_000;
 
-/// The same load on a persistent engine and on one in memory.
+/// The same load on a persistent engine and on an engine in memory.
 pub(crate) async fn throughput() -> Result<Figure> {
     const COUNT: usize = 10_000;
     let folder = tempfile::tempdir()?;
@@ -60,7 +59,7 @@ pub(crate) async fn throughput() -> Result<Figure> {
         value: median(&ratios),
         target: Target::AtLeast(0.5, "x"),
         notes: vec![format!(
-            "ratio of each round: {}; trigger to result, one at a time, p50 {}, in memory {}",
+            "ratio of each round: {}; trigger to result, sequential, p50 {}, in memory {}",
             row(&ratios),
             readable_duration(p50(&slow)),
             readable_duration(p50(&fast))
@@ -112,7 +111,7 @@ pub(crate) async fn queued_memory() -> Result<Figure> {
     let before = process.resident().unwrap_or(f64::NAN);
     let client = client(&folder.path().join(".hatchet"))?;
     let input = json!({ "seconds": 3600, "pad": "x".repeat(1000) });
-    trigger(&client, &input, MANY).await?;
+    trigger_many(&client, "sync-sleep-task", &input, MANY).await?;
     sleep(IDLE_DELAY).await;
     let resident = process.resident().unwrap_or(f64::NAN);
     process.stop().await?;
@@ -130,14 +129,4 @@ pub(crate) async fn queued_memory() -> Result<Figure> {
 fn client(folder: &Path) -> Result<Client> {
     let handshake = find(folder)?.context("no engine in the folder")?;
     Ok(Client::new(ClientConfig::from_handshake(&handshake, &Sources::default())?)?)
-}
-
-async fn trigger(client: &Client, input: &Value, count: usize) -> Result<()> {
-    let stub = Stub::<Value, Value>::new("sync-sleep-task");
-    client
-        .run_many_no_wait(&stub, std::iter::repeat_n(input, count))
-        .await
-        .into_iter()
-        .collect::<Result<Vec<_>, _>>()?;
-    Ok(())
 }

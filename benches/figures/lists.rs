@@ -38,7 +38,7 @@ const BYTES: usize = 1 << 20;
 const WORKERS: usize = 10_000;
 
 /// The longest duration of a small call while a list is read.
-pub(crate) async fn figure() -> Result<Figure> {
+pub(crate) async fn measure() -> Result<Figure> {
     let engine = Engine::start(EngineOptions::default()).await?;
     let handshake = engine.handshake().clone();
     let client = Client::new(ClientConfig::from_handshake(&handshake, &Sources::default())?)?;
@@ -51,7 +51,7 @@ pub(crate) async fn figure() -> Result<Figure> {
     ];
     let (mut max_durations, mut notes) = (Vec::new(), Vec::new());
     for path in lists {
-        let (took, bytes, calls) = calls_during(&client, &handshake, path.clone()).await?;
+        let (took, bytes, calls) = measure_list(&client, &handshake, path.clone()).await?;
         let longest = calls.iter().copied().max().unwrap_or_default();
         let name = path.split(['?', '/']).rfind(|part| !part.contains('=')).unwrap_or_default().to_owned();
         notes.push(format!(
@@ -101,7 +101,7 @@ async fn fill(handshake: &Handshake, client: &Client) -> Result<()> {
 }
 
 /// Measures a list: its duration, its size, and the durations of the concurrent small calls.
-async fn calls_during(client: &Client, handshake: &Handshake, path: String) -> Result<(Duration, usize, Vec<Duration>)> {
+async fn measure_list(client: &Client, handshake: &Handshake, path: String) -> Result<(Duration, usize, Vec<Duration>)> {
     let engine = handshake.clone();
     let list = tokio::task::spawn_blocking(move || {
         let begun = Instant::now();

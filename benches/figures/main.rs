@@ -1,8 +1,8 @@
 //! The project's figures, each with a limit that is measured in the same run.
 //!
 //! `cargo bench --bench figures` measures all figures; `cargo bench --bench figures -- 1 5` measures figures 1 and 5. A
-//! missed target is printed but is not an error, since machines differ. Most figures are ratios for the same reason. Three
-//! figures need a real engine and are measured on request only: see [`real`].
+//! missed target is printed but is not an error, since machines differ. Most figures are ratios for the same reason.
+//! Three figures need a real engine and are measured on request only: see [`real`].
 
 mod bare;
 mod depth;
@@ -85,10 +85,10 @@ async fn measure(wanted: &[u32]) -> Result<()> {
         table.print(&load::cpu(cores).await?)?;
     }
     if on(9) {
-        table.print(&slow_link::figure().await?)?;
+        table.print(&slow_link::measure().await?)?;
     }
     if [10, 11, 12].into_iter().any(on) {
-        for figure in many::overhead().await? {
+        for figure in many::measure_overhead().await? {
             table.print(&figure)?;
         }
     }
@@ -96,10 +96,10 @@ async fn measure(wanted: &[u32]) -> Result<()> {
         table.print(&many::bulk_trigger().await?)?;
     }
     if on(17) {
-        table.print(&depth::figure().await?)?;
+        table.print(&depth::measure().await?)?;
     }
     if on(20) {
-        table.print(&lists::figure().await?)?;
+        table.print(&lists::measure().await?)?;
     }
     #[cfg(feature = "durable")]
     {

@@ -24,19 +24,19 @@ const TRIGGERS: usize = 10_000;
 const ROUNDS: usize = 3;
 
 /// The three figures of `runner bench`, with an embedded engine and a no-op task.
-pub(crate) async fn overhead() -> Result<[Figure; 3]> {
+pub(crate) async fn measure_overhead() -> Result<[Figure; 3]> {
     let folder = tempfile::tempdir()?;
-    let mut each = Vec::new();
+    let mut summaries = Vec::new();
     // The first benchmark warms up.
     for (number, runs) in [SIZES[0], SIZES[0], SIZES[1], SIZES[2]].into_iter().enumerate() {
-        each.push(bench(folder.path(), number, runs).await?);
+        summaries.push(bench(folder.path(), number, runs).await?);
     }
     let metric = |summary: &Value, path: &str| summary.pointer(path).and_then(Value::as_f64).context(path.to_owned());
-    let cpu = metric(&each[2], "/own/cpu_us_per_run")?;
-    let (small, large) = (metric(&each[1], "/own/cpu_us_per_run")?, metric(&each[3], "/own/cpu_us_per_run")?);
+    let cpu = metric(&summaries[2], "/own/cpu_us_per_run")?;
+    let (small, large) = (metric(&summaries[1], "/own/cpu_us_per_run")?, metric(&summaries[3], "/own/cpu_us_per_run")?);
     let ended = |summary: &Value| metric(summary, "/throughput/ended");
-    let (slow, fast) = (ended(&each[3])?, ended(&each[1])?);
-    let mib = metric(&each[3], "/own/memory")? / f64::from(1 << 20);
+    let (slow, fast) = (ended(&summaries[3])?, ended(&summaries[1])?);
+    let mib = metric(&summaries[3], "/own/memory")? / f64::from(1 << 20);
     Ok([
         Figure {
             number: 10,
@@ -45,7 +45,7 @@ pub(crate) async fn overhead() -> Result<[Figure; 3]> {
             limit: "one core".to_owned(),
             value: cpu * 5_000.0 / 1e4,
             target: Target::AtMost(10.0, " %"),
-            notes: vec![format!("10,000 runs at {:.0}/s", metric(&each[2], "/throughput/ended")?)],
+            notes: vec![format!("10,000 runs at {:.0}/s", metric(&summaries[2], "/throughput/ended")?)],
         },
         Figure {
             number: 11,
@@ -102,12 +102,12 @@ pub(crate) async fn bulk_trigger() -> Result<Figure> {
     }
     rig.stop().await?;
     let ratios: Vec<f64> = single.iter().zip(&bulk).map(|(single, bulk)| single / bulk).collect();
-    let shown = |seconds: &[f64]| readable_duration(Duration::from_secs_f64(median(seconds)));
+    let duration = |seconds: &[f64]| readable_duration(Duration::from_secs_f64(median(seconds)));
     Ok(Figure {
         number: 13,
         name: "10,000 triggers in bulk",
-        measured: shown(&bulk),
-        limit: format!("{} sequentially", shown(&single)),
+        measured: duration(&bulk),
+        limit: format!("{} sequentially", duration(&single)),
         value: median(&ratios),
         target: Target::AtLeast(5.0, " x"),
         notes: vec![format!("by round: {}", row(&ratios))],

@@ -1,5 +1,5 @@
-//! Figures with a real engine. They require `HATCHET_BENCH_REAL=1`, so that a token in the environment is not enough to put
-//! load on a Hatchet.
+//! Figures with a real engine. They require `HATCHET_BENCH_REAL=1`, so that a token in the environment is not enough to
+//! put load on a Hatchet.
 
 use std::time::Instant;
 
@@ -105,8 +105,8 @@ async fn worker_memory() -> Result<Figure> {
     })
 }
 
-/// Runs of the CPU task relative to the same number of sleeps on the same number of slots. Neither body takes noticeable
-/// time, so both rates are those at which the engine assigns freed slots.
+/// Runs of the CPU task relative to the same number of sleeps on the same number of slots. Neither body takes
+/// noticeable time, so both rates are those at which the engine assigns freed slots.
 async fn cpu_runs_and_sleeps(mut sources: Sources) -> Result<Figure> {
     const RUNS: usize = 40;
     const SLOTS: usize = 2;

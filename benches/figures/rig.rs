@@ -69,7 +69,7 @@ impl Rig {
         let config = ClientConfig::from_handshake(engine.handshake(), &Sources::default())?;
         let client = Client::new(config.clone())?;
         let link = link(config).await?;
-        let worker = Some(listening(&link).await?);
+        let worker = Some(start_worker(&link).await?);
         Ok(Self { client, link, worker, engine })
     }
 
@@ -103,8 +103,8 @@ impl Rig {
         Ok(())
     }
 
-    /// Measures the time of a worker for queued runs, from its connection until the engine has accepted the last report.
-    /// Excludes the messages of triggers and of waiting.
+    /// Measures the time of a worker for queued runs, from its connection until the engine has accepted the last
+    /// report. Excludes the messages of triggers and of waiting.
     pub(crate) async fn drain_queue(&mut self, task: &str, count: usize) -> Result<Duration> {
         if let Some(worker) = self.worker.take() {
             worker.stop().await?;
@@ -112,7 +112,7 @@ impl Rig {
         let input = serde_json::json!({});
         let runs = trigger_many(&self.client, task, &input, count).await?;
         let begun = Instant::now();
-        let worker = self.worker.insert(listening(&self.link).await?);
+        let worker = self.worker.insert(start_worker(&self.link).await?);
         let ended = |worker: &RunningWorker| {
             let stats = worker.stats();
             let ended = stats.tasks.get(task).map_or(0, |task| task.ended.values().sum::<u64>());
@@ -133,7 +133,7 @@ impl Rig {
 }
 
 /// Starts a worker and waits until it is registered.
-async fn listening(link: &ClientConfig) -> Result<RunningWorker> {
+async fn start_worker(link: &ClientConfig) -> Result<RunningWorker> {
     let mut worker = Worker::new(&Client::new(link.clone())?)
         .options(WorkerOptions::default())
         .register(no_op())

@@ -24,7 +24,7 @@ use super::{
 const ONE_WAY: Duration = Duration::from_millis(25);
 
 /// Time from the trigger to the result over the slow link.
-pub(crate) async fn figure() -> Result<Figure> {
+pub(crate) async fn measure() -> Result<Figure> {
     const SAMPLES: usize = 40;
     let mut proxy = None;
     let rig = Rig::behind(async |mut config| {

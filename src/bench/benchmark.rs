@@ -15,7 +15,7 @@ use super::{
 };
 use crate::hatchet::client::Client;
 
-/// Tolerated difference between the engine's clock and the local one when runs are listed: 10 minutes.
+/// Tolerated difference between the engine's clock and the local clock when runs are listed: 10 minutes.
 const CLOCK_MARGIN: Duration = Duration::from_secs(600);
 
 /// Information from the caller for the report of a benchmark.

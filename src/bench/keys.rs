@@ -1,8 +1,8 @@
 //! Run keys: a unique name for every run of a benchmark.
 //!
-//! A run key is `<prefix>:<task>:<index>` in the run's metadata. It has two purposes. A run whose trigger got no response is
-//! found by its key. A keyed task (see [`KEYED_SUFFIX`]) refuses a second run with the same key, so that repeating a
-//! benchmark with the same prefix attaches to the existing runs.
+//! A run key is `<prefix>:<task>:<index>` in the run's metadata. It has two purposes. A run whose trigger got no
+//! response is found by its key. A keyed task (see [`KEYED_SUFFIX`]) refuses a second run with the same key, so that
+//! repeating a benchmark with the same prefix attaches to the existing runs.
 
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use std::time::Duration;
 pub const RUN_KEY: &str = "run_key";
 /// Metadata key of the prefix that all runs of a benchmark share.
 pub const RUN_KEY_PREFIX: &str = "run_key_prefix";
-/// Suffix of keyed tasks. `worker --run-keys` registers each task a second time under its name with this suffix. The keyed
-/// task has the run key as its idempotency key.
+/// Suffix of keyed tasks. `worker --run-keys` registers each task a second time under its name with this suffix. The
+/// keyed task has the run key as its idempotency key.
 pub const KEYED_SUFFIX: &str = "-keyed";
 /// Time after the trigger for which an engine refuses a second run with the same key: 24 hours.
 pub const KEY_TTL: Duration = Duration::from_secs(24 * 3600);

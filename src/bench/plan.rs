@@ -15,8 +15,8 @@ pub struct LoadPlan {
     pub prefix: String,
     /// Maximum number of runs in one bulk call.
     pub batch: usize,
-    /// Runs per second over all tasks, submitted on a fixed schedule, regardless of the engine (open loop). `None` submits
-    /// runs as fast as the engine accepts them (closed loop).
+    /// Runs per second over all tasks, submitted on a fixed schedule, regardless of the engine (open loop). `None`
+    /// submits runs as fast as the engine accepts them (closed loop).
     pub rate: Option<f64>,
     /// Time limit for all runs, counted from the first submission.
     pub timeout: Duration,
@@ -29,13 +29,15 @@ pub struct LoadPlan {
 pub struct PlannedTask {
     /// Name given by the user.
     pub name: String,
-    /// Workflow to trigger, without namespace: that of the task, or of its keyed copy (see [`KEYED_SUFFIX`](super::KEYED_SUFFIX)).
+    /// Workflow to trigger, without namespace: that of the task, or of its keyed copy (see
+    /// [`KEYED_SUFFIX`](super::KEYED_SUFFIX)).
     pub workflow: String,
     /// Whether the engine refuses a second run with the same run key.
     pub keyed: bool,
     /// Input of each run.
     pub input: Template,
-    /// Slot pool of a worker that a run occupies ([`ErasedTask::slot_pool`](crate::hatchet::task::ErasedTask::slot_pool)).
+    /// Slot pool of a worker that a run occupies
+    /// ([`ErasedTask::slot_pool`](crate::hatchet::task::ErasedTask::slot_pool)).
     pub slot_pool: &'static str,
     /// Time after which a run that no worker has taken is cancelled.
     pub schedule_timeout: Duration,

@@ -1,4 +1,4 @@
-//! `--timeout`: one time limit for everything that a command waits for, counted from its first call.
+//! `--timeout`: the time limit of a command, counted from its first call.
 
 use std::{future::Future, time::Duration};
 
@@ -41,8 +41,8 @@ impl Deadline {
         }
     }
 
-    /// Awaits a call. Fails if the deadline passes first. `consequence` completes the error with what was not done or is
-    /// not known.
+    /// Awaits a call. Fails if the deadline passes first. `consequence` completes the error with what was not done or
+    /// is not known.
     pub(super) async fn require<T>(
         self,
         client: &Client,

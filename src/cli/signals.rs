@@ -17,12 +17,12 @@ const SAME_SIGNAL: Duration = Duration::from_millis(50);
 
 /// A listener for SIGINT, SIGTERM and SIGHUP.
 ///
-/// From [`Signals::listen`] on, they no longer end the process. A SIGHUP that was ignored at the start, as under `nohup`,
-/// stays ignored.
+/// From [`Signals::listen`] on, they no longer end the process. A SIGHUP that was ignored at the start, as under
+/// `nohup`, stays ignored.
 pub(super) struct Signals {
     received: Received,
     stdin: Option<tokio::io::Stdin>,
-    /// Signals until this time repeat the last one.
+    /// Signals until this time are repetitions of the last signal.
     repeats_until: Option<Instant>,
 }
 

@@ -1,12 +1,12 @@
 //! The loop of a benchmark, from the first submission to the last end.
 //!
-//! A single loop drives all calls; nothing is spawned. Each iteration submits the batches that are due. Then it waits for
-//! the first of: the stop signal, the time limit, a tick, a response to a submission, the next due batch, or the end of a
-//! run.
+//! A single loop drives all calls; nothing is spawned. Each iteration submits the batches that are due. Then it waits
+//! for the first of: the stop signal, the time limit, a tick, a response to a submission, the next due batch, or the
+//! end of a run.
 //!
 //! A submission is repeated if the run certainly did not start, or if its task is keyed, so that the engine recognises
-//! the second submission as a duplicate. After any other lost response the run is `Unanswered`. The REST list may recover it
-//! afterwards.
+//! the second submission as a duplicate. After any other lost response the run is `Unanswered`. The REST list may
+//! recover it afterwards.
 
 use std::{
     pin::Pin,

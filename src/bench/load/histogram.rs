@@ -50,7 +50,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn median_differs_little_from_the_exact_one(mut micros in proptest::collection::vec(1_i64..100_000_000, 1..200)) {
+        fn median_is_close_to_the_exact_median(mut micros in proptest::collection::vec(1_i64..100_000_000, 1..200)) {
             let mut histogram = Histogram::default();
             micros.iter().for_each(|m| histogram.add(*m));
             micros.sort_unstable();

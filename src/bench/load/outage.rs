@@ -1,5 +1,5 @@
-//! Detects outages, in which the engine does not respond or refuses all submissions. Reports the start and the end of each
-//! outage once.
+//! Detects outages, in which the engine does not respond or refuses all submissions. Reports the start and the end of
+//! each outage once.
 
 use std::time::{Duration, Instant};
 
@@ -39,8 +39,8 @@ impl OutageTracker {
         self.failing_since = None;
     }
 
-    /// Returns a line for the user when an outage has begun or ended. `waiting` is the time for which waiting for outcomes
-    /// has failed, with the error.
+    /// Returns a line for the user when an outage has begun or ended. `waiting` is the time for which waiting for
+    /// outcomes has failed, with the error.
     pub(super) fn update(&mut self, waiting: Option<(Duration, &ClientError)>) -> Option<String> {
         let submitting =
             self.failing_since.as_ref().map(|(since, problem, error)| (since.elapsed(), *problem, error.clone()));

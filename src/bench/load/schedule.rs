@@ -1,7 +1,7 @@
 //! The schedule of submissions: the order and the times of runs.
 //!
-//! Without a rate (closed loop), the tasks take turns, a batch each, as soon as a call has ended. With a rate (open loop),
-//! run `n` is due `n / rate` seconds after the start, regardless of the engine. The runs that are due within
+//! Without a rate (closed loop), the tasks take turns, a batch each, as soon as a call has ended. With a rate (open
+//! loop), run `n` is due `n / rate` seconds after the start, regardless of the engine. The runs that are due within
 //! [`BATCH_WINDOW`] share a call for each task. Runs of a failed call are queued again after [`RETRY_DELAY`].
 
 use std::collections::VecDeque;
@@ -56,7 +56,7 @@ impl Schedule {
         }
     }
 
-    /// Takes the next batch, if one is due and fewer calls than the maximum are in flight.
+    /// Takes the next batch, if a batch is due and fewer calls than the maximum are in flight.
     pub(super) fn next_batch(&mut self, now: Micros, calls_in_flight: usize) -> Option<Batch> {
         let max_calls = if self.interval.is_some() { MAX_CALLS_AT_RATE } else { MAX_CALLS };
         if calls_in_flight >= max_calls {
@@ -74,8 +74,8 @@ impl Schedule {
         self.queued.pop_front()
     }
 
-    /// The earliest time at which [`Self::next_batch`] may return another batch. `None` if it returns no other batch before
-    /// a call has ended.
+    /// The earliest time at which [`Self::next_batch`] may return another batch. `None` if it returns no other batch
+    /// before a call has ended.
     pub(super) fn next_due(&self, now: Micros) -> Option<Micros> {
         let retry = self.retries.front().map(|(at, _)| *at);
         let due = self.interval.filter(|_| self.next < self.total()).map(|interval| {
@@ -85,8 +85,8 @@ impl Schedule {
         retry.into_iter().chain(due).min()
     }
 
-    /// Queues the batch of a failed call again. Splits it in halves, since a call that is too large for a link fails like a
-    /// broken connection.
+    /// Queues the batch of a failed call again. Splits it in halves, since a call that is too large for a link fails
+    /// like a broken connection.
     pub(super) fn retry(&mut self, mut batch: Batch, now: Micros) {
         if batch.indexes.len() > 1 {
             let half = batch.indexes.len() / 2;

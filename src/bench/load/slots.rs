@@ -29,8 +29,8 @@ pub(super) fn slots_of<'a>(
     slots.fold((0, 0), |(used, total), slots| (used + slots.limit - slots.available, total + slots.limit))
 }
 
-/// Slots in use and in total for the tasks of each slot pool. A worker of another SDK may serve several pools. It counts in
-/// each of them.
+/// Slots in use and in total for the tasks of each slot pool. A worker of another SDK may serve several pools. It
+/// counts in each of them.
 pub(super) fn slots_by_pool(config: &ClientConfig, plan: &LoadPlan, workers: &[WorkerSummary]) -> SlotsByPool {
     let pools = plan.tasks.iter().map(|task| task.slot_pool);
     let tasks_of = |pool| plan.tasks.iter().filter(move |task| task.slot_pool == pool);

@@ -1,7 +1,8 @@
 //! The report folder of a benchmark.
 //!
-//! The folder is opened before the benchmark starts, so that an unwritable path fails immediately and not after an hour. It
-//! contains a single benchmark: `summary.json` has its key prefix, and a benchmark with another prefix is refused.
+//! The folder is opened before the benchmark starts, so that an unwritable path fails immediately and not after an
+//! hour. It contains a single benchmark: `summary.json` has its key prefix, and a benchmark with another prefix is
+//! refused.
 //!
 //! ```text
 //! open ── begin ── write_run … flush … ── rewrite_runs, write (summary.json, report.md, report.html)
@@ -43,7 +44,8 @@ pub struct ReportFolder {
 struct CreatedPaths {
     /// The summary and the file of run records.
     files: Option<(PathBuf, PathBuf)>,
-    /// Content of the summary during this benchmark. It is unique, so that a summary of another benchmark is recognised.
+    /// Content of the summary during this benchmark. It is unique, so that a summary of another benchmark is
+    /// recognised.
     marker: String,
     /// Folders, each before its parent.
     folders: Vec<PathBuf>,
@@ -103,8 +105,8 @@ impl ReportFolder {
         Ok(Self { path: path.to_owned(), created, runs: BufWriter::new(lines), write_error: None })
     }
 
-    /// Marks the benchmark as running and discards the run records of an earlier benchmark with the same prefix. From here
-    /// on, dropping this does not remove the folder.
+    /// Marks the benchmark as running and discards the run records of an earlier benchmark with the same prefix. From
+    /// here on, dropping this does not remove the folder.
     pub(in crate::bench) fn begin(&mut self) {
         // Another benchmark with the same prefix may have removed the folder meanwhile.
         let begun = fs::create_dir_all(&self.path)
@@ -174,8 +176,8 @@ impl ReportFolder {
     }
 }
 
-/// The folders of a path that do not exist, each before its parent. Empty for a path with `..`, whose ancestors need not
-/// be its parent folders.
+/// The folders of a path that do not exist, each before its parent. Empty for a path with `..`, whose ancestors need
+/// not be its parent folders.
 fn missing_folders(path: &Path) -> Vec<PathBuf> {
     if path.components().any(|part| part == Component::ParentDir) {
         return Vec::new();

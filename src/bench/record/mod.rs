@@ -1,7 +1,7 @@
 //! The records of a benchmark's runs, and its report folder.
 //!
-//! [`run`] defines the records. [`times`] completes them from the engine's REST list, [`executions`] checks them against
-//! the attempts that the tasks recorded, and [`folder`] writes them to disk during the benchmark.
+//! [`run`] defines the records. [`times`] completes them from the engine's REST list, [`executions`] checks them
+//! against the attempts that the tasks recorded, and [`folder`] writes them to disk during the benchmark.
 
 mod executions;
 mod folder;

@@ -12,8 +12,8 @@
 //!                  └─ no response ► Unanswered ─────────┘
 //! ```
 //!
-//! A run that is found after its response was lost is `recovered`. Its creation time decides whether it is the submitted run
-//! or an earlier run with the same key: see [`RunRecords::classify_recovered`].
+//! A run that is found after its response was lost is `recovered`. Its creation time decides whether it is the
+//! submitted run or an earlier run with the same key: see [`RunRecords::classify_recovered`].
 
 use std::collections::HashMap;
 
@@ -93,7 +93,7 @@ pub(in crate::bench) struct RunRecords {
     runs_per_task: usize,
 }
 
-/// Tolerated difference between the engine's clock and the local one: 2 s.
+/// Tolerated difference between the engine's clock and the local clock: 2 s.
 const CLOCK_TOLERANCE: Micros = 2_000_000;
 /// Maximum number of distinct error texts, which bounds the memory. Further texts count as `other errors`.
 const MAX_ERRORS: usize = 200;
@@ -124,7 +124,8 @@ impl RunRecords {
         &self.all[task * self.runs_per_task..(task + 1) * self.runs_per_task]
     }
 
-    /// Marks the runs that were sent and got no response as unanswered. Sets this error for unanswered runs without an error.
+    /// Marks the runs that were sent and got no response as unanswered. Sets this error for unanswered runs without an
+    /// error.
     pub(in crate::bench) fn mark_unanswered(&mut self, error: &str) {
         for position in 0..self.all.len() {
             let run = &mut self.all[position];
@@ -219,10 +220,10 @@ mod tests {
         let sent = RunRecord { submitted: Some(0), ..RunRecord::default() };
         let mut runs = RunRecords::of_task_size(vec![sent.clone(), sent, RunRecord::default()], 3);
         runs.record_error(0, "the connection broke");
-        runs.mark_unanswered("no answer");
+        runs.mark_unanswered("no response");
         let errors: Vec<Option<&str>> =
             runs.all.iter().map(|run| run.error.map(|error| runs.errors[error].as_str())).collect();
-        assert_eq!(errors, [Some("the connection broke"), Some("no answer"), None]);
+        assert_eq!(errors, [Some("the connection broke"), Some("no response"), None]);
         assert_eq!(runs.all[2].acceptance, Acceptance::NotSubmitted);
     }
 

@@ -91,8 +91,8 @@ fn position_by_key(plan: &LoadPlan, runs: &RunRecords, row: &RunSummary) -> Opti
     runs.all[position].id.is_none().then_some(position)
 }
 
-/// Parses an RFC 3339 time as microseconds since the start. `None` for other text and for Go's zero time, by which an engine
-/// represents an unset time.
+/// Parses an RFC 3339 time as microseconds since the start. `None` for other text and for Go's zero time, by which an
+/// engine represents an unset time.
 fn micros_since(began: SystemTime, text: &str) -> Option<Micros> {
     let at: Timestamp = text.parse().ok()?;
     let began = i64::try_from(began.duration_since(UNIX_EPOCH).ok()?.as_micros()).ok()?;

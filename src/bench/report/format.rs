@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use crate::hatchet::wire::readable_duration;
 
-/// A number with two decimals below 10, one below 100 and none above, a space between thousands, and `M` for millions.
+/// A number with two decimals below 10, one decimal below 100, and no decimals above. Thousands are separated by a space,
+/// and millions are marked by `M`.
 pub(super) fn number(value: f64) -> String {
     match value.abs() {
         v if v < 9.995 => format!("{value:.2}"),
@@ -59,7 +60,7 @@ pub(super) fn bytes(bytes: u64) -> String {
 /// A change in per cent. Changes of 1,000 % and more are shown as a factor.
 pub(super) fn change(percent: f64) -> String {
     if percent.abs() < 999.5 {
-        // The sum turns a negative zero into a positive one.
+        // Adding zero turns -0 into +0.
         format!("{:+} %", percent.round() + 0.0)
     } else {
         format!("x {}", number(percent / 100.0 + 1.0))

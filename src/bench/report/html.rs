@@ -148,9 +148,9 @@ fn charts(summary: &Summary, data: &ChartData) -> String {
         &percentile_chart(summary),
     ));
     if !data.bars.is_empty() {
-        let shown = data.bars.len();
+        let count = data.bars.len();
         let of =
-            if shown == data.runs { format!("all {shown} runs") } else { format!("{shown} of {} runs", data.runs) };
+            if count == data.runs { format!("all {count} runs") } else { format!("{count} of {} runs", data.runs) };
         let first = data.bars.iter().map(|line| line.1).fold(f64::INFINITY, f64::min);
         let ideal = summary.slots.ideal_s.map(|ideal| first.max(0.0) + ideal);
         html.push_str(&figure(

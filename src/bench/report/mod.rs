@@ -1,7 +1,7 @@
 //! The report of a benchmark: the same metrics as Markdown and as an HTML page.
 //!
-//! The page is a single file that opens offline: it has no script and loads nothing. [`sections`] builds the texts that both
-//! forms share; [`chart`] draws the inline SVG.
+//! The page is a single file that opens offline: it has no script and loads nothing. [`sections`] builds the texts that
+//! both forms share; [`chart`] draws the inline SVG.
 
 mod chart;
 mod chart_data;

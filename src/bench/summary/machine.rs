@@ -51,7 +51,8 @@ pub(in crate::bench) fn cpu_time() -> Option<Duration> {
     scheduler_time().or_else(tick_time)
 }
 
-/// The CPU time that the scheduler has counted. It covers the current threads; threads of a runtime exist until its end.
+/// The CPU time that the scheduler has counted. It covers the current threads; threads of a runtime exist until its
+/// end.
 fn scheduler_time() -> Option<Duration> {
     let mut nanos = 0;
     for thread in fs::read_dir("/proc/self/task").ok()? {

@@ -94,8 +94,8 @@ pub struct TaskSettings {
     pub input: String,
 }
 
-/// Outcomes of a task's runs. Every run counts in `total` and in exactly one of the other fields; a duplicate also counts in
-/// `duplicates`.
+/// Outcomes of a task's runs. Every run counts in `total` and in exactly one of the other fields; a duplicate also
+/// counts in `duplicates`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct OutcomeCounts {
     /// Number of runs.

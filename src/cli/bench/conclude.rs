@@ -35,8 +35,8 @@ impl Conclusion<'_> {
         Ok(())
     }
 
-    /// The exit code. The first failure in this order determines it: an interruption, the time limit, an incomplete report,
-    /// a violation of deduplication, runs whose start is unknown, failed runs.
+    /// Returns the exit code. The first failure in this order determines it: an interruption, the time limit, an incomplete
+    /// report, a violation of deduplication, runs whose start is unknown, failed runs.
     pub(super) fn exit(&self) -> Result<(), Exit> {
         let summary = &self.result.summary;
         let all = summary.all();
@@ -95,8 +95,8 @@ impl Conclusion<'_> {
         }
     }
 
-    /// The advice for runs whose start is unknown. With dedupe, repeating the benchmark attaches to them. Without dedupe, it
-    /// would start them a second time.
+    /// The advice for runs whose start is unknown. With dedupe, repeating the benchmark attaches to them. Without
+    /// dedupe, it would start them a second time.
     fn unconfirmed_advice(&self) -> String {
         let find = self.commands.render(&["runner", "--find", &format!("{RUN_KEY}=KEY")]);
         let find = format!("Search for each with `{find}` and its key from runs.jsonl, where `accepted_as` is `unanswered`");

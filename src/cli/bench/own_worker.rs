@@ -145,8 +145,8 @@ fn worker_program() -> Result<PathBuf, Exit> {
     }
 }
 
-/// Copies the worker's output to the log until the worker is ready. Returns `false` if the worker ends before that; then
-/// `last_line` is the last line of its output.
+/// Copies the worker's output to the log until the worker is ready. Returns `false` if the worker ends before that;
+/// then `last_line` is the last line of its output.
 async fn wait_until_ready(
     lines: &mut Lines<BufReader<ChildStderr>>,
     log: &mut tokio::fs::File,

@@ -103,7 +103,7 @@ pub(super) async fn prepare(
     for task in tasks.iter().filter(|task| task.schedule_timeout < KEY_TTL) {
         if let Ok(workers) = &workers
             && let Some(line) =
-                schedule_timeout_warning(client, task, request.runs, workers, commands, deadline).await?
+                check_schedule_timeout(client, task, request.runs, workers, commands, deadline).await?
         {
             warn(observer, line);
         }
@@ -140,8 +140,8 @@ async fn list_workers(client: &Client, rest: &RestClient, request: &Request) -> 
     }
 }
 
-/// Whether to trigger the keyed copy of a task: if a worker serves the copy, or if no worker serves the task and the copy is
-/// registered with the engine.
+/// Whether to trigger the keyed copy of a task: if a worker serves the copy, or if no worker serves the task and the
+/// copy is registered with the engine.
 async fn uses_keyed_copy(client: &Client, task: &ErasedTask, workers: &[WorkerSummary]) -> Result<bool, ClientError> {
     let online = |name: &str| workers.iter().any(|worker| serves(&client.config(), worker, name));
     let copy = workflow_name(task, true);
@@ -155,7 +155,7 @@ async fn uses_keyed_copy(client: &Client, task: &ErasedTask, workers: &[WorkerSu
 }
 
 /// A warning if the last runs would exceed the task's schedule timeout, estimated from a trial run.
-async fn schedule_timeout_warning(
+async fn check_schedule_timeout(
     client: &Client,
     task: &PlannedTask,
     runs: usize,

@@ -48,16 +48,15 @@ impl Request {
                 args.tasks
             )));
         }
-        let runs = number("--runs", &args.runs, MAX_RUNS / tasks.len())?;
-        let batch = number("--batch", &args.batch, MAX_RUNS)?;
-        let rate = args.rate.as_deref().map(rate).transpose()?;
-        let timeout = parse_seconds("--timeout", &args.timeout)?;
-        if timeout.is_zero() {
-            return Err(Exit::usage(format!("invalid --timeout \"{}\": set it to more than 0 s", args.timeout)));
-        }
+        let runs = parse_number("--runs", &args.runs, MAX_RUNS / tasks.len())?;
+        let batch = parse_number("--batch", &args.batch, MAX_RUNS)?;
+        let rate = args.rate.as_deref().map(parse_rate).transpose()?;
+        let timeout = parse_seconds(&args.timeout)
+            .and_then(|timeout| if timeout.is_zero() { Err("set it to more than 0 s, such as 10m") } else { Ok(timeout) })
+            .map_err(|rule| Exit::usage(format!("invalid --timeout \"{}\": {rule}", args.timeout)))?;
         let prefix = args.key_prefix.unwrap_or_else(generate_prefix);
         validate_prefix(&prefix).map_err(|rule| Exit::usage(format!("invalid --key-prefix \"{prefix}\": {rule}")))?;
-        let tasks = inputs(tasks, &args.input_json)?;
+        let tasks = parse_inputs(tasks, &args.input_json)?;
         let before = args.compare.as_deref().map(read_summary).transpose()?;
         let out = args.out.unwrap_or_else(|| default_folder(&prefix));
         let folder = ReportFolder::open(&out, &prefix).map_err(Exit::usage)?;
@@ -83,21 +82,21 @@ fn default_folder(prefix: &str) -> PathBuf {
     Path::new("hatchet-bench").join(prefix)
 }
 
-fn number(flag: &str, text: &str, max: usize) -> Result<usize, Exit> {
+fn parse_number(flag: &str, text: &str, max: usize) -> Result<usize, Exit> {
     text.parse()
         .ok()
         .filter(|n| (1..=max).contains(n))
         .ok_or_else(|| Exit::usage(format!("invalid {flag} \"{text}\": set it to a number from 1 to {max}")))
 }
 
-fn rate(text: &str) -> Result<f64, Exit> {
+fn parse_rate(text: &str) -> Result<f64, Exit> {
     text.parse().ok().filter(|rate| (0.01..=1e6).contains(rate)).ok_or_else(|| {
         Exit::usage(format!("invalid --rate \"{text}\": set it to runs per second, from 0.01 to 1000000"))
     })
 }
 
 /// Pairs each task with its input: that for its name, else that for all tasks, else the task's default.
-fn inputs(tasks: Vec<ErasedTask>, args: &[String]) -> Result<Vec<(ErasedTask, Template)>, Exit> {
+fn parse_inputs(tasks: Vec<ErasedTask>, args: &[String]) -> Result<Vec<(ErasedTask, Template)>, Exit> {
     let mut for_all = None;
     let mut by_task: Vec<(String, &str)> = Vec::new();
     for text in args {
@@ -151,7 +150,7 @@ mod tests {
     fn templates(tasks: &[&str], inputs: &[&str]) -> Result<Vec<String>, String> {
         let tasks = tasks::select(tasks.iter().copied()).unwrap();
         let inputs: Vec<String> = inputs.iter().map(|text| (*text).to_owned()).collect();
-        match super::inputs(tasks, &inputs) {
+        match parse_inputs(tasks, &inputs) {
             Ok(all) => Ok(all.into_iter().map(|(_, template)| template.text()).collect()),
             Err(exit) => Err(format!("{exit:?}")),
         }
@@ -183,10 +182,10 @@ mod tests {
     #[test]
     fn number_out_of_range_is_invalid() {
         for text in ["0", "-1", "1.5", "many", "1000001", ""] {
-            assert!(number("--runs", text, MAX_RUNS).is_err(), "{text}");
+            assert!(parse_number("--runs", text, MAX_RUNS).is_err(), "{text}");
         }
         for text in ["0", "-1", "NaN", "inf", "fast"] {
-            assert!(rate(text).is_err(), "{text}");
+            assert!(parse_rate(text).is_err(), "{text}");
         }
     }
 }

@@ -72,14 +72,14 @@ mod tests {
 
     #[test]
     fn flag_precedes_token_and_token_precedes_variable() {
-        let none = Sources::from_pairs([]);
+        let empty = Sources::from_pairs([]);
         let token = Sources::from_pairs([("HATCHET_CLIENT_TOKEN", "ey")]);
         let variable = Sources::from_pairs([("HATCHET_EMBEDDED", "1")]);
         let both = Sources::from_pairs([("HATCHET_CLIENT_TOKEN", "ey"), ("HATCHET_EMBEDDED", "1")]);
         let embedded = |flag, sources: &Sources| matches!(choose_engine(flag, sources), Ok(EngineChoice::Embedded(_)));
         assert!(embedded(Some(EmbeddedMode::Always), &both));
-        assert!(embedded(Some(EmbeddedMode::Auto), &none) && !embedded(Some(EmbeddedMode::Auto), &token));
-        assert!(embedded(None, &variable) && !embedded(None, &both) && !embedded(None, &none));
+        assert!(embedded(Some(EmbeddedMode::Auto), &empty) && !embedded(Some(EmbeddedMode::Auto), &token));
+        assert!(embedded(None, &variable) && !embedded(None, &both) && !embedded(None, &empty));
         assert!(!embedded(Some(EmbeddedMode::Never), &variable));
         let choice = choose_engine(Some(EmbeddedMode::Always), &token).unwrap();
         assert!(choice.description().contains("is ignored"), "{choice:?}");

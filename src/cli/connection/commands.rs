@@ -11,8 +11,8 @@ pub(in crate::cli) struct CommandRenderer {
 }
 
 impl CommandRenderer {
-    /// `embedded` is the flag `--embedded`; the other flags are read from the settings. Settings of the environment are left
-    /// out, since the command is run in the same environment. Flags about logs are left out, too.
+    /// `embedded` is the flag `--embedded`; the other flags are read from the settings. Settings of the environment are
+    /// left out, since the command is run in the same environment. Flags about logs are left out, too.
     pub(in crate::cli) fn new(embedded: Option<EmbeddedMode>, sources: &Sources) -> Self {
         let mut flags = Vec::new();
         flags.extend(embedded.map(|mode| match mode {

@@ -26,29 +26,29 @@ impl Checklist {
     }
 
     /// Prints a check that passed.
-    pub(super) fn passed(&mut self, check: &'static str, message: &str) -> Result<(), Exit> {
+    pub(super) fn pass(&mut self, check: &'static str, message: &str) -> Result<(), Exit> {
         self.print(check, None, "ok", message)
     }
 
     /// Prints a check that failed. The message names the correction.
-    pub(super) fn failed(&mut self, check: &'static str, message: &str) -> Result<(), Exit> {
+    pub(super) fn fail(&mut self, check: &'static str, message: &str) -> Result<(), Exit> {
         self.failed.push(check.to_owned());
         self.print(check, None, "failed", message)
     }
 
     /// Prints a check that failed because of an invalid setting.
-    pub(super) fn invalid_setting(&mut self, check: &'static str, message: &str) -> Result<(), Exit> {
+    pub(super) fn fail_setting(&mut self, check: &'static str, message: &str) -> Result<(), Exit> {
         self.has_invalid_setting = true;
-        self.failed(check, message)
+        self.fail(check, message)
     }
 
     /// Prints a check that was not made, with the reason.
-    pub(super) fn skipped(&mut self, check: &'static str, message: &str) -> Result<(), Exit> {
+    pub(super) fn skip(&mut self, check: &'static str, message: &str) -> Result<(), Exit> {
         self.print(check, None, "skipped", message)
     }
 
     /// Prints the check that workers serve a task.
-    pub(super) fn workers(&mut self, task: &str, online: bool, message: &str) -> Result<(), Exit> {
+    pub(super) fn report_workers(&mut self, task: &str, online: bool, message: &str) -> Result<(), Exit> {
         if !online {
             self.failed.push(format!("workers of {task}"));
         }
@@ -92,7 +92,7 @@ impl Checklist {
             let reason = format!("correct `{first}` first");
             match self.format {
                 OutputFormat::Human => print_line(format!("– not checked     {}: {reason}", remaining.join(", ")))?,
-                OutputFormat::Json => remaining.into_iter().try_for_each(|check| self.skipped(check, &reason))?,
+                OutputFormat::Json => remaining.into_iter().try_for_each(|check| self.skip(check, &reason))?,
             }
         }
         if self.failed.is_empty() {

@@ -27,17 +27,17 @@ const VERSION_TIMEOUT: Duration = Duration::from_secs(5);
 /// Checks the connection from TCP to an authenticated call. Returns a client if the engine can be used.
 pub(super) async fn check_connection(checklist: &mut Checklist, config: ClientConfig) -> Result<Option<Client>, Exit> {
     if let Some(proxy) = config.proxy() {
-        checklist.passed("proxy", &proxy)?;
+        checklist.pass("proxy", &proxy)?;
     }
     let probed = probe_address(&config).await;
     let problem = explain_probe(&probed, &config);
     if let ProbeResult::NoAnswer(reason) | ProbeResult::Blocked(reason) = &probed {
-        checklist.failed("tcp", &problem.unwrap_or_else(|| reason.clone()))?;
+        checklist.fail("tcp", &problem.unwrap_or_else(|| reason.clone()))?;
         return Ok(None);
     }
-    checklist.passed("tcp", &format!("{} accepts connections", config.host_port))?;
+    checklist.pass("tcp", &format!("{} accepts connections", config.host_port))?;
     if let Some(problem) = problem {
-        checklist.failed("tls", &problem)?;
+        checklist.fail("tls", &problem)?;
         return Ok(None);
     }
     // Some TLS servers close the connection of the probe without a response. Then the call below shows the problem.
@@ -50,17 +50,17 @@ pub(super) async fn check_connection(checklist: &mut Checklist, config: ClientCo
     let client = match Client::new(config) {
         Ok(client) => client,
         Err(error) => {
-            checklist.invalid_setting("tls", &error.to_string())?;
+            checklist.fail_setting("tls", &error.to_string())?;
             return Ok(None);
         }
     };
     match client.engine_version_within(VERSION_TIMEOUT).await {
         Ok(version) => {
-            checklist.passed("tls", &tls)?;
-            checklist.passed("authentication", "the engine accepts the token")?;
+            checklist.pass("tls", &tls)?;
+            checklist.pass("authentication", "the engine accepts the token")?;
             match version::check(&version) {
-                (true, description) => checklist.passed("version", &description)?,
-                (false, description) => checklist.failed("version", &description)?,
+                (true, description) => checklist.pass("version", &description)?,
+                (false, description) => checklist.fail("version", &description)?,
             }
             Ok(Some(client))
         }
@@ -70,10 +70,10 @@ pub(super) async fn check_connection(checklist: &mut Checklist, config: ClientCo
                 _ => error.to_string(),
             };
             if error.kind() == ErrorKind::Tls || is_silent {
-                checklist.failed("tls", &message)?;
+                checklist.fail("tls", &message)?;
             } else {
-                checklist.passed("tls", &tls)?;
-                checklist.failed("authentication", &message)?;
+                checklist.pass("tls", &tls)?;
+                checklist.fail("authentication", &message)?;
             }
             Ok(None)
         }
@@ -89,7 +89,7 @@ pub(super) async fn check_rest(
     let Some(rest) = client.rest() else {
         let unknown = "its address is unknown: set HATCHET_CLIENT_SERVER_URL";
         for check in ["rest", "clock", "workers"] {
-            checklist.skipped(check, unknown)?;
+            checklist.skip(check, unknown)?;
         }
         return Ok(());
     };
@@ -105,20 +105,20 @@ pub(super) async fn check_rest(
         Err(error) => {
             let message = format!("{error} (a worker's drain and some messages need REST)");
             return match error.kind() {
-                ErrorKind::Config => checklist.invalid_setting("rest", &message),
-                _ => checklist.failed("rest", &message),
+                ErrorKind::Config => checklist.fail_setting("rest", &message),
+                _ => checklist.fail("rest", &message),
             };
         }
     };
-    checklist.passed("rest", client.config().server_url.as_deref().unwrap_or_default())?;
+    checklist.pass("rest", client.config().server_url.as_deref().unwrap_or_default())?;
     match clock {
         // The header's time is truncated to a second; the middle of that second is the best estimate.
         Ok(Some(engine_time)) => match compare_clocks(middle, engine_time + Duration::from_millis(500)) {
-            Ok(message) => checklist.passed("clock", &message)?,
-            Err(message) => checklist.failed("clock", &message)?,
+            Ok(message) => checklist.pass("clock", &message)?,
+            Err(message) => checklist.fail("clock", &message)?,
         },
-        Ok(None) => checklist.skipped("clock", "REST does not report its time")?,
-        Err(error) => checklist.skipped("clock", &error.to_string())?,
+        Ok(None) => checklist.skip("clock", "REST does not report its time")?,
+        Err(error) => checklist.skip("clock", &error.to_string())?,
     }
     check_workers(checklist, client, commands, &workers)
 }
@@ -136,10 +136,10 @@ fn check_workers(
             if serving.is_empty() {
                 let start = commands.render(&["worker", "--tasks", name]);
                 let message = format!("no worker is online: start one with `make run-worker` or `{start}`");
-                checklist.workers(name, false, &message)?;
+                checklist.report_workers(name, false, &message)?;
             } else {
                 let free = free_slots(&serving);
-                checklist.workers(name, true, &format!("{} online, {free} slot(s) free", serving.len()))?;
+                checklist.report_workers(name, true, &format!("{} online, {free} slot(s) free", serving.len()))?;
             }
         }
     }

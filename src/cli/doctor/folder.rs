@@ -14,36 +14,35 @@ use crate::{
 /// Checks the folder. Returns whether the later checks can be made.
 pub(super) fn check(checklist: &mut Checklist, choice: &EngineChoice, sources: &Sources) -> Result<bool, Exit> {
     let folder = &embedded_folder(sources);
-    let shown = folder.display();
+    let path = folder.display();
     let found = match (find_handshake(folder), choice) {
         (Ok(found), _) => found,
         (Err(exit), EngineChoice::Embedded(_) | EngineChoice::None) => {
-            checklist.failed("folder", exit.message())?;
+            checklist.fail("folder", exit.message())?;
             return Ok(false);
         }
         (Err(exit), EngineChoice::Token(_)) => {
-            checklist.skipped("folder", &format!("not in use; {}", exit.message()))?;
+            checklist.skip("folder", &format!("not in use; {}", exit.message()))?;
             return Ok(true);
         }
     };
     match (choice, found) {
         (EngineChoice::Token(_) | EngineChoice::None, None) => {
-            checklist.skipped("folder", "no embedded engine runs here or is requested")?;
+            checklist.skip("folder", "no embedded engine runs here or is requested")?;
         }
         (EngineChoice::Token(_) | EngineChoice::None, Some(handshake)) => {
-            let at = handshake.grpc_address;
-            checklist
-                .skipped("folder", &format!("an embedded engine runs in {shown} at {at}; use it with --embedded"))?;
+            let address = handshake.grpc_address;
+            checklist.skip("folder", &format!("an embedded engine runs in {path} at {address}; use it with --embedded"))?;
         }
         (EngineChoice::Embedded(_), None) => {
-            checklist.failed("folder", &not_running(folder, sources))?;
+            checklist.fail("folder", &not_running(folder, sources))?;
             return Ok(false);
         }
         (EngineChoice::Embedded(_), Some(handshake)) => match exposure(folder) {
-            Some(problem) => checklist.failed("folder", &problem)?,
+            Some(problem) => checklist.fail("folder", &problem)?,
             None => {
-                let (at, data) = (handshake.grpc_address, data_size(folder));
-                checklist.passed("folder", &format!("{shown}, its engine at {at}, {data}"))?;
+                let (address, data) = (handshake.grpc_address, data_size(folder));
+                checklist.pass("folder", &format!("{path}, its engine at {address}, {data}"))?;
             }
         },
     }
@@ -76,9 +75,9 @@ fn exposure(folder: &Path) -> Option<String> {
         }
         let mode = found.permissions().mode() & 0o777;
         if mode & 0o077 != 0 {
-            let shown = path.display();
+            let path = path.display();
             return Some(format!(
-                "other users may read the engine's token or data in {shown} (mode {mode:o}): run `chmod go= {shown}`"
+                "other users may read the engine's token or data in {path} (mode {mode:o}): run `chmod go= {path}`"
             ));
         }
     }

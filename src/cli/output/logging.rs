@@ -30,8 +30,8 @@ impl Program {
     }
 }
 
-/// Crates of the transport. Their warnings are hidden, since a peer without a token could cause thousands per second, and
-/// every error of a call is returned to its caller. `RUST_LOG=info,h2=warn` shows them.
+/// Crates of the transport. Their warnings are hidden, since a peer without a token could cause thousands per second,
+/// and every error of a call is returned to its caller. `RUST_LOG=info,h2=warn` shows them.
 const TRANSPORT_TARGETS: [&str; 6] = ["h2", "hyper", "hyper_util", "tonic", "tower", "rustls"];
 
 /// Initialises logging by the settings. `RUST_LOG`, a list of `target=level`, takes precedence.

@@ -84,7 +84,7 @@ impl Args {
 }
 
 /// Parses arguments. Connection flags may precede or follow a subcommand; other flags of the runner do not apply to
-/// subcommands and are refused before one.
+/// subcommands and are refused before a subcommand.
 pub(super) fn parse(args: impl IntoIterator<Item: Into<OsString> + Clone>) -> Result<Args, clap::Error> {
     let mut command = Args::command();
     let matches = command.try_get_matches_from_mut(args)?;

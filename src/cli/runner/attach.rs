@@ -34,7 +34,7 @@ pub(super) async fn attach(context: &Context<'_>, run: &RunRef, mode: FollowMode
     match (mode, details) {
         (FollowMode::Stream, Some(details)) => stream::attach(run, &details, &mut display, deadline).await,
         (FollowMode::Stream | FollowMode::Wait | FollowMode::NoWait, _) => {
-            follow::to_the_end(run, &mut display, deadline).await
+            follow::follow(run, &mut display, deadline).await
         }
     }
 }
@@ -44,7 +44,7 @@ pub(super) async fn find(context: &Context<'_>, key: &str, value: &str, mode: Fo
     let search = context.client.find_runs(key, value, SystemTime::now() - FIND_WINDOW);
     let runs = context.require("and it is not known whether such a run exists", search).await?;
     match runs.as_slice() {
-        [run] if mode == FollowMode::NoWait => display::found(context.format, run),
+        [run] if mode == FollowMode::NoWait => display::show_found(context.format, run),
         [run] => attach(context, run, mode).await,
         [] => Err(Exit::unconfirmed(format!(
             "the engine lists no run with the metadata {key}={value}: it is not known whether a run was started. Try \

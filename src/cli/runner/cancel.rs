@@ -16,8 +16,8 @@ use crate::{
     },
 };
 
-/// Interval of cancellations until the run has ended: 3 s. A cancelled run ends within about 50 ms, but a real engine can
-/// lose the cancellation of a run that is being assigned.
+/// Interval of cancellations until the run has ended: 3 s. A cancelled run ends within about 50 ms, but a real engine
+/// can lose the cancellation of a run that is being assigned.
 const RESEND_INTERVAL: Duration = Duration::from_secs(3);
 
 /// Cancels a run and waits for its end.
@@ -29,7 +29,7 @@ pub(super) async fn cancel(context: &Context<'_>, run: &RunRef) -> Result<(), Ex
     // A real engine would overwrite the outcome of an ended run with CANCELLED.
     let outcome = if details.done {
         print_message(&format!("run {} has already ended: nothing to cancel", run.id()));
-        follow::outcome(run, &mut display, deadline).await?
+        follow::wait_for_outcome(run, &mut display, deadline).await?
     } else {
         let resend = async {
             loop {
@@ -38,11 +38,11 @@ pub(super) async fn cancel(context: &Context<'_>, run: &RunRef) -> Result<(), Ex
             }
         };
         tokio::select! {
-            outcome = follow::outcome(run, &mut display, deadline) => outcome?,
+            outcome = follow::wait_for_outcome(run, &mut display, deadline) => outcome?,
             failed = resend => return failed,
         }
     };
-    display.result(&outcome)?;
+    display.show_result(&outcome)?;
     if outcome.status == RunStatus::Cancelled {
         Ok(())
     } else {
@@ -58,8 +58,8 @@ pub(super) async fn cancel_where(context: &Context<'_>, metadata: &[(String, Str
     for batch in open.chunks(Client::CANCEL_BATCH) {
         let consequence = format!("and it is not known whether {} of {} runs were cancelled", batch.len(), open.len());
         let runs = context.require(&consequence, context.client.cancel_many(batch)).await?;
-        display::cancelled(context.format, &runs)?;
+        display::show_cancelled(context.format, &runs)?;
         cancelled += runs.len();
     }
-    display::cancelled_total(context.format, cancelled, &context.reattach.commands)
+    display::show_cancelled_total(context.format, cancelled, &context.reattach.commands)
 }

@@ -29,8 +29,8 @@ impl Context<'_> {
     }
 }
 
-/// The exit for a failed call. If the engine is unreachable, probes its address for the reason. The probe takes seconds,
-/// but ends at the deadline.
+/// The exit for a failed call. If the engine is unreachable, probes its address for the reason. The probe takes
+/// seconds, but ends at the deadline.
 pub(super) async fn explain_error(client: &Client, error: ClientError, deadline: Deadline) -> Exit {
     if matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::TimedOut)
         && let Some(Some(reason)) = deadline.before(diagnose(&client.config())).await

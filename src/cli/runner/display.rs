@@ -94,7 +94,7 @@ impl RunDisplay {
     }
 
     /// Shows the id of a triggered run. With `alone`, the id is the only data.
-    pub(super) fn triggered(&mut self, run: &RunRef, name: &str, alone: bool) -> Result<(), Exit> {
+    pub(super) fn show_triggered(&mut self, run: &RunRef, name: &str, alone: bool) -> Result<(), Exit> {
         self.was_triggered = true;
         match (self.format, alone) {
             (OutputFormat::Json, _) => {
@@ -109,7 +109,7 @@ impl RunDisplay {
     }
 
     /// Shows a status, unless it is the latest status shown.
-    pub(super) fn status(&mut self, status: RunStatus) -> Result<(), Exit> {
+    pub(super) fn show_status(&mut self, status: RunStatus) -> Result<(), Exit> {
         if self.status == Some(status) {
             return Ok(());
         }
@@ -117,29 +117,29 @@ impl RunDisplay {
         self.was_running |= status == RunStatus::Running;
         match self.format {
             OutputFormat::Json => print_event("status", json!({ "status": status.to_string() })),
-            OutputFormat::Human => self.line(&status.to_string()),
+            OutputFormat::Human => self.print(&status.to_string()),
         }
     }
 
     /// Shows a chunk. A run with chunks is running, even if its status has not been read yet.
-    pub(super) fn chunk(&mut self, text: &str, index: Option<i64>) -> Result<(), Exit> {
+    pub(super) fn show_chunk(&mut self, text: &str, index: Option<i64>) -> Result<(), Exit> {
         if self.status != Some(RunStatus::Running) {
-            self.status(RunStatus::Running)?;
+            self.show_status(RunStatus::Running)?;
         }
         match self.format {
             OutputFormat::Json => print_event("chunk", json!({ "index": index, "text": text })),
-            OutputFormat::Human => self.line(&format!("chunk {}", Value::from(text))),
+            OutputFormat::Human => self.print(&format!("chunk {}", Value::from(text))),
         }
     }
 
     /// Shows a failed attempt. The run may be retried.
-    pub(super) fn attempt_failed(&self, retry_count: Option<i32>, error: &str) -> Result<(), Exit> {
+    pub(super) fn show_failed_attempt(&self, retry_count: Option<i32>, error: &str) -> Result<(), Exit> {
         let attempt = retry_count.map(|count| i64::from(count) + 1);
         match self.format {
             OutputFormat::Json => print_event("attempt_failed", json!({ "attempt": attempt, "error": error })),
             OutputFormat::Human => {
                 let number = attempt.map(|attempt| format!(" {attempt}")).unwrap_or_default();
-                self.line(&format!("attempt{number} failed: {}", error.lines().next().unwrap_or_default()))
+                self.print(&format!("attempt{number} failed: {}", error.lines().next().unwrap_or_default()))
             }
         }
     }
@@ -150,7 +150,7 @@ impl RunDisplay {
     }
 
     /// Shows that the time limit has passed. The run continues.
-    pub(super) fn timed_out(&self, run: &RunRef, limit: Duration) -> Exit {
+    pub(super) fn show_timeout(&self, run: &RunRef, limit: Duration) -> Exit {
         if self.format == OutputFormat::Json {
             let fields = json!({
                 "run_id": run.id().to_string(),
@@ -173,8 +173,8 @@ impl RunDisplay {
     }
 
     /// Shows the result: status, then output or error.
-    pub(super) fn result(&mut self, outcome: &RunOutcome) -> Result<(), Exit> {
-        self.status(outcome.status)?;
+    pub(super) fn show_result(&mut self, outcome: &RunOutcome) -> Result<(), Exit> {
+        self.show_status(outcome.status)?;
         let output = outcome.output.as_deref().map(|json| self.typed(json));
         match self.format {
             OutputFormat::Json => print_event(
@@ -214,7 +214,7 @@ impl RunDisplay {
         }
     }
 
-    fn line(&self, text: &str) -> Result<(), Exit> {
+    fn print(&self, text: &str) -> Result<(), Exit> {
         let line = format!("{}  {text}", format_elapsed(self.began.elapsed()));
         if self.events_are_data {
             print_line(line)
@@ -226,7 +226,7 @@ impl RunDisplay {
 }
 
 /// Shows the id of a run that was found.
-pub(super) fn found(format: OutputFormat, run: &RunRef) -> Result<(), Exit> {
+pub(super) fn show_found(format: OutputFormat, run: &RunRef) -> Result<(), Exit> {
     match format {
         OutputFormat::Json => print_event("found", json!({ "run_id": run.id().to_string() })),
         OutputFormat::Human => print_line(run.id()),
@@ -234,7 +234,7 @@ pub(super) fn found(format: OutputFormat, run: &RunRef) -> Result<(), Exit> {
 }
 
 /// Shows the ids of cancelled runs.
-pub(super) fn cancelled(format: OutputFormat, runs: &[RunId]) -> Result<(), Exit> {
+pub(super) fn show_cancelled(format: OutputFormat, runs: &[RunId]) -> Result<(), Exit> {
     match format {
         OutputFormat::Json if runs.is_empty() => Ok(()),
         OutputFormat::Json => {
@@ -246,7 +246,7 @@ pub(super) fn cancelled(format: OutputFormat, runs: &[RunId]) -> Result<(), Exit
 }
 
 /// Shows the total number of cancelled runs.
-pub(super) fn cancelled_total(format: OutputFormat, count: usize, commands: &CommandRenderer) -> Result<(), Exit> {
+pub(super) fn show_cancelled_total(format: OutputFormat, count: usize, commands: &CommandRenderer) -> Result<(), Exit> {
     match (format, count) {
         (OutputFormat::Json, 0) => print_event("cancelled", json!({ "count": 0, "run_ids": [] })),
         (OutputFormat::Json, _) => Ok(()),

@@ -19,15 +19,15 @@ use crate::{
 const EXPLAIN_QUEUED_AFTER: Duration = Duration::from_secs(3);
 
 /// Follows a run, shows its result, and returns its exit code.
-pub(super) async fn to_the_end(run: &RunRef, display: &mut RunDisplay, deadline: Deadline) -> Result<(), Exit> {
-    let outcome = outcome(run, display, deadline).await?;
+pub(super) async fn follow(run: &RunRef, display: &mut RunDisplay, deadline: Deadline) -> Result<(), Exit> {
+    let outcome = wait_for_outcome(run, display, deadline).await?;
     conclude(display, &outcome)
 }
 
 /// Shows the result of a run and returns its exit code.
 pub(super) fn conclude(display: &mut RunDisplay, outcome: &RunOutcome) -> Result<(), Exit> {
     let never_taken = display.never_taken();
-    display.result(outcome)?;
+    display.show_result(outcome)?;
     match outcome.status {
         RunStatus::Completed => Ok(()),
         RunStatus::Cancelled => {
@@ -46,7 +46,7 @@ pub(super) fn conclude(display: &mut RunDisplay, outcome: &RunOutcome) -> Result
 }
 
 /// Follows a run until it has ended, showing each status.
-pub(super) async fn outcome(run: &RunRef, display: &mut RunDisplay, deadline: Deadline) -> Result<RunOutcome, Exit> {
+pub(super) async fn wait_for_outcome(run: &RunRef, display: &mut RunDisplay, deadline: Deadline) -> Result<RunOutcome, Exit> {
     let mut limits = Limits::new(run, deadline);
     let mut updates = run.updates();
     loop {
@@ -70,7 +70,7 @@ pub(super) async fn show(
     deadline: Deadline,
 ) -> Result<Option<RunOutcome>, Exit> {
     match update {
-        Ok(RunUpdate::Status(status)) => display.status(status)?,
+        Ok(RunUpdate::Status(status)) => display.show_status(status)?,
         Ok(RunUpdate::EngineSilent(error)) => {
             display.note(&format!("waiting for the engine, which does not respond: {error}"));
         }
@@ -112,7 +112,7 @@ impl<'a> Limits<'a> {
             std::future::pending::<std::convert::Infallible>().await
         };
         tokio::select! {
-            limit = self.deadline.passed() => display.timed_out(self.run, limit),
+            limit = self.deadline.passed() => display.show_timeout(self.run, limit),
             never = queued => match never {},
         }
     }

@@ -100,7 +100,8 @@ impl Request {
             }
             (false, None, _, _) => return Err(Exit::usage("nothing to do: name a task with --task-name")),
         };
-        let timeout = args.timeout.as_deref().map(|text| parse_seconds("--timeout", text)).transpose()?;
+        let invalid = |text: &str, rule| Exit::usage(format!("invalid --timeout \"{text}\": {rule}"));
+        let timeout = args.timeout.map(|text| parse_seconds(&text).map_err(|rule| invalid(&text, rule))).transpose()?;
         Ok(Self {
             action,
             format: args.output,

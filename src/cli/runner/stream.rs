@@ -1,7 +1,7 @@
 //! Streams a run's live events.
 //!
-//! An engine may lose events, so the run's end is taken from the client's updates of the run. Events that arrive later are
-//! shown for up to [`TAIL_TIMEOUT`].
+//! An engine may lose events, so the run's end is taken from the client's updates of the run. Events that arrive later
+//! are shown for up to [`TAIL_TIMEOUT`].
 
 use std::time::Duration;
 
@@ -24,12 +24,12 @@ use crate::{
 
 /// Maximum time for which events are shown after the end of the run: 3 s.
 const TAIL_TIMEOUT: Duration = Duration::from_secs(3);
-/// Time without an event after which the stream of a run that did not complete ends: 500 ms. The engine closes the stream
-/// of a completed run.
+/// Time without an event after which the stream of a run that did not complete ends: 500 ms. The engine closes the
+/// stream of a completed run.
 const QUIET_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Subscribes to the events of a run before it is triggered, by its trigger's id. On a real engine, a subscription by run
-/// id starts late and misses the first events.
+/// Subscribes to the events of a run before it is triggered, by its trigger's id. On a real engine, a subscription by
+/// run id starts late and misses the first events.
 pub(super) async fn subscribe(client: &Client, trigger: TriggerId) -> Result<RunEvents, ClientError> {
     client.events(StreamSelector::Metadata { key: TRIGGER_KEY.to_owned(), value: trigger.to_string() }).await
 }
@@ -43,7 +43,7 @@ pub(super) async fn attach(
 ) -> Result<(), Exit> {
     if details.done {
         display.note("the run has ended, and its stream is closed");
-        return follow::to_the_end(run, display, deadline).await;
+        return follow::follow(run, display, deadline).await;
     }
     if details.status != RunStatus::Queued {
         display.note("attached late: earlier chunks are not shown");
@@ -57,13 +57,13 @@ pub(super) async fn attach(
     let events = match deadline.before(run.client().events(selector)).await {
         Some(events) => events?,
         // The deadline has passed: following the run returns its exit immediately.
-        None => return follow::to_the_end(run, display, deadline).await,
+        None => return follow::follow(run, display, deadline).await,
     };
-    to_the_end(run, events, display, deadline).await
+    stream(run, events, display, deadline).await
 }
 
 /// Shows events until the run has ended and its last events have arrived.
-pub(super) async fn to_the_end(
+pub(super) async fn stream(
     run: &RunRef,
     mut events: RunEvents,
     display: &mut RunDisplay,
@@ -86,13 +86,13 @@ pub(super) async fn to_the_end(
         }
     };
     if listening {
-        tail(&outcome, &mut events, display).await?;
+        show_tail(&outcome, &mut events, display).await?;
     }
     follow::conclude(display, &outcome)
 }
 
 /// Shows events that arrive after the end of the run.
-async fn tail(outcome: &RunOutcome, events: &mut RunEvents, display: &mut RunDisplay) -> Result<(), Exit> {
+async fn show_tail(outcome: &RunOutcome, events: &mut RunEvents, display: &mut RunDisplay) -> Result<(), Exit> {
     let last = Instant::now() + TAIL_TIMEOUT;
     loop {
         let quiet =
@@ -121,14 +121,14 @@ fn show(event: Option<Result<RunEvent, ClientError>>, display: &mut RunDisplay) 
     match event.kind {
         RunEventKind::Created => {
             if display.is_queued() {
-                display.status(RunStatus::Queued)?;
+                display.show_status(RunStatus::Queued)?;
             }
         }
-        RunEventKind::Chunk { text, index } => display.chunk(&text, index)?,
+        RunEventKind::Chunk { text, index } => display.show_chunk(&text, index)?,
         RunEventKind::Missed { chunks, before } => {
             display.note(&format!("{chunks} chunk(s) before number {before} were not received"));
         }
-        RunEventKind::Failed { error } => display.attempt_failed(event.retry_count, &error)?,
+        RunEventKind::Failed { error } => display.show_failed_attempt(event.retry_count, &error)?,
         RunEventKind::Gap => display.note("the stream broke and was reopened: chunks may be missing"),
         RunEventKind::Unknown { number } => display.note(&format!("an event of unknown type {number}")),
         // The outcome reports the end.

@@ -1,7 +1,7 @@
 //! Triggers a run and follows it.
 //!
-//! The trigger is sent only after the engine has responded to another call. Until then, a failure or a timeout proves that
-//! no run was started; afterwards, a missing response leaves that open.
+//! The trigger is sent only after the engine has responded to another call. Until then, a failure or a timeout proves
+//! that no run was started; afterwards, a missing response leaves that open.
 
 use super::{
     context::{Context, explain_error},
@@ -53,10 +53,10 @@ pub(super) async fn trigger(
     };
     let attach = reattach.by_run(run.id());
     let mut display = RunDisplay::new(format, Some(task.clone()), attach, reattach.commands.clone());
-    display.triggered(&run, &task.name, mode == FollowMode::NoWait)?;
+    display.show_triggered(&run, &task.name, mode == FollowMode::NoWait)?;
     match (mode, events) {
         (FollowMode::NoWait, _) => Ok(()),
-        (_, Some(events)) => stream::to_the_end(&run, events, &mut display, deadline).await,
-        (_, None) => follow::to_the_end(&run, &mut display, deadline).await,
+        (_, Some(events)) => stream::stream(&run, events, &mut display, deadline).await,
+        (_, None) => follow::follow(&run, &mut display, deadline).await,
     }
 }

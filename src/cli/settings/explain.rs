@@ -25,8 +25,8 @@ const fn without_default(variables: &'static [&'static str]) -> Setting {
     Setting { variables, default: None }
 }
 
-/// Prints the settings of both programs, the settings of this program alone (`own`), settings that it does not read, and
-/// lines of files that cannot be read.
+/// Prints the settings of both programs, the settings of this program alone (`own`), settings that it does not read,
+/// and lines of files that cannot be read.
 ///
 /// # Errors
 ///
@@ -95,8 +95,8 @@ fn shared_settings(program: Program) -> Vec<Setting> {
     ]
 }
 
-/// Returns the variable of a setting, its value and its source. In order of precedence, the source is the embedded engine's
-/// handshake, a variable, the token's claims, or the default.
+/// Returns the variable of a setting, its value and its source. In order of precedence, the source is the embedded
+/// engine's handshake, a variable, the token's claims, or the default.
 fn resolve(
     setting: &Setting,
     sources: &Sources,

@@ -2,8 +2,8 @@
 
 const REDACTED: &str = "[redacted]";
 
-/// Returns the value of a setting without its secrets: the token, user and password of an address, the values of a query,
-/// and passwords among the parameters of a database.
+/// Returns the value of a setting without its secrets: the token, user and password of an address, the values of a
+/// query, and passwords among the parameters of a database.
 pub(super) fn redact(name: &str, value: &str) -> String {
     if name == "HATCHET_CLIENT_TOKEN" {
         return format!("[redacted, {} characters]", value.chars().count());

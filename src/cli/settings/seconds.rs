@@ -2,18 +2,17 @@
 
 use std::time::Duration;
 
-use crate::{cli::Exit, hatchet::wire::parse_duration};
+use crate::hatchet::wire::parse_duration;
 
-/// Parses the value of a duration option: a number of seconds, or a duration such as `500ms` or `1h30m`. `option` names
-/// the option in the error.
-pub(in crate::cli) fn parse_seconds(option: &str, text: &str) -> Result<Duration, Exit> {
+/// Parses the value of a duration option: a number of seconds, or a duration such as `500ms` or `1h30m`.
+///
+/// # Errors
+///
+/// Returns the rule that the text violates.
+pub(in crate::cli) fn parse_seconds(text: &str) -> Result<Duration, &'static str> {
     let has_unit = text.contains(|c: char| !c.is_ascii_digit() && c != '.');
     let parsed = if has_unit { parse_duration(text) } else { parse_duration(&format!("{text}s")) };
-    parsed.map_err(|_| {
-        Exit::usage(format!(
-            "invalid {option} \"{text}\": set it to a number of seconds, or to a duration such as 500ms, 30s or 1h30m"
-        ))
-    })
+    parsed.map_err(|_| "set it to a number of seconds, or to a duration such as 500ms, 30s or 1h30m")
 }
 
 #[cfg(test)]
@@ -22,7 +21,7 @@ mod tests {
 
     #[test]
     fn number_without_unit_is_in_seconds() {
-        let millis = |text| parse_seconds("--timeout", text).map(|duration| duration.as_millis()).ok();
+        let millis = |text| parse_seconds(text).map(|duration| duration.as_millis()).ok();
         for (text, expected) in [("5", 5_000), ("0", 0), ("0.5", 500), ("5s", 5_000), ("250ms", 250), ("1m1s", 61_000)] {
             assert_eq!(millis(text), Some(expected), "{text}");
         }

@@ -1,7 +1,8 @@
-//! Serves as a sidecar: `worker -handshake-file FILE …` runs the engine alone, as the official SDKs start their sidecar.
+//! Serves as a sidecar: `worker -handshake-file FILE …` runs the engine alone, as the official SDKs start their
+//! sidecar.
 //!
-//! Only the flags and `RUST_LOG` are read: the other variables of its environment are settings of the SDK that has started
-//! it.
+//! Only the flags and `RUST_LOG` are read: the other variables of its environment are settings of the SDK that has
+//! started it.
 
 use std::{
     ffi::OsString,
@@ -34,7 +35,7 @@ struct Args {
     /// Folder in whose subfolder `hatchet-quickstart` the engine's data is stored [default: .hatchet itself]
     #[arg(long, value_name = "DIR")]
     postgres_data_dir: Option<PathBuf>,
-    /// Port of the gRPC services on 127.0.0.1; 0 for the previous port or any free one [default: 0]
+    /// Port of the gRPC services on 127.0.0.1; 0 for the previous port or any free port [default: 0]
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     grpc_port: u16,
     /// Port of the REST API; 0 for that of the gRPC services [default: 0]
@@ -129,7 +130,7 @@ impl Request {
         let mut settings = Sources::default();
         settings.set("HATCHET_CLIENT_LOG_LEVEL", level, Source::Flag("-log-level"));
         init_logging(&settings, Program::Worker)?;
-        let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let folder = match args.postgres_data_dir {
             // Hatchet's own sidecar stores its Postgres data in the folder itself.
             Some(folder) => folder.join("hatchet-quickstart"),
@@ -138,11 +139,11 @@ impl Request {
             None => PathBuf::from(".hatchet"),
         };
         let options = EngineOptions {
-            bind: at(args.grpc_port),
+            bind: loopback(args.grpc_port),
             rest: match (args.no_api, args.api_port) {
                 (true, _) => Rest::Off,
                 (false, 0) => Rest::Shared,
-                (false, port) => Rest::At(at(port)),
+                (false, port) => Rest::At(loopback(port)),
             },
             folder: Some(folder.clone()),
             ..EngineOptions::default()
@@ -163,8 +164,8 @@ fn is_in(file: &Path, folder: &Path) -> bool {
 
 /// Serves until a signal or the end of stdin.
 ///
-/// While another process runs an engine on the same folder, announces that engine. When that engine ends, starts an engine
-/// with its address and key, so that the announced handshake stays valid.
+/// While another process runs an engine on the same folder, announces that engine. When that engine ends, starts an
+/// engine with its address and key, so that the announced handshake stays valid.
 async fn serve(request: Request) -> Result<(), Exit> {
     let mut signals = Signals::listen()?;
     signals.include_stdin_end();

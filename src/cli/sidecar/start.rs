@@ -1,7 +1,7 @@
 //! Starts an official sidecar instead of the embedded engine: the program at `HATCHET_CLIENT_EMBEDDED_BINARY_PATH`.
 //!
-//! This process locks the embedded engine's folder and announces the sidecar there, so that other processes find it like an
-//! embedded engine.
+//! This process locks the embedded engine's folder and announces the sidecar there, so that other processes find it
+//! like an embedded engine.
 
 use std::{
     fs::{self, File},

@@ -33,8 +33,8 @@ pub(super) struct Args {
     /// [default: 25s]
     #[arg(long, value_name = "DURATION")]
     pub(super) grace: Option<String>,
-    /// Time to wait for an engine that is not up yet; calls that fail with an internal error of the engine are retried for
-    /// at least 30s [env: HATCHET_WORKER_WAIT_FOR_ENGINE] [default: 0s]
+    /// Time to wait for an engine that is not up yet; calls that fail with an internal error of the engine are retried
+    /// for at least 30s [env: HATCHET_WORKER_WAIT_FOR_ENGINE] [default: 0s]
     #[arg(long, value_name = "DURATION")]
     pub(super) wait_for_engine: Option<String>,
     /// Register each task a second time as `<task>-keyed`, which accepts each run key once: for `runner bench`

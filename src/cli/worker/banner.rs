@@ -1,4 +1,5 @@
-//! The banner of a worker, printed when it is registered. Its last line lists the tasks, or the health server if it has one.
+//! The banner of a worker, printed when it is registered. Its last line lists the tasks, or the health server if it has
+//! one.
 
 use std::net::SocketAddr;
 

@@ -24,8 +24,8 @@ pub(super) enum EmbeddedEngine {
 }
 
 impl EmbeddedEngine {
-    /// Starts the sidecar if it is given, else an engine in this process. If another process already runs an engine on the
-    /// folder, joins that engine. `ephemeral` applies to an engine in this process.
+    /// Starts the sidecar if it is given, else an engine in this process. If another process already runs an engine on
+    /// the folder, joins that engine. `ephemeral` applies to an engine in this process.
     pub(super) async fn start(folder: &Path, sidecar: Option<&OfficialSidecar>, ephemeral: bool) -> Result<Self, Exit> {
         if let Some(sidecar) = sidecar {
             return match sidecar.start(folder).await? {

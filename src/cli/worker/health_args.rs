@@ -54,9 +54,9 @@ impl HealthArgs {
 
 /// The addresses to try, in order. `None` if the health server is off.
 ///
-/// An empty address means the default. For the Python SDK it means all addresses, but an empty variable should not expose
-/// a server.
-pub(super) fn addresses(sources: &Sources) -> Result<Option<Vec<SocketAddr>>, Exit> {
+/// An empty address means the default. For the Python SDK it means all addresses, but an empty variable should not
+/// expose a server.
+pub(super) fn read_addresses(sources: &Sources) -> Result<Option<Vec<SocketAddr>>, Exit> {
     if !sources.flag(ENABLED).map_err(Exit::usage)? {
         return Ok(None);
     }
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn health_server_is_off_by_default_and_on_loopback_if_enabled() {
-        let of = |pairs: &[(&str, &str)]| match addresses(&Sources::from_pairs(pairs.iter().copied())) {
+        let of = |pairs: &[(&str, &str)]| match read_addresses(&Sources::from_pairs(pairs.iter().copied())) {
             Ok(None) => Ok("off".to_owned()),
             Ok(Some(addresses)) => Ok(addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(" ")),
             Err(exit) => Err(exit.message().to_owned()),

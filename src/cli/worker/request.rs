@@ -41,7 +41,8 @@ pub(super) struct Request {
 }
 
 impl Request {
-    /// Validates the arguments and the settings. Initialises logging. With `--explain-config`, prints the settings first.
+    /// Validates the arguments and the settings. Initialises logging. With `--explain-config`, prints the settings
+    /// first.
     pub(super) fn from_args(args: Args) -> Result<Self, Exit> {
         if args.tasks.as_deref().is_some_and(|names| names.trim().is_empty()) {
             return Err(Exit::usage("invalid --tasks \"\": name at least one task, or omit the flag to run all tasks"));
@@ -69,14 +70,14 @@ impl Request {
         init_logging(&sources, Program::Worker)?;
         let options = WorkerOptions {
             name: sources.value("HATCHET_WORKER_NAME").map_or(defaults.name, str::to_owned),
-            slots: count(&sources, "HATCHET_WORKER_SLOTS", defaults.slots)?,
-            cpu_threads: count(&sources, "HATCHET_WORKER_CPU_THREADS", defaults.cpu_threads)?,
-            grace: duration(&sources, "HATCHET_WORKER_GRACE", defaults.grace)?,
-            wait_for_engine: duration(&sources, "HATCHET_WORKER_WAIT_FOR_ENGINE", defaults.wait_for_engine)?,
+            slots: read_count(&sources, "HATCHET_WORKER_SLOTS", defaults.slots)?,
+            cpu_threads: read_count(&sources, "HATCHET_WORKER_CPU_THREADS", defaults.cpu_threads)?,
+            grace: read_duration(&sources, "HATCHET_WORKER_GRACE", defaults.grace)?,
+            wait_for_engine: read_duration(&sources, "HATCHET_WORKER_WAIT_FOR_ENGINE", defaults.wait_for_engine)?,
             cancel_grace: defaults.cancel_grace,
         };
-        let tasks = selected_tasks(&sources)?;
-        let health = health_args::addresses(&sources)?;
+        let tasks = select_tasks(&sources)?;
+        let health = health_args::read_addresses(&sources)?;
         let choice = choose_engine(embedded, &sources)?;
         let run_keys = args.run_keys || sources.flag(RUN_KEYS).map_err(Exit::usage)?;
         let executions = args.executions_file.as_deref().map(ExecutionLog::open).transpose()?.map(Arc::new);
@@ -114,7 +115,7 @@ fn sidecar_settings() -> impl Iterator<Item = Setting> {
 }
 
 /// The tasks of `HATCHET_WORKER_TASKS` or `--tasks`; all tasks if neither is set.
-fn selected_tasks(sources: &Sources) -> Result<Vec<ErasedTask>, Exit> {
+fn select_tasks(sources: &Sources) -> Result<Vec<ErasedTask>, Exit> {
     let Some((names, source)) = sources.get("HATCHET_WORKER_TASKS") else { return Ok(tasks::all()) };
     let invalid =
         |rule: String| Exit::usage(format!("invalid HATCHET_WORKER_TASKS \"{names}\" (from {source}): {rule}"));
@@ -126,7 +127,7 @@ fn selected_tasks(sources: &Sources) -> Result<Vec<ErasedTask>, Exit> {
     Ok(selected)
 }
 
-fn count(sources: &Sources, name: &str, default: usize) -> Result<usize, Exit> {
+fn read_count(sources: &Sources, name: &str, default: usize) -> Result<usize, Exit> {
     let Some((text, source)) = sources.get(name) else { return Ok(default) };
     let count = parse_integer(text).and_then(|n| usize::try_from(n).ok()).filter(|n| (1..=MAX_COUNT).contains(n));
     count.ok_or_else(|| {
@@ -134,7 +135,7 @@ fn count(sources: &Sources, name: &str, default: usize) -> Result<usize, Exit> {
     })
 }
 
-fn duration(sources: &Sources, name: &str, default: Duration) -> Result<Duration, Exit> {
+fn read_duration(sources: &Sources, name: &str, default: Duration) -> Result<Duration, Exit> {
     let Some((text, source)) = sources.get(name) else { return Ok(default) };
-    parse_seconds(&format!("{name} (from {source})"), text)
+    parse_seconds(text).map_err(|rule| Exit::usage(format!("invalid {name} \"{text}\" (from {source}): {rule}")))
 }

@@ -51,27 +51,27 @@ async fn with_embedded_engine(request: &Request, description: &str, signals: &mu
         () = signals.next() => return Ok(()),
     };
     let handshake = engine.handshake().clone();
-    let at = &handshake.grpc_address;
+    let address = &handshake.grpc_address;
     // If an engine of this process ends, the worker ends. An engine of another process may restart at another address.
     let may_move = matches!(engine, EmbeddedEngine::Joined(_));
     match &engine {
         EmbeddedEngine::Own(_) => {
             let persistence = if ephemeral { ", without persistence" } else { "" };
-            tracing::info!("uses the {description}{persistence}: started at {at}, folder {}", folder.display());
+            tracing::info!("uses the {description}{persistence}: started at {address}, folder {}", folder.display());
         }
         EmbeddedEngine::Sidecar(_) => {
-            tracing::info!("uses the {description}: an official sidecar, started at {at}, folder {}", folder.display());
+            tracing::info!("uses the {description}: an official sidecar, started at {address}, folder {}", folder.display());
         }
         EmbeddedEngine::Joined(_) => {
             tracing::info!(
-                "uses the {description}: joins the engine of another process at {at}, folder {}",
+                "uses the {description}: joins the engine of another process at {address}, folder {}",
                 folder.display()
             );
         }
     }
     let work = async {
         if request.engine_only {
-            print_message(&format!("engine at {at}, no tasks; press Ctrl-C to stop it"));
+            print_message(&format!("engine at {address}, no tasks; press Ctrl-C to stop it"));
             signals.next().await;
             return Ok(());
         }

@@ -22,7 +22,7 @@ fn timeout_is_exit_4_with_a_report() {
     let workspace = Workspace::new();
     let _worker = workspace.worker(&["--embedded", "--run-keys"]);
     let input = ["--input-json", r#"{"seconds":600}"#];
-    let args = [&SLEEPS[..], &input, &["--runs", "3", "--timeout", "1s", "--key-prefix", "p", "--out", "out"]].concat();
+    let args = [&SLEEPS[..], &input, &["--runs", "3", "--timeout", "1", "--key-prefix", "p", "--out", "out"]].concat();
     let ended = bench(&workspace, &args).expect(4).expect_stderr("3 of 3 runs have not ended in time");
     ended.expect_stderr("--key-prefix p");
     assert_eq!(summary(&workspace.path("out"))["state"], "timed out");
