@@ -50,21 +50,17 @@ impl OutageTracker {
             (Some((time, problem, error)), None) => {
                 self.count += 1;
                 self.reported = Instant::now().checked_sub(time);
-                let time = whole_seconds(time);
+                let time = readable_duration(time);
                 Some(format!("{problem} for {time}: {error}. The benchmark retries until its time limit"))
             }
             (None, Some(since)) => {
                 self.reported = None;
                 self.total += since.elapsed();
-                Some(format!("the engine responds again, after {}", whole_seconds(since.elapsed())))
+                Some(format!("the engine responds again, after {}", readable_duration(since.elapsed())))
             }
             (Some(_), Some(_)) | (None, None) => None,
         }
     }
-}
-
-fn whole_seconds(duration: Duration) -> String {
-    readable_duration(Duration::from_secs(duration.as_secs()))
 }
 
 #[cfg(test)]

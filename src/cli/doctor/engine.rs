@@ -158,7 +158,7 @@ fn compare_clocks(local: SystemTime, engine: SystemTime) -> Result<String, Strin
         Err(format!(
             "this machine's clock is {} {relation} the engine's: set both by NTP, since tokens may expire early and \
              times are wrong",
-            readable_duration(Duration::from_secs(difference.as_secs()))
+            readable_duration(difference)
         ))
     }
 }

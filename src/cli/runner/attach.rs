@@ -61,7 +61,7 @@ pub(super) async fn find(context: &Context<'_>, key: &str, value: &str, mode: Fo
     }
 }
 
-/// The task of an existing run. `None` if it is not one of this program's tasks.
+/// The task of an existing run. `None` for a task of another program.
 pub(super) fn task_of(details: &RunDetails) -> Option<NamedTask> {
     let name = &details.tasks.first()?.name;
     Some(NamedTask { task: tasks::find(name).ok()?, name: name.clone() })

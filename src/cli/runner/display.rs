@@ -60,12 +60,12 @@ impl RunDisplay {
         self.events_are_data = true;
     }
 
-    /// The run's task, if it is one of this program's tasks.
+    /// The run's task. `None` for a task of another program.
     pub(super) fn task(&self) -> Option<&NamedTask> {
         self.task.as_ref()
     }
 
-    /// Renders commands that reach the run's engine.
+    /// The renderer of commands that reach the run's engine.
     pub(super) fn commands(&self) -> &CommandRenderer {
         &self.commands
     }
@@ -85,7 +85,7 @@ impl RunDisplay {
         matches!(self.status, None | Some(RunStatus::Queued))
     }
 
-    /// Whether the run waits for a worker: it is queued, or was triggered and its status is not known yet.
+    /// Whether the run is queued, or was triggered and its status is not known yet.
     pub(super) fn is_waiting(&self) -> bool {
         match self.status {
             Some(status) => status == RunStatus::Queued,

@@ -33,8 +33,7 @@ pub(super) async fn trigger(
     let Context { client, deadline, format, reattach } = *context;
     let trigger = TriggerId::random();
     let options = TriggerOptions { trigger_id: Some(trigger), deadline: deadline.instant(), ..options.clone() };
-    let call = format!("trigger {}", task.name);
-    context.require(NOT_STARTED, client.ensure_reachable(&call, deadline.instant())).await?;
+    context.require(NOT_STARTED, client.ensure_reachable(&task.name, deadline.instant())).await?;
     let events = match mode {
         FollowMode::Stream => Some(context.require(NOT_STARTED, stream::subscribe(client, trigger)).await?),
         FollowMode::Wait | FollowMode::NoWait => None,

@@ -18,6 +18,7 @@ mod bulk;
 mod collision;
 mod failure;
 mod lost_response;
+mod reachable;
 mod request;
 
 use std::time::SystemTime;
@@ -88,7 +89,7 @@ impl Client {
         let trigger = options.trigger_id.unwrap_or_else(TriggerId::random);
         let request = TriggerRequest::new(self, name, input, options, 0, SearchIds { trigger, call: None })?;
         let call = format!("trigger {name}");
-        self.ensure_reachable(&call, options.deadline).await?;
+        retry_until(options.deadline, may_be_repeated, || self.connection().ensure_reachable(&call)).await?;
         let sent_at = SystemTime::now();
         let answer = retry_until(options.deadline, may_be_repeated, || {
             let (mut stub, message) = (self.connection().workflows(), request.message.clone());
@@ -107,13 +108,6 @@ impl Client {
             }
             Err(error) => Err(error),
         }
-    }
-
-    /// Returns when an engine has responded to this client, which [`Client::trigger`] requires before it sends anything.
-    /// `call` names the operation in errors. A caller that awaits it first can tell a trigger that was not sent from one
-    /// whose response is missing.
-    pub(crate) async fn ensure_reachable(&self, call: &str, deadline: Option<Instant>) -> Result<(), ClientError> {
-        retry_until(deadline, may_be_repeated, || self.connection().ensure_reachable(call)).await
     }
 }
 
