@@ -23,7 +23,7 @@ use hatchet_quickstart::{
 use tokio::{sync::Semaphore, task::JoinSet};
 
 use super::{
-    link::{Link, connect},
+    rig::{Link, connect},
     table::{Figure, Target, median},
 };
 

@@ -9,7 +9,6 @@ mod depth;
 #[cfg(feature = "durable")]
 mod durable;
 mod lists;
-mod link;
 mod load;
 mod many;
 mod process;

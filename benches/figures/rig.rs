@@ -1,4 +1,5 @@
-//! The fixture of the figures: an embedded engine, a worker and a client in this process, connected over the network.
+//! The fixtures of the figures: an embedded engine, a worker and a client in this process, connected over the network;
+//! and gRPC stubs, for figures without this crate's client.
 
 use std::time::{Duration, Instant};
 
@@ -8,6 +9,7 @@ use hatchet_quickstart::{
     engine::{Engine, EngineOptions},
     hatchet::{
         client::{Client, ClientConfig, RunRef, Sources},
+        system::Handshake,
         task::{self, Stub, Task, TaskError},
         wire::readable_duration,
         worker::{RunningWorker, Worker, WorkerOptions},
@@ -18,6 +20,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::time::{sleep, timeout};
+use tonic::{
+    Request, Status,
+    metadata::{Ascii, MetadataValue},
+    service::{Interceptor, interceptor::InterceptedService},
+    transport::{Channel, Endpoint},
+};
 
 /// A task that does nothing.
 pub(crate) const NO_OP: &str = "no-op";
@@ -40,7 +48,7 @@ pub(crate) fn no_op() -> Task<Nothing, Nothing> {
 pub(crate) struct Rig {
     pub(crate) client: Client,
     /// The worker's settings.
-    link: ClientConfig,
+    worker_config: ClientConfig,
     /// `None` while [`Rig::drain_queue`] fills the queue.
     worker: Option<RunningWorker>,
     engine: Engine,
@@ -49,7 +57,7 @@ pub(crate) struct Rig {
 impl Rig {
     /// Starts an engine in memory and connects on loopback.
     pub(crate) async fn start() -> Result<Self> {
-        Self::behind(async |config| Ok(config)).await
+        Self::with_config(async |config| Ok(config)).await
     }
 
     /// Starts a persistent engine and connects on loopback.
@@ -59,18 +67,21 @@ impl Rig {
         Self::on(Engine::start(options).await?, async |config| Ok(config)).await
     }
 
-    /// Starts an engine in memory. `link` maps the worker's settings and may insert a proxy.
-    pub(crate) async fn behind(link: impl AsyncFnOnce(ClientConfig) -> Result<ClientConfig>) -> Result<Self> {
-        Self::on(Engine::start(EngineOptions::default()).await?, link).await
+    /// Starts an engine in memory. `map_config` changes the worker's settings, for example to insert a proxy.
+    pub(crate) async fn with_config(map_config: impl AsyncFnOnce(ClientConfig) -> Result<ClientConfig>) -> Result<Self> {
+        Self::on(Engine::start(EngineOptions::default()).await?, map_config).await
     }
 
-    async fn on(engine: Engine, link: impl AsyncFnOnce(ClientConfig) -> Result<ClientConfig>) -> Result<Self> {
+    async fn on(
+        engine: Engine,
+        map_config: impl AsyncFnOnce(ClientConfig) -> Result<ClientConfig>,
+    ) -> Result<Self> {
         // The environment is ignored, so that the figures are those of the defaults.
         let config = ClientConfig::from_handshake(engine.handshake(), &Sources::default())?;
         let client = Client::new(config.clone())?;
-        let link = link(config).await?;
-        let worker = Some(start_worker(&link).await?);
-        Ok(Self { client, link, worker, engine })
+        let worker_config = map_config(config).await?;
+        let worker = Some(start_worker(&worker_config).await?);
+        Ok(Self { client, worker_config, worker, engine })
     }
 
     pub(crate) fn token(&self) -> &str {
@@ -112,7 +123,7 @@ impl Rig {
         let input = serde_json::json!({});
         let runs = trigger_many(&self.client, task, &input, count).await?;
         let begun = Instant::now();
-        let worker = self.worker.insert(start_worker(&self.link).await?);
+        let worker = self.worker.insert(start_worker(&self.worker_config).await?);
         let ended = |worker: &RunningWorker| {
             let stats = worker.stats();
             let ended = stats.tasks.get(task).map_or(0, |task| task.ended.values().sum::<u64>());
@@ -133,8 +144,8 @@ impl Rig {
 }
 
 /// Starts a worker and waits until it is registered.
-async fn start_worker(link: &ClientConfig) -> Result<RunningWorker> {
-    let mut worker = Worker::new(&Client::new(link.clone())?)
+async fn start_worker(config: &ClientConfig) -> Result<RunningWorker> {
+    let mut worker = Worker::new(&Client::new(config.clone())?)
         .options(WorkerOptions::default())
         .register(no_op())
         .register_all(tasks::all())
@@ -165,4 +176,25 @@ async fn wait_for_all(runs: &[RunRef<Value>]) -> Result<()> {
         outcome.output::<Value>()?;
     }
     Ok(())
+}
+
+/// A connection that adds the token to each call.
+pub(crate) type Link = InterceptedService<Channel, Bearer>;
+
+/// Adds the token to each call.
+#[derive(Clone)]
+pub(crate) struct Bearer(MetadataValue<Ascii>);
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        request.metadata_mut().insert("authorization", self.0.clone());
+        Ok(request)
+    }
+}
+
+/// Connects to an engine.
+pub(crate) async fn connect(engine: &Handshake) -> Result<Link> {
+    let bearer = Bearer(format!("bearer {}", engine.token).parse()?);
+    let endpoint = Endpoint::from_shared(format!("http://{}", engine.grpc_address))?.tcp_nodelay(true);
+    Ok(InterceptedService::new(endpoint.connect().await?, bearer))
 }

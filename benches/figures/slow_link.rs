@@ -27,7 +27,7 @@ const ONE_WAY: Duration = Duration::from_millis(25);
 pub(crate) async fn measure() -> Result<Figure> {
     const SAMPLES: usize = 40;
     let mut proxy = None;
-    let rig = Rig::behind(async |mut config| {
+    let rig = Rig::with_config(async |mut config| {
         let (address, accepting) = delaying_proxy(config.host_port.parse()?).await?;
         proxy = Some(accepting);
         config.host_port = address.to_string();
