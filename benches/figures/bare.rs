@@ -62,8 +62,12 @@ impl Service<http::Request<Body>> for BareDispatcher {
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         async move {
             Ok(match request.uri().path() {
-                "/Dispatcher/ListenV2" => Grpc::new(ProstCodec::default()).server_streaming(BareDispatcher, request).await,
-                "/Dispatcher/SendStepActionEvent" => Grpc::new(ProstCodec::default()).unary(BareDispatcher, request).await,
+                "/Dispatcher/ListenV2" => {
+                    Grpc::new(ProstCodec::default()).server_streaming(BareDispatcher, request).await
+                }
+                "/Dispatcher/SendStepActionEvent" => {
+                    Grpc::new(ProstCodec::default()).unary(BareDispatcher, request).await
+                }
                 other => Status::unimplemented(other).into_http(),
             })
         }

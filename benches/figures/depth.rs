@@ -62,10 +62,7 @@ pub(crate) async fn measure() -> Result<Figure> {
     let ratio = |workers, workflows| costs[&(QUEUED[1], workers, workflows)] / costs[&(QUEUED[0], workers, workflows)];
     let worst = WORKERS.iter().flat_map(|w| WORKFLOWS.map(|f| ratio(*w, f))).fold(0.0, f64::max);
     let max = costs.values().copied().fold(0.0, f64::max);
-    notes.push(format!(
-        "the maximum is {:.2} x the cost with 1,000 queued, 1 worker, 1 workflow",
-        max / base
-    ));
+    notes.push(format!("the maximum is {:.2} x the cost with 1,000 queued, 1 worker, 1 workflow", max / base));
     Ok(Figure {
         number: 17,
         name: "engine CPU per task, 200,000 queued",
@@ -130,7 +127,8 @@ async fn register_workflows(link: &Link, workflows: usize) -> Result<()> {
             inputs: "{}".to_owned(),
             ..Default::default()
         };
-        let definition = CreateWorkflowVersionRequest { name: workflow_name(workflow), tasks: vec![task], ..Default::default() };
+        let definition =
+            CreateWorkflowVersionRequest { name: workflow_name(workflow), tasks: vec![task], ..Default::default() };
         admin.put_workflow(definition).await?;
     }
     Ok(())

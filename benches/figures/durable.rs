@@ -14,7 +14,7 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use super::{
-    process::{Process, IDLE_DELAY, embedded_worker},
+    process::{IDLE_DELAY, Process, embedded_worker},
     rig::{NO_OP, Rig, trigger_many},
     table::{Figure, Target, median, p50, row},
 };

@@ -86,7 +86,8 @@ async fn fill(handshake: &Handshake, client: &Client) -> Result<()> {
             let name = format!("workflow-{n}");
             let action = format!("{name}:{name}");
             let task = CreateTaskOpts { readable_id: name.clone(), action: action.clone(), ..Default::default() };
-            let definition = CreateWorkflowVersionRequest { name: name.clone(), tasks: vec![task], ..Default::default() };
+            let definition =
+                CreateWorkflowVersionRequest { name: name.clone(), tasks: vec![task], ..Default::default() };
             admin.put_workflow(definition).await?;
             let worker = WorkerRegisterRequest { worker_name: name, actions: vec![action], ..Default::default() };
             dispatcher.register(worker).await.map(drop)
@@ -101,7 +102,11 @@ async fn fill(handshake: &Handshake, client: &Client) -> Result<()> {
 }
 
 /// Measures a list: its duration, its size, and the durations of the concurrent small calls.
-async fn measure_list(client: &Client, handshake: &Handshake, path: String) -> Result<(Duration, usize, Vec<Duration>)> {
+async fn measure_list(
+    client: &Client,
+    handshake: &Handshake,
+    path: String,
+) -> Result<(Duration, usize, Vec<Duration>)> {
     let engine = handshake.clone();
     let list = tokio::task::spawn_blocking(move || {
         let begun = Instant::now();

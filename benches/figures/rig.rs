@@ -68,14 +68,13 @@ impl Rig {
     }
 
     /// Starts an engine in memory. `map_config` changes the worker's settings, for example to insert a proxy.
-    pub(crate) async fn with_config(map_config: impl AsyncFnOnce(ClientConfig) -> Result<ClientConfig>) -> Result<Self> {
+    pub(crate) async fn with_config(
+        map_config: impl AsyncFnOnce(ClientConfig) -> Result<ClientConfig>,
+    ) -> Result<Self> {
         Self::on(Engine::start(EngineOptions::default()).await?, map_config).await
     }
 
-    async fn on(
-        engine: Engine,
-        map_config: impl AsyncFnOnce(ClientConfig) -> Result<ClientConfig>,
-    ) -> Result<Self> {
+    async fn on(engine: Engine, map_config: impl AsyncFnOnce(ClientConfig) -> Result<ClientConfig>) -> Result<Self> {
         // The environment is ignored, so that the figures are those of the defaults.
         let config = ClientConfig::from_handshake(engine.handshake(), &Sources::default())?;
         let client = Client::new(config.clone())?;
@@ -134,9 +133,9 @@ impl Rig {
                 sleep(POLL_INTERVAL).await;
             }
         };
-        timeout(QUEUE_TIMEOUT, all)
-            .await
-            .with_context(|| format!("{count} queued runs have not ended within {}", readable_duration(QUEUE_TIMEOUT)))?;
+        timeout(QUEUE_TIMEOUT, all).await.with_context(|| {
+            format!("{count} queued runs have not ended within {}", readable_duration(QUEUE_TIMEOUT))
+        })?;
         let took = begun.elapsed();
         wait_for_all(&runs).await?;
         Ok(took)

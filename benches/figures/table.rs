@@ -54,7 +54,10 @@ pub(crate) struct Table;
 
 impl Table {
     pub(crate) fn begin(cores: usize) -> io::Result<Self> {
-        print_line(&format!("figures on {cores} cores, {} build", if cfg!(debug_assertions) { "DEBUG" } else { "release" }))?;
+        print_line(&format!(
+            "figures on {cores} cores, {} build",
+            if cfg!(debug_assertions) { "DEBUG" } else { "release" }
+        ))?;
         print_line(&format!(
             "{:<2} {:<44} {:>20} {:>26} {:>14} {:>12}  {}",
             "#", "figure", "measured", "limit, same run", "ratio", "target", "reached"

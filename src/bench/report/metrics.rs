@@ -57,7 +57,9 @@ pub fn metrics(now: &Summary, before: Option<&Summary>) -> Vec<Metric> {
             now: text(current),
             before: earlier.map(text),
             change: percent.map(change),
-            is_better: percent.filter(|percent| percent.abs() >= NOISE).map(|percent| (percent > 0.0) == more_is_better),
+            is_better: percent
+                .filter(|percent| percent.abs() >= NOISE)
+                .map(|percent| (percent > 0.0) == more_is_better),
         }
     };
     METRICS.into_iter().map(metric).collect()

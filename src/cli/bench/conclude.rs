@@ -99,7 +99,8 @@ impl Conclusion<'_> {
     /// dedupe, it would start them a second time.
     fn unconfirmed_advice(&self) -> String {
         let find = self.commands.render(&["runner", "--find", &format!("{RUN_KEY}=KEY")]);
-        let find = format!("Search for each with `{find}` and its key from runs.jsonl, where `accepted_as` is `unanswered`");
+        let find =
+            format!("Search for each with `{find}` and its key from runs.jsonl, where `accepted_as` is `unanswered`");
         if self.result.summary.dedupe.on { format!("{}. {find}", self.continue_advice()) } else { find }
     }
 }

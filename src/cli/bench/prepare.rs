@@ -102,8 +102,7 @@ pub(super) async fn prepare(
     }
     for task in tasks.iter().filter(|task| task.schedule_timeout < KEY_TTL) {
         if let Ok(workers) = &workers
-            && let Some(line) =
-                check_schedule_timeout(client, task, request.runs, workers, commands, deadline).await?
+            && let Some(line) = check_schedule_timeout(client, task, request.runs, workers, commands, deadline).await?
         {
             warn(observer, line);
         }

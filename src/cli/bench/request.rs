@@ -8,7 +8,12 @@ use std::{
 use super::args::Args;
 use crate::{
     bench::{ReportFolder, Summary, Template, generate_prefix, validate_prefix},
-    cli::{Exit, connection::EmbeddedMode, output::OutputFormat, settings::{parse_seconds, read_file}},
+    cli::{
+        Exit,
+        connection::EmbeddedMode,
+        output::OutputFormat,
+        settings::{parse_seconds, read_file},
+    },
     hatchet::{client::Sources, task::ErasedTask},
     tasks,
 };
@@ -52,7 +57,9 @@ impl Request {
         let batch = parse_number("--batch", &args.batch, MAX_RUNS)?;
         let rate = args.rate.as_deref().map(parse_rate).transpose()?;
         let timeout = parse_seconds(&args.timeout)
-            .and_then(|timeout| if timeout.is_zero() { Err("set it to more than 0 s, such as 10m") } else { Ok(timeout) })
+            .and_then(
+                |timeout| if timeout.is_zero() { Err("set it to more than 0 s, such as 10m") } else { Ok(timeout) },
+            )
             .map_err(|rule| Exit::usage(format!("invalid --timeout \"{}\": {rule}", args.timeout)))?;
         let prefix = args.key_prefix.unwrap_or_else(generate_prefix);
         validate_prefix(&prefix).map_err(|rule| Exit::usage(format!("invalid --key-prefix \"{prefix}\": {rule}")))?;

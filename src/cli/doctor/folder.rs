@@ -32,7 +32,8 @@ pub(super) fn check(checklist: &mut Checklist, choice: &EngineChoice, sources: &
         }
         (EngineChoice::Token(_) | EngineChoice::None, Some(handshake)) => {
             let address = handshake.grpc_address;
-            checklist.skip("folder", &format!("an embedded engine runs in {path} at {address}; use it with --embedded"))?;
+            checklist
+                .skip("folder", &format!("an embedded engine runs in {path} at {address}; use it with --embedded"))?;
         }
         (EngineChoice::Embedded(_), None) => {
             checklist.fail("folder", &not_running(folder, sources))?;

@@ -46,7 +46,11 @@ pub(super) fn conclude(display: &mut RunDisplay, outcome: &RunOutcome) -> Result
 }
 
 /// Follows a run until it has ended, showing each status.
-pub(super) async fn wait_for_outcome(run: &RunRef, display: &mut RunDisplay, deadline: Deadline) -> Result<RunOutcome, Exit> {
+pub(super) async fn wait_for_outcome(
+    run: &RunRef,
+    display: &mut RunDisplay,
+    deadline: Deadline,
+) -> Result<RunOutcome, Exit> {
     let mut limits = Limits::new(run, deadline);
     let mut updates = run.updates();
     loop {

@@ -19,7 +19,9 @@ pub(super) async fn explain(run: &RunRef, task: Option<&NamedTask>, commands: &C
         );
     };
     // The task may belong to another program.
-    let Some(NamedTask { name, .. }) = task else { return format!("{queued}: check that a worker for its task is online") };
+    let Some(NamedTask { name, .. }) = task else {
+        return format!("{queued}: check that a worker for its task is online");
+    };
     match rest.workers().await {
         Err(error) => format!("{queued}; the reason is unknown: {error}"),
         Ok(workers) => {

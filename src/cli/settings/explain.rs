@@ -150,8 +150,6 @@ fn token_claim(variable: &str, sources: &Sources) -> Option<String> {
 fn print(format: OutputFormat, name: &str, value: Option<&str>, source: &str) -> Result<(), Exit> {
     match format {
         OutputFormat::Human => print_line(format!("{name:<46} {:<40} {source}", value.unwrap_or("–")).trim_end()),
-        OutputFormat::Json => {
-            print_event("setting", json!({ "name": name, "value": value, "source": source }))
-        }
+        OutputFormat::Json => print_event("setting", json!({ "name": name, "value": value, "source": source })),
     }
 }

@@ -22,7 +22,8 @@ mod tests {
     #[test]
     fn number_without_unit_is_in_seconds() {
         let millis = |text| parse_seconds(text).map(|duration| duration.as_millis()).ok();
-        for (text, expected) in [("5", 5_000), ("0", 0), ("0.5", 500), ("5s", 5_000), ("250ms", 250), ("1m1s", 61_000)] {
+        for (text, expected) in [("5", 5_000), ("0", 0), ("0.5", 500), ("5s", 5_000), ("250ms", 250), ("1m1s", 61_000)]
+        {
             assert_eq!(millis(text), Some(expected), "{text}");
         }
         for text in ["", ".", "-5", "1d", "1h30", "5 ", "soon", "9999999999999"] {

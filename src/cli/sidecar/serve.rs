@@ -16,7 +16,13 @@ use std::{
 use clap::Parser;
 
 use crate::{
-    cli::{Exit, connection::wait_for_handshake, output::{Program, init_logging}, runtime, signals::Signals},
+    cli::{
+        Exit,
+        connection::wait_for_handshake,
+        output::{Program, init_logging},
+        runtime,
+        signals::Signals,
+    },
     engine::{Engine, EngineErrorKind, EngineOptions, Rest},
     hatchet::{
         client::{Source, Sources},

@@ -60,7 +60,10 @@ async fn with_embedded_engine(request: &Request, description: &str, signals: &mu
             tracing::info!("uses the {description}{persistence}: started at {address}, folder {}", folder.display());
         }
         EmbeddedEngine::Sidecar(_) => {
-            tracing::info!("uses the {description}: an official sidecar, started at {address}, folder {}", folder.display());
+            tracing::info!(
+                "uses the {description}: an official sidecar, started at {address}, folder {}",
+                folder.display()
+            );
         }
         EmbeddedEngine::Joined(_) => {
             tracing::info!(

@@ -108,7 +108,11 @@ fn hangup_is_ignored_under_nohup() {
     worker.signal("HUP");
     workspace.runner(&["--task-name", "externally-triggered-task"]).expect(0);
     let stopped = worker.stop().expect(0);
-    assert_eq!(stopped.stderr.iter().filter(|line| line.contains("no more work is accepted")).count(), 1, "{stopped:?}");
+    assert_eq!(
+        stopped.stderr.iter().filter(|line| line.contains("no more work is accepted")).count(),
+        1,
+        "{stopped:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
