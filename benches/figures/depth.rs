@@ -51,7 +51,8 @@ pub(crate) async fn measure() -> Result<Figure> {
                 row.push(cost);
             }
             notes.push(format!(
-                "{workers} worker(s), {workflows} workflow(s): {:.1} us with 1,000 queued, {:.1} us with 200,000, {:.2} x",
+                "{workers} worker(s), {workflows} workflow(s): {:.1} us with 1,000 queued, {:.1} us with 200,000, \
+                 {:.2} x",
                 row[0],
                 row[1],
                 row[1] / row[0]

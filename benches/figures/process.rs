@@ -126,8 +126,8 @@ pub(crate) async fn idle_memory_embedded() -> Result<Figure> {
     })
 }
 
-/// Median of the resident memory of three idle processes, each in its own folder unless a folder is given. NaN if the system
-/// does not report it.
+/// Median of the resident memory of three idle processes, each in its own folder unless a folder is given. NaN if the
+/// system does not report it.
 pub(crate) async fn idle_memory(command: &mut Command, folder: Option<&Path>) -> Result<f64> {
     let mut resident = Vec::new();
     for _ in 0..3 {

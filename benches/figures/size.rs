@@ -7,7 +7,8 @@ pub(crate) fn facts() -> Vec<String> {
     let mut facts = Vec::new();
     match (crates("normal"), crates("normal,build")) {
         (Some(linked), Some(built)) => facts.push(format!(
-            "crates: {linked} linked, {built} with build dependencies (distinct crates of cargo tree --edges normal,build)"
+            "crates: {linked} linked, {built} with build dependencies (distinct crates of cargo tree --edges \
+             normal,build)"
         )),
         _ => facts.push("crates: running cargo tree failed".to_owned()),
     }

@@ -192,8 +192,8 @@ fn check_summary(folder: &Path, summary: &Path, prefix: &str) -> Result<bool, St
         Ok(text) => match serde_json::from_str::<Marker>(&text) {
             Ok(marker) if marker.prefix == prefix => Ok(true),
             Ok(Marker { prefix, .. }) => Err(format!(
-                "--out: {} contains another benchmark, with the key prefix {prefix}: choose another folder, or continue \
-                 that benchmark with --key-prefix {prefix}",
+                "--out: {} contains another benchmark, with the key prefix {prefix}: choose another folder, or \
+                 continue that benchmark with --key-prefix {prefix}",
                 folder.display()
             )),
             Err(_) => {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::hatchet::wire::readable_duration;
 
-/// A number with two decimals below 10, one decimal below 100, and no decimals above. Thousands are separated by a space,
-/// and millions are marked by `M`.
+/// A number with two decimals below 10, one decimal below 100, and no decimals above. Thousands are separated by a
+/// space, and millions are marked by `M`.
 pub(super) fn number(value: f64) -> String {
     match value.abs() {
         v if v < 9.995 => format!("{value:.2}"),

@@ -65,7 +65,8 @@ pub(super) fn dedupe(summary: &Summary) -> String {
     let dedupe = &summary.dedupe;
     let mut text = if dedupe.on {
         format!(
-            "Dedupe is on: {} runs were started; for {} duplicates the earlier run counts. The first key expires at {}.",
+            "Dedupe is on: {} runs were started; for {} duplicates the earlier run counts. The first key expires at \
+             {}.",
             dedupe.started,
             dedupe.duplicates,
             dedupe.until.as_deref().map_or_else(|| "–".to_owned(), timestamp)

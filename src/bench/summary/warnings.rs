@@ -65,7 +65,8 @@ fn disturbances(summary: &Summary) -> Vec<String> {
     let machine = &summary.environment.machine;
     if let Some(load) = machine.load_before.filter(|load| *load > machine.cores as f64 * 0.5) {
         warnings.push(format!(
-            "The machine was busy before the start (load {load:.1} on {} cores). Repeat the benchmark on an idle machine.",
+            "The machine was busy before the start (load {load:.1} on {} cores). Repeat the benchmark on an idle \
+             machine.",
             machine.cores
         ));
     }
@@ -130,8 +131,8 @@ fn inaccurate_times(observed: &Observations) -> Vec<String> {
     }
     if observed.recovered > 0 {
         warnings.push(format!(
-            "{} runs were found after the response to their submission was lost. They count as started, and their times of \
-             acceptance are too late.",
+            "{} runs were found after the response to their submission was lost. They count as started, and their \
+             times of acceptance are too late.",
             observed.recovered
         ));
     }

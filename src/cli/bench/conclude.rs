@@ -35,8 +35,8 @@ impl Conclusion<'_> {
         Ok(())
     }
 
-    /// Returns the exit code. The first failure in this order determines it: an interruption, the time limit, an incomplete
-    /// report, a violation of deduplication, runs whose start is unknown, failed runs.
+    /// Returns the exit code. The first failure in this order determines it: an interruption, the time limit, an
+    /// incomplete report, a violation of deduplication, runs whose start is unknown, failed runs.
     pub(super) fn exit(&self) -> Result<(), Exit> {
         let summary = &self.result.summary;
         let all = summary.all();
@@ -90,7 +90,8 @@ impl Conclusion<'_> {
             format!("Continue with the same command and `--key-prefix {prefix}`")
         } else {
             format!(
-                "Dedupe is off, so the same command with `--key-prefix {prefix}` and another `--out DIR` starts all runs again"
+                "Dedupe is off, so the same command with `--key-prefix {prefix}` and another `--out DIR` starts all \
+                 runs again"
             )
         }
     }

@@ -68,7 +68,8 @@ pub(super) async fn prepare(
                 let name = workflow_name(task, keyed);
                 if !workers.iter().any(|worker| serves(&client.config(), worker, &name)) {
                     let line = format!(
-                        "no worker for {name} is online, so its runs will wait: start a worker with `{}`, or use --with-worker",
+                        "no worker for {name} is online, so its runs will wait: start a worker with `{}`, or use \
+                         --with-worker",
                         commands.render(&["worker", "--run-keys", "--tasks", task.name()])
                     );
                     warn(observer, line);
@@ -189,8 +190,8 @@ async fn check_schedule_timeout(
     let wait = took.mul_f64(runs as f64 / slots as f64);
     Ok((wait > limit).then(|| {
         format!(
-            "the last runs of {} will wait about {} for one of {slots} slots, but are cancelled after {} (a trial run took \
-             {}): use fewer runs, more slots, or a worker with --run-keys",
+            "the last runs of {} will wait about {} for one of {slots} slots, but are cancelled after {} (a trial run \
+             took {}): use fewer runs, more slots, or a worker with --run-keys",
             task.name,
             readable_duration(wait),
             readable_duration(limit),

@@ -59,8 +59,8 @@ fn require_readable(sources: &Sources) -> Result<(), Exit> {
     match sources.skipped() {
         [] => Ok(()),
         unreadable => Err(Exit::usage(format!(
-            "no HATCHET_CLIENT_TOKEN is set, but a line that cannot be read ({}) may set it: correct the line, or choose \
-             with --embedded or --embedded=never",
+            "no HATCHET_CLIENT_TOKEN is set, but a line that cannot be read ({}) may set it: correct the line, or \
+             choose with --embedded or --embedded=never",
             unreadable.join(", ")
         ))),
     }

@@ -34,7 +34,8 @@ pub(super) fn conclude(display: &mut RunDisplay, outcome: &RunOutcome) -> Result
             // Over gRPC, a schedule timeout looks like a cancellation.
             if never_taken {
                 display.note(
-                    "the run was never seen running: either it was cancelled, or no worker took it within its schedule timeout",
+                    "the run was never seen running: either it was cancelled, or no worker took it within its \
+                     schedule timeout",
                 );
             }
             Err(Exit::cancelled())

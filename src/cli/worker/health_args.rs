@@ -75,7 +75,8 @@ pub(super) fn read_addresses(sources: &Sources) -> Result<Option<Vec<SocketAddr>
         }
         Some(text) => vec![text.trim_start_matches('[').trim_end_matches(']').parse().map_err(|_| {
             Exit::usage(format!(
-                "invalid {BIND_ADDRESS} \"{text}\": set it to an IP address, such as 127.0.0.1 or 0.0.0.0, or to None for all"
+                "invalid {BIND_ADDRESS} \"{text}\": set it to an IP address, such as 127.0.0.1 or 0.0.0.0, or to None \
+                 for all"
             ))
         })?],
     };

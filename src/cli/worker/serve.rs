@@ -175,14 +175,15 @@ fn log_drained(DrainOutcome { cancelled, still_running, unreported }: &DrainOutc
     }
     if !still_running.is_empty() {
         tracing::error!(
-            "still running, since they ignored their cancellation: {}; Hatchet assigns them to another worker after 30 s",
+            "still running, since they ignored their cancellation: {}; Hatchet assigns them to another worker after \
+             30 s",
             list_names(still_running)
         );
     }
     if !unreported.is_empty() {
         tracing::error!(
-            "ended, but the engine did not acknowledge the outcome: {}; unless it has received the outcome, Hatchet runs \
-             them again on another worker after 30 s",
+            "ended, but the engine did not acknowledge the outcome: {}; unless it has received the outcome, Hatchet \
+             runs them again on another worker after 30 s",
             list_names(unreported)
         );
     }

@@ -170,7 +170,7 @@ async fn bench_recovers_runs_whose_answer_was_lost() {
     assert!(ended.stdout[0].starts_with("10 of 10 runs completed"), "{ended:?}");
     assert_eq!(site.runs().await.len(), 11, "the trial run and ten runs");
     let report = std::fs::read_to_string(site.workspace.path("out/report.md")).unwrap();
-    assert!(report.contains("10 runs count as started that were found"), "{report}");
+    assert!(report.contains("10 runs were found after"), "{report}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
