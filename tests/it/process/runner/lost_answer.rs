@@ -221,5 +221,5 @@ async fn find_requires_exactly_one_run() {
     assert_eq!(site.workspace.runner(&["--find", "case=b", "--no-wait"]).expect(0).stdout, [second.as_str()]);
     site.workspace.runner(&["--find", "both=1"]).expect_error(2, &["2 runs have both=1", &first, &second]);
     site.workspace.runner(&["--find", "case=c"]).expect_error(7, &["no run with the metadata case=c"]);
-    site.workspace.runner(&["--find", "case=c", "--timeout", "1s"]).expect_error(4, &["whether there is such a run"]);
+    site.workspace.runner(&["--find", "case=c", "--timeout", "1s"]).expect_error(4, &["whether such a run exists"]);
 }
