@@ -149,7 +149,7 @@ fn failed_start_quotes_the_sidecars_log() {
     let mut silent = script("echo still at it >&2; cat >/dev/null");
     silent.env("HATCHET_CLIENT_EMBEDDED_READY_TIMEOUT_SECONDS", "0.5");
     let parts = [
-        "has not written a handshake file within 500ms",
+        "has not written a handshake file within 500 ms",
         "HATCHET_CLIENT_EMBEDDED_READY_TIMEOUT_SECONDS",
         "still at it",
     ];

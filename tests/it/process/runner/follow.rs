@@ -28,7 +28,7 @@ fn run_can_be_attached_to_later() {
     let attached = workspace.runner(&["--run-id", &id]).expect(0);
     assert_eq!(attached.json()["message"], "Hello, later!");
     // The stream has ended, which is noted.
-    let streamed = workspace.runner(&["--run-id", &id, "--stream"]).expect(0).expect_stderr("its stream is over");
+    let streamed = workspace.runner(&["--run-id", &id, "--stream"]).expect(0).expect_stderr("its stream is closed");
     assert!(streamed.stdout.concat().ends_with(r#"{  "message": "Hello, later!"}"#), "{streamed:?}");
     // There is nothing to cancel, and the outcome is unchanged.
     workspace.runner(&["--run-id", &id, "--cancel"]).expect(1).expect_stderr("already ended");
@@ -51,7 +51,7 @@ fn timeout_is_exit_4_and_the_run_goes_on() {
     let workspace = Workspace::new();
     let _worker = workspace.worker(&["--embedded"]);
     let args = [&SLEEP[..], &[r#"{"seconds":1}"#, "--timeout", "100ms"]].concat();
-    let limited = workspace.runner(&args).expect_error(4, &["has not ended within 100ms", "goes on", "--embedded`"]);
+    let limited = workspace.runner(&args).expect_error(4, &["has not ended within 100 ms", "continues", "--embedded`"]);
     let id = limited.stderr.iter().find_map(|line| line.strip_prefix("run ")).unwrap()[..36].to_owned();
     limited.expect_stderr(&format!("`runner --run-id {id} --embedded`"));
     // With JSON output, the timeout is an object on stdout, too.
@@ -59,7 +59,7 @@ fn timeout_is_exit_4_and_the_run_goes_on() {
     let said = limited.json_lines().pop().unwrap();
     assert_eq!((&said["event"], &said["run_id"], &said["limit"]), (&json!("timed_out"), &json!(id), &json!("0s")));
     assert_eq!(said["attach"], format!("runner --run-id {id} --embedded"));
-    limited.expect_stderr(&format!("has not reported the status of run {id} within 0s"));
+    limited.expect_stderr(&format!("has not reported the status of run {id} within 0 s"));
     workspace.runner(&["--run-id", &id]).expect(0);
 }
 
@@ -183,8 +183,8 @@ fn interrupt_is_exit_130_and_the_run_goes_on() {
         shown.wait_for("RUNNING");
         runner.signal(signal);
         let attach = format!("`runner --run-id {id} --embedded`");
-        runner.wait().expect(130).expect_stderr(&attach).expect_stderr("goes on");
-        assert!(!workspace.details(&id).done, "the run goes on");
+        runner.wait().expect(130).expect_stderr(&attach).expect_stderr("continues");
+        assert!(!workspace.details(&id).done, "the run continues");
         workspace.runner(&["--run-id", &id]).expect(0);
     }
 }
