@@ -92,7 +92,7 @@ PYTHON_SDK := hatchet-sdk==1.43.1
 NODE_SDK := @hatchet-dev/typescript-sdk@1.33.2
 
 interop: interop-install ## run the official Python and TypeScript SDKs on the embedded engine
-	@$(CARGO) test --quiet --test it interop -- --ignored
+	@$(CARGO) test --quiet --test it interop -- --ignored --test-threads 2
 
 # A separate target, so that CI can distinguish a missing package registry from a failing test.
 interop-install:

@@ -1,6 +1,6 @@
 //! The integration tests, in one binary.
 
-// Nothing of a test binary can be reached from outside, so `pub` means the usual `pub(crate)` here.
+// Nothing of a test binary can be reached from outside, so `pub` means `pub(crate)` here.
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
 #[cfg(feature = "engine")]

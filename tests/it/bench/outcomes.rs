@@ -72,7 +72,7 @@ async fn polling_finds_outcomes_without_subscription_events() {
         assert!(seen.insert(index));
     }
     assert_eq!(seen.len(), 60);
-    assert_eq!(fake.script(|script| script.details_asked), 31, "one call per run, and one repetition");
+    assert_eq!(fake.script(|script| script.details_calls), 31, "one call per run, and one repetition");
     assert_eq!(fake.script(|script| script.subscriptions.len()), 1);
 }
 
@@ -89,7 +89,7 @@ async fn outcome_of_unknown_run_is_not_found() {
 #[tokio::test]
 async fn refused_token_ends_all_waits() {
     let fake = Fake::start().await;
-    fake.script(|script| script.only_token = Some("another".to_owned()));
+    fake.script(|script| script.accepted_token = Some("another".to_owned()));
     let mut outcomes = Outcomes::new(Client::new(fake.config()).unwrap());
     outcomes.add(1, RunId::random());
     outcomes.add(2, RunId::random());

@@ -17,7 +17,7 @@ use super::{
     fixture::worker,
     table::{Row, long, not_on_a_real_engine},
 };
-use crate::fake::{Fake, Finished, Report, start};
+use crate::fake::{Fake, Finished, Report, start_action};
 
 type Json = Map<String, Value>;
 
@@ -35,9 +35,9 @@ async fn failed_report_call_is_retried() {
     fake.until_listening().await;
     fake.script(|script| script.end_failures.extend((0..times).map(|_| Status::unavailable("restarts"))));
     let run = fake.assign("echo", r#"{"n":1}"#).await;
-    // A wait of the scripted engine times out after 30 s, so the test waits for each failure separately.
+    // Waits for each failure separately because the time limit of a wait is 30 s.
     for refused in 1..=times {
-        fake.until("a refusal", |script| (script.refused_ends >= refused).then_some(())).await;
+        fake.until("the report is refused", |script| (script.refused_ends >= refused).then_some(())).await;
     }
     assert_eq!(fake.finished(run).await, Finished::Completed(r#"{"n":1}"#.to_owned()));
     let next = fake.assign("echo", r#"{"n":2}"#).await;
@@ -70,20 +70,21 @@ async fn overlapping_attempts_report_under_their_own_number() {
     fake.until_listening().await;
     let run = RunId::random();
     for attempt in [0, 1, 1, 0] {
-        fake.send(start(run, "gated:gated", r#"{"input":{}}"#, attempt)).await;
+        fake.send(start_action(run, "gated:gated", r#"{"input":{}}"#, attempt)).await;
     }
     // The second attempt finishes first, then the first. An attempt that is assigned again after its end is ignored.
     let ended = async |count: usize| {
-        fake.until("an end", |script| (script.finished(run).len() >= count).then_some(())).await;
+        fake.until("the end of an attempt is reported", |script| (script.finished(run).len() >= count).then_some(()))
+            .await;
     };
     gates[&1].add_permits(1);
     ended(1).await;
     gates[&0].add_permits(1);
     ended(2).await;
-    fake.send(start(run, "gated:gated", r#"{"input":{}}"#, 1)).await;
+    fake.send(start_action(run, "gated:gated", r#"{"input":{}}"#, 1)).await;
     let other = RunId::random();
     gates[&0].add_permits(1);
-    fake.send(start(other, "gated:gated", r#"{"input":{}}"#, 0)).await;
+    fake.send(start_action(other, "gated:gated", r#"{"input":{}}"#, 0)).await;
     fake.finished(other).await;
     let ends: Vec<(Option<i32>, String)> = fake.script(|script| {
         let events = script.reports.iter().filter_map(|report| match report {

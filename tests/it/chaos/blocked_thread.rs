@@ -6,14 +6,15 @@ use super::{
     child_worker,
     table::{Row, long, not_on_a_real_engine},
 };
-use crate::fake::Fake;
+use crate::fake::{Fake, Script};
 
 /// An engine assigns no runs to a worker whose last heartbeat is older.
 const FRESH: Duration = Duration::from_secs(5);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn heartbeats_continue_while_async_body_blocks_thread() {
-    let seconds = if long() { 40 } else { 9 };
+    // Longer than `FRESH`, so that a single missing heartbeat is detected.
+    let seconds = if long() { 40 } else { 6 };
     let fault = format!("an async body blocks its thread for {seconds} s");
     if not_on_a_real_engine(&fault) {
         return;
@@ -21,29 +22,29 @@ async fn heartbeats_continue_while_async_body_blocks_thread() {
     let mut row = Row::new(fault);
     let fake = Fake::start().await;
     let folder = tempfile::tempdir().unwrap();
-    // On a blocking thread, as reading the child's output blocks.
+    // Spawned on a blocking thread because it reads the output of the child.
     let (config, ledger) = (fake.config(), folder.path().join("ledger"));
     let worker = tokio::task::spawn_blocking(move || child_worker::spawn(&config, &ledger, 10)).await.unwrap();
     fake.until_listening().await;
     let before = fake.script(|script| script.heartbeats.len());
     let run = fake.assign("blocker", &format!(r#"{{"ms":{}}}"#, seconds * 1000)).await;
-    let named = tokio::task::spawn_blocking(move || {
-        let named = worker.err.wait_for("blocks an async thread");
-        (worker, named)
+    let reading = tokio::task::spawn_blocking(move || {
+        let warning = worker.err.wait_for("blocks an async thread");
+        (worker, warning)
     });
-    let (worker, named) = named.await.unwrap();
-    assert!(named.contains("blocker"), "{named}");
-    let mut beats = before;
-    while fake.script(|script| script.finished(run).is_empty()) {
-        let seen = beats;
-        beats = fake
-            .until("another heartbeat", |script| (script.heartbeats.len() > seen).then_some(script.heartbeats.len()))
-            .await;
+    let (worker, warning) = reading.await.unwrap();
+    assert!(warning.contains("blocker"), "{warning}");
+    // One wait for each heartbeat, because the time limit of a wait is shorter than the long form.
+    let is_finished = |script: &Script| !script.finished(run).is_empty();
+    while !fake.script(|script| is_finished(script)) {
+        let count = fake.script(|script| script.heartbeats.len());
+        let progress = |script: &Script| (script.heartbeats.len() > count || is_finished(script)).then_some(());
+        fake.until("another heartbeat, or the end of the body", progress).await;
     }
     let all = fake.script(|script| script.heartbeats.clone());
     let gaps: Vec<Duration> = all.windows(2).map(|pair| pair[1] - pair[0]).collect();
     assert!(gaps.iter().all(|gap| *gap < FRESH), "{gaps:?}");
-    row.add(format!("{} heartbeats in that time, longest gap {:.2?}", beats - before, gaps.iter().max().unwrap()));
+    row.add(format!("{} heartbeats in that time, longest gap {:.2?}", all.len() - before, gaps.iter().max().unwrap()));
     row.add("the watchdog logged the task's name");
     worker.kill();
 }

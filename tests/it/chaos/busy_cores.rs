@@ -9,9 +9,9 @@ use super::{
     fixture::{Count, Ledger, TestEngine, completed, trigger_many, worker},
     table::{Row, long, not_on_a_real_engine},
 };
-use crate::fake::Fake;
+use crate::fake::{Fake, Script};
 
-/// More tasks at once than a test machine has cores.
+/// More concurrent tasks than a test machine has cores.
 const TASKS: usize = 16;
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(4);
 
@@ -19,12 +19,12 @@ fn busy(ledger: &Ledger) -> Task<Count, serde_json::Value> {
     let ledger = ledger.clone();
     Stub::new("busy")
         .cpu_task(move |input: Count, ctx: Context| {
-            let place = ledger.begin(&ctx);
+            let index = ledger.begin(&ctx);
             let begun = Instant::now();
             while begun.elapsed() < Duration::from_millis(input.ms) {
                 std::hint::black_box((0..10_000_u64).map(|n| n.wrapping_mul(n)).sum::<u64>());
             }
-            ledger.end(&ctx, place);
+            ledger.end(&ctx, index);
             Ok(json!({}))
         })
         .execution_timeout(Duration::from_secs(300))
@@ -49,17 +49,16 @@ async fn heartbeats_are_on_time_while_cores_are_busy() {
     for _ in 0..2 {
         runs.push(fake.assign("busy", &input).await);
     }
-    // One wait for each heartbeat, as a wait of the scripted engine is shorter than the whole test.
-    let mut beats = 0;
-    while fake.script(|script| runs.iter().any(|run| script.finished(*run).is_empty())) {
-        let seen = beats;
-        beats = fake
-            .until("another heartbeat", |script| (script.heartbeats.len() > seen).then_some(script.heartbeats.len()))
-            .await;
+    // One wait for each heartbeat, because the time limit of a wait is shorter than the test.
+    let is_finished = |script: &Script| runs.iter().all(|run| !script.finished(*run).is_empty());
+    while !fake.script(|script| is_finished(script)) {
+        let count = fake.script(|script| script.heartbeats.len());
+        let progress = |script: &Script| (script.heartbeats.len() > count || is_finished(script)).then_some(());
+        fake.until("another heartbeat, or the end of both tasks", progress).await;
     }
-    let beats = fake.script(|script| script.heartbeats.clone());
+    let heartbeats = fake.script(|script| script.heartbeats.clone());
     let delays: Vec<Duration> =
-        beats.windows(2).map(|pair| (pair[1] - pair[0]).saturating_sub(HEARTBEAT_EVERY)).collect();
+        heartbeats.windows(2).map(|pair| (pair[1] - pair[0]).saturating_sub(HEARTBEAT_EVERY)).collect();
     row.times("heartbeat's delay", &delays, Some(Duration::from_millis(500)));
     let worst = delays.iter().max().copied().unwrap_or_default();
     assert!(!long() || worst < Duration::from_millis(500), "p99 of {} delays is the maximum: {worst:?}", delays.len());
@@ -68,7 +67,7 @@ async fn heartbeats_are_on_time_while_cores_are_busy() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_run_is_reassigned_while_cores_are_busy() {
-    let seconds = if long() { seconds() } else { 2 };
+    let seconds = if long() { seconds() } else { 1 };
     let mut row = Row::new(format!("every core busy for {seconds} s with CPU tasks: reassignment"));
     let engine = TestEngine::start().await;
     let ledger = Ledger::default();

@@ -67,15 +67,15 @@ pub fn now() -> u64 {
     u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
 }
 
-/// All lines that child processes have written so far.
+/// Reads all lines that child processes have written so far.
 pub fn read(ledger: &Path) -> Vec<Line> {
     let text = std::fs::read_to_string(ledger).unwrap_or_default();
     text.lines()
         .map(|line| {
-            let words: Vec<&str> = line.split(' ').collect();
-            let [what, process, run, attempt, at] = words[..] else { panic!("not a line: {line}") };
+            let fields: Vec<&str> = line.split(' ').collect();
+            let [kind, process, run, attempt, at] = fields[..] else { panic!("not a line: {line}") };
             Line {
-                ended: what == "end",
+                ended: kind == "end",
                 process: process.parse().unwrap(),
                 run: run.to_owned(),
                 attempt: attempt.parse().unwrap(),
@@ -85,7 +85,7 @@ pub fn read(ledger: &Path) -> Vec<Line> {
         .collect()
 }
 
-/// The entry point of the child process that [`spawn`] starts; as a test it does nothing.
+/// The entry point of the child process that [`spawn`] starts; it does nothing as a test.
 #[test]
 fn acts_as_a_worker() {
     let Some(ledger) = std::env::var_os(LEDGER) else { return };
@@ -111,9 +111,9 @@ fn tasks(ledger: PathBuf) -> [ErasedTask; 3] {
     let count = Stub::new("count").task(move |input: Count, ctx: Context| {
         let ledger = ledger.clone();
         async move {
-            note(&ledger, "start", &ctx)?;
+            append(&ledger, "start", &ctx)?;
             tokio::time::sleep(Duration::from_millis(input.ms)).await;
-            note(&ledger, "end", &ctx)?;
+            append(&ledger, "end", &ctx)?;
             Ok(json!({}))
         }
     });
@@ -121,8 +121,8 @@ fn tasks(ledger: PathBuf) -> [ErasedTask; 3] {
 }
 
 /// Appends a line in one write, so that lines of several processes do not mix.
-fn note(ledger: &Path, what: &str, ctx: &Context) -> Result<(), TaskError> {
-    let line = format!("{what} {} {} {} {}\n", std::process::id(), ctx.run_id(), ctx.retry_count(), now());
+fn append(ledger: &Path, kind: &str, ctx: &Context) -> Result<(), TaskError> {
+    let line = format!("{kind} {} {} {} {}\n", std::process::id(), ctx.run_id(), ctx.retry_count(), now());
     OpenOptions::new().append(true).create(true).open(ledger)?.write_all(line.as_bytes())?;
     Ok(())
 }
@@ -134,10 +134,10 @@ async fn blocker(input: Count, _: Context) -> Result<Value, TaskError> {
 }
 
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
-struct Nothing {}
+struct NoInput {}
 
-async fn chatty(_: Nothing, ctx: Context) -> Result<Value, TaskError> {
+async fn chatty(_: NoInput, ctx: Context) -> Result<Value, TaskError> {
     ctx.log("a line that describes the current step, with a typical length");
     ctx.put_stream("a chunk of some output").await;
-    Ok(json!({ "said": "one line and one chunk" }))
+    Ok(json!({ "written": "one line and one chunk" }))
 }

@@ -17,9 +17,9 @@ async fn worker_reconnects_after_engine_restart() {
         return;
     }
     let mut row = Row::new(fault);
-    let place = Workspace::new();
-    let mut engine = place.engine();
-    let config = ClientConfig::from_handshake(&place.handshake(), &Sources::default()).unwrap();
+    let workspace = Workspace::new();
+    let mut engine = workspace.engine();
+    let config = ClientConfig::from_handshake(&workspace.handshake(), &Sources::default()).unwrap();
     let ledger = Ledger::default();
     let running = worker(&config, [ledger.task(std::time::Duration::from_secs(900))]).await;
     let client = Client::new(config.clone()).unwrap();
@@ -31,15 +31,15 @@ async fn worker_reconnects_after_engine_restart() {
         let run = trigger(&client, "count", &Count { ms: if long() { 20_000 } else { 3_000 } }).await;
         eventually("the run has started", async || (!ledger.of(&run).is_empty()).then_some(())).await;
         if long() {
-            let runner = place.start_runner(&["--run-id", &run.id().to_string()]);
+            let runner = workspace.start_runner(&["--run-id", &run.id().to_string()]);
             runner.err.until("the runner follows the run", |line| line.contains("RUNNING") || line.contains("QUEUED"));
             waiting.push(runner);
         }
         in_flight.push(run);
         engine.kill();
         until_listening(&running, false).await;
-        engine = place.engine();
-        assert_eq!(place.handshake().grpc_address, config.host_port);
+        engine = workspace.engine();
+        assert_eq!(workspace.handshake().grpc_address, config.host_port);
         let back = Instant::now();
         until_listening(&running, true).await;
         completed(&trigger(&client, "count", &Count::default()).await).await;

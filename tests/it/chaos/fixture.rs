@@ -42,7 +42,7 @@ impl TestEngine {
     }
 
     pub async fn embedded(timings: Timings) -> Self {
-        // A test may query a run long after its end.
+        // Tests query runs long after their end.
         let options = EngineOptions { timings, keep_finished: 1_000_000, ..EngineOptions::default() };
         let engine = Engine::start(options).await.unwrap();
         let config = ClientConfig::from_handshake(engine.handshake(), &Sources::default()).unwrap();
@@ -53,7 +53,7 @@ impl TestEngine {
         Client::new(self.config.clone()).unwrap()
     }
 
-    /// A proxy in front of the engine, and the settings of a client that uses it.
+    /// Starts a proxy in front of the engine. Returns it with the settings of a client that uses it.
     pub async fn proxied(&self) -> (Proxy, ClientConfig) {
         let upstream: SocketAddr = tokio::net::lookup_host(&self.config.host_port).await.unwrap().next().unwrap();
         let proxy = Proxy::to(upstream).await;
@@ -89,17 +89,17 @@ impl Ledger {
         self.all().get(&run.id().to_string()).cloned().unwrap_or_default()
     }
 
-    /// The task `count`, which sleeps and records its execution. A real engine repeats a lost assignment only after the
-    /// execution timeout, therefore callers choose a short one, and the task has many retries.
+    /// Creates the task `count`, which sleeps and records its execution. A real engine repeats a lost assignment only
+    /// after the execution timeout, so callers choose a short timeout, and the task has many retries.
     pub fn task(&self, timeout: Duration) -> Task<Count, serde_json::Value> {
         let ledger = self.clone();
         Stub::new("count")
             .task(move |input: Count, ctx: Context| {
                 let ledger = ledger.clone();
                 async move {
-                    let place = ledger.begin(&ctx);
+                    let index = ledger.begin(&ctx);
                     tokio::time::sleep(Duration::from_millis(input.ms)).await;
-                    ledger.end(&ctx, place);
+                    ledger.end(&ctx, index);
                     Ok(json!({ "attempt": ctx.retry_count() }))
                 }
             })
@@ -114,8 +114,8 @@ impl Ledger {
         executions.len() - 1
     }
 
-    pub fn end(&self, ctx: &Context, place: usize) {
-        if let Some(execution) = self.all().get_mut(ctx.run_id()).and_then(|all| all.get_mut(place)) {
+    pub fn end(&self, ctx: &Context, index: usize) {
+        if let Some(execution) = self.all().get_mut(ctx.run_id()).and_then(|all| all.get_mut(index)) {
             execution.ended = Some(Instant::now());
         }
     }
@@ -150,11 +150,11 @@ pub async fn completed(run: &RunRef) -> RunOutcome {
     outcome
 }
 
-/// Waits until the worker listens (`wanted`), or until it does not.
-pub async fn until_listening(worker: &RunningWorker, wanted: bool) {
+/// Waits until the worker listens if `listening` is true, otherwise until it does not.
+pub async fn until_listening(worker: &RunningWorker, listening: bool) {
     let mut state = worker.state();
-    let what = if wanted { "the worker listens again" } else { "the worker detects the lost connection" };
-    let reached = state.wait_for(|state| matches!(state, WorkerState::Listening(_)) == wanted);
+    let what = if listening { "the worker listens again" } else { "the worker detects the lost connection" };
+    let reached = state.wait_for(|state| matches!(state, WorkerState::Listening(_)) == listening);
     within(60, what, reached).await.unwrap();
 }
 

@@ -46,7 +46,7 @@ fn methods() -> Vec<(PathAndQuery, bool)> {
     methods
 }
 
-/// A codec that passes bytes unchanged.
+/// A codec that passes bytes through unchanged.
 #[derive(Clone, Default)]
 struct Raw;
 
@@ -131,13 +131,13 @@ async fn call(link: Link, path: PathAndQuery, streams: bool, message: Vec<u8>) -
     let mut responses = client.streaming(Request::new(tokio_stream::once(message)), path, Raw).await?.into_inner();
     // Most streams stay silent; a rejected stream ends with its headers or immediately after.
     match tokio::time::timeout(std::time::Duration::from_millis(2), responses.message()).await {
-        Ok(answer) => answer.map(drop),
+        Ok(response) => response.map(drop),
         Err(_) => Ok(()),
     }
 }
 
 #[test]
-fn engine_answers_every_random_message() {
+fn engine_responds_to_every_random_message() {
     let fault = "random bytes and messages to every gRPC method of the engine";
     if not_on_a_real_engine(fault) {
         return;
@@ -154,7 +154,7 @@ fn engine_answers_every_random_message() {
     let mut runner = TestRunner::default();
     let cases = (proptest::sample::select(methods.clone()), messages);
     let checked = runner.run(&cases, |((path, streams), message)| {
-        let result = runtime.block_on(within(10, "an answer", call(target.link(), path.clone(), streams, message)));
+        let result = runtime.block_on(within(10, "a response", call(target.link(), path.clone(), streams, message)));
         if let Err(status) = result {
             // The status codes of a call whose handler panicked or whose connection broke.
             let broken = matches!(status.code(), Code::Unknown | Code::Cancelled | Code::Unavailable | Code::DataLoss);
@@ -173,7 +173,7 @@ fn engine_answers_every_random_message() {
         target.done(&run).await;
     });
     row.add(format!(
-        "{} random messages to {} methods, each answered; a run completes afterwards",
+        "{} random messages to {} methods, each with a response; a run completes afterwards",
         runner.config().cases,
         methods.len()
     ));

@@ -14,7 +14,7 @@ use super::{
     fixture::{Count, worker},
     table::{Row, not_on_a_real_engine},
 };
-use crate::fake::{Fake, Finished, start};
+use crate::fake::{Fake, Finished, start_action};
 
 type Json = Map<String, Value>;
 
@@ -36,7 +36,7 @@ async fn failed_once(fake: &Fake, run: RunId) -> String {
     assert_eq!(fake.script(|script| script.finished(run).len()), 1);
     match ended {
         Finished::Failed { error, may_retry: false } => error,
-        other => panic!("expected a final failure, got {other:?}"),
+        other => panic!("expected a fatal failure, got {other:?}"),
     }
 }
 
@@ -75,7 +75,7 @@ fn actions() -> impl Strategy<Value = AssignedAction> {
     let action = prop_oneof![2 => Just("echo:echo".to_owned()), 1 => ".{0,20}"];
     (kind, id, action, payload, any::<i32>(), proptest::option::of(".{0,20}")).prop_map(
         |(kind, id, action, payload, attempt, metadata)| {
-            let plain = start(RunId::random(), &action, &payload, attempt);
+            let plain = start_action(RunId::random(), &action, &payload, attempt);
             AssignedAction {
                 action_type: kind,
                 task_run_external_id: id.unwrap_or(plain.task_run_external_id),
@@ -87,7 +87,7 @@ fn actions() -> impl Strategy<Value = AssignedAction> {
 }
 
 #[test]
-fn random_action_is_answered_once_or_ignored() {
+fn random_action_is_reported_once_or_ignored() {
     let fault = "unknown action types, unknown enum values, garbage payloads";
     if not_on_a_real_engine(fault) {
         return;
@@ -106,7 +106,7 @@ fn random_action_is_answered_once_or_ignored() {
             let run: Option<RunId> = action.task_run_external_id.parse().ok();
             let starts = action.action_type == ActionType::StartStepRun as i32;
             fake.send(action).await;
-            let answered = match run.filter(|_| starts) {
+            let reported = match run.filter(|_| starts) {
                 Some(run) => {
                     fake.finished(run).await;
                     Some(run)
@@ -114,7 +114,7 @@ fn random_action_is_answered_once_or_ignored() {
                 None => None,
             };
             still_runs(&fake).await;
-            if let Some(run) = answered {
+            if let Some(run) = reported {
                 prop_assert_eq!(fake.script(|script| script.finished(run).len()), 1);
             }
             prop_assert_eq!(fake.script(|script| script.streams.len()), 1);
@@ -124,6 +124,6 @@ fn random_action_is_answered_once_or_ignored() {
     });
     checked.unwrap();
     let cases = runner.config().cases;
-    row.add(format!("{cases} random actions: one response each, over the same stream"));
+    row.add(format!("{cases} random actions: one report each, over the same stream"));
     runtime.block_on(running.stop()).unwrap();
 }

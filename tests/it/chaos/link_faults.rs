@@ -23,38 +23,38 @@ use super::{
 use crate::support::named;
 use hatchet_quickstart::hatchet::task::Priority;
 
-/// Counts how often the worker lost its connection.
+/// Counts the times the worker lost its connection.
 struct ConnectionLosses {
-    seen: Arc<AtomicUsize>,
+    count: Arc<AtomicUsize>,
     _follower: AbortOnDropHandle<()>,
 }
 
 impl ConnectionLosses {
     fn follow(worker: &RunningWorker) -> Self {
-        let (seen, mut state) = (Arc::new(AtomicUsize::new(0)), worker.state());
-        let count = seen.clone();
+        let (count, mut state) = (Arc::new(AtomicUsize::new(0)), worker.state());
+        let counter = count.clone();
         let follower = tokio::spawn(async move {
-            let mut up = true;
+            let mut was_listening = true;
             while state.changed().await.is_ok() {
-                let now_up = matches!(&*state.borrow_and_update(), WorkerState::Listening(_));
-                if up && !now_up {
-                    count.fetch_add(1, Ordering::SeqCst);
+                let is_listening = matches!(&*state.borrow_and_update(), WorkerState::Listening(_));
+                if was_listening && !is_listening {
+                    counter.fetch_add(1, Ordering::SeqCst);
                 }
-                up = now_up;
+                was_listening = is_listening;
             }
         });
-        Self { seen, _follower: AbortOnDropHandle::new(follower) }
+        Self { count, _follower: AbortOnDropHandle::new(follower) }
     }
 
-    fn seen(&self) -> usize {
-        self.seen.load(Ordering::SeqCst)
+    fn count(&self) -> usize {
+        self.count.load(Ordering::SeqCst)
     }
 }
 
 /// Triggers short runs until `stop` is cancelled, and returns their handles.
 async fn load(client: Client, stop: CancellationToken) -> Vec<RunRef> {
-    // A real engine on a small machine processes about 50 runs a second.
-    let every = Duration::from_millis(if real() { 500 } else { 200 });
+    // A real engine on a small machine processes about 50 runs a second. In the short form other tests share the cores.
+    let every = Duration::from_millis(if real() || !long() { 500 } else { 200 });
     let mut ticks = tokio::time::interval(every);
     let mut runs = Vec::new();
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
@@ -77,8 +77,8 @@ pub struct UnderLoad {
 }
 
 impl UnderLoad {
-    /// `broken` is the duration of each fault. The execution timeout is longer, as otherwise the engine would repeat
-    /// attempts from before the fault regardless of the worker.
+    /// `broken` is the duration of each fault. The execution timeout is longer; otherwise the engine would repeat
+    /// attempts from before the fault, whatever the worker does.
     pub async fn start(broken: Duration) -> Self {
         let engine = TestEngine::start().await;
         let (proxy, config) = engine.proxied().await;
@@ -104,10 +104,10 @@ impl UnderLoad {
         // High priority puts it before the runs queued during the fault, whose processing time is not measured here.
         let run = self.client.run_no_wait(&named("count"), &Count::default()).priority(Priority::High).await.unwrap();
         completed(&run).await;
-        let took = since.elapsed();
+        let elapsed = since.elapsed();
         let first = self.ledger.of(&run).first().is_some_and(|execution| execution.attempt == 0);
         self.probes.push(run);
-        (first || !real()).then_some(took)
+        (first || !real()).then_some(elapsed)
     }
 
     /// Stops the load and asserts the outcome of all runs.
@@ -122,8 +122,12 @@ impl UnderLoad {
         assert!(repeated.is_empty(), "executed more than once although the worker was alive: {repeated:?}");
         assert_eq!(all.len(), runs.len(), "every run was executed");
         let late = all.values().flatten().filter(|execution| execution.attempt > 0).count();
-        assert!(self.losses.seen() >= faults, "{} lost connections in {faults} faults", self.losses.seen());
-        row.add(format!("the worker lost its connection {} times", self.losses.seen()));
+        assert!(
+            self.losses.count() >= faults,
+            "the worker lost its connection {} times in {faults} faults",
+            self.losses.count()
+        );
+        row.add(format!("the worker lost its connection {} times", self.losses.count()));
         row.add(format!("{} runs, each completed by one execution, {late} of them at a later attempt", runs.len()));
         within(20, "the worker stops", self.worker.stop()).await.unwrap();
         drop(self.engine);

@@ -26,18 +26,18 @@ use crate::fake::Fake;
 async fn outages(fault: &str, times: usize, length: Duration, bound: Duration, begin: fn(&Proxy)) {
     let mut row = Row::new(format!("{fault} for {:.0?}, under load", length));
     let mut case = UnderLoad::start(length).await;
-    let mut took = Vec::new();
+    let mut times_to_recover = Vec::new();
     for _ in 0..times {
         until_listening(&case.worker, true).await;
         begin(&case.proxy);
-        // The duration of the outage is the fault itself, not a wait for a condition.
+        // The outage is the fault itself, not a wait for a condition.
         tokio::time::sleep(length).await;
         let restored = Instant::now();
         case.proxy.restore();
-        took.extend(case.probe(restored).await);
+        times_to_recover.extend(case.probe(restored).await);
     }
     case.finish(&mut row, times).await;
-    row.times("end of the fault to end of a new run", &took, Some(bound));
+    row.times("end of the fault to end of a new run", &times_to_recover, Some(bound));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -48,7 +48,7 @@ async fn worker_recovers_after_link_is_down() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn worker_recovers_after_black_hole() {
-    // Longer than heartbeat interval and timeout together, so that the worker detects it.
+    // Longer than heartbeat interval plus timeout, so that the worker detects the fault.
     let (times, seconds) = if long() { (3, 20) } else { (1, 8) };
     outages("black hole", times, Duration::from_secs(seconds), Duration::from_secs(3), Proxy::black_hole).await;
 }
@@ -64,14 +64,14 @@ async fn runs_complete_over_link_with_latency() {
     let client = engine.client();
     let begun = Instant::now();
     let runs = trigger_many(&client, "count", &Count { ms: 10 }, 100).await;
-    // Concurrently, as a real engine needs 0.3 s to return a finished run.
+    // Concurrently, because a real engine needs 0.3 s to return a finished run.
     join_all(runs.iter().map(completed)).await;
-    let together = begun.elapsed();
+    let concurrent = begun.elapsed();
     let begun = Instant::now();
     completed(&trigger(&client, "count", &Count::default()).await).await;
-    row.add(format!("one run {:.2?}, 100 runs together {together:.2?}", begun.elapsed()));
+    row.add(format!("one run {:.2?}, 100 concurrent runs {concurrent:.2?}", begun.elapsed()));
     // In sequence they would take at least 15 s.
-    assert!(together < Duration::from_secs(12), "{together:?}");
+    assert!(concurrent < Duration::from_secs(12), "{concurrent:?}");
     assert!(ledger.all().values().all(|executions| executions.len() == 1));
     running.stop().await.unwrap();
 }
@@ -88,18 +88,18 @@ async fn large_input_and_output_pass_a_slow_link() {
     let (proxy, slow) = engine.proxied().await;
     let text = incompressible(1_500_000);
     // Input and output are one message each, which delays the responses to heartbeats.
-    let take = Stub::new("take").task(|input: Value, ctx: Context| async move {
+    let echo = Stub::new("echo").task(|input: Value, ctx: Context| async move {
         Ok(json!({ "text": input["text"], "attempt": ctx.retry_count() }))
     });
-    let behind = worker(&slow, [take]).await;
+    let running = worker(&slow, [echo]).await;
     proxy.rate(250_000);
     let client = engine.client();
     let begun = Instant::now();
-    let outcome = completed(&trigger(&client, "take", &json!({ "text": text })).await).await;
+    let outcome = completed(&trigger(&client, "echo", &json!({ "text": text })).await).await;
     assert_eq!(outcome.output::<Value>().unwrap()["attempt"], 0);
-    assert_eq!(behind.stats().reconnects, 0, "received bytes keep the connection alive");
+    assert_eq!(running.stats().reconnects, 0, "received bytes keep the connection alive");
     row.add(format!("to the worker and back: {:.1?}", begun.elapsed()));
-    behind.stop().await.unwrap();
+    running.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -109,20 +109,20 @@ async fn large_outcome_passes_a_slow_link() {
     let (proxy, slow) = engine.proxied().await;
     let text = incompressible(3_900_000);
     let output = text.clone();
-    let give = Stub::new("give").task(move |_: Value, _: Context| {
+    let produce = Stub::new("produce").task(move |_: Value, _: Context| {
         let output = output.clone();
         async move { Ok(json!({ "text": output })) }
     });
-    let behind = worker(&slow, [give]).await;
+    let running = worker(&slow, [produce]).await;
     proxy.rate(250_000);
     let begun = Instant::now();
     // The call takes longer than its time limit. A call that was cancelled and repeated at the limit would never
     // succeed.
-    let outcome = completed(&trigger(&engine.client(), "give", &json!({})).await).await;
+    let outcome = completed(&trigger(&engine.client(), "produce", &json!({})).await).await;
     assert_eq!(outcome.output::<Value>().unwrap()["text"], text);
-    assert_eq!(behind.stats().reconnects, 0, "received bytes keep the connection alive");
+    assert_eq!(running.stats().reconnects, 0, "received bytes keep the connection alive");
     row.add(format!("from the worker: {:.1?}", begun.elapsed()));
-    behind.stop().await.unwrap();
+    running.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -138,15 +138,15 @@ async fn large_result_is_requested_once_over_slow_link() {
         let config = ClientConfig { host_port: proxy.address.to_string(), ..fake.config() };
         (Client::new(config).unwrap(), proxy)
     };
-    let ((one, _by_one), (many, _by_many)) = (slow().await, slow().await);
+    let ((single_client, _single_proxy), (many_client, _many_proxy)) = (slow().await, slow().await);
     let begun = Instant::now();
-    let waiting = one.run_ref::<Value>(run);
-    let mut waits = many.outcomes([many.run_ref::<Value>(run)]);
+    let waiting = single_client.run_ref::<Value>(run);
+    let mut waits = many_client.outcomes([many_client.run_ref::<Value>(run)]);
     let among_many = within(60, "the wait for many ends", waits.next());
-    let (alone, among_many) = join(completed(&waiting), among_many).await;
-    for outcome in [alone, among_many.unwrap().1.unwrap()] {
+    let (single, among_many) = join(completed(&waiting), among_many).await;
+    for outcome in [single, among_many.unwrap().1.unwrap()] {
         assert_eq!(outcome.output.as_ref(), Some(&output));
     }
-    assert_eq!(fake.script(|script| script.details_asked), 2, "a slow call is not repeated");
+    assert_eq!(fake.script(|script| script.details_calls), 2, "a slow call is not repeated");
     row.add(format!("waiting for one run and for many: {:.1?}", begun.elapsed()));
 }

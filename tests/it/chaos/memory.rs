@@ -30,10 +30,10 @@ async fn worker_memory_stays_bounded_under_load() {
         return;
     }
     let mut row = Row::new(fault);
-    let place = Workspace::new();
-    let engine = place.engine();
-    let config = ClientConfig::from_handshake(&place.handshake(), &Sources::default()).unwrap();
-    let worker = child_worker::spawn(&config, &place.path("ledger"), 100);
+    let workspace = Workspace::new();
+    let engine = workspace.engine();
+    let config = ClientConfig::from_handshake(&workspace.handshake(), &Sources::default()).unwrap();
+    let worker = child_worker::spawn(&config, &workspace.path("ledger"), 100);
     let client = Client::new(config).unwrap();
     let begun = Instant::now();
     let (mut at_first, mut most) = (None, 0);
@@ -71,20 +71,21 @@ async fn engine_memory_falls_after_a_load() {
         return;
     }
     let mut row = Row::new(fault);
-    let place = Workspace::new();
-    let worker = place.worker(&["--embedded", "--slots", "1", "--tasks", "sync-sleep-task"]);
+    let workspace = Workspace::new();
+    let worker = workspace.worker(&["--embedded", "--slots", "1", "--tasks", "sync-sleep-task"]);
     let Some(before) = resident(worker.id()) else {
         println!("skipped: this system has no /proc");
         return;
     };
-    let client = Client::new(ClientConfig::from_handshake(&place.handshake(), &Sources::default()).unwrap()).unwrap();
+    let client =
+        Client::new(ClientConfig::from_handshake(&workspace.handshake(), &Sources::default()).unwrap()).unwrap();
     let input = json!({ "seconds": 600, "padding": "x".repeat(PAYLOAD) });
     let trigger = async |_| {
         client.run_no_wait(&named("sync-sleep-task"), &input).metadata("load", "large").await.unwrap();
     };
     stream::iter(0..runs).for_each_concurrent(4, trigger).await;
     let peak = resident(worker.id()).unwrap();
-    place.runner(&["--cancel", "--metadata", "load=large"]).expect(0);
+    workspace.runner(&["--cancel", "--metadata", "load=large"]).expect(0);
     // Stored finished runs, the memory before the load, and a quarter for memory that the allocator cannot release.
     let bound = (before + 256 * 1024) * 5 / 4;
     let deadline = Instant::now() + Duration::from_secs(30);

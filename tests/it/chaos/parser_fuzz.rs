@@ -1,6 +1,6 @@
 //! Random input for every parser of outside text. Each must return a value or an error, without a secret in its text.
 //!
-//! `PROPTEST_CASES` sets the number of cases. A case that fails becomes a unit test beside the parser.
+//! `PROPTEST_CASES` sets the number of cases. A case that fails becomes a unit test next to the parser.
 
 use std::path::Path;
 

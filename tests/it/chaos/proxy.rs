@@ -18,7 +18,7 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 
-/// A proxy on a thread of its own, so that the test cannot delay it. It stops when dropped.
+/// A proxy on a separate thread, so that the test cannot delay it. It stops when dropped.
 pub struct Proxy {
     pub address: SocketAddr,
     rules: watch::Sender<Rules>,
@@ -185,15 +185,15 @@ async fn pump(
         let mut buffer = vec![0; 8 << 10];
         loop {
             let read = from.read(&mut buffer).await;
-            let now = *rules.borrow();
-            lost |= loses(&now, &buffer[..*read.as_ref().unwrap_or(&0)]);
+            let current = *rules.borrow();
+            lost |= loses(&current, &buffer[..*read.as_ref().unwrap_or(&0)]);
             match read {
                 Ok(0) | Err(_) if lost => std::future::pending().await,
                 Ok(0) => return Ok(()),
                 Ok(_) if lost => {}
                 Ok(n) => {
                     // A send fails only after the writer has failed, which returns the error.
-                    let _ = delayed.send((Instant::now() + now.delay, buffer[..n].to_vec())).await;
+                    let _ = delayed.send((Instant::now() + current.delay, buffer[..n].to_vec())).await;
                 }
                 Err(error) => return Err(error),
             }

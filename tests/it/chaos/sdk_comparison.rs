@@ -40,7 +40,7 @@ struct Peer {
     _process: Option<Program>,
 }
 
-/// The commands of the workers that are installed.
+/// Returns the commands of the installed workers.
 fn commands() -> Vec<(&'static str, Command)> {
     let mut found = Vec::new();
     let python = installed("venv/bin/python");
@@ -61,7 +61,7 @@ fn commands() -> Vec<(&'static str, Command)> {
     found
 }
 
-/// The same settings with a namespace for this worker.
+/// Adds a namespace for this worker to the settings.
 fn with_namespace(config: &ClientConfig, name: &str) -> ClientConfig {
     let namespace = format!("{}{}_", config.namespace, name.to_lowercase().replace('_', "-"));
     ClientConfig { namespace, ..config.clone() }
@@ -69,26 +69,26 @@ fn with_namespace(config: &ClientConfig, name: &str) -> ClientConfig {
 
 /// Time from `since` until a run that was triggered afterwards has completed.
 async fn recovery(client: &Client, since: Instant) -> Duration {
-    let (mut tries, mut ends) = (tokio::time::interval(PROBE_EVERY), FuturesUnordered::new());
+    let (mut ticks, mut outcomes) = (tokio::time::interval(PROBE_EVERY), FuturesUnordered::new());
     let mut runs = Vec::new();
-    let took = loop {
+    let elapsed = loop {
         tokio::select! {
-            _ = tries.tick() => match client.run_no_wait(&named("count"), &Count::default()).await {
+            _ = ticks.tick() => match client.run_no_wait(&named("count"), &Count::default()).await {
                 Ok(run) => {
                     runs.push(run.clone());
-                    ends.push(async move { run.outcome().await });
+                    outcomes.push(async move { run.outcome().await });
                 }
                 // The worker has not registered its task yet.
                 Err(error) => assert_eq!(error.kind(), ErrorKind::NotFound, "{error}"),
             },
-            Some(end) = ends.next() => if end.is_ok_and(|end| end.status == RunStatus::Completed) {
+            Some(outcome) = outcomes.next() => if outcome.is_ok_and(|outcome| outcome.status == RunStatus::Completed) {
                 break since.elapsed();
             },
         }
     };
     // Lost attempts must not occupy slots until their timeout.
     join_all(runs.iter().map(|run| run.cancel())).await;
-    took
+    elapsed
 }
 
 async fn recoveries(peers: &[Peer], since: Instant) -> Vec<Duration> {
@@ -107,7 +107,7 @@ async fn side_by_side(fault: &str, times: usize, inject: fn(&Proxy), length: Dur
     let mut row = Row::new(format!("{fault}, compared with the official SDKs"));
     let engine = TestEngine::start().await;
     let (proxy, through) = engine.proxied().await;
-    let ours = worker(&with_namespace(&through, "rust"), [Ledger::default().task(Duration::from_secs(15))]).await;
+    let running = worker(&with_namespace(&through, "rust"), [Ledger::default().task(Duration::from_secs(15))]).await;
     let mut peers = vec![Peer { name: "Rust", client: client(&engine, "rust"), times: Vec::new(), _process: None }];
     for (name, mut command) in commands {
         command
@@ -128,12 +128,12 @@ async fn side_by_side(fault: &str, times: usize, inject: fn(&Proxy), length: Dur
         let since = Instant::now();
         proxy.restore();
         let times = recoveries(&peers, since).await;
-        peers.iter_mut().zip(times).for_each(|(peer, took)| peer.times.push(took));
+        peers.iter_mut().zip(times).for_each(|(peer, elapsed)| peer.times.push(elapsed));
     }
     let medians: Vec<Duration> = peers.iter().filter_map(|peer| row.times(peer.name, &peer.times, None)).collect();
-    let (own, best) = (medians[0], medians[1..].iter().min().copied().unwrap_or_default());
-    assert!(own <= best + TOLERANCE, "this worker took {own:?}, the fastest official SDK {best:?}");
-    ours.stop().await.unwrap();
+    let (ours, best) = (medians[0], medians[1..].iter().min().copied().unwrap_or_default());
+    assert!(ours <= best + TOLERANCE, "this worker took {ours:?}, the fastest official SDK {best:?}");
+    running.stop().await.unwrap();
 }
 
 fn client(engine: &TestEngine, name: &str) -> Client {

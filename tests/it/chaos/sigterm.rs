@@ -20,8 +20,8 @@ async fn sigterm_finishes_runs_or_reports_retryable_failures() {
     let mut row = Row::new("SIGTERM while 100 tasks run");
     let grace = Duration::from_secs(if long() { 5 } else { 1 });
     let engine = TestEngine::start().await;
-    let place = Workspace::new();
-    let mut command = place.worker_command(&["--slots", "100", "--grace", &format!("{}s", grace.as_secs())]);
+    let workspace = Workspace::new();
+    let mut command = workspace.worker_command(&["--slots", "100", "--grace", &format!("{}s", grace.as_secs())]);
     for (name, value) in child_worker::settings(&engine.config) {
         command.env(name, value);
     }
@@ -34,16 +34,16 @@ async fn sigterm_finishes_runs_or_reports_retryable_failures() {
     for seconds in seconds {
         runs.push(trigger(&client, "sync-sleep-task", &serde_json::json!({ "seconds": seconds })).await);
     }
-    let all_run = eventually("the last runs have started", async || {
+    let all_running = eventually("the last runs have started", async || {
         let last = runs[runs.len() - 1].details().await.unwrap();
         (last.status != RunStatus::Queued).then_some(())
     });
-    all_run.await;
+    all_running.await;
     let begun = Instant::now();
     program.signal("TERM");
     let ended = tokio::task::spawn_blocking(move || program.wait()).await.unwrap().expect(0);
-    let took = begun.elapsed();
-    assert!(took < grace + Duration::from_secs(5), "{took:?}: {ended:?}");
+    let elapsed = begun.elapsed();
+    assert!(elapsed < grace + Duration::from_secs(5), "{elapsed:?}: {ended:?}");
     let outcomes = within(30, "all runs have ended", join_all(runs.iter().map(|run| run.outcome()))).await;
     let (mut finished, mut interrupted) = (0, 0);
     for outcome in outcomes.into_iter().map(Result::unwrap) {
@@ -57,6 +57,6 @@ async fn sigterm_finishes_runs_or_reports_retryable_failures() {
     }
     row.add(format!(
         "exit 0 after {:.1} s of a grace of {grace:?}; {finished} finished, {interrupted} interrupted and reported as retryable",
-        took.as_secs_f64()
+        elapsed.as_secs_f64()
     ));
 }

@@ -23,10 +23,10 @@ async fn suspended_engine_and_worker_execute_run_once() {
         return;
     }
     let mut row = Row::new(fault);
-    let place = Workspace::new();
-    let engine = place.engine();
-    let config = ClientConfig::from_handshake(&place.handshake(), &Sources::default()).unwrap();
-    let ledger = place.path("ledger");
+    let workspace = Workspace::new();
+    let engine = workspace.engine();
+    let config = ClientConfig::from_handshake(&workspace.handshake(), &Sources::default()).unwrap();
+    let ledger = workspace.path("ledger");
     let (settings, file) = (config.clone(), ledger.clone());
     let worker = tokio::task::spawn_blocking(move || child_worker::spawn(&settings, &file, 1)).await.unwrap();
     let client = Client::new(config).unwrap();

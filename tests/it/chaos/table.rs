@@ -8,12 +8,12 @@ use std::{
 
 static ROWS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// Whether the tests run in full, as with `make chaos`.
+/// Returns whether the tests run in full, as with `make chaos`.
 pub fn long() -> bool {
     std::env::var_os("HATCHET_CHAOS").is_some_and(|value| value == "1")
 }
 
-/// Whether a real engine is under test.
+/// Returns whether a real engine is under test.
 pub fn real() -> bool {
     std::env::var("HATCHET_TEST_TARGET").is_ok_and(|target| target == "real")
 }

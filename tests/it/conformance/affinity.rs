@@ -18,13 +18,13 @@ async fn labels_are_supported(target: &Target) -> bool {
     if !target.deviates(Deviation::LabelsAreRejected) {
         return true;
     }
-    let wanted = DesiredWorkerLabels { str_value: Some("x".to_owned()), ..Default::default() };
+    let desired = DesiredWorkerLabels { str_value: Some("x".to_owned()), ..Default::default() };
     let mut definition = target.definition("labels");
-    definition.tasks[0].worker_labels = [("kind".to_owned(), wanted.clone())].into();
+    definition.tasks[0].worker_labels = [("kind".to_owned(), desired.clone())].into();
     assert_rejected(target.try_put(&definition).await, Code::InvalidArgument, "worker_labels");
     let workflow = target.workflow("plain").await;
     let request = TriggerWorkflowRequest {
-        desired_worker_labels: [("kind".to_owned(), wanted)].into(),
+        desired_worker_labels: [("kind".to_owned(), desired)].into(),
         ..workflow.request(json!({}))
     };
     assert_rejected(target.try_trigger(request).await, Code::InvalidArgument, "desired_worker_labels");
@@ -53,33 +53,33 @@ async fn labelled(target: &Target, workflow: &Workflow, key: &str, value: Worker
     worker
 }
 
-/// Asserts that three runs are assigned to `right`, and that a fourth waits for it while `wrong` has a free slot.
-async fn only_right(
+/// Asserts that three runs are assigned to `matching`, and that a fourth waits for it while `other` has a free slot.
+async fn only_matching(
     target: &Target,
     request: impl Fn() -> TriggerWorkflowRequest,
-    mut wrong: RawWorker,
-    mut right: RawWorker,
+    mut other: RawWorker,
+    mut matching: RawWorker,
 ) {
     let mut control = ControlWorker::start(target).await;
     let mut running = None;
     for _ in 0..3 {
         if let Some(action) = running.take() {
-            right.complete(&action, "{}").await;
+            matching.complete(&action, "{}").await;
         }
         let run = target.try_trigger(request()).await.unwrap();
-        let action = right.next_start().await;
+        let action = matching.next_start().await;
         assert_eq!(action.workflow_run_id, run);
         running = Some(action);
     }
     let run = target.try_trigger(request()).await.unwrap();
     control.complete_runs(target).await;
-    assert!(wrong.waiting_action().is_none(), "assigned to a worker without the label");
-    right.complete(&running.unwrap(), "{}").await;
-    let action = right.next_start().await;
+    assert!(other.waiting_action().is_none(), "assigned to a worker without the label");
+    matching.complete(&running.unwrap(), "{}").await;
+    let action = matching.next_start().await;
     assert_eq!(action.workflow_run_id, run);
-    right.complete(&action, "{}").await;
-    wrong.close().await;
-    right.close().await;
+    matching.complete(&action, "{}").await;
+    other.close().await;
+    matching.close().await;
     control.close().await;
 }
 
@@ -89,12 +89,12 @@ async fn worker_without_required_label_gets_no_run() {
     if !labels_are_supported(&target).await {
         return;
     }
-    let wanted = DesiredWorkerLabels { str_value: Some("gpu".to_owned()), required: Some(true), ..Default::default() };
+    let desired = DesiredWorkerLabels { str_value: Some("gpu".to_owned()), required: Some(true), ..Default::default() };
     let workflow =
-        target.workflow_with("required", |task| task.worker_labels = [("kind".to_owned(), wanted)].into()).await;
-    let wrong = labelled(&target, &workflow, "kind", text("cpu")).await;
-    let right = labelled(&target, &workflow, "kind", text("gpu")).await;
-    only_right(&target, || workflow.request(json!({})), wrong, right).await;
+        target.workflow_with("required", |task| task.worker_labels = [("kind".to_owned(), desired)].into()).await;
+    let other = labelled(&target, &workflow, "kind", text("cpu")).await;
+    let matching = labelled(&target, &workflow, "kind", text("gpu")).await;
+    only_matching(&target, || workflow.request(json!({})), other, matching).await;
 }
 
 #[tokio::test]
@@ -103,17 +103,17 @@ async fn label_number_is_compared_with_the_given_operator() {
     if !labels_are_supported(&target).await {
         return;
     }
-    let wanted = DesiredWorkerLabels {
+    let desired = DesiredWorkerLabels {
         int_value: Some(64),
         required: Some(true),
         comparator: Some(WorkerLabelComparator::GreaterThanOrEqual.into()),
         ..Default::default()
     };
     let workflow =
-        target.workflow_with("compared", |task| task.worker_labels = [("memory".to_owned(), wanted)].into()).await;
-    let wrong = labelled(&target, &workflow, "memory", number(63)).await;
-    let right = labelled(&target, &workflow, "memory", number(64)).await;
-    only_right(&target, || workflow.request(json!({})), wrong, right).await;
+        target.workflow_with("compared", |task| task.worker_labels = [("memory".to_owned(), desired)].into()).await;
+    let other = labelled(&target, &workflow, "memory", number(63)).await;
+    let matching = labelled(&target, &workflow, "memory", number(64)).await;
+    only_matching(&target, || workflow.request(json!({})), other, matching).await;
 }
 
 #[tokio::test]
@@ -122,18 +122,18 @@ async fn desired_labels_of_a_trigger_select_the_worker() {
     if !labels_are_supported(&target).await {
         return;
     }
-    let workflow = target.workflow("asked").await;
-    let wrong = labelled(&target, &workflow, "zone", text("a")).await;
-    let right = labelled(&target, &workflow, "zone", text("b")).await;
+    let workflow = target.workflow("desired").await;
+    let other = labelled(&target, &workflow, "zone", text("a")).await;
+    let matching = labelled(&target, &workflow, "zone", text("b")).await;
     let request = || {
-        let wanted =
+        let desired =
             DesiredWorkerLabels { str_value: Some("b".to_owned()), required: Some(true), ..Default::default() };
         TriggerWorkflowRequest {
-            desired_worker_labels: [("zone".to_owned(), wanted)].into(),
+            desired_worker_labels: [("zone".to_owned(), desired)].into(),
             ..workflow.request(json!({}))
         }
     };
-    only_right(&target, request, wrong, right).await;
+    only_matching(&target, request, other, matching).await;
 }
 
 #[tokio::test]
@@ -142,9 +142,9 @@ async fn optional_label_is_a_preference() {
     if !labels_are_supported(&target).await {
         return;
     }
-    let wanted = DesiredWorkerLabels { str_value: Some("gpu".to_owned()), ..Default::default() };
+    let desired = DesiredWorkerLabels { str_value: Some("gpu".to_owned()), ..Default::default() };
     let workflow =
-        target.workflow_with("wished", |task| task.worker_labels = [("kind".to_owned(), wanted)].into()).await;
+        target.workflow_with("preferred", |task| task.worker_labels = [("kind".to_owned(), desired)].into()).await;
     let mut other = labelled(&target, &workflow, "kind", text("cpu")).await;
     let run = target.trigger(&workflow, json!({})).await;
     let action = other.next_start().await;

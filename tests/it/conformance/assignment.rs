@@ -66,15 +66,15 @@ async fn metadata_reaches_worker_and_run_details() {
     let workflow = target.workflow("metadata").await;
     let mut worker = RawWorker::start(&target, &workflow, 1).await;
     let trace = "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01";
-    let given = json!({"k": "v", "n": 5, "hatchet__mine": "kept", "traceparent": trace});
+    let metadata = json!({"k": "v", "n": 5, "hatchet__mine": "kept", "traceparent": trace});
     let request =
-        TriggerWorkflowRequest { additional_metadata: Some(given.to_string()), ..workflow.request(json!({})) };
+        TriggerWorkflowRequest { additional_metadata: Some(metadata.to_string()), ..workflow.request(json!({})) };
     let run = target.try_trigger(request).await.unwrap();
     let action = worker.next_start().await;
-    let metadata: Value = serde_json::from_str(action.additional_metadata.as_deref().unwrap()).unwrap();
-    assert_eq!(metadata, given);
+    let received: Value = serde_json::from_str(action.additional_metadata.as_deref().unwrap()).unwrap();
+    assert_eq!(received, metadata);
     let details = target.details_until(&run, "the run exists", |_| true).await;
-    assert_eq!(serde_json::from_slice::<Value>(&details.additional_metadata).unwrap(), given);
+    assert_eq!(serde_json::from_slice::<Value>(&details.additional_metadata).unwrap(), metadata);
     worker.complete(&action, "{}").await;
     worker.close().await;
 }

@@ -151,12 +151,12 @@ async fn invalid_cancel_request_is_rejected() {
 async fn runs_are_cancelled_by_metadata() {
     let target = Target::start().await;
     let workflow = target.workflow("filtered").await;
-    let with = |value: &str| TriggerWorkflowRequest {
+    let request = |value: &str| TriggerWorkflowRequest {
         additional_metadata: Some(json!({ "case": target.name(value) }).to_string()),
         ..workflow.request(json!({}))
     };
-    let hit = target.try_trigger(with("hit")).await.unwrap();
-    let miss = target.try_trigger(with("miss")).await.unwrap();
+    let hit = target.try_trigger(request("hit")).await.unwrap();
+    let miss = target.try_trigger(request("miss")).await.unwrap();
     target.details_until(&miss, "the run exists", |_| true).await;
     let pair = format!("case:{}", target.name("hit"));
     // A real engine filters on a store that is updated with a delay, so one call may find no run.
@@ -174,18 +174,18 @@ async fn runs_are_cancelled_by_metadata() {
 #[tokio::test]
 async fn empty_cancel_filter_selects_no_run() {
     let target = Target::start().await;
-    let workflow = target.workflow("nothing").await;
+    let workflow = target.workflow("empty-filter").await;
     let run = target.trigger(&workflow, json!({})).await;
     target.details_until(&run, "the run exists", |_| true).await;
     for act in ["cancel", "replay"] {
         let path = format!("/api/v1/stable/tenants/{}/tasks/{act}", target.tenant);
         for filter in [json!({}), json!({ "since": null }), json!({ "statuses": ["QUEUED"] })] {
-            let (status, answer) = target.rest.post(&path, json!({ "filter": filter })).await;
+            let (status, response) = target.rest.post(&path, json!({ "filter": filter })).await;
             if target.deviates(Deviation::SinceIsRequired) {
-                let why = answer["message"].as_str().unwrap_or_default();
-                assert!(status == 400 && why.contains("`since`"), "{status} {answer}");
+                let message = response["message"].as_str().unwrap_or_default();
+                assert!(status == 400 && message.contains("`since`"), "{status} {response}");
             } else {
-                assert_eq!((status, &answer["ids"]), (200, &json!([])));
+                assert_eq!((status, &response["ids"]), (200, &json!([])));
             }
         }
         assert_eq!(target.rest.post(&path, json!({ "filter": { "since": "x" } })).await.0, 400);

@@ -39,9 +39,9 @@ async fn child_triggered_twice_by_its_parent_is_one_run() {
 
     let other = target.trigger(&parents, json!({})).await;
     target.details_until(&other, "the parent exists", |_| true).await;
-    let elsewhere = target.try_trigger(child(&workflow, &other, Some(0), None)).await.unwrap();
-    assert_ne!(elsewhere, first);
-    target.cancel(&[&parent, &other, &first, &second, &keyed, &elsewhere]).await;
+    let other_child = target.try_trigger(child(&workflow, &other, Some(0), None)).await.unwrap();
+    assert_ne!(other_child, first);
+    target.cancel(&[&parent, &other, &first, &second, &keyed, &other_child]).await;
 }
 
 #[tokio::test]
@@ -71,8 +71,8 @@ async fn listed_child_names_its_parent_task() {
     definition.tasks.push(CreateTaskOpts { readable_id: "second".to_owned(), ..definition.tasks[0].clone() });
     definition.tasks[1].action = format!("{}:second", definition.name);
     let several = target.put(&definition).await;
-    // The client uses this to tell a run from a child that inherited its metadata.
-    let metadata = Some(json!({ "case": target.name("family") }).to_string());
+    // The client uses this to distinguish a run from a child that inherited its metadata.
+    let metadata = Some(json!({ "case": target.name("related") }).to_string());
     let with = |request| TriggerWorkflowRequest { additional_metadata: metadata.clone(), ..request };
     let parent = target.try_trigger(with(parents.request(json!({})))).await.unwrap();
     target.details_until(&parent, "the parent exists", |_| true).await;
@@ -84,7 +84,7 @@ async fn listed_child_names_its_parent_task() {
     let path = format!(
         "/api/v1/stable/tenants/{}/workflow-runs?since=2020-01-01T00:00:00Z&only_tasks=false&additional_metadata=case:{}",
         target.tenant,
-        target.name("family")
+        target.name("related")
     );
     let all = |list: &Value| list["rows"].as_array().is_some_and(|rows| rows.len() == 3);
     let list = target.rest.get_until(&path, "all runs are listed", all).await;

@@ -1,4 +1,4 @@
-//! Cron expressions that are accepted and rejected. None fires during a test: all are for a month half a year ahead.
+//! Cron expressions that are accepted and rejected. No cron fires during a test: all are for a month half a year ahead.
 
 use std::time::{Duration, SystemTime};
 
@@ -22,7 +22,7 @@ fn expression(pattern: &str) -> String {
 async fn declared_cron_expression_follows_the_real_dialect() {
     let target = Target::start().await;
     let mut definition = target.definition("dialect");
-    let fine = [
+    let valid = [
         "0 0 1 M *",
         "30 0 0 1 M *",
         "1/5 0 1 M *",
@@ -41,11 +41,11 @@ async fn declared_cron_expression_follows_the_real_dialect() {
         "CRON_TZ=America/New_York 0 0 1 M *",
         "TZ= 0 0 1 M *",
     ];
-    for pattern in fine {
+    for pattern in valid {
         definition.cron_triggers = vec![expression(pattern)];
         target.try_put(&definition).await.unwrap_or_else(|status| panic!("`{pattern}`: {status:?}"));
     }
-    let wrong = [
+    let invalid = [
         "0 0 1 M 7",
         "0 0 L M *",
         "0 0 LW M *",
@@ -76,7 +76,7 @@ async fn declared_cron_expression_follows_the_real_dialect() {
         "0 0 0 0 1 M *",
         "",
     ];
-    for pattern in wrong {
+    for pattern in invalid {
         definition.cron_triggers = vec![expression(pattern)];
         let status = target.try_put(&definition).await.expect_err(pattern);
         assert_eq!(status.code(), Code::InvalidArgument, "`{pattern}`: {status:?}");
@@ -84,11 +84,11 @@ async fn declared_cron_expression_follows_the_real_dialect() {
     }
     for never in ["0 0 30 2 *", "0 0 31 2,4 *", ", 0 1 M *"] {
         definition.cron_triggers = vec![expression(never)];
-        let answer = target.try_put(&definition).await;
+        let result = target.try_put(&definition).await;
         if target.deviates(Deviation::InvalidCronIsRejected) {
-            assert_rejected(answer, Code::InvalidArgument, "never fires");
+            assert_rejected(result, Code::InvalidArgument, "never fires");
         } else {
-            answer.unwrap();
+            result.unwrap();
         }
     }
     definition.cron_triggers.clear();
@@ -113,26 +113,26 @@ async fn cron_over_rest_accepts_a_descriptor() {
     let target = Target::start().await;
     let workflow = target.workflow("over-rest").await;
     let crons = format!("/api/v1/tenants/{}/workflows", target.tenant);
-    let mut made = Vec::new();
+    let mut created = Vec::new();
     let mut create = async |text: &str| {
-        let wanted = json!({"cronName": "c", "cronExpression": text, "input": {}, "additionalMetadata": {}});
-        let (status, body) = target.rest.post(&format!("{crons}/{}/crons", workflow.name), wanted).await;
-        made.extend(body["metadata"]["id"].as_str().map(str::to_owned).filter(|_| status == 200));
+        let request = json!({"cronName": "c", "cronExpression": text, "input": {}, "additionalMetadata": {}});
+        let (status, body) = target.rest.post(&format!("{crons}/{}/crons", workflow.name), request).await;
+        created.extend(body["metadata"]["id"].as_str().map(str::to_owned).filter(|_| status == 200));
         (status, body)
     };
     for text in ["@every 1000h", "@every 2562047h", &expression("TZ=Asia/Tokyo 0 0 1 M *")] {
         let (status, body) = create(text).await;
         assert_eq!((status, &body["cron"]), (200, &json!(text)), "{body}");
     }
-    let useless = ["@Yearly", "@every soon", "nonsense", "0 0 30 2 *", "0 0 1 M 7"];
+    let rejected = ["@Yearly", "@every soon", "nonsense", "0 0 30 2 *", "0 0 1 M 7"];
     if target.deviates(Deviation::InvalidCronIsRejected) {
-        for text in useless {
+        for text in rejected {
             let (status, body) = create(&expression(text)).await;
-            let why = body.to_string();
-            assert!(status == 400 && why.contains("cron") | why.contains("never fires"), "{text}: {body}");
+            let message = body.to_string();
+            assert!(status == 400 && message.contains("cron") | message.contains("never fires"), "{text}: {body}");
         }
     }
-    for id in made {
+    for id in created {
         assert_eq!(target.rest.delete(&format!("{crons}/crons/{id}")).await.0, 204);
     }
 }

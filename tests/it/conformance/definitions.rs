@@ -150,7 +150,7 @@ async fn action_is_matched_and_delivered_in_lower_case() {
     let target = Target::start().await;
     let mut definition = target.definition("case");
     let part = definition.name.clone();
-    // Only the first letter of part 1 and all of part 2: upper case elsewhere makes a real engine fail with INTERNAL.
+    // Only the first letter of part 1 and all of part 2: a real engine fails with INTERNAL for upper case elsewhere.
     definition.tasks[0].action = format!("C{}:MyTask", &part[1..]);
     definition.tasks[0].readable_id = "MyTask".to_owned();
     let workflow = target.put(&definition).await;
@@ -166,10 +166,10 @@ async fn action_is_matched_and_delivered_in_lower_case() {
 
     definition.name = target.name("case-inside");
     definition.tasks[0].action = format!("{part}X:mytask");
-    let answer = target.try_put(&definition).await;
+    let result = target.try_put(&definition).await;
     if !target.deviates(Deviation::ActionIsLowerCased) {
-        assert_rejected(answer, Code::Internal, "");
-    } else if let Err(status) = answer {
+        assert_rejected(result, Code::Internal, "");
+    } else if let Err(status) = result {
         assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
     }
 }

@@ -71,11 +71,11 @@ impl Target {
 
 /// Asserts that a call failed with NOT_FOUND. Real engines do so from v0.102; before, they failed with INTERNAL.
 #[track_caller]
-pub fn missing<T: std::fmt::Debug>(target: &Target, answer: Result<T, Status>, text: &str) {
-    match answer {
+pub fn missing<T: std::fmt::Debug>(target: &Target, result: Result<T, Status>, text: &str) {
+    match result {
         Err(status) if status.code() == Code::Internal && !target.is_embedded() => {
             assert_eq!(status.message(), "An internal error occurred.");
         }
-        answer => assert_rejected(answer, Code::NotFound, text),
+        result => assert_rejected(result, Code::NotFound, text),
     }
 }

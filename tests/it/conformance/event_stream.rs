@@ -43,10 +43,10 @@ async fn run_subscription_orders_chunks_and_ends_with_run() {
     let mut worker = RawWorker::start(&target, &workflow, 1).await;
     let run = target.trigger(&workflow, json!({})).await;
     let action = worker.next_start().await;
-    let mut feed = by_run(&target, &run);
+    let mut events = by_run(&target, &run);
     // A subscription delivers live events only: sends chunks until one arrives.
     let first = eventually("a chunk has arrived", async || {
-        let seen = feed.waiting().map(Result::unwrap);
+        let seen = events.waiting().map(Result::unwrap);
         if seen.is_none() {
             chunk(&target, &run, "probe", None).await.unwrap();
         }
@@ -59,7 +59,7 @@ async fn run_subscription_orders_chunks_and_ends_with_run() {
     }
     let mut chunks = Vec::new();
     while chunks.len() < 6 {
-        let event = feed.message().await;
+        let event = events.message().await;
         // A chunk sent to detect the subscription may still arrive.
         if event.event_index.is_some() {
             assert_eq!((event.event_type(), event.resource_id.as_str()), (Event::Stream, run.as_str()));
@@ -71,7 +71,7 @@ async fn run_subscription_orders_chunks_and_ends_with_run() {
     worker.complete(&action, r#"{"n":1}"#).await;
     let mut kinds = Vec::new();
     let hangup = loop {
-        let event = feed.message().await;
+        let event = events.message().await;
         if event.event_type() != Event::Stream && event.event_type() != Event::Started {
             kinds.push((event.resource_type(), event.event_type()));
         }
@@ -81,7 +81,7 @@ async fn run_subscription_orders_chunks_and_ends_with_run() {
     };
     assert_eq!(kinds, [(ResourceType::StepRun, Event::Completed), (ResourceType::WorkflowRun, Event::Completed)]);
     assert_eq!((hangup.resource_id, hangup.event_payload.as_str()), (run, ""));
-    feed.expect_end().await;
+    events.expect_end().await;
     worker.close().await;
 }
 
@@ -96,8 +96,8 @@ async fn late_subscriber_gets_end_of_run() {
     target.done(&run).await;
     let path = format!("/api/v1/stable/workflow-runs/{run}/status");
     target.rest.get_until(&path, "the run is shown as finished", |status| status == "COMPLETED").await;
-    let mut feed = by_run(&target, &run);
-    while let Some(event) = feed.next().await {
+    let mut events = by_run(&target, &run);
+    while let Some(event) = events.next().await {
         let event = event.unwrap();
         assert!(target.deviates(Deviation::LateSubscriberGetsEnd), "{event:?}");
         assert_eq!(event.workflow_run_id, run);

@@ -15,8 +15,8 @@ use crate::support::{ControlWorker, RawWorker, StreamReader, Target, assert_reje
 async fn listen(target: &Target, worker_id: &str) -> Result<(), Status> {
     let mut dispatcher = target.dispatcher();
     let request = WorkerListenRequest { worker_id: worker_id.to_owned() };
-    let mut feed = StreamReader::open("an answer", async move { dispatcher.listen_v2(request).await });
-    feed.next().await.transpose().map(|_| ())
+    let mut actions = StreamReader::open("a response", async move { dispatcher.listen_v2(request).await });
+    actions.next().await.transpose().map(|_| ())
 }
 
 async fn heartbeat(target: &Target, worker_id: &str) -> Result<(), Status> {
@@ -82,16 +82,16 @@ async fn heartbeat_after_stream_closed_is_rejected() {
 #[tokio::test]
 async fn reconnected_worker_gets_queued_runs() {
     let target = Target::start().await;
-    let workflow = target.workflow("again").await;
+    let workflow = target.workflow("reconnected").await;
     let mut worker = RawWorker::start(&target, &workflow, 1).await;
     let first = target.trigger(&workflow, json!({})).await;
-    let held = worker.next_start().await;
-    assert_eq!(held.workflow_run_id, first);
+    let running = worker.next_start().await;
+    assert_eq!(running.workflow_run_id, first);
     let second = target.trigger(&workflow, json!({})).await;
 
     worker.stop_listening();
     // Running attempts survive the closed stream, and their events need no stream.
-    worker.complete(&held, r#"{"n":1}"#).await;
+    worker.complete(&running, r#"{"n":1}"#).await;
     assert_eq!(target.done(&first).await.status(), RunStatus::Completed);
 
     worker.listen();
@@ -138,9 +138,9 @@ async fn two_streams_of_one_worker_share_its_assignments() {
     let target = Target::start().await;
     let workflow = target.workflow("streams").await;
     let mut worker = RawWorker::start(&target, &workflow, 10).await;
-    let warm = target.trigger(&workflow, json!({})).await;
+    let first = target.trigger(&workflow, json!({})).await;
     let action = worker.next_start().await;
-    assert_eq!(action.workflow_run_id, warm);
+    assert_eq!(action.workflow_run_id, first);
     worker.started(&action).await;
 
     let (mut dispatcher, request) = (target.dispatcher(), WorkerListenRequest { worker_id: worker.id.clone() });
@@ -150,39 +150,39 @@ async fn two_streams_of_one_worker_share_its_assignments() {
         runs.insert(target.trigger(&workflow, json!({})).await);
     }
     // Each action is sent on exactly one of the streams; which one is unspecified.
-    let mut got = Vec::new();
+    let mut received = Vec::new();
     eventually("all assignments have arrived", async || {
-        got.extend(worker.waiting_action().map(|action| action.workflow_run_id));
-        got.extend(second.waiting().map(|action| action.unwrap().workflow_run_id));
-        (got.iter().cloned().collect::<BTreeSet<_>>() == runs).then_some(())
+        received.extend(worker.waiting_action().map(|action| action.workflow_run_id));
+        received.extend(second.waiting().map(|action| action.unwrap().workflow_run_id));
+        (received.iter().cloned().collect::<BTreeSet<_>>() == runs).then_some(())
     })
     .await;
     // Unacknowledged assignments from before the second stream are resent on it.
-    assert!(got.len() == runs.len() || target.deviates(Deviation::UnacknowledgedIsResent), "{got:?}");
-    target.cancel(&runs.iter().chain([&warm]).map(String::as_str).collect::<Vec<_>>()).await;
+    assert!(received.len() == runs.len() || target.deviates(Deviation::UnacknowledgedIsResent), "{received:?}");
+    target.cancel(&runs.iter().chain([&first]).map(String::as_str).collect::<Vec<_>>()).await;
     worker.close().await;
 }
 
 #[tokio::test]
 async fn unsubscribed_worker_gets_no_run() {
     let target = Target::start().await;
-    let workflow = target.workflow("leaving").await;
-    let mut leaving = RawWorker::start(&target, &workflow, 1).await;
-    let held = target.trigger(&workflow, json!({})).await;
-    let action = leaving.next_start().await;
-    assert_eq!(action.workflow_run_id, held);
-    leaving.unsubscribe().await.unwrap();
-    leaving.stop_listening();
+    let workflow = target.workflow("unsubscribed").await;
+    let mut unsubscribed = RawWorker::start(&target, &workflow, 1).await;
+    let run = target.trigger(&workflow, json!({})).await;
+    let action = unsubscribed.next_start().await;
+    assert_eq!(action.workflow_run_id, run);
+    unsubscribed.unsubscribe().await.unwrap();
+    unsubscribed.stop_listening();
 
-    let mut staying = RawWorker::start(&target, &workflow, 1).await;
+    let mut other = RawWorker::start(&target, &workflow, 1).await;
     let next = target.trigger(&workflow, json!({})).await;
-    let assigned = staying.next_start().await;
+    let assigned = other.next_start().await;
     assert_eq!(assigned.workflow_run_id, next);
-    staying.complete(&assigned, "{}").await;
+    other.complete(&assigned, "{}").await;
     // Attempts that were running when it unsubscribed still belong to it.
-    leaving.complete(&action, r#"{"late":true}"#).await;
-    assert_eq!(target.done(&held).await.status(), RunStatus::Completed);
-    staying.close().await;
+    unsubscribed.complete(&action, r#"{"late":true}"#).await;
+    assert_eq!(target.done(&run).await.status(), RunStatus::Completed);
+    other.close().await;
 }
 
 #[tokio::test]
@@ -191,9 +191,9 @@ async fn paused_worker_gets_no_run_until_resumed() {
     let workflow = target.workflow("paused").await;
     let mut paused = RawWorker::start(&target, &workflow, 10).await;
     let mut control = ControlWorker::start(&target).await;
-    let warm = target.trigger(&workflow, json!({})).await;
+    let first = target.trigger(&workflow, json!({})).await;
     let action = paused.next_start().await;
-    assert_eq!(action.workflow_run_id, warm);
+    assert_eq!(action.workflow_run_id, first);
     paused.complete(&action, "{}").await;
 
     let path = format!("/api/v1/workers/{}", paused.id);

@@ -9,7 +9,7 @@ use crate::support::{ControlWorker, Embedded, RawWorker, Target, only_task};
 async fn target() -> Option<Target> {
     if std::env::var("HATCHET_TEST_TARGET").as_deref() == Ok("real") {
         if std::env::var("HATCHET_TEST_SLOW").as_deref() != Ok("1") {
-            println!("skipped: it takes a real engine 30 s to give a worker up; HATCHET_TEST_SLOW=1 runs it");
+            println!("skipped: a real engine detects a lost worker after 30 s; HATCHET_TEST_SLOW=1 runs it");
             return None;
         }
         return Some(Target::start().await);
@@ -20,25 +20,25 @@ async fn target() -> Option<Target> {
 #[tokio::test]
 async fn task_of_lost_worker_is_reassigned() {
     let Some(target) = target().await else { return };
-    let workflow = target.workflow("dies").await;
-    let mut dead = RawWorker::start(&target, &workflow, 1).await;
+    let workflow = target.workflow("lost").await;
+    let mut lost_worker = RawWorker::start(&target, &workflow, 1).await;
     let run = target.trigger(&workflow, json!({})).await;
-    let lost = dead.next_start().await;
-    assert_eq!(lost.retry_count, 0);
-    dead.stop_heartbeats();
+    let first = lost_worker.next_start().await;
+    assert_eq!(first.retry_count, 0);
+    lost_worker.stop_heartbeats();
 
-    // It is no retry of the task, which has none.
-    let mut heir = RawWorker::start(&target, &workflow, 1).await;
-    let action = heir.next_start().await;
+    // Not a retry: the task has no retries.
+    let mut other = RawWorker::start(&target, &workflow, 1).await;
+    let action = other.next_start().await;
     assert_eq!((&action.workflow_run_id, action.retry_count), (&run, 1));
     // The lost worker may still execute the task; its events are ignored.
-    dead.complete(&lost, r#"{"by":"the dead"}"#).await;
-    heir.complete(&action, r#"{"by":"the heir"}"#).await;
+    lost_worker.complete(&first, r#"{"by":"the lost worker"}"#).await;
+    other.complete(&action, r#"{"by":"the other worker"}"#).await;
     let details = target.done(&run).await;
     assert_eq!(details.status(), RunStatus::Completed);
-    assert_eq!(only_task(&details).output.as_deref(), Some(&br#"{"by":"the heir"}"#[..]));
-    heir.close().await;
-    dead.close().await;
+    assert_eq!(only_task(&details).output.as_deref(), Some(&br#"{"by":"the other worker"}"#[..]));
+    other.close().await;
+    lost_worker.close().await;
 }
 
 #[tokio::test]
@@ -66,7 +66,7 @@ async fn worker_without_recent_heartbeat_gets_no_run() {
     control.complete_runs(&target).await;
     assert_eq!(target.details(&waiting).await.unwrap().status(), RunStatus::Queued);
 
-    // Its stream has stayed open, so heartbeats suffice.
+    // The stream has stayed open, so heartbeats suffice.
     worker.resume_heartbeats();
     let action = worker.next_start().await;
     assert_eq!((&action.workflow_run_id, action.retry_count), (&waiting, 0));

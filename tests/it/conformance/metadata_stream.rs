@@ -41,11 +41,11 @@ struct Probes {
 
 impl Probes {
     /// Triggers runs without a worker until the subscription receives an event of one of them.
-    async fn until_seen(target: &Target, feed: &mut StreamReader<WorkflowEvent>, value: &str) -> Self {
+    async fn until_seen(target: &Target, events: &mut StreamReader<WorkflowEvent>, value: &str) -> Self {
         let workflow = target.workflow("probe").await;
         let mut runs = Vec::new();
         eventually("the subscription is active", async || {
-            if feed.waiting().map(Result::unwrap).is_some() {
+            if events.waiting().map(Result::unwrap).is_some() {
                 return Some(());
             }
             runs.push(target.try_trigger(marked(&workflow, value)).await.unwrap());
@@ -60,7 +60,7 @@ impl Probes {
     }
 
     /// Completes all of them and waits until the subscription has received their ends.
-    async fn complete(self, target: &Target, feed: &mut StreamReader<WorkflowEvent>) {
+    async fn complete(self, target: &Target, events: &mut StreamReader<WorkflowEvent>) {
         let mut worker = RawWorker::start(target, &self.workflow, 100).await;
         for _ in &self.runs {
             let action = worker.next_start().await;
@@ -69,7 +69,7 @@ impl Probes {
         worker.close().await;
         let mut open = self.runs.len();
         while open > 0 {
-            let event = feed.message().await;
+            let event = events.message().await;
             assert!(!event.hangup, "another run is open: {event:?}");
             if event.resource_type() == ResourceType::WorkflowRun {
                 assert_eq!(event.event_type(), Event::Completed);
@@ -80,9 +80,9 @@ impl Probes {
 }
 
 /// The next event of this run; skips events of other runs.
-async fn next_of(feed: &mut StreamReader<WorkflowEvent>, run: &str) -> WorkflowEvent {
+async fn next_of(events: &mut StreamReader<WorkflowEvent>, run: &str) -> WorkflowEvent {
     loop {
-        let event = feed.message().await;
+        let event = events.message().await;
         if event.workflow_run_id == run {
             return event;
         }
@@ -90,9 +90,9 @@ async fn next_of(feed: &mut StreamReader<WorkflowEvent>, run: &str) -> WorkflowE
 }
 
 /// The final event of this run.
-async fn end_of(feed: &mut StreamReader<WorkflowEvent>, run: &str) -> WorkflowEvent {
+async fn end_of(events: &mut StreamReader<WorkflowEvent>, run: &str) -> WorkflowEvent {
     loop {
-        let event = next_of(feed, run).await;
+        let event = next_of(events, run).await;
         if event.resource_type() == ResourceType::WorkflowRun {
             assert_eq!((event.event_type(), event.resource_id.as_str()), (Event::Completed, run));
             return event;
@@ -106,8 +106,8 @@ async fn metadata_subscription_gets_all_chunks() {
     let workflow = target.workflow("chunks").await;
     let value = target.name("value");
     let mut worker = RawWorker::start(&target, &workflow, 1).await;
-    let mut feed = by_metadata(&target, &value);
-    let probes = Probes::until_seen(&target, &mut feed, &value).await;
+    let mut events = by_metadata(&target, &value);
+    let probes = Probes::until_seen(&target, &mut events, &value).await;
     let run = target.try_trigger(marked(&workflow, &value)).await.unwrap();
     let action = worker.next_start().await;
     for index in [0, 2, 1, 4, 3, 5] {
@@ -116,7 +116,7 @@ async fn metadata_subscription_gets_all_chunks() {
     // Chunks have indexes and arrive in any order: the engine reorders them for a subscription by run only.
     let mut chunks = Vec::new();
     while chunks.len() < 6 {
-        let event = next_of(&mut feed, &run).await;
+        let event = next_of(&mut events, &run).await;
         assert_eq!(event.resource_type(), ResourceType::StepRun);
         match event.event_type() {
             Event::Started => {}
@@ -133,14 +133,14 @@ async fn metadata_subscription_gets_all_chunks() {
     worker.complete(&action, r#"{"n":1}"#).await;
     // A real engine may send the start event after all chunks.
     let event = loop {
-        let event = next_of(&mut feed, &run).await;
+        let event = next_of(&mut events, &run).await;
         if event.event_type() != Event::Started {
             break event;
         }
     };
     assert_eq!((event.resource_type(), event.event_type()), (ResourceType::StepRun, Event::Completed));
     assert_eq!((event.event_payload.as_str(), event.retry_count), (r#"{"n":1}"#, Some(0)));
-    let event = next_of(&mut feed, &run).await;
+    let event = next_of(&mut events, &run).await;
     assert_eq!((event.resource_type(), event.event_type()), (ResourceType::WorkflowRun, Event::Completed));
     assert_eq!(event.resource_id, run);
     probes.cancel(&target).await;
@@ -153,14 +153,14 @@ async fn metadata_subscription_continues_while_run_is_open() {
     let workflow = target.workflow("open").await;
     let value = target.name("value");
     let mut worker = RawWorker::start(&target, &workflow, 1).await;
-    let mut feed = by_metadata(&target, &value);
-    let probes = Probes::until_seen(&target, &mut feed, &value).await;
+    let mut events = by_metadata(&target, &value);
+    let probes = Probes::until_seen(&target, &mut events, &value).await;
     let run = target.try_trigger(marked(&workflow, &value)).await.unwrap();
     let action = worker.next_start().await;
-    next_of(&mut feed, &run).await;
-    probes.complete(&target, &mut feed).await;
+    next_of(&mut events, &run).await;
+    probes.complete(&target, &mut events).await;
     worker.complete(&action, "{}").await;
-    end_of(&mut feed, &run).await;
+    end_of(&mut events, &run).await;
     worker.close().await;
 }
 
@@ -170,26 +170,26 @@ async fn metadata_subscription_outlives_one_finished_run() {
     let workflow = target.workflow("two").await;
     let value = target.name("value");
     let mut worker = RawWorker::start(&target, &workflow, 2).await;
-    let mut feed = by_metadata(&target, &value);
-    let probes = Probes::until_seen(&target, &mut feed, &value).await;
+    let mut events = by_metadata(&target, &value);
+    let probes = Probes::until_seen(&target, &mut events, &value).await;
     let first = target.try_trigger(marked(&workflow, &value)).await.unwrap();
-    let ending = worker.next_start().await;
+    let first_action = worker.next_start().await;
     let second = target.try_trigger(marked(&workflow, &value)).await.unwrap();
-    let going = worker.next_start().await;
+    let second_action = worker.next_start().await;
     chunk(&target, &second, "early", Some(0)).await.unwrap();
-    while next_of(&mut feed, &second).await.event_type() != Event::Stream {}
-    worker.complete(&ending, "{}").await;
-    assert!(!end_of(&mut feed, &first).await.hangup);
+    while next_of(&mut events, &second).await.event_type() != Event::Stream {}
+    worker.complete(&first_action, "{}").await;
+    assert!(!end_of(&mut events, &first).await.hangup);
     chunk(&target, &second, "late", Some(1)).await.unwrap();
     let event = loop {
-        let event = next_of(&mut feed, &second).await;
+        let event = next_of(&mut events, &second).await;
         if event.event_type() != Event::Started {
             break event;
         }
     };
     assert_eq!((event.event_type(), event.event_payload.as_str()), (Event::Stream, "late"));
-    worker.complete(&going, "{}").await;
-    assert!(!end_of(&mut feed, &second).await.hangup, "the detection runs have not finished");
+    worker.complete(&second_action, "{}").await;
+    assert!(!end_of(&mut events, &second).await.hangup, "the detection runs have not finished");
     probes.cancel(&target).await;
     worker.close().await;
 }
@@ -203,9 +203,9 @@ async fn client_metadata_stream_has_chunks_of_both_runs() {
     let selector = StreamSelector::Metadata { key: KEY.to_owned(), value: value.clone() };
     let mut events = target.client().events(selector).await.unwrap();
     let short = target.try_trigger(marked(&workflow, &value)).await.unwrap();
-    let ending = worker.next_start().await;
+    let first_action = worker.next_start().await;
     let long = target.try_trigger(marked(&workflow, &value)).await.unwrap();
-    let going = worker.next_start().await;
+    let second_action = worker.next_start().await;
     let mut next = async || within_timeout("an event", events.next()).await.unwrap().unwrap();
     let send = async |run: &str, index: i64| chunk(&target, run, &index.to_string(), Some(index)).await.unwrap();
     let number = |text: &str| text.parse::<i64>().unwrap();
@@ -220,12 +220,12 @@ async fn client_metadata_stream_has_chunks_of_both_runs() {
             if event.run == short { &mut of_short } else { &mut of_long }.push(number(&text));
         }
     }
-    worker.complete(&ending, "{}").await;
+    worker.complete(&first_action, "{}").await;
     while next().await.kind != RunEventKind::RunEnded {}
     for index in 10..40 {
         send(&long, index).await;
     }
-    worker.complete(&going, "{}").await;
+    worker.complete(&second_action, "{}").await;
     let ended = loop {
         match next().await {
             RunEvent { kind: RunEventKind::Chunk { text, .. }, .. } => of_long.push(number(&text)),
@@ -246,12 +246,12 @@ async fn metadata_subscription_outlives_cancelled_run() {
     let workflow = target.workflow("cancelled").await;
     let value = target.name("value");
     let mut worker = RawWorker::start(&target, &workflow, 1).await;
-    let mut feed = by_metadata(&target, &value);
-    let probes = Probes::until_seen(&target, &mut feed, &value).await;
+    let mut events = by_metadata(&target, &value);
+    let probes = Probes::until_seen(&target, &mut events, &value).await;
     let mut open = probes.runs.len();
     probes.cancel(&target).await;
     while open > 0 {
-        let event = feed.message().await;
+        let event = events.message().await;
         assert!(!event.hangup, "{event:?}");
         if event.resource_type() == ResourceType::WorkflowRun {
             assert_eq!(event.event_type(), Event::Cancelled);
@@ -262,7 +262,7 @@ async fn metadata_subscription_outlives_cancelled_run() {
     let run = target.try_trigger(marked(&workflow, &value)).await.unwrap();
     let action = worker.next_start().await;
     worker.complete(&action, "{}").await;
-    assert!(!end_of(&mut feed, &run).await.hangup);
+    assert!(!end_of(&mut events, &run).await.hangup);
     worker.close().await;
 }
 
@@ -272,14 +272,14 @@ async fn chunk_without_index_is_forwarded() {
     let workflow = target.workflow("no-index").await;
     let value = target.name("value");
     let mut worker = RawWorker::start(&target, &workflow, 1).await;
-    let mut feed = by_metadata(&target, &value);
-    let probes = Probes::until_seen(&target, &mut feed, &value).await;
+    let mut events = by_metadata(&target, &value);
+    let probes = Probes::until_seen(&target, &mut events, &value).await;
     let run = target.try_trigger(marked(&workflow, &value)).await.unwrap();
     let action = worker.next_start().await;
     for text in ["one", "", "three"] {
         chunk(&target, &run, text, None).await.unwrap();
         let event = loop {
-            let event = next_of(&mut feed, &run).await;
+            let event = next_of(&mut events, &run).await;
             if event.event_type() != Event::Started {
                 break event;
             }
@@ -298,14 +298,14 @@ async fn failed_attempt_event_has_its_error() {
     let workflow = target.workflow_with("attempts", |task| task.retries = 1).await;
     let value = target.name("value");
     let mut worker = RawWorker::start(&target, &workflow, 1).await;
-    let mut feed = by_metadata(&target, &value);
-    let probes = Probes::until_seen(&target, &mut feed, &value).await;
+    let mut events = by_metadata(&target, &value);
+    let probes = Probes::until_seen(&target, &mut events, &value).await;
     let run = target.try_trigger(marked(&workflow, &value)).await.unwrap();
     for attempt in 0..2 {
         let action = worker.next_start().await;
         worker.fail(&action, &format!("attempt {attempt}")).await;
         let event = loop {
-            let event = next_of(&mut feed, &run).await;
+            let event = next_of(&mut events, &run).await;
             let of_run = event.resource_type() == ResourceType::WorkflowRun;
             if of_run && target.deviates(Deviation::StreamEndsWithRun) {
                 panic!("a retry is no end: {event:?}");
@@ -317,7 +317,7 @@ async fn failed_attempt_event_has_its_error() {
         assert_eq!((event.event_type(), event.retry_count), (Event::Failed, Some(attempt)));
         assert_eq!(event.event_payload, format!("attempt {attempt}"));
     }
-    let event = next_of(&mut feed, &run).await;
+    let event = next_of(&mut events, &run).await;
     assert_eq!((event.resource_type(), event.event_type()), (ResourceType::WorkflowRun, Event::Failed));
     probes.cancel(&target).await;
     worker.close().await;
@@ -338,8 +338,8 @@ async fn late_subscriber_leaves_other_subscriptions_open() {
     worker.complete(&action, "{}").await;
     target.done(&run).await;
 
-    let mut feed = by_metadata(&target, &value);
-    let probes = Probes::until_seen(&target, &mut feed, &value).await;
+    let mut events = by_metadata(&target, &value);
+    let probes = Probes::until_seen(&target, &mut events, &value).await;
     let request = SubscribeToWorkflowEventsRequest { workflow_run_id: Some(run.clone()), ..Default::default() };
     let mut late = subscribe(&target, request);
     while let Some(event) = late.next().await {
@@ -348,7 +348,7 @@ async fn late_subscriber_leaves_other_subscriptions_open() {
     // The other subscription receives no further event of the finished run, and stays open.
     let next = target.try_trigger(marked(&probes.workflow, &value)).await.unwrap();
     loop {
-        let event = feed.message().await;
+        let event = events.message().await;
         assert_ne!(event.workflow_run_id, run, "{event:?}");
         if event.workflow_run_id == next {
             break;

@@ -9,14 +9,12 @@
 //!   `HATCHET_CLIENT_SERVER_URL` override the addresses in the token. Without `HATCHET_TEST_TARGET=real`, a token in the
 //!   environment is not used.
 //!
-//! The tests mostly wait, so `-- --test-threads=16` makes them several times faster.
-//!
-//! On a real Hatchet each test gives its workflows and workers a random prefix and touches nothing else. It leaves a few
+//! On a real Hatchet each test adds a random prefix to its workflows and workers and touches nothing else. It leaves a few
 //! workflows and finished runs, and no listening worker. `HATCHET_TEST_SLOW=1` adds the tests that wait for long
 //! timeouts of the engine.
 //!
 //! The reference is the observed behaviour of a real engine (v0.101.27). Where the embedded engine differs on purpose, a
-//! test asks [`deviations`] which behaviour to expect.
+//! test queries [`deviations`] for the expected behaviour.
 
 mod affinity;
 mod assignment;

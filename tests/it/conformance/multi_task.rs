@@ -13,7 +13,12 @@ use super::deviations::Deviation;
 use crate::support::{RawWorker, StreamReader, Target, Workflow, assert_rejected};
 
 /// A workflow of tasks with parents, and with an on-failure task if its name is given.
-fn family(target: &Target, base: &str, tasks: &[(&str, &[&str])], last: Option<&str>) -> CreateWorkflowVersionRequest {
+fn dag(
+    target: &Target,
+    base: &str,
+    tasks: &[(&str, &[&str])],
+    on_failure: Option<&str>,
+) -> CreateWorkflowVersionRequest {
     let mut definition = target.definition(base);
     let plain = definition.tasks[0].clone();
     let task = |name: &str, parents: &[&str]| CreateTaskOpts {
@@ -23,7 +28,7 @@ fn family(target: &Target, base: &str, tasks: &[(&str, &[&str])], last: Option<&
         ..plain.clone()
     };
     let all = tasks.iter().map(|(name, parents)| task(name, parents)).collect();
-    let on_failure_task = last.map(|name| task(name, &[]));
+    let on_failure_task = on_failure.map(|name| task(name, &[]));
     definition.tasks = all;
     definition.on_failure_task = on_failure_task;
     definition
@@ -48,7 +53,7 @@ fn states(details: &GetRunDetailsResponse) -> BTreeMap<&str, RunStatus> {
 }
 
 /// The next two assignments, by task name.
-async fn two(worker: &mut RawWorker) -> BTreeMap<String, AssignedAction> {
+async fn next_two(worker: &mut RawWorker) -> BTreeMap<String, AssignedAction> {
     let mut all = BTreeMap::new();
     for _ in 0..2 {
         let action = worker.next_start().await;
@@ -60,10 +65,10 @@ async fn two(worker: &mut RawWorker) -> BTreeMap<String, AssignedAction> {
 #[tokio::test]
 async fn task_starts_after_its_parents_with_their_outputs() {
     let target = Target::start().await;
-    let definition = family(&target, "joined", &[("a", &[]), ("b", &[]), ("c", &["a", "b"])], None);
+    let definition = dag(&target, "joined", &[("a", &[]), ("b", &[]), ("c", &["a", "b"])], None);
     let (workflow, mut worker) = worker(&target, &definition).await;
     let run = target.trigger(&workflow, json!({"n": 1})).await;
-    let roots = two(&mut worker).await;
+    let roots = next_two(&mut worker).await;
     assert!(roots.values().all(|action| action.workflow_run_id == run && action.task_run_external_id != run));
     worker.complete(&roots["a"], r#"{"v":1}"#).await;
     worker.complete(&roots["b"], r#"{"v":2}"#).await;
@@ -76,17 +81,17 @@ async fn task_starts_after_its_parents_with_their_outputs() {
     assert_eq!(details.status(), RunStatus::Completed);
     assert_eq!(details.task_runs["c"].output.as_deref(), Some(&br#"{"v":3}"#[..]));
 
-    let alone = target.details(&child.task_run_external_id).await.unwrap();
-    assert_eq!(states(&alone), [("c", RunStatus::Completed)].into());
-    let (ask, asked) = tokio::sync::mpsc::channel(1);
+    let single = target.details(&child.task_run_external_id).await.unwrap();
+    assert_eq!(states(&single), [("c", RunStatus::Completed)].into());
+    let (sender, requests) = tokio::sync::mpsc::channel(1);
     let mut dispatcher = target.dispatcher();
-    let stream = tokio_stream::wrappers::ReceiverStream::new(asked);
-    let mut answers =
-        StreamReader::open("the answer", async move { dispatcher.subscribe_to_workflow_runs(stream).await });
-    ask.send(SubscribeToWorkflowRunsRequest { workflow_run_id: run.clone() }).await.unwrap();
-    let answer = answers.message().await;
+    let stream = tokio_stream::wrappers::ReceiverStream::new(requests);
+    let mut events =
+        StreamReader::open("the end of the run", async move { dispatcher.subscribe_to_workflow_runs(stream).await });
+    sender.send(SubscribeToWorkflowRunsRequest { workflow_run_id: run.clone() }).await.unwrap();
+    let event = events.message().await;
     let mut results: Vec<(&str, Option<&str>)> =
-        answer.results.iter().map(|result| (result.task_name.as_str(), result.output.as_deref())).collect();
+        event.results.iter().map(|result| (result.task_name.as_str(), result.output.as_deref())).collect();
     results.sort_unstable();
     assert_eq!(results, [("a", Some(r#"{"v":1}"#)), ("b", Some(r#"{"v":2}"#)), ("c", Some(r#"{"v":3}"#))]);
     worker.close().await;
@@ -95,7 +100,7 @@ async fn task_starts_after_its_parents_with_their_outputs() {
 #[tokio::test]
 async fn completed_task_of_open_run_is_listed() {
     let target = Target::start().await;
-    let definition = family(&target, "partly", &[("a", &[]), ("b", &["a"])], None);
+    let definition = dag(&target, "half-done", &[("a", &[]), ("b", &["a"])], None);
     let (workflow, mut worker) = worker(&target, &definition).await;
     let run = target.trigger(&workflow, json!({})).await;
     let first = worker.next_start().await;
@@ -107,8 +112,8 @@ async fn completed_task_of_open_run_is_listed() {
     let shown = if target.deviates(Deviation::OpenRunShowsItsTasks) { RunStatus::Completed } else { RunStatus::Queued };
     assert_eq!((details.status(), details.done), (RunStatus::Running, false));
     assert_eq!(states(&details)["a"], shown);
-    let alone = target.details(&first.task_run_external_id).await.unwrap();
-    assert_eq!(states(&alone)["a"], RunStatus::Completed);
+    let single = target.details(&first.task_run_external_id).await.unwrap();
+    assert_eq!(states(&single)["a"], RunStatus::Completed);
     worker.complete(&second, "{}").await;
     worker.close().await;
 }
@@ -117,10 +122,10 @@ async fn completed_task_of_open_run_is_listed() {
 async fn failed_task_cancels_children_and_triggers_on_failure_task() {
     let target = Target::start().await;
     let tasks: &[(&str, &[&str])] = &[("boom", &[]), ("fine", &[]), ("child", &["boom"])];
-    let definition = family(&target, "failing", tasks, Some("rescue"));
+    let definition = dag(&target, "failing", tasks, Some("rescue"));
     let (workflow, mut worker) = worker(&target, &definition).await;
     let run = target.trigger(&workflow, json!({})).await;
-    let roots = two(&mut worker).await;
+    let roots = next_two(&mut worker).await;
     worker.complete(&roots["fine"], r#"{"ok":1}"#).await;
     worker.fail(&roots["boom"], "no").await;
     let rescue = worker.next_start().await;
@@ -143,7 +148,7 @@ async fn failed_task_cancels_children_and_triggers_on_failure_task() {
 #[tokio::test]
 async fn on_failure_task_of_successful_run_is_skipped() {
     let target = Target::start().await;
-    let definition = family(&target, "unfailing", &[("a", &[])], Some("rescue"));
+    let definition = dag(&target, "unfailing", &[("a", &[])], Some("rescue"));
     let (workflow, mut worker) = worker(&target, &definition).await;
     let run = target.trigger(&workflow, json!({})).await;
     let action = worker.next_start().await;
@@ -158,7 +163,7 @@ async fn on_failure_task_of_successful_run_is_skipped() {
 #[tokio::test]
 async fn cancelled_run_cancels_all_its_tasks() {
     let target = Target::start().await;
-    let definition = family(&target, "cancelled", &[("a", &[]), ("b", &["a"])], None);
+    let definition = dag(&target, "cancelled", &[("a", &[]), ("b", &["a"])], None);
     let (workflow, mut worker) = worker(&target, &definition).await;
     let run = target.trigger(&workflow, json!({})).await;
     let action = worker.next_start().await;
@@ -174,7 +179,7 @@ async fn cancelled_run_cancels_all_its_tasks() {
 #[tokio::test]
 async fn replayed_run_executes_all_its_tasks() {
     let target = Target::start().await;
-    let definition = family(&target, "replayed", &[("a", &[]), ("b", &["a"])], None);
+    let definition = dag(&target, "replayed", &[("a", &[]), ("b", &["a"])], None);
     let (workflow, mut worker) = worker(&target, &definition).await;
     let run = target.trigger(&workflow, json!({})).await;
     for attempt in 0..2 {
@@ -194,12 +199,12 @@ async fn replayed_run_executes_all_its_tasks() {
 #[tokio::test]
 async fn invalid_parents_are_rejected() {
     let target = Target::start().await;
-    let definition = family(&target, "orphan", &[("t", &["nope"])], None);
+    let definition = dag(&target, "unknown-parent", &[("t", &["nope"])], None);
     let text = "dag parent not found: parent step 'nope' not found for step 't'";
     assert_rejected(target.try_put(&definition).await, Code::InvalidArgument, text);
     let code =
         if target.deviates(Deviation::MalformedDefinitionIsInvalid) { Code::InvalidArgument } else { Code::Internal };
     for tasks in [&[("a", &["b"][..]), ("b", &["a"])][..], &[("t", &[]), ("t", &[])]] {
-        assert_rejected(target.try_put(&family(&target, "broken", tasks, None)).await, code, "");
+        assert_rejected(target.try_put(&dag(&target, "broken", tasks, None)).await, code, "");
     }
 }

@@ -180,7 +180,7 @@ async fn event_without_run_is_invalid() {
 #[tokio::test]
 async fn event_without_type_is_invalid() {
     let target = Target::start().await;
-    let workflow = target.workflow("kind").await;
+    let workflow = target.workflow("no-type").await;
     let mut worker = RawWorker::start(&target, &workflow, 1).await;
     let run = target.trigger(&workflow, json!({})).await;
     let action = worker.next_start().await;
@@ -196,7 +196,7 @@ async fn event_without_type_is_invalid() {
 #[tokio::test]
 async fn event_without_worker_id_is_accepted() {
     let target = Target::start().await;
-    let workflow = target.workflow("whose").await;
+    let workflow = target.workflow("no-worker-id").await;
     let mut worker = RawWorker::start(&target, &workflow, 1).await;
     for worker_id in [String::new(), "other".to_owned(), Uuid::new_v4().to_string()] {
         let run = target.trigger(&workflow, json!({})).await;
@@ -206,8 +206,8 @@ async fn event_without_worker_id_is_accepted() {
             event_timestamp: None,
             ..worker.event(&action, Kind::StepEventTypeCompleted, "{}")
         };
-        let answer = target.dispatcher().send_step_action_event(event).await.unwrap().into_inner();
-        assert_eq!((answer.tenant_id, answer.worker_id), (target.tenant.clone(), worker_id));
+        let response = target.dispatcher().send_step_action_event(event).await.unwrap().into_inner();
+        assert_eq!((response.tenant_id, response.worker_id), (target.tenant.clone(), worker_id));
         assert_eq!(target.done(&run).await.status(), RunStatus::Completed);
     }
     worker.close().await;
@@ -248,16 +248,16 @@ async fn second_outcome_of_attempt_is_accepted_without_effect() {
     worker.complete(&action, r#"{"n":1}"#).await;
     target.done(&run).await;
     worker.complete(&action, r#"{"n":2}"#).await;
-    let first_counts = target.deviates(Deviation::FinishedAttemptStaysFinished);
-    if first_counts {
+    let first_is_final = target.deviates(Deviation::FinishedAttemptStaysFinished);
+    if first_is_final {
         // A real engine has been observed to start a retry if this event arrives right after the end.
         worker.fail(&action, "late").await;
     }
     control.complete_runs(&target).await;
     let details = target.details(&run).await.unwrap();
     assert_eq!((details.status(), details.done), (RunStatus::Completed, true));
-    let possible: &[&str] = if first_counts { &[r#"{"n":1}"#] } else { &[r#"{"n":1}"#, r#"{"n":2}"#] };
-    assert!(possible.contains(&output(&details)), "{}", output(&details));
+    let allowed: &[&str] = if first_is_final { &[r#"{"n":1}"#] } else { &[r#"{"n":1}"#, r#"{"n":2}"#] };
+    assert!(allowed.contains(&output(&details)), "{}", output(&details));
     assert!(worker.waiting_action().is_none(), "a finished attempt was retried");
     worker.close().await;
     control.close().await;

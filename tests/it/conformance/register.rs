@@ -18,8 +18,8 @@ fn named(name: String) -> WorkerRegisterRequest {
     WorkerRegisterRequest { worker_name: name, ..Default::default() }
 }
 
-fn slots(of: &[(&str, i32)]) -> HashMap<String, i32> {
-    of.iter().map(|(kind, units)| ((*kind).to_owned(), *units)).collect()
+fn slots(slots: &[(&str, i32)]) -> HashMap<String, i32> {
+    slots.iter().map(|(kind, units)| ((*kind).to_owned(), *units)).collect()
 }
 
 #[tokio::test]
@@ -42,20 +42,20 @@ async fn registration_creates_a_new_worker() {
 #[tokio::test]
 async fn worker_name_with_other_characters_is_rejected() {
     let target = Target::start().await;
-    for bad in [String::new(), target.name("a b"), target.name("a:b"), target.name("ä")] {
-        assert_rejected(register(&target, named(bad)).await, Code::InvalidArgument, "CreateWorkerOpts.Name");
+    for invalid in [String::new(), target.name("a b"), target.name("a:b"), target.name("ä")] {
+        assert_rejected(register(&target, named(invalid)).await, Code::InvalidArgument, "CreateWorkerOpts.Name");
     }
 }
 
 #[tokio::test]
 async fn worker_action_has_two_or_three_parts() {
     let target = Target::start().await;
-    for bad in ["", "a", ":b", "a:", "a:b:c:d"] {
-        let request = WorkerRegisterRequest { actions: vec![bad.to_owned()], ..named(target.name("w")) };
+    for invalid in ["", "a", ":b", "a:", "a:b:c:d"] {
+        let request = WorkerRegisterRequest { actions: vec![invalid.to_owned()], ..named(target.name("w")) };
         assert_rejected(register(&target, request).await, Code::InvalidArgument, "CreateWorkerOpts.Actions[0]");
     }
-    for good in ["a:b", "a:b:c"] {
-        let action = format!("{}{good}", target.name(""));
+    for valid in ["a:b", "a:b:c"] {
+        let action = format!("{}{valid}", target.name(""));
         let request = WorkerRegisterRequest { actions: vec![action], ..named(target.name("w")) };
         register(&target, request).await.unwrap();
     }

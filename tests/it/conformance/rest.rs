@@ -10,8 +10,8 @@ use crate::support::{RawWorker, Target};
 #[tokio::test]
 async fn call_without_valid_token_is_forbidden() {
     let target = Target::start().await;
-    let stranger = target.rest.with_token("garbage");
-    let (status, _) = stranger.get(&format!("/api/v1/tenants/{}/worker", target.tenant)).await;
+    let unauthenticated = target.rest.with_token("garbage");
+    let (status, _) = unauthenticated.get(&format!("/api/v1/tenants/{}/worker", target.tenant)).await;
     assert!([401, 403].contains(&status), "{status}");
     let (status, _) = target.rest.get(&format!("/api/v1/tenants/{}/worker", Uuid::new_v4())).await;
     assert!([401, 403, 404].contains(&status), "{status}");
@@ -39,19 +39,19 @@ async fn worker_list_has_worker_with_status() {
     assert_eq!(row["actions"], json!([workflow.action]));
     assert!(row["lastHeartbeatAt"].is_string(), "{row}");
 
-    let one = format!("/api/v1/workers/{}", worker.id);
+    let path = format!("/api/v1/workers/{}", worker.id);
     let view =
-        target.rest.get_until(&one, "one slot is used", |view| view["slotConfig"]["default"]["available"] == 6).await;
+        target.rest.get_until(&path, "one slot is used", |view| view["slotConfig"]["default"]["available"] == 6).await;
     assert_eq!(view["slotConfig"]["default"]["limit"], 7);
     assert_eq!(view["status"], "ACTIVE");
     worker.complete(&action, "{}").await;
-    target.rest.get_until(&one, "the slot is free", |view| view["slotConfig"]["default"]["available"] == 7).await;
+    target.rest.get_until(&path, "the slot is free", |view| view["slotConfig"]["default"]["available"] == 7).await;
 
     let id = worker.id.clone();
     worker.close().await;
     target
         .rest
-        .get_until(&format!("/api/v1/workers/{id}"), "it is inactive", |view| view["status"] == "INACTIVE")
+        .get_until(&format!("/api/v1/workers/{id}"), "the worker is inactive", |view| view["status"] == "INACTIVE")
         .await;
 }
 
@@ -83,11 +83,11 @@ async fn run_is_returned_by_rest() {
     let mut worker = RawWorker::start(&target, &workflow, 1).await;
     let run = target.trigger(&workflow, json!({"a": 1})).await;
     let action = worker.next_start().await;
-    let (one, status) = (format!("/api/v1/stable/workflow-runs/{run}"), "/status");
-    target.rest.get_until(&format!("{one}{status}"), "it runs", |status| status == "RUNNING").await;
+    let (path, status) = (format!("/api/v1/stable/workflow-runs/{run}"), "/status");
+    target.rest.get_until(&format!("{path}{status}"), "the run is running", |status| status == "RUNNING").await;
     worker.complete(&action, r#"{"n":1}"#).await;
-    target.rest.get_until(&format!("{one}{status}"), "the run is completed", |status| status == "COMPLETED").await;
-    let view = target.rest.get_until(&one, "the run is completed", |view| view["run"]["status"] == "COMPLETED").await;
+    target.rest.get_until(&format!("{path}{status}"), "the run is completed", |status| status == "COMPLETED").await;
+    let view = target.rest.get_until(&path, "the run is completed", |view| view["run"]["status"] == "COMPLETED").await;
     let view = &view["run"];
     assert_eq!(view["metadata"]["id"], *run);
     assert_eq!(view["output"], json!({"n": 1}));
@@ -142,7 +142,7 @@ async fn runs_are_listed_by_metadata() {
 }
 
 #[tokio::test]
-async fn payload_other_than_object_is_rejected() {
+async fn payload_that_is_not_an_object_is_rejected() {
     let target = Target::start().await;
     let workflow = target.workflow("payload").await;
     let workflows = format!("/api/v1/tenants/{}/workflows", target.tenant);
@@ -153,14 +153,14 @@ async fn payload_other_than_object_is_rejected() {
         (format!("{workflows}/{}/crons", workflow.name), json!({ "cronName": "n", "cronExpression": "0 0 1 1 *" })),
     ];
     for (path, fields) in &routes {
-        for wrong in [json!([1]), json!([]), json!("x"), json!(5), json!(true)] {
+        for invalid in [json!([1]), json!([]), json!("x"), json!(5), json!(true)] {
             for field in ["input", "additionalMetadata"] {
                 let mut body = fields.clone();
                 (body["input"], body["additionalMetadata"]) = (json!({}), json!({}));
-                body[field] = wrong.clone();
-                let (status, answer) = target.rest.post(path, body).await;
-                let message = answer["message"].as_str().unwrap_or_default();
-                assert!(status == 400 && message.contains(field), "{path} {field} {wrong}: {status} {answer}");
+                body[field] = invalid.clone();
+                let (status, response) = target.rest.post(path, body).await;
+                let message = response["message"].as_str().unwrap_or_default();
+                assert!(status == 400 && message.contains(field), "{path} {field} {invalid}: {status} {response}");
             }
         }
     }
@@ -185,7 +185,7 @@ async fn unknown_resource_is_named_in_error_body() {
         ("/api/v1/stable/workflow-runs/nope/status".to_owned(), 400, "invalid workflow run id"),
         ("/api/v1/workers/nope".to_owned(), 400, "invalid worker id"),
     ] {
-        let (got, body) = target.rest.get(&path).await;
-        assert_eq!((got, body["message"].as_str()), (status, Some(message)), "{path}");
+        let (actual, body) = target.rest.get(&path).await;
+        assert_eq!((actual, body["message"].as_str()), (status, Some(message)), "{path}");
     }
 }

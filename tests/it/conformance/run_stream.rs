@@ -29,7 +29,7 @@ impl Runs {
         Self { ids, ends }
     }
 
-    fn ask(&self, id: &str) {
+    fn subscribe(&self, id: &str) {
         self.ids.send(SubscribeToWorkflowRunsRequest { workflow_run_id: id.to_owned() }).unwrap();
     }
 
@@ -59,7 +59,7 @@ async fn finished_run_is_reported_immediately() {
     let mut runs = Runs::open(&target);
     // The engine removes an id when it has reported it, so the id can be subscribed again.
     for _ in 0..2 {
-        runs.ask(&run);
+        runs.subscribe(&run);
         let result = runs.end_of(&run).await;
         assert_eq!((&result.task_run_external_id, &result.job_run_id), (&run, &run));
         assert_eq!(result.task_name, workflow.name);
@@ -75,7 +75,7 @@ async fn open_run_is_reported_when_finished() {
     let mut worker = RawWorker::start(&target, &workflow, 1).await;
     let mut runs = Runs::open(&target);
     let run = target.trigger(&workflow, json!({})).await;
-    runs.ask(&run);
+    runs.subscribe(&run);
     let action = worker.next_start().await;
     worker.fail(&action, "first").await;
     // A failed attempt that is retried does not finish the run.
@@ -96,7 +96,7 @@ async fn one_stream_reports_many_runs() {
     let mut open = std::collections::BTreeSet::new();
     for n in 0..30 {
         let run = target.trigger(&workflow, json!({"n": n})).await;
-        runs.ask(&run);
+        runs.subscribe(&run);
         open.insert(run);
     }
     for _ in 0..30 {
@@ -113,13 +113,13 @@ async fn one_stream_reports_many_runs() {
 #[tokio::test]
 async fn duplicate_run_id_is_reported_once() {
     let target = Target::start().await;
-    let (workflow, last) = (target.workflow("twice").await, target.workflow("last").await);
+    let (workflow, last) = (target.workflow("duplicate").await, target.workflow("last").await);
     let mut worker = RawWorker::start(&target, &workflow, 1).await;
     let mut control = ControlWorker::start(&target).await;
     let mut runs = Runs::open(&target);
     let run = target.trigger(&workflow, json!({})).await;
     for _ in 0..3 {
-        runs.ask(&run);
+        runs.subscribe(&run);
     }
     let action = worker.next_start().await;
     worker.complete(&action, "{}").await;
@@ -128,7 +128,7 @@ async fn duplicate_run_id_is_reported_once() {
 
     let mut other = RawWorker::start(&target, &last, 1).await;
     let next = completed(&target, &last, &mut other, "{}").await;
-    runs.ask(&next);
+    runs.subscribe(&next);
     runs.end_of(&next).await;
     other.close().await;
     worker.close().await;
@@ -143,7 +143,7 @@ async fn invalid_or_unknown_ids_are_ignored() {
     let run = completed(&target, &workflow, &mut worker, "{}").await;
     let mut runs = Runs::open(&target);
     for id in ["nope", "", &Uuid::new_v4().to_string(), &run] {
-        runs.ask(id);
+        runs.subscribe(id);
     }
     runs.end_of(&run).await;
     worker.close().await;
@@ -156,7 +156,7 @@ async fn cancelled_run_has_empty_error() {
     let run = target.trigger(&workflow, json!({})).await;
     target.details_until(&run, "the run exists", |_| true).await;
     let mut runs = Runs::open(&target);
-    runs.ask(&run);
+    runs.subscribe(&run);
     target.cancel(&[&run]).await;
     let result = runs.end_of(&run).await;
     assert_eq!((result.output.as_deref(), result.error.as_deref()), (None, Some("")));
@@ -169,7 +169,7 @@ async fn client_half_close_ends_the_stream() {
     let mut worker = RawWorker::start(&target, &workflow, 1).await;
     let run = completed(&target, &workflow, &mut worker, "{}").await;
     let mut runs = Runs::open(&target);
-    runs.ask(&run);
+    runs.subscribe(&run);
     runs.end_of(&run).await;
     let Runs { ids, mut ends } = runs;
     drop(ids);

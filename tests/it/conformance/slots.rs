@@ -1,4 +1,4 @@
-//! Slots: the number of tasks that a worker executes at once.
+//! Slots: the number of tasks that a worker executes concurrently.
 
 use std::collections::BTreeSet;
 
@@ -22,14 +22,14 @@ async fn worker_gets_at_most_its_slots() {
     let mut waiting = runs(&target, &workflow, 5).await;
     let mut control = ControlWorker::start(&target).await;
     let mut worker = RawWorker::start(&target, &workflow, 2).await;
-    let mut held = vec![worker.next_start().await, worker.next_start().await];
-    while let Some(action) = held.pop() {
+    let mut running = vec![worker.next_start().await, worker.next_start().await];
+    while let Some(action) = running.pop() {
         assert!(waiting.remove(&action.workflow_run_id), "assigned twice: {action:?}");
         control.complete_runs(&target).await;
         assert!(worker.waiting_action().is_none(), "more tasks than slots");
         worker.complete(&action, "{}").await;
-        if waiting.len() > held.len() {
-            held.insert(0, worker.next_start().await);
+        if waiting.len() > running.len() {
+            running.insert(0, worker.next_start().await);
         }
     }
     assert!(waiting.is_empty());
@@ -54,8 +54,8 @@ async fn custom_slot_type_is_counted_separately() {
     assert_eq!(overtaking.workflow_run_id, plain_run);
     worker.complete(&first, "{}").await;
     let third = worker.next_start().await;
-    let got: BTreeSet<_> = [&first, &second, &third].map(|action| action.workflow_run_id.clone()).into();
-    assert_eq!(got, cpu_runs);
+    let received: BTreeSet<_> = [&first, &second, &third].map(|action| action.workflow_run_id.clone()).into();
+    assert_eq!(received, cpu_runs);
     for action in [second, third, overtaking] {
         worker.complete(&action, "{}").await;
     }
@@ -71,7 +71,7 @@ async fn task_takes_its_requested_slot_units() {
     let mut worker = RawWorker::start(&target, &workflow, 3).await;
     let first = worker.next_start().await;
     control.complete_runs(&target).await;
-    assert!(worker.waiting_action().is_none(), "4 units of 3");
+    assert!(worker.waiting_action().is_none(), "more units than slots");
     worker.complete(&first, "{}").await;
     let second = worker.next_start().await;
     worker.complete(&second, "{}").await;
@@ -107,18 +107,18 @@ async fn two_workers_share_runs_beyond_one_workers_slots() {
     let workflow = target.workflow("shared").await;
     let mut workers = [RawWorker::start(&target, &workflow, 2).await, RawWorker::start(&target, &workflow, 2).await];
     let all = runs(&target, &workflow, 4).await;
-    let mut held: [Vec<_>; 2] = Default::default();
+    let mut running: [Vec<_>; 2] = Default::default();
     eventually("both workers use all slots", async || {
-        for (worker, held) in workers.iter_mut().zip(&mut held) {
-            held.extend(worker.waiting_action());
+        for (worker, actions) in workers.iter_mut().zip(&mut running) {
+            actions.extend(worker.waiting_action());
         }
-        held.iter().all(|held| held.len() == 2).then_some(())
+        running.iter().all(|actions| actions.len() == 2).then_some(())
     })
     .await;
-    let got: BTreeSet<_> = held.iter().flatten().map(|action| action.workflow_run_id.clone()).collect();
-    assert_eq!(got, all);
-    for (mut worker, held) in workers.into_iter().zip(held) {
-        for action in held {
+    let received: BTreeSet<_> = running.iter().flatten().map(|action| action.workflow_run_id.clone()).collect();
+    assert_eq!(received, all);
+    for (mut worker, actions) in workers.into_iter().zip(running) {
+        for action in actions {
             worker.complete(&action, "{}").await;
         }
         worker.close().await;
@@ -128,18 +128,18 @@ async fn two_workers_share_runs_beyond_one_workers_slots() {
 #[tokio::test]
 async fn run_is_assigned_only_to_worker_with_action() {
     let target = Target::start().await;
-    let (workflow, other) = (target.workflow("mine").await, target.workflow("other").await);
-    let mut wrong = RawWorker::start(&target, &other, 10).await;
-    let mut right = RawWorker::start(&target, &workflow, 10).await;
+    let (workflow, other) = (target.workflow("own").await, target.workflow("other").await);
+    let mut without_action = RawWorker::start(&target, &other, 10).await;
+    let mut with_action = RawWorker::start(&target, &workflow, 10).await;
     let all = runs(&target, &workflow, 5).await;
-    let mut got = BTreeSet::new();
+    let mut received = BTreeSet::new();
     for _ in 0..5 {
-        let action = right.next_start().await;
-        right.complete(&action, "{}").await;
-        got.insert(action.workflow_run_id);
+        let action = with_action.next_start().await;
+        with_action.complete(&action, "{}").await;
+        received.insert(action.workflow_run_id);
     }
-    assert_eq!(got, all);
-    assert!(wrong.waiting_action().is_none());
-    right.close().await;
-    wrong.close().await;
+    assert_eq!(received, all);
+    assert!(without_action.waiting_action().is_none());
+    with_action.close().await;
+    without_action.close().await;
 }

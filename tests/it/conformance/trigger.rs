@@ -21,7 +21,7 @@ async fn bulk(target: &Target, workflows: Vec<TriggerWorkflowRequest>) -> Result
 }
 
 /// The input of a run as its task receives it.
-async fn seen(worker: &mut RawWorker, run: &str) -> (Value, String) {
+async fn received_input(worker: &mut RawWorker, run: &str) -> (Value, String) {
     let action = worker.next_start().await;
     assert_eq!(action.workflow_run_id, run);
     worker.complete(&action, "{}").await;
@@ -42,13 +42,13 @@ async fn input_that_is_not_json_is_rejected() {
 }
 
 #[tokio::test]
-async fn input_other_than_object_becomes_null() {
+async fn input_that_is_not_an_object_becomes_null() {
     let target = Target::start().await;
     let workflow = target.workflow("no-object").await;
     let mut worker = RawWorker::start(&target, &workflow, 1).await;
     for input in ["", "[1,2]", "\"text\"", "null", "5"] {
         let run = target.try_trigger(with_input(&workflow, input)).await.unwrap();
-        assert_eq!(seen(&mut worker, &run).await.0, Value::Null, "{input}");
+        assert_eq!(received_input(&mut worker, &run).await.0, Value::Null, "{input}");
     }
     worker.close().await;
 }
@@ -60,10 +60,13 @@ async fn input_values_are_preserved() {
     let mut worker = RawWorker::start(&target, &workflow, 1).await;
     let input = r#"{"z":1,"a":{"u":"é<>&\"\\ 😀","n":-1.5,"t":true,"l":[null,"",{}]},"twice":1,"twice":2}"#;
     let run = target.try_trigger(with_input(&workflow, input)).await.unwrap();
-    let (got, _) = seen(&mut worker, &run).await;
-    assert_eq!(got, json!({"z": 1, "a": {"u": "é<>&\"\\ 😀", "n": -1.5, "t": true, "l": [null, "", {}]}, "twice": 2}));
+    let (received, _) = received_input(&mut worker, &run).await;
+    assert_eq!(
+        received,
+        json!({"z": 1, "a": {"u": "é<>&\"\\ 😀", "n": -1.5, "t": true, "l": [null, "", {}]}, "twice": 2})
+    );
     let details = target.done(&run).await;
-    assert_eq!(serde_json::from_slice::<Value>(&details.input).unwrap(), got);
+    assert_eq!(serde_json::from_slice::<Value>(&details.input).unwrap(), received);
     worker.close().await;
 }
 
@@ -112,7 +115,7 @@ async fn desired_worker_must_be_a_uuid() {
     let run = target.try_trigger(with(&Uuid::new_v4().to_string())).await.unwrap();
     // It affects sticky workflows only.
     let mut worker = RawWorker::start(&target, &workflow, 1).await;
-    seen(&mut worker, &run).await;
+    received_input(&mut worker, &run).await;
     worker.close().await;
 }
 
@@ -188,7 +191,7 @@ async fn invalid_item_rejects_the_bulk_trigger() {
     assert_rejected(bulk(&target, items).await, Code::InvalidArgument, "invalid json in field `payload`");
     // The next assignment of the worker is a later run.
     let run = target.trigger(&workflow, json!({})).await;
-    seen(&mut worker, &run).await;
+    received_input(&mut worker, &run).await;
     worker.close().await;
 }
 

@@ -18,8 +18,8 @@ async fn push(target: &Target, event: PushEventRequest) -> Result<Event, Status>
     Ok(target.events().push(event).await?.into_inner())
 }
 
-/// A workflow that events trigger.
-async fn started_by(target: &Target, base: &str, keys: &[&str]) -> (Workflow, RawWorker) {
+/// Registers a workflow with event triggers, and starts its worker.
+async fn triggered_by(target: &Target, base: &str, keys: &[&str]) -> (Workflow, RawWorker) {
     let mut definition = target.definition(base);
     definition.event_triggers = keys.iter().map(|key| target.name(key)).collect();
     let workflow = target.put(&definition).await;
@@ -30,22 +30,22 @@ async fn started_by(target: &Target, base: &str, keys: &[&str]) -> (Workflow, Ra
 #[tokio::test]
 async fn event_triggers_run_that_names_it() {
     let target = Target::start().await;
-    let (_, mut worker) = started_by(&target, "on-event", &["key", "wild:*"]).await;
+    let (_, mut worker) = triggered_by(&target, "on-event", &["key", "wild:*"]).await;
     let sent = PushEventRequest {
         additional_metadata: Some(json!({"m": "1"}).to_string()),
         priority: Some(3),
         ..event(&target.name("key"), json!({"a": 1}))
     };
-    let answer = push(&target, sent.clone()).await.unwrap();
-    assert_eq!((&answer.key, &answer.payload), (&sent.key, &sent.payload));
-    assert_eq!(answer.tenant_id, target.tenant);
+    let pushed = push(&target, sent.clone()).await.unwrap();
+    assert_eq!((&pushed.key, &pushed.payload), (&sent.key, &sent.payload));
+    assert_eq!(pushed.tenant_id, target.tenant);
     let action = worker.next_start().await;
-    assert_eq!(action.triggering_event_external_id.as_deref(), Some(answer.event_id.as_str()));
+    assert_eq!(action.triggering_event_external_id.as_deref(), Some(pushed.event_id.as_str()));
     assert_eq!((action.triggering_event_key.as_deref(), action.priority), (Some(sent.key.as_str()), 3));
     let payload: Value = serde_json::from_str(&action.action_payload).unwrap();
     assert_eq!((&payload["input"], &payload["triggered_by"]), (&json!({"a": 1}), &json!("manual")));
     let metadata: Value = serde_json::from_str(action.additional_metadata.as_deref().unwrap()).unwrap();
-    assert_eq!((&metadata["m"], &metadata["hatchet__event_id"]), (&json!("1"), &json!(answer.event_id)));
+    assert_eq!((&metadata["m"], &metadata["hatchet__event_id"]), (&json!("1"), &json!(pushed.event_id)));
     assert_eq!(metadata["hatchet__event_key"], json!(sent.key));
     worker.complete(&action, "{}").await;
 
@@ -60,19 +60,19 @@ async fn event_triggers_run_that_names_it() {
 #[tokio::test]
 async fn bulk_events_are_all_or_nothing() {
     let target = Target::start().await;
-    let (_, mut worker) = started_by(&target, "in-bulk", &["key"]).await;
+    let (_, mut worker) = triggered_by(&target, "in-bulk", &["key"]).await;
     let bulk = async |events| target.events().bulk_push(BulkPushEventRequest { events }).await;
     assert_rejected(bulk(Vec::new()).await, Code::InvalidArgument, "No events to ingest");
-    let good = event(&target.name("key"), json!({"n": 1}));
-    assert_rejected(bulk(vec![good.clone(); 1001]).await, Code::InvalidArgument, "too many events");
-    let bad = PushEventRequest { payload: "nope".to_owned(), ..good.clone() };
-    assert_rejected(bulk(vec![bad.clone()]).await, Code::InvalidArgument, "");
-    assert_rejected(push(&target, bad).await, Code::InvalidArgument, "");
-    let answer = bulk(vec![good.clone(), good]).await.unwrap().into_inner();
-    assert_eq!(answer.events.len(), 2);
+    let valid = event(&target.name("key"), json!({"n": 1}));
+    assert_rejected(bulk(vec![valid.clone(); 1001]).await, Code::InvalidArgument, "too many events");
+    let invalid = PushEventRequest { payload: "nope".to_owned(), ..valid.clone() };
+    assert_rejected(bulk(vec![invalid.clone()]).await, Code::InvalidArgument, "");
+    assert_rejected(push(&target, invalid).await, Code::InvalidArgument, "");
+    let pushed = bulk(vec![valid.clone(), valid]).await.unwrap().into_inner();
+    assert_eq!(pushed.events.len(), 2);
     for _ in 0..2 {
         let action = worker.next_start().await;
-        assert!(answer.events.iter().any(|e| Some(&e.event_id) == action.triggering_event_external_id.as_ref()));
+        assert!(pushed.events.iter().any(|e| Some(&e.event_id) == action.triggering_event_external_id.as_ref()));
         worker.complete(&action, "{}").await;
     }
     worker.close().await;
@@ -141,7 +141,7 @@ async fn cron_is_created_read_and_deleted() {
 #[tokio::test]
 async fn triggered_schedule_is_deleted() {
     let target = Target::start().await;
-    let workflow = target.workflow("gone").await;
+    let workflow = target.workflow("triggered").await;
     let mut worker = RawWorker::start(&target, &workflow, 1).await;
     let schedules = format!("/api/v1/tenants/{}/workflows/scheduled", target.tenant);
     let list = format!("{schedules}?workflowId={}", workflow.workflow_id);

@@ -14,14 +14,14 @@ use tonic::{Request, Response, Status};
 
 use super::{Services, dispatcher::unscripted};
 
-type Answer<T> = Result<Response<T>, Status>;
+type Reply<T> = Result<Response<T>, Status>;
 
 #[tonic::async_trait]
 impl AdminService for Services {
     async fn put_workflow(
         &self,
         request: Request<v1::CreateWorkflowVersionRequest>,
-    ) -> Answer<v1::CreateWorkflowVersionResponse> {
+    ) -> Reply<v1::CreateWorkflowVersionResponse> {
         self.update(|script| match script.put_failures.pop_front() {
             Some(failure) => Err(failure),
             None => {
@@ -32,12 +32,12 @@ impl AdminService for Services {
         Ok(Response::new(v1::CreateWorkflowVersionResponse::default()))
     }
 
-    async fn get_run_details(&self, request: Request<v1::GetRunDetailsRequest>) -> Answer<v1::GetRunDetailsResponse> {
+    async fn get_run_details(&self, request: Request<v1::GetRunDetailsRequest>) -> Reply<v1::GetRunDetailsResponse> {
         let run = request.into_inner().external_id;
-        let takes = self.update(|script| script.details_take);
-        tokio::time::sleep(takes).await;
+        let delay = self.update(|script| script.details_delay);
+        tokio::time::sleep(delay).await;
         self.update(|script| {
-            script.details_asked += 1;
+            script.details_calls += 1;
             if let Some(failure) = script.details_failures.pop_front() {
                 return Err(failure);
             }
@@ -45,32 +45,32 @@ impl AdminService for Services {
         })
     }
 
-    async fn cancel_tasks(&self, _: Request<v1::CancelTasksRequest>) -> Answer<v1::CancelTasksResponse> {
+    async fn cancel_tasks(&self, _: Request<v1::CancelTasksRequest>) -> Reply<v1::CancelTasksResponse> {
         unscripted("CancelTasks")
     }
 
-    async fn replay_tasks(&self, _: Request<v1::ReplayTasksRequest>) -> Answer<v1::ReplayTasksResponse> {
+    async fn replay_tasks(&self, _: Request<v1::ReplayTasksRequest>) -> Reply<v1::ReplayTasksResponse> {
         unscripted("ReplayTasks")
     }
 
     async fn trigger_workflow_run(
         &self,
         _: Request<v1::TriggerWorkflowRunRequest>,
-    ) -> Answer<v1::TriggerWorkflowRunResponse> {
+    ) -> Reply<v1::TriggerWorkflowRunResponse> {
         unscripted("TriggerWorkflowRun")
     }
 
     async fn branch_durable_task(
         &self,
         _: Request<v1::BranchDurableTaskRequest>,
-    ) -> Answer<v1::BranchDurableTaskResponse> {
+    ) -> Reply<v1::BranchDurableTaskResponse> {
         unscripted("durable tasks")
     }
 }
 
 #[tonic::async_trait]
 impl WorkflowService for Services {
-    async fn trigger_workflow(&self, request: Request<v1::TriggerWorkflowRequest>) -> Answer<TriggerWorkflowResponse> {
+    async fn trigger_workflow(&self, request: Request<v1::TriggerWorkflowRequest>) -> Reply<TriggerWorkflowResponse> {
         self.update(|script| {
             script.triggers.push(request.into_inner());
             match script.trigger_failures.pop_front() {
@@ -83,7 +83,7 @@ impl WorkflowService for Services {
     async fn bulk_trigger_workflow(
         &self,
         request: Request<BulkTriggerWorkflowRequest>,
-    ) -> Answer<BulkTriggerWorkflowResponse> {
+    ) -> Reply<BulkTriggerWorkflowResponse> {
         let items = request.into_inner().workflows;
         self.update(|script| {
             script.bulk_sizes.push(items.len());
@@ -96,19 +96,19 @@ impl WorkflowService for Services {
         })
     }
 
-    async fn put_workflow(&self, _: Request<PutWorkflowRequest>) -> Answer<WorkflowVersion> {
+    async fn put_workflow(&self, _: Request<PutWorkflowRequest>) -> Reply<WorkflowVersion> {
         unscripted("first generation of PutWorkflow")
     }
 
-    async fn schedule_workflow(&self, _: Request<ScheduleWorkflowRequest>) -> Answer<WorkflowVersion> {
+    async fn schedule_workflow(&self, _: Request<ScheduleWorkflowRequest>) -> Reply<WorkflowVersion> {
         unscripted("schedules")
     }
 
-    async fn put_rate_limit(&self, _: Request<PutRateLimitRequest>) -> Answer<PutRateLimitResponse> {
+    async fn put_rate_limit(&self, _: Request<PutRateLimitRequest>) -> Reply<PutRateLimitResponse> {
         unscripted("rate limits")
     }
 
-    async fn pause_rate_limit(&self, _: Request<PauseRateLimitRequest>) -> Answer<PauseRateLimitResponse> {
+    async fn pause_rate_limit(&self, _: Request<PauseRateLimitRequest>) -> Reply<PauseRateLimitResponse> {
         unscripted("rate limits")
     }
 }

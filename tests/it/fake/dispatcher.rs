@@ -9,16 +9,16 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::{Finished, Report, Services};
 
-type Answer<T> = Result<Response<T>, Status>;
+type Reply<T> = Result<Response<T>, Status>;
 
-/// The answer to calls that no test scripts.
-pub(super) fn unscripted<T>(what: &str) -> Answer<T> {
+/// Rejects a call that no test scripts.
+pub(super) fn unscripted<T>(what: &str) -> Reply<T> {
     Err(Status::unimplemented(format!("the scripted engine has no {what}")))
 }
 
 #[tonic::async_trait]
 impl dispatcher_server::Dispatcher for Services {
-    async fn register(&self, request: Request<WorkerRegisterRequest>) -> Answer<WorkerRegisterResponse> {
+    async fn register(&self, request: Request<WorkerRegisterRequest>) -> Reply<WorkerRegisterResponse> {
         let request = request.into_inner();
         let (worker_id, worker_name) = (WorkerId::random().to_string(), request.worker_name.clone());
         self.update(|script| match script.register_failures.pop_front() {
@@ -33,11 +33,11 @@ impl dispatcher_server::Dispatcher for Services {
 
     type ListenV2Stream = ReceiverStream<Result<AssignedAction, Status>>;
 
-    async fn listen_v2(&self, request: Request<WorkerListenRequest>) -> Answer<Self::ListenV2Stream> {
+    async fn listen_v2(&self, request: Request<WorkerListenRequest>) -> Reply<Self::ListenV2Stream> {
         let worker = request.into_inner().worker_id;
         let (sender, receiver) = mpsc::channel(64);
         self.update(|script| {
-            if script.forgotten.contains(&worker) {
+            if script.unknown_workers.contains(&worker) {
                 return Err(Status::not_found("worker not found"));
             }
             if let Some(failure) = script.listen_failures.pop_front() {
@@ -49,14 +49,14 @@ impl dispatcher_server::Dispatcher for Services {
         Ok(Response::new(ReceiverStream::new(receiver)))
     }
 
-    async fn heartbeat(&self, request: Request<HeartbeatRequest>) -> Answer<HeartbeatResponse> {
+    async fn heartbeat(&self, request: Request<HeartbeatRequest>) -> Reply<HeartbeatResponse> {
         let worker = request.into_inner().worker_id;
         self.update(|script| {
-            if script.forgotten.contains(&worker) {
+            if script.unknown_workers.contains(&worker) {
                 return Err(Status::not_found("worker not found"));
             }
-            // While streams are refused, so are heartbeats without one, as by a real engine.
-            let open = script.streams.iter().any(|(of, stream)| *of == worker && !stream.is_closed());
+            // Like a real engine, refuses heartbeats without a stream while it refuses streams.
+            let open = script.streams.iter().any(|(id, stream)| *id == worker && !stream.is_closed());
             if !script.listen_failures.is_empty() && !open {
                 return Err(Status::failed_precondition("stream is not active"));
             }
@@ -66,12 +66,12 @@ impl dispatcher_server::Dispatcher for Services {
             script.heartbeats.push(Instant::now());
             Ok(())
         })?;
-        let takes = self.update(|script| script.heartbeat_takes);
-        tokio::time::sleep(takes).await;
+        let delay = self.update(|script| script.heartbeat_delay);
+        tokio::time::sleep(delay).await;
         Ok(Response::new(HeartbeatResponse {}))
     }
 
-    async fn send_step_action_event(&self, request: Request<StepActionEvent>) -> Answer<ActionEventResponse> {
+    async fn send_step_action_event(&self, request: Request<StepActionEvent>) -> Reply<ActionEventResponse> {
         let event = request.into_inner();
         self.update(|script| {
             if Finished::read(&event).is_some()
@@ -91,25 +91,25 @@ impl dispatcher_server::Dispatcher for Services {
     async fn subscribe_to_workflow_runs(
         &self,
         request: Request<Streaming<SubscribeToWorkflowRunsRequest>>,
-    ) -> Answer<Self::SubscribeToWorkflowRunsStream> {
+    ) -> Reply<Self::SubscribeToWorkflowRunsStream> {
         let (sender, receiver) = mpsc::channel(64);
-        let place = self.update(|script| {
+        let index = self.update(|script| {
             script.subscriptions.push((Vec::new(), sender));
             script.subscriptions.len() - 1
         });
-        let (services, mut asked) = (self.clone(), request.into_inner());
+        let (services, mut requests) = (self.clone(), request.into_inner());
         tokio::spawn(async move {
-            while let Ok(Some(request)) = asked.message().await {
-                services.update(|script| script.subscriptions[place].0.push(request.workflow_run_id));
+            while let Ok(Some(request)) = requests.message().await {
+                services.update(|script| script.subscriptions[index].0.push(request.workflow_run_id));
             }
         });
         Ok(Response::new(ReceiverStream::new(receiver)))
     }
 
-    async fn unsubscribe(&self, request: Request<WorkerUnsubscribeRequest>) -> Answer<WorkerUnsubscribeResponse> {
+    async fn unsubscribe(&self, request: Request<WorkerUnsubscribeRequest>) -> Reply<WorkerUnsubscribeResponse> {
         let worker = request.into_inner().worker_id;
         self.update(|script| {
-            if script.forgotten.contains(&worker) {
+            if script.unknown_workers.contains(&worker) {
                 return Err(Status::not_found("worker not found"));
             }
             script.unsubscribed.push(worker);
@@ -118,9 +118,9 @@ impl dispatcher_server::Dispatcher for Services {
         Ok(Response::new(WorkerUnsubscribeResponse::default()))
     }
 
-    async fn get_version(&self, _: Request<GetVersionRequest>) -> Answer<GetVersionResponse> {
+    async fn get_version(&self, _: Request<GetVersionRequest>) -> Reply<GetVersionResponse> {
         self.update(|script| {
-            script.versions_asked += 1;
+            script.version_calls += 1;
             script.version_failures.pop_front().map_or(Ok(()), Err)
         })?;
         Ok(Response::new(GetVersionResponse { version: "v0.1.0-alpha.0".to_owned() }))
@@ -128,7 +128,7 @@ impl dispatcher_server::Dispatcher for Services {
 
     type ListenStream = Empty<Result<AssignedAction, Status>>;
 
-    async fn listen(&self, _: Request<WorkerListenRequest>) -> Answer<Self::ListenStream> {
+    async fn listen(&self, _: Request<WorkerListenRequest>) -> Reply<Self::ListenStream> {
         unscripted("first generation of Listen")
     }
 
@@ -137,36 +137,36 @@ impl dispatcher_server::Dispatcher for Services {
     async fn subscribe_to_workflow_events(
         &self,
         _: Request<SubscribeToWorkflowEventsRequest>,
-    ) -> Answer<Self::SubscribeToWorkflowEventsStream> {
-        self.update(|script| script.events_after.push(script.details_asked));
+    ) -> Reply<Self::SubscribeToWorkflowEventsStream> {
+        self.update(|script| script.events_after.push(script.details_calls));
         unscripted("live events")
     }
 
-    async fn send_batch_action_event(&self, _: Request<BatchActionEvent>) -> Answer<ActionEventResponse> {
+    async fn send_batch_action_event(&self, _: Request<BatchActionEvent>) -> Reply<ActionEventResponse> {
         unscripted("batches")
     }
 
-    async fn send_group_key_action_event(&self, _: Request<GroupKeyActionEvent>) -> Answer<ActionEventResponse> {
+    async fn send_group_key_action_event(&self, _: Request<GroupKeyActionEvent>) -> Reply<ActionEventResponse> {
         unscripted("group keys")
     }
 
-    async fn put_overrides_data(&self, _: Request<OverridesData>) -> Answer<OverridesDataResponse> {
+    async fn put_overrides_data(&self, _: Request<OverridesData>) -> Reply<OverridesDataResponse> {
         unscripted("overrides")
     }
 
-    async fn refresh_timeout(&self, _: Request<RefreshTimeoutRequest>) -> Answer<RefreshTimeoutResponse> {
+    async fn refresh_timeout(&self, _: Request<RefreshTimeoutRequest>) -> Reply<RefreshTimeoutResponse> {
         unscripted("deadlines")
     }
 
-    async fn release_slot(&self, _: Request<ReleaseSlotRequest>) -> Answer<ReleaseSlotResponse> {
+    async fn release_slot(&self, _: Request<ReleaseSlotRequest>) -> Reply<ReleaseSlotResponse> {
         unscripted("slots")
     }
 
-    async fn restore_evicted_task(&self, _: Request<RestoreEvictedTaskRequest>) -> Answer<RestoreEvictedTaskResponse> {
+    async fn restore_evicted_task(&self, _: Request<RestoreEvictedTaskRequest>) -> Reply<RestoreEvictedTaskResponse> {
         unscripted("durable tasks")
     }
 
-    async fn upsert_worker_labels(&self, _: Request<UpsertWorkerLabelsRequest>) -> Answer<UpsertWorkerLabelsResponse> {
+    async fn upsert_worker_labels(&self, _: Request<UpsertWorkerLabelsRequest>) -> Reply<UpsertWorkerLabelsResponse> {
         unscripted("labels")
     }
 }

@@ -1,6 +1,6 @@
-//! A scripted engine: it serves the gRPC services, records calls, and answers as a test scripts.
+//! A scripted engine: serves the gRPC services, records calls, and returns the responses of the script.
 //!
-//! It has no behaviour of its own, so a test can produce answers that a real engine gives rarely.
+//! It keeps no state of runs or workers, so a test can produce responses that a real engine rarely returns.
 
 mod admin;
 mod dispatcher;
@@ -33,7 +33,7 @@ use tonic::{
     transport::{Certificate, Identity, Server, ServerTlsConfig, server::TcpIncoming},
 };
 
-pub use state::{Finished, Report, Script, ended};
+pub use state::{Finished, Report, Script, end_event};
 
 /// Time limit of every wait.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -61,7 +61,7 @@ impl Services {
 
     fn check_token(&self, call: Request<()>) -> Result<Request<()>, Status> {
         let sent = call.metadata().get("authorization").and_then(|value| value.to_str().ok());
-        match &self.script().only_token {
+        match &self.script().accepted_token {
             Some(only) if sent != Some(format!("bearer {only}").as_str()) => {
                 Err(Status::unauthenticated("invalid auth token"))
             }
@@ -116,12 +116,12 @@ impl Fake {
         Self { address, services, _serving: AbortOnDropHandle::new(serving) }
     }
 
-    /// A token that names this engine. Its signature is not valid.
+    /// Creates a token with the address of this engine. Its signature is not valid.
     pub fn token(&self) -> String {
         token(&self.address.to_string(), "")
     }
 
-    /// Settings of a client for this engine, which has no REST API.
+    /// Creates the settings of a client for this engine, which has no REST API.
     pub fn config(&self) -> ClientConfig {
         self.config_with(&[])
     }
@@ -130,13 +130,13 @@ impl Fake {
         ClientConfig::from_handshake(&self.handshake(), &Sources::from_pairs(settings.iter().copied())).unwrap()
     }
 
-    /// The content of a handshake file for this engine.
+    /// Creates the content of a handshake file for this engine.
     pub fn handshake(&self) -> Handshake {
         Handshake {
             token: self.token(),
             tenant_id: TenantId::random().to_string(),
             grpc_address: self.address.to_string(),
-            // The discard port of a test machine refuses connections at once.
+            // The discard port of a test machine refuses connections immediately.
             api_url: "http://127.0.0.1:9".to_owned(),
         }
     }
@@ -146,21 +146,21 @@ impl Fake {
         self.services.update(change)
     }
 
-    /// Waits until the recorded calls satisfy `look`.
-    pub async fn until<T>(&self, what: &str, look: impl Fn(&Script) -> Option<T>) -> T {
-        let waited = tokio::time::timeout(TIMEOUT, async {
+    /// Waits until the recorded calls satisfy `query`.
+    pub async fn until<T>(&self, what: &str, query: impl Fn(&Script) -> Option<T>) -> T {
+        let result = tokio::time::timeout(TIMEOUT, async {
             loop {
                 let changed = self.services.0.changed.notified();
                 tokio::pin!(changed);
-                // Enabled before `look`, so that no change in between is missed.
+                // Enabled before `query`, so that no change in between is missed.
                 changed.as_mut().enable();
-                if let Some(value) = look(&self.services.script()) {
+                if let Some(value) = query(&self.services.script()) {
                     return value;
                 }
                 changed.await;
             }
         });
-        match waited.await {
+        match result.await {
             Ok(value) => value,
             Err(_) => panic!("not within {TIMEOUT:?}: {what}; {:?}", self.services.script()),
         }
@@ -177,7 +177,7 @@ impl Fake {
     /// Assigns an attempt on the newest stream. Returns its run.
     pub async fn assign(&self, task: &str, input: &str) -> RunId {
         let run = RunId::random();
-        self.send(start(run, &format!("{task}:{task}"), &format!(r#"{{"input":{input}}}"#), 0)).await;
+        self.send(start_action(run, &format!("{task}:{task}"), &format!(r#"{{"input":{input}}}"#), 0)).await;
         run
     }
 
@@ -193,14 +193,14 @@ impl Fake {
         stream.send(Err(status)).await.unwrap();
     }
 
-    /// Waits for the report of an attempt's end.
+    /// Waits until the end of an attempt is reported, and returns it.
     pub async fn finished(&self, run: RunId) -> Finished {
         self.until("the attempt is reported", |script| script.finished(run).into_iter().next()).await
     }
 }
 
-/// An action that starts an attempt.
-pub fn start(run: RunId, action_id: &str, payload: &str, retry_count: i32) -> AssignedAction {
+/// Creates an action that starts an attempt.
+pub fn start_action(run: RunId, action_id: &str, payload: &str, retry_count: i32) -> AssignedAction {
     AssignedAction {
         workflow_run_id: run.to_string(),
         task_run_external_id: run.to_string(),
@@ -216,12 +216,12 @@ pub fn start(run: RunId, action_id: &str, payload: &str, retry_count: i32) -> As
     }
 }
 
-/// An action that cancels an attempt.
-pub fn cancel(run: RunId, action_id: &str) -> AssignedAction {
-    AssignedAction { action_type: ActionType::CancelStepRun.into(), ..start(run, action_id, "", 0) }
+/// Creates an action that cancels an attempt.
+pub fn cancel_action(run: RunId, action_id: &str) -> AssignedAction {
+    AssignedAction { action_type: ActionType::CancelStepRun.into(), ..start_action(run, action_id, "", 0) }
 }
 
-/// A token for an engine at this address, with additional claims.
+/// Creates a token for an engine at this address, with additional claims.
 pub fn token(address: &str, claims: &str) -> String {
     let claims = format!(
         r#"{{"sub":"707d0855-80ab-4e1f-a156-f1c4546cbf52","grpc_broadcast_address":"{address}","server_url":"http://127.0.0.1:9"{claims}}}"#

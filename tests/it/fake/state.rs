@@ -1,4 +1,4 @@
-//! The script: recorded calls and scripted answers.
+//! The script: recorded calls and scripted responses.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -18,44 +18,44 @@ use tonic::Status;
 /// The sender of a stream's messages.
 pub type StreamSender<T> = mpsc::Sender<Result<T, Status>>;
 
-/// All recorded calls, in order, and the errors to answer with. Without a queued error, a call succeeds.
+/// All recorded calls, in order, and the errors to return. Without a queued error, a call succeeds.
 #[derive(Debug, Default)]
 pub struct Script {
-    /// The only accepted token. `None`: any.
-    pub only_token: Option<String>,
-    pub versions_asked: usize,
+    /// The only accepted token; `None` accepts any.
+    pub accepted_token: Option<String>,
+    pub version_calls: usize,
     pub version_failures: VecDeque<Status>,
     pub workflows: Vec<CreateWorkflowVersionRequest>,
     pub put_failures: VecDeque<Status>,
     pub register_failures: VecDeque<Status>,
     pub registered: Vec<WorkerRegisterRequest>,
-    /// Worker ids that the engine does not know any more.
-    pub forgotten: Vec<String>,
+    /// Ids of workers that the engine no longer has.
+    pub unknown_workers: Vec<String>,
     /// Errors for calls that open a stream of assignments.
     pub listen_failures: VecDeque<Status>,
     /// Streams of assignments with the workers' ids. The last is the newest.
     pub streams: Vec<(String, StreamSender<AssignedAction>)>,
     pub heartbeats: Vec<Instant>,
     pub heartbeat_failures: VecDeque<Status>,
-    /// Delay of each answer.
-    pub heartbeat_takes: Duration,
+    /// Delay of each response.
+    pub heartbeat_delay: Duration,
     /// Reports of attempts.
     pub reports: Vec<Report>,
-    /// Number of refused reports of ends.
+    /// Number of refused reports of an attempt's end.
     pub refused_ends: usize,
     pub end_failures: VecDeque<Status>,
     pub unsubscribed: Vec<String>,
     pub runs: HashMap<String, GetRunDetailsResponse>,
-    pub details_asked: usize,
-    /// Number of requests for details before each subscription to live events.
+    pub details_calls: usize,
+    /// Value of `details_calls` at each subscription to live events.
     pub events_after: Vec<usize>,
     pub details_failures: VecDeque<Status>,
-    /// Delay of each answer.
-    pub details_take: Duration,
+    /// Delay of each response.
+    pub details_delay: Duration,
     pub triggers: Vec<TriggerWorkflowRequest>,
     pub trigger_failures: VecDeque<Status>,
     pub bulk_sizes: Vec<usize>,
-    /// Subscriptions to ends of runs with the requested ids. The last is the newest.
+    /// Subscriptions to the ends of runs: the requested run ids and the sender. The last is the newest.
     pub subscriptions: Vec<(Vec<String>, StreamSender<WorkflowRunEvent>)>,
 }
 
@@ -67,7 +67,7 @@ pub enum Report {
     Event(StepActionEvent),
 }
 
-/// How an attempt ended.
+/// The reported end of an attempt.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Finished {
     Completed(String),
@@ -75,7 +75,7 @@ pub enum Finished {
 }
 
 impl Script {
-    /// The reported ends of a run, in order.
+    /// Returns the reported ends of a run, in order.
     pub fn finished(&self, run: RunId) -> Vec<Finished> {
         let run = run.to_string();
         self.reports
@@ -121,8 +121,8 @@ impl Finished {
     }
 }
 
-/// The event of a run's end.
-pub fn ended(run: &str, output: Option<&str>, error: Option<&str>) -> WorkflowRunEvent {
+/// Creates the event of a run's end.
+pub fn end_event(run: &str, output: Option<&str>, error: Option<&str>) -> WorkflowRunEvent {
     let result = StepRunResult {
         task_run_external_id: run.to_owned(),
         task_name: "task".to_owned(),

@@ -1,4 +1,4 @@
-//! A headless Chromium, driven with the DevTools protocol over two pipes. A message is JSON with a zero byte at its end.
+//! A headless Chromium, driven with the DevTools protocol over two pipes. A message is JSON, terminated by a zero byte.
 
 use std::{
     collections::VecDeque,
@@ -15,13 +15,13 @@ use serde_json::{Value, json};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The path of the browser, under its usual names and those of CI systems.
+/// Returns the path of the browser: `BROWSER`, or one of the usual names on `PATH`.
 pub fn browser() -> Option<PathBuf> {
-    let named = std::env::var_os("BROWSER").map(PathBuf::from).filter(|path| path.is_file());
+    let configured = std::env::var_os("BROWSER").map(PathBuf::from).filter(|path| path.is_file());
     let path = std::env::var_os("PATH").unwrap_or_default();
     let names = ["chromium", "chromium-browser", "google-chrome"];
     let found = || std::env::split_paths(&path).flat_map(|dir| names.map(|name| dir.join(name))).find(|p| p.is_file());
-    let browser = named.or_else(found);
+    let browser = configured.or_else(found);
     if browser.is_none() {
         println!("skipped: no browser; install chromium, or set BROWSER to the path of one");
     }
@@ -64,11 +64,11 @@ impl Tab {
             .spawn()
             .unwrap();
         let to = File::options().write(true).open(to).unwrap();
-        let answers = BufReader::new(File::open(from).unwrap());
-        let (tell, from) = channel();
+        let responses = BufReader::new(File::open(from).unwrap());
+        let (sender, from) = channel();
         std::thread::spawn(move || {
-            for message in answers.split(0).map_while(Result::ok) {
-                if tell.send(serde_json::from_slice(&message).unwrap()).is_err() {
+            for message in responses.split(0).map_while(Result::ok) {
+                if sender.send(serde_json::from_slice(&message).unwrap()).is_err() {
                     return;
                 }
             }
@@ -93,22 +93,22 @@ impl Tab {
         }
         self.to.write_all(format!("{message}\0").as_bytes()).unwrap();
         loop {
-            let mut answer = self.from.recv_timeout(TIMEOUT).unwrap_or_else(|e| panic!("{method}: {e}"));
-            if answer["id"] == self.count {
-                assert!(answer.get("error").is_none(), "{method}: {answer}");
-                return answer["result"].take();
+            let mut response = self.from.recv_timeout(TIMEOUT).unwrap_or_else(|e| panic!("{method}: {e}"));
+            if response["id"] == self.count {
+                assert!(response.get("error").is_none(), "{method}: {response}");
+                return response["result"].take();
             }
-            self.events.push_back(answer);
+            self.events.push_back(response);
         }
     }
 
-    /// The value of an expression in the page.
+    /// Evaluates an expression in the page.
     #[track_caller]
     pub fn value(&mut self, expression: &str) -> Value {
-        let mut answer = self
+        let mut response = self
             .call("Runtime.evaluate", json!({ "expression": expression, "returnByValue": true, "awaitPromise": true }));
-        assert!(answer.get("exceptionDetails").is_none(), "{expression}: {answer}");
-        answer["result"]["value"].take()
+        assert!(response.get("exceptionDetails").is_none(), "{expression}: {response}");
+        response["result"]["value"].take()
     }
 
     /// Waits until an expression is true.
@@ -133,7 +133,7 @@ impl Tab {
         std::fs::write(file, STANDARD.decode(shot["data"].as_str().unwrap()).unwrap()).unwrap();
     }
 
-    /// Script errors, console errors and blocked requests so far.
+    /// Returns script errors, console errors and blocked requests so far.
     pub fn errors(&self) -> Vec<&Value> {
         let is_error = |event: &&Value| match event["method"].as_str() {
             Some("Runtime.exceptionThrown") => true,
@@ -144,7 +144,7 @@ impl Tab {
         self.events.iter().filter(is_error).collect()
     }
 
-    /// Addresses requested so far.
+    /// Returns the addresses requested so far.
     pub fn requests(&self) -> Vec<&str> {
         let sent = self.events.iter().filter(|event| event["method"] == "Network.requestWillBeSent");
         sent.filter_map(|event| event["params"]["request"]["url"].as_str()).collect()

@@ -1,4 +1,4 @@
-//! The embedded engine as a target.
+//! The embedded engine under test.
 
 #[cfg(feature = "engine")]
 mod built {
@@ -19,12 +19,12 @@ mod built {
         pub async fn with(timings: Timings) -> Self {
             let durable = std::env::var("HATCHET_TEST_TARGET").is_ok_and(|target| target == "durable");
             let folder = durable.then(|| tempfile::tempdir().unwrap());
-            let at = folder.as_ref().map(|folder| folder.path().to_owned());
-            let options = EngineOptions { timings, folder: at, ..EngineOptions::default() };
+            let path = folder.as_ref().map(|folder| folder.path().to_owned());
+            let options = EngineOptions { timings, folder: path, ..EngineOptions::default() };
             Self(Engine::start(options).await.unwrap(), folder)
         }
 
-        /// An engine that detects a lost worker within the duration of a test.
+        /// Starts an engine that detects a lost worker within the duration of a test.
         pub async fn with_short_lease() -> Self {
             Self::with(Timings { worker_dead: std::time::Duration::from_secs(7), ..Timings::default() }).await
         }

@@ -13,27 +13,27 @@ pub struct Response {
     pub body: String,
 }
 
-/// Requests a path; returns status and body.
+/// Requests a path and returns status and body.
 pub fn page(address: SocketAddr, path: &str) -> (u16, String) {
-    let answer = page_as(address, path, &[("Host", &address.to_string())]);
-    (answer.status, answer.body)
+    let response = page_as(address, path, &[("Host", &address.to_string())]);
+    (response.status, response.body)
 }
 
-/// Requests a path with these headers and returns the whole response. Without a `Host` among them, the address is the
+/// Requests a path with these headers and returns the whole response. If they have no `Host`, the address is the
 /// host. A method may precede the path.
 pub fn page_as(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Response {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     let host = address.to_string();
-    let own = [("Host", host.as_str())];
+    let default = [("Host", host.as_str())];
     let has_host = headers.iter().any(|(name, _)| *name == "Host");
-    let headers = own.iter().filter(|_| !has_host).chain(headers);
+    let headers = default.iter().filter(|_| !has_host).chain(headers);
     let lines: String = headers.map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let (method, path) = path.split_once(' ').unwrap_or(("GET", path));
     write!(stream, "{method} {path} HTTP/1.1\r\n{lines}Connection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    let (head, body) = response.split_once("\r\n\r\n").unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     Response { status, head: head.to_owned(), body: body.to_owned() }
 }

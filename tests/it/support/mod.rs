@@ -1,4 +1,4 @@
-//! Fixtures of the tests: the engine under test, a worker made of gRPC stubs, stream readers, waits.
+//! Fixtures of the tests: the engine under test, a worker on gRPC stubs, stream readers, waits.
 
 #[cfg(unix)]
 mod browser;
@@ -26,18 +26,18 @@ use hatchet_quickstart::hatchet::{client::RunSummary, task::Stub};
 
 /// Asserts that a call failed with this code, and that its message contains this text.
 #[track_caller]
-pub fn assert_rejected<T: std::fmt::Debug>(answer: Result<T, tonic::Status>, code: tonic::Code, text: &str) {
-    let status = answer.expect_err("the call succeeded");
+pub fn assert_rejected<T: std::fmt::Debug>(result: Result<T, tonic::Status>, code: tonic::Code, text: &str) {
+    let status = result.expect_err("the call succeeded");
     assert_eq!(status.code(), code, "{status:?}");
     assert!(status.message().contains(text), "`{}` does not contain `{text}`", status.message());
 }
 
-/// A loopback port that was free a moment ago, for a program that cannot choose one itself.
+/// A loopback port that was free when this returned, for a program that cannot bind port 0.
 pub fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap().port()
 }
 
-/// All runs in the engine's list over REST.
+/// Returns all runs in the engine's list over REST.
 pub async fn all_runs(client: &hatchet_quickstart::hatchet::client::Client) -> Vec<RunSummary> {
     let mut pages = client.rest().unwrap().runs(std::time::UNIX_EPOCH, &[], &[]);
     let mut all = Vec::new();
@@ -47,7 +47,7 @@ pub async fn all_runs(client: &hatchet_quickstart::hatchet::client::Client) -> V
     all
 }
 
-/// A stub by name, with any input and with JSON as its output.
+/// Creates a stub by name, with any input type and JSON as its output.
 pub fn named<I>(name: &str) -> Stub<I, serde_json::Value> {
     Stub::from_name(name)
 }

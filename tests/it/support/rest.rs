@@ -62,12 +62,12 @@ impl Rest {
         self.call(Method::PATCH, path, Some(body)).await
     }
 
-    /// Repeats a request until its status is 200 and its body satisfies `good`: the REST store of a real engine is updated
+    /// Repeats a request until its status is 200 and its body satisfies `accepts`: the REST store of a real engine is updated
     /// with a delay.
-    pub async fn get_until(&self, path: &str, what: &str, good: impl Fn(&Value) -> bool) -> Value {
+    pub async fn get_until(&self, path: &str, what: &str, accepts: impl Fn(&Value) -> bool) -> Value {
         eventually(what, async || {
             let (status, body) = self.get(path).await;
-            (status == 200 && good(&body)).then_some(body)
+            (status == 200 && accepts(&body)).then_some(body)
         })
         .await
     }

@@ -1,4 +1,4 @@
-//! A reader of a server stream in a task of its own.
+//! Reads a server stream in a separate task.
 
 use std::future::Future;
 
@@ -7,7 +7,7 @@ use tonic::{Code, Response, Status, Streaming};
 
 use super::within_timeout;
 
-/// A server stream and the call that opened it.
+/// A server stream and the call that opens it.
 ///
 /// A Go server sends its response headers with the first message, so the call that opens a stream may not return until
 /// then. The reader therefore makes the call in its own task.
@@ -40,7 +40,7 @@ impl<T: Send + std::fmt::Debug + 'static> StreamReader<T> {
         Self { what: what.to_owned(), inbox, reader }
     }
 
-    /// The next message, the error that ended the stream, or `None` at its end.
+    /// Returns the next message, the error that ended the stream, or `None` at its end.
     pub async fn next(&mut self) -> Option<Result<T, Status>> {
         within_timeout(&self.what, self.inbox.recv()).await
     }
@@ -67,7 +67,7 @@ impl<T: Send + std::fmt::Debug + 'static> StreamReader<T> {
         }
     }
 
-    /// A message that has already arrived, if any.
+    /// Returns a message that has already arrived, if any.
     pub fn waiting(&mut self) -> Option<Result<T, Status>> {
         self.inbox.try_recv().ok()
     }

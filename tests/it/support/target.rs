@@ -48,11 +48,11 @@ pub struct Target {
     channel: Channel,
     namespace: String,
     embedded: Option<Embedded>,
-    alone: Option<MutexGuard<'static, ()>>,
+    failure_lock: Option<MutexGuard<'static, ()>>,
 }
 
 impl Target {
-    /// The embedded engine, started for this test, with `HATCHET_TEST_TARGET=durable` in a folder. With
+    /// The embedded engine, started for this test, in a folder with `HATCHET_TEST_TARGET=durable`. With
     /// `HATCHET_TEST_TARGET=real` the engine that the environment names.
     pub async fn start() -> Self {
         match std::env::var("HATCHET_TEST_TARGET").as_deref() {
@@ -65,10 +65,10 @@ impl Target {
     /// The target of a test whose tasks fail. On a real engine only one such test runs at a time: failures in one batch
     /// share their `retries` there (v0.101), so concurrent tests would see additional attempts.
     pub async fn for_failures() -> Self {
-        static ONE: Mutex<()> = Mutex::const_new(());
+        static LOCK: Mutex<()> = Mutex::const_new(());
         let mut target = Self::start().await;
         if !target.is_embedded() {
-            target.alone = Some(ONE.lock().await);
+            target.failure_lock = Some(LOCK.lock().await);
         }
         target
     }
@@ -78,13 +78,13 @@ impl Target {
         Self::connect(&at, Some(engine))
     }
 
-    /// A running engine without TLS.
+    /// Connects to a running engine without TLS.
     #[cfg(feature = "durable")]
     pub fn at(at: &Handshake) -> Self {
         Self::connect_by("http", at, None)
     }
 
-    /// `HOST:PORT` of its gRPC services.
+    /// `HOST:PORT` of the gRPC services.
     #[cfg(feature = "durable")]
     pub fn address(&self) -> String {
         self.endpoint.uri().authority().map(ToString::to_string).unwrap_or_default()
@@ -109,7 +109,7 @@ impl Target {
             endpoint,
             namespace: format!("conf-{}", &Uuid::new_v4().simple().to_string()[..12]),
             embedded,
-            alone: None,
+            failure_lock: None,
         }
     }
 
@@ -117,12 +117,12 @@ impl Target {
         self.embedded.is_some()
     }
 
-    /// The address of this test's engine.
+    /// The socket address of the gRPC services.
     pub fn embedded_address(&self) -> std::net::SocketAddr {
         self.endpoint.uri().authority().unwrap().as_str().parse().unwrap()
     }
 
-    /// A name that is unique to this test.
+    /// Adds a prefix that is unique to this test.
     pub fn name(&self, base: &str) -> String {
         format!("{}-{base}", self.namespace)
     }
@@ -131,13 +131,13 @@ impl Target {
         self.endpoint.clone()
     }
 
-    /// A transport with this `authorization` header, or without one.
+    /// Creates a transport with this `authorization` header, or without one.
     pub fn link_as(&self, authorization: Option<&str>) -> Link {
         let bearer = Bearer(authorization.map(|value| value.parse().unwrap()));
         InterceptedService::new(self.channel.clone(), bearer)
     }
 
-    /// An authenticated transport over the given connection.
+    /// Creates an authenticated transport over the given connection.
     pub fn link_over(&self, channel: Channel) -> Link {
         InterceptedService::new(channel, Bearer(Some(self.authorization().parse().unwrap())))
     }
@@ -150,7 +150,7 @@ impl Target {
         self.link_over(self.channel.clone())
     }
 
-    /// This project's own client of the engine.
+    /// Creates this project's client for the engine.
     pub fn client(&self) -> Client {
         let tls = self.endpoint.uri().scheme_str() == Some("https");
         let sources = Sources::from_pairs([
@@ -179,6 +179,7 @@ impl Target {
     }
 }
 
+/// Reads the addresses and the token of a real engine from the environment.
 fn real() -> Handshake {
     let var = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let token = var("HATCHET_CLIENT_TOKEN").expect("HATCHET_TEST_TARGET=real needs HATCHET_CLIENT_TOKEN");

@@ -13,11 +13,11 @@ pub async fn within_timeout<T>(what: &str, work: impl Future<Output = T>) -> T {
     }
 }
 
-/// Calls `ask` every 25 ms until it returns `Some`.
-pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+/// Calls `query` every 25 ms until it returns `Some`.
+pub async fn eventually<T>(what: &str, mut query: impl AsyncFnMut() -> Option<T>) -> T {
     within_timeout(what, async {
         loop {
-            if let Some(value) = ask().await {
+            if let Some(value) = query().await {
                 return value;
             }
             tokio::time::sleep(Duration::from_millis(25)).await;
@@ -26,13 +26,13 @@ pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) 
     .await
 }
 
-/// The same without an async runtime.
+/// The blocking form of [`eventually`], which calls `query` every 5 ms.
 #[track_caller]
-pub fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+pub fn until<T>(what: &str, mut query: impl FnMut() -> Option<T>) -> T {
     let deadline = std::time::Instant::now() + TIMEOUT;
     loop {
-        if let Some(found) = ask() {
-            return found;
+        if let Some(value) = query() {
+            return value;
         }
         assert!(std::time::Instant::now() < deadline, "not within {TIMEOUT:?}: {what}");
         std::thread::sleep(Duration::from_millis(5));

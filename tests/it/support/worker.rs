@@ -1,4 +1,4 @@
-//! A worker made of gRPC stubs.
+//! A worker on gRPC stubs, without the worker of this project.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -54,7 +54,7 @@ impl RawWorker {
         worker
     }
 
-    /// The same, over a connection of its own.
+    /// Starts a listening worker for one workflow over its own connection.
     pub async fn start_over(target: &Target, link: Link, workflow: &Workflow, slots: i32) -> Self {
         let dispatcher = Dispatcher::new(link);
         let slots = [("default", slots)];
@@ -108,26 +108,26 @@ impl RawWorker {
         self.actions.as_mut().expect("the worker listens").message().await
     }
 
-    /// The next action, which starts a task.
+    /// Returns the next action and asserts that it starts a task.
     pub async fn next_start(&mut self) -> AssignedAction {
         let action = self.next_action().await;
         assert_eq!(action.action_type(), ActionType::StartStepRun, "{action:?}");
         action
     }
 
-    /// The next action, which cancels a task.
+    /// Returns the next action and asserts that it cancels a task.
     pub async fn next_cancel(&mut self) -> AssignedAction {
         let action = self.next_action().await;
         assert_eq!(action.action_type(), ActionType::CancelStepRun, "{action:?}");
         action
     }
 
-    /// An action that has already arrived, if any.
+    /// Returns an action that has already arrived, if any.
     pub fn waiting_action(&mut self) -> Option<AssignedAction> {
         self.actions.as_mut().expect("the worker listens").waiting().map(Result::unwrap)
     }
 
-    /// An event with the fields that the SDKs set.
+    /// Creates an event with the fields that the SDKs set.
     pub fn event(&self, action: &AssignedAction, kind: StepActionEventType, payload: &str) -> StepActionEvent {
         StepActionEvent {
             worker_id: self.id.clone(),
@@ -190,7 +190,7 @@ impl Drop for RawWorker {
     }
 }
 
-/// A second worker and workflow, which show that the engine has processed earlier work.
+/// A second worker and workflow, whose completed runs prove that the engine has processed all earlier work.
 ///
 /// The absence of an assignment has no state to wait for. A test completes a few runs of the control worker instead: the
 /// engine would have sent the forbidden assignment before them.

@@ -88,15 +88,15 @@ impl Target {
         Ok(self.admin().get_run_details(request).await?.into_inner())
     }
 
-    /// Reads the run until it satisfies `good`. Right after a trigger a real engine may not find it yet.
+    /// Reads the run until it satisfies `accepts`. Right after a trigger a real engine may not find it yet.
     pub async fn details_until(
         &self,
         id: &str,
         what: &str,
-        good: impl Fn(&GetRunDetailsResponse) -> bool,
+        accepts: impl Fn(&GetRunDetailsResponse) -> bool,
     ) -> GetRunDetailsResponse {
         eventually(what, async || match self.details(id).await {
-            Ok(details) => good(&details).then_some(details),
+            Ok(details) => accepts(&details).then_some(details),
             Err(status) if status.code() == Code::NotFound => None,
             Err(status) => panic!("{status:?}"),
         })

@@ -24,26 +24,26 @@ async fn echo(input: Json, _ctx: Context) -> Result<Json, TaskError> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn panic_fails_only_its_run() {
     let fixture = Fixture::start([
-        Stub::new("async-panic").task(|_: Json, _| async { panic!("async went wrong") as Result<Json, TaskError> }),
+        Stub::new("async-panic").task(|_: Json, _| async { panic!("async failed") as Result<Json, TaskError> }),
         Stub::new("early-panic")
             .task(|_: Json, _| -> std::future::Ready<Result<Json, TaskError>> { panic!("before the first await") }),
         Stub::new("blocking-panic")
-            .blocking_task(|_: Json, _| -> Result<Json, TaskError> { panic!("blocking went wrong") }),
-        Stub::new("cpu-panic").cpu_task(|_: Json, _| -> Result<Json, TaskError> { panic!("cpu went wrong {}", 7) }),
+            .blocking_task(|_: Json, _| -> Result<Json, TaskError> { panic!("blocking failed") }),
+        Stub::new("cpu-panic").cpu_task(|_: Json, _| -> Result<Json, TaskError> { panic!("cpu failed {}", 7) }),
         Stub::new("echo").task(echo),
     ])
     .await;
-    for (name, said) in [
-        ("async-panic", "async went wrong"),
+    for (name, text) in [
+        ("async-panic", "async failed"),
         ("early-panic", "before the first await"),
-        ("blocking-panic", "blocking went wrong"),
-        ("cpu-panic", "cpu went wrong 7"),
+        ("blocking-panic", "blocking failed"),
+        ("cpu-panic", "cpu failed 7"),
     ] {
         let ended = fixture.run(name, json!({})).await;
         assert_eq!(ended.status, RunStatus::Failed, "{ended:?}");
-        assert!(ended.error.as_ref().unwrap().contains(said), "{ended:?}");
-        let echoed = fixture.run("echo", json!({ "still": "here" })).await;
-        assert_eq!(echoed.output::<Value>().unwrap(), json!({ "still": "here" }));
+        assert!(ended.error.as_ref().unwrap().contains(text), "{ended:?}");
+        let echoed = fixture.run("echo", json!({ "after": "panic" })).await;
+        assert_eq!(echoed.output::<Value>().unwrap(), json!({ "after": "panic" }));
     }
     assert_eq!((fixture.free_slots("test").await, fixture.free_slots("test-cpu").await), (10, 2));
 }
@@ -83,17 +83,17 @@ async fn invalid_output_fails_without_retry() {
     let nul = Stub::new("nul").blocking_task(|_: Json, _| Ok(json!({ "text": "a\u{0}b" })));
     let large = Stub::new("large").task(|_: Json, _| async { Ok(json!({ "text": "x".repeat(5 * 1024 * 1024) })) });
     let fixture = Fixture::start([number.retries(2).erase(), nul.erase(), large.erase()]).await;
-    for (name, said) in [("number", "object"), ("nul", "NUL"), ("large", "OutputTooLarge")] {
+    for (name, text) in [("number", "object"), ("nul", "NUL"), ("large", "OutputTooLarge")] {
         let ended = fixture.run(name, json!({})).await;
         assert_eq!(ended.status, RunStatus::Failed, "{ended:?}");
-        assert!(ended.error.as_ref().unwrap().contains(said), "{ended:?}");
+        assert!(ended.error.as_ref().unwrap().contains(text), "{ended:?}");
     }
     assert_eq!(attempts.load(Ordering::SeqCst), 1, "an invalid output is not retried");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn context_has_ids_and_metadata() {
-    let fixture = Fixture::start([Stub::new("look").blocking_task(|_: Json, ctx: Context| {
+    let fixture = Fixture::start([Stub::new("inspect").blocking_task(|_: Json, ctx: Context| {
         Ok(json!({
             "run": ctx.run_id(),
             "workflow": ctx.info().workflow_run_id,
@@ -103,13 +103,13 @@ async fn context_has_ids_and_metadata() {
         }))
     })])
     .await;
-    let call = fixture.client.run_no_wait(&named("look"), &json!({}));
+    let call = fixture.client.run_no_wait(&named("inspect"), &json!({}));
     let run = call.metadata("team", "blue").metadata("level", 3).await.unwrap();
     let mut seen: Value = outcome(&run).await.output().unwrap();
     let own = seen["metadata"].as_object_mut().unwrap().remove(TRIGGER_KEY);
     assert!(own.is_some(), "the trigger's own key: {seen}");
     let id = run.id().to_string();
-    assert_eq!((&seen["run"], &seen["workflow"], &seen["task"]), (&json!(id), &json!(id), &json!("look")));
+    assert_eq!((&seen["run"], &seen["workflow"], &seen["task"]), (&json!(id), &json!(id), &json!("inspect")));
     assert_eq!((&seen["attempt"], &seen["metadata"]), (&json!(1), &json!({ "team": "blue", "level": 3 })));
 }
 

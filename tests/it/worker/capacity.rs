@@ -30,13 +30,13 @@ type Json = serde_json::Map<String, Value>;
 #[derive(Default)]
 struct Concurrency {
     now: AtomicUsize,
-    most: AtomicUsize,
+    max: AtomicUsize,
 }
 
 impl Concurrency {
     fn enter(&self) {
         let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
-        self.most.fetch_max(now, Ordering::SeqCst);
+        self.max.fetch_max(now, Ordering::SeqCst);
     }
 
     fn leave(&self) {
@@ -44,7 +44,7 @@ impl Concurrency {
     }
 }
 
-async fn many(fixture: &Fixture, name: &str, count: usize) -> Vec<RunRef> {
+async fn trigger_many(fixture: &Fixture, name: &str, count: usize) -> Vec<RunRef> {
     let inputs = std::iter::repeat_n(json!({}), count);
     fixture.client.run_many_no_wait(&named(name), inputs).await.into_iter().map(Result::unwrap).collect()
 }
@@ -70,13 +70,13 @@ async fn default_slots_bound_async_and_blocking_bodies_together() {
     });
     let options = WorkerOptions { slots: 3, ..super::options() };
     let fixture = Fixture::with(options, &[], [awaiting, blocking]).await;
-    let mut runs = many(&fixture, "awaiting", 20).await;
-    runs.extend(many(&fixture, "blocking", 20).await);
+    let mut runs = trigger_many(&fixture, "awaiting", 20).await;
+    runs.extend(trigger_many(&fixture, "blocking", 20).await);
     for run in &runs {
         assert_eq!(outcome(run).await.status, RunStatus::Completed);
     }
-    let most = concurrency.most.load(Ordering::SeqCst);
-    assert!((2..=3).contains(&most), "{most} at once on 3 slots");
+    let max = concurrency.max.load(Ordering::SeqCst);
+    assert!((2..=3).contains(&max), "{max} concurrent bodies on 3 slots");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -89,28 +89,28 @@ async fn cpu_slots_are_separate_from_default_slots() {
         inside.leave();
         Ok(json!({}))
     });
-    let held = Arc::new(Notify::new());
-    let (begun, waits) = (Arc::new(Notify::new()), held.clone());
-    let telling = begun.clone();
-    let holding = Stub::new("holding").task(move |_: Json, _| {
-        let (begun, held) = (telling.clone(), waits.clone());
+    let released = Arc::new(Notify::new());
+    let (begun, release) = (Arc::new(Notify::new()), released.clone());
+    let signal = begun.clone();
+    let waiting = Stub::new("waiting").task(move |_: Json, _| {
+        let (begun, release) = (signal.clone(), release.clone());
         async move {
             begun.notify_one();
-            held.notified().await;
+            release.notified().await;
             Ok(json!({}))
         }
     });
     let options = WorkerOptions { slots: 1, cpu_threads: 2, ..super::options() };
-    let fixture = Fixture::with(options, &[], [computing, holding]).await;
-    let holder = fixture.trigger("holding", json!({})).await;
+    let fixture = Fixture::with(options, &[], [computing, waiting]).await;
+    let run = fixture.trigger("waiting", json!({})).await;
     begun.notified().await;
     // The default slot is in use, and CPU tasks continue.
-    for run in &many(&fixture, "computing", 20).await {
-        assert_eq!(outcome(run).await.status, RunStatus::Completed);
+    for other in &trigger_many(&fixture, "computing", 20).await {
+        assert_eq!(outcome(other).await.status, RunStatus::Completed);
     }
-    assert!(concurrency.most.load(Ordering::SeqCst) <= 2);
-    held.notify_one();
-    assert_eq!(outcome(&holder).await.status, RunStatus::Completed);
+    assert!(concurrency.max.load(Ordering::SeqCst) <= 2);
+    released.notify_one();
+    assert_eq!(outcome(&run).await.status, RunStatus::Completed);
 }
 
 /// Blocks threads until it is opened.
@@ -152,7 +152,7 @@ async fn body_that_ignores_cancellation_keeps_its_slot() {
     assert_eq!(within("the body starts", starts.recv()).await, Some("ignoring"));
     run.cancel().await.unwrap();
     assert_eq!(outcome(&run).await.status, RunStatus::Cancelled);
-    // The engine counts the slot as free and assigns. In the worker the thread still holds it, so no body starts.
+    // The engine counts the slot as free and assigns. In the worker the thread still uses it, so no body starts.
     let waiting = fixture.trigger("next", json!({})).await;
     within("the run is assigned", async {
         while waiting.details().await.unwrap().status != RunStatus::Running {
@@ -174,7 +174,7 @@ async fn body_that_ignores_cancellation_keeps_its_slot() {
 async fn assignments_beyond_the_limit_stay_in_the_stream() {
     const ASSIGNED: usize = 1500;
     // Twice the slots and CPU threads, plus 256.
-    const MOST: usize = 2 * (1 + 1) + 256;
+    const MAX_ATTEMPTS: usize = 2 * (1 + 1) + 256;
     let fake = Fake::start().await;
     let opened = Arc::new(Notify::new());
     let gate = opened.clone();
@@ -197,7 +197,7 @@ async fn assignments_beyond_the_limit_stay_in_the_stream() {
         runs
     };
     let filling = async {
-        eventually("a full worker", async || (worker.stats().attempts == MOST).then_some(())).await;
+        eventually("a full worker", async || (worker.stats().attempts == MAX_ATTEMPTS).then_some(())).await;
         opened.notify_one();
     };
     let ending = async {
@@ -206,10 +206,10 @@ async fn assignments_beyond_the_limit_stay_in_the_stream() {
             fake.finished(run).await;
         }
     };
-    let mut most = 0;
+    let mut max = 0;
     let watching = async {
         loop {
-            most = most.max(worker.stats().attempts);
+            max = max.max(worker.stats().attempts);
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
@@ -217,6 +217,6 @@ async fn assignments_beyond_the_limit_stay_in_the_stream() {
         () = within("all runs end", ending) => {}
         () = watching => unreachable!(),
     }
-    assert_eq!(most, MOST);
+    assert_eq!(max, MAX_ATTEMPTS);
     worker.stop().await.unwrap();
 }

@@ -18,7 +18,7 @@ use crate::support::named;
 
 type Json = serde_json::Map<String, Value>;
 
-/// A task that signals its start and ends when it is released.
+/// Creates a task that signals its start and ends when it is released.
 fn waiting(begun: &Arc<Notify>, release: &Arc<Notify>) -> Task<Json, Value> {
     let (begun, release) = (begun.clone(), release.clone());
     Stub::new("waiting").task(move |_: Json, _| {
@@ -42,7 +42,7 @@ async fn drain_finishes_running_attempts_and_accepts_no_more() {
     let mut state = worker.state();
     let stopped = tokio::spawn(worker.stop());
     within("the worker drains", state.wait_for(|state| *state == WorkerState::Draining)).await.unwrap();
-    // A paused worker is assigned nothing. The pause shows in the list of workers.
+    // The engine assigns nothing to a paused worker. The list of workers shows the pause.
     let rest = client.rest().unwrap();
     within("the worker is paused", async {
         while rest.workers().await.unwrap().iter().any(|worker| worker.status == "ACTIVE") {
@@ -105,7 +105,7 @@ async fn attempt_that_outlives_the_grace_may_be_retried() {
     assert_eq!(drained.cancelled, [format!("cooperative ({run})")]);
     assert!(drained.still_running.is_empty(), "{drained:?}");
     assert_eq!(reasons.recv().await, Some(CancelReason::Shutdown));
-    let Finished::Failed { error, may_retry } = fake.finished(run).await else { panic!("the attempt was cancelled") };
+    let Finished::Failed { error, may_retry } = fake.finished(run).await else { panic!("the attempt did not fail") };
     assert!(error.starts_with("Shutdown: ") && may_retry, "{error}");
 }
 
@@ -128,7 +128,7 @@ async fn body_that_ignores_cancellation_is_still_running() {
     begun.notified().await;
     let drained = within("the worker stops", worker.stop()).await.unwrap();
     assert_eq!(drained.still_running, [format!("ignoring ({run})")]);
-    assert!(drained.unreported.is_empty(), "the body is running: {drained:?}");
+    assert!(drained.unreported.is_empty(), "the outcome of a running body is not due: {drained:?}");
     assert_eq!(fake.script(|script| script.finished(run)), []);
     drop(release);
 }
@@ -136,7 +136,7 @@ async fn body_that_ignores_cancellation_is_still_running() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unacknowledged_outcome_is_unreported() {
     let fake = Fake::start().await;
-    fake.script(|script| script.end_failures.extend(vec![Status::unavailable("away"); 10_000]));
+    fake.script(|script| script.end_failures.extend(vec![Status::unavailable("restarting"); 10_000]));
     let quick = Stub::new("quick").task(|input: Json, _| async { Ok(input) });
     let worker = Worker::new(&Client::new(fake.config()).unwrap()).options(options()).register(quick).start().unwrap();
     fake.until_listening().await;
@@ -146,12 +146,12 @@ async fn unacknowledged_outcome_is_unreported() {
     assert_eq!(drained.unreported, [format!("quick ({run})")]);
     assert!(
         drained.cancelled.is_empty() && drained.still_running.is_empty(),
-        "nothing was cancelled, and nothing is running: {drained:?}"
+        "an attempt was cancelled or is running: {drained:?}"
     );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn idle_worker_stops_at_once_and_unregisters() {
+async fn idle_worker_stops_immediately_and_unregisters() {
     let fake = Fake::start().await;
     let (begun, release) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let long = WorkerOptions { grace: Duration::from_secs(600), ..options() };

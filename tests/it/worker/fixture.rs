@@ -72,7 +72,7 @@ impl Fixture {
         outcome(&self.trigger(name, input).await).await
     }
 
-    /// The free slots of the worker of this name, as the engine reports them.
+    /// Returns the free slots of the worker of this name, as reported by the engine.
     pub async fn free_slots(&self, name: &str) -> i64 {
         let workers = self.client.rest().unwrap().workers().await.unwrap();
         let named = workers.iter().filter(|worker| worker.name == name);

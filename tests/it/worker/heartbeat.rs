@@ -20,14 +20,14 @@ use hatchet_quickstart::hatchet::client::Client;
 
 type Json = serde_json::Map<String, Value>;
 
-/// Upper bound for the gap between two heartbeats: the interval is 4 s, and the engine stops assigning after 5 s.
+/// Upper bound of the gap between two heartbeats. The interval is 4 s, and the engine stops assigning after 5 s.
 const MAX_GAP: Duration = Duration::from_millis(4_900);
 
 #[test]
 fn heartbeats_continue_while_every_thread_is_blocked() {
     let released = Arc::new(AtomicBool::new(false));
     let blocked = Arc::new(AtomicUsize::new(0));
-    // Two threads for bodies, which the tasks block without awaiting. The engine has a runtime of its own.
+    // Two threads for bodies, which the tasks block without awaiting. The engine has a separate runtime.
     let bodies = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .max_blocking_threads(2)

@@ -8,7 +8,7 @@ use hatchet_quickstart::hatchet::{
 use serde_json::Value;
 
 use super::options;
-use crate::fake::{Fake, Finished, cancel, start};
+use crate::fake::{Fake, Finished, cancel_action, start_action};
 use hatchet_quickstart::hatchet::client::Client;
 
 type Json = serde_json::Map<String, Value>;
@@ -34,34 +34,34 @@ async fn invalid_messages_do_not_stop_the_worker() {
 
     // Unknown action types, and a type that this worker has no task for.
     for action_type in [ActionType::StartGetGroupKey as i32, 77, -1] {
-        let action = start(RunId::random(), "echo:echo", r#"{"input":{}}"#, 0);
+        let action = start_action(RunId::random(), "echo:echo", r#"{"input":{}}"#, 0);
         fake.send(hatchet_quickstart::hatchet::wire::proto::AssignedAction { action_type, ..action }).await;
         echo_still_runs(&fake).await;
     }
     // An assignment with an invalid run id, which cannot be reported.
-    let mut nameless = start(RunId::random(), "echo:echo", r#"{"input":{}}"#, 0);
+    let mut nameless = start_action(RunId::random(), "echo:echo", r#"{"input":{}}"#, 0);
     nameless.task_run_external_id = "not an id".to_owned();
     fake.send(nameless).await;
     echo_still_runs(&fake).await;
     // A cancellation of an unknown run.
-    fake.send(cancel(RunId::random(), "echo:echo")).await;
+    fake.send(cancel_action(RunId::random(), "echo:echo")).await;
     echo_still_runs(&fake).await;
 
     // An action without a task.
     let run = RunId::random();
-    fake.send(start(run, "other:other", r#"{"input":{}}"#, 0)).await;
+    fake.send(start_action(run, "other:other", r#"{"input":{}}"#, 0)).await;
     let error = expect_fatal(&fake, run).await;
     assert!(error.contains("other:other") && error.contains("echo:echo"), "{error}");
     // Payloads that are not JSON, or whose input is not an object.
     for payload in ["", "{", r#"{"input":[1]}"#, r#"{"input":"text"}"#] {
         let run = RunId::random();
-        fake.send(start(run, "echo:echo", payload, 0)).await;
+        fake.send(start_action(run, "echo:echo", payload, 0)).await;
         let error = expect_fatal(&fake, run).await;
         assert!(error.contains("BadInput"), "{payload}: {error}");
         echo_still_runs(&fake).await;
     }
     // Metadata that is not JSON is ignored.
-    let mut action = start(RunId::random(), "echo:echo", r#"{"input":{}}"#, 0);
+    let mut action = start_action(RunId::random(), "echo:echo", r#"{"input":{}}"#, 0);
     action.additional_metadata = Some("{".to_owned());
     let run = action.task_run_external_id.parse().unwrap();
     fake.send(action).await;
@@ -82,7 +82,7 @@ async fn attempt_assigned_twice_runs_once() {
     });
     let _worker = Worker::new(&Client::new(fake.config()).unwrap()).options(options()).register(task).start().unwrap();
     fake.until_listening().await;
-    let action = start(RunId::random(), "echo:echo", r#"{"input":{}}"#, 0);
+    let action = start_action(RunId::random(), "echo:echo", r#"{"input":{}}"#, 0);
     let run = action.task_run_external_id.parse().unwrap();
     fake.send(action.clone()).await;
     fake.send(action).await;

@@ -10,7 +10,7 @@ mod health;
 mod heartbeat;
 mod invalid_messages;
 mod liveness;
-mod lost_answer;
+mod lost_response;
 mod reconnect;
 mod registrations;
 mod report;

@@ -46,11 +46,11 @@ async fn runs_over_stream(fake: &Fake, number: usize, heartbeats_before: usize) 
 async fn ended_stream_is_reopened_under_the_same_id() {
     let fake = Fake::start().await;
     let worker = worker(&fake).await;
-    let mut known = Vec::new();
-    known.push(runs_over_stream(&fake, 1, 0).await);
+    let mut ids = Vec::new();
+    ids.push(runs_over_stream(&fake, 1, 0).await);
     let mut state = worker.state();
     for (number, failure) in
-        [Some(Status::unavailable("away")), Some(Status::internal("broke")), None].into_iter().enumerate()
+        [Some(Status::unavailable("restarting")), Some(Status::internal("failed")), None].into_iter().enumerate()
     {
         let heartbeats = fake.script(|script| script.heartbeats.len());
         state.mark_unchanged();
@@ -62,20 +62,20 @@ async fn ended_stream_is_reopened_under_the_same_id() {
                 script.streams.push((worker, tokio::sync::mpsc::channel(1).0));
             }),
         }
-        known.push(runs_over_stream(&fake, number + 2, heartbeats).await);
+        ids.push(runs_over_stream(&fake, number + 2, heartbeats).await);
         let listens = state.wait_for(|state| matches!(state, WorkerState::Listening(_)));
         within("the worker listens again", listens).await.unwrap();
     }
-    known.dedup();
-    assert_eq!(known.len(), 1, "always the same id");
+    ids.dedup();
+    assert_eq!(ids.len(), 1, "every stream has the same id");
     assert_eq!(fake.script(|script| script.registered.len()), 1);
-    // A real engine would go on sending assignments to a dead stream.
+    // A real engine would continue to send assignments to a closed stream.
     let closed = fake.script(|script| script.unsubscribed.clone());
-    assert_eq!(closed, vec![known[0].clone(); 3], "each new stream replaces the previous one");
+    assert_eq!(closed, vec![ids[0].clone(); 3], "each new stream replaces the previous one");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn backoff_grows_while_streams_are_cut_at_once() {
+async fn backoff_grows_while_streams_end_immediately() {
     let fake = Fake::start().await;
     let worker = worker(&fake).await;
     let mut state = worker.state();
@@ -91,15 +91,19 @@ async fn backoff_grows_while_streams_are_cut_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn slow_heartbeat_answers_do_not_end_a_live_session() {
+async fn slow_heartbeat_responses_do_not_end_the_session() {
     let fake = Fake::start().await;
     let _worker = worker(&fake).await;
     let before = fake.script(|script| {
         // Longer than the timeout of a heartbeat without other traffic.
-        script.heartbeat_takes = Duration::from_millis(3_500);
+        script.heartbeat_delay = Duration::from_millis(3_500);
         script.heartbeats.len()
     });
-    while fake.script(|script| script.heartbeats.len()) < before + 3 {
+    let mut ticks = tokio::time::interval(Duration::from_millis(200));
+    // The second heartbeat is sent after the slow response to the first has been accepted.
+    while fake.script(|script| script.heartbeats.len()) < before + 2 {
+        // Traffic at intervals shorter than the timeout.
+        ticks.tick().await;
         let run = fake.assign("echo", "{}").await;
         assert_eq!(fake.finished(run).await, Finished::Completed("{}".to_owned()));
     }
@@ -129,12 +133,12 @@ async fn heartbeat_that_overtakes_its_stream_is_repeated() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn forgotten_worker_registers_again() {
+async fn unknown_worker_registers_again() {
     let fake = Fake::start().await;
     let worker = worker(&fake).await;
     let first = runs_over_stream(&fake, 1, 0).await;
     let heartbeats = fake.script(|script| {
-        script.forgotten.push(first.clone());
+        script.unknown_workers.push(first.clone());
         script.heartbeats.len()
     });
     fake.break_stream(Status::unavailable("restarts")).await;

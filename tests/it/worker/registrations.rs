@@ -13,7 +13,7 @@ use hatchet_quickstart::hatchet::{
     client::{Client, ErrorKind, RunRef},
     task::{Stub, Task},
     wire::{
-        RunStatus, WorkerId,
+        RunId, RunStatus, WorkerId,
         proto::{AssignedAction, HeartbeatRequest, WorkerListenRequest, WorkerRegisterRequest},
     },
     worker::{RunningWorker, Worker, WorkerOptions, WorkerState},
@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use tonic::Status;
 
 use super::{Fixture, fixture::outcome, options, within};
-use crate::fake::{Fake, Finished, Report};
+use crate::fake::{Fake, Finished, Report, Script, start_action};
 use crate::support::named;
 
 type Json = serde_json::Map<String, Value>;
@@ -35,7 +35,7 @@ fn compute() -> Task<Json, Json> {
     Stub::new("compute").cpu_task(|input: Json, _| Ok(input))
 }
 
-/// A CPU task that ends when it receives a message.
+/// Creates a CPU task that ends when it receives a message.
 fn gated() -> (Task<Json, Json>, Sender<()>) {
     let (release, released): (Sender<()>, Receiver<()>) = channel();
     let released = Arc::new(Mutex::new(released));
@@ -66,14 +66,14 @@ async fn ids(worker: &mut RunningWorker) -> [String; 2] {
 /// Breaks the newest stream of a worker.
 async fn break_stream(fake: &Fake, worker: &str) {
     let stream = fake.script(|script| {
-        script.streams.iter().rev().find(|(of, _)| of == worker).map(|(_, stream)| stream.clone()).unwrap()
+        script.streams.iter().rev().find(|(id, _)| id == worker).map(|(_, stream)| stream.clone()).unwrap()
     });
-    stream.send(Err(Status::unavailable("cut"))).await.unwrap();
+    stream.send(Err(Status::unavailable("closed"))).await.unwrap();
 }
 
 /// Waits until the worker of this id has opened this number of streams.
 async fn wait_for_streams(fake: &Fake, worker: &str, number: usize) {
-    let open = |script: &crate::fake::Script| script.streams.iter().filter(|(of, _)| of == worker).count() >= number;
+    let open = |script: &Script| script.streams.iter().filter(|(id, _)| id == worker).count() >= number;
     fake.until("the stream is open", |script| open(script).then_some(())).await;
 }
 
@@ -98,7 +98,7 @@ async fn cpu_tasks_register_as_a_second_worker() {
         assert_eq!(workflows, ["compute", "echo"], "each is registered once");
         let requests = script.workflows.iter().map(|workflow| &workflow.tasks[0].slot_requests);
         assert!(requests.clone().all(|slots| *slots == HashMap::from([("default".to_owned(), 1)])), "{script:?}");
-        assert_eq!(script.versions_asked, 1);
+        assert_eq!(script.version_calls, 1);
     });
 }
 
@@ -124,9 +124,8 @@ async fn process_listens_only_while_all_workers_listen() {
         state.wait_for(|state| matches!(state, WorkerState::Connecting(Some(why)) if why.contains("no streams")));
     within("the worker is disconnected, with the cause", lost).await.unwrap();
     // The other worker continues.
-    let stream = fake.script(|script| script.streams.iter().find(|(of, _)| *of == others).unwrap().1.clone());
-    let action =
-        crate::fake::start(hatchet_quickstart::hatchet::wire::RunId::random(), "echo:echo", r#"{"input":{}}"#, 0);
+    let stream = fake.script(|script| script.streams.iter().find(|(id, _)| *id == others).unwrap().1.clone());
+    let action = start_action(RunId::random(), "echo:echo", r#"{"input":{}}"#, 0);
     let run = action.task_run_external_id.parse().unwrap();
     stream.send(Ok(action)).await.unwrap();
     assert_eq!(fake.finished(run).await, Finished::Completed("{}".to_owned()));
@@ -139,11 +138,11 @@ async fn process_listens_only_while_all_workers_listen() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn forgotten_worker_is_the_only_one_registered_again() {
+async fn only_the_unknown_worker_registers_again() {
     let fake = Fake::start().await;
     let mut worker = both_kinds(&fake).await;
     let [others, cpu] = ids(&mut worker).await;
-    fake.script(|script| script.forgotten.push(cpu.clone()));
+    fake.script(|script| script.unknown_workers.push(cpu.clone()));
     break_stream(&fake, &cpu).await;
     let mut state = worker.state();
     let again = state.wait_for(|state| {
@@ -175,9 +174,9 @@ async fn reports_name_the_assigned_worker() {
     let mut worker = both_kinds(&fake).await;
     let ids = ids(&mut worker).await;
     for (id, name) in ids.iter().zip(["echo", "compute"]) {
-        let stream = fake.script(|script| script.streams.iter().find(|(of, _)| of == id).unwrap().1.clone());
-        let run = hatchet_quickstart::hatchet::wire::RunId::random();
-        stream.send(Ok(crate::fake::start(run, &format!("{name}:{name}"), r#"{"input":{}}"#, 0))).await.unwrap();
+        let stream = fake.script(|script| script.streams.iter().find(|(worker, _)| worker == id).unwrap().1.clone());
+        let run = RunId::random();
+        stream.send(Ok(start_action(run, &format!("{name}:{name}"), r#"{"input":{}}"#, 0))).await.unwrap();
         fake.finished(run).await;
         let reported = fake.script(|script| {
             let events = script.reports.iter().filter_map(|report| match report {
@@ -201,7 +200,7 @@ async fn trigger(fixture: &Fixture, name: &str) -> RunRef {
 }
 
 /// Waits until a run has this status.
-async fn reaches(run: &RunRef, status: RunStatus) {
+async fn wait_for_status(run: &RunRef, status: RunStatus) {
     let reached = async {
         while run.details().await.unwrap().status != status {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -211,17 +210,17 @@ async fn reaches(run: &RunRef, status: RunStatus) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn cpu_run_is_queued_by_the_engine_without_a_free_thread() {
+async fn cpu_run_stays_queued_without_a_free_thread() {
     let (task, release) = gated();
     let options = WorkerOptions { cpu_threads: 1, ..options() };
     let fixture = Fixture::with(options, &[], [task, echo()]).await;
     let (first, second) = (trigger(&fixture, "gated").await, trigger(&fixture, "gated").await);
-    reaches(&first, RunStatus::Running).await;
+    wait_for_status(&first, RunStatus::Running).await;
     // A later run that uses the slots of the other worker completes.
     assert_eq!(fixture.run("echo", json!({})).await.status, RunStatus::Completed);
     assert_eq!(second.details().await.unwrap().status, RunStatus::Queued);
     release.send(()).unwrap();
-    reaches(&second, RunStatus::Running).await;
+    wait_for_status(&second, RunStatus::Running).await;
     release.send(()).unwrap();
     for run in [first, second] {
         assert_eq!(outcome(&run).await.status, RunStatus::Completed);
@@ -235,7 +234,7 @@ async fn drain_pauses_every_worker() {
     let Fixture { client, worker, engine: _engine } = Fixture::with(long, &[], [task, echo()]).await;
     let trigger = async |name: &str| client.run_no_wait(&named(name), &json!({})).await.unwrap();
     let running = trigger("gated").await;
-    reaches(&running, RunStatus::Running).await;
+    wait_for_status(&running, RunStatus::Running).await;
     let stopped = tokio::spawn(worker.stop());
     let rest = client.rest().unwrap();
     within("both workers are paused", async {
@@ -268,17 +267,17 @@ async fn worker_of_another_sdk_receives_cpu_runs() {
     };
     let worker_id = dispatcher.register(request).await.unwrap().into_inner().worker_id;
     assert!(worker_id.parse::<WorkerId>().is_ok());
-    let ours = trigger(&fixture, "gated").await;
-    reaches(&ours, RunStatus::Running).await;
+    let first = trigger(&fixture, "gated").await;
+    wait_for_status(&first, RunStatus::Running).await;
     let listen = WorkerListenRequest { worker_id: worker_id.clone() };
     let mut listener = dispatcher.clone();
     let mut actions = within("the worker listens", listener.listen_v2(listen)).await.unwrap().into_inner();
     dispatcher.heartbeat(HeartbeatRequest { worker_id, heartbeat_at: None }).await.unwrap();
-    let theirs = trigger(&fixture, "gated").await;
+    let second = trigger(&fixture, "gated").await;
     let assigned: AssignedAction = within("the run is assigned", actions.message()).await.unwrap().unwrap();
-    assert_eq!(assigned.workflow_run_id, theirs.id().to_string());
+    assert_eq!(assigned.workflow_run_id, second.id().to_string());
     release.send(()).unwrap();
-    assert_eq!(outcome(&ours).await.status, RunStatus::Completed);
+    assert_eq!(outcome(&first).await.status, RunStatus::Completed);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -286,22 +285,24 @@ async fn failed_registration_is_retried() {
     let fake = Fake::start().await;
     fake.script(|script| {
         script.version_failures.push_back(Status::unavailable("starting"));
-        let answers = [Status::internal("An internal error occurred."), Status::aborted("conflict")];
-        script.put_failures.extend(answers.clone());
-        script.register_failures.extend(answers);
+        let failures = [Status::internal("An internal error occurred."), Status::aborted("conflict")];
+        script.put_failures.extend(failures.clone());
+        script.register_failures.extend(failures);
     });
     let worker = both_kinds(&fake).await;
     fake.script(|script| {
         assert!(script.put_failures.is_empty() && script.register_failures.is_empty(), "{script:?}");
-        let made = (script.versions_asked, script.workflows.len(), script.registered.len());
-        assert_eq!(made, (2, 2, 2), "only the failed calls are repeated");
+        let calls = (script.version_calls, script.workflows.len(), script.registered.len());
+        assert_eq!(calls, (2, 2, 2), "only the failed calls are repeated");
     });
     assert_eq!(worker.stats().registrations, 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn refused_registration_ends_at_once() {
-    for refused in [Status::invalid_argument("bad"), Status::permission_denied("bad"), Status::unimplemented("bad")] {
+async fn refused_registration_ends_immediately() {
+    for refused in
+        [Status::invalid_argument("invalid"), Status::permission_denied("invalid"), Status::unimplemented("invalid")]
+    {
         for register in [false, true] {
             let fake = Fake::start().await;
             fake.script(|script| {
@@ -311,9 +312,9 @@ async fn refused_registration_ends_at_once() {
             let mut worker =
                 Worker::new(&Client::new(fake.config()).unwrap()).options(options()).register(echo()).start().unwrap();
             let error = within("the registration fails", worker.listening()).await.unwrap_err();
-            assert!(error.to_string().contains("register the ") && error.to_string().contains("bad"), "{error}");
+            assert!(error.to_string().contains("register the ") && error.to_string().contains("invalid"), "{error}");
             let left = fake.script(|script| script.register_failures.len() + script.put_failures.len());
-            assert_eq!(left, 1, "{error}: one try");
+            assert_eq!(left, 1, "{error}: one attempt");
         }
     }
 }
@@ -338,14 +339,14 @@ async fn repeated_registration_retries_only_the_failed_call() {
     let mut worker = both_kinds(&fake).await;
     let [_, cpu] = ids(&mut worker).await;
     fake.script(|script| {
-        script.forgotten.push(cpu.clone());
+        script.unknown_workers.push(cpu.clone());
         script.register_failures.extend([Status::internal("busy"), Status::unavailable("busy")]);
     });
     break_stream(&fake, &cpu).await;
     fake.until("the worker registers again", |script| (script.registered.len() == 3).then_some(())).await;
     fake.script(|script| {
         assert!(script.register_failures.is_empty());
-        assert_eq!((script.versions_asked, script.workflows.len()), (2, 3), "{script:?}");
+        assert_eq!((script.version_calls, script.workflows.len()), (2, 3), "{script:?}");
     });
 }
 
@@ -360,11 +361,11 @@ async fn draining_worker_does_not_register_again() {
     let options = WorkerOptions { grace: Duration::from_secs(2), ..options() };
     let worker = Worker::new(&Client::new(fake.config()).unwrap()).options(options).register(endless).start().unwrap();
     fake.until_listening().await;
-    // Keeps the drain waiting.
+    // Keeps the drain open.
     fake.assign("endless", "{}").await;
     let id = fake.script(|script| script.streams[0].0.clone());
     fake.script(|script| {
-        script.forgotten.push(id.clone());
+        script.unknown_workers.push(id.clone());
         script.register_failures.extend(std::iter::repeat_n(Status::unavailable("busy"), 100));
     });
     break_stream(&fake, &id).await;

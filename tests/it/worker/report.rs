@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use tonic::Status;
 
 use super::options;
-use crate::fake::{Fake, Finished, Report, cancel, start};
+use crate::fake::{Fake, Finished, Report, cancel_action, start_action};
 use hatchet_quickstart::hatchet::client::Client;
 
 type Json = serde_json::Map<String, Value>;
@@ -151,7 +151,7 @@ async fn events_carry_the_fields_of_the_assignment() {
         })],
     )
     .await;
-    let action = start(RunId::random(), "echo:echo", r#"{"input":{}}"#, 2);
+    let action = start_action(RunId::random(), "echo:echo", r#"{"input":{}}"#, 2);
     let run = action.task_run_external_id.parse().unwrap();
     fake.send(action.clone()).await;
     let Finished::Failed { error, may_retry } = fake.finished(run).await else { panic!("not a failure") };
@@ -192,7 +192,7 @@ async fn cancelled_run_is_not_reported() {
     let _worker = worker(&fake, [late.erase(), echo().erase()]).await;
     let run = fake.assign("late", "{}").await;
     begun.notified().await;
-    fake.send(cancel(run, "late:late")).await;
+    fake.send(cancel_action(run, "late:late")).await;
     // Three later runs on the same stream complete; a late output would have been reported by then.
     for _ in 0..3 {
         let next = fake.assign("echo", "{}").await;

@@ -64,12 +64,12 @@ async fn fatal_failure_is_not_retried() {
     let seen = count.clone();
     let task = Stub::new("fatal").cpu_task(move |_: Json, _| {
         seen.fetch_add(1, Ordering::SeqCst);
-        Err::<Json, _>(TaskError::fatal(anyhow::anyhow!("for good")))
+        Err::<Json, _>(TaskError::fatal(anyhow::anyhow!("permanent")))
     });
     let fixture = Fixture::start([task.retries(5)]).await;
     let ended = fixture.run("fatal", json!({})).await;
     assert_eq!((ended.status, count.load(Ordering::SeqCst)), (RunStatus::Failed, 1));
-    assert!(ended.error.unwrap().contains("for good"));
+    assert!(ended.error.unwrap().contains("permanent"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -141,7 +141,7 @@ async fn timeout_is_not_reported_for_a_run_with_large_output() {
     let run = fake.assign("cooperative", "{}").await;
     let output = json!("x".repeat(8192)).to_string();
     fake.script(|script| script.set_run(&run.to_string(), v1::RunStatus::Completed, Some(&output)));
-    fake.until("the status is requested", |script| (script.details_asked > 0).then_some(())).await;
+    fake.until("the status is requested", |script| (script.details_calls > 0).then_some(())).await;
     within("no report is pending", async {
         while worker.stats().reports_waiting > 0 {
             tokio::task::yield_now().await;

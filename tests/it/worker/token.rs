@@ -27,7 +27,7 @@ fn worker(config: ClientConfig) -> RunningWorker {
     Worker::new(&Client::new(config).unwrap()).options(options()).register(echo).start().unwrap()
 }
 
-/// Settings whose handshake file the test controls.
+/// Creates settings whose handshake file the test controls.
 fn rediscoverable(fake: &Fake) -> (ClientConfig, Arc<Mutex<Handshake>>) {
     let file = Arc::new(Mutex::new(fake.handshake()));
     let read = file.clone();
@@ -35,15 +35,15 @@ fn rediscoverable(fake: &Fake) -> (ClientConfig, Arc<Mutex<Handshake>>) {
     (ClientConfig { rediscovery, ..fake.config() }, file)
 }
 
-async fn runs_a_task(fake: &Fake) {
+async fn run_a_task(fake: &Fake) {
     let run = fake.assign("echo", "{}").await;
     assert_eq!(fake.finished(run).await, Finished::Completed("{}".to_owned()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn never_accepted_token_ends_the_worker_at_once() {
+async fn never_accepted_token_ends_the_worker_immediately() {
     let fake = Fake::start().await;
-    fake.script(|script| script.only_token = Some("another".to_owned()));
+    fake.script(|script| script.accepted_token = Some("another".to_owned()));
     let options = WorkerOptions { wait_for_engine: Duration::from_secs(3600), ..options() };
     let echo = Stub::new("echo").task(|input: Json, _| async { Ok(input) });
     let mut worker = Worker::new(&Client::new(fake.config()).unwrap()).options(options).register(echo).start().unwrap();
@@ -58,19 +58,19 @@ async fn worker_reconnects_after_a_temporary_token_refusal() {
     let fake = Fake::start().await;
     let worker = worker(fake.config());
     fake.until_listening().await;
-    runs_a_task(&fake).await;
+    run_a_task(&fake).await;
     let mut state = worker.state();
-    fake.script(|script| script.only_token = Some("another".to_owned()));
-    fake.break_stream(Status::unavailable("its database is away")).await;
+    fake.script(|script| script.accepted_token = Some("another".to_owned()));
+    fake.break_stream(Status::unavailable("its database is unavailable")).await;
     let refused = state.wait_for(|state| match state {
         WorkerState::Connecting(Some(why)) => why.contains("accepted before") && why.contains("invalid auth token"),
         _ => false,
     });
     within("the worker shows the refusal as its state", refused).await.unwrap();
-    fake.script(|script| script.only_token = None);
+    fake.script(|script| script.accepted_token = None);
     let listens = state.wait_for(|state| matches!(state, WorkerState::Listening(_)));
     within("the worker listens again", listens).await.unwrap();
-    runs_a_task(&fake).await;
+    run_a_task(&fake).await;
     assert_eq!(fake.script(|script| script.registered.len()), 1, "under the same id");
 }
 
@@ -82,7 +82,7 @@ async fn outcome_survives_a_temporary_token_refusal() {
     fake.script(|script| {
         script.end_failures.extend((0..4).map(|_| Status::unauthenticated("invalid auth token")));
     });
-    runs_a_task(&fake).await;
+    run_a_task(&fake).await;
     assert_eq!(fake.script(|script| script.refused_ends), 4);
     let drained = within("the worker stops", worker.stop()).await.unwrap();
     assert!(drained.still_running.is_empty());
@@ -101,11 +101,11 @@ async fn wait_survives_a_temporary_token_refusal() {
             script.set_run(&run.id().to_string(), v1::RunStatus::Completed, Some("{}"));
         }
     });
-    let alone = async { runs[0].outcome().await };
+    let single = async { runs[0].outcome().await };
     let among_many = async { client.outcomes([runs[1].clone()]).next().await.unwrap().1 };
-    let (alone, among_many) = within("both waits end", async { tokio::join!(alone, among_many) }).await;
+    let (single, among_many) = within("both waits end", async { tokio::join!(single, among_many) }).await;
     let status = |outcome: Result<RunOutcome, _>| outcome.unwrap().status;
-    assert_eq!([alone, among_many].map(status), [RunStatus::Completed; 2]);
+    assert_eq!([single, among_many].map(status), [RunStatus::Completed; 2]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -115,28 +115,28 @@ async fn moved_engine_with_a_new_token_is_followed() {
     let client = Client::new(config.clone()).unwrap();
     let _worker = worker(config);
     first.until_listening().await;
-    runs_a_task(&first).await;
+    run_a_task(&first).await;
     client.engine_version().await.unwrap();
     let second = Fake::start().await;
-    second.script(|script| script.only_token = Some(second.token()));
+    second.script(|script| script.accepted_token = Some(second.token()));
     *file.lock().unwrap() = second.handshake();
-    first.script(|script| script.only_token = Some(second.token()));
-    first.break_stream(Status::unavailable("goes away")).await;
+    first.script(|script| script.accepted_token = Some(second.token()));
+    first.break_stream(Status::unavailable("stops")).await;
     second.until_listening().await;
-    runs_a_task(&second).await;
+    run_a_task(&second).await;
     // The first call is refused, and the next one uses the new address.
-    within("the client follows", async { while client.engine_version().await.is_err() {} }).await;
+    within("the client uses the new address", async { while client.engine_version().await.is_err() {} }).await;
     assert_eq!(client.config().host_port, second.address.to_string());
     assert_eq!(client.config().token.expose(), second.token());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn new_token_at_the_same_address_is_read_before_giving_up() {
+async fn new_token_at_the_same_address_is_used() {
     let fake = Fake::start().await;
     let (config, file) = rediscoverable(&fake);
     let token = crate::fake::token(&fake.address.to_string(), r#","token_id":"another""#);
     *file.lock().unwrap() = Handshake { token: token.clone(), ..fake.handshake() };
-    fake.script(|script| script.only_token = Some(token));
+    fake.script(|script| script.accepted_token = Some(token));
     let client = Client::new(config).unwrap();
     // The old token was never accepted, so its refusal alone would be final.
     let run = within("the run is triggered", client.run_no_wait(&named("echo"), &json!({}))).await;

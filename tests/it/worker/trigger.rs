@@ -65,13 +65,13 @@ async fn bulk_calls_are_split_by_count_and_size() {
     assert_eq!(sizes, [1, 3, 3]);
 
     assert!(client.run_many_no_wait(&named("echo"), inputs(0, "")).await.is_empty());
-    assert!(fake.script(|script| script.bulk_sizes.is_empty()), "no call is made for an empty list");
+    assert!(fake.script(|script| script.bulk_sizes.is_empty()), "an empty list causes no call");
 }
 
 #[tokio::test]
-async fn trigger_that_may_have_started_is_not_repeated() {
+async fn trigger_with_unknown_effect_is_not_repeated() {
     let fake = Fake::start().await;
-    // Without a list of runs, a trigger with a lost answer is unconfirmed at once.
+    // Without a list of runs, a trigger with a lost response is unconfirmed immediately.
     let client = Client::new(ClientConfig { server_url: None, ..fake.config() }).unwrap();
     let is_unconfirmed = |error: &ClientError| matches!(error.kind(), ErrorKind::Unconfirmed(_));
     let trigger = async || client.run_no_wait(&named("echo"), &json!({})).await;
@@ -85,37 +85,38 @@ async fn trigger_that_may_have_started_is_not_repeated() {
     assert!(is_unconfirmed(&error) && error.to_string().contains("restarts"), "{error}");
     assert_eq!(fake.script(|script| script.triggers.len()), 3);
     // A failed bulk call fails each of its items.
-    fake.script(|script| script.trigger_failures.push_back(Status::internal("broke")));
+    fake.script(|script| script.trigger_failures.push_back(Status::internal("failed")));
     let items = client.run_many_no_wait(&named("echo"), (0..3).map(|_| json!({}))).await;
     assert!(items.iter().all(|item| item.as_ref().is_err_and(is_unconfirmed)), "{items:?}");
     assert_eq!(fake.script(|script| script.bulk_sizes.len()), 1);
 }
 
-/// A refusal with the run that holds the key.
-fn collision(name: &str, detail: &impl prost::Message) -> Status {
+/// Creates the error of a call whose idempotency key belongs to another run.
+fn collision_error(name: &str, detail: &impl prost::Message) -> Status {
     let text = "idempotency key collision";
     Status::with_details(Code::AlreadyExists, text, write_detail(6, text, name, detail).into())
 }
 
 #[tokio::test]
-async fn item_with_a_lost_answer_is_not_its_own_duplicate() {
+async fn item_with_lost_response_is_not_its_own_duplicate() {
     let fake = Fake::start().await;
     let client = Client::new(fake.config()).unwrap();
     let (own, other) = (RunId::random(), RunId::random());
-    for (holder, before, expected) in [
-        // The run was started by the call whose answer was lost.
+    for (existing, reported, expected) in [
+        // The run was started by the call whose response was lost.
         (own, other, Ok(own)),
-        // The bulk call had already reported the holder.
+        // The bulk call had already reported this run.
         (other, other, Err(ErrorKind::Duplicate(Some(other)))),
     ] {
-        let held = IdempotencyCollisionError { existing_run_external_id: before.to_string(), ..Default::default() };
-        let bulk = BulkTriggerIdempotencyCollisionError { collisions: vec![held], ..Default::default() };
-        let single = IdempotencyCollisionError { existing_run_external_id: holder.to_string(), ..Default::default() };
+        let collision =
+            IdempotencyCollisionError { existing_run_external_id: reported.to_string(), ..Default::default() };
+        let bulk = BulkTriggerIdempotencyCollisionError { collisions: vec![collision], ..Default::default() };
+        let single = IdempotencyCollisionError { existing_run_external_id: existing.to_string(), ..Default::default() };
         fake.script(|script| {
             script.trigger_failures.extend([
-                collision("v1.BulkTriggerIdempotencyCollisionError", &bulk),
-                Status::unavailable("the answer is lost"),
-                collision("v1.IdempotencyCollisionError", &single),
+                collision_error("v1.BulkTriggerIdempotencyCollisionError", &bulk),
+                Status::unavailable("the response is lost"),
+                collision_error("v1.IdempotencyCollisionError", &single),
             ]);
         });
         let items = client.run_many_no_wait(&named("echo"), [json!({})]).await;
@@ -128,18 +129,21 @@ async fn item_with_a_lost_answer_is_not_its_own_duplicate() {
 async fn trigger_sends_namespace_and_options() {
     let fake = Fake::start().await;
     let client = Client::new(fake.config_with(&[("HATCHET_CLIENT_NAMESPACE", "Team")])).unwrap();
-    let one = client.run_no_wait(&named("echo"), &json!({ "n": 1 })).priority(Priority::High);
-    one.metadata("k", "v").metadata(TRIGGER_KEY, "mine").await.unwrap();
+    let call = client.run_no_wait(&named("echo"), &json!({ "n": 1 })).priority(Priority::High);
+    call.metadata("k", "v").metadata(TRIGGER_KEY, "mine").await.unwrap();
     client.run_many_no_wait(&named("team_echo"), [json!({})]).await;
     fake.script(|script| {
-        let [one, many] = script.triggers.as_slice() else { panic!("{:?}", script.triggers) };
-        assert_eq!((one.name.as_str(), one.input.as_str(), one.priority), ("team_echo", r#"{"n":1}"#, Some(3)));
-        assert_eq!((many.name.as_str(), many.priority), ("team_echo", None));
+        let [single, bulk] = script.triggers.as_slice() else { panic!("{:?}", script.triggers) };
+        assert_eq!(
+            (single.name.as_str(), single.input.as_str(), single.priority),
+            ("team_echo", r#"{"n":1}"#, Some(3))
+        );
+        assert_eq!((bulk.name.as_str(), bulk.priority), ("team_echo", None));
         let metadata = |request: &TriggerWorkflowRequest| -> Json {
             serde_json::from_str(request.additional_metadata.as_deref().unwrap()).unwrap()
         };
-        assert_eq!(metadata(one)["k"], "v");
-        let ids = [one, many].map(|request| metadata(request)[TRIGGER_KEY].as_str().unwrap().parse::<TriggerId>());
+        assert_eq!(metadata(single)["k"], "v");
+        let ids = [single, bulk].map(|request| metadata(request)[TRIGGER_KEY].as_str().unwrap().parse::<TriggerId>());
         assert!(ids[0].is_ok() && ids[1].is_ok() && ids[0] != ids[1], "each run has its own trigger id: {ids:?}");
     });
 }
@@ -156,7 +160,7 @@ async fn run_can_be_awaited_concurrently() {
 
 #[cfg(feature = "cel")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn taken_key_fails_only_its_item() {
+async fn used_key_fails_only_its_item() {
     use hatchet_quickstart::hatchet::wire::proto::v1::{
         CreateTaskOpts, CreateWorkflowVersionRequest, IdempotencyConfig, IdempotencyMethod,
     };
@@ -174,7 +178,7 @@ async fn taken_key_fails_only_its_item() {
         ..Default::default()
     };
     fixture.client.connection().admin().put_workflow(definition).await.unwrap();
-    let taken = fixture.trigger("keyed", json!({ "key": "b", "n": 0 })).await;
+    let existing = fixture.trigger("keyed", json!({ "key": "b", "n": 0 })).await;
     let inputs = [("a", 1), ("b", 2), ("c", 3), ("a", 4), ("d", 5)];
     let inputs = inputs.map(|(key, n)| json!({ "key": key, "n": n }));
     let items = fixture.client.run_many_no_wait(&named("keyed"), inputs).await;
@@ -186,6 +190,6 @@ async fn taken_key_fails_only_its_item() {
     let kind = |item: &Result<_, hatchet_quickstart::hatchet::client::ClientError>| {
         item.as_ref().map(|_| ()).unwrap_err().kind()
     };
-    assert_eq!(kind(second), ErrorKind::Duplicate(Some(taken.id())));
+    assert_eq!(kind(second), ErrorKind::Duplicate(Some(existing.id())));
     assert_eq!(kind(fourth), ErrorKind::Duplicate(Some(first.as_ref().unwrap().id())));
 }

@@ -19,19 +19,19 @@ use tokio::task::JoinHandle;
 use tonic::Status;
 
 use super::within;
-use crate::fake::{Fake, ended};
+use crate::fake::{Fake, end_event};
 use crate::support::named;
 
-type Waited = JoinHandle<Result<RunOutcome, ClientError>>;
+type Waiting = JoinHandle<Result<RunOutcome, ClientError>>;
 
 /// Waits for a run in a spawned task.
-fn wait(client: &Client, run: RunId) -> Waited {
+fn wait(client: &Client, run: RunId) -> Waiting {
     let run = client.run_ref::<Value>(run);
     tokio::spawn(async move { run.outcome().await })
 }
 
-async fn result(waited: Waited) -> RunOutcome {
-    within("the wait returns", waited).await.unwrap().unwrap()
+async fn result(waiting: Waiting) -> RunOutcome {
+    within("the wait returns", waiting).await.unwrap().unwrap()
 }
 
 /// Waits until the `number`th subscription, counted from 1, has requested a run.
@@ -55,10 +55,10 @@ async fn poll_returns_the_outcome_if_the_subscription_is_silent() {
     let client = Client::new(fake.config()).unwrap();
     let run = RunId::random();
     fake.script(|script| script.set_run(&run.to_string(), v1::RunStatus::Running, None));
-    let waited = wait(&client, run);
+    let waiting = wait(&client, run);
     subscribed(&fake, 1, run).await;
     fake.script(|script| script.set_run(&run.to_string(), v1::RunStatus::Completed, Some(r#"{"n":1}"#)));
-    assert_eq!(result(waited).await.output::<Value>().unwrap(), json!({ "n": 1 }));
+    assert_eq!(result(waiting).await.output::<Value>().unwrap(), json!({ "n": 1 }));
 }
 
 #[tokio::test]
@@ -69,30 +69,30 @@ async fn slow_engine_keeps_its_connection() {
     fake.script(|script| {
         script.set_run(&run.to_string(), v1::RunStatus::Completed, Some(r#"{"n":1}"#));
         // Longer than the timeout of the first query.
-        script.details_take = Duration::from_secs(6);
+        script.details_delay = Duration::from_secs(6);
     });
     let together = client.outcomes([client.run_ref::<Value>(run)]);
-    let (one, many) =
+    let (single, many) =
         tokio::join!(result(wait(&client, run)), within("the wait returns", together.collect::<Vec<_>>()));
-    assert_eq!(one.output::<Value>().unwrap(), json!({ "n": 1 }));
-    assert_eq!(many.into_iter().map(|(_, outcome)| outcome.unwrap()).collect::<Vec<_>>(), [one]);
+    assert_eq!(single.output::<Value>().unwrap(), json!({ "n": 1 }));
+    assert_eq!(many.into_iter().map(|(_, outcome)| outcome.unwrap()).collect::<Vec<_>>(), [single]);
     let subscriptions = fake.script(|script| script.subscriptions.len());
-    assert_eq!(subscriptions, 1, "both waits share one, and the connection answers other calls");
+    assert_eq!(subscriptions, 1, "both waits share one subscription, and the connection stays open");
 }
 
-/// Awaits `work`. Panics if it is polled 1,000 times: the virtual clock does not advance while a task is busy.
-async fn idly<T>(work: impl Future<Output = T>) -> T {
-    let (mut work, mut turns) = (pin!(work), 0);
+/// Awaits `work`. Panics if it is polled 1,000 times, because the virtual clock does not advance while a task is busy.
+async fn idle<T>(work: impl Future<Output = T>) -> T {
+    let (mut work, mut polls) = (pin!(work), 0);
     poll_fn(|cx| {
-        turns += 1;
-        assert!(turns < 1_000, "it polls in a loop instead of waiting");
+        polls += 1;
+        assert!(polls < 1_000, "it polls in a loop instead of waiting");
         work.as_mut().poll(cx)
     })
     .await
 }
 
 #[tokio::test(start_paused = true)]
-async fn wait_for_many_is_idle_while_every_query_is_pending() {
+async fn wait_for_many_is_idle_while_queries_are_pending() {
     let fake = Fake::start().await;
     let client = Client::new(fake.config()).unwrap();
     let runs = [RunId::random(), RunId::random()];
@@ -100,10 +100,10 @@ async fn wait_for_many_is_idle_while_every_query_is_pending() {
         for run in runs {
             script.set_run(&run.to_string(), v1::RunStatus::Completed, Some("{}"));
         }
-        script.details_take = Duration::from_secs(4);
+        script.details_delay = Duration::from_secs(4);
     });
     let outcomes = client.outcomes(runs.map(|run| client.run_ref::<Value>(run))).collect::<Vec<_>>();
-    let statuses = idly(outcomes).await.into_iter().map(|(_, outcome)| outcome.unwrap().status);
+    let statuses = idle(outcomes).await.into_iter().map(|(_, outcome)| outcome.unwrap().status);
     assert!(statuses.eq([RunStatus::Completed; 2]));
 }
 
@@ -115,15 +115,15 @@ async fn subscription_returns_the_outcome_if_the_poll_hangs() {
     for run in [good, bad] {
         fake.script(|script| script.set_run(&run.to_string(), v1::RunStatus::Running, None));
     }
-    let (waited_good, waited_bad) = (wait(&client, good), wait(&client, bad));
+    let (waiting_good, waiting_bad) = (wait(&client, good), wait(&client, bad));
     subscribed(&fake, 1, good).await;
     subscribed(&fake, 1, bad).await;
-    send(&fake, Ok(ended(&good.to_string(), Some(r#"{"n":2}"#), None))).await;
-    send(&fake, Ok(ended(&bad.to_string(), None, Some("Error: no")))).await;
-    assert_eq!(result(waited_good).await.output::<Value>().unwrap(), json!({ "n": 2 }));
-    let bad = result(waited_bad).await;
+    send(&fake, Ok(end_event(&good.to_string(), Some(r#"{"n":2}"#), None))).await;
+    send(&fake, Ok(end_event(&bad.to_string(), None, Some("Error: no")))).await;
+    assert_eq!(result(waiting_good).await.output::<Value>().unwrap(), json!({ "n": 2 }));
+    let bad = result(waiting_bad).await;
     assert_eq!((bad.status, bad.error.as_deref()), (RunStatus::Failed, Some("Error: no")));
-    assert_eq!(fake.script(|script| script.subscriptions.len()), 1, "all waits share one");
+    assert_eq!(fake.script(|script| script.subscriptions.len()), 1, "all waits share one subscription");
 }
 
 #[tokio::test]
@@ -140,21 +140,21 @@ async fn broken_subscription_is_reopened_for_every_open_run() {
     }
     // The first run ends before the break, so it is not requested again.
     let [first, rest @ ..] = waits;
-    send(&fake, Ok(ended(&runs[0].to_string(), Some("{}"), None))).await;
+    send(&fake, Ok(end_event(&runs[0].to_string(), Some("{}"), None))).await;
     result(first).await;
     send(&fake, Err(Status::unavailable("restarts"))).await;
     for run in &runs[1..] {
         subscribed(&fake, 2, *run).await;
     }
     assert!(!fake.script(|script| script.subscriptions[1].0.contains(&runs[0].to_string())));
-    for (run, waited) in runs[1..].iter().zip(rest) {
-        send(&fake, Ok(ended(&run.to_string(), Some(r#"{"late":1}"#), None))).await;
-        assert_eq!(result(waited).await.status, RunStatus::Completed);
+    for (run, waiting) in runs[1..].iter().zip(rest) {
+        send(&fake, Ok(end_event(&run.to_string(), Some(r#"{"late":1}"#), None))).await;
+        assert_eq!(result(waiting).await.status, RunStatus::Completed);
     }
 }
 
 #[tokio::test]
-async fn empty_event_of_a_cancelled_run_is_looked_up() {
+async fn empty_end_event_is_followed_by_a_query() {
     let fake = Fake::start().await;
     let client = Client::new(fake.config()).unwrap();
     // The forms in which a real engine sends a cancelled run: with and without an error, and without any task.
@@ -162,11 +162,11 @@ async fn empty_event_of_a_cancelled_run_is_looked_up() {
         let run = RunId::random();
         let id = run.to_string();
         fake.script(|script| script.set_run(&id, v1::RunStatus::Running, None));
-        let waited = wait(&client, run);
+        let waiting = wait(&client, run);
         subscribed(&fake, 1, run).await;
         fake.script(|script| script.set_run(&id, v1::RunStatus::Cancelled, None));
-        send(&fake, Ok(ended(&id, event.0, event.1))).await;
-        let outcome = result(waited).await;
+        send(&fake, Ok(end_event(&id, event.0, event.1))).await;
+        let outcome = result(waiting).await;
         assert_eq!((outcome.status, outcome.output), (RunStatus::Cancelled, None), "{event:?}");
     }
 }
@@ -182,32 +182,32 @@ async fn terminal_status_without_done_is_not_an_outcome() {
         // A failed attempt that will be retried.
         script.runs.get_mut(&id).unwrap().done = false;
     });
-    let waited = wait(&client, run);
-    fake.until("the status was requested twice", |script| (script.details_asked >= 2).then_some(())).await;
-    assert!(!waited.is_finished());
+    let waiting = wait(&client, run);
+    fake.until("the status was requested twice", |script| (script.details_calls >= 2).then_some(())).await;
+    assert!(!waiting.is_finished());
     fake.script(|script| script.set_run(&id, v1::RunStatus::Completed, Some("{}")));
-    assert_eq!(result(waited).await.status, RunStatus::Completed);
+    assert_eq!(result(waiting).await.status, RunStatus::Completed);
 }
 
 #[tokio::test]
-async fn run_that_is_not_known_yet_is_queried_again() {
+async fn run_that_is_not_found_is_queried_again() {
     let fake = Fake::start().await;
     let client = Client::new(fake.config()).unwrap();
     let run = RunId::random();
-    let waited = wait(&client, run);
-    fake.until("a query found no run", |script| (script.details_asked >= 1).then_some(())).await;
+    let waiting = wait(&client, run);
+    fake.until("a query found no run", |script| (script.details_calls >= 1).then_some(())).await;
     fake.script(|script| {
         script.details_failures.push_back(Status::unavailable("busy"));
         script.set_run(&run.to_string(), v1::RunStatus::Completed, Some("{}"));
     });
-    assert_eq!(result(waited).await.status, RunStatus::Completed);
+    assert_eq!(result(waiting).await.status, RunStatus::Completed);
 }
 
 #[tokio::test]
-async fn never_accepted_token_ends_the_wait_at_once() {
+async fn never_accepted_token_ends_the_wait_immediately() {
     let fake = Fake::start().await;
     let client = Client::new(fake.config()).unwrap();
-    fake.script(|script| script.only_token = Some("another".to_owned()));
+    fake.script(|script| script.accepted_token = Some("another".to_owned()));
     let error = within("the wait returns", client.run_ref::<Value>(RunId::random()).outcome()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unauthenticated);
 }
@@ -228,7 +228,7 @@ async fn wait_continues_while_the_engine_limits_the_rate() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn lasting_engine_failure_is_quoted_in_the_error() {
+async fn permanent_engine_failure_is_in_the_error_text() {
     let failures = [
         (Status::internal("no disk is left"), ErrorKind::Engine, "the engine failed: no disk is left (Internal)"),
         (
@@ -237,55 +237,55 @@ async fn lasting_engine_failure_is_quoted_in_the_error() {
             "the engine cannot serve at the moment: no disk is left",
         ),
     ];
-    for (failure, kind, said) in failures {
+    for (failure, kind, text) in failures {
         let fake = Fake::start().await;
         let client = Client::new(fake.config()).unwrap();
         let run = RunId::random();
         fake.script(|script| script.details_failures.extend(vec![failure; 1_000]));
         let error = client.run_ref::<Value>(run).outcome().await.unwrap_err();
-        assert_eq!((error.kind(), error.to_string()), (kind, format!("ask for run {run}: {said}")));
+        assert_eq!((error.kind(), error.to_string()), (kind, format!("ask for run {run}: {text}")));
     }
 }
 
 #[tokio::test]
-async fn details_are_queried_until_the_run_is_known() {
+async fn details_are_queried_until_the_run_is_found() {
     let fake = Fake::start().await;
     let client = Client::new(fake.config()).unwrap();
     let run = client.run_ref::<Value>(RunId::random());
-    let asking = tokio::spawn({
+    let query = tokio::spawn({
         let run = run.clone();
         async move { run.details().await }
     });
-    fake.until("a query found no run", |script| (script.details_asked >= 1).then_some(())).await;
+    fake.until("a query found no run", |script| (script.details_calls >= 1).then_some(())).await;
     fake.script(|script| script.set_run(&run.id().to_string(), v1::RunStatus::Queued, None));
-    assert_eq!(within("the run is known", asking).await.unwrap().unwrap().status, RunStatus::Queued);
+    assert_eq!(within("the run is found", query).await.unwrap().unwrap().status, RunStatus::Queued);
     let unknown = within("the query returns", client.run_ref::<Value>(RunId::random()).details()).await;
     assert_eq!(unknown.unwrap_err().kind(), ErrorKind::NotFound);
-    // A run that was known before is not queried again.
+    // A run that was found before is queried once.
     fake.script(|script| script.runs.clear());
-    let asked = fake.script(|script| script.details_asked);
+    let calls = fake.script(|script| script.details_calls);
     assert_eq!(run.details().await.unwrap_err().kind(), ErrorKind::NotFound);
-    assert_eq!(fake.script(|script| script.details_asked), asked + 1);
+    assert_eq!(fake.script(|script| script.details_calls), calls + 1);
 }
 
 #[tokio::test]
-async fn forgotten_run_is_lost() {
+async fn run_missing_after_it_was_found_is_lost() {
     let fake = Fake::start().await;
     let client = Client::new(fake.config()).unwrap();
     let run = client.run_ref::<Value>(RunId::random());
     let id = run.id().to_string();
     fake.script(|script| script.set_run(&id, v1::RunStatus::Running, None));
-    let waited = tokio::spawn({
+    let waiting = tokio::spawn({
         let run = run.clone();
         async move { run.outcome().await }
     });
     let mut outcomes = client.outcomes([run.clone()]);
     let among_many = tokio::spawn(async move { outcomes.next().await.unwrap().1 });
-    fake.until("both waits have seen the run", |script| (script.details_asked >= 2).then_some(())).await;
-    assert!(run.details().await.is_ok(), "a clone of the reference has seen it too");
+    fake.until("both waits have found the run", |script| (script.details_calls >= 2).then_some(())).await;
+    assert!(run.details().await.is_ok(), "a clone of the reference has found it too");
     fake.script(|script| script.runs.clear());
-    for waited in [waited, among_many] {
-        let error = within("the wait returns", waited).await.unwrap().unwrap_err();
+    for waiting in [waiting, among_many] {
+        let error = within("the wait returns", waiting).await.unwrap().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::RunLost);
         assert!(error.to_string().contains("which it knew before"), "{error}");
     }
@@ -295,13 +295,13 @@ async fn forgotten_run_is_lost() {
 async fn unknown_id_is_refused_but_triggered_run_is_awaited() {
     let fake = Fake::start().await;
     let client = Client::new(fake.config()).unwrap();
-    let given = client.run_ref::<Value>(RunId::random());
-    let error = within("the wait returns", given.outcome()).await.unwrap_err();
+    let unknown_run = client.run_ref::<Value>(RunId::random());
+    let error = within("the wait returns", unknown_run.outcome()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
     assert!(error.to_string().contains("asked for 2s: check the id"), "{error}");
     // Queries are at least 250 ms apart.
-    let asked = fake.script(|script| std::mem::take(&mut script.details_asked));
-    assert!(asked <= 10, "{asked} queries");
+    let calls = fake.script(|script| std::mem::take(&mut script.details_calls));
+    assert!(calls <= 10, "{calls} queries");
     let run = client.run_no_wait(&named("echo"), &json!({})).await.unwrap();
     let waits = [
         tokio::spawn({
@@ -313,10 +313,10 @@ async fn unknown_id_is_refused_but_triggered_run_is_awaited() {
             async move { run.details().await.map(|details| details.status) }
         }),
     ];
-    // An unknown id would have been refused after ten queries of one wait and seven of the other.
-    fake.until("both waits continue", |script| (script.details_asked > 17).then_some(())).await;
+    // The wait for an unknown id would have been refused after ten queries, its details after seven.
+    fake.until("both waits continue", |script| (script.details_calls > 17).then_some(())).await;
     fake.script(|script| script.set_run(&run.id().to_string(), v1::RunStatus::Completed, Some("{}")));
-    for waited in waits {
-        assert_eq!(within("the run is known", waited).await.unwrap().unwrap(), RunStatus::Completed);
+    for waiting in waits {
+        assert_eq!(within("the run is found", waiting).await.unwrap().unwrap(), RunStatus::Completed);
     }
 }

@@ -1,4 +1,4 @@
-//! Everything that the engine has acknowledged, and the check that it is still there.
+//! The changes that the engine has acknowledged, and the check that they are still present.
 
 use std::{
     collections::HashMap,
@@ -27,10 +27,10 @@ pub enum Acknowledged {
     },
     Cancelled(String),
     Event(String),
-    /// A schedule whose run has `mark` in its metadata.
+    /// A schedule whose run has `marker` in its metadata.
     Schedule {
         id: String,
-        mark: String,
+        marker: String,
     },
     Line {
         run: String,
@@ -67,18 +67,18 @@ impl Acknowledgements {
     /// Checks an assignment and returns whether its attempt has completed before. That is allowed only for the same
     /// attempt on the same stream, which the engine sent again while the worker completed it.
     pub fn has_completed(&self, run: &str, attempt: i32, stream: u32) -> bool {
-        let known = self.completed.lock().unwrap().get(run).copied();
+        let completed = self.completed.lock().unwrap().get(run).copied();
         assert!(
-            known.is_none_or(|known| known == (attempt, stream)),
-            "{run} was completed ({known:?}), and is to run again: {attempt} on stream {stream}"
+            completed.is_none_or(|completed| completed == (attempt, stream)),
+            "{run} was completed ({completed:?}), and is assigned again: attempt {attempt} on stream {stream}"
         );
-        known.is_some()
+        completed.is_some()
     }
 
     pub fn counts(&self) -> String {
         let mut counts: HashMap<&str, usize> = HashMap::new();
         for change in self.changes().iter() {
-            let word = match change {
+            let kind = match change {
                 Acknowledged::Key { .. } => "keys",
                 Acknowledged::Run(_) => "runs",
                 Acknowledged::Output { .. } => "results",
@@ -87,15 +87,15 @@ impl Acknowledgements {
                 Acknowledged::Schedule { .. } => "schedules",
                 Acknowledged::Line { .. } => "log lines",
             };
-            *counts.entry(word).or_default() += 1;
+            *counts.entry(kind).or_default() += 1;
         }
-        let mut words: Vec<String> = counts.into_iter().map(|(word, count)| format!("{count} {word}")).collect();
-        words.sort();
-        format!("nothing lost of {}", words.join(", "))
+        let mut totals: Vec<String> = counts.into_iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+        totals.sort();
+        format!("nothing lost of {}", totals.join(", "))
     }
 
-    /// Asserts that acknowledged changes are still there: those since the last check and a sample of the earlier ones, or
-    /// all of them.
+    /// Asserts that acknowledged changes are still present: the changes since the last check and a sample of earlier ones,
+    /// or all changes.
     pub async fn check(&self, target: &Target, all: bool) {
         let (new, old) = {
             let (changes, mut checked) = (self.changes(), self.checked.lock().unwrap());
@@ -110,12 +110,12 @@ impl Acknowledgements {
         }
     }
 
-    /// Whether every run that is known has ended.
+    /// Returns whether every acknowledged run has ended.
     pub async fn all_ended(&self, target: &Target) -> bool {
         let runs: Vec<String> = self
             .changes()
             .iter()
-            .filter_map(|changes| match changes {
+            .filter_map(|change| match change {
                 Acknowledged::Key { run, .. } | Acknowledged::Run(run) => Some(run.clone()),
                 Acknowledged::Output { .. }
                 | Acknowledged::Cancelled(_)
@@ -138,18 +138,18 @@ async fn details(target: &Target, run: &str) -> GetRunDetailsResponse {
     target.admin().get_run_details(request).await.unwrap_or_else(|e| panic!("run {run}: {e}")).into_inner()
 }
 
-async fn check(target: &Target, changes: &Acknowledged) {
+async fn check(target: &Target, change: &Acknowledged) {
     let tenant = &target.tenant;
-    match changes {
+    match change {
         Acknowledged::Key { key, run } => {
-            assert_eq!(load::trigger_key(target, key).await.unwrap(), (run.clone(), false), "key {key} is free again");
+            assert_eq!(load::trigger_key(target, key).await.unwrap(), (run.clone(), false), "key {key} is free");
         }
         Acknowledged::Run(run) => drop(details(target, run).await),
         Acknowledged::Output { run, output } => {
             let details = details(target, run).await;
             assert_eq!(details.status(), v1::RunStatus::Completed, "{run}");
-            let is = details.task_runs.into_values().next().and_then(|task| task.output);
-            assert_eq!(is.as_deref(), Some(output.as_bytes()), "{run}");
+            let stored = details.task_runs.into_values().next().and_then(|task| task.output);
+            assert_eq!(stored.as_deref(), Some(output.as_bytes()), "{run}");
         }
         Acknowledged::Cancelled(run) => {
             assert_eq!(details(target, run).await.status(), v1::RunStatus::Cancelled, "{run}")
@@ -159,14 +159,14 @@ async fn check(target: &Target, changes: &Acknowledged) {
             assert_eq!(status, 200, "event {id}");
             assert_eq!(event["triggeredRuns"].as_array().map(Vec::len), Some(1), "{event}");
         }
-        Acknowledged::Schedule { id, mark } => {
+        Acknowledged::Schedule { id, marker } => {
             let (status, _) = target.rest.get(&format!("/api/v1/tenants/{tenant}/workflows/scheduled/{id}")).await;
             // A schedule is removed when it starts its run.
             if status != 200 {
                 let list = format!(
                     "/api/v1/stable/tenants/{tenant}/workflow-runs?only_tasks=false&since=2020-01-01T00:00:00Z"
                 );
-                let (_, runs) = target.rest.get(&format!("{list}&additional_metadata=schedule:{mark}")).await;
+                let (_, runs) = target.rest.get(&format!("{list}&additional_metadata=schedule:{marker}")).await;
                 assert_eq!(runs["rows"].as_array().map(Vec::len), Some(1), "schedule {id} ({status}): {runs}");
             }
         }

@@ -24,11 +24,11 @@ pub const KEYED: &str = "crash-keyed";
 /// A workflow that the worker completes, triggered by calls, events and schedules.
 pub const PLAIN: &str = "crash-plain";
 /// A workflow whose runs the worker leaves running until they are cancelled.
-pub const BLOCKED: &str = "crash-held";
+pub const BLOCKED: &str = "crash-blocked";
 /// The event that triggers [`PLAIN`].
 const EVENT: &str = "crash:event";
 
-/// A random number below a limit.
+/// Returns a random number below a limit.
 pub fn random(below: u64) -> u64 {
     (Uuid::new_v4().as_u128() % u128::from(below.max(1))) as u64
 }
@@ -93,8 +93,8 @@ impl Load {
         for n in 0.. {
             let key = format!("{}-{n}", self.cycle);
             match trigger_key(&self.target, &key).await {
-                Ok((run, made)) => {
-                    assert!(made, "{key} is new");
+                Ok((run, is_new)) => {
+                    assert!(is_new, "{key} is new");
                     self.acknowledged.record(Acknowledged::Run(run.clone()));
                     self.acknowledged.record(Acknowledged::Key { key, run });
                 }
@@ -143,18 +143,18 @@ impl Load {
     async fn schedules(&self) {
         loop {
             let at = std::time::SystemTime::now() + Duration::from_millis(random(1500));
-            let mark = uuid::Uuid::new_v4().to_string();
+            let marker = uuid::Uuid::new_v4().to_string();
             let request = ScheduleWorkflowRequest {
                 name: PLAIN.into(),
                 schedules: vec![at.into()],
                 input: "{}".into(),
-                additional_metadata: Some(serde_json::json!({ "schedule": mark }).to_string()),
+                additional_metadata: Some(serde_json::json!({ "schedule": marker }).to_string()),
                 ..Default::default()
             };
             match self.target.workflows().schedule_workflow(request).await {
-                Ok(made) => {
-                    made.into_inner().scheduled_workflows.into_iter().for_each(|it| {
-                        self.acknowledged.record(Acknowledged::Schedule { id: it.id, mark: mark.clone() });
+                Ok(created) => {
+                    created.into_inner().scheduled_workflows.into_iter().for_each(|schedule| {
+                        self.acknowledged.record(Acknowledged::Schedule { id: schedule.id, marker: marker.clone() });
                     });
                 }
                 Err(status) => return assert_killed(&status),

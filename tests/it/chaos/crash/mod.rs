@@ -1,4 +1,4 @@
-//! Kills the engine with SIGKILL at random moments under load: no acknowledged change is lost, and none is done twice.
+//! Kills the engine with SIGKILL at random moments under load: no acknowledged change is lost or applied twice.
 
 mod acknowledgements;
 mod load;
@@ -26,35 +26,35 @@ async fn acknowledged_changes_survive_every_kill() {
         return;
     }
     let mut row = Row::new(fault);
-    let place = Workspace::new();
-    let mut engine = place.engine();
-    let target = Arc::new(Target::at(&place.handshake()));
+    let workspace = Workspace::new();
+    let mut engine = workspace.engine();
+    let target = Arc::new(Target::at(&workspace.handshake()));
     let acknowledged = Arc::new(Acknowledgements::default());
     load::declare(&target).await;
     let stop = CancellationToken::new();
     let worker = RawWorker::register(&target, &acknowledged).await;
     let working = AbortOnDropHandle::new(tokio::spawn(worker.work(stop.clone())));
-    let mut back = Vec::new();
+    let mut restarts = Vec::new();
     for cycle in 0..kills {
         let load = Load { target: target.clone(), acknowledged: acknowledged.clone(), cycle };
-        let all = AbortOnDropHandle::new(tokio::spawn(load.until_it_fails()));
+        let load = AbortOnDropHandle::new(tokio::spawn(load.until_it_fails()));
         // From before the first response to well into the load.
         tokio::time::sleep(Duration::from_millis(load::random(if cycle % 4 == 0 { 30 } else { 400 }))).await;
         engine.kill();
-        within(30, "the load ends after the kill", all).await.unwrap();
+        within(30, "the load ends after the kill", load).await.unwrap();
         let begun = std::time::Instant::now();
-        engine = place.engine();
-        back.push(begun.elapsed());
-        assert_eq!(place.handshake().grpc_address, target.address(), "the same address");
+        engine = workspace.engine();
+        restarts.push(begun.elapsed());
+        assert_eq!(workspace.handshake().grpc_address, target.address(), "the same address");
         acknowledged.check(&target, false).await;
         assert!(!working.is_finished(), "the worker has ended");
     }
-    // All open runs end, and every acknowledged change is still there.
+    // All open runs end, and every acknowledged change is still present.
     eventually("every run ends", async || acknowledged.all_ended(&target).await.then_some(())).await;
     acknowledged.check(&target, true).await;
     stop.cancel();
     within(30, "the worker ends", working).await.unwrap();
     row.add(acknowledged.counts());
-    row.times("engine back", &back, None);
+    row.times("engine back", &restarts, None);
     engine.stop().expect(0);
 }

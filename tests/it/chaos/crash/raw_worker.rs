@@ -1,4 +1,4 @@
-//! A worker over raw gRPC, outside of the engine's process. It registers once and listens again after every kill.
+//! A worker over raw gRPC, in the process of the test. It registers once and listens again after every kill.
 
 use std::{sync::Arc, time::Duration};
 
@@ -38,15 +38,15 @@ impl RawWorker {
         Self { target: target.clone(), acknowledged: acknowledged.clone(), id, open: Vec::new(), stream: 0 }
     }
 
-    /// Works until `stop` is cancelled, across all restarts of the engine.
+    /// Executes assignments until `stop` is cancelled, across all restarts of the engine.
     pub async fn work(mut self, stop: CancellationToken) {
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 lost = self.session() => {
                     let status = lost.err();
-                    let known = status.as_ref().is_none_or(|status| status.code() != tonic::Code::NotFound);
-                    assert!(known, "the engine has forgotten the worker: {status:?}");
+                    let is_known = status.as_ref().is_none_or(|status| status.code() != tonic::Code::NotFound);
+                    assert!(is_known, "the engine no longer has the worker: {status:?}");
                 }
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -55,7 +55,7 @@ impl RawWorker {
 
     async fn session(&mut self) -> Result<(), Status> {
         let request = WorkerListenRequest { worker_id: self.id.clone() };
-        // The first generation: the open stream stands for heartbeats.
+        // The first generation of the call: the open stream replaces heartbeats.
         self.stream += 1;
         let mut stream = self.target.dispatcher().listen(request).await?.into_inner();
         loop {
@@ -88,19 +88,19 @@ impl RawWorker {
             self.target.events().put_log(line).await?;
             self.acknowledged.record(Acknowledged::Line { run: run.clone(), message });
         }
-        // Equal for every attempt: the engine may have stored the output and died before it responded.
+        // Equal for every attempt, because the engine may have stored the output before it was killed.
         let output = format!(r#"{{"of":"{run}"}}"#);
         self.report(action, StepActionEventType::StepEventTypeCompleted, &output).await?;
         self.acknowledged.completed(run, output, action.retry_count, self.stream);
         Ok(())
     }
 
-    async fn report(&self, action: &AssignedAction, what: StepActionEventType, payload: &str) -> Result<(), Status> {
+    async fn report(&self, action: &AssignedAction, kind: StepActionEventType, payload: &str) -> Result<(), Status> {
         let event = StepActionEvent {
             worker_id: self.id.clone(),
             task_run_external_id: action.task_run_external_id.clone(),
             retry_count: Some(action.retry_count),
-            event_type: what.into(),
+            event_type: kind.into(),
             event_payload: payload.into(),
             ..Default::default()
         };

@@ -1,4 +1,4 @@
-//! Triggers whose answer is lost between the engine and the client.
+//! Triggers whose response is lost between the engine and the client.
 
 use std::net::SocketAddr;
 
@@ -54,8 +54,8 @@ impl Case {
         rows.iter().map(|row| row.workflow_run_external_id.parse().unwrap()).collect()
     }
 
-    /// The result of a trigger whose answer is lost after the engine has accepted this number of runs.
-    async fn lose_answer<T: Send + 'static>(
+    /// The result of a trigger whose response is lost after the engine has accepted this number of runs.
+    async fn lose_response<T: Send + 'static>(
         &self,
         runs: usize,
         trigger: impl Future<Output = T> + Send + 'static,
@@ -79,21 +79,21 @@ fn unconfirmed(item: Result<RunRef, ClientError>) -> (TriggerId, String) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn lost_answer_returns_the_started_run() {
+async fn lost_response_returns_the_started_run() {
     let case = Case::start().await;
     let client = case.client.clone();
     let trigger = async move { client.run_no_wait(&named("echo"), &json!({ "n": 1 })).await };
-    let run = case.lose_answer(1, trigger).await.unwrap();
+    let run = case.lose_response(1, trigger).await.unwrap();
     assert!(run.was_found());
     assert_eq!(outcome(&run).await.output::<Value>().unwrap(), json!({ "n": 1 }));
     assert_eq!(case.listed().await, [run.id()], "it was triggered once");
-    let answered = case.client.run_no_wait(&named("echo"), &json!({})).await.unwrap();
-    assert!(!answered.was_found());
+    let next = case.client.run_no_wait(&named("echo"), &json!({})).await.unwrap();
+    assert!(!next.was_found());
 }
 
 #[tokio::test]
 async fn gateway_error_after_acceptance_returns_the_started_run() {
-    // The engine has accepted the trigger, and a gateway answers instead of it.
+    // The engine has accepted the trigger, and a gateway responds with an error.
     let (case, fake, id) = (Case::start().await, Fake::start().await, TriggerId::random());
     let trigger = async |client: &Client| client.run_no_wait(&named("echo"), &json!({})).trigger_id(id).await;
     let started = trigger(&case.fixture.client).await.unwrap();
@@ -109,12 +109,12 @@ async fn gateway_error_after_acceptance_returns_the_started_run() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn lost_bulk_answer_returns_each_items_run() {
+async fn lost_bulk_response_returns_each_items_run() {
     let case = Case::start().await;
     let client = case.client.clone();
     let inputs = (0..30).map(|n| json!({ "n": n }));
     let trigger = async move { client.run_many_no_wait(&named("echo"), inputs).await };
-    let items: Vec<Result<RunRef, ClientError>> = case.lose_answer(30, trigger).await;
+    let items: Vec<Result<RunRef, ClientError>> = case.lose_response(30, trigger).await;
     for (n, item) in items.into_iter().enumerate() {
         let run = item.unwrap();
         assert!(run.was_found());
@@ -136,19 +136,19 @@ async fn run_that_is_not_listed_is_unconfirmed() {
     let trigger = tokio::spawn(async move { client.run_no_wait(&named("echo"), &json!({})).trigger_id(id).await });
     fake.until("the run is triggered", |script| script.triggers.first().map(drop)).await;
     proxy.reset();
-    let (trigger, said) = unconfirmed(within("the search ends", trigger).await.unwrap());
+    let (trigger, text) = unconfirmed(within("the search ends", trigger).await.unwrap());
     assert_eq!(trigger, id);
     for part in [
         "not known whether it started",
         "the connection broke",
         &format!("0 run(s) with the metadata {TRIGGER_KEY}={id}"),
     ] {
-        assert!(said.contains(part), "no `{part}` in: {said}");
+        assert!(text.contains(part), "no `{part}` in: {text}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn lost_answer_is_unconfirmed_without_a_list_of_runs() {
+async fn lost_response_is_unconfirmed_without_a_list_of_runs() {
     for (url, reason) in [(None, "HATCHET_CLIENT_SERVER_URL"), (Some("/nowhere"), "404")] {
         let case = Case::with(|config| {
             let base = config.server_url.take().unwrap();
@@ -157,8 +157,8 @@ async fn lost_answer_is_unconfirmed_without_a_list_of_runs() {
         .await;
         let client = case.client.clone();
         let trigger = async move { client.run_no_wait(&named("echo"), &json!({})).await };
-        let (trigger, said) = unconfirmed(case.lose_answer(1, trigger).await);
-        assert!(said.contains("not known whether it started") && said.contains(reason), "{said}");
+        let (trigger, text) = unconfirmed(case.lose_response(1, trigger).await);
+        assert!(text.contains("not known whether it started") && text.contains(reason), "{text}");
         // The run is found by the id in the error.
         let since = std::time::SystemTime::now() - std::time::Duration::from_secs(600);
         let found = case.fixture.client.find_runs(TRIGGER_KEY, &trigger.to_string(), since).await.unwrap();
