@@ -99,7 +99,7 @@ async fn dashboard_shows_live_runs_as_text() {
 
         // The address of an unknown run is reported next to the list.
         tab.value("location.hash = 'no-run'");
-        tab.until("document.getElementById('run').innerText.includes('does not know the run no-run')");
+        tab.until("document.getElementById('run').innerText.includes('Run no-run was not found')");
         tab.until("document.getElementById('link').textContent.startsWith('live')");
         assert_eq!(tab.value("document.querySelectorAll('#runs tbody tr').length"), 2);
 
