@@ -1,5 +1,5 @@
-//! The limit of other figures: plain tonic on loopback with the messages of an engine and a worker. As with an embedded
-//! engine, the server has a thread with its own runtime, and the client shares the main runtime.
+//! The limit of other figures: plain tonic on loopback, with the messages of an engine and a worker. As with an
+//! embedded engine, the server has a thread with its own runtime. The client uses the main runtime.
 
 use std::{
     convert::Infallible,
@@ -42,15 +42,15 @@ pub(crate) struct Bare {
 /// An id with the length of real ones.
 const ID: &str = "00000000-0000-0000-0000-000000000000";
 
-/// The two calls of the dispatcher that every task needs.
+/// A server of the two dispatcher calls that every task needs.
 #[derive(Clone)]
-struct Answers;
+struct BareDispatcher;
 
-impl NamedService for Answers {
+impl NamedService for BareDispatcher {
     const NAME: &'static str = "Dispatcher";
 }
 
-impl Service<http::Request<Body>> for Answers {
+impl Service<http::Request<Body>> for BareDispatcher {
     type Response = http::Response<Body>;
     type Error = Infallible;
     type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
@@ -62,8 +62,12 @@ impl Service<http::Request<Body>> for Answers {
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         async move {
             Ok(match request.uri().path() {
-                "/Dispatcher/ListenV2" => Grpc::new(ProstCodec::default()).server_streaming(Answers, request).await,
-                "/Dispatcher/SendStepActionEvent" => Grpc::new(ProstCodec::default()).unary(Answers, request).await,
+                "/Dispatcher/ListenV2" => {
+                    Grpc::new(ProstCodec::default()).server_streaming(BareDispatcher, request).await
+                }
+                "/Dispatcher/SendStepActionEvent" => {
+                    Grpc::new(ProstCodec::default()).unary(BareDispatcher, request).await
+                }
                 other => Status::unimplemented(other).into_http(),
             })
         }
@@ -71,12 +75,12 @@ impl Service<http::Request<Body>> for Answers {
     }
 }
 
-impl ServerStreamingService<WorkerListenRequest> for Answers {
+impl ServerStreamingService<WorkerListenRequest> for BareDispatcher {
     type Response = AssignedAction;
     type ResponseStream = Iter<iter::Take<iter::RepeatWith<fn() -> Result<AssignedAction, Status>>>>;
     type Future = Ready<Result<Response<Self::ResponseStream>, Status>>;
 
-    /// Sends the number of assignments that the request's worker id says.
+    /// Sends assignments. The request's worker id is their number.
     fn call(&mut self, request: Request<WorkerListenRequest>) -> Self::Future {
         let count = request.get_ref().worker_id.parse().unwrap_or_default();
         let assignments: fn() -> Result<AssignedAction, Status> = || Ok(assignment());
@@ -84,7 +88,7 @@ impl ServerStreamingService<WorkerListenRequest> for Answers {
     }
 }
 
-impl UnaryService<StepActionEvent> for Answers {
+impl UnaryService<StepActionEvent> for BareDispatcher {
     type Response = ActionEventResponse;
     type Future = Ready<Result<Response<ActionEventResponse>, Status>>;
 
@@ -93,7 +97,7 @@ impl UnaryService<StepActionEvent> for Answers {
     }
 }
 
-/// The assignment of a run of the no-op task.
+/// An assignment of the no-op task.
 fn assignment() -> AssignedAction {
     let id = || ID.to_owned();
     AssignedAction {
@@ -114,7 +118,7 @@ fn assignment() -> AssignedAction {
     }
 }
 
-/// The report of that run.
+/// The report of an assignment.
 fn report(of: &AssignedAction, kind: StepActionEventType, output: &str) -> StepActionEvent {
     StepActionEvent {
         worker_id: ID.to_owned(),
@@ -143,7 +147,7 @@ impl Bare {
             runtime.block_on(async {
                 let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
                 let served = Server::builder()
-                    .add_service(Answers)
+                    .add_service(BareDispatcher)
                     .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), async {
                         let _ = stopped.await;
                     })
@@ -164,7 +168,7 @@ impl Bare {
         self.client.clone().send_step_action_event(request).await.map(drop)
     }
 
-    /// Durations of sequential calls.
+    /// Measures sequential calls.
     pub(crate) async fn round_trips(&self, count: usize) -> Result<Vec<Duration>> {
         let (assignment, mut times) = (assignment(), Vec::with_capacity(count));
         for _ in 0..count {
@@ -175,7 +179,7 @@ impl Bare {
         Ok(times)
     }
 
-    /// Calls per second with this number of concurrent calls.
+    /// Measures calls per second, with `in_flight` concurrent calls.
     pub(crate) async fn calls_per_second(&self, count: usize, in_flight: usize) -> Result<f64> {
         let (assignment, begun) = (assignment(), Instant::now());
         let call = || self.report(&assignment, StepActionEventType::StepEventTypeCompleted, "{}");
@@ -183,8 +187,8 @@ impl Bare {
         Ok(count as f64 / begun.elapsed().as_secs_f64())
     }
 
-    /// Tasks per second with this number of concurrent tasks. Each has an assignment on a stream, and reports of its start
-    /// and end that are sent together.
+    /// Measures tasks per second, with `in_flight` concurrent tasks. A task is an assignment on a stream and the
+    /// concurrent reports of its start and its end.
     pub(crate) async fn tasks_per_second(&self, count: usize, in_flight: usize) -> Result<f64> {
         let begun = Instant::now();
         let assignments = self.client.clone().listen_v2(WorkerListenRequest { worker_id: count.to_string() }).await?;
@@ -194,7 +198,7 @@ impl Bare {
             try_join(started, ended).await.map(drop)
         });
         let done = reported.try_buffer_unordered(in_flight).try_collect::<Vec<()>>().await?.len();
-        anyhow::ensure!(done == count, "{done} of {count} bare tasks came");
+        anyhow::ensure!(done == count, "received {done} of {count} bare tasks");
         Ok(count as f64 / begun.elapsed().as_secs_f64())
     }
 }

@@ -21,51 +21,38 @@ use hatchet_quickstart::{
     },
 };
 use tokio::{sync::Semaphore, task::JoinSet};
-use tonic::{
-    Request, Status,
-    service::{Interceptor, interceptor::InterceptedService},
-    transport::{Channel, Endpoint},
-};
 
-use super::table::{Figure, Target, median};
+use super::{
+    rig::{Link, connect},
+    table::{Figure, Target, median},
+};
 
 const QUEUED: [usize; 2] = [1_000, 200_000];
 const WORKERS: [usize; 2] = [1, 50];
 const WORKFLOWS: [usize; 2] = [1, 500];
 /// Slots of all workers together.
 const SLOTS: usize = 100;
-/// Assignments per measurement. The queue is longer by this number at its begin.
+/// Assignments per measurement. At its start, the queue is longer by this number.
 const ASSIGNMENTS: usize = 2_000;
 const ROUNDS: usize = 5;
 /// Triggers per call.
 const BATCH: usize = 1_000;
 
-#[derive(Clone)]
-struct Bearer(tonic::metadata::MetadataValue<tonic::metadata::Ascii>);
-
-impl Interceptor for Bearer {
-    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        request.metadata_mut().insert("authorization", self.0.clone());
-        Ok(request)
-    }
-}
-
-type Link = InterceptedService<Channel, Bearer>;
-
-/// The most expensive combination, relative to the cheapest queue.
-pub(crate) async fn figure() -> Result<Figure> {
+/// The largest ratio of the costs with the long and the short queue.
+pub(crate) async fn measure() -> Result<Figure> {
     let mut costs = HashMap::new();
     let mut notes = Vec::new();
     for workers in WORKERS {
         for workflows in WORKFLOWS {
             let mut row = Vec::new();
             for queued in QUEUED {
-                let cost = cost(queued, workers, workflows).await?;
+                let cost = measure_cost(queued, workers, workflows).await?;
                 costs.insert((queued, workers, workflows), cost);
                 row.push(cost);
             }
             notes.push(format!(
-                "{workers} worker(s), {workflows} workflow(s): {:.1} us with 1,000 queued, {:.1} us with 200,000, {:.2} x",
+                "{workers} worker(s), {workflows} workflow(s): {:.1} us with 1,000 queued, {:.1} us with 200,000, \
+                 {:.2} x",
                 row[0],
                 row[1],
                 row[1] / row[0]
@@ -75,15 +62,12 @@ pub(crate) async fn figure() -> Result<Figure> {
     let base = costs[&(QUEUED[0], 1, 1)];
     let ratio = |workers, workflows| costs[&(QUEUED[1], workers, workflows)] / costs[&(QUEUED[0], workers, workflows)];
     let worst = WORKERS.iter().flat_map(|w| WORKFLOWS.map(|f| ratio(*w, f))).fold(0.0, f64::max);
-    let dearest = costs.values().copied().fold(0.0, f64::max);
-    notes.push(format!(
-        "the dearest of all is {:.2} x the cost with 1,000 queued, 1 worker, 1 workflow",
-        dearest / base
-    ));
+    let max = costs.values().copied().fold(0.0, f64::max);
+    notes.push(format!("the maximum is {:.2} x the cost with 1,000 queued, 1 worker, 1 workflow", max / base));
     Ok(Figure {
         number: 17,
-        what: "engine CPU per task, 200,000 queued",
-        measured: format!("{dearest:.1} us at most"),
+        name: "engine CPU per task, 200,000 queued",
+        measured: format!("{max:.1} us at most"),
         limit: format!("{base:.1} us at 1,000"),
         value: worst,
         target: Target::AtMost(1.3, " x"),
@@ -91,25 +75,23 @@ pub(crate) async fn figure() -> Result<Figure> {
     })
 }
 
-/// Microseconds of the engine's thread per task, while at least this number of runs is queued.
-async fn cost(queued: usize, workers: usize, workflows: usize) -> Result<f64> {
+/// Measures the microseconds of the engine's thread per task, while at least `queued` runs are queued.
+async fn measure_cost(queued: usize, workers: usize, workflows: usize) -> Result<f64> {
     let engine = Engine::start(EngineOptions::default()).await?;
-    let bearer = Bearer(format!("bearer {}", engine.handshake().token).parse()?);
-    let endpoint = Endpoint::from_shared(format!("http://{}", engine.handshake().grpc_address))?.tcp_nodelay(true);
-    let link = InterceptedService::new(endpoint.connect().await?, bearer);
-    declare(&link, workflows).await?;
+    let link = connect(engine.handshake()).await?;
+    register_workflows(&link, workflows).await?;
     trigger(&link, queued + ASSIGNMENTS, workflows).await?;
     // The workers complete a limited number of tasks, which defines the end of a measurement.
     let allowed = Arc::new(Semaphore::new(0));
     let (done, mut ended) = tokio::sync::mpsc::channel(1024);
     let mut streams = JoinSet::new();
     for number in 0..workers {
-        streams.spawn(work(link.clone(), number, SLOTS / workers, workflows, allowed.clone(), done.clone()));
+        streams.spawn(run_worker(link.clone(), number, SLOTS / workers, workflows, allowed.clone(), done.clone()));
     }
     drop(done);
-    let thread = engine_thread()?;
+    let thread = find_engine_thread()?;
     let mut costs = Vec::new();
-    // The first round is for the caches.
+    // The first round warms up.
     for round in 0..=ROUNDS {
         if round > 0 {
             trigger(&link, ASSIGNMENTS, workflows).await?;
@@ -118,7 +100,7 @@ async fn cost(queued: usize, workers: usize, workflows: usize) -> Result<f64> {
         allowed.add_permits(ASSIGNMENTS);
         for _ in 0..ASSIGNMENTS {
             tokio::select! {
-                one = ended.recv() => one.context("the workers ended")?,
+                report = ended.recv() => report.context("the workers ended")?,
                 Some(end) = streams.join_next() => end??,
             }
         }
@@ -131,22 +113,23 @@ async fn cost(queued: usize, workers: usize, workflows: usize) -> Result<f64> {
     Ok(median(&costs))
 }
 
-fn name(workflow: usize) -> String {
+fn workflow_name(workflow: usize) -> String {
     format!("depth-{workflow}")
 }
 
-async fn declare(link: &Link, workflows: usize) -> Result<()> {
+async fn register_workflows(link: &Link, workflows: usize) -> Result<()> {
     let mut admin = AdminServiceClient::new(link.clone());
     for workflow in 0..workflows {
         let task = CreateTaskOpts {
             readable_id: "t".to_owned(),
-            action: format!("{}:t", name(workflow)),
+            action: format!("{}:t", workflow_name(workflow)),
             timeout: "10m".to_owned(),
             schedule_timeout: Some("1h".to_owned()),
             inputs: "{}".to_owned(),
             ..Default::default()
         };
-        let definition = CreateWorkflowVersionRequest { name: name(workflow), tasks: vec![task], ..Default::default() };
+        let definition =
+            CreateWorkflowVersionRequest { name: workflow_name(workflow), tasks: vec![task], ..Default::default() };
         admin.put_workflow(definition).await?;
     }
     Ok(())
@@ -156,7 +139,7 @@ async fn trigger(link: &Link, runs: usize, workflows: usize) -> Result<()> {
     let mut client = WorkflowServiceClient::new(link.clone());
     for first in (0..runs).step_by(BATCH) {
         let item = |run: usize| TriggerWorkflowRequest {
-            name: name(run % workflows),
+            name: workflow_name(run % workflows),
             input: r#"{"n":1}"#.to_owned(),
             ..Default::default()
         };
@@ -166,8 +149,8 @@ async fn trigger(link: &Link, runs: usize, workflows: usize) -> Result<()> {
     Ok(())
 }
 
-/// A worker made of stubs. Completes tasks while it has permits, and reports each.
-async fn work(
+/// Runs a worker of gRPC stubs, which completes a task for each permit.
+async fn run_worker(
     link: Link,
     number: usize,
     slots: usize,
@@ -178,18 +161,18 @@ async fn work(
     let mut dispatcher = DispatcherClient::new(link);
     let request = WorkerRegisterRequest {
         worker_name: format!("depth-{number}"),
-        actions: (0..workflows).map(|workflow| format!("{}:t", name(workflow))).collect(),
+        actions: (0..workflows).map(|workflow| format!("{}:t", workflow_name(workflow))).collect(),
         slot_config: HashMap::from([("default".to_owned(), i32::try_from(slots)?)]),
         ..Default::default()
     };
     let worker_id = dispatcher.register(request).await?.into_inner().worker_id;
     let listen = WorkerListenRequest { worker_id: worker_id.clone() };
     let mut actions = dispatcher.listen_v2(listen).await?.into_inner();
-    let mut beats = dispatcher.clone();
-    let beat = async move {
+    let mut heartbeats = dispatcher.clone();
+    let heartbeat = async move {
         loop {
             let at = Some(hatchet_quickstart::hatchet::wire::timestamp_now());
-            beats.heartbeat(HeartbeatRequest { worker_id: worker_id.clone(), heartbeat_at: at }).await?;
+            heartbeats.heartbeat(HeartbeatRequest { worker_id: worker_id.clone(), heartbeat_at: at }).await?;
             tokio::time::sleep(std::time::Duration::from_secs(2)).await;
         }
         #[expect(unreachable_code, reason = "names the error")]
@@ -222,20 +205,20 @@ async fn work(
         Ok(())
     };
     tokio::select! {
-        end = beat => end,
+        end = heartbeat => end,
         end = complete => end,
     }
 }
 
-/// The file with the CPU times of the engine's thread.
-fn engine_thread() -> Result<std::path::PathBuf> {
-    for task in std::fs::read_dir("/proc/self/task").context("only Linux tells the times of a thread")? {
+/// Finds the file with the CPU times of the engine's thread.
+fn find_engine_thread() -> Result<std::path::PathBuf> {
+    for task in std::fs::read_dir("/proc/self/task").context("the times of a thread are available on Linux only")? {
         let task = task?.path();
         if std::fs::read_to_string(task.join("comm"))?.trim() == "hatchet-engine" {
             return Ok(task.join("schedstat"));
         }
     }
-    anyhow::bail!("the engine has no thread of its own")
+    anyhow::bail!("the engine has no separate thread")
 }
 
 fn cpu_micros(thread: &std::path::Path) -> Result<f64> {

@@ -1,36 +1,38 @@
-//! The cost of persistence, and the start with much persistent data.
+//! The cost of persistence, and the start with 100,000 persistent runs.
 
 use std::{path::Path, time::Instant};
 
 use anyhow::{Context as _, Result};
 use hatchet_quickstart::{
     engine::find,
-    hatchet::client::{Client, ClientConfig, Sources},
+    hatchet::{
+        client::{Client, ClientConfig, Sources},
+        wire::readable_duration,
+    },
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::sleep;
 
 use super::{
-    process::{Process, SETTLE, embedded_worker},
-    rig::{NO_OP, Rig},
-    table::{Figure, Target, median, p50, row, time},
+    process::{IDLE_DELAY, Process, embedded_worker},
+    rig::{NO_OP, Rig, trigger_many},
+    table::{Figure, Target, median, p50, row},
 };
-use hatchet_quickstart::hatchet::task::Stub;
 
-/// Runs per round, alternating between both engines.
+/// Rounds of a figure, alternating between both engines.
 const ROUNDS: usize = 5;
 
-/// Number of stored or queued runs.
+/// Number of finished or queued runs.
 const MANY: usize = 100_000;
 
-/// The same load on a persistent engine and on one in memory.
+/// The same load on a persistent engine and on an engine in memory.
 pub(crate) async fn throughput() -> Result<Figure> {
     const COUNT: usize = 10_000;
     let folder = tempfile::tempdir()?;
-    let (durable, memory) = (Rig::kept(folder.path()).await?, Rig::start().await?);
-    let (mut kept, mut passing) = (Vec::new(), Vec::new());
+    let (durable, memory) = (Rig::persistent(folder.path()).await?, Rig::start().await?);
+    let (mut durable_rates, mut memory_rates) = (Vec::new(), Vec::new());
     for round in 0..=ROUNDS {
-        for (rig, rates) in [(&durable, &mut kept), (&memory, &mut passing)] {
+        for (rig, rates) in [(&durable, &mut durable_rates), (&memory, &mut memory_rates)] {
             let rate = rig.no_ops_per_second(COUNT).await?;
             // The first round warms up.
             if round > 0 {
@@ -48,19 +50,19 @@ pub(crate) async fn throughput() -> Result<Figure> {
     }
     durable.stop().await?;
     memory.stop().await?;
-    let ratios: Vec<f64> = kept.iter().zip(&passing).map(|(kept, passing)| kept / passing).collect();
+    let ratios: Vec<f64> = durable_rates.iter().zip(&memory_rates).map(|(durable, memory)| durable / memory).collect();
     Ok(Figure {
         number: 14,
-        what: "10,000 no-op tasks in bulk, durable",
-        measured: format!("{:.0}/s", median(&kept)),
-        limit: format!("in memory {:.0}/s", median(&passing)),
+        name: "10,000 no-op tasks in bulk, durable",
+        measured: format!("{:.0}/s", median(&durable_rates)),
+        limit: format!("in memory {:.0}/s", median(&memory_rates)),
         value: median(&ratios),
         target: Target::AtLeast(0.5, "x"),
         notes: vec![format!(
-            "ratio of each round: {}; trigger to result, one at a time, p50 {}, in memory {}",
+            "ratio of each round: {}; trigger to result, sequential, p50 {}, in memory {}",
             row(&ratios),
-            time(p50(&slow)),
-            time(p50(&fast))
+            readable_duration(p50(&slow)),
+            readable_duration(p50(&fast))
         )],
     })
 }
@@ -68,7 +70,7 @@ pub(crate) async fn throughput() -> Result<Figure> {
 /// Time from the start of a worker process with its engine to its banner, with many finished runs in the folder.
 pub(crate) async fn start() -> Result<Figure> {
     let folder = tempfile::tempdir()?;
-    let rig = Rig::kept(&folder.path().join(".hatchet")).await?;
+    let rig = Rig::persistent(&folder.path().join(".hatchet")).await?;
     for _ in 0..MANY / 10_000 {
         rig.run_many(NO_OP, &json!({}), 10_000).await?;
     }
@@ -87,9 +89,9 @@ pub(crate) async fn start() -> Result<Figure> {
     let size = std::fs::metadata(folder.path().join(".hatchet/engine.db"))?.len() >> 20;
     Ok(Figure {
         number: 15,
-        what: "start with 100,000 finished runs kept",
+        name: "start with 100,000 finished runs",
         measured: format!("{:.0} ms", median(&millis)),
-        limit: format!("with none {:.1} ms", median(&fresh)),
+        limit: format!("without runs {:.1} ms", median(&fresh)),
         value: median(&millis),
         target: Target::AtMost(300.0, " ms"),
         notes: vec![format!(
@@ -109,32 +111,22 @@ pub(crate) async fn queued_memory() -> Result<Figure> {
     let before = process.resident().unwrap_or(f64::NAN);
     let client = client(&folder.path().join(".hatchet"))?;
     let input = json!({ "seconds": 3600, "pad": "x".repeat(1000) });
-    trigger(&client, &input, MANY).await?;
-    sleep(SETTLE).await;
+    trigger_many(&client, "sync-sleep-task", &input, MANY).await?;
+    sleep(IDLE_DELAY).await;
     let resident = process.resident().unwrap_or(f64::NAN);
     process.stop().await?;
     Ok(Figure {
         number: 16,
-        what: "100,000 queued runs of 1 KiB, resident",
+        name: "100,000 queued runs of 1 KiB, resident",
         measured: format!("{resident:.0} MiB"),
         limit: String::new(),
         value: resident,
         target: Target::AtMost(300.0, " MiB"),
-        notes: vec![format!("{before:.1} MiB before them")],
+        notes: vec![format!("{before:.1} MiB before they are queued")],
     })
 }
 
 fn client(folder: &Path) -> Result<Client> {
     let handshake = find(folder)?.context("no engine in the folder")?;
     Ok(Client::new(ClientConfig::from_handshake(&handshake, &Sources::default())?)?)
-}
-
-async fn trigger(client: &Client, input: &Value, count: usize) -> Result<()> {
-    let stub = Stub::<Value, Value>::new("sync-sleep-task");
-    client
-        .run_many_no_wait(&stub, std::iter::repeat_n(input, count))
-        .await
-        .into_iter()
-        .collect::<Result<Vec<_>, _>>()?;
-    Ok(())
 }

@@ -13,25 +13,32 @@ use hatchet_quickstart::{
     hatchet::{
         client::{Client, ClientConfig, Sources},
         system::Handshake,
-        wire::proto::{
-            WorkerRegisterRequest,
-            dispatcher_client::DispatcherClient,
-            v1::{CreateTaskOpts, CreateWorkflowVersionRequest, admin_service_client::AdminServiceClient},
+        task::Stub,
+        wire::{
+            proto::{
+                WorkerRegisterRequest,
+                dispatcher_client::DispatcherClient,
+                v1::{CreateTaskOpts, CreateWorkflowVersionRequest, admin_service_client::AdminServiceClient},
+            },
+            readable_duration,
         },
     },
 };
 use serde_json::Value;
-use tonic::{Request, Status, transport::Endpoint};
 
-use super::table::{Figure, Target, p50, time};
-use hatchet_quickstart::hatchet::task::Stub;
+use super::{
+    rig::connect,
+    table::{Figure, Target, p50},
+};
 
-/// Size of each run's input in bytes, and the numbers of workers and workflows.
 const RUNS: usize = 100;
+/// Size of each run's input: 1 MiB.
 const BYTES: usize = 1 << 20;
+/// Number of workers, and of workflows.
 const WORKERS: usize = 10_000;
 
-pub(crate) async fn figure() -> Result<Figure> {
+/// The longest duration of a small call while a list is read.
+pub(crate) async fn measure() -> Result<Figure> {
     let engine = Engine::start(EngineOptions::default()).await?;
     let handshake = engine.handshake().clone();
     let client = Client::new(ClientConfig::from_handshake(&handshake, &Sources::default())?)?;
@@ -42,26 +49,26 @@ pub(crate) async fn figure() -> Result<Figure> {
         format!("/api/v1/tenants/{tenant}/worker"),
         format!("/api/v1/tenants/{tenant}/workflows?limit=1000"),
     ];
-    let (mut waits, mut notes) = (Vec::new(), Vec::new());
+    let (mut max_durations, mut notes) = (Vec::new(), Vec::new());
     for path in lists {
-        let (took, bytes, beside) = beside(&client, &handshake, path.clone()).await?;
-        let longest = beside.iter().copied().max().unwrap_or_default();
+        let (took, bytes, calls) = measure_list(&client, &handshake, path.clone()).await?;
+        let longest = calls.iter().copied().max().unwrap_or_default();
         let name = path.split(['?', '/']).rfind(|part| !part.contains('=')).unwrap_or_default().to_owned();
         notes.push(format!(
-            "{name}: {:.1} MB in {}; a call beside it waits {} at most, p50 {}",
+            "{name}: {:.1} MB in {}; a concurrent call takes at most {}, p50 {}",
             bytes as f64 / 1e6,
-            time(took),
-            time(longest),
-            time(p50(&beside))
+            readable_duration(took),
+            readable_duration(longest),
+            readable_duration(p50(&calls))
         ));
-        waits.push(longest);
+        max_durations.push(longest);
     }
     engine.stop().await;
-    let longest = waits.into_iter().max().unwrap_or_default();
+    let longest = max_durations.into_iter().max().unwrap_or_default();
     Ok(Figure {
         number: 20,
-        what: "a call beside a large REST list, longest wait",
-        measured: time(longest),
+        name: "call during a large REST list, maximum",
+        measured: readable_duration(longest),
         limit: String::new(),
         value: longest.as_secs_f64() * 1e3,
         target: Target::AtMost(50.0, " ms"),
@@ -69,24 +76,19 @@ pub(crate) async fn figure() -> Result<Figure> {
     })
 }
 
-/// Queued runs with large inputs, and many workers and workflows.
+/// Creates many workers and workflows, and queued runs with large inputs.
 async fn fill(handshake: &Handshake, client: &Client) -> Result<()> {
-    let channel = Endpoint::from_shared(format!("http://{}", handshake.grpc_address))?.connect().await?;
-    let bearer = format!("bearer {}", handshake.token).parse::<tonic::metadata::MetadataValue<_>>()?;
-    let authorize = move |mut request: Request<()>| {
-        request.metadata_mut().insert("authorization", bearer.clone());
-        Ok::<_, Status>(request)
-    };
-    let admin = AdminServiceClient::with_interceptor(channel.clone(), authorize.clone());
-    let dispatcher = DispatcherClient::with_interceptor(channel, authorize);
+    let link = connect(handshake).await?;
+    let (admin, dispatcher) = (AdminServiceClient::new(link.clone()), DispatcherClient::new(link));
     let calls = stream::iter(0..WORKERS).map(|n| {
         let (mut admin, mut dispatcher) = (admin.clone(), dispatcher.clone());
         async move {
-            let name = format!("flow-{n}");
+            let name = format!("workflow-{n}");
             let action = format!("{name}:{name}");
             let task = CreateTaskOpts { readable_id: name.clone(), action: action.clone(), ..Default::default() };
-            let flow = CreateWorkflowVersionRequest { name: name.clone(), tasks: vec![task], ..Default::default() };
-            admin.put_workflow(flow).await?;
+            let definition =
+                CreateWorkflowVersionRequest { name: name.clone(), tasks: vec![task], ..Default::default() };
+            admin.put_workflow(definition).await?;
             let worker = WorkerRegisterRequest { worker_name: name, actions: vec![action], ..Default::default() };
             dispatcher.register(worker).await.map(drop)
         }
@@ -94,35 +96,39 @@ async fn fill(handshake: &Handshake, client: &Client) -> Result<()> {
     calls.buffer_unordered(64).try_collect::<()>().await?;
     let input = serde_json::json!({ "x": "x".repeat(BYTES) });
     for _ in 0..RUNS {
-        client.run_no_wait(&Stub::<_, Value>::new("flow-0"), &input).await?;
+        client.run_no_wait(&Stub::<_, Value>::new("workflow-0"), &input).await?;
     }
     Ok(())
 }
 
-/// Duration and size of a list, and the durations of the concurrent small calls.
-async fn beside(client: &Client, handshake: &Handshake, path: String) -> Result<(Duration, usize, Vec<Duration>)> {
-    let at = handshake.clone();
+/// Measures a list: its duration, its size, and the durations of the concurrent small calls.
+async fn measure_list(
+    client: &Client,
+    handshake: &Handshake,
+    path: String,
+) -> Result<(Duration, usize, Vec<Duration>)> {
+    let engine = handshake.clone();
     let list = tokio::task::spawn_blocking(move || {
         let begun = Instant::now();
-        get(&at, &path).map(|bytes| (begun.elapsed(), bytes))
+        get(&engine, &path).map(|bytes| (begun.elapsed(), bytes))
     });
-    let mut waits = Vec::new();
+    let mut calls = Vec::new();
     loop {
         let begun = Instant::now();
         client.engine_version().await?;
-        waits.push(begun.elapsed());
+        calls.push(begun.elapsed());
         if list.is_finished() {
             break;
         }
     }
     let (took, bytes) = list.await??;
-    Ok((took, bytes, waits))
+    Ok((took, bytes, calls))
 }
 
 /// Reads a response to its end and counts its bytes.
-fn get(at: &Handshake, path: &str) -> Result<usize> {
-    let mut stream = TcpStream::connect(&at.grpc_address)?;
-    let (address, token) = (&at.grpc_address, &at.token);
+fn get(engine: &Handshake, path: &str) -> Result<usize> {
+    let mut stream = TcpStream::connect(&engine.grpc_address)?;
+    let (address, token) = (&engine.grpc_address, &engine.token);
     write!(
         stream,
         "GET {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n"
@@ -139,6 +145,6 @@ fn get(at: &Handshake, path: &str) -> Result<usize> {
         bytes += read;
     }
     ensure!(head.starts_with("HTTP/1.1 200"), "{path}: {head}");
-    bytes.checked_sub(1).context("no answer")?;
+    bytes.checked_sub(1).context("no response")?;
     Ok(bytes)
 }

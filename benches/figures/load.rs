@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use hatchet_quickstart::{
-    hatchet::worker::WorkerOptions,
+    hatchet::{wire::readable_duration, worker::WorkerOptions},
     tasks::{cpu_heavy, sync_sleep},
 };
 use serde_json::json;
@@ -15,18 +15,18 @@ use serde_json::json;
 use super::{
     bare::Bare,
     rig::{NO_OP, Rig},
-    table::{Figure, Target, median, p50, percentile, row, time},
+    table::{Figure, Target, median, p50, percentile, row},
 };
 
-/// Rounds of a figure and its limit. They alternate, so that other load on the machine affects both.
+/// Rounds of a figure. Each also measures the limit, so that other load on the machine affects both.
 const ROUNDS: usize = 5;
 
 /// Number of runs of a bulk figure.
 const RUNS: usize = 10_000;
 
-/// Time from the trigger to the received result, one run at a time.
-pub(crate) async fn one_at_a_time() -> Result<Figure> {
-    // Short alternating blocks: other load lasts longer than a block and so affects both sides equally.
+/// Time from the trigger to the received result, for sequential runs.
+pub(crate) async fn sequential() -> Result<Figure> {
+    // The blocks alternate and are short: other load lasts longer than a block, so it affects both sides equally.
     const BLOCK: usize = 20;
     const BLOCKS: usize = 100;
     let rig = Rig::start().await?;
@@ -53,15 +53,15 @@ pub(crate) async fn one_at_a_time() -> Result<Figure> {
         .collect();
     Ok(Figure {
         number: 1,
-        what: "trigger to result, one at a time, p50",
-        measured: time(p50(&runs)),
-        limit: format!("round trip {}", time(p50(&trips))),
+        name: "trigger to result, sequential, p50",
+        measured: readable_duration(p50(&runs)),
+        limit: format!("round trip {}", readable_duration(p50(&trips))),
         value: ratio(&runs, &trips),
         target: Target::AtMost(4.0, "x"),
         notes: vec![format!(
             "p99 {}, of a round trip {}; ratio of each fifth: {}",
-            time(percentile(&runs, 0.99)),
-            time(percentile(&trips, 0.99)),
+            readable_duration(percentile(&runs, 0.99)),
+            readable_duration(percentile(&trips, 0.99)),
             row(&fifths)
         )],
     })
@@ -83,9 +83,9 @@ pub(crate) async fn bulk() -> Result<Figure> {
     let share = 100.0 * median(&rates) / (median(&limits) / 2.0);
     Ok(Figure {
         number: 2,
-        what: "10,000 no-op tasks, bulk, 1 worker",
+        name: "10,000 no-op tasks, bulk, 1 worker",
         measured: format!("{:.0} tasks/s", median(&rates)),
-        limit: format!("{:.0} calls/s, 64 at once", median(&limits)),
+        limit: format!("{:.0} calls/s, 64 concurrent", median(&limits)),
         value: median(&rates),
         target: Target::AtLeast(5000.0, "/s"),
         notes: vec![format!("{share:.0} % of two bare calls a task; rounds: {}", row(&rates))],
@@ -99,22 +99,22 @@ pub(crate) async fn messages() -> Result<Figure> {
     let bare = Bare::start(rig.token()).await?;
     let slots = WorkerOptions::default().slots;
     bare.tasks_per_second(RUNS, slots).await?;
-    rig.work_off(NO_OP, RUNS / 10).await?;
+    rig.drain_queue(NO_OP, RUNS / 10).await?;
     let (mut rates, mut limits) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         limits.push(bare.tasks_per_second(RUNS, slots).await?);
-        rates.push(RUNS as f64 / rig.work_off(NO_OP, RUNS).await?.as_secs_f64());
+        rates.push(RUNS as f64 / rig.drain_queue(NO_OP, RUNS).await?.as_secs_f64());
     }
     rig.stop().await?;
     let shares: Vec<f64> = rates.iter().zip(&limits).map(|(rate, limit)| 100.0 * rate / limit).collect();
     Ok(Figure {
         number: 18,
-        what: "10,000 no-op tasks, engine and worker alone",
+        name: "10,000 no-op tasks, engine and worker only",
         measured: format!("{:.0} tasks/s", median(&rates)),
         limit: format!("{:.0} tasks/s, bare gRPC", median(&limits)),
         value: median(&shares),
         target: Target::AtLeast(60.0, " %"),
-        notes: vec![format!("the same messages on either side; share of each round: {} %", row(&shares))],
+        notes: vec![format!("the same messages on both sides; share of each round: {} %", row(&shares))],
     })
 }
 
@@ -131,7 +131,7 @@ pub(crate) async fn sleeps() -> Result<Figure> {
     rig.stop().await?;
     Ok(Figure {
         number: 3,
-        what: "200 sleeps of 0.1 s on 100 slots",
+        name: "200 sleeps of 0.1 s on 100 slots",
         measured: format!("{:.3} s", median(&spans)),
         limit: format!("{IDEAL:.3} s, ideal"),
         value: median(&spans) / IDEAL,
@@ -142,7 +142,7 @@ pub(crate) async fn sleeps() -> Result<Figure> {
 
 /// CPU-bound bodies, relative to the same work on a plain thread pool of the same size.
 pub(crate) async fn cpu(threads: usize) -> Result<Figure> {
-    const AT_ONCE: usize = 8;
+    const CONCURRENT: usize = 8;
     // About 0.1 s per piece of work: many short rounds, so that bursts of other load affect both sides.
     const LIMIT: u64 = 1_000_000;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
@@ -150,11 +150,11 @@ pub(crate) async fn cpu(threads: usize) -> Result<Figure> {
     let (mut ours, mut bare) = (Vec::new(), Vec::new());
     for _ in 0..2 * ROUNDS {
         let begun = Instant::now();
-        rig.run_many(cpu_heavy::STUB.name(), &json!({ "limit": LIMIT }), AT_ONCE).await?;
+        rig.run_many(cpu_heavy::STUB.name(), &json!({ "limit": LIMIT }), CONCURRENT).await?;
         ours.push(begun.elapsed().as_secs_f64());
         let begun = Instant::now();
         let (sender, done) = std::sync::mpsc::channel();
-        for _ in 0..AT_ONCE {
+        for _ in 0..CONCURRENT {
             let sender = sender.clone();
             pool.spawn(move || {
                 let _ = sender.send(cpu_heavy::count_primes(LIMIT, || Ok::<_, Infallible>(())));
@@ -162,14 +162,14 @@ pub(crate) async fn cpu(threads: usize) -> Result<Figure> {
         }
         drop(sender);
         let counted = tokio::task::spawn_blocking(move || done.iter().filter(Result::is_ok).count()).await?;
-        (counted == AT_ONCE).then_some(()).context("the bare pool did not do its work")?;
+        (counted == CONCURRENT).then_some(()).context("the bare pool did not complete its work")?;
         bare.push(begun.elapsed().as_secs_f64());
     }
     rig.stop().await?;
     let ratios: Vec<f64> = ours.iter().zip(&bare).map(|(ours, bare)| ours / bare).collect();
     Ok(Figure {
         number: 4,
-        what: "cpu-heavy-task, 8 at once",
+        name: "cpu-heavy-task, 8 concurrent",
         measured: format!("{:.3} s", median(&ours)),
         limit: format!("bare pool {:.3} s", median(&bare)),
         value: median(&ours) / median(&bare),

@@ -1,8 +1,8 @@
-//! The project's figures, each beside a limit that is measured in the same run.
+//! The project's figures, each with a limit that is measured in the same run.
 //!
-//! `cargo bench --bench figures` measures all of them; `cargo bench --bench figures -- 1 5` only those numbers.
-//! A missed target is printed but is not an error, since machines differ; most figures are ratios for the same reason.
-//! Three figures need a real engine and are measured on request only (see [`real`]).
+//! `cargo bench --bench figures` measures all figures; `cargo bench --bench figures -- 1 5` measures figures 1 and 5. A
+//! missed target is printed but is not an error, since machines differ. Most figures are ratios for the same reason.
+//! Three figures need a real engine and are measured on request only: see [`real`].
 
 mod bare;
 mod depth;
@@ -24,7 +24,7 @@ use anyhow::Result;
 
 use table::Table;
 
-/// Threads for blocking code, as in the worker binary: one per slot, and some for name resolution and files.
+/// Threads for blocking code, as in the worker binary: 100 slots, and 16 for name resolution and files.
 const BLOCKING_THREADS: usize = 116;
 
 fn main() -> ExitCode {
@@ -69,7 +69,7 @@ async fn measure(wanted: &[u32]) -> Result<()> {
         table.print(&process::idle_memory_embedded().await?)?;
     }
     if on(1) {
-        table.print(&load::one_at_a_time().await?)?;
+        table.print(&load::sequential().await?)?;
     }
     if on(2) {
         table.print(&load::bulk().await?)?;
@@ -84,10 +84,10 @@ async fn measure(wanted: &[u32]) -> Result<()> {
         table.print(&load::cpu(cores).await?)?;
     }
     if on(9) {
-        table.print(&slow_link::figure().await?)?;
+        table.print(&slow_link::measure().await?)?;
     }
     if [10, 11, 12].into_iter().any(on) {
-        for figure in many::of_itself().await? {
+        for figure in many::measure_overhead().await? {
             table.print(&figure)?;
         }
     }
@@ -95,10 +95,10 @@ async fn measure(wanted: &[u32]) -> Result<()> {
         table.print(&many::bulk_trigger().await?)?;
     }
     if on(17) {
-        table.print(&depth::figure().await?)?;
+        table.print(&depth::measure().await?)?;
     }
     if on(20) {
-        table.print(&lists::figure().await?)?;
+        table.print(&lists::measure().await?)?;
     }
     #[cfg(feature = "durable")]
     {
@@ -115,7 +115,7 @@ async fn measure(wanted: &[u32]) -> Result<()> {
     for (number, measured) in real::figures(&on).await? {
         match measured {
             Some(figure) => table.print(&figure)?,
-            None => table.skip(number, real::HOW)?,
+            None => table.skip(number, real::REQUIREMENT)?,
         }
     }
     table.end(&size::facts())

@@ -7,48 +7,49 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
+use hatchet_quickstart::hatchet::wire::readable_duration;
 use serde_json::Value;
 use tokio::process::Command;
 
 use super::{
     rig::{NO_OP_STUB, Nothing, Rig},
-    table::{Figure, Target, median, row, time},
+    table::{Figure, Target, median, row},
 };
 
 const RUNNER: &str = env!("CARGO_BIN_EXE_runner");
 /// Numbers of runs of the small, the medium and the large benchmark.
 const SIZES: [u64; 3] = [1_000, 10_000, 100_000];
-/// Numbers of runs that are triggered one by one, and in bulk.
+/// Number of runs that are triggered sequentially, and in bulk.
 const TRIGGERS: usize = 10_000;
 const ROUNDS: usize = 3;
 
 /// The three figures of `runner bench`, with an embedded engine and a no-op task.
-pub(crate) async fn of_itself() -> Result<[Figure; 3]> {
+pub(crate) async fn measure_overhead() -> Result<[Figure; 3]> {
     let folder = tempfile::tempdir()?;
-    let mut each = Vec::new();
-    // The first benchmark warms the caches.
+    let mut summaries = Vec::new();
+    // The first benchmark warms up.
     for (number, runs) in [SIZES[0], SIZES[0], SIZES[1], SIZES[2]].into_iter().enumerate() {
-        each.push(bench(folder.path(), number, runs).await?);
+        summaries.push(bench(folder.path(), number, runs).await?);
     }
-    let figure = |summary: &Value, path: &str| summary.pointer(path).and_then(Value::as_f64).context(path.to_owned());
-    let cpu = figure(&each[2], "/own/cpu_us_per_run")?;
-    let (small, large) = (figure(&each[1], "/own/cpu_us_per_run")?, figure(&each[3], "/own/cpu_us_per_run")?);
-    let ended = |summary: &Value| figure(summary, "/throughput/ended");
-    let (slow, fast) = (ended(&each[3])?, ended(&each[1])?);
-    let mib = figure(&each[3], "/own/memory")? / f64::from(1 << 20);
+    let metric = |summary: &Value, path: &str| summary.pointer(path).and_then(Value::as_f64).context(path.to_owned());
+    let cpu = metric(&summaries[2], "/own/cpu_us_per_run")?;
+    let (small, large) = (metric(&summaries[1], "/own/cpu_us_per_run")?, metric(&summaries[3], "/own/cpu_us_per_run")?);
+    let ended = |summary: &Value| metric(summary, "/throughput/ended");
+    let (slow, fast) = (ended(&summaries[3])?, ended(&summaries[1])?);
+    let mib = metric(&summaries[3], "/own/memory")? / f64::from(1 << 20);
     Ok([
         Figure {
             number: 10,
-            what: "runner bench, own CPU at 5,000 runs/s",
-            measured: format!("{cpu:.1} us a run"),
+            name: "runner bench, CPU at 5,000 runs/s",
+            measured: format!("{cpu:.1} us per run"),
             limit: "one core".to_owned(),
             value: cpu * 5_000.0 / 1e4,
             target: Target::AtMost(10.0, " %"),
-            notes: vec![format!("10,000 runs at {:.0}/s", figure(&each[2], "/throughput/ended")?)],
+            notes: vec![format!("10,000 runs at {:.0}/s", metric(&summaries[2], "/throughput/ended")?)],
         },
         Figure {
             number: 11,
-            what: "runner bench, own CPU per run, 100,000 runs",
+            name: "runner bench, CPU per run, 100,000 runs",
             measured: format!("{large:.1} us"),
             limit: format!("{small:.1} us at 1,000"),
             value: large / small,
@@ -57,7 +58,7 @@ pub(crate) async fn of_itself() -> Result<[Figure; 3]> {
         },
         Figure {
             number: 12,
-            what: "runner bench, memory at 100,000 runs",
+            name: "runner bench, memory at 100,000 runs",
             measured: format!("{mib:.1} MiB"),
             limit: String::new(),
             value: mib,
@@ -101,12 +102,12 @@ pub(crate) async fn bulk_trigger() -> Result<Figure> {
     }
     rig.stop().await?;
     let ratios: Vec<f64> = single.iter().zip(&bulk).map(|(single, bulk)| single / bulk).collect();
-    let shown = |seconds: &[f64]| time(Duration::from_secs_f64(median(seconds)));
+    let duration = |seconds: &[f64]| readable_duration(Duration::from_secs_f64(median(seconds)));
     Ok(Figure {
         number: 13,
-        what: "10,000 triggers in bulk",
-        measured: shown(&bulk),
-        limit: format!("{} one by one", shown(&single)),
+        name: "10,000 triggers in bulk",
+        measured: duration(&bulk),
+        limit: format!("{} sequentially", duration(&single)),
         value: median(&ratios),
         target: Target::AtLeast(5.0, " x"),
         notes: vec![format!("by round: {}", row(&ratios))],

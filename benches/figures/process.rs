@@ -19,15 +19,15 @@ pub(crate) const WORKER_BINARY: &str = env!("CARGO_BIN_EXE_worker");
 
 /// Part of the first line of the banner, which the worker prints when it is registered.
 const BANNER: &str = "worker, listening";
-/// Time limit of a start. A working worker needs far less.
+/// Time limit of a start: 30 s. A working worker needs far less.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
-/// Delay after which the lazy initialisation of a process is complete.
-pub(crate) const SETTLE: Duration = Duration::from_secs(2);
+/// Delay before a process is measured: 2 s, after which its lazy initialisation is complete.
+pub(crate) const IDLE_DELAY: Duration = Duration::from_secs(2);
 
 /// A process that is killed when dropped.
 pub(crate) struct Process {
     child: Child,
-    /// Keeps reading stderr, so that the process never blocks on it.
+    /// Reads stderr, so that the process never blocks on it.
     _stderr: tokio_util::task::AbortOnDropHandle<()>,
 }
 
@@ -44,12 +44,12 @@ impl Process {
             .spawn()?;
         let stderr = child.stderr.take().context("no stderr")?;
         let mut lines = BufReader::new(stderr).lines();
-        let mut said = Vec::new();
+        let mut output = Vec::new();
         loop {
             match timeout(START_TIMEOUT, lines.next_line()).await?? {
                 Some(line) if line.contains(BANNER) => break,
-                Some(line) => said.push(line),
-                None => anyhow::bail!("a worker ended instead of listening:\n{}", said.join("\n")),
+                Some(line) => output.push(line),
+                None => anyhow::bail!("the worker ended before its banner:\n{}", output.join("\n")),
             }
         }
         let took = begun.elapsed();
@@ -103,7 +103,7 @@ pub(crate) async fn start_to_registered() -> Result<Figure> {
     }
     Ok(Figure {
         number: 5,
-        what: "start to registered, embedded",
+        name: "start to registered, embedded",
         measured: format!("{:.1} ms", median(&millis)),
         limit: String::new(),
         value: median(&millis),
@@ -117,7 +117,7 @@ pub(crate) async fn idle_memory_embedded() -> Result<Figure> {
     let resident = idle_memory(&mut embedded_worker(), None).await?;
     Ok(Figure {
         number: 6,
-        what: "idle worker with engine, resident",
+        name: "idle worker with engine, resident",
         measured: format!("{resident:.1} MiB"),
         limit: String::new(),
         value: resident,
@@ -126,14 +126,14 @@ pub(crate) async fn idle_memory_embedded() -> Result<Figure> {
     })
 }
 
-/// Median of the resident memory of three idle processes, each in its own folder if none is given. NaN if the system does
-/// not report it.
+/// Median of the resident memory of three idle processes, each in its own folder unless a folder is given. NaN if the
+/// system does not report it.
 pub(crate) async fn idle_memory(command: &mut Command, folder: Option<&Path>) -> Result<f64> {
     let mut resident = Vec::new();
     for _ in 0..3 {
         let own = tempfile::tempdir()?;
         let (process, _) = Process::start(command, folder.unwrap_or(own.path())).await?;
-        sleep(SETTLE).await;
+        sleep(IDLE_DELAY).await;
         resident.extend(process.resident());
         process.stop().await?;
     }

@@ -1,5 +1,5 @@
-//! Figures with a real engine. They require a variable of their own: a token in the environment must not be enough to put
-//! load on somebody's Hatchet.
+//! Figures with a real engine. They require `HATCHET_BENCH_REAL=1`, so that a token in the environment is not enough to
+//! put load on a Hatchet.
 
 use std::time::Instant;
 
@@ -20,27 +20,28 @@ use super::{
     table::{Figure, Target, median, row},
 };
 
-/// The argument that makes this program a worker of the no-op task.
+/// The argument by which this program runs as a worker of the no-op task.
 pub(crate) const WORKER: &str = "no-op-worker";
 
-pub(crate) const HOW: &str = "needs a real engine: HATCHET_BENCH_REAL=1 HATCHET_CLIENT_TOKEN=... make bench";
+/// The message for figures without a real engine.
+pub(crate) const REQUIREMENT: &str = "needs a real engine: HATCHET_BENCH_REAL=1 HATCHET_CLIENT_TOKEN=... make bench";
 
 /// Measures these figures. `None` without a real engine.
 pub(crate) async fn figures(on: &impl Fn(u32) -> bool) -> Result<Vec<(u32, Option<Figure>)>> {
     let mut figures = Vec::new();
-    let asked = std::env::var("HATCHET_BENCH_REAL").is_ok_and(|value| value == "1");
+    let requested = std::env::var("HATCHET_BENCH_REAL").is_ok_and(|value| value == "1");
     let sources = Sources::read(std::path::Path::new("."));
-    if !asked || sources.value("HATCHET_CLIENT_TOKEN").is_none() {
+    if !requested || sources.value("HATCHET_CLIENT_TOKEN").is_none() {
         return Ok([7, 8, 19].into_iter().filter(|number| on(*number)).map(|number| (number, None)).collect());
     }
     if on(7) {
-        figures.push((7, Some(cpu_of_a_worker(sources.clone()).await?)));
+        figures.push((7, Some(worker_cpu(sources.clone()).await?)));
     }
     if on(8) {
-        figures.push((8, Some(memory_of_a_worker().await?)));
+        figures.push((8, Some(worker_memory().await?)));
     }
     if on(19) {
-        figures.push((19, Some(cpu_runs_beside_sleeps(sources).await?)));
+        figures.push((19, Some(cpu_runs_and_sleeps(sources).await?)));
     }
     Ok(figures)
 }
@@ -55,8 +56,8 @@ pub(crate) async fn no_op_worker() -> Result<()> {
     Ok(())
 }
 
-/// CPU time of a worker process for no-op runs.
-async fn cpu_of_a_worker(mut sources: Sources) -> Result<Figure> {
+/// CPU time of a worker process per 1,000 no-op runs.
+async fn worker_cpu(mut sources: Sources) -> Result<Figure> {
     const RUNS: usize = 1_000;
     let namespace = namespace();
     sources.set("HATCHET_CLIENT_NAMESPACE", namespace.as_str(), Source::Default);
@@ -66,36 +67,36 @@ async fn cpu_of_a_worker(mut sources: Sources) -> Result<Figure> {
     let here = std::env::current_dir()?;
     let (process, _) = Process::start(&mut command, &here).await?;
     run_many(&client, NO_OP, &json!({}), RUNS / 20).await?;
-    let unsaid = "the system does not say how much processor time a process has used";
-    let before = process.cpu().context(unsaid)?;
-    let begun = std::time::Instant::now();
+    let unavailable = "the system does not report the CPU time of a process";
+    let before = process.cpu().context(unavailable)?;
+    let begun = Instant::now();
     run_many(&client, NO_OP, &json!({}), RUNS).await?;
     let took = begun.elapsed().as_secs_f64();
-    let used = process.cpu().context(unsaid)? - before;
+    let used = process.cpu().context(unavailable)? - before;
     let resident = process.resident().unwrap_or(f64::NAN);
     process.stop().await?;
     Ok(Figure {
         number: 7,
-        what: "CPU of the worker per 1,000 no-op tasks",
+        name: "CPU of the worker per 1,000 no-op tasks",
         measured: format!("{used:.2} s"),
         limit: String::new(),
         value: used,
         target: Target::AtMost(0.25, " s"),
         notes: vec![format!(
-            "{:.0} tasks/s, which the engine sets; resident after: {resident:.1} MiB",
+            "{:.0} tasks/s, limited by the engine; resident afterwards: {resident:.1} MiB",
             RUNS as f64 / took
         )],
     })
 }
 
-async fn memory_of_a_worker() -> Result<Figure> {
+async fn worker_memory() -> Result<Figure> {
     let mut command = Command::new(WORKER_BINARY);
     command.arg("--embedded=never").env("HATCHET_CLIENT_NAMESPACE", namespace());
     // In the current folder, whose .env files may contain the settings.
     let resident = idle_memory(&mut command, Some(&std::env::current_dir()?)).await?;
     Ok(Figure {
         number: 8,
-        what: "idle worker of a real engine, resident",
+        name: "idle worker of a real engine, resident",
         measured: format!("{resident:.1} MiB"),
         limit: String::new(),
         value: resident,
@@ -104,9 +105,9 @@ async fn memory_of_a_worker() -> Result<Figure> {
     })
 }
 
-/// Runs of the CPU task relative to the same number of sleeps on the same number of slots. Neither body takes noticeable
-/// time, so both rates are those at which the engine assigns freed slots.
-async fn cpu_runs_beside_sleeps(mut sources: Sources) -> Result<Figure> {
+/// Runs of the CPU task relative to the same number of sleeps on the same number of slots. Neither body takes
+/// noticeable time, so both rates are those at which the engine assigns freed slots.
+async fn cpu_runs_and_sleeps(mut sources: Sources) -> Result<Figure> {
     const RUNS: usize = 40;
     const SLOTS: usize = 2;
     const ROUNDS: usize = 5;
@@ -140,9 +141,9 @@ async fn cpu_runs_beside_sleeps(mut sources: Sources) -> Result<Figure> {
     worker.stop().await?;
     Ok(Figure {
         number: 19,
-        what: "40 CPU runs on 2 slots, real engine",
+        name: "40 CPU runs on 2 slots, real engine",
         measured: format!("{:.1} runs/s", median(&cpu)),
-        limit: format!("as many sleeps: {:.1} runs/s", median(&sleeps)),
+        limit: format!("sleeps: {:.1} runs/s", median(&sleeps)),
         value: median(&cpu) / median(&sleeps),
         target: Target::AtLeast(0.8, "x"),
         notes: vec![format!("rounds: {} runs/s; sleeps: {} runs/s", row(&cpu), row(&sleeps))],

@@ -1,4 +1,5 @@
-//! The fixture of the figures: an embedded engine, a worker and a client in this process, connected over the network.
+//! The fixtures of the figures: an embedded engine, a worker and a client in this process, connected over the network;
+//! and gRPC stubs, for figures without this crate's client.
 
 use std::time::{Duration, Instant};
 
@@ -7,8 +8,10 @@ use futures_util::future::try_join_all;
 use hatchet_quickstart::{
     engine::{Engine, EngineOptions},
     hatchet::{
-        client::{Client, ClientConfig, Sources},
+        client::{Client, ClientConfig, RunRef, Sources},
+        system::Handshake,
         task::{self, Stub, Task, TaskError},
+        wire::readable_duration,
         worker::{RunningWorker, Worker, WorkerOptions},
     },
     tasks,
@@ -17,13 +20,19 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::time::{sleep, timeout};
+use tonic::{
+    Request, Status,
+    metadata::{Ascii, MetadataValue},
+    service::{Interceptor, interceptor::InterceptedService},
+    transport::{Channel, Endpoint},
+};
 
 /// A task that does nothing.
 pub(crate) const NO_OP: &str = "no-op";
 
-/// Interval of reading a worker's counter, long enough not to disturb it.
-const LOOK_EVERY: Duration = Duration::from_millis(2);
-/// Time limit for a full queue, which takes about a second.
+/// Interval of reading a worker's counters: 2 ms, long enough not to disturb it.
+const POLL_INTERVAL: Duration = Duration::from_millis(2);
+/// Time limit for a full queue: 60 s. It takes about a second.
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(60);
 
 #[derive(Serialize, Deserialize, JsonSchema)]
@@ -35,11 +44,12 @@ pub(crate) fn no_op() -> Task<Nothing, Nothing> {
     NO_OP_STUB.task(async |_: Nothing, _: task::Context| Ok::<_, TaskError>(Nothing {}))
 }
 
+/// An engine, a worker and a client.
 pub(crate) struct Rig {
     pub(crate) client: Client,
     /// The worker's settings.
-    link: ClientConfig,
-    /// `None` while [`Rig::work_off`] fills the queue.
+    worker_config: ClientConfig,
+    /// `None` while [`Rig::drain_queue`] fills the queue.
     worker: Option<RunningWorker>,
     engine: Engine,
 }
@@ -47,28 +57,30 @@ pub(crate) struct Rig {
 impl Rig {
     /// Starts an engine in memory and connects on loopback.
     pub(crate) async fn start() -> Result<Self> {
-        Self::behind(async |config| Ok(config)).await
+        Self::with_config(async |config| Ok(config)).await
     }
 
-    /// Starts a persistent engine.
+    /// Starts a persistent engine and connects on loopback.
     #[cfg(feature = "durable")]
-    pub(crate) async fn kept(folder: &std::path::Path) -> Result<Self> {
+    pub(crate) async fn persistent(folder: &std::path::Path) -> Result<Self> {
         let options = EngineOptions { folder: Some(folder.to_owned()), ..EngineOptions::default() };
         Self::on(Engine::start(options).await?, async |config| Ok(config)).await
     }
 
-    /// Passes the worker's settings through `link`, which may insert a proxy.
-    pub(crate) async fn behind(link: impl AsyncFnOnce(ClientConfig) -> Result<ClientConfig>) -> Result<Self> {
-        Self::on(Engine::start(EngineOptions::default()).await?, link).await
+    /// Starts an engine in memory. `map_config` changes the worker's settings, for example to insert a proxy.
+    pub(crate) async fn with_config(
+        map_config: impl AsyncFnOnce(ClientConfig) -> Result<ClientConfig>,
+    ) -> Result<Self> {
+        Self::on(Engine::start(EngineOptions::default()).await?, map_config).await
     }
 
-    async fn on(engine: Engine, link: impl AsyncFnOnce(ClientConfig) -> Result<ClientConfig>) -> Result<Self> {
+    async fn on(engine: Engine, map_config: impl AsyncFnOnce(ClientConfig) -> Result<ClientConfig>) -> Result<Self> {
         // The environment is ignored, so that the figures are those of the defaults.
         let config = ClientConfig::from_handshake(engine.handshake(), &Sources::default())?;
         let client = Client::new(config.clone())?;
-        let link = link(config).await?;
-        let worker = Some(listening(&link).await?);
-        Ok(Self { client, link, worker, engine })
+        let worker_config = map_config(config).await?;
+        let worker = Some(start_worker(&worker_config).await?);
+        Ok(Self { client, worker_config, worker, engine })
     }
 
     pub(crate) fn token(&self) -> &str {
@@ -82,11 +94,11 @@ impl Rig {
     }
 
     /// Triggers many runs in bulk and waits for all their outputs.
-    pub(crate) async fn run_many(&self, task: &str, input: &serde_json::Value, count: usize) -> Result<()> {
+    pub(crate) async fn run_many(&self, task: &str, input: &Value, count: usize) -> Result<()> {
         run_many(&self.client, task, input, count).await
     }
 
-    /// No-op runs per second, triggered in bulk, from their trigger to their outcomes.
+    /// Measures no-op runs per second, triggered in bulk, from their trigger to their outcomes.
     pub(crate) async fn no_ops_per_second(&self, count: usize) -> Result<f64> {
         let begun = Instant::now();
         self.run_many(NO_OP, &serde_json::json!({}), count).await?;
@@ -101,22 +113,16 @@ impl Rig {
         Ok(())
     }
 
-    /// Time that a worker takes for runs that are already queued, from its connection until the engine has accepted the last
-    /// report. It excludes the messages of triggers and waits.
-    pub(crate) async fn work_off(&mut self, task: &str, count: usize) -> Result<Duration> {
+    /// Measures the time of a worker for queued runs, from its connection until the engine has accepted the last
+    /// report. Excludes the messages of triggers and of waiting.
+    pub(crate) async fn drain_queue(&mut self, task: &str, count: usize) -> Result<Duration> {
         if let Some(worker) = self.worker.take() {
             worker.stop().await?;
         }
         let input = serde_json::json!({});
-        let stub = Stub::<Value, Value>::from_name(task);
-        let runs = self
-            .client
-            .run_many_no_wait(&stub, std::iter::repeat_n(&input, count))
-            .await
-            .into_iter()
-            .collect::<Result<Vec<_>, _>>()?;
+        let runs = trigger_many(&self.client, task, &input, count).await?;
         let begun = Instant::now();
-        let worker = self.worker.insert(listening(&self.link).await?);
+        let worker = self.worker.insert(start_worker(&self.worker_config).await?);
         let ended = |worker: &RunningWorker| {
             let stats = worker.stats();
             let ended = stats.tasks.get(task).map_or(0, |task| task.ended.values().sum::<u64>());
@@ -124,23 +130,21 @@ impl Rig {
         };
         let all = async {
             while !ended(worker) {
-                sleep(LOOK_EVERY).await;
+                sleep(POLL_INTERVAL).await;
             }
         };
-        timeout(QUEUE_TIMEOUT, all)
-            .await
-            .with_context(|| format!("{count} queued runs have not ended in {QUEUE_TIMEOUT:?}"))?;
+        timeout(QUEUE_TIMEOUT, all).await.with_context(|| {
+            format!("{count} queued runs have not ended within {}", readable_duration(QUEUE_TIMEOUT))
+        })?;
         let took = begun.elapsed();
-        for outcome in try_join_all(runs.iter().map(|run| run.outcome())).await? {
-            outcome.output::<serde_json::Value>()?;
-        }
+        wait_for_all(&runs).await?;
         Ok(took)
     }
 }
 
 /// Starts a worker and waits until it is registered.
-async fn listening(link: &ClientConfig) -> Result<RunningWorker> {
-    let mut worker = Worker::new(&Client::new(link.clone())?)
+async fn start_worker(config: &ClientConfig) -> Result<RunningWorker> {
+    let mut worker = Worker::new(&Client::new(config.clone())?)
         .options(WorkerOptions::default())
         .register(no_op())
         .register_all(tasks::all())
@@ -149,13 +153,47 @@ async fn listening(link: &ClientConfig) -> Result<RunningWorker> {
     Ok(worker)
 }
 
-pub(crate) async fn run_many(client: &Client, task: &str, input: &serde_json::Value, count: usize) -> Result<()> {
+/// Triggers many runs in bulk.
+pub(crate) async fn trigger_many(
+    client: &Client,
+    task: &str,
+    input: &Value,
+    count: usize,
+) -> Result<Vec<RunRef<Value>>> {
     let stub = Stub::<Value, Value>::from_name(task);
-    let inputs = std::iter::repeat_n(input, count);
-    let runs = client.run_many_no_wait(&stub, inputs).await.into_iter().collect::<Result<Vec<_>, _>>()?;
-    let outcomes = try_join_all(runs.iter().map(|run| run.outcome())).await?;
-    for outcome in outcomes {
-        outcome.output::<serde_json::Value>()?;
+    let runs = client.run_many_no_wait(&stub, std::iter::repeat_n(input, count)).await;
+    Ok(runs.into_iter().collect::<Result<Vec<_>, _>>()?)
+}
+
+/// Triggers many runs in bulk and waits for all their outputs.
+pub(crate) async fn run_many(client: &Client, task: &str, input: &Value, count: usize) -> Result<()> {
+    wait_for_all(&trigger_many(client, task, input, count).await?).await
+}
+
+async fn wait_for_all(runs: &[RunRef<Value>]) -> Result<()> {
+    for outcome in try_join_all(runs.iter().map(|run| run.outcome())).await? {
+        outcome.output::<Value>()?;
     }
     Ok(())
+}
+
+/// A connection that adds the token to each call.
+pub(crate) type Link = InterceptedService<Channel, Bearer>;
+
+/// Adds the token to each call.
+#[derive(Clone)]
+pub(crate) struct Bearer(MetadataValue<Ascii>);
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        request.metadata_mut().insert("authorization", self.0.clone());
+        Ok(request)
+    }
+}
+
+/// Connects to an engine.
+pub(crate) async fn connect(engine: &Handshake) -> Result<Link> {
+    let bearer = Bearer(format!("bearer {}", engine.token).parse()?);
+    let endpoint = Endpoint::from_shared(format!("http://{}", engine.grpc_address))?.tcp_nodelay(true);
+    Ok(InterceptedService::new(endpoint.connect().await?, bearer))
 }

@@ -1,14 +1,16 @@
-//! Sizes of the build, without targets.
+//! The number of crates and the sizes of the binaries, without targets.
 
 use std::{collections::BTreeSet, process::Command};
 
+/// Lines about the build.
 pub(crate) fn facts() -> Vec<String> {
     let mut facts = Vec::new();
     match (crates("normal"), crates("normal,build")) {
         (Some(linked), Some(built)) => facts.push(format!(
-            "crates: {linked} linked, {built} with those that only build (cargo tree --edges normal,build, each once)"
+            "crates: {linked} linked, {built} with build dependencies (distinct crates of cargo tree --edges \
+             normal,build)"
         )),
-        _ => facts.push("crates: cargo tree could not be run".to_owned()),
+        _ => facts.push("crates: running cargo tree failed".to_owned()),
     }
     for (name, path) in [("worker", env!("CARGO_BIN_EXE_worker")), ("runner", env!("CARGO_BIN_EXE_runner"))] {
         match std::fs::metadata(path) {
@@ -19,7 +21,7 @@ pub(crate) fn facts() -> Vec<String> {
     facts
 }
 
-/// Number of crates in a build of the two binaries, without this one.
+/// Number of crates in a build of the two binaries, without this crate.
 fn crates(edges: &str) -> Option<usize> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)

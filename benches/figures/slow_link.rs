@@ -1,8 +1,9 @@
-//! A worker with a slow link to its engine, which shows additional round trips.
+//! A worker with a slow link to its engine. Additional round trips show as additional time.
 
 use std::{net::SocketAddr, time::Duration};
 
 use anyhow::Result;
+use hatchet_quickstart::hatchet::wire::readable_duration;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{
@@ -16,16 +17,17 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     rig::{NO_OP, Rig},
-    table::{Figure, Target, p50, percentile, time},
+    table::{Figure, Target, p50, percentile},
 };
 
-/// Delay in one direction: half of a round trip of 50 ms.
+/// Delay in each direction: 25 ms, half of a round trip of 50 ms.
 const ONE_WAY: Duration = Duration::from_millis(25);
 
-pub(crate) async fn figure() -> Result<Figure> {
+/// Time from the trigger to the result over the slow link.
+pub(crate) async fn measure() -> Result<Figure> {
     const SAMPLES: usize = 40;
     let mut proxy = None;
-    let rig = Rig::behind(async |mut config| {
+    let rig = Rig::with_config(async |mut config| {
         let (address, accepting) = delaying_proxy(config.host_port.parse()?).await?;
         proxy = Some(accepting);
         config.host_port = address.to_string();
@@ -43,34 +45,34 @@ pub(crate) async fn figure() -> Result<Figure> {
     drop(proxy);
     Ok(Figure {
         number: 9,
-        what: "trigger to result, worker 50 ms away, p50",
-        measured: time(p50(&runs)),
-        limit: format!("link {}", time(2 * ONE_WAY)),
+        name: "trigger to result, worker 50 ms away, p50",
+        measured: readable_duration(p50(&runs)),
+        limit: format!("link {}", readable_duration(2 * ONE_WAY)),
         value: p50(&runs).as_secs_f64() * 1e3,
         target: Target::AtMost(90.0, " ms"),
-        notes: vec![format!("p99 {}", time(percentile(&runs, 0.99)))],
+        notes: vec![format!("p99 {}", readable_duration(percentile(&runs, 0.99)))],
     })
 }
 
-/// A proxy to `target` that delays the bytes of both directions by `ONE_WAY`.
+/// Starts a proxy to `target` that delays the bytes of both directions by [`ONE_WAY`].
 async fn delaying_proxy(target: SocketAddr) -> Result<(SocketAddr, AbortOnDropHandle<()>)> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     let accepting = tokio::spawn(async move {
-        let mut ways = tokio::task::JoinSet::new();
+        let mut directions = tokio::task::JoinSet::new();
         while let Ok((near, _)) = listener.accept().await {
             let Ok(far) = TcpStream::connect(target).await else { continue };
             let _ = (near.set_nodelay(true), far.set_nodelay(true));
             let ((near_in, near_out), (far_in, far_out)) = (near.into_split(), far.into_split());
-            ways.spawn(one_way(near_in, far_out));
-            ways.spawn(one_way(far_in, near_out));
+            directions.spawn(forward(near_in, far_out));
+            directions.spawn(forward(far_in, near_out));
         }
     });
     Ok((address, AbortOnDropHandle::new(accepting)))
 }
 
-async fn one_way(mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
-    // Bounded: like a link, a slow reader slows the writer down.
+async fn forward(mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
+    // Bounded, so that a slow reader slows the writer down, as on a link.
     let (sender, mut receiver) = mpsc::channel::<(Instant, Vec<u8>)>(1024);
     let reading = async move {
         let mut buffer = vec![0; 64 * 1024];

@@ -5,11 +5,11 @@ use std::{
     time::Duration,
 };
 
-/// A line of the table.
+/// A figure: a line of the table.
 pub(crate) struct Figure {
     /// Its number in the list of figures.
     pub(crate) number: u32,
-    pub(crate) what: &'static str,
+    pub(crate) name: &'static str,
     pub(crate) measured: String,
     /// The limit measured in the same run; empty if the target is absolute.
     pub(crate) limit: String,
@@ -28,14 +28,14 @@ pub(crate) enum Target {
 }
 
 impl Target {
-    fn reached(self, value: f64) -> bool {
+    fn is_reached(self, value: f64) -> bool {
         match self {
             Self::AtMost(most, _) => value <= most,
             Self::AtLeast(least, _) => value >= least,
         }
     }
 
-    fn words(self) -> String {
+    fn describe(self) -> String {
         match self {
             Self::AtMost(most, unit) => format!("<= {most}{unit}"),
             Self::AtLeast(least, unit) => format!(">= {least}{unit}"),
@@ -49,13 +49,16 @@ impl Target {
     }
 }
 
-/// Prints each figure when it is measured, so that an aborted run has shown its results.
+/// The table on stdout. Prints each figure as soon as it is measured, so that an aborted run has shown its results.
 pub(crate) struct Table;
 
 impl Table {
     pub(crate) fn begin(cores: usize) -> io::Result<Self> {
-        say(&format!("figures on {cores} cores, {} build", if cfg!(debug_assertions) { "DEBUG" } else { "release" }))?;
-        say(&format!(
+        print_line(&format!(
+            "figures on {cores} cores, {} build",
+            if cfg!(debug_assertions) { "DEBUG" } else { "release" }
+        ))?;
+        print_line(&format!(
             "{:<2} {:<44} {:>20} {:>26} {:>14} {:>12}  {}",
             "#", "figure", "measured", "limit, same run", "ratio", "target", "reached"
         ))?;
@@ -64,33 +67,33 @@ impl Table {
 
     pub(crate) fn print(&self, figure: &Figure) -> io::Result<()> {
         let value = format!("{}{}", number(figure.value), figure.target.unit());
-        say(&format!(
+        print_line(&format!(
             "{:<2} {:<44} {:>20} {:>26} {:>14} {:>12}  {}",
             figure.number,
-            figure.what,
+            figure.name,
             figure.measured,
             figure.limit,
             value,
-            figure.target.words(),
+            figure.target.describe(),
             match figure.value {
-                unknown if unknown.is_nan() => "skipped: the system does not say",
-                value if figure.target.reached(value) => "yes",
+                unknown if unknown.is_nan() => "skipped: not reported by the system",
+                value if figure.target.is_reached(value) => "yes",
                 _ => "NO",
             }
         ))?;
-        figure.notes.iter().try_for_each(|note| say(&format!("   {note}")))
+        figure.notes.iter().try_for_each(|note| print_line(&format!("   {note}")))
     }
 
-    pub(crate) fn skip(&self, number: u32, why: &str) -> io::Result<()> {
-        say(&format!("{number:<2} skipped: {why}"))
+    pub(crate) fn skip(&self, number: u32, reason: &str) -> io::Result<()> {
+        print_line(&format!("{number:<2} skipped: {reason}"))
     }
 
     pub(crate) fn end(&self, facts: &[String]) -> anyhow::Result<()> {
-        Ok(facts.iter().try_for_each(|fact| say(fact))?)
+        Ok(facts.iter().try_for_each(|fact| print_line(fact))?)
     }
 }
 
-fn say(line: &str) -> io::Result<()> {
+fn print_line(line: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{}", line.trim_end())?;
     out.flush()
@@ -100,19 +103,7 @@ fn number(value: f64) -> String {
     if value >= 100.0 { format!("{value:.0}") } else { format!("{value:.2}") }
 }
 
-/// A time in the unit that fits.
-pub(crate) fn time(duration: Duration) -> String {
-    let micros = duration.as_secs_f64() * 1e6;
-    if micros < 1000.0 {
-        format!("{micros:.0} us")
-    } else if micros < 1e6 {
-        format!("{:.2} ms", micros / 1e3)
-    } else {
-        format!("{:.2} s", micros / 1e6)
-    }
-}
-
-/// The value that this share of the samples does not exceed.
+/// The smallest sample that at least this share of the samples does not exceed.
 pub(crate) fn percentile(samples: &[Duration], share: f64) -> Duration {
     let mut sorted = samples.to_vec();
     sorted.sort_unstable();

@@ -15,10 +15,10 @@ use super::{
 };
 use crate::hatchet::client::Client;
 
-/// Tolerated difference between the engine's clock and the local one when runs are listed: 10 minutes.
+/// Tolerated difference between the engine's clock and the local clock when runs are listed: 10 minutes.
 const CLOCK_MARGIN: Duration = Duration::from_secs(600);
 
-/// What the caller knows about a benchmark and its report shows.
+/// Information from the caller for the report of a benchmark.
 #[derive(Debug, Clone, Default)]
 pub struct BenchmarkInfo {
     /// `embedded` or `Hatchet`.
@@ -27,7 +27,7 @@ pub struct BenchmarkInfo {
     pub engine_version: String,
     /// The command line.
     pub command: String,
-    /// File to which the tasks append a line for each execution.
+    /// File in which the tasks record their executions.
     pub executions: Option<PathBuf>,
     /// Summary of an earlier benchmark to compare with.
     pub before: Option<Summary>,
@@ -40,13 +40,13 @@ pub struct BenchmarkInfo {
 pub struct BenchmarkResult {
     /// The summary.
     pub summary: Summary,
-    /// Why it ended.
+    /// The reason for its end.
     pub end: EndReason,
-    /// Errors of writing the report, one line each.
+    /// Errors of writing the report, a line each.
     pub write_errors: Vec<String>,
 }
 
-/// Runs a benchmark and writes its report, also if it is stopped or reaches its time limit.
+/// Runs a benchmark. Writes its report even if it is stopped or reaches its time limit.
 pub async fn run(
     client: &Client,
     plan: LoadPlan,
@@ -65,8 +65,8 @@ pub async fn run(
 
     let mut warnings = info.warnings;
     if let Err(error) = complete_times(client, &plan, &mut recording).await {
-        observer.note(&format!("the times of starts and finishes are not known: {error}"));
-        warnings.push(format!("The times of starts and finishes are not known: {error}."));
+        observer.note(&format!("reading the times of starts and finishes failed: {error}"));
+        warnings.push(format!("Reading the times of starts and finishes failed: {error}."));
     }
     let recovered = recording.runs.classify_recovered();
     let verification = recording.second_pass.as_ref().map(|second_pass| {
@@ -96,15 +96,15 @@ pub async fn run(
 
 /// Reads the times of all runs from the engine's REST list.
 async fn complete_times(client: &Client, plan: &LoadPlan, recording: &mut Recording) -> Result<(), String> {
-    let rest = client.rest().ok_or("the REST address is not known (set HATCHET_CLIENT_SERVER_URL)")?;
-    // The earlier run of a duplicate may be as old as a key can be.
+    let rest = client.rest().ok_or("the REST address is unknown: set HATCHET_CLIENT_SERVER_URL")?;
+    // The earlier run of a duplicate may be as old as its key.
     let has_older = recording.runs.all.iter().any(|run| run.recovered || run.acceptance == Acceptance::Duplicate);
     let age = if has_older { KEY_TTL + CLOCK_MARGIN } else { CLOCK_MARGIN };
     let began = recording.began;
     fill_times(rest, plan, &mut recording.runs, began, began - age).await.map_err(|e| e.to_string())
 }
 
-/// Writes all files of the report. An error of one file does not prevent the others. Returns the errors.
+/// Writes all files of the report, even if one fails. Returns the errors.
 fn write_report(
     folder: &mut ReportFolder,
     recording: &Recording,

@@ -1,8 +1,8 @@
 //! Run keys: a unique name for every run of a benchmark.
 //!
-//! A run key is `<prefix>:<task>:<index>` and travels in the run's metadata. It serves two purposes: a run whose
-//! trigger got no answer is found by its key, and a keyed task (see [`KEYED_SUFFIX`]) refuses a second run with the
-//! same key, so that repeating a benchmark with the same prefix attaches to the existing runs.
+//! A run key is `<prefix>:<task>:<index>` in the run's metadata. It has two purposes. A run whose trigger got no
+//! response is found by its key. A keyed task (see [`KEYED_SUFFIX`]) refuses a second run with the same key, so that
+//! repeating a benchmark with the same prefix attaches to the existing runs.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use std::time::Duration;
 pub const RUN_KEY: &str = "run_key";
 /// Metadata key of the prefix that all runs of a benchmark share.
 pub const RUN_KEY_PREFIX: &str = "run_key_prefix";
-/// Suffix of keyed tasks: `worker --run-keys` registers each task a second time under its name and this suffix, with
-/// the run key as its idempotency key.
+/// Suffix of keyed tasks. `worker --run-keys` registers each task a second time under its name with this suffix. The
+/// keyed task has the run key as its idempotency key.
 pub const KEYED_SUFFIX: &str = "-keyed";
-/// How long an engine refuses a second run with the same key, counted from the trigger: 24 hours.
+/// Time after the trigger for which an engine refuses a second run with the same key: 24 hours.
 pub const KEY_TTL: Duration = Duration::from_secs(24 * 3600);
 /// Maximum length of a prefix, in characters.
 const MAX_PREFIX: usize = 64;
@@ -35,7 +35,7 @@ pub fn generate_prefix() -> String {
 ///
 /// # Errors
 ///
-/// The rule that the prefix violates.
+/// Returns the rule that the prefix violates.
 pub fn validate_prefix(prefix: &str) -> Result<(), String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
     if prefix.is_empty() || prefix.len() > MAX_PREFIX || !prefix.chars().all(allowed) {

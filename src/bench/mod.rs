@@ -1,12 +1,12 @@
-//! The benchmark: submits many runs, follows them to their ends, and reports rates and times.
+//! The benchmark: submits many runs, waits for their ends, and reports rates and times.
 //!
 //! It reaches the engine through the client alone, so that the same code measures the embedded engine and a real
 //! Hatchet.
 //!
 //! ```text
-//! LoadPlan ──► load ──► record ──► summary ──► report
-//!              submits   one record  figures,    Markdown,
-//!              and waits for a run   warnings    HTML
+//! LoadPlan ──► load ──► record ───► summary ──► report
+//!              submits   a record   metrics,    Markdown,
+//!              and waits per run    warnings    HTML
 //! ```
 
 mod benchmark;
@@ -25,6 +25,6 @@ pub use load::serves;
 pub use observer::{Observer, Progress, TaskProgress};
 pub use plan::{LoadPlan, PlannedTask};
 pub use record::{EndReason, ReportFolder};
-pub use report::{Figure, figures};
+pub use report::{Metric, metrics};
 pub use summary::Summary;
 pub use template::Template;

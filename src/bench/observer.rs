@@ -1,4 +1,4 @@
-//! What a caller sees of a benchmark while it runs.
+//! The progress of a benchmark, for its caller.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ pub struct Progress {
     pub rate: f64,
     /// Estimated time until all runs have ended, at the current rate.
     pub left: Option<Duration>,
-    /// Slots in use and in total of the workers that serve the tasks. `None` if the engine did not tell.
+    /// Slots in use and in total of the workers that serve the tasks. `None` if unknown.
     pub slots: Option<(i64, i64)>,
 }
 
@@ -30,7 +30,7 @@ pub struct Progress {
 pub struct TaskProgress {
     /// Name given by the user.
     pub name: String,
-    /// All runs.
+    /// Number of runs.
     pub total: usize,
     /// Runs that the engine accepted, duplicates of earlier runs included.
     pub accepted: usize,
@@ -44,7 +44,7 @@ pub struct TaskProgress {
     pub failed: usize,
     /// Runs that were cancelled, or not taken by a worker in time.
     pub cancelled: usize,
-    /// Runs whose start or end cannot be known.
+    /// Runs whose start or end is unknown.
     pub unaccounted: usize,
     /// Median time from due to seen, in milliseconds, with an error of at most 5 %. Runs of earlier benchmarks do not
     /// count.
@@ -52,7 +52,7 @@ pub struct TaskProgress {
 }
 
 impl TaskProgress {
-    /// Number of runs that the benchmark does not wait for any more.
+    /// Number of runs that the benchmark no longer waits for.
     pub fn finished(&self) -> usize {
         self.completed + self.failed + self.cancelled + self.unaccounted + self.refused
     }

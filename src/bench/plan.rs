@@ -1,4 +1,4 @@
-//! The plan of a benchmark: what it submits, how fast, and for how long.
+//! The plan of a benchmark: its runs, its rate and its time limit.
 
 use std::time::Duration;
 
@@ -15,12 +15,12 @@ pub struct LoadPlan {
     pub prefix: String,
     /// Maximum number of runs in one bulk call.
     pub batch: usize,
-    /// Runs per second over all tasks, submitted on a fixed schedule, regardless of the engine (open loop). `None`:
-    /// as fast as the engine accepts them.
+    /// Runs per second over all tasks, submitted on a fixed schedule, regardless of the engine (open loop). `None`
+    /// submits runs as fast as the engine accepts them (closed loop).
     pub rate: Option<f64>,
     /// Time limit for all runs, counted from the first submission.
     pub timeout: Duration,
-    /// Submits every run a second time, which must not start anything.
+    /// Whether to submit every run a second time, which must not start a run.
     pub verify_dedupe: bool,
 }
 
@@ -29,13 +29,15 @@ pub struct LoadPlan {
 pub struct PlannedTask {
     /// Name given by the user.
     pub name: String,
-    /// Workflow to trigger, without namespace: the task's own, or its keyed copy (see [`KEYED_SUFFIX`](super::KEYED_SUFFIX)).
+    /// Workflow to trigger, without namespace: that of the task, or of its keyed copy (see
+    /// [`KEYED_SUFFIX`](super::KEYED_SUFFIX)).
     pub workflow: String,
     /// Whether the engine refuses a second run with the same run key.
     pub keyed: bool,
     /// Input of each run.
     pub input: Template,
-    /// Slot pool of a worker that a run occupies ([`ErasedTask::slot_pool`](crate::hatchet::task::ErasedTask::slot_pool)).
+    /// Slot pool of a worker that a run occupies
+    /// ([`ErasedTask::slot_pool`](crate::hatchet::task::ErasedTask::slot_pool)).
     pub slot_pool: &'static str,
     /// Time after which a run that no worker has taken is cancelled.
     pub schedule_timeout: Duration,
@@ -53,7 +55,7 @@ impl LoadPlan {
     }
 }
 
-/// A plan for unit tests, with one unkeyed run of each of these tasks.
+/// A plan for unit tests, with an unkeyed run of each of these tasks.
 #[cfg(test)]
 pub(super) fn test_plan(tasks: &[(&str, &'static str)]) -> LoadPlan {
     let task = |(name, slot_pool): &(&str, &'static str)| PlannedTask {

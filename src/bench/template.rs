@@ -1,4 +1,4 @@
-//! Input templates: inputs that differ from run to run by the run's index.
+//! Templates of inputs, which contain the run's index.
 
 use serde_json::Value;
 
@@ -9,8 +9,8 @@ const INDEX_TEXT: &str = "{index:text}";
 
 /// A JSON object with placeholders for a run's index.
 ///
-/// Inside a string, `{index}` becomes digits; a string that consists of `{index}` alone becomes a number.
-/// `{index:text}` always becomes digits. Object keys are not replaced.
+/// A string that consists of `{index}` alone becomes a number. Elsewhere in strings, `{index}` becomes digits.
+/// `{index:text}` always becomes digits. Object keys are left unchanged.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Template {
     object: Value,
@@ -23,7 +23,7 @@ impl Template {
     ///
     /// # Errors
     ///
-    /// One line with the reason, if the text is not a JSON object.
+    /// Returns a line with the reason if the text is not a JSON object.
     pub fn parse(json: &str) -> Result<Self, String> {
         match serde_json::from_str(json) {
             Ok(object @ Value::Object(_)) => Ok(Self { varies: has_placeholder(&object), object }),
@@ -32,7 +32,7 @@ impl Template {
         }
     }
 
-    /// The input of one run.
+    /// Renders the input of a run.
     pub fn render(&self, index: usize) -> Value {
         if self.varies { render(&self.object, index) } else { self.object.clone() }
     }

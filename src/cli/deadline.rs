@@ -1,13 +1,13 @@
-//! `--timeout`: one time limit for everything that a command waits for, counted from its first call.
+//! `--timeout`: the time limit of a command, counted from its first call.
 
 use std::{future::Future, time::Duration};
 
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::{Exit, connection::CommandRenderer};
-use crate::hatchet::{client::Client, wire::format_duration};
+use crate::hatchet::{client::Client, wire::readable_duration};
 
-/// The time at which a command stops waiting. Without a limit it waits until the run ends.
+/// The time at which a command stops waiting. Without a limit, a command waits until the run has ended.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Deadline(Option<(Instant, Duration)>);
 
@@ -22,7 +22,7 @@ impl Deadline {
         self.0.map(|(at, _)| at)
     }
 
-    /// Waits for the deadline and returns the limit.
+    /// Waits for the deadline. Returns the limit.
     pub(super) async fn passed(self) -> Duration {
         match self.0 {
             Some((at, limit)) => {
@@ -41,7 +41,7 @@ impl Deadline {
         }
     }
 
-    /// Awaits a call, and fails if the deadline passes first. `consequence` completes the error: what was not done, or
+    /// Awaits a call. Fails if the deadline passes first. `consequence` completes the error with what was not done or
     /// is not known.
     pub(super) async fn require<T>(
         self,
@@ -50,19 +50,18 @@ impl Deadline {
         consequence: &str,
         call: impl Future<Output = T>,
     ) -> Result<T, Exit> {
-        let answer = self.before(call).await;
-        answer.ok_or_else(|| {
+        self.before(call).await.ok_or_else(|| {
             let (address, limit) = (&client.config().host_port, self.limit());
             let doctor = commands.render(&["runner", "doctor"]);
             Exit::timed_out(format!(
-                "the engine at {address} has not answered within {limit}, {consequence}: run `{doctor}` to find the \
+                "the engine at {address} has not responded within {limit}, {consequence}. Run `{doctor}` to find the \
                  reason"
             ))
         })
     }
 
-    /// The limit as text; empty without a limit.
+    /// The limit for readers; empty without a limit.
     pub(super) fn limit(self) -> String {
-        self.0.map(|(_, limit)| format_duration(limit)).unwrap_or_default()
+        self.0.map(|(_, limit)| readable_duration(limit)).unwrap_or_default()
     }
 }

@@ -56,7 +56,7 @@ impl Exit {
         Self::new(5, message)
     }
 
-    /// It is not known whether a run started.
+    /// Whether a run started is unknown.
     pub(super) fn unconfirmed(message: impl Into<String>) -> Self {
         Self::new(7, message)
     }
@@ -71,7 +71,7 @@ impl Exit {
         Self::new(130, message)
     }
 
-    /// The reader of stdout has gone, as with `runner … | head -1`. This is not a failure.
+    /// The reader of stdout has closed it, as in `runner … | head -1`. This is not a failure.
     pub(super) fn reader_gone() -> Self {
         Self { code: 0, message: None }
     }
@@ -84,7 +84,7 @@ impl Exit {
     /// Prints the error line and returns the exit code.
     pub fn report(self) -> ExitCode {
         if let Some(message) = self.message {
-            // If stderr is closed, the exit code still tells.
+            // If stderr is closed, the exit code is all that remains.
             let _ = writeln!(io::stderr().lock(), "error: {message}");
         }
         ExitCode::from(self.code)

@@ -1,15 +1,16 @@
 //! The command line: the binaries `worker` and `runner`.
 //!
 //! This is the only module that puts client, worker, engine and tasks together. Each command validates its arguments
-//! twice: as typed (`Args`, by clap) and as a `Request`, which is complete and correct; only the request goes on.
+//! twice: as typed (`Args`, by clap), and as a `Request`, which is complete and correct. Later steps see the request
+//! only.
 //!
 //! | module | contents |
 //! |---|---|
 //! | [`runner`] | triggers a task and follows its run; `runner bench`, `runner doctor` |
 //! | [`worker`] | registers tasks and runs them, with the embedded engine if requested |
-//! | `sidecar` | Hatchet's embedded sidecar: serving as one, and starting one |
-//! | `connection` | which engine a command uses, and the flags that decide it |
-//! | `settings` | reading inputs, and `--explain-config` |
+//! | `sidecar` | serving as Hatchet's embedded sidecar, and starting an official sidecar |
+//! | `connection` | choice of the engine, and its flags |
+//! | `settings` | reading of inputs, and `--explain-config` |
 //! | `output` | stdout, stderr and logs |
 //! | `exit`, `deadline`, `signals`, `runtime` | exit codes, `--timeout`, signals, and the tokio runtime of a command |
 

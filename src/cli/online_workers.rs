@@ -1,4 +1,4 @@
-//! Which workers of the engine's list can run a task.
+//! Selects the workers of the engine's list that serve a task.
 
 use crate::{
     bench::serves,
@@ -8,8 +8,8 @@ use crate::{
     },
 };
 
-/// The active workers that serve a workflow. An alias of a task is a workflow of its own, which other names of the task
-/// do not serve.
+/// The active workers that serve a workflow. An alias of a task is a separate workflow: a worker of another name of the
+/// task does not serve it.
 pub(super) fn serving(client: &Client, name: &str, workers: &[WorkerSummary]) -> Vec<WorkerSummary> {
     workers.iter().filter(|worker| serves(&client.config(), worker, name)).cloned().collect()
 }

@@ -1,4 +1,4 @@
-//! Runs a command on a tokio runtime of its own.
+//! The tokio runtime of a command.
 
 use std::{io, process::ExitCode};
 

@@ -1,4 +1,4 @@
-//! Signals that ask a process to end.
+//! Signals that end a process: SIGINT, SIGTERM and SIGHUP.
 
 use std::{io, time::Duration};
 
@@ -11,23 +11,23 @@ use tokio::{
 use super::Exit;
 use crate::hatchet::system::OsError;
 
-/// Signals within 50 ms count as one: a supervisor such as GNU `timeout` sends one to the process and another to its
+/// Signals within 50 ms count as a single signal: a supervisor such as GNU `timeout` signals the process and then its
 /// process group. A person is slower.
 const SAME_SIGNAL: Duration = Duration::from_millis(50);
 
-/// SIGINT, SIGTERM and SIGHUP.
+/// A listener for SIGINT, SIGTERM and SIGHUP.
 ///
-/// From [`Signals::listen`] on they do not end the process any more. A SIGHUP that was ignored at the start, as under
+/// From [`Signals::listen`] on, they no longer end the process. A SIGHUP that was ignored at the start, as under
 /// `nohup`, stays ignored.
 pub(super) struct Signals {
     received: Received,
     stdin: Option<tokio::io::Stdin>,
-    /// Signals until this time repeat the last one.
+    /// Signals until this time are repetitions of the last signal.
     repeats_until: Option<Instant>,
 }
 
 impl Signals {
-    /// Begins to listen.
+    /// Starts listening.
     pub(super) fn listen() -> Result<Self, Exit> {
         let received = Received::listen().map_err(listen_failed)?;
         Ok(Self { received, stdin: None, repeats_until: None })
@@ -45,7 +45,7 @@ impl Signals {
                 () = sleep_until(until) => {}
                 () = end_of(&mut self.stdin) => return,
             }
-            // Discards what has arrived by now: on a busy machine, repeats are delivered late.
+            // Discards signals that have arrived by now: on a busy machine, repeats are delivered late.
             while self.received.next().now_or_never().is_some() {}
             self.repeats_until = None;
         }
@@ -56,7 +56,7 @@ impl Signals {
     }
 }
 
-/// The failure to listen for signals.
+/// The exit for a failure to listen for signals.
 pub(super) fn listen_failed(error: io::Error) -> Exit {
     Exit::usage(format!("listening for signals failed: {}", OsError(&error)))
 }
@@ -66,7 +66,7 @@ pub(super) fn listen_failed(error: io::Error) -> Exit {
 #[cfg(unix)]
 pub(super) fn ignore_file_size_signal() -> io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
-    /// The number on Linux, macOS and the BSDs. MIPS has another.
+    /// The number on Linux, macOS and the BSDs, except on MIPS.
     const SIGXFSZ: i32 = 25;
     if cfg!(any(target_arch = "mips", target_arch = "mips64")) {
         return Ok(());
@@ -81,7 +81,7 @@ pub(super) fn ignore_file_size_signal() -> io::Result<()> {
     Ok(())
 }
 
-/// Reads stdin to its end, which is reported once.
+/// Waits for the end of stdin. Returns once; later calls never return.
 async fn end_of(stdin: &mut Option<tokio::io::Stdin>) {
     let Some(open) = stdin else { return std::future::pending().await };
     let mut discarded = [0_u8; 256];
@@ -117,8 +117,8 @@ impl Received {
     }
 }
 
-/// Whether the process was started with a signal ignored. Must be called before anything listens for it. `true` if the
-/// system does not tell, since a handler would break `nohup`.
+/// Whether the process was started with a signal ignored. Must be called before anything listens for it. `true` if this
+/// cannot be read, since a handler would break `nohup`.
 #[cfg(unix)]
 fn is_ignored(signal: tokio::signal::unix::SignalKind) -> bool {
     let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return true };

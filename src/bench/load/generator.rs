@@ -1,12 +1,12 @@
 //! The loop of a benchmark, from the first submission to the last end.
 //!
-//! One loop drives everything; nothing is spawned. In each turn it submits the batches that are due, then waits for the
-//! first of: the stop signal, the time limit, a tick, an answer to a submission, the next due batch, or the end of a
-//! run.
+//! A single loop drives all calls; nothing is spawned. Each iteration submits the batches that are due. Then it waits
+//! for the first of: the stop signal, the time limit, a tick, a response to a submission, the next due batch, or the
+//! end of a run.
 //!
 //! A submission is repeated if the run certainly did not start, or if its task is keyed, so that the engine recognises
-//! the second submission as a duplicate. Any other lost answer leaves the run `Unanswered`; the REST list may recover it
-//! afterwards.
+//! the second submission as a duplicate. After any other lost response the run is `Unanswered`. The REST list may
+//! recover it afterwards.
 
 use std::{
     pin::Pin,
@@ -42,13 +42,13 @@ use crate::{
 const FLUSH_INTERVAL: Duration = Duration::from_millis(100);
 /// Progress is reported after this number of flushes: every second.
 const FLUSHES_PER_REPORT: u32 = 10;
-/// After the loop ends, calls in flight may take 3 s more to return the runs that they started.
+/// Time after the end of the loop for calls in flight to return the runs that they started: 3 s.
 const CALLS_GRACE: Duration = Duration::from_secs(3);
-/// Limit of a last request for the workers' slots, for benchmarks that end before the first: 2 s.
+/// Timeout of a final request for the workers' slots, for benchmarks that end before the first request: 2 s.
 const SLOTS_TIMEOUT: Duration = Duration::from_secs(2);
-/// Submissions are not repeated after this number of consecutive internal errors of the engine.
+/// Number of consecutive internal errors of the engine after which submissions are not repeated.
 const MAX_ENGINE_FAILURES: u32 = 20;
-/// A difference between wall clock and monotonic clock that changes by more than 50 ms in a second is a clock jump.
+/// Change of the difference between wall clock and monotonic clock in a second that counts as a clock jump: 50 ms.
 const CLOCK_JUMP: f64 = 0.05;
 
 type Call = Pin<Box<dyn Future<Output = (Batch, Pass, Vec<TriggerResult>)> + Send>>;
@@ -66,7 +66,7 @@ pub(in crate::bench) struct LoadGenerator {
     second_pass: Option<SecondPass>,
     schedule: Schedule,
     pass: Pass,
-    /// The ends of accepted runs, by position.
+    /// The outcomes of accepted runs, by position.
     outcomes: Outcomes,
     calls: FuturesUnordered<Call>,
     counter: ProgressCounter,
@@ -146,7 +146,7 @@ impl LoadGenerator {
                     workers_request = None;
                     self.record_slots(workers);
                 }
-                Some((batch, pass, items)) = self.calls.next() => self.batch_answered(batch, pass, items, folder),
+                Some((batch, pass, items)) = self.calls.next() => self.record_batch(batch, pass, items, folder),
                 () = async { sleep_until(due.unwrap_or(self.began).into()).await }, if due.is_some() => {}
                 Some((position, outcome)) = self.outcomes.next(), if !self.outcomes.is_empty() => {
                     self.run_ended(position, outcome, folder);
@@ -156,7 +156,7 @@ impl LoadGenerator {
         self.wind_down(end, workers_request, folder, observer).await
     }
 
-    /// Collects the answers of calls in flight, which would otherwise leave runs without a record.
+    /// Collects the responses to calls in flight, since runs without them would have no record.
     async fn wind_down(
         mut self,
         end: EndReason,
@@ -166,9 +166,9 @@ impl LoadGenerator {
     ) -> Recording {
         let deadline = tokio::time::Instant::now() + CALLS_GRACE;
         while let Ok(Some((batch, pass, items))) = tokio::time::timeout_at(deadline, self.calls.next()).await {
-            self.batch_answered(batch, pass, items, folder);
+            self.record_batch(batch, pass, items, folder);
         }
-        self.runs.mark_unanswered("the submission was not answered before the benchmark ended");
+        self.runs.mark_unanswered("the engine did not respond to the submission before the benchmark ended");
         if self.slots.is_empty()
             && let Some(request) = workers_request.or_else(|| self.request_workers())
         {
@@ -211,7 +211,7 @@ impl LoadGenerator {
         self.schedule = Schedule::new(&LoadPlan { rate: None, ..LoadPlan::clone(&self.plan) });
     }
 
-    fn batch_answered(&mut self, batch: Batch, pass: Pass, items: Vec<TriggerResult>, folder: &mut ReportFolder) {
+    fn record_batch(&mut self, batch: Batch, pass: Pass, items: Vec<TriggerResult>, folder: &mut ReportFolder) {
         let (now, keyed) = (self.now(), self.plan.tasks[batch.task].keyed);
         let mut retry = Batch { task: batch.task, indexes: Vec::new(), due: Vec::new() };
         let mut last_error = None;
@@ -219,13 +219,13 @@ impl LoadGenerator {
             let position = self.runs.position(batch.task, index);
             match item {
                 Err(error) if error.is_temporary() && self.may_resend(&error, keyed) => {
-                    self.will_resend(position, &error, pass);
+                    self.record_resend(position, &error, pass);
                     retry.indexes.push(index);
                     retry.due.push(due);
                     last_error = Some(error);
                 }
-                item if pass == Pass::First => self.run_answered(position, item, now, folder),
-                item => self.duplicate_answered(position, &item),
+                item if pass == Pass::First => self.record_run(position, item, now, folder),
+                item => self.record_second_pass(position, &item),
             }
         }
         match last_error {
@@ -236,7 +236,7 @@ impl LoadGenerator {
             }
             None => {
                 self.engine_failures = 0;
-                self.outages.submission_answered();
+                self.outages.submission_responded();
             }
         }
     }
@@ -247,8 +247,8 @@ impl LoadGenerator {
         self.engine_failures < MAX_ENGINE_FAILURES && (keyed || did_not_start(error))
     }
 
-    /// Records the error of a submission that is repeated, so that the report shows it if no repetition is answered.
-    fn will_resend(&mut self, position: usize, error: &ClientError, pass: Pass) {
+    /// Records the error of a submission that is repeated. The report shows it if no repetition gets a response.
+    fn record_resend(&mut self, position: usize, error: &ClientError, pass: Pass) {
         if pass == Pass::First && self.runs.all[position].acceptance == Acceptance::NotSubmitted {
             let run = &mut self.runs.all[position];
             if did_not_start(error) {
@@ -262,7 +262,7 @@ impl LoadGenerator {
         }
     }
 
-    fn run_answered(&mut self, position: usize, item: TriggerResult, now: Micros, folder: &mut ReportFolder) {
+    fn record_run(&mut self, position: usize, item: TriggerResult, now: Micros, folder: &mut ReportFolder) {
         let (task, _) = self.runs.task_and_index(position);
         let run = &mut self.runs.all[position];
         let progress = &mut self.counter.progress.tasks[task];
@@ -277,7 +277,7 @@ impl LoadGenerator {
             Err(error) => match error.kind() {
                 ErrorKind::Duplicate(Some(id)) => {
                     if run.acceptance == Acceptance::Unanswered {
-                        // An earlier submission of this run may hold the key: its creation time will tell.
+                        // The key may belong to an earlier submission of this run, which its creation time shows.
                         run.acceptance = Acceptance::Started;
                         run.recovered = true;
                     } else {
@@ -307,8 +307,8 @@ impl LoadGenerator {
         self.outcomes.add(position, id);
     }
 
-    /// Records the answer to a second submission.
-    fn duplicate_answered(&mut self, position: usize, item: &TriggerResult) {
+    /// Records the response to the second submission of a run.
+    fn record_second_pass(&mut self, position: usize, item: &TriggerResult) {
         let Some(second_pass) = &mut self.second_pass else { return };
         let (first, (task, index)) = (self.runs.all[position].id, self.runs.task_and_index(position));
         let key = run_key(&self.plan.prefix, &self.plan.tasks[task].name, index);
@@ -320,7 +320,7 @@ impl LoadGenerator {
                     second_pass.refused += 1;
                     return;
                 }
-                ErrorKind::Duplicate(_) => format!("{key} is held by another run: {error}"),
+                ErrorKind::Duplicate(_) => format!("{key} belongs to another run: {error}"),
                 _ => format!("submitting {key} again failed: {error}"),
             },
         };
@@ -351,7 +351,7 @@ impl LoadGenerator {
     fn report(&mut self, folder: &ReportFolder, observer: &mut dyn Observer) {
         if let Some(error) = folder.write_error().filter(|_| !self.write_error_reported) {
             self.write_error_reported = true;
-            observer.note(&format!("{error}: the benchmark continues, and writes all run records again at its end"));
+            observer.note(&format!("{error}. The benchmark continues, and writes all run records again at its end"));
         }
         let wall = self.began_wall.elapsed().map_or_else(|e| -e.duration().as_secs_f64(), |d| d.as_secs_f64());
         let offset = wall - self.began.elapsed().as_secs_f64();

@@ -1,11 +1,11 @@
 //! A histogram with logarithmic buckets, for medians while a benchmark runs.
 //!
-//! Memory and the time for a sample do not depend on the number of samples. The exact percentiles of the report come
-//! from the recorded times instead: see [`Percentiles`](crate::bench::summary::Percentiles).
+//! Its memory and the time for a sample do not depend on the number of samples. The report has exact percentiles of the
+//! recorded times instead: see [`Percentiles`](crate::bench::summary::Percentiles).
 
-/// Buckets per doubling. Eight give values with an error of at most 5 %.
+/// Buckets per doubling. With 8, the error of a value is at most 5 %.
 const BUCKETS_PER_DOUBLING: f64 = 8.0;
-/// Enough for 44 doublings of a microsecond: 200 days.
+/// Buckets for 44 doublings of a microsecond: 200 days.
 const BUCKETS: usize = 8 * 44;
 
 /// Counts of times, by logarithm.
@@ -50,7 +50,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn median_differs_little_from_the_exact_one(mut micros in proptest::collection::vec(1_i64..100_000_000, 1..200)) {
+        fn median_is_close_to_the_exact_median(mut micros in proptest::collection::vec(1_i64..100_000_000, 1..200)) {
             let mut histogram = Histogram::default();
             micros.iter().for_each(|m| histogram.add(*m));
             micros.sort_unstable();

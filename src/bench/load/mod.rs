@@ -1,8 +1,8 @@
 //! Load generation: submits the runs of a plan on schedule and waits for their ends.
 //!
-//! [`generator`] is the only loop; the other files are the state that it drives: what to submit next ([`schedule`]) and
-//! how ([`submit`]), whether the engine answers ([`outage`]), what the caller sees ([`progress`], [`histogram`]), and the
-//! slots of the workers ([`slots`]).
+//! [`generator`] is the only loop. It drives the other parts: the order and times of submissions ([`schedule`]), the
+//! calls ([`submit`]), the detection of outages ([`outage`]), the progress ([`progress`], [`histogram`]), and the slots
+//! of the workers ([`slots`]).
 
 mod generator;
 mod histogram;

@@ -1,14 +1,17 @@
-//! Detects that the engine does not answer or refuses all submissions, and reports the begin and the end of each such
-//! outage once.
+//! Detects outages, in which the engine does not respond or refuses all submissions. Reports the start and the end of
+//! each outage once.
 
 use std::time::{Duration, Instant};
 
-use crate::hatchet::client::{ClientError, ErrorKind};
+use crate::hatchet::{
+    client::{ClientError, ErrorKind},
+    wire::readable_duration,
+};
 
-/// An outage is reported when it has lasted for 2 s.
+/// Time after which an outage is reported: 2 s.
 const REPORT_AFTER: Duration = Duration::from_secs(2);
 
-const NO_ANSWER: &str = "no answer from the engine";
+const NO_RESPONSE: &str = "no response from the engine";
 const REFUSED: &str = "the engine has refused all submissions";
 
 /// The outages of a benchmark.
@@ -18,44 +21,42 @@ pub(super) struct OutageTracker {
     pub(super) count: usize,
     /// Total duration of the outages that have ended.
     pub(super) total: Duration,
-    /// When submissions began to fail, what that means, and the first error.
+    /// Time at which submissions began to fail, the description of the problem, and the first error.
     failing_since: Option<(Instant, &'static str, String)>,
-    /// When the current outage began, if it was reported.
+    /// Start of the current outage, if it was reported.
     reported: Option<Instant>,
 }
 
 impl OutageTracker {
     /// Records a submission that failed.
     pub(super) fn submission_failed(&mut self, error: &ClientError) {
-        let problem = if error.kind() == ErrorKind::Exhausted { REFUSED } else { NO_ANSWER };
+        let problem = if error.kind() == ErrorKind::Exhausted { REFUSED } else { NO_RESPONSE };
         self.failing_since.get_or_insert_with(|| (Instant::now(), problem, error.to_string()));
     }
 
-    /// Records a submission that was answered.
-    pub(super) fn submission_answered(&mut self) {
+    /// Records a submission that got a response.
+    pub(super) fn submission_responded(&mut self) {
         self.failing_since = None;
     }
 
-    /// Returns a line for the user when an outage has begun or ended. `waiting` says for how long the waits for ends
-    /// have failed, and with which error.
+    /// Returns a line for the user when an outage has begun or ended. `waiting` is the time for which waiting for
+    /// outcomes has failed, with the error.
     pub(super) fn update(&mut self, waiting: Option<(Duration, &ClientError)>) -> Option<String> {
         let submitting =
             self.failing_since.as_ref().map(|(since, problem, error)| (since.elapsed(), *problem, error.clone()));
-        let waiting = waiting.map(|(silence, error)| (silence, NO_ANSWER, error.to_string()));
+        let waiting = waiting.map(|(silence, error)| (silence, NO_RESPONSE, error.to_string()));
         let longest = submitting.into_iter().chain(waiting).filter(|(time, ..)| *time > REPORT_AFTER).max();
         match (longest, self.reported) {
             (Some((time, problem, error)), None) => {
                 self.count += 1;
                 self.reported = Instant::now().checked_sub(time);
-                Some(format!(
-                    "{problem} for {} s ({error}): the benchmark retries until its time limit",
-                    time.as_secs()
-                ))
+                let time = readable_duration(time);
+                Some(format!("{problem} for {time}: {error}. The benchmark retries until its time limit"))
             }
             (None, Some(since)) => {
                 self.reported = None;
                 self.total += since.elapsed();
-                Some(format!("the engine answers again, after {} s", since.elapsed().as_secs()))
+                Some(format!("the engine responds again, after {}", readable_duration(since.elapsed())))
             }
             (Some(_), Some(_)) | (None, None) => None,
         }
@@ -67,13 +68,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn begin_and_end_are_reported_once() {
+    fn start_and_end_are_reported_once() {
         let error = ClientError::new(ErrorKind::Unreachable, "gone");
         let mut outages = OutageTracker::default();
         assert_eq!(outages.update(Some((Duration::from_secs(1), &error))), None);
-        assert!(outages.update(Some((Duration::from_secs(3), &error))).unwrap().contains("(gone)"));
+        assert!(outages.update(Some((Duration::from_secs(3), &error))).unwrap().contains(": gone."));
         assert_eq!(outages.update(Some((Duration::from_secs(4), &error))), None);
-        assert!(outages.update(None).unwrap().contains("answers again"));
+        assert!(outages.update(None).unwrap().contains("responds again"));
         assert_eq!((outages.update(None), outages.count), (None, 1));
     }
 }

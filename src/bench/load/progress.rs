@@ -1,4 +1,4 @@
-//! Counts runs while a benchmark runs, for its [`Observer`](crate::bench::Observer).
+//! Counts runs during a benchmark, for its [`Observer`](crate::bench::Observer).
 
 use std::{
     collections::VecDeque,
@@ -14,7 +14,7 @@ use crate::{
     hatchet::wire::RunStatus,
 };
 
-/// The rate and the time left are computed over this time: 5 s.
+/// Period over which the rate and the remaining time are computed: 5 s.
 const RATE_WINDOW: Duration = Duration::from_secs(5);
 
 /// The counts of all tasks.
@@ -55,7 +55,7 @@ impl ProgressCounter {
         }
     }
 
-    /// Computes rates, medians and the time left.
+    /// Computes rates, medians and the remaining time.
     pub(super) fn update(&mut self) -> &Progress {
         let now = Instant::now();
         let finished: usize = self.progress.tasks.iter().map(TaskProgress::finished).sum();

@@ -1,9 +1,8 @@
-//! The schedule of submissions: which runs to send next, and when.
+//! The schedule of submissions: the order and the times of runs.
 //!
-//! Without a rate (closed loop), a batch of each task is queued in turn as soon as a call is free. With a rate (open
-//! loop), run `n` is due `n / rate` seconds after the start, regardless of the engine; the runs that are due are
-//! collected for [`BATCH_WINDOW`] into one call for each task. Runs of a failed call are queued again after
-//! [`RETRY_DELAY`].
+//! Without a rate (closed loop), the tasks take turns, a batch each, as soon as a call has ended. With a rate (open
+//! loop), run `n` is due `n / rate` seconds after the start, regardless of the engine. The runs that are due within
+//! [`BATCH_WINDOW`] share a call for each task. Runs of a failed call are queued again after [`RETRY_DELAY`].
 
 use std::collections::VecDeque;
 
@@ -13,23 +12,23 @@ use crate::bench::{plan::LoadPlan, record::Micros};
 const MAX_CALLS: usize = 4;
 /// Maximum number of concurrent calls with a rate: enough for calls of half a second at 30 calls per second.
 const MAX_CALLS_AT_RATE: usize = 16;
-/// With a rate, runs that are due are collected for 20 ms into one call.
+/// Period over which due runs are collected into a call, with a rate: 20 ms.
 const BATCH_WINDOW: Micros = 20_000;
 /// Delay before the runs of a failed call are sent again: 500 ms.
 const RETRY_DELAY: Micros = 500_000;
 
-/// Runs of one task for one call.
+/// Runs of a task for a call.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Batch {
     /// Index of the task in the plan.
     pub(super) task: usize,
     /// Indexes of the runs.
     pub(super) indexes: Vec<usize>,
-    /// When each run was due.
+    /// Time at which each run was due.
     pub(super) due: Vec<Micros>,
 }
 
-/// The runs that are still to be sent.
+/// The runs that are not sent yet.
 #[derive(Debug)]
 pub(super) struct Schedule {
     tasks: usize,
@@ -40,7 +39,7 @@ pub(super) struct Schedule {
     /// Number of runs that have been queued, in the order of submission: index 0 of each task, then index 1, and so on.
     next: usize,
     queued: VecDeque<Batch>,
-    /// Batches to send again, each with the time from when on.
+    /// Batches to send again, each with its earliest time.
     retries: VecDeque<(Micros, Batch)>,
 }
 
@@ -57,7 +56,7 @@ impl Schedule {
         }
     }
 
-    /// Takes the next batch, if one is due and fewer calls than the maximum are in flight.
+    /// Takes the next batch, if a batch is due and fewer calls than the maximum are in flight.
     pub(super) fn next_batch(&mut self, now: Micros, calls_in_flight: usize) -> Option<Batch> {
         let max_calls = if self.interval.is_some() { MAX_CALLS_AT_RATE } else { MAX_CALLS };
         if calls_in_flight >= max_calls {
@@ -75,8 +74,8 @@ impl Schedule {
         self.queued.pop_front()
     }
 
-    /// The earliest time at which [`Self::next_batch`] may return a batch that it does not return now. `None` if only
-    /// the end of a call changes that.
+    /// The earliest time at which [`Self::next_batch`] may return another batch. `None` if it returns no other batch
+    /// before a call has ended.
     pub(super) fn next_due(&self, now: Micros) -> Option<Micros> {
         let retry = self.retries.front().map(|(at, _)| *at);
         let due = self.interval.filter(|_| self.next < self.total()).map(|interval| {
@@ -86,7 +85,7 @@ impl Schedule {
         retry.into_iter().chain(due).min()
     }
 
-    /// Queues a batch again whose call failed. It is split in halves, since a call that is too large for a link fails
+    /// Queues the batch of a failed call again. Splits it in halves, since a call that is too large for a link fails
     /// like a broken connection.
     pub(super) fn retry(&mut self, mut batch: Batch, now: Micros) {
         if batch.indexes.len() > 1 {
@@ -108,7 +107,7 @@ impl Schedule {
         self.tasks * self.runs
     }
 
-    /// Queues one batch of each task.
+    /// Queues a batch of each task.
     fn queue_batches(&mut self, now: Micros) {
         let first = self.next / self.tasks;
         let last = (first + self.batch).min(self.runs);
@@ -119,7 +118,7 @@ impl Schedule {
         self.next = last * self.tasks;
     }
 
-    /// Queues the runs that are due, at most one batch of each task.
+    /// Queues the runs that are due, at most a batch of each task.
     fn queue_due(&mut self, now: Micros, interval: f64) {
         let due = (now as f64 / interval) as usize + 1;
         let last = due.min(self.total()).min(self.next + self.batch * self.tasks);

@@ -1,4 +1,4 @@
-//! Slots of the workers that serve a benchmark's tasks.
+//! The slots of the workers that serve a benchmark's tasks.
 
 use crate::{
     bench::{
@@ -11,7 +11,7 @@ use crate::{
     },
 };
 
-/// Whether a worker is active and serves a workflow, given without namespace.
+/// Whether a worker is active and serves a workflow. `workflow` is its name without namespace.
 pub fn serves(config: &ClientConfig, worker: &WorkerSummary, workflow: &str) -> bool {
     let action = ActionId::new(&config.namespaced(workflow), workflow);
     worker.status == "ACTIVE" && action.is_ok_and(|action| worker.actions.iter().any(|a| a == action.as_str()))
@@ -29,8 +29,8 @@ pub(super) fn slots_of<'a>(
     slots.fold((0, 0), |(used, total), slots| (used + slots.limit - slots.available, total + slots.limit))
 }
 
-/// Slots in use and in total for the tasks of each slot pool. A worker of another SDK may serve several pools; it counts
-/// in each.
+/// Slots in use and in total for the tasks of each slot pool. A worker of another SDK may serve several pools. It
+/// counts in each of them.
 pub(super) fn slots_by_pool(config: &ClientConfig, plan: &LoadPlan, workers: &[WorkerSummary]) -> SlotsByPool {
     let pools = plan.tasks.iter().map(|task| task.slot_pool);
     let tasks_of = |pool| plan.tasks.iter().filter(move |task| task.slot_pool == pool);

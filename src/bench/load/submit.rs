@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// Which submission of a run a call belongs to.
+/// The submission of a run: the first, or the repetition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pass {
     First,
@@ -27,7 +27,7 @@ pub(super) enum Pass {
 /// A started run, or the reason why it was not started.
 pub(super) type TriggerResult = Result<RunRef, ClientError>;
 
-/// Submits a batch. Returns it with the answer to each run.
+/// Submits a batch. Returns it with the result for each run.
 pub(super) async fn submit(
     client: Client,
     plan: Arc<LoadPlan>,

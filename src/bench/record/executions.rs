@@ -1,4 +1,4 @@
-//! Compares the executions that the tasks counted with the runs of a benchmark.
+//! Compares the executions that the tasks recorded with the runs of a benchmark.
 //!
 //! With `--verify-dedupe`, keyed tasks append a line `<run key> <run id> <retry count>` to a file at the start of each
 //! attempt. A retry is another attempt of the same run. Two runs with one key, or the same attempt twice, violate
@@ -15,8 +15,8 @@ use super::recording::SecondPass;
 /// Maximum number of violations in a report.
 const MAX_VIOLATIONS: usize = 20;
 
-/// The number of executions in the file, and the violations of both the second pass and the file. The number is `None`
-/// without a file.
+/// Returns the number of executions in the file, and the violations of the second pass and of the file. The number is
+/// `None` without a file.
 pub(in crate::bench) fn check_executions(
     prefix: &str,
     second_pass: &SecondPass,
@@ -31,7 +31,7 @@ pub(in crate::bench) fn check_executions(
                 executions = Some(counted.attempts);
                 violations.extend(counted.violations);
             }
-            // The tasks create the file with the first execution.
+            // The first execution creates the file.
             Err(e) if e.kind() == io::ErrorKind::NotFound => executions = Some(0),
             Err(e) => violations.push(format!("reading {} failed: {e}", path.display())),
         }

@@ -1,14 +1,15 @@
 //! The report folder of a benchmark.
 //!
-//! The folder is opened before the benchmark starts, so that an unwritable path fails at once and not after an hour. It
-//! holds one benchmark: `summary.json` names its key prefix, and a benchmark with another prefix is refused.
+//! The folder is opened before the benchmark starts, so that an unwritable path fails immediately and not after an
+//! hour. It contains a single benchmark: `summary.json` has its key prefix, and a benchmark with another prefix is
+//! refused.
 //!
 //! ```text
 //! open ── begin ── write_run … flush … ── rewrite_runs, write (summary.json, report.md, report.html)
 //!   └─ dropped before begin: all files and folders that `open` created are removed
 //! ```
 //!
-//! Until [`ReportFolder::begin`], files of an earlier benchmark with the same prefix are left as they are.
+//! Until [`ReportFolder::begin`], files of an earlier benchmark with the same prefix are unchanged.
 
 use std::{
     fs::{self, File},
@@ -43,8 +44,8 @@ pub struct ReportFolder {
 struct CreatedPaths {
     /// The summary and the file of run records.
     files: Option<(PathBuf, PathBuf)>,
-    /// Content of the summary while this benchmark runs. It is unique, which shows whether another benchmark has
-    /// replaced it.
+    /// Content of the summary during this benchmark. It is unique, so that a summary of another benchmark is
+    /// recognised.
     marker: String,
     /// Folders, each before its parent.
     folders: Vec<PathBuf>,
@@ -61,7 +62,7 @@ impl Drop for CreatedPaths {
             }
         }
         for folder in &self.folders {
-            // Fails if the folder is gone or not empty: it may hold the log of a worker that failed to start.
+            // Fails if the folder is missing or not empty: it may contain the log of a worker that failed to start.
             let _ = fs::remove_dir(folder);
         }
     }
@@ -81,7 +82,7 @@ impl ReportFolder {
     ///
     /// # Errors
     ///
-    /// One line with the reason, if the folder is not writable or holds another benchmark.
+    /// Returns a line with the reason if the folder is not writable or contains another benchmark.
     pub fn open(path: &Path, prefix: &str) -> Result<Self, String> {
         let not_writable = |path: &Path, e: io::Error| {
             format!("--out: writing {} failed: {}", path.display(), with_advice(&e, "choose another folder"))
@@ -105,7 +106,7 @@ impl ReportFolder {
     }
 
     /// Marks the benchmark as running and discards the run records of an earlier benchmark with the same prefix. From
-    /// here on the folder is kept.
+    /// here on, dropping this does not remove the folder.
     pub(in crate::bench) fn begin(&mut self) {
         // Another benchmark with the same prefix may have removed the folder meanwhile.
         let begun = fs::create_dir_all(&self.path)
@@ -132,7 +133,7 @@ impl ReportFolder {
         }
     }
 
-    /// Hands the buffered run records to the operating system, so that they survive the end of this process.
+    /// Writes the buffered run records to the file, so that they survive the end of this process.
     pub(in crate::bench) fn flush(&mut self) {
         if self.write_error.is_none()
             && let Err(e) = self.runs.flush()
@@ -147,7 +148,7 @@ impl ReportFolder {
         Some(format!("writing {} failed: {error}", self.path.join(RUNS).display()))
     }
 
-    /// Replaces all run records. The earlier ones are kept if that fails.
+    /// Replaces all run records. On failure, the earlier records remain.
     pub(in crate::bench) fn rewrite_runs(&mut self, records: impl Iterator<Item = Value>) -> Result<(), String> {
         let (path, draft) = (self.path.join(RUNS), self.path.join("runs.jsonl.new"));
         let rewrite = || {
@@ -159,9 +160,9 @@ impl ReportFolder {
             fs::rename(&draft, &path)
         };
         rewrite().map_err(|e| {
-            // An incomplete file would occupy the space that is missing.
+            // An incomplete file would occupy the space that was insufficient.
             let _ = fs::remove_file(&draft);
-            format!("writing {} failed: {e}: free some space and repeat the command", path.display())
+            format!("writing {} failed: {e}. Free some space and repeat the command", path.display())
         })
     }
 
@@ -175,8 +176,8 @@ impl ReportFolder {
     }
 }
 
-/// The folders of a path that do not exist, each before its parent. None for a path with `..`, whose ancestors do not
-/// tell which folder is inside which.
+/// The folders of a path that do not exist, each before its parent. Empty for a path with `..`, whose ancestors need
+/// not be its parent folders.
 fn missing_folders(path: &Path) -> Vec<PathBuf> {
     if path.components().any(|part| part == Component::ParentDir) {
         return Vec::new();
@@ -191,8 +192,8 @@ fn check_summary(folder: &Path, summary: &Path, prefix: &str) -> Result<bool, St
         Ok(text) => match serde_json::from_str::<Marker>(&text) {
             Ok(marker) if marker.prefix == prefix => Ok(true),
             Ok(Marker { prefix, .. }) => Err(format!(
-                "--out: {} holds another benchmark, with the key prefix {prefix}: choose another folder, or continue \
-                 that benchmark with --key-prefix {prefix}",
+                "--out: {} contains another benchmark, with the key prefix {prefix}: choose another folder, or \
+                 continue that benchmark with --key-prefix {prefix}",
                 folder.display()
             )),
             Err(_) => {
@@ -234,7 +235,7 @@ mod tests {
         assert!(folder.join(SUMMARY).is_file() && folder.join(RUNS).is_file());
         drop(opened);
         assert!(!top.exists());
-        // A folder with other files is kept.
+        // A folder with other files remains.
         fs::create_dir_all(&folder).unwrap();
         fs::write(folder.join("notes"), "mine").unwrap();
         drop(ReportFolder::open(&folder, "one").unwrap());
@@ -252,11 +253,11 @@ mod tests {
         assert!(folder.join(SUMMARY).is_file() && folder.join(RUNS).is_file());
         // The same folder by a path that exists only after its first folder was created.
         let error = ReportFolder::open(&temp.path().join("new/../out"), "two").unwrap_err();
-        assert!(error.contains("holds another benchmark"), "{error}");
+        assert!(error.contains("contains another benchmark"), "{error}");
     }
 
     #[test]
-    fn earlier_report_is_kept_until_begin() {
+    fn earlier_report_remains_until_begin() {
         let temp = tempfile::tempdir().unwrap();
         let folder = temp.path();
         let mut report = ReportFolder::open(folder, "one").unwrap();

@@ -1,7 +1,7 @@
-//! What a benchmark records: a record for each run, and the report folder that it is written to.
+//! The records of a benchmark's runs, and its report folder.
 //!
-//! [`run`] holds the records, [`times`] completes them from the engine's REST list, [`executions`] checks them against
-//! the attempts that the tasks counted, and [`folder`] writes them to disk while the benchmark runs.
+//! [`run`] defines the records. [`times`] completes them from the engine's REST list, [`executions`] checks them
+//! against the attempts that the tasks recorded, and [`folder`] writes them to disk during the benchmark.
 
 mod executions;
 mod folder;

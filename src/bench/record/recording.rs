@@ -1,4 +1,4 @@
-//! The result of the load: everything that was recorded from the first submission to the last end.
+//! The recording of a benchmark, from the first submission to the last end.
 
 use std::{
     collections::BTreeMap,
@@ -10,10 +10,10 @@ use super::run::{Micros, RunRecords};
 /// Slots in use and in total, by slot pool.
 pub(in crate::bench) type SlotsByPool = BTreeMap<&'static str, (i64, i64)>;
 
-/// Why a benchmark ended.
+/// The reason for the end of a benchmark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EndReason {
-    /// Every run has ended, or its end cannot be known.
+    /// Every run has ended, except runs whose start or end is unknown.
     Completed,
     /// The caller stopped it.
     Interrupted,
@@ -21,29 +21,29 @@ pub enum EndReason {
     TimedOut,
 }
 
-/// Everything that was recorded from the first submission to the last end.
+/// The recording of a benchmark, from the first submission to the last end.
 pub(in crate::bench) struct Recording {
     pub(in crate::bench) end: EndReason,
-    /// The start by the wall clock. All [`Micros`] count from it.
+    /// Start by the wall clock. All [`Micros`] count from it.
     pub(in crate::bench) began: SystemTime,
-    /// From the start to the end of the recording.
+    /// Time from the start to the end of the recording.
     pub(in crate::bench) duration: Micros,
     pub(in crate::bench) runs: RunRecords,
-    /// The largest values seen of the slots in use and in total, by pool.
+    /// Maximum of the slots in use and in total, by pool.
     pub(in crate::bench) slots: SlotsByPool,
     /// Number of jumps of the wall clock against the monotonic clock.
     pub(in crate::bench) clock_jumps: usize,
-    /// Number of times that the engine did not answer, and the total duration.
+    /// Number of outages, and their total duration.
     pub(in crate::bench) outages: (usize, Duration),
     /// Present if the plan verifies deduplication.
     pub(in crate::bench) second_pass: Option<SecondPass>,
 }
 
-/// Answers to the second submission of every run.
+/// Results of the second submission of every run.
 #[derive(Debug, Clone, Default)]
 pub(in crate::bench) struct SecondPass {
-    /// Number of runs that were refused as duplicates of the right run.
+    /// Number of runs that were refused as duplicates of their first submission.
     pub(in crate::bench) refused: usize,
-    /// One line for each run that was started again, or reported as a duplicate of another run.
+    /// A line for each run that was started again, or refused as a duplicate of another run.
     pub(in crate::bench) violations: Vec<String>,
 }

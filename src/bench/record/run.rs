@@ -3,17 +3,17 @@
 //! All times are microseconds since the start of the benchmark. `due`, `submitted`, `accepted` and `seen` are read from
 //! the local clock; `created`, `started` and `finished` come from the engine's clock over REST.
 //!
-//! How a run's acceptance develops:
+//! States of a run's acceptance:
 //!
 //! ```text
 //!                  ┌──────────────► Started ◄───────────┐ found later by its key or metadata
 //! NotSubmitted ────┼──────────────► Duplicate           │
 //!                  ├──────────────► Refused             │
-//!                  └─ answer lost ► Unanswered ─────────┘
+//!                  └─ no response ► Unanswered ─────────┘
 //! ```
 //!
-//! A run that is found after its answer was lost is `recovered`. Whether it is a duplicate of an earlier run or the run
-//! itself shows only when its creation time is known: see [`RunRecords::classify_recovered`].
+//! A run that is found after its response was lost is `recovered`. Its creation time decides whether it is the
+//! submitted run or an earlier run with the same key: see [`RunRecords::classify_recovered`].
 
 use std::collections::HashMap;
 
@@ -27,44 +27,44 @@ use crate::{
 /// Microseconds since the start of the benchmark.
 pub(in crate::bench) type Micros = i64;
 
-/// What is known of a run. Unknown values are `None`.
+/// The record of a run. Unknown values are `None`.
 #[derive(Debug, Clone, Default)]
 pub(in crate::bench) struct RunRecord {
     pub(in crate::bench) id: Option<RunId>,
     pub(in crate::bench) acceptance: Acceptance,
-    /// The answer to its submission was lost, and the run was found later.
+    /// Whether the response to its submission was lost and the run was found later.
     pub(in crate::bench) recovered: bool,
     /// Terminal status.
     pub(in crate::bench) status: Option<RunStatus>,
     /// Index of its error in [`RunRecords::errors`].
     pub(in crate::bench) error: Option<usize>,
-    /// When its submission was due. Latencies count from here.
+    /// Time at which its submission was due. Latencies count from here.
     pub(in crate::bench) due: Micros,
-    /// When it was first sent. `None` if it certainly was not.
+    /// Time at which it was first sent. `None` if it certainly was not sent.
     pub(in crate::bench) submitted: Option<Micros>,
-    /// When the engine's answer arrived.
+    /// Time at which the engine's response arrived.
     pub(in crate::bench) accepted: Option<Micros>,
-    /// When the engine created it and took its run key.
+    /// Time at which the engine created it.
     pub(in crate::bench) created: Option<Micros>,
-    /// When it started on a worker.
+    /// Time at which it started on a worker.
     pub(in crate::bench) started: Option<Micros>,
-    /// When the engine recorded its end.
+    /// Time at which the engine recorded its end.
     pub(in crate::bench) finished: Option<Micros>,
-    /// When the benchmark received its end.
+    /// Time at which the benchmark received its end.
     pub(in crate::bench) seen: Option<Micros>,
 }
 
-/// The engine's answer to the submission of a run.
+/// The engine's response to the submission of a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(in crate::bench) enum Acceptance {
-    /// Not sent, or the answer may still arrive.
+    /// Not sent, or the response may still arrive.
     #[default]
     NotSubmitted,
-    /// The answer was lost: the run may have started.
+    /// The response was lost: the run may have started.
     Unanswered,
     /// The run was started.
     Started,
-    /// An earlier run holds its key and counts in its place.
+    /// An earlier run has its key and counts instead of it.
     Duplicate,
     /// The engine refused it.
     Refused,
@@ -93,9 +93,9 @@ pub(in crate::bench) struct RunRecords {
     runs_per_task: usize,
 }
 
-/// Tolerated difference between the engine's clock and the local one: 2 s.
+/// Tolerated difference between the engine's clock and the local clock: 2 s.
 const CLOCK_TOLERANCE: Micros = 2_000_000;
-/// Maximum number of distinct error texts. Further ones count as `other errors`, which bounds the memory.
+/// Maximum number of distinct error texts, which bounds the memory. Further texts count as `other errors`.
 const MAX_ERRORS: usize = 200;
 /// Maximum length of an error text, in characters.
 const MAX_ERROR_CHARS: usize = 500;
@@ -124,7 +124,8 @@ impl RunRecords {
         &self.all[task * self.runs_per_task..(task + 1) * self.runs_per_task]
     }
 
-    /// Marks the runs that were sent and not answered as unanswered, and gives those without an error this one.
+    /// Marks the runs that were sent and got no response as unanswered. Sets this error for unanswered runs without an
+    /// error.
     pub(in crate::bench) fn mark_unanswered(&mut self, error: &str) {
         for position in 0..self.all.len() {
             let run = &mut self.all[position];
@@ -219,10 +220,10 @@ mod tests {
         let sent = RunRecord { submitted: Some(0), ..RunRecord::default() };
         let mut runs = RunRecords::of_task_size(vec![sent.clone(), sent, RunRecord::default()], 3);
         runs.record_error(0, "the connection broke");
-        runs.mark_unanswered("no answer");
+        runs.mark_unanswered("no response");
         let errors: Vec<Option<&str>> =
             runs.all.iter().map(|run| run.error.map(|error| runs.errors[error].as_str())).collect();
-        assert_eq!(errors, [Some("the connection broke"), Some("no answer"), None]);
+        assert_eq!(errors, [Some("the connection broke"), Some("no response"), None]);
         assert_eq!(runs.all[2].acceptance, Acceptance::NotSubmitted);
     }
 

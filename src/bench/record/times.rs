@@ -1,7 +1,7 @@
 //! Completes run records with the times of the engine's REST list.
 //!
 //! The list is read after the last run has ended, so that reading it does not disturb the measurement. It also recovers
-//! runs whose answer was lost: their run key is in the metadata of the list.
+//! runs whose response was lost, by the run key in their metadata.
 
 use std::{
     collections::HashMap,
@@ -22,12 +22,12 @@ use crate::{
     },
 };
 
-/// Maximum number of readings of the list: a real engine's list lags behind its runs by up to a few seconds.
+/// Maximum number of readings of the list. A real engine's list lags behind its runs by up to a few seconds.
 const MAX_READINGS: usize = 4;
 /// Delay between two readings: 1 s.
 const READING_DELAY: Duration = Duration::from_secs(1);
 
-/// Reads the runs created after `since` until each ended run has its times, a reading brings nothing new, or
+/// Reads the runs created after `since` until each ended run has its times, a reading completes no further run, or
 /// [`MAX_READINGS`] is reached. `began` is the start of the benchmark.
 pub(in crate::bench) async fn fill_times(
     rest: &RestClient,
@@ -56,6 +56,7 @@ pub(in crate::bench) async fn fill_times(
     Ok(())
 }
 
+/// Copies the times of a row to its run. Recovers the run if its id is unknown.
 fn apply_row(
     plan: &LoadPlan,
     runs: &mut RunRecords,
@@ -90,8 +91,8 @@ fn position_by_key(plan: &LoadPlan, runs: &RunRecords, row: &RunSummary) -> Opti
     runs.all[position].id.is_none().then_some(position)
 }
 
-/// An RFC 3339 time as microseconds since the start. `None` for other text and for Go's zero time, which an engine sends
-/// for a time that is not set.
+/// Parses an RFC 3339 time as microseconds since the start. `None` for other text and for Go's zero time, by which an
+/// engine represents an unset time.
 fn micros_since(began: SystemTime, text: &str) -> Option<Micros> {
     let at: Timestamp = text.parse().ok()?;
     let began = i64::try_from(began.duration_since(UNIX_EPOCH).ok()?.as_micros()).ok()?;

@@ -84,7 +84,7 @@ impl Plot {
     }
 }
 
-/// A line over time.
+/// A line of a chart over time.
 pub(super) struct Line<'a> {
     pub(super) colour: &'static str,
     pub(super) values: &'a [f64],
@@ -93,13 +93,13 @@ pub(super) struct Line<'a> {
 
 /// The vertical range of a chart over time.
 pub(super) struct Range {
-    /// Value of a dashed horizontal line, which the range includes.
+    /// Value of a dashed horizontal line. The range includes it.
     pub(super) limit: Option<f64>,
-    /// Values above this one are cut off.
+    /// Values above this limit are cut off.
     pub(super) max: Option<f64>,
 }
 
-/// Lines over time, with a value for each step.
+/// Draws lines over time, with a value for each step.
 pub(super) fn over_time(label: &str, unit: &str, step_s: f64, lines: &[Line<'_>], range: Range) -> String {
     let Range { limit, max } = range;
     let steps = lines.iter().map(|line| line.values.len()).max().unwrap_or(0);
@@ -134,14 +134,10 @@ pub(super) fn over_time(label: &str, unit: &str, step_s: f64, lines: &[Line<'_>]
     plot.end()
 }
 
-/// A histogram of times on a logarithmic scale, with a colour for each kind of time.
+/// Draws a histogram of times on a logarithmic scale, with a colour for each kind of time.
 pub(super) fn histogram(label: &str, kinds: &[(&'static str, &[f64])]) -> String {
     const BINS: usize = 36;
-    // Times below 10 µs are below the accuracy of an engine's clock.
-    let exponent = |value: f64| value.max(0.01).log10();
-    let all = || kinds.iter().flat_map(|(_, values)| values.iter()).copied().map(exponent);
-    let low = all().fold(f64::INFINITY, f64::min).floor().min(2.0);
-    let high = (all().fold(f64::NEG_INFINITY, f64::max) + 1e-9).ceil().max(low + 1.0);
+    let (low, high) = exponents(kinds.iter().flat_map(|(_, values)| values.iter()), 2.0);
     let bin = |value: f64| (((exponent(value) - low) / (high - low) * BINS as f64) as usize).min(BINS - 1);
     let counts: Vec<(&str, Vec<f64>)> = kinds
         .iter()
@@ -173,17 +169,13 @@ pub(super) fn histogram(label: &str, kinds: &[(&'static str, &[f64])]) -> String
     plot.end()
 }
 
-/// Times at percentiles on a logarithmic scale, with a curve for each kind of time.
+/// Draws times at percentiles on a logarithmic scale, with a curve for each kind of time.
 pub(super) fn percentiles<const N: usize>(
     label: &str,
     names: &[&str; N],
     curves: &[(&'static str, [f64; N])],
 ) -> String {
-    // Times below 10 µs are below the accuracy of an engine's clock.
-    let exponent = |value: f64| value.max(0.01).log10();
-    let all = || curves.iter().flat_map(|(_, values)| values).copied().map(exponent);
-    let low = all().fold(f64::INFINITY, f64::min).floor().min(0.0);
-    let high = (all().fold(f64::NEG_INFINITY, f64::max) + 1e-9).ceil().max(low + 1.0);
+    let (low, high) = exponents(curves.iter().flat_map(|(_, values)| values), 0.0);
     let mut plot = Plot::new(WIDTH, HEIGHT, (N - 1) as f64 + 0.4, high - low, label);
     for power in (low as i32)..=(high as i32) {
         let y = plot.y(f64::from(power) - low);
@@ -207,7 +199,7 @@ pub(super) fn percentiles<const N: usize>(
     plot.end()
 }
 
-/// Runs as rows, light while they are queued and dark while they run, with a line at the ideal end.
+/// Draws runs as rows, light while they are queued and dark while they run, with a line at the ideal end.
 pub(super) fn timeline(label: &str, runs: &[Bar], ideal: Option<f64>) -> String {
     const WIDE: f64 = 1060.0;
     let row = if runs.len() > 80 { 2.6 } else { 5.2 };
@@ -248,6 +240,20 @@ pub(super) fn timeline(label: &str, runs: &[Bar], ideal: Option<f64>) -> String 
     plot.end()
 }
 
+/// The decimal logarithm of a time in milliseconds. Shorter times count as 10 µs, the accuracy of an engine's clock.
+fn exponent(ms: f64) -> f64 {
+    ms.max(0.01).log10()
+}
+
+/// The whole exponents around these times. The lower is at most `max_low`.
+fn exponents<'a>(times: impl Iterator<Item = &'a f64>, max_low: f64) -> (f64, f64) {
+    let (low, high) = times.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), time| {
+        (low.min(exponent(*time)), high.max(exponent(*time)))
+    });
+    let low = low.floor().min(max_low);
+    (low, (high + 1e-9).ceil().max(low + 1.0))
+}
+
 /// About `count` round numbers, from 0 to a maximum.
 fn ticks(max: f64, count: usize) -> Vec<f64> {
     if !max.is_finite() || max <= 0.0 {
@@ -259,26 +265,19 @@ fn ticks(max: f64, count: usize) -> Vec<f64> {
     (0..).map(|n| f64::from(n) * step).take_while(|tick| *tick <= max * 1.0001).collect()
 }
 
-/// The next round number that is not less than this one.
+/// The smallest round number that is not less than `max`.
 fn round_up(max: f64) -> f64 {
     let ticks = ticks(max.max(1.0), 4);
     let step = ticks.get(1).copied().unwrap_or(1.0);
     (max.max(1.0) / step).ceil() * step
 }
 
+/// The label of a tick, in thousands from 10,000 on and without trailing zeros.
 fn tick_label(value: f64) -> String {
-    if value >= 10_000.0 {
-        format!("{} k", without_trailing_zeros(&number(value / 1_000.0)))
-    } else {
-        without_trailing_zeros(&number(value))
-    }
-}
-
-/// Removes trailing zeros: `2.50 s` becomes `2.5 s`.
-fn without_trailing_zeros(text: &str) -> String {
-    let (number, unit) = text.split_once(' ').map_or((text, ""), |(number, unit)| (number, unit));
-    let number = if number.contains('.') { number.trim_end_matches('0').trim_end_matches('.') } else { number };
-    if unit.is_empty() { number.to_owned() } else { format!("{number} {unit}") }
+    let (value, unit) = if value >= 10_000.0 { (value / 1_000.0, " k") } else { (value, "") };
+    let text = number(value);
+    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    format!("{text}{unit}")
 }
 
 #[cfg(test)]
@@ -291,13 +290,13 @@ mod tests {
         assert_eq!(ticks(0.0, 5), [0.0]);
         assert_eq!((round_up(97.0), round_up(0.0), round_up(1234.0)), (100.0, 1.0, 1500.0));
         assert_eq!(
-            [tick_label(0.0), tick_label(2.5), tick_label(1000.0), tick_label(25_000.0)],
-            ["0", "2.5", "1 000", "25 k"]
+            [0.0, 2.5, 50.0, 100.0, 1000.0, 25_000.0, 1_500_000.0].map(tick_label),
+            ["0", "2.5", "50", "100", "1 000", "25 k", "1 500 k"]
         );
     }
 
     #[test]
-    fn empty_data_makes_an_empty_plot() {
+    fn chart_without_data_is_valid() {
         for svg in [
             over_time("l", "u", 0.1, &[], Range { limit: None, max: None }),
             histogram("l", &[(BLUE, &[]), (ORANGE, &[])]),

@@ -1,4 +1,4 @@
-//! Values of single runs that the charts show.
+//! Times of single runs, for the charts.
 
 use crate::bench::record::RunRecord;
 
@@ -8,11 +8,11 @@ const MAX_BARS: usize = 160;
 /// A run on the timeline: due, started and finished, in seconds since the start.
 pub(super) type Bar = (f64, f64, f64);
 
-/// The values of the charts. Only runs with all times are included.
+/// The values of the charts. Runs without a start or a finish are left out.
 pub(in crate::bench) struct ChartData {
     /// A sample of the runs, ordered by start.
     pub(super) bars: Vec<Bar>,
-    /// Number of runs from which the sample was taken.
+    /// Number of runs that were sampled.
     pub(super) runs: usize,
     /// Queueing times, in milliseconds.
     pub(super) queueing: Vec<f64>,

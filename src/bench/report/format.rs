@@ -1,28 +1,32 @@
 //! Formats numbers, times and sizes for readers.
+//!
+//! Units and precision follow the rounded value, so that 999 999.9 is `1.00 M` and 99.96 is `100`.
 
-/// A number with three significant digits, and a space between thousands.
+use std::time::Duration;
+
+use crate::hatchet::wire::readable_duration;
+
+/// A number with two decimals below 10, one decimal below 100, and no decimals above. Thousands are separated by a
+/// space, and millions are marked by `M`.
 pub(super) fn number(value: f64) -> String {
     match value.abs() {
-        v if v >= 1e6 => format!("{:.2} M", value / 1e6),
-        v if v >= 1000.0 => {
+        v if v < 9.995 => format!("{value:.2}"),
+        v if v < 99.95 => format!("{value:.1}"),
+        v if v < 999.5 => format!("{value:.0}"),
+        v if v < 999_999.5 => {
             let whole = format!("{value:.0}");
-            let thousands = whole.len() - 3;
-            format!("{} {}", &whole[..thousands], &whole[thousands..])
+            let (thousands, rest) = whole.split_at(whole.len() - 3);
+            format!("{thousands} {rest}")
         }
-        v if v >= 100.0 => format!("{value:.0}"),
-        v if v >= 10.0 => format!("{value:.1}"),
-        _ => format!("{value:.2}"),
+        // Rates and counts stay far below 10^12.
+        _ => format!("{} M", number(value / 1e6)),
     }
 }
 
-/// Milliseconds, in µs, ms, s or min.
+/// A time in milliseconds, in the unit that fits. Differences of clocks can make a time negative.
 pub(super) fn ms(value: f64) -> String {
-    match value.abs() {
-        v if v >= 60_000.0 => format!("{} min", number(value / 60_000.0)),
-        v if v >= 1_000.0 => format!("{} s", number(value / 1_000.0)),
-        v if v >= 1.0 || v == 0.0 => format!("{} ms", number(value)),
-        _ => format!("{} µs", number(value * 1e3)),
-    }
+    let time = readable_duration(Duration::try_from_secs_f64(value.abs() / 1e3).unwrap_or_default());
+    if value < 0.0 { format!("-{time}") } else { time }
 }
 
 /// A value with its unit. Milliseconds are shown in the unit that fits the value.
@@ -50,12 +54,17 @@ pub(super) fn timestamp(text: &str) -> String {
 /// Bytes, in MiB or GiB.
 pub(super) fn bytes(bytes: u64) -> String {
     let mib = bytes as f64 / (1 << 20) as f64;
-    if mib >= 1024.0 { format!("{:.1} GiB", mib / 1024.0) } else { format!("{mib:.0} MiB") }
+    if mib < 1023.5 { format!("{mib:.0} MiB") } else { format!("{:.1} GiB", mib / 1024.0) }
 }
 
 /// A change in per cent. Changes of 1,000 % and more are shown as a factor.
 pub(super) fn change(percent: f64) -> String {
-    if percent.abs() < 1000.0 { format!("{percent:+.0} %") } else { format!("x {}", number(percent / 100.0 + 1.0)) }
+    if percent.abs() < 999.5 {
+        // Adding zero turns -0 into +0.
+        format!("{:+} %", percent.round() + 0.0)
+    } else {
+        format!("x {}", number(percent / 100.0 + 1.0))
+    }
 }
 
 #[cfg(test)]
@@ -63,16 +72,50 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_have_three_significant_digits() {
-        let shown = [number(0.1234), number(12.34), number(999.0), number(12_345.6), number(2_500_000.0)];
-        assert_eq!(shown, ["0.12", "12.3", "999", "12 346", "2.50 M"]);
-        assert_eq!(bytes(150 << 20), "150 MiB");
+    fn precision_follows_the_rounded_number() {
+        for (value, expected) in [
+            (0.0, "0.00"),
+            (0.1234, "0.12"),
+            (9.994, "9.99"),
+            (9.996, "10.0"),
+            (12.34, "12.3"),
+            (99.94, "99.9"),
+            (99.96, "100"),
+            (999.4, "999"),
+            (999.6, "1 000"),
+            (-999.6, "-1 000"),
+            (12_345.6, "12 346"),
+            (999_999.4, "999 999"),
+            (999_999.9, "1.00 M"),
+            (2_500_000.0, "2.50 M"),
+            (2_500_000_000.0, "2 500 M"),
+        ] {
+            assert_eq!(number(value), expected, "{value}");
+        }
     }
 
     #[test]
-    fn times_are_shown_in_the_unit_that_fits() {
-        let shown = [ms(0.05), ms(1.5), ms(1_500.0), ms(90_000.0), ms(-3.0)];
-        assert_eq!(shown, ["50.0 µs", "1.50 ms", "1.50 s", "1.50 min", "-3.00 ms"]);
+    fn unit_follows_the_rounded_value() {
+        for (value, expected) in [
+            (0.0, "0 s"),
+            (0.05, "50 µs"),
+            (0.9996, "1 ms"),
+            (1.5, "1.5 ms"),
+            (-3.0, "-3 ms"),
+            (999.6, "1 s"),
+            (1_500.0, "1.5 s"),
+            (59_990.0, "1m"),
+            (90_000.0, "1m 30s"),
+        ] {
+            assert_eq!(ms(value), expected, "{value}");
+        }
+        assert_eq!([bytes(150 << 20), bytes((1 << 30) - 1), bytes(3 << 29)], ["150 MiB", "1.0 GiB", "1.5 GiB"]);
+        assert_eq!([change(999.4), change(999.6), change(-5.0), change(-0.3)], ["+999 %", "x 11.0", "-5 %", "+0 %"]);
+        assert_eq!([with_unit(999.6, "ms"), with_unit(999.6, "MiB")], ["1 s", "1 000 MiB"]);
+    }
+
+    #[test]
+    fn axis_labels_are_powers_of_ten() {
         let labels = [power_of_ten_ms(-2), power_of_ten_ms(0), power_of_ten_ms(2), power_of_ten_ms(5)];
         assert_eq!(labels, ["10 µs", "1 ms", "100 ms", "100 s"]);
     }

@@ -5,14 +5,14 @@ use std::fmt::Write as _;
 use super::{
     chart::{self, BLUE, GREEN, Line, ORANGE},
     chart_data::ChartData,
-    compare::figures,
-    format::{change, ms, number, timestamp},
+    format::{ms, number, timestamp},
     markup::{STYLE, escape, table},
-    sections::{OUTCOME_COLUMNS, dedupe, environment_rows, latencies, outcome_cells, percentile_cells},
+    metrics::metrics,
+    sections::{OUTCOME_COLUMNS, TIMES_NOTE, dedupe, environment_rows, latencies, outcome_cells, percentile_cells},
 };
 use crate::bench::summary::{OutcomeCounts, Percentiles, Summary};
 
-/// The HTML page.
+/// Renders the HTML page.
 pub(in crate::bench) fn html(summary: &Summary, before: Option<&Summary>, data: &ChartData) -> String {
     let title = format!("Benchmark {}", escape(&summary.prefix));
     let mut html = format!(
@@ -50,6 +50,7 @@ pub(in crate::bench) fn html(summary: &Summary, before: Option<&Summary>, data: 
     html
 }
 
+/// The tiles with the most important metrics.
 fn tiles(summary: &Summary) -> String {
     let all = summary.all();
     let dash = || "–".to_owned();
@@ -68,8 +69,8 @@ fn tiles(summary: &Summary) -> String {
         classed(good, &whole, &format!("of {} runs completed", all.total)),
         tile(&rate(summary.throughput.accepted), "accepted"),
         tile(&rate(summary.throughput.ended), "ended"),
-        tile(&percentile(|p| p.p50), "median, due to seen"),
-        tile(&percentile(|p| p.p99), "99th percentile"),
+        tile(&percentile(|p| p.p50), "median total time"),
+        tile(&percentile(|p| p.p99), "99th percentile of total time"),
         tile(
             &ratio.map_or_else(dash, |(taken, ideal)| format!("{:.2} x", taken / ideal)),
             "of the ideal time on these slots",
@@ -94,22 +95,22 @@ fn figure(class: &str, title: &str, small: &str, legend: &str, svg: &str) -> Str
 fn charts(summary: &Summary, data: &ChartData) -> String {
     let series = &summary.series;
     let step = series.step_ms / 1e3;
-    let step_note = format!("means over {}", ms(series.step_ms));
+    let step_note = format!("mean per {}", ms(series.step_ms));
     let line = |colour, values, filled| Line { colour, values, filled };
     let limit: i64 = summary.slots.limits.values().sum();
-    let mut html = "<h2>Course</h2>\n<div class=\"charts\">\n".to_owned();
+    let mut html = "<h2>Over time</h2>\n<div class=\"charts\">\n".to_owned();
     let highest = |values: &[f64]| values.iter().copied().fold(0.0, f64::max);
     let (peak, ended) = (highest(&series.accepted), highest(&series.ended));
-    // A burst of submissions would flatten the rest of the chart.
+    // A burst of accepted runs would flatten the other line of the chart.
     let burst = peak > 4.0 * ended && ended > 0.0;
-    let note = if burst { format!("{step_note}; accepted reached {}/s", number(peak)) } else { step_note.clone() };
+    let note = if burst { format!("{step_note}; accepted peaked at {}/s", number(peak)) } else { step_note.clone() };
     html.push_str(&figure(
         "",
         "Throughput",
         &note,
         &legend(&[(ORANGE, "accepted"), (BLUE, "ended")]),
         &chart::over_time(
-            "Runs accepted and ended a second, over time",
+            "Runs accepted and ended per second, over time",
             "runs/s",
             step,
             &[line(ORANGE, &series.accepted, false), line(BLUE, &series.ended, true)],
@@ -120,7 +121,7 @@ fn charts(summary: &Summary, data: &ChartData) -> String {
         "",
         "Slots in use",
         &format!("{step_note}; by the engine's clock"),
-        &legend(&[(GREEN, "in use"), (ORANGE, "all slots (dashed)")]),
+        &legend(&[(GREEN, "in use"), (ORANGE, "total (dashed)")]),
         &chart::over_time(
             "Slots in use over time",
             "slots",
@@ -131,7 +132,7 @@ fn charts(summary: &Summary, data: &ChartData) -> String {
     ));
     html.push_str(&figure(
         "",
-        "How long runs waited and ran",
+        "Queueing and running times",
         "number of runs by time",
         &legend(&[(ORANGE, "queueing"), (BLUE, "running")]),
         &chart::histogram(
@@ -142,14 +143,14 @@ fn charts(summary: &Summary, data: &ChartData) -> String {
     html.push_str(&figure(
         "",
         "Percentiles",
-        "time that a share of the runs did not exceed",
+        "times by percentile of the runs",
         &legend(&[(ORANGE, "queueing"), (BLUE, "running"), (GREEN, "total")]),
         &percentile_chart(summary),
     ));
     if !data.bars.is_empty() {
-        let shown = data.bars.len();
+        let count = data.bars.len();
         let of =
-            if shown == data.runs { format!("all {shown} runs") } else { format!("{shown} of {} runs", data.runs) };
+            if count == data.runs { format!("all {count} runs") } else { format!("{count} of {} runs", data.runs) };
         let first = data.bars.iter().map(|line| line.1).fold(f64::INFINITY, f64::min);
         let ideal = summary.slots.ideal_s.map(|ideal| first.max(0.0) + ideal);
         html.push_str(&figure(
@@ -195,7 +196,7 @@ fn times(summary: &Summary) -> String {
         }
     }
     let head = ["", "runs", "min", "mean", "p50", "p90", "p99", "p99.9", "max"];
-    format!("<h2>Times</h2>\n<p class=\"soft\">Counted from when a run was due.</p>\n{}", table(&head, &all))
+    format!("<h2>Times</h2>\n<p class=\"soft\">{TIMES_NOTE}</p>\n{}", table(&head, &all))
 }
 
 fn outcomes(summary: &Summary) -> String {
@@ -211,18 +212,18 @@ fn outcomes(summary: &Summary) -> String {
     format!("<h2>Outcomes</h2>\n{}<p>{}</p>\n", table(&OUTCOME_COLUMNS, &all), escape(&dedupe(summary)))
 }
 
+/// The table of metrics, with those of the earlier benchmark.
 fn compared(summary: &Summary, before: Option<&Summary>) -> String {
-    let rows: Vec<Vec<String>> = figures(summary, before)
+    let rows: Vec<Vec<String>> = metrics(summary, before)
         .into_iter()
-        .map(|figure| {
-            let class = match figure.better {
+        .map(|metric| {
+            let class = match metric.is_better {
                 Some(true) => " class=\"good\"",
                 Some(false) => " class=\"bad\"",
                 None => "",
             };
-            let changed = figure.change.map(change).unwrap_or_default();
-            let before = figure.before.unwrap_or_default();
-            vec![escape(figure.name), figure.now, before, format!("<td{class}>{changed}</td>")]
+            let change = format!("<td{class}>{}</td>", metric.change.unwrap_or_default());
+            vec![escape(metric.name), metric.now, metric.before.unwrap_or_default(), change]
         })
         .collect();
     let name = before.map(|before| escape(&before.prefix)).unwrap_or_default();

@@ -3,13 +3,13 @@
 use std::fmt::Write as _;
 
 use super::{
-    compare::figures,
-    format::{change, ms},
-    sections::{OUTCOME_COLUMNS, dedupe, environment_rows, latencies, outcome_cells, percentile_cells},
+    format::ms,
+    metrics::metrics,
+    sections::{OUTCOME_COLUMNS, TIMES_NOTE, dedupe, environment_rows, latencies, outcome_cells, percentile_cells},
 };
 use crate::bench::summary::Summary;
 
-/// The Markdown report.
+/// Renders the Markdown report.
 pub(in crate::bench) fn markdown(summary: &Summary, before: Option<&Summary>) -> String {
     let mut text = String::new();
     let all = summary.all();
@@ -31,7 +31,7 @@ pub(in crate::bench) fn markdown(summary: &Summary, before: Option<&Summary>) ->
         put(&format!("| {name} | {} |", cells.join(" | ")));
     }
     put(&format!("\n{}\n", dedupe(summary)));
-    put("## Times\n\nCounted from when a run was due.\n");
+    put(&format!("## Times\n\n{TIMES_NOTE}\n"));
     put("| | runs | min | mean | p50 | p90 | p99 | p99.9 | max |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|");
     for (name, percentiles) in latencies(&summary.latency) {
         let Some(p) = percentiles else {
@@ -40,12 +40,12 @@ pub(in crate::bench) fn markdown(summary: &Summary, before: Option<&Summary>) ->
         };
         put(&format!("| {name} | {} | {} |", p.n, percentile_cells(p).join(" | ")));
     }
-    put("\n## Figures\n");
+    put("\n## Metrics\n");
     put(if before.is_some() { "| | now | before | change |\n|---|---:|---:|---:|" } else { "| | |\n|---|---:|" });
-    for figure in figures(summary, before) {
-        let mut line = format!("| {} | {} |", figure.name, figure.now);
-        if let Some(earlier) = &figure.before {
-            let _ = write!(line, " {earlier} | {} |", figure.change.map(change).unwrap_or_default());
+    for metric in metrics(summary, before) {
+        let mut line = format!("| {} | {} |", metric.name, metric.now);
+        if let Some(earlier) = &metric.before {
+            let _ = write!(line, " {earlier} | {} |", metric.change.unwrap_or_default());
         }
         put(&line);
     }
@@ -62,7 +62,7 @@ pub(in crate::bench) fn markdown(summary: &Summary, before: Option<&Summary>) ->
     text
 }
 
-/// Text of a table cell, escaped.
+/// Escapes the text of a table cell.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('\n', " ")
 }

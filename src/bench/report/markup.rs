@@ -1,6 +1,6 @@
 //! The stylesheet, escaping and tables of the HTML page.
 
-/// The stylesheet: light or dark by the reader's preference, one column on a phone.
+/// The stylesheet: light or dark by the reader's preference, a single column on a phone.
 pub(super) const STYLE: &str = "
 :root{color-scheme:light dark;--paper:#fcfcfb;--ink:#1d2327;--soft:#5d676f;--line:#dfe3e6;--card:#fff;
 --a:#1f6feb;--b:#d9730d;--c:#1a7f5a;--bad:#c0392b;--good:#1a7f5a;--warn:#8a5a00;--warnbg:#fff6e0}
@@ -51,7 +51,7 @@ pub(super) fn escape(text: &str) -> String {
     escaped
 }
 
-/// A table. Headings are escaped here; cells must be HTML already, either the content of a cell or a `<td>`.
+/// Renders a table. Headings are escaped here. Cells must be HTML: the content of a cell, or a `<td>`.
 pub(super) fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
     let head: String = headings.iter().map(|heading| format!("<th>{}</th>", escape(heading))).collect();
     let row = |row: &Vec<String>| {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::format::{bytes, ms, timestamp};
 use crate::bench::summary::{Latency, OutcomeCounts, Percentiles, Summary};
 
-/// Names and values of the environment and the settings.
+/// Names and values of the environment and of the settings.
 pub(super) fn environment_rows(summary: &Summary) -> Vec<(&'static str, String)> {
     let (environment, settings) = (&summary.environment, &summary.settings);
     let machine = &environment.machine;
@@ -60,13 +60,13 @@ fn overhead(summary: &Summary) -> String {
     )
 }
 
-/// A paragraph about deduplication.
+/// The paragraph about deduplication.
 pub(super) fn dedupe(summary: &Summary) -> String {
     let dedupe = &summary.dedupe;
     let mut text = if dedupe.on {
         format!(
-            "Dedupe is on: {} runs were started; for {} duplicates the earlier run counts. The keys are held until {} at \
-             least.",
+            "Dedupe is on: {} runs were started; for {} duplicates the earlier run counts. The first key expires at \
+             {}.",
             dedupe.started,
             dedupe.duplicates,
             dedupe.until.as_deref().map_or_else(|| "–".to_owned(), timestamp)
@@ -90,7 +90,10 @@ pub(super) fn dedupe(summary: &Summary) -> String {
     text
 }
 
-/// The distributions of times, by name.
+/// The paragraph above the table of times.
+pub(super) const TIMES_NOTE: &str = "Accepting, queueing and total times count from the time at which a run was due.";
+
+/// Names and distributions of the times.
 pub(super) fn latencies(latency: &Latency) -> [(&'static str, Option<&Percentiles>); 5] {
     [
         ("accepting: due to accepted", latency.accepting.as_ref()),
@@ -101,6 +104,7 @@ pub(super) fn latencies(latency: &Latency) -> [(&'static str, Option<&Percentile
     ]
 }
 
+/// Cells of a row of the table of times, from `min` to `max`.
 pub(super) fn percentile_cells(p: &Percentiles) -> Vec<String> {
     [p.min, p.mean, p.p50, p.p90, p.p99, p.p999, p.max].into_iter().map(ms).collect()
 }
@@ -119,6 +123,7 @@ pub(super) const OUTCOME_COLUMNS: [&str; 10] = [
     "duplicates",
 ];
 
+/// Cells of a row of the table of outcomes, after the task's name.
 pub(super) fn outcome_cells(o: &OutcomeCounts) -> [usize; 9] {
     [
         o.total,

@@ -1,7 +1,7 @@
 //! Computes the summary from the recorded runs.
 //!
-//! Times and rates cover the runs that this benchmark started. Runs of an earlier benchmark, for which this one
-//! received duplicates, have other times and count only in the outcomes.
+//! Times and rates cover the runs that this benchmark started. Duplicates of runs of an earlier benchmark have that
+//! benchmark's times, so they count only in the outcomes.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -31,14 +31,14 @@ use crate::{
 
 /// Maximum number of steps of the time series.
 const MAX_STEPS: usize = 60;
-/// A step is a multiple of 10 ms.
+/// Unit of the length of a step: 10 ms.
 const STEP_UNIT: Micros = 10_000;
 /// Maximum number of error groups.
 const MAX_ERROR_GROUPS: usize = 20;
-/// Runs that start earlier than this before they were due show a clock difference: 5 ms.
+/// Tolerated start of a run before it was due: 5 ms. An earlier start shows a clock difference.
 const CLOCK_ACCURACY: Micros = 5_000;
 
-/// What the summary needs besides the recording.
+/// The inputs of the summary in addition to the recording.
 pub(in crate::bench) struct SummaryInputs {
     pub(in crate::bench) environment: Environment,
     /// CPU time that the benchmark used.
@@ -125,7 +125,7 @@ fn dedupe(recording: &Recording, plan: &LoadPlan, verified: Option<Verification>
     }
 }
 
-/// When the first run key expires, counted from the start. Keys of duplicates are older than this benchmark.
+/// Time from the start to the expiry of the first run key. Keys of duplicates are older than this benchmark.
 fn first_expiry(runs: &[RunRecord]) -> Duration {
     let created = |run: &RunRecord| run.created.or_else(|| (run.acceptance == Acceptance::Started).then_some(run.due));
     let oldest = runs.iter().filter_map(created).min().unwrap_or(0);
@@ -205,7 +205,7 @@ fn overhead(runs: &[RunRecord], cpu_time: Option<Duration>) -> Overhead {
     }
 }
 
-/// From start to finish of each run that this benchmark started.
+/// The intervals from start to finish of the runs that this benchmark started.
 fn running_intervals(runs: &[RunRecord]) -> Vec<(Micros, Micros)> {
     started_here(runs).filter_map(|run| Some((run.started?, run.finished?))).collect()
 }
@@ -226,8 +226,8 @@ fn series(runs: &[RunRecord], intervals: &[(Micros, Micros)]) -> Series {
     }
 }
 
-/// The use of slots, and the minimum time: slot pools work in parallel, so the slowest pool determines it, and no
-/// schedule is faster than the longest run.
+/// Computes the use of slots and the ideal time. Slot pools work in parallel, so the slowest pool determines the ideal
+/// time, and it is at least the time of the longest run.
 fn slot_usage(recording: &Recording, plan: &LoadPlan, intervals: &[(Micros, Micros)]) -> SlotUsage {
     let limits: BTreeMap<String, i64> =
         recording.slots.iter().map(|(pool, (_, total))| ((*pool).to_owned(), *total)).collect();

@@ -1,4 +1,4 @@
-//! The machine that a benchmark runs on, and the resources that the benchmark itself uses.
+//! The machine of a benchmark, and the resources that the benchmark itself uses.
 //!
 //! The values are read from `/proc`. Unavailable values are `None`.
 
@@ -51,7 +51,7 @@ pub(in crate::bench) fn cpu_time() -> Option<Duration> {
     scheduler_time().or_else(tick_time)
 }
 
-/// CPU time by the scheduler, in nanoseconds. It covers the threads that exist now; those of a runtime exist until its
+/// The CPU time that the scheduler has counted. It covers the current threads; threads of a runtime exist until its
 /// end.
 fn scheduler_time() -> Option<Duration> {
     let mut nanos = 0;
@@ -63,7 +63,7 @@ fn scheduler_time() -> Option<Duration> {
     (nanos > 0).then(|| Duration::from_nanos(nanos))
 }
 
-/// CPU time by clock ticks, in steps of 10 ms.
+/// The CPU time in clock ticks, with a resolution of 10 ms.
 fn tick_time() -> Option<Duration> {
     let text = fs::read_to_string("/proc/self/stat").ok()?;
     // The process name in parentheses may contain spaces and parentheses.
@@ -72,17 +72,18 @@ fn tick_time() -> Option<Duration> {
     Some(Duration::from_millis(ticks * 1_000 / TICKS_PER_SECOND))
 }
 
-/// The largest resident memory of this process so far, in bytes.
+/// The peak resident memory of this process, in bytes.
 pub(super) fn peak_memory() -> Option<u64> {
     kilobytes(&fs::read_to_string("/proc/self/status").ok()?, "VmHWM")
 }
 
+/// The value of a `name: value` line.
 fn field(text: &str, name: &str) -> Option<String> {
     let value = text.lines().find_map(|line| line.strip_prefix(name)?.trim_start().strip_prefix(':'))?;
     Some(value.trim().to_owned())
 }
 
-/// A field in kB, as bytes.
+/// The bytes of a field in kB.
 fn kilobytes(text: &str, name: &str) -> Option<u64> {
     field(text, name)?.strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kb| kb * 1024)
 }

@@ -1,7 +1,7 @@
-//! The summary of a benchmark: what `summary.json` holds and the reports show.
+//! The summary of a benchmark: the content of `summary.json` and of the reports.
 //!
-//! [`compute`] turns the recorded runs into the [`model`], with exact [`percentiles`] and time [`series`]; [`warnings`]
-//! lists what limits the validity of the figures; [`machine`] describes the machine.
+//! [`compute`] turns the recorded runs into the [`model`], with exact [`percentiles`] and time [`series`]. [`warnings`]
+//! lists limits to the validity of the metrics. [`machine`] describes the machine.
 
 mod compute;
 mod machine;

@@ -1,8 +1,7 @@
 //! The summary's data, as stored in `summary.json`.
 //!
-//! The JSON names are stable: summaries of earlier versions can be compared with new ones. `serde(rename)` keeps the
-//! name of a field whose Rust name is clearer. Times are milliseconds unless the name says otherwise, and count from
-//! when a run was due.
+//! The JSON names are stable, so that summaries of earlier versions can be compared with new summaries: `serde(rename)`
+//! preserves the name of a field whose Rust name differs. Times are in milliseconds unless the name has another unit.
 
 use std::collections::BTreeMap;
 
@@ -19,12 +18,12 @@ pub struct Summary {
     pub state: String,
     /// Start, in RFC 3339.
     pub began: String,
-    /// From the start to the last end that was received, in seconds.
+    /// Time from the start to the last received end, in seconds.
     pub seconds: f64,
-    /// Where the benchmark ran.
+    /// Engine, program and machine of the benchmark.
     #[serde(rename = "place")]
     pub environment: Environment,
-    /// What was submitted, and how.
+    /// Settings of the submission.
     pub settings: Settings,
     /// Outcomes of the runs, by task.
     pub outcomes: BTreeMap<String, OutcomeCounts>,
@@ -43,14 +42,14 @@ pub struct Summary {
     /// Resources that the benchmark itself used.
     #[serde(rename = "own")]
     pub overhead: Overhead,
-    /// What limits the validity of the figures, one sentence each.
+    /// Limits to the validity of the metrics, as sentences.
     #[serde(rename = "doubts")]
     pub warnings: Vec<String>,
     /// Rates and slots over time.
     pub series: Series,
 }
 
-/// Where a benchmark ran.
+/// Engine, program and machine of a benchmark.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Environment {
     /// `embedded` or `Hatchet`.
@@ -69,7 +68,7 @@ pub struct Environment {
     pub machine: Machine,
 }
 
-/// What was submitted, and how.
+/// Settings of the submission.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     /// The tasks.
@@ -78,7 +77,7 @@ pub struct Settings {
     pub runs: usize,
     /// Maximum number of runs in one bulk call.
     pub batch: usize,
-    /// Runs per second in open loop. `None`: as fast as accepted.
+    /// Runs per second in open loop. `None` in closed loop.
     pub rate: Option<f64>,
     /// Time limit, in seconds.
     pub timeout_s: f64,
@@ -95,11 +94,11 @@ pub struct TaskSettings {
     pub input: String,
 }
 
-/// Outcomes of a task's runs. Every run is counted in `total` and in one of the other fields, except that `duplicates`
-/// counts additionally.
+/// Outcomes of a task's runs. Every run counts in `total` and in exactly one of the other fields; a duplicate also
+/// counts in `duplicates`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct OutcomeCounts {
-    /// All runs.
+    /// Number of runs.
     pub total: usize,
     /// Runs for which an earlier run counts.
     pub duplicates: usize,
@@ -113,7 +112,7 @@ pub struct OutcomeCounts {
     pub refused: usize,
     /// Runs that were accepted and whose end is unknown.
     pub unaccounted: usize,
-    /// Runs whose start is unknown, because the answer to their submission was lost.
+    /// Runs whose start is unknown, because the response to their submission was lost.
     #[serde(default)]
     pub unconfirmed: usize,
     /// Runs that were not submitted.
@@ -125,7 +124,7 @@ pub struct OutcomeCounts {
 pub struct Dedupe {
     /// Whether the engine deduplicates.
     pub on: bool,
-    /// Time until which all keys of this benchmark are held, in RFC 3339.
+    /// Time at which the first key of this benchmark expires, in RFC 3339.
     pub until: Option<String>,
     /// Runs that were started.
     pub started: usize,
@@ -140,9 +139,9 @@ pub struct Dedupe {
 pub struct Verification {
     /// Runs that were refused as duplicates of themselves.
     pub refused: usize,
-    /// Executions that the tasks counted. `None` if they did not count.
+    /// Executions that the tasks recorded. `None` if they did not record them.
     pub executions: Option<usize>,
-    /// Violations of deduplication, one line each.
+    /// Violations of deduplication, a line each.
     #[serde(rename = "wrong")]
     pub violations: Vec<String>,
 }
@@ -177,7 +176,7 @@ pub struct Latency {
 pub struct SlotUsage {
     /// Total slots, by slot pool.
     pub limits: BTreeMap<String, i64>,
-    /// Maximum number of runs at one time.
+    /// Maximum number of concurrent runs.
     pub peak: Option<f64>,
     /// Minimum time that the runs need on these slots, in seconds.
     pub ideal_s: Option<f64>,
@@ -221,9 +220,9 @@ pub struct Series {
 }
 
 impl OutcomeCounts {
-    /// Adds the counts of another task.
+    /// Returns the sums of these counts and those of another task.
     #[must_use]
-    pub fn and(&self, other: &Self) -> Self {
+    pub fn plus(&self, other: &Self) -> Self {
         Self {
             total: self.total + other.total,
             duplicates: self.duplicates + other.duplicates,
@@ -241,7 +240,7 @@ impl OutcomeCounts {
 impl Summary {
     /// Outcomes of all tasks together.
     pub fn all(&self) -> OutcomeCounts {
-        self.outcomes.values().fold(OutcomeCounts::default(), |all, task| all.and(task))
+        self.outcomes.values().fold(OutcomeCounts::default(), |all, task| all.plus(task))
     }
 
     /// Whether every run completed and no violation of deduplication was found.

@@ -24,7 +24,7 @@ pub struct Percentiles {
 }
 
 impl Percentiles {
-    /// The distribution of samples in microseconds. `None` without samples.
+    /// Computes the distribution of samples in microseconds. `None` without samples.
     pub fn from_micros(mut micros: Vec<i64>) -> Option<Self> {
         micros.sort_unstable();
         let (min, max) = (*micros.first()?, *micros.last()?);
@@ -43,7 +43,7 @@ impl Percentiles {
     }
 }
 
-/// The smallest of the sorted samples that at least this share of them does not exceed. The slice must not be empty.
+/// The smallest sample that at least this share of the sorted samples does not exceed. The slice must not be empty.
 fn nearest_rank(sorted: &[i64], share: f64) -> i64 {
     let rank = (share * sorted.len() as f64).ceil() as usize;
     sorted[rank.clamp(1, sorted.len()) - 1]

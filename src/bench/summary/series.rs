@@ -1,6 +1,6 @@
 //! Time series: values over equal steps of a time line.
 
-/// The mean number of `intervals` (from, to) that overlap each step.
+/// The mean number of intervals (from, to) that overlap each step.
 pub(super) fn mean_overlap(intervals: impl Iterator<Item = (i64, i64)>, step: i64, steps: usize) -> Vec<f64> {
     let mut covered = vec![0_i64; steps];
     for (from, to) in intervals {
@@ -16,7 +16,7 @@ pub(super) fn mean_overlap(intervals: impl Iterator<Item = (i64, i64)>, step: i6
     covered.into_iter().map(|micros| micros as f64 / step as f64).collect()
 }
 
-/// The number of `times` within each step.
+/// The number of times within each step.
 pub(super) fn count_per_step(times: impl Iterator<Item = i64>, step: i64, steps: usize) -> Vec<u64> {
     let mut counts = vec![0; steps];
     for time in times {
@@ -27,10 +27,10 @@ pub(super) fn count_per_step(times: impl Iterator<Item = i64>, step: i64, steps:
     counts
 }
 
-/// The maximum number of intervals that overlap at one time. `None` without intervals.
+/// The maximum number of intervals that overlap each other. `None` without intervals.
 pub(super) fn max_overlap(intervals: &[(i64, i64)]) -> Option<f64> {
     let mut changes: Vec<(i64, i64)> = intervals.iter().flat_map(|(from, to)| [(*from, 1), (*to, -1)]).collect();
-    // Of a begin and an end at the same time, the end sorts first: its slot is free for the begin.
+    // An end sorts before a start at the same time, since it frees the slot for the start.
     changes.sort_unstable();
     let mut now = 0;
     let overlaps = changes.into_iter().map(|(_, change)| {
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn end_frees_its_slot_for_a_begin_at_the_same_time() {
+    fn end_frees_its_slot_for_a_simultaneous_start() {
         assert_eq!(max_overlap(&[(0, 10), (10, 20), (5, 12)]), Some(2.0));
         assert_eq!(max_overlap(&[]), None);
     }

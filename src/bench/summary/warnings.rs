@@ -1,14 +1,15 @@
-//! Warnings about the validity of a benchmark's figures.
+//! Warnings about the validity of a benchmark's metrics.
 
 use std::time::Duration;
 
 use super::model::Summary;
+use crate::hatchet::wire::readable_duration;
 
-/// Below this number of samples, the 99.9th percentile is the maximum.
+/// Number of samples below which the 99.9th percentile is the maximum.
 const MIN_SAMPLES_P999: usize = 1_000;
-/// Below this number of samples, the 99th percentile is the maximum.
+/// Number of samples below which the 99th percentile is the maximum.
 const MIN_SAMPLES_P99: usize = 100;
-/// Share of all cores from which the benchmark itself disturbs the measurement.
+/// Maximum share of all cores that the benchmark itself may use without a warning.
 const MAX_OVERHEAD: f64 = 0.25;
 
 /// Observations that are not part of the summary.
@@ -24,7 +25,7 @@ pub(super) struct Observations {
     pub(super) started_before_due: usize,
 }
 
-/// The warnings, one sentence each.
+/// Returns the warnings, as sentences.
 pub(super) fn warnings(summary: &Summary, observed: &Observations) -> Vec<String> {
     let mut warnings = Vec::new();
     warnings.extend(incomplete(summary));
@@ -49,27 +50,28 @@ fn few_samples(summary: &Summary) -> Option<String> {
     match summary.latency.total.as_ref().map_or(0, |total| total.n) {
         0 => Some("The benchmark started no run, so it has no times.".to_owned()),
         n if n < MIN_SAMPLES_P99 => {
-            Some(format!("{n} runs are too few for the 99th percentile: it is the slowest run."))
+            Some(format!("{n} runs are too few for the 99th percentile, which is the slowest run."))
         }
         n if n < MIN_SAMPLES_P999 => {
-            Some(format!("{n} runs are too few for the 99.9th percentile: it is the slowest run."))
+            Some(format!("{n} runs are too few for the 99.9th percentile, which is the slowest run."))
         }
         _ => None,
     }
 }
 
-/// What else used the machine.
+/// Warnings about other load on the machine.
 fn disturbances(summary: &Summary) -> Vec<String> {
     let mut warnings = Vec::new();
     let machine = &summary.environment.machine;
     if let Some(load) = machine.load_before.filter(|load| *load > machine.cores as f64 * 0.5) {
         warnings.push(format!(
-            "The machine was busy before the start (load {load:.1} on {} cores): repeat the benchmark on an idle machine.",
+            "The machine was busy before the start (load {load:.1} on {} cores). Repeat the benchmark on an idle \
+             machine.",
             machine.cores
         ));
     }
     if !summary.environment.optimised {
-        warnings.push("This program was built without optimisation: measure with `make PROFILE=release …`.".to_owned());
+        warnings.push("This program was built without optimisation. Measure with `make PROFILE=release …`.".to_owned());
     }
     if summary.environment.engine == "embedded" {
         warnings.push("Engine, worker and benchmark shared one machine and slowed each other down.".to_owned());
@@ -92,8 +94,8 @@ fn submission_mode(rate: Option<f64>) -> String {
              coordinated omission is avoided."
         ),
         None => {
-            "Runs were submitted as fast as they were accepted: queueing times are those of a full queue and do not \
-                 predict those at a lower rate (coordinated omission is not avoided; use `--rate`)."
+            "Runs were submitted as fast as they were accepted. Queueing times are those of a full queue and do not \
+                 predict the times at a lower rate (coordinated omission is not avoided; use `--rate`)."
                 .to_owned()
         }
     }
@@ -103,34 +105,34 @@ fn inaccurate_times(observed: &Observations) -> Vec<String> {
     let mut warnings = Vec::new();
     if observed.without_times > 0 {
         warnings.push(format!(
-            "The engine listed no times for {} ended runs: they are missing from queueing, running and slots.",
+            "The engine listed no times for {} ended runs, which are missing from queueing, running and slots.",
             observed.without_times
         ));
     }
     if observed.started_before_due > 0 {
         warnings.push(format!(
-            "{} runs started before they were due: the engine's clock differs from the local one, and queueing and \
+            "{} runs started before they were due: the engine's clock differs from the local clock, and queueing and \
              notifying times are wrong by the difference.",
             observed.started_before_due
         ));
     }
     if observed.clock_jumps > 0 {
         warnings.push(format!(
-            "The clock jumped {} times: times of the engine are wrong by the size of the jumps.",
+            "The clock jumped {} times. Times of the engine are wrong by the size of the jumps.",
             observed.clock_jumps
         ));
     }
     if observed.outages > 0 {
         warnings.push(format!(
-            "The engine did not answer {} times, for {:.0} s in total.",
+            "The engine did not respond {} times, for {} in total.",
             observed.outages,
-            observed.outage_time.as_secs_f64()
+            readable_duration(observed.outage_time)
         ));
     }
     if observed.recovered > 0 {
         warnings.push(format!(
-            "{} runs count as started that were found after the answer to their submission was lost: their times of \
-             acceptance are too late.",
+            "{} runs were found after the response to their submission was lost. They count as started, and their \
+             times of acceptance are too late.",
             observed.recovered
         ));
     }

@@ -32,7 +32,7 @@ pub(crate) struct Args {
     /// Runs per second, submitted on a fixed schedule [default: as fast as they are accepted]
     #[arg(long, value_name = "RUNS/S", allow_hyphen_values = true)]
     pub(super) rate: Option<String>,
-    /// Time limit for the runs, and the same for the preparation before them
+    /// Time limit for the runs, and separately for the preparation before them
     #[arg(long, value_name = "DURATION", default_value = "10m")]
     pub(super) timeout: String,
     /// Folder for the report [default: hatchet-bench/<key prefix>]
@@ -44,7 +44,7 @@ pub(crate) struct Args {
     /// Start a worker for the tasks, and stop it at the end
     #[arg(long)]
     pub(super) with_worker: bool,
-    /// Submit every run a second time, and fail if any was executed twice, as counted by the tasks
+    /// Submit every run a second time, and fail if the tasks counted an execution twice
     #[arg(long, requires = "with_worker")]
     pub(super) verify_dedupe: bool,
     /// Format of results

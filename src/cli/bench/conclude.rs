@@ -23,7 +23,7 @@ pub(super) struct Conclusion<'a> {
 }
 
 impl Conclusion<'_> {
-    /// Prints the results, and where the report is.
+    /// Prints the results and the path of the report.
     pub(super) fn print(&self, display: &mut ProgressDisplay) -> Result<(), Exit> {
         print_result(self.result, self.before, self.format)?;
         for line in &self.result.write_errors {
@@ -35,8 +35,8 @@ impl Conclusion<'_> {
         Ok(())
     }
 
-    /// The exit code. Of several failures, the first of this order counts: an interruption, the time limit, an
-    /// incomplete report, a violation of deduplication, runs whose start is not known, failed runs.
+    /// Returns the exit code. The first failure in this order determines it: an interruption, the time limit, an
+    /// incomplete report, a violation of deduplication, runs whose start is unknown, failed runs.
     pub(super) fn exit(&self) -> Result<(), Exit> {
         let summary = &self.result.summary;
         let all = summary.all();
@@ -45,20 +45,20 @@ impl Conclusion<'_> {
             EndReason::Interrupted => {
                 let advice = if all.unconfirmed > 0 { self.unconfirmed_advice() } else { self.continue_advice() };
                 return Err(Exit::interrupted(format!(
-                    "interrupted: {open} of {} runs have not ended: {advice}",
+                    "interrupted: {open} of {} runs have not ended. {advice}",
                     all.total
                 )));
             }
-            // Starting again could execute runs twice, so this is not reported as a mere timeout.
+            // Starting again could execute runs twice, so this is reported before the timeout.
             EndReason::TimedOut if all.unconfirmed > 0 => return Err(self.unconfirmed()),
             EndReason::TimedOut => {
                 let advice = self.continue_advice();
-                return Err(Exit::timed_out(format!("{open} of {} runs have not ended in time: {advice}", all.total)));
+                return Err(Exit::timed_out(format!("{open} of {} runs have not ended in time. {advice}", all.total)));
             }
             EndReason::Completed => {}
         }
         if !self.result.write_errors.is_empty() {
-            return Err(Exit::usage("the report is incomplete: see above"));
+            return Err(Exit::usage("the report is incomplete: see the errors above"));
         }
         if let Some(violation) = summary.dedupe.verified.as_ref().and_then(|verified| verified.violations.first()) {
             return Err(Exit::failed(format!("deduplication failed: {violation}")));
@@ -76,31 +76,32 @@ impl Conclusion<'_> {
     fn unconfirmed(&self) -> Exit {
         let all = self.result.summary.all();
         Exit::unconfirmed(format!(
-            "not known whether {} of {} runs started: {}",
+            "it is not known whether {} of {} runs started. {}",
             all.unconfirmed,
             all.total,
             self.unconfirmed_advice()
         ))
     }
 
-    /// How to continue with runs that have not ended.
+    /// The advice for runs that have not ended.
     fn continue_advice(&self) -> String {
         let prefix = self.prefix;
         if self.result.summary.dedupe.on {
-            format!("continue with the same command and `--key-prefix {prefix}`")
+            format!("Continue with the same command and `--key-prefix {prefix}`")
         } else {
             format!(
-                "dedupe is off, so the same command with `--key-prefix {prefix}` and another `--out DIR` starts over"
+                "Dedupe is off, so the same command with `--key-prefix {prefix}` and another `--out DIR` starts all \
+                 runs again"
             )
         }
     }
 
-    /// How to find runs whose start is not known. With dedupe, repeating the benchmark attaches to them; without, it
-    /// would start them a second time.
+    /// The advice for runs whose start is unknown. With dedupe, repeating the benchmark attaches to them. Without
+    /// dedupe, it would start them a second time.
     fn unconfirmed_advice(&self) -> String {
         let find = self.commands.render(&["runner", "--find", &format!("{RUN_KEY}=KEY")]);
         let find =
-            format!("look for each with `{find}`, with its key from runs.jsonl, where `accepted_as` is `unanswered`");
-        if self.result.summary.dedupe.on { format!("{}, or {find}", self.continue_advice()) } else { find }
+            format!("Search for each with `{find}` and its key from runs.jsonl, where `accepted_as` is `unanswered`");
+        if self.result.summary.dedupe.on { format!("{}. {find}", self.continue_advice()) } else { find }
     }
 }

@@ -6,11 +6,12 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
 use crate::{
-    bench::{BenchmarkResult, Observer, Progress, Summary, TaskProgress, figures},
+    bench::{BenchmarkResult, Observer, Progress, Summary, TaskProgress, metrics},
     cli::{
         Exit,
         output::{OutputFormat, print_line, print_message},
     },
+    hatchet::wire::readable_duration,
 };
 
 /// Shows progress on stderr: bars on a terminal, a JSON line per second elsewhere.
@@ -45,7 +46,7 @@ impl ProgressDisplay {
     /// Removes the bars.
     pub(super) fn clear(&self) {
         if let Self::Bars { all, .. } = self {
-            // Fails if the terminal is gone.
+            // Fails if the terminal was closed.
             let _ = all.clear();
             all.set_draw_target(ProgressDrawTarget::hidden());
         }
@@ -104,9 +105,9 @@ fn total_line(progress: &Progress) -> String {
     )
 }
 
-fn whole_seconds(time: Duration) -> String {
-    let seconds = time.as_secs();
-    if seconds < 60 { format!("{seconds} s") } else { format!("{} min {} s", seconds / 60, seconds % 60) }
+/// A duration for readers without fractions of a second, which would change all the time.
+fn whole_seconds(duration: Duration) -> String {
+    readable_duration(Duration::from_secs(duration.as_secs()))
 }
 
 /// Rounds to three decimals.
@@ -146,7 +147,8 @@ pub(super) fn print_result(
         );
     }
     let all = summary.all();
-    print_line(format!("{} of {} runs completed in {:.2} s", all.completed, all.total, summary.seconds))?;
+    let took = readable_duration(Duration::try_from_secs_f64(summary.seconds).unwrap_or_default());
+    print_line(format!("{} of {} runs completed in {took}", all.completed, all.total))?;
     for (count, name) in [
         (all.failed, "failed"),
         (all.cancelled, "cancelled"),
@@ -162,16 +164,16 @@ pub(super) fn print_result(
     let dedupe = &summary.dedupe;
     if dedupe.on {
         print_line(format!(
-            "  {} started, {} duplicates of earlier runs; the keys are held until {}",
+            "  {} started, {} duplicates of earlier runs; the first key expires at {}",
             dedupe.started,
             dedupe.duplicates,
             dedupe.until.as_deref().unwrap_or("–")
         ))?;
     }
-    for figure in figures(summary, before) {
-        let earlier = figure.before.map(|before| format!("  before {before}")).unwrap_or_default();
-        let change = figure.change.map(|change| format!("  {change:+.0} %")).unwrap_or_default();
-        print_line(format!("  {:<26}{:>12}{earlier}{change}", figure.name, figure.now))?;
+    for metric in metrics(summary, before) {
+        let earlier = metric.before.map(|before| format!("  before {before}")).unwrap_or_default();
+        let change = metric.change.map(|change| format!("  {change}")).unwrap_or_default();
+        print_line(format!("  {:<26}{:>12}{earlier}{change}", metric.name, metric.now))?;
     }
     for error in &summary.errors {
         print_line(format!("  {} x {}", error.runs, error.text))?;

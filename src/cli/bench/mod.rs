@@ -13,7 +13,7 @@ use self::{display::ProgressDisplay, own_worker::OwnWorker, prepare::Prepared};
 use super::{
     Exit,
     connection::{CommandRenderer, EngineChoice, choose_engine, client_config, render_command},
-    output::{init_logging, print_message},
+    output::{Program, init_logging, print_message},
     signals::Signals,
 };
 use crate::{
@@ -24,9 +24,9 @@ use crate::{
 pub(super) use args::Args;
 pub(super) use request::Request;
 
-/// Runs the benchmark, with a worker of its own if requested.
+/// Runs the benchmark, and starts and stops a worker for it if requested.
 pub(super) async fn run(request: Request) -> Result<(), Exit> {
-    init_logging(&request.sources)?;
+    init_logging(&request.sources, Program::Runner)?;
     let choice = choose_engine(request.embedded, &request.sources)?;
     let mut signals = Signals::listen()?;
     let mut worker = None;
@@ -89,7 +89,7 @@ async fn measure(
     conclusion.exit()
 }
 
-/// Awaits the benchmark. The first signal and the end of the worker stop it, after which it writes its report; a second
+/// Awaits the benchmark. The first signal or the end of the worker stops it, after which it writes its report. A second
 /// signal abandons it.
 async fn run_until_stopped(
     running: impl Future<Output = BenchmarkResult>,
@@ -107,11 +107,11 @@ async fn run_until_stopped(
     tokio::select! {
         result = &mut running => return Ok(result),
         () = signals.next() => {
-            print_message("interrupted: submits no more runs and writes the report; a second signal ends at once");
+            print_message("interrupted: no more runs are submitted and the report is written; a second signal exits immediately");
         }
         status = worker_ended => {
             print_message(&format!(
-                "the worker of this benchmark ended ({status}): submits no more runs; see worker.log"
+                "the worker of this benchmark ended ({status}): no more runs are submitted; see worker.log"
             ));
         }
     }

@@ -1,6 +1,6 @@
 //! The worker that `runner bench --with-worker` starts.
 //!
-//! The worker's stdin is a pipe from this process: when this process ends for any reason, the worker stops.
+//! The worker's stdin is a pipe from this process, so that the worker stops when this process ends for any reason.
 
 use std::{
     path::{Path, PathBuf},
@@ -16,17 +16,20 @@ use tokio::{
 use tokio_util::task::AbortOnDropHandle;
 
 use super::request::Request;
-use crate::cli::{Exit, connection::EngineChoice, worker::HEALTH_ENABLED};
+use crate::{
+    cli::{Exit, connection::EngineChoice, worker::HEALTH_ENABLED},
+    hatchet::wire::readable_duration,
+};
 
-/// Time limit for the start: 30 s. A debug build on a busy machine takes about a second.
+/// Time limit of the start: 30 s. A debug build on a busy machine takes about a second.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
-/// Time from the end of the worker's stdin to its end: 10 s, longer than [`GRACE`]. Then it is killed.
+/// Time from closing the worker's stdin to killing it: 10 s, longer than [`GRACE`].
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// Grace period of the worker.
 const GRACE: &str = "5s";
-/// Begin of the last line of the worker's banner.
+/// Beginning of the last line of the worker's banner.
 const READY_LINE: &str = "  tasks ";
-/// Settings that flags of this process may have changed.
+/// Settings that flags of this process may have changed, which are passed on to the worker.
 const PASSED_ON: [&str; 6] = [
     "HATCHET_CLIENT_HOST_PORT",
     "HATCHET_CLIENT_SERVER_URL",
@@ -58,7 +61,7 @@ impl OwnWorker {
                 EngineChoice::Embedded(_) => "--embedded=always",
             })
             .envs(PASSED_ON.iter().filter_map(|name| Some((name, request.sources.value(name)?))))
-            // Another worker may use its port.
+            // Another worker may use the port of the health server.
             .env(HEALTH_ENABLED, "false")
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -93,7 +96,8 @@ impl OwnWorker {
             }
             Err(_) => {
                 return Err(Exit::unreachable(format!(
-                    "--with-worker: the worker is not ready after {START_TIMEOUT:?}: see {}",
+                    "--with-worker: the worker is not ready after {}: see {}",
+                    readable_duration(START_TIMEOUT),
                     path.display()
                 )));
             }
@@ -124,7 +128,7 @@ impl OwnWorker {
     }
 }
 
-/// The file in which the tasks count their executions.
+/// The file in which the tasks record their executions.
 pub(super) fn executions_file(folder: &Path) -> PathBuf {
     folder.join("executions.log")
 }
@@ -141,8 +145,8 @@ fn worker_program() -> Result<PathBuf, Exit> {
     }
 }
 
-/// Copies the worker's output to the log until the worker is ready. Returns `false` if it ends before, with the last
-/// line of its output in `last_line`.
+/// Copies the worker's output to the log until the worker is ready. Returns `false` if the worker ends before that;
+/// then `last_line` is the last line of its output.
 async fn wait_until_ready(
     lines: &mut Lines<BufReader<ChildStderr>>,
     log: &mut tokio::fs::File,

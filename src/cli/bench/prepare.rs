@@ -9,27 +9,27 @@ use crate::{
     hatchet::{
         client::{Client, ClientError, RestClient, WorkerSummary, diagnose},
         task::{ErasedTask, Stub},
-        wire::SLOT_TYPE,
+        wire::{SLOT_TYPE, readable_duration},
     },
 };
 
-/// A worker of this benchmark may take 10 s to appear in the engine's list.
+/// Time limit for a worker of this benchmark to appear in the engine's list: 10 s.
 const OWN_WORKER_TIMEOUT: Duration = Duration::from_secs(10);
-/// Time limit of the trial run, which measures how long a run takes: 5 s.
+/// Time limit of the trial run, which measures the duration of a run: 5 s.
 const TRIAL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Consequence of an engine that does not answer.
+/// Consequence of an engine that does not respond.
 const NOT_SUBMITTED: &str = "and no run was submitted";
 
 /// The result of the preparation.
 pub(super) struct Prepared {
     pub(super) plan: LoadPlan,
     pub(super) engine_version: String,
-    /// Warnings for the report, one sentence each.
+    /// Warnings for the report, as sentences.
     pub(super) warnings: Vec<String>,
 }
 
-/// Prepares the benchmark. The time limit of the request applies to the preparation, too.
+/// Prepares the benchmark, within the time limit of the request.
 pub(super) async fn prepare(
     client: &Client,
     request: &Request,
@@ -52,23 +52,24 @@ pub(super) async fn prepare(
         warnings.push(format!("{line}."));
     };
     let workers = match client.rest() {
-        None => Err("the REST address is not known (set HATCHET_CLIENT_SERVER_URL)".to_owned()),
+        None => Err("the REST address is unknown: set HATCHET_CLIENT_SERVER_URL".to_owned()),
         Some(rest) => {
             let listed = deadline.before(list_workers(client, rest, request)).await;
-            listed.unwrap_or_else(|| Err(format!("REST has not answered within {}", deadline.limit())))
+            listed.unwrap_or_else(|| Err(format!("REST has not responded within {}", deadline.limit())))
         }
     };
     let mut tasks = Vec::with_capacity(request.tasks.len());
     for (task, input) in &request.tasks {
         let keyed = match &workers {
             Ok(workers) => {
-                // Required: without run keys, all runs of an earlier benchmark with this prefix would start again.
+                // Not optional: without run keys, all runs of an earlier benchmark with this prefix would start again.
                 let keyed =
                     deadline.require(client, commands, NOT_SUBMITTED, uses_keyed_copy(client, task, workers)).await??;
                 let name = workflow_name(task, keyed);
                 if !workers.iter().any(|worker| serves(&client.config(), worker, &name)) {
                     let line = format!(
-                        "no worker for {name} is online: its runs will wait; start one with `{}`, or use --with-worker",
+                        "no worker for {name} is online, so its runs will wait: start a worker with `{}`, or use \
+                         --with-worker",
                         commands.render(&["worker", "--run-keys", "--tasks", task.name()])
                     );
                     warn(observer, line);
@@ -76,7 +77,7 @@ pub(super) async fn prepare(
                 keyed
             }
             Err(reason) => {
-                warn(observer, format!("which workers are online is not known: {reason}"));
+                warn(observer, format!("the list of workers is unavailable: {reason}"));
                 request.with_worker
             }
         };
@@ -84,7 +85,7 @@ pub(super) async fn prepare(
             warn(
                 observer,
                 format!(
-                    "dedupe of {} is off: no worker serves its keyed copy; start one with `{}`",
+                    "dedupe of {} is off, since no worker serves its keyed copy: start a worker with `{}`",
                     task.name(),
                     commands.render(&["worker", "--run-keys"])
                 ),
@@ -102,8 +103,7 @@ pub(super) async fn prepare(
     }
     for task in tasks.iter().filter(|task| task.schedule_timeout < KEY_TTL) {
         if let Ok(workers) = &workers
-            && let Some(line) =
-                schedule_timeout_warning(client, task, request.runs, workers, commands, deadline).await?
+            && let Some(line) = check_schedule_timeout(client, task, request.runs, workers, commands, deadline).await?
         {
             warn(observer, line);
         }
@@ -120,12 +120,12 @@ pub(super) async fn prepare(
     Ok(Prepared { plan, engine_version, warnings })
 }
 
-/// The workflow of a task, or of its keyed copy.
+/// The name of a task's workflow, or of its keyed copy.
 fn workflow_name(task: &ErasedTask, keyed: bool) -> String {
     format!("{}{}", task.name(), if keyed { KEYED_SUFFIX } else { "" })
 }
 
-/// Lists the workers. Waits until a worker of this benchmark is among them.
+/// Lists the workers. Waits until the worker of this benchmark is among them, if it has one.
 async fn list_workers(client: &Client, rest: &RestClient, request: &Request) -> Result<Vec<WorkerSummary>, String> {
     let began = Instant::now();
     loop {
@@ -140,8 +140,8 @@ async fn list_workers(client: &Client, rest: &RestClient, request: &Request) -> 
     }
 }
 
-/// Whether to trigger the keyed copy of a task: if a worker serves it, or if no worker serves the task and the engine
-/// knows the copy.
+/// Whether to trigger the keyed copy of a task: if a worker serves the copy, or if no worker serves the task and the
+/// copy is registered with the engine.
 async fn uses_keyed_copy(client: &Client, task: &ErasedTask, workers: &[WorkerSummary]) -> Result<bool, ClientError> {
     let online = |name: &str| workers.iter().any(|worker| serves(&client.config(), worker, name));
     let copy = workflow_name(task, true);
@@ -155,7 +155,7 @@ async fn uses_keyed_copy(client: &Client, task: &ErasedTask, workers: &[WorkerSu
 }
 
 /// A warning if the last runs would exceed the task's schedule timeout, estimated from a trial run.
-async fn schedule_timeout_warning(
+async fn check_schedule_timeout(
     client: &Client,
     task: &PlannedTask,
     runs: usize,
@@ -175,25 +175,27 @@ async fn schedule_timeout_warning(
     let began = Instant::now();
     let stub = Stub::<_, serde_json::Value>::from_name(&task.workflow);
     let trigger = client.run_no_wait(&stub, &task.input.render(0)).into_future();
-    let consequence = "and whether a trial run was started is not known";
+    let consequence = "and it is not known whether a trial run was started";
     let Ok(trial) = deadline.require(client, commands, consequence, trigger).await? else { return Ok(None) };
     if deadline.before(tokio::time::timeout(TRIAL_TIMEOUT, trial.outcome())).await.is_none() {
         return Ok(Some(format!(
-            "a trial run of {} ({}) was abandoned after {:.1} s, at the --timeout of the preparation: whether the runs will end \
-             in time is not known; a worker with --run-keys needs no trial run",
+            "a trial run of {} ({}) was abandoned after {}, at the --timeout of the preparation, so it is not known \
+             whether the runs will end in time: use a worker with --run-keys, which needs no trial run",
             task.name,
             trial.id(),
-            began.elapsed().as_secs_f64()
+            readable_duration(began.elapsed())
         )));
     }
-    let wait = began.elapsed().as_secs_f64() * runs as f64 / slots as f64;
-    let limit = task.schedule_timeout.as_secs_f64();
+    let (took, limit) = (began.elapsed(), task.schedule_timeout);
+    let wait = took.mul_f64(runs as f64 / slots as f64);
     Ok((wait > limit).then(|| {
         format!(
-            "the last runs of {} will wait about {wait:.0} s for one of {slots} slots, but are cancelled after {limit:.0} s (a \
-             trial run took {:.1} s): use fewer runs, more slots, or a worker with --run-keys",
+            "the last runs of {} will wait about {} for one of {slots} slots, but are cancelled after {} (a trial run \
+             took {}): use fewer runs, more slots, or a worker with --run-keys",
             task.name,
-            began.elapsed().as_secs_f64()
+            readable_duration(wait),
+            readable_duration(limit),
+            readable_duration(took)
         )
     }))
 }

@@ -8,17 +8,22 @@ use std::{
 use super::args::Args;
 use crate::{
     bench::{ReportFolder, Summary, Template, generate_prefix, validate_prefix},
-    cli::{Exit, connection::EmbeddedMode, output::OutputFormat, settings::read_file},
-    hatchet::{client::Sources, task::ErasedTask, wire::parse_duration},
+    cli::{
+        Exit,
+        connection::EmbeddedMode,
+        output::OutputFormat,
+        settings::{parse_seconds, read_file},
+    },
+    hatchet::{client::Sources, task::ErasedTask},
     tasks,
 };
 
-/// Maximum number of runs of a benchmark. The stated memory of a benchmark holds up to here.
+/// Maximum number of runs of a benchmark. The documented memory of a benchmark applies up to here.
 const MAX_RUNS: usize = 1_000_000;
-/// Maximum size of the summary of an earlier benchmark: 16 MiB. That of a million runs has less than 100 kB.
+/// Maximum size of the summary of an earlier benchmark: 16 MiB. The summary of a million runs has less than 100 kB.
 const MAX_SUMMARY: usize = 16 << 20;
 
-/// What the benchmark is to do.
+/// A validated benchmark.
 pub(crate) struct Request {
     /// The tasks with their inputs.
     pub(super) tasks: Vec<(ErasedTask, Template)>,
@@ -48,15 +53,17 @@ impl Request {
                 args.tasks
             )));
         }
-        let runs = number("--runs", &args.runs, MAX_RUNS / tasks.len())?;
-        let batch = number("--batch", &args.batch, MAX_RUNS)?;
-        let rate = args.rate.as_deref().map(rate).transpose()?;
-        let timeout = parse_duration(&args.timeout).ok().filter(|timeout| !timeout.is_zero()).ok_or_else(|| {
-            Exit::usage(format!("invalid --timeout \"{}\": set it to a duration such as 10m", args.timeout))
-        })?;
+        let runs = parse_number("--runs", &args.runs, MAX_RUNS / tasks.len())?;
+        let batch = parse_number("--batch", &args.batch, MAX_RUNS)?;
+        let rate = args.rate.as_deref().map(parse_rate).transpose()?;
+        let timeout = parse_seconds(&args.timeout)
+            .and_then(
+                |timeout| if timeout.is_zero() { Err("set it to more than 0 s, such as 10m") } else { Ok(timeout) },
+            )
+            .map_err(|rule| Exit::usage(format!("invalid --timeout \"{}\": {rule}", args.timeout)))?;
         let prefix = args.key_prefix.unwrap_or_else(generate_prefix);
         validate_prefix(&prefix).map_err(|rule| Exit::usage(format!("invalid --key-prefix \"{prefix}\": {rule}")))?;
-        let tasks = inputs(tasks, &args.input_json)?;
+        let tasks = parse_inputs(tasks, &args.input_json)?;
         let before = args.compare.as_deref().map(read_summary).transpose()?;
         let out = args.out.unwrap_or_else(|| default_folder(&prefix));
         let folder = ReportFolder::open(&out, &prefix).map_err(Exit::usage)?;
@@ -82,21 +89,21 @@ fn default_folder(prefix: &str) -> PathBuf {
     Path::new("hatchet-bench").join(prefix)
 }
 
-fn number(flag: &str, text: &str, max: usize) -> Result<usize, Exit> {
+fn parse_number(flag: &str, text: &str, max: usize) -> Result<usize, Exit> {
     text.parse()
         .ok()
         .filter(|n| (1..=max).contains(n))
         .ok_or_else(|| Exit::usage(format!("invalid {flag} \"{text}\": set it to a number from 1 to {max}")))
 }
 
-fn rate(text: &str) -> Result<f64, Exit> {
+fn parse_rate(text: &str) -> Result<f64, Exit> {
     text.parse().ok().filter(|rate| (0.01..=1e6).contains(rate)).ok_or_else(|| {
         Exit::usage(format!("invalid --rate \"{text}\": set it to runs per second, from 0.01 to 1000000"))
     })
 }
 
-/// Each task with its input: the one for its name, else the one for all tasks, else the task's default.
-fn inputs(tasks: Vec<ErasedTask>, args: &[String]) -> Result<Vec<(ErasedTask, Template)>, Exit> {
+/// Pairs each task with its input: that for its name, else that for all tasks, else the task's default.
+fn parse_inputs(tasks: Vec<ErasedTask>, args: &[String]) -> Result<Vec<(ErasedTask, Template)>, Exit> {
     let mut for_all = None;
     let mut by_task: Vec<(String, &str)> = Vec::new();
     for text in args {
@@ -133,11 +140,11 @@ fn inputs(tasks: Vec<ErasedTask>, args: &[String]) -> Result<Vec<(ErasedTask, Te
 fn read_summary(folder: &Path) -> Result<Summary, Exit> {
     let path = folder.join("summary.json");
     let text = read_file(&path, MAX_SUMMARY).map_err(|e| {
-        Exit::usage(format!("--compare: reading {} failed: {e}: name the folder of a report", path.display()))
+        Exit::usage(format!("--compare: reading {} failed: {e}. Name the folder of a report", path.display()))
     })?;
     serde_json::from_str(&text).map_err(|e| {
         Exit::usage(format!(
-            "--compare: {} is not the summary of a benchmark that has ended ({e}): name another folder",
+            "--compare: {} is not the summary of a benchmark that has ended: {e}. Name another folder",
             path.display()
         ))
     })
@@ -150,7 +157,7 @@ mod tests {
     fn templates(tasks: &[&str], inputs: &[&str]) -> Result<Vec<String>, String> {
         let tasks = tasks::select(tasks.iter().copied()).unwrap();
         let inputs: Vec<String> = inputs.iter().map(|text| (*text).to_owned()).collect();
-        match super::inputs(tasks, &inputs) {
+        match parse_inputs(tasks, &inputs) {
             Ok(all) => Ok(all.into_iter().map(|(_, template)| template.text()).collect()),
             Err(exit) => Err(format!("{exit:?}")),
         }
@@ -182,10 +189,10 @@ mod tests {
     #[test]
     fn number_out_of_range_is_invalid() {
         for text in ["0", "-1", "1.5", "many", "1000001", ""] {
-            assert!(number("--runs", text, MAX_RUNS).is_err(), "{text}");
+            assert!(parse_number("--runs", text, MAX_RUNS).is_err(), "{text}");
         }
         for text in ["0", "-1", "NaN", "inf", "fast"] {
-            assert!(rate(text).is_err(), "{text}");
+            assert!(parse_rate(text).is_err(), "{text}");
         }
     }
 }

@@ -1,8 +1,8 @@
-//! Flags that both binaries have, for settings that the official SDKs read from the environment.
+//! Flags of both programs, for settings that the official SDKs read from the environment.
 
 use crate::hatchet::client::{ENV_FILES, Source, Sources};
 
-/// When to use the embedded engine.
+/// Condition for using the embedded engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(in crate::cli) enum EmbeddedMode {
     /// Always, even if a token is set
@@ -25,7 +25,7 @@ pub(in crate::cli) struct ConnectionArgs {
     /// .hatchet]
     #[arg(long, global = true, value_name = "DIR")]
     embedded_dir: Option<String>,
-    /// Start the embedded engine without persistence: it loses its data when it ends [env:
+    /// Start the embedded engine without persistence: its data is lost when it ends [env:
     /// HATCHET_EMBEDDED_EPHEMERAL=1]
     #[arg(long, global = true)]
     embedded_ephemeral: bool,
@@ -44,14 +44,14 @@ pub(in crate::cli) struct ConnectionArgs {
     /// `off`, `error`, `warn`, `info`, `debug` or `trace` [env: HATCHET_CLIENT_LOG_LEVEL, RUST_LOG] [default: info]
     #[arg(long, global = true, value_name = "LEVEL")]
     log_level: Option<String>,
-    /// Format of the logs on stderr: `human` or `json` [env: HATCHET_CLIENT_LOG_FORMAT] [default: human on a terminal,
-    /// else json]
+    /// Format of the logs on stderr: `human` or `json` [env: HATCHET_CLIENT_LOG_FORMAT] [default: human; for a worker
+    /// whose stderr is no terminal, json]
     #[arg(long, global = true, value_name = "FORMAT")]
     log_format: Option<String>,
 }
 
 impl ConnectionArgs {
-    /// Reads the settings of the environment and of `.env` files, and puts these flags over them.
+    /// Reads the settings of the environment and of `.env` files. These flags take precedence over them.
     pub(in crate::cli) fn sources(&self) -> Sources {
         let mut sources = Sources::read(std::path::Path::new("."));
         let mut set = |name, flag, value: &Option<String>| {
@@ -71,7 +71,7 @@ impl ConnectionArgs {
     }
 }
 
-/// The paragraph about settings below the flags of `--help`, in both binaries.
+/// The paragraph about settings below the flags in `--help` of both programs.
 pub(in crate::cli) fn settings_help() -> String {
     format!(
         "Settings are read from the environment and, with lower precedence, from {} in the current folder, under the \

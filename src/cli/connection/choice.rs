@@ -1,22 +1,21 @@
-//! Chooses the engine of a command: the one that a token names, or the embedded one.
+//! Chooses the engine of a command: the token's engine or the embedded engine.
 
 use super::EmbeddedMode;
 use crate::{cli::Exit, hatchet::client::Sources};
 
-/// The engine of a command. The texts describe the choice and its reason.
+/// The engine of a command, with a description of the choice and its reason.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::cli) enum EngineChoice {
-    /// The engine that the token names.
+    /// The token's engine.
     Token(String),
     /// The embedded engine.
     Embedded(String),
-    /// None: no token is set and the embedded engine is not requested. Reading the client's settings fails with the
-    /// names of both.
+    /// No token is set and the embedded engine is not requested. Reading the client's settings fails and names both.
     None,
 }
 
 impl EngineChoice {
-    /// The choice and its reason; empty if there is none.
+    /// The choice and its reason; empty for [`EngineChoice::None`].
     pub(in crate::cli) fn description(&self) -> &str {
         match self {
             Self::Token(description) | Self::Embedded(description) => description,
@@ -29,7 +28,7 @@ impl EngineChoice {
 ///
 /// # Errors
 ///
-/// If the choice depends on whether a token is set, and a line of a `.env` file that may set one cannot be read.
+/// If the choice depends on whether a token is set, and a line of a `.env` file that may set it cannot be read.
 pub(in crate::cli) fn choose_engine(flag: Option<EmbeddedMode>, sources: &Sources) -> Result<EngineChoice, Exit> {
     let token = sources.get("HATCHET_CLIENT_TOKEN").map(|(_, source)| source.to_string());
     let is_requested = sources.flag("HATCHET_EMBEDDED").map_err(Exit::usage)?;
@@ -60,8 +59,8 @@ fn require_readable(sources: &Sources) -> Result<(), Exit> {
     match sources.skipped() {
         [] => Ok(()),
         unreadable => Err(Exit::usage(format!(
-            "no HATCHET_CLIENT_TOKEN is set, but a line that cannot be read ({}) may set one: correct it, or choose with \
-             --embedded or --embedded=never",
+            "no HATCHET_CLIENT_TOKEN is set, but a line that cannot be read ({}) may set it: correct the line, or \
+             choose with --embedded or --embedded=never",
             unreadable.join(", ")
         ))),
     }
@@ -73,14 +72,14 @@ mod tests {
 
     #[test]
     fn flag_precedes_token_and_token_precedes_variable() {
-        let none = Sources::from_pairs([]);
+        let empty = Sources::from_pairs([]);
         let token = Sources::from_pairs([("HATCHET_CLIENT_TOKEN", "ey")]);
         let variable = Sources::from_pairs([("HATCHET_EMBEDDED", "1")]);
         let both = Sources::from_pairs([("HATCHET_CLIENT_TOKEN", "ey"), ("HATCHET_EMBEDDED", "1")]);
         let embedded = |flag, sources: &Sources| matches!(choose_engine(flag, sources), Ok(EngineChoice::Embedded(_)));
         assert!(embedded(Some(EmbeddedMode::Always), &both));
-        assert!(embedded(Some(EmbeddedMode::Auto), &none) && !embedded(Some(EmbeddedMode::Auto), &token));
-        assert!(embedded(None, &variable) && !embedded(None, &both) && !embedded(None, &none));
+        assert!(embedded(Some(EmbeddedMode::Auto), &empty) && !embedded(Some(EmbeddedMode::Auto), &token));
+        assert!(embedded(None, &variable) && !embedded(None, &both) && !embedded(None, &empty));
         assert!(!embedded(Some(EmbeddedMode::Never), &variable));
         let choice = choose_engine(Some(EmbeddedMode::Always), &token).unwrap();
         assert!(choice.description().contains("is ignored"), "{choice:?}");

@@ -1,4 +1,4 @@
-//! Renders commands for messages, to be pasted into a POSIX shell.
+//! Renders commands for messages. They can be pasted into a POSIX shell.
 
 use super::EmbeddedMode;
 use crate::hatchet::client::{Source, Sources};
@@ -6,13 +6,13 @@ use crate::hatchet::client::{Source, Sources};
 /// Renders commands that reach the same engine as this process, with its connection flags.
 #[derive(Debug, Clone, Default)]
 pub(in crate::cli) struct CommandRenderer {
-    /// The flags of this process that decide which engine is reached, and under which names.
+    /// The flags of this process that select the engine and the names of workflows.
     flags: Vec<String>,
 }
 
 impl CommandRenderer {
-    /// `embedded` is the flag `--embedded`; the other flags are part of the settings. Settings of the environment are
-    /// left out, since the command is run in the same one, and so are flags about logs.
+    /// `embedded` is the flag `--embedded`; the other flags are read from the settings. Settings of the environment are
+    /// left out, since the command is run in the same environment. Flags about logs are left out, too.
     pub(in crate::cli) fn new(embedded: Option<EmbeddedMode>, sources: &Sources) -> Self {
         let mut flags = Vec::new();
         flags.extend(embedded.map(|mode| match mode {
@@ -23,7 +23,7 @@ impl CommandRenderer {
         for (name, source) in sources.names() {
             match source {
                 Source::Flag("--log-level" | "--log-format") => {}
-                // The only one of these flags without a value.
+                // The only flag without a value.
                 Source::Flag(flag @ "--embedded-ephemeral") => flags.push((*flag).to_owned()),
                 Source::Flag(flag) => {
                     flags.push((*flag).to_owned());
@@ -35,13 +35,13 @@ impl CommandRenderer {
         Self { flags }
     }
 
-    /// A command line of these arguments and the connection flags.
+    /// Renders a command line of these arguments and the connection flags.
     pub(in crate::cli) fn render(&self, args: &[&str]) -> String {
         render_command(args.iter().copied().chain(self.flags.iter().map(String::as_str)))
     }
 }
 
-/// A command line of these arguments, each quoted if necessary.
+/// Renders a command line of these arguments, each quoted if necessary.
 pub(in crate::cli) fn render_command<'a>(args: impl IntoIterator<Item = &'a str>) -> String {
     let quoted = |arg: &str| {
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:".contains(c);

@@ -13,12 +13,12 @@ use crate::{
     },
 };
 
-/// A process that holds the folder's lock writes its handshake file some milliseconds later: wait at most 3 s.
+/// Time limit for the handshake file: 3 s. A process writes it some milliseconds after it has locked the folder.
 #[cfg(feature = "engine")]
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The handshake of the engine that runs on a folder. `None` if none runs, even if one that was killed has left its
-/// file.
+/// Reads the handshake of the engine that runs on a folder. `None` if no engine runs there, even if a killed engine has
+/// left its file.
 #[cfg(feature = "engine")]
 pub(in crate::cli) fn find_handshake(folder: &Path) -> Result<Option<Handshake>, Exit> {
     crate::engine::find(folder).map_err(|e| Exit::unreachable(e.to_string()))
@@ -43,13 +43,13 @@ pub(in crate::cli) async fn wait_for_handshake(folder: &Path) -> Result<Handshak
     });
     found.await.unwrap_or_else(|_| {
         Err(Exit::unreachable(format!(
-            "another process holds {} but has not written a handshake file: stop it and start again",
+            "another process has locked {} but has not written a handshake file: stop it and start again",
             folder.display()
         )))
     })
 }
 
-/// The client's settings: by token, or by the handshake file of a running embedded engine.
+/// Reads the client's settings: by token, or from the handshake file of a running embedded engine.
 pub(in crate::cli) fn client_config(choice: &EngineChoice, sources: &Sources) -> Result<ClientConfig, Exit> {
     match choice {
         EngineChoice::Token(_) | EngineChoice::None => Ok(ClientConfig::from_sources(sources)?),

@@ -1,4 +1,4 @@
-//! The engine that a command uses: how it is chosen, found and named in messages.
+//! Choice and discovery of a command's engine, and the commands in messages that reach it again.
 
 mod args;
 mod choice;

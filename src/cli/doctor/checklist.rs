@@ -1,6 +1,6 @@
 //! The checklist of the doctor: prints a line for each check and determines the exit code.
 
-use serde_json::{Map, Value};
+use serde_json::json;
 
 use crate::cli::{
     Exit,
@@ -16,7 +16,7 @@ pub(super) struct Checklist {
     format: OutputFormat,
     made: Vec<&'static str>,
     failed: Vec<String>,
-    /// Whether a setting is invalid, which is another exit code than an engine that cannot be used.
+    /// Whether a setting is invalid. Its exit code differs from that of an engine that cannot be used.
     has_invalid_setting: bool,
 }
 
@@ -25,30 +25,30 @@ impl Checklist {
         Self { format, made: Vec::new(), failed: Vec::new(), has_invalid_setting: false }
     }
 
-    /// A check that passed.
-    pub(super) fn passed(&mut self, check: &'static str, message: &str) -> Result<(), Exit> {
+    /// Prints a check that passed.
+    pub(super) fn pass(&mut self, check: &'static str, message: &str) -> Result<(), Exit> {
         self.print(check, None, "ok", message)
     }
 
-    /// A check that failed. The message says what to do.
-    pub(super) fn failed(&mut self, check: &'static str, message: &str) -> Result<(), Exit> {
+    /// Prints a check that failed. The message names the correction.
+    pub(super) fn fail(&mut self, check: &'static str, message: &str) -> Result<(), Exit> {
         self.failed.push(check.to_owned());
         self.print(check, None, "failed", message)
     }
 
-    /// A check that failed because of an invalid setting.
-    pub(super) fn invalid_setting(&mut self, check: &'static str, message: &str) -> Result<(), Exit> {
+    /// Prints a check that failed because of an invalid setting.
+    pub(super) fn fail_setting(&mut self, check: &'static str, message: &str) -> Result<(), Exit> {
         self.has_invalid_setting = true;
-        self.failed(check, message)
+        self.fail(check, message)
     }
 
-    /// A check that was not made, and why.
-    pub(super) fn skipped(&mut self, check: &'static str, message: &str) -> Result<(), Exit> {
+    /// Prints a check that was not made, with the reason.
+    pub(super) fn skip(&mut self, check: &'static str, message: &str) -> Result<(), Exit> {
         self.print(check, None, "skipped", message)
     }
 
-    /// The check whether workers serve a task.
-    pub(super) fn workers(&mut self, task: &str, online: bool, message: &str) -> Result<(), Exit> {
+    /// Prints the check that workers serve a task.
+    pub(super) fn report_workers(&mut self, task: &str, online: bool, message: &str) -> Result<(), Exit> {
         if !online {
             self.failed.push(format!("workers of {task}"));
         }
@@ -74,32 +74,31 @@ impl Checklist {
                 print_line(format!("{mark} {check:<16}{task}{message}"))
             }
             OutputFormat::Json => {
-                let mut fields = Map::new();
-                fields.insert("check".to_owned(), check.into());
+                let mut fields = json!({ "check": check });
                 if let Some(task) = task {
-                    fields.insert("task".to_owned(), task.into());
+                    fields["task"] = task.into();
                 }
-                fields.insert("status".to_owned(), Value::from(status));
-                fields.insert("message".to_owned(), message.into());
+                fields["status"] = status.into();
+                fields["message"] = message.into();
                 print_event("check", fields)
             }
         }
     }
 
-    /// Prints the checks that were not made. Fails if a check failed.
+    /// Prints the remaining checks as not made. Fails if a check failed.
     pub(super) fn finish(mut self) -> Result<(), Exit> {
         if let Some(first) = self.failed.first().filter(|_| !self.made.contains(&"workers")).cloned() {
             let remaining: Vec<&str> = CHECKS.into_iter().filter(|check| !self.made.contains(check)).collect();
             let reason = format!("correct `{first}` first");
             match self.format {
                 OutputFormat::Human => print_line(format!("– not checked     {}: {reason}", remaining.join(", ")))?,
-                OutputFormat::Json => remaining.into_iter().try_for_each(|check| self.skipped(check, &reason))?,
+                OutputFormat::Json => remaining.into_iter().try_for_each(|check| self.skip(check, &reason))?,
             }
         }
         if self.failed.is_empty() {
             return Ok(());
         }
-        let message = format!("checks failed: {}; see above", self.failed.join(", "));
+        let message = format!("checks failed: {}. See above", self.failed.join(", "));
         Err(if self.has_invalid_setting { Exit::usage(message) } else { Exit::unreachable(message) })
     }
 }

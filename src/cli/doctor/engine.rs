@@ -9,35 +9,38 @@ use crate::{
         connection::CommandRenderer,
         online_workers::{free_slots, serving},
     },
-    hatchet::client::{
-        Client, ClientConfig, ErrorKind, ProbeResult, Tls, WorkerSummary, explain_probe, explain_unanswered,
-        probe_address,
+    hatchet::{
+        client::{
+            Client, ClientConfig, ErrorKind, ProbeResult, Tls, WorkerSummary, explain_probe, explain_unanswered,
+            probe_address,
+        },
+        wire::readable_duration,
     },
     tasks,
 };
 
-/// Clock differences up to 5 s are not reported: the `Date` header has whole seconds, and answers take time.
+/// Clock differences up to 5 s are not reported: the `Date` header has whole seconds, and responses take time.
 const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(5);
-/// Limit of the call for the engine's version: 5 s.
+/// Timeout of the call for the engine's version: 5 s.
 const VERSION_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Checks the connection from TCP to an authenticated call. Returns a client if the engine can be used.
 pub(super) async fn check_connection(checklist: &mut Checklist, config: ClientConfig) -> Result<Option<Client>, Exit> {
     if let Some(proxy) = config.proxy() {
-        checklist.passed("proxy", &proxy)?;
+        checklist.pass("proxy", &proxy)?;
     }
     let probed = probe_address(&config).await;
     let problem = explain_probe(&probed, &config);
     if let ProbeResult::NoAnswer(reason) | ProbeResult::Blocked(reason) = &probed {
-        checklist.failed("tcp", &problem.unwrap_or_else(|| reason.clone()))?;
+        checklist.fail("tcp", &problem.unwrap_or_else(|| reason.clone()))?;
         return Ok(None);
     }
-    checklist.passed("tcp", &format!("{} accepts connections", config.host_port))?;
+    checklist.pass("tcp", &format!("{} accepts connections", config.host_port))?;
     if let Some(problem) = problem {
-        checklist.failed("tls", &problem)?;
+        checklist.fail("tls", &problem)?;
         return Ok(None);
     }
-    // Some TLS servers close the connection of the probe without an answer. Then the call below shows the problem.
+    // Some TLS servers close the connection of the probe without a response. Then the call below shows the problem.
     let is_silent = matches!(probed, ProbeResult::Silent(_));
     let tls = match &config.tls {
         Tls::None if config.is_loopback() => "off on both sides, on this machine".to_owned(),
@@ -47,17 +50,17 @@ pub(super) async fn check_connection(checklist: &mut Checklist, config: ClientCo
     let client = match Client::new(config) {
         Ok(client) => client,
         Err(error) => {
-            checklist.invalid_setting("tls", &error.to_string())?;
+            checklist.fail_setting("tls", &error.to_string())?;
             return Ok(None);
         }
     };
     match client.engine_version_within(VERSION_TIMEOUT).await {
         Ok(version) => {
-            checklist.passed("tls", &tls)?;
-            checklist.passed("authentication", "the engine accepts the token")?;
+            checklist.pass("tls", &tls)?;
+            checklist.pass("authentication", "the engine accepts the token")?;
             match version::check(&version) {
-                (true, description) => checklist.passed("version", &description)?,
-                (false, description) => checklist.failed("version", &description)?,
+                (true, description) => checklist.pass("version", &description)?,
+                (false, description) => checklist.fail("version", &description)?,
             }
             Ok(Some(client))
         }
@@ -67,26 +70,26 @@ pub(super) async fn check_connection(checklist: &mut Checklist, config: ClientCo
                 _ => error.to_string(),
             };
             if error.kind() == ErrorKind::Tls || is_silent {
-                checklist.failed("tls", &message)?;
+                checklist.fail("tls", &message)?;
             } else {
-                checklist.passed("tls", &tls)?;
-                checklist.failed("authentication", &message)?;
+                checklist.pass("tls", &tls)?;
+                checklist.fail("authentication", &message)?;
             }
             Ok(None)
         }
     }
 }
 
-/// Checks REST, and by it the clock and the workers.
+/// Checks REST, and over REST the clock and the workers.
 pub(super) async fn check_rest(
     checklist: &mut Checklist,
     client: &Client,
     commands: &CommandRenderer,
 ) -> Result<(), Exit> {
     let Some(rest) = client.rest() else {
-        let unknown = "its address is not known: set HATCHET_CLIENT_SERVER_URL";
+        let unknown = "its address is unknown: set HATCHET_CLIENT_SERVER_URL";
         for check in ["rest", "clock", "workers"] {
-            checklist.skipped(check, unknown)?;
+            checklist.skip(check, unknown)?;
         }
         return Ok(());
     };
@@ -95,27 +98,27 @@ pub(super) async fn check_rest(
         let clock = rest.clock().await;
         (before + before.elapsed().unwrap_or_default() / 2, clock)
     };
-    // Concurrently, so that an address that does not answer costs the limit of one call.
+    // Concurrent calls, so that a silent address costs the timeout of one call.
     let ((middle, clock), workers) = tokio::join!(clock, rest.workers());
     let workers = match workers {
         Ok(workers) => workers,
         Err(error) => {
             let message = format!("{error} (a worker's drain and some messages need REST)");
             return match error.kind() {
-                ErrorKind::Config => checklist.invalid_setting("rest", &message),
-                _ => checklist.failed("rest", &message),
+                ErrorKind::Config => checklist.fail_setting("rest", &message),
+                _ => checklist.fail("rest", &message),
             };
         }
     };
-    checklist.passed("rest", client.config().server_url.as_deref().unwrap_or_default())?;
+    checklist.pass("rest", client.config().server_url.as_deref().unwrap_or_default())?;
     match clock {
         // The header's time is truncated to a second; the middle of that second is the best estimate.
         Ok(Some(engine_time)) => match compare_clocks(middle, engine_time + Duration::from_millis(500)) {
-            Ok(message) => checklist.passed("clock", &message)?,
-            Err(message) => checklist.failed("clock", &message)?,
+            Ok(message) => checklist.pass("clock", &message)?,
+            Err(message) => checklist.fail("clock", &message)?,
         },
-        Ok(None) => checklist.skipped("clock", "REST does not report its time")?,
-        Err(error) => checklist.skipped("clock", &error.to_string())?,
+        Ok(None) => checklist.skip("clock", "REST does not report its time")?,
+        Err(error) => checklist.skip("clock", &error.to_string())?,
     }
     check_workers(checklist, client, commands, &workers)
 }
@@ -132,17 +135,18 @@ fn check_workers(
             let serving = serving(client, name, workers);
             if serving.is_empty() {
                 let start = commands.render(&["worker", "--tasks", name]);
-                let message = format!("none is online: start one with `make run-worker` or `{start}`");
-                checklist.workers(name, false, &message)?;
+                let message = format!("no worker is online: start one with `make run-worker` or `{start}`");
+                checklist.report_workers(name, false, &message)?;
             } else {
                 let free = free_slots(&serving);
-                checklist.workers(name, true, &format!("{} online, {free} slot(s) free", serving.len()))?;
+                checklist.report_workers(name, true, &format!("{} online, {free} slot(s) free", serving.len()))?;
             }
         }
     }
     Ok(())
 }
 
+/// Describes the difference between both clocks. `Err` if it is larger than [`MAX_CLOCK_DIFFERENCE`].
 fn compare_clocks(local: SystemTime, engine: SystemTime) -> Result<String, String> {
     let (difference, relation) = match local.duration_since(engine) {
         Ok(ahead) => (ahead, "ahead of"),
@@ -152,9 +156,9 @@ fn compare_clocks(local: SystemTime, engine: SystemTime) -> Result<String, Strin
         Ok("agrees with the engine's, to the second".to_owned())
     } else {
         Err(format!(
-            "this machine's clock is {} s {relation} the engine's: set both by NTP; otherwise tokens expire early and \
+            "this machine's clock is {} {relation} the engine's: set both by NTP, since tokens may expire early and \
              times are wrong",
-            difference.as_secs()
+            readable_duration(difference)
         ))
     }
 }
@@ -167,7 +171,7 @@ mod tests {
     fn small_clock_difference_is_accepted() {
         let now = SystemTime::now();
         assert!(compare_clocks(now, now + Duration::from_secs(3)).is_ok());
-        assert!(compare_clocks(now, now - Duration::from_secs(60)).unwrap_err().contains("60 s ahead of"));
-        assert!(compare_clocks(now, now + Duration::from_secs(60)).unwrap_err().contains("60 s behind"));
+        assert!(compare_clocks(now, now - Duration::from_secs(60)).unwrap_err().contains("1m ahead of"));
+        assert!(compare_clocks(now, now + Duration::from_secs(60)).unwrap_err().contains("1m behind"));
     }
 }

@@ -11,46 +11,46 @@ use crate::{
     hatchet::client::{Sources, embedded_folder},
 };
 
-/// Checks the folder. Returns whether the checks that depend on it can be made.
+/// Checks the folder. Returns whether the later checks can be made.
 pub(super) fn check(checklist: &mut Checklist, choice: &EngineChoice, sources: &Sources) -> Result<bool, Exit> {
     let folder = &embedded_folder(sources);
-    let shown = folder.display();
+    let path = folder.display();
     let found = match (find_handshake(folder), choice) {
         (Ok(found), _) => found,
         (Err(exit), EngineChoice::Embedded(_) | EngineChoice::None) => {
-            checklist.failed("folder", exit.message())?;
+            checklist.fail("folder", exit.message())?;
             return Ok(false);
         }
         (Err(exit), EngineChoice::Token(_)) => {
-            checklist.skipped("folder", &format!("not in use; {}", exit.message()))?;
+            checklist.skip("folder", &format!("not in use; {}", exit.message()))?;
             return Ok(true);
         }
     };
     match (choice, found) {
         (EngineChoice::Token(_) | EngineChoice::None, None) => {
-            checklist.skipped("folder", "no embedded engine runs here, and none is requested")?;
+            checklist.skip("folder", "no embedded engine runs here or is requested")?;
         }
         (EngineChoice::Token(_) | EngineChoice::None, Some(handshake)) => {
-            let at = handshake.grpc_address;
+            let address = handshake.grpc_address;
             checklist
-                .skipped("folder", &format!("an embedded engine runs in {shown} at {at}; use it with --embedded"))?;
+                .skip("folder", &format!("an embedded engine runs in {path} at {address}; use it with --embedded"))?;
         }
         (EngineChoice::Embedded(_), None) => {
-            checklist.failed("folder", &not_running(folder, sources))?;
+            checklist.fail("folder", &not_running(folder, sources))?;
             return Ok(false);
         }
         (EngineChoice::Embedded(_), Some(handshake)) => match exposure(folder) {
-            Some(problem) => checklist.failed("folder", &problem)?,
+            Some(problem) => checklist.fail("folder", &problem)?,
             None => {
-                let (at, data) = (handshake.grpc_address, data_size(folder));
-                checklist.passed("folder", &format!("{shown}, its engine at {at}, {data}"))?;
+                let (address, data) = (handshake.grpc_address, data_size(folder));
+                checklist.pass("folder", &format!("{path}, its engine at {address}, {data}"))?;
             }
         },
     }
     Ok(true)
 }
 
-/// Describes the engine's persistent data.
+/// The size of the engine's persistent data, for readers.
 fn data_size(folder: &Path) -> String {
     // SQLite's database and write-ahead log.
     let sizes = ["engine.db", "engine.db-wal"].map(|name| std::fs::metadata(folder.join(name)).map(|file| file.len()));
@@ -62,7 +62,7 @@ fn data_size(folder: &Path) -> String {
     }
 }
 
-/// Why other users may be able to read the token or the data in the folder, if so.
+/// The reason why other users may be able to read the token or the data in the folder. `None` if they cannot.
 #[cfg(unix)]
 fn exposure(folder: &Path) -> Option<String> {
     use std::os::unix::fs::PermissionsExt as _;
@@ -76,9 +76,9 @@ fn exposure(folder: &Path) -> Option<String> {
         }
         let mode = found.permissions().mode() & 0o777;
         if mode & 0o077 != 0 {
-            let shown = path.display();
+            let path = path.display();
             return Some(format!(
-                "other users may read the engine's token or data in {shown} (mode {mode:o}): run `chmod go= {shown}`"
+                "other users may read the engine's token or data in {path} (mode {mode:o}): run `chmod go= {path}`"
             ));
         }
     }

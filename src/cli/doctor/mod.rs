@@ -1,7 +1,7 @@
-//! `runner doctor`: checks everything between this machine and a finished run, and says how to correct what is wrong.
+//! `runner doctor`: checks each step between this machine and a finished run. Each failure names its correction.
 //!
-//! The checks are made in order: settings, folder, token, address, TCP, TLS, authentication, version, REST, clock,
-//! workers. A failed check ends those that depend on it.
+//! The order is settings, folder, token, address, TCP, TLS, authentication, version, REST, clock, workers. After a
+//! failed check, the checks that depend on it are not made.
 
 mod checklist;
 mod engine;
@@ -13,7 +13,7 @@ use self::checklist::Checklist;
 use super::{
     Exit,
     connection::{CommandRenderer, ConnectionArgs, EngineChoice, choose_engine},
-    output::{OutputFormat, init_logging},
+    output::{OutputFormat, Program, init_logging},
 };
 
 /// Check the settings, the connection to the engine, and its workers
@@ -26,26 +26,26 @@ pub(super) struct Args {
     connection: ConnectionArgs,
 }
 
-/// Makes all checks. Fails if one fails.
+/// Makes all checks. Fails if any check fails.
 pub(super) async fn run(args: Args) -> Result<(), Exit> {
     let sources = args.connection.sources();
-    init_logging(&sources)?;
+    init_logging(&sources, Program::Runner)?;
     let mut checklist = Checklist::new(args.output);
     for warning in sources.warnings() {
-        checklist.skipped("settings", &format!("{warning}: it is ignored"))?;
+        checklist.skip("settings", &format!("{warning}: it is ignored"))?;
     }
     'checks: {
         let choice = match choose_engine(args.connection.embedded, &sources) {
             Ok(choice) => choice,
             Err(exit) => {
-                checklist.invalid_setting("engine", exit.message())?;
+                checklist.fail_setting("engine", exit.message())?;
                 break 'checks;
             }
         };
         match &choice {
-            EngineChoice::None => checklist.skipped("engine", "none is chosen")?,
+            EngineChoice::None => checklist.skip("engine", "no engine is chosen")?,
             EngineChoice::Token(description) | EngineChoice::Embedded(description) => {
-                checklist.passed("engine", description)?;
+                checklist.pass("engine", description)?;
             }
         }
         if !folder::check(&mut checklist, &choice, &sources)? {

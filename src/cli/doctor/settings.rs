@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// A token that expires within 7 days is mentioned.
+/// Remaining validity below which a token is reported to expire soon: 7 days.
 const EXPIRES_SOON: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Checks the settings. Returns them if they are valid.
@@ -25,9 +25,9 @@ pub(super) fn check(
 ) -> Result<Option<ClientConfig>, Exit> {
     if let (EngineChoice::Token(_), Some((token, source))) = (choice, sources.get("HATCHET_CLIENT_TOKEN")) {
         match token_claims(token, source) {
-            Ok(claims) => checklist.passed("token", &describe_token(&claims, source))?,
+            Ok(claims) => checklist.pass("token", &describe_token(&claims, source))?,
             Err(error) => {
-                checklist.invalid_setting("token", &error.to_string())?;
+                checklist.fail_setting("token", &error.to_string())?;
                 return Ok(None);
             }
         }
@@ -37,7 +37,7 @@ pub(super) fn check(
             if let EngineChoice::Embedded(_) = choice
                 && let Ok(claims) = token_claims(config.token.expose(), &config.token_source)
             {
-                checklist.passed("token", &describe_token(&claims, &config.token_source))?;
+                checklist.pass("token", &describe_token(&claims, &config.token_source))?;
             }
             let rest = config.server_url.as_deref().unwrap_or("unknown");
             let source_of = |variable: &str| sources.get(variable).map(|(_, source)| source.clone());
@@ -47,12 +47,12 @@ pub(super) fn check(
                     source_of("HATCHET_CLIENT_HOST_PORT").unwrap_or(Source::Token)
                 }
             };
-            checklist.passed("address", &format!("{} (from {source}), REST {rest}", config.host_port))?;
+            checklist.pass("address", &format!("{} (from {source}), REST {rest}", config.host_port))?;
             Ok(Some(config))
         }
         Err(exit) => {
             let check = if *choice == EngineChoice::None { "token" } else { "address" };
-            checklist.invalid_setting(check, exit.message())?;
+            checklist.fail_setting(check, exit.message())?;
             Ok(None)
         }
     }
@@ -62,11 +62,11 @@ fn describe_token(claims: &Claims, source: &Source) -> String {
     let expiry = match claims.exp {
         None => "no expiry".to_owned(),
         Some(exp) => {
-            let at = prost_types::Timestamp { seconds: i64::try_from(exp).unwrap_or(i64::MAX), nanos: 0 };
+            let time = prost_types::Timestamp { seconds: i64::try_from(exp).unwrap_or(i64::MAX), nanos: 0 };
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             let left = Duration::from_secs(exp).saturating_sub(now);
             let soon = if left < EXPIRES_SOON { ", which is soon: create a new token in time" } else { "" };
-            format!("expires {at}{soon}")
+            format!("expires {time}{soon}")
         }
     };
     format!("from {source}, tenant {}, {expiry}", claims.sub)
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn token_that_expires_soon_is_mentioned() {
+    fn token_that_expires_soon_is_reported() {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
         let claims = |exp| Claims {
             sub: "t".to_owned(),

@@ -1,4 +1,4 @@
-//! Checks the features of an engine's version.
+//! Checks whether an engine's version has the features that a worker needs.
 
 /// A feature: the version that introduced it, its name, and whether this library's worker needs it.
 type Feature = ((u32, u32, u32), &'static str, bool);
@@ -15,7 +15,7 @@ const FEATURES: [Feature; 5] = [
 /// Whether a worker of this library works with a version, and a description of its features.
 pub(super) fn check(version: &str) -> (bool, String) {
     let Some(numbers) = parse(version) else {
-        return (true, format!("{version}, of unknown features: treated as the current version"));
+        return (true, format!("{version}, with unknown features: treated as the current version"));
     };
     // Development builds report v0.1.0-alpha.0.
     if version.contains('-') && numbers < FEATURES[0].0 {
@@ -60,8 +60,8 @@ mod tests {
             ("v1.0.0-rc.1", true, "has slot types"),
             ("v0.78.9", false, "lacks slot types (from v0.78.23), without which"),
             ("v0.1.0-alpha.0", true, "a development build"),
-            ("latest", true, "of unknown features"),
-            ("v1.2.3.4", true, "of unknown features"),
+            ("latest", true, "with unknown features"),
+            ("v1.2.3.4", true, "with unknown features"),
         ] {
             let (ok, description) = check(version);
             assert_eq!(ok, works, "{description}");

@@ -1,6 +1,9 @@
-//! Logs on stderr: text on a terminal, JSON elsewhere.
+//! Logs on stderr.
+//!
+//! The runner also prints messages for people there, so its log lines are text by default. The worker's are text on a
+//! terminal and JSON elsewhere, for log collectors.
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, stderr};
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _};
@@ -10,15 +13,32 @@ use crate::{
     hatchet::client::{Source, Sources},
 };
 
-/// Crates of the transport. Their warnings are hidden: a peer without a token could cause thousands per second, and
-/// every error of a call reaches its caller. `RUST_LOG=info,h2=warn` shows them.
+/// The program that logs, which decides about the default format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::cli) enum Program {
+    Runner,
+    Worker,
+}
+
+impl Program {
+    /// The default of `HATCHET_CLIENT_LOG_FORMAT`, for readers.
+    pub(in crate::cli) fn default_log_format(self) -> &'static str {
+        match self {
+            Self::Runner => "human",
+            Self::Worker => "human on a terminal, else json",
+        }
+    }
+}
+
+/// Crates of the transport. Their warnings are hidden, since a peer without a token could cause thousands per second,
+/// and every error of a call is returned to its caller. `RUST_LOG=info,h2=warn` shows them.
 const TRANSPORT_TARGETS: [&str; 6] = ["h2", "hyper", "hyper_util", "tonic", "tower", "rustls"];
 
 /// Initialises logging by the settings. `RUST_LOG`, a list of `target=level`, takes precedence.
-pub(in crate::cli) fn init_logging(sources: &Sources) -> Result<(), Exit> {
+pub(in crate::cli) fn init_logging(sources: &Sources, program: Program) -> Result<(), Exit> {
     let levels = levels(sources)?;
     let json = match sources.value("HATCHET_CLIENT_LOG_FORMAT").map(str::to_ascii_lowercase).as_deref() {
-        None => !std::io::stderr().is_terminal(),
+        None => program == Program::Worker && !stderr().is_terminal(),
         Some("json") => true,
         Some("human" | "console" | "text") => false,
         Some(other) => {
@@ -26,12 +46,12 @@ pub(in crate::cli) fn init_logging(sources: &Sources) -> Result<(), Exit> {
         }
     };
     let registry = tracing_subscriber::registry().with(levels);
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let layer = tracing_subscriber::fmt::layer().with_writer(stderr);
     // Fails only if logging was initialised before, by a test.
     let _ = if json {
         registry.with(layer.json().flatten_event(true)).try_init()
     } else {
-        registry.with(layer.with_target(false).with_ansi(std::io::stderr().is_terminal())).try_init()
+        registry.with(layer.with_target(false).with_ansi(stderr().is_terminal())).try_init()
     };
     for warning in sources.warnings() {
         tracing::warn!("{warning}: it is ignored");
@@ -39,6 +59,7 @@ pub(in crate::cli) fn init_logging(sources: &Sources) -> Result<(), Exit> {
     Ok(())
 }
 
+/// The maximum level of each target.
 fn levels(sources: &Sources) -> Result<Targets, Exit> {
     let invalid = |name: &str, text: &str, source: &Source| {
         Exit::usage(format!(
@@ -49,14 +70,14 @@ fn levels(sources: &Sources) -> Result<Targets, Exit> {
         return text.parse().map_err(|_| invalid("RUST_LOG", &text, &Source::Environment));
     }
     let (text, source) = sources.get("HATCHET_CLIENT_LOG_LEVEL").unwrap_or(("info", &Source::Default));
-    // Not parsed as a list of targets, which would take any text as the name of a target.
+    // Not parsed as a list of targets, since any text is a valid name of a target.
     let level = parse_level(text).ok_or_else(|| invalid("HATCHET_CLIENT_LOG_LEVEL", text, source))?;
     Ok(TRANSPORT_TARGETS.into_iter().fold(Targets::new().with_default(level), |levels, target| {
         levels.with_target(target, level.min(LevelFilter::ERROR))
     }))
 }
 
-/// Parses a level in any case. Accepts the names of the Go and Python SDKs, too.
+/// Parses a level in any case, under the names of the Rust, Go and Python SDKs.
 fn parse_level(text: &str) -> Option<LevelFilter> {
     match text.to_ascii_lowercase().as_str() {
         "warning" => Some(LevelFilter::WARN),

@@ -3,5 +3,5 @@
 mod logging;
 mod write;
 
-pub(super) use logging::init_logging;
+pub(super) use logging::{Program, init_logging};
 pub(super) use write::{OutputFormat, format_elapsed, print_event, print_line, print_message};

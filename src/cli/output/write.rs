@@ -1,4 +1,4 @@
-//! Writes results to stdout and messages to stderr. A closed stdout ends the command without a failure.
+//! Writes results to stdout and messages to stderr. A closed stdout ends the command successfully.
 
 use std::{
     fmt::Display,
@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::cli::Exit;
 
@@ -29,21 +29,22 @@ pub(in crate::cli) fn print_line(line: impl Display) -> Result<(), Exit> {
     }
 }
 
-/// Writes a JSON object to stdout, with the name of the event and the current time as its first fields.
-pub(in crate::cli) fn print_event(event: &str, mut fields: serde_json::Map<String, Value>) -> Result<(), Exit> {
-    let mut object = serde_json::Map::new();
-    object.insert("event".to_owned(), event.into());
-    object.insert("time".to_owned(), prost_types::Timestamp::from(SystemTime::now()).to_string().into());
-    object.append(&mut fields);
-    print_line(Value::Object(object))
+/// Writes an event to stdout as a JSON object: its name, the current time, and the fields of the object `fields`.
+pub(in crate::cli) fn print_event(event: &str, mut fields: Value) -> Result<(), Exit> {
+    let time = prost_types::Timestamp::from(SystemTime::now()).to_string();
+    let mut object = json!({ "event": event, "time": time });
+    if let (Value::Object(object), Value::Object(fields)) = (&mut object, &mut fields) {
+        object.append(fields);
+    }
+    print_line(object)
 }
 
-/// Writes a message to stderr. Errors are ignored: there is no other place to report them.
+/// Writes a message to stderr. Errors are ignored, since they cannot be reported elsewhere.
 pub(in crate::cli) fn print_message(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
-/// The time since the start, in seconds with three decimals.
+/// Formats the time since the start for a column: in seconds, with three decimals.
 pub(in crate::cli) fn format_elapsed(elapsed: Duration) -> String {
     format!("{:>8.3}s", elapsed.as_secs_f64())
 }

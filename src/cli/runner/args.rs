@@ -8,7 +8,7 @@ use crate::cli::{
     Exit, bench,
     connection::{ConnectionArgs, settings_help},
     doctor, exit,
-    output::OutputFormat,
+    output::{OutputFormat, Program},
     settings::explain_config,
 };
 
@@ -41,13 +41,13 @@ pub(super) struct Args {
     #[arg(long, value_name = "K=V", conflicts_with_all = ["task_name", "run_id", "input_json", "input_file", "cancel", "list_tasks", "metadata", "priority"])]
     pub(super) find: Option<String>,
     /// Cancel the run with the id --run-id, or all runs of any age that have not ended and have every pair of
-    /// --metadata as strings; prints their ids
+    /// --metadata as strings, and print their ids
     #[arg(long, conflicts_with = "task_name")]
     pub(super) cancel: bool,
     /// List names, kinds and schemas of the tasks; needs no connection
     #[arg(long, conflicts_with_all = ["run_id", "stream", "no_wait"])]
     pub(super) list_tasks: bool,
-    /// Maximum time to wait, such as 30s; the run goes on
+    /// Maximum time to wait, such as 30s, or a number of seconds; the run continues
     #[arg(long, value_name = "DURATION")]
     pub(super) timeout: Option<String>,
     /// Metadata pair by which the run can be found; repeatable
@@ -75,16 +75,16 @@ pub(super) enum Command {
 }
 
 impl Args {
-    /// Handles `--explain-config`. `None` without that flag.
+    /// Prints the settings if `--explain-config` is given. `None` without that flag.
     pub(super) fn explain_config(&self) -> Option<Result<(), Exit>> {
         let requested = self.explain_config?;
         let format = if self.output == OutputFormat::Json { OutputFormat::Json } else { requested };
-        Some(explain_config(format, self.connection.embedded, &self.connection.sources(), &[]))
+        Some(explain_config(Program::Runner, format, self.connection.embedded, &self.connection.sources(), &[]))
     }
 }
 
 /// Parses arguments. Connection flags may precede or follow a subcommand; other flags of the runner do not apply to
-/// subcommands and are refused before one.
+/// subcommands and are refused before a subcommand.
 pub(super) fn parse(args: impl IntoIterator<Item: Into<OsString> + Clone>) -> Result<Args, clap::Error> {
     let mut command = Args::command();
     let matches = command.try_get_matches_from_mut(args)?;

@@ -15,7 +15,7 @@ use crate::{
     tasks,
 };
 
-/// `--find` searches the runs of the last 30 days, which is longer than an engine retains runs by default.
+/// Maximum age of the runs that `--find` searches: 30 days, longer than an engine retains runs by default.
 const FIND_WINDOW: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Maximum number of run ids in an error.
 const MAX_IDS: usize = 10;
@@ -25,7 +25,7 @@ pub(super) async fn attach(context: &Context<'_>, run: &RunRef, mode: FollowMode
     let Context { deadline, format, reattach, .. } = *context;
     let details = match deadline.before(run.details()).await {
         Some(Ok(details)) => Some(details),
-        // The deadline has passed: following the run ends at once, with the message for that.
+        // The deadline has passed: following the run returns its exit immediately.
         None => None,
         Some(Err(error)) => return Err(explain_error(run.client(), error, deadline).await),
     };
@@ -34,7 +34,7 @@ pub(super) async fn attach(context: &Context<'_>, run: &RunRef, mode: FollowMode
     match (mode, details) {
         (FollowMode::Stream, Some(details)) => stream::attach(run, &details, &mut display, deadline).await,
         (FollowMode::Stream | FollowMode::Wait | FollowMode::NoWait, _) => {
-            follow::to_the_end(run, &mut display, deadline).await
+            follow::follow(run, &mut display, deadline).await
         }
     }
 }
@@ -42,18 +42,18 @@ pub(super) async fn attach(context: &Context<'_>, run: &RunRef, mode: FollowMode
 /// Attaches to the only run with a metadata pair.
 pub(super) async fn find(context: &Context<'_>, key: &str, value: &str, mode: FollowMode) -> Result<(), Exit> {
     let search = context.client.find_runs(key, value, SystemTime::now() - FIND_WINDOW);
-    let runs = context.require("and whether there is such a run is not known", search).await?;
+    let runs = context.require("and it is not known whether such a run exists", search).await?;
     match runs.as_slice() {
-        [run] if mode == FollowMode::NoWait => display::found(context.format, run),
+        [run] if mode == FollowMode::NoWait => display::show_found(context.format, run),
         [run] => attach(context, run, mode).await,
         [] => Err(Exit::unconfirmed(format!(
-            "the engine lists no run with the metadata {key}={value}: not known whether one was started; an engine that \
-             was unavailable may list it after a minute"
+            "the engine lists no run with the metadata {key}={value}: it is not known whether a run was started. Try \
+             again in a minute, since an engine that was unavailable lists runs late"
         ))),
         several => {
             let ids: Vec<String> = several.iter().take(MAX_IDS).map(|run| run.id().to_string()).collect();
             Err(Exit::usage(format!(
-                "--find: {} runs have {key}={value}: choose one with --run-id: {}",
+                "--find: {} runs have {key}={value}: choose a run with --run-id: {}",
                 several.len(),
                 ids.join(" ")
             )))
@@ -61,7 +61,7 @@ pub(super) async fn find(context: &Context<'_>, key: &str, value: &str, mode: Fo
     }
 }
 
-/// The task of an existing run. `None` if it is not one of this program's tasks.
+/// The task of an existing run. `None` for a task of another program.
 pub(super) fn task_of(details: &RunDetails) -> Option<NamedTask> {
     let name = &details.tasks.first()?.name;
     Some(NamedTask { task: tasks::find(name).ok()?, name: name.clone() })

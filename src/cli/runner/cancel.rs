@@ -16,9 +16,9 @@ use crate::{
     },
 };
 
-/// A cancelled run ends within about 50 ms. If it has not ended after 3 s, the cancellation is sent again: a real engine
-/// was seen to lose the cancellation of a run that was being assigned.
-const RESEND_AFTER: Duration = Duration::from_secs(3);
+/// Interval of cancellations until the run has ended: 3 s. A cancelled run ends within about 50 ms, but a real engine
+/// can lose the cancellation of a run that is being assigned.
+const RESEND_INTERVAL: Duration = Duration::from_secs(3);
 
 /// Cancels a run and waits for its end.
 pub(super) async fn cancel(context: &Context<'_>, run: &RunRef) -> Result<(), Exit> {
@@ -28,21 +28,21 @@ pub(super) async fn cancel(context: &Context<'_>, run: &RunRef) -> Result<(), Ex
     let mut display = RunDisplay::new(format, task_of(&details), command, reattach.commands.clone());
     // A real engine would overwrite the outcome of an ended run with CANCELLED.
     let outcome = if details.done {
-        print_message(&format!("run {} has already ended: there is nothing to cancel", run.id()));
-        follow::outcome(run, &mut display, deadline).await?
+        print_message(&format!("run {} has already ended: nothing to cancel", run.id()));
+        follow::wait_for_outcome(run, &mut display, deadline).await?
     } else {
         let resend = async {
             loop {
                 run.cancel().await?;
-                tokio::time::sleep(RESEND_AFTER).await;
+                tokio::time::sleep(RESEND_INTERVAL).await;
             }
         };
         tokio::select! {
-            outcome = follow::outcome(run, &mut display, deadline) => outcome?,
+            outcome = follow::wait_for_outcome(run, &mut display, deadline) => outcome?,
             failed = resend => return failed,
         }
     };
-    display.result(&outcome)?;
+    display.show_result(&outcome)?;
     if outcome.status == RunStatus::Cancelled {
         Ok(())
     } else {
@@ -50,16 +50,16 @@ pub(super) async fn cancel(context: &Context<'_>, run: &RunRef) -> Result<(), Ex
     }
 }
 
-/// Cancels all open runs with these metadata pairs. Prints the ids of each batch when its cancellation is answered.
+/// Cancels all open runs with these metadata pairs. Prints the ids of each batch when the engine has confirmed it.
 pub(super) async fn cancel_where(context: &Context<'_>, metadata: &[(String, String)]) -> Result<(), Exit> {
     let pairs: Vec<(&str, &str)> = metadata.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
     let open = context.require("and nothing was cancelled", context.client.open_runs(&pairs)).await?;
     let mut cancelled = 0;
     for batch in open.chunks(Client::CANCEL_BATCH) {
-        let consequence = format!("and whether {} of {} runs were cancelled is not known", batch.len(), open.len());
+        let consequence = format!("and it is not known whether {} of {} runs were cancelled", batch.len(), open.len());
         let runs = context.require(&consequence, context.client.cancel_many(batch)).await?;
-        display::cancelled(context.format, &runs)?;
+        display::show_cancelled(context.format, &runs)?;
         cancelled += runs.len();
     }
-    display::cancelled_in_all(context.format, cancelled, &context.reattach.commands)
+    display::show_cancelled_total(context.format, cancelled, &context.reattach.commands)
 }

@@ -1,4 +1,4 @@
-//! What every action of the runner needs, and calls that must be answered before the deadline.
+//! The context of the runner's actions, and calls that must return before the deadline.
 
 use super::reattach::Reattach;
 use crate::{
@@ -15,22 +15,22 @@ pub(super) struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// Awaits a call, and fails if it fails or the deadline passes first. `consequence` says what was not done, or is
-    /// not known, in the latter case.
+    /// Awaits a call. Fails if the call fails or the deadline passes first. `consequence` completes the error of the
+    /// latter case with what was not done or is not known.
     pub(super) async fn require<T>(
         &self,
         consequence: &str,
         call: impl Future<Output = Result<T, ClientError>>,
     ) -> Result<T, Exit> {
         match self.deadline.require(self.client, &self.reattach.commands, consequence, call).await? {
-            Ok(answer) => Ok(answer),
+            Ok(response) => Ok(response),
             Err(error) => Err(explain_error(self.client, error, self.deadline).await),
         }
     }
 }
 
-/// The exit for a failed call. If the engine is unreachable, probes its address for the reason, which takes seconds, but
-/// not beyond the deadline.
+/// The exit for a failed call. If the engine is unreachable, probes its address for the reason. The probe takes
+/// seconds, but ends at the deadline.
 pub(super) async fn explain_error(client: &Client, error: ClientError, deadline: Deadline) -> Exit {
     if matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::TimedOut)
         && let Some(Some(reason)) = deadline.before(diagnose(&client.config())).await

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::request::NamedTask;
 use crate::{
@@ -13,16 +13,17 @@ use crate::{
     },
     hatchet::{
         client::{RunOutcome, RunRef},
-        wire::{RunId, RunStatus, format_duration},
+        wire::{RunId, RunStatus, format_duration, readable_duration},
     },
 };
 
-/// Shows a run. In the human format, status lines go to stderr, unless events are requested: then they are data.
+/// Shows a run. In the human format, status lines are messages on stderr. If events are requested, they are data on
+/// stdout.
 pub(super) struct RunDisplay {
     format: OutputFormat,
     task: Option<NamedTask>,
     began: Instant,
-    /// The last status shown.
+    /// The latest status shown.
     status: Option<RunStatus>,
     was_running: bool,
     /// Whether this command has triggered the run.
@@ -59,12 +60,12 @@ impl RunDisplay {
         self.events_are_data = true;
     }
 
-    /// The run's task, if it is one of this program's tasks.
+    /// The run's task. `None` for a task of another program.
     pub(super) fn task(&self) -> Option<&NamedTask> {
         self.task.as_ref()
     }
 
-    /// Renders commands that reach the run's engine.
+    /// The renderer of commands that reach the run's engine.
     pub(super) fn commands(&self) -> &CommandRenderer {
         &self.commands
     }
@@ -84,7 +85,7 @@ impl RunDisplay {
         matches!(self.status, None | Some(RunStatus::Queued))
     }
 
-    /// Whether the run waits for a worker: it is queued, or was triggered and its status is not known yet.
+    /// Whether the run is queued, or was triggered and its status is not known yet.
     pub(super) fn is_waiting(&self) -> bool {
         match self.status {
             Some(status) => status == RunStatus::Queued,
@@ -92,12 +93,12 @@ impl RunDisplay {
         }
     }
 
-    /// Shows the id of a triggered run. With `alone`, it is the only data.
-    pub(super) fn triggered(&mut self, run: &RunRef, name: &str, alone: bool) -> Result<(), Exit> {
+    /// Shows the id of a triggered run. With `alone`, the id is the only data.
+    pub(super) fn show_triggered(&mut self, run: &RunRef, name: &str, alone: bool) -> Result<(), Exit> {
         self.was_triggered = true;
         match (self.format, alone) {
             (OutputFormat::Json, _) => {
-                print_event("triggered", fields(json!({ "run_id": run.id().to_string(), "task": name })))
+                print_event("triggered", json!({ "run_id": run.id().to_string(), "task": name }))
             }
             (OutputFormat::Human, true) => print_line(run.id()),
             (OutputFormat::Human, false) => {
@@ -107,38 +108,38 @@ impl RunDisplay {
         }
     }
 
-    /// Shows a status, unless it is the last one shown.
-    pub(super) fn status(&mut self, status: RunStatus) -> Result<(), Exit> {
+    /// Shows a status, unless it is the latest status shown.
+    pub(super) fn show_status(&mut self, status: RunStatus) -> Result<(), Exit> {
         if self.status == Some(status) {
             return Ok(());
         }
         self.status = Some(status);
         self.was_running |= status == RunStatus::Running;
         match self.format {
-            OutputFormat::Json => print_event("status", fields(json!({ "status": status.to_string() }))),
-            OutputFormat::Human => self.line(&status.to_string()),
+            OutputFormat::Json => print_event("status", json!({ "status": status.to_string() })),
+            OutputFormat::Human => self.print(&status.to_string()),
         }
     }
 
     /// Shows a chunk. A run with chunks is running, even if its status has not been read yet.
-    pub(super) fn chunk(&mut self, text: &str, index: Option<i64>) -> Result<(), Exit> {
+    pub(super) fn show_chunk(&mut self, text: &str, index: Option<i64>) -> Result<(), Exit> {
         if self.status != Some(RunStatus::Running) {
-            self.status(RunStatus::Running)?;
+            self.show_status(RunStatus::Running)?;
         }
         match self.format {
-            OutputFormat::Json => print_event("chunk", fields(json!({ "index": index, "text": text }))),
-            OutputFormat::Human => self.line(&format!("chunk {}", Value::from(text))),
+            OutputFormat::Json => print_event("chunk", json!({ "index": index, "text": text })),
+            OutputFormat::Human => self.print(&format!("chunk {}", Value::from(text))),
         }
     }
 
     /// Shows a failed attempt. The run may be retried.
-    pub(super) fn attempt_failed(&self, retry_count: Option<i32>, error: &str) -> Result<(), Exit> {
+    pub(super) fn show_failed_attempt(&self, retry_count: Option<i32>, error: &str) -> Result<(), Exit> {
         let attempt = retry_count.map(|count| i64::from(count) + 1);
         match self.format {
-            OutputFormat::Json => print_event("attempt_failed", fields(json!({ "attempt": attempt, "error": error }))),
+            OutputFormat::Json => print_event("attempt_failed", json!({ "attempt": attempt, "error": error })),
             OutputFormat::Human => {
                 let number = attempt.map(|attempt| format!(" {attempt}")).unwrap_or_default();
-                self.line(&format!("attempt{number} failed: {}", error.lines().next().unwrap_or_default()))
+                self.print(&format!("attempt{number} failed: {}", error.lines().next().unwrap_or_default()))
             }
         }
     }
@@ -148,43 +149,42 @@ impl RunDisplay {
         print_message(&format!("note: {text}"));
     }
 
-    /// Shows that the time limit has passed. The run goes on.
-    pub(super) fn timed_out(&self, run: &RunRef, limit: Duration) -> Exit {
+    /// Shows that the time limit has passed. The run continues.
+    pub(super) fn show_timeout(&self, run: &RunRef, limit: Duration) -> Exit {
         if self.format == OutputFormat::Json {
-            let status = self.status.map(|status| status.to_string());
-            let fields_of_timeout = json!({
+            let fields = json!({
                 "run_id": run.id().to_string(),
-                "status": status,
+                "status": self.status.map(|status| status.to_string()),
                 "limit": format_duration(limit),
                 "attach": self.attach,
             });
-            if let Err(exit) = print_event("timed_out", fields(fields_of_timeout)) {
+            if let Err(exit) = print_event("timed_out", fields) {
                 return exit;
             }
         }
-        let (id, limit, attach) = (run.id(), format_duration(limit), &self.attach);
+        let (id, limit, attach) = (run.id(), readable_duration(limit), &self.attach);
         Exit::timed_out(if self.status.is_none() && !self.was_triggered {
             format!(
                 "the engine has not reported the status of run {id} within {limit}: attach to it again with `{attach}`"
             )
         } else {
-            format!("run {id} has not ended within {limit} and goes on: attach to it again with `{attach}`")
+            format!("run {id} has not ended within {limit} and continues: attach to it again with `{attach}`")
         })
     }
 
     /// Shows the result: status, then output or error.
-    pub(super) fn result(&mut self, outcome: &RunOutcome) -> Result<(), Exit> {
-        self.status(outcome.status)?;
+    pub(super) fn show_result(&mut self, outcome: &RunOutcome) -> Result<(), Exit> {
+        self.show_status(outcome.status)?;
         let output = outcome.output.as_deref().map(|json| self.typed(json));
         match self.format {
             OutputFormat::Json => print_event(
                 "result",
-                fields(json!({
+                json!({
                     "run_id": outcome.run.to_string(),
                     "status": outcome.status.to_string(),
                     "output": output,
                     "error": outcome.error,
-                })),
+                }),
             ),
             OutputFormat::Human => {
                 if let Some(output) = output {
@@ -214,7 +214,7 @@ impl RunDisplay {
         }
     }
 
-    fn line(&self, text: &str) -> Result<(), Exit> {
+    fn print(&self, text: &str) -> Result<(), Exit> {
         let line = format!("{}  {text}", format_elapsed(self.began.elapsed()));
         if self.events_are_data {
             print_line(line)
@@ -226,29 +226,29 @@ impl RunDisplay {
 }
 
 /// Shows the id of a run that was found.
-pub(super) fn found(format: OutputFormat, run: &RunRef) -> Result<(), Exit> {
+pub(super) fn show_found(format: OutputFormat, run: &RunRef) -> Result<(), Exit> {
     match format {
-        OutputFormat::Json => print_event("found", fields(json!({ "run_id": run.id().to_string() }))),
+        OutputFormat::Json => print_event("found", json!({ "run_id": run.id().to_string() })),
         OutputFormat::Human => print_line(run.id()),
     }
 }
 
 /// Shows the ids of cancelled runs.
-pub(super) fn cancelled(format: OutputFormat, runs: &[RunId]) -> Result<(), Exit> {
+pub(super) fn show_cancelled(format: OutputFormat, runs: &[RunId]) -> Result<(), Exit> {
     match format {
         OutputFormat::Json if runs.is_empty() => Ok(()),
         OutputFormat::Json => {
             let ids: Vec<String> = runs.iter().map(RunId::to_string).collect();
-            print_event("cancelled", fields(json!({ "count": runs.len(), "run_ids": ids })))
+            print_event("cancelled", json!({ "count": runs.len(), "run_ids": ids }))
         }
         OutputFormat::Human => runs.iter().try_for_each(print_line),
     }
 }
 
-/// Shows the number of cancelled runs.
-pub(super) fn cancelled_in_all(format: OutputFormat, count: usize, commands: &CommandRenderer) -> Result<(), Exit> {
+/// Shows the total number of cancelled runs.
+pub(super) fn show_cancelled_total(format: OutputFormat, count: usize, commands: &CommandRenderer) -> Result<(), Exit> {
     match (format, count) {
-        (OutputFormat::Json, 0) => print_event("cancelled", fields(json!({ "count": 0, "run_ids": [] }))),
+        (OutputFormat::Json, 0) => print_event("cancelled", json!({ "count": 0, "run_ids": [] })),
         (OutputFormat::Json, _) => Ok(()),
         (OutputFormat::Human, 0) => {
             print_message("no open run has these pairs; an engine may list a new run after about a second");
@@ -260,12 +260,5 @@ pub(super) fn cancelled_in_all(format: OutputFormat, count: usize, commands: &Co
             print_message(&format!("cancelling {count} run{plural}; see the outcome of each with `{attach}`"));
             Ok(())
         }
-    }
-}
-
-fn fields(object: Value) -> Map<String, Value> {
-    match object {
-        Value::Object(fields) => fields,
-        _ => Map::new(),
     }
 }

@@ -1,6 +1,6 @@
 //! Follows a run's status to its end.
 //!
-//! The client's updates of the run are raced with the [`Limits`] of the wait.
+//! Waits concurrently for the client's updates of the run and for the [`Limits`] of the wait.
 
 use std::time::Duration;
 
@@ -15,26 +15,27 @@ use crate::{
     },
 };
 
-/// The reason is shown for a run that is still queued after 3 s.
+/// Time after which the reason is shown why a run is still queued: 3 s.
 const EXPLAIN_QUEUED_AFTER: Duration = Duration::from_secs(3);
 
 /// Follows a run, shows its result, and returns its exit code.
-pub(super) async fn to_the_end(run: &RunRef, display: &mut RunDisplay, deadline: Deadline) -> Result<(), Exit> {
-    let outcome = outcome(run, display, deadline).await?;
+pub(super) async fn follow(run: &RunRef, display: &mut RunDisplay, deadline: Deadline) -> Result<(), Exit> {
+    let outcome = wait_for_outcome(run, display, deadline).await?;
     conclude(display, &outcome)
 }
 
 /// Shows the result of a run and returns its exit code.
 pub(super) fn conclude(display: &mut RunDisplay, outcome: &RunOutcome) -> Result<(), Exit> {
     let never_taken = display.never_taken();
-    display.result(outcome)?;
+    display.show_result(outcome)?;
     match outcome.status {
         RunStatus::Completed => Ok(()),
         RunStatus::Cancelled => {
             // Over gRPC, a schedule timeout looks like a cancellation.
             if never_taken {
                 display.note(
-                    "it was never seen running: either it was cancelled, or no worker took it within its schedule timeout",
+                    "the run was never seen running: either it was cancelled, or no worker took it within its \
+                     schedule timeout",
                 );
             }
             Err(Exit::cancelled())
@@ -46,7 +47,11 @@ pub(super) fn conclude(display: &mut RunDisplay, outcome: &RunOutcome) -> Result
 }
 
 /// Follows a run until it has ended, showing each status.
-pub(super) async fn outcome(run: &RunRef, display: &mut RunDisplay, deadline: Deadline) -> Result<RunOutcome, Exit> {
+pub(super) async fn wait_for_outcome(
+    run: &RunRef,
+    display: &mut RunDisplay,
+    deadline: Deadline,
+) -> Result<RunOutcome, Exit> {
     let mut limits = Limits::new(run, deadline);
     let mut updates = run.updates();
     loop {
@@ -70,13 +75,13 @@ pub(super) async fn show(
     deadline: Deadline,
 ) -> Result<Option<RunOutcome>, Exit> {
     match update {
-        Ok(RunUpdate::Status(status)) => display.status(status)?,
+        Ok(RunUpdate::Status(status)) => display.show_status(status)?,
         Ok(RunUpdate::EngineSilent(error)) => {
-            display.note(&format!("waiting for the engine, which does not answer: {error}"));
+            display.note(&format!("waiting for the engine, which does not respond: {error}"));
         }
-        Ok(RunUpdate::EngineAnswers) => display.note("the engine answers again"),
+        Ok(RunUpdate::EngineAnswers) => display.note("the engine responds again"),
         Ok(RunUpdate::Finished(outcome)) => return Ok(Some(outcome)),
-        // A real engine returns the id of a run that is never created if it does not know the task.
+        // For an unknown task, a real engine returns the id of a run that is never created.
         Err(error) if error.kind() == ErrorKind::NotFound && display.was_triggered() => {
             return Err(Exit::not_registered(error.to_string()));
         }
@@ -85,11 +90,11 @@ pub(super) async fn show(
     Ok(None)
 }
 
-/// The time limit of a wait, and the explanation for a run that stays queued.
+/// The time limit of a wait, and the note about a run that stays queued.
 pub(super) struct Limits<'a> {
     run: &'a RunRef,
     deadline: Deadline,
-    /// When to explain. `None` afterwards.
+    /// Time of the note. `None` afterwards.
     explain_at: Option<Instant>,
 }
 
@@ -98,7 +103,7 @@ impl<'a> Limits<'a> {
         Self { run, deadline, explain_at: Some(Instant::now() + EXPLAIN_QUEUED_AFTER) }
     }
 
-    /// Waits for the time limit and returns its exit. Shows the explanation when it is due. Cancel-safe.
+    /// Waits for the time limit and returns its exit. Shows the note when it is due. Cancel-safe.
     pub(super) async fn next(&mut self, display: &RunDisplay) -> Exit {
         let queued = async {
             if let Some(at) = self.explain_at {
@@ -112,7 +117,7 @@ impl<'a> Limits<'a> {
             std::future::pending::<std::convert::Infallible>().await
         };
         tokio::select! {
-            limit = self.deadline.passed() => display.timed_out(self.run, limit),
+            limit = self.deadline.passed() => display.show_timeout(self.run, limit),
             never = queued => match never {},
         }
     }

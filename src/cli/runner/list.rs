@@ -11,7 +11,7 @@ use crate::{
     tasks,
 };
 
-/// Prints one task, or all.
+/// Prints all tasks, or only this task.
 pub(super) fn print(only: Option<&ErasedTask>, format: OutputFormat) -> Result<(), Exit> {
     let all = only.map_or_else(tasks::all, |task| vec![task.clone()]);
     for task in &all {
@@ -31,7 +31,7 @@ pub(super) fn print(only: Option<&ErasedTask>, format: OutputFormat) -> Result<(
     Ok(())
 }
 
-/// The input of a run without one, if the task has a default for every field.
+/// The input of a run that is triggered without input. `None` unless every field of the task's input has a default.
 fn default_input(task: &ErasedTask) -> Option<serde_json::Value> {
     serde_json::from_str(&task.complete_input("{}").ok()?).ok()
 }

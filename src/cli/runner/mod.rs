@@ -31,7 +31,7 @@ use super::{
     connection::{CommandRenderer, choose_engine, client_config},
     deadline::Deadline,
     doctor,
-    output::{init_logging, print_message},
+    output::{Program, init_logging, print_message},
     runtime,
     signals::Signals,
 };
@@ -63,7 +63,7 @@ pub fn main() -> ExitCode {
 }
 
 async fn run(request: Request) -> Result<(), Exit> {
-    init_logging(&request.sources)?;
+    init_logging(&request.sources, Program::Runner)?;
     if let Action::List { task } = &request.action {
         return list::print(task.as_ref(), request.format);
     }

@@ -1,4 +1,4 @@
-//! Explains why a run is still queued, by the engine's list of workers.
+//! Explains from the engine's list of workers why a run is still queued.
 
 use super::request::NamedTask;
 use crate::{
@@ -9,19 +9,21 @@ use crate::{
     hatchet::client::RunRef,
 };
 
-/// One line: no worker is online, all workers are busy, or the reason is not known.
+/// Returns a line with the reason: no worker is online, all workers are busy, or unknown.
 pub(super) async fn explain(run: &RunRef, task: Option<&NamedTask>, commands: &CommandRenderer) -> String {
     let queued = "still queued after 3 s";
     let client = run.client();
     let Some(rest) = client.rest() else {
         return format!(
-            "{queued}; the reason is not known, since the REST address is not (set HATCHET_CLIENT_SERVER_URL)"
+            "{queued}; the reason is unknown, since the REST address is unknown: set HATCHET_CLIENT_SERVER_URL"
         );
     };
-    // The run may be of another program's task.
-    let Some(NamedTask { name, .. }) = task else { return format!("{queued}: is a worker for it online?") };
+    // The task may belong to another program.
+    let Some(NamedTask { name, .. }) = task else {
+        return format!("{queued}: check that a worker for its task is online");
+    };
     match rest.workers().await {
-        Err(error) => format!("{queued}; the reason is not known: {error}"),
+        Err(error) => format!("{queued}; the reason is unknown: {error}"),
         Ok(workers) => {
             let workers = serving(client, name, &workers);
             if workers.is_empty() {

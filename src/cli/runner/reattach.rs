@@ -1,4 +1,4 @@
-//! Commands that attach to the run of this command again, for messages when it ends early.
+//! Commands that attach to a run again, for messages of a command that ends before its run.
 
 use std::sync::OnceLock;
 
@@ -14,9 +14,9 @@ use crate::{
 /// The progress of a trigger, and the commands that continue from there.
 pub(super) struct Reattach {
     pub(super) commands: CommandRenderer,
-    /// The trigger's id and mode, once the engine may have received it.
+    /// The trigger's id and mode. Set before the trigger is sent.
     trigger: OnceLock<(TriggerId, FollowMode)>,
-    /// The run, once it is known.
+    /// The run. Set when its id is known.
     run: OnceLock<RunId>,
 }
 
@@ -40,10 +40,10 @@ impl Reattach {
     pub(super) fn interrupted(&self) -> String {
         match (self.run.get(), self.trigger.get()) {
             (Some(run), _) => {
-                format!("interrupted; run {run} goes on: attach to it again with `{}`", self.attach_command(*run))
+                format!("interrupted; run {run} continues: attach to it again with `{}`", self.attach_command(*run))
             }
             (None, Some((trigger, mode))) => format!(
-                "interrupted, and not known whether a run was started: look for it with `{}`",
+                "interrupted, and it is not known whether a run was started: search for it with `{}`",
                 self.find_command(*trigger, *mode)
             ),
             (None, None) => "interrupted".to_owned(),

@@ -10,12 +10,12 @@ use crate::{
         Exit,
         connection::EmbeddedMode,
         output::OutputFormat,
-        settings::{read_file, read_text},
+        settings::{parse_seconds, read_file, read_text},
     },
     hatchet::{
         client::{Sources, TriggerOptions},
         task::{ErasedTask, Priority},
-        wire::{RunId, check_object, parse_duration},
+        wire::{RunId, check_object},
     },
     tasks,
 };
@@ -23,7 +23,7 @@ use crate::{
 /// Maximum size of an input: 64 MiB, far more than the default limit of a message to an engine (4 MiB).
 const MAX_INPUT: usize = 64 << 20;
 
-/// What the runner is to do.
+/// A validated command of the runner.
 pub(super) struct Request {
     pub(super) action: Action,
     pub(super) format: OutputFormat,
@@ -32,8 +32,9 @@ pub(super) struct Request {
     pub(super) sources: Sources,
 }
 
+/// An action of the runner.
 pub(super) enum Action {
-    /// List all tasks, or one.
+    /// List all tasks, or this task.
     List { task: Option<ErasedTask> },
     /// Trigger a task.
     Trigger { task: NamedTask, input: Box<RawValue>, options: TriggerOptions, mode: FollowMode },
@@ -47,21 +48,21 @@ pub(super) enum Action {
     CancelWhere { metadata: Vec<(String, String)> },
 }
 
-/// A task, and the name by which a run of it is triggered: its own or an alias.
+/// A task, and the name by which it is triggered: its own name or an alias.
 #[derive(Debug, Clone)]
 pub(super) struct NamedTask {
     pub(super) task: ErasedTask,
     pub(super) name: String,
 }
 
-/// How a run is followed.
+/// The display of a run while it is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FollowMode {
     /// Show its status, and its result at the end.
     Wait,
-    /// Show its events, too.
+    /// Show its status, its events and its result.
     Stream,
-    /// Print its id only.
+    /// Print its id, and do not wait.
     NoWait,
 }
 
@@ -85,8 +86,8 @@ impl Request {
                 Action::Find { key, value, mode }
             }
             (false, None, Some(task), Some(name)) => {
-                let input = input(&task, args.input_json, args.input_file.as_deref())?;
-                let options = options(&args.metadata, args.priority.as_deref())?;
+                let input = read_input(&task, args.input_json, args.input_file.as_deref())?;
+                let options = trigger_options(&args.metadata, args.priority.as_deref())?;
                 Action::Trigger { task: NamedTask { task, name }, input, options, mode }
             }
             (false, None, _, _) if args.cancel && !args.metadata.is_empty() => {
@@ -99,10 +100,8 @@ impl Request {
             }
             (false, None, _, _) => return Err(Exit::usage("nothing to do: name a task with --task-name")),
         };
-        let timeout = args
-            .timeout
-            .map(|text| parse_duration(&text).map_err(|e| Exit::usage(format!("--timeout: {e}"))))
-            .transpose()?;
+        let invalid = |text: &str, rule| Exit::usage(format!("invalid --timeout \"{text}\": {rule}"));
+        let timeout = args.timeout.map(|text| parse_seconds(&text).map_err(|rule| invalid(&text, rule))).transpose()?;
         Ok(Self {
             action,
             format: args.output,
@@ -113,8 +112,9 @@ impl Request {
     }
 }
 
-/// The complete input, validated by the task's input type, so that an invalid field is named before anything is sent.
-fn input(task: &ErasedTask, json: Option<String>, file: Option<&str>) -> Result<Box<RawValue>, Exit> {
+/// Reads and completes the input. It is validated by the task's input type, so that an invalid field is named before
+/// anything is sent.
+fn read_input(task: &ErasedTask, json: Option<String>, file: Option<&str>) -> Result<Box<RawValue>, Exit> {
     let (source, text) = match (json, file) {
         (Some(json), _) => ("--input-json".to_owned(), json),
         (None, Some("-")) => {
@@ -136,7 +136,7 @@ fn input(task: &ErasedTask, json: Option<String>, file: Option<&str>) -> Result<
     RawValue::from_string(complete).map_err(|e| Exit::usage(format!("writing {source} as JSON failed: {e}")))
 }
 
-fn options(metadata: &[String], priority: Option<&str>) -> Result<TriggerOptions, Exit> {
+fn trigger_options(metadata: &[String], priority: Option<&str>) -> Result<TriggerOptions, Exit> {
     let mut options = TriggerOptions::default();
     for (key, value) in key_values(metadata)? {
         options.additional_metadata.insert(key, value.into());
@@ -151,7 +151,7 @@ fn options(metadata: &[String], priority: Option<&str>) -> Result<TriggerOptions
     Ok(options)
 }
 
-/// Metadata pairs. A key may occur once, since a run has one value per key.
+/// Parses metadata pairs. Each key must be unique, since a run has one value per key.
 fn key_values(pairs: &[String]) -> Result<Vec<(String, String)>, Exit> {
     let mut keys = BTreeSet::new();
     pairs
@@ -202,7 +202,7 @@ mod tests {
             (&["--task-name", "externally-triggered-task", "--input-json", r#"{"name":"\u0000"}"#], "NUL"),
             (&["--task-name", "cpu-heavy-task", "--priority", "4"], "invalid --priority"),
             (&["--task-name", "cpu-heavy-task", "--metadata", "x"], "invalid --metadata"),
-            (&["--task-name", "cpu-heavy-task", "--timeout", "1d"], "--timeout"),
+            (&["--task-name", "cpu-heavy-task", "--timeout", "1d"], "invalid --timeout \"1d\""),
             (&["--run-id", "x"], "--run-id"),
             (&["--cancel"], "--run-id"),
             (&["--find", "x"], "invalid --find"),

@@ -1,7 +1,7 @@
 //! Streams a run's live events.
 //!
-//! An engine may lose events, so the end of the run is taken from the client's updates of the run. Events that arrive
-//! afterwards are still shown for up to [`TAIL_TIMEOUT`].
+//! An engine may lose events, so the run's end is taken from the client's updates of the run. Events that arrive later
+//! are shown for up to [`TAIL_TIMEOUT`].
 
 use std::time::Duration;
 
@@ -22,14 +22,14 @@ use crate::{
     },
 };
 
-/// After the end of the run, events are shown for up to 3 s.
+/// Maximum time for which events are shown after the end of the run: 3 s.
 const TAIL_TIMEOUT: Duration = Duration::from_secs(3);
-/// The stream of a run that did not complete ends after 500 ms without an event. After a completed run, the engine
-/// closes it.
+/// Time without an event after which the stream of a run that did not complete ends: 500 ms. The engine closes the
+/// stream of a completed run.
 const QUIET_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Subscribes to the events of a run before it is triggered, by its trigger's id. On a real engine, a subscription by run
-/// id starts late and misses the first events.
+/// Subscribes to the events of a run before it is triggered, by its trigger's id. On a real engine, a subscription by
+/// run id starts late and misses the first events.
 pub(super) async fn subscribe(client: &Client, trigger: TriggerId) -> Result<RunEvents, ClientError> {
     client.events(StreamSelector::Metadata { key: TRIGGER_KEY.to_owned(), value: trigger.to_string() }).await
 }
@@ -42,8 +42,8 @@ pub(super) async fn attach(
     deadline: Deadline,
 ) -> Result<(), Exit> {
     if details.done {
-        display.note("the run has ended: its stream is over");
-        return follow::to_the_end(run, display, deadline).await;
+        display.note("the run has ended, and its stream is closed");
+        return follow::follow(run, display, deadline).await;
     }
     if details.status != RunStatus::Queued {
         display.note("attached late: earlier chunks are not shown");
@@ -56,14 +56,14 @@ pub(super) async fn attach(
     };
     let events = match deadline.before(run.client().events(selector)).await {
         Some(events) => events?,
-        // The deadline has passed: following the run ends at once, with the message for that.
-        None => return follow::to_the_end(run, display, deadline).await,
+        // The deadline has passed: following the run returns its exit immediately.
+        None => return follow::follow(run, display, deadline).await,
     };
-    to_the_end(run, events, display, deadline).await
+    stream(run, events, display, deadline).await
 }
 
 /// Shows events until the run has ended and its last events have arrived.
-pub(super) async fn to_the_end(
+pub(super) async fn stream(
     run: &RunRef,
     mut events: RunEvents,
     display: &mut RunDisplay,
@@ -86,13 +86,13 @@ pub(super) async fn to_the_end(
         }
     };
     if listening {
-        tail(&outcome, &mut events, display).await?;
+        show_tail(&outcome, &mut events, display).await?;
     }
     follow::conclude(display, &outcome)
 }
 
 /// Shows events that arrive after the end of the run.
-async fn tail(outcome: &RunOutcome, events: &mut RunEvents, display: &mut RunDisplay) -> Result<(), Exit> {
+async fn show_tail(outcome: &RunOutcome, events: &mut RunEvents, display: &mut RunDisplay) -> Result<(), Exit> {
     let last = Instant::now() + TAIL_TIMEOUT;
     loop {
         let quiet =
@@ -108,7 +108,7 @@ async fn tail(outcome: &RunOutcome, events: &mut RunEvents, display: &mut RunDis
     }
 }
 
-/// Shows an event. Returns whether more may come.
+/// Shows an event. Returns whether the stream may have more.
 fn show(event: Option<Result<RunEvent, ClientError>>, display: &mut RunDisplay) -> Result<bool, Exit> {
     let event = match event {
         None => return Ok(false),
@@ -121,14 +121,14 @@ fn show(event: Option<Result<RunEvent, ClientError>>, display: &mut RunDisplay) 
     match event.kind {
         RunEventKind::Created => {
             if display.is_queued() {
-                display.status(RunStatus::Queued)?;
+                display.show_status(RunStatus::Queued)?;
             }
         }
-        RunEventKind::Chunk { text, index } => display.chunk(&text, index)?,
+        RunEventKind::Chunk { text, index } => display.show_chunk(&text, index)?,
         RunEventKind::Missed { chunks, before } => {
             display.note(&format!("{chunks} chunk(s) before number {before} were not received"));
         }
-        RunEventKind::Failed { error } => display.attempt_failed(event.retry_count, &error)?,
+        RunEventKind::Failed { error } => display.show_failed_attempt(event.retry_count, &error)?,
         RunEventKind::Gap => display.note("the stream broke and was reopened: chunks may be missing"),
         RunEventKind::Unknown { number } => display.note(&format!("an event of unknown type {number}")),
         // The outcome reports the end.

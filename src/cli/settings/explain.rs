@@ -1,20 +1,20 @@
 //! `--explain-config`: prints each setting with its value and source.
 
-use serde_json::{Map, Value};
+use serde_json::json;
 
 use super::redact::redact;
 use crate::{
     cli::{
         Exit,
         connection::{EmbeddedMode, EngineChoice, choose_engine, client_config},
-        output::{OutputFormat, print_event, print_line},
+        output::{OutputFormat, Program, print_event, print_line},
     },
     hatchet::client::{ClientConfig, Source, Sources, token_claims},
 };
 
-/// A setting, for `--explain-config`.
+/// A setting of `--explain-config`.
 pub(in crate::cli) struct Setting {
-    /// Its environment variables. The first that is set counts.
+    /// Its environment variables. The first that is set takes precedence.
     pub(in crate::cli) variables: &'static [&'static str],
     /// Its default as text.
     pub(in crate::cli) default: Option<String>,
@@ -25,13 +25,14 @@ const fn without_default(variables: &'static [&'static str]) -> Setting {
     Setting { variables, default: None }
 }
 
-/// Prints the settings of both binaries and those of this one (`own`), then settings that are not read and lines that
-/// cannot be read.
+/// Prints the settings of both programs, the settings of this program alone (`own`), settings that it does not read,
+/// and lines of files that cannot be read.
 ///
 /// # Errors
 ///
-/// After everything is printed, if the settings are invalid.
+/// If the settings are invalid. The error is returned after all settings are printed.
 pub(in crate::cli) fn explain_config(
+    program: Program,
     format: OutputFormat,
     flag: Option<EmbeddedMode>,
     sources: &Sources,
@@ -42,16 +43,16 @@ pub(in crate::cli) fn explain_config(
     let engine = choice.as_ref().map(EngineChoice::description).unwrap_or_default();
     print(format, "engine", (!engine.is_empty()).then_some(engine), "")?;
     let is_embedded = matches!(choice, Ok(EngineChoice::Embedded(_)));
-    let shared = shared_settings();
+    let shared = shared_settings(program);
     for setting in shared.iter().chain(own) {
         let (name, value, source) = resolve(setting, sources, config.as_ref(), is_embedded);
         print(format, name, value.map(|value| redact(name, &value)).as_deref(), &source)?;
     }
     for (name, source) in sources.names() {
         let is_known = shared.iter().chain(own).any(|setting| setting.variables.contains(&name));
-        // A .env file serves both binaries: the runner does not list settings of the worker.
+        // A .env file serves both programs: the runner does not list settings of the worker.
         let is_workers = name.starts_with("HATCHET_WORKER_") || name.starts_with("HATCHET_CLIENT_WORKER_");
-        if !is_known && (!is_workers || !own.is_empty()) {
+        if !is_known && (!is_workers || program == Program::Worker) {
             print(format, name, None, &format!("{source}, and not read by this program"))?;
         }
     }
@@ -65,8 +66,8 @@ pub(in crate::cli) fn explain_config(
     }
 }
 
-/// The settings that both binaries have.
-fn shared_settings() -> Vec<Setting> {
+/// The settings of both programs, with the defaults of this program.
+fn shared_settings(program: Program) -> Vec<Setting> {
     let with_default = |variables, default: &str| Setting { variables, default: Some(default.to_owned()) };
     let bytes = crate::hatchet::wire::DEFAULT_MAX_MESSAGE.to_string();
     vec![
@@ -87,15 +88,15 @@ fn shared_settings() -> Vec<Setting> {
         with_default(&["HATCHET_CLIENT_GRPC_MAX_RECV_MESSAGE_LENGTH"], &bytes),
         with_default(&["HATCHET_CLIENT_GRPC_MAX_SEND_MESSAGE_LENGTH"], &bytes),
         with_default(&["RUST_LOG", "HATCHET_CLIENT_LOG_LEVEL"], "info"),
-        with_default(&["HATCHET_CLIENT_LOG_FORMAT"], "human on a terminal, else json"),
+        with_default(&["HATCHET_CLIENT_LOG_FORMAT"], program.default_log_format()),
         without_default(&["HATCHET_EMBEDDED"]),
         with_default(&["HATCHET_EMBEDDED_DIR"], ".hatchet"),
         with_default(&["HATCHET_EMBEDDED_EPHEMERAL"], "false"),
     ]
 }
 
-/// The variable that counts, its value, and its source. In order of precedence: the embedded engine's handshake, the
-/// variables, the token's claims, the default.
+/// Returns the variable of a setting, its value and its source. In order of precedence, the source is the embedded
+/// engine's handshake, a variable, the token's claims, or the default.
 fn resolve(
     setting: &Setting,
     sources: &Sources,
@@ -134,7 +135,7 @@ fn resolve(
     }
 }
 
-/// The token's claim for a variable. Available even if the settings as a whole are invalid.
+/// The token's claim for a variable. It does not depend on the validity of the other settings.
 fn token_claim(variable: &str, sources: &Sources) -> Option<String> {
     let (token, source) = sources.get("HATCHET_CLIENT_TOKEN")?;
     let claims = token_claims(token, source).ok()?;
@@ -149,12 +150,6 @@ fn token_claim(variable: &str, sources: &Sources) -> Option<String> {
 fn print(format: OutputFormat, name: &str, value: Option<&str>, source: &str) -> Result<(), Exit> {
     match format {
         OutputFormat::Human => print_line(format!("{name:<46} {:<40} {source}", value.unwrap_or("–")).trim_end()),
-        OutputFormat::Json => {
-            let mut fields = Map::new();
-            fields.insert("name".to_owned(), name.into());
-            fields.insert("value".to_owned(), value.map_or(Value::Null, Value::from));
-            fields.insert("source".to_owned(), source.into());
-            print_event("setting", fields)
-        }
+        OutputFormat::Json => print_event("setting", json!({ "name": name, "value": value, "source": source })),
     }
 }

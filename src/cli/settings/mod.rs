@@ -1,8 +1,10 @@
-//! Settings and inputs: limits on what is read, validation of values, and `--explain-config`.
+//! Settings and inputs: reading with a size limit, durations, and `--explain-config`.
 
 mod explain;
 mod read_text;
 mod redact;
+mod seconds;
 
 pub(super) use explain::{Setting, explain_config};
 pub(super) use read_text::{read_file, read_text};
+pub(super) use seconds::parse_seconds;

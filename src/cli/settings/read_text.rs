@@ -1,4 +1,4 @@
-//! Reads text from files and standard input up to a limit, so that an endless source cannot exhaust the memory.
+//! Reads text up to a size limit, so that an endless source cannot exhaust the memory.
 
 use std::{
     fs::File,
@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-/// Reads a file of at most `limit` bytes. Waits for the writer of a FIFO, as of a process substitution.
+/// Reads a file of at most `limit` bytes. Waits for the writer of a FIFO, such as a process substitution.
 pub(in crate::cli) fn read_file(path: &Path, limit: usize) -> io::Result<String> {
     read_text(File::open(path)?, limit)
 }
@@ -16,7 +16,7 @@ pub(in crate::cli) fn read_text(source: impl Read, limit: usize) -> io::Result<S
     let mut bytes = Vec::new();
     source.take(u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() > limit {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it is larger than {limit} bytes")));
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {limit} bytes")));
     }
     String::from_utf8(bytes).map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))
 }

@@ -2,8 +2,8 @@
 
 const REDACTED: &str = "[redacted]";
 
-/// The value of a setting without its secrets: the token, user and password of an address, values of a query, and
-/// passwords among the parameters of a database.
+/// Returns the value of a setting without its secrets: the token, user and password of an address, the values of a
+/// query, and passwords among the parameters of a database.
 pub(super) fn redact(name: &str, value: &str) -> String {
     if name == "HATCHET_CLIENT_TOKEN" {
         return format!("[redacted, {} characters]", value.chars().count());
@@ -27,7 +27,7 @@ pub(super) fn redact(name: &str, value: &str) -> String {
     redact_query(&value)
 }
 
-/// Replaces the values of a URL's query: a token may be among them.
+/// Replaces the values of a URL's query, which may include a token.
 fn redact_query(url: &str) -> String {
     let Some((base, query)) = url.split_once('?') else { return url.to_owned() };
     let pair = |pair: &str| match pair.split_once('=') {

@@ -1,8 +1,8 @@
-//! Hatchet's embedded sidecar, from both sides: `worker` can be one for the official SDKs ([`serve`]), and can start an
-//! official one in place of the embedded engine ([`start`]).
+//! Hatchet's embedded sidecar, from both sides: `worker` can serve the official SDKs as their sidecar ([`serve`]), and
+//! can start an official sidecar instead of the embedded engine ([`start`]).
 //!
-//! The contract is that of `hatchet_sdk/embedded.py` in hatchet-sdk 1.43.1: flags with one dash, a handshake file that
-//! appears when the engine serves, and an end of the sidecar when its stdin ends.
+//! The contract is that of `hatchet_sdk/embedded.py` in hatchet-sdk 1.43.1: flags have one dash, the sidecar writes a
+//! handshake file when it serves, and it ends when its stdin ends.
 
 mod serve;
 mod start;

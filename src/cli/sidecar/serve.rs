@@ -1,7 +1,8 @@
-//! Serves as a sidecar: `worker -handshake-file FILE …` runs the engine alone, as the official SDKs start their sidecar.
+//! Serves as a sidecar: `worker -handshake-file FILE …` runs the engine alone, as the official SDKs start their
+//! sidecar.
 //!
-//! Only the flags and `RUST_LOG` are read. Its environment also holds the variables of the SDK that has started it, such
-//! as the one that names this program.
+//! Only the flags and `RUST_LOG` are read: the other variables of its environment are settings of the SDK that has
+//! started it.
 
 use std::{
     ffi::OsString,
@@ -15,7 +16,13 @@ use std::{
 use clap::Parser;
 
 use crate::{
-    cli::{Exit, connection::wait_for_handshake, output::init_logging, runtime, signals::Signals},
+    cli::{
+        Exit,
+        connection::wait_for_handshake,
+        output::{Program, init_logging},
+        runtime,
+        signals::Signals,
+    },
     engine::{Engine, EngineErrorKind, EngineOptions, Rest},
     hatchet::{
         client::{Source, Sources},
@@ -34,7 +41,7 @@ struct Args {
     /// Folder in whose subfolder `hatchet-quickstart` the engine's data is stored [default: .hatchet itself]
     #[arg(long, value_name = "DIR")]
     postgres_data_dir: Option<PathBuf>,
-    /// Port of the gRPC services on 127.0.0.1; 0 for the previous port or any free one [default: 0]
+    /// Port of the gRPC services on 127.0.0.1; 0 for the previous port or any free port [default: 0]
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     grpc_port: u16,
     /// Port of the REST API; 0 for that of the gRPC services [default: 0]
@@ -59,19 +66,19 @@ struct Args {
     rabbitmq_url: Option<String>,
 }
 
-/// What the sidecar is to do.
+/// A validated command of the sidecar.
 struct Request {
     handshake_file: PathBuf,
     folder: PathBuf,
     options: EngineOptions,
-    /// Whether an engine of another process on the folder may be announced instead. Not if a port is given.
+    /// Whether an engine of another process on the folder may be announced instead: only if no port is given.
     may_join: bool,
 }
 
 /// Maximum number of threads for blocking code: name resolution and files.
 const BLOCKING_THREADS: usize = 16;
 
-/// Interval of checks whether the engine of another process still runs: 1 s.
+/// Interval of attempts to start while another process runs an engine on the folder: 1 s.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The arguments of a sidecar, with two dashes each, as the parser expects them. `None` without `-handshake-file`.
@@ -128,21 +135,21 @@ impl Request {
         };
         let mut settings = Sources::default();
         settings.set("HATCHET_CLIENT_LOG_LEVEL", level, Source::Flag("-log-level"));
-        init_logging(&settings)?;
-        let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        init_logging(&settings, Program::Worker)?;
+        let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let folder = match args.postgres_data_dir {
-            // The folder itself holds the Postgres data of Hatchet's own sidecar.
+            // Hatchet's own sidecar stores its Postgres data in the folder itself.
             Some(folder) => folder.join("hatchet-quickstart"),
-            // A worker that starts this program as its sidecar holds the lock of .hatchet and waits for the file in it.
+            // A worker that starts this program as its sidecar has locked .hatchet and waits for the file in it.
             None if is_in(&args.handshake_file, Path::new(".hatchet")) => PathBuf::from(".hatchet/sidecar"),
             None => PathBuf::from(".hatchet"),
         };
         let options = EngineOptions {
-            bind: at(args.grpc_port),
+            bind: loopback(args.grpc_port),
             rest: match (args.no_api, args.api_port) {
                 (true, _) => Rest::Off,
                 (false, 0) => Rest::Shared,
-                (false, port) => Rest::At(at(port)),
+                (false, port) => Rest::At(loopback(port)),
             },
             folder: Some(folder.clone()),
             ..EngineOptions::default()
@@ -152,7 +159,7 @@ impl Request {
     }
 }
 
-/// Whether the path of a file leads into a folder, symbolic links resolved. `false` if the folder does not exist.
+/// Whether a file is in a folder, with symbolic links resolved. `false` if either folder does not exist.
 fn is_in(file: &Path, folder: &Path) -> bool {
     let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     match (parent.canonicalize(), folder.canonicalize()) {
@@ -163,8 +170,8 @@ fn is_in(file: &Path, folder: &Path) -> bool {
 
 /// Serves until a signal or the end of stdin.
 ///
-/// While another process runs an engine on the same folder, announces that engine. When it ends, starts an engine at its
-/// address and with its key, so that the announced handshake stays valid.
+/// While another process runs an engine on the same folder, announces that engine. When that engine ends, starts an
+/// engine with its address and key, so that the announced handshake stays valid.
 async fn serve(request: Request) -> Result<(), Exit> {
     let mut signals = Signals::listen()?;
     signals.include_stdin_end();
@@ -174,13 +181,13 @@ async fn serve(request: Request) -> Result<(), Exit> {
             Ok(engine) => engine,
             Err(error) if error.kind() == EngineErrorKind::FolderInUse && request.may_join => {
                 if announced.is_none() {
-                    let others = wait_for_handshake(&request.folder).await?;
+                    let handshake = wait_for_handshake(&request.folder).await?;
                     tracing::info!(
-                        "another process runs an engine on {}: announces that engine",
+                        "another process runs an engine on {}: announcing that engine",
                         request.folder.display()
                     );
-                    write_handshake(&request.handshake_file, &others)?;
-                    announced = Some(others);
+                    write_handshake(&request.handshake_file, &handshake)?;
+                    announced = Some(handshake);
                 }
                 tokio::select! {
                     () = signals.next() => return Ok(()),
@@ -254,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn links_are_resolved_to_tell_whether_a_file_is_in_a_folder() {
+    fn file_is_in_a_folder_by_its_resolved_path() {
         let temp = tempfile::tempdir().unwrap();
         let folder = temp.path().join("data");
         let file = folder.join("inner/../handshake.json");

@@ -1,8 +1,7 @@
-//! Starts an official sidecar in place of the embedded engine: the program that `HATCHET_CLIENT_EMBEDDED_BINARY_PATH`
-//! names.
+//! Starts an official sidecar instead of the embedded engine: the program at `HATCHET_CLIENT_EMBEDDED_BINARY_PATH`.
 //!
-//! This process holds the lock of the embedded engine's folder for the sidecar and announces it there, so that other
-//! processes find it like an embedded engine.
+//! This process locks the embedded engine's folder and announces the sidecar there, so that other processes find it
+//! like an embedded engine.
 
 use std::{
     fs::{self, File},
@@ -20,7 +19,7 @@ use tokio::{
 use crate::{
     cli::{Exit, output::print_message},
     engine::{Announcement, EngineErrorKind},
-    hatchet::{client::Sources, system::Handshake},
+    hatchet::{client::Sources, system::Handshake, wire::readable_duration},
 };
 
 const PATH: &str = "HATCHET_CLIENT_EMBEDDED_BINARY_PATH";
@@ -29,7 +28,7 @@ const READY: &str = "HATCHET_CLIENT_EMBEDDED_READY_TIMEOUT_SECONDS";
 const START_API: &str = "HATCHET_CLIENT_EMBEDDED_START_API";
 const MIGRATE: &str = "HATCHET_CLIENT_EMBEDDED_RUN_MIGRATIONS";
 
-/// Variables that are passed on as the value of a flag.
+/// Variables that are passed on as the values of flags.
 const PASSED_ON: [(&str, &str); 6] = [
     ("HATCHET_CLIENT_EMBEDDED_DATABASE_URL", "-database-url"),
     ("HATCHET_CLIENT_EMBEDDED_RABBITMQ_URL", "-rabbitmq-url"),
@@ -54,19 +53,19 @@ pub(in crate::cli) static VARIABLES: [&str; 11] = [
     PASSED_ON[5].0,
 ];
 
-/// Default time for the start, in seconds, as in the SDKs: the first start creates a database.
+/// Default time limit of the start, in seconds, as in the SDKs: 5 minutes, since the first start creates a database.
 const READY_TIMEOUT: f64 = 300.0;
 /// Interval of checks for the handshake file, as in the SDKs: 200 ms.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
-/// Number of checks that may find an invalid handshake file: a sidecar may write it in parts.
+/// Number of checks after which an invalid handshake file is an error. A sidecar may write the file in parts.
 const MAX_INVALID: u32 = 10;
-/// A message is printed if the start takes longer than 2 s.
+/// Time after which a start is reported as slow: 2 s.
 const SLOW_START: Duration = Duration::from_secs(2);
-/// Time from the end of the sidecar's stdin to its end, as in the SDKs: 30 s. Then it is killed.
+/// Time from closing the sidecar's stdin to killing it, as in the SDKs: 30 s.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 /// The same for a sidecar that has not started: 5 s.
 const EARLY_STOP_TIMEOUT: Duration = Duration::from_secs(5);
-/// An error quotes the last 5 lines of the sidecar's log, from its last 4 KiB.
+/// Number of lines at the end of the sidecar's log that an error quotes, and the bytes in which they are searched.
 const QUOTED_LINES: usize = 5;
 const QUOTED_BYTES: u64 = 4096;
 
@@ -148,7 +147,7 @@ impl OfficialSidecar {
         let mut child = self.spawn(&file, &log)?;
         let stdin = child.stdin.take();
         let outcome = self.wait_until_ready(&mut child, &file, &log).await;
-        // The file holds a token. From here on, the announcement is the only copy.
+        // The file contains a token. From here on, the announcement is the only copy.
         let _ = fs::remove_file(&file);
         let outcome = outcome.and_then(|handshake| {
             announcement.publish(&handshake).map_err(|e| Exit::unreachable(e.to_string()))?;
@@ -187,7 +186,7 @@ impl OfficialSidecar {
     }
 
     fn spawn(&self, handshake: &Path, log: &Path) -> Result<Child, Exit> {
-        // A file instead of a pipe: writing to a broken pipe would kill the sidecar before it has stopped its database.
+        // Not a pipe: writing to a broken pipe would kill the sidecar before it has stopped its database.
         let stderr = File::create(log)
             .map_err(|e| Exit::unreachable(format!("creating the sidecar's log {} failed: {e}", log.display())))?;
         let mut command = Command::new(&self.program);
@@ -233,8 +232,8 @@ impl OfficialSidecar {
             }
             if began.elapsed() >= self.ready_timeout {
                 return Err(Exit::unreachable(format!(
-                    "{program} has not written a handshake file within {:?}: allow more time with {READY}{}",
-                    self.ready_timeout,
+                    "{program} has not written a handshake file within {}: allow more time with {READY}{}",
+                    readable_duration(self.ready_timeout),
                     log_tail(log)
                 )));
             }
@@ -274,17 +273,18 @@ fn warn_ignored(sources: &Sources) {
     }
 }
 
-/// Closes the sidecar's stdin and waits for its end. Kills it after the timeout.
+/// Closes the sidecar's stdin and waits for its end. Kills it after the limit.
 async fn stop_child(mut child: Child, stdin: Option<ChildStdin>, limit: Duration) {
     drop(stdin);
     if timeout(limit, child.wait()).await.is_err() {
-        tracing::warn!("the sidecar has not ended {limit:?} after its stdin was closed, and is killed");
-        // Fails if it has ended meanwhile.
+        let limit = readable_duration(limit);
+        tracing::warn!("the sidecar has not ended {limit} after its stdin was closed, and is killed");
+        // Fails if the sidecar has ended meanwhile.
         let _ = child.kill().await;
     }
 }
 
-/// The last lines of the sidecar's log in one line, to append to an error; empty if the log is empty.
+/// The last lines of the sidecar's log, joined for the end of an error; empty if the log is empty.
 fn log_tail(log: &Path) -> String {
     let read = || {
         let mut file = File::open(log)?;

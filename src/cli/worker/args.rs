@@ -25,16 +25,16 @@ pub(super) struct Args {
     /// [default: one per core]
     #[arg(long, value_name = "N")]
     pub(super) cpu_threads: Option<String>,
-    /// Name of the worker; CPU tasks are registered by a worker called `<name>-cpu` [env: HATCHET_WORKER_NAME] [default:
+    /// Name of the worker; CPU tasks are registered by a worker named `<name>-cpu` [env: HATCHET_WORKER_NAME] [default:
     /// hatchet-quickstart]
     #[arg(long, value_name = "NAME")]
     pub(super) name: Option<String>,
-    /// Time that running tasks have to end after SIGINT or SIGTERM (on Linux SIGHUP, too) [env: HATCHET_WORKER_GRACE]
+    /// Time for running tasks to end after SIGINT or SIGTERM (on Linux SIGHUP, too) [env: HATCHET_WORKER_GRACE]
     /// [default: 25s]
     #[arg(long, value_name = "DURATION")]
     pub(super) grace: Option<String>,
-    /// Time to wait for an engine that is not up yet; an engine that answers with an internal error is retried for at
-    /// least 30s [env: HATCHET_WORKER_WAIT_FOR_ENGINE] [default: 0s]
+    /// Time to wait for an engine that is not up yet; calls that fail with an internal error of the engine are retried
+    /// for at least 30s [env: HATCHET_WORKER_WAIT_FOR_ENGINE] [default: 0s]
     #[arg(long, value_name = "DURATION")]
     pub(super) wait_for_engine: Option<String>,
     /// Register each task a second time as `<task>-keyed`, which accepts each run key once: for `runner bench`
@@ -59,7 +59,7 @@ pub(super) struct Args {
     pub(super) connection: ConnectionArgs,
 }
 
-/// Parses the process' arguments. Exits with the help or an error if they are no arguments of a worker.
+/// Parses the arguments of the process. Exits with the help or an error if they are not valid.
 pub(super) fn parse() -> Args {
     Args::parse()
 }
@@ -68,6 +68,6 @@ fn long_help() -> String {
     let sidecar = "`worker -handshake-file FILE` serves the engine alone, as a replacement of Hatchet's embedded \
                    sidecar; add -help for its flags. Conversely, --embedded starts an official sidecar if \
                    HATCHET_CLIENT_EMBEDDED_BINARY_PATH names one, and passes the other HATCHET_CLIENT_EMBEDDED_ \
-                   variables on to it as the official SDKs do.";
+                   variables on to it, as the official SDKs do.";
     format!("{}\n\n{sidecar}\n\n{}", settings_help(), exit::CODES)
 }

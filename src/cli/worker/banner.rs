@@ -1,4 +1,5 @@
-//! The lines that a worker prints when it is registered. They end with the line of the tasks, or of the health server.
+//! The banner of a worker, printed when it is registered. Its last line lists the tasks, or the health server if it has
+//! one.
 
 use std::net::SocketAddr;
 

@@ -1,4 +1,5 @@
-//! The engine of a worker with `--embedded`: started in this process, an official sidecar, or that of another process.
+//! The engine of a worker with `--embedded`: an engine in this process, an official sidecar, or the engine of another
+//! process.
 
 use std::path::Path;
 
@@ -23,8 +24,8 @@ pub(super) enum EmbeddedEngine {
 }
 
 impl EmbeddedEngine {
-    /// Starts the sidecar if one is given, else an engine in this process. If another process runs an engine on the
-    /// folder, joins that one. `ephemeral` is the option of an engine in this process.
+    /// Starts the sidecar if it is given, else an engine in this process. If another process already runs an engine on
+    /// the folder, joins that engine. `ephemeral` applies to an engine in this process.
     pub(super) async fn start(folder: &Path, sidecar: Option<&OfficialSidecar>, ephemeral: bool) -> Result<Self, Exit> {
         if let Some(sidecar) = sidecar {
             return match sidecar.start(folder).await? {
@@ -42,7 +43,7 @@ impl EmbeddedEngine {
         }
     }
 
-    /// The handshake for this process.
+    /// The handshake by which this process connects.
     pub(super) fn handshake(&self) -> &Handshake {
         match self {
             Self::Own(engine) => engine.in_process_handshake(),

@@ -36,7 +36,7 @@ pub(super) struct HealthArgs {
 }
 
 impl HealthArgs {
-    /// Puts the flags over the settings of the environment.
+    /// Sets the flags, which take precedence over the environment.
     pub(super) fn apply(&self, sources: &mut Sources) {
         for (name, flag, value) in
             [(PORT, "--health-port", &self.health_port), (BIND_ADDRESS, "--health-bind", &self.health_bind)]
@@ -54,9 +54,9 @@ impl HealthArgs {
 
 /// The addresses to try, in order. `None` if the health server is off.
 ///
-/// An empty address means the default. For the Python SDK it means all addresses; a server should not be exposed by an
-/// empty variable.
-pub(super) fn addresses(sources: &Sources) -> Result<Option<Vec<SocketAddr>>, Exit> {
+/// An empty address means the default. For the Python SDK it means all addresses, but an empty variable should not
+/// expose a server.
+pub(super) fn read_addresses(sources: &Sources) -> Result<Option<Vec<SocketAddr>>, Exit> {
     if !sources.flag(ENABLED).map_err(Exit::usage)? {
         return Ok(None);
     }
@@ -69,13 +69,14 @@ pub(super) fn addresses(sources: &Sources) -> Result<Option<Vec<SocketAddr>>, Ex
     let addresses = match sources.value(BIND_ADDRESS) {
         None => vec![DEFAULT_BIND_ADDRESS],
         Some(text) if text.eq_ignore_ascii_case("localhost") => vec![DEFAULT_BIND_ADDRESS],
-        // The Python SDK's value for all addresses. A system without IPv6 binds the second.
+        // The Python SDK's value for all addresses. A system without IPv6 binds the second address.
         Some(text) if text.eq_ignore_ascii_case("none") => {
             vec![Ipv6Addr::UNSPECIFIED.into(), Ipv4Addr::UNSPECIFIED.into()]
         }
         Some(text) => vec![text.trim_start_matches('[').trim_end_matches(']').parse().map_err(|_| {
             Exit::usage(format!(
-                "invalid {BIND_ADDRESS} \"{text}\": set it to an IP address, such as 127.0.0.1 or 0.0.0.0, or to None for all"
+                "invalid {BIND_ADDRESS} \"{text}\": set it to an IP address, such as 127.0.0.1 or 0.0.0.0, or to None \
+                 for all"
             ))
         })?],
     };
@@ -102,7 +103,7 @@ mod tests {
 
     #[test]
     fn health_server_is_off_by_default_and_on_loopback_if_enabled() {
-        let of = |pairs: &[(&str, &str)]| match addresses(&Sources::from_pairs(pairs.iter().copied())) {
+        let of = |pairs: &[(&str, &str)]| match read_addresses(&Sources::from_pairs(pairs.iter().copied())) {
             Ok(None) => Ok("off".to_owned()),
             Ok(Some(addresses)) => Ok(addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(" ")),
             Err(exit) => Err(exit.message().to_owned()),

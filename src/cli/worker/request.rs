@@ -7,13 +7,13 @@ use crate::{
     cli::{
         Exit,
         connection::{EmbeddedMode, EngineChoice, choose_engine},
-        output::init_logging,
-        settings::{Setting, explain_config},
+        output::{Program, init_logging},
+        settings::{Setting, explain_config, parse_seconds},
     },
     hatchet::{
         client::{Source, Sources, parse_integer},
         task::ErasedTask,
-        wire::{format_duration, parse_duration},
+        wire::format_duration,
         worker::WorkerOptions,
     },
     tasks,
@@ -21,10 +21,10 @@ use crate::{
 
 /// `1` has the same effect as `--run-keys`.
 const RUN_KEYS: &str = "HATCHET_WORKER_RUN_KEYS";
-/// Maximum of a setting that counts something. Larger values are typing errors.
+/// Maximum of slots and threads. Larger values are typing errors.
 const MAX_COUNT: usize = 10_000;
 
-/// What the worker is to do.
+/// A validated command of the worker.
 pub(super) struct Request {
     pub(super) choice: EngineChoice,
     pub(super) sources: Sources,
@@ -34,14 +34,15 @@ pub(super) struct Request {
     pub(super) run_keys: bool,
     pub(super) executions: Option<Arc<ExecutionLog>>,
     pub(super) stop_with_stdin: bool,
-    /// Addresses for the health server. The first that can be bound is used. `None`: no health server.
+    /// Addresses for the health server. The first free address is used. `None`: no health server.
     pub(super) health: Option<Vec<SocketAddr>>,
     #[cfg_attr(not(feature = "engine"), expect(dead_code, reason = "a build without the engine refuses it earlier"))]
     pub(super) engine_only: bool,
 }
 
 impl Request {
-    /// Validates the arguments and the settings. Initialises logging. With `--explain-config`, prints the settings first.
+    /// Validates the arguments and the settings. Initialises logging. With `--explain-config`, prints the settings
+    /// first.
     pub(super) fn from_args(args: Args) -> Result<Self, Exit> {
         if args.tasks.as_deref().is_some_and(|names| names.trim().is_empty()) {
             return Err(Exit::usage("invalid --tasks \"\": name at least one task, or omit the flag to run all tasks"));
@@ -64,19 +65,19 @@ impl Request {
         let defaults = WorkerOptions::default();
         if let Some(format) = args.explain_config {
             let own: Vec<Setting> = worker_settings(&defaults).into_iter().chain(sidecar_settings()).collect();
-            explain_config(format, embedded, &sources, &own)?;
+            explain_config(Program::Worker, format, embedded, &sources, &own)?;
         }
-        init_logging(&sources)?;
+        init_logging(&sources, Program::Worker)?;
         let options = WorkerOptions {
             name: sources.value("HATCHET_WORKER_NAME").map_or(defaults.name, str::to_owned),
-            slots: count(&sources, "HATCHET_WORKER_SLOTS", defaults.slots)?,
-            cpu_threads: count(&sources, "HATCHET_WORKER_CPU_THREADS", defaults.cpu_threads)?,
-            grace: duration(&sources, "HATCHET_WORKER_GRACE", defaults.grace)?,
-            wait_for_engine: duration(&sources, "HATCHET_WORKER_WAIT_FOR_ENGINE", defaults.wait_for_engine)?,
+            slots: read_count(&sources, "HATCHET_WORKER_SLOTS", defaults.slots)?,
+            cpu_threads: read_count(&sources, "HATCHET_WORKER_CPU_THREADS", defaults.cpu_threads)?,
+            grace: read_duration(&sources, "HATCHET_WORKER_GRACE", defaults.grace)?,
+            wait_for_engine: read_duration(&sources, "HATCHET_WORKER_WAIT_FOR_ENGINE", defaults.wait_for_engine)?,
             cancel_grace: defaults.cancel_grace,
         };
-        let tasks = selected_tasks(&sources)?;
-        let health = health_args::addresses(&sources)?;
+        let tasks = select_tasks(&sources)?;
+        let health = health_args::read_addresses(&sources)?;
         let choice = choose_engine(embedded, &sources)?;
         let run_keys = args.run_keys || sources.flag(RUN_KEYS).map_err(Exit::usage)?;
         let executions = args.executions_file.as_deref().map(ExecutionLog::open).transpose()?.map(Arc::new);
@@ -85,7 +86,7 @@ impl Request {
     }
 }
 
-/// The worker's own settings, for `--explain-config`.
+/// The settings of the worker alone, for `--explain-config`.
 fn worker_settings(defaults: &WorkerOptions) -> [Setting; 10] {
     let setting = |variables, default: String| Setting { variables, default: Some(default) };
     [
@@ -113,8 +114,8 @@ fn sidecar_settings() -> impl Iterator<Item = Setting> {
     std::iter::empty()
 }
 
-/// The tasks that `HATCHET_WORKER_TASKS` or `--tasks` names; all if neither is set.
-fn selected_tasks(sources: &Sources) -> Result<Vec<ErasedTask>, Exit> {
+/// The tasks of `HATCHET_WORKER_TASKS` or `--tasks`; all tasks if neither is set.
+fn select_tasks(sources: &Sources) -> Result<Vec<ErasedTask>, Exit> {
     let Some((names, source)) = sources.get("HATCHET_WORKER_TASKS") else { return Ok(tasks::all()) };
     let invalid =
         |rule: String| Exit::usage(format!("invalid HATCHET_WORKER_TASKS \"{names}\" (from {source}): {rule}"));
@@ -126,7 +127,7 @@ fn selected_tasks(sources: &Sources) -> Result<Vec<ErasedTask>, Exit> {
     Ok(selected)
 }
 
-fn count(sources: &Sources, name: &str, default: usize) -> Result<usize, Exit> {
+fn read_count(sources: &Sources, name: &str, default: usize) -> Result<usize, Exit> {
     let Some((text, source)) = sources.get(name) else { return Ok(default) };
     let count = parse_integer(text).and_then(|n| usize::try_from(n).ok()).filter(|n| (1..=MAX_COUNT).contains(n));
     count.ok_or_else(|| {
@@ -134,7 +135,7 @@ fn count(sources: &Sources, name: &str, default: usize) -> Result<usize, Exit> {
     })
 }
 
-fn duration(sources: &Sources, name: &str, default: Duration) -> Result<Duration, Exit> {
+fn read_duration(sources: &Sources, name: &str, default: Duration) -> Result<Duration, Exit> {
     let Some((text, source)) = sources.get(name) else { return Ok(default) };
-    parse_duration(text).map_err(|e| Exit::usage(format!("invalid {name} (from {source}): {e}")))
+    parse_seconds(text).map_err(|rule| Exit::usage(format!("invalid {name} \"{text}\" (from {source}): {rule}")))
 }

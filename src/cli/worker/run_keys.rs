@@ -13,11 +13,11 @@ use crate::{
     hatchet::task::{Context, ErasedTask, Idempotency, IdempotencyMethod},
 };
 
-/// A copy of a task under the name `<task>-keyed`, which refuses a second run with the same run key.
+/// Copies a task under the name `<task>-keyed`, which refuses a second run with the same run key.
 ///
-/// Idempotency keys are shared by the whole tenant, so the key contains the workflow's name with its namespace. There is
-/// no default for a run without a run key, since a default would be a key like any other. A run may wait for a worker as
-/// long as its key is held.
+/// Idempotency keys are shared by the whole tenant, so the key contains the workflow's name with its namespace. There
+/// is no default for a run without a run key, since it would make all such runs duplicates of the first. A run may wait
+/// for a worker until its key expires.
 pub(super) fn keyed_copy(task: &ErasedTask, namespaced: impl Fn(&str) -> String) -> ErasedTask {
     let name = format!("{}{KEYED_SUFFIX}", task.name());
     let expression = format!("'{}:' + additional_metadata.{RUN_KEY}", namespaced(&name));
@@ -27,8 +27,8 @@ pub(super) fn keyed_copy(task: &ErasedTask, namespaced: impl Fn(&str) -> String)
     })
 }
 
-/// The file in which the tasks count their executions: one line per attempt, with the run key, the run's id and the
-/// retry count.
+/// The file in which tasks record their executions: a line per attempt, with the run key, the run's id and the retry
+/// count.
 pub(super) struct ExecutionLog(Mutex<File>);
 
 impl ExecutionLog {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! engine ──► register ──► banner ──► run tasks ── signal ──► drain (grace) ──► stop the embedded engine
-//!                                                    └─ second signal: exit at once
+//!                                                    └─ second signal: exit immediately
 //! ```
 
 use super::{banner, health_args, request::Request, run_keys};
@@ -13,7 +13,7 @@ use crate::{
     hatchet::{
         client::{Client, ClientConfig},
         task::ErasedTask,
-        wire::format_duration,
+        wire::readable_duration,
         worker::{DrainOutcome, RunningWorker, Worker, WorkerOptions, WorkerState, list_names},
     },
 };
@@ -51,28 +51,30 @@ async fn with_embedded_engine(request: &Request, description: &str, signals: &mu
         () = signals.next() => return Ok(()),
     };
     let handshake = engine.handshake().clone();
-    let at = &handshake.grpc_address;
-    // The end of an engine that this process has started ends the worker. An engine of another process may restart
-    // elsewhere.
+    let address = &handshake.grpc_address;
+    // If an engine of this process ends, the worker ends. An engine of another process may restart at another address.
     let may_move = matches!(engine, EmbeddedEngine::Joined(_));
     match &engine {
         EmbeddedEngine::Own(_) => {
             let persistence = if ephemeral { ", without persistence" } else { "" };
-            tracing::info!("uses the {description}{persistence}: started at {at}, folder {}", folder.display());
+            tracing::info!("uses the {description}{persistence}: started at {address}, folder {}", folder.display());
         }
         EmbeddedEngine::Sidecar(_) => {
-            tracing::info!("uses the {description}: an official sidecar, started at {at}, folder {}", folder.display());
+            tracing::info!(
+                "uses the {description}: an official sidecar, started at {address}, folder {}",
+                folder.display()
+            );
         }
         EmbeddedEngine::Joined(_) => {
             tracing::info!(
-                "uses the {description}: joins the engine of another process at {at}, folder {}",
+                "uses the {description}: joins the engine of another process at {address}, folder {}",
                 folder.display()
             );
         }
     }
     let work = async {
         if request.engine_only {
-            print_message(&format!("engine at {at}, no tasks; press Ctrl-C to stop it"));
+            print_message(&format!("engine at {address}, no tasks; press Ctrl-C to stop it"));
             signals.next().await;
             return Ok(());
         }
@@ -125,14 +127,14 @@ async fn work(request: &Request, config: ClientConfig, signals: &mut Signals) ->
     }
 }
 
-/// Logs why the worker is not registered yet, each time the reason changes. Never returns.
+/// Logs the reason why the worker is not registered yet, whenever it changes. Never returns.
 async fn log_connecting(state: &mut tokio::sync::watch::Receiver<WorkerState>) -> std::convert::Infallible {
     let mut logged = None;
     while state.changed().await.is_ok() {
         if let WorkerState::Connecting(Some(reason)) = &*state.borrow_and_update()
             && logged.as_ref() != Some(reason)
         {
-            tracing::warn!("waits for the engine: {reason}");
+            tracing::warn!("waiting for the engine: {reason}");
             logged = Some(reason.clone());
         }
     }
@@ -142,14 +144,14 @@ async fn log_connecting(state: &mut tokio::sync::watch::Receiver<WorkerState>) -
 /// Stops the worker. A second signal ends the process without waiting for running tasks.
 async fn drain(worker: RunningWorker, options: &WorkerOptions, signals: &mut Signals) -> Result<(), Exit> {
     tracing::info!(
-        "stopping: takes no more work; running tasks have {} to end; a second signal ends the worker at once",
-        format_duration(options.grace)
+        "stopping: no more work is accepted; running tasks have {} to end; a second signal ends the worker immediately",
+        readable_duration(options.grace)
     );
     let drained = tokio::select! {
         drained = worker.stop() => drained?,
         () = signals.next() => {
-            print_message("interrupted again: ends at once");
-            // An orderly end would wait for task bodies on threads.
+            print_message("interrupted again: exiting immediately");
+            // A regular return would wait for task bodies on threads.
             std::process::exit(130);
         }
     };
@@ -167,20 +169,21 @@ fn log_drained(DrainOutcome { cancelled, still_running, unreported }: &DrainOutc
         .collect();
     if !reported.is_empty() {
         tracing::warn!(
-            "cut off after the grace period, and reported as failures that may be retried, unless they completed: {}",
+            "cancelled after the grace period, and reported as failures that may be retried, unless they completed: {}",
             list_names(&reported)
         );
     }
     if !still_running.is_empty() {
         tracing::error!(
-            "left running, as they ignored their cancellation: {}; Hatchet assigns them to another worker after 30 s",
+            "still running, since they ignored their cancellation: {}; Hatchet assigns them to another worker after \
+             30 s",
             list_names(still_running)
         );
     }
     if !unreported.is_empty() {
         tracing::error!(
-            "ended, but the engine did not acknowledge the outcome: {}; unless it has received it, Hatchet runs them again on \
-             another worker after 30 s",
+            "ended, but the engine did not acknowledge the outcome: {}; unless it has received the outcome, Hatchet \
+             runs them again on another worker after 30 s",
             list_names(unreported)
         );
     }

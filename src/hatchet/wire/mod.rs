@@ -18,6 +18,7 @@ mod duration;
 mod failure;
 mod ids;
 mod payload;
+mod readable_duration;
 mod status;
 mod text;
 mod token;
@@ -31,6 +32,7 @@ pub use duration::{BadDuration, format_duration, parse_duration};
 pub use failure::{Failure, failure_text, with_attempt};
 pub use ids::{BadId, RunId, TenantId, TriggerId, WorkerId};
 pub use payload::{BadPayload, check_object, has_nul};
+pub use readable_duration::readable_duration;
 pub use status::RunStatus;
 #[cfg(feature = "engine")]
 pub(crate) use text::excerpt;

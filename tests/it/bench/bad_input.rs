@@ -37,7 +37,7 @@ fn folder_of_another_benchmark_is_refused() {
     let _worker = workspace.worker(&["--embedded", "--run-keys"]);
     bench(&workspace, &["--runs", "1", "--key-prefix", "one", "--out", "out"]).expect(0);
     bench(&workspace, &["--runs", "1", "--key-prefix", "two", "--out", "out"])
-        .expect_error(2, &["holds another benchmark", "--key-prefix one"]);
+        .expect_error(2, &["contains another benchmark", "--key-prefix one"]);
 }
 
 #[test]

@@ -23,7 +23,7 @@ fn timeout_is_exit_4_with_a_report() {
     let _worker = workspace.worker(&["--embedded", "--run-keys"]);
     let input = ["--input-json", r#"{"seconds":600}"#];
     let args =
-        [&SLEEP_TASK[..], &input, &["--runs", "3", "--timeout", "1s", "--key-prefix", "p", "--out", "out"]].concat();
+        [&SLEEP_TASK[..], &input, &["--runs", "3", "--timeout", "1", "--key-prefix", "p", "--out", "out"]].concat();
     let ended = bench(&workspace, &args).expect(4).expect_stderr("3 of 3 runs have not ended in time");
     ended.expect_stderr("--key-prefix p");
     assert_eq!(summary(&workspace.path("out"))["state"], "timed out");
@@ -48,7 +48,7 @@ fn interrupted_benchmark_continues_when_repeated() {
     let first = start(&workspace, &args);
     first.err.wait_for(r#""event":"progress""#);
     first.signal("INT");
-    first.wait().expect(130).expect_stderr("continue with the same command").expect_stderr("report: out/report.html");
+    first.wait().expect(130).expect_stderr("Continue with the same command").expect_stderr("report: out/report.html");
     assert_eq!(summary(&workspace.path("out"))["state"], "interrupted");
     let again = bench(&workspace, &args).expect(0);
     assert!(again.stdout[0].starts_with("12 of 12 runs completed"), "{again:?}");
@@ -65,10 +65,10 @@ fn engine_outage_is_reported() {
     let program = start(&workspace, &args);
     program.err.wait_for(r#""accepted":5"#);
     engine.kill();
-    let ended = program.wait().expect(4).expect_stderr("no answer from the engine for");
-    ended.expect_stderr("the times of starts and finishes are not known");
+    let ended = program.wait().expect(4).expect_stderr("no response from the engine for");
+    ended.expect_stderr("reading the times of starts and finishes failed");
     let warnings = summary(&workspace.path("out"))["doubts"].to_string();
-    assert!(warnings.contains("did not answer"), "{warnings}");
+    assert!(warnings.contains("did not respond"), "{warnings}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

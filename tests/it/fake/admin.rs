@@ -71,12 +71,14 @@ impl AdminService for Services {
 #[tonic::async_trait]
 impl WorkflowService for Services {
     async fn trigger_workflow(&self, request: Request<v1::TriggerWorkflowRequest>) -> Reply<TriggerWorkflowResponse> {
-        self.update(|script| {
+        let takes = self.update(|script| {
             script.triggers.push(request.into_inner());
-            match script.trigger_failures.pop_front() {
-                Some(failure) => Err(failure),
-                None => Ok(Response::new(TriggerWorkflowResponse { workflow_run_id: RunId::random().to_string() })),
-            }
+            script.trigger_takes
+        });
+        tokio::time::sleep(takes).await;
+        self.update(|script| match script.trigger_failures.pop_front() {
+            Some(failure) => Err(failure),
+            None => Ok(Response::new(TriggerWorkflowResponse { workflow_run_id: RunId::random().to_string() })),
         })
     }
 

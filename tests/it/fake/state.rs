@@ -54,6 +54,8 @@ pub struct Script {
     pub details_delay: Duration,
     pub triggers: Vec<TriggerWorkflowRequest>,
     pub trigger_failures: VecDeque<Status>,
+    /// Delay of the response to each single trigger.
+    pub trigger_takes: Duration,
     pub bulk_sizes: Vec<usize>,
     /// Subscriptions to the ends of runs: the requested run ids and the sender. The last is the newest.
     pub subscriptions: Vec<(Vec<String>, StreamSender<WorkflowRunEvent>)>,

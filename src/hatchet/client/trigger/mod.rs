@@ -18,6 +18,7 @@ mod bulk;
 mod collision;
 mod failure;
 mod lost_response;
+mod reachable;
 mod request;
 
 use std::time::SystemTime;

@@ -102,11 +102,11 @@ fn silent_server_ends_calls_at_the_timeout() {
             command.env("HATCHET_CLIENT_SERVER_URL", format!("http://{}", rest.local_addr().unwrap()));
             Program::start(&mut command)
         };
-        let timeout = format!("the engine at {address} has not answered within 300ms");
+        let timeout = format!("the engine at {address} has not responded within 300 ms");
         let (id, out) = (uuid::Uuid::new_v4().to_string(), uuid::Uuid::new_v4().to_string());
         for (args, effect) in [
-            (&HELLO[..], "whether a run was started is not known"),
-            (&[&HELLO[..], &["--no-wait"]].concat(), "whether a run was started is not known"),
+            (&HELLO[..], "no run was started"),
+            (&[&HELLO[..], &["--no-wait"]].concat(), "no run was started"),
             (&["--run-id", &id, "--cancel"], "nothing was cancelled"),
             (&["--cancel", "--metadata", "team=blue"], "nothing was cancelled"),
             (&["bench", "--runs", "1", "--out", &out], "no run was submitted"),

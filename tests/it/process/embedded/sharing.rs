@@ -103,7 +103,7 @@ fn unregistered_task_is_exit_8_and_offline_task_waits() {
 #[test]
 fn busy_worker_is_reported_for_a_queued_run() {
     let workspace = Workspace::new();
-    let worker = workspace.worker(&["--embedded", "--slots", "1", "--grace", "0s"]);
+    let worker = workspace.worker(&["--embedded", "--slots", "1", "--grace", "0"]);
     workspace.trigger(&["--task-name", "sync-sleep-task", "--input-json", r#"{"seconds":30}"#]);
     let runner = workspace.start_runner(&HELLO);
     let note = runner.err.wait_for("still queued after 3 s");
@@ -128,8 +128,8 @@ fn worker_waits_for_engine_if_requested() {
     start_by_token(&workspace, &[])
         .wait()
         .expect_error(5, &["nothing answers at", &address, "HATCHET_CLIENT_HOST_PORT"]);
-    let waiting = start_by_token(&workspace, &["--wait-for-engine", "30s"]);
-    waiting.err.wait_for("waits for the engine: nothing answers at");
+    let waiting = start_by_token(&workspace, &["--wait-for-engine", "30"]);
+    waiting.err.wait_for("waiting for the engine: nothing answers at");
     let timed_out = start_by_token(&workspace, &["--wait-for-engine", "100ms"]);
     timed_out.wait().expect_error(5, &["nothing answers at", &address]);
     let engine = workspace.engine();
@@ -145,7 +145,7 @@ fn signal_ends_the_wait_for_an_engine() {
     workspace.engine().kill();
     workspace.write(".env", &format!("HATCHET_CLIENT_TOKEN={}\n", workspace.handshake().token));
     let waiting = start_by_token(&workspace, &["--wait-for-engine", "1h"]);
-    waiting.err.wait_for("waits for the engine");
+    waiting.err.wait_for("waiting for the engine");
     waiting.stop().expect(0);
 }
 
@@ -165,7 +165,7 @@ fn runner_waits_for_killed_engine() {
     });
     worker.kill();
     for runner in runners {
-        runner.err.wait_for("waiting for the engine, which does not answer");
+        runner.err.wait_for("waiting for the engine, which does not respond");
         runner.signal("INT");
         runner.wait().expect(130);
     }

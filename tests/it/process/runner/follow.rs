@@ -28,7 +28,7 @@ fn runner_attaches_to_earlier_run() {
     let attached = workspace.runner(&["--run-id", &id]).expect(0);
     assert_eq!(attached.json()["message"], "Hello, later!");
     // A note reports that the stream has ended.
-    let streamed = workspace.runner(&["--run-id", &id, "--stream"]).expect(0).expect_stderr("its stream is over");
+    let streamed = workspace.runner(&["--run-id", &id, "--stream"]).expect(0).expect_stderr("its stream is closed");
     assert!(streamed.stdout.concat().ends_with(r#"{  "message": "Hello, later!"}"#), "{streamed:?}");
     // A completed run cannot be cancelled; its outcome is unchanged.
     workspace.runner(&["--run-id", &id, "--cancel"]).expect(1).expect_stderr("already ended");
@@ -51,7 +51,8 @@ fn timeout_is_exit_4_and_the_run_continues() {
     let workspace = Workspace::new();
     let _worker = workspace.worker(&["--embedded"]);
     let args = [&SLEEP[..], &[r#"{"seconds":1}"#, "--timeout", "100ms"]].concat();
-    let timed_out = workspace.runner(&args).expect_error(4, &["has not ended within 100ms", "goes on", "--embedded`"]);
+    let timed_out =
+        workspace.runner(&args).expect_error(4, &["has not ended within 100 ms", "continues", "--embedded`"]);
     let id = timed_out.stderr.iter().find_map(|line| line.strip_prefix("run ")).unwrap()[..36].to_owned();
     timed_out.expect_stderr(&format!("`runner --run-id {id} --embedded`"));
     // With JSON output, the timeout is an object on stdout, too.
@@ -59,7 +60,7 @@ fn timeout_is_exit_4_and_the_run_continues() {
     let event = timed_out.json_lines().pop().unwrap();
     assert_eq!((&event["event"], &event["run_id"], &event["limit"]), (&json!("timed_out"), &json!(id), &json!("0s")));
     assert_eq!(event["attach"], format!("runner --run-id {id} --embedded"));
-    timed_out.expect_stderr(&format!("has not reported the status of run {id} within 0s"));
+    timed_out.expect_stderr(&format!("has not reported the status of run {id} within 0 s"));
     workspace.runner(&["--run-id", &id]).expect(0);
 }
 
@@ -186,7 +187,7 @@ fn interrupt_is_exit_130_and_the_run_continues() {
         shown.wait_for("RUNNING");
         runner.signal(signal);
         let attach = format!("`runner --run-id {id} --embedded`");
-        runner.wait().expect(130).expect_stderr(&attach).expect_stderr("goes on");
+        runner.wait().expect(130).expect_stderr(&attach).expect_stderr("continues");
         assert!(!workspace.details(&id).done, "the run continues");
         workspace.runner(&["--run-id", &id]).expect(0);
     };

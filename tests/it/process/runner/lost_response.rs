@@ -99,7 +99,7 @@ async fn lost_response_without_rest_prints_find_command() {
         fixture.break_connection(before + 1).await;
         let ended = runner.wait();
         let ended = ended.expect_error(7, &["not known whether it started", "the connection broke", "404"]);
-        let again = fixture.run_printed(&ended, "look again with ").expect(0);
+        let again = fixture.run_printed(&ended, "search again with ").expect(0);
         assert!(again.stdout.concat().contains(output), "{again:?}");
         assert_eq!(fixture.runs().await.len(), before + 1);
     }
@@ -138,6 +138,18 @@ async fn refusal_of_full_engine_is_shown_within_timeout() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn timeout_after_sending_prints_find_command() {
+    let (workspace, fake) = (Workspace::new(), Fake::start().await);
+    fake.script(|script| script.trigger_takes = std::time::Duration::from_secs(60));
+    let args = [&HELLO[..], &["--timeout", "2", "--tls-strategy", "none"]].concat();
+    let mut command = workspace.runner_command(&args);
+    let runner = Program::start(command.env("HATCHET_CLIENT_TOKEN", fake.token()));
+    let parts = ["has not responded within 2 s", "not known whether a run was started", "`runner --find "];
+    runner.wait().expect_error(4, &parts);
+    assert_eq!(fake.script(|script| script.triggers.len()), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn interrupted_trigger_prints_find_command() {
     let fixture = Fixture::start().await;
     fixture.proxy.drop_received_after(MARKER.as_bytes());
@@ -146,7 +158,7 @@ async fn interrupted_trigger_prints_find_command() {
     runner.signal("INT");
     let ended = runner.wait().expect(130).expect_stderr("not known whether a run was started");
     fixture.proxy.restore();
-    let again = fixture.run_printed(&ended, "look for it with ").expect(0);
+    let again = fixture.run_printed(&ended, "search for it with ").expect(0);
     assert_eq!(again.json()["message"], format!("Hello, {MARKER}!"));
 }
 
@@ -160,7 +172,7 @@ async fn bench_finds_runs_with_lost_responses() {
     assert!(ended.stdout[0].starts_with("10 of 10 runs completed"), "{ended:?}");
     assert_eq!(fixture.runs().await.len(), 11, "the trial run and ten runs");
     let report = std::fs::read_to_string(fixture.workspace.path("out/report.md")).unwrap();
-    assert!(report.contains("10 runs count as started that were found"), "{report}");
+    assert!(report.contains("10 runs were found after"), "{report}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

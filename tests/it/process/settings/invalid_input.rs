@@ -59,7 +59,7 @@ fn invalid_setting_is_reported() {
         (&["--slots", "many"], "", "", &["HATCHET_WORKER_SLOTS", "\"many\""]),
         (&[], "HATCHET_WORKER_SLOTS", "-1", &["HATCHET_WORKER_SLOTS", "the environment"]),
         (&["--cpu-threads", "0"], "", "", &["HATCHET_WORKER_CPU_THREADS", "--cpu-threads"]),
-        (&["--grace", "x"], "", "", &["HATCHET_WORKER_GRACE", "--grace", "30s"]),
+        (&["--grace", "x"], "", "", &["HATCHET_WORKER_GRACE \"x\"", "--grace", "30s"]),
         (&["--wait-for-engine", "x"], "", "", &["HATCHET_WORKER_WAIT_FOR_ENGINE", "--wait-for-engine"]),
         (&["--tasks", "cpu-hevy-task"], "", "", &["did you mean `cpu-heavy-task`"]),
         (&["--name", "a b"], "", "", &["\"a b\"", "letters"]),

@@ -36,6 +36,22 @@ fn token_in_an_env_file_is_used() {
     worker.stop().expect(0);
 }
 
+#[test]
+fn log_format_defaults_to_text_in_the_runner_and_json_in_the_worker() {
+    let workspace = Workspace::new();
+    workspace.write(".env", "X='unclosed\n");
+    let runner = |args| Program::start(&mut workspace.runner_command(args)).wait().expect(0);
+    let worker = Program::start(&mut workspace.worker_command(&["--embedded=never"])).wait().expect(2);
+    for (ended, is_json) in [
+        (runner(&["--list-tasks"][..]), false),
+        (runner(&["--list-tasks", "--log-format", "json"][..]), true),
+        (worker, true),
+    ] {
+        let line = ended.stderr.iter().find(|line| line.contains("it is ignored")).expect("a warning about .env");
+        assert_eq!(line.starts_with('{'), is_json, "{ended:?}");
+    }
+}
+
 /// `.env` files with an unreadable line, and its number.
 const UNREADABLE: [(&str, usize); 3] = [
     ("HATCHET_CLIENT_TOKEN = \"ey.secret\n", 1),

@@ -22,8 +22,8 @@ fn signal_lets_running_tasks_finish() {
         let worker = workspace.worker(&["--embedded"]);
         let runner = start_sleep(&workspace, "1");
         worker.signal(signal);
-        let stopped = worker.wait().expect(0).expect_stderr("takes no more work").expect_stderr("stopped");
-        assert!(!stopped.stderr.iter().any(|line| line.contains("cut off after")), "{stopped:?}");
+        let stopped = worker.wait().expect(0).expect_stderr("no more work is accepted").expect_stderr("stopped");
+        assert!(!stopped.stderr.iter().any(|line| line.contains("cancelled after")), "{stopped:?}");
         // The worker's own engine has reported the outcome before it stopped.
         let ended = runner.wait().expect(0);
         assert!(ended.json()["slept_seconds"].as_f64().unwrap() >= 1.0, "{ended:?}");
@@ -41,7 +41,7 @@ fn task_that_exceeds_the_grace_period_fails() {
     let worker = workspace.worker(&["--embedded", "--grace", "300ms"]);
     let runner = start_sleep(&workspace, "600");
     let start = Instant::now();
-    worker.stop().expect(0).expect_stderr("cut off after the grace").expect_stderr("sync-sleep-task");
+    worker.stop().expect(0).expect_stderr("cancelled after the grace").expect_stderr("sync-sleep-task");
     assert!(start.elapsed().as_secs() < 20, "the worker does not wait for the sleep");
     runner.wait().expect(1).expect_stderr("Shutdown: the worker was stopped before the task had ended");
     engine.stop().expect(0);
@@ -70,7 +70,7 @@ fn second_signal_ends_the_worker_immediately() {
         let worker = workspace.worker(&["--embedded", "--grace", "10m"]);
         let _runner = start_sleep(&workspace, "600");
         worker.signal(first);
-        worker.err.wait_for("takes no more work");
+        worker.err.wait_for("no more work is accepted");
         // Repeats the signal, since a signal right after the first counts as its duplicate.
         worker.signal_until_ended(second).expect(130).expect_stderr("interrupted again");
     }
@@ -117,7 +117,11 @@ fn hangup_is_ignored_under_nohup() {
     worker.signal("HUP");
     workspace.runner(&["--task-name", "externally-triggered-task"]).expect(0);
     let stopped = worker.stop().expect(0);
-    assert_eq!(stopped.stderr.iter().filter(|line| line.contains("takes no more work")).count(), 1, "{stopped:?}");
+    assert_eq!(
+        stopped.stderr.iter().filter(|line| line.contains("no more work is accepted")).count(),
+        1,
+        "{stopped:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -136,7 +140,7 @@ async fn unacknowledged_outcome_is_logged() {
         lines.iter().any(|line| line.contains("ended, but the engine did not acknowledge the outcome")),
         "{lines:?}"
     );
-    for part in ["cancelling", "cut off after the grace", "left running"] {
+    for part in ["cancelling", "cancelled after the grace", "still running"] {
         assert!(!lines.iter().any(|line| line.contains(part)), "{part}: {lines:?}");
     }
 }

@@ -1,21 +1,21 @@
-//! The figures by which two summaries are compared.
+//! The metrics by which two summaries are compared.
 
-use super::format::with_unit;
+use super::format::{change, with_unit};
 use crate::bench::summary::{Percentiles, Summary};
 
-/// A figure, with its value in an earlier summary.
+/// A metric of a summary, with its value in an earlier summary.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Figure {
+pub struct Metric {
     /// Name.
     pub name: &'static str,
     /// Value with its unit; a dash if unknown.
     pub now: String,
     /// Value of the earlier summary, if there is one.
     pub before: Option<String>,
-    /// Change in per cent, if both values are known.
-    pub change: Option<f64>,
+    /// Relative change, if both values are known.
+    pub change: Option<String>,
     /// Whether the change is an improvement. `None` for a change of less than 5 %.
-    pub better: Option<bool>,
+    pub is_better: Option<bool>,
 }
 
 /// Changes below 5 % are noise.
@@ -24,7 +24,7 @@ const NOISE: f64 = 5.0;
 type Value = fn(&Summary) -> Option<f64>;
 
 /// Name, unit, whether a greater value is better, and the value.
-const FIGURES: [(&str, &str, bool, Value); 13] = [
+const METRICS: [(&str, &str, bool, Value); 13] = [
     ("accepted", "runs/s", true, |s| s.throughput.accepted),
     ("ended", "runs/s", true, |s| s.throughput.ended),
     ("queueing, median", "ms", false, |s| of(s.latency.queueing.as_ref(), |p| p.p50)),
@@ -34,9 +34,9 @@ const FIGURES: [(&str, &str, bool, Value); 13] = [
     ("total, median", "ms", false, |s| of(s.latency.total.as_ref(), |p| p.p50)),
     ("total, p99", "ms", false, |s| of(s.latency.total.as_ref(), |p| p.p99)),
     ("total, p99.9", "ms", false, |s| of(s.latency.total.as_ref(), |p| p.p999)),
-    ("time taken", "s", false, |s| s.slots.taken_s),
+    ("time taken", "ms", false, |s| s.slots.taken_s.map(|seconds| seconds * 1e3)),
     ("taken / ideal", "x", false, |s| Some(s.slots.taken_s? / s.slots.ideal_s.filter(|ideal| *ideal > 0.0)?)),
-    ("benchmark's CPU per run", "µs", false, |s| s.overhead.cpu_us_per_run),
+    ("benchmark's CPU per run", "ms", false, |s| s.overhead.cpu_us_per_run.map(|micros| micros / 1e3)),
     ("benchmark's memory", "MiB", false, |s| s.overhead.memory.map(|bytes| bytes as f64 / (1 << 20) as f64)),
 ];
 
@@ -44,21 +44,23 @@ fn of(percentiles: Option<&Percentiles>, pick: fn(&Percentiles) -> f64) -> Optio
     percentiles.map(pick)
 }
 
-/// The figures of a summary, compared with those of an earlier one.
-pub fn figures(now: &Summary, before: Option<&Summary>) -> Vec<Figure> {
-    let figure = |(name, unit, more_is_better, value): (&'static str, &str, bool, Value)| {
+/// The metrics of a summary, compared with those of an earlier summary.
+pub fn metrics(now: &Summary, before: Option<&Summary>) -> Vec<Metric> {
+    let metric = |(name, unit, more_is_better, value): (&'static str, &str, bool, Value)| {
         let current = value(now);
         let earlier = before.map(value);
         let text = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |value| with_unit(value, unit));
-        let change = current.zip(earlier.flatten()).filter(|(_, earlier)| *earlier != 0.0);
-        let change = change.map(|(current, earlier)| (current / earlier - 1.0) * 100.0);
-        Figure {
+        let both = current.zip(earlier.flatten()).filter(|(_, earlier)| *earlier != 0.0);
+        let percent = both.map(|(current, earlier)| (current / earlier - 1.0) * 100.0);
+        Metric {
             name,
             now: text(current),
             before: earlier.map(text),
-            change,
-            better: change.filter(|change| change.abs() >= NOISE).map(|change| (change > 0.0) == more_is_better),
+            change: percent.map(change),
+            is_better: percent
+                .filter(|percent| percent.abs() >= NOISE)
+                .map(|percent| (percent > 0.0) == more_is_better),
         }
     };
-    FIGURES.into_iter().map(figure).collect()
+    METRICS.into_iter().map(metric).collect()
 }
