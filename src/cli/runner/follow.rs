@@ -74,7 +74,7 @@ pub(super) async fn show(
         Ok(RunUpdate::EngineSilent(error)) => {
             display.note(&format!("waiting for the engine, which does not answer: {error}"));
         }
-        Ok(RunUpdate::EngineAnswers) => display.note("the engine answers again"),
+        Ok(RunUpdate::EngineResponds) => display.note("the engine answers again"),
         Ok(RunUpdate::Finished(outcome)) => return Ok(Some(outcome)),
         // A real engine returns the id of a run that is never created if it does not know the task.
         Err(error) if error.kind() == ErrorKind::NotFound && display.was_triggered() => {

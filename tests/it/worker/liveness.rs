@@ -67,6 +67,6 @@ async fn trigger_waits_for_stalled_engine() {
     // There and back takes longer than a connection may be silent.
     proxy.delay(Duration::from_secs(2));
     let run = within("it is answered", client.run_no_wait(&named("echo"), &json!({})).into_future()).await.unwrap();
-    assert!(!run.was_found(), "the response came late and was not lost");
+    assert!(!run.was_recovered(), "the response came late and was not lost");
     assert_eq!(fake.script(|script| script.triggers.len()), 1);
 }
