@@ -55,8 +55,8 @@ impl Client {
     ///
     /// - [`ErrorKind::Invalid`] if an engine would refuse the input or metadata. Both must be JSON objects without NUL.
     /// - [`ErrorKind::TooLarge`] over the message limit, 4 MiB by default.
-    /// - [`ErrorKind::NotFound`] if the engine knows no task of this name. A real engine may accept the trigger and create
-    ///   no run; then the wait for the result fails with this error.
+    /// - [`ErrorKind::NotFound`] if no task of this name is registered. A real engine may accept the trigger and create no
+    ///   run; then the wait for the result fails with this error.
     /// - [`ErrorKind::Duplicate`] if an earlier run holds the idempotency key.
     /// - [`ErrorKind::Unconfirmed`] if the response was lost and the run was not found. Another trigger may run the task
     ///   twice.
@@ -78,7 +78,7 @@ impl Client {
     /// Runs a task once for each input, and waits for all outputs: in the order of the inputs, each with its own
     /// outcome.
     ///
-    /// An input is an `I`, a `&I`, or a [`RunItem`] with options of its own. The triggers are sent in calls of at most
+    /// An input is an `I`, a `&I`, or a [`RunItem`] with its own options. The triggers are sent in calls of at most
     /// 1,000 runs; the waits share one subscription. `examples/add_a_task.rs` runs several.
     ///
     /// # Errors
@@ -148,7 +148,7 @@ pub struct RunManyNoWait<O> {
     output: PhantomData<fn() -> O>,
 }
 
-/// An input with options of its own, for [`Client::run_many`].
+/// An input with its own options, for [`Client::run_many`].
 ///
 /// ```no_run
 /// # use hatchet_quickstart::{prelude::*, tasks::externally_triggered::{Input, STUB}};
@@ -339,5 +339,31 @@ impl<O: 'static> IntoFuture for RunManyNoWait<O> {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(self.send())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+
+    use super::*;
+    use crate::hatchet::client::{ClientConfig, Sources};
+
+    #[tokio::test]
+    async fn bulk_trigger_is_not_retried_past_its_deadline() {
+        // No server listens at this address.
+        let claims = r#"{"sub":"707d0855-80ab-4e1f-a156-f1c4546cbf52","grpc_broadcast_address":"127.0.0.1:9"}"#;
+        let token = format!("eyJhbGciOiJFUzI1NiJ9.{}.c2ln", URL_SAFE_NO_PAD.encode(claims));
+        let settings = [("HATCHET_CLIENT_TOKEN", token.as_str()), ("HATCHET_CLIENT_TLS_STRATEGY", "none")];
+        let sources = Sources::from_pairs(settings);
+        let client = Client::new(ClientConfig::from_sources(&sources).unwrap()).unwrap();
+        let started = Instant::now();
+        let call = client.run_many_no_wait(&Stub::<Value, Value>::from_name("t"), [Value::Object(Default::default())]);
+        let results = call.deadline(Some(started + Duration::from_millis(300))).await;
+        assert_eq!(results[0].as_ref().unwrap_err().kind(), ErrorKind::Unreachable);
+        // Five attempts take at least 1.5 s.
+        assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
     }
 }

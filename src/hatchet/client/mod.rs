@@ -32,7 +32,7 @@
 //! | [`Client::run_by_name`] | JSON, for a name that is known at run time only |
 //! | [`Client::run_ref`] | a [`RunRef`] for the id of an earlier run |
 //!
-//! Each module uses only modules to its right:
+//! Each module uses only modules to the right of it:
 //!
 //! ```text
 //!  call ──▶ trigger ──▶ runs ──▶ stream ──▶ handle (Client) ──▶ watcher, rest ──▶ transport

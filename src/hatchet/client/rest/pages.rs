@@ -11,7 +11,7 @@ use super::{
 use crate::hatchet::transport::{ClientError, ErrorKind};
 
 /// Rows of a page, the maximum of the embedded engine.
-const PAGE: usize = 1000;
+const PAGE_SIZE: usize = 1000;
 
 /// Maximum number of requests for one list. Ends the read of a list that grows faster than it is read.
 const MAX_REQUESTS: usize = 5000;
@@ -36,13 +36,13 @@ impl<T: Row> Pages<T> {
         while !self.cursor.at_end {
             if self.requests == MAX_REQUESTS {
                 let text = format!(
-                    "listing {} failed: more than {MAX_REQUESTS} pages of {PAGE} rows. Request fewer rows",
+                    "listing {} failed: more than {MAX_REQUESTS} pages of {PAGE_SIZE} rows. Request fewer rows",
                     self.path
                 );
                 return Err(ClientError::new(ErrorKind::TooLarge, text));
             }
             self.requests += 1;
-            let position = [("limit", PAGE.to_string()), ("offset", self.cursor.offset.to_string())];
+            let position = [("limit", PAGE_SIZE.to_string()), ("offset", self.cursor.offset.to_string())];
             let query: Vec<_> = self.query.iter().cloned().chain(position).collect();
             let page: Rows<T> = self.rest.call(Method::GET, &self.path, &query, None).await?;
             let new = self.cursor.take(page.rows);
@@ -85,7 +85,7 @@ impl Cursor {
         let first = page.first().map(|row| row.id().to_owned());
         let is_adjacent = self.offset == 0 || first.as_ref().is_some_and(|id| self.read.contains(id));
         if !is_adjacent {
-            self.offset = self.offset.saturating_sub(PAGE / 2);
+            self.offset = self.offset.saturating_sub(PAGE_SIZE / 2);
             self.first = first;
             return Vec::new();
         }
@@ -121,7 +121,7 @@ mod tests {
     fn read(mut list: Vec<usize>, cap: usize, mut change: impl FnMut(&mut Vec<usize>, usize)) -> (Vec<usize>, usize) {
         let (mut cursor, mut read) = (Cursor::default(), Vec::new());
         for request in 1..200 {
-            let page = list.iter().skip(cursor.offset).take(cap.min(PAGE)).map(|n| Id(n.to_string())).collect();
+            let page = list.iter().skip(cursor.offset).take(cap.min(PAGE_SIZE)).map(|n| Id(n.to_string())).collect();
             read.extend(cursor.take::<Id>(page).into_iter().map(|id| id.0.parse::<usize>().unwrap()));
             if cursor.at_end {
                 return (read, request);
@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn list_is_read_to_its_end() {
         for rows in [0, 1, 2, 9, 100, 999, 1000, 1001, 5000] {
-            let (read, requests) = read((0..rows).collect(), PAGE, |_, _| {});
+            let (read, requests) = read((0..rows).collect(), PAGE_SIZE, |_, _| {});
             assert_eq!(read, (0..rows).collect::<Vec<_>>());
             assert!(requests <= 2 + rows / 900, "{rows}: {requests}");
         }
@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn removed_rows_hide_no_other_rows() {
         // 700 rows that were read are removed after the first page.
-        let (read, _) = read((0..3000).collect(), PAGE, |list, request| {
+        let (read, _) = read((0..3000).collect(), PAGE_SIZE, |list, request| {
             if request == 1 {
                 list.drain(100..800);
             }
@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn many_new_rows_are_not_the_end() {
-        let (read, _) = read((0..3000).collect(), PAGE, |list, request| {
+        let (read, _) = read((0..3000).collect(), PAGE_SIZE, |list, request| {
             if request == 1 {
                 list.splice(0..0, 10_000..12_500);
             }
@@ -184,7 +184,7 @@ mod tests {
             changes in proptest::collection::vec((0usize..1500, 0usize..3000, 0usize..1500), 0..6),
         ) {
             let mut removed = HashSet::new();
-            let (read, _) = read((0..rows).collect(), PAGE, |list, request| {
+            let (read, _) = read((0..rows).collect(), PAGE_SIZE, |list, request| {
                 if let Some((new, at, count)) = changes.get(request - 1) {
                     let from = (*at).min(list.len());
                     removed.extend(list.drain(from..(from + count).min(list.len())));

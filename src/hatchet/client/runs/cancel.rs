@@ -35,7 +35,7 @@ impl Client {
     /// [`RunRef::outcome`] returns the outcome of each.
     ///
     /// The status of each run is queried first, because a real engine replaces the outcome of a finished run with
-    /// CANCELLED. A run that the engine does not know counts as finished.
+    /// CANCELLED. A run that the engine does not find counts as finished.
     ///
     /// # Errors
     ///

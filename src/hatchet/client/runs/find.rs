@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use super::RunRef;
 use crate::hatchet::{
-    client::{Client, RunSummary},
+    client::{Client, RestClient, RunSummary},
     transport::{Backoff, ClientConfig, ClientError, ErrorKind},
     wire::{RunId, RunStatus, format_duration},
 };
@@ -41,7 +41,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] if the address of the REST API is not known; the error of the last attempt if the REST API
+    /// [`ErrorKind::Config`] if the address of the REST API is not set; the error of the last attempt if the REST API
     /// refused the request or did not respond.
     pub async fn find_runs(&self, key: &str, value: &str, since: SystemTime) -> Result<Vec<RunRef>, ClientError> {
         let listing = self.search(key, value, since, |rows| !rows.is_empty()).await?;
@@ -59,7 +59,7 @@ impl Client {
     /// # Errors
     ///
     /// [`ErrorKind::Invalid`] without a pair, so that an empty list does not select every run; [`ErrorKind::Config`] if
-    /// the address of the REST API is not known; else the error of the REST API.
+    /// the address of the REST API is not set; else the error of the REST API.
     pub async fn open_runs(&self, metadata: &[(&str, &str)]) -> Result<Vec<RunId>, ClientError> {
         if metadata.is_empty() {
             return Err(ClientError::new(
@@ -67,10 +67,7 @@ impl Client {
                 "listing runs by metadata failed: at least one key=value pair is required",
             ));
         }
-        let Some(rest) = self.rest() else {
-            let text = "listing runs by metadata failed: the address of the REST API is not known. Set HATCHET_CLIENT_SERVER_URL";
-            return Err(ClientError::new(ErrorKind::Config, text));
-        };
+        let rest = self.require_rest("listing runs by metadata")?;
         let open = [RunStatus::Queued, RunStatus::Running];
         let rows = rest.runs(SystemTime::UNIX_EPOCH, metadata, &open).all().await.map_err(|error| {
             let (kind, text) = (error.kind(), format!("listing runs by metadata failed: {error}"));
@@ -91,10 +88,7 @@ impl Client {
         since: SystemTime,
         is_complete: impl Fn(&[RunSummary]) -> bool,
     ) -> Result<Listing, ClientError> {
-        let Some(rest) = self.rest() else {
-            let message = "finding runs by metadata failed: the address of the REST API is not known. Set HATCHET_CLIENT_SERVER_URL";
-            return Err(ClientError::new(ErrorKind::Config, message));
-        };
+        let rest = self.require_rest("finding runs by metadata")?;
         let started = Instant::now();
         let mut backoff = Backoff::new(MIN_DELAY, MAX_DELAY);
         let mut stability = Stability::default();
@@ -129,6 +123,13 @@ impl Client {
             }
             sleep(backoff.next_delay()).await;
         }
+    }
+
+    fn require_rest(&self, operation: &str) -> Result<&RestClient, ClientError> {
+        self.rest().ok_or_else(|| {
+            let cause = "the address of the REST API is not set. Set HATCHET_CLIENT_SERVER_URL";
+            ClientError::new(ErrorKind::Config, format!("{operation} failed: {cause}"))
+        })
     }
 }
 

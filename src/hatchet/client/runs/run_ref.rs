@@ -15,7 +15,7 @@ use crate::hatchet::{
     wire::{RunId, RunStatus, TriggerId, proto::v1},
 };
 
-/// Bounds of the delay before a run that the engine does not know yet is requested again.
+/// Bounds of the delay before a new run is requested again that the engine has not found.
 const MIN_RETRY_DELAY: Duration = Duration::from_millis(100);
 const MAX_RETRY_DELAY: Duration = Duration::from_millis(500);
 
@@ -109,8 +109,8 @@ impl<O> RunRef<O> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NotFound`] after 10 s in which the engine does not know the run; after 2 s for an id from
-    /// [`Client::run_ref`]; immediately if the engine has known it before. Otherwise the error of the last attempt.
+    /// [`ErrorKind::NotFound`] if the engine has not found the run for 10 s; for 2 s with an id from [`Client::run_ref`];
+    /// immediately if it has found the run before. Otherwise the error of the last attempt.
     pub async fn details(&self) -> Result<RunDetails, ClientError> {
         let started = Instant::now();
         let mut backoff = Backoff::new(MIN_RETRY_DELAY, MAX_RETRY_DELAY);
@@ -138,9 +138,9 @@ impl<O> RunRef<O> {
     ///
     /// # Errors
     ///
-    /// - [`ErrorKind::NotFound`] after 10 s in which the engine does not know the run; after 2 s for an id from
+    /// - [`ErrorKind::NotFound`] if the engine has not found the run for 10 s; for 2 s with an id from
     ///   [`Client::run_ref`].
-    /// - [`ErrorKind::RunLost`] after 10 s in which the engine no longer knows the run.
+    /// - [`ErrorKind::RunLost`] if the engine has found the run before, but no longer for 10 s.
     /// - [`ErrorKind::Unreachable`], or the engine's own error, after 5 minutes without a useful response. A request of
     ///   the engine to slow down counts as a useful response.
     /// - [`ErrorKind::Unauthenticated`] as soon as the engine refuses the token.
@@ -163,7 +163,7 @@ impl<O> RunRef<O> {
     }
 
     /// Requests that the engine runs the finished run again, under the same id. Does not change a run that has not
-    /// finished. Returns whether the engine knows the run.
+    /// finished. Returns `false` if the engine has no such run.
     ///
     /// # Errors
     ///
@@ -192,8 +192,7 @@ impl<O: DeserializeOwned> RunRef<O> {
 
 impl Client {
     /// Returns a reference to a run by its id, with the output type that the caller expects. Sends nothing. If the engine
-    /// does not know the id, [`RunRef::status`], [`RunRef::details`], [`RunRef::outcome`] and [`RunRef::result`] fail
-    /// after 2 s.
+    /// has no such run, [`RunRef::status`], [`RunRef::details`], [`RunRef::outcome`] and [`RunRef::result`] fail after 2 s.
     pub fn run_ref<O>(&self, id: RunId) -> RunRef<O> {
         RunRef::given(self.clone(), id)
     }

@@ -115,7 +115,7 @@ impl RunUpdates {
                         return Some(Err(closed(self.run.id())));
                     }
                 }
-                // Its sender lives as long as that of the progress.
+                // The watcher owns the senders of both channels.
                 Ok(()) = outage.changed() => {}
                 Some(error) = async {
                     sleep_until(report_at?).await;

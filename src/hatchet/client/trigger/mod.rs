@@ -1,7 +1,7 @@
 //! Triggers: calls that start runs.
 //!
-//! A trigger must not start a run twice, and its caller must know whether a run was started. So each failure is classified
-//! by whether it proves that nothing was started ([`failure`]), and after a lost response the client searches for the run
+//! A trigger must not start a run twice, and must report whether a run was started. So each failure is classified by
+//! whether it proves that nothing was started ([`failure`]), and after a lost response the client searches for the run
 //! ([`lost_response`]):
 //!
 //! ```text

@@ -20,7 +20,7 @@ impl Client {
     /// The input must be a JSON object. If the response is lost after the request was sent, searches the engine's list for
     /// the run (for 12 s, or up to 72 s while the engine does not respond) and returns it as if the response had arrived.
     ///
-    /// A real engine that does not know the name returns the id of a run that is never created.
+    /// If the name is not registered, a real engine returns the id of a run that is never created.
     ///
     /// # Errors
     ///

@@ -1,8 +1,8 @@
 //! Watches runs until they finish.
 //!
 //! Each client has one watcher: a task that owns one subscription to the ends of runs, and polls their details at a
-//! limited rate. The subscription is fast, but its stream can break, stall, or lose an event. A poll is slow, but is a
-//! call of its own. The first of the two that returns a run's outcome ends the waits for it, so no wait hangs.
+//! limited rate. The subscription is fast, but its stream can break, stall, or lose an event. A poll is slow, but is
+//! an independent call. The first of the two that returns a run's outcome ends the waits for it, so no wait hangs.
 //!
 //! ```text
 //!  outcome()   Outcomes   RunUpdates            one watcher task per client

@@ -60,7 +60,7 @@ impl Recognition {
         if self.triggered || self.was_seen() { TRIGGERED_GRACE } else { GIVEN_GRACE }
     }
 
-    /// The error of a run that the engine has not known for this long; `None` within the grace period.
+    /// The error of a run that the engine has not found for this time; `None` within the grace period.
     pub(in crate::hatchet::client) fn refuse(&self, run: RunId, unknown_for: Duration) -> Option<ClientError> {
         (unknown_for >= self.grace()).then(|| self.error(run))
     }

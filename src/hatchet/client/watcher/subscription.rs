@@ -51,7 +51,7 @@ pub(super) struct Subscription {
     /// Runs that have not been requested on the current stream.
     to_request: VecDeque<RunId>,
     stream: Option<Stream>,
-    /// When a broken stream is opened again.
+    /// The time at which a broken stream is opened again.
     reopen_at: Option<Instant>,
     backoff: Backoff,
 }

@@ -18,7 +18,7 @@ pub(super) enum Verdict {
     Finished(RunOutcome),
     /// The run exists and has not finished: it is polled again.
     Unfinished(RunStatus),
-    /// The engine does not know the run: it is polled again until the grace period of each wait has elapsed.
+    /// The engine has no such run: it is polled again until the grace period of each wait has elapsed.
     Unknown,
     /// The engine is at its rate limit: all polls are slowed down. Counts as a response.
     Throttled,

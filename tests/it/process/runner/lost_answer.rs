@@ -115,7 +115,7 @@ async fn search_during_rest_outage_is_logged_once() {
     command.env("HATCHET_CLIENT_TOKEN", &site.workspace.handshake().token);
     let runner = Program::start(command.env("HATCHET_CLIENT_SERVER_URL", "http://127.0.0.1:9"));
     site.cut(1).await;
-    let line = "the engine's list of runs is read again for up to";
+    let line = "reading the engine's list of runs failed, retrying for up to";
     runner.err.wait_for(line);
     // In this time the list is read several times.
     tokio::time::sleep(std::time::Duration::from_secs(3)).await;
