@@ -284,6 +284,6 @@ async fn redirect_is_not_followed() {
     let ended = doctor(&workspace, &settings).await.expect(5);
     let (status, said) = ended.doctor_check("rest");
     assert!(status == "failed" && said.contains(&elsewhere.address), "{ended:#?}");
-    assert!(said.contains("not followed: set HATCHET_CLIENT_SERVER_URL"), "{ended:#?}");
+    assert!(said.contains("not followed. Set HATCHET_CLIENT_SERVER_URL"), "{ended:#?}");
     assert!(elsewhere.heads.lock().unwrap().is_empty());
 }
