@@ -25,7 +25,7 @@ use serde::{Serialize, Serializer, de::DeserializeOwned, ser::Error as _};
 use serde_json::{Value, value::RawValue};
 use tokio::time::Instant;
 
-use super::{Client, ClientError, ErrorKind, RunError, RunEvents, RunRef, StreamSelector, TriggerOptions};
+use super::{Client, ClientError, RunError, RunEvents, RunRef, StreamSelector, TriggerOptions};
 use crate::hatchet::{
     task::{Priority, Stub},
     wire::TriggerId,
@@ -53,13 +53,14 @@ impl Client {
     ///
     /// By [`ClientError::kind`]:
     ///
-    /// - [`ErrorKind::Invalid`] if an engine would refuse the input or metadata. Both must be JSON objects without NUL.
-    /// - [`ErrorKind::TooLarge`] over the message limit, 4 MiB by default.
-    /// - [`ErrorKind::NotFound`] if no task of this name is registered. A real engine may accept the trigger and create no
-    ///   run; then the wait for the result fails with this error.
-    /// - [`ErrorKind::Duplicate`] if an earlier run holds the idempotency key.
-    /// - [`ErrorKind::Unconfirmed`] if the response was lost and the run was not found. Another trigger may run the task
-    ///   twice.
+    /// - [`Invalid`](super::ErrorKind::Invalid) if an engine would refuse the input or metadata. Both must be JSON objects
+    ///   without NUL.
+    /// - [`TooLarge`](super::ErrorKind::TooLarge) over the message limit, 4 MiB by default.
+    /// - [`NotFound`](super::ErrorKind::NotFound) if no task of this name is registered. A real engine may accept the
+    ///   trigger and create no run; then the wait for the result fails with this error.
+    /// - [`Duplicate`](super::ErrorKind::Duplicate) if an earlier run holds the idempotency key.
+    /// - [`Unconfirmed`](super::ErrorKind::Unconfirmed) if the response was lost and the run was not found. Another trigger
+    ///   may run the task twice.
     pub fn run_no_wait<I: Serialize, O>(&self, task: &Stub<I, O>, input: &I) -> RunNoWait<O> {
         RunNoWait { client: self.clone(), name: task.name().to_owned(), item: Item::new(input), output: PhantomData }
     }
@@ -349,7 +350,7 @@ mod tests {
     use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
     use super::*;
-    use crate::hatchet::client::{ClientConfig, Sources};
+    use crate::hatchet::client::{ClientConfig, ErrorKind, Sources};
 
     #[tokio::test]
     async fn bulk_trigger_is_not_retried_past_its_deadline() {

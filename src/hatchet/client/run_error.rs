@@ -28,7 +28,7 @@ pub enum RunError {
     #[error(transparent)]
     Call(#[from] ClientError),
     /// The last attempt of the run failed, and no retry was left.
-    #[error("run {} failed: {0}", .0.run())]
+    #[error("run {run} failed: {failure}", run = .0.run(), failure = .0)]
     Failed(RunFailure),
     /// The run was cancelled, or no worker accepted it within its schedule timeout.
     #[error("run {run} was cancelled{}", .reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default())]
