@@ -6,7 +6,7 @@ use tonic::codegen::{Service as _, http::Uri};
 
 use super::{super::config::authority, error::ConnectError};
 
-/// Connects to the first address of a host that answers.
+/// Connects to the first address of a host that accepts the connection.
 pub(super) async fn connect(host: &str, port: u16) -> Result<TcpStream, ConnectError> {
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
