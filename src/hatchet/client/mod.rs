@@ -55,8 +55,10 @@ pub use trigger::TRIGGER_KEY;
 pub(crate) use trigger::TriggerOptions;
 
 pub use crate::hatchet::transport::{
-    Authenticated, ClientConfig, ClientError, Connection, ENV_FILES, ErrorKind, ProbeResult, Proxies, Rediscovery,
-    Source, Sources, Tls, Token, diagnose, embedded_folder, explain_probe, explain_unanswered, parse_integer,
+    Authenticated, ClientConfig, ClientError, Connection, ErrorKind, Proxies, Source, Sources, Tls, Token,
+};
+pub(crate) use crate::hatchet::transport::{
+    ENV_FILES, ProbeResult, diagnose, embedded_folder, explain_no_response, explain_probe, parse_integer,
     probe_address, token_claims,
 };
 use crate::hatchet::{transport::with_timeout, wire::proto::GetVersionRequest};
@@ -127,7 +129,7 @@ impl Client {
     async fn version(&self, request: Request<GetVersionRequest>) -> Result<String, ClientError> {
         match self.0.connection.dispatcher().get_version(request).await {
             Ok(answer) => Ok(answer.into_inner().version),
-            Err(status) => Err(self.0.connection.call_error("ask for the engine's version", status)),
+            Err(status) => Err(self.0.connection.call_error("reading the engine's version", status)),
         }
     }
 

@@ -123,7 +123,8 @@ mod tests {
         let refused = refuse(&auth);
         assert_eq!(refused.kind(), ErrorKind::Unauthenticated);
         let message = refused.to_string();
-        let expected = "heartbeat failed: the token was accepted before and is now refused for 90 s (invalid auth token). ";
+        let expected =
+            "heartbeat failed: the token was accepted before and is now refused for 90 s (invalid auth token). ";
         assert!(message.starts_with(expected) && message.contains("HATCHET_CLIENT_TOKEN"), "{message}");
     }
 

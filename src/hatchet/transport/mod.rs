@@ -33,10 +33,6 @@ pub use self::{
     connection::Connection,
     error::{ClientError, ErrorKind},
 };
-pub(crate) use self::{
-    config::{ENV_FILES, embedded_folder, parse_integer, token_claims},
-    diagnose::{ProbeResult, diagnose, explain_no_response, explain_probe, probe_address},
-};
 pub(in crate::hatchet) use self::{
     call_deadline::{DEFAULT_TIMEOUT, with_timeout},
     config::ServerUrl,
@@ -44,4 +40,8 @@ pub(in crate::hatchet) use self::{
     dial::{ConnectError, Dialer, HttpError, Protocol, SharedTls, exchange},
     error::{root_cause, untrusted_certificate},
     retry::{Backoff, RegistrationTimeout, retry, retry_until, when_temporary},
+};
+pub(crate) use self::{
+    config::{ENV_FILES, embedded_folder, parse_integer, token_claims},
+    diagnose::{ProbeResult, diagnose, explain_no_response, explain_probe, probe_address},
 };

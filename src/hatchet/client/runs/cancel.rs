@@ -40,7 +40,7 @@ impl Client {
         let open: Vec<Option<RunId>> = stream::iter(queries).buffered(STATUS_QUERIES).try_collect().await?;
         let open: Vec<RunId> = open.into_iter().flatten().collect();
         if !open.is_empty() {
-            self.cancel_all(&open, &format!("cancel {} runs", open.len())).await?;
+            self.cancel_all(&open, &format!("cancelling {} runs", open.len())).await?;
         }
         Ok(open)
     }

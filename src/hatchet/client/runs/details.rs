@@ -85,7 +85,7 @@ pub(super) async fn fetch(connection: &Connection, run: RunId) -> Result<RunDeta
     let request = v1::GetRunDetailsRequest { external_id: run.to_string() };
     match connection.admin().get_run_details(request).await {
         Ok(answer) => Ok(RunDetails::from_wire(answer.into_inner())),
-        Err(status) => Err(connection.call_error(&format!("ask for run {run}"), status)),
+        Err(status) => Err(connection.call_error(&format!("reading run {run}"), status)),
     }
 }
 

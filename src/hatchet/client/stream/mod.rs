@@ -110,7 +110,7 @@ async fn deliver(
             }
         };
         let wait = backoff.next_delay_after(since.elapsed(), STABLE);
-        let error = client.connection().call_error("stream the run's events", broken);
+        let error = client.connection().call_error("streaming the run's events", broken);
         if !error.is_temporary() {
             let _ = sender.send(Err(error)).await;
             return;

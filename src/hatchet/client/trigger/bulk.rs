@@ -115,7 +115,7 @@ impl Client {
         requests: Vec<TriggerRequest>,
         on_lost: OnLostResponse,
     ) -> Vec<(usize, BulkItem)> {
-        let call = format!("trigger {name}");
+        let call = format!("triggering {name}");
         if let Err(error) = retry(may_be_repeated, || self.connection().ensure_reachable(&call)).await {
             return requests.into_iter().map(|request| (request.index, Err(error.clone()))).collect();
         }
@@ -150,7 +150,7 @@ impl Client {
 
     async fn send_batch(&self, name: &str, requests: &[TriggerRequest]) -> Result<Vec<String>, ClientError> {
         let plural = if requests.len() == 1 { "" } else { "s" };
-        let call = format!("trigger {} run{plural} of {name}", requests.len());
+        let call = format!("triggering {} run{plural} of {name}", requests.len());
         let answer = retry(may_be_repeated, || {
             let mut stub = self.connection().workflows();
             let workflows = requests.iter().map(|request| request.message.clone()).collect();

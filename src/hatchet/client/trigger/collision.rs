@@ -64,7 +64,7 @@ impl Client {
     }
 
     async fn resend(&self, name: &str, index: usize, message: TriggerWorkflowRequest) -> Resent {
-        let call = format!("trigger {name}");
+        let call = format!("triggering {name}");
         // It fails if the semaphore was closed, which it never is.
         let _permit = self.single_calls().acquire().await;
         let may_have_started = AtomicBool::new(false);

@@ -87,7 +87,7 @@ impl Client {
     ) -> Result<RunRef, ClientError> {
         let trigger = options.trigger_id.unwrap_or_else(TriggerId::random);
         let request = TriggerRequest::new(self, name, input, options, 0, SearchIds { trigger, call: None })?;
-        let call = format!("trigger {name}");
+        let call = format!("triggering {name}");
         retry_until(options.deadline, may_be_repeated, || self.connection().ensure_reachable(&call)).await?;
         let sent_at = SystemTime::now();
         let answer = retry_until(options.deadline, may_be_repeated, || {

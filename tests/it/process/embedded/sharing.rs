@@ -125,11 +125,11 @@ fn worker_waits_for_an_engine_if_requested() {
     workspace.engine().kill();
     workspace.write(".env", &format!("HATCHET_CLIENT_TOKEN={}\n", workspace.handshake().token));
     let address = workspace.handshake().grpc_address;
-    by_token(&workspace, &[]).wait().expect_error(5, &["nothing answers at", &address, "HATCHET_CLIENT_HOST_PORT"]);
+    by_token(&workspace, &[]).wait().expect_error(5, &["no server responds at", &address, "HATCHET_CLIENT_HOST_PORT"]);
     let waiting = by_token(&workspace, &["--wait-for-engine", "30s"]);
-    waiting.err.wait_for("waits for the engine: nothing answers at");
+    waiting.err.wait_for("waits for the engine: no server responds at");
     let limited = by_token(&workspace, &["--wait-for-engine", "100ms"]);
-    limited.wait().expect_error(5, &["nothing answers at", &address]);
+    limited.wait().expect_error(5, &["no server responds at", &address]);
     let engine = workspace.engine();
     waiting.err.until("the banner", |line| line.starts_with("  tasks "));
     workspace.runner(&HELLO).expect(0);

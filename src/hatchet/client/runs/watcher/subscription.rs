@@ -151,6 +151,6 @@ impl Subscription {
         tracing::debug!(?status, "the subscription to the ends of runs broke");
         self.stream = None;
         self.reopen_at = Some(Instant::now() + self.backoff.next_delay());
-        SubscriptionEvent::Broke(status.map(|status| self.connection.call_error("wait for runs to end", status)))
+        SubscriptionEvent::Broke(status.map(|status| self.connection.call_error("waiting for runs", status)))
     }
 }

@@ -163,7 +163,7 @@ mod tests {
             (ClientError::new(ErrorKind::Unreachable, "gone"), "the engine has not answered for 300s: gone"),
             (ClientError::new(ErrorKind::Engine, "no disk"), "no disk"),
             (
-                ClientError::new(ErrorKind::Unreachable, "no disk").with_source(tonic::Status::unavailable("no disk")),
+                ClientError::new(ErrorKind::Unreachable, "no disk").with_status(tonic::Status::unavailable("no disk")),
                 "no disk",
             ),
         ] {
