@@ -82,7 +82,7 @@ impl From<Untrusted> for io::Error {
 
 /// Opens a file for reading, and checks it.
 pub(crate) fn open(path: &Path) -> io::Result<File> {
-    checked(path, OpenOptions::new().read(true))
+    open_checked(path, OpenOptions::new().read(true))
 }
 
 /// Opens a file for reading and writing, and checks it. Creates a missing file for its owner only, and makes an existing
@@ -90,7 +90,7 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
 pub(crate) fn open_or_create(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
-    let file = checked(path, private(&mut options))?;
+    let file = open_checked(path, owner_only(&mut options))?;
     make_private(&file)?;
     Ok(file)
 }
@@ -107,7 +107,7 @@ pub(crate) fn create(path: &Path) -> io::Result<File> {
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
         Ok(()) | Err(_) => {}
     }
-    private(OpenOptions::new().write(true).create_new(true)).open(path)
+    owner_only(OpenOptions::new().write(true).create_new(true)).open(path)
 }
 
 /// Reads a file of at most `limit` bytes, after the checks of [`open`].
@@ -149,7 +149,7 @@ pub(crate) fn check_folder(path: &Path) -> io::Result<()> {
 }
 
 /// Opens without following a link at the end of the path and without waiting for the writer of a FIFO.
-fn checked(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+fn open_checked(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     // Reports the usual cases. The path may change after this check, for which the flags below are.
     match fs::symlink_metadata(path) {
         Ok(found) if found.is_symlink() => return Err(Untrusted::Link.into()),
@@ -163,11 +163,11 @@ fn checked(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
         options.custom_flags(i32::try_from(flags.bits()).unwrap_or(0));
     }
     let file = options.open(path)?;
-    check(&file.metadata()?)?;
+    check_metadata(&file.metadata()?)?;
     Ok(file)
 }
 
-fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+fn owner_only(options: &mut OpenOptions) -> &mut OpenOptions {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
     options
@@ -186,7 +186,7 @@ fn make_private(file: &File) -> io::Result<()> {
     Ok(())
 }
 
-fn check(metadata: &Metadata) -> io::Result<()> {
+fn check_metadata(metadata: &Metadata) -> io::Result<()> {
     if !metadata.is_file() {
         return Err(Untrusted::NotAFile.into());
     }
@@ -284,7 +284,7 @@ mod tests {
         // Skips the check of the path, as if the FIFO had been created after it.
         let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
         let opened = rustix::fs::open(&file, flags, rustix::fs::Mode::empty()).map(File::from).unwrap();
-        assert_eq!(Untrusted::of(&check(&opened.metadata().unwrap()).unwrap_err()), Some(Untrusted::NotAFile));
+        assert_eq!(Untrusted::of(&check_metadata(&opened.metadata().unwrap()).unwrap_err()), Some(Untrusted::NotAFile));
     }
 
     #[test]

@@ -19,7 +19,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::error::{ClientError, ErrorKind, refused_token};
+use super::error::{ClientError, ErrorKind, explain_refused_token};
 
 /// Time for which a refused token is retried. A restart of an engine's database takes a minute or less; a longer wait
 /// would only delay the error of a revoked token.
@@ -80,7 +80,7 @@ impl AuthState {
         let text = error.status().map_or_else(String::new, |status| status.message().to_owned());
         let refusal = format!("the token was accepted before and is now refused for {} s", elapsed.as_secs());
         let (kind, cause) = if elapsed >= GRACE_PERIOD {
-            (ErrorKind::Unauthenticated, refused_token(&refusal, &text))
+            (ErrorKind::Unauthenticated, explain_refused_token(&refusal, &text))
         } else {
             let period = GRACE_PERIOD.as_secs();
             let advice = format!("The engine's database may be unavailable; the refusal is final after {period} s");

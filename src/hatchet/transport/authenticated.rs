@@ -64,7 +64,7 @@ impl Service<Request<Body>> for Authenticated {
         let is_costly = COSTLY_METHODS.contains(&method.method());
         let deadline = (!STREAMS.contains(&method.method())).then(|| CallDeadline::start(method, request.extensions()));
         let request = match &deadline {
-            Some(deadline) => request.map(|body| deadline.count(body)),
+            Some(deadline) => request.map(|body| deadline.count_request(body)),
             None => request,
         };
         let encoding_error = EncodingError::default();
@@ -75,7 +75,7 @@ impl Service<Request<Body>> for Authenticated {
         let auth = self.auth.clone();
         async move {
             let response = call.bounded(response).await?.map_err(|error| encoding_error.or(error))?;
-            if response.status().is_success() && shows_acceptance(response.headers()) {
+            if response.status().is_success() && proves_acceptance(response.headers()) {
                 auth.record_acceptance();
             }
             Ok(response.map(|body| call.bounded_body(body)))
@@ -150,7 +150,7 @@ impl Call {
             match call.bounded(body.frame()).await {
                 Ok(Some(frame)) => {
                     if let (Some(deadline), Ok(frame)) = (&call.deadline, &frame) {
-                        deadline.add(frame.data_ref().map_or(0, bytes::Bytes::len));
+                        deadline.count_response(frame.data_ref().map_or(0, bytes::Bytes::len));
                     }
                     Some((frame, Some((body, call))))
                 }
@@ -164,7 +164,7 @@ impl Call {
 
 /// Whether a response proves that the engine accepted the token: it has content, or a status that can only occur after the
 /// engine's authentication.
-fn shows_acceptance(headers: &HeaderMap) -> bool {
+fn proves_acceptance(headers: &HeaderMap) -> bool {
     match Status::from_header_map(headers).map(|status| status.code()) {
         None
         | Some(Code::Ok | Code::NotFound | Code::AlreadyExists | Code::InvalidArgument | Code::FailedPrecondition) => {

@@ -62,7 +62,7 @@ impl CallDeadline {
     }
 
     /// Adds the bytes of the request's body to the call's own while it is sent.
-    pub(super) fn count(&self, request: Body) -> Body {
+    pub(super) fn count_request(&self, request: Body) -> Body {
         let bytes = self.bytes.clone();
         Body::new(request.map_frame(move |frame| {
             bytes.add(frame.data_ref().map_or(0, bytes::Bytes::len));
@@ -71,7 +71,7 @@ impl CallDeadline {
     }
 
     /// Adds bytes of the response.
-    pub(super) fn add(&self, bytes: usize) {
+    pub(super) fn count_response(&self, bytes: usize) {
         self.bytes.add(bytes);
     }
 
@@ -118,7 +118,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn large_request_extends_deadline_by_its_bytes() {
         let (deadline, started) = (deadline(), Instant::now());
-        let request = deadline.count(Body::new(Full::<Bytes>::from(vec![0; 4_000_000])));
+        let request = deadline.count_request(Body::new(Full::<Bytes>::from(vec![0; 4_000_000])));
         assert_eq!(request.collect().await.unwrap().to_bytes().len(), 4_000_000);
         deadline.passes().await;
         assert!(started.elapsed() > SECOND * 200, "{:?}", started.elapsed());
@@ -132,7 +132,7 @@ mod tests {
             let response = async {
                 for _ in 0..400 {
                     sleep(SECOND / 10).await;
-                    deadline.add(bytes);
+                    deadline.count_response(bytes);
                 }
             };
             let is_complete = tokio::select! {

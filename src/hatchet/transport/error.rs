@@ -142,14 +142,14 @@ impl ClientError {
         let text = status.message().trim_end();
         let (kind, cause) = match status.code() {
             Code::Unauthenticated | Code::PermissionDenied => {
-                (ErrorKind::Unauthenticated, refused_token("the engine refused the token", text))
+                (ErrorKind::Unauthenticated, explain_refused_token("the engine refused the token", text))
             }
             Code::NotFound => (ErrorKind::NotFound, text.to_owned()),
             Code::InvalidArgument => (ErrorKind::Invalid, text.to_owned()),
             // The client's own codec refused to encode or decode a message.
-            Code::OutOfRange => (ErrorKind::TooLarge, too_large(text)),
+            Code::OutOfRange => (ErrorKind::TooLarge, explain_too_large(text)),
             Code::ResourceExhausted if text.contains("larger than max") || text.contains("too large") => {
-                (ErrorKind::TooLarge, too_large(text))
+                (ErrorKind::TooLarge, explain_too_large(text))
             }
             Code::ResourceExhausted => (ErrorKind::Exhausted, format!("the engine is at a limit: {text}")),
             Code::AlreadyExists => {
@@ -181,11 +181,11 @@ impl ClientError {
 }
 
 /// The cause and the remedy of a refusal that is final. `text` is the engine's own.
-pub(super) fn refused_token(refusal: &str, text: &str) -> String {
+pub(super) fn explain_refused_token(refusal: &str, text: &str) -> String {
     format!("{refusal} ({text}). Set HATCHET_CLIENT_TOKEN to a token of this engine")
 }
 
-fn too_large(text: &str) -> String {
+fn explain_too_large(text: &str) -> String {
     format!(
         "the message is too large ({text}). Send less, or raise the engine's limit and \
          HATCHET_CLIENT_GRPC_MAX_SEND_MESSAGE_LENGTH / …_RECV_MESSAGE_LENGTH"

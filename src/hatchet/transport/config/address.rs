@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::{super::error::ClientError, invalid::invalid_setting};
 
 /// Formats `host:port`, with an IPv6 address in brackets.
-pub(in crate::hatchet::transport) fn authority(host: &str, port: u16) -> String {
+pub(in crate::hatchet::transport) fn format_authority(host: &str, port: u16) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
@@ -20,7 +20,7 @@ pub(super) fn split_authority(text: &str, default_port: u16) -> Option<(&str, u1
 }
 
 /// Parses the setting `HATCHET_CLIENT_HOST_PORT`. Removes a scheme and a trailing slash, and requires a port.
-pub(super) fn host_port(text: &str) -> Result<String, ClientError> {
+pub(super) fn parse_host_port(text: &str) -> Result<String, ClientError> {
     let invalid = || invalid_setting("HATCHET_CLIENT_HOST_PORT", text, "set it to host:port, such as localhost:7070");
     // gRPC also accepts dns:///host:port.
     let bare = text.split_once("://").map_or(text, |(_, rest)| rest).trim_matches('/');

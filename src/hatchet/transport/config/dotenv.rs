@@ -93,7 +93,7 @@ fn parse(text: &str, lookup: impl Fn(&str) -> Option<String>) -> Env {
         if begin.is_empty() {
             return env;
         }
-        match statement(begin) {
+        match parse_statement(begin) {
             Ok((statement, after)) => {
                 if let Some((name, value)) = statement {
                     let value = value
@@ -121,20 +121,20 @@ fn count_lines(text: &str) -> usize {
 type Statement<'a> = Option<(&'a str, Option<String>)>;
 
 /// Parses one statement up to the end of its line. The rest starts with the line end.
-fn statement(text: &str) -> Result<(Statement<'_>, &str), &'static str> {
+fn parse_statement(text: &str) -> Result<(Statement<'_>, &str), &'static str> {
     if text.starts_with('#') {
-        return Ok((None, end_of_line(text)?));
+        return Ok((None, skip_to_line_end(text)?));
     }
-    let (name, rest) = name(skip_export(text))?;
+    let (name, rest) = parse_name(skip_export(text))?;
     let rest = skip_blanks(rest);
     let (value, rest) = match rest.strip_prefix('=') {
         None => (None, rest),
         Some(rest) => {
-            let (value, rest) = value(rest)?;
+            let (value, rest) = parse_value(rest)?;
             (Some(value), rest)
         }
     };
-    let after = end_of_line(rest)?;
+    let after = skip_to_line_end(rest)?;
     // The replacement for bytes that are not UTF-8.
     if text[..text.len() - after.len()].contains('\u{fffd}') {
         return Err("is not UTF-8 text");
@@ -153,7 +153,7 @@ fn skip_export(text: &str) -> &str {
     }
 }
 
-fn name(text: &str) -> Result<(&str, &str), &'static str> {
+fn parse_name(text: &str) -> Result<(&str, &str), &'static str> {
     const NO_NAME: &str = "is not NAME=value";
     if let Some(quoted) = text.strip_prefix('\'') {
         return quoted.split_once('\'').filter(|(name, _)| !name.is_empty()).ok_or(NO_NAME);
@@ -163,28 +163,28 @@ fn name(text: &str) -> Result<(&str, &str), &'static str> {
 }
 
 /// Parses the value after the `=`.
-fn value(text: &str) -> Result<(String, &str), &'static str> {
+fn parse_value(text: &str) -> Result<(String, &str), &'static str> {
     let begin = skip_blanks(text);
     match begin.chars().next() {
-        Some(quote @ ('\'' | '"')) => quoted(&begin[1..], quote).ok_or("has a quote that does not close"),
+        Some(quote @ ('\'' | '"')) => parse_quoted(&begin[1..], quote).ok_or("has a quote that does not close"),
         // A comment must follow a space.
         Some('#') if begin.len() < text.len() => Ok((String::new(), begin)),
         _ => {
             let (line, rest) = begin.split_at(begin.find('\n').unwrap_or(begin.len()));
-            Ok((without_comment(line).trim_end().to_owned(), rest))
+            Ok((strip_comment(line).trim_end().to_owned(), rest))
         }
     }
 }
 
 /// Removes a comment: a `#` that follows a space, up to the end of the line.
-fn without_comment(line: &str) -> &str {
+fn strip_comment(line: &str) -> &str {
     let comment =
         line.match_indices('#').find(|(at, _)| line[..*at].chars().next_back().is_some_and(char::is_whitespace));
     comment.map_or(line, |(at, _)| &line[..at])
 }
 
 /// Parses up to the closing quote. A backslash escapes the next character.
-fn quoted(text: &str, quote: char) -> Option<(String, &str)> {
+fn parse_quoted(text: &str, quote: char) -> Option<(String, &str)> {
     let mut value = String::new();
     let mut rest = text.chars();
     loop {
@@ -220,7 +220,7 @@ fn unescape(escaped: char, quote: char) -> Option<char> {
 }
 
 /// Skips blanks and a comment. Any other text before the end of the line is an error.
-fn end_of_line(text: &str) -> Result<&str, &'static str> {
+fn skip_to_line_end(text: &str) -> Result<&str, &'static str> {
     let rest = skip_blanks(text);
     let end = rest.find('\n').unwrap_or(rest.len());
     if end == 0 || rest.starts_with('#') { Ok(&rest[end..]) } else { Err("is not NAME=value") }
@@ -233,7 +233,7 @@ fn interpolate(value: &str, lookup: impl Fn(&str) -> Option<String>) -> String {
     while let Some(at) = rest.find("${") {
         let (before, variable) = rest.split_at(at);
         result.push_str(before);
-        match reference(&variable[2..]) {
+        match parse_reference(&variable[2..]) {
             Some((name, default, after)) => {
                 result.push_str(&lookup(name).unwrap_or_else(|| default.to_owned()));
                 rest = after;
@@ -250,7 +250,7 @@ fn interpolate(value: &str, lookup: impl Fn(&str) -> Option<String>) -> String {
 }
 
 /// Parses a variable's name and default up to the closing brace, and returns them with the rest.
-fn reference(text: &str) -> Option<(&str, &str, &str)> {
+fn parse_reference(text: &str) -> Option<(&str, &str, &str)> {
     let (name, rest) = text.split_at(text.find([':', '}'])?);
     let (default, after) = match rest.strip_prefix(":-") {
         Some(rest) => rest.split_once('}')?,

@@ -16,9 +16,9 @@ mod token;
 
 use std::path::PathBuf;
 
-pub(super) use self::{address::authority, proxies::Proxy};
+pub(super) use self::{address::format_authority, proxies::Proxy};
 use self::{
-    address::{host_port, is_loopback},
+    address::{is_loopback, parse_host_port},
     invalid::invalid_setting,
 };
 pub(crate) use self::{
@@ -102,13 +102,13 @@ impl ClientConfig {
         let config = Self {
             token: Token::new(token),
             tenant,
-            host_port: host_port(address)?,
+            host_port: parse_host_port(address)?,
             server_url,
-            namespace: namespace(sources.value("HATCHET_CLIENT_NAMESPACE").unwrap_or_default())?,
+            namespace: parse_namespace(sources.value("HATCHET_CLIENT_NAMESPACE").unwrap_or_default())?,
             tls: Tls::from_sources(sources)?,
             proxies: Proxies::from_sources(sources),
-            max_recv_message: message_size(sources, "HATCHET_CLIENT_GRPC_MAX_RECV_MESSAGE_LENGTH")?,
-            max_send_message: message_size(sources, "HATCHET_CLIENT_GRPC_MAX_SEND_MESSAGE_LENGTH")?,
+            max_recv_message: read_message_size(sources, "HATCHET_CLIENT_GRPC_MAX_RECV_MESSAGE_LENGTH")?,
+            max_send_message: read_message_size(sources, "HATCHET_CLIENT_GRPC_MAX_SEND_MESSAGE_LENGTH")?,
             token_source: token_source.clone(),
             engine_folder: None,
         };
@@ -130,17 +130,17 @@ impl ClientConfig {
         Ok(Self {
             token: Token::new(&handshake.token),
             tenant: tenant.map_err(|e| ClientError::config(format!("reading the handshake file failed: {e}")))?,
-            host_port: host_port(&handshake.grpc_address)?,
+            host_port: parse_host_port(&handshake.grpc_address)?,
             server_url: Some(handshake.api_url.as_str())
                 .filter(|url| !url.is_empty())
                 .or(claims.server_url.as_deref().filter(|url| !url.is_empty()))
                 .map(ServerUrl::normalized)
                 .transpose()?,
-            namespace: namespace(sources.value("HATCHET_CLIENT_NAMESPACE").unwrap_or_default())?,
+            namespace: parse_namespace(sources.value("HATCHET_CLIENT_NAMESPACE").unwrap_or_default())?,
             tls: Tls::None,
             proxies: Proxies::from_sources(sources),
-            max_recv_message: message_size(sources, "HATCHET_CLIENT_GRPC_MAX_RECV_MESSAGE_LENGTH")?,
-            max_send_message: message_size(sources, "HATCHET_CLIENT_GRPC_MAX_SEND_MESSAGE_LENGTH")?,
+            max_recv_message: read_message_size(sources, "HATCHET_CLIENT_GRPC_MAX_RECV_MESSAGE_LENGTH")?,
+            max_send_message: read_message_size(sources, "HATCHET_CLIENT_GRPC_MAX_SEND_MESSAGE_LENGTH")?,
             token_source: Source::Handshake,
             engine_folder: None,
         })
@@ -149,7 +149,7 @@ impl ClientConfig {
     /// Reads the handshake file again. `None` if no engine runs on the folder, or address and token are unchanged.
     pub(super) fn rediscover(&self) -> Option<Self> {
         let found = Handshake::find(self.engine_folder.as_ref()?).ok()??;
-        if found.token == self.token.expose() && host_port(&found.grpc_address).ok()? == self.host_port {
+        if found.token == self.token.expose() && parse_host_port(&found.grpc_address).ok()? == self.host_port {
             return None;
         }
         let Self { token, tenant, host_port, server_url, .. } =
@@ -221,7 +221,7 @@ impl ClientConfig {
 }
 
 /// Parses a namespace. As in the Python SDK, it is converted to lower case and gets a trailing `_`.
-fn namespace(text: &str) -> Result<String, ClientError> {
+fn parse_namespace(text: &str) -> Result<String, ClientError> {
     if text.is_empty() {
         return Ok(String::new());
     }
@@ -233,7 +233,7 @@ fn namespace(text: &str) -> Result<String, ClientError> {
 }
 
 /// Parses a message size in bytes. As in gRPC, -1 means only gRPC's own limit of 4 GiB.
-fn message_size(sources: &Sources, name: &str) -> Result<usize, ClientError> {
+fn read_message_size(sources: &Sources, name: &str) -> Result<usize, ClientError> {
     let Some(text) = sources.value(name) else { return Ok(DEFAULT_MAX_MESSAGE) };
     match parse_integer(text) {
         Some(-1) => Ok(u32::MAX as usize),

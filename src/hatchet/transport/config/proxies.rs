@@ -7,17 +7,17 @@ use tonic::codegen::http::Uri;
 
 use super::{
     super::error::ClientError,
-    address::{authority, is_loopback, split_authority},
+    address::{format_authority, is_loopback, split_authority},
     invalid::{invalid_setting, redacted_url},
     sources::Sources,
 };
 
 /// Variables that name the proxy for connections with TLS, in order of precedence.
-const SECURE: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
+const TLS_VARIABLES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
 /// Variables that name the proxy for connections without TLS, in order of precedence.
-const PLAIN: [&str; 4] = ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
+const PLAINTEXT_VARIABLES: [&str; 4] = ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
 /// Variables that list the hosts to reach without a proxy.
-const NO_PROXY: [&str; 2] = ["NO_PROXY", "no_proxy"];
+const NO_PROXY_VARIABLES: [&str; 2] = ["NO_PROXY", "no_proxy"];
 
 /// The proxies of the environment. They are not used for loopback addresses and for hosts that `NO_PROXY` lists.
 ///
@@ -25,8 +25,8 @@ const NO_PROXY: [&str; 2] = ["NO_PROXY", "no_proxy"];
 /// network between can.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Proxies {
-    secure: Option<ProxyVariable>,
-    plain: Option<ProxyVariable>,
+    tls: Option<ProxyVariable>,
+    plaintext: Option<ProxyVariable>,
     no_proxy: String,
 }
 
@@ -40,25 +40,31 @@ struct ProxyVariable {
 impl fmt::Debug for Proxies {
     /// Shows only the variables, since URLs may contain passwords.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries([&self.secure, &self.plain].into_iter().flatten().map(|variable| variable.name)).finish()
+        f.debug_list()
+            .entries([&self.tls, &self.plaintext].into_iter().flatten().map(|variable| variable.name))
+            .finish()
     }
 }
 
 impl Proxies {
     /// Reads the proxy variables.
     pub(super) fn from_sources(sources: &Sources) -> Self {
-        let first = |names: [&'static str; 4]| {
+        let read_first = |names: [&'static str; 4]| {
             let (name, url) = names.into_iter().find_map(|name| Some((name, sources.value(name)?)))?;
             Some(ProxyVariable { name, url: url.to_owned() })
         };
-        let no_proxy = NO_PROXY.into_iter().find_map(|name| sources.value(name)).unwrap_or_default();
-        Self { secure: first(SECURE), plain: first(PLAIN), no_proxy: no_proxy.to_owned() }
+        let no_proxy = NO_PROXY_VARIABLES.into_iter().find_map(|name| sources.value(name)).unwrap_or_default();
+        Self {
+            tls: read_first(TLS_VARIABLES),
+            plaintext: read_first(PLAINTEXT_VARIABLES),
+            no_proxy: no_proxy.to_owned(),
+        }
     }
 
     /// Selects the proxy for connections to a host. `None` for a direct connection. Fails on a URL that is not that of an
     /// HTTP proxy.
     pub(super) fn find(&self, host: &str, port: u16, tls: bool) -> Result<Option<Proxy>, ClientError> {
-        match if tls { &self.secure } else { &self.plain } {
+        match if tls { &self.tls } else { &self.plaintext } {
             Some(variable) if !is_loopback(host) && !is_listed(&self.no_proxy, host, port) => {
                 Proxy::parse(variable, host).map(Some)
             }
@@ -153,7 +159,7 @@ impl Proxy {
 impl fmt::Display for Proxy {
     /// Omits the credentials.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{} (from {})", authority(&self.host, self.port), self.variable)
+        write!(f, "http://{} (from {})", format_authority(&self.host, self.port), self.variable)
     }
 }
 

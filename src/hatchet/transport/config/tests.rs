@@ -137,10 +137,10 @@ fn loopback_is_recognized_by_address() {
 proptest! {
     #[test]
     fn parsing_of_addresses_never_panics(text in ".*") {
-        if let Ok(address) = host_port(&text) {
-            prop_assert_eq!(host_port(&address).unwrap(), address);
+        if let Ok(address) = parse_host_port(&text) {
+            prop_assert_eq!(parse_host_port(&address).unwrap(), address);
         }
-        let _ = namespace(&text);
+        let _ = parse_namespace(&text);
         let _ = ServerUrl::normalized(&text);
     }
 }

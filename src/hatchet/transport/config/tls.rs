@@ -45,7 +45,7 @@ impl Tls {
     pub(super) fn from_sources(sources: &Sources) -> Result<Self, ClientError> {
         let file = |name: &str| sources.value(name).map(PathBuf::from);
         let on = |identity| {
-            let server_name = sources.value("HATCHET_CLIENT_TLS_SERVER_NAME").map(server_name).transpose()?;
+            let server_name = sources.value("HATCHET_CLIENT_TLS_SERVER_NAME").map(validate_server_name).transpose()?;
             Ok(Self::On { root_ca: file("HATCHET_CLIENT_TLS_ROOT_CA_FILE"), server_name, identity })
         };
         match sources.value("HATCHET_CLIENT_TLS_STRATEGY").map(str::to_ascii_lowercase).as_deref() {
@@ -64,7 +64,7 @@ impl Tls {
 }
 
 /// Validates the name of a certificate.
-fn server_name(text: &str) -> Result<String, ClientError> {
+fn validate_server_name(text: &str) -> Result<String, ClientError> {
     match ServerName::try_from(text) {
         Ok(_) => Ok(text.to_owned()),
         Err(_) => {

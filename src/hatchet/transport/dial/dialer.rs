@@ -79,7 +79,7 @@ impl Dialer {
 
     /// Opens a new connection, whose bytes are counted below TLS.
     pub(in crate::hatchet::transport) async fn dial(&self, activity: &Activity) -> Result<Stream, ConnectError> {
-        let stream = activity.count(open(&self.route).await?);
+        let stream = activity.count_bytes(open(&self.route).await?);
         let Some((connector, name)) = &self.tls else { return Ok(Either::Left(stream)) };
         let stream = connector.connect(name.clone(), stream).await.map_err(ConnectError::Tls)?;
         if self.protocol == Protocol::Http2 && stream.get_ref().1.alpn_protocol() != Some(b"h2") {
@@ -114,9 +114,9 @@ impl Service<Uri> for Connector {
     fn call(&mut self, _: Uri) -> Self::Future {
         let Self { dialer, activity } = self.clone();
         async move {
-            activity.dialing();
+            activity.set_dialing();
             let stream = dialer.dial(&activity).await?;
-            activity.connected();
+            activity.set_connected();
             Ok(TokioIo::new(stream))
         }
         .boxed()

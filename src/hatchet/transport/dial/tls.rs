@@ -25,13 +25,13 @@ pub(in crate::hatchet) struct SharedTls(Arc<OnceLock<Result<rustls::ClientConfig
 impl SharedTls {
     /// Returns the configuration. `tls` are the settings, which must be the same in each call.
     pub(in crate::hatchet) fn get(&self, tls: &Tls) -> Result<&rustls::ClientConfig, ClientError> {
-        self.0.get_or_init(|| client_config(tls)).as_ref().map_err(Clone::clone)
+        self.0.get_or_init(|| build_config(tls)).as_ref().map_err(Clone::clone)
     }
 }
 
 /// Builds the configuration. It trusts the authorities of the given file, else the system's, else the built-in list. It
 /// presents a client certificate if the settings name one. It sets no protocol (ALPN).
-fn client_config(tls: &Tls) -> Result<rustls::ClientConfig, ClientError> {
+fn build_config(tls: &Tls) -> Result<rustls::ClientConfig, ClientError> {
     let (root_ca, identity) = match tls {
         Tls::On { root_ca, identity, .. } => (root_ca.as_deref(), identity.as_ref()),
         Tls::None => (None, None),
@@ -40,10 +40,10 @@ fn client_config(tls: &Tls) -> Result<rustls::ClientConfig, ClientError> {
     let builder = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|e| ClientError::config(format!("setting up TLS failed: {e}")))?
-        .with_root_certificates(roots(root_ca)?);
+        .with_root_certificates(load_roots(root_ca)?);
     let Some((cert, key)) = identity else { return Ok(builder.with_no_client_auth()) };
-    let chain = certificates(cert, CERT)?;
-    let secret = PrivateKeyDer::from_pem_slice(&read(key, KEY)?)
+    let chain = read_certificates(cert, CERT)?;
+    let secret = PrivateKeyDer::from_pem_slice(&read_pem(key, KEY)?)
         .map_err(|_| invalid(KEY, key, &"the file must contain a private key in PEM form"))?;
     builder
         .with_client_auth_cert(chain, secret)
@@ -60,7 +60,7 @@ const MAX_PEM: u64 = 16 << 20;
 
 /// Reads a PEM file. Refuses anything but a regular file, since opening a FIFO blocks until another process writes, and a
 /// device has no end.
-fn read(path: &Path, variable: &str) -> Result<Vec<u8>, ClientError> {
+fn read_pem(path: &Path, variable: &str) -> Result<Vec<u8>, ClientError> {
     let unreadable = |e| invalid(variable, path, &format!("the file must be readable ({e})"));
     if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
         return Err(invalid(variable, path, &"it must be a regular file in PEM form"));
@@ -75,19 +75,19 @@ fn read(path: &Path, variable: &str) -> Result<Vec<u8>, ClientError> {
 }
 
 /// Reads the certificates of a PEM file. Refuses a file without certificates, which would trust no server.
-fn certificates(path: &Path, variable: &str) -> Result<Vec<CertificateDer<'static>>, ClientError> {
-    let pem = read(path, variable)?;
+fn read_certificates(path: &Path, variable: &str) -> Result<Vec<CertificateDer<'static>>, ClientError> {
+    let pem = read_pem(path, variable)?;
     match CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>() {
         Ok(found) if !found.is_empty() => Ok(found),
         Ok(_) | Err(_) => Err(invalid(variable, path, &"the file must contain a certificate in PEM form")),
     }
 }
 
-fn roots(root_ca: Option<&Path>) -> Result<RootCertStore, ClientError> {
+fn load_roots(root_ca: Option<&Path>) -> Result<RootCertStore, ClientError> {
     let mut roots = RootCertStore::empty();
     match root_ca {
         Some(path) => {
-            let (added, _) = roots.add_parsable_certificates(certificates(path, ROOT_CA)?);
+            let (added, _) = roots.add_parsable_certificates(read_certificates(path, ROOT_CA)?);
             if added == 0 {
                 return Err(invalid(ROOT_CA, path, &"the file must contain a certificate of an authority"));
             }
@@ -142,7 +142,7 @@ mod tests {
         for (path, rule) in
             [(&*fifo, "be a regular file"), (Path::new("/dev/zero"), "be a regular file"), (&large, "larger")]
         {
-            let error = read(path, ROOT_CA).unwrap_err().to_string();
+            let error = read_pem(path, ROOT_CA).unwrap_err().to_string();
             assert!(error.contains(ROOT_CA) && error.contains(rule), "{error}");
         }
     }

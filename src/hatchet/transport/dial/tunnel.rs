@@ -11,7 +11,7 @@ use tokio::{
 
 use super::{
     super::{
-        config::{Proxy, authority},
+        config::{Proxy, format_authority},
         error::root_cause,
     },
     error::ConnectError,
@@ -25,7 +25,7 @@ const MAX_HEAD: usize = 16 << 10;
 
 /// Opens a connection through the proxy to a server.
 pub(super) async fn open(proxy: &Proxy, host: &str, port: u16) -> Result<TcpStream, ConnectError> {
-    let target = authority(host, port);
+    let target = format_authority(host, port);
     let tunnel = timeout(TIMEOUT, connect_through(proxy, &target)).await;
     tunnel.unwrap_or_else(|_| Err(format!("no response within {TIMEOUT:?}"))).map_err(|reason| {
         ConnectError::Proxy(format!(

@@ -73,13 +73,13 @@ impl Default for Activity {
 
 impl Activity {
     /// Records that a connection is being opened.
-    pub(in crate::hatchet::transport) fn dialing(&self) {
+    pub(in crate::hatchet::transport) fn set_dialing(&self) {
         self.0.is_silent.store(false, Ordering::Relaxed);
         self.0.phase.send_replace(Phase::Dialing);
     }
 
     /// Records that a connection was opened.
-    pub(in crate::hatchet::transport) fn connected(&self) {
+    pub(in crate::hatchet::transport) fn set_connected(&self) {
         self.0.phase.send_replace(Phase::Silent(Instant::now()));
         self.0.is_silent.store(true, Ordering::Relaxed);
     }
@@ -129,13 +129,13 @@ impl Activity {
     }
 
     /// Waits until the phase differs from this one.
-    pub(super) async fn phase_ends(&self, phase: Phase) {
+    pub(super) async fn wait_for_phase_end(&self, phase: Phase) {
         // Fails only if the sender is dropped, which `self` holds.
         let _ = self.0.phase.subscribe().wait_for(|now| *now != phase).await;
     }
 
     /// Waits until a call is outstanding, and returns the time since which at least one call has been.
-    pub(super) async fn busy_since(&self) -> Instant {
+    pub(super) async fn wait_until_busy(&self) -> Instant {
         let mut calls = self.0.calls.subscribe();
         // Fails only if the sender is dropped, as above.
         calls.wait_for(|calls| calls.outstanding > 0).await.map_or_else(|_| Instant::now(), |calls| calls.since)
@@ -158,7 +158,7 @@ impl Activity {
     }
 
     /// Wraps a stream to count its bytes.
-    pub(in crate::hatchet::transport) fn count<T: AsyncRead + AsyncWrite>(&self, stream: T) -> CountedStream<T> {
+    pub(in crate::hatchet::transport) fn count_bytes<T: AsyncRead + AsyncWrite>(&self, stream: T) -> CountedStream<T> {
         let (reads, writes) = (self.clone(), self.clone());
         let on_read: Observer = Box::new(move |bytes| reads.add_received(bytes.len()));
         let on_write: Observer = Box::new(move |bytes| writes.add_sent(bytes.len()));

@@ -95,10 +95,10 @@ impl Monitor {
         // A probe that fails immediately may not change the byte counters.
         let mut last_probe = None;
         loop {
-            let busy_since = activity.busy_since().await;
+            let busy_since = activity.wait_until_busy().await;
             let phase = activity.phase();
             if phase == Phase::Dialing {
-                activity.phase_ends(phase).await;
+                activity.wait_for_phase_end(phase).await;
                 continue;
             }
             let (silent_since, wait) = if let Phase::Silent(connected) = phase {
@@ -106,7 +106,7 @@ impl Monitor {
                 (connected, self.wait_for_first_byte(activity, phase, since, has_responded()).await)
             } else if !has_responded() {
                 // Checks again after either end of this wait.
-                let _ = timeout(PROBE_AFTER, activity.phase_ends(phase)).await;
+                let _ = timeout(PROBE_AFTER, activity.wait_for_phase_end(phase)).await;
                 continue;
             } else {
                 self.silent_connections = 0;
@@ -138,7 +138,7 @@ impl Monitor {
         let is_short = has_responded && self.silent_connections < MAX_SHORT_ATTEMPTS;
         let limit = if is_short { FIRST_BYTE_TIMEOUT } else { MAX_PROBE_TIMEOUT };
         let mut deadline = since + limit;
-        while timeout_at(deadline, activity.phase_ends(silent)).await.is_err() {
+        while timeout_at(deadline, activity.wait_for_phase_end(silent)).await.is_err() {
             if deadline.elapsed() < MAX_WAKE_DELAY {
                 self.silent_connections = self.silent_connections.saturating_add(1);
                 return Wait::Silent;

@@ -30,7 +30,7 @@ impl Peer {
             response_delay: Arc::new(AtomicU64::new(response_delay)),
             has_responded: Arc::new(AtomicBool::new(true)),
         };
-        peer.activity.connected();
+        peer.activity.set_connected();
         peer.activity.add_received(27);
         peer
     }
@@ -180,17 +180,17 @@ async fn upload_on_dead_connection_ends() {
 async fn new_connection_without_a_byte_is_dead() {
     let mut peer = Peer::new(u64::MAX);
     let _call = peer.activity.begin_call();
-    peer.activity.dialing();
+    peer.activity.set_dialing();
     peer.stays_alive_for(SECOND * 60).await;
     for number in 0..MAX_SHORT_ATTEMPTS + 2 {
-        peer.activity.connected();
+        peer.activity.set_connected();
         let started = Instant::now();
         peer.wait_until_dead().await;
         let expected = if number < MAX_SHORT_ATTEMPTS { FIRST_BYTE_TIMEOUT } else { MAX_PROBE_TIMEOUT };
         assert!((expected..expected + SECOND / 100).contains(&started.elapsed()), "{number}: {:?}", started.elapsed());
     }
     assert_eq!(peer.take_probes(), 0);
-    peer.activity.connected();
+    peer.activity.set_connected();
     peer.activity.add_received(27);
     peer.wait_until_dead().await;
     assert_eq!(peer.monitor.silent_connections, 0);
@@ -202,7 +202,7 @@ async fn engine_without_any_response_is_dead_only_without_a_byte() {
     peer.has_responded.store(false, Ordering::Relaxed);
     let _call = peer.activity.begin_call();
     peer.stays_alive_for(SECOND * 60).await;
-    peer.activity.connected();
+    peer.activity.set_connected();
     let started = Instant::now();
     peer.wait_until_dead().await;
     assert_eq!(started.elapsed().as_secs(), MAX_PROBE_TIMEOUT.as_secs());
@@ -213,7 +213,7 @@ async fn engine_without_any_response_is_dead_only_without_a_byte() {
 async fn first_byte_of_a_slow_link_sets_the_probe_timeout() {
     let mut peer = Peer::new(900);
     let _call = peer.activity.begin_call();
-    peer.activity.connected();
+    peer.activity.set_connected();
     let activity = peer.activity.clone();
     let settings = async {
         sleep(SECOND * 9 / 10).await;
