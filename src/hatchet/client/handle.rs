@@ -125,7 +125,7 @@ impl Client {
     async fn version(&self, request: Request<GetVersionRequest>) -> Result<String, ClientError> {
         match self.connection().dispatcher().get_version(request).await {
             Ok(response) => Ok(response.into_inner().version),
-            Err(status) => Err(self.connection().call_error("getting the engine's version", status)),
+            Err(status) => Err(self.connection().call_error("reading the engine's version", status)),
         }
     }
 

@@ -58,10 +58,9 @@ pub use self::{
     watcher::{RunDetails, RunOutcome, TaskDetails},
 };
 pub use crate::hatchet::transport::{
-    Authenticated, ClientConfig, ClientError, Connection, ENV_FILES, ErrorKind, Proxies, Rediscovery, Source, Sources,
-    Tls, Token,
+    Authenticated, ClientConfig, ClientError, Connection, ErrorKind, Proxies, Source, Sources, Tls, Token,
 };
 pub(crate) use crate::hatchet::transport::{
-    ProbeResult, diagnose, embedded_folder, explain_probe, explain_unanswered, parse_integer, probe_address,
-    token_claims,
+    ENV_FILES, ProbeResult, diagnose, embedded_folder, explain_no_response, explain_probe, parse_integer,
+    probe_address, token_claims,
 };

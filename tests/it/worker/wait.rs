@@ -243,7 +243,7 @@ async fn lasting_engine_failure_is_quoted_in_the_error() {
         let run = RunId::random();
         fake.script(|script| script.details_failures.extend(vec![failure; 1_000]));
         let error = client.run_ref::<Value>(run).outcome().await.unwrap_err();
-        assert_eq!((error.kind(), error.to_string()), (kind, format!("getting run {run}: {said}")));
+        assert_eq!((error.kind(), error.to_string()), (kind, format!("reading run {run} failed: {said}")));
     }
 }
 

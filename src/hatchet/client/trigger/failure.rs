@@ -68,8 +68,8 @@ fn is_refusal(status: &Status) -> bool {
 pub(super) fn failed(connection: &Connection, call: &str, name: &str, status: Status) -> ClientError {
     if status.code() == Code::InvalidArgument && status.message().contains("workflow names not found") {
         let message =
-            format!("{call} failed: the engine knows no workflow of this name. Start a worker that registers {name}");
-        return ClientError::new(ErrorKind::NotFound, message).with_source(status);
+            format!("{call} failed: the engine has no workflow of this name. Start a worker that registers {name}");
+        return ClientError::new(ErrorKind::NotFound, message).with_status(status);
     }
     connection.call_error(call, status)
 }
@@ -83,7 +83,7 @@ mod tests {
             Code::ResourceExhausted => ErrorKind::Exhausted,
             _ => ErrorKind::Engine,
         };
-        ClientError::new(kind, "triggering t failed").with_source(status)
+        ClientError::new(kind, "triggering t failed").with_status(status)
     }
 
     #[test]

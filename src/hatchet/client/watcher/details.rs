@@ -42,7 +42,7 @@ pub(in crate::hatchet::client) async fn fetch(connection: &Connection, run: RunI
     let request = v1::GetRunDetailsRequest { external_id: run.to_string() };
     match connection.admin().get_run_details(request).await {
         Ok(response) => Ok(RunDetails::from_wire(response.into_inner())),
-        Err(status) => Err(connection.call_error(&format!("getting run {run}"), status)),
+        Err(status) => Err(connection.call_error(&format!("reading run {run}"), status)),
     }
 }
 

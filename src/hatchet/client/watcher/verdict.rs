@@ -159,7 +159,7 @@ mod tests {
             (ClientError::new(ErrorKind::Unreachable, "gone"), "the engine has not responded for 300s: gone"),
             (ClientError::new(ErrorKind::Engine, "no disk"), "no disk"),
             (
-                ClientError::new(ErrorKind::Unreachable, "no disk").with_source(tonic::Status::unavailable("no disk")),
+                ClientError::new(ErrorKind::Unreachable, "no disk").with_status(tonic::Status::unavailable("no disk")),
                 "no disk",
             ),
         ] {

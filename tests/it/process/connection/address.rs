@@ -53,14 +53,14 @@ fn closed_port_is_exit_5() {
     let closed = listener.local_addr().unwrap().to_string();
     drop(listener);
     let token = token(&closed, "");
-    let parts = ["nothing answers at", closed.as_str(), "HATCHET_CLIENT_HOST_PORT"];
+    let parts = ["no server responds at", closed.as_str(), "HATCHET_CLIENT_HOST_PORT"];
     both_fail(&Workspace::new(), &[("HATCHET_CLIENT_TOKEN", &token)], 5, &parts);
 }
 
 #[test]
 fn unknown_host_is_exit_5() {
     let token = token("no-such-host.invalid:7070", "");
-    let parts = ["nothing answers at no-such-host.invalid:7070", "HATCHET_CLIENT_HOST_PORT"];
+    let parts = ["no server responds at no-such-host.invalid:7070", "HATCHET_CLIENT_HOST_PORT"];
     both_fail(&Workspace::new(), &[("HATCHET_CLIENT_TOKEN", &token)], 5, &parts);
 }
 
@@ -78,7 +78,7 @@ fn server_that_closes_is_exit_5() {
     let address = start_server(b"", false);
     let token = token(&address, "");
     let settings = [("HATCHET_CLIENT_TOKEN", token.as_str()), ("HATCHET_CLIENT_TLS_STRATEGY", "none")];
-    let parts = ["took the connection and", "just ending or starting", "HATCHET_CLIENT_HOST_PORT", &address];
+    let parts = ["accepted the connection and", "an engine that starts or stops", "HATCHET_CLIENT_HOST_PORT", &address];
     both_fail(&Workspace::new(), &settings, 5, &parts);
 }
 
@@ -120,9 +120,9 @@ fn worker_gives_up_on_a_silent_server() {
     let workspace = Workspace::new();
     // A server that sends its SETTINGS frame may be slow; one that sends nothing is not an engine.
     for (args, tls, said) in [
-        (HTTP2_SETTINGS, "none", "has not answered a call for 10s"),
-        (b"", "none", "took the connection and said nothing for 3s"),
-        (b"", "tls", "has not answered a call for"),
+        (HTTP2_SETTINGS, "none", "has not responded to a call for 10s"),
+        (b"", "none", "accepted the connection and sent nothing for 3s"),
+        (b"", "tls", "has not responded to a call for"),
     ] {
         let address = silent_server(args);
         let mut command = workspace.worker_command(&["--wait-for-engine", "2s"]);
@@ -138,7 +138,7 @@ fn http1_server_is_exit_5() {
     let token = token(&address, "");
     for strategy in ["tls", "none"] {
         let settings = [("HATCHET_CLIENT_TOKEN", token.as_str()), ("HATCHET_CLIENT_TLS_STRATEGY", strategy)];
-        both_fail(&Workspace::new(), &settings, 5, &["not as a Hatchet engine", "HATCHET_CLIENT_HOST_PORT", &address]);
+        both_fail(&Workspace::new(), &settings, 5, &["does not use gRPC", "HATCHET_CLIENT_HOST_PORT", &address]);
     }
 }
 

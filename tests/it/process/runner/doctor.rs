@@ -102,7 +102,7 @@ fn missing_engine_is_exit_5() {
     let closed = listener.local_addr().unwrap().to_string();
     drop(listener);
     let token = token(&closed, "");
-    let parts = ["nothing answers at", "HATCHET_CLIENT_HOST_PORT"];
+    let parts = ["no server responds at", "HATCHET_CLIENT_HOST_PORT"];
     expect_broken(doctor(&workspace, &[], &[("HATCHET_CLIENT_TOKEN", &token)]), 5, "tcp", &parts, &["tls", "version"]);
 }
 
@@ -148,7 +148,7 @@ fn tls_mismatch_and_refused_token_are_reported() {
     let (workspace, other) = (Workspace::new(), Workspace::new());
     let (_engine, _other) = (workspace.engine(), other.engine());
     let (token, address) = (workspace.handshake().token, workspace.handshake().grpc_address);
-    let parts = ["speaks plaintext and we speak TLS: set HATCHET_CLIENT_TLS_STRATEGY=none"];
+    let parts = ["uses plaintext and this client uses TLS. Set HATCHET_CLIENT_TLS_STRATEGY=none"];
     expect_broken(doctor(&workspace, &[], &[("HATCHET_CLIENT_TOKEN", &token)]), 5, "tls", &parts, &["authentication"]);
     let other_token = other.handshake().token;
     let settings = [
@@ -170,7 +170,7 @@ async fn plaintext_and_untrusted_certificate_are_reported() {
         command.env("HATCHET_CLIENT_TOKEN", &token).env("HATCHET_CLIENT_TLS_STRATEGY", strategy);
         run_async(command).await
     };
-    let parts = ["speaks TLS and we speak plaintext: set HATCHET_CLIENT_TLS_STRATEGY=tls"];
+    let parts = ["uses TLS and this client uses plaintext. Set HATCHET_CLIENT_TLS_STRATEGY=tls"];
     expect_broken(run("none").await, 5, "tls", &parts, &["authentication"]);
     expect_broken(run("tls").await, 5, "tls", &["HATCHET_CLIENT_TLS_ROOT_CA_FILE"], &["authentication"]);
 }
@@ -178,8 +178,8 @@ async fn plaintext_and_untrusted_certificate_are_reported() {
 #[test]
 fn silent_engine_is_reported() {
     for (args, check, parts) in [
-        (&b""[..], "tls", ["took the connection and said nothing", "HATCHET_CLIENT_HOST_PORT"]),
-        (HTTP2_SETTINGS, "authentication", ["has not answered a call", "an engine that hangs"]),
+        (&b""[..], "tls", ["accepted the connection and sent nothing", "HATCHET_CLIENT_HOST_PORT"]),
+        (HTTP2_SETTINGS, "authentication", ["has not responded to a call", "see its log"]),
     ] {
         let address = silent_server(args);
         let token = token(&address, "");
