@@ -53,12 +53,12 @@ fn missing_engine_creates_no_folder() {
         command.env("HATCHET_CLIENT_TOKEN", &token);
         Program::start(&mut command).wait()
     };
-    ended(&[]).expect_error(5, &["nothing answers at"]);
+    ended(&[]).expect_error(5, &["no server responds at"]);
     for folder in ["out", "hatchet-bench"] {
         assert!(!workspace.path(folder).exists(), "a benchmark that did not start creates no folder");
     }
     // The log of a worker that failed to start remains.
-    let parts = ["the worker ended: nothing answers at", "see out/worker.log"];
+    let parts = ["the worker ended: no server responds at", "see out/worker.log"];
     ended(&["--with-worker", "--out", "out"]).expect_error(5, &parts);
     let files: Vec<_> =
         std::fs::read_dir(workspace.path("out")).unwrap().map(|entry| entry.unwrap().file_name()).collect();

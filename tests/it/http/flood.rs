@@ -125,7 +125,7 @@ fn engine_with_few_file_descriptors_survives_a_flood() {
         stream
     };
     let connections: Vec<TcpStream> = (0..200).map(authenticated).collect();
-    engine.err.wait_for("cannot accept a connection");
+    engine.err.wait_for("accepting a connection failed");
     drop((flood, connections));
     until("the engine serves again", || {
         (page_as(address, &path, &[("Authorization", &bearer)]).status == 200).then_some(())

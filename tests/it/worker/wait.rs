@@ -243,7 +243,7 @@ async fn permanent_engine_failure_is_in_the_error_text() {
         let run = RunId::random();
         fake.script(|script| script.details_failures.extend(vec![failure; 1_000]));
         let error = client.run_ref::<Value>(run).outcome().await.unwrap_err();
-        assert_eq!((error.kind(), error.to_string()), (kind, format!("ask for run {run}: {text}")));
+        assert_eq!((error.kind(), error.to_string()), (kind, format!("reading run {run} failed: {text}")));
     }
 }
 

@@ -133,7 +133,7 @@ pub(super) async fn acknowledged<T>(
     client: &Client,
     call: Pin<Box<impl Future<Output = Result<tonic::Response<T>, tonic::Status>>>>,
 ) -> Result<(), ClientError> {
-    call.await.map(drop).map_err(|status| client.connection().call_error("report on a run", status))
+    call.await.map(drop).map_err(|status| client.connection().call_error("reporting on a run", status))
 }
 
 #[cfg(test)]

@@ -81,7 +81,7 @@ pub(super) async fn run_session(
                     dispatch(resources, worker, message);
                 }
                 Some(Err(status)) => {
-                    return session_end(resources.client.connection().call_error("listen for work", status), progress);
+                    return session_end(resources.client.connection().call_error("listening for work", status), progress);
                 }
                 None => return SessionEnd::Disconnected { cause: "the engine closed the stream".to_owned(), progress },
             },
@@ -112,7 +112,7 @@ async fn close_streams(resources: &WorkerResources, worker: WorkerId) -> Result<
     let Err(status) = stub.unsubscribe(request).await else { return Ok(()) };
     // Opening a stream would fail for the same reason. After any other failure it is worth a try.
     let is_fatal = matches!(status.code(), Code::Unavailable | Code::NotFound | Code::Unauthenticated);
-    let error = resources.client.connection().call_error("close the previous stream of the worker", status);
+    let error = resources.client.connection().call_error("closing the previous stream of the worker", status);
     if is_fatal { Err(error) } else { Ok(()) }
 }
 

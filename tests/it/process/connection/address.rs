@@ -53,14 +53,14 @@ fn closed_port_is_exit_5() {
     let closed = listener.local_addr().unwrap().to_string();
     drop(listener);
     let token = token(&closed, "");
-    let parts = ["nothing answers at", closed.as_str(), "HATCHET_CLIENT_HOST_PORT"];
+    let parts = ["no server responds at", closed.as_str(), "HATCHET_CLIENT_HOST_PORT"];
     expect_both_fail(&Workspace::new(), &[("HATCHET_CLIENT_TOKEN", &token)], 5, &parts);
 }
 
 #[test]
 fn unknown_host_is_exit_5() {
     let token = token("no-such-host.invalid:7070", "");
-    let parts = ["nothing answers at no-such-host.invalid:7070", "HATCHET_CLIENT_HOST_PORT"];
+    let parts = ["no server responds at no-such-host.invalid:7070", "HATCHET_CLIENT_HOST_PORT"];
     expect_both_fail(&Workspace::new(), &[("HATCHET_CLIENT_TOKEN", &token)], 5, &parts);
 }
 
@@ -83,7 +83,7 @@ fn server_that_closes_is_exit_5() {
     let address = start_server(b"", false);
     let token = token(&address, "");
     let settings = [("HATCHET_CLIENT_TOKEN", token.as_str()), ("HATCHET_CLIENT_TLS_STRATEGY", "none")];
-    let parts = ["took the connection and", "just ending or starting", "HATCHET_CLIENT_HOST_PORT", &address];
+    let parts = ["accepted the connection and", "an engine that starts or stops", "HATCHET_CLIENT_HOST_PORT", &address];
     expect_both_fail(&Workspace::new(), &settings, 5, &parts);
 }
 
@@ -128,9 +128,9 @@ fn silent_server_ends_the_workers_start() {
     let workspace = Workspace::new();
     // A server that sends its SETTINGS frame may be a slow engine. A server that sends nothing is no engine.
     let cases = [
-        (HTTP2_SETTINGS, "none", "has not answered a call for 10s"),
-        (b"", "none", "took the connection and said nothing for 3s"),
-        (b"", "tls", "has not answered a call for"),
+        (HTTP2_SETTINGS, "none", "has not responded to a call for 10s"),
+        (b"", "none", "accepted the connection and sent nothing for 3s"),
+        (b"", "tls", "has not responded to a call for"),
     ];
     let programs = cases.map(|(greeting, tls, message)| {
         let address = silent_server(greeting);
@@ -149,12 +149,7 @@ fn http1_server_is_exit_5() {
     let token = token(&address, "");
     for strategy in ["tls", "none"] {
         let settings = [("HATCHET_CLIENT_TOKEN", token.as_str()), ("HATCHET_CLIENT_TLS_STRATEGY", strategy)];
-        expect_both_fail(
-            &Workspace::new(),
-            &settings,
-            5,
-            &["not as a Hatchet engine", "HATCHET_CLIENT_HOST_PORT", &address],
-        );
+        expect_both_fail(&Workspace::new(), &settings, 5, &["does not use gRPC", "HATCHET_CLIENT_HOST_PORT", &address]);
     }
 }
 

@@ -181,7 +181,7 @@ async fn no_proxy_bypasses_the_proxy() {
         let settings =
             [&settings_behind(&proxy.address)[..], &[("HATCHET_CLIENT_TOKEN", &token), ("NO_PROXY", except)]].concat();
         let ended = doctor(&workspace, &settings).await.expect(5);
-        assert!(ended.doctor_check("tcp").1.contains("nothing answers at engine.invalid:7070"), "{ended:#?}");
+        assert!(ended.doctor_check("tcp").1.contains("no server responds at engine.invalid:7070"), "{ended:#?}");
     }
     assert!(proxy.heads().is_empty());
 }
@@ -196,9 +196,9 @@ async fn failing_proxy_is_named() {
     };
     let mut cases = vec![(None, closed, "refused")];
     for (response, part) in [
-        ("HTTP/1.1 403 Forbidden", "it answered 403 Forbidden"),
-        ("HTTP/1.1 407 Proxy Authentication Required", "it wants a user and password (407)"),
-        ("SSH-2.0-x", "it does not answer as an HTTP proxy"),
+        ("HTTP/1.1 403 Forbidden", "it responded with 403 Forbidden"),
+        ("HTTP/1.1 407 Proxy Authentication Required", "it requires a user and password (407)"),
+        ("SSH-2.0-x", "it is not an HTTP proxy"),
     ] {
         let proxy = HttpProxy::start(&[], Some(response)).await;
         let address = proxy.address.clone();
@@ -207,7 +207,7 @@ async fn failing_proxy_is_named() {
     let checks = cases.iter().map(async |(_proxy, address, part)| {
         let settings = [&settings_behind(address)[..], &[("HATCHET_CLIENT_TOKEN", &token)]].concat();
         let shown = format!("the proxy http://{address} (from HTTP_PROXY)");
-        let parts = [&shown, *part, "correct HTTP_PROXY", "add `engine.invalid` to NO_PROXY"];
+        let parts = [&shown, *part, "Correct HTTP_PROXY", "add \"engine.invalid\" to NO_PROXY"];
         let run = async |mut command: std::process::Command| {
             command.envs(settings.iter().copied());
             run_async(command).await.expect_error(5, &parts)
@@ -229,7 +229,7 @@ fn unsupported_proxy_is_refused() {
         command.env("HATCHET_CLIENT_TOKEN", &token).env("ALL_PROXY", "socks5://me:secret@127.0.0.1:1080");
         let ended = Program::start(&mut command).wait();
         assert!(!ended.stderr.join("").contains("secret"), "{ended:#?}");
-        ended.expect_error(2, &["ALL_PROXY names a `socks5` proxy", "NO_PROXY"]);
+        ended.expect_error(2, &["invalid ALL_PROXY", "socks5 proxies are not supported", "NO_PROXY"]);
     }
 }
 
@@ -288,6 +288,6 @@ async fn redirect_is_not_followed() {
     let ended = doctor(&workspace, &settings).await.expect(5);
     let (status, message) = ended.doctor_check("rest");
     assert!(status == "failed" && message.contains(&elsewhere.address), "{ended:#?}");
-    assert!(message.contains("not followed: set HATCHET_CLIENT_SERVER_URL"), "{ended:#?}");
+    assert!(message.contains("not followed. Set HATCHET_CLIENT_SERVER_URL"), "{ended:#?}");
     assert!(elsewhere.heads.lock().unwrap().is_empty());
 }

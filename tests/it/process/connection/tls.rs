@@ -22,7 +22,7 @@ fn tls_to_a_plaintext_engine_is_explained() {
     let token = workspace.handshake().token;
     let commands = [workspace.runner_command(&HELLO), workspace.worker_command(&[])];
     for program in commands.map(|mut command| Program::start(command.env("HATCHET_CLIENT_TOKEN", &token))) {
-        let parts = ["speaks plaintext and we speak TLS", "HATCHET_CLIENT_TLS_STRATEGY=none"];
+        let parts = ["uses plaintext and this client uses TLS", "HATCHET_CLIENT_TLS_STRATEGY=none"];
         program.wait().expect_error(5, &parts);
     }
 }
@@ -34,7 +34,7 @@ async fn plaintext_to_a_tls_engine_is_explained() {
     let token = engine.token();
     let settings = [("HATCHET_CLIENT_TOKEN", token.as_str()), ("HATCHET_CLIENT_TLS_STRATEGY", "none")];
     for command in [workspace.runner_command(&HELLO), workspace.worker_command(&[])] {
-        let parts = ["speaks TLS and we speak plaintext", "HATCHET_CLIENT_TLS_STRATEGY=tls"];
+        let parts = ["uses TLS and this client uses plaintext", "HATCHET_CLIENT_TLS_STRATEGY=tls"];
         run_async(with_settings(command, &settings)).await.expect_error(5, &parts);
     }
 }

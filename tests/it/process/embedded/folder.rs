@@ -63,11 +63,11 @@ fn embedded_dir_selects_another_folder() {
 fn unusable_folder_is_exit_5() {
     let workspace = Workspace::new();
     workspace.write(".hatchet", "a file");
-    workspace.failing_worker(&["--embedded"]).expect_error(5, &[".hatchet", "move the file of that name away"]);
+    workspace.failing_worker(&["--embedded"]).expect_error(5, &[".hatchet", "Move the file of that name away"]);
     workspace.runner(&HELLO).expect_error(5, &[".hatchet"]);
     assert_eq!(std::fs::read_to_string(workspace.path(".hatchet")).unwrap(), "a file", "the file is unchanged");
     let args = ["--embedded", "--embedded-dir", "/proc/none"];
-    workspace.failing_worker(&args).expect_error(5, &["/proc/none", "choose another folder"]);
+    workspace.failing_worker(&args).expect_error(5, &["/proc/none", "Choose another folder"]);
 }
 
 #[test]

@@ -85,7 +85,7 @@ fn worker_follows_an_engine_with_a_new_identity() {
 fn unregistered_task_is_exit_8_and_offline_task_waits() {
     let workspace = Workspace::new();
     let engine = workspace.engine();
-    let parts = ["knows no workflow of this name", "start a worker that registers externally-triggered-task"];
+    let parts = ["has no workflow of this name", "Start a worker that registers externally-triggered-task"];
     workspace.runner(&HELLO).expect_error(8, &parts);
     // The task is registered, but no worker is online for it.
     workspace.worker(&["--embedded"]).stop().expect(0);
@@ -127,11 +127,11 @@ fn worker_waits_for_engine_if_requested() {
     let address = workspace.handshake().grpc_address;
     start_by_token(&workspace, &[])
         .wait()
-        .expect_error(5, &["nothing answers at", &address, "HATCHET_CLIENT_HOST_PORT"]);
+        .expect_error(5, &["no server responds at", &address, "HATCHET_CLIENT_HOST_PORT"]);
     let waiting = start_by_token(&workspace, &["--wait-for-engine", "30"]);
-    waiting.err.wait_for("waiting for the engine: nothing answers at");
+    waiting.err.wait_for("waiting for the engine: no server responds at");
     let timed_out = start_by_token(&workspace, &["--wait-for-engine", "100ms"]);
-    timed_out.wait().expect_error(5, &["nothing answers at", &address]);
+    timed_out.wait().expect_error(5, &["no server responds at", &address]);
     let engine = workspace.engine();
     waiting.err.until("the banner", |line| line.starts_with("  tasks "));
     workspace.runner(&HELLO).expect(0);

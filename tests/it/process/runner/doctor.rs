@@ -105,7 +105,7 @@ fn missing_engine_is_exit_5() {
     let closed = listener.local_addr().unwrap().to_string();
     drop(listener);
     let token = token(&closed, "");
-    let parts = ["nothing answers at", "HATCHET_CLIENT_HOST_PORT"];
+    let parts = ["no server responds at", "HATCHET_CLIENT_HOST_PORT"];
     expect_failed(doctor(&workspace, &[], &[("HATCHET_CLIENT_TOKEN", &token)]), 5, "tcp", &parts, &["tls", "version"]);
 }
 
@@ -142,7 +142,7 @@ async fn task_registered_by_its_alias_only_is_reported() {
     assert_eq!((found["cpu-heavy-task"].as_str(), found["cpu-heavy-with-process-pool"].as_str()), ("failed", "ok"));
     // Triggers have the same outcome.
     let trigger = |name: &str| workspace.runner(&["--task-name", name, "--input-json", r#"{"limit":10}"#, "--no-wait"]);
-    trigger("cpu-heavy-task").expect_error(8, &["start a worker that registers cpu-heavy-task"]);
+    trigger("cpu-heavy-task").expect_error(8, &["Start a worker that registers cpu-heavy-task"]);
     trigger("cpu-heavy-with-process-pool").expect(0);
 }
 
@@ -151,7 +151,7 @@ fn tls_mismatch_and_refused_token_are_reported() {
     let (workspace, other) = (Workspace::new(), Workspace::new());
     let (_engine, _other) = (workspace.engine(), other.engine());
     let (token, address) = (workspace.handshake().token, workspace.handshake().grpc_address);
-    let parts = ["speaks plaintext and we speak TLS: set HATCHET_CLIENT_TLS_STRATEGY=none"];
+    let parts = ["uses plaintext and this client uses TLS. Set HATCHET_CLIENT_TLS_STRATEGY=none"];
     expect_failed(doctor(&workspace, &[], &[("HATCHET_CLIENT_TOKEN", &token)]), 5, "tls", &parts, &["authentication"]);
     let other_token = other.handshake().token;
     let settings = [
@@ -173,7 +173,7 @@ async fn plaintext_and_untrusted_certificate_are_reported() {
         command.env("HATCHET_CLIENT_TOKEN", &token).env("HATCHET_CLIENT_TLS_STRATEGY", strategy);
         run_async(command).await
     };
-    let parts = ["speaks TLS and we speak plaintext: set HATCHET_CLIENT_TLS_STRATEGY=tls"];
+    let parts = ["uses TLS and this client uses plaintext. Set HATCHET_CLIENT_TLS_STRATEGY=tls"];
     expect_failed(run("none").await, 5, "tls", &parts, &["authentication"]);
     expect_failed(run("tls").await, 5, "tls", &["HATCHET_CLIENT_TLS_ROOT_CA_FILE"], &["authentication"]);
 }
@@ -182,8 +182,8 @@ async fn plaintext_and_untrusted_certificate_are_reported() {
 fn silent_engine_is_reported() {
     let workspace = Workspace::new();
     let cases = [
-        (&b""[..], "tls", ["took the connection and said nothing", "HATCHET_CLIENT_HOST_PORT"]),
-        (HTTP2_SETTINGS, "authentication", ["has not answered a call", "an engine that hangs"]),
+        (&b""[..], "tls", ["accepted the connection and sent nothing", "HATCHET_CLIENT_HOST_PORT"]),
+        (HTTP2_SETTINGS, "authentication", ["has not responded to a call", "see its log"]),
     ];
     let programs = cases.map(|(greeting, check, parts)| {
         let address = silent_server(greeting);

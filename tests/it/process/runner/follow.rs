@@ -153,7 +153,7 @@ fn cancel_by_metadata_without_rest_cancels_nothing() {
     let mut cancel = workspace.runner_command(&["--cancel", "--metadata", "team=blue"]);
     cancel.env("HATCHET_CLIENT_TOKEN", engine.token).env("HATCHET_CLIENT_HOST_PORT", engine.grpc_address);
     cancel.env("HATCHET_CLIENT_TLS_STRATEGY", "none").env("HATCHET_CLIENT_SERVER_URL", "http://127.0.0.1:9");
-    let parts = ["list runs by metadata", "http://127.0.0.1:9", "HATCHET_CLIENT_SERVER_URL"];
+    let parts = ["listing runs by metadata failed", "http://127.0.0.1:9", "HATCHET_CLIENT_SERVER_URL"];
     Program::start(&mut cancel).wait().expect_error(5, &parts);
     assert!(!workspace.details(&run).done);
 }

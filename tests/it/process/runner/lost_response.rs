@@ -116,7 +116,7 @@ async fn search_during_rest_outage_is_logged_once() {
     let rest = RestStub::start("HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n", None).await;
     let runner = Program::start(command.env("HATCHET_CLIENT_SERVER_URL", format!("http://{}", rest.address)));
     fixture.break_connection(1).await;
-    let line = "the engine's list of runs is read again for up to";
+    let line = "reading the engine's list of runs failed, retrying for up to";
     runner.err.wait_for(line);
     let requests = || rest.heads.lock().unwrap().len();
     let logged_at = requests();

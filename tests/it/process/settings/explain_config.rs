@@ -85,5 +85,5 @@ fn invalid_setting_is_shown_before_the_error() {
     let mut command = workspace.runner_command(&["--explain-config=json", "--host-port", "nowhere"]);
     let ended = Program::start(command.env("HATCHET_CLIENT_TOKEN", &token)).wait().expect(2);
     assert_eq!(setting(&ended, "HATCHET_CLIENT_HOST_PORT"), (Some("nowhere".to_owned()), "--host-port".to_owned()));
-    ended.expect_stderr("error: HATCHET_CLIENT_HOST_PORT is `nowhere`");
+    ended.expect_stderr("error: invalid HATCHET_CLIENT_HOST_PORT \"nowhere\"");
 }

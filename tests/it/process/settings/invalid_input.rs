@@ -67,7 +67,7 @@ fn invalid_setting_is_reported() {
         (&["--namespace", "a b"], "", "", &["HATCHET_CLIENT_NAMESPACE", "`a b`"]),
         (&["--log-level", "loud"], "", "", &["HATCHET_CLIENT_LOG_LEVEL", "\"loud\"", "--log-level", "debug"]),
         (&["--log-format", "xml"], "", "", &["HATCHET_CLIENT_LOG_FORMAT", "\"xml\"", "human or json"]),
-        (&[], "HATCHET_EMBEDDED", "perhaps", &["HATCHET_EMBEDDED", "`perhaps`", "true or false"]),
+        (&[], "HATCHET_EMBEDDED", "perhaps", &["HATCHET_EMBEDDED", "\"perhaps\"", "true or false"]),
     ] {
         // The flag would take precedence over the variable.
         let flag = if name == "HATCHET_EMBEDDED" { "--log-level=info" } else { "--embedded" };
