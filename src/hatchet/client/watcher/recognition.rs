@@ -76,12 +76,12 @@ impl Recognition {
             );
         }
         let remedy = if self.triggered {
-            "its workflow is not registered. Start a worker that registers it"
+            "Start a worker that registers its workflow"
         } else {
-            "check the id, and whether the run belongs to this engine"
+            "Check the id, and whether the run belongs to this engine"
         };
         let grace = self.grace();
-        let message = format!("run {run} is not known to the engine, after retries for {grace:?}: {remedy}");
+        let message = format!("run {run} is not known to the engine, after retries for {grace:?}. {remedy}");
         ClientError::new(ErrorKind::NotFound, message)
     }
 }
@@ -95,8 +95,8 @@ mod tests {
         let (given, triggered, seen) = (Recognition::given(), Recognition::triggered(), Recognition::given());
         seen.clone().mark_seen();
         for (recognition, grace, kind, text) in [
-            (given, GIVEN_GRACE, ErrorKind::NotFound, "after retries for 2s: check the id"),
-            (triggered, TRIGGERED_GRACE, ErrorKind::NotFound, "Start a worker that registers it"),
+            (given, GIVEN_GRACE, ErrorKind::NotFound, "after retries for 2s. Check the id"),
+            (triggered, TRIGGERED_GRACE, ErrorKind::NotFound, "Start a worker that registers its workflow"),
             (seen, TRIGGERED_GRACE, ErrorKind::RunLost, "which it knew before"),
         ] {
             let run = RunId::random();

@@ -249,7 +249,7 @@ fn unknown_run_is_exit_2() {
     let workspace = Workspace::new();
     let _engine = workspace.engine();
     let id = "707d0855-80ab-4e1f-a156-f1c4546cbf52";
-    let args = [id, "not known", "asked for 2s: check the id"];
+    let args = [id, "not known", "after retries for 2s. Check the id"];
     let attaching = workspace.start_runner(&["--run-id", id]);
     workspace.runner(&["--run-id", id, "--cancel"]).expect_error(2, &args);
     let attached = attaching.wait().expect_error(2, &args);
