@@ -139,7 +139,7 @@ async fn task_registered_by_its_alias_only_is_reported() {
     assert_eq!((found["cpu-heavy-task"].as_str(), found["cpu-heavy-with-process-pool"].as_str()), ("failed", "ok"));
     // Triggers agree with the checks.
     let trigger = |name: &str| workspace.runner(&["--task-name", name, "--input-json", r#"{"limit":10}"#, "--no-wait"]);
-    trigger("cpu-heavy-task").expect_error(8, &["start a worker that registers cpu-heavy-task"]);
+    trigger("cpu-heavy-task").expect_error(8, &["Start a worker that registers cpu-heavy-task"]);
     trigger("cpu-heavy-with-process-pool").expect(0);
 }
 
