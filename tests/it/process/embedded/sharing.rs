@@ -85,7 +85,7 @@ fn worker_follows_an_engine_with_a_new_identity() {
 fn unregistered_task_is_exit_8_and_offline_task_waits() {
     let workspace = Workspace::new();
     let engine = workspace.engine();
-    let parts = ["knows no workflow of this name", "start a worker that registers externally-triggered-task"];
+    let parts = ["has no workflow of this name", "Start a worker that registers externally-triggered-task"];
     workspace.runner(&HELLO).expect_error(8, &parts);
     // Now the engine knows the task, and no worker is online for it.
     workspace.worker(&["--embedded"]).stop().expect(0);
