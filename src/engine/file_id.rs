@@ -1,4 +1,4 @@
-//! Identity of files that an engine must have to itself.
+//! Identity of files that an engine uses exclusively.
 
 use std::{
     fs::{self, Metadata},
@@ -7,7 +7,7 @@ use std::{
 
 pub(super) use crate::hatchet::system::LOCK_FILE;
 
-/// A path and the file that was there, to notice when the file is removed or replaced.
+/// A path and the identity of its file, to detect that the file was removed or replaced.
 #[derive(Debug)]
 pub(super) struct FileId {
     path: PathBuf,
@@ -20,7 +20,7 @@ impl FileId {
         Self { path, inode: inode(metadata) }
     }
 
-    /// The path if it no longer leads to the file. Outside Unix only a missing file is noticed, not a replaced one.
+    /// The path if it no longer leads to the file. Outside Unix, a missing file is detected but a replaced file is not.
     pub(super) fn lost_path(&self) -> Option<&Path> {
         let is_same = fs::metadata(&self.path).is_ok_and(|now| inode(&now) == self.inode);
         (!is_same).then_some(&self.path)

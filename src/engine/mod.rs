@@ -1,7 +1,7 @@
 //! The embedded engine: Hatchet's gRPC services, a part of its REST API and a dashboard, in this process.
 //!
-//! It is meant for development, for tests and for a single machine. It uses the wire protocol only, and neither the client
-//! nor the worker of this crate, so a client that works with it is evidence about the protocol.
+//! It is meant for development, for tests and for a single machine. It uses the wire protocol only, and neither the
+//! client nor the worker of this crate, so a client that works with it is evidence about the protocol.
 //!
 //! ```no_run
 //! use hatchet_quickstart::engine::{Engine, EngineOptions};
@@ -25,7 +25,7 @@
 //!     |
 //!  grpc  rest  dashboard     one file per service or resource
 //!     |    |
-//!   validate    messages and plain values -> types of the state
+//!   validate    request messages and plain values -> types of the state
 //!     |
 //!   driver      clock, lock, delivery to streams, persistence of changes
 //!     |     \
@@ -34,51 +34,52 @@
 //!  cron  cel    cron expressions, idempotency expressions
 //! ```
 //!
-//! `options`, `error` and `file_id` have types that several of them share.
+//! `options`, `error` and `file_id` define types that several modules share.
 //!
 //! # Durability
 //!
 //! With a data folder, and unless it is [ephemeral](EngineOptions::ephemeral), the engine persists all acknowledged
 //! changes in `engine.db` in the folder. No response and no stream message leaves the engine before the state that it
-//! reports is written. So a crash of the process (`kill -9`) loses nothing that was acknowledged. A loss of power can
-//! lose the last changes, since the engine does not wait for the disk. A folder is used by one engine at a time.
+//! reports is written. So a crash of the process (`kill -9`) loses no acknowledged change. A loss of power can lose the
+//! last changes, since the engine does not wait for the disk. A folder is used by one engine at a time.
 //!
 //! After a restart on the folder:
 //!
-//! - Open runs continue. Queued tasks keep their positions, back-offs and timeouts their ends.
-//! - A worker in another process has [`Timings::worker_dead`] to reconnect. It keeps its id and its tasks. Heartbeats are
-//!   not persisted, so the restart counts as one.
+//! - Open runs continue. Queued tasks keep their positions. Back-offs and timeouts keep their end times.
+//! - A worker in another process has [`Timings::worker_dead`] to reconnect. It keeps its id and its tasks. Heartbeats
+//!   are not persisted, so the restart counts as one.
 //! - A worker in the engine's own process ([`Engine::in_process_handshake`]) has ended with it, so its tasks are queued
-//!   again at once.
-//! - A scheduled run whose time has passed starts at once. Missed times of crons are skipped, as in a real engine.
+//!   again immediately.
+//! - A scheduled run whose time has passed starts immediately. Missed times of crons are skipped, as in a real engine.
 //! - Streams, subscriptions, and chunks that wait for a chunk with a lower index are lost.
 //!
-//! While the file cannot be written, nothing is acknowledged: calls in progress fail with UNAVAILABLE and the reason
-//! after 3 s, new calls at once. Normal operation resumes when the file can be written again.
+//! While the file cannot be written, no change is acknowledged. Calls in progress fail with UNAVAILABLE and the reason
+//! after 3 s, and new calls fail immediately. Normal operation resumes when the file can be written again.
 //!
 //! # Clocks
 //!
 //! - Schedules and crons follow the wall clock. After the clock was set forward or the machine was suspended, due runs
 //!   start within 10 s; a cron starts a single run, however many of its times were skipped. If the clock is set back,
-//!   nothing starts twice: a cron waits for the time after its last run, or follows the new time at once if the clock was
-//!   set back by 3 h or more.
-//! - Timeouts, leases, back-offs, idempotency keys and the age of finished runs follow the monotonic clock, which nobody
-//!   can set. On Linux it stands still while the machine is suspended. The time between two starts is taken from the wall
-//!   clock.
-//! - Displayed times follow the wall clock but never decrease, also across restarts: if the clock is set back, they stand
-//!   still until it has caught up.
+//!   nothing starts twice: a cron waits for the time after its last run, or follows the new time immediately if the
+//!   clock was set back by 3 h or more.
+//! - Timeouts, leases, back-offs, idempotency keys and the age of finished runs follow the monotonic clock, which
+//!   cannot be set. On Linux it pauses while the machine is suspended. The time between two starts is taken from the
+//!   wall clock.
+//! - Displayed times follow the wall clock but never decrease, also across restarts: if the clock is set back, they do
+//!   not advance until it has caught up.
 //! - Finished runs are removed in the order in which they finished.
-//! - If the engine itself was suspended, as by SIGSTOP, every worker gets a new lease before it can lose its tasks. Other
-//!   timers continue as if nothing had happened, as in a real engine.
+//! - If the engine itself was suspended, as by SIGSTOP, every worker gets a new lease before it can lose its tasks.
+//!   Other timers do not account for the suspension, as in a real engine.
 //!
 //! # Limits
 //!
-//! - Conditions, concurrency groups, rate limits, sticky workers, worker affinity, event filters, durable tasks and batch
-//!   tasks are not supported. A definition that uses them is refused with their names; their methods return UNIMPLEMENTED.
-//! - The last [`EngineOptions::keep_finished`] finished runs and as many events are kept, events up to 64 MiB in total. Of
-//!   log lines, 1000 are kept for each task, and 64 MiB in total.
-//! - A task's input and its output must each be 8 KiB smaller than the largest message. A task fails if its input and its
-//!   parents' outputs together do not fit into a message.
+//! - Conditions, concurrency groups, rate limits, sticky workers, worker affinity, event filters, durable tasks and
+//!   batch tasks are not supported. A definition that uses them is refused with their names; their methods return
+//!   UNIMPLEMENTED.
+//! - The engine keeps the last [`EngineOptions::keep_finished`] finished runs and the same number of events, events up
+//!   to 64 MiB in total. It keeps 1000 log lines for each task, and 64 MiB of them in total.
+//! - A task's input and its output must each be 8 KiB smaller than the largest message. A task fails if its input and
+//!   its parents' outputs together do not fit into a message.
 //! - There is no rate limit on calls.
 //! - The REST API accepts loopback host names only, unless the engine listens on another address; see
 //!   [`EngineOptions::bind`].
@@ -87,33 +88,33 @@
 //!
 //! Triggers and definitions:
 //!
-//! - A trigger of an unknown workflow fails with INVALID_ARGUMENT, `workflow names not found: X`, instead of returning the
-//!   id of a run that never exists.
+//! - A trigger of an unknown workflow fails with INVALID_ARGUMENT, `workflow names not found: X`, instead of returning
+//!   the id of a run that never exists.
 //! - An invalid definition is INVALID_ARGUMENT with the name of the field, also where a real engine returns INTERNAL.
 //! - A cron expression that never fires is refused, and over REST also an invalid expression. A duplicate cron in a
 //!   definition counts once. Time zones need the system's zone data.
 //! - `TriggerWorkflowRun` validates JSON as `TriggerWorkflow` does.
 //! - An idempotency expression that yields no string, or costs more than a few milliseconds, fails the trigger with the
-//!   reason. For an event, a schedule or a cron, the run is skipped and the reason is logged. Bytes, timestamps, durations
-//!   and string extensions of CEL are not supported; an expression is nested at most 60 deep.
-//! - An event starts a workflow once, even if several of its keys match. An event with an empty payload starts runs too,
-//!   with the input `null`.
+//!   reason. For an event, a schedule or a cron, the run is skipped and the reason is logged. Bytes, timestamps,
+//!   durations and string extensions of CEL are not supported; an expression is nested at most 60 deep.
+//! - An event starts a workflow once, even if several of its keys match. An event with an empty payload starts runs
+//!   too, with the input `null`.
 //! - Inputs and outputs are stored byte for byte; a real engine sorts keys and converts numbers to floats.
 //! - `traceparent` is not added to the metadata. Action ids are converted to lower case.
 //!
 //! Scheduling and attempts:
 //!
 //! - Workflows take turns at a worker; priorities apply within a workflow.
-//! - Timers fire when they are due; a real engine polls every second, and a back-off can take half a minute longer after
-//!   an idle time.
+//! - Timers fire when they are due; a real engine polls every second, and a back-off can take half a minute longer
+//!   after an idle time.
 //! - The stop of an attempt that timed out is sent before the next attempt, not after it.
 //! - A report about an attempt that has ended is ignored.
-//! - Assignments that a broken stream did not deliver are queued again at once, like the tasks of a lost worker. An
+//! - Assignments that a broken stream did not deliver are queued again immediately, like the tasks of a lost worker. An
 //!   assignment that a worker has not acknowledged when it opens a new stream is sent again as the same attempt. A real
 //!   engine never sends it again, so that a lost assignment ends with its execution timeout.
-//! - A released slot is free at once, and the task that released it can still be stopped.
-//! - `Unsubscribe` ends the assignment of tasks, but the stream stays open for stops. A worker with an older open stream
-//!   stays active when its newest stream ends.
+//! - A released slot is free immediately, and the task that released it can still be stopped.
+//! - `Unsubscribe` ends the assignment of tasks, but the stream stays open for stops. A worker with an older open
+//!   stream stays active when its newest stream ends.
 //! - A worker without a stream and without a heartbeat for an hour is removed.
 //! - A parent's output that is not an object is an empty object for its children; a real engine never starts them.
 //! - Cancelling a run also cancels its on-failure task. Replaying a task also replays the tasks that depend on it, and
@@ -121,18 +122,19 @@
 //!
 //! Reading and streams:
 //!
-//! - A run is visible everywhere before its trigger returns. gRPC and REST always agree, so that a task that exceeded its
-//!   schedule timeout is CANCELLED in both.
-//! - An open run of several tasks shows the status of each task; a real engine shows a completed one as QUEUED and without
-//!   output until all are final.
+//! - A run is visible everywhere before its trigger returns. gRPC and REST always agree, so that a task that exceeded
+//!   its schedule timeout is CANCELLED in both.
+//! - An open run of several tasks shows the status of each task; a real engine shows a completed one as QUEUED and
+//!   without output until all are final.
 //! - The error of a task that lost too many workers is the same over gRPC and REST.
-//! - An event stream by run id ends with the run, not after each attempt. A late subscriber receives the last events of
-//!   the tasks and the end. An unknown run id is NOT_FOUND at once. A timed-out attempt is reported as FAILED too.
+//! - An event stream by run id ends with the run, not after each attempt. A late subscriber receives the last event of
+//!   each task and the end of the run. An unknown run id is NOT_FOUND immediately. A timed-out attempt is reported as
+//!   FAILED too.
 //! - A chunk that is not UTF-8 is refused; a real engine then breaks the stream of every subscriber.
 //! - The stream of a subscriber or worker that does not read is closed with RESOURCE_EXHAUSTED.
-//! - REST refuses a filter that it does not know or cannot parse; a real engine ignores it and lists everything. It also
-//!   refuses to cancel or replay by a filter without `since`; a real engine returns OK and finds nothing.
-//! - Task events are the last 64 of each task, available as soon as they happened.
+//! - REST refuses a filter that it does not know or cannot parse; a real engine ignores it and lists everything. It
+//!   also refuses to cancel or replay by a filter without `since`; a real engine returns OK and finds nothing.
+//! - Task events are the last 64 of each task, available as soon as they occur.
 
 #[cfg(feature = "cel")]
 mod cel;

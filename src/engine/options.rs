@@ -14,8 +14,8 @@ pub struct EngineOptions {
     /// Address of the gRPC services. With port 0, the engine uses the port of its last start, stored in the folder, or
     /// one that the system chooses. Default 127.0.0.1:0.
     ///
-    /// On a loopback address, REST and the dashboard answer requests for loopback host names only, so that no other web
-    /// page can reach them through a browser on this machine. On another address they also answer requests for any IP
+    /// On a loopback address, REST and the dashboard accept requests for loopback host names only, so that no other web
+    /// page can reach them through a browser on this machine. On another address they also accept requests for any IP
     /// address.
     pub bind: SocketAddr,
     /// Address of the REST API. Default: the address of the gRPC services.
@@ -23,11 +23,11 @@ pub struct EngineOptions {
     /// Data folder for the lock, the handshake file, the signing key and, unless the engine is
     /// [ephemeral](Self::ephemeral), the state. `None`, the default, keeps everything in memory.
     pub folder: Option<PathBuf>,
-    /// Does not persist the state in the folder. Default `false`. An engine without a folder, or built without the cargo
-    /// feature `durable`, never persists it.
+    /// Does not persist the state in the folder. Default `false`. An engine without a folder, or built without the
+    /// cargo feature `durable`, never persists it.
     pub ephemeral: bool,
-    /// Number of finished runs and of events that are kept. Beyond it, the runs that finished first are removed. Default
-    /// 100,000.
+    /// Largest number of finished runs, and of events, that are kept. Beyond it, the runs that finished first are
+    /// removed. Default 100,000.
     pub keep_finished: usize,
     /// Time for which a finished run is kept, measured by the monotonic clock while the engine runs, and by the wall
     /// clock between two starts. Default 7 days.
@@ -92,7 +92,8 @@ pub enum Rest {
     Shared,
     /// A second address. Both addresses then serve both protocols.
     At(SocketAddr),
-    /// None. SDKs that pause a worker before it stops or query the status of a run need REST.
+    /// REST and the dashboard are not served. SDKs that pause a worker before it stops, or query the status of a run,
+    /// need REST.
     Off,
 }
 
@@ -109,7 +110,7 @@ pub struct Timings {
     pub worker_forgotten: Duration,
     /// Number of workers that a task can lose before it fails. Default 10.
     pub max_reassignments: u32,
-    /// Time for which a stream chunk waits for one with a lower index. Default 5 s.
+    /// Time for which a stream chunk waits for a chunk with a lower index. Default 5 s.
     pub chunk_gap: Duration,
     /// Execution timeout of a task that declares none. Default 5 min.
     pub execution_timeout: Duration,

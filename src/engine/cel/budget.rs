@@ -12,13 +12,13 @@ const LIMIT: u64 = 100_000;
 /// Bytes of text that cost one unit to copy, compare or search.
 const TEXT_UNIT: usize = 16;
 
-/// Time limit, for machines on which the cost limit takes longer.
+/// Time limit: 500 ms, for machines on which the cost limit takes longer.
 const DEADLINE: Duration = Duration::from_millis(500);
 
 /// Units between two readings of the clock.
 const CLOCK_UNITS: u64 = 1000;
 
-/// The rest of the limits of one evaluation.
+/// The remaining limits of one evaluation.
 #[derive(Debug)]
 pub(super) struct Budget {
     left: u64,
@@ -28,7 +28,7 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    /// Both limits, from now on.
+    /// Starts both limits.
     pub(super) fn new() -> Self {
         Self { left: LIMIT, deadline: Instant::now() + DEADLINE, next_reading: LIMIT - CLOCK_UNITS }
     }
@@ -63,8 +63,8 @@ impl Budget {
         self.spend(units(elements))
     }
 
-    /// Charges for a regular expression. At worst a search takes time proportional to the product of both lengths; a few
-    /// characters can stand for many, as in `a{1000}`.
+    /// Charges for a regular expression. At worst a search takes time proportional to the product of both lengths; a
+    /// few characters can stand for many, as in `a{1000}`.
     pub(super) fn spend_regex(&mut self, pattern: usize, text: usize) -> Result<(), Fault> {
         let search = pattern.saturating_add(REGEX_EXPANSION).saturating_mul(text);
         self.spend_text(search.saturating_add(REGEX_COMPILATION))

@@ -11,7 +11,7 @@ use crate::hatchet::wire::excerpt;
 
 type Outcome<'a> = Result<Value<'a>, Fault>;
 
-/// The variable of a macro. Inner variables hide outer ones, and those hide the given ones.
+/// The variable of a macro. It hides outer variables and the given variables of the same name.
 struct Scope<'s, 'a> {
     name: &'a str,
     value: Value<'a>,
@@ -218,8 +218,8 @@ impl Decision {
         Self { deciding, decided: false, error: None }
     }
 
-    /// Adds an operand. Returns whether it decides the result. An error is absorbed if a later operand decides, unless the
-    /// budget is exhausted.
+    /// Adds an operand. Returns whether it decides the result. An error is absorbed if a later operand decides, unless
+    /// the budget is exhausted.
     fn add(&mut self, operand: Result<bool, Fault>) -> Result<bool, Fault> {
         match operand {
             Ok(value) => self.decided = value == self.deciding,

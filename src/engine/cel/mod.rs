@@ -2,15 +2,16 @@
 //! the text, evaluation by a cost limit and a deadline.
 //!
 //! Existing evaluators have no such limits, so that a single expression could block the engine: `all` over lists of ten
-//! elements, nested eight deep, takes a hundred million steps and fits into 250 characters. An error would not stop such
-//! an evaluation, since `&&`, `||`, `all` and `exists` absorb errors; [`Fault::Exhausted`] passes through all of them.
+//! elements, nested eight deep, takes a hundred million steps and fits into 250 characters. An error would not stop
+//! such an evaluation, since `&&`, `||`, `all` and `exists` absorb errors; [`Fault::Exhausted`] passes through all of
+//! them.
 //!
 //! The supported subset is the standard library without bytes, timestamps and durations: every operator, the macros
 //! `has`, `all`, `exists`, `exists_one`, `map` and `filter`, and the functions of [`functions`]. Optional values and
 //! messages are not supported. Numbers from JSON are doubles, as in a real engine.
 //!
-//! An expression is nested at most [`parser::MAX_DEPTH`] deep. A value is nested at most [`parser::MAX_CONTAINERS`] deeper
-//! than the input, which serde_json limits to 128 levels. So recursion cannot overflow the stack.
+//! An expression is nested at most [`parser::MAX_DEPTH`] deep. A value is nested at most [`parser::MAX_CONTAINERS`]
+//! deeper than the input, which serde_json limits to 128 levels. So recursion cannot overflow the stack.
 //!
 //! | file | contents |
 //! |---|---|

@@ -9,12 +9,12 @@ use super::{
 };
 use crate::hatchet::wire::excerpt;
 
-/// Deepest nesting of brackets, calls, conditionals and macros. cel-go allows 250 levels of its grammar, of which a
-/// bracket takes several.
+/// Largest nesting depth of brackets, calls, conditionals and macros. cel-go allows 250 levels of its grammar, of which
+/// a bracket takes several.
 pub(super) const MAX_DEPTH: u32 = 60;
 
-/// Most list literals, map literals and macros in an expression. Each adds at most one level to a value, so this bounds
-/// the stack of every function that walks a value.
+/// Largest number of list literals, map literals and macros in an expression. Each adds at most one level to a value,
+/// so this bounds the stack of every function that walks a value.
 pub(super) const MAX_CONTAINERS: u32 = 250;
 
 /// The operators between two values by precedence, the lowest first.
@@ -110,7 +110,7 @@ impl Parser<'_> {
         format!("unexpected {found} at {}", self.here())
     }
 
-    /// A whole expression. Every nesting passes through here, so its depth is bounded here.
+    /// Parses a whole expression. Each level of nesting calls this function, which bounds the depth.
     fn expression(&mut self) -> Result<Node, String> {
         if self.depth == MAX_DEPTH {
             return Err(format!("the expression is nested more than {MAX_DEPTH} deep at {}", self.here()));

@@ -147,7 +147,7 @@ fn parse_error_names_its_position() {
     }
 }
 
-/// Lists of ten elements, nested in a macro so many deep.
+/// A macro over ten elements, nested to the given depth.
 fn nested(depth: usize) -> String {
     let lists = (0..depth).map(|at| format!("[0,1,2,3,4,5,6,7,8,9].all(x{at}, ")).collect::<String>();
     format!("{lists}true{}", ")".repeat(depth))
@@ -170,12 +170,12 @@ fn costly_expression_exhausts_its_budget_despite_absorbing_operators() {
         "input.map(x, input[0] + x).exists(x, x.matches('^(a|b|c)*$'))".to_owned(),
     ] {
         let input: Json = (0..1000).map(|n| n.to_string()).collect();
-        let begun = Instant::now();
+        let start = Instant::now();
         match evaluate(&text, &input) {
             Err(Fault::Exhausted(why)) => assert!(why.contains("limit"), "{why}"),
             other => panic!("{text}: {other:?}"),
         }
-        assert!(begun.elapsed() < Duration::from_secs(10), "{text}: {:?}", begun.elapsed());
+        assert!(start.elapsed() < Duration::from_secs(10), "{text}: {:?}", start.elapsed());
     }
 }
 
@@ -209,10 +209,10 @@ fn deepest_and_longest_expressions_fit_the_stack() {
         format!("{}1", "-".repeat(most * 2)),
         format!("true{}", "&&true".repeat(most / 2)),
     ] {
-        let begun = Instant::now();
+        let start = Instant::now();
         let result = evaluate(&text, &Json::Null);
         assert!(result.is_ok(), "{}: {result:?}", &text[..40]);
-        assert!(begun.elapsed() < Duration::from_secs(10), "{}: {:?}", &text[..40], begun.elapsed());
+        assert!(start.elapsed() < Duration::from_secs(10), "{}: {:?}", &text[..40], start.elapsed());
     }
 }
 
@@ -252,11 +252,11 @@ proptest! {
     #[test]
     fn any_expression_ends_within_its_budget(text in expressions()) {
         let input = json!((0..100).collect::<Vec<_>>());
-        let begun = Instant::now();
+        let start = Instant::now();
         if let Ok(program) = Program::compile(&text) {
             let _ = program.evaluate(&[("input", Value::from_json(&input)), ("x", Value::Null)]);
         }
-        // The budget takes milliseconds; this only tells them from minutes.
-        prop_assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+        // The budget takes milliseconds. This limit only excludes minutes.
+        prop_assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
     }
 }

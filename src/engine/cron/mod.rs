@@ -1,8 +1,8 @@
 //! Cron expressions in the dialect of a real engine, that of Go's robfig/cron.
 //!
 //! An expression has five fields (minute, hour, day of the month, month, weekday), six fields with seconds first, or a
-//! descriptor such as `@daily` or `@every 5m`. `TZ=` or `CRON_TZ=` with the name of a time zone can precede it; the default
-//! is UTC. `times.tsv` holds expressions with the times that robfig/cron computes, which a test compares.
+//! descriptor such as `@daily` or `@every 5m`. `TZ=` or `CRON_TZ=` with the name of a time zone can precede it; the
+//! default is UTC. `times.tsv` holds expressions with the times that robfig/cron computes, which a test compares.
 //!
 //! | file | contents |
 //! |---|---|

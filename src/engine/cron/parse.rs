@@ -39,7 +39,7 @@ pub(super) fn schedule(text: &str) -> Result<Schedule, String> {
     let (second, rest) = match fields[..] {
         [minute, hour, day, month, weekday] => ("0", [minute, hour, day, month, weekday]),
         [second, minute, hour, day, month, weekday] => (second, [minute, hour, day, month, weekday]),
-        _ => return Err(format!("it has {} fields, not five, or six with seconds first", fields.len())),
+        _ => return Err(format!("it has {} fields: use five, or six with seconds first", fields.len())),
     };
     let [minute, hour, day, month, weekday] = rest;
     Ok(Schedule::Fields(Fields {
@@ -76,7 +76,8 @@ fn descriptor(name: &str, zone: Zone) -> Result<Schedule, String> {
         _ => {
             let Some(interval) = name.strip_prefix("every ") else {
                 return Err(
-                    "there are @yearly, @monthly, @weekly, @daily, @hourly and @every, in lower case".to_owned()
+                    "unknown descriptor: use @yearly, @monthly, @weekly, @daily, @hourly or @every, in lower case"
+                        .to_owned(),
                 );
             };
             return every(interval);
@@ -88,8 +89,8 @@ fn descriptor(name: &str, zone: Zone) -> Result<Schedule, String> {
     }
 }
 
-/// The schedule of `@every`. As in robfig/cron, the interval is a Go duration, fractions of a second are cut off, and the
-/// shortest interval, which replaces shorter and negative ones, is one second.
+/// The schedule of `@every`. As in robfig/cron, the interval is a Go duration without its fractions of a second. A
+/// shorter or negative interval is replaced by one second.
 fn every(interval: &str) -> Result<Schedule, String> {
     let nanos = parse_go_duration(interval).ok_or_else(|| {
         format!("`{}` is not an interval: write a duration such as 90s, 5m or 1h30m", excerpt(interval))

@@ -1,8 +1,8 @@
 //! Computes the next time of a schedule.
 //!
 //! The search is that of robfig/cron, field by field from the month down, since its order determines the effect of a
-//! change of the clock: a time that is skipped on that day does not fire, a time that occurs twice fires twice, and in a
-//! zone that changes by half an hour a midnight may be missed. Times are Unix seconds.
+//! change of the clock: a time that is skipped on that day does not fire, a time that occurs twice fires twice, and in
+//! a zone that changes by half an hour a midnight may be missed. Times are Unix seconds.
 
 use super::zone::{Local, Zone};
 

@@ -101,7 +101,7 @@ fn expressions_fire_when_robfig_cron_fires_them() {
     let rows = include_str!("times.tsv").lines().filter(|line| !line.starts_with('#'));
     for row in rows {
         let (text, expected) = row.split_once('\t').map_or((row, ""), |_| {
-            // An expression may contain tabs; the fields after it are known in number.
+            // An expression may contain tabs; the number of fields after it is fixed.
             let fields = if row.ends_with("REFUSED") || row.ends_with("NEVER") { 1 } else { 5 };
             let cut = row.rmatch_indices('\t').nth(fields - 1).unwrap().0;
             (&row[..cut], &row[cut + 1..])
@@ -116,7 +116,7 @@ fn expressions_fire_when_robfig_cron_fires_them() {
 }
 
 #[test]
-fn every_takes_go_durations_of_at_least_one_second() {
+fn every_accepts_go_durations_from_one_second() {
     let interval = |text: &str| {
         let rule = CronRule::parse(text).unwrap_or_else(|error| panic!("{error}"));
         (rule.next_after(FROM).unwrap() - FROM / 1000 * 1000) / 1000

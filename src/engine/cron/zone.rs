@@ -22,8 +22,8 @@ pub(super) struct Local {
 }
 
 impl Zone {
-    /// The zone of a name, which must be spelled as in the system's zone data. An empty name and `Local` mean UTC, as in
-    /// a real engine's scheduler.
+    /// The zone of a name, which must be spelled as in the system's zone data. An empty name and `Local` mean UTC, as
+    /// in a real engine's scheduler.
     pub(super) fn find(name: &str) -> Result<Self, String> {
         if matches!(name, "" | "UTC" | "Local") {
             return Ok(Self(TimeZone::UTC));
@@ -47,8 +47,8 @@ impl Zone {
         Local { year, month, day, hour: second / 3600, minute: second / 60 % 60, second: second % 60 }
     }
 
-    /// The Unix time of a local time. For a local time that is skipped or occurs twice, it is the one that Go's
-    /// `time.Date` chooses: by the offset at that time of UTC, or the one before or after if that does not hold.
+    /// The Unix time of a local time. A local time that is skipped or occurs twice has the Unix time that Go's
+    /// `time.Date` chooses: the offset is computed for the local time read as UTC, and once more for the result.
     pub(super) fn unix(&self, local: Local) -> i64 {
         let utc = local.days() * DAY + local.hour * 3600 + local.minute * 60 + local.second;
         utc - self.offset(utc - self.offset(utc))

@@ -1,7 +1,7 @@
 //! The dashboard: a web page that shows runs and workers, served at the root of the REST address.
 //!
-//! Its three files are the only responses without a token, and they contain no data. The page asks for the token, keeps
-//! it in the tab's session storage, and sends it in the header of its REST calls, as every client does.
+//! Its three files are the only responses without a token, and they contain no data. The user enters the token, which
+//! the page stores in the tab's session storage and sends in the header of its REST calls, as every client does.
 
 use axum::{
     Router,

@@ -27,7 +27,7 @@ function make(tag, className, ...children) {
   return element;
 }
 
-/** Redraws an element if its data has changed, so that selections and scroll positions are kept otherwise. */
+/** Redraws an element only if its data has changed, which keeps selections and scroll positions. */
 const shown = new Map();
 function show(id, data, draw) {
   const key = JSON.stringify(data);
@@ -64,7 +64,7 @@ function length(ms) {
 }
 
 const clock = (time) => new Date(time).toLocaleTimeString();
-const status = (word) => make('span', `status ${/^[A-Z]+$/.test(word) ? word : ''}`, word.toLowerCase());
+const status = (name) => make('span', `status ${/^[A-Z]+$/.test(name) ? name : ''}`, name.toLowerCase());
 
 function table(heads, rows) {
   const head = make('tr', '', ...heads.map(([text, kind]) => make('th', kind, text)));
@@ -73,7 +73,7 @@ function table(heads, rows) {
 
 function drawCounts({ tasks, rates }) {
   const tile = (name, value) => make('div', '', make('b', '', value), make('span', 'quiet', name));
-  const count = (word) => tasks.find((row) => row.status === word)?.count ?? 0;
+  const count = (name) => tasks.find((row) => row.status === name)?.count ?? 0;
   const rate = (name) => (rates ? rates[name].toLocaleString(undefined, { maximumFractionDigits: 1 }) : '–');
   return [
     tile('tasks queued', count('QUEUED')), tile('running', count('RUNNING')), tile('completed', count('COMPLETED')),
@@ -142,7 +142,7 @@ function drawTask(task, run, from, to, several) {
 }
 
 function drawRun(details) {
-  if (details.unknown) return [make('p', 'quiet', `The engine does not know the run ${details.unknown} .`)];
+  if (details.unknown) return [make('p', 'quiet', `Run ${details.unknown} was not found.`)];
   const { run, tasks } = details;
   const from = millis(run.createdAt ?? run.metadata.createdAt);
   const ends = details.taskEvents.map((event) => millis(event.timestamp));
@@ -182,7 +182,7 @@ function rates(now) {
 /** Loads and shows everything, and schedules the next refresh. A response to an older refresh is ignored. */
 async function refresh() {
   clearTimeout(timer);
-  const mine = ++round;
+  const current = ++round;
   const run = chosen;
   const query = new URLSearchParams({ only_tasks: 'false', include_payloads: 'false', since: '1970-01-01T00:00:00Z', limit: MAX_ROWS });
   if (byId('status').value) query.append('statuses', byId('status').value);
@@ -195,7 +195,7 @@ async function refresh() {
       get(`${stable}/task-metrics`), get(`${stable}/workflow-runs?${query}`), get(`${base}/worker`),
       run ? loadRun(run) : null,
     ]);
-    if (mine !== round) return;
+    if (current !== round) return;
     byId('login').hidden = true;
     byId('content').hidden = byId('logout').hidden = false;
     show('counts', { tasks, rates: rates(totals) }, drawCounts);
@@ -208,9 +208,9 @@ async function refresh() {
     byId('link').textContent = `live, ${location.host}`;
     byId('link').className = 'quiet';
   } catch (error) {
-    if (mine !== round) return;
+    if (current !== round) return;
     if (error instanceof InvalidToken) return logout(error.message);
-    const why = error instanceof TypeError ? 'the engine does not answer' : error.message;
+    const why = error instanceof TypeError ? 'the engine does not respond' : error.message;
     byId('link').textContent = `${why}; showing the last data`;
     byId('link').className = 'bad';
   }

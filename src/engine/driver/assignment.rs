@@ -45,8 +45,8 @@ pub(crate) fn payload(input: &str, parents: &str, errors: Option<&str>) -> Strin
     text
 }
 
-/// The payload of a task: the input and the outputs of its parents; for an on-failure task the outputs and errors of all
-/// other tasks.
+/// The payload of a task: the input and the outputs of its parents; for an on-failure task the outputs and errors of
+/// all other tasks.
 fn payload_of(state: &State, run: &Run, spec: TaskSpec<'_>) -> String {
     let definition = spec.definition;
     if !definition.on_failure && definition.parents.is_empty() {
@@ -92,7 +92,7 @@ fn parts(state: &State, id: RunId) -> Option<(&Task, &Run, TaskSpec<'_>)> {
     Some((task, state.run(task.run)?.1, state.spec(id)?))
 }
 
-/// What assignments and stops have in common.
+/// The fields that assignments and stops share.
 fn action(tenant: TenantId, id: RunId, attempt: i32, task: &Task, run: &Run, spec: TaskSpec<'_>) -> AssignedAction {
     let parent = run.parent.as_ref();
     let event = match &run.origin {

@@ -1,4 +1,4 @@
-//! The system's clocks, read as the state machine needs them.
+//! The system's clocks, for the state machine.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -38,14 +38,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn display_time_follows_wall_clock_and_never_goes_back() {
+    fn display_time_follows_wall_clock_and_never_decreases() {
         let clock = SystemClock::start();
         let read = |wall, elapsed| {
             let now = clock.reading(Timestamp(wall), Duration::from_millis(elapsed));
             assert_eq!((now.wall, now.monotonic), (Timestamp(wall), MonotonicInstant(elapsed)));
             now.display.0
         };
-        // Set forward by an hour, set back by two, and on until it has caught up.
+        // The clock is set forward by an hour, then back by two, and runs until it has caught up.
         assert_eq!(
             [read(10_000_000, 5), read(13_600_010, 10), read(6_400_020, 20)],
             [10_000_000, 13_600_010, 13_600_010]

@@ -7,9 +7,11 @@ use uuid::Uuid;
 
 use super::{
     clock::SystemClock,
-    event_subscriptions::{EventSubscriptions, RunEvent},
-    result_subscriptions::ResultSubscriptions,
     send_queue::SendQueues,
+    subscriptions::{
+        events::{EventSubscriptions, RunEvent},
+        results::ResultSubscriptions,
+    },
     worker_streams::WorkerStreams,
 };
 use crate::engine::{
@@ -31,7 +33,7 @@ pub(crate) struct Driver {
     pub(crate) max_message: usize,
 }
 
-/// What the lock protects.
+/// The state behind the driver's lock.
 pub(super) struct Shared {
     pub(super) state: State,
     pub(super) streams: WorkerStreams,
@@ -42,7 +44,7 @@ pub(super) struct Shared {
     pub(super) batch: u64,
     /// The deadline that the timer loop sleeps for.
     pub(super) armed: NextDeadline,
-    /// All streams are closed, new ones too.
+    /// All streams are closed, and new streams are closed immediately.
     pub(super) is_closed: bool,
     /// There will be no more changes.
     #[cfg(feature = "durable")]
@@ -82,11 +84,11 @@ impl Driver {
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Shared> {
-        // After a panic in one call the others go on: no step leaves the state inconsistent for long.
+        // After a panic in one call the other calls continue: no step leaves the state inconsistent for long.
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs the timers. Ends only by being dropped.
+    /// Runs the timers until it is dropped.
     pub(crate) async fn run_timers(&self) {
         loop {
             let next = {
@@ -104,7 +106,7 @@ impl Driver {
         }
     }
 
-    /// Ends all streams, also those that are opened later.
+    /// Ends all streams, including those that are opened later.
     pub(crate) fn close_streams(&self) {
         let mut shared = self.lock();
         shared.is_closed = true;
@@ -116,7 +118,7 @@ impl Driver {
 
 /// Events and queries.
 impl Driver {
-    /// Applies an event, or makes a query, and waits until the state it leaves or reports is persisted.
+    /// Applies an event or runs a query, and waits until the resulting state is persisted.
     pub(crate) async fn with<R>(&self, event: impl FnOnce(&mut State, ClockReading) -> R) -> Result<R, NotDurable> {
         self.barrier.admit()?;
         let result = self.apply(event);
@@ -124,7 +126,7 @@ impl Driver {
         Ok(result)
     }
 
-    /// Like [`with`](Self::with), for an event that adds something; refused if the engine holds as much as it may.
+    /// Like [`with`](Self::with), for an event that adds data; refused if the state has reached its limit.
     pub(crate) async fn add<R>(
         &self,
         capacity: Capacity,
@@ -134,11 +136,11 @@ impl Driver {
         added.ok_or(AddError::AtCapacity)
     }
 
-    /// Pushes events in one step, so that a crash, a full engine or a client that disconnects leaves all of them pushed
-    /// or none. Returns their ids and times.
+    /// Pushes either all of the events or none of them, also if the process crashes, the state is full or the client
+    /// disconnects. Returns their ids and times.
     ///
-    /// The idempotency expressions of the triggered workflows are evaluated before that step and outside of the lock;
-    /// other calls have their turn between two events.
+    /// The idempotency expressions of the triggered workflows are evaluated earlier and without the lock, and other
+    /// calls can run between two events.
     pub(crate) async fn push_events(&self, events: Vec<PushedEvent>) -> Result<Vec<(Uuid, Timestamp)>, AddError> {
         self.barrier.admit()?;
         let mut pushes = Vec::with_capacity(events.len());
@@ -154,8 +156,8 @@ impl Driver {
         .await
     }
 
-    /// Applies an event without waiting for persistence: for results that no client sees, and for heartbeats, which are
-    /// not stored.
+    /// Applies an event without waiting for persistence: for results that no client receives, and for heartbeats, which
+    /// are not stored.
     pub(crate) fn apply<R>(&self, event: impl FnOnce(&mut State, ClockReading) -> R) -> R {
         let now = self.now();
         let mut shared = self.lock();

@@ -2,21 +2,21 @@
 //!
 //! glibc's allocator keeps pages that were freed between allocations that are still in use. After a load with large
 //! payloads that is most of the process: 620 MB stayed resident where 270 MB were in use, and 302 MB after a release
-//! (800 queued payloads of 1 MB, then cancelled). Other allocators that programs of this crate run on return freed
-//! pages by themselves.
+//! (800 queued payloads of 1 MB, then cancelled). The allocators of other platforms return freed pages
+//! automatically.
 
 use std::time::Duration;
 
 use super::core::Driver;
 
-/// Time between two looks at how much the engine holds.
+/// Time between two checks of the state's size: 5 s.
 const INTERVAL: Duration = Duration::from_secs(5);
 
-/// Bytes that must have been freed since the last release. Below that a release costs more than the pages are worth.
-const RELEASE_FROM: usize = 64 << 20;
+/// Bytes that must have been freed since the last release: 64 MiB. A release of fewer costs more than it gains.
+const MIN_FREED_BYTES: usize = 64 << 20;
 
 impl Driver {
-    /// Releases free memory whenever the engine holds clearly less than it did before. Ends only by being dropped.
+    /// Releases free memory whenever the state has shrunk by [`MIN_FREED_BYTES`]. Runs until it is dropped.
     pub(crate) async fn release_memory(&self) {
         let mut peak = Peak::default();
         loop {
@@ -35,16 +35,16 @@ impl Driver {
 struct Peak(usize);
 
 impl Peak {
-    /// Whether [`RELEASE_FROM`] bytes have been freed since the last release. If so, the peak restarts at `held`.
+    /// Whether [`MIN_FREED_BYTES`] bytes have been freed since the last release. If so, the peak restarts at `held`.
     fn has_fallen_to(&mut self, held: usize) -> bool {
-        let is_due = self.0.saturating_sub(held) >= RELEASE_FROM;
+        let is_due = self.0.saturating_sub(held) >= MIN_FREED_BYTES;
         self.0 = if is_due { held } else { self.0.max(held) };
         is_due
     }
 }
 
-/// Returns all whole pages that are free. Takes some ten milliseconds for a gigabyte, in which other threads wait if
-/// they allocate: call it after a load, not during one.
+/// Returns all free whole pages. Takes about 10 ms for a gigabyte and blocks the allocations of other threads
+/// meanwhile, so it must not be called during a load.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 fn release_free_memory() {
     #[allow(unsafe_code)]
@@ -57,7 +57,7 @@ fn release_free_memory() {
     glibc::malloc_trim(0);
 }
 
-/// Does nothing: the allocator returns free pages by itself.
+/// Does nothing: other allocators return free pages automatically.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 fn release_free_memory() {}
 
@@ -70,15 +70,15 @@ mod tests {
         let mut peak = Peak::default();
         for (held, is_due) in [
             (0, false),
-            (RELEASE_FROM, false),
-            (3 * RELEASE_FROM, false),
-            (2 * RELEASE_FROM + 1, false),
-            (2 * RELEASE_FROM, true),
-            (2 * RELEASE_FROM, false),
-            (RELEASE_FROM, true),
+            (MIN_FREED_BYTES, false),
+            (3 * MIN_FREED_BYTES, false),
+            (2 * MIN_FREED_BYTES + 1, false),
+            (2 * MIN_FREED_BYTES, true),
+            (2 * MIN_FREED_BYTES, false),
+            (MIN_FREED_BYTES, true),
             (1, false),
             (0, true),
-            (RELEASE_FROM - 1, false),
+            (MIN_FREED_BYTES - 1, false),
             (0, false),
         ] {
             assert_eq!(peak.has_fallen_to(held), is_due, "{held}");

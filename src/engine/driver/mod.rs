@@ -1,9 +1,9 @@
 //! The driver: runs the state machine on the clock and the network.
 //!
-//! An event takes the lock, reads the clock, changes the state, and delivers all effects into send queues before it
-//! releases the lock. The queues never block, so every stream receives events in the order in which they occurred, and
-//! a slow client delays nobody. The whole engine runs on one thread; the lock is a `std` mutex that is never contended
-//! and never held across an await.
+//! To apply an event, the driver takes the lock, reads the clock, changes the state, and delivers all effects into send
+//! queues before it releases the lock. The queues never block, so every stream receives events in the order in which
+//! they occurred, and a slow client delays no other client. The whole engine runs on one thread; the lock is a `std`
+//! mutex that is never contended and never held across an await.
 //!
 //! ```text
 //!  handler ── with(event) ──► lock: clock → state → effects → send queues ──► streams
@@ -18,7 +18,7 @@
 //! | `streams` | opening and closing streams |
 //! | `clock` | the system's clocks |
 //! | `worker_streams` | assignment streams of workers |
-//! | `result_subscriptions`, `event_subscriptions` | streams of clients that wait for runs |
+//! | `subscriptions` | streams of clients that wait for the results or the events of runs |
 //! | `send_queue` | the bounded queue behind every stream |
 //! | `assignment` | assignments as messages |
 //! | `persist`, `open` | the persistence loop; opening a stored state |
@@ -27,16 +27,14 @@
 pub(super) mod assignment;
 mod clock;
 mod core;
-mod event_subscriptions;
 mod memory;
 #[cfg(feature = "durable")]
 pub(super) mod open;
 #[cfg(feature = "durable")]
 mod persist;
-mod result_subscriptions;
 mod send_queue;
 mod streams;
-mod subscribers;
+mod subscriptions;
 #[cfg(test)]
 mod tests;
 mod worker_streams;
@@ -44,8 +42,10 @@ mod worker_streams;
 pub(crate) use self::{
     clock::SystemClock,
     core::Driver,
-    event_subscriptions::{EventFilter, RunEvent},
-    result_subscriptions::RunResult,
     send_queue::QueueReader,
-    subscribers::SubscriberId,
+    subscriptions::{
+        SubscriberId,
+        events::{EventFilter, RunEvent, RunEventKind},
+        results::{RunResult, TaskResult},
+    },
 };

@@ -15,16 +15,16 @@ use crate::engine::{
 /// Name of the database in the data folder.
 pub(crate) const DATABASE: &str = "engine.db";
 
-/// Restores the state from a data folder, and opens its store for what follows. A damaged database is moved aside, never
+/// Restores the state from a data folder, and opens its store for later changes. A damaged database is renamed, never
 /// overwritten, and the engine starts with an empty state.
 pub(crate) fn open(folder: &Path, options: &EngineOptions, now: ClockReading) -> Result<(State, Store), EngineError> {
     let path = folder.join(DATABASE);
     let failed = |error| to_engine_error(&path, error);
     match restore(&path, options, now) {
         Err(OpenError::Damaged(why)) => {
-            let aside = store::move_aside(&path).map_err(|e| EngineError::folder("put aside", &path, e))?;
+            let aside = store::move_aside(&path).map_err(|e| EngineError::folder("rename", &path, e))?;
             tracing::error!(
-                "{} is damaged ({why}): it is kept as {}, and this engine starts with nothing",
+                "{} is damaged ({why}): it was renamed to {}, and the engine starts with an empty state",
                 path.display(),
                 aside.display()
             );
@@ -47,12 +47,12 @@ fn to_engine_error(path: &Path, error: OpenError) -> EngineError {
     match error {
         OpenError::Io(e) => EngineError::folder("open", path, e),
         OpenError::Sqlite(e) => {
-            let advice = store::advice(&e).unwrap_or("choose another folder, or keep nothing");
+            let advice = store::advice(&e).unwrap_or("choose another folder, or use --embedded-ephemeral");
             EngineError::file(path, &e.to_string(), advice)
         }
         OpenError::Newer { found, known } => EngineError::file(
             path,
-            &format!("a newer version of this engine has written it (format {found}; this one knows {known})"),
+            &format!("a newer version of this engine has written it (format {found}; this version reads {known})"),
             "use that version, or choose another folder",
         ),
         OpenError::Damaged(why) => EngineError::file(path, &why, "choose another folder"),

@@ -10,8 +10,8 @@ use crate::engine::{
 };
 
 impl Driver {
-    /// Writes all changes until [`finish_persisting`](Self::finish_persisting) was called and none are left. Ends before
-    /// that only if a batch cannot be written.
+    /// Writes all changes until [`finish_persisting`](Self::finish_persisting) was called and no changes are left. Ends
+    /// earlier only if a batch cannot be written.
     pub(crate) async fn persist(&self, store: &Store) {
         loop {
             let (batch, is_finishing) = {
@@ -39,7 +39,7 @@ impl Driver {
 }
 
 impl Shared {
-    /// The changes since the last batch, as the next one.
+    /// Returns the changes since the last batch, with the number of their batch.
     fn take_batch(&mut self, now: ClockReading) -> Option<(u64, Batch)> {
         let batch = self.state.has_changes().then(|| self.state.drain_changes(now))?;
         let number = self.batch;

@@ -1,4 +1,4 @@
-//! The send queue of a stream: bounded in messages and in bytes, so that putting a message in never waits.
+//! The send queue of a stream: bounded in messages and in bytes, so that appending a message never blocks.
 //!
 //! A message is sent only after the batch that it reports is committed. A client that reads too slowly fills its queue
 //! and is disconnected with RESOURCE_EXHAUSTED; it never slows the engine or another stream down.
@@ -19,10 +19,11 @@ use tonic::Status;
 
 use crate::engine::persistence::barrier::CommitBarrier;
 
-/// Bytes that may be queued in all streams together: 512 MiB, our choice. Beyond that each stream may queue one message.
+/// Bytes that may be queued in all streams together: 512 MiB, our choice. Beyond that each stream may queue one
+/// message.
 const MAX_TOTAL_BYTES: usize = 512 << 20;
 
-/// What all send queues of an engine share.
+/// The shared state of all send queues of an engine.
 #[derive(Debug, Default)]
 pub(crate) struct SendQueues {
     barrier: Arc<CommitBarrier>,
@@ -46,7 +47,7 @@ impl SendQueues {
     }
 }
 
-/// The send queue of one stream. The driver puts messages in, one [`QueueReader`] takes them out.
+/// The send queue of one stream. The driver appends messages, and one [`QueueReader`] takes them out.
 pub(crate) struct SendQueue<T> {
     inner: Mutex<Inner<T>>,
     shared: Arc<SendQueues>,
@@ -68,7 +69,7 @@ struct Message<T> {
     batch: u64,
 }
 
-/// How the stream ends after the queued messages.
+/// The end of the stream after the queued messages.
 enum End {
     Ok,
     Error(Status),
@@ -223,7 +224,7 @@ mod tests {
     fn queue_is_bounded_ordered_and_closed() {
         let queue = queues().open(2, 10);
         let mut reader = QueueReader::new(queue.clone(), || {});
-        assert!(queue.push(1, 100).is_ok(), "one always fits");
+        assert!(queue.push(1, 100).is_ok(), "an empty queue takes any message");
         assert!(queue.push(2, 1).is_err(), "bytes");
         assert_eq!(reader.next().now_or_never().flatten().and_then(Result::ok), Some(1));
         assert!(queue.push(3, 1).is_ok() && queue.push(4, 1).is_ok() && queue.push(5, 1).is_err());
@@ -269,16 +270,16 @@ mod tests {
     }
 
     #[test]
-    fn failed_queue_drops_messages_and_reader_drop_is_reported() {
+    fn failed_queue_drops_messages_and_reports_reader_drop() {
         let queue = queues().open(2, 10);
-        let (told, was_told) = std::sync::mpsc::channel();
-        let mut reader = QueueReader::new(queue.clone(), move || told.send(()).unwrap());
+        let (dropped, is_dropped) = std::sync::mpsc::channel();
+        let mut reader = QueueReader::new(queue.clone(), move || dropped.send(()).unwrap());
         queue.push(1, 1).unwrap();
         queue.fail(Status::resource_exhausted("slow"));
         assert!(reader.next().now_or_never().flatten().is_some_and(|r| r.is_err()));
         assert!(reader.next().now_or_never().unwrap().is_none());
         drop(reader);
-        was_told.try_recv().unwrap();
+        is_dropped.try_recv().unwrap();
     }
 
     #[test]
@@ -294,6 +295,6 @@ mod tests {
             assert_eq!(reader.next().now_or_never().flatten().and_then(Result::ok), Some(n));
         }
         drop(slow);
-        assert!(fast.push(0, 1).is_ok() && fast.push(1, 500 << 20).is_ok(), "what is dropped does not count");
+        assert!(fast.push(0, 1).is_ok() && fast.push(1, 500 << 20).is_ok(), "dropped messages do not count");
     }
 }

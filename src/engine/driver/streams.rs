@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use super::{
     core::{Driver, Shared},
-    event_subscriptions::{EventFilter, RunEvent},
-    result_subscriptions::RunResult,
     send_queue::{QueueReader, SendQueue},
-    subscribers::SubscriberId,
+    subscriptions::{
+        SubscriberId,
+        events::{EventFilter, RunEvent},
+        results::RunResult,
+    },
 };
 use crate::{
     engine::state::{ClockReading, StreamId, WorkerError},
@@ -16,7 +18,7 @@ use crate::{
 
 /// Assignments.
 impl Driver {
-    /// Opens an assignment stream. `is_heartbeat` if the open stream stands for heartbeats.
+    /// Opens an assignment stream. With `is_heartbeat`, the open stream counts as heartbeats.
     pub(crate) fn listen(
         self: &Arc<Self>,
         worker: WorkerId,
@@ -48,7 +50,7 @@ impl Shared {
     ) -> Result<(StreamId, Arc<SendQueue<AssignedAction>>), WorkerError> {
         let slots = self.state.worker(worker).map_or(0, |w| w.slots.iter().map(|s| s.limit.max(0)).sum::<i64>());
         let queue = self.streams.new_queue(usize::try_from(slots).unwrap_or(usize::MAX));
-        // Before the stream opens, which may bring new assignments.
+        // Read before the stream opens, because opening it can create new assignments.
         let unacknowledged = self.state.unacknowledged(worker);
         let stream = self.state.open_stream(worker, is_heartbeat, now)?;
         self.update_pending();

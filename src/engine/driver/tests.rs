@@ -65,7 +65,7 @@ fn read(reader: &mut QueueReader<AssignedAction>) -> Option<(String, i32)> {
 }
 
 #[test]
-fn unread_assignment_of_lost_stream_goes_to_another_worker() {
+fn unread_assignment_is_requeued_when_stream_ends() {
     let driver = driver();
     let (_, mut first) = worker(&driver, 2);
     let (read_before, unread) = (trigger(&driver), trigger(&driver));
@@ -73,18 +73,18 @@ fn unread_assignment_of_lost_stream_goes_to_another_worker() {
     drop(first);
     let (_, mut second) = worker(&driver, 2);
     assert_eq!(read(&mut second), Some((unread.to_string(), 1)));
-    assert_eq!(read(&mut second), None, "what was read may be running");
+    assert_eq!(read(&mut second), None, "an assignment that was read may be running");
 }
 
 #[test]
 fn unacknowledged_assignment_is_sent_again_on_next_stream() {
     let driver = driver();
     let (id, mut old) = worker(&driver, 3);
-    let (heard, read_before, unread) = (trigger(&driver), trigger(&driver), trigger(&driver));
-    assert_eq!(read(&mut old), Some((heard.to_string(), 0)));
+    let (acknowledged, read_before, unread) = (trigger(&driver), trigger(&driver), trigger(&driver));
+    assert_eq!(read(&mut old), Some((acknowledged.to_string(), 0)));
     assert_eq!(read(&mut old), Some((read_before.to_string(), 0)));
-    driver.apply(|state, now| state.report(heard, Some(0), AttemptReport::Acknowledged, now));
-    // The worker comes back before the engine has seen the old stream end.
+    driver.apply(|state, now| state.report(acknowledged, Some(0), AttemptReport::Acknowledged, now));
+    // The worker reconnects before the engine detects the end of the old stream.
     let mut new = driver.listen(id, true).unwrap();
     drop(old);
     assert_eq!(read(&mut new), Some((read_before.to_string(), 0)));
@@ -108,7 +108,7 @@ fn stream_of_worker_that_never_reads_is_ended() {
 }
 
 #[test]
-fn slow_subscriber_is_dropped_and_delays_no_other() {
+fn slow_subscriber_is_closed_without_delaying_others() {
     let driver = driver();
     let (_, mut work) = worker(&driver, 1);
     let run = trigger(&driver);
@@ -132,10 +132,10 @@ fn pushed(driver: &Driver) -> usize {
 }
 
 #[tokio::test]
-async fn interrupted_push_of_events_pushes_none() {
+async fn interrupted_bulk_push_pushes_no_event() {
     let driver = driver();
     let mut push = Box::pin(driver.push_events(vec![event("a"), event("b")]));
-    // Each poll prepares one event; the step that pushes all of them has not come.
+    // Each poll prepares one event; none of them pushes the events.
     for _ in 0..2 {
         assert!(push.as_mut().now_or_never().is_none());
         assert_eq!(pushed(&driver), 0);
@@ -147,7 +147,7 @@ async fn interrupted_push_of_events_pushes_none() {
 }
 
 #[test]
-fn removed_runs_are_forgotten_by_event_subscribers() {
+fn event_subscribers_drop_removed_runs() {
     let options = EngineOptions { keep_finished: 10, ..EngineOptions::default() };
     let driver = driver_with(&options);
     let filter = EventFilter::Pair("k".into(), "v".into());
@@ -156,5 +156,5 @@ fn removed_runs_are_forgotten_by_event_subscribers() {
         let run = trigger_with(&driver, r#"{"k":"v"}"#);
         driver.apply(|state, now| state.cancel(run, now));
     }
-    assert_eq!(driver.lock().events.open_runs(), 10, "as many as there are retained runs");
+    assert_eq!(driver.lock().events.open_runs(), 10, "the number of retained runs");
 }

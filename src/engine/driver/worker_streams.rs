@@ -1,8 +1,8 @@
 //! Assignment streams of workers.
 //!
-//! An assignment that was not read when its stream ends is requeued at once, unless the worker has opened a newer
-//! stream: on that one, everything that the worker has not acknowledged is sent again, as the same attempt, so that a
-//! worker that did receive it recognises it.
+//! When a stream ends, its unread assignments are requeued immediately, unless the worker has opened a newer stream.
+//! The newer stream starts with all assignments that the worker has not acknowledged, as the same attempts, so that a
+//! worker that has received them recognises the duplicates.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -69,7 +69,7 @@ impl WorkerStreams {
         Ok(())
     }
 
-    /// Tells a worker to stop an attempt.
+    /// Sends a worker the request to stop an attempt.
     pub(super) fn stop(&mut self, stream: StreamId, task: RunId, attempt: i32, state: &mut State, now: ClockReading) {
         if let Some(action) = assignment::stop(state, self.tenant, task, attempt) {
             self.send(stream, action, state, now);
@@ -86,7 +86,7 @@ impl WorkerStreams {
         }
     }
 
-    /// Closes a stream, and requeues what it has not sent unless the worker has a newer stream.
+    /// Closes a stream, and requeues its unsent assignments unless the worker has a newer stream.
     pub(super) fn close(&mut self, stream: StreamId, state: &mut State, now: ClockReading) {
         let queue = self.open.remove(&stream).filter(|_| !state.is_superseded(stream));
         state.close_stream(stream, now);

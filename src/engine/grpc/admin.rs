@@ -24,7 +24,7 @@ use crate::{
     },
 };
 
-/// Most runs that a filter cancels, and that a filter replays, as in a real engine.
+/// Largest numbers of runs that a filter cancels and that a filter replays, as in a real engine.
 const MAX_CANCELLED: usize = 20_000;
 const MAX_REPLAYED: usize = 1000;
 

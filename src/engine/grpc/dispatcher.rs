@@ -124,7 +124,7 @@ impl Dispatcher for Services {
     }
 
     async fn put_overrides_data(&self, _: Request<OverridesData>) -> Result<Response<OverridesDataResponse>, Status> {
-        // A real engine ignores it too.
+        // A real engine ignores these data too.
         Ok(Response::new(OverridesDataResponse {}))
     }
 

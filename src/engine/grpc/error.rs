@@ -1,13 +1,14 @@
 //! Conversions of the engine's errors into gRPC statuses.
 
-use tonic::Status;
+use prost::Message;
+use tonic::{Code, Status};
 
 use crate::{
     engine::{
         state::TriggerError,
         validate::{Invalid, InvalidKind, unsupported},
     },
-    hatchet::wire::{RunId, excerpt},
+    hatchet::wire::{RunId, excerpt, write_detail},
 };
 
 impl From<Invalid> for Status {
@@ -28,6 +29,15 @@ impl From<TriggerError> for Status {
             TriggerError::UnknownParent => Self::not_found("not found"),
         }
     }
+}
+
+/// The message of an idempotency collision; clients compare it.
+const COLLISION: &str = "idempotency key collision";
+
+/// ALREADY_EXISTS with the details of idempotency collisions. SDKs find them by the name of their message.
+pub(super) fn collision(name: &str, details: &impl Message) -> Status {
+    let details = write_detail(Code::AlreadyExists.into(), COLLISION, &format!("v1.{name}"), details);
+    Status::with_details(Code::AlreadyExists, COLLISION, details.into())
 }
 
 /// UNIMPLEMENTED, for a method or feature of the protocol that this engine does not have.

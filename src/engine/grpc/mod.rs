@@ -1,7 +1,8 @@
 //! Hatchet's gRPC services.
 //!
 //! Each method validates its message (`validate`), applies one event to the state machine through the driver, and
-//! converts the outcome into a message. The driver returns only after the change is persisted.
+//! converts the outcome into a message. The driver returns only after the change is persisted. Response messages are
+//! built only here, except for assignments, whose size the driver limits.
 //!
 //! | service | file |
 //! |---|---|
@@ -12,7 +13,6 @@
 //! | `v1.V1Dispatcher`: durable tasks, which this engine does not support | `v1_dispatcher` |
 
 mod admin;
-mod collision;
 mod dispatcher;
 mod error;
 mod events;
@@ -34,7 +34,7 @@ use crate::hatchet::wire::proto::{
     workflow_service_server::WorkflowServiceServer,
 };
 
-/// The version that the engine reports: the newest whose features it has. SDKs choose their protocol by it.
+/// The version that the engine reports: the newest version whose features it has. SDKs choose their protocol by it.
 const VERSION: &str = "v0.101.27";
 
 /// The process that sent a request. The HTTP server adds it to the request's extensions.
@@ -58,7 +58,8 @@ pub(super) fn routes(driver: &Arc<Driver>) -> Routes {
     let max = driver.max_message;
     macro_rules! service {
         ($server:ident) => {
-            // Responses consist of payloads whose size was checked when they arrived: a limit could only break a stream.
+            // Responses consist of payloads whose size was checked when they arrived: a limit could only break a
+            // stream.
             $server::new(services())
                 .accept_compressed(CompressionEncoding::Gzip)
                 .max_decoding_message_size(max)

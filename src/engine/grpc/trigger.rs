@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use tonic::Status;
 
-use super::collision;
+use super::error::collision;
 use crate::{
     engine::{
         driver::Driver,
@@ -24,19 +24,20 @@ fn newest_version(driver: &Driver, name: &str) -> Option<Arc<Version>> {
 /// Triggers one run.
 pub(super) async fn trigger_one(driver: &Driver, request: TriggerWorkflowRequest) -> Result<RunId, Status> {
     let version = newest_version(driver, &request.name);
-    let item = trigger(request, version.as_deref(), driver.max_message)?;
+    let item = trigger(&request, version.as_deref(), driver.max_message)?;
     let outcomes = driver.add(Capacity::Runs, |state, now| state.trigger(vec![item], now)).await??;
     match outcomes[..] {
         [Triggered::New(id) | Triggered::Existing(id)] => Ok(id),
-        [Triggered::Collision { existing, .. }] => Err(collision::single(&IdempotencyCollisionError {
-            existing_run_external_id: existing.to_string(),
-            colliding_run_external_id: String::new(),
-        })),
+        [Triggered::Collision { existing, .. }] => {
+            let (existing_run_external_id, colliding_run_external_id) = (existing.to_string(), String::new());
+            let details = IdempotencyCollisionError { existing_run_external_id, colliding_run_external_id };
+            Err(collision("IdempotencyCollisionError", &details))
+        }
         _ => Err(Status::internal("the trigger of one run had not exactly one outcome")),
     }
 }
 
-/// Triggers runs in the given order. An invalid one refuses all; a collision affects only its own run.
+/// Triggers runs in the given order. An invalid request refuses all of them; a collision affects only its own run.
 pub(super) async fn trigger_many(
     driver: &Driver,
     requests: Vec<TriggerWorkflowRequest>,
@@ -45,15 +46,15 @@ pub(super) async fn trigger_many(
     let mut items = Vec::with_capacity(requests.len());
     for request in requests {
         let version = match versions.get(&request.name) {
-            Some(known) => known.clone(),
+            Some(version) => version.clone(),
             None => {
                 let version = newest_version(driver, &request.name);
                 versions.insert(request.name.clone(), version.clone());
                 version
             }
         };
-        items.push(trigger(request, version.as_deref(), driver.max_message)?);
-        // Evaluating an idempotency expression can take milliseconds: lets other calls run in between.
+        items.push(trigger(&request, version.as_deref(), driver.max_message)?);
+        // Evaluating an idempotency expression can take milliseconds, so other calls run in between.
         tokio::task::yield_now().await;
     }
     let outcomes = driver.add(Capacity::Runs, |state, now| state.trigger(items, now)).await??;
@@ -70,8 +71,6 @@ pub(super) async fn trigger_many(
     if collisions.is_empty() {
         return Ok(ids);
     }
-    Err(collision::bulk(&BulkTriggerIdempotencyCollisionError {
-        successful_workflow_run_external_ids: ids,
-        collisions,
-    }))
+    let details = BulkTriggerIdempotencyCollisionError { successful_workflow_run_external_ids: ids, collisions };
+    Err(collision("BulkTriggerIdempotencyCollisionError", &details))
 }

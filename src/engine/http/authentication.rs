@@ -22,12 +22,13 @@ use crate::{
     hatchet::system::ConnectionHandle,
 };
 
-/// Calls in progress on all connections, streams included. A worker process has about five, a waiting runner one.
+/// Calls in progress on all connections, streams included. A worker process has about five of them, a waiting runner
+/// one.
 const MAX_CALLS: usize = 8192;
 
-const TOO_MANY_CALLS: &str = "too many calls and streams are open at once: close some, or use one for many runs";
+const TOO_MANY_CALLS: &str = "too many calls and streams are open: close some, or use one stream for many runs";
 
-/// What [`authenticate`] needs.
+/// The state of [`authenticate`].
 pub(super) struct Authentication {
     tokens: Tokens,
     calls: Arc<Semaphore>,
@@ -62,14 +63,14 @@ pub(super) async fn authenticate(
     };
     let mut response = next.run(request).await;
     correct_oversize_code(response.headers_mut());
-    // A body of known length is in memory already and is written at once.
+    // A body of known length is already in memory, so writing it needs no permit.
     if response.body().size_hint().exact().is_some() {
         return response;
     }
     // A streamed body holds the permit until its end: a stream can last for days, a list as long as its reader takes.
     response.map(|body| {
         Body::new(body.map_frame(move |frame| {
-            let _held_until_the_end = &permit;
+            let _permit = &permit;
             frame
         }))
     })

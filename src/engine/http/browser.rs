@@ -10,8 +10,8 @@ use axum::{
 use super::grpc_call::is_grpc_call;
 use crate::{engine::rest::ApiError, hatchet::system::HostNames};
 
-/// Middleware for all requests but gRPC calls: validates the `Host` header, makes every error a JSON body, and forbids
-/// browsers to guess a content type or to cache a response.
+/// Middleware for all requests except gRPC calls: validates the `Host` header, writes every error as a JSON body, and
+/// prevents browsers from guessing a content type and from caching a response.
 pub(super) async fn protect(State(names): State<HostNames>, request: Request, next: Next) -> Response {
     if is_grpc_call(&request) {
         return next.run(request).await;

@@ -1,4 +1,4 @@
-//! The engine's connections: their limits, and how a request reaches its own.
+//! The engine's connections: their limits, and the connection handle of each request.
 
 use std::{io, time::Duration};
 
@@ -8,9 +8,9 @@ use tonic::transport::server::Connected;
 
 use crate::hatchet::system::{ConnectionHandle, ConnectionLimits, LimitedConnection, LimitedListener};
 
-/// A process can usually open 1024 files, some of which the engine and its process need for other purposes. An SDK opens
-/// four or five connections for a worker. A client sends its token within milliseconds, or some tens of them while all
-/// cores are busy; with this grace period at most 5,120 connections a second are accepted without one.
+/// A process can usually open 1024 files, some of which the engine and its process need for other purposes. An SDK
+/// opens four or five connections for a worker. A client sends its token within milliseconds, or tens of milliseconds
+/// while all cores are busy; with this grace period at most 5,120 connections a second are accepted without a token.
 const LIMITS: ConnectionLimits = ConnectionLimits {
     total: 768,
     unauthenticated: 512,

@@ -1,4 +1,4 @@
-//! Tells gRPC calls from other requests, and rejects each in the form of its protocol.
+//! Distinguishes gRPC calls from other requests, and rejects each in the form of its protocol.
 
 use axum::{
     body::Body,
@@ -10,8 +10,8 @@ use tonic::{Code, Status};
 
 use crate::engine::rest::ApiError;
 
-/// Whether a request is a gRPC call. A web page cannot make a browser send one: browsers speak HTTP/2 only over TLS,
-/// which this engine does not serve.
+/// Whether a request is a gRPC call. A web page cannot make a browser send such a call: browsers speak HTTP/2 only over
+/// TLS, which this engine does not serve.
 pub(super) fn is_grpc_call(request: &Request) -> bool {
     request.method() == Method::POST && request.version() == Version::HTTP_2 && has_grpc_content(request.headers())
 }
@@ -21,7 +21,7 @@ fn has_grpc_content(headers: &HeaderMap) -> bool {
     content_type.is_some_and(|kind| kind == b"application/grpc" || kind == b"application/grpc+proto")
 }
 
-/// A rejection as the request's protocol writes it.
+/// Creates a rejection in the form of the request's protocol.
 pub(super) fn reject(is_grpc: bool, status: Status, error: ApiError) -> Response {
     if is_grpc { status.into_http::<Body>() } else { error.into_response() }
 }

@@ -18,11 +18,12 @@ use crate::{
     hatchet::system::HostNames,
 };
 
-/// Time without data after which a connection is sent an HTTP/2 ping, and time within which it must answer the ping.
+/// Time without data after which a connection is sent an HTTP/2 ping, and time within which the ping must be
+/// acknowledged.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Calls in progress on one connection: SDKs send the reports of hundreds of slots over one.
+/// Calls in progress on one connection: SDKs send the reports of hundreds of slots over one connection.
 const MAX_CALLS_PER_CONNECTION: u32 = 2048;
 
 /// A server's parts and settings.
@@ -30,22 +31,22 @@ pub(crate) struct Service {
     pub(crate) driver: Arc<Driver>,
     pub(crate) tokens: Tokens,
     pub(crate) host_names: HostNames,
-    pub(crate) with_rest: bool,
+    pub(crate) serves_rest: bool,
 }
 
 /// Serves until `stop` completes, and then until every call has ended.
 pub(crate) async fn serve(
     listeners: Vec<TcpListener>,
-    Service { driver, tokens, host_names, with_rest }: Service,
+    Service { driver, tokens, host_names, serves_rest }: Service,
     stop: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
     let authentication = Arc::new(Authentication::new(tokens, driver.clone()));
     let mut router = grpc::routes(&driver).into_axum_router().fallback(unknown_route);
-    if with_rest {
+    if serves_rest {
         router = router.merge(rest::routes(driver));
     }
     let mut router = router.layer(from_fn_with_state(authentication, authenticate));
-    if with_rest {
+    if serves_rest {
         router = router.merge(dashboard::routes());
     }
     let router = router.layer(from_fn_with_state(host_names, protect));

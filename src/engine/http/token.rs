@@ -1,8 +1,8 @@
 //! The engine's client tokens: JWTs signed with HMAC-SHA256.
 //!
 //! The signing key is stored in the data folder, so a token stays valid when the engine restarts. Each start also signs
-//! two new tokens. One is announced in the handshake file; the other is only for the engine's own process, so that the
-//! engine can tell a worker that lives and dies with it from all others.
+//! two new tokens. One is announced in the handshake file. The other is only for the engine's own process: it
+//! identifies workers that end with the engine.
 
 use std::time::Duration;
 
@@ -18,17 +18,18 @@ use crate::{
 };
 
 /// Validity of a token: 100 years, which exceeds any engine's uptime. A real Hatchet's tokens expire after 90 days and
-/// its users create new ones. Here nobody would, and a shorter validity would protect nothing: a process that can read
-/// the handshake file can read the signing key beside it. Clients refuse a token whose `exp` is over.
+/// its users create new ones. An embedded engine has no such procedure, and a shorter validity would not improve
+/// security: a process that can read the handshake file can also read the signing key. Clients refuse a token whose
+/// `exp` has passed.
 const LIFETIME: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
-/// Distance by which the clock may have been set back since a token was signed.
+/// Time by which the clock may have been set back since a token was signed: 24 h.
 const LEEWAY_SECONDS: u64 = 24 * 3600;
 
 /// Bytes of a signing key: the length of the hash, as recommended for HMAC.
 pub(crate) const KEY_BYTES: usize = 32;
 
-/// A new random signing key.
+/// Creates a random signing key.
 pub(crate) fn new_key() -> std::io::Result<[u8; KEY_BYTES]> {
     let mut key = [0; KEY_BYTES];
     SystemRandom::new().fill(&mut key).map_err(|_| std::io::Error::other("the system provides no random numbers"))?;
@@ -168,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn token_of_earlier_start_authenticates_and_one_of_another_key_does_not() {
+    fn token_of_earlier_start_needs_same_key_and_tenant() {
         let now = Timestamp(1_000_000_000_000);
         let (first, second) = (tokens(now), tokens(now.plus(Duration::from_secs(5))));
         assert_ne!(first.current(), second.current());
@@ -180,11 +181,11 @@ mod tests {
     }
 
     #[test]
-    fn tokens_stay_valid_however_long_the_engine_runs() {
-        let begun = Timestamp(1_800_000_000_000);
-        let (earlier, tokens) = (tokens(begun), tokens(begun));
+    fn tokens_stay_valid_during_long_uptime() {
+        let start = Timestamp(1_800_000_000_000);
+        let (earlier, tokens) = (tokens(start), tokens(start));
         for days in [0, 89, 90, 91, 20 * 365] {
-            let now = begun.plus(Duration::from_secs(days * 24 * 3600));
+            let now = start.plus(Duration::from_secs(days * 24 * 3600));
             for token in [tokens.current(), tokens.in_process(), earlier.current()] {
                 assert!(tokens.accepts(Some(&header(token)), now), "after {days} days");
                 let exp = Claims::read_unverified(token).unwrap().exp;

@@ -1,4 +1,4 @@
-//! A data folder held for an engine that another program runs.
+//! Announcement of an engine that another program runs.
 
 use std::path::Path;
 

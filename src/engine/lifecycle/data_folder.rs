@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `lock` | nothing; the operating system locks it while an engine runs | always |
 //! | `engine.json` | signing key, tenant and port, so that clients reach the same engine after a restart | always |
-//! | `handshake.json` | address and token for clients | while the engine serves, and after a kill |
+//! | `handshake.json` | address and token for clients | while the engine serves, and after a crash |
 //! | `engine.db` | the state, see `persistence` | unless the engine is ephemeral |
 
 use std::{
@@ -30,7 +30,8 @@ use crate::{
     },
 };
 
-/// Attempts to take a lock that is held, and the pause between them: [`find`] holds the lock for a moment.
+/// Attempts to take a lock that another process holds, and the pause between them. [`find`] holds the lock only
+/// briefly.
 const LOCK_ATTEMPTS: u32 = 5;
 const LOCK_RETRY_PAUSE: Duration = Duration::from_millis(10);
 
@@ -39,7 +40,7 @@ const IDENTITY_FILE: &str = "engine.json";
 /// Largest identity file that is read, in bytes. The engine writes less than 200.
 const MAX_IDENTITY_BYTES: usize = 4 << 10;
 
-/// The parts of an engine that stay the same over restarts.
+/// The parts of an engine that stay the same across restarts.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Identity {
     pub(crate) key: [u8; KEY_BYTES],
@@ -56,7 +57,7 @@ struct StoredIdentity {
 }
 
 impl Identity {
-    /// A new identity with a random key.
+    /// Creates an identity with a random key.
     pub(crate) fn new() -> Result<Self, EngineError> {
         let key = new_key().map_err(|e| EngineError::system("create a signing key", e))?;
         Ok(Self { key, tenant: TenantId::random(), port: None })
@@ -145,8 +146,8 @@ impl DataFolder {
         self.write(HANDSHAKE_FILE, &serde_json::json!(handshake))
     }
 
-    /// Removes the handshake file, unless it is another engine's: if the lock file was replaced, another engine may have
-    /// locked the new one.
+    /// Removes the handshake file, unless it is another engine's: if the lock file was replaced, another engine may
+    /// have locked the new one.
     pub(crate) fn withdraw(&self) {
         let file = self.path.join(HANDSHAKE_FILE);
         let announced = self.announced.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -168,8 +169,8 @@ impl DataFolder {
     }
 }
 
-/// Finds the engine that another process runs on a folder. Returns its handshake, or `None` if no process has locked the
-/// folder or that process does not serve yet.
+/// Finds the engine that another process runs on a folder. Returns its handshake, or `None` if no process has locked
+/// the folder or that process does not serve yet.
 pub fn find(folder: &Path) -> Result<Option<Handshake>, EngineError> {
     Handshake::find(folder).map_err(|e| EngineError::folder(e.action, &e.path, e.cause))
 }
@@ -183,7 +184,7 @@ fn make_private_folder(path: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
     private_file::check_folder(path)?;
     let mode = fs::metadata(path)?.permissions().mode();
-    // The folder holds the signing key, so other users must not be able to read it.
+    // The folder contains the signing key, so other users must not be able to read it.
     if mode & 0o077 != 0 {
         fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
     }
@@ -217,19 +218,19 @@ mod tests {
         assert!(DataFolder::acquire(&folder).unwrap_err().to_string().contains("symbolic link"));
     }
 
-    /// The errors of a start and of a search, after a folder that was used before has been changed.
+    /// The errors of a start and of a search, after `prepare` has changed a folder that was used before.
     #[cfg(unix)]
-    fn with_prepared(prepare: impl FnOnce(&Path)) -> [Option<String>; 2] {
+    fn errors_after(prepare: impl FnOnce(&Path)) -> [Option<String>; 2] {
         let dir = tempfile::tempdir().unwrap();
         let first = DataFolder::acquire(dir.path()).unwrap();
         first.save_identity(&Identity::new().unwrap()).unwrap();
         drop(first);
         prepare(dir.path());
-        // Locked, as by the engine that the search looks for.
-        let held = File::open(dir.path().join(LOCK_FILE)).unwrap();
-        held.try_lock_shared().unwrap();
+        // Locked, as by a running engine.
+        let lock = File::open(dir.path().join(LOCK_FILE)).unwrap();
+        lock.try_lock_shared().unwrap();
         let found = find(dir.path()).err();
-        drop(held);
+        drop(lock);
         let started = DataFolder::acquire(dir.path()).and_then(|folder| folder.identity().map(drop)).err();
         [started, found].map(|error| error.map(|error| error.to_string()))
     }
@@ -237,16 +238,16 @@ mod tests {
     #[cfg(unix)]
     #[test]
     fn files_of_another_user_are_refused() {
-        // Only root can give a file away.
+        // Only root can change the owner of a file.
         if rustix::process::geteuid().is_root() {
-            let [started, _] = with_prepared(|path| {
+            let [started, _] = errors_after(|path| {
                 std::os::unix::fs::chown(path.join("engine.json"), Some(65534), None).unwrap();
             });
-            let said = started.unwrap();
-            assert!(said.contains("engine.json") && said.contains("belongs to the user with id 65534"), "{said}");
-            let [started, found] = with_prepared(|path| std::os::unix::fs::chown(path, Some(65534), None).unwrap());
-            for said in [started.unwrap(), found.unwrap()] {
-                assert!(said.contains("belongs to the user with id 65534"), "{said}");
+            let error = started.unwrap();
+            assert!(error.contains("engine.json") && error.contains("belongs to the user with id 65534"), "{error}");
+            let [started, found] = errors_after(|path| std::os::unix::fs::chown(path, Some(65534), None).unwrap());
+            for error in [started.unwrap(), found.unwrap()] {
+                assert!(error.contains("belongs to the user with id 65534"), "{error}");
             }
         }
     }
@@ -254,7 +255,7 @@ mod tests {
     #[cfg(unix)]
     #[test]
     fn hard_linked_files_are_refused() {
-        let [started, _] = with_prepared(|path| {
+        let [started, _] = errors_after(|path| {
             fs::hard_link(path.join("engine.json"), path.join("elsewhere")).unwrap();
         });
         assert!(started.unwrap().contains("2 hard links"));
@@ -262,26 +263,26 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn fifo_in_the_folder_does_not_block() {
+    fn fifo_in_folder_does_not_block() {
         let fifo = |path: &Path| {
             let _ = fs::remove_file(path);
             rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
         };
-        let [started, _] = with_prepared(|path| fifo(&path.join("engine.json")));
+        let [started, _] = errors_after(|path| fifo(&path.join("engine.json")));
         assert!(started.unwrap().contains("not a regular file"));
-        let [_, found] = with_prepared(|path| fifo(&path.join(HANDSHAKE_FILE)));
+        let [_, found] = errors_after(|path| fifo(&path.join(HANDSHAKE_FILE)));
         assert!(found.is_none(), "no process has an exclusive lock");
         let dir = tempfile::tempdir().unwrap();
         let folder = DataFolder::acquire(dir.path()).unwrap();
         fifo(&dir.path().join(HANDSHAKE_FILE));
         assert!(find(dir.path()).unwrap_err().to_string().contains("not a regular file"));
-        // The FIFO is replaced without being opened.
+        // The FIFO is replaced, not opened.
         folder.announce(&handshake()).unwrap();
         assert_eq!(find(dir.path()).unwrap(), Some(handshake()));
     }
 
     #[test]
-    fn large_files_are_refused_unread() {
+    fn large_files_are_refused_before_reading() {
         let dir = tempfile::tempdir().unwrap();
         let folder = DataFolder::acquire(dir.path()).unwrap();
         folder.announce(&handshake()).unwrap();
@@ -304,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn folder_has_one_holder_that_others_find() {
+    fn locked_folder_is_refused_and_found_by_others() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a/b");
         assert_eq!(find(&path).unwrap(), None);
@@ -320,7 +321,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn handshake_is_kept_if_the_lock_was_replaced() {
+    fn withdraw_keeps_handshake_after_lock_is_replaced() {
         let dir = tempfile::tempdir().unwrap();
         let first = DataFolder::acquire(dir.path()).unwrap();
         first.announce(&handshake()).unwrap();
@@ -334,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn handshake_of_another_engine_is_kept() {
+    fn withdraw_keeps_handshake_of_another_engine() {
         let dir = tempfile::tempdir().unwrap();
         let folder = DataFolder::acquire(dir.path()).unwrap();
         folder.announce(&handshake()).unwrap();
@@ -349,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn identity_is_stored_and_a_damaged_one_renamed() {
+    fn identity_is_stored_and_renamed_if_damaged() {
         let dir = tempfile::tempdir().unwrap();
         let folder = DataFolder::acquire(dir.path()).unwrap();
         let mut first = folder.identity().unwrap();
@@ -375,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn file_in_place_of_the_folder_is_named() {
+    fn error_names_file_at_folder_path() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         fs::write(&path, "").unwrap();

@@ -19,7 +19,7 @@ use crate::{
     hatchet::system::{Handshake, HostNames},
 };
 
-/// A running engine. Dropping it stops it too, without waiting for its end.
+/// A running engine. Dropping it stops the engine without waiting for its end.
 #[derive(Debug)]
 pub struct Engine {
     handshake: Handshake,
@@ -31,7 +31,7 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Starts an engine on a thread of its own. When this returns, the engine answers calls, and its handshake file is
+    /// Starts an engine on its own thread. When this returns, the engine accepts calls, and its handshake file is
     /// written if it has a folder.
     pub async fn start(options: EngineOptions) -> Result<Self, EngineError> {
         let folder = options.folder.as_deref().map(DataFolder::acquire).transpose()?;
@@ -51,13 +51,13 @@ impl Engine {
         let grpc_address = client_address(address).to_string();
         let server_url = format!("http://{}", client_address(rest_address));
         let tokens = Tokens::new(&identity.key, identity.tenant, &grpc_address, &server_url, Timestamp::wall());
-        let with_rest = options.rest != Rest::Off;
+        let serves_rest = options.rest != Rest::Off;
         let handshake = Handshake {
             token: tokens.current().to_owned(),
             tenant_id: identity.tenant.to_string(),
             grpc_address,
             // The token has the address even without REST: otherwise the Python SDK would use a public default.
-            api_url: if with_rest { server_url } else { String::new() },
+            api_url: if serves_rest { server_url } else { String::new() },
         };
         let in_process_handshake = Handshake { token: tokens.in_process().to_owned(), ..handshake.clone() };
         let startup = Startup {
@@ -66,7 +66,7 @@ impl Engine {
             tenant: identity.tenant,
             tokens,
             host_names: HostNames::of(address.ip()),
-            with_rest,
+            serves_rest,
             listeners: [Some(listener), rest_listener].into_iter().flatten().collect(),
             handshake: handshake.clone(),
         };
@@ -87,15 +87,16 @@ impl Engine {
     }
 
     /// The engine's addresses and a token for clients in this process only. When an engine starts again on the folder,
-    /// it queues the tasks of a worker with this token at once, since that worker has ended with the process.
+    /// it queues the tasks of a worker with this token immediately, since that worker has ended with the process.
     pub fn in_process_handshake(&self) -> &Handshake {
         &self.in_process_handshake
     }
 
-    /// Waits until the engine has ended by itself, which happens only if it cannot serve any more. Cancel safe.
+    /// Waits until the engine has ended without a call of [`stop`](Self::stop), which happens only if it can no longer
+    /// serve. Cancel safe.
     pub async fn ended(&mut self) {
         if let Some(ended) = &mut self.ended {
-            // An error means that the thread has panicked, which is an end too.
+            // An error means that the thread has panicked, so the engine has ended too.
             let _ = ended.await;
             self.ended = None;
         }
@@ -115,7 +116,7 @@ impl Engine {
     }
 }
 
-/// Runs the engine on its own thread. `end` completes when all is released.
+/// Runs the engine on its own thread. `end` completes when all resources are released.
 fn spawn(
     startup: Startup,
     ready: oneshot::Sender<Result<(), EngineError>>,

@@ -17,7 +17,9 @@ pub(super) fn bind_again(
     if let Some(port) = last_port.filter(|_| address.port() == 0) {
         match bind(SocketAddr::new(address.ip(), port)) {
             Ok(bound) => return Ok(bound),
-            Err(error) => tracing::warn!("the port of the last start is in use, using another: {error}"),
+            Err(error) => {
+                tracing::warn!("the port of the last start is not available, so another port is used: {error}")
+            }
         }
     }
     bind(address)
@@ -27,7 +29,7 @@ pub(super) fn bind_again(
 pub(super) fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), EngineError> {
     let failed = |e| EngineError::address(address, e);
     let listener = TcpListener::bind(address).map_err(failed)?;
-    // The standard library asks for a backlog of 128; listening again changes it.
+    // The standard library sets a backlog of 128; listening again changes it.
     #[cfg(unix)]
     rustix::net::listen(&listener, BACKLOG).map_err(|e| failed(e.into()))?;
     listener.set_nonblocking(true).map_err(failed)?;

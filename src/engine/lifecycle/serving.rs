@@ -25,20 +25,20 @@ use crate::{
 /// Time for calls to end after a stop. Streams are closed before.
 const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What the thread takes over from [`Engine::start`](super::Engine::start).
+/// The values that [`Engine::start`](super::Engine::start) passes to the thread.
 pub(super) struct Startup {
     pub(super) options: EngineOptions,
     pub(super) folder: Option<DataFolder>,
     pub(super) tenant: TenantId,
     pub(super) tokens: Tokens,
     pub(super) host_names: HostNames,
-    pub(super) with_rest: bool,
+    pub(super) serves_rest: bool,
     pub(super) listeners: Vec<TcpListener>,
     /// The content of the handshake file.
     pub(super) handshake: Handshake,
 }
 
-/// What an engine holds exclusively. Fields are dropped in order: the file is closed before the lock is released.
+/// The exclusive resources of an engine. Fields are dropped in order: the file is closed before the lock is released.
 struct Resources {
     store: Option<Store>,
     folder: Option<DataFolder>,
@@ -48,15 +48,14 @@ struct Resources {
 #[cfg(not(feature = "durable"))]
 enum Store {}
 
-/// Serves until `stopped` completes or the engine cannot serve any more. Reports on `ready` when it answers calls, or
-/// why it does not start.
+/// Serves until `stopped` completes or the engine can no longer serve. Sends the outcome of the start on `ready`.
 pub(super) async fn serve(
     startup: Startup,
     ready: oneshot::Sender<Result<(), EngineError>>,
     stopped: oneshot::Receiver<()>,
 ) {
     match start(startup) {
-        // If the receiver is gone, nobody waits for the engine any more.
+        // If the receiver is gone, the start was cancelled.
         Ok(started) => match ready.send(Ok(())) {
             Ok(()) => started.run(stopped).await,
             Err(_) => started.resources.withdraw(),
@@ -65,7 +64,7 @@ pub(super) async fn serve(
     }
 }
 
-/// An engine whose port is bound and whose handshake file is written: calls are answered as soon as it runs.
+/// An engine whose port is bound and whose handshake file is written. It responds to calls as soon as it runs.
 struct Started {
     listeners: Vec<tokio::net::TcpListener>,
     service: Service,
@@ -75,17 +74,17 @@ struct Started {
 /// Loads the state and announces the engine. On an error, everything is released before this returns, so that another
 /// start finds the folder and the port free.
 fn start(startup: Startup) -> Result<Started, EngineError> {
-    let Startup { options, folder, tenant, tokens, host_names, with_rest, listeners, handshake } = startup;
-    let time = SystemClock::start();
-    let (state, store) = load(&options, folder.as_ref(), time.now())?;
+    let Startup { options, folder, tenant, tokens, host_names, serves_rest, listeners, handshake } = startup;
+    let clock = SystemClock::start();
+    let (state, store) = load(&options, folder.as_ref(), clock.now())?;
     let resources = Resources { store, folder };
-    let driver = Driver::new(state, time, tenant, options.max_message);
+    let driver = Driver::new(state, clock, tenant, options.max_message);
     let listeners = listeners.into_iter().map(tokio::net::TcpListener::from_std);
     let listeners = listeners.collect::<Result<_, _>>().map_err(|e| EngineError::system("listen", e))?;
     if let Some(folder) = &resources.folder {
         folder.announce(&handshake)?;
     }
-    Ok(Started { listeners, service: Service { driver, tokens, host_names, with_rest }, resources })
+    Ok(Started { listeners, service: Service { driver, tokens, host_names, serves_rest }, resources })
 }
 
 /// The state from the folder, with the store that persists its changes; a new state without a store if there is none.
@@ -166,7 +165,7 @@ async fn persist(driver: &Arc<Driver>, store: Option<&Store>) {
     }
 }
 
-/// Lets [`persist`] complete after the changes so far.
+/// Makes [`persist`] complete once all changes are written.
 fn stop_persisting(driver: &Arc<Driver>) {
     #[cfg(feature = "durable")]
     driver.finish_persisting();
@@ -197,7 +196,8 @@ mod tests {
     fn file_is_closed_before_the_lock_is_released() {
         let dir = tempfile::tempdir().unwrap();
         let resources = resources(dir.path());
-        // Data that is still to be written: SQLite removes its log when it closes the file.
+        // This write is still in progress when the resources are dropped. SQLite removes its log when it closes the
+        // file.
         let text: Arc<str> = "x".repeat(8 << 20).into();
         let row = |number| {
             RowChange::Put(
@@ -207,7 +207,7 @@ mod tests {
             )
         };
         let written = resources.store.as_ref().unwrap().write((1..8).map(row).collect()).now_or_never();
-        assert!(written.is_none(), "still to be written");
+        assert!(written.is_none(), "the write is in progress");
         let path = dir.path().to_owned();
         let next = std::thread::spawn(move || {
             let folder = std::iter::repeat_with(|| DataFolder::acquire(&path)).find_map(Result::ok);

@@ -1,8 +1,8 @@
 //! The commit barrier: withholds responses until the state they report is persisted.
 //!
-//! Changes are persisted in batches, numbered from 1. Each response and stream message waits for a batch: the
-//! batch that is being collected if there are changes that no batch has taken yet, otherwise the latest taken batch. In an engine
-//! in memory all of these are 0, and nothing waits.
+//! Changes are persisted in batches, numbered from 1. Each response and stream message waits for a batch: for the batch
+//! that is being collected if it has changes, otherwise for the previous batch. In an engine without a database all
+//! numbers are 0, and no response waits.
 //!
 //! ```text
 //!   batch:        1          2          3 (being collected)
@@ -10,8 +10,8 @@
 //!                            written    └ pending: responses that report the present state wait for it
 //! ```
 //!
-//! While batches cannot be written, waiting calls fail with [`NotDurable`] after [`FAILURE_TIMEOUT`], and new calls at
-//! once, so that no unbounded amount of work waits for the database.
+//! While batches cannot be written, waiting calls fail with [`NotDurable`] after [`FAILURE_TIMEOUT`], and new calls
+//! fail immediately, so that the number of calls that wait for the database is bounded.
 
 use std::{
     fmt,
@@ -27,7 +27,7 @@ use tonic::{Status, metadata::MetadataValue};
 
 use crate::hatchet::wire::MAY_TAKE_EFFECT;
 
-/// How long calls wait while batches cannot be written: 3 s. After that they fail, and new ones at once.
+/// Time for which calls wait while batches cannot be written: 3 s. After it they fail, and new calls fail immediately.
 const FAILURE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The progress of persistence.
@@ -37,28 +37,28 @@ pub(crate) struct CommitBarrier {
     pending: AtomicU64,
     /// The latest batch that was written; all earlier ones are written too.
     committed: AtomicU64,
-    /// Notified when a batch was written or could not be.
+    /// Notified after each attempt to write a batch.
     progress: Arc<Notify>,
     failure: Mutex<Option<Failure>>,
 }
 
-/// Why batches cannot be written at the moment.
+/// The reason why batches cannot be written at the moment.
 #[derive(Debug, Clone)]
 struct Failure {
     since: Instant,
     why: Arc<str>,
 }
 
-/// Why a call that would add something is refused.
+/// The reason why a call that adds data is refused.
 #[derive(Debug, Clone)]
 pub(crate) enum AddError {
     /// The addition could not be persisted.
     NotDurable(NotDurable),
-    /// The engine holds as many bytes as it may.
+    /// The state has reached its limit in bytes.
     AtCapacity,
 }
 
-const AT_CAPACITY: &str = "the embedded engine holds as many bytes as it may in unfinished runs, workflows, workers, \
+const AT_CAPACITY: &str = "the embedded engine has reached its limit of bytes for unfinished runs, workflows, workers, \
                            schedules and crons: let a worker run the queued runs, or cancel some";
 
 impl From<NotDurable> for AddError {
@@ -85,7 +85,7 @@ impl fmt::Display for AddError {
     }
 }
 
-/// A response is withheld, as the state it reports may be lost.
+/// The response of a call is withheld, because the state that it reports may be lost.
 #[derive(Debug, Clone)]
 pub(crate) struct NotDurable {
     why: Arc<str>,
@@ -96,7 +96,7 @@ pub(crate) struct NotDurable {
 impl fmt::Display for NotDurable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the embedded engine cannot store changes at the moment: {}", self.why)?;
-        f.write_str(if self.is_executed { "; this call may take effect later" } else { "; nothing was done" })
+        f.write_str(if self.is_executed { "; this call may take effect later" } else { "; this call was not executed" })
     }
 }
 
@@ -149,7 +149,7 @@ impl CommitBarrier {
         Ok(())
     }
 
-    /// Completes when a batch was written or could not be.
+    /// Completes after the next attempt to write a batch.
     pub(crate) fn progress(&self) -> OwnedNotified {
         self.progress.clone().notified_owned()
     }

@@ -1,4 +1,4 @@
-//! Persistence: what the state machine and the driver need to survive a restart.
+//! Persistence of the state across restarts.
 //!
 //! | module | provides |
 //! |---|---|

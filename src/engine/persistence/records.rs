@@ -1,8 +1,8 @@
 //! Records: the stored form of each kind of value, as protobuf messages of our own.
 //!
-//! The stored form is stable. A new field gets a new tag, a tag is never reused, and a field that is absent in a file of
-//! an earlier version has a meaningful default. The records are independent of the types that the state machine uses;
-//! `state::snapshot` converts between them. Times are milliseconds since 1970, durations are milliseconds.
+//! The stored form is stable. A new field gets a new tag, a tag is never reused, and a field that is absent in a file
+//! of an earlier version has a meaningful default. The records are independent of the types that the state machine
+//! uses; `state::snapshot` converts between them. Times are milliseconds since 1970, durations are milliseconds.
 
 use std::collections::BTreeMap;
 
@@ -138,7 +138,7 @@ pub(crate) struct TaskRecord {
     pub(crate) started: Option<u64>,
     #[prost(uint64, optional, tag = "10")]
     pub(crate) finished: Option<u64>,
-    /// When the schedule timeout, the back-off or the execution timeout ends.
+    /// End of the schedule timeout, of the back-off or of the execution timeout.
     #[prost(uint64, tag = "11")]
     pub(crate) until: u64,
     /// The second part of its position in the queue.
@@ -222,7 +222,7 @@ pub(crate) struct ChildRecord {
     pub(crate) index: i32,
 }
 
-/// An idempotency key that is taken.
+/// A claimed idempotency key.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct ClaimRecord {
     #[prost(message, optional, tag = "1")]
@@ -336,7 +336,7 @@ pub(crate) struct ScheduleRecord {
     pub(crate) at: u64,
     #[prost(uint64, tag = "5")]
     pub(crate) created: u64,
-    /// The run that the schedule has triggered. Only earlier versions set it; they kept such schedules.
+    /// The run that the schedule has triggered. Set only by earlier versions, which did not remove such schedules.
     #[prost(message, optional, tag = "6")]
     pub(crate) run: Option<Id>,
 }

@@ -1,4 +1,4 @@
-//! Rows: the form in which the state is handed to the store and read back at a start.
+//! Rows: the form in which the state is passed to the store and read back at a start.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ pub(crate) enum Table {
     Versions,
     Runs,
     Tasks,
-    /// Which child run a task has triggered with a key or an index.
+    /// Child runs, by their parent task and their key or index.
     Children,
     /// Idempotency keys.
     Claims,
@@ -22,7 +22,7 @@ pub(crate) enum Table {
 }
 
 impl Table {
-    /// All tables, in the order in which they are read back: a row refers only to rows of tables before its own.
+    /// All tables, in the order in which they are read back: a row refers only to rows of earlier tables.
     pub(crate) const ALL: [Self; 10] = [
         Self::Versions,
         Self::Workers,
@@ -75,7 +75,7 @@ pub(crate) struct Row {
     pub(crate) texts: [Option<Arc<str>>; 2],
 }
 
-/// A row as it is read back. Either `number` or `key` is set, by [`Table::is_numbered`].
+/// A row that is read back. Either `number` or `key` is set, by [`Table::is_numbered`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct StoredRow<'a> {
     pub(crate) number: u64,
@@ -93,10 +93,10 @@ pub(crate) enum RowChange {
 
 impl RowChange {
     /// Order within a batch: by table, deletions first, then by key, so that writes to one table are sequential.
-    pub(crate) fn sort_key(&self) -> (Table, bool, &RowKey) {
+    pub(crate) fn sort_key(&self) -> ((Table, bool), &RowKey) {
         match self {
-            Self::Delete(table, key) => (*table, false, key),
-            Self::Put(table, key, _) => (*table, true, key),
+            Self::Delete(table, key) => ((*table, false), key),
+            Self::Put(table, key, _) => ((*table, true), key),
         }
     }
 }
@@ -104,6 +104,6 @@ impl RowChange {
 /// Changes that are stored atomically.
 pub(crate) type Batch = Vec<RowChange>;
 
-/// A row that this engine cannot have written, with the reason.
+/// The reason why a row cannot have been written by this engine.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Damaged(pub(crate) String);

@@ -1,7 +1,7 @@
 //! Collections that track their changes.
 //!
 //! All state that a restart must preserve is in a [`Tracked`] map. Reading goes through [`Deref`]; every method that
-//! hands out a mutable value marks its key as changed, so no change can be forgotten. [`Tracked::drain_changes`]
+//! returns a mutable value marks its key as changed, so no change can be missed. [`Tracked::drain_changes`]
 //! turns the marked keys into row changes, one per key however often its value changed in between. An engine in
 //! memory never calls [`Tracked::track_changes`] and marks nothing.
 //!
@@ -16,7 +16,7 @@ use std::{
 
 use super::row::{Batch, Row, RowChange, RowKey, Table};
 
-/// Estimated memory of one entry besides its texts, in bytes.
+/// Estimated memory of one entry in addition to its texts, in bytes.
 pub(crate) const ENTRY_BYTES: usize = 256;
 
 /// A value of a tracked collection, stored as one row.
@@ -24,7 +24,7 @@ pub(crate) trait Stored<K> {
     /// The row's key in its table.
     fn row_key(&self, key: &K) -> RowKey;
 
-    /// Estimated memory of the value in bytes, for the bound on what the engine holds; 0 where another bound applies.
+    /// Estimated memory of the value in bytes, for the limit on the engine's state; 0 if another limit applies.
     fn bytes(&self) -> usize;
 }
 
@@ -66,8 +66,8 @@ macro_rules! map {
 map!(HashMap, Hash);
 map!(BTreeMap, Ord);
 
-/// Entries from which on a map that has become almost empty returns its memory.
-const SHRINK_FROM: usize = 4096;
+/// Smallest peak number of entries after which an almost empty map returns its memory.
+const MIN_PEAK_TO_SHRINK: usize = 4096;
 
 /// A map that tracks which of its entries have changed.
 #[derive(Debug)]
@@ -106,11 +106,11 @@ impl<K: Clone + Eq + Hash, V: Stored<K>> Tracked<HashMap<K, V>> {
         self.map.reserve(additional);
     }
 
-    /// Returns memory once the map holds less than an eighth of its peak: a hash map never does so by itself.
+    /// Returns memory once the map holds less than an eighth of its peak: a hash map never does so automatically.
     pub(crate) fn shrink(&mut self) {
-        // `capacity()` is no measure here: it does not count the slots of removed entries until they are reused.
+        // `capacity()` is not usable here: it does not count the slots of removed entries until they are reused.
         self.peak = self.peak.max(self.map.len());
-        if self.peak > SHRINK_FROM && self.map.len() < self.peak / 8 {
+        if self.peak > MIN_PEAK_TO_SHRINK && self.map.len() < self.peak / 8 {
             self.peak = self.map.len();
             self.map.shrink_to(self.map.len() * 2);
         }

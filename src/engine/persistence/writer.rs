@@ -4,17 +4,17 @@ use std::time::{Duration, Instant};
 
 use super::{barrier::CommitBarrier, row::Batch, store::Store};
 
-/// Delay before the first retry. Short, so that a passing fault delays the responses little.
-const FIRST_RETRY: Duration = Duration::from_millis(50);
+/// Delay before the first retry: 50 ms, so that a short fault delays responses little.
+const INITIAL_RETRY_DELAY: Duration = Duration::from_millis(50);
 
-/// Longest delay before a retry; the delay doubles up to it.
-const MAX_RETRY: Duration = Duration::from_secs(1);
+/// Longest delay before a retry: 1 s. The delay doubles up to it.
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// How long the last batch is retried when the engine stops.
+/// Time for which the last batch is retried when the engine stops: 2 s.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Writes a batch and opens the barrier for it; retries until it is written. Returns `false` if it cannot be written: for
-/// a final error, or [`STOP_TIMEOUT`] after the first try once `is_stopping`.
+/// Writes a batch and marks it as committed; retries until it is written. Returns `false` if it cannot be written:
+/// after a final error, or [`STOP_TIMEOUT`] after the first attempt once `is_stopping`.
 pub(crate) async fn write_batch(
     store: &Store,
     barrier: &CommitBarrier,
@@ -22,7 +22,7 @@ pub(crate) async fn write_batch(
     mut batch: Batch,
     is_stopping: impl Fn() -> bool,
 ) -> bool {
-    let (begun, mut delay) = (Instant::now(), FIRST_RETRY);
+    let (start, mut delay) = (Instant::now(), INITIAL_RETRY_DELAY);
     let path = store.path().display();
     let mut has_failed = false;
     loop {
@@ -35,18 +35,18 @@ pub(crate) async fn write_batch(
         batch = returned;
         has_failed = true;
         if is_new {
-            tracing::error!("cannot write {path}: {error}; nothing is acknowledged until it can be written again");
+            tracing::error!("cannot write {path}: {error}; no change is acknowledged until it can be written again");
         }
-        if is_stopping() && begun.elapsed() > STOP_TIMEOUT {
-            tracing::error!("changes that were not acknowledged are lost: {path} cannot be written");
+        if is_stopping() && start.elapsed() > STOP_TIMEOUT {
+            tracing::error!("{path} cannot be written: changes that were not acknowledged are lost");
             return false;
         }
         tokio::time::sleep(delay).await;
-        delay = (delay * 2).min(MAX_RETRY);
+        delay = (delay * 2).min(MAX_RETRY_DELAY);
     }
     barrier.commit(number);
     if has_failed {
-        tracing::warn!("{path} is written again, after {:.1} s", begun.elapsed().as_secs_f64());
+        tracing::warn!("{path} is written again, after {:.1} s", start.elapsed().as_secs_f64());
     }
     true
 }

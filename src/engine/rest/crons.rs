@@ -17,7 +17,7 @@ use super::{
     request::{
         Body, body, check_tenant,
         page::Page,
-        parse_id, query,
+        parse_id,
         template::{TemplateBody, TemplateFilter},
     },
     response::{json_object::JsonObject, list::ListResponse, resource_metadata, template::with_template},
@@ -75,15 +75,14 @@ async fn list(
     RawQuery(query): RawQuery,
 ) -> Result<ListResponse, ApiError> {
     check_tenant(&driver, &tenant)?;
-    let (mut page, mut filter, mut name) = (Page::default(), TemplateFilter::default(), None);
-    for (key, value) in query::pairs(query.as_deref()) {
-        match key.as_str() {
-            "cronName" => name = Some(value),
-            _ if page.parse(&key, &value)? => {}
-            _ if filter.parse(&key, &value)? => {}
-            other => return Err(query::unknown(other)),
+    let (mut filter, mut name) = (TemplateFilter::default(), None);
+    let page = Page::default().parse(query.as_deref(), |key, value| {
+        if key != "cronName" {
+            return filter.parse(key, value);
         }
-    }
+        name = Some(value);
+        Ok(())
+    })?;
     let ids = driver
         .with(|state, _| {
             let matches = |cron: &Cron| {

@@ -85,12 +85,8 @@ async fn list(
     RawQuery(query): RawQuery,
 ) -> Result<ListResponse, ApiError> {
     check_tenant(&driver, &tenant)?;
-    let (mut page, mut filter) = (Page::default(), Filter::default());
-    for (key, value) in query::pairs(query.as_deref()) {
-        if !page.parse(&key, &value)? {
-            filter.parse(&key, value)?;
-        }
-    }
+    let mut filter = Filter::default();
+    let page = Page::default().parse(query.as_deref(), |key, value| filter.parse(key, value))?;
     let ids = driver
         .with(|state, _| {
             let events = state.events().filter(|(id, event)| filter.matches(state, *id, event));

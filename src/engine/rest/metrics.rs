@@ -10,7 +10,6 @@ use axum::{
 use serde_json::{Value, json};
 
 use super::{
-    ApiError,
     request::{check_tenant, query},
     response::JsonResponse,
 };
@@ -18,7 +17,6 @@ use crate::{
     engine::{
         driver::Driver,
         state::{RunFilter, Task},
-        validate::filter::metadata_pair,
     },
     hatchet::wire::RunStatus,
 };
@@ -35,7 +33,8 @@ async fn tasks_by_status(
     RawQuery(query): RawQuery,
 ) -> JsonResponse {
     check_tenant(&driver, &tenant)?;
-    let filter = parse_filter(query.as_deref())?;
+    let mut filter = RunFilter::default();
+    query::pairs(query.as_deref()).try_for_each(|(key, value)| query::run_filter(&mut filter, &key, &value))?;
     let counts: HashMap<RunStatus, usize> = driver
         .with(|state, _| {
             let mut counts = HashMap::new();
@@ -57,22 +56,6 @@ async fn tasks_by_status(
         row
     });
     Ok(Json(Value::from(rows.to_vec())))
-}
-
-fn parse_filter(query: Option<&str>) -> Result<RunFilter, ApiError> {
-    let mut filter = RunFilter::default();
-    for (key, value) in query::pairs(query) {
-        match key.as_str() {
-            "since" => filter.since = Some(query::time(&key, &value)?),
-            "until" => filter.until = Some(query::time(&key, &value)?),
-            "workflow_ids" => filter.workflows.push(query::parse(&key, &value)?),
-            "parent_task_external_id" => filter.parent = Some(query::parse(&key, &value)?),
-            "triggering_event_external_id" => filter.event = Some(query::parse(&key, &value)?),
-            "additional_metadata" => filter.metadata.add(metadata_pair(&value)?),
-            other => return Err(query::unknown(other)),
-        }
-    }
-    Ok(filter)
 }
 
 /// Monotonic counters, from which the dashboard computes rates. This route is not part of Hatchet's API.

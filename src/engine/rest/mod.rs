@@ -13,7 +13,7 @@
 //! | workers and the tenant | `workers` |
 //! | scheduled runs, crons, events | `schedules`, `crons`, `events` |
 //!
-//! `request` has what they share in parsing requests, `response` what they share in writing responses.
+//! All of them parse requests with `request` and write responses with `response`.
 
 use std::sync::Arc;
 

@@ -25,12 +25,9 @@ use crate::{
     engine::{
         driver::Driver,
         state::{Capacity, RunFilter, State, Task, Triggered},
-        validate::{
-            filter::{metadata_pair, status},
-            trigger::trigger,
-        },
+        validate::{filter::status, template::template, trigger},
     },
-    hatchet::wire::{RunId, excerpt, proto::v1::TriggerWorkflowRequest},
+    hatchet::wire::{RunId, excerpt},
 };
 
 pub(super) fn routes() -> Router<Arc<Driver>> {
@@ -73,15 +70,12 @@ async fn trigger_run(
 ) -> Result<JsonObject, ApiError> {
     check_tenant(&driver, &tenant)?;
     let request = body(request)?;
-    let request = TriggerWorkflowRequest {
-        name: request.workflow_name,
-        input: object_text("input", request.input)?.unwrap_or_default(),
-        additional_metadata: object_text("additionalMetadata", request.additional_metadata)?,
-        priority: request.priority,
-        ..TriggerWorkflowRequest::default()
-    };
-    let version = driver.apply(|state, _| state.version_of(&request.name).cloned());
-    let item = trigger(request, version.as_deref(), driver.max_message)?;
+    let input = object_text("input", request.input)?.unwrap_or_default();
+    let metadata = object_text("additionalMetadata", request.additional_metadata)?;
+    let max = driver.max_message;
+    let template = template(&request.workflow_name, &input, metadata.as_deref(), request.priority, max)?;
+    let version = driver.apply(|state, _| state.version_of(&request.workflow_name).cloned());
+    let item = trigger::item(template, None, version.as_deref())?;
     driver
         .add(Capacity::Runs, |state, now| match state.trigger(vec![item], now)?[..] {
             [Triggered::New(id) | Triggered::Existing(id)] => {
@@ -101,7 +95,7 @@ async fn list_ids(
     check_tenant(&driver, &tenant)?;
     let query = ListQuery::parse(query.as_deref())?;
     if query.filter.all_pairs {
-        // A real engine ignores the operator here.
+        // A real engine ignores the operator in this list.
         return Err(ApiError::bad_request(
             "this list matches runs with any of the pairs: additional_metadata_operator AND is not supported",
         ));
@@ -146,18 +140,12 @@ impl ListQuery {
         for (key, value) in query::pairs(query) {
             let filter = &mut parsed.filter;
             match key.as_str() {
-                "offset" | "limit" => drop(parsed.page.parse(&key, &value)?),
-                "since" => filter.since = Some(query::time(&key, &value)?),
-                "until" => filter.until = Some(query::time(&key, &value)?),
+                "offset" | "limit" => parsed.page.set(&key, &value)?,
                 "statuses" => filter.statuses.push(status(&value)?),
-                "workflow_ids" => filter.workflows.push(query::parse(&key, &value)?),
-                "additional_metadata" => filter.metadata.add(metadata_pair(&value)?),
                 "additional_metadata_operator" => filter.all_pairs = requires_all_pairs(&value)?,
-                "parent_task_external_id" => filter.parent = Some(query::parse(&key, &value)?),
                 "include_payloads" => parsed.include_payloads = query::parse(&key, &value)?,
-                "triggering_event_external_id" => filter.event = Some(query::parse(&key, &value)?),
                 "only_tasks" => parsed.only_tasks = query::parse(&key, &value)?,
-                other => return Err(query::unknown(other)),
+                other => query::run_filter(filter, other, &value)?,
             }
         }
         Ok(parsed)

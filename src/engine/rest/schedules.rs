@@ -72,16 +72,14 @@ async fn list(
     RawQuery(query): RawQuery,
 ) -> Result<ListResponse, ApiError> {
     check_tenant(&driver, &tenant)?;
-    let (mut page, mut filter) = (Page::default(), TemplateFilter::default());
-    let mut statuses: Vec<String> = Vec::new();
-    for (key, value) in query::pairs(query.as_deref()) {
-        match key.as_str() {
-            "statuses" => statuses.push(value),
-            _ if page.parse(&key, &value)? => {}
-            _ if filter.parse(&key, &value)? => {}
-            other => return Err(query::unknown(other)),
+    let (mut filter, mut statuses) = (TemplateFilter::default(), Vec::<String>::new());
+    let page = Page::default().parse(query.as_deref(), |key, value| {
+        if key != "statuses" {
+            return filter.parse(key, value);
         }
-    }
+        statuses.push(value);
+        Ok(())
+    })?;
     let includes_schedules = statuses.is_empty() || statuses.iter().any(|status| status == STATUS);
     let ids = driver
         .with(|state, _| {

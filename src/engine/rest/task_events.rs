@@ -67,7 +67,7 @@ pub(super) fn run_events(state: &State, run: &Run) -> Vec<JsonObject> {
     newest_first(tasks.flat_map(|(id, task)| task_events(state, id, task)).collect())
 }
 
-/// The part of the history that a query asks for; all of it by default.
+/// The requested part of a history; by default the whole history.
 struct Range {
     offset: usize,
     limit: usize,

@@ -24,10 +24,10 @@ use crate::{
     hatchet::wire::RunId,
 };
 
-/// Most runs that a filter selects, as in a real engine.
+/// Largest number of runs that a filter selects, as in a real engine.
 const MAX_SELECTED: usize = 20_000;
 
-/// Hatchet's API requires `since`; a filter that selects every run would hardly be intended.
+/// Hatchet's API requires `since`; a filter that selects every run is probably a mistake.
 const MISSING_SINCE: &str = "the filter has no `since`: add the time of the oldest run, such as 2026-01-31T00:00:00Z";
 
 pub(super) fn routes() -> Router<Arc<Driver>> {

@@ -28,7 +28,7 @@ use crate::{
     hatchet::wire::WorkerId,
 };
 
-/// Rows of a list of workers if the query has no limit, as in a real engine.
+/// Number of rows of a list of workers if the query has no limit, as in a real engine.
 const DEFAULT_LIMIT: usize = 10_000;
 
 pub(super) fn routes() -> Router<Arc<Driver>> {
@@ -54,16 +54,11 @@ async fn list(
     RawQuery(query): RawQuery,
 ) -> Result<ListResponse, ApiError> {
     check_tenant(&driver, &tenant)?;
-    let mut page = Page::with_limit(DEFAULT_LIMIT);
-    for (key, value) in query::pairs(query.as_deref()) {
-        if !page.parse(&key, &value)? {
-            return Err(query::unknown(&key));
-        }
-    }
+    let page = Page::with_limit(DEFAULT_LIMIT).parse(query.as_deref(), |key, _| Err(query::unknown(key)))?;
     let (ids, workflows) = driver
         .with(|state, _| {
             let mut workers: Vec<(WorkerId, &Worker)> = state.workers().collect();
-            // The newest first. The id orders workers of the same time, so that pages do not overlap.
+            // The newest first. The id orders workers that registered at the same time, so that pages do not overlap.
             workers.sort_by_key(|(id, worker)| (Reverse(worker.registered), *id));
             (workers.into_iter().map(|(id, _)| id).collect::<Vec<WorkerId>>(), WorkflowsByAction::new(state))
         })

@@ -30,14 +30,14 @@ async fn list(
     RawQuery(query): RawQuery,
 ) -> Result<ListResponse, ApiError> {
     check_tenant(&driver, &tenant)?;
-    let (mut page, mut name_part) = (Page::default(), String::new());
-    for (key, value) in query::pairs(query.as_deref()) {
-        match key.as_str() {
-            "name" => name_part = value.to_lowercase(),
-            _ if page.parse(&key, &value)? => {}
-            other => return Err(query::unknown(other)),
+    let mut name_part = String::new();
+    let page = Page::default().parse(query.as_deref(), |key, value| {
+        if key != "name" {
+            return Err(query::unknown(key));
         }
-    }
+        name_part = value.to_lowercase();
+        Ok(())
+    })?;
     let ids: Vec<Uuid> = driver
         .with(|state, _| {
             let matches = |name: &str| name.to_lowercase().contains(&name_part);
@@ -80,14 +80,15 @@ async fn worker_count(
 
 fn fields(driver: &Driver, workflow: &Workflow) -> Value {
     let version = &workflow.version;
+    let content = version.definition.content.message();
     json!({
         "metadata": resource_metadata(workflow.id, workflow.created),
         "name": *version.definition.name,
         "tenantId": driver.tenant.to_string(),
-        "description": version.definition.content.message().description,
+        "description": content.description,
         "isPaused": false,
         "versions": [{
-            "metadata": resource_metadata(version.id, version.created), "version": version.definition.content.message().version,
+            "metadata": resource_metadata(version.id, version.created), "version": content.version,
             "order": version.order, "workflowId": workflow.id.to_string(),
         }],
     })

@@ -16,23 +16,21 @@ async fn calls_without_a_valid_token_are_refused() {
         for status in refused {
             assert_eq!((status.code(), status.message()), (Code::Unauthenticated, "invalid auth token"));
         }
-        let (status, body) = rest(&engine, token, "GET /api/v1/nowhere", "").await;
+        let (status, body) = rest_with_token(&engine, token, "GET /api/v1/nowhere", "").await;
         assert_eq!(status, 403);
         assert!(body["errors"][0]["description"].is_string());
     }
-    let token = engine.handshake().token.clone();
-    assert_eq!(rest(&engine, &token, "GET /api/v1/nowhere", "").await.0, 404);
+    assert_eq!(rest(&engine, "GET /api/v1/nowhere", "").await.0, 404);
     let version = Client::new(&engine).await.dispatcher.get_version(proto::GetVersionRequest {}).await.unwrap();
     assert_eq!(version.into_inner().version, "v0.101.27");
     engine.stop().await;
 }
 
 #[tokio::test]
-async fn full_engine_refuses_new_runs_until_some_have_ended() {
+async fn full_engine_refuses_new_runs_until_runs_end() {
     let bound = EngineOptions { max_state_bytes: 200_000, keep_finished: 0, ..EngineOptions::default() };
-    let engine = Engine::start(bound).await.unwrap();
-    let (token, tenant) = (engine.handshake().token.clone(), engine.handshake().tenant_id.clone());
-    let mut client = Client::new(&engine).await;
+    let (engine, mut client) = start(bound).await;
+    let tenant = engine.handshake().tenant_id.clone();
     client.declare("t", |_| ()).await.unwrap();
     let input = format!(r#"{{"x":"{}"}}"#, "x".repeat(10_000));
     let mut runs = Vec::new();
@@ -62,7 +60,7 @@ async fn full_engine_refuses_new_runs_until_some_have_ended() {
     }
     let body = r#"{"workflowName": "t", "input": {}}"#;
     let post = format!("POST /api/v1/stable/tenants/{tenant}/workflow-runs/trigger");
-    assert_eq!(rest(&engine, &token, &post, body).await.0, 503);
+    assert_eq!(rest(&engine, &post, body).await.0, 503);
     // Workers and their workflows, which process the runs, are still accepted.
     client.declare("u", |_| ()).await.unwrap();
     let worker = proto::WorkerRegisterRequest { worker_name: "w".into(), ..Default::default() };
@@ -75,9 +73,8 @@ async fn full_engine_refuses_new_runs_until_some_have_ended() {
 
 #[tokio::test]
 async fn outputs_of_open_runs_count_towards_the_limit() {
-    let engine = Engine::start(EngineOptions { max_state_bytes: 200_000, ..EngineOptions::default() }).await.unwrap();
-    let mut client = Client::new(&engine).await;
-    // The second task waits for a worker that never comes, so that the run stays open.
+    let (engine, mut client) = start(EngineOptions { max_state_bytes: 200_000, ..EngineOptions::default() }).await;
+    // The second task waits for a worker that never registers, so that the run stays open.
     client
         .declare("t", |definition| {
             let second = v1::CreateTaskOpts {
@@ -107,8 +104,7 @@ async fn outputs_of_open_runs_count_towards_the_limit() {
 
 #[tokio::test]
 async fn worker_labels_count_towards_the_limit() {
-    let engine = Engine::start(EngineOptions { max_state_bytes: 1, ..EngineOptions::default() }).await.unwrap();
-    let mut client = Client::new(&engine).await;
+    let (engine, mut client) = start(EngineOptions { max_state_bytes: 1, ..EngineOptions::default() }).await;
     let worker = proto::WorkerRegisterRequest { worker_name: "w".into(), ..Default::default() };
     let worker_id = client.dispatcher.register(worker).await.unwrap().into_inner().worker_id;
     let full = loop {
@@ -126,17 +122,16 @@ async fn worker_labels_count_towards_the_limit() {
 }
 
 #[tokio::test]
-async fn invalid_calls_have_the_codes_of_a_real_engine() {
-    let engine = Engine::start(EngineOptions::default()).await.unwrap();
-    let mut client = Client::new(&engine).await;
+async fn invalid_calls_return_codes_of_real_engine() {
+    let (engine, mut client) = start(EngineOptions::default()).await;
     client.declare("t", |_| ()).await.unwrap();
-    let nobody = uuid::Uuid::nil().to_string();
+    let unknown = uuid::Uuid::nil().to_string();
     let with = |change: fn(&mut v1::TriggerWorkflowRequest)| {
         let mut request = v1::TriggerWorkflowRequest { name: "t".into(), ..Default::default() };
         change(&mut request);
         request
     };
-    let faults = [
+    let invalid = [
         with(|r| r.name = "T".into()),
         with(|r| r.input = "{".into()),
         with(|r| r.input = r#"{"a":"\u0000"}"#.into()),
@@ -146,30 +141,29 @@ async fn invalid_calls_have_the_codes_of_a_real_engine() {
         with(|r| r.parent_task_run_external_id = Some(String::new())),
         with(|r| r.desired_worker_labels = [("a".to_owned(), Default::default())].into()),
     ];
-    for fault in faults {
-        let status = client.workflows.trigger_workflow(fault.clone()).await.unwrap_err();
-        assert_eq!(status.code(), Code::InvalidArgument, "{fault:?}: {status}");
-        let bulk = proto::BulkTriggerWorkflowRequest { workflows: vec![with(|_| ()), fault] };
+    for request in invalid {
+        let status = client.workflows.trigger_workflow(request.clone()).await.unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument, "{request:?}: {status}");
+        let bulk = proto::BulkTriggerWorkflowRequest { workflows: vec![with(|_| ()), request] };
         assert_eq!(client.workflows.bulk_trigger_workflow(bulk).await.unwrap_err().code(), Code::InvalidArgument);
     }
-    let token = engine.handshake().token.clone();
     let tenant = engine.handshake().tenant_id.clone();
     let list = format!("GET /api/v1/stable/tenants/{tenant}/workflow-runs?only_tasks=false");
     assert_eq!(
-        rest(&engine, &token, &list, "").await.1["rows"],
+        rest(&engine, &list, "").await.1["rows"],
         serde_json::json!([]),
         "an invalid run refuses the whole bulk"
     );
-    let orphan = v1::TriggerWorkflowRequest { parent_task_run_external_id: Some(nobody.clone()), ..with(|_| ()) };
+    let orphan = v1::TriggerWorkflowRequest { parent_task_run_external_id: Some(unknown.clone()), ..with(|_| ()) };
     assert_eq!(client.workflows.trigger_workflow(orphan).await.unwrap_err().code(), Code::NotFound);
 
     assert_eq!(client.details("x").await.unwrap_err().code(), Code::InvalidArgument);
-    assert_eq!(client.details(&nobody).await.unwrap_err().code(), Code::NotFound);
+    assert_eq!(client.details(&unknown).await.unwrap_err().code(), Code::NotFound);
     assert_eq!(client.heartbeat("x").await.unwrap_err().code(), Code::InvalidArgument);
-    assert_eq!(client.heartbeat(&nobody).await.unwrap_err().code(), Code::NotFound);
-    let listen = proto::WorkerListenRequest { worker_id: nobody.clone() };
+    assert_eq!(client.heartbeat(&unknown).await.unwrap_err().code(), Code::NotFound);
+    let listen = proto::WorkerListenRequest { worker_id: unknown.clone() };
     assert_eq!(client.dispatcher.listen_v2(listen).await.unwrap_err().code(), Code::NotFound);
-    let event = proto::StepActionEvent { task_run_external_id: nobody.clone(), event_type: 2, ..Default::default() };
+    let event = proto::StepActionEvent { task_run_external_id: unknown.clone(), event_type: 2, ..Default::default() };
     assert_eq!(client.dispatcher.send_step_action_event(event).await.unwrap_err().code(), Code::InvalidArgument);
     let both = proto::WorkerRegisterRequest {
         worker_name: "w".into(),
@@ -179,12 +173,12 @@ async fn invalid_calls_have_the_codes_of_a_real_engine() {
     };
     assert_eq!(client.dispatcher.register(both).await.unwrap_err().code(), Code::InvalidArgument);
     let chunk = proto::PutStreamEventRequest {
-        task_run_external_id: nobody.clone(),
+        task_run_external_id: unknown.clone(),
         message: vec![0xff],
         ..Default::default()
     };
     assert_eq!(client.events.put_stream_event(chunk).await.unwrap_err().code(), Code::InvalidArgument);
-    let watch = proto::SubscribeToWorkflowEventsRequest { workflow_run_id: Some(nobody), ..Default::default() };
+    let watch = proto::SubscribeToWorkflowEventsRequest { workflow_run_id: Some(unknown), ..Default::default() };
     assert_eq!(client.dispatcher.subscribe_to_workflow_events(watch).await.unwrap_err().code(), Code::NotFound);
     let both = v1::CancelTasksRequest { external_ids: vec!["x".into()], filter: Some(Default::default()) };
     assert_eq!(client.admin.cancel_tasks(both).await.unwrap_err().code(), Code::InvalidArgument);
@@ -204,8 +198,7 @@ async fn invalid_calls_have_the_codes_of_a_real_engine() {
 #[tokio::test]
 async fn collision_error_names_the_existing_run() {
     use prost::Message;
-    let engine = Engine::start(EngineOptions::default()).await.unwrap();
-    let mut client = Client::new(&engine).await;
+    let (engine, mut client) = start(EngineOptions::default()).await;
     let rule = v1::IdempotencyConfig { expression: "input.id".into(), ttl_ms: 60_000, method: None };
     client.declare("t", |w| w.idempotency = Some(rule)).await.unwrap();
     let first = client.trigger("t", r#"{"id":"a"}"#).await.unwrap();
@@ -213,9 +206,9 @@ async fn collision_error_names_the_existing_run() {
     assert_eq!((status.code(), status.message()), (Code::AlreadyExists, "idempotency key collision"));
     // Searches the bytes of google.rpc.Status{3: Any{1: type, 2: value}}.
     let needle = v1::IdempotencyCollisionError { existing_run_external_id: first.clone(), ..Default::default() };
-    let holds = |bytes: &[u8], part: &[u8]| bytes.windows(part.len()).any(|w| w == part);
-    assert!(holds(status.details(), &needle.encode_to_vec()));
-    assert!(holds(status.details(), b"type.googleapis.com/v1.IdempotencyCollisionError"));
+    let contains = |bytes: &[u8], part: &[u8]| bytes.windows(part.len()).any(|w| w == part);
+    assert!(contains(status.details(), &needle.encode_to_vec()));
+    assert!(contains(status.details(), b"type.googleapis.com/v1.IdempotencyCollisionError"));
     let status = client.trigger("t", r#"{"id":5}"#).await.unwrap_err();
     assert!(status.code() == Code::InvalidArgument && status.message().contains("input.id"), "{status}");
     let item = |id: &str| v1::TriggerWorkflowRequest {
@@ -226,6 +219,6 @@ async fn collision_error_names_the_existing_run() {
     let bulk = proto::BulkTriggerWorkflowRequest { workflows: vec![item("b"), item("b"), item("c")] };
     let status = client.workflows.bulk_trigger_workflow(bulk).await.unwrap_err();
     assert_eq!(status.code(), Code::AlreadyExists);
-    assert!(holds(status.details(), b"v1.BulkTriggerIdempotencyCollisionError"));
+    assert!(contains(status.details(), b"v1.BulkTriggerIdempotencyCollisionError"));
     engine.stop().await;
 }

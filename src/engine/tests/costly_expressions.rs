@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use super::*;
 
-/// An expression that, for inputs with the field `costly`, nests macros over ten elements this deep.
+/// An expression that, for inputs with the field `costly`, nests macros over ten elements to the given depth.
 fn expression(depth: usize) -> String {
     let lists = (0..depth).map(|at| format!("[0,1,2,3,4,5,6,7,8,9].all(x{at}, ")).collect::<String>();
     format!("has(input.costly) && {lists}true{} ? 'costly' : input.id", ")".repeat(depth))
@@ -12,8 +12,8 @@ fn expression(depth: usize) -> String {
 
 const COSTLY: &str = r#"{"costly":true,"id":"a"}"#;
 
-async fn declared(engine: &Engine) -> Client {
-    let mut client = Client::new(engine).await;
+async fn start_with_costly_workflow() -> (Engine, Client) {
+    let (engine, mut client) = start(EngineOptions::default()).await;
     let rule = v1::IdempotencyConfig { expression: expression(8), ttl_ms: 60_000, method: None };
     client
         .declare("t", |w| {
@@ -22,18 +22,17 @@ async fn declared(engine: &Engine) -> Client {
         })
         .await
         .unwrap();
-    client
+    (engine, client)
 }
 
-fn refused(status: &Status) {
+fn assert_refused(status: &Status) {
     assert_eq!(status.code(), Code::InvalidArgument);
     assert!(status.message().contains("input.costly") && status.message().contains("limit"), "{status}");
 }
 
 #[tokio::test]
 async fn costly_expression_refuses_trigger_without_blocking_other_calls() {
-    let engine = Engine::start(EngineOptions::default()).await.unwrap();
-    let mut client = declared(&engine).await;
+    let (engine, mut client) = start_with_costly_workflow().await;
     let item = v1::TriggerWorkflowRequest { name: "t".into(), input: COSTLY.into(), ..Default::default() };
     let many = proto::BulkTriggerWorkflowRequest { workflows: vec![item; 100] };
     let (mut one, mut bulk) = (client.clone(), client.clone());
@@ -44,16 +43,15 @@ async fn costly_expression_refuses_trigger_without_blocking_other_calls() {
     })
     .await
     .expect("the engine is blocked");
-    refused(&one.unwrap_err());
-    refused(&bulk.unwrap_err());
+    assert_refused(&one.unwrap_err());
+    assert_refused(&bulk.unwrap_err());
     other.unwrap();
     engine.stop().await;
 }
 
 #[tokio::test]
 async fn costly_expression_skips_runs_of_events_and_schedules() {
-    let engine = Engine::start(EngineOptions::default()).await.unwrap();
-    let mut client = declared(&engine).await;
+    let (engine, mut client) = start_with_costly_workflow().await;
     let (worker, mut stream) = client.worker("t").await;
     let event =
         |payload: &str| proto::PushEventRequest { key: "key".into(), payload: payload.into(), ..Default::default() };
@@ -67,7 +65,7 @@ async fn costly_expression_skips_runs_of_events_and_schedules() {
     };
     client.workflows.schedule_workflow(schedule(COSTLY)).await.unwrap();
     client.workflows.schedule_workflow(schedule(r#"{"id":"by schedule"}"#)).await.unwrap();
-    // On a busy machine the evaluations take longer than the first heartbeat counts.
+    // On a busy machine the evaluations take longer than the first heartbeat is valid.
     client.heartbeat(&worker).await.unwrap();
     for origin in ["by event", "by schedule"] {
         let action = next(&mut stream).await.unwrap();
@@ -76,11 +74,10 @@ async fn costly_expression_skips_runs_of_events_and_schedules() {
     engine.stop().await;
 }
 
-/// A recursive parser without a bound would overflow its stack, which ends the process.
+/// An unbounded recursive parser would overflow its stack and end the process.
 #[tokio::test]
 async fn deeply_nested_expression_is_refused_at_declaration() {
-    let engine = Engine::start(EngineOptions::default()).await.unwrap();
-    let mut client = Client::new(&engine).await;
+    let (engine, mut client) = start(EngineOptions::default()).await;
     let expression = format!("{}input.id{}", "(".repeat(1000), ")".repeat(1000));
     let rule = v1::IdempotencyConfig { expression, ttl_ms: 60_000, method: None };
     let status = client.declare("t", |w| w.idempotency = Some(rule)).await.unwrap_err();

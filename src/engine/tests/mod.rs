@@ -39,6 +39,12 @@ impl tonic::service::Interceptor for Bearer {
     }
 }
 
+async fn start(options: EngineOptions) -> (Engine, Client) {
+    let engine = Engine::start(options).await.unwrap();
+    let client = Client::new(&engine).await;
+    (engine, client)
+}
+
 #[derive(Clone)]
 struct Client {
     dispatcher: DispatcherClient<Authorized>,
@@ -102,7 +108,16 @@ impl Client {
     }
 
     async fn trigger(&mut self, name: &str, input: &str) -> Result<String, Status> {
-        let request = v1::TriggerWorkflowRequest { name: name.into(), input: input.into(), ..Default::default() };
+        self.trigger_with(name, input, "").await
+    }
+
+    async fn trigger_with(&mut self, name: &str, input: &str, metadata: &str) -> Result<String, Status> {
+        let request = v1::TriggerWorkflowRequest {
+            name: name.into(),
+            input: input.into(),
+            additional_metadata: Some(metadata.into()),
+            ..Default::default()
+        };
         Ok(self.workflows.trigger_workflow(request).await?.into_inner().workflow_run_id)
     }
 
@@ -127,8 +142,12 @@ async fn next<T>(stream: &mut tonic::Streaming<T>) -> Option<T> {
     tokio::time::timeout(TEST_TIMEOUT, stream.next()).await.unwrap().map(Result::unwrap)
 }
 
-/// Makes an HTTP/1 call. Returns the status and the JSON body.
-async fn rest(engine: &Engine, token: &str, call: &str, body: &str) -> (u16, serde_json::Value) {
+/// Makes an HTTP/1 call with the engine's token. Returns the status and the JSON body.
+async fn rest(engine: &Engine, call: &str, body: &str) -> (u16, serde_json::Value) {
+    rest_with_token(engine, &engine.handshake().token, call, body).await
+}
+
+async fn rest_with_token(engine: &Engine, token: &str, call: &str, body: &str) -> (u16, serde_json::Value) {
     let (head, body) = response(engine, token, call, body).await;
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     (status, serde_json::from_str(&body).unwrap())

@@ -4,9 +4,8 @@ use super::*;
 
 #[tokio::test]
 async fn large_list_is_streamed_with_payloads_as_stored() {
-    let engine = Engine::start(EngineOptions::default()).await.unwrap();
-    let (token, tenant) = (engine.handshake().token.clone(), engine.handshake().tenant_id.clone());
-    let mut client = Client::new(&engine).await;
+    let (engine, mut client) = start(EngineOptions::default()).await;
+    let tenant = engine.handshake().tenant_id.clone();
     client.declare("t", |_| ()).await.unwrap();
     let mut runs = Vec::new();
     for n in 0..12 {
@@ -14,34 +13,28 @@ async fn large_list_is_streamed_with_payloads_as_stored() {
         runs.push(client.trigger("t", &input).await.unwrap());
     }
     let list = format!("GET /api/v1/stable/tenants/{tenant}/workflow-runs?only_tasks=false&since=2020-01-01T00:00:00Z");
-    let (head, body) = response(&engine, &token, &format!("{list}&limit=10"), "").await;
+    let (head, body) = response(&engine, &engine.handshake().token, &format!("{list}&limit=10"), "").await;
     assert!(head.contains("transfer-encoding: chunked"), "{head}");
-    assert!(body.contains(r#""input":{"z":11.0,  "a":"xx"#), "the newest, byte for byte");
+    assert!(body.contains(r#""input":{"z":11.0,  "a":"xx"#), "the newest run, byte for byte");
     let page: serde_json::Value = serde_json::from_str(&body).unwrap();
     let ids: Vec<_> = page["rows"].as_array().unwrap().iter().map(|row| row["workflowRunExternalId"].clone()).collect();
     let newest: Vec<_> = runs.iter().rev().take(10).map(|run| serde_json::json!(run)).collect();
     assert_eq!((ids, &page["pagination"]["num_pages"]), (newest, &2.into()));
-    let (head, body) = response(&engine, &token, &format!("{list}&include_payloads=false"), "").await;
+    let (head, body) =
+        response(&engine, &engine.handshake().token, &format!("{list}&include_payloads=false"), "").await;
     assert!(head.contains("content-length: ") && !body.contains("xxx"), "{head}");
     engine.stop().await;
 }
 
 #[tokio::test]
 async fn rest_shows_runs_workers_and_logs() {
-    let engine = Engine::start(EngineOptions::default()).await.unwrap();
-    let (token, tenant) = (engine.handshake().token.clone(), engine.handshake().tenant_id.clone());
-    let mut client = Client::new(&engine).await;
+    let (engine, mut client) = start(EngineOptions::default()).await;
+    let tenant = engine.handshake().tenant_id.clone();
     client.declare("t", |_| ()).await.unwrap();
     let (worker, mut work) = client.worker("t").await;
-    let get = async |path: String| super::rest(&engine, &token, &format!("GET {path}"), "").await;
+    let get = async |path: String| super::rest(&engine, &format!("GET {path}"), "").await;
 
-    let request = v1::TriggerWorkflowRequest {
-        name: "t".into(),
-        input: r#"{"a":1}"#.into(),
-        additional_metadata: Some(r#"{"k":"v"}"#.into()),
-        ..Default::default()
-    };
-    let run = client.workflows.trigger_workflow(request).await.unwrap().into_inner().workflow_run_id;
+    let run = client.trigger_with("t", r#"{"a":1}"#, r#"{"k":"v"}"#).await.unwrap();
     next(&mut work).await.unwrap();
     let line = proto::PutLogRequest { task_run_external_id: run.clone(), message: "hi".into(), ..Default::default() };
     client.events.put_log(line).await.unwrap();
@@ -77,23 +70,18 @@ async fn rest_shows_runs_workers_and_logs() {
     assert_eq!(get(format!("/api/v1/tenants/{tenant}")).await.1["version"], "V1");
 
     let pause = format!("PATCH /api/v1/workers/{worker}");
-    let (_, paused) = super::rest(&engine, &token, &pause, r#"{"isPaused":true}"#).await;
+    let (_, paused) = super::rest(&engine, &pause, r#"{"isPaused":true}"#).await;
     assert_eq!(paused["status"], "PAUSED");
     let queued = client.trigger("t", "{}").await.unwrap();
     assert_eq!(client.details(&queued).await.unwrap().status(), v1::RunStatus::Queued);
-    super::rest(&engine, &token, &pause, r#"{"isPaused":false}"#).await;
+    super::rest(&engine, &pause, r#"{"isPaused":false}"#).await;
     assert_eq!(next(&mut work).await.unwrap().task_run_external_id, queued);
     let cancel = format!("POST /api/v1/stable/tenants/{tenant}/tasks/cancel");
-    let (_, ids) = super::rest(&engine, &token, &cancel, &format!("{{\"externalIds\":[\"{queued}\"]}}")).await;
+    let (_, ids) = super::rest(&engine, &cancel, &format!("{{\"externalIds\":[\"{queued}\"]}}")).await;
     assert_eq!(ids["ids"][0], queued);
     let replay = format!("POST /api/v1/stable/tenants/{tenant}/tasks/replay");
-    let (_, ids) = super::rest(
-        &engine,
-        &token,
-        &replay,
-        r#"{"filter":{"since":"2020-01-01T00:00:00Z","statuses":["CANCELLED"]}}"#,
-    )
-    .await;
+    let (_, ids) =
+        super::rest(&engine, &replay, r#"{"filter":{"since":"2020-01-01T00:00:00Z","statuses":["CANCELLED"]}}"#).await;
     assert_eq!(ids["ids"][0], queued);
     for (call, status) in [
         ("GET /api/v1/stable/workflow-runs/x".to_owned(), 400),
@@ -101,8 +89,8 @@ async fn rest_shows_runs_workers_and_logs() {
         (format!("GET /api/v1/tenants/{}/worker", uuid::Uuid::nil()), 404),
         (pause.clone(), 400),
     ] {
-        let (was, body) = super::rest(&engine, &token, &call, "{").await;
-        assert_eq!(was, status, "{call}");
+        let (found, body) = super::rest(&engine, &call, "{").await;
+        assert_eq!(found, status, "{call}");
         assert!(body["errors"][0]["description"].is_string(), "{call}: {body}");
     }
     engine.stop().await;
@@ -110,18 +98,16 @@ async fn rest_shows_runs_workers_and_logs() {
 
 /// The types, messages and errors of a run's events, the oldest first.
 async fn events(engine: &Engine, run: &str) -> Vec<[String; 3]> {
-    let token = &engine.handshake().token;
     let path = format!("GET /api/v1/stable/workflow-runs/{run}/task-events");
-    let (_, answer) = super::rest(engine, token, &path, "").await;
+    let (_, page) = super::rest(engine, &path, "").await;
     let text = |row: &serde_json::Value, field: &str| row[field].as_str().unwrap().to_owned();
-    let rows = answer["rows"].as_array().unwrap().iter().rev();
+    let rows = page["rows"].as_array().unwrap().iter().rev();
     rows.map(|row| [text(row, "eventType"), text(row, "message"), text(row, "errorMessage")]).collect()
 }
 
 #[tokio::test]
-async fn task_events_have_the_texts_of_a_real_engine() {
-    let engine = Engine::start(EngineOptions::default()).await.unwrap();
-    let mut client = Client::new(&engine).await;
+async fn task_events_have_texts_of_real_engine() {
+    let (engine, mut client) = start(EngineOptions::default()).await;
     client.declare("t", |definition| definition.tasks[0].retries = 1).await.unwrap();
     let (worker, mut work) = client.worker("t").await;
     let run = client.trigger("t", "{}").await.unwrap();
@@ -145,8 +131,8 @@ async fn task_events_have_the_texts_of_a_real_engine() {
     assert_eq!(history[5][1], "This is retry number 1.");
     assert_eq!(history[10][1], "Timeout refreshed by 10s");
 
-    let (token, tenant) = (engine.handshake().token.clone(), engine.handshake().tenant_id.clone());
-    let get = async |path: String| super::rest(&engine, &token, &format!("GET {path}"), "").await;
+    let tenant = engine.handshake().tenant_id.clone();
+    let get = async |path: String| super::rest(&engine, &format!("GET {path}"), "").await;
     let (_, page) = get(format!("/api/v1/stable/tasks/{run}/task-events?offset=0&limit=1")).await;
     let newest = &page["rows"][0];
     assert_eq!(page["rows"].as_array().unwrap().len(), 1);
@@ -161,9 +147,9 @@ async fn task_events_have_the_texts_of_a_real_engine() {
     assert_eq!(get(format!("/api/v1/stable/tasks/{run}/task-events?limit=x")).await.0, 400);
 
     let replay = format!("POST /api/v1/stable/tenants/{tenant}/tasks/replay");
-    super::rest(&engine, &token, &replay, &format!("{{\"externalIds\":[\"{run}\"]}}")).await;
+    super::rest(&engine, &replay, &format!("{{\"externalIds\":[\"{run}\"]}}")).await;
     let cancel = format!("POST /api/v1/stable/tenants/{tenant}/tasks/cancel");
-    super::rest(&engine, &token, &cancel, &format!("{{\"externalIds\":[\"{run}\"]}}")).await;
+    super::rest(&engine, &cancel, &format!("{{\"externalIds\":[\"{run}\"]}}")).await;
     let kinds: Vec<String> =
         events(&engine, &run).await.into_iter().skip(history.len()).map(|[kind, ..]| kind).collect();
     assert_eq!(kinds, ["RETRIED_BY_USER", "QUEUED", "ASSIGNED", "SENT_TO_WORKER", "CANCELLED"]);
@@ -172,9 +158,8 @@ async fn task_events_have_the_texts_of_a_real_engine() {
 
 #[tokio::test]
 async fn run_of_several_tasks_is_counted_once() {
-    let engine = Engine::start(EngineOptions::default()).await.unwrap();
-    let (token, tenant) = (engine.handshake().token.clone(), engine.handshake().tenant_id.clone());
-    let mut client = Client::new(&engine).await;
+    let (engine, mut client) = start(EngineOptions::default()).await;
+    let tenant = engine.handshake().tenant_id.clone();
     let second = |definition: &mut v1::CreateWorkflowVersionRequest| {
         let second = v1::CreateTaskOpts { readable_id: "second".into(), ..definition.tasks[0].clone() };
         definition.tasks.push(second);
@@ -186,17 +171,16 @@ async fn run_of_several_tasks_is_counted_once() {
     for ended in [0, 1] {
         let task = next(&mut work).await.unwrap().task_run_external_id;
         client.report(&task, 0, StepActionEventType::StepEventTypeCompleted, "{}").await;
-        let (_, totals) = super::rest(&engine, &token, &call, "").await;
+        let (_, totals) = super::rest(&engine, &call, "").await;
         assert_eq!([&totals["runsMade"], &totals["runsEnded"]], [&1, &ended]);
     }
     engine.stop().await;
 }
 
 #[tokio::test]
-async fn page_beyond_the_end_of_a_list_is_empty() {
-    let engine = Engine::start(EngineOptions::default()).await.unwrap();
-    let (token, tenant) = (engine.handshake().token.clone(), engine.handshake().tenant_id.clone());
-    let mut client = Client::new(&engine).await;
+async fn page_beyond_list_end_is_empty() {
+    let (engine, mut client) = start(EngineOptions::default()).await;
+    let tenant = engine.handshake().tenant_id.clone();
     client.declare("t", |_| ()).await.unwrap();
     let run = client.trigger("t", "{}").await.unwrap();
     for list in [
@@ -210,7 +194,7 @@ async fn page_beyond_the_end_of_a_list_is_empty() {
     ] {
         for offset in [i64::MAX.unsigned_abs(), u64::MAX - 1, u64::MAX] {
             let call = format!("GET {list}?limit=1&offset={offset}");
-            let (status, page) = super::rest(&engine, &token, &call, "").await;
+            let (status, page) = super::rest(&engine, &call, "").await;
             assert_eq!((status, &page["rows"]), (200, &serde_json::json!([])), "{call}");
         }
     }

@@ -14,12 +14,6 @@ fn options(folder: &Path) -> EngineOptions {
     EngineOptions { folder: Some(folder.to_owned()), ..Default::default() }
 }
 
-async fn start_engine(folder: &Path) -> (Engine, Client) {
-    let engine = Engine::start(options(folder)).await.unwrap();
-    let client = Client::new(&engine).await;
-    (engine, client)
-}
-
 fn completed() -> StepActionEventType {
     StepActionEventType::StepEventTypeCompleted
 }
@@ -27,7 +21,7 @@ fn completed() -> StepActionEventType {
 #[tokio::test]
 async fn runs_results_and_logs_survive_restart() {
     let dir = tempfile::tempdir().unwrap();
-    let (engine, mut client) = start_engine(dir.path()).await;
+    let (engine, mut client) = start(options(dir.path())).await;
     client.declare("t", |_| ()).await.unwrap();
     let (_, mut work) = client.worker("t").await;
     let done = client.trigger("t", r#"{"a":1}"#).await.unwrap();
@@ -39,16 +33,15 @@ async fn runs_results_and_logs_survive_restart() {
     let event = client.events.push(event).await.unwrap().into_inner().event_id;
     engine.stop().await;
 
-    let (engine, mut client) = start_engine(dir.path()).await;
+    let (engine, mut client) = start(options(dir.path())).await;
     let details = client.details(&done).await.unwrap();
     assert_eq!((details.status(), &details.input[..]), (v1::RunStatus::Completed, &br#"{"a":1}"#[..]));
     assert_eq!(details.task_runs["t"].output.as_deref(), Some(&br#"{"b":2}"#[..]));
-    let token = engine.handshake().token.clone();
-    let (_, logs) = rest(&engine, &token, &format!("GET /api/v1/stable/tasks/{done}/logs"), "").await;
+    let (_, logs) = rest(&engine, &format!("GET /api/v1/stable/tasks/{done}/logs"), "").await;
     assert_eq!(logs["rows"][0]["message"], "hi");
     let tenant = &engine.handshake().tenant_id;
     let path = format!("GET /api/v1/stable/tenants/{tenant}/events/{event}");
-    assert_eq!(rest(&engine, &token, &path, "").await.1["key"], "k");
+    assert_eq!(rest(&engine, &path, "").await.1["key"], "k");
     client.trigger("t", "{}").await.expect("the workflow is still declared");
     engine.stop().await;
 }
@@ -56,7 +49,7 @@ async fn runs_results_and_logs_survive_restart() {
 #[tokio::test]
 async fn worker_of_other_process_resumes_its_attempt() {
     let dir = tempfile::tempdir().unwrap();
-    let (engine, mut client) = start_engine(dir.path()).await;
+    let (engine, mut client) = start(options(dir.path())).await;
     client.declare("t", |_| ()).await.unwrap();
     let (worker, mut work) = client.worker("t").await;
     let run = client.trigger("t", "{}").await.unwrap();
@@ -64,7 +57,7 @@ async fn worker_of_other_process_resumes_its_attempt() {
     client.report(&run, 0, StepActionEventType::StepEventTypeStarted, "").await;
     engine.stop().await;
 
-    let (engine, mut client) = start_engine(dir.path()).await;
+    let (engine, mut client) = start(options(dir.path())).await;
     assert_eq!(
         client.heartbeat(&worker).await.unwrap_err().code(),
         Code::FailedPrecondition,
@@ -77,14 +70,14 @@ async fn worker_of_other_process_resumes_its_attempt() {
     let details = client.details(&run).await.unwrap();
     assert_eq!(details.status(), v1::RunStatus::Completed);
     let another = client.trigger("t", "{}").await.unwrap();
-    assert_eq!(next(&mut work).await.unwrap().task_run_external_id, another, "the begun attempt is not sent again");
+    assert_eq!(next(&mut work).await.unwrap().task_run_external_id, another, "the started attempt is not sent again");
     engine.stop().await;
 }
 
 #[tokio::test]
 async fn task_of_in_process_worker_is_requeued_at_restart() {
     let dir = tempfile::tempdir().unwrap();
-    let (engine, mut client) = start_engine(dir.path()).await;
+    let (engine, mut client) = start(options(dir.path())).await;
     client.declare("t", |_| ()).await.unwrap();
     let mut inside = Client::with_token(&engine, &engine.in_process_handshake().token).await;
     let (worker, mut work) = inside.worker("t").await;
@@ -92,7 +85,7 @@ async fn task_of_in_process_worker_is_requeued_at_restart() {
     next(&mut work).await.unwrap();
     engine.stop().await;
 
-    let (engine, mut client) = start_engine(dir.path()).await;
+    let (engine, mut client) = start(options(dir.path())).await;
     assert_eq!(client.details(&run).await.unwrap().status(), v1::RunStatus::Queued);
     assert_eq!(client.heartbeat(&worker).await.unwrap_err().code(), Code::NotFound);
     let (_, mut work) = client.worker("t").await;
@@ -102,12 +95,11 @@ async fn task_of_in_process_worker_is_requeued_at_restart() {
 }
 
 #[tokio::test]
-async fn ephemeral_engine_keeps_only_its_identity() {
+async fn ephemeral_engine_persists_only_its_identity() {
     let dir = tempfile::tempdir().unwrap();
     let ephemeral = || EngineOptions { ephemeral: true, ..options(dir.path()) };
-    let engine = Engine::start(ephemeral()).await.unwrap();
+    let (engine, mut client) = start(ephemeral()).await;
     let token = engine.handshake().token.clone();
-    let mut client = Client::new(&engine).await;
     client.declare("t", |_| ()).await.unwrap();
     let run = client.trigger("t", "{}").await.unwrap();
     engine.stop().await;
@@ -125,8 +117,7 @@ async fn finished_runs_are_limited_by_count_size_and_age() {
         EngineOptions { keep_finished: 3, ..options(dir.path()) },
         EngineOptions { keep_finished_bytes: 5000, ..options(dir.path()) },
     ] {
-        let engine = Engine::start(limits.clone()).await.unwrap();
-        let mut client = Client::new(&engine).await;
+        let (engine, mut client) = start(limits.clone()).await;
         client.declare("t", |_| ()).await.unwrap();
         let mut runs = Vec::new();
         for _ in 0..5 {
@@ -136,30 +127,29 @@ async fn finished_runs_are_limited_by_count_size_and_age() {
             runs.push(run);
         }
         engine.stop().await;
-        let engine = Engine::start(limits).await.unwrap();
-        let mut client = Client::new(&engine).await;
-        let mut kept = Vec::new();
+        let (engine, mut client) = start(limits).await;
+        let mut retained = Vec::new();
         for run in &runs {
-            kept.push(client.details(run).await.is_ok());
+            retained.push(client.details(run).await.is_ok());
         }
-        assert_eq!(kept, [false, false, true, true, true]);
+        assert_eq!(retained, [false, false, true, true, true]);
         engine.stop().await;
     }
     // An age of zero retains no run.
-    let none = EngineOptions { keep_finished_for: Duration::ZERO, ..options(dir.path()) };
+    let limits = EngineOptions { keep_finished_for: Duration::ZERO, ..options(dir.path()) };
     tokio::time::sleep(Duration::from_millis(2)).await;
-    let engine = Engine::start(none).await.unwrap();
-    let (token, tenant) = (engine.handshake().token.clone(), engine.handshake().tenant_id.clone());
+    let engine = Engine::start(limits).await.unwrap();
+    let tenant = engine.handshake().tenant_id.clone();
     let list = format!("GET /api/v1/stable/tenants/{tenant}/workflow-runs?only_tasks=false&since=2020-01-01T00:00:00Z");
-    assert_eq!(rest(&engine, &token, &list, "").await.1["rows"], serde_json::json!([]));
+    assert_eq!(rest(&engine, &list, "").await.1["rows"], serde_json::json!([]));
     engine.stop().await;
 }
 
 #[tokio::test]
-async fn damaged_database_is_moved_aside_and_newer_refused() {
+async fn damaged_database_is_renamed_and_newer_refused() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("engine.db");
-    let (engine, mut client) = start_engine(dir.path()).await;
+    let (engine, mut client) = start(options(dir.path())).await;
     client.declare("t", |_| ()).await.unwrap();
     client.trigger("t", "{}").await.unwrap();
     engine.stop().await;
@@ -172,7 +162,7 @@ async fn damaged_database_is_moved_aside_and_newer_refused() {
     let message = error.to_string();
     assert_eq!(error.kind(), EngineErrorKind::Folder);
     assert!(
-        message.contains(file.to_str().unwrap()) && message.contains("format 2") && message.contains("knows 1"),
+        message.contains(file.to_str().unwrap()) && message.contains("format 2") && message.contains("reads 1"),
         "{message}"
     );
     assert!(!message.contains('\n') && fs::read(&file).unwrap() == newer, "the file is not changed");
@@ -186,8 +176,8 @@ async fn damaged_database_is_moved_aside_and_newer_refused() {
     };
     for (at, damaged) in [b"not a database, whatever".to_vec(), torn, row].into_iter().enumerate() {
         fs::write(&file, &damaged).unwrap();
-        let (engine, mut client) = start_engine(dir.path()).await;
-        assert!(client.trigger("t", "{}").await.is_err(), "it starts with an empty state");
+        let (engine, mut client) = start(options(dir.path())).await;
+        assert!(client.trigger("t", "{}").await.is_err(), "the engine starts with an empty state");
         client.declare("t", |_| ()).await.unwrap();
         engine.stop().await;
         let aside = if at == 0 { "engine.db.damaged".to_owned() } else { format!("engine.db.damaged.{at}") };
@@ -210,8 +200,8 @@ impl Wake for AcquireOnWake {
 #[tokio::test]
 async fn failed_start_releases_folder_before_it_reports() {
     let dir = tempfile::tempdir().unwrap();
-    start_engine(dir.path()).await.0.stop().await;
-    // The engine waits for the lock for a second, time enough to register the waker.
+    start(options(dir.path())).await.0.stop().await;
+    // The engine waits for the lock for a second, which is enough time to register the waker.
     let other = rusqlite::Connection::open(dir.path().join("engine.db")).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let (outcome, outcomes) = mpsc::channel();
@@ -223,23 +213,23 @@ async fn failed_start_releases_folder_before_it_reports() {
 }
 
 #[tokio::test]
-async fn locked_database_error_advises_to_close_other_program() {
+async fn locked_database_error_names_the_remedy() {
     let dir = tempfile::tempdir().unwrap();
-    start_engine(dir.path()).await.0.stop().await;
+    start(options(dir.path())).await.0.stop().await;
     let other = rusqlite::Connection::open(dir.path().join("engine.db")).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let message = Engine::start(options(dir.path())).await.unwrap_err().to_string();
     assert!(message.ends_with("database is locked: close the program that has it locked"), "{message}");
     other.execute_batch("COMMIT").unwrap();
-    start_engine(dir.path()).await.0.stop().await;
+    start(options(dir.path())).await.0.stop().await;
 }
 
 #[cfg(unix)]
 #[tokio::test]
-async fn database_is_private_and_must_not_be_a_link() {
+async fn database_is_private_and_not_a_link() {
     use std::os::unix::fs::{PermissionsExt, symlink};
     let dir = tempfile::tempdir().unwrap();
-    let (engine, mut client) = start_engine(dir.path()).await;
+    let (engine, mut client) = start(options(dir.path())).await;
     client.declare("t", |_| ()).await.unwrap();
     for name in ["engine.db", "engine.db-wal", "engine.db-shm"] {
         let mode = fs::metadata(dir.path().join(name)).unwrap().permissions().mode();
@@ -257,27 +247,27 @@ async fn database_is_private_and_must_not_be_a_link() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn engine_whose_folder_is_taken_acknowledges_nothing_and_ends() {
+async fn engine_stops_acknowledging_after_folder_takeover() {
     let dir = tempfile::tempdir().unwrap();
-    let (mut first, mut client) = start_engine(dir.path()).await;
+    let (mut first, mut client) = start(options(dir.path())).await;
     client.declare("t", |_| ()).await.unwrap();
     let before = client.trigger("t", "{}").await.unwrap();
     fs::remove_file(dir.path().join("lock")).unwrap();
-    let (second, mut other) = start_engine(dir.path()).await;
-    client.trigger("t", "{}").await.expect_err("it would be lost");
+    let (second, mut other) = start(options(dir.path())).await;
+    client.trigger("t", "{}").await.expect_err("the run would be lost");
     tokio::time::timeout(TEST_TIMEOUT, first.ended()).await.unwrap();
     first.stop().await;
     other.details(&before).await.unwrap();
     let after = other.trigger("t", "{}").await.unwrap();
     assert!(dir.path().join("handshake.json").exists(), "the file of the second engine");
     second.stop().await;
-    let (again, mut client) = start_engine(dir.path()).await;
+    let (again, mut client) = start(options(dir.path())).await;
     for run in [before, after] {
         client.details(&run).await.unwrap();
     }
     let tenant = &again.handshake().tenant_id;
     let list = format!("GET /api/v1/stable/tenants/{tenant}/workflow-runs");
-    let (_, all) = rest(&again, &again.handshake().token, &list, "").await;
+    let (_, all) = rest(&again, &list, "").await;
     assert_eq!(all["rows"].as_array().map(Vec::len), Some(2), "{all}");
     again.stop().await;
 }

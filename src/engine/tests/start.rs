@@ -21,7 +21,7 @@ async fn restart_keeps_tenant_port_and_tokens() {
     let taken = second.handshake().grpc_address.clone();
     second.stop().await;
 
-    let _squatter = std::net::TcpListener::bind(taken).unwrap();
+    let _listener = std::net::TcpListener::bind(taken).unwrap();
     let third = Engine::start(options()).await.unwrap();
     assert_ne!(third.handshake().grpc_address, before.grpc_address);
     assert_eq!(third.handshake().tenant_id, before.tenant_id);

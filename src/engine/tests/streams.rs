@@ -4,19 +4,18 @@ use super::*;
 
 #[tokio::test]
 async fn run_is_triggered_assigned_and_reported_on_all_streams() {
-    let engine = Engine::start(EngineOptions::default()).await.unwrap();
-    let mut client = Client::new(&engine).await;
+    let (engine, mut client) = start(EngineOptions::default()).await;
     client.declare("Smoke", |_| ()).await.unwrap();
     let (worker_id, mut work) = client.worker("smoke").await;
 
-    let (ask, asked) = tokio::sync::mpsc::channel(4);
-    let asked = tokio_stream::wrappers::ReceiverStream::new(asked);
-    let mut answers = client.dispatcher.subscribe_to_workflow_runs(asked).await.unwrap().into_inner();
+    let (requests, received) = tokio::sync::mpsc::channel(4);
+    let received = tokio_stream::wrappers::ReceiverStream::new(received);
+    let mut results = client.dispatcher.subscribe_to_workflow_runs(received).await.unwrap().into_inner();
 
     let run = client.trigger("Smoke", r#"{"b":1.0,"a":9007199254740993}"#).await.unwrap();
-    let question = || proto::SubscribeToWorkflowRunsRequest { workflow_run_id: run.clone() };
-    for text in ["no id", &run, &run] {
-        ask.send(proto::SubscribeToWorkflowRunsRequest { workflow_run_id: text.to_owned() }).await.unwrap();
+    let request = |id: &str| proto::SubscribeToWorkflowRunsRequest { workflow_run_id: id.to_owned() };
+    for id in ["no id", &run, &run] {
+        requests.send(request(id)).await.unwrap();
     }
     let watch = proto::SubscribeToWorkflowEventsRequest { workflow_run_id: Some(run.clone()), ..Default::default() };
     let mut events = client.dispatcher.subscribe_to_workflow_events(watch.clone()).await.unwrap().into_inner();
@@ -37,8 +36,8 @@ async fn run_is_triggered_assigned_and_reported_on_all_streams() {
     client.report(&run, 0, StepActionEventType::StepEventTypeStarted, "").await;
     client.report(&run, 0, StepActionEventType::StepEventTypeCompleted, r#"{"ok": 1}"#).await;
 
-    let answer = next(&mut answers).await.unwrap();
-    assert_eq!(answer.results[0].output.as_deref(), Some(r#"{"ok": 1}"#));
+    let result = next(&mut results).await.unwrap();
+    assert_eq!(result.results[0].output.as_deref(), Some(r#"{"ok": 1}"#));
     let details = client.details(&run).await.unwrap();
     assert!(details.done && details.task_runs["smoke"].output.as_deref() == Some(br#"{"ok": 1}"#));
 
@@ -54,10 +53,10 @@ async fn run_is_triggered_assigned_and_reported_on_all_streams() {
     assert_eq!(next(&mut late).await.unwrap().event_payload, r#"{"ok": 1}"#);
     assert!(next(&mut late).await.unwrap().hangup && next(&mut late).await.is_none());
 
-    ask.send(question()).await.unwrap();
-    assert_eq!(next(&mut answers).await.unwrap().workflow_run_id, run, "a second request for the same run");
-    drop(ask);
-    assert!(next(&mut answers).await.is_none(), "the client has closed its side");
+    requests.send(request(&run)).await.unwrap();
+    assert_eq!(next(&mut results).await.unwrap().workflow_run_id, run, "a second request for the same run");
+    drop(requests);
+    assert!(next(&mut results).await.is_none(), "the client has closed its side");
 
     let stopping = tokio::spawn(engine.stop());
     assert!(next(&mut work).await.is_none(), "closed by the engine");
@@ -65,24 +64,23 @@ async fn run_is_triggered_assigned_and_reported_on_all_streams() {
     assert!(client.heartbeat(&worker_id).await.is_err());
 }
 
+/// Requests the events of all runs whose metadata has `"n":"5"`.
+fn pair_filter() -> proto::SubscribeToWorkflowEventsRequest {
+    let (key, value) = (Some("n".into()), Some("5".into()));
+    proto::SubscribeToWorkflowEventsRequest {
+        additional_meta_key: key,
+        additional_meta_value: value,
+        ..Default::default()
+    }
+}
+
 #[tokio::test]
 async fn event_stream_by_metadata_has_every_attempt() {
-    let engine = Engine::start(EngineOptions::default()).await.unwrap();
-    let mut client = Client::new(&engine).await;
+    let (engine, mut client) = start(EngineOptions::default()).await;
     client.declare("t", |w| w.tasks[0].retries = 1).await.unwrap();
     let (_, mut work) = client.worker("t").await;
-    let watch = proto::SubscribeToWorkflowEventsRequest {
-        additional_meta_key: Some("n".into()),
-        additional_meta_value: Some("5".into()),
-        ..Default::default()
-    };
-    let mut events = client.dispatcher.subscribe_to_workflow_events(watch).await.unwrap().into_inner();
-    let request = v1::TriggerWorkflowRequest {
-        name: "t".into(),
-        additional_metadata: Some(r#"{"n":"5"}"#.into()),
-        ..Default::default()
-    };
-    let run = client.workflows.trigger_workflow(request).await.unwrap().into_inner().workflow_run_id;
+    let mut events = client.dispatcher.subscribe_to_workflow_events(pair_filter()).await.unwrap().into_inner();
+    let run = client.trigger_with("t", "{}", r#"{"n":"5"}"#).await.unwrap();
     client.report(&run, 0, StepActionEventType::StepEventTypeFailed, "once").await;
     client.report(&run, 1, StepActionEventType::StepEventTypeFailed, "twice").await;
     let mut seen = Vec::new();
@@ -103,22 +101,14 @@ async fn event_stream_by_metadata_has_every_attempt() {
 }
 
 #[tokio::test]
-async fn event_stream_by_metadata_ends_when_all_its_runs_have_completed() {
-    let engine = Engine::start(EngineOptions::default()).await.unwrap();
-    let mut client = Client::new(&engine).await;
+async fn event_stream_by_metadata_ends_with_its_last_run() {
+    let (engine, mut client) = start(EngineOptions::default()).await;
     client.declare("t", |_| ()).await.unwrap();
     let (_, _work) = client.worker("t").await;
-    let watch = proto::SubscribeToWorkflowEventsRequest {
-        additional_meta_key: Some("n".into()),
-        additional_meta_value: Some("5".into()),
-        ..Default::default()
-    };
-    let mut events = client.dispatcher.subscribe_to_workflow_events(watch).await.unwrap().into_inner();
+    let mut events = client.dispatcher.subscribe_to_workflow_events(pair_filter()).await.unwrap().into_inner();
     let mut runs = Vec::new();
     for metadata in [r#"{"n":"5"}"#, r#"{"n":"5"}"#, r#"{"n":5}"#] {
-        let additional_metadata = Some(metadata.into());
-        let request = v1::TriggerWorkflowRequest { name: "t".into(), additional_metadata, ..Default::default() };
-        runs.push(client.workflows.trigger_workflow(request).await.unwrap().into_inner().workflow_run_id);
+        runs.push(client.trigger_with("t", "{}", metadata).await.unwrap());
     }
     for run in &runs {
         client.report(run, 0, StepActionEventType::StepEventTypeCompleted, "{}").await;
@@ -140,14 +130,13 @@ async fn event_stream_by_metadata_ends_when_all_its_runs_have_completed() {
         (1, Completed, StepRun, false),
         (1, Completed, WorkflowRun, true),
     ];
-    assert_eq!(seen, expected, "the third has the number, not the string");
+    assert_eq!(seen, expected, "the third run has the number, not the string");
     engine.stop().await;
 }
 
 #[tokio::test]
 async fn timed_out_and_cancelled_attempts_are_stopped() {
-    let engine = Engine::start(EngineOptions::default()).await.unwrap();
-    let mut client = Client::new(&engine).await;
+    let (engine, mut client) = start(EngineOptions::default()).await;
     client
         .declare("t", |w| {
             w.tasks[0].timeout = "50ms".into();
@@ -189,12 +178,11 @@ async fn timed_out_and_cancelled_attempts_are_stopped() {
 
 #[tokio::test]
 async fn worker_receives_tasks_on_a_new_stream() {
-    let engine = Engine::start(EngineOptions::default()).await.unwrap();
-    let mut client = Client::new(&engine).await;
+    let (engine, mut client) = start(EngineOptions::default()).await;
     client.declare("t", |_| ()).await.unwrap();
     let (worker, work) = client.worker("t").await;
     drop(work);
-    // The engine notices the end of the stream after a while; a heartbeat then fails.
+    // The engine detects the end of the stream after some time; a heartbeat then fails.
     let refused = async {
         loop {
             match client.heartbeat(&worker).await {

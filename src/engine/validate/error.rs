@@ -1,4 +1,4 @@
-//! The error of all validation.
+//! The error of validation.
 
 /// Refusal of a request. The message is a single line for the request's author.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,9 +10,9 @@ pub(crate) struct Invalid {
 /// The category of a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum InvalidKind {
-    /// A field has a value that its rule forbids, or asks for a feature that this engine does not have.
+    /// A field has a value that its rule forbids, or requests a feature that this engine does not have.
     Field,
-    /// A payload is too large to be sent on in a message.
+    /// A payload is too large for the messages that would carry it.
     TooLarge,
 }
 

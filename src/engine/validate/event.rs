@@ -3,10 +3,10 @@
 use super::{error::Invalid, field, json};
 use crate::{engine::state::PushedEvent, hatchet::wire::proto::PushEventRequest};
 
-/// Most events in one `BulkPush`, as in a real engine.
+/// Largest number of events in one `BulkPush`, as in a real engine.
 const MAX_EVENTS: usize = 1000;
 
-/// One event.
+/// A single event.
 pub(crate) fn event(event: &PushEventRequest, max_message: usize) -> Result<PushedEvent, Invalid> {
     let input = json::input(&event.payload, max_message)?;
     let metadata = json::metadata(event.additional_metadata.as_deref(), max_message.saturating_sub(input.len()))?;
@@ -19,7 +19,7 @@ pub(crate) fn event(event: &PushEventRequest, max_message: usize) -> Result<Push
     })
 }
 
-/// Several events, of which an invalid one refuses all.
+/// Several events. An invalid event refuses all of them.
 pub(crate) fn events(events: &[PushEventRequest], max_message: usize) -> Result<Vec<PushedEvent>, Invalid> {
     if events.is_empty() {
         return Err(Invalid::new("No events to ingest"));
@@ -31,5 +31,5 @@ pub(crate) fn events(events: &[PushEventRequest], max_message: usize) -> Result<
     if events.iter().any(|event| event.key.is_empty()) {
         return Err(Invalid::request("an event has no key"));
     }
-    events.iter().map(|one| event(one, max_message)).collect()
+    events.iter().map(|request| event(request, max_message)).collect()
 }

@@ -1,7 +1,7 @@
 //! Inputs, metadata, outputs and error texts.
 //!
-//! Payloads are stored byte for byte. The checks make sure that each can be embedded in the JSON that tasks receive, and
-//! that it fits into a message on its way out.
+//! Payloads are stored byte for byte. The checks ensure that a payload can be embedded in the JSON that tasks receive,
+//! and that it fits into the messages that carry it.
 
 use std::sync::Arc;
 
@@ -12,6 +12,9 @@ use crate::hatchet::wire::has_nul;
 
 /// Bytes reserved for the rest of a message around a payload: ids, names and the enclosing JSON.
 const ENVELOPE: usize = 8192;
+
+/// Replaces an error that is too large for a message; the text of a real engine.
+pub(crate) const ERROR_TOO_LARGE: &str = "Error is too large to send over the Hatchet stream.";
 
 /// An input: an object unchanged, any other JSON value as `null`.
 pub(super) fn input(text: &str, max_message: usize) -> Result<Arc<str>, Invalid> {
@@ -49,7 +52,7 @@ fn value<'a>(text: &'a str, field: &str) -> Result<&'a str, String> {
     Ok(raw.get())
 }
 
-/// An output. The error is the one with which the task's attempt fails instead.
+/// An output. If it is invalid, the task's attempt fails with the returned error.
 pub(super) fn output(text: &str, max_message: usize) -> Result<Arc<str>, String> {
     if text.len() + ENVELOPE > max_message {
         return Err(format!(
@@ -64,12 +67,12 @@ pub(super) fn output(text: &str, max_message: usize) -> Result<Arc<str>, String>
     Ok(text.into())
 }
 
-/// A task's error text, replaced or escaped if it cannot be sent on.
+/// A task's error text, replaced or escaped if it cannot be sent to clients.
 pub(super) fn error_text(text: &str, max_message: usize) -> Arc<str> {
     if text.len() + ENVELOPE > max_message {
-        "Error is too large to send over the Hatchet stream.".into()
+        ERROR_TOO_LARGE.into()
     } else if has_nul(text) && serde_json::from_str::<&RawValue>(text).is_ok() {
-        // A real engine stores an error text that is JSON as JSON, and replaces such a one by this text.
+        // A real engine stores an error text that is JSON as JSON, and replaces it by this text if it has a NUL.
         "error message contains invalid null character \\u0000. Escape it or take it out.".into()
     } else if text.contains('\0') {
         text.replace('\0', "\\0").into()

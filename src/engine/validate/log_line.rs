@@ -6,7 +6,7 @@ use crate::{
     hatchet::wire::{RunId, proto::PutLogRequest},
 };
 
-/// Most characters of a message, as in a real engine.
+/// Largest number of characters of a message, as in a real engine.
 const MAX_CHARS: usize = 10_000;
 
 /// A log line that is to be added to a task.

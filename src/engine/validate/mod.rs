@@ -1,14 +1,14 @@
 //! Validation of requests: converts messages of the wire and plain values into the types that `state` accepts.
 //!
-//! gRPC and REST validate through these functions, so both accept the same. Loading stored definitions does so too.
-//! Nothing here reads or changes the state; where a rule depends on a workflow's version, the caller passes it. Errors
-//! are of one type, [`Invalid`], which each protocol turns into its own response.
+//! gRPC and REST validate through these functions, so both accept the same. Stored definitions are validated again when
+//! they are loaded. Nothing here reads or changes the state; where a rule depends on a workflow's version, the caller
+//! passes it. Errors are of one type, [`Invalid`], which each protocol turns into its own response.
 //!
 //! | module | from | to |
 //! |---|---|---|
 //! | `definition` | `CreateWorkflowVersionRequest` | `Definition` |
-//! | `trigger` | `TriggerWorkflowRequest` | `TriggerItem` |
-//! | `template` | the run of a schedule or cron | `RunTemplate` |
+//! | `trigger` | `TriggerWorkflowRequest` or a `RunTemplate` | `TriggerItem` |
+//! | `template` | the workflow, payloads and priority of a run | `RunTemplate` |
 //! | `event` | `PushEventRequest` | `PushedEvent` |
 //! | `registration` | `WorkerRegisterRequest` | `Registration` |
 //! | `report` | `StepActionEvent` | `AttemptReport` |
@@ -30,3 +30,4 @@ pub(super) mod template;
 pub(super) mod trigger;
 
 pub(super) use error::{Invalid, InvalidKind, unsupported};
+pub(super) use json::ERROR_TOO_LARGE;

@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// Slots of a worker that states none, as in a real engine.
+/// Slots of a worker that declares none, as in a real engine.
 const DEFAULT_SLOTS: i64 = 100;
 
 /// A registration. `in_process` marks a worker in the engine's own process.

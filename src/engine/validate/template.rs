@@ -1,9 +1,9 @@
-//! The run that a schedule or a cron starts.
+//! Run templates: the workflow, payloads and priority of a run.
 
 use super::{error::Invalid, field, json};
 use crate::engine::state::RunTemplate;
 
-/// A run to be started later. `input` and `metadata` are JSON texts.
+/// The template of a run. `input` and `metadata` are JSON texts.
 pub(crate) fn template(
     workflow: &str,
     input: &str,

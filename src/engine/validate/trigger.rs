@@ -1,15 +1,14 @@
 //! Triggers of single runs.
 
-use super::{error::Invalid, field, json};
+use super::{error::Invalid, field, template::template};
 use crate::{
-    engine::state::{Origin, ParentRef, TriggerItem, Version, claim_for},
+    engine::state::{Origin, ParentRef, RunTemplate, TriggerItem, Version, claim_for},
     hatchet::wire::{RunId, excerpt, proto::v1::TriggerWorkflowRequest},
 };
 
-/// A run to be triggered by a call. `version` is the newest version of the workflow, or `None` if it is unknown, which
-/// the state machine refuses. Evaluates the version's idempotency expression, which can take some milliseconds.
+/// A run that a gRPC call triggers. `version` is as in [`item`].
 pub(crate) fn trigger(
-    from: TriggerWorkflowRequest,
+    from: &TriggerWorkflowRequest,
     version: Option<&Version>,
     max_message: usize,
 ) -> Result<TriggerItem, Invalid> {
@@ -20,16 +19,26 @@ pub(crate) fn trigger(
         // Only its form matters: it has an effect on sticky workflows alone, which definitions cannot declare here.
         field::worker_id(id)?;
     }
-    let priority = field::priority(from.priority)?;
-    let input = json::input(&from.input, max_message)?;
-    let metadata = json::metadata(from.additional_metadata.as_deref(), max_message.saturating_sub(input.len()))?;
-    let parent = match from.parent_task_run_external_id {
+    let metadata = from.additional_metadata.as_deref();
+    let template = template(&from.name, &from.input, metadata, from.priority, max_message)?;
+    let parent = match &from.parent_task_run_external_id {
         None => None,
-        Some(id) => Some(ParentRef { task: parent_id(&id)?, index: from.child_index, key: from.child_key }),
+        Some(id) => Some(ParentRef { task: parent_id(id)?, index: from.child_index, key: from.child_key.clone() }),
     };
+    item(template, parent, version)
+}
+
+/// A run to be triggered. `version` is the newest version of the workflow, or `None` if the workflow is unknown, which
+/// the state machine refuses. Evaluates the version's idempotency expression, which can take some milliseconds.
+pub(crate) fn item(
+    template: RunTemplate,
+    parent: Option<ParentRef>,
+    version: Option<&Version>,
+) -> Result<TriggerItem, Invalid> {
+    let RunTemplate { workflow, input, metadata, priority } = template;
     let claim =
         version.map(|version| claim_for(version, &input, &metadata)).transpose().map_err(Invalid::new)?.flatten();
-    Ok(TriggerItem { workflow: from.name.into(), input, metadata, priority, parent, claim, origin: Origin::Call })
+    Ok(TriggerItem { workflow, input, metadata, priority, parent, claim, origin: Origin::Call })
 }
 
 fn parent_id(text: &str) -> Result<RunId, Invalid> {

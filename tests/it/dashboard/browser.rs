@@ -99,7 +99,7 @@ async fn runs_are_shown_live_as_text_with_the_token_only() {
 
         // An address of an unknown run is reported beside the list.
         tab.value("location.hash = 'no-run'");
-        tab.until("document.getElementById('run').innerText.includes('does not know the run no-run')");
+        tab.until("document.getElementById('run').innerText.includes('Run no-run was not found')");
         tab.until("document.getElementById('link').textContent.startsWith('live')");
         assert_eq!(tab.value("document.querySelectorAll('#runs tbody tr').length"), 2);
 

@@ -58,6 +58,20 @@ const MAY_USE: &[(&str, &[&str])] = &[
 /// Uses that break the table: `<file> uses <module>`.
 const KNOWN_USES: &[&str] = &[];
 
+/// The modules outside of `hatchet::wire` that name generated protobuf types. All others use the types of `wire`.
+const NAMES_GENERATED_TYPES: &[&str] = &[
+    // Clients of the gRPC services.
+    "hatchet::transport",
+    "hatchet::client",
+    "hatchet::worker",
+    // Implements the services.
+    "engine::grpc",
+    // Converts requests into types of the state.
+    "engine::validate",
+    // Encodes assignments, to limit their size before they are queued.
+    "engine::driver",
+];
+
 /// A crate, or a path in one, that only these modules may name.
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("anyhow", &["cli"]),
@@ -117,6 +131,22 @@ fn crates_are_named_only_in_their_modules() {
         }
     }
     assert_only_known("each crate is used only in its modules", found, KNOWN_CRATES);
+}
+
+#[test]
+fn generated_types_are_named_only_in_their_modules() {
+    let files = files();
+    let (references, _) = references(&files);
+    let mut found = BTreeSet::new();
+    for reference in references {
+        let file = &files[reference.file];
+        let user = file.module[..file.module.len().min(2)].join("::");
+        let is_generated = reference.named.join("::").starts_with("hatchet::wire::proto");
+        if is_generated && user != "hatchet::wire" && !NAMES_GENERATED_TYPES.contains(&user.as_str()) {
+            found.insert(format!("{} uses {}", name(file), reference.written));
+        }
+    }
+    assert_only_known("generated types are named only in the modules that exchange messages", found, &[]);
 }
 
 fn name(file: &File) -> String {

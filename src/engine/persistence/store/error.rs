@@ -6,7 +6,7 @@ use rusqlite::ErrorCode;
 
 use crate::engine::persistence::row::Damaged;
 
-/// Why a database was not opened.
+/// The reason why a database was not opened.
 #[derive(Debug)]
 pub(crate) enum OpenError {
     /// The file system refuses access.
@@ -15,7 +15,7 @@ pub(crate) enum OpenError {
     Sqlite(rusqlite::Error),
     /// A newer version of this engine has written the file. `known` is the newest format of this version.
     Newer { found: i64, known: i64 },
-    /// The file is no database, is damaged, or belongs to another program.
+    /// The file is not a database, is damaged, or belongs to another program.
     Damaged(String),
 }
 
@@ -38,9 +38,9 @@ impl From<Damaged> for OpenError {
 pub(crate) fn advice(error: &rusqlite::Error) -> Option<&'static str> {
     match error.sqlite_error_code()? {
         ErrorCode::DiskFull => Some("free some space"),
-        ErrorCode::SystemIoFailure => Some("free some space, or see what the system says of the disk"),
+        ErrorCode::SystemIoFailure => Some("free some space, or check the disk for errors"),
         ErrorCode::ReadOnly | ErrorCode::PermissionDenied => Some("give yourself write access to it"),
-        // SQLite does not say which of the two.
+        // SQLite reports both causes with the same code.
         ErrorCode::CannotOpen => {
             Some("give yourself write access to its folder, or raise the limit on open files (ulimit -n)")
         }
@@ -49,7 +49,7 @@ pub(crate) fn advice(error: &rusqlite::Error) -> Option<&'static str> {
     }
 }
 
-/// Why a batch was not written.
+/// The reason why a batch was not written.
 #[derive(Debug)]
 pub(crate) struct WriteError {
     why: String,
@@ -59,7 +59,8 @@ pub(crate) struct WriteError {
 impl WriteError {
     /// Another engine has opened the file.
     pub(crate) fn taken() -> Self {
-        let why = "another engine has taken this folder: it goes on with what was acknowledged, and this one ends";
+        let why =
+            "another engine has taken over this folder and continues from the acknowledged changes: this engine stops";
         Self { why: why.to_owned(), is_final: true }
     }
 
@@ -72,8 +73,8 @@ impl WriteError {
         Self { why, is_final: false }
     }
 
-    /// A file is no longer where it was.
-    pub(crate) fn left(path: &std::path::Path) -> Self {
+    /// A file was removed, moved or replaced.
+    pub(crate) fn replaced(path: &std::path::Path) -> Self {
         Self::retryable(format!(
             "{} was removed, moved or replaced while the engine ran: restart the process",
             path.display()
@@ -83,15 +84,15 @@ impl WriteError {
     /// Another program has truncated or overwritten the database or its log.
     pub(crate) fn changed(path: &std::path::Path) -> Self {
         Self::retryable(format!(
-            "{} or its log was changed by another program while the engine ran: restart the process, which puts a \
-             damaged file aside",
+            "{} or its log was changed by another program while the engine ran: restart the process, which renames \
+             a damaged file",
             path.display()
         ))
     }
 
     /// The store's thread has panicked.
     pub(crate) fn ended() -> Self {
-        Self::retryable("the store has ended by itself: restart the process".into())
+        Self::retryable("the store's thread has ended: restart the process".into())
     }
 }
 
@@ -99,9 +100,9 @@ impl From<rusqlite::Error> for WriteError {
     fn from(error: rusqlite::Error) -> Self {
         let advice = match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-                "it is damaged: restart the process, which puts it aside"
+                "it is damaged: restart the process, which renames it"
             }
-            _ => advice(&error).unwrap_or("see the folder, or restart the process"),
+            _ => advice(&error).unwrap_or("check the folder, or restart the process"),
         };
         Self::retryable(format!("{error}: {advice}"))
     }

@@ -1,11 +1,11 @@
 //! The store: a database file with rows, written in batches and read once at the start.
 //!
-//! The engine knows only [`open`] and [`Store::write`], and that a batch is written whole or not at all. Behind it is
-//! SQLite, on a thread of its own. What is written survives the end of the process at any moment, also by `kill -9`. It
-//! need not survive a loss of power, as the operating system is not waited for.
+//! The engine uses only [`open`] and [`Store::write`]. A batch is written completely or not at all. SQLite runs on
+//! its own thread. Written batches survive the end of the process at any time, also by `kill -9`. They may not survive
+//! a loss of power, because the store does not wait for the disk.
 //!
-//! Only one engine writes to a file. Three checks before each batch keep that true although other programs may do
-//! anything with the file: the file and the lock are still where they were, the file is as this engine left it, and its
+//! Only one engine writes to a file, even if other programs interfere with the file. Three checks before each batch
+//! ensure that: the file and the lock file were not removed or replaced, the file is as this engine left it, and its
 //! `owner` row is still this engine's.
 
 mod error;
@@ -24,14 +24,17 @@ use std::{
 
 use tokio::sync::oneshot;
 
-pub(crate) use self::error::{OpenError, WriteError, advice};
+pub(crate) use self::{
+    error::{OpenError, WriteError, advice},
+    files::move_aside,
+};
 use self::{files::LastWrite, row_batch::RowBatch, sqlite::Database};
 use crate::engine::{
     file_id::FileId,
     persistence::row::{Batch, Damaged, StoredRow, Table},
 };
 
-/// Batches of rows that the reading thread may be ahead: 8, that is about 2 MiB. Our choice.
+/// Batches of rows that the reading thread may read ahead: 8, that is about 2 MiB. Our choice.
 const READ_AHEAD: usize = 8;
 
 /// Time without a batch after which free pages are returned to the file system: 100 ms, our choice.
@@ -74,7 +77,9 @@ pub(crate) fn open(
         let reader = scope.spawn(move || read(&database, &batches).map(|()| database));
         // After an error here the reader ends too, as its channel is closed.
         let outcome = waiting.into_iter().try_for_each(|rows: RowBatch| rows.for_each(&mut each));
-        let read = reader.join().unwrap_or_else(|_| Err(OpenError::Io(std::io::Error::other("its reader panicked"))));
+        let read = reader
+            .join()
+            .unwrap_or_else(|_| Err(OpenError::Io(std::io::Error::other("the thread that reads it panicked"))));
         outcome?;
         read
     })?;
@@ -84,23 +89,18 @@ pub(crate) fn open(
 fn read(database: &Database, batches: &SyncSender<RowBatch>) -> Result<(), OpenError> {
     for table in Table::ALL {
         let mut rows = RowBatch::new(table);
-        let mut is_wanted = true;
+        let mut has_receiver = true;
         database.read(table, |row| {
             if rows.push(row) {
-                is_wanted = batches.send(std::mem::replace(&mut rows, RowBatch::new(table))).is_ok();
+                has_receiver = batches.send(std::mem::replace(&mut rows, RowBatch::new(table))).is_ok();
             }
-            is_wanted
+            has_receiver
         })?;
-        if !is_wanted || !rows.is_empty() && batches.send(rows).is_err() {
+        if !has_receiver || !rows.is_empty() && batches.send(rows).is_err() {
             return Ok(());
         }
     }
     Ok(())
-}
-
-/// Moves a damaged database aside, with its log, and returns its new path.
-pub(crate) fn move_aside(path: &Path) -> std::io::Result<PathBuf> {
-    files::move_aside(path)
 }
 
 impl Store {
@@ -111,7 +111,7 @@ impl Store {
         let file = path.to_owned();
         let thread = thread::Builder::new()
             .name("hatchet-store".to_owned())
-            .spawn(move || work(database, &file, &watched, &waiting))
+            .spawn(move || write_jobs(database, &file, &watched, &waiting))
             .map_err(OpenError::Io)?;
         Ok(Self { path: path.to_owned(), jobs: Some(jobs), thread: Some(thread) })
     }
@@ -120,7 +120,7 @@ impl Store {
         &self.path
     }
 
-    /// Writes a batch, or returns it with the reason why not.
+    /// Writes a batch; on failure returns it with the reason.
     pub(crate) async fn write(&self, batch: Batch) -> Done {
         let (done, is_done) = oneshot::channel();
         if let Some(jobs) = &self.jobs
@@ -142,7 +142,8 @@ impl Drop for Store {
     }
 }
 
-fn work(mut database: Database, path: &Path, watched: &[FileId], jobs: &Receiver<Job>) {
+/// Writes batches until the store is dropped; returns free pages while there are no batches.
+fn write_jobs(mut database: Database, path: &Path, watched: &[FileId], jobs: &Receiver<Job>) {
     let mut last_write = LastWrite::of(path);
     let mut is_reclaimed = true;
     loop {
@@ -150,9 +151,9 @@ fn work(mut database: Database, path: &Path, watched: &[FileId], jobs: &Receiver
         match next {
             Ok(job) => {
                 is_reclaimed = false;
-                run(job, &mut database, path, watched, &mut last_write);
+                write_job(job, &mut database, path, watched, &mut last_write);
             }
-            // A change by another program is for the next batch to report.
+            // The next batch reports a change by another program.
             Err(RecvTimeoutError::Timeout) if LastWrite::of(path) != last_write => is_reclaimed = true,
             Err(RecvTimeoutError::Timeout) => {
                 is_reclaimed = !database.reclaim_when_idle();
@@ -164,7 +165,7 @@ fn work(mut database: Database, path: &Path, watched: &[FileId], jobs: &Receiver
 }
 
 /// Writes a batch and reports the outcome.
-fn run(
+fn write_job(
     Job { mut batch, done }: Job,
     database: &mut Database,
     path: &Path,
@@ -174,7 +175,7 @@ fn run(
     // In the order of the tables, so that writes are sequential.
     batch.sort_by(|a, b| a.sort_key().cmp(&b.sort_key()));
     let interference = match watched.iter().find_map(FileId::lost_path) {
-        Some(path) => Some(WriteError::left(path)),
+        Some(path) => Some(WriteError::replaced(path)),
         None => (LastWrite::of(path) != *last_write).then(|| WriteError::changed(path)),
     };
     let outcome = match interference {

@@ -1,10 +1,10 @@
-//! Batches of rows on their way from the thread that reads the database to the one that restores the state.
+//! Batches of rows, which the thread that reads the database passes to the thread that restores the state.
 //!
 //! One buffer per batch replaces several allocations per row.
 
 use crate::engine::persistence::row::{Damaged, StoredRow, Table};
 
-/// Bytes after which a batch is sent: 256 KiB. Our choice.
+/// Size in bytes at which a batch is sent: 256 KiB, our choice.
 const FULL_BYTES: usize = 256 << 10;
 
 /// Rows of one table.
@@ -15,7 +15,7 @@ pub(crate) struct RowBatch {
     rows: Vec<PackedRow>,
 }
 
-/// A row as the lengths of its parts, in the order of the fields of [`StoredRow`]; an absent text has none.
+/// A row as the lengths of its parts, in the order of the fields of [`StoredRow`]; an absent text has no length.
 #[derive(Debug)]
 struct PackedRow {
     number: u64,

@@ -3,30 +3,30 @@
 use std::{path::Path, time::Duration};
 
 use rusqlite::{
-    Connection, OpenFlags, Row, ToSql, TransactionBehavior,
+    Connection, OpenFlags, ToSql, TransactionBehavior,
     types::{FromSqlError, ToSqlOutput, ValueRef},
 };
 use uuid::Uuid;
 
 use super::error::{OpenError, WriteError};
-use crate::engine::persistence::row::{RowChange, RowKey, StoredRow, Table};
+use crate::engine::persistence::row::{Row, RowChange, RowKey, StoredRow, Table};
 
 /// The format of the file. It changes when files of earlier versions can no longer be read; a new field of a record
 /// does not change it.
 const FORMAT: i64 = 1;
 
-/// SQLite's application id, which tells our files from others: "Htch".
+/// SQLite's application id, which identifies files of this engine: "Htch".
 const APPLICATION: i64 = 0x4874_6368;
 
-/// How long a lock that another program holds on the file is waited for: 1 s.
-const BUSY: Duration = Duration::from_secs(1);
+/// Time to wait for a lock that another program holds on the file: 1 s.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Pages in the log before they are copied into the database: 4096, that is 16 MiB. More than SQLite's default of 1000,
 /// so that fewer batches wait for a checkpoint.
 const CHECKPOINT_PAGES: u32 = 4096;
 
 /// Size in bytes that the log is truncated to after it has been larger: 32 MiB.
-const MAX_LOG: u32 = 32 << 20;
+const MAX_LOG_BYTES: u32 = 32 << 20;
 
 /// SQLite's page cache in KiB: 8 MiB.
 const CACHE_KIB: i32 = 8 << 10;
@@ -34,7 +34,7 @@ const CACHE_KIB: i32 = 8 << 10;
 /// Batches between two checks for free pages.
 const RECLAIM_EVERY: u32 = 64;
 
-/// Free pages that are returned to the file system in one step: 1024, that is 4 MiB. Fewer are left for new rows.
+/// Free pages that are returned to the file system in one step: 1024, that is 4 MiB. Fewer pages remain for new rows.
 const RECLAIM_PAGES: i64 = 1024;
 
 #[derive(Debug)]
@@ -52,13 +52,13 @@ impl Database {
         // The path to the folder may contain symbolic links; only the file itself must not be one.
         let path = path.canonicalize().map_err(OpenError::Io)?;
         let connection = Connection::open_with_flags(path, flags())?;
-        connection.busy_timeout(BUSY)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
         let application: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
         let format: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
         let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
         match (application, format) {
             (APPLICATION, FORMAT) => {}
-            (0, 0) if tables == 0 => return Err(OpenError::Damaged("there is nothing in it".into())),
+            (0, 0) if tables == 0 => return Err(OpenError::Damaged("it has no tables".into())),
             (APPLICATION, found) if found > FORMAT => return Err(OpenError::Newer { found, known: FORMAT }),
             _ => return Err(OpenError::Damaged("it is another program's database".into())),
         }
@@ -66,16 +66,17 @@ impl Database {
         // The log is written before each response but not synced: it survives the process, not a loss of power.
         connection.pragma_update(None, "synchronous", "normal")?;
         connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
-        connection.pragma_update(None, "journal_size_limit", MAX_LOG)?;
+        connection.pragma_update(None, "journal_size_limit", MAX_LOG_BYTES)?;
         connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
-        // Until the file is claimed no other engine can write, so no later change is missed. A damaged file is not changed.
+        // No other engine can write until the file is claimed, so no later change is missed. The transaction does not
+        // change the file, which may be damaged.
         connection.execute_batch("BEGIN IMMEDIATE")?;
         Ok(Self { connection, writes: 0, needs_checkpoint: false, owner: Uuid::new_v4() })
     }
 
-    /// Makes this engine the owner, after the file was read: an engine that still has it open can no longer write.
+    /// Makes this engine the owner after the file was read. Another engine that has the file open can no longer write.
     pub(crate) fn claim(self) -> Result<Self, OpenError> {
-        self.connection.execute_batch(OWNER)?;
+        self.connection.execute_batch(CREATE_OWNER)?;
         self.connection.execute("REPLACE INTO owner VALUES (1, ?)", (self.owner.as_bytes(),))?;
         self.connection.execute_batch("COMMIT")?;
         Ok(self)
@@ -92,8 +93,8 @@ impl Database {
         let mut statement = self.connection.prepare(&format!("SELECT key, head, a, b FROM {name} ORDER BY key"))?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            let found = found(row).map_err(|e| OpenError::Damaged(format!("a row of `{name}`: {e}")))?;
-            if !each(found) {
+            let row = stored_row(row).map_err(|e| OpenError::Damaged(format!("a row of `{name}`: {e}")))?;
+            if !each(row) {
                 break;
             }
         }
@@ -102,19 +103,26 @@ impl Database {
 
     /// Writes a batch in one transaction.
     pub(crate) fn write(&mut self, batch: &[RowChange]) -> Result<(), WriteError> {
-        // An immediate transaction excludes other writers, so nobody can become the owner until it ends.
+        // An immediate transaction excludes other writers, so no other engine can become the owner until it ends.
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         if is_taken(&transaction, self.owner)? {
             return Err(WriteError::taken());
         }
-        for change in batch {
-            match change {
-                RowChange::Put(table, key, row) => {
-                    let sql = put(*table);
-                    let [a, b] = &row.texts;
-                    transaction.prepare_cached(sql)?.execute((key, &row.head, a.as_deref(), b.as_deref()))?;
-                }
-                RowChange::Delete(table, key) => drop(transaction.prepare_cached(delete(*table))?.execute((key,))?),
+        // One statement for adjacent changes of the same kind to the same table.
+        for changes in batch.chunk_by(|a, b| a.sort_key().0 == b.sort_key().0) {
+            let Some(((table, is_put), _)) = changes.first().map(RowChange::sort_key) else { continue };
+            let name = table.name();
+            let mut statement = transaction.prepare_cached(&match is_put {
+                true => format!("REPLACE INTO {name} VALUES (?, ?, ?, ?)"),
+                false => format!("DELETE FROM {name} WHERE key = ?"),
+            })?;
+            for change in changes {
+                match change {
+                    RowChange::Put(_, key, Row { head, texts: [a, b] }) => {
+                        statement.execute((key, head, a.as_deref(), b.as_deref()))?
+                    }
+                    RowChange::Delete(_, key) => statement.execute((key,))?,
+                };
             }
         }
         transaction.commit()?;
@@ -122,8 +130,8 @@ impl Database {
         Ok(())
     }
 
-    /// Returns the pages of deleted rows to the file system, one step every [`RECLAIM_EVERY`] batches under load. Returns
-    /// whether it may have written to the file. An error is ignored: it will occur again with the next batch.
+    /// Returns the pages of deleted rows to the file system, one step every [`RECLAIM_EVERY`] batches under load.
+    /// Returns whether it may have written to the file. An error is ignored: it will occur again with the next batch.
     pub(crate) fn reclaim(&mut self) -> bool {
         let is_due = self.writes.is_multiple_of(RECLAIM_EVERY) && self.free_pages() >= 2 * RECLAIM_PAGES;
         if is_due {
@@ -142,7 +150,7 @@ impl Database {
         if std::mem::take(&mut self.needs_checkpoint) {
             let emptied = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
             if let Err(e) = emptied {
-                tracing::debug!("the store's log is not emptied: {e}");
+                tracing::debug!("the store's log was not emptied: {e}");
             }
         }
         false
@@ -155,7 +163,7 @@ impl Database {
     fn vacuum_step(&self) -> bool {
         let returned = self.return_pages(RECLAIM_PAGES);
         if let Err(e) = &returned {
-            tracing::debug!("free pages of the store stay where they are: {e}");
+            tracing::debug!("the store's free pages were not returned: {e}");
         }
         returned.is_ok()
     }
@@ -168,9 +176,9 @@ impl Database {
         Ok(())
     }
 
-    /// Turns the file into one of an earlier version.
+    /// Removes the owner's table, which files of earlier versions do not have.
     #[cfg(test)]
-    pub(crate) fn forget_owner(&self) {
+    pub(crate) fn drop_owner_table(&self) {
         self.connection.execute_batch("DROP TABLE owner").unwrap();
     }
 
@@ -182,13 +190,14 @@ impl Database {
     }
 }
 
-/// The table with the owner of the file, in one row. Files of earlier versions do not have it.
-const OWNER: &str = "CREATE TABLE IF NOT EXISTS owner (one INTEGER PRIMARY KEY CHECK (one = 1), id BLOB NOT NULL)";
+/// Creates the table with the owner of the file, in one row. Files of earlier versions do not have it.
+const CREATE_OWNER: &str =
+    "CREATE TABLE IF NOT EXISTS owner (one INTEGER PRIMARY KEY CHECK (one = 1), id BLOB NOT NULL)";
 
 fn is_taken(connection: &Connection, owner: Uuid) -> rusqlite::Result<bool> {
     match is_owned(connection, owner) {
         Ok(is_owned) => Ok(!is_owned),
-        // The table existed when the file was claimed, so somebody has rewritten the file since.
+        // The table existed when the file was claimed, so another program has rewritten the file since.
         Err(_) if !has_owner(connection)? => Ok(true),
         Err(e) => Err(e),
     }
@@ -206,8 +215,8 @@ fn has_owner(connection: &Connection) -> rusqlite::Result<bool> {
     connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map(|count| count > 0)
 }
 
-/// Turns an empty file into a database without rows. The file gets its final name afterwards, so that an empty file of
-/// that name is never a new database. All tables have the same columns: the meaning of a row is in its record.
+/// Creates the tables in an empty file. The caller renames the file afterwards, so that an empty file with the final
+/// name is never a new database. All tables have the same columns: the meaning of a row is in its record.
 pub(crate) fn create(path: &Path) -> Result<(), OpenError> {
     let connection = Connection::open_with_flags(path.canonicalize().map_err(OpenError::Io)?, flags())?;
     // An empty file needs no journal for a rollback.
@@ -231,7 +240,8 @@ fn flags() -> OpenFlags {
     OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW
 }
 
-fn found<'a>(row: &'a Row<'_>) -> Result<StoredRow<'a>, FromSqlError> {
+/// Reads a row's columns: key, record, and two texts.
+fn stored_row<'a>(row: &'a rusqlite::Row<'_>) -> Result<StoredRow<'a>, FromSqlError> {
     let value = |at: usize| row.get_ref(at).map_err(|e| FromSqlError::Other(Box::new(e)));
     let (number, key) = match value(0)? {
         ValueRef::Integer(number) => (u64::try_from(number).map_err(|_| FromSqlError::OutOfRange(number))?, &[][..]),
@@ -241,35 +251,10 @@ fn found<'a>(row: &'a Row<'_>) -> Result<StoredRow<'a>, FromSqlError> {
     Ok(StoredRow { number, key, head: value(1)?.as_blob()?, texts })
 }
 
-macro_rules! sql {
-    ($table:expr, $before:literal, $after:literal) => {
-        match $table {
-            Table::Versions => concat!($before, "versions", $after),
-            Table::Runs => concat!($before, "runs", $after),
-            Table::Tasks => concat!($before, "tasks", $after),
-            Table::Children => concat!($before, "children", $after),
-            Table::Claims => concat!($before, "claims", $after),
-            Table::Workers => concat!($before, "workers", $after),
-            Table::Lines => concat!($before, "lines", $after),
-            Table::Events => concat!($before, "events", $after),
-            Table::Schedules => concat!($before, "schedules", $after),
-            Table::Crons => concat!($before, "crons", $after),
-        }
-    };
-}
-
-fn put(table: Table) -> &'static str {
-    sql!(table, "REPLACE INTO ", " VALUES (?, ?, ?, ?)")
-}
-
-fn delete(table: Table) -> &'static str {
-    sql!(table, "DELETE FROM ", " WHERE key = ?")
-}
-
 impl ToSql for RowKey {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         match self {
-            // The numbers count from one: none is as large as half of them all.
+            // The numbers count from 1 and never reach 2^63.
             Self::Number(number) => Ok(ToSqlOutput::from(number.cast_signed())),
             Self::Bytes(bytes) => bytes.to_sql(),
         }

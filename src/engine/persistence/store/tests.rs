@@ -21,7 +21,7 @@ fn numbers(path: &Path) -> Vec<u64> {
 }
 
 #[test]
-fn batch_is_written_whole_or_not_at_all() {
+fn batch_is_written_completely_or_not_at_all() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("engine.db");
     drop(open(&path, |_, _| Ok(())).unwrap());
@@ -53,7 +53,7 @@ fn file_shrinks_under_load() {
     }
     drop(database);
     let size = std::fs::metadata(&path).unwrap().len();
-    // Of 40 MB only the pages that are not worth a step are left.
+    // Of 40 MB, at most the pages of two steps remain.
     assert!(size < 9 << 20, "{size}");
 }
 
@@ -81,7 +81,7 @@ async fn file_shrinks_after_load_ends() {
 }
 
 #[test]
-fn emptied_file_is_damaged_not_new() {
+fn emptied_file_is_reported_as_damaged() {
     for (is_there, log) in [(true, None), (true, Some("-wal")), (true, Some("-journal")), (false, Some("-wal"))] {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("engine.db");
@@ -98,28 +98,29 @@ fn emptied_file_is_damaged_not_new() {
             assert_eq!(std::fs::read(format!("{}{log}", aside.display())).unwrap(), b"rows");
         }
         drop(open(&path, |_, _| Ok(())).unwrap());
-        assert_eq!(move_aside(&path).unwrap(), dir.path().join("engine.db.damaged.1"), "the first is not overwritten");
+        assert_eq!(
+            move_aside(&path).unwrap(),
+            dir.path().join("engine.db.damaged.1"),
+            "the first renamed file is not overwritten"
+        );
     }
 }
 
 #[test]
-fn partly_moved_database_is_damaged() {
+fn partly_renamed_database_is_damaged() {
     let dir = tempfile::tempdir().unwrap();
     let (path, aside) = (dir.path().join("engine.db"), dir.path().join("engine.db.damaged"));
     drop(open(&path, |_, _| Ok(())).unwrap());
     let mut database = Database::open(&path).unwrap().claim().unwrap();
     database.write(&[put(1, 10)]).unwrap();
-    // As after a kill: the rows are in the log.
+    // As after `kill -9`: the rows are in the log.
     std::mem::forget(database);
     let (from, to) = files::renames(&path, &aside).next().unwrap();
     std::fs::rename(from, to).unwrap();
     let error = open(&path, |_, _| Ok(())).unwrap_err();
     assert!(matches!(error, OpenError::Damaged(_)), "{error:?}");
     assert_eq!(move_aside(&path).unwrap(), dir.path().join("engine.db.damaged.1"));
-    assert!(
-        aside.exists() && dir.path().join("engine.db.damaged.1-wal").exists(),
-        "database and log are both moved aside"
-    );
+    assert!(aside.exists() && dir.path().join("engine.db.damaged.1-wal").exists(), "database and log are both renamed");
     assert_eq!(numbers(&path), [0_u64; 0]);
 }
 
@@ -135,24 +136,24 @@ fn interrupted_creation_does_not_prevent_next_start() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn write_is_refused_after_lock_or_file_is_replaced() {
-    for gone in ["lock", "engine.db"] {
+async fn write_fails_after_lock_or_file_is_replaced() {
+    for name in ["lock", "engine.db"] {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("engine.db");
         std::fs::write(dir.path().join("lock"), "").unwrap();
         let store = open(&path, |_, _| Ok(())).unwrap();
         store.write(vec![put(1, 10)]).await.unwrap();
         // The old file keeps its inode number, so that the new one gets another.
-        std::fs::rename(dir.path().join(gone), dir.path().join("away")).unwrap();
-        std::fs::write(dir.path().join(gone), "").unwrap();
+        std::fs::rename(dir.path().join(name), dir.path().join("away")).unwrap();
+        std::fs::write(dir.path().join(name), "").unwrap();
         let (_, error) = store.write(vec![put(2, 10)]).await.unwrap_err();
-        assert!(error.to_string().contains(gone) && error.to_string().contains("restart"), "{error}");
+        assert!(error.to_string().contains(name) && error.to_string().contains("restart"), "{error}");
     }
 }
 
 #[cfg(unix)]
 #[tokio::test]
-async fn write_is_refused_after_other_program_changed_files() {
+async fn write_fails_after_other_program_changed_files() {
     type Damage = fn(&Path);
     let truncate: Damage = |path| std::fs::File::options().write(true).open(path).unwrap().set_len(4096).unwrap();
     let overwrite: Damage = |path| {
@@ -166,8 +167,8 @@ async fn write_is_refused_after_other_program_changed_files() {
         store.write(vec![put(1, 100_000)]).await.unwrap();
         store.write(vec![put(2, 10)]).await.unwrap();
         damage(&dir.path().join(file));
-        let (back, error) = store.write(vec![put(3, 10)]).await.unwrap_err();
-        assert!(back.len() == 1 && error.to_string().contains("changed by another program"), "{file}: {error}");
+        let (returned, error) = store.write(vec![put(3, 10)]).await.unwrap_err();
+        assert!(returned.len() == 1 && error.to_string().contains("changed by another program"), "{file}: {error}");
     }
 }
 
@@ -195,8 +196,8 @@ async fn last_engine_to_open_file_owns_it() {
     let first = open(&path, |_, _| Ok(())).unwrap();
     first.write(vec![put(1, 10)]).await.unwrap();
     let second = open(&path, |_, _| Ok(())).unwrap();
-    let (back, error) = first.write(vec![put(2, 10)]).await.unwrap_err();
-    assert!(back.len() == 1 && error.is_final() && error.to_string().contains("another engine"), "{error}");
+    let (returned, error) = first.write(vec![put(2, 10)]).await.unwrap_err();
+    assert!(returned.len() == 1 && error.is_final() && error.to_string().contains("another engine"), "{error}");
     second.write(vec![put(3, 10)]).await.unwrap();
     assert!(first.write(vec![put(4, 10)]).await.is_err());
     drop((first, second));
@@ -225,7 +226,7 @@ fn file_of_earlier_version_is_claimed() {
     drop(open(&path, |_, _| Ok(())).unwrap());
     let mut database = Database::open(&path).unwrap().claim().unwrap();
     database.write(&[put(1, 10)]).unwrap();
-    database.forget_owner();
+    database.drop_owner_table();
     drop(database);
     assert_eq!(numbers(&path), [1]);
     Database::open(&path).unwrap().claim().unwrap().write(&[put(2, 10)]).unwrap();

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::ApiError;
 use crate::engine::driver::Driver;
 
-/// A JSON body, or why it could not be parsed.
+/// A JSON body, or the reason why it could not be parsed.
 pub(super) type Body<T> = Result<Json<T>, JsonRejection>;
 
 /// The parsed body.
@@ -25,7 +25,7 @@ pub(super) fn parse_id<T: FromStr>(text: &str, what: &str) -> Result<T, ApiError
     text.parse().map_err(|_| ApiError::bad_request(format!("invalid {what} id")))
 }
 
-/// Checks the tenant in a path: an engine has a single one.
+/// Checks the tenant in a path: an engine has a single tenant.
 pub(super) fn check_tenant(driver: &Driver, text: &str) -> Result<(), ApiError> {
     if text == driver.tenant.to_string() { Ok(()) } else { Err(ApiError::not_found()) }
 }

@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 
 use super::{ApiError, query};
 
-/// Rows of a page if the query has no limit, as in a real engine.
+/// Number of rows of a page if the query has no limit, as in a real engine.
 const DEFAULT_LIMIT: usize = 50;
 
-/// Most rows of a page. A bound of this engine.
+/// Largest number of rows of a page, our choice.
 const MAX_LIMIT: usize = 1000;
 
-/// The rows of a list that a query asks for.
+/// The requested part of a list.
 pub(crate) struct Page {
     offset: usize,
     limit: usize,
@@ -30,24 +30,39 @@ impl Page {
         Self { offset: 0, limit }
     }
 
-    /// Parses a parameter; `false` if it is not one of a page. Parameters of the order are ignored: it is fixed.
-    pub(crate) fn parse(&mut self, key: &str, value: &str) -> Result<bool, ApiError> {
-        match key {
-            "offset" => self.offset = query::parse(key, value)?,
-            "limit" => self.limit = query::parse::<usize>(key, value)?.clamp(1, MAX_LIMIT),
-            "orderByField" | "orderByDirection" => {}
-            _ => return Ok(false),
+    /// Parses the query of a list. `parse` receives the parameters that do not belong to a page. Parameters of the
+    /// order are ignored, because the order is fixed.
+    pub(crate) fn parse(
+        mut self,
+        query: Option<&str>,
+        mut parse: impl FnMut(&str, String) -> Result<(), ApiError>,
+    ) -> Result<Self, ApiError> {
+        for (key, value) in query::pairs(query) {
+            match key.as_str() {
+                "orderByField" | "orderByDirection" => {}
+                "offset" | "limit" => self.set(&key, &value)?,
+                _ => parse(&key, value)?,
+            }
         }
-        Ok(true)
+        Ok(self)
     }
 
-    /// The page's part of a list of this many rows.
+    /// Sets `offset` or `limit`.
+    pub(crate) fn set(&mut self, key: &str, value: &str) -> Result<(), ApiError> {
+        match key {
+            "offset" => self.offset = query::parse(key, value)?,
+            _ => self.limit = query::parse::<usize>(key, value)?.clamp(1, MAX_LIMIT),
+        }
+        Ok(())
+    }
+
+    /// The range of the page in a list with this number of rows.
     pub(crate) fn range(&self, total: usize) -> Range<usize> {
         let from = self.offset.min(total);
         from..from.saturating_add(self.limit).min(total)
     }
 
-    /// The `pagination` of a response for a list of this many rows.
+    /// The `pagination` of a response for a list with this number of rows.
     pub(crate) fn pagination(&self, total: usize) -> Value {
         let (current, pages) = ((self.offset / self.limit).saturating_add(1), total.div_ceil(self.limit));
         json!({ "current_page": current, "next_page": current.saturating_add(1).min(pages.max(1)), "num_pages": pages })

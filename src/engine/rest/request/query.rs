@@ -3,7 +3,13 @@
 use std::str::FromStr;
 
 use super::ApiError;
-use crate::{engine::state::Timestamp, hatchet::wire::excerpt};
+use crate::{
+    engine::{
+        state::{RunFilter, Timestamp},
+        validate::filter::metadata_pair,
+    },
+    hatchet::wire::excerpt,
+};
 
 /// The decoded pairs of a query string.
 pub(crate) fn pairs(query: Option<&str>) -> impl Iterator<Item = (String, String)> {
@@ -31,12 +37,12 @@ fn decode(text: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// A parsed value.
+/// Parses a value.
 pub(crate) fn parse<T: FromStr>(key: &str, value: &str) -> Result<T, ApiError> {
     value.parse().map_err(|_| ApiError::bad_request(format!("invalid {key} `{}`", excerpt(value))))
 }
 
-/// A time in RFC 3339.
+/// Parses a time in RFC 3339.
 pub(crate) fn time(key: &str, value: &str) -> Result<Timestamp, ApiError> {
     let time: prost_types::Timestamp = value.parse().map_err(|_| {
         ApiError::bad_request(format!("invalid {key} `{}`: write a time as 2026-01-31T00:00:00Z", excerpt(value)))
@@ -44,7 +50,21 @@ pub(crate) fn time(key: &str, value: &str) -> Result<Timestamp, ApiError> {
     Ok(Timestamp::from_wire(&time))
 }
 
-/// Refuses a parameter that this engine does not know.
+/// Parses a parameter that filters runs; refuses an unknown parameter.
+pub(crate) fn run_filter(filter: &mut RunFilter, key: &str, value: &str) -> Result<(), ApiError> {
+    match key {
+        "since" => filter.since = Some(time(key, value)?),
+        "until" => filter.until = Some(time(key, value)?),
+        "workflow_ids" => filter.workflows.push(parse(key, value)?),
+        "additional_metadata" => filter.metadata.add(metadata_pair(value)?),
+        "parent_task_external_id" => filter.parent = Some(parse(key, value)?),
+        "triggering_event_external_id" => filter.event = Some(parse(key, value)?),
+        other => return Err(unknown(other)),
+    }
+    Ok(())
+}
+
+/// The error of an unknown parameter.
 pub(crate) fn unknown(key: &str) -> ApiError {
     ApiError::bad_request(format!("unknown parameter {}: this engine cannot filter by it", excerpt(key)))
 }

@@ -60,15 +60,15 @@ impl TryFrom<TemplateFilterBody> for TemplateFilter {
 }
 
 impl TemplateFilter {
-    /// Parses a parameter; `false` if it is not one of this filter.
-    pub(crate) fn parse(&mut self, key: &str, value: &str) -> Result<bool, ApiError> {
+    /// Parses a parameter; refuses an unknown one.
+    pub(crate) fn parse(&mut self, key: &str, value: String) -> Result<(), ApiError> {
         match key {
-            "workflowId" => self.workflow = Some(query::parse(key, value)?),
-            "workflowName" => self.workflow_name = Some(value.to_owned()),
-            "additionalMetadata" => self.metadata.add(metadata_pair_of_template(value)?),
-            _ => return Ok(false),
+            "workflowId" => self.workflow = Some(query::parse(key, &value)?),
+            "workflowName" => self.workflow_name = Some(value),
+            "additionalMetadata" => self.metadata.add(metadata_pair_of_template(&value)?),
+            other => return Err(query::unknown(other)),
         }
-        Ok(true)
+        Ok(())
     }
 
     pub(crate) fn matches(&self, state: &State, template: &RunTemplate) -> bool {

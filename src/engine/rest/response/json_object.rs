@@ -1,7 +1,7 @@
 //! JSON objects whose payloads are written as they are stored.
 //!
-//! A payload can have megabytes. An object that is built under the state's lock therefore holds only references to the
-//! stored texts. They are copied into the response after the lock is released, without being parsed.
+//! A payload can be several megabytes. An object that is built under the state's lock therefore has only references to
+//! the stored texts. They are copied into the response after the lock is released, without being parsed.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -29,7 +29,7 @@ enum Member {
 pub(crate) enum Payload {
     /// JSON: an object unchanged, any other value as an empty object.
     Json(Arc<str>),
-    /// The input of a run with the members that its task receives beside it.
+    /// The input of a run, with the other members of the payload that its task receives.
     TaskInput(Arc<str>),
     /// A JSON object for each name.
     ByName(Vec<(Arc<str>, Arc<str>)>),

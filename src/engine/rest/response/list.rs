@@ -1,7 +1,7 @@
 //! Lists, which are streamed.
 //!
 //! A list can have any size. Rows are built and written a few at a time, when the reader takes them, so that a response
-//! neither fills the memory nor keeps other calls from the state's lock.
+//! neither fills the memory nor blocks other calls for long.
 
 use std::{
     collections::VecDeque,
@@ -41,8 +41,8 @@ impl IntoResponse for ListResponse {
 }
 
 impl ListResponse {
-    /// The rows of `keys` that are on the page, each built from its key by `row`. A row whose key no longer exists when
-    /// its turn comes is left out. `pagination` counts all keys.
+    /// The rows of `keys` that are on the page, each built from its key by `row`. A row is left out if its
+    /// key no longer exists when the row is built. `pagination` counts all keys.
     pub(crate) async fn new<K: Send + 'static>(
         driver: &Arc<Driver>,
         page: &Page,
@@ -83,7 +83,7 @@ impl ListResponse {
     }
 }
 
-/// The unwritten rest of a list.
+/// The rows of a list that are not written yet.
 struct Rows<K, F> {
     driver: Arc<Driver>,
     keys: std::vec::IntoIter<K>,
@@ -111,7 +111,7 @@ impl<K, F: FnMut(&Driver, &State, ClockReading, &K) -> Option<JsonObject>> Rows<
         }
         let mut text = if self.stage == Stage::First { br#"{"rows":["#.to_vec() } else { Vec::new() };
         while text.len() < PIECE_BYTES {
-            // All keys of a batch may have been removed meanwhile.
+            // All rows of a batch may have been removed meanwhile.
             while self.built.is_empty() && self.keys.len() > 0 {
                 self.build().await?;
             }
@@ -135,20 +135,20 @@ impl<K, F: FnMut(&Driver, &State, ClockReading, &K) -> Option<JsonObject>> Rows<
             self.stage = Stage::More;
             row.write(&mut text);
         }
-        // Lets other calls run, in case the reader takes every piece at once.
+        // Lets other calls run, in case the reader takes every piece immediately.
         tokio::task::yield_now().await;
         Ok(Some((text.into(), self)))
     }
 
-    /// Builds some rows under the lock.
+    /// Builds rows under the lock, for at most [`MAX_LOCKED`].
     async fn build(&mut self) -> Result<(), NotDurable> {
         let Self { driver, keys, row, built, .. } = self;
         driver
             .with(|state, now| {
-                let begun = Instant::now();
+                let start = Instant::now();
                 for key in keys {
                     built.extend(row(driver, state, now, &key));
-                    if begun.elapsed() >= MAX_LOCKED {
+                    if start.elapsed() >= MAX_LOCKED {
                         break;
                     }
                 }

@@ -14,8 +14,8 @@ use crate::{
     hatchet::wire::RunId,
 };
 
-/// A run as in its details. As in a real engine, the input of a run with one task is all that the task received, and
-/// the output of a run with several tasks holds the tasks' outputs by their names.
+/// A run as in its details. As in a real engine, the input of a run with one task is the whole payload of the task, and
+/// the output of a run with several tasks has the tasks' outputs by their names.
 pub(crate) fn run_object(driver: &Driver, state: &State, id: RunId, run: &Run, payloads: bool) -> JsonObject {
     let mut object = JsonObject::from_value(json!({
         "metadata": resource_metadata(id, run.created),

@@ -1,7 +1,7 @@
 //! Workflow definitions.
 //!
-//! Every rule that a definition breaks is reported with the name of the field. Features that this engine does not have
-//! are refused by name, so that no workflow runs without a feature it relies on.
+//! The error of an invalid definition names the field. A definition with a feature that this engine does not have is
+//! refused, so that no workflow runs without a feature that it relies on.
 
 mod parents;
 mod task;
@@ -61,8 +61,8 @@ pub(crate) fn definition(content: v1::CreateWorkflowVersionRequest, timings: &Ti
 }
 
 /// A definition that an engine accepted earlier and stored. It may contain fields that an earlier version accepted and
-/// this one refuses; such fields must not lose the workflow. Its crons are ignored, since they are stored on their own,
-/// and empty schedule timeouts mean the default.
+/// this version refuses; the workflow must remain usable. Its crons are ignored, since they are stored separately, and
+/// empty schedule timeouts mean the default.
 #[cfg(feature = "durable")]
 pub(crate) fn stored_definition(content: Declaration, timings: &Timings) -> Result<Definition, Invalid> {
     let mut valid = content.message().clone();
@@ -236,6 +236,6 @@ mod tests {
             let error = with(change).unwrap_err();
             assert!(error.contains(feature) && error.contains("real Hatchet"), "{feature}: {error}");
         }
-        assert!(with(|c| c.tasks[0].conditions = Some(Default::default())).is_ok(), "SDKs send an empty one");
+        assert!(with(|c| c.tasks[0].conditions = Some(Default::default())).is_ok(), "SDKs send empty conditions");
     }
 }

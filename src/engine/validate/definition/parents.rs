@@ -51,7 +51,8 @@ pub(super) fn duplicate_name(at: usize, name: &str) -> Invalid {
 
 /// The index of a task that is its own ancestor, if there is one.
 ///
-/// Removes tasks whose parents have all been removed, until none is left. Tasks that remain are on a cycle or below one.
+/// Repeatedly removes the tasks whose parents have all been removed. The remaining tasks are on a cycle or below a
+/// cycle.
 fn task_in_cycle(parents: &[Vec<usize>]) -> Option<usize> {
     let mut children = vec![Vec::new(); parents.len()];
     let mut left: Vec<usize> = parents.iter().map(Vec::len).collect();
@@ -67,8 +68,8 @@ fn task_in_cycle(parents: &[Vec<usize>]) -> Option<usize> {
             }
         }
     }
-    // A remaining task may be below a cycle. Each step to a remaining parent leads towards the cycle, so as many steps as
-    // there are tasks end on it.
+    // A remaining task may be below a cycle. Each step to a remaining parent leads towards the cycle, so a number of
+    // steps equal to the number of tasks ends on it.
     let mut at = left.iter().position(|count| *count > 0)?;
     for _ in 0..left.len() {
         at = parents[at].iter().copied().find(|parent| left[*parent] > 0)?;

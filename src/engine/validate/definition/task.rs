@@ -17,7 +17,7 @@ use crate::{
 /// Longest back-off of a task that declares a factor and no limit: one day, as in a real engine.
 const MAX_BACKOFF: Duration = Duration::from_secs(86_400);
 
-/// A task without its parents. `at` names its place in the definition, for errors.
+/// A task without its parents. `at` names its position in the definition, for errors.
 pub(super) fn task(at: &str, task: &v1::CreateTaskOpts, timings: &Timings) -> Result<TaskDefinition, Invalid> {
     if !is_name(&task.readable_id) {
         return Err(Invalid::definition(&format!("{at}.ReadableId"), &not_a_name(&task.readable_id)));

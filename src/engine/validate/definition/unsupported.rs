@@ -5,7 +5,7 @@ use crate::{
     hatchet::wire::{excerpt, proto::v1},
 };
 
-/// Refuses a definition that uses such a feature, with the names of all of them.
+/// Refuses a definition that uses such features, with the names of all of them.
 pub(super) fn check(content: &v1::CreateWorkflowVersionRequest) -> Result<(), Invalid> {
     let features = used_features(content);
     if features.is_empty() {
@@ -40,7 +40,7 @@ fn used_features(content: &v1::CreateWorkflowVersionRequest) -> Vec<&'static str
     .collect()
 }
 
-/// Whether the message holds any condition. SDKs send an empty one for tasks without conditions.
+/// Whether the message has any condition. SDKs send an empty message for tasks without conditions.
 fn has_conditions(conditions: &v1::TaskConditions) -> bool {
     !conditions.parent_override_conditions.is_empty()
         || !conditions.sleep_conditions.is_empty()

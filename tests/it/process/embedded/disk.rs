@@ -49,10 +49,10 @@ async fn full_disk_refuses_triggers_until_space_is_free() {
     for part in ["cannot store changes", ".hatchet/engine.db", "free some space", "may take effect later"] {
         assert!(refused.message().contains(part), "no `{part}` in: {}", refused.message());
     }
-    engine.err.wait_for("nothing is acknowledged until it can be written again");
+    engine.err.wait_for("no change is acknowledged until it can be written again");
     // Further triggers are refused at once and without effect.
     let refused = trigger(&target).await.unwrap_err();
-    assert!(refused.message().contains("nothing was done"), "{refused:?}");
+    assert!(refused.message().contains("was not executed"), "{refused:?}");
     assert_eq!(refused.metadata().get(MAY_TAKE_EFFECT).unwrap(), "false", "{refused:?}");
     let (status, body) = target.rest.get(&format!("/api/v1/stable/workflow-runs/{}", runs[0])).await;
     assert_eq!(status, 503, "{body}");

@@ -1,7 +1,7 @@
 //! Subscriptions to the events of runs: `SubscribeToWorkflowEvents`.
 //!
-//! A stream follows one run, or all runs whose metadata has a given pair. It starts with the next event; a run that has
-//! finished before is reported by its last events.
+//! A stream follows one run, or all runs whose metadata has a given pair. It starts with the next event. The stream of
+//! a run that has already finished consists of the run's last events.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -10,40 +10,41 @@ use std::{
 
 use tonic::Status;
 
-use super::{
-    send_queue::{SendQueue, SendQueues},
-    subscribers::{MAX_SUBSCRIPTION_BYTES, MAX_SUBSCRIPTION_MESSAGES, SubscriberId, remove_subscriber},
-};
+use super::{MAX_SUBSCRIPTION_BYTES, MAX_SUBSCRIPTION_MESSAGES, SubscriberId, remove_subscriber};
 use crate::{
-    engine::state::{Phase, Run, State, TaskEvent, Timestamp, metadata},
-    hatchet::wire::{RunId, RunStatus, proto},
+    engine::{
+        driver::send_queue::{SendQueue, SendQueues},
+        state::{Phase, Run, State, TaskEvent, Timestamp, metadata},
+    },
+    hatchet::wire::{RunId, RunStatus},
 };
 
-/// Estimated bytes of an event besides its text.
+/// Estimated bytes of an event in addition to its text.
 const EVENT_BYTES: usize = 200;
 
 /// An event of a run.
 #[derive(Debug, Clone)]
 pub(crate) struct RunEvent {
-    run: RunId,
-    at: Timestamp,
-    kind: RunEventKind,
+    pub(crate) run: RunId,
+    pub(crate) at: Timestamp,
+    pub(crate) kind: RunEventKind,
     /// Whether the stream ends with this event.
-    hangup: bool,
+    pub(crate) hangup: bool,
 }
 
+/// The kind of an event: of a task, or of the whole run.
 #[derive(Debug, Clone)]
-enum RunEventKind {
+pub(crate) enum RunEventKind {
     Task { task: RunId, attempt: i32, event: TaskEvent },
     Finished(RunStatus),
 }
 
 impl RunEvent {
-    pub(super) fn task(run: RunId, task: RunId, attempt: i32, event: TaskEvent, at: Timestamp) -> Self {
+    pub(crate) fn task(run: RunId, task: RunId, attempt: i32, event: TaskEvent, at: Timestamp) -> Self {
         Self { run, at, kind: RunEventKind::Task { task, attempt, event }, hangup: false }
     }
 
-    pub(super) fn finished(run: RunId, status: RunStatus, at: Timestamp) -> Self {
+    pub(crate) fn finished(run: RunId, status: RunStatus, at: Timestamp) -> Self {
         Self { run, at, kind: RunEventKind::Finished(status), hangup: false }
     }
 
@@ -56,45 +57,6 @@ impl RunEvent {
             RunEventKind::Finished(_) => 0,
         };
         EVENT_BYTES + text
-    }
-
-    /// The event as a message.
-    pub(crate) fn message(self) -> proto::WorkflowEvent {
-        use proto::{ResourceEventType as Event, ResourceType as Resource};
-        let (event, payload, index) = match &self.kind {
-            RunEventKind::Task { event, .. } => match event {
-                TaskEvent::Created => (Event::Started, "", None),
-                TaskEvent::Chunk { text, index } => (Event::Stream, &**text, *index),
-                TaskEvent::Completed(output) => (Event::Completed, &**output, None),
-                TaskEvent::Failed(error) => (Event::Failed, &**error, None),
-                TaskEvent::Cancelled => (Event::Cancelled, "", None),
-            },
-            RunEventKind::Finished(RunStatus::Completed) => (Event::Completed, "", None),
-            RunEventKind::Finished(RunStatus::Failed) => (Event::Failed, "", None),
-            RunEventKind::Finished(
-                RunStatus::Cancelled
-                | RunStatus::Queued
-                | RunStatus::Running
-                | RunStatus::Evicted
-                | RunStatus::Unknown(_),
-            ) => (Event::Cancelled, "", None),
-        };
-        let (resource, id, retry_count) = match &self.kind {
-            RunEventKind::Task { task, attempt, .. } => (Resource::StepRun, *task, Some(*attempt)),
-            RunEventKind::Finished(_) => (Resource::WorkflowRun, self.run, None),
-        };
-        proto::WorkflowEvent {
-            workflow_run_id: self.run.to_string(),
-            resource_type: resource.into(),
-            event_type: event.into(),
-            resource_id: id.to_string(),
-            event_timestamp: Some(self.at.to_wire()),
-            event_payload: payload.to_owned(),
-            hangup: self.hangup,
-            task_retries: None,
-            retry_count,
-            event_index: index,
-        }
     }
 }
 
@@ -114,8 +76,8 @@ struct Subscriber {
 }
 
 impl Subscriber {
-    /// Whether the stream ends with this event. The stream of a run ends when the run finishes. That of a pair ends, as
-    /// in a real engine, when all runs that had an event have completed: one that failed or was cancelled may be
+    /// Whether the stream ends with this event. The stream of a run ends when the run finishes. As in a real engine,
+    /// the stream of a pair ends when all runs that had an event have completed, since a failed or cancelled run may be
     /// replayed.
     fn ends_with(&mut self, event: &RunEvent) -> bool {
         match (&self.filter, &event.kind) {
@@ -133,11 +95,11 @@ impl Subscriber {
     }
 }
 
-/// All subscribers to events, indexed by what they subscribe to.
+/// All subscribers to events, indexed by their filters.
 ///
 /// `open_runs` of a subscriber is bounded by the number of runs in the state: a run that the state removes is removed
 /// from it too.
-pub(super) struct EventSubscriptions {
+pub(crate) struct EventSubscriptions {
     queues: Arc<SendQueues>,
     last_id: SubscriberId,
     subscribers: HashMap<SubscriberId, Subscriber>,
@@ -146,7 +108,7 @@ pub(super) struct EventSubscriptions {
 }
 
 impl EventSubscriptions {
-    pub(super) fn new(queues: &Arc<SendQueues>) -> Self {
+    pub(crate) fn new(queues: &Arc<SendQueues>) -> Self {
         Self {
             queues: queues.clone(),
             last_id: 0,
@@ -157,7 +119,7 @@ impl EventSubscriptions {
     }
 
     /// Opens a stream of events.
-    pub(super) fn open(&mut self, filter: EventFilter, state: &State) -> (SubscriberId, Arc<SendQueue<RunEvent>>) {
+    pub(crate) fn open(&mut self, filter: EventFilter, state: &State) -> (SubscriberId, Arc<SendQueue<RunEvent>>) {
         self.last_id += 1;
         let id = self.last_id;
         let queue = self.queues.open(MAX_SUBSCRIPTION_MESSAGES, MAX_SUBSCRIPTION_BYTES);
@@ -183,7 +145,7 @@ impl EventSubscriptions {
     }
 
     /// Sends an event to all subscribers whose filter matches its run.
-    pub(super) fn publish(&mut self, event: &RunEvent, state: &State) {
+    pub(crate) fn publish(&mut self, event: &RunEvent, state: &State) {
         if self.subscribers.is_empty() {
             return;
         }
@@ -213,14 +175,14 @@ impl EventSubscriptions {
         ids
     }
 
-    /// Forgets a run that the state has removed: nobody can replay it, so no stream waits for it.
-    pub(super) fn run_removed(&mut self, run: RunId) {
+    /// Drops a run that the state has removed. It can no longer be replayed, so no stream waits for its completion.
+    pub(crate) fn run_removed(&mut self, run: RunId) {
         for subscriber in self.subscribers.values_mut() {
             subscriber.open_runs.remove(&run);
         }
     }
 
-    pub(super) fn close(&mut self, id: SubscriberId) {
+    pub(crate) fn close(&mut self, id: SubscriberId) {
         let Some(subscriber) = self.subscribers.remove(&id) else { return };
         match subscriber.filter {
             EventFilter::Run(run) => remove_subscriber(&mut self.by_run, &run, id),
@@ -236,18 +198,18 @@ impl EventSubscriptions {
     }
 
     /// Ends all streams after their queued messages.
-    pub(super) fn close_streams(&self) {
+    pub(crate) fn close_streams(&self) {
         self.subscribers.values().for_each(|subscriber| subscriber.queue.close());
     }
 
-    /// Number of runs that streams of pairs wait for.
+    /// Number of runs whose completion the streams of pairs wait for.
     #[cfg(test)]
-    pub(super) fn open_runs(&self) -> usize {
+    pub(crate) fn open_runs(&self) -> usize {
         self.subscribers.values().map(|subscriber| subscriber.open_runs.len()).sum()
     }
 }
 
-/// The events that a finished run is reported by: the last one of each task, and the end.
+/// The events that report a finished run: the last event of each task, and the end of the run.
 fn last_events(run_id: RunId, run: &Run, state: &State) -> Vec<RunEvent> {
     let at = run.finished.map_or(run.created, |finish| finish.at);
     let last_event = |id: &RunId| {

@@ -1,48 +1,42 @@
 //! Subscriptions to the results of runs: `SubscribeToWorkflowRuns`.
 //!
-//! A client opens one stream and requests the results of many runs on it. Each request is answered once, when its run
-//! has finished.
+//! A client opens one stream and requests the results of many runs on it. Each request receives one result, when its
+//! run has finished.
 
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
 };
 
-use prost::Message;
 use tonic::Status;
 
-use super::{
-    send_queue::{SendQueue, SendQueues},
-    subscribers::{MAX_SUBSCRIPTION_BYTES, MAX_SUBSCRIPTION_MESSAGES, SubscriberId, remove_subscriber},
-};
+use super::{MAX_SUBSCRIPTION_BYTES, MAX_SUBSCRIPTION_MESSAGES, SubscriberId, remove_subscriber};
 use crate::{
-    engine::state::{Phase, Run, State, Timestamp},
-    hatchet::wire::{RunId, proto},
+    engine::{
+        driver::send_queue::{SendQueue, SendQueues},
+        state::{Phase, Run, State, Timestamp},
+    },
+    hatchet::wire::RunId,
 };
 
-/// Bytes of an error in a message whose results are too large together. Our choice.
-const MAX_ERROR_BYTES: usize = 1024;
-
-/// Replaces an error that is too large; the text of a real engine.
-const ERROR_TOO_LARGE: &str = "Error is too large to send over the Hatchet stream.";
-
-/// Estimated bytes of a result besides its texts.
+/// Estimated bytes of a result in addition to its texts.
 const RESULT_BYTES: usize = 200;
 
 /// The result of a finished run.
 #[derive(Debug)]
 pub(crate) struct RunResult {
-    run: RunId,
-    at: Timestamp,
-    tasks: Vec<TaskResult>,
+    pub(crate) run: RunId,
+    pub(crate) at: Timestamp,
+    pub(crate) tasks: Vec<TaskResult>,
 }
 
+/// The result of a finished task.
 #[derive(Debug)]
-struct TaskResult {
-    task: RunId,
-    name: Arc<str>,
+pub(crate) struct TaskResult {
+    pub(crate) task: RunId,
+    pub(crate) name: Arc<str>,
     /// The output or the error.
-    outcome: Result<Arc<str>, Arc<str>>,
+    pub(crate) outcome: Result<Arc<str>, Arc<str>>,
 }
 
 impl RunResult {
@@ -64,41 +58,6 @@ impl RunResult {
         let text = |task: &TaskResult| task.outcome.as_ref().map_or_else(|error| error.len(), |output| output.len());
         RESULT_BYTES + self.tasks.iter().map(text).sum::<usize>()
     }
-
-    /// The result as a message of at most `max` bytes. As in a real engine, large errors are replaced if it would be
-    /// larger, and if that is not enough all results are left out.
-    pub(crate) fn message(&self, max: usize) -> proto::WorkflowRunEvent {
-        let whole = self.message_with(usize::MAX);
-        if self.tasks.len() == 1 || whole.encoded_len() <= max {
-            return whole;
-        }
-        let mut shortened = self.message_with(MAX_ERROR_BYTES);
-        if shortened.encoded_len() > max {
-            shortened.results.clear();
-        }
-        shortened
-    }
-
-    fn message_with(&self, max_error: usize) -> proto::WorkflowRunEvent {
-        let error_text =
-            |error: &Arc<str>| if error.len() > max_error { ERROR_TOO_LARGE.to_owned() } else { error.to_string() };
-        let result = |task: &TaskResult| {
-            let id = task.task.to_string();
-            proto::StepRunResult {
-                task_run_external_id: id.clone(),
-                task_name: task.name.to_string(),
-                job_run_id: id,
-                error: task.outcome.as_ref().err().map(error_text),
-                output: task.outcome.as_ref().ok().map(|output| output.to_string()),
-            }
-        };
-        proto::WorkflowRunEvent {
-            workflow_run_id: self.run.to_string(),
-            event_type: proto::WorkflowRunEventType::Finished.into(),
-            event_timestamp: Some(self.at.to_wire()),
-            results: self.tasks.iter().map(result).collect(),
-        }
-    }
 }
 
 struct Subscriber {
@@ -110,7 +69,7 @@ struct Subscriber {
 /// All subscribers to results.
 ///
 /// Invariant: `by_run` lists a subscriber under exactly the runs in its `requested` set.
-pub(super) struct ResultSubscriptions {
+pub(crate) struct ResultSubscriptions {
     queues: Arc<SendQueues>,
     last_id: SubscriberId,
     subscribers: HashMap<SubscriberId, Subscriber>,
@@ -118,21 +77,21 @@ pub(super) struct ResultSubscriptions {
 }
 
 impl ResultSubscriptions {
-    pub(super) fn new(queues: &Arc<SendQueues>) -> Self {
+    pub(crate) fn new(queues: &Arc<SendQueues>) -> Self {
         Self { queues: queues.clone(), last_id: 0, subscribers: HashMap::new(), by_run: HashMap::new() }
     }
 
     /// Opens a stream of results.
-    pub(super) fn open(&mut self) -> (SubscriberId, Arc<SendQueue<Arc<RunResult>>>) {
+    pub(crate) fn open(&mut self) -> (SubscriberId, Arc<SendQueue<Arc<RunResult>>>) {
         self.last_id += 1;
         let queue = self.queues.open(MAX_SUBSCRIPTION_MESSAGES, MAX_SUBSCRIPTION_BYTES);
         self.subscribers.insert(self.last_id, Subscriber { queue: queue.clone(), requested: HashSet::new() });
         (self.last_id, queue)
     }
 
-    /// Requests a run's result; sends it at once if the run has finished. A request for an unknown run is ignored, as in
-    /// a real engine: runs are created before their trigger is answered, so the run will never exist.
-    pub(super) fn request(&mut self, id: SubscriberId, run_id: RunId, state: &State) {
+    /// Requests a run's result, and sends it immediately if the run has finished. As in a real engine, a request for an
+    /// unknown run is ignored: a run is created before its trigger returns, so an unknown run will never exist.
+    pub(crate) fn request(&mut self, id: SubscriberId, run_id: RunId, state: &State) {
         let Some((run_id, run)) = state.run(run_id) else { return };
         let Some(subscriber) = self.subscribers.get_mut(&id) else { return };
         if run.finished.is_some() {
@@ -144,7 +103,7 @@ impl ResultSubscriptions {
     }
 
     /// Sends the result of a run that has finished.
-    pub(super) fn run_finished(&mut self, run_id: RunId, state: &State) {
+    pub(crate) fn run_finished(&mut self, run_id: RunId, state: &State) {
         let Some(subscribers) = self.by_run.remove(&run_id) else { return };
         let Some((_, run)) = state.run(run_id) else { return };
         let result = Arc::new(RunResult::of(state, run_id, run));
@@ -159,12 +118,12 @@ impl ResultSubscriptions {
     fn send(&mut self, id: SubscriberId, result: &Arc<RunResult>) {
         let Some(subscriber) = self.subscribers.get(&id) else { return };
         if subscriber.queue.push(result.clone(), result.bytes()).is_err() {
-            subscriber.queue.fail(Status::resource_exhausted("answers were not read fast enough: subscribe again"));
+            subscriber.queue.fail(Status::resource_exhausted("results were not read fast enough: subscribe again"));
             self.close(id);
         }
     }
 
-    pub(super) fn close(&mut self, id: SubscriberId) {
+    pub(crate) fn close(&mut self, id: SubscriberId) {
         let Some(subscriber) = self.subscribers.remove(&id) else { return };
         for run in subscriber.requested {
             remove_subscriber(&mut self.by_run, &run, id);
@@ -172,7 +131,7 @@ impl ResultSubscriptions {
     }
 
     /// Ends all streams after their queued messages.
-    pub(super) fn close_streams(&self) {
+    pub(crate) fn close_streams(&self) {
         self.subscribers.values().for_each(|subscriber| subscriber.queue.close());
     }
 }
