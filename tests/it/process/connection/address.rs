@@ -73,7 +73,7 @@ fn address_without_port_is_exit_2() {
             &Workspace::new(),
             &settings,
             2,
-            &["HATCHET_CLIENT_HOST_PORT", &format!("`{address}`"), "host:port"],
+            &["HATCHET_CLIENT_HOST_PORT", &format!("\"{address}\""), "host:port"],
         );
     }
 }
@@ -139,7 +139,7 @@ fn silent_server_ends_the_workers_start() {
         (Program::start(&mut command), address, message)
     });
     for (program, address, message) in programs {
-        program.wait().expect_error(5, &[&address, message, "an engine that", "HATCHET_CLIENT_HOST_PORT"]);
+        program.wait().expect_error(5, &[&address, message, "If it is an engine", "HATCHET_CLIENT_HOST_PORT"]);
     }
 }
 

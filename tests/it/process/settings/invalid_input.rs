@@ -64,7 +64,7 @@ fn invalid_setting_is_reported() {
         (&["--tasks", "cpu-hevy-task"], "", "", &["did you mean `cpu-heavy-task`"]),
         (&["--name", "a b"], "", "", &["\"a b\"", "letters"]),
         (&["--tasks", ","], "", "", &["task"]),
-        (&["--namespace", "a b"], "", "", &["HATCHET_CLIENT_NAMESPACE", "`a b`"]),
+        (&["--namespace", "a b"], "", "", &["HATCHET_CLIENT_NAMESPACE", "\"a b\""]),
         (&["--log-level", "loud"], "", "", &["HATCHET_CLIENT_LOG_LEVEL", "\"loud\"", "--log-level", "debug"]),
         (&["--log-format", "xml"], "", "", &["HATCHET_CLIENT_LOG_FORMAT", "\"xml\"", "human or json"]),
         (&[], "HATCHET_EMBEDDED", "perhaps", &["HATCHET_EMBEDDED", "\"perhaps\"", "true or false"]),
