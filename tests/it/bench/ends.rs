@@ -75,7 +75,7 @@ fn engine_outage_is_reported() {
 async fn error_of_full_engine_is_reported() {
     let (workspace, fake) = (Workspace::new(), Fake::start().await);
     fake.script(|script| script.trigger_failures.extend(vec![Status::resource_exhausted("too many runs"); 10_000]));
-    let args = ["bench", "--tls-strategy", "none", "--runs", "3", "--timeout", "4s", "--out", "out"];
+    let args = ["bench", "--tls-strategy", "none", "--runs", "3", "--timeout", "8s", "--out", "out"];
     let mut command = workspace.runner_command(&args);
     command.env("HATCHET_CLIENT_TOKEN", fake.token());
     let ended = run_async(command).await.expect(4);

@@ -225,6 +225,6 @@ async fn find_requires_exactly_one_run() {
     assert_eq!(found.json()["message"], "Hello, World!");
     assert_eq!(fixture.workspace.runner(&["--find", "case=b", "--no-wait"]).expect(0).stdout, [second.as_str()]);
     fixture.workspace.runner(&["--find", "both=1"]).expect_error(2, &["2 runs have both=1", &first, &second]);
-    timed_out.wait().expect_error(4, &["whether there is such a run"]);
+    timed_out.wait().expect_error(4, &["whether such a run exists"]);
     missing.wait().expect_error(7, &["no run with the metadata case=c"]);
 }
