@@ -6,7 +6,7 @@
 //! | module | contents |
 //! |---|---|
 //! | [`proto`] | code generated from `proto/` |
-//! | `ids`, `action`, `status`, `duration` | types of single fields |
+//! | `ids`, `action`, `status`, `duration`, `timestamp` | types of single fields |
 //! | `declaration` | workflow declarations |
 //! | `payload` | checks of JSON payloads |
 //! | `failure` | the error text of a failed attempt |
@@ -22,6 +22,8 @@ mod ids;
 mod payload;
 mod status;
 mod text;
+#[cfg(feature = "engine")]
+mod timestamp;
 mod token;
 
 pub use action::{ActionId, BadAction};
@@ -36,6 +38,8 @@ pub use payload::{BadPayload, check_object, has_nul};
 pub use status::RunStatus;
 #[cfg(feature = "engine")]
 pub(crate) use text::excerpt;
+#[cfg(feature = "engine")]
+pub(crate) use timestamp::{Timestamp, millis};
 pub use token::{BadToken, Claims};
 
 use std::time::SystemTime;

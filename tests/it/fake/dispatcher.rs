@@ -51,7 +51,7 @@ impl dispatcher_server::Dispatcher for Services {
 
     async fn heartbeat(&self, request: Request<HeartbeatRequest>) -> Answer<HeartbeatResponse> {
         let worker = request.into_inner().worker_id;
-        self.update(|script| {
+        let result = self.update(|script| {
             if script.forgotten.contains(&worker) {
                 return Err(Status::not_found("worker not found"));
             }
@@ -65,10 +65,10 @@ impl dispatcher_server::Dispatcher for Services {
             }
             script.heartbeats.push(Instant::now());
             Ok(())
-        })?;
+        });
         let takes = self.update(|script| script.heartbeat_takes);
         tokio::time::sleep(takes).await;
-        Ok(Response::new(HeartbeatResponse {}))
+        result.map(|()| Response::new(HeartbeatResponse {}))
     }
 
     async fn send_step_action_event(&self, request: Request<StepActionEvent>) -> Answer<ActionEventResponse> {
