@@ -1,7 +1,8 @@
-//! Writes a task, runs it in a worker, and calls it with typed input and output. Runs offline: the engine, the worker and
-//! the caller share one process.
+//! Defines a task, runs it in a worker, and calls it with typed input and output. Runs offline: the engine, the worker
+//! and the caller share one process.
 //!
-//! In the quickstart itself, the task is a file in `src/tasks`, with a `mod` line and a line in `src/tasks/mod.rs`.
+//! In the quickstart itself, a task is a file in `src/tasks`, with a `mod` line and a line in the list of
+//! `src/tasks/mod.rs`.
 //!
 //! Prints:
 //!
@@ -34,7 +35,7 @@ async fn word_count(input: Input, ctx: Context) -> Result<Output, TaskError> {
     ctx.log(format!("attempt {}", ctx.attempt_number()));
     let words: Vec<&str> = input.text.split_whitespace().collect();
     let longest = words.iter().copied().max_by_key(|word| word.len());
-    // Fatal: a retry would find no words either.
+    // Fatal, since a retry would fail in the same way.
     let longest = longest.ok_or_else(|| TaskError::fatal("the text has no words"))?;
     Ok(Output { words: words.len(), longest: longest.to_owned() })
 }

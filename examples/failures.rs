@@ -1,5 +1,5 @@
-//! Shows what a caller sees of failures: `?` is retried, a fatal error is not, a panic fails its own run only, and "the
-//! run failed" is another variant than "the call failed".
+//! Shows failures from the caller's side: `?` is retried, a fatal error is not, a panic fails its own run only, and a
+//! failed run and a failed call are different variants of the error.
 //!
 //! Prints:
 //!
@@ -47,7 +47,7 @@ async fn shape(input: Empty, _ctx: Context) -> Result<Empty, TaskError> {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    // The panic below is intended; its message on stderr would only disturb.
+    // Suppresses the message of the intended panic on stderr.
     std::panic::set_hook(Box::new(|_| {}));
     let engine = Engine::start(EngineOptions::default()).await?;
     let client = Client::new(ClientConfig::from_handshake(engine.handshake(), &Sources::default())?)?;
@@ -60,7 +60,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     worker.listening().await?;
 
     for name in ["flaky", "fatal", "panic", "shape", "unknown"] {
-        // A name that is known at run time only, so the compiler cannot check it.
+        // The name is known at run time only, so the compiler cannot check the types.
         let task = Stub::<Empty, Message>::from_name(name);
         match client.run(&task, &Empty {}).await {
             Ok(message) => println!("{name}: Ok({:?})", message.text),

@@ -1,5 +1,5 @@
-//! Shares state between the runs of a task: a body captures what it depends on, and the compiler checks it. Here two tasks
-//! share a stock, which a caller can read while the worker runs.
+//! Shares state between the runs of tasks: a body captures its dependencies, and the compiler checks them. Here two
+//! tasks share a stock, which the program reads at its end.
 //!
 //! Prints:
 //!
@@ -22,7 +22,7 @@ use hatchet_quickstart::{
     prelude::*,
 };
 
-/// A dependency of the tasks: in a service a connection pool or an HTTP client, cheap to clone.
+/// A dependency of the tasks, cheap to clone. In a service it would be a connection pool or an HTTP client.
 #[derive(Clone, Default)]
 struct Stock(Arc<Mutex<HashMap<String, u32>>>);
 

@@ -1,5 +1,5 @@
 //! Streams the chunks of a run while it runs. The subscription is opened before the run is started, so no chunk is
-//! missed; the output comes from the run's result, which cannot be missed either.
+//! missed. The output comes from the run's result.
 //!
 //! Prints:
 //!
@@ -29,7 +29,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     while let Some(event) = events.next().await {
         match event?.kind {
             RunEventKind::Chunk { text, index: Some(index) } => println!("chunk {index}: {text:?}"),
-            // The engine closes the stream after a completed run, and leaves it open after a failed one.
+            // The engine closes the stream after a completed run only, so the loop ends here after a failed run.
             RunEventKind::RunEnded => break,
             _ => {}
         }

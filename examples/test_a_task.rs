@@ -1,5 +1,5 @@
-//! Tests a task's body without an engine: its output, its log lines and chunks, its errors, and its behaviour at a retry
-//! and after a cancellation. In your code these are `#[tokio::test]` functions, as in `src/tasks`.
+//! Tests a task's body without an engine: its output, log lines, chunks and errors, and its behaviour in a retry and
+//! after a cancellation. In your code, write `#[tokio::test]` functions, as in `src/tasks`.
 //!
 //! Prints:
 //!
@@ -8,7 +8,7 @@
 //! retry: log: ["attempt 3 for team b"]
 //! error: invalid digit found in string, may be retried
 //! fatal error: the text is empty, is never retried
-//! cancelled: stopped because the engine asked for it
+//! cancelled: stopped because the engine requested it
 //! ```
 
 use hatchet_quickstart::prelude::*;

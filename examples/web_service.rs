@@ -1,6 +1,6 @@
-//! A web service that runs a task for each request and answers with its typed output, or with 504 if the output is not
-//! there within a limit. The service and the worker share one process and one client, and one shutdown signal stops both:
-//! the service first, so that open requests still get their outputs, then the worker.
+//! A web service that runs a task for each request and responds with its typed output, or with 504 if the output is not
+//! available within a limit. The service and the worker share one process and one client, and one shutdown signal stops
+//! both: the service first, so that open requests still receive their outputs, then the worker.
 //!
 //! Prints:
 //!
@@ -29,8 +29,8 @@ use hatchet_quickstart::{
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-/// A request waits this long for the output of its run.
-const LIMIT: Duration = Duration::from_secs(2);
+/// Maximum time that a request waits for the output of its run.
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 #[derive(Serialize, Deserialize, JsonSchema)]
 struct Name {
@@ -42,7 +42,7 @@ struct Greeting {
     message: String,
 }
 
-/// All that the service needs of the task. The body could be in another program.
+/// The name and types of the task. The service needs no more of it, so the body could be in another program.
 const GREET: Stub<Name, Greeting> = Stub::new("greet");
 
 async fn greet(input: Name, _ctx: Context) -> Result<Greeting, TaskError> {
@@ -56,20 +56,20 @@ async fn greet(input: Name, _ctx: Context) -> Result<Greeting, TaskError> {
 async fn handler(State(client): State<Client>, Path(name): Path<String>) -> Response {
     let run = match client.run_no_wait(&GREET, &Name { name }).metadata("source", "web").await {
         Ok(run) => run,
-        Err(error) => return answer(StatusCode::BAD_GATEWAY, json!({ "error": error.to_string() })),
+        Err(error) => return json_response(StatusCode::BAD_GATEWAY, json!({ "error": error.to_string() })),
     };
-    match tokio::time::timeout(LIMIT, run.result()).await {
+    match tokio::time::timeout(TIMEOUT, run.result()).await {
         Ok(Ok(greeting)) => Json(greeting).into_response(),
-        Ok(Err(error)) => answer(StatusCode::INTERNAL_SERVER_ERROR, json!({ "error": error.to_string() })),
+        Ok(Err(error)) => json_response(StatusCode::INTERNAL_SERVER_ERROR, json!({ "error": error.to_string() })),
         Err(_) => {
-            // The run goes on. Its id lets the caller ask again; `run.cancel()` would stop it.
-            let error = format!("no output within {} s", LIMIT.as_secs());
-            answer(StatusCode::GATEWAY_TIMEOUT, json!({ "error": error, "run_id": run.id().to_string() }))
+            // The run continues, and the caller can query it by its id. `run.cancel()` would stop it.
+            let error = format!("no output within {} s", TIMEOUT.as_secs());
+            json_response(StatusCode::GATEWAY_TIMEOUT, json!({ "error": error, "run_id": run.id().to_string() }))
         }
     }
 }
 
-fn answer(status: StatusCode, body: serde_json::Value) -> Response {
+fn json_response(status: StatusCode, body: serde_json::Value) -> Response {
     (status, Json(body)).into_response()
 }
 
@@ -77,7 +77,7 @@ fn answer(status: StatusCode, body: serde_json::Value) -> Response {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let engine = Engine::start(EngineOptions::default()).await?;
     let client = Client::new(ClientConfig::from_handshake(engine.handshake(), &Sources::default())?)?;
-    // A service cancels it after SIGTERM: `tokio::signal::unix::signal(SignalKind::terminate())`.
+    // A real service cancels this token on SIGTERM: `tokio::signal::unix::signal(SignalKind::terminate())`.
     let shutdown = CancellationToken::new();
 
     let service = Router::new().route("/greet/{name}", get(handler)).with_state(client.clone());
@@ -107,7 +107,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Sends a request to the service and prints the answer.
+/// Sends a request to the service and prints the response.
 async fn request(address: SocketAddr, method: &str, path: &str) -> std::io::Result<()> {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let mut connection = tokio::net::TcpStream::connect(address).await?;
@@ -117,7 +117,7 @@ async fn request(address: SocketAddr, method: &str, path: &str) -> std::io::Resu
     connection.read_to_string(&mut text).await?;
     let status = text.split(' ').nth(1).unwrap_or_default();
     let body = text.split("\r\n\r\n").nth(1).unwrap_or_default();
-    // The id differs each time.
+    // The id is random.
     let body = match body.split_once(r#""run_id":""#) {
         Some((before, _)) => format!(r#"{before}"run_id":"<id>"}}"#),
         None => body.to_owned(),

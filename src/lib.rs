@@ -1,6 +1,6 @@
-//! Hatchet in Rust: a typed client library for the task queue [Hatchet](https://hatchet.run), a worker and a runner built
-//! on it, and an embedded engine for development. The [`guide`] explains its use; this page is a map of the code in
-//! reading order:
+//! Hatchet in Rust: a typed client library for the task queue [Hatchet](https://hatchet.run), a worker and a runner
+//! built on it, and an embedded engine for development. The [`guide`] explains its use; this page is a map of the code
+//! in reading order:
 //!
 //! - [`prelude`]: the items that a task file and a caller import
 //! - [`tasks`]: the tasks of this application, one file for each

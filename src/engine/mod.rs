@@ -46,7 +46,7 @@
 //! After a restart on the folder:
 //!
 //! - Open runs continue. Queued tasks keep their positions. Back-offs and timeouts keep their end times.
-//! - A worker in another process has [`Timings::worker_dead`] to reconnect. It keeps its id and its tasks. Heartbeats
+//! - A worker in another process has [`Timings::worker_lease`] to reconnect. It keeps its id and its tasks. Heartbeats
 //!   are not persisted, so the restart counts as one.
 //! - A worker in the engine's own process ([`Engine::in_process_handshake`]) has ended with it, so its tasks are queued
 //!   again immediately.

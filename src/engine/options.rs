@@ -101,13 +101,13 @@ pub enum Rest {
 /// shorter ones.
 #[derive(Debug, Clone)]
 pub struct Timings {
-    /// Age of the last heartbeat up to which a worker is assigned tasks. Default 5 s.
-    pub heartbeat_fresh: Duration,
-    /// Age of the last heartbeat at which a worker loses its tasks. Default 30 s.
-    pub worker_dead: Duration,
+    /// Maximum age of the latest heartbeat of a worker that is assigned tasks. Default 5 s.
+    pub max_heartbeat_age: Duration,
+    /// Time without a heartbeat after which a worker loses its tasks. Default 30 s.
+    pub worker_lease: Duration,
     /// Time without a heartbeat and without a stream after which a worker is removed. Default 1 h, a bound of this
     /// engine that exceeds any reconnect; a real engine keeps such workers.
-    pub worker_forgotten: Duration,
+    pub worker_removal: Duration,
     /// Number of workers that a task can lose before it fails. Default 10.
     pub max_reassignments: u32,
     /// Time for which a stream chunk waits for a chunk with a lower index. Default 5 s.
@@ -121,9 +121,9 @@ pub struct Timings {
 impl Default for Timings {
     fn default() -> Self {
         Self {
-            heartbeat_fresh: Duration::from_secs(5),
-            worker_dead: Duration::from_secs(30),
-            worker_forgotten: Duration::from_secs(3600),
+            max_heartbeat_age: Duration::from_secs(5),
+            worker_lease: Duration::from_secs(30),
+            worker_removal: Duration::from_secs(3600),
             max_reassignments: 10,
             chunk_gap: Duration::from_secs(5),
             execution_timeout: Duration::from_secs(300),

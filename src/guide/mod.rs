@@ -13,8 +13,8 @@
 //! 11. [Bounds](bounds)
 //! 12. [Figures](figures)
 //!
-//! The pages are the Markdown files in `src/guide`. Their commands are executed by `tests/it/readme.rs`, their Rust code
-//! by doctests.
+//! The pages are the Markdown files in `src/guide`. Their commands are executed by `tests/it/readme.rs`, their Rust
+//! code by doctests.
 
 /// Declares a module for each page.
 ///

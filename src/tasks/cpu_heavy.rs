@@ -11,8 +11,8 @@ pub const STUB: Stub<Input, Output> = Stub::new("cpu-heavy-task");
 /// Name of the same task in the Python quickstart, so that its runners work unchanged.
 pub const ALIAS: &str = "cpu-heavy-with-process-pool";
 
-/// Numbers in one chunk of work: a few milliseconds, so that the threads share the work evenly and notice a cancellation
-/// soon.
+/// Numbers in one chunk of work, which takes a few milliseconds: the threads share the work evenly and stop soon after
+/// a cancellation.
 const CHUNK: u64 = 20_000;
 
 /// The range to search.
@@ -40,7 +40,7 @@ pub struct Output {
     pub seconds: f64,
 }
 
-/// The task, to register with a worker.
+/// Returns the task, to register it with a worker.
 pub fn task() -> Task<Input, Output> {
     STUB.cpu_task(run)
         .alias(ALIAS)
@@ -55,8 +55,11 @@ fn run(input: Input, ctx: Context) -> Result<Output, TaskError> {
     Ok(Output { primes, threads: rayon::current_num_threads(), seconds: start.elapsed().as_secs_f64() })
 }
 
-/// Counts the primes below `limit` in chunks, which the threads of the pool share. `check` runs before each chunk; its
-/// error stops the count.
+/// Counts the primes below `limit` in chunks, which the threads of the pool share.
+///
+/// # Errors
+///
+/// The first error of `check`, which is called before each chunk.
 pub fn count_primes<E: Send>(limit: u64, check: impl Fn() -> Result<(), E> + Sync) -> Result<u64, E> {
     (0..limit.div_ceil(CHUNK))
         .into_par_iter()

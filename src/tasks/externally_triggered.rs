@@ -26,7 +26,7 @@ pub struct Output {
     pub message: String,
 }
 
-/// The task, to register with a worker.
+/// Returns the task, to register it with a worker.
 pub fn task() -> Task<Input, Output> {
     STUB.task(run).description("Greets a person, and streams the greeting in chunks.")
 }

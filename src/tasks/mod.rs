@@ -11,7 +11,7 @@ pub mod sync_sleep;
 
 use crate::hatchet::task::ErasedTask;
 
-/// Every task, in the order of `runner --list-tasks`.
+/// Returns all tasks, in the order of `runner --list-tasks`.
 pub fn all() -> Vec<ErasedTask> {
     vec![
         externally_triggered::task().erase(),
@@ -34,6 +34,10 @@ fn did_you_mean(near: &[String]) -> String {
 }
 
 /// Finds a task by its name or an alias.
+///
+/// # Errors
+///
+/// [`UnknownTask`] if no task has this name. The message suggests similar names.
 pub fn find(name: &str) -> Result<ErasedTask, UnknownTask> {
     if let Some(task) = all().into_iter().find(|task| task.names().any(|n| n == name)) {
         return Ok(task);
@@ -42,7 +46,7 @@ pub fn find(name: &str) -> Result<ErasedTask, UnknownTask> {
         .iter()
         .flat_map(ErasedTask::names)
         .map(|known| (strsim::jaro_winkler(&name.to_lowercase(), known), known.to_owned()))
-        // Names that are less alike than this share little more than letters.
+        // Names below this similarity are unrelated.
         .filter(|(similarity, _)| *similarity > 0.75)
         .collect();
     near.sort_by(|a, b| b.0.total_cmp(&a.0));
@@ -50,7 +54,11 @@ pub fn find(name: &str) -> Result<ErasedTask, UnknownTask> {
     Err(UnknownTask { name: name.chars().take(100).collect(), near })
 }
 
-/// Finds tasks by their names or aliases. Each task is returned once, even if several of its names are given.
+/// Finds tasks by their names or aliases. Returns each task once, even if several of its names are given.
+///
+/// # Errors
+///
+/// [`UnknownTask`] for the first name that no task has.
 pub fn select<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Vec<ErasedTask>, UnknownTask> {
     let mut tasks: Vec<ErasedTask> = Vec::new();
     for name in names {
@@ -66,7 +74,7 @@ pub fn select<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Vec<Erased
 mod tests {
     use super::*;
 
-    /// The tasks of the quickstart; users add others.
+    /// The tasks of the quickstart. Users add others.
     const SAMPLES: [&str; 3] = ["externally-triggered-task", "sync-sleep-task", "cpu-heavy-task"];
 
     #[test]

@@ -1,4 +1,4 @@
-//! `sync-sleep-task` blocks its thread for some time. The pattern for work that blocks: files, synchronous clients.
+//! `sync-sleep-task` blocks its thread for a given time. The pattern for work that blocks: files, synchronous clients.
 
 use std::time::{Duration, Instant};
 
@@ -7,9 +7,9 @@ use crate::prelude::*;
 /// The task's name and types, shared by the worker and its callers.
 pub const STUB: Stub<Input, Output> = Stub::new("sync-sleep-task");
 
-/// Longest single sleep, so that a cancellation is noticed within 50 ms.
-const SLICE: Duration = Duration::from_millis(50);
-/// Longest total sleep. The execution timeout leaves room for it.
+/// Maximum duration of one sleep, so that the body stops within 50 ms after a cancellation.
+const MAX_SLICE: Duration = Duration::from_millis(50);
+/// Maximum total sleep. The execution timeout is one minute longer.
 const MAX_SLEEP: Duration = Duration::from_secs(3600);
 
 /// The time to sleep.
@@ -29,20 +29,20 @@ impl Default for Input {
 /// The measured sleep.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Output {
-    /// Seconds, as measured.
+    /// Measured seconds.
     pub slept_seconds: f64,
     /// Name and id of the thread that slept.
     pub thread: String,
 }
 
-/// The task, to register with a worker.
+/// Returns the task, to register it with a worker.
 pub fn task() -> Task<Input, Output> {
     STUB.blocking_task(run)
-        .description("Blocks a thread of its own for the given number of seconds.")
+        .description("Blocks a thread for the given number of seconds.")
         .execution_timeout(MAX_SLEEP + Duration::from_secs(60))
 }
 
-/// Sleeps in slices until the time is over or the run is cancelled.
+/// Sleeps in slices until the time has elapsed or the run is cancelled.
 fn run(input: Input, ctx: Context) -> Result<Output, TaskError> {
     let total = Duration::try_from_secs_f64(input.seconds).ok().filter(|total| *total <= MAX_SLEEP);
     let Some(total) = total else {
@@ -52,7 +52,7 @@ fn run(input: Input, ctx: Context) -> Result<Output, TaskError> {
     let start = Instant::now();
     while let Some(remaining) = total.checked_sub(start.elapsed()).filter(|remaining| !remaining.is_zero()) {
         ctx.check_cancelled()?;
-        std::thread::sleep(remaining.min(SLICE));
+        std::thread::sleep(remaining.min(MAX_SLICE));
     }
     let thread = std::thread::current();
     Ok(Output {

@@ -41,7 +41,7 @@ pub(super) use self::value::Value;
 const MAX_TEXT: usize = 100_000;
 
 /// A parsed expression.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Program {
     root: tree::Node,
 }

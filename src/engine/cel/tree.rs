@@ -6,7 +6,7 @@ use super::functions::Function;
 ///
 /// Chains such as `a + b + c`, `a.b.c` and `a && b && c` are a single node each, so that a tree is only as deep as its
 /// brackets, conditionals and macros are nested.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Node {
     Null,
     Bool(bool),
@@ -32,7 +32,7 @@ pub(super) enum Node {
 }
 
 /// A step of a path.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Step {
     Field(String),
     Index(Node),
@@ -41,7 +41,7 @@ pub(super) enum Step {
 }
 
 /// A macro over the elements of a list or the keys of a map.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Fold {
     pub(super) kind: FoldKind,
     pub(super) variable: String,

@@ -23,7 +23,7 @@ impl SystemClock {
 
     /// Reads all clocks.
     pub(crate) fn now(&self) -> ClockReading {
-        self.reading(Timestamp::wall(), self.start.elapsed())
+        self.reading(Timestamp::now(), self.start.elapsed())
     }
 
     fn reading(&self, wall: Timestamp, elapsed: Duration) -> ClockReading {

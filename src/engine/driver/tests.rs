@@ -9,7 +9,7 @@ use crate::{
     engine::{
         options::{EngineOptions, Timings},
         state::{
-            AttemptReport, Origin, PushedEvent, Registration, State, TriggerItem, Triggered,
+            AttemptReport, Origin, PushedEvent, Registration, RunTemplate, State, TriggerItem, Triggered,
             workflows::{Definition, TaskDefinition},
         },
     },
@@ -44,15 +44,8 @@ fn trigger(driver: &Driver) -> RunId {
 }
 
 fn trigger_with(driver: &Driver, metadata: &str) -> RunId {
-    let item = TriggerItem {
-        workflow: "t".into(),
-        input: "{}".into(),
-        metadata: metadata.into(),
-        priority: None,
-        parent: None,
-        claim: None,
-        origin: Origin::Call,
-    };
+    let template = RunTemplate { workflow: "t".into(), input: "{}".into(), metadata: metadata.into(), priority: None };
+    let item = TriggerItem { template, parent: None, claim: None, origin: Origin::Call };
     match driver.apply(|state, now| state.trigger(vec![item], now)).unwrap()[..] {
         [Triggered::New(id)] => id,
         ref other => panic!("{other:?}"),

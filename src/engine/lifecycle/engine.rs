@@ -50,7 +50,7 @@ impl Engine {
         }
         let grpc_address = client_address(address).to_string();
         let server_url = format!("http://{}", client_address(rest_address));
-        let tokens = Tokens::new(&identity.key, identity.tenant, &grpc_address, &server_url, Timestamp::wall());
+        let tokens = Tokens::new(&identity.key, identity.tenant, &grpc_address, &server_url, Timestamp::now());
         let serves_rest = options.rest != Rest::Off;
         let handshake = Handshake {
             token: tokens.current().to_owned(),

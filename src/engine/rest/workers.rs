@@ -77,9 +77,9 @@ struct WorkflowsByAction(HashMap<Arc<str>, Vec<(Uuid, Arc<str>)>>);
 impl WorkflowsByAction {
     fn new(state: &State) -> Self {
         let mut by_action: HashMap<Arc<str>, Vec<(Uuid, Arc<str>)>> = HashMap::new();
-        for (name, workflow) in state.workflows() {
-            for task in &workflow.version.definition.tasks {
-                by_action.entry(task.action.clone()).or_default().push((workflow.id, name.clone()));
+        for (name, version) in state.workflows() {
+            for task in &version.definition.tasks {
+                by_action.entry(task.action.clone()).or_default().push((version.workflow_id, name.clone()));
             }
         }
         Self(by_action)

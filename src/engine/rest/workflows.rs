@@ -15,7 +15,7 @@ use super::{
     request::{check_tenant, page::Page, parse_id, query},
     response::{JsonResponse, json_object::JsonObject, list::ListResponse, resource_metadata},
 };
-use crate::engine::{driver::Driver, state::Workflow};
+use crate::engine::{driver::Driver, state::Version};
 
 pub(super) fn routes() -> Router<Arc<Driver>> {
     Router::new()
@@ -41,12 +41,12 @@ async fn list(
     let ids: Vec<Uuid> = driver
         .with(|state, _| {
             let matches = |name: &str| name.to_lowercase().contains(&name_part);
-            state.workflows().filter(|(name, _)| matches(name)).map(|(_, workflow)| workflow.id).collect()
+            state.workflows().filter(|(name, _)| matches(name)).map(|(_, version)| version.workflow_id).collect()
         })
         .await?;
     let members = json!({ "metadata": resource_metadata(driver.tenant, driver.now().display) });
     let list = ListResponse::with_members(&driver, &page, members, ids, |driver, state, _, id| {
-        state.workflow(*id).map(|workflow| JsonObject::from_value(fields(driver, workflow)))
+        state.workflow(*id).map(|version| JsonObject::from_value(fields(driver, version)))
     });
     Ok(list.await?)
 }
@@ -55,8 +55,8 @@ async fn get_workflow(AxumState(driver): AxumState<Arc<Driver>>, Path(workflow):
     let id: Uuid = parse_id(&workflow, "workflow")?;
     driver
         .with(|state, _| {
-            let workflow = state.workflow(id).ok_or_else(ApiError::not_found)?;
-            Ok(Json(fields(&driver, workflow)))
+            let version = state.workflow(id).ok_or_else(ApiError::not_found)?;
+            Ok(Json(fields(&driver, version)))
         })
         .await?
 }
@@ -70,26 +70,25 @@ async fn worker_count(
     let id: Uuid = parse_id(&workflow, "workflow")?;
     driver
         .with(|state, now| {
-            let found = state.workflow(id).ok_or_else(ApiError::not_found)?;
-            let (free, max) = state.slots_for(&found.version, now);
+            let version = state.workflow(id).ok_or_else(ApiError::not_found)?;
+            let (free, max) = state.slots_for(version, now);
             // The field's name is that of a real engine.
             Ok(Json(json!({ "freeSlotCount": free, "maxSlotCount": max, "workflowRunId": workflow })))
         })
         .await?
 }
 
-fn fields(driver: &Driver, workflow: &Workflow) -> Value {
-    let version = &workflow.version;
+fn fields(driver: &Driver, version: &Version) -> Value {
     let content = version.definition.content.message();
     json!({
-        "metadata": resource_metadata(workflow.id, workflow.created),
+        "metadata": resource_metadata(version.workflow_id, version.workflow_created),
         "name": *version.definition.name,
         "tenantId": driver.tenant.to_string(),
         "description": content.description,
         "isPaused": false,
         "versions": [{
             "metadata": resource_metadata(version.id, version.created), "version": content.version,
-            "order": version.order, "workflowId": workflow.id.to_string(),
+            "order": version.order, "workflowId": version.workflow_id.to_string(),
         }],
     })
 }

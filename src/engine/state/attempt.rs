@@ -1,39 +1,61 @@
-//! The state machine of an attempt: one pure function, and the only place where its transitions are decided.
+//! The state machine of an attempt: one pure function, [`transition`], and the only place that decides transitions.
 //!
 //! ```text
-//!                  ScheduleTimedOut, Cancelled
-//!        ┌───────────────────────────────────────► CANCELLED ◄──┐
-//!        │                                             ▲        │
-//!     QUEUED ──Assigned──► RUNNING ──Cancelled─────────┘        │ Cancelled
-//!      ▲ ▲ ▲                │ │ │ └─Completed──► COMPLETED      │
-//!      │ │ └─WorkerLost─────┘ │ │                               │
-//!      │ │  (attempt + 1)     │ └─Failed or TimedOut without ──► FAILED
-//!      │ │                    │   retries left, WorkerLost      │
-//!      │ └─Failed, TimedOut───┤   (eleventh time)               │
-//!      │   (attempt + 1)      └─the same, with back-off──► BACK-OFF
-//!      │                                                   │
-//!      └──────────────────────BackOffElapsed───────────────┘
+//!            Released           Assigned            Completed
+//!  WAITING ───────────► QUEUED ──────────► RUNNING ───────────► COMPLETED
+//!                        ▲  ▲              │  │  │
+//!         BackOffElapsed │  │  WorkerLost  │  │  │ Failed, TimedOut, WorkerLost
+//!                        │  └──────────────┘  │  └──────────────────────────────► FAILED
+//!                        │   Failed, TimedOut │    (budget used up)
+//!                      BACK-OFF ◄─────────────┘
 //!
-//!   WAITING ──Released──► QUEUED        WAITING ──ParentLost, Cancelled──► CANCELLED
-//!   WAITING ──Skipped───► COMPLETED     (for parents; an on-failure task for all other tasks)
-//!
-//!   COMPLETED, FAILED, CANCELLED ──Replayed──► WAITING (attempt + 1, budgets reset)
+//!  WAITING ──Skipped──► COMPLETED           QUEUED ──ScheduleTimedOut──► CANCELLED
+//!  WAITING ──ParentLost──► CANCELLED        every stage that is not final ──Cancelled──► CANCELLED
+//!  COMPLETED, FAILED, CANCELLED ──Replayed──► WAITING
 //! ```
 //!
-//! An event that the diagram does not show for a stage is ignored: a worker's report about an attempt that has ended is
-//! acknowledged and changes nothing. Failures and lost workers have separate budgets, as losing a worker is not the
-//! task's fault.
+//! - `WorkerLost`, `Failed` and `TimedOut` start the next attempt while their budget lasts. A retry without a delay
+//!   skips BACK-OFF.
+//! - Failed attempts and lost workers have separate budgets, as losing a worker is not the task's fault. `Replayed`
+//!   starts the next attempt with full budgets.
+//! - An event without an arrow from the current stage is ignored: a worker's report about an attempt that has ended is
+//!   acknowledged and changes nothing.
 
 use std::{sync::Arc, time::Duration};
+
+/// Decides the consequence of an event.
+///
+/// The match lists every event, so that a new one has to be decided here.
+pub(crate) fn transition(stage: Stage, event: &AttemptEvent, budget: &Budget) -> Transition {
+    let only_from = |source: Stage, transition| if stage == source { transition } else { Transition::Ignore };
+    match event {
+        AttemptEvent::Released => only_from(Stage::Waiting, Transition::Enqueue),
+        AttemptEvent::Skipped => only_from(Stage::Waiting, Transition::Complete),
+        AttemptEvent::ParentLost => only_from(Stage::Waiting, Transition::Cancel),
+        AttemptEvent::Assigned => only_from(Stage::Queued, Transition::Run),
+        AttemptEvent::ScheduleTimedOut => only_from(Stage::Queued, Transition::Cancel),
+        AttemptEvent::BackOffElapsed => only_from(Stage::BackOff, Transition::Enqueue),
+        AttemptEvent::Completed(_) => only_from(Stage::Running, Transition::Complete),
+        AttemptEvent::Failed { may_retry: false, .. } => only_from(Stage::Running, Transition::Fail),
+        AttemptEvent::Failed { may_retry: true, .. } | AttemptEvent::TimedOut => {
+            only_from(Stage::Running, budget.retry_or_fail())
+        }
+        AttemptEvent::WorkerLost => only_from(Stage::Running, budget.reassign_or_fail()),
+        AttemptEvent::Cancelled if stage.is_final() => Transition::Ignore,
+        AttemptEvent::Cancelled => Transition::Cancel,
+        AttemptEvent::Replayed if stage.is_final() => Transition::Restart,
+        AttemptEvent::Replayed => Transition::Ignore,
+    }
+}
 
 /// The stage of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Stage {
-    /// Waits for other tasks of its run. Every task begins here; one without parents is released at once.
+    /// Blocked by other tasks of its run. The initial stage; a task without parents is released immediately.
     Waiting,
-    /// Waits for a worker.
+    /// Waiting for a worker.
     Queued,
-    /// Waits between two attempts.
+    /// Waiting between two attempts.
     BackOff,
     /// Assigned to a worker, whether or not the worker has acknowledged it.
     Running,
@@ -41,7 +63,7 @@ pub(crate) enum Stage {
     Completed,
     /// Ended with an error and no retry left.
     Failed,
-    /// Ended by a cancellation or by the schedule timeout.
+    /// Ended by a cancellation, by a parent without an output or by the schedule timeout.
     Cancelled,
 }
 
@@ -60,28 +82,28 @@ impl Stage {
 pub(crate) enum AttemptEvent {
     /// The task has no blockers left.
     Released,
-    /// A parent has ended without an output.
-    ParentLost,
     /// The task is an on-failure task, and no task failed.
     Skipped,
+    /// A parent has ended without an output.
+    ParentLost,
     /// The scheduler found a worker.
     Assigned,
-    /// The worker reports an output (JSON text, or empty).
+    /// The schedule timeout has elapsed.
+    ScheduleTimedOut,
+    /// The delay before a retry has elapsed.
+    BackOffElapsed,
+    /// The worker reported an output (JSON text, or empty).
     Completed(Arc<str>),
-    /// The worker reports an error.
+    /// The worker reported an error.
     Failed {
         /// The error as the worker wrote it.
         error: Arc<str>,
         /// Whether the task's remaining retries may be used.
         may_retry: bool,
     },
-    /// The execution timeout passed.
+    /// The execution timeout has elapsed.
     TimedOut,
-    /// The schedule timeout passed.
-    ScheduleTimedOut,
-    /// The back-off passed.
-    BackOffElapsed,
-    /// The worker's lease expired.
+    /// The worker's lease has expired, or the assignment could not be delivered.
     WorkerLost,
     /// A cancellation was requested.
     Cancelled,
@@ -89,19 +111,55 @@ pub(crate) enum AttemptEvent {
     Replayed,
 }
 
-/// How much of an attempt's budgets is used.
+/// The consequence of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Transition {
+    /// No change: the event is too early, too late or repeated.
+    Ignore,
+    /// Occupies its slots and starts.
+    Run,
+    /// Starts the next attempt after a delay; uses one retry.
+    Retry(Duration),
+    /// Starts the next attempt; uses one reassignment.
+    Reassign,
+    /// Queues the current attempt.
+    Enqueue,
+    /// Starts the next attempt with full budgets, once the parents have completed.
+    Restart,
+    /// Ends as completed.
+    Complete,
+    /// Ends as failed.
+    Fail,
+    /// Ends as cancelled.
+    Cancel,
+}
+
+/// The budgets of a task and their use since the run was created or replayed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Budget {
-    /// Failed attempts since the run was created or replayed.
+    /// Failed attempts.
     pub(crate) failures: u32,
     /// Retries that the task declares.
     pub(crate) retries: u32,
-    /// Workers lost since the run was created or replayed.
+    /// Lost workers.
     pub(crate) reassignments: u32,
-    /// Workers that may be lost before the task fails.
+    /// Number of workers that may be lost before the task fails.
     pub(crate) max_reassignments: u32,
     /// Delay before a retry.
     pub(crate) backoff: Option<BackOff>,
+}
+
+impl Budget {
+    fn retry_or_fail(&self) -> Transition {
+        if self.failures >= self.retries {
+            return Transition::Fail;
+        }
+        Transition::Retry(self.backoff.map_or(Duration::ZERO, |backoff| backoff.before(self.failures + 1)))
+    }
+
+    fn reassign_or_fail(&self) -> Transition {
+        if self.reassignments < self.max_reassignments { Transition::Reassign } else { Transition::Fail }
+    }
 }
 
 /// Delay before retry n: `factor` to the power of n, in seconds, at most `max`.
@@ -114,86 +172,10 @@ pub(crate) struct BackOff {
 }
 
 impl BackOff {
+    /// The delay before a retry; the first retry is number 1.
     pub(crate) fn before(self, retry: u32) -> Duration {
         let seconds = self.factor.powf(f64::from(retry)).min(self.max.as_secs_f64());
         Duration::try_from_secs_f64(seconds).unwrap_or(self.max)
-    }
-}
-
-/// The consequence of an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Transition {
-    /// No change: the event is too early, too late or repeated.
-    Ignore,
-    /// Occupies its slots and starts.
-    Run,
-    /// Another attempt after a delay; uses one retry.
-    Retry(Duration),
-    /// Another attempt; uses one reassignment.
-    Reassign,
-    /// Queued with the same attempt.
-    Enqueue,
-    /// Another attempt with full budgets, once its parents have completed.
-    Restart,
-    /// Final, completed.
-    Complete,
-    /// Final, failed.
-    Fail,
-    /// Final, cancelled.
-    Cancel,
-}
-
-/// Decides the consequence of an event. Every stage lists every event, so that a new one cannot be forgotten.
-pub(crate) fn transition(stage: Stage, event: &AttemptEvent, budget: &Budget) -> Transition {
-    use AttemptEvent as E;
-    match stage {
-        Stage::Waiting => match event {
-            E::Released => Transition::Enqueue,
-            E::Skipped => Transition::Complete,
-            E::ParentLost | E::Cancelled => Transition::Cancel,
-            E::Assigned | E::Completed(_) | E::Failed { .. } | E::TimedOut | E::ScheduleTimedOut => Transition::Ignore,
-            E::BackOffElapsed | E::WorkerLost | E::Replayed => Transition::Ignore,
-        },
-        Stage::Queued => match event {
-            E::Assigned => Transition::Run,
-            E::ScheduleTimedOut | E::Cancelled => Transition::Cancel,
-            E::Completed(_) | E::Failed { .. } | E::TimedOut | E::BackOffElapsed | E::WorkerLost => Transition::Ignore,
-            E::Released | E::ParentLost | E::Skipped | E::Replayed => Transition::Ignore,
-        },
-        Stage::BackOff => match event {
-            E::BackOffElapsed => Transition::Enqueue,
-            E::Cancelled => Transition::Cancel,
-            E::Assigned | E::Completed(_) | E::Failed { .. } | E::TimedOut | E::ScheduleTimedOut | E::WorkerLost => {
-                Transition::Ignore
-            }
-            E::Released | E::ParentLost | E::Skipped | E::Replayed => Transition::Ignore,
-        },
-        Stage::Running => match event {
-            E::Completed(_) => Transition::Complete,
-            E::Failed { may_retry: false, .. } => Transition::Fail,
-            E::Failed { may_retry: true, .. } | E::TimedOut => {
-                if budget.failures < budget.retries {
-                    Transition::Retry(budget.backoff.map_or(Duration::ZERO, |b| b.before(budget.failures + 1)))
-                } else {
-                    Transition::Fail
-                }
-            }
-            E::WorkerLost if budget.reassignments < budget.max_reassignments => Transition::Reassign,
-            E::WorkerLost => Transition::Fail,
-            E::Cancelled => Transition::Cancel,
-            E::Assigned | E::ScheduleTimedOut | E::BackOffElapsed | E::Replayed => Transition::Ignore,
-            E::Released | E::ParentLost | E::Skipped => Transition::Ignore,
-        },
-        Stage::Completed | Stage::Failed | Stage::Cancelled => match event {
-            E::Replayed => Transition::Restart,
-            E::Assigned
-            | E::Completed(_)
-            | E::Failed { .. }
-            | E::TimedOut
-            | E::ScheduleTimedOut
-            | E::BackOffElapsed => Transition::Ignore,
-            E::WorkerLost | E::Cancelled | E::Released | E::ParentLost | E::Skipped => Transition::Ignore,
-        },
     }
 }
 
@@ -202,88 +184,62 @@ mod tests {
     use super::*;
     use Transition::*;
 
-    const STAGES: [Stage; 7] = [
-        Stage::Waiting,
-        Stage::Queued,
-        Stage::BackOff,
-        Stage::Running,
-        Stage::Completed,
-        Stage::Failed,
-        Stage::Cancelled,
-    ];
-
-    fn events() -> [AttemptEvent; 13] {
+    /// The transition of every event by stage, with budget left: waiting, queued, back-off, running, final.
+    fn table() -> [(AttemptEvent, [Transition; 5]); 13] {
         let failed = |may_retry| AttemptEvent::Failed { error: "e".into(), may_retry };
+        let retry = Retry(Duration::ZERO);
         [
-            AttemptEvent::Assigned,
-            AttemptEvent::Completed("{}".into()),
-            failed(true),
-            failed(false),
-            AttemptEvent::TimedOut,
-            AttemptEvent::ScheduleTimedOut,
-            AttemptEvent::BackOffElapsed,
-            AttemptEvent::WorkerLost,
-            AttemptEvent::Cancelled,
-            AttemptEvent::Replayed,
-            AttemptEvent::Released,
-            AttemptEvent::ParentLost,
-            AttemptEvent::Skipped,
+            (AttemptEvent::Released, [Enqueue, Ignore, Ignore, Ignore, Ignore]),
+            (AttemptEvent::Skipped, [Complete, Ignore, Ignore, Ignore, Ignore]),
+            (AttemptEvent::ParentLost, [Cancel, Ignore, Ignore, Ignore, Ignore]),
+            (AttemptEvent::Assigned, [Ignore, Run, Ignore, Ignore, Ignore]),
+            (AttemptEvent::ScheduleTimedOut, [Ignore, Cancel, Ignore, Ignore, Ignore]),
+            (AttemptEvent::BackOffElapsed, [Ignore, Ignore, Enqueue, Ignore, Ignore]),
+            (AttemptEvent::Completed("{}".into()), [Ignore, Ignore, Ignore, Complete, Ignore]),
+            (failed(true), [Ignore, Ignore, Ignore, retry, Ignore]),
+            (failed(false), [Ignore, Ignore, Ignore, Fail, Ignore]),
+            (AttemptEvent::TimedOut, [Ignore, Ignore, Ignore, retry, Ignore]),
+            (AttemptEvent::WorkerLost, [Ignore, Ignore, Ignore, Reassign, Ignore]),
+            (AttemptEvent::Cancelled, [Cancel, Cancel, Cancel, Cancel, Ignore]),
+            (AttemptEvent::Replayed, [Ignore, Ignore, Ignore, Ignore, Restart]),
         ]
     }
 
-    fn table(budget: Budget) -> Vec<[Transition; 13]> {
-        STAGES.iter().map(|stage| events().map(|event| transition(*stage, &event, &budget))).collect()
+    const COLUMNS: [&[Stage]; 5] = [
+        &[Stage::Waiting],
+        &[Stage::Queued],
+        &[Stage::BackOff],
+        &[Stage::Running],
+        &[Stage::Completed, Stage::Failed, Stage::Cancelled],
+    ];
+
+    #[test]
+    fn transitions_follow_table_for_every_stage_event_and_budget() {
+        for (retries, max_reassignments) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+            let budget = Budget { failures: 0, retries, reassignments: 0, max_reassignments, backoff: None };
+            for (event, row) in table() {
+                for (stages, with_budget) in COLUMNS.iter().zip(row) {
+                    let expected = match with_budget {
+                        Retry(_) if retries == 0 => Fail,
+                        Reassign if max_reassignments == 0 => Fail,
+                        other => other,
+                    };
+                    for stage in *stages {
+                        assert_eq!(transition(*stage, &event, &budget), expected, "{stage:?} {event:?} {budget:?}");
+                    }
+                }
+            }
+        }
     }
 
     #[test]
-    fn transitions_with_budget_left() {
-        let soon = Retry(Duration::ZERO);
-        let left = Budget { failures: 0, retries: 1, reassignments: 0, max_reassignments: 1, backoff: None };
-        let last =
-            [Ignore, Ignore, Ignore, Ignore, Ignore, Ignore, Ignore, Ignore, Ignore, Restart, Ignore, Ignore, Ignore];
-        let waiting =
-            [Ignore, Ignore, Ignore, Ignore, Ignore, Ignore, Ignore, Ignore, Cancel, Ignore, Enqueue, Cancel, Complete];
-        assert_eq!(
-            table(left),
-            [
-                // Assigned Completed Failed fatal TimedOut ScheduleTimedOut BackOffElapsed WorkerLost Cancelled Replayed Released
-                // ParentLost Skipped
-                waiting,
-                [Run, Ignore, Ignore, Ignore, Ignore, Cancel, Ignore, Ignore, Cancel, Ignore, Ignore, Ignore, Ignore],
-                [
-                    Ignore, Ignore, Ignore, Ignore, Ignore, Ignore, Enqueue, Ignore, Cancel, Ignore, Ignore, Ignore,
-                    Ignore
-                ],
-                [Ignore, Complete, soon, Fail, soon, Ignore, Ignore, Reassign, Cancel, Ignore, Ignore, Ignore, Ignore],
-                last,
-                last,
-                last,
-            ]
-        );
-    }
-
-    #[test]
-    fn transitions_with_budget_used_up() {
-        let used = Budget { failures: 1, retries: 1, reassignments: 1, max_reassignments: 1, backoff: None };
-        let last =
-            [Ignore, Ignore, Ignore, Ignore, Ignore, Ignore, Ignore, Ignore, Ignore, Restart, Ignore, Ignore, Ignore];
-        let waiting =
-            [Ignore, Ignore, Ignore, Ignore, Ignore, Ignore, Ignore, Ignore, Cancel, Ignore, Enqueue, Cancel, Complete];
-        assert_eq!(
-            table(used),
-            [
-                waiting,
-                [Run, Ignore, Ignore, Ignore, Ignore, Cancel, Ignore, Ignore, Cancel, Ignore, Ignore, Ignore, Ignore],
-                [
-                    Ignore, Ignore, Ignore, Ignore, Ignore, Ignore, Enqueue, Ignore, Cancel, Ignore, Ignore, Ignore,
-                    Ignore
-                ],
-                [Ignore, Complete, Fail, Fail, Fail, Ignore, Ignore, Fail, Cancel, Ignore, Ignore, Ignore, Ignore],
-                last,
-                last,
-                last,
-            ]
-        );
+    fn retry_is_delayed_by_next_back_off() {
+        let backoff = Some(BackOff { factor: 2.0, max: Duration::from_secs(60) });
+        let budget = Budget { failures: 2, retries: 3, reassignments: 0, max_reassignments: 0, backoff };
+        let delay = Retry(Duration::from_secs(8));
+        assert_eq!(transition(Stage::Running, &AttemptEvent::TimedOut, &budget), delay);
+        let used_up = Budget { failures: 3, ..budget };
+        assert_eq!(transition(Stage::Running, &AttemptEvent::TimedOut, &used_up), Fail);
     }
 
     #[test]

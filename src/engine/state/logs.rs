@@ -16,7 +16,8 @@ use crate::{
 /// The levels of log lines.
 pub(crate) const LEVELS: [&str; 4] = ["DEBUG", "INFO", "WARN", "ERROR"];
 
-/// Lines retained for one task. Our choice: enough to read, and a loop that logs cannot fill the memory.
+/// Lines retained for each task. Our choice: more than a person reads, and a task that logs in a loop does not displace
+/// the lines of all other tasks.
 const MAX_LINES_PER_TASK: usize = 1000;
 
 /// Bytes retained for all tasks: 64 MiB, our choice.
@@ -91,7 +92,7 @@ impl Logs {
         self.by_task.entry(line.task).or_default().push_back(seq);
     }
 
-    /// Removes a line that is the first of its task.
+    /// Removes a line, which must be the oldest of its task.
     fn remove(&mut self, seq: u64) {
         let Some(line) = self.lines.remove(&seq) else { return };
         self.bytes -= bytes(&line);
@@ -104,7 +105,7 @@ impl Logs {
     }
 }
 
-/// Memory of a line. The record itself counts, or empty lines would cost nothing.
+/// Memory of a line. Includes the record itself, so that the number of empty lines is limited too.
 fn bytes(line: &LogLine) -> usize {
     line.message.len() + line.metadata.len() + size_of::<LogLine>()
 }
@@ -115,7 +116,7 @@ impl Stored<u64> for LogLine {
     }
 
     fn bytes(&self) -> usize {
-        // Log lines have a limit of their own.
+        // `MAX_BYTES` limits log lines.
         0
     }
 }

@@ -1,4 +1,4 @@
-//! The state machine: its sub-states, and the work that an event leaves to be done.
+//! The state of an engine: its sub-states, and the pending consequences of an event.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -10,7 +10,7 @@ use super::{
     logs::Logs,
     runs::Runs,
     scheduler::{QueueId, Scheduler},
-    time::{MonotonicInstant, Timer, Timers},
+    time::MonotonicTimers,
     triggers::{Calendar, Events},
     workers::Workers,
     workflows::{Version, Workflows},
@@ -23,21 +23,21 @@ use crate::{
 /// The source of new ids.
 pub(crate) type Ids = Box<dyn FnMut() -> Uuid + Send>;
 
-/// What the bound on held bytes is checked for.
+/// A kind of addition to the state, which decides how much memory may be in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Capacity {
-    /// Runs, and what triggers them: events, schedules, crons.
+    /// Runs and their triggers: events, schedules and crons.
     Runs,
-    /// Workers and their workflows, which reduce the load: they have a reserve beyond the bound.
+    /// Workers and workflows. They reduce the load, so they have a reserve beyond the limit.
     Workers,
 }
 
-/// Bytes beyond the bound that only workers and workflows may use: 64 MiB, our choice.
+/// Memory beyond the limit that only workers and workflows may use: 64 MiB, our choice.
 const WORKER_RESERVE: usize = 64 << 20;
 
 /// The state of an engine.
 ///
-/// Each sub-state owns its fields and keeps its own invariants. The operations that involve several sub-states are
+/// Each sub-state owns its fields and maintains its own invariants. The operations that involve several sub-states are
 /// methods of `State` in `operations`.
 pub(crate) struct State {
     pub(super) ids: Ids,
@@ -48,7 +48,7 @@ pub(crate) struct State {
     pub(super) idempotency_keys: IdempotencyKeys,
     pub(super) workers: Workers,
     pub(super) scheduler: Scheduler,
-    pub(super) timers: Timers<MonotonicInstant, Timer>,
+    pub(super) timers: MonotonicTimers,
     pub(super) calendar: Calendar,
     pub(super) events: Events,
     pub(super) logs: Logs,
@@ -56,13 +56,13 @@ pub(crate) struct State {
     pub(super) effects: VecDeque<Effect>,
 }
 
-/// Consequences of an event that [`State::dispatch`](State) has yet to carry out. Empty between events.
+/// Consequences of an event that `State::dispatch` has yet to carry out. Empty between events.
 ///
 /// Consequences are collected instead of carried out by recursion, so that a chain of thousands of tasks needs no deep
-/// stack and every decision sees a consistent state.
+/// stack and every decision is based on a consistent state.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
-    /// Tasks that have ended, and whose run has not been told.
+    /// Tasks that have ended, for their runs and dependent tasks.
     pub(super) ended_tasks: VecDeque<RunId>,
     /// Workers that have free slots again.
     pub(super) freed_workers: Vec<WorkerId>,
@@ -71,7 +71,7 @@ pub(super) struct Pending {
 }
 
 impl State {
-    /// An empty state.
+    /// Creates an empty state.
     pub(crate) fn new(timings: Timings, retention: Retention, ids: Ids) -> Self {
         Self {
             ids,
@@ -82,7 +82,7 @@ impl State {
             idempotency_keys: IdempotencyKeys::default(),
             workers: Workers::default(),
             scheduler: Scheduler::default(),
-            timers: Timers::default(),
+            timers: MonotonicTimers::default(),
             calendar: Calendar::default(),
             events: Events::default(),
             logs: Logs::default(),
@@ -91,12 +91,12 @@ impl State {
         }
     }
 
-    /// The next effect to carry out.
+    /// Removes and returns the next effect to carry out.
     pub(crate) fn next_effect(&mut self) -> Option<Effect> {
         self.effects.pop_front()
     }
 
-    /// Whether the engine may hold more, by [`Retention::max_bytes`].
+    /// Whether the memory in use permits an addition, by [`Retention::max_bytes`].
     pub(crate) fn has_capacity(&self, capacity: Capacity) -> bool {
         let reserve = match capacity {
             Capacity::Runs => 0,
@@ -105,11 +105,11 @@ impl State {
         self.held_bytes() < self.retention.max_bytes.saturating_add(reserve)
     }
 
-    /// Estimated memory of all that counts against [`Retention::max_bytes`].
+    /// Estimated memory in bytes that [`Retention::max_bytes`] limits.
     pub(crate) fn held_bytes(&self) -> usize {
         self.runs.bytes()
-            + self.idempotency_keys.tracked().bytes()
-            + self.workflows.bytes()
+            + self.idempotency_keys.claims.bytes()
+            + self.workflows.versions.bytes()
             + self.workers.workers.bytes()
             + self.calendar.bytes()
     }
@@ -121,7 +121,7 @@ impl State {
 
     /// The newest version of a workflow.
     pub(crate) fn version_of(&self, workflow: &str) -> Option<&Arc<Version>> {
-        self.workflows.get(workflow).map(|workflow| &workflow.version)
+        self.workflows.get(workflow)
     }
 
     pub(super) fn new_id(&mut self) -> Uuid {

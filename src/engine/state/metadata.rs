@@ -1,46 +1,51 @@
-//! Additional metadata of runs: a JSON object with arbitrary keys. Keys that start with `hatchet__` belong to the engine.
+//! Additional metadata of runs: a JSON object with arbitrary keys. Keys that start with `hatchet__` are the engine's.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::{Map, Value};
-
 use uuid::Uuid;
 
 use crate::{engine::state::time::Timestamp, hatchet::wire::RunId};
 
-/// The metadata of a child run: the given metadata plus the parent's run and task. A parent that the given metadata
-/// names is overwritten, as SDKs copy the metadata of the parent.
+/// The metadata of a child run: the given metadata plus the parent's run and task. Replaces a parent in the given
+/// metadata, as SDKs copy the metadata of the parent.
 pub(crate) fn for_child(given: &str, run: RunId, task: RunId) -> Arc<str> {
-    let mut map: Map<String, Value> = serde_json::from_str(given).unwrap_or_default();
-    map.insert("hatchet__parent_workflow_run_id".into(), run.to_string().into());
-    map.insert("hatchet__parent_step_run_id".into(), task.to_string().into());
-    Value::Object(map).to_string().into()
+    edit(given, |map| {
+        map.insert("hatchet__parent_workflow_run_id".into(), run.to_string().into());
+        map.insert("hatchet__parent_step_run_id".into(), task.to_string().into());
+    })
 }
 
 /// The metadata of a run that an event triggers: the given metadata without the engine's keys, plus the event.
 pub(crate) fn for_event(given: &str, id: Uuid, key: &str) -> Arc<str> {
-    let mut map: Map<String, Value> = serde_json::from_str(given).unwrap_or_default();
-    map.retain(|name, _| !name.starts_with("hatchet__") || name.starts_with("hatchet__source_"));
-    map.insert("hatchet__event_id".into(), id.to_string().into());
-    map.insert("hatchet__event_key".into(), key.into());
-    Value::Object(map).to_string().into()
+    edit(given, |map| {
+        map.retain(|name, _| !name.starts_with("hatchet__") || name.starts_with("hatchet__source_"));
+        map.insert("hatchet__event_id".into(), id.to_string().into());
+        map.insert("hatchet__event_key".into(), key.into());
+    })
 }
 
 /// The metadata of a run that a cron triggers: the given metadata plus the cron.
 pub(crate) fn for_cron(given: &str, expression: &str, name: &str, due: Timestamp) -> Arc<str> {
-    let mut map: Map<String, Value> = serde_json::from_str(given).unwrap_or_default();
-    map.insert("hatchet__cron_expression".into(), expression.into());
-    map.insert("hatchet__cron_scheduled_at".into(), due.to_wire().to_string().into());
-    if !name.is_empty() {
-        map.insert("hatchet__cron_name".into(), name.into());
-    }
+    edit(given, |map| {
+        map.insert("hatchet__cron_expression".into(), expression.into());
+        map.insert("hatchet__cron_scheduled_at".into(), due.to_string().into());
+        if !name.is_empty() {
+            map.insert("hatchet__cron_name".into(), name.into());
+        }
+    })
+}
+
+fn edit(metadata: &str, change: impl FnOnce(&mut Map<String, Value>)) -> Arc<str> {
+    let mut map = serde_json::from_str(metadata).unwrap_or_default();
+    change(&mut map);
     Value::Object(map).to_string().into()
 }
 
 /// Whether metadata has this key with this string value. A value of another type never matches: real engines differ on
 /// whether a filter of several pairs matches a number by its digits.
 pub(crate) fn has_pair(metadata: &str, key: &str, value: &str) -> bool {
-    // Without escapes the key's characters occur in the text, so most metadata need not be parsed.
+    // Avoids parsing most metadata: without escapes, a key occurs in the text as it is.
     if !metadata.contains('\\') && !metadata.contains(key) {
         return false;
     }
@@ -57,7 +62,7 @@ pub(crate) fn pairs(metadata: &str) -> impl Iterator<Item = (String, String)> {
     })
 }
 
-/// The pairs of a metadata filter. Of two values for one key the last counts, as in a real engine. A filter without
+/// The pairs of a metadata filter. The last of several values for a key applies, as in a real engine. A filter without
 /// pairs matches all metadata.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PairFilter(BTreeMap<String, String>);
@@ -89,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn string_values_match_and_others_do_not() {
+    fn has_pair_matches_string_values_only() {
         let metadata = r#"{"k": "v", "n": 5, "\u0061": "x"}"#;
         assert!(has_pair(metadata, "k", "v") && has_pair(metadata, "a", "x"));
         assert!(!has_pair(metadata, "k", "w") && !has_pair(metadata, "v", "v") && !has_pair("{}", "k", "v"));
@@ -105,7 +110,7 @@ mod tests {
             (&[("a", "1"), ("b", "2")], true, true),
             (&[("a", "1"), ("b", "3")], true, false),
             (&[("a", "2"), ("b", "3")], false, false),
-            // The last value of a key counts.
+            // The last value of a key applies.
             (&[("a", "1"), ("a", "2")], false, false),
         ] {
             let filter: PairFilter = pairs.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();

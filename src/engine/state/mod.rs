@@ -1,10 +1,10 @@
 //! The engine's core: a deterministic state machine without input or output.
 //!
 //! Every method of [`State`] is an event or a query. An event takes the [`ClockReading`] at which it occurs, changes the
-//! state and leaves [`Effect`]s for the driver. Nothing here reads a clock, draws a random number (ids come from a given
-//! generator), waits or locks, so a test can replay any history in virtual time.
+//! state and leaves [`Effect`]s for the driver. Nothing here reads a clock, draws a random number (the driver passes a
+//! generator of ids), waits or locks, so a test can replay any history in virtual time.
 //!
-//! A run has tasks, and a task has a current attempt. A workflow of one task gives both the same id.
+//! A run has tasks, and a task has a current attempt. In a workflow of one task, the run and the task have the same id.
 //!
 //! | part | owns |
 //! |---|---|
@@ -14,12 +14,12 @@
 //! | [`scheduler`] | queues, worker pools, turns |
 //! | [`workers`] | workers, streams, leases |
 //! | [`triggers`] | events, schedules, crons |
-//! | [`idempotency`] | expressions, and the keys that are taken |
+//! | [`idempotency`] | expressions, and the claimed keys |
 //! | [`logs`] | log lines |
 //! | [`time`] | clock readings and timers |
 //! | [`machine`] | [`State`], which wires these together |
 //! | [`metadata`] | additional metadata of runs |
-//! | `operations` | events that involve several parts, one verb a file |
+//! | `operations` | events that involve several parts |
 //! | `query` | read-only queries |
 //! | `snapshot` | conversion of the state to rows and back |
 //!
@@ -50,10 +50,10 @@ pub(crate) use self::{
     effect::{Effect, TaskEvent},
     logs::LogLine,
     machine::{Capacity, State},
-    operations::{AttemptReport, ParentRef, TriggerError, TriggerItem, Triggered, claim_for},
-    runs::{HistoryEvent, HistoryEventKind, Origin, Phase, Run, RunFilter, Task},
+    operations::{AttemptReport, TriggerError, TriggerItem, Triggered, claim_for},
+    runs::{HistoryEvent, HistoryEventKind, Origin, Parent, Phase, Run, RunFilter, Task},
     time::{ClockReading, MonotonicInstant, NextDeadline, Timestamp},
     triggers::{Cron, CronError, Event, PushedEvent, RunTemplate, ScheduledRun},
     workers::{Registration, StreamId, Worker, WorkerError, WorkerStatus},
-    workflows::{Version, Workflow},
+    workflows::Version,
 };

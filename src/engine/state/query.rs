@@ -7,11 +7,11 @@ use uuid::Uuid;
 use crate::{
     engine::state::{
         machine::State,
-        runs::{Run, Task},
+        runs::{Run, RunFilter, Task},
         slots::{self, Slot},
         time::ClockReading,
         workers::{Worker, WorkerStatus},
-        workflows::{TaskSpec, Version, Workflow},
+        workflows::{TaskSpec, Version},
     },
     hatchet::wire::{RunId, RunStatus, WorkerId},
 };
@@ -27,6 +27,11 @@ impl State {
         self.runs.containing(id)
     }
 
+    /// The matching runs, newest first.
+    pub(crate) fn select<'a>(&'a self, filter: &'a RunFilter) -> impl Iterator<Item = RunId> + 'a {
+        self.runs.select(filter)
+    }
+
     pub(crate) fn task(&self, id: RunId) -> Option<&Task> {
         self.runs.task(id)
     }
@@ -36,7 +41,7 @@ impl State {
         self.runs.spec(task)
     }
 
-    /// The status of a run, by those of its tasks.
+    /// The status of a run, computed from the phases of its tasks.
     pub(crate) fn status(&self, run: &Run) -> RunStatus {
         self.runs.status(run)
     }
@@ -61,17 +66,18 @@ impl State {
         }
     }
 
-    /// All workflows by name.
-    pub(crate) fn workflows(&self) -> impl Iterator<Item = (&Arc<str>, &Workflow)> {
+    /// The newest version of each workflow, by name.
+    pub(crate) fn workflows(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<Version>)> {
         self.workflows.iter()
     }
 
-    pub(crate) fn workflow(&self, id: Uuid) -> Option<&Workflow> {
+    /// The newest version of a workflow.
+    pub(crate) fn workflow(&self, id: Uuid) -> Option<&Arc<Version>> {
         self.workflows.by_id(id)
     }
 
-    /// Free and total capacity for a workflow: how often each of its tasks would fit, summed over its tasks and the
-    /// workers that may get assignments.
+    /// Free and total capacity for a workflow: the number of attempts that fit on the workers that may get assignments,
+    /// summed over its tasks.
     pub(crate) fn slots_for(&self, version: &Version, now: ClockReading) -> (i64, i64) {
         let mut counts = (0, 0);
         for task in &version.definition.tasks {

@@ -20,12 +20,12 @@ impl Slot {
     }
 }
 
-/// Whether all requirements fit into the free units.
+/// Whether the free units are enough for one attempt.
 pub(crate) fn fits(slots: &[Slot], requirements: &SlotRequirements) -> bool {
     requirements.iter().all(|(kind, units)| slot(slots, kind).is_some_and(|slot| slot.free() >= *units))
 }
 
-/// How many attempts with these requirements fit, counting the units of each slot as `units` does.
+/// Number of attempts that fit into the slots, if each slot has as many units as `units` returns.
 pub(crate) fn capacity(slots: &[Slot], requirements: &SlotRequirements, units: impl Fn(&Slot) -> i64) -> i64 {
     let of_kind =
         |(kind, needed): &(Arc<str>, i64)| slot(slots, kind).map_or(0, |slot| units(slot).max(0) / (*needed).max(1));

@@ -1,12 +1,14 @@
 //! Registered workers: their streams, leases and slots.
 //!
-//! A worker lives as long as its lease is renewed: by heartbeats, or by an open stream of the first generation of
-//! `Listen`, which stands for them. A worker without a heartbeat in [`Timings::heartbeat_fresh`] gets no new task; one
-//! whose lease has not been renewed for [`Timings::worker_dead`] loses the tasks it runs; one that has been silent for
-//! [`Timings::worker_forgotten`] without a stream is removed.
+//! A worker's lease is renewed by heartbeats, or by an open stream of the first generation of `Listen`, which replaces
+//! them. Without a renewal the worker
 //!
-//! The engine also watches its own clock. If it was stopped itself, by a signal or with its machine, it received no
-//! heartbeat from anyone, so every lease is renewed before a worker is considered lost.
+//! - gets no new task after [`Timings::max_heartbeat_age`],
+//! - loses its running tasks after [`Timings::worker_lease`],
+//! - is removed after [`Timings::worker_removal`], unless it has an open stream.
+//!
+//! The engine also checks its own clock. While the engine itself is stopped, by a signal or with its machine, it
+//! receives no heartbeat, so it renews all leases when it continues, before it considers any worker lost.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -17,7 +19,7 @@ use std::{
 use super::{
     scheduler::PoolId,
     slots::Slot,
-    time::{ClockReading, MonotonicInstant, Timer, TimerKey, Timers, Timestamp},
+    time::{ClockReading, MonotonicInstant, MonotonicTimers, Timer, TimerKey, Timestamp},
 };
 use crate::{
     engine::{
@@ -31,10 +33,10 @@ use crate::{
     hatchet::wire::{RunId, WorkerId},
 };
 
-/// Delay of a timer that load alone can explain: 1 s. A later one means that the engine was stopped.
-const LATE_TIMER: Duration = Duration::from_secs(1);
+/// Maximum delay of a timer under load: 1 s, our choice. A longer delay means that the engine was stopped.
+const MAX_TIMER_DELAY: Duration = Duration::from_secs(1);
 
-/// A worker that registers, after validation.
+/// A validated registration of a worker.
 #[derive(Debug, Default)]
 pub(crate) struct Registration {
     pub(crate) name: String,
@@ -42,16 +44,16 @@ pub(crate) struct Registration {
     pub(crate) slots: Vec<(String, i64)>,
     pub(crate) labels: BTreeMap<String, Label>,
     pub(crate) runtime: Option<Runtime>,
-    /// The worker lives in the engine's process, and dies with it.
+    /// Whether the worker runs in the engine's process and ends with it.
     pub(crate) in_process: bool,
 }
 
-/// Why a worker's call is refused.
+/// The reason for refusing a worker's call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WorkerError {
     /// The worker is not registered.
     Unknown,
-    /// The worker had a stream and has none now: it has to listen again.
+    /// All of the worker's streams are closed; it must open a new one.
     NoStream,
 }
 
@@ -81,16 +83,16 @@ pub(crate) struct Worker {
     pub(crate) heartbeat: Option<Timestamp>,
     /// The latest heartbeat, or else the registration.
     pub(crate) last_seen: MonotonicInstant,
-    /// Start of the lease: `last_seen`, or the end of a time in which the engine itself was stopped.
+    /// Start of the lease: `last_seen`, or the latest time at which the engine continued after a stop.
     pub(crate) lease_start: MonotonicInstant,
     /// Open streams, newest last; the newest gets the assignments.
     pub(crate) streams: Vec<StreamId>,
-    /// Open streams of the first generation of `Listen`, which stand for heartbeats.
+    /// Open streams of the first generation of `Listen`, which replace heartbeats.
     pub(crate) heartbeat_streams: Vec<StreamId>,
-    /// When the worker last opened a stream.
+    /// Time at which the worker last opened a stream.
     pub(crate) listened: Option<Timestamp>,
     pub(crate) paused: bool,
-    /// The worker has unsubscribed and opened no stream since.
+    /// Whether the worker has unsubscribed and opened no stream since.
     pub(crate) unsubscribed: bool,
     pub(crate) in_process: bool,
     /// Running tasks by the sequence number of their assignment.
@@ -103,9 +105,9 @@ pub(crate) struct Worker {
 
 impl Worker {
     /// The stream for new assignments; `None` if the worker may not get any now.
-    pub(crate) fn assignable_stream(&self, now: ClockReading, heartbeat_fresh: Duration) -> Option<StreamId> {
+    pub(crate) fn assignable_stream(&self, now: ClockReading, max_heartbeat_age: Duration) -> Option<StreamId> {
         let is_fresh = !self.heartbeat_streams.is_empty()
-            || self.heartbeat.is_some() && now.since(self.last_seen) < heartbeat_fresh;
+            || self.heartbeat.is_some() && now.since(self.last_seen) < max_heartbeat_age;
         if self.paused || self.unsubscribed || !is_fresh { None } else { self.streams.last().copied() }
     }
 
@@ -124,10 +126,10 @@ impl Worker {
 /// The outcome of a lease check.
 #[derive(Debug, Default)]
 pub(crate) struct LeaseCheck {
-    /// Tasks that the worker has lost, in the order of assignment.
+    /// Tasks that the worker has lost, in the order of their assignment.
     pub(crate) lost: Vec<RunId>,
-    /// Whether the worker is to be removed.
-    pub(crate) is_forgotten: bool,
+    /// Whether to remove the worker.
+    pub(crate) should_remove: bool,
 }
 
 /// All registered workers and their streams.
@@ -138,18 +140,21 @@ pub(crate) struct Workers {
     last_stream: u64,
     /// Sequence number of the latest assignment of all.
     last_assignment: u64,
-    /// When the engine checks its own clock next.
+    /// Due time of the next check of the engine's own clock.
     next_self_check: MonotonicInstant,
 }
-
-type MonotonicTimers = Timers<MonotonicInstant, Timer>;
 
 impl Workers {
     pub(crate) fn get(&self, id: WorkerId) -> Option<&Worker> {
         self.workers.get(&id)
     }
 
-    /// A worker, to change what is not stored; see [`Tracked::get_mut_untracked`].
+    /// A registered worker to change; see [`Tracked::get_mut`].
+    pub(crate) fn get_mut(&mut self, id: WorkerId) -> Result<&mut Worker, WorkerError> {
+        self.workers.get_mut(&id).ok_or(WorkerError::Unknown)
+    }
+
+    /// A worker, to change fields that are not stored; see [`Tracked::get_mut_untracked`].
     pub(crate) fn get_mut_untracked(&mut self, id: WorkerId) -> Option<&mut Worker> {
         self.workers.get_mut_untracked(&id)
     }
@@ -180,16 +185,15 @@ impl Workers {
         self.streams.get(&stream).copied()
     }
 
-    /// Opens a stream. `is_heartbeat` if the open stream stands for heartbeats.
+    /// Opens a stream; with `is_heartbeat` it replaces heartbeats while it is open.
     pub(crate) fn open_stream(
         &mut self,
         id: WorkerId,
         is_heartbeat: bool,
         now: ClockReading,
     ) -> Result<StreamId, WorkerError> {
-        let worker = self.workers.get_mut(&id).ok_or(WorkerError::Unknown)?;
-        self.last_stream += 1;
-        let stream = StreamId(self.last_stream);
+        let stream = StreamId(self.last_stream + 1);
+        let worker = self.get_mut(id)?;
         worker.streams.push(stream);
         worker.listened = Some(now.display);
         worker.unsubscribed = false;
@@ -197,6 +201,7 @@ impl Workers {
             worker.heartbeat_streams.push(stream);
             worker.record_heartbeat(now);
         }
+        self.last_stream = stream.0;
         self.streams.insert(stream, id);
         Ok(stream)
     }
@@ -223,41 +228,18 @@ impl Workers {
         Ok(())
     }
 
-    pub(crate) fn unsubscribe(&mut self, id: WorkerId) -> Result<(), WorkerError> {
-        self.workers.get_mut(&id).ok_or(WorkerError::Unknown)?.unsubscribed = true;
-        Ok(())
-    }
-
-    pub(crate) fn pause(&mut self, id: WorkerId, paused: bool) -> Result<(), WorkerError> {
-        self.workers.get_mut(&id).ok_or(WorkerError::Unknown)?.paused = paused;
-        Ok(())
-    }
-
-    /// Adds or replaces labels.
-    pub(crate) fn label(
-        &mut self,
-        id: WorkerId,
-        labels: impl IntoIterator<Item = (String, Label)>,
-    ) -> Result<(), WorkerError> {
-        if !self.workers.contains_key(&id) {
-            return Err(WorkerError::Unknown);
-        }
-        self.workers.resize(&id, |worker| worker.labels.extend(labels));
-        Ok(())
-    }
-
-    /// Number of assignments so far.
+    /// Number of assignments so far, those before a restart included.
     pub(crate) fn assignments_total(&self) -> u64 {
         self.last_assignment
     }
 
-    /// The sequence number of the next assignment.
+    /// Returns the sequence number of a new assignment.
     pub(crate) fn next_assignment(&mut self) -> u64 {
         self.last_assignment += 1;
         self.last_assignment
     }
 
-    /// Continues the assignments after one from before a restart.
+    /// Continues the sequence numbers after an assignment that precedes a restart.
     pub(crate) fn resume_assignments(&mut self, assignment: u64) {
         self.last_assignment = self.last_assignment.max(assignment);
     }
@@ -265,11 +247,11 @@ impl Workers {
 
 /// Leases.
 impl Workers {
-    /// Sets the timer that checks a worker's lease. It is only ever moved to an earlier time, as each check sets the
-    /// next one: a heartbeat moves no timer.
+    /// Sets the timer that checks a worker's lease, unless an earlier check is set. A heartbeat therefore moves no timer;
+    /// each check sets the next one.
     pub(crate) fn arm_lease(&mut self, id: WorkerId, timers: &mut MonotonicTimers, timings: &Timings) {
         let Some(worker) = self.workers.get_mut_untracked(&id) else { return };
-        let at = worker.lease_start.plus(timings.worker_dead);
+        let at = worker.lease_start.plus(timings.worker_lease);
         if worker.timer.is_none_or(|(armed, _)| armed > at) {
             timers.cancel(worker.timer.take());
             worker.timer = Some(timers.set(at, Timer::Worker(id)));
@@ -286,22 +268,22 @@ impl Workers {
     ) -> LeaseCheck {
         let Some(worker) = self.workers.get_mut_untracked(&id) else { return LeaseCheck::default() };
         worker.timer = None;
-        let silent = if worker.heartbeat_streams.is_empty() { now.since(worker.lease_start) } else { Duration::ZERO };
-        if silent < timings.worker_dead {
-            worker.timer = Some(timers.set(now.plus(timings.worker_dead - silent), Timer::Worker(id)));
+        let silence = if worker.heartbeat_streams.is_empty() { now.since(worker.lease_start) } else { Duration::ZERO };
+        if silence < timings.worker_lease {
+            worker.timer = Some(timers.set(now.plus(timings.worker_lease - silence), Timer::Worker(id)));
             return LeaseCheck::default();
         }
         let lost = worker.running.values().copied().collect();
-        let is_forgotten = worker.streams.is_empty() && silent >= timings.worker_forgotten;
-        if !is_forgotten {
-            // At least one lease, so that a silent worker with an open stream is not checked in a busy loop.
-            let next = timings.worker_dead.max(timings.worker_forgotten.saturating_sub(silent));
+        let should_remove = worker.streams.is_empty() && silence >= timings.worker_removal;
+        if !should_remove {
+            // At least the duration of a lease, so that an expired worker with an open stream is not checked in a busy loop.
+            let next = timings.worker_lease.max(timings.worker_removal.saturating_sub(silence));
             worker.timer = Some(timers.set(now.plus(next), Timer::Worker(id)));
         }
-        LeaseCheck { lost, is_forgotten }
+        LeaseCheck { lost, should_remove }
     }
 
-    /// When the engine checks its own clock next; never without workers.
+    /// Due time of the next check of the engine's own clock; `None` without workers.
     pub(crate) fn next_self_check(&self) -> Option<MonotonicInstant> {
         (!self.workers.is_empty()).then_some(self.next_self_check)
     }
@@ -312,11 +294,11 @@ impl Workers {
         }
     }
 
-    /// Renews every lease if this check is late by an interval or more: then the engine itself was stopped. A task of
-    /// a worker that died in the meantime is requeued one lease later.
+    /// Renews all leases if this check is late by an interval or more, as the engine itself was stopped then. A task of a
+    /// worker that was lost in the meantime is requeued one lease later.
     pub(crate) fn self_check(&mut self, now: ClockReading, timings: &Timings) {
         let interval = self_check_interval(timings);
-        if now.since(self.next_self_check) >= interval.max(LATE_TIMER) {
+        if now.since(self.next_self_check) >= interval.max(MAX_TIMER_DELAY) {
             for id in self.workers.keys().copied().collect::<Vec<_>>() {
                 if let Some(worker) = self.workers.get_mut_untracked(&id) {
                     worker.lease_start = now.monotonic;
@@ -329,9 +311,9 @@ impl Workers {
     }
 }
 
-/// A sixth of a lease, so that a stop that could use up a lease cannot fall between two checks.
+/// A sixth of a lease, so that no stop between two checks is long enough to use up a lease.
 fn self_check_interval(timings: &Timings) -> Duration {
-    timings.worker_dead / 6
+    timings.worker_lease / 6
 }
 
 impl Stored<WorkerId> for Worker {

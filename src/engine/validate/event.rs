@@ -11,7 +11,7 @@ pub(crate) fn event(event: &PushEventRequest, max_message: usize) -> Result<Push
     let input = json::input(&event.payload, max_message)?;
     let metadata = json::metadata(event.additional_metadata.as_deref(), max_message.saturating_sub(input.len()))?;
     Ok(PushedEvent {
-        key: event.key.clone(),
+        key: event.key.as_str().into(),
         input,
         metadata,
         priority: field::priority(event.priority)?,

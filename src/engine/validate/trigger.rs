@@ -2,7 +2,7 @@
 
 use super::{error::Invalid, field, template::template};
 use crate::{
-    engine::state::{Origin, ParentRef, RunTemplate, TriggerItem, Version, claim_for},
+    engine::state::{Origin, Parent, RunTemplate, TriggerItem, Version, claim_for},
     hatchet::wire::{RunId, excerpt, proto::v1::TriggerWorkflowRequest},
 };
 
@@ -23,7 +23,10 @@ pub(crate) fn trigger(
     let template = template(&from.name, &from.input, metadata, from.priority, max_message)?;
     let parent = match &from.parent_task_run_external_id {
         None => None,
-        Some(id) => Some(ParentRef { task: parent_id(id)?, index: from.child_index, key: from.child_key.clone() }),
+        Some(id) => {
+            let key = from.child_key.as_deref().map(Into::into);
+            Some(Parent { task: parent_id(id)?, index: from.child_index, key })
+        }
     };
     item(template, parent, version)
 }
@@ -32,13 +35,12 @@ pub(crate) fn trigger(
 /// the state machine refuses. Evaluates the version's idempotency expression, which can take some milliseconds.
 pub(crate) fn item(
     template: RunTemplate,
-    parent: Option<ParentRef>,
+    parent: Option<Parent>,
     version: Option<&Version>,
 ) -> Result<TriggerItem, Invalid> {
-    let RunTemplate { workflow, input, metadata, priority } = template;
-    let claim =
-        version.map(|version| claim_for(version, &input, &metadata)).transpose().map_err(Invalid::new)?.flatten();
-    Ok(TriggerItem { workflow, input, metadata, priority, parent, claim, origin: Origin::Call })
+    let claim = version.map(|version| claim_for(version, &template.input, &template.metadata));
+    let claim = claim.transpose().map_err(Invalid::new)?.flatten();
+    Ok(TriggerItem { template, parent, claim, origin: Origin::Call })
 }
 
 fn parent_id(text: &str) -> Result<RunId, Invalid> {

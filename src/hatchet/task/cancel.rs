@@ -7,29 +7,29 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-/// Why an attempt was cancelled.
+/// The reason for the cancellation of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CancelReason {
-    /// The engine cancelled it: the run was cancelled, or the attempt was reassigned to another worker.
+    /// The engine cancelled the attempt: its run was cancelled, or it was reassigned to another worker.
     Requested,
     /// The attempt ran longer than its execution timeout.
     TimedOut,
-    /// The worker is shutting down and its grace period is over.
+    /// The worker is shutting down and its grace period has ended.
     Shutdown,
 }
 
 impl fmt::Display for CancelReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Requested => "the engine asked for it",
-            Self::TimedOut => "the execution timeout is over",
+            Self::Requested => "the engine requested it",
+            Self::TimedOut => "the execution timeout has elapsed",
             Self::Shutdown => "the worker is shutting down",
         })
     }
 }
 
-/// Cancels a context.
+/// Cancels an attempt and its context.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Canceller {
     token: CancellationToken,
@@ -37,7 +37,7 @@ pub(crate) struct Canceller {
 }
 
 impl Canceller {
-    /// Cancels the attempt. Of several reasons the first is kept.
+    /// Cancels the attempt. Only the first call has an effect.
     pub(in crate::hatchet) fn cancel(&self, reason: CancelReason) {
         let _ = self.reason.set(reason);
         self.token.cancel();
@@ -49,12 +49,12 @@ impl Canceller {
         self.reason.get().copied().unwrap_or(CancelReason::Requested)
     }
 
-    /// The reason of the cancellation; `None` if the attempt is not cancelled.
+    /// Returns the reason for the cancellation, or `None` if the attempt is not cancelled.
     pub(in crate::hatchet) fn reason(&self) -> Option<CancelReason> {
         self.reason.get().copied()
     }
 
-    /// Whether the attempt is cancelled.
+    /// Returns whether the attempt is cancelled.
     pub(super) fn is_cancelled(&self) -> bool {
         self.token.is_cancelled()
     }

@@ -1,8 +1,11 @@
-//! The context of an attempt: what its body sees and sends beside its input and output.
+//! The context of an attempt: data about its run, its log and stream, and its cancellation.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use serde_json::{Map, Value};
@@ -13,21 +16,21 @@ use super::{
     cancel::{CancelReason, Canceller},
 };
 
-/// Longest log line that an engine accepts, in characters. Longer lines are cut.
+/// Maximum length of a log line in characters, as in the engine. Longer lines are truncated.
 const MAX_LOG_CHARS: usize = 10_000;
 
-/// Log lines and chunks of one attempt that may wait to be sent.
-const EMISSIONS: usize = 1_000;
+/// Maximum number of log lines and chunks of one attempt that wait to be sent.
+const MAX_QUEUED_EMISSIONS: usize = 1_000;
 
-/// The context of an attempt: its run, its cancellation, its log and its stream. Cheap to clone, and `Send`.
+/// The context of an attempt: data about its run, its log and stream, and its cancellation. Cheap to clone.
 #[derive(Clone)]
 pub struct Context(Arc<Inner>);
 
 struct Inner {
     info: RunInfo,
     canceller: Canceller,
-    out: mpsc::Sender<Emission>,
-    lost: AtomicU64,
+    emissions: mpsc::Sender<Emission>,
+    lost_lines: AtomicU64,
 }
 
 /// The run and attempt that a body executes.
@@ -40,7 +43,7 @@ pub struct RunInfo {
     pub workflow_run_id: String,
     /// The task's name as registered.
     pub task_name: String,
-    /// Number of attempts before this one; 0 for the first.
+    /// Number of earlier attempts of the run; 0 in the first attempt.
     pub retry_count: u32,
     /// The run's additional metadata.
     pub additional_metadata: Map<String, Value>,
@@ -55,7 +58,7 @@ pub(crate) enum Emission {
     Chunk(String),
 }
 
-/// The level of a log line, as Hatchet knows it.
+/// The level of a log line, as in Hatchet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogLevel {
     /// Details for debugging.
@@ -69,7 +72,7 @@ pub enum LogLevel {
 }
 
 impl LogLevel {
-    /// The level on the wire, such as `INFO`.
+    /// Returns the level on the wire, such as `INFO`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Debug => "DEBUG",
@@ -81,8 +84,7 @@ impl LogLevel {
 }
 
 impl Context {
-    /// A context with its canceller and the receiver of its log lines and chunks. For tests outside
-    /// [`Task::test`](super::Task::test).
+    /// Creates a context for a test, with its canceller and the receiver of its log lines and chunks.
     #[cfg(test)]
     pub(crate) fn new(info: RunInfo) -> (Self, Canceller, mpsc::Receiver<Emission>) {
         let canceller = Canceller::default();
@@ -90,46 +92,49 @@ impl Context {
         (ctx, canceller, emissions)
     }
 
-    /// A context for an attempt that can be cancelled before its body starts.
+    /// Creates the context of an attempt, with the receiver of its log lines and chunks. The attempt may be cancelled
+    /// already.
     pub(in crate::hatchet) fn for_attempt(info: RunInfo, canceller: Canceller) -> (Self, mpsc::Receiver<Emission>) {
-        let (out, emissions) = mpsc::channel(EMISSIONS);
-        let inner = Inner { info, canceller, out, lost: AtomicU64::new(0) };
-        (Self(Arc::new(inner)), emissions)
+        let (emissions, receiver) = mpsc::channel(MAX_QUEUED_EMISSIONS);
+        let inner = Inner { info, canceller, emissions, lost_lines: AtomicU64::new(0) };
+        (Self(Arc::new(inner)), receiver)
     }
 
-    /// The run and attempt.
+    /// Returns the data of the run and attempt.
     pub fn info(&self) -> &RunInfo {
         &self.0.info
     }
 
-    /// The task run's id.
+    /// Returns the task run's id.
     pub fn run_id(&self) -> &str {
         &self.0.info.run_id
     }
 
-    /// Number of attempts before this one; 0 for the first.
+    /// Returns the number of earlier attempts of the run; 0 in the first attempt.
     pub fn retry_count(&self) -> u32 {
         self.0.info.retry_count
     }
 
-    /// Number of this attempt, counted from 1.
+    /// Returns the number of this attempt, counted from 1.
     pub fn attempt_number(&self) -> u32 {
         self.0.info.retry_count.saturating_add(1)
     }
 
-    /// The run's additional metadata.
+    /// Returns the run's additional metadata.
     pub fn additional_metadata(&self) -> &Map<String, Value> {
         &self.0.info.additional_metadata
     }
 
-    /// Writes a line to the run's log in Hatchet at level INFO, like [`Context::log_at`].
+    /// Writes a line to the run's log in Hatchet at level INFO. Otherwise the same as [`Context::log_at`].
     pub fn log(&self, message: impl Into<String>) {
         self.log_at(LogLevel::Info, message);
     }
 
-    /// Writes a line to the run's log in Hatchet. Never waits: if 1,000 lines and chunks of this attempt are waiting to
-    /// be sent, the line is dropped and counted in the worker's metrics. Empty lines are not sent, since engines refuse
-    /// them; a line is cut after 10,000 characters.
+    /// Writes a line to the run's log in Hatchet, truncated to 10,000 characters. An empty line is ignored, since
+    /// engines refuse it.
+    ///
+    /// Never waits and never fails: if 1,000 lines and chunks of this attempt are waiting to be sent, the line is
+    /// dropped and counted (see [`Context::lost_lines`]).
     pub fn log_at(&self, level: LogLevel, message: impl Into<String>) {
         let mut message: String = message.into();
         if message.is_empty() {
@@ -138,39 +143,45 @@ impl Context {
         if let Some((end, _)) = message.char_indices().nth(MAX_LOG_CHARS) {
             message.truncate(end);
         }
-        if self.0.out.try_send(Emission::Log { level, message }).is_err() {
-            self.0.lost.fetch_add(1, Ordering::Relaxed);
+        if self.0.emissions.try_send(Emission::Log { level, message }).is_err() {
+            self.0.lost_lines.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// Sends a chunk to the subscribers of the run's events. Chunks arrive in order, and before the end of the attempt.
-    /// Waits while 1,000 lines and chunks of this attempt are waiting to be sent.
+    /// Sends a chunk to the subscribers of the run's events, which receive chunks in order and before the end of the
+    /// attempt. Waits while 1,000 lines and chunks of this attempt are waiting to be sent.
+    ///
+    /// Never fails. A chunk is lost if the engine does not accept it within 10 s, or if the attempt has ended.
     pub async fn put_stream(&self, chunk: impl Into<String>) {
-        // The receiver is gone only when the attempt is: nobody could see the chunk.
-        let _ = self.0.out.send(Emission::Chunk(chunk.into())).await;
+        // The receiver is dropped at the end of the attempt. Then the chunk has no subscriber.
+        let _ = self.0.emissions.send(Emission::Chunk(chunk.into())).await;
     }
 
-    /// [`Context::put_stream`] for blocking and CPU bodies.
+    /// Sends a chunk as [`Context::put_stream`] does, from a blocking or CPU body. Blocks the thread while it waits.
+    ///
+    /// # Panics
+    ///
+    /// In an async body: use [`Context::put_stream`] there.
     pub fn put_stream_blocking(&self, chunk: impl Into<String>) {
-        let _ = self.0.out.blocking_send(Emission::Chunk(chunk.into()));
+        let _ = self.0.emissions.blocking_send(Emission::Chunk(chunk.into()));
     }
 
-    /// Number of log lines that were dropped, see [`Context::log_at`].
+    /// Returns the number of log lines that [`Context::log_at`] has dropped. The worker's metrics contain their sum.
     pub fn lost_lines(&self) -> u64 {
-        self.0.lost.load(Ordering::Relaxed)
+        self.0.lost_lines.load(Ordering::Relaxed)
     }
 
-    /// Whether the attempt is cancelled.
+    /// Returns whether the attempt is cancelled.
     pub fn is_cancelled(&self) -> bool {
         self.0.canceller.is_cancelled()
     }
 
-    /// Fails if the attempt is cancelled. A blocking or CPU body calls `ctx.check_cancelled()?` in its loop, as nothing
-    /// else can stop it; an async body is dropped 1 s after its cancellation.
+    /// Fails if the attempt is cancelled. Call `ctx.check_cancelled()?` in the loop of a blocking or CPU body, which
+    /// cannot be stopped otherwise. An async body is dropped 1 s after its cancellation.
     ///
     /// # Errors
     ///
-    /// [`TaskError::cancelled`] with the reason.
+    /// [`TaskError::cancelled`] with the reason, if the attempt is cancelled.
     pub fn check_cancelled(&self) -> Result<(), TaskError> {
         self.0.canceller.reason().map_or(Ok(()), |reason| Err(TaskError::cancelled(reason)))
     }
@@ -181,24 +192,34 @@ impl Context {
     }
 }
 
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context")
+            .field("info", self.info())
+            .field("cancelled", &self.0.canceller.reason())
+            .field("lost_lines", &self.lost_lines())
+            .finish_non_exhaustive()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn long_line_is_cut_and_full_queue_counts_losses() {
+    fn long_line_is_truncated_and_full_queue_counts_losses() {
         let (ctx, _canceller, mut emissions) = Context::new(RunInfo::default());
         ctx.log("é".repeat(MAX_LOG_CHARS + 5));
         let Ok(Emission::Log { message, .. }) = emissions.try_recv() else { panic!("no line") };
         assert_eq!(message.chars().count(), MAX_LOG_CHARS);
-        for _ in 0..EMISSIONS + 3 {
+        for _ in 0..MAX_QUEUED_EMISSIONS + 3 {
             ctx.log("x");
         }
         assert_eq!(ctx.lost_lines(), 3);
     }
 
     #[tokio::test]
-    async fn first_cancel_reason_is_kept() {
+    async fn later_cancel_reason_is_ignored() {
         let (ctx, canceller, _emissions) = Context::new(RunInfo::default());
         assert!(ctx.check_cancelled().is_ok());
         canceller.cancel(CancelReason::TimedOut);

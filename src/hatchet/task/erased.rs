@@ -1,7 +1,7 @@
 //! A task without its types: JSON text in, an outcome out.
 //!
-//! [`Task::erase`] is the one place where types are erased. Input is decoded and output encoded inside the erased
-//! body, so that a value of the wrong shape fails its own attempt only.
+//! Types are erased only in [`Task::erase`]. The erased body decodes the input and encodes the output, so that a value
+//! of the wrong shape fails its own attempt only.
 
 use std::{any::Any, fmt, sync::Arc};
 
@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::{BadInput, Context, Kind, Payload, Retry, Task, TaskError, TaskOptions, typed::Body as TypedBody};
 use crate::hatchet::wire::{check_object, failure_text};
 
-/// A task without its types, as a worker registers and runs it. Made by [`Task::erase`].
+/// A task without its types, as a worker registers and runs it. Returned by [`Task::erase`].
 #[derive(Clone)]
 pub struct ErasedTask {
     name: String,
@@ -21,18 +21,18 @@ pub struct ErasedTask {
     options: TaskOptions,
     input_schema: Arc<Value>,
     output_schema: Arc<Value>,
-    complete_input: Complete,
-    complete_output: Complete,
+    complete_input: CompleteFn,
+    complete_output: CompleteFn,
     body: Body,
 }
 
-/// Reads JSON as a type that is erased here, and writes it back.
-type Complete = fn(&str) -> Result<String, BadInput>;
+/// A function that reads JSON as the erased type and writes it back.
+type CompleteFn = fn(&str) -> Result<String, BadInput>;
 
-/// An async body: input JSON and context to outcome.
+/// An async body: maps input JSON and context to an outcome.
 pub(in crate::hatchet) type AsyncBody = Arc<dyn Fn(String, Context) -> BoxFuture<'static, Outcome> + Send + Sync>;
 
-/// A body that runs on a thread: input JSON and context to outcome.
+/// A body that runs on a thread: maps input JSON and context to an outcome.
 pub(in crate::hatchet) type ThreadBody = Arc<dyn Fn(String, Context) -> Outcome + Send + Sync>;
 
 /// An erased body by its kind.
@@ -59,17 +59,17 @@ pub(in crate::hatchet) enum Outcome {
 }
 
 impl Outcome {
-    /// A failure that is not retried.
+    /// Returns a failure that is not retried.
     pub(in crate::hatchet) fn fatal(type_name: &str, message: &str) -> Self {
         Self::Failed { error: failure_text(type_name, message), may_retry: false }
     }
 
-    /// A failure that may be retried.
+    /// Returns a failure that may be retried.
     pub(in crate::hatchet) fn retryable(type_name: &str, message: &str) -> Self {
         Self::Failed { error: failure_text(type_name, message), may_retry: true }
     }
 
-    /// The failure of a body that panicked; it may be retried.
+    /// Returns the failure of a body that panicked, which may be retried.
     pub(in crate::hatchet) fn panicked(panic: &(dyn Any + Send)) -> Self {
         let message = panic
             .downcast_ref::<&str>()
@@ -81,7 +81,7 @@ impl Outcome {
 }
 
 impl<I: Payload, O: Payload> Task<I, O> {
-    /// The task without its types, as a worker or a list of tasks keeps it.
+    /// Returns the task without its types, for a list of tasks of different types.
     #[must_use]
     pub fn erase(self) -> ErasedTask {
         ErasedTask {
@@ -99,27 +99,27 @@ impl<I: Payload, O: Payload> Task<I, O> {
 }
 
 impl ErasedTask {
-    /// The task's first name, without the client's namespace.
+    /// Returns the task's first name, without the client's namespace.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// All names of the task: the first, then the aliases.
+    /// Returns all names of the task: the first, then the aliases.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         std::iter::once(self.name.as_str()).chain(self.aliases.iter().map(String::as_str))
     }
 
-    /// The description that [`Task::description`] set.
+    /// Returns the description of [`Task::description`].
     pub fn description(&self) -> &str {
         &self.description
     }
 
-    /// The task's options.
+    /// Returns the task's options.
     pub fn options(&self) -> &TaskOptions {
         &self.options
     }
 
-    /// What the body does to its thread.
+    /// Returns the kind of the body.
     pub fn kind(&self) -> Kind {
         match self.body {
             Body::Async(_) => Kind::Async,
@@ -128,11 +128,11 @@ impl ErasedTask {
         }
     }
 
-    /// The pool of worker slots that an attempt takes one of: `cpu` for CPU bodies, else `default`. Health and metrics
-    /// count slots by these names.
+    /// Returns the pool whose slots the attempts use: `cpu` for CPU bodies, else `default`. Health and metrics count
+    /// slots by these names.
     ///
-    /// An engine does not know pools: to it each attempt takes one slot of the type
-    /// [`SLOT_TYPE`](crate::hatchet::wire::SLOT_TYPE), and each pool is a worker of its own.
+    /// Pools exist only in this library. In the engine each attempt takes one slot of the type
+    /// [`SLOT_TYPE`](crate::hatchet::wire::SLOT_TYPE), and each pool is a separate worker.
     pub fn slot_pool(&self) -> &'static str {
         match self.kind() {
             Kind::Cpu => "cpu",
@@ -140,30 +140,30 @@ impl ErasedTask {
         }
     }
 
-    /// JSON Schema of the input.
+    /// Returns the JSON Schema of the input.
     pub fn input_schema(&self) -> &Value {
         &self.input_schema
     }
 
-    /// JSON Schema of the output.
+    /// Returns the JSON Schema of the output.
     pub fn output_schema(&self) -> &Value {
         &self.output_schema
     }
 
-    /// Reads JSON as the task's input type and writes it back, with defaults filled in and unknown fields left out.
+    /// Reads JSON as the task's input type and writes it back, with defaults filled in and unknown fields removed.
     ///
     /// # Errors
     ///
-    /// [`BadInput`] names the field that does not fit the type.
+    /// [`BadInput`] with the field that does not fit the type.
     pub fn complete_input(&self, json: &str) -> Result<String, BadInput> {
         (self.complete_input)(json)
     }
 
-    /// Reads JSON as the task's output type and writes it back, like [`ErasedTask::complete_input`].
+    /// Reads JSON as the task's output type and writes it back, as [`ErasedTask::complete_input`] does with the input.
     ///
     /// # Errors
     ///
-    /// [`BadInput`] names the field that does not fit the type.
+    /// [`BadInput`] with the field that does not fit the type.
     pub fn complete_output(&self, json: &str) -> Result<String, BadInput> {
         (self.complete_output)(json)
     }
@@ -172,7 +172,7 @@ impl ErasedTask {
         &self.body
     }
 
-    /// The same body and options under another name, without aliases.
+    /// Renames the task and removes its aliases.
     #[must_use]
     pub(crate) fn renamed(mut self, name: String) -> Self {
         self.name = name;
@@ -180,14 +180,14 @@ impl ErasedTask {
         self
     }
 
-    /// The same task with changed options.
+    /// Changes the task's options.
     #[must_use]
     pub(crate) fn with_options(mut self, change: impl FnOnce(&mut TaskOptions)) -> Self {
         change(&mut self.options);
         self
     }
 
-    /// Calls `hook` at the start of each attempt, on the thread that the body runs on.
+    /// Calls `hook` at the start of each attempt, on the thread of the body.
     #[must_use]
     pub(crate) fn before(mut self, hook: impl Fn(&Context) + Send + Sync + 'static) -> Self {
         self.body = with_hook(self.body, Arc::new(hook));
@@ -215,17 +215,17 @@ impl fmt::Debug for ErasedTask {
 fn erase<I: Payload, O: Payload>(body: TypedBody<I, O>) -> Body {
     let on_thread = |body: Arc<dyn Fn(I, Context) -> Result<O, TaskError> + Send + Sync>| -> ThreadBody {
         Arc::new(move |json, ctx| match decode::<I>(&json) {
-            Ok(input) => outcome(body(input, ctx)),
-            Err(bad) => undecodable(&bad),
+            Ok(input) => into_outcome(body(input, ctx)),
+            Err(bad) => undecodable_input(&bad),
         })
     };
     match body {
         TypedBody::Async(body) => Body::Async(Arc::new(move |json, ctx| match decode::<I>(&json) {
             Ok(input) => {
                 let running = body(input, ctx);
-                Box::pin(async move { outcome(running.await) })
+                Box::pin(async move { into_outcome(running.await) })
             }
-            Err(bad) => Box::pin(std::future::ready(undecodable(&bad))),
+            Err(bad) => Box::pin(std::future::ready(undecodable_input(&bad))),
         })),
         TypedBody::Blocking(body) => Body::Blocking(on_thread(body)),
         TypedBody::Cpu(body) => Body::Cpu(on_thread(body)),
@@ -259,12 +259,12 @@ fn complete<T: Payload>(json: &str) -> Result<String, BadInput> {
     serde_json::to_string(&decode::<T>(json)?).map_err(|e| BadInput::new(".", e.to_string()))
 }
 
-/// Never retried, since the same input would fail every time.
-fn undecodable(bad: &BadInput) -> Outcome {
+/// Returns the failure for an invalid input. It is not retried, since the same input would fail every time.
+fn undecodable_input(bad: &BadInput) -> Outcome {
     Outcome::fatal("BadInput", &format!("input {bad}"))
 }
 
-fn outcome<O: Payload>(result: Result<O, TaskError>) -> Outcome {
+fn into_outcome<O: Payload>(result: Result<O, TaskError>) -> Outcome {
     match result {
         Ok(output) => match serde_json::to_string(&output) {
             // The wire carries objects only, so a unit output becomes an empty one.

@@ -1,4 +1,4 @@
-//! Failures of a task, and whether an attempt may be retried.
+//! Failures of a task, and which of them may be retried.
 
 use std::{any::type_name, error::Error, fmt};
 
@@ -7,10 +7,10 @@ use crate::hatchet::wire::failure_text;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// A task's failure.
+/// The failure of a task.
 ///
-/// `?` converts any error into one that may be retried, as often as the task's
-/// [`retries`](super::Task::retries) allow. [`TaskError::fatal`] makes one that is never retried.
+/// `?` converts any error into a failure that may be retried, as often as the task's [`retries`](super::Task::retries)
+/// allow. [`TaskError::fatal`] returns a failure that is never retried.
 ///
 /// ```
 /// use hatchet_quickstart::prelude::*;
@@ -23,7 +23,7 @@ type BoxError = Box<dyn Error + Send + Sync>;
 /// }
 /// ```
 ///
-/// `TaskError` itself does not implement [`Error`], as `?` could not convert every other error then.
+/// `TaskError` itself does not implement [`Error`]: otherwise `?` could not convert every other error.
 pub struct TaskError {
     retry: Retry,
     type_name: &'static str,
@@ -55,42 +55,43 @@ impl BadInput {
         Self { field: field.into(), reason: reason.into() }
     }
 
-    /// The path of the field, such as `customer.name`; `.` for the whole value.
+    /// Returns the path of the field, such as `customer.name`; `.` for the whole value.
     pub fn field(&self) -> &str {
         &self.field
     }
 }
 
 impl TaskError {
-    /// A failure that may be retried, from a message, a boxed error or an `anyhow::Error`. Errors that implement
-    /// [`Error`] need only `?`.
+    /// Returns a failure that may be retried, from a message, a boxed error or an `anyhow::Error`. For a type that
+    /// implements [`Error`], `?` is enough.
     pub fn new<E: Into<BoxError>>(error: E) -> Self {
         Self { retry: Retry::Allowed, type_name: short_name::<E>(), error: error.into() }
     }
 
-    /// A failure that is never retried, from an error or a message. Use it for a failure that every attempt would
-    /// repeat.
+    /// Returns a failure that is never retried, from an error or a message. Use it if every attempt would fail in the
+    /// same way.
     pub fn fatal<E: Into<BoxError>>(error: E) -> Self {
         Self { retry: Retry::Never, ..Self::new(error) }
     }
 
-    /// The result of a body that stops because it was cancelled. [`Context::check_cancelled`](super::Context::check_cancelled)
-    /// returns it.
+    /// Returns the error of a body that stops because it was cancelled, as
+    /// [`Context::check_cancelled`](super::Context::check_cancelled) does.
     pub fn cancelled(reason: CancelReason) -> Self {
         Self { retry: Retry::Cancelled(reason), ..Self::new(format!("cancelled: {reason}")) }
     }
 
-    /// Whether the attempt may be retried.
+    /// Returns whether the attempt may be retried.
     pub fn retry(&self) -> Retry {
         self.retry
     }
 
-    /// The underlying error, with its chain of sources.
+    /// Returns the underlying error, with its chain of sources.
     pub fn error(&self) -> &(dyn Error + Send + Sync + 'static) {
         &*self.error
     }
 
-    /// The failure as Hatchet's SDKs write it: `Type: message` on the first line, then the chain of sources.
+    /// Returns the failure in the format of Hatchet's SDKs: `Type: message` on the first line, then the chain of
+    /// sources.
     pub(super) fn report(&self) -> String {
         use fmt::Write as _;
         let mut text = failure_text(self.type_name, &self.error.to_string());
@@ -106,7 +107,7 @@ impl TaskError {
     }
 }
 
-/// The last segment of a type's path without parameters; `TaskError` for types that only carry a message.
+/// Returns the last segment of a type's path without parameters, or `TaskError` for types that contain only a message.
 fn short_name<E>() -> &'static str {
     let path = type_name::<E>();
     let path = path.split('<').next().unwrap_or(path);
@@ -143,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn question_mark_keeps_type_and_message() {
+    fn question_mark_preserves_type_and_message() {
         let error = parse("x").unwrap_err();
         assert_eq!(error.retry(), Retry::Allowed);
         assert_eq!(error.report(), "ParseIntError: invalid digit found in string");

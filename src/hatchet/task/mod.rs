@@ -1,7 +1,7 @@
 //! Tasks: a name, input and output types, a body, and options. This module uses no transport, so that a task can be
 //! compiled and tested without an engine.
 //!
-//! A task starts as a [`Stub`], its name and types. A body makes the stub a [`Task`]:
+//! A [`Stub`] is the name and the types of a task. A [`Task`] consists of a stub and a body:
 //!
 //! ```
 //! use hatchet_quickstart::prelude::*;
@@ -27,8 +27,8 @@
 //!      └── Client::run ──▶ one run, whose result is an O
 //! ```
 //!
-//! A [`Worker`](crate::hatchet::worker::Worker) registers tasks of different types in one list, so it erases the types:
-//! an [`ErasedTask`] takes and returns JSON. Types are erased nowhere else.
+//! A [`Worker`](crate::hatchet::worker::Worker) registers tasks of different types in one list, so the types are
+//! erased: the body of an [`ErasedTask`] takes and returns JSON. Types are erased nowhere else.
 
 mod cancel;
 mod context;
@@ -58,7 +58,7 @@ pub(in crate::hatchet) use validate::{is_name, validate_all};
 
 /// A type that a task takes or returns: serde in both directions and a JSON Schema. Its JSON form must be an object.
 ///
-/// Implemented for every type that qualifies; derive `Serialize`, `Deserialize` and `JsonSchema` on yours.
+/// Implemented for every such type: derive `Serialize`, `Deserialize` and `JsonSchema` for yours.
 pub trait Payload: Serialize + DeserializeOwned + JsonSchema + Send + 'static {}
 
 impl<T: Serialize + DeserializeOwned + JsonSchema + Send + 'static> Payload for T {}

@@ -2,19 +2,19 @@
 
 use std::time::Duration;
 
-/// What a body does to its thread, which decides where it runs.
+/// The kind of a body: its use of its thread, which determines its executor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Awaits. Runs on the async runtime.
     Async,
-    /// Blocks its thread. Runs on a thread of its own.
+    /// Blocks its thread. Runs on a separate thread.
     Blocking,
     /// Keeps a core busy. Runs on the worker's rayon pool.
     Cpu,
 }
 
 impl Kind {
-    /// `async`, `blocking` or `cpu`.
+    /// Returns `async`, `blocking` or `cpu`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Async => "async",
@@ -24,7 +24,7 @@ impl Kind {
     }
 }
 
-/// The order in which queued runs are assigned: a run of a higher priority goes first.
+/// The priority of a queued run: the engine assigns runs of a higher priority first.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Priority {
     /// 1 on the wire. The default.
@@ -37,32 +37,32 @@ pub enum Priority {
 }
 
 impl Priority {
-    /// The priority of a number from 1 to 3.
+    /// Returns the priority with this number, 1 to 3; `None` for any other number.
     pub fn from_number(number: u8) -> Option<Self> {
         [Self::Low, Self::Medium, Self::High].into_iter().find(|priority| priority.number() == number)
     }
 
-    /// The number on the wire, 1 to 3.
+    /// Returns the number on the wire, 1 to 3.
     pub fn number(self) -> u8 {
         self as u8
     }
 }
 
-/// Options of a task, with the defaults of the official SDKs. [`Task`](super::Task) has a method for each.
+/// Options of a task, with the defaults of the official SDKs. [`Task`](super::Task) has a method for each option.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct TaskOptions {
-    /// Retries after a failed attempt. Default 0.
+    /// Maximum number of retries. Default 0.
     pub retries: u32,
-    /// Wait before a retry. Default none.
+    /// Delay before a retry. Default `None`: a retry starts immediately.
     pub backoff: Option<Backoff>,
     /// Limit of one attempt, from its assignment on. Default 60 s.
     pub execution_timeout: Duration,
-    /// Limit of an attempt's time in the queue; it starts anew with each attempt. Default 5 minutes.
+    /// Limit of the time in the queue, separately for each attempt. Default 5 minutes.
     pub schedule_timeout: Duration,
-    /// Priority of runs whose caller chooses none. Default [`Priority::Low`].
+    /// Priority of runs whose caller does not set one. Default [`Priority::Low`].
     pub default_priority: Priority,
-    /// Keys by which duplicate runs are refused. Default none.
+    /// Rejects duplicate runs. Default `None`: no run is rejected.
     pub idempotency: Option<Idempotency>,
 }
 
@@ -79,35 +79,35 @@ impl Default for TaskOptions {
     }
 }
 
-/// Exponential wait before a retry: `factor` to the power of the retry's number, in seconds.
+/// Exponential delay before a retry: `factor` to the power of the retry's number, in seconds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Backoff {
     /// Base of the power, 1 to 1,000.
     pub factor: f32,
-    /// Longest wait, 1 s to 86,400 s in whole seconds.
+    /// Maximum delay, 1 s to 86,400 s (a day) in whole seconds.
     pub max: Duration,
 }
 
-/// Refuses a trigger whose key an earlier run holds. The refused caller gets
+/// Rejects a trigger whose key belongs to an earlier run. The caller receives
 /// [`ErrorKind::Duplicate`](crate::hatchet::client::ErrorKind::Duplicate) with the id of that run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Idempotency {
-    /// CEL over `input` and `additional_metadata` that yields the key, a string.
+    /// A CEL expression over `input` and `additional_metadata` whose result is the key, a string.
     ///
-    /// A key is unique in the whole tenant, so it should contain the task's name. If the expression cannot be evaluated
-    /// (a field is missing, or the result is not a string), a real engine accepts the trigger and creates no run.
+    /// Keys are unique per tenant, so a key should contain the task's name. If the expression cannot be evaluated (a
+    /// field is missing, or the result is not a string), a real engine accepts the trigger and creates no run.
     pub expression: String,
-    /// Time that a key is held, from the trigger on; at least 1 ms.
+    /// Maximum time until a key is released, from the trigger on; at least 1 ms.
     pub ttl: Duration,
-    /// When a key is released.
+    /// Whether a key is released earlier.
     pub method: IdempotencyMethod,
 }
 
-/// When an idempotency key is released.
+/// The event that releases an idempotency key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IdempotencyMethod {
-    /// After its time to live, whatever the run's status.
+    /// The end of its time to live, whatever the run's status.
     Ttl,
-    /// When its run finishes, and at the latest after its time to live.
+    /// The end of its run or of its time to live, whichever is earlier.
     Status,
 }

@@ -2,10 +2,11 @@
 
 use std::{borrow::Cow, fmt, marker::PhantomData};
 
-/// The name of a task with its input type `I` and output type `O`: what a caller needs to run it, without its body.
+/// The name of a task with its input type `I` and output type `O`. A caller needs only this to run the task, not its
+/// body.
 ///
-/// A stub is usually a constant that the worker and its callers share. The worker makes the [`Task`](super::Task) from it, so that
-/// both sides agree on the name and the types:
+/// A stub is usually a constant that the worker and its callers share. The worker creates the [`Task`](super::Task)
+/// from it, so that both sides agree on the name and the types:
 ///
 /// ```
 /// use hatchet_quickstart::prelude::*;
@@ -25,32 +26,32 @@ use std::{borrow::Cow, fmt, marker::PhantomData};
 /// }
 /// ```
 ///
-/// A body has one of three kinds, by what it does to its thread:
+/// A body has one of three kinds, according to its use of its thread:
 ///
 /// | method | body | runs on |
 /// |---|---|---|
 /// | [`Stub::task`] | awaits: network, timers, channels | the async runtime |
-/// | [`Stub::blocking_task`] | blocks: files, `sleep`, synchronous clients | a thread of its own (`spawn_blocking`) |
+/// | [`Stub::blocking_task`] | blocks: files, `sleep`, synchronous clients | a separate thread (`spawn_blocking`) |
 /// | [`Stub::cpu_task`] | computes | the worker's rayon pool |
 pub struct Stub<I, O> {
     name: Cow<'static, str>,
-    /// A stub holds no value of either type, so it is `Send` and `Sync` whatever they are.
+    /// A stub contains no value of either type, so it is `Send` and `Sync` for all types.
     types: PhantomData<fn(I) -> O>,
 }
 
 impl<I, O> Stub<I, O> {
-    /// A stub for the task of this name. Allowed characters are ASCII letters, digits, `.`, `-` and `_`;
+    /// Creates a stub for the task of this name. Allowed characters are ASCII letters, digits, `.`, `-` and `_`;
     /// [`Worker::start`](crate::hatchet::worker::Worker::start) refuses other names.
     pub const fn new(name: &'static str) -> Self {
         Self { name: Cow::Borrowed(name), types: PhantomData }
     }
 
-    /// A stub whose name is known at run time only.
+    /// Creates a stub from a name that is known at run time only.
     pub fn from_name(name: impl Into<String>) -> Self {
         Self { name: Cow::Owned(name.into()), types: PhantomData }
     }
 
-    /// The task's name, without the client's namespace.
+    /// Returns the task's name, without the client's namespace.
     pub fn name(&self) -> &str {
         &self.name
     }

@@ -8,8 +8,9 @@ use super::{Backoff, Context, Idempotency, IdempotencyMethod, Kind, Payload, Pri
 
 /// A task: a [`Stub`], a body, and the options that its runs have by default.
 ///
-/// A [`Worker`](crate::hatchet::worker::Worker) registers it, and a caller runs it by its [stub](Task::stub). Options are
-/// checked when the worker starts, which names the field of a value that an engine would refuse.
+/// A [`Worker`](crate::hatchet::worker::Worker) registers the task, and a caller runs it by its [stub](Task::stub).
+/// Options are checked when the worker starts: a value that an engine would refuse is an error with the name of the
+/// field.
 #[must_use = "a task runs only after a worker has registered it"]
 pub struct Task<I, O> {
     pub(super) stub: Stub<I, O>,
@@ -30,7 +31,7 @@ pub(in crate::hatchet) enum Body<I, O> {
 }
 
 impl<I: Payload, O: Payload> Stub<I, O> {
-    /// A task with an async body. The body must not block its thread: use [`Stub::blocking_task`] or
+    /// Creates a task with an async body. The body must not block its thread: use [`Stub::blocking_task`] or
     /// [`Stub::cpu_task`] for work that takes more than about 0.1 ms between two awaits.
     pub fn task<F, Fut>(&self, body: F) -> Task<I, O>
     where
@@ -40,7 +41,7 @@ impl<I: Payload, O: Payload> Stub<I, O> {
         Task::new(self.clone(), Body::Async(Arc::new(move |input, ctx| Box::pin(body(input, ctx)))))
     }
 
-    /// A task whose body may block its thread. Each attempt has a thread of its own while it runs.
+    /// Creates a task whose body may block its thread. Each running attempt has a separate thread.
     pub fn blocking_task<F>(&self, body: F) -> Task<I, O>
     where
         F: Fn(I, Context) -> Result<O, TaskError> + Send + Sync + 'static,
@@ -48,8 +49,8 @@ impl<I: Payload, O: Payload> Stub<I, O> {
         Task::new(self.clone(), Body::Blocking(Arc::new(body)))
     }
 
-    /// A task whose body computes. It runs inside the worker's rayon pool, so that `par_iter` uses that pool. As many
-    /// attempts run at once as the pool has threads (see
+    /// Creates a task whose body computes. The body runs inside the worker's rayon pool, so that its `par_iter` uses
+    /// the pool. The number of concurrent attempts is the number of threads in the pool (see
     /// [`Worker::cpu_threads`](crate::hatchet::worker::Worker::cpu_threads)).
     pub fn cpu_task<F>(&self, body: F) -> Task<I, O>
     where
@@ -64,13 +65,13 @@ impl<I, O> Task<I, O> {
         Self { stub, aliases: Vec::new(), description: String::new(), options: TaskOptions::default(), body }
     }
 
-    /// Registers the task under a second name as well. Each name is a workflow of its own to the engine.
+    /// Registers the task under an additional name. Each name is a separate workflow in the engine.
     pub fn alias(mut self, name: impl Into<String>) -> Self {
         self.aliases.push(name.into());
         self
     }
 
-    /// Describes the task in a sentence, for the dashboard and for `runner --list-tasks`. Default empty.
+    /// Sets a description of one sentence, for the dashboard and for `runner --list-tasks`. Default empty.
     pub fn description(mut self, text: impl Into<String>) -> Self {
         self.description = text.into();
         self
@@ -82,8 +83,8 @@ impl<I, O> Task<I, O> {
         self
     }
 
-    /// Waits before a retry: `factor` to the power of the retry's number, in seconds, and at most `max`. By default a
-    /// retry starts at once.
+    /// Delays a retry by `factor` to the power of the retry's number, in seconds, and at most by `max`. By default a
+    /// retry starts immediately.
     ///
     /// `factor` is 1 to 1,000; `max` is 1 s to 86,400 s (a day) in whole seconds.
     pub fn backoff(mut self, factor: f32, max: Duration) -> Self {
@@ -97,42 +98,42 @@ impl<I, O> Task<I, O> {
         self
     }
 
-    /// Limits the time that an attempt waits for a worker, after which the engine cancels the run. Default 5 minutes;
+    /// Limits the time that an attempt waits for a worker. Afterwards the engine cancels the run. Default 5 minutes;
     /// 1 ms to 2,562,047 h.
     pub fn schedule_timeout(mut self, timeout: Duration) -> Self {
         self.options.schedule_timeout = timeout;
         self
     }
 
-    /// Priority of the runs whose caller chooses none. Default [`Priority::Low`].
+    /// Sets the priority of runs whose caller does not set one. Default [`Priority::Low`].
     pub fn default_priority(mut self, priority: Priority) -> Self {
         self.options.default_priority = priority;
         self
     }
 
-    /// Refuses a second run with the same key, the result of a CEL expression over the run's input and metadata; see
-    /// [`Idempotency`]. By default no run is refused.
+    /// Rejects a second run with the same key, the result of a CEL expression over the run's input and metadata; see
+    /// [`Idempotency`]. By default no run is rejected.
     pub fn idempotency(mut self, expression: impl Into<String>, ttl: Duration, method: IdempotencyMethod) -> Self {
         self.options.idempotency = Some(Idempotency { expression: expression.into(), ttl, method });
         self
     }
 
-    /// The task's name and types, to run it by.
+    /// Returns the task's name and types, with which a caller runs it.
     pub fn stub(&self) -> &Stub<I, O> {
         &self.stub
     }
 
-    /// The task's name, without the client's namespace.
+    /// Returns the task's name, without the client's namespace.
     pub fn name(&self) -> &str {
         self.stub.name()
     }
 
-    /// The task's options.
+    /// Returns the task's options.
     pub fn options(&self) -> &TaskOptions {
         &self.options
     }
 
-    /// What the body does to its thread.
+    /// Returns the kind of the body.
     pub fn kind(&self) -> Kind {
         match self.body {
             Body::Async(_) => Kind::Async,

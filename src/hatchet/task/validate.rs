@@ -1,18 +1,18 @@
 //! Limits of names and options, checked before a task is registered.
 //!
-//! An engine refuses the same values, some of them with INTERNAL and without naming the field. Checking here gives every
-//! path (typed task, alias, keyed copy) the same error before anything is sent.
+//! An engine refuses the same values, some of them with INTERNAL and without the name of the field. The check before
+//! the registration has the same error for typed tasks, aliases and keyed copies.
 
 use std::{collections::BTreeSet, fmt, time::Duration};
 
 use super::ErasedTask;
 
-/// Longest duration that an engine reads: Go's, 2^63 - 1 nanoseconds, cut to whole hours.
+/// Maximum duration that an engine accepts: that of Go, 2^63 - 1 nanoseconds, rounded down to hours.
 const MAX_DURATION: Duration = Duration::from_secs(2_562_047 * 3600);
 const MIN_DURATION: Duration = Duration::from_millis(1);
 const MAX_BACKOFF: Duration = Duration::from_secs(86_400);
 
-/// A name or option that an engine would refuse. Its message names the task, the field, the value and the rule.
+/// A name or option that an engine would refuse. The message contains the task, the field, the value and the rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("task \"{task}\": invalid {field} \"{value}\": {rule}")]
 pub struct InvalidTask {
@@ -23,7 +23,7 @@ pub struct InvalidTask {
 }
 
 impl InvalidTask {
-    /// The name of the invalid field, such as `retries` or `backoff factor`.
+    /// Returns the name of the invalid field, such as `retries` or `backoff factor`.
     pub fn field(&self) -> &'static str {
         self.field
     }
@@ -34,7 +34,7 @@ impl ErasedTask {
     ///
     /// # Errors
     ///
-    /// [`InvalidTask`] names the first field that an engine would refuse.
+    /// [`InvalidTask`] with the first field that an engine would refuse.
     pub fn validate(&self) -> Result<(), InvalidTask> {
         validate(self)
     }
@@ -58,30 +58,34 @@ fn validate(task: &ErasedTask) -> Result<(), InvalidTask> {
         if !(1.0..=1000.0).contains(&backoff.factor) {
             return invalid("backoff factor", &backoff.factor, "1 to 1000");
         }
-        let whole = backoff.max.subsec_nanos() == 0;
-        if !whole || backoff.max.is_zero() || backoff.max > MAX_BACKOFF {
-            return invalid("backoff max", &Shown(backoff.max), "1 s to 86400 s in whole seconds");
+        let is_whole = backoff.max.subsec_nanos() == 0;
+        if !is_whole || backoff.max.is_zero() || backoff.max > MAX_BACKOFF {
+            return invalid("backoff max", &format!("{:?}", backoff.max), "1 s to 86400 s in whole seconds");
         }
     }
     for (field, timeout) in
         [("execution timeout", options.execution_timeout), ("schedule timeout", options.schedule_timeout)]
     {
         if !(MIN_DURATION..=MAX_DURATION).contains(&timeout) {
-            return invalid(field, &Shown(timeout), "1 ms to 2562047 h");
+            return invalid(field, &format!("{timeout:?}"), "1 ms to 2562047 h");
         }
     }
     if let Some(idempotency) = &options.idempotency {
         if idempotency.expression.trim().is_empty() {
-            return invalid("idempotency expression", &idempotency.expression, "a CEL expression that yields a string");
+            return invalid(
+                "idempotency expression",
+                &idempotency.expression,
+                "use a CEL expression whose result is a string",
+            );
         }
         if !(MIN_DURATION..=MAX_DURATION).contains(&idempotency.ttl) {
-            return invalid("idempotency ttl", &Shown(idempotency.ttl), "1 ms to 2562047 h");
+            return invalid("idempotency ttl", &format!("{:?}", idempotency.ttl), "1 ms to 2562047 h");
         }
     }
     Ok(())
 }
 
-/// Checks the tasks of a worker: each by itself, and that no two share a name. Engines ignore the case of names.
+/// Checks each task of a worker, and that no two tasks share a name. Engines ignore the case of names.
 pub(in crate::hatchet) fn validate_all(tasks: &[ErasedTask]) -> Result<(), InvalidTask> {
     let mut seen = BTreeSet::new();
     for task in tasks {
@@ -103,15 +107,6 @@ pub(in crate::hatchet) fn validate_all(tasks: &[ErasedTask]) -> Result<(), Inval
 /// Whether an engine accepts this as the name of a workflow, task or worker.
 pub(in crate::hatchet) fn is_name(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))
-}
-
-/// A duration as Rust's `Debug` writes it, such as `1.5s`.
-struct Shown(Duration);
-
-impl fmt::Display for Shown {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", self.0)
-    }
 }
 
 #[cfg(test)]
@@ -165,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn duplicate_name_is_refused_whatever_its_case() {
+    fn duplicate_name_is_refused_regardless_of_case() {
         let duplicate = validate_all(&[named("a").erase(), named("b").alias("A").erase()]).unwrap_err();
         assert_eq!(
             duplicate.to_string(),

@@ -1,6 +1,6 @@
 //! One attempt of a task's body.
 
-use std::pin::pin;
+use std::{fmt, pin::pin};
 
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ use crate::hatchet::task::{
     CancelReason, Canceller, Context, Emission, LogLevel, Payload, RunInfo, Task, TaskError, TypedBody,
 };
 
-/// An attempt of a task's body to be run in a test; made by [`Task::test`].
+/// An attempt of a task's body, prepared for a test. Returned by [`Task::test`].
 #[must_use = "a test runs the body only when `run` is called"]
 pub struct BodyTest<I, O> {
     task: Task<I, O>,
@@ -16,7 +16,7 @@ pub struct BodyTest<I, O> {
     canceller: Canceller,
 }
 
-/// The result of an attempt in a test, with what the body sent while it ran.
+/// The result of an attempt in a test, with the log lines and chunks of its body.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct TestRun<O> {
@@ -38,8 +38,8 @@ pub struct LogLine {
 }
 
 impl<I: Payload, O: Payload> Task<I, O> {
-    /// Prepares an attempt of the body without an engine: the first attempt of a run with random ids, no metadata, and
-    /// not cancelled. See [`testing`](crate::hatchet::testing) for an example.
+    /// Prepares an attempt of the body without an engine: the first attempt of a run with random ids, without metadata,
+    /// and not cancelled. See [`testing`](crate::hatchet::testing) for an example.
     pub fn test(&self) -> BodyTest<I, O> {
         let id = uuid::Uuid::new_v4().to_string();
         let info = RunInfo {
@@ -53,7 +53,7 @@ impl<I: Payload, O: Payload> Task<I, O> {
 }
 
 impl<I: Payload, O: Payload> BodyTest<I, O> {
-    /// Sets the number of attempts before this one. Default 0.
+    /// Sets the number of earlier attempts. Default 0.
     pub fn retry_count(mut self, retries: u32) -> Self {
         self.info.retry_count = retries;
         self
@@ -71,10 +71,12 @@ impl<I: Payload, O: Payload> BodyTest<I, O> {
         self
     }
 
-    /// Runs the body to its end: an async body on the current task, another on a thread of its own, where `par_iter`
-    /// uses rayon's global pool. Timeouts and retries are an engine's part and do not happen here.
+    /// Runs the body to its end: an async body on the current tokio task, any other body on a separate thread, where
+    /// `par_iter` uses rayon's global pool. Timeouts and retries are features of an engine and are not applied.
     ///
-    /// Must be called inside a tokio runtime. A body that panics panics here.
+    /// # Panics
+    ///
+    /// If the body panics, and outside of a tokio runtime.
     pub async fn run(self, input: I) -> TestRun<O> {
         let (ctx, mut emissions) = Context::for_attempt(self.info, self.canceller);
         let body = async {
@@ -101,11 +103,21 @@ impl<I: Payload, O: Payload> BodyTest<I, O> {
                 Some(emission) = emissions.recv() => collect(emission),
             }
         };
-        // The body may have left a clone of its context behind, so the channel may stay open.
+        // A clone of the context may outlive the body, so the channel may stay open.
         while let Ok(emission) = emissions.try_recv() {
             collect(emission);
         }
         TestRun { result, logs, chunks }
+    }
+}
+
+impl<I, O> fmt::Debug for BodyTest<I, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BodyTest")
+            .field("task", &self.task)
+            .field("info", &self.info)
+            .field("cancelled", &self.canceller.reason())
+            .finish()
     }
 }
 
@@ -117,7 +129,7 @@ mod tests {
     type Json = serde_json::Map<String, Value>;
 
     #[tokio::test]
-    async fn context_shows_the_prepared_attempt() {
+    async fn context_describes_the_prepared_attempt() {
         let task = Stub::new("t").task(|_: Json, ctx: Context| async move {
             ctx.log_at(LogLevel::Warn, format!("{} {}", ctx.retry_count(), ctx.additional_metadata()["k"]));
             Err::<Json, _>(TaskError::new("failed after its log line"))
@@ -128,7 +140,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn more_chunks_than_the_queue_holds_are_collected() {
+    async fn chunks_beyond_the_queue_size_are_collected() {
         let task = Stub::new("t").blocking_task(|input: Json, ctx: Context| {
             (0..3_000).for_each(|n| ctx.put_stream_blocking(n.to_string()));
             Ok(input)
@@ -138,7 +150,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn context_that_outlives_the_body_does_not_hang() {
+    async fn run_ends_while_a_context_outlives_the_body() {
         let task = Stub::new("t").task(|input: Json, ctx: Context| async move {
             tokio::spawn(async move { ctx.cancelled().await });
             Ok(input)

@@ -35,3 +35,11 @@ impl From<CreateWorkflowVersionRequest> for Declaration {
         Self(message)
     }
 }
+
+#[cfg(all(test, feature = "engine"))]
+impl Declaration {
+    /// A declaration for tests. Two samples are equal if their descriptions are.
+    pub(crate) fn sample(description: &str) -> Self {
+        Self(CreateWorkflowVersionRequest { description: description.into(), ..Default::default() })
+    }
+}

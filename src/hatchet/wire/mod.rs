@@ -6,7 +6,7 @@
 //! | module | contents |
 //! |---|---|
 //! | [`proto`] | code generated from `proto/` |
-//! | `ids`, `action`, `status`, `duration` | types of single fields |
+//! | `ids`, `action`, `status`, `duration`, `timestamp` | types of single fields |
 //! | `declaration` | workflow declarations |
 //! | `payload` | checks of JSON payloads |
 //! | `failure` | the error text of a failed attempt |
@@ -23,6 +23,8 @@ mod payload;
 mod readable_duration;
 mod status;
 mod text;
+#[cfg(feature = "engine")]
+mod timestamp;
 mod token;
 
 pub use action::{ActionId, BadAction};
@@ -38,6 +40,8 @@ pub use readable_duration::readable_duration;
 pub use status::RunStatus;
 #[cfg(feature = "engine")]
 pub(crate) use text::excerpt;
+#[cfg(feature = "engine")]
+pub(crate) use timestamp::{Timestamp, millis};
 pub use token::{BadToken, Claims};
 
 use std::time::SystemTime;

@@ -1,4 +1,4 @@
-//! A worker before its start: its tasks and options.
+//! The builder of a worker.
 
 use std::{net::TcpListener, time::Duration};
 
@@ -14,7 +14,7 @@ use crate::hatchet::{
     transport::{ClientConfig, ClientError, ErrorKind},
 };
 
-/// A worker before its start.
+/// A worker before its start: its engine, tasks and options.
 ///
 /// ```no_run
 /// use hatchet_quickstart::{prelude::*, tasks};
@@ -42,9 +42,9 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// A worker for the engine of this client, without tasks.
+    /// Creates a worker for the engine of this client, without tasks.
     ///
-    /// The worker uses the client's settings on a connection of its own, so that a busy caller does not delay its
+    /// The worker uses the client's settings on a separate connection, so that a busy caller does not delay its
     /// heartbeats.
     pub fn new(client: &Client) -> Self {
         let config = ClientConfig::clone(&client.config());
@@ -57,7 +57,7 @@ impl Worker {
         self
     }
 
-    /// Adds tasks.
+    /// Adds several tasks.
     pub fn register_all(mut self, tasks: impl IntoIterator<Item = impl Into<ErasedTask>>) -> Self {
         self.tasks.extend(tasks.into_iter().map(Into::into));
         self
@@ -69,13 +69,14 @@ impl Worker {
         self
     }
 
-    /// Sets [`WorkerOptions::slots`], the number of async and blocking attempts at once. Default 100.
+    /// Sets [`WorkerOptions::slots`], the maximum number of concurrent async and blocking attempts. Default 100.
     pub fn slots(mut self, slots: usize) -> Self {
         self.options.slots = slots;
         self
     }
 
-    /// Sets [`WorkerOptions::cpu_threads`], the number of CPU attempts at once. Default: the number of cores.
+    /// Sets [`WorkerOptions::cpu_threads`], the maximum number of concurrent CPU attempts. Default: the number of
+    /// cores.
     pub fn cpu_threads(mut self, threads: usize) -> Self {
         self.options.cpu_threads = threads;
         self
@@ -105,9 +106,14 @@ impl Worker {
         self
     }
 
-    /// Serves health and metrics over HTTP on this socket while the worker lives: `/livez` (200 while the
-    /// connection thread answers), `/readyz` (200 while the worker receives work, else 503), `/health` as the Python SDK answers it, and
-    /// `/metrics` for Prometheus.
+    /// Serves health checks and metrics over HTTP on this socket until the worker ends. Default: none.
+    ///
+    /// | path | response |
+    /// |---|---|
+    /// | `/livez` | 200 while the connection thread runs |
+    /// | `/readyz` | 200 while the worker receives work, else 503 |
+    /// | `/health` | the JSON of the Python SDK |
+    /// | `/metrics` | Prometheus text |
     pub fn health(mut self, listener: TcpListener) -> Self {
         self.health = Some(listener);
         self
@@ -116,12 +122,12 @@ impl Worker {
     /// Runs the worker until `shutdown` completes, then drains it: it accepts no more work, and running attempts have
     /// [`WorkerOptions::grace`] to finish. Must be called inside a tokio runtime, on which async and blocking bodies run.
     ///
-    /// The output of `shutdown` is ignored, so `tokio::signal::ctrl_c()` can be passed as it is. Dropping the returned
-    /// future ends the worker at once and loses what it runs.
+    /// The output of `shutdown` is ignored, so that you can pass `tokio::signal::ctrl_c()`. Dropping the returned
+    /// future ends the worker immediately and loses the outcomes of running attempts.
     ///
     /// # Errors
     ///
-    /// Those of [`Worker::start`], and those that end a worker: it cannot register, or the engine refuses its token.
+    /// The errors of [`Worker::start`] and [`RunningWorker::ended`].
     pub async fn run_until(self, shutdown: impl Future) -> Result<DrainOutcome, ClientError> {
         let mut worker = self.start()?;
         tokio::select! {
@@ -130,17 +136,17 @@ impl Worker {
         }
     }
 
-    /// Starts the worker and returns at once; [`RunningWorker::listening`] waits until it is registered. Must be called
-    /// inside a tokio runtime, on which async and blocking bodies run.
+    /// Starts the worker and returns immediately; [`RunningWorker::listening`] waits until it is registered. Must be
+    /// called inside a tokio runtime, on which async and blocking bodies run.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] if the worker has no task, two tasks share a name, or a name or option has a value that an
-    /// engine would refuse (see [`ErasedTask::validate`]).
+    /// [`ErrorKind::Config`] if the call is made outside a tokio runtime, the worker has no task, two tasks share a name, or
+    /// an engine would refuse the value of a name or option (see [`ErasedTask::validate`]).
     pub fn start(self) -> Result<RunningWorker, ClientError> {
         let config_error = |message: String| ClientError::new(ErrorKind::Config, message);
         if self.tasks.is_empty() {
-            return Err(config_error("the worker has no task: register one".to_owned()));
+            return Err(config_error("starting the worker failed: it has no task. Register one".to_owned()));
         }
         validate_all(&self.tasks).map_err(|invalid| config_error(invalid.to_string()))?;
         let name = self.config.namespaced(&self.options.name);
@@ -149,8 +155,10 @@ impl Worker {
                 "invalid worker name \"{name}\": use letters, digits, `.`, `-` and `_` only"
             )));
         }
-        if self.options.slots == 0 || self.options.cpu_threads == 0 {
-            return Err(config_error("a worker needs at least one slot and one CPU thread".to_owned()));
+        for (field, number) in [("slots", self.options.slots), ("cpu_threads", self.options.cpu_threads)] {
+            if number == 0 {
+                return Err(config_error(format!("invalid {field} \"0\": use at least 1")));
+            }
         }
         let Self { config, options, tasks, health } = self;
         lifecycle::start(Setup { config, options, tasks, health })

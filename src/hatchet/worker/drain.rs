@@ -1,4 +1,4 @@
-//! Drains a worker: stops the intake of work, waits, cancels.
+//! Drains a worker: stops the intake of work, waits for running attempts, cancels the others.
 //!
 //! ```text
 //!  1. stop the intake    pause the workers over REST, or close the streams
@@ -7,12 +7,12 @@
 //!  4. wait               bodies end and outcomes are acknowledged, within the cancellation grace plus LINGER
 //! ```
 //!
-//! A drain without outstanding attempts ends after step 2. The caller unregisters the workers and closes the streams
+//! A drain without outstanding attempts ends after step 2. The caller unsubscribes the workers and closes the streams
 //! afterwards.
 //!
-//! Pausing keeps the streams open, so cancellations still arrive and heartbeats are still accepted. Without REST the
-//! streams are closed instead. The engine takes a worker without a stream for dead after 30 s and reassigns its attempts,
-//! so the grace period is limited to [`CLOSED_STREAM_GRACE`] then.
+//! A paused worker has open streams, so cancellations still arrive and heartbeats are still accepted. Without REST the
+//! streams are closed instead. The engine considers a worker dead 30 s after its stream was closed and reassigns its
+//! attempts, so the grace period is then limited to [`MAX_CLOSED_STREAM_GRACE`].
 
 use std::{sync::Arc, time::Duration};
 
@@ -30,18 +30,19 @@ use crate::hatchet::{task::CancelReason, wire::format_duration};
 
 /// Timeout of pausing the workers over REST.
 const PAUSE_TIMEOUT: Duration = Duration::from_secs(3);
-/// Time without attempts after which the worker is idle. An assignment made just before the pause arrives within some tens
-/// of milliseconds; if it found the stream closed, it would wait 30 s for another worker.
+/// Time without attempts after which the worker is idle. An assignment made just before the pause arrives within about
+/// 50 ms. If the stream were closed by then, its run would wait 30 s for another worker.
 const IDLE_AFTER: Duration = Duration::from_millis(400);
-/// Time for bodies to end and outcomes to be acknowledged after the cancellation, in addition to the cancellation grace.
+/// Time for bodies to end and outcomes to be acknowledged after the cancellation, in addition to the cancellation
+/// grace.
 const LINGER: Duration = Duration::from_secs(4);
-/// Longest grace period after the streams were closed. Leaves time to report before the engine reassigns the attempts.
-const CLOSED_STREAM_GRACE: Duration = Duration::from_secs(20);
+/// Maximum grace period after the streams were closed. Leaves time to report before the engine reassigns the attempts.
+const MAX_CLOSED_STREAM_GRACE: Duration = Duration::from_secs(20);
 
 /// The result of a drain. Each attempt is listed as `task (run id)`.
 ///
-/// A cancelled attempt was reported, unless it is in one of the other lists as well. The engine reassigns those attempts
-/// 30 s after the last heartbeat.
+/// A cancelled attempt was reported, unless it is in one of the other lists as well. The engine reassigns those
+/// attempts 30 s after the last heartbeat.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DrainOutcome {
     /// Attempts that were cancelled at the end of the grace period.
@@ -70,10 +71,10 @@ pub(super) async fn drain(
 
     let linger = resources.cancel_grace.saturating_add(LINGER);
     let Outstanding { running: cancelled, unreported } = resources.table.outstanding();
-    warn_grace_over(grace, linger, &cancelled, &unreported);
+    warn_grace_ended(grace, linger, &cancelled, &unreported);
     resources.table.cancel_all(CancelReason::Shutdown);
 
-    // Attempts that are outstanding after this are in the outcome, which the caller shows.
+    // Attempts that are still outstanding afterwards are in the outcome.
     let _ = timeout(linger, resources.table.wait_until_empty()).await;
     let Outstanding { running: still_running, unreported } = resources.table.outstanding();
     DrainOutcome { cancelled, still_running, unreported }
@@ -92,7 +93,7 @@ async fn stop_intake(
             match timeout(PAUSE_TIMEOUT, try_join_all(pauses)).await {
                 Ok(Ok(_)) => return,
                 Ok(Err(error)) => error.to_string(),
-                Err(_) => format!("no answer within {PAUSE_TIMEOUT:?}"),
+                Err(_) => format!("no response within {PAUSE_TIMEOUT:?}"),
             }
         }
     };
@@ -100,16 +101,16 @@ async fn stop_intake(
     intake_stopped.cancel();
 }
 
-/// The grace period after the streams were closed. The time since `begun` does not count towards the limit.
+/// Limits the grace period after the streams were closed. The time since `begun` does not count towards the limit.
 fn limit_grace(grace: Duration, begun: Instant) -> Duration {
-    let limit = CLOSED_STREAM_GRACE + begun.elapsed();
+    let limit = MAX_CLOSED_STREAM_GRACE + begun.elapsed();
     if grace <= limit {
         return grace;
     }
     tracing::warn!(
         "the grace period of {} is reduced to {}: the engine reassigns attempts after 30 s without a stream",
         format_duration(grace),
-        format_duration(CLOSED_STREAM_GRACE)
+        format_duration(MAX_CLOSED_STREAM_GRACE)
     );
     limit
 }
@@ -125,15 +126,15 @@ async fn wait_until_idle(table: &AttemptTable) {
     }
 }
 
-fn warn_grace_over(grace: Duration, linger: Duration, running: &[String], unreported: &[String]) {
+fn warn_grace_ended(grace: Duration, linger: Duration, running: &[String], unreported: &[String]) {
     let grace = format_duration(grace);
     if !running.is_empty() {
-        tracing::warn!("the grace period of {grace} is over, cancelling {}", list_names(running));
+        tracing::warn!("the grace period of {grace} has ended, cancelling {}", list_names(running));
     }
     if !unreported.is_empty() {
         tracing::warn!(
-            "the grace period of {grace} is over, and the engine has not acknowledged the outcome of {}: retrying for {} \
-             more",
+            "the grace period of {grace} has ended, and the engine has not acknowledged the outcome of {}: retrying for \
+             another {}",
             list_names(unreported),
             format_duration(linger)
         );
@@ -157,7 +158,7 @@ mod tests {
         },
     };
 
-    /// Lets every ready task run.
+    /// Runs every ready task.
     async fn run_ready_tasks() {
         for _ in 0..10 {
             yield_now().await;
@@ -188,7 +189,7 @@ mod tests {
         assert!(waiting.is_finished());
     }
 
-    /// Resources of a worker without a REST address. No call is made.
+    /// Returns the resources of a worker without a REST address. No call is made.
     fn resources_without_rest() -> Arc<WorkerResources> {
         let client = Client::new(config("127.0.0.1:9".to_owned())).unwrap();
         assert!(client.rest().is_none());
@@ -198,7 +199,7 @@ mod tests {
         Arc::new(WorkerResources::new(client, &[], &options, counters, bodies, None).unwrap())
     }
 
-    /// The session of a draining process with one worker.
+    /// Returns the states of a draining process with one worker.
     fn states(resources: &Arc<WorkerResources>) -> SessionStates {
         let worker = RegisteredWorker { id: WorkerId::random(), name: "w".to_owned(), slots: 1 };
         let registration = Registration { workers: vec![worker], engine_version: String::new() };
@@ -230,9 +231,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn without_rest_attempts_are_cancelled_before_reassignment() {
-        for (grace, cancelled_after) in
-            [(CLOSED_STREAM_GRACE * 10, CLOSED_STREAM_GRACE), (CLOSED_STREAM_GRACE / 2, CLOSED_STREAM_GRACE / 2)]
-        {
+        for (grace, cancelled_after) in [
+            (MAX_CLOSED_STREAM_GRACE * 10, MAX_CLOSED_STREAM_GRACE),
+            (MAX_CLOSED_STREAM_GRACE / 2, MAX_CLOSED_STREAM_GRACE / 2),
+        ] {
             let resources = resources_without_rest();
             let attempt = RunningAttempt::new("long".to_owned());
             let key = (RunId::random(), 0);

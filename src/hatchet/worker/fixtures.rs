@@ -1,11 +1,11 @@
-//! Fixtures of unit tests.
+//! Fixtures for unit tests.
 
 use crate::hatchet::{
     system::Handshake,
     transport::{ClientConfig, Sources},
 };
 
-/// Settings for an engine at this address that has no REST API, with a token that is never verified.
+/// Returns settings for an engine at this address, without a REST API and with a token that is never verified.
 pub(super) fn config(address: String) -> ClientConfig {
     let claims = "eyJzdWIiOiI3MDdkMDg1NS04MGFiLTRlMWYtYTE1Ni1mMWM0NTQ2Y2JmNTIifQ";
     let handshake = Handshake {

@@ -15,7 +15,7 @@ use crate::hatchet::transport::{ClientError, ErrorKind};
 /// A started worker. Dropping it without [`RunningWorker::stop`] ends the worker immediately and loses the outcomes of
 /// running attempts.
 #[derive(Debug)]
-#[must_use = "dropping the handle ends the worker at once"]
+#[must_use = "dropping the handle ends the worker immediately"]
 pub struct RunningWorker {
     pub(super) state: watch::Receiver<WorkerState>,
     pub(super) counters: Arc<Counters>,
@@ -28,17 +28,22 @@ pub struct RunningWorker {
 }
 
 impl RunningWorker {
-    /// The worker's state, to read or to watch.
+    /// Returns the worker's state, to read or to watch.
     pub fn state(&self) -> watch::Receiver<WorkerState> {
         self.state.clone()
     }
 
-    /// The current values of the worker's counters.
+    /// Returns the current values of the worker's counters.
     pub fn stats(&self) -> WorkerStats {
         self.counters.snapshot()
     }
 
-    /// Waits until the worker receives work for the first time. Fails if the worker ends before.
+    /// Waits until the worker receives work. Returns immediately if it already does.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`RunningWorker::ended`] if the worker ends before, and [`ErrorKind::Engine`] if it was stopped
+    /// before.
     pub async fn listening(&mut self) -> Result<Registration, ClientError> {
         loop {
             if let WorkerState::Listening(registration) = &*self.state.borrow_and_update() {
@@ -53,7 +58,17 @@ impl RunningWorker {
         }
     }
 
-    /// Waits until the worker ends by itself, which it does only on an error that a retry cannot fix.
+    /// Waits until the worker ends without a stop, which happens only after an error that no retry can fix.
+    ///
+    /// # Errors
+    ///
+    /// - The error of the initial registration, after the waits of [`WorkerOptions::wait_for_engine`].
+    /// - [`ErrorKind::Unauthenticated`] if the engine refuses the token. A token that it accepted before is retried for
+    ///   90 s.
+    /// - [`ErrorKind::Config`] if the server for health checks and metrics failed.
+    /// - [`ErrorKind::Engine`] if an earlier call has returned the end, or the connection thread panicked.
+    ///
+    /// [`WorkerOptions::wait_for_engine`]: super::WorkerOptions::wait_for_engine
     pub async fn ended(&mut self) -> Result<DrainOutcome, ClientError> {
         let Some(result) = self.result.as_mut() else { return Err(engine_error("the worker has already ended")) };
         let ended = result.await;
@@ -62,7 +77,11 @@ impl RunningWorker {
     }
 
     /// Drains the worker: accepts no more work, lets running attempts finish within [`WorkerOptions::grace`], reports
-    /// their outcomes and unregisters.
+    /// their outcomes and unsubscribes. Attempts that miss the grace period are listed in the [`DrainOutcome`].
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`RunningWorker::ended`], if the worker ended before the drain.
     ///
     /// [`WorkerOptions::grace`]: super::WorkerOptions::grace
     pub async fn stop(mut self) -> Result<DrainOutcome, ClientError> {

@@ -1,13 +1,14 @@
 //! Starts and ends a worker: its threads, its parts, and the order of its shutdown.
 //!
-//! The connection thread has a runtime of its own, so no task can delay it. It registers, receives, sends heartbeats and
+//! The connection thread has a separate runtime, so no task can delay it. It registers, receives, sends heartbeats and
 //! reports. Async bodies run on the runtime in which the worker was started, blocking bodies on that runtime's blocking
 //! threads, and CPU bodies on a rayon pool.
 //!
-//! Everything on the connection thread is a branch of one `select!` or owned by its runtime, so all of it ends with the
-//! thread. Bodies on other threads cannot be ended from outside; they are cancelled when the thread ends, however it ends.
+//! Everything on the connection thread is a branch of one `select!` or owned by its runtime, so it ends with the
+//! thread. Bodies on other threads cannot be ended from outside. They are cancelled when the thread ends, even by a
+//! panic.
 
-use std::{net::TcpListener, sync::Arc};
+use std::{net::TcpListener, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt as _, future::join_all, stream::FuturesUnordered};
 use tokio::{
@@ -33,6 +34,9 @@ use crate::hatchet::{
     transport::{ClientConfig, ClientError, ErrorKind},
 };
 
+/// Timeout of unsubscribing a worker at the end. A failure has no consequence: the streams are closed in any case.
+const UNSUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// Settings, tasks and health socket of a worker.
 pub(super) struct Setup {
     pub(super) config: ClientConfig,
@@ -42,10 +46,10 @@ pub(super) struct Setup {
     pub(super) health: Option<TcpListener>,
 }
 
-/// Starts the connection thread. Must be called inside the runtime on which async and blocking bodies are to run.
+/// Starts the connection thread. Must be called inside the runtime that runs the async and blocking bodies.
 pub(super) fn start(mut setup: Setup) -> Result<RunningWorker, ClientError> {
-    let failed = |what: &str, cause: &dyn std::fmt::Display| {
-        ClientError::new(ErrorKind::Config, format!("starting {what} failed: {cause}"))
+    let failed = |part: &str, cause: &dyn std::fmt::Display| {
+        ClientError::new(ErrorKind::Config, format!("starting {part} failed: {cause}"))
     };
     let body_runtime = Handle::try_current().map_err(|e| failed("the worker", &e))?;
     let cpu_pool = if setup.tasks.iter().any(|task| task.kind() == Kind::Cpu) {
@@ -84,7 +88,7 @@ pub(super) fn start(mut setup: Setup) -> Result<RunningWorker, ClientError> {
     Ok(RunningWorker { state, counters, stop, abort, result: Some(result) })
 }
 
-/// Serves health checks and metrics. Returns only on failure, which ends the worker: probes would take it for dead.
+/// Serves health checks and metrics. Returns only on failure, which ends the worker: probes would report it as dead.
 async fn serve_health(listener: Option<TcpListener>, counters: Arc<Counters>) -> ClientError {
     let Some(listener) = listener else { return std::future::pending().await };
     let cause = match health::serve(listener, counters).await {
@@ -131,9 +135,10 @@ async fn run(
         outcome = drained => outcome,
         never = watchdog::run(resources.clone()) => match never {},
     };
-    // The supervisors are not polled any more, so they do not reopen the streams that end now. The streams are closed when
-    // this function returns: unregistering alone would leave them open, and the engine would continue to assign.
-    join_all(states.workers().iter().map(|worker| session::unregister(&resources.client, worker.id))).await;
+    // The supervisors are no longer polled, so they do not reopen the streams, which are closed when this function
+    // returns.
+    let client = &resources.client;
+    join_all(states.workers().iter().map(|worker| session::unsubscribe(client, worker.id, UNSUBSCRIBE_TIMEOUT))).await;
     Ok(outcome)
 }
 

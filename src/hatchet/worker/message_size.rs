@@ -9,13 +9,13 @@ use crate::hatchet::{
 
 /// Fails if a message is larger than the client may send.
 ///
-/// The transport enforces the limit as well, but only while it writes the request, where it looks like a broken
+/// The transport enforces the same limit, but only while it writes the request, and its error looks like a broken
 /// connection. So the size is checked before the call.
 pub(super) fn check_message(client: &Client, operation: &str, message: &impl Message) -> Result<(), ClientError> {
     check_size(client, operation, message.encoded_len())
 }
 
-/// [`check_message`] for a message of `size` bytes.
+/// Same as [`check_message`], for a message of `size` bytes.
 pub(super) fn check_size(client: &Client, operation: &str, size: usize) -> Result<(), ClientError> {
     let limit = client.config().max_send_message;
     if size <= limit {

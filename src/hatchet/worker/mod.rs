@@ -14,10 +14,10 @@
 //! | `drain` | stops the intake, waits for running attempts, cancels the others |
 //! | `watchdog` | warns about async bodies that block their thread |
 //! | `health` | counters, health checks and metrics over HTTP |
-//! | `state` | [`WorkerState`], which readiness follows |
+//! | `state` | [`WorkerState`], the source of readiness |
 //!
-//! No user code runs on the connection thread, so heartbeats, reports and health checks continue while tasks block every
-//! other thread. Its path from a message to a running body contains no await on a call or lock.
+//! No user code runs on the connection thread, so heartbeats, reports and health checks continue while tasks block
+//! every other thread. Its path from a message to a running body contains no await on a call or lock.
 //!
 //! Dependencies go one way: `lifecycle` → `drain`, `watchdog` → `session` → `attempt` → `health` → `state`.
 

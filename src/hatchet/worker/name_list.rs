@@ -3,7 +3,7 @@
 /// Maximum number of names in one log line.
 const MAX_NAMES: usize = 20;
 
-/// Joins the names, at most 20 of them, and says how many more there are.
+/// Joins the names with commas. After the first 20, appends the number of the others.
 pub(crate) fn list_names(names: &[impl AsRef<str>]) -> String {
     let shown: Vec<&str> = names.iter().take(MAX_NAMES).map(AsRef::as_ref).collect();
     match names.len().saturating_sub(MAX_NAMES) {

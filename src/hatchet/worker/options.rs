@@ -3,7 +3,7 @@
 use std::{num::NonZeroUsize, time::Duration};
 
 /// Options of a worker as one value, for programs that read them from settings. [`Worker`](super::Worker) has a method
-/// for each.
+/// for each option.
 #[derive(Debug, Clone)]
 pub struct WorkerOptions {
     /// Name of the worker: ASCII letters, digits, `.`, `-` and `_`. CPU tasks are registered as a second worker named
@@ -17,13 +17,15 @@ pub struct WorkerOptions {
     pub cpu_threads: usize,
     /// Time that running attempts have to finish after a stop before they are cancelled. Default 25 s.
     pub grace: Duration,
-    /// Time that a body has to end after its cancellation. Then an async body is dropped, and a body on a thread is
-    /// logged by name and keeps its slot. Default 1 s.
+    /// Time that a body has to end after its cancellation. Afterwards an async body is dropped. A body on a thread is
+    /// named in the log and keeps its slot. Default 1 s.
     pub cancel_grace: Duration,
-    /// Time to wait at the start for an engine that does not answer. Default 0: the start fails. If the engine answers
-    /// the registration with INTERNAL, UNAVAILABLE or ABORTED, as a real engine does when several workers register the
-    /// same new tasks concurrently, the registration is retried for at least 30 s. A registered worker reconnects
-    /// without a time limit.
+    /// Time to wait at the start for an engine that does not respond. Default 0: the start fails.
+    ///
+    /// Minimum waits apply in any case: 4 s if the address accepts connections and sends nothing, 10 s for each call to
+    /// an engine that accepts connections, and 30 s of retries if the engine fails the registration with INTERNAL,
+    /// UNAVAILABLE or ABORTED, as a real engine does when several workers register the same new tasks concurrently. A
+    /// registered worker reconnects without a time limit.
     pub wait_for_engine: Duration,
 }
 

@@ -3,19 +3,19 @@
 //! ```text
 //!  Connecting ──▶ Listening ──▶ Draining ──▶ Stopped
 //!      ▲              │
-//!      └──────────────┘ a stream or heartbeat failed, or the engine does not know a worker
+//!      └──────────────┘ a stream or heartbeat failed, or a worker id is unknown to the engine
 //! ```
 //!
-//! A process registers as one worker per slot pool and is `Listening` only while all of them receive work. `Draining` is
-//! final: a worker that drains never listens again. Readiness, metrics and [`RunningWorker`](super::RunningWorker) show
-//! this state.
+//! A process registers as one worker per slot pool and is `Listening` only while all of them receive work. `Draining`
+//! is final: a worker that drains never listens again. Readiness, metrics and [`RunningWorker`](super::RunningWorker)
+//! expose this state.
 
 use crate::hatchet::wire::WorkerId;
 
 /// The state of a worker process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WorkerState {
-    /// Registering, or reopening a stream. Holds the last failure, if any.
+    /// Registering, or reopening a stream. Contains the latest failure, if any.
     Connecting(Option<String>),
     /// All workers of the process receive work.
     Listening(Registration),

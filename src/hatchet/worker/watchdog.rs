@@ -1,8 +1,8 @@
 //! Warns about tasks that block an async thread.
 //!
-//! An async body that computes or sleeps between two awaits blocks its thread, and with it every other async body on that
-//! thread. The connection thread is not affected, so it can measure the current poll of each body and name the task while
-//! it blocks. The lateness of the watchdog's own timer is the worker's event loop lag.
+//! An async body that computes or sleeps between two awaits blocks its thread, and with it every other async body on
+//! that thread. The connection thread is not affected, so it can measure the current poll of each body and name the
+//! task while it blocks. The delay of the watchdog's own timer is the worker's event loop lag.
 
 use std::{
     convert::Infallible,
@@ -12,7 +12,7 @@ use std::{
 
 use super::attempt::WorkerResources;
 
-/// Duration of a poll from which on it is reported. A poll should take well under 1 ms; the Python SDK warns after 5 s.
+/// Minimum duration of a poll that is reported. A poll should take well under 1 ms; the Python SDK warns after 5 s.
 const BLOCKED_AFTER: Duration = Duration::from_secs(1);
 /// Time between two checks.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -28,7 +28,7 @@ pub(super) async fn run(resources: Arc<WorkerResources>) -> Infallible {
             else {
                 continue;
             };
-            // Warns when the block is noticed, and again each time its duration has doubled.
+            // Warns at the first check, and again each time the duration has doubled.
             let last_ms = attempt.last_warning_ms.load(Ordering::Relaxed);
             let blocked_ms = u64::try_from(blocked.as_millis()).unwrap_or(u64::MAX);
             if last_ms == 0 || blocked_ms >= last_ms.saturating_mul(2) {

@@ -37,7 +37,7 @@ async fn killed_worker_repeats_only_attempts_in_flight() {
         TestEngine::start().await
     } else {
         // Detects a lost worker sooner than after the default of 30 s.
-        TestEngine::embedded(Timings { worker_dead: Duration::from_secs(8), ..Timings::default() }).await
+        TestEngine::embedded(Timings { worker_lease: Duration::from_secs(8), ..Timings::default() }).await
     };
     let folder = tempfile::tempdir().unwrap();
     let ledger = folder.path().join("ledger");

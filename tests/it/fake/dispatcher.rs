@@ -51,7 +51,7 @@ impl dispatcher_server::Dispatcher for Services {
 
     async fn heartbeat(&self, request: Request<HeartbeatRequest>) -> Reply<HeartbeatResponse> {
         let worker = request.into_inner().worker_id;
-        self.update(|script| {
+        let result = self.update(|script| {
             if script.unknown_workers.contains(&worker) {
                 return Err(Status::not_found("worker not found"));
             }
@@ -65,10 +65,10 @@ impl dispatcher_server::Dispatcher for Services {
             }
             script.heartbeats.push(Instant::now());
             Ok(())
-        })?;
+        });
         let delay = self.update(|script| script.heartbeat_delay);
         tokio::time::sleep(delay).await;
-        Ok(Response::new(HeartbeatResponse {}))
+        result.map(|()| Response::new(HeartbeatResponse {}))
     }
 
     async fn send_step_action_event(&self, request: Request<StepActionEvent>) -> Reply<ActionEventResponse> {

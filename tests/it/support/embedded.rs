@@ -26,7 +26,7 @@ mod built {
 
         /// Starts an engine that detects a lost worker within the duration of a test.
         pub async fn with_short_lease() -> Self {
-            Self::with(Timings { worker_dead: std::time::Duration::from_secs(7), ..Timings::default() }).await
+            Self::with(Timings { worker_lease: std::time::Duration::from_secs(7), ..Timings::default() }).await
         }
 
         pub fn handshake(&self) -> Handshake {

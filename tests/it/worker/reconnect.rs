@@ -133,6 +133,19 @@ async fn heartbeat_that_overtakes_its_stream_is_repeated() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn overtaking_heartbeat_is_repeated_on_a_slow_link() {
+    let fake = Fake::start().await;
+    fake.script(|script| {
+        // Longer than the grace period for a heartbeat that overtakes its stream.
+        script.heartbeat_delay = Duration::from_millis(2_500);
+        script.heartbeat_failures.push_back(Status::failed_precondition("stream is not active"));
+    });
+    let _worker = worker(&fake).await;
+    runs_over_stream(&fake, 1, 0).await;
+    assert_eq!(fake.script(|script| script.streams.len()), 1, "the first session continues");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unknown_worker_registers_again() {
     let fake = Fake::start().await;
     let worker = worker(&fake).await;

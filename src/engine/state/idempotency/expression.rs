@@ -1,16 +1,16 @@
-//! Idempotency expressions: CEL over the input and metadata of a run, whose result is the run's key.
+//! Idempotency expressions: CEL expressions that compute a run's key from its input and metadata.
 
 /// A compiled expression.
 #[cfg(feature = "cel")]
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Expression {
     text: String,
     program: crate::engine::cel::Program,
 }
 
-/// Without the feature `cel` this type has no value: a workflow that declares an expression is refused.
+/// A type without values, as workflows with an expression are refused without the feature `cel`.
 #[cfg(not(feature = "cel"))]
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Expression {}
 
 #[cfg(feature = "cel")]
@@ -21,32 +21,26 @@ impl Expression {
         Ok(Self { text: text.to_owned(), program })
     }
 
-    /// The expression as it was declared.
-    #[cfg(test)]
-    pub(crate) fn text(&self) -> &str {
-        &self.text
-    }
-
-    /// Computes the key of a run. Takes at most a few milliseconds besides parsing the input: an expression that
+    /// Computes the key of a run. Takes at most a few milliseconds in addition to parsing the input, as an expression that
     /// exceeds its cost limit is an error. As in a real engine, all numbers are doubles.
     pub(crate) fn key(&self, input: &str, metadata: &str) -> Result<String, String> {
         use crate::engine::cel::Value;
-        let parse = |json: &str| serde_json::from_str(json).map_err(|e| self.failed(&one_line(&e.to_string())));
+        let parse = |json: &str| serde_json::from_str(json).map_err(|e| self.error(&one_line(&e.to_string())));
         let (input, metadata): (serde_json::Value, serde_json::Value) = (parse(input)?, parse(metadata)?);
         let variables = [("input", Value::from_json(&input)), ("additional_metadata", Value::from_json(&metadata))];
         match self.program.evaluate(&variables) {
             Ok(Value::Text(key)) => Ok(key.to_string()),
-            Ok(other) => Err(self.failed(&format!("it yields {}, not a string", other.type_name()))),
-            Err(fault) => Err(self.failed(fault.reason())),
+            Ok(other) => Err(self.error(&format!("it yields {}, not a string", other.type_name()))),
+            Err(fault) => Err(self.error(fault.reason())),
         }
     }
 
-    fn failed(&self, why: &str) -> String {
+    fn error(&self, cause: &str) -> String {
         /// Characters of the expression in an error. Our choice: errors are sent in a header of limited size.
-        const SHOWN: usize = 500;
-        let text: String = self.text.chars().take(SHOWN).collect();
-        let cut = if text.len() < self.text.len() { "…" } else { "" };
-        format!("the idempotency expression `{text}{cut}` has no key for this run: {why}")
+        const MAX_CHARS: usize = 500;
+        let text: String = self.text.chars().take(MAX_CHARS).collect();
+        let ellipsis = if text.len() < self.text.len() { "…" } else { "" };
+        format!("the idempotency expression `{text}{ellipsis}` has no key for this run: {cause}")
     }
 }
 
@@ -57,13 +51,7 @@ impl Expression {
         Err("this engine was built without the cargo feature `cel`, which idempotency expressions need".into())
     }
 
-    /// Never called, as the type has no value.
-    #[cfg(test)]
-    pub(crate) fn text(&self) -> &str {
-        match *self {}
-    }
-
-    /// Never called, as the type has no value.
+    /// Unreachable, as the type has no values.
     pub(crate) fn key(&self, _input: &str, _metadata: &str) -> Result<String, String> {
         match *self {}
     }

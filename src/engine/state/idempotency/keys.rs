@@ -1,4 +1,4 @@
-//! The idempotency keys that are taken.
+//! The claimed idempotency keys.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -8,27 +8,27 @@ use crate::{
             row::RowKey,
             tracked::{ENTRY_BYTES, Stored, Tracked},
         },
-        state::time::{ClockReading, MonotonicInstant, Timer, TimerKey, Timers},
+        state::time::{ClockReading, MonotonicTimers, Timer, TimerKey},
     },
     hatchet::wire::RunId,
 };
 
-/// How long an idempotency key stays taken.
+/// The lifetime of a claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Lease {
     pub(crate) ttl: Duration,
-    /// Whether the end of the run frees the key before `ttl` has passed.
+    /// Whether the end of the run frees the key before `ttl` has elapsed.
     pub(crate) until_end: bool,
 }
 
-/// The idempotency key that a run is to take.
+/// The idempotency key to claim for a run.
 #[derive(Debug)]
 pub(crate) struct ClaimRequest {
     pub(crate) key: String,
     pub(crate) lease: Lease,
 }
 
-/// A key that a run has taken.
+/// A key that a run has claimed.
 #[derive(Debug)]
 pub(crate) struct Claim {
     pub(crate) run: RunId,
@@ -37,16 +37,14 @@ pub(crate) struct Claim {
     pub(crate) timer: TimerKey,
 }
 
-/// All keys that are taken. As in a real engine they are one name space for all workflows.
+/// All claimed keys. As in a real engine, all workflows share one namespace.
 #[derive(Debug, Default)]
 pub(crate) struct IdempotencyKeys {
-    claims: Tracked<HashMap<Arc<str>, Claim>>,
+    pub(in crate::engine::state) claims: Tracked<HashMap<Arc<str>, Claim>>,
 }
 
-type MonotonicTimers = Timers<MonotonicInstant, Timer>;
-
 impl IdempotencyKeys {
-    /// Takes a key for a run, or returns the run that has it.
+    /// Claims a key for a run and returns the key, or the run that has claimed it.
     pub(crate) fn claim(
         &mut self,
         request: ClaimRequest,
@@ -54,8 +52,8 @@ impl IdempotencyKeys {
         now: ClockReading,
         timers: &mut MonotonicTimers,
     ) -> Result<Arc<str>, RunId> {
-        if let Some(taken) = self.claims.get(request.key.as_str()) {
-            return Err(taken.run);
+        if let Some(claim) = self.claims.get(request.key.as_str()) {
+            return Err(claim.run);
         }
         let key: Arc<str> = request.key.into();
         let timer = timers.set(now.plus(request.lease.ttl), Timer::IdempotencyKey(key.clone()));
@@ -63,14 +61,14 @@ impl IdempotencyKeys {
         Ok(key)
     }
 
-    /// Frees a key whose timer has fired, unless it was freed and taken again in the meantime.
+    /// Frees a key whose timer has fired, unless it was freed and claimed again in the meantime.
     pub(crate) fn expire(&mut self, key: &Arc<str>, timer: TimerKey) {
         if self.claims.get(key).is_some_and(|claim| claim.timer == timer) {
             self.claims.remove(key);
         }
     }
 
-    /// Frees the key of a run that has ended, if the key was taken until then.
+    /// Frees the key of a run that has ended, if its lease is limited to the run.
     pub(crate) fn release(&mut self, key: &Arc<str>, run: RunId, timers: &mut MonotonicTimers) {
         if self.claims.get(key).is_some_and(|claim| claim.run == run && claim.lease.until_end)
             && let Some(claim) = self.claims.remove(key)
@@ -82,16 +80,6 @@ impl IdempotencyKeys {
     /// Restores a stored key.
     pub(crate) fn restore(&mut self, key: Arc<str>, claim: Claim) {
         self.claims.restore(key, claim);
-    }
-
-    /// The tracked collection, for persistence and accounting.
-    pub(crate) fn tracked(&self) -> &Tracked<HashMap<Arc<str>, Claim>> {
-        &self.claims
-    }
-
-    /// The tracked collection, for persistence.
-    pub(crate) fn tracked_mut(&mut self) -> &mut Tracked<HashMap<Arc<str>, Claim>> {
-        &mut self.claims
     }
 }
 

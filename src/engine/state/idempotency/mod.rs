@@ -1,4 +1,4 @@
-//! Idempotency: the expression that computes a run's key, and the keys that are taken.
+//! Idempotency: the expression that computes a run's key, and the claimed keys.
 
 mod expression;
 mod keys;

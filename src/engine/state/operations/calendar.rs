@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::trigger::{TriggerError, TriggerItem};
+use super::trigger::TriggerError;
 use crate::engine::{
     cron::CronRule,
     state::{
@@ -13,7 +13,7 @@ use crate::engine::{
 };
 
 impl State {
-    /// Schedules a run for each of the times; one that has passed starts at the next tick.
+    /// Schedules a run for each of the times. A time in the past is due at the next tick.
     pub(crate) fn schedule(
         &mut self,
         template: &RunTemplate,
@@ -86,11 +86,10 @@ impl State {
         self.calendar.remove_cron(id)
     }
 
-    /// Starts all runs of the calendar that are due.
+    /// Triggers all runs of the calendar that are due.
     pub(super) fn start_due_runs(&mut self, now: ClockReading) {
-        while let Some((RunTemplate { workflow, input, metadata, priority }, origin)) = self.calendar.pop_due(now) {
-            let item = TriggerItem { workflow, input, metadata, priority, parent: None, claim: None, origin };
-            self.trigger_unattended(item, None, now);
+        while let Some((template, origin)) = self.calendar.pop_due(now) {
+            self.trigger_unattended(template, origin, None, now);
         }
     }
 }

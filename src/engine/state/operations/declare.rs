@@ -1,4 +1,4 @@
-//! Declaring workflows.
+//! Declaration of workflows.
 
 use std::sync::Arc;
 
@@ -8,30 +8,25 @@ use crate::engine::state::{
     machine::State,
     time::ClockReading,
     triggers::{Cron, RunTemplate},
-    workflows::{Definition, Version, VersionIds},
+    workflows::{Definition, Version, version_tasks},
 };
 
 impl State {
     /// Declares a workflow and returns the ids of its version and of the workflow. An equal declaration keeps the
-    /// existing version; another one makes a new version, which later runs use, and replaces the declared crons.
+    /// existing version; another one creates a new version, which later runs use, and replaces the declared crons.
     pub(crate) fn put_workflow(&mut self, definition: Definition, now: ClockReading) -> (Uuid, Uuid) {
         let known = self.workflows.get(&definition.name);
-        if let Some(same) = known.filter(|known| known.version.definition.content == definition.content) {
-            return (same.version.id, same.id);
+        if let Some(same) = known.filter(|known| known.definition.content == definition.content) {
+            return (same.id, same.workflow_id);
         }
-        let known = known.map(|known| (known.id, known.created));
-        let (workflow, workflow_created) = known.unwrap_or_else(|| (self.new_id(), now.display));
+        let known = known.map(|known| (known.workflow_id, known.workflow_created));
+        let (workflow_id, workflow_created) = known.unwrap_or_else(|| (self.new_id(), now.display));
         self.replace_declared_crons(&definition, now);
-        let ids = VersionIds {
-            workflow,
-            version: self.new_id(),
-            tasks: definition.tasks.iter().map(|_| (self.ids)()).collect(),
-            order: self.workflows.next_order(),
-        };
-        let version = Version::new(definition, ids, now.display, &mut self.scheduler);
-        let id = version.id;
-        self.workflows.insert(version, workflow_created);
-        (id, workflow)
+        let (id, order) = (self.new_id(), self.workflows.next_order());
+        let tasks = version_tasks(&definition, std::iter::repeat_with(&mut self.ids), &mut self.scheduler);
+        let created = now.display;
+        self.workflows.insert(Version { id, created, workflow_id, workflow_created, order, definition, tasks });
+        (id, workflow_id)
     }
 
     fn replace_declared_crons(&mut self, definition: &Definition, now: ClockReading) {

@@ -1,4 +1,4 @@
-//! Dispatching: assigning queued tasks to workers.
+//! Assignment of queued tasks to workers.
 
 use crate::{
     engine::state::{
@@ -15,13 +15,13 @@ use crate::{
 };
 
 impl State {
-    /// Queues a task behind those of its priority. [`dispatch`](Self::dispatch) looks for a worker.
+    /// Queues a task behind those of its priority. [`dispatch`](Self::dispatch) searches for a worker.
     pub(super) fn enqueue(&mut self, id: RunId, now: ClockReading) {
         let Some(spec) = self.runs.spec(id) else { return };
         let (queue, schedule_timeout) = (spec.queue, spec.definition.schedule_timeout);
         let Some((_, run)) = self.runs.containing(id) else { return };
         let priority = run.priority;
-        // If other tasks wait in this queue, no worker is free for it: one that becomes free takes from the queue.
+        // While other tasks wait in this queue, no worker is free for it, and a freed worker takes its head.
         if self.scheduler.queue(queue).is_empty() {
             self.pending.filled_queues.push(queue);
         }
@@ -34,9 +34,11 @@ impl State {
         }
     }
 
-    /// Carries out the pending consequences of an event: first what ended tasks mean for the other tasks of their runs,
-    /// then workers with free slots, which take the task whose turn it is rather than one that has just been queued,
-    /// then queues that were empty.
+    /// Carries out the pending consequences of an event:
+    ///
+    /// 1. the ends of tasks for the other tasks of their runs,
+    /// 2. freed workers, which take the tasks whose turn it is,
+    /// 3. queues that were empty. They are last, so that a task that was just queued does not precede waiting tasks.
     pub(super) fn dispatch(&mut self, now: ClockReading) {
         while let Some(task) = self.pending.ended_tasks.pop_front() {
             self.task_ended(task, now);
@@ -49,17 +51,17 @@ impl State {
         }
     }
 
-    /// Assigns the head of a queue to the worker with the most free units; among equals, to the one whose latest
-    /// assignment is the longest ago. Returns whether there was a task and a worker for it.
+    /// Assigns the head of a queue to the worker with the most free units, and among equals to the worker with the oldest
+    /// latest assignment. Returns whether there was a task and a worker for it.
     fn assign_head(&mut self, queue: QueueId, now: ClockReading) -> bool {
         let queue = self.scheduler.queue(queue);
         let Some(task) = queue.head() else { return false };
-        let (mut best, mut silent) = (None, Vec::new());
+        let (mut best, mut expired) = (None, Vec::new());
         for candidates in self.scheduler.candidates(queue) {
             for candidate in candidates {
-                let Some(worker) = self.workers.get(candidate.2) else { continue };
+                let Some(worker) = self.workers.get(candidate.worker) else { continue };
                 let Some(stream) = self.assignable_stream(worker, now) else {
-                    silent.push(candidate.2);
+                    expired.push(candidate.worker);
                     continue;
                 };
                 if slots::fits(&worker.slots, &queue.requirements) {
@@ -68,12 +70,12 @@ impl State {
                 }
             }
         }
-        // A worker that has fallen silent advertises its slots again with its next heartbeat.
-        for worker in silent {
+        // Withdraws the slots of workers without a fresh heartbeat. Their next heartbeats advertise the slots again.
+        for worker in expired {
             self.advertise(worker, now);
         }
-        let Some(((.., worker), stream)) = best else { return false };
-        self.assign(task, worker, stream, now);
+        let Some((candidate, stream)) = best else { return false };
+        self.assign(task, candidate.worker, stream, now);
         true
     }
 
@@ -94,10 +96,10 @@ impl State {
 
     /// The stream for a worker's assignments; `None` if the worker may not get any now.
     pub(in crate::engine::state) fn assignable_stream(&self, worker: &Worker, now: ClockReading) -> Option<StreamId> {
-        worker.assignable_stream(now, self.timings.heartbeat_fresh)
+        worker.assignable_stream(now, self.timings.max_heartbeat_age)
     }
 
-    /// Tells the scheduler which slots a worker has free.
+    /// Updates the scheduler's record of a worker's free slots.
     pub(super) fn advertise(&mut self, id: WorkerId, now: ClockReading) {
         let Some(worker) = self.workers.get(id) else { return };
         let is_ready = self.assignable_stream(worker, now).is_some();
@@ -110,7 +112,7 @@ impl State {
         }
         self.detach(id);
         let Some(spec) = self.runs.spec(id) else { return };
-        let (requirements, deadline) = (spec.definition.requirements.clone(), now.plus(spec.definition.timeout.0));
+        let (requirements, deadline) = (spec.definition.requirements.clone(), now.plus(spec.definition.timeout));
         let queue = spec.queue;
         let assignment = self.workers.next_assignment();
         let Some(worker) = self.workers.get_mut_untracked(worker_id) else { return };

@@ -1,35 +1,36 @@
-//! Pushing events.
+//! Pushed events.
 //!
-//! An event is pushed in two steps, because the idempotency expressions of the workflows it triggers may take
-//! milliseconds: [`State::begin_event`], then [`EventPush::evaluate`], which needs no access to the state, and
-//! [`State::finish_event`], which creates all runs. Several events can so be pushed in one step of the state machine,
-//! all or none of them, while other calls have their turn during the evaluation.
+//! A push has three steps, as the idempotency expressions of the triggered workflows may take milliseconds:
+//!
+//! 1. [`State::begin_event`] finds the expressions.
+//! 2. [`EventPush::evaluate`] evaluates them without access to the state, so that other calls can proceed.
+//! 3. [`State::finish_event`] creates all runs. The caller can finish several events in one step of the state machine, so
+//!    that either all or none of them are accepted.
 
 use std::{collections::HashMap, sync::Arc};
 
 use uuid::Uuid;
 
-use super::trigger::{TriggerItem, claim_for};
+use super::trigger::claim_for;
 use crate::engine::state::{
     idempotency::ClaimRequest,
     machine::State,
     metadata,
     runs::Origin,
     time::ClockReading,
-    triggers::{Event, PushedEvent},
+    triggers::{Event, PushedEvent, RunTemplate},
     workflows::Version,
 };
 
-/// An event whose runs have not been created yet.
+/// An event without its runs, between the steps of a push.
 #[derive(Debug)]
 pub(crate) struct EventPush {
     id: Uuid,
-    key: Arc<str>,
     event: PushedEvent,
     run_metadata: Arc<str>,
-    /// Versions whose idempotency expressions are to be evaluated.
+    /// Versions with an idempotency expression to evaluate.
     versions: Vec<Arc<Version>>,
-    /// The evaluated keys, by version.
+    /// The evaluated keys, by the id of the version.
     claims: HashMap<Uuid, Result<Option<ClaimRequest>, String>>,
 }
 
@@ -51,14 +52,13 @@ impl State {
         self.finish_event(push, now)
     }
 
-    /// Looks up what the event triggers, without a change of the state.
+    /// Finds the workflows of the event with an idempotency expression. Does not change the state.
     pub(crate) fn begin_event(&mut self, event: PushedEvent) -> EventPush {
         let id = self.new_id();
         let versions = self.workflows.triggered_by(&event.key).into_iter();
         let versions = versions.filter_map(|workflow| self.version_of(&workflow).cloned());
         EventPush {
             id,
-            key: event.key.as_str().into(),
             run_metadata: metadata::for_event(&event.metadata, id, &event.key),
             event,
             versions: versions.filter(|version| version.definition.idempotency.is_some()).collect(),
@@ -69,22 +69,15 @@ impl State {
     /// Creates the event and its runs. A workflow that was declared again since [`begin_event`](Self::begin_event) has
     /// its expression evaluated here.
     pub(crate) fn finish_event(&mut self, push: EventPush, now: ClockReading) -> Uuid {
-        let EventPush { id, key, event, run_metadata, mut claims, .. } = push;
-        let PushedEvent { input, metadata, priority, scope, .. } = event;
+        let EventPush { id, event, run_metadata, mut claims, .. } = push;
+        let PushedEvent { key, input, metadata, priority, scope } = event;
         let mut runs = Vec::new();
         for workflow in self.workflows.triggered_by(&key) {
             let version = self.version_of(&workflow);
             let evaluated = version.and_then(|version| claims.remove(&version.id));
-            let item = TriggerItem {
-                workflow,
-                input: input.clone(),
-                metadata: run_metadata.clone(),
-                priority,
-                parent: None,
-                claim: None,
-                origin: Origin::Event { id, key: key.clone() },
-            };
-            runs.extend(self.trigger_unattended(item, evaluated, now));
+            let template = RunTemplate { workflow, input: input.clone(), metadata: run_metadata.clone(), priority };
+            let origin = Origin::Event { id, key: key.clone() };
+            runs.extend(self.trigger_unattended(template, origin, evaluated, now));
         }
         let event = Event { id, key, input, metadata, scope, at: now.display, runs };
         self.events.insert(event, self.retention.count);

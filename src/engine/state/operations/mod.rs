@@ -1,8 +1,7 @@
 //! Operations: the events of the state machine that involve several sub-states.
 //!
-//! Each file is one verb. Every operation takes the clock reading of its event, changes the sub-states, and leaves
-//! effects for the driver. What may happen to an attempt is not decided here but by
-//! [`attempt::transition`](super::attempt::transition).
+//! Every operation takes the clock reading of its event, changes the sub-states, and leaves effects for the driver.
+//! Transitions of attempts are decided by [`attempt::transition`](super::attempt::transition).
 
 mod calendar;
 mod control;
@@ -19,5 +18,5 @@ mod worker;
 
 pub(crate) use self::{
     report::AttemptReport,
-    trigger::{ParentRef, TriggerError, TriggerItem, Triggered, claim_for},
+    trigger::{TriggerError, TriggerItem, Triggered, claim_for},
 };

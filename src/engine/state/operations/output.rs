@@ -14,8 +14,9 @@ use crate::{
 };
 
 impl State {
-    /// Takes a chunk and returns whether the task exists. A chunk without an index is passed on at once, the others in
-    /// the order of their indexes; see [`ReorderBuffer`](crate::engine::state::runs::ReorderBuffer). Chunks of a task that has ended are dropped.
+    /// Adds a chunk to a task's stream and returns whether the task exists. A chunk without an index is released
+    /// immediately, the others in the order of their indexes; see
+    /// [`ReorderBuffer`](crate::engine::state::runs::ReorderBuffer). Chunks of a task that has ended are dropped.
     pub(crate) fn put_chunk(&mut self, id: RunId, text: Arc<str>, index: Option<i64>, now: ClockReading) -> bool {
         let Some(task) = self.runs.task_mut_untracked(id) else { return false };
         match task.phase {
@@ -37,7 +38,7 @@ impl State {
         true
     }
 
-    /// Passes on all buffered chunks of a task: the gap before them is given up.
+    /// Releases all buffered chunks of a task, as the gap before them has timed out.
     pub(super) fn flush_chunks(&mut self, id: RunId) {
         let Some(buffer) = self.runs.task_mut_untracked(id).and_then(|task| task.chunks.as_deref_mut()) else { return };
         let (timer, released) = (buffer.timer.take(), buffer.flush());
@@ -45,7 +46,7 @@ impl State {
         self.emit_chunks(id, released);
     }
 
-    /// Ends the stream of an attempt: passes on its buffered chunks; those of the next attempt are counted from 0.
+    /// Ends the stream of an attempt: releases its buffered chunks. The indexes of the next attempt start at 0.
     pub(super) fn end_chunks(&mut self, id: RunId) {
         self.flush_chunks(id);
         if let Some(task) = self.runs.task_mut_untracked(id) {
@@ -65,7 +66,7 @@ impl State {
         self.effects.push_back(Effect::NotifyTask { task: id, run: task.run, attempt: task.attempt, event });
     }
 
-    /// Adds a log line and returns whether the task exists. Without an attempt it is that of the current one.
+    /// Adds a log line and returns whether the task exists. The default of `attempt` is the current attempt.
     pub(crate) fn put_log(
         &mut self,
         id: RunId,

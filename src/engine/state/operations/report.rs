@@ -1,4 +1,4 @@
-//! What workers report about their attempts, and what a running task may request.
+//! Reports of workers about attempts, and requests of running tasks.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,10 +13,11 @@ use crate::{
     hatchet::wire::{RunId, WorkerId},
 };
 
-/// A worker's report about an attempt, after validation.
+/// A validated report of a worker about an attempt.
 #[derive(Debug, Clone)]
 pub(crate) enum AttemptReport {
-    /// The worker has received or begun the attempt. Its stage does not change, as it is running since the assignment.
+    /// The worker has received or begun the attempt. The stage does not change: an attempt is running from its assignment
+    /// on.
     Acknowledged,
     /// The attempt has an output: JSON text, or empty.
     Completed(Arc<str>),
@@ -27,8 +28,8 @@ pub(crate) enum AttemptReport {
 }
 
 impl State {
-    /// Takes a worker's report and returns whether the task exists. A report about another attempt than the current
-    /// one, or about an attempt that is not running, is ignored.
+    /// Applies a worker's report and returns whether the task exists. A report is ignored unless its attempt is the current
+    /// one and running. Without `attempt` the report applies to the current attempt.
     pub(crate) fn report(&mut self, id: RunId, attempt: Option<i32>, report: AttemptReport, now: ClockReading) -> bool {
         let Some(task) = self.runs.task(id) else { return false };
         if attempt.is_some_and(|attempt| attempt != task.attempt) {
@@ -55,19 +56,21 @@ impl State {
         task.record(HistoryEventKind::Started, now);
     }
 
-    /// Requeues an attempt whose assignment was not delivered, as if its worker had been lost.
+    /// Requeues an attempt whose assignment was not delivered, as for a lost worker.
     pub(crate) fn undelivered(&mut self, id: RunId, attempt: i32, now: ClockReading) {
         if self.runs.task(id).is_some_and(|task| task.attempt == attempt) {
             self.apply_and_dispatch(id, &AttemptEvent::WorkerLost, now);
         }
     }
 
-    /// Running attempts of a worker that it has not acknowledged: their assignments may have been lost.
+    /// The running attempts that a worker has not acknowledged, and whose assignments may therefore be lost.
     pub(crate) fn unacknowledged(&self, id: WorkerId) -> Vec<(RunId, i32)> {
         let running = self.workers.get(id).into_iter().flat_map(|worker| worker.running.values());
         let tasks = running.filter_map(|id| Some((*id, self.runs.task(*id)?)));
-        let open = tasks.filter(|(_, task)| matches!(task.phase, Phase::Running(running) if !running.acknowledged));
-        open.map(|(id, task)| (id, task.attempt)).collect()
+        tasks
+            .filter(|(_, task)| matches!(task.phase, Phase::Running(running) if !running.acknowledged))
+            .map(|(id, task)| (id, task.attempt))
+            .collect()
     }
 
     /// Extends the execution timeout of a running task. Returns the new deadline, or `None` if the task is not running.
@@ -82,7 +85,7 @@ impl State {
         Some(now.wall_time_of(deadline))
     }
 
-    /// Frees the slots of a running task, which goes on and can still be cancelled. Returns whether the task is
+    /// Frees the slots of a running task, which continues and can still be cancelled. Returns whether the task is
     /// running.
     pub(crate) fn release_slot(&mut self, id: RunId, now: ClockReading) -> bool {
         let Some(requirements) = self.runs.spec(id).map(|spec| spec.definition.requirements.clone()) else {

@@ -1,4 +1,4 @@
-//! The consequences of an ended task for its run, and the removal of finished runs.
+//! Releases tasks, finishes runs and removes finished runs.
 
 use crate::{
     engine::state::{
@@ -12,7 +12,7 @@ use crate::{
 };
 
 impl State {
-    /// Lets tasks that were just created or restarted wait for their blockers. A task without blockers is released.
+    /// Counts the blockers of tasks that were just created or restarted, and releases those without blockers.
     pub(super) fn release_waiting(&mut self, run: RunId, tasks: &[RunId], now: ClockReading) {
         let Some(run) = self.runs.get(run) else { return };
         if let [only] = run.tasks[..] {
@@ -60,15 +60,18 @@ impl State {
 
     /// Finishes a run if all of its tasks have ended.
     fn finish_run(&mut self, id: RunId, now: ClockReading) {
-        let Some(finished) = self.runs.finish(id, &self.retention, now) else { return };
-        if let Some(key) = finished.idempotency_key {
-            self.idempotency_keys.release(&key, id, &mut self.timers);
+        if !self.runs.finish(id, &self.retention, now) {
+            return;
         }
-        self.effects.push_back(Effect::NotifyFinished { run: id, status: finished.status });
+        let Some(run) = self.runs.get(id) else { return };
+        if let Some(key) = &run.idempotency_key {
+            self.idempotency_keys.release(key, id, &mut self.timers);
+        }
+        self.effects.push_back(Effect::NotifyFinished { run: id, status: self.runs.status(run) });
     }
 
-    /// Removes the finished runs beyond the retention, the ones that ended first. To be called after all effects have
-    /// been carried out, as these may refer to the runs. Returns the removed runs.
+    /// Removes finished runs beyond the retention limits, in the order of their ends, and returns them. Must be called
+    /// after all effects have been carried out, as effects may refer to the runs.
     pub(crate) fn remove_expired_runs(&mut self, now: ClockReading) -> Vec<RunId> {
         let mut removed = Vec::new();
         while let Some((id, run)) = self.runs.remove_expired(&self.retention, now) {

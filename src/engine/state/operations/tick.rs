@@ -1,4 +1,4 @@
-//! The passing of time.
+//! Timers that are due.
 
 use crate::{
     engine::state::{
@@ -10,16 +10,16 @@ use crate::{
 };
 
 impl State {
-    /// When the next [`tick`](Self::tick) is due.
+    /// Due time of the next [`tick`](Self::tick).
     pub(crate) fn next_deadline(&self) -> NextDeadline {
         let monotonic = self.timers.next().into_iter().chain(self.workers.next_self_check()).min();
-        NextDeadline { monotonic, ..self.calendar.next_deadline() }
+        NextDeadline { monotonic, wall: self.calendar.next_deadline() }
     }
 
     /// Fires all timers that are due.
     pub(crate) fn tick(&mut self, now: ClockReading) {
         self.calendar.observe(now);
-        // Before the leases are checked: an engine that was stopped has received no heartbeats.
+        // Must precede the lease checks: an engine that was stopped has received no heartbeats.
         self.workers.self_check(now, &self.timings);
         while let Some((key, timer)) = self.timers.pop_due(now.monotonic) {
             match timer {

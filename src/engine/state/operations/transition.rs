@@ -1,7 +1,7 @@
-//! Carrying out the transitions of attempts.
+//! Carries out the transitions of attempts.
 //!
-//! [`attempt::transition`] decides what an event means for an attempt; the methods here change the sub-states
-//! accordingly. They leave the consequences for other tasks and for workers to [`State::dispatch`](State).
+//! [`attempt::transition`] decides the transition of an event; the methods here change the sub-states accordingly. They
+//! leave the consequences for other tasks and for workers to `State::dispatch`.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,7 +10,7 @@ use crate::{
         attempt::{self, AttemptEvent, Budget, Transition},
         effect::{Effect, TaskEvent},
         machine::State,
-        runs::{HistoryEventKind, Phase, end_kind},
+        runs::{HistoryEventKind, Phase},
         slots,
         time::{ClockReading, Timer},
     },
@@ -24,7 +24,7 @@ const MAX_REASSIGNED: &str = "Task reached its maximum reassignment count";
 const SKIPPED: &str = r#"{"skipped":true}"#;
 
 impl State {
-    /// Decides what an event means for a task at the moment.
+    /// Decides the transition of an event in the current stage of a task.
     pub(super) fn decide(&self, id: RunId, event: &AttemptEvent) -> Transition {
         let (Some(task), Some(spec)) = (self.runs.task(id), self.runs.spec(id)) else { return Transition::Ignore };
         let budget = Budget {
@@ -37,13 +37,13 @@ impl State {
         attempt::transition(task.phase.stage(), event, &budget)
     }
 
-    /// Applies an event to a task, with all consequences.
+    /// Applies an event to a task and carries out all consequences.
     pub(super) fn apply_and_dispatch(&mut self, id: RunId, event: &AttemptEvent, now: ClockReading) {
         self.apply(id, event, now);
         self.dispatch(now);
     }
 
-    /// Applies an event to a task. Its consequences are left to [`dispatch`](Self::dispatch).
+    /// Applies an event to a task. Leaves the consequences to [`dispatch`](Self::dispatch).
     pub(super) fn apply(&mut self, id: RunId, event: &AttemptEvent, now: ClockReading) {
         let transition = self.decide(id, event);
         if transition == Transition::Ignore {
@@ -53,7 +53,7 @@ impl State {
         self.announce_created(id);
         let freed = self.detach(id);
         match transition {
-            // `Run` is carried out by `assign`.
+            // `assign` carries out `Run`.
             Transition::Ignore | Transition::Run => {}
             Transition::Retry(delay) => self.retry(id, event, delay, now),
             Transition::Reassign => self.reassign(id, now),
@@ -66,8 +66,8 @@ impl State {
         self.pending.freed_workers.extend(freed);
     }
 
-    /// Takes a task out of its queue or off its worker, and cancels its timer. Returns the worker whose slots are free
-    /// again.
+    /// Removes a task from its queue or from its worker, and cancels its timer. Returns the worker, which may have free
+    /// slots again.
     pub(super) fn detach(&mut self, id: RunId) -> Option<WorkerId> {
         let spec = self.runs.spec(id)?;
         let (queue, requirements) = (spec.queue, spec.definition.requirements.clone());
@@ -91,7 +91,7 @@ impl State {
         }
     }
 
-    /// Tells subscribers about a task that is about to leave the waiting stage for the first time.
+    /// Notifies subscribers of a task that is about to leave the waiting stage for the first time.
     fn announce_created(&mut self, id: RunId) {
         if let Some(task) = self.runs.task(id).filter(|task| !task.is_created()) {
             let event = TaskEvent::Created;
@@ -99,8 +99,8 @@ impl State {
         }
     }
 
-    /// Tells the worker to stop an attempt that a timeout or a cancellation ends. A worker that ended the attempt
-    /// itself, or that is lost, is not told.
+    /// Requests the worker to stop an attempt that a timeout or a cancellation ends. No request is sent if the worker ended
+    /// the attempt itself or was lost.
     fn stop_on_worker(&mut self, id: RunId, event: &AttemptEvent) {
         if !matches!(event, AttemptEvent::TimedOut | AttemptEvent::Cancelled) {
             return;
@@ -156,8 +156,7 @@ impl State {
 
     fn announce_failed_attempt(&mut self, id: RunId, event: &AttemptEvent, now: ClockReading) {
         self.end_chunks(id);
-        let error = self.error_of(id, event);
-        self.record(id, end_kind(event, &error), now);
+        let error = self.record_failure(id, event, now);
         let Some(task) = self.runs.task(id) else { return };
         let event = TaskEvent::Failed(error);
         self.effects.push_back(Effect::NotifyTask { task: id, run: task.run, attempt: task.attempt, event });
@@ -167,23 +166,23 @@ impl State {
 /// Transitions to a final stage.
 impl State {
     fn complete(&mut self, id: RunId, event: &AttemptEvent, now: ClockReading) {
-        self.record(id, end_kind(event, &"".into()), now);
-        let output = match event {
-            AttemptEvent::Completed(output) => output.clone(),
-            _ => SKIPPED.into(),
+        let (kind, output) = match event {
+            AttemptEvent::Completed(output) => (HistoryEventKind::Finished, output.clone()),
+            _ => (HistoryEventKind::Skipped, SKIPPED.into()),
         };
+        self.record(id, kind, now);
         self.end_task(id, Phase::Completed(output.clone()), TaskEvent::Completed(output), now);
     }
 
     fn fail(&mut self, id: RunId, event: &AttemptEvent, now: ClockReading) {
-        let error = self.error_of(id, event);
-        self.record(id, end_kind(event, &error), now);
+        let error = self.record_failure(id, event, now);
         self.end_task(id, Phase::Failed(error.clone()), TaskEvent::Failed(error), now);
     }
 
     fn cancel_attempt(&mut self, id: RunId, event: &AttemptEvent, now: ClockReading) {
         let is_schedule_timeout = *event == AttemptEvent::ScheduleTimedOut;
-        self.record(id, end_kind(event, &"".into()), now);
+        let kind = if is_schedule_timeout { HistoryEventKind::ScheduleTimedOut } else { HistoryEventKind::Cancelled };
+        self.record(id, kind, now);
         self.end_task(id, Phase::Cancelled(is_schedule_timeout), TaskEvent::Cancelled, now);
     }
 
@@ -195,28 +194,23 @@ impl State {
         self.pending.ended_tasks.push_back(id);
     }
 
-    /// The error of an attempt that fails with an event.
-    fn error_of(&self, id: RunId, event: &AttemptEvent) -> Arc<str> {
-        match event {
-            AttemptEvent::Failed { error, .. } => error.clone(),
-            AttemptEvent::WorkerLost => MAX_REASSIGNED.into(),
+    /// Records the failure of the current attempt in the task's history, and returns its error.
+    fn record_failure(&mut self, id: RunId, event: &AttemptEvent, now: ClockReading) -> Arc<str> {
+        let (error, kind) = match event {
+            AttemptEvent::Failed { error, .. } => (error.clone(), HistoryEventKind::Failed(error.clone())),
             AttemptEvent::TimedOut => {
-                let timeout = self.runs.spec(id).map_or("", |spec| spec.definition.timeout.1.as_str());
-                format!("Task exceeded timeout of {timeout}").into()
+                let timeout = self.runs.spec(id).map_or("", |spec| spec.definition.timeout_text.as_str());
+                let error: Arc<str> = format!("Task exceeded timeout of {timeout}").into();
+                (error.clone(), HistoryEventKind::TimedOut(error))
             }
-            AttemptEvent::Assigned
-            | AttemptEvent::Completed(_)
-            | AttemptEvent::ScheduleTimedOut
-            | AttemptEvent::BackOffElapsed
-            | AttemptEvent::Cancelled
-            | AttemptEvent::Replayed
-            | AttemptEvent::Released
-            | AttemptEvent::ParentLost
-            | AttemptEvent::Skipped => "".into(),
-        }
+            // A lost worker: no other event fails an attempt.
+            _ => (MAX_REASSIGNED.into(), HistoryEventKind::Failed(MAX_REASSIGNED.into())),
+        };
+        self.record(id, kind, now);
+        error
     }
 
-    /// Records an event in a task's history, before the number of its attempt changes.
+    /// Records an event in a task's history. Must be called before the number of the attempt changes.
     fn record(&mut self, id: RunId, kind: HistoryEventKind, now: ClockReading) {
         if let Some(task) = self.runs.task_mut(id) {
             task.record(kind, now);

@@ -1,55 +1,40 @@
-//! Triggering runs.
-
-use std::sync::Arc;
+//! Creation of runs.
 
 use crate::{
     engine::state::{
         idempotency::ClaimRequest,
         machine::State,
         metadata,
-        runs::{NewRun, Origin, Parent},
+        runs::{Origin, Parent, Run},
         time::ClockReading,
+        triggers::RunTemplate,
         workflows::Version,
     },
     hatchet::wire::RunId,
 };
 
-/// A run that is to be created, after validation.
+/// A validated request for a run.
 #[derive(Debug)]
 pub(crate) struct TriggerItem {
-    pub(crate) workflow: Arc<str>,
-    /// A JSON object or `null`.
-    pub(crate) input: Arc<str>,
-    /// A JSON object.
-    pub(crate) metadata: Arc<str>,
-    /// The workflow's default if absent.
-    pub(crate) priority: Option<i32>,
-    pub(crate) parent: Option<ParentRef>,
-    /// The idempotency key of the run.
+    pub(crate) template: RunTemplate,
+    pub(crate) parent: Option<Parent>,
+    /// The idempotency key to claim for the run.
     pub(crate) claim: Option<ClaimRequest>,
     pub(crate) origin: Origin,
 }
 
-/// The task that triggers a child run.
-#[derive(Debug)]
-pub(crate) struct ParentRef {
-    pub(crate) task: RunId,
-    pub(crate) index: Option<i32>,
-    pub(crate) key: Option<String>,
-}
-
-/// The outcome for one item.
+/// The outcome of a request for a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Triggered {
     /// A new run.
     New(RunId),
     /// The child run that this parent has triggered before with the same key or index.
     Existing(RunId),
-    /// No run, as its idempotency key is taken by `existing`; `colliding` is the id it would have got.
+    /// No run, as `existing` has claimed its idempotency key; `colliding` is the id of the refused run.
     Collision { existing: RunId, colliding: RunId },
 }
 
-/// Why no run was triggered.
+/// The reason for triggering no run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum TriggerError {
     /// No workflow of this name was declared.
@@ -58,7 +43,7 @@ pub(crate) enum TriggerError {
     UnknownParent,
 }
 
-/// The idempotency key that a run of a version is to take, if the version has an idempotency rule. Takes at most a few
+/// Evaluates the idempotency key for a run of a version, if the version has an idempotency rule. Takes at most a few
 /// milliseconds.
 pub(crate) fn claim_for(version: &Version, input: &str, metadata: &str) -> Result<Option<ClaimRequest>, String> {
     let Some(rule) = &version.definition.idempotency else { return Ok(None) };
@@ -66,15 +51,15 @@ pub(crate) fn claim_for(version: &Version, input: &str, metadata: &str) -> Resul
 }
 
 impl State {
-    /// Creates runs in the given order; if one item is invalid, creates none.
+    /// Creates runs in the given order, or no run if an item is invalid.
     pub(crate) fn trigger(
         &mut self,
         items: Vec<TriggerItem>,
         now: ClockReading,
     ) -> Result<Vec<Triggered>, TriggerError> {
         for item in &items {
-            if self.version_of(&item.workflow).is_none() {
-                return Err(TriggerError::UnknownWorkflow(item.workflow.to_string()));
+            if self.version_of(&item.template.workflow).is_none() {
+                return Err(TriggerError::UnknownWorkflow(item.template.workflow.to_string()));
             }
             if item.parent.as_ref().is_some_and(|parent| self.runs.task(parent.task).is_none()) {
                 return Err(TriggerError::UnknownParent);
@@ -83,35 +68,35 @@ impl State {
         items.into_iter().map(|item| self.trigger_one(item, now)).collect()
     }
 
-    /// Creates the run of an event, schedule or cron, where no caller can receive an error: the reason for a run that
-    /// is not created is logged. Without an `evaluated` claim, the idempotency expression is evaluated here, which its
-    /// cost limit allows.
+    /// Creates the run of an event, schedule or cron. Logs an error of the idempotency expression, as no caller can receive
+    /// it. Evaluates the expression here unless `evaluated` has its result.
     pub(super) fn trigger_unattended(
         &mut self,
-        mut item: TriggerItem,
+        template: RunTemplate,
+        origin: Origin,
         evaluated: Option<Result<Option<ClaimRequest>, String>>,
         now: ClockReading,
     ) -> Option<RunId> {
-        let version = self.version_of(&item.workflow)?;
-        match evaluated.unwrap_or_else(|| claim_for(version, &item.input, &item.metadata)) {
-            Ok(claim) => item.claim = claim,
-            Err(why) => {
-                tracing::warn!("no run of workflow `{}` was started by {}: {why}", item.workflow, item.origin);
+        let version = self.version_of(&template.workflow)?;
+        let claim = match evaluated.unwrap_or_else(|| claim_for(version, &template.input, &template.metadata)) {
+            Ok(claim) => claim,
+            Err(error) => {
+                tracing::warn!("no run of workflow `{}` was started by {}: {error}", template.workflow, origin);
                 return None;
             }
-        }
-        match self.trigger_one(item, now).ok()? {
+        };
+        match self.trigger_one(TriggerItem { template, parent: None, claim, origin }, now).ok()? {
             Triggered::New(id) | Triggered::Existing(id) => Some(id),
             Triggered::Collision { .. } => None,
         }
     }
 
     fn trigger_one(&mut self, item: TriggerItem, now: ClockReading) -> Result<Triggered, TriggerError> {
-        let TriggerItem { workflow, input, mut metadata, priority, parent, claim, origin } = item;
+        let TriggerItem { template, parent, claim, origin } = item;
+        let RunTemplate { workflow, input, mut metadata, priority } = template;
         let Some(version) = self.version_of(&workflow).cloned() else {
             return Err(TriggerError::UnknownWorkflow(workflow.to_string()));
         };
-        let parent = parent.map(|p| Parent { task: p.task, index: p.index, key: p.key.map(Arc::from) });
         let child = parent.as_ref().and_then(|parent| Some((parent.task, parent.child_key()?)));
         if let Some(existing) = child.as_ref().and_then(|(task, key)| self.runs.child(*task, key)) {
             return Ok(Triggered::Existing(existing));
@@ -129,13 +114,26 @@ impl State {
         if let Some((parent, key)) = child {
             self.runs.insert_child(parent, key, id);
         }
-        // A workflow of one task has one id for run and task.
+        // In a workflow of one task, the run and the task have the same id.
         let tasks: Vec<RunId> = match version.len() {
             1 => vec![id],
             n => (0..n).map(|_| self.new_id().into()).collect(),
         };
-        let new = NewRun { version, input, metadata, priority, parent, origin, idempotency_key };
-        self.runs.insert(id, new, tasks.clone(), now.display);
+        let run = Run {
+            seq: 0,
+            priority: priority.unwrap_or(version.definition.default_priority),
+            version,
+            input,
+            metadata,
+            parent,
+            origin,
+            created: now.display,
+            open: tasks.len(),
+            tasks: tasks.clone(),
+            finished: None,
+            idempotency_key,
+        };
+        self.runs.insert(id, run);
         self.release_waiting(id, &tasks, now);
         self.dispatch(now);
         Ok(Triggered::New(id))

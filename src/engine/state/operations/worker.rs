@@ -17,14 +17,27 @@ use crate::{
 };
 
 impl State {
-    /// Registers a worker. Every registration is a new worker, whatever its name.
+    /// Registers a worker. Every registration creates a new worker, even if the name is in use.
     pub(crate) fn register(&mut self, registration: Registration, now: ClockReading) -> WorkerId {
         let id = WorkerId::from(self.new_id());
+        let worker = self.new_worker(id, registration, now);
+        self.workers.insert(id, worker, now, &self.timings);
+        self.arm_lease(id);
+        id
+    }
+
+    /// Creates a worker without streams in the pool of its actions. Its lease begins now.
+    pub(in crate::engine::state) fn new_worker(
+        &mut self,
+        id: WorkerId,
+        registration: Registration,
+        now: ClockReading,
+    ) -> Worker {
         let mut actions: Vec<Arc<str>> = registration.actions.into_iter().map(Arc::from).collect();
         actions.sort();
         actions.dedup();
         let slot = |(kind, limit): (String, i64)| Slot { kind: kind.into(), limit, used: 0 };
-        let worker = Worker {
+        Worker {
             name: registration.name,
             pool: self.scheduler.add_worker(&actions, id),
             actions,
@@ -44,14 +57,11 @@ impl State {
             running: BTreeMap::new(),
             timer: None,
             last_assignment: 0,
-        };
-        self.workers.insert(id, worker, now, &self.timings);
-        self.arm_lease(id);
-        id
+        }
     }
 
-    /// Opens an assignment stream; the newest stream of a worker gets its assignments. `is_heartbeat` if the open
-    /// stream stands for heartbeats.
+    /// Opens an assignment stream; the newest stream of a worker gets its assignments. With `is_heartbeat` the stream
+    /// replaces heartbeats while it is open.
     pub(crate) fn open_stream(
         &mut self,
         id: WorkerId,
@@ -70,7 +80,7 @@ impl State {
         worker.is_some_and(|worker| worker.streams.last() != Some(&stream))
     }
 
-    /// Closes a stream. The worker's running tasks go on; it gets no assignments unless another stream is open.
+    /// Closes a stream. The worker's running tasks continue; it gets no assignments unless another stream is open.
     pub(crate) fn close_stream(&mut self, stream: StreamId, now: ClockReading) {
         if let Some(id) = self.workers.close_stream(stream, now) {
             self.arm_lease(id);
@@ -88,12 +98,13 @@ impl State {
 
     /// Ends the assignments to a worker. Its streams stay open, so that its running tasks can be cancelled.
     pub(crate) fn unsubscribe(&mut self, id: WorkerId) -> Result<(), WorkerError> {
-        self.workers.unsubscribe(id)
+        self.workers.get_mut(id)?.unsubscribed = true;
+        Ok(())
     }
 
     /// Pauses the assignments to a worker, or resumes them.
     pub(crate) fn pause(&mut self, id: WorkerId, paused: bool, now: ClockReading) -> Result<(), WorkerError> {
-        self.workers.pause(id, paused)?;
+        self.workers.get_mut(id)?.paused = paused;
         self.fill_worker(id, now);
         Ok(())
     }
@@ -104,21 +115,23 @@ impl State {
         id: WorkerId,
         labels: impl IntoIterator<Item = (String, Label)>,
     ) -> Result<(), WorkerError> {
-        self.workers.label(id, labels)
+        self.workers.get(id).ok_or(WorkerError::Unknown)?;
+        self.workers.workers.resize(&id, |worker| worker.labels.extend(labels));
+        Ok(())
     }
 
-    /// Checks a worker's lease: requeues the tasks of a silent worker, and removes one that was silent for long.
+    /// Checks a worker's lease: requeues its tasks if it has expired, and removes the worker after a longer silence.
     pub(super) fn check_lease(&mut self, id: WorkerId, now: ClockReading) {
         let check = self.workers.check_lease(id, now, &mut self.timers, &self.timings);
         for task in check.lost {
             self.worker_lost(task, now);
         }
-        if check.is_forgotten {
+        if check.should_remove {
             self.remove_worker(id);
         }
     }
 
-    /// Requeues a task whose worker was lost, or fails it.
+    /// Requeues a task whose worker was lost, or fails it if its reassignments are used up.
     pub(in crate::engine::state) fn worker_lost(&mut self, task: RunId, now: ClockReading) {
         self.apply_and_dispatch(task, &AttemptEvent::WorkerLost, now);
     }

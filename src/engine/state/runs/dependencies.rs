@@ -15,8 +15,8 @@ impl Runs {
         Some(self.tasks.get(tasks.get(index)?)?.phase.stage())
     }
 
-    /// Number of tasks that a task has to wait for: parents that have not completed, or, for an on-failure task, all
-    /// tasks that have not ended.
+    /// Number of tasks that block a task: parents that have not completed, or, for an on-failure task, all other tasks that
+    /// have not ended.
     pub(crate) fn blockers(&self, version: &Version, tasks: &[RunId], index: usize) -> usize {
         let Some(definition) = version.definition.tasks.get(index) else { return 0 };
         let stage = |other: usize| self.stage(tasks, other);
@@ -27,7 +27,7 @@ impl Runs {
         }
     }
 
-    /// The event for a task that has no blockers left: an on-failure task is skipped unless a task failed.
+    /// The event of a task without blockers: an on-failure task is skipped unless a task failed.
     pub(crate) fn release_event(&self, version: &Version, tasks: &[RunId], index: usize) -> AttemptEvent {
         let has_failed = |other: usize| self.stage(tasks, other) == Some(Stage::Failed);
         if version.definition.on_failure() == Some(index) && !(0..index).any(has_failed) {
@@ -37,7 +37,7 @@ impl Runs {
         }
     }
 
-    /// Removes one blocker of a waiting task. Returns the task's event if that was the last one.
+    /// Removes one blocker of a waiting task. Returns the task's event if it has no blocker left.
     pub(crate) fn unblock(
         &mut self,
         version: &Version,
@@ -50,24 +50,24 @@ impl Runs {
         (*blockers == 0).then(|| (id, self.release_event(version, tasks, index)))
     }
 
-    /// The tasks that a replay of `id` restarts: all of a run, or for a single task also those that depend on it, those
-    /// that any of these need and that have not completed, and the on-failure task.
+    /// The tasks that a replay of `id` restarts. For a run: all. For a task: the task, all that depend on it, all parents of
+    /// these that have not completed, and the on-failure task.
     pub(crate) fn tasks_to_replay(&self, id: RunId, run_id: RunId) -> Vec<RunId> {
         let Some(run) = self.runs.get(&run_id) else { return Vec::new() };
         let Some(first) = self.tasks.get(&id).map(|task| task.spec).filter(|_| id != run_id) else {
             return run.tasks.clone();
         };
         let version = &run.version;
-        let (mut chosen, mut open) = (vec![false; version.len()], vec![first]);
-        while let Some(index) = open.pop() {
+        let (mut chosen, mut next) = (vec![false; version.len()], vec![first]);
+        while let Some(index) = next.pop() {
             let Some(spec) = version.task(index) else { continue };
             if std::mem::replace(&mut chosen[index], true) {
                 continue;
             }
-            open.extend(spec.children);
+            next.extend(spec.children);
             let not_completed = |parent: &&usize| self.stage(&run.tasks, **parent) != Some(Stage::Completed);
-            open.extend(spec.definition.parents.iter().filter(not_completed));
-            open.extend(version.definition.on_failure());
+            next.extend(spec.definition.parents.iter().filter(not_completed));
+            next.extend(version.definition.on_failure());
         }
         run.tasks.iter().zip(chosen).filter_map(|(task, chosen)| chosen.then_some(*task)).collect()
     }

@@ -1,4 +1,4 @@
-//! Selecting runs by their properties.
+//! Selection of runs by their properties.
 
 use uuid::Uuid;
 
@@ -15,7 +15,7 @@ pub(crate) struct RunFilter {
     pub(crate) until: Option<Timestamp>,
     pub(crate) statuses: Vec<RunStatus>,
     pub(crate) workflows: Vec<Uuid>,
-    /// Matches if any pair matches, or all pairs with `all_pairs`.
+    /// Pairs of which one must match, or all of them with `all_pairs`.
     pub(crate) metadata: PairFilter,
     pub(crate) all_pairs: bool,
     pub(crate) parent: Option<RunId>,

@@ -1,7 +1,7 @@
 //! The history of a task: the events that REST lists for it.
 //!
-//! Histories are written often and rarely read, so an event is encoded as soon as it is recorded, in its stored form,
-//! and decoded only when somebody lists it.
+//! Histories are written often and read rarely. An event is therefore encoded once, in its stored form, when it is
+//! recorded, and decoded only for a list.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,18 +13,15 @@ use crate::{
             records::{self, HistoryEventRecord, HistoryKindRecord, TaskHistoryRecord},
             row::Damaged,
         },
-        state::{
-            attempt::AttemptEvent,
-            time::{Timestamp, millis},
-        },
+        state::time::{Timestamp, millis},
     },
     hatchet::wire::WorkerId,
 };
 
-/// Events that the history of a task retains, the latest ones. Our choice: about a dozen attempts.
+/// Number of events that the history of a task retains, the latest ones. Our choice: about a dozen attempts.
 const MAX_EVENTS: u32 = 64;
 
-/// Characters of an error that an event retains. Our choice: the task's row is written again with each event.
+/// Number of characters that an event retains of an error. Our choice, as each event writes the task's row again.
 const MAX_ERROR_CHARS: usize = 500;
 
 /// One event of a task's history.
@@ -42,19 +39,19 @@ pub(crate) enum HistoryEventKind {
     Assigned(WorkerId),
     /// The worker reported that the attempt has begun.
     Started,
-    /// The attempt completed; its output is the task's while this is the last attempt.
+    /// The attempt completed. Its output is that of the task while no later attempt has begun.
     Finished,
     Failed(Arc<str>),
     TimedOut(Arc<str>),
-    /// The schedule timeout passed.
+    /// The schedule timeout has elapsed.
     ScheduleTimedOut,
     Cancelled,
-    /// The worker was lost; another one gets the next attempt.
+    /// The worker was lost, and the next attempt follows.
     Reassigned,
     /// Another attempt follows after this delay.
     Retrying(Duration),
     Replayed,
-    /// An on-failure task that was not needed.
+    /// The on-failure task was not needed.
     Skipped,
     /// The execution timeout was extended.
     Refreshed(Duration),
@@ -100,7 +97,7 @@ impl TaskHistory {
         Self { encoded: record.events, count: record.count, dropped: record.dropped }
     }
 
-    /// The events with their numbers over the whole life of the task. Stops at an event that cannot be decoded.
+    /// The events with their numbers, dropped events counted. Stops at an event that cannot be decoded.
     pub(crate) fn numbered(&self) -> impl Iterator<Item = (u64, HistoryEvent)> {
         let mut rest = &self.encoded[..];
         let event = move || {
@@ -110,23 +107,6 @@ impl TaskHistory {
             from_record(HistoryEventRecord::decode_length_delimited(&mut rest).ok()?).ok()
         };
         (self.dropped..).zip(std::iter::from_fn(event))
-    }
-}
-
-/// The history event of an attempt's last transition.
-pub(crate) fn end_kind(event: &AttemptEvent, error: &Arc<str>) -> HistoryEventKind {
-    match event {
-        AttemptEvent::TimedOut => HistoryEventKind::TimedOut(error.clone()),
-        AttemptEvent::ScheduleTimedOut => HistoryEventKind::ScheduleTimedOut,
-        AttemptEvent::Cancelled | AttemptEvent::ParentLost => HistoryEventKind::Cancelled,
-        AttemptEvent::Skipped => HistoryEventKind::Skipped,
-        AttemptEvent::Completed(_) => HistoryEventKind::Finished,
-        AttemptEvent::Failed { .. }
-        | AttemptEvent::WorkerLost
-        | AttemptEvent::Assigned
-        | AttemptEvent::BackOffElapsed
-        | AttemptEvent::Replayed
-        | AttemptEvent::Released => HistoryEventKind::Failed(error.clone()),
     }
 }
 
@@ -207,9 +187,9 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_is_decoded_as_it_was_encoded() {
+    fn decoded_events_equal_encoded_events() {
         let wait = Duration::from_millis(1500);
-        let all = [
+        let kinds = [
             HistoryEventKind::Queued,
             HistoryEventKind::Assigned(WorkerId::from(uuid::Uuid::from_u128(7))),
             HistoryEventKind::Started,
@@ -225,7 +205,7 @@ mod tests {
             HistoryEventKind::Refreshed(wait),
             HistoryEventKind::SlotReleased,
         ];
-        let events = all.map(|kind| HistoryEvent { at: Timestamp(5), attempt: 3, kind });
+        let events = kinds.map(|kind| HistoryEvent { at: Timestamp(5), attempt: 3, kind });
         let mut history = TaskHistory::default();
         events.iter().for_each(|event| history.push(event));
         assert_eq!(history.numbered().map(|(_, event)| event).collect::<Vec<_>>(), events);

@@ -3,10 +3,10 @@
 //! [`Runs`] owns all runs, their tasks and the index of child runs, and keeps these invariants:
 //!
 //! - A run and its tasks are inserted and removed together.
-//! - [`Run::open`] is the number of its tasks that have not ended, and [`Run::finished`] is set exactly while all have
-//!   ended and the end was announced.
-//! - `by_age` has every run; `finished` has every finished run, in the order of their ends.
-//! - `finished_bytes` is the memory of the finished runs, which no longer changes once a run has finished.
+//! - [`Run::open`] is the number of its tasks that have not ended. [`Run::finished`] is set exactly while all have ended
+//!   and the end was announced.
+//! - `by_age` contains all runs; `finished` contains the finished runs in the order of their ends.
+//! - `finished_bytes` is the memory of the finished runs, which does not change while a run is finished.
 
 mod dependencies;
 mod filter;
@@ -18,21 +18,15 @@ mod task;
 
 pub(crate) use self::{
     filter::RunFilter,
-    history::{HistoryEvent, HistoryEventKind, TaskHistory, end_kind},
+    history::{HistoryEvent, HistoryEventKind, TaskHistory},
     reorder_buffer::{Released, ReorderBuffer},
     run::{ChildKey, Finish, Origin, Parent, Run},
     task::{Phase, Running, Task},
 };
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, HashMap};
 
-use super::{
-    time::Timestamp,
-    workflows::{TaskSpec, Version},
-};
+use super::{time::Timestamp, workflows::TaskSpec};
 use crate::{
     engine::persistence::tracked::Tracked,
     hatchet::wire::{RunId, RunStatus},
@@ -56,18 +50,6 @@ pub(crate) struct Runs {
     finished_total: u64,
 }
 
-/// The parts of a run that is to be created.
-#[derive(Debug)]
-pub(crate) struct NewRun {
-    pub(crate) version: Arc<Version>,
-    pub(crate) input: Arc<str>,
-    pub(crate) metadata: Arc<str>,
-    pub(crate) priority: Option<i32>,
-    pub(crate) parent: Option<Parent>,
-    pub(crate) origin: Origin,
-    pub(crate) idempotency_key: Option<Arc<str>>,
-}
-
 impl Runs {
     pub(crate) fn get(&self, id: RunId) -> Option<&Run> {
         self.runs.get(&id)
@@ -82,7 +64,7 @@ impl Runs {
         self.tasks.get_mut(&id)
     }
 
-    /// A task, to change what is not stored; see [`Tracked::get_mut_untracked`].
+    /// A task, to change fields that are not stored; see [`Tracked::get_mut_untracked`].
     pub(crate) fn task_mut_untracked(&mut self, id: RunId) -> Option<&mut Task> {
         self.tasks.get_mut_untracked(&id)
     }
@@ -93,7 +75,7 @@ impl Runs {
         self.runs.get(&id).map(|run| (id, run))
     }
 
-    /// The definition of a task, with what its version adds.
+    /// The definition of a task, with the additions of its version.
     pub(crate) fn spec(&self, task: RunId) -> Option<TaskSpec<'_>> {
         let task = self.tasks.get(&task)?;
         self.runs.get(&task.run)?.version.task(task.spec)
@@ -132,30 +114,15 @@ impl Runs {
         self.children.insert((parent, key), child);
     }
 
-    /// Inserts a run with its tasks, all of which wait.
-    pub(crate) fn insert(&mut self, id: RunId, new: NewRun, tasks: Vec<RunId>, created: Timestamp) {
-        let NewRun { version, input, metadata, priority, parent, origin, idempotency_key } = new;
-        let priority = priority.unwrap_or(version.definition.default_priority);
+    /// Inserts a new run, which gets its number, and its tasks, all of which wait.
+    pub(crate) fn insert(&mut self, id: RunId, mut run: Run) {
         self.last_run += 1;
-        self.by_age.insert(self.last_run, id);
-        for (spec, task) in tasks.iter().enumerate() {
+        run.seq = self.last_run;
+        self.by_age.insert(run.seq, id);
+        for (spec, task) in run.tasks.iter().enumerate() {
             self.last_task += 1;
             self.tasks.insert(*task, Task::new(id, self.last_task, spec));
         }
-        let run = Run {
-            seq: self.last_run,
-            version,
-            input,
-            metadata,
-            priority,
-            parent,
-            origin,
-            created,
-            open: tasks.len(),
-            tasks,
-            finished: None,
-            idempotency_key,
-        };
         self.runs.insert(id, run);
     }
 
@@ -189,7 +156,7 @@ impl Runs {
         self.runs.get_mut_untracked(&run)
     }
 
-    /// The status of a run. If all tasks have the same status, that one; otherwise running while a task is open, then
+    /// The status of a run: the common status of all tasks, if there is one. Otherwise running while a task is open, then
     /// failed if a task failed, else cancelled.
     pub(crate) fn status(&self, run: &Run) -> RunStatus {
         let all: Vec<RunStatus> =

@@ -1,39 +1,28 @@
-//! Finished runs: the order of their ends, and which of them are removed.
+//! Finished runs: the order of their ends, and their removal.
 
 use super::{ChildKey, Finish, Run, Runs, Task};
 use crate::{
     engine::{options::Retention, state::time::ClockReading},
-    hatchet::wire::{RunId, RunStatus},
+    hatchet::wire::RunId,
 };
 
-/// A run that has just finished.
-#[derive(Debug)]
-pub(crate) struct FinishedRun {
-    pub(crate) status: RunStatus,
-    pub(crate) idempotency_key: Option<std::sync::Arc<str>>,
-}
-
 impl Runs {
-    /// Finishes a run whose tasks have all ended. `None` if one is open, or if the run has finished before.
-    pub(crate) fn finish(&mut self, id: RunId, retention: &Retention, now: ClockReading) -> Option<FinishedRun> {
-        let run = self.runs.get(&id)?;
+    /// Finishes a run whose tasks have all ended. Returns `false` if a task is open or the run has finished before.
+    pub(crate) fn finish(&mut self, id: RunId, retention: &Retention, now: ClockReading) -> bool {
+        let Some(run) = self.runs.get_mut_untracked(&id) else { return false };
         if run.open > 0 || run.finished.is_some() {
-            return None;
+            return false;
         }
-        let status = self.status(run);
         let seq = run.tasks.iter().filter_map(|task| self.tasks.get(task)).map(|task| task.finish_seq).max();
         let seq = seq.unwrap_or_default();
-        let finish = Finish { at: now.display, seq, retained_until: now.plus(retention.age) };
-        let run = self.runs.get_mut_untracked(&id)?;
-        run.finished = Some(finish);
-        let idempotency_key = run.idempotency_key.clone();
+        run.finished = Some(Finish { at: now.display, seq, retained_until: now.plus(retention.age) });
         self.finished_total += 1;
         self.finished.insert(seq, id);
         self.finished_bytes += self.run_bytes(id);
-        Some(FinishedRun { status, idempotency_key })
+        true
     }
 
-    /// Makes a finished run an open one, before its tasks are restarted.
+    /// Reopens a finished run, before its tasks are restarted.
     pub(crate) fn reopen(&mut self, id: RunId) {
         if let Some(finish) = self.runs.get_mut_untracked(&id).and_then(|run| run.finished.take()) {
             self.finished.remove(&finish.seq);
@@ -41,8 +30,9 @@ impl Runs {
         }
     }
 
-    /// Removes the finished run that ended first, if there are too many of them, if they are too large together, or if
-    /// it is too old. Age is measured on the monotonic clock: a jump of the wall clock must not remove everything.
+    /// Removes the finished run that ended first, if the finished runs exceed the limit on their number or their memory,
+    /// or if this run exceeds the maximum age. The monotonic clock measures the age, so that a jump of the wall clock
+    /// removes no run.
     pub(crate) fn remove_expired(&mut self, retention: &Retention, now: ClockReading) -> Option<(RunId, Run)> {
         let (seq, id) = self.finished.first_key_value().map(|(seq, id)| (*seq, *id))?;
         let is_old = |run: &Run| run.finished.is_some_and(|finish| finish.retained_until <= now.monotonic);
@@ -73,7 +63,7 @@ impl Runs {
     }
 }
 
-/// Restoring stored runs: first all tasks, then all runs, then all child keys.
+/// Restoration of stored runs: first all tasks, then all runs, then all child keys.
 impl Runs {
     pub(crate) fn reserve_tasks(&mut self, additional: usize) {
         self.tasks.reserve(additional);
@@ -85,8 +75,8 @@ impl Runs {
         self.tasks.restore(id, task);
     }
 
-    /// Restores all runs, in the order of their creation. Ends are numbered anew from 1, as files of earlier versions
-    /// have no numbers: there the display time and the order of creation decide.
+    /// Restores all runs, in the order of their creation. Numbers the ends from 1 again. Files of earlier versions have no
+    /// numbers of ends; there the display time and the order of creation decide.
     pub(crate) fn restore(&mut self, runs: Vec<(RunId, Run)>) {
         self.by_age = runs.iter().map(|(id, run)| (run.seq, *id)).collect();
         self.last_run = runs.last().map_or(0, |(_, run)| run.seq);

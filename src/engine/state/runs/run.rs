@@ -21,10 +21,10 @@ use crate::{
 /// A run of a workflow.
 #[derive(Debug)]
 pub(crate) struct Run {
-    /// Number among all runs, in the order of creation.
+    /// Number among all runs, in the order of creation; set by [`Runs::insert`](super::Runs::insert).
     pub(crate) seq: u64,
     pub(crate) version: Arc<Version>,
-    /// A JSON object byte for byte as it was received, or `null`.
+    /// A JSON object exactly as it was received, or `null`.
     pub(crate) input: Arc<str>,
     /// A JSON object.
     pub(crate) metadata: Arc<str>,
@@ -38,7 +38,7 @@ pub(crate) struct Run {
     pub(crate) open: usize,
     /// Set while all tasks have ended.
     pub(crate) finished: Option<Finish>,
-    /// The idempotency key that the run has taken.
+    /// The idempotency key that the run has claimed.
     pub(crate) idempotency_key: Option<Arc<str>>,
 }
 
@@ -47,16 +47,16 @@ pub(crate) struct Run {
 pub(crate) struct Finish {
     /// Display time.
     pub(crate) at: Timestamp,
-    /// Number among all ends, in their order, whatever the wall clock says.
+    /// Number among all ends, in their order, independent of the wall clock.
     pub(crate) seq: u64,
-    /// When the run becomes too old to be retained.
+    /// The end of the time for which the run is retained.
     pub(crate) retained_until: MonotonicInstant,
 }
 
-/// What triggered a run.
+/// The trigger of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Origin {
-    /// A call; [`Run::parent`] says whether a task made it.
+    /// A call, by the task [`Run::parent`] if that is set.
     Call,
     Event {
         id: Uuid,
@@ -85,7 +85,7 @@ pub(crate) struct Parent {
     pub(crate) key: Option<Arc<str>>,
 }
 
-/// Identifies a child run among those of its parent: triggering it again returns the existing run.
+/// Identifies a child run among those of its parent. A second trigger with the same key returns the existing run.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum ChildKey {
     Key(Arc<str>),

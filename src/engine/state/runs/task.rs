@@ -49,14 +49,13 @@ pub(crate) struct Task {
     pub(crate) children: Vec<ChildKey>,
 }
 
-/// Estimated memory of a task and its share of the run besides their payloads, rounded up, in bytes.
+/// Estimated memory of a task and its share of the run without their payloads, rounded up, in bytes.
 const TASK_BYTES: usize = 1024;
 
-/// The stage of a task's current attempt, with the data that only this stage has.
+/// The stage of a task's current attempt, with the data of this stage.
 #[derive(Debug)]
 pub(crate) enum Phase {
-    /// Number of tasks that this one waits for: parents that have not completed, or, for an on-failure task, all tasks
-    /// that have not ended.
+    /// Number of blockers; see [`Runs::blockers`](super::Runs::blockers).
     Waiting(usize),
     Queued(QueuePosition),
     BackOff,
@@ -73,12 +72,12 @@ pub(crate) enum Phase {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Running {
     pub(crate) worker: WorkerId,
-    /// Sequence number of the assignment: the key in the worker's list of running tasks.
+    /// Sequence number of the assignment, which is the key in [`Worker::running`](crate::engine::state::Worker::running).
     pub(crate) assignment: u64,
     /// Whether the attempt still occupies its slots.
     pub(crate) holds_slots: bool,
     pub(crate) deadline: MonotonicInstant,
-    /// Whether the worker has reported anything about the attempt. Until then the assignment may have been lost.
+    /// Whether the worker has sent a report about the attempt. Before the first report the assignment may be lost.
     pub(crate) acknowledged: bool,
 }
 
@@ -104,8 +103,8 @@ impl Task {
         }
     }
 
-    /// Whether the task is visible to users. A task that waits for its parents for the first time is not, as in a real
-    /// engine.
+    /// Whether the task is visible in responses. As in a real engine, it is not while it waits for its parents for the
+    /// first time.
     pub(crate) fn is_created(&self) -> bool {
         self.attempt > 0 || !matches!(self.phase, Phase::Waiting(_))
     }
@@ -115,7 +114,7 @@ impl Task {
         self.history.push(&HistoryEvent { at: now.display, attempt: self.attempt, kind });
     }
 
-    /// The attempt on a worker, if there is one.
+    /// The attempt on a worker, if the task is running.
     pub(crate) fn running_mut(&mut self) -> Option<&mut Running> {
         match &mut self.phase {
             Phase::Running(running) => Some(running),
@@ -138,7 +137,7 @@ impl Phase {
         }
     }
 
-    /// The status that users see.
+    /// The status in responses.
     pub(crate) fn status(&self) -> RunStatus {
         match self {
             Self::Waiting(_) | Self::Queued(_) | Self::BackOff => RunStatus::Queued,
@@ -166,7 +165,7 @@ impl Phase {
         }
     }
 
-    /// The error of a task that has ended without an output; empty for a cancelled one.
+    /// The error of a task that has ended without an output; empty for a cancelled task.
     pub(crate) fn error(&self) -> Option<&str> {
         match self {
             Self::Failed(error) => Some(error),

@@ -1,4 +1,4 @@
-//! The scheduler: which queued task a worker gets next.
+//! The scheduler: the order in which queued tasks are assigned to workers.
 //!
 //! ```text
 //!  queue: tasks of one workflow,          worker pool: workers that serve
@@ -11,26 +11,24 @@
 //!                                         └───────────────────────────────┘
 //! ```
 //!
-//! - A **queue** holds the tasks of one workflow that need the same action and the same slots. If the head of a queue
-//!   finds no worker, no task behind it would, so only heads are ever considered and a task that cannot be assigned
-//!   never blocks one that can.
+//! - A **queue** contains the tasks of one workflow that need the same action and the same slots. If there is no worker
+//!   for the head of a queue, there is no worker for the tasks behind it. Therefore only heads are considered, and a task
+//!   without a worker never blocks a task with one.
 //! - A **resource class** is a distinct set of slot requirements.
-//! - A **fairness group** is a workflow. Groups take turns: the one whose latest assignment is the longest ago is next,
-//!   whatever its priorities. Priorities order the tasks within a workflow only.
-//! - A **worker pool** is the set of workers that serve the same actions. It knows the queue heads that wait for it and
-//!   its workers by their free slots. A fleet is one pool, or one for each kind of worker.
+//! - A **fairness group** is a workflow. Groups take turns: the group with the oldest latest assignment is next,
+//!   independent of priorities, which order the tasks within a workflow only.
+//! - A **worker pool** is the set of workers that serve the same actions. It has an index of the queue heads that wait for
+//!   it, and of its workers by their free slots. A fleet has one pool for each kind of worker.
 //!
-//! Cost: a queue's head changes in O(p log n) for the p pools that serve its action; the next task for a worker, and a
-//! worker for a task, are found in O(c + log n) for the c resource classes that wait. Neither depends on the number of
-//! queued tasks, queues or workers other than by the logarithm.
+//! Cost: a change of a queue's head takes O(p log n) for the p pools that serve its action. The search for the next task of
+//! a worker, or for a worker of a task, takes O(c + log n) for the c resource classes with waiting tasks. The number n of
+//! queued tasks, queues or workers affects both only by its logarithm.
 
-mod ids;
 mod pool;
 mod queue;
 
 pub(crate) use self::{
-    ids::PoolId,
-    pool::Candidate,
+    pool::{Candidate, PoolId},
     queue::{QueueId, QueuePosition, TaskQueue},
 };
 
@@ -40,8 +38,8 @@ use std::{
 };
 
 use self::{
-    ids::{ClassId, GroupId},
     pool::WorkerPool,
+    queue::{ClassId, GroupId},
 };
 use super::slots::{Slot, SlotRequirements};
 use crate::hatchet::wire::{RunId, WorkerId};
@@ -51,14 +49,14 @@ use crate::hatchet::wire::{RunId, WorkerId};
 struct FairnessGroup {
     /// Sequence number of the group's latest assignment; the smallest is next.
     turn: u64,
-    /// The pools and classes in which the group has a queue head.
+    /// The pools and classes with a queue head of the group.
     waiting_in: BTreeSet<(PoolId, ClassId)>,
 }
 
 /// All queues and worker pools.
 ///
-/// Queues, groups and classes are never removed: there are as many as workflows, actions and distinct requirements were
-/// declared. A pool is removed with its last worker.
+/// Queues, groups and classes are never removed. Their number is limited by those of declared workflows, actions and
+/// distinct requirements. A pool is removed with its last worker.
 ///
 /// Invariant: the head of every non-empty queue is registered in every pool that serves the queue's action, under the
 /// current turn of the queue's group.
@@ -81,7 +79,7 @@ pub(crate) struct Scheduler {
 
 /// Queues.
 impl Scheduler {
-    /// The queue for an action of a workflow with these requirements; created if it is new.
+    /// Returns the queue of an action of a workflow with these requirements. Creates it if it is new.
     pub(crate) fn queue_for(
         &mut self,
         workflow: &Arc<str>,
@@ -119,7 +117,7 @@ impl Scheduler {
         position
     }
 
-    /// Puts a task back into the position it had before a restart.
+    /// Inserts a task at the position that it had before a restart.
     pub(crate) fn restore(&mut self, id: QueueId, position: QueuePosition, task: RunId) {
         self.last_position = self.last_position.max(position.seq);
         self.change(id, |queue| queue.insert(position, task));
@@ -153,7 +151,7 @@ impl Scheduler {
 
 /// Turns.
 impl Scheduler {
-    /// Records an assignment: the queue's workflow goes behind all others, in every pool where it waits.
+    /// Records an assignment: moves the queue's workflow behind all others, in every pool where it waits.
     pub(crate) fn record_assignment(&mut self, queue: QueueId) {
         let id = self.queues[queue.0].group;
         self.last_turn += 1;
@@ -166,7 +164,7 @@ impl Scheduler {
         }
     }
 
-    /// Restores the turn of a queue's workflow from one of its assignments. Only while the queue is empty.
+    /// Restores the turn of a queue's workflow from one of its assignments. The queue must be empty.
     pub(crate) fn restore_turn(&mut self, queue: QueueId, assignment: u64) {
         let group = &mut self.groups[self.queues[queue.0].group.0];
         group.turn = group.turn.max(assignment);
@@ -185,8 +183,8 @@ impl Scheduler {
 
 /// Worker pools.
 impl Scheduler {
-    /// Adds a worker to the pool of its actions, which must be sorted. It gets no task before it
-    /// [advertises](Self::advertise) slots.
+    /// Adds a worker to the pool of its actions, which must be sorted. The worker gets no task before the first
+    /// [advertisement](Self::advertise) of its slots.
     pub(crate) fn add_worker(&mut self, actions: &[Arc<str>], worker: WorkerId) -> PoolId {
         if let Some(id) = self.pool_ids.get(actions) {
             if let Some(pool) = self.pools.get_mut(id) {
@@ -235,7 +233,7 @@ impl Scheduler {
         }
     }
 
-    /// Updates what a worker offers its pool. A worker that may not get tasks advertises nothing.
+    /// Replaces a worker's advertisement of free slots. A worker that is not ready advertises no slots.
     pub(crate) fn advertise(
         &mut self,
         pool: PoolId,
@@ -249,7 +247,7 @@ impl Scheduler {
         }
     }
 
-    /// The queue whose head a pool assigns next, among those whose requirements `fit`.
+    /// The queue with the next task for a pool, among those whose requirements `fit`.
     pub(crate) fn next_queue(&self, pool: PoolId, fit: impl Fn(&SlotRequirements) -> bool) -> Option<QueueId> {
         self.pools.get(&pool)?.next_queue(|class| fit(&self.classes[class.0]))
     }

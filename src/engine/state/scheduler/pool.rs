@@ -6,20 +6,25 @@ use std::{
     sync::Arc,
 };
 
-use super::{
-    ids::{ClassId, GroupId},
-    queue::{QueueId, QueuePosition},
-};
+use super::queue::{ClassId, GroupId, QueueId, QueuePosition};
 use crate::{
     engine::state::slots::{Slot, SlotRequirements},
     hatchet::wire::WorkerId,
 };
 
-/// A worker that may get a task. The largest is the best: most free units, then the longest time since its latest
-/// assignment.
-pub(crate) type Candidate = (i64, Reverse<u64>, WorkerId);
+/// Identifies a worker pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct PoolId(pub(super) u64);
 
-/// What a worker advertises: free units by slot type, and the sequence number of its latest assignment.
+/// A worker that may get a task. The greatest is the best: the most free units, then the oldest latest assignment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Candidate {
+    free: i64,
+    last_assignment: Reverse<u64>,
+    pub(crate) worker: WorkerId,
+}
+
+/// A worker's free units by slot type, and the sequence number of its latest assignment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Advertisement {
     free: Vec<(Arc<str>, i64)>,
@@ -31,14 +36,14 @@ struct Advertisement {
 pub(super) struct WorkerPool {
     /// Sorted.
     pub(super) actions: Arc<[Arc<str>]>,
-    /// All workers; `None` for one that may not get tasks.
+    /// All workers; `None` for a worker that may not get tasks.
     workers: HashMap<WorkerId, Option<Advertisement>>,
     /// Workers with free units, by slot type.
     by_free_units: HashMap<Arc<str>, BTreeSet<Candidate>>,
     waiting: BTreeMap<ClassId, WaitingGroups>,
 }
 
-/// The workflows that have a queue head of one resource class.
+/// The workflows with a queue head of one resource class.
 #[derive(Debug, Default)]
 struct WaitingGroups {
     by_turn: BTreeSet<(u64, GroupId)>,
@@ -100,12 +105,12 @@ impl WorkerPool {
         }
     }
 
-    /// All classes and groups that wait for this pool.
+    /// The classes and groups with a queue head that waits for this pool.
     pub(super) fn waiting(&self) -> impl Iterator<Item = (ClassId, GroupId)> {
         self.waiting.iter().flat_map(|(class, waiting)| waiting.heads.keys().map(|group| (*class, *group)))
     }
 
-    /// The queue that is next by turn and position, among the classes that `fit`.
+    /// The next queue by turn and position, among the classes that `fit`.
     pub(super) fn next_queue(&self, fit: impl Fn(ClassId) -> bool) -> Option<QueueId> {
         let first = |(class, waiting): (&ClassId, &WaitingGroups)| {
             let (turn, group) = *waiting.by_turn.first()?;
@@ -126,17 +131,19 @@ impl WorkerPool {
         if *current == new {
             return;
         }
+        let candidate =
+            |free: i64, last_assignment: u64| Candidate { free, last_assignment: Reverse(last_assignment), worker };
         if let Some(Advertisement { free, last_assignment }) = current {
             for (kind, units) in free {
                 if let Some(candidates) = by_free_units.get_mut(kind) {
-                    candidates.remove(&(*units, Reverse(*last_assignment), worker));
+                    candidates.remove(&candidate(*units, *last_assignment));
                 }
             }
         }
         if let Some(Advertisement { free, last_assignment }) = &new {
             for (kind, units) in free.iter().filter(|(_, units)| *units > 0) {
                 let candidates = by_free_units.entry(kind.clone()).or_default();
-                candidates.insert((*units, Reverse(*last_assignment), worker));
+                candidates.insert(candidate(*units, *last_assignment));
             }
         }
         *current = new;
@@ -147,6 +154,6 @@ impl WorkerPool {
         let first = requirements.first();
         let of_kind = first.and_then(|(kind, _)| self.by_free_units.get(kind));
         let all = of_kind.into_iter().flat_map(|candidates| candidates.iter().rev());
-        all.copied().take_while(move |(free, ..)| first.is_some_and(|(_, units)| free >= units))
+        all.copied().take_while(move |candidate| first.is_some_and(|(_, units)| candidate.free >= *units))
     }
 }

@@ -1,11 +1,18 @@
-//! A queue of tasks that need the same action and the same slots.
+//! Queues of tasks that need the same action and the same slots.
 
 use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
 
-use super::ids::{ClassId, GroupId};
 use crate::{engine::state::slots::SlotRequirements, hatchet::wire::RunId};
 
-/// Identifies a queue.
+/// Identifies a fairness group, that is a workflow: its index in the order of first declaration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct GroupId(pub(super) usize);
+
+/// Identifies a resource class by its index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct ClassId(pub(super) usize);
+
+/// Identifies a queue by its index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct QueueId(pub(super) usize);
 

@@ -1,10 +1,10 @@
-//! Restoring a state from rows.
+//! Restores a state from rows.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use uuid::Uuid;
 
-use super::{restore_runs::RestoredRuns, texts::SharedTexts};
+use super::{restore_runs::RestoredRuns, text::required_text};
 use crate::{
     engine::{
         cron::CronRule,
@@ -21,11 +21,10 @@ use crate::{
             logs::{LEVELS, LogLine},
             machine::{Ids, State},
             runs::ChildKey,
-            slots::Slot,
             time::{ClockReading, Timer, Timestamp},
             triggers::{Cron, Event, RunTemplate},
-            workers::Worker,
-            workflows::{Definition, Version, VersionIds},
+            workers::{Registration, Worker},
+            workflows::{Definition, Version, version_tasks},
         },
     },
     hatchet::wire::{Declaration, RunId, WorkerId},
@@ -34,15 +33,14 @@ use crate::{
 /// Validates a stored declaration.
 pub(crate) type Validate = Box<dyn FnMut(Declaration) -> Result<Definition, String> + Send>;
 
-/// A state that is being restored, row by row, with the tables in the order of [`Table::ALL`].
+/// Restores a state row by row, with the tables in the order of [`Table::ALL`].
 pub(crate) struct Restore {
     state: State,
     now: ClockReading,
     validate: Validate,
     runs: RestoredRuns,
-    /// Schedules whose run has been triggered, which only earlier versions stored; see [`ScheduleRecord::run`].
+    /// Schedules whose run has been triggered. Only earlier versions stored them; see [`ScheduleRecord::run`].
     obsolete_schedules: Vec<Uuid>,
-    texts: SharedTexts,
 }
 
 impl Restore {
@@ -53,7 +51,6 @@ impl Restore {
             validate,
             runs: RestoredRuns::default(),
             obsolete_schedules: Vec::new(),
-            texts: SharedTexts::default(),
         }
     }
 
@@ -61,7 +58,7 @@ impl Restore {
     pub(crate) fn put(&mut self, table: Table, row: StoredRow<'_>) -> Result<(), Damaged> {
         match table {
             Table::Versions => self.version(row.number, decode(row.head)?),
-            Table::Runs => self.runs.run(&self.state, &self.texts, row, decode(row.head)?),
+            Table::Runs => self.runs.run(&self.state, row, decode(row.head)?),
             Table::Tasks => self.runs.task(&mut self.state, self.now, row, decode(row.head)?),
             Table::Children => self.child(decode(row.head)?),
             Table::Claims => self.claim(row.key, &decode(row.head)?),
@@ -80,43 +77,39 @@ impl Restore {
         if definition.tasks.len() != record.tasks.len() {
             return Err(Damaged(format!("{} tasks have {} ids", definition.tasks.len(), record.tasks.len())));
         }
-        let ids = VersionIds {
-            workflow: required_id(record.workflow, "the workflow's id")?,
-            version: required_id(record.id, "the id")?,
-            tasks: record.tasks.into_iter().map(Id::uuid).collect(),
+        let task_ids = record.tasks.into_iter().map(Id::uuid);
+        self.state.workflows.restore(Version {
+            id: required_id(record.id, "the id")?,
+            created: Timestamp(record.created),
+            workflow_id: required_id(record.workflow, "the workflow's id")?,
+            workflow_created: Timestamp(record.workflow_created),
             order,
-        };
-        let version = Version::new(definition, ids, Timestamp(record.created), &mut self.state.scheduler);
-        self.state.workflows.restore(version, Timestamp(record.workflow_created));
+            tasks: version_tasks(&definition, task_ids, &mut self.state.scheduler),
+            definition,
+        });
         Ok(())
     }
 
-    /// Restores a worker. One of another process keeps its running tasks, and has a full lease to listen again.
+    /// Restores a worker. It keeps its running tasks and has a full lease to open a stream again, unless it ran in the
+    /// process of the last engine; see [`finish`](Self::finish).
     fn worker(&mut self, record: WorkerRecord) -> Result<(), Damaged> {
         let id: WorkerId = required_id(record.id, "the id")?;
-        let actions: Vec<Arc<str>> = record.actions.into_iter().map(Arc::from).collect();
-        let slots = record.slots.into_iter().map(|slot| Slot { kind: slot.kind.into(), limit: slot.limit, used: 0 });
         let (state, now) = (&mut self.state, self.now);
-        let worker = Worker {
+        let registration = Registration {
             name: record.name,
-            pool: state.scheduler.add_worker(&actions, id),
-            actions,
-            slots: slots.collect(),
+            actions: record.actions,
+            slots: record.slots.into_iter().map(|slot| (slot.kind, slot.limit)).collect(),
             labels: record.labels,
             runtime: record.runtime,
+            in_process: record.in_process,
+        };
+        let worker = Worker {
             registered: Timestamp(record.registered),
             heartbeat: Some(now.display),
-            last_seen: now.monotonic,
-            lease_start: now.monotonic,
-            streams: Vec::new(),
-            heartbeat_streams: Vec::new(),
             listened: record.listened.map(Timestamp),
             paused: record.paused,
             unsubscribed: record.unsubscribed,
-            in_process: record.in_process,
-            running: BTreeMap::new(),
-            timer: None,
-            last_assignment: 0,
+            ..state.new_worker(id, registration, now)
         };
         state.workers.restore(id, worker, now, &state.timings);
         state.arm_lease(id);
@@ -160,8 +153,8 @@ impl Restore {
         let event = Event {
             id: required_id(record.id, "the id")?,
             key: record.key.into(),
-            input: self.texts.required(row.texts[0], "the payload")?,
-            metadata: self.texts.required(row.texts[1], "the metadata")?,
+            input: required_text(row.texts[0], "the payload")?,
+            metadata: required_text(row.texts[1], "the metadata")?,
             scope: record.scope,
             at: Timestamp(record.at),
             runs: record.runs.into_iter().map(|id| id.uuid().into()).collect(),
@@ -171,7 +164,7 @@ impl Restore {
     }
 
     fn schedule(&mut self, row: StoredRow<'_>, record: &ScheduleRecord) -> Result<(), Damaged> {
-        let template = self.template(row, &record.workflow, record.priority)?;
+        let template = template(row, &record.workflow, record.priority)?;
         let id = required_id(record.id, "the id")?;
         let calendar = &mut self.state.calendar;
         calendar.restore_schedule(id, template, Timestamp(record.at), Timestamp(record.created));
@@ -180,7 +173,7 @@ impl Restore {
     }
 
     fn cron(&mut self, row: StoredRow<'_>, record: CronRecord) -> Result<(), Damaged> {
-        let template = self.template(row, &record.workflow, record.priority)?;
+        let template = template(row, &record.workflow, record.priority)?;
         let rule = CronRule::restored(record.rule);
         let mut cron = Cron::new(template, rule, record.name, record.declared, Timestamp(record.created));
         cron.enabled = record.enabled;
@@ -188,13 +181,7 @@ impl Restore {
         Ok(())
     }
 
-    fn template(&self, row: StoredRow<'_>, workflow: &str, priority: Option<i32>) -> Result<RunTemplate, Damaged> {
-        let input = self.texts.required(row.texts[0], "the input")?;
-        let metadata = self.texts.required(row.texts[1], "the metadata")?;
-        Ok(RunTemplate { workflow: workflow.into(), input, metadata, priority })
-    }
-
-    /// The restored state, which tracks its changes from here on. Timers that are due fire at the next tick.
+    /// Returns the restored state, which tracks changes from now on. Due timers fire at the next tick.
     pub(crate) fn finish(self) -> Result<State, Damaged> {
         let Self { mut state, now, runs, obsolete_schedules, .. } = self;
         let mut lost = runs.finish(&mut state)?;
@@ -202,7 +189,7 @@ impl Restore {
         for id in obsolete_schedules {
             state.unschedule(id);
         }
-        // A worker in the process of the last engine has died with it.
+        // A worker in the process of the last engine has ended with it.
         let in_process: Vec<WorkerId> =
             state.workers.iter().filter(|(_, worker)| worker.in_process).map(|(id, _)| id).collect();
         for id in &in_process {
@@ -214,8 +201,14 @@ impl Restore {
         in_process.into_iter().for_each(|id| state.remove_worker(id));
         state.workflows.drop_unused();
         state.remove_expired_runs(now);
-        // Nobody has subscribed yet.
+        // There are no subscribers yet.
         state.effects.clear();
         Ok(state)
     }
+}
+
+fn template(row: StoredRow<'_>, workflow: &str, priority: Option<i32>) -> Result<RunTemplate, Damaged> {
+    let input = required_text(row.texts[0], "the input")?;
+    let metadata = required_text(row.texts[1], "the metadata")?;
+    Ok(RunTemplate { workflow: workflow.into(), input, metadata, priority })
 }

@@ -1,11 +1,11 @@
-//! Restoring runs and tasks.
+//! Restores runs and tasks.
 //!
-//! Rows of tasks follow in the order of their runs. A run is inserted once all of its tasks are known, as only they
-//! tell whether it has finished.
+//! All rows of runs precede the rows of tasks, which are in the order of their runs. The runs are inserted last, as their
+//! ends are computed from their tasks.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use super::texts::SharedTexts;
+use super::text::required_text;
 use crate::{
     engine::{
         persistence::{
@@ -23,12 +23,12 @@ use crate::{
     hatchet::wire::{RunId, WorkerId},
 };
 
-/// Runs and tasks until all of them are read.
+/// Collects runs and tasks until all of them have been read.
 #[derive(Default)]
 pub(super) struct RestoredRuns {
     /// All runs in the order of creation.
     runs: Vec<(RunId, Run)>,
-    /// Index of the run that the next task probably belongs to.
+    /// Index of the run of the latest task; that of the next task is the same or a later one.
     current: usize,
     waiting: Vec<RunId>,
     queued: Vec<RunId>,
@@ -37,14 +37,8 @@ pub(super) struct RestoredRuns {
 }
 
 impl RestoredRuns {
-    /// Restores a run; its version is restored already.
-    pub(super) fn run(
-        &mut self,
-        state: &State,
-        texts: &SharedTexts,
-        row: StoredRow<'_>,
-        record: RunRecord,
-    ) -> Result<(), Damaged> {
+    /// Restores a run, after its version.
+    pub(super) fn run(&mut self, state: &State, row: StoredRow<'_>, record: RunRecord) -> Result<(), Damaged> {
         let id: RunId = required_id(record.id, "the id")?;
         let version = state.workflows.version(record.version).cloned();
         let version = version.ok_or_else(|| Damaged(format!("there is no version {}", record.version)))?;
@@ -68,8 +62,8 @@ impl RestoredRuns {
         let run = Run {
             seq: row.number,
             version,
-            input: texts.required(row.texts[0], "the input")?,
-            metadata: texts.required(row.texts[1], "the metadata")?,
+            input: required_text(row.texts[0], "the input")?,
+            metadata: required_text(row.texts[1], "the metadata")?,
             priority: record.priority,
             parent: parent.transpose()?,
             origin,
@@ -83,7 +77,7 @@ impl RestoredRuns {
         Ok(())
     }
 
-    /// Restores a task of a run that is restored already.
+    /// Restores a task, after its run.
     pub(super) fn task(
         &mut self,
         state: &mut State,
@@ -137,7 +131,6 @@ impl RestoredRuns {
         let definition = spec.definition;
         let until = Timestamp(record.until);
         let left = |limit: Duration| now.plus(until.since(now.wall).min(limit));
-        let text = |what: &str| text.map(Arc::from).ok_or_else(|| Damaged(format!("{what} is missing")));
         let mut deadline = None;
         task.phase = match StageRecord::try_from(record.stage) {
             Ok(StageRecord::Waiting) => {
@@ -155,11 +148,11 @@ impl RestoredRuns {
                 Phase::BackOff
             }
             Ok(StageRecord::Running) => {
-                // The timeout may have been extended beyond the declared one. The start is a display time, which stands
-                // still while the wall clock is set back, so an extension may be lost, but never a part of the declared
+                // The timeout may have been extended beyond the declared one. The start is a display time, which stops
+                // while the wall clock is set back, so an extension may be lost, but never a part of the declared
                 // timeout.
                 let extended = until.since(task.started.unwrap_or(until));
-                let end = left(extended.max(definition.timeout.0));
+                let end = left(extended.max(definition.timeout));
                 deadline = Some(end);
                 task.chunks = Some(Box::new(ReorderBuffer::resumed()));
                 let worker_id: WorkerId = required_id(record.worker, "the worker")?;
@@ -181,8 +174,8 @@ impl RestoredRuns {
                     acknowledged: record.acknowledged,
                 })
             }
-            Ok(StageRecord::Completed) => Phase::Completed(text("the output")?),
-            Ok(StageRecord::Failed) => Phase::Failed(text("the error")?),
+            Ok(StageRecord::Completed) => Phase::Completed(required_text(text, "the output")?),
+            Ok(StageRecord::Failed) => Phase::Failed(required_text(text, "the error")?),
             Ok(StageRecord::Cancelled) => Phase::Cancelled(false),
             Ok(StageRecord::ScheduleTimedOut) => Phase::Cancelled(true),
             Ok(StageRecord::Unknown) | Err(_) => return Err(Damaged(format!("unknown stage {}", record.stage))),
@@ -191,19 +184,19 @@ impl RestoredRuns {
         Ok(())
     }
 
-    /// Counts the end of a task for its run. The run's own end is that of its last task to end, if all have ended.
+    /// Records the end of a task in its run. The end of the run is the latest end of a task, once all have ended.
     fn restore_end(&mut self, state: &State, now: ClockReading, task: &Task) {
         let run = &mut self.runs[self.current].1;
         run.open = run.open.saturating_sub(1);
         let at = task.finished.unwrap_or_default();
-        // Only the wall clock has gone on since.
+        // Only the wall clock has continued since then.
         let left = state.retention.age.saturating_sub(now.display.since(at));
         let finish = Finish { at, seq: task.finish_seq, retained_until: now.plus(left) };
         let is_later = |before: &Finish| (before.seq, before.at) > (finish.seq, finish.at);
         run.finished = Some(run.finished.filter(is_later).unwrap_or(finish));
     }
 
-    /// Inserts all runs, and puts their tasks back into their queues and waits. Returns the tasks that have lost their
+    /// Inserts all runs, counts the blockers of waiting tasks and fills the queues. Returns the tasks that have lost their
     /// worker, by their assignment.
     pub(super) fn finish(self, state: &mut State) -> Result<BTreeMap<u64, RunId>, Damaged> {
         let Self { runs, waiting, queued, lost, .. } = self;

@@ -1,4 +1,4 @@
-//! Changes of the state as rows.
+//! Conversion of changes of the state to rows.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::{
             machine::State,
             runs::{ChildKey, Origin, Phase, Run, Task},
             slots::Slot,
-            time::{ClockReading, Timestamp, millis},
+            time::{ClockReading, millis},
             triggers::{Cron, Event, ScheduledRun},
             workers::Worker,
             workflows::Version,
@@ -32,11 +32,11 @@ use crate::{
 impl State {
     /// Starts to track changes, for [`drain_changes`](Self::drain_changes).
     pub(crate) fn track_changes(&mut self) {
-        self.workflows.track_changes();
+        self.workflows.versions.track_changes();
         self.runs.runs.track_changes();
         self.runs.tasks.track_changes();
         self.runs.children.track_changes();
-        self.idempotency_keys.tracked_mut().track_changes();
+        self.idempotency_keys.claims.track_changes();
         self.workers.workers.track_changes();
         self.logs.lines.track_changes();
         self.events.events.track_changes();
@@ -50,23 +50,22 @@ impl State {
             || self.runs.runs.has_changes()
             || self.logs.lines.has_changes()
             || self.workers.workers.has_changes()
-            || self.idempotency_keys.tracked().has_changes()
+            || self.idempotency_keys.claims.has_changes()
             || self.runs.children.has_changes()
             || self.events.events.has_changes()
             || self.calendar.schedules.has_changes()
             || self.calendar.crons.has_changes()
-            || self.workflows.has_changes()
+            || self.workflows.versions.has_changes()
     }
 
-    /// All changes since the last call.
+    /// Returns all changes since the last call.
     pub(crate) fn drain_changes(&mut self, now: ClockReading) -> Batch {
         let mut batch = Batch::new();
-        self.workflows.drain_changes(&mut batch, version_row);
+        self.workflows.versions.drain_changes(Table::Versions, &mut batch, |_, version| version_row(version));
         self.runs.runs.drain_changes(Table::Runs, &mut batch, run_row);
         self.runs.tasks.drain_changes(Table::Tasks, &mut batch, |id, task| task_row(id, task, now));
         self.runs.children.drain_changes(Table::Children, &mut batch, child_row);
-        let claims = self.idempotency_keys.tracked_mut();
-        claims.drain_changes(Table::Claims, &mut batch, |_, claim| claim_row(claim, now));
+        self.idempotency_keys.claims.drain_changes(Table::Claims, &mut batch, |_, claim| claim_row(claim, now));
         self.workers.workers.drain_changes(Table::Workers, &mut batch, worker_row);
         self.logs.lines.drain_changes(Table::Lines, &mut batch, |_, line| line_row(line));
         self.events.events.drain_changes(Table::Events, &mut batch, |_, event| event_row(event));
@@ -80,13 +79,13 @@ fn row(record: &impl Message, first: Option<&Arc<str>>, second: Option<&Arc<str>
     Row { head: record.encode_to_vec(), texts: [first.cloned(), second.cloned()] }
 }
 
-fn version_row(version: &Version, workflow_created: Timestamp) -> Row {
+fn version_row(version: &Version) -> Row {
     let tasks = (0..version.len()).filter_map(|index| Id::of(version.task(index)?.id)).collect();
     let record = VersionRecord {
         id: Id::of(version.id),
         workflow: Id::of(version.workflow_id),
         created: version.created.0,
-        workflow_created: workflow_created.0,
+        workflow_created: version.workflow_created.0,
         tasks,
         content: Some(version.definition.content.encode()),
     };

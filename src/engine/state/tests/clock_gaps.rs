@@ -1,18 +1,18 @@
-//! Times in which the engine itself is stopped.
+//! Stops of the engine itself.
 
 use super::*;
 
 /// A world with one worker that runs one task and has just sent a heartbeat.
 fn world_with_running_task() -> (World, WorkerId, RunId) {
     let mut world = World::new();
-    world.declare("t", |task| task.timeout.0 = Duration::from_secs(3600));
+    world.declare("t", |task| task.timeout = Duration::from_secs(3600));
     let (worker, _) = world.worker(&["t"], 1);
     let run = world.trigger("t");
     world.started();
     (world, worker, run)
 }
 
-/// Stops the engine, as SIGSTOP does: the clock goes on and no timer fires.
+/// Stops the engine, as SIGSTOP does: the clocks continue and no timer fires.
 fn stop_engine(world: &mut World, time: Duration) {
     world.advance_clock(time);
     world.event(State::tick);
@@ -20,7 +20,7 @@ fn stop_engine(world: &mut World, time: Duration) {
 
 #[test]
 fn stopped_engine_renews_leases_when_it_continues() {
-    // At any point of the lease, and for any time.
+    // At various points of the lease, and for various times.
     for (before, gap) in [(0, 40), (1, 29), (4, 31), (17, 40), (24, 12), (26, 3000), (29, 40)] {
         let (mut world, worker, run) = world_with_running_task();
         for _ in 0..before {
@@ -38,7 +38,7 @@ fn stopped_engine_renews_leases_when_it_continues() {
 }
 
 #[test]
-fn worker_that_died_in_a_stop_is_lost_one_lease_later() {
+fn worker_that_ends_during_stop_is_lost_one_lease_later() {
     let (mut world, _, run) = world_with_running_task();
     stop_engine(&mut world, Duration::from_secs(40));
     world.seconds(31);
@@ -55,9 +55,9 @@ fn slightly_late_timers_do_not_renew_leases() {
 }
 
 #[test]
-fn execution_timeout_passes_while_engine_is_stopped() {
+fn execution_timeout_elapses_while_engine_is_stopped() {
     let mut world = World::new();
-    world.declare("t", |task| task.timeout.0 = Duration::from_secs(60));
+    world.declare("t", |task| task.timeout = Duration::from_secs(60));
     world.worker(&["t"], 1);
     let run = world.trigger("t");
     stop_engine(&mut world, Duration::from_secs(61));

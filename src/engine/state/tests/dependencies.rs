@@ -13,11 +13,11 @@ fn diamond() -> World {
 }
 
 fn finished_statuses(world: &World, run: RunId) -> Vec<RunStatus> {
-    let end = |effect: &Effect| match effect {
+    let finished = |effect: &Effect| match effect {
         Effect::NotifyFinished { run: id, status } if *id == run => Some(*status),
         _ => None,
     };
-    world.effects.iter().filter_map(end).collect()
+    world.effects.iter().filter_map(finished).collect()
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn cancelled_run_starts_no_task() {
 }
 
 #[test]
-fn replay_restarts_whole_run_or_one_task_with_dependents() {
+fn replay_restarts_run_or_task_with_dependents() {
     let mut world = diamond();
     world.worker(&["dag"], 10);
     let run = world.trigger("dag");

@@ -1,8 +1,8 @@
-//! Workflows take turns.
+//! Fairness between workflows.
 
 use super::*;
 
-/// Completes the started tasks one by one, and returns the names of the completed ones.
+/// Completes the started tasks in their order, and returns the names of the completed tasks.
 fn complete_in_order(world: &mut World, count: usize) -> Vec<String> {
     let mut order = Vec::new();
     let mut running = world.started();
@@ -22,7 +22,7 @@ fn flooding_workflow_does_not_delay_others() {
         world.declare(name, |_| ());
     }
     for name in ["flood"; 6].into_iter().chain(["second", "second", "third"]) {
-        world.trigger_with(name, |item| item.priority = Some(if name == "flood" { 3 } else { 1 }));
+        world.trigger_with(name, |item| item.template.priority = Some(if name == "flood" { 3 } else { 1 }));
     }
     world.worker(&["flood", "second", "third"], 1);
     let order = complete_in_order(&mut world, 9);
@@ -44,13 +44,13 @@ fn retry_waits_for_turn_of_its_workflow() {
 }
 
 #[test]
-fn worker_pools_share_a_workflow() {
+fn workflow_is_assigned_to_all_pools_that_serve_it() {
     let mut world = World::new();
     for name in ["a", "b"] {
         world.declare(name, |_| ());
     }
     let runs = ["a", "a", "b", "b"].map(|name| world.trigger(name));
-    let (one, _) = world.worker(&["a"], 1);
+    let (first, _) = world.worker(&["a"], 1);
     world.worker(&["a", "b"], 1);
     assert_eq!(world.started(), [(runs[0], 0), (runs[2], 0)], "workflow b has its turn at the second worker");
     world.complete(runs[0], 0);
@@ -58,6 +58,6 @@ fn worker_pools_share_a_workflow() {
     world.event(|state, now| state.close_stream(StreamId(1), now));
     world.complete(runs[1], 0);
     world.seconds(3700);
-    assert!(world.state.worker(one).is_none(), "removed with its pool");
+    assert!(world.state.worker(first).is_none(), "removed with its pool");
     world.trigger("a");
 }

@@ -14,7 +14,7 @@ use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
 
 use super::{
-    AttemptReport, ClockReading, Effect, MonotonicInstant, Origin, ParentRef, PushedEvent, Registration, RunTemplate,
+    AttemptReport, ClockReading, Effect, MonotonicInstant, Origin, Parent, PushedEvent, Registration, RunTemplate,
     State, StreamId, TaskEvent, Timestamp, TriggerItem, Triggered,
     attempt::{BackOff, Stage},
     idempotency::{ClaimRequest, Expression, Lease},
@@ -26,7 +26,7 @@ use crate::{
         cron::CronRule,
         options::{EngineOptions, Retention, Timings},
     },
-    hatchet::wire::{Declaration, RunId, RunStatus, WorkerId, proto::v1::CreateWorkflowVersionRequest},
+    hatchet::wire::{Declaration, RunId, RunStatus, WorkerId},
 };
 
 /// A state in virtual time, with the effects of its events.
@@ -75,7 +75,7 @@ impl World {
         result
     }
 
-    /// Lets time pass and ticks at every deadline, as the driver does.
+    /// Advances the clocks and ticks at every deadline, as the driver does.
     fn advance(&mut self, mut time: Duration) {
         while let Some(wait) = self.state.next_deadline().wait(self.now).filter(|wait| *wait <= time) {
             self.advance_clock(wait);
@@ -85,6 +85,7 @@ impl World {
         self.advance_clock(time);
     }
 
+    /// Advances the clocks without a tick.
     fn advance_clock(&mut self, time: Duration) {
         self.now.monotonic = self.now.monotonic.plus(time);
         self.now.wall = self.now.wall.plus(time);
@@ -110,11 +111,10 @@ impl World {
     /// Declares a workflow of several tasks, which share one action.
     fn declare_all(&mut self, name: &str, mut tasks: Vec<TaskDefinition>, change: impl FnOnce(&mut Definition)) {
         tasks.iter_mut().for_each(|task| task.action = format!("{name}:{name}").into());
-        let content =
-            CreateWorkflowVersionRequest { name: name.into(), description: format!("{tasks:?}"), ..Default::default() };
-        let mut definition = Self::definition(name, tasks, content.into());
+        let content = Declaration::sample(&format!("{name} {tasks:?}"));
+        let mut definition = Definition { content, ..Definition::sample(name, tasks) };
         change(&mut definition);
-        self.definitions.push(restart::copy(&definition));
+        self.definitions.push(definition.clone());
         self.event(|state, now| state.put_workflow(definition, now));
     }
 
@@ -137,20 +137,12 @@ impl World {
         (self.state.status(run), run.tasks.iter().map(|task| self.state.task(*task).unwrap().phase.stage()).collect())
     }
 
-    fn definition(name: &str, tasks: Vec<TaskDefinition>, content: Declaration) -> Definition {
-        Definition { content, ..Definition::sample(name, tasks) }
+    fn template(workflow: &str) -> RunTemplate {
+        RunTemplate { workflow: workflow.into(), input: "{}".into(), metadata: "{}".into(), priority: None }
     }
 
     fn item(name: &str) -> TriggerItem {
-        TriggerItem {
-            workflow: name.into(),
-            input: "{}".into(),
-            metadata: "{}".into(),
-            priority: None,
-            parent: None,
-            claim: None,
-            origin: Origin::Call,
-        }
+        TriggerItem { template: Self::template(name), parent: None, claim: None, origin: Origin::Call }
     }
 
     fn trigger(&mut self, name: &str) -> RunId {
@@ -211,7 +203,7 @@ impl World {
             .drain(..)
             .filter_map(|effect| match effect {
                 Effect::StartAttempt { task, attempt, .. } => Some((task, attempt)),
-                Effect::StopAttempt { .. } | Effect::NotifyTask { .. } | Effect::NotifyFinished { .. } => None,
+                _ => None,
             })
             .collect()
     }
@@ -234,10 +226,7 @@ fn chunks(effects: &[Effect]) -> Vec<Arc<str>> {
         .iter()
         .filter_map(|effect| match effect {
             Effect::NotifyTask { event: TaskEvent::Chunk { text, .. }, .. } => Some(text.clone()),
-            Effect::NotifyTask { .. }
-            | Effect::StartAttempt { .. }
-            | Effect::StopAttempt { .. }
-            | Effect::NotifyFinished { .. } => None,
+            _ => None,
         })
         .collect()
 }

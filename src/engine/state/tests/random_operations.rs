@@ -1,4 +1,4 @@
-//! Random operations, with the invariants checked after each and a model of the turns.
+//! Checks the invariants after each of many random operations, and the turns against a model.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -32,7 +32,7 @@ enum Op {
     Pause(usize, bool),
     Unsubscribe(usize),
     Advance(u64),
-    /// Persists the changes, which a restart does too.
+    /// Persists the changes without a restart.
     Persist,
     Restart,
 }
@@ -51,7 +51,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => at.clone().prop_map(Op::Release),
         1 => (at.clone(), 0i64..4).prop_map(|(at, index)| Op::Chunk(at, index)),
         1 => (0i64..4, 0i64..3).prop_map(|(slots, cpu)| Op::Register { slots, cpu }),
-        2 => (at.clone(), prop::bool::weighted(0.2)).prop_map(|(at, beats)| Op::Open(at, beats)),
+        2 => (at.clone(), prop::bool::weighted(0.2)).prop_map(|(at, is_heartbeat)| Op::Open(at, is_heartbeat)),
         1 => at.clone().prop_map(Op::Close),
         6 => at.clone().prop_map(Op::Heartbeat),
         1 => (at.clone(), any::<bool>()).prop_map(|(at, paused)| Op::Pause(at, paused)),
@@ -73,7 +73,7 @@ struct Random {
     ends: HashMap<RunId, (RunStatus, Vec<(Stage, i32)>)>,
     /// Model of the turns: the number of each workflow's latest assignment.
     turns: HashMap<usize, u64>,
-    served: u64,
+    assignments: u64,
 }
 
 /// A queued task.
@@ -82,12 +82,12 @@ struct QueuedTask {
     workflow: usize,
     requirements: SlotRequirements,
     priority: i32,
-    /// Its position among tasks of its priority.
-    since: u64,
+    /// Number among all tasks ever queued.
+    position: u64,
 }
 
 impl QueuedTask {
-    /// Whether this task fits on every worker where the other one fits.
+    /// Whether this task fits on every worker on which the other task fits.
     fn requires_at_most(&self, other: &Self) -> bool {
         self.requirements
             .iter()
@@ -99,7 +99,7 @@ impl Random {
     fn new() -> Self {
         let mut world = World::new();
         world.state.track_changes();
-        world.declare("plain", |t| t.timeout.0 = Duration::from_secs(7));
+        world.declare("plain", |t| t.timeout = Duration::from_secs(7));
         world.declare("retried", |t| {
             t.retries = 2;
             t.backoff = backoff(2.0, 60);
@@ -113,7 +113,7 @@ impl Random {
         world.declare_all("dag", tasks, |_| ());
         Self {
             turns: HashMap::new(),
-            served: 0,
+            assignments: 0,
             world,
             store: restart::MemoryStore::default(),
             runs: Vec::new(),
@@ -129,7 +129,7 @@ impl Random {
         let world = &mut self.world;
         match *op {
             Op::Trigger { workflow, priority } => {
-                let run = world.trigger_with(WORKFLOWS[workflow], |item| item.priority = Some(priority));
+                let run = world.trigger_with(WORKFLOWS[workflow], |item| item.template.priority = Some(priority));
                 self.runs.push(run);
             }
             Op::Complete(at) | Op::Fail(at, _) | Op::Stale(at) => {
@@ -157,8 +157,8 @@ impl Random {
             }
             Op::Replay(at) | Op::ReplayTask(at) => {
                 if let Some(run) = pick(&self.runs, at) {
-                    let one = pick(&world.state.run(run).unwrap().1.tasks.clone(), at / 7).unwrap();
-                    let id = if matches!(op, Op::Replay(_)) { run } else { one };
+                    let task = pick(&world.state.run(run).unwrap().1.tasks.clone(), at / 7).unwrap();
+                    let id = if matches!(op, Op::Replay(_)) { run } else { task };
                     world.event(|state, now| state.replay(id, now));
                     self.ends.remove(&run);
                 }
@@ -176,9 +176,9 @@ impl Random {
             Op::Register { slots, cpu } => {
                 self.workers.push(world.register(&WORKFLOWS, &[("default", slots), ("cpu", cpu)]));
             }
-            Op::Open(at, beats) => {
+            Op::Open(at, is_heartbeat) => {
                 if let Some(id) = worker(at)
-                    && let Ok(stream) = world.event(|state, now| state.open_stream(id, beats, now))
+                    && let Ok(stream) = world.event(|state, now| state.open_stream(id, is_heartbeat, now))
                 {
                     self.streams.push(stream);
                 }
@@ -225,7 +225,7 @@ impl Random {
                     workflow: self.workflow(*id),
                     requirements,
                     priority: position.priority(),
-                    since: position.seq,
+                    position: position.seq,
                 },
             ))
         });
@@ -248,7 +248,7 @@ impl Random {
     }
 
     /// Checks the stages of a run's tasks against their dependencies.
-    fn check_parents(&self, run: RunId) {
+    fn check_dependencies(&self, run: RunId) {
         let state = &self.world.state;
         let (_, run) = state.run(run).unwrap();
         let stage = |at: usize| state.task(run.tasks[at]).unwrap().phase.stage();
@@ -276,7 +276,7 @@ impl Random {
         let queued = self.queued();
         self.check_turns(op, before, &queued);
         let open = self.runs.iter().filter(|run| !self.ends.contains_key(*run));
-        open.for_each(|run| self.check_parents(*run));
+        open.for_each(|run| self.check_dependencies(*run));
         let (state, now) = (&self.world.state, self.world.now);
         let time_passed = matches!(op, Op::Advance(_) | Op::Restart);
         let open =
@@ -319,7 +319,7 @@ impl Random {
                 let spec = state.spec(*id).unwrap();
                 assert!(
                     !slots::fits(&worker.slots, &spec.definition.requirements),
-                    "{id} waits although a worker has room"
+                    "{id} waits although a worker has free slots"
                 );
             }
         }
@@ -344,9 +344,9 @@ impl Random {
                     assert!(fresh || !worker.heartbeat_streams.is_empty());
                 }
                 Effect::NotifyFinished { run, status } => {
-                    let stand = self.statuses(*run);
-                    assert_eq!(stand.0, *status);
-                    assert!(self.ends.insert(*run, stand).is_none(), "{run} ended twice");
+                    let statuses = self.statuses(*run);
+                    assert_eq!(statuses.0, *status);
+                    assert!(self.ends.insert(*run, statuses).is_none(), "{run} ended twice");
                 }
                 Effect::StopAttempt { .. } | Effect::NotifyTask { .. } => {}
             }
@@ -367,29 +367,29 @@ impl Random {
             .iter()
             .filter_map(|effect| match effect {
                 Effect::StartAttempt { task, .. } => Some(*task),
-                Effect::StopAttempt { .. } | Effect::NotifyTask { .. } | Effect::NotifyFinished { .. } => None,
+                _ => None,
             })
             .collect();
         for task in started {
             let workflow = self.workflow(task);
             if let Some(mine) = before.get(&task).filter(|_| !matches!(op, Op::Advance(_))) {
-                let still = before.iter().filter(|(id, was)| queued.get(*id) == Some(*was)).map(|(_, was)| was);
-                for other in still.filter(|other| other.requires_at_most(mine)) {
+                let still_queued = before.iter().filter(|(id, was)| queued.get(*id) == Some(*was)).map(|(_, was)| was);
+                for other in still_queued.filter(|other| other.requires_at_most(mine)) {
                     if other.workflow == workflow {
-                        let (mine, other) = ((-mine.priority, mine.since), (-other.priority, other.since));
+                        let (mine, other) = ((-mine.priority, mine.position), (-other.priority, other.position));
                         assert!(mine < other, "a task of lower priority or later position was first");
                     } else {
                         assert!(self.turn(workflow) <= self.turn(other.workflow), "it was another workflow's turn");
                     }
                 }
             }
-            self.served += 1;
-            self.turns.insert(workflow, self.served);
+            self.assignments += 1;
+            self.turns.insert(workflow, self.assignments);
         }
     }
 
-    /// Adds a worker that serves everything, and checks that all runs end.
-    fn heal(&mut self) {
+    /// Adds a worker that serves all actions, and checks that all runs end.
+    fn check_that_all_runs_end(&mut self) {
         let worker = self.world.register(&WORKFLOWS, &[("default", 1000), ("cpu", 1000)]);
         self.world.event(|state, now| state.open_stream(worker, true, now)).unwrap();
         for _ in 0..50 {
@@ -425,6 +425,6 @@ proptest! {
             random.apply(op);
             random.check(op, &before);
         }
-        random.heal();
+        random.check_that_all_runs_end();
     }
 }

@@ -1,4 +1,4 @@
-//! Persisting the state and restoring it.
+//! Persistence and restoration of the state.
 
 use std::collections::BTreeMap;
 
@@ -34,16 +34,16 @@ impl MemoryStore {
     }
 
     pub(super) fn load(&self, world: &World) -> Result<State, Damaged> {
-        let definitions = world.definitions.iter().map(copy).collect::<Vec<_>>();
-        let declare = move |content: Declaration| {
-            definitions.iter().find(|of| of.content == content).map(copy).ok_or_else(|| "unknown".to_owned())
+        let definitions = world.definitions.clone();
+        let validate = move |content: Declaration| {
+            definitions.iter().find(|of| of.content == content).cloned().ok_or_else(|| "unknown".to_owned())
         };
         let mut count = u128::from(world.restarts + 1) << 64;
         let ids = Box::new(move || {
             count += 1;
             Uuid::from_u128(count)
         });
-        let mut loading = Restore::new(Timings::default(), world.state.retention, ids, Box::new(declare), world.now);
+        let mut restore = Restore::new(Timings::default(), world.state.retention, ids, Box::new(validate), world.now);
         for table in Table::ALL {
             for ((of, key), row) in self.0.iter().filter(|((of, _), _)| *of == table) {
                 let (number, key) = match key {
@@ -51,30 +51,13 @@ impl MemoryStore {
                     RowKey::Bytes(bytes) => (0, &bytes[..]),
                 };
                 let [first, second] = &row.texts;
-                loading.put(
+                restore.put(
                     *of,
                     StoredRow { number, key, head: &row.head, texts: [first.as_deref(), second.as_deref()] },
                 )?;
             }
         }
-        loading.finish()
-    }
-}
-
-/// A copy of a definition.
-pub(super) fn copy(of: &Definition) -> Definition {
-    Definition {
-        name: of.name.clone(),
-        tasks: of.tasks.clone(),
-        default_priority: of.default_priority,
-        idempotency: of.idempotency.as_ref().map(|rule| Idempotency {
-            expression: Expression::compile(rule.expression.text()).unwrap(),
-            lease: rule.lease,
-        }),
-        events: of.events.clone(),
-        crons: of.crons.clone(),
-        cron_input: of.cron_input.clone(),
-        content: of.content.clone(),
+        restore.finish()
     }
 }
 
@@ -91,7 +74,7 @@ impl World {
     }
 }
 
-/// Everything observable of a state except streams and heartbeats, which a restart ends.
+/// Everything observable of a state except streams and heartbeats, which a restart does not preserve.
 pub(super) fn snapshot(state: &State) -> Vec<String> {
     let mut all = Vec::new();
     for (id, run) in state.runs.by_age() {
@@ -147,21 +130,24 @@ pub(super) fn snapshot(state: &State) -> Vec<String> {
             worker.running
         ));
     }
-    for (name, workflow) in state.workflows() {
-        all.push(format!("workflow {name} {} {:?} {}", workflow.id, workflow.created, workflow.version.id));
+    for (name, version) in state.workflows() {
+        all.push(format!("workflow {name} {} {:?} {}", version.workflow_id, version.workflow_created, version.id));
     }
     all.extend(state.events().map(|event| format!("{event:?}")));
-    all.extend(state.schedules().map(|(id, it)| format!("{id} {:?} {:?}", it.template, it.at)));
-    all.extend(state.crons().map(|(id, it)| format!("{id} {:?} {} {}", it.template, it.rule.text(), it.enabled)));
-    let mut rest: Vec<String> =
-        state.idempotency_keys.tracked().iter().map(|(key, it)| format!("{key} {} {:?}", it.run, it.lease)).collect();
-    rest.extend(state.runs.children.iter().map(|it| format!("{it:?}")));
-    rest.extend(state.timers.iter().filter_map(|(at, alarm)| match alarm {
+    all.extend(state.schedules().map(|(id, run)| format!("{id} {:?} {:?}", run.template, run.at)));
+    all.extend(
+        state.crons().map(|(id, cron)| format!("{id} {:?} {} {}", cron.template, cron.rule.text(), cron.enabled)),
+    );
+    let claims = state.idempotency_keys.claims.iter();
+    let mut unordered: Vec<String> =
+        claims.map(|(key, claim)| format!("{key} {} {:?}", claim.run, claim.lease)).collect();
+    unordered.extend(state.runs.children.iter().map(|child| format!("{child:?}")));
+    unordered.extend(state.timers.iter().filter_map(|(at, timer)| match timer {
         Timer::Worker(_) | Timer::Chunks(_) => None,
-        Timer::Task(_) | Timer::IdempotencyKey(_) => Some(format!("{at:?} {alarm:?}")),
+        Timer::Task(_) | Timer::IdempotencyKey(_) => Some(format!("{at:?} {timer:?}")),
     }));
-    rest.extend(state.calendar.timers().map(|(at, date)| format!("{at:?} {date:?}")));
-    all.extend(sorted(&rest));
+    unordered.extend(state.calendar.timers().map(|(at, timer)| format!("{at:?} {timer:?}")));
+    all.extend(sorted(&unordered));
     all
 }
 
@@ -180,7 +166,7 @@ pub(super) fn tracked_world() -> (World, MemoryStore) {
 #[test]
 fn restart_restores_all_stored_state() {
     let (mut world, mut store) = tracked_world();
-    let once = |definition: &mut Definition| {
+    let with_triggers = |definition: &mut Definition| {
         definition.events = vec!["a:*".into()];
         definition.crons = vec![CronRule::parse("*/5 * * * *").unwrap()];
         definition.idempotency = cfg!(feature = "cel").then(|| Idempotency {
@@ -188,16 +174,16 @@ fn restart_restores_all_stored_state() {
             lease: Lease { ttl: Duration::from_secs(3600), until_end: false },
         });
     };
-    world.declare_all("all", vec![World::task("a", &[]), World::task("b", &[0])], once);
+    world.declare_all("all", vec![World::task("a", &[]), World::task("b", &[0])], with_triggers);
     world.declare("plain", |task| task.retries = 1);
     let parent = world.trigger("plain");
-    for (index, key) in [(Some(4), None), (None, Some("k".to_owned()))] {
-        let task = ParentRef { task: parent, index, key };
-        world.trigger_with("plain", |item| item.parent = Some(task));
+    for (index, key) in [(Some(4), None), (None, Some("k".into()))] {
+        let parent = Parent { task: parent, index, key };
+        world.trigger_with("plain", |item| item.parent = Some(parent));
     }
     let lease = Lease { ttl: Duration::from_secs(60), until_end: true };
     let claimed = world.trigger_with("plain", |item| item.claim = Some(ClaimRequest { key: "key".into(), lease }));
-    world.event(|state, now| state.put_log(parent, "said".into(), "WARN", r#"{"a":1}"#.into(), None, now.display));
+    world.event(|state, now| state.put_log(parent, "line".into(), "WARN", r#"{"a":1}"#.into(), None, now.display));
     let pushed =
         PushedEvent { key: "a:b".into(), input: "{}".into(), metadata: "{}".into(), priority: Some(3), scope: None };
     world.event(|state, now| state.push_event(pushed, now));
@@ -213,7 +199,7 @@ fn restart_restores_all_stored_state() {
     world.restart(&mut store);
     world.seconds(200);
     world.restart(&mut store);
-    // An equal declaration makes no new version.
+    // An equal declaration creates no new version.
     let known = world.state.workflows().count();
     world.declare("plain", |task| task.retries = 1);
     assert_eq!(world.state.workflows().count(), known);
@@ -263,7 +249,7 @@ fn running_attempt_continues_its_stream_after_restart() {
 }
 
 #[test]
-fn worker_that_does_not_return_loses_its_tasks() {
+fn worker_without_new_stream_loses_its_tasks() {
     let (mut world, mut store) = tracked_world();
     world.declare("t", |_| ());
     world.worker(&["t"], 1);
@@ -279,7 +265,7 @@ fn worker_that_does_not_return_loses_its_tasks() {
 fn clock_set_back_across_restart_extends_no_wait() {
     let (mut world, mut store) = tracked_world();
     world.declare("t", |task| {
-        task.timeout.0 = Duration::from_secs(60);
+        task.timeout = Duration::from_secs(60);
         task.retries = 1;
         task.backoff = backoff(3.0, 60);
         task.schedule_timeout = Duration::from_secs(5);
@@ -294,7 +280,7 @@ fn clock_set_back_across_restart_extends_no_wait() {
     world.state = store.load(&world).unwrap();
     world.seconds(5);
     assert_eq!(world.status(queued).0, RunStatus::Cancelled);
-    assert_eq!(world.status(failing), (RunStatus::Queued, 1), "its back-off of 3 s is over");
+    assert_eq!(world.status(failing), (RunStatus::Queued, 1), "its back-off of 3 s has elapsed");
     assert_eq!(world.status(running), (RunStatus::Running, 0));
     world.seconds(60);
     assert_ne!(world.status(running), (RunStatus::Running, 0));
@@ -303,7 +289,7 @@ fn clock_set_back_across_restart_extends_no_wait() {
 #[test]
 fn attempt_begun_with_clock_set_back_keeps_remaining_time() {
     let (mut world, mut store) = tracked_world();
-    world.declare("t", |task| task.timeout.0 = Duration::from_secs(20));
+    world.declare("t", |task| task.timeout = Duration::from_secs(20));
     world.seconds(9_000);
     world.set_wall(|wall| wall - 3_600_000);
     world.worker(&["t"], 1);
@@ -324,18 +310,18 @@ fn runs_expire_by_order_of_end_across_restarts() {
     world.state.track_changes();
     world.declare("t", |_| ());
     world.seconds(9_000);
-    let end = |world: &mut World| {
+    let finished_run = |world: &mut World| {
         let run = world.trigger("t");
         world.event(|state, now| state.cancel(run, now));
         run
     };
-    let mut runs = vec![end(&mut world), end(&mut world)];
+    let mut runs = vec![finished_run(&mut world), finished_run(&mut world)];
     for set in [|wall| wall - 3_600_000, |wall| wall + 7_200_000, |wall| wall - 3_600_000] {
         world.set_wall(set);
         world.now.display = world.now.wall;
         world.restart(&mut store);
-        // One run from before the restart and one from after it.
-        runs.push(end(&mut world));
+        // The finished runs are from before and after the restart.
+        runs.push(finished_run(&mut world));
         let known: Vec<bool> = runs.iter().rev().map(|id| world.state.run(*id).is_some()).collect();
         assert_eq!(known[..3], [true, true, false], "the last two are retained");
     }
@@ -363,14 +349,14 @@ fn damaged_rows_are_refused() {
     world.declare("t", |_| ());
     let run = world.trigger("t");
     store.persist(&mut world.state, world.now);
-    let broken = |at: Table, change: &dyn Fn(&mut Row)| {
+    let error_of_changed = |table: Table, change: &dyn Fn(&mut Row)| {
         let mut rows = store.0.clone();
-        rows.iter_mut().filter(|((table, _), _)| *table == at).for_each(|(_, row)| change(row));
+        rows.iter_mut().filter(|((of, _), _)| *of == table).for_each(|(_, row)| change(row));
         MemoryStore(rows).load(&world).err().expect("refused").0
     };
-    assert!(broken(Table::Runs, &|row| row.texts[0] = None).contains("input"));
-    assert!(broken(Table::Runs, &|row| row.head.clear()).contains("id is missing"));
-    assert!(!broken(Table::Tasks, &|row| row.head = vec![0xff; 9]).is_empty());
+    assert!(error_of_changed(Table::Runs, &|row| row.texts[0] = None).contains("input"));
+    assert!(error_of_changed(Table::Runs, &|row| row.head.clear()).contains("id is missing"));
+    assert!(!error_of_changed(Table::Tasks, &|row| row.head = vec![0xff; 9]).is_empty());
     let without = |table: Table| {
         let mut rows = store.0.clone();
         rows.retain(|(of, _), _| *of != table);

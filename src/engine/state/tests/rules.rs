@@ -8,7 +8,7 @@ fn queue_orders_by_priority_then_arrival() {
     let mut world = World::new();
     world.declare("t", |_| ());
     let runs: Vec<RunId> =
-        [1, 3, 2, 1, 3].map(|p| world.trigger_with("t", |item| item.priority = Some(p))).into_iter().collect();
+        [1, 3, 2, 1, 3].map(|p| world.trigger_with("t", |item| item.template.priority = Some(p))).into_iter().collect();
     assert_eq!(world.started(), []);
     world.worker(&["t"], 10);
     let order = [1, 4, 2, 0, 3].map(|at| (runs[at], 0));
@@ -28,7 +28,7 @@ fn unassignable_task_blocks_no_other() {
     assert_eq!(world.started(), [(small, 0)]);
     let second = world.register(&["cpu"], &[("cpu", 3)]);
     world.event(|state, now| state.open_stream(second, true, now)).unwrap();
-    assert_eq!(world.started(), [(big, 0)], "a stream of the first generation stands for heartbeats");
+    assert_eq!(world.started(), [(big, 0)], "a stream of the first generation replaces heartbeats");
 }
 
 #[test]
@@ -45,7 +45,7 @@ fn worker_with_most_free_slots_is_chosen() {
         .iter()
         .filter_map(|e| match e {
             Effect::StartAttempt { stream, .. } => Some(*stream),
-            Effect::StopAttempt { .. } | Effect::NotifyTask { .. } | Effect::NotifyFinished { .. } => None,
+            _ => None,
         })
         .collect();
     for stream in [first, second] {
@@ -75,12 +75,12 @@ fn only_live_worker_with_stream_gets_assignments() {
     let run = world.trigger("t");
     assert_eq!(world.started(), []);
     world.event(|state, now| state.open_stream(worker, false, now)).unwrap();
-    assert_eq!(world.started(), [(run, 0)], "its last heartbeat still counts");
+    assert_eq!(world.started(), [(run, 0)], "its latest heartbeat is still fresh");
     world.event(|state, _| state.unsubscribe(worker)).unwrap();
     world.trigger("t");
     assert_eq!(world.started(), [], "it has unsubscribed");
-    let stranger = WorkerId::random();
-    assert_eq!(world.event(|state, now| state.heartbeat(stranger, now)), Err(WorkerError::Unknown));
+    let unknown = WorkerId::random();
+    assert_eq!(world.event(|state, now| state.heartbeat(unknown, now)), Err(WorkerError::Unknown));
 }
 
 #[test]
@@ -109,16 +109,16 @@ fn task_retries_with_back_off_then_fails_and_is_replayed() {
     assert_eq!(world.status(run), (RunStatus::Running, 3));
     world.fail(run, 3);
     assert_eq!(world.status(run).0, RunStatus::Queued, "the budget is reset");
-    let end = world.effects.iter().filter(|e| matches!(e, Effect::NotifyFinished { .. })).count();
-    assert_eq!(end, 1);
+    let ends = world.effects.iter().filter(|e| matches!(e, Effect::NotifyFinished { .. })).count();
+    assert_eq!(ends, 1);
 }
 
 #[test]
-fn timeout_stops_attempt_and_error_has_declared_text() {
+fn timeout_stops_attempt_with_declared_text_in_error() {
     let mut world = World::new();
     world.declare("t", |t| {
         t.retries = 1;
-        t.timeout = (Duration::from_secs(3), "3s".into());
+        (t.timeout, t.timeout_text) = (Duration::from_secs(3), "3s".into());
     });
     let worker = world.register(&["t"], &[("default", 1)]);
     let stream = world.event(|state, now| state.open_stream(worker, true, now)).unwrap();
@@ -151,7 +151,7 @@ fn lost_workers_do_not_use_retries() {
     }
     world.worker(&["t"], 1);
     world.fail(run, 3);
-    assert_eq!(world.status(run), (RunStatus::Running, 4), "the one retry is still there");
+    assert_eq!(world.status(run), (RunStatus::Running, 4), "the retry is unused");
     world.fail(run, 4);
     assert_eq!(world.status(run), (RunStatus::Failed, 4));
 }
@@ -195,7 +195,7 @@ fn released_slot_is_reused_and_task_stays_cancellable() {
     world.event(|state, now| state.cancel(first, now));
     assert!(world.effects.contains(&Effect::StopAttempt { stream, task: first, attempt: 0 }));
     world.trigger("t");
-    assert_eq!(world.started(), [], "the slot was given back once");
+    assert_eq!(world.started(), [], "the slot was freed only once");
 }
 
 #[test]
@@ -204,8 +204,8 @@ fn child_run_is_created_once_per_parent_and_key() {
     world.declare("t", |_| ());
     let parent = world.trigger("t");
     let mut child = |index: Option<i32>, key: Option<&str>| {
-        let key = key.map(str::to_owned);
-        world.trigger_with("t", |item| item.parent = Some(ParentRef { task: parent, index, key }))
+        let key = key.map(Arc::from);
+        world.trigger_with("t", |item| item.parent = Some(Parent { task: parent, index, key }))
     };
     let first = child(Some(0), None);
     assert_eq!(child(Some(0), None), first);
@@ -214,17 +214,17 @@ fn child_run_is_created_once_per_parent_and_key() {
     assert_eq!(child(Some(7), Some("k")), keyed, "the key takes precedence over the index");
     assert_ne!(child(None, None), child(None, None));
     let mut item = World::item("t");
-    item.parent = Some(ParentRef { task: RunId::random(), index: None, key: None });
+    item.parent = Some(Parent { task: RunId::random(), index: None, key: None });
     let all = vec![World::item("t"), item];
     assert_eq!(world.event(|state, now| state.trigger(all, now)), Err(TriggerError::UnknownParent));
     let all = vec![World::item("t"), World::item("T")];
     let refused = world.event(|state, now| state.trigger(all, now));
     assert_eq!(refused, Err(TriggerError::UnknownWorkflow("T".into())));
-    assert_eq!(world.state.runs.runs.len(), 6 - 1, "one invalid item refuses all");
+    assert_eq!(world.state.runs.runs.len(), 6 - 1, "an invalid item refuses all items");
 }
 
 #[test]
-fn idempotency_key_expires_by_time_or_status() {
+fn idempotency_key_is_freed_by_time_or_status() {
     let mut world = World::new();
     world.declare("t", |_| ());
     world.worker(&["t"], 10);
@@ -239,15 +239,15 @@ fn idempotency_key_expires_by_time_or_status() {
     assert!(matches!(claim(&mut world, "b", true), Triggered::Collision { existing, .. } if existing == by_status));
     world.complete(by_time, 0);
     world.complete(by_status, 0);
-    assert!(matches!(claim(&mut world, "a", false), Triggered::Collision { .. }), "also after the end of the run");
+    assert!(matches!(claim(&mut world, "a", false), Triggered::Collision { .. }), "claimed beyond the end of the run");
     assert!(matches!(claim(&mut world, "b", true), Triggered::New(_)));
     world.seconds(8);
     assert!(matches!(claim(&mut world, "a", false), Triggered::New(_)));
-    assert!(matches!(claim(&mut world, "b", true), Triggered::New(_)), "the time is the upper limit");
+    assert!(matches!(claim(&mut world, "b", true), Triggered::New(_)), "the time to live is the upper limit");
 }
 
 #[test]
-fn chunks_are_ordered_and_a_gap_times_out() {
+fn chunks_are_released_in_order_until_gap_times_out() {
     let mut world = World::new();
     world.declare("t", |t| t.retries = 1);
     let (worker, _) = world.worker(&["t"], 1);
@@ -267,12 +267,12 @@ fn chunks_are_ordered_and_a_gap_times_out() {
     world.heartbeat(worker);
     world.seconds(1);
     assert_eq!(chunks(&world.effects), ["f".into()]);
-    assert_eq!(put(&mut world, "e", Some(4)), "e", "late, not lost");
+    assert_eq!(put(&mut world, "e", Some(4)), "e", "released late");
     assert_eq!(put(&mut world, "h", Some(7)), "");
     world.effects.clear();
     world.fail(run, 0);
-    assert_eq!(chunks(&world.effects), ["h".into()], "the attempt is over");
-    assert_eq!(put(&mut world, "a", Some(0)), "a", "the next one counts from zero");
+    assert_eq!(chunks(&world.effects), ["h".into()], "the attempt has ended");
+    assert_eq!(put(&mut world, "a", Some(0)), "a", "the indexes of the next attempt start at 0");
     world.complete(run, 1);
     assert_eq!(put(&mut world, "z", Some(1)), "", "accepted and dropped");
 }

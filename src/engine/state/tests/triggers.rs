@@ -4,7 +4,7 @@ use super::*;
 use crate::engine::{
     cron::CronRule,
     persistence::row::Table,
-    state::{CronError, PushedEvent, RunTemplate, TriggerError, metadata::has_pair},
+    state::{CronError, PushedEvent, TriggerError, metadata::has_pair},
 };
 
 fn pushed(key: &str) -> PushedEvent {
@@ -17,31 +17,20 @@ fn pushed(key: &str) -> PushedEvent {
     }
 }
 
-fn on(world: &mut World, name: &str, keys: &[&str]) {
-    let keys: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
+/// Declares a workflow that these event keys trigger.
+fn declare_with_events(world: &mut World, name: &str, keys: &[&str]) {
     world.declare_all(name, vec![World::task(name, &[])], |definition| {
-        let mut content = definition.content.message().clone();
-        content.event_triggers = keys.clone();
-        definition.content = content.into();
-        definition.events = keys.iter().map(|key| key.as_str().into()).collect();
+        definition.content = Declaration::sample(&format!("{name} {keys:?}"));
+        definition.events = keys.iter().map(|key| (*key).into()).collect();
     });
-}
-
-/// A declaration that differs from those of other versions.
-fn version(version: &str) -> Declaration {
-    CreateWorkflowVersionRequest { version: version.into(), ..Default::default() }.into()
-}
-
-fn template(workflow: &str) -> RunTemplate {
-    RunTemplate { workflow: workflow.into(), input: "{}".into(), metadata: "{}".into(), priority: None }
 }
 
 #[test]
 fn event_triggers_each_workflow_once() {
     let mut world = World::new();
-    on(&mut world, "exact", &["user:new"]);
-    on(&mut world, "both", &["user:*", "*:new"]);
-    on(&mut world, "other", &["User:new"]);
+    declare_with_events(&mut world, "exact", &["user:new"]);
+    declare_with_events(&mut world, "both", &["user:*", "*:new"]);
+    declare_with_events(&mut world, "other", &["User:new"]);
     let id = world.event(|state, now| state.push_event(pushed("user:new"), now));
     let runs = world.state.event(id).unwrap().runs.clone();
     let names: Vec<&str> = runs.iter().map(|id| &*world.state.run(*id).unwrap().1.version.definition.name).collect();
@@ -51,7 +40,7 @@ fn event_triggers_each_workflow_once() {
     assert!(has_pair(&run.metadata, "hatchet__event_id", &id.to_string()) && has_pair(&run.metadata, "m", "1"));
     assert!(!has_pair(&run.metadata, "hatchet__x", "y") && has_pair(&run.metadata, "hatchet__source_step_run_id", "s"));
 
-    on(&mut world, "both", &["another"]);
+    declare_with_events(&mut world, "both", &["another"]);
     let id = world.event(|state, now| state.push_event(pushed("user:old"), now));
     assert!(world.state.event(id).unwrap().runs.is_empty(), "the newest declaration applies");
 }
@@ -61,29 +50,33 @@ fn events_are_retained_up_to_limit() {
     let mut world = World::with_retention(2);
     let ids = [0; 3].map(|_| world.event(|state, now| state.push_event(pushed("e"), now)));
     assert!(world.state.event(ids[0]).is_none());
-    let kept: Vec<Uuid> = world.state.events().map(|(id, _)| id).collect();
-    assert_eq!(kept, [ids[2], ids[1]], "the newest first");
+    let retained: Vec<Uuid> = world.state.events().map(|(id, _)| id).collect();
+    assert_eq!(retained, [ids[2], ids[1]], "the newest first");
 }
 
 #[test]
-fn schedule_starts_its_run_in_time() {
+fn schedule_starts_run_at_its_time() {
     let mut world = World::new();
     world.declare("t", |_| ());
     world.worker(&["t"], 1);
     let (at, later) = (world.now.wall.plus(Duration::from_secs(60)), world.now.wall.plus(Duration::from_secs(600)));
-    let ids = world.event(|state, now| state.schedule(&template("t"), &[at, later, Timestamp(0)], now)).unwrap();
-    let left = |world: &World| ids.iter().filter(|id| world.state.scheduled(**id).is_some()).count();
+    let ids = world.event(|state, now| state.schedule(&World::template("t"), &[at, later, Timestamp(0)], now)).unwrap();
+    let scheduled = |world: &World| ids.iter().filter(|id| world.state.scheduled(**id).is_some()).count();
     world.seconds(0);
-    assert_eq!((runs(&world, "t"), left(&world)), (1, 2), "one whose time has passed starts at once and is removed");
+    assert_eq!(
+        (runs(&world, "t"), scheduled(&world)),
+        (1, 2),
+        "a schedule in the past starts immediately and is removed"
+    );
     assert!(!world.event(|state, _| state.reschedule(ids[2], at)));
     assert!(world.event(|state, _| state.reschedule(ids[1], at)));
     assert!(world.event(|state, _| state.unschedule(ids[0])));
     assert!(!world.event(|state, _| state.unschedule(ids[0])));
     world.seconds(59);
-    assert_eq!((runs(&world, "t"), left(&world)), (1, 1));
+    assert_eq!((runs(&world, "t"), scheduled(&world)), (1, 1));
     world.seconds(1);
-    assert_eq!((runs(&world, "t"), left(&world)), (2, 0));
-    let refused = world.event(|state, now| state.schedule(&template("x"), &[at], now));
+    assert_eq!((runs(&world, "t"), scheduled(&world)), (2, 0));
+    let refused = world.event(|state, now| state.schedule(&World::template("x"), &[at], now));
     assert_eq!(refused, Err(TriggerError::UnknownWorkflow("x".into())));
 }
 
@@ -93,7 +86,7 @@ fn cron_starts_runs_until_it_is_removed() {
     let every = |seconds: u32| CronRule::parse(&format!("*/{seconds} * * * * *")).unwrap();
     let declare = |world: &mut World, seconds: u32| {
         world.declare_all("t", vec![World::task("t", &[])], |definition| {
-            definition.content = version(&seconds.to_string());
+            definition.content = Declaration::sample(&seconds.to_string());
             definition.crons = vec![every(seconds)];
             definition.cron_input = r#"{"by":"cron"}"#.into();
         });
@@ -110,7 +103,7 @@ fn cron_starts_runs_until_it_is_removed() {
     let declared = world.state.crons().next().unwrap().0;
 
     let add = |world: &mut World, workflow: &str| {
-        world.event(|state, now| state.add_cron(template(workflow), every(20), "mine".into(), now))
+        world.event(|state, now| state.add_cron(World::template(workflow), every(20), "mine".into(), now))
     };
     let mine = add(&mut world, "t").unwrap();
     assert_eq!(add(&mut world, "t"), Err(CronError::Duplicate));
@@ -125,11 +118,11 @@ fn cron_starts_runs_until_it_is_removed() {
 }
 
 #[test]
-fn removed_declared_cron_returns_with_another_version() {
+fn new_version_adds_removed_declared_cron_again() {
     let mut world = World::new();
     let declare = |world: &mut World, name: &str| {
         world.declare_all("t", vec![World::task("t", &[])], |definition| {
-            definition.content = version(name);
+            definition.content = Declaration::sample(name);
             definition.crons = vec![CronRule::parse("*/10 * * * * *").unwrap()];
         });
     };
@@ -138,7 +131,7 @@ fn removed_declared_cron_returns_with_another_version() {
     assert!(world.event(|state, _| state.remove_cron(declared)));
     declare(&mut world, "1");
     world.seconds(60);
-    assert_eq!(world.state.runs.runs.len(), 0, "the same content is no new version");
+    assert_eq!(world.state.runs.runs.len(), 0, "equal content creates no new version");
     declare(&mut world, "2");
     world.seconds(60);
     assert_eq!(world.state.runs.runs.len(), 6);
@@ -149,7 +142,7 @@ fn obsolete_schedule_is_dropped_at_start() {
     let (mut world, mut store) = super::restart::tracked_world();
     world.declare("t", |_| ());
     let at = world.now.wall.plus(Duration::from_secs(60));
-    world.event(|state, now| state.schedule(&template("t"), &[at, at], now)).unwrap();
+    world.event(|state, now| state.schedule(&World::template("t"), &[at, at], now)).unwrap();
     store.persist(&mut world.state, world.now);
     // Field 6: the id of its run.
     let run = [&[0x32, 18, 0x09][..], &[1; 8], &[0x11], &[2; 8]].concat();
@@ -185,24 +178,24 @@ fn runs(world: &World, name: &str) -> usize {
     world.state.runs.runs.values().filter(|run| &*run.version.definition.name == name).count()
 }
 
-/// The creation time of a run that is triggered now.
-fn made(world: &mut World) -> Timestamp {
+/// Triggers a run and returns its creation time.
+fn created_now(world: &mut World) -> Timestamp {
     let run = world.trigger("runs");
     world.state.run(run).unwrap().1.created
 }
 
 #[test]
-fn clock_set_forward_starts_due_runs_and_ends_no_wait() {
+fn clock_set_forward_starts_due_runs_only() {
     let mut world = World::new();
     for name in ["scheduled", "hourly", "runs"] {
-        world.declare(name, |task| task.timeout.0 = Duration::from_secs(60));
+        world.declare(name, |task| task.timeout = Duration::from_secs(60));
     }
     let (worker, _) = world.worker(&["runs"], 1);
-    let (running, waits) = (world.trigger("runs"), world.trigger("runs"));
+    let (running, waiting) = (world.trigger("runs"), world.trigger("runs"));
     let at = world.now.wall.plus(Duration::from_secs(1800));
-    world.event(|state, now| state.schedule(&template("scheduled"), &[at], now)).unwrap();
+    world.event(|state, now| state.schedule(&World::template("scheduled"), &[at], now)).unwrap();
     let rule = CronRule::parse("0 * * * *").unwrap();
-    world.event(|state, now| state.add_cron(template("hourly"), rule, "c".into(), now)).unwrap();
+    world.event(|state, now| state.add_cron(World::template("hourly"), rule, "c".into(), now)).unwrap();
     world.seconds(1);
     world.set_wall(|wall| wall + 2 * 3_600_000);
     world.seconds(10);
@@ -211,8 +204,12 @@ fn clock_set_forward_starts_due_runs_and_ends_no_wait() {
         [1, 1],
         "a cron starts one run for all skipped times"
     );
-    assert_eq!(world.status(running), (RunStatus::Running, 0), "neither its timeout nor its worker's lease has passed");
-    assert_eq!(world.status(waits), (RunStatus::Queued, 0));
+    assert_eq!(
+        world.status(running),
+        (RunStatus::Running, 0),
+        "neither its timeout nor its worker's lease has elapsed"
+    );
+    assert_eq!(world.status(waiting), (RunStatus::Queued, 0));
     assert!(world.state.worker(worker).is_some());
     let later = world.trigger("runs");
     assert_eq!(world.state.run(later).unwrap().1.created, world.now.wall, "display time follows the wall clock");
@@ -227,26 +224,26 @@ fn clock_set_back_starts_no_run_twice() {
         world.declare(name, |_| ());
     }
     let times = [0, 1800].map(|seconds| world.now.wall.plus(Duration::from_secs(seconds)));
-    world.event(|state, now| state.schedule(&template("scheduled"), &times, now)).unwrap();
+    world.event(|state, now| state.schedule(&World::template("scheduled"), &times, now)).unwrap();
     let rule = CronRule::parse("0 * * * *").unwrap();
-    world.event(|state, now| state.add_cron(template("hourly"), rule, "c".into(), now)).unwrap();
+    world.event(|state, now| state.add_cron(World::template("hourly"), rule, "c".into(), now)).unwrap();
     // To a minute after the full hour.
     world.seconds(3600 - 1000 + 60);
-    let (created, before) = (made(&mut world), world.now.display);
+    let (created, before) = (created_now(&mut world), world.now.display);
     assert_eq!([runs(&world, "scheduled"), runs(&world, "hourly")], [2, 1]);
     world.set_wall(|wall| wall - 3_600_000);
     world.seconds(3600);
     assert_eq!([runs(&world, "scheduled"), runs(&world, "hourly")], [2, 1], "the same hour again");
-    let after = made(&mut world);
+    let after = created_now(&mut world);
     assert!(after >= created && after >= before);
     world.seconds(3600);
     assert_eq!(runs(&world, "hourly"), 2, "the next hour is a new one");
-    // A day ahead, then corrected: crons follow the corrected time at once.
+    // A day ahead, then corrected: crons follow the corrected time immediately.
     world.set_wall(|wall| wall + 24 * 3_600_000);
     world.seconds(10);
     world.set_wall(|wall| wall - 24 * 3_600_000);
     world.seconds(3610);
-    assert_eq!(runs(&world, "hourly"), 4, "one at the jump, and one in the hour after it");
+    assert_eq!(runs(&world, "hourly"), 4, "a run at the jump, and another in the hour after it");
 }
 
 #[test]
@@ -256,13 +253,13 @@ fn cron_created_with_wrong_clock_follows_corrected_clock() {
     world.declare("hourly", |_| ());
     world.declare("later", |_| ());
     world.set_wall(|wall| wall + 24 * 3_600_000);
-    world.event(|state, now| state.add_cron(template("hourly"), hourly(), "c".into(), now)).unwrap();
-    // Corrected before anything was due, and another cron is added.
+    world.event(|state, now| state.add_cron(World::template("hourly"), hourly(), "c".into(), now)).unwrap();
+    // The clock is corrected before the cron was due, and another cron is added.
     world.set_wall(|wall| wall - 24 * 3_600_000);
-    world.event(|state, now| state.add_cron(template("later"), hourly(), "c".into(), now)).unwrap();
+    world.event(|state, now| state.add_cron(World::template("later"), hourly(), "c".into(), now)).unwrap();
     world.seconds(3600);
     assert_eq!([runs(&world, "hourly"), runs(&world, "later")], [1, 1]);
-    // The same at a start.
+    // The same after a restart.
     store.persist(&mut world.state, world.now);
     world.set_wall(|wall| wall + 24 * 3_600_000);
     world.state = store.load(&world).unwrap();
@@ -274,7 +271,7 @@ fn cron_created_with_wrong_clock_follows_corrected_clock() {
 #[test]
 fn restored_waits_follow_wall_clock_of_restart() {
     let (mut world, mut store) = super::restart::tracked_world();
-    world.declare("t", |task| task.timeout.0 = Duration::from_secs(60));
+    world.declare("t", |task| task.timeout = Duration::from_secs(60));
     world.worker(&["t"], 1);
     world.set_wall(|wall| wall + 3_600_000);
     let run = world.trigger("t");
@@ -283,7 +280,11 @@ fn restored_waits_follow_wall_clock_of_restart() {
     world.now.monotonic = MonotonicInstant(0);
     world.state = store.load(&world).unwrap();
     world.seconds(29);
-    assert_eq!(world.status(run), (RunStatus::Running, 0), "the task has 40 s left, and its worker 30 s to return");
+    assert_eq!(
+        world.status(run),
+        (RunStatus::Running, 0),
+        "the task has 40 s left, and its worker 30 s to open a stream"
+    );
 }
 
 #[test]
@@ -296,7 +297,7 @@ fn wall_clock_jump_expires_no_run() {
     for days in [8, 365] {
         world.set_wall(|wall| wall + days * DAY);
         world.trigger("t");
-        assert!(world.state.run(run).is_some(), "{days} days on");
+        assert!(world.state.run(run).is_some(), "{days} days ahead");
         world.set_wall(|wall| wall - days * DAY);
         world.trigger("t");
         assert!(world.state.run(run).is_some(), "{days} days back");
@@ -309,16 +310,16 @@ fn wall_clock_jump_expires_no_run() {
 #[test]
 fn extreme_timeout_extension_does_not_overflow() {
     let mut world = World::new();
-    let longest = crate::hatchet::wire::parse_duration("2562047h47m16.854775807s").unwrap();
+    let max = crate::hatchet::wire::parse_duration("2562047h47m16.854775807s").unwrap();
     world.declare("t", |task| {
-        task.timeout.0 = longest;
-        task.schedule_timeout = longest;
+        task.timeout = max;
+        task.schedule_timeout = max;
     });
     let run = world.trigger("t");
     world.seconds(60);
     world.worker(&["t"], 1);
     for _ in 0..10_000 {
-        world.event(|state, now| state.refresh_timeout(run, longest, now)).unwrap();
+        world.event(|state, now| state.refresh_timeout(run, max, now)).unwrap();
     }
     assert!(world.state.next_deadline().wait(world.now).is_some());
     world.complete(run, 0);

@@ -1,16 +1,16 @@
-//! Timers: ordered deadlines of one clock, each with the action that is due then.
+//! Timers: the deadlines of one clock in their order, each with an action.
 //!
-//! A timer is cancelled as soon as it has no purpose, so the map never holds more entries than there are open tasks,
-//! workers and idempotency keys. Setting, cancelling and firing a timer cost O(log n).
+//! A timer is cancelled as soon as it has no purpose, which bounds their number by that of open tasks, workers and
+//! idempotency keys. Setting, cancelling and firing a timer cost O(log n).
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use super::{ClockReading, MonotonicInstant, Timestamp};
 use crate::hatchet::wire::{RunId, WorkerId};
 
-/// Longest sleep while a schedule or cron waits for the wall clock: 10 s. After the clock was set, or the machine woke
-/// up, a due run starts at most this late.
-const WALL_CLOCK_CHECK: Duration = Duration::from_secs(10);
+/// Maximum sleep while a schedule or cron waits for the wall clock: 10 s. After the clock was set, or the machine woke
+/// up, a due run starts with at most this delay.
+const MAX_WALL_CLOCK_SLEEP: Duration = Duration::from_secs(10);
 
 /// Identifies one timer on the monotonic clock, for cancelling it.
 pub(crate) type TimerKey = (MonotonicInstant, u64);
@@ -18,22 +18,25 @@ pub(crate) type TimerKey = (MonotonicInstant, u64);
 /// The action of a timer on the monotonic clock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Timer {
-    /// A task's schedule timeout, back-off or execution timeout, by its stage: a task has one timer at a time.
+    /// Ends a task's schedule timeout, back-off or execution timeout, by its stage. A task has one timer at a time.
     Task(RunId),
-    /// A missing stream chunk is given up.
+    /// Releases the chunks behind a gap in a task's stream.
     Chunks(RunId),
-    /// A worker's lease is checked.
+    /// Checks a worker's lease.
     Worker(WorkerId),
-    /// An idempotency key expires.
+    /// Frees an idempotency key.
     IdempotencyKey(Arc<str>),
 }
 
-/// Pending timers in the order of their deadlines; timers of equal deadlines fire in the order they were set.
+/// Pending timers in the order of their deadlines. Timers with equal deadlines fire in the order in which they were set.
 #[derive(Debug)]
 pub(crate) struct Timers<T, A> {
     entries: BTreeMap<(T, u64), A>,
     last_id: u64,
 }
+
+/// Timers on the monotonic clock.
+pub(crate) type MonotonicTimers = Timers<MonotonicInstant, Timer>;
 
 impl<T, A> Default for Timers<T, A> {
     fn default() -> Self {
@@ -62,7 +65,7 @@ impl<T: Ord + Copy, A> Timers<T, A> {
         self.entries.first_key_value().map(|((at, _), _)| *at)
     }
 
-    /// Takes out the first timer whose deadline has passed.
+    /// Removes and returns the first timer if its deadline has passed.
     pub(crate) fn pop_due(&mut self, now: T) -> Option<((T, u64), A)> {
         let first = self.entries.first_entry()?;
         (first.key().0 <= now).then(|| first.remove_entry())
@@ -87,11 +90,11 @@ pub(crate) struct NextDeadline {
 }
 
 impl NextDeadline {
-    /// How long to sleep before the next tick; `None` without timers. With a deadline on the wall clock at most 10 s,
-    /// as that clock may be set in the meantime.
+    /// Time to sleep before the next tick; `None` without timers. At most [`MAX_WALL_CLOCK_SLEEP`] with a deadline on
+    /// the wall clock, which may be set in the meantime.
     pub(crate) fn wait(self, now: ClockReading) -> Option<Duration> {
         let monotonic = self.monotonic.map(|at| at.since(now.monotonic));
-        let wall = self.wall.map(|at| at.since(now.wall).min(WALL_CLOCK_CHECK));
+        let wall = self.wall.map(|at| at.since(now.wall).min(MAX_WALL_CLOCK_SLEEP));
         [monotonic, wall].into_iter().flatten().min()
     }
 

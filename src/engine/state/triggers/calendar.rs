@@ -1,14 +1,18 @@
 //! The calendar: runs that start at a time of the wall clock, once or by a cron rule.
 //!
-//! Every schedule and every enabled cron has one timer. After a jump of the wall clock, a schedule that has become due
-//! starts once, and a cron starts once however many of its times were skipped. When the clock is set back, nothing
-//! starts a second time: a cron waits until the time after its latest one, unless the clock goes back so far that it
-//! must have been wrong before.
+//! Every schedule and every enabled cron has one timer.
+//!
+//! | wall clock | schedule | cron |
+//! |---|---|---|
+//! | jumps forward | starts once if it has become due | starts once, however many of its times were skipped |
+//! | set back by less than [`CLOCK_CORRECTION`] | does not start again | waits for the time after its latest one |
+//! | set back by more | does not start again | follows the clock, which must have been wrong before |
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use uuid::Uuid;
 
+use super::template::RunTemplate;
 use crate::engine::{
     cron::CronRule,
     persistence::{
@@ -18,12 +22,12 @@ use crate::engine::{
     state::{
         metadata,
         runs::Origin,
-        time::{ClockReading, NextDeadline, Timers, Timestamp},
+        time::{ClockReading, Timers, Timestamp},
     },
 };
 
-/// How far the wall clock must go back for crons to follow it at once: 3 h, as in cron(8). A smaller step is an
-/// adjustment of a clock that was right.
+/// Minimum step back of the wall clock that crons follow immediately: 3 h, as in cron(8). A smaller step is an
+/// adjustment of a correct clock.
 const CLOCK_CORRECTION: Duration = Duration::from_secs(3 * 3600);
 
 /// Identifies a calendar timer.
@@ -36,18 +40,7 @@ pub(crate) enum CalendarTimer {
     Cron(Uuid),
 }
 
-/// The workflow and payload of the runs that a schedule or cron triggers, after validation.
-#[derive(Debug, Clone)]
-pub(crate) struct RunTemplate {
-    pub(crate) workflow: Arc<str>,
-    /// A JSON object or `null`.
-    pub(crate) input: Arc<str>,
-    /// A JSON object.
-    pub(crate) metadata: Arc<str>,
-    pub(crate) priority: Option<i32>,
-}
-
-/// A run that starts once at a time. As in a real engine it is removed when it has started its run.
+/// A run that starts once at a time. As in a real engine, it is removed when its run has started.
 #[derive(Debug)]
 pub(crate) struct ScheduledRun {
     pub(crate) template: RunTemplate,
@@ -63,7 +56,7 @@ pub(crate) struct Cron {
     pub(crate) rule: CronRule,
     /// Empty for a declared cron.
     pub(crate) name: String,
-    /// Part of its workflow's declaration, and replaced with it.
+    /// Whether the cron is part of its workflow's declaration, which replaces it.
     pub(crate) declared: bool,
     pub(crate) enabled: bool,
     pub(crate) created: Timestamp,
@@ -76,11 +69,11 @@ impl Cron {
     }
 }
 
-/// Why a cron is not created.
+/// The reason for not creating a cron.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum CronError {
     UnknownWorkflow,
-    /// The workflow has a cron of this name and expression.
+    /// The workflow already has a cron with this name and expression.
     Duplicate,
 }
 
@@ -90,7 +83,7 @@ pub(crate) struct Calendar {
     pub(in crate::engine::state) schedules: Tracked<BTreeMap<Uuid, ScheduledRun>>,
     pub(in crate::engine::state) crons: Tracked<BTreeMap<Uuid, Cron>>,
     timers: Timers<Timestamp, CalendarTimer>,
-    /// The wall clock at the latest tick, or a later time at which a cron was armed.
+    /// The wall clock at the latest tick, or a later wall time at which a cron was armed since.
     last_wall: Timestamp,
 }
 
@@ -100,11 +93,12 @@ impl Calendar {
         self.schedules.bytes() + self.crons.bytes()
     }
 
-    pub(crate) fn next_deadline(&self) -> NextDeadline {
-        NextDeadline { wall: self.timers.next(), ..NextDeadline::default() }
+    /// Due time of the next run.
+    pub(crate) fn next_deadline(&self) -> Option<Timestamp> {
+        self.timers.next()
     }
 
-    /// Follows the wall clock: rearms all crons if it was corrected.
+    /// Notes the wall clock, and rearms all crons if it was corrected.
     pub(crate) fn observe(&mut self, now: ClockReading) {
         if self.last_wall.since(now.wall) >= CLOCK_CORRECTION {
             for id in self.crons.keys().copied().collect::<Vec<_>>() {
@@ -114,8 +108,8 @@ impl Calendar {
         self.last_wall = now.wall;
     }
 
-    /// The next run that is due. A schedule is removed; a cron is armed for its next time after now, so that skipped
-    /// times are not made up for.
+    /// Returns the next run that is due. Removes its schedule, or arms its cron for the next time after now, so that
+    /// skipped times start no run.
     pub(crate) fn pop_due(&mut self, now: ClockReading) -> Option<(RunTemplate, Origin)> {
         while let Some(((due, _), timer)) = self.timers.pop_due(now.wall) {
             match timer {
@@ -146,7 +140,7 @@ impl Calendar {
 
 /// Schedules.
 impl Calendar {
-    /// Adds a schedule; one whose time has passed starts at the next tick.
+    /// Adds a schedule. A time in the past is due at the next tick.
     pub(crate) fn schedule(&mut self, id: Uuid, template: RunTemplate, at: Timestamp, created: Timestamp) {
         let timer = Some(self.timers.set(at, CalendarTimer::Schedule(id)));
         self.schedules.insert(id, ScheduledRun { template, at, created, timer });
@@ -177,7 +171,7 @@ impl Calendar {
 
 /// Crons.
 impl Calendar {
-    /// Whether the workflow has a cron of this name and expression that was not declared.
+    /// Whether the workflow has an undeclared cron with this name and expression.
     pub(crate) fn has_cron(&self, workflow: &str, name: &str, rule: &CronRule) -> bool {
         self.crons.values().any(|cron| {
             !cron.declared
@@ -192,7 +186,7 @@ impl Calendar {
         self.arm_cron(id, now);
     }
 
-    /// Restores a stored cron. As in a real engine, times that passed in between are not made up for.
+    /// Restores a stored cron. As in a real engine, the times since the stop of the last engine start no run.
     pub(crate) fn restore_cron(&mut self, id: Uuid, cron: Cron, now: ClockReading) {
         self.crons.restore(id, cron);
         self.arm_cron(id, now);
@@ -214,7 +208,7 @@ impl Calendar {
         true
     }
 
-    /// Removes a cron; `false` if it does not exist. A declared one comes back with another version of its workflow.
+    /// Removes a cron; `false` if it does not exist. Another version of its workflow adds a declared cron again.
     pub(crate) fn remove_cron(&mut self, id: Uuid) -> bool {
         let Some(cron) = self.crons.remove(&id) else { return false };
         self.timers.cancel(cron.timer);
@@ -222,7 +216,7 @@ impl Calendar {
     }
 
     fn arm_cron(&mut self, id: Uuid, now: ClockReading) {
-        // If the clock is wrong now and corrected before the next tick, that tick has to notice.
+        // Lets the next tick detect that the clock is wrong now and corrected before that tick.
         self.last_wall = self.last_wall.max(now.wall);
         let Some(cron) = self.crons.get_mut_untracked(&id) else { return };
         self.timers.cancel(cron.timer.take());

@@ -1,4 +1,4 @@
-//! Pushed events: the latest ones are retained, so that they can be listed with the runs they triggered.
+//! Pushed events. The latest events are retained, so that they can be listed with their runs.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -18,14 +18,14 @@ use crate::{
     hatchet::wire::RunId,
 };
 
-/// Bytes of the events that are retained: 64 MiB, our choice. The oldest are removed first.
+/// Memory limit of the retained events: 64 MiB, our choice. The oldest are removed first.
 const MAX_BYTES: usize = 64 << 20;
 
-/// An event that is pushed, after validation.
+/// A validated event that is to be pushed.
 #[derive(Debug)]
 pub(crate) struct PushedEvent {
-    pub(crate) key: String,
-    /// The payload as runs get it: a JSON object or `null`.
+    pub(crate) key: Arc<str>,
+    /// The input of the triggered runs: a JSON object or `null`.
     pub(crate) input: Arc<str>,
     /// A JSON object.
     pub(crate) metadata: Arc<str>,
@@ -33,7 +33,7 @@ pub(crate) struct PushedEvent {
     pub(crate) scope: Option<String>,
 }
 
-/// An event that was pushed.
+/// A pushed event.
 #[derive(Debug)]
 pub(crate) struct Event {
     pub(crate) id: Uuid,
@@ -42,11 +42,11 @@ pub(crate) struct Event {
     pub(crate) metadata: Arc<str>,
     pub(crate) scope: Option<String>,
     pub(crate) at: Timestamp,
-    /// The runs that the event has triggered.
+    /// The triggered runs.
     pub(crate) runs: Vec<RunId>,
 }
 
-/// The retained events, by their number.
+/// The retained events, in the order of arrival.
 #[derive(Debug, Default)]
 pub(crate) struct Events {
     pub(in crate::engine::state) events: Tracked<BTreeMap<u64, Event>>,
@@ -56,7 +56,7 @@ pub(crate) struct Events {
 }
 
 impl Events {
-    /// Adds an event and removes the oldest ones beyond `max_count` or the limit in bytes.
+    /// Adds an event and removes the oldest events beyond `max_count` or [`MAX_BYTES`].
     pub(crate) fn insert(&mut self, event: Event, max_count: usize) {
         self.last += 1;
         self.index(self.last, &event);
@@ -105,7 +105,7 @@ impl Stored<u64> for Event {
     }
 
     fn bytes(&self) -> usize {
-        // Events have a limit of their own.
+        // `MAX_BYTES` limits events.
         0
     }
 }

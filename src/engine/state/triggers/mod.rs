@@ -1,9 +1,11 @@
-//! What triggers runs besides calls: events, schedules and crons.
+//! Triggers of runs in addition to calls: events, schedules and crons.
 
 mod calendar;
 mod events;
+mod template;
 
 pub(crate) use self::{
-    calendar::{Calendar, Cron, CronError, RunTemplate, ScheduledRun},
+    calendar::{Calendar, Cron, CronError, ScheduledRun},
     events::{Event, Events, PushedEvent},
+    template::RunTemplate,
 };

@@ -1,4 +1,4 @@
-//! Workflow definitions: a declaration after validation, and the only form in which the engine keeps one.
+//! Workflow definitions: validated declarations.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,12 +15,12 @@ use crate::{
 };
 
 /// A validated workflow declaration.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Definition {
     pub(crate) name: Arc<str>,
-    /// In the order of the declaration; an on-failure task is the last.
+    /// In the order of the declaration. An on-failure task is the last.
     pub(crate) tasks: Vec<TaskDefinition>,
-    /// Priority of runs whose trigger states none: 1 (low) to 3 (high).
+    /// Priority of runs that are triggered without a priority: 1 (low) to 3 (high).
     pub(crate) default_priority: i32,
     pub(crate) idempotency: Option<Idempotency>,
     /// Keys of the events that trigger a run; `*` matches any text.
@@ -29,8 +29,8 @@ pub(crate) struct Definition {
     pub(crate) crons: Vec<CronRule>,
     /// Input of the runs that the cron rules trigger.
     pub(crate) cron_input: Arc<str>,
-    /// The declaration as the client sent it. Two equal declarations are the same version of a workflow, and this is
-    /// the stored form.
+    /// The declaration as the client sent it, which is the stored form. Equal declarations are the same version of a
+    /// workflow.
     pub(crate) content: Declaration,
 }
 
@@ -40,19 +40,22 @@ pub(crate) struct TaskDefinition {
     pub(crate) name: Arc<str>,
     pub(crate) action: Arc<str>,
     pub(crate) requirements: SlotRequirements,
-    /// The execution timeout, and the declared text, which the error of a timed-out attempt repeats.
-    pub(crate) timeout: (Duration, String),
+    /// The execution timeout.
+    pub(crate) timeout: Duration,
+    /// The declared text of the execution timeout, for the error of a timed-out attempt.
+    pub(crate) timeout_text: String,
     pub(crate) schedule_timeout: Duration,
     pub(crate) retries: u32,
     pub(crate) backoff: Option<BackOff>,
     /// Indexes of the tasks that must complete before this one starts.
     pub(crate) parents: Vec<usize>,
-    /// Runs after all other tasks have ended, if one of them failed. At most one task of a workflow, and its last.
+    /// Whether the task runs after all other tasks have ended, if one of them failed. Only the last task of a workflow can
+    /// be an on-failure task.
     pub(crate) on_failure: bool,
 }
 
-/// Makes repeated triggers with an equal key start one run.
-#[derive(Debug)]
+/// The rule by which repeated triggers with an equal key start one run.
+#[derive(Debug, Clone)]
 pub(crate) struct Idempotency {
     pub(crate) expression: Expression,
     pub(crate) lease: Lease,
@@ -90,7 +93,8 @@ impl TaskDefinition {
             name: name.into(),
             action: action.into(),
             requirements: [("default".into(), 1)].into(),
-            timeout: (Duration::from_secs(60), "60s".into()),
+            timeout: Duration::from_secs(60),
+            timeout_text: "60s".into(),
             schedule_timeout: Duration::from_secs(60),
             retries: 0,
             backoff: None,

@@ -1,11 +1,11 @@
-//! Which workflows an event key triggers.
+//! The workflows that an event key triggers.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
-/// The workflows by the event keys that trigger them. Exact keys are looked up in O(1); patterns are tried in turn.
+/// The workflows by the event keys that trigger them. The cost of a look-up is O(1) for exact keys and O(n) for patterns.
 #[derive(Debug, Default)]
 pub(crate) struct EventTriggers {
     exact: HashMap<Arc<str>, BTreeSet<Arc<str>>>,

@@ -148,7 +148,7 @@ mod tests {
         let definition = with(|_| ()).unwrap();
         let task = &definition.tasks[0];
         assert_eq!((&*task.action, task.retries, definition.default_priority), ("w:t", 0, 1));
-        assert_eq!(task.timeout.0, Duration::from_secs(300));
+        assert_eq!(task.timeout, Duration::from_secs(300));
         assert_eq!(*task.requirements, [("default".into(), 1)]);
     }
 

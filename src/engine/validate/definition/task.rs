@@ -33,11 +33,13 @@ pub(super) fn task(at: &str, task: &v1::CreateTaskOpts, timings: &Timings) -> Re
     let retries = u32::try_from(task.retries)
         .map_err(|_| Invalid::definition(&format!("{at}.Retries"), &format!("{} is negative", task.retries)))?;
     let timeout = Some(task.timeout.as_str()).filter(|text| !text.is_empty());
+    let (timeout, timeout_text) = duration("Timeout", timeout, timings.execution_timeout)?;
     Ok(TaskDefinition {
         name: task.readable_id.as_str().into(),
         action: action.as_str().into(),
         requirements: slot_requests(at, task)?,
-        timeout: duration("Timeout", timeout, timings.execution_timeout)?,
+        timeout,
+        timeout_text,
         schedule_timeout: duration("ScheduleTimeout", task.schedule_timeout.as_deref(), timings.schedule_timeout)?.0,
         retries,
         backoff: backoff(at, task)?,

@@ -12,7 +12,7 @@ use crate::hatchet::{
 /// An attempt that the engine assigned to this worker.
 pub(super) struct Assignment {
     pub(super) key: AttemptKey,
-    /// The worker that it was assigned to.
+    /// The worker that received the assignment.
     pub(super) worker: WorkerId,
     pub(super) action_id: String,
     pub(super) job_id: String,
@@ -24,7 +24,7 @@ pub(super) struct Assignment {
 }
 
 impl Assignment {
-    /// Parses a message. Fails only on an invalid run id, without which nothing can be reported; an invalid input fails
+    /// Parses a message. Fails only on an invalid run id, without which nothing can be reported. An invalid input fails
     /// the attempt later.
     pub(super) fn parse(worker: WorkerId, message: AssignedAction) -> Result<Self, String> {
         let run: RunId = message.task_run_external_id.parse().map_err(|e| format!("{e}"))?;
@@ -49,8 +49,8 @@ impl Assignment {
     }
 }
 
-/// Extracts the input from an action's payload. A missing or null input is an empty object: engines write null for an
-/// input that was not an object.
+/// Extracts the input from the payload of an action. A missing or null input becomes an empty object: engines write
+/// null for an input that was not an object.
 fn parse_input(payload: &str) -> Result<String, String> {
     /// Other keys of the payload vary between engine versions and are ignored.
     #[derive(Deserialize)]

@@ -11,7 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::{poll_clock::PollClock, resources::WorkerResources};
 use crate::hatchet::task::{Body, Context, ErasedTask, Outcome};
 
-/// A body that was started.
+/// A started body.
 pub(super) enum RunningBody {
     /// Aborted when the attempt is dropped.
     Async(AbortOnDropHandle<Outcome>),
@@ -21,7 +21,7 @@ pub(super) enum RunningBody {
 }
 
 impl RunningBody {
-    /// Submits the body to its executor. Decoding the input happens there too, since it may panic.
+    /// Submits the body to its executor. The input is decoded there too, since decoding may panic.
     pub(super) fn start(
         resources: &WorkerResources,
         task: &ErasedTask,
@@ -53,7 +53,7 @@ impl RunningBody {
         }
     }
 
-    /// Waits for the outcome of the body. Cancel safe: the call may be dropped and made again.
+    /// Waits for the outcome of the body. Cancel safe: the call may be dropped and repeated.
     pub(super) async fn outcome(&mut self) -> Outcome {
         let outcome = match self {
             Self::Async(body) => join_outcome(body.await),
@@ -69,7 +69,8 @@ impl RunningBody {
         outcome
     }
 
-    /// Drops an async body at its next await. Returns false for a body on a thread, which cannot be stopped from outside.
+    /// Drops an async body at its next await. Returns false for a running body on a thread, which cannot be stopped
+    /// from outside.
     pub(super) fn abort(&self) -> bool {
         match self {
             Self::Async(body) => {

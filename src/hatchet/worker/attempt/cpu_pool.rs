@@ -8,7 +8,7 @@ use std::{
 
 use tokio::sync::oneshot;
 
-/// The thread pool that all CPU bodies share. Cheap to clone.
+/// The thread pool of all CPU bodies. Cheap to clone.
 #[derive(Clone)]
 pub(in crate::hatchet::worker) struct CpuPool(Arc<rayon::ThreadPool>);
 
@@ -19,7 +19,7 @@ impl CpuPool {
         Ok(Self(Arc::new(pool.build()?)))
     }
 
-    /// Runs a body in the pool, so that its `par_iter` uses the pool. A panic is returned as its payload.
+    /// Runs a body in the pool, so that its `par_iter` uses the pool. The result of a panic is its payload.
     pub(super) fn spawn<T: Send + 'static>(
         &self,
         body: impl FnOnce() -> T + Send + 'static,

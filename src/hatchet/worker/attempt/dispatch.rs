@@ -41,7 +41,7 @@ fn start(resources: &Arc<WorkerResources>, worker: WorkerId, message: AssignedAc
     };
     if bytes > limit {
         assignment.input = Err(format!(
-            "it makes a message of {bytes} bytes, over the limit of {limit} bytes \
+            "the message of {bytes} bytes is over the limit of {limit} bytes \
              (HATCHET_CLIENT_GRPC_MAX_RECV_MESSAGE_LENGTH). Send less, or raise the limit"
         ));
     }
@@ -50,12 +50,12 @@ fn start(resources: &Arc<WorkerResources>, worker: WorkerId, message: AssignedAc
         tracing::debug!(run = %assignment.key.0, "ignored an assignment: this attempt is running or has ended");
         return;
     }
-    // The task is tracked by its table entry, which it removes, and is dropped with the runtime of the connection thread.
-    // Boxed, since the future is large and spawning would copy it several times.
+    // The spawned task is tracked by its table entry, which it removes at its end, and is dropped with the runtime of
+    // the connection thread. Boxed, since the future is large and spawning would copy it several times.
     tokio::spawn(Box::pin(execute(resources.clone(), assignment, attempt)));
 }
 
-/// Cancels an attempt. The engine names the attempt; one that has ended needs nothing.
+/// Cancels an attempt. An attempt that has ended is no longer in the table, and its cancellation is ignored.
 fn cancel(resources: &WorkerResources, message: &AssignedAction) {
     let Ok(run) = message.task_run_external_id.parse() else { return };
     if let Some(attempt) = resources.table.get((run, message.retry_count)) {

@@ -1,8 +1,8 @@
 //! Sends the log lines and stream chunks of a body while it runs.
 //!
-//! Up to [`PARALLEL_CALLS`] calls are in flight. Chunks are numbered, and the engine restores their order. When the body
-//! has ended, queued emissions have [`FLUSH_TIMEOUT`] to be sent: they reach the engine before the outcome, but cannot
-//! delay it indefinitely.
+//! Up to [`PARALLEL_CALLS`] calls are in flight. Chunks are numbered, and the engine restores their order. When the
+//! body has ended, queued emissions have [`FLUSH_TIMEOUT`] to be sent: they reach the engine before the outcome, but
+//! cannot delay it indefinitely.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use tokio::{
 
 use super::{
     assignment::Assignment,
-    report::{CALL_TIMEOUT, acknowledged},
+    report::{CALL_TIMEOUT, await_acknowledgement},
     resources::WorkerResources,
 };
 use crate::hatchet::{
@@ -26,9 +26,9 @@ use crate::hatchet::{
 
 /// Maximum number of lines and chunks in flight.
 const PARALLEL_CALLS: usize = 16;
-/// Time that one line or chunk is offered, including retries after 50 ms, doubling to 2 s.
+/// Time to send one line or chunk, including retries after 50 ms, doubling to 2 s.
 const EMISSION_TIMEOUT: Duration = Duration::from_secs(10);
-/// Upper bound of what a message adds to its line or chunk, in bytes.
+/// Upper bound of the bytes that a message adds to its line or chunk.
 const MESSAGE_OVERHEAD: usize = 1024;
 /// Time to send queued lines and chunks after the body has ended.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(15);
@@ -54,7 +54,7 @@ pub(super) async fn forward(
         tokio::select! {
             biased;
             _ = &mut body_ended => {
-                // Queued emissions stay readable; clones of the context that outlive the body send nothing more.
+                // Queued emissions stay readable. Clones of the context that outlive the body can send no more.
                 emissions.close();
                 deadline = Some(Instant::now() + FLUSH_TIMEOUT);
             }
@@ -112,7 +112,8 @@ async fn send(
                     metadata: String::new(),
                     task_retry_count: Some(assignment.key.1),
                 };
-                acknowledged(client, Box::pin(stub.put_log(with_timeout(CALL_TIMEOUT, line)))).await
+                let call = Box::pin(stub.put_log(with_timeout(CALL_TIMEOUT, line)));
+                await_acknowledgement(client, "sending a log line", call).await
             }
             Emission::Chunk(chunk) => {
                 let chunk = proto::PutStreamEventRequest {
@@ -122,7 +123,8 @@ async fn send(
                     metadata: String::new(),
                     event_index: Some(chunk_index),
                 };
-                acknowledged(client, Box::pin(stub.put_stream_event(with_timeout(CALL_TIMEOUT, chunk)))).await
+                let call = Box::pin(stub.put_stream_event(with_timeout(CALL_TIMEOUT, chunk)));
+                await_acknowledgement(client, "sending a stream chunk", call).await
             }
         };
         let Err(error) = sent else { return delivery.delivered() };

@@ -12,16 +12,16 @@ use super::{
     assignment::Assignment,
     body::RunningBody,
     emissions,
-    outcome::{PendingReport, TIMEOUT_MARGIN, attempt_end, report_outcome},
+    outcome::{PendingReport, TIMEOUT_MARGIN, classify_end, report_outcome},
     report,
     resources::{RegisteredTask, WorkerResources},
-    supervise::{after_cancellation, supervise},
+    supervise::{report_after_cancellation, supervise},
     table::{AttemptKey, RunningAttempt},
 };
 use crate::hatchet::task::{CancelReason, Canceller, Context, Outcome};
 
-/// Delay of the STARTED report, which carries its own timestamp. If the body ends within this time, both reports leave in
-/// one packet, which saves a wake-up on each side. Far below what an observer of the run can notice.
+/// Delay of the STARTED report, which contains its own timestamp. If the body ends within this time, both reports are
+/// sent in one packet, which saves a wake-up on each side. Observers of the run do not notice the delay.
 const STARTED_DELAY: Duration = Duration::from_millis(1);
 
 /// Runs the body of an assignment and reports its start and its outcome.
@@ -30,7 +30,7 @@ pub(super) async fn execute(resources: Arc<WorkerResources>, mut assignment: Ass
     let _counted = resources.counters.attempts.enter();
     let input = std::mem::replace(&mut assignment.input, Ok(String::new()));
     let registered = resources.task(&assignment.action_id);
-    let mut started = pin!(maybe_done(report::started(&resources.client, &assignment)));
+    let mut started = pin!(maybe_done(report::send_started(&resources.client, &assignment)));
     let mut work = pin!(async {
         let report = match (&registered, input) {
             (Err(unknown_task), _) => PendingReport::Outcome(Outcome::fatal("UnknownTask", unknown_task)),
@@ -42,12 +42,12 @@ pub(super) async fn execute(resources: Arc<WorkerResources>, mut assignment: Ass
         };
         attempt.set_body_ended();
         let task = registered.as_ref().ok().map(|registered| &*registered.task);
-        resources.counters.attempt_ended(task, attempt_end(&report, attempt.canceller.reason()));
+        resources.counters.attempt_ended(task, classify_end(&report, attempt.canceller.reason()));
         report
     });
     let report = match timeout(STARTED_DELAY, &mut work).await {
         Ok(report) => report,
-        // STARTED is informative, so the body does not wait for its answer.
+        // STARTED is informative, so the body does not wait for its response.
         Err(_) => match select(work, started.as_mut()).await {
             Either::Left((report, _)) => report,
             Either::Right(((), work)) => work.await,
@@ -69,7 +69,7 @@ impl Drop for TableEntryGuard<'_> {
     }
 }
 
-/// Waits for a slot, then runs the body and sends what it emits.
+/// Waits for a slot, then runs the body and sends its log lines and chunks.
 async fn run_body(
     resources: &WorkerResources,
     assignment: &Assignment,
@@ -78,12 +78,12 @@ async fn run_body(
     attempt: &RunningAttempt,
 ) -> PendingReport {
     let canceller = &attempt.canceller;
-    // The engine assigns at most as many attempts as there are slots, but a body that outlives its attempt keeps its
-    // slot. For the engine the attempt runs since its assignment, so the wait counts towards the execution timeout.
+    // The engine assigns at most as many attempts as the worker has slots, but a body that outlives its attempt keeps
+    // its slot. In the engine an attempt runs from its assignment on, so the wait counts towards the execution timeout.
     let limit = task.options().execution_timeout;
     let permit = match timeout(limit.saturating_add(TIMEOUT_MARGIN), acquire_slot(slots, canceller)).await {
         Ok(Ok(permit)) => permit,
-        Ok(Err(reason)) => return after_cancellation(Outcome::Cancelled, reason),
+        Ok(Err(reason)) => return report_after_cancellation(Outcome::Cancelled, reason),
         Err(_) => {
             canceller.cancel(CancelReason::TimedOut);
             return PendingReport::Timeout(limit);

@@ -1,4 +1,4 @@
-//! The report for the end of an attempt: an outcome, a timeout, or none.
+//! The report at the end of an attempt: an outcome, a timeout, or nothing.
 
 use std::time::Duration;
 
@@ -6,61 +6,48 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     assignment::Assignment,
-    report::{self, OUTCOME_TIMEOUT, TerminalEvent},
+    report::{self, OUTCOME_TIMEOUT},
     resources::WorkerResources,
 };
 use crate::hatchet::{
     task::{CancelReason, Outcome},
     transport::{Backoff, ErrorKind},
-    wire::{format_duration, with_attempt},
+    wire::format_duration,
     worker::health::AttemptEnd,
 };
 
-/// The engine ends an attempt at its execution timeout. The worker does so only this long after, since the engine checks
-/// about once a second and may have extended the deadline.
+/// Time between an attempt's execution timeout and its end by the worker. The engine ends an attempt at the timeout,
+/// but checks only about once a second and may have extended the deadline.
 pub(super) const TIMEOUT_MARGIN: Duration = Duration::from_secs(5);
 
-/// Longest delay between two queries for the run's status before a timeout is reported. The first is 50 ms.
+/// Maximum delay between two queries for the run's status before a timeout is reported. The first is 50 ms.
 const MAX_STATUS_DELAY: Duration = Duration::from_secs(5);
 
 /// The outstanding report of an attempt.
 pub(super) enum PendingReport {
     /// The outcome of its body.
     Outcome(Outcome),
-    /// That it exceeded this execution timeout, unless the engine has ended it already.
+    /// The attempt exceeded this execution timeout. Reported unless the engine has ended the attempt.
     Timeout(Duration),
-    /// Nothing: the engine has ended the attempt.
+    /// No report: the engine has ended the attempt.
     None,
 }
 
-/// Reports the end of an attempt until the engine acknowledges it or [`OUTCOME_TIMEOUT`] is over.
+/// Reports the end of an attempt until the engine acknowledges it or [`OUTCOME_TIMEOUT`] has elapsed.
 pub(super) async fn report_outcome(resources: &WorkerResources, assignment: &Assignment, report: PendingReport) {
     let _counted = resources.counters.reports.enter();
     let outcome = match report {
         PendingReport::Outcome(outcome) => Some(outcome),
-        PendingReport::Timeout(limit) => timeout_outcome(resources, assignment, limit).await,
+        PendingReport::Timeout(limit) => resolve_timeout(resources, assignment, limit).await,
         PendingReport::None => None,
     };
-    if let Some(event) = outcome.and_then(|outcome| terminal_event(outcome, assignment)) {
-        report::terminal(resources, assignment, event).await;
+    if let Some(outcome) = outcome {
+        report::send_outcome(resources, assignment, outcome).await;
     }
 }
 
-/// The event that reports an outcome. A cancellation is not reported.
-fn terminal_event(outcome: Outcome, assignment: &Assignment) -> Option<TerminalEvent> {
-    match outcome {
-        Outcome::Completed(output) => Some(TerminalEvent::Completed(output)),
-        // The second line is for readers that take the first line for the message, as the Python SDK does.
-        Outcome::Failed { error, may_retry } => Some(TerminalEvent::Failed {
-            error: with_attempt(&error, &assignment.info.task_name, assignment.info.retry_count.saturating_add(1)),
-            may_retry,
-        }),
-        Outcome::Cancelled => None,
-    }
-}
-
-/// The end of an attempt for the counters.
-pub(super) fn attempt_end(report: &PendingReport, reason: Option<CancelReason>) -> AttemptEnd {
+/// Classifies the end of an attempt for the counters.
+pub(super) fn classify_end(report: &PendingReport, reason: Option<CancelReason>) -> AttemptEnd {
     match (report, reason) {
         (PendingReport::Outcome(Outcome::Completed(_)), _) => AttemptEnd::Completed,
         (PendingReport::Outcome(Outcome::Failed { may_retry: false, .. }), _) => AttemptEnd::Fatal,
@@ -72,13 +59,14 @@ pub(super) fn attempt_end(report: &PendingReport, reason: Option<CancelReason>) 
     }
 }
 
-/// The failure to report for an attempt that the worker ended at its timeout, or `None` if the engine has ended it.
+/// Returns the failure to report for an attempt that the worker ended at its timeout, or `None` if the engine has ended
+/// it.
 ///
 /// The engine may have ended the attempt while its cancellation was lost with the connection. A failure reported then
-/// would overwrite the run's status. So the engine is asked first, and asked again until it answers or
-/// [`OUTCOME_TIMEOUT`] is over. Details too large to receive are an answer as well: the run has an output, so it has
-/// ended. A report for an attempt that was retried meanwhile needs no such care, since the engine ignores it.
-async fn timeout_outcome(resources: &WorkerResources, assignment: &Assignment, limit: Duration) -> Option<Outcome> {
+/// would overwrite the run's status. So the worker first queries the run, and retries the query until it succeeds or
+/// [`OUTCOME_TIMEOUT`] has elapsed. A response that is too large to receive contains an output, so the run has ended. No
+/// query is needed for an attempt that was retried in the meantime, since the engine ignores its report.
+async fn resolve_timeout(resources: &WorkerResources, assignment: &Assignment, limit: Duration) -> Option<Outcome> {
     let run = resources.client.run_ref::<()>(assignment.key.0);
     let deadline = Instant::now() + OUTCOME_TIMEOUT;
     let mut backoff = Backoff::new(Duration::from_millis(50), MAX_STATUS_DELAY);
@@ -87,7 +75,8 @@ async fn timeout_outcome(resources: &WorkerResources, assignment: &Assignment, l
             Ok(details) if details.done => return None,
             Err(error) if error.kind() == ErrorKind::TooLarge => return None,
             Err(error) if error.is_temporary() && Instant::now() < deadline => sleep(backoff.next_delay()).await,
-            // The run has not ended, or the engine refuses to say: the report either applies or is refused.
+            // The run has not ended, or the query was refused. In both cases the engine decides whether the report
+            // applies.
             Ok(_) | Err(_) => break,
         }
     }

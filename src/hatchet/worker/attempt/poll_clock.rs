@@ -1,7 +1,7 @@
-//! Measures how long the current poll of an async body takes.
+//! Measures the duration of the current poll of an async body.
 //!
 //! An async body that computes or sleeps between two awaits blocks its thread and every other body on it. The watchdog
-//! reads the clocks from another thread, so it can name the task while it blocks.
+//! reads the clocks from another thread, so it can name the task while the task blocks.
 
 use std::{
     pin::Pin,
@@ -30,7 +30,7 @@ impl PollClock {
         Timed { future, clock: self.clone(), start }
     }
 
-    /// Duration of the current poll, or `None` between polls.
+    /// Returns the duration of the current poll, or `None` between polls.
     pub(in crate::hatchet::worker) fn polling_for(&self, start: Instant) -> Option<Duration> {
         let began = self.0.load(Ordering::Relaxed).checked_sub(1)?;
         start.elapsed().checked_sub(Duration::from_millis(began))
@@ -43,7 +43,7 @@ impl<F: Future + Unpin> Future for Timed<F> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let began = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
         self.clock.0.store(began.saturating_add(1), Ordering::Relaxed);
-        // A guard, so that a panicking body ends its poll too.
+        // A guard, so that a panic of the body ends the poll too.
         let _reset = ResetOnDrop(self.clock.clone());
         Pin::new(&mut self.future).poll(cx)
     }

@@ -1,9 +1,10 @@
 //! Reports the start and the outcome of an attempt.
 //!
 //! Retry policy of an outcome: each call times out after [`CALL_TIMEOUT`]; temporary failures are retried after 50 ms,
-//! doubling to 5 s, for up to [`OUTCOME_TIMEOUT`]. The wait ends early when a stream has been reopened, since after an
-//! outage little of the attempt's time may be left. An outcome that is too large to send is replaced by a failure that
-//! says so, because the run would otherwise wait for its timeout. An outcome that the engine refuses is counted as lost.
+//! doubling to 5 s, for up to [`OUTCOME_TIMEOUT`]. The delay ends early when a stream has been reopened, since after an
+//! outage little of the attempt's time may be left. An outcome that is too large to send is replaced by a failure with
+//! that reason, because the run would otherwise wait for its timeout. An outcome that the engine refuses is counted as
+//! lost.
 
 use std::{pin::Pin, time::Duration};
 
@@ -12,6 +13,7 @@ use tokio::time::{Instant, timeout};
 use super::{assignment::Assignment, resources::WorkerResources};
 use crate::hatchet::{
     client::Client,
+    task::Outcome,
     transport::{Backoff, ClientError, ErrorKind, with_timeout},
     wire::{
         failure_text,
@@ -21,24 +23,13 @@ use crate::hatchet::{
     worker::message_size::check_message,
 };
 
-/// Time without a response after which a call is made again.
+/// Time without a response after which a call is repeated.
 pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(10);
-/// Time that an outcome is offered. An engine that was unavailable for longer has reassigned the attempt (30 s after the
-/// last heartbeat); a restart of a real engine took up to a minute.
+/// Time to report an outcome, including retries. An engine that was unavailable for longer has reassigned the attempt
+/// (30 s after the last heartbeat). A restart of a real engine took up to a minute.
 pub(super) const OUTCOME_TIMEOUT: Duration = Duration::from_secs(300);
 /// Maximum length of a reported error text in bytes. A failure must always fit into a message.
 const MAX_ERROR_LENGTH: usize = 64 * 1024;
-
-/// The end of an attempt, as it is reported.
-#[derive(Debug, Clone)]
-pub(super) enum TerminalEvent {
-    /// The output's JSON.
-    Completed(String),
-    Failed {
-        error: String,
-        may_retry: bool,
-    },
-}
 
 fn event(assignment: &Assignment, kind: StepActionEventType, payload: String) -> StepActionEvent {
     StepActionEvent {
@@ -57,49 +48,52 @@ fn event(assignment: &Assignment, kind: StepActionEventType, payload: String) ->
     }
 }
 
-fn failed_event(assignment: &Assignment, error: String, may_retry: bool) -> StepActionEvent {
+/// Returns the event of a failure. Its text has the attempt on a separate line, since the Python SDK reads the first line
+/// as the message.
+fn failed_event(assignment: &Assignment, error: &str, max_length: usize, may_retry: bool) -> StepActionEvent {
+    let text = with_attempt(error, &assignment.info.task_name, assignment.info.retry_count.saturating_add(1));
     StepActionEvent {
         should_not_retry: Some(!may_retry),
-        ..event(assignment, StepActionEventType::StepEventTypeFailed, error)
+        ..event(assignment, StepActionEventType::StepEventTypeFailed, shorten(&text, max_length))
     }
 }
 
 /// Reports the start of an attempt. Not retried, since the report is only informative.
-pub(super) fn started(client: &Client, assignment: &Assignment) -> impl Future<Output = ()> + use<> {
+pub(super) fn send_started(client: &Client, assignment: &Assignment) -> impl Future<Output = ()> + use<> {
     let event = event(assignment, StepActionEventType::StepEventTypeStarted, String::new());
     let mut stub = client.connection().dispatcher();
     async move {
         if let Err(status) = Box::pin(stub.send_step_action_event(with_timeout(CALL_TIMEOUT, event))).await {
-            tracing::debug!(%status, "could not report the start of an attempt");
+            tracing::debug!(%status, "reporting the start of an attempt failed");
         }
     }
 }
 
-/// Reports the outcome of an attempt.
-pub(super) async fn terminal(resources: &WorkerResources, assignment: &Assignment, terminal: TerminalEvent) {
-    let event = match terminal {
-        TerminalEvent::Completed(output) => event(assignment, StepActionEventType::StepEventTypeCompleted, output),
-        TerminalEvent::Failed { error, may_retry } => {
-            let limit = MAX_ERROR_LENGTH.min(resources.client.config().max_send_message / 2);
-            failed_event(assignment, shorten(&error, limit), may_retry)
+/// Reports the outcome of an attempt. A cancellation is not reported.
+pub(super) async fn send_outcome(resources: &WorkerResources, assignment: &Assignment, outcome: Outcome) {
+    let event = match outcome {
+        Outcome::Completed(output) => event(assignment, StepActionEventType::StepEventTypeCompleted, output),
+        Outcome::Failed { error, may_retry } => {
+            let max_length = MAX_ERROR_LENGTH.min(resources.client.config().max_send_message / 2);
+            failed_event(assignment, &error, max_length, may_retry)
         }
+        Outcome::Cancelled => return,
     };
     let run = assignment.key.0;
-    let Err(mut error) = send(resources, event).await else { return };
+    let Err(mut error) = send_event(resources, event).await else { return };
     if error.kind() == ErrorKind::TooLarge {
-        tracing::error!(%run, %error, "the outcome is too large to report: the run fails instead");
+        tracing::error!(%run, %error, "the outcome is too large to report, so the run fails");
         let text = failure_text("OutputTooLarge", &error.to_string());
-        let text = with_attempt(&text, &assignment.info.task_name, assignment.info.retry_count.saturating_add(1));
-        match send(resources, failed_event(assignment, text, false)).await {
+        match send_event(resources, failed_event(assignment, &text, MAX_ERROR_LENGTH, false)).await {
             Ok(()) => return,
             Err(substitute_error) => error = substitute_error,
         }
     }
     resources.counters.outcomes_lost.add(1);
-    tracing::error!(%run, task = assignment.info.task_name, %error, "could not report an outcome: it is lost");
+    tracing::error!(%run, task = assignment.info.task_name, %error, "reporting an outcome failed, so it is lost");
 }
 
-/// Limits an error text to about `limit` bytes and escapes NUL, which the engine's database cannot store.
+/// Truncates an error text to about `limit` bytes, and escapes NUL, which the engine's database cannot store.
 fn shorten(error: &str, limit: usize) -> String {
     let mut error = error.replace('\0', "\\0");
     if error.len() > limit {
@@ -109,8 +103,8 @@ fn shorten(error: &str, limit: usize) -> String {
     error
 }
 
-/// Sends an event until the engine acknowledges it, refuses it, or [`OUTCOME_TIMEOUT`] is over.
-async fn send(resources: &WorkerResources, event: StepActionEvent) -> Result<(), ClientError> {
+/// Sends an event until the engine acknowledges it, refuses it, or [`OUTCOME_TIMEOUT`] has elapsed.
+async fn send_event(resources: &WorkerResources, event: StepActionEvent) -> Result<(), ClientError> {
     let client = &resources.client;
     check_message(client, "reporting the outcome", &event)?;
     let deadline = Instant::now() + OUTCOME_TIMEOUT;
@@ -118,22 +112,23 @@ async fn send(resources: &WorkerResources, event: StepActionEvent) -> Result<(),
     loop {
         let mut stub = client.connection().dispatcher();
         let call = Box::pin(stub.send_step_action_event(with_timeout(CALL_TIMEOUT, event.clone())));
-        let Err(error) = acknowledged(client, call).await else { return Ok(()) };
+        let Err(error) = await_acknowledgement(client, "reporting an outcome", call).await else { return Ok(()) };
         if !error.is_temporary() || Instant::now() >= deadline {
             return Err(error);
         }
-        tracing::debug!(%error, "could not report an outcome, retrying");
+        tracing::debug!(%error, "reporting an outcome failed, retrying");
         let _ = timeout(backoff.next_delay(), resources.connected.notified()).await;
     }
 }
 
-/// Awaits a call whose response has no content. Calls are boxed: each is several kilobytes and would be copied at every
-/// step on the way to its poll.
-pub(super) async fn acknowledged<T>(
+/// Awaits a call whose response has no content. `operation` describes the call in its error. Calls are boxed, since
+/// each is several kilobytes and would be copied several times before its first poll.
+pub(super) async fn await_acknowledgement<T>(
     client: &Client,
+    operation: &str,
     call: Pin<Box<impl Future<Output = Result<tonic::Response<T>, tonic::Status>>>>,
 ) -> Result<(), ClientError> {
-    call.await.map(drop).map_err(|status| client.connection().call_error("reporting on a run", status))
+    call.await.map(drop).map_err(|status| client.connection().call_error(operation, status))
 }
 
 #[cfg(test)]

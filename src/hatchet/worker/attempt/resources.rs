@@ -17,9 +17,9 @@ use crate::hatchet::{
     worker::{health::Counters, options::WorkerOptions},
 };
 
-/// Attempts that a worker accepts from its streams beyond twice its slots: ended ones whose outcome is being reported,
-/// and bodies that outlive their attempt. An engine that respects the slots never reaches the limit. Any other engine
-/// finds the stream unread, so its assignments cannot fill the worker's memory.
+/// Number of attempts that a worker accepts from its streams in addition to twice its slots: ended attempts whose
+/// outcome is being reported, and bodies that outlive their attempt. An engine that respects the slots never reaches
+/// the limit. From any other engine the worker reads no more assignments, so they cannot fill its memory.
 const SPARE_ATTEMPTS: usize = 256;
 
 /// The client, tasks, executors and counters of a worker.
@@ -38,14 +38,14 @@ pub(in crate::hatchet::worker) struct WorkerResources {
     pub(in crate::hatchet::worker) table: AttemptTable,
     /// The number of attempts in the table at which streams are no longer read.
     pub(in crate::hatchet::worker) max_attempts: usize,
-    /// Notified when a stream has been opened. All streams and calls share one connection, so calls succeed then.
+    /// Notified when a stream has been opened. All streams and calls share one connection, so calls then succeed.
     pub(in crate::hatchet::worker) connected: Notify,
 }
 
-/// A task, and the slots of its pool.
+/// A task with the slots of its pool.
 #[derive(Clone)]
 pub(super) struct RegisteredTask {
-    /// Shared, since a task holds its schemas and each attempt holds the task.
+    /// Shared with the attempts, since a task contains its schemas.
     pub(super) task: Arc<ErasedTask>,
     pub(super) slots: Arc<Semaphore>,
 }
@@ -81,7 +81,7 @@ impl WorkerResources {
         })
     }
 
-    /// The task of an action. Fails with the message to report if no task is registered for it.
+    /// Returns the task of an action. Fails with the message to report if no task is registered for it.
     pub(super) fn task(&self, action_id: &str) -> Result<RegisteredTask, String> {
         self.tasks.get(&action_id.to_lowercase()).cloned().ok_or_else(|| {
             let registered: Vec<&str> = self.tasks.keys().map(String::as_str).collect();
@@ -90,7 +90,8 @@ impl WorkerResources {
     }
 }
 
-/// The action of a task that is a workflow of its own. The namespace prefixes only the workflow's part.
+/// Returns the action of a task, which is the only task of its workflow. The namespace prefixes only the workflow's
+/// part.
 pub(in crate::hatchet::worker) fn action_id(client: &Client, task_name: &str) -> Result<ActionId, ClientError> {
     ActionId::new(&client.config().namespaced(task_name), task_name)
         .map_err(|e| ClientError::new(ErrorKind::Config, e.to_string()))

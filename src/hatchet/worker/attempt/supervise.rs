@@ -5,8 +5,8 @@
 //!  running ──┤
 //!            └─ cancel or timeout ─▶ cancelling ─ body ends ──▶ outcome
 //!                                        │
-//!                                        └─ cancel_grace over ─ async: dropped at its next await
-//!                                                               thread: logged, keeps its slot until it ends
+//!                                        └─ cancel_grace elapsed ─ async: dropped at its next await
+//!                                                                  thread: logged, keeps its slot until it ends
 //! ```
 
 use futures_util::future::join;
@@ -32,8 +32,8 @@ pub(super) async fn supervise(
     let reason = tokio::select! {
         biased;
         outcome = body.outcome() => return match (outcome, canceller.reason()) {
-            (outcome, Some(reason)) => after_cancellation(outcome, reason),
-            // Without a report the run would wait for its timeout.
+            (outcome, Some(reason)) => report_after_cancellation(outcome, reason),
+            // Without a report the run would continue until its timeout.
             (Outcome::Cancelled, None) => PendingReport::Outcome(Outcome::retryable(
                 "Cancelled",
                 "the task stopped as if cancelled, but it was not cancelled",
@@ -66,12 +66,12 @@ pub(super) async fn supervise(
     };
     match reason {
         CancelReason::TimedOut => PendingReport::Timeout(limit),
-        CancelReason::Requested | CancelReason::Shutdown => after_cancellation(outcome, reason),
+        CancelReason::Requested | CancelReason::Shutdown => report_after_cancellation(outcome, reason),
     }
 }
 
-/// The report for a body that was cancelled.
-pub(super) fn after_cancellation(outcome: Outcome, reason: CancelReason) -> PendingReport {
+/// Returns the report for a cancelled body.
+pub(super) fn report_after_cancellation(outcome: Outcome, reason: CancelReason) -> PendingReport {
     match (reason, outcome) {
         // The engine has ended the attempt, and a late report would overwrite its status.
         (CancelReason::Requested | CancelReason::TimedOut, _) => PendingReport::None,

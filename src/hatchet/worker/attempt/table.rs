@@ -19,13 +19,14 @@ use crate::hatchet::{
 /// Run and retry count. A retry may arrive before the previous attempt has left the table.
 pub(super) type AttemptKey = (RunId, i32);
 
-/// Number of recently ended attempts that are remembered: far more than end while a message is in flight.
+/// Number of recently ended attempts in the table, far more than can end while a message is in flight.
 const RECENTLY_ENDED: usize = 4096;
 
 /// All attempts of a worker.
 ///
-/// An engine that has heard nothing of an assignment when its worker reconnects may send it again. The second assignment
-/// may cross the report of the attempt's outcome, so ended attempts are remembered as well and never run twice.
+/// An engine sends an assignment again if it has received no report of the attempt when the worker reconnects. The
+/// second assignment may cross the report of the outcome. So the table also contains the keys of ended attempts, which
+/// never run twice.
 #[derive(Default)]
 pub(in crate::hatchet::worker) struct AttemptTable {
     attempts: Mutex<Attempts>,
@@ -47,16 +48,16 @@ pub(in crate::hatchet::worker) struct RunningAttempt {
     pub(in crate::hatchet::worker) poll_clock: PollClock,
     /// Poll duration in the watchdog's last warning, in milliseconds; 0 if there was none.
     pub(in crate::hatchet::worker) last_warning_ms: Arc<AtomicU64>,
-    /// Only the report of the outcome is outstanding.
+    /// Whether only the report of the outcome is outstanding.
     body_ended: Arc<AtomicBool>,
 }
 
 /// Outstanding attempts as `task (run id)`, sorted.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(in crate::hatchet::worker) struct Outstanding {
-    /// The body runs or waits for its slot.
+    /// Attempts whose body runs or waits for its slot.
     pub(in crate::hatchet::worker) running: Vec<String>,
-    /// The body has ended, and its outcome is not acknowledged.
+    /// Attempts whose body has ended and whose outcome is not acknowledged.
     pub(in crate::hatchet::worker) unreported: Vec<String>,
 }
 
@@ -91,7 +92,7 @@ impl AttemptTable {
         true
     }
 
-    /// Removes an ended attempt and remembers its key.
+    /// Removes an ended attempt, and adds its key to the recently ended ones.
     pub(in crate::hatchet::worker) fn remove(&self, key: AttemptKey) {
         let mut attempts = self.lock();
         attempts.recently_ended.insert(key);
@@ -104,7 +105,7 @@ impl AttemptTable {
         self.lock().running.get(&key).cloned()
     }
 
-    /// Number of attempts that are not removed yet.
+    /// Returns the number of attempts that are not removed yet.
     pub(in crate::hatchet::worker) fn len(&self) -> usize {
         self.lock().running.len()
     }
@@ -183,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn recently_ended_forgets_the_oldest_beyond_its_limit() {
+    fn recently_ended_drops_the_oldest_beyond_its_limit() {
         let (mut recent, first) = (RecentlyEnded::default(), (RunId::random(), 0));
         recent.insert(first);
         recent.insert(first);

@@ -39,7 +39,7 @@ pub(in crate::hatchet::worker) struct Counters {
     pub(in crate::hatchet::worker) heartbeats: Counter,
     pub(in crate::hatchet::worker) heartbeat_failures: Counter,
     pub(in crate::hatchet::worker) heartbeat_delay: Histogram,
-    pub(in crate::hatchet::worker) heartbeat_answer: Histogram,
+    pub(in crate::hatchet::worker) heartbeat_response: Histogram,
     pub(in crate::hatchet::worker) outcomes_lost: Counter,
     pub(in crate::hatchet::worker) cancellations_ignored: Counter,
     pub(in crate::hatchet::worker) lines_lost: Counter,
@@ -86,7 +86,7 @@ impl Counters {
             heartbeats: Counter::default(),
             heartbeat_failures: Counter::default(),
             heartbeat_delay: Histogram::default(),
-            heartbeat_answer: Histogram::default(),
+            heartbeat_response: Histogram::default(),
             outcomes_lost: Counter::default(),
             cancellations_ignored: Counter::default(),
             lines_lost: Counter::default(),
@@ -96,7 +96,7 @@ impl Counters {
         }
     }
 
-    /// The slots of a pool. A pool without tasks has none.
+    /// Returns the slots of a pool. A pool without tasks has no slots.
     pub(in crate::hatchet::worker) fn slots(&self, pool: &str) -> Arc<Semaphore> {
         self.slots.get(pool).map_or_else(|| Arc::new(Semaphore::new(0)), |(_, permits)| permits.clone())
     }
@@ -108,15 +108,15 @@ impl Counters {
 
     /// Counts the end of an attempt. `task` is `None` for an unregistered task.
     pub(in crate::hatchet::worker) fn attempt_ended(&self, task: Option<&ErasedTask>, end: AttemptEnd) {
-        self.of(task).ended[end as usize].add(1);
+        self.task_counters(task).ended[end as usize].add(1);
     }
 
     /// Records the run time of a body.
     pub(in crate::hatchet::worker) fn record_duration(&self, task: &ErasedTask, duration: Duration) {
-        self.of(Some(task)).durations.record(duration);
+        self.task_counters(Some(task)).durations.record(duration);
     }
 
-    fn of(&self, task: Option<&ErasedTask>) -> &TaskCounters {
+    fn task_counters(&self, task: Option<&ErasedTask>) -> &TaskCounters {
         task.and_then(|task| self.tasks.get(task.name())).unwrap_or(&self.unknown_task)
     }
 
@@ -130,7 +130,7 @@ impl Counters {
         *self.event_loop_lag.lock().unwrap_or_else(PoisonError::into_inner) = lag;
     }
 
-    /// The current values. Each is read on its own, so they may be a moment apart.
+    /// Returns the current values. They are read one after the other, so they may not match exactly.
     pub(in crate::hatchet::worker) fn snapshot(&self) -> WorkerStats {
         let slots = |(pool, (limit, permits)): (&&'static str, &(usize, Arc<Semaphore>))| {
             (*pool, Slots { limit: *limit, used: limit.saturating_sub(permits.available_permits()) })
@@ -146,7 +146,7 @@ impl Counters {
             heartbeats: self.heartbeats.get(),
             heartbeat_failures: self.heartbeat_failures.get(),
             heartbeat_delay: self.heartbeat_delay.snapshot(),
-            heartbeat_answer: self.heartbeat_answer.snapshot(),
+            heartbeat_response: self.heartbeat_response.snapshot(),
             event_loop_lag: *self.event_loop_lag.lock().unwrap_or_else(PoisonError::into_inner),
             slots: self.slots.iter().map(slots).collect(),
             attempts: self.attempts.get(),

@@ -1,11 +1,11 @@
-//! A duration histogram with fixed buckets, as Prometheus wants it.
+//! A duration histogram with fixed buckets, in the form of Prometheus.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
-/// Upper bounds of the buckets in milliseconds. Longer durations are only part of the total count.
+/// Upper bounds of the buckets in milliseconds. Longer durations are in the total count only.
 const BOUNDS_MS: [u64; 12] = [1, 5, 10, 50, 100, 500, 1_000, 5_000, 10_000, 60_000, 300_000, 3_600_000];
 
 /// Counts durations by size, without locks.

@@ -45,7 +45,7 @@ impl Drop for GaugeGuard {
     }
 }
 
-/// Counts a log line or stream chunk as lost on drop, unless it was delivered.
+/// Counts a log line or stream chunk as lost on drop, unless it was marked as delivered.
 pub(in crate::hatchet::worker) struct DeliveryGuard {
     lost: Option<Counter>,
 }

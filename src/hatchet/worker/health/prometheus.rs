@@ -1,6 +1,6 @@
 //! The counters of a worker in the Prometheus text format, version 0.0.4.
 //!
-//! Metrics that the Python SDK has as well carry its names.
+//! Metrics that the Python SDK also has use its names.
 
 use std::fmt::{Display, Write as _};
 
@@ -9,7 +9,7 @@ use crate::hatchet::worker::state::WorkerState;
 
 const PREFIX: &str = "hatchet_worker_";
 
-/// The content type of [`render`]'s text.
+/// The content type of the text that [`render`] returns.
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Renders all metrics.
@@ -17,7 +17,7 @@ pub(super) fn render(stats: &WorkerStats) -> String {
     let mut text = MetricsText(String::new());
     let listening = matches!(stats.state, WorkerState::Listening(_));
     text.gauge("listener_health", "Listener health (1 healthy, 0 unhealthy)", u8::from(listening));
-    text.head("link_state", "State of the worker: 1 for the current one", "gauge");
+    text.header("link_state", "State of the worker: 1 for the current one", "gauge");
     for (name, active) in [
         ("connecting", matches!(stats.state, WorkerState::Connecting(_))),
         ("listening", listening),
@@ -36,30 +36,30 @@ pub(super) fn render(stats: &WorkerStats) -> String {
     text.counter("reconnects_total", "Streams reopened after a failure", stats.reconnects);
     text.counter("heartbeats_total", "Heartbeats that the engine accepted", stats.heartbeats);
     text.counter("heartbeat_failures_total", "Heartbeats that failed", stats.heartbeat_failures);
-    text.head("heartbeat_delay_seconds", "Delay between a heartbeat's due time and its sending", "histogram");
+    text.header("heartbeat_delay_seconds", "Delay between a heartbeat's due time and its sending", "histogram");
     text.histogram("heartbeat_delay_seconds", &[], &stats.heartbeat_delay);
-    text.head("heartbeat_answer_seconds", "Time until the engine accepted a heartbeat", "histogram");
-    text.histogram("heartbeat_answer_seconds", &[], &stats.heartbeat_answer);
-    text.head("used_slots", "Slots in use, by pool", "gauge");
+    text.header("heartbeat_answer_seconds", "Time until the engine accepted a heartbeat", "histogram");
+    text.histogram("heartbeat_answer_seconds", &[], &stats.heartbeat_response);
+    text.header("used_slots", "Slots in use, by pool", "gauge");
     for (pool, slots) in &stats.slots {
         text.sample("used_slots", &[("slot_pool", pool)], slots.used);
     }
-    text.head("slot_limit", "Total slots, by pool", "gauge");
+    text.header("slot_limit", "Total slots, by pool", "gauge");
     for (pool, slots) in &stats.slots {
         text.sample("slot_limit", &[("slot_pool", pool)], slots.limit);
     }
     text.gauge("attempts", "Attempts assigned whose outcome is not reported yet", stats.attempts);
-    text.head("queued_bodies", "Bodies submitted to their executor that have not started", "gauge");
+    text.header("queued_bodies", "Bodies submitted to their executor that have not started", "gauge");
     for (kind, queued) in &stats.queued {
         text.sample("queued_bodies", &[("kind", kind)], queued);
     }
-    text.head("attempts_total", "Attempts ended, by task and outcome", "counter");
+    text.header("attempts_total", "Attempts ended, by task and outcome", "counter");
     for (task, counted) in &stats.tasks {
         for (end, count) in &counted.ended {
             text.sample("attempts_total", &[("task", task), ("outcome", end.as_str())], count);
         }
     }
-    text.head("task_duration_seconds", "Run time of bodies, by task", "histogram");
+    text.header("task_duration_seconds", "Run time of bodies, by task", "histogram");
     for (task, counted) in &stats.tasks {
         text.histogram("task_duration_seconds", &[("task", task)], &counted.durations);
     }
@@ -80,19 +80,19 @@ pub(super) fn render(stats: &WorkerStats) -> String {
 struct MetricsText(String);
 
 impl MetricsText {
-    /// The lines that introduce a metric.
-    fn head(&mut self, name: &str, help: &str, kind: &str) {
+    /// Writes the HELP and TYPE lines of a metric.
+    fn header(&mut self, name: &str, help: &str, kind: &str) {
         self.line(format_args!("# HELP {PREFIX}{name} {help}"));
         self.line(format_args!("# TYPE {PREFIX}{name} {kind}"));
     }
 
     fn gauge(&mut self, name: &str, help: &str, value: impl Display) {
-        self.head(name, help, "gauge");
+        self.header(name, help, "gauge");
         self.sample(name, &[], value);
     }
 
     fn counter(&mut self, name: &str, help: &str, value: u64) {
-        self.head(name, help, "counter");
+        self.header(name, help, "counter");
         self.sample(name, &[], value);
     }
 

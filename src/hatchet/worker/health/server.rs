@@ -1,16 +1,17 @@
 //! The HTTP server for health checks and metrics.
 //!
-//! | path | answer |
+//! | path | response |
 //! |---|---|
 //! | `/livez` | 200 while the worker's connection thread runs |
 //! | `/readyz` | 200 while the worker receives work, else 503 |
 //! | `/health` | the Python SDK's JSON: status and slots |
 //! | `/metrics` | Prometheus text |
 //!
-//! The server runs on the connection thread, so no task can delay it, and it stops answering when that thread hangs.
+//! The server runs on the connection thread, so no task can delay it, and it stops responding when that thread hangs.
 //!
-//! On a loopback address the server validates the `Host` header ([`HostNames`]), which prevents DNS rebinding. On any other
-//! address it accepts every name: probes and scrapers use service names, and the operator chose to expose the port.
+//! On a loopback address the server validates the `Host` header ([`HostNames`]), which prevents DNS rebinding. On any
+//! other address it accepts every name: probes and scrapers use service names, and the operator has chosen to expose
+//! the port.
 
 use std::{sync::Arc, time::Duration};
 
@@ -30,10 +31,10 @@ use crate::hatchet::{
     worker::state::WorkerState,
 };
 
-/// A worker that has not registered within this time is no longer `STARTING` but `UNHEALTHY`. Value of the Python SDK.
-const STARTING: Duration = Duration::from_secs(10);
+/// Time after which an unregistered worker is `UNHEALTHY` instead of `STARTING`. Value of the Python SDK.
+const STARTING_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Probes and scrapers take milliseconds and simply connect again, so a connection without a response for 10 s is closed.
+/// Probes and scrapers take milliseconds and connect again, so a connection without a response for 10 s is closed.
 const CONNECTION_LIMITS: ConnectionLimits = ConnectionLimits {
     total: 256,
     unauthenticated: 256,
@@ -69,7 +70,7 @@ async fn validate_host(request: Request, next: Next) -> Response {
     (StatusCode::FORBIDDEN, message).into_response()
 }
 
-/// Answers with the state only: a probe needs no further details, and may not be entitled to them.
+/// Responds with the state only, since probes need no details and the port has no authentication.
 async fn readyz(State(counters): State<Arc<Counters>>) -> impl IntoResponse {
     match counters.snapshot().state {
         WorkerState::Listening(_) => (StatusCode::OK, "listening\n"),
@@ -79,7 +80,7 @@ async fn readyz(State(counters): State<Arc<Counters>>) -> impl IntoResponse {
     }
 }
 
-/// Answers like the Python SDK: same fields, values and status codes.
+/// Responds like the Python SDK: same fields, values and status codes.
 async fn health(State(counters): State<Arc<Counters>>) -> impl IntoResponse {
     let stats = counters.snapshot();
     let status = health_status(&stats);
@@ -95,7 +96,7 @@ async fn health(State(counters): State<Arc<Counters>>) -> impl IntoResponse {
 fn health_status(stats: &WorkerStats) -> &'static str {
     match stats.state {
         WorkerState::Listening(_) => "HEALTHY",
-        WorkerState::Connecting(_) if stats.registrations == 0 && stats.uptime < STARTING => "STARTING",
+        WorkerState::Connecting(_) if stats.registrations == 0 && stats.uptime < STARTING_TIMEOUT => "STARTING",
         WorkerState::Connecting(_) | WorkerState::Draining | WorkerState::Stopped => "UNHEALTHY",
     }
 }

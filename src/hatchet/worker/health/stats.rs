@@ -24,7 +24,7 @@ pub struct WorkerStats {
     /// Delay between a heartbeat's due time and its sending.
     pub heartbeat_delay: Durations,
     /// Time until the engine accepted a heartbeat.
-    pub heartbeat_answer: Durations,
+    pub heartbeat_response: Durations,
     /// Latest delay of a timer on the worker's connection thread.
     pub event_loop_lag: Duration,
     /// Slots, by [pool](crate::hatchet::task::ErasedTask::slot_pool).
@@ -39,8 +39,8 @@ pub struct WorkerStats {
     pub reports_waiting: usize,
     /// Outcomes that could not be reported.
     pub outcomes_lost: u64,
-    /// Bodies on threads that had not ended within [`WorkerOptions::cancel_grace`] of their cancellation. Each keeps its
-    /// slot until it ends.
+    /// Bodies on threads that had not ended within [`WorkerOptions::cancel_grace`] of their cancellation. Each keeps
+    /// its slot until it ends.
     ///
     /// [`WorkerOptions::cancel_grace`]: crate::hatchet::worker::WorkerOptions::cancel_grace
     pub cancellations_ignored: u64,
@@ -48,7 +48,7 @@ pub struct WorkerStats {
     pub lines_lost: u64,
     /// Stream chunks that could not be sent.
     pub chunks_lost: u64,
-    /// Polls of async bodies that blocked their thread for longer than the watchdog allows.
+    /// Polls of async bodies that blocked their thread for at least 1 s.
     pub blocked_threads: u64,
 }
 
@@ -70,7 +70,7 @@ pub struct TaskStats {
     pub durations: Durations,
 }
 
-/// How an attempt ended, as far as this worker knows.
+/// The end of an attempt, as recorded by this worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum AttemptEnd {
     /// The body returned an output.
@@ -92,7 +92,7 @@ impl AttemptEnd {
     pub const ALL: [Self; 6] =
         [Self::Completed, Self::Failed, Self::Fatal, Self::Cancelled, Self::TimedOut, Self::Shutdown];
 
-    /// The label value in metrics.
+    /// Returns the label value in metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Completed => "completed",

@@ -1,4 +1,4 @@
-//! The delays between two sessions of a registration.
+//! The delays between the sessions of a registration.
 
 use std::time::Duration;
 
@@ -6,16 +6,16 @@ use tokio::time::Instant;
 
 use crate::hatchet::transport::Backoff;
 
-/// Shortest delay, so that a short interruption costs little. Doubles up to [`MAX_DELAY`], with jitter of up to as much
-/// again.
+/// Minimum delay, so that a short interruption costs little. Doubles up to [`MAX_DELAY`]. Jitter adds up to the same
+/// length.
 const MIN_DELAY: Duration = Duration::from_millis(20);
-/// Longest delay, so that the end of an outage is noticed quickly.
+/// Maximum delay before jitter, so that the end of an outage is noticed quickly.
 const MAX_DELAY: Duration = Duration::from_secs(1);
-/// A session shorter than this that delivered no assignment increases the delay, even if its heartbeats were accepted: a
-/// proxy may cut every stream at once. So does a registration that the engine forgot within this time.
+/// A session shorter than this that delivered no assignment increases the delay, even if its heartbeats were accepted:
+/// a proxy may cut every stream immediately. So does a registration that the engine lost within this time.
 const STABLE_AFTER: Duration = Duration::from_secs(2);
 
-/// The delays before the initial registration is tried again.
+/// Creates the delays between two attempts of the initial registration.
 pub(super) fn registration_backoff() -> Backoff {
     Backoff::new(MIN_DELAY, MAX_DELAY)
 }
@@ -23,9 +23,9 @@ pub(super) fn registration_backoff() -> Backoff {
 /// The progress of a session before its end.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct SessionProgress {
-    /// A heartbeat was accepted, so the engine is alive.
+    /// Whether a heartbeat was accepted, so that the engine is alive.
     pub(super) heartbeat_accepted: bool,
-    /// A message arrived on the stream, so the path to the engine supports streams.
+    /// Whether a message arrived on the stream, so that the path to the engine supports streams.
     pub(super) message_received: bool,
 }
 
@@ -40,7 +40,7 @@ impl SessionBackoff {
         Self { delays: registration_backoff(), registered_at: Instant::now() }
     }
 
-    /// The delay after a session of this duration has failed.
+    /// Returns the delay after a failed session of this duration.
     pub(super) fn after_session(&mut self, duration: Duration, progress: SessionProgress) -> Duration {
         let stable_for = match (progress.heartbeat_accepted, progress.message_received) {
             (false, _) => Duration::ZERO,
@@ -51,8 +51,9 @@ impl SessionBackoff {
         self.delays.next_delay_after(stable_for, STABLE_AFTER)
     }
 
-    /// The delay between a repeated registration and its first session. None if the previous registration was stable, as
-    /// when the engine was restarted. An engine that forgets a worker at once is not flooded with registrations.
+    /// Returns the delay between a repeated registration and its first session. Zero if the previous registration was
+    /// stable, as before a restart of the engine. Otherwise it increases, so that an engine that loses each worker
+    /// immediately is not flooded with registrations.
     pub(super) fn after_registration(&mut self) -> Duration {
         let previous = std::mem::replace(&mut self.registered_at, Instant::now());
         if previous.elapsed() > STABLE_AFTER {
@@ -62,7 +63,7 @@ impl SessionBackoff {
         self.delays.next_delay()
     }
 
-    /// The delay after a registration has failed.
+    /// Returns the delay after a failed registration.
     pub(super) fn after_failed_registration(&mut self) -> Duration {
         self.delays.next_delay()
     }
@@ -75,7 +76,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn delay_grows_while_registrations_are_forgotten_at_once() {
+    async fn delay_grows_while_registrations_are_lost_immediately() {
         let mut backoff = SessionBackoff::new();
         advance(STABLE_AFTER * 2).await;
         assert_eq!(backoff.after_registration(), Duration::ZERO, "the engine was restarted");

@@ -6,7 +6,7 @@ use crate::hatchet::{
     worker::options::WorkerOptions,
 };
 
-/// A worker to register: the tasks of one slot pool, and the slots of that pool.
+/// A worker to register: the tasks of one slot pool, and the number of slots.
 pub(in crate::hatchet::worker) struct WorkerDefinition {
     /// With the namespace.
     pub(super) name: String,
@@ -14,13 +14,14 @@ pub(in crate::hatchet::worker) struct WorkerDefinition {
     pub(super) tasks: Vec<ErasedTask>,
 }
 
-/// The workers of a process: one for its async and blocking tasks, and one named `<name>-cpu` for its CPU tasks, each only
-/// if it has such tasks.
+/// Returns the workers of a process: one for its async and blocking tasks, and one named `<name>-cpu` for its CPU
+/// tasks, each only if it has such tasks.
 ///
-/// The engine queues attempts by the free slots of a worker. With one worker for all kinds, a CPU attempt could be
-/// assigned while all CPU threads are busy and would use up its execution timeout, which starts at the assignment, waiting
-/// inside the process. A separate slot type for CPU tasks would also solve this, but workers of the official SDKs have no
-/// such slots, and a real engine refills them slowly (see [`SLOT_TYPE`](crate::hatchet::wire::SLOT_TYPE)).
+/// The engine queues attempts by the free slots of a worker. With one worker for all kinds, the engine could assign a
+/// CPU attempt while all CPU threads are busy. The attempt would wait inside the process and use up its execution
+/// timeout, which starts at the assignment. A separate slot type for CPU tasks would also solve this. But workers of
+/// the official SDKs have no such slots, and a real engine refills them slowly (see
+/// [`SLOT_TYPE`](crate::hatchet::wire::SLOT_TYPE)).
 pub(in crate::hatchet::worker) fn worker_definitions(
     config: &ClientConfig,
     options: &WorkerOptions,

@@ -1,12 +1,14 @@
 //! The initial registration of a worker process.
 //!
-//! Unlike a reconnect, it may fail for good: the engine may not be running, or the address or TLS setting may be wrong. So
-//! a failure is diagnosed with a second connection, and the wait is bounded:
+//! Unlike a reconnect, it may fail permanently: the engine may not be running, or the address or TLS setting may be
+//! wrong. So a failure is diagnosed with a second connection, and the wait is bounded:
 //!
-//! - An engine that does not answer is waited for at most [`WorkerOptions::wait_for_engine`].
-//! - An engine that answers with a failure is retried for at least [`RegistrationTimeout::MIN`].
-//! - A peer that has sent no byte, neither on the connection nor on a second one, is given up when the wait is over.
-//! - A peer that has opened an HTTP/2 connection gets at least [`MIN_CALL_TIMEOUT`] for each call.
+//! | peer | the registration fails |
+//! |---|---|
+//! | refuses connections | after [`WorkerOptions::wait_for_engine`] |
+//! | has sent no byte, neither on the connection nor on a second one | after the same time, at least 4 s |
+//! | has opened an HTTP/2 connection and does not respond | [`MIN_CALL_TIMEOUT`] after the call, at least |
+//! | responds with a failure of its own | after [`RegistrationTimeout::MIN`], at least |
 //!
 //! [`WorkerOptions::wait_for_engine`]: crate::hatchet::worker::WorkerOptions::wait_for_engine
 
@@ -27,13 +29,13 @@ use crate::hatchet::{
     worker::state::{Registration, WorkerState},
 };
 
-/// Minimum timeout of each call, however short the remaining wait: a real engine under load took seconds.
+/// Minimum timeout of each call, even if the remaining wait is shorter: a real engine under load took seconds.
 const MIN_CALL_TIMEOUT: Duration = Duration::from_secs(10);
-/// Time until a second connection is opened to see whether the peer sends anything. An engine's transport answers the
-/// opening of a connection at once, independently of the engine's load.
+/// Time until a second connection is opened, which tests whether the peer sends anything. The transport of an engine
+/// sends its settings immediately on a new connection, even if the engine is under load.
 const PROBE_AFTER: Duration = Duration::from_secs(1);
 
-/// Registers the workers of a process, waiting up to `wait_for_engine` for an engine that does not answer.
+/// Registers the workers of a process, waiting up to `wait_for_engine` for an engine that does not respond.
 pub(in crate::hatchet::worker) async fn register_initially(
     client: &Client,
     definitions: &[WorkerDefinition],
@@ -57,7 +59,7 @@ pub(in crate::hatchet::worker) async fn register_initially(
     }
 }
 
-/// Tries once, and replaces an unspecific error by its diagnosis.
+/// Tries to register once, and replaces an unspecific error by its diagnosis.
 async fn try_register(
     client: &Client,
     definitions: &[WorkerDefinition],
@@ -66,7 +68,7 @@ async fn try_register(
 ) -> Result<Registration, ClientError> {
     // Whole seconds, since the diagnosis shows them.
     let call_timeout = Duration::from_secs(remaining.clamp(MIN_CALL_TIMEOUT, DEFAULT_TIMEOUT).as_secs());
-    let mut silent_peer = pin!(silent_peer(client, remaining));
+    let mut silent_peer = pin!(wait_for_silent_peer(client, remaining));
     let registration = tokio::select! {
         biased;
         registration = register(client, definitions, call_timeout, timeout) => registration,
@@ -97,23 +99,24 @@ async fn try_register(
     })
 }
 
-/// Resolves when the remaining wait is over and the peer has sent nothing, neither on the connection of the running call
-/// nor on a second one. Never resolves if the peer has sent anything: the running call then fails with a specific error.
-async fn silent_peer(client: &Client, remaining: Duration) -> ClientError {
+/// Resolves when the remaining wait has ended and the peer has sent nothing, neither on the connection of the running
+/// call nor on a second one. Never resolves if the peer has sent anything: the running call then fails with a specific
+/// error.
+async fn wait_for_silent_peer(client: &Client, remaining: Duration) -> ClientError {
     let (begun, received_before) = (Instant::now(), client.connection().bytes_received());
-    let probed = async {
+    let probe = async {
         sleep(PROBE_AFTER).await;
         probe_address(&client.config()).await
     };
-    let (answer, ()) = tokio::join!(probed, sleep(remaining));
+    let (probed, ()) = tokio::join!(probe, sleep(remaining));
     if client.connection().bytes_received() != received_before {
         return pending().await;
     }
-    match answer {
+    match probed {
         ProbeResult::NoConnection(_) | ProbeResult::Blocked(_) | ProbeResult::Silent(_) => {
             let config = client.config();
             let silent_for = Duration::from_secs(begun.elapsed().as_secs());
-            let message = explain_probe(&answer, &config).unwrap_or_else(|| explain_no_response(&config, silent_for));
+            let message = explain_probe(&probed, &config).unwrap_or_else(|| explain_no_response(&config, silent_for));
             ClientError::new(ErrorKind::TimedOut, message)
         }
         ProbeResult::Plaintext | ProbeResult::Tls | ProbeResult::UnknownProtocol => pending().await,
@@ -132,7 +135,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// The error of a registration at the address of this listener, and the time until it is returned.
+    /// Returns the error of a registration at the address of this listener, and the time until it is returned.
     async fn registration_error(listener: &TcpListener, tls: Tls, wait_for_engine: Duration) -> (String, Duration) {
         let config = ClientConfig { tls, ..config(listener.local_addr().unwrap().to_string()) };
         let (client, begun) = (Client::new(config).unwrap(), Instant::now());
@@ -142,10 +145,10 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn silent_peer_is_given_up_after_the_wait() {
-        // The system accepts its connections, and no process reads them.
+    async fn silent_peer_fails_the_registration_after_the_wait() {
+        // The system accepts connections, and no process reads from them.
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        // The probe begins after 1 s and takes 3 s.
+        // The probe starts after 1 s and takes 3 s.
         for (wait, after) in [(Duration::ZERO, SECOND * 4), (SECOND * 2, SECOND * 4), (SECOND * 7, SECOND * 7)] {
             let (error, elapsed) = registration_error(&listener, Tls::None, wait).await;
             assert!(error.contains("accepted the connection and sent nothing for 3s"), "{error}");

@@ -1,7 +1,7 @@
 //! The registrations of a worker process with the engine, each with its stream of assignments and its heartbeats.
 //!
 //! A process registers as one worker for its async and blocking tasks and as a second worker for its CPU tasks
-//! (`definition` says why). Each registration has one supervisor, which runs one session after another:
+//! (`definition` has the reason). Each registration has one supervisor, which runs one session after another:
 //!
 //! ```text
 //!              ┌──────────── backoff ◀──────────────┐
@@ -11,25 +11,28 @@
 //!      │        │  │  └─ first heartbeat accepted: the registration is listening
 //!      │        │  └─ token refused: the worker ends with the error
 //!      │        └─ intake stopped: idle until the drain ends
-//!      └─ the engine does not know the worker: registered again under a new id
+//!      └─ the worker id is unknown to the engine: registered again under a new id
 //! ```
 //!
-//! - Stream and heartbeats form one session: if either fails, both are opened again, so a worker is never half connected.
-//! - A reopened session keeps the worker's id, and running attempts are not affected.
-//! - A draining worker never registers again: the drain has paused only the workers that it knew.
+//! - Stream and heartbeats form one session: if either fails, both are opened again, so a worker is never half
+//!   connected.
+//! - A reopened session keeps the worker's id. Running attempts are not affected.
+//! - A draining worker never registers again: the drain has paused only the workers that were registered at its start.
 //! - `states` combines the state of all sessions into the state of the process.
 
 mod backoff;
 mod definition;
 mod heartbeat;
 mod initial;
+mod outage_log;
 mod register;
 mod states;
 mod stream;
 mod supervisor;
+mod unsubscribe;
 
 pub(super) use definition::worker_definitions;
 pub(super) use initial::register_initially;
-pub(super) use register::unregister;
 pub(super) use states::SessionStates;
 pub(super) use supervisor::supervise;
+pub(super) use unsubscribe::unsubscribe;

@@ -1,9 +1,8 @@
-//! The calls that register and unregister workers.
+//! The calls that register workflows and workers.
 
 use std::{collections::HashMap, time::Duration};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, future::try_join_all};
-use tokio::time::timeout;
 
 use super::definition::WorkerDefinition;
 use crate::hatchet::{
@@ -11,8 +10,8 @@ use crate::hatchet::{
     task::{ErasedTask, Idempotency, IdempotencyMethod},
     transport::{ClientError, ErrorKind, RegistrationTimeout, with_timeout},
     wire::{
-        SLOT_TYPE, WorkerId, format_duration,
-        proto::{RuntimeInfo, WorkerRegisterRequest, WorkerUnsubscribeRequest, v1},
+        SLOT_TYPE, format_duration,
+        proto::{RuntimeInfo, WorkerRegisterRequest, v1},
     },
     worker::{
         attempt::action_id,
@@ -21,14 +20,13 @@ use crate::hatchet::{
     },
 };
 
-/// Workflows registered concurrently. Value of the Python SDK.
+/// Maximum number of workflows that are registered concurrently. Value of the Python SDK.
 const PARALLEL_WORKFLOWS: usize = 5;
-/// Timeout of unregistering a worker.
-const UNREGISTER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Registers all workflows, then the workers, so that a worker never listens for a workflow that the engine does not know.
+/// Registers all workflows, then the workers, so that a worker never listens for an unregistered workflow.
 ///
-/// `call_timeout` applies to each call. A call that the engine fails is repeated until `timeout` is over.
+/// `call_timeout` applies to each call. A call for which the engine reports a failure of its own is retried until
+/// `timeout` has elapsed.
 pub(super) async fn register(
     client: &Client,
     definitions: &[WorkerDefinition],
@@ -73,17 +71,17 @@ async fn register_worker(
         ..Default::default()
     };
     check_message(client, &format!("registering the worker {name}"), &request)?;
-    let answer = client.connection().dispatcher().register(with_timeout(call_timeout, request)).await;
-    let answer =
-        answer.map_err(|status| client.connection().call_error(&format!("registering the worker {name}"), status))?;
-    let id = answer.into_inner().worker_id.parse().map_err(|e| {
+    let result = client.connection().dispatcher().register(with_timeout(call_timeout, request)).await;
+    let response =
+        result.map_err(|status| client.connection().call_error(&format!("registering the worker {name}"), status))?;
+    let id = response.into_inner().worker_id.parse().map_err(|e| {
         let message = format!("registering the worker {name} failed: the engine returned an invalid worker id: {e}");
         ClientError::new(ErrorKind::Engine, message)
     })?;
     Ok(RegisteredWorker { id, name: name.clone(), slots: definition.slots })
 }
 
-/// Registers a task as a workflow of its own.
+/// Registers a task as a workflow that contains only this task.
 async fn register_workflow(
     client: &Client,
     task: &ErasedTask,
@@ -108,7 +106,7 @@ async fn register_workflow(
             slot_requests: HashMap::from([(SLOT_TYPE.to_owned(), 1)]),
             ..Default::default()
         }],
-        idempotency: options.idempotency.as_ref().map(idempotency),
+        idempotency: options.idempotency.as_ref().map(idempotency_config),
         ..Default::default()
     };
     check_message(client, &format!("registering the task {name}"), &request)?;
@@ -118,7 +116,7 @@ async fn register_workflow(
     }
 }
 
-fn idempotency(options: &Idempotency) -> v1::IdempotencyConfig {
+fn idempotency_config(options: &Idempotency) -> v1::IdempotencyConfig {
     let method = match options.method {
         IdempotencyMethod::Ttl => v1::IdempotencyMethod::Ttl,
         IdempotencyMethod::Status => v1::IdempotencyMethod::Status,
@@ -127,14 +125,5 @@ fn idempotency(options: &Idempotency) -> v1::IdempotencyConfig {
         expression: options.expression.clone(),
         ttl_ms: i64::try_from(options.ttl.as_millis()).unwrap_or(i64::MAX),
         method: Some(method.into()),
-    }
-}
-
-/// Unregisters a worker. Not retried, since the engine notices a missing worker by itself.
-pub(in crate::hatchet::worker) async fn unregister(client: &Client, worker: WorkerId) {
-    let mut stub = client.connection().dispatcher();
-    let call = stub.unsubscribe(WorkerUnsubscribeRequest { worker_id: worker.to_string() });
-    if let Ok(Err(status)) = timeout(UNREGISTER_TIMEOUT, call).await {
-        tracing::debug!(%worker, %status, "could not unregister the worker");
     }
 }

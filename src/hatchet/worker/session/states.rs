@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
+use super::outage_log::OutageLog;
 use crate::hatchet::{
     wire::WorkerId,
     worker::{
@@ -14,25 +15,28 @@ use crate::hatchet::{
 
 /// The sessions of a process, by the index of their registration.
 ///
-/// The process is listening only while all sessions are: it would otherwise be ready while the work of one slot pool waits.
+/// The process is listening only while all sessions are. Otherwise it would be ready while one slot pool receives no
+/// work.
 pub(in crate::hatchet::worker) struct SessionStates {
     sessions: Mutex<Vec<Session>>,
     engine_version: String,
     state: watch::Sender<WorkerState>,
     resources: Arc<WorkerResources>,
+    /// Shared by all sessions, since an outage concerns all of them.
+    pub(super) outage_log: OutageLog,
 }
 
 struct Session {
     worker: RegisteredWorker,
     is_listening: bool,
-    /// Whether it has been listening before.
+    /// Whether the session has been listening before.
     was_listening: bool,
-    /// Cause of the latest disconnect, if it is known.
+    /// Cause of the latest disconnect, if known.
     failure: Option<String>,
 }
 
 impl SessionStates {
-    /// The sessions of a process that has just registered.
+    /// Creates the states of a process that has just registered. No session is listening yet.
     pub(in crate::hatchet::worker) fn new(
         registration: Registration,
         state: watch::Sender<WorkerState>,
@@ -41,7 +45,7 @@ impl SessionStates {
         let Registration { workers, engine_version } = registration;
         let session = |worker| Session { worker, is_listening: false, was_listening: false, failure: None };
         let sessions = Mutex::new(workers.into_iter().map(session).collect());
-        let states = Self { sessions, engine_version, state, resources };
+        let states = Self { sessions, engine_version, state, resources, outage_log: OutageLog::default() };
         states.publish(&states.lock());
         states
     }
@@ -50,17 +54,17 @@ impl SessionStates {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The current workers, in the order of their registrations.
+    /// Returns the current workers, in the order of their registrations.
     pub(in crate::hatchet::worker) fn workers(&self) -> Vec<RegisteredWorker> {
         self.lock().iter().map(|session| session.worker.clone()).collect()
     }
 
-    /// The current id of a registration's worker.
+    /// Returns the current id of a registration's worker.
     pub(super) fn worker_id(&self, index: usize) -> WorkerId {
         self.lock()[index].worker.id
     }
 
-    /// A session receives work.
+    /// Records that a session receives work.
     pub(super) fn set_listening(&self, index: usize) {
         self.update(index, |session| {
             session.is_listening = true;
@@ -72,7 +76,7 @@ impl SessionStates {
         self.resources.connected.notify_waiters();
     }
 
-    /// A session no longer receives work.
+    /// Records that a session no longer receives work.
     pub(super) fn set_disconnected(&self, index: usize, cause: Option<String>) {
         self.update(index, |session| {
             session.is_listening = false;
@@ -80,7 +84,7 @@ impl SessionStates {
         });
     }
 
-    /// A worker was registered again. Its session is not listening yet.
+    /// Records that a worker was registered again. Its session is not listening yet.
     pub(super) fn set_registered(&self, index: usize, worker: RegisteredWorker) {
         self.update(index, |session| session.worker = worker);
     }
@@ -91,7 +95,7 @@ impl SessionStates {
     }
 
     /// Waits until the process drains.
-    pub(super) async fn draining(&self) {
+    pub(super) async fn wait_until_draining(&self) {
         // Cannot fail: the sender lives as long as `self`.
         let _ = self.state.subscribe().wait_for(|state| *state == WorkerState::Draining).await;
     }

@@ -1,41 +1,42 @@
 //! One session: a stream of assignments with its heartbeats.
 //!
-//! The end of either ends the session. While the worker holds far more attempts than it has slots, the stream is not read;
-//! heartbeats continue, so the engine does not take the worker for dead.
+//! The end of either ends the session. While the worker has far more attempts than slots, the stream is not read.
+//! Heartbeats continue, so that the engine does not consider the worker dead.
 //!
-//! A session that follows another one closes it at the engine first. A real engine keeps every stream of a worker until
-//! its connection fails and sends each assignment to one of them. If a link died without a reset, it does not notice for
-//! 30 to 50 s, and in about half of the cases chooses the dead stream for every assignment in that time.
+//! A later session of the same worker id first removes the previous stream from the engine. A real engine keeps every
+//! stream of a worker until its connection fails, and sends each assignment to one of them. It detects a link that died
+//! without a reset after 30 to 50 s only, and in about half of the cases sends every assignment of that time to the
+//! dead stream.
 
 use std::{sync::Arc, time::Duration};
 
 use futures_util::{StreamExt as _, stream::BoxStream};
 use tokio_util::sync::CancellationToken;
-use tonic::{Code, Status};
+use tonic::Status;
 
-use super::{backoff::SessionProgress, heartbeat::Heartbeats, states::SessionStates};
+use super::{backoff::SessionProgress, heartbeat::Heartbeats, states::SessionStates, unsubscribe::unsubscribe};
 use crate::hatchet::{
-    transport::{ClientError, ErrorKind, response_messages, with_timeout},
+    transport::{ClientError, ErrorKind, response_messages},
     wire::{
         WorkerId,
-        proto::{AssignedAction, WorkerListenRequest, WorkerUnsubscribeRequest},
+        proto::{AssignedAction, WorkerListenRequest},
     },
     worker::attempt::{WorkerResources, dispatch},
 };
 
-/// Minimum size of messages that the stream accepts, in bytes; at least four times the configured limit. A message over
-/// the transport's limit would break the stream, be sent again on the next one, and break that too. So larger messages
-/// are read, and only the run whose input exceeds the configured limit fails.
+/// Lower bound of the size limit for messages of the stream, in bytes. The limit is four times the configured one. A
+/// message over the transport's limit would break the stream, would be sent again on the next stream, and would break
+/// that one too. So the stream accepts messages over the configured limit, and only the run with such an input fails.
 const MIN_STREAM_MESSAGE_LIMIT: usize = 64 << 20;
 
-/// Timeout of closing the previous stream. Without a response the next stream is opened nevertheless.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Timeout of removing the previous stream. Without a response the next stream is opened nevertheless.
+const UNSUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Why a session ended.
+/// The reason for the end of a session.
 pub(super) enum SessionEnd {
     /// The stream or a heartbeat failed: reconnect with the same worker id.
     Disconnected { cause: String, progress: SessionProgress },
-    /// The engine does not know the worker: register again.
+    /// The engine has no worker with this id: register again.
     UnknownWorker,
     /// A retry cannot succeed.
     Fatal(ClientError),
@@ -43,8 +44,8 @@ pub(super) enum SessionEnd {
     IntakeStopped,
 }
 
-/// Receives assignments and sends heartbeats for one registration. `follows_another`: this worker id has had a session
-/// before, whose stream may still be open at the engine.
+/// Receives assignments and sends heartbeats for one registration. `follows_another`: this worker id has had an earlier
+/// session, whose stream may still be open at the engine.
 pub(super) async fn run_session(
     resources: &Arc<WorkerResources>,
     states: &SessionStates,
@@ -55,8 +56,9 @@ pub(super) async fn run_session(
     let worker = states.worker_id(index);
     if follows_another {
         tokio::select! {
-            closed = close_streams(resources, worker) => if let Err(error) = closed {
-                return session_end(error, SessionProgress::default());
+            result = unsubscribe(&resources.client, worker, UNSUBSCRIBE_TIMEOUT) => match result {
+                Err(error) if prevents_opening(&error) => return classify_failure(error, SessionProgress::default()),
+                Ok(()) | Err(_) => {}
             },
             () = intake_stopped.cancelled() => return SessionEnd::IntakeStopped,
         }
@@ -70,7 +72,7 @@ pub(super) async fn run_session(
         if !has_room && !std::mem::replace(&mut warned_full, true) {
             tracing::warn!(
                 attempts = resources.max_attempts,
-                "the engine has assigned far more attempts than this worker has slots, not reading more until some end"
+                "reading no more assignments until attempts end: the engine has assigned far more than this worker has slots"
             );
         }
         tokio::select! {
@@ -81,17 +83,17 @@ pub(super) async fn run_session(
                     dispatch(resources, worker, message);
                 }
                 Some(Err(status)) => {
-                    return session_end(resources.client.connection().call_error("listening for work", status), progress);
+                    return classify_failure(resources.client.connection().call_error("listening for work", status), progress);
                 }
                 None => return SessionEnd::Disconnected { cause: "the engine closed the stream".to_owned(), progress },
             },
-            heartbeat = heartbeats.accepted() => match heartbeat {
+            heartbeat = heartbeats.next_accepted() => match heartbeat {
                 Ok(()) if progress.heartbeat_accepted => {}
                 Ok(()) => {
                     progress.heartbeat_accepted = true;
                     states.set_listening(index);
                 }
-                Err(error) => return session_end(error, progress),
+                Err(error) => return classify_failure(error, progress),
             },
             () = intake_stopped.cancelled() => return SessionEnd::IntakeStopped,
         }
@@ -105,18 +107,20 @@ fn open_stream(resources: &WorkerResources, worker: WorkerId) -> BoxStream<'stat
     response_messages(async move { stub.listen_v2(request).await })
 }
 
-/// Makes the engine forget all streams of a worker. It stays registered, and its attempts stay assigned.
-async fn close_streams(resources: &WorkerResources, worker: WorkerId) -> Result<(), ClientError> {
-    let mut stub = resources.client.connection().dispatcher();
-    let request = with_timeout(CLOSE_TIMEOUT, WorkerUnsubscribeRequest { worker_id: worker.to_string() });
-    let Err(status) = stub.unsubscribe(request).await else { return Ok(()) };
-    // Opening a stream would fail for the same reason. After any other failure it is worth a try.
-    let is_fatal = matches!(status.code(), Code::Unavailable | Code::NotFound | Code::Unauthenticated);
-    let error = resources.client.connection().call_error("closing the previous stream of the worker", status);
-    if is_fatal { Err(error) } else { Ok(()) }
+/// Whether the call that opens a stream would fail for the same reason.
+fn prevents_opening(error: &ClientError) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::Unreachable
+            | ErrorKind::Tls
+            | ErrorKind::NotFound
+            | ErrorKind::Unauthenticated
+            | ErrorKind::AuthGracePeriod
+    )
 }
 
-fn session_end(error: ClientError, progress: SessionProgress) -> SessionEnd {
+/// Classifies a failure by the way in which the registration continues.
+fn classify_failure(error: ClientError, progress: SessionProgress) -> SessionEnd {
     match error.kind() {
         ErrorKind::NotFound => SessionEnd::UnknownWorker,
         ErrorKind::Unauthenticated => SessionEnd::Fatal(error),

@@ -1,4 +1,4 @@
-//! Keeps one registration receiving work.
+//! Supervises one registration: runs its sessions one after another.
 
 use std::{future::pending, slice, sync::Arc, time::Duration};
 
@@ -17,8 +17,11 @@ use crate::hatchet::{
     worker::attempt::WorkerResources,
 };
 
-/// Runs the sessions of the registration at `index`: reconnects, and registers again if the engine does not know the worker.
-/// Returns only an error that a retry cannot fix. Once the intake is stopped it waits until it is dropped.
+/// Runs the sessions of the registration at `index`: reconnects, and registers again if the engine refuses the worker
+/// id as unknown. Returns only an error that no retry can fix. Once the intake is stopped, it waits until it is
+/// dropped.
+///
+/// Each failed attempt is one line in the log; see [`OutageLog`](super::outage_log::OutageLog) for its level.
 pub(in crate::hatchet::worker) async fn supervise(
     resources: &Arc<WorkerResources>,
     definition: &WorkerDefinition,
@@ -37,7 +40,7 @@ pub(in crate::hatchet::worker) async fn supervise(
             SessionEnd::IntakeStopped => pending().await,
             SessionEnd::Fatal(error) => return error,
             SessionEnd::Disconnected { cause, progress } => {
-                tracing::warn!(name, "lost the connection to the engine, reconnecting: {cause}");
+                states.outage_log.log(name, format_args!("lost the connection to the engine, reconnecting: {cause}"));
                 states.set_disconnected(index, Some(cause));
                 backoff.after_session(opened.elapsed(), progress)
             }
@@ -48,7 +51,10 @@ pub(in crate::hatchet::worker) async fn supervise(
                 }
                 Err(error) if error.kind() == ErrorKind::Unauthenticated => return error,
                 Err(error) => {
-                    tracing::warn!(name, "the registration failed, retrying: {error}");
+                    states.outage_log.log(
+                        name,
+                        format_args!("the engine has lost this worker, and registering it again failed: {error}"),
+                    );
                     backoff.after_failed_registration()
                 }
             },
@@ -57,29 +63,27 @@ pub(in crate::hatchet::worker) async fn supervise(
     }
 }
 
-/// Registers the worker under a new id. Never returns while the worker drains: the drain has paused only the workers that
-/// it knew, so the engine would assign work to a new one.
+/// Registers the worker under a new id. Never returns while the worker drains: the drain has paused only the workers
+/// that were registered at its start, so the engine would assign work to a new one.
 async fn register_again(
     resources: &WorkerResources,
     definition: &WorkerDefinition,
     index: usize,
     states: &SessionStates,
 ) -> Result<(), ClientError> {
-    let name = &definition.name;
     let registering = async {
-        tracing::warn!(name, "the engine does not know this worker, registering again");
         states.set_disconnected(index, None);
         let timeout = RegistrationTimeout::start(Duration::ZERO);
         register(&resources.client, slice::from_ref(definition), DEFAULT_TIMEOUT, &timeout).await
     };
     let registration = tokio::select! {
         biased;
-        () = states.draining() => pending().await,
+        () = states.wait_until_draining() => pending().await,
         registration = registering => registration?,
     };
     for worker in registration.workers {
         resources.counters.registrations.add(1);
-        tracing::info!(name, worker = %worker.id, "registered again");
+        tracing::warn!(name = definition.name, worker = %worker.id, "registered again: the engine had lost this worker");
         states.set_registered(index, worker);
     }
     Ok(())

@@ -1,0 +1,15 @@
+//! The workflow and payload of a run.
+
+use std::sync::Arc;
+
+/// The validated workflow and payload of a run, or of the runs that a schedule or cron triggers.
+#[derive(Debug, Clone)]
+pub(crate) struct RunTemplate {
+    pub(crate) workflow: Arc<str>,
+    /// A JSON object or `null`.
+    pub(crate) input: Arc<str>,
+    /// A JSON object.
+    pub(crate) metadata: Arc<str>,
+    /// 1 (low) to 3 (high); the workflow's default if absent.
+    pub(crate) priority: Option<i32>,
+}

@@ -1,0 +1,86 @@
+//! The log lines of an outage.
+//!
+//! During an outage the worker tries to reconnect about once a second, without a time limit. The first failures are
+//! logged at `warn`, since they show the reason. Later failures repeat it, so `warn` has one of them per minute and
+//! `debug` the others.
+
+use std::{
+    fmt,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+/// Number of failures that are logged at `warn` at the start of an outage.
+const INITIAL_LINES: u32 = 3;
+/// Minimum time between two later lines at `warn`. A failure after this time without failures starts a new outage.
+const INTERVAL: Duration = Duration::from_secs(60);
+
+/// Logs the failed attempts of all sessions of a process.
+#[derive(Debug, Default)]
+pub(super) struct OutageLog(Mutex<Outage>);
+
+/// The failures of the current or latest outage.
+#[derive(Debug, Default)]
+struct Outage {
+    latest_failure: Option<Instant>,
+    latest_line: Option<Instant>,
+    /// Number of lines at `warn`.
+    lines: u32,
+    /// Number of failures since the latest line at `warn`.
+    suppressed: u64,
+}
+
+impl OutageLog {
+    /// Logs a failed attempt of the worker `name`.
+    pub(super) fn log(&self, name: &str, failure: fmt::Arguments<'_>) {
+        let suppressed = self.0.lock().unwrap_or_else(PoisonError::into_inner).record(Instant::now());
+        match suppressed {
+            Some(0) => tracing::warn!(name, "{failure}"),
+            Some(more) => tracing::warn!(name, "{failure} ({more} more failures since the last message)"),
+            None => tracing::debug!(name, "{failure}"),
+        }
+    }
+}
+
+impl Outage {
+    /// Records a failure. If it is to be logged at `warn`, returns the number of failures since the last such line.
+    fn record(&mut self, now: Instant) -> Option<u64> {
+        let has_elapsed = |since: Option<Instant>| since.is_none_or(|since| now.duration_since(since) >= INTERVAL);
+        if has_elapsed(self.latest_failure) {
+            *self = Self::default();
+        }
+        self.latest_failure = Some(now);
+        if self.lines >= INITIAL_LINES && !has_elapsed(self.latest_line) {
+            self.suppressed += 1;
+            return None;
+        }
+        self.lines = self.lines.saturating_add(1);
+        self.latest_line = Some(now);
+        Some(std::mem::take(&mut self.suppressed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn long_outage_has_one_line_per_minute_after_the_first_ones() {
+        let (mut outage, start) = (Outage::default(), Instant::now());
+        let lines: Vec<(u32, u64)> = (0..200).filter_map(|n| Some((n, outage.record(start + SECOND * n)?))).collect();
+        assert_eq!(lines, [(0, 0), (1, 0), (2, 0), (62, 59), (122, 59), (182, 59)]);
+    }
+
+    #[test]
+    fn next_outage_is_logged_from_its_start() {
+        let (mut outage, start) = (Outage::default(), Instant::now());
+        let mut lines = |start: Instant| (0..10).filter(|n| outage.record(start + SECOND * *n).is_some()).count();
+        assert_eq!(lines(start), 3);
+        assert_eq!(lines(start + SECOND * 30), 0, "the same outage");
+        assert_eq!(lines(start + SECOND * 39 + INTERVAL), 3);
+    }
+}
