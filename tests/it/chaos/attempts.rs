@@ -35,7 +35,7 @@ async fn failed_report_call_is_retried() {
     fake.until_listening().await;
     fake.script(|script| script.end_failures.extend((0..times).map(|_| Status::unavailable("restarts"))));
     let run = fake.assign("echo", r#"{"n":1}"#).await;
-    // Waits for each failure separately because the time limit of a wait is 30 s.
+    // Waits for each failure separately because a wait has a time limit of 60 s.
     for refused in 1..=times {
         fake.until("the report is refused", |script| (script.refused_ends >= refused).then_some(())).await;
     }

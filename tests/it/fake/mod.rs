@@ -36,7 +36,7 @@ use tonic::{
 pub use state::{Finished, Report, Script, end_event};
 
 /// Time limit of every wait.
-const TIMEOUT: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A running scripted engine. Dropping it closes all connections.
 pub struct Fake {

@@ -172,7 +172,7 @@ async fn body_that_ignores_cancellation_keeps_its_slot() {
 /// An engine that ignores the number of slots.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn assignments_beyond_the_limit_stay_in_the_stream() {
-    const ASSIGNED: usize = 1500;
+    const ASSIGNED: usize = 600;
     // Twice the slots and CPU threads, plus 256.
     const MAX_ATTEMPTS: usize = 2 * (1 + 1) + 256;
     let fake = Fake::start().await;

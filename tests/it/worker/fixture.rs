@@ -13,8 +13,8 @@ use hatchet_quickstart::{
 };
 use serde_json::Value;
 
-/// Timeout of every wait in a test.
-const TIMEOUT: Duration = Duration::from_secs(30);
+/// Timeout of every wait in a test. Far longer than a wait takes, since many tests run concurrently.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Awaits `work`. Panics with `what` after [`TIMEOUT`].
 pub async fn within<T>(what: &str, work: impl IntoFuture<Output = T>) -> T {
