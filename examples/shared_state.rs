@@ -90,7 +90,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     for _ in 0..4 {
         match client.run(&RESERVE, &order).await {
             Ok(left) => println!("reserved 3 pens, {} left", left.left),
-            Err(error) => println!("{error}"),
+            Err(RunError::Failed(failure)) => println!("run failed: {failure}"),
+            Err(error) => return Err(error.into()),
         }
     }
 

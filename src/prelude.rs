@@ -7,7 +7,7 @@ pub use schemars::JsonSchema;
 pub use serde::{Deserialize, Serialize};
 
 pub use crate::hatchet::{
-    client::{Client, ClientError, ErrorKind, RunError, RunRef},
+    client::{Client, ClientError, ErrorKind, RunError, RunItem, RunRef},
     task::{CancelReason, Context, Priority, Retry, Stub, Task, TaskError},
     worker::Worker,
 };

@@ -47,12 +47,12 @@ impl EngineError {
             return Self { kind: EngineErrorKind::Folder, message, source: Some(error) };
         }
         let advice = match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free some space",
-            io::ErrorKind::FileTooLarge => "raise the limit on the size of files (ulimit -f)",
-            io::ErrorKind::ReadOnlyFilesystem => "choose a folder on a writable file system",
-            io::ErrorKind::PermissionDenied => "give yourself write access to it, or choose another folder",
-            io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => "move the file of that name away",
-            _ => "choose another folder with --embedded-dir or HATCHET_EMBEDDED_DIR",
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "Free some space",
+            io::ErrorKind::FileTooLarge => "Raise the limit on the size of files (ulimit -f)",
+            io::ErrorKind::ReadOnlyFilesystem => "Choose a folder on a writable file system",
+            io::ErrorKind::PermissionDenied => "Give yourself write access to it, or choose another folder",
+            io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => "Move the file of that name away",
+            _ => "Choose another folder with --embedded-dir or HATCHET_EMBEDDED_DIR",
         };
         let message = format!("cannot {doing} {}: {}", path.display(), with_advice(&error, advice));
         Self { kind: EngineErrorKind::Folder, message, source: Some(error) }
@@ -67,7 +67,7 @@ impl EngineError {
 
     pub(super) fn address(address: SocketAddr, error: io::Error) -> Self {
         let message =
-            format!("cannot listen on {address}: {}", with_advice(&error, "choose another address, or port 0"));
+            format!("cannot listen on {address}: {}", with_advice(&error, "Choose another address, or port 0"));
         Self { kind: EngineErrorKind::Address, message, source: Some(error) }
     }
 
@@ -104,10 +104,10 @@ mod tests {
             EngineError::system("start the engine's runtime", emfile()),
         ] {
             let text = error.to_string();
-            assert!(text.contains("too many open files in this process: raise its limit (`ulimit -n`)"), "{text}");
-            assert!(!text.contains("choose"), "{text}");
+            assert!(text.contains("too many open files in this process. Raise its limit (`ulimit -n`)"), "{text}");
+            assert!(!text.contains("Choose"), "{text}");
         }
         let text = EngineError::folder("lock", path, eio()).to_string();
-        assert!(text.starts_with("cannot lock folder/lock: input/output error: choose another folder"), "{text}");
+        assert!(text.starts_with("cannot lock folder/lock: input/output error. Choose another folder"), "{text}");
     }
 }

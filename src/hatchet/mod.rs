@@ -6,7 +6,7 @@
 //! - [`testing`]: runs a task's body without an engine
 //! - `transport`: the connection to an engine: settings, TLS, authentication, retries, liveness
 //! - [`wire`]: the protocol; the only module that names generated types
-//! - [`system`]: private files, host names, errors of the operating system; no protocol
+//! - [`system`]: private files, host names, connection limits, operating system errors; no protocol
 
 pub mod client;
 pub mod system;

@@ -22,7 +22,7 @@ const UPDATE: &str = "HATCHET_UPDATE_GENERATED";
 fn generated_code_matches_the_proto_files() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folder = tempfile::tempdir().unwrap();
-    // One call for all files: a second one would overwrite the module of the types without a package.
+    // A single call compiles all files: a second call would overwrite the module of the types without a package.
     let descriptors = protox::compile(PROTO_FILES, [root.join("proto")]).unwrap();
     tonic_prost_build::configure()
         .build_transport(true)
@@ -42,5 +42,9 @@ fn generated_code_matches_the_proto_files() {
         }
     }
     let files = std::fs::read_dir(folder.path()).unwrap().count();
-    assert_eq!(files, GENERATED_FILES.len(), "a package has been added: add its file to the list and to wire::proto");
+    assert_eq!(
+        files,
+        GENERATED_FILES.len(),
+        "proto/ has a new package: add its file to GENERATED_FILES and to wire::proto"
+    );
 }

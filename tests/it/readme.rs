@@ -1,9 +1,9 @@
 //! Executes the commands of the README and of the pages in `src/guide` and compares their output; checks their tables.
 //!
-//! A comment before a block says how to execute it: `run` waits for its end, `background` keeps it running until the end
-//! of the page, `not run: <reason>` skips it. The `text` block that follows a command, if any, shows lines of its
-//! output; a line that ends with ` …` may continue. `.ci/paste` compiles the Rust block after `paste`, doctests compile
-//! the Rust blocks of the guide.
+//! A comment before a block sets how it is executed: `run` waits until the command exits, `background` keeps it running
+//! until the end of the page, `not run: <reason>` skips it. A `text` block after a command shows lines of its output; a
+//! line that ends with ` …` may continue. `.ci/paste` compiles the Rust block after `paste`. Doctests compile the Rust
+//! blocks of the guide.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Time limit of one block, including what it builds.
+/// Time limit of a block, including its build.
 const TIMEOUT: Duration = Duration::from_secs(300);
 
 #[derive(Debug, PartialEq)]
@@ -32,7 +32,7 @@ struct Block {
     shown: Vec<String>,
 }
 
-/// All `sh` blocks of a page. Panics on a block without a comment, as nothing would check it.
+/// All `sh` blocks of a page. Panics on a block without a comment, since nothing would check it.
 fn blocks(page: &str) -> Vec<Block> {
     let mut blocks: Vec<Block> = Vec::new();
     let mut mode = None;
@@ -69,7 +69,7 @@ fn blocks(page: &str) -> Vec<Block> {
     blocks
 }
 
-/// Replaces numbers, which change from run to run, by `#`.
+/// Replaces numbers by `#`, since they differ between runs.
 fn normalize(line: &str) -> String {
     let mut normalized = String::new();
     for c in line.chars() {
@@ -90,19 +90,30 @@ struct Running {
 
 impl Running {
     /// Starts a block in the project's folder, isolated from a developer's own token and engine.
-    fn start(commands: &str, engine: &std::path::Path) -> Self {
-        let mut child = Command::new("sh")
+    fn start(commands: &str, engine: &Path) -> Self {
+        let mut command = Command::new("sh");
+        // Build scripts depend on these variables of the outer cargo. With them, an inner cargo would rebuild everything,
+        // and so would the next `cargo test`.
+        let is_of_cargo = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_of_cargo)) {
+            command.env_remove(name);
+        }
+        // `make` does not build anew if the blocks use the binaries of this test.
+        if Path::new(RUNNER) == Path::new(env!("CARGO_MANIFEST_DIR")).join("target/debug/runner") {
+            command.env("CARGO", "true");
+        }
+        let mut child = command
             .args(["-e", "-c", commands])
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .env("HATCHET_EMBEDDED_DIR", engine)
-            // An empty value means unset, and takes precedence over a `.env` file.
+            // An empty value counts as unset and takes precedence over a `.env` file.
             .env("HATCHET_CLIENT_TOKEN", "")
             .env_remove("HATCHET_TEST_TARGET")
             .env_remove("MAKEFLAGS")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            // A process group of its own, so that all its processes can be stopped together.
+            // A new process group, so that all its processes can be stopped together.
             .process_group(0)
             .spawn()
             .expect("sh runs");
@@ -122,7 +133,7 @@ impl Running {
         Self { child, lines, output: Vec::new() }
     }
 
-    /// Reads until the lines have appeared in their order, or the output ends.
+    /// Reads until these lines have appeared in their order. Panics if the output ends before.
     fn expect(&mut self, shown: &[String], commands: &str) {
         let deadline = Instant::now() + TIMEOUT;
         let mut expected = shown.iter().filter(|line| !line.trim().is_empty()).peekable();
@@ -148,7 +159,7 @@ impl Running {
         while let Ok(line) = self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             self.output.push(line);
         }
-        let status = self.child.wait().expect("it was started");
+        let status = self.child.wait().expect("the process is a child");
         assert!(status.success(), "`{commands}` ended with {status} and printed:\n{}", self.output.join("\n"));
     }
 }
@@ -186,22 +197,30 @@ const RUNNER: &str = env!("CARGO_BIN_EXE_runner");
 const WORKER: &str = env!("CARGO_BIN_EXE_worker");
 
 #[test]
-fn commands_print_the_shown_output() {
-    for (path, text) in pages() {
-        let engine = tempfile::tempdir().unwrap();
-        let mut background = Vec::new();
-        for block in blocks(&text) {
-            if block.mode == Mode::NotRun {
-                println!("not run: {}", block.commands);
-                continue;
-            }
-            println!("{}: {}", path.display(), block.commands);
-            let mut running = Running::start(&block.commands, engine.path());
-            running.expect(&block.shown, &block.commands);
-            match block.mode {
-                Mode::Background => background.push(running),
-                _ => running.finish(&block.commands),
-            }
+fn commands_print_documented_output() {
+    // Each page has its own engine, so the pages are independent of each other.
+    std::thread::scope(|scope| {
+        for (path, text) in pages() {
+            scope.spawn(move || execute(&path, &text));
+        }
+    });
+}
+
+/// Executes all blocks of a page in their order.
+fn execute(path: &Path, text: &str) {
+    let engine = tempfile::tempdir().unwrap();
+    let mut background = Vec::new();
+    for block in blocks(text) {
+        if block.mode == Mode::NotRun {
+            println!("not run: {}", block.commands);
+            continue;
+        }
+        println!("{}: {}", path.display(), block.commands);
+        let mut running = Running::start(&block.commands, engine.path());
+        running.expect(&block.shown, &block.commands);
+        match block.mode {
+            Mode::Background => background.push(running),
+            _ => running.finish(&block.commands),
         }
     }
 }
@@ -219,9 +238,9 @@ fn exit_codes_match_the_help() {
 fn settings_page_has_every_variable_of_the_help() {
     let settings = page("guide/settings.md");
     for (binary, arguments) in [(RUNNER, &["--help"][..]), (RUNNER, &["doctor", "--help"]), (WORKER, &["--help"])] {
-        for word in help(binary, arguments).split(|c: char| !c.is_ascii_alphanumeric() && c != '_') {
-            if word.starts_with("HATCHET_") {
-                assert!(settings.contains(word.split('=').next().unwrap()), "{word}");
+        for name in help(binary, arguments).split(|c: char| !c.is_ascii_alphanumeric() && c != '_') {
+            if name.starts_with("HATCHET_") {
+                assert!(settings.contains(name), "{name}");
             }
         }
     }
@@ -293,31 +312,31 @@ fn dependency_lines_have_the_versions_of_this_crate() {
     let (name, _) = lines[0].split_once(" = ").unwrap();
     assert!(manifest.contains(&format!("name = \"{name}\"")), "{name}");
     for line in &lines[1..] {
-        let (name, wanted) = line.split_once(" = ").unwrap();
-        let version = wanted.split('"').nth(1).unwrap();
+        let (name, requirement) = line.split_once(" = ").unwrap();
+        let version = requirement.split('"').nth(1).unwrap();
         let own = manifest.lines().find_map(|line| line.strip_prefix(&format!("{name} = "))).expect(name);
         assert!(own.split('"').nth(1).unwrap().starts_with(version), "{line}: this crate uses {own}");
     }
     let rust = manifest.lines().find_map(|line| line.strip_prefix("rust-version = ")).unwrap().trim_matches('"');
-    assert!(readme.contains(&format!("needs Rust {rust} ")), "the README states another version than {rust}");
+    assert!(readme.contains(&format!("needs Rust {rust} ")), "the README does not state Rust {rust}");
 }
 
-/// Checks the Dockerfile without building it: its paths and variables exist, and `make lint` checks its features.
+/// Does not build the Dockerfile; checks its paths, variables and features.
 #[test]
 fn dockerfile_matches_the_crate() {
     let page = page("guide/deployment.md");
     let (_, rest) = page.split_once("```dockerfile\n").expect("the guide has a Dockerfile");
     let (file, _) = rest.split_once("```").unwrap();
     let line =
-        |word: &str| file.lines().find(|line| line.contains(word)).unwrap_or_else(|| panic!("no {word}: {file}"));
+        |part: &str| file.lines().find(|line| line.contains(part)).unwrap_or_else(|| panic!("no {part}: {file}"));
 
     let build: Vec<&str> = line("cargo build").split_whitespace().collect();
-    let binary = build[build.iter().position(|word| *word == "--bin").expect("--bin is given") + 1];
+    let binary = build[build.iter().position(|argument| *argument == "--bin").expect("--bin is given") + 1];
     let program = std::path::Path::new(WORKER);
     assert_eq!(Some(binary), program.file_stem().and_then(|name| name.to_str()), "{build:?}");
     let makefile = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Makefile")).unwrap();
     assert!(build.contains(&"--release") && build.contains(&"--locked"), "{build:?}");
-    let features: Vec<&str> = build.iter().copied().filter(|word| word.contains("features")).collect();
+    let features: Vec<&str> = build.iter().copied().filter(|argument| argument.contains("features")).collect();
     assert_eq!(features, ["--no-default-features"]);
     assert!(
         makefile.contains("clippy --quiet --no-default-features --lib --bins"),
@@ -325,7 +344,7 @@ fn dockerfile_matches_the_crate() {
     );
 
     let source = file.lines().find_map(|line| line.strip_prefix("COPY . ")).expect("a COPY of the sources");
-    assert!(build.windows(2).any(|words| words == ["cd", source]), "{build:?} is not in {source}");
+    assert!(build.windows(2).any(|pair| pair == ["cd", source]), "{build:?} is not in {source}");
     let copied: Vec<&str> = line("--from=build").split_whitespace().collect();
     assert_eq!(copied[2], format!("{source}/target/release/{binary}"));
     let entry = line("ENTRYPOINT").strip_prefix("ENTRYPOINT ").unwrap();

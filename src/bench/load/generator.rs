@@ -200,7 +200,8 @@ impl LoadGenerator {
                     run.submitted.get_or_insert(now);
                 }
             }
-            self.calls.push(Box::pin(submit(self.client.clone(), self.plan.clone(), batch, self.pass)));
+            let deadline = self.began.checked_add(self.plan.timeout).map(Into::into);
+            self.calls.push(Box::pin(submit(self.client.clone(), self.plan.clone(), batch, self.pass, deadline)));
         }
     }
 
@@ -271,7 +272,7 @@ impl LoadGenerator {
         let id = match item {
             Ok(handle) => {
                 run.acceptance = Acceptance::Started;
-                run.recovered = handle.was_found();
+                run.recovered = handle.was_recovered();
                 handle.id()
             }
             Err(error) => match error.kind() {
@@ -357,8 +358,8 @@ impl LoadGenerator {
         let offset = wall - self.began.elapsed().as_secs_f64();
         self.clock_jumps += usize::from((offset - self.clock_offset).abs() > CLOCK_JUMP);
         self.clock_offset = offset;
-        let trouble = self.outcomes.trouble();
-        if let Some(note) = self.outages.update(trouble.as_ref().map(|(silent, why)| (*silent, why))) {
+        let outage = self.outcomes.outage();
+        if let Some(note) = self.outages.update(outage.as_ref().map(|(silent, why)| (*silent, why))) {
             observer.note(&note);
         }
         observer.progress(self.counter.update());

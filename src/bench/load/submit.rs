@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::schedule::Batch;
 use crate::{
@@ -27,12 +28,14 @@ pub(super) enum Pass {
 /// A started run, or the reason why it was not started.
 pub(super) type TriggerResult = Result<RunRef, ClientError>;
 
-/// Submits a batch. Returns it with the result for each run.
+/// Submits a batch. Returns it with the result of each run. A submission that the engine refuses temporarily is not
+/// repeated after the deadline.
 pub(super) async fn submit(
     client: Client,
     plan: Arc<LoadPlan>,
     batch: Batch,
     pass: Pass,
+    deadline: Option<Instant>,
 ) -> (Batch, Pass, Vec<TriggerResult>) {
     let task = &plan.tasks[batch.task];
     let stub = Stub::<Value, Value>::from_name(&task.workflow);
@@ -41,7 +44,7 @@ pub(super) async fn submit(
             .metadata(RUN_KEY, run_key(&plan.prefix, &task.name, *index))
             .metadata(RUN_KEY_PREFIX, plan.prefix.as_str())
     });
-    let items = client.run_many_no_wait(&stub, runs).keyed(task.keyed).await;
+    let items = client.run_many_no_wait(&stub, runs).keyed(task.keyed).deadline(deadline).await;
     (batch, pass, items)
 }
 

@@ -85,7 +85,7 @@ impl ReportFolder {
     /// Returns a line with the reason if the folder is not writable or contains another benchmark.
     pub fn open(path: &Path, prefix: &str) -> Result<Self, String> {
         let not_writable = |path: &Path, e: io::Error| {
-            format!("--out: writing {} failed: {}", path.display(), with_advice(&e, "choose another folder"))
+            format!("--out: writing {} failed: {}", path.display(), with_advice(&e, "Choose another folder"))
         };
         let mut created = CreatedPaths { files: None, marker: String::new(), folders: missing_folders(path) };
         fs::create_dir_all(path).map_err(|e| not_writable(path, e))?;
@@ -202,7 +202,7 @@ fn check_summary(folder: &Path, summary: &Path, prefix: &str) -> Result<bool, St
         },
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(e) => {
-            let cause = with_advice(&e, "choose another folder");
+            let cause = with_advice(&e, "Choose another folder");
             Err(format!("--out: reading {} failed: {cause}", summary.display()))
         }
     }

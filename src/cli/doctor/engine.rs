@@ -11,7 +11,7 @@ use crate::{
     },
     hatchet::{
         client::{
-            Client, ClientConfig, ErrorKind, ProbeResult, Tls, WorkerSummary, explain_probe, explain_unanswered,
+            Client, ClientConfig, ErrorKind, ProbeResult, Tls, WorkerSummary, explain_no_response, explain_probe,
             probe_address,
         },
         wire::readable_duration,
@@ -31,7 +31,7 @@ pub(super) async fn check_connection(checklist: &mut Checklist, config: ClientCo
     }
     let probed = probe_address(&config).await;
     let problem = explain_probe(&probed, &config);
-    if let ProbeResult::NoAnswer(reason) | ProbeResult::Blocked(reason) = &probed {
+    if let ProbeResult::NoConnection(reason) | ProbeResult::Blocked(reason) = &probed {
         checklist.fail("tcp", &problem.unwrap_or_else(|| reason.clone()))?;
         return Ok(None);
     }
@@ -66,7 +66,7 @@ pub(super) async fn check_connection(checklist: &mut Checklist, config: ClientCo
         }
         Err(error) => {
             let message = match error.kind() {
-                ErrorKind::TimedOut => explain_unanswered(&client.config(), VERSION_TIMEOUT),
+                ErrorKind::TimedOut => explain_no_response(&client.config(), VERSION_TIMEOUT),
                 _ => error.to_string(),
             };
             if error.kind() == ErrorKind::Tls || is_silent {

@@ -79,7 +79,7 @@ pub(super) async fn show(
         Ok(RunUpdate::EngineSilent(error)) => {
             display.note(&format!("waiting for the engine, which does not respond: {error}"));
         }
-        Ok(RunUpdate::EngineAnswers) => display.note("the engine responds again"),
+        Ok(RunUpdate::EngineResponds) => display.note("the engine responds again"),
         Ok(RunUpdate::Finished(outcome)) => return Ok(Some(outcome)),
         // For an unknown task, a real engine returns the id of a run that is never created.
         Err(error) if error.kind() == ErrorKind::NotFound && display.was_triggered() => {

@@ -31,7 +31,7 @@ const QUIET_TIMEOUT: Duration = Duration::from_millis(500);
 /// Subscribes to the events of a run before it is triggered, by its trigger's id. On a real engine, a subscription by
 /// run id starts late and misses the first events.
 pub(super) async fn subscribe(client: &Client, trigger: TriggerId) -> Result<RunEvents, ClientError> {
-    client.events(StreamSelector::Metadata { key: TRIGGER_KEY.to_owned(), value: trigger.to_string() }).await
+    client.events(StreamSelector::trigger(trigger)).await
 }
 
 /// Attaches to an existing run with these details and shows its events.

@@ -91,7 +91,7 @@ pub(super) fn listen(addresses: &[SocketAddr]) -> Result<(TcpListener, SocketAdd
         Ok((listener, address))
     };
     listen().map_err(|e: std::io::Error| {
-        let advice = format!("set {PORT} (--health-port) or {BIND_ADDRESS} (--health-bind) to a free address");
+        let advice = format!("Set {PORT} (--health-port) or {BIND_ADDRESS} (--health-bind) to a free address");
         let addresses = addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(" or ");
         Exit::usage(format!("starting the health server at {addresses} failed: {}", with_advice(&e, &advice)))
     })

@@ -172,7 +172,7 @@ impl DataFolder {
 /// Finds the engine that another process runs on a folder. Returns its handshake, or `None` if no process has locked
 /// the folder or that process does not serve yet.
 pub fn find(folder: &Path) -> Result<Option<Handshake>, EngineError> {
-    Handshake::find(folder).map_err(|e| EngineError::folder(e.action, &e.path, e.source))
+    Handshake::find(folder).map_err(|e| EngineError::folder(e.action, &e.path, e.cause))
 }
 
 #[cfg(unix)]

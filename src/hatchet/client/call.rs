@@ -9,17 +9,23 @@
 //! let input = Input { name: "Ada".into() };
 //! let output = client.run(&STUB, &input).priority(Priority::High).metadata("team", "a").await?;
 //! println!("{}", output.message);
+//!
+//! let inputs = ["Ada", "Bob"].map(|name| Input { name: name.into() });
+//! for output in client.run_many(&STUB, &inputs).metadata("team", "a").await {
+//!     println!("{}", output?.message);
+//! }
 //! # Ok(())
 //! # }
 //! ```
 
-use std::{future::IntoFuture, marker::PhantomData};
+use std::{fmt, future::IntoFuture, marker::PhantomData};
 
-use futures_util::{StreamExt as _, future::BoxFuture};
+use futures_util::future::{BoxFuture, join_all};
 use serde::{Serialize, Serializer, de::DeserializeOwned, ser::Error as _};
 use serde_json::{Value, value::RawValue};
+use tokio::time::Instant;
 
-use super::{Client, ClientError, ErrorKind, RunError, RunEvents, RunRef, StreamSelector, TRIGGER_KEY, TriggerOptions};
+use super::{Client, ClientError, RunError, RunEvents, RunRef, StreamSelector, TriggerOptions};
 use crate::hatchet::{
     task::{Priority, Stub},
     wire::TriggerId,
@@ -28,8 +34,8 @@ use crate::hatchet::{
 impl Client {
     /// Runs a task and waits for its output.
     ///
-    /// Dropping the future stops the wait; the run goes on. For a limit, wrap it in `tokio::time::timeout`, or use
-    /// [`Client::run_no_wait`] to keep a reference to the run.
+    /// Dropping the future stops the wait; the run continues. To limit the wait, wrap the call in `tokio::time::timeout`,
+    /// or use [`Client::run_no_wait`] to keep a reference to the run.
     ///
     /// # Errors
     ///
@@ -40,26 +46,32 @@ impl Client {
 
     /// Starts a run, and returns a reference to it when the engine has accepted it.
     ///
-    /// If the response is lost after the request was sent, the client looks for the run in the engine's list, for 12 s, or
-    /// up to 72 s while the engine is away.
+    /// If the response is lost after the request was sent, the client searches the engine's list for the run, for 12 s, or
+    /// up to 72 s while the engine does not respond.
     ///
     /// # Errors
     ///
     /// By [`ClientError::kind`]:
-    /// [`Invalid`](super::ErrorKind::Invalid) if an engine would refuse the input or metadata (both must be JSON objects
-    /// without NUL), [`TooLarge`](super::ErrorKind::TooLarge) over the message limit (4 MiB by default),
-    /// [`NotFound`](super::ErrorKind::NotFound) if the engine knows no task of this name (a real engine accepts the
-    /// trigger and creates no run; the wait for its result ends with `NotFound` then),
-    /// [`Duplicate`](super::ErrorKind::Duplicate) if an earlier run holds the idempotency key,
-    /// [`Unconfirmed`](super::ErrorKind::Unconfirmed) if the response was lost and the run was not found: triggering again
-    /// may run the task twice.
+    ///
+    /// - [`Invalid`](super::ErrorKind::Invalid) if an engine would refuse the input or metadata. Both must be JSON objects
+    ///   without NUL.
+    /// - [`TooLarge`](super::ErrorKind::TooLarge) over the message limit, 4 MiB by default.
+    /// - [`NotFound`](super::ErrorKind::NotFound) if no task of this name is registered. A real engine may accept the
+    ///   trigger and create no run; then the wait for the result fails with this error.
+    /// - [`Duplicate`](super::ErrorKind::Duplicate) if an earlier run holds the idempotency key.
+    /// - [`Unconfirmed`](super::ErrorKind::Unconfirmed) if the response was lost and the run was not found. Another trigger
+    ///   may run the task twice.
     pub fn run_no_wait<I: Serialize, O>(&self, task: &Stub<I, O>, input: &I) -> RunNoWait<O> {
         RunNoWait { client: self.clone(), name: task.name().to_owned(), item: Item::new(input), output: PhantomData }
     }
 
     /// Runs a task by a name that is known at run time only, with JSON input and output. Otherwise like [`Client::run`].
     ///
-    /// [`Stub::from_name`] makes such a task available to the other calls.
+    /// [`Stub::from_name`] does the same for the other calls.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Client::run`].
     pub fn run_by_name(&self, name: &str, input: &Value) -> Run<Value> {
         self.run(&Stub::from_name(name), input)
     }
@@ -67,12 +79,12 @@ impl Client {
     /// Runs a task once for each input, and waits for all outputs: in the order of the inputs, each with its own
     /// outcome.
     ///
-    /// An input is an `I`, a `&I`, or a [`RunItem`] with options of its own. The triggers are sent in calls of at most
+    /// An input is an `I`, a `&I`, or a [`RunItem`] with its own options. The triggers are sent in calls of at most
     /// 1,000 runs; the waits share one subscription. `examples/add_a_task.rs` runs several.
     ///
     /// # Errors
     ///
-    /// Those of [`Client::run`], for each run by itself.
+    /// Those of [`Client::run`], for each run on its own.
     pub fn run_many<I, O, T>(&self, task: &Stub<I, O>, inputs: impl IntoIterator<Item = T>) -> RunMany<O>
     where
         T: Into<RunItem<I>>,
@@ -85,23 +97,29 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// Those of [`Client::run_no_wait`], for each run by itself.
+    /// Those of [`Client::run_no_wait`], for each run on its own.
     pub fn run_many_no_wait<I, O, T>(&self, task: &Stub<I, O>, inputs: impl IntoIterator<Item = T>) -> RunManyNoWait<O>
     where
         T: Into<RunItem<I>>,
     {
-        let items = inputs.into_iter().map(|input| input.into().item).collect();
-        RunManyNoWait { client: self.clone(), name: task.name().to_owned(), items, keyed: false, output: PhantomData }
+        RunManyNoWait {
+            client: self.clone(),
+            name: task.name().to_owned(),
+            items: inputs.into_iter().map(|input| input.into().item).collect(),
+            defaults: TriggerOptions::default(),
+            is_keyed: false,
+            output: PhantomData,
+        }
     }
 }
 
-/// A call that runs a task and waits for its output; made by [`Client::run`], awaited directly.
+/// A call that runs a task and waits for its output. Returned by [`Client::run`], awaited directly.
 #[must_use = "a call does nothing until it is awaited"]
 pub struct Run<O> {
     trigger: RunNoWait<O>,
 }
 
-/// A call that starts a run; made by [`Client::run_no_wait`], awaited directly.
+/// A call that starts a run. Returned by [`Client::run_no_wait`], awaited directly.
 #[must_use = "a call does nothing until it is awaited"]
 pub struct RunNoWait<O> {
     client: Client,
@@ -110,23 +128,36 @@ pub struct RunNoWait<O> {
     output: PhantomData<fn() -> O>,
 }
 
-/// A call that runs a task many times and waits for the outputs; made by [`Client::run_many`], awaited directly.
+/// A call that runs a task many times and waits for the outputs. Returned by [`Client::run_many`], awaited directly.
+///
+/// The options of the call apply to each run that does not have the option.
 #[must_use = "a call does nothing until it is awaited"]
 pub struct RunMany<O> {
     trigger: RunManyNoWait<O>,
 }
 
-/// A call that starts many runs; made by [`Client::run_many_no_wait`], awaited directly.
+/// A call that starts many runs. Returned by [`Client::run_many_no_wait`], awaited directly.
+///
+/// The options of the call apply to each run that does not have the option.
 #[must_use = "a call does nothing until it is awaited"]
 pub struct RunManyNoWait<O> {
     client: Client,
     name: String,
     items: Vec<Item>,
-    keyed: bool,
+    defaults: TriggerOptions,
+    is_keyed: bool,
     output: PhantomData<fn() -> O>,
 }
 
-/// An input with options of its own, for [`Client::run_many`].
+/// An input with its own options, for [`Client::run_many`].
+///
+/// ```no_run
+/// # use hatchet_quickstart::{prelude::*, tasks::externally_triggered::{Input, STUB}};
+/// # async fn example(client: Client, names: Vec<String>) {
+/// let items = names.into_iter().map(|name| RunItem::new(&Input { name: name.clone() }).metadata("name", name));
+/// let outputs = client.run_many(&STUB, items).await;
+/// # }
+/// ```
 #[must_use = "an item does nothing until it is passed to a call"]
 pub struct RunItem<I> {
     item: Item,
@@ -139,18 +170,13 @@ struct Item {
     options: TriggerOptions,
 }
 
-/// JSON text, or the error that kept a value from being written as JSON. The error is reported when the request is built,
-/// like those of other values that cannot be sent.
+/// JSON text, or the error of the serialization, which is reported when the request is built.
 struct Json(Result<Box<RawValue>, String>);
 
 impl Item {
     fn new(input: &impl Serialize) -> Self {
         let input = serde_json::value::to_raw_value(input).map_err(|e| e.to_string());
         Self { input: Json(input), options: TriggerOptions::default() }
-    }
-
-    fn metadata(&mut self, key: &str, value: Value) {
-        self.options.additional_metadata.insert(key.to_owned(), value);
     }
 
     /// The id of the run's trigger, a random one unless it is set.
@@ -165,35 +191,41 @@ impl Serialize for Json {
     }
 }
 
-impl<O> Run<O> {
-    /// Sets the run's priority. Default: that of the task.
-    pub fn priority(mut self, priority: Priority) -> Self {
-        self.trigger = self.trigger.priority(priority);
-        self
-    }
+/// Implements `Debug` and the setters of common options for a builder with [`TriggerOptions`] in a field.
+macro_rules! impl_options {
+    ($builder:ident<$type:ident>, $($field:ident).+) => {
+        impl<$type> $builder<$type> {
+            /// Sets the run's priority. Default: that of the task.
+            pub fn priority(mut self, priority: Priority) -> Self {
+                self.$($field).+.priority = Some(priority);
+                self
+            }
 
-    /// Adds a pair to the run's additional metadata, by which runs are found and filtered.
-    pub fn metadata(mut self, key: &str, value: impl Into<Value>) -> Self {
-        self.trigger = self.trigger.metadata(key, value);
-        self
-    }
+            /// Adds a pair to the run's additional metadata, by which runs are found and filtered. Replaces an earlier
+            /// value for the key.
+            pub fn metadata(mut self, key: &str, value: impl Into<Value>) -> Self {
+                self.$($field).+.additional_metadata.insert(key.to_owned(), value.into());
+                self
+            }
+        }
+
+        impl<$type> fmt::Debug for $builder<$type> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($builder)).field("options", &self.$($field).+).finish_non_exhaustive()
+            }
+        }
+    };
 }
 
+impl_options!(Run<O>, trigger.item.options);
+impl_options!(RunNoWait<O>, item.options);
+impl_options!(RunMany<O>, trigger.defaults);
+impl_options!(RunManyNoWait<O>, defaults);
+impl_options!(RunItem<I>, item.options);
+
 impl<O> RunNoWait<O> {
-    /// Sets the run's priority. Default: that of the task.
-    pub fn priority(mut self, priority: Priority) -> Self {
-        self.item.options.priority = Some(priority);
-        self
-    }
-
-    /// Adds a pair to the run's additional metadata, by which runs are found and filtered.
-    pub fn metadata(mut self, key: &str, value: impl Into<Value>) -> Self {
-        self.item.metadata(key, value.into());
-        self
-    }
-
-    /// Sets the run's value of [`TRIGGER_KEY`], for a caller that stores it before the run exists. Default random; an id
-    /// must not be used twice.
+    /// Sets the run's value of [`TRIGGER_KEY`](super::TRIGGER_KEY), for a caller that stores it before the run exists.
+    /// Default: a random one. An id must not be used twice.
     pub fn trigger_id(mut self, id: TriggerId) -> Self {
         self.item.options.trigger_id = Some(id);
         self
@@ -205,16 +237,15 @@ impl<O> RunNoWait<O> {
         self
     }
 
-    /// Subscribes to the run's events before it is started, so that no event is missed, and returns them beside the
-    /// reference. `examples/stream.rs` shows it.
+    /// Subscribes to the run's events before it is started, so that no event is missed. Returns the run and its events.
+    /// `examples/stream.rs` shows the use.
     ///
     /// # Errors
     ///
     /// Those of [`Client::run_no_wait`].
     pub async fn with_events(mut self) -> Result<(RunRef<O>, RunEvents), ClientError> {
         let id = self.item.trigger_id();
-        let selector = StreamSelector::Metadata { key: TRIGGER_KEY.to_owned(), value: id.to_string() };
-        let events = self.client.events(selector).await?;
+        let events = self.client.events(StreamSelector::trigger(id)).await?;
         Ok((self.send().await?, events))
     }
 
@@ -225,58 +256,36 @@ impl<O> RunNoWait<O> {
     }
 }
 
-impl<O> RunMany<O> {
-    /// Sets the priority of every run that has none. Default: that of the task.
-    pub fn priority(mut self, priority: Priority) -> Self {
-        self.trigger = self.trigger.priority(priority);
-        self
-    }
-
-    /// Adds a pair to the additional metadata of every run that lacks the key.
-    pub fn metadata(mut self, key: &str, value: impl Into<Value>) -> Self {
-        self.trigger = self.trigger.metadata(key, value);
-        self
-    }
-}
-
 impl<O> RunManyNoWait<O> {
-    /// Sets the priority of every run that has none. Default: that of the task.
-    pub fn priority(mut self, priority: Priority) -> Self {
-        for item in &mut self.items {
-            item.options.priority.get_or_insert(priority);
-        }
+    /// Sets whether the task has idempotency keys. With keys, a lost response is reported as the call's error without a
+    /// search for the runs, because the triggers can be sent again. Default: `false`.
+    pub(crate) fn keyed(mut self, is_keyed: bool) -> Self {
+        self.is_keyed = is_keyed;
         self
     }
 
-    /// Adds a pair to the additional metadata of every run that lacks the key.
-    pub fn metadata(mut self, key: &str, value: impl Into<Value>) -> Self {
-        let value = value.into();
-        for item in &mut self.items {
-            item.options.additional_metadata.entry(key).or_insert_with(|| value.clone());
-        }
+    /// Sets the time after which a call that the engine refuses temporarily is not repeated. Default: none.
+    pub(crate) fn deadline(mut self, deadline: Option<Instant>) -> Self {
+        self.defaults.deadline = deadline;
         self
+    }
+
+    async fn send(mut self) -> Vec<Result<RunRef<O>, ClientError>> {
+        self.items.iter_mut().for_each(|item| item.options.add_defaults(&self.defaults));
+        let ids: Vec<TriggerId> = self.items.iter_mut().map(Item::trigger_id).collect();
+        let items = self.items.into_iter().map(|item| (item.input, item.options));
+        let runs = self.client.trigger_many(&self.name, items, self.is_keyed, self.defaults.deadline).await;
+        runs.into_iter().zip(ids).map(|(run, id)| run.map(|run| run.typed(id))).collect()
     }
 }
 
 impl<I: Serialize> RunItem<I> {
-    /// An item with this input and no options.
+    /// Creates an item with this input and no options. The priority is that of the call by default.
     pub fn new(input: &I) -> Self {
         Self { item: Item::new(input), input: PhantomData }
     }
 
-    /// Sets the run's priority. Default: that of the call, else that of the task.
-    pub fn priority(mut self, priority: Priority) -> Self {
-        self.item.options.priority = Some(priority);
-        self
-    }
-
-    /// Adds a pair to the run's additional metadata.
-    pub fn metadata(mut self, key: &str, value: impl Into<Value>) -> Self {
-        self.item.metadata(key, value.into());
-        self
-    }
-
-    /// Sets the run's value of [`TRIGGER_KEY`], like [`RunNoWait::trigger_id`].
+    /// Sets the run's value of [`TRIGGER_KEY`](super::TRIGGER_KEY), like [`RunNoWait::trigger_id`].
     pub fn trigger_id(mut self, id: TriggerId) -> Self {
         self.item.options.trigger_id = Some(id);
         self
@@ -319,47 +328,9 @@ impl<O: DeserializeOwned + Send + 'static> IntoFuture for RunMany<O> {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let client = self.trigger.client.clone();
-            let runs = self.trigger.send().await;
-            let mut results: Vec<Option<Result<O, RunError>>> = Vec::with_capacity(runs.len());
-            let mut started = Vec::with_capacity(runs.len());
-            for (index, run) in runs.into_iter().enumerate() {
-                match run {
-                    Ok(run) => {
-                        results.push(None);
-                        started.push((index, run));
-                    }
-                    Err(error) => results.push(Some(Err(error.into()))),
-                }
-            }
-            let (indexes, started): (Vec<usize>, Vec<RunRef<O>>) = started.into_iter().unzip();
-            let mut outcomes = client.outcomes(started);
-            while let Some((at, outcome)) = outcomes.next().await {
-                results[indexes[at]] = Some(outcome.map_err(RunError::from).and_then(|outcome| outcome.output()));
-            }
-            let missing = || ClientError::new(ErrorKind::Engine, "wait for many runs: one has no outcome").into();
-            results.into_iter().map(|result| result.unwrap_or_else(|| Err(missing()))).collect()
+            let runs = self.trigger.send().await.into_iter();
+            join_all(runs.map(|run| async move { run?.result().await })).await
         })
-    }
-}
-
-impl<O> RunManyNoWait<O> {
-    /// Whether the task has idempotency keys. Its triggers may simply be sent again, so a lost response is reported as
-    /// the call's error, instead of looking for the runs.
-    pub(crate) fn keyed(mut self, keyed: bool) -> Self {
-        self.keyed = keyed;
-        self
-    }
-
-    async fn send(mut self) -> Vec<Result<RunRef<O>, ClientError>> {
-        let ids: Vec<TriggerId> = self.items.iter_mut().map(Item::trigger_id).collect();
-        let items = self.items.into_iter().map(|item| (item.input, item.options));
-        let runs = if self.keyed {
-            self.client.trigger_many_keyed(&self.name, items).await
-        } else {
-            self.client.trigger_many(&self.name, items).await
-        };
-        runs.into_iter().zip(ids).map(|(run, id)| run.map(|run| run.typed(id))).collect()
     }
 }
 
@@ -369,5 +340,31 @@ impl<O: 'static> IntoFuture for RunManyNoWait<O> {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(self.send())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+
+    use super::*;
+    use crate::hatchet::client::{ClientConfig, ErrorKind, Sources};
+
+    #[tokio::test]
+    async fn bulk_trigger_is_not_retried_past_its_deadline() {
+        // No server listens at this address.
+        let claims = r#"{"sub":"707d0855-80ab-4e1f-a156-f1c4546cbf52","grpc_broadcast_address":"127.0.0.1:9"}"#;
+        let token = format!("eyJhbGciOiJFUzI1NiJ9.{}.c2ln", URL_SAFE_NO_PAD.encode(claims));
+        let settings = [("HATCHET_CLIENT_TOKEN", token.as_str()), ("HATCHET_CLIENT_TLS_STRATEGY", "none")];
+        let sources = Sources::from_pairs(settings);
+        let client = Client::new(ClientConfig::from_sources(&sources).unwrap()).unwrap();
+        let started = Instant::now();
+        let call = client.run_many_no_wait(&Stub::<Value, Value>::from_name("t"), [Value::Object(Default::default())]);
+        let results = call.deadline(Some(started + Duration::from_millis(300))).await;
+        assert_eq!(results[0].as_ref().unwrap_err().kind(), ErrorKind::Unreachable);
+        // Five attempts take at least 1.5 s.
+        assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
     }
 }

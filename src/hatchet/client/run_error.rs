@@ -1,22 +1,34 @@
-//! The errors of a run.
+//! The errors of waiting for a run's output.
 
 use std::fmt;
 
 use super::ClientError;
 use crate::hatchet::wire::{Failure, RunId};
 
-/// The reason why [`Client::run`](super::Client::run) or [`RunRef::result`](super::RunRef::result) has no output.
+/// The error of [`Client::run`](super::Client::run) and [`RunRef::result`](super::RunRef::result).
 ///
 /// "The call failed" and "the run failed" are different variants: after [`RunError::Call`] the run may still be running.
-/// `examples/failures.rs` shows each.
+///
+/// ```no_run
+/// use hatchet_quickstart::{prelude::*, tasks::externally_triggered::{Input, STUB}};
+///
+/// # async fn example(client: Client) {
+/// match client.run(&STUB, &Input { name: "Ada".into() }).await {
+///     Ok(output) => println!("{}", output.message),
+///     Err(RunError::Failed(failure)) => println!("run {} failed: {}", failure.run(), failure.message()),
+///     Err(RunError::Call(error)) if error.kind() == ErrorKind::Unreachable => println!("start the engine: {error}"),
+///     Err(error) => println!("{error}"),
+/// }
+/// # }
+/// ```
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
-    /// A call to the engine failed; [`ClientError::kind`] says how.
+    /// A call to the engine failed. [`ClientError::kind`] returns the kind of failure.
     #[error(transparent)]
     Call(#[from] ClientError),
-    /// The run failed: its last attempt did, and no retry was left.
-    #[error("run failed: {0}")]
+    /// The last attempt of the run failed, and no retry was left.
+    #[error("run {run} failed: {failure}", run = .0.run(), failure = .0)]
     Failed(RunFailure),
     /// The run was cancelled, or no worker accepted it within its schedule timeout.
     #[error("run {run} was cancelled{}", .reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default())]
@@ -27,8 +39,8 @@ pub enum RunError {
         /// The reason, if the engine has recorded one.
         reason: Option<String>,
     },
-    /// The run completed, but its output does not fit the expected type.
-    #[error("run {run} completed, but its output does not fit the expected type: {reason}")]
+    /// The run completed, but its output does not match the expected type.
+    #[error("run {run} completed, but its output does not match the expected type: {reason}")]
     #[non_exhaustive]
     Output {
         /// The run.
@@ -55,7 +67,7 @@ impl RunFailure {
         self.run
     }
 
-    /// The error's type, such as `ParseIntError`; `None` if the text names none.
+    /// The error's type, such as `ParseIntError`; `None` if the text has no type.
     pub fn type_name(&self) -> Option<&str> {
         Failure::parse(&self.text).type_name
     }
@@ -65,7 +77,7 @@ impl RunFailure {
         Failure::parse(&self.text).message.into_owned()
     }
 
-    /// Number of attempts, counted from 1, if the worker reported it; workers of this crate do.
+    /// The number of the last attempt, from 1; `None` if the worker did not report it. Workers of this crate do.
     pub fn attempts(&self) -> Option<u32> {
         Failure::parse(&self.text).attempt
     }
@@ -96,11 +108,13 @@ mod tests {
     #[test]
     fn failure_has_the_parts_of_its_text() {
         let text = "ParseIntError: invalid digit\nCaused by:\n    x\n    in task t, attempt 2".to_owned();
-        let failure = RunFailure::new(RunId::random(), text.clone());
+        let run = RunId::random();
+        let failure = RunFailure::new(run, text.clone());
         assert_eq!(failure.type_name(), Some("ParseIntError"));
         assert_eq!(failure.message(), "invalid digit");
         assert_eq!(failure.attempts(), Some(2));
         assert_eq!(failure.text(), text);
-        assert_eq!(RunError::Failed(failure).to_string(), "run failed: ParseIntError: invalid digit");
+        let expected = format!("run {run} failed: ParseIntError: invalid digit");
+        assert_eq!(RunError::Failed(failure).to_string(), expected);
     }
 }

@@ -1,4 +1,4 @@
-//! The handshake file, by which an engine on this machine announces its address and its token.
+//! The handshake file, which contains the address and token of an engine on this machine.
 
 use std::{
     fs::TryLockError,
@@ -8,29 +8,30 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::private_file;
+use super::{os_error::OsError, private_file};
 
-/// Largest handshake file that is read, in bytes. The embedded engine writes less than 2 kB.
+/// Maximum size of a handshake file in bytes. The embedded engine writes less than 2 kB.
 const MAX_BYTES: usize = 64 << 10;
 
-/// File in an engine's folder that the engine keeps locked while it runs.
-pub const LOCK_FILE: &str = "lock";
-/// File in an engine's folder with its [`Handshake`].
-pub const HANDSHAKE_FILE: &str = "handshake.json";
+/// Name of the file in an engine's folder that the engine locks while it runs.
+pub(crate) const LOCK_FILE: &str = "lock";
+/// Name of the file in an engine's folder that contains its [`Handshake`].
+pub(crate) const HANDSHAKE_FILE: &str = "handshake.json";
 
-/// A folder in which no engine can be looked for.
+/// The failure of a search for an engine in a folder.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {action} {}: {source}", path.display())]
+#[error("finding the engine failed: cannot {action} {}: {}", path.display(), OsError(cause))]
+#[non_exhaustive]
 pub struct FindError {
     /// The action that failed, such as `read`.
     pub action: &'static str,
     /// The folder or file.
     pub path: PathBuf,
-    /// The cause.
-    pub source: io::Error,
+    /// The cause. The error's text contains it, so it is not its `source()`.
+    pub cause: io::Error,
 }
 
-/// Content of a handshake file. The fields are those of Hatchet's own embedded sidecar.
+/// The content of a handshake file, with the fields of Hatchet's own embedded sidecar.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Handshake {
     /// The client token, a secret.
@@ -39,15 +40,16 @@ pub struct Handshake {
     pub tenant_id: String,
     /// `host:port` of the gRPC services, without TLS.
     pub grpc_address: String,
-    /// Base URL of the REST API; empty if the engine serves none.
+    /// Base URL of the REST API. Empty if the engine does not serve it.
     pub api_url: String,
 }
 
 impl Handshake {
-    /// Reads a handshake file; `None` if there is none.
+    /// Reads a handshake file. `None` if it does not exist.
     ///
-    /// Fails for a file that another user may have written, by the checks of [`private_file::open`], and with
-    /// [`io::ErrorKind::InvalidData`] for content that is not a handshake.
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::InvalidData`] for a file that another user may have written, or whose content is not a handshake.
     pub fn read(path: &Path) -> io::Result<Option<Self>> {
         match private_file::read(path, MAX_BYTES) {
             Ok(content) => {
@@ -59,14 +61,14 @@ impl Handshake {
         }
     }
 
-    /// Finds the engine that runs on a folder. `None` if no live process holds the folder's lock, or the process that
-    /// does is not serving yet; a handshake file that a killed engine left behind does not count.
+    /// Finds the engine that runs on a folder. `None` if no process holds the folder's lock, or the process with the lock is
+    /// not serving yet. A file that a killed engine left behind is ignored.
     ///
     /// # Errors
     ///
     /// [`FindError`] if the folder or a file in it cannot be read, or another user may have written it.
     pub fn find(folder: &Path) -> Result<Option<Self>, FindError> {
-        let failed = |action, path: &Path, source| FindError { action, path: path.to_owned(), source };
+        let failed = |action, path: &Path, cause| FindError { action, path: path.to_owned(), cause };
         let is_missing = |e: &io::Error| matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
         match private_file::check_folder(folder) {
             Err(e) if is_missing(&e) => return Ok(None),
@@ -74,7 +76,7 @@ impl Handshake {
             Ok(()) => {}
         }
         let lock = folder.join(LOCK_FILE);
-        let held = match private_file::open(&lock) {
+        let is_locked = match private_file::open(&lock) {
             Ok(file) => match file.try_lock_shared() {
                 Ok(()) => false,
                 Err(TryLockError::WouldBlock) => true,
@@ -83,7 +85,7 @@ impl Handshake {
             Err(e) if is_missing(&e) => false,
             Err(e) => return Err(failed("open", &lock, e)),
         };
-        if !held {
+        if !is_locked {
             return Ok(None);
         }
         let file = folder.join(HANDSHAKE_FILE);

@@ -1,29 +1,31 @@
-//! Validates the `Host` header, which prevents DNS rebinding: without it, a web page whose domain name was changed to
-//! point at this machine could have the browser send requests here and could read the responses.
+//! Validates the `Host` header, which prevents DNS rebinding. Without that, a web page whose domain name was changed to
+//! resolve to this machine could let the browser send requests here and read the responses.
 
 use std::net::IpAddr;
 
 use http::{HeaderMap, Uri, header};
 
-/// The host names by which an HTTP server may be addressed.
+/// The host names that an HTTP server accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HostNames {
+#[cfg_attr(not(feature = "engine"), allow(dead_code, reason = "only the engine listens on other addresses"))]
+pub(crate) enum HostNames {
     /// `localhost`, names below it, 127.0.0.0/8 and `[::1]`.
     Loopback,
-    /// These and any IP address, for a server that listens on more than the loopback interface. Domain names stay
-    /// excluded, since their owner can make them point anywhere.
+    /// These and any IP address, for a server that listens on more than the loopback interface. Other domain names are
+    /// excluded, since their owners can let them resolve to any address.
     Addresses,
 }
 
 impl HostNames {
     /// The host names of a server that is bound to this address.
-    pub fn of(bound: IpAddr) -> Self {
+    #[cfg_attr(not(feature = "engine"), allow(dead_code, reason = "only the engine listens on other addresses"))]
+    pub(crate) fn of(bound: IpAddr) -> Self {
         if bound.is_loopback() { Self::Loopback } else { Self::Addresses }
     }
 
-    /// Whether the request names the server, and only by allowed names. HTTP/2 has the name in the URI, HTTP/1 in the
-    /// header. A request with two headers is refused, since programs disagree about which of them counts.
-    pub fn match_request(self, uri: &Uri, headers: &HeaderMap) -> bool {
+    /// Whether the request contains a host name, and only accepted ones. HTTP/2 has the name in the URI, HTTP/1 in the header.
+    /// A request with two headers does not match, since programs differ in the header that they use.
+    pub(crate) fn match_request(self, uri: &Uri, headers: &HeaderMap) -> bool {
         let mut hosts = headers.get_all(header::HOST).iter();
         let (host, second) = (hosts.next(), hosts.next());
         let authority = uri.authority().map(|authority| authority.as_str());

@@ -1,16 +1,16 @@
-//! Files with secrets: written for their owner only, and read only if no other user can have written them.
+//! Files with secrets. They are created for their owner only, and read only if no other user can have written them.
 //!
-//! An engine's folder may lie where another user can prepare it, such as below `/tmp`. A signing key that another user
-//! placed there would give that user tokens that this process accepts, and a hard link would expose this process's
-//! secrets under another user's permissions. So each file is checked after it was opened, on its descriptor, which a
-//! later rename or replacement of the path cannot change:
+//! Another user may have prepared an engine's folder, for example below `/tmp`. With a signing key that another user
+//! placed there, that user could create tokens that this process accepts. A hard link would expose this process's secrets
+//! under another user's permissions. So each file is checked after it was opened, on its descriptor, which a later rename
+//! or replacement of the path does not affect:
 //!
-//! - it is a regular file (a FIFO would block the reader, a directory cannot be read),
+//! - it is a regular file (a FIFO would block the reader),
 //! - this process's user owns it,
 //! - it has one hard link (another could be in a folder of another user),
 //! - no other user can write to it.
 //!
-//! Outside Unix only the type and the size are checked.
+//! On other systems than Unix, only the type and the size are checked.
 
 use std::{
     error::Error,
@@ -20,13 +20,12 @@ use std::{
     path::Path,
 };
 
-/// Why a file or folder is not trusted.
+/// The reason why a file or folder is not trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Untrusted {
+pub(crate) enum Untrusted {
     /// It is a symbolic link, which is not followed.
     Link,
-    /// It is not a regular file but a folder, a FIFO, a socket or a device.
+    /// It is not a regular file, but a folder, a FIFO, a socket or a device.
     NotAFile,
     /// Another user owns it.
     Owner {
@@ -35,9 +34,9 @@ pub enum Untrusted {
         /// The user id of this process.
         user: u32,
     },
-    /// It has this many hard links instead of one.
+    /// It has this number of hard links instead of one.
     Links(u64),
-    /// Other users can write to it, by this mode.
+    /// Other users can write to it. Holds its mode.
     Writable(u32),
     /// It is larger than this limit, in bytes.
     TooLarge(usize),
@@ -46,22 +45,22 @@ pub enum Untrusted {
 impl fmt::Display for Untrusted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Link => write!(f, "it is a symbolic link, which is not followed: name the target itself"),
-            Self::NotAFile => write!(f, "it is not a regular file: remove it, or choose another folder"),
+            Self::Link => write!(f, "it is a symbolic link, which is not followed. Name the target instead"),
+            Self::NotAFile => write!(f, "it is not a regular file. Remove it, or choose another folder"),
             Self::Owner { owner, user } => write!(
                 f,
-                "it belongs to the user with id {owner} and this process runs as {user}: choose another folder, or \
-                 change the owner if you trust its content"
+                "its owner is the user with id {owner}, but this process runs as {user}. Choose another folder, or change \
+                 the owner if you trust its content"
             ),
             Self::Links(links) => {
-                write!(f, "it has {links} hard links, so it can be reached from elsewhere: remove it")
+                write!(f, "it has {links} hard links, so it can be accessed by other paths. Remove it")
             }
             Self::Writable(mode) => write!(
                 f,
-                "other users can write to it (mode {:o}): remove it, or run `chmod go-w` if you trust its content",
+                "other users can write to it (mode {:o}). Remove it, or run `chmod go-w` if you trust its content",
                 mode & 0o777
             ),
-            Self::TooLarge(limit) => write!(f, "it is larger than {limit} bytes: remove it"),
+            Self::TooLarge(limit) => write!(f, "it is larger than {limit} bytes. Remove it"),
         }
     }
 }
@@ -69,50 +68,50 @@ impl fmt::Display for Untrusted {
 impl Error for Untrusted {}
 
 impl Untrusted {
-    /// The reason, if the error is one of this module.
-    pub fn of(error: &io::Error) -> Option<Self> {
+    /// The reason that an error of this module contains. `None` for other errors.
+    pub(crate) fn of(error: &io::Error) -> Option<Self> {
         error.get_ref()?.downcast_ref().copied()
     }
 }
 
 impl From<Untrusted> for io::Error {
-    fn from(why: Untrusted) -> Self {
-        Self::new(io::ErrorKind::InvalidData, why)
+    fn from(reason: Untrusted) -> Self {
+        Self::new(io::ErrorKind::InvalidData, reason)
     }
 }
 
 /// Opens a file for reading, and checks it.
-pub fn open(path: &Path) -> io::Result<File> {
-    checked(path, OpenOptions::new().read(true))
+pub(crate) fn open(path: &Path) -> io::Result<File> {
+    open_checked(path, OpenOptions::new().read(true))
 }
 
 /// Opens a file for reading and writing, and checks it. Creates a missing file for its owner only, and makes an existing
-/// one private if other users can read it.
-pub fn open_or_create(path: &Path) -> io::Result<File> {
+/// file private if other users can read it.
+pub(crate) fn open_or_create(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
-    let file = checked(path, private(&mut options))?;
+    let file = open_checked(path, owner_only(&mut options))?;
     make_private(&file)?;
     Ok(file)
 }
 
 /// Checks an existing file, and makes it private if other users can read it.
-pub fn secure(path: &Path) -> io::Result<()> {
+pub(crate) fn secure(path: &Path) -> io::Result<()> {
     make_private(&open(path)?)
 }
 
-/// Creates an empty file for its owner only. Removes an existing file of that name first, so that nothing is written to
-/// a file that another process has open or that has another link.
-pub fn create(path: &Path) -> io::Result<File> {
+/// Creates an empty file for its owner only. Removes an existing file of that name first, which another process may have
+/// opened or linked.
+pub(crate) fn create(path: &Path) -> io::Result<File> {
     match fs::remove_file(path) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
         Ok(()) | Err(_) => {}
     }
-    private(OpenOptions::new().write(true).create_new(true)).open(path)
+    owner_only(OpenOptions::new().write(true).create_new(true)).open(path)
 }
 
 /// Reads a file of at most `limit` bytes, after the checks of [`open`].
-pub fn read(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
+pub(crate) fn read(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
     let file = open(path)?;
     let mut content = Vec::new();
     file.take(u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1)).read_to_end(&mut content)?;
@@ -122,9 +121,9 @@ pub fn read(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
     Ok(content)
 }
 
-/// Replaces a file atomically: a reader sees the old content or the new one, never a part. `draft` is a path in the same
-/// folder that only this writer uses.
-pub fn replace(path: &Path, draft: &Path, content: &str) -> io::Result<()> {
+/// Replaces a file atomically: a reader gets either the old or the new content. `draft` is a path in the same folder that
+/// only this writer uses.
+pub(crate) fn replace(path: &Path, draft: &Path, content: &str) -> io::Result<()> {
     let write = || {
         let mut out = create(draft)?;
         out.write_all(content.as_bytes())?;
@@ -138,7 +137,7 @@ pub fn replace(path: &Path, draft: &Path, content: &str) -> io::Result<()> {
 }
 
 /// Checks that a folder is not a link and belongs to this process's user. Does not check the files in it.
-pub fn check_folder(path: &Path) -> io::Result<()> {
+pub(crate) fn check_folder(path: &Path) -> io::Result<()> {
     let metadata = fs::symlink_metadata(path)?;
     if metadata.is_symlink() {
         return Err(Untrusted::Link.into());
@@ -150,8 +149,8 @@ pub fn check_folder(path: &Path) -> io::Result<()> {
 }
 
 /// Opens without following a link at the end of the path and without waiting for the writer of a FIFO.
-fn checked(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
-    // Names the usual cases. The path may change right after this check; the flags below cover that.
+fn open_checked(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    // Reports the usual cases. The path may change after this check, for which the flags below are.
     match fs::symlink_metadata(path) {
         Ok(found) if found.is_symlink() => return Err(Untrusted::Link.into()),
         Ok(found) if !found.is_file() => return Err(Untrusted::NotAFile.into()),
@@ -164,11 +163,11 @@ fn checked(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
         options.custom_flags(i32::try_from(flags.bits()).unwrap_or(0));
     }
     let file = options.open(path)?;
-    check(&file.metadata()?)?;
+    check_metadata(&file.metadata()?)?;
     Ok(file)
 }
 
-fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+fn owner_only(options: &mut OpenOptions) -> &mut OpenOptions {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
     options
@@ -187,7 +186,7 @@ fn make_private(file: &File) -> io::Result<()> {
     Ok(())
 }
 
-fn check(metadata: &Metadata) -> io::Result<()> {
+fn check_metadata(metadata: &Metadata) -> io::Result<()> {
     if !metadata.is_file() {
         return Err(Untrusted::NotAFile.into());
     }
@@ -233,7 +232,7 @@ mod tests {
         (dir, file)
     }
 
-    /// The reason for which every way to open an existing file refuses this one.
+    /// The reason for which each function that opens an existing file rejects this file.
     fn refusal(file: &Path) -> Untrusted {
         let reasons = [read(file, LIMIT).err(), open(file).err(), secure(file).err(), open_or_create(file).err()];
         let reasons = reasons.map(|error| Untrusted::of(&error.unwrap()).unwrap());
@@ -257,16 +256,16 @@ mod tests {
     }
 
     #[test]
-    fn large_file_is_refused_at_the_limit() {
+    fn file_over_the_limit_is_rejected() {
         let (_dir, file) = folder();
         assert_eq!(Untrusted::of(&read(&file, 2).unwrap_err()), Some(Untrusted::TooLarge(2)));
-        // Sparse: reading it whole would take 4 GiB of memory.
+        // A sparse file. Reading all of it would take 4 GiB of memory.
         OpenOptions::new().write(true).open(&file).unwrap().set_len(4 << 30).unwrap();
         assert_eq!(Untrusted::of(&read(&file, LIMIT).unwrap_err()), Some(Untrusted::TooLarge(LIMIT)));
     }
 
     #[test]
-    fn special_file_is_refused_without_blocking() {
+    fn special_file_is_rejected_without_blocking() {
         let (dir, file) = folder();
         fs::remove_file(&file).unwrap();
         make_fifo(&file);
@@ -282,21 +281,21 @@ mod tests {
         let (_dir, file) = folder();
         fs::remove_file(&file).unwrap();
         make_fifo(&file);
-        // Skips the check of the path, as if the FIFO had been created right after it.
+        // Skips the check of the path, as if the FIFO had been created after it.
         let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
         let opened = rustix::fs::open(&file, flags, rustix::fs::Mode::empty()).map(File::from).unwrap();
-        assert_eq!(Untrusted::of(&check(&opened.metadata().unwrap()).unwrap_err()), Some(Untrusted::NotAFile));
+        assert_eq!(Untrusted::of(&check_metadata(&opened.metadata().unwrap()).unwrap_err()), Some(Untrusted::NotAFile));
     }
 
     #[test]
-    fn hard_linked_file_is_refused() {
+    fn hard_linked_file_is_rejected() {
         let (dir, file) = folder();
         fs::hard_link(&file, dir.path().join("elsewhere")).unwrap();
         assert_eq!(refusal(&file), Untrusted::Links(2));
     }
 
     #[test]
-    fn file_writable_by_others_is_refused() {
+    fn file_writable_by_others_is_rejected() {
         let (_dir, file) = folder();
         for mode in [0o620, 0o602, 0o666] {
             fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
@@ -316,10 +315,10 @@ mod tests {
     }
 
     #[test]
-    fn file_of_another_owner_is_refused() {
+    fn file_of_another_owner_is_rejected() {
         let (dir, file) = folder();
         let user = rustix::process::geteuid().as_raw();
-        // Only root can give a file away.
+        // Only root can change the owner of a file.
         if user != 0 {
             return;
         }

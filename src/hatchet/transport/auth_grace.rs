@@ -1,9 +1,9 @@
 //! The grace period for a refused token.
 //!
-//! A real engine looks each token up in its database and answers UNAUTHENTICATED for any failure of that lookup: while
-//! its database restarts it refuses every token. So the refusal of a token that was accepted before is temporary at first
-//! ([`ErrorKind::AuthGracePeriod`]) and final only after [`GRACE_PERIOD`]. The refusal of any other token is final at
-//! once.
+//! A real engine reads each token from its database and responds with UNAUTHENTICATED if that fails for any reason. So it
+//! refuses every token while its database restarts. The refusal of a token that was accepted before is therefore
+//! temporary at first ([`ErrorKind::AuthGracePeriod`]) and final only after [`GRACE_PERIOD`]. The refusal of any other
+//! token is final immediately.
 //!
 //! ```text
 //!              accepted                     refused
@@ -19,15 +19,16 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::error::{ClientError, ErrorKind};
+use super::error::{ClientError, ErrorKind, explain_refused_token};
 
-/// A restart of an engine's database takes a minute or less. Waiting longer for a token that was revoked is of no use.
+/// Time for which a refused token is retried. A restart of an engine's database takes a minute or less; a longer wait
+/// would only delay the error of a revoked token.
 const GRACE_PERIOD: Duration = Duration::from_secs(90);
-/// Refusals further apart than this do not belong together: no call was made between them. Callers that wait retry every
-/// 5 s or sooner.
+/// Maximum time between two refusals of the same grace period. After a longer gap, in which no call was made, a new one
+/// starts. Waiting callers retry at least every 5 s.
 const MAX_GAP: Duration = Duration::from_secs(30);
 
-/// What is known about the token of a connection.
+/// Acceptance and refusals of a connection's token.
 #[derive(Default)]
 pub(super) struct AuthState(Mutex<State>);
 
@@ -57,13 +58,14 @@ impl AuthState {
         self.state().accepted
     }
 
-    /// Forgets everything: another token is used from now on.
+    /// Clears the state, for another token.
     pub(super) fn reset(&self) {
         *self.state() = State::default();
     }
 
-    /// Records a refusal. Returns it as it is if it is final, else as [`ErrorKind::AuthGracePeriod`].
-    pub(super) fn classify_refusal(&self, error: ClientError) -> ClientError {
+    /// Records that the operation `call` was refused. Returns the error unchanged if the token was never accepted, as
+    /// [`ErrorKind::AuthGracePeriod`] during the grace period, and as [`ErrorKind::Unauthenticated`] after it.
+    pub(super) fn classify_refusal(&self, call: &str, error: ClientError) -> ClientError {
         let now = Instant::now();
         let mut state = self.state();
         if !state.accepted {
@@ -75,17 +77,16 @@ impl AuthState {
         };
         refusals.last = now;
         let elapsed = now.duration_since(refusals.first);
-        let refused = format!("the token was accepted before and is now refused for {} s", elapsed.as_secs());
-        let (kind, message) = if elapsed >= GRACE_PERIOD {
-            (ErrorKind::Unauthenticated, format!("{refused}: {error}"))
+        let text = error.status().map_or_else(String::new, |status| status.message().to_owned());
+        let refusal = format!("the token was accepted before and is now refused for {} s", elapsed.as_secs());
+        let (kind, cause) = if elapsed >= GRACE_PERIOD {
+            (ErrorKind::Unauthenticated, explain_refused_token(&refusal, &text))
         } else {
             let period = GRACE_PERIOD.as_secs();
-            let message = format!(
-                "{refused}, which an engine without its database does too; this is final after {period} s: {error}"
-            );
-            (ErrorKind::AuthGracePeriod, message)
+            let advice = format!("The engine's database may be unavailable; the refusal is final after {period} s");
+            (ErrorKind::AuthGracePeriod, format!("{refusal} ({text}). {advice}"))
         };
-        error.into_kind(kind, message)
+        error.into_kind(kind, format!("{call} failed: {cause}"))
     }
 }
 
@@ -95,18 +96,19 @@ mod tests {
 
     use super::*;
 
-    fn refusal() -> ClientError {
-        ClientError::from_status("heartbeat", tonic::Status::unauthenticated("invalid auth token"))
+    fn refuse(auth: &AuthState) -> ClientError {
+        let status = tonic::Status::unauthenticated("invalid auth token");
+        auth.classify_refusal("heartbeat", ClientError::from_status("heartbeat", status))
     }
 
     #[tokio::test(start_paused = true)]
     async fn refusal_is_final_before_first_acceptance() {
         let auth = AuthState::default();
-        assert_eq!(auth.classify_refusal(refusal()).kind(), ErrorKind::Unauthenticated);
+        assert_eq!(refuse(&auth).kind(), ErrorKind::Unauthenticated);
         auth.record_acceptance();
-        assert_eq!(auth.classify_refusal(refusal()).kind(), ErrorKind::AuthGracePeriod);
+        assert_eq!(refuse(&auth).kind(), ErrorKind::AuthGracePeriod);
         auth.reset();
-        assert_eq!(auth.classify_refusal(refusal()).kind(), ErrorKind::Unauthenticated);
+        assert_eq!(refuse(&auth).kind(), ErrorKind::Unauthenticated);
     }
 
     #[tokio::test(start_paused = true)]
@@ -114,28 +116,29 @@ mod tests {
         let auth = AuthState::default();
         auth.record_acceptance();
         for _ in 0..GRACE_PERIOD.as_secs() / 5 {
-            let refused = auth.classify_refusal(refusal());
+            let refused = refuse(&auth);
             assert!(refused.is_temporary(), "{refused}");
             advance(Duration::from_secs(5)).await;
         }
-        let refused = auth.classify_refusal(refusal());
+        let refused = refuse(&auth);
         assert_eq!(refused.kind(), ErrorKind::Unauthenticated);
         let message = refused.to_string();
-        assert!(message.contains("accepted before and is now refused for 90 s: heartbeat"), "{message}");
-        assert!(message.contains("HATCHET_CLIENT_TOKEN"), "{message}");
+        let expected =
+            "heartbeat failed: the token was accepted before and is now refused for 90 s (invalid auth token). ";
+        assert!(message.starts_with(expected) && message.contains("HATCHET_CLIENT_TOKEN"), "{message}");
     }
 
     #[tokio::test(start_paused = true)]
     async fn acceptance_or_gap_restarts_grace_period() {
         let auth = AuthState::default();
         auth.record_acceptance();
-        for between in [Duration::from_secs(1), GRACE_PERIOD * 2] {
-            auth.classify_refusal(refusal());
+        for gap in [Duration::from_secs(1), GRACE_PERIOD * 2] {
+            refuse(&auth);
             advance(GRACE_PERIOD - Duration::from_secs(1)).await;
             auth.record_acceptance();
-            assert_eq!(auth.classify_refusal(refusal()).kind(), ErrorKind::AuthGracePeriod);
-            advance(between).await;
-            assert_eq!(auth.classify_refusal(refusal()).kind(), ErrorKind::AuthGracePeriod);
+            assert_eq!(refuse(&auth).kind(), ErrorKind::AuthGracePeriod);
+            advance(gap).await;
+            assert_eq!(refuse(&auth).kind(), ErrorKind::AuthGracePeriod);
         }
     }
 }

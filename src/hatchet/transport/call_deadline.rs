@@ -1,8 +1,8 @@
 //! The deadline of a call.
 //!
-//! A deadline is absolute: the call's timeout, plus the time in which a slow link carries the call's own bytes in both
-//! directions. It bounds the wait for an engine that is alive and does not answer this call. Whether the connection is
-//! alive is not its business: see [`liveness`](super::liveness).
+//! A deadline is absolute: the call's timeout, plus the time that a slow link needs for the call's own bytes in both
+//! directions. It bounds the wait for an engine that is alive and does not respond to this call. Dead connections are
+//! detected by [`liveness`](super::liveness).
 
 use std::{
     sync::{
@@ -18,10 +18,10 @@ use tonic::{GrpcMethod, Request, Status, body::Body, codegen::http::Extensions};
 
 /// Timeout of calls that do not set another one.
 pub(in crate::hatchet) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
-/// Bytes per second of the slowest link on which large messages must arrive.
+/// Minimum rate of a link on which large messages must arrive, in bytes per second.
 const MIN_RATE: f64 = 16_384.0;
 
-/// A request with another timeout than [`DEFAULT_TIMEOUT`].
+/// A request with a timeout that replaces [`DEFAULT_TIMEOUT`].
 pub(in crate::hatchet) fn with_timeout<T>(timeout: Duration, message: T) -> Request<T> {
     let mut request = Request::new(message);
     request.extensions_mut().insert(Timeout(timeout));
@@ -48,21 +48,21 @@ impl CallBytes {
         self.0.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// The time in which the slowest link carries them.
+    /// The time that a link of [`MIN_RATE`] needs for them.
     fn transfer_time(&self) -> Duration {
         Duration::from_secs_f64(self.0.load(Ordering::Relaxed) as f64 / MIN_RATE)
     }
 }
 
 impl CallDeadline {
-    /// Starts now. The timeout is what [`with_timeout`] put into the request's extensions.
+    /// Starts now. Reads the timeout that [`with_timeout`] has added to the request's extensions.
     pub(super) fn start(method: GrpcMethod<'static>, extensions: &Extensions) -> Self {
         let timeout = extensions.get().map_or(DEFAULT_TIMEOUT, |Timeout(timeout)| *timeout);
         Self { method, started: Instant::now(), timeout, bytes: CallBytes::default() }
     }
 
-    /// Adds the bytes of the request's body to the call's own, as it is sent.
-    pub(super) fn count(&self, request: Body) -> Body {
+    /// Adds the bytes of the request's body to the call's own while it is sent.
+    pub(super) fn count_request(&self, request: Body) -> Body {
         let bytes = self.bytes.clone();
         Body::new(request.map_frame(move |frame| {
             bytes.add(frame.data_ref().map_or(0, bytes::Bytes::len));
@@ -71,7 +71,7 @@ impl CallDeadline {
     }
 
     /// Adds bytes of the response.
-    pub(super) fn add(&self, bytes: usize) {
+    pub(super) fn count_response(&self, bytes: usize) {
         self.bytes.add(bytes);
     }
 
@@ -79,13 +79,13 @@ impl CallDeadline {
         self.started + self.timeout + self.bytes.transfer_time()
     }
 
-    /// Waits for the deadline, and returns the status of a call that misses it.
+    /// Waits until the deadline, and returns the status of a call that misses it.
     pub(super) async fn passes(&self) -> Status {
         while self.at() > Instant::now() {
             sleep_until(self.at()).await;
         }
         let elapsed = self.started.elapsed();
-        Status::deadline_exceeded(format!("{}: no response within {elapsed:.0?}", self.method.method()))
+        Status::deadline_exceeded(format!("no response to {} within {elapsed:.0?}", self.method.method()))
     }
 }
 
@@ -106,33 +106,33 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn call_without_response_ends_at_its_timeout() {
-        let (deadline, begun) = (deadline(), Instant::now());
+        let (deadline, started) = (deadline(), Instant::now());
         assert_eq!(deadline.passes().await.code(), Code::DeadlineExceeded);
-        assert_eq!(begun.elapsed(), SECOND);
-        let (begun, deadline) =
+        assert_eq!(started.elapsed(), SECOND);
+        let (started, deadline) =
             (Instant::now(), CallDeadline::start(GrpcMethod::new("Service", "Call"), &Extensions::new()));
-        assert_eq!(deadline.passes().await.message(), "Call: no response within 30s");
-        assert_eq!(begun.elapsed(), DEFAULT_TIMEOUT);
+        assert_eq!(deadline.passes().await.message(), "no response to Call within 30s");
+        assert_eq!(started.elapsed(), DEFAULT_TIMEOUT);
     }
 
     #[tokio::test(start_paused = true)]
     async fn large_request_extends_deadline_by_its_bytes() {
-        let (deadline, begun) = (deadline(), Instant::now());
-        let request = deadline.count(Body::new(Full::<Bytes>::from(vec![0; 4_000_000])));
+        let (deadline, started) = (deadline(), Instant::now());
+        let request = deadline.count_request(Body::new(Full::<Bytes>::from(vec![0; 4_000_000])));
         assert_eq!(request.collect().await.unwrap().to_bytes().len(), 4_000_000);
         deadline.passes().await;
-        assert!(begun.elapsed() > SECOND * 200, "{:?}", begun.elapsed());
+        assert!(started.elapsed() > SECOND * 200, "{:?}", started.elapsed());
     }
 
     #[tokio::test(start_paused = true)]
     async fn response_extends_deadline_only_while_it_is_fast_enough() {
         // At 16 kB a second a link carries 1,600 bytes in a tenth of a second.
         for (bytes, is_enough) in [(10_000, true), (1, false)] {
-            let (deadline, begun) = (deadline(), Instant::now());
+            let (deadline, started) = (deadline(), Instant::now());
             let response = async {
                 for _ in 0..400 {
                     sleep(SECOND / 10).await;
-                    deadline.add(bytes);
+                    deadline.count_response(bytes);
                 }
             };
             let is_complete = tokio::select! {
@@ -140,7 +140,7 @@ mod tests {
                 () = response => true,
             };
             assert_eq!(is_complete, is_enough, "{bytes}");
-            assert!(is_enough || begun.elapsed() < SECOND * 2, "{:?}", begun.elapsed());
+            assert!(is_enough || started.elapsed() < SECOND * 2, "{:?}", started.elapsed());
         }
     }
 }

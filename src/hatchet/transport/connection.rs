@@ -1,10 +1,11 @@
-//! Connections to an engine: the only module that knows gRPC channels.
+//! Connections to an engine.
 //!
-//! A [`Connection`] holds one [`Link`] at a time. It replaces the link when the liveness monitor finds it dead, and when
-//! an engine that was found by its handshake file restarted with another address or token. Calls of the old link fail with
-//! [`ErrorKind::Unreachable`]; later calls use the new one.
+//! A [`Connection`] has one [`Link`] at a time. It replaces the link when the liveness monitor reports it dead, and when
+//! an embedded engine has restarted with another address or token. Calls of the old link fail with
+//! [`ErrorKind::Unreachable`]. Later calls use the new link.
 
 use std::{
+    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -35,27 +36,27 @@ use crate::hatchet::wire::proto::{
     v1::admin_service_client::AdminServiceClient, workflow_service_client::WorkflowServiceClient,
 };
 
-/// Largest header list that is received, in bytes. The refusal of a bulk trigger describes each collision there, some 110
-/// bytes for each of 1,000. The transport's default is 16 KiB, and a larger list breaks the call.
-const MAX_HEADERS: u32 = 1 << 20;
+/// Maximum size of a received header list in bytes. The refusal of a bulk trigger describes each of up to 1,000 collisions
+/// there in about 110 bytes. The transport's default is 16 KiB, and a larger list breaks the call.
+const MAX_HEADER_LIST: u32 = 1 << 20;
 /// Name and version of this client in requests.
 pub(in crate::hatchet) const USER_AGENT: &str = concat!("hatchet-quickstart-rust/", env!("CARGO_PKG_VERSION"));
-/// Limit for connecting as a whole: name resolution, proxy, TCP and TLS.
+/// Time limit for connecting as a whole: name resolution, proxy, TCP and TLS.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Shortest interval between two reads of the handshake file. Without an engine, calls fail by the thousand.
-const REDISCOVERY_INTERVAL: Duration = Duration::from_millis(200);
+/// Minimum interval between two reads of the handshake file. Without an engine, thousands of calls may fail in a second.
+const MIN_REDISCOVERY_INTERVAL: Duration = Duration::from_millis(200);
 
-/// One HTTP/2 connection to an engine, made by the first call and made again after it broke. Cheap to clone.
+/// One HTTP/2 connection to an engine, opened by the first call and reopened after it broke. Cheap to clone.
 #[derive(Clone)]
 pub struct Connection(Arc<Inner>);
 
 struct Inner {
     shared: Arc<Shared>,
-    /// Ends the liveness monitor with the last clone.
+    /// Stops the liveness monitor when the last clone is dropped.
     _monitor: AbortOnDropHandle<()>,
 }
 
-/// What a connection shares with its liveness monitor.
+/// The state that a connection shares with its liveness monitor.
 struct Shared {
     engine: Mutex<Engine>,
     auth: Arc<AuthState>,
@@ -77,7 +78,7 @@ impl Engine {
     fn new(config: ClientConfig) -> Result<Self, ClientError> {
         let endpoint = endpoint(&config)?;
         let mut bearer = HeaderValue::from_str(&format!("bearer {}", config.token.expose())).map_err(|_| {
-            ClientError::config("the token contains characters that no token has: set HATCHET_CLIENT_TOKEN again")
+            ClientError::config("invalid HATCHET_CLIENT_TOKEN: a token has only visible ASCII characters")
         })?;
         bearer.set_sensitive(true);
         let tls = SharedTls::default();
@@ -100,8 +101,8 @@ impl Shared {
         self.engine().link.clone()
     }
 
-    /// Closes a link. If it is the current one, the next call makes another, of the engine that the handshake file names
-    /// now.
+    /// Closes a link. If it is the current link, replaces it by a new one, to the engine that the handshake file currently
+    /// names.
     fn replace(&self, link: &Arc<Link>, reason: LinkClosed) {
         if !self.rediscover() {
             let mut engine = self.engine();
@@ -112,16 +113,17 @@ impl Shared {
         link.close(reason);
     }
 
-    /// Reads the handshake file again, if the settings came from one, and uses its engine from now on if it is another.
+    /// Reads the handshake file again, if the settings come from one. Returns whether it names another engine, which later
+    /// calls use.
     fn rediscover(&self) -> bool {
-        let known = self.engine().config.clone();
-        let Some(config) = known.rediscover() else { return false };
+        let previous = self.engine().config.clone();
+        let Some(config) = previous.rediscover() else { return false };
         let address = config.host_port.clone();
         match Engine::new(config) {
             Ok(engine) => {
                 let mut current = self.engine();
-                if !Arc::ptr_eq(&current.config, &known) {
-                    // Another failed call was faster. Its link must not be closed.
+                if !Arc::ptr_eq(&current.config, &previous) {
+                    // Another failed call has replaced the engine. Its link must not be closed.
                     return true;
                 }
                 let old = std::mem::replace(&mut *current, engine);
@@ -132,19 +134,19 @@ impl Shared {
                 true
             }
             Err(error) => {
-                tracing::warn!("the engine's handshake file has changed and cannot be used: {error}");
+                tracing::warn!("using the changed handshake file of the engine failed: {error}");
                 false
             }
         }
     }
 
-    /// Replaces each link that the monitor finds dead.
+    /// Replaces each link that the monitor reports dead.
     async fn monitor(self: Arc<Self>) {
         let mut monitor = Monitor::default();
         loop {
             let link = self.link();
             let silence = tokio::select! {
-                silence = monitor.dead(link.activity(), || self.auth.was_accepted(), || link.probe()) => silence,
+                silence = monitor.wait_until_dead(link.activity(), || self.auth.was_accepted(), || link.probe()) => silence,
                 _ = link.closed() => continue,
             };
             tracing::debug!("the connection to the engine is dead: nothing was received for {silence:.1?}");
@@ -154,13 +156,20 @@ impl Shared {
 }
 
 impl Connection {
-    /// Prepares a connection; nothing is sent yet. Fails on settings that cannot be used, such as a missing certificate
-    /// file. Must be called inside a tokio runtime, which then drives the connection.
+    /// Creates a connection. Nothing is sent until the first call.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] for an invalid setting, such as a missing certificate file.
+    ///
+    /// # Panics
+    ///
+    /// If called outside a tokio runtime, which then drives the connection.
     pub fn new(config: ClientConfig) -> Result<Self, ClientError> {
         if config.tls == Tls::None && !config.is_loopback() {
             tracing::warn!(
-                "the token and all data go to {} unencrypted: set HATCHET_CLIENT_TLS_STRATEGY=tls unless the network \
-                 between is your own",
+                "the token and all data go to {} unencrypted. Set HATCHET_CLIENT_TLS_STRATEGY=tls unless the network is \
+                 trusted",
                 config.host_port
             );
         }
@@ -179,7 +188,7 @@ impl Connection {
         Ok(Self(Arc::new(Inner { shared, _monitor })))
     }
 
-    /// The current settings: those it was made with, or the later ones of the engine's handshake file.
+    /// The current settings: those of [`Connection::new`], or later ones from the engine's handshake file.
     pub fn config(&self) -> Arc<ClientConfig> {
         self.0.shared.engine().config.clone()
     }
@@ -195,23 +204,24 @@ impl Connection {
         self.0.shared.link().activity().received()
     }
 
-    /// Closes the current link, so that its calls fail and the next call makes another one.
+    /// Closes the current link, so that its calls fail and the next call opens a new one.
     pub fn replace(&self) {
         let link = self.0.shared.link();
         self.0.shared.replace(&link, LinkClosed::Replaced);
     }
 
-    /// Makes the error of a failed call. `call` says what was being done. Every failed call goes through here, since a
-    /// failure may concern the connection as a whole: the engine may have moved, and its refusal of a token that it
-    /// accepted before may be temporary.
+    /// Converts the status of a failed call to an error. `call` names the operation, such as `triggering task-a`.
+    ///
+    /// Every failed call must use this, since a failure may concern the whole connection: the engine may have moved, and
+    /// its refusal of a token that it accepted before may be temporary.
     pub(in crate::hatchet) fn call_error(&self, call: &str, status: Status) -> ClientError {
         let error = ClientError::from_status(call, status);
         match error.kind() {
             ErrorKind::Unauthenticated if self.0.shared.rediscover() => ClientError::new(
                 ErrorKind::AuthGracePeriod,
-                format!("{call}: the engine has a new token, which is used from now on"),
+                format!("{call} failed: the engine has a new token, which the next call sends"),
             ),
-            ErrorKind::Unauthenticated => self.0.shared.auth.classify_refusal(error),
+            ErrorKind::Unauthenticated => self.0.shared.auth.classify_refusal(call, error),
             ErrorKind::Unreachable => {
                 self.follow_engine();
                 error
@@ -220,12 +230,12 @@ impl Connection {
         }
     }
 
-    /// Uses the engine that the handshake file names now, if the settings came from one. Reads the file at most every
-    /// [`REDISCOVERY_INTERVAL`].
+    /// Switches to the engine that the handshake file currently names, if the settings come from one. Reads the file at most
+    /// once per [`MIN_REDISCOVERY_INTERVAL`].
     pub(in crate::hatchet) fn follow_engine(&self) {
         let is_due = {
             let mut last = self.0.shared.last_rediscovery.lock().unwrap_or_else(PoisonError::into_inner);
-            let is_due = last.is_none_or(|at| at.elapsed() >= REDISCOVERY_INTERVAL);
+            let is_due = last.is_none_or(|at| at.elapsed() >= MIN_REDISCOVERY_INTERVAL);
             if is_due {
                 *last = Some(Instant::now());
             }
@@ -236,8 +246,8 @@ impl Connection {
         }
     }
 
-    /// Makes sure that an engine answers, by a call without effect, unless one has answered before. To be called before a
-    /// call that must not be executed twice: its failure would not tell whether it was executed.
+    /// Checks by a call without effect that an engine responds, unless one has responded before. To be called before a call
+    /// that must not be executed twice, since its failure would not show whether it was executed.
     pub(in crate::hatchet) async fn ensure_reachable(&self, call: &str) -> Result<(), ClientError> {
         if self.0.shared.auth.was_accepted() {
             return Ok(());
@@ -259,7 +269,8 @@ impl Connection {
     }
 
     /// The dispatcher service: assignments, reports, subscriptions.
-    /// The client uses the current link only and fails after the link was replaced: get a new one for each call.
+    ///
+    /// The returned client fails after the current link was replaced: get a new one for each call.
     pub fn dispatcher(&self) -> DispatcherClient<Authenticated> {
         let (transport, config) = self.transport();
         DispatcherClient::new(transport)
@@ -268,7 +279,8 @@ impl Connection {
     }
 
     /// The admin service: registration of workflows, details of runs, cancellation.
-    /// The client uses the current link only and fails after the link was replaced: get a new one for each call.
+    ///
+    /// The returned client fails after the current link was replaced: get a new one for each call.
     pub fn admin(&self) -> AdminServiceClient<Authenticated> {
         let (transport, config) = self.transport();
         AdminServiceClient::new(transport)
@@ -277,7 +289,8 @@ impl Connection {
     }
 
     /// The workflow service: triggers.
-    /// The client uses the current link only and fails after the link was replaced: get a new one for each call.
+    ///
+    /// The returned client fails after the current link was replaced: get a new one for each call.
     pub fn workflows(&self) -> WorkflowServiceClient<Authenticated> {
         let (transport, config) = self.transport();
         WorkflowServiceClient::new(transport)
@@ -286,7 +299,8 @@ impl Connection {
     }
 
     /// The events service: log lines and stream chunks.
-    /// The client uses the current link only and fails after the link was replaced: get a new one for each call.
+    ///
+    /// The returned client fails after the current link was replaced: get a new one for each call.
     pub fn events(&self) -> EventsServiceClient<Authenticated> {
         let (transport, config) = self.transport();
         EventsServiceClient::new(transport)
@@ -295,11 +309,17 @@ impl Connection {
     }
 }
 
-/// The settings of the gRPC channel. TLS is the connector's task, so that only the URIs of calls have the scheme `https`.
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("host_port", &self.config().host_port).finish_non_exhaustive()
+    }
+}
+
+/// The settings of the gRPC channel. Only the URIs of calls have the scheme `https`, since the connector does TLS.
 fn endpoint(config: &ClientConfig) -> Result<Endpoint, ClientError> {
     let invalid = |e: &dyn std::fmt::Display| {
         let address = &config.host_port;
-        ClientError::config(format!("the address `{address}` cannot be used: {e}: check HATCHET_CLIENT_HOST_PORT"))
+        ClientError::config(format!("invalid HATCHET_CLIENT_HOST_PORT \"{address}\": {e}"))
     };
     let scheme = if config.tls == Tls::None { "http" } else { "https" };
     let origin: Uri = format!("{scheme}://{}", config.host_port).parse().map_err(|e| invalid(&e))?;
@@ -308,14 +328,14 @@ fn endpoint(config: &ClientConfig) -> Result<Endpoint, ClientError> {
         .map_err(|e| invalid(&e))?
         .origin(origin)
         .connect_timeout(CONNECT_TIMEOUT)
-        .http2_max_header_list_size(MAX_HEADERS);
+        .http2_max_header_list_size(MAX_HEADER_LIST);
     Ok(set_keepalive(endpoint))
 }
 
 /// The messages of a call that responds with a stream. A failure of the call is the stream's first item.
 ///
-/// The call is sent when the stream is first polled. An engine may send its response headers with the first message only,
-/// so awaiting the call itself would mean to wait for a message.
+/// The call is sent when the stream is first polled. An engine may delay its response headers until the first message, so
+/// awaiting the call would mean waiting for a message.
 pub(in crate::hatchet) fn response_messages<T: Send + 'static>(
     call: impl Future<Output = Result<Response<Streaming<T>>, Status>> + Send + 'static,
 ) -> BoxStream<'static, Result<T, Status>> {

@@ -1,6 +1,7 @@
-//! Diagnosis of an address: which protocol is spoken there, and which setting does not fit.
+//! Diagnosis of an address: the protocol of its server, and the setting that does not fit.
 //!
-//! A call that cannot connect says little about the reason. The first bytes of a response say which setting to change.
+//! The error of a call that cannot connect rarely shows the reason. The first bytes of a response identify the protocol,
+//! and so the setting to change.
 
 use std::time::Duration;
 
@@ -11,17 +12,18 @@ use tokio::{
 
 use super::{
     config::{ClientConfig, Tls},
-    dial::{ConnectError, io_source, open, root_cause},
+    dial::{ConnectError, io_source, open},
+    error::root_cause,
 };
 use crate::hatchet::system::out_of_files;
 
 /// The response of an address to the start of an HTTP/2 connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ProbeResult {
-    /// No connection: refused, timed out, or no such host. Holds the reason.
-    NoAnswer(String),
-    /// No connection for a reason on this side: the proxy does not connect, or this process may not open more files. Holds
-    /// the reason and what to do.
+pub(crate) enum ProbeResult {
+    /// No connection: refused, timed out, or no such host. Holds the cause.
+    NoConnection(String),
+    /// No connection for a local cause: the proxy does not connect, or this process may not open more files. Holds the
+    /// whole error text.
     Blocked(String),
     /// HTTP/2 without TLS, as from an engine without TLS.
     Plaintext,
@@ -29,34 +31,32 @@ pub enum ProbeResult {
     Tls,
     /// Another protocol.
     UnknownProtocol,
-    /// The connection was accepted, and no byte was received. Holds how it ended.
+    /// The connection was accepted, and no byte was received. Holds the end of the connection as a verb phrase.
     Silent(String),
 }
 
-/// HTTP/2's connection preface with empty settings. A plaintext engine answers with its own SETTINGS frame, a TLS server
+/// HTTP/2's connection preface with empty settings. A plaintext engine responds with its own SETTINGS frame, a TLS server
 /// with an alert.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00";
-/// Limit for the connection and again for the first bytes.
+/// Time limit for connecting, and again for the first bytes.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Connects to the gRPC address, through the proxy that calls use, and reads the first bytes of the response. Takes at
 /// most 6 s, through a proxy 7 s.
-pub async fn probe_address(config: &ClientConfig) -> ProbeResult {
+pub(crate) async fn probe_address(config: &ClientConfig) -> ProbeResult {
     let route = match config.route() {
         Ok(route) => route,
         Err(e) => return ProbeResult::Blocked(e.to_string()),
     };
-    // A proxy has a shorter timeout of its own, whose error names it.
+    // The tunnel through a proxy has a shorter timeout, whose error names the proxy.
     let connect_timeout = if route.proxy.is_some() { TIMEOUT * 2 } else { TIMEOUT };
     let mut stream = match timeout(connect_timeout, open(&route)).await {
-        Err(_) => return ProbeResult::NoAnswer("no answer".to_owned()),
-        Ok(Err(ConnectError::Proxy(why))) => return ProbeResult::Blocked(why),
+        Err(_) => return ProbeResult::NoConnection(format!("no response within {connect_timeout:?}")),
+        Ok(Err(ConnectError::Proxy(message))) => return ProbeResult::Blocked(message),
         Ok(Err(e)) => {
             return match io_source(&e).and_then(out_of_files) {
-                Some(why) => {
-                    ProbeResult::Blocked(format!("no connection to {} can be opened: {why}", config.host_port))
-                }
-                None => ProbeResult::NoAnswer(root_cause(&e)),
+                Some(cause) => ProbeResult::Blocked(format!("connecting to {} failed: {cause}", config.host_port)),
+                None => ProbeResult::NoConnection(root_cause(&e)),
             };
         }
         Ok(Ok(stream)) => stream,
@@ -69,8 +69,8 @@ pub async fn probe_address(config: &ClientConfig) -> ProbeResult {
     match timeout(TIMEOUT, exchange).await {
         Ok(Ok(0)) => ProbeResult::Silent("closed it".to_owned()),
         Ok(Ok(read)) => classify(&response[..read]),
-        Ok(Err(e)) => ProbeResult::Silent(format!("broke it: {e}")),
-        Err(_) => ProbeResult::Silent(format!("said nothing for {TIMEOUT:?}")),
+        Ok(Err(e)) => ProbeResult::Silent(format!("broke it ({e})")),
+        Err(_) => ProbeResult::Silent(format!("sent nothing for {TIMEOUT:?}")),
     }
 }
 
@@ -84,43 +84,44 @@ fn classify(response: &[u8]) -> ProbeResult {
     }
 }
 
-/// Probes the address and explains in one line what is wrong with it or with the TLS setting. `None` if nothing is.
-pub async fn diagnose(config: &ClientConfig) -> Option<String> {
+/// Probes the address and explains in one line the fault of the address or of the TLS setting. `None` if there is none.
+pub(crate) async fn diagnose(config: &ClientConfig) -> Option<String> {
     explain_probe(&probe_address(config).await, config)
 }
 
 /// Explains in one line how the result of a probe contradicts the settings. `None` if it does not.
-pub fn explain_probe(result: &ProbeResult, config: &ClientConfig) -> Option<String> {
+pub(crate) fn explain_probe(result: &ProbeResult, config: &ClientConfig) -> Option<String> {
     let address = &config.host_port;
     match (result, &config.tls) {
-        (ProbeResult::NoAnswer(why), _) => Some(format!(
-            "nothing answers at {address} ({why}): start the engine, or set HATCHET_CLIENT_HOST_PORT to where it is"
+        (ProbeResult::NoConnection(cause), _) => Some(format!(
+            "no server responds at {address} ({cause}). Start the engine, or set HATCHET_CLIENT_HOST_PORT to its address"
         )),
-        (ProbeResult::Blocked(why), _) => Some(why.clone()),
-        (ProbeResult::Plaintext, Tls::On { .. }) => {
-            Some(format!("{address} speaks plaintext and we speak TLS: set HATCHET_CLIENT_TLS_STRATEGY=none"))
-        }
-        (ProbeResult::Tls, Tls::None) => {
-            Some(format!("{address} speaks TLS and we speak plaintext: set HATCHET_CLIENT_TLS_STRATEGY=tls"))
-        }
+        (ProbeResult::Blocked(message), _) => Some(message.clone()),
+        (ProbeResult::Plaintext, Tls::On { .. }) => Some(format!(
+            "the server at {address} uses plaintext and this client uses TLS. Set HATCHET_CLIENT_TLS_STRATEGY=none"
+        )),
+        (ProbeResult::Tls, Tls::None) => Some(format!(
+            "the server at {address} uses TLS and this client uses plaintext. Set HATCHET_CLIENT_TLS_STRATEGY=tls"
+        )),
         (ProbeResult::UnknownProtocol, _) => Some(format!(
-            "{address} answers, but not as a Hatchet engine: set HATCHET_CLIENT_HOST_PORT to its gRPC port (the REST port \
-             is another)"
+            "the server at {address} does not use gRPC. Set HATCHET_CLIENT_HOST_PORT to the engine's gRPC port, which differs \
+             from its REST port"
         )),
-        (ProbeResult::Silent(how), Tls::None) => Some(format!(
-            "{address} took the connection and {how}: an engine that is just ending or starting, one with TLS \
-             (HATCHET_CLIENT_TLS_STRATEGY=tls), or none at all (HATCHET_CLIENT_HOST_PORT is its gRPC port)"
+        (ProbeResult::Silent(end), Tls::None) => Some(format!(
+            "the server at {address} accepted the connection and {end}. If it is an engine that starts or stops, wait. If \
+             it uses TLS, set HATCHET_CLIENT_TLS_STRATEGY=tls. Otherwise set HATCHET_CLIENT_HOST_PORT to the engine's gRPC \
+             port"
         )),
         // Some TLS servers close the connection when the first bytes are not TLS.
         (ProbeResult::Silent(_) | ProbeResult::Tls, Tls::On { .. }) | (ProbeResult::Plaintext, Tls::None) => None,
     }
 }
 
-/// Explains in one line that a call was not answered for `elapsed`, for an address whose probe shows nothing wrong.
-pub fn explain_unanswered(config: &ClientConfig, elapsed: Duration) -> String {
+/// Explains in one line that a call had no response for `elapsed`, at an address whose probe shows no fault.
+pub(crate) fn explain_no_response(config: &ClientConfig, elapsed: Duration) -> String {
     format!(
-        "{} has not answered a call for {elapsed:?}: an engine that hangs (look at its log), or none at all \
-         (HATCHET_CLIENT_HOST_PORT is its gRPC port)",
+        "the server at {} has not responded to a call for {elapsed:?}. If it is an engine, see its log. Otherwise set \
+         HATCHET_CLIENT_HOST_PORT to the engine's gRPC port",
         config.host_port
     )
 }

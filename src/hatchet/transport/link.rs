@@ -1,7 +1,7 @@
 //! One gRPC channel to an engine, from its creation until it is closed.
 //!
-//! A [`Connection`](super::Connection) replaces its link when it is dead or when the engine has moved. All calls of a
-//! closed link fail, so none is left waiting on a connection that is not used any more.
+//! A [`Connection`](super::Connection) replaces its link when the link is dead or the engine has moved. All calls of a
+//! closed link fail, so that no call waits on a connection that is no longer used.
 
 use std::{sync::OnceLock, time::Duration};
 
@@ -29,13 +29,13 @@ pub(super) struct Link {
     reason: OnceLock<LinkClosed>,
 }
 
-/// Why a link was closed.
+/// The reason why a link was closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum LinkClosed {
-    /// The peer did not send a byte for this long.
+    /// The peer has not sent a byte for this time.
     #[error("nothing was received for {:.1} s", .0.as_secs_f64())]
     Dead(Duration),
-    /// Another link is used from now on.
+    /// Another link has replaced it.
     #[error("the connection was replaced")]
     Replaced,
 }
@@ -60,7 +60,7 @@ impl Link {
         &self.activity
     }
 
-    /// Makes all calls fail with this reason. The first reason counts.
+    /// Fails all calls with this reason. Later reasons are ignored.
     pub(super) fn close(&self, reason: LinkClosed) {
         let _ = self.reason.set(reason);
         self.closed.cancel();
@@ -75,7 +75,7 @@ impl Link {
         status
     }
 
-    /// Makes a call that costs the engine little, and ends with any response to it. It is not counted as outstanding.
+    /// A call that costs the engine little and ends with any response. It is not counted as outstanding.
     pub(super) fn probe(&self) -> BoxFuture<'static, ()> {
         let bearer = MetadataValue::try_from(self.bearer.as_bytes());
         let authenticate = move |mut request: Request<()>| {

@@ -8,11 +8,12 @@
 //!  generated stubs over Authenticated ◀── liveness::Monitor closes a dead link
 //! ```
 //!
-//! - A call ends: with its response, at its deadline ([`call_deadline`]), or when its connection is dead ([`liveness`]).
-//! - A failed call becomes a [`ClientError`] through [`Connection::call_error`], and [`retry`] decides what is repeated.
-//! - The REST API uses the same settings, proxies and TLS configuration, on connections of its own ([`dial`]).
+//! - A call ends with its response, at its deadline ([`call_deadline`]), or when its connection is dead ([`liveness`]).
+//! - [`Connection::call_error`] converts the status of a failed call to a [`ClientError`]. [`retry`] defines which
+//!   failed calls are repeated.
+//! - The REST API uses the same settings, proxies and TLS configuration, on separate connections ([`dial`]).
 //!
-//! This is the only module that names tonic's transport. It knows nothing of clients and workers.
+//! This is the only module that names tonic's transport. It does not depend on clients and workers.
 
 mod auth_grace;
 mod authenticated;
@@ -28,19 +29,19 @@ mod retry;
 
 pub use self::{
     authenticated::Authenticated,
-    config::{
-        ClientConfig, ENV_FILES, Proxies, Rediscovery, Source, Sources, Tls, Token, embedded_folder, parse_integer,
-        token_claims,
-    },
+    config::{ClientConfig, Proxies, Source, Sources, Tls, Token},
     connection::Connection,
-    diagnose::{ProbeResult, diagnose, explain_probe, explain_unanswered, probe_address},
     error::{ClientError, ErrorKind},
 };
 pub(in crate::hatchet) use self::{
     call_deadline::{DEFAULT_TIMEOUT, with_timeout},
     config::ServerUrl,
     connection::{USER_AGENT, response_messages},
-    dial::{ConnectError, Dialer, HttpError, Protocol, SharedTls, exchange, root_cause},
-    error::untrusted_certificate,
+    dial::{ConnectError, Dialer, HttpError, Protocol, SharedTls, exchange},
+    error::{root_cause, untrusted_certificate},
     retry::{Backoff, RegistrationTimeout, retry, retry_until, when_temporary},
+};
+pub(crate) use self::{
+    config::{ENV_FILES, embedded_folder, parse_integer, token_claims},
+    diagnose::{ProbeResult, diagnose, explain_no_response, explain_probe, probe_address},
 };

@@ -1,12 +1,12 @@
-//! Retry policies: which failed calls are repeated, and after which delay.
+//! Retry policies: the failed calls that are repeated, and the delays between them.
 //!
 //! | policy | repeats | for |
 //! |---|---|---|
-//! | [`retry`] with [`when_temporary`] | any failure that may pass | calls whose second execution changes nothing |
-//! | [`retry_until`] with a policy of its own | failures after which the engine has certainly not acted | triggers |
+//! | [`retry`] with [`when_temporary`] | every temporary failure | calls whose second execution changes nothing |
+//! | [`retry_until`] with another predicate | failures after which the engine has certainly not acted | triggers |
 //! | [`RegistrationTimeout::retry`] | failures that a running engine reports | registrations |
 //!
-//! Endless loops, such as a worker's session, take their delays from [`Backoff`].
+//! Loops without an end, such as a worker's session, take their delays from [`Backoff`].
 
 use std::{error::Error as _, time::Duration};
 
@@ -16,28 +16,27 @@ use tonic::Code;
 
 use super::error::ClientError;
 
-/// Attempts of a unary call, the first one included, as in the official SDKs.
+/// Attempts of a unary call, including the first, as in the official SDKs.
 const MAX_ATTEMPTS: usize = 5;
 /// Delay before the second attempt of a call. Short, so that a brief failure costs little.
-const FIRST_DELAY: Duration = Duration::from_millis(100);
-/// Longest delay between two attempts of a call, before jitter.
+const MIN_DELAY: Duration = Duration::from_millis(100);
+/// Maximum delay between two attempts of a call, before jitter.
 const MAX_DELAY: Duration = Duration::from_secs(3);
 
-/// Exponential backoff without an end: delays from `first`, doubling up to `max`.
+/// Unlimited exponential backoff: delays from `min`, doubling up to `max`.
 ///
-/// Each delay has a random addition of up to its own length, so that clients which failed together do not retry
-/// together.
+/// A random addition of up to 100 % is added to each delay, so that clients that failed together do not retry together.
 pub(in crate::hatchet) struct Backoff {
-    first: Duration,
+    min: Duration,
     max: Duration,
     delays: ExponentialBackoff,
 }
 
 impl Backoff {
-    /// Starts at `first`.
-    pub(in crate::hatchet) fn new(first: Duration, max: Duration) -> Self {
-        let delays = ExponentialBuilder::default().with_min_delay(first).with_max_delay(max);
-        Self { first, max, delays: delays.with_jitter().without_max_times().build() }
+    /// The first delay is `min`.
+    pub(in crate::hatchet) fn new(min: Duration, max: Duration) -> Self {
+        let delays = ExponentialBuilder::default().with_min_delay(min).with_max_delay(max);
+        Self { min, max, delays: delays.with_jitter().without_max_times().build() }
     }
 
     /// The delay before the next attempt.
@@ -45,8 +44,8 @@ impl Backoff {
         self.delays.next().unwrap_or(self.max)
     }
 
-    /// The delay before the next attempt, after something that worked for `uptime`. Starts over if that is longer than
-    /// `stable`.
+    /// The delay before the next attempt, after a success that lasted for `uptime`. Restarts at the minimum if that is
+    /// longer than `stable`.
     pub(in crate::hatchet) fn next_delay_after(&mut self, uptime: Duration, stable: Duration) -> Duration {
         if uptime > stable {
             self.reset();
@@ -54,13 +53,13 @@ impl Backoff {
         self.next_delay()
     }
 
-    /// Starts over: the next delay is the first one.
+    /// Restarts: the next delay is the minimum.
     pub(in crate::hatchet) fn reset(&mut self) {
-        *self = Self::new(self.first, self.max);
+        *self = Self::new(self.min, self.max);
     }
 }
 
-/// Makes a call up to five times, as long as it fails with an error that `is_retryable`.
+/// Makes a call up to [`MAX_ATTEMPTS`] times, while its error `is_retryable`.
 pub(in crate::hatchet) async fn retry<T, F>(
     is_retryable: fn(&ClientError) -> bool,
     call: impl FnMut() -> F,
@@ -71,7 +70,7 @@ where
     retry_until(None, is_retryable, call).await
 }
 
-/// As [`retry`], but returns the error at once if the next attempt would start after the deadline.
+/// Like [`retry`], but returns the error immediately if the next attempt would start after the deadline.
 pub(in crate::hatchet) async fn retry_until<T, F>(
     deadline: Option<Instant>,
     is_retryable: fn(&ClientError) -> bool,
@@ -80,7 +79,7 @@ pub(in crate::hatchet) async fn retry_until<T, F>(
 where
     F: Future<Output = Result<T, ClientError>>,
 {
-    let mut backoff = Backoff::new(FIRST_DELAY, MAX_DELAY);
+    let mut backoff = Backoff::new(MIN_DELAY, MAX_DELAY);
     for _ in 1..MAX_ATTEMPTS {
         match call().await {
             Err(error) if is_retryable(&error) => {
@@ -103,16 +102,16 @@ pub(in crate::hatchet) fn when_temporary(error: &ClientError) -> bool {
 
 /// A time limit that the calls of one registration share, while a running engine fails them.
 ///
-/// A real engine answers INTERNAL to concurrent first registrations of one workflow, and UNAVAILABLE or ABORTED while it
-/// or its database restarts. Registrations are idempotent, so these are retried. An engine that cannot be reached is the
-/// caller's decision.
+/// A real engine responds with INTERNAL to concurrent first registrations of one workflow, and with UNAVAILABLE or ABORTED
+/// while it or its database restarts. Registrations are idempotent, so these are retried. The caller decides whether to
+/// retry if the engine cannot be reached.
 pub(in crate::hatchet) struct RegistrationTimeout {
     started: Instant,
     timeout: Duration,
 }
 
 impl RegistrationTimeout {
-    /// The shortest timeout. Workers that register the same new workflows at the same moment need a second or two.
+    /// The minimum timeout. Workers that register the same new workflows simultaneously need one or two seconds.
     pub(in crate::hatchet) const MIN: Duration = Duration::from_secs(30);
 
     /// Starts now and ends after `timeout`, at least [`Self::MIN`].
@@ -120,12 +119,12 @@ impl RegistrationTimeout {
         Self { started: Instant::now(), timeout: timeout.max(Self::MIN) }
     }
 
-    /// Makes a call until it succeeds, fails with an error that is not to be retried, or the time is over.
+    /// Repeats a call until it succeeds, fails with an error that is not retried, or the timeout has elapsed.
     pub(in crate::hatchet) async fn retry<T, F>(&self, mut call: impl FnMut() -> F) -> Result<T, ClientError>
     where
         F: Future<Output = Result<T, ClientError>>,
     {
-        let mut backoff = Backoff::new(FIRST_DELAY, MAX_DELAY);
+        let mut backoff = Backoff::new(MIN_DELAY, MAX_DELAY);
         loop {
             let error = match call().await {
                 Err(error) if is_engine_failure(&error) => error,
@@ -134,17 +133,17 @@ impl RegistrationTimeout {
             let elapsed = self.started.elapsed();
             let remaining = self.timeout.saturating_sub(elapsed);
             if remaining.is_zero() {
-                let message = format!("{error}: tried for {} s; see the engine's log", elapsed.as_secs());
+                let message = format!("{error}. It was retried for {} s. See the engine's log", elapsed.as_secs());
                 return Err(error.clone().into_kind(error.kind(), message));
             }
-            tracing::info!("retry a registration for up to {} s: {error}", remaining.as_secs());
+            tracing::info!("{error}. Retrying for up to {} s", remaining.as_secs());
             sleep(backoff.next_delay().min(remaining)).await;
         }
     }
 }
 
-/// Whether a running engine reported that it failed. A broken or refused connection has the same status codes, but with a
-/// source.
+/// Whether a running engine reported that it failed. A broken or refused connection has the same status codes, and a
+/// source in addition.
 fn is_engine_failure(error: &ClientError) -> bool {
     error.status().is_some_and(|status| {
         matches!(status.code(), Code::Internal | Code::Unavailable | Code::Aborted) && status.source().is_none()
@@ -155,13 +154,13 @@ fn is_engine_failure(error: &ClientError) -> bool {
 mod tests {
     use super::{super::error::ErrorKind, *};
 
-    const FIRST: Duration = Duration::from_millis(100);
+    const MIN: Duration = Duration::from_millis(100);
     const MAX: Duration = Duration::from_secs(2);
     const STABLE: Duration = Duration::from_secs(5);
 
     #[test]
     fn backoff_doubles_to_maximum_and_resets_after_stable_time() {
-        let mut backoff = Backoff::new(FIRST, MAX);
+        let mut backoff = Backoff::new(MIN, MAX);
         for _ in 0..3 {
             for expected in [100, 200, 400, 800, 1_600, 2_000, 2_000].map(Duration::from_millis) {
                 let delay = backoff.next_delay_after(Duration::ZERO, STABLE);
@@ -169,38 +168,38 @@ mod tests {
             }
             assert!(backoff.next_delay_after(STABLE, STABLE) >= MAX, "exactly the stable time does not reset");
             let delay = backoff.next_delay_after(STABLE * 2, STABLE);
-            assert!(FIRST <= delay && delay <= FIRST * 2, "{delay:?}");
+            assert!(MIN <= delay && delay <= MIN * 2, "{delay:?}");
             backoff.reset();
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn call_is_not_retried_past_its_deadline() {
-        let (started, mut made) = (Instant::now(), 0);
+        let (started, mut attempts) = (Instant::now(), 0);
         let deadline = started + Duration::from_secs(1);
-        let answer = retry_until(Some(deadline), when_temporary, || {
-            made += 1;
+        let result = retry_until(Some(deadline), when_temporary, || {
+            attempts += 1;
             async { Err::<(), _>(ClientError::new(ErrorKind::Exhausted, "full")) }
         });
-        assert_eq!(answer.await.unwrap_err().to_string(), "full");
+        assert_eq!(result.await.unwrap_err().to_string(), "full");
         assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
-        assert!((2..MAX_ATTEMPTS).contains(&made), "{made}");
+        assert!((2..MAX_ATTEMPTS).contains(&attempts), "{attempts}");
     }
 
     #[tokio::test(start_paused = true)]
     async fn temporary_failure_is_attempted_five_times() {
-        for (kind, attempts) in [(ErrorKind::Unreachable, MAX_ATTEMPTS), (ErrorKind::Invalid, 1)] {
-            let mut made = 0;
+        for (kind, expected) in [(ErrorKind::Unreachable, MAX_ATTEMPTS), (ErrorKind::Invalid, 1)] {
+            let mut attempts = 0;
             let result = retry(when_temporary, || {
-                made += 1;
+                attempts += 1;
                 async move { Err::<(), _>(ClientError::new(kind, "no")) }
             });
             assert_eq!(result.await.unwrap_err().kind(), kind);
-            assert_eq!(made, attempts);
+            assert_eq!(attempts, expected);
         }
     }
 
-    /// The error of a call that an engine answered with this code.
+    /// The error of a call to which an engine responded with this code.
     fn failure(code: Code) -> ClientError {
         ClientError::from_status("register", tonic::Status::new(code, "no"))
     }
@@ -217,18 +216,18 @@ mod tests {
             (Code::DeadlineExceeded, false),
             (Code::Unimplemented, false),
         ] {
-            let (started, mut made) = (Instant::now(), 0);
+            let (started, mut attempts) = (Instant::now(), 0);
             let limit = RegistrationTimeout::start(Duration::ZERO);
             let error = limit.retry(|| {
-                made += 1;
+                attempts += 1;
                 async move { Err::<(), _>(failure(code)) }
             });
             let error = error.await.unwrap_err();
             assert_eq!(error.kind(), failure(code).kind());
-            assert_eq!(made > 1, retried, "{code:?}: {made} attempts");
+            assert_eq!(attempts > 1, retried, "{code:?}: {attempts} attempts");
             let took = if retried { RegistrationTimeout::MIN } else { Duration::ZERO };
             assert_eq!(started.elapsed(), took, "{code:?}");
-            assert_eq!(error.to_string().contains("tried for 30 s"), retried, "{error}");
+            assert_eq!(error.to_string().contains("retried for 30 s"), retried, "{error}");
         }
     }
 
@@ -238,13 +237,13 @@ mod tests {
             let status = tonic::Status::from_error(Box::new(std::io::Error::from(std::io::ErrorKind::ConnectionReset)));
             ClientError::from_status("register", status)
         };
-        let mut made = 0;
+        let mut attempts = 0;
         let limit = RegistrationTimeout::start(Duration::ZERO);
         let error = limit.retry(|| {
-            made += 1;
+            attempts += 1;
             async { Err::<(), _>(broken()) }
         });
         assert_eq!(error.await.unwrap_err().kind(), ErrorKind::Unreachable);
-        assert_eq!(made, 1);
+        assert_eq!(attempts, 1);
     }
 }

@@ -6,14 +6,14 @@ use super::text::excerpt;
 
 /// An action id: `workflow:task` in lower case.
 ///
-/// Engines match and deliver action ids in lower case, and a real one fails with INTERNAL for upper case in some
-/// positions. So the text is converted to lower case when the id is created.
+/// Engines match and deliver action ids in lower case. A real engine fails with INTERNAL for upper case in some positions.
+/// So the text is converted to lower case when the id is created.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ActionId(String);
 
 /// A text that is not an action id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not an action id: expected <workflow>:<task>")]
+#[error("invalid action id \"{0}\": expected <workflow>:<task>")]
 pub struct BadAction(String);
 
 impl ActionId {
@@ -22,7 +22,7 @@ impl ActionId {
         format!("{workflow}:{task}").parse()
     }
 
-    /// The id's text on the wire.
+    /// The text of the id on the wire.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -31,12 +31,12 @@ impl ActionId {
 impl FromStr for ActionId {
     type Err = BadAction;
 
-    /// Accepts what a real engine does: two or three parts, the first two of them not empty.
+    /// Accepts the same ids as a real engine: two or three parts, of which the first two are not empty.
     fn from_str(text: &str) -> Result<Self, BadAction> {
         let mut parts = text.split(':');
-        let two = parts.next().is_some_and(|p| !p.is_empty()) && parts.next().is_some_and(|p| !p.is_empty());
+        let has_two = parts.next().is_some_and(|p| !p.is_empty()) && parts.next().is_some_and(|p| !p.is_empty());
         parts.next();
-        if two && parts.next().is_none() { Ok(Self(text.to_lowercase())) } else { Err(BadAction(excerpt(text))) }
+        if has_two && parts.next().is_none() { Ok(Self(text.to_lowercase())) } else { Err(BadAction(excerpt(text))) }
     }
 }
 
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn action_has_two_or_three_parts_in_lower_case() {
+    fn action_id_has_two_or_three_parts_in_lower_case() {
         assert_eq!("Flow:Task".parse::<ActionId>().unwrap().as_str(), "flow:task");
         assert!("a:b:c".parse::<ActionId>().is_ok());
         for bad in ["", "a", ":b", "a:", "a:b:c:d"] {

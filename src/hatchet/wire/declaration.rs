@@ -1,15 +1,15 @@
-//! A workflow declaration as a client sent it.
+//! Workflow declarations as sent by clients.
 
 use prost::Message as _;
 
 use super::proto::v1::CreateWorkflowVersionRequest;
 
-/// The message of a workflow declaration: compared for equality, and stored as it is.
+/// The message of a workflow declaration, which is compared for equality and stored unchanged.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Declaration(CreateWorkflowVersionRequest);
 
 impl Declaration {
-    /// Decodes a stored declaration; the error names the damaged field.
+    /// Decodes a stored declaration. The error names the damaged field.
     pub fn decode(bytes: &[u8]) -> Result<Self, String> {
         CreateWorkflowVersionRequest::decode(bytes).map(Self).map_err(|e| e.to_string())
     }

@@ -18,7 +18,7 @@ pub fn write_detail(code: i32, text: &str, name: &str, detail: &impl Message) ->
     RpcStatus { code, message: text.to_owned(), details: vec![any] }.encode_to_vec()
 }
 
-/// Decodes the detail with this full name; `None` if the bytes hold none.
+/// Decodes the detail with this full name. `None` if the bytes contain no such detail.
 pub fn read_detail<M: Message + Default>(bytes: &[u8], name: &str) -> Option<M> {
     let status = RpcStatus::decode(bytes).ok()?;
     let any = status.details.iter().find(|any| any.type_url.rsplit('/').next() == Some(name))?;

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use super::text::excerpt;
 
-/// Longest duration of an engine, in nanoseconds: Go's 2^63 - 1, which is 2562047h47m16.854775807s.
+/// Maximum duration of an engine in nanoseconds: Go's 2^63 - 1, which is 2562047h47m16.854775807s.
 const MAX_NANOS: u128 = i64::MAX as u128;
 
-/// Digits of a fraction that are read. More cannot matter, since an hour has fewer nanoseconds.
-const FRACTION_DIGITS: usize = 18;
+/// Number of digits of a fraction that are read. Further digits have no effect, since an hour has fewer nanoseconds.
+const MAX_FRACTION_DIGITS: usize = 18;
 
-/// A unit and its nanoseconds. In a list, `ms` stands before `m`, since the first that matches is taken.
+/// A unit and its nanoseconds. In a list, `ms` precedes `m`, since the first matching unit is used.
 type Unit = (&'static str, u128);
 
 /// Units that Hatchet accepts in its API.
@@ -29,24 +29,24 @@ const GO_UNITS: [Unit; 8] = [
     ("h", 3_600_000_000_000),
 ];
 
-/// A text that a Hatchet engine does not accept as a duration.
+/// A text that Hatchet engines do not accept as a duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is not a duration: write one or more of <number><unit>, units ms, s, m, h, such as 500ms, 30s or 1h30m, up to \
-     2562047h"
+    "invalid duration \"{0}\": write one or more of <number><unit> with the units ms, s, m and h, such as 500ms, 30s or \
+     1h30m, up to 2562047h"
 )]
 pub struct BadDuration(String);
 
-/// Parses a duration as Hatchet's API accepts it: one or more of `<number><unit>` with the units `ms`, `s`, `m` and `h`.
-/// A number may have a fraction, also as `.5s` or `5.s`. Signs, bare numbers, days and nanoseconds are errors.
+/// Parses a duration like Hatchet's API: one or more of `<number><unit>` with the units `ms`, `s`, `m` and `h`. A number may
+/// have a fraction, including `.5s` and `5.s`. Signs, numbers without a unit, days and nanoseconds are errors.
 pub fn parse_duration(text: &str) -> Result<Duration, BadDuration> {
-    let nanos = sum_of_parts(text, &API_UNITS).filter(|nanos| *nanos <= MAX_NANOS);
+    let nanos = sum_parts(text, &API_UNITS).filter(|nanos| *nanos <= MAX_NANOS);
     let nanos = nanos.and_then(|nanos| u64::try_from(nanos).ok());
     nanos.map(Duration::from_nanos).ok_or_else(|| BadDuration(excerpt(text)))
 }
 
-/// Parses a duration as Go's `time.ParseDuration` does: like [`parse_duration`], and also with a sign, with the units
-/// `ns`, `us` and `µs`, and `0` without a unit. Returns nanoseconds.
+/// Parses a duration like Go's `time.ParseDuration`, and returns nanoseconds. In addition to the grammar of
+/// [`parse_duration`], accepts a sign, the units `ns`, `us` and `µs`, and `0` without a unit.
 #[cfg(any(feature = "engine", test))]
 pub(crate) fn parse_go_duration(text: &str) -> Option<i64> {
     let (is_negative, number) = match text.strip_prefix('-') {
@@ -56,16 +56,16 @@ pub(crate) fn parse_go_duration(text: &str) -> Option<i64> {
     if number == "0" {
         return Some(0);
     }
-    let nanos = i128::try_from(sum_of_parts(number, &GO_UNITS)?).ok()?;
+    let nanos = i128::try_from(sum_parts(number, &GO_UNITS)?).ok()?;
     i64::try_from(if is_negative { -nanos } else { nanos }).ok()
 }
 
-/// The nanoseconds of one or more `<number><unit>`; at most [`MAX_NANOS`] and one.
-fn sum_of_parts(text: &str, units: &[Unit]) -> Option<u128> {
+/// Sums the nanoseconds of one or more `<number><unit>`. `None` above [`MAX_NANOS`] + 1.
+fn sum_parts(text: &str, units: &[Unit]) -> Option<u128> {
     let mut nanos = 0;
     let mut rest = text;
     loop {
-        let (part, after) = leading_part(rest, units)?;
+        let (part, after) = parse_part(rest, units)?;
         nanos += part;
         if nanos > MAX_NANOS + 1 {
             return None;
@@ -77,8 +77,8 @@ fn sum_of_parts(text: &str, units: &[Unit]) -> Option<u128> {
     }
 }
 
-/// The nanoseconds of the first `<number><unit>`, and the text after it. Fractions of a nanosecond are cut off.
-fn leading_part<'a>(text: &'a str, units: &[Unit]) -> Option<(u128, &'a str)> {
+/// Parses the first `<number><unit>`. Returns its nanoseconds, rounded down, and the text after it.
+fn parse_part<'a>(text: &'a str, units: &[Unit]) -> Option<(u128, &'a str)> {
     let digits = |text: &str| text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (whole, rest) = text.split_at(digits(text));
     let (fraction, rest) = match rest.strip_prefix('.') {
@@ -90,7 +90,7 @@ fn leading_part<'a>(text: &'a str, units: &[Unit]) -> Option<(u128, &'a str)> {
     }
     let (unit, rest) = units.iter().find_map(|(name, unit)| Some((*unit, rest.strip_prefix(name)?)))?;
     let number = |digits: &str| if digits.is_empty() { Some(0) } else { digits.parse::<u128>().ok() };
-    let fraction = &fraction[..fraction.len().min(FRACTION_DIGITS)];
+    let fraction = &fraction[..fraction.len().min(MAX_FRACTION_DIGITS)];
     let scale = 10_u128.pow(u32::try_from(fraction.len()).ok()?);
     let nanos = number(whole)?.checked_mul(unit)?.checked_add(number(fraction)? * unit / scale)?;
     (nanos <= MAX_NANOS + 1).then_some((nanos, rest))
@@ -108,7 +108,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn api_durations_are_parsed_and_others_refused() {
+    fn api_durations_are_parsed_and_others_rejected() {
         for (text, millis) in [("500ms", 500), ("60s", 60_000), ("1.5h", 5_400_000), ("1h30m", 5_400_000), ("0s", 0)] {
             assert_eq!(parse_duration(text), Ok(Duration::from_millis(millis)), "{text}");
         }
@@ -136,15 +136,15 @@ mod tests {
     }
 
     #[test]
-    fn longest_duration_is_that_of_an_engine() {
+    fn maximum_duration_equals_that_of_an_engine() {
         for text in ["2562047h", "2562047h47m16s", "2562047h47m16.854775807s", "9223372036854ms"] {
             assert!(parse_duration(text).is_ok(), "{text}");
         }
         for bad in ["2562048h", "2562047h47m17s", "2562047h47m16.854775808s", "9223372036855ms"] {
             assert!(parse_duration(bad).is_err(), "{bad}");
         }
-        let longest = parse_duration("2562047h").unwrap();
-        assert_eq!(parse_duration(&format_duration(longest)), Ok(longest));
+        let maximum = parse_duration("2562047h").unwrap();
+        assert_eq!(parse_duration(&format_duration(maximum)), Ok(maximum));
     }
 
     #[test]
@@ -183,7 +183,7 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_parsed_or_refused(text in ".*") {
+        fn any_text_is_parsed_or_rejected(text in ".*") {
             let _ = (parse_duration(&text), parse_go_duration(&text));
         }
     }

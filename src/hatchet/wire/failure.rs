@@ -1,38 +1,38 @@
 //! The error text of a failed attempt, in the format of the official SDKs.
 //!
 //! The first line is `Type: message`. A newline inside the message is written as backslash and newline, as in the Python
-//! SDK, whose reader takes the first line for the message. Details follow: causes, a traceback, and in ours as the last
-//! line the task and the attempt.
+//! SDK, whose parser reads the first line as the message. Details follow, such as causes and a traceback. This library adds
+//! a last line with the task and the attempt.
 
 use std::borrow::Cow;
 
-/// Separates the attempt's number from the task in the last line.
+/// Separator between the task and the attempt's number in the last line.
 const ATTEMPT: &str = ", attempt ";
 const IN_TASK: &str = "    in task ";
 
-/// The first line of an error text.
+/// Formats the first line of an error text.
 pub fn failure_text(type_name: &str, message: &str) -> String {
     format!("{type_name}: {}", message.replace('\n', "\\\n"))
 }
 
-/// The same text with a last line that names the task and the attempt, counted from 1.
+/// Adds a last line that names the task and the attempt, counted from 1.
 pub fn with_attempt(text: &str, task: &str, attempt: u32) -> String {
     format!("{text}\n{IN_TASK}{task}{ATTEMPT}{attempt}")
 }
 
-/// The parts of an error text, whichever SDK wrote it.
+/// The parts of an error text that any SDK has written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure<'a> {
-    /// The error's type, such as `ParseIntError`; `None` if the text does not start with one.
+    /// The error's type, such as `ParseIntError`. `None` if the text does not start with a type.
     pub type_name: Option<&'a str>,
     /// The message without the type and the details.
     pub message: Cow<'a, str>,
-    /// The number of the attempt, counted from 1, if the worker reported it.
+    /// The number of the attempt, counted from 1. `None` if the text does not contain it.
     pub attempt: Option<u32>,
 }
 
 impl<'a> Failure<'a> {
-    /// Reads an error text. Every text is one, at least as a message.
+    /// Parses an error text. Any text is valid: without the format, it is all message.
     pub fn parse(text: &'a str) -> Self {
         let end =
             text.match_indices('\n').map(|(at, _)| at).find(|at| !text[..*at].ends_with('\\')).unwrap_or(text.len());
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn written_text_is_read_back() {
+    fn formatted_text_is_parsed_back() {
         let text = with_attempt(&(failure_text("Broken", "two\nlines: x") + "\nCaused by:\n    y"), "t", 3);
         assert_eq!(text, "Broken: two\\\nlines: x\nCaused by:\n    y\n    in task t, attempt 3");
         let failure = Failure { type_name: Some("Broken"), message: "two\nlines: x".into(), attempt: Some(3) };
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn text_of_others_is_read() {
+    fn text_of_other_sdks_is_parsed() {
         for (text, type_name, message) in [
             ("ValueError: bad\nTraceback:\n  x", Some("ValueError"), "bad"),
             ("Task exceeded timeout of 3s", None, "Task exceeded timeout of 3s"),
@@ -80,10 +80,10 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn any_text_is_read(text in ".*", attempt in 1u32..) {
+        fn any_text_is_parsed(text in ".*", attempt in 1u32..) {
             Failure::parse(&text);
-            let written = with_attempt(&failure_text("T", &text), "t", attempt);
-            proptest::prop_assert_eq!(Failure::parse(&written).attempt, Some(attempt));
+            let formatted = with_attempt(&failure_text("T", &text), "t", attempt);
+            proptest::prop_assert_eq!(Failure::parse(&formatted).attempt, Some(attempt));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Identifiers. On the wire each is the text of a UUID; here each has its own type, so that they cannot be confused.
+//! Identifiers. On the wire, each is the text of a UUID. Here each has a separate type, so that they cannot be confused.
 
 use std::{fmt, str::FromStr};
 
@@ -9,26 +9,26 @@ use super::text::excerpt;
 
 /// A text that is not a UUID.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not a {what}: expected a UUID such as 01234567-89ab-cdef-0123-456789abcdef")]
+#[error("invalid {kind} \"{text}\": expected a UUID such as 01234567-89ab-cdef-0123-456789abcdef")]
 pub struct BadId {
-    what: &'static str,
+    kind: &'static str,
     text: String,
 }
 
 macro_rules! id {
-    ($(#[$doc:meta])* $name:ident, $what:literal) => {
+    ($(#[$doc:meta])* $name:ident, $kind:literal) => {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(transparent)]
         pub struct $name(Uuid);
 
         impl $name {
-            /// A new random id.
+            /// Creates a random id.
             pub fn random() -> Self {
                 Self(Uuid::new_v4())
             }
 
-            /// The id as a UUID.
+            /// Returns the id as a UUID.
             pub fn uuid(self) -> Uuid {
                 self.0
             }
@@ -44,7 +44,7 @@ macro_rules! id {
             type Err = BadId;
 
             fn from_str(text: &str) -> Result<Self, BadId> {
-                Uuid::parse_str(text).map(Self).map_err(|_| BadId { what: $what, text: excerpt(text) })
+                Uuid::parse_str(text).map(Self).map_err(|_| BadId { kind: $kind, text: excerpt(text) })
             }
         }
 
@@ -63,7 +63,7 @@ macro_rules! id {
 }
 
 id!(
-    /// Id of a run of a workflow or of one of its tasks. If a workflow has a single task, both runs have the same id.
+    /// Id of the run of a workflow or of one of its tasks. If a workflow has a single task, both runs have the same id.
     RunId, "run id"
 );
 id!(
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn error_quotes_a_long_id_in_part() {
+    fn error_truncates_a_long_id() {
         let error = "x".repeat(500).parse::<RunId>().unwrap_err().to_string();
         assert!(error.contains("run id") && error.len() < 250, "{error}");
     }

@@ -1,13 +1,15 @@
-//! Hatchet's protocol: the generated message types, and the types and conversions that give their fields meaning.
+//! Hatchet's protocol: the generated message types, and typed, validated forms of their fields.
 //!
-//! The generated messages carry ids, durations and statuses as texts and numbers. The types here validate each once.
-//! Rules and limits come from Hatchet's contracts and from observing a real engine (v0.101.27).
+//! The generated messages contain ids, durations and statuses as texts and numbers, which the types here validate. Rules
+//! and limits come from Hatchet's contracts and from observing a real engine (v0.101.27).
 //!
 //! | module | contents |
 //! |---|---|
 //! | [`proto`] | code generated from `proto/` |
 //! | `ids`, `action`, `status`, `duration`, `timestamp` | types of single fields |
+//! | `declaration` | workflow declarations |
 //! | `payload` | checks of JSON payloads |
+//! | `failure` | the error text of a failed attempt |
 //! | `token` | the claims of a client token |
 //! | `details` | error details of a gRPC status |
 
@@ -44,20 +46,20 @@ pub use token::{BadToken, Claims};
 
 use std::time::SystemTime;
 
-/// Metadata key of an UNAVAILABLE status of the embedded engine. `true`: the call was executed and may take effect, although
-/// the change could not be persisted yet. `false`: the call was not executed. A status without it proves nothing, because
-/// a proxy in front of the engine can have sent it.
+/// Metadata key of an UNAVAILABLE status of the embedded engine. `true`: the call was executed and may take effect, but the
+/// change is not persisted yet. `false`: the call was not executed. A status without the key proves neither, because a
+/// proxy in front of the engine may have sent it.
 pub const MAY_TAKE_EFFECT: &str = "hatchet-may-take-effect";
 
-/// Default of the largest message that either side accepts, in bytes: 4 MiB, as in Hatchet.
+/// Default maximum size of a message that either side accepts, in bytes: 4 MiB, as in Hatchet.
 pub const DEFAULT_MAX_MESSAGE: usize = 4 * 1024 * 1024;
 
-/// The slot type that workers offer and tasks request, here and in the official SDKs. Engines accept other types too, but
-/// a real one notices a freed slot of another type only on a tick of 1.0 to 1.5 s.
+/// The slot type that workers offer and tasks request, as in the official SDKs. Engines accept other types too, but a real
+/// engine detects a freed slot of another type only on a tick of 1.0 to 1.5 s.
 pub const SLOT_TYPE: &str = "default";
 
-/// Messages, clients and services, generated from `proto/` by `make proto`. Packages are as in the `.proto` files; the
-/// first generation of services has none.
+/// Messages, clients and services, generated from `proto/` by `make proto`. Modules are the packages of the `.proto` files;
+/// the first generation of services has no package.
 #[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub)]
 pub mod proto {
     include!("generated/hatchet.rs");

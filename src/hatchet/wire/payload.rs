@@ -2,21 +2,22 @@
 
 use serde_json::value::RawValue;
 
-/// A payload that a Hatchet engine would refuse or silently replace by `null`.
+/// A payload that a Hatchet engine would reject or silently replace by `null`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum BadPayload {
     /// It is not JSON.
     #[error("not JSON: {0}")]
     NotJson(String),
-    /// It is JSON but not an object; an engine stores only objects.
-    #[error("a JSON {0} where Hatchet keeps only objects: wrap it, such as {{\"value\": …}}")]
+    /// It is JSON but not an object. Engines store only objects.
+    #[error("a JSON {0}, but Hatchet stores only objects: wrap it, such as {{\"value\": …}}")]
     NotAnObject(&'static str),
-    /// It contains the character U+0000, which an engine's database cannot store.
+    /// It contains the character U+0000, which the engine's database cannot store.
     #[error("JSON with the NUL character \\u0000, which Hatchet cannot store: remove it")]
     Nul,
 }
 
-/// Whether a JSON text contains the character U+0000 in a string or a key, which JSON can only write as the escape
+/// Whether a JSON text contains the character U+0000 in a string or a key, which JSON represents only by the escape
 /// `\u0000`. The text `\\u0000` is an escaped backslash instead.
 pub fn has_nul(json: &str) -> bool {
     let mut rest = json;
@@ -53,10 +54,10 @@ mod tests {
     fn only_storable_objects_pass() {
         assert_eq!(check_object(" {\"a\": [1]} "), Ok(()));
         assert!(matches!(check_object("{"), Err(BadPayload::NotJson(_))));
-        for (json, what) in
+        for (json, kind) in
             [("[]", "array"), ("\"x\"", "string"), ("null", "null"), ("7", "number"), ("true", "boolean")]
         {
-            assert_eq!(check_object(json), Err(BadPayload::NotAnObject(what)));
+            assert_eq!(check_object(json), Err(BadPayload::NotAnObject(kind)));
         }
         assert_eq!(check_object(r#"{"a":"x\u0000"}"#), Err(BadPayload::Nul));
         assert_eq!(check_object(r#"{"a":"x\\u0000"}"#), Ok(()), "an escaped backslash, then plain text");

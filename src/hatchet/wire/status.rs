@@ -6,6 +6,7 @@ use super::proto::v1;
 
 /// Status of a run or of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum RunStatus {
     /// Waiting for a worker, or between two attempts.
     Queued,
@@ -19,13 +20,12 @@ pub enum RunStatus {
     Cancelled,
     /// A durable task that waits without occupying a worker.
     Evicted,
-    /// A value unknown to this version; treated as not final.
+    /// A value unknown to this version. Treated as not final.
     Unknown(i32),
 }
 
 impl RunStatus {
-    /// Whether the status is a terminal one. Unlike `done` in a run's details, it cannot tell whether the run has more
-    /// tasks to run.
+    /// Whether the status is terminal. Unlike `done` in a run's details, this does not show whether the run has more tasks.
     pub fn is_final(self) -> bool {
         match self {
             Self::Completed | Self::Failed | Self::Cancelled => true,
@@ -46,7 +46,7 @@ impl RunStatus {
         }
     }
 
-    /// Parses a name as [`as_str`](Self::as_str) returns it.
+    /// Parses a name that [`as_str`](Self::as_str) returns.
     pub fn from_name(name: &str) -> Option<Self> {
         [Self::Queued, Self::Running, Self::Completed, Self::Failed, Self::Cancelled, Self::Evicted]
             .into_iter()

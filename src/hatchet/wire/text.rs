@@ -1,10 +1,10 @@
-//! Excerpts of texts for error messages.
+//! Excerpts for error messages.
 
-/// Longest excerpt, in characters.
+/// Maximum length of an excerpt in characters.
 const MAX_CHARS: usize = 100;
 
-/// The beginning of a text that an error message quotes. A whole text could exceed the size of a response header, which
-/// carries a gRPC error, and would break the client's connection.
+/// Returns the beginning of a text, for an error message. A gRPC error is a response header: a whole text could exceed the
+/// header's maximum size and break the client's connection.
 pub(crate) fn excerpt(text: &str) -> String {
     text.chars().take(MAX_CHARS).collect()
 }

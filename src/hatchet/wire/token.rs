@@ -1,9 +1,9 @@
-//! The client token: a JWT whose claims name the tenant and the addresses of the engine.
+//! The client token: a JWT whose claims contain the tenant and the addresses of the engine.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 
-/// The claims of a client token. Tokens made by hand may lack the addresses.
+/// The claims of a client token. Tokens that no engine created may lack the addresses.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
     /// The tenant's UUID.
@@ -26,27 +26,28 @@ pub struct Claims {
     /// Time of expiry, in seconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exp: Option<u64>,
-    /// Id of the token, by which an engine revokes it.
+    /// Id of the token, which an engine needs to revoke it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_id: Option<String>,
 }
 
-/// A text that is not a Hatchet client token. The message never contains the token itself.
+/// A text that is not a Hatchet client token. The message never contains the token.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum BadToken {
     /// It does not have three parts.
-    #[error("it has {0} dot-separated parts where a JWT has 3")]
+    #[error("it has {0} dot-separated parts, but a JWT has 3")]
     Parts(usize),
     /// Its second part is not base64url.
     #[error("its second part is not base64url")]
     Base64,
-    /// Its second part does not hold the claims.
-    #[error("its claims cannot be read: {0}")]
+    /// Its second part does not contain the claims.
+    #[error("its claims are invalid: {0}")]
     Claims(String),
 }
 
 impl Claims {
-    /// Reads the claims without verifying the signature, as every Hatchet client does; the engine verifies it.
+    /// Reads the claims without verifying the signature, like every Hatchet client. The engine verifies it.
     pub fn read_unverified(token: &str) -> Result<Self, BadToken> {
         let parts: Vec<&str> = token.split('.').collect();
         let [_, claims, _] = parts[..] else { return Err(BadToken::Parts(parts.len())) };
@@ -71,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_token_is_named_by_its_fault() {
+    fn malformed_token_error_names_the_fault() {
         assert_eq!(Claims::read_unverified("abc"), Err(BadToken::Parts(1)));
         assert_eq!(Claims::read_unverified("a.!.c"), Err(BadToken::Base64));
         assert!(matches!(Claims::read_unverified(&token("{}")), Err(BadToken::Claims(_))));
@@ -79,7 +80,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_read_or_refused(text in ".*") {
+        fn any_text_is_parsed_or_rejected(text in ".*") {
             let _ = Claims::read_unverified(&text);
         }
     }

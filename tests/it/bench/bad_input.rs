@@ -1,10 +1,10 @@
-//! Invalid input: one error line that names what to change, the exit code, and no files left behind.
+//! Invalid input: the error line, the exit code, and that no file is created.
 
 use super::{Program, Workspace, bench};
 use crate::fake::token;
 
 #[test]
-fn invalid_argument_is_named() {
+fn invalid_argument_is_reported() {
     let workspace = Workspace::new();
     workspace.write("file", "");
     for (args, parts) in [
@@ -28,7 +28,7 @@ fn invalid_argument_is_named() {
         let ended = bench(&workspace, args).expect_error(2, parts);
         assert_eq!(ended.stderr.len(), 1, "{args:?}: {ended:?}");
     }
-    assert!(!workspace.path("hatchet-bench").exists(), "a refused request leaves no folder");
+    assert!(!workspace.path("hatchet-bench").exists(), "a refused benchmark creates no folder");
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn folder_of_another_benchmark_is_refused() {
 }
 
 #[test]
-fn missing_engine_leaves_no_folder() {
+fn missing_engine_creates_no_folder() {
     let workspace = Workspace::new();
     bench(&workspace, &["--runs", "1", "--out", "out"]).expect_error(5, &["no embedded engine runs here"]);
     bench(&workspace, &["--runs", "1"]).expect_error(5, &["no embedded engine runs here"]);
@@ -53,14 +53,14 @@ fn missing_engine_leaves_no_folder() {
         command.env("HATCHET_CLIENT_TOKEN", &token);
         Program::start(&mut command).wait()
     };
-    ended(&[]).expect_error(5, &["nothing answers at"]);
+    ended(&[]).expect_error(5, &["no server responds at"]);
     for folder in ["out", "hatchet-bench"] {
-        assert!(!workspace.path(folder).exists(), "a benchmark that has not begun leaves no folder");
+        assert!(!workspace.path(folder).exists(), "a benchmark that did not start creates no folder");
     }
-    // The log of a worker that failed to start is kept.
-    let said = ["the worker ended: nothing answers at", "see out/worker.log"];
-    ended(&["--with-worker", "--out", "out"]).expect_error(5, &said);
-    let left: Vec<_> =
+    // The log of a worker that failed to start remains.
+    let parts = ["the worker ended: no server responds at", "see out/worker.log"];
+    ended(&["--with-worker", "--out", "out"]).expect_error(5, &parts);
+    let files: Vec<_> =
         std::fs::read_dir(workspace.path("out")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(left, ["worker.log"]);
+    assert_eq!(files, ["worker.log"]);
 }

@@ -1,4 +1,4 @@
-//! The HTML report in a headless browser: it renders without errors and without requests.
+//! The HTML report in a headless browser.
 
 use std::process::Command;
 
@@ -29,15 +29,15 @@ fn report_renders_without_errors_or_requests() {
             command.arg("--blink-settings=preferredColorScheme=0");
         }
         command.arg(format!("file://{}", workspace.path("out/report.html").display()));
-        let said = command.output().unwrap();
-        let errors = String::from_utf8_lossy(&said.stderr).into_owned();
-        assert!(said.status.success(), "{errors}");
+        let output = command.output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{errors}");
         assert!(!errors.contains("CONSOLE"), "{errors}");
-        assert!(picture.metadata().unwrap().len() > 20_000, "{name} shows nothing");
-        // Requests of the browser itself have another initiator.
+        assert!(picture.metadata().unwrap().len() > 20_000, "{name}: the screenshot is blank");
+        // The browser's own requests have another initiator.
         let log = std::fs::read_to_string(log).unwrap();
         let from_page = log.split("\"initiator\":\"").skip(1).filter(|rest| rest.starts_with("file://"));
-        assert_eq!(from_page.count(), 0, "the page made a request");
-        println!("{name}: drawn, no console error, no request");
+        assert_eq!(from_page.count(), 0, "the page sent a request");
+        println!("{name}: rendered, no console error, no request");
     }
 }

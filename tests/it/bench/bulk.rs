@@ -30,11 +30,11 @@ fn item(key: &serde_json::Value) -> RunItem<Nothing> {
 }
 
 #[tokio::test]
-async fn refused_item_fails_alone() {
+async fn refused_item_does_not_fail_the_others() {
     let fixture = Fixture::start([keyed()]).await;
-    // An engine refuses the whole call for a key that is not a string.
+    // The engine refuses a whole call if a key is not a string.
     let items = (0..50).map(|n| item(&if n == 31 { json!(7) } else { json!(format!("k{n}")) }));
-    let outcomes = within("the runs are taken", fixture.client.run_many_no_wait(&KEYED, items)).await;
+    let outcomes = within("the runs are accepted", fixture.client.run_many_no_wait(&KEYED, items)).await;
     for (n, outcome) in outcomes.iter().enumerate() {
         match outcome {
             Ok(_) => assert_ne!(n, 31),
@@ -44,7 +44,7 @@ async fn refused_item_fails_alone() {
 }
 
 #[tokio::test]
-async fn duplicate_names_the_run_with_its_key() {
+async fn duplicate_error_has_the_existing_run() {
     let fixture = Fixture::start([keyed()]).await;
     let first = fixture.client.run_many_no_wait(&KEYED, (0..600).map(|n| item(&json!(format!("k{n}"))))).await;
     let again = fixture.client.run_many_no_wait(&KEYED, (0..900).map(|n| item(&json!(format!("k{n}"))))).await;

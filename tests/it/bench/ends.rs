@@ -1,11 +1,11 @@
-//! Benchmarks that end early or fail: the message, the report, and the exit code.
+//! Benchmarks that end early or fail: message, report and exit code.
 
 use tonic::Status;
 
 use super::{Workspace, bench, runs, start, summary};
 use crate::{fake::Fake, process::run_async};
 
-const SLEEPS: [&str; 2] = ["--tasks", "sync-sleep-task"];
+const SLEEP_TASK: [&str; 2] = ["--tasks", "sync-sleep-task"];
 
 #[test]
 fn unregistered_task_is_reported_as_refused() {
@@ -22,7 +22,8 @@ fn timeout_is_exit_4_with_a_report() {
     let workspace = Workspace::new();
     let _worker = workspace.worker(&["--embedded", "--run-keys"]);
     let input = ["--input-json", r#"{"seconds":600}"#];
-    let args = [&SLEEPS[..], &input, &["--runs", "3", "--timeout", "1", "--key-prefix", "p", "--out", "out"]].concat();
+    let args =
+        [&SLEEP_TASK[..], &input, &["--runs", "3", "--timeout", "1", "--key-prefix", "p", "--out", "out"]].concat();
     let ended = bench(&workspace, &args).expect(4).expect_stderr("3 of 3 runs have not ended in time");
     ended.expect_stderr("--key-prefix p");
     assert_eq!(summary(&workspace.path("out"))["state"], "timed out");
@@ -33,17 +34,17 @@ fn timeout_is_exit_4_with_a_report() {
 fn timeout_ends_the_trial_run() {
     let workspace = Workspace::new();
     let _worker = workspace.worker(&["--embedded"]);
-    let args = [&SLEEPS[..], &["--input-json", r#"{"seconds":600}"#, "--timeout", "1s"]].concat();
+    let args = [&SLEEP_TASK[..], &["--input-json", r#"{"seconds":600}"#, "--timeout", "1s"]].concat();
     let ended = bench(&workspace, &args).expect(4).expect_stderr("a trial run of sync-sleep-task");
     ended.expect_stderr("was abandoned after").expect_stderr("runs have not ended in time");
 }
 
 #[test]
-fn interrupted_benchmark_can_be_continued() {
+fn interrupted_benchmark_continues_when_repeated() {
     let workspace = Workspace::new();
     let _worker = workspace.worker(&["--embedded", "--run-keys", "--slots", "1"]);
-    let input = ["--input-json", r#"{"seconds":0.3}"#];
-    let args = [&SLEEPS[..], &input, &["--runs", "12", "--key-prefix", "p", "--out", "out"]].concat();
+    let input = ["--input-json", r#"{"seconds":0.2}"#];
+    let args = [&SLEEP_TASK[..], &input, &["--runs", "12", "--key-prefix", "p", "--out", "out"]].concat();
     let first = start(&workspace, &args);
     first.err.wait_for(r#""event":"progress""#);
     first.signal("INT");
@@ -55,26 +56,26 @@ fn interrupted_benchmark_can_be_continued() {
 }
 
 #[test]
-fn outage_is_reported() {
+fn engine_outage_is_reported() {
     let workspace = Workspace::new();
     let engine = workspace.engine();
     let _worker = workspace.worker(&["--embedded", "--run-keys"]);
     let input = ["--input-json", r#"{"seconds":30}"#];
-    let args = [&SLEEPS[..], &input, &["--runs", "5", "--timeout", "8s", "--out", "out"]].concat();
+    let args = [&SLEEP_TASK[..], &input, &["--runs", "5", "--timeout", "5s", "--out", "out"]].concat();
     let program = start(&workspace, &args);
     program.err.wait_for(r#""accepted":5"#);
     engine.kill();
     let ended = program.wait().expect(4).expect_stderr("no response from the engine for");
     ended.expect_stderr("reading the times of starts and finishes failed");
-    let doubts = summary(&workspace.path("out"))["doubts"].to_string();
-    assert!(doubts.contains("did not respond"), "{doubts}");
+    let warnings = summary(&workspace.path("out"))["doubts"].to_string();
+    assert!(warnings.contains("did not respond"), "{warnings}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn full_engine_is_reported_with_its_error() {
+async fn error_of_full_engine_is_reported() {
     let (workspace, fake) = (Workspace::new(), Fake::start().await);
     fake.script(|script| script.trigger_failures.extend(vec![Status::resource_exhausted("too many runs"); 10_000]));
-    let args = ["bench", "--tls-strategy", "none", "--runs", "3", "--timeout", "10s", "--out", "out"];
+    let args = ["bench", "--tls-strategy", "none", "--runs", "3", "--timeout", "8s", "--out", "out"];
     let mut command = workspace.runner_command(&args);
     command.env("HATCHET_CLIENT_TOKEN", fake.token());
     let ended = run_async(command).await.expect(4);
@@ -85,11 +86,11 @@ async fn full_engine_is_reported_with_its_error() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn end_of_the_own_worker_stops_the_benchmark() {
+fn end_of_own_worker_stops_the_benchmark() {
     let workspace = Workspace::new();
     let _engine = workspace.engine();
     let input = ["--input-json", r#"{"seconds":30}"#];
-    let args = [&SLEEPS[..], &input, &["--with-worker", "--runs", "3", "--out", "out"]].concat();
+    let args = [&SLEEP_TASK[..], &input, &["--with-worker", "--runs", "3", "--out", "out"]].concat();
     let program = start(&workspace, &args);
     program.err.wait_for(r#""accepted":3"#);
     let children = program.children();

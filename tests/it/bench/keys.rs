@@ -1,4 +1,7 @@
-//! Run keys: repeating a benchmark attaches to its runs.
+//! Run keys: a repeated benchmark attaches to its existing runs.
+
+#[cfg(feature = "durable")]
+use futures_util::StreamExt as _;
 
 use super::{Workspace, bench, runs, summary};
 #[cfg(feature = "durable")]
@@ -8,24 +11,24 @@ use crate::support::Target;
 fn repeated_prefix_starts_no_run() {
     let workspace = Workspace::new();
     let _worker = workspace.worker(&["--embedded", "--run-keys"]);
-    // More collisions than fit into headers of the default size.
+    // 400 collisions exceed HTTP/2 headers of the default size.
     let args = ["--runs", "400", "--key-prefix", "same"];
-    bench(&workspace, &[&args[..], &["--out", "one"]].concat()).expect(0);
-    let ended = bench(&workspace, &[&args[..], &["--out", "two"]].concat()).expect(0);
+    bench(&workspace, &[&args[..], &["--out", "first"]].concat()).expect(0);
+    let ended = bench(&workspace, &[&args[..], &["--out", "second"]].concat()).expect(0);
     assert!(ended.stdout.iter().any(|line| line.contains("0 started, 400 duplicates")), "{ended:?}");
-    let (one, two) = (runs(&workspace.path("one")), runs(&workspace.path("two")));
-    for (first, again) in one.iter().zip(&two) {
+    let (first, second) = (runs(&workspace.path("first")), runs(&workspace.path("second")));
+    for (first, again) in first.iter().zip(&second) {
         assert_eq!((&first["key"], &first["run_id"]), (&again["key"], &again["run_id"]));
         assert_eq!((again["accepted_as"].as_str(), again["status"].as_str()), (Some("duplicate"), Some("COMPLETED")));
     }
-    let (one, two) = (summary(&workspace.path("one")), summary(&workspace.path("two")));
-    assert_eq!(two["latency"]["total"], serde_json::Value::Null, "times of duplicates do not count");
+    let (first, second) = (summary(&workspace.path("first")), summary(&workspace.path("second")));
+    assert_eq!(second["latency"]["total"], serde_json::Value::Null, "duplicates have no times");
     let until = |summary: &serde_json::Value| summary["dedupe"]["until"].as_str().unwrap()[..19].to_owned();
     assert!(
-        until(&two) <= until(&one),
+        until(&second) <= until(&first),
         "the keys of the first benchmark expire first: {} {}",
-        until(&one),
-        until(&two)
+        until(&first),
+        until(&second)
     );
 }
 
@@ -34,8 +37,8 @@ fn repeated_prefix_starts_no_run() {
 fn repeated_prefix_starts_no_run_after_an_engine_restart() {
     let workspace = Workspace::new();
     let args = ["--with-worker", "--runs", "40", "--key-prefix", "same"];
-    bench(&workspace, &[&args[..], &["--out", "one"]].concat()).expect(0);
-    let ended = bench(&workspace, &[&args[..], &["--out", "two"]].concat()).expect(0);
+    bench(&workspace, &[&args[..], &["--out", "first"]].concat()).expect(0);
+    let ended = bench(&workspace, &[&args[..], &["--out", "second"]].concat()).expect(0);
     assert!(ended.stdout.iter().any(|line| line.contains("0 started, 40 duplicates")), "{ended:?}");
     let ended = bench(&workspace, &[&args[..], &["--embedded-ephemeral", "--out", "three"]].concat()).expect(0);
     assert!(ended.stdout.iter().any(|line| line.contains("40 started, 0 duplicates")), "{ended:?}");
@@ -64,15 +67,15 @@ fn verify_dedupe_compares_counted_executions() {
 }
 
 #[test]
-fn runs_beyond_the_schedule_timeout_are_warned_about() {
+fn runs_beyond_the_schedule_timeout_cause_a_warning() {
     let workspace = Workspace::new();
     let _worker = workspace.worker(&["--embedded", "--slots", "1"]);
-    // A trial takes at least half a second, so the last run would wait 10 minutes, twice the schedule timeout.
+    // A trial run takes at least 0.5 s, so the last run would wait 10 minutes, twice the schedule timeout.
     let args = ["--tasks", "sync-sleep-task", "--input-json", r#"{"seconds":0.5}"#, "--runs", "1200"];
     let program = super::start(&workspace, &args);
-    let said = program.err.wait_for("the last runs of sync-sleep-task will wait about");
+    let warning = program.err.wait_for("the last runs of sync-sleep-task will wait about");
     for part in ["for one of 1 slots", "cancelled after 5m", "--run-keys"] {
-        assert!(said.contains(part), "{said}");
+        assert!(warning.contains(part), "{warning}");
     }
 }
 
@@ -85,14 +88,13 @@ async fn keyed_task_is_found_without_a_worker() {
     let target = Target::at(&workspace.handshake());
     let other = |n: usize| {
         let mut definition = target.definition("other");
-        // These names contain the wanted name and precede it in the list.
+        // These names contain the task's name and precede it in the list.
         definition.name = format!("a{n:04}-externally-triggered-task-keyed");
         definition
     };
-    for n in 0..1100 {
-        target.put(&other(n)).await;
-    }
-    let ended = bench(&workspace, &["--runs", "3", "--timeout", "2s", "--out", "out"]).expect(4);
+    let puts = (0..1100).map(async |n| target.put(&other(n)).await);
+    futures_util::stream::iter(puts).buffer_unordered(50).for_each(async |_| {}).await;
+    let ended = bench(&workspace, &["--runs", "3", "--timeout", "4s", "--out", "out"]).expect(4);
     ended.expect_stderr("no worker for externally-triggered-task-keyed is online");
     engine.stop().expect(0);
 }
@@ -102,7 +104,7 @@ fn dedupe_is_off_without_keyed_tasks() {
     let workspace = Workspace::new();
     let _worker = workspace.worker(&["--embedded"]);
     let args = ["--runs", "5", "--key-prefix", "p"];
-    for out in ["one", "two"] {
+    for out in ["first", "second"] {
         let ended = bench(&workspace, &[&args[..], &["--out", out]].concat()).expect(0);
         ended.expect_stderr("dedupe of externally-triggered-task is off");
         assert_eq!(summary(&workspace.path(out))["dedupe"]["started"], 5);

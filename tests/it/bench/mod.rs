@@ -1,4 +1,4 @@
-//! `runner bench`, and the parts of the client that it uses.
+//! Tests of `runner bench` and of the client's bulk calls.
 
 mod bad_input;
 mod browser;
@@ -12,7 +12,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::process::{Ended, Program, Workspace};
+use crate::process::{Program, ProgramOutput, Workspace};
 
 /// Starts a benchmark on the embedded engine of a workspace.
 fn start(workspace: &Workspace, args: &[&str]) -> Program {
@@ -20,7 +20,7 @@ fn start(workspace: &Workspace, args: &[&str]) -> Program {
 }
 
 /// Runs a benchmark on the embedded engine of a workspace to its end.
-fn bench(workspace: &Workspace, args: &[&str]) -> Ended {
+fn bench(workspace: &Workspace, args: &[&str]) -> ProgramOutput {
     start(workspace, args).wait()
 }
 

@@ -1,4 +1,4 @@
-//! Waiting for many runs at once.
+//! Waits for many runs concurrently.
 
 use std::collections::HashSet;
 
@@ -33,7 +33,7 @@ fn echo() -> Task<Number, Number> {
 }
 
 #[tokio::test]
-async fn each_outcome_has_its_position() {
+async fn outcomes_have_the_index_of_their_run() {
     let fixture = Fixture::start([echo()]).await;
     let runs =
         fixture.client.run_many_no_wait(&ECHO, (0..500).map(|n| Number { n })).await.into_iter().map(Result::unwrap);
@@ -51,19 +51,19 @@ async fn each_outcome_has_its_position() {
 }
 
 #[tokio::test]
-async fn paced_poll_covers_a_silent_subscription() {
+async fn polling_finds_outcomes_without_subscription_events() {
     let fake = Fake::start().await;
     let client = Client::new(fake.config()).unwrap();
     let runs: Vec<RunId> = (0..30).map(|_| RunId::random()).collect();
     for run in &runs {
         fake.script(|script| script.set_run(&run.to_string(), v1::RunStatus::Completed, Some("{}")));
     }
-    // One request is refused by a rate limit.
+    // A rate limit refuses the first request.
     fake.script(|script| script.details_failures.push_back(Status::resource_exhausted("rate limit exceeded")));
     let mut outcomes = Outcomes::new(client);
     for (index, run) in runs.iter().enumerate() {
         outcomes.add(index, *run);
-        // Waiting for a run twice needs no second request.
+        // A second wait for the same run needs no second request.
         outcomes.add(100 + index, *run);
     }
     let mut seen = HashSet::new();
@@ -77,14 +77,13 @@ async fn paced_poll_covers_a_silent_subscription() {
 }
 
 #[tokio::test]
-async fn unknown_run_is_not_found() {
+async fn outcome_of_unknown_run_is_not_found() {
     let fake = Fake::start().await;
     let client = Client::new(fake.config()).unwrap();
-    let mut outcomes = Outcomes::new(client.clone());
-    outcomes.add(0, RunId::random());
+    let mut outcomes = client.outcomes([client.run_ref::<()>(RunId::random())]);
     let (_, outcome) = within("the wait ends", outcomes.next()).await.unwrap();
     assert_eq!(outcome.unwrap_err().kind(), ErrorKind::NotFound);
-    assert!(outcomes.is_empty() && outcomes.next().await.is_none());
+    assert!(outcomes.next().await.is_none());
 }
 
 #[tokio::test]

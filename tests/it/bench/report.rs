@@ -3,7 +3,7 @@
 use super::{Workspace, bench, runs, summary};
 
 #[test]
-fn every_run_has_its_times_in_the_report() {
+fn report_has_the_times_of_every_run() {
     let workspace = Workspace::new();
     let _worker = workspace.worker(&["--embedded", "--run-keys"]);
     let args = [
@@ -51,7 +51,7 @@ fn every_run_has_its_times_in_the_report() {
 }
 
 #[test]
-fn rate_is_followed_and_reports_are_compared() {
+fn runs_follow_the_rate_and_reports_are_compared() {
     let workspace = Workspace::new();
     let _worker = workspace.worker(&["--embedded", "--run-keys"]);
     let small = ["--runs", "40", "--output", "json"];
@@ -63,8 +63,8 @@ fn rate_is_followed_and_reports_are_compared() {
     assert!(seconds >= 0.78, "{seconds}");
     let due: Vec<f64> = runs(&workspace.path("slow")).iter().map(|run| run["due_ms"].as_f64().unwrap()).collect();
     assert!(due.contains(&780.0) && due.contains(&20.0), "{due:?}");
-    let doubts = ended.json()["doubts"].to_string();
-    assert!(doubts.contains("coordinated omission is avoided"), "{doubts}");
+    let warnings = ended.json()["doubts"].to_string();
+    assert!(warnings.contains("coordinated omission is avoided"), "{warnings}");
     let page = std::fs::read_to_string(workspace.path("slow/report.html")).unwrap();
     assert!(page.contains("Compared with"));
     assert!(std::fs::read_to_string(workspace.path("slow/report.md")).unwrap().contains("| now | before | change |"));

@@ -8,7 +8,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use hatchet_quickstart::{
     engine::{Engine, EngineOptions, find},
     hatchet::{
-        client::{ClientConfig, ENV_FILES, Sources},
+        client::{ClientConfig, Sources},
         system::Handshake,
         task::{Stub, TaskError},
         wire::{Claims, RunStatus, parse_duration},
@@ -71,10 +71,10 @@ proptest! {
         "(HATCHET_[A-Z]{1,3}|export|[a-z]|=|\"|'|\\$|\\{|\\}|#|\n|\\\\| ){0,30}".prop_map(String::into_bytes),
     ]) {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join(ENV_FILES[0]), &bytes).unwrap();
+        std::fs::write(folder.path().join(".env"), &bytes).unwrap();
         let sources = Sources::read(folder.path());
         for warning in sources.warnings() {
-            prop_assert!(warning.starts_with(ENV_FILES[0]) && !warning.contains('\n'), "{warning:?}");
+            prop_assert!(warning.starts_with(".env") && !warning.contains('\n'), "{warning:?}");
         }
     }
 

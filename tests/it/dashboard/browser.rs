@@ -1,4 +1,4 @@
-//! The dashboard in a headless browser, with payloads that contain HTML.
+//! The dashboard in a headless browser. All payloads contain HTML.
 
 use serde_json::json;
 
@@ -6,15 +6,15 @@ use hatchet_quickstart::hatchet::wire::{proto::PutLogRequest, timestamp_now};
 
 use crate::support::{Embedded, RawWorker, Tab, Target, Workflow, browser};
 
-/// HTML that runs a script if a page inserts it as HTML instead of text.
-const EVIL: &str = r#"<img src="x" onerror="window.owned=1"><script>window.owned=1</script>"#;
+/// Runs a script if a page inserts it as HTML instead of text.
+const HTML: &str = r#"<img src="x" onerror="window.owned=1"><script>window.owned=1</script>"#;
 
-async fn run(target: &Target, worker: &mut RawWorker, workflow: &Workflow, fails: bool) -> String {
-    let mut request = workflow.request(json!({ "name": EVIL }));
-    request.additional_metadata = Some(json!({ "note": EVIL }).to_string());
+async fn execute_run(target: &Target, worker: &mut RawWorker, workflow: &Workflow, fails: bool) -> String {
+    let mut request = workflow.request(json!({ "name": HTML }));
+    request.additional_metadata = Some(json!({ "note": HTML }).to_string());
     let run = target.try_trigger(request).await.unwrap();
     let action = worker.next_start().await;
-    for (level, message) in [("INFO", "a line"), ("ERROR", EVIL)] {
+    for (level, message) in [("INFO", "a line"), ("ERROR", HTML)] {
         let line = PutLogRequest {
             task_run_external_id: run.clone(),
             created_at: Some(timestamp_now()),
@@ -25,16 +25,16 @@ async fn run(target: &Target, worker: &mut RawWorker, workflow: &Workflow, fails
         target.events().put_log(line).await.unwrap();
     }
     if fails {
-        worker.fail(&action, &format!("ValueError: {EVIL}\n  at line 1")).await;
+        worker.fail(&action, &format!("ValueError: {HTML}\n  at line 1")).await;
     } else {
-        worker.complete(&action, &json!({ "greeting": EVIL }).to_string()).await;
+        worker.complete(&action, &json!({ "greeting": HTML }).to_string()).await;
     }
     run
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a browser: `make test-browser`"]
-async fn runs_are_shown_live_as_text_with_the_token_only() {
+async fn dashboard_shows_live_runs_as_text() {
     let Some(program) = browser() else { return };
     let engine = Embedded::start().await;
     let handshake = engine.handshake();
@@ -42,18 +42,18 @@ async fn runs_are_shown_live_as_text_with_the_token_only() {
     // Names cannot contain HTML.
     let workflow = target.workflow("greets").await;
     let mut worker = RawWorker::start(&target, &workflow, 3).await;
-    let failed = run(&target, &mut worker, &workflow, true).await;
+    let failed = execute_run(&target, &mut worker, &workflow, true).await;
     let folder = tempfile::tempdir().unwrap();
-    // The browser's calls block; the worker's heartbeats must go on.
+    // The browser's calls block; the worker's heartbeats must continue.
     tokio::task::block_in_place(|| {
         let mut tab = Tab::open(&program, folder.path());
         tab.call("Page.navigate", json!({ "url": format!("{}/", handshake.api_url) }));
         tab.until("!document.getElementById('login')?.hidden && document.readyState === 'complete'");
         assert_eq!(tab.value("document.getElementById('content').hidden"), true);
-        assert!(!tab.value("document.body.innerHTML").to_string().contains("greets"), "nothing without a token");
+        assert!(!tab.value("document.body.innerHTML").to_string().contains("greets"), "no data without a token");
         tab.picture(&folder.path().join("enter.png"), 1200, false);
 
-        // A wrong token, then the right one.
+        // A wrong token, then the valid token.
         for token in ["nonsense", &format!("{}x", handshake.token), &handshake.token] {
             tab.value(&format!(
                 "document.getElementById('token').value = {token:?}; document.querySelector('#login button').click()"
@@ -66,11 +66,11 @@ async fn runs_are_shown_live_as_text_with_the_token_only() {
         }
         tab.until("document.querySelectorAll('#runs tbody tr').length === 1");
         let refusals = tab.errors().len();
-        assert_eq!(refusals, 1, "the browser notes the refused token: {:?}", tab.errors());
+        assert_eq!(refusals, 1, "the browser logs the refused token: {:?}", tab.errors());
 
         // New runs appear without a reload.
         let runtime = tokio::runtime::Handle::current();
-        let completed = runtime.block_on(run(&target, &mut worker, &workflow, false));
+        let completed = runtime.block_on(execute_run(&target, &mut worker, &workflow, false));
         tab.until("document.querySelectorAll('#runs tbody tr').length === 2");
         tab.until("document.querySelectorAll('#workers tbody tr').length === 1");
 
@@ -97,7 +97,7 @@ async fn runs_are_shown_live_as_text_with_the_token_only() {
             }
         }
 
-        // An address of an unknown run is reported beside the list.
+        // The address of an unknown run is reported next to the list.
         tab.value("location.hash = 'no-run'");
         tab.until("document.getElementById('run').innerText.includes('Run no-run was not found')");
         tab.until("document.getElementById('link').textContent.startsWith('live')");
@@ -122,7 +122,7 @@ async fn runs_are_shown_live_as_text_with_the_token_only() {
         assert!(requests.iter().all(own), "{requests:?}");
         assert!(!requests.iter().any(|url| url.contains(&handshake.token)), "the token in an address");
 
-        // Leaving removes the token from the browser.
+        // Logging out removes the token from the browser.
         tab.value("document.getElementById('logout').click()");
         assert!(!tab.value("document.body.innerHTML").to_string().contains("greets"));
         assert_eq!(tab.value("sessionStorage.length + localStorage.length + document.cookie.length"), 0);

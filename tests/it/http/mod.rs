@@ -22,19 +22,19 @@ async fn token_of_another_engine_is_refused() {
     let bearer = format!("Bearer {}", other.token);
     for tenant in [&target.tenant, &other.tenant_id] {
         let path = format!("/api/v1/tenants/{tenant}");
-        let answer = page_as(target.embedded_address(), &path, &[("Authorization", &bearer)]);
-        assert_eq!(answer.status, 403, "{}", answer.body);
+        let response = page_as(target.embedded_address(), &path, &[("Authorization", &bearer)]);
+        assert_eq!(response.status, 403, "{}", response.body);
     }
 }
 
 #[tokio::test]
-async fn port_in_use_is_named() {
+async fn port_in_use_is_reported() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let bind = taken.local_addr().unwrap();
     let error = Engine::start(EngineOptions { bind, ..EngineOptions::default() }).await.unwrap_err();
     assert_eq!(error.kind(), EngineErrorKind::Address);
     assert_eq!(
         error.to_string(),
-        format!("cannot listen on {bind}: address in use: choose another address, or port 0")
+        format!("cannot listen on {bind}: address in use. Choose another address, or port 0")
     );
 }

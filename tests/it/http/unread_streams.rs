@@ -1,4 +1,4 @@
-//! Event streams whose client does not read.
+//! Event streams that a client does not read.
 
 use hatchet_quickstart::hatchet::wire::{
     proto::{
@@ -12,20 +12,20 @@ use tonic::Code;
 use crate::support::{Embedded, RawWorker, Target};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn unread_stream_is_closed_and_others_get_every_chunk() {
+async fn unread_stream_is_closed_without_affecting_others() {
     const CHUNKS: i64 = 100;
     let target = Target::embedded(Embedded::start().await);
     let workflow = target.workflow("streams").await;
     let mut worker = RawWorker::start(&target, &workflow, 1).await;
     let run = target.trigger(&workflow, json!({})).await;
     let action = worker.next_start().await;
-    let watch = SubscribeToWorkflowEventsRequest { workflow_run_id: Some(run.clone()), ..Default::default() };
-    // Each on its own connection, since the flow-control window of a connection is shared.
+    let request = SubscribeToWorkflowEventsRequest { workflow_run_id: Some(run.clone()), ..Default::default() };
+    // Each stream has its own connection, since streams of one connection share its flow-control window.
     let mut subscriptions = Vec::new();
     for _ in 0..4 {
         let channel = target.endpoint().connect().await.unwrap();
         let mut dispatcher = DispatcherClient::new(target.link_over(channel));
-        subscriptions.push(dispatcher.subscribe_to_workflow_events(watch.clone()).await.unwrap().into_inner());
+        subscriptions.push(dispatcher.subscribe_to_workflow_events(request.clone()).await.unwrap().into_inner());
     }
     let mut reader = subscriptions.pop().unwrap();
     let reading = tokio::spawn(async move {
@@ -49,7 +49,7 @@ async fn unread_stream_is_closed_and_others_get_every_chunk() {
         target.events().put_stream_event(chunk).await.unwrap();
     }
     worker.complete(&action, "{}").await;
-    assert_eq!(reading.await.unwrap(), (0..CHUNKS).collect::<Vec<_>>(), "the stream that is read");
+    assert_eq!(reading.await.unwrap(), (0..CHUNKS).collect::<Vec<_>>(), "chunks of the stream that is read");
     for mut unread in subscriptions {
         let end = loop {
             match unread.message().await {

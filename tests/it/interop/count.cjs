@@ -1,4 +1,4 @@
-// A worker with the task `count`, for the comparison of recovery times. NODE_PATH names the folder of the SDK.
+// A worker with the task `count`, whose recovery times are compared. Needs NODE_PATH, the folder of the SDK.
 
 const { HatchetClient } = require('@hatchet-dev/typescript-sdk/v1');
 

@@ -1,4 +1,4 @@
-"""A worker with the task `count`, for the comparison of recovery times."""
+"""A worker with the task `count`, whose recovery times are compared."""
 
 from datetime import timedelta
 

@@ -1,5 +1,5 @@
-// Uses a smaller set of features through the TypeScript SDK, with worker and caller in one process.
-// NODE_PATH names the folder of the SDK.
+// Uses the main features through the TypeScript SDK, with worker and caller in one process. Needs NODE_PATH, the folder
+// of the SDK.
 
 const assert = require('node:assert/strict');
 const { HatchetClient, NonRetryableError } = require('@hatchet-dev/typescript-sdk/v1');
@@ -20,7 +20,7 @@ const fatal = hatchet.task({
   name: 'ts-fatal',
   retries: 2,
   fn: async (_, ctx) => {
-    throw new NonRetryableError(`never again ${ctx.retryCount()}`);
+    throw new NonRetryableError(`fatal in attempt ${ctx.retryCount()}`);
   },
 });
 const slow = hatchet.task({ name: 'ts-slow', fn: async (_, ctx) => { while (!ctx.cancelled) await sleep(50); return {}; } });
@@ -28,7 +28,7 @@ const parent = hatchet.task({
   name: 'ts-parent',
   fn: async (_, ctx) => ({ child: (await ctx.runChild(echo, { word: 'child' })).word }),
 });
-const onEvent = hatchet.task({ name: 'ts-on-event', onEvents: ['ts:wild:*'], fn: async (input) => ({ word: input.word }) });
+const onEvent = hatchet.task({ name: 'ts-on-event', onEvents: ['ts:wildcard:*'], fn: async (input) => ({ word: input.word }) });
 const dag = hatchet.workflow({ name: 'ts-dag' });
 const left = dag.task({ name: 'left', fn: async () => ({ n: 1 }) });
 const right = dag.task({ name: 'right', fn: async () => ({ n: 2 }) });
@@ -57,7 +57,7 @@ const cases = {
     assert.deepEqual(results.map((r) => r.word), [...Array(20).keys()].map(String));
   },
   retries: async () => assert.equal((await flaky.run({})).attempt, 2),
-  fatal: async () => assert.match(String(await fatal.run({}).catch((e) => e)), /never again 0/),
+  fatal: async () => assert.match(String(await fatal.run({}).catch((e) => e)), /fatal in attempt 0/),
   child: async () => assert.equal((await parent.run({})).child, 'child'),
   severalTasks: async () => assert.equal((await dag.run({})).both.n, 3),
   onFailure: async () => {
@@ -75,20 +75,20 @@ const cases = {
     await eventually(async () => (await status()) === 'CANCELLED', 'the run is cancelled');
   },
   events: async () => {
-    const { eventId } = await hatchet.events.push('ts:wild:x', { word: 'pushed' });
+    const { eventId } = await hatchet.events.push('ts:wildcard:x', { word: 'pushed' });
     const rows = async () => (await hatchet.runs.list({ workflowNames: ['ts-on-event'], onlyTasks: true })).rows;
     const row = await eventually(async () => (await rows()).find((r) => r.status === 'COMPLETED'), 'a run');
     assert.equal(row.additionalMetadata.hatchet__event_id, eventId);
   },
   schedules: async () => {
-    const made = await hatchet.scheduled.create(echo, { triggerAt: new Date(Date.now() + 86400000), input: { word: 'x' } });
-    assert.equal((await hatchet.scheduled.get(made)).metadata.id, made.metadata.id);
-    await hatchet.scheduled.delete(made);
+    const created = await hatchet.scheduled.create(echo, { triggerAt: new Date(Date.now() + 86400000), input: { word: 'x' } });
+    assert.equal((await hatchet.scheduled.get(created)).metadata.id, created.metadata.id);
+    await hatchet.scheduled.delete(created);
   },
   crons: async () => {
-    const made = await hatchet.crons.create(echo, { name: 'ts', expression: '0 0 1 1 *', input: { word: 'x' } });
-    assert.equal((await hatchet.crons.get(made)).cron, '0 0 1 1 *');
-    await hatchet.crons.delete(made);
+    const created = await hatchet.crons.create(echo, { name: 'ts', expression: '0 0 1 1 *', input: { word: 'x' } });
+    assert.equal((await hatchet.crons.get(created)).cron, '0 0 1 1 *');
+    await hatchet.crons.delete(created);
   },
 };
 
@@ -107,7 +107,7 @@ async function main() {
       console.log(`FAIL ${name}\n${error.stack ?? error}`);
     }
   }
-  console.log(`${Object.keys(cases).length - failed} of ${Object.keys(cases).length} work`);
+  console.log(`${Object.keys(cases).length - failed} of ${Object.keys(cases).length} passed`);
   await worker.stop();
   process.exit(failed ? 1 : 0);
 }

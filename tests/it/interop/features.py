@@ -1,4 +1,4 @@
-"""Uses each feature once through the Python SDK and prints which work. The worker is `flows.py`."""
+"""Uses each feature once through the Python SDK and prints the results. The worker is `flows.py`."""
 
 import asyncio
 import sys
@@ -19,7 +19,6 @@ from hatchet_sdk.exceptions import IdempotencyCollisionError
 
 T = TypeVar("T")
 CASES: list[Callable[[], None]] = []
-NOTHING = EmptyModel()
 
 
 def case(body: Callable[[], None]) -> Callable[[], None]:
@@ -27,7 +26,7 @@ def case(body: Callable[[], None]) -> Callable[[], None]:
     return body
 
 
-# The SDK has one listener for the process, in the event loop that used it first.
+# The SDK has one listener per process, in the event loop of its first use.
 LOOP = asyncio.new_event_loop()
 threading.Thread(target=LOOP.run_forever, daemon=True).start()
 
@@ -45,7 +44,7 @@ def eventually(condition: Callable[[], T | None], what: str, timeout: float = 15
     raise AssertionError(f"timed out: {what}")
 
 
-def fails(call: Callable[[], object]) -> str:
+def error_of(call: Callable[[], object]) -> str:
     try:
         outcome = call()
     except Exception as error:  # noqa: BLE001
@@ -82,30 +81,27 @@ def bulk() -> None:
 
 @case
 def metadata_and_priority() -> None:
-    seen = metadata.run(NOTHING_WORD, additional_metadata={"who": "interop"}, priority=3)
-    assert seen["metadata"]["who"] == "interop" and seen["priority"] == 3
+    output = metadata.run(Word(), additional_metadata={"who": "interop"}, priority=3)
+    assert output["metadata"]["who"] == "interop" and output["priority"] == 3
     rows = hatchet.runs.list(additional_metadata={"who": "interop"}, only_tasks=True).rows
     assert rows and rows[0].additional_metadata["who"] == "interop"
-
-
-NOTHING_WORD = Word()
 
 
 @case
 def failed_task_is_retried_after_backoff() -> None:
     assert flaky.run()["attempt"] == 2
-    begun = time.time()
-    assert backoff.run()["at"] - begun >= 0.9
+    start = time.time()
+    assert backoff.run()["at"] - start >= 0.9
 
 
 @case
 def fatal_failure_is_not_retried() -> None:
-    assert "never again 0" in fails(fatal.run)
+    assert "fatal in attempt 0" in error_of(fatal.run)
 
 
 @case
 def execution_timeout_fails_run_unless_refreshed() -> None:
-    assert "exceeded timeout of 1s" in fails(late.run)
+    assert "exceeded timeout of 1s" in error_of(late.run)
     assert refresh.run()["refreshed"]
 
 
@@ -153,9 +149,9 @@ def log_lines() -> None:
 
 @case
 def child_runs_are_created_once() -> None:
-    outcome = parent.run()
-    assert outcome["words"] == ["one", "two", "three"]
-    task = outcome["runs"][0]
+    output = parent.run()
+    assert output["words"] == ["one", "two", "three"]
+    task = output["runs"][0]
     assert hatchet.runs.get(task).run.additional_metadata["hatchet__parent_workflow_run_id"]
 
 
@@ -176,7 +172,7 @@ def workflow_of_several_tasks_completes() -> None:
 @case
 def failed_task_cancels_dependents_and_runs_on_failure_task() -> None:
     ref = broken.run(wait_for_result=False)
-    assert "boom" in fails(ref.result)
+    assert "boom" in error_of(ref.result)
     details = eventually(lambda: (d := hatchet.runs.get_details(ref.workflow_run_id)).done and d or None, "the run has finished")
     states = {name: task.status.name for name, task in details.task_runs.items()}
     assert states == {"boom": "FAILED", "unreached": "CANCELLED", "rescue-on-failure": "COMPLETED"}, states
@@ -194,12 +190,12 @@ def event_triggers_run() -> None:
     event = hatchet.event.push("py:exact", {"word": "pushed"}, additional_metadata={"m": "1"})
     [run] = eventually(lambda: runs_of(event.event_id) or None, "a run")
     eventually(lambda: status(run) == V1TaskStatus.COMPLETED or None, "the run has completed")
-    seen = hatchet.runs.get(run).run
-    assert seen.output["word"] == "pushed" and seen.additional_metadata["m"] == "1"
-    assert seen.additional_metadata["hatchet__event_id"] == event.event_id
+    details = hatchet.runs.get(run).run
+    assert details.output["word"] == "pushed" and details.additional_metadata["m"] == "1"
+    assert details.additional_metadata["hatchet__event_id"] == event.event_id
     assert hatchet.event.get(event.event_id).key == "py:exact"
     events = hatchet.event.bulk_push(
-        [BulkPushEventWithMetadata(key=f"py:wild:{n}", payload={"word": str(n)}) for n in range(3)]
+        [BulkPushEventWithMetadata(key=f"py:wildcard:{n}", payload={"word": str(n)}) for n in range(3)]
     )
     assert all(len(runs_of(e.event_id)) == 1 for e in events)
     assert runs_of(hatchet.event.push("py:other", {"word": "no"}).event_id) == []
@@ -214,13 +210,13 @@ def schedules() -> None:
     eventually(lambda: "scheduled" in outputs() or None, "the scheduled run has completed")
     assert scheduled.id not in [r.metadata.id for r in hatchet.scheduled.list().rows or []]
     later = datetime.now(tz=timezone.utc) + timedelta(days=1)
-    made = hatchet.scheduled.create("py-echo", later, {"word": "never"}, {"who": "schedule"})
+    created = hatchet.scheduled.create("py-echo", later, {"word": "never"}, {"who": "schedule"})
     listed = hatchet.scheduled.list(additional_metadata={"who": "schedule"}).rows
-    assert [r.metadata.id for r in listed] == [made.metadata.id]
-    moved = hatchet.scheduled.update(made.metadata.id, trigger_at=later + timedelta(days=1))
-    assert moved.trigger_at > later
-    hatchet.scheduled.delete(made.metadata.id)
-    deleted = hatchet.scheduled.bulk_delete(scheduled_ids=[made.metadata.id])
+    assert [r.metadata.id for r in listed] == [created.metadata.id]
+    updated = hatchet.scheduled.update(created.metadata.id, trigger_at=later + timedelta(days=1))
+    assert updated.trigger_at > later
+    hatchet.scheduled.delete(created.metadata.id)
+    deleted = hatchet.scheduled.bulk_delete(scheduled_ids=[created.metadata.id])
     assert not deleted.deleted_ids and deleted.errors[0].error == "not found"
     assert not hatchet.scheduled.list(additional_metadata={"who": "schedule"}).rows
 
@@ -235,10 +231,10 @@ def crons() -> None:
         "a run by cron",
     )  # fmt: skip
     assert rows[0].output["word"] == "cron" and rows[0].additional_metadata["hatchet__cron_expression"] == "*/1 * * * * *"
-    made = hatchet.cron.create("py-echo", "interop", "0 0 1 1 *", {"word": "new year"}, {"a": "b"})
-    assert hatchet.cron.get(made.metadata.id).cron == "0 0 1 1 *"
-    assert made.metadata.id in [r.metadata.id for r in hatchet.cron.list(cron_name="interop").rows]
-    hatchet.cron.delete(made.metadata.id)
+    created = hatchet.cron.create("py-echo", "interop", "0 0 1 1 *", {"word": "new year"}, {"a": "b"})
+    assert hatchet.cron.get(created.metadata.id).cron == "0 0 1 1 *"
+    assert created.metadata.id in [r.metadata.id for r in hatchet.cron.list(cron_name="interop").rows]
+    hatchet.cron.delete(created.metadata.id)
     assert not hatchet.cron.list(cron_name="interop").rows
     [declared] = hatchet.cron.list(workflow_id=on_cron.id).rows
     hatchet.cron.delete(declared.metadata.id)
@@ -257,8 +253,8 @@ def idempotency() -> None:
 
 @case
 def trigger_and_cancel_by_filter_over_rest() -> None:
-    made = hatchet.runs.create("py-slow", {}, {"who": "filter"})
-    run = made.run.metadata.id
+    created = hatchet.runs.create("py-slow", {}, {"who": "filter"})
+    run = created.run.metadata.id
     hatchet.runs.bulk_cancel_by_filters_with_pagination(additional_metadata={"who": "filter"})
     eventually(lambda: status(run) == V1TaskStatus.CANCELLED or None, "the run is cancelled")
 
@@ -270,20 +266,20 @@ def workers_and_workflows_are_listed() -> None:
 
 
 def main() -> int:
-    wanted, bad = sys.argv[1:], 0
+    selected, failed = sys.argv[1:], 0
     eventually(lambda: any(w.status == "ACTIVE" for w in hatchet.workers.list().rows or []) or None, "a worker", 60)
     for body in CASES:
-        if wanted and body.__name__ not in wanted:
+        if selected and body.__name__ not in selected:
             continue
-        begun = time.monotonic()
+        start = time.monotonic()
         try:
             body()
-            print(f"ok   {body.__name__} {time.monotonic() - begun:.1f}s", flush=True)
+            print(f"ok   {body.__name__} {time.monotonic() - start:.1f}s", flush=True)
         except Exception:  # noqa: BLE001
-            bad += 1
+            failed += 1
             print(f"FAIL {body.__name__}\n{traceback.format_exc()}", flush=True)
-    print(f"{len(CASES) - bad} of {len(CASES)} work", flush=True)
-    return min(bad, 1)
+    print(f"{len(CASES) - failed} of {len(CASES)} passed", flush=True)
+    return min(failed, 1)
 
 
 if __name__ == "__main__":

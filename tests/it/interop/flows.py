@@ -1,4 +1,4 @@
-"""Workflows written with the Python SDK. Run as a program, it is their worker."""
+"""Workflows of the Python SDK. As a program, this file starts their worker."""
 
 import asyncio
 import time
@@ -46,7 +46,7 @@ def backoff(input: EmptyModel, ctx: Context) -> dict[str, float]:
 
 @hatchet.task(name="py-fatal", retries=3)
 def fatal(input: EmptyModel, ctx: Context) -> None:
-    raise NonRetryableException(f"never again {ctx.retry_count}")
+    raise NonRetryableException(f"fatal in attempt {ctx.retry_count}")
 
 
 @hatchet.task(name="py-late", execution_timeout=timedelta(seconds=1))
@@ -83,10 +83,10 @@ async def logs(input: EmptyModel, ctx: Context) -> None:
 @hatchet.task(name="py-parent", retries=1)
 async def parent(input: EmptyModel, ctx: Context) -> dict[str, object]:
     first = await echo.aio_run(Word(word="one"))
-    many = await echo.aio_run_many([echo.create_bulk_run_item(Word(word=w)) for w in ("two", "three")])
+    others = await echo.aio_run_many([echo.create_bulk_run_item(Word(word=w)) for w in ("two", "three")])
     if ctx.retry_count == 0:
         raise ValueError("the children are created once although the parent is retried")
-    return {"words": [first["word"], *[r["word"] for r in many]], "runs": [first["run"], *[r["run"] for r in many]]}
+    return {"words": [first["word"], *[r["word"] for r in others]], "runs": [first["run"], *[r["run"] for r in others]]}
 
 
 dag = hatchet.workflow(name="py-dag", input_validator=Word)
@@ -130,7 +130,7 @@ def rescue(input: EmptyModel, ctx: Context) -> dict[str, list[str]]:
     return {"failed": sorted(ctx.task_run_errors.keys())}
 
 
-@hatchet.task(name="py-on-event", input_validator=Word, on_events=["py:exact", "py:wild:*"])
+@hatchet.task(name="py-on-event", input_validator=Word, on_events=["py:exact", "py:wildcard:*"])
 async def on_event(input: Word, ctx: Context) -> dict[str, str]:
     return {"word": input.word}
 

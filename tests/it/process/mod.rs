@@ -1,4 +1,4 @@
-//! Tests of the binaries `worker` and `runner`: what they print, and how they end.
+//! Tests of the binaries `worker` and `runner`: their output and exit codes.
 //!
 //! Each test runs them in a [`Workspace`], a temporary folder with an empty environment.
 
@@ -10,5 +10,5 @@ mod settings;
 mod worker;
 mod workspace;
 
-pub use program::{Ended, Program, run_async};
+pub use program::{Program, ProgramOutput, run_async};
 pub use workspace::Workspace;

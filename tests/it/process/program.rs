@@ -1,4 +1,4 @@
-//! A started program, and its output after it has ended.
+//! A running program, and its output after its exit.
 
 use std::{
     fmt::Debug,
@@ -9,20 +9,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Time limit of every wait: far more than it takes on a busy machine.
+/// Time limit of every wait, many times its duration on a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(40);
 
-/// A running program whose output is read as it arrives. It is killed when it is dropped.
+/// A running program whose output is read as it arrives. Dropping it kills the program.
 pub struct Program {
     child: Child,
     pub out: Lines,
     pub err: Lines,
 }
 
-/// The exit code and output of a program that has ended.
+/// The exit code and output of a program.
 #[derive(Debug)]
-pub struct Ended {
-    /// `None` if it was ended by a signal.
+pub struct ProgramOutput {
+    /// `None` if a signal ended the program.
     pub code: Option<i32>,
     pub stdout: Vec<String>,
     pub stderr: Vec<String>,
@@ -30,7 +30,7 @@ pub struct Ended {
 
 impl Program {
     pub fn start(command: &mut Command) -> Self {
-        let mut child = command.spawn().unwrap();
+        let mut child = command.spawn().unwrap_or_else(|e| panic!("starting {command:?} failed: {e}"));
         let out = Lines::read(child.stdout.take());
         let err = Lines::read(child.stderr.take());
         Self { child, out, err }
@@ -41,7 +41,7 @@ impl Program {
         self.child.id()
     }
 
-    /// Closes its stdin, if that is a pipe.
+    /// Closes the program's stdin, if that is a pipe.
     pub fn close_stdin(&mut self) {
         drop(self.child.stdin.take());
     }
@@ -51,7 +51,7 @@ impl Program {
         self.signals(&[name]);
     }
 
-    /// Sends several signals in immediate succession.
+    /// Sends several signals without a pause.
     pub fn signals(&self, names: &[&str]) {
         let kills: Vec<String> = names.iter().map(|name| format!("kill -{name} {}", self.child.id())).collect();
         let sent = Command::new("sh").args(["-c", &kills.join(" && ")]).status().unwrap();
@@ -59,7 +59,7 @@ impl Program {
     }
 
     /// Sends a signal every 20 ms until the program has ended.
-    pub fn signal_until_ended(mut self, name: &str) -> Ended {
+    pub fn signal_until_ended(mut self, name: &str) -> ProgramOutput {
         while self.child.try_wait().unwrap().is_none() {
             self.signal(name);
             thread::sleep(Duration::from_millis(20));
@@ -67,14 +67,14 @@ impl Program {
         self.wait()
     }
 
-    /// The ids of its running child processes.
+    /// The ids of the program's running child processes.
     #[cfg(target_os = "linux")]
     pub fn children(&self) -> Vec<u32> {
         let threads = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
-        let of =
+        let children =
             |thread: std::fs::DirEntry| std::fs::read_to_string(thread.path().join("children")).unwrap_or_default();
         threads
-            .flat_map(|thread| of(thread.unwrap()).split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+            .flat_map(|thread| children(thread.unwrap()).split_whitespace().map(str::to_owned).collect::<Vec<_>>())
             .map(|id| id.parse().unwrap())
             .collect()
     }
@@ -86,15 +86,20 @@ impl Program {
     }
 
     /// Sends SIGTERM and waits until the program has ended.
-    pub fn stop(self) -> Ended {
+    pub fn stop(self) -> ProgramOutput {
         self.signal("TERM");
         self.wait()
     }
 
     /// Waits until the program has ended and its output is read.
-    pub fn wait(mut self) -> Ended {
-        let deadline = Instant::now() + TIMEOUT;
-        // The pipes end with the program; only the exit code remains to be read.
+    pub fn wait(self) -> ProgramOutput {
+        self.wait_within(TIMEOUT)
+    }
+
+    /// The same with another time limit.
+    pub fn wait_within(mut self, timeout: Duration) -> ProgramOutput {
+        let deadline = Instant::now() + timeout;
+        // The pipes are closed when the program exits, so its exit code follows soon.
         let stdout = self.out.all(deadline);
         let stderr = self.err.all(deadline);
         let code = loop {
@@ -104,24 +109,24 @@ impl Program {
                 None => thread::sleep(Duration::from_millis(2)),
             }
         };
-        Ended { code, stdout, stderr }
+        ProgramOutput { code, stdout, stderr }
     }
 }
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // Both fail if it has ended.
+        // Both fail if the program has exited.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
 /// Runs a command to its end without blocking the test's runtime, which may serve its engine.
-pub async fn run_async(mut command: Command) -> Ended {
+pub async fn run_async(mut command: Command) -> ProgramOutput {
     tokio::task::spawn_blocking(move || Program::start(&mut command).wait()).await.unwrap()
 }
 
-impl Ended {
+impl ProgramOutput {
     /// Asserts the exit code.
     #[track_caller]
     pub fn expect(self, code: i32) -> Self {
@@ -129,14 +134,13 @@ impl Ended {
         self
     }
 
-    /// Asserts the exit code, that the last line of stderr is the only error and contains all of `parts`, and that
-    /// stdout is empty.
+    /// Asserts the exit code, an empty stdout, and that the last line of stderr is the only error and contains `parts`.
     #[track_caller]
     pub fn expect_error(self, code: i32, parts: &[&str]) -> Self {
         let ended = self.expect(code);
         let errors: Vec<&String> = ended.stderr.iter().filter(|line| line.starts_with("error: ")).collect();
         assert_eq!(errors.len(), 1, "{ended:#?}");
-        assert_eq!(Some(errors[0]), ended.stderr.last(), "more than one line: {ended:#?}");
+        assert_eq!(Some(errors[0]), ended.stderr.last(), "the error has more than one line: {ended:#?}");
         for part in parts {
             assert!(errors[0].contains(part), "no `{part}` in: {}", errors[0]);
         }
@@ -151,7 +155,7 @@ impl Ended {
         self
     }
 
-    /// The command between backticks after a text in the last line of stderr.
+    /// The command in backticks that follows a text in the last line of stderr.
     #[track_caller]
     pub fn printed_command(&self, after: &str) -> String {
         let command = self.stderr.last().and_then(|line| line.split_once(after)?.1.split('`').nth(1));
@@ -192,7 +196,7 @@ struct Received {
 }
 
 impl Lines {
-    /// Reads a pipe on a thread of its own.
+    /// Reads a pipe on a new thread.
     fn read(pipe: Option<impl Read + Send + 'static>) -> Self {
         let shared = Arc::new((Mutex::new(Received::default()), Condvar::new()));
         let lines = Self(shared.clone());
@@ -219,7 +223,7 @@ impl Lines {
     pub fn until(&self, what: &str, matches: impl Fn(&str) -> bool) -> String {
         self.wait(Instant::now() + TIMEOUT, what, |received| {
             let found = received.lines.iter().find(|line| matches(line)).cloned();
-            assert!(found.is_some() || !received.ended, "ended without {what}: {:#?}", received.lines);
+            assert!(found.is_some() || !received.ended, "the output ended without {what}: {:#?}", received.lines);
             found
         })
     }
@@ -241,9 +245,9 @@ impl Lines {
             if let Some(value) = check(&received) {
                 return value;
             }
-            let left = deadline.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "not within {TIMEOUT:?}: {what}; so far {:#?}", received.lines);
-            received = self.0.1.wait_timeout(received, left).unwrap_or_else(PoisonError::into_inner).0;
+            let remaining = deadline.saturating_duration_since(Instant::now());
+            assert!(!remaining.is_zero(), "timed out: {what}; output so far {:#?}", received.lines);
+            received = self.0.1.wait_timeout(received, remaining).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 }

@@ -11,9 +11,9 @@ use hatchet_quickstart::hatchet::{
 };
 use tempfile::TempDir;
 
-use super::{Ended, Program};
+use super::{Program, ProgramOutput};
 
-/// A temporary folder. It is the current folder and the home of programs that run in it; their only other environment
+/// A temporary folder, the working directory and `HOME` of the programs that run in it. Their only other environment
 /// variable is `PATH`.
 pub struct Workspace(TempDir);
 
@@ -74,22 +74,22 @@ impl Workspace {
         engine
     }
 
-    /// Runs a worker that is expected to fail.
-    pub fn failing_worker(&self, args: &[&str]) -> Ended {
+    /// Runs a worker that fails to start, until it exits.
+    pub fn failing_worker(&self, args: &[&str]) -> ProgramOutput {
         Program::start(&mut self.worker_command(args)).wait()
     }
 
-    /// Starts a runner on the embedded engine of this folder.
+    /// Starts a runner that uses the embedded engine of this folder.
     pub fn start_runner(&self, args: &[&str]) -> Program {
         Program::start(&mut self.runner_command(&[&["--embedded"], args].concat()))
     }
 
-    /// Runs a runner on the embedded engine of this folder to its end.
-    pub fn runner(&self, args: &[&str]) -> Ended {
+    /// Runs a runner that uses the embedded engine of this folder, until it exits.
+    pub fn runner(&self, args: &[&str]) -> ProgramOutput {
         self.start_runner(args).wait()
     }
 
-    /// Triggers a run. Returns its id.
+    /// Triggers a run and returns its id.
     pub fn trigger(&self, args: &[&str]) -> String {
         let ended = self.runner(&[args, &["--no-wait"]].concat()).expect(0);
         assert_eq!(ended.stdout.len(), 1, "{ended:?}");

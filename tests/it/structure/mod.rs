@@ -1,11 +1,11 @@
-//! Rules on the layout of `src`: which module may use which, no cycles between the files of a folder, sizes.
+//! Rules on the layout of `src`: dependencies between modules, no cycles between files of a folder, sizes.
 //!
 //! The rules are those of `.github/CONTRIBUTING.md`. They are checked on the tokens of the source files, without the
 //! compiler: [`source`] reads the files, [`paths`] finds the paths in them and resolves each to the module that defines
 //! the item, re-exports included.
 //!
-//! Each rule has a list of known exceptions beside it. A violation that is not listed fails the test, and so does an
-//! entry that is not violated any more.
+//! Each rule has a list of known exceptions next to it. A violation that is not listed fails the test, and so does an
+//! exception that no longer occurs.
 
 mod cycles;
 mod modules;

@@ -8,7 +8,7 @@ use super::{
     source::{File, files},
 };
 
-/// A module, and the modules that it may use. A module may always use itself.
+/// Each module with the modules that it may use. A module may always use itself.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("hatchet::wire", &[]),
     ("hatchet::system", &[]),
@@ -72,7 +72,7 @@ const NAMES_GENERATED_TYPES: &[&str] = &[
     "engine::driver",
 ];
 
-/// A crate, or a path in one, that only these modules may name.
+/// Each crate, or path in a crate, with the only modules that may name it.
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("anyhow", &["cli"]),
     ("clap", &["cli"]),
@@ -82,7 +82,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("tonic", &["hatchet::wire", "hatchet::transport", "hatchet::client", "hatchet::worker", "engine"]),
 ];
 
-/// Uses that break it: `<file> uses <path>`.
+/// Uses that break [`ONLY_IN`]: `<file> uses <path>`.
 const KNOWN_CRATES: &[&str] = &[];
 
 /// The row of the table for a module: `engine` for `engine::rest`, `hatchet::client` for `hatchet::client::stream`.
@@ -92,7 +92,7 @@ fn row(module: &[String]) -> String {
 }
 
 #[test]
-fn modules_use_only_what_the_table_allows() {
+fn modules_use_only_allowed_modules() {
     let files = files();
     let (references, _) = references(&files);
     let mut found = BTreeSet::new();
@@ -124,8 +124,8 @@ fn crates_are_named_only_in_their_modules() {
     for external in externals {
         let user = row(&files[external.file].module);
         for (path, modules) in ONLY_IN {
-            let names_it = external.written == *path || external.written.starts_with(&format!("{path}::"));
-            if names_it && !modules.contains(&user.as_str()) {
+            let is_named = external.written == *path || external.written.starts_with(&format!("{path}::"));
+            if is_named && !modules.contains(&user.as_str()) {
                 found.insert(format!("{} uses {path}", name(&files[external.file])));
             }
         }

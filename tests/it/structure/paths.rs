@@ -42,14 +42,15 @@ pub struct External {
     pub written: String,
 }
 
-/// Imports that are followed from a path to the definition. More occur only where modules import each other's names.
+/// Maximum number of imports that are followed from a path to its definition. Only modules that import each other's
+/// names exceed it.
 const MAX_IMPORTS: usize = 8;
 
-/// The names of each module that lead to other modules.
+/// All modules, and the names that they import.
 #[derive(Default)]
 struct Names {
     modules: BTreeSet<Vec<String>>,
-    /// By module: a name and the path that it stands for.
+    /// Imported names and their paths, by module.
     imports: BTreeMap<Vec<String>, Vec<(String, Path)>>,
 }
 
@@ -120,7 +121,7 @@ impl Names {
         Some(module)
     }
 
-    /// The module that defines a name of this module: another one, if the name is imported there.
+    /// The module that defines a name of this module: another module if the name is imported.
     fn definition(&self, module: &[String], name: &str, depth: usize) -> Vec<String> {
         if depth < MAX_IMPORTS {
             for (imported, path) in self.imports.get(module).into_iter().flatten() {
@@ -198,7 +199,7 @@ impl Parser<'_> {
         }
     }
 
-    /// Reads a path in an expression or type; the index after it.
+    /// Reads a path in an expression or type. Returns the index after it.
     fn path(&mut self, begin: usize) -> usize {
         let mut index = begin;
         let mut segments = Vec::new();
@@ -210,7 +211,7 @@ impl Parser<'_> {
             }
             index += 1;
         }
-        // `value::method` of a path that began before, as in `<T as Trait>::f`, has no meaning for a module.
+        // The rest of a qualified path, as in `<T as Trait>::f`, names no module.
         let continues = begin > 0 && self.tokens[begin - 1] == Token::PathSeparator;
         if segments.len() > 1 && !continues {
             self.paths.push(Path { within: self.within.clone(), segments, import: None });
@@ -218,7 +219,7 @@ impl Parser<'_> {
         index
     }
 
-    /// Reads a tree of a `use` item, such as `a::{b, c as d}`; the index after it.
+    /// Reads a tree of a `use` item, such as `a::{b, c as d}`. Returns the index after it.
     fn import(&mut self, mut index: usize, mut prefix: Vec<String>, is_public: bool) -> usize {
         loop {
             match self.tokens.get(index) {

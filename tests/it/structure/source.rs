@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-/// A token. Literals, numbers and lifetimes are left out, as no rule needs them.
+/// A token. Literals, numbers and lifetimes are omitted, as no rule needs them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Token {
     Ident(String),
@@ -170,7 +170,7 @@ fn end_of_quote(characters: &[char], begin: usize) -> usize {
     }
 }
 
-/// Leaves out each item under an attribute `#[cfg(test)]`; the second value is the number of lines of these items.
+/// Removes each item with the attribute `#[cfg(test)]`. Returns the number of removed lines, too.
 fn without_tests(tokens: Vec<(Token, usize)>) -> (Vec<Token>, usize) {
     let (mut code, mut test_lines, mut index) = (Vec::new(), 0, 0);
     while index < tokens.len() {
@@ -195,7 +195,7 @@ fn is_test_attribute(tokens: &[(Token, usize)]) -> bool {
     names.iter().any(|token| token.is_ident("test")) && !names.iter().any(|token| token.is_ident("not"))
 }
 
-/// The index after an item: after its attributes, the first `;` or the end of the first `{…}` outside of brackets.
+/// The index after an item, which ends with the first `;` or `{…}` outside of brackets.
 fn end_of_item(tokens: &[(Token, usize)], begin: usize) -> usize {
     let mut depth = 0_usize;
     for (index, (token, _)) in tokens.iter().enumerate().skip(begin) {

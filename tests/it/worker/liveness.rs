@@ -91,6 +91,6 @@ async fn trigger_waits_for_stalled_engine() {
     proxy.delay(Duration::from_secs(2));
     let run =
         within("the trigger returns", client.run_no_wait(&named("echo"), &json!({})).into_future()).await.unwrap();
-    assert!(!run.was_found(), "the response was late, not lost");
+    assert!(!run.was_recovered(), "the response was late, not lost");
     assert_eq!(fake.script(|script| script.triggers.len()), 1);
 }

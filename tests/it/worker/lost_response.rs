@@ -84,11 +84,11 @@ async fn lost_response_returns_the_started_run() {
     let client = case.client.clone();
     let trigger = async move { client.run_no_wait(&named("echo"), &json!({ "n": 1 })).await };
     let run = case.lose_response(1, trigger).await.unwrap();
-    assert!(run.was_found());
+    assert!(run.was_recovered());
     assert_eq!(outcome(&run).await.output::<Value>().unwrap(), json!({ "n": 1 }));
     assert_eq!(case.listed().await, [run.id()], "it was triggered once");
     let next = case.client.run_no_wait(&named("echo"), &json!({})).await.unwrap();
-    assert!(!next.was_found());
+    assert!(!next.was_recovered());
 }
 
 #[tokio::test]
@@ -103,7 +103,7 @@ async fn gateway_error_after_acceptance_returns_the_started_run() {
         let client = Client::new(config.clone()).unwrap();
         fake.script(|script| script.trigger_failures.push_back(Status::new(code, "mapped from HTTP status code 502")));
         let run = within("the run is found", trigger(&client)).await.unwrap();
-        assert_eq!((run.id(), run.was_found()), (started.id(), true), "{code:?}");
+        assert_eq!((run.id(), run.was_recovered()), (started.id(), true), "{code:?}");
     }
     assert_eq!(fake.script(|script| script.triggers.len()), 3, "each was sent once");
 }
@@ -117,7 +117,7 @@ async fn lost_bulk_response_returns_each_items_run() {
     let items: Vec<Result<RunRef, ClientError>> = case.lose_response(30, trigger).await;
     for (n, item) in items.into_iter().enumerate() {
         let run = item.unwrap();
-        assert!(run.was_found());
+        assert!(run.was_recovered());
         assert_eq!(outcome(&run).await.output::<Value>().unwrap(), json!({ "n": n }), "each item has its own run");
     }
     assert_eq!(case.listed().await.len(), 30, "nothing was triggered twice");

@@ -312,7 +312,7 @@ async fn refused_registration_ends_immediately() {
             let mut worker =
                 Worker::new(&Client::new(fake.config()).unwrap()).options(options()).register(echo()).start().unwrap();
             let error = within("the registration fails", worker.listening()).await.unwrap_err();
-            assert!(error.to_string().contains("register the ") && error.to_string().contains("invalid"), "{error}");
+            assert!(error.to_string().contains("registering the ") && error.to_string().contains("invalid"), "{error}");
             let left = fake.script(|script| script.register_failures.len() + script.put_failures.len());
             assert_eq!(left, 1, "{error}: one attempt");
         }

@@ -1,13 +1,10 @@
 //! Refused tokens, and engines that return with another token or address.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{fs::File, time::Duration};
 
 use futures_util::StreamExt as _;
 use hatchet_quickstart::hatchet::{
-    client::{Client, ClientConfig, ErrorKind, Rediscovery, RunOutcome},
+    client::{Client, ClientConfig, ErrorKind, RunOutcome},
     system::Handshake,
     task::Stub,
     wire::{RunStatus, proto::v1},
@@ -27,12 +24,32 @@ fn worker(config: ClientConfig) -> RunningWorker {
     Worker::new(&Client::new(config).unwrap()).options(options()).register(echo).start().unwrap()
 }
 
-/// Creates settings whose handshake file the test controls.
-fn rediscoverable(fake: &Fake) -> (ClientConfig, Arc<Mutex<Handshake>>) {
-    let file = Arc::new(Mutex::new(fake.handshake()));
-    let read = file.clone();
-    let rediscovery = Some(Rediscovery::new(move || Some(read.lock().unwrap().clone())));
-    (ClientConfig { rediscovery, ..fake.config() }, file)
+/// The folder of an embedded engine, which appears to run because the lock is held.
+struct EngineFolder {
+    folder: tempfile::TempDir,
+    _lock: File,
+}
+
+impl EngineFolder {
+    fn new(handshake: &Handshake) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let _lock = File::create(folder.path().join("lock")).unwrap();
+        _lock.lock().unwrap();
+        let created = Self { folder, _lock };
+        created.announce(handshake);
+        created
+    }
+
+    /// Replaces the handshake file.
+    fn announce(&self, handshake: &Handshake) {
+        let (file, draft) = (self.folder.path().join("handshake.json"), self.folder.path().join("draft"));
+        std::fs::write(&draft, json!(handshake).to_string()).unwrap();
+        std::fs::rename(draft, file).unwrap();
+    }
+
+    fn config(&self, fake: &Fake) -> ClientConfig {
+        ClientConfig { engine_folder: Some(self.folder.path().to_owned()), ..fake.config() }
+    }
 }
 
 async fn run_a_task(fake: &Fake) {
@@ -111,7 +128,8 @@ async fn wait_survives_a_temporary_token_refusal() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn moved_engine_with_a_new_token_is_followed() {
     let first = Fake::start().await;
-    let (config, file) = rediscoverable(&first);
+    let folder = EngineFolder::new(&first.handshake());
+    let config = folder.config(&first);
     let client = Client::new(config.clone()).unwrap();
     let _worker = worker(config);
     first.until_listening().await;
@@ -119,7 +137,7 @@ async fn moved_engine_with_a_new_token_is_followed() {
     client.engine_version().await.unwrap();
     let second = Fake::start().await;
     second.script(|script| script.accepted_token = Some(second.token()));
-    *file.lock().unwrap() = second.handshake();
+    folder.announce(&second.handshake());
     first.script(|script| script.accepted_token = Some(second.token()));
     first.break_stream(Status::unavailable("stops")).await;
     second.until_listening().await;
@@ -133,9 +151,10 @@ async fn moved_engine_with_a_new_token_is_followed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn new_token_at_the_same_address_is_used() {
     let fake = Fake::start().await;
-    let (config, file) = rediscoverable(&fake);
+    let folder = EngineFolder::new(&fake.handshake());
+    let config = folder.config(&fake);
     let token = crate::fake::token(&fake.address.to_string(), r#","token_id":"another""#);
-    *file.lock().unwrap() = Handshake { token: token.clone(), ..fake.handshake() };
+    folder.announce(&Handshake { token: token.clone(), ..fake.handshake() });
     fake.script(|script| script.accepted_token = Some(token));
     let client = Client::new(config).unwrap();
     // The old token was never accepted, so its refusal alone would be final.

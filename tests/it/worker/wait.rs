@@ -243,7 +243,7 @@ async fn permanent_engine_failure_is_in_the_error_text() {
         let run = RunId::random();
         fake.script(|script| script.details_failures.extend(vec![failure; 1_000]));
         let error = client.run_ref::<Value>(run).outcome().await.unwrap_err();
-        assert_eq!((error.kind(), error.to_string()), (kind, format!("ask for run {run}: {text}")));
+        assert_eq!((error.kind(), error.to_string()), (kind, format!("reading run {run} failed: {text}")));
     }
 }
 
@@ -298,7 +298,7 @@ async fn unknown_id_is_refused_but_triggered_run_is_awaited() {
     let unknown_run = client.run_ref::<Value>(RunId::random());
     let error = within("the wait returns", unknown_run.outcome()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
-    assert!(error.to_string().contains("asked for 2s: check the id"), "{error}");
+    assert!(error.to_string().contains("after retries for 2s. Check the id"), "{error}");
     // Queries are at least 250 ms apart.
     let calls = fake.script(|script| std::mem::take(&mut script.details_calls));
     assert!(calls <= 10, "{calls} queries");

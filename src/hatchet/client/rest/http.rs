@@ -13,11 +13,11 @@ use crate::hatchet::transport::{
     exchange, root_cause, untrusted_certificate,
 };
 
-/// Characters of an unexpected response that an error quotes.
-const QUOTED: usize = 300;
+/// Maximum number of characters of an unexpected response that an error quotes.
+const MAX_QUOTE: usize = 300;
 
 impl RestClient {
-    /// Makes a call and deserializes its response.
+    /// Makes a call and deserializes the response.
     pub(super) async fn call<T: DeserializeOwned>(
         &self,
         method: Method,
@@ -25,28 +25,25 @@ impl RestClient {
         query: &[(&str, String)],
         body: Option<Value>,
     ) -> Result<T, ClientError> {
-        let (what, answer) = self.send(method, path, query, body).await?;
-        let status = answer.status();
-        if let Some(to) = answer.headers().get(header::LOCATION).filter(|_| status.is_redirection()) {
-            let to: String = String::from_utf8_lossy(to.as_bytes()).chars().take(QUOTED).collect();
-            let message = format!(
-                "{what}: {status} to {to}, which is not followed: set HATCHET_CLIENT_SERVER_URL to the address of \
-                 Hatchet's REST API"
+        let (call, response) = self.send(method, path, query, body).await?;
+        let (status, body) = (response.status(), response.body().as_ref());
+        let error = |kind, cause: String| Err(ClientError::new(kind, format!("{call} failed: {cause}")));
+        if let Some(location) = response.headers().get(header::LOCATION).filter(|_| status.is_redirection()) {
+            let cause = format!(
+                "{status} to {}, which is not followed. Set HATCHET_CLIENT_SERVER_URL to the address of Hatchet's REST API",
+                quote(location.as_bytes())
             );
-            return Err(ClientError::new(ErrorKind::Engine, message));
+            return error(ErrorKind::Engine, cause);
         }
-        let bytes = answer.body().as_ref();
         if !status.is_success() {
-            let said: String = String::from_utf8_lossy(bytes).chars().take(QUOTED).collect();
-            return Err(ClientError::new(kind_of(status), format!("{what}: {status}: {}", said.trim())));
+            return error(kind_of(status), format!("{status}: {}", quote(body)));
         }
-        // An empty response stands for `null`.
-        let bytes = if bytes.is_empty() { b"null".as_slice() } else { bytes };
-        serde_json::from_slice(bytes)
-            .map_err(|e| ClientError::new(ErrorKind::Engine, format!("{what}: the answer cannot be read: {e}")))
+        // An empty body means `null`.
+        let body = if body.is_empty() { b"null".as_slice() } else { body };
+        serde_json::from_slice(body).or_else(|e| error(ErrorKind::Engine, format!("invalid response: {e}")))
     }
 
-    /// Makes a call and returns its description, for errors, and the response.
+    /// Makes a call. Returns its method and URL, for errors, and the response.
     pub(super) async fn send(
         &self,
         method: Method,
@@ -57,20 +54,20 @@ impl RestClient {
         let (config, tls) = self.connection.config_and_tls();
         config.check_rest_is_private()?;
         let url = ServerUrl::parse(config.server_url.as_deref().unwrap_or_default())?;
-        let what = format!("{method} {url}{path}");
+        let call = format!("{method} {url}{path}");
         let dialer = dialer(&config, &url, &tls)?;
         let request = request(&config, &url, method, &with_query(path, query), body)
-            .map_err(|e| ClientError::new(ErrorKind::Config, format!("{what}: {e}")))?;
+            .map_err(|e| ClientError::new(ErrorKind::Config, format!("{call} failed: {e}")))?;
         match exchange(&dialer, request).await {
-            Ok(answer) => Ok((what, answer)),
-            Err(e) => Err(failed(&what, &e)),
+            Ok(response) => Ok((call, response)),
+            Err(e) => Err(failed(&call, &e)),
         }
     }
 }
 
 fn dialer(config: &ClientConfig, url: &ServerUrl, tls: &SharedTls) -> Result<Dialer, ClientError> {
     let secured = if url.tls { Some(tls.get(&config.tls)?) } else { None };
-    // The setting names the certificate of the gRPC address. REST has the same one if it is the same host.
+    // The setting names the certificate of the gRPC address. REST has the same certificate if it is the same host.
     let server_name = config.tls.server_name().filter(|_| url.host.eq_ignore_ascii_case(config.host()));
     Dialer::new(config.route_to(url)?, secured, server_name, Protocol::Http1)
 }
@@ -109,19 +106,25 @@ fn with_query(path: &str, query: &[(&str, String)]) -> String {
     if pairs.is_empty() { path.to_owned() } else { format!("{path}?{}", pairs.join("&")) }
 }
 
-fn failed(what: &str, error: &HttpError) -> ClientError {
-    let check = "check HATCHET_CLIENT_SERVER_URL";
-    let (kind, why) = match error {
-        HttpError::Timeout => (ErrorKind::TimedOut, format!("{error}: {check}")),
-        HttpError::TooLarge => (ErrorKind::Engine, format!("{error}: {check}")),
-        // It says what to do.
-        HttpError::Connect(ConnectError::Proxy(why)) => (ErrorKind::Unreachable, why.clone()),
+fn failed(call: &str, error: &HttpError) -> ClientError {
+    let remedy = "Check HATCHET_CLIENT_SERVER_URL";
+    let (kind, cause) = match error {
+        HttpError::Timeout => (ErrorKind::TimedOut, format!("{error}. {remedy}")),
+        HttpError::TooLarge => (ErrorKind::Engine, format!("{error}. {remedy}")),
+        // The text contains the remedy.
+        HttpError::Connect(ConnectError::Proxy(text)) => (ErrorKind::Unreachable, text.clone()),
         HttpError::Connect(_) | HttpError::Broken(_) => match untrusted_certificate(error) {
-            Some(why) => (ErrorKind::Tls, why),
-            None => (ErrorKind::Unreachable, format!("{}: {check}", root_cause(error))),
+            Some(cause) => (ErrorKind::Tls, cause),
+            None => (ErrorKind::Unreachable, format!("{}. {remedy}", root_cause(error))),
         },
     };
-    ClientError::new(kind, format!("{what}: {why}"))
+    ClientError::new(kind, format!("{call} failed: {cause}"))
+}
+
+/// The start of a text from the network.
+fn quote(text: &[u8]) -> String {
+    let text = String::from_utf8_lossy(text);
+    text.trim().chars().take(MAX_QUOTE).collect()
 }
 
 fn kind_of(status: StatusCode) -> ErrorKind {

@@ -1,4 +1,4 @@
-//! The REST API of an engine: what gRPC has no call for.
+//! The REST API of an engine, for queries that gRPC has no call for.
 //!
 //! One file per resource: [`RunSummary`] and [`RunPages`], [`WorkerSummary`], workflows. Lists are read to their end page
 //! by page. The REST store of a real engine lags behind its gRPC API by up to seconds.
@@ -10,12 +10,12 @@ mod runs;
 mod workers;
 mod workflows;
 
-use std::time::SystemTime;
+use std::{fmt, time::SystemTime};
 
 use tonic::codegen::http::{Method, header};
 
 pub use self::{
-    row::Metadata,
+    row::ResourceMetadata,
     runs::{RunPages, RunSummary},
     workers::{SlotUse, WorkerSummary},
 };
@@ -24,11 +24,30 @@ use crate::hatchet::wire::TenantId;
 
 /// A client of an engine's REST API. Cheap to clone.
 ///
-/// Each call opens a connection of its own, with the proxy and TLS settings of gRPC. It takes at most 10 s, reads at most
+/// Each call opens its own connection, with the proxy and TLS settings of gRPC. It takes at most 10 s, reads at most
 /// 16 MiB, and follows no redirect.
+///
+/// ```no_run
+/// # use hatchet_quickstart::prelude::*;
+/// # async fn example(client: Client) -> Result<(), ClientError> {
+/// if let Some(rest) = client.rest() {
+///     for worker in rest.workers().await? {
+///         println!("{} is {}", worker.name, worker.status);
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// By [`ClientError::kind`]: [`ErrorKind::Config`](super::ErrorKind::Config) for an invalid address,
+/// [`ErrorKind::Unreachable`](super::ErrorKind::Unreachable), [`ErrorKind::Tls`](super::ErrorKind::Tls) or
+/// [`ErrorKind::TimedOut`](super::ErrorKind::TimedOut) without a response, and the kind of the response's status
+/// otherwise. Calls are not repeated.
 #[derive(Clone)]
 pub struct RestClient {
-    /// Has the current address and token.
+    /// The source of the current address and token.
     connection: Connection,
 }
 
@@ -39,15 +58,25 @@ impl RestClient {
         Some(Self { connection })
     }
 
-    /// The clock of the REST API, to the second, from the header of a response; `None` without that header.
+    /// Returns the clock of the REST API, to the second, from the header of a response; `None` without that header.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`RestClient`], except for the status of the response.
     pub async fn clock(&self) -> Result<Option<SystemTime>, ClientError> {
         // A refusal has the header too.
-        let (_, answer) = self.send(Method::GET, "/api/v1/meta", &[], None).await?;
-        let date = answer.headers().get(header::DATE).and_then(|date| date.to_str().ok());
+        let (_, response) = self.send(Method::GET, "/api/v1/meta", &[], None).await?;
+        let date = response.headers().get(header::DATE).and_then(|date| date.to_str().ok());
         Ok(date.and_then(|date| httpdate::parse_http_date(date).ok()))
     }
 
     fn tenant(&self) -> TenantId {
         self.connection.config().tenant
+    }
+}
+
+impl fmt::Debug for RestClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RestClient").field("server_url", &self.connection.config().server_url).finish_non_exhaustive()
     }
 }

@@ -1,4 +1,4 @@
-//! What the rows of all lists have in common.
+//! Rows and pages of lists.
 
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 
@@ -15,14 +15,15 @@ pub(super) struct Rows<T> {
     pub(super) rows: Vec<T>,
 }
 
-/// The metadata that REST has of every resource.
+/// The metadata of a resource.
 #[derive(Debug, Clone, Deserialize)]
-pub struct Metadata {
+#[non_exhaustive]
+pub struct ResourceMetadata {
     /// The resource's id.
     pub id: String,
 }
 
-/// Deserializes null as the default: a real engine writes null for an empty list.
+/// Deserializes `null` as the default. A real engine returns `null` for an empty list.
 pub(super) fn null_is_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
     value: D,
 ) -> Result<T, D::Error> {

@@ -1,6 +1,6 @@
-//! Runs.
+//! Lists and queries of runs.
 
-use std::time::SystemTime;
+use std::{fmt, time::SystemTime};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -19,26 +19,27 @@ use crate::hatchet::{
 /// A run in the engine's list.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub struct RunSummary {
     /// The run's id.
     pub workflow_run_external_id: String,
     /// The status in upper case, such as `RUNNING`.
     pub status: String,
-    /// The parent task of a child run.
+    /// The task run that triggered a child run; `None` for other runs.
     #[serde(default)]
     pub parent_task_external_id: Option<String>,
-    /// When the run was created, RFC 3339.
+    /// Creation time, RFC 3339.
     pub created_at: Option<String>,
-    /// When the run was first started, RFC 3339.
+    /// Start time of the first attempt, RFC 3339.
     pub started_at: Option<String>,
-    /// When the run finished, RFC 3339.
+    /// End time, RFC 3339.
     pub finished_at: Option<String>,
     /// The additional metadata that the run was triggered with.
     #[serde(default, deserialize_with = "null_is_default")]
     pub additional_metadata: serde_json::Map<String, Value>,
 }
 
-/// A list of runs that is read page by page.
+/// A list of runs that is read page by page. Returned by [`RestClient::runs`].
 #[must_use = "pages are fetched by `next`"]
 pub struct RunPages {
     pages: Pages<RunSummary>,
@@ -46,19 +47,28 @@ pub struct RunPages {
 }
 
 impl RestClient {
-    /// The runs that were triggered since `since` and have all of these metadata pairs, most recent first: those with one
-    /// of these statuses, or all if there is none.
+    /// Lists the runs that were triggered since `since`, have all of these metadata pairs, and have one of these statuses,
+    /// most recent first. An empty list of statuses selects all. Sends nothing until the first page is read.
     pub fn runs(&self, since: SystemTime, metadata: &[(&str, &str)], statuses: &[RunStatus]) -> RunPages {
         let path = format!("/api/v1/stable/tenants/{}/workflow-runs", self.tenant());
         RunPages::new(self, path, since, metadata, statuses)
     }
 
-    /// A run's status in upper case. The REST store of a real engine lags behind gRPC, by 0.05 to 0.5 s and more.
+    /// Returns a run's status in upper case. The REST store of a real engine lags behind gRPC by 0.05 to 0.5 s, at times
+    /// more.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`RestClient`].
     pub async fn run_status(&self, run: RunId) -> Result<String, ClientError> {
         self.call(Method::GET, &format!("/api/v1/stable/workflow-runs/{run}/status"), &[], None).await
     }
 
-    /// A run with its tasks, as the engine's JSON.
+    /// Returns a run with its tasks, as the engine's JSON.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`RestClient`].
     pub async fn run(&self, run: RunId) -> Result<Value, ClientError> {
         self.call(Method::GET, &format!("/api/v1/stable/workflow-runs/{run}"), &[], None).await
     }
@@ -76,19 +86,23 @@ impl RunPages {
             ("since", prost_types::Timestamp::from(since).to_string()),
             ("only_tasks", "false".to_owned()),
             ("include_payloads", "false".to_owned()),
-            // Without it, any of the pairs is enough.
+            // Without the operator, the engine selects runs that have any of the pairs.
             ("additional_metadata_operator", "AND".to_owned()),
         ];
         query.extend(statuses.iter().map(|status| ("statuses", status.to_string())));
-        // The engine splits a filter at its first colon, so it cannot filter by a key with a colon.
+        // The engine splits a filter at its first colon, so a key with a colon is only filtered by `next`.
         let filters = metadata.iter().filter(|(key, _)| !key.contains(':'));
         query.extend(filters.map(|(key, value)| ("additional_metadata", format!("{key}:{value}"))));
         let metadata = metadata.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         Self { pages: Pages::new(rest.clone(), path, query), metadata }
     }
 
-    /// The next runs; `None` at the end of the list. Each run is returned once; a page may be empty. After an error, the same
-    /// call reads the same page again.
+    /// Returns the next runs; `None` at the end of the list. Each run is returned once; a page may be empty. After an
+    /// error, the next call reads the same page again.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`RestClient`], and [`ErrorKind::TooLarge`](crate::hatchet::client::ErrorKind::TooLarge) after 5,000 pages.
     pub async fn next(&mut self) -> Result<Option<Vec<RunSummary>>, ClientError> {
         let Some(mut rows) = self.pages.next().await? else { return Ok(None) };
         // Old engines ignore the operator.
@@ -96,13 +110,23 @@ impl RunPages {
         Ok(Some(rows))
     }
 
-    /// All remaining runs.
+    /// Returns all remaining runs.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`RunPages::next`].
     pub async fn all(mut self) -> Result<Vec<RunSummary>, ClientError> {
         let mut all = Vec::new();
         while let Some(rows) = self.next().await? {
             all.extend(rows);
         }
         Ok(all)
+    }
+}
+
+impl fmt::Debug for RunPages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunPages").field("metadata", &self.metadata).finish_non_exhaustive()
     }
 }
 

@@ -1,4 +1,4 @@
-//! Workers.
+//! The list of workers, and their pause.
 
 use std::collections::BTreeMap;
 
@@ -9,16 +9,17 @@ use tonic::codegen::http::Method;
 use super::{
     RestClient,
     pages::Pages,
-    row::{Metadata, Row, null_is_default},
+    row::{ResourceMetadata, Row, null_is_default},
 };
 use crate::hatchet::{transport::ClientError, wire::WorkerId};
 
 /// A worker in the engine's list.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub struct WorkerSummary {
     /// The id.
-    pub metadata: Metadata,
+    pub metadata: ResourceMetadata,
     /// The name that the worker registered with.
     pub name: String,
     /// `ACTIVE`, `INACTIVE` or `PAUSED`.
@@ -27,30 +28,39 @@ pub struct WorkerSummary {
     /// The actions that the worker serves.
     #[serde(default, deserialize_with = "null_is_default")]
     pub actions: Vec<String>,
-    /// Slots by type.
+    /// The worker's slots by type.
     #[serde(default, deserialize_with = "null_is_default")]
     pub slot_config: BTreeMap<String, SlotUse>,
 }
 
-/// Slots of one type.
+/// The slots of one type.
 #[derive(Debug, Clone, Copy, Deserialize)]
+#[non_exhaustive]
 pub struct SlotUse {
-    /// Free slots.
+    /// Number of free slots.
     #[serde(default)]
     pub available: i64,
-    /// All slots.
+    /// Number of all slots.
     #[serde(default)]
     pub limit: i64,
 }
 
 impl RestClient {
-    /// The tenant's workers, most recent first. Workers that have stopped may be included as INACTIVE.
+    /// Lists the tenant's workers, most recent first. Workers that have stopped may be included as INACTIVE.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`RestClient`].
     pub async fn workers(&self) -> Result<Vec<WorkerSummary>, ClientError> {
         let path = format!("/api/v1/tenants/{}/worker", self.tenant());
         Pages::new(self.clone(), path, Vec::new()).all().await
     }
 
     /// Pauses the assignment of runs to a worker, or resumes it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`RestClient`].
     pub async fn pause_worker(&self, worker: WorkerId, paused: bool) -> Result<(), ClientError> {
         let path = format!("/api/v1/workers/{worker}");
         self.call::<Value>(Method::PATCH, &path, &[], Some(json!({ "isPaused": paused }))).await.map(drop)
@@ -68,13 +78,13 @@ mod tests {
     use super::{super::row::Rows, *};
 
     #[test]
-    fn nulls_are_empty_lists() {
+    fn null_is_read_as_empty_list() {
         let list: Rows<WorkerSummary> = serde_json::from_str(
             r#"{"rows":[{"metadata":{"id":"x"},"name":"w","actions":null,"slotConfig":null,"status":null}]}"#,
         )
         .unwrap();
         assert!(list.rows[0].actions.is_empty());
-        let none: Rows<WorkerSummary> = serde_json::from_str(r#"{"rows":null}"#).unwrap();
-        assert!(none.rows.is_empty());
+        let empty: Rows<WorkerSummary> = serde_json::from_str(r#"{"rows":null}"#).unwrap();
+        assert!(empty.rows.is_empty());
     }
 }

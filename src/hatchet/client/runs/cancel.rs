@@ -2,8 +2,9 @@
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
+use super::RunRef;
 use crate::hatchet::{
-    client::{Client, RunRef},
+    client::Client,
     transport::{ClientError, ErrorKind, retry, when_temporary},
     wire::{RunId, proto::v1},
 };
@@ -12,24 +13,34 @@ use crate::hatchet::{
 const STATUS_QUERIES: usize = 16;
 
 impl<O> RunRef<O> {
-    /// Asks the engine to cancel the run, unless it has finished. Returns whether the engine was asked.
+    /// Requests that the engine cancels the run, unless it has finished. Returns whether a request was sent.
     ///
-    /// `true` means that the engine has the request, not that the run was cancelled: an engine confirms each id that it
-    /// is sent. [`RunRef::outcome`] returns how the run ended.
+    /// `true` does not mean that the run was cancelled, because an engine confirms every id of a request.
+    /// [`RunRef::outcome`] returns the outcome.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Client::cancel_many`].
     pub async fn cancel(&self) -> Result<bool, ClientError> {
         Ok(!self.client().cancel_many(&[self.id()]).await?.is_empty())
     }
 }
 
 impl Client {
-    /// The largest recommended number of runs in one [`Client::cancel_many`]. The status of each run is queried first,
-    /// and in a larger batch more runs would finish between the query and the cancellation.
+    /// The recommended maximum number of runs in one [`Client::cancel_many`]. In a larger batch, more runs would finish
+    /// between the query of their status and the cancellation.
     pub const CANCEL_BATCH: usize = 500;
 
-    /// Asks the engine to cancel those of these runs that have not finished, and returns their ids.
-    /// [`RunRef::outcome`] returns how each of them ended.
+    /// Requests that the engine cancels those of these runs that have not finished, and returns their ids.
+    /// [`RunRef::outcome`] returns the outcome of each.
+    ///
+    /// The status of each run is queried first, because a real engine replaces the outcome of a finished run with
+    /// CANCELLED. A run that the engine does not find counts as finished.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`RunRef::details`] except [`ErrorKind::NotFound`], and of the cancellation, after retries.
     pub async fn cancel_many(&self, runs: &[RunId]) -> Result<Vec<RunId>, ClientError> {
-        // A real engine replaces the outcome of a finished run with CANCELLED.
         let queries = runs.iter().map(|id| async move {
             match self.run_ref::<()>(*id).details().await {
                 Ok(details) => Ok((!details.done).then_some(*id)),
@@ -40,7 +51,7 @@ impl Client {
         let open: Vec<Option<RunId>> = stream::iter(queries).buffered(STATUS_QUERIES).try_collect().await?;
         let open: Vec<RunId> = open.into_iter().flatten().collect();
         if !open.is_empty() {
-            self.cancel_all(&open, &format!("cancel {} runs", open.len())).await?;
+            self.cancel_all(&open, &format!("cancelling {} runs", open.len())).await?;
         }
         Ok(open)
     }

@@ -1,46 +1,48 @@
-//! Runs found by their metadata.
+//! Searches for runs by their metadata.
 //!
-//! The engine's list of runs over REST lags behind: a real engine was seen to list a new run after 0.05 to 2 s. A search
-//! therefore reads the list again until it has what the caller expects, or has not changed for [`LISTING_DELAY`]. The lag
-//! has no upper bound, so a run that is missing from the list may exist all the same.
+//! The engine's list of runs over REST lags behind: a real engine listed new runs after 0.05 to 2 s. A search therefore
+//! repeats the request until the list has the expected runs, or has not changed for [`LISTING_DELAY`]. The lag has no
+//! upper bound, so a run that is missing from the list may still exist.
 
 use std::time::{Duration, SystemTime};
 
 use tokio::time::{Instant, sleep};
 
+use super::RunRef;
 use crate::hatchet::{
-    client::{Client, RestClient, RunRef, RunSummary},
+    client::{Client, RestClient, RunSummary},
     transport::{Backoff, ClientConfig, ClientError, ErrorKind},
     wire::{RunId, RunStatus, format_duration},
 };
 
-/// How long an engine that answers has to list another run: six times the longest delay that was seen.
+/// Time without a new run after which the list is final: six times the longest lag that was measured.
 const LISTING_DELAY: Duration = Duration::from_secs(12);
-/// How long the list of runs may be unavailable: a restart of the engine or its database takes a minute at most.
-const LONGEST_OUTAGE: Duration = Duration::from_secs(60);
-/// Bounds of the wait before the list is read again.
-const FIRST_WAIT: Duration = Duration::from_millis(100);
-const LONGEST_WAIT: Duration = Duration::from_secs(1);
+/// Maximum time for which the list of runs may be unavailable: a restart of the engine or its database takes up to a
+/// minute.
+const OUTAGE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Bounds of the delay before the list is read again.
+const MIN_DELAY: Duration = Duration::from_millis(100);
+const MAX_DELAY: Duration = Duration::from_secs(1);
 
-/// The runs that a search has found.
+/// The result of a search.
 pub(in crate::hatchet::client) struct Listing {
     /// The runs with the metadata pair, children that inherited it included.
     pub(in crate::hatchet::client) rows: Vec<RunSummary>,
-    /// Why the search ended, if it ended without what the caller expects.
+    /// The reason for the end of the search, if it ended without the expected runs.
     pub(in crate::hatchet::client) incomplete: Option<String>,
 }
 
 impl Client {
-    /// Finds the runs that were triggered since `since` and have a metadata pair. Children that inherited the pair from
-    /// one of them are left out.
+    /// Finds the runs that were triggered since `since` and have a metadata pair, without children that inherited it from
+    /// one of them.
     ///
-    /// An engine lists a new run late, so an empty result takes 12 s, and up to 72 s while the engine's REST part does
-    /// not answer.
+    /// An engine lists a new run late, so an empty result takes 12 s, and up to 72 s while the engine's REST API does not
+    /// respond.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] if the address of the engine's REST part is not known; the error of the last attempt if
-    /// REST did not answer.
+    /// [`ErrorKind::Config`] if the address of the REST API is not set; the error of the last attempt if the REST API
+    /// refused the request or did not respond.
     pub async fn find_runs(&self, key: &str, value: &str, since: SystemTime) -> Result<Vec<RunRef>, ClientError> {
         let listing = self.search(key, value, since, |rows| !rows.is_empty()).await?;
         let is_root = |row: &RunSummary| row.parent_task_external_id.is_none();
@@ -49,30 +51,26 @@ impl Client {
         Ok(ids.map(|run| RunRef::given(self.clone(), run)).collect())
     }
 
-    /// The runs that have not finished and have all of these metadata pairs, of any age. At least one pair is needed, so
-    /// that an empty list does not select every run.
+    /// Lists the runs of any age that have not finished and have all of these metadata pairs.
     ///
     /// The engine's list lags behind by about a second: a run that was triggered just now may be missing, and a run that
-    /// has just finished may be included.
+    /// has just finished may be included. gRPC is no substitute: its filter selects runs that have any of the pairs.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] if the address of the engine's REST part is not known. The filter of the gRPC call is no
-    /// substitute: it selects runs that have any of the pairs.
+    /// [`ErrorKind::Invalid`] without a pair, so that an empty list does not select every run; [`ErrorKind::Config`] if
+    /// the address of the REST API is not set; else the error of the REST API.
     pub async fn open_runs(&self, metadata: &[(&str, &str)]) -> Result<Vec<RunId>, ClientError> {
         if metadata.is_empty() {
             return Err(ClientError::new(
                 ErrorKind::Invalid,
-                "list runs by metadata: name at least one key=value pair",
+                "listing runs by metadata failed: at least one key=value pair is required",
             ));
         }
-        let Some(rest) = self.rest() else {
-            let text = "list runs by metadata: the engine's REST address is not known: set HATCHET_CLIENT_SERVER_URL";
-            return Err(ClientError::new(ErrorKind::Config, text));
-        };
+        let rest = self.require_rest("listing runs by metadata")?;
         let open = [RunStatus::Queued, RunStatus::Running];
         let rows = rest.runs(SystemTime::UNIX_EPOCH, metadata, &open).all().await.map_err(|error| {
-            let (kind, text) = (error.kind(), format!("list runs by metadata: {error}"));
+            let (kind, text) = (error.kind(), format!("listing runs by metadata failed: {error}"));
             error.into_kind(kind, text)
         })?;
         Ok(rows.iter().filter_map(RunSummary::id).collect())
@@ -82,7 +80,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// The error of the last attempt if REST refuses the request, or does not answer for [`LONGEST_OUTAGE`].
+    /// The error of the last attempt if REST refuses the request, or does not respond for [`OUTAGE_TIMEOUT`].
     pub(in crate::hatchet::client) async fn search(
         &self,
         key: &str,
@@ -90,20 +88,17 @@ impl Client {
         since: SystemTime,
         is_complete: impl Fn(&[RunSummary]) -> bool,
     ) -> Result<Listing, ClientError> {
-        let Some(rest) = self.rest() else {
-            let message = "runs are found by REST, whose address is not known: set HATCHET_CLIENT_SERVER_URL";
-            return Err(ClientError::new(ErrorKind::Config, message));
-        };
-        let begun = Instant::now();
-        let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
+        let rest = self.require_rest("finding runs by metadata")?;
+        let started = Instant::now();
+        let mut backoff = Backoff::new(MIN_DELAY, MAX_DELAY);
         let mut stability = Stability::default();
         let mut outage_reported = false;
         loop {
-            let before = self.config();
-            match read_list(rest, key, value, since).await {
+            let config = self.config();
+            match rest.runs(since, &[(key, value)], &[]).all().await {
                 Ok(rows) if is_complete(&rows) => return Ok(Listing { rows, incomplete: None }),
                 Ok(rows) => {
-                    if stability.is_stable(rows.len()) || begun.elapsed() >= LONGEST_OUTAGE + LISTING_DELAY {
+                    if stability.is_stable(rows.len()) || started.elapsed() >= OUTAGE_TIMEOUT + LISTING_DELAY {
                         let (delay, count) = (format_duration(LISTING_DELAY), rows.len());
                         let incomplete = Some(format!(
                             "the engine's list has {count} run(s) with the metadata {key}={value}, unchanged for {delay}"
@@ -112,57 +107,55 @@ impl Client {
                     }
                 }
                 Err(error) => {
-                    // After an outage the engine needs the delay once more.
+                    // After an outage the list lags behind again.
                     stability = Stability::default();
                     // A concurrent search may have followed the engine to another address already.
                     self.connection().follow_engine();
-                    let moved = has_moved(&before, &self.config());
-                    if !(moved || error.is_temporary()) || begun.elapsed() >= LONGEST_OUTAGE {
+                    let has_moved = is_other_engine(&config, &self.config());
+                    if !(has_moved || error.is_temporary()) || started.elapsed() >= OUTAGE_TIMEOUT {
                         return Err(error);
                     }
                     if !std::mem::replace(&mut outage_reported, true) {
-                        let limit = format_duration(LONGEST_OUTAGE.saturating_sub(begun.elapsed()));
-                        tracing::warn!("the engine's list of runs is read again for up to {limit}: {error}");
+                        let limit = format_duration(OUTAGE_TIMEOUT.saturating_sub(started.elapsed()));
+                        tracing::warn!("reading the engine's list of runs failed, retrying for up to {limit}: {error}");
                     }
                 }
             }
             sleep(backoff.next_delay()).await;
         }
     }
+
+    fn require_rest(&self, operation: &str) -> Result<&RestClient, ClientError> {
+        self.rest().ok_or_else(|| {
+            let cause = "the address of the REST API is not set. Set HATCHET_CLIENT_SERVER_URL";
+            ClientError::new(ErrorKind::Config, format!("{operation} failed: {cause}"))
+        })
+    }
 }
 
-/// Decides when a list that grows late is taken as final.
+/// Detects that a list has stopped growing.
 #[derive(Default)]
 struct Stability {
-    /// The most rows that were seen, and when the list is final if it does not exceed them.
-    most: Option<(usize, Instant)>,
+    /// The maximum number of rows so far, and the time from which the list counts as final without more rows.
+    longest: Option<(usize, Instant)>,
 }
 
 impl Stability {
-    /// Whether a list of so many rows has not grown for [`LISTING_DELAY`].
+    /// Records the current number of rows. Returns whether the list has not grown for [`LISTING_DELAY`].
     fn is_stable(&mut self, rows: usize) -> bool {
         let now = Instant::now();
-        match self.most {
-            Some((most, final_at)) if rows <= most => now >= final_at,
+        match self.longest {
+            Some((longest, final_at)) if rows <= longest => now >= final_at,
             Some(_) | None => {
-                self.most = Some((rows, now + LISTING_DELAY));
+                self.longest = Some((rows, now + LISTING_DELAY));
                 false
             }
         }
     }
 }
 
-fn has_moved(before: &ClientConfig, now: &ClientConfig) -> bool {
+fn is_other_engine(before: &ClientConfig, now: &ClientConfig) -> bool {
     now.host_port != before.host_port || now.token.expose() != before.token.expose()
-}
-
-async fn read_list(
-    rest: &RestClient,
-    key: &str,
-    value: &str,
-    since: SystemTime,
-) -> Result<Vec<RunSummary>, ClientError> {
-    rest.runs(since, &[(key, value)], &[]).all().await
 }
 
 #[cfg(test)]
@@ -176,9 +169,9 @@ mod tests {
         let mut stability = Stability::default();
         assert!(!stability.is_stable(0));
         advance(LISTING_DELAY / 2).await;
-        assert!(!stability.is_stable(1), "it has grown");
+        assert!(!stability.is_stable(1), "the list has grown");
         advance(LISTING_DELAY - Duration::from_millis(1)).await;
-        assert!(!stability.is_stable(0), "a shorter list is no growth");
+        assert!(!stability.is_stable(0), "a shorter list has not grown");
         advance(Duration::from_millis(1)).await;
         assert!(stability.is_stable(1));
     }

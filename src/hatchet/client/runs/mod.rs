@@ -1,28 +1,21 @@
-//! Runs that have been triggered: status, outcome, cancellation, replay.
+//! Operations on triggered runs: status, outcome, events, cancellation, replay, search by metadata.
 //!
-//! Everything that waits for a run is a view of one [`RunWatcher`] per client:
+//! All waits for runs use the one [`RunWatcher`](super::watcher::RunWatcher) of the client:
 //!
-//! | view | gives |
+//! | wait | returns |
 //! |---|---|
-//! | [`RunRef::outcome`](super::RunRef::outcome) | how one run ended |
-//! | [`Outcomes`] | how each of many runs ended, in the order of their ends |
-//! | [`RunUpdates`] | each status of one run, then how it ended |
+//! | [`RunRef::outcome`] | the outcome of one run |
+//! | [`Outcomes`] | the outcomes of many runs, in the order in which they finish |
+//! | [`RunUpdates`] | each status of one run, then its outcome |
 
 mod cancel;
-mod details;
 mod find;
-mod outcome;
 mod outcomes;
-mod recognition;
-mod replay;
+mod run_ref;
 mod updates;
-mod wait;
-mod watcher;
 
 pub use self::{
-    details::{RunDetails, TaskDetails},
-    outcome::RunOutcome,
     outcomes::Outcomes,
+    run_ref::RunRef,
     updates::{RunUpdate, RunUpdates},
 };
-pub(super) use self::{recognition::Recognition, watcher::RunWatcher};

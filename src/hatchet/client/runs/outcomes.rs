@@ -1,6 +1,6 @@
 //! The outcomes of many runs.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use futures_util::{
     FutureExt as _, StreamExt as _,
@@ -8,17 +8,30 @@ use futures_util::{
     stream::{self, BoxStream, FuturesUnordered},
 };
 
-use super::RunOutcome;
+use super::RunRef;
 use crate::hatchet::{
-    client::{Client, RunRef},
+    client::{Client, RunOutcome},
     transport::ClientError,
     wire::RunId,
 };
 
 /// The outcomes of a growing set of runs, in the order in which the runs finish.
 ///
-/// However many runs there are, the client has one subscription for them and makes at most 100 further calls a second,
-/// fewer if the engine asks to slow down. A run is watched from the first [`Outcomes::next`] after it was added.
+/// For any number of runs, the client has one subscription and makes at most 100 further calls a second, fewer if the
+/// engine is at its rate limit. A run is watched from the first [`Outcomes::next`] after it was added.
+///
+/// ```no_run
+/// # use hatchet_quickstart::{hatchet::{client::{Client, Outcomes}, wire::RunId}};
+/// # async fn example(client: Client, runs: Vec<RunId>) {
+/// let mut outcomes = Outcomes::new(client);
+/// for (index, run) in runs.into_iter().enumerate() {
+///     outcomes.add(index, run);
+/// }
+/// while let Some((index, outcome)) = outcomes.next().await {
+///     println!("run {index}: {outcome:?}");
+/// }
+/// # }
+/// ```
 #[must_use = "outcomes are delivered by `next`"]
 pub struct Outcomes {
     client: Client,
@@ -26,10 +39,12 @@ pub struct Outcomes {
 }
 
 impl Client {
-    /// The outcomes of many runs, each with the run's position in `runs`, in the order in which the runs finish. The
-    /// stream ends after the last.
+    /// Returns the outcomes of many runs, each with the run's position in `runs`, in the order in which the runs finish.
+    /// The stream ends after the last.
     ///
-    /// The errors of an item are those of [`RunRef::outcome`].
+    /// # Errors
+    ///
+    /// Those of [`RunRef::outcome`], for each run on its own.
     pub fn outcomes<O>(
         &self,
         runs: impl IntoIterator<Item = RunRef<O>>,
@@ -47,7 +62,7 @@ impl Client {
 }
 
 impl Outcomes {
-    /// An empty set.
+    /// Creates an empty set.
     pub fn new(client: Client) -> Self {
         Self { client, waits: FuturesUnordered::new() }
     }
@@ -71,14 +86,24 @@ impl Outcomes {
         self.waits.is_empty()
     }
 
-    /// For how long the engine has not answered, and why, while it does not answer.
-    pub fn trouble(&self) -> Option<(Duration, ClientError)> {
+    /// The current outage of the engine: its duration so far and the latest error. `None` while the engine responds.
+    pub fn outage(&self) -> Option<(Duration, ClientError)> {
         let outage = self.client.watcher().outage().borrow().clone()?;
         Some((outage.since.elapsed(), outage.error))
     }
 
-    /// The outcome of the next run that finishes; `None` if the set is empty. Cancel safe.
+    /// Returns the outcome of the next run that finishes; `None` if the set is empty. Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`RunRef::outcome`], for each run on its own.
     pub async fn next(&mut self) -> Option<(usize, Result<RunOutcome, ClientError>)> {
         self.waits.next().await
+    }
+}
+
+impl fmt::Debug for Outcomes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outcomes").field("len", &self.len()).finish_non_exhaustive()
     }
 }

@@ -1,20 +1,24 @@
 //! Events of runs, as decoded from the wire.
 
-use crate::hatchet::wire::{RunId, proto};
+use crate::hatchet::{
+    client::TRIGGER_KEY,
+    wire::{RunId, TriggerId, proto},
+};
 
 /// The runs of a subscription to events.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum StreamSelector {
     /// One run.
     ///
-    /// A real engine starts such a subscription up to a second late, replays nothing, and closes it after the first
+    /// A real engine starts such a subscription up to 1 s late, sends no earlier events, and closes it after the first
     /// failed attempt.
     Run(RunId),
     /// All runs with this pair in their metadata; the value is a string. A subscription that is opened before the trigger
-    /// misses nothing of a run.
+    /// misses no event of the run.
     ///
-    /// The engine closes it when every run that it has seen has completed. A failed or cancelled run counts as open, so
-    /// the subscription stays open then. Runs that are triggered after the end need another subscription.
+    /// The engine closes it when every run with an event has completed. A failed or cancelled run counts as open, so the
+    /// subscription stays open then. Runs that are triggered after the end need another subscription.
     Metadata {
         /// The key.
         key: String,
@@ -23,19 +27,28 @@ pub enum StreamSelector {
     },
 }
 
+impl StreamSelector {
+    /// Selects the run with this trigger id, by [`TRIGGER_KEY`], and its children.
+    pub fn trigger(id: TriggerId) -> Self {
+        Self::Metadata { key: TRIGGER_KEY.to_owned(), value: id.to_string() }
+    }
+}
+
 /// An event of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RunEvent {
     /// The run's id, as received.
     pub run: String,
-    /// The number of the attempt, from 0, if the engine sent it.
+    /// The number of the attempt, from 0; `None` if the engine did not send it.
     pub retry_count: Option<i32>,
-    /// What happened.
+    /// The kind of event.
     pub kind: RunEventKind,
 }
 
 /// The kind of a [`RunEvent`].
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum RunEventKind {
     /// The task was created. It may still wait for a worker.
     Created,
@@ -43,7 +56,7 @@ pub enum RunEventKind {
     Chunk {
         /// The text.
         text: String,
-        /// The chunk's number within the attempt, from 0, if the worker sent it.
+        /// The chunk's number within the attempt, from 0; `None` if the worker did not send it.
         index: Option<i64>,
     },
     /// An attempt completed.
@@ -57,19 +70,19 @@ pub enum RunEventKind {
     Cancelled,
     /// An attempt timed out.
     TimedOut,
-    /// The run has finished, according to the engine's store for lists. A real engine also sends this after each failed
+    /// The run has finished, according to the engine's list of runs. A real engine also sends this after each failed
     /// attempt.
     RunEnded,
     /// Chunks of this attempt were not received: they were sent before the subscription, or lost.
     Missed {
-        /// How many.
+        /// The number of missing chunks.
         chunks: i64,
-        /// The number of the chunk that follows.
+        /// The number of the next chunk.
         before: i64,
     },
     /// The subscription broke and was opened again. Events may be missing.
     Gap,
-    /// An event that this version does not know.
+    /// An event that this version of the crate does not know.
     Unknown {
         /// The number on the wire.
         number: i32,

@@ -1,19 +1,19 @@
 //! Live events of runs: chunks, failed attempts, ends.
 //!
-//! Events show what happens while a subscription is open. They can be lost, so how a run ended is the business of
+//! A subscription delivers the events that occur while it is open. Events can be lost, so take the outcome of a run from
 //! [`RunRef::outcome`](super::RunRef::outcome).
 //!
 //! ```text
 //!  SubscribeToWorkflowEvents ──▶ RunEvent::from_wire ──▶ OrderedEvents ──▶ channel ──▶ RunEvents::next
 //!            ▲                                                │
-//!            └────── opened again after a break ◀─────────────┘   the ReorderBuffer outlives the stream
+//!            └────── opened again after a break ◀─────────────┘   one ReorderBuffer for all streams
 //! ```
 
 mod event;
 mod ordered;
 mod reorder_buffer;
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use futures_util::{
     StreamExt as _, TryStreamExt as _,
@@ -33,15 +33,29 @@ use crate::hatchet::{
     wire::proto,
 };
 
-/// Events that [`RunEvents::next`] has not returned yet. A reader that is slower than this delays the subscription.
-const BUFFERED_EVENTS: usize = 256;
-/// Bounds of the wait before a broken subscription is opened again.
-const FIRST_WAIT: Duration = Duration::from_millis(100);
-const LONGEST_WAIT: Duration = Duration::from_secs(2);
-/// A subscription that worked for this long resets that wait.
-const STABLE: Duration = Duration::from_secs(5);
+/// Capacity of the channel of events. A slower reader delays the subscription.
+const MAX_BUFFERED_EVENTS: usize = 256;
+/// Bounds of the delay before a broken subscription is opened again.
+const MIN_REOPEN_DELAY: Duration = Duration::from_millis(100);
+const MAX_REOPEN_DELAY: Duration = Duration::from_secs(2);
+/// A subscription that was open for this time resets that delay.
+const STABLE_AFTER: Duration = Duration::from_secs(5);
 
 /// A subscription to events. Ends when the engine closes it.
+///
+/// ```no_run
+/// use hatchet_quickstart::{hatchet::client::RunEventKind, prelude::*, tasks::externally_triggered::{Input, STUB}};
+///
+/// # async fn example(client: Client) -> Result<(), ClientError> {
+/// let (run, mut events) = client.run_no_wait(&STUB, &Input { name: "Ada".into() }).with_events().await?;
+/// while let Some(event) = events.next().await {
+///     if let RunEventKind::Chunk { text, .. } = event?.kind {
+///         print!("{text}");
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "events are delivered by `next`"]
 pub struct RunEvents {
     events: mpsc::Receiver<Result<RunEvent, ClientError>>,
@@ -49,28 +63,34 @@ pub struct RunEvents {
 }
 
 impl RunEvents {
-    /// The next event; `None` when the engine has closed the subscription. Cancel safe.
+    /// Returns the next event; `None` when the engine has closed the subscription. Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// The error that ended the subscription, such as a refused token. A temporary failure does not end it: the
+    /// subscription is opened again, which [`RunEventKind::Gap`] reports.
     pub async fn next(&mut self) -> Option<Result<RunEvent, ClientError>> {
         self.events.recv().await
     }
 }
 
+impl fmt::Debug for RunEvents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunEvents").field("buffered", &self.events.len()).finish_non_exhaustive()
+    }
+}
+
 impl Client {
-    /// Subscribes to events, and returns when the engine has the subscription.
-    ///
-    /// An engine may confirm a subscription with its first event only. So the call that follows the subscription on the
-    /// same connection is its confirmation: when that is answered, the subscription has been received.
-    ///
-    /// A subscription that breaks is opened again, which [`RunEventKind::Gap`] reports.
+    /// Subscribes to events, and returns when the engine has received the subscription.
     ///
     /// # Errors
     ///
     /// Never fails. [`RunEvents::next`] returns the error that ended the subscription, such as a refused token.
     pub async fn events(&self, selector: StreamSelector) -> Result<RunEvents, ClientError> {
-        let (sender, events) = mpsc::channel(BUFFERED_EVENTS);
+        let (sender, events) = mpsc::channel(MAX_BUFFERED_EVENTS);
         let (opened, is_open) = oneshot::channel();
         let task = AbortOnDropHandle::new(tokio::spawn(deliver(self.clone(), selector, sender, opened)));
-        // It fails only if the runtime shuts down.
+        // Fails only if the runtime shuts down.
         let _ = is_open.await;
         Ok(RunEvents { events, _task: task })
     }
@@ -78,7 +98,8 @@ impl Client {
 
 type WireEvents = BoxStream<'static, Result<proto::WorkflowEvent, tonic::Status>>;
 
-/// Delivers the events of all subscriptions in turn, until the engine closes one, refuses one, or the reader is gone.
+/// Delivers events, and opens the subscription again after a break, until the engine closes or refuses it, or the reader
+/// is dropped.
 async fn deliver(
     client: Client,
     selector: StreamSelector,
@@ -86,16 +107,16 @@ async fn deliver(
     opened: oneshot::Sender<()>,
 ) {
     let mut opened = Some(opened);
-    let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
+    let mut backoff = Backoff::new(MIN_REOPEN_DELAY, MAX_REOPEN_DELAY);
     let mut buffer = ReorderBuffer::default();
     loop {
         let mut wire = subscribe(&client, &selector);
         if let Some(opened) = opened.take() {
-            wire = confirmed(&client, wire).await;
-            // A failed send: the caller has dropped its call, which the next send shows.
+            wire = await_confirmation(&client, wire).await;
+            // Fails if the caller was dropped, which the next event detects.
             let _ = opened.send(());
         }
-        let since = Instant::now();
+        let opened_at = Instant::now();
         let wire = wire.map_ok(|event| (event.hangup, RunEvent::from_wire(event)));
         let mut events = OrderedEvents::new(wire, &mut buffer);
         let broken = loop {
@@ -109,14 +130,14 @@ async fn deliver(
                 None => return,
             }
         };
-        let wait = backoff.next_delay_after(since.elapsed(), STABLE);
-        let error = client.connection().call_error("stream the run's events", broken);
+        let delay = backoff.next_delay_after(opened_at.elapsed(), STABLE_AFTER);
+        let error = client.connection().call_error("streaming events", broken);
         if !error.is_temporary() {
             let _ = sender.send(Err(error)).await;
             return;
         }
         tracing::debug!(%error, "the subscription to events broke");
-        sleep(wait).await;
+        sleep(delay).await;
         let gap = RunEvent { run: String::new(), retry_count: None, kind: RunEventKind::Gap };
         if sender.send(Ok(gap)).await.is_err() {
             return;
@@ -137,10 +158,13 @@ fn subscribe(client: &Client, selector: &StreamSelector) -> WireEvents {
     response_messages(async move { stub.subscribe_to_workflow_events(request).await })
 }
 
-/// Waits until the engine has the subscription, or has sent the first message of it.
-async fn confirmed(client: &Client, mut wire: WireEvents) -> WireEvents {
+/// Waits until the engine has received the subscription.
+///
+/// An engine may confirm a subscription only by its first event. So the confirmation is that event, or the response to a
+/// call that was sent after the subscription on the same connection.
+async fn await_confirmation(client: &Client, mut wire: WireEvents) -> WireEvents {
     tokio::select! {
-        // The subscription is polled first, so that it is sent first.
+        // The first branch sends the subscription, so it is polled before the call.
         biased;
         first = wire.next() => stream::iter(first).chain(wire).boxed(),
         _ = client.engine_version() => wire,

@@ -1,4 +1,4 @@
-//! Events with their chunks in order, and none of them delayed for long.
+//! Orders the chunks of a stream of events, with a bounded delay.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -7,29 +7,29 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{RunEvent, reorder_buffer::ReorderBuffer};
 
-/// Longest time that a chunk is buffered for a missing predecessor. A real engine disorders chunks only within one batch
-/// of events, and a subscription that starts late must not wait for chunks that were sent before.
-const LONGEST_DELAY: Duration = Duration::from_millis(200);
+/// Maximum time for which a chunk is buffered until its predecessor arrives. A real engine disorders chunks only within
+/// one batch of events, and a subscription that starts late never receives the earlier chunks.
+const MAX_DELAY: Duration = Duration::from_millis(200);
 
 /// The events of one stream, in order.
 pub(super) struct OrderedEvents<'a, S, E> {
     /// Each event, and whether the engine closes the stream after it.
     wire: S,
     buffer: &'a mut ReorderBuffer,
-    /// When the first of the buffered chunks was buffered. Later chunks do not extend the delay.
+    /// The time at which the first buffered chunk arrived. Later chunks do not extend the delay.
     buffered_since: Option<Instant>,
     ready: VecDeque<RunEvent>,
-    /// The stream is over, for this reason if it broke.
+    /// The stream has ended, with this error if it broke.
     ended: Option<Option<E>>,
 }
 
 impl<'a, E, S: Stream<Item = Result<(bool, RunEvent), E>> + Unpin> OrderedEvents<'a, S, E> {
-    /// The buffer outlives the stream, because the numbers continue in the next one.
+    /// Orders the events of `wire`. The buffer outlives it, because the numbers of chunks continue in the next stream.
     pub(super) fn new(wire: S, buffer: &'a mut ReorderBuffer) -> Self {
         Self { wire, buffer, buffered_since: None, ready: VecDeque::new(), ended: None }
     }
 
-    /// The next event; after the last one the error that broke the stream, if one did. Cancel safe.
+    /// Returns the next event; after the last event, the error if the stream broke. Cancel safe.
     pub(super) async fn next(&mut self) -> Option<Result<RunEvent, E>> {
         loop {
             if let Some(event) = self.ready.pop_front() {
@@ -39,7 +39,7 @@ impl<'a, E, S: Stream<Item = Result<(bool, RunEvent), E>> + Unpin> OrderedEvents
                 return ended.take().map(Err);
             }
             self.buffered_since = self.buffer.has_chunks().then(|| self.buffered_since.unwrap_or_else(Instant::now));
-            let flush_at = self.buffered_since.map(|since| since + LONGEST_DELAY);
+            let flush_at = self.buffered_since.map(|since| since + MAX_DELAY);
             let ended = tokio::select! {
                 () = sleep_until(flush_at.unwrap_or_else(Instant::now)), if flush_at.is_some() => None,
                 next = self.wire.next() => match next {
@@ -86,20 +86,20 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn chunk_is_delayed_for_its_predecessor_by_a_limit() {
+    async fn chunk_without_predecessor_is_delayed_by_limit() {
         let mut buffer = ReorderBuffer::default();
         let (wire, mut events) = wire(&mut buffer);
         send(&wire, 1).await;
-        let begun = Instant::now();
-        let just_before = LONGEST_DELAY - Duration::from_millis(1);
-        assert!(timeout(just_before, events.next()).await.is_err(), "its predecessor may come");
+        let started = Instant::now();
+        let just_before = MAX_DELAY - Duration::from_millis(1);
+        assert!(timeout(just_before, events.next()).await.is_err(), "the predecessor may still arrive");
         // Later chunks do not extend the delay.
         send(&wire, 3).await;
         let missed = RunEvent { kind: RunEventKind::Missed { chunks: 1, before: 1 }, ..chunk(1) };
         assert_eq!(events.next().await, Some(Ok(missed)));
-        assert_eq!(begun.elapsed(), LONGEST_DELAY);
+        assert_eq!(started.elapsed(), MAX_DELAY);
         assert_eq!(events.next().await, Some(Ok(chunk(1))));
-        assert_eq!(begun.elapsed(), LONGEST_DELAY, "all buffered chunks are released together");
+        assert_eq!(started.elapsed(), MAX_DELAY, "all buffered chunks are released together");
         let missed = RunEvent { kind: RunEventKind::Missed { chunks: 1, before: 3 }, ..chunk(3) };
         assert_eq!(events.next().await, Some(Ok(missed)));
         assert_eq!(events.next().await, Some(Ok(chunk(3))));
@@ -109,35 +109,35 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn predecessor_in_time_comes_first() {
+    async fn predecessor_within_limit_comes_first() {
         let mut buffer = ReorderBuffer::default();
         let (wire, mut events) = wire(&mut buffer);
         send(&wire, 1).await;
-        assert!(timeout(LONGEST_DELAY / 2, events.next()).await.is_err());
+        assert!(timeout(MAX_DELAY / 2, events.next()).await.is_err());
         send(&wire, 0).await;
         assert_eq!(events.next().await, Some(Ok(chunk(0))));
         assert_eq!(events.next().await, Some(Ok(chunk(1))));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn numbers_continue_after_a_broken_stream() {
+    async fn numbers_continue_after_stream_breaks() {
         let mut buffer = ReorderBuffer::default();
         for index in [0, 1] {
             let (wire, mut events) = wire(&mut buffer);
             send(&wire, index).await;
-            assert_eq!(events.next().await, Some(Ok(chunk(index))), "nothing is missing before it");
+            assert_eq!(events.next().await, Some(Ok(chunk(index))), "no chunk is missing");
             wire.send(Err("broke")).await.unwrap();
             assert_eq!(events.next().await, Some(Err("broke")));
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn buffered_chunks_come_before_the_end() {
+    async fn buffered_chunks_precede_the_end() {
         for end in [Err("broke"), Ok((true, chunk(9)))] {
             let mut buffer = ReorderBuffer::default();
             let (wire, mut events) = wire(&mut buffer);
             send(&wire, 1).await;
-            let broke = end.as_ref().err().copied();
+            let error = end.as_ref().err().copied();
             wire.send(end).await.unwrap();
             let mut indexes = Vec::new();
             let last = loop {
@@ -148,8 +148,8 @@ mod tests {
                     None => break None,
                 }
             };
-            assert_eq!(last, broke);
-            assert_eq!(indexes, if broke.is_some() { vec![1] } else { vec![1, 9] });
+            assert_eq!(last, error);
+            assert_eq!(indexes, if error.is_some() { vec![1] } else { vec![1, 9] });
             assert_eq!(events.next().await, None, "the end is final");
         }
     }

@@ -1,18 +1,18 @@
 //! Restores the order of stream chunks.
 //!
-//! A real engine keeps the order only for subscriptions by run id; by metadata, chunks arrive in any order. Each chunk has
-//! a number within its attempt, from 0. A chunk that arrives before its predecessor is buffered until that arrives, or the
-//! predecessor is given up: at the end of the attempt, over [`MAX_BUFFERED`] chunks, or when the caller flushes. Each gap
-//! that is given up is reported once as [`RunEventKind::Missed`]. No chunk is dropped, and none is released twice.
+//! A real engine preserves the order only for subscriptions by run id; by metadata, chunks arrive in any order. Each chunk
+//! has a number within its attempt, from 0. A chunk that arrives before its predecessor is buffered until the predecessor
+//! arrives or counts as missing: at the end of the attempt, over [`MAX_BUFFERED`] chunks, or when the caller flushes. Each
+//! gap is reported once as [`RunEventKind::Missed`]. Each chunk is released exactly once, also if it arrives late.
 
 use std::collections::{BTreeMap, HashMap};
 
 use super::{RunEvent, RunEventKind};
 
-/// Most buffered chunks of a run. One more gives up the missing ones.
+/// Maximum number of buffered chunks of a run. The next chunk flushes the run.
 const MAX_BUFFERED: usize = 1_000;
-/// Most runs whose numbers are tracked. The end of a run removes it, but an end can get lost, and a chunk can follow it.
-/// Over this number, the half of the runs that received no chunk for longest is flushed and removed.
+/// Maximum number of tracked runs. The end of a run removes it, but the end can be lost, or be followed by a chunk. Over
+/// this number, the least recently used half of the runs is flushed and removed.
 const MAX_RUNS: usize = 2_000;
 
 /// Chunks that arrived before their predecessors, by run.
@@ -28,12 +28,12 @@ struct Run {
     /// The number of the next chunk of this attempt.
     next: i64,
     buffered: BTreeMap<i64, RunEvent>,
-    /// The clock at its last chunk.
+    /// The clock at the last chunk.
     last_used: u64,
 }
 
 impl ReorderBuffer {
-    /// Adds an event, and returns the events that are in order now.
+    /// Adds an event, and returns the events that can be released.
     pub(super) fn push(&mut self, event: RunEvent) -> Vec<RunEvent> {
         match &event.kind {
             RunEventKind::Chunk { index: Some(index), .. } => {
@@ -47,7 +47,7 @@ impl ReorderBuffer {
                 }
                 events
             }
-            // The attempt is over: missing chunks will not arrive, and the next attempt counts from 0.
+            // The attempt has ended: missing chunks will not arrive, and the next attempt counts from 0.
             RunEventKind::Completed
             | RunEventKind::Failed { .. }
             | RunEventKind::Cancelled
@@ -70,7 +70,7 @@ impl ReorderBuffer {
         self.runs.values().any(|run| !run.buffered.is_empty())
     }
 
-    /// Gives up all missing chunks, and returns the buffered ones.
+    /// Returns the buffered chunks of all runs, with a [`RunEventKind::Missed`] for each gap.
     pub(super) fn flush(&mut self) -> Vec<RunEvent> {
         self.runs.values_mut().flat_map(Run::flush).collect()
     }
@@ -90,12 +90,12 @@ impl Run {
             return if self.buffered.len() > MAX_BUFFERED { self.flush() } else { Vec::new() };
         }
         if index < self.next && index > 0 {
-            // It was given up, and arrives late.
+            // Reported as missing, and late.
             return vec![event];
         }
         let mut events = Vec::new();
         if index < self.next {
-            // Chunk 0 of a new attempt; the end of the previous attempt was lost.
+            // Chunk 0 of the next attempt. The end of the previous attempt was lost.
             events = self.flush();
         }
         self.next = index.saturating_add(1);
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn end_of_attempt_gives_up_gap_and_restarts_numbers() {
+    fn end_of_attempt_reports_gap_and_restarts_numbers() {
         let mut buffer = ReorderBuffer::default();
         assert_eq!(indexes(&buffer.push(chunk(2))), [] as [i64; 0]);
         assert!(buffer.has_chunks());
@@ -158,15 +158,15 @@ mod tests {
     }
 
     #[test]
-    fn late_chunk_after_a_given_up_gap_is_passed_on() {
+    fn late_chunk_of_reported_gap_is_released() {
         let mut buffer = ReorderBuffer::default();
         buffer.push(chunk(5));
         assert_eq!(indexes(&buffer.flush()), [5]);
         assert_eq!(indexes(&buffer.push(chunk(6))), [6]);
         let late = buffer.push(chunk(3));
-        assert_eq!((indexes(&late), late.len()), (vec![3], 1), "late, but not lost");
+        assert_eq!((indexes(&late), late.len()), (vec![3], 1), "the late chunk is released");
         let next = buffer.push(chunk(7));
-        assert_eq!((indexes(&next), next.len()), (vec![7], 1), "a late chunk makes no gap");
+        assert_eq!((indexes(&next), next.len()), (vec![7], 1), "a late chunk creates no gap");
     }
 
     #[test]
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn runs_without_an_end_are_removed() {
+    fn least_recently_used_runs_are_removed() {
         let mut buffer = ReorderBuffer::default();
         let mut released = 0;
         for run in 0..MAX_RUNS * 5 {
@@ -195,8 +195,8 @@ mod tests {
             assert!(buffer.runs.len() <= MAX_RUNS);
         }
         released += indexes(&buffer.flush()).len();
-        assert_eq!(released, MAX_RUNS * 5, "removed, and not lost");
-        assert!(buffer.runs.contains_key(&(MAX_RUNS * 5 - 1).to_string()), "the latest stay");
+        assert_eq!(released, MAX_RUNS * 5, "removed runs release their chunks");
+        assert!(buffer.runs.contains_key(&(MAX_RUNS * 5 - 1).to_string()), "the latest run is tracked");
     }
 
     proptest! {

@@ -1,20 +1,20 @@
-//! Bulk triggers cut into calls.
+//! Splits bulk triggers into calls.
 
 use prost::Message as _;
 
 use super::request::TriggerRequest;
 
-/// Most runs in one call: the Python SDK's number.
+/// Maximum number of runs in one call, as in the Python SDK.
 pub(super) const MAX_RUNS: usize = 1_000;
-/// Bytes of a call that are reserved for what the message adds around its items.
+/// Bytes of a call that are reserved for the envelope of the items.
 const MARGIN: usize = 4 * 1024;
-/// Most bytes that the message adds to an item: a length of at most 5 bytes and a tag of 1.
+/// Maximum number of bytes that the encoding adds to an item: a length of up to 5 bytes and a tag of 1.
 const ITEM_OVERHEAD: usize = 6;
 
 /// Requests in calls of at most [`MAX_RUNS`] runs and the message limit.
 pub(super) struct Batches {
     calls: Vec<Vec<TriggerRequest>>,
-    /// Bytes of the last call.
+    /// The size of the last call, in bytes.
     bytes: usize,
     limit: usize,
 }
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn calls_are_cut_by_number_and_by_bytes() {
+    fn calls_are_split_by_number_and_size() {
         assert_eq!(sizes(usize::MAX, &[1; 2_001]), [1_000, 1_000, 1]);
         assert_eq!(sizes(MARGIN + 250, &[100, 100, 100, 300, 1]), [2, 1, 1, 1]);
         assert!(sizes(MARGIN + 250, &[]).is_empty());

@@ -1,16 +1,16 @@
-//! The failures of a trigger, by what they say about the run.
+//! Classifies the failures of a trigger.
 //!
-//! A trigger must not be executed twice, so a failure is either proof that the engine has started nothing, or a lost
-//! response, whose run is then looked for (see [`super::lost_response`]):
+//! A trigger must not be executed twice. So a failure is either proof that the engine has started nothing, or a lost
+//! response, after which the client searches for the run (see [`super::lost_response`]):
 //!
-//! | failure | the run |
-//! |---|---|
-//! | no connection could be made | not started: repeated |
-//! | the engine is at a limit, or refuses the token for now | not started: repeated |
-//! | a status by which an engine refuses a request | not started |
-//! | UNAVAILABLE of the embedded engine that says that nothing was done | not started |
-//! | any other status: a gateway's 502, an engine that fails or restarts | may have started |
-//! | broken connection, timeout, response over the client's limit | may have started |
+//! | failure | the run | the trigger |
+//! |---|---|---|
+//! | no connection could be made | not started | is repeated |
+//! | the engine is at a limit, or refuses the token temporarily | not started | is repeated |
+//! | a status by which an engine refuses a request | not started | fails |
+//! | UNAVAILABLE of the embedded engine, marked as without effect | not started | fails |
+//! | any other status: a gateway's 502, an engine that fails or restarts | may have started | is recovered |
+//! | broken connection, timeout, response over the client's limit | may have started | is recovered |
 
 use tonic::{Code, Status};
 
@@ -31,10 +31,10 @@ pub(super) fn may_have_started(error: &ClientError) -> bool {
     }
 }
 
-/// Whether a failed trigger can be sent again: nothing was started, and the failure may pass.
+/// Whether a failed trigger can be sent again: nothing was started, and the failure is temporary.
 pub(super) fn may_be_repeated(error: &ClientError) -> bool {
-    let may_pass = error.never_sent() || matches!(error.kind(), ErrorKind::Exhausted | ErrorKind::AuthGracePeriod);
-    may_pass && error.is_temporary() && !may_have_started(error)
+    let is_repeatable = error.never_sent() || matches!(error.kind(), ErrorKind::Exhausted | ErrorKind::AuthGracePeriod);
+    is_repeatable && error.is_temporary() && !may_have_started(error)
 }
 
 /// Whether a status proves that the request was not executed.
@@ -49,7 +49,7 @@ fn is_refusal(status: &Status) -> bool {
         | Code::ResourceExhausted
         | Code::Unimplemented => true,
         Code::Unavailable => status.metadata().get(MAY_TAKE_EFFECT).is_some_and(|may| may == "false"),
-        // OUT_OF_RANGE is a response over the client's own limit; an engine's limit is RESOURCE_EXHAUSTED.
+        // OUT_OF_RANGE means a response over the client's own limit. An engine's limit is RESOURCE_EXHAUSTED.
         Code::OutOfRange
         | Code::Ok
         | Code::Cancelled
@@ -61,15 +61,15 @@ fn is_refusal(status: &Status) -> bool {
     }
 }
 
-/// The error of a failed trigger.
+/// Converts the status of a failed trigger to an error.
 ///
-/// The embedded engine looks the name up at once, and a real engine under load does so at times. Only the text tells that
-/// from other invalid arguments.
+/// The embedded engine, and at times a real engine under load, refuses an unknown name as an invalid argument. Only the
+/// text distinguishes this from other invalid arguments.
 pub(super) fn failed(connection: &Connection, call: &str, name: &str, status: Status) -> ClientError {
     if status.code() == Code::InvalidArgument && status.message().contains("workflow names not found") {
         let message =
-            format!("{call}: the engine knows no workflow of this name: start a worker that registers {name}");
-        return ClientError::new(ErrorKind::NotFound, message).with_source(status);
+            format!("{call} failed: the engine has no workflow of this name. Start a worker that registers {name}");
+        return ClientError::new(ErrorKind::NotFound, message).with_status(status);
     }
     connection.call_error(call, status)
 }
@@ -83,11 +83,11 @@ mod tests {
             Code::ResourceExhausted => ErrorKind::Exhausted,
             _ => ErrorKind::Engine,
         };
-        ClientError::new(kind, "trigger t").with_source(status)
+        ClientError::new(kind, "triggering t failed").with_status(status)
     }
 
     #[test]
-    fn each_code_has_its_meaning() {
+    fn each_code_is_classified() {
         for (code, expected) in [
             (Code::InvalidArgument, false),
             (Code::NotFound, false),
@@ -113,16 +113,16 @@ mod tests {
     }
 
     #[test]
-    fn embedded_engine_says_whether_it_took_effect() {
-        for (said, expected) in [("true", true), ("false", false)] {
+    fn mark_of_embedded_engine_is_read() {
+        for (mark, expected) in [("true", true), ("false", false)] {
             let mut full = Status::unavailable("the disk is full");
-            full.metadata_mut().insert(MAY_TAKE_EFFECT, said.parse().unwrap());
+            full.metadata_mut().insert(MAY_TAKE_EFFECT, mark.parse().unwrap());
             assert_eq!(may_have_started(&error(full)), expected);
         }
     }
 
     #[test]
-    fn broken_connection_is_no_refusal_whatever_its_code() {
+    fn broken_connection_is_no_refusal() {
         let broken = || Box::new(std::io::Error::from(std::io::ErrorKind::ConnectionReset));
         assert!(may_have_started(&error(Status::from_error(broken()))));
         // The transport's code for a reset stream with ENHANCE_YOUR_CALM.

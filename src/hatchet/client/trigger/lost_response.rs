@@ -1,35 +1,35 @@
-//! Recovery of triggers whose response was lost.
+//! Recovers triggers whose response was lost.
 //!
-//! A link can break between the engine's acceptance of a trigger and its response. Then only the engine's list of runs,
-//! which REST has, tells whether the runs started: each has the id of its trigger in its metadata.
+//! A connection can break between the engine's acceptance of a trigger and its response. Only the engine's list of runs,
+//! which the REST API has, can prove then that a run was started: each run has the id of its trigger in its metadata.
 //!
-//! The list never proves that a run did not start, because it lags behind by an amount that no engine bounds. So a run
-//! that is not found is [`ErrorKind::Unconfirmed`].
+//! The list never proves that a run was not started, because its lag has no upper bound. So the error of a run that is not
+//! found is [`ErrorKind::Unconfirmed`].
 
 use std::{
     collections::HashMap,
     time::{Duration, SystemTime},
 };
 
-use super::{CALL_KEY, TRIGGER_KEY, bulk::BulkItem, request::TriggerRequest};
+use super::request::{CALL_KEY, TriggerRequest, TriggerResult};
 use crate::hatchet::{
-    client::{Client, RunRef, RunSummary},
+    client::{Client, RunRef, RunSummary, TRIGGER_KEY},
     transport::{ClientError, ErrorKind},
     wire::{RunId, TriggerId},
 };
 
-/// How far the engine's clock may be behind this one's.
+/// Maximum time by which the engine's clock may be behind the local clock.
 const CLOCK_SKEW: Duration = Duration::from_secs(600);
 
 impl Client {
-    /// Looks for the runs of triggers, sent after `since`, that failed with an error after which they may have started.
+    /// Searches for the runs of triggers that were sent after `since` and failed with `error`, but may have started.
     pub(super) async fn recover(
         &self,
         requests: Vec<TriggerRequest>,
         since: SystemTime,
         error: &ClientError,
-    ) -> Vec<(usize, BulkItem)> {
-        tracing::warn!("looking for {} run(s) that may have started: {error}", requests.len());
+    ) -> Vec<(usize, TriggerResult)> {
+        tracing::warn!("searching for {} run(s) that may have started: {error}", requests.len());
         let mut groups: HashMap<(&str, TriggerId), Vec<TriggerRequest>> = HashMap::new();
         for request in requests {
             let pair = request.ids.call.map_or((TRIGGER_KEY, request.ids.trigger), |call| (CALL_KEY, call));
@@ -40,29 +40,29 @@ impl Client {
         futures_util::future::join_all(groups).await.into_iter().flatten().collect()
     }
 
-    /// Looks for runs that have one metadata pair in common.
+    /// Searches for runs that share a metadata pair.
     async fn recover_group(
         &self,
         (key, value): (&str, TriggerId),
         requests: Vec<TriggerRequest>,
         since: SystemTime,
         error: &ClientError,
-    ) -> Vec<(usize, BulkItem)> {
+    ) -> Vec<(usize, TriggerResult)> {
         let value = value.to_string();
         let is_complete = |rows: &[RunSummary]| started_runs(&requests, rows).len() == requests.len();
         let (found, incomplete) = match self.search(key, &value, since, is_complete).await {
             Ok(listing) => (started_runs(&requests, &listing.rows), listing.incomplete.unwrap_or_default()),
-            Err(error) => (HashMap::new(), format!("the engine's list of runs cannot be read: {error}")),
+            Err(error) => (HashMap::new(), format!("reading the engine's list of runs failed: {error}")),
         };
         let outcome = |request: TriggerRequest| match found.get(&request.ids.trigger) {
-            Some(run) => (request.index, Ok(RunRef::found(self.clone(), *run))),
+            Some(run) => (request.index, Ok(RunRef::recovered(self.clone(), *run))),
             None => (request.index, Err(unconfirmed(error.clone(), request.ids.trigger, &incomplete))),
         };
         requests.into_iter().map(outcome).collect()
     }
 }
 
-/// The run of each request that has one in the list. Children inherit the metadata, and are told apart by their parent.
+/// Maps triggers to their runs in the list. Children inherit the metadata, and are distinguished by their parent.
 fn started_runs(requests: &[TriggerRequest], rows: &[RunSummary]) -> HashMap<TriggerId, RunId> {
     let by_trigger: HashMap<TriggerId, &TriggerRequest> =
         requests.iter().map(|request| (request.ids.trigger, request)).collect();
@@ -83,8 +83,7 @@ fn unconfirmed(error: ClientError, trigger: TriggerId, reason: &str) -> ClientEr
 mod tests {
     use serde_json::json;
 
-    use super::super::request::SearchIds;
-    use super::*;
+    use super::{super::request::SearchIds, *};
     use crate::hatchet::wire::proto::v1::TriggerWorkflowRequest;
 
     fn request(index: usize, parent: Option<&str>) -> TriggerRequest {
@@ -105,7 +104,7 @@ mod tests {
     #[test]
     fn child_with_inherited_metadata_is_not_its_parent() {
         let requests = [request(0, None), request(1, Some("p")), request(2, None)];
-        let [first, second, missing] = [0, 1, 2].map(|at| requests[at].ids.trigger);
+        let [first, second, missing] = [0, 1, 2].map(|index| requests[index].ids.trigger);
         let [(own, own_row), (_, child), (given, given_row), (_, other)] = [
             row(&first.to_string(), None),
             row(&first.to_string(), Some("c")),

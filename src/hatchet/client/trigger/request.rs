@@ -1,15 +1,50 @@
-//! Requests that start a run, validated before they are sent.
+//! Validated requests for runs, with the options and results of triggers.
 
 use prost::Message as _;
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
 use serde_json::{Map, Value};
+use tokio::time::Instant;
 
-use super::{CALL_KEY, TRIGGER_KEY, TriggerOptions};
 use crate::hatchet::{
-    client::Client,
+    client::{Client, RunRef, TRIGGER_KEY},
+    task::Priority,
     transport::{ClientError, ErrorKind},
     wire::{TriggerId, check_object, proto::v1},
 };
+
+/// Metadata key of the runs of [`Client::trigger_many`]: an id that up to 1,000 of them share, by which the runs of a lost
+/// response are found together.
+pub(super) const CALL_KEY: &str = "rust_sdk_call";
+
+/// The started run, or the reason why it was not started: [`ErrorKind::Duplicate`] with the run that holds the
+/// idempotency key, for example.
+pub(super) type TriggerResult = Result<RunRef, ClientError>;
+
+/// Options of a run.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct TriggerOptions {
+    /// Pairs by which the run can be found and filtered.
+    pub(crate) additional_metadata: Map<String, Value>,
+    /// Default: the task's.
+    pub(crate) priority: Option<Priority>,
+    /// The run's value of [`TRIGGER_KEY`], for callers that need it before the run exists. Default: a random one. An id
+    /// must not be used twice.
+    pub(crate) trigger_id: Option<TriggerId>,
+    /// A trigger that the engine refuses temporarily is not repeated after this time: it fails with the refusal. For
+    /// callers that drop the call at that time and would lose the reason. Default: none, five attempts. A bulk trigger has
+    /// one deadline for all runs.
+    pub(crate) deadline: Option<Instant>,
+}
+
+impl TriggerOptions {
+    /// Adds the priority and the metadata pairs that these options lack.
+    pub(in crate::hatchet::client) fn add_defaults(&mut self, defaults: &Self) {
+        self.priority = self.priority.or(defaults.priority);
+        for (key, value) in &defaults.additional_metadata {
+            self.additional_metadata.entry(key).or_insert_with(|| value.clone());
+        }
+    }
+}
 
 /// A validated request for one run.
 pub(super) struct TriggerRequest {
@@ -30,6 +65,11 @@ pub(super) struct SearchIds {
 
 impl TriggerRequest {
     /// Validates and builds the request.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`] if an engine would refuse the input or the metadata, [`ErrorKind::TooLarge`] over the
+    /// message limit.
     pub(super) fn new(
         client: &Client,
         name: &str,
@@ -40,11 +80,11 @@ impl TriggerRequest {
     ) -> Result<Self, ClientError> {
         let invalid = |message: String| ClientError::new(ErrorKind::Invalid, message);
         let input = serde_json::to_string(input)
-            .map_err(|e| invalid(format!("the input of {name} cannot be written as JSON: {e}")))?;
-        check_object(&input).map_err(|e| invalid(format!("the input of {name} is {e}")))?;
-        let metadata = serde_json::to_string(&MetadataWithIds { given: &options.additional_metadata, ids })
-            .map_err(|e| invalid(format!("the metadata cannot be written as JSON: {e}")))?;
-        check_object(&metadata).map_err(|e| invalid(format!("the metadata is {e}")))?;
+            .map_err(|e| invalid(format!("invalid input of {name}: serialization failed: {e}")))?;
+        check_object(&input).map_err(|e| invalid(format!("invalid input of {name}: {e}")))?;
+        let metadata = serde_json::to_string(&MetadataWithIds { caller: &options.additional_metadata, ids })
+            .map_err(|e| invalid(format!("invalid metadata: serialization failed: {e}")))?;
+        check_object(&metadata).map_err(|e| invalid(format!("invalid metadata: {e}")))?;
         let message = v1::TriggerWorkflowRequest {
             name: client.config().namespaced(name),
             input,
@@ -57,8 +97,8 @@ impl TriggerRequest {
             return Err(ClientError::new(
                 ErrorKind::TooLarge,
                 format!(
-                    "the input of {name} makes a message of {size} bytes, over the limit of {limit}: send less, or raise \
-                     the engine's limit and HATCHET_CLIENT_GRPC_MAX_SEND_MESSAGE_LENGTH"
+                    "triggering {name} failed: the input makes a message of {size} bytes, over the limit of {limit}. Send \
+                     less, or raise the engine's limit and HATCHET_CLIENT_GRPC_MAX_SEND_MESSAGE_LENGTH"
                 ),
             ));
         }
@@ -66,16 +106,16 @@ impl TriggerRequest {
     }
 }
 
-/// The caller's metadata with the ids of the client in place of any values that the caller has for their keys.
+/// The caller's metadata with the ids of the client, which replace the caller's values for their keys.
 struct MetadataWithIds<'a> {
-    given: &'a Map<String, Value>,
+    caller: &'a Map<String, Value>,
     ids: SearchIds,
 }
 
 impl Serialize for MetadataWithIds<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        for (key, value) in self.given {
+        for (key, value) in self.caller {
             if key != TRIGGER_KEY && key != CALL_KEY {
                 map.serialize_entry(key, value)?;
             }

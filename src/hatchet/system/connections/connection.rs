@@ -1,4 +1,4 @@
-//! A connection that its listener can close.
+//! Connections that their listener can close.
 
 use std::{
     io,
@@ -16,17 +16,17 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use super::registry::ConnectionHandle;
 
 /// A connection of a [`LimitedListener`](super::LimitedListener). Its reads and writes fail once the listener has closed
-/// it, or once its response timeout is over. Dropping it frees its place.
+/// it or its response timeout has elapsed. Dropping it removes it from the listener's registry.
 pub(crate) struct LimitedConnection<T> {
     stream: T,
     handle: ConnectionHandle,
-    /// Present while the connection is unauthenticated.
+    /// Resolves when the listener closes the connection. `None` once the connection is authenticated.
     close: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     response: Option<ResponseTimer>,
     closed: bool,
 }
 
-/// Runs out if nothing is written within the timeout.
+/// A timer that elapses if nothing is written within the timeout.
 struct ResponseTimer {
     timeout: Duration,
     timer: Pin<Box<Sleep>>,
@@ -43,13 +43,13 @@ impl<T> LimitedConnection<T> {
         Self { stream, handle, close: Some(Box::pin(close.cancelled_owned())), response, closed: false }
     }
 
-    /// The handle by which the connection is authenticated.
+    /// The handle that authenticates the connection.
     #[cfg_attr(not(feature = "engine"), allow(dead_code, reason = "only the engine authenticates connections"))]
     pub(crate) fn handle(&self) -> &ConnectionHandle {
         &self.handle
     }
 
-    /// Fails if the connection is to be closed; otherwise registers the caller's task to be woken when it is.
+    /// Fails if the connection is to be closed. Otherwise registers the caller's task to be woken when it is.
     fn check_open(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         if self.close.is_some() && self.handle.is_authenticated() {
             self.close = None;
@@ -147,14 +147,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn connection_without_response_is_closed_at_its_timeout() {
         let (mut client, mut connection, _close) = connection(Some(TIMEOUT));
-        let nearly = TIMEOUT - Duration::from_secs(1);
+        let below_timeout = TIMEOUT - Duration::from_secs(1);
         for _ in 0..5 {
-            assert!(timeout(nearly, connection.read_u8()).await.is_err(), "still open");
+            assert!(timeout(below_timeout, connection.read_u8()).await.is_err(), "still open");
             connection.write_u8(1).await.unwrap();
             client.read_u8().await.unwrap();
         }
         // Single bytes of an incomplete request do not restart the timer.
-        let begun = Instant::now();
+        let started = Instant::now();
         let error = loop {
             client.write_u8(b'x').await.unwrap();
             let reading = async {
@@ -166,12 +166,12 @@ mod tests {
                 Ok(Err(error)) => break error,
             }
         };
-        assert_eq!((error.kind(), begun.elapsed()), (io::ErrorKind::TimedOut, TIMEOUT));
+        assert_eq!((error.kind(), started.elapsed()), (io::ErrorKind::TimedOut, TIMEOUT));
         assert!(connection.write_u8(1).await.is_err(), "it stays closed");
     }
 
     #[tokio::test]
-    async fn closing_reaches_unauthenticated_connection_only() {
+    async fn listener_closes_only_unauthenticated_connections() {
         let (_client, mut unauthenticated, close) = connection(None);
         close.cancel();
         assert!(unauthenticated.read_u8().await.is_err());

@@ -1,4 +1,4 @@
-//! Accepts connections within the limits.
+//! Accepts connections within their limits.
 
 use std::{io, net::SocketAddr};
 
@@ -10,7 +10,7 @@ use super::{
     registry::{Admission, Registry},
 };
 
-/// A TCP listener that keeps its [`ConnectionLimits`].
+/// A TCP listener that enforces [`ConnectionLimits`].
 pub(crate) struct LimitedListener {
     listener: TcpListener,
     registry: Registry,
@@ -21,15 +21,15 @@ impl LimitedListener {
         Self { listener, registry: Registry::new(limits) }
     }
 
-    /// Listeners that share one set of limits.
+    /// Creates listeners that share their limits.
     #[cfg_attr(not(feature = "engine"), allow(dead_code, reason = "only the engine has several listeners"))]
     pub(crate) fn sharing(listeners: Vec<TcpListener>, limits: ConnectionLimits) -> Vec<Self> {
         let registry = Registry::new(limits);
         listeners.into_iter().map(|listener| Self { listener, registry: registry.clone() }).collect()
     }
 
-    /// Accepts the next connection. A failure of the system, such as a lack of file descriptors, is logged and tried
-    /// again, so this never fails.
+    /// Accepts the next connection. After a failure of the system, such as a lack of file descriptors, logs it and tries
+    /// again. So this never fails.
     pub(crate) async fn accept(&mut self) -> (LimitedConnection<TcpStream>, SocketAddr) {
         loop {
             let (stream, address) = match self.listener.accept().await {
@@ -45,18 +45,18 @@ impl LimitedListener {
         }
     }
 
-    /// Waits until there is room for the stream. `None` drops it, which closes it.
+    /// Waits until there is room for the stream. `None` if it was closed because all connections are authenticated.
     async fn admit(&self, stream: TcpStream) -> Option<LimitedConnection<TcpStream>> {
         loop {
             match self.registry.admit() {
                 Admission::Admitted(handle, close) => {
                     if let Err(error) = stream.set_nodelay(true) {
-                        tracing::debug!("cannot set TCP_NODELAY on a connection: {error}");
+                        tracing::debug!("setting TCP_NODELAY on a connection failed: {error}");
                     }
                     let timeout = self.registry.limits().response_timeout;
                     return Some(LimitedConnection::new(stream, handle, close, timeout));
                 }
-                Admission::Later(left) => tokio::time::sleep(left).await,
+                Admission::RetryAfter(delay) => tokio::time::sleep(delay).await,
                 Admission::Refused => return None,
             }
         }
@@ -104,7 +104,7 @@ mod tests {
         for closed in &mut open[..2] {
             assert_eq!(closed.read_u8().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
         }
-        // A connection that ends frees its place too.
+        // A dropped connection makes room too.
         open.pop();
         clients.push(TcpStream::connect(address).await.unwrap());
         open.push(listener.accept().await.0);

@@ -1,4 +1,4 @@
-//! The open connections of a listener, and which of them is closed next.
+//! The registry of a listener's open connections, which selects the next one to close.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,12 +16,12 @@ use tokio_util::sync::CancellationToken;
 use super::ConnectionLimits;
 use crate::hatchet::system::log_throttle::LogThrottle;
 
-/// Pause after a failed `accept` if no connection can be closed: in most cases until another one ends.
+/// Pause after a failed `accept` if no connection can be closed. Usually another connection ends soon.
 const RETRY_ACCEPT: Duration = Duration::from_millis(50);
-/// Pause after a failed `accept` if a connection was closed for it, which that connection's task has yet to notice.
+/// Pause after a failed `accept` for which a connection was closed. The task of that connection needs time to drop it.
 const RETRY_ACCEPT_AFTER_CLOSE: Duration = Duration::from_millis(1);
 
-/// Shared list of a listener's connections.
+/// The shared list of a listener's connections.
 #[derive(Clone)]
 pub(super) struct Registry {
     limits: ConnectionLimits,
@@ -45,10 +45,10 @@ struct Unauthenticated {
 
 /// Outcome of [`Registry::admit`].
 pub(super) enum Admission {
-    /// The connection is registered; the token tells it to close.
+    /// The connection is registered. It must close when the token is cancelled.
     Admitted(ConnectionHandle, CancellationToken),
     /// There may be room after this time.
-    Later(Duration),
+    RetryAfter(Duration),
     /// All connections are authenticated, so none can be closed.
     Refused,
 }
@@ -58,15 +58,15 @@ impl Open {
         self.unauthenticated.len() + self.authenticated.len()
     }
 
-    /// Closes the oldest unauthenticated connection if its grace period is over. Returns what is left of that period,
-    /// or `None` if there is no unauthenticated connection.
+    /// Closes the oldest unauthenticated connection if its grace period has elapsed. Returns the remaining grace period, or
+    /// `None` if there is no unauthenticated connection.
     fn close_oldest(&mut self, grace_period: Duration) -> Option<Duration> {
         let oldest = self.unauthenticated.first_entry()?;
-        let left = grace_period.saturating_sub(oldest.get().since.elapsed());
-        if left.is_zero() {
+        let remaining = grace_period.saturating_sub(oldest.get().since.elapsed());
+        if remaining.is_zero() {
             oldest.remove().close.cancel();
         }
-        Some(left)
+        Some(remaining)
     }
 }
 
@@ -80,7 +80,7 @@ impl Registry {
     }
 
     fn lock(&self) -> MutexGuard<'_, Open> {
-        // Each change is a single call on one map, so a panic cannot leave it half done.
+        // Each change is a single call on one map, so a panic cannot leave an inconsistent state.
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -91,10 +91,10 @@ impl Registry {
         if open.len() >= total || open.unauthenticated.len() >= unauthenticated {
             match open.close_oldest(grace_period) {
                 Some(Duration::ZERO) => {}
-                Some(left) => return Admission::Later(left),
+                Some(remaining) => return Admission::RetryAfter(remaining),
                 None => {
                     if let Some(suppressed) = open.refusals.log() {
-                        tracing::warn!("connection refused: {total} authenticated connections are open{suppressed}");
+                        tracing::warn!("refused a connection: {total} authenticated connections are open{suppressed}");
                     }
                     return Admission::Refused;
                 }
@@ -112,18 +112,18 @@ impl Registry {
         let mut open = self.lock();
         let pause = match open.close_oldest(self.limits.grace_period) {
             Some(Duration::ZERO) => RETRY_ACCEPT_AFTER_CLOSE,
-            Some(left) => left,
+            Some(remaining) => remaining,
             None => RETRY_ACCEPT,
         };
         if let Some(suppressed) = open.accept_failures.log() {
-            tracing::warn!("cannot accept a connection: {error}. Trying again{suppressed}");
+            tracing::warn!("accepting a connection failed, retrying: {error}{suppressed}");
         }
         pause
     }
 
     fn authenticate(&self, number: u64) {
         let mut open = self.lock();
-        // A connection that was closed meanwhile stays closed.
+        // A connection that was closed in the meantime remains closed.
         if open.unauthenticated.remove(&number).is_some() {
             open.authenticated.insert(number);
         }
@@ -136,7 +136,7 @@ impl Registry {
     }
 }
 
-/// Names a connection to its registry.
+/// Identifies a connection in its registry.
 #[derive(Clone)]
 pub(crate) struct ConnectionHandle {
     registry: Registry,
@@ -145,7 +145,7 @@ pub(crate) struct ConnectionHandle {
 }
 
 impl ConnectionHandle {
-    /// Exempts the connection from being closed in favour of another one.
+    /// Exempts the connection from being closed in favour of another.
     #[cfg_attr(not(feature = "engine"), allow(dead_code, reason = "only the engine authenticates connections"))]
     pub(crate) fn authenticate(&self) {
         if !self.authenticated.swap(true, Ordering::Relaxed) {
@@ -157,7 +157,7 @@ impl ConnectionHandle {
         self.authenticated.load(Ordering::Relaxed)
     }
 
-    /// Frees the connection's place.
+    /// Removes the connection from the registry.
     pub(super) fn remove(&self) {
         self.registry.remove(self.number);
     }
@@ -185,7 +185,7 @@ mod tests {
     fn admitted(registry: &Registry) -> (ConnectionHandle, CancellationToken) {
         match registry.admit() {
             Admission::Admitted(handle, close) => (handle, close),
-            Admission::Later(left) => panic!("no room for {left:?}"),
+            Admission::RetryAfter(delay) => panic!("no room for {delay:?}"),
             Admission::Refused => panic!("no room"),
         }
     }
@@ -198,7 +198,7 @@ mod tests {
         let (_, oldest) = admitted(&registry);
         let others: Vec<_> = (1..UNAUTHENTICATED).map(|_| admitted(&registry).1).collect();
         advance(GRACE_PERIOD / 4).await;
-        assert!(matches!(registry.admit(), Admission::Later(left) if left == GRACE_PERIOD * 3 / 4));
+        assert!(matches!(registry.admit(), Admission::RetryAfter(delay) if delay == GRACE_PERIOD * 3 / 4));
         assert!(!oldest.is_cancelled());
         advance(GRACE_PERIOD * 3 / 4).await;
         admitted(&registry);
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn authenticated_connections_are_bounded_and_free_their_place() {
+    async fn authenticated_connections_are_bounded_until_removed() {
         let registry = registry();
         let all: Vec<_> = (0..TOTAL)
             .map(|_| {
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn unauthenticated_connections_keep_no_authenticated_one_out() {
+    async fn flood_does_not_prevent_authenticated_connections() {
         let registry = registry();
         let flood: Vec<_> = (0..UNAUTHENTICATED).map(|_| admitted(&registry).1).collect();
         advance(GRACE_PERIOD).await;

@@ -1,15 +1,15 @@
-//! Hosts and ports.
+//! Parsing of hosts and ports.
 
 use std::net::IpAddr;
 
-use super::super::error::ClientError;
+use super::{super::error::ClientError, invalid::invalid_setting};
 
-/// `host:port`, with an IPv6 address in brackets.
-pub(in crate::hatchet::transport) fn authority(host: &str, port: u16) -> String {
+/// Formats `host:port`, with an IPv6 address in brackets.
+pub(in crate::hatchet::transport) fn format_authority(host: &str, port: u16) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
-/// Splits `host[:port]`, and removes the brackets of an IPv6 address. `None` if there is no host or the port is not valid.
+/// Splits `host[:port]`, and removes the brackets of an IPv6 address. `None` if there is no host or the port is invalid.
 pub(super) fn split_authority(text: &str, default_port: u16) -> Option<(&str, u16)> {
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok().filter(|port| *port != 0)?),
@@ -19,13 +19,10 @@ pub(super) fn split_authority(text: &str, default_port: u16) -> Option<(&str, u1
     (!host.is_empty()).then_some((host, port))
 }
 
-/// Reads the setting `HATCHET_CLIENT_HOST_PORT`: removes a scheme and a path, and requires a port.
-pub(super) fn host_port(text: &str) -> Result<String, ClientError> {
-    let invalid = || {
-        let rule = "set it to host:port, such as localhost:7070";
-        ClientError::config(format!("HATCHET_CLIENT_HOST_PORT is `{text}`: {rule}"))
-    };
-    // gRPC's own form is dns:///host:port.
+/// Parses the setting `HATCHET_CLIENT_HOST_PORT`. Removes a scheme and a trailing slash, and requires a port.
+pub(super) fn parse_host_port(text: &str) -> Result<String, ClientError> {
+    let invalid = || invalid_setting("HATCHET_CLIENT_HOST_PORT", text, "set it to host:port, such as localhost:7070");
+    // gRPC also accepts dns:///host:port.
     let bare = text.split_once("://").map_or(text, |(_, rest)| rest).trim_matches('/');
     let (host, port) = bare.rsplit_once(':').ok_or_else(invalid)?;
     let port: u16 = port.parse().map_err(|_| invalid())?;
@@ -37,7 +34,7 @@ pub(super) fn host_port(text: &str) -> Result<String, ClientError> {
     Ok(format!("{host}:{port}"))
 }
 
-/// Whether a host is this machine, by its name or address alone: no name is looked up.
+/// Whether a host is this machine. Only compares the name or address, without resolving it.
 pub(super) fn is_loopback(host: &str) -> bool {
     let host = host.strip_suffix('.').unwrap_or(host);
     host.parse::<IpAddr>().map_or_else(

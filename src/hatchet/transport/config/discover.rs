@@ -1,8 +1,8 @@
-//! Settings for the engine that the environment names: by token, or by the folder of an embedded engine.
+//! Discovery of the engine by token or by the folder of an embedded engine.
 
 use std::path::PathBuf;
 
-use super::{ClientConfig, Rediscovery, Sources};
+use super::{ClientConfig, Sources};
 use crate::hatchet::{
     system::Handshake,
     transport::error::{ClientError, ErrorKind},
@@ -12,7 +12,8 @@ use crate::hatchet::{
 const DEFAULT_ENGINE_FOLDER: &str = ".hatchet";
 
 impl ClientConfig {
-    /// The settings of the engine that `sources` name, by the rule of [`Client::from_env`](crate::hatchet::client::Client::from_env).
+    /// The settings of the engine that `sources` name, by the rules of
+    /// [`Client::from_env`](crate::hatchet::client::Client::from_env).
     ///
     /// # Errors
     ///
@@ -23,18 +24,17 @@ impl ClientConfig {
         }
         if !sources.skipped().is_empty() {
             let message = format!(
-                "no HATCHET_CLIENT_TOKEN is set, but one may be in what cannot be read ({}): correct it",
+                "no HATCHET_CLIENT_TOKEN is set, but it may be in skipped settings ({}). Correct these",
                 sources.skipped().join(", ")
             );
             return Err(ClientError::new(ErrorKind::Config, message));
         }
         let folder = embedded_folder(sources);
-        let found = Handshake::find(&folder)
-            .map_err(|e| ClientError::new(ErrorKind::Unreachable, e.to_string()).with_source(e))?;
+        let found = Handshake::find(&folder).map_err(|e| ClientError::new(ErrorKind::Unreachable, e.to_string()))?;
         let Some(handshake) = found else {
             let message = format!(
-                "no HATCHET_CLIENT_TOKEN is set, and no embedded engine runs on the folder {}: set the token, or start an \
-                 engine with `worker --embedded`",
+                "no HATCHET_CLIENT_TOKEN is set, and no embedded engine runs on the folder {}. Set the token, or start an \
+                 embedded engine",
                 folder.display()
             );
             return Err(ClientError::new(ErrorKind::Unreachable, message));
@@ -42,20 +42,19 @@ impl ClientConfig {
         Self::from_engine_folder(&handshake, folder, sources)
     }
 
-    /// The settings of an embedded engine that was found by its folder, and is found there again after it has moved to
-    /// another address.
+    /// The settings of an embedded engine that was found by its folder. The connection finds the engine there again after it
+    /// has restarted with another address.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] for a setting that cannot be used.
+    /// [`ErrorKind::Config`] for an invalid setting.
     pub fn from_engine_folder(handshake: &Handshake, folder: PathBuf, sources: &Sources) -> Result<Self, ClientError> {
-        let rediscovery = Some(Rediscovery::new(move || Handshake::find(&folder).ok().flatten()));
-        Ok(Self { rediscovery, ..Self::from_handshake(handshake, sources)? })
+        Ok(Self { engine_folder: Some(folder), ..Self::from_handshake(handshake, sources)? })
     }
 }
 
 /// The folder of the embedded engine: `HATCHET_EMBEDDED_DIR`, by default `.hatchet`.
-pub fn embedded_folder(sources: &Sources) -> PathBuf {
+pub(crate) fn embedded_folder(sources: &Sources) -> PathBuf {
     PathBuf::from(sources.value("HATCHET_EMBEDDED_DIR").unwrap_or(DEFAULT_ENGINE_FOLDER))
 }
 

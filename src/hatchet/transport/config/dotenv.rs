@@ -14,13 +14,13 @@ use std::{
     path::Path,
 };
 
-/// Largest file that is read, in bytes. Files of settings have a few kilobytes.
+/// Maximum size of a file in bytes. Files of settings have a few kilobytes.
 const MAX_BYTES: u64 = 1 << 20;
 
 /// The contents of a file.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Env {
-    /// Names and values, in the file's order. A name may occur several times; the last one counts.
+    /// Names and values in the file's order. The last value of a name applies.
     pub(super) values: Vec<(String, String)>,
     pub(super) malformed_lines: Vec<MalformedLine>,
 }
@@ -30,17 +30,17 @@ pub(super) struct Env {
 pub(super) struct MalformedLine {
     /// Counted from 1.
     pub(super) number: usize,
-    /// Does not quote the line, which may contain a secret.
+    /// Verb phrase. It does not quote the line, which may contain a secret.
     pub(super) reason: &'static str,
 }
 
-/// Why a file was skipped.
+/// The reason why a file was skipped, as a verb phrase.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unreadable {
     #[error("is {0}, not a file")]
     NotAFile(&'static str),
     #[error("cannot be read: {0}")]
-    Io(#[from] io::Error),
+    Io(io::Error),
     #[error("is larger than {} KiB", MAX_BYTES >> 10)]
     TooLarge,
     #[error("is UTF-16 text; save it as UTF-8")]
@@ -49,7 +49,7 @@ pub(super) enum Unreadable {
     NulByte(usize),
 }
 
-/// Reads a file. `None` if it does not exist. `lookup` returns the process' own variables, for `${NAME}`.
+/// Reads a file. `None` if it does not exist. `lookup` returns the variables of the process, for `${NAME}`.
 ///
 /// Opens regular files only, since opening a named pipe blocks.
 pub(super) fn read(path: &Path, lookup: impl Fn(&str) -> Option<String>) -> Result<Option<Env>, Unreadable> {
@@ -57,7 +57,7 @@ pub(super) fn read(path: &Path, lookup: impl Fn(&str) -> Option<String>) -> Resu
         Ok(found) if found.is_file() => None,
         Ok(found) if found.is_dir() => Some("a directory"),
         Ok(_) => Some("a pipe, socket or device"),
-        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e.into()),
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(Unreadable::Io(e)),
         Err(_) if fs::symlink_metadata(path).is_ok() => Some("a symbolic link to nothing"),
         Err(_) => return Ok(None),
     };
@@ -65,7 +65,8 @@ pub(super) fn read(path: &Path, lookup: impl Fn(&str) -> Option<String>) -> Resu
         return Err(Unreadable::NotAFile(kind));
     }
     let mut bytes = Vec::new();
-    File::open(path)?.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    let file = File::open(path).map_err(Unreadable::Io)?;
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(Unreadable::Io)?;
     if bytes.len() as u64 > MAX_BYTES {
         return Err(Unreadable::TooLarge);
     }
@@ -88,11 +89,11 @@ fn parse(text: &str, lookup: impl Fn(&str) -> Option<String>) -> Env {
     let (mut rest, mut number) = (text.as_str(), 1);
     loop {
         let begin = rest.trim_start();
-        number += lines(&rest[..rest.len() - begin.len()]);
+        number += count_lines(&rest[..rest.len() - begin.len()]);
         if begin.is_empty() {
             return env;
         }
-        match statement(begin) {
+        match parse_statement(begin) {
             Ok((statement, after)) => {
                 if let Some((name, value)) = statement {
                     let value = value
@@ -100,40 +101,40 @@ fn parse(text: &str, lookup: impl Fn(&str) -> Option<String>) -> Env {
                     earlier.insert(name.to_owned(), value.clone().unwrap_or_default());
                     env.values.extend(value.map(|value| (name.to_owned(), value)));
                 }
-                number += lines(&begin[..begin.len() - after.len()]);
+                number += count_lines(&begin[..begin.len() - after.len()]);
                 rest = after;
             }
             Err(reason) => {
                 env.malformed_lines.push(MalformedLine { number, reason });
-                // The line end is not consumed here: it is counted with the space before the next statement.
+                // The line end remains: it is counted with the white space before the next statement.
                 rest = begin.find('\n').map_or("", |end| &begin[end..]);
             }
         }
     }
 }
 
-fn lines(text: &str) -> usize {
+fn count_lines(text: &str) -> usize {
     text.bytes().filter(|byte| *byte == b'\n').count()
 }
 
 /// A name and its value. `None` for a comment; a name alone has no value.
 type Statement<'a> = Option<(&'a str, Option<String>)>;
 
-/// Parses one statement up to the end of its line, which is left in the rest.
-fn statement(text: &str) -> Result<(Statement<'_>, &str), &'static str> {
+/// Parses one statement up to the end of its line. The rest starts with the line end.
+fn parse_statement(text: &str) -> Result<(Statement<'_>, &str), &'static str> {
     if text.starts_with('#') {
-        return Ok((None, end_of_line(text)?));
+        return Ok((None, skip_to_line_end(text)?));
     }
-    let (name, rest) = name(skip_export(text))?;
+    let (name, rest) = parse_name(skip_export(text))?;
     let rest = skip_blanks(rest);
     let (value, rest) = match rest.strip_prefix('=') {
         None => (None, rest),
         Some(rest) => {
-            let (value, rest) = value(rest)?;
+            let (value, rest) = parse_value(rest)?;
             (Some(value), rest)
         }
     };
-    let after = end_of_line(rest)?;
+    let after = skip_to_line_end(rest)?;
     // The replacement for bytes that are not UTF-8.
     if text[..text.len() - after.len()].contains('\u{fffd}') {
         return Err("is not UTF-8 text");
@@ -152,7 +153,7 @@ fn skip_export(text: &str) -> &str {
     }
 }
 
-fn name(text: &str) -> Result<(&str, &str), &'static str> {
+fn parse_name(text: &str) -> Result<(&str, &str), &'static str> {
     const NO_NAME: &str = "is not NAME=value";
     if let Some(quoted) = text.strip_prefix('\'') {
         return quoted.split_once('\'').filter(|(name, _)| !name.is_empty()).ok_or(NO_NAME);
@@ -162,28 +163,28 @@ fn name(text: &str) -> Result<(&str, &str), &'static str> {
 }
 
 /// Parses the value after the `=`.
-fn value(text: &str) -> Result<(String, &str), &'static str> {
+fn parse_value(text: &str) -> Result<(String, &str), &'static str> {
     let begin = skip_blanks(text);
     match begin.chars().next() {
-        Some(quote @ ('\'' | '"')) => quoted(&begin[1..], quote).ok_or("has a quote that does not close"),
+        Some(quote @ ('\'' | '"')) => parse_quoted(&begin[1..], quote).ok_or("has a quote that does not close"),
         // A comment must follow a space.
         Some('#') if begin.len() < text.len() => Ok((String::new(), begin)),
         _ => {
             let (line, rest) = begin.split_at(begin.find('\n').unwrap_or(begin.len()));
-            Ok((without_comment(line).trim_end().to_owned(), rest))
+            Ok((strip_comment(line).trim_end().to_owned(), rest))
         }
     }
 }
 
 /// Removes a comment: a `#` that follows a space, up to the end of the line.
-fn without_comment(line: &str) -> &str {
+fn strip_comment(line: &str) -> &str {
     let comment =
         line.match_indices('#').find(|(at, _)| line[..*at].chars().next_back().is_some_and(char::is_whitespace));
     comment.map_or(line, |(at, _)| &line[..at])
 }
 
 /// Parses up to the closing quote. A backslash escapes the next character.
-fn quoted(text: &str, quote: char) -> Option<(String, &str)> {
+fn parse_quoted(text: &str, quote: char) -> Option<(String, &str)> {
     let mut value = String::new();
     let mut rest = text.chars();
     loop {
@@ -201,7 +202,7 @@ fn quoted(text: &str, quote: char) -> Option<(String, &str)> {
     }
 }
 
-/// The character that an escape sequence stands for. `None` if the backslash is literal.
+/// The character that an escape sequence represents. `None` if the backslash is literal.
 fn unescape(escaped: char, quote: char) -> Option<char> {
     match escaped {
         '\\' | '\'' => Some(escaped),
@@ -219,7 +220,7 @@ fn unescape(escaped: char, quote: char) -> Option<char> {
 }
 
 /// Skips blanks and a comment. Any other text before the end of the line is an error.
-fn end_of_line(text: &str) -> Result<&str, &'static str> {
+fn skip_to_line_end(text: &str) -> Result<&str, &'static str> {
     let rest = skip_blanks(text);
     let end = rest.find('\n').unwrap_or(rest.len());
     if end == 0 || rest.starts_with('#') { Ok(&rest[end..]) } else { Err("is not NAME=value") }
@@ -232,7 +233,7 @@ fn interpolate(value: &str, lookup: impl Fn(&str) -> Option<String>) -> String {
     while let Some(at) = rest.find("${") {
         let (before, variable) = rest.split_at(at);
         result.push_str(before);
-        match reference(&variable[2..]) {
+        match parse_reference(&variable[2..]) {
             Some((name, default, after)) => {
                 result.push_str(&lookup(name).unwrap_or_else(|| default.to_owned()));
                 rest = after;
@@ -249,7 +250,7 @@ fn interpolate(value: &str, lookup: impl Fn(&str) -> Option<String>) -> String {
 }
 
 /// Parses a variable's name and default up to the closing brace, and returns them with the rest.
-fn reference(text: &str) -> Option<(&str, &str, &str)> {
+fn parse_reference(text: &str) -> Option<(&str, &str, &str)> {
     let (name, rest) = text.split_at(text.find([':', '}'])?);
     let (default, after) = match rest.strip_prefix(":-") {
         Some(rest) => rest.split_once('}')?,

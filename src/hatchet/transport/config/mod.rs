@@ -1,10 +1,12 @@
 //! The settings of a client, with the names and defaults of the official SDKs.
 //!
-//! [`Sources`] collects the settings as text: flags, environment, `.env` files. [`ClientConfig`] is their validated form.
+//! [`Sources`] collects the settings as text from flags, the environment and `.env` files. [`ClientConfig`] is their
+//! validated form.
 
 mod address;
 mod discover;
 mod dotenv;
+mod invalid;
 mod proxies;
 mod route;
 mod server_url;
@@ -12,16 +14,23 @@ mod sources;
 mod tls;
 mod token;
 
-use std::{fmt, sync::Arc};
+use std::path::PathBuf;
 
-use self::address::{host_port, is_loopback};
-pub(super) use self::{address::authority, proxies::Proxy};
-pub use self::{
+pub(super) use self::{address::format_authority, proxies::Proxy};
+use self::{
+    address::{is_loopback, parse_host_port},
+    invalid::invalid_setting,
+};
+pub(crate) use self::{
     discover::embedded_folder,
+    sources::{ENV_FILES, parse_integer},
+    token::token_claims,
+};
+pub use self::{
     proxies::Proxies,
-    sources::{ENV_FILES, Source, Sources, parse_integer},
+    sources::{Source, Sources},
     tls::Tls,
-    token::{Token, token_claims},
+    token::Token,
 };
 pub(in crate::hatchet) use self::{route::Route, server_url::ServerUrl};
 use super::error::ClientError;
@@ -30,8 +39,8 @@ use crate::hatchet::{
     wire::{DEFAULT_MAX_MESSAGE, TenantId},
 };
 
-/// The settings of a connection to an engine. Made by [`ClientConfig::from_sources`] or
-/// [`ClientConfig::from_handshake`].
+/// The settings of a connection to an engine. Returned by [`ClientConfig::discover`], [`ClientConfig::from_sources`],
+/// [`ClientConfig::from_handshake`] and [`ClientConfig::from_engine_folder`].
 #[derive(Debug, Clone)]
 pub struct ClientConfig {
     /// The client token.
@@ -44,59 +53,44 @@ pub struct ClientConfig {
     pub server_url: Option<String>,
     /// Prefix of workflow and worker names, including its trailing `_`; empty for none.
     pub namespace: String,
-    /// How the connection is secured.
+    /// Transport security.
     pub tls: Tls,
     /// The proxies of the environment.
     pub proxies: Proxies,
-    /// Largest message that is received, in bytes. Default 4 MiB.
+    /// Maximum size of a received message in bytes. Default: 4 MiB.
     pub max_recv_message: usize,
-    /// Largest message that is sent, in bytes. Default 4 MiB.
+    /// Maximum size of a sent message in bytes. Default: 4 MiB.
     pub max_send_message: usize,
-    /// Where the token came from, for messages.
+    /// Origin of the token, for messages.
     pub token_source: Source,
-    /// Finds the engine again after it restarted. Only for an engine that was found by its handshake file.
-    pub rediscovery: Option<Rediscovery>,
-}
-
-/// Reads a handshake file again: the engine that wrote it may have restarted with another address and token.
-#[derive(Clone)]
-pub struct Rediscovery(Arc<dyn Fn() -> Option<Handshake> + Send + Sync>);
-
-impl Rediscovery {
-    /// `read` returns the current content of the file, or `None` if no engine is running. It is called from async code, so
-    /// it must not take longer than reading a small file.
-    pub fn new(read: impl Fn() -> Option<Handshake> + Send + Sync + 'static) -> Self {
-        Self(Arc::new(read))
-    }
-}
-
-impl fmt::Debug for Rediscovery {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Rediscovery")
-    }
+    /// Folder of the embedded engine whose handshake file is read again when the engine cannot be reached or refuses the
+    /// token. It may have restarted with another address and token. `None` for an engine with a fixed address.
+    pub engine_folder: Option<PathBuf>,
 }
 
 impl ClientConfig {
-    /// Reads the settings. The addresses in the token are used unless a variable names others.
+    /// Reads and validates the settings. Variables override the addresses in the token.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](super::ErrorKind::Config) for a missing token or an invalid setting.
     pub fn from_sources(sources: &Sources) -> Result<Self, ClientError> {
         let Some((token, token_source)) = sources.get("HATCHET_CLIENT_TOKEN") else {
             return Err(ClientError::config(
-                "no token: set HATCHET_CLIENT_TOKEN (in the environment or a .env file) to connect to a Hatchet engine, \
+                "no token is set. Set HATCHET_CLIENT_TOKEN (in the environment or a .env file) to connect to a Hatchet engine, \
                  or pass --embedded to use the engine that comes with this program",
             ));
         };
         let claims = token_claims(token, token_source)?;
-        // As in the Go SDK, the nil UUID stands for none.
+        // As in the Go SDK, the nil UUID means that no tenant is set.
         let tenant = sources.value("HATCHET_CLIENT_TENANT_ID").filter(|id| *id != uuid::Uuid::nil().to_string());
         let tenant = tenant.unwrap_or(&claims.sub).parse().map_err(|e| {
-            ClientError::config(format!(
-                "the token's tenant cannot be used: {e}: check HATCHET_CLIENT_TOKEN and HATCHET_CLIENT_TENANT_ID"
-            ))
+            ClientError::config(format!("{e}. Check HATCHET_CLIENT_TOKEN and HATCHET_CLIENT_TENANT_ID"))
         })?;
         let address = sources.value("HATCHET_CLIENT_HOST_PORT").or(claims.grpc_broadcast_address.as_deref());
         let Some(address) = address else {
             return Err(ClientError::config(
-                "the token names no address: set HATCHET_CLIENT_HOST_PORT to the engine's host:port",
+                "the token contains no address. Set HATCHET_CLIENT_HOST_PORT to the engine's host:port",
             ));
         };
         let server_url = sources
@@ -108,15 +102,15 @@ impl ClientConfig {
         let config = Self {
             token: Token::new(token),
             tenant,
-            host_port: host_port(address)?,
+            host_port: parse_host_port(address)?,
             server_url,
-            namespace: namespace(sources.value("HATCHET_CLIENT_NAMESPACE").unwrap_or_default())?,
+            namespace: parse_namespace(sources.value("HATCHET_CLIENT_NAMESPACE").unwrap_or_default())?,
             tls: Tls::from_sources(sources)?,
             proxies: Proxies::from_sources(sources),
-            max_recv_message: message_size(sources, "HATCHET_CLIENT_GRPC_MAX_RECV_MESSAGE_LENGTH")?,
-            max_send_message: message_size(sources, "HATCHET_CLIENT_GRPC_MAX_SEND_MESSAGE_LENGTH")?,
+            max_recv_message: read_message_size(sources, "HATCHET_CLIENT_GRPC_MAX_RECV_MESSAGE_LENGTH")?,
+            max_send_message: read_message_size(sources, "HATCHET_CLIENT_GRPC_MAX_SEND_MESSAGE_LENGTH")?,
             token_source: token_source.clone(),
-            rediscovery: None,
+            engine_folder: None,
         };
         // Fails on an invalid proxy URL.
         config.route()?;
@@ -124,48 +118,46 @@ impl ClientConfig {
         Ok(config)
     }
 
-    /// The settings of an engine on this machine, from its handshake file: plaintext, with its own addresses. Namespace,
+    /// The settings of an engine on this machine: addresses and token from its handshake file, without TLS. Namespace,
     /// proxies and message sizes come from the sources.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](super::ErrorKind::Config) for an invalid setting or handshake.
     pub fn from_handshake(handshake: &Handshake, sources: &Sources) -> Result<Self, ClientError> {
         let claims = token_claims(&handshake.token, &Source::Handshake)?;
         let tenant = claims.sub.parse();
         Ok(Self {
             token: Token::new(&handshake.token),
-            tenant: tenant
-                .map_err(|e| ClientError::config(format!("the handshake file's tenant cannot be used: {e}")))?,
-            host_port: host_port(&handshake.grpc_address)?,
+            tenant: tenant.map_err(|e| ClientError::config(format!("reading the handshake file failed: {e}")))?,
+            host_port: parse_host_port(&handshake.grpc_address)?,
             server_url: Some(handshake.api_url.as_str())
                 .filter(|url| !url.is_empty())
                 .or(claims.server_url.as_deref().filter(|url| !url.is_empty()))
                 .map(ServerUrl::normalized)
                 .transpose()?,
-            namespace: namespace(sources.value("HATCHET_CLIENT_NAMESPACE").unwrap_or_default())?,
+            namespace: parse_namespace(sources.value("HATCHET_CLIENT_NAMESPACE").unwrap_or_default())?,
             tls: Tls::None,
             proxies: Proxies::from_sources(sources),
-            max_recv_message: message_size(sources, "HATCHET_CLIENT_GRPC_MAX_RECV_MESSAGE_LENGTH")?,
-            max_send_message: message_size(sources, "HATCHET_CLIENT_GRPC_MAX_SEND_MESSAGE_LENGTH")?,
+            max_recv_message: read_message_size(sources, "HATCHET_CLIENT_GRPC_MAX_RECV_MESSAGE_LENGTH")?,
+            max_send_message: read_message_size(sources, "HATCHET_CLIENT_GRPC_MAX_SEND_MESSAGE_LENGTH")?,
             token_source: Source::Handshake,
-            rediscovery: None,
+            engine_folder: None,
         })
     }
 
-    /// Reads the handshake file again. `None` if its address and token are those of these settings.
+    /// Reads the handshake file again. `None` if no engine runs on the folder, or address and token are unchanged.
     pub(super) fn rediscover(&self) -> Option<Self> {
-        let found = (self.rediscovery.as_ref()?.0)()?;
-        if found.token == self.token.expose() && host_port(&found.grpc_address).ok()? == self.host_port {
+        let found = Handshake::find(self.engine_folder.as_ref()?).ok()??;
+        if found.token == self.token.expose() && parse_host_port(&found.grpc_address).ok()? == self.host_port {
             return None;
         }
-        let now = Self::from_handshake(&found, &Sources::default()).ok()?;
-        Some(Self {
-            token: now.token,
-            tenant: now.tenant,
-            host_port: now.host_port,
-            server_url: now.server_url,
-            ..self.clone()
-        })
+        let Self { token, tenant, host_port, server_url, .. } =
+            Self::from_handshake(&found, &Sources::default()).ok()?;
+        Some(Self { token, tenant, host_port, server_url, ..self.clone() })
     }
 
-    /// A workflow's or worker's name with the namespace in front, unless it is there already.
+    /// Prefixes a workflow's or worker's name with the namespace, unless it already has that prefix.
     pub fn namespaced(&self, name: &str) -> String {
         if self.namespace.is_empty() || name.starts_with(&self.namespace) {
             name.to_owned()
@@ -174,7 +166,7 @@ impl ClientConfig {
         }
     }
 
-    /// Whether the engine is on this machine, by its address alone: no name is looked up.
+    /// Whether the engine is on this machine. Only checks the address, without resolving a name.
     pub fn is_loopback(&self) -> bool {
         is_loopback(self.host())
     }
@@ -206,7 +198,7 @@ impl ClientConfig {
         self.route_to(&ServerUrl::parse(url)?).map(Some)
     }
 
-    /// Describes the proxies on the way to the engine, with their variables. `None` if no proxy is used.
+    /// Describes the proxies through which the engine is reached, with their variables. `None` if no proxy is used.
     pub fn proxy(&self) -> Option<String> {
         let describe = |to: &str, route: Option<Route>| Some(format!("{to} through {}", route?.proxy?));
         let both = [describe("gRPC", self.route().ok()), describe("REST", self.rest_route().ok().flatten())];
@@ -214,7 +206,7 @@ impl ClientConfig {
         (!described.is_empty()).then(|| described.join(", "))
     }
 
-    /// Fails if REST would send the token over the network unencrypted, unless the settings allow that.
+    /// Fails if REST would send the token over the network unencrypted, unless the settings allow that for gRPC too.
     pub(in crate::hatchet) fn check_rest_is_private(&self) -> Result<(), ClientError> {
         let Some(url) = &self.server_url else { return Ok(()) };
         let parsed = ServerUrl::parse(url)?;
@@ -222,35 +214,34 @@ impl ClientConfig {
             return Ok(());
         }
         Err(ClientError::config(format!(
-            "the token would go to {url} unencrypted: set HATCHET_CLIENT_SERVER_URL to an https:// address (without a scheme \
-             it means http://), or \
-             HATCHET_CLIENT_TLS_STRATEGY=none if the network between is your own"
+            "the token would go to {url} unencrypted. Set HATCHET_CLIENT_SERVER_URL to an https:// address (the default \
+             scheme is http://), or HATCHET_CLIENT_TLS_STRATEGY=none if the network is trusted"
         )))
     }
 }
 
-/// Reads a namespace: lower case, with one trailing `_`, as in the Python SDK.
-fn namespace(text: &str) -> Result<String, ClientError> {
+/// Parses a namespace. As in the Python SDK, it is converted to lower case and gets a trailing `_`.
+fn parse_namespace(text: &str) -> Result<String, ClientError> {
     if text.is_empty() {
         return Ok(String::new());
     }
     let lower = text.to_lowercase();
     if !lower.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_')) {
-        let rule = "use letters, digits, `.`, `-` and `_` only";
-        return Err(ClientError::config(format!("HATCHET_CLIENT_NAMESPACE is `{text}`: {rule}")));
+        return Err(invalid_setting("HATCHET_CLIENT_NAMESPACE", text, "use only letters, digits, `.`, `-` and `_`"));
     }
     Ok(if lower.ends_with('_') { lower } else { lower + "_" })
 }
 
-/// Reads a message size in bytes. As in gRPC, -1 means no limit but gRPC's own, which is 4 GiB.
-fn message_size(sources: &Sources, name: &str) -> Result<usize, ClientError> {
+/// Parses a message size in bytes. As in gRPC, -1 means only gRPC's own limit of 4 GiB.
+fn read_message_size(sources: &Sources, name: &str) -> Result<usize, ClientError> {
     let Some(text) = sources.value(name) else { return Ok(DEFAULT_MAX_MESSAGE) };
     match parse_integer(text) {
         Some(-1) => Ok(u32::MAX as usize),
         Some(bytes) if bytes > 0 => Ok(usize::try_from(bytes).unwrap_or(usize::MAX)),
-        Some(_) | None => Err(ClientError::config(format!(
-            "{name} is `{text}`: set it to a number of bytes, such as {DEFAULT_MAX_MESSAGE}, or to -1 for no limit"
-        ))),
+        Some(_) | None => {
+            let rule = format!("set it to a number of bytes, such as {DEFAULT_MAX_MESSAGE}, or to -1 for no limit");
+            Err(invalid_setting(name, text, rule))
+        }
     }
 }
 

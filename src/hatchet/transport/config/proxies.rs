@@ -1,4 +1,4 @@
-//! HTTP proxies: the variables that name them, and `NO_PROXY`.
+//! HTTP proxies, which the proxy variables and `NO_PROXY` select.
 
 use std::{fmt, net::IpAddr};
 
@@ -7,25 +7,26 @@ use tonic::codegen::http::Uri;
 
 use super::{
     super::error::ClientError,
-    address::{authority, is_loopback, split_authority},
+    address::{format_authority, is_loopback, split_authority},
+    invalid::{invalid_setting, redacted_url},
     sources::Sources,
 };
 
-/// Variables that name the proxy for connections with TLS. The first one that is set counts.
-const SECURE: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
-/// Variables that name the proxy for connections without TLS.
-const PLAIN: [&str; 4] = ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
-/// Variables that list the hosts that are reached without a proxy.
-const NO_PROXY: [&str; 2] = ["NO_PROXY", "no_proxy"];
+/// Variables that name the proxy for connections with TLS, in order of precedence.
+const TLS_VARIABLES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
+/// Variables that name the proxy for connections without TLS, in order of precedence.
+const PLAINTEXT_VARIABLES: [&str; 4] = ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
+/// Variables that list the hosts to reach without a proxy.
+const NO_PROXY_VARIABLES: [&str; 2] = ["NO_PROXY", "no_proxy"];
 
 /// The proxies of the environment. They are not used for loopback addresses and for hosts that `NO_PROXY` lists.
 ///
-/// Both gRPC and REST go through a tunnel (`CONNECT`), with TLS and without, so that a proxy sees no more of a connection
-/// than the network does.
+/// gRPC and REST both use a tunnel (`CONNECT`), with TLS and without. So a proxy can read no more of a connection than the
+/// network between can.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Proxies {
-    secure: Option<ProxyVariable>,
-    plain: Option<ProxyVariable>,
+    tls: Option<ProxyVariable>,
+    plaintext: Option<ProxyVariable>,
     no_proxy: String,
 }
 
@@ -37,26 +38,33 @@ struct ProxyVariable {
 }
 
 impl fmt::Debug for Proxies {
-    /// Shows the variables only, since URLs may contain passwords.
+    /// Shows only the variables, since URLs may contain passwords.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries([&self.secure, &self.plain].into_iter().flatten().map(|variable| variable.name)).finish()
+        f.debug_list()
+            .entries([&self.tls, &self.plaintext].into_iter().flatten().map(|variable| variable.name))
+            .finish()
     }
 }
 
 impl Proxies {
-    /// The proxies that the settings name.
+    /// Reads the proxy variables.
     pub(super) fn from_sources(sources: &Sources) -> Self {
-        let first = |names: [&'static str; 4]| {
+        let read_first = |names: [&'static str; 4]| {
             let (name, url) = names.into_iter().find_map(|name| Some((name, sources.value(name)?)))?;
             Some(ProxyVariable { name, url: url.to_owned() })
         };
-        let no_proxy = NO_PROXY.into_iter().find_map(|name| sources.value(name)).unwrap_or_default();
-        Self { secure: first(SECURE), plain: first(PLAIN), no_proxy: no_proxy.to_owned() }
+        let no_proxy = NO_PROXY_VARIABLES.into_iter().find_map(|name| sources.value(name)).unwrap_or_default();
+        Self {
+            tls: read_first(TLS_VARIABLES),
+            plaintext: read_first(PLAINTEXT_VARIABLES),
+            no_proxy: no_proxy.to_owned(),
+        }
     }
 
-    /// The proxy for connections to a host, if one is to be used. Fails on a URL that is not that of an HTTP proxy.
+    /// Selects the proxy for connections to a host. `None` for a direct connection. Fails on a URL that is not that of an
+    /// HTTP proxy.
     pub(super) fn find(&self, host: &str, port: u16, tls: bool) -> Result<Option<Proxy>, ClientError> {
-        match if tls { &self.secure } else { &self.plain } {
+        match if tls { &self.tls } else { &self.plaintext } {
             Some(variable) if !is_loopback(host) && !is_listed(&self.no_proxy, host, port) => {
                 Proxy::parse(variable, host).map(Some)
             }
@@ -65,8 +73,8 @@ impl Proxies {
     }
 }
 
-/// Whether a `NO_PROXY` list contains a host: by its name, by a domain that it is in (with or without a leading dot), by
-/// its address or by a network that it is in, each with or without a port. `*` stands for all hosts.
+/// Whether a `NO_PROXY` list contains a host: by its name, its domain (with or without a leading dot), its address or its
+/// network, each with or without a port. `*` matches all hosts.
 fn is_listed(list: &str, host: &str, port: u16) -> bool {
     let host = host.to_ascii_lowercase();
     list.split([',', ' ']).map(|entry| entry.trim().to_ascii_lowercase()).filter(|entry| !entry.is_empty()).any(
@@ -119,28 +127,28 @@ pub(in crate::hatchet::transport) struct Proxy {
 }
 
 impl Proxy {
-    /// Parses `[http://][user:password@]host[:port]`; the default port is 80. `target` is the host behind the proxy, for
-    /// the error.
+    /// Parses `[http://][user:password@]host[:port]`. The default port is 80. `target` is the host to connect to, for the
+    /// error text.
     fn parse(variable: &ProxyVariable, target: &str) -> Result<Self, ClientError> {
         let ProxyVariable { name, url } = variable;
-        let invalid = |why: &str| {
-            let message = format!(
-                "{name} {why}: set it to http://host:port, or add `{target}` to NO_PROXY to connect without a proxy"
+        let invalid = |reason: &str| {
+            let rule = format!(
+                "{reason}set it to http://host:port, or add \"{target}\" to NO_PROXY to connect without a proxy"
             );
-            ClientError::config(message)
+            invalid_setting(name, &redacted_url(url), rule)
         };
         let rest = match url.split_once("://") {
             None => url.as_str(),
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => rest,
             Some((scheme, _)) => {
-                return Err(invalid(&format!("names a `{scheme}` proxy, of which only http is supported")));
+                return Err(invalid(&format!("{scheme} proxies are not supported; ")));
             }
         };
         let (credentials, address) = match rest.rsplit_once('@') {
             Some((credentials, address)) => (Some(credentials), address),
             None => (None, rest),
         };
-        let invalid_url = || invalid("is not the URL of a proxy");
+        let invalid_url = || invalid("");
         let uri: Uri = format!("http://{address}").parse().map_err(|_| invalid_url())?;
         let (host, port) = uri.authority().and_then(|at| split_authority(at.as_str(), 80)).ok_or_else(invalid_url)?;
         let credentials = credentials.map(|text| percent_decode_str(text).decode_utf8_lossy().into_owned());
@@ -149,9 +157,9 @@ impl Proxy {
 }
 
 impl fmt::Display for Proxy {
-    /// Without the credentials.
+    /// Omits the credentials.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{} (from {})", authority(&self.host, self.port), self.variable)
+        write!(f, "http://{} (from {})", format_authority(&self.host, self.port), self.variable)
     }
 }
 
@@ -237,7 +245,7 @@ mod tests {
             let error = proxies(&[("ALL_PROXY", url)]).find("engine", 7070, true).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Config);
             let message = error.to_string();
-            assert!(message.contains("ALL_PROXY") && message.contains("add `engine` to NO_PROXY"), "{message}");
+            assert!(message.contains("ALL_PROXY") && message.contains("add \"engine\" to NO_PROXY"), "{message}");
             assert!(!message.contains("secret"), "{message}");
         }
         let proxies = proxies(&[("ALL_PROXY", "http://me:sec%40ret@host:1")]);

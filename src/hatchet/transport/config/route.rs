@@ -1,11 +1,11 @@
-//! The way to a server.
+//! Routes to servers.
 
 use super::proxies::Proxy;
 
-/// A server's address, and the proxy on the way to it, if any.
+/// A server's address, and the proxy through which it is reached, if any.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::hatchet) struct Route {
-    /// Name or address, without brackets.
+    /// Host name or IP address, without brackets.
     pub(in crate::hatchet::transport) host: String,
     pub(in crate::hatchet::transport) port: u16,
     pub(in crate::hatchet::transport) proxy: Option<Proxy>,

@@ -4,12 +4,16 @@ use std::fmt;
 
 use tonic::codegen::http::Uri;
 
-use super::{super::error::ClientError, address::split_authority};
+use super::{
+    super::error::ClientError,
+    address::split_authority,
+    invalid::{invalid_setting, redacted_url},
+};
 
-/// The parts of a REST base URL. A user and password are ignored, since the token is sent instead.
+/// The parts of a REST base URL. A user and password are ignored, since the token authenticates each request.
 pub(in crate::hatchet) struct ServerUrl {
     pub(in crate::hatchet) tls: bool,
-    /// Without brackets.
+    /// Name or address, without brackets.
     pub(in crate::hatchet) host: String,
     pub(in crate::hatchet) port: u16,
     /// `host[:port]`, as written.
@@ -19,7 +23,7 @@ pub(in crate::hatchet) struct ServerUrl {
 }
 
 impl ServerUrl {
-    /// A setting as a URL without a trailing slash. The default scheme is `http://`.
+    /// Normalizes a setting to a URL without a trailing slash. The default scheme is `http://`.
     pub(in crate::hatchet) fn normalized(text: &str) -> Result<String, ClientError> {
         let url = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
         Self::parse(&url).map(|url| url.to_string())
@@ -28,12 +32,8 @@ impl ServerUrl {
     /// Parses a URL with a scheme.
     pub(in crate::hatchet) fn parse(text: &str) -> Result<Self, ClientError> {
         let invalid = || {
-            // A user, a password and a query may be secrets.
-            let shown = text.rsplit_once('@').map_or(text, |(_, rest)| rest);
-            let shown =
-                shown.split_once('?').map_or_else(|| shown.to_owned(), |(base, _)| format!("{base}?[redacted]"));
             let rule = "set it to a URL without a query, such as https://cloud.onhatchet.run";
-            ClientError::config(format!("HATCHET_CLIENT_SERVER_URL is `{shown}`: {rule}"))
+            invalid_setting("HATCHET_CLIENT_SERVER_URL", &redacted_url(text), rule)
         };
         let uri: Uri = text.parse().map_err(|_| invalid())?;
         let tls = match uri.scheme_str() {

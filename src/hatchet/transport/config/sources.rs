@@ -1,14 +1,14 @@
-//! Settings as text, from flags, the environment and `.env` files.
+//! Settings as text from flags, the environment and `.env` files.
 
 use std::{collections::BTreeMap, fmt, path::Path};
 
 use super::dotenv::{self, Unreadable};
 
-/// The `.env` files that are read from the current folder, as by the Python SDK. A later file overrides an earlier one,
-/// and the process' environment overrides them all.
-pub const ENV_FILES: [&str; 4] = [".env", ".env.hatchet", ".env.dev", ".env.local"];
+/// Names of the `.env` files, as in the Python SDK. A later file overrides an earlier file, and the process' environment
+/// overrides all files.
+pub(crate) const ENV_FILES: [&str; 4] = [".env", ".env.hatchet", ".env.dev", ".env.local"];
 
-/// Variables about proxies, which may also be written in lower case.
+/// Proxy variables, whose names may also be in lower case.
 const PROXY_VARIABLES: [&str; 4] = ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY"];
 
 /// Settings by variable name, each with its origin.
@@ -17,12 +17,13 @@ pub struct Sources {
     values: BTreeMap<String, (String, Source)>,
     /// Skipped files, lines and variables, each with the reason.
     warnings: Vec<String>,
-    /// The places among them that may contain settings.
+    /// Those of these files, lines and variables that may contain settings.
     skipped: Vec<String>,
 }
 
 /// The origin of a setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Source {
     /// A flag of the command line.
     Flag(&'static str),
@@ -52,8 +53,11 @@ impl fmt::Display for Source {
 }
 
 impl Sources {
-    /// Reads the `.env` files of `folder` and then the process' environment. Takes only names that start with `HATCHET_`,
-    /// since a `.env` file may belong to another application, and the proxy variables of the environment.
+    /// Reads `.env`, `.env.hatchet`, `.env.dev` and `.env.local` in `folder`, and then the process' environment. A later
+    /// source overrides an earlier source.
+    ///
+    /// Reads only names that start with `HATCHET_`, since a `.env` file may belong to another application, and the proxy
+    /// variables of the environment.
     pub fn read(folder: &Path) -> Self {
         let mut sources = Self::default();
         for file in ENV_FILES {
@@ -82,7 +86,7 @@ impl Sources {
         sources
     }
 
-    /// Settings from name and value pairs, for tests.
+    /// Settings from pairs of name and value, for tests.
     pub fn from_pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let mut sources = Self::default();
         for (name, value) in pairs {
@@ -92,20 +96,20 @@ impl Sources {
     }
 
     fn put(&mut self, name: String, value: String, source: Source) {
-        // No SDK reads proxies from a file.
+        // Like the official SDKs, reads proxies from the environment only.
         let is_proxy = source == Source::Environment && is_proxy_variable(&name);
         if is_proxy || is_hatchet_variable(&name) {
             self.values.insert(name, (value, source));
         }
     }
 
-    /// Records a place that may contain settings and was not read.
-    fn skip(&mut self, place: String, why: impl fmt::Display) {
-        self.warnings.push(format!("{place} {why}"));
-        self.skipped.push(place);
+    /// Records a skipped file, line or variable that may contain settings.
+    fn skip(&mut self, name: String, reason: impl fmt::Display) {
+        self.warnings.push(format!("{name} {reason}"));
+        self.skipped.push(name);
     }
 
-    /// Sets a value, which overrides an earlier one.
+    /// Sets a value, which replaces an earlier value.
     pub fn set(&mut self, name: &str, value: impl Into<String>, source: Source) {
         self.values.insert(name.to_owned(), (value.into(), source));
     }
@@ -125,13 +129,13 @@ impl Sources {
         self.values.keys().filter_map(|name| self.get(name).map(|(_, source)| (name.as_str(), source)))
     }
 
-    /// Reads a boolean as the Python and Go SDKs do: `1`, `true`, `t`, `yes`, `y`, `on` and their opposites, in upper or
-    /// lower case. Default: false. The error is a message for people.
+    /// Parses a boolean like the Python and Go SDKs: `1`, `true`, `t`, `yes`, `y`, `on` and their opposites, in upper or
+    /// lower case. Default: false. The error is a text for users.
     pub fn flag(&self, name: &str) -> Result<bool, String> {
         match self.value(name).map(str::to_ascii_lowercase).as_deref() {
             None | Some("0" | "false" | "f" | "no" | "n" | "off") => Ok(false),
             Some("1" | "true" | "t" | "yes" | "y" | "on") => Ok(true),
-            Some(other) => Err(format!("{name} is `{other}`: set it to true or false")),
+            Some(other) => Err(format!("invalid {name} \"{other}\": set it to true or false")),
         }
     }
 
@@ -140,14 +144,14 @@ impl Sources {
         &self.warnings
     }
 
-    /// The skipped places that may contain settings, such as `.env:3`. A missing setting may be in one of them.
+    /// The skipped files, lines and variables that may contain settings, such as `.env:3`.
     pub fn skipped(&self) -> &[String] {
         &self.skipped
     }
 }
 
-/// Parses an integer as the Python SDK does: `4194304`, `+8001`, `4_194_304`, `8001.0`.
-pub fn parse_integer(text: &str) -> Option<i64> {
+/// Parses an integer like the Python SDK: `4194304`, `+8001`, `4_194_304`, `8001.0`.
+pub(crate) fn parse_integer(text: &str) -> Option<i64> {
     let text = text.trim();
     let whole = text.split_once('.').map_or(Some(text), |(whole, zeros)| {
         (!zeros.is_empty() && zeros.bytes().all(|digit| digit == b'0')).then_some(whole)
@@ -168,7 +172,7 @@ fn is_proxy_variable(name: &str) -> bool {
 }
 
 impl fmt::Debug for Sources {
-    /// Shows names and origins only, since values may be secrets.
+    /// Shows only names and origins, since values may be secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map().entries(self.values.iter().map(|(name, (_, source))| (name, source))).finish()
     }

@@ -21,19 +21,22 @@ fn config(pairs: &[(&str, &str)]) -> Result<ClientConfig, String> {
 
 #[test]
 fn variables_override_addresses_of_token() {
-    let plain = config(&[]).unwrap();
-    assert_eq!((plain.host_port.as_str(), plain.server_url.as_deref()), ("engine:7070", Some("http://engine:8888")));
-    assert_eq!(plain.tls.as_str(), "tls");
-    let set = config(&[
+    let default = config(&[]).unwrap();
+    assert_eq!(
+        (default.host_port.as_str(), default.server_url.as_deref()),
+        ("engine:7070", Some("http://engine:8888"))
+    );
+    assert_eq!(default.tls.as_str(), "tls");
+    let overridden = config(&[
         ("HATCHET_CLIENT_HOST_PORT", "https://other:1/"),
         ("HATCHET_CLIENT_API_URL", "other:2"),
         ("HATCHET_CLIENT_TLS_STRATEGY", "NONE"),
         ("HATCHET_CLIENT_NAMESPACE", "Team"),
     ])
     .unwrap();
-    assert_eq!((set.host_port.as_str(), set.server_url.as_deref()), ("other:1", Some("http://other:2")));
-    assert_eq!(set.namespaced("task"), "team_task");
-    assert_eq!(set.namespaced("team_task"), "team_task");
+    assert_eq!((overridden.host_port.as_str(), overridden.server_url.as_deref()), ("other:1", Some("http://other:2")));
+    assert_eq!(overridden.namespaced("task"), "team_task");
+    assert_eq!(overridden.namespaced("team_task"), "team_task");
 }
 
 #[test]
@@ -134,10 +137,10 @@ fn loopback_is_recognized_by_address() {
 proptest! {
     #[test]
     fn parsing_of_addresses_never_panics(text in ".*") {
-        if let Ok(address) = host_port(&text) {
-            prop_assert_eq!(host_port(&address).unwrap(), address);
+        if let Ok(address) = parse_host_port(&text) {
+            prop_assert_eq!(parse_host_port(&address).unwrap(), address);
         }
-        let _ = namespace(&text);
+        let _ = parse_namespace(&text);
         let _ = ServerUrl::normalized(&text);
     }
 }

@@ -1,29 +1,30 @@
-//! The TLS settings.
+//! TLS settings.
 
 use std::path::PathBuf;
 
 use rustls::pki_types::ServerName;
 
-use super::{super::error::ClientError, sources::Sources};
+use super::{super::error::ClientError, invalid::invalid_setting, sources::Sources};
 
-/// How the connection is secured.
+/// The transport security of a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Tls {
     /// Plaintext.
     None,
     /// The server presents a certificate; with an identity the client presents one too (mTLS).
     On {
-        /// A PEM file with the certificate authorities to trust instead of the system's.
+        /// PEM file with the certificate authorities to trust. Default: those of the system.
         root_ca: Option<PathBuf>,
-        /// The name that the server's certificate must have. Default: the host of `host_port`.
+        /// Name that the server's certificate must have. Default: the host of `host_port`.
         server_name: Option<String>,
-        /// PEM files of the client's certificate and key.
+        /// PEM files of the client's certificate and key. Default: no client certificate.
         identity: Option<(PathBuf, PathBuf)>,
     },
 }
 
 impl Tls {
-    /// The strategy's name in the settings.
+    /// The name of the strategy in the settings.
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::None => "none",
@@ -32,7 +33,7 @@ impl Tls {
         }
     }
 
-    /// The name that the server's certificate must have, if it is not the host's.
+    /// The name that the server's certificate must have, if it differs from the host.
     pub(in crate::hatchet) fn server_name(&self) -> Option<&str> {
         match self {
             Self::None => None,
@@ -44,7 +45,7 @@ impl Tls {
     pub(super) fn from_sources(sources: &Sources) -> Result<Self, ClientError> {
         let file = |name: &str| sources.value(name).map(PathBuf::from);
         let on = |identity| {
-            let server_name = sources.value("HATCHET_CLIENT_TLS_SERVER_NAME").map(server_name).transpose()?;
+            let server_name = sources.value("HATCHET_CLIENT_TLS_SERVER_NAME").map(validate_server_name).transpose()?;
             Ok(Self::On { root_ca: file("HATCHET_CLIENT_TLS_ROOT_CA_FILE"), server_name, identity })
         };
         match sources.value("HATCHET_CLIENT_TLS_STRATEGY").map(str::to_ascii_lowercase).as_deref() {
@@ -53,23 +54,22 @@ impl Tls {
             Some("mtls") => match (file("HATCHET_CLIENT_TLS_CERT_FILE"), file("HATCHET_CLIENT_TLS_KEY_FILE")) {
                 (Some(cert), Some(key)) => on(Some((cert, key))),
                 _ => Err(ClientError::config(
-                    "HATCHET_CLIENT_TLS_STRATEGY is mtls: set HATCHET_CLIENT_TLS_CERT_FILE and \
-                     HATCHET_CLIENT_TLS_KEY_FILE to the client's PEM files",
+                    "HATCHET_CLIENT_TLS_STRATEGY=mtls requires a client certificate. Set HATCHET_CLIENT_TLS_CERT_FILE and \
+                     HATCHET_CLIENT_TLS_KEY_FILE to its PEM files",
                 )),
             },
-            Some(other) => Err(ClientError::config(format!(
-                "HATCHET_CLIENT_TLS_STRATEGY is `{other}`: set it to tls, mtls or none"
-            ))),
+            Some(other) => Err(invalid_setting("HATCHET_CLIENT_TLS_STRATEGY", other, "set it to tls, mtls or none")),
         }
     }
 }
 
-/// Validates a name that certificates can have.
-fn server_name(text: &str) -> Result<String, ClientError> {
+/// Validates the name of a certificate.
+fn validate_server_name(text: &str) -> Result<String, ClientError> {
     match ServerName::try_from(text) {
         Ok(_) => Ok(text.to_owned()),
-        Err(_) => Err(ClientError::config(format!(
-            "HATCHET_CLIENT_TLS_SERVER_NAME is `{text}`: set it to a host name or an IP address, without a port"
-        ))),
+        Err(_) => {
+            let rule = "set it to a host name or an IP address, without a port";
+            Err(invalid_setting("HATCHET_CLIENT_TLS_SERVER_NAME", text, rule))
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Client tokens.
+//! The client token.
 
 use std::{
     fmt,
@@ -17,7 +17,7 @@ impl Token {
         Self(token.to_owned())
     }
 
-    /// The secret.
+    /// Returns the secret text.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -29,11 +29,13 @@ impl fmt::Debug for Token {
     }
 }
 
-/// Reads the claims of a token. Checks its shape and expiry, but not its signature, which only the engine can check.
-pub fn token_claims(token: &str, source: &Source) -> Result<Claims, ClientError> {
-    let remedy = "set HATCHET_CLIENT_TOKEN to a client token: it starts with `ey` and has two dots in it";
-    let invalid = |why: &dyn fmt::Display| {
-        ClientError::config(format!("the token from {source} is not a Hatchet client token ({why}): {remedy}"))
+/// Reads the claims of a token. Checks its format and expiry, but not its signature, which only the engine can check.
+pub(crate) fn token_claims(token: &str, source: &Source) -> Result<Claims, ClientError> {
+    let invalid = |reason: &dyn fmt::Display| {
+        ClientError::config(format!(
+            "the token from {source} is not a Hatchet client token: {reason}. Set HATCHET_CLIENT_TOKEN to a client token, \
+             which starts with `ey` and contains two dots"
+        ))
     };
     if !token.starts_with("ey") {
         return Err(invalid(&"it does not start with `ey`"));
@@ -41,9 +43,9 @@ pub fn token_claims(token: &str, source: &Source) -> Result<Claims, ClientError>
     let claims = Claims::read_unverified(token).map_err(|e| invalid(&e))?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     if let Some(expiry) = claims.exp.filter(|expiry| *expiry <= now) {
-        let when = prost_types::Timestamp { seconds: i64::try_from(expiry).unwrap_or(i64::MAX), nanos: 0 };
+        let expiry = prost_types::Timestamp { seconds: i64::try_from(expiry).unwrap_or(i64::MAX), nanos: 0 };
         return Err(ClientError::config(format!(
-            "the token from {source} expired at {when}: make a new one in Hatchet and set HATCHET_CLIENT_TOKEN"
+            "the token from {source} expired at {expiry}. Create a new token in Hatchet and set HATCHET_CLIENT_TOKEN to it"
         )));
     }
     Ok(claims)

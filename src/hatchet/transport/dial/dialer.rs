@@ -1,4 +1,4 @@
-//! Makes TCP connections with or without TLS.
+//! Opens TCP connections with or without TLS.
 
 use std::{
     sync::Arc,
@@ -26,7 +26,7 @@ use super::{
 /// The protocol of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::hatchet) enum Protocol {
-    /// HTTP/2, for gRPC. A TLS server must agree to it (ALPN).
+    /// HTTP/2, for gRPC. A TLS server must accept it (ALPN).
     Http2,
     /// HTTP/1.1, for REST.
     Http1,
@@ -43,7 +43,7 @@ pub(in crate::hatchet::transport) async fn open(route: &Route) -> Result<TcpStre
     }
 }
 
-/// Makes connections on one route. Cheap to clone.
+/// Opens connections on one route. Cheap to clone.
 #[derive(Clone)]
 pub(in crate::hatchet) struct Dialer {
     route: Route,
@@ -52,7 +52,7 @@ pub(in crate::hatchet) struct Dialer {
 }
 
 impl Dialer {
-    /// `server_name` is the name that the certificate must have, instead of the host's.
+    /// Creates a dialer. `server_name` is the name that the certificate must have; default: the route's host.
     pub(in crate::hatchet) fn new(
         route: Route,
         tls: Option<&rustls::ClientConfig>,
@@ -62,7 +62,9 @@ impl Dialer {
         let secure = |tls: &rustls::ClientConfig| {
             let name = server_name.unwrap_or(&route.host);
             let name = ServerName::try_from(name.to_owned()).map_err(|_| {
-                ClientError::config(format!("`{name}` cannot be in a certificate: set HATCHET_CLIENT_TLS_SERVER_NAME"))
+                ClientError::config(format!(
+                    "invalid TLS server name \"{name}\": set HATCHET_CLIENT_TLS_SERVER_NAME to the name in the certificate"
+                ))
             })?;
             let mut tls = tls.clone();
             tls.alpn_protocols = vec![match protocol {
@@ -75,9 +77,9 @@ impl Dialer {
         Ok(Self { route, tls, protocol })
     }
 
-    /// Makes a new connection, whose bytes are counted below TLS.
+    /// Opens a new connection, whose bytes are counted below TLS.
     pub(in crate::hatchet::transport) async fn dial(&self, activity: &Activity) -> Result<Stream, ConnectError> {
-        let stream = activity.count(open(&self.route).await?);
+        let stream = activity.count_bytes(open(&self.route).await?);
         let Some((connector, name)) = &self.tls else { return Ok(Either::Left(stream)) };
         let stream = connector.connect(name.clone(), stream).await.map_err(ConnectError::Tls)?;
         if self.protocol == Protocol::Http2 && stream.get_ref().1.alpn_protocol() != Some(b"h2") {
@@ -87,7 +89,7 @@ impl Dialer {
     }
 }
 
-/// Makes the connections of a gRPC channel, and records their activity.
+/// Opens the connections of a gRPC channel, and records their activity.
 #[derive(Clone)]
 pub(in crate::hatchet::transport) struct Connector {
     dialer: Dialer,
@@ -112,9 +114,9 @@ impl Service<Uri> for Connector {
     fn call(&mut self, _: Uri) -> Self::Future {
         let Self { dialer, activity } = self.clone();
         async move {
-            activity.dialing();
+            activity.set_dialing();
             let stream = dialer.dial(&activity).await?;
-            activity.connected();
+            activity.set_connected();
             Ok(TokioIo::new(stream))
         }
         .boxed()

@@ -2,16 +2,16 @@
 
 use std::error::Error as StdError;
 
-/// Why no connection was made.
+/// The reason why no connection was made.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::hatchet) enum ConnectError {
-    #[error("the address cannot be used")]
+    #[error("invalid address")]
     Address(#[from] tonic::codegen::http::Error),
-    #[error("no connection to the address")]
+    #[error("the TCP connection failed")]
     Tcp(#[source] Box<dyn StdError + Send + Sync>),
     #[error("{0}")]
     Proxy(String),
-    #[error("no TLS with the server")]
+    #[error("the TLS handshake failed")]
     Tls(#[source] std::io::Error),
     #[error("the server does not offer HTTP/2 over TLS, so it is not a gRPC port")]
     NotHttp2,
@@ -27,13 +27,4 @@ pub(in crate::hatchet::transport) fn io_source<'a>(error: &'a (dyn StdError + 's
         next = error.source();
     }
     None
-}
-
-/// The text of the innermost cause. Those around it only say that something failed.
-pub(in crate::hatchet) fn root_cause(error: &(dyn StdError + 'static)) -> String {
-    let mut root = error;
-    while let Some(source) = root.source() {
-        root = source;
-    }
-    root.to_string()
 }

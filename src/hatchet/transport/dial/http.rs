@@ -1,4 +1,4 @@
-//! HTTP/1.1 requests, each on a connection of its own.
+//! HTTP/1.1 requests, each on a separate connection.
 
 use std::time::Duration;
 
@@ -12,15 +12,15 @@ use tonic::codegen::http::{Request, Response};
 
 use super::{super::liveness::Activity, dialer::Dialer, error::ConnectError};
 
-/// Limit from the connection's first packet to the response's last byte.
+/// Time limit from the connection's first packet to the response's last byte.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// Largest response body, in bytes. The largest response in use is a page of 1,000 runs, some 2 MiB.
+/// Maximum size of a response body in bytes. The largest response in use is a page of 1,000 runs, about 2 MiB.
 const MAX_RESPONSE: usize = 16 << 20;
 
-/// Why there is no response.
+/// The reason why there is no response.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::hatchet) enum HttpError {
-    #[error("{0}")]
+    #[error(transparent)]
     Connect(#[from] ConnectError),
     #[error("no complete response within {} s", TIMEOUT.as_secs())]
     Timeout,
@@ -59,7 +59,7 @@ async fn exchange_without_timeout(
     pin!(connection);
     match select(exchange, connection).await {
         Either::Left((response, _)) => response,
-        // The peer closed the connection: all of the response has arrived.
+        // The peer closed the connection, so the whole response has arrived.
         Either::Right((closed, exchange)) => exchange.await.map_err(|e| match closed {
             Ok(()) => e,
             Err(closed) => broken(closed),
@@ -121,7 +121,7 @@ mod tests {
         });
         let error = response.await.unwrap_err();
         assert!(matches!(error, HttpError::TooLarge), "{error:?}");
-        // The buffers of the operating system take some more.
+        // The operating system's buffers hold the difference.
         assert!(sent < MAX_RESPONSE + (16 << 20), "{sent}");
     }
 
@@ -138,20 +138,20 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn stalled_response_ends_at_timeout() {
         for partial in [&b""[..], b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf"] {
-            let begun = Instant::now();
+            let started = Instant::now();
             let error = served(async |mut stream| {
                 stream.write_all(partial).await.unwrap();
                 std::future::pending().await
             });
             let error = error.await.unwrap_err();
             assert!(matches!(error, HttpError::Timeout), "{error:?}");
-            assert!((TIMEOUT..TIMEOUT * 2).contains(&begun.elapsed()), "{:?}", begun.elapsed());
+            assert!((TIMEOUT..TIMEOUT * 2).contains(&started.elapsed()), "{:?}", started.elapsed());
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn dripping_response_ends_at_timeout() {
-        let begun = Instant::now();
+        let started = Instant::now();
         let error = served(async |mut stream| {
             stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
             while stream.write_all(b"x").await.is_ok() {
@@ -159,6 +159,6 @@ mod tests {
             }
         });
         assert!(matches!(error.await.unwrap_err(), HttpError::Timeout));
-        assert!((TIMEOUT..TIMEOUT * 2).contains(&begun.elapsed()), "{:?}", begun.elapsed());
+        assert!((TIMEOUT..TIMEOUT * 2).contains(&started.elapsed()), "{:?}", started.elapsed());
     }
 }

@@ -1,4 +1,4 @@
-//! Connections to a server, for gRPC and REST alike: proxy, TCP, TLS.
+//! Connections to a server through proxy, TCP and TLS, for both gRPC and REST.
 //!
 //! ```text
 //!  Connector (gRPC channel) ─┐                ┌─ tunnel (through a proxy) ─┐
@@ -19,7 +19,7 @@ pub(super) use self::{
 };
 pub(in crate::hatchet) use self::{
     dialer::{Dialer, Protocol},
-    error::{ConnectError, root_cause},
+    error::ConnectError,
     http::{HttpError, exchange},
     tls::SharedTls,
 };

@@ -10,24 +10,27 @@ use tokio::{
 };
 
 use super::{
-    super::config::{Proxy, authority},
-    error::{ConnectError, root_cause},
+    super::{
+        config::{Proxy, format_authority},
+        error::root_cause,
+    },
+    error::ConnectError,
     tcp::connect,
 };
 
-/// Limit for opening a tunnel. Shorter than that of a connection as a whole, so that the error names the proxy.
+/// Time limit for opening a tunnel. Shorter than the limit for connecting as a whole, so that the error names the proxy.
 const TIMEOUT: Duration = Duration::from_secs(4);
 /// Longest response head that is read, in bytes.
 const MAX_HEAD: usize = 16 << 10;
 
 /// Opens a connection through the proxy to a server.
 pub(super) async fn open(proxy: &Proxy, host: &str, port: u16) -> Result<TcpStream, ConnectError> {
-    let target = authority(host, port);
+    let target = format_authority(host, port);
     let tunnel = timeout(TIMEOUT, connect_through(proxy, &target)).await;
-    tunnel.unwrap_or_else(|_| Err(format!("no answer for {TIMEOUT:?}"))).map_err(|why| {
+    tunnel.unwrap_or_else(|_| Err(format!("no response within {TIMEOUT:?}"))).map_err(|reason| {
         ConnectError::Proxy(format!(
-            "the proxy {proxy} does not connect to {target}: {why}: correct {}, or add `{host}` to NO_PROXY to connect \
-             without it",
+            "connecting to {target} through the proxy {proxy} failed: {reason}. Correct {}, or add \"{host}\" to NO_PROXY \
+             to connect without a proxy",
             proxy.variable
         ))
     })
@@ -40,11 +43,11 @@ async fn connect_through(proxy: &Proxy, target: &str) -> Result<TcpStream, Strin
     match status.strip_prefix("HTTP/1.").and_then(|rest| rest.get(2..)) {
         Some(accepted) if accepted.starts_with('2') => Ok(stream),
         Some(refused) if refused.starts_with("407") => Err(format!(
-            "it wants {} user and password (407), as in http://user:password@host:port",
+            "it requires {} user and password (407), as in http://user:password@host:port",
             if proxy.credentials.is_some() { "another" } else { "a" }
         )),
-        Some(refused) => Err(format!("it answered {}", refused.chars().take(100).collect::<String>())),
-        None => Err("it does not answer as an HTTP proxy".to_owned()),
+        Some(refused) => Err(format!("it responded with {}", refused.chars().take(100).collect::<String>())),
+        None => Err("it is not an HTTP proxy".to_owned()),
     }
 }
 
@@ -56,14 +59,14 @@ async fn request_tunnel(proxy: &Proxy, stream: &mut TcpStream, target: &str) -> 
     }
     request += "\r\n";
     stream.write_all(request.as_bytes()).await?;
-    // Byte by byte: bytes of the server may follow at once, and belong to the protocol inside the tunnel.
+    // Reads byte by byte, since bytes of the protocol inside the tunnel may follow immediately.
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") && head.len() < MAX_HEAD {
         head.push(stream.read_u8().await?);
     }
     if !head.ends_with(b"\r\n\r\n") {
-        let why = format!("the head of its answer is longer than {MAX_HEAD} bytes");
-        return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, why));
+        let reason = format!("the head of its response is longer than {MAX_HEAD} bytes");
+        return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, reason));
     }
     Ok(head)
 }
@@ -76,17 +79,17 @@ mod tests {
     async fn endless_response_head_is_refused() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let answering = tokio::spawn(async move {
+        let responding = tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.unwrap();
             // Ends when the client closes the connection.
-            let mut answer = b"HTTP/1.1 200 OK\r\nX: ".to_vec();
-            while stream.write_all(&answer).await.is_ok() {
-                answer = vec![b'x'; 1024];
+            let mut response = b"HTTP/1.1 200 OK\r\nX: ".to_vec();
+            while stream.write_all(&response).await.is_ok() {
+                response = vec![b'x'; 1024];
             }
         });
         let proxy = Proxy { variable: "HTTP_PROXY", host: "127.0.0.1".to_owned(), port, credentials: None };
         let error = open(&proxy, "engine.example", 7070).await.unwrap_err();
         assert!(error.to_string().contains("longer than"), "{error}");
-        answering.await.unwrap();
+        responding.await.unwrap();
     }
 }

@@ -1,18 +1,18 @@
-//! Detection of dead connections, for all calls and streams at once.
+//! Detection of dead connections, for all calls and streams together.
 //!
-//! This is the only place that decides whether a connection is alive. A call has a deadline besides, which bounds the wait
-//! for an engine that is alive; a stream has none. When their connection is dead, all calls and streams fail at once with
-//! [`ErrorKind::Unreachable`](super::ErrorKind::Unreachable), and the next call makes another connection.
+//! This is the only place that decides whether a connection is alive. In addition, a call has a deadline, which bounds the
+//! wait for an engine that is alive. A stream has no deadline. When their connection is dead, all calls and streams fail
+//! immediately with [`ErrorKind::Unreachable`](super::ErrorKind::Unreachable), and the next call opens another connection.
 //!
-//! A connection is dead when its peer sends no byte although it has to:
+//! A connection is dead when its peer does not respond in time:
 //!
-//! | situation | question to the peer | dead after |
+//! | situation | probe | dead after |
 //! |---|---|---|
 //! | no call is outstanding | HTTP/2 PING every 10 s ([`set_keepalive`]) | 20 s |
 //! | a call or stream is outstanding | a cheap call after 1 s of silence ([`Monitor`]) | 1.75 s |
 //!
-//! PING alone would be too slow: a real engine closes a connection that pings more often than every 5 s. Calls are not
-//! subject to that rule. The PING is still needed, so that an idle connection that died is not used for the next call.
+//! PING alone would be too slow: a real engine closes a connection that pings more often than every 5 s, a rule to which
+//! calls are not subject. The PING is still needed, so that the next call does not use an idle connection that died.
 
 mod activity;
 mod monitor;
@@ -31,7 +31,7 @@ const PING_INTERVAL: Duration = Duration::from_secs(10);
 /// Time limit for the response to a PING.
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Makes the transport close connections whose PINGs are not answered.
+/// Configures the transport to close connections whose PINGs have no response.
 pub(super) fn set_keepalive(endpoint: Endpoint) -> Endpoint {
     endpoint.http2_keep_alive_interval(PING_INTERVAL).keep_alive_timeout(PING_TIMEOUT).keep_alive_while_idle(true)
 }

@@ -9,19 +9,19 @@
 //!
 //! Invariants:
 //!
-//! - Received bytes prove that the peer is alive; whichever call they belong to does not matter. So a large response on a
+//! - Received bytes prove that the peer is alive, independently of the call that they belong to. So a large response on a
 //!   slow link is never mistaken for silence.
-//! - Bytes that were sent since the last received byte extend the limit by the time that a slow link needs for them: the
-//!   probe queues behind them. Flow control and the operating system's buffer bound them, so an upload on a dead link ends
-//!   as well.
-//! - A verdict needs a monitor that was not held up itself: if it wakes late, as after a suspension of the machine, it
-//!   measures again.
-//! - Nothing is decided while dialing, which has its own timeout, and while the peer's limit of concurrent streams is
-//!   reached: then no probe can be sent, and a dead link is found by the HTTP/2 PING.
+//! - Bytes that were sent since the last received byte extend the timeout by the time that a slow link needs for them,
+//!   since the probe queues behind them. Flow control and the operating system's buffer bound these bytes, so the timeout
+//!   of an upload on a dead link ends too.
+//! - A connection is declared dead only if the monitor itself ran on time. If it wakes late, for example after the machine
+//!   was suspended, it measures again.
+//! - A connection is not declared dead while dialing, which has its own timeout, nor while the peer's limit of concurrent
+//!   streams is reached: no probe can be sent then, and the HTTP/2 PING detects a dead link.
 //!
-//! A slow engine is not a dead one. The probe timeout is four times the time that the last probe took, or that the first
-//! byte of a new connection took if that is longer. It doubles with every verdict, between [`MIN_PROBE_TIMEOUT`] and
-//! [`MAX_PROBE_TIMEOUT`].
+//! A slow engine is not dead. So the probe timeout is four times the duration of the last probe, or of the wait for the
+//! first byte of a new connection if that was longer. It doubles each time a connection is declared dead. It lies between
+//! [`MIN_PROBE_TIMEOUT`] and [`MAX_PROBE_TIMEOUT`].
 //!
 //! Thirty waiting clients probe thirty times a second, which costs a real engine less than 3 % of a core.
 
@@ -32,34 +32,34 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::activity::{Activity, Phase};
 
-/// Time without a received byte after which a probe is sent. Together with [`MIN_PROBE_TIMEOUT`] it makes 1.75 s.
+/// Time without a received byte after which a probe is sent. Together with [`MIN_PROBE_TIMEOUT`] this is 1.75 s.
 const PROBE_AFTER: Duration = Duration::from_secs(1);
-/// Shortest time limit for a byte after a probe was sent.
+/// Minimum time limit for a byte after a probe was sent.
 const MIN_PROBE_TIMEOUT: Duration = Duration::from_millis(750);
-/// Longest time limit for a byte after a probe was sent.
+/// Maximum time limit for a byte after a probe was sent.
 const MAX_PROBE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Time limit for the first byte of a new connection. No probe is needed: an HTTP/2 peer sends its settings at once. Short,
-/// so that during an outage the next connection is made soon after its end. Before an engine has answered a call here, it
-/// is [`MAX_PROBE_TIMEOUT`].
+/// Time limit for the first byte of a new connection. No probe is needed, since an HTTP/2 peer sends its settings
+/// immediately. Short, so that a connection is opened soon after the end of an outage. Until the engine has responded to a
+/// call, [`MAX_PROBE_TIMEOUT`] applies.
 const FIRST_BYTE_TIMEOUT: Duration = Duration::from_millis(1_250);
-/// After so many new connections in a row without a byte, the next ones have [`MAX_PROBE_TIMEOUT`]: the engine may be
-/// merely slow.
-const SHORT_ATTEMPTS: u32 = 15;
-/// Bytes per second of a slow link. HTTP/2 lets up to 1 MB of an upload be on its way before the peer must respond, which
-/// takes this link 4 s.
+/// Number of consecutive new connections without a byte after which [`MAX_PROBE_TIMEOUT`] applies, since the engine may only
+/// be slow.
+const MAX_SHORT_ATTEMPTS: u32 = 15;
+/// Rate of a slow link, in bytes per second. HTTP/2 allows up to 1 MB of an upload to be in flight before the peer must
+/// respond, which takes this link 4 s.
 const SLOW_LINK_RATE: f64 = 250_000.0;
-/// Shorter extensions are not made: probes alone are some 200 bytes.
+/// Minimum extension of the timeout by sent bytes. Shorter ones are ignored: a probe alone has about 200 bytes.
 const MIN_EXTENSION: Duration = Duration::from_millis(50);
-/// Bytes without a response from which on a probe may be unsent because the link takes no more: as much as the smallest
-/// send buffers hold.
+/// Number of sent bytes without a response from which on a probe may be unsent because the send buffer is full. Equal to the
+/// size of the smallest send buffers.
 const MIN_UPLOAD: u64 = 16 << 10;
-/// A monitor that wakes later than this was held up.
-const MAX_DELAY: Duration = Duration::from_millis(250);
+/// Maximum delay of the monitor's wake-up. After a longer delay it measures again.
+const MAX_WAKE_DELAY: Duration = Duration::from_millis(250);
 
-/// The monitor of a client's connections, one after the other. It remembers how slow the engine is.
+/// The monitor of a client's successive connections. Stores a probe timeout that is adapted to the engine's speed.
 pub(in crate::hatchet::transport) struct Monitor {
     probe_timeout: Duration,
-    /// New connections in a row that received nothing.
+    /// Consecutive new connections that received nothing.
     silent_connections: u32,
 }
 
@@ -73,39 +73,40 @@ impl Default for Monitor {
 enum Wait {
     /// A byte was received, or the probe ended.
     Alive,
-    /// Nothing is known, since the connection is being made anew.
+    /// Undecided: the connection is being reopened, or the probe could not be sent.
     Unknown,
     /// Nothing was received.
     Silent,
 }
 
 impl Monitor {
-    /// Returns when the connection is dead, with the time since the last byte. Until the engine `has_answered` a call, only
-    /// a connection that received nothing at all is dead, after [`MAX_PROBE_TIMEOUT`]; the deadlines of the first calls
-    /// decide the rest.
+    /// Waits until the connection is dead. Returns the time since the last byte.
     ///
-    /// `probe` makes a call that costs the engine little. Any response will do, a refusal too.
-    pub(in crate::hatchet::transport) async fn dead(
+    /// Until the engine `has_responded` to a call, only a connection that received nothing is declared dead, after
+    /// [`MAX_PROBE_TIMEOUT`]. The first calls are bounded by their deadlines.
+    ///
+    /// `probe` makes a call that costs the engine little. Any response proves that the peer is alive, including a refusal.
+    pub(in crate::hatchet::transport) async fn wait_until_dead(
         &mut self,
         activity: &Activity,
-        has_answered: impl Fn() -> bool,
+        has_responded: impl Fn() -> bool,
         probe: impl Fn() -> BoxFuture<'static, ()>,
     ) -> Duration {
-        // A probe that fails at once leaves no trace among the bytes.
+        // A probe that fails immediately may not change the byte counters.
         let mut last_probe = None;
         loop {
-            let busy_since = activity.busy_since().await;
+            let busy_since = activity.wait_until_busy().await;
             let phase = activity.phase();
             if phase == Phase::Dialing {
-                activity.phase_ends(phase).await;
+                activity.wait_for_phase_end(phase).await;
                 continue;
             }
             let (silent_since, wait) = if let Phase::Silent(connected) = phase {
                 let since = connected.max(busy_since);
-                (connected, self.wait_for_first_byte(activity, phase, since, has_answered()).await)
-            } else if !has_answered() {
-                // Either end of the wait leads to another check.
-                let _ = timeout(PROBE_AFTER, activity.phase_ends(phase)).await;
+                (connected, self.wait_for_first_byte(activity, phase, since, has_responded()).await)
+            } else if !has_responded() {
+                // Checks again after either end of this wait.
+                let _ = timeout(PROBE_AFTER, activity.wait_for_phase_end(phase)).await;
                 continue;
             } else {
                 self.silent_connections = 0;
@@ -125,20 +126,20 @@ impl Monitor {
         }
     }
 
-    /// Waits for the first byte of a connection that was made, or first used, at `since`. Its delay is about one round trip,
-    /// so it also sets the probe timeout of a slow link.
+    /// Waits for the first byte of a connection that was opened, or first used, at `since`. The wait takes about one round
+    /// trip, so it also sets the probe timeout of a slow link.
     async fn wait_for_first_byte(
         &mut self,
         activity: &Activity,
         silent: Phase,
         since: Instant,
-        has_answered: bool,
+        has_responded: bool,
     ) -> Wait {
-        let is_short = has_answered && self.silent_connections < SHORT_ATTEMPTS;
+        let is_short = has_responded && self.silent_connections < MAX_SHORT_ATTEMPTS;
         let limit = if is_short { FIRST_BYTE_TIMEOUT } else { MAX_PROBE_TIMEOUT };
         let mut deadline = since + limit;
-        while timeout_at(deadline, activity.phase_ends(silent)).await.is_err() {
-            if deadline.elapsed() < MAX_DELAY {
+        while timeout_at(deadline, activity.wait_for_phase_end(silent)).await.is_err() {
+            if deadline.elapsed() < MAX_WAKE_DELAY {
                 self.silent_connections = self.silent_connections.saturating_add(1);
                 return Wait::Silent;
             }
@@ -168,12 +169,12 @@ impl Monitor {
             if activity.phase() != Phase::Receiving {
                 return Wait::Unknown;
             }
-            if deadline.elapsed() >= MAX_DELAY {
+            if deadline.elapsed() >= MAX_WAKE_DELAY {
                 deadline = Instant::now() + self.probe_timeout;
                 continue;
             }
-            // The probe waits in this process: the peer's limit of concurrent streams is reached. With much data on its
-            // way, it waits for the link.
+            // The probe was not sent, since the peer's limit of concurrent streams is reached. If much data is in flight,
+            // the probe waits for the link instead.
             if activity.sent() == sent && activity.sent_since_received() < MIN_UPLOAD {
                 return Wait::Unknown;
             }

@@ -113,7 +113,7 @@ async fn send(
                     task_retry_count: Some(assignment.key.1),
                 };
                 let call = Box::pin(stub.put_log(with_timeout(CALL_TIMEOUT, line)));
-                await_acknowledgement(client, "send a log line", call).await
+                await_acknowledgement(client, "sending a log line", call).await
             }
             Emission::Chunk(chunk) => {
                 let chunk = proto::PutStreamEventRequest {
@@ -124,7 +124,7 @@ async fn send(
                     event_index: Some(chunk_index),
                 };
                 let call = Box::pin(stub.put_stream_event(with_timeout(CALL_TIMEOUT, chunk)));
-                await_acknowledgement(client, "send a stream chunk", call).await
+                await_acknowledgement(client, "sending a stream chunk", call).await
             }
         };
         let Err(error) = sent else { return delivery.delivered() };

@@ -112,7 +112,7 @@ async fn send_event(resources: &WorkerResources, event: StepActionEvent) -> Resu
     loop {
         let mut stub = client.connection().dispatcher();
         let call = Box::pin(stub.send_step_action_event(with_timeout(CALL_TIMEOUT, event.clone())));
-        let Err(error) = await_acknowledgement(client, "report an outcome", call).await else { return Ok(()) };
+        let Err(error) = await_acknowledgement(client, "reporting an outcome", call).await else { return Ok(()) };
         if !error.is_temporary() || Instant::now() >= deadline {
             return Err(error);
         }

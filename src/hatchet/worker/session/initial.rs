@@ -23,8 +23,8 @@ use super::{backoff::registration_backoff, definition::WorkerDefinition, registe
 use crate::hatchet::{
     client::Client,
     transport::{
-        ClientError, DEFAULT_TIMEOUT, ErrorKind, ProbeResult, RegistrationTimeout, diagnose, explain_probe,
-        explain_unanswered, probe_address,
+        ClientError, DEFAULT_TIMEOUT, ErrorKind, ProbeResult, RegistrationTimeout, diagnose, explain_no_response,
+        explain_probe, probe_address,
     },
     worker::state::{Registration, WorkerState},
 };
@@ -82,7 +82,7 @@ async fn try_register(
         match error.kind() {
             ErrorKind::Unreachable => diagnose(&client.config()).await,
             ErrorKind::TimedOut => {
-                let unanswered = || explain_unanswered(&client.config(), call_timeout);
+                let unanswered = || explain_no_response(&client.config(), call_timeout);
                 Some(diagnose(&client.config()).await.unwrap_or_else(unanswered))
             }
             _ => None,
@@ -113,10 +113,10 @@ async fn wait_for_silent_peer(client: &Client, remaining: Duration) -> ClientErr
         return pending().await;
     }
     match probed {
-        ProbeResult::NoAnswer(_) | ProbeResult::Blocked(_) | ProbeResult::Silent(_) => {
+        ProbeResult::NoConnection(_) | ProbeResult::Blocked(_) | ProbeResult::Silent(_) => {
             let config = client.config();
             let silent_for = Duration::from_secs(begun.elapsed().as_secs());
-            let message = explain_probe(&probed, &config).unwrap_or_else(|| explain_unanswered(&config, silent_for));
+            let message = explain_probe(&probed, &config).unwrap_or_else(|| explain_no_response(&config, silent_for));
             ClientError::new(ErrorKind::TimedOut, message)
         }
         ProbeResult::Plaintext | ProbeResult::Tls | ProbeResult::UnknownProtocol => pending().await,
@@ -151,13 +151,13 @@ mod tests {
         // The probe starts after 1 s and takes 3 s.
         for (wait, after) in [(Duration::ZERO, SECOND * 4), (SECOND * 2, SECOND * 4), (SECOND * 7, SECOND * 7)] {
             let (error, elapsed) = registration_error(&listener, Tls::None, wait).await;
-            assert!(error.contains("took the connection and said nothing for 3s"), "{error}");
+            assert!(error.contains("accepted the connection and sent nothing for 3s"), "{error}");
             assert!((after..after + SECOND / 2).contains(&elapsed), "{wait:?}: {elapsed:?}");
         }
         // With TLS the probe proves nothing: a TLS server may ignore a client that does not speak TLS.
         let tls = Tls::On { root_ca: None, server_name: None, identity: None };
         let (error, elapsed) = registration_error(&listener, tls, SECOND * 2).await;
-        assert!(error.contains("has not answered a call for 4s: an engine that hangs"), "{error}");
+        assert!(error.contains("has not responded to a call for 4s. If it is an engine, see its log"), "{error}");
         assert!((SECOND * 4..SECOND * 9 / 2).contains(&elapsed), "{elapsed:?}");
     }
 
@@ -177,7 +177,7 @@ mod tests {
             ended = registration_error(&listener, Tls::None, SECOND * 2) => ended,
             () = accepting => unreachable!(),
         };
-        assert!(error.contains("has not answered a call for 10s: an engine that hangs"), "{error}");
+        assert!(error.contains("has not responded to a call for 10s. If it is an engine, see its log"), "{error}");
         assert!((MIN_CALL_TIMEOUT..MIN_CALL_TIMEOUT + SECOND / 2).contains(&elapsed), "{elapsed:?}");
     }
 }

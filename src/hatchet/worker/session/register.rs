@@ -73,7 +73,7 @@ async fn register_worker(
     check_message(client, &format!("registering the worker {name}"), &request)?;
     let result = client.connection().dispatcher().register(with_timeout(call_timeout, request)).await;
     let response =
-        result.map_err(|status| client.connection().call_error(&format!("register the worker {name}"), status))?;
+        result.map_err(|status| client.connection().call_error(&format!("registering the worker {name}"), status))?;
     let id = response.into_inner().worker_id.parse().map_err(|e| {
         let message = format!("registering the worker {name} failed: the engine returned an invalid worker id: {e}");
         ClientError::new(ErrorKind::Engine, message)
@@ -112,7 +112,7 @@ async fn register_workflow(
     check_message(client, &format!("registering the task {name}"), &request)?;
     match client.connection().admin().put_workflow(with_timeout(call_timeout, request)).await {
         Ok(_) => Ok(()),
-        Err(status) => Err(client.connection().call_error(&format!("register the task {name}"), status)),
+        Err(status) => Err(client.connection().call_error(&format!("registering the task {name}"), status)),
     }
 }
 

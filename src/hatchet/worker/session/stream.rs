@@ -83,7 +83,7 @@ pub(super) async fn run_session(
                     dispatch(resources, worker, message);
                 }
                 Some(Err(status)) => {
-                    return classify_failure(resources.client.connection().call_error("listen for work", status), progress);
+                    return classify_failure(resources.client.connection().call_error("listening for work", status), progress);
                 }
                 None => return SessionEnd::Disconnected { cause: "the engine closed the stream".to_owned(), progress },
             },

@@ -21,7 +21,7 @@ pub(in crate::hatchet::worker) async fn unsubscribe(
     let request = with_timeout(timeout, WorkerUnsubscribeRequest { worker_id: worker.to_string() });
     let result = client.connection().dispatcher().unsubscribe(request).await;
     result.map(drop).map_err(|status| {
-        let error = client.connection().call_error("unsubscribe the worker", status);
+        let error = client.connection().call_error("unsubscribing the worker", status);
         tracing::debug!(%worker, %error, "unsubscribing the worker failed");
         error
     })

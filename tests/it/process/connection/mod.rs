@@ -6,4 +6,4 @@ mod secret;
 mod servers;
 mod tls;
 
-pub(super) use servers::{HTTP2_SETTINGS, silent_server, start_server, tls_engine};
+pub(super) use servers::{HTTP2_SETTINGS, RestStub, silent_server, start_server, tls_engine};

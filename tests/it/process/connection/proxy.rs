@@ -1,4 +1,4 @@
-//! HTTP proxies from the environment, and where a token may be sent.
+//! HTTP proxies from the environment, and connections that must not carry a token.
 
 use std::{
     collections::HashMap,
@@ -14,20 +14,20 @@ use tokio_util::task::AbortOnDropHandle;
 use super::servers::{EMPTY_LIST, RestStub, tls_engine, tls_engine_for};
 use crate::{
     fake::{Fake, token},
-    process::{Ended, Program, Workspace, run_async},
+    process::{Program, ProgramOutput, Workspace, run_async},
 };
 
 const HELLO: [&str; 2] = ["--task-name", "externally-triggered-task"];
 
-/// A proxy that opens tunnels to known targets and records requests and traffic.
+/// A proxy that opens tunnels to known targets and records requests and sent bytes.
 struct HttpProxy {
     address: String,
-    seen: Arc<Mutex<Seen>>,
+    recorded: Arc<Mutex<Recorded>>,
     _serving: AbortOnDropHandle<()>,
 }
 
 #[derive(Default)]
-struct Seen {
+struct Recorded {
     /// Heads of the requests.
     heads: Vec<String>,
     /// Bytes sent by clients through tunnels.
@@ -35,49 +35,49 @@ struct Seen {
 }
 
 impl HttpProxy {
-    /// `targets` maps names to addresses. With `answer`, no tunnel is opened.
-    async fn start(targets: &[(&str, String)], answer: Option<&'static str>) -> Self {
+    /// `targets` maps names to addresses. With `response`, the proxy sends it and opens no tunnel.
+    async fn start(targets: &[(&str, String)], response: Option<&'static str>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let targets: HashMap<String, String> =
             targets.iter().map(|(name, at)| (name.to_string(), at.clone())).collect();
-        let seen = Arc::<Mutex<Seen>>::default();
+        let recorded = Arc::<Mutex<Recorded>>::default();
         let serving = {
-            let seen = seen.clone();
+            let recorded = recorded.clone();
             async move {
                 while let Ok((stream, _)) = listener.accept().await {
-                    let (targets, seen) = (targets.clone(), seen.clone());
-                    tokio::spawn(async move { drop(tunnel(stream, &targets, answer, &seen).await) });
+                    let (targets, recorded) = (targets.clone(), recorded.clone());
+                    tokio::spawn(async move { drop(tunnel(stream, &targets, response, &recorded).await) });
                 }
             }
         };
-        Self { address, seen, _serving: AbortOnDropHandle::new(tokio::spawn(serving)) }
+        Self { address, recorded, _serving: AbortOnDropHandle::new(tokio::spawn(serving)) }
     }
 
     fn heads(&self) -> Vec<String> {
-        self.seen.lock().unwrap().heads.clone()
+        self.recorded.lock().unwrap().heads.clone()
     }
 
     /// The request lines, sorted and without duplicates.
-    fn asked(&self) -> Vec<String> {
-        let mut asked: Vec<String> =
+    fn request_lines(&self) -> Vec<String> {
+        let mut lines: Vec<String> =
             self.heads().iter().map(|head| head.lines().next().unwrap_or_default().to_owned()).collect();
-        asked.sort();
-        asked.dedup();
-        asked
+        lines.sort();
+        lines.dedup();
+        lines
     }
 
-    fn has_seen(&self, text: &str) -> bool {
-        let seen = self.seen.lock().unwrap();
-        seen.bytes.windows(text.len()).any(|part| part == text.as_bytes()) || seen.heads.join("").contains(text)
+    fn has_received(&self, text: &str) -> bool {
+        let recorded = self.recorded.lock().unwrap();
+        recorded.bytes.windows(text.len()).any(|part| part == text.as_bytes()) || recorded.heads.join("").contains(text)
     }
 }
 
 async fn tunnel(
     mut client: TcpStream,
     targets: &HashMap<String, String>,
-    answer: Option<&'static str>,
-    seen: &Mutex<Seen>,
+    response: Option<&'static str>,
+    recorded: &Mutex<Recorded>,
 ) -> std::io::Result<()> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -85,10 +85,10 @@ async fn tunnel(
     }
     let head = String::from_utf8_lossy(&head).into_owned();
     let target = head.strip_prefix("CONNECT ").and_then(|rest| rest.split(' ').next()).unwrap_or_default().to_owned();
-    seen.lock().unwrap().heads.push(head);
-    let Some(address) = targets.get(&target).filter(|_| answer.is_none()) else {
-        let answer = answer.unwrap_or("HTTP/1.1 404 no such target");
-        return client.write_all(format!("{answer}\r\ncontent-length: 0\r\n\r\n").as_bytes()).await;
+    recorded.lock().unwrap().heads.push(head);
+    let Some(address) = targets.get(&target).filter(|_| response.is_none()) else {
+        let response = response.unwrap_or("HTTP/1.1 404 no such target");
+        return client.write_all(format!("{response}\r\ncontent-length: 0\r\n\r\n").as_bytes()).await;
     };
     let server = TcpStream::connect(address).await?;
     client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await?;
@@ -100,7 +100,7 @@ async fn tunnel(
             match from_client.read(&mut buffer).await? {
                 0 => return to_server.shutdown().await,
                 read => {
-                    seen.lock().unwrap().bytes.extend_from_slice(&buffer[..read]);
+                    recorded.lock().unwrap().bytes.extend_from_slice(&buffer[..read]);
                     to_server.write_all(&buffer[..read]).await?;
                 }
             }
@@ -109,14 +109,14 @@ async fn tunnel(
     tokio::try_join!(up, async { copy(&mut from_server, &mut to_client).await.map(drop) }).map(drop)
 }
 
-async fn doctor(workspace: &Workspace, settings: &[(&str, &str)]) -> Ended {
+async fn doctor(workspace: &Workspace, settings: &[(&str, &str)]) -> ProgramOutput {
     let mut command = workspace.runner_command(&["doctor", "--output", "json"]);
     command.envs(settings.iter().copied());
     run_async(command).await
 }
 
-/// Settings for an engine without TLS under a name that only the proxy resolves.
-fn behind(proxy: &str) -> Vec<(&str, &str)> {
+/// Settings for an engine without TLS and with a host name that only the proxy resolves.
+fn settings_behind(proxy: &str) -> Vec<(&str, &str)> {
     vec![
         ("HATCHET_CLIENT_TLS_STRATEGY", "none"),
         ("HATCHET_CLIENT_HOST_PORT", "engine.invalid:7070"),
@@ -128,17 +128,17 @@ fn behind(proxy: &str) -> Vec<(&str, &str)> {
 #[test]
 fn loopback_engine_ignores_proxies() {
     let workspace = Workspace::new();
-    let dead = |mut command: std::process::Command| {
+    let with_dead_proxies = |mut command: std::process::Command| {
         for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
             command.env(name, "http://127.0.0.1:9");
         }
         Program::start(&mut command)
     };
-    let worker = dead(workspace.worker_command(&["--embedded"]));
+    let worker = with_dead_proxies(workspace.worker_command(&["--embedded"]));
     worker.err.until("the banner", |line| line.starts_with("  tasks "));
-    let doctor = dead(workspace.runner_command(&["doctor", "--embedded"])).wait().expect(0);
+    let doctor = with_dead_proxies(workspace.runner_command(&["doctor", "--embedded"])).wait().expect(0);
     assert!(doctor.stdout.iter().all(|line| line.starts_with("✓ ") && !line.contains("proxy")), "{doctor:#?}");
-    dead(workspace.runner_command(&[&["--embedded"], &HELLO[..]].concat())).wait().expect(0);
+    with_dead_proxies(workspace.runner_command(&[&["--embedded"], &HELLO[..]].concat())).wait().expect(0);
     let stopped = worker.stop().expect(0);
     assert!(!stopped.stderr.iter().any(|line| line.contains("cannot be paused")), "{stopped:#?}");
 }
@@ -150,18 +150,18 @@ async fn grpc_and_rest_use_the_proxys_tunnel() {
     let proxy = HttpProxy::start(&targets, None).await;
     let token = engine.token();
     let url = format!("http://me:s%40cret@{}", proxy.address);
-    let settings = [&behind(&url)[..], &[("HATCHET_CLIENT_TOKEN", &token), ("RUST_LOG", "trace")]].concat();
+    let settings = [&settings_behind(&url)[..], &[("HATCHET_CLIENT_TOKEN", &token), ("RUST_LOG", "trace")]].concat();
     let ended = doctor(&workspace, &settings).await.expect(5);
-    let (status, said) = ended.doctor_check("proxy");
+    let (status, message) = ended.doctor_check("proxy");
     assert_eq!(status, "ok");
     let through = format!("through http://{} (from HTTP_PROXY)", proxy.address);
-    assert_eq!(said, format!("gRPC {through}, REST {through}"));
-    // The check of workers fails: none is online.
-    for fine in ["tcp", "authentication", "rest"] {
-        assert_eq!(ended.doctor_check(fine).0, "ok", "{ended:#?}");
+    assert_eq!(message, format!("gRPC {through}, REST {through}"));
+    // The check of workers fails, since no worker is online.
+    for check in ["tcp", "authentication", "rest"] {
+        assert_eq!(ended.doctor_check(check).0, "ok", "{ended:#?}");
     }
-    let asked = ["CONNECT engine.invalid:7070 HTTP/1.1", "CONNECT engine.invalid:8888 HTTP/1.1"];
-    assert_eq!(proxy.asked(), asked);
+    let expected = ["CONNECT engine.invalid:7070 HTTP/1.1", "CONNECT engine.invalid:8888 HTTP/1.1"];
+    assert_eq!(proxy.request_lines(), expected);
     for head in proxy.heads() {
         // me:s@cret
         assert!(head.contains("Proxy-Authorization: Basic bWU6c0BjcmV0\r\n"), "{head}");
@@ -179,9 +179,9 @@ async fn no_proxy_bypasses_the_proxy() {
     let token = token("x:1", "");
     for except in ["engine.invalid", ".invalid", "other,*"] {
         let settings =
-            [&behind(&proxy.address)[..], &[("HATCHET_CLIENT_TOKEN", &token), ("NO_PROXY", except)]].concat();
+            [&settings_behind(&proxy.address)[..], &[("HATCHET_CLIENT_TOKEN", &token), ("NO_PROXY", except)]].concat();
         let ended = doctor(&workspace, &settings).await.expect(5);
-        assert!(ended.doctor_check("tcp").1.contains("nothing answers at engine.invalid:7070"), "{ended:#?}");
+        assert!(ended.doctor_check("tcp").1.contains("no server responds at engine.invalid:7070"), "{ended:#?}");
     }
     assert!(proxy.heads().is_empty());
 }
@@ -195,27 +195,30 @@ async fn failing_proxy_is_named() {
         listener.local_addr().unwrap().to_string()
     };
     let mut cases = vec![(None, closed, "refused")];
-    for (answer, part) in [
-        ("HTTP/1.1 403 Forbidden", "it answered 403 Forbidden"),
-        ("HTTP/1.1 407 Proxy Authentication Required", "it wants a user and password (407)"),
-        ("SSH-2.0-x", "it does not answer as an HTTP proxy"),
+    for (response, part) in [
+        ("HTTP/1.1 403 Forbidden", "it responded with 403 Forbidden"),
+        ("HTTP/1.1 407 Proxy Authentication Required", "it requires a user and password (407)"),
+        ("SSH-2.0-x", "it is not an HTTP proxy"),
     ] {
-        let proxy = HttpProxy::start(&[], Some(answer)).await;
+        let proxy = HttpProxy::start(&[], Some(response)).await;
         let address = proxy.address.clone();
         cases.push((Some(proxy), address, part));
     }
-    for (_proxy, address, part) in &cases {
-        let settings = [&behind(address)[..], &[("HATCHET_CLIENT_TOKEN", &token)]].concat();
+    let checks = cases.iter().map(async |(_proxy, address, part)| {
+        let settings = [&settings_behind(address)[..], &[("HATCHET_CLIENT_TOKEN", &token)]].concat();
         let shown = format!("the proxy http://{address} (from HTTP_PROXY)");
-        let parts = [&shown, *part, "correct HTTP_PROXY", "add `engine.invalid` to NO_PROXY"];
-        for mut command in [workspace.runner_command(&HELLO), workspace.worker_command(&[])] {
+        let parts = [&shown, *part, "Correct HTTP_PROXY", "add \"engine.invalid\" to NO_PROXY"];
+        let run = async |mut command: std::process::Command| {
             command.envs(settings.iter().copied());
-            run_async(command).await.expect_error(5, &parts);
-        }
-        let ended = doctor(&workspace, &settings).await.expect(5);
-        let (status, said) = ended.doctor_check("tcp");
-        assert!(status == "failed" && parts.iter().all(|part| said.contains(part)), "{ended:#?}");
-    }
+            run_async(command).await.expect_error(5, &parts)
+        };
+        let (runner, worker) = (workspace.runner_command(&HELLO), workspace.worker_command(&[]));
+        let (_, _, ended) = tokio::join!(run(runner), run(worker), doctor(&workspace, &settings));
+        let ended = ended.expect(5);
+        let (status, message) = ended.doctor_check("tcp");
+        assert!(status == "failed" && parts.iter().all(|part| message.contains(part)), "{ended:#?}");
+    });
+    futures_util::future::join_all(checks).await;
 }
 
 #[test]
@@ -226,7 +229,7 @@ fn unsupported_proxy_is_refused() {
         command.env("HATCHET_CLIENT_TOKEN", &token).env("ALL_PROXY", "socks5://me:secret@127.0.0.1:1080");
         let ended = Program::start(&mut command).wait();
         assert!(!ended.stderr.join("").contains("secret"), "{ended:#?}");
-        ended.expect_error(2, &["ALL_PROXY names a `socks5` proxy", "NO_PROXY"]);
+        ended.expect_error(2, &["invalid ALL_PROXY", "socks5 proxies are not supported", "NO_PROXY"]);
     }
 }
 
@@ -245,8 +248,8 @@ async fn tls_hides_the_token_from_the_proxy() {
         ("HTTP_PROXY", "http://127.0.0.1:9"),
     ]);
     run_async(command).await.expect(0);
-    assert_eq!(proxy.asked(), ["CONNECT engine.invalid:7070 HTTP/1.1"]);
-    assert!(!proxy.seen.lock().unwrap().bytes.is_empty() && !proxy.has_seen(&token));
+    assert_eq!(proxy.request_lines(), ["CONNECT engine.invalid:7070 HTTP/1.1"]);
+    assert!(!proxy.recorded.lock().unwrap().bytes.is_empty() && !proxy.has_received(&token));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -262,9 +265,9 @@ async fn token_is_not_sent_unencrypted_over_rest() {
         ("HTTP_PROXY", &proxy.address),
     ];
     let ended = doctor(&workspace, &settings).await.expect(2);
-    let (status, said) = ended.doctor_check("rest");
-    assert!(status == "failed" && said.contains("http://engine.invalid:8888 unencrypted"), "{ended:#?}");
-    assert!(said.contains("HATCHET_CLIENT_SERVER_URL"), "{ended:#?}");
+    let (status, message) = ended.doctor_check("rest");
+    assert!(status == "failed" && message.contains("http://engine.invalid:8888 unencrypted"), "{ended:#?}");
+    assert!(message.contains("HATCHET_CLIENT_SERVER_URL"), "{ended:#?}");
     assert_eq!(ended.stderr.iter().filter(|line| line.contains("REST is not used")).count(), 1, "{ended:#?}");
     assert!(proxy.heads().is_empty());
 }
@@ -273,8 +276,9 @@ async fn token_is_not_sent_unencrypted_over_rest() {
 async fn redirect_is_not_followed() {
     let (workspace, engine) = (Workspace::new(), Fake::start().await);
     let elsewhere = RestStub::start(EMPTY_LIST, None).await;
-    let answer = format!("HTTP/1.1 307 Moved\r\nlocation: http://{}/\r\ncontent-length: 0\r\n\r\n", elsewhere.address);
-    let rest = RestStub::start(answer.leak(), None).await;
+    let response =
+        format!("HTTP/1.1 307 Moved\r\nlocation: http://{}/\r\ncontent-length: 0\r\n\r\n", elsewhere.address);
+    let rest = RestStub::start(response.leak(), None).await;
     let (token, url) = (engine.token(), format!("http://{}", rest.address));
     let settings = [
         ("HATCHET_CLIENT_TOKEN", token.as_str()),
@@ -282,8 +286,8 @@ async fn redirect_is_not_followed() {
         ("HATCHET_CLIENT_SERVER_URL", &url),
     ];
     let ended = doctor(&workspace, &settings).await.expect(5);
-    let (status, said) = ended.doctor_check("rest");
-    assert!(status == "failed" && said.contains(&elsewhere.address), "{ended:#?}");
-    assert!(said.contains("not followed: set HATCHET_CLIENT_SERVER_URL"), "{ended:#?}");
+    let (status, message) = ended.doctor_check("rest");
+    assert!(status == "failed" && message.contains(&elsewhere.address), "{ended:#?}");
+    assert!(message.contains("not followed. Set HATCHET_CLIENT_SERVER_URL"), "{ended:#?}");
     assert!(elsewhere.heads.lock().unwrap().is_empty());
 }

@@ -1,4 +1,4 @@
-//! Servers that a client may find in place of an engine.
+//! Servers that are no engine, and TLS certificates.
 
 use std::{
     io::Write as _,
@@ -14,7 +14,7 @@ use crate::{fake::Fake, process::Workspace};
 /// The first bytes of a server without TLS: an HTTP/2 SETTINGS frame.
 pub(in crate::process) const HTTP2_SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
 
-/// An empty list, as a REST answer.
+/// An empty list, as a REST response.
 pub(super) const EMPTY_LIST: &str = "HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\n{\"rows\":[]}";
 
 /// Starts a server that sends `greeting` on each connection and keeps it open, without reading. Returns its address.
@@ -37,18 +37,18 @@ pub(in crate::process) fn start_server(greeting: &'static [u8], keep_open: bool)
     address
 }
 
-/// An engine with TLS. Its certificate is the file `ca.pem` of the workspace.
+/// Starts an engine with TLS, with the certificate `ca.pem` of the workspace.
 pub(in crate::process) async fn tls_engine(workspace: &Workspace) -> Fake {
     tls_engine_for(workspace, &["localhost", "127.0.0.1"]).await
 }
 
-/// An engine with TLS and a certificate for these names.
+/// Starts an engine with TLS and a certificate for these names.
 pub(super) async fn tls_engine_for(workspace: &Workspace, names: &[&str]) -> Fake {
     let (certificate, key) = certificate(workspace, "ca", names);
     Fake::start_tls(&certificate, &key).await
 }
 
-/// A self-signed certificate and its key, in PEM and as files of the workspace: `<file>.pem` and `<file>-key.pem`.
+/// Creates a self-signed certificate and its key, as PEM and as the files `<file>.pem` and `<file>-key.pem`.
 pub(super) fn certificate(workspace: &Workspace, file: &str, names: &[&str]) -> (String, String) {
     let names: Vec<String> = names.iter().map(|name| name.to_string()).collect();
     let generated = rcgen::generate_simple_self_signed(names).unwrap();
@@ -58,16 +58,16 @@ pub(super) fn certificate(workspace: &Workspace, file: &str, names: &[&str]) -> 
     (certificate, key)
 }
 
-/// A REST server that sends the same answer to every request and records the heads of the requests.
-pub(super) struct RestStub {
-    pub(super) address: String,
-    pub(super) heads: Arc<Mutex<Vec<String>>>,
+/// A REST server that sends the same response to every request and records the heads of the requests.
+pub(in crate::process) struct RestStub {
+    pub(in crate::process) address: String,
+    pub(in crate::process) heads: Arc<Mutex<Vec<String>>>,
     _serving: AbortOnDropHandle<()>,
 }
 
 impl RestStub {
     /// Starts the server, with TLS if `tls` is given.
-    pub(super) async fn start(answer: &'static str, tls: Option<tokio_rustls::TlsAcceptor>) -> Self {
+    pub(in crate::process) async fn start(response: &'static str, tls: Option<tokio_rustls::TlsAcceptor>) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let heads = Arc::<Mutex<Vec<String>>>::default();
@@ -78,9 +78,9 @@ impl RestStub {
                     let (heads, tls) = (heads.clone(), tls.clone());
                     tokio::spawn(async move {
                         let _ = match tls {
-                            None => answer_once(stream, answer, &heads).await,
+                            None => respond_once(stream, response, &heads).await,
                             Some(tls) => match tls.accept(stream).await {
-                                Ok(stream) => answer_once(stream, answer, &heads).await,
+                                Ok(stream) => respond_once(stream, response, &heads).await,
                                 Err(e) => Err(e),
                             },
                         };
@@ -92,9 +92,9 @@ impl RestStub {
     }
 }
 
-async fn answer_once(
+async fn respond_once(
     mut stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
-    answer: &str,
+    response: &str,
     heads: &Mutex<Vec<String>>,
 ) -> std::io::Result<()> {
     let mut head = Vec::new();
@@ -102,6 +102,6 @@ async fn answer_once(
         head.push(stream.read_u8().await?);
     }
     heads.lock().unwrap().push(String::from_utf8_lossy(&head).into_owned());
-    stream.write_all(answer.as_bytes()).await?;
+    stream.write_all(response.as_bytes()).await?;
     stream.shutdown().await
 }

@@ -10,7 +10,7 @@ use crate::{
 
 const HELLO: [&str; 2] = ["--task-name", "externally-triggered-task"];
 
-fn with(mut command: Command, settings: &[(&str, &str)]) -> Command {
+fn with_settings(mut command: Command, settings: &[(&str, &str)]) -> Command {
     command.envs(settings.iter().copied());
     command
 }
@@ -20,10 +20,10 @@ fn tls_to_a_plaintext_engine_is_explained() {
     let workspace = Workspace::new();
     let _engine = workspace.engine();
     let token = workspace.handshake().token;
-    for mut command in [workspace.runner_command(&HELLO), workspace.worker_command(&[])] {
-        command.env("HATCHET_CLIENT_TOKEN", &token);
-        let parts = ["speaks plaintext and we speak TLS", "HATCHET_CLIENT_TLS_STRATEGY=none"];
-        Program::start(&mut command).wait().expect_error(5, &parts);
+    let commands = [workspace.runner_command(&HELLO), workspace.worker_command(&[])];
+    for program in commands.map(|mut command| Program::start(command.env("HATCHET_CLIENT_TOKEN", &token))) {
+        let parts = ["uses plaintext and this client uses TLS", "HATCHET_CLIENT_TLS_STRATEGY=none"];
+        program.wait().expect_error(5, &parts);
     }
 }
 
@@ -34,24 +34,24 @@ async fn plaintext_to_a_tls_engine_is_explained() {
     let token = engine.token();
     let settings = [("HATCHET_CLIENT_TOKEN", token.as_str()), ("HATCHET_CLIENT_TLS_STRATEGY", "none")];
     for command in [workspace.runner_command(&HELLO), workspace.worker_command(&[])] {
-        let parts = ["speaks TLS and we speak plaintext", "HATCHET_CLIENT_TLS_STRATEGY=tls"];
-        run_async(with(command, &settings)).await.expect_error(5, &parts);
+        let parts = ["uses TLS and this client uses plaintext", "HATCHET_CLIENT_TLS_STRATEGY=tls"];
+        run_async(with_settings(command, &settings)).await.expect_error(5, &parts);
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn untrusted_certificate_names_the_ca_setting() {
+async fn untrusted_certificate_error_has_ca_setting() {
     let workspace = Workspace::new();
     let engine = tls_engine(&workspace).await;
     let token = engine.token();
     for command in [workspace.runner_command(&HELLO), workspace.worker_command(&[])] {
-        let ended = run_async(with(command, &[("HATCHET_CLIENT_TOKEN", &token)])).await;
+        let ended = run_async(with_settings(command, &[("HATCHET_CLIENT_TOKEN", &token)])).await;
         ended.expect_error(5, &["certificate", "HATCHET_CLIENT_TLS_ROOT_CA_FILE"]);
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn certificate_of_another_name_names_the_setting() {
+async fn wrong_certificate_name_error_has_setting() {
     let workspace = Workspace::new();
     let engine = tls_engine(&workspace).await;
     let token = engine.token();
@@ -60,12 +60,12 @@ async fn certificate_of_another_name_names_the_setting() {
         ("HATCHET_CLIENT_TLS_ROOT_CA_FILE", "ca.pem"),
         ("HATCHET_CLIENT_TLS_SERVER_NAME", "engine.example"),
     ];
-    let ended = run_async(with(workspace.runner_command(&HELLO), &settings)).await;
+    let ended = run_async(with_settings(workspace.runner_command(&HELLO), &settings)).await;
     ended.expect_error(5, &["certificate", "HATCHET_CLIENT_TLS_SERVER_NAME"]);
 }
 
 #[test]
-fn invalid_tls_setting_is_named() {
+fn invalid_tls_setting_is_reported() {
     let workspace = Workspace::new();
     workspace.write("junk.pem", "no certificate");
     let token = crate::fake::token("127.0.0.1:9", "");
@@ -75,7 +75,7 @@ fn invalid_tls_setting_is_named() {
         (&[("HATCHET_CLIENT_TLS_STRATEGY", "mtls")], "HATCHET_CLIENT_TLS_CERT_FILE"),
         (&[("HATCHET_CLIENT_TLS_STRATEGY", "ssl")], "HATCHET_CLIENT_TLS_STRATEGY"),
     ] {
-        let mut command = with(workspace.runner_command(&HELLO), settings);
+        let mut command = with_settings(workspace.runner_command(&HELLO), settings);
         command.env("HATCHET_CLIENT_TOKEN", &token);
         Program::start(&mut command).wait().expect_error(2, &[part]);
     }
@@ -88,9 +88,11 @@ async fn own_certificate_authority_is_trusted() {
     let token = engine.token();
     let settings = [("HATCHET_CLIENT_TOKEN", token.as_str()), ("HATCHET_CLIENT_TLS_ROOT_CA_FILE", "ca.pem")];
     let triggered =
-        run_async(with(workspace.runner_command(&[&HELLO[..], &["--no-wait"]].concat()), &settings)).await.expect(0);
+        run_async(with_settings(workspace.runner_command(&[&HELLO[..], &["--no-wait"]].concat()), &settings))
+            .await
+            .expect(0);
     assert_eq!(triggered.stdout.len(), 1, "{triggered:?}");
-    let worker = Program::start(&mut with(workspace.worker_command(&["--grace", "0s"]), &settings));
+    let worker = Program::start(&mut with_settings(workspace.worker_command(&["--grace", "0s"]), &settings));
     engine.until_listening().await;
     let stopped = tokio::task::spawn_blocking(move || {
         worker.err.until("the banner", |line| line == "  tls       tls");
@@ -103,14 +105,14 @@ async fn own_certificate_authority_is_trusted() {
 /// A TLS acceptor that requires this client certificate.
 fn acceptor(certificate: &str, key: &str, client: &str) -> tokio_rustls::TlsAcceptor {
     use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
-    let one = |pem: &str| CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
+    let parse = |pem: &str| CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
     let mut roots = rustls::RootCertStore::empty();
-    roots.add(one(client)).unwrap();
+    roots.add(parse(client)).unwrap();
     let verifier = rustls::server::WebPkiClientVerifier::builder(Arc::new(roots)).build().unwrap();
     let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
     let config = rustls::ServerConfig::builder()
         .with_client_cert_verifier(verifier)
-        .with_single_cert(vec![one(certificate)], key)
+        .with_single_cert(vec![parse(certificate)], key)
         .unwrap();
     Arc::new(config).into()
 }
@@ -133,10 +135,10 @@ async fn client_certificate_and_server_name_apply_to_both_protocols() {
         ("HATCHET_CLIENT_TLS_KEY_FILE", "client-key.pem"),
     ];
     let doctor = || workspace.runner_command(&["doctor", "--output", "json"]);
-    // Only the check of workers fails: none is online.
-    let ended = run_async(with(doctor(), &settings)).await.expect(5);
-    for fine in ["tls", "authentication", "rest"] {
-        assert_eq!(ended.doctor_check(fine).0, "ok", "{ended:#?}");
+    // Only the check of workers fails, since no worker is online.
+    let ended = run_async(with_settings(doctor(), &settings)).await.expect(5);
+    for check in ["tls", "authentication", "rest"] {
+        assert_eq!(ended.doctor_check(check).0, "ok", "{ended:#?}");
     }
     assert!(!rest.heads.lock().unwrap().is_empty());
     rest.heads.lock().unwrap().clear();
@@ -146,7 +148,7 @@ async fn client_certificate_and_server_name_apply_to_both_protocols() {
     let mut settings = settings.to_vec();
     settings[0].1 = &token;
     settings[4].1 = "tls";
-    let ended = run_async(with(doctor(), &settings)).await.expect(5);
+    let ended = run_async(with_settings(doctor(), &settings)).await.expect(5);
     assert_eq!(
         (ended.doctor_check("tls").0, ended.doctor_check("rest").0),
         ("ok".to_owned(), "failed".to_owned()),
@@ -156,7 +158,7 @@ async fn client_certificate_and_server_name_apply_to_both_protocols() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn untrusted_rest_certificate_names_the_ca_setting() {
+async fn untrusted_rest_certificate_error_has_ca_setting() {
     let workspace = Workspace::new();
     let (certificate, key) = certificate_of(&workspace, "rest", &["127.0.0.1"]);
     let engine = tls_engine(&workspace).await;
@@ -167,7 +169,8 @@ async fn untrusted_rest_certificate_names_the_ca_setting() {
         ("HATCHET_CLIENT_SERVER_URL", &url),
         ("HATCHET_CLIENT_TLS_ROOT_CA_FILE", "ca.pem"),
     ];
-    let ended = run_async(with(workspace.runner_command(&["doctor", "--output", "json"]), &settings)).await.expect(5);
-    let (status, said) = ended.doctor_check("rest");
-    assert!(status == "failed" && said.contains("HATCHET_CLIENT_TLS_ROOT_CA_FILE"), "{ended:#?}");
+    let ended =
+        run_async(with_settings(workspace.runner_command(&["doctor", "--output", "json"]), &settings)).await.expect(5);
+    let (status, message) = ended.doctor_check("rest");
+    assert!(status == "failed" && message.contains("HATCHET_CLIENT_TLS_ROOT_CA_FILE"), "{ended:#?}");
 }

@@ -1,4 +1,4 @@
-//! A disk that is full for a while.
+//! A disk that is full temporarily.
 
 use std::process::Command;
 
@@ -11,8 +11,8 @@ use tonic::{Code, Status};
 use crate::process::{Program, Workspace};
 use crate::support::{Target, eventually, within_timeout};
 
-/// Limits the size of the files that a process writes.
-fn limit(process: &Program, bytes: &str) {
+/// Limits the size of files that a process writes.
+fn limit_file_size(process: &Program, bytes: &str) {
     let set = Command::new("prlimit").args(["--pid", &process.id().to_string(), &format!("--fsize={bytes}:")]).status();
     assert!(set.unwrap().success());
 }
@@ -35,22 +35,22 @@ async fn full_disk_refuses_triggers_until_space_is_free() {
     target.admin().put_workflow(definition).await.unwrap();
 
     let log = workspace.path(".hatchet/engine.db-wal");
-    limit(&engine, &(std::fs::metadata(log).unwrap().len() + 300_000).to_string());
+    limit_file_size(&engine, &(std::fs::metadata(log).unwrap().len() + 300_000).to_string());
     let mut runs = Vec::new();
     let refused = loop {
-        match within_timeout("a trigger is answered", trigger(&target)).await {
+        match within_timeout("a trigger returns", trigger(&target)).await {
             Ok(run) => runs.push(run),
             Err(status) => break status,
         }
     };
     assert!(!runs.is_empty() && runs.len() < 200, "{}", runs.len());
     assert_eq!(refused.code(), Code::Unavailable);
-    assert_eq!(refused.metadata().get(MAY_TAKE_EFFECT).unwrap(), "true", "a client looks for its run: {refused:?}");
+    assert_eq!(refused.metadata().get(MAY_TAKE_EFFECT).unwrap(), "true", "a client searches for its run: {refused:?}");
     for part in ["cannot store changes", ".hatchet/engine.db", "free some space", "may take effect later"] {
         assert!(refused.message().contains(part), "no `{part}` in: {}", refused.message());
     }
     engine.err.wait_for("no change is acknowledged until it can be written again");
-    // Further triggers are refused at once and without effect.
+    // Further triggers are refused immediately and have no effect.
     let refused = trigger(&target).await.unwrap_err();
     assert!(refused.message().contains("was not executed"), "{refused:?}");
     assert_eq!(refused.metadata().get(MAY_TAKE_EFFECT).unwrap(), "false", "{refused:?}");
@@ -59,9 +59,9 @@ async fn full_disk_refuses_triggers_until_space_is_free() {
     let parts = ["cannot serve at the moment", ".hatchet/engine.db", "free some space"];
     workspace.runner(&["--task-name", "externally-triggered-task"]).expect_error(5, &parts);
 
-    limit(&engine, "unlimited");
+    limit_file_size(&engine, "unlimited");
     engine.err.wait_for("is written again");
-    runs.push(eventually("it takes runs again", async || trigger(&target).await.ok()).await);
+    runs.push(eventually("the engine accepts runs again", async || trigger(&target).await.ok()).await);
     engine.kill();
     let engine = workspace.engine();
     let target = Target::at(&workspace.handshake());

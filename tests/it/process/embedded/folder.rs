@@ -18,7 +18,7 @@ fn handshake_file_is_private_and_has_four_fields() {
     assert_eq!(fields, ["api_url", "grpc_address", "tenant_id", "token"]);
     assert!(read["grpc_address"].as_str().unwrap().starts_with("127.0.0.1:"), "loopback only");
     engine.stop().expect(0);
-    assert!(!path.exists(), "the file is removed at the end");
+    assert!(!path.exists(), "the engine removes the file when it stops");
 }
 
 #[test]
@@ -26,7 +26,7 @@ fn folder_without_engine_is_exit_5() {
     let workspace = Workspace::new();
     let parts = ["no embedded engine runs here", ".hatchet", "make run-worker", "worker --embedded"];
     workspace.runner(&HELLO).expect_error(5, &parts);
-    // The same after an engine that was stopped.
+    // After an engine has stopped, the error is the same.
     workspace.engine().stop().expect(0);
     workspace.runner(&HELLO).expect_error(5, &parts);
 }
@@ -42,7 +42,7 @@ fn new_engine_replaces_the_handshake_of_a_killed_one() {
             .expect_error(5, &["no embedded engine runs here", "make run-worker", "worker --embedded"]);
     }
     let worker = workspace.worker(&["--embedded"]);
-    assert_eq!(workspace.handshake().grpc_address, stale.grpc_address, "the identity of the engine is kept");
+    assert_eq!(workspace.handshake().grpc_address, stale.grpc_address, "the new engine has the same identity");
     assert_eq!(workspace.handshake().tenant_id, stale.tenant_id);
     let mut command = workspace.runner_command(&HELLO);
     command.env("HATCHET_CLIENT_TOKEN", stale.token).env("HATCHET_CLIENT_TLS_STRATEGY", "none");
@@ -63,11 +63,11 @@ fn embedded_dir_selects_another_folder() {
 fn unusable_folder_is_exit_5() {
     let workspace = Workspace::new();
     workspace.write(".hatchet", "a file");
-    workspace.failing_worker(&["--embedded"]).expect_error(5, &[".hatchet", "move the file of that name away"]);
+    workspace.failing_worker(&["--embedded"]).expect_error(5, &[".hatchet", "Move the file of that name away"]);
     workspace.runner(&HELLO).expect_error(5, &[".hatchet"]);
-    assert_eq!(std::fs::read_to_string(workspace.path(".hatchet")).unwrap(), "a file", "the file is kept");
+    assert_eq!(std::fs::read_to_string(workspace.path(".hatchet")).unwrap(), "a file", "the file is unchanged");
     let args = ["--embedded", "--embedded-dir", "/proc/none"];
-    workspace.failing_worker(&args).expect_error(5, &["/proc/none", "choose another folder"]);
+    workspace.failing_worker(&args).expect_error(5, &["/proc/none", "Choose another folder"]);
 }
 
 #[test]
@@ -79,16 +79,13 @@ fn invalid_handshake_file_is_replaced() {
     workspace.worker(&["--embedded"]).stop().expect(0);
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn full_disk_at_start_is_exit_5() {
     // A limit on the size of files simulates a full disk: only writes fail.
     let workspace = Workspace::new();
     let script = format!("ulimit -f 0 && exec {} --embedded", env!("CARGO_BIN_EXE_worker"));
     let ended = Program::start(&mut workspace.command("sh", &["-c", &script])).wait();
-    if ended.code == Some(0) || ended.stderr.iter().any(|line| line.contains("ulimit")) {
-        println!("skipped: this shell cannot limit the size of files: {ended:?}");
-        return;
-    }
     ended.expect_error(5, &[".hatchet/engine.json"]);
     assert!(!workspace.path(".hatchet/engine.json").exists(), "no incomplete file is left");
     workspace.worker(&["--embedded"]).stop().expect(0);
@@ -103,7 +100,7 @@ fn too_few_file_descriptors_are_exit_2() {
         (env!("CARGO_BIN_EXE_runner"), "--embedded --task-name sync-sleep-task"),
         (env!("CARGO_BIN_EXE_runner"), "doctor --embedded"),
     ] {
-        // From the number at which the runtime panics to the number at which the worker cannot connect to its engine.
+        // With 6, the runtime would panic. With 23, the worker could not connect to its engine.
         for limit in [6, 9, 17, 20, 23] {
             let script = format!("ulimit -n {limit} && exec {program} {args}");
             let ended = Program::start(&mut workspace.command("sh", &["-c", &script])).wait();

@@ -1,4 +1,4 @@
-//! An official sidecar behind `--embedded`. The tests use this worker under another path, which accepts the same flags.
+//! An official sidecar behind `--embedded`. The tests use our worker under another path, which accepts the same flags.
 
 use std::{os::unix::fs::PermissionsExt as _, path::PathBuf, process::Command};
 
@@ -8,15 +8,15 @@ use crate::support::until;
 const HELLO: [&str; 2] = ["--task-name", "externally-triggered-task"];
 const PATH: &str = "HATCHET_CLIENT_EMBEDDED_BINARY_PATH";
 
-/// A sidecar program: this worker under another path.
+/// The worker under another path, as the sidecar.
 fn sidecar_program(workspace: &Workspace) -> PathBuf {
     let path = workspace.path("hatchet-embedded-sidecar");
     std::fs::hard_link(env!("CARGO_BIN_EXE_worker"), &path).unwrap();
     path
 }
 
-/// A sidecar that runs this shell script. `$2` is the handshake file.
-fn script(workspace: &Workspace, body: &str) -> PathBuf {
+/// A shell script as the sidecar. `$2` is the handshake file.
+fn script_program(workspace: &Workspace, body: &str) -> PathBuf {
     workspace.write("sidecar.sh", &format!("#!/bin/sh\n{body}\n"));
     let path = workspace.path("sidecar.sh");
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -29,7 +29,7 @@ fn worker_command(workspace: &Workspace, sidecar: impl AsRef<std::ffi::OsStr>) -
     command
 }
 
-fn worker(workspace: &Workspace, sidecar: impl AsRef<std::ffi::OsStr>) -> Program {
+fn start_worker(workspace: &Workspace, sidecar: impl AsRef<std::ffi::OsStr>) -> Program {
     let worker = Program::start(&mut worker_command(workspace, sidecar));
     worker.err.until("a worker that listens", |line| line.starts_with("  tasks "));
     worker
@@ -38,7 +38,7 @@ fn worker(workspace: &Workspace, sidecar: impl AsRef<std::ffi::OsStr>) -> Progra
 /// Waits until a process has ended. It may still be a zombie.
 #[cfg(target_os = "linux")]
 fn wait_until_ended(id: u32) {
-    until("the sidecar's end", || match std::fs::read_to_string(format!("/proc/{id}/stat")) {
+    until("the sidecar has ended", || match std::fs::read_to_string(format!("/proc/{id}/stat")) {
         Ok(stat) => stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z')).then_some(()),
         Err(_) => Some(()),
     });
@@ -49,18 +49,18 @@ fn wait_until_ended(id: u32) {
 fn sidecar_is_shared_and_ends_with_the_worker() {
     let workspace = Workspace::new();
     let sidecar = sidecar_program(&workspace);
-    let worker = worker(&workspace, &sidecar);
+    let worker = start_worker(&workspace, &sidecar);
     worker.err.wait_for("an official sidecar, started at");
     let [child] = worker.children()[..] else { panic!("{:?}", worker.children()) };
     assert_eq!(std::fs::read_link(format!("/proc/{child}/exe")).unwrap(), sidecar);
-    assert!(!workspace.path(".hatchet/sidecar.json").exists(), "its token is in one workspace only");
-    // A runner and a second worker find it.
+    assert!(!workspace.path(".hatchet/sidecar.json").exists(), "the worker stores the token only once");
+    // A runner and a second worker use it, too.
     assert_eq!(workspace.runner(&HELLO).expect(0).json()["message"], "Hello, World!");
     let second = Program::start(&mut worker_command(&workspace, &sidecar));
     second.err.wait_for("joins the engine of another process");
     second.stop().expect(0);
     worker.stop().expect(0);
-    assert!(std::fs::read_to_string(format!("/proc/{child}/stat")).is_err(), "the worker has waited for it");
+    assert!(std::fs::read_to_string(format!("/proc/{child}/stat")).is_err(), "the worker has waited for the sidecar");
     assert!(!workspace.path(".hatchet/handshake.json").exists());
 }
 
@@ -68,7 +68,7 @@ fn sidecar_is_shared_and_ends_with_the_worker() {
 #[test]
 fn sidecar_ends_when_the_worker_is_killed() {
     let workspace = Workspace::new();
-    let worker = worker(&workspace, sidecar_program(&workspace));
+    let worker = start_worker(&workspace, sidecar_program(&workspace));
     let child = worker.children()[0];
     worker.kill();
     wait_until_ended(child);
@@ -78,7 +78,7 @@ fn sidecar_ends_when_the_worker_is_killed() {
 #[test]
 fn worker_ends_when_the_sidecar_is_killed() {
     let workspace = Workspace::new();
-    let worker = worker(&workspace, sidecar_program(&workspace));
+    let worker = start_worker(&workspace, sidecar_program(&workspace));
     let killed = Command::new("kill").args(["-KILL", &worker.children()[0].to_string()]).status().unwrap();
     assert!(killed.success());
     worker.wait().expect_error(5, &["the sidecar ended unexpectedly", "signal: 9"]);
@@ -86,7 +86,7 @@ fn worker_ends_when_the_sidecar_is_killed() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn path_of_this_program_starts_the_embedded_engine() {
+fn own_path_as_sidecar_starts_embedded_engine() {
     let workspace = Workspace::new();
     std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_worker"), workspace.path("link")).unwrap();
     let mut command = worker_command(&workspace, workspace.path("link"));
@@ -101,7 +101,7 @@ fn path_of_this_program_starts_the_embedded_engine() {
 #[test]
 fn settings_are_passed_on_as_flags() {
     let workspace = Workspace::new();
-    let mut command = worker_command(&workspace, script(&workspace, r#"shift 2; echo "$@" >args; exit 0"#));
+    let mut command = worker_command(&workspace, script_program(&workspace, r#"shift 2; echo "$@" >args; exit 0"#));
     for (name, value) in [
         ("DATABASE_URL", "postgres://h/d"),
         ("RABBITMQ_URL", "amqp://h"),
@@ -141,31 +141,31 @@ fn invalid_sidecar_program_is_exit_2() {
 
 #[test]
 fn failed_start_quotes_the_sidecars_log() {
-    let workspace = Workspace::new();
-    let script = |body: &str| worker_command(&workspace, script(&workspace, body));
-    let mut ends = script("for n in 1 2 3 4 5 6 7; do echo line $n >&2; done; echo no database here >&2; exit 3");
+    let start = |body: &str, settings: &[(&str, &str)]| {
+        let workspace = Workspace::new();
+        let mut command = worker_command(&workspace, script_program(&workspace, body));
+        (Program::start(command.envs(settings.iter().copied())), workspace)
+    };
+    let lines = "for n in 1 2 3 4 5 6 7; do echo line $n >&2; done; echo no database here >&2; exit 3";
+    let (failing, _failing_folder) = start(lines, &[]);
+    let setting = "HATCHET_CLIENT_EMBEDDED_READY_TIMEOUT_SECONDS";
+    let (silent, _silent_folder) = start("echo still starting >&2; cat >/dev/null", &[(setting, "0.5")]);
+    let (invalid, _invalid_folder) = start(r#"echo '{"token":' >"$2"; cat >/dev/null"#, &[]);
+    let empty = r#"echo '{"token":"ey","tenant_id":"","grpc_address":"","api_url":""}' >"$2"; cat >/dev/null"#;
+    let (empty, _empty_folder) = start(empty, &[]);
     let parts = ["ended before it served (exit status: 3)", "sidecar.log ends with: line 4", "| no database here"];
-    Program::start(&mut ends).wait().expect_error(5, &parts);
-    let mut silent = script("echo still at it >&2; cat >/dev/null");
-    silent.env("HATCHET_CLIENT_EMBEDDED_READY_TIMEOUT_SECONDS", "0.5");
-    let parts = [
-        "has not written a handshake file within 500 ms",
-        "HATCHET_CLIENT_EMBEDDED_READY_TIMEOUT_SECONDS",
-        "still at it",
-    ];
-    Program::start(&mut silent).wait().expect_error(5, &parts);
-    let mut garbage = script(r#"echo '{"token":' >"$2"; cat >/dev/null"#);
-    Program::start(&mut garbage).wait().expect_error(5, &["wrote an invalid handshake file", "EOF"]);
-    let mut without_values =
-        script(r#"echo '{"token":"ey","tenant_id":"","grpc_address":"","api_url":""}' >"$2"; cat >/dev/null"#);
-    Program::start(&mut without_values).wait().expect_error(2, &["handshake file"]);
+    failing.wait().expect_error(5, &parts);
+    let parts = ["has not written a handshake file within 500 ms", setting, "still starting"];
+    silent.wait().expect_error(5, &parts);
+    invalid.wait().expect_error(5, &["wrote an invalid handshake file", "EOF"]);
+    empty.wait().expect_error(2, &["handshake file"]);
 }
 
 #[cfg(target_os = "linux")]
 #[test]
 fn signal_ends_the_wait_for_the_sidecar() {
     let workspace = Workspace::new();
-    let worker = Program::start(&mut worker_command(&workspace, script(&workspace, "cat >/dev/null")));
+    let worker = Program::start(&mut worker_command(&workspace, script_program(&workspace, "cat >/dev/null")));
     worker.err.wait_for("its first start may take a minute");
     let child = worker.children()[0];
     worker.stop().expect(0);

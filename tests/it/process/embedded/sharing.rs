@@ -1,4 +1,4 @@
-//! Several processes with one engine.
+//! Several processes that share an engine.
 
 use crate::process::{Program, Workspace};
 
@@ -31,7 +31,7 @@ fn run_of_an_ephemeral_engine_is_exit_6_after_restart() {
     let worker = ephemeral();
     let run = workspace.trigger(&["--task-name", "sync-sleep-task", "--input-json", r#"{"seconds":60}"#]);
     let runner = workspace.start_runner(&["--run-id", &run]);
-    runner.err.until("it follows", |line| line.contains("RUNNING") || line.contains("QUEUED"));
+    runner.err.until("the runner follows the run", |line| line.contains("RUNNING") || line.contains("QUEUED"));
     worker.kill();
     assert!(!workspace.path(".hatchet/engine.db").exists());
     let worker = ephemeral();
@@ -48,7 +48,7 @@ fn run_of_a_killed_worker_restarts_with_its_engine() {
     let run = workspace.trigger(&["--task-name", "sync-sleep-task", "--input-json", r#"{"seconds":1.5}"#]);
     worker.kill();
     let worker = workspace.worker(&["--embedded"]);
-    // Sooner than after the 30 s of a lost worker.
+    // The run restarts before the 30 s after which a worker counts as lost.
     workspace.runner(&["--run-id", &run, "--timeout", "20s"]).expect(0);
     worker.stop().expect(0);
 }
@@ -61,7 +61,7 @@ fn worker_follows_an_engine_with_a_new_identity() {
     let before = workspace.handshake();
     engine.kill();
     worker.err.wait_for("lost the connection to the engine");
-    // Another key and tenant, no data, and another process on the old port.
+    // The new engine has another key and tenant and no data; another process uses the old port.
     std::fs::remove_file(workspace.path(".hatchet/engine.json")).unwrap();
     for file in ["engine.db", "engine.db-wal", "engine.db-shm"] {
         // A build without the feature `durable` has no database.
@@ -69,9 +69,9 @@ fn worker_follows_an_engine_with_a_new_identity() {
     }
     let _old_port = std::net::TcpListener::bind(&before.grpc_address).unwrap();
     let engine = workspace.engine();
-    let now = workspace.handshake();
-    assert!(now.grpc_address != before.grpc_address && now.token != before.token);
-    worker.err.wait_for(&format!("connecting to {}", now.grpc_address));
+    let after = workspace.handshake();
+    assert!(after.grpc_address != before.grpc_address && after.token != before.token);
+    worker.err.wait_for(&format!("connecting to {}", after.grpc_address));
     worker.err.wait_for("registered again");
     let ended = workspace.runner(&[&HELLO[..], &["--timeout", "30s"]].concat()).expect(0);
     assert_eq!(ended.json()["message"], "Hello, World!");
@@ -85,14 +85,14 @@ fn worker_follows_an_engine_with_a_new_identity() {
 fn unregistered_task_is_exit_8_and_offline_task_waits() {
     let workspace = Workspace::new();
     let engine = workspace.engine();
-    let parts = ["knows no workflow of this name", "start a worker that registers externally-triggered-task"];
+    let parts = ["has no workflow of this name", "Start a worker that registers externally-triggered-task"];
     workspace.runner(&HELLO).expect_error(8, &parts);
-    // Now the engine knows the task, and no worker is online for it.
+    // The task is registered, but no worker is online for it.
     workspace.worker(&["--embedded"]).stop().expect(0);
     let runner = workspace.start_runner(&HELLO);
-    let said = runner.err.wait_for("still queued after 3 s");
+    let note = runner.err.wait_for("still queued after 3 s");
     for part in ["no worker for externally-triggered-task is online", "make run-worker", "worker --tasks"] {
-        assert!(said.contains(part), "{said}");
+        assert!(note.contains(part), "{note}");
     }
     let worker = workspace.worker(&["--embedded"]);
     assert_eq!(runner.wait().expect(0).json()["message"], "Hello, World!");
@@ -106,30 +106,32 @@ fn busy_worker_is_reported_for_a_queued_run() {
     let worker = workspace.worker(&["--embedded", "--slots", "1", "--grace", "0"]);
     workspace.trigger(&["--task-name", "sync-sleep-task", "--input-json", r#"{"seconds":30}"#]);
     let runner = workspace.start_runner(&HELLO);
-    let said = runner.err.wait_for("still queued after 3 s");
-    assert!(said.contains("all slots") && said.contains("are taken"), "{said}");
+    let note = runner.err.wait_for("still queued after 3 s");
+    assert!(note.contains("all slots") && note.contains("are taken"), "{note}");
     drop(runner);
     worker.stop().expect(0);
 }
 
-/// Starts a worker that finds its engine by a token, as with a real Hatchet.
-fn by_token(workspace: &Workspace, args: &[&str]) -> Program {
+/// Starts a worker that uses the address in its token, as with a real Hatchet.
+fn start_by_token(workspace: &Workspace, args: &[&str]) -> Program {
     let mut command = workspace.worker_command(args);
     command.env("HATCHET_CLIENT_TLS_STRATEGY", "none");
     Program::start(&mut command)
 }
 
 #[test]
-fn worker_waits_for_an_engine_if_requested() {
+fn worker_waits_for_engine_if_requested() {
     let workspace = Workspace::new();
     workspace.engine().kill();
     workspace.write(".env", &format!("HATCHET_CLIENT_TOKEN={}\n", workspace.handshake().token));
     let address = workspace.handshake().grpc_address;
-    by_token(&workspace, &[]).wait().expect_error(5, &["nothing answers at", &address, "HATCHET_CLIENT_HOST_PORT"]);
-    let waiting = by_token(&workspace, &["--wait-for-engine", "30"]);
-    waiting.err.wait_for("waiting for the engine: nothing answers at");
-    let limited = by_token(&workspace, &["--wait-for-engine", "100ms"]);
-    limited.wait().expect_error(5, &["nothing answers at", &address]);
+    start_by_token(&workspace, &[])
+        .wait()
+        .expect_error(5, &["no server responds at", &address, "HATCHET_CLIENT_HOST_PORT"]);
+    let waiting = start_by_token(&workspace, &["--wait-for-engine", "30"]);
+    waiting.err.wait_for("waiting for the engine: no server responds at");
+    let timed_out = start_by_token(&workspace, &["--wait-for-engine", "100ms"]);
+    timed_out.wait().expect_error(5, &["no server responds at", &address]);
     let engine = workspace.engine();
     waiting.err.until("the banner", |line| line.starts_with("  tasks "));
     workspace.runner(&HELLO).expect(0);
@@ -142,13 +144,13 @@ fn signal_ends_the_wait_for_an_engine() {
     let workspace = Workspace::new();
     workspace.engine().kill();
     workspace.write(".env", &format!("HATCHET_CLIENT_TOKEN={}\n", workspace.handshake().token));
-    let waiting = by_token(&workspace, &["--wait-for-engine", "1h"]);
+    let waiting = start_by_token(&workspace, &["--wait-for-engine", "1h"]);
     waiting.err.wait_for("waiting for the engine");
     waiting.stop().expect(0);
 }
 
 #[test]
-fn runner_waits_for_an_engine_that_died() {
+fn runner_waits_for_killed_engine() {
     let workspace = Workspace::new();
     let worker = workspace.worker(&["--embedded"]);
     let runners = ["--output=human", "--stream"].map(|flag| {

@@ -16,14 +16,14 @@ fn sidecar_command(workspace: &Workspace, args: &[&str]) -> Command {
     command
 }
 
-fn sidecar(workspace: &Workspace, args: &[&str]) -> (Program, Handshake) {
+fn start_sidecar(workspace: &Workspace, args: &[&str]) -> (Program, Handshake) {
     let sidecar = Program::start(&mut sidecar_command(workspace, args));
-    let handshake = handshake(workspace);
+    let handshake = wait_for_handshake(workspace);
     (sidecar, handshake)
 }
 
 /// Waits for the handshake file, as an SDK does.
-fn handshake(workspace: &Workspace) -> Handshake {
+fn wait_for_handshake(workspace: &Workspace) -> Handshake {
     until("a handshake file", || serde_json::from_str(&std::fs::read_to_string(workspace.path("h.json")).ok()?).ok())
 }
 
@@ -38,7 +38,7 @@ fn tenant_status(base: &str, handshake: &Handshake) -> u16 {
 fn sidecar_serves_until_its_stdin_ends() {
     use std::os::unix::fs::PermissionsExt as _;
     let workspace = Workspace::new();
-    let (mut sidecar, handshake) = sidecar(&workspace, &["-log-level", "info"]);
+    let (mut sidecar, handshake) = start_sidecar(&workspace, &["-log-level", "info"]);
     assert_eq!(std::fs::metadata(workspace.path("h.json")).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(handshake.api_url, format!("http://{}", handshake.grpc_address));
     // A worker on the same folder uses the sidecar's engine.
@@ -48,13 +48,13 @@ fn sidecar_serves_until_its_stdin_ends() {
     worker.stop().expect(0);
     sidecar.close_stdin();
     sidecar.wait().expect(0).expect_stderr("serving at");
-    assert!(!workspace.path(".hatchet/handshake.json").exists(), "the sidecar was stopped in order");
+    assert!(!workspace.path(".hatchet/handshake.json").exists(), "the sidecar has stopped its engine");
 }
 
 #[test]
 fn signal_ends_the_sidecar() {
     let workspace = Workspace::new();
-    sidecar(&workspace, &[]).0.stop().expect(0);
+    start_sidecar(&workspace, &[]).0.stop().expect(0);
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn settings_of_the_sdk_are_ignored() {
         .env("HATCHET_EMBEDDED_HANDSHAKE", "{}")
         .env("HATCHET_CLIENT_TOKEN", "ey");
     let sidecar = Program::start(&mut command);
-    let handshake = handshake(&workspace);
+    let handshake = wait_for_handshake(&workspace);
     assert_eq!(tenant_status(&handshake.api_url, &handshake), 200);
     assert!(workspace.path(".hatchet/handshake.json").exists() && !workspace.path("elsewhere").exists());
     #[cfg(target_os = "linux")]
@@ -80,11 +80,11 @@ fn settings_of_the_sdk_are_ignored() {
 }
 
 #[test]
-fn ports_and_folder_are_taken_from_flags() {
+fn flags_set_ports_and_folder() {
     let workspace = Workspace::new();
     let (grpc, api) = (free_port(), free_port());
     let args = ["-grpc-port", &grpc.to_string(), "-api-port", &api.to_string(), "-postgres-data-dir", "data"];
-    let (sidecar, handshake) = sidecar(&workspace, &args);
+    let (sidecar, handshake) = start_sidecar(&workspace, &args);
     assert_eq!(handshake.grpc_address, format!("127.0.0.1:{grpc}"));
     assert_eq!(handshake.api_url, format!("http://127.0.0.1:{api}"));
     assert_eq!(tenant_status(&handshake.api_url, &handshake), 200);
@@ -95,7 +95,7 @@ fn ports_and_folder_are_taken_from_flags() {
 #[test]
 fn no_api_serves_grpc_only() {
     let workspace = Workspace::new();
-    let (sidecar, handshake) = sidecar(&workspace, &["-no-api"]);
+    let (sidecar, handshake) = start_sidecar(&workspace, &["-no-api"]);
     assert_eq!(handshake.api_url, "");
     assert_eq!(tenant_status(&format!("http://{}", handshake.grpc_address), &handshake), 404);
     let worker = workspace.worker(&["--embedded"]);
@@ -108,7 +108,7 @@ fn no_api_serves_grpc_only() {
 fn engine_of_another_process_is_announced_and_replaced() {
     let workspace = Workspace::new();
     let engine = workspace.engine();
-    let (sidecar, handshake) = sidecar(&workspace, &["-log-level", "info"]);
+    let (sidecar, handshake) = start_sidecar(&workspace, &["-log-level", "info"]);
     assert_eq!(handshake.grpc_address, workspace.handshake().grpc_address);
     engine.stop().expect(0);
     sidecar.err.wait_for(&format!("serving at {}", handshake.grpc_address));
@@ -128,8 +128,8 @@ fn port_with_an_engine_of_another_process_is_exit_5() {
 #[test]
 fn invalid_flag_is_one_error_line() {
     let workspace = Workspace::new();
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = taken.local_addr().unwrap().port().to_string();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
     for (args, code, parts) in [
         (&["-database-url", "postgres://u:geheim@h/d"][..], 2, &["-database-url", "no Postgres"][..]),
         (&["-rabbitmq-url", "amqp://u:geheim@h"], 2, &["-rabbitmq-url", "no RabbitMQ"]),
@@ -146,24 +146,24 @@ fn invalid_flag_is_one_error_line() {
     }
     let mut command = workspace.worker_command(&["-handshake-file", "none/h.json"]);
     Program::start(&mut command).wait().expect_error(2, &["-handshake-file: writing none/h.json failed"]);
-    assert!(!workspace.path(".hatchet/handshake.json").exists(), "the engine has ended");
+    assert!(!workspace.path(".hatchet/handshake.json").exists(), "the engine has stopped");
 }
 
 #[test]
-fn handshake_file_in_a_held_folder_starts_a_new_engine() {
+fn handshake_file_in_used_folder_starts_new_engine() {
     let workspace = Workspace::new();
     let engine = workspace.engine();
-    let others = workspace.handshake();
+    let other = workspace.handshake();
     std::os::unix::fs::symlink(workspace.path(""), workspace.path("link")).unwrap();
-    let all = workspace.path(".hatchet/h.json");
-    for file in [".hatchet/h.json", "./.hatchet/h.json", all.to_str().unwrap(), "link/.hatchet/h.json"] {
+    let path = workspace.path(".hatchet/h.json");
+    for file in [".hatchet/h.json", "./.hatchet/h.json", path.to_str().unwrap(), "link/.hatchet/h.json"] {
         let mut command = workspace.worker_command(&["-handshake-file", file]);
         let sidecar = Program::start(command.stdin(Stdio::piped()));
-        let read = || serde_json::from_str(&std::fs::read_to_string(&all).ok()?).ok();
+        let read = || serde_json::from_str(&std::fs::read_to_string(&path).ok()?).ok();
         let own: Handshake = until("a handshake file", read);
-        assert_ne!(own.grpc_address, others.grpc_address, "{file}");
+        assert_ne!(own.grpc_address, other.grpc_address, "{file}");
         sidecar.stop().expect(0);
-        std::fs::remove_file(&all).unwrap();
+        std::fs::remove_file(&path).unwrap();
     }
     engine.stop().expect(0);
 }

@@ -1,4 +1,4 @@
-//! `runner doctor`: what it reports of a working engine, and of each problem.
+//! `runner doctor`: its report on a working engine, and on each problem.
 
 use std::collections::BTreeMap;
 
@@ -12,14 +12,14 @@ use serde_json::{Map, Value};
 use crate::{
     fake::token,
     process::{
-        Ended, Program, Workspace,
+        Program, ProgramOutput, Workspace,
         connection::{HTTP2_SETTINGS, silent_server, tls_engine},
         run_async,
     },
 };
 
 /// Status and message of each check; of several `workers` checks, the first.
-fn checks(ended: &Ended) -> BTreeMap<String, (String, String)> {
+fn checks(ended: &ProgramOutput) -> BTreeMap<String, (String, String)> {
     let mut checks = BTreeMap::new();
     for line in ended.json_lines() {
         assert_eq!(line["event"], "check", "{line}");
@@ -30,25 +30,28 @@ fn checks(ended: &Ended) -> BTreeMap<String, (String, String)> {
     checks
 }
 
-fn doctor(workspace: &Workspace, args: &[&str], settings: &[(&str, &str)]) -> Ended {
+fn start_doctor(workspace: &Workspace, args: &[&str], settings: &[(&str, &str)]) -> Program {
     let mut command = workspace.runner_command(&[&["doctor", "--output", "json"], args].concat());
-    command.envs(settings.iter().copied());
-    Program::start(&mut command).wait()
+    Program::start(command.envs(settings.iter().copied()))
 }
 
-/// Asserts that exactly one check failed, with a message that contains `parts`, and that the checks in `left_out` were
+fn doctor(workspace: &Workspace, args: &[&str], settings: &[(&str, &str)]) -> ProgramOutput {
+    start_doctor(workspace, args, settings).wait()
+}
+
+/// Asserts that only `check` failed, with a message that contains `parts`, and that the checks in `skipped` were
 /// skipped.
 #[track_caller]
-fn expect_broken(ended: Ended, code: i32, check: &str, parts: &[&str], left_out: &[&str]) {
+fn expect_failed(ended: ProgramOutput, code: i32, check: &str, parts: &[&str], skipped: &[&str]) {
     let ended = ended.expect(code);
     let checks = checks(&ended);
-    let broken: Vec<_> = checks.iter().filter(|(_, (status, _))| status == "failed").collect();
-    assert_eq!(broken.len(), 1, "{checks:#?}");
-    assert_eq!(broken[0].0, check, "{checks:#?}");
+    let failed: Vec<_> = checks.iter().filter(|(_, (status, _))| status == "failed").collect();
+    assert_eq!(failed.len(), 1, "{checks:#?}");
+    assert_eq!(failed[0].0, check, "{checks:#?}");
     for part in parts {
-        assert!(broken[0].1.1.contains(part), "no `{part}` in {broken:?}");
+        assert!(failed[0].1.1.contains(part), "no `{part}` in {failed:?}");
     }
-    for check in left_out {
+    for check in skipped {
         assert_eq!(checks[*check].0, "skipped", "{checks:#?}");
     }
     ended.expect_stderr(&format!("error: checks failed: {check}"));
@@ -67,11 +70,11 @@ fn working_engine_passes_all_checks() {
     assert!(found["workers"].1.contains("1 online, 7 slot(s) free"), "{found:#?}");
     let mut workers: Vec<Value> = ended.json_lines().into_iter().filter(|line| line["check"] == "workers").collect();
     let names = ["externally-triggered-task", "sync-sleep-task", "cpu-heavy-task", "cpu-heavy-with-process-pool"];
-    // Tasks added to the quickstart are ignored.
+    // Ignores tasks that a user has added.
     workers.retain(|line| names.iter().any(|name| line["task"] == *name));
     let tasks: Vec<&Value> = workers.iter().map(|line| &line["task"]).collect();
     assert_eq!(tasks, names, "an alias is a workflow of its own");
-    assert_eq!(workers[2]["message"], "1 online, 3 slot(s) free", "the process' worker for CPU tasks");
+    assert_eq!(workers[2]["message"], "1 online, 3 slot(s) free", "the process's worker for CPU tasks");
     let human = Program::start(&mut workspace.runner_command(&["doctor", "--embedded"])).wait().expect(0);
     assert!(human.stderr.is_empty() && human.stdout.iter().all(|line| line.starts_with("✓ ")), "{human:#?}");
     worker.stop().expect(0);
@@ -80,30 +83,30 @@ fn working_engine_passes_all_checks() {
 #[test]
 fn invalid_setting_is_exit_2() {
     let workspace = Workspace::new();
-    expect_broken(
+    expect_failed(
         doctor(&workspace, &[], &[]),
         2,
         "token",
         &["HATCHET_CLIENT_TOKEN", "--embedded"],
         &["tcp", "workers"],
     );
-    let bad = [("HATCHET_CLIENT_TOKEN", "hello")];
-    expect_broken(doctor(&workspace, &[], &bad), 2, "token", &["does not start with `ey`"], &["address"]);
+    let settings = [("HATCHET_CLIENT_TOKEN", "hello")];
+    expect_failed(doctor(&workspace, &[], &settings), 2, "token", &["does not start with `ey`"], &["address"]);
     let token = token("127.0.0.1:9", "");
-    let bad = [("HATCHET_CLIENT_TOKEN", token.as_str()), ("HATCHET_CLIENT_HOST_PORT", "localhost")];
-    expect_broken(doctor(&workspace, &[], &bad), 2, "address", &["HATCHET_CLIENT_HOST_PORT"], &["tcp"]);
+    let settings = [("HATCHET_CLIENT_TOKEN", token.as_str()), ("HATCHET_CLIENT_HOST_PORT", "localhost")];
+    expect_failed(doctor(&workspace, &[], &settings), 2, "address", &["HATCHET_CLIENT_HOST_PORT"], &["tcp"]);
 }
 
 #[test]
 fn missing_engine_is_exit_5() {
     let workspace = Workspace::new();
-    expect_broken(doctor(&workspace, &["--embedded"], &[]), 5, "folder", &["make run-worker"], &["token", "tcp"]);
+    expect_failed(doctor(&workspace, &["--embedded"], &[]), 5, "folder", &["make run-worker"], &["token", "tcp"]);
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let closed = listener.local_addr().unwrap().to_string();
     drop(listener);
     let token = token(&closed, "");
-    let parts = ["nothing answers at", "HATCHET_CLIENT_HOST_PORT"];
-    expect_broken(doctor(&workspace, &[], &[("HATCHET_CLIENT_TOKEN", &token)]), 5, "tcp", &parts, &["tls", "version"]);
+    let parts = ["no server responds at", "HATCHET_CLIENT_HOST_PORT"];
+    expect_failed(doctor(&workspace, &[], &[("HATCHET_CLIENT_TOKEN", &token)]), 5, "tcp", &parts, &["tls", "version"]);
 }
 
 #[test]
@@ -137,9 +140,9 @@ async fn task_registered_by_its_alias_only_is_reported() {
         .map(|line| (line["task"].as_str().unwrap().to_owned(), line["status"].as_str().unwrap().to_owned()))
         .collect();
     assert_eq!((found["cpu-heavy-task"].as_str(), found["cpu-heavy-with-process-pool"].as_str()), ("failed", "ok"));
-    // Triggers agree with the checks.
+    // Triggers have the same outcome.
     let trigger = |name: &str| workspace.runner(&["--task-name", name, "--input-json", r#"{"limit":10}"#, "--no-wait"]);
-    trigger("cpu-heavy-task").expect_error(8, &["start a worker that registers cpu-heavy-task"]);
+    trigger("cpu-heavy-task").expect_error(8, &["Start a worker that registers cpu-heavy-task"]);
     trigger("cpu-heavy-with-process-pool").expect(0);
 }
 
@@ -148,8 +151,8 @@ fn tls_mismatch_and_refused_token_are_reported() {
     let (workspace, other) = (Workspace::new(), Workspace::new());
     let (_engine, _other) = (workspace.engine(), other.engine());
     let (token, address) = (workspace.handshake().token, workspace.handshake().grpc_address);
-    let parts = ["speaks plaintext and we speak TLS: set HATCHET_CLIENT_TLS_STRATEGY=none"];
-    expect_broken(doctor(&workspace, &[], &[("HATCHET_CLIENT_TOKEN", &token)]), 5, "tls", &parts, &["authentication"]);
+    let parts = ["uses plaintext and this client uses TLS. Set HATCHET_CLIENT_TLS_STRATEGY=none"];
+    expect_failed(doctor(&workspace, &[], &[("HATCHET_CLIENT_TOKEN", &token)]), 5, "tls", &parts, &["authentication"]);
     let other_token = other.handshake().token;
     let settings = [
         ("HATCHET_CLIENT_TOKEN", other_token.as_str()),
@@ -157,7 +160,7 @@ fn tls_mismatch_and_refused_token_are_reported() {
         ("HATCHET_CLIENT_TLS_STRATEGY", "none"),
     ];
     let parts = ["refused the token", "HATCHET_CLIENT_TOKEN"];
-    expect_broken(doctor(&workspace, &[], &settings), 5, "authentication", &parts, &["version", "rest"]);
+    expect_failed(doctor(&workspace, &[], &settings), 5, "authentication", &parts, &["version", "rest"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -170,21 +173,25 @@ async fn plaintext_and_untrusted_certificate_are_reported() {
         command.env("HATCHET_CLIENT_TOKEN", &token).env("HATCHET_CLIENT_TLS_STRATEGY", strategy);
         run_async(command).await
     };
-    let parts = ["speaks TLS and we speak plaintext: set HATCHET_CLIENT_TLS_STRATEGY=tls"];
-    expect_broken(run("none").await, 5, "tls", &parts, &["authentication"]);
-    expect_broken(run("tls").await, 5, "tls", &["HATCHET_CLIENT_TLS_ROOT_CA_FILE"], &["authentication"]);
+    let parts = ["uses TLS and this client uses plaintext. Set HATCHET_CLIENT_TLS_STRATEGY=tls"];
+    expect_failed(run("none").await, 5, "tls", &parts, &["authentication"]);
+    expect_failed(run("tls").await, 5, "tls", &["HATCHET_CLIENT_TLS_ROOT_CA_FILE"], &["authentication"]);
 }
 
 #[test]
 fn silent_engine_is_reported() {
-    for (args, check, parts) in [
-        (&b""[..], "tls", ["took the connection and said nothing", "HATCHET_CLIENT_HOST_PORT"]),
-        (HTTP2_SETTINGS, "authentication", ["has not answered a call", "an engine that hangs"]),
-    ] {
-        let address = silent_server(args);
+    let workspace = Workspace::new();
+    let cases = [
+        (&b""[..], "tls", ["accepted the connection and sent nothing", "HATCHET_CLIENT_HOST_PORT"]),
+        (HTTP2_SETTINGS, "authentication", ["has not responded to a call", "see its log"]),
+    ];
+    let programs = cases.map(|(greeting, check, parts)| {
+        let address = silent_server(greeting);
         let token = token(&address, "");
         let settings = [("HATCHET_CLIENT_TOKEN", token.as_str()), ("HATCHET_CLIENT_TLS_STRATEGY", "none")];
-        let ended = doctor(&Workspace::new(), &[], &settings);
-        expect_broken(ended, 5, check, &[&parts[..], &[&address]].concat(), &["workers"]);
+        (start_doctor(&workspace, &[], &settings), address, check, parts)
+    });
+    for (program, address, check, parts) in programs {
+        expect_failed(program.wait(), 5, check, &[&parts[..], &[&address]].concat(), &["workers"]);
     }
 }

@@ -1,4 +1,4 @@
-//! Following, leaving and cancelling runs.
+//! Runs that are followed, attached to or cancelled.
 
 use std::{io::BufRead as _, process::Stdio};
 
@@ -10,8 +10,8 @@ use crate::process::{Program, Workspace};
 
 const SLEEP: [&str; 3] = ["--task-name", "sync-sleep-task", "--input-json"];
 
-/// Starts a runner with a sleep and waits until the sleep has begun. Returns the run's id, too.
-fn sleeping(workspace: &Workspace, seconds: &str) -> (Program, String) {
+/// Starts a runner of a sleep task and waits until the task has started. Returns the run's id, too.
+fn start_sleep(workspace: &Workspace, seconds: &str) -> (Program, String) {
     let input = format!(r#"{{"seconds":{seconds}}}"#);
     let runner = workspace.start_runner(&[&SLEEP[..], &[&input]].concat());
     let id = runner.err.until("the id", |line| line.starts_with("run "));
@@ -20,26 +20,26 @@ fn sleeping(workspace: &Workspace, seconds: &str) -> (Program, String) {
 }
 
 #[test]
-fn run_can_be_attached_to_later() {
+fn runner_attaches_to_earlier_run() {
     let workspace = Workspace::new();
     let _worker = workspace.worker(&["--embedded"]);
     let id = workspace.trigger(&["--task-name", "externally-triggered-task", "--input-json", r#"{"name":"later"}"#]);
     assert_eq!(id.len(), 36, "{id}");
     let attached = workspace.runner(&["--run-id", &id]).expect(0);
     assert_eq!(attached.json()["message"], "Hello, later!");
-    // The stream has ended, which is noted.
+    // A note reports that the stream has ended.
     let streamed = workspace.runner(&["--run-id", &id, "--stream"]).expect(0).expect_stderr("its stream is closed");
     assert!(streamed.stdout.concat().ends_with(r#"{  "message": "Hello, later!"}"#), "{streamed:?}");
-    // There is nothing to cancel, and the outcome is unchanged.
+    // A completed run cannot be cancelled; its outcome is unchanged.
     workspace.runner(&["--run-id", &id, "--cancel"]).expect(1).expect_stderr("already ended");
     assert_eq!(workspace.runner(&["--run-id", &id]).expect(0).json()["message"], "Hello, later!");
 }
 
 #[test]
-fn cancelled_run_is_exit_3_and_its_cancellation_0() {
+fn cancelled_run_is_exit_3() {
     let workspace = Workspace::new();
     let _worker = workspace.worker(&["--embedded"]);
-    let (waiting, id) = sleeping(&workspace, "30");
+    let (waiting, id) = start_sleep(&workspace, "30");
     workspace.runner(&["--run-id", &id, "--cancel"]).expect(0).expect_stderr("CANCELLED");
     let waited = waiting.wait().expect(3);
     assert!(waited.stdout.is_empty(), "a cancelled run has no output: {waited:?}");
@@ -47,19 +47,20 @@ fn cancelled_run_is_exit_3_and_its_cancellation_0() {
 }
 
 #[test]
-fn timeout_is_exit_4_and_the_run_goes_on() {
+fn timeout_is_exit_4_and_the_run_continues() {
     let workspace = Workspace::new();
     let _worker = workspace.worker(&["--embedded"]);
     let args = [&SLEEP[..], &[r#"{"seconds":1}"#, "--timeout", "100ms"]].concat();
-    let limited = workspace.runner(&args).expect_error(4, &["has not ended within 100 ms", "continues", "--embedded`"]);
-    let id = limited.stderr.iter().find_map(|line| line.strip_prefix("run ")).unwrap()[..36].to_owned();
-    limited.expect_stderr(&format!("`runner --run-id {id} --embedded`"));
+    let timed_out =
+        workspace.runner(&args).expect_error(4, &["has not ended within 100 ms", "continues", "--embedded`"]);
+    let id = timed_out.stderr.iter().find_map(|line| line.strip_prefix("run ")).unwrap()[..36].to_owned();
+    timed_out.expect_stderr(&format!("`runner --run-id {id} --embedded`"));
     // With JSON output, the timeout is an object on stdout, too.
-    let limited = workspace.runner(&["--run-id", &id, "--timeout", "0s", "--output", "json"]).expect(4);
-    let said = limited.json_lines().pop().unwrap();
-    assert_eq!((&said["event"], &said["run_id"], &said["limit"]), (&json!("timed_out"), &json!(id), &json!("0s")));
-    assert_eq!(said["attach"], format!("runner --run-id {id} --embedded"));
-    limited.expect_stderr(&format!("has not reported the status of run {id} within 0 s"));
+    let timed_out = workspace.runner(&["--run-id", &id, "--timeout", "0s", "--output", "json"]).expect(4);
+    let event = timed_out.json_lines().pop().unwrap();
+    assert_eq!((&event["event"], &event["run_id"], &event["limit"]), (&json!("timed_out"), &json!(id), &json!("0s")));
+    assert_eq!(event["attach"], format!("runner --run-id {id} --embedded"));
+    timed_out.expect_stderr(&format!("has not reported the status of run {id} within 0 s"));
     workspace.runner(&["--run-id", &id]).expect(0);
 }
 
@@ -87,12 +88,16 @@ fn printed_attach_command_attaches() {
         command.env("HATCHET_CLIENT_TOKEN", &at.token).env("HATCHET_CLIENT_HOST_PORT", "127.0.0.1:9");
         Program::start(command.env("HATCHET_CLIENT_SERVER_URL", "http://127.0.0.1:9")).wait()
     };
-    for connection in [&engine[..], &address] {
+    let check = |connection: &[&str]| {
         let args = [&SLEEP[..], &[r#"{"seconds":2}"#, "--timeout", "1s"], connection].concat();
         let attach = run(&mut workspace.runner_command(&args)).expect(4).printed_command("attach to it again with ");
         let attached = run(&mut workspace.shell(&attach)).expect(0);
         assert!(attached.json()["slept_seconds"].is_number(), "{attached:?}");
-    }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| check(&engine));
+        check(&address);
+    });
 }
 
 #[test]
@@ -100,25 +105,24 @@ fn cancel_by_metadata_prints_the_run_ids() {
     let workspace = Workspace::new();
     let _worker = workspace.worker(&["--embedded"]);
     let sleep = |pair: &str| workspace.trigger(&[&SLEEP[..], &[r#"{"seconds":600}"#, "--metadata", pair]].concat());
-    let ended = ["--task-name", "externally-triggered-task", "--metadata", "team=blue", "--no-wait"];
-    let ended = workspace.trigger(&ended[..4]);
-    workspace.runner(&["--run-id", &ended]).expect(0);
+    let completed = workspace.trigger(&["--task-name", "externally-triggered-task", "--metadata", "team=blue"]);
+    workspace.runner(&["--run-id", &completed]).expect(0);
     let (mut blue, red) = ([sleep("team=blue"), sleep("team=blue")].to_vec(), sleep("team=red"));
     let cancel = ["--cancel", "--metadata", "team=blue"];
     let mut cancelled = workspace.runner(&cancel).expect(0).expect_stderr("cancelling 2 runs");
     cancelled.stdout.sort();
     blue.sort();
-    assert_eq!(cancelled.stdout, blue, "neither the ended run nor the red one");
+    assert_eq!(cancelled.stdout, blue, "neither the completed run nor the run of team red");
     for run in &blue {
         workspace.runner(&["--run-id", run]).expect(3);
     }
-    workspace.runner(&["--run-id", &ended]).expect(0);
+    workspace.runner(&["--run-id", &completed]).expect(0);
     let none = workspace.runner(&cancel).expect(0).expect_stderr("no open run has these pairs");
     assert!(none.stdout.is_empty(), "{none:?}");
     let args = ["--cancel", "--metadata", "team=red", "--output", "json"];
-    let said = workspace.runner(&args).expect(0).json_lines();
+    let events = workspace.runner(&args).expect(0).json_lines();
     assert_eq!(
-        (&said[0]["event"], &said[0]["count"], &said[0]["run_ids"]),
+        (&events[0]["event"], &events[0]["count"], &events[0]["run_ids"]),
         (&json!("cancelled"), &json!(1), &json!([red]))
     );
 }
@@ -149,7 +153,7 @@ fn cancel_by_metadata_without_rest_cancels_nothing() {
     let mut cancel = workspace.runner_command(&["--cancel", "--metadata", "team=blue"]);
     cancel.env("HATCHET_CLIENT_TOKEN", engine.token).env("HATCHET_CLIENT_HOST_PORT", engine.grpc_address);
     cancel.env("HATCHET_CLIENT_TLS_STRATEGY", "none").env("HATCHET_CLIENT_SERVER_URL", "http://127.0.0.1:9");
-    let parts = ["list runs by metadata", "http://127.0.0.1:9", "HATCHET_CLIENT_SERVER_URL"];
+    let parts = ["listing runs by metadata failed", "http://127.0.0.1:9", "HATCHET_CLIENT_SERVER_URL"];
     Program::start(&mut cancel).wait().expect_error(5, &parts);
     assert!(!workspace.details(&run).done);
 }
@@ -159,7 +163,7 @@ fn run_lost_by_its_engine_is_exit_6() {
     let workspace = Workspace::new();
     let engine = workspace.engine();
     let worker = workspace.worker(&["--embedded"]);
-    let (waiting, id) = sleeping(&workspace, "600");
+    let (waiting, id) = start_sleep(&workspace, "600");
     engine.kill();
     waiting.err.wait_for("waiting for the engine");
     // All persistent data.
@@ -171,10 +175,10 @@ fn run_lost_by_its_engine_is_exit_6() {
 }
 
 #[test]
-fn interrupt_is_exit_130_and_the_run_goes_on() {
+fn interrupt_is_exit_130_and_the_run_continues() {
     let workspace = Workspace::new();
     let _worker = workspace.worker(&["--embedded"]);
-    for (signal, stream) in [("INT", false), ("TERM", true), ("HUP", false)] {
+    let check = |signal: &str, stream: bool| {
         let mut args = [&SLEEP[..], &[r#"{"seconds":1.5}"#]].concat();
         args.extend(stream.then_some("--stream"));
         let runner = workspace.start_runner(&args);
@@ -186,26 +190,31 @@ fn interrupt_is_exit_130_and_the_run_goes_on() {
         runner.wait().expect(130).expect_stderr(&attach).expect_stderr("continues");
         assert!(!workspace.details(&id).done, "the run continues");
         workspace.runner(&["--run-id", &id]).expect(0);
-    }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| check("INT", false));
+        scope.spawn(|| check("TERM", true));
+        check("HUP", false);
+    });
 }
 
 #[test]
 fn late_attach_to_a_stream_is_noted() {
     let workspace = Workspace::new();
     let _worker = workspace.worker(&["--embedded"]);
-    let (first, id) = sleeping(&workspace, "1.5");
+    let (first, id) = start_sleep(&workspace, "1.5");
     workspace.runner(&["--run-id", &id, "--stream"]).expect(0).expect_stderr("attached late");
     first.wait().expect(0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn attach_to_a_stream_reads_the_run_once() {
+async fn stream_attach_subscribes_after_one_read() {
     let (workspace, fake, id) = (Workspace::new(), Fake::start().await, "707d0855-80ab-4e1f-a156-f1c4546cbf52");
     fake.script(|script| script.set_run(id, RunStatus::Running, None));
     let mut command = workspace.runner_command(&["--run-id", id, "--stream", "--tls-strategy", "none"]);
     let _runner = Program::start(command.env("HATCHET_CLIENT_TOKEN", fake.token()));
-    let asked = fake.until("it subscribes", |script| script.events_after.first().copied()).await;
-    assert_eq!(asked, 1, "one request is enough to attach");
+    let reads = fake.until("the runner subscribes", |script| script.events_after.first().copied()).await;
+    assert_eq!(reads, 1, "reads of the run before the subscription");
 }
 
 #[test]
@@ -220,17 +229,15 @@ fn closed_stdout_is_exit_0() {
     assert!(line.contains("QUEUED") || line.contains("RUNNING"), "{line}");
     drop(out);
     let ended = runner.wait_with_output().unwrap();
-    let said = String::from_utf8(ended.stderr).unwrap();
-    assert_eq!(ended.status.code(), Some(0), "{said}");
-    assert!(!said.contains("panicked") && !said.contains("error"), "{said}");
+    let stderr = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(0), "{stderr}");
+    assert!(!stderr.contains("panicked") && !stderr.contains("error"), "{stderr}");
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn unwritable_stdout_is_exit_2() {
-    let Ok(full) = std::fs::OpenOptions::new().write(true).open("/dev/full") else {
-        println!("skipped: this system has no /dev/full");
-        return;
-    };
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let workspace = Workspace::new();
     let mut command = workspace.runner_command(&["--list-tasks"]);
     command.stdout(Stdio::from(full));
@@ -242,9 +249,10 @@ fn unknown_run_is_exit_2() {
     let workspace = Workspace::new();
     let _engine = workspace.engine();
     let id = "707d0855-80ab-4e1f-a156-f1c4546cbf52";
-    let args = [id, "not known", "asked for 2s: check the id"];
+    let args = [id, "not known", "after retries for 2s. Check the id"];
+    let attaching = workspace.start_runner(&["--run-id", id]);
     workspace.runner(&["--run-id", id, "--cancel"]).expect_error(2, &args);
-    let attached = workspace.runner(&["--run-id", id]).expect_error(2, &args);
+    let attached = attaching.wait().expect_error(2, &args);
     let queued = attached.stderr.iter().any(|line| line.contains("still queued"));
     assert!(!queued, "an unknown run is not queued: {attached:?}");
 }

@@ -2,5 +2,5 @@
 
 mod doctor;
 mod follow;
-mod lost_answer;
+mod lost_response;
 mod quickstart;

@@ -1,4 +1,4 @@
-//! The quickstart: trigger, run, result.
+//! The quickstart's tasks: input, output, streams and results.
 
 use serde_json::{Value, json};
 
@@ -43,8 +43,8 @@ fn stream_shows_chunks_in_order_and_the_result() {
     assert_eq!(chunks, [&r#"chunk "Hello, ""#, &r#"chunk "World""#, &r#"chunk "!""#], "{shown:?}");
     assert_eq!(events.last(), Some(&"COMPLETED"), "{shown:?}");
     assert_eq!(shown.stdout[shown.stdout.len() - 3..].concat(), r#"{  "message": "Hello, World!"}"#);
-    let clean = !shown.stderr.iter().any(|line| line.starts_with("note:"));
-    assert!(clean, "no note is expected: {shown:?}");
+    let has_note = shown.stderr.iter().any(|line| line.starts_with("note:"));
+    assert!(!has_note, "no note is expected: {shown:?}");
 }
 
 #[test]
@@ -68,8 +68,8 @@ fn json_output_is_one_object_per_line() {
     assert_eq!(chunks.iter().map(|chunk| chunk["index"].as_i64().unwrap()).collect::<Vec<_>>(), [0, 1, 2]);
     assert_eq!(kinds(&streamed).last().unwrap(), "result");
 
-    let left = workspace.runner(&[&base[..], &["--no-wait"]].concat()).expect(0).json_lines();
-    assert_eq!(kinds(&left), ["triggered"]);
+    let triggered = workspace.runner(&[&base[..], &["--no-wait"]].concat()).expect(0).json_lines();
+    assert_eq!(kinds(&triggered), ["triggered"]);
 
     let failed = ["--task-name", "sync-sleep-task", "--input-json", r#"{"seconds":-1}"#, "--output", "json"];
     let failed = workspace.runner(&failed).expect(1).json_lines();
@@ -109,7 +109,7 @@ fn list_tasks_needs_no_connection() {
     assert!(human.stderr.is_empty(), "{human:?}");
     let samples = ["externally-triggered-task", "sync-sleep-task", "cpu-heavy-task"];
     let mut heads: Vec<&String> = human.stdout.iter().filter(|line| !line.starts_with(' ')).collect();
-    // Beside the quickstart's there may be others.
+    // A user may have added tasks.
     heads.retain(|head| samples.iter().any(|name| head.split(' ').next() == Some(name)));
     assert_eq!(
         heads,
@@ -129,10 +129,10 @@ fn list_tasks_needs_no_connection() {
     for task in &tasks {
         assert!(task["input_schema"]["properties"].is_object() && task["default_input"].is_object(), "{task}");
     }
-    let one = run(&["--list-tasks", "--task-name", "cpu-heavy-with-process-pool", "--output", "json"]).expect(0);
-    assert_eq!((one.json_lines().len(), &one.json_lines()[0]["name"]), (1, &json!("cpu-heavy-task")));
-    let left_behind = std::fs::read_dir(workspace.path(".")).unwrap().count();
-    assert_eq!(left_behind, 0, "no files are created");
+    let by_alias = run(&["--list-tasks", "--task-name", "cpu-heavy-with-process-pool", "--output", "json"]).expect(0);
+    assert_eq!((by_alias.json_lines().len(), &by_alias.json_lines()[0]["name"]), (1, &json!("cpu-heavy-task")));
+    let files = std::fs::read_dir(workspace.path(".")).unwrap().count();
+    assert_eq!(files, 0, "no files are created");
 }
 
 #[test]

@@ -1,11 +1,11 @@
-//! `--explain-config`: each setting with its source, without secrets.
+//! `--explain-config`, which prints each setting with its source and without secrets.
 
 use crate::fake::token;
-use crate::process::{Ended, Program, Workspace};
+use crate::process::{Program, ProgramOutput, Workspace};
 
 /// Value and source of a setting.
 #[track_caller]
-fn setting(ended: &Ended, name: &str) -> (Option<String>, String) {
+fn setting(ended: &ProgramOutput, name: &str) -> (Option<String>, String) {
     let lines = ended.json_lines();
     let line = lines.iter().find(|line| line["name"] == name).unwrap_or_else(|| panic!("no {name} in {ended:#?}"));
     (line["value"].as_str().map(str::to_owned), line["source"].as_str().unwrap().to_owned())
@@ -57,8 +57,8 @@ fn embedded_engine_precedes_variables_and_is_not_started() {
     let _engine = workspace.engine();
     let ended =
         Program::start(&mut workspace.runner_command(&["--embedded", "--explain-config=json"])).wait().expect(0);
-    let (address, from) = setting(&ended, "HATCHET_CLIENT_HOST_PORT");
-    assert_eq!((address, from.as_str()), (Some(workspace.handshake().grpc_address), "the engine's handshake file"));
+    let (address, source) = setting(&ended, "HATCHET_CLIENT_HOST_PORT");
+    assert_eq!((address, source.as_str()), (Some(workspace.handshake().grpc_address), "the engine's handshake file"));
     assert!(!ended.stdout.join("\n").contains(&workspace.handshake().token));
 }
 
@@ -85,5 +85,5 @@ fn invalid_setting_is_shown_before_the_error() {
     let mut command = workspace.runner_command(&["--explain-config=json", "--host-port", "nowhere"]);
     let ended = Program::start(command.env("HATCHET_CLIENT_TOKEN", &token)).wait().expect(2);
     assert_eq!(setting(&ended, "HATCHET_CLIENT_HOST_PORT"), (Some("nowhere".to_owned()), "--host-port".to_owned()));
-    ended.expect_stderr("error: HATCHET_CLIENT_HOST_PORT is `nowhere`");
+    ended.expect_stderr("error: invalid HATCHET_CLIENT_HOST_PORT \"nowhere\"");
 }

@@ -1,4 +1,4 @@
-//! Invalid input: one error line that names what to change, the exit code, and nothing on stdout.
+//! Invalid input: the error line, the exit code, and an empty stdout.
 
 use crate::{
     fake::token,
@@ -8,7 +8,7 @@ use crate::{
 const HELLO: [&str; 2] = ["--task-name", "externally-triggered-task"];
 
 #[test]
-fn invalid_argument_is_named() {
+fn invalid_argument_is_reported() {
     let workspace = Workspace::new();
     let input = |json: &'static str| [&HELLO[..], &["--input-json", json]].concat();
     for (args, parts) in [
@@ -52,7 +52,7 @@ fn invalid_usage_is_exit_2() {
 }
 
 #[test]
-fn invalid_setting_is_named() {
+fn invalid_setting_is_reported() {
     let workspace = Workspace::new();
     for (args, name, value, parts) in [
         (&["--slots", "0"][..], "", "", &["HATCHET_WORKER_SLOTS", "--slots", "1 to 10000"][..]),
@@ -64,10 +64,10 @@ fn invalid_setting_is_named() {
         (&["--tasks", "cpu-hevy-task"], "", "", &["did you mean `cpu-heavy-task`"]),
         (&["--name", "a b"], "", "", &["\"a b\"", "letters"]),
         (&["--tasks", ","], "", "", &["task"]),
-        (&["--namespace", "a b"], "", "", &["HATCHET_CLIENT_NAMESPACE", "`a b`"]),
+        (&["--namespace", "a b"], "", "", &["HATCHET_CLIENT_NAMESPACE", "\"a b\""]),
         (&["--log-level", "loud"], "", "", &["HATCHET_CLIENT_LOG_LEVEL", "\"loud\"", "--log-level", "debug"]),
         (&["--log-format", "xml"], "", "", &["HATCHET_CLIENT_LOG_FORMAT", "\"xml\"", "human or json"]),
-        (&[], "HATCHET_EMBEDDED", "perhaps", &["HATCHET_EMBEDDED", "`perhaps`", "true or false"]),
+        (&[], "HATCHET_EMBEDDED", "perhaps", &["HATCHET_EMBEDDED", "\"perhaps\"", "true or false"]),
     ] {
         // The flag would take precedence over the variable.
         let flag = if name == "HATCHET_EMBEDDED" { "--log-level=info" } else { "--embedded" };
@@ -80,22 +80,22 @@ fn invalid_setting_is_named() {
 }
 
 #[test]
-fn empty_list_of_tasks_is_refused() {
+fn empty_task_list_is_exit_2() {
     let workspace = Workspace::new();
-    let empty = |args: &[&str], value: Option<&str>| {
+    let run = |args: &[&str], value: Option<&str>| {
         let mut command = workspace.worker_command(&[&["--embedded"], args].concat());
         command.envs(value.map(|value| ("HATCHET_WORKER_TASKS", value)));
         Program::start(&mut command).wait()
     };
-    empty(&["--tasks", ""], None).expect_error(2, &["invalid --tasks", "at least one task"]);
+    run(&["--tasks", ""], None).expect_error(2, &["invalid --tasks", "at least one task"]);
     let parts = ["invalid HATCHET_WORKER_TASKS \",\" (from the environment)", "at least one task"];
-    empty(&[], Some(",")).expect_error(2, &parts);
+    run(&[], Some(",")).expect_error(2, &parts);
     let parts = ["invalid HATCHET_WORKER_TASKS", "did you mean `cpu-heavy-task`"];
-    empty(&[], Some("cpu-hevy-task")).expect_error(2, &parts);
+    run(&[], Some("cpu-hevy-task")).expect_error(2, &parts);
 }
 
 #[test]
-fn invalid_connection_setting_is_named() {
+fn invalid_connection_setting_is_reported() {
     let workspace = Workspace::new();
     for (name, value, parts) in [
         ("HATCHET_CLIENT_TLS_SERVER_NAME", "a b", &["HATCHET_CLIENT_TLS_SERVER_NAME", "a b", "host name"][..]),

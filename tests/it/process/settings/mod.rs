@@ -1,4 +1,4 @@
-//! Arguments, settings and their sources.
+//! Arguments, and settings with their sources.
 
 mod explain_config;
 mod invalid_input;

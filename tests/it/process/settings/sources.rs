@@ -60,7 +60,7 @@ const UNREADABLE: [(&str, usize); 3] = [
 ];
 
 #[test]
-fn unreadable_line_is_named_but_not_printed() {
+fn unreadable_line_is_reported_but_not_printed() {
     for (text, number) in UNREADABLE {
         let workspace = Workspace::new();
         workspace.write(".env", text);
@@ -71,7 +71,7 @@ fn unreadable_line_is_named_but_not_printed() {
 }
 
 #[test]
-fn nul_byte_in_an_env_file_is_named_with_its_line() {
+fn nul_byte_in_an_env_file_is_reported() {
     let workspace = Workspace::new();
     workspace.write(".env", "A=1\nB=\x002\n");
     let ended = Program::start(&mut workspace.runner_command(&HELLO)).wait().expect(2);
@@ -100,12 +100,12 @@ fn auto_mode_fails_after_an_unreadable_line() {
 
 #[test]
 fn lines_after_an_unusual_line_are_read() {
-    for odd in ["MSG=it's", "PW=a{\"b", "X='a", "\u{feff}A=1", "A=1\r", "export A='x", "no equals sign"] {
+    for line in ["MSG=it's", "PW=a{\"b", "X='a", "\u{feff}A=1", "A=1\r", "export A='x", "no equals sign"] {
         let workspace = Workspace::new();
-        workspace.write(".env", &format!("{odd}\nHATCHET_CLIENT_TOKEN={}\n", token("engine:7070", "")));
+        workspace.write(".env", &format!("{line}\nHATCHET_CLIENT_TOKEN={}\n", token("engine:7070", "")));
         let mut command = workspace.runner_command(&["--embedded=auto", "--explain-config=json"]);
         let ended = Program::start(&mut command).wait().expect(0);
-        assert!(ended.stdout[0].contains("the token from .env"), "{odd}: {ended:#?}");
+        assert!(ended.stdout[0].contains("the token from .env"), "{line}: {ended:#?}");
     }
     let workspace = Workspace::new();
     workspace.write(".env", &format!("\u{feff}HATCHET_CLIENT_TOKEN={}\r\n", token("engine:7070", "")));
@@ -123,7 +123,7 @@ fn env_file_of_another_type_is_skipped() {
         (|path| assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success()), "a pipe"),
         (|path| std::os::unix::fs::symlink("nowhere", path).unwrap(), "a symbolic link"),
     ];
-    for (make, kind) in makes {
+    let check = |(make, kind): (Make, &str)| {
         let workspace = Workspace::new();
         make(&workspace.path(".env"));
         let worker = workspace.worker(&["--embedded=auto"]);
@@ -132,7 +132,12 @@ fn env_file_of_another_type_is_skipped() {
         let doctor = Program::start(&mut workspace.runner_command(&["doctor", "--embedded=auto"])).wait().expect(0);
         assert!(doctor.stdout[0].contains(&format!(".env is {kind}")), "{doctor:#?}");
         worker.stop().expect(0);
-    }
+    };
+    std::thread::scope(|scope| {
+        for case in makes {
+            scope.spawn(move || check(case));
+        }
+    });
 }
 
 #[test]
@@ -189,9 +194,10 @@ fn banner_shows_namespace_and_selected_tasks() {
     let args = ["--embedded", "--namespace", "Team", "--tasks", "cpu-heavy-with-process-pool", "--cpu-threads", "1"];
     let worker = workspace.worker(&[&args[..], &["--slots", "7", "--name", "w1"]].concat());
     for line in ["  namespace team_", "  tasks     cpu-heavy-task, cpu-heavy-with-process-pool"] {
-        worker.err.until(line, |said| said == line);
+        worker.err.until(line, |printed| printed == line);
     }
-    let cpu_worker = |said: &str| said.starts_with("  worker    team_w1-cpu ") && said.ends_with(", 1 slot(s)");
+    let cpu_worker =
+        |printed: &str| printed.starts_with("  worker    team_w1-cpu ") && printed.ends_with(", 1 slot(s)");
     worker.err.until("the worker for CPU tasks", cpu_worker);
     let cpu = ["--namespace", "team", "--task-name", "cpu-heavy-with-process-pool", "--input-json", r#"{"limit":100}"#];
     assert_eq!(workspace.runner(&cpu).expect(0).json()["primes"], 25);
@@ -204,7 +210,7 @@ fn banner_shows_one_worker_per_slot_pool() {
     let worker = workspace.worker(&["--embedded", "--name", "w1", "--slots", "7", "--cpu-threads", "3"]);
     for (name, slots) in [("w1", 7), ("w1-cpu", 3)] {
         let (head, tail) = (format!("  worker    {name} "), format!(", {slots} slot(s)"));
-        worker.err.until(name, |said| said.starts_with(&head) && said.ends_with(&tail));
+        worker.err.until(name, |line| line.starts_with(&head) && line.ends_with(&tail));
     }
     worker.stop().expect(0);
 }

@@ -1,4 +1,4 @@
-//! How a worker stops.
+//! The shutdown of a worker.
 
 use std::time::Instant;
 
@@ -7,8 +7,8 @@ use tonic::Status;
 use crate::fake::Fake;
 use crate::process::{Program, Workspace};
 
-/// Starts a runner with a sleep and waits until the sleep has begun.
-fn sleeping(workspace: &Workspace, seconds: &str) -> Program {
+/// Starts a runner of a sleep task and waits until the task has started.
+fn start_sleep(workspace: &Workspace, seconds: &str) -> Program {
     let input = format!(r#"{{"seconds":{seconds}}}"#);
     let runner = workspace.start_runner(&["--task-name", "sync-sleep-task", "--input-json", &input]);
     runner.err.wait_for("RUNNING");
@@ -17,17 +17,21 @@ fn sleeping(workspace: &Workspace, seconds: &str) -> Program {
 
 #[test]
 fn signal_lets_running_tasks_finish() {
-    for signal in ["TERM", "HUP"] {
+    let check = |signal: &str| {
         let workspace = Workspace::new();
         let worker = workspace.worker(&["--embedded"]);
-        let runner = sleeping(&workspace, "1");
+        let runner = start_sleep(&workspace, "1");
         worker.signal(signal);
         let stopped = worker.wait().expect(0).expect_stderr("no more work is accepted").expect_stderr("stopped");
         assert!(!stopped.stderr.iter().any(|line| line.contains("cancelled after")), "{stopped:?}");
-        // The worker's own engine has reported the end before it stopped.
+        // The worker's own engine has reported the outcome before it stopped.
         let ended = runner.wait().expect(0);
         assert!(ended.json()["slept_seconds"].as_f64().unwrap() >= 1.0, "{ended:?}");
-    }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| check("TERM"));
+        check("HUP");
+    });
 }
 
 #[test]
@@ -35,10 +39,10 @@ fn task_that_exceeds_the_grace_period_fails() {
     let workspace = Workspace::new();
     let engine = workspace.engine();
     let worker = workspace.worker(&["--embedded", "--grace", "300ms"]);
-    let runner = sleeping(&workspace, "600");
-    let begun = Instant::now();
+    let runner = start_sleep(&workspace, "600");
+    let start = Instant::now();
     worker.stop().expect(0).expect_stderr("cancelled after the grace").expect_stderr("sync-sleep-task");
-    assert!(begun.elapsed().as_secs() < 20, "the worker does not wait for the sleep");
+    assert!(start.elapsed().as_secs() < 20, "the worker does not wait for the sleep");
     runner.wait().expect(1).expect_stderr("Shutdown: the worker was stopped before the task had ended");
     engine.stop().expect(0);
 }
@@ -48,7 +52,7 @@ fn queued_run_goes_to_another_worker() {
     let workspace = Workspace::new();
     let engine = workspace.engine();
     let first = workspace.worker(&["--embedded", "--slots", "1"]);
-    let running = sleeping(&workspace, "1");
+    let running = start_sleep(&workspace, "1");
     let queued = workspace.start_runner(&["--task-name", "externally-triggered-task"]);
     queued.err.until("the id", |line| line.starts_with("run "));
     first.stop().expect(0);
@@ -60,14 +64,14 @@ fn queued_run_goes_to_another_worker() {
 }
 
 #[test]
-fn second_signal_ends_the_worker_at_once() {
+fn second_signal_ends_the_worker_immediately() {
     for (first, second) in [("INT", "INT"), ("HUP", "TERM"), ("TERM", "HUP")] {
         let workspace = Workspace::new();
         let worker = workspace.worker(&["--embedded", "--grace", "10m"]);
-        let _runner = sleeping(&workspace, "600");
+        let _runner = start_sleep(&workspace, "600");
         worker.signal(first);
         worker.err.wait_for("no more work is accepted");
-        // Sent repeatedly: a signal directly after the first counts as its repetition.
+        // Repeats the signal, since a signal right after the first counts as its duplicate.
         worker.signal_until_ended(second).expect(130).expect_stderr("interrupted again");
     }
 }
@@ -76,7 +80,7 @@ fn second_signal_ends_the_worker_at_once() {
 fn simultaneous_signals_count_as_one() {
     let workspace = Workspace::new();
     let worker = workspace.worker(&["--embedded", "--grace", "10m"]);
-    let runner = sleeping(&workspace, "1");
+    let runner = start_sleep(&workspace, "1");
     // GNU timeout sends a signal to the process and to its group.
     worker.signals(&["TERM", "INT"]);
     let stopped = worker.wait().expect(0).expect_stderr("stopped");
@@ -85,23 +89,28 @@ fn simultaneous_signals_count_as_one() {
 }
 
 #[test]
-fn idle_worker_and_engine_end_at_once() {
-    let workspace = Workspace::new();
-    for signal in ["INT", "TERM", "HUP"] {
+fn idle_worker_and_engine_end_immediately() {
+    let check = |signal: &str| {
+        let workspace = Workspace::new();
         let worker = workspace.worker(&["--embedded"]);
         worker.signal(signal);
         worker.wait().expect(0);
         let engine = workspace.engine();
         engine.signal(signal);
         engine.wait().expect(0);
-    }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| check("INT"));
+        scope.spawn(|| check("TERM"));
+        check("HUP");
+    });
 }
 
 #[cfg(target_os = "linux")]
 #[test]
 fn hangup_is_ignored_under_nohup() {
     let workspace = Workspace::new();
-    // Like `nohup`, but without its output file.
+    // `nohup` without its output file.
     let script = format!("trap '' HUP; exec {} --embedded", env!("CARGO_BIN_EXE_worker"));
     let worker = Program::start(&mut workspace.command("sh", &["-c", &script]));
     worker.err.wait_for("listening");
@@ -118,20 +127,20 @@ fn hangup_is_ignored_under_nohup() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unacknowledged_outcome_is_logged() {
     let (workspace, fake) = (Workspace::new(), Fake::start().await);
-    fake.script(|script| script.end_failures.extend(vec![Status::unavailable("away"); 10_000]));
+    fake.script(|script| script.end_failures.extend(vec![Status::unavailable("unavailable"); 10_000]));
     let mut command = workspace.worker_command(&["--grace", "0s", "--tasks", "externally-triggered-task"]);
     command.env("HATCHET_CLIENT_TOKEN", fake.token()).env("HATCHET_CLIENT_TLS_STRATEGY", "none");
     let worker = Program::start(&mut command);
     fake.until_listening().await;
     let run = fake.assign("externally-triggered-task", "{}").await;
-    fake.until("its report is refused", |script| (script.refused_ends > 0).then_some(())).await;
+    fake.until("the report is refused", |script| (script.refused_ends > 0).then_some(())).await;
     let stopped = tokio::task::spawn_blocking(move || worker.stop()).await.unwrap().expect(0);
-    let about: Vec<&String> = stopped.stderr.iter().filter(|line| line.contains(&run.to_string())).collect();
+    let lines: Vec<&String> = stopped.stderr.iter().filter(|line| line.contains(&run.to_string())).collect();
     assert!(
-        about.iter().any(|line| line.contains("ended, but the engine did not acknowledge the outcome")),
-        "{about:?}"
+        lines.iter().any(|line| line.contains("ended, but the engine did not acknowledge the outcome")),
+        "{lines:?}"
     );
-    for wrong in ["cancelling", "cancelled after the grace", "still running"] {
-        assert!(!about.iter().any(|line| line.contains(wrong)), "{wrong}: {about:?}");
+    for part in ["cancelling", "cancelled after the grace", "still running"] {
+        assert!(!lines.iter().any(|line| line.contains(part)), "{part}: {lines:?}");
     }
 }

@@ -6,9 +6,9 @@ use crate::process::{Program, Workspace};
 use crate::support::page;
 
 /// The address in the worker's log.
-fn address(worker: &Program) -> SocketAddr {
-    let said = worker.err.wait_for("serves health and metrics at http://");
-    let (_, address) = said.split_once("http://").unwrap();
+fn health_address(worker: &Program) -> SocketAddr {
+    let line = worker.err.wait_for("serves health and metrics at http://");
+    let (_, address) = line.split_once("http://").unwrap();
     address.trim_end_matches(|c: char| !c.is_ascii_digit()).split('"').next().unwrap().parse().unwrap()
 }
 
@@ -16,7 +16,7 @@ fn address(worker: &Program) -> SocketAddr {
 fn health_port_flag_enables_the_server() {
     let workspace = Workspace::new();
     let worker = workspace.worker(&["--embedded", "--health-port", "0"]);
-    let at = address(&worker);
+    let at = health_address(&worker);
     assert!(at.ip().is_loopback() && at.port() != 0, "{at}");
     worker.err.wait_for(&format!("  health    http://{at}/livez, /readyz, /health, /metrics"));
     assert_eq!(page(at, "/readyz").0, 200);
@@ -35,10 +35,10 @@ fn health_server_is_off_by_default() {
 }
 
 #[test]
-fn taken_port_and_invalid_settings_are_exit_2() {
+fn used_port_and_invalid_settings_are_exit_2() {
     let workspace = Workspace::new();
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = taken.local_addr().unwrap().port().to_string();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
     let run = |settings: &[(&str, &str)]| {
         let mut command = workspace.worker_command(&["--embedded"]);
         command.env("HATCHET_CLIENT_WORKER_HEALTHCHECK_ENABLED", "1").envs(settings.iter().copied());
@@ -57,16 +57,16 @@ fn taken_port_and_invalid_settings_are_exit_2() {
 #[test]
 fn bind_address_none_binds_all_addresses() {
     let workspace = Workspace::new();
-    for word in ["None", "none"] {
+    for value in ["None", "none"] {
         let mut command = workspace.worker_command(&["--embedded"]);
         command.envs([
             ("HATCHET_CLIENT_WORKER_HEALTHCHECK_ENABLED", "t"),
             ("HATCHET_CLIENT_WORKER_HEALTHCHECK_PORT", "0"),
-            ("HATCHET_CLIENT_WORKER_HEALTHCHECK_BIND_ADDRESS", word),
+            ("HATCHET_CLIENT_WORKER_HEALTHCHECK_BIND_ADDRESS", value),
         ]);
         let worker = Program::start(&mut command);
         worker.err.until("the banner", |line| line.starts_with("  tasks "));
-        let at = address(&worker);
+        let at = health_address(&worker);
         assert!(at.ip().is_unspecified(), "{at}");
         assert_eq!(page(SocketAddr::from(([127, 0, 0, 1], at.port())), "/readyz").0, 200);
         worker.stop().expect(0);

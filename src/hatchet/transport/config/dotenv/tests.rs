@@ -4,8 +4,8 @@ fn lookup(name: &str) -> Option<String> {
     (name == "A_ENV").then(|| "env".to_owned())
 }
 
-/// A file's text, the values that python-dotenv 1.2.4 reads from it (names without a value left out), and how many
-/// statements it refuses. `A_ENV` is `env` in the process' environment.
+/// A file's text, the values that python-dotenv 1.2.4 reads from it (without names that have no value), and the number of
+/// statements that it refuses. `A_ENV` is `env` in the process' environment.
 type Row = (&'static str, &'static [(&'static str, &'static str)], usize);
 
 #[rustfmt::skip]
@@ -137,7 +137,7 @@ const TABLE: &[Row] = &[
 fn values_are_those_of_python_dotenv() {
     for (text, values, malformed) in TABLE {
         let env = parse(text, lookup);
-        // A dictionary there: the last one counts.
+        // python-dotenv returns a dictionary: the last value of a name applies.
         let last: HashMap<&str, &str> =
             env.values.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         assert_eq!(last, values.iter().copied().collect(), "{text:?}");
@@ -156,7 +156,7 @@ fn malformed_line_is_skipped_and_numbered() {
     let form = "is not NAME=value";
     assert_eq!(malformed("A=1\n\n# c\nX='a\nB=2\n"), ("A B".to_owned(), vec![(4, quote)]));
     assert_eq!(malformed("A='a\nb'\nno name\nB=2\n"), ("A B".to_owned(), vec![(3, form)]));
-    // Here a later quote closes the value, and python-dotenv drops the lines between.
+    // A later quote closes the value in python-dotenv, which drops the lines between.
     assert_eq!(malformed("X='a\nA=1\nY='b'\nB=2\n"), ("A Y B".to_owned(), vec![(1, form)]));
     assert_eq!(malformed("X=\"a\nA=1\n# say \"it\"\nB=2\n"), ("A B".to_owned(), vec![(1, form)]));
     assert_eq!(malformed("A=1\nB=\u{fffd}\nC=3\n# \u{fffd}\n"), ("A C".to_owned(), vec![(2, "is not UTF-8 text")]));

@@ -1,20 +1,20 @@
-//! A connection that breaks after the engine has accepted a trigger and before its answer arrives.
+//! A connection that breaks after the engine has accepted a trigger and before its response arrives.
 
 use hatchet_quickstart::hatchet::client::{Client, ClientConfig, RunSummary, Sources};
 
 use tonic::Status;
 
-use crate::process::{Ended, Program, Workspace};
 use crate::{
     chaos::proxy::Proxy,
     fake::Fake,
+    process::{Program, ProgramOutput, Workspace, connection::RestStub},
     support::{all_runs, eventually},
 };
 
 /// Part of an input by which the proxy recognises the trigger.
-const MARKER: &str = "its answer is lost";
+const MARKER: &str = "its response is lost";
 const HELLO: [&str; 4] =
-    ["--task-name", "externally-triggered-task", "--input-json", r#"{"name":"its answer is lost"}"#];
+    ["--task-name", "externally-triggered-task", "--input-json", r#"{"name":"its response is lost"}"#];
 /// A benchmark. Its trial run has the index 0.
 const BENCH: [&str; 9] = [
     "bench",
@@ -29,14 +29,14 @@ const BENCH: [&str; 9] = [
 ];
 
 /// A worker with an engine, and a proxy in front of the engine.
-struct Site {
+struct Fixture {
     workspace: Workspace,
     _worker: Program,
     proxy: Proxy,
     client: Client,
 }
 
-impl Site {
+impl Fixture {
     async fn start() -> Self {
         let workspace = Workspace::new();
         let _worker = workspace.worker(&["--embedded"]);
@@ -51,77 +51,79 @@ impl Site {
         let address = self.proxy.address.to_string();
         let args = [args, &["--host-port", &address, "--tls-strategy", "none"]].concat();
         let mut command = self.workspace.runner_command(&args);
-        Program::start(self.by_token(&mut command, rest_path))
+        Program::start(self.use_token(&mut command, rest_path))
     }
 
-    fn by_token<'a>(&self, command: &'a mut std::process::Command, rest_path: &str) -> &'a mut std::process::Command {
+    fn use_token<'a>(&self, command: &'a mut std::process::Command, rest_path: &str) -> &'a mut std::process::Command {
         let at = self.workspace.handshake();
         command.env("HATCHET_CLIENT_TOKEN", &at.token);
         command.env("HATCHET_CLIENT_SERVER_URL", format!("{}{rest_path}", at.api_url))
     }
 
     /// Runs a printed command.
-    fn run_printed(&self, ended: &Ended, after: &str) -> Ended {
+    fn run_printed(&self, ended: &ProgramOutput, after: &str) -> ProgramOutput {
         let mut shell = self.workspace.shell(&ended.printed_command(after));
-        Program::start(self.by_token(&mut shell, "")).wait()
+        Program::start(self.use_token(&mut shell, "")).wait()
     }
 
     async fn runs(&self) -> Vec<RunSummary> {
         all_runs(&self.client).await
     }
 
-    /// Breaks the connection when the engine has accepted this number of runs, whose answer the proxy withholds.
-    async fn cut(&self, runs: usize) {
-        eventually("the engine has accepted it", async || (self.runs().await.len() >= runs).then_some(())).await;
+    /// Breaks the connection when the engine has accepted this number of runs, whose responses the proxy withholds.
+    async fn break_connection(&self, runs: usize) {
+        eventually("the engine has accepted the runs", async || (self.runs().await.len() >= runs).then_some(())).await;
         self.proxy.restore();
         self.proxy.reset();
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn run_whose_answer_was_lost_is_followed() {
-    let site = Site::start().await;
-    site.proxy.drop_received_after(MARKER.as_bytes());
-    let runner = site.runner(&HELLO, "");
-    site.cut(1).await;
+async fn run_with_lost_response_is_followed() {
+    let fixture = Fixture::start().await;
+    fixture.proxy.drop_received_after(MARKER.as_bytes());
+    let runner = fixture.runner(&HELLO, "");
+    fixture.break_connection(1).await;
     let ended = runner.wait().expect(0);
     assert_eq!(ended.json()["message"], format!("Hello, {MARKER}!"));
-    assert_eq!(site.runs().await.len(), 1, "it was triggered once");
+    assert_eq!(fixture.runs().await.len(), 1, "the run was triggered once");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn lost_answer_without_rest_prints_a_find_command() {
-    let site = Site::start().await;
+async fn lost_response_without_rest_prints_find_command() {
+    let fixture = Fixture::start().await;
     for (args, output) in [(&HELLO[..], "Hello"), (&[&HELLO[..], &["--no-wait"]].concat(), "-")] {
-        let before = site.runs().await.len();
-        site.proxy.drop_received_after(MARKER.as_bytes());
-        let runner = site.runner(args, "/nowhere");
-        site.cut(before + 1).await;
+        let before = fixture.runs().await.len();
+        fixture.proxy.drop_received_after(MARKER.as_bytes());
+        let runner = fixture.runner(args, "/nowhere");
+        fixture.break_connection(before + 1).await;
         let ended = runner.wait();
         let ended = ended.expect_error(7, &["not known whether it started", "the connection broke", "404"]);
-        let again = site.run_printed(&ended, "search again with ").expect(0);
+        let again = fixture.run_printed(&ended, "search again with ").expect(0);
         assert!(again.stdout.concat().contains(output), "{again:?}");
-        assert_eq!(site.runs().await.len(), before + 1);
+        assert_eq!(fixture.runs().await.len(), before + 1);
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn search_during_rest_outage_is_logged_once() {
-    let site = Site::start().await;
-    site.proxy.drop_received_after(MARKER.as_bytes());
-    let address = site.proxy.address.to_string();
+    let fixture = Fixture::start().await;
+    fixture.proxy.drop_received_after(MARKER.as_bytes());
+    let address = fixture.proxy.address.to_string();
     let args = [&HELLO[..], &["--host-port", &address, "--tls-strategy", "none"]].concat();
-    let mut command = site.workspace.runner_command(&args);
-    command.env("HATCHET_CLIENT_TOKEN", &site.workspace.handshake().token);
-    let runner = Program::start(command.env("HATCHET_CLIENT_SERVER_URL", "http://127.0.0.1:9"));
-    site.cut(1).await;
-    let line = "the engine's list of runs is read again for up to";
+    let mut command = fixture.workspace.runner_command(&args);
+    command.env("HATCHET_CLIENT_TOKEN", &fixture.workspace.handshake().token);
+    let rest = RestStub::start("HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n", None).await;
+    let runner = Program::start(command.env("HATCHET_CLIENT_SERVER_URL", format!("http://{}", rest.address)));
+    fixture.break_connection(1).await;
+    let line = "reading the engine's list of runs failed, retrying for up to";
     runner.err.wait_for(line);
-    // In this time the list is read several times.
-    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    let requests = || rest.heads.lock().unwrap().len();
+    let logged_at = requests();
+    eventually("the list is read again", async || (requests() >= logged_at + 2).then_some(())).await;
     runner.signal("INT");
     let ended = runner.wait().expect(130);
-    assert_eq!(ended.stderr.iter().filter(|said| said.contains(line)).count(), 1, "{ended:?}");
+    assert_eq!(ended.stderr.iter().filter(|printed| printed.contains(line)).count(), 1, "{ended:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -132,11 +134,11 @@ async fn refusal_of_full_engine_is_shown_within_timeout() {
     let mut command = workspace.runner_command(&args);
     let runner = Program::start(command.env("HATCHET_CLIENT_TOKEN", fake.token()));
     runner.wait().expect_error(5, &["the engine is at a limit: the engine is full"]);
-    assert!(fake.script(|script| script.triggers.len()) > 1, "it was repeated");
+    assert!(fake.script(|script| script.triggers.len()) > 1, "the trigger was repeated");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn timeout_after_sending_prints_a_find_command() {
+async fn timeout_after_sending_prints_find_command() {
     let (workspace, fake) = (Workspace::new(), Fake::start().await);
     fake.script(|script| script.trigger_delay = std::time::Duration::from_secs(60));
     let args = [&HELLO[..], &["--timeout", "2", "--tls-strategy", "none"]].concat();
@@ -148,55 +150,55 @@ async fn timeout_after_sending_prints_a_find_command() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn interrupted_trigger_prints_a_find_command() {
-    let site = Site::start().await;
-    site.proxy.drop_received_after(MARKER.as_bytes());
-    let runner = site.runner(&HELLO, "");
-    eventually("the engine has accepted it", async || site.runs().await.pop()).await;
+async fn interrupted_trigger_prints_find_command() {
+    let fixture = Fixture::start().await;
+    fixture.proxy.drop_received_after(MARKER.as_bytes());
+    let runner = fixture.runner(&HELLO, "");
+    eventually("the engine has accepted the runs", async || fixture.runs().await.pop()).await;
     runner.signal("INT");
     let ended = runner.wait().expect(130).expect_stderr("not known whether a run was started");
-    site.proxy.restore();
-    let again = site.run_printed(&ended, "search for it with ").expect(0);
+    fixture.proxy.restore();
+    let again = fixture.run_printed(&ended, "search for it with ").expect(0);
     assert_eq!(again.json()["message"], format!("Hello, {MARKER}!"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn bench_recovers_runs_whose_answer_was_lost() {
-    let site = Site::start().await;
-    site.proxy.drop_received_after(b"number 7");
-    let bench = site.runner(&BENCH, "");
-    site.cut(11).await;
+async fn bench_finds_runs_with_lost_responses() {
+    let fixture = Fixture::start().await;
+    fixture.proxy.drop_received_after(b"number 7");
+    let bench = fixture.runner(&BENCH, "");
+    fixture.break_connection(11).await;
     let ended = bench.wait().expect(0);
     assert!(ended.stdout[0].starts_with("10 of 10 runs completed"), "{ended:?}");
-    assert_eq!(site.runs().await.len(), 11, "the trial run and ten runs");
-    let report = std::fs::read_to_string(site.workspace.path("out/report.md")).unwrap();
+    assert_eq!(fixture.runs().await.len(), 11, "the trial run and ten runs");
+    let report = std::fs::read_to_string(fixture.workspace.path("out/report.md")).unwrap();
     assert!(report.contains("10 runs were found after"), "{report}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn bench_reports_runs_whose_start_is_not_known() {
-    let site = Site::start().await;
-    site.proxy.drop_received_after(b"number 7");
-    let bench = site.runner(&BENCH, "/nowhere");
+async fn bench_reports_runs_with_unknown_start() {
+    let fixture = Fixture::start().await;
+    fixture.proxy.drop_received_after(b"number 7");
+    let bench = fixture.runner(&BENCH, "/nowhere");
     // Without REST, no worker is listed, so there is no trial run.
-    site.cut(10).await;
+    fixture.break_connection(10).await;
     let ended = bench.wait().expect(7).expect_stderr("not known whether 10 of 10 runs started");
     assert_eq!(ended.stdout[1].trim(), "10 not known whether started", "{ended:?}");
-    let line = std::fs::read_to_string(site.workspace.path("out/runs.jsonl")).unwrap();
+    let line = std::fs::read_to_string(fixture.workspace.path("out/runs.jsonl")).unwrap();
     let line: serde_json::Value = serde_json::from_str(line.lines().next().unwrap()).unwrap();
     assert_eq!(line["accepted_as"], "unanswered");
     let pair = format!("run_key={}", line["key"].as_str().unwrap());
-    site.workspace.runner(&["--find", &pair]).expect(0);
+    fixture.workspace.runner(&["--find", &pair]).expect(0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bench_timeout_with_unknown_starts_is_exit_7() {
-    let site = Site::start().await;
-    site.proxy.drop_received_after(b"number 7");
-    let bench = site.runner(&[&BENCH[..], &["--timeout", "1s"]].concat(), "/nowhere");
+    let fixture = Fixture::start().await;
+    fixture.proxy.drop_received_after(b"number 7");
+    let bench = fixture.runner(&[&BENCH[..], &["--timeout", "1s"]].concat(), "/nowhere");
     let ended = bench.wait().expect(7).expect_stderr("not known whether 10 of 10 runs started");
     ended.expect_stderr("`runner --find run_key=KEY");
-    let lines = std::fs::read_to_string(site.workspace.path("out/runs.jsonl")).unwrap();
+    let lines = std::fs::read_to_string(fixture.workspace.path("out/runs.jsonl")).unwrap();
     let run: serde_json::Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
     assert_eq!(run["accepted_as"], "unanswered");
     assert!(run["error"].is_string(), "{run}");
@@ -204,10 +206,10 @@ async fn bench_timeout_with_unknown_starts_is_exit_7() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn find_requires_exactly_one_run() {
-    let site = Site::start().await;
+    let fixture = Fixture::start().await;
     let [first, second] = ["a", "b"].map(|value| {
         let pair = format!("case={value}");
-        site.workspace.trigger(&[
+        fixture.workspace.trigger(&[
             "--task-name",
             "externally-triggered-task",
             "--metadata",
@@ -216,10 +218,13 @@ async fn find_requires_exactly_one_run() {
             "both=1",
         ])
     });
-    let found = site.workspace.runner(&["--find", "case=a"]).expect(0);
+    // The engine may list a run late, so a search without a result takes 12 s.
+    let missing = fixture.workspace.start_runner(&["--find", "case=c"]);
+    let timed_out = fixture.workspace.start_runner(&["--find", "case=c", "--timeout", "1s"]);
+    let found = fixture.workspace.runner(&["--find", "case=a"]).expect(0);
     assert_eq!(found.json()["message"], "Hello, World!");
-    assert_eq!(site.workspace.runner(&["--find", "case=b", "--no-wait"]).expect(0).stdout, [second.as_str()]);
-    site.workspace.runner(&["--find", "both=1"]).expect_error(2, &["2 runs have both=1", &first, &second]);
-    site.workspace.runner(&["--find", "case=c"]).expect_error(7, &["no run with the metadata case=c"]);
-    site.workspace.runner(&["--find", "case=c", "--timeout", "1s"]).expect_error(4, &["whether such a run exists"]);
+    assert_eq!(fixture.workspace.runner(&["--find", "case=b", "--no-wait"]).expect(0).stdout, [second.as_str()]);
+    fixture.workspace.runner(&["--find", "both=1"]).expect_error(2, &["2 runs have both=1", &first, &second]);
+    timed_out.wait().expect_error(4, &["whether such a run exists"]);
+    missing.wait().expect_error(7, &["no run with the metadata case=c"]);
 }

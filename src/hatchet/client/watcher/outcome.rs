@@ -1,15 +1,16 @@
-//! How a run ended.
+//! The outcome of a finished run.
 
 use serde::de::DeserializeOwned;
 
-use super::RunDetails;
+use super::details::RunDetails;
 use crate::hatchet::{
     client::{RunError, RunFailure},
     wire::{RunId, RunStatus, proto},
 };
 
-/// How a run ended, as reported by the engine.
+/// The outcome of a finished run, as reported by the engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RunOutcome {
     /// The run.
     pub run: RunId,
@@ -22,11 +23,12 @@ pub struct RunOutcome {
 }
 
 impl RunOutcome {
-    /// The output of a completed run, deserialized.
+    /// Deserializes the output of a completed run.
     ///
     /// # Errors
     ///
-    /// [`RunError`] with the outcome of a run that did not complete, or the field of the output that does not fit.
+    /// - [`RunError::Output`] with the field that does not fit `T`.
+    /// - [`RunError::Failed`] or [`RunError::Cancelled`] if the run did not complete.
     pub fn output<T: DeserializeOwned>(&self) -> Result<T, RunError> {
         match self.status {
             RunStatus::Completed => {
@@ -46,15 +48,15 @@ impl RunOutcome {
         }
     }
 
-    /// The outcome in a run's details, if the run has finished.
-    pub fn from_details(run: RunId, details: &RunDetails) -> Option<Self> {
+    /// Reads the outcome from the details of a finished run; `None` for other runs.
+    pub(super) fn from_details(run: RunId, details: &RunDetails) -> Option<Self> {
         if !(details.done && details.status.is_final()) {
             return None;
         }
         let output = match (&details.status, details.tasks.as_slice()) {
             (RunStatus::Completed, [task]) => task.output.clone(),
             (RunStatus::Completed, tasks) => {
-                Some(by_name(tasks.iter().map(|t| (t.name.as_str(), t.output.as_deref()))))
+                Some(by_name(tasks.iter().map(|task| (task.name.as_str(), task.output.as_deref()))))
             }
             _ => None,
         };
@@ -62,7 +64,7 @@ impl RunOutcome {
         Some(Self { run, status: details.status, output, error })
     }
 
-    /// The outcome in an event of the subscription, if the event is conclusive.
+    /// Reads the outcome from an event of the subscription; `None` if the event is not conclusive.
     ///
     /// The event has no status: a cancelled run looks like a completed one without output. Only a non-empty output or a
     /// non-empty error of a single task is conclusive; the run's details decide everything else.
@@ -80,6 +82,7 @@ impl RunOutcome {
     }
 }
 
+/// A JSON object of the tasks' outputs by name.
 fn by_name<'a>(tasks: impl Iterator<Item = (&'a str, Option<&'a str>)>) -> String {
     let outputs: serde_json::Map<String, serde_json::Value> =
         tasks.filter_map(|(name, output)| Some((name.to_owned(), serde_json::from_str(output?).ok()?))).collect();

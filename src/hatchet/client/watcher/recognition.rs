@@ -1,11 +1,11 @@
 //! The meaning of NOT_FOUND for a run.
 //!
-//! An engine does not always know a run that exists: a busy real one needed 1 s after the trigger. So NOT_FOUND is
-//! tolerated for a grace period, and becomes an error afterwards:
+//! An engine may return NOT_FOUND for a run that exists: a busy real engine did so for 1 s after the trigger. So NOT_FOUND
+//! is tolerated for a grace period, and becomes an error afterwards:
 //!
 //! | run | grace period | error |
 //! |---|---|---|
-//! | seen before, through this handle or a clone | [`TRIGGERED_GRACE`] | [`ErrorKind::RunLost`] |
+//! | seen before, through this reference or a clone | [`TRIGGERED_GRACE`] | [`ErrorKind::RunLost`] |
 //! | triggered by this client | [`TRIGGERED_GRACE`] | [`ErrorKind::NotFound`]: the workflow is not registered |
 //! | given by its id | [`GIVEN_GRACE`] | [`ErrorKind::NotFound`]: the id is wrong |
 
@@ -22,13 +22,13 @@ use crate::hatchet::{
     wire::RunId,
 };
 
-/// Ten times what a real engine under load was seen to need until it knew a new run.
+/// Grace period of a new run: ten times the longest delay that was measured on a real engine under load.
 const TRIGGERED_GRACE: Duration = Duration::from_secs(10);
-/// Twice what a real engine was seen to need. Shorter than [`TRIGGERED_GRACE`], because the caller waits to be told that
-/// the id is wrong.
+/// Grace period of a run that was given by its id: twice the delay that was measured on a real engine. Shorter than
+/// [`TRIGGERED_GRACE`], because the user waits for the error of a wrong id.
 const GIVEN_GRACE: Duration = Duration::from_secs(2);
 
-/// What is known about a run's existence. Clones share whether the engine has shown the run.
+/// Evidence that a run exists. Clones share the record that the engine has returned the run.
 #[derive(Debug, Clone)]
 pub(in crate::hatchet::client) struct Recognition {
     triggered: bool,
@@ -46,13 +46,13 @@ impl Recognition {
         Self { triggered: false, seen: Arc::default() }
     }
 
-    /// Records that the engine knows the run.
-    pub(super) fn mark_seen(&self) {
+    /// Records that the engine has returned the run.
+    pub(in crate::hatchet::client) fn mark_seen(&self) {
         self.seen.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the engine has ever known the run.
-    pub(super) fn was_seen(&self) -> bool {
+    /// Whether the engine has ever returned the run.
+    pub(in crate::hatchet::client) fn was_seen(&self) -> bool {
         self.seen.load(Ordering::Relaxed)
     }
 
@@ -60,8 +60,8 @@ impl Recognition {
         if self.triggered || self.was_seen() { TRIGGERED_GRACE } else { GIVEN_GRACE }
     }
 
-    /// The error of a run that the engine has not known for this long; `None` within the grace period.
-    pub(super) fn refuse(&self, run: RunId, unknown_for: Duration) -> Option<ClientError> {
+    /// The error of a run that the engine has not found for this time; `None` within the grace period.
+    pub(in crate::hatchet::client) fn refuse(&self, run: RunId, unknown_for: Duration) -> Option<ClientError> {
         (unknown_for >= self.grace()).then(|| self.error(run))
     }
 
@@ -71,17 +71,17 @@ impl Recognition {
                 ErrorKind::RunLost,
                 format!(
                     "the engine no longer knows run {run}, which it knew before: it was restarted without its data, or \
-                     has dropped the run since: start it again if its work is still wanted"
+                     has deleted the run. Trigger a new run if its work is still needed"
                 ),
             );
         }
         let remedy = if self.triggered {
-            "no workflow has the name that it was triggered by: start a worker that registers it"
+            "Start a worker that registers its workflow"
         } else {
-            "check the id, and that the run is one of this engine"
+            "Check the id, and whether the run belongs to this engine"
         };
         let grace = self.grace();
-        let message = format!("run {run} is not known to the engine, which was asked for {grace:?}: {remedy}");
+        let message = format!("run {run} is not known to the engine, after retries for {grace:?}. {remedy}");
         ClientError::new(ErrorKind::NotFound, message)
     }
 }
@@ -95,8 +95,8 @@ mod tests {
         let (given, triggered, seen) = (Recognition::given(), Recognition::triggered(), Recognition::given());
         seen.clone().mark_seen();
         for (recognition, grace, kind, text) in [
-            (given, GIVEN_GRACE, ErrorKind::NotFound, "asked for 2s: check the id"),
-            (triggered, TRIGGERED_GRACE, ErrorKind::NotFound, "start a worker that registers it"),
+            (given, GIVEN_GRACE, ErrorKind::NotFound, "after retries for 2s. Check the id"),
+            (triggered, TRIGGERED_GRACE, ErrorKind::NotFound, "Start a worker that registers its workflow"),
             (seen, TRIGGERED_GRACE, ErrorKind::RunLost, "which it knew before"),
         ] {
             let run = RunId::random();

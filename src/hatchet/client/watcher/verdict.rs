@@ -1,30 +1,30 @@
-//! The meaning of one poll.
+//! Interprets the response to a poll.
 
 use std::time::Duration;
 
-use super::super::{RunDetails, RunOutcome};
+use super::{details::RunDetails, outcome::RunOutcome};
 use crate::hatchet::{
     transport::{ClientError, ErrorKind},
     wire::{RunId, RunStatus},
 };
 
-/// A wait without a useful answer fails after this time.
-pub(super) const LONGEST_SILENCE: Duration = Duration::from_secs(300);
+/// Time without a useful response after which a wait fails.
+pub(super) const SILENCE_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// What the watcher does after a poll.
+/// The action of the watcher after a poll.
 #[derive(Debug)]
 pub(super) enum Verdict {
     /// The run has finished: its waits end.
     Finished(RunOutcome),
     /// The run exists and has not finished: it is polled again.
     Unfinished(RunStatus),
-    /// The engine does not know the run: it is polled again until the grace period of each wait is over.
+    /// The engine has no such run: it is polled again until the grace period of each wait has elapsed.
     Unknown,
-    /// The engine asks to slow down: all polls are slowed down. It has answered, so this is no silence.
+    /// The engine is at its rate limit: all polls are slowed down. Counts as a response.
     Throttled,
-    /// The engine did not answer, or failed: the run is polled again.
-    NoAnswer(ClientError),
-    /// As [`Verdict::NoAnswer`], for [`LONGEST_SILENCE`] already: waits of that age fail.
+    /// The engine did not respond, or failed: the run is polled again.
+    NoResponse(ClientError),
+    /// [`Verdict::NoResponse`] for more than [`SILENCE_TIMEOUT`]: waits of that age fail.
     GiveUp(ClientError),
     /// The engine refuses this poll: the waits for this run fail.
     FailRun(ClientError),
@@ -32,13 +32,13 @@ pub(super) enum Verdict {
     FailAll(ClientError),
 }
 
-/// Decides what the answer to a poll means. `silent_for` is the time since the engine's last useful answer, or since the
-/// run is waited for if that is shorter.
-pub(super) fn judge(run: RunId, answer: Result<RunDetails, ClientError>, silent_for: Duration) -> Verdict {
-    let error = match answer {
+/// Returns the action for the response to a poll. `silent_for` is the time since the engine's last useful response, or
+/// since the start of the watch if that is shorter.
+pub(super) fn judge(run: RunId, response: Result<RunDetails, ClientError>, silent_for: Duration) -> Verdict {
+    let error = match response {
         Ok(details) if details.done && matches!(details.status, RunStatus::Unknown(_)) => {
             let text = format!(
-                "waiting for run {run} failed: it has finished with a status that this version does not know ({:?}). \
+                "waiting for run {run} failed: it finished with a status that this version does not know ({:?}). \
                  Update this crate",
                 details.status
             );
@@ -54,12 +54,12 @@ pub(super) fn judge(run: RunId, answer: Result<RunDetails, ClientError>, silent_
         ErrorKind::NotFound => Verdict::Unknown,
         ErrorKind::Exhausted => Verdict::Throttled,
         ErrorKind::TimedOut | ErrorKind::Unreachable | ErrorKind::AuthGracePeriod | ErrorKind::Engine
-            if silent_for > LONGEST_SILENCE =>
+            if silent_for > SILENCE_TIMEOUT =>
         {
             Verdict::GiveUp(after_silence(error))
         }
         ErrorKind::TimedOut | ErrorKind::Unreachable | ErrorKind::AuthGracePeriod | ErrorKind::Engine => {
-            Verdict::NoAnswer(error)
+            Verdict::NoResponse(error)
         }
         ErrorKind::Invalid
         | ErrorKind::TooLarge
@@ -73,8 +73,8 @@ pub(super) fn judge(run: RunId, answer: Result<RunDetails, ClientError>, silent_
     }
 }
 
-/// The error of a wait that had no useful answer for [`LONGEST_SILENCE`]. A status that the engine, or a proxy before
-/// it, has sent is passed on unchanged: that is no silence.
+/// The error of a wait without a useful response for [`SILENCE_TIMEOUT`]. Returns the status of the engine, or of a proxy
+/// in front of it, unchanged.
 fn after_silence(error: ClientError) -> ClientError {
     let is_silence = match error.kind() {
         ErrorKind::TimedOut => true,
@@ -84,7 +84,7 @@ fn after_silence(error: ClientError) -> ClientError {
     if !is_silence {
         return error;
     }
-    let message = format!("the engine has not answered for {LONGEST_SILENCE:?}: {error}");
+    let message = format!("the engine has not responded for {SILENCE_TIMEOUT:?}: {error}");
     error.into_kind(ErrorKind::Unreachable, message)
 }
 
@@ -92,17 +92,13 @@ fn after_silence(error: ClientError) -> ClientError {
 mod tests {
     use super::*;
 
-    fn details(status: RunStatus, done: bool) -> RunDetails {
-        RunDetails { status, done, input: String::new(), additional_metadata: String::new(), tasks: Vec::new() }
-    }
-
     fn name(verdict: &Verdict) -> &'static str {
         match verdict {
             Verdict::Finished(_) => "finished",
             Verdict::Unfinished(_) => "unfinished",
             Verdict::Unknown => "unknown",
             Verdict::Throttled => "throttled",
-            Verdict::NoAnswer(_) => "no answer",
+            Verdict::NoResponse(_) => "no response",
             Verdict::GiveUp(_) => "give up",
             Verdict::FailRun(_) => "fail run",
             Verdict::FailAll(_) => "fail all",
@@ -123,21 +119,21 @@ mod tests {
             (RunStatus::Failed, true, "finished"),
             (RunStatus::Cancelled, true, "finished"),
         ] {
-            let verdict = judge(RunId::random(), Ok(details(status, done)), LONGEST_SILENCE * 2);
+            let verdict = judge(RunId::random(), Ok(RunDetails::test(status, done)), SILENCE_TIMEOUT * 2);
             assert_eq!(name(&verdict), expected, "{status:?}, done: {done}");
         }
     }
 
     #[test]
-    fn each_error_has_its_verdict_before_and_after_silence() {
+    fn each_error_has_its_verdict_before_and_after_timeout() {
         let trigger = crate::hatchet::wire::TriggerId::random();
         for (kind, before, after) in [
             (ErrorKind::NotFound, "unknown", "unknown"),
             (ErrorKind::Exhausted, "throttled", "throttled"),
-            (ErrorKind::TimedOut, "no answer", "give up"),
-            (ErrorKind::Unreachable, "no answer", "give up"),
-            (ErrorKind::AuthGracePeriod, "no answer", "give up"),
-            (ErrorKind::Engine, "no answer", "give up"),
+            (ErrorKind::TimedOut, "no response", "give up"),
+            (ErrorKind::Unreachable, "no response", "give up"),
+            (ErrorKind::AuthGracePeriod, "no response", "give up"),
+            (ErrorKind::Engine, "no response", "give up"),
             (ErrorKind::Invalid, "fail run", "fail run"),
             (ErrorKind::TooLarge, "fail run", "fail run"),
             (ErrorKind::RunLost, "fail run", "fail run"),
@@ -150,20 +146,20 @@ mod tests {
             (ErrorKind::Unsupported, "fail all", "fail all"),
         ] {
             let judge = |silent_for| judge(RunId::random(), Err(ClientError::new(kind, "no")), silent_for);
-            assert_eq!(name(&judge(LONGEST_SILENCE)), before, "{kind:?}");
-            assert_eq!(name(&judge(LONGEST_SILENCE + Duration::from_millis(1))), after, "{kind:?}");
+            assert_eq!(name(&judge(SILENCE_TIMEOUT)), before, "{kind:?}");
+            assert_eq!(name(&judge(SILENCE_TIMEOUT + Duration::from_millis(1))), after, "{kind:?}");
         }
     }
 
     #[test]
-    fn silence_is_reported_and_engine_error_is_quoted() {
-        let silent = LONGEST_SILENCE * 2;
+    fn silence_is_reported_and_engine_error_is_unchanged() {
+        let silent = SILENCE_TIMEOUT * 2;
         for (error, expected) in [
-            (ClientError::new(ErrorKind::TimedOut, "late"), "the engine has not answered for 300s: late"),
-            (ClientError::new(ErrorKind::Unreachable, "gone"), "the engine has not answered for 300s: gone"),
+            (ClientError::new(ErrorKind::TimedOut, "late"), "the engine has not responded for 300s: late"),
+            (ClientError::new(ErrorKind::Unreachable, "gone"), "the engine has not responded for 300s: gone"),
             (ClientError::new(ErrorKind::Engine, "no disk"), "no disk"),
             (
-                ClientError::new(ErrorKind::Unreachable, "no disk").with_source(tonic::Status::unavailable("no disk")),
+                ClientError::new(ErrorKind::Unreachable, "no disk").with_status(tonic::Status::unavailable("no disk")),
                 "no disk",
             ),
         ] {

@@ -1,8 +1,11 @@
 //! The subscription to the ends of runs.
 //!
 //! One stream serves any number of runs: each run is requested once, and the engine sends one event when it finishes. A
-//! stream that breaks is opened again, and every run that has not been reported yet is requested again. A real engine
-//! answers for a run that has finished in the meantime.
+//! stream that breaks is opened again, and every run whose end was not received is requested again. For a run that has
+//! finished in the meantime, a real engine sends the event immediately.
+//!
+//! A stream without open runs is not polled, so its break is noticed when the next run is requested. Nothing is lost: that
+//! run is requested again on the next stream.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -24,31 +27,31 @@ use crate::hatchet::{
     },
 };
 
-/// Requests that the transport has not taken yet.
+/// Capacity of the channel of requests to the transport.
 const REQUESTS: usize = 256;
-/// A stream without open runs is closed after this time. Until then the next run uses it.
+/// Time after which a stream without open runs is closed. Until then the next run uses it.
 const MAX_IDLE: Duration = Duration::from_secs(10);
-/// Bounds of the wait before a broken stream is opened again.
-const FIRST_WAIT: Duration = Duration::from_millis(50);
-const LONGEST_WAIT: Duration = Duration::from_secs(2);
+/// Bounds of the delay before a broken stream is opened again.
+const MIN_REOPEN_DELAY: Duration = Duration::from_millis(50);
+const MAX_REOPEN_DELAY: Duration = Duration::from_secs(2);
 
-/// What [`Subscription::next`] returns.
+/// An event of a [`Subscription`].
 pub(super) enum SubscriptionEvent {
-    /// The end of a run that was added. The event may not say how the run ended.
+    /// The end of a run that was added. The event may lack the outcome.
     Ended(RunId, WorkflowRunEvent),
-    /// The stream broke, for this reason if it was not closed by the engine. The next call opens it again.
+    /// The stream broke with this error, or was closed by the engine. The next call opens it again.
     Broke(Option<ClientError>),
 }
 
 /// A subscription that makes progress only while [`Subscription::next`] is polled.
 pub(super) struct Subscription {
     connection: Connection,
-    /// Runs whose end has not been reported.
+    /// Runs whose end was not received.
     open: HashSet<RunId>,
     /// Runs that have not been requested on the current stream.
     to_request: VecDeque<RunId>,
     stream: Option<Stream>,
-    /// When a broken stream is opened again.
+    /// The time at which a broken stream is opened again.
     reopen_at: Option<Instant>,
     backoff: Backoff,
 }
@@ -82,7 +85,7 @@ impl Subscription {
             to_request: VecDeque::new(),
             stream: None,
             reopen_at: None,
-            backoff: Backoff::new(FIRST_WAIT, LONGEST_WAIT),
+            backoff: Backoff::new(MIN_REOPEN_DELAY, MAX_REOPEN_DELAY),
         }
     }
 
@@ -93,16 +96,16 @@ impl Subscription {
         }
     }
 
-    /// Ignores the end of a run.
-    pub(super) fn forget(&mut self, run: RunId) {
+    /// Removes a run, whose end is ignored from now on.
+    pub(super) fn remove(&mut self, run: RunId) {
         self.open.remove(&run);
     }
 
-    /// The next event. Pending while no run is open. Cancel safe.
+    /// Returns the next event. Pending while no run is open. Cancel safe.
     pub(super) async fn next(&mut self) -> SubscriptionEvent {
         loop {
             if self.open.is_empty() {
-                // An open stream is probed for liveness every second. The caller drops this future to add a run.
+                // An open stream costs a liveness probe every second. The caller drops this future to add a run.
                 sleep(MAX_IDLE).await;
                 self.stream = None;
                 return std::future::pending().await;
@@ -133,8 +136,7 @@ impl Subscription {
             Stream::open(&self.connection)
         });
         tokio::select! {
-            // Events first: requests can wait while events arrive, and the engine stops reading requests while nobody
-            // takes its events.
+            // Events first: the engine stops reading requests while its events are not read.
             biased;
             event = stream.events.next() => Step::Received(event),
             permit = stream.requests.reserve(), if !self.to_request.is_empty() => {
@@ -151,6 +153,6 @@ impl Subscription {
         tracing::debug!(?status, "the subscription to the ends of runs broke");
         self.stream = None;
         self.reopen_at = Some(Instant::now() + self.backoff.next_delay());
-        SubscriptionEvent::Broke(status.map(|status| self.connection.call_error("wait for runs to end", status)))
+        SubscriptionEvent::Broke(status.map(|status| self.connection.call_error("waiting for runs", status)))
     }
 }

@@ -1,4 +1,4 @@
-//! Tests of the watched runs: time is an argument, so nothing waits.
+//! Tests of the watched runs, with simulated time.
 
 use tokio::sync::oneshot::error::TryRecvError;
 
@@ -8,7 +8,7 @@ use crate::hatchet::transport::ErrorKind;
 const MILLI: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Watched runs with a clock that is moved by hand.
+/// Watched runs with a clock that the test advances.
 struct Rig {
     runs: WatchedRuns,
     now: Instant,
@@ -32,25 +32,24 @@ impl Rig {
         receiver
     }
 
-    /// Moves the clock to the next poll, starts it, and returns how long that took.
+    /// Advances the clock to the next poll, starts it, and returns its run and the elapsed time.
     fn next_poll(&mut self) -> (RunId, Duration) {
-        let begun = self.now;
+        let started = self.now;
         loop {
             self.now = self.runs.next_poll().expect("a poll is scheduled").max(self.now);
             if let Some(run) = self.runs.take_poll(self.now) {
-                return (run, self.now - begun);
+                return (run, self.now - started);
             }
         }
     }
 
-    fn answer(&mut self, run: RunId, answer: Result<RunDetails, ClientError>) {
-        self.runs.poll_answered(run, answer, self.now);
+    fn respond(&mut self, run: RunId, response: Result<RunDetails, ClientError>) {
+        self.runs.poll_returned(run, response, self.now);
     }
 }
 
 fn details(status: RunStatus) -> RunDetails {
-    let done = status.is_final();
-    RunDetails { status, done, input: String::new(), additional_metadata: String::new(), tasks: Vec::new() }
+    RunDetails::test(status, status.is_final())
 }
 
 fn failure(kind: ErrorKind) -> ClientError {
@@ -62,20 +61,20 @@ fn outcome(run: RunId) -> RunOutcome {
 }
 
 #[test]
-fn lost_event_is_replaced_by_poll() {
+fn poll_replaces_lost_event() {
     let (mut rig, run) = (Rig::new(), RunId::random());
     let mut wait = rig.wait(run);
     let intervals: Vec<u64> = (0..7)
         .map(|_| {
             let (polled, after) = rig.next_poll();
-            rig.answer(polled, Ok(details(RunStatus::Running)));
+            rig.respond(polled, Ok(details(RunStatus::Running)));
             u64::try_from(after.as_millis()).unwrap()
         })
         .collect();
     assert_eq!(intervals, [250, 250, 500, 1_000, 2_000, 4_000, 5_000]);
     assert_eq!(wait.try_recv().unwrap_err(), TryRecvError::Empty);
     rig.next_poll();
-    rig.answer(run, Ok(details(RunStatus::Completed)));
+    rig.respond(run, Ok(details(RunStatus::Completed)));
     assert_eq!(wait.try_recv().unwrap().unwrap().status, RunStatus::Completed);
     assert_eq!(rig.runs.take_removed(), [run]);
     assert_eq!(rig.runs.next_poll(), None);
@@ -94,17 +93,43 @@ fn conclusive_event_ends_all_waits_without_poll() {
 }
 
 #[test]
-fn inconclusive_event_is_polled_at_once_and_again() {
+fn inconclusive_event_is_polled_immediately_and_again() {
     let (mut rig, run) = (Rig::new(), RunId::random());
     let mut wait = rig.wait(run);
     rig.runs.event(run, None, rig.now);
     for expected in [0, 20, 40, 80] {
         assert_eq!(rig.next_poll(), (run, MILLI * expected));
-        rig.answer(run, Ok(details(RunStatus::Running)));
+        rig.respond(run, Ok(details(RunStatus::Running)));
     }
     rig.next_poll();
-    rig.answer(run, Ok(details(RunStatus::Cancelled)));
+    rig.respond(run, Ok(details(RunStatus::Cancelled)));
     assert_eq!(wait.try_recv().unwrap().unwrap().status, RunStatus::Cancelled);
+}
+
+#[test]
+fn each_run_is_polled_in_time_while_events_arrive() {
+    // The seconds between two polls of a run, for a number of runs.
+    for (count, period) in [(100, 20), (3_000, 30), (10_000, 100)] {
+        let (mut rig, mut polls) = (Rig::new(), 0);
+        let started = rig.now;
+        let runs: Vec<RunId> = (0..count).map(|_| RunId::random()).collect();
+        let _waits: Vec<_> = runs.iter().map(|run| rig.wait(*run)).collect();
+        let mut last_polls: HashMap<RunId, Instant> = runs.iter().map(|run| (*run, started)).collect();
+        while rig.now - started < SECOND * 300 {
+            let (run, _) = rig.next_poll();
+            let since = last_polls.insert(run, rig.now).unwrap();
+            // All runs become due together at first, and are polled after 25 s.
+            let limit = if rig.now - started < SECOND * 150 { period + 30 } else { period + 5 };
+            assert!(rig.now - since < SECOND * limit, "{count} runs: {:?}", rig.now - since);
+            polls += 1;
+            // A short benchmark has five polls a second.
+            assert!(polls <= 101 || rig.now - started > SECOND * 20, "{count} runs");
+            rig.respond(run, Ok(details(RunStatus::Running)));
+            // The event of another run.
+            rig.runs.event(RunId::random(), None, rig.now);
+        }
+        assert!(last_polls.values().all(|at| rig.now - *at < SECOND * (period + 5)), "{count} runs");
+    }
 }
 
 #[test]
@@ -114,39 +139,39 @@ fn no_poll_is_due_while_every_run_is_being_polled() {
     rig.next_poll();
     rig.next_poll();
     assert_eq!(rig.runs.next_poll(), None);
-    rig.answer(runs[0], Err(failure(ErrorKind::Unreachable)));
+    rig.respond(runs[0], Err(failure(ErrorKind::Unreachable)));
     assert!(rig.runs.next_poll().is_some());
 }
 
 #[test]
-fn followed_run_is_polled_often_until_it_runs_for_long() {
+fn followed_run_is_polled_often_until_long_running() {
     let (mut rig, run) = (Rig::new(), RunId::random());
     let mut follower = rig.follow(run);
     assert_eq!(rig.next_poll(), (run, MILLI * 20));
-    rig.answer(run, Ok(details(RunStatus::Queued)));
+    rig.respond(run, Ok(details(RunStatus::Queued)));
     assert_eq!(follower.borrow_and_update().status, Some(RunStatus::Queued));
     for _ in 0..20 {
         rig.next_poll();
-        rig.answer(run, Ok(details(RunStatus::Queued)));
+        rig.respond(run, Ok(details(RunStatus::Queued)));
     }
     assert!(!follower.has_changed().unwrap(), "the same status is no change");
     assert_eq!(rig.next_poll(), (run, SECOND));
     for _ in 0..20 {
-        rig.answer(run, Ok(details(RunStatus::Running)));
+        rig.respond(run, Ok(details(RunStatus::Running)));
         rig.next_poll();
     }
     assert_eq!(follower.borrow_and_update().status, Some(RunStatus::Running));
-    rig.answer(run, Ok(details(RunStatus::Running)));
-    assert_eq!(rig.next_poll(), (run, SLOWEST));
+    rig.respond(run, Ok(details(RunStatus::Running)));
+    assert_eq!(rig.next_poll(), (run, MAX_INTERVAL));
 }
 
 #[test]
-fn unknown_id_is_refused_after_two_seconds_and_ten_polls_at_most() {
+fn unknown_id_is_refused_after_two_seconds() {
     let (mut rig, run) = (Rig::new(), RunId::random());
-    let (mut wait, begun, mut polls) = (rig.wait(run), rig.now, 0);
+    let (mut wait, started, mut polls) = (rig.wait(run), rig.now, 0);
     let error = loop {
         rig.next_poll();
-        rig.answer(run, Err(failure(ErrorKind::NotFound)));
+        rig.respond(run, Err(failure(ErrorKind::NotFound)));
         polls += 1;
         match wait.try_recv() {
             Ok(result) => break result.unwrap_err(),
@@ -154,29 +179,29 @@ fn unknown_id_is_refused_after_two_seconds_and_ten_polls_at_most() {
         }
     };
     assert_eq!(error.kind(), ErrorKind::NotFound);
-    assert!(rig.now - begun >= SECOND * 2 && rig.now - begun < SECOND * 3);
+    assert!(rig.now - started >= SECOND * 2 && rig.now - started < SECOND * 3);
     assert_eq!(rig.runs.take_removed(), [run]);
 }
 
 #[test]
-fn forgotten_run_is_lost() {
+fn run_that_disappears_is_lost() {
     let (mut rig, run) = (Rig::new(), RunId::random());
     let mut wait = rig.wait(run);
     rig.next_poll();
-    rig.answer(run, Ok(details(RunStatus::Running)));
+    rig.respond(run, Ok(details(RunStatus::Running)));
     for _ in 0..100 {
         rig.next_poll();
-        rig.answer(run, Err(failure(ErrorKind::NotFound)));
+        rig.respond(run, Err(failure(ErrorKind::NotFound)));
         if let Ok(result) = wait.try_recv() {
             assert_eq!(result.unwrap_err().kind(), ErrorKind::RunLost);
             return;
         }
     }
-    panic!("the wait goes on");
+    panic!("the wait has not ended");
 }
 
 #[test]
-fn run_without_waiters_is_dropped_at_its_next_poll() {
+fn run_without_waiters_is_removed_at_next_poll() {
     let (mut rig, run, other) = (Rig::new(), RunId::random(), RunId::random());
     drop(rig.wait(run));
     drop(rig.follow(run));
@@ -190,50 +215,50 @@ fn refused_poll_fails_its_run_and_refused_token_fails_all() {
     let mut rig = Rig::new();
     let runs = [RunId::random(), RunId::random(), RunId::random()];
     let [mut large, mut second, mut third] = runs.map(|run| rig.wait(run));
-    rig.answer(runs[0], Err(failure(ErrorKind::TooLarge)));
+    rig.respond(runs[0], Err(failure(ErrorKind::TooLarge)));
     assert_eq!(large.try_recv().unwrap().unwrap_err().kind(), ErrorKind::TooLarge);
     assert!(second.try_recv().is_err());
-    rig.answer(runs[1], Err(failure(ErrorKind::Unauthenticated)));
+    rig.respond(runs[1], Err(failure(ErrorKind::Unauthenticated)));
     for wait in [&mut second, &mut third] {
         assert_eq!(wait.try_recv().unwrap().unwrap_err().kind(), ErrorKind::Unauthenticated);
     }
 }
 
 #[test]
-fn silence_fails_only_waits_of_its_age() {
+fn silence_fails_only_older_waits() {
     let (mut rig, old, new) = (Rig::new(), RunId::random(), RunId::random());
     let mut old_wait = rig.wait(old);
-    rig.now += LONGEST_SILENCE - SECOND;
+    rig.now += SILENCE_TIMEOUT - SECOND;
     let mut new_wait = rig.wait(new);
-    rig.answer(old, Err(failure(ErrorKind::Unreachable)));
+    rig.respond(old, Err(failure(ErrorKind::Unreachable)));
     assert!(old_wait.try_recv().is_err());
     rig.now += SECOND * 2;
-    rig.answer(new, Err(failure(ErrorKind::Unreachable)));
-    rig.answer(old, Err(failure(ErrorKind::Unreachable)));
+    rig.respond(new, Err(failure(ErrorKind::Unreachable)));
+    rig.respond(old, Err(failure(ErrorKind::Unreachable)));
     assert_eq!(old_wait.try_recv().unwrap().unwrap_err().kind(), ErrorKind::Unreachable);
     assert!(new_wait.try_recv().is_err());
 }
 
 #[test]
-fn throttled_poll_is_an_answer_and_slows_down() {
+fn throttled_poll_is_a_response_and_slows_down() {
     let (mut rig, run) = (Rig::new(), RunId::random());
     let mut wait = rig.wait(run);
     for _ in 0..200 {
         rig.next_poll();
-        rig.answer(run, Err(failure(ErrorKind::Exhausted)));
+        rig.respond(run, Err(failure(ErrorKind::Exhausted)));
         assert!(rig.runs.outage().is_none());
     }
-    assert!(wait.try_recv().is_err(), "an engine that asks to slow down is waited for");
-    assert!(rig.next_poll().1 >= SLOWEST);
+    assert!(wait.try_recv().is_err(), "a rate limit ends no wait");
+    assert!(rig.next_poll().1 >= MAX_INTERVAL);
 }
 
 #[test]
-fn broken_subscription_starts_outage_and_polls_all_soon() {
+fn broken_subscription_starts_outage_and_polls_all_runs() {
     let (mut rig, runs) = (Rig::new(), [RunId::random(), RunId::random()]);
     let _waits = runs.map(|run| rig.wait(run));
     for _ in 0..20 {
         let (run, _) = rig.next_poll();
-        rig.answer(run, Ok(details(RunStatus::Running)));
+        rig.respond(run, Ok(details(RunStatus::Running)));
     }
     let broke = rig.now;
     rig.runs.subscription_broke(Some(failure(ErrorKind::Unreachable)), rig.now);
@@ -242,9 +267,9 @@ fn broken_subscription_starts_outage_and_polls_all_soon() {
     let (second, _) = rig.next_poll();
     assert_ne!(first, second);
     assert!(rig.now - broke < SECOND / 2);
-    // The first failure counts, however many follow.
-    rig.answer(first, Err(failure(ErrorKind::Unreachable)));
+    // Later failures do not change the start of the outage.
+    rig.respond(first, Err(failure(ErrorKind::Unreachable)));
     assert_eq!(rig.runs.outage().unwrap().since, broke);
-    rig.answer(second, Ok(details(RunStatus::Running)));
+    rig.respond(second, Ok(details(RunStatus::Running)));
     assert!(rig.runs.outage().is_none());
 }

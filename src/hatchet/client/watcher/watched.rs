@@ -1,4 +1,4 @@
-//! The watched runs: who waits for them, and when each is polled next.
+//! The watched runs, with their waiters and the times of their next polls.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -8,50 +8,52 @@ use tokio::{
 };
 
 use super::{
-    super::{RunDetails, RunOutcome, recognition::Recognition},
+    details::RunDetails,
+    outcome::RunOutcome,
+    recognition::Recognition,
     schedule::{PollQueue, Schedule},
-    verdict::{LONGEST_SILENCE, Verdict, judge},
+    verdict::{SILENCE_TIMEOUT, Verdict, judge},
 };
 use crate::hatchet::{
     transport::ClientError,
     wire::{RunId, RunStatus},
 };
 
-/// Interval of the first polls of a run whose end the subscription should report. It doubles up to [`SLOWEST`].
-const FIRST_BACKGROUND: Duration = Duration::from_millis(250);
-/// Interval of the first polls of a run whose end was reported without its outcome: a real engine has the details some
-/// 50 ms later. It doubles up to [`SLOWEST`].
-const FIRST_AFTER_END: Duration = Duration::from_millis(20);
-/// Interval of the first polls of a run that is followed. It grows by half each time, up to [`SLOWEST_FOLLOWED`].
-const FIRST_FOLLOWED: Duration = Duration::from_millis(20);
-const SLOWEST_FOLLOWED: Duration = Duration::from_secs(1);
-/// A followed run that has been running for this long slows down to [`SLOWEST`]: only its end is still to come, and the
-/// subscription reports that.
-const SETTLED: Duration = Duration::from_secs(10);
-/// Longest interval between two polls of a run.
-const SLOWEST: Duration = Duration::from_secs(5);
+/// Initial poll interval of a run whose end the subscription should report. It doubles up to [`MAX_INTERVAL`].
+const BACKGROUND_INTERVAL: Duration = Duration::from_millis(250);
+/// Initial poll interval of a run whose end was reported without its outcome: a real engine has the details about 50 ms
+/// later. It doubles up to [`MAX_INTERVAL`].
+const ENDED_INTERVAL: Duration = Duration::from_millis(20);
+/// Initial poll interval of a run that is followed. It grows by half each time, up to [`MAX_FOLLOWED_INTERVAL`].
+const FOLLOWED_INTERVAL: Duration = Duration::from_millis(20);
+const MAX_FOLLOWED_INTERVAL: Duration = Duration::from_secs(1);
+/// The poll interval of a followed run that has been running for this time grows up to [`MAX_INTERVAL`]: only its end is
+/// still to come, which the subscription reports.
+const LONG_RUNNING: Duration = Duration::from_secs(10);
+/// Maximum poll interval of a run.
+const MAX_INTERVAL: Duration = Duration::from_secs(5);
 
-/// The end of a wait.
-pub(in super::super) type WaitResult = Result<RunOutcome, ClientError>;
+/// The result of a wait.
+pub(in crate::hatchet::client) type WaitResult = Result<RunOutcome, ClientError>;
 
-/// What a follower of a run is shown.
+/// The state of a run as published to a follower.
 #[derive(Debug, Clone, Default)]
-pub(in super::super) struct Progress {
+pub(in crate::hatchet::client) struct Progress {
     /// The latest status of the unfinished run.
-    pub(in super::super) status: Option<RunStatus>,
-    pub(in super::super) result: Option<WaitResult>,
+    pub(in crate::hatchet::client) status: Option<RunStatus>,
+    pub(in crate::hatchet::client) result: Option<WaitResult>,
 }
 
-/// An ongoing failure to get answers from the engine.
+/// An ongoing failure of all calls to the engine.
 #[derive(Debug, Clone)]
-pub(in super::super) struct Outage {
-    /// The first failure after the last answer.
-    pub(in super::super) since: Instant,
+pub(in crate::hatchet::client) struct Outage {
+    /// The time of the first failure after the last response.
+    pub(in crate::hatchet::client) since: Instant,
     /// The latest failure.
-    pub(in super::super) error: ClientError,
+    pub(in crate::hatchet::client) error: ClientError,
 }
 
-/// Where the result of a watch goes.
+/// The channel for the result of a wait.
 pub(super) enum Sink {
     Outcome(oneshot::Sender<WaitResult>),
     Progress(watch::Sender<Progress>),
@@ -65,7 +67,7 @@ impl Sink {
         }
     }
 
-    fn show(&self, status: RunStatus) {
+    fn publish(&self, status: RunStatus) {
         if let Self::Progress(sender) = self {
             sender.send_if_modified(|progress| progress.status.replace(status) != Some(status));
         }
@@ -73,7 +75,7 @@ impl Sink {
 
     fn end(self, result: WaitResult) {
         match self {
-            // It fails if the wait was dropped.
+            // Fails if the wait was dropped.
             Self::Outcome(sender) => drop(sender.send(result)),
             Self::Progress(sender) => sender.send_modify(|progress| progress.result = Some(result)),
         }
@@ -95,11 +97,11 @@ impl Waiter {
     }
 }
 
-/// A run that is waited for.
+/// A run with at least one waiter.
 struct Watched {
     waiters: Vec<Waiter>,
     since: Instant,
-    /// Where the run is in the schedule; `None` while it is being polled.
+    /// The position of the run in the schedule; `None` while it is being polled.
     scheduled: Option<(PollQueue, Instant)>,
     /// The time between the last two polls, or before the first.
     interval: Duration,
@@ -120,9 +122,9 @@ impl Watched {
 pub(super) struct WatchedRuns {
     runs: HashMap<RunId, Watched>,
     schedule: Schedule,
-    last_answer: Instant,
+    last_response: Instant,
     outage: Option<Outage>,
-    /// Runs that are no longer watched since [`WatchedRuns::take_removed`].
+    /// Runs that were removed since the last [`WatchedRuns::take_removed`].
     removed: Vec<RunId>,
 }
 
@@ -131,7 +133,7 @@ impl WatchedRuns {
         Self {
             runs: HashMap::new(),
             schedule: Schedule::default(),
-            last_answer: now,
+            last_response: now,
             outage: None,
             removed: Vec::new(),
         }
@@ -139,8 +141,8 @@ impl WatchedRuns {
 
     pub(super) fn add(&mut self, run: RunId, waiter: Waiter, now: Instant) {
         if self.runs.is_empty() {
-            // An outage that nobody watched is over as far as anybody knows.
-            self.answered(now);
+            // Without runs there were no calls, so an earlier outage may have ended.
+            self.record_response(now);
             self.schedule.event_arrived(now);
         }
         let is_followed = matches!(waiter.sink, Sink::Progress(_));
@@ -148,7 +150,7 @@ impl WatchedRuns {
             waiters: Vec::new(),
             since: now,
             scheduled: None,
-            interval: FIRST_BACKGROUND,
+            interval: BACKGROUND_INTERVAL,
             ended: false,
             unknown_since: None,
             running_since: None,
@@ -156,7 +158,7 @@ impl WatchedRuns {
         let is_new = watched.waiters.is_empty();
         watched.waiters.push(waiter);
         if is_followed {
-            watched.interval = FIRST_FOLLOWED;
+            watched.interval = FOLLOWED_INTERVAL;
         }
         if is_new || (is_followed && watched.scheduled.is_some()) {
             let at = now + watched.interval;
@@ -164,16 +166,16 @@ impl WatchedRuns {
         }
     }
 
-    /// Ends the waits for a run, or schedules a poll at once if the event does not say how the run ended.
+    /// Ends the waits for a run, or schedules an immediate poll if the event has no outcome.
     pub(super) fn event(&mut self, run: RunId, outcome: Option<RunOutcome>, now: Instant) {
         self.schedule.event_arrived(now);
-        self.answered(now);
+        self.record_response(now);
         let Some(watched) = self.runs.get_mut(&run) else { return };
         match outcome {
             Some(outcome) => self.end(run, Ok(outcome)),
             None => {
                 watched.ended = true;
-                watched.interval = FIRST_AFTER_END;
+                watched.interval = ENDED_INTERVAL;
                 if watched.scheduled.is_some() {
                     self.poll_at(run, now);
                 }
@@ -181,12 +183,12 @@ impl WatchedRuns {
         }
     }
 
-    /// When the next poll may start.
+    /// The time at which the next poll may start; `None` if no run is scheduled.
     pub(super) fn next_poll(&self) -> Option<Instant> {
         self.schedule.next()
     }
 
-    /// The run whose poll is due, if there is one. Drops runs that nobody waits for any more.
+    /// Takes a run whose poll is due. Removes runs without waiters.
     pub(super) fn take_poll(&mut self, now: Instant) -> Option<RunId> {
         while let Some(run) = self.schedule.take(now) {
             let Some(watched) = self.runs.get_mut(&run) else { continue };
@@ -202,13 +204,13 @@ impl WatchedRuns {
         None
     }
 
-    /// Acts on the answer to a poll.
-    pub(super) fn poll_answered(&mut self, run: RunId, answer: Result<RunDetails, ClientError>, now: Instant) {
+    /// Acts on the response to a poll.
+    pub(super) fn poll_returned(&mut self, run: RunId, response: Result<RunDetails, ClientError>, now: Instant) {
         let Some(watched) = self.runs.get_mut(&run) else { return };
-        let silent_for = now - self.last_answer.max(watched.since);
-        match judge(run, answer, silent_for) {
+        let silent_for = now - self.last_response.max(watched.since);
+        match judge(run, response, silent_for) {
             Verdict::Finished(outcome) => {
-                self.answered(now);
+                self.record_response(now);
                 self.schedule.speed_up();
                 self.end(run, Ok(outcome));
             }
@@ -217,42 +219,42 @@ impl WatchedRuns {
                 watched.running_since = (status == RunStatus::Running).then(|| watched.running_since.unwrap_or(now));
                 for waiter in &watched.waiters {
                     waiter.recognition.mark_seen();
-                    waiter.sink.show(status);
+                    waiter.sink.publish(status);
                 }
-                self.answered(now);
+                self.record_response(now);
                 self.schedule.speed_up();
                 self.poll_again(run, now);
             }
             Verdict::Unknown => {
                 let unknown_for = now - *watched.unknown_since.get_or_insert(now);
-                watched.interval = FIRST_BACKGROUND;
+                watched.interval = BACKGROUND_INTERVAL;
                 for waiter in std::mem::take(&mut watched.waiters) {
                     match waiter.recognition.refuse(run, unknown_for) {
                         Some(error) => waiter.end(Err(error)),
                         None => watched.waiters.push(waiter),
                     }
                 }
-                let is_given_up = watched.waiters.is_empty();
-                self.answered(now);
-                if is_given_up {
+                let is_refused = watched.waiters.is_empty();
+                self.record_response(now);
+                if is_refused {
                     self.remove(run);
                 } else {
-                    self.poll_at(run, now + FIRST_BACKGROUND);
+                    self.poll_at(run, now + BACKGROUND_INTERVAL);
                 }
             }
             Verdict::Throttled => {
-                self.answered(now);
+                self.record_response(now);
                 self.schedule.slow_down();
                 self.poll_again(run, now);
             }
-            Verdict::NoAnswer(error) => {
-                self.failed(error, now);
+            Verdict::NoResponse(error) => {
+                self.record_failure(error, now);
                 self.poll_again(run, now);
             }
             Verdict::GiveUp(error) => {
                 self.poll_again(run, now);
-                let last_answer = self.last_answer;
-                let is_silent = |watched: &Watched| now - last_answer.max(watched.since) > LONGEST_SILENCE;
+                let last_response = self.last_response;
+                let is_silent = |watched: &Watched| now - last_response.max(watched.since) > SILENCE_TIMEOUT;
                 self.end_all(&error, is_silent);
             }
             Verdict::FailRun(error) => self.end(run, Err(error)),
@@ -260,22 +262,22 @@ impl WatchedRuns {
         }
     }
 
-    /// Records that the subscription broke. It can have lost the end of a run, so every run is polled soon.
+    /// Records that the subscription broke. It may have lost the end of a run, so every run is polled soon.
     pub(super) fn subscription_broke(&mut self, error: Option<ClientError>, now: Instant) {
         if let Some(error) = error {
             let is_first = self.outage.is_none();
-            self.failed(error, now);
+            self.record_failure(error, now);
             if is_first {
                 self.poll_all_soon(now);
             }
         }
     }
 
-    /// Polls every run within [`FIRST_BACKGROUND`], as far as the rate of polls allows.
+    /// Schedules every run within [`BACKGROUND_INTERVAL`].
     fn poll_all_soon(&mut self, now: Instant) {
-        let soon = now + FIRST_BACKGROUND;
+        let soon = now + BACKGROUND_INTERVAL;
         for (run, watched) in &mut self.runs {
-            watched.interval = watched.interval.min(FIRST_BACKGROUND);
+            watched.interval = watched.interval.min(BACKGROUND_INTERVAL);
             if let Some((queue, at)) = watched.scheduled
                 && at > soon
             {
@@ -286,7 +288,7 @@ impl WatchedRuns {
         }
     }
 
-    /// The runs that are no longer watched since the last call.
+    /// Takes the runs that were removed since the last call.
     pub(super) fn take_removed(&mut self) -> Vec<RunId> {
         std::mem::take(&mut self.removed)
     }
@@ -295,12 +297,12 @@ impl WatchedRuns {
         self.outage.as_ref()
     }
 
-    fn answered(&mut self, now: Instant) {
-        self.last_answer = now;
+    fn record_response(&mut self, now: Instant) {
+        self.last_response = now;
         self.outage = None;
     }
 
-    fn failed(&mut self, error: ClientError, now: Instant) {
+    fn record_failure(&mut self, error: ClientError, now: Instant) {
         let since = self.outage.as_ref().map_or(now, |outage| outage.since);
         self.outage = Some(Outage { since, error });
     }
@@ -310,11 +312,11 @@ impl WatchedRuns {
         let Some(watched) = self.runs.get_mut(&run) else { return };
         let interval = watched.interval;
         watched.interval = if watched.ended || watched.queue() == PollQueue::Background {
-            (interval * 2).min(SLOWEST)
-        } else if watched.running_since.is_some_and(|since| now - since > SETTLED) {
-            (interval * 3 / 2).min(SLOWEST)
+            (interval * 2).min(MAX_INTERVAL)
+        } else if watched.running_since.is_some_and(|since| now - since > LONG_RUNNING) {
+            (interval * 3 / 2).min(MAX_INTERVAL)
         } else {
-            (interval * 3 / 2).min(SLOWEST_FOLLOWED)
+            (interval * 3 / 2).min(MAX_FOLLOWED_INTERVAL)
         };
         self.poll_at(run, now + interval);
     }
@@ -338,8 +340,9 @@ impl WatchedRuns {
         last.end(result);
     }
 
-    fn end_all(&mut self, error: &ClientError, which: impl Fn(&Watched) -> bool) {
-        let runs: Vec<RunId> = self.runs.iter().filter(|(_, watched)| which(watched)).map(|(run, _)| *run).collect();
+    fn end_all(&mut self, error: &ClientError, is_selected: impl Fn(&Watched) -> bool) {
+        let runs: Vec<RunId> =
+            self.runs.iter().filter(|(_, watched)| is_selected(watched)).map(|(run, _)| *run).collect();
         for run in runs {
             self.end(run, Err(error.clone()));
         }

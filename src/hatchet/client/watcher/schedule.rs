@@ -1,14 +1,16 @@
 //! The order and the rate of polls.
 //!
-//! Each watched run is in one of two queues with the time of its next poll:
+//! Each watched run is in one of two queues with the time at which its next poll is due:
 //!
-//! - [`PollQueue::Background`]: runs whose end the subscription should report. Polls are the safety net, so while the
-//!   subscription delivers events they start [`WHILE_EVENTS_ARRIVE`] apart.
-//! - [`PollQueue::Urgent`]: runs whose poll is the only source: the subscription has reported the end but not the outcome, or
-//!   a follower wants each status.
+//! - [`PollQueue::Urgent`]: runs whose poll is the only source. Either the subscription has reported the end without the
+//!   outcome, or the status is followed.
+//! - [`PollQueue::Background`]: runs whose end the subscription should report. A poll is needed only if the subscription
+//!   loses an event. So while it delivers events, background polls start [`BACKGROUND_DISTANCE`] apart, which many runs
+//!   share. A run that is overdue by [`MAX_OVERDUE`] is polled without that distance, so that the rate grows with the
+//!   number of runs: up to 3,000 runs are polled at least every 30 s each, and 10,000 every 100 s.
 //!
-//! Polls of both queues start at least [`FASTEST`] apart: 100 a second, a tenth of what a real engine allows. An engine
-//! that asks to slow down increases that distance.
+//! Polls of both queues start at least [`MIN_DISTANCE`] apart: 100 a second, a tenth of what a real engine allows. The
+//! protocol has no call for the details of several runs. An engine at its rate limit increases the distance.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -16,23 +18,25 @@ use tokio::time::Instant;
 
 use crate::hatchet::wire::RunId;
 
-/// Least time between two polls.
-const FASTEST: Duration = Duration::from_millis(10);
-/// Least time between two polls of the background queue while the subscription delivers events.
-const WHILE_EVENTS_ARRIVE: Duration = Duration::from_millis(200);
-/// Without an event for this long, the subscription does not slow down the background queue.
-const EVENTS_STOPPED: Duration = Duration::from_secs(2);
-/// Most that an engine that asks to slow down adds between two polls.
-const LARGEST_PENALTY: Duration = Duration::from_secs(5);
+/// Minimum time between the starts of two polls.
+const MIN_DISTANCE: Duration = Duration::from_millis(10);
+/// Minimum time between the starts of two background polls while the subscription delivers events.
+const BACKGROUND_DISTANCE: Duration = Duration::from_millis(200);
+/// The subscription counts as delivering for this time after an event.
+const EVENTS_TIMEOUT: Duration = Duration::from_secs(2);
+/// A run that is overdue by this time is polled although the subscription delivers events.
+const MAX_OVERDUE: Duration = Duration::from_secs(25);
+/// Maximum time that an engine at its rate limit adds between two polls.
+const MAX_PENALTY: Duration = Duration::from_secs(5);
 
-/// Why a run is polled.
+/// The queue of a run, by the reason for its polls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PollQueue {
     Urgent,
     Background,
 }
 
-/// When which run is polled next.
+/// The runs in the order of their next polls.
 #[derive(Default)]
 pub(super) struct Schedule {
     urgent: BTreeSet<(Instant, RunId)>,
@@ -64,42 +68,49 @@ impl Schedule {
         self.last_event = Some(now);
     }
 
-    /// Halves what an engine that asked to slow down has added.
+    /// Halves the time that an engine at its rate limit has added.
     pub(super) fn speed_up(&mut self) {
         self.penalty /= 2;
     }
 
-    /// Doubles the time between polls.
+    /// Doubles that time.
     pub(super) fn slow_down(&mut self) {
-        self.penalty = (self.penalty * 2).clamp(FASTEST, LARGEST_PENALTY);
+        self.penalty = (self.penalty * 2).clamp(MIN_DISTANCE, MAX_PENALTY);
     }
 
-    /// When the next poll may start; `None` if no run is scheduled.
+    /// The time at which the next poll may start; `None` if no run is scheduled.
     pub(super) fn next(&self) -> Option<Instant> {
         self.urgent_at().into_iter().chain(self.background_at()).min()
     }
 
     fn urgent_at(&self) -> Option<Instant> {
-        let (at, _) = self.urgent.first()?;
-        Some(self.last_poll.map_or(*at, |last| (*at).max(last + FASTEST + self.penalty)))
+        self.urgent.first().map(|(due, _)| self.after_distance(*due))
     }
 
     fn background_at(&self) -> Option<Instant> {
-        let (at, _) = self.background.first()?;
-        let mut at = self.last_poll.map_or(*at, |last| (*at).max(last + FASTEST + self.penalty));
+        let (due, _) = *self.background.first()?;
+        let mut at = self.after_distance(due);
         if let (Some(event), Some(last)) = (self.last_event, self.last_background_poll)
-            && last < event + EVENTS_STOPPED
+            && last < event + EVENTS_TIMEOUT
         {
-            at = at.max((last + WHILE_EVENTS_ARRIVE + self.penalty).min(event + EVENTS_STOPPED));
+            let end = (due + MAX_OVERDUE).min(event + EVENTS_TIMEOUT);
+            at = at.max((last + BACKGROUND_DISTANCE + self.penalty).min(end));
         }
         Some(at)
     }
 
-    /// Takes a run whose poll is due: of both queues, the run that has been due for longest.
+    fn after_distance(&self, due: Instant) -> Instant {
+        self.last_poll.map_or(due, |last| due.max(last + MIN_DISTANCE + self.penalty))
+    }
+
+    /// Takes a run whose poll is due: of both queues, the run that has been due for longest. While both queues have such
+    /// a run, at most every second poll is a background poll.
     pub(super) fn take(&mut self, now: Instant) -> Option<RunId> {
         let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
         let urgent = self.urgent.first().copied().filter(|_| is_due(self.urgent_at()));
-        let background = self.background.first().copied().filter(|_| is_due(self.background_at()));
+        let must_alternate = urgent.is_some() && self.last_background_poll == self.last_poll;
+        let background = self.background.first().copied();
+        let background = background.filter(|_| is_due(self.background_at()) && !must_alternate);
         let (at, run) = urgent.into_iter().chain(background).min()?;
         if urgent.is_some_and(|(_, urgent)| urgent == run) {
             self.urgent.remove(&(at, run));
@@ -109,7 +120,7 @@ impl Schedule {
         Some(run)
     }
 
-    /// Records that a run of this queue is polled now.
+    /// Records the start of a poll.
     pub(super) fn polled(&mut self, queue: PollQueue, now: Instant) {
         self.last_poll = Some(now);
         if queue == PollQueue::Background {
@@ -122,7 +133,7 @@ impl Schedule {
 mod tests {
     use super::*;
 
-    /// Polls for one second and returns the number of polls; each run is due again at once.
+    /// Polls for one second and returns the number of polls. Each run is due again immediately.
     fn polls_in_a_second(schedule: &mut Schedule, queue: PollQueue, mut now: Instant) -> usize {
         let end = now + Duration::from_secs(1);
         let mut polls = 0;
@@ -134,7 +145,7 @@ mod tests {
             if now >= end {
                 return polls;
             }
-            let run = schedule.take(now).expect("what is due can be taken");
+            let run = schedule.take(now).expect("a due run can be taken");
             schedule.polled(queue, now);
             schedule.insert(queue, now, run);
             polls += 1;
@@ -155,8 +166,8 @@ mod tests {
                 schedule.event_arrived(start);
             }
             assert_eq!(polls_in_a_second(&mut schedule, queue, start), expected, "{queue:?}, events: {events}");
-            // Events have stopped for long enough.
-            let later = start + EVENTS_STOPPED + Duration::from_secs(1);
+            // Events have stopped.
+            let later = start + EVENTS_TIMEOUT + Duration::from_secs(1);
             assert!(polls_in_a_second(&mut schedule, queue, later) >= 100, "{queue:?}, events: {events}");
         }
     }
@@ -175,34 +186,40 @@ mod tests {
             waited
         };
         distance(&mut schedule, &mut now);
-        assert_eq!(distance(&mut schedule, &mut now), FASTEST);
+        assert_eq!(distance(&mut schedule, &mut now), MIN_DISTANCE);
         for _ in 0..20 {
             schedule.slow_down();
         }
-        assert_eq!(distance(&mut schedule, &mut now), FASTEST + LARGEST_PENALTY);
+        assert_eq!(distance(&mut schedule, &mut now), MIN_DISTANCE + MAX_PENALTY);
         for _ in 0..40 {
             schedule.speed_up();
         }
-        assert_eq!(distance(&mut schedule, &mut now), FASTEST);
+        assert_eq!(distance(&mut schedule, &mut now), MIN_DISTANCE);
     }
 
     #[test]
-    fn saturated_urgent_queue_does_not_starve_background() {
-        let (mut schedule, mut now) = (Schedule::default(), Instant::now());
-        let waiting = RunId::random();
-        for _ in 0..50 {
-            schedule.insert(PollQueue::Urgent, now, RunId::random());
-        }
-        schedule.insert(PollQueue::Background, now + Duration::from_millis(500), waiting);
-        for _ in 0..200 {
-            now = schedule.next().unwrap().max(now);
-            let run = schedule.take(now).unwrap();
-            if run == waiting {
-                return;
+    fn saturated_queue_does_not_starve_the_other() {
+        use PollQueue::{Background, Urgent};
+        for (saturated, other) in [(Urgent, Background), (Background, Urgent)] {
+            let (mut schedule, mut now) = (Schedule::default(), Instant::now());
+            let waiting = RunId::random();
+            for _ in 0..5_000 {
+                schedule.insert(saturated, now, RunId::random());
             }
-            schedule.polled(PollQueue::Urgent, now);
-            schedule.insert(PollQueue::Urgent, now, run);
+            // The whole queue is overdue.
+            now += MAX_OVERDUE;
+            schedule.insert(other, now, waiting);
+            let is_polled = (0..8_000).any(|_| {
+                schedule.event_arrived(now);
+                now = schedule.next().unwrap().max(now);
+                let run = schedule.take(now).unwrap();
+                if run != waiting {
+                    schedule.polled(saturated, now);
+                    schedule.insert(saturated, now, run);
+                }
+                run == waiting
+            });
+            assert!(is_polled, "{other:?}");
         }
-        panic!("the run of the background queue is never polled");
     }
 }

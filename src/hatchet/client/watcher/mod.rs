@@ -1,14 +1,14 @@
 //! Watches runs until they finish.
 //!
-//! Each client has one watcher: a task that owns one subscription to the ends of runs and one paced poll of their
-//! details. The subscription is fast, but its stream can break, stall, or lose a single event. The poll is slow and
-//! depends on nothing but calls. The first of the two that knows a run's outcome ends the waits for it, so no wait hangs.
+//! Each client has one watcher: a task that owns one subscription to the ends of runs, and polls their details at a
+//! limited rate. The subscription is fast, but its stream can break, stall, or lose an event. A poll is slow, but is
+//! an independent call. The first of the two that returns a run's outcome ends the waits for it, so no wait hangs.
 //!
 //! ```text
 //!  outcome()   Outcomes   RunUpdates            one watcher task per client
 //!      │          │           │      ┌──────────────────────────────────────────────┐
 //!      └──────────┴───────────┴─────▶│ WatchedRuns: run -> waiters, next poll       │
-//!          Registration              │   ▲ event                 ▲ answer           │
+//!          Registration              │   ▲ event                 ▲ response         │
 //!          (mpsc, bounded)           │   │                       │                  │
 //!                                    │ Subscription      polls, at most MAX_POLLS   │
 //!      ◀──── outcome (oneshot) ──────│   ▲                       ▲                  │
@@ -19,12 +19,15 @@
 //!
 //! Invariants:
 //!
-//! - A watched run is scheduled for a poll, or being polled. So its end is noticed although the subscription misses it.
-//! - Each waiter gets exactly one result, or sees its channel closed if the task ends first.
-//! - The engine gets one stream and at most 100 polls a second from a client, however many runs it waits for; 5 polls a
-//!   second while the subscription delivers events.
-//! - A run without waiters is dropped at its next poll.
+//! - A watched run is scheduled for a poll, or being polled. So its end is noticed even if the subscription loses it.
+//! - Each waiter receives exactly one result, unless the task ends first, which closes the waiter's channel.
+//! - A client opens one stream and makes at most 100 polls a second for any number of runs; see [`schedule`] for the rate
+//!   while the subscription delivers events.
+//! - A run without waiters is removed at its next poll.
 
+mod details;
+mod outcome;
+mod recognition;
 mod schedule;
 mod subscription;
 mod verdict;
@@ -37,12 +40,19 @@ use tokio::{
 };
 use tokio_util::task::AbortOnDropHandle;
 
-pub(super) use self::watched::{Outage, Progress};
+pub(super) use self::{
+    details::fetch,
+    recognition::Recognition,
+    watched::{Outage, Progress},
+};
+pub use self::{
+    details::{RunDetails, TaskDetails},
+    outcome::RunOutcome,
+};
 use self::{
     subscription::{Subscription, SubscriptionEvent},
     watched::{Sink, Waiter, WatchedRuns},
 };
-use super::{RunDetails, RunOutcome, details::fetch, recognition::Recognition};
 use crate::hatchet::{
     transport::{ClientError, Connection, ErrorKind},
     wire::RunId,
@@ -50,7 +60,7 @@ use crate::hatchet::{
 
 /// Concurrent polls.
 const MAX_POLLS: usize = 16;
-/// Registrations that the task has not taken yet.
+/// Capacity of the channel of new registrations.
 const REGISTRATIONS: usize = 256;
 
 struct Registration {
@@ -59,7 +69,7 @@ struct Registration {
 }
 
 /// A handle to the watcher task, which ends when the handle is dropped.
-pub(in crate::hatchet::client) struct RunWatcher {
+pub(super) struct RunWatcher {
     registrations: mpsc::Sender<Registration>,
     outage: watch::Receiver<Option<Outage>>,
     _task: AbortOnDropHandle<()>,
@@ -67,7 +77,7 @@ pub(in crate::hatchet::client) struct RunWatcher {
 
 impl RunWatcher {
     /// Starts the task.
-    pub(in crate::hatchet::client) fn start(connection: Connection) -> Self {
+    pub(super) fn start(connection: Connection) -> Self {
         let (registrations, requests) = mpsc::channel(REGISTRATIONS);
         let (outage_sender, outage) = watch::channel(None);
         let task = Task::new(connection, requests, outage_sender);
@@ -82,28 +92,28 @@ impl RunWatcher {
         receiver.await.unwrap_or_else(|_| Err(closed(run)))
     }
 
-    /// The status changes of a run, up to its result. The sender is dropped without a result if the task ends first.
+    /// Follows the status of a run up to its result. The sender is dropped without a result if the task ends first.
     pub(super) async fn follow(&self, run: RunId, recognition: Recognition) -> watch::Receiver<Progress> {
         let (sender, receiver) = watch::channel(Progress::default());
         self.register(run, recognition, Sink::Progress(sender)).await;
         receiver
     }
 
-    /// Whether the engine answers.
+    /// The current outage of the engine, if any.
     pub(super) fn outage(&self) -> watch::Receiver<Option<Outage>> {
         self.outage.clone()
     }
 
     async fn register(&self, run: RunId, recognition: Recognition, sink: Sink) {
         let registration = Registration { run, waiter: Waiter { recognition, sink } };
-        // It fails if the task has ended; the receiver of the dropped sink reports that.
+        // Fails if the task has ended; the receiver of the dropped sink reports that.
         let _ = self.registrations.send(registration).await;
     }
 }
 
 /// The error of a wait whose watcher task has ended.
 pub(super) fn closed(run: RunId) -> ClientError {
-    let message = format!("wait for run {run} failed: the runtime that the client was made in has shut down");
+    let message = format!("waiting for run {run} failed: the runtime of the client has shut down");
     ClientError::new(ErrorKind::Unreachable, message)
 }
 
@@ -144,7 +154,7 @@ impl Task {
                     }
                     SubscriptionEvent::Broke(error) => self.runs.subscription_broke(error, Instant::now()),
                 },
-                Some((run, answer)) = self.polls.next() => self.runs.poll_answered(run, answer, Instant::now()),
+                Some((run, response)) = self.polls.next() => self.runs.poll_returned(run, response, Instant::now()),
                 registration = self.registrations.recv() => match registration {
                     Some(Registration { run, waiter }) => {
                         self.subscription.add(run);
@@ -155,7 +165,7 @@ impl Task {
                 () = sleep_until(next_poll.unwrap_or_else(Instant::now)), if next_poll.is_some() => self.start_poll(),
             }
             for run in self.runs.take_removed() {
-                self.subscription.forget(run);
+                self.subscription.remove(run);
             }
             self.publish_outage();
         }
@@ -167,16 +177,16 @@ impl Task {
         self.polls.push(async move { (run, fetch(&connection, run).await) }.boxed());
     }
 
-    /// Shows the beginning, each new reason and the end of an outage to the views.
+    /// Publishes the start of an outage, each new error, and the end.
     fn publish_outage(&mut self) {
         let now = self.runs.outage();
         let key = |outage: &Outage| (outage.since, outage.error.to_string());
-        self.outage.send_if_modified(|shown| {
-            let is_same = shown.as_ref().map(key) == now.map(key);
-            if !is_same {
-                *shown = now.cloned();
+        self.outage.send_if_modified(|published| {
+            let is_changed = published.as_ref().map(key) != now.map(key);
+            if is_changed {
+                *published = now.cloned();
             }
-            !is_same
+            is_changed
         });
     }
 }

@@ -1,0 +1,211 @@
+//! A reference to a run.
+
+use std::{fmt, marker::PhantomData, time::Duration};
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+
+use crate::hatchet::{
+    client::{
+        Client, ClientError, ErrorKind, RunDetails, RunError, RunEvents, RunOutcome, StreamSelector,
+        watcher::{Recognition, fetch},
+    },
+    transport::{Backoff, retry, when_temporary},
+    wire::{RunId, RunStatus, TriggerId, proto::v1},
+};
+
+/// Bounds of the delay before a new run is requested again that the engine has not found.
+const MIN_RETRY_DELAY: Duration = Duration::from_millis(100);
+const MAX_RETRY_DELAY: Duration = Duration::from_millis(500);
+
+/// A reference to a run with output type `O`: the run's id and its client. Cheap to clone.
+///
+/// Returned by [`Client::run_no_wait`] for a new run, and by [`Client::run_ref`] for the id of an earlier one.
+///
+/// ```no_run
+/// use hatchet_quickstart::{prelude::*, tasks::sync_sleep};
+///
+/// # async fn example(client: Client) -> Result<(), Box<dyn std::error::Error>> {
+/// let run = client.run_no_wait(&sync_sleep::STUB, &sync_sleep::Input { seconds: 60.0 }).await?;
+/// println!("run {} is {}", run.id(), run.status().await?);
+/// run.cancel().await?;
+/// assert!(matches!(run.result().await, Err(RunError::Cancelled { .. })));
+/// # Ok(())
+/// # }
+/// ```
+pub struct RunRef<O = Value> {
+    client: Client,
+    id: RunId,
+    /// The run's value of [`TRIGGER_KEY`](crate::hatchet::client::TRIGGER_KEY), if known.
+    trigger: Option<TriggerId>,
+    recovered: bool,
+    recognition: Recognition,
+    output: PhantomData<fn() -> O>,
+}
+
+impl<O> RunRef<O> {
+    /// A run that this client has just triggered.
+    pub(in crate::hatchet::client) fn triggered(client: Client, id: RunId) -> Self {
+        Self { recognition: Recognition::triggered(), ..Self::given(client, id) }
+    }
+
+    /// A run that this client has just triggered, whose response was lost, and that was found in the engine's list.
+    pub(in crate::hatchet::client) fn recovered(client: Client, id: RunId) -> Self {
+        Self { recovered: true, ..Self::triggered(client, id) }
+    }
+
+    /// A run whose id was given.
+    pub(super) fn given(client: Client, id: RunId) -> Self {
+        let recognition = Recognition::given();
+        Self { client, id, trigger: None, recovered: false, recognition, output: PhantomData }
+    }
+
+    /// The same run without its output type.
+    pub(super) fn untyped(self) -> RunRef {
+        self.with_output()
+    }
+
+    /// The same run with its output type and trigger id.
+    pub(in crate::hatchet::client) fn typed<P>(self, trigger: TriggerId) -> RunRef<P> {
+        RunRef { trigger: Some(trigger), ..self.with_output() }
+    }
+
+    fn with_output<P>(self) -> RunRef<P> {
+        let Self { client, id, trigger, recovered, recognition, output: _ } = self;
+        RunRef { client, id, trigger, recovered, recognition, output: PhantomData }
+    }
+
+    pub(super) fn recognition(&self) -> &Recognition {
+        &self.recognition
+    }
+
+    /// The run's id.
+    pub fn id(&self) -> RunId {
+        self.id
+    }
+
+    /// The client to which the run belongs.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Whether the response to the run's trigger was lost, and the run was found by its
+    /// [`TRIGGER_KEY`](crate::hatchet::client::TRIGGER_KEY).
+    pub fn was_recovered(&self) -> bool {
+        self.recovered
+    }
+
+    /// Returns the run's current status.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`RunRef::details`].
+    pub async fn status(&self) -> Result<RunStatus, ClientError> {
+        Ok(self.details().await?.status)
+    }
+
+    /// Returns the run's current state. Retries temporary failures.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotFound`] if the engine has not found the run for 10 s; for 2 s with an id from [`Client::run_ref`];
+    /// immediately if it has found the run before. Otherwise the error of the last attempt.
+    pub async fn details(&self) -> Result<RunDetails, ClientError> {
+        let started = Instant::now();
+        let mut backoff = Backoff::new(MIN_RETRY_DELAY, MAX_RETRY_DELAY);
+        loop {
+            match retry(when_temporary, || self.details_once()).await {
+                Err(error) if error.kind() == ErrorKind::NotFound && !self.recognition.was_seen() => {
+                    if let Some(error) = self.recognition.refuse(self.id, started.elapsed()) {
+                        return Err(error);
+                    }
+                    sleep(backoff.next_delay()).await;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// [`RunRef::details`] in one attempt.
+    pub(in crate::hatchet) async fn details_once(&self) -> Result<RunDetails, ClientError> {
+        let details = fetch(self.client.connection(), self.id).await?;
+        self.recognition.mark_seen();
+        Ok(details)
+    }
+
+    /// Waits until the run has finished, and returns its outcome.
+    ///
+    /// # Errors
+    ///
+    /// - [`ErrorKind::NotFound`] if the engine has not found the run for 10 s; for 2 s with an id from
+    ///   [`Client::run_ref`].
+    /// - [`ErrorKind::RunLost`] if the engine has found the run before, but no longer for 10 s.
+    /// - [`ErrorKind::Unreachable`], or the engine's own error, after 5 minutes without a useful response. A request of
+    ///   the engine to slow down counts as a useful response.
+    /// - [`ErrorKind::Unauthenticated`] as soon as the engine refuses the token.
+    pub async fn outcome(&self) -> Result<RunOutcome, ClientError> {
+        self.client.watcher().outcome(self.id, self.recognition.clone()).await
+    }
+
+    /// Subscribes to the run's events from now on: chunks, failed attempts, the end. To miss no event, subscribe before
+    /// the trigger with [`RunNoWait::with_events`](crate::hatchet::client::RunNoWait::with_events).
+    ///
+    /// A subscription to a run that this client did not trigger may start up to 1 s late on a real engine, and ends after
+    /// the first failed attempt there.
+    ///
+    /// # Errors
+    ///
+    /// Never fails. [`RunEvents::next`] returns the error that ended the subscription, such as a refused token.
+    pub async fn events(&self) -> Result<RunEvents, ClientError> {
+        // A subscription by metadata survives failed attempts.
+        self.client.events(self.trigger.map_or(StreamSelector::Run(self.id), StreamSelector::trigger)).await
+    }
+
+    /// Requests that the engine runs the finished run again, under the same id. Does not change a run that has not
+    /// finished. Returns `false` if the engine has no such run.
+    ///
+    /// # Errors
+    ///
+    /// Those of a call, by [`ClientError::kind`]. The call is not repeated.
+    pub async fn replay(&self) -> Result<bool, ClientError> {
+        let connection = self.client.connection();
+        let request = v1::ReplayTasksRequest { external_ids: vec![self.id.to_string()], filter: None };
+        let response = connection.admin().replay_tasks(request).await;
+        let response =
+            response.map_err(|status| connection.call_error(&format!("replaying run {}", self.id), status))?;
+        Ok(!response.into_inner().replayed_tasks.is_empty())
+    }
+}
+
+impl<O: DeserializeOwned> RunRef<O> {
+    /// Waits until the run has finished, and returns its output.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Failed`], [`RunError::Cancelled`] or [`RunError::Output`] by the outcome of the run, and
+    /// [`RunError::Call`] with the errors of [`RunRef::outcome`].
+    pub async fn result(&self) -> Result<O, RunError> {
+        self.outcome().await?.output()
+    }
+}
+
+impl Client {
+    /// Returns a reference to a run by its id, with the output type that the caller expects. Sends nothing. If the engine
+    /// has no such run, [`RunRef::status`], [`RunRef::details`], [`RunRef::outcome`] and [`RunRef::result`] fail after 2 s.
+    pub fn run_ref<O>(&self, id: RunId) -> RunRef<O> {
+        RunRef::given(self.clone(), id)
+    }
+}
+
+impl<O> Clone for RunRef<O> {
+    fn clone(&self) -> Self {
+        Self { client: self.client.clone(), recognition: self.recognition.clone(), ..*self }
+    }
+}
+
+impl<O> fmt::Debug for RunRef<O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RunRef({})", self.id)
+    }
+}
