@@ -73,7 +73,7 @@ FAST_TESTS := process::settings process::runner::quickstart process::connection:
         process::embedded::folder process::embedded::sidecar process::worker::health dashboard
 
 test-fast: ## run the unit tests and the quick tests of the binaries, for the edit loop
-	@$(CARGO) test --quiet --lib
+	@PROPTEST_CASES=32 $(CARGO) test --quiet --lib
 	@$(CARGO) test --quiet --test it -- $(FAST_TESTS)
 
 chaos: ## run the fault tests in full and print a table; HATCHET_TEST_TARGET=real: on the Hatchet of the token
