@@ -15,6 +15,8 @@
 //!
 //! The binaries `worker` and `runner` call [`cli::worker`] and [`cli::runner`] and return their exit codes.
 
+#![warn(missing_debug_implementations)]
+
 pub mod bench;
 pub mod cli;
 #[cfg(feature = "engine")]
