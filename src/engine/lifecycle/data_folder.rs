@@ -244,10 +244,10 @@ mod tests {
                 std::os::unix::fs::chown(path.join("engine.json"), Some(65534), None).unwrap();
             });
             let error = started.unwrap();
-            assert!(error.contains("engine.json") && error.contains("belongs to the user with id 65534"), "{error}");
+            assert!(error.contains("engine.json") && error.contains("its owner is the user with id 65534"), "{error}");
             let [started, found] = errors_after(|path| std::os::unix::fs::chown(path, Some(65534), None).unwrap());
             for error in [started.unwrap(), found.unwrap()] {
-                assert!(error.contains("belongs to the user with id 65534"), "{error}");
+                assert!(error.contains("its owner is the user with id 65534"), "{error}");
             }
         }
     }
