@@ -8,6 +8,10 @@ use std::{
 
 use serde_json::{Value, json};
 
+use super::{
+    color::{Style, color_enabled, paint},
+    status_line::erase_status_line,
+};
 use crate::cli::Exit;
 
 /// The format of results.
@@ -21,6 +25,7 @@ pub(in crate::cli) enum OutputFormat {
 
 /// Writes a line of data to stdout.
 pub(in crate::cli) fn print_line(line: impl Display) -> Result<(), Exit> {
+    erase_status_line();
     let mut stdout = io::stdout().lock();
     match writeln!(stdout, "{line}").and_then(|()| stdout.flush()) {
         Ok(()) => Ok(()),
@@ -41,7 +46,13 @@ pub(in crate::cli) fn print_event(event: &str, mut fields: Value) -> Result<(), 
 
 /// Writes a message to stderr. Errors are ignored, since they cannot be reported elsewhere.
 pub(in crate::cli) fn print_message(line: &str) {
+    erase_status_line();
     let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+/// Writes a warning to stderr.
+pub(in crate::cli) fn print_warning(text: &str) {
+    print_message(&format!("{} {text}", paint("warning:", Style::Yellow, color_enabled(&io::stderr()))));
 }
 
 /// Formats the time since the start for a column: in seconds, with three decimals.

@@ -47,6 +47,9 @@ pub(super) struct Args {
     /// Stop, as after SIGTERM, when stdin ends, so that the worker does not outlive the process that started it
     #[arg(long)]
     pub(super) stop_with_stdin: bool,
+    /// Show warnings and errors only: no runs, no banner
+    #[arg(long, short, conflicts_with = "log_level")]
+    pub(super) quiet: bool,
     /// Serve the embedded engine without running tasks
     #[arg(long)]
     pub(super) engine_only: bool,
