@@ -45,7 +45,7 @@ pub(crate) enum Untrusted {
 impl fmt::Display for Untrusted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Link => write!(f, "it is a symbolic link, which is not followed. Name the target instead"),
+            Self::Link => write!(f, "it is a symbolic link, which is not followed. Use the path of its target"),
             Self::NotAFile => write!(f, "it is not a regular file. Remove it, or choose another folder"),
             Self::Owner { owner, user } => write!(
                 f,
