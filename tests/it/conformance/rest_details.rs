@@ -18,6 +18,18 @@ async fn ended_details(target: &Target, run: &str) -> Value {
     target.rest.get_until(&format!("/api/v1/stable/workflow-runs/{run}"), "the run has ended", is_ended).await
 }
 
+/// Waits until REST shows that these tasks have ended. A real engine stores ends in batches, and does not order the ends
+/// of a batch.
+async fn shown_as_ended(target: &Target, run: &str, names: &[&str]) {
+    let has_ended = |view: &Value, name: &str| {
+        let tasks = view["tasks"].as_array().into_iter().flatten();
+        let is_task = |task: &&Value| task["actionId"].as_str().is_some_and(|id| id.ends_with(&format!(":{name}")));
+        tasks.filter(is_task).any(|task| task["finishedAt"].is_string())
+    };
+    let all = |view: &Value| names.iter().all(|name| has_ended(view, name));
+    target.rest.get_until(&format!("/api/v1/stable/workflow-runs/{run}"), "the tasks have ended", all).await;
+}
+
 /// The task of a run's details whose action ends with this name.
 fn task<'a>(details: &'a Value, name: &str) -> &'a Value {
     let is_task = |task: &&Value| task["actionId"].as_str().unwrap().ends_with(&format!(":{name}"));
@@ -42,6 +54,7 @@ async fn details_of_several_tasks_have_payload_of_each() {
     worker.complete(&roots["a"], r#"{"v":1}"#).await;
     worker.complete(&roots["b"], r#"{"v":2}"#).await;
     let last = worker.next_start().await;
+    shown_as_ended(&target, &run, &["a", "b"]).await;
     worker.complete(&last, r#"{"v":3}"#).await;
 
     let details = ended_details(&target, &run).await;
@@ -69,6 +82,7 @@ async fn details_of_failed_run_have_errors_for_on_failure_task() {
     worker.complete(&roots["fine"], r#"{"ok":1}"#).await;
     worker.fail(&roots["boom"], "no").await;
     let rescue = worker.next_start().await;
+    shown_as_ended(&target, &run, &["boom", "fine", "child"]).await;
     worker.complete(&rescue, r#"{"rescued":1}"#).await;
 
     let details = ended_details(&target, &run).await;

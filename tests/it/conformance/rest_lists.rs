@@ -7,6 +7,7 @@ use hatchet_quickstart::hatchet::wire::proto::{
 };
 use serde_json::{Value, json};
 
+use super::crons::expression;
 use crate::support::{RawWorker, Target, Workflow};
 
 /// The list of a workflow's runs.
@@ -85,7 +86,7 @@ async fn last_page_names_next_page_by_resource() {
 async fn cron_without_metadata_has_null() {
     let target = Target::start().await;
     let mut definition = target.definition("declared-cron");
-    definition.cron_triggers = vec!["@yearly".to_owned()];
+    definition.cron_triggers = vec![expression("0 0 1 M *")];
     let workflow = target.put(&definition).await;
     let crons = format!("/api/v1/tenants/{}/workflows", target.tenant);
     let mut created = Vec::new();
