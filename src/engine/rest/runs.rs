@@ -22,7 +22,6 @@ use super::{
         json_object::JsonObject,
         list::ListResponse,
         run::{TaskView, list_row, run_object, task_object, task_row},
-        workflow_config::workflow_config,
     },
     task_events::run_events,
 };
@@ -30,7 +29,7 @@ use crate::{
     engine::{
         driver::Driver,
         state::{Capacity, RunFilter, State, Task, Triggered},
-        validate::{filter::status, template::template, trigger},
+        validate::{definition::workflow_config, filter::status, template::template, trigger},
     },
     hatchet::wire::{RunId, excerpt},
 };
@@ -128,7 +127,7 @@ fn details(driver: &Driver, state: &State, id: RunId) -> Option<JsonObject> {
     object.objects("tasks", tasks);
     object.set("shape", run.tasks.iter().filter_map(node).collect::<Vec<Value>>());
     object.objects("taskEvents", run_events(state, run));
-    object.set("workflowConfig", workflow_config(&run.version));
+    object.set("workflowConfig", workflow_config(&run.version.definition.content));
     Some(object)
 }
 

@@ -25,8 +25,9 @@ use crate::{
         driver::Driver,
         persistence::records::Runtime,
         state::{ClockReading, State, Worker, WorkerStatus},
+        validate::registration::language_name,
     },
-    hatchet::wire::{WorkerId, proto::Sdks},
+    hatchet::wire::WorkerId,
 };
 
 /// Number of rows of a list of workers if the query has no limit, as in a real engine.
@@ -182,15 +183,4 @@ fn runtime_info(runtime: Option<&Runtime>) -> Value {
         info["language"] = language.into();
     }
     info
-}
-
-/// The name of an SDK's language over REST.
-fn language_name(language: i32) -> Option<&'static str> {
-    match Sdks::try_from(language).ok()? {
-        Sdks::Go => Some("GOLANG"),
-        Sdks::Python => Some("PYTHON"),
-        Sdks::Typescript => Some("TYPESCRIPT"),
-        Sdks::Ruby => Some("RUBY"),
-        Sdks::Unknown => None,
-    }
 }

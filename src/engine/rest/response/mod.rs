@@ -4,7 +4,6 @@ pub(super) mod json_object;
 pub(super) mod list;
 pub(super) mod run;
 pub(super) mod template;
-pub(super) mod workflow_config;
 
 use axum::Json;
 use serde_json::{Value, json};

@@ -6,12 +6,12 @@ use uuid::Uuid;
 use super::{
     json_object::{JsonObject, Payload},
     resource_metadata, rfc3339,
-    workflow_config::workflow_config,
 };
 use crate::{
     engine::{
         driver::{Driver, assignment::TaskInput},
         state::{Phase, Run, State, Task, Timestamp, workflows::TaskSpec},
+        validate::definition::workflow_config,
     },
     hatchet::wire::RunId,
 };
@@ -150,7 +150,7 @@ pub(crate) fn task_object(driver: &Driver, state: &State, id: RunId, view: TaskV
         }
     };
     if view == TaskView::Alone {
-        object.set("workflowConfig", workflow_config(&run.version));
+        object.set("workflowConfig", workflow_config(&run.version.definition.content));
     }
     add_payload(&mut object, "input", input);
     add_payload(&mut object, "output", payloads.then(|| output(task)).flatten());

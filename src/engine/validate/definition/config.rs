@@ -1,22 +1,19 @@
-//! The declaration of a workflow version, in the form of a real engine's configuration.
+//! Declarations in the form of a real engine's configuration.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
-use crate::{
-    engine::state::Version,
-    hatchet::wire::proto::v1::{CreateTaskOpts, CreateWorkflowVersionRequest, IdempotencyMethod, StickyStrategy},
+use crate::hatchet::wire::{
+    Declaration,
+    proto::v1::{CreateTaskOpts, IdempotencyMethod, StickyStrategy},
 };
 
 /// Longest back-off of a task that declares a factor and no limit, in seconds.
 const MAX_BACKOFF_SECONDS: i32 = 86_400;
 
-/// The `workflowConfig` of a version.
-pub(crate) fn workflow_config(version: &Version) -> Value {
-    config(version.definition.content.message())
-}
-
-fn config(declared: &CreateWorkflowVersionRequest) -> Value {
+/// The `workflowConfig` of a declaration.
+pub(crate) fn workflow_config(declaration: &Declaration) -> Value {
+    let declared = declaration.message();
     let sticky = declared.sticky.and_then(|sticky| StickyStrategy::try_from(sticky).ok());
     let mut config = json!({
         "Name": declared.name,
