@@ -15,8 +15,8 @@ pub(crate) struct ParentRun {
     pub(crate) metadata: Arc<str>,
 }
 
-/// Validates a run that a gRPC call triggers. `version` is as in [`item`]. `parent_run` is that of the request's parent task, or
-/// `None` if there is no such task, which the state machine refuses.
+/// Validates a run that a gRPC call triggers. `version` is as in [`item`]. `parent_run` is that of the request's parent
+/// task, or `None` if there is no such task, which the state machine refuses.
 pub(crate) fn trigger(
     from: &TriggerWorkflowRequest,
     version: Option<&Version>,
