@@ -124,10 +124,8 @@ doc: ## build the documentation, warnings denied
 bench: ## measure the figures of the guide
 	@$(CARGO) bench --quiet --bench figures
 
-bench-build: ## time a cold release build in a separate folder
-	@rm -rf target/cold && /usr/bin/env sh -c 'start=$$(date +%s); \
-	CARGO_TARGET_DIR=target/cold $(CARGO) build --quiet --release --bins && \
-	echo "cold release build: $$(( $$(date +%s) - start )) s"'; rm -rf target/cold
+bench-build: ## measure builds and an edited task's restart, in a clone
+	@.ci/bench-build
 
 ci: ## run all checks of CI
 	@.ci/run
