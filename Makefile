@@ -38,7 +38,7 @@ run-worker: build ## start a worker with all tasks
 	@exec $(BIN)/worker $(RUN)
 
 dev: ## start a worker, and rebuild and restart it when a source file changes; ARGS="…"
-	@.ci/dev $(BIN)/worker "$(CARGO) build --profile $(PROFILE) --bin worker" $(RUN) $(ARGS)
+	@.ci/dev $(BIN)/worker "$(CARGO) build --profile $(PROFILE) --bins" $(RUN) $(ARGS)
 
 run-worker-sync: build ## start a worker with the sleep and CPU tasks only
 	@exec $(BIN)/worker $(RUN) --tasks sync-sleep-task,cpu-heavy-task
