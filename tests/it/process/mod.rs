@@ -3,6 +3,7 @@
 //! Each test runs them in a [`Workspace`], a temporary folder with an empty environment.
 
 mod connection;
+mod dev;
 mod embedded;
 mod program;
 mod runner;
