@@ -2,6 +2,7 @@
 //!
 //! Each test runs them in a [`Workspace`], a temporary folder with an empty environment.
 
+mod command_line;
 mod connection;
 mod embedded;
 mod program;

@@ -76,6 +76,7 @@ const NAMES_GENERATED_TYPES: &[&str] = &[
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("anyhow", &["cli"]),
     ("clap", &["cli"]),
+    ("clap_complete", &["cli"]),
     ("indicatif", &["cli"]),
     ("rusqlite", &["engine"]),
     ("tonic::transport", &["hatchet::transport", "engine"]),
