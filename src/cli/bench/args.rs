@@ -13,7 +13,7 @@ const LOAD: &str = "Load";
 const REPORT: &str = "Report";
 
 const EXAMPLES: &str = r#"Examples:
-  runner bench -e --with-worker
+  runner bench -e --with-worker --open
   runner bench -e -w -t sync-sleep-task -n 200 -i '{"seconds": 0.05}'
   runner bench -e -w --rate 50 --timeout 2m --out now --compare before"#;
 
@@ -50,6 +50,9 @@ pub(crate) struct Args {
     /// Folder of an earlier report to compare with
     #[arg(long, value_name = "DIR", help_heading = REPORT)]
     pub(super) compare: Option<PathBuf>,
+    /// Open the report in a browser at the end
+    #[arg(long, help_heading = REPORT)]
+    pub(super) open: bool,
     /// Start a worker for the tasks, and stop it at the end
     #[arg(short, long)]
     pub(super) with_worker: bool,

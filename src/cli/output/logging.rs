@@ -8,6 +8,7 @@ use std::io::{IsTerminal as _, stderr};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
+use super::rows::LineWriter;
 use crate::{
     cli::Exit,
     hatchet::client::{Source, Sources},
@@ -46,7 +47,7 @@ pub(in crate::cli) fn init_logging(sources: &Sources, program: Program) -> Resul
         }
     };
     let registry = tracing_subscriber::registry().with(levels);
-    let layer = tracing_subscriber::fmt::layer().with_writer(stderr);
+    let layer = tracing_subscriber::fmt::layer().with_writer(|| LineWriter);
     // Fails only if logging was initialised before, by a test.
     let _ = if json {
         registry.with(layer.json().flatten_event(true)).try_init()

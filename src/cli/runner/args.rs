@@ -21,7 +21,7 @@ const EXAMPLES: &str = r#"Examples:
   runner -e -t externally-triggered-task -i '{"name": "Ada"}' -s
   runner -e -t sync-sleep-task --no-wait                    print the run's id
   runner -e -r ID                                           follow that run
-  runner -e bench -n 500 --with-worker                      measure 500 runs
+  runner -e bench -n 500 --with-worker --open               measure 500 runs
   runner doctor                                             find a problem's cause"#;
 
 /// Triggers a task by name, then follows its status or streams its events.

@@ -77,7 +77,6 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("anyhow", &["cli"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
-    ("indicatif", &["cli"]),
     ("rusqlite", &["engine"]),
     ("tonic::transport", &["hatchet::transport", "engine"]),
     ("tonic", &["hatchet::wire", "hatchet::transport", "hatchet::client", "hatchet::worker", "engine"]),
