@@ -147,7 +147,7 @@ fn short_flags_have_the_meaning_of_long_flags() {
     let ended = run(&["-e", "-r", &id]);
     assert!(ended.stdout.concat().contains("Hello, Bob!"), "{ended:?}");
     assert!(run(&["-l"]).stdout.concat().contains("externally-triggered-task"));
-    let settings = run(&["-v", "--explain-config"]).stdout.join("\n");
+    let settings = run(&["-e", "-v", "--explain-config"]).stdout.join("\n");
     let level = settings.lines().find(|line| line.starts_with("HATCHET_CLIENT_LOG_LEVEL")).unwrap();
     assert!(level.contains("debug") && level.ends_with("--verbose"), "{level}");
     workspace.runner(&["-v", "--log-level", "info", "-l"]).expect(2);
