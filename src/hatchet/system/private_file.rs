@@ -96,6 +96,7 @@ pub(crate) fn open_or_create(path: &Path) -> io::Result<File> {
 }
 
 /// Checks an existing file, and makes it private if other users can read it.
+#[cfg(feature = "durable")]
 pub(crate) fn secure(path: &Path) -> io::Result<()> {
     make_private(&open(path)?)
 }

@@ -3,14 +3,16 @@
 use std::{fmt, time::Duration};
 
 use futures_util::{
-    FutureExt as _, StreamExt as _,
-    future::BoxFuture,
-    stream::{self, BoxStream, FuturesUnordered},
+    StreamExt as _,
+    stream::{self, BoxStream},
 };
 
 use super::RunRef;
 use crate::hatchet::{
-    client::{Client, RunOutcome},
+    client::{
+        Client, RunOutcome,
+        watcher::{Recognition, WaitGroup},
+    },
     transport::ClientError,
     wire::RunId,
 };
@@ -35,7 +37,7 @@ use crate::hatchet::{
 #[must_use = "outcomes are delivered by `next`"]
 pub struct Outcomes {
     client: Client,
-    waits: FuturesUnordered<BoxFuture<'static, (usize, Result<RunOutcome, ClientError>)>>,
+    waits: WaitGroup,
 }
 
 impl Client {
@@ -51,7 +53,7 @@ impl Client {
     ) -> BoxStream<'static, (usize, Result<RunOutcome, ClientError>)> {
         let mut outcomes = Outcomes::new(self.clone());
         for (index, run) in runs.into_iter().enumerate() {
-            outcomes.add_ref(index, run.untyped());
+            outcomes.waits.add(index, run.id(), run.recognition().clone());
         }
         stream::unfold(outcomes, async |mut outcomes| {
             let next = outcomes.next().await?;
@@ -64,16 +66,12 @@ impl Client {
 impl Outcomes {
     /// Creates an empty set.
     pub fn new(client: Client) -> Self {
-        Self { client, waits: FuturesUnordered::new() }
+        Self { client, waits: WaitGroup::new() }
     }
 
     /// Adds a run that was triggered just now. `index` is returned with its outcome.
     pub fn add(&mut self, index: usize, run: RunId) {
-        self.add_ref(index, RunRef::triggered(self.client.clone(), run));
-    }
-
-    fn add_ref(&mut self, index: usize, run: RunRef) {
-        self.waits.push(async move { (index, run.outcome().await) }.boxed());
+        self.waits.add(index, run, Recognition::triggered());
     }
 
     /// The number of outcomes that [`Outcomes::next`] has not returned yet.
@@ -83,7 +81,7 @@ impl Outcomes {
 
     /// Whether [`Outcomes::next`] has returned every outcome.
     pub fn is_empty(&self) -> bool {
-        self.waits.is_empty()
+        self.len() == 0
     }
 
     /// The current outage of the engine: its duration so far and the latest error. `None` while the engine responds.
@@ -98,7 +96,7 @@ impl Outcomes {
     ///
     /// Those of [`RunRef::outcome`], for each run on its own.
     pub async fn next(&mut self) -> Option<(usize, Result<RunOutcome, ClientError>)> {
-        self.waits.next().await
+        self.waits.next(self.client.watcher()).await
     }
 }
 

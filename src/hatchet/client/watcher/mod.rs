@@ -11,7 +11,7 @@
 //!          Registration              │   ▲ event                 ▲ response         │
 //!          (mpsc, bounded)           │   │                       │                  │
 //!                                    │ Subscription      polls, at most MAX_POLLS   │
-//!      ◀──── outcome (oneshot) ──────│   ▲                       ▲                  │
+//!      ◀── outcome (oneshot, mpsc) ───│   ▲                       ▲                  │
 //!      ◀──── progress (watch) ───────│   │                       │                  │
 //!                                    └───┼───────────────────────┼──────────────────┘
 //!                              SubscribeToWorkflowRuns      GetRunDetails
@@ -20,15 +20,18 @@
 //! Invariants:
 //!
 //! - A watched run is scheduled for a poll, or being polled. So its end is noticed even if the subscription loses it.
-//! - Each waiter receives exactly one result, unless the task ends first, which closes the waiter's channel.
+//! - Each waiter receives exactly one result, unless the task ends first, which closes the waiter's channel or
+//!   sends an error to its group.
 //! - A client opens one stream and makes at most 100 polls a second for any number of runs; see [`schedule`] for the rate
 //!   while the subscription delivers events.
 //! - A run without waiters is removed at its next poll.
 
 mod details;
+mod group;
 mod outcome;
 mod recognition;
 mod schedule;
+mod sink;
 mod subscription;
 mod verdict;
 mod watched;
@@ -42,19 +45,22 @@ use tokio_util::task::AbortOnDropHandle;
 
 pub(super) use self::{
     details::fetch,
+    group::WaitGroup,
     recognition::Recognition,
-    watched::{Outage, Progress},
+    sink::{Progress, closed},
+    watched::Outage,
 };
 pub use self::{
     details::{RunDetails, TaskDetails},
     outcome::RunOutcome,
 };
 use self::{
+    sink::{Sink, Waiter},
     subscription::{Subscription, SubscriptionEvent},
-    watched::{Sink, Waiter, WatchedRuns},
+    watched::WatchedRuns,
 };
 use crate::hatchet::{
-    transport::{ClientError, Connection, ErrorKind},
+    transport::{ClientError, Connection},
     wire::RunId,
 };
 
@@ -109,12 +115,6 @@ impl RunWatcher {
         // Fails if the task has ended; the receiver of the dropped sink reports that.
         let _ = self.registrations.send(registration).await;
     }
-}
-
-/// The error of a wait whose watcher task has ended.
-pub(super) fn closed(run: RunId) -> ClientError {
-    let message = format!("waiting for run {run} failed: the runtime of the client has shut down");
-    ClientError::new(ErrorKind::Unreachable, message)
 }
 
 struct Task {

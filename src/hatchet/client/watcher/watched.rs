@@ -2,16 +2,13 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use tokio::{
-    sync::{oneshot, watch},
-    time::Instant,
-};
+use tokio::time::Instant;
 
 use super::{
     details::RunDetails,
     outcome::RunOutcome,
-    recognition::Recognition,
     schedule::{PollQueue, Schedule},
+    sink::{Sink, WaitResult, Waiter},
     verdict::{SILENCE_TIMEOUT, Verdict, judge},
 };
 use crate::hatchet::{
@@ -33,17 +30,6 @@ const LONG_RUNNING: Duration = Duration::from_secs(10);
 /// Maximum poll interval of a run.
 const MAX_INTERVAL: Duration = Duration::from_secs(5);
 
-/// The result of a wait.
-pub(in crate::hatchet::client) type WaitResult = Result<RunOutcome, ClientError>;
-
-/// The state of a run as published to a follower.
-#[derive(Debug, Clone, Default)]
-pub(in crate::hatchet::client) struct Progress {
-    /// The latest status of the unfinished run.
-    pub(in crate::hatchet::client) status: Option<RunStatus>,
-    pub(in crate::hatchet::client) result: Option<WaitResult>,
-}
-
 /// An ongoing failure of all calls to the engine.
 #[derive(Debug, Clone)]
 pub(in crate::hatchet::client) struct Outage {
@@ -51,50 +37,6 @@ pub(in crate::hatchet::client) struct Outage {
     pub(in crate::hatchet::client) since: Instant,
     /// The latest failure.
     pub(in crate::hatchet::client) error: ClientError,
-}
-
-/// The channel for the result of a wait.
-pub(super) enum Sink {
-    Outcome(oneshot::Sender<WaitResult>),
-    Progress(watch::Sender<Progress>),
-}
-
-impl Sink {
-    fn is_closed(&self) -> bool {
-        match self {
-            Self::Outcome(sender) => sender.is_closed(),
-            Self::Progress(sender) => sender.is_closed(),
-        }
-    }
-
-    fn publish(&self, status: RunStatus) {
-        if let Self::Progress(sender) = self {
-            sender.send_if_modified(|progress| progress.status.replace(status) != Some(status));
-        }
-    }
-
-    fn end(self, result: WaitResult) {
-        match self {
-            // Fails if the wait was dropped.
-            Self::Outcome(sender) => drop(sender.send(result)),
-            Self::Progress(sender) => sender.send_modify(|progress| progress.result = Some(result)),
-        }
-    }
-}
-
-/// One wait for a run.
-pub(super) struct Waiter {
-    pub(super) recognition: Recognition,
-    pub(super) sink: Sink,
-}
-
-impl Waiter {
-    fn end(self, result: WaitResult) {
-        if result.is_ok() {
-            self.recognition.mark_seen();
-        }
-        self.sink.end(result);
-    }
 }
 
 /// A run with at least one waiter.
@@ -147,7 +89,8 @@ impl WatchedRuns {
         }
         let is_followed = matches!(waiter.sink, Sink::Progress(_));
         let watched = self.runs.entry(run).or_insert_with(|| Watched {
-            waiters: Vec::new(),
+            // Few runs have a second waiter.
+            waiters: Vec::with_capacity(1),
             since: now,
             scheduled: None,
             interval: BACKGROUND_INTERVAL,

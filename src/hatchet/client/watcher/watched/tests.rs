@@ -1,8 +1,14 @@
 //! Tests of the watched runs, with simulated time.
 
-use tokio::sync::oneshot::error::TryRecvError;
+use tokio::sync::{
+    oneshot::{self, error::TryRecvError},
+    watch,
+};
 
-use super::*;
+use super::{
+    super::{recognition::Recognition, sink::Progress},
+    *,
+};
 use crate::hatchet::transport::ErrorKind;
 
 const MILLI: Duration = Duration::from_millis(1);
