@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Columns of a full bar.
-const BAR: usize = 20;
+const BAR: usize = 12;
 
 /// Shows progress on stderr: bars on a terminal, a JSON line per second elsewhere.
 pub(super) struct ProgressDisplay {
@@ -55,29 +55,28 @@ fn rows(progress: &Progress) -> Vec<String> {
     let width = progress.tasks.iter().map(|task| task.name.len()).max().unwrap_or(0);
     let row = |task: &TaskProgress| {
         let bar = "=".repeat(BAR * task.finished().min(task.total) / task.total.max(1));
-        format!("{:width$} [{bar:BAR$}] {}/{}  {}", task.name, task.finished(), task.total, counts(task))
+        format!("{:width$} [{bar:BAR$}] {}/{}  {}", task.name, task.finished(), task.total, details(task))
     };
     progress.tasks.iter().map(row).chain([total_line(progress)]).collect()
 }
 
-/// The counts of a task, without zeros, and its percentiles.
-fn counts(task: &TaskProgress) -> String {
+/// The percentiles of a task, and its counts without zeros. The number beside the bar includes the completed runs.
+fn details(task: &TaskProgress) -> String {
+    let ended = task.completed + task.failed + task.cancelled + task.unaccounted;
     let counts = [
-        (task.completed, "completed"),
         (task.failed, "failed"),
         (task.cancelled, "cancelled"),
         (task.refused, "refused"),
         (task.unaccounted, "unaccounted for"),
         (task.duplicates, "duplicates"),
-        (task.accepted - task.accepted.min(task.completed + task.failed + task.cancelled + task.unaccounted), "open"),
+        (task.accepted.saturating_sub(ended), "open"),
     ];
-    let mut parts: Vec<String> =
-        counts.iter().filter(|(count, _)| *count > 0).map(|(count, name)| format!("{count} {name}")).collect();
-    if let Some(percentiles) = task.percentiles {
+    let percentiles = task.percentiles.map(|percentiles| {
         let [p50, p95, p99] = percentiles.map(readable_duration);
-        parts.push(format!("p50 {p50}, p95 {p95}, p99 {p99}"));
-    }
-    parts.join(", ")
+        format!("p50 {p50}, p95 {p95}, p99 {p99}")
+    });
+    let counts = counts.iter().filter(|(count, _)| *count > 0).map(|(count, name)| format!("{count} {name}"));
+    percentiles.into_iter().chain(counts).collect::<Vec<_>>().join(", ")
 }
 
 fn total_line(progress: &Progress) -> String {
