@@ -1,4 +1,4 @@
-//! Rows at the end of a terminal that are redrawn in place, such as the progress of a benchmark.
+//! Rows at the end of a terminal that are redrawn in place: the progress of a benchmark, the elapsed time of a run.
 //!
 //! All output of the process passes through here. Each write erases the rows, writes its text, and draws the rows again,
 //! so that no text overwrites another and no row stays behind:
@@ -21,7 +21,7 @@ const DEFAULT_SIZE: (usize, usize) = (80, 24);
 
 /// Whether rows can be drawn: stderr is a terminal that can move its cursor.
 pub(in crate::cli) fn can_draw_rows() -> bool {
-    let moves_cursor = std::env::var("TERM").is_ok_and(|name| !name.is_empty() && name != "dumb");
+    let moves_cursor = std::env::var_os("TERM").is_none_or(|name| name != "dumb");
     cfg!(unix) && moves_cursor && io::stderr().is_terminal()
 }
 

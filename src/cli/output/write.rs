@@ -8,7 +8,10 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::rows::{above_rows, write_stderr};
+use super::{
+    color::{Style, color_enabled, paint},
+    rows::{above_rows, write_stderr},
+};
 use crate::cli::Exit;
 
 /// The format of results.
@@ -43,6 +46,11 @@ pub(in crate::cli) fn print_event(event: &str, mut fields: Value) -> Result<(), 
 /// Writes a message to stderr.
 pub(in crate::cli) fn print_message(line: &str) {
     above_rows(|| write_stderr(&format!("{line}\n")));
+}
+
+/// Writes a warning to stderr.
+pub(in crate::cli) fn print_warning(text: &str) {
+    print_message(&format!("{} {text}", paint("warning:", Style::Yellow, color_enabled(&io::stderr()))));
 }
 
 /// Formats the time since the start for a column: in seconds, with three decimals.

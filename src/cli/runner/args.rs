@@ -72,6 +72,9 @@ pub(super) struct Args {
     /// Format of results
     #[arg(short, long, value_name = "FORMAT", default_value = "human")]
     pub(super) output: OutputFormat,
+    /// Show results, warnings and errors only
+    #[arg(long, short, conflicts_with_all = ["log_level", "verbose"])]
+    pub(super) quiet: bool,
     /// Print each setting and its source, without secrets, and exit; `=json` prints one object per line
     #[arg(long, value_name = "FORMAT", num_args = 0..=1, require_equals = true, default_missing_value = "human", help_heading = INFORMATION)]
     explain_config: Option<OutputFormat>,

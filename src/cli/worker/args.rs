@@ -69,6 +69,9 @@ pub(super) struct Args {
     /// Stop, as after SIGTERM, when stdin ends, so that the worker does not outlive the process that started it
     #[arg(long, help_heading = START_AND_STOP)]
     pub(super) stop_with_stdin: bool,
+    /// Show warnings and errors only: no runs, no banner
+    #[arg(long, short, conflicts_with_all = ["log_level", "verbose"])]
+    pub(super) quiet: bool,
     /// Serve the embedded engine without running tasks
     #[arg(long)]
     pub(super) engine_only: bool,

@@ -1,6 +1,4 @@
-//! The progress on a terminal, which `script` provides.
-
-use std::process::Stdio;
+//! The progress on a terminal.
 
 use super::{Program, Workspace};
 
@@ -46,10 +44,10 @@ fn screen(output: &str) -> Vec<String> {
 
 /// Runs `runner bench` on a terminal. Returns its output.
 fn bench_on_terminal(workspace: &Workspace, term: &str, args: &str) -> String {
-    let line = format!("{} bench --embedded {args}", env!("CARGO_BIN_EXE_runner"));
-    let mut script = workspace.command("script", &["--quiet", "--return", "--command", &line, "/dev/null"]);
-    // `script` would type the end of its own stdin.
-    Program::start(script.env("TERM", term).stdin(Stdio::piped())).wait().expect(0).stdout.join("\n")
+    let args: Vec<&str> = ["bench", "--embedded"].into_iter().chain(args.split_whitespace()).collect();
+    let mut command = workspace.runner_command(&args);
+    command.env("TERM", term);
+    Program::start_on_terminal(command).wait().expect(0).stdout.join("\n")
 }
 
 #[test]

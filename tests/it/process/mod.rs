@@ -8,6 +8,8 @@ mod embedded;
 mod program;
 mod runner;
 mod settings;
+#[cfg(target_os = "linux")]
+mod terminal;
 mod worker;
 mod workspace;
 
