@@ -19,7 +19,7 @@ pub(crate) const WORKER_BINARY: &str = env!("CARGO_BIN_EXE_worker");
 
 /// Part of the first line of the banner, which the worker prints when it is registered.
 const BANNER: &str = "worker, listening";
-/// Time limit of a start: 30 s. A working worker needs far less.
+/// Timeout of a start: 30 s. A working worker needs far less.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 /// Delay before a process is measured: 2 s, after which its lazy initialisation is complete.
 pub(crate) const IDLE_DELAY: Duration = Duration::from_secs(2);

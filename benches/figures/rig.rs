@@ -32,7 +32,7 @@ pub(crate) const NO_OP: &str = "no-op";
 
 /// Interval of reading a worker's counters: 2 ms, long enough not to disturb it.
 const POLL_INTERVAL: Duration = Duration::from_millis(2);
-/// Time limit for a full queue: 60 s. It takes about a second.
+/// Timeout of draining a full queue: 60 s. A drain takes about a second.
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(60);
 
 #[derive(Serialize, Deserialize, JsonSchema)]
@@ -113,8 +113,8 @@ impl Rig {
         Ok(())
     }
 
-    /// Measures the time of a worker for queued runs, from its connection until the engine has accepted the last
-    /// report. Excludes the messages of triggers and of waiting.
+    /// Measures the time in which a worker runs a queue, from its connection until the engine has accepted the last
+    /// report. Triggers and waits for outcomes are outside the measured time.
     pub(crate) async fn drain_queue(&mut self, task: &str, count: usize) -> Result<Duration> {
         if let Some(worker) = self.worker.take() {
             worker.stop().await?;

@@ -42,12 +42,12 @@ pub struct TaskProgress {
     pub completed: usize,
     /// Runs that failed.
     pub failed: usize,
-    /// Runs that were cancelled, or not taken by a worker in time.
+    /// Runs that were cancelled, or that no worker accepted within the schedule timeout.
     pub cancelled: usize,
     /// Runs whose start or end is unknown.
     pub unaccounted: usize,
-    /// 50th, 95th and 99th percentile of the time from due to seen, with an error of at most 5 %. Runs of earlier
-    /// benchmarks do not count.
+    /// 50th, 95th and 99th percentile of the time from a run's due time until the benchmark received its end, with an
+    /// error of at most 5 %. Runs of earlier benchmarks do not count.
     pub percentiles: Option<[Duration; 3]>,
 }
 

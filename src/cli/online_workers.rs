@@ -8,8 +8,8 @@ use crate::{
     },
 };
 
-/// The active workers that serve a workflow. An alias of a task is a separate workflow: a worker of another name of the
-/// task does not serve it.
+/// The active workers that serve a workflow. Each alias of a task is a separate workflow: a worker of one alias serves
+/// no other alias.
 pub(super) fn serving(client: &Client, name: &str, workers: &[WorkerSummary]) -> Vec<WorkerSummary> {
     workers.iter().filter(|worker| serves(&client.config(), worker, name)).cloned().collect()
 }

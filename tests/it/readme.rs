@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Time limit of a block, including its build.
+/// Timeout of a block, including its build.
 const TIMEOUT: Duration = Duration::from_secs(300);
 
 #[derive(Debug, PartialEq)]

@@ -17,14 +17,14 @@ use crate::{
 /// Period over which the rate and the remaining time are computed: 5 s.
 const RATE_WINDOW: Duration = Duration::from_secs(5);
 
-/// The counts of all tasks.
+/// Computes counts, latencies and rates of all tasks.
 #[derive(Debug)]
 pub(super) struct ProgressCounter {
     pub(super) progress: Progress,
-    /// Times from due to seen, by task.
+    /// Times from a run's due time until the benchmark received its end, by task.
     latencies: Vec<Histogram>,
     began: Instant,
-    /// Number of finished runs at the updates within the window.
+    /// Number of finished runs at each update within [`RATE_WINDOW`].
     finished: VecDeque<(Instant, usize)>,
 }
 
@@ -40,7 +40,8 @@ impl ProgressCounter {
         }
     }
 
-    /// Counts a run that has ended. `micros` is its time from due to seen, if it was started by this benchmark.
+    /// Counts a run that has ended. `micros` is the time from its due time until the benchmark received its end; `None`
+    /// if this benchmark did not start it.
     pub(super) fn run_ended(&mut self, task: usize, status: RunStatus, micros: Option<i64>) {
         let progress = &mut self.progress.tasks[task];
         match status {

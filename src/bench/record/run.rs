@@ -38,9 +38,9 @@ pub(in crate::bench) struct RunRecord {
     pub(in crate::bench) status: Option<RunStatus>,
     /// Index of its error in [`RunRecords::errors`].
     pub(in crate::bench) error: Option<usize>,
-    /// Time at which its submission was due. Latencies count from here.
+    /// Time at which its submission was due. Latencies are measured from it.
     pub(in crate::bench) due: Micros,
-    /// Time at which it was first sent. `None` if it certainly was not sent.
+    /// Time at which its submission was first sent. `None` if the submission certainly was not sent.
     pub(in crate::bench) submitted: Option<Micros>,
     /// Time at which the engine's response arrived.
     pub(in crate::bench) accepted: Option<Micros>,
@@ -64,7 +64,7 @@ pub(in crate::bench) enum Acceptance {
     Unanswered,
     /// The run was started.
     Started,
-    /// An earlier run has its key and counts instead of it.
+    /// An earlier run with the same key is counted instead.
     Duplicate,
     /// The engine refused it.
     Refused,

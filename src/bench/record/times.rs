@@ -51,7 +51,9 @@ pub(in crate::bench) async fn fill_times(
             break;
         }
         missing_before = missing;
-        tokio::time::sleep(READING_DELAY).await;
+        if reading + 1 < MAX_READINGS {
+            tokio::time::sleep(READING_DELAY).await;
+        }
     }
     Ok(())
 }
@@ -82,7 +84,7 @@ fn apply_row(
     run.finished = time(&row.finished_at).or(run.finished);
 }
 
-/// Position of a run without a known id, by its run key.
+/// Finds the position of a run without a known id, by the run key in the row.
 fn position_by_key(plan: &LoadPlan, runs: &RunRecords, row: &RunSummary) -> Option<usize> {
     let (rest, index) = row.additional_metadata.get(RUN_KEY)?.as_str()?.rsplit_once(':')?;
     let name = rest.strip_prefix(&plan.prefix)?.strip_prefix(':')?;

@@ -12,7 +12,7 @@ pub(super) type Bar = (f64, f64, f64);
 pub(in crate::bench) struct ChartData {
     /// A sample of the runs, ordered by start.
     pub(super) bars: Vec<Bar>,
-    /// Number of runs that were sampled.
+    /// Number of runs from which the sample was taken.
     pub(super) runs: usize,
     /// Queueing times, in milliseconds.
     pub(super) queueing: Vec<f64>,

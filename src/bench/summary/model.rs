@@ -100,13 +100,13 @@ pub struct TaskSettings {
 pub struct OutcomeCounts {
     /// Number of runs.
     pub total: usize,
-    /// Runs for which an earlier run counts.
+    /// Runs that are duplicates of an earlier run.
     pub duplicates: usize,
     /// Runs that completed.
     pub completed: usize,
     /// Runs that failed.
     pub failed: usize,
-    /// Runs that were cancelled, or not taken by a worker in time.
+    /// Runs that were cancelled, or that no worker accepted within the schedule timeout.
     pub cancelled: usize,
     /// Runs that the engine refused.
     pub refused: usize,
@@ -128,7 +128,7 @@ pub struct Dedupe {
     pub until: Option<String>,
     /// Runs that were started.
     pub started: usize,
-    /// Runs for which an earlier run counts.
+    /// Runs that are duplicates of an earlier run.
     pub duplicates: usize,
     /// Result of the second submission, if it was requested.
     pub verified: Option<Verification>,
@@ -158,16 +158,16 @@ pub struct Throughput {
 /// Distributions of times.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Latency {
-    /// From due to accepted.
+    /// Time from a run's due time to its acceptance.
     pub accepting: Option<Percentiles>,
-    /// From due to started.
+    /// Time from a run's due time to its start on a worker.
     pub queueing: Option<Percentiles>,
-    /// From started to finished.
+    /// Time from a run's start to its end.
     pub running: Option<Percentiles>,
-    /// From finished, by the engine's clock, to received by the benchmark.
+    /// Time from a run's end, by the engine's clock, until the benchmark received it.
     #[serde(rename = "telling")]
     pub notifying: Option<Percentiles>,
-    /// From due to received.
+    /// Time from a run's due time until the benchmark received its end.
     pub total: Option<Percentiles>,
 }
 

@@ -21,7 +21,7 @@ use crate::{
     hatchet::wire::readable_duration,
 };
 
-/// Time limit of the start: 30 s. A debug build on a busy machine takes about a second.
+/// Timeout of the start: 30 s. A debug build on a busy machine takes about a second.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 /// Time from closing the worker's stdin to killing it: 10 s, longer than [`GRACE`].
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);

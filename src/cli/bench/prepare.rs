@@ -13,9 +13,9 @@ use crate::{
     },
 };
 
-/// Time limit for a worker of this benchmark to appear in the engine's list: 10 s.
+/// Timeout of the wait for a worker of this benchmark to appear in the engine's list: 10 s.
 const OWN_WORKER_TIMEOUT: Duration = Duration::from_secs(10);
-/// Time limit of the trial run, which measures the duration of a run: 5 s.
+/// Timeout of the trial run, which measures the duration of a run: 5 s.
 const TRIAL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Consequence of an engine that does not respond.

@@ -6,7 +6,7 @@ use crate::hatchet::client::{Source, Sources};
 /// Renders commands that reach the same engine as this process, with its connection flags.
 #[derive(Debug, Clone, Default)]
 pub(in crate::cli) struct CommandRenderer {
-    /// The flags of this process that select the engine and the names of workflows.
+    /// The flags of this process that select the engine and the namespace.
     flags: Vec<String>,
 }
 

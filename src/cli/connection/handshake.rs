@@ -13,7 +13,8 @@ use crate::{
     },
 };
 
-/// Time limit for the handshake file: 3 s. A process writes it some milliseconds after it has locked the folder.
+/// Timeout of the wait for the handshake file: 3 s. A process writes it some milliseconds after it has locked the
+/// folder.
 #[cfg(feature = "engine")]
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(3);
 

@@ -25,7 +25,7 @@ pub(super) async fn attach(context: &Context<'_>, run: &RunRef, mode: FollowMode
     let deadline = context.deadline;
     let details = match deadline.before(run.details()).await {
         Some(Ok(details)) => Some(details),
-        // The deadline has passed: following the run returns its exit immediately.
+        // The deadline has passed: `follow` immediately returns the exit of a timeout.
         None => None,
         Some(Err(error)) => return Err(explain_error(run.client(), error, deadline).await),
     };

@@ -6,7 +6,7 @@ use crate::{engine::state::PushedEvent, hatchet::wire::proto::PushEventRequest};
 /// Largest number of events in one `BulkPush`, as in a real engine.
 const MAX_EVENTS: usize = 1000;
 
-/// A single event.
+/// Validates a pushed event.
 pub(crate) fn event(event: &PushEventRequest, max_message: usize) -> Result<PushedEvent, Invalid> {
     let input = json::input(&event.payload, max_message)?;
     let metadata = json::metadata(event.additional_metadata.as_deref(), max_message.saturating_sub(input.len()))?;
@@ -19,7 +19,7 @@ pub(crate) fn event(event: &PushEventRequest, max_message: usize) -> Result<Push
     })
 }
 
-/// Several events. An invalid event refuses all of them.
+/// Validates a bulk push. One invalid event fails the whole push.
 pub(crate) fn events(events: &[PushEventRequest], max_message: usize) -> Result<Vec<PushedEvent>, Invalid> {
     if events.is_empty() {
         return Err(Invalid::new("No events to ingest"));

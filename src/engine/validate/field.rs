@@ -23,27 +23,27 @@ pub(super) fn priority(given: Option<i32>) -> Result<Option<i32>, Invalid> {
     }
 }
 
-/// The id of a worker.
+/// Parses the id of a worker.
 pub(crate) fn worker_id(text: &str) -> Result<WorkerId, Invalid> {
     text.parse().map_err(|_| Invalid::new(format!("invalid worker ID format: {}", excerpt(text))))
 }
 
-/// The id of a task run in a step event.
+/// Parses the id of a task run in a step event.
 pub(crate) fn reported_task_id(text: &str) -> Result<RunId, Invalid> {
     text.parse().map_err(|_| Invalid::new(format!("invalid task external run id {}: it is not a UUID", excerpt(text))))
 }
 
-/// The id of a task run in all other calls.
+/// Parses the id of a task run in all calls except step events.
 pub(crate) fn task_id(text: &str) -> Result<RunId, Invalid> {
     text.parse().map_err(|_| Invalid::new("task external run id is not a valid uuid"))
 }
 
-/// The id of a run or task in calls that act on both.
+/// Parses the id of a run or task in calls that act on both.
 pub(crate) fn external_id(text: &str) -> Result<RunId, Invalid> {
     text.parse().map_err(|_| Invalid::new("invalid external id"))
 }
 
-/// The id of the run whose events are subscribed to.
+/// Parses the id of the run of a subscription to events.
 pub(crate) fn workflow_run_id(text: &str) -> Result<RunId, Invalid> {
     text.parse().map_err(|_| Invalid::new(format!("invalid workflow run id {}", excerpt(text))))
 }

@@ -8,13 +8,13 @@ use crate::{
 
 /// The runs that a call cancels or replays.
 pub(crate) enum RunSelection {
-    /// These runs and tasks.
+    /// The runs and tasks with these ids.
     Ids(Vec<RunId>),
-    /// All runs that match.
+    /// All runs that match this filter.
     Filter(RunFilter),
 }
 
-/// Either ids or a filter.
+/// Validates the selection of a call: either ids or a filter.
 pub(crate) fn run_selection(ids: &[String], filter: Option<TasksFilter>) -> Result<RunSelection, Invalid> {
     let Some(filter) = filter else {
         return Ok(RunSelection::Ids(ids.iter().map(|id| external_id(id)).collect::<Result<_, _>>()?));
@@ -33,7 +33,7 @@ pub(crate) fn run_selection(ids: &[String], filter: Option<TasksFilter>) -> Resu
     }))
 }
 
-/// A pair of a metadata filter: `key:value`.
+/// Parses a pair of a metadata filter, `key:value`.
 pub(crate) fn metadata_pair(text: &str) -> Result<(String, String), Invalid> {
     let (key, value) = text
         .split_once(':')
@@ -41,7 +41,7 @@ pub(crate) fn metadata_pair(text: &str) -> Result<(String, String), Invalid> {
     Ok((key.to_owned(), value.to_owned()))
 }
 
-/// A pair of a metadata filter of schedules and crons, where a real engine refuses a second colon.
+/// Parses a pair of a metadata filter of schedules and crons, where a real engine refuses a second colon.
 pub(crate) fn metadata_pair_of_template(text: &str) -> Result<(String, String), Invalid> {
     metadata_pair(text)
         .ok()
@@ -49,7 +49,7 @@ pub(crate) fn metadata_pair_of_template(text: &str) -> Result<(String, String), 
         .ok_or_else(|| Invalid::new("Additional metadata filters must be in the format key:value."))
 }
 
-/// A status by its name.
+/// Parses the name of a status.
 pub(crate) fn status(name: &str) -> Result<RunStatus, Invalid> {
     RunStatus::from_name(name).ok_or_else(|| {
         Invalid::new(format!(

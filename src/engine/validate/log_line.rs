@@ -21,7 +21,7 @@ pub(crate) struct NewLogLine {
     pub(crate) at: Option<Timestamp>,
 }
 
-/// A log line.
+/// Validates a log line.
 pub(crate) fn log_line(line: PutLogRequest, max_message: usize) -> Result<NewLogLine, Invalid> {
     let task = field::task_id(&line.task_run_external_id)?;
     let length = line.message.chars().take(MAX_CHARS + 1).count();

@@ -20,7 +20,7 @@ use crate::{
 /// Slots of a worker that declares none, as in a real engine.
 const DEFAULT_SLOTS: i64 = 100;
 
-/// A registration. `in_process` marks a worker in the engine's own process.
+/// Validates a registration. `in_process` marks a worker in the engine's own process.
 pub(crate) fn registration(from: WorkerRegisterRequest, in_process: bool) -> Result<Registration, Invalid> {
     if !is_name(&from.worker_name) {
         return Err(Invalid::registration("Name", &not_a_name(&from.worker_name)));

@@ -9,7 +9,7 @@ use crate::{
     },
 };
 
-/// The report in a step event.
+/// Validates the report in a step event.
 pub(crate) fn report(event: &StepActionEvent, max_message: usize) -> Result<AttemptReport, Invalid> {
     let text = event.event_payload.as_str();
     match StepActionEventType::try_from(event.event_type) {

@@ -3,7 +3,7 @@
 use super::{error::Invalid, field, json};
 use crate::engine::state::RunTemplate;
 
-/// The template of a run. `input` and `metadata` are JSON texts.
+/// Validates the template of a run. `input` and `metadata` are JSON texts.
 pub(crate) fn template(
     workflow: &str,
     input: &str,

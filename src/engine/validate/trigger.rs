@@ -6,7 +6,7 @@ use crate::{
     hatchet::wire::{RunId, excerpt, proto::v1::TriggerWorkflowRequest},
 };
 
-/// A run that a gRPC call triggers. `version` is as in [`item`].
+/// Validates a run that a gRPC call triggers. `version` is as in [`item`].
 pub(crate) fn trigger(
     from: &TriggerWorkflowRequest,
     version: Option<&Version>,

@@ -39,7 +39,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// Those of [`Client::run_no_wait`], as [`RunError::Call`], and of [`RunRef::result`].
+    /// Returns the errors of [`Client::run_no_wait`], as [`RunError::Call`], and the errors of [`RunRef::result`].
     pub fn run<I: Serialize, O>(&self, task: &Stub<I, O>, input: &I) -> Run<O> {
         Run { trigger: self.run_no_wait(task, input) }
     }
@@ -71,7 +71,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// Those of [`Client::run`].
+    /// Returns the errors of [`Client::run`].
     pub fn run_by_name(&self, name: &str, input: &Value) -> Run<Value> {
         self.run(&Stub::from_name(name), input)
     }
@@ -84,7 +84,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// Those of [`Client::run`], for each run on its own.
+    /// Returns the errors of [`Client::run`], separately for each run.
     pub fn run_many<I, O, T>(&self, task: &Stub<I, O>, inputs: impl IntoIterator<Item = T>) -> RunMany<O>
     where
         T: Into<RunItem<I>>,
@@ -97,7 +97,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// Those of [`Client::run_no_wait`], for each run on its own.
+    /// Returns the errors of [`Client::run_no_wait`], separately for each run.
     pub fn run_many_no_wait<I, O, T>(&self, task: &Stub<I, O>, inputs: impl IntoIterator<Item = T>) -> RunManyNoWait<O>
     where
         T: Into<RunItem<I>>,
@@ -242,7 +242,7 @@ impl<O> RunNoWait<O> {
     ///
     /// # Errors
     ///
-    /// Those of [`Client::run_no_wait`].
+    /// Returns the errors of [`Client::run_no_wait`].
     pub async fn with_events(mut self) -> Result<(RunRef<O>, RunEvents), ClientError> {
         let id = self.item.trigger_id();
         let events = self.client.events(StreamSelector::trigger(id)).await?;

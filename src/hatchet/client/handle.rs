@@ -49,11 +49,11 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// The errors of [`Connection::new`].
+    /// Returns the errors of [`Connection::new`].
     ///
     /// # Panics
     ///
-    /// If called outside a tokio runtime.
+    /// Panics if called outside a tokio runtime.
     pub fn new(config: ClientConfig) -> Result<Self, ClientError> {
         Ok(Self::from_connection(Connection::new(config)?))
     }
@@ -72,7 +72,7 @@ impl Client {
     ///
     /// # Panics
     ///
-    /// If called outside a tokio runtime.
+    /// Panics if called outside a tokio runtime.
     pub fn from_env() -> Result<Self, ClientError> {
         let sources = Sources::read(Path::new("."));
         for warning in sources.warnings() {
@@ -85,7 +85,7 @@ impl Client {
     ///
     /// # Panics
     ///
-    /// If called outside a tokio runtime.
+    /// Panics if called outside a tokio runtime.
     pub fn from_connection(connection: Connection) -> Self {
         let rest = RestClient::new(connection.clone());
         let watcher = RunWatcher::start(connection.clone());
@@ -112,7 +112,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// Those of a call, by [`ClientError::kind`].
+    /// Returns the error of the call: see [`ClientError::kind`].
     pub async fn engine_version(&self) -> Result<String, ClientError> {
         self.version(Request::new(GetVersionRequest {})).await
     }

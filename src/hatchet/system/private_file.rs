@@ -10,7 +10,7 @@
 //! - it has one hard link (another could be in a folder of another user),
 //! - no other user can write to it.
 //!
-//! On other systems than Unix, only the type and the size are checked.
+//! On non-Unix systems, only the type is checked. [`read`] also limits the size, on every system.
 
 use std::{
     error::Error,
@@ -45,7 +45,7 @@ pub(crate) enum Untrusted {
 impl fmt::Display for Untrusted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Link => write!(f, "it is a symbolic link, which is not followed. Name the target instead"),
+            Self::Link => write!(f, "it is a symbolic link, which is not followed. Use the path of its target"),
             Self::NotAFile => write!(f, "it is not a regular file. Remove it, or choose another folder"),
             Self::Owner { owner, user } => write!(
                 f,
@@ -151,7 +151,7 @@ pub(crate) fn check_folder(path: &Path) -> io::Result<()> {
 
 /// Opens without following a link at the end of the path and without waiting for the writer of a FIFO.
 fn open_checked(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
-    // Reports the usual cases. The path may change after this check, for which the flags below are.
+    // Reports the usual cases. The flags below cover a path that is replaced after this check.
     match fs::symlink_metadata(path) {
         Ok(found) if found.is_symlink() => return Err(Untrusted::Link.into()),
         Ok(found) if !found.is_file() => return Err(Untrusted::NotAFile.into()),

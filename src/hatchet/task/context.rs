@@ -175,7 +175,7 @@ impl Context {
     ///
     /// # Panics
     ///
-    /// In an async body: use [`Context::put_stream`] there.
+    /// Panics if called in an async body, which must use [`Context::put_stream`].
     pub fn put_stream_blocking(&self, chunk: impl Into<String>) {
         let _ = self.0.emissions.blocking_send(Emission::Chunk(chunk.into()));
     }

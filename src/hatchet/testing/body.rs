@@ -76,7 +76,7 @@ impl<I: Payload, O: Payload> BodyTest<I, O> {
     ///
     /// # Panics
     ///
-    /// If the body panics, and outside of a tokio runtime.
+    /// Panics if the body panics, or if a blocking or CPU body is run outside a tokio runtime.
     pub async fn run(self, input: I) -> TestRun<O> {
         let (ctx, mut emissions) = Context::for_attempt(self.info, self.canceller);
         let body = async {

@@ -41,7 +41,7 @@ use crate::hatchet::wire::proto::{
 const MAX_HEADER_LIST: u32 = 1 << 20;
 /// Name and version of this client in requests.
 pub(in crate::hatchet) const USER_AGENT: &str = concat!("hatchet-quickstart-rust/", env!("CARGO_PKG_VERSION"));
-/// Time limit for connecting as a whole: name resolution, proxy, TCP and TLS.
+/// Timeout of connecting as a whole: name resolution, proxy, TCP and TLS.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Minimum interval between two reads of the handshake file. Without an engine, thousands of calls may fail in a second.
 const MIN_REDISCOVERY_INTERVAL: Duration = Duration::from_millis(200);
@@ -164,7 +164,7 @@ impl Connection {
     ///
     /// # Panics
     ///
-    /// If called outside a tokio runtime, which then drives the connection.
+    /// Panics if called outside a tokio runtime, which drives the connection.
     pub fn new(config: ClientConfig) -> Result<Self, ClientError> {
         if config.tls == Tls::None && !config.is_loopback() {
             tracing::warn!(

@@ -38,7 +38,7 @@ pub(crate) enum ProbeResult {
 /// HTTP/2's connection preface with empty settings. A plaintext engine responds with its own SETTINGS frame, a TLS server
 /// with an alert.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00";
-/// Time limit for connecting, and again for the first bytes.
+/// Timeout of connecting, and again of the wait for the first bytes.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Connects to the gRPC address, through the proxy that calls use, and reads the first bytes of the response. Takes at

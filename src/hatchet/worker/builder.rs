@@ -127,7 +127,7 @@ impl Worker {
     ///
     /// # Errors
     ///
-    /// The errors of [`Worker::start`] and [`RunningWorker::ended`].
+    /// Returns the errors of [`Worker::start`] and [`RunningWorker::ended`].
     pub async fn run_until(self, shutdown: impl Future) -> Result<DrainOutcome, ClientError> {
         let mut worker = self.start()?;
         tokio::select! {

@@ -42,8 +42,8 @@ impl RunningWorker {
     ///
     /// # Errors
     ///
-    /// The errors of [`RunningWorker::ended`] if the worker ends before, and [`ErrorKind::Engine`] if it was stopped
-    /// before.
+    /// Returns the errors of [`RunningWorker::ended`] if the worker ends before, and [`ErrorKind::Engine`] if it was
+    /// stopped before.
     pub async fn listening(&mut self) -> Result<Registration, ClientError> {
         loop {
             if let WorkerState::Listening(registration) = &*self.state.borrow_and_update() {
@@ -81,7 +81,7 @@ impl RunningWorker {
     ///
     /// # Errors
     ///
-    /// The errors of [`RunningWorker::ended`], if the worker ended before the drain.
+    /// Returns the errors of [`RunningWorker::ended`] if the worker ended before the drain.
     ///
     /// [`WorkerOptions::grace`]: super::WorkerOptions::grace
     pub async fn stop(mut self) -> Result<DrainOutcome, ClientError> {

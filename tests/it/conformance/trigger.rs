@@ -113,7 +113,7 @@ async fn desired_worker_must_be_a_uuid() {
         |id: &str| TriggerWorkflowRequest { desired_worker_id: Some(id.to_owned()), ..workflow.request(json!({})) };
     assert_rejected(target.try_trigger(with("nope")).await, Code::InvalidArgument, "");
     let run = target.try_trigger(with(&Uuid::new_v4().to_string())).await.unwrap();
-    // It affects sticky workflows only.
+    // The desired worker affects sticky workflows only.
     let mut worker = RawWorker::start(&target, &workflow, 1).await;
     received_input(&mut worker, &run).await;
     worker.close().await;
@@ -128,7 +128,7 @@ async fn trigger_of_unknown_workflow_creates_no_run() {
     for name in [target.name("unknown"), workflow.name.to_lowercase(), String::new()] {
         let request = TriggerWorkflowRequest { name: name.clone(), input: "{}".to_owned(), ..Default::default() };
         match target.try_trigger(request).await {
-            // A real engine does the same when its fast path is busy.
+            // A real engine also returns this error when its fast path is busy.
             Err(status) => {
                 assert_rejected(
                     Err::<(), _>(status),

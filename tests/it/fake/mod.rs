@@ -35,7 +35,7 @@ use tonic::{
 
 pub use state::{Finished, Report, Script, end_event};
 
-/// Time limit of every wait.
+/// Timeout of every wait.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A running scripted engine. Dropping it closes all connections.

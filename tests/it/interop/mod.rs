@@ -31,7 +31,7 @@ use hatchet_quickstart::{
 
 use crate::{process::Program, support::named};
 
-/// Time limit of a program, many times its usual duration.
+/// Timeout of a program, many times its usual duration.
 const TIMEOUT: Duration = Duration::from_secs(240);
 
 /// An embedded engine and a working folder for programs that use the SDKs.

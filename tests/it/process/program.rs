@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Time limit of every wait, many times its duration on a busy machine.
+/// Timeout of every wait, many times its duration on a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(40);
 
 /// A running program whose output is read as it arrives. Dropping it kills the program.
@@ -113,7 +113,7 @@ impl Program {
         self.wait_within(TIMEOUT)
     }
 
-    /// The same with another time limit.
+    /// The same with another timeout.
     pub fn wait_within(mut self, timeout: Duration) -> ProgramOutput {
         let deadline = Instant::now() + timeout;
         // The pipes are closed when the program exits, so its exit code follows soon.

@@ -1,8 +1,8 @@
-//! Waits for a state, with a time limit.
+//! Waits for a state, with a timeout.
 
 use std::{future::Future, time::Duration};
 
-/// Time limit of a wait. A real engine polls an idle queue at intervals of up to 45 s.
+/// Timeout of a wait. A real engine polls an idle queue at intervals of up to 45 s.
 pub const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Awaits `work` and panics with `what` after [`TIMEOUT`].

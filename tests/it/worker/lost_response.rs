@@ -54,7 +54,7 @@ impl Case {
         rows.iter().map(|row| row.workflow_run_external_id.parse().unwrap()).collect()
     }
 
-    /// The result of a trigger whose response is lost after the engine has accepted this number of runs.
+    /// Awaits a trigger whose response is lost after the engine has accepted this number of runs.
     async fn lose_response<T: Send + 'static>(
         &self,
         runs: usize,

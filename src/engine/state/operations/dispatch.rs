@@ -15,7 +15,7 @@ use crate::{
 };
 
 impl State {
-    /// Queues a task behind those of its priority. [`dispatch`](Self::dispatch) searches for a worker.
+    /// Queues a task behind all tasks of the same priority. [`dispatch`](Self::dispatch) searches for a worker.
     pub(super) fn enqueue(&mut self, id: RunId, now: ClockReading) {
         let Some(spec) = self.runs.spec(id) else { return };
         let (queue, schedule_timeout) = (spec.queue, spec.definition.schedule_timeout);

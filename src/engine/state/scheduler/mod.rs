@@ -13,7 +13,7 @@
 //!
 //! - A **queue** contains the tasks of one workflow that need the same action and the same slots. If there is no worker
 //!   for the head of a queue, there is no worker for the tasks behind it. Therefore only heads are considered, and a task
-//!   without a worker never blocks a task with one.
+//!   without a worker never blocks a task that a worker can run.
 //! - A **resource class** is a distinct set of slot requirements.
 //! - A **fairness group** is a workflow. Groups take turns: the group with the oldest latest assignment is next,
 //!   independent of priorities, which order the tasks within a workflow only.
@@ -44,7 +44,7 @@ use self::{
 use super::slots::{Slot, SlotRequirements};
 use crate::hatchet::wire::{RunId, WorkerId};
 
-/// A workflow's turn.
+/// A fairness group: a workflow and its turn.
 #[derive(Debug, Default)]
 struct FairnessGroup {
     /// Sequence number of the group's latest assignment; the smallest is next.
@@ -55,8 +55,8 @@ struct FairnessGroup {
 
 /// All queues and worker pools.
 ///
-/// Queues, groups and classes are never removed. Their number is limited by those of declared workflows, actions and
-/// distinct requirements. A pool is removed with its last worker.
+/// Queues, groups and classes are never removed. Their number is bounded by the number of declared workflows, actions
+/// and distinct requirements. A pool is removed with its last worker.
 ///
 /// Invariant: the head of every non-empty queue is registered in every pool that serves the queue's action, under the
 /// current turn of the queue's group.
@@ -109,7 +109,7 @@ impl Scheduler {
         &self.queues[id.0]
     }
 
-    /// Appends a task to those of its priority.
+    /// Inserts a task behind all tasks of the same or a higher priority.
     pub(crate) fn push(&mut self, id: QueueId, priority: i32, task: RunId) -> QueuePosition {
         self.last_position += 1;
         let position = QueuePosition::new(priority, self.last_position);

@@ -29,7 +29,7 @@ use crate::{
     hatchet::wire::proto::v1,
 };
 
-/// A new definition. `timings` has the timeouts of tasks that declare none.
+/// Validates a new definition. `timings` has the timeouts of tasks that declare none.
 pub(crate) fn definition(content: v1::CreateWorkflowVersionRequest, timings: &Timings) -> Result<Definition, Invalid> {
     if !is_name(&content.name) {
         return Err(Invalid::definition("Name", &not_a_name(&content.name)));

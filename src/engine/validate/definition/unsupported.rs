@@ -1,11 +1,11 @@
-//! Features of Hatchet's definitions that this engine does not have.
+//! Features of Hatchet's workflow definitions that this engine does not support.
 
 use crate::{
     engine::validate::error::Invalid,
     hatchet::wire::{excerpt, proto::v1},
 };
 
-/// Refuses a definition that uses such features, with the names of all of them.
+/// Refuses a definition that uses unsupported features. The error names all of them.
 pub(super) fn check(content: &v1::CreateWorkflowVersionRequest) -> Result<(), Invalid> {
     let features = used_features(content);
     if features.is_empty() {

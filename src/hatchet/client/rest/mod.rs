@@ -65,7 +65,7 @@ impl RestClient {
     ///
     /// # Errors
     ///
-    /// Those of [`RestClient`], except for the status of the response.
+    /// Returns the errors of [`RestClient`], except that the response's status is ignored.
     pub async fn clock(&self) -> Result<Option<SystemTime>, ClientError> {
         // A refusal has the header too.
         let (_, response) = self.send(Method::GET, "/api/v1/meta", &[], None).await?;

@@ -59,7 +59,7 @@ impl RestClient {
     ///
     /// # Errors
     ///
-    /// Those of [`RestClient`].
+    /// Returns the errors of [`RestClient`].
     pub async fn run_status(&self, run: RunId) -> Result<String, ClientError> {
         self.call(Method::GET, &format!("/api/v1/stable/workflow-runs/{run}/status"), &[], None).await
     }
@@ -68,7 +68,7 @@ impl RestClient {
     ///
     /// # Errors
     ///
-    /// Those of [`RestClient`].
+    /// Returns the errors of [`RestClient`].
     pub async fn run(&self, run: RunId) -> Result<Value, ClientError> {
         self.call(Method::GET, &format!("/api/v1/stable/workflow-runs/{run}"), &[], None).await
     }
@@ -102,7 +102,8 @@ impl RunPages {
     ///
     /// # Errors
     ///
-    /// Those of [`RestClient`], and [`ErrorKind::TooLarge`](crate::hatchet::client::ErrorKind::TooLarge) after 5,000 pages.
+    /// Returns the errors of [`RestClient`], and [`ErrorKind::TooLarge`](crate::hatchet::client::ErrorKind::TooLarge)
+    /// after 5,000 pages.
     pub async fn next(&mut self) -> Result<Option<Vec<RunSummary>>, ClientError> {
         let Some(mut rows) = self.pages.next().await? else { return Ok(None) };
         // Old engines ignore the operator.
@@ -114,7 +115,7 @@ impl RunPages {
     ///
     /// # Errors
     ///
-    /// Those of [`RunPages::next`].
+    /// Returns the errors of [`RunPages::next`].
     pub async fn all(mut self) -> Result<Vec<RunSummary>, ClientError> {
         let mut all = Vec::new();
         while let Some(rows) = self.next().await? {

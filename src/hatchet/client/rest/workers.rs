@@ -50,7 +50,7 @@ impl RestClient {
     ///
     /// # Errors
     ///
-    /// Those of [`RestClient`].
+    /// Returns the errors of [`RestClient`].
     pub async fn workers(&self) -> Result<Vec<WorkerSummary>, ClientError> {
         let path = format!("/api/v1/tenants/{}/worker", self.tenant());
         Pages::new(self.clone(), path, Vec::new()).all().await
@@ -60,7 +60,7 @@ impl RestClient {
     ///
     /// # Errors
     ///
-    /// Those of [`RestClient`].
+    /// Returns the errors of [`RestClient`].
     pub async fn pause_worker(&self, worker: WorkerId, paused: bool) -> Result<(), ClientError> {
         let path = format!("/api/v1/workers/{worker}");
         self.call::<Value>(Method::PATCH, &path, &[], Some(json!({ "isPaused": paused }))).await.map(drop)

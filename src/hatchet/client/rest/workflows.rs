@@ -22,7 +22,7 @@ impl RestClient {
     ///
     /// # Errors
     ///
-    /// Those of [`RestClient`].
+    /// Returns the errors of [`RestClient`].
     pub async fn has_workflow(&self, name: &str) -> Result<bool, ClientError> {
         let path = format!("/api/v1/tenants/{}/workflows", self.tenant());
         // The filter also selects names that contain this name.

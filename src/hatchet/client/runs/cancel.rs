@@ -20,7 +20,7 @@ impl<O> RunRef<O> {
     ///
     /// # Errors
     ///
-    /// Those of [`Client::cancel_many`].
+    /// Returns the errors of [`Client::cancel_many`].
     pub async fn cancel(&self) -> Result<bool, ClientError> {
         Ok(!self.client().cancel_many(&[self.id()]).await?.is_empty())
     }
@@ -39,7 +39,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// Those of [`RunRef::details`] except [`ErrorKind::NotFound`], and of the cancellation, after retries.
+    /// Returns the errors of [`RunRef::details`] except [`ErrorKind::NotFound`], and the error of the last attempt to
+    /// cancel.
     pub async fn cancel_many(&self, runs: &[RunId]) -> Result<Vec<RunId>, ClientError> {
         let queries = runs.iter().map(|id| async move {
             match self.run_ref::<()>(*id).details().await {

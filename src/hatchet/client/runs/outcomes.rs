@@ -46,7 +46,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// Those of [`RunRef::outcome`], for each run on its own.
+    /// Returns the errors of [`RunRef::outcome`], separately for each run.
     pub fn outcomes<O>(
         &self,
         runs: impl IntoIterator<Item = RunRef<O>>,
@@ -94,7 +94,7 @@ impl Outcomes {
     ///
     /// # Errors
     ///
-    /// Those of [`RunRef::outcome`], for each run on its own.
+    /// Returns the errors of [`RunRef::outcome`], separately for each run.
     pub async fn next(&mut self) -> Option<(usize, Result<RunOutcome, ClientError>)> {
         self.waits.next(self.client.watcher()).await
     }

@@ -100,7 +100,7 @@ impl<O> RunRef<O> {
     ///
     /// # Errors
     ///
-    /// Those of [`RunRef::details`].
+    /// Returns the errors of [`RunRef::details`].
     pub async fn status(&self) -> Result<RunStatus, ClientError> {
         Ok(self.details().await?.status)
     }
@@ -167,7 +167,7 @@ impl<O> RunRef<O> {
     ///
     /// # Errors
     ///
-    /// Those of a call, by [`ClientError::kind`]. The call is not repeated.
+    /// Returns the error of the call, which is not repeated: see [`ClientError::kind`].
     pub async fn replay(&self) -> Result<bool, ClientError> {
         let connection = self.client.connection();
         let request = v1::ReplayTasksRequest { external_ids: vec![self.id.to_string()], filter: None };

@@ -82,7 +82,7 @@ impl RunUpdates {
     ///
     /// # Errors
     ///
-    /// Those of [`RunRef::outcome`].
+    /// Returns the errors of [`RunRef::outcome`].
     pub async fn next(&mut self) -> Option<Result<RunUpdate, ClientError>> {
         if let State::New = self.state {
             let watcher = self.run.client().watcher();

@@ -24,7 +24,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// Those of [`Client::run_no_wait`].
+    /// Returns the errors of [`Client::run_no_wait`].
     pub(crate) async fn trigger(&self, name: &str, input: &impl Serialize, options: &TriggerOptions) -> TriggerResult {
         let trigger = options.trigger_id.unwrap_or_else(TriggerId::random);
         let request = TriggerRequest::new(self, name, input, options, 0, SearchIds { trigger, call: None })?;

@@ -73,7 +73,7 @@ impl Schedule {
         self.penalty /= 2;
     }
 
-    /// Doubles that time.
+    /// Doubles the time that an engine at its rate limit adds.
     pub(super) fn slow_down(&mut self) {
         self.penalty = (self.penalty * 2).clamp(MIN_DISTANCE, MAX_PENALTY);
     }

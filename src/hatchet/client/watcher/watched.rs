@@ -21,11 +21,12 @@ const BACKGROUND_INTERVAL: Duration = Duration::from_millis(250);
 /// Initial poll interval of a run whose end was reported without its outcome: a real engine has the details about 50 ms
 /// later. It doubles up to [`MAX_INTERVAL`].
 const ENDED_INTERVAL: Duration = Duration::from_millis(20);
-/// Initial poll interval of a run that is followed. It grows by half each time, up to [`MAX_FOLLOWED_INTERVAL`].
+/// Initial poll interval of a followed run, whose status changes are reported. It grows by half with each poll, up to
+/// [`MAX_FOLLOWED_INTERVAL`].
 const FOLLOWED_INTERVAL: Duration = Duration::from_millis(20);
 const MAX_FOLLOWED_INTERVAL: Duration = Duration::from_secs(1);
-/// The poll interval of a followed run that has been running for this time grows up to [`MAX_INTERVAL`]: only its end is
-/// still to come, which the subscription reports.
+/// Time after which the poll interval of a followed, running run grows up to [`MAX_INTERVAL`]: its only further change
+/// is its end, which the subscription reports.
 const LONG_RUNNING: Duration = Duration::from_secs(10);
 /// Maximum poll interval of a run.
 const MAX_INTERVAL: Duration = Duration::from_secs(5);
@@ -45,7 +46,7 @@ struct Watched {
     since: Instant,
     /// The position of the run in the schedule; `None` while it is being polled.
     scheduled: Option<(PollQueue, Instant)>,
-    /// The time between the last two polls, or before the first.
+    /// The delay between the next poll and the one after it.
     interval: Duration,
     /// The subscription has reported the end without the outcome.
     ended: bool,
@@ -205,7 +206,8 @@ impl WatchedRuns {
         }
     }
 
-    /// Records that the subscription broke. It may have lost the end of a run, so every run is polled soon.
+    /// Records that the subscription broke. The first failure of an outage schedules every run soon, since the
+    /// subscription may have lost the end of a run. Does nothing without an error.
     pub(super) fn subscription_broke(&mut self, error: Option<ClientError>, now: Instant) {
         if let Some(error) = error {
             let is_first = self.outage.is_none();

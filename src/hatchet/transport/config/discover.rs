@@ -17,7 +17,7 @@ impl ClientConfig {
     ///
     /// # Errors
     ///
-    /// Those of [`Client::from_env`](crate::hatchet::client::Client::from_env).
+    /// Returns the errors of [`Client::from_env`](crate::hatchet::client::Client::from_env).
     pub fn discover(sources: &Sources) -> Result<Self, ClientError> {
         if sources.value("HATCHET_CLIENT_TOKEN").is_some() {
             return Self::from_sources(sources);

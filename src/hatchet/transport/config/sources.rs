@@ -17,7 +17,7 @@ pub struct Sources {
     values: BTreeMap<String, (String, Source)>,
     /// Skipped files, lines and variables, each with the reason.
     warnings: Vec<String>,
-    /// Those of these files, lines and variables that may contain settings.
+    /// Names of the skipped files, lines and variables that may contain settings, such as `.env:3`.
     skipped: Vec<String>,
 }
 

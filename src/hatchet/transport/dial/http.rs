@@ -12,7 +12,7 @@ use tonic::codegen::http::{Request, Response};
 
 use super::{super::liveness::Activity, dialer::Dialer, error::ConnectError};
 
-/// Time limit from the connection's first packet to the response's last byte.
+/// Timeout from the connection's first packet to the response's last byte.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Maximum size of a response body in bytes. The largest response in use is a page of 1,000 runs, about 2 MiB.
 const MAX_RESPONSE: usize = 16 << 20;

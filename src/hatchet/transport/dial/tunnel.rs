@@ -18,7 +18,7 @@ use super::{
     tcp::connect,
 };
 
-/// Time limit for opening a tunnel. Shorter than the limit for connecting as a whole, so that the error names the proxy.
+/// Timeout of opening a tunnel. Shorter than the timeout of connecting as a whole, so that the error names the proxy.
 const TIMEOUT: Duration = Duration::from_secs(4);
 /// Longest response head that is read, in bytes.
 const MAX_HEAD: usize = 16 << 10;

@@ -28,7 +28,7 @@ pub(super) use self::{
 
 /// Interval of PINGs on a connection that receives nothing, as in the official SDKs.
 const PING_INTERVAL: Duration = Duration::from_secs(10);
-/// Time limit for the response to a PING.
+/// Timeout of the response to a PING.
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Configures the transport to close connections whose PINGs have no response.

@@ -34,13 +34,13 @@ use super::activity::{Activity, Phase};
 
 /// Time without a received byte after which a probe is sent. Together with [`MIN_PROBE_TIMEOUT`] this is 1.75 s.
 const PROBE_AFTER: Duration = Duration::from_secs(1);
-/// Minimum time limit for a byte after a probe was sent.
+/// Minimum timeout of the wait for a byte after a probe was sent.
 const MIN_PROBE_TIMEOUT: Duration = Duration::from_millis(750);
-/// Maximum time limit for a byte after a probe was sent.
+/// Maximum timeout of the wait for a byte after a probe was sent.
 const MAX_PROBE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Time limit for the first byte of a new connection. No probe is needed, since an HTTP/2 peer sends its settings
-/// immediately. Short, so that a connection is opened soon after the end of an outage. Until the engine has responded to a
-/// call, [`MAX_PROBE_TIMEOUT`] applies.
+/// Timeout of the first byte of a new connection. No probe is needed, since an HTTP/2 peer sends its settings
+/// immediately. Short, so that a connection is opened soon after the end of an outage. Until the engine has responded
+/// to a call, [`MAX_PROBE_TIMEOUT`] applies.
 const FIRST_BYTE_TIMEOUT: Duration = Duration::from_millis(1_250);
 /// Number of consecutive new connections without a byte after which [`MAX_PROBE_TIMEOUT`] applies, since the engine may only
 /// be slow.

@@ -16,7 +16,7 @@ use crate::hatchet::{
     wire::RunId,
 };
 
-/// Run and retry count. A retry may arrive before the previous attempt has left the table.
+/// Run and retry count. A retry may arrive before the previous attempt is removed from the table.
 pub(super) type AttemptKey = (RunId, i32);
 
 /// Number of recently ended attempts in the table, far more than can end while a message is in flight.

@@ -19,9 +19,9 @@ use uuid::Uuid;
 use super::acknowledgements::{Acknowledged, Acknowledgements};
 use crate::support::Target;
 
-/// A workflow that the worker completes, with one run for each key.
+/// A workflow whose runs the worker completes, with one run for each key.
 pub const KEYED: &str = "crash-keyed";
-/// A workflow that the worker completes, triggered by calls, events and schedules.
+/// A workflow whose runs the worker completes, triggered by calls, events and schedules.
 pub const PLAIN: &str = "crash-plain";
 /// A workflow whose runs the worker leaves running until they are cancelled.
 pub const BLOCKED: &str = "crash-blocked";
