@@ -97,9 +97,11 @@ fn slots_of_both_slot_pools_are_counted() {
         ["--input-json", r#"sync-sleep-task={"seconds":0.2}"#, "--input-json", r#"cpu-heavy-task={"limit":1000}"#];
     let ended = bench(&workspace, &[&args[..], &inputs].concat()).expect(0);
     assert_eq!(summary(&workspace.path("out"))["slots"]["limits"], serde_json::json!({ "cpu": 3, "default": 7 }));
-    // 10 runs of 0.2 s on 7 slots take longer than one run.
-    let ideal = "of running on 7 default slot(s)";
-    assert!(ended.stdout.iter().any(|line| line.starts_with("  ideal time: ") && line.ends_with(ideal)), "{ended:?}");
+    let ideal = ended.stdout.iter().find_map(|line| line.strip_prefix("  ideal time: "));
+    let ideal = ideal.unwrap_or_else(|| panic!("{ended:?}"));
+    // On a busy machine, either pool may be the slower one.
+    let has_pool = ideal.contains("running on 7 default slot(s)") || ideal.contains("running on 3 cpu slot(s)");
+    assert!(has_pool, "{ideal}");
     for file in ["report.md", "report.html"] {
         assert!(std::fs::read_to_string(workspace.path("out").join(file)).unwrap().contains(ideal), "{file}");
     }
