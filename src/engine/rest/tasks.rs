@@ -79,8 +79,9 @@ impl LogQuery {
     }
 
     fn matches(&self, line: &LogLine) -> bool {
-        self.since.is_none_or(|at| line.at >= at)
-            && self.until.is_none_or(|at| line.at <= at)
+        // Both are exclusive, as in a real engine.
+        self.since.is_none_or(|at| line.at > at)
+            && self.until.is_none_or(|at| line.at < at)
             && line.message.contains(&self.search)
             && (self.levels.is_empty() || self.levels.iter().any(|level| level == line.level))
             && self.attempt.is_none_or(|n| n == line.attempt + 1)
@@ -108,12 +109,13 @@ async fn list_logs(
                 })
             };
             let limit = query.limit.unwrap_or(usize::MAX);
-            let lines = state.lines(id).filter(|line| query.matches(line));
-            let rows: Vec<Value> = if query.newest_first {
-                lines.rev().take(limit).map(row).collect()
-            } else {
-                lines.take(limit).map(row).collect()
-            };
+            let mut lines: Vec<&LogLine> = state.lines(id).filter(|line| query.matches(line)).collect();
+            // A worker sends lines in parallel, so they may arrive in another order.
+            lines.sort_by_key(|line| line.at);
+            if query.newest_first {
+                lines.reverse();
+            }
+            let rows: Vec<Value> = lines.into_iter().take(limit).map(row).collect();
             Ok(Json(json!({ "rows": rows })))
         })
         .await?
