@@ -109,13 +109,12 @@ async fn list_logs(
                 })
             };
             let limit = query.limit.unwrap_or(usize::MAX);
-            let mut lines: Vec<&LogLine> = state.lines(id).filter(|line| query.matches(line)).collect();
-            // A worker sends lines in parallel, so they may arrive in another order.
-            lines.sort_by_key(|line| line.at);
-            if query.newest_first {
-                lines.reverse();
-            }
-            let rows: Vec<Value> = lines.into_iter().take(limit).map(row).collect();
+            let lines = state.lines(id).filter(|line| query.matches(line));
+            let rows: Vec<Value> = if query.newest_first {
+                lines.rev().take(limit).map(row).collect()
+            } else {
+                lines.take(limit).map(row).collect()
+            };
             Ok(Json(json!({ "rows": rows })))
         })
         .await?

@@ -19,7 +19,8 @@ const PAGE_SIZE: usize = 1000;
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct StoredLogLine {
-    /// The time at which the worker sent the line, RFC 3339.
+    /// The time of the line, RFC 3339: in the embedded engine its time on the worker, in a real engine that of its
+    /// arrival.
     pub created_at: String,
     /// The text.
     pub message: String,
@@ -32,7 +33,7 @@ pub struct StoredLogLine {
 }
 
 impl StoredLogLine {
-    /// The time at which the worker sent the line; `None` if the engine's text is not a time.
+    /// The time of the line; `None` if the engine's text is not a time.
     pub fn time(&self) -> Option<SystemTime> {
         self.created_at.parse::<prost_types::Timestamp>().ok()?.try_into().ok()
     }
@@ -41,8 +42,8 @@ impl StoredLogLine {
 impl RestClient {
     /// Lists the log lines of a task run that were created after `since`, oldest first. `None` lists all lines.
     ///
-    /// The worker determines the time of a line, so a line may arrive after a later one. The REST store of a real engine
-    /// does not know a task in the first second after its trigger.
+    /// A worker sends lines in parallel, so a line may be added before an earlier one. The REST store of a real engine does
+    /// not know a task in the first second after its trigger.
     ///
     /// # Errors
     ///

@@ -4,7 +4,7 @@
 //! body has ended, queued emissions have [`FLUSH_TIMEOUT`] to be sent: they reach the engine before the outcome, but
 //! cannot delay it indefinitely.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use futures_util::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
 use tokio::{
@@ -20,7 +20,7 @@ use super::{
 use crate::hatchet::{
     task::Emission,
     transport::{Backoff, with_timeout},
-    wire::proto,
+    wire::{proto, timestamp_now},
     worker::{health::DeliveryGuard, message_size::check_size},
 };
 
@@ -42,7 +42,6 @@ pub(super) async fn forward(
 ) {
     let mut in_flight = FuturesUnordered::new();
     let mut next_chunk_index = 0_i64;
-    let mut last_created = SystemTime::UNIX_EPOCH;
     let mut body_ended = body_ended.fuse();
     let mut deadline = None;
     loop {
@@ -64,9 +63,7 @@ pub(super) async fn forward(
                 Some(emission) => {
                     let is_chunk = matches!(emission, Emission::Chunk(_));
                     let delivery = resources.counters.track_delivery(is_chunk);
-                    // Engines sort lines by their times, to the microsecond.
-                    last_created = SystemTime::now().max(last_created + Duration::from_micros(1));
-                    in_flight.push(send(resources, assignment, emission, last_created, next_chunk_index, delivery));
+                    in_flight.push(send(resources, assignment, emission, next_chunk_index, delivery));
                     next_chunk_index += i64::from(is_chunk);
                 }
                 None => break,
@@ -90,12 +87,11 @@ async fn send(
     resources: &WorkerResources,
     assignment: &Assignment,
     emission: Emission,
-    created_at: SystemTime,
     chunk_index: i64,
     delivery: DeliveryGuard,
 ) {
     let client = &resources.client;
-    let created_at = Some(created_at.into());
+    let created_at = Some(timestamp_now());
     let run = assignment.key.0;
     let (Emission::Log { message: text, .. } | Emission::Chunk(text)) = &emission;
     if let Err(error) = check_size(client, "sending a log line or chunk", text.len() + MESSAGE_OVERHEAD) {
