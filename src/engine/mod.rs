@@ -122,8 +122,11 @@
 //!
 //! Reading and streams:
 //!
-//! - A run is visible everywhere before its trigger returns. gRPC and REST always agree, so that a task that exceeded
-//!   its schedule timeout is CANCELLED in both.
+//! - A run is visible everywhere before its trigger returns. gRPC and REST agree, except where a real engine always
+//!   differs: a task that exceeded its schedule timeout is CANCELLED over gRPC and FAILED over REST, and over REST a
+//!   timeout has no error text.
+//! - Over REST, a completed run has no error, even if one of its attempts failed. A task starts with its assignment, not
+//!   with the worker's first report. All tasks of a run have its creation time, also in their display names.
 //! - An open run of several tasks shows the status of each task; a real engine shows a completed one as QUEUED and
 //!   without output until all are final.
 //! - The error of a task that lost too many workers is the same over gRPC and REST.

@@ -11,7 +11,7 @@ use std::io::{IsTerminal as _, stderr};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
-use super::{color::color_enabled, human_log::HumanFormat, status_line::log_writer};
+use super::{color::color_enabled, human_log::HumanFormat, rows::LineWriter};
 use crate::{
     cli::Exit,
     hatchet::{
@@ -53,7 +53,7 @@ pub(in crate::cli) fn init_logging(sources: &Sources, program: Program) -> Resul
     };
     let shows_runs = program == Program::Worker && !json && stderr().is_terminal();
     let registry = tracing_subscriber::registry().with(levels(sources, shows_runs)?);
-    let layer = tracing_subscriber::fmt::layer().with_writer(log_writer);
+    let layer = tracing_subscriber::fmt::layer().with_writer(|| LineWriter);
     // Fails only if logging was initialised before, by a test.
     let _ = if json {
         registry.with(layer.json().flatten_event(true)).try_init()

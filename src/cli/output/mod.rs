@@ -3,10 +3,10 @@
 mod color;
 mod human_log;
 mod logging;
-mod status_line;
+mod rows;
 mod write;
 
 pub(super) use color::{Style, color_enabled, paint, printable};
 pub(super) use logging::{Program, init_logging};
-pub(super) use status_line::{erase_status_line, show_status_line, status_line_supported};
+pub(super) use rows::{can_draw_rows, draw_rows};
 pub(super) use write::{OutputFormat, format_elapsed, print_event, print_line, print_message, print_warning};

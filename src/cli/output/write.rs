@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{
     color::{Style, color_enabled, paint},
-    status_line::erase_status_line,
+    rows::{above_rows, write_stderr},
 };
 use crate::cli::Exit;
 
@@ -25,9 +25,8 @@ pub(in crate::cli) enum OutputFormat {
 
 /// Writes a line of data to stdout.
 pub(in crate::cli) fn print_line(line: impl Display) -> Result<(), Exit> {
-    erase_status_line();
     let mut stdout = io::stdout().lock();
-    match writeln!(stdout, "{line}").and_then(|()| stdout.flush()) {
+    match above_rows(|| writeln!(stdout, "{line}").and_then(|()| stdout.flush())) {
         Ok(()) => Ok(()),
         Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Err(Exit::reader_gone()),
         Err(e) => Err(Exit::usage(format!("writing to stdout failed: {e}"))),
@@ -44,10 +43,9 @@ pub(in crate::cli) fn print_event(event: &str, mut fields: Value) -> Result<(), 
     print_line(object)
 }
 
-/// Writes a message to stderr. Errors are ignored, since they cannot be reported elsewhere.
+/// Writes a message to stderr.
 pub(in crate::cli) fn print_message(line: &str) {
-    erase_status_line();
-    let _ = writeln!(io::stderr().lock(), "{line}");
+    above_rows(|| write_stderr(&format!("{line}\n")));
 }
 
 /// Writes a warning to stderr.

@@ -44,6 +44,9 @@ const BLOCKING_THREADS: usize = 16;
 pub fn main() -> ExitCode {
     let mut args = args::parse(std::env::args_os()).unwrap_or_else(|e| e.exit());
     match args.command.take() {
+        Some(Command::Completions(completions)) => {
+            return completions.print(args::definition()).map_or_else(Exit::report, |()| ExitCode::SUCCESS);
+        }
         Some(Command::Doctor(args)) => return runtime::run(BLOCKING_THREADS, doctor::run(args)),
         Some(Command::Bench(args)) => {
             return match bench::Request::from_args(*args) {

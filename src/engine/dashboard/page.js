@@ -114,6 +114,11 @@ function block(title, value, kind) {
   return text && text !== '{}' ? [make('h3', '', title), make('pre', kind, text)] : [];
 }
 
+/** A name without the creation time that the engine appends. */
+function plainName(displayName) {
+  return displayName.replace(/-\d{13}$/, '');
+}
+
 /** The time for which a task was running, as a bar within the time of its run. */
 function bar(task, from, to) {
   const part = make('i', task.status);
@@ -132,7 +137,7 @@ function drawTask(task, run, from, to, several) {
   const logs = (run.logs[task.taskExternalId] ?? []).map((line) => make('li', '', make('time', '', `+${length(millis(line.createdAt) - from)}`),
     make('span', 'quiet', (line.level ?? '').toLowerCase()), make('span', '', line.message)));
   const parts = [];
-  if (several) parts.push(make('h3', '', task.displayName, ' ', status(task.status)));
+  if (several) parts.push(make('h3', '', plainName(task.displayName), ' ', status(task.status)));
   if (steps.length) parts.push(make('h3', '', 'Timeline'));
   if (task.startedAt) parts.push(bar(task, from, to));
   if (steps.length) parts.push(make('ol', '', ...steps));
@@ -150,9 +155,9 @@ function drawRun(details) {
   const close = make('button', 'last', 'Close');
   close.type = 'button';
   close.addEventListener('click', () => choose(''));
-  const head = make('div', 'line', make('h2', '', run.displayName), status(run.status), close);
-  const input = tasks.length === 1 ? tasks[0].input : run.input?.input ?? run.input;
+  const head = make('div', 'line', make('h2', '', plainName(run.displayName)), status(run.status), close);
   const several = details.shape.length > 1;
+  const input = several ? run.input : run.input?.input;
   return [
     head, make('p', 'id', run.metadata.id),
     ...block('Error', run.errorMessage, 'bad'), ...block('Input', input), ...block('Output', run.output),

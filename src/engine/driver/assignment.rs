@@ -1,5 +1,7 @@
 //! Assignments of attempts, as messages to workers.
 
+use std::{borrow::Cow, sync::Arc};
+
 use serde_json::Value;
 
 use crate::{
@@ -15,7 +17,7 @@ pub(super) fn start(state: &State, tenant: TenantId, id: RunId, attempt: i32) ->
     let (task, run, spec) = parts(state, id)?;
     let mut action = action(tenant, id, attempt, task, run, spec);
     action.action_type = ActionType::StartStepRun.into();
-    action.action_payload = payload_of(state, run, spec);
+    action.action_payload = TaskInput::new(state, run, spec).to_json();
     Some(action)
 }
 
@@ -27,58 +29,81 @@ pub(super) fn stop(state: &State, tenant: TenantId, id: RunId, attempt: i32) -> 
     Some(action)
 }
 
-/// The payload around an input, as JSON. The input and the members of `parents` and `errors` are copied as they are,
-/// never parsed.
-pub(crate) fn payload(input: &str, parents: &str, errors: Option<&str>) -> String {
-    let mut text = String::with_capacity(128 + input.len() + parents.len() + errors.map_or(0, str::len));
-    text.push_str(r#"{"input":"#);
-    text.push_str(input);
-    text.push_str(r#","triggered_by":"manual","parents":{"#);
-    text.push_str(parents);
-    text.push_str(r#"},"triggers":{"filter_payload":null},"user_data":null,"overrides":null"#);
-    if let Some(errors) = errors {
-        text.push_str(r#","step_run_errors":{"#);
-        text.push_str(errors);
-        text.push('}');
-    }
-    text.push('}');
-    text
+/// The payload of a task. It refers to the stored texts, so that a large payload can be written without the state's lock.
+pub(crate) struct TaskInput {
+    input: Arc<str>,
+    /// Outputs by task name: of the parents, or of all other tasks for an on-failure task.
+    parents: Vec<(Arc<str>, Arc<str>)>,
+    /// Errors by task name, for an on-failure task.
+    errors: Option<Vec<(Arc<str>, Arc<str>)>>,
 }
 
-/// The payload of a task: the input and the outputs of its parents; for an on-failure task the outputs and errors of
-/// all other tasks.
-fn payload_of(state: &State, run: &Run, spec: TaskSpec<'_>) -> String {
-    let definition = spec.definition;
-    if !definition.on_failure && definition.parents.is_empty() {
-        return payload(&run.input, "", None);
-    }
-    let (mut outputs, mut errors) = (String::new(), String::new());
-    let all = (0..run.tasks.len()).collect::<Vec<_>>();
-    for parent in if definition.on_failure { &all } else { &definition.parents } {
-        let (Some(spec), Some(task)) =
-            (run.version.task(*parent), run.tasks.get(*parent).and_then(|id| state.task(*id)))
-        else {
-            continue;
-        };
-        let name = &spec.definition.name;
-        match &task.phase {
-            // An output that is not an object is replaced by an empty one, as SDKs read objects.
-            Phase::Completed(output) => add_member(&mut outputs, name, object(output).unwrap_or("{}")),
-            Phase::Failed(error) => add_member(&mut errors, name, &Value::from(&**error).to_string()),
-            Phase::Waiting(_) | Phase::Queued(_) | Phase::BackOff | Phase::Running(_) | Phase::Cancelled(_) => {}
+impl TaskInput {
+    pub(crate) fn new(state: &State, run: &Run, spec: TaskSpec<'_>) -> Self {
+        let definition = spec.definition;
+        let (mut parents, mut errors) = (Vec::new(), Vec::new());
+        let others = if definition.on_failure { (0..run.tasks.len()).collect() } else { Vec::new() };
+        for parent in if definition.on_failure { &others } else { &definition.parents } {
+            let (Some(spec), Some(task)) =
+                (run.version.task(*parent), run.tasks.get(*parent).and_then(|id| state.task(*id)))
+            else {
+                continue;
+            };
+            let name = spec.definition.name.clone();
+            match &task.phase {
+                Phase::Completed(output) => parents.push((name, output.clone())),
+                Phase::Failed(error) => errors.push((name, error.clone())),
+                Phase::Waiting(_) | Phase::Queued(_) | Phase::BackOff | Phase::Running(_) | Phase::Cancelled(_) => {}
+            }
         }
+        Self { input: run.input.clone(), parents, errors: definition.on_failure.then_some(errors) }
     }
-    payload(&run.input, &outputs, definition.on_failure.then_some(errors.as_str()))
+
+    /// The payload as REST shows it: as in a real engine, that of an on-failure task has no outputs.
+    pub(crate) fn for_display(state: &State, run: &Run, spec: TaskSpec<'_>) -> Self {
+        let mut shown = Self::new(state, run, spec);
+        if spec.definition.on_failure {
+            shown.parents.clear();
+        }
+        shown
+    }
+
+    /// The payload as JSON. The input and the outputs are copied as they are, never parsed.
+    pub(crate) fn to_json(&self) -> String {
+        let members = self.parents.iter().chain(self.errors.iter().flatten());
+        let length: usize = members.map(|(name, text)| name.len() + text.len() + 8).sum();
+        let mut text = String::with_capacity(128 + self.input.len() + length);
+        text.push_str(r#"{"input":"#);
+        text.push_str(&self.input);
+        text.push_str(r#","triggered_by":"manual","parents":"#);
+        // An output that is not an object is replaced by an empty one, as SDKs read objects.
+        let outputs = self.parents.iter().map(|(name, output)| (&**name, object(output).unwrap_or("{}").into()));
+        add_object(&mut text, outputs);
+        text.push_str(r#","triggers":{"filter_payload":null},"user_data":null,"overrides":null"#);
+        if let Some(errors) = &self.errors {
+            text.push_str(r#","step_run_errors":"#);
+            add_object(
+                &mut text,
+                errors.iter().map(|(name, error)| (&**name, Value::from(&**error).to_string().into())),
+            );
+        }
+        text.push('}');
+        text
+    }
 }
 
-/// Appends a member of a JSON object; `json` is copied as it is.
-fn add_member(to: &mut String, name: &str, json: &str) {
-    if !to.is_empty() {
-        to.push(',');
+/// Appends a JSON object of names and JSON texts, which are copied as they are.
+fn add_object<'a>(to: &mut String, members: impl Iterator<Item = (&'a str, Cow<'a, str>)>) {
+    to.push('{');
+    for (at, (name, json)) in members.enumerate() {
+        if at > 0 {
+            to.push(',');
+        }
+        to.push_str(&Value::from(name).to_string());
+        to.push(':');
+        to.push_str(&json);
     }
-    to.push_str(&Value::from(name).to_string());
-    to.push(':');
-    to.push_str(json);
+    to.push('}');
 }
 
 /// The JSON text if it is an object.
@@ -132,11 +157,12 @@ mod tests {
 
     #[test]
     fn payload_is_one_json_object() {
-        let (mut parents, mut errors) = (String::new(), String::new());
-        add_member(&mut parents, "a", object(" {\"v\": 1}").unwrap_or("{}"));
-        add_member(&mut parents, "b", object("[2]").unwrap_or("{}"));
-        add_member(&mut errors, "c", &Value::from("no\n\"way\"").to_string());
-        let sent: Value = serde_json::from_str(&payload("null", &parents, Some(&errors))).unwrap();
+        let payload = TaskInput {
+            input: "null".into(),
+            parents: vec![("a".into(), " {\"v\": 1}".into()), ("b".into(), "[2]".into())],
+            errors: Some(vec![("c".into(), "no\n\"way\"".into())]),
+        };
+        let sent: Value = serde_json::from_str(&payload.to_json()).unwrap();
         assert_eq!(sent["parents"], serde_json::json!({"a": {"v": 1}, "b": {}}));
         assert_eq!(sent["step_run_errors"]["c"], "no\n\"way\"");
         assert!(sent["input"].is_null() && sent["triggers"]["filter_payload"].is_null());

@@ -8,8 +8,8 @@ use super::error::collision;
 use crate::{
     engine::{
         driver::Driver,
-        state::{Capacity, Triggered, Version},
-        validate::trigger::trigger,
+        state::{Capacity, Run, Triggered, Version},
+        validate::trigger::{ParentRun, trigger},
     },
     hatchet::wire::{
         RunId,
@@ -21,10 +21,18 @@ fn newest_version(driver: &Driver, name: &str) -> Option<Arc<Version>> {
     driver.apply(|state, _| state.version_of(name).cloned())
 }
 
+/// The run of the task that a request names as the parent.
+fn parent_run(driver: &Driver, task: &str) -> Option<ParentRun> {
+    let task: RunId = task.parse().ok()?;
+    let parent = |(id, run): (RunId, &Run)| ParentRun { id, metadata: run.metadata.clone() };
+    driver.apply(|state, _| state.run(task).map(parent))
+}
+
 /// Triggers one run.
 pub(super) async fn trigger_one(driver: &Driver, request: TriggerWorkflowRequest) -> Result<RunId, Status> {
     let version = newest_version(driver, &request.name);
-    let item = trigger(&request, version.as_deref(), driver.max_message)?;
+    let parent = request.parent_task_run_external_id.as_deref().and_then(|task| parent_run(driver, task));
+    let item = trigger(&request, version.as_deref(), parent.as_ref(), driver.max_message)?;
     let outcomes = driver.add(Capacity::Runs, |state, now| state.trigger(vec![item], now)).await??;
     match outcomes[..] {
         [Triggered::New(id) | Triggered::Existing(id)] => Ok(id),
@@ -43,6 +51,7 @@ pub(super) async fn trigger_many(
     requests: Vec<TriggerWorkflowRequest>,
 ) -> Result<Vec<String>, Status> {
     let mut versions: HashMap<String, Option<Arc<Version>>> = HashMap::new();
+    let mut parents: HashMap<String, Option<ParentRun>> = HashMap::new();
     let mut items = Vec::with_capacity(requests.len());
     for request in requests {
         let version = match versions.get(&request.name) {
@@ -53,7 +62,11 @@ pub(super) async fn trigger_many(
                 version
             }
         };
-        items.push(trigger(&request, version.as_deref(), driver.max_message)?);
+        let parent = request.parent_task_run_external_id.as_ref().and_then(|task| match parents.get(task) {
+            Some(parent) => parent.clone(),
+            None => parents.entry(task.clone()).or_insert_with(|| parent_run(driver, task)).clone(),
+        });
+        items.push(trigger(&request, version.as_deref(), parent.as_ref(), driver.max_message)?);
         // Evaluating an idempotency expression can take milliseconds, so other calls run in between.
         tokio::task::yield_now().await;
     }

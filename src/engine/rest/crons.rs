@@ -117,18 +117,17 @@ async fn update(
     AxumState(driver): AxumState<Arc<Driver>>,
     Path((tenant, id)): Path<(String, String)>,
     update: Body<CronUpdate>,
-) -> Result<JsonObject, ApiError> {
+) -> Result<StatusCode, ApiError> {
     check_tenant(&driver, &tenant)?;
     let id = parse_id(&id, "cron")?;
     let update = body(update)?;
     driver
         .with(|state, now| {
-            if let Some(enabled) = update.enabled
-                && !state.enable_cron(id, enabled, now)
-            {
-                return Err(ApiError::not_found());
-            }
-            respond(&driver, state, id)
+            let exists = match update.enabled {
+                Some(enabled) => state.enable_cron(id, enabled, now),
+                None => state.cron(id).is_some(),
+            };
+            if exists { Ok(StatusCode::NO_CONTENT) } else { Err(ApiError::not_found()) }
         })
         .await?
 }

@@ -1,9 +1,9 @@
 //! Pushed events and the runs that they started.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use axum::{
-    Router,
+    Json, Router,
     extract::{Path, RawQuery, State as AxumState},
     routing::get,
 };
@@ -12,8 +12,13 @@ use uuid::Uuid;
 
 use super::{
     ApiError,
-    request::{check_tenant, page::Page, parse_id, query},
+    request::{
+        check_tenant,
+        page::{LastPage, Page},
+        parse_id, query,
+    },
     response::{
+        JsonResponse,
         json_object::{JsonObject, Payload},
         list::ListResponse,
         resource_metadata, rfc3339,
@@ -31,6 +36,7 @@ use crate::{
 pub(super) fn routes() -> Router<Arc<Driver>> {
     Router::new()
         .route("/api/v1/stable/tenants/{tenant}/events", get(list))
+        .route("/api/v1/stable/tenants/{tenant}/events/keys", get(list_keys))
         .route("/api/v1/stable/tenants/{tenant}/events/{id}", get(get_event))
 }
 
@@ -74,7 +80,7 @@ impl Filter {
             && (self.workflows.is_empty() && self.statuses.is_empty()
                 || runs.any(|run| {
                     (self.workflows.is_empty() || self.workflows.contains(&run.version.workflow_id))
-                        && (self.statuses.is_empty() || self.statuses.contains(&state.status(run)))
+                        && (self.statuses.is_empty() || self.statuses.contains(&state.rest_status(run)))
                 }))
     }
 }
@@ -86,7 +92,9 @@ async fn list(
 ) -> Result<ListResponse, ApiError> {
     check_tenant(&driver, &tenant)?;
     let mut filter = Filter::default();
-    let page = Page::default().parse(query.as_deref(), |key, value| filter.parse(key, value))?;
+    let page = Page::default()
+        .last_page(LastPage::NamesItselfUnlessFull)
+        .parse(query.as_deref(), |key, value| filter.parse(key, value))?;
     let ids = driver
         .with(|state, _| {
             let events = state.events().filter(|(id, event)| filter.matches(state, *id, event));
@@ -97,6 +105,14 @@ async fn list(
         state.event(*id).map(|event| object(driver, state, *id, event))
     });
     Ok(list.await?)
+}
+
+/// The keys of the retained events, sorted.
+async fn list_keys(AxumState(driver): AxumState<Arc<Driver>>, Path(tenant): Path<String>) -> JsonResponse {
+    check_tenant(&driver, &tenant)?;
+    let keys: BTreeSet<Arc<str>> =
+        driver.with(|state, _| state.events().map(|(_, event)| event.key.clone()).collect()).await?;
+    Ok(Json(json!({ "rows": keys.iter().map(|key| &**key).collect::<Vec<_>>() })))
 }
 
 async fn get_event(
@@ -118,11 +134,13 @@ fn object(driver: &Driver, state: &State, id: Uuid, event: &Event) -> JsonObject
         "metadata": resource_metadata(id, event.at),
         "key": *event.key,
         "tenantId": driver.tenant.to_string(),
-        "scope": event.scope,
         "seenAt": rfc3339(event.at),
         "workflowRunSummary": run_counts(state, event),
         "triggeredRuns": triggered_runs(state, event),
     }));
+    if let Some(scope) = &event.scope {
+        object.set("scope", scope.as_str());
+    }
     object.payload("payload", Payload::Json(event.input.clone()));
     object.payload("additionalMetadata", Payload::Json(event.metadata.clone()));
     object
@@ -133,7 +151,7 @@ fn run_counts(state: &State, event: &Event) -> Map<String, Value> {
     let names = ["queued", "running", "succeeded", "failed", "cancelled"];
     let mut counts = names.map(|name| (name, 0_u64));
     for (_, run) in event.runs.iter().filter_map(|id| state.run(*id)) {
-        let name = match state.status(run) {
+        let name = match state.rest_status(run) {
             RunStatus::Queued => "queued",
             RunStatus::Completed => "succeeded",
             RunStatus::Failed => "failed",
@@ -145,7 +163,9 @@ fn run_counts(state: &State, event: &Event) -> Map<String, Value> {
     counts.into_iter().map(|(name, count)| (name.to_owned(), count.into())).collect()
 }
 
-fn triggered_runs(state: &State, event: &Event) -> Vec<Value> {
+/// The event's runs; `None` if there are none.
+fn triggered_runs(state: &State, event: &Event) -> Option<Vec<Value>> {
     let runs = event.runs.iter().filter(|id| state.run(**id).is_some());
-    runs.map(|id| json!({ "workflowRunId": id.to_string() })).collect()
+    let runs: Vec<Value> = runs.map(|id| json!({ "workflowRunId": id.to_string() })).collect();
+    Some(runs).filter(|runs| !runs.is_empty())
 }

@@ -41,7 +41,7 @@ async fn tasks_by_status(
             let runs = state.select(&filter).filter_map(|id| state.run(id));
             let tasks = runs.flat_map(|(_, run)| &run.tasks).filter_map(|id| state.task(*id));
             tasks.filter(|task| Task::is_created(task)).for_each(|task| {
-                *counts.entry(task.phase.status()).or_default() += 1;
+                *counts.entry(task.phase.rest_status()).or_default() += 1;
             });
             counts
         })

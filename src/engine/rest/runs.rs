@@ -12,12 +12,16 @@ use serde_json::{Value, json};
 
 use super::{
     ApiError,
-    request::{Body, body, check_tenant, object_text, page::Page, parse_id, query},
+    request::{
+        Body, body, check_tenant, object_text,
+        page::{LastPage, Page},
+        parse_id, query,
+    },
     response::{
         JsonResponse,
         json_object::JsonObject,
         list::ListResponse,
-        run::{list_row, run_object, task_object},
+        run::{TaskView, list_row, run_object, task_object, task_row},
     },
     task_events::run_events,
 };
@@ -25,7 +29,7 @@ use crate::{
     engine::{
         driver::Driver,
         state::{Capacity, RunFilter, State, Task, Triggered},
-        validate::{filter::status, template::template, trigger},
+        validate::{definition::workflow_config, filter::status, template::template, trigger},
     },
     hatchet::wire::{RunId, excerpt},
 };
@@ -49,7 +53,7 @@ async fn get_status(AxumState(driver): AxumState<Arc<Driver>>, Path(run): Path<S
     driver
         .with(|state, _| {
             let (_, run) = state.run(id).ok_or_else(ApiError::not_found)?;
-            Ok(Json(state.status(run).as_str().into()))
+            Ok(Json(state.rest_status(run).as_str().into()))
         })
         .await?
 }
@@ -86,7 +90,7 @@ async fn trigger_run(
         .await?
 }
 
-/// The ids of all runs that match the filter.
+/// The ids of all runs that match the filter, the oldest first.
 async fn list_ids(
     AxumState(driver): AxumState<Arc<Driver>>,
     Path(tenant): Path<String>,
@@ -100,13 +104,15 @@ async fn list_ids(
             "this list matches runs with any of the pairs: additional_metadata_operator AND is not supported",
         ));
     }
-    Ok(Json(driver.with(|state, _| state.select(&query.filter).map(|id| Value::from(id.to_string())).collect()).await?))
+    let mut ids: Vec<RunId> = driver.with(|state, _| state.select(&query.filter).collect()).await?;
+    ids.reverse();
+    Ok(Json(ids.iter().map(|id| Value::from(id.to_string())).collect()))
 }
 
 /// A run with its tasks, the graph of its tasks, and its history.
 fn details(driver: &Driver, state: &State, id: RunId) -> Option<JsonObject> {
     let (run_id, run) = state.run(id)?;
-    let tasks = run.tasks.iter().filter_map(|task| task_object(driver, state, *task, true)).collect();
+    let tasks = run.tasks.iter().filter_map(|task| task_object(driver, state, *task, TaskView::InRun)).collect();
     let node = |task: &RunId| {
         let spec = state.spec(*task)?;
         let step_id = |at: &usize| run.version.task(*at).map(|spec| spec.id.to_string());
@@ -121,6 +127,7 @@ fn details(driver: &Driver, state: &State, id: RunId) -> Option<JsonObject> {
     object.objects("tasks", tasks);
     object.set("shape", run.tasks.iter().filter_map(node).collect::<Vec<Value>>());
     object.objects("taskEvents", run_events(state, run));
+    object.set("workflowConfig", workflow_config(&run.version.definition.content));
     Some(object)
 }
 
@@ -135,8 +142,12 @@ struct ListQuery {
 
 impl ListQuery {
     fn parse(query: Option<&str>) -> Result<Self, ApiError> {
-        let mut parsed =
-            Self { filter: RunFilter::default(), page: Page::default(), include_payloads: true, only_tasks: false };
+        let mut parsed = Self {
+            filter: RunFilter::default(),
+            page: Page::default().last_page(LastPage::NamesNext),
+            include_payloads: false,
+            only_tasks: false,
+        };
         for (key, value) in query::pairs(query) {
             let filter = &mut parsed.filter;
             match key.as_str() {
@@ -181,7 +192,7 @@ async fn list_runs(
             runs.flat_map(|(_, run)| run.tasks.iter().copied().filter(exists)).collect()
         })
         .await?;
-    let row = if only_tasks { task_object } else { list_row };
+    let row = if only_tasks { task_row } else { list_row };
     let list =
         ListResponse::new(&driver, &page, ids, move |driver, state, _, id| row(driver, state, *id, include_payloads));
     Ok(list.await?)
@@ -198,10 +209,10 @@ mod tests {
     fn list_query_of_the_sdks_is_parsed() {
         let query = ListQuery::parse(Some(
             "offset=2&limit=5&since=2026-01-02T03%3A04%3A05.678901Z&statuses=QUEUED&statuses=FAILED\
-             &additional_metadata=a%3Ab&only_tasks=false&include_payloads=false",
+             &additional_metadata=a%3Ab&only_tasks=false&include_payloads=true",
         ))
         .unwrap();
-        assert_eq!((query.page.range(100), query.include_payloads), (2..7, false));
+        assert_eq!((query.page.range(100), query.include_payloads), (2..7, true));
         assert_eq!(query.filter.since, Some(Timestamp(1_767_323_045_678)));
         assert_eq!(query.filter.statuses.len(), 2);
         assert!(query.filter.metadata.matches_all(r#"{"a":"b"}"#) && !query.filter.metadata.matches_any("{}"));

@@ -15,6 +15,7 @@ use super::{
     response::{
         json_object::{JsonObject, Payload},
         rfc3339,
+        run::display_name,
     },
 };
 use crate::{
@@ -103,7 +104,7 @@ fn newest_first(mut events: Vec<Keyed>) -> Vec<JsonObject> {
 }
 
 fn task_events(state: &State, id: RunId, task: &Task) -> Vec<Keyed> {
-    let name = state.spec(id).map(|spec| spec.definition.name.to_string());
+    let name = state.spec(id).zip(state.run(id)).map(|(spec, (_, run))| display_name(&spec.definition.name, run));
     let mut worker = None;
     let mut events = Vec::new();
     for (number, event) in task.history.numbered() {

@@ -13,7 +13,12 @@ use serde_json::{Value, json};
 use super::{
     ApiError,
     request::{Body, body, check_tenant, parse_id, query},
-    response::{JsonResponse, json_object::JsonObject, rfc3339, run::task_object},
+    response::{
+        JsonResponse,
+        json_object::JsonObject,
+        rfc3339,
+        run::{TaskView, display_name, task_object},
+    },
 };
 use crate::{
     engine::{
@@ -40,7 +45,7 @@ pub(super) fn routes() -> Router<Arc<Driver>> {
 
 async fn get_task(AxumState(driver): AxumState<Arc<Driver>>, Path(task): Path<String>) -> Result<JsonObject, ApiError> {
     let id: RunId = parse_id(&task, "task")?;
-    driver.with(|state, _| task_object(&driver, state, id, true).ok_or_else(ApiError::not_found)).await?
+    driver.with(|state, _| task_object(&driver, state, id, TaskView::Alone).ok_or_else(ApiError::not_found)).await?
 }
 
 /// The parameters of a list of log lines.
@@ -93,7 +98,8 @@ async fn list_logs(
     driver
         .with(|state, _| {
             state.task(id).ok_or_else(ApiError::not_found)?;
-            let name = state.spec(id).map(|spec| spec.definition.name.to_string());
+            let (_, run) = state.run(id).ok_or_else(ApiError::not_found)?;
+            let name = state.spec(id).map(|spec| display_name(&spec.definition.name, run));
             let row = |line: &LogLine| {
                 let metadata: Value = serde_json::from_str(&line.metadata).unwrap_or_else(|_| json!({}));
                 json!({

@@ -23,7 +23,9 @@ use super::{
 use crate::{
     engine::{
         driver::Driver,
+        persistence::records::Runtime,
         state::{ClockReading, State, Worker, WorkerStatus},
+        validate::registration::language_name,
     },
     hatchet::wire::WorkerId,
 };
@@ -123,7 +125,10 @@ async fn update_worker(
 
 fn respond(state: &State, id: WorkerId, now: ClockReading) -> JsonResponse {
     let worker = state.worker(id).ok_or_else(ApiError::not_found)?;
-    Ok(Json(fields(state, id, worker, now, WorkflowsByAction::new(state).of(worker))))
+    let mut fields = fields(state, id, worker, now, WorkflowsByAction::new(state).of(worker));
+    // A real engine no longer fills this list, which SDKs expect.
+    fields["recentStepRuns"] = json!([]);
+    Ok(Json(fields))
 }
 
 fn fields(state: &State, id: WorkerId, worker: &Worker, now: ClockReading, workflows: Vec<Value>) -> Value {
@@ -161,11 +166,21 @@ fn fields(state: &State, id: WorkerId, worker: &Worker, now: ClockReading, workf
     if let Some(at) = worker.listened {
         fields["lastListenerEstablished"] = rfc3339(at).into();
     }
-    if let Some(info) = &worker.runtime {
-        fields["runtimeInfo"] = json!({
-            "sdkVersion": info.sdk_version, "languageVersion": info.language_version, "os": info.os,
-            "runtimeExtra": info.extra,
-        });
-    }
+    fields["runtimeInfo"] = runtime_info(worker.runtime.as_ref());
     fields
+}
+
+/// The runtime that a worker has reported. As in a real engine, missing texts are empty.
+fn runtime_info(runtime: Option<&Runtime>) -> Value {
+    let text = |of: fn(&Runtime) -> &Option<String>| runtime.and_then(|runtime| of(runtime).as_deref()).unwrap_or("");
+    let mut info = json!({
+        "sdkVersion": text(|runtime| &runtime.sdk_version),
+        "languageVersion": text(|runtime| &runtime.language_version),
+        "os": text(|runtime| &runtime.os),
+        "runtimeExtra": text(|runtime| &runtime.extra),
+    });
+    if let Some(language) = runtime.and_then(|runtime| runtime.language).and_then(language_name) {
+        info["language"] = language.into();
+    }
+    info
 }

@@ -7,10 +7,19 @@ use uuid::Uuid;
 
 use crate::{engine::state::time::Timestamp, hatchet::wire::RunId};
 
-/// The metadata of a child run: the given metadata plus the parent's run and task. Replaces a parent in the given
-/// metadata, as SDKs copy the metadata of the parent.
-pub(crate) fn for_child(given: &str, run: RunId, task: RunId) -> Arc<str> {
-    edit(given, |map| {
+/// Metadata of a schedule or cron that was created without any, which REST shows as null. Its runs have an empty object.
+pub(crate) const NO_METADATA: &str = "null";
+
+/// Prefix of the keys that the engine sets.
+const ENGINE_PREFIX: &str = "hatchet__";
+
+/// The metadata of a child run: that of the parent's run without the engine's keys, the given metadata, and the parent's
+/// run and task. A given value replaces an inherited one. The parent's ids replace given ones, as SDKs copy the metadata
+/// of the parent.
+pub(crate) fn for_child(given: &str, inherited: &str, run: RunId, task: RunId) -> Arc<str> {
+    edit(inherited, |map| {
+        map.retain(|name, _| !name.starts_with(ENGINE_PREFIX));
+        map.extend(serde_json::from_str::<Map<String, Value>>(given).unwrap_or_default());
         map.insert("hatchet__parent_workflow_run_id".into(), run.to_string().into());
         map.insert("hatchet__parent_step_run_id".into(), task.to_string().into());
     })
@@ -19,7 +28,7 @@ pub(crate) fn for_child(given: &str, run: RunId, task: RunId) -> Arc<str> {
 /// The metadata of a run that an event triggers: the given metadata without the engine's keys, plus the event.
 pub(crate) fn for_event(given: &str, id: Uuid, key: &str) -> Arc<str> {
     edit(given, |map| {
-        map.retain(|name, _| !name.starts_with("hatchet__") || name.starts_with("hatchet__source_"));
+        map.retain(|name, _| !name.starts_with(ENGINE_PREFIX) || name.starts_with("hatchet__source_"));
         map.insert("hatchet__event_id".into(), id.to_string().into());
         map.insert("hatchet__event_key".into(), key.into());
     })
@@ -121,8 +130,17 @@ mod tests {
     #[test]
     fn child_metadata_names_its_own_parent() {
         let (run, task) = (RunId::random(), RunId::random());
-        let text = for_child(r#"{"a":"1","hatchet__parent_step_run_id":"old"}"#, run, task);
+        let text = for_child(r#"{"a":"1","hatchet__parent_step_run_id":"old"}"#, "{}", run, task);
         assert!(has_pair(&text, "a", "1") && has_pair(&text, "hatchet__parent_step_run_id", &task.to_string()));
         assert!(has_pair(&text, "hatchet__parent_workflow_run_id", &run.to_string()));
+    }
+
+    #[test]
+    fn child_inherits_pairs_that_it_does_not_set() {
+        let inherited = r#"{"a":"1","b":"2","n":3,"hatchet__cron_name":"c"}"#;
+        let text = for_child(r#"{"b":"3","hatchet__own":"x"}"#, inherited, RunId::random(), RunId::random());
+        let map: Map<String, Value> = serde_json::from_str(&text).unwrap();
+        assert_eq!((&map["a"], &map["b"], &map["n"]), (&"1".into(), &"3".into(), &3.into()));
+        assert!(map.contains_key("hatchet__own") && !map.contains_key("hatchet__cron_name"), "{text}");
     }
 }

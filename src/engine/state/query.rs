@@ -46,6 +46,11 @@ impl State {
         self.runs.status(run)
     }
 
+    /// The status of a run over REST; see [`Phase::rest_status`](super::runs::Phase::rest_status).
+    pub(crate) fn rest_status(&self, run: &Run) -> RunStatus {
+        self.runs.rest_status(run)
+    }
+
     /// All workers by id.
     pub(crate) fn workers(&self) -> impl Iterator<Item = (WorkerId, &Worker)> {
         self.workers.iter()

@@ -73,6 +73,17 @@ fn check_language(language: i32) -> Result<(), Invalid> {
     }
 }
 
+/// The name of an SDK's language over REST.
+pub(crate) fn language_name(language: i32) -> Option<&'static str> {
+    match Sdks::try_from(language).ok()? {
+        Sdks::Go => Some("GOLANG"),
+        Sdks::Python => Some("PYTHON"),
+        Sdks::Typescript => Some("TYPESCRIPT"),
+        Sdks::Ruby => Some("RUBY"),
+        Sdks::Unknown => None,
+    }
+}
+
 /// The slots by type, in the order of the types' names.
 fn slots(count: Option<i32>, by_type: HashMap<String, i32>) -> Result<Vec<(String, i64)>, Invalid> {
     match count {

@@ -1,15 +1,26 @@
 //! Triggers of single runs.
 
+use std::sync::Arc;
+
 use super::{error::Invalid, field, template::template};
 use crate::{
-    engine::state::{Origin, Parent, RunTemplate, TriggerItem, Version, claim_for},
+    engine::state::{Origin, Parent, RunTemplate, TriggerItem, Version, claim_for, metadata},
     hatchet::wire::{RunId, excerpt, proto::v1::TriggerWorkflowRequest},
 };
 
-/// Validates a run that a gRPC call triggers. `version` is as in [`item`].
+/// The run of a parent task, for the metadata of a child.
+#[derive(Debug, Clone)]
+pub(crate) struct ParentRun {
+    pub(crate) id: RunId,
+    pub(crate) metadata: Arc<str>,
+}
+
+/// Validates a run that a gRPC call triggers. `version` is as in [`item`]. `parent_run` is that of the request's parent
+/// task, or `None` if there is no such task, which the state machine refuses.
 pub(crate) fn trigger(
     from: &TriggerWorkflowRequest,
     version: Option<&Version>,
+    parent_run: Option<&ParentRun>,
     max_message: usize,
 ) -> Result<TriggerItem, Invalid> {
     if !from.desired_worker_labels.is_empty() {
@@ -20,7 +31,7 @@ pub(crate) fn trigger(
         field::worker_id(id)?;
     }
     let metadata = from.additional_metadata.as_deref();
-    let template = template(&from.name, &from.input, metadata, from.priority, max_message)?;
+    let mut template = template(&from.name, &from.input, metadata, from.priority, max_message)?;
     let parent = match &from.parent_task_run_external_id {
         None => None,
         Some(id) => {
@@ -28,6 +39,9 @@ pub(crate) fn trigger(
             Some(Parent { task: parent_id(id)?, index: from.child_index, key })
         }
     };
+    if let (Some(parent), Some(run)) = (&parent, parent_run) {
+        template.metadata = metadata::for_child(&template.metadata, &run.metadata, run.id, parent.task);
+    }
     item(template, parent, version)
 }
 

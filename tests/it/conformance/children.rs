@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use hatchet_quickstart::hatchet::wire::proto::v1::{CreateTaskOpts, TriggerWorkflowRequest};
+use hatchet_quickstart::hatchet::wire::proto::v1::{CreateTaskOpts, IdempotencyConfig, TriggerWorkflowRequest};
 use serde_json::{Value, json};
 use tonic::Code;
 use uuid::Uuid;
 
-use super::deviations::missing;
+use super::deviations::{Deviation, missing};
 use crate::support::{RawWorker, Target, Workflow, assert_rejected};
 
 fn child(workflow: &Workflow, parent: &str, index: Option<i32>, key: Option<&str>) -> TriggerWorkflowRequest {
@@ -61,6 +61,63 @@ async fn child_assignment_names_its_parent() {
     worker.complete(&action, "{}").await;
     worker.close().await;
     target.cancel(&[&parent]).await;
+}
+
+#[tokio::test]
+async fn child_inherits_metadata_that_it_does_not_set() {
+    let target = Target::start().await;
+    let (parents, workflow) = (target.workflow("parent").await, target.workflow("child").await);
+    let metadata = json!({ "a": "1", "b": "2", "n": 3, "hatchet__foo": "x" });
+    let request =
+        TriggerWorkflowRequest { additional_metadata: Some(metadata.to_string()), ..parents.request(json!({})) };
+    let parent = target.try_trigger(request).await.unwrap();
+    target.details_until(&parent, "the parent exists", |_| true).await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
+    let own = json!({ "b": "3", "c": "4", "hatchet__bar": "y" });
+    let expected = json!({ "a": "1", "b": "3", "c": "4", "n": 3, "hatchet__bar": "y" });
+    let inherited = json!({ "a": "1", "b": "2", "n": 3 });
+    for (index, (own, mut expected)) in [(Some(own), expected), (None, inherited)].into_iter().enumerate() {
+        let index = i32::try_from(index).unwrap();
+        let request = TriggerWorkflowRequest {
+            additional_metadata: own.map(|own| own.to_string()),
+            ..child(&workflow, &parent, Some(index), None)
+        };
+        let run = target.try_trigger(request).await.unwrap();
+        let action = worker.next_start().await;
+        assert_eq!(action.workflow_run_id, run);
+        for key in ["hatchet__parent_workflow_run_id", "hatchet__parent_step_run_id"] {
+            expected[key] = json!(parent);
+        }
+        let mut sent: Value = serde_json::from_str(action.additional_metadata.as_deref().unwrap()).unwrap();
+        if !target.deviates(Deviation::NoTraceParent) {
+            sent.as_object_mut().unwrap().remove("traceparent");
+        }
+        assert_eq!(sent, expected);
+        worker.complete(&action, "{}").await;
+        let path = format!("/api/v1/stable/workflow-runs/{run}");
+        let view = target.rest.get_until(&path, "the run exists", |view| view["run"].is_object()).await;
+        assert_eq!(view["run"]["additionalMetadata"]["a"], "1");
+    }
+    worker.close().await;
+    target.cancel(&[&parent]).await;
+}
+
+#[tokio::test]
+async fn idempotency_key_of_child_sees_inherited_metadata() {
+    let target = Target::start().await;
+    let parents = target.workflow("parent").await;
+    let mut definition = target.definition("keyed-child");
+    definition.idempotency =
+        Some(IdempotencyConfig { expression: "additional_metadata.key".to_owned(), ttl_ms: 600_000, method: None });
+    let keyed = target.put(&definition).await;
+    let metadata = json!({ "key": target.name("key") }).to_string();
+    let request = TriggerWorkflowRequest { additional_metadata: Some(metadata), ..parents.request(json!({})) };
+    let parent = target.try_trigger(request).await.unwrap();
+    target.details_until(&parent, "the parent exists", |_| true).await;
+    let run = target.try_trigger(child(&keyed, &parent, Some(0), None)).await.unwrap();
+    let second = target.try_trigger(child(&keyed, &parent, Some(1), None)).await;
+    assert_rejected(second, Code::AlreadyExists, "idempotency key collision");
+    target.cancel(&[&parent, &run]).await;
 }
 
 #[tokio::test]

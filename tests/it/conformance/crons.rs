@@ -14,7 +14,7 @@ fn far_month() -> String {
     later[5..7].trim_start_matches('0').to_owned()
 }
 
-fn expression(pattern: &str) -> String {
+pub(super) fn expression(pattern: &str) -> String {
     pattern.replace('M', &far_month())
 }
 

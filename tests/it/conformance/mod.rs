@@ -36,6 +36,8 @@ mod outcome;
 mod register;
 mod replay;
 mod rest;
+mod rest_details;
+mod rest_lists;
 mod retries;
 mod run_details;
 mod run_stream;

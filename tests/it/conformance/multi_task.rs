@@ -13,7 +13,7 @@ use super::deviations::Deviation;
 use crate::support::{RawWorker, StreamReader, Target, Workflow, assert_rejected};
 
 /// A workflow of tasks with parents, and with an on-failure task if its name is given.
-fn dag(
+pub(super) fn dag(
     target: &Target,
     base: &str,
     tasks: &[(&str, &[&str])],
@@ -35,7 +35,7 @@ fn dag(
 }
 
 /// A worker with all tasks of a workflow.
-async fn worker(target: &Target, definition: &CreateWorkflowVersionRequest) -> (Workflow, RawWorker) {
+pub(super) async fn worker(target: &Target, definition: &CreateWorkflowVersionRequest) -> (Workflow, RawWorker) {
     let workflow = target.put(definition).await;
     let actions: Vec<&str> =
         definition.tasks.iter().chain(&definition.on_failure_task).map(|task| task.action.as_str()).collect();
@@ -53,7 +53,7 @@ fn states(details: &GetRunDetailsResponse) -> BTreeMap<&str, RunStatus> {
 }
 
 /// The next two assignments, by task name.
-async fn next_two(worker: &mut RawWorker) -> BTreeMap<String, AssignedAction> {
+pub(super) async fn next_two(worker: &mut RawWorker) -> BTreeMap<String, AssignedAction> {
     let mut all = BTreeMap::new();
     for _ in 0..2 {
         let action = worker.next_start().await;

@@ -2,7 +2,9 @@
 //!
 //! Each test runs them in a [`Workspace`], a temporary folder with an empty environment.
 
+mod command_line;
 mod connection;
+mod dev;
 mod embedded;
 mod program;
 mod runner;

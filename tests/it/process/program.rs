@@ -251,6 +251,17 @@ impl Lines {
         self.until(&format!("`{part}`"), |line| line.contains(part))
     }
 
+    /// Waits for a line that contains a text, below the first line that contains another text.
+    #[track_caller]
+    pub fn wait_for_after(&self, first: &str, part: &str) {
+        self.wait(Instant::now() + TIMEOUT, &format!("`{part}` after `{first}`"), |received| {
+            let mut below = received.lines.iter().skip_while(|line| !line.contains(first));
+            let found = below.any(|line| line.contains(part));
+            assert!(found || !received.ended, "the output ended without it: {:#?}", received.lines);
+            found.then_some(())
+        });
+    }
+
     fn all(&self, deadline: Instant) -> Vec<String> {
         self.wait(deadline, "the end", |received| received.ended.then(|| received.lines.clone()))
     }

@@ -6,12 +6,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{
-    cli::output::{Style, color_enabled, erase_status_line, paint, show_status_line},
-    hatchet::wire::readable_duration,
-};
+use crate::{cli::output::draw_rows, hatchet::wire::readable_duration};
 
-/// Interval at which the line is shown: 200 ms. Another output may have erased it.
+/// Interval at which the line is updated: 200 ms.
 const INTERVAL: Duration = Duration::from_millis(200);
 
 /// The line. Dropping it erases it.
@@ -26,8 +23,7 @@ impl ElapsedLine {
             let seconds = began.elapsed().as_secs();
             // Short runs end without the line.
             if seconds > 0 {
-                let text = format!("{:>9}  {label}", readable_duration(Duration::from_secs(seconds)));
-                show_status_line(&paint(text, Style::Dim, color_enabled(&std::io::stderr())));
+                draw_rows(vec![format!("{:>9}  {label}", readable_duration(Duration::from_secs(seconds)))]);
             }
         }
     }
@@ -35,6 +31,6 @@ impl ElapsedLine {
 
 impl Drop for ElapsedLine {
     fn drop(&mut self) {
-        erase_status_line();
+        draw_rows(Vec::new());
     }
 }

@@ -4,6 +4,7 @@ mod elapsed;
 
 use std::{
     convert::Infallible,
+    io::{self, IsTerminal as _},
     time::{Duration, Instant},
 };
 
@@ -16,8 +17,8 @@ use crate::{
         Exit,
         connection::CommandRenderer,
         output::{
-            OutputFormat, Style, color_enabled, format_elapsed, paint, print_event, print_line, print_message,
-            printable, status_line_supported,
+            OutputFormat, Style, can_draw_rows, color_enabled, format_elapsed, paint, print_event, print_line,
+            print_message, printable,
         },
     },
     hatchet::{
@@ -26,8 +27,8 @@ use crate::{
     },
 };
 
-/// Shows a run, with colours and the elapsed time on a terminal. In the human format, status lines are messages on stderr. If events are requested, they are data on
-/// stdout.
+/// Shows a run, with colours and the elapsed time on a terminal. In the human format, status lines are messages on
+/// stderr. If events are requested, they are data on stdout.
 pub(super) struct RunDisplay {
     format: OutputFormat,
     /// Whether status lines are omitted unless they are data.
@@ -53,7 +54,10 @@ impl RunDisplay {
         Self {
             format: context.format,
             quiet: context.quiet,
-            shows_elapsed: context.format == OutputFormat::Human && !context.quiet && status_line_supported(),
+            shows_elapsed: context.format == OutputFormat::Human
+                && !context.quiet
+                && io::stdout().is_terminal()
+                && can_draw_rows(),
             task,
             began: Instant::now(),
             status: None,

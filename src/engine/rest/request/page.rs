@@ -12,10 +12,22 @@ const DEFAULT_LIMIT: usize = 50;
 /// Largest number of rows of a page, our choice.
 const MAX_LIMIT: usize = 1000;
 
+/// The `next_page` of a list's last page, which in a real engine depends on the resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LastPage {
+    /// The last page names itself, and a page of an empty list names the next.
+    NamesItself,
+    /// The last page names itself unless it is full.
+    NamesItselfUnlessFull,
+    /// Every page names the next.
+    NamesNext,
+}
+
 /// The requested part of a list.
 pub(crate) struct Page {
     offset: usize,
     limit: usize,
+    last_page: LastPage,
 }
 
 impl Default for Page {
@@ -27,7 +39,11 @@ impl Default for Page {
 impl Page {
     /// The first page, with this limit unless the query has another one.
     pub(crate) fn with_limit(limit: usize) -> Self {
-        Self { offset: 0, limit }
+        Self { offset: 0, limit, last_page: LastPage::NamesItself }
+    }
+
+    pub(crate) fn last_page(self, last_page: LastPage) -> Self {
+        Self { last_page, ..self }
     }
 
     /// Parses the query of a list. `parse` receives the parameters that do not belong to a page. Parameters of the
@@ -65,6 +81,12 @@ impl Page {
     /// The `pagination` of a response for a list with this number of rows.
     pub(crate) fn pagination(&self, total: usize) -> Value {
         let (current, pages) = ((self.offset / self.limit).saturating_add(1), total.div_ceil(self.limit));
-        json!({ "current_page": current, "next_page": current.saturating_add(1).min(pages.max(1)), "num_pages": pages })
+        let names_itself = match self.last_page {
+            LastPage::NamesItself => current == pages,
+            LastPage::NamesItselfUnlessFull => total < self.offset.saturating_add(self.limit),
+            LastPage::NamesNext => false,
+        };
+        let next = if names_itself { current } else { current.saturating_add(1) };
+        json!({ "current_page": current, "next_page": next, "num_pages": pages })
     }
 }

@@ -7,7 +7,10 @@ use uuid::Uuid;
 use super::{ApiError, object_text, query};
 use crate::engine::{
     driver::Driver,
-    state::{RunTemplate, State, metadata::PairFilter},
+    state::{
+        RunTemplate, State,
+        metadata::{NO_METADATA, PairFilter},
+    },
     validate::{filter::metadata_pair_of_template, template::template},
 };
 
@@ -24,7 +27,11 @@ impl TemplateBody {
     pub(crate) fn template(self, driver: &Driver, workflow: &str) -> Result<RunTemplate, ApiError> {
         let input = object_text("input", self.input)?.unwrap_or_else(|| "{}".into());
         let metadata = object_text("additionalMetadata", self.additional_metadata)?;
-        Ok(template(workflow, &input, metadata.as_deref(), self.priority, driver.max_message)?)
+        let mut template = template(workflow, &input, metadata.as_deref(), self.priority, driver.max_message)?;
+        if metadata.is_none() {
+            template.metadata = NO_METADATA.into();
+        }
+        Ok(template)
     }
 }
 

@@ -12,7 +12,7 @@ use axum::{
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::engine::driver::assignment;
+use crate::engine::driver::assignment::TaskInput;
 
 /// A JSON object. Its members must have different names.
 #[derive(Default)]
@@ -29,10 +29,8 @@ enum Member {
 pub(crate) enum Payload {
     /// JSON: an object unchanged, any other value as an empty object.
     Json(Arc<str>),
-    /// The input of a run, with the other members of the payload that its task receives.
-    TaskInput(Arc<str>),
-    /// A JSON object for each name.
-    ByName(Vec<(Arc<str>, Arc<str>)>),
+    /// The payload of a task.
+    TaskInput(TaskInput),
     /// Any text, as a JSON string.
     Text(Arc<str>),
 }
@@ -96,19 +94,7 @@ impl Payload {
     fn write(&self, to: &mut Vec<u8>) {
         match self {
             Self::Json(text) => to.extend_from_slice(object_or_empty(text).as_bytes()),
-            Self::TaskInput(input) => to.extend_from_slice(assignment::payload(input, "", None).as_bytes()),
-            Self::ByName(members) => {
-                to.push(b'{');
-                for (at, (name, text)) in members.iter().enumerate() {
-                    if at > 0 {
-                        to.push(b',');
-                    }
-                    write_json(to, &**name);
-                    to.push(b':');
-                    to.extend_from_slice(object_or_empty(text).as_bytes());
-                }
-                to.push(b'}');
-            }
+            Self::TaskInput(input) => to.extend_from_slice(input.to_json().as_bytes()),
             Self::Text(text) => write_json(to, &**text),
         }
     }
@@ -151,19 +137,15 @@ mod tests {
         let mut object = JsonObject::from_value(json!({ "a": 1, "b": { "c": [] } }));
         object.payload("input", Payload::Json(r#"{"z":1.0,  "a":2}"#.into()));
         object.payload("output", Payload::Json("[1]".into()));
-        object.payload("sent", Payload::TaskInput(r#"{"x":1}"#.into()));
         object.payload("text", Payload::Text("a \"quoted\" line\n".into()));
-        let members = [("one", r#"{"n":1}"#), ("two", "3")].map(|(name, text)| (name.into(), text.into()));
-        object.payload("members", Payload::ByName(members.into()));
         object.set("name", "n");
         let child = JsonObject::from_value(json!({ "child": true }));
         object.objects("children", vec![child, JsonObject::default()]);
         object.object("only", JsonObject::default());
         let shown = written(&object);
         assert_eq!(shown["input"], json!({ "z": 1.0, "a": 2 }));
-        assert_eq!((&shown["output"], &shown["sent"]["input"]), (&json!({}), &json!({ "x": 1 })));
+        assert_eq!(shown["output"], json!({}));
         assert_eq!(shown["text"], "a \"quoted\" line\n");
-        assert_eq!(shown["members"], json!({ "one": { "n": 1 }, "two": {} }));
         assert_eq!((&shown["children"], &shown["only"]), (&json!([{ "child": true }, {}]), &json!({})));
         assert_eq!((&shown["name"], &shown["b"]), (&json!("n"), &json!({ "c": [] })));
     }

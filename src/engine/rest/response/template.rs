@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::json_object::{JsonObject, Payload};
-use crate::engine::state::{RunTemplate, State};
+use crate::engine::state::{RunTemplate, State, metadata::NO_METADATA};
 
 /// Adds the workflow, its newest version, and the run's payloads and priority to the fields of a resource.
 pub(crate) fn with_template(mut fields: Value, state: &State, template: &RunTemplate) -> JsonObject {
@@ -15,6 +15,10 @@ pub(crate) fn with_template(mut fields: Value, state: &State, template: &RunTemp
     }
     let mut object = JsonObject::from_value(fields);
     object.payload("input", Payload::Json(template.input.clone()));
-    object.payload("additionalMetadata", Payload::Json(template.metadata.clone()));
+    if *template.metadata == *NO_METADATA {
+        object.set("additionalMetadata", Value::Null);
+    } else {
+        object.payload("additionalMetadata", Payload::Json(template.metadata.clone()));
+    }
     object
 }

@@ -1,11 +1,10 @@
 //! Declaration of workflows.
 
-use std::sync::Arc;
-
 use uuid::Uuid;
 
 use crate::engine::state::{
     machine::State,
+    metadata::NO_METADATA,
     time::ClockReading,
     triggers::{Cron, RunTemplate},
     workflows::{Definition, Version, version_tasks},
@@ -33,7 +32,7 @@ impl State {
         let template = RunTemplate {
             workflow: definition.name.clone(),
             input: definition.cron_input.clone(),
-            metadata: Arc::from("{}"),
+            metadata: NO_METADATA.into(),
             priority: Some(definition.default_priority),
         };
         self.calendar.remove_declared_crons(&definition.name);

@@ -4,7 +4,6 @@ use crate::{
     engine::state::{
         idempotency::ClaimRequest,
         machine::State,
-        metadata,
         runs::{Origin, Parent, Run},
         time::ClockReading,
         triggers::RunTemplate,
@@ -93,7 +92,7 @@ impl State {
 
     fn trigger_one(&mut self, item: TriggerItem, now: ClockReading) -> Result<Triggered, TriggerError> {
         let TriggerItem { template, parent, claim, origin } = item;
-        let RunTemplate { workflow, input, mut metadata, priority } = template;
+        let RunTemplate { workflow, input, metadata, priority } = template;
         let Some(version) = self.version_of(&workflow).cloned() else {
             return Err(TriggerError::UnknownWorkflow(workflow.to_string()));
         };
@@ -107,10 +106,6 @@ impl State {
             Ok(key) => key,
             Err(existing) => return Ok(Triggered::Collision { existing, colliding: id }),
         };
-        if let Some(parent) = &parent {
-            let run = self.runs.task(parent.task).map_or(parent.task, |task| task.run);
-            metadata = metadata::for_child(&metadata, run, parent.task);
-        }
         if let Some((parent, key)) = child {
             self.runs.insert_child(parent, key, id);
         }

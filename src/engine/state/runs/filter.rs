@@ -13,6 +13,7 @@ use crate::{
 pub(crate) struct RunFilter {
     pub(crate) since: Option<Timestamp>,
     pub(crate) until: Option<Timestamp>,
+    /// Statuses over REST; calls over gRPC filter by the same ones.
     pub(crate) statuses: Vec<RunStatus>,
     pub(crate) workflows: Vec<Uuid>,
     /// Pairs of which one must match, or all of them with `all_pairs`.
@@ -34,7 +35,7 @@ impl Runs {
             && (filter.workflows.is_empty() || filter.workflows.contains(&run.version.workflow_id))
             && filter.parent.is_none_or(|id| run.parent.as_ref().is_some_and(|parent| parent.task == id))
             && filter.event.is_none_or(|id| matches!(run.origin, Origin::Event { id: of, .. } if of == id))
-            && (filter.statuses.is_empty() || filter.statuses.contains(&self.status(run)))
+            && (filter.statuses.is_empty() || filter.statuses.contains(&self.rest_status(run)))
             && match filter.all_pairs {
                 true => filter.metadata.matches_all(&run.metadata),
                 false => filter.metadata.matches_any(&run.metadata),

@@ -97,6 +97,11 @@ impl TaskHistory {
         Self { encoded: record.events, count: record.count, dropped: record.dropped }
     }
 
+    /// The kind of the latest event.
+    pub(crate) fn last(&self) -> Option<HistoryEventKind> {
+        self.numbered().last().map(|(_, event)| event.kind)
+    }
+
     /// The events with their numbers, dropped events counted. Stops at an event that cannot be decoded.
     pub(crate) fn numbered(&self) -> impl Iterator<Item = (u64, HistoryEvent)> {
         let mut rest = &self.encoded[..];

@@ -159,8 +159,17 @@ impl Runs {
     /// The status of a run: the common status of all tasks, if there is one. Otherwise running while a task is open, then
     /// failed if a task failed, else cancelled.
     pub(crate) fn status(&self, run: &Run) -> RunStatus {
+        self.status_by(run, Phase::status)
+    }
+
+    /// The status of a run over REST; see [`Phase::rest_status`].
+    pub(crate) fn rest_status(&self, run: &Run) -> RunStatus {
+        self.status_by(run, Phase::rest_status)
+    }
+
+    fn status_by(&self, run: &Run, of_task: fn(&Phase) -> RunStatus) -> RunStatus {
         let all: Vec<RunStatus> =
-            run.tasks.iter().filter_map(|id| self.tasks.get(id)).map(|task| task.phase.status()).collect();
+            run.tasks.iter().filter_map(|id| self.tasks.get(id)).map(|task| of_task(&task.phase)).collect();
         match all.first() {
             Some(first) if all.iter().all(|status| status == first) => *first,
             Some(_) if run.open > 0 => RunStatus::Running,

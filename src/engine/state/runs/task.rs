@@ -114,6 +114,26 @@ impl Task {
         self.history.push(&HistoryEvent { at: now.display, attempt: self.attempt, kind });
     }
 
+    /// Whether the current attempt has been queued. Skipped tasks, and tasks whose parents ended without an output, end
+    /// without that.
+    pub(crate) fn was_queued(&self) -> bool {
+        use HistoryEventKind as Kind;
+        match self.phase {
+            Phase::Waiting(_) => false,
+            Phase::Queued(_) | Phase::BackOff | Phase::Running(_) | Phase::Failed(_) => true,
+            Phase::Completed(_) => self.history.last() != Some(Kind::Skipped),
+            Phase::Cancelled(_) => self
+                .history
+                .numbered()
+                .any(|(_, e)| e.attempt == self.attempt && !matches!(e.kind, Kind::Cancelled | Kind::Replayed)),
+        }
+    }
+
+    /// Whether the execution timeout ended the task.
+    pub(crate) fn has_timed_out(&self) -> bool {
+        matches!(self.phase, Phase::Failed(_)) && matches!(self.history.last(), Some(HistoryEventKind::TimedOut(_)))
+    }
+
     /// The attempt on a worker, if the task is running.
     pub(crate) fn running_mut(&mut self) -> Option<&mut Running> {
         match &mut self.phase {
@@ -146,6 +166,11 @@ impl Phase {
             Self::Failed(_) => RunStatus::Failed,
             Self::Cancelled(_) => RunStatus::Cancelled,
         }
+    }
+
+    /// The status over REST, which reports a schedule timeout as a failure, unlike gRPC.
+    pub(crate) fn rest_status(&self) -> RunStatus {
+        if matches!(self, Self::Cancelled(true)) { RunStatus::Failed } else { self.status() }
     }
 
     /// Estimated memory of a task in this phase in bytes.

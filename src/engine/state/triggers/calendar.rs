@@ -20,7 +20,7 @@ use crate::engine::{
         tracked::{ENTRY_BYTES, Stored, Tracked},
     },
     state::{
-        metadata,
+        metadata::{self, NO_METADATA},
         runs::Origin,
         time::{ClockReading, Timers, Timestamp},
     },
@@ -114,8 +114,11 @@ impl Calendar {
         while let Some(((due, _), timer)) = self.timers.pop_due(now.wall) {
             match timer {
                 CalendarTimer::Schedule(id) => {
-                    if let Some(scheduled) = self.schedules.remove(&id) {
-                        return Some((scheduled.template, Origin::Schedule(id)));
+                    if let Some(ScheduledRun { mut template, .. }) = self.schedules.remove(&id) {
+                        if *template.metadata == *NO_METADATA {
+                            template.metadata = "{}".into();
+                        }
+                        return Some((template, Origin::Schedule(id)));
                     }
                 }
                 CalendarTimer::Cron(id) => {

@@ -3,12 +3,14 @@
 //! The error of an invalid definition names the field. A definition with a feature that this engine does not have is
 //! refused, so that no workflow runs without a feature that it relies on.
 
+mod config;
 mod parents;
 mod task;
 mod unsupported;
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
+pub(crate) use self::config::workflow_config;
 use self::{parents::resolve_parents, task::task};
 use super::{
     error::Invalid,

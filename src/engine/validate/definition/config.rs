@@ -1,0 +1,65 @@
+//! Declarations in the form of a real engine's configuration.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde_json::{Value, json};
+
+use crate::hatchet::wire::{
+    Declaration,
+    proto::v1::{CreateTaskOpts, IdempotencyMethod, StickyStrategy},
+};
+
+/// Longest back-off of a task that declares a factor and no limit, in seconds.
+const MAX_BACKOFF_SECONDS: i32 = 86_400;
+
+/// The `workflowConfig` of a declaration.
+pub(crate) fn workflow_config(declaration: &Declaration) -> Value {
+    let declared = declaration.message();
+    let sticky = declared.sticky.and_then(|sticky| StickyStrategy::try_from(sticky).ok());
+    let mut config = json!({
+        "Name": declared.name,
+        "description": declared.description,
+        "EventTriggers": some_if_any(&declared.event_triggers),
+        "CronTriggers": some_if_any(&declared.cron_triggers),
+        "CronInput": declared.cron_input.as_ref().map(|input| STANDARD.encode(input)),
+        "Tasks": declared.tasks.iter().map(task).collect::<Vec<_>>(),
+        "Sticky": sticky.map(|sticky| sticky.as_str_name()),
+        "DefaultPriority": declared.default_priority,
+    });
+    if let Some(on_failure) = &declared.on_failure_task {
+        config["onFailureJob"] = task(on_failure);
+    }
+    if let Some(schema) = declared.input_json_schema.as_ref().filter(|schema| !schema.is_empty()) {
+        config["inputJsonSchema"] = STANDARD.encode(schema).into();
+    }
+    if let Some(rule) = &declared.idempotency {
+        let method = rule.method.and_then(|method| IdempotencyMethod::try_from(method).ok()).unwrap_or_default();
+        config["idempotency"] =
+            json!({ "expression": rule.expression, "ttlMs": rule.ttl_ms, "method": method.as_str_name() });
+    }
+    config
+}
+
+fn task(declared: &CreateTaskOpts) -> Value {
+    let max_seconds = declared.backoff_factor.map(|_| declared.backoff_max_seconds.unwrap_or(MAX_BACKOFF_SECONDS));
+    let mut task = json!({
+        "ReadableId": declared.readable_id,
+        "Action": declared.action.to_lowercase(),
+        "Timeout": Some(&declared.timeout).filter(|timeout| !timeout.is_empty()),
+        "ScheduleTimeout": declared.schedule_timeout,
+        "Parents": declared.parents,
+        "Retries": declared.retries,
+        "RateLimits": [],
+        "DesiredWorkerLabels": null,
+        "RetryBackoffFactor": declared.backoff_factor,
+        "RetryBackoffMaxSeconds": max_seconds,
+        "TriggerConditions": [],
+    });
+    if !declared.slot_requests.is_empty() {
+        task["slotRequests"] = json!(declared.slot_requests);
+    }
+    task
+}
+
+fn some_if_any(texts: &[String]) -> Option<&[String]> {
+    Some(texts).filter(|texts| !texts.is_empty())
+}
