@@ -11,7 +11,7 @@ RUN := --embedded=auto
 # Number of runs of each task in the benchmark.
 RUNS := 500
 
-.PHONY: help build demo run-worker run-worker-sync run-external-trigger run-sync-trigger run-cpu-trigger \
+.PHONY: help build demo dev run-worker run-worker-sync run-external-trigger run-sync-trigger run-cpu-trigger \
         run-sync-process-pool-trigger run-task-status-benchmark doctor list-tasks test test-fast chaos test-browser \
         conformance interop interop-install proto lint deny doc bench bench-build ci clean
 
@@ -36,6 +36,9 @@ demo: build ## run the three tasks in turn on an embedded engine, then exit
 
 run-worker: build ## start a worker with all tasks
 	@exec $(BIN)/worker $(RUN)
+
+dev: ## start a worker, and rebuild and restart it when a source file changes; ARGS="…"
+	@.ci/dev $(BIN)/worker "$(CARGO) build --profile $(PROFILE) --bins" $(RUN) $(ARGS)
 
 run-worker-sync: build ## start a worker with the sleep and CPU tasks only
 	@exec $(BIN)/worker $(RUN) --tasks sync-sleep-task,cpu-heavy-task
@@ -121,10 +124,8 @@ doc: ## build the documentation, warnings denied
 bench: ## measure the figures of the guide
 	@$(CARGO) bench --quiet --bench figures
 
-bench-build: ## time a cold release build in a separate folder
-	@rm -rf target/cold && /usr/bin/env sh -c 'start=$$(date +%s); \
-	CARGO_TARGET_DIR=target/cold $(CARGO) build --quiet --release --bins && \
-	echo "cold release build: $$(( $$(date +%s) - start )) s"'; rm -rf target/cold
+bench-build: ## measure builds and an edited task's restart, in a clone
+	@.ci/bench-build
 
 ci: ## run all checks of CI
 	@.ci/run

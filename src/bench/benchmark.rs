@@ -78,7 +78,7 @@ pub async fn run(
         engine: info.engine,
         engine_version: info.engine_version,
         address: client.config().host_port.clone(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
+        version: env!("HATCHET_QUICKSTART_VERSION").to_owned(),
         optimised: !cfg!(debug_assertions),
         command: info.command,
         machine,

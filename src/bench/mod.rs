@@ -25,6 +25,6 @@ pub use load::serves;
 pub use observer::{Observer, Progress, TaskProgress};
 pub use plan::{LoadPlan, PlannedTask};
 pub use record::{EndReason, ReportFolder};
-pub use report::{Metric, metrics};
+pub use report::{Metric, ideal_time, metrics};
 pub use summary::Summary;
 pub use template::Template;

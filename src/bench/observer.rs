@@ -46,9 +46,9 @@ pub struct TaskProgress {
     pub cancelled: usize,
     /// Runs whose start or end is unknown.
     pub unaccounted: usize,
-    /// Median time from a run's due time until the benchmark received its end, in milliseconds, with an error of at
-    /// most 5 %. Runs of earlier benchmarks do not count.
-    pub p50_ms: Option<f64>,
+    /// 50th, 95th and 99th percentile of the time from a run's due time until the benchmark received its end, with an
+    /// error of at most 5 %. Runs of earlier benchmarks do not count.
+    pub percentiles: Option<[Duration; 3]>,
 }
 
 impl TaskProgress {

@@ -21,6 +21,11 @@ pub(super) const CODES: &str = "Exit codes: 0 completed, 1 the run failed, 2 wro
                                 7 not known whether a run started, 8 no worker has registered the task, \
                                 130 interrupted.";
 
+/// The end of a command's short help: examples, then the exit codes.
+pub(super) fn help(examples: &str) -> String {
+    format!("{examples}\n\n{CODES}")
+}
+
 impl Exit {
     fn new(code: u8, message: impl Into<String>) -> Self {
         Self { code, message: Some(message.into()) }

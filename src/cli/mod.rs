@@ -10,11 +10,13 @@
 //! | [`worker`] | registers tasks and runs them, with the embedded engine if requested |
 //! | `sidecar` | serving as Hatchet's embedded sidecar, and starting an official sidecar |
 //! | `connection` | choice of the engine, and its flags |
+//! | `completions` | completion scripts for shells |
 //! | `settings` | reading of inputs, and `--explain-config` |
 //! | `output` | stdout, stderr and logs |
 //! | `exit`, `deadline`, `signals`, `runtime` | exit codes, `--timeout`, signals, and the tokio runtime of a command |
 
 mod bench;
+mod completions;
 mod connection;
 mod deadline;
 mod doctor;

@@ -23,35 +23,52 @@ pub fn all() -> Vec<ErasedTask> {
 
 /// The error for a name that no task has.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no task is called `{name}`{}: `runner --list-tasks` lists them", did_you_mean(near))]
+#[error(
+    "no task is called `{name}`{}The tasks are {} (`runner --list-tasks` shows their inputs)",
+    did_you_mean(near),
+    listed(known)
+)]
 pub struct UnknownTask {
     name: String,
     near: Vec<String>,
+    known: Vec<String>,
 }
 
 fn did_you_mean(near: &[String]) -> String {
-    if near.is_empty() { String::new() } else { format!("; did you mean `{}`?", near.join("` or `")) }
+    if near.is_empty() { ". ".to_owned() } else { format!("; did you mean `{}`? ", near.join("` or `")) }
+}
+
+/// Lists the first 20 names.
+fn listed(names: &[String]) -> String {
+    let (shown, more) = names.split_at(names.len().min(20));
+    let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+    shown.join(", ") + &more
+}
+
+/// Returns the names and aliases of all tasks.
+pub fn names() -> Vec<String> {
+    all().iter().flat_map(ErasedTask::names).map(str::to_owned).collect()
 }
 
 /// Finds a task by its name or an alias.
 ///
 /// # Errors
 ///
-/// [`UnknownTask`] if no task has this name. The message suggests similar names.
+/// [`UnknownTask`] if no task has this name. The message suggests similar names and lists all names.
 pub fn find(name: &str) -> Result<ErasedTask, UnknownTask> {
     if let Some(task) = all().into_iter().find(|task| task.names().any(|n| n == name)) {
         return Ok(task);
     }
-    let mut near: Vec<(f64, String)> = all()
+    let known = names();
+    let mut near: Vec<(f64, &String)> = known
         .iter()
-        .flat_map(ErasedTask::names)
-        .map(|known| (strsim::jaro_winkler(&name.to_lowercase(), known), known.to_owned()))
+        .map(|known| (strsim::jaro_winkler(&name.to_lowercase(), known), known))
         // Names below this similarity are unrelated.
         .filter(|(similarity, _)| *similarity > 0.75)
         .collect();
     near.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let near = near.into_iter().take(2).map(|(_, known)| known).collect();
-    Err(UnknownTask { name: name.chars().take(100).collect(), near })
+    let near = near.into_iter().take(2).map(|(_, known)| known.clone()).collect();
+    Err(UnknownTask { name: name.chars().take(100).collect(), near, known })
 }
 
 /// Finds tasks by their names or aliases. Returns each task once, even if several of its names are given.
@@ -88,10 +105,8 @@ mod tests {
     #[test]
     fn names_are_unique() {
         let mut seen = std::collections::BTreeSet::new();
-        for task in all() {
-            for name in task.names() {
-                assert!(seen.insert(name.to_owned()), "two tasks have the name {name}");
-            }
+        for name in names() {
+            assert!(seen.insert(name.clone()), "two tasks have the name {name}");
         }
     }
 
@@ -104,7 +119,9 @@ mod tests {
     #[test]
     fn similar_name_is_suggested() {
         assert!(find("sync-slep-task").unwrap_err().to_string().contains("did you mean `sync-sleep-task`?"));
-        assert!(!find("zzz").unwrap_err().to_string().contains("did you mean"));
+        let error = find("zzz").unwrap_err().to_string();
+        assert!(!error.contains("did you mean"), "{error}");
+        assert!(SAMPLES.iter().all(|name| error.contains(name)), "{error}");
     }
 
     #[test]

@@ -5,6 +5,9 @@
 
 #[cfg(feature = "engine")]
 mod bench;
+#[path = "../../src/build.rs"]
+#[allow(dead_code, reason = "its tests run here")]
+mod build_script;
 #[cfg(all(unix, feature = "engine"))]
 mod chaos;
 mod conformance;

@@ -1,7 +1,9 @@
-//! A histogram with logarithmic buckets, for medians while a benchmark runs.
+//! A histogram with logarithmic buckets, for percentiles while a benchmark runs.
 //!
 //! Its memory and the time for a sample do not depend on the number of samples. The report has exact percentiles of the
 //! recorded times instead: see [`Percentiles`](crate::bench::summary::Percentiles).
+
+use std::time::Duration;
 
 /// Buckets per doubling. With 8, the error of a value is at most 5 %.
 const BUCKETS_PER_DOUBLING: f64 = 8.0;
@@ -29,16 +31,21 @@ impl Histogram {
         self.total += 1;
     }
 
-    /// The median in microseconds, with an error of at most 5 %. `None` without samples.
-    pub(super) fn median(&self) -> Option<f64> {
-        let mut remaining = self.total.div_ceil(2);
-        for (bucket, count) in self.counts.iter().enumerate() {
-            if *count >= remaining && *count > 0 {
-                return Some(2_f64.powf((bucket as f64 + 0.5) / BUCKETS_PER_DOUBLING));
-            }
-            remaining -= count;
-        }
-        None
+    /// The times that these shares of the samples do not exceed, each with an error of at most 5 %. `None` without
+    /// samples.
+    pub(super) fn percentiles<const N: usize>(&self, shares: [f64; N]) -> Option<[Duration; N]> {
+        (self.total > 0).then(|| shares.map(|share| self.percentile(share)))
+    }
+
+    fn percentile(&self, share: f64) -> Duration {
+        let rank = (share * self.total as f64).ceil() as u64;
+        let mut counted = 0;
+        let reached = |count: &u64| {
+            counted += count;
+            counted >= rank.max(1)
+        };
+        let bucket = self.counts.iter().position(reached).unwrap_or(BUCKETS - 1);
+        Duration::from_secs_f64(2_f64.powf((bucket as f64 + 0.5) / BUCKETS_PER_DOUBLING) / 1e6)
     }
 }
 
@@ -47,16 +54,26 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::bench::summary::Percentiles;
+
+    #[test]
+    fn histogram_without_samples_has_no_percentiles() {
+        assert_eq!(Histogram::default().percentiles([0.5]), None);
+    }
 
     proptest! {
         #[test]
-        fn median_is_close_to_the_exact_median(mut micros in proptest::collection::vec(1_i64..100_000_000, 1..200)) {
+        fn percentile_is_close_to_the_exact_percentile(
+            micros in proptest::collection::vec(1_i64..100_000_000, 1..200),
+        ) {
             let mut histogram = Histogram::default();
             micros.iter().for_each(|m| histogram.add(*m));
-            micros.sort_unstable();
-            let exact = micros[micros.len().div_ceil(2) - 1] as f64;
-            let median = histogram.median().unwrap();
-            prop_assert!((median / exact).ln().abs() < 0.1, "{median} {exact}");
+            let exact = Percentiles::from_micros(micros).unwrap();
+            let percentiles = histogram.percentiles([0.5, 0.95, 0.99]).unwrap();
+            for (percentile, exact) in percentiles.iter().zip([exact.p50, exact.p95.unwrap(), exact.p99]) {
+                let ms = percentile.as_secs_f64() * 1e3;
+                prop_assert!((ms / exact).ln().abs() < 0.1, "{ms} {exact}");
+            }
         }
     }
 }

@@ -56,7 +56,7 @@ impl ProgressCounter {
         }
     }
 
-    /// Computes rates, medians and the remaining time.
+    /// Computes rates, percentiles and the remaining time.
     pub(super) fn update(&mut self) -> &Progress {
         let now = Instant::now();
         let finished: usize = self.progress.tasks.iter().map(TaskProgress::finished).sum();
@@ -71,7 +71,7 @@ impl ProgressCounter {
         self.progress.left = Duration::try_from_secs_f64((total - finished) as f64 / self.progress.rate).ok();
         self.progress.elapsed = now - self.began;
         for (task, latency) in self.progress.tasks.iter_mut().zip(&self.latencies) {
-            task.p50_ms = latency.median().map(|micros| micros / 1e3);
+            task.percentiles = latency.percentiles([0.5, 0.95, 0.99]);
         }
         &self.progress
     }

@@ -91,20 +91,11 @@ pub(super) struct Line<'a> {
     pub(super) filled: bool,
 }
 
-/// The vertical range of a chart over time.
-pub(super) struct Range {
-    /// Value of a dashed horizontal line. The range includes it.
-    pub(super) limit: Option<f64>,
-    /// Values above this limit are cut off.
-    pub(super) max: Option<f64>,
-}
-
-/// Draws lines over time, with a value for each step.
-pub(super) fn over_time(label: &str, unit: &str, step_s: f64, lines: &[Line<'_>], range: Range) -> String {
-    let Range { limit, max } = range;
+/// Draws lines over time, with a value for each step, and a dashed horizontal line at `limit`. The vertical axis reaches
+/// the highest of all values.
+pub(super) fn over_time(label: &str, unit: &str, step_s: f64, lines: &[Line<'_>], limit: Option<f64>) -> String {
     let steps = lines.iter().map(|line| line.values.len()).max().unwrap_or(0);
     let highest = lines.iter().flat_map(|line| line.values).copied().chain(limit).fold(0.0, f64::max);
-    let highest = max.map_or(highest, |max| highest.min(max));
     let mut plot = Plot::new(WIDTH, HEIGHT, steps as f64 * step_s, round_up(highest), label);
     plot.y_axis(unit);
     for line in lines {
@@ -296,19 +287,21 @@ mod tests {
     }
 
     #[test]
+    fn axis_over_time_reaches_the_highest_value() {
+        let lines = [[3_900.0, 10.0], [12.0, 11.0]];
+        let lines = lines.each_ref().map(|values| Line { colour: BLUE, values, filled: false });
+        let svg = over_time("l", "u", 0.1, &lines, None);
+        assert!(svg.contains(">4 000</text>") && !svg.contains(">5 000</text>"), "{svg}");
+    }
+
+    #[test]
     fn chart_without_data_is_valid() {
         for svg in [
-            over_time("l", "u", 0.1, &[], Range { limit: None, max: None }),
+            over_time("l", "u", 0.1, &[], None),
             histogram("l", &[(BLUE, &[]), (ORANGE, &[])]),
             timeline("l", &[], None),
             percentiles("l", &["a", "b"], &[]),
-            over_time(
-                "l",
-                "u",
-                0.1,
-                &[Line { colour: BLUE, values: &[1.0, 2.0], filled: true }],
-                Range { limit: Some(3.0), max: Some(1.5) },
-            ),
+            over_time("l", "u", 0.1, &[Line { colour: BLUE, values: &[1.0, 2.0], filled: true }], Some(3.0)),
         ] {
             assert!(svg.starts_with("<svg") && svg.ends_with("</svg>") && !svg.contains("NaN") && !svg.contains("inf"));
         }

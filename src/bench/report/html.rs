@@ -8,7 +8,10 @@ use super::{
     format::{ms, number, timestamp},
     markup::{STYLE, escape, table},
     metrics::metrics,
-    sections::{OUTCOME_COLUMNS, TIMES_NOTE, dedupe, environment_rows, latencies, outcome_cells, percentile_cells},
+    sections::{
+        OUTCOME_COLUMNS, TIMES_COLUMNS, TIMES_NOTE, dedupe, environment_rows, ideal_time, latencies, outcome_cells,
+        percentile_cells,
+    },
 };
 use crate::bench::summary::{OutcomeCounts, Percentiles, Summary};
 
@@ -55,7 +58,7 @@ fn tiles(summary: &Summary) -> String {
     let all = summary.all();
     let dash = || "–".to_owned();
     let percentile =
-        |pick: fn(&Percentiles) -> f64| summary.latency.total.as_ref().map_or_else(dash, |total| ms(pick(total)));
+        |pick: fn(&Percentiles) -> Option<f64>| summary.latency.total.as_ref().and_then(pick).map_or_else(dash, ms);
     let rate = |rate: Option<f64>| rate.map_or_else(dash, |rate| format!("{}/s", number(rate)));
     let ratio = summary.slots.taken_s.zip(summary.slots.ideal_s.filter(|ideal| *ideal > 0.0));
     let good = if all.completed == all.total { " class=\"good\"" } else { " class=\"bad\"" };
@@ -69,8 +72,9 @@ fn tiles(summary: &Summary) -> String {
         classed(good, &whole, &format!("of {} runs completed", all.total)),
         tile(&rate(summary.throughput.accepted), "accepted"),
         tile(&rate(summary.throughput.ended), "ended"),
-        tile(&percentile(|p| p.p50), "median total time"),
-        tile(&percentile(|p| p.p99), "99th percentile of total time"),
+        tile(&percentile(|p| Some(p.p50)), "median total time"),
+        tile(&percentile(|p| p.p95), "95th percentile of total time"),
+        tile(&percentile(|p| Some(p.p99)), "99th percentile of total time"),
         tile(
             &ratio.map_or_else(dash, |(taken, ideal)| format!("{:.2} x", taken / ideal)),
             "of the ideal time on these slots",
@@ -99,22 +103,17 @@ fn charts(summary: &Summary, data: &ChartData) -> String {
     let line = |colour, values, filled| Line { colour, values, filled };
     let limit: i64 = summary.slots.limits.values().sum();
     let mut html = "<h2>Over time</h2>\n<div class=\"charts\">\n".to_owned();
-    let highest = |values: &[f64]| values.iter().copied().fold(0.0, f64::max);
-    let (peak, ended) = (highest(&series.accepted), highest(&series.ended));
-    // A burst of accepted runs would flatten the other line of the chart.
-    let burst = peak > 4.0 * ended && ended > 0.0;
-    let note = if burst { format!("{step_note}; accepted peaked at {}/s", number(peak)) } else { step_note.clone() };
     html.push_str(&figure(
         "",
         "Throughput",
-        &note,
+        &step_note,
         &legend(&[(ORANGE, "accepted"), (BLUE, "ended")]),
         &chart::over_time(
             "Runs accepted and ended per second, over time",
             "runs/s",
             step,
             &[line(ORANGE, &series.accepted, false), line(BLUE, &series.ended, true)],
-            chart::Range { limit: None, max: burst.then_some(ended * 1.5) },
+            None,
         ),
     ));
     html.push_str(&figure(
@@ -127,7 +126,7 @@ fn charts(summary: &Summary, data: &ChartData) -> String {
             "slots",
             step,
             &[line(GREEN, &series.in_use, true)],
-            chart::Range { limit: (limit > 0).then_some(limit as f64), max: None },
+            (limit > 0).then_some(limit as f64),
         ),
     ));
     html.push_str(&figure(
@@ -153,10 +152,11 @@ fn charts(summary: &Summary, data: &ChartData) -> String {
             if count == data.runs { format!("all {count} runs") } else { format!("{count} of {} runs", data.runs) };
         let first = data.bars.iter().map(|line| line.1).fold(f64::INFINITY, f64::min);
         let ideal = summary.slots.ideal_s.map(|ideal| first.max(0.0) + ideal);
+        let derivation = ideal_time(summary).map(|text| format!("; ideal time {text}")).unwrap_or_default();
         html.push_str(&figure(
             " class=\"wide\"",
             "Timeline",
-            &format!("{of}, ordered by start"),
+            &format!("{of}, ordered by start{}", escape(&derivation)),
             &legend(&[
                 ("color-mix(in srgb,var(--a) 22%,transparent)", "queued"),
                 (BLUE, "running"),
@@ -172,13 +172,16 @@ fn charts(summary: &Summary, data: &ChartData) -> String {
 fn percentile_chart(summary: &Summary) -> String {
     let latency = &summary.latency;
     let kinds = [(ORANGE, &latency.queueing), (BLUE, &latency.running), (GREEN, &latency.total)];
-    let curves: Vec<(&'static str, [f64; 6])> = kinds
+    let curves: Vec<(&'static str, [f64; 7])> = kinds
         .into_iter()
-        .filter_map(|(colour, p)| p.as_ref().map(|p| (colour, [p.min, p.p50, p.p90, p.p99, p.p999, p.max])))
+        .filter_map(|(colour, p)| {
+            let p = p.as_ref()?;
+            Some((colour, [p.min, p.p50, p.p90, p.p95?, p.p99, p.p999, p.max]))
+        })
         .collect();
     chart::percentiles(
         "Percentiles of queueing, running and total time",
-        &["min", "p50", "p90", "p99", "p99.9", "max"],
+        &["min", "p50", "p90", "p95", "p99", "p99.9", "max"],
         &curves,
     )
 }
@@ -186,7 +189,7 @@ fn percentile_chart(summary: &Summary) -> String {
 fn times(summary: &Summary) -> String {
     let row = |name: &str, p: Option<&Percentiles>| {
         let mut cells = vec![escape(name), p.map_or_else(|| "–".to_owned(), |p| p.n.to_string())];
-        cells.extend(p.map_or_else(|| vec!["–".to_owned(); 7], percentile_cells));
+        cells.extend(p.map_or_else(|| vec!["–".to_owned(); TIMES_COLUMNS.len() - 2], percentile_cells));
         cells
     };
     let mut all: Vec<Vec<String>> = latencies(&summary.latency).into_iter().map(|(name, p)| row(name, p)).collect();
@@ -195,8 +198,7 @@ fn times(summary: &Summary) -> String {
             all.push(row(&format!("total, {task}"), latency.total.as_ref()));
         }
     }
-    let head = ["", "runs", "min", "mean", "p50", "p90", "p99", "p99.9", "max"];
-    format!("<h2>Times</h2>\n<p class=\"soft\">{TIMES_NOTE}</p>\n{}", table(&head, &all))
+    format!("<h2>Times</h2>\n<p class=\"soft\">{TIMES_NOTE}</p>\n{}", table(&TIMES_COLUMNS, &all))
 }
 
 fn outcomes(summary: &Summary) -> String {

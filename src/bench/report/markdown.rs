@@ -5,7 +5,10 @@ use std::fmt::Write as _;
 use super::{
     format::ms,
     metrics::metrics,
-    sections::{OUTCOME_COLUMNS, TIMES_NOTE, dedupe, environment_rows, latencies, outcome_cells, percentile_cells},
+    sections::{
+        OUTCOME_COLUMNS, TIMES_COLUMNS, TIMES_NOTE, dedupe, environment_rows, latencies, outcome_cells,
+        percentile_cells,
+    },
 };
 use crate::bench::summary::Summary;
 
@@ -32,10 +35,11 @@ pub(in crate::bench) fn markdown(summary: &Summary, before: Option<&Summary>) ->
     }
     put(&format!("\n{}\n", dedupe(summary)));
     put(&format!("## Times\n\n{TIMES_NOTE}\n"));
-    put("| | runs | min | mean | p50 | p90 | p99 | p99.9 | max |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|");
+    put(&format!("| {} |", TIMES_COLUMNS.join(" | ")));
+    put(&format!("|---|{}", "---:|".repeat(TIMES_COLUMNS.len() - 1)));
     for (name, percentiles) in latencies(&summary.latency) {
         let Some(p) = percentiles else {
-            put(&format!("| {name} | – | | | | | | | |"));
+            put(&format!("| {name} | – |{}", " |".repeat(TIMES_COLUMNS.len() - 2)));
             continue;
         };
         put(&format!("| {name} | {} | {} |", p.n, percentile_cells(p).join(" | ")));

@@ -12,7 +12,7 @@ main{max-width:1080px;margin:0 auto;padding:24px 20px 60px}
 h1{font-size:25px;line-height:1.25;margin:0 0 4px}h2{font-size:17px;margin:34px 0 10px}
 p{margin:6px 0}.soft{color:var(--soft)}code{font:13px/1.5 ui-monospace,SFMono-Regular,Menlo,monospace;
 overflow-wrap:anywhere}
-.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:10px;margin:20px 0}
+.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(130px,1fr));gap:10px;margin:20px 0}
 .tile,figure{background:var(--card);border:1px solid var(--line);border-radius:8px}
 .tile{padding:12px 14px}.tile b{display:block;font-size:22px;font-weight:600;line-height:1.3}
 .tile span{color:var(--soft);font-size:13px}

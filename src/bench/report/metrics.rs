@@ -1,7 +1,7 @@
 //! The metrics by which two summaries are compared.
 
 use super::format::{change, with_unit};
-use crate::bench::summary::{Percentiles, Summary};
+use crate::bench::summary::Summary;
 
 /// A metric of a summary, with its value in an earlier summary.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,25 +24,24 @@ const NOISE: f64 = 5.0;
 type Value = fn(&Summary) -> Option<f64>;
 
 /// Name, unit, whether a greater value is better, and the value.
-const METRICS: [(&str, &str, bool, Value); 13] = [
+const METRICS: [(&str, &str, bool, Value); 16] = [
     ("accepted", "runs/s", true, |s| s.throughput.accepted),
     ("ended", "runs/s", true, |s| s.throughput.ended),
-    ("queueing, median", "ms", false, |s| of(s.latency.queueing.as_ref(), |p| p.p50)),
-    ("queueing, p99", "ms", false, |s| of(s.latency.queueing.as_ref(), |p| p.p99)),
-    ("running, median", "ms", false, |s| of(s.latency.running.as_ref(), |p| p.p50)),
-    ("running, p99", "ms", false, |s| of(s.latency.running.as_ref(), |p| p.p99)),
-    ("total, median", "ms", false, |s| of(s.latency.total.as_ref(), |p| p.p50)),
-    ("total, p99", "ms", false, |s| of(s.latency.total.as_ref(), |p| p.p99)),
-    ("total, p99.9", "ms", false, |s| of(s.latency.total.as_ref(), |p| p.p999)),
+    ("queueing, median", "ms", false, |s| Some(s.latency.queueing.as_ref()?.p50)),
+    ("queueing, p95", "ms", false, |s| s.latency.queueing.as_ref()?.p95),
+    ("queueing, p99", "ms", false, |s| Some(s.latency.queueing.as_ref()?.p99)),
+    ("running, median", "ms", false, |s| Some(s.latency.running.as_ref()?.p50)),
+    ("running, p95", "ms", false, |s| s.latency.running.as_ref()?.p95),
+    ("running, p99", "ms", false, |s| Some(s.latency.running.as_ref()?.p99)),
+    ("total, median", "ms", false, |s| Some(s.latency.total.as_ref()?.p50)),
+    ("total, p95", "ms", false, |s| s.latency.total.as_ref()?.p95),
+    ("total, p99", "ms", false, |s| Some(s.latency.total.as_ref()?.p99)),
+    ("total, p99.9", "ms", false, |s| Some(s.latency.total.as_ref()?.p999)),
     ("time taken", "ms", false, |s| s.slots.taken_s.map(|seconds| seconds * 1e3)),
     ("taken / ideal", "x", false, |s| Some(s.slots.taken_s? / s.slots.ideal_s.filter(|ideal| *ideal > 0.0)?)),
     ("benchmark's CPU per run", "ms", false, |s| s.overhead.cpu_us_per_run.map(|micros| micros / 1e3)),
     ("benchmark's memory", "MiB", false, |s| s.overhead.memory.map(|bytes| bytes as f64 / (1 << 20) as f64)),
 ];
-
-fn of(percentiles: Option<&Percentiles>, pick: fn(&Percentiles) -> f64) -> Option<f64> {
-    percentiles.map(pick)
-}
 
 /// The metrics of a summary, compared with those of an earlier summary.
 pub fn metrics(now: &Summary, before: Option<&Summary>) -> Vec<Metric> {

@@ -16,3 +16,4 @@ pub(super) use chart_data::ChartData;
 pub(super) use html::html;
 pub(super) use markdown::markdown;
 pub use metrics::{Metric, metrics};
+pub use sections::ideal_time;

@@ -40,6 +40,7 @@ pub(super) fn environment_rows(summary: &Summary) -> Vec<(&'static str, String)>
             ),
         ),
         ("slots", slots(summary)),
+        ("ideal time", ideal_time(summary).unwrap_or_else(|| "unknown".to_owned())),
         ("benchmark itself", overhead(summary)),
         ("command", environment.command.clone()),
     ]
@@ -48,6 +49,24 @@ pub(super) fn environment_rows(summary: &Summary) -> Vec<(&'static str, String)>
 fn slots(summary: &Summary) -> String {
     let limits: Vec<String> = summary.slots.limits.iter().map(|(kind, limit)| format!("{limit} {kind}")).collect();
     if limits.is_empty() { "unknown".to_owned() } else { limits.join(", ") }
+}
+
+/// The minimum time that the runs need on the slots, and its derivation.
+pub fn ideal_time(summary: &Summary) -> Option<String> {
+    let slots = &summary.slots;
+    let time = |seconds: f64| ms(seconds * 1e3);
+    let ideal = time(slots.ideal_s?);
+    let per_slot = slots.running_s.iter().filter_map(|(pool, running)| {
+        let limit = slots.limits.get(pool).filter(|limit| **limit > 0)?;
+        Some((running / *limit as f64, format!("{} of running on {limit} {pool} slot(s)", time(*running))))
+    });
+    Some(match (per_slot.max_by(|a, b| a.0.total_cmp(&b.0)), slots.longest_s) {
+        (Some((needed, running)), Some(longest)) if longest > needed => {
+            format!("{ideal}, of the longest run ({running}: {})", time(needed))
+        }
+        (Some((_, running)), _) => format!("{ideal}, for {running}"),
+        (None, _) => ideal,
+    })
 }
 
 fn overhead(summary: &Summary) -> String {
@@ -104,9 +123,13 @@ pub(super) fn latencies(latency: &Latency) -> [(&'static str, Option<&Percentile
     ]
 }
 
+/// Columns of the table of times: the time, the number of runs, then those of [`percentile_cells`].
+pub(super) const TIMES_COLUMNS: [&str; 10] = ["", "runs", "min", "mean", "p50", "p90", "p95", "p99", "p99.9", "max"];
+
 /// Cells of a row of the table of times, from `min` to `max`.
 pub(super) fn percentile_cells(p: &Percentiles) -> Vec<String> {
-    [p.min, p.mean, p.p50, p.p90, p.p99, p.p999, p.max].into_iter().map(ms).collect()
+    let times = [Some(p.min), Some(p.mean), Some(p.p50), Some(p.p90), p.p95, Some(p.p99), Some(p.p999), Some(p.max)];
+    times.into_iter().map(|time| time.map_or_else(|| "–".to_owned(), ms)).collect()
 }
 
 /// Columns of the table of outcomes: the task, then those of [`outcome_cells`].

@@ -247,6 +247,8 @@ fn slot_usage(recording: &Recording, plan: &LoadPlan, intervals: &[(Micros, Micr
     let last_finish = intervals.iter().map(|interval| interval.1).max();
     SlotUsage {
         ideal_s: ideal.max().map(|ideal| seconds(ideal.max(longest))),
+        running_s: needed.iter().map(|(pool, time)| ((*pool).to_owned(), seconds(*time))).collect(),
+        longest_s: (longest > 0).then(|| seconds(longest)),
         taken_s: first_start.zip(last_finish).map(|(first, last)| seconds(last - first)),
         peak: max_overlap(intervals),
         limits,

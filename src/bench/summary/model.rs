@@ -178,8 +178,15 @@ pub struct SlotUsage {
     pub limits: BTreeMap<String, i64>,
     /// Maximum number of concurrent runs.
     pub peak: Option<f64>,
-    /// Minimum time that the runs need on these slots, in seconds.
+    /// Minimum time that the runs need on these slots, in seconds: of the slot pool with the most running time per slot,
+    /// and at least that of the longest run.
     pub ideal_s: Option<f64>,
+    /// Sum of the running times, in seconds, by slot pool. Empty in summaries of earlier versions.
+    #[serde(default)]
+    pub running_s: BTreeMap<String, f64>,
+    /// Running time of the longest run, in seconds. `None` in summaries of earlier versions.
+    #[serde(default)]
+    pub longest_s: Option<f64>,
     /// From the first start to the last finish, in seconds.
     pub taken_s: Option<f64>,
 }

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use super::display::{ProgressDisplay, print_result};
+use super::{display::print_result, open::open};
 use crate::{
-    bench::{BenchmarkResult, EndReason, Observer as _, RUN_KEY, Summary},
+    bench::{BenchmarkResult, EndReason, RUN_KEY, Summary},
     cli::{
         Exit,
         connection::CommandRenderer,
@@ -20,17 +20,25 @@ pub(super) struct Conclusion<'a> {
     pub(super) before: Option<&'a Summary>,
     pub(super) format: OutputFormat,
     pub(super) commands: &'a CommandRenderer,
+    /// Whether to open the report.
+    pub(super) open: bool,
 }
 
 impl Conclusion<'_> {
-    /// Prints the results and the path of the report.
-    pub(super) fn print(&self, display: &mut ProgressDisplay) -> Result<(), Exit> {
+    /// Prints the results and the path of the report, and opens the report if requested.
+    pub(super) async fn print(&self) -> Result<(), Exit> {
         print_result(self.result, self.before, self.format)?;
         for line in &self.result.write_errors {
-            display.note(line);
+            print_message(&format!("note: {line}"));
         }
         if self.result.write_errors.is_empty() {
-            print_message(&format!("report: {}", self.folder.join("report.html").display()));
+            let report = self.folder.join("report.html");
+            print_message(&format!("report: {}", report.display()));
+            if self.open
+                && let Err(reason) = open(&report).await
+            {
+                print_message(&format!("note: opening the report failed: {reason}"));
+            }
         }
         Ok(())
     }

@@ -1,97 +1,82 @@
 //! Shows the progress of a benchmark, and its results.
 
-use std::{io::IsTerminal as _, time::Duration};
+use std::time::Duration;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
 use crate::{
-    bench::{BenchmarkResult, Observer, Progress, Summary, TaskProgress, metrics},
+    bench::{BenchmarkResult, Observer, Progress, Summary, TaskProgress, ideal_time, metrics},
     cli::{
         Exit,
-        output::{OutputFormat, print_line, print_message},
+        output::{OutputFormat, can_draw_rows, draw_rows, print_line, print_message},
     },
     hatchet::wire::readable_duration,
 };
 
+/// Columns of a full bar.
+const BAR: usize = 12;
+
 /// Shows progress on stderr: bars on a terminal, a JSON line per second elsewhere.
-pub(super) enum ProgressDisplay {
-    Bars { all: MultiProgress, tasks: Vec<ProgressBar>, total: ProgressBar },
-    Lines,
+pub(super) struct ProgressDisplay {
+    bars: bool,
 }
 
 impl ProgressDisplay {
-    pub(super) fn new<'a>(tasks: impl Iterator<Item = &'a str>, runs: usize) -> Self {
-        if !std::io::stderr().is_terminal() {
-            return Self::Lines;
-        }
-        let all = MultiProgress::new();
-        let style = |template: &str| {
-            ProgressStyle::with_template(template)
-                .unwrap_or_else(|_| ProgressStyle::default_bar())
-                .progress_chars("=> ")
-        };
-        let bar = |name: &str| {
-            let bar = all.add(ProgressBar::new(runs as u64));
-            bar.set_style(style("{prefix:26} [{bar:20}] {pos}/{len}  {msg}"));
-            bar.set_prefix(name.to_owned());
-            bar
-        };
-        let tasks = tasks.map(bar).collect();
-        let total = all.add(ProgressBar::new(0));
-        total.set_style(style("{msg}"));
-        Self::Bars { all, tasks, total }
+    pub(super) fn new() -> Self {
+        Self { bars: can_draw_rows() }
     }
+}
 
-    /// Removes the bars.
-    pub(super) fn clear(&self) {
-        if let Self::Bars { all, .. } = self {
-            // Fails if the terminal was closed.
-            let _ = all.clear();
-            all.set_draw_target(ProgressDrawTarget::hidden());
+impl Drop for ProgressDisplay {
+    /// Erases the bars.
+    fn drop(&mut self) {
+        if self.bars {
+            draw_rows(Vec::new());
         }
     }
 }
 
 impl Observer for ProgressDisplay {
     fn progress(&mut self, progress: &Progress) {
-        match self {
-            Self::Bars { tasks, total, .. } => {
-                for (bar, task) in tasks.iter().zip(&progress.tasks) {
-                    bar.set_position(task.finished() as u64);
-                    bar.set_message(counts(task));
-                }
-                total.set_message(total_line(progress));
-            }
-            Self::Lines => print_message(&json_line(progress).to_string()),
+        if self.bars {
+            draw_rows(rows(progress));
+        } else {
+            print_message(&json_line(progress).to_string());
         }
     }
 
     fn note(&mut self, line: &str) {
-        match self {
-            Self::Bars { all, .. } if !all.is_hidden() => {
-                let _ = all.println(format!("note: {line}"));
-            }
-            Self::Bars { .. } | Self::Lines => print_message(&format!("note: {line}")),
-        }
+        print_message(&format!("note: {line}"));
     }
 }
 
-/// The counts of a task, without zeros.
-fn counts(task: &TaskProgress) -> String {
+/// A row with a bar for each task, and a row for all of them.
+fn rows(progress: &Progress) -> Vec<String> {
+    let width = progress.tasks.iter().map(|task| task.name.len()).max().unwrap_or(0);
+    let row = |task: &TaskProgress| {
+        let bar = "=".repeat(BAR * task.finished().min(task.total) / task.total.max(1));
+        format!("{:width$} [{bar:BAR$}] {}/{}  {}", task.name, task.finished(), task.total, details(task))
+    };
+    progress.tasks.iter().map(row).chain([total_line(progress)]).collect()
+}
+
+/// The percentiles of a task, and its counts without zeros. The number beside the bar includes the completed runs.
+fn details(task: &TaskProgress) -> String {
+    let ended = task.completed + task.failed + task.cancelled + task.unaccounted;
     let counts = [
-        (task.completed, "completed"),
         (task.failed, "failed"),
         (task.cancelled, "cancelled"),
         (task.refused, "refused"),
         (task.unaccounted, "unaccounted for"),
         (task.duplicates, "duplicates"),
-        (task.accepted - task.accepted.min(task.completed + task.failed + task.cancelled + task.unaccounted), "open"),
+        (task.accepted.saturating_sub(ended), "open"),
     ];
-    let mut parts: Vec<String> =
-        counts.iter().filter(|(count, _)| *count > 0).map(|(count, name)| format!("{count} {name}")).collect();
-    parts.extend(task.p50_ms.map(|p50| format!("p50 {p50:.0} ms")));
-    parts.join(", ")
+    let percentiles = task.percentiles.map(|percentiles| {
+        let [p50, p95, p99] = percentiles.map(readable_duration);
+        format!("p50 {p50}, p95 {p95}, p99 {p99}")
+    });
+    let counts = counts.iter().filter(|(count, _)| *count > 0).map(|(count, name)| format!("{count} {name}"));
+    percentiles.into_iter().chain(counts).collect::<Vec<_>>().join(", ")
 }
 
 fn total_line(progress: &Progress) -> String {
@@ -117,10 +102,11 @@ fn rounded(number: f64) -> f64 {
 
 fn json_line(progress: &Progress) -> Value {
     let task = |task: &TaskProgress| {
+        let percentile = |index: usize| task.percentiles.map(|all| rounded(all[index].as_secs_f64() * 1e3));
         json!({
             "task": task.name, "total": task.total, "accepted": task.accepted, "duplicates": task.duplicates,
             "refused": task.refused, "completed": task.completed, "failed": task.failed, "cancelled": task.cancelled,
-            "lost": task.unaccounted, "p50_ms": task.p50_ms.map(rounded),
+            "lost": task.unaccounted, "p50_ms": percentile(0), "p95_ms": percentile(1), "p99_ms": percentile(2),
         })
     };
     json!({
@@ -174,6 +160,9 @@ pub(super) fn print_result(
         let earlier = metric.before.map(|before| format!("  before {before}")).unwrap_or_default();
         let change = metric.change.map(|change| format!("  {change}")).unwrap_or_default();
         print_line(format!("  {:<26}{:>12}{earlier}{change}", metric.name, metric.now))?;
+    }
+    if let Some(ideal) = ideal_time(summary) {
+        print_line(format!("  ideal time: {ideal}"))?;
     }
     for error in &summary.errors {
         print_line(format!("  {} x {}", error.runs, error.text))?;

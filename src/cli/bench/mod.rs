@@ -3,6 +3,7 @@
 mod args;
 mod conclude;
 mod display;
+mod open;
 mod own_worker;
 mod prepare;
 mod request;
@@ -57,13 +58,14 @@ async fn measure(
     print_message(&format!("uses the {} at {}", choice.description(), config.host_port));
     let client = Client::new(config)?;
     let commands = CommandRenderer::new(request.embedded, &request.sources);
-    let mut display = ProgressDisplay::new(request.tasks.iter().map(|(task, _)| task.name()), request.runs);
+    let mut display = ProgressDisplay::new();
     let prepared = tokio::select! {
         prepared = prepare::prepare(&client, &request, &commands, &mut display) => prepared?,
         () = signals.next() => return Err(interrupted_early()),
     };
     let Prepared { plan, engine_version, warnings } = prepared;
     let path = request.folder.path().to_owned();
+    let open = request.open;
     let info = BenchmarkInfo {
         engine: if matches!(choice, EngineChoice::Embedded(_)) { "embedded" } else { "Hatchet" }.to_owned(),
         engine_version,
@@ -76,7 +78,7 @@ async fn measure(
     let stop = CancellationToken::new();
     let running = bench::run(&client, plan, info, request.folder, &stop, &mut display);
     let result = run_until_stopped(running, &stop, signals, worker).await?;
-    display.clear();
+    drop(display);
     let conclusion = conclude::Conclusion {
         result: &result,
         prefix: &request.prefix,
@@ -84,8 +86,9 @@ async fn measure(
         before: request.before.as_ref(),
         format: request.format,
         commands: &commands,
+        open,
     };
-    conclusion.print(&mut display)?;
+    conclusion.print().await?;
     conclusion.exit()
 }
 

@@ -37,6 +37,8 @@ pub(crate) struct Request {
     pub(super) before: Option<Summary>,
     pub(super) with_worker: bool,
     pub(super) verify_dedupe: bool,
+    /// Whether to open the report at the end.
+    pub(super) open: bool,
     pub(super) format: OutputFormat,
     pub(super) embedded: Option<EmbeddedMode>,
     pub(super) sources: Sources,
@@ -78,6 +80,7 @@ impl Request {
             before,
             with_worker: args.with_worker,
             verify_dedupe: args.verify_dedupe,
+            open: args.open,
             format: args.output,
             embedded: args.connection.embedded,
             sources: args.connection.sources(),

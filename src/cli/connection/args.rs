@@ -1,6 +1,9 @@
 //! Flags of both programs, for settings that the official SDKs read from the environment.
 
-use crate::hatchet::client::{ENV_FILES, Source, Sources};
+use crate::{
+    cli::exit,
+    hatchet::client::{ENV_FILES, Source, Sources},
+};
 
 /// Condition for using the embedded engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -13,13 +16,15 @@ pub(in crate::cli) enum EmbeddedMode {
     Never,
 }
 
+const LOGS: &str = "Logs";
+
 /// Flags about the connection and the logs.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Connection")]
 pub(in crate::cli) struct ConnectionArgs {
     /// Use the engine that is part of this program: `always` (the default value), `auto` (if no token is set) or
     /// `never` [env: HATCHET_EMBEDDED=1]
-    #[arg(long, global = true, value_name = "WHEN", num_args = 0..=1, require_equals = true, default_missing_value = "always")]
+    #[arg(short, long, global = true, value_name = "WHEN", num_args = 0..=1, require_equals = true, default_missing_value = "always")]
     pub(in crate::cli) embedded: Option<EmbeddedMode>,
     /// Folder of the embedded engine, for its handshake file and its data [env: HATCHET_EMBEDDED_DIR] [default:
     /// .hatchet]
@@ -42,11 +47,14 @@ pub(in crate::cli) struct ConnectionArgs {
     #[arg(long, global = true, value_name = "STRATEGY")]
     tls_strategy: Option<String>,
     /// `off`, `error`, `warn`, `info`, `debug` or `trace` [env: HATCHET_CLIENT_LOG_LEVEL, RUST_LOG] [default: info]
-    #[arg(long, global = true, value_name = "LEVEL")]
+    #[arg(long, global = true, value_name = "LEVEL", help_heading = LOGS)]
     log_level: Option<String>,
+    /// Shorthand for --log-level debug
+    #[arg(short, long, global = true, conflicts_with = "log_level", help_heading = LOGS)]
+    verbose: bool,
     /// Format of the logs on stderr: `human` or `json` [env: HATCHET_CLIENT_LOG_FORMAT] [default: human; for a worker
     /// whose stderr is no terminal, json]
-    #[arg(long, global = true, value_name = "FORMAT")]
+    #[arg(long, global = true, value_name = "FORMAT", help_heading = LOGS)]
     log_format: Option<String>,
 }
 
@@ -66,13 +74,19 @@ impl ConnectionArgs {
         set("HATCHET_CLIENT_NAMESPACE", "--namespace", &self.namespace);
         set("HATCHET_CLIENT_TLS_STRATEGY", "--tls-strategy", &self.tls_strategy);
         set("HATCHET_CLIENT_LOG_LEVEL", "--log-level", &self.log_level);
+        set("HATCHET_CLIENT_LOG_LEVEL", "--verbose", &self.verbose.then(|| "debug".to_owned()));
         set("HATCHET_CLIENT_LOG_FORMAT", "--log-format", &self.log_format);
         sources
     }
 }
 
-/// The paragraph about settings below the flags in `--help` of both programs.
-pub(in crate::cli) fn settings_help() -> String {
+/// The end of `--help`: examples, the settings, then the exit codes.
+pub(in crate::cli) fn long_help(examples: &str) -> String {
+    format!("{examples}\n\n{}\n\n{}", settings_help(), exit::CODES)
+}
+
+/// The paragraph about settings.
+fn settings_help() -> String {
     format!(
         "Settings are read from the environment and, with lower precedence, from {} in the current folder, under the \
          names that the official SDKs use: HATCHET_CLIENT_TOKEN, …_TLS_ROOT_CA_FILE, …_TLS_CERT_FILE, …_TLS_KEY_FILE, \

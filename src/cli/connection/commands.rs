@@ -22,7 +22,7 @@ impl CommandRenderer {
         }));
         for (name, source) in sources.names() {
             match source {
-                Source::Flag("--log-level" | "--log-format") => {}
+                Source::Flag("--log-level" | "--verbose" | "--log-format") => {}
                 // The only flag without a value.
                 Source::Flag(flag @ "--embedded-ephemeral") => flags.push((*flag).to_owned()),
                 Source::Flag(flag) => {

@@ -5,7 +5,7 @@ mod choice;
 mod commands;
 mod handshake;
 
-pub(super) use args::{ConnectionArgs, EmbeddedMode, settings_help};
+pub(super) use args::{ConnectionArgs, EmbeddedMode, long_help};
 pub(super) use choice::{EngineChoice, choose_engine};
 pub(super) use commands::{CommandRenderer, render_command};
 #[cfg(feature = "engine")]

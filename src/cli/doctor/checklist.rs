@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::cli::{
     Exit,
-    output::{OutputFormat, print_event, print_line},
+    output::{OutputFormat, Style, color_enabled, paint, print_event, print_line},
 };
 
 /// All checks, in the order in which they are made.
@@ -65,11 +65,12 @@ impl Checklist {
         self.made.push(check);
         match self.format {
             OutputFormat::Human => {
-                let mark = match status {
-                    "ok" => '✓',
-                    "failed" => '✗',
-                    _ => '–',
+                let (mark, style) = match status {
+                    "ok" => ('✓', Style::Green),
+                    "failed" => ('✗', Style::Red),
+                    _ => ('–', Style::Dim),
                 };
+                let mark = paint(mark, style, color_enabled(&std::io::stdout()));
                 let task = task.map(|task| format!("{task}: ")).unwrap_or_default();
                 print_line(format!("{mark} {check:<16}{task}{message}"))
             }

@@ -12,15 +12,22 @@ mod version;
 use self::checklist::Checklist;
 use super::{
     Exit,
-    connection::{CommandRenderer, ConnectionArgs, EngineChoice, choose_engine},
+    connection::{CommandRenderer, ConnectionArgs, EngineChoice, choose_engine, long_help},
+    exit,
     output::{OutputFormat, Program, init_logging},
 };
 
+const EXAMPLES: &str = "Examples:
+  runner doctor                check the engine of HATCHET_CLIENT_TOKEN
+  runner doctor -e             check the embedded engine
+  runner doctor -e -o json     print a JSON object for each check";
+
 /// Check the settings, the connection to the engine, and its workers
 #[derive(Debug, clap::Args)]
+#[command(after_help = exit::help(EXAMPLES), after_long_help = long_help(EXAMPLES))]
 pub(super) struct Args {
     /// Format of results
-    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    #[arg(short, long, value_name = "FORMAT", default_value = "human")]
     output: OutputFormat,
     #[command(flatten)]
     connection: ConnectionArgs,

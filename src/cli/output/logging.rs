@@ -2,15 +2,22 @@
 //!
 //! The runner also prints messages for people there, so its log lines are text by default. The worker's are text on a
 //! terminal and JSON elsewhere, for log collectors.
+//!
+//! A worker on a terminal also shows each run. Elsewhere it would write thousands of lines per second, so events about
+//! runs are shown from the level DEBUG on.
 
 use std::io::{IsTerminal as _, stderr};
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
+use super::{color::color_enabled, human_log::HumanFormat, rows::LineWriter};
 use crate::{
     cli::Exit,
-    hatchet::client::{Source, Sources},
+    hatchet::{
+        client::{Source, Sources},
+        task::RUN_LOG,
+    },
 };
 
 /// The program that logs, which decides about the default format.
@@ -36,7 +43,6 @@ const TRANSPORT_TARGETS: [&str; 6] = ["h2", "hyper", "hyper_util", "tonic", "tow
 
 /// Initialises logging by the settings. `RUST_LOG`, a list of `target=level`, takes precedence.
 pub(in crate::cli) fn init_logging(sources: &Sources, program: Program) -> Result<(), Exit> {
-    let levels = levels(sources)?;
     let json = match sources.value("HATCHET_CLIENT_LOG_FORMAT").map(str::to_ascii_lowercase).as_deref() {
         None => program == Program::Worker && !stderr().is_terminal(),
         Some("json") => true,
@@ -45,13 +51,14 @@ pub(in crate::cli) fn init_logging(sources: &Sources, program: Program) -> Resul
             return Err(Exit::usage(format!("invalid HATCHET_CLIENT_LOG_FORMAT \"{other}\": set it to human or json")));
         }
     };
-    let registry = tracing_subscriber::registry().with(levels);
-    let layer = tracing_subscriber::fmt::layer().with_writer(stderr);
+    let shows_runs = program == Program::Worker && !json && stderr().is_terminal();
+    let registry = tracing_subscriber::registry().with(levels(sources, shows_runs)?);
+    let layer = tracing_subscriber::fmt::layer().with_writer(|| LineWriter);
     // Fails only if logging was initialised before, by a test.
     let _ = if json {
         registry.with(layer.json().flatten_event(true)).try_init()
     } else {
-        registry.with(layer.with_target(false).with_ansi(stderr().is_terminal())).try_init()
+        registry.with(layer.with_ansi(color_enabled(&stderr())).event_format(HumanFormat::new())).try_init()
     };
     for warning in sources.warnings() {
         tracing::warn!("{warning}: it is ignored");
@@ -59,8 +66,8 @@ pub(in crate::cli) fn init_logging(sources: &Sources, program: Program) -> Resul
     Ok(())
 }
 
-/// The maximum level of each target.
-fn levels(sources: &Sources) -> Result<Targets, Exit> {
+/// The maximum level of each target. `shows_runs` adds the events about runs to the level INFO.
+fn levels(sources: &Sources, shows_runs: bool) -> Result<Targets, Exit> {
     let invalid = |name: &str, text: &str, source: &Source| {
         Exit::usage(format!(
             "invalid {name} \"{text}\" (from {source}): set it to off, error, warn, info, debug or trace"
@@ -72,9 +79,21 @@ fn levels(sources: &Sources) -> Result<Targets, Exit> {
     let (text, source) = sources.get("HATCHET_CLIENT_LOG_LEVEL").unwrap_or(("info", &Source::Default));
     // Not parsed as a list of targets, since any text is a valid name of a target.
     let level = parse_level(text).ok_or_else(|| invalid("HATCHET_CLIENT_LOG_LEVEL", text, source))?;
-    Ok(TRANSPORT_TARGETS.into_iter().fold(Targets::new().with_default(level), |levels, target| {
-        levels.with_target(target, level.min(LevelFilter::ERROR))
-    }))
+    let levels = Targets::new().with_default(level).with_target(RUN_LOG, run_level(level, shows_runs));
+    Ok(TRANSPORT_TARGETS
+        .into_iter()
+        .fold(levels, |levels, target| levels.with_target(target, level.min(LevelFilter::ERROR))))
+}
+
+/// The maximum level of the events about runs. Their level is DEBUG, and that of a task's debug lines is TRACE.
+fn run_level(level: LevelFilter, shows_runs: bool) -> LevelFilter {
+    if level >= LevelFilter::DEBUG {
+        LevelFilter::TRACE
+    } else if level == LevelFilter::INFO && shows_runs {
+        LevelFilter::DEBUG
+    } else {
+        level
+    }
 }
 
 /// Parses a level in any case, under the names of the Rust, Go and Python SDKs.
@@ -90,6 +109,7 @@ fn parse_level(text: &str) -> Option<LevelFilter> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hatchet::task::RUN_LOG_LINES;
 
     #[test]
     fn level_names_of_all_official_sdks_are_accepted() {
@@ -109,5 +129,22 @@ mod tests {
             assert_eq!(parse_level(text), Some(expected), "{text}");
         }
         assert_eq!(parse_level("loud"), None);
+    }
+
+    #[test]
+    fn runs_are_shown_on_a_terminal_at_info_and_elsewhere_at_debug() {
+        let is_shown = |level: &'static str, shows_runs| {
+            let sources = Sources::from_pairs([("HATCHET_CLIENT_LOG_LEVEL", level)]);
+            let levels = levels(&sources, shows_runs).unwrap_or_else(|exit| panic!("{}", exit.message()));
+            [(RUN_LOG, tracing::Level::DEBUG), (RUN_LOG_LINES, tracing::Level::TRACE)]
+                .map(|(target, level)| levels.would_enable(target, &level))
+        };
+        for (level, on_terminal, elsewhere) in [
+            ("warn", [false, false], [false, false]),
+            ("info", [true, false], [false, false]),
+            ("debug", [true, true], [true, true]),
+        ] {
+            assert_eq!((is_shown(level, true), is_shown(level, false)), (on_terminal, elsewhere), "{level}");
+        }
     }
 }

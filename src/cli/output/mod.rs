@@ -1,7 +1,12 @@
 //! Output of the commands: data on stdout, everything else on stderr.
 
+mod color;
+mod human_log;
 mod logging;
+mod rows;
 mod write;
 
+pub(super) use color::{Style, color_enabled, paint, printable};
 pub(super) use logging::{Program, init_logging};
-pub(super) use write::{OutputFormat, format_elapsed, print_event, print_line, print_message};
+pub(super) use rows::{can_draw_rows, draw_rows};
+pub(super) use write::{OutputFormat, format_elapsed, print_event, print_line, print_message, print_warning};

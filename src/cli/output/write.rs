@@ -8,6 +8,10 @@ use std::{
 
 use serde_json::{Value, json};
 
+use super::{
+    color::{Style, color_enabled, paint},
+    rows::{above_rows, write_stderr},
+};
 use crate::cli::Exit;
 
 /// The format of results.
@@ -22,7 +26,7 @@ pub(in crate::cli) enum OutputFormat {
 /// Writes a line of data to stdout.
 pub(in crate::cli) fn print_line(line: impl Display) -> Result<(), Exit> {
     let mut stdout = io::stdout().lock();
-    match writeln!(stdout, "{line}").and_then(|()| stdout.flush()) {
+    match above_rows(|| writeln!(stdout, "{line}").and_then(|()| stdout.flush())) {
         Ok(()) => Ok(()),
         Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Err(Exit::reader_gone()),
         Err(e) => Err(Exit::usage(format!("writing to stdout failed: {e}"))),
@@ -39,9 +43,14 @@ pub(in crate::cli) fn print_event(event: &str, mut fields: Value) -> Result<(), 
     print_line(object)
 }
 
-/// Writes a message to stderr. Errors are ignored, since they cannot be reported elsewhere.
+/// Writes a message to stderr.
 pub(in crate::cli) fn print_message(line: &str) {
-    let _ = writeln!(io::stderr().lock(), "{line}");
+    above_rows(|| write_stderr(&format!("{line}\n")));
+}
+
+/// Writes a warning to stderr.
+pub(in crate::cli) fn print_warning(text: &str) {
+    print_message(&format!("{} {text}", paint("warning:", Style::Yellow, color_enabled(&io::stderr()))));
 }
 
 /// Formats the time since the start for a column: in seconds, with three decimals.

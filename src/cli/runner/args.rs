@@ -5,62 +5,78 @@ use std::ffi::OsString;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, parser::ValueSource};
 
 use crate::cli::{
-    Exit, bench,
-    connection::{ConnectionArgs, settings_help},
+    Exit, bench, completions,
+    connection::{ConnectionArgs, long_help},
     doctor, exit,
     output::{OutputFormat, Program},
     settings::explain_config,
 };
 
+/// Headings of the help.
+const EXISTING_RUNS: &str = "Existing runs";
+const INFORMATION: &str = "Information";
+
+const EXAMPLES: &str = r#"Examples:
+  runner -e -t externally-triggered-task                    use the embedded engine
+  runner -e -t externally-triggered-task -i '{"name": "Ada"}' -s
+  runner -e -t sync-sleep-task --no-wait                    print the run's id
+  runner -e -r ID                                           follow that run
+  runner -e bench -n 500 --with-worker --open               measure 500 runs
+  runner doctor                                             find a problem's cause"#;
+
 /// Triggers a task by name, then follows its status or streams its events.
 #[derive(Debug, Parser)]
-#[command(name = "runner", version, after_help = exit::CODES, after_long_help = settings_help() + "\n\n" + exit::CODES)]
-#[command(subcommand_negates_reqs = true, disable_help_subcommand = true)]
+#[command(name = "runner", version = env!("HATCHET_QUICKSTART_VERSION"))]
+#[command(after_help = exit::help(EXAMPLES), after_long_help = long_help(EXAMPLES))]
+#[command(subcommand_negates_reqs = true)]
 pub(super) struct Args {
     #[command(subcommand)]
     pub(super) command: Option<Command>,
     /// Task to trigger
-    #[arg(long, value_name = "NAME", required_unless_present_any = ["list_tasks", "run_id", "find", "cancel", "explain_config"])]
+    #[arg(short, long, value_name = "NAME", required_unless_present_any = ["list_tasks", "run_id", "find", "cancel", "explain_config"])]
     pub(super) task_name: Option<String>,
     /// Input, a JSON object [default: the task's default]
-    #[arg(long, value_name = "JSON", conflicts_with_all = ["input_file", "run_id"])]
+    #[arg(short, long, value_name = "JSON", conflicts_with_all = ["input_file", "run_id"])]
     pub(super) input_json: Option<String>,
     /// File with the input; `-` for stdin
-    #[arg(long, value_name = "FILE", conflicts_with = "run_id")]
+    #[arg(short = 'f', long, value_name = "FILE", conflicts_with = "run_id")]
     pub(super) input_file: Option<String>,
     /// Show live events: status, stream chunks, the result
-    #[arg(long, conflicts_with_all = ["no_wait", "cancel"])]
+    #[arg(short, long, conflicts_with_all = ["no_wait", "cancel"])]
     pub(super) stream: bool,
     /// Print the run's id and exit
     #[arg(long, conflicts_with_all = ["run_id", "cancel"])]
     pub(super) no_wait: bool,
     /// Attach to an existing run
-    #[arg(long, value_name = "ID", conflicts_with = "task_name")]
+    #[arg(short, long, value_name = "ID", conflicts_with = "task_name", help_heading = EXISTING_RUNS)]
     pub(super) run_id: Option<String>,
     /// Attach to the only run of the last 30 days that has this pair in its metadata
-    #[arg(long, value_name = "K=V", conflicts_with_all = ["task_name", "run_id", "input_json", "input_file", "cancel", "list_tasks", "metadata", "priority"])]
+    #[arg(long, value_name = "K=V", help_heading = EXISTING_RUNS, conflicts_with_all = ["task_name", "run_id", "input_json", "input_file", "cancel", "list_tasks", "metadata", "priority"])]
     pub(super) find: Option<String>,
     /// Cancel the run with the id --run-id, or all runs of any age that have not ended and have every pair of
     /// --metadata as strings, and print their ids
-    #[arg(long, conflicts_with = "task_name")]
+    #[arg(long, conflicts_with = "task_name", help_heading = EXISTING_RUNS)]
     pub(super) cancel: bool,
     /// List names, kinds and schemas of the tasks; needs no connection
-    #[arg(long, conflicts_with_all = ["run_id", "stream", "no_wait"])]
+    #[arg(short, long, conflicts_with_all = ["run_id", "stream", "no_wait"], help_heading = INFORMATION)]
     pub(super) list_tasks: bool,
     /// Maximum time to wait, such as 30s, or a number of seconds; the run continues
     #[arg(long, value_name = "DURATION")]
     pub(super) timeout: Option<String>,
     /// Metadata pair by which the run can be found; repeatable
-    #[arg(long, value_name = "K=V", conflicts_with = "run_id")]
+    #[arg(short, long, value_name = "K=V", conflicts_with = "run_id")]
     pub(super) metadata: Vec<String>,
     /// Priority from 1 to 3 [default: the task's]
     #[arg(long, value_name = "N", conflicts_with = "run_id")]
     pub(super) priority: Option<String>,
     /// Format of results
-    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    #[arg(short, long, value_name = "FORMAT", default_value = "human")]
     pub(super) output: OutputFormat,
+    /// Show results, warnings and errors only
+    #[arg(long, short, conflicts_with_all = ["log_level", "verbose"])]
+    pub(super) quiet: bool,
     /// Print each setting and its source, without secrets, and exit; `=json` prints one object per line
-    #[arg(long, value_name = "FORMAT", num_args = 0..=1, require_equals = true, default_missing_value = "human")]
+    #[arg(long, value_name = "FORMAT", num_args = 0..=1, require_equals = true, default_missing_value = "human", help_heading = INFORMATION)]
     explain_config: Option<OutputFormat>,
     #[command(flatten)]
     pub(super) connection: ConnectionArgs,
@@ -72,6 +88,8 @@ pub(super) enum Command {
     /// Submit many runs, follow them to their ends, and write a report with charts
     Bench(Box<bench::Args>),
     Doctor(doctor::Args),
+    #[command(override_usage = "runner completions <SHELL>", after_help = completions::help("runner"))]
+    Completions(completions::Args),
 }
 
 impl Args {
@@ -81,6 +99,11 @@ impl Args {
         let format = if self.output == OutputFormat::Json { OutputFormat::Json } else { requested };
         Some(explain_config(Program::Runner, format, self.connection.embedded, &self.connection.sources(), &[]))
     }
+}
+
+/// The definition of the arguments, for a completion script.
+pub(super) fn definition() -> clap::Command {
+    Args::command()
 }
 
 /// Parses arguments. Connection flags may precede or follow a subcommand; other flags of the runner do not apply to

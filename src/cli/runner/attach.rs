@@ -22,15 +22,14 @@ const MAX_IDS: usize = 10;
 
 /// Attaches to a run and follows it.
 pub(super) async fn attach(context: &Context<'_>, run: &RunRef, mode: FollowMode) -> Result<(), Exit> {
-    let Context { deadline, format, reattach, .. } = *context;
+    let deadline = context.deadline;
     let details = match deadline.before(run.details()).await {
         Some(Ok(details)) => Some(details),
         // The deadline has passed: `follow` immediately returns the exit of a timeout.
         None => None,
         Some(Err(error)) => return Err(explain_error(run.client(), error, deadline).await),
     };
-    let command = reattach.by_run(run.id());
-    let mut display = RunDisplay::new(format, details.as_ref().and_then(task_of), command, reattach.commands.clone());
+    let mut display = RunDisplay::new(context, details.as_ref().and_then(task_of), run.id());
     match (mode, details) {
         (FollowMode::Stream, Some(details)) => stream::attach(run, &details, &mut display, deadline).await,
         (FollowMode::Stream | FollowMode::Wait | FollowMode::NoWait, _) => {

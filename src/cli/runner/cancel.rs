@@ -22,10 +22,9 @@ const RESEND_INTERVAL: Duration = Duration::from_secs(3);
 
 /// Cancels a run and waits for its end.
 pub(super) async fn cancel(context: &Context<'_>, run: &RunRef) -> Result<(), Exit> {
-    let Context { deadline, format, reattach, .. } = *context;
+    let deadline = context.deadline;
     let details = context.require("and nothing was cancelled", run.details()).await?;
-    let command = reattach.by_run(run.id());
-    let mut display = RunDisplay::new(format, task_of(&details), command, reattach.commands.clone());
+    let mut display = RunDisplay::new(context, task_of(&details), run.id());
     // A real engine would overwrite the outcome of an ended run with CANCELLED.
     let outcome = if details.done {
         print_message(&format!("run {} has already ended: nothing to cancel", run.id()));

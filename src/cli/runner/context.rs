@@ -11,6 +11,8 @@ pub(super) struct Context<'a> {
     pub(super) client: &'a Client,
     pub(super) deadline: Deadline,
     pub(super) format: OutputFormat,
+    /// Whether only results, notes and errors are shown.
+    pub(super) quiet: bool,
     pub(super) reattach: &'a Reattach,
 }
 

@@ -6,7 +6,11 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-use super::{context::explain_error, display::RunDisplay, queued};
+use super::{
+    context::explain_error,
+    display::{ElapsedLine, RunDisplay},
+    queued,
+};
 use crate::{
     cli::{Exit, deadline::Deadline},
     hatchet::{
@@ -90,20 +94,22 @@ pub(super) async fn show(
     Ok(None)
 }
 
-/// The time limit of a wait, and the note about a run that stays queued.
+/// The time limit of a wait, the note about a run that stays queued, and the elapsed time on a terminal.
 pub(super) struct Limits<'a> {
     run: &'a RunRef,
     deadline: Deadline,
     /// Time of the note. `None` afterwards.
     explain_at: Option<Instant>,
+    elapsed: ElapsedLine,
 }
 
 impl<'a> Limits<'a> {
     pub(super) fn new(run: &'a RunRef, deadline: Deadline) -> Self {
-        Self { run, deadline, explain_at: Some(Instant::now() + EXPLAIN_QUEUED_AFTER) }
+        Self { run, deadline, explain_at: Some(Instant::now() + EXPLAIN_QUEUED_AFTER), elapsed: ElapsedLine }
     }
 
-    /// Waits for the time limit and returns its exit. Shows the note when it is due. Cancel-safe.
+    /// Waits for the time limit and returns its exit. Shows the note when it is due, and updates the elapsed time.
+    /// Cancel-safe.
     pub(super) async fn next(&mut self, display: &RunDisplay) -> Exit {
         let queued = async {
             if let Some(at) = self.explain_at {
@@ -119,6 +125,7 @@ impl<'a> Limits<'a> {
         tokio::select! {
             limit = self.deadline.passed() => display.show_timeout(self.run, limit),
             never = queued => match never {},
+            never = display.update_elapsed(&self.elapsed) => match never {},
         }
     }
 }

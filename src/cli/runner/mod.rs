@@ -31,7 +31,7 @@ use super::{
     connection::{CommandRenderer, choose_engine, client_config},
     deadline::Deadline,
     doctor,
-    output::{Program, init_logging, print_message},
+    output::{Program, init_logging, print_message, print_warning},
     runtime,
     signals::Signals,
 };
@@ -44,6 +44,9 @@ const BLOCKING_THREADS: usize = 16;
 pub fn main() -> ExitCode {
     let mut args = args::parse(std::env::args_os()).unwrap_or_else(|e| e.exit());
     match args.command.take() {
+        Some(Command::Completions(completions)) => {
+            return completions.print(args::definition()).map_or_else(Exit::report, |()| ExitCode::SUCCESS);
+        }
         Some(Command::Doctor(args)) => return runtime::run(BLOCKING_THREADS, doctor::run(args)),
         Some(Command::Bench(args)) => {
             return match bench::Request::from_args(*args) {
@@ -67,10 +70,15 @@ async fn run(request: Request) -> Result<(), Exit> {
     if let Action::List { task } = &request.action {
         return list::print(task.as_ref(), request.format);
     }
+    for warning in &request.warnings {
+        print_warning(warning);
+    }
     let choice = choose_engine(request.embedded, &request.sources)?;
     let config = client_config(&choice, &request.sources)?;
     let mut signals = Signals::listen()?;
-    print_message(&format!("uses the {} at {}", choice.description(), config.host_port));
+    if !request.quiet {
+        print_message(&format!("uses the {} at {}", choice.description(), config.host_port));
+    }
     let client = Client::new(config)?;
     let reattach = Reattach::new(CommandRenderer::new(request.embedded, &request.sources));
     tokio::select! {
@@ -81,7 +89,8 @@ async fn run(request: Request) -> Result<(), Exit> {
 }
 
 async fn act(request: &Request, client: &Client, reattach: &Reattach) -> Result<(), Exit> {
-    let context = Context { client, deadline: Deadline::after(request.timeout), format: request.format, reattach };
+    let (deadline, format, quiet) = (Deadline::after(request.timeout), request.format, request.quiet);
+    let context = Context { client, deadline, format, quiet, reattach };
     match &request.action {
         Action::List { task } => list::print(task.as_ref(), request.format),
         Action::Trigger { task, input, options, mode } => trigger::trigger(&context, task, input, options, *mode).await,

@@ -10,10 +10,10 @@ use crate::{
         Exit,
         connection::EmbeddedMode,
         output::OutputFormat,
-        settings::{parse_seconds, read_file, read_text},
+        settings::{parse_seconds, read_file, read_text, unknown_fields},
     },
     hatchet::{
-        client::{Sources, TriggerOptions},
+        client::{Source, Sources, TriggerOptions},
         task::{ErasedTask, Priority},
         wire::{RunId, check_object},
     },
@@ -26,7 +26,11 @@ const MAX_INPUT: usize = 64 << 20;
 /// A validated command of the runner.
 pub(super) struct Request {
     pub(super) action: Action,
+    /// Warnings about the input.
+    pub(super) warnings: Vec<String>,
     pub(super) format: OutputFormat,
+    /// Whether only results, notes and errors are shown.
+    pub(super) quiet: bool,
     pub(super) timeout: Option<Duration>,
     pub(super) embedded: Option<EmbeddedMode>,
     pub(super) sources: Sources,
@@ -75,6 +79,7 @@ impl Request {
             (false, false) => FollowMode::Wait,
         };
         let task = args.task_name.as_deref().map(tasks::find).transpose().map_err(|e| Exit::usage(e.to_string()))?;
+        let mut warnings = Vec::new();
         let action = match (args.list_tasks, &args.run_id, task, args.task_name) {
             (true, _, task, _) => Action::List { task },
             (false, Some(run), _, _) => {
@@ -86,7 +91,8 @@ impl Request {
                 Action::Find { key, value, mode }
             }
             (false, None, Some(task), Some(name)) => {
-                let input = read_input(&task, args.input_json, args.input_file.as_deref())?;
+                let input;
+                (input, warnings) = read_input(&task, args.input_json, args.input_file.as_deref())?;
                 let options = trigger_options(&args.metadata, args.priority.as_deref())?;
                 Action::Trigger { task: NamedTask { task, name }, input, options, mode }
             }
@@ -102,19 +108,22 @@ impl Request {
         };
         let invalid = |text: &str, rule| Exit::usage(format!("invalid --timeout \"{text}\": {rule}"));
         let timeout = args.timeout.map(|text| parse_seconds(&text).map_err(|rule| invalid(&text, rule))).transpose()?;
-        Ok(Self {
-            action,
-            format: args.output,
-            timeout,
-            embedded: args.connection.embedded,
-            sources: args.connection.sources(),
-        })
+        let mut sources = args.connection.sources();
+        if args.quiet {
+            sources.set("HATCHET_CLIENT_LOG_LEVEL", "warn", Source::Flag("--quiet"));
+        }
+        let (format, quiet, embedded) = (args.output, args.quiet, args.connection.embedded);
+        Ok(Self { action, warnings, format, quiet, timeout, embedded, sources })
     }
 }
 
 /// Reads and completes the input. It is validated by the task's input type, so that an invalid field is named before
-/// anything is sent.
-fn read_input(task: &ErasedTask, json: Option<String>, file: Option<&str>) -> Result<Box<RawValue>, Exit> {
+/// anything is sent. Also returns warnings about fields that the task ignores.
+fn read_input(
+    task: &ErasedTask,
+    json: Option<String>,
+    file: Option<&str>,
+) -> Result<(Box<RawValue>, Vec<String>), Exit> {
     let (source, text) = match (json, file) {
         (Some(json), _) => ("--input-json".to_owned(), json),
         (None, Some("-")) => {
@@ -133,7 +142,10 @@ fn read_input(task: &ErasedTask, json: Option<String>, file: Option<&str>) -> Re
     let complete = task.complete_input(&text).map_err(|e| {
         Exit::usage(format!("{source} does not fit {}: {e}: see the schema with `runner --list-tasks`", task.name()))
     })?;
-    RawValue::from_string(complete).map_err(|e| Exit::usage(format!("writing {source} as JSON failed: {e}")))
+    let warnings = unknown_fields(task, &text).iter().map(|field| format!("{source} has {field}")).collect();
+    let input =
+        RawValue::from_string(complete).map_err(|e| Exit::usage(format!("writing {source} as JSON failed: {e}")))?;
+    Ok((input, warnings))
 }
 
 fn trigger_options(metadata: &[String], priority: Option<&str>) -> Result<TriggerOptions, Exit> {
@@ -190,6 +202,19 @@ mod tests {
             panic!("not a trigger")
         };
         assert_eq!(input.get(), r#"{"name":"World"}"#);
+    }
+
+    #[test]
+    fn unknown_field_is_a_warning() {
+        let warnings = |json: &str| {
+            let args = ["--task-name", "externally-triggered-task", "--input-json", json];
+            request(&args).unwrap_or_else(|e| panic!("{e}")).warnings
+        };
+        assert_eq!(
+            warnings(r#"{"nmae":"Ada"}"#),
+            ["--input-json has the unknown field `nmae`, which is ignored; did you mean `name`?"]
+        );
+        assert!(warnings(r#"{"name":"Ada"}"#).is_empty());
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub(super) async fn trigger(
     options: &TriggerOptions,
     mode: FollowMode,
 ) -> Result<(), Exit> {
-    let Context { client, deadline, format, reattach } = *context;
+    let Context { client, deadline, reattach, .. } = *context;
     let trigger = TriggerId::random();
     let options = TriggerOptions { trigger_id: Some(trigger), deadline: deadline.instant(), ..options.clone() };
     context.require(NOT_STARTED, client.ensure_reachable(&task.name, deadline.instant())).await?;
@@ -50,12 +50,11 @@ pub(super) async fn trigger(
         Err(error) if error.kind() == ErrorKind::NotFound => return Err(Exit::not_registered(error.to_string())),
         Err(error) => return Err(explain_error(client, error, deadline).await),
     };
-    let attach = reattach.by_run(run.id());
-    let mut display = RunDisplay::new(format, Some(task.clone()), attach, reattach.commands.clone());
+    let mut display = RunDisplay::new(context, Some(task.clone()), run.id());
     display.show_triggered(&run, &task.name, mode == FollowMode::NoWait)?;
     match (mode, events) {
         (FollowMode::NoWait, _) => Ok(()),
-        (_, Some(events)) => stream::stream(&run, events, &mut display, deadline).await,
+        (_, Some(events)) => stream::stream(&run, vec![run.id()], events, &mut display, deadline).await,
         (_, None) => follow::follow(&run, &mut display, deadline).await,
     }
 }

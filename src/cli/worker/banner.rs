@@ -22,7 +22,7 @@ pub(super) fn print(
     let names: Vec<&str> = tasks.iter().flat_map(ErasedTask::names).collect();
     let namespace = if config.namespace.is_empty() { "none" } else { &config.namespace };
     let mut lines = vec![
-        ("version", env!("CARGO_PKG_VERSION").to_owned()),
+        ("version", env!("HATCHET_QUICKSTART_VERSION").to_owned()),
         ("engine", format!("{} {}", config.host_port, registration.engine_version)),
         ("tls", config.tls.as_str().to_owned()),
         ("namespace", namespace.to_owned()),

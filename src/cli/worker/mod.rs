@@ -20,6 +20,9 @@ pub fn main() -> ExitCode {
         return super::sidecar::main(args);
     }
     let args = args::parse();
+    if let Some(args::Command::Completions(completions)) = &args.command {
+        return completions.print(args::definition()).map_or_else(super::Exit::report, |()| ExitCode::SUCCESS);
+    }
     let explain_only = args.explain_config.is_some();
     let request = match request::Request::from_args(args) {
         Ok(_) if explain_only => return ExitCode::SUCCESS,

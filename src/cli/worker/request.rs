@@ -34,6 +34,8 @@ pub(super) struct Request {
     pub(super) run_keys: bool,
     pub(super) executions: Option<Arc<ExecutionLog>>,
     pub(super) stop_with_stdin: bool,
+    /// Whether the banner is omitted.
+    pub(super) quiet: bool,
     /// Addresses for the health server. The first free address is used. `None`: no health server.
     pub(super) health: Option<Vec<SocketAddr>>,
     #[cfg_attr(not(feature = "engine"), expect(dead_code, reason = "a build without the engine refuses it earlier"))]
@@ -60,6 +62,9 @@ impl Request {
                 sources.set(name, value, Source::Flag(flag));
             }
         }
+        if args.quiet {
+            sources.set("HATCHET_CLIENT_LOG_LEVEL", "warn", Source::Flag("--quiet"));
+        }
         args.health.apply(&mut sources);
         let embedded = if args.engine_only { Some(EmbeddedMode::Always) } else { args.connection.embedded };
         let defaults = WorkerOptions::default();
@@ -81,8 +86,8 @@ impl Request {
         let choice = choose_engine(embedded, &sources)?;
         let run_keys = args.run_keys || sources.flag(RUN_KEYS).map_err(Exit::usage)?;
         let executions = args.executions_file.as_deref().map(ExecutionLog::open).transpose()?.map(Arc::new);
-        let (stop_with_stdin, engine_only) = (args.stop_with_stdin, args.engine_only);
-        Ok(Self { choice, sources, options, tasks, run_keys, executions, stop_with_stdin, health, engine_only })
+        let Args { stop_with_stdin, engine_only, quiet, .. } = args;
+        Ok(Self { choice, sources, options, tasks, run_keys, executions, stop_with_stdin, quiet, health, engine_only })
     }
 }
 

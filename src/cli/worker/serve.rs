@@ -74,7 +74,9 @@ async fn with_embedded_engine(request: &Request, description: &str, signals: &mu
     }
     let work = async {
         if request.engine_only {
-            print_message(&format!("engine at {address}, no tasks; press Ctrl-C to stop it"));
+            if !request.quiet {
+                print_message(&format!("engine at {address}, no tasks; press Ctrl-C to stop it"));
+            }
             signals.next().await;
             return Ok(());
         }
@@ -117,7 +119,9 @@ async fn work(request: &Request, config: ClientConfig, signals: &mut Signals) ->
         never = log_connecting(&mut state) => match never {},
         () = signals.next() => return drain(worker, &request.options, signals).await,
     };
-    banner::print(&tasks, &config, &registered, health);
+    if !request.quiet {
+        banner::print(&tasks, &config, &registered, health);
+    }
     tokio::select! {
         ended = worker.ended() => match ended {
             Ok(_) => Ok(()),

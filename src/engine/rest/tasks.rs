@@ -79,8 +79,9 @@ impl LogQuery {
     }
 
     fn matches(&self, line: &LogLine) -> bool {
-        self.since.is_none_or(|at| line.at >= at)
-            && self.until.is_none_or(|at| line.at <= at)
+        // Both are exclusive, as in a real engine.
+        self.since.is_none_or(|at| line.at > at)
+            && self.until.is_none_or(|at| line.at < at)
             && line.message.contains(&self.search)
             && (self.levels.is_empty() || self.levels.iter().any(|level| level == line.level))
             && self.attempt.is_none_or(|n| n == line.attempt + 1)

@@ -51,7 +51,7 @@ pub(crate) use self::trigger::TriggerOptions;
 pub use self::{
     call::{Run, RunItem, RunMany, RunManyNoWait, RunNoWait},
     handle::{Client, TRIGGER_KEY},
-    rest::{ResourceMetadata, RestClient, RunPages, RunSummary, SlotUse, WorkerSummary},
+    rest::{ResourceMetadata, RestClient, RunPages, RunSummary, SlotUse, StoredLogLine, WorkerSummary},
     run_error::{RunError, RunFailure},
     runs::{Outcomes, RunRef, RunUpdate, RunUpdates},
     stream::{RunEvent, RunEventKind, RunEvents, StreamSelector},

@@ -22,6 +22,19 @@ const MAX_LOG_CHARS: usize = 10_000;
 /// Maximum number of log lines and chunks of one attempt that wait to be sent.
 const MAX_QUEUED_EMISSIONS: usize = 1_000;
 
+/// Target of the `tracing` events about attempts: `started`, `completed`, `failed` and so on.
+///
+/// They have the level DEBUG, so that a worker that runs thousands of tasks per second logs nothing about them at INFO.
+/// Their fields are `task`, `run`, `attempt` (counted from 1), `log_level` (the level to show to people), and at the end
+/// `duration_ms` of the body and `error` (its first line).
+pub const RUN_LOG: &str = "hatchet::run";
+
+/// Target of the `tracing` events for the lines of [`Context::log`]. They have the level DEBUG, lines of
+/// [`LogLevel::Debug`] the level TRACE. The fields are those of [`RUN_LOG`] at the start of an attempt.
+///
+/// A filter for [`RUN_LOG`] applies to this target, too.
+pub const RUN_LOG_LINES: &str = "hatchet::run::log";
+
 /// The context of an attempt: data about its run, its log and stream, and its cancellation. Cheap to clone.
 #[derive(Clone)]
 pub struct Context(Arc<Inner>);
@@ -131,7 +144,7 @@ impl Context {
     }
 
     /// Writes a line to the run's log in Hatchet, truncated to 10,000 characters. An empty line is ignored, since
-    /// engines refuse it.
+    /// engines refuse it. The line is also a `tracing` event with the target [`RUN_LOG_LINES`].
     ///
     /// Never waits and never fails: if 1,000 lines and chunks of this attempt are waiting to be sent, the line is
     /// dropped and counted (see [`Context::lost_lines`]).
@@ -143,6 +156,7 @@ impl Context {
         if let Some((end, _)) = message.char_indices().nth(MAX_LOG_CHARS) {
             message.truncate(end);
         }
+        trace_line(self.info(), level, &message);
         if self.0.emissions.try_send(Emission::Log { level, message }).is_err() {
             self.0.lost_lines.fetch_add(1, Ordering::Relaxed);
         }
@@ -189,6 +203,19 @@ impl Context {
     /// Waits until the attempt is cancelled, and returns the reason.
     pub async fn cancelled(&self) -> CancelReason {
         self.0.canceller.cancelled().await
+    }
+}
+
+fn trace_line(info: &RunInfo, level: LogLevel, message: &str) {
+    let (task, run, attempt) = (&*info.task_name, &*info.run_id, info.retry_count.saturating_add(1));
+    let log_level = level.as_str();
+    match level {
+        LogLevel::Debug => {
+            tracing::trace!(target: RUN_LOG_LINES, task, run, attempt, log_level, "{message}");
+        }
+        LogLevel::Info | LogLevel::Warn | LogLevel::Error => {
+            tracing::debug!(target: RUN_LOG_LINES, task, run, attempt, log_level, "{message}");
+        }
     }
 }
 

@@ -45,7 +45,7 @@ use serde::{Serialize, de::DeserializeOwned};
 pub use cancel::CancelReason;
 pub(crate) use cancel::Canceller;
 pub(crate) use context::Emission;
-pub use context::{Context, LogLevel, RunInfo};
+pub use context::{Context, LogLevel, RUN_LOG, RUN_LOG_LINES, RunInfo};
 pub use erased::ErasedTask;
 pub(in crate::hatchet) use erased::{Body, Outcome};
 pub use error::{BadInput, Retry, TaskError};

@@ -12,6 +12,7 @@
 //! | `session` | registers with the engine, receives assignments, sends heartbeats, reconnects |
 //! | `attempt` | executes one assignment, from slot permit to acknowledged outcome |
 //! | `drain` | stops the intake, waits for running attempts, cancels the others |
+//! | `run_log` | `tracing` events about the start and the end of each attempt |
 //! | `watchdog` | warns about async bodies that block their thread |
 //! | `health` | counters, health checks and metrics over HTTP |
 //! | `state` | [`WorkerState`], the source of readiness |
@@ -19,7 +20,8 @@
 //! No user code runs on the connection thread, so heartbeats, reports and health checks continue while tasks block
 //! every other thread. Its path from a message to a running body contains no await on a call or lock.
 //!
-//! Dependencies go one way: `lifecycle` → `drain`, `watchdog` → `session` → `attempt` → `health` → `state`.
+//! Dependencies go one way: `lifecycle` → `drain`, `watchdog` → `session` → `attempt` → `run_log` → `health` →
+//! `state`.
 
 mod attempt;
 mod builder;
@@ -32,6 +34,7 @@ mod lifecycle;
 mod message_size;
 mod name_list;
 mod options;
+mod run_log;
 mod session;
 mod state;
 mod watchdog;

@@ -15,7 +15,7 @@ fn invalid_argument_is_reported() {
         (&["--rate", "NaN"], &[r#"invalid --rate "NaN""#]),
         (&["--timeout", "0s"], &[r#"invalid --timeout "0s""#, "10m"]),
         (&["--timeout", "soon"], &[r#"invalid --timeout "soon""#]),
-        (&["--tasks", "sync-slep-task"], &["--tasks", "did you mean `sync-sleep-task`"]),
+        (&["--tasks", "sync-slep-task"], &["--tasks", "did you mean `sync-sleep-task`", "cpu-heavy-task"]),
         (&["--tasks", ","], &[r#"invalid --tasks ",""#]),
         (&["--input-json", "{"], &["--input-json", "not JSON"]),
         (&["--input-json", r#"{"name":{index}}"#], &["--input-json", "not JSON"]),

@@ -5,8 +5,11 @@ mod browser;
 mod bulk;
 mod ends;
 mod keys;
+mod open;
 mod outcomes;
 mod report;
+#[cfg(target_os = "linux")]
+mod terminal;
 
 use std::path::Path;
 

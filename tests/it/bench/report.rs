@@ -40,14 +40,21 @@ fn report_has_the_times_of_every_run() {
     assert_eq!(summary["settings"]["tasks"][1]["workflow"], "sync-sleep-task-keyed");
     assert!(summary["dedupe"]["until"].is_string() && summary["dedupe"]["on"] == true, "{summary}");
     assert!(summary["slots"]["ideal_s"].as_f64().unwrap() <= summary["slots"]["taken_s"].as_f64().unwrap() + 0.01);
+    let p95 = summary["latency"]["total"]["p95"].as_f64().unwrap();
+    assert!(p95 <= summary["latency"]["total"]["p99"].as_f64().unwrap(), "{summary}");
+    for name in ["queueing, p95", "running, p95", "total, p95"] {
+        assert!(ended.stdout.iter().any(|line| line.trim_start().starts_with(name)), "{ended:?}");
+    }
     let page = std::fs::read_to_string(out.join("report.html")).unwrap();
+    assert!(page.contains("95th percentile of total time") && page.contains("<th>p95</th>"), "{page}");
     assert!(page.contains("<svg") && page.contains("Timeline") && page.ends_with("</html>\n"));
     // The page loads nothing and has no script.
     assert!(
         !page.contains("http") && !page.contains("<script") && !page.contains("src="),
         "the page is not self-contained"
     );
-    assert!(std::fs::read_to_string(out.join("report.md")).unwrap().contains("| all | 60 | 60 |"));
+    let markdown = std::fs::read_to_string(out.join("report.md")).unwrap();
+    assert!(markdown.contains("| all | 60 | 60 |") && markdown.contains("| p90 | p95 | p99 |"), "{markdown}");
 }
 
 #[test]
@@ -88,6 +95,32 @@ fn slots_of_both_slot_pools_are_counted() {
     let args = ["--tasks", "sync-sleep-task,cpu-heavy-task", "--runs", "10", "--out", "out"];
     let inputs =
         ["--input-json", r#"sync-sleep-task={"seconds":0.2}"#, "--input-json", r#"cpu-heavy-task={"limit":1000}"#];
-    bench(&workspace, &[&args[..], &inputs].concat()).expect(0);
+    let ended = bench(&workspace, &[&args[..], &inputs].concat()).expect(0);
     assert_eq!(summary(&workspace.path("out"))["slots"]["limits"], serde_json::json!({ "cpu": 3, "default": 7 }));
+    let ideal = ended.stdout.iter().find_map(|line| line.strip_prefix("  ideal time: "));
+    let ideal = ideal.unwrap_or_else(|| panic!("{ended:?}"));
+    // On a busy machine, either pool may be the slower one.
+    let has_pool = ideal.contains("running on 7 default slot(s)") || ideal.contains("running on 3 cpu slot(s)");
+    assert!(has_pool, "{ideal}");
+    for file in ["report.md", "report.html"] {
+        assert!(std::fs::read_to_string(workspace.path("out").join(file)).unwrap().contains(ideal), "{file}");
+    }
+}
+
+#[test]
+fn summary_of_an_earlier_version_can_be_compared() {
+    let workspace = Workspace::new();
+    let _worker = workspace.worker(&["--embedded", "--run-keys"]);
+    bench(&workspace, &["--runs", "2", "--out", "before"]).expect(0);
+    let mut earlier = summary(&workspace.path("before"));
+    for name in ["accepting", "queueing", "running", "telling", "total"] {
+        assert!(earlier["latency"][name].as_object_mut().unwrap().remove("p95").is_some());
+    }
+    for name in ["running_s", "longest_s"] {
+        assert!(earlier["slots"].as_object_mut().unwrap().remove(name).is_some());
+    }
+    workspace.write("before/summary.json", &earlier.to_string());
+    let ended = bench(&workspace, &["--runs", "2", "--out", "now", "--compare", "before"]).expect(0);
+    let p95 = ended.stdout.iter().find(|line| line.contains("total, p95")).unwrap();
+    assert!(p95.ends_with("before –"), "{p95}");
 }

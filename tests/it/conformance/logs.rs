@@ -44,6 +44,38 @@ async fn log_line_is_accepted_before_and_after_run_end() {
 }
 
 #[tokio::test]
+async fn log_lines_are_listed_in_order_and_since_is_exclusive() {
+    let target = Target::start().await;
+    let workflow = target.workflow("listed-lines").await;
+    let run = target.trigger(&workflow, json!({})).await;
+    target.details_until(&run, "the run exists", |_| true).await;
+    let now = timestamp_now().seconds;
+    // A real engine ignores these times and takes those of the arrival.
+    for (offset, message) in [(0, "a"), (1, "b"), (2, "c")] {
+        let created_at = Some(prost_types::Timestamp { seconds: now + offset, nanos: 0 });
+        put(&target, PutLogRequest { created_at, ..line(&run, message) }).await.unwrap();
+    }
+    let list = async |more: &str, expected: &[&str]| {
+        let path = format!("/api/v1/stable/tasks/{run}/logs?order_by_direction=ASC{more}");
+        let texts = |body: &serde_json::Value| -> Vec<String> {
+            let rows = body["rows"].as_array().map(Vec::as_slice).unwrap_or_default();
+            rows.iter().map(|row| row["message"].as_str().unwrap().to_owned()).collect()
+        };
+        let body = target.rest.get_until(&path, "the lines are listed", |body| texts(body) == expected).await;
+        for row in body["rows"].as_array().unwrap() {
+            assert_eq!((&row["level"], &row["attempt"]), (&json!("INFO"), &json!(1)), "{row}");
+        }
+        let times = body["rows"].as_array().unwrap().iter().map(|row| row["createdAt"].as_str().unwrap().to_owned());
+        times.collect::<Vec<_>>()
+    };
+    let times = list("", &["a", "b", "c"]).await;
+    list("&limit=2", &["a", "b"]).await;
+    list(&format!("&since={}", times[0]), &["b", "c"]).await;
+    list(&format!("&until={}", times[2]), &["a", "b"]).await;
+    target.cancel(&[&run]).await;
+}
+
+#[tokio::test]
 async fn invalid_log_line_is_rejected() {
     let target = Target::start().await;
     let workflow = target.workflow("faults").await;

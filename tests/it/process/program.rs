@@ -2,6 +2,7 @@
 
 use std::{
     fmt::Debug,
+    fs::File,
     io::{BufRead as _, BufReader, Read},
     process::{Child, Command},
     sync::{Arc, Condvar, Mutex, PoisonError},
@@ -34,6 +35,22 @@ impl Program {
         let out = Lines::read(child.stdout.take());
         let err = Lines::read(child.stderr.take());
         Self { child, out, err }
+    }
+
+    /// Starts a program whose stdout and stderr are one pseudo-terminal. Its output is `out`.
+    #[cfg(target_os = "linux")]
+    pub fn start_on_terminal(mut command: Command) -> Self {
+        use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let name = ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
+        let terminal = File::options().read(true).write(true).open(name).unwrap();
+        command.stdout(terminal.try_clone().unwrap()).stderr(terminal);
+        let child = command.spawn().unwrap_or_else(|e| panic!("starting {command:?} failed: {e}"));
+        // Closes the terminal in this process, so that its output ends with the program.
+        drop(command);
+        Self { child, out: Lines::read(Some(File::from(master))), err: Lines::read(None::<File>) }
     }
 
     /// The process id.
@@ -232,6 +249,17 @@ impl Lines {
     #[track_caller]
     pub fn wait_for(&self, part: &str) -> String {
         self.until(&format!("`{part}`"), |line| line.contains(part))
+    }
+
+    /// Waits for a line that contains a text, below the first line that contains another text.
+    #[track_caller]
+    pub fn wait_for_after(&self, first: &str, part: &str) {
+        self.wait(Instant::now() + TIMEOUT, &format!("`{part}` after `{first}`"), |received| {
+            let mut below = received.lines.iter().skip_while(|line| !line.contains(first));
+            let found = below.any(|line| line.contains(part));
+            assert!(found || !received.ended, "the output ended without it: {:#?}", received.lines);
+            found.then_some(())
+        });
     }
 
     fn all(&self, deadline: Instant) -> Vec<String> {

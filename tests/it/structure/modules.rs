@@ -76,7 +76,7 @@ const NAMES_GENERATED_TYPES: &[&str] = &[
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("anyhow", &["cli"]),
     ("clap", &["cli"]),
-    ("indicatif", &["cli"]),
+    ("clap_complete", &["cli"]),
     ("rusqlite", &["engine"]),
     ("tonic::transport", &["hatchet::transport", "engine"]),
     ("tonic", &["hatchet::wire", "hatchet::transport", "hatchet::client", "hatchet::worker", "engine"]),

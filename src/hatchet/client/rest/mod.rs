@@ -1,9 +1,11 @@
 //! The REST API of an engine, for queries that gRPC has no call for.
 //!
-//! One file per resource: [`RunSummary`] and [`RunPages`], [`WorkerSummary`], workflows. Lists are read to their end page
+//! One file per resource: [`RunSummary`] and [`RunPages`], [`WorkerSummary`], [`StoredLogLine`],
+//! workflows. Lists are read to their end page
 //! by page. The REST store of a real engine lags behind its gRPC API by up to seconds.
 
 mod http;
+mod logs;
 mod pages;
 mod row;
 mod runs;
@@ -15,6 +17,7 @@ use std::{fmt, time::SystemTime};
 use tonic::codegen::http::{Method, header};
 
 pub use self::{
+    logs::StoredLogLine,
     row::ResourceMetadata,
     runs::{RunPages, RunSummary},
     workers::{SlotUse, WorkerSummary},

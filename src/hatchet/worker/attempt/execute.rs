@@ -18,7 +18,10 @@ use super::{
     supervise::{report_after_cancellation, supervise},
     table::{AttemptKey, RunningAttempt},
 };
-use crate::hatchet::task::{CancelReason, Canceller, Context, Outcome};
+use crate::hatchet::{
+    task::{CancelReason, Canceller, Context, Outcome},
+    worker::run_log,
+};
 
 /// Delay of the STARTED report, which contains its own timestamp. If the body ends within this time, both reports are
 /// sent in one packet, which saves a wake-up on each side. Observers of the run do not notice the delay.
@@ -32,17 +35,19 @@ pub(super) async fn execute(resources: Arc<WorkerResources>, mut assignment: Ass
     let registered = resources.task(&assignment.action_id);
     let mut started = pin!(maybe_done(report::send_started(&resources.client, &assignment)));
     let mut work = pin!(async {
-        let report = match (&registered, input) {
-            (Err(unknown_task), _) => PendingReport::Outcome(Outcome::fatal("UnknownTask", unknown_task)),
-            (_, Err(cause)) => PendingReport::Outcome(Outcome::fatal(
-                "BadInput",
-                &format!("the action's payload cannot be read: {cause}"),
-            )),
+        let (report, duration) = match (&registered, input) {
+            (Err(unknown_task), _) => (PendingReport::Outcome(Outcome::fatal("UnknownTask", unknown_task)), None),
+            (_, Err(cause)) => {
+                let cause = format!("the action's payload cannot be read: {cause}");
+                (PendingReport::Outcome(Outcome::fatal("BadInput", &cause)), None)
+            }
             (Ok(registered), Ok(input)) => run_body(&resources, &assignment, registered, input, &attempt).await,
         };
         attempt.set_body_ended();
         let task = registered.as_ref().ok().map(|registered| &*registered.task);
-        resources.counters.attempt_ended(task, classify_end(&report, attempt.canceller.reason()));
+        let end = classify_end(&report, attempt.canceller.reason());
+        resources.counters.attempt_ended(task, end);
+        run_log::ended(&assignment.info, end, duration, report.error());
         report
     });
     let report = match timeout(STARTED_DELAY, &mut work).await {
@@ -69,38 +74,41 @@ impl Drop for TableEntryGuard<'_> {
     }
 }
 
-/// Waits for a slot, then runs the body and sends its log lines and chunks.
+/// Waits for a slot, then runs the body and sends its log lines and chunks. Also returns the duration of the body;
+/// `None` if it did not start.
 async fn run_body(
     resources: &WorkerResources,
     assignment: &Assignment,
     RegisteredTask { task, slots }: &RegisteredTask,
     input: String,
     attempt: &RunningAttempt,
-) -> PendingReport {
+) -> (PendingReport, Option<Duration>) {
     let canceller = &attempt.canceller;
     // The engine assigns at most as many attempts as the worker has slots, but a body that outlives its attempt keeps
     // its slot. In the engine an attempt runs from its assignment on, so the wait counts towards the execution timeout.
     let limit = task.options().execution_timeout;
     let permit = match timeout(limit.saturating_add(TIMEOUT_MARGIN), acquire_slot(slots, canceller)).await {
         Ok(Ok(permit)) => permit,
-        Ok(Err(reason)) => return report_after_cancellation(Outcome::Cancelled, reason),
+        Ok(Err(reason)) => return (report_after_cancellation(Outcome::Cancelled, reason), None),
         Err(_) => {
             canceller.cancel(CancelReason::TimedOut);
-            return PendingReport::Timeout(limit);
+            return (PendingReport::Timeout(limit), None);
         }
     };
     let (ctx, emitted) = Context::for_attempt(assignment.info.clone(), canceller.clone());
+    run_log::started(&assignment.info);
     let mut body = RunningBody::start(resources, task, input, ctx.clone(), &attempt.poll_clock);
     let (ended, body_ended) = oneshot::channel::<()>();
     let begun = Instant::now();
     let supervised = async {
         let report = supervise(resources, assignment, task, &mut body, canceller).await;
-        resources.counters.record_duration(task, begun.elapsed());
+        let duration = begun.elapsed();
+        resources.counters.record_duration(task, duration);
         let _ = ended.send(());
-        report
+        (report, Some(duration))
     };
     let forwarded = emissions::forward(resources, assignment, emitted, body_ended);
-    let (report, ()) = tokio::join!(supervised, forwarded);
+    let (result, ()) = tokio::join!(supervised, forwarded);
     if ctx.lost_lines() > 0 {
         resources.counters.lines_lost.add(ctx.lost_lines());
         tracing::warn!(
@@ -110,7 +118,7 @@ async fn run_body(
         );
     }
     drop(permit);
-    report
+    result
 }
 
 async fn acquire_slot<'a>(slots: &'a Semaphore, canceller: &Canceller) -> Result<SemaphorePermit<'a>, CancelReason> {

@@ -33,6 +33,16 @@ pub(super) enum PendingReport {
     None,
 }
 
+impl PendingReport {
+    /// The error text of a failure.
+    pub(super) fn error(&self) -> Option<&str> {
+        match self {
+            Self::Outcome(Outcome::Failed { error, .. }) => Some(error),
+            Self::Outcome(Outcome::Completed(_) | Outcome::Cancelled) | Self::Timeout(_) | Self::None => None,
+        }
+    }
+}
+
 /// Reports the end of an attempt until the engine acknowledges it or [`OUTCOME_TIMEOUT`] has elapsed.
 pub(super) async fn report_outcome(resources: &WorkerResources, assignment: &Assignment, report: PendingReport) {
     let _counted = resources.counters.reports.enter();

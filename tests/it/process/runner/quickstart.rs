@@ -16,7 +16,10 @@ fn every_task_runs_by_every_name() {
     hello.expect_stderr("COMPLETED");
 
     let named = ["--task-name", "externally-triggered-task", "--input-json", r#"{"name":"Ada","from":"elsewhere"}"#];
-    assert_eq!(workspace.runner(&named).expect(0).json(), json!({ "message": "Hello, Ada!" }));
+    let hello = workspace.runner(&named).expect(0);
+    assert_eq!(hello.json(), json!({ "message": "Hello, Ada!" }));
+    let warning = "warning: --input-json has the unknown field `from`, which is ignored; the known fields are `name`";
+    assert_eq!(hello.stderr.iter().filter(|line| *line == warning).count(), 1, "{hello:?}");
 
     let slept = workspace.runner(&["--task-name", "sync-sleep-task", "--input-json", r#"{"seconds":0.1}"#]).expect(0);
     assert!(slept.json()["slept_seconds"].as_f64().unwrap() >= 0.1, "{slept:?}");
@@ -41,6 +44,8 @@ fn stream_shows_chunks_in_order_and_the_result() {
         shown.stdout.iter().filter_map(|line| line.split_once("s  ")).map(|(_, event)| event).collect();
     let chunks: Vec<&&str> = events.iter().filter(|event| event.starts_with("chunk ")).collect();
     assert_eq!(chunks, [&r#"chunk "Hello, ""#, &r#"chunk "World""#, &r#"chunk "!""#], "{shown:?}");
+    let logs: Vec<&&str> = events.iter().filter(|event| event.starts_with("log ")).collect();
+    assert_eq!(logs, [&"log   greeting World"], "{shown:?}");
     assert_eq!(events.last(), Some(&"COMPLETED"), "{shown:?}");
     assert_eq!(shown.stdout[shown.stdout.len() - 3..].concat(), r#"{  "message": "Hello, World!"}"#);
     let has_note = shown.stderr.iter().any(|line| line.starts_with("note:"));
@@ -67,6 +72,12 @@ fn json_output_is_one_object_per_line() {
     assert_eq!(texts, ["Hello, ", "World", "!"]);
     assert_eq!(chunks.iter().map(|chunk| chunk["index"].as_i64().unwrap()).collect::<Vec<_>>(), [0, 1, 2]);
     assert_eq!(kinds(&streamed).last().unwrap(), "result");
+    let logs: Vec<&Value> = streamed.iter().filter(|line| line["event"] == "log").collect();
+    assert_eq!(logs.len(), 1, "{streamed:?}");
+    assert_eq!(
+        (&logs[0]["text"], &logs[0]["level"], &logs[0]["attempt"]),
+        (&json!("greeting World"), &json!("INFO"), &json!(1))
+    );
 
     let triggered = workspace.runner(&[&base[..], &["--no-wait"]].concat()).expect(0).json_lines();
     assert_eq!(kinds(&triggered), ["triggered"]);
@@ -85,6 +96,18 @@ fn failed_run_is_exit_1() {
     let failed = workspace.runner(&["--task-name", "sync-sleep-task", "--input-json", r#"{"seconds":-1}"#]).expect(1);
     assert!(failed.stdout.is_empty(), "{failed:?}");
     failed.expect_stderr("FAILED").expect_stderr("invalid seconds \"-1\": 0 to 3600");
+}
+
+#[test]
+fn quiet_runner_prints_the_result_only() {
+    let workspace = Workspace::new();
+    let _worker = workspace.worker(&["--embedded"]);
+    let hello = workspace.runner(&["--task-name", "externally-triggered-task", "-q"]).expect(0);
+    assert_eq!(hello.json(), json!({ "message": "Hello, World!" }));
+    assert!(hello.stderr.is_empty(), "{hello:?}");
+    let args = ["--task-name", "sync-sleep-task", "--input-json", r#"{"seconds":-1}"#, "--quiet"];
+    let failed = workspace.runner(&args).expect(1).expect_stderr("invalid seconds \"-1\"");
+    assert!(!failed.stderr.concat().contains("RUNNING"), "{failed:?}");
 }
 
 #[test]

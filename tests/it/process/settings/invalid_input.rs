@@ -16,7 +16,7 @@ fn invalid_argument_is_reported() {
             vec!["--task-name", "sync-slep-task"],
             &["`sync-slep-task`", "did you mean `sync-sleep-task`?", "--list-tasks"][..],
         ),
-        (vec!["--task-name", "zzz"], &["no task is called `zzz`", "--list-tasks"]),
+        (vec!["--task-name", "zzz"], &["no task is called `zzz`", "sync-sleep-task, cpu-heavy-task", "--list-tasks"]),
         (input("{"), &["--input-json is not JSON"]),
         (input(""), &["--input-json is not JSON"]),
         (input("[1]"), &["--input-json", "JSON array", "objects"]),

@@ -1,26 +1,40 @@
 //! Shows a run, in either output format.
 
-use std::time::{Duration, Instant};
+mod elapsed;
+
+use std::{
+    convert::Infallible,
+    io::{self, IsTerminal as _},
+    time::{Duration, Instant},
+};
 
 use serde_json::{Value, json};
 
-use super::request::NamedTask;
+pub(super) use self::elapsed::ElapsedLine;
+use super::{context::Context, request::NamedTask};
 use crate::{
     cli::{
         Exit,
         connection::CommandRenderer,
-        output::{OutputFormat, format_elapsed, print_event, print_line, print_message},
+        output::{
+            OutputFormat, Style, can_draw_rows, color_enabled, format_elapsed, paint, print_event, print_line,
+            print_message, printable,
+        },
     },
     hatchet::{
-        client::{RunOutcome, RunRef},
+        client::{RunOutcome, RunRef, StoredLogLine},
         wire::{RunId, RunStatus, format_duration, readable_duration},
     },
 };
 
-/// Shows a run. In the human format, status lines are messages on stderr. If events are requested, they are data on
-/// stdout.
+/// Shows a run, with colours and the elapsed time on a terminal. In the human format, status lines are messages on
+/// stderr. If events are requested, they are data on stdout.
 pub(super) struct RunDisplay {
     format: OutputFormat,
+    /// Whether status lines are omitted unless they are data.
+    quiet: bool,
+    /// Whether the elapsed time is shown while waiting.
+    shows_elapsed: bool,
     task: Option<NamedTask>,
     began: Instant,
     /// The latest status shown.
@@ -35,23 +49,23 @@ pub(super) struct RunDisplay {
 }
 
 impl RunDisplay {
-    /// `attach` is the command that attaches to the run again.
-    pub(super) fn new(
-        format: OutputFormat,
-        task: Option<NamedTask>,
-        attach: String,
-        commands: CommandRenderer,
-    ) -> Self {
+    /// Records the run as the one to attach to again.
+    pub(super) fn new(context: &Context<'_>, task: Option<NamedTask>, run: RunId) -> Self {
         Self {
-            format,
+            format: context.format,
+            quiet: context.quiet,
+            shows_elapsed: context.format == OutputFormat::Human
+                && !context.quiet
+                && io::stdout().is_terminal()
+                && can_draw_rows(),
             task,
             began: Instant::now(),
             status: None,
             was_running: false,
             was_triggered: false,
             events_are_data: false,
-            attach,
-            commands,
+            attach: context.reattach.by_run(run),
+            commands: context.reattach.commands.clone(),
         }
     }
 
@@ -102,7 +116,9 @@ impl RunDisplay {
             }
             (OutputFormat::Human, true) => print_line(run.id()),
             (OutputFormat::Human, false) => {
-                print_message(&format!("run {} of {name}", run.id()));
+                if !self.quiet {
+                    print_message(&format!("run {} of {name}", run.id()));
+                }
                 Ok(())
             }
         }
@@ -117,7 +133,7 @@ impl RunDisplay {
         self.was_running |= status == RunStatus::Running;
         match self.format {
             OutputFormat::Json => print_event("status", json!({ "status": status.to_string() })),
-            OutputFormat::Human => self.print(&status.to_string()),
+            OutputFormat::Human => self.print(&paint(status, status_style(status), self.has_color())),
         }
     }
 
@@ -132,6 +148,30 @@ impl RunDisplay {
         }
     }
 
+    /// Shows a log line. A run with log lines has been running, like a run with chunks.
+    pub(super) fn show_log_line(&mut self, line: &StoredLogLine) -> Result<(), Exit> {
+        if self.status != Some(RunStatus::Running) {
+            self.show_status(RunStatus::Running)?;
+        }
+        match self.format {
+            OutputFormat::Json => print_event(
+                "log",
+                json!({
+                    "level": line.level, "attempt": line.attempt, "created_at": line.created_at, "text": line.message,
+                }),
+            ),
+            OutputFormat::Human => {
+                let level = match line.level.as_str() {
+                    "" | "INFO" => String::new(),
+                    "ERROR" => paint("ERROR ", Style::Red, self.has_color()),
+                    "WARN" => paint("WARN ", Style::Yellow, self.has_color()),
+                    other => format!("{} ", printable(other)),
+                };
+                self.print(&format!("log   {level}{}", printable(&line.message)))
+            }
+        }
+    }
+
     /// Shows a failed attempt. The run may be retried.
     pub(super) fn show_failed_attempt(&self, retry_count: Option<i32>, error: &str) -> Result<(), Exit> {
         let attempt = retry_count.map(|count| i64::from(count) + 1);
@@ -139,14 +179,26 @@ impl RunDisplay {
             OutputFormat::Json => print_event("attempt_failed", json!({ "attempt": attempt, "error": error })),
             OutputFormat::Human => {
                 let number = attempt.map(|attempt| format!(" {attempt}")).unwrap_or_default();
-                self.print(&format!("attempt{number} failed: {}", error.lines().next().unwrap_or_default()))
+                let failed = paint(format!("attempt{number} failed:"), Style::Red, self.has_color());
+                self.print(&format!("{failed} {}", printable(error.lines().next().unwrap_or_default())))
             }
+        }
+    }
+
+    /// Updates the line with the elapsed time until the call is dropped, if this display shows one.
+    pub(super) async fn update_elapsed(&self, line: &ElapsedLine) -> Infallible {
+        if !self.shows_elapsed {
+            return std::future::pending().await;
+        }
+        match self.status {
+            Some(status) => line.update(self.began, &status).await,
+            None => line.update(self.began, &"waiting").await,
         }
     }
 
     /// Shows a note on stderr.
     pub(super) fn note(&self, text: &str) {
-        print_message(&format!("note: {text}"));
+        print_message(&format!("{} {text}", paint("note:", Style::Cyan, color_enabled(&std::io::stderr()))));
     }
 
     /// Shows that the time limit has passed. The run continues.
@@ -217,11 +269,27 @@ impl RunDisplay {
     fn print(&self, text: &str) -> Result<(), Exit> {
         let line = format!("{}  {text}", format_elapsed(self.began.elapsed()));
         if self.events_are_data {
-            print_line(line)
-        } else {
-            print_message(&line);
-            Ok(())
+            return print_line(line);
         }
+        if !self.quiet {
+            print_message(&line);
+        }
+        Ok(())
+    }
+
+    /// Whether lines have colours, on the stream to which they are printed.
+    fn has_color(&self) -> bool {
+        if self.events_are_data { color_enabled(&std::io::stdout()) } else { color_enabled(&std::io::stderr()) }
+    }
+}
+
+fn status_style(status: RunStatus) -> Style {
+    match status {
+        RunStatus::Queued => Style::Dim,
+        RunStatus::Running => Style::Blue,
+        RunStatus::Completed => Style::Green,
+        RunStatus::Failed => Style::Red,
+        RunStatus::Cancelled | RunStatus::Evicted | RunStatus::Unknown(_) => Style::Yellow,
     }
 }
 

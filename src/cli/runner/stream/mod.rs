@@ -1,12 +1,15 @@
 //! Streams a run's live events.
 //!
 //! An engine may lose events, so the run's end is taken from the client's updates of the run. Events that arrive later
-//! are shown for up to [`TAIL_TIMEOUT`].
+//! are shown for up to [`TAIL_TIMEOUT`]. Log lines come from another source, so they are in order among themselves only.
+
+mod logs;
 
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
+use self::logs::LogReader;
 use super::{
     display::RunDisplay,
     follow::{self, Limits},
@@ -15,10 +18,10 @@ use crate::{
     cli::{Exit, deadline::Deadline},
     hatchet::{
         client::{
-            Client, ClientError, RunDetails, RunEvent, RunEventKind, RunEvents, RunOutcome, RunRef, StreamSelector,
-            TRIGGER_KEY,
+            Client, ClientError, RunDetails, RunEvent, RunEventKind, RunEvents, RunOutcome, RunRef, StoredLogLine,
+            StreamSelector, TRIGGER_KEY,
         },
-        wire::{RunStatus, TriggerId},
+        wire::{RunId, RunStatus, TriggerId},
     },
 };
 
@@ -59,12 +62,14 @@ pub(super) async fn attach(
         // The deadline has passed: following the run returns its exit immediately.
         None => return follow::follow(run, display, deadline).await,
     };
-    stream(run, events, display, deadline).await
+    let tasks = details.tasks.iter().filter_map(|task| task.id.parse().ok()).collect();
+    stream(run, tasks, events, display, deadline).await
 }
 
-/// Shows events until the run has ended and its last events have arrived.
+/// Shows events and log lines until the run has ended and its last events have arrived. `tasks` are the runs of its tasks.
 pub(super) async fn stream(
     run: &RunRef,
+    tasks: Vec<RunId>,
     mut events: RunEvents,
     display: &mut RunDisplay,
     deadline: Deadline,
@@ -73,7 +78,17 @@ pub(super) async fn stream(
     let mut limits = Limits::new(run, deadline);
     let mut updates = run.updates();
     let mut listening = true;
+    let mut logs = run.client().rest().map(|rest| LogReader::new(rest.clone(), tasks));
+    if logs.is_none() {
+        display.note("log lines are not shown, since the REST address is unknown: set HATCHET_CLIENT_SERVER_URL");
+    }
     let outcome = loop {
+        let new_lines = async {
+            match &mut logs {
+                Some(logs) => logs.next().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             biased;
             event = events.next(), if listening => listening = show(event, display)?,
@@ -82,13 +97,27 @@ pub(super) async fn stream(
                     break outcome;
                 }
             }
+            lines = new_lines => show_lines(&lines, display)?,
             exit = limits.next(display) => return Err(exit),
         }
     };
+    drop(limits);
     if listening {
         show_tail(&outcome, &mut events, display).await?;
     }
+    if let Some(logs) = logs
+        && let Some(lines) = deadline.before(logs.last()).await
+    {
+        match lines {
+            Ok(lines) => show_lines(&lines, display)?,
+            Err(error) => display.note(&format!("the last log lines are not shown: {error}")),
+        }
+    }
     follow::conclude(display, &outcome)
+}
+
+fn show_lines(lines: &[StoredLogLine], display: &mut RunDisplay) -> Result<(), Exit> {
+    lines.iter().try_for_each(|line| display.show_log_line(line))
 }
 
 /// Shows events that arrive after the end of the run.
