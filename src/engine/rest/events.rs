@@ -93,7 +93,7 @@ async fn list(
     check_tenant(&driver, &tenant)?;
     let mut filter = Filter::default();
     let page = Page::default()
-        .last_page(LastPage::NamesItselfUnlessFull)
+        .last_page(LastPage::ItselfUnlessFull)
         .parse(query.as_deref(), |key, value| filter.parse(key, value))?;
     let ids = driver
         .with(|state, _| {

@@ -144,7 +144,7 @@ impl ListQuery {
     fn parse(query: Option<&str>) -> Result<Self, ApiError> {
         let mut parsed = Self {
             filter: RunFilter::default(),
-            page: Page::default().last_page(LastPage::NamesNext),
+            page: Page::default().last_page(LastPage::Next),
             include_payloads: false,
             only_tasks: false,
         };

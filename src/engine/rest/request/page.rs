@@ -16,11 +16,11 @@ const MAX_LIMIT: usize = 1000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LastPage {
     /// The last page names itself, and a page of an empty list names the next.
-    NamesItself,
+    Itself,
     /// The last page names itself unless it is full.
-    NamesItselfUnlessFull,
+    ItselfUnlessFull,
     /// Every page names the next.
-    NamesNext,
+    Next,
 }
 
 /// The requested part of a list.
@@ -39,7 +39,7 @@ impl Default for Page {
 impl Page {
     /// The first page, with this limit unless the query has another one.
     pub(crate) fn with_limit(limit: usize) -> Self {
-        Self { offset: 0, limit, last_page: LastPage::NamesItself }
+        Self { offset: 0, limit, last_page: LastPage::Itself }
     }
 
     pub(crate) fn last_page(self, last_page: LastPage) -> Self {
@@ -82,9 +82,9 @@ impl Page {
     pub(crate) fn pagination(&self, total: usize) -> Value {
         let (current, pages) = ((self.offset / self.limit).saturating_add(1), total.div_ceil(self.limit));
         let names_itself = match self.last_page {
-            LastPage::NamesItself => current == pages,
-            LastPage::NamesItselfUnlessFull => total < self.offset.saturating_add(self.limit),
-            LastPage::NamesNext => false,
+            LastPage::Itself => current == pages,
+            LastPage::ItselfUnlessFull => total < self.offset.saturating_add(self.limit),
+            LastPage::Next => false,
         };
         let next = if names_itself { current } else { current.saturating_add(1) };
         json!({ "current_page": current, "next_page": next, "num_pages": pages })
