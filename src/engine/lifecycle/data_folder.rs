@@ -184,11 +184,18 @@ fn make_private_folder(path: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
     private_file::check_folder(path)?;
     let mode = fs::metadata(path)?.permissions().mode();
-    // The folder contains the signing key, so other users must not be able to read it.
-    if mode & 0o077 != 0 {
-        fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
+    if mode & 0o077 == 0 {
+        return Ok(());
     }
-    Ok(())
+    // A folder with content can belong to other programs, so its mode is left as it is. The engine's files are private in
+    // any folder, but a user who can write to the folder could replace them.
+    if fs::read_dir(path)?.next().is_none() {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o700))
+    } else if mode & 0o022 != 0 {
+        Err(private_file::Untrusted::Writable(mode).into())
+    } else {
+        Ok(())
+    }
 }
 
 #[cfg(not(unix))]
@@ -200,6 +207,25 @@ fn make_private_folder(path: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
     use crate::engine::EngineErrorKind;
+
+    #[cfg(unix)]
+    #[test]
+    fn mode_of_a_folder_with_content_is_not_changed() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("of another program"), "").unwrap();
+        let set_mode = |mode| fs::set_permissions(dir.path(), fs::Permissions::from_mode(mode)).unwrap();
+        let mode = || fs::metadata(dir.path()).unwrap().permissions().mode() & 0o7777;
+        for writable in [0o775, 0o1777] {
+            set_mode(writable);
+            let error = DataFolder::acquire(dir.path()).unwrap_err().to_string();
+            assert!(error.contains("other users can write to it") && error.contains("chmod go-w"), "{error}");
+            assert_eq!(mode(), writable);
+        }
+        set_mode(0o755);
+        drop(DataFolder::acquire(dir.path()).unwrap());
+        assert_eq!(mode(), 0o755);
+    }
 
     #[cfg(unix)]
     #[test]

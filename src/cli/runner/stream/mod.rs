@@ -158,7 +158,7 @@ fn show(event: Option<Result<RunEvent, ClientError>>, display: &mut RunDisplay) 
             display.note(&format!("{chunks} chunk(s) before number {before} were not received"));
         }
         RunEventKind::Failed { error } => display.show_failed_attempt(event.retry_count, &error)?,
-        RunEventKind::Gap => display.note("the stream broke and was reopened: chunks may be missing"),
+        RunEventKind::Gap => display.note("the stream broke and is opened again: chunks may be missing"),
         RunEventKind::Unknown { number } => display.note(&format!("an event of unknown type {number}")),
         // The outcome reports the end.
         RunEventKind::Completed | RunEventKind::Cancelled | RunEventKind::TimedOut | RunEventKind::RunEnded => {}

@@ -80,7 +80,8 @@ pub enum RunEventKind {
         /// The number of the next chunk.
         before: i64,
     },
-    /// The subscription broke and was opened again. Events may be missing.
+    /// The subscription broke, and is opened again until that succeeds. Events between the previous and the next event may
+    /// be missing.
     Gap,
     /// An event that this version of the crate does not know.
     Unknown {

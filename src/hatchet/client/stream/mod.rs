@@ -109,6 +109,8 @@ async fn deliver(
     let mut opened = Some(opened);
     let mut backoff = Backoff::new(MIN_REOPEN_DELAY, MAX_REOPEN_DELAY);
     let mut buffer = ReorderBuffer::default();
+    // No event has arrived since the last gap, so a further break belongs to the same gap.
+    let mut in_gap = false;
     loop {
         let mut wire = subscribe(&client, &selector);
         if let Some(opened) = opened.take() {
@@ -122,6 +124,7 @@ async fn deliver(
         let broken = loop {
             match events.next().await {
                 Some(Ok(event)) => {
+                    in_gap = false;
                     if sender.send(Ok(event)).await.is_err() {
                         return;
                     }
@@ -139,9 +142,10 @@ async fn deliver(
         tracing::debug!(%error, "the subscription to events broke");
         sleep(delay).await;
         let gap = RunEvent { run: String::new(), retry_count: None, kind: RunEventKind::Gap };
-        if sender.send(Ok(gap)).await.is_err() {
+        if !in_gap && sender.send(Ok(gap)).await.is_err() {
             return;
         }
+        in_gap = true;
     }
 }
 
@@ -168,5 +172,53 @@ async fn await_confirmation(client: &Client, mut wire: WireEvents) -> WireEvents
         biased;
         first = wire.next() => stream::iter(first).chain(wire).boxed(),
         _ = client.engine_version() => wire,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::hatchet::{
+        system::Handshake,
+        transport::{ClientConfig, Sources},
+        wire::RunId,
+    };
+
+    #[tokio::test]
+    async fn outage_is_reported_as_one_gap() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let claims = "eyJzdWIiOiI3MDdkMDg1NS04MGFiLTRlMWYtYTE1Ni1mMWM0NTQ2Y2JmNTIifQ";
+        let handshake = Handshake {
+            token: format!("eyJhbGciOiJFUzI1NiJ9.{claims}.c2ln"),
+            tenant_id: "707d0855-80ab-4e1f-a156-f1c4546cbf52".to_owned(),
+            grpc_address: listener.local_addr().unwrap().to_string(),
+            api_url: String::new(),
+        };
+        let config = ClientConfig::from_handshake(&handshake, &Sources::default()).unwrap();
+        let client = Client::new(config).unwrap();
+        // Closes each connection, so every subscription breaks.
+        let accept = async || drop(listener.accept().await.unwrap());
+        let closing = async {
+            loop {
+                accept().await
+            }
+        };
+        let mut events = tokio::select! {
+            events = client.events(StreamSelector::Run(RunId::random())) => events.unwrap(),
+            () = closing => unreachable!(),
+        };
+        let closing = async {
+            loop {
+                accept().await
+            }
+        };
+        let first = tokio::select! { event = events.next() => event, () = closing => unreachable!() };
+        assert!(matches!(first, Some(Ok(RunEvent { kind: RunEventKind::Gap, .. }))), "{first:?}");
+        for _ in 0..4 {
+            accept().await;
+        }
+        assert!(events.events.try_recv().is_err());
     }
 }
