@@ -3,7 +3,7 @@
 //! To add a task: write its file, add a `mod` line, and add its `task()` to [`all`].
 
 // A task is part of an application, not of a library's interface.
-#![allow(missing_docs)]
+#![allow(missing_docs, missing_debug_implementations)]
 
 pub mod cpu_heavy;
 pub mod externally_triggered;
