@@ -98,7 +98,7 @@ impl Running {
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_of_cargo)) {
             command.env_remove(name);
         }
-        // `make` does not build anew if the blocks use the binaries of this test.
+        // `make` builds nothing again if the blocks use the binaries of this test.
         if Path::new(RUNNER) == Path::new(env!("CARGO_MANIFEST_DIR")).join("target/debug/runner") {
             command.env("CARGO", "true");
         }

@@ -106,7 +106,7 @@ pub struct Idempotency {
 /// The event that releases an idempotency key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IdempotencyMethod {
-    /// The end of its time to live, whatever the run's status.
+    /// The end of its time to live, independent of the run's status.
     Ttl,
     /// The end of its run or of its time to live, whichever is earlier.
     Status,

@@ -23,6 +23,8 @@ mod connection;
 mod diagnose;
 mod dial;
 mod error;
+#[cfg(test)]
+pub(in crate::hatchet) mod fixtures;
 mod link;
 mod liveness;
 mod retry;

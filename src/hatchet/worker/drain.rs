@@ -148,10 +148,10 @@ mod tests {
     use super::*;
     use crate::hatchet::{
         client::Client,
+        transport::fixtures::config,
         wire::{RunId, WorkerId},
         worker::{
             attempt::RunningAttempt,
-            fixtures::config,
             health::Counters,
             options::WorkerOptions,
             state::{Registration, WorkerState},

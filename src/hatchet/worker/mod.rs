@@ -26,8 +26,6 @@
 mod attempt;
 mod builder;
 mod drain;
-#[cfg(test)]
-mod fixtures;
 mod handle;
 mod health;
 mod lifecycle;

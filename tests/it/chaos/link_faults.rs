@@ -78,7 +78,7 @@ pub struct UnderLoad {
 
 impl UnderLoad {
     /// `broken` is the duration of each fault. The execution timeout is longer; otherwise the engine would repeat
-    /// attempts from before the fault, whatever the worker does.
+    /// attempts from before the fault, independent of the worker.
     pub async fn start(broken: Duration) -> Self {
         let engine = TestEngine::start().await;
         let (proxy, config) = engine.proxied().await;

@@ -180,41 +180,24 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::hatchet::{
-        system::Handshake,
-        transport::{ClientConfig, Sources},
-        wire::RunId,
-    };
+    use crate::hatchet::{transport::fixtures::config, wire::RunId};
 
     #[tokio::test]
     async fn outage_is_reported_as_one_gap() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let claims = "eyJzdWIiOiI3MDdkMDg1NS04MGFiLTRlMWYtYTE1Ni1mMWM0NTQ2Y2JmNTIifQ";
-        let handshake = Handshake {
-            token: format!("eyJhbGciOiJFUzI1NiJ9.{claims}.c2ln"),
-            tenant_id: "707d0855-80ab-4e1f-a156-f1c4546cbf52".to_owned(),
-            grpc_address: listener.local_addr().unwrap().to_string(),
-            api_url: String::new(),
-        };
-        let config = ClientConfig::from_handshake(&handshake, &Sources::default()).unwrap();
-        let client = Client::new(config).unwrap();
+        let client = Client::new(config(listener.local_addr().unwrap().to_string())).unwrap();
         // Closes each connection, so every subscription breaks.
         let accept = async || drop(listener.accept().await.unwrap());
-        let closing = async {
+        let mut closing = std::pin::pin!(async {
             loop {
                 accept().await
             }
-        };
+        });
         let mut events = tokio::select! {
             events = client.events(StreamSelector::Run(RunId::random())) => events.unwrap(),
-            () = closing => unreachable!(),
+            () = &mut closing => unreachable!(),
         };
-        let closing = async {
-            loop {
-                accept().await
-            }
-        };
-        let first = tokio::select! { event = events.next() => event, () = closing => unreachable!() };
+        let first = tokio::select! { event = events.next() => event, () = &mut closing => unreachable!() };
         assert!(matches!(first, Some(Ok(RunEvent { kind: RunEventKind::Gap, .. }))), "{first:?}");
         for _ in 0..4 {
             accept().await;

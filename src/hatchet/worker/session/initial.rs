@@ -128,10 +128,7 @@ mod tests {
     use tokio::{io::AsyncWriteExt as _, net::TcpListener};
 
     use super::*;
-    use crate::hatchet::{
-        transport::{ClientConfig, Tls},
-        worker::fixtures::config,
-    };
+    use crate::hatchet::transport::{ClientConfig, Tls, fixtures::config};
 
     const SECOND: Duration = Duration::from_secs(1);
 

@@ -1,12 +1,10 @@
 //! Fixtures for unit tests.
 
-use crate::hatchet::{
-    system::Handshake,
-    transport::{ClientConfig, Sources},
-};
+use super::{ClientConfig, Sources};
+use crate::hatchet::system::Handshake;
 
 /// Returns settings for an engine at this address, without a REST API and with a token that is never verified.
-pub(super) fn config(address: String) -> ClientConfig {
+pub(in crate::hatchet) fn config(address: String) -> ClientConfig {
     let claims = "eyJzdWIiOiI3MDdkMDg1NS04MGFiLTRlMWYtYTE1Ni1mMWM0NTQ2Y2JmNTIifQ";
     let handshake = Handshake {
         token: format!("eyJhbGciOiJFUzI1NiJ9.{claims}.c2ln"),
