@@ -85,6 +85,41 @@ pub(crate) struct RunRecord {
     pub(crate) tasks: Vec<Id>,
     #[prost(string, optional, tag = "11")]
     pub(crate) claim: Option<String>,
+    #[prost(message, optional, tag = "40")]
+    pub(crate) limits: Option<LimitsRecord>,
+    /// Number of concurrency groups of the workflow that have admitted it.
+    #[prost(uint32, tag = "41")]
+    pub(crate) groups_held: u32,
+    /// Whether it has entered the concurrency groups of the workflow.
+    #[prost(bool, tag = "42")]
+    pub(crate) is_in_groups: bool,
+}
+
+/// The limits of a run, as they were evaluated when it was triggered.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct LimitsRecord {
+    #[prost(message, repeated, tag = "1")]
+    pub(crate) workflow: Vec<GroupRecord>,
+    #[prost(message, repeated, tag = "2")]
+    pub(crate) tasks: Vec<TaskLimitsRecord>,
+}
+
+/// The limits of a task of a run.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct TaskLimitsRecord {
+    #[prost(message, repeated, tag = "1")]
+    pub(crate) groups: Vec<GroupRecord>,
+    #[prost(string, optional, tag = "2")]
+    pub(crate) error: Option<String>,
+}
+
+/// A concurrency group of a run or task.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct GroupRecord {
+    #[prost(string, tag = "1")]
+    pub(crate) key: String,
+    #[prost(int32, tag = "2")]
+    pub(crate) max_runs: i32,
 }
 
 /// The task that triggered a child run.
@@ -112,6 +147,8 @@ pub(crate) enum StageRecord {
     Cancelled = 7,
     /// Cancelled by the schedule timeout.
     ScheduleTimedOut = 8,
+    /// Waits for admission by a limit.
+    Held = 40,
 }
 
 /// A task of a run.
@@ -155,6 +192,9 @@ pub(crate) struct TaskRecord {
     /// Sequence number of its latest end; 0 in files of earlier versions.
     #[prost(uint64, tag = "17")]
     pub(crate) finish_seq: u64,
+    /// Number of concurrency groups that have admitted it.
+    #[prost(uint32, tag = "40")]
+    pub(crate) groups_held: u32,
 }
 
 /// The history of a task.
@@ -207,6 +247,8 @@ pub(crate) enum HistoryKindRecord {
     Skipped = 12,
     Refreshed = 13,
     SlotReleased = 14,
+    /// Cancelled by the strategy of a concurrency group.
+    Displaced = 40,
 }
 
 /// A child run, by its parent and its key or index.

@@ -5,6 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 use uuid::Uuid;
 
 use super::{
+    concurrency::{Concurrency, GroupKey},
     effect::Effect,
     idempotency::IdempotencyKeys,
     logs::Logs,
@@ -48,6 +49,7 @@ pub(crate) struct State {
     pub(super) idempotency_keys: IdempotencyKeys,
     pub(super) workers: Workers,
     pub(super) scheduler: Scheduler,
+    pub(super) concurrency: Concurrency,
     pub(super) timers: MonotonicTimers,
     pub(super) calendar: Calendar,
     pub(super) events: Events,
@@ -64,6 +66,8 @@ pub(crate) struct State {
 pub(super) struct Pending {
     /// Tasks that have ended, for their runs and dependent tasks.
     pub(super) ended_tasks: VecDeque<RunId>,
+    /// Concurrency groups that have got or lost a member.
+    pub(super) changed_groups: VecDeque<GroupKey>,
     /// Workers that have free slots again.
     pub(super) freed_workers: Vec<WorkerId>,
     /// Queues that were empty and have a task now.
@@ -82,6 +86,7 @@ impl State {
             idempotency_keys: IdempotencyKeys::default(),
             workers: Workers::default(),
             scheduler: Scheduler::default(),
+            concurrency: Concurrency::default(),
             timers: MonotonicTimers::default(),
             calendar: Calendar::default(),
             events: Events::default(),

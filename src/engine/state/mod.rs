@@ -14,6 +14,8 @@
 //! | [`scheduler`] | queues, worker pools, turns |
 //! | [`workers`] | workers, streams, leases |
 //! | [`triggers`] | events, schedules, crons |
+//! | [`limits`] | the limits of a run: expressions and their results |
+//! | [`concurrency`] | concurrency groups |
 //! | [`idempotency`] | expressions, and the claimed keys |
 //! | [`logs`] | log lines |
 //! | [`time`] | clock readings and timers |
@@ -26,8 +28,10 @@
 //! The parts do not depend on `machine`, and `machine` does not depend on `operations`.
 
 pub(crate) mod attempt;
+pub(crate) mod concurrency;
 pub(crate) mod effect;
 pub(crate) mod idempotency;
+pub(crate) mod limits;
 pub(crate) mod logs;
 pub(crate) mod machine;
 pub(crate) mod metadata;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{error::Invalid, field, template::template};
 use crate::{
-    engine::state::{Origin, Parent, RunTemplate, TriggerItem, Version, claim_for, metadata},
+    engine::state::{Origin, Parent, RunTemplate, TriggerItem, Version, claim_for, limits::EvaluatedLimits, metadata},
     hatchet::wire::{RunId, excerpt, proto::v1::TriggerWorkflowRequest},
 };
 
@@ -46,7 +46,8 @@ pub(crate) fn trigger(
 }
 
 /// A run to be triggered. `version` is the newest version of the workflow, or `None` if the workflow is unknown, which
-/// the state machine refuses. Evaluates the version's idempotency expression, which can take some milliseconds.
+/// the state machine refuses. Evaluates the version's expressions for idempotency and limits, which can take some
+/// milliseconds.
 pub(crate) fn item(
     template: RunTemplate,
     parent: Option<Parent>,
@@ -54,7 +55,8 @@ pub(crate) fn item(
 ) -> Result<TriggerItem, Invalid> {
     let claim = version.map(|version| claim_for(version, &template.input, &template.metadata));
     let claim = claim.transpose().map_err(Invalid::new)?.flatten();
-    Ok(TriggerItem { template, parent, claim, origin: Origin::Call })
+    let limits = version.and_then(|version| EvaluatedLimits::early(version, &template.input, &template.metadata));
+    Ok(TriggerItem { template, parent, claim, limits, origin: Origin::Call })
 }
 
 fn parent_id(text: &str) -> Result<RunId, Invalid> {

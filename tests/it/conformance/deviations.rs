@@ -42,8 +42,9 @@ pub enum Deviation {
     WorkersOfWorkflowAreCounted,
     /// Worker labels are not supported: requests with them are rejected by the name of the field.
     LabelsAreRejected,
-    /// Concurrency groups are not supported: requests with them are rejected by the name of the field.
-    ConcurrencyIsRejected,
+    /// The strategies that limit the waiting runs, shared rules and limits by expression are supported, as in real engines
+    /// from v0.106.3; earlier ones reject the strategies and ignore the rest.
+    HasNewerConcurrencyRules,
     /// A worker may report that its task is cancelled; real engines up to v0.101 do not have that event.
     WorkerCanCancel,
     /// An open run shows the status of each of its tasks; a real engine shows a completed task as QUEUED.

@@ -20,6 +20,7 @@ mod affinity;
 mod assignment;
 mod cancel;
 mod children;
+mod concurrency;
 mod connection;
 mod crons;
 mod definitions;

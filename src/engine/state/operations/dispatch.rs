@@ -15,33 +15,20 @@ use crate::{
 };
 
 impl State {
-    /// Queues a task behind all tasks of the same priority. [`dispatch`](Self::dispatch) searches for a worker.
-    pub(super) fn enqueue(&mut self, id: RunId, now: ClockReading) {
-        let Some(spec) = self.runs.spec(id) else { return };
-        let (queue, schedule_timeout) = (spec.queue, spec.definition.schedule_timeout);
-        let Some((_, run)) = self.runs.containing(id) else { return };
-        let priority = run.priority;
-        // While other tasks wait in this queue, no worker is free for it, and a freed worker takes its head.
-        if self.scheduler.queue(queue).is_empty() {
-            self.pending.filled_queues.push(queue);
-        }
-        let position = self.scheduler.push(queue, priority, id);
-        let timer = self.timers.set(now.plus(schedule_timeout), Timer::Task(id));
-        if let Some(task) = self.runs.task_mut(id) {
-            task.phase = Phase::Queued(position);
-            task.timer = Some(timer);
-            task.record(HistoryEventKind::Queued, now);
-        }
-    }
-
     /// Carries out the pending consequences of an event:
     ///
-    /// 1. the ends of tasks for the other tasks of their runs,
+    /// 1. the ends of tasks for the other tasks of their runs, and the changes of concurrency groups, which can end tasks,
     /// 2. freed workers, which take the tasks whose turn it is,
     /// 3. queues that were empty. They are last, so that a task that was just queued does not precede waiting tasks.
     pub(super) fn dispatch(&mut self, now: ClockReading) {
-        while let Some(task) = self.pending.ended_tasks.pop_front() {
-            self.task_ended(task, now);
+        loop {
+            if let Some(task) = self.pending.ended_tasks.pop_front() {
+                self.task_ended(task, now);
+            } else if let Some(group) = self.pending.changed_groups.pop_front() {
+                self.settle_group(&group, now);
+            } else {
+                break;
+            }
         }
         while let Some(worker) = self.pending.freed_workers.pop() {
             self.fill_worker(worker, now);

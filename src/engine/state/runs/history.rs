@@ -46,6 +46,8 @@ pub(crate) enum HistoryEventKind {
     /// The schedule timeout has elapsed.
     ScheduleTimedOut,
     Cancelled,
+    /// Cancelled because its concurrency group had no place for it.
+    Displaced,
     /// The worker was lost, and the next attempt follows.
     Reassigned,
     /// Another attempt follows after this delay.
@@ -136,6 +138,7 @@ fn to_record(event: &HistoryEvent) -> HistoryEventRecord {
         }
         HistoryEventKind::ScheduleTimedOut => HistoryKindRecord::ScheduleTimedOut,
         HistoryEventKind::Cancelled => HistoryKindRecord::Cancelled,
+        HistoryEventKind::Displaced => HistoryKindRecord::Displaced,
         HistoryEventKind::Reassigned => HistoryKindRecord::Reassigned,
         HistoryEventKind::Retrying(delay) => {
             wait = millis(*delay);
@@ -165,6 +168,7 @@ fn from_record(record: HistoryEventRecord) -> Result<HistoryEvent, Damaged> {
         HistoryKindRecord::TimedOut => HistoryEventKind::TimedOut(record.text.into()),
         HistoryKindRecord::ScheduleTimedOut => HistoryEventKind::ScheduleTimedOut,
         HistoryKindRecord::Cancelled => HistoryEventKind::Cancelled,
+        HistoryKindRecord::Displaced => HistoryEventKind::Displaced,
         HistoryKindRecord::Reassigned => HistoryEventKind::Reassigned,
         HistoryKindRecord::Retrying => HistoryEventKind::Retrying(wait),
         HistoryKindRecord::Replayed => HistoryEventKind::Replayed,
@@ -203,6 +207,7 @@ mod tests {
             HistoryEventKind::TimedOut("late".into()),
             HistoryEventKind::ScheduleTimedOut,
             HistoryEventKind::Cancelled,
+            HistoryEventKind::Displaced,
             HistoryEventKind::Reassigned,
             HistoryEventKind::Retrying(wait),
             HistoryEventKind::Replayed,

@@ -11,6 +11,7 @@ use crate::{
             tracked::{ENTRY_BYTES, Stored},
         },
         state::{
+            limits::RunLimits,
             time::{MonotonicInstant, Timestamp},
             workflows::Version,
         },
@@ -34,6 +35,12 @@ pub(crate) struct Run {
     pub(crate) created: Timestamp,
     /// In the order of the version's tasks. In a workflow of one task, run and task have the same id.
     pub(crate) tasks: Vec<RunId>,
+    /// The limits of the run; `None` for a workflow without limits.
+    pub(crate) limits: Option<Arc<RunLimits>>,
+    /// Number of concurrency groups of the workflow that have admitted the run.
+    pub(crate) groups_held: usize,
+    /// Whether the run has entered the concurrency groups of its workflow, admitted or not.
+    pub(crate) is_in_groups: bool,
     /// Number of tasks that have not ended.
     pub(crate) open: usize,
     /// Set while all tasks have ended.
@@ -105,7 +112,8 @@ impl Stored<RunId> for Run {
     }
 
     fn bytes(&self) -> usize {
-        self.input.len() + self.metadata.len() + ENTRY_BYTES
+        let limits = self.limits.as_ref().map_or(0, |limits| limits.bytes());
+        self.input.len() + self.metadata.len() + limits + ENTRY_BYTES
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use prost::Message;
 use uuid::Uuid;
 
+use super::limits;
 use crate::{
     engine::{
         persistence::{
@@ -118,6 +119,9 @@ fn run_row(id: &RunId, run: &Run) -> Row {
         cron,
         tasks: run.tasks.iter().filter(|_| !is_single_task).filter_map(|task| Id::of(task.uuid())).collect(),
         claim: run.idempotency_key.as_deref().map(str::to_owned),
+        limits: run.limits.as_deref().map(limits::to_record),
+        groups_held: u32::try_from(run.groups_held).unwrap_or(u32::MAX),
+        is_in_groups: run.is_in_groups,
     };
     row(&record, Some(&run.input), Some(&run.metadata))
 }
@@ -136,10 +140,12 @@ fn task_row(id: &RunId, task: &Task, now: ClockReading) -> Row {
         finish_seq: task.finish_seq,
         until: task.timer.map_or(0, |(at, _)| now.wall_time_of(at).0),
         history: Some(task.history.to_record()),
+        groups_held: u32::try_from(task.groups_held).unwrap_or(u32::MAX),
         ..TaskRecord::default()
     };
     let (stage, text) = match &task.phase {
         Phase::Waiting(_) => (StageRecord::Waiting, None),
+        Phase::Held => (StageRecord::Held, None),
         Phase::Queued(position) => {
             record.position = position.seq;
             (StageRecord::Queued, None)

@@ -1,8 +1,12 @@
 //! The state machine in virtual time.
 
 mod clock_gaps;
+#[cfg(feature = "cel")]
+mod concurrency;
 mod dependencies;
 mod fairness;
+#[cfg(feature = "cel")]
+mod group_model;
 mod random_operations;
 mod restart;
 mod rules;
@@ -142,7 +146,7 @@ impl World {
     }
 
     fn item(name: &str) -> TriggerItem {
-        TriggerItem { template: Self::template(name), parent: None, claim: None, origin: Origin::Call }
+        TriggerItem { template: Self::template(name), parent: None, claim: None, limits: None, origin: Origin::Call }
     }
 
     fn trigger(&mut self, name: &str) -> RunId {

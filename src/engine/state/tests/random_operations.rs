@@ -12,6 +12,8 @@ enum Op {
     Trigger {
         workflow: usize,
         priority: i32,
+        /// The key of its concurrency groups.
+        key: u8,
     },
     Complete(usize),
     Fail(usize, bool),
@@ -40,7 +42,8 @@ enum Op {
 fn op() -> impl Strategy<Value = Op> {
     let at = 0usize..64;
     prop_oneof![
-        6 => (0usize..4, 1i32..=3).prop_map(|(workflow, priority)| Op::Trigger { workflow, priority }),
+        6 => (0usize..WORKFLOWS.len(), 1i32..=3, 0u8..3)
+            .prop_map(|(workflow, priority, key)| Op::Trigger { workflow, priority, key }),
         6 => at.clone().prop_map(Op::Complete),
         3 => (at.clone(), any::<bool>()).prop_map(|(at, may)| Op::Fail(at, may)),
         1 => at.clone().prop_map(Op::Stale),
@@ -62,7 +65,12 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
+#[cfg(not(feature = "cel"))]
 const WORKFLOWS: [&str; 4] = ["plain", "retried", "cpu", "dag"];
+
+/// The last four have concurrency groups.
+#[cfg(feature = "cel")]
+const WORKFLOWS: [&str; 8] = ["plain", "retried", "cpu", "dag", "grouped", "replaced", "kept", "pair"];
 
 struct Random {
     world: World,
@@ -95,6 +103,35 @@ impl QueuedTask {
     }
 }
 
+/// Declares workflows with concurrency groups of each strategy: on a task, in a chain, and on a workflow of two tasks.
+#[cfg(feature = "cel")]
+fn declare_grouped(world: &mut World) {
+    use crate::engine::state::concurrency::LimitStrategy as By;
+    use concurrency::rule;
+    world.declare("grouped", |t| {
+        t.retries = 1;
+        t.concurrency = vec![rule("input.k", 2, By::GroupRoundRobin), rule("'all'", 3, By::GroupRoundRobin)];
+    });
+    world.declare("replaced", |t| {
+        (t.retries, t.backoff) = (1, backoff(2.0, 60));
+        t.concurrency = vec![rule("input.k", 1, By::CancelInProgress), rule("'all'", 2, By::CancelNewest)];
+    });
+    world.declare("kept", |t| {
+        t.concurrency =
+            vec![rule("input.k", 1, By::CancelQueuedExceptNewest), rule("'all'", 2, By::CancelQueuedExceptOldest)];
+    });
+    let rescue = TaskDefinition { on_failure: true, ..World::task("rescue", &[]) };
+    let grouped = TaskDefinition {
+        concurrency: vec![rule("'all'", 2, By::GroupRoundRobin)],
+        retries: 1,
+        ..World::task("b", &[0])
+    };
+    let tasks = vec![World::task("a", &[]), grouped, World::task("c", &[]), rescue];
+    world.declare_all("pair", tasks, |d| {
+        d.concurrency = vec![rule("input.k", 1, By::GroupRoundRobin), rule("'all'", 2, By::CancelInProgress)];
+    });
+}
+
 impl Random {
     fn new() -> Self {
         let mut world = World::new();
@@ -111,6 +148,8 @@ impl Random {
         let cpu = TaskDefinition { requirements: requirements(&[("cpu", 1)]), ..World::task("c", &[0]) };
         let tasks = vec![World::task("a", &[]), retried, cpu, World::task("d", &[1, 2]), World::task("e", &[]), rescue];
         world.declare_all("dag", tasks, |_| ());
+        #[cfg(feature = "cel")]
+        declare_grouped(&mut world);
         Self {
             turns: HashMap::new(),
             assignments: 0,
@@ -128,8 +167,11 @@ impl Random {
         let worker = |at: usize| self.workers.get(at % self.workers.len().max(1)).copied();
         let world = &mut self.world;
         match *op {
-            Op::Trigger { workflow, priority } => {
-                let run = world.trigger_with(WORKFLOWS[workflow], |item| item.template.priority = Some(priority));
+            Op::Trigger { workflow, priority, key } => {
+                let run = world.trigger_with(WORKFLOWS[workflow], |item| {
+                    item.template.priority = Some(priority);
+                    item.template.input = format!(r#"{{"k":"{key}"}}"#).into();
+                });
                 self.runs.push(run);
             }
             Op::Complete(at) | Op::Fail(at, _) | Op::Stale(at) => {
@@ -273,6 +315,8 @@ impl Random {
     }
 
     fn check(&mut self, op: &Op, before: &BTreeMap<RunId, QueuedTask>) {
+        #[cfg(feature = "cel")]
+        group_model::check(&self.world.state);
         let queued = self.queued();
         self.check_turns(op, before, &queued);
         let open = self.runs.iter().filter(|run| !self.ends.contains_key(*run));

@@ -148,6 +148,9 @@ pub(super) fn snapshot(state: &State) -> Vec<String> {
     }));
     unordered.extend(state.calendar.timers().map(|(at, timer)| format!("{at:?} {timer:?}")));
     all.extend(sorted(&unordered));
+    let mut groups: Vec<String> = state.concurrency.counts().map(|group| format!("group {group:?}")).collect();
+    groups.sort();
+    all.extend(groups);
     all
 }
 

@@ -7,6 +7,7 @@ use crate::{
         cron::CronRule,
         state::{
             attempt::BackOff,
+            concurrency::ConcurrencyRule,
             idempotency::{Expression, Lease},
             slots::SlotRequirements,
         },
@@ -23,6 +24,8 @@ pub(crate) struct Definition {
     /// Priority of runs that are triggered without a priority: 1 (low) to 3 (high).
     pub(crate) default_priority: i32,
     pub(crate) idempotency: Option<Idempotency>,
+    /// The concurrency rules of the workflow, for its runs as a whole. Those of a workflow of one task are rules of the task.
+    pub(crate) concurrency: Vec<ConcurrencyRule>,
     /// Keys of the events that trigger a run; `*` matches any text.
     pub(crate) events: Vec<Arc<str>>,
     /// Cron rules that trigger a run.
@@ -47,6 +50,8 @@ pub(crate) struct TaskDefinition {
     pub(crate) schedule_timeout: Duration,
     pub(crate) retries: u32,
     pub(crate) backoff: Option<BackOff>,
+    /// The concurrency rules of the task, in the order in which it enters their groups.
+    pub(crate) concurrency: Vec<ConcurrencyRule>,
     /// Indexes of the tasks that must complete before this one starts.
     pub(crate) parents: Vec<usize>,
     /// Whether the task runs after all other tasks have ended, if one of them failed. Only the last task of a workflow can
@@ -62,6 +67,17 @@ pub(crate) struct Idempotency {
 }
 
 impl Definition {
+    /// Whether the runs have limits, which have to be evaluated.
+    pub(crate) fn has_limits(&self) -> bool {
+        !self.concurrency.is_empty() || self.tasks.iter().any(|task| !task.concurrency.is_empty())
+    }
+
+    /// Whether the limits depend on the id of the run.
+    pub(crate) fn needs_run_id(&self) -> bool {
+        let of_tasks = self.tasks.iter().flat_map(|task| &task.concurrency);
+        self.concurrency.iter().chain(of_tasks).any(ConcurrencyRule::uses_run_id)
+    }
+
     /// Index of the on-failure task.
     pub(crate) fn on_failure(&self) -> Option<usize> {
         self.tasks.len().checked_sub(1).filter(|last| self.tasks[*last].on_failure)
@@ -77,6 +93,7 @@ impl Definition {
             tasks,
             default_priority: 1,
             idempotency: None,
+            concurrency: Vec::new(),
             events: Vec::new(),
             crons: Vec::new(),
             cron_input: "{}".into(),
@@ -98,6 +115,7 @@ impl TaskDefinition {
             schedule_timeout: Duration::from_secs(60),
             retries: 0,
             backoff: None,
+            concurrency: Vec::new(),
             parents: Vec::new(),
             on_failure: false,
         }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::hatchet::wire::{
     Declaration,
-    proto::v1::{CreateTaskOpts, IdempotencyMethod, StickyStrategy},
+    proto::v1::{Concurrency, ConcurrencyLimitStrategy, CreateTaskOpts, IdempotencyMethod, StickyStrategy},
 };
 
 /// Longest back-off of a task that declares a factor and no limit, in seconds.
@@ -25,6 +25,15 @@ pub(crate) fn workflow_config(declaration: &Declaration) -> Value {
         "Sticky": sticky.map(|sticky| sticky.as_str_name()),
         "DefaultPriority": declared.default_priority,
     });
+    let mut rules: Vec<Value> = declared.concurrency.iter().chain(&declared.concurrency_arr).map(rule).collect();
+    if !rules.is_empty() {
+        if declared.tasks.len() == 1 && declared.on_failure_task.is_none() {
+            rules.extend(declared.tasks[0].concurrency.iter().map(rule));
+            config["Tasks"][0]["concurrency"] = rules.into();
+        } else {
+            config["concurrency"] = rules.into();
+        }
+    }
     if let Some(on_failure) = &declared.on_failure_task {
         config["onFailureJob"] = task(on_failure);
     }
@@ -54,10 +63,22 @@ fn task(declared: &CreateTaskOpts) -> Value {
         "RetryBackoffMaxSeconds": max_seconds,
         "TriggerConditions": [],
     });
+    if !declared.concurrency.is_empty() {
+        task["concurrency"] = declared.concurrency.iter().map(rule).collect();
+    }
     if !declared.slot_requests.is_empty() {
         task["slotRequests"] = json!(declared.slot_requests);
     }
     task
+}
+
+fn rule(declared: &Concurrency) -> Value {
+    let strategy = declared.limit_strategy.and_then(|strategy| ConcurrencyLimitStrategy::try_from(strategy).ok());
+    json!({
+        "MaxRuns": declared.max_runs,
+        "LimitStrategy": strategy.map(|strategy| strategy.as_str_name()),
+        "Expression": declared.expression,
+    })
 }
 
 fn some_if_any(texts: &[String]) -> Option<&[String]> {

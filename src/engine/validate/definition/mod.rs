@@ -3,6 +3,7 @@
 //! The error of an invalid definition names the field. A definition with a feature that this engine does not have is
 //! refused, so that no workflow runs without a feature that it relies on.
 
+mod concurrency;
 mod config;
 mod parents;
 mod task;
@@ -49,9 +50,16 @@ pub(crate) fn definition(content: v1::CreateWorkflowVersionRequest, timings: &Ti
         serde_json::from_slice::<serde::de::IgnoredAny>(schema)
             .map_err(|e| Invalid::definition("InputJsonSchema", &format!("not JSON: {e}")))?;
     }
+    let (mut tasks, mut concurrency) = (tasks(&content, timings)?, concurrency::workflow_rules(&content)?);
+    if let [only] = &mut tasks[..] {
+        // As in a real engine, the rules of a workflow of one task are rules of the task, before its own.
+        concurrency.append(&mut only.concurrency);
+        std::mem::swap(&mut concurrency, &mut only.concurrency);
+    }
     Ok(Definition {
         name: content.name.as_str().into(),
-        tasks: tasks(&content, timings)?,
+        tasks,
+        concurrency,
         default_priority,
         events: events(&content)?,
         crons: crons(&content)?,
@@ -219,9 +227,8 @@ mod tests {
     #[test]
     fn unsupported_features_are_refused_by_name() {
         type Change = fn(&mut v1::CreateWorkflowVersionRequest);
-        let unsupported: [(&str, Change); 9] = [
+        let unsupported: [(&str, Change); 8] = [
             ("durable", |c| c.on_failure_task = Some(v1::CreateTaskOpts { is_durable: true, ..c.tasks[0].clone() })),
-            ("concurrency", |c| c.tasks[0].concurrency.push(Default::default())),
             ("filters", |c| c.default_filters.push(Default::default())),
             ("sticky", |c| c.sticky = Some(0)),
             ("rate limits", |c| c.tasks[0].rate_limits.push(Default::default())),

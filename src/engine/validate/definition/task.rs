@@ -7,6 +7,7 @@ use crate::{
         options::Timings,
         state::{attempt::BackOff, slots::SlotRequirements, workflows::TaskDefinition},
         validate::{
+            definition::concurrency::{Owner, rules},
             error::Invalid,
             field::{is_name, not_a_name},
         },
@@ -43,6 +44,7 @@ pub(super) fn task(at: &str, task: &v1::CreateTaskOpts, timings: &Timings) -> Re
         schedule_timeout: duration("ScheduleTimeout", task.schedule_timeout.as_deref(), timings.schedule_timeout)?.0,
         retries,
         backoff: backoff(at, task)?,
+        concurrency: rules(task.concurrency.iter(), Owner::Task { at, name: &task.readable_id })?,
         parents: Vec::new(),
         on_failure: false,
     })
