@@ -14,7 +14,8 @@
 //! | [`scheduler`] | queues, worker pools, turns |
 //! | [`workers`] | workers, streams, leases |
 //! | [`triggers`] | events, schedules, crons |
-//! | [`limits`] | the limits of a run: expressions and their results |
+//! | [`expression`] | expressions of limits, over the data of a run |
+//! | [`limits`] | the limits of a run, as its workflow's expressions evaluate for it |
 //! | [`concurrency`] | concurrency groups |
 //! | [`idempotency`] | expressions, and the claimed keys |
 //! | [`logs`] | log lines |
@@ -30,6 +31,7 @@
 pub(crate) mod attempt;
 pub(crate) mod concurrency;
 pub(crate) mod effect;
+pub(crate) mod expression;
 pub(crate) mod idempotency;
 pub(crate) mod limits;
 pub(crate) mod logs;

@@ -2,7 +2,7 @@
 
 use std::{cmp::Reverse, collections::BTreeMap};
 
-use super::{LimitStrategy, Member};
+use super::rule::LimitStrategy;
 use crate::hatchet::wire::RunId;
 
 /// The priority of retried and replayed tasks, above all priorities of runs, as in a real engine.
@@ -21,6 +21,15 @@ impl Rank {
     pub(crate) fn new(priority: i32, attempt: i32, seq: u64) -> Self {
         Self { priority: Reverse(if attempt > 0 { RETRIED } else { priority }), seq }
     }
+}
+
+/// A member that enters a group.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Member {
+    pub(crate) id: RunId,
+    pub(crate) rank: Rank,
+    /// The limit of the group as long as this member is the newest.
+    pub(crate) max_runs: i32,
 }
 
 /// The consequences of a change of a group.

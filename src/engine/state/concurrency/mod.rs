@@ -24,14 +24,13 @@ mod group;
 mod rule;
 
 pub(crate) use self::{
-    group::{Decision, Rank},
-    rule::{ConcurrencyRule, LimitStrategy},
+    group::{Decision, Member, Rank},
+    rule::{ConcurrencyRule, GroupDemand, LimitStrategy},
 };
 
 use std::{collections::HashMap, sync::Arc};
 
 use self::group::Group;
-use crate::hatchet::wire::RunId;
 
 /// Identifies a group.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -49,15 +48,6 @@ pub(crate) enum Scope {
     Task { version: i64, task: usize, at: usize },
     /// The rules with this name in all workflows.
     Tenant(Arc<str>),
-}
-
-/// A member that enters a group.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Member {
-    pub(crate) id: RunId,
-    pub(crate) rank: Rank,
-    /// The limit of the group as long as this member is the newest.
-    pub(crate) max_runs: i32,
 }
 
 /// All groups that have members.

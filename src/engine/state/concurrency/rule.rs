@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::engine::state::limits::{GroupDemand, TaskExpression, Variables};
+use crate::engine::state::expression::{TaskExpression, Variables};
 
 /// What happens to members beyond the limit of a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +30,15 @@ pub(crate) struct ConcurrencyRule {
     pub(crate) strategy: LimitStrategy,
     /// The name of a rule that workflows share.
     pub(crate) tenant_name: Option<Arc<str>>,
+}
+
+/// A concurrency group that a task or run has to enter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct GroupDemand {
+    /// The value of the key expression.
+    pub(crate) key: Arc<str>,
+    /// The limit of the group as long as this member is the newest.
+    pub(crate) max_runs: i32,
 }
 
 impl ConcurrencyRule {

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use crate::engine::{
     persistence::records::{GroupRecord, LimitsRecord, TaskLimitsRecord},
-    state::limits::{GroupDemand, RunLimits, TaskLimits},
+    state::{
+        concurrency::GroupDemand,
+        limits::{RunLimits, TaskLimits},
+    },
 };
 
 pub(super) fn to_record(limits: &RunLimits) -> LimitsRecord {

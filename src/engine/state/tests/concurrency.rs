@@ -7,7 +7,7 @@ use super::{
 use crate::engine::state::{
     HistoryEventKind,
     concurrency::{ConcurrencyRule, LimitStrategy},
-    limits::TaskExpression,
+    expression::TaskExpression,
 };
 use LimitStrategy::{CancelInProgress, CancelNewest, GroupRoundRobin};
 use RunStatus::{Cancelled, Completed, Failed, Queued, Running};

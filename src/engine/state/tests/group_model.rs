@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::engine::state::{
     Phase, Run, Task,
-    concurrency::{GroupKey, LimitStrategy, Scope},
-    limits::GroupDemand,
+    concurrency::{GroupDemand, GroupKey, LimitStrategy, Scope},
 };
 
 /// Numbers of admitted and of waiting members by group.

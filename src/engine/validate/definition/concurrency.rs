@@ -4,7 +4,7 @@ use crate::{
     engine::{
         state::{
             concurrency::{ConcurrencyRule, LimitStrategy},
-            limits::TaskExpression,
+            expression::TaskExpression,
         },
         validate::error::Invalid,
     },

@@ -1,13 +1,17 @@
-//! The limits of one run.
+//! The limits of a run, such as the concurrency groups of its tasks, as its workflow's expressions evaluate for it.
+//!
+//! All expressions are evaluated once, when the run is triggered, if possible before the state machine is entered: an
+//! evaluation may take milliseconds. The results are part of the run and survive a restart. A run of a workflow without
+//! limits has none.
 
 use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::expression::Variables;
 use crate::{
     engine::state::{
-        concurrency::ConcurrencyRule,
+        concurrency::{ConcurrencyRule, GroupDemand},
+        expression::Variables,
         workflows::{Definition, TaskDefinition, Version},
     },
     hatchet::wire::RunId,
@@ -29,15 +33,6 @@ pub(crate) struct TaskLimits {
     pub(crate) groups: Vec<GroupDemand>,
     /// The error of an expression, with which the task fails instead of being queued.
     pub(crate) error: Option<Arc<str>>,
-}
-
-/// A concurrency group that a task or run has to enter.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct GroupDemand {
-    /// The value of the key expression.
-    pub(crate) key: Arc<str>,
-    /// The limit of the group as long as this member is the newest.
-    pub(crate) max_runs: i32,
 }
 
 impl RunLimits {
