@@ -73,8 +73,7 @@
 //!
 //! # Limits
 //!
-//! - Conditions, rate limits, sticky workers, worker affinity, event filters, durable tasks and batch tasks are not
-//!   supported. A definition that uses them is refused with their names; their methods return
+//! - Conditions, event filters, durable tasks and batch tasks are not supported. A definition that uses them is refused with their names; their methods return
 //!   UNIMPLEMENTED.
 //! - The engine keeps the last [`EngineOptions::keep_finished`] finished runs and the same number of events, events up
 //!   to 64 MiB in total. It keeps 1000 log lines for each task, and 64 MiB of them in total.
@@ -107,6 +106,9 @@
 //! - The schedule timeout of a task that waits for its concurrency group fires when it is due; a real engine checks it only
 //!   when the group changes. Shared rules, limits by expression and the strategies that limit the waiting runs are
 //!   supported, as in real engines from v0.106.3.
+//! - Units of a rate limit are given at the beginning of its window; a real engine polls every second. A pause of a rate
+//!   limit is supported, as in real engines from v0.111. A rule with a fixed key for which there is no rate limit is refused
+//!   with the name of the field.
 //! - Workflows take turns at a worker; priorities apply within a workflow.
 //! - Timers fire when they are due; a real engine polls every second, and a back-off can take half a minute longer
 //!   after an idle time.

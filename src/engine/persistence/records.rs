@@ -93,6 +93,50 @@ pub(crate) struct RunRecord {
     /// Whether it has entered the concurrency groups of the workflow.
     #[prost(bool, tag = "42")]
     pub(crate) is_in_groups: bool,
+    /// The worker that the trigger desires.
+    #[prost(message, optional, tag = "43")]
+    pub(crate) desired_worker: Option<Id>,
+    /// The worker of the first assignment, if the workflow is sticky.
+    #[prost(message, optional, tag = "44")]
+    pub(crate) sticky_worker: Option<Id>,
+    #[prost(message, repeated, tag = "45")]
+    pub(crate) desired_labels: Vec<DesiredLabelRecord>,
+}
+
+/// A label that a run desires of its workers.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct DesiredLabelRecord {
+    #[prost(string, tag = "1")]
+    pub(crate) key: String,
+    #[prost(string, optional, tag = "2")]
+    pub(crate) text: Option<String>,
+    #[prost(int32, optional, tag = "3")]
+    pub(crate) number: Option<i32>,
+    /// The number of the comparator in the protocol.
+    #[prost(int32, tag = "4")]
+    pub(crate) comparator: i32,
+    #[prost(bool, tag = "5")]
+    pub(crate) required: bool,
+    #[prost(int32, tag = "6")]
+    pub(crate) weight: i32,
+}
+
+/// A rate limit.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct RateLimitRecord {
+    #[prost(int64, tag = "1")]
+    pub(crate) limit: i64,
+    /// The number of the window in the protocol.
+    #[prost(uint32, tag = "2")]
+    pub(crate) window: u32,
+    #[prost(int64, tag = "3")]
+    pub(crate) value: i64,
+    #[prost(uint64, tag = "4")]
+    pub(crate) refilled: u64,
+    #[prost(uint64, tag = "5")]
+    pub(crate) next_refill: u64,
+    #[prost(uint64, optional, tag = "6")]
+    pub(crate) paused_until: Option<u64>,
 }
 
 /// The limits of a run, as they were evaluated when it was triggered.
@@ -111,6 +155,23 @@ pub(crate) struct TaskLimitsRecord {
     pub(crate) groups: Vec<GroupRecord>,
     #[prost(string, optional, tag = "2")]
     pub(crate) error: Option<String>,
+    #[prost(message, repeated, tag = "3")]
+    pub(crate) rates: Vec<RateDemandRecord>,
+}
+
+/// Units of a rate limit that a task takes.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct RateDemandRecord {
+    #[prost(string, tag = "1")]
+    pub(crate) key: String,
+    #[prost(int64, tag = "2")]
+    pub(crate) units: i64,
+    /// The limit that the task sets.
+    #[prost(int64, optional, tag = "3")]
+    pub(crate) limit: Option<i64>,
+    /// The number of its window in the protocol.
+    #[prost(uint32, tag = "4")]
+    pub(crate) window: u32,
 }
 
 /// A concurrency group of a run or task.
@@ -249,6 +310,8 @@ pub(crate) enum HistoryKindRecord {
     SlotReleased = 14,
     /// Cancelled by the strategy of a concurrency group.
     Displaced = 40,
+    /// A rate limit has too few units.
+    RateLimited = 41,
 }
 
 /// A child run, by its parent and its key or index.

@@ -110,7 +110,7 @@ fn task_events(state: &State, id: RunId, task: &Task) -> Vec<Keyed> {
     for (number, event) in task.history.numbered() {
         match &event.kind {
             Kind::Assigned(id) => worker = Some(id.to_string()),
-            Kind::Started | Kind::Finished | Kind::Refreshed(_) | Kind::SlotReleased => {}
+            Kind::Started | Kind::Finished | Kind::Refreshed(_) | Kind::SlotReleased | Kind::RateLimited(_) => {}
             Kind::Queued | Kind::Failed(_) | Kind::TimedOut(_) | Kind::ScheduleTimedOut => worker = None,
             Kind::Cancelled | Kind::Displaced => worker = None,
             Kind::Reassigned | Kind::Retrying(_) | Kind::Replayed | Kind::Skipped => worker = None,
@@ -185,6 +185,7 @@ fn describe(event: &HistoryEvent) -> Description<'_> {
         Kind::Skipped => plain("SKIPPED"),
         Kind::Refreshed(by) => with_message("TIMEOUT_REFRESHED", format!("Timeout refreshed by {by:?}")),
         Kind::SlotReleased => plain("SLOT_RELEASED"),
+        Kind::RateLimited(message) => with_message("REQUEUED_RATE_LIMIT", message.to_string()),
     }
 }
 

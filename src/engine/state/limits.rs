@@ -12,6 +12,7 @@ use crate::{
     engine::state::{
         concurrency::{ConcurrencyRule, GroupDemand},
         expression::Variables,
+        rate_limits::RateDemand,
         workflows::{Definition, TaskDefinition, Version},
     },
     hatchet::wire::RunId,
@@ -31,6 +32,8 @@ pub(crate) struct RunLimits {
 pub(crate) struct TaskLimits {
     /// The groups of the task, which each attempt enters in this order.
     pub(crate) groups: Vec<GroupDemand>,
+    /// The units of rate limits that each attempt takes when it is assigned.
+    pub(crate) rates: Vec<RateDemand>,
     /// The error of an expression, with which the task fails instead of being queued.
     pub(crate) error: Option<Arc<str>>,
 }
@@ -39,7 +42,10 @@ impl RunLimits {
     /// Estimated memory in bytes.
     pub(crate) fn bytes(&self) -> usize {
         let groups = |groups: &[GroupDemand]| groups.iter().map(|group| group.key.len() + 48).sum::<usize>();
-        let task = |task: &TaskLimits| groups(&task.groups) + task.error.as_ref().map_or(0, |error| error.len()) + 48;
+        let task = |task: &TaskLimits| {
+            let rates = task.rates.iter().map(|rate| rate.key.len() + 64).sum::<usize>();
+            groups(&task.groups) + rates + task.error.as_ref().map_or(0, |error| error.len()) + 64
+        };
         groups(&self.workflow) + self.tasks.iter().map(task).sum::<usize>() + 48
     }
 
@@ -91,14 +97,26 @@ fn limits_for(definition: &Definition, input: &str, metadata: &str, run: String)
     let workflow = demands(&definition.concurrency, &variables);
     let task = |task: &TaskDefinition| {
         let error = workflow.as_ref().err().filter(|_| !task.on_failure);
-        match (error, demands(&task.concurrency, &variables)) {
-            (None, Ok(groups)) => TaskLimits { groups, error: None },
-            (Some(error), _) => TaskLimits { groups: Vec::new(), error: Some(error.as_str().into()) },
-            (None, Err(error)) => TaskLimits { groups: Vec::new(), error: Some(error.into()) },
-        }
+        let limits = match error {
+            Some(error) => Err(error.clone()),
+            None => task_limits(task, &variables),
+        };
+        limits.unwrap_or_else(|error| TaskLimits { error: Some(error.into()), ..TaskLimits::default() })
     };
     let tasks = definition.tasks.iter().map(task).collect();
     Some(Arc::new(RunLimits { tasks, workflow: workflow.unwrap_or_default() }))
+}
+
+fn task_limits(task: &TaskDefinition, variables: &Variables) -> Result<TaskLimits, String> {
+    let groups = demands(&task.concurrency, variables)?;
+    let mut rates: Vec<RateDemand> = Vec::with_capacity(task.rate_limits.len());
+    for rule in &task.rate_limits {
+        let demand = rule.demand(variables)?;
+        // The last of several rules with one key applies, as in a real engine.
+        rates.retain(|other| other.key != demand.key);
+        rates.push(demand);
+    }
+    Ok(TaskLimits { groups, rates, error: None })
 }
 
 fn demands(rules: &[ConcurrencyRule], variables: &Variables) -> Result<Vec<GroupDemand>, String> {

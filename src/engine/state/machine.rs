@@ -9,6 +9,7 @@ use super::{
     effect::Effect,
     idempotency::IdempotencyKeys,
     logs::Logs,
+    rate_limits::RateLimits,
     runs::Runs,
     scheduler::{QueueId, Scheduler},
     time::MonotonicTimers,
@@ -50,6 +51,7 @@ pub(crate) struct State {
     pub(super) workers: Workers,
     pub(super) scheduler: Scheduler,
     pub(super) concurrency: Concurrency,
+    pub(super) rate_limits: RateLimits,
     pub(super) timers: MonotonicTimers,
     pub(super) calendar: Calendar,
     pub(super) events: Events,
@@ -87,6 +89,7 @@ impl State {
             workers: Workers::default(),
             scheduler: Scheduler::default(),
             concurrency: Concurrency::default(),
+            rate_limits: RateLimits::default(),
             timers: MonotonicTimers::default(),
             calendar: Calendar::default(),
             events: Events::default(),
@@ -117,6 +120,7 @@ impl State {
             + self.workflows.versions.bytes()
             + self.workers.workers.bytes()
             + self.calendar.bytes()
+            + self.rate_limits.limits.bytes()
     }
 
     /// The engine's time limits, which declarations use as defaults.

@@ -17,6 +17,8 @@
 //! | [`expression`] | expressions of limits, over the data of a run |
 //! | [`limits`] | the limits of a run, as its workflow's expressions evaluate for it |
 //! | [`concurrency`] | concurrency groups |
+//! | [`rate_limits`] | rate limits and the lanes that wait for units |
+//! | [`placement`] | the choice of a worker: sticky workflows and labels |
 //! | [`idempotency`] | expressions, and the claimed keys |
 //! | [`logs`] | log lines |
 //! | [`time`] | clock readings and timers |
@@ -38,7 +40,9 @@ pub(crate) mod logs;
 pub(crate) mod machine;
 pub(crate) mod metadata;
 mod operations;
+pub(crate) mod placement;
 mod query;
+pub(crate) mod rate_limits;
 pub(crate) mod runs;
 pub(crate) mod scheduler;
 pub(crate) mod slots;
@@ -56,7 +60,7 @@ pub(crate) use self::{
     effect::{Effect, TaskEvent},
     logs::LogLine,
     machine::{Capacity, State},
-    operations::{AttemptReport, TriggerError, TriggerItem, Triggered, claim_for},
+    operations::{AttemptReport, Desired, TriggerError, TriggerItem, Triggered, claim_for},
     runs::{HistoryEvent, HistoryEventKind, Origin, Parent, Phase, Run, RunFilter, Task},
     time::{ClockReading, MonotonicInstant, NextDeadline, Timestamp},
     triggers::{Cron, CronError, Event, PushedEvent, RunTemplate, ScheduledRun},

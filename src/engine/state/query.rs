@@ -7,6 +7,7 @@ use uuid::Uuid;
 use crate::{
     engine::state::{
         machine::State,
+        rate_limits::RateLimit,
         runs::{Run, RunFilter, Task},
         slots::{self, Slot},
         time::ClockReading,
@@ -49,6 +50,15 @@ impl State {
     /// The status of a run over REST; see [`Phase::rest_status`](super::runs::Phase::rest_status).
     pub(crate) fn rest_status(&self, run: &Run) -> RunStatus {
         self.runs.rest_status(run)
+    }
+
+    /// All rate limits, in no particular order.
+    pub(crate) fn rate_limits(&self) -> impl Iterator<Item = (&Arc<str>, &RateLimit)> {
+        self.rate_limits.iter()
+    }
+
+    pub(crate) fn rate_limit(&self, key: &str) -> Option<&RateLimit> {
+        self.rate_limits.get(key)
     }
 
     /// All workers by id.

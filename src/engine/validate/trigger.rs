@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{error::Invalid, field, template::template};
+use super::{definition::desired_labels, error::Invalid, field, template::template};
 use crate::{
-    engine::state::{Origin, Parent, RunTemplate, TriggerItem, Version, claim_for, limits::EvaluatedLimits, metadata},
+    engine::state::{
+        Desired, Origin, Parent, RunTemplate, TriggerItem, Version, claim_for, limits::EvaluatedLimits, metadata,
+    },
     hatchet::wire::{RunId, excerpt, proto::v1::TriggerWorkflowRequest},
 };
 
@@ -23,13 +25,12 @@ pub(crate) fn trigger(
     parent_run: Option<&ParentRun>,
     max_message: usize,
 ) -> Result<TriggerItem, Invalid> {
-    if !from.desired_worker_labels.is_empty() {
-        return Err(Invalid::unsupported("worker affinity (desired_worker_labels)"));
-    }
-    if let Some(id) = &from.desired_worker_id {
-        // Only its form matters: it has an effect on sticky workflows alone, which definitions cannot declare here.
-        field::worker_id(id)?;
-    }
+    let worker = from.desired_worker_id.as_deref().filter(|id| !id.is_empty());
+    let refuse = |field: &str, reason: &str| Invalid::new(format!("invalid DesiredWorkerLabels{field}: {reason}"));
+    let desired = Desired {
+        worker: worker.map(field::desired_worker_id).transpose()?,
+        labels: desired_labels(&from.desired_worker_labels, refuse)?,
+    };
     let metadata = from.additional_metadata.as_deref();
     let mut template = template(&from.name, &from.input, metadata, from.priority, max_message)?;
     let parent = match &from.parent_task_run_external_id {
@@ -42,7 +43,7 @@ pub(crate) fn trigger(
     if let (Some(parent), Some(run)) = (&parent, parent_run) {
         template.metadata = metadata::for_child(&template.metadata, &run.metadata, run.id, parent.task);
     }
-    item(template, parent, version)
+    Ok(TriggerItem { desired, ..item(template, parent, version)? })
 }
 
 /// A run to be triggered. `version` is the newest version of the workflow, or `None` if the workflow is unknown, which
@@ -56,7 +57,7 @@ pub(crate) fn item(
     let claim = version.map(|version| claim_for(version, &template.input, &template.metadata));
     let claim = claim.transpose().map_err(Invalid::new)?.flatten();
     let limits = version.and_then(|version| EvaluatedLimits::early(version, &template.input, &template.metadata));
-    Ok(TriggerItem { template, parent, claim, limits, origin: Origin::Call })
+    Ok(TriggerItem { template, parent, claim, desired: Desired::default(), limits, origin: Origin::Call })
 }
 
 fn parent_id(text: &str) -> Result<RunId, Invalid> {

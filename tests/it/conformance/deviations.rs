@@ -40,8 +40,8 @@ pub enum Deviation {
     ReleasedSlotIsFreeImmediately,
     /// The call that counts the workers of a workflow works; a real engine returns 500, as it no longer supports it.
     WorkersOfWorkflowAreCounted,
-    /// Worker labels are not supported: requests with them are rejected by the name of the field.
-    LabelsAreRejected,
+    /// A rate limit can be paused, as in real engines from v0.111; earlier ones do not have the call.
+    RateLimitsCanBePaused,
     /// The strategies that limit the waiting runs, shared rules and limits by expression are supported, as in real engines
     /// from v0.106.3; earlier ones reject the strategies and ignore the rest.
     HasNewerConcurrencyRules,

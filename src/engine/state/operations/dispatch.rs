@@ -1,12 +1,15 @@
 //! Assignment of queued tasks to workers.
 
+use std::sync::Arc;
+
 use crate::{
     engine::state::{
         attempt::{AttemptEvent, Transition},
         effect::Effect,
         machine::State,
-        runs::{HistoryEventKind, Phase, Running},
-        scheduler::QueueId,
+        placement::Placement,
+        runs::{HistoryEventKind, Phase, Run, Running},
+        scheduler::{QueueId, ResourceClass},
         slots,
         time::{ClockReading, Timer},
         workers::{StreamId, Worker},
@@ -40,20 +43,26 @@ impl State {
 
     /// Assigns the head of a queue to the worker with the most free units, and among equals to the worker with the oldest
     /// latest assignment. Returns whether there was a task and a worker for it.
-    fn assign_head(&mut self, queue: QueueId, now: ClockReading) -> bool {
-        let queue = self.scheduler.queue(queue);
+    fn assign_head(&mut self, queue_id: QueueId, now: ClockReading) -> bool {
+        let queue = self.scheduler.queue(queue_id);
         let Some(task) = queue.head() else { return false };
+        let placement = queue.class.placement.as_deref();
         let (mut best, mut expired) = (None, Vec::new());
         for candidates in self.scheduler.candidates(queue) {
             for candidate in candidates {
                 let Some(worker) = self.workers.get(candidate.worker) else { continue };
+                let rank = placement.map_or(Some(0), |placement| placement.rank(candidate.worker, &worker.labels));
+                let Some(rank) = rank else { continue };
                 let Some(stream) = self.assignable_stream(worker, now) else {
                     expired.push(candidate.worker);
                     continue;
                 };
-                if slots::fits(&worker.slots, &queue.requirements) {
-                    best = best.max(Some((candidate, stream)));
-                    break;
+                if slots::fits(&worker.slots, &queue.class.requirements) {
+                    best = best.max(Some((rank, candidate, stream)));
+                    // Without a placement, the first candidate of a pool is its best.
+                    if placement.is_none() {
+                        break;
+                    }
                 }
             }
         }
@@ -61,7 +70,10 @@ impl State {
         for worker in expired {
             self.advertise(worker, now);
         }
-        let Some((candidate, stream)) = best else { return false };
+        let Some((_, candidate, stream)) = best else { return false };
+        if !self.take_units(queue_id, now) {
+            return false;
+        }
         self.assign(task, candidate.worker, stream, now);
         true
     }
@@ -75,9 +87,15 @@ impl State {
             if worker.slots.iter().all(|slot| slot.free() <= 0) {
                 return;
             }
-            let queue = self.scheduler.next_queue(worker.pool, |needed| slots::fits(&worker.slots, needed));
-            let Some(task) = queue.and_then(|queue| self.scheduler.queue(queue).head()) else { return };
-            self.assign(task, id, stream, now);
+            let fits = |class: &ResourceClass| {
+                let admits = |placement: &Arc<Placement>| placement.rank(id, &worker.labels).is_some();
+                class.placement.as_ref().is_none_or(admits) && slots::fits(&worker.slots, &class.requirements)
+            };
+            let Some(queue) = self.scheduler.next_queue(worker.pool, fits) else { return };
+            let Some(task) = self.scheduler.queue(queue).head() else { return };
+            if self.take_units(queue, now) {
+                self.assign(task, id, stream, now);
+            }
         }
     }
 
@@ -115,6 +133,12 @@ impl State {
         task.assignment = assignment;
         task.record(HistoryEventKind::Assigned(worker_id), now);
         self.effects.push_back(Effect::StartAttempt { stream, task: id, attempt: task.attempt });
+        let run_id = task.run;
+        if self.runs.get(run_id).is_some_and(Run::awaits_worker)
+            && let Some(run) = self.runs.run_mut(run_id)
+        {
+            run.sticky_worker = Some(worker_id);
+        }
         self.scheduler.record_assignment(queue);
         self.advertise(worker_id, now);
     }

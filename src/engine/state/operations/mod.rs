@@ -19,5 +19,5 @@ mod worker;
 
 pub(crate) use self::{
     report::AttemptReport,
-    trigger::{TriggerError, TriggerItem, Triggered, claim_for},
+    trigger::{Desired, TriggerError, TriggerItem, Triggered, claim_for},
 };

@@ -80,7 +80,7 @@ impl State {
         self.timers.cancel(task.timer.take());
         match task.phase {
             Phase::Queued(position) => {
-                self.scheduler.remove(queue, position);
+                self.scheduler.remove(task.queue.take().unwrap_or(queue), position);
                 None
             }
             Phase::Running(running) => {

@@ -5,12 +5,13 @@ use crate::{
         idempotency::ClaimRequest,
         limits::EvaluatedLimits,
         machine::State,
+        placement::DesiredLabel,
         runs::{Origin, Parent, Run},
         time::ClockReading,
         triggers::RunTemplate,
         workflows::Version,
     },
-    hatchet::wire::RunId,
+    hatchet::wire::{RunId, WorkerId},
 };
 
 /// A validated request for a run.
@@ -20,9 +21,19 @@ pub(crate) struct TriggerItem {
     pub(crate) parent: Option<Parent>,
     /// The idempotency key to claim for the run.
     pub(crate) claim: Option<ClaimRequest>,
+    /// The worker and the labels of workers that the run desires.
+    pub(crate) desired: Desired,
     /// The limits of the run, if they were evaluated before.
     pub(crate) limits: Option<EvaluatedLimits>,
     pub(crate) origin: Origin,
+}
+
+/// The worker and the labels of workers that a trigger desires.
+#[derive(Debug, Default)]
+pub(crate) struct Desired {
+    pub(crate) worker: Option<WorkerId>,
+    /// Sorted by key.
+    pub(crate) labels: Vec<DesiredLabel>,
 }
 
 /// The outcome of a request for a run.
@@ -88,14 +99,20 @@ impl State {
                 return None;
             }
         };
-        match self.trigger_one(TriggerItem { template, parent: None, claim, limits, origin }, now).ok()? {
+        match self
+            .trigger_one(
+                TriggerItem { template, parent: None, claim, desired: Desired::default(), limits, origin },
+                now,
+            )
+            .ok()?
+        {
             Triggered::New(id) | Triggered::Existing(id) => Some(id),
             Triggered::Collision { .. } => None,
         }
     }
 
     fn trigger_one(&mut self, item: TriggerItem, now: ClockReading) -> Result<Triggered, TriggerError> {
-        let TriggerItem { template, parent, claim, limits, origin } = item;
+        let TriggerItem { template, parent, claim, desired, limits, origin } = item;
         let RunTemplate { workflow, input, metadata, priority } = template;
         let Some(version) = self.version_of(&workflow).cloned() else {
             return Err(TriggerError::UnknownWorkflow(workflow.to_string()));
@@ -131,6 +148,9 @@ impl State {
             limits,
             groups_held: 0,
             is_in_groups: false,
+            desired_worker: desired.worker,
+            sticky_worker: None,
+            desired_labels: desired.labels,
             open: tasks.len(),
             tasks: tasks.clone(),
             finished: None,

@@ -58,6 +58,8 @@ pub(crate) enum HistoryEventKind {
     /// The execution timeout was extended.
     Refreshed(Duration),
     SlotReleased,
+    /// A rate limit has too few units; the message.
+    RateLimited(Arc<str>),
 }
 
 /// The latest events of a task, oldest first, in their stored form.
@@ -151,6 +153,10 @@ fn to_record(event: &HistoryEvent) -> HistoryEventRecord {
             HistoryKindRecord::Refreshed
         }
         HistoryEventKind::SlotReleased => HistoryKindRecord::SlotReleased,
+        HistoryEventKind::RateLimited(message) => {
+            text = cut(message);
+            HistoryKindRecord::RateLimited
+        }
     };
     HistoryEventRecord { at: event.at.0, attempt: event.attempt, kind: kind.into(), text, worker, wait }
 }
@@ -175,6 +181,7 @@ fn from_record(record: HistoryEventRecord) -> Result<HistoryEvent, Damaged> {
         HistoryKindRecord::Skipped => HistoryEventKind::Skipped,
         HistoryKindRecord::Refreshed => HistoryEventKind::Refreshed(wait),
         HistoryKindRecord::SlotReleased => HistoryEventKind::SlotReleased,
+        HistoryKindRecord::RateLimited => HistoryEventKind::RateLimited(record.text.into()),
         HistoryKindRecord::Unknown => return Err(Damaged(format!("unknown history event {}", record.kind))),
     };
     Ok(HistoryEvent { at: Timestamp(record.at), attempt: record.attempt, kind })
@@ -214,6 +221,7 @@ mod tests {
             HistoryEventKind::Skipped,
             HistoryEventKind::Refreshed(wait),
             HistoryEventKind::SlotReleased,
+            HistoryEventKind::RateLimited("too few".into()),
         ];
         let events = kinds.map(|kind| HistoryEvent { at: Timestamp(5), attempt: 3, kind });
         let mut history = TaskHistory::default();

@@ -12,7 +12,7 @@ use crate::{
         persistence::{row::RowKey, tracked::Stored},
         state::{
             attempt::Stage,
-            scheduler::QueuePosition,
+            scheduler::{QueueId, QueuePosition},
             time::{ClockReading, MonotonicInstant, TimerKey, Timestamp},
         },
     },
@@ -42,6 +42,8 @@ pub(crate) struct Task {
     pub(crate) finished: Option<Timestamp>,
     /// Sequence number of the task's latest end among all ends, restarts included; 0 if there was none.
     pub(crate) finish_seq: u64,
+    /// The queue of a queued task, if it is known to differ from that of its declaration.
+    pub(crate) queue: Option<QueueId>,
     /// Number of concurrency groups of the task that have admitted its current attempt.
     pub(crate) groups_held: usize,
     /// Present once the current attempt has streamed a numbered chunk.
@@ -101,6 +103,7 @@ impl Task {
             started: None,
             finished: None,
             finish_seq: 0,
+            queue: None,
             groups_held: 0,
             chunks: None,
             history: TaskHistory::default(),

@@ -77,6 +77,13 @@ impl RestoredRuns {
             limits: record.limits.map(limits::from_record),
             groups_held: record.groups_held as usize,
             is_in_groups: record.is_in_groups,
+            desired_worker: record.desired_worker.map(|id| id.uuid().into()),
+            sticky_worker: record.sticky_worker.map(|id| id.uuid().into()),
+            desired_labels: record
+                .desired_labels
+                .into_iter()
+                .map(limits::label_from_record)
+                .collect::<Result<_, _>>()?,
         };
         self.runs.push((id, run));
         Ok(())
@@ -211,7 +218,7 @@ impl RestoredRuns {
 
     /// Inserts all runs, counts the blockers of waiting tasks and fills the queues. Returns the tasks that have lost their
     /// worker, by their assignment.
-    pub(super) fn finish(self, state: &mut State) -> Result<BTreeMap<u64, RunId>, Damaged> {
+    pub(super) fn finish(self, state: &mut State, now: ClockReading) -> Result<BTreeMap<u64, RunId>, Damaged> {
         let Self { runs, waiting, queued, in_groups, lost, .. } = self;
         let runs_in_groups: Vec<RunId> = runs.iter().filter(|(_, run)| run.is_in_groups).map(|(id, _)| *id).collect();
         state.runs.restore(runs);
@@ -222,7 +229,7 @@ impl RestoredRuns {
             state.restore_waiting(id)?;
         }
         for id in queued {
-            state.restore_queued(id)?;
+            state.restore_queued(id, now)?;
         }
         Ok(lost)
     }
@@ -240,11 +247,13 @@ impl State {
         Ok(())
     }
 
-    fn restore_queued(&mut self, id: RunId) -> Result<(), Damaged> {
+    fn restore_queued(&mut self, id: RunId, now: ClockReading) -> Result<(), Damaged> {
         let missing = || Damaged(format!("task {id} has no run"));
-        let queue = self.runs.spec(id).ok_or_else(missing)?.queue;
-        if let Some(Phase::Queued(position)) = self.runs.task(id).map(|task| &task.phase) {
-            self.scheduler.restore(queue, *position, id);
+        let queue = self.queue_of(id, now).ok_or_else(missing)?;
+        let Some(task) = self.runs.task_mut_untracked(id) else { return Ok(()) };
+        if let Phase::Queued(position) = task.phase {
+            task.queue = Some(queue);
+            self.scheduler.restore(queue, position, id);
         }
         Ok(())
     }

@@ -43,6 +43,7 @@ impl State {
         self.events.events.track_changes();
         self.calendar.schedules.track_changes();
         self.calendar.crons.track_changes();
+        self.rate_limits.limits.track_changes();
     }
 
     /// Whether there are changes to drain.
@@ -57,6 +58,7 @@ impl State {
             || self.calendar.schedules.has_changes()
             || self.calendar.crons.has_changes()
             || self.workflows.versions.has_changes()
+            || self.rate_limits.limits.has_changes()
     }
 
     /// Returns all changes since the last call.
@@ -72,6 +74,9 @@ impl State {
         self.events.events.drain_changes(Table::Events, &mut batch, |_, event| event_row(event));
         self.calendar.schedules.drain_changes(Table::Schedules, &mut batch, schedule_row);
         self.calendar.crons.drain_changes(Table::Crons, &mut batch, cron_row);
+        self.rate_limits.limits.drain_changes(Table::RateLimits, &mut batch, |_, limit| {
+            row(&limits::rate_limit_to_record(limit, now), None, None)
+        });
         batch
     }
 }
@@ -122,6 +127,9 @@ fn run_row(id: &RunId, run: &Run) -> Row {
         limits: run.limits.as_deref().map(limits::to_record),
         groups_held: u32::try_from(run.groups_held).unwrap_or(u32::MAX),
         is_in_groups: run.is_in_groups,
+        desired_worker: run.desired_worker.and_then(|id| Id::of(id.uuid())),
+        sticky_worker: run.sticky_worker.and_then(|id| Id::of(id.uuid())),
+        desired_labels: run.desired_labels.iter().map(limits::label_to_record).collect(),
     };
     row(&record, Some(&run.input), Some(&run.metadata))
 }

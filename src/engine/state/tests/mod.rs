@@ -7,7 +7,9 @@ mod dependencies;
 mod fairness;
 #[cfg(feature = "cel")]
 mod group_model;
+mod placement;
 mod random_operations;
+mod rate_limits;
 mod restart;
 mod rules;
 mod stage_table;
@@ -146,7 +148,14 @@ impl World {
     }
 
     fn item(name: &str) -> TriggerItem {
-        TriggerItem { template: Self::template(name), parent: None, claim: None, limits: None, origin: Origin::Call }
+        TriggerItem {
+            template: Self::template(name),
+            parent: None,
+            claim: None,
+            desired: Default::default(),
+            limits: None,
+            origin: Origin::Call,
+        }
     }
 
     fn trigger(&mut self, name: &str) -> RunId {

@@ -6,12 +6,14 @@
 mod concurrency;
 mod config;
 mod parents;
+mod placement;
+mod rate_limits;
 mod task;
 mod unsupported;
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-pub(crate) use self::config::workflow_config;
+pub(crate) use self::{config::workflow_config, placement::desired_labels, rate_limits::window};
 use self::{parents::resolve_parents, task::task};
 use super::{
     error::Invalid,
@@ -29,7 +31,7 @@ use crate::{
             workflows::{Definition, Idempotency, TaskDefinition},
         },
     },
-    hatchet::wire::proto::v1,
+    hatchet::wire::{excerpt, proto::v1},
 };
 
 /// Validates a new definition. `timings` has the timeouts of tasks that declare none.
@@ -59,6 +61,7 @@ pub(crate) fn definition(content: v1::CreateWorkflowVersionRequest, timings: &Ti
     Ok(Definition {
         name: content.name.as_str().into(),
         tasks,
+        sticky: placement::sticky(content.sticky)?,
         concurrency,
         default_priority,
         events: events(&content)?,
@@ -68,6 +71,12 @@ pub(crate) fn definition(content: v1::CreateWorkflowVersionRequest, timings: &Ti
         idempotency: content.idempotency.as_ref().map(idempotency).transpose()?,
         content: content.into(),
     })
+}
+
+/// The error of a definition with a rule for which there is no rate limit.
+pub(crate) fn missing_rate_limit(task: usize, at: usize, key: &str) -> Invalid {
+    let reason = format!("there is no rate limit `{}`: create it with PutRateLimit first", excerpt(key));
+    Invalid::definition(&format!("Tasks[{task}].RateLimits[{at}].Key"), &reason)
 }
 
 /// A definition that an engine accepted earlier and stored. It may contain fields that an earlier version accepted and
@@ -227,12 +236,9 @@ mod tests {
     #[test]
     fn unsupported_features_are_refused_by_name() {
         type Change = fn(&mut v1::CreateWorkflowVersionRequest);
-        let unsupported: [(&str, Change); 8] = [
+        let unsupported: [(&str, Change); 5] = [
             ("durable", |c| c.on_failure_task = Some(v1::CreateTaskOpts { is_durable: true, ..c.tasks[0].clone() })),
             ("filters", |c| c.default_filters.push(Default::default())),
-            ("sticky", |c| c.sticky = Some(0)),
-            ("rate limits", |c| c.tasks[0].rate_limits.push(Default::default())),
-            ("affinity", |c| c.tasks[0].worker_labels = [("l".into(), Default::default())].into()),
             ("durable", |c| c.tasks[0].is_durable = true),
             ("batch", |c| c.tasks[0].batch = Some(Default::default())),
             ("conditions", |c| {

@@ -7,7 +7,11 @@ use crate::{
         options::Timings,
         state::{attempt::BackOff, slots::SlotRequirements, workflows::TaskDefinition},
         validate::{
-            definition::concurrency::{Owner, rules},
+            definition::{
+                concurrency::{Owner, rules},
+                placement::desired_labels,
+                rate_limits,
+            },
             error::Invalid,
             field::{is_name, not_a_name},
         },
@@ -45,6 +49,10 @@ pub(super) fn task(at: &str, task: &v1::CreateTaskOpts, timings: &Timings) -> Re
         retries,
         backoff: backoff(at, task)?,
         concurrency: rules(task.concurrency.iter(), Owner::Task { at, name: &task.readable_id })?,
+        rate_limits: rate_limits::rules(at, &task.rate_limits)?,
+        labels: desired_labels(&task.worker_labels, |field, reason| {
+            Invalid::definition(&format!("{at}.DesiredWorkerLabels{field}"), reason)
+        })?,
         parents: Vec::new(),
         on_failure: false,
     })

@@ -9,6 +9,7 @@
 //! A held task is queued in the eyes of clients: it has the schedule timeout and the status of a queued task.
 
 mod groups;
+mod rates;
 
 use crate::{
     engine::state::{
@@ -51,9 +52,12 @@ impl State {
     /// [`dispatch`](Self::dispatch) searches for a worker.
     fn push(&mut self, id: RunId, now: ClockReading) {
         let Some(spec) = self.runs.spec(id) else { return };
-        let (queue, schedule_timeout) = (spec.queue, spec.definition.schedule_timeout);
+        let (mut queue, schedule_timeout) = (spec.queue, spec.definition.schedule_timeout);
         let Some((_, run)) = self.runs.containing(id) else { return };
         let priority = run.priority;
+        if run.needs_lane() {
+            queue = self.queue_of(id, now).unwrap_or(queue);
+        }
         // While other tasks wait in this queue, no worker is free for it, and a freed worker takes its head.
         if self.scheduler.queue(queue).is_empty() {
             self.pending.filled_queues.push(queue);
@@ -62,6 +66,7 @@ impl State {
         let timer = self.timers.set(now.plus(schedule_timeout), Timer::Task(id));
         let Some(task) = self.runs.task_mut(id) else { return };
         self.timers.cancel(task.timer.replace(timer));
+        task.queue = Some(queue);
         let was_held = matches!(std::mem::replace(&mut task.phase, Phase::Queued(position)), Phase::Held);
         if !was_held {
             task.record(HistoryEventKind::Queued, now);
