@@ -17,6 +17,8 @@ mod rig;
 mod size;
 mod slow_link;
 mod table;
+#[path = "../../src/tasks/mod.rs"]
+mod tasks;
 
 use std::{num::NonZeroUsize, process::ExitCode};
 
