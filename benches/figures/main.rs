@@ -18,6 +18,7 @@ mod size;
 mod slow_link;
 mod table;
 #[path = "../../src/tasks/mod.rs"]
+#[allow(unused_imports, reason = "a program without a test harness omits the bodies of unit tests")]
 mod tasks;
 
 use std::{num::NonZeroUsize, process::ExitCode};
