@@ -50,6 +50,9 @@ pub(crate) enum Scope {
     Tenant(Arc<str>),
 }
 
+/// Smallest capacity of an almost empty map that returns its memory.
+const MIN_CAPACITY_TO_SHRINK: usize = 4096;
+
 /// All groups that have members.
 #[derive(Debug, Default)]
 pub(crate) struct Concurrency {
@@ -94,7 +97,8 @@ impl Concurrency {
         let decision = group.decide();
         if group.is_empty() {
             self.groups.remove(key);
-            if self.groups.len() * 8 < self.groups.capacity() {
+            // A hash map never returns memory automatically.
+            if self.groups.capacity() > MIN_CAPACITY_TO_SHRINK && self.groups.len() * 8 < self.groups.capacity() {
                 self.groups.shrink_to_fit();
             }
         }

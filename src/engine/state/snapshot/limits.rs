@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use crate::engine::{
     persistence::{
-        records::{DesiredLabelRecord, GroupRecord, LimitsRecord, RateDemandRecord, RateLimitRecord, TaskLimitsRecord},
+        limit_records::{
+            DesiredLabelRecord, GroupRecord, LimitsRecord, RateDemandRecord, RateLimitRecord, TaskLimitsRecord,
+        },
         row::Damaged,
     },
     state::{

@@ -10,9 +10,10 @@ use crate::{
         cron::CronRule,
         options::{Retention, Timings},
         persistence::{
+            limit_records::RateLimitRecord,
             records::{
-                ChildRecord, ClaimRecord, CronRecord, EventRecord, Id, LineRecord, RateLimitRecord, ScheduleRecord,
-                VersionRecord, WorkerRecord, decode, required_id,
+                ChildRecord, ClaimRecord, CronRecord, EventRecord, Id, LineRecord, ScheduleRecord, VersionRecord,
+                WorkerRecord, decode, required_id,
             },
             row::{Damaged, StoredRow, Table},
         },

@@ -45,7 +45,7 @@ fn tasks_of_a_sticky_run_follow_the_first_to_its_worker() {
         let first = runs.map(|run| world.worker_of(world.task_at(run, 0)).unwrap());
         assert!(workers.iter().all(|worker| first.contains(worker)), "the runs start on all workers");
         for at in 0..2 {
-            runs.map(|run| world.complete(world.task_at(run, at), 0));
+            runs.iter().for_each(|run| world.complete(world.task_at(*run, at), 0));
             assert_eq!(runs.map(|run| world.worker_of(world.task_at(run, at + 1)).unwrap()), first);
         }
     }

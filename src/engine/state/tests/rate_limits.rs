@@ -42,7 +42,10 @@ impl World {
 fn world() -> (World, WorkerId) {
     let mut world = World::new();
     world.put_rate_limit("key", 5, Window::Minute);
-    world.declare("t", |t| t.rate_limits = vec![fixed("key", 2)]);
+    world.declare("t", |t| {
+        t.timeout = Duration::from_secs(3600);
+        t.rate_limits = vec![fixed("key", 2)];
+    });
     let (worker, _) = world.worker(&["t"], 100);
     (world, worker)
 }
@@ -85,21 +88,21 @@ fn task_without_units_blocks_no_other_task() {
 
 #[test]
 fn raised_limit_and_created_key_wake_waiting_tasks() {
-    let (mut world, _) = world();
+    let (mut world, worker) = world();
     let runs = [0; 3].map(|_| world.trigger("t"));
     assert_eq!(world.by_status(&runs)[2], Queued);
     // A larger limit keeps the units of the window; the next window has more.
     world.put_rate_limit("key", 9, Window::Second);
     let limit = world.state.rate_limit("key").unwrap();
     assert_eq!((limit.limit, limit.value), (9, 1));
-    world.seconds(2);
+    world.seconds_with(worker, 2);
     assert_eq!(world.by_status(&runs)[2], Running);
     world.put_rate_limit("key", 0, Window::Second);
     let blocked = world.trigger("t");
-    world.seconds(2);
+    world.seconds_with(worker, 2);
     assert_eq!(world.by_status(&[blocked]), [Queued], "no window has two units");
     world.put_rate_limit("key", 2, Window::Second);
-    world.seconds(2);
+    world.seconds_with(worker, 2);
     assert_eq!(world.by_status(&[blocked]), [Running]);
 }
 
