@@ -133,6 +133,24 @@ async fn computed_rule_creates_the_limit_of_its_key() {
 }
 
 #[tokio::test]
+async fn negative_limit_of_a_rule_sets_no_limit() {
+    let target = Target::start().await;
+    let key = target.name("fixed");
+    put(&target, &key, 7, Window::Hour).await;
+    // The form in which SDKs declare a fixed key.
+    let rule = CreateTaskRateLimit { limit_values_expr: Some("-1".to_owned()), duration: Some(1), ..fixed(&key, 2) };
+    let workflow = limited(&target, "fixed", rule).await;
+    let mut worker = RawWorker::start(&target, &workflow, 10).await;
+    let run = target.trigger(&workflow, json!({})).await;
+    let action = worker.next_start().await;
+    assert_eq!(action.workflow_run_id, run);
+    let row = listed(&target, &key).await;
+    assert_eq!((&row["limitValue"], &row["window"]), (&json!(7), &json!("1 HOUR")));
+    worker.complete(&action, "{}").await;
+    worker.close().await;
+}
+
+#[tokio::test]
 async fn changed_limit_keeps_the_units_of_the_window() {
     let target = Target::start().await;
     let key = target.name("changed");

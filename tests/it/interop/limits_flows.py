@@ -13,12 +13,14 @@ from hatchet_sdk import (
     RateLimitDuration,
     StickyStrategy,
 )
-from hatchet_sdk.types.labels import DesiredWorkerLabel, WorkerLabel
+from hatchet_sdk.types.labels import DesiredWorkerLabel
 from pydantic import BaseModel
 
 hatchet = Hatchet()
 
 STATIC_KEY = "py-static"
+# The zone of the worker that runs this file.
+ZONE = sys.argv[1] if len(sys.argv) > 1 else ""
 
 
 class Job(BaseModel):
@@ -29,7 +31,7 @@ class Job(BaseModel):
 
 async def work(input: Job, ctx: Context) -> dict[str, str]:
     await asyncio.sleep(input.seconds)
-    return {"worker": ctx.worker.id()}
+    return {"zone": ZONE}
 
 
 def by_key(strategy: ConcurrencyLimitStrategy, max_runs: int | str = 1) -> ConcurrencyExpression:
@@ -65,12 +67,12 @@ sticky = hatchet.workflow(name="py-sticky", input_validator=Job, sticky=StickySt
 
 @sticky.task(name="py-sticky-a")
 async def sticky_a(input: Job, ctx: Context) -> dict[str, str]:
-    return {"worker": ctx.worker.id()}
+    return {"zone": ZONE}
 
 
 @sticky.task(name="py-sticky-b", parents=[sticky_a])
 async def sticky_b(input: Job, ctx: Context) -> dict[str, str]:
-    return {"worker": ctx.worker.id()}
+    return {"zone": ZONE}
 
 
 ALL = [robin, replaced, refused, debounced, constant, dynamic, static_rate, dynamic_rate, labelled, sticky]
@@ -78,6 +80,4 @@ ALL = [robin, replaced, refused, debounced, constant, dynamic, static_rate, dyna
 
 if __name__ == "__main__":
     hatchet.rate_limits.put(STATIC_KEY, 2, RateLimitDuration.SECOND)
-    zone = sys.argv[1]
-    labels = [WorkerLabel(key="zone", value=zone)]
-    hatchet.worker(f"py-zone-{zone}", slots=20, workflows=ALL, labels=labels).start()
+    hatchet.worker(f"py-zone-{ZONE}", slots=20, workflows=ALL, labels={"zone": ZONE}).start()

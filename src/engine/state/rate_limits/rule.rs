@@ -17,7 +17,7 @@ pub(crate) enum RateTarget<T> {
 pub(crate) struct RateRule {
     pub(crate) key: RateTarget<Arc<str>>,
     pub(crate) units: RateTarget<i64>,
-    /// The limit that the rule sets for its key, with the window.
+    /// The limit that the rule sets for its key, with the window. A negative limit sets none.
     pub(crate) limit: Option<(TaskExpression, Window)>,
 }
 
@@ -46,7 +46,8 @@ impl RateRule {
         key || units || self.limit.as_ref().is_some_and(|(limit, _)| limit.uses_run_id())
     }
 
-    /// Evaluates the rule for a run. A negative number of units counts as none.
+    /// Evaluates the rule for a run. A negative number of units counts as none, and a negative limit sets no limit, as in a
+    /// real engine: SDKs send -1 for a rule with a fixed key.
     pub(crate) fn demand(&self, variables: &Variables) -> Result<RateDemand, String> {
         let key = match &self.key {
             RateTarget::Fixed(key) => key.clone(),
@@ -58,7 +59,10 @@ impl RateRule {
         };
         let limit = match &self.limit {
             None => None,
-            Some((limit, window)) => Some((limit.number(variables, "dynamic rate limit value")?, *window)),
+            Some((limit, window)) => {
+                let limit = limit.number(variables, "dynamic rate limit value")?;
+                (limit >= 0).then_some((limit, *window))
+            }
         };
         Ok(RateDemand { key, units, limit })
     }

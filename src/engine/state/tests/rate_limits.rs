@@ -144,6 +144,21 @@ fn computed_limits_are_created_by_their_tasks() {
 
 #[cfg(feature = "cel")]
 #[test]
+fn negative_limit_leaves_the_rate_limit_alone() {
+    let mut world = World::new();
+    world.put_rate_limit("key", 2, Window::Hour);
+    world.declare("t", |t| {
+        t.rate_limits = vec![RateRule { limit: Some((computed("-1"), Window::Minute)), ..fixed("key", 1) }];
+    });
+    world.worker(&["t"], 100);
+    let run = world.trigger("t");
+    assert_eq!(world.by_status(&[run]), [Running]);
+    let limit = world.state.rate_limit("key").unwrap();
+    assert_eq!((limit.limit, limit.window, limit.value), (2, Window::Hour, 1));
+}
+
+#[cfg(feature = "cel")]
+#[test]
 fn missing_key_holds_its_tasks_until_it_is_created() {
     let mut world = World::new();
     world.declare("t", |t| {
